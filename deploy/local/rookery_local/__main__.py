@@ -1,0 +1,5 @@
+import sys
+
+from rookery_local.cli import main
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,2 @@
+class ClusterError(Exception):
+    """What went wrong, in one line for the person who typed the command."""

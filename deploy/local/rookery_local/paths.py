@@ -1,0 +1,33 @@
+"""Where things lie. Everything that is made goes below .local/, which git ignores."""
+
+import os
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[3]
+TOOLS = SOURCE / "deploy" / "local"
+LOCAL = SOURCE / ".local"
+DEPS = LOCAL / "deps"
+KAFKA_JARS = DEPS / "kafka"
+BUILD = LOCAL / "build"
+DEFAULT_STATE = LOCAL / "cluster"
+
+
+class State:
+    """The directory of one cluster."""
+
+    def __init__(self, root: Path):
+        self.root = Path(os.path.abspath(root))
+        self.options = self.root / "cluster.json"
+        # Not inside: `reset` deletes the directory while it holds the lock.
+        self.lock = LOCAL / "locks" / (str(self.root).strip("/").replace("/", "-")[-200:] + ".lock")
+        self.run = self.root / "run"
+        self.logs = self.root / "logs"
+        self.config = self.root / "config"
+        self.data = self.root / "data"
+        self.certificates = self.root / "certificates"
+        self.secrets = self.root / "secrets"
+
+    def make(self) -> None:
+        for directory in (self.root, self.run, self.logs, self.config, self.data, self.certificates, self.secrets):
+            directory.mkdir(parents=True, exist_ok=True)
+        self.secrets.chmod(0o700)

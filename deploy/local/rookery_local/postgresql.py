@@ -1,0 +1,147 @@
+"""A PostgreSQL of its own: loopback TCP only, a password, data in the state."""
+
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+
+from rookery_local import processes
+from rookery_local.commands import run
+from rookery_local.errors import ClusterError
+from rookery_local.health import POSTGRESQL_BIN
+from rookery_local.layout import HOST, Name, Options
+from rookery_local.paths import State
+
+NAME = Name("postgresql", 1)
+USER = "rookery"
+DATABASE = "rookery"
+
+SETTINGS = """\
+# Written by deploy/local/cluster.
+listen_addresses = '{host}'
+port = {port}
+unix_socket_directories = ''
+max_connections = 100
+shared_buffers = 64MB
+fsync = on
+synchronous_commit = on
+logging_collector = off
+log_line_prefix = '%m [%p] '
+"""
+
+
+def password_file(state: State) -> Path:
+    path = state.secrets / "postgresql"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(24))
+    return path
+
+
+def password(state: State) -> str:
+    return password_file(state).read_text()
+
+
+def connection(options: Options) -> str:
+    """libpq's keywords, without the password."""
+    port = options.ports(NAME)["postgresql"]
+    return f"host={HOST} port={port} dbname={DATABASE} user={USER}"
+
+
+def prepare(state: State, options: Options) -> None:
+    if not Path(POSTGRESQL_BIN, "initdb").exists():
+        raise ClusterError(f"there is no PostgreSQL 15 in {POSTGRESQL_BIN}")
+    data = state.data / "postgresql"
+    if not (data / "PG_VERSION").exists():
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(mode=0o700)
+        _give_away(data)
+        secret = data.with_name("postgresql.password")
+        secret.touch(mode=0o600)
+        secret.write_text(password(state))
+        _give_away(secret)
+        try:
+            run(
+                [*_as_user(data), f"{POSTGRESQL_BIN}/initdb", "-D", str(data), "-U", USER, f"--pwfile={secret}",
+                 "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"],
+                "PostgreSQL's initdb",
+                log=state.logs / "initdb.log",
+                directory=Path("/"),
+            )
+        except BaseException:
+            shutil.rmtree(data, ignore_errors=True)
+            raise
+        finally:
+            secret.unlink(missing_ok=True)
+    path = data / "rookery.conf"
+    path.write_text(SETTINGS.format(host=HOST, port=options.ports(NAME)["postgresql"]))
+    _give_away(path)
+    main = data / "postgresql.conf"
+    include = "include = 'rookery.conf'\n"
+    if include not in main.read_text():
+        with open(main, "a") as file:
+            file.write(include)
+
+
+def start(state: State, options: Options) -> None:
+    data = state.data / "postgresql"
+    processes.start(
+        state, NAME, [*_as_user(data), f"{POSTGRESQL_BIN}/postgres", "-D", str(data)], directory=Path("/")
+    )
+
+
+def create_database(state: State, options: Options) -> None:
+    answer = _psql(state, options, "postgres", f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'")
+    if answer.strip() != "1":
+        _psql(state, options, "postgres", f"CREATE DATABASE {DATABASE}")
+
+
+def _psql(state: State, options: Options, database: str, statement: str) -> str:
+    answer = subprocess.run(
+        ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", HOST, "-p", str(options.ports(NAME)["postgresql"]),
+         "-U", USER, "-d", database, "-c", statement],
+        env={**os.environ, "PGPASSWORD": password(state), "PGCONNECT_TIMEOUT": "10"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if answer.returncode != 0:
+        raise ClusterError(f"PostgreSQL refused `{statement}`: {(answer.stderr.strip().splitlines() or ['?'])[-1]}")
+    return answer.stdout
+
+
+# PostgreSQL does not run as root. Where root calls, it runs as the user `postgres`,
+# whom Debian's package makes.
+def _user() -> pwd.struct_passwd | None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        raise ClusterError("PostgreSQL does not run as root, and there is no user `postgres`") from None
+
+
+def _give_away(path: Path) -> None:
+    user = _user()
+    if user:
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def _as_user(data: Path) -> list[str]:
+    user = _user()
+    if user is None:
+        return []
+    command = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    if subprocess.run([*command, "test", "-x", str(data)]).returncode == 0:
+        return command
+    # The checkout lies below a directory that only its owner may enter (/root, a home).
+    # One capability opens the way, and no more than the way where the kernel lets us choose.
+    for capability in ("dac_read_search", "dac_override"):
+        able = [*command, f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}"]
+        # Not `test -x`: access(2) leaves capabilities out.
+        if subprocess.run([*able, "ls", str(data)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+            return able
+    raise ClusterError(f"the user `postgres` has no way to {data}; put the state elsewhere with --state")

@@ -1,0 +1,97 @@
+"""Our own services: their configuration files and their start."""
+
+import json
+import secrets
+from pathlib import Path
+
+from rookery_local import postgresql, processes
+from rookery_local.layout import DOMAIN, HOST, Name, Options
+from rookery_local.paths import State
+
+_WITH_DATABASE = ("session-manager", "roster")
+_WITH_KAFKA = ("session-manager", "muc", "search")
+
+
+def configure(state: State, options: Options, name: Name) -> None:
+    settings = _settings(state, options, name)
+    path = state.config / f"{name.file}.yaml"
+    path.write_text("# Written by deploy/local/cluster.\n" + _yaml(settings))
+
+
+def start(state: State, options: Options, name: Name) -> None:
+    environment = {}
+    if name.service in _WITH_DATABASE:
+        environment[_variable(name, "PG__PASSWORD_FILE")] = str(postgresql.password_file(state))
+    if name.service == "gateway":
+        environment[_variable(name, "SASL__FAKE_SALT_KEY_FILE")] = str(_fake_salt_key(state))
+    processes.start(
+        state,
+        name,
+        [str(options.binary(name.service)), "--config", str(state.config / f"{name.file}.yaml")],
+        environment,
+    )
+
+
+def _settings(state: State, options: Options, name: Name) -> dict:
+    ports = options.ports(name)
+    settings = {
+        "instance": name.file,
+        "admin": {"address": f"{HOST}:{ports['admin']}"},
+    }
+    if name.service != "roster":
+        settings["redis"] = {"addresses": [options.address("redis", "redis")]}
+    if name.service == "gateway":
+        return settings | _gateway(state, options, name)
+    settings["rpc"] = {"address": f"{HOST}:{ports['rpc']}"}
+    if name.service == "session-manager":
+        settings |= {"domains": [DOMAIN], "registration": {"enabled": True}}
+    if name.service in _WITH_KAFKA:
+        settings["kafka"] = {"brokers": [options.address("kafka", "kafka")], "partitions": options.partitions}
+    if name.service in _WITH_DATABASE:
+        settings["pg"] = {"connection": postgresql.connection(options)}
+    return settings
+
+
+def _gateway(state: State, options: Options, name: Name) -> dict:
+    listeners = options.listeners(name)
+    own = {
+        listener: {"address": listeners[listener]}
+        for listener in ("xmpp", "xmpp-tls", "websocket", "websocket-tls")
+        if listener in listeners
+    }
+    own["xmpp"]["tls"] = options.tls
+    settings = {
+        "domains": [DOMAIN],
+        "listeners": own,
+        # Plain passwords on a connection in the clear: for simple clients on loopback only.
+        "sasl": {"plain-without-tls": options.tls != "required"},
+        "registration": {"enabled": True, "per-minute": 0},
+    }
+    if options.tls != "off":
+        certificates = state.certificates
+        settings["tls"] = {"certificates": [f"*={certificates / 'server.pem'}:{certificates / 'server.key'}"]}
+    return settings
+
+
+def _fake_salt_key(state: State) -> Path:
+    """Every gateway must show unknown users the same salt."""
+    path = state.secrets / "fake-salt-key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32))
+    return path
+
+
+def _variable(name: Name, key: str) -> str:
+    return f"ROOKERY_{name.service.upper().replace('-', '_')}__{key}"
+
+
+def _yaml(value: dict, indent: int = 0) -> str:
+    """JSON's scalars and lists are YAML's too."""
+    lines = []
+    for key, item in value.items():
+        if isinstance(item, dict):
+            lines.append(" " * indent + f"{key}:\n" + _yaml(item, indent + 2))
+        else:
+            lines.append(" " * indent + f"{key}: {json.dumps(item)}\n")
+    return "".join(lines)

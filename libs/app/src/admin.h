@@ -1,0 +1,12 @@
+#pragma once
+
+#include "rookery/net/http.h"
+#include "rookery/telemetry/metrics.h"
+
+namespace rookery::app {
+
+/// What the admin port answers. `not_ready_reason` is empty when ready.
+net::HttpResponse AnswerAdmin(const net::HttpRequest& request, const std::string& not_ready_reason,
+                              telemetry::Metrics& metrics);
+
+}  // namespace rookery::app

@@ -1,0 +1,36 @@
+#include <algorithm>
+#include <string_view>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "rookery/app/app.h"
+
+namespace rookery::app {
+
+void CommonConfig::Bind(config::Schema& schema) {
+  schema.Bind("instance", &instance,
+              "This process's name in the cluster, unique; by default the service's name and a random part");
+  schema.BindChoice("log.level", &log_level, {"debug", "info", "warn", "error"},
+                    "The least level that is logged");
+  schema.Bind("admin.address", &admin_address,
+              "Where /healthz, /readyz and /metrics are served; port 0: any");
+  schema.Bind("drain-timeout", &drain_timeout, "The longest that a drain after SIGTERM may take");
+}
+
+absl::Status CommonConfig::Validate() const {
+  // The name stands in Redis members and Kafka client ids.
+  const bool is_plain = std::all_of(instance.begin(), instance.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+  });
+  if (!is_plain || instance.size() > 64) {
+    return absl::InvalidArgumentError(
+        "`instance` must be at most 64 letters, digits, dots, dashes and underscores");
+  }
+  if (admin_address.find(':') == std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`admin.address` must be host:port, not `", admin_address, "`"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace rookery::app

@@ -1,0 +1,57 @@
+#include "rookery/base/random.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/escaping.h"
+#include "rookery/base/check.h"
+
+namespace rookery {
+namespace {
+
+void Fill(char* out, std::size_t size) {
+  while (size > 0) {
+    const ssize_t got = ::getrandom(out, size, 0);
+    if (got < 0 && errno == EINTR) continue;
+    // Without randomness nothing that we promise about secrets holds.
+    ROOKERY_CHECK(got > 0);
+    out += got;
+    size -= static_cast<std::size_t>(got);
+  }
+}
+
+}  // namespace
+
+std::string RandomBytes(std::size_t size) {
+  std::string bytes(size, '\0');
+  Fill(bytes.data(), size);
+  return bytes;
+}
+
+std::string RandomToken(std::size_t bytes) {
+  std::string token;
+  absl::WebSafeBase64Escape(RandomBytes(bytes), &token);
+  while (!token.empty() && token.back() == '=') token.pop_back();
+  return token;
+}
+
+std::uint64_t RandomU64() {
+  // SplitMix64 from a random start, one sequence per thread.
+  thread_local std::uint64_t state = [] {
+    std::uint64_t seed;
+    char bytes[sizeof seed];
+    Fill(bytes, sizeof bytes);
+    std::memcpy(&seed, bytes, sizeof seed);
+    return seed;
+  }();
+  state += 0x9e3779b97f4a7c15ULL;
+  std::uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+}  // namespace rookery

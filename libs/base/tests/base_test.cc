@@ -1,0 +1,96 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "rookery/base/check.h"
+#include "rookery/base/clock.h"
+#include "rookery/base/random.h"
+#include "rookery/base/shard.h"
+#include "rookery/base/status.h"
+
+namespace rookery {
+namespace {
+
+// The vectors of Kafka's own UtilsTest.testMurmur2.
+TEST(Shard, Murmur2AgreesWithKafka) {
+  const auto murmur2 = [](std::string_view key) { return static_cast<std::int32_t>(Murmur2(key)); };
+  EXPECT_EQ(murmur2("21"), -973932308);
+  EXPECT_EQ(murmur2("foobar"), -790332482);
+  EXPECT_EQ(murmur2("a-little-bit-long-string"), -985981536);
+  EXPECT_EQ(murmur2("a-little-bit-longer-string"), -1486304829);
+  EXPECT_EQ(murmur2("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"), -58897971);
+  EXPECT_EQ(murmur2("abc"), 479470107);
+}
+
+TEST(Shard, IsWithinTheCountAndSpreads) {
+  std::set<std::uint32_t> seen;
+  for (int i = 0; i < 1000; ++i) {
+    const std::uint32_t shard = ShardOf("user" + std::to_string(i) + "@localhost", 8);
+    ASSERT_LT(shard, 8u);
+    seen.insert(shard);
+  }
+  EXPECT_EQ(seen.size(), 8u);
+  EXPECT_EQ(ShardOf("anything@localhost", 1), 0u);
+}
+
+TEST(Random, TokensAreUrlSafeAndDiffer) {
+  const std::string a = RandomToken(16);
+  const std::string b = RandomToken(16);
+  EXPECT_EQ(a.size(), 22u);
+  EXPECT_NE(a, b);
+  EXPECT_EQ(a.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+            std::string::npos);
+  EXPECT_EQ(RandomToken(0), "");
+}
+
+TEST(Random, BytesHaveTheSizeAskedFor) {
+  EXPECT_EQ(RandomBytes(0), "");
+  EXPECT_EQ(RandomBytes(1000).size(), 1000u);
+  EXPECT_NE(RandomBytes(32), RandomBytes(32));
+}
+
+TEST(Random, U64DoesNotRepeatSoon) {
+  std::set<std::uint64_t> seen;
+  for (int i = 0; i < 10'000; ++i) seen.insert(RandomU64());
+  EXPECT_EQ(seen.size(), 10'000u);
+}
+
+absl::StatusOr<int> Positive(int n) {
+  if (n <= 0) return absl::InvalidArgumentError("not positive");
+  return n;
+}
+
+absl::StatusOr<int> Sum(int a, int b) {
+  ROOKERY_ASSIGN_OR_RETURN(const int x, Positive(a));
+  ROOKERY_ASSIGN_OR_RETURN(const int y, Positive(b));
+  return x + y;
+}
+
+absl::Status Both(int a, int b) {
+  ROOKERY_RETURN_IF_ERROR(Positive(a).status());
+  ROOKERY_RETURN_IF_ERROR(Positive(b).status());
+  return absl::OkStatus();
+}
+
+TEST(Status, MacrosReturnTheFirstError) {
+  EXPECT_EQ(*Sum(1, 2), 3);
+  EXPECT_EQ(Sum(1, 0).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(Both(1, 1).ok());
+  EXPECT_FALSE(Both(-1, 1).ok());
+}
+
+TEST(Clock, SystemIsNowAndRises) {
+  const Clock& clock = Clock::System();
+  const SteadyTime before = clock.Now();
+  EXPECT_LE(before, clock.Now());
+  EXPECT_NEAR(static_cast<double>(clock.UnixMillisNow()), static_cast<double>(UnixMillis()), 1000);
+}
+
+TEST(CheckDeathTest, NamesTheInvariant) {
+  EXPECT_DEATH(ROOKERY_CHECK(1 + 1 == 3), "broken invariant: 1 \\+ 1 == 3");
+}
+
+}  // namespace
+}  // namespace rookery

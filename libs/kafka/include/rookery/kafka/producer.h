@@ -1,0 +1,71 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "rookery/config/config.h"
+#include "rookery/runtime/task.h"
+#include "rookery/telemetry/metrics.h"
+
+namespace rookery::kafka {
+
+struct Options {
+  std::vector<std::string> brokers{"127.0.0.1:9092"};
+  std::string client_id;
+  /// Prefix of every topic and group name, so that clusters can share a broker.
+  std::string topic_prefix = "rookery.";
+  std::int64_t replication_factor = 1;
+  /// Further librdkafka properties as `name=value` (security, tuning).
+  std::vector<std::string> properties;
+  /// kafka.brokers, kafka.topic-prefix, kafka.replication-factor, kafka.properties
+  void Bind(config::Schema& schema);
+};
+
+/// Creates topics that are missing, through librdkafka's admin API, and says how many
+/// partitions each one has. UNAVAILABLE: no broker.
+struct TopicSpec {
+  std::string name;  // without prefix
+  int partitions;
+  std::vector<std::pair<std::string, std::string>> config;
+};
+/// Blocks: run it on the blocking pool. Result: partition counts in the order of `topics`.
+absl::StatusOr<std::vector<int>> EnsureTopics(const Options& options, const std::vector<TopicSpec>& topics,
+                                              std::chrono::milliseconds timeout);
+
+/// One idempotent producer, acks=all, no time limit on a record: it is appended in the
+/// end, in the order given for its partition, or the process dies first. While the log
+/// is idle a record waits for nothing; the busier it is, the more go together. I/O
+/// thread only. Not to be destroyed within a callback of its own; destroying it drops
+/// what is in flight, unanswered, and blocks until librdkafka's threads have ended.
+class Producer {
+ public:
+  /// Called on the I/O thread with the record's offset. Small, no throw. Errors, which no
+  /// retry would mend: INVALID_ARGUMENT (larger than message.max.bytes, 1 MB), NOT_FOUND
+  /// (no such topic or partition), PERMISSION_DENIED. Later records go on.
+  using OnAppended = std::function<void(absl::StatusOr<std::int64_t>)>;
+
+  static absl::StatusOr<std::unique_ptr<Producer>> Create(asio::io_context& io, const Options& options,
+                                                          telemetry::Metrics& metrics);
+  virtual ~Producer() = default;
+
+  /// Appends `value` to the partition (topic without prefix). The bytes are copied.
+  /// `on_appended` may be empty.
+  virtual void Append(std::string_view topic, std::int32_t partition, std::string_view key, std::string_view value,
+                      OnAppended on_appended) = 0;
+  /// Records not yet appended. Beyond `kHighWater` callers must stop taking work.
+  virtual std::size_t in_flight() const = 0;
+  static constexpr std::size_t kHighWater = 100'000;
+  /// Suspends until nothing is in flight, or the time is over: DEADLINE_EXCEEDED.
+  virtual Task<absl::Status> Flush(std::chrono::milliseconds timeout) = 0;
+};
+
+}  // namespace rookery::kafka

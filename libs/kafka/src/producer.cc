@@ -1,0 +1,345 @@
+#include "rookery/kafka/producer.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <unordered_map>
+
+#include "client.h"
+#include "rookery/base/check.h"
+#include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::kafka {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// A delivery report's worth of work per turn of the loop.
+constexpr int kEventsPerTurn = 64;
+// Of one partition, handed over at once; more than this waits for nothing.
+constexpr std::size_t kBatchBytes = 512 << 10;
+
+struct Lane;
+
+/// What librdkafka carries along with a record and gives back with its report. Kept
+/// for reuse.
+struct Handle {
+  Producer::OnAppended on_appended;
+  SteadyClock::time_point since;
+  Lane* lane = nullptr;
+};
+
+/// A record that waits for its turn. librdkafka frees the bytes.
+struct Waiting {
+  std::string key;
+  char* value;
+  std::size_t size;
+  Handle* handle;
+};
+
+/// One partition. A broker's work is per request, hardly per record: while a request of
+/// the partition is out, its next records gather and go together, so that batches grow
+/// with the load and an idle log waits for nothing.
+struct Lane {
+  rd_kafka_topic_t* topic;
+  std::int32_t partition;
+  std::deque<Waiting> waiting;
+  std::size_t waiting_bytes = 0;
+  std::size_t reports_due = 0;
+  bool scheduled = false;  // stands in `due_`
+};
+
+class KafkaProducer final : public Producer {
+ public:
+  KafkaProducer(asio::io_context& io, const Options& options, telemetry::Metrics& metrics)
+      : io_(io),
+        prefix_(options.topic_prefix),
+        idle_(io, SteadyClock::time_point::max()),
+        hold_(io),
+        appended_(metrics.Counter("kafka_appended_records_total", "Records that the log has taken")),
+        failed_(metrics.Counter("kafka_refused_records_total", "Records that the log refused")),
+        latency_(metrics.Histogram("kafka_append_seconds", "From append to the log's confirmation",
+                                   {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 20})),
+        in_flight_gauge_(metrics.Gauge("kafka_in_flight_records", "Records given to append and not confirmed")) {}
+
+  absl::Status Open(const Options& options) {
+    ROOKERY_ASSIGN_OR_RETURN(
+        ConfPtr conf,
+        MakeConf(options, {{"enable.idempotence", "true"},
+                           {"acks", "all"},
+                           {"max.in.flight.requests.per.connection", "5"},
+                           // No time limit: appended in the end, or the process dies first.
+                           {"message.timeout.ms", "0"},
+                           {"retry.backoff.ms", "50"},
+                           // Lanes batch; this only lets records of one turn leave together.
+                           {"linger.ms", "0.2"},
+                           {"queue.buffering.max.messages", std::to_string(2 * kHighWater)},
+                           {"queue.buffering.max.kbytes", "1048576"}}));
+    rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+    ROOKERY_ASSIGN_OR_RETURN(client_, NewClient(RD_KAFKA_PRODUCER, std::move(conf)));
+    waker_ = std::make_shared<Waker>(io_, [this] { Drain(); });
+    reports_ = std::make_unique<Source>(QueuePtr(rd_kafka_queue_get_main(client_)), waker_);
+    return absl::OkStatus();
+  }
+
+  ~KafkaProducer() override {
+    if (waker_ != nullptr) waker_->Detach();
+    reports_.reset();
+    for (auto& [key, topic] : topics_) {
+      for (const auto& lane : topic.lanes) {
+        if (lane == nullptr) continue;
+        for (const Waiting& record : lane->waiting) std::free(record.value);
+      }
+    }
+    if (client_ == nullptr) return;
+    rd_kafka_purge(client_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+    topics_.clear();
+    rd_kafka_destroy(client_);
+  }
+
+  void Append(std::string_view topic, std::int32_t partition, std::string_view key, std::string_view value,
+              OnAppended on_appended) override {
+    ROOKERY_CHECK(partition >= 0);
+    Lane& lane = LaneOf(topic, partition);
+    Handle* handle = TakeHandle();
+    handle->on_appended = std::move(on_appended);
+    handle->since = SteadyClock::now();
+    handle->lane = &lane;
+    // The only copy on our side: librdkafka takes the buffer as it is.
+    char* bytes = static_cast<char*>(std::malloc(std::max<std::size_t>(value.size(), 1)));
+    ROOKERY_CHECK(bytes != nullptr);
+    std::memcpy(bytes, value.data(), value.size());
+    lane.waiting.push_back(Waiting{std::string(key), bytes, value.size(), handle});
+    lane.waiting_bytes += value.size();
+    ++in_flight_;
+    ++recent_;
+    if (lane.reports_due == 0 || lane.waiting_bytes >= kBatchBytes) Schedule(lane);
+  }
+
+  std::size_t in_flight() const override { return in_flight_; }
+
+  Task<absl::Status> Flush(std::chrono::milliseconds timeout) override {
+    const auto deadline = SteadyClock::now() + timeout;
+    flushing_ = true;
+    SendDue();
+    while (in_flight_ != 0) {
+      if (SteadyClock::now() >= deadline) {
+        flushing_ = false;
+        co_return absl::DeadlineExceededError("kafka: " + std::to_string(in_flight_) + " records are not appended");
+      }
+      idle_.expires_at(deadline);
+      co_await idle_.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    flushing_ = false;
+    co_return absl::OkStatus();
+  }
+
+ private:
+  struct Topic {
+    TopicPtr handle;
+    std::vector<std::unique_ptr<Lane>> lanes;
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+
+  Lane& LaneOf(std::string_view name, std::int32_t partition) {
+    auto found = topics_.find(name);
+    if (found == topics_.end()) {
+      Topic topic;
+      topic.handle.reset(rd_kafka_topic_new(client_, (prefix_ + std::string(name)).c_str(), nullptr));
+      ROOKERY_CHECK(topic.handle != nullptr);
+      found = topics_.emplace(std::string(name), std::move(topic)).first;
+    }
+    Topic& topic = found->second;
+    const auto index = static_cast<std::size_t>(partition);
+    if (index >= topic.lanes.size()) topic.lanes.resize(index + 1);
+    if (topic.lanes[index] == nullptr) {
+      topic.lanes[index] = std::make_unique<Lane>();
+      topic.lanes[index]->topic = topic.handle.get();
+      topic.lanes[index]->partition = partition;
+    }
+    return *topic.lanes[index];
+  }
+
+  Handle* TakeHandle() {
+    if (spare_.empty()) {
+      handles_.emplace_back();
+      return &handles_.back();
+    }
+    Handle* handle = spare_.back();
+    spare_.pop_back();
+    return handle;
+  }
+
+  void Schedule(Lane& lane) {
+    if (!lane.scheduled) {
+      lane.scheduled = true;
+      due_.push_back(&lane);
+    }
+    if (send_scheduled_) return;
+    send_scheduled_ = true;
+    const auto hold = flushing_ ? std::chrono::microseconds(0) : Hold();
+    if (hold.count() == 0) {
+      // The end of this turn of the loop: what is appended within it goes together.
+      asio::post(io_, [waker = waker_, this] {
+        if (waker->attached()) SendDue();
+      });
+      return;
+    }
+    hold_.expires_after(hold);
+    hold_.async_wait([waker = waker_, this](const boost::system::error_code& error) {
+      if (!error && waker->attached()) SendDue();
+    });
+  }
+
+  /// How long records gather before they are sent. Nothing while the log is idle.
+  std::chrono::microseconds Hold() {
+    const auto now = SteadyClock::now();
+    if (const auto passed = now - window_start_; passed >= std::chrono::milliseconds(20)) {
+      rate_ = recent_ / std::chrono::duration<double>(passed).count();
+      recent_ = 0;
+      window_start_ = now;
+    }
+    if (rate_ < 500) return std::chrono::microseconds(0);
+    return std::chrono::microseconds(rate_ < 4'000 ? 1'000 : 2'000);
+  }
+
+  void SendDue() {
+    send_scheduled_ = false;
+    sending_.swap(due_);
+    for (Lane* lane : sending_) {
+      lane->scheduled = false;
+      Send(*lane);
+    }
+    sending_.clear();
+  }
+
+  void Send(Lane& lane) {
+    while (!lane.waiting.empty()) {
+      Waiting& record = lane.waiting.front();
+      if (rd_kafka_produce(lane.topic, lane.partition, RD_KAFKA_MSG_F_FREE, record.value, record.size,
+                           record.key.empty() ? nullptr : record.key.data(), record.key.size(),
+                           record.handle) != 0) {
+        const rd_kafka_resp_err_t error = rd_kafka_last_error();
+        // Its queue holds more than callers may have in flight, but counts bytes as well:
+        // the next reports make room.
+        if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL && in_librdkafka_ > 0) {
+          stuck_.push_back(&lane);
+          return;
+        }
+        DieIfFatal(client_);
+        std::free(record.value);
+        Refuse(record.handle, error);
+      } else {
+        ++lane.reports_due;
+        ++in_librdkafka_;
+      }
+      lane.waiting_bytes -= record.size;
+      lane.waiting.pop_front();
+    }
+  }
+
+  // Not within Append: a caller does not expect its answer before the call returns.
+  void Refuse(Handle* handle, rd_kafka_resp_err_t error) {
+    asio::post(io_, [waker = waker_, this, handle, error] {
+      if (waker->attached()) Complete(handle, ToStatus(error, "append"));
+    });
+  }
+
+  void Complete(Handle* handle, absl::StatusOr<std::int64_t> result) {
+    if (result.ok()) {
+      appended_.Increment();
+    } else {
+      failed_.Increment();
+      telemetry::LogError("kafka.append_refused", {{"error", result.status().ToString()}});
+    }
+    OnAppended on_appended = std::move(handle->on_appended);
+    handle->on_appended = nullptr;
+    spare_.push_back(handle);
+    --in_flight_;
+    if (on_appended) on_appended(std::move(result));
+  }
+
+  void Drain() {
+    if (!reports_->TakeReady()) return;
+    int left = kEventsPerTurn;
+    while (left-- > 0) {
+      const EventPtr event = reports_->Poll();
+      if (event == nullptr) break;
+      if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_DR) {
+        const auto now = SteadyClock::now();
+        while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event.get())) {
+          Report(*message, now);
+        }
+      } else if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_ERROR) {
+        DieIfFatal(client_);
+        if (IsConnectionTrouble(rd_kafka_event_error(event.get()))) continue;
+        telemetry::LogWarn("kafka.producer_error", {{"error", rd_kafka_event_error_string(event.get())}});
+      }
+    }
+    if (left < 0) {
+      reports_->SetReady();
+      waker_->Wake();
+    }
+    if (!stuck_.empty()) {
+      for (Lane* lane : std::exchange(stuck_, {})) Send(*lane);
+    }
+    in_flight_gauge_.Set(static_cast<double>(in_flight_));
+    if (in_flight_ == 0) idle_.cancel();
+  }
+
+  void Report(const rd_kafka_message_t& message, SteadyClock::time_point now) {
+    auto* handle = static_cast<Handle*>(message._private);
+    Lane& lane = *handle->lane;
+    --in_librdkafka_;
+    if (--lane.reports_due == 0 && !lane.waiting.empty()) Schedule(lane);
+    if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      latency_.Observe(std::chrono::duration<double>(now - handle->since).count());
+      Complete(handle, message.offset);
+    } else {
+      DieIfFatal(client_);
+      Complete(handle, ToStatus(message.err, "append"));
+    }
+  }
+
+  asio::io_context& io_;
+  const std::string prefix_;
+  rd_kafka_t* client_ = nullptr;
+  std::shared_ptr<Waker> waker_;
+  std::unique_ptr<Source> reports_;
+  std::unordered_map<std::string, Topic, Hash, std::equal_to<>> topics_;
+  std::deque<Handle> handles_;
+  std::vector<Handle*> spare_;
+  std::vector<Lane*> due_, sending_, stuck_;
+  std::size_t in_flight_ = 0;
+  std::size_t in_librdkafka_ = 0;
+  bool send_scheduled_ = false;
+  bool flushing_ = false;
+  SteadyClock::time_point window_start_ = SteadyClock::now();
+  std::size_t recent_ = 0;
+  double rate_ = 0;
+  asio::steady_timer idle_;
+  asio::steady_timer hold_;
+  prometheus::Counter& appended_;
+  prometheus::Counter& failed_;
+  prometheus::Histogram& latency_;
+  prometheus::Gauge& in_flight_gauge_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Producer>> Producer::Create(asio::io_context& io, const Options& options,
+                                                           telemetry::Metrics& metrics) {
+  auto producer = std::make_unique<KafkaProducer>(io, options, metrics);
+  ROOKERY_RETURN_IF_ERROR(producer->Open(options));
+  return producer;
+}
+
+}  // namespace rookery::kafka

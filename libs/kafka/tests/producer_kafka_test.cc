@@ -1,0 +1,173 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "kafka_fixture.h"
+
+namespace rookery::kafka {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST_F(KafkaTest, EnsureTopicsCreatesOnceAndTellsWhatIsThere) {
+  const std::vector<TopicSpec> wanted = {{"users", 4, {{"retention.ms", "86400000"}}}, {"rooms", 2, {}}};
+  const auto first = EnsureTopics(options, wanted, seconds(20));
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(*first, (std::vector<int>{4, 2}));
+  // A topic that exists keeps its partitions, whatever is asked for.
+  const auto second = EnsureTopics(options, {{"rooms", 16, {}}, {"users", 1, {}}}, seconds(20));
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(*second, (std::vector<int>{2, 4}));
+}
+
+TEST_F(KafkaTest, EnsureTopicsSaysWhatIsWrong) {
+  const auto config = EnsureTopics(options, {{"x", 1, {{"no.such.setting", "1"}}}}, seconds(20));
+  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument) << config.status();
+  Options nobody = options;
+  nobody.brokers = {"127.0.0.1:1"};
+  nobody.properties = {"log_level=0"};
+  EXPECT_EQ(EnsureTopics(nobody, {{"x", 1, {}}}, milliseconds(500)).status().code(), absl::StatusCode::kUnavailable);
+  Options wrong = options;
+  wrong.properties = {"no.such.property=1"};
+  EXPECT_EQ(EnsureTopics(wrong, {{"x", 1, {}}}, seconds(1)).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(KafkaTest, AppendsInOrderAndTellsOffsets) {
+  constexpr int kRecords = 50'000;
+  constexpr int kPartitions = 4;
+  MakeTopic("users", kPartitions);
+  const auto producer = MakeProducer();
+  std::vector<std::vector<std::int64_t>> offsets(kPartitions);
+  int appended = 0;
+  int next = 0;
+  // As a service does: some at a time, the loop in between.
+  const auto begin = std::chrono::steady_clock::now();
+  while (next < kRecords) {
+    for (int i = 0; i < 500 && next < kRecords; ++i, ++next) {
+      const int partition = next % kPartitions;
+      producer->Append("users", partition, "key", std::to_string(next),
+                       [&, partition](absl::StatusOr<std::int64_t> offset) {
+                         ASSERT_TRUE(offset.ok()) << offset.status();
+                         offsets[static_cast<std::size_t>(partition)].push_back(*offset);
+                         ++appended;
+                       });
+    }
+    io.restart();
+    io.poll();
+  }
+  ASSERT_TRUE(Until([&] { return appended == kRecords; }));
+  EXPECT_EQ(producer->in_flight(), 0u);
+  const auto took = std::chrono::steady_clock::now() - begin;
+  RecordProperty("append_milliseconds", static_cast<int>(took / milliseconds(1)));
+  for (const auto& list : offsets) {
+    std::vector<std::int64_t> expected(kRecords / kPartitions);
+    std::iota(expected.begin(), expected.end(), 0);
+    EXPECT_EQ(list, expected);
+  }
+
+  Member reader(io, options, "users", "");
+  reader.seek_at_once = false;
+  ASSERT_TRUE(Until([&] { return reader.owned.size() == kPartitions; }));
+  for (int i = 0; i < kPartitions; ++i) reader.consumer->Seek(i, 0);
+  ASSERT_TRUE(Until([&] { return reader.total() == kRecords; })) << reader.total();
+  for (int partition = 0; partition < kPartitions; ++partition) {
+    const auto& values = reader.values[partition];
+    ASSERT_EQ(values.size(), static_cast<std::size_t>(kRecords / kPartitions));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      ASSERT_EQ(values[i], std::to_string(static_cast<int>(i) * kPartitions + partition));
+    }
+  }
+  EXPECT_GT(reader.batches, 0);
+  AwaitDone(reader.consumer->Close(seconds(5)));
+}
+
+TEST_F(KafkaTest, RefusedRecordsAreToldAndLaterOnesGoOn) {
+  MakeTopic("users", 1);
+  const auto producer = MakeProducer();
+  std::vector<absl::StatusCode> codes;
+  const auto note = [&](absl::StatusOr<std::int64_t> offset) { codes.push_back(offset.status().code()); };
+  producer->Append("users", 0, "", "first", note);
+  ASSERT_TRUE(Until([&] { return codes.size() == 1; }));
+  producer->Append("users", 0, "", std::string(2 << 20, 'x'), note);
+  EXPECT_EQ(codes.size(), 1u) << "answered before the call returned";
+  producer->Append("users", 7, "", "no such partition", note);
+  producer->Append("users", 0, "", "last", note);
+  ASSERT_TRUE(Until([&] { return codes.size() == 4; }));
+  std::sort(codes.begin(), codes.end());
+  EXPECT_EQ(codes, (std::vector<absl::StatusCode>{absl::StatusCode::kOk, absl::StatusCode::kOk,
+                                                  absl::StatusCode::kInvalidArgument, absl::StatusCode::kNotFound}));
+  EXPECT_EQ(producer->in_flight(), 0u);
+}
+
+TEST_F(KafkaTest, FlushWaitsForEverythingOrTellsThatItCannot) {
+  MakeTopic("users", 2);
+  const auto producer = MakeProducer();
+  EXPECT_TRUE(Await(producer->Flush(milliseconds(0)))->ok());
+  int appended = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    producer->Append("users", i % 2, "", "x", [&](const auto& offset) { appended += offset.ok() ? 1 : 0; });
+  }
+  EXPECT_TRUE(Await(producer->Flush(seconds(20)))->ok());
+  EXPECT_EQ(appended, 1'000);
+
+  Options nobody = options;
+  nobody.brokers = {"127.0.0.1:1"};
+  nobody.properties = {"log_level=0"};
+  auto lonely = Producer::Create(io, nobody, metrics);
+  ASSERT_TRUE(lonely.ok());
+  (*lonely)->Append("users", 0, "", "x", nullptr);
+  EXPECT_EQ(Await((*lonely)->Flush(milliseconds(300)))->code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ((*lonely)->in_flight(), 1u);
+}
+
+TEST_F(KafkaTest, BrokerKilledInTheMiddleLosesAndDoublesNothing) {
+  constexpr int kRecords = 20'000;
+  constexpr int kPartitions = 2;
+  MakeTopic("users", kPartitions);
+  const auto producer = MakeProducer();
+  std::vector<std::vector<int>> confirmed(kPartitions);
+  int appended = 0;
+  bool killed = false;
+  bool restarted = false;
+  for (int next = 0; next < kRecords;) {
+    for (int i = 0; i < 50 && next < kRecords; ++i, ++next) {
+      producer->Append("users", next % kPartitions, "", std::to_string(next), [&, next](const auto& offset) {
+        ASSERT_TRUE(offset.ok()) << offset.status();
+        confirmed[next % kPartitions].push_back(next);
+        ++appended;
+      });
+    }
+    io.restart();
+    io.run_for(milliseconds(5));
+    if (next > kRecords / 4 && appended > 0 && !killed) {
+      killed = true;
+      KafkaBroker::Shared().Kill();
+    }
+    if (killed && !restarted && next > kRecords * 3 / 4) {
+      restarted = true;
+      KafkaBroker::Shared().Launch();
+    }
+  }
+  ASSERT_TRUE(restarted);
+  ASSERT_TRUE(Until([&] { return appended == kRecords; }, seconds(60)));
+  Member reader(io, options, "users", "");
+  reader.seek_at_once = false;
+  ASSERT_TRUE(Until([&] { return reader.owned.size() == kPartitions; }));
+  for (int i = 0; i < kPartitions; ++i) reader.consumer->Seek(i, 0);
+  ASSERT_TRUE(Until([&] { return reader.total() >= kRecords; })) << reader.total();
+  for (int partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_TRUE(std::is_sorted(confirmed[partition].begin(), confirmed[partition].end()));
+    const auto& values = reader.values[partition];
+    ASSERT_EQ(values.size(), static_cast<std::size_t>(kRecords / kPartitions));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      ASSERT_EQ(values[i], std::to_string(static_cast<int>(i) * kPartitions + partition));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rookery::kafka

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "rookery/net/tls.h"
+
+namespace rookery {
+namespace asio = boost::asio;
+}
+
+namespace rookery::net {
+
+class Connection;
+
+/// What a connection tells its owner, on the I/O thread. `OnClosed` is the last call.
+/// A handler may call Close or destroy the connection from any of these.
+class ConnectionHandler {
+ public:
+  virtual ~ConnectionHandler() = default;
+  /// Bytes from the peer (TLS removed), in a buffer of the thread that lives for the
+  /// call only. Not called while paused.
+  virtual void OnData(std::string_view data) = 0;
+  /// Everything handed to Write so far is in the kernel.
+  virtual void OnDrained() = 0;
+  /// TLS is up, after StartTls or on a listener with direct TLS.
+  virtual void OnTlsEstablished() = 0;
+  /// OK: the peer closed in order. Else why it broke.
+  virtual void OnClosed(const absl::Status& status) = 0;
+};
+
+/// One TCP connection, plain or TLS. An idle one holds no read buffer: it waits for
+/// readiness, then reads into a buffer of the thread; OpenSSL releases its own.
+/// I/O thread only.
+class Connection {
+ public:
+  virtual ~Connection() = default;
+
+  /// Once, before anything else happens on the connection.
+  virtual void Start(ConnectionHandler* handler) = 0;
+  /// Queues bytes; writes what the kernel takes. Several calls within one turn of the
+  /// loop go out together.
+  virtual void Write(std::string_view data) = 0;
+  /// Bytes queued and not yet in the kernel: the bound is the caller's to keep.
+  virtual std::size_t queued_bytes() const = 0;
+  /// Stops and resumes reading (back-pressure). Reading resumes with what is buffered.
+  virtual void PauseReading() = 0;
+  virtual void ResumeReading() = 0;
+  /// Limits reading to so many bytes a second with bursts of one second; 0: none.
+  virtual void SetReadRate(std::size_t bytes_per_second) = 0;
+  /// Turns a plain connection into TLS as server. Everything queued is written first;
+  /// bytes of the peer that came before its ClientHello must already have been refused.
+  virtual void StartTls(std::shared_ptr<TlsContext> context) = 0;
+  virtual bool is_tls() const = 0;
+  /// TLS facts for SASL; empty on plain connections.
+  virtual std::string TlsExporter() const = 0;        // RFC 9266, 32 bytes; TLS 1.3 only
+  virtual std::string TlsServerEndPoint() const = 0;  // RFC 5929
+  virtual std::string TlsServerName() const = 0;      // SNI
+  virtual std::string TlsPeerCertificateDer() const = 0;
+  virtual std::string peer_address() const = 0;  // without port
+  /// Writes what is queued (for at most `linger`), then TLS close_notify and close.
+  /// OnClosed follows.
+  virtual void CloseAfterFlush(std::chrono::milliseconds linger = std::chrono::seconds(2)) = 0;
+  /// Closes at once; no OnClosed follows.
+  virtual void Abort() = 0;
+};
+
+struct ListenOptions {
+  std::string address;  // host:port; port 0: the kernel chooses
+  bool direct_tls = false;
+  std::shared_ptr<TlsContext> tls;  // needed for direct_tls
+  std::size_t max_connections = 100'000;
+  std::size_t max_connections_per_address = 0;  // 0: no limit; an IPv6 /64 counts as one address
+};
+
+/// Accepts connections. When descriptors run out or a limit is reached new connections
+/// are closed at once and counted, and accepting goes on; nothing else suffers.
+class Listener {
+ public:
+  using OnAccept = std::function<void(std::unique_ptr<Connection>)>;
+  /// UNAVAILABLE: the address is in use. PERMISSION_DENIED, INVALID_ARGUMENT.
+  static absl::StatusOr<std::unique_ptr<Listener>> Create(asio::io_context& io, ListenOptions options,
+                                                          OnAccept on_accept);
+  virtual ~Listener() = default;
+  /// Stops accepting; connections live on.
+  virtual void Stop() = 0;
+  virtual std::string bound_address() const = 0;
+  virtual std::uint64_t accepted() const = 0;
+  virtual std::uint64_t refused() const = 0;
+  virtual std::size_t open_connections() const = 0;
+};
+
+}  // namespace rookery::net

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "rookery/net/http.h"
+
+namespace rookery::net {
+
+/// Checks an upgrade request (RFC 6455 section 4.2.1) for `protocol` and gives the
+/// whole 101 response; INVALID_ARGUMENT or UNIMPLEMENTED (no such sub-protocol)
+/// with what is wrong.
+absl::StatusOr<std::string> AcceptWebSocket(const HttpRequest& request, std::string_view protocol);
+
+/// RFC 6455 framing on top of any byte stream, server side, through wslay. Fragments
+/// are joined, pings answered, masks and UTF-8 checked. No permessage-deflate. Between
+/// two messages it holds no buffer.
+class WebSocketFramer {
+ public:
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void OnMessage(std::string_view message, bool is_text) = 0;
+    /// Bytes to write to the peer.
+    virtual void OnOutput(std::string_view bytes) = 0;
+    /// The peer sent Close, or broke the protocol: output holds our Close. Last call.
+    virtual void OnWebSocketClosed(std::uint16_t code) = 0;
+  };
+  WebSocketFramer(Handler& handler, std::size_t max_message_bytes);
+  ~WebSocketFramer();
+  WebSocketFramer(const WebSocketFramer&) = delete;
+  WebSocketFramer& operator=(const WebSocketFramer&) = delete;
+  /// Bytes from the peer. The handler may destroy the framer from any of its calls.
+  void Feed(std::string_view bytes);
+  void SendText(std::string_view message);
+  void SendBinary(std::string_view message);
+  void SendClose(std::uint16_t code);
+  void SendPing();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;  // shared with a Feed in progress
+};
+
+}  // namespace rookery::net

@@ -1,0 +1,48 @@
+#include "address.h"
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "rookery/base/status.h"
+#include "text.h"
+
+namespace rookery::net {
+
+absl::StatusOr<HostPort> SplitHostPort(std::string_view text) {
+  const auto bad = [text] {
+    return absl::InvalidArgumentError(absl::StrCat("'", Av(text), "' is not host:port"));
+  };
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return bad();
+  std::string_view host = text.substr(0, colon);
+  if (host.starts_with('[')) {
+    if (!host.ends_with(']') || host.size() < 3) return bad();
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos) {
+    return bad();
+  }
+  std::uint32_t port = 0;
+  const std::string_view digits = text.substr(colon + 1);
+  if (digits.find_first_not_of("0123456789") != std::string_view::npos ||
+      !absl::SimpleAtoi(Av(digits), &port) || port > 65535) {
+    return bad();
+  }
+  return HostPort{std::string(host), static_cast<std::uint16_t>(port)};
+}
+
+absl::StatusOr<asio::ip::tcp::endpoint> ListenEndpoint(std::string_view text) {
+  ROOKERY_ASSIGN_OR_RETURN(const HostPort parts, SplitHostPort(text));
+  if (parts.host.empty()) return asio::ip::tcp::endpoint(asio::ip::address_v6::any(), parts.port);
+  if (parts.host == "localhost") return asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), parts.port);
+  boost::system::error_code error;
+  const asio::ip::address address = asio::ip::make_address(parts.host, error);
+  if (error) return absl::InvalidArgumentError(absl::StrCat("'", Av(text), "': listen on a numeric address"));
+  return asio::ip::tcp::endpoint(address, parts.port);
+}
+
+std::string FormatEndpoint(const asio::ip::tcp::endpoint& endpoint) {
+  const std::string host = endpoint.address().to_string();
+  return endpoint.address().is_v6() ? absl::StrCat("[", host, "]:", endpoint.port())
+                                    : absl::StrCat(host, ":", endpoint.port());
+}
+
+}  // namespace rookery::net

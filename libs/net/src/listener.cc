@@ -1,0 +1,266 @@
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "address.h"
+#include "rookery/base/status.h"
+#include "rookery/net/connection.h"
+#include "tcp_core.h"
+
+namespace rookery::net {
+namespace {
+
+using asio::ip::tcp;
+
+constexpr int kBacklog = 4096;
+constexpr int kAcceptsPerTurn = 64;
+constexpr std::chrono::milliseconds kRetryWithoutDescriptor{100};
+
+/// IPv4: the address. IPv6: its /64, which is what one host has.
+using AddressKey = std::array<unsigned char, 8>;
+
+AddressKey KeyOf(const asio::ip::address& address) {
+  AddressKey key{};
+  if (address.is_v4()) {
+    const auto bytes = address.to_v4().to_bytes();
+    std::copy(bytes.begin(), bytes.end(), key.begin());
+    key[7] = 4;  // no such /64 is in use: ::/8 is reserved
+    if (key[0] == 0) key[6] = 4;
+  } else {
+    const auto bytes = address.to_v6().to_bytes();
+    std::copy(bytes.begin(), bytes.begin() + 8, key.begin());
+  }
+  return key;
+}
+
+/// Counts what is open; outlives the listener as long as its connections.
+struct Counts {
+  std::size_t open = 0;
+  absl::flat_hash_map<AddressKey, std::size_t> by_address;
+};
+
+class CountedLease final : public OpenLease {
+ public:
+  CountedLease(std::shared_ptr<Counts> counts, const AddressKey* key)
+      : counts_(std::move(counts)), by_address_(key != nullptr), key_(key != nullptr ? *key : AddressKey{}) {
+    ++counts_->open;
+    if (by_address_) ++counts_->by_address[key_];
+  }
+  ~CountedLease() override {
+    --counts_->open;
+    if (!by_address_) return;
+    const auto it = counts_->by_address.find(key_);
+    if (--it->second == 0) counts_->by_address.erase(it);
+  }
+  CountedLease(const CountedLease&) = delete;
+  CountedLease& operator=(const CountedLease&) = delete;
+
+ private:
+  std::shared_ptr<Counts> counts_;
+  const bool by_address_;
+  const AddressKey key_;
+};
+
+int OpenSpare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+/// The accepting part; its pending wait shares it.
+class Acceptor final : public std::enable_shared_from_this<Acceptor> {
+ public:
+  Acceptor(asio::io_context& io, ListenOptions options, Listener::OnAccept on_accept)
+      : loop_(Loop::Of(io)),
+        acceptor_(io),
+        retry_(io),
+        options_(std::move(options)),
+        tls_(options_.direct_tls ? std::static_pointer_cast<ServerTlsContext>(options_.tls) : nullptr),
+        on_accept_(std::move(on_accept)) {}
+  ~Acceptor() { CloseSpare(); }
+
+  absl::Status Open() {
+    if (options_.direct_tls && options_.tls == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(options_.address, ": direct TLS needs a certificate"));
+    }
+    ROOKERY_ASSIGN_OR_RETURN(const tcp::endpoint endpoint, ListenEndpoint(options_.address));
+    boost::system::error_code error;
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+    // `[::]` and an empty host serve IPv4 too.
+    if (!error && endpoint.address().is_v6()) acceptor_.set_option(asio::ip::v6_only(false), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(kBacklog, error);
+    if (!error) acceptor_.non_blocking(true, error);
+    if (!error) bound_ = FormatEndpoint(acceptor_.local_endpoint(error));
+    if (error) {
+      const std::string text = absl::StrCat("cannot listen on ", options_.address, ": ", error.message());
+      if (error == boost::system::errc::permission_denied) return absl::PermissionDeniedError(text);
+      if (error == boost::system::errc::address_not_available) return absl::InvalidArgumentError(text);
+      return absl::UnavailableError(text);
+    }
+    spare_ = OpenSpare();
+    Wait();
+    return absl::OkStatus();
+  }
+
+  void Stop() {
+    stopped_ = true;
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
+    retry_.cancel();
+    CloseSpare();
+  }
+
+  const std::string& bound() const { return bound_; }
+  std::uint64_t accepted() const { return accepted_; }
+  std::uint64_t refused() const { return refused_; }
+  std::size_t open() const { return counts_->open; }
+
+ private:
+  void Wait() {
+    acceptor_.async_wait(asio::socket_base::wait_read,
+                         [self = shared_from_this()](const boost::system::error_code&) {
+                           if (!self->stopped_) self->AcceptTurn();
+                         });
+  }
+
+  void AcceptTurn() {
+    if (spare_ < 0) spare_ = OpenSpare();
+    for (int i = 0; i < kAcceptsPerTurn && !stopped_; ++i) {
+      sockaddr_storage address{};
+      socklen_t size = sizeof address;
+      const int fd = ::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&address), &size,
+                               SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        Take(fd, address, size);
+        continue;
+      }
+      switch (errno) {
+        case EAGAIN:
+          return Wait();
+        case EMFILE:
+        case ENFILE:
+          if (!RefuseWithSpare()) return WaitForDescriptors();
+          break;
+        case ENOBUFS:
+        case ENOMEM:
+          return WaitForDescriptors();
+        default:
+          break;  // the connection died in the backlog
+      }
+    }
+    if (!stopped_) Wait();
+  }
+
+  /// Without a free descriptor the backlog would fill and the wait would return at
+  /// once for ever: one is kept to take a connection and close it.
+  bool RefuseWithSpare() {
+    if (spare_ < 0) return false;
+    ::close(spare_);
+    const int fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd >= 0) {
+      ::close(fd);
+      ++refused_;
+    }
+    spare_ = OpenSpare();
+    return fd >= 0;
+  }
+
+  void WaitForDescriptors() {
+    retry_.expires_after(kRetryWithoutDescriptor);
+    retry_.async_wait([self = shared_from_this()](const boost::system::error_code&) {
+      if (!self->stopped_) self->AcceptTurn();
+    });
+  }
+
+  void Take(int fd, const sockaddr_storage& address, socklen_t size) {
+    tcp::endpoint endpoint;
+    std::memcpy(endpoint.data(), &address, std::min<std::size_t>(size, endpoint.capacity()));
+    const tcp protocol = endpoint.protocol();
+    const asio::ip::address peer = NormalAddress(endpoint.address());
+    const AddressKey key = KeyOf(peer);
+    if (counts_->open >= options_.max_connections || OverAddressLimit(key)) {
+      ::close(fd);
+      ++refused_;
+      return;
+    }
+    const int one = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    // A peer that vanished is noticed after about four minutes.
+    const int idle = 120, interval = 30, probes = 4;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    TcpCore::Socket socket(loop_.io());
+    boost::system::error_code error;
+    socket.assign(protocol, fd, error);
+    if (error) {
+      ::close(fd);
+      ++refused_;
+      return;
+    }
+    ++accepted_;
+    auto lease =
+        std::make_shared<CountedLease>(counts_, options_.max_connections_per_address > 0 ? &key : nullptr);
+    on_accept_(
+        MakeConnection(std::make_shared<TcpCore>(loop_, std::move(socket), peer, std::move(lease)), tls_));
+  }
+
+  bool OverAddressLimit(const AddressKey& key) const {
+    if (options_.max_connections_per_address == 0) return false;
+    const auto it = counts_->by_address.find(key);
+    return it != counts_->by_address.end() && it->second >= options_.max_connections_per_address;
+  }
+
+  void CloseSpare() {
+    if (spare_ >= 0) ::close(std::exchange(spare_, -1));
+  }
+
+  Loop& loop_;
+  tcp::acceptor acceptor_;
+  asio::steady_timer retry_;
+  const ListenOptions options_;
+  const std::shared_ptr<ServerTlsContext> tls_;
+  const Listener::OnAccept on_accept_;
+  const std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
+  std::string bound_;
+  std::uint64_t accepted_ = 0;
+  std::uint64_t refused_ = 0;
+  int spare_ = -1;
+  bool stopped_ = false;
+};
+
+class ListenerImpl final : public Listener {
+ public:
+  explicit ListenerImpl(std::shared_ptr<Acceptor> acceptor) : acceptor_(std::move(acceptor)) {}
+  ~ListenerImpl() override { acceptor_->Stop(); }
+  void Stop() override { acceptor_->Stop(); }
+  std::string bound_address() const override { return acceptor_->bound(); }
+  std::uint64_t accepted() const override { return acceptor_->accepted(); }
+  std::uint64_t refused() const override { return acceptor_->refused(); }
+  std::size_t open_connections() const override { return acceptor_->open(); }
+
+ private:
+  std::shared_ptr<Acceptor> acceptor_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Create(asio::io_context& io, ListenOptions options,
+                                                           OnAccept on_accept) {
+  auto acceptor = std::make_shared<Acceptor>(io, std::move(options), std::move(on_accept));
+  ROOKERY_RETURN_IF_ERROR(acceptor->Open());
+  return std::make_unique<ListenerImpl>(std::move(acceptor));
+}
+
+}  // namespace rookery::net

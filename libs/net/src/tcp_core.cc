@@ -1,0 +1,498 @@
+#include "tcp_core.h"
+
+#include <openssl/err.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "rookery/base/check.h"
+#include "socket_bio.h"
+#include "text.h"
+
+namespace rookery::net {
+namespace {
+
+// So that one busy peer cannot keep the loop from the others.
+constexpr int kReadsPerTurn = 4;
+// What a closing connection still takes from its peer, so that no reset overtakes
+// our last bytes.
+constexpr std::size_t kMaxDrain = 256 * 1024;
+
+absl::Status NetworkError(std::string_view what, int error) {
+  return absl::UnavailableError(absl::StrCat(Av(what), ": ", std::strerror(error)));
+}
+
+}  // namespace
+
+TcpCore::TcpCore(Loop& loop, Socket socket, asio::ip::address peer, std::shared_ptr<OpenLease> lease)
+    : loop_(loop), socket_(std::move(socket)), lease_(std::move(lease)), peer_(std::move(peer)) {}
+
+TcpCore::~TcpCore() = default;
+
+void TcpCore::Start(ConnectionHandler* handler) {
+  ROOKERY_CHECK(handler_ == nullptr && handler != nullptr);
+  if (closed_) return;
+  handler_ = handler;
+  if (tls_ != Tls::kHandshake && !paused_) ArmRead();
+}
+
+void TcpCore::Write(std::string_view data) {
+  if (closed_ || closing_ != Closing::kNo || data.empty()) return;
+  out_.append(data);
+  tell_drained_ = true;
+  QueueFlush();
+}
+
+void TcpCore::QueueFlush() {
+  if (flush_queued_ || write_armed_ || closed_) return;
+  flush_queued_ = true;
+  loop_.QueueFlush(shared_from_this());
+}
+
+void TcpCore::Flush() {
+  flush_queued_ = false;
+  if (closed_ || write_armed_) return;
+  const auto self = shared_from_this();
+  absl::Status error;
+  if (!WriteOut(&error)) {
+    if (!error.ok()) Finish(error);
+    return;
+  }
+  if (tell_drained_ && queued_bytes() == 0) {
+    tell_drained_ = false;
+    if (handler_ != nullptr && closing_ == Closing::kNo) handler_->OnDrained();
+    if (closed_) return;
+    // Whatever the handler has queued waits for the next turn.
+    if (queued_bytes() > 0 && tls_ != Tls::kAfterFlush) return;
+  }
+  if (tls_ == Tls::kAfterFlush && plain_left_ == 0 && closing_ == Closing::kNo) {
+    BeginHandshake();
+    return;
+  }
+  if (closing_ == Closing::kFlushing) ContinueClose();
+}
+
+bool TcpCore::WriteOut(absl::Status* error) {
+  while (true) {
+    std::size_t size = queued_bytes();
+    if (tls_ == Tls::kAfterFlush) size = plain_left_;
+    if (size == 0) return true;
+    if (tls_ == Tls::kHandshake) return closing_ != Closing::kNo;
+    const char* data = out_.data() + out_begin_;
+    if (tls_ == Tls::kUp) {
+      ERR_clear_error();
+      errno = 0;
+      const int limit = static_cast<int>(std::min<std::size_t>(size, std::numeric_limits<int>::max()));
+      const int n = SSL_write(ssl_.get(), data, limit);
+      if (n > 0) {
+        ConsumeOutput(static_cast<std::size_t>(n));
+        continue;
+      }
+      const int saved = errno;
+      switch (SSL_get_error(ssl_.get(), n)) {
+        case SSL_ERROR_WANT_WRITE:
+          ArmWrite();
+          return false;
+        case SSL_ERROR_WANT_READ:
+          write_wants_read_ = true;
+          ArmRead();
+          return false;
+        case SSL_ERROR_SYSCALL:
+          *error = NetworkError("write", saved == 0 ? EPIPE : saved);
+          return false;
+        default:
+          *error = absl::InvalidArgumentError(absl::StrCat("TLS: ", TakeOpenSslError()));
+          return false;
+      }
+    }
+    const ssize_t n = ::send(socket_.native_handle(), data, size, MSG_NOSIGNAL);
+    if (n >= 0) {
+      if (tls_ == Tls::kAfterFlush) plain_left_ -= static_cast<std::size_t>(n);
+      ConsumeOutput(static_cast<std::size_t>(n));
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      ArmWrite();
+      return false;
+    }
+    *error = NetworkError("write", errno);
+    return false;
+  }
+}
+
+void TcpCore::ConsumeOutput(std::size_t size) {
+  out_begin_ += size;
+  if (out_begin_ == out_.size()) {
+    // An idle connection holds no write buffer.
+    std::string().swap(out_);
+    out_begin_ = 0;
+  } else if (out_begin_ >= 64 * 1024 && out_begin_ >= out_.size() / 2) {
+    out_.erase(0, out_begin_);
+    out_begin_ = 0;
+  }
+}
+
+void TcpCore::ArmRead() {
+  if (read_armed_ || closed_) return;
+  read_armed_ = true;
+  socket_.async_wait(asio::socket_base::wait_read,
+                     [self = shared_from_this()](const boost::system::error_code&) {
+                       self->read_armed_ = false;
+                       if (!self->closed_) self->OnReadable();
+                     });
+}
+
+void TcpCore::ArmWrite() {
+  if (write_armed_ || closed_) return;
+  write_armed_ = true;
+  socket_.async_wait(asio::socket_base::wait_write,
+                     [self = shared_from_this()](const boost::system::error_code&) {
+                       self->write_armed_ = false;
+                       if (!self->closed_) self->OnWritable();
+                     });
+}
+
+void TcpCore::PostRead() {
+  if (read_posted_ || closed_) return;
+  read_posted_ = true;
+  asio::post(loop_.io(), [self = shared_from_this()] {
+    self->read_posted_ = false;
+    if (!self->closed_) self->OnReadable();
+  });
+}
+
+void TcpCore::OnReadable() {
+  if (closing_ == Closing::kDraining) return DrainTurn();
+  if (tls_ == Tls::kHandshake && closing_ == Closing::kNo) return DoHandshake();
+  if (write_wants_read_) {
+    write_wants_read_ = false;
+    const auto self = shared_from_this();
+    Flush();
+    if (closed_) return;
+  }
+  ReadTurn();
+}
+
+void TcpCore::OnWritable() {
+  if (tls_ == Tls::kHandshake && closing_ == Closing::kNo) return DoHandshake();
+  const auto self = shared_from_this();
+  Flush();
+  if (closed_ || !read_wants_write_) return;
+  read_wants_write_ = false;
+  ReadTurn();
+}
+
+void TcpCore::ReadTurn() {
+  const auto self = shared_from_this();
+  const Tls tls = tls_;
+  const std::span<char> buffer = loop_.read_buffer();
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    if (paused_ || throttled_ || closing_ != Closing::kNo || tls_ != tls || tls_ == Tls::kAfterFlush) return;
+    const std::size_t limit = ReadAllowance(buffer.size());
+    if (limit == 0) return WaitForAllowance();
+    std::size_t size = 0;
+    absl::Status error;
+    const Read result = ReadSome(buffer.data(), limit, &size, &error);
+    if (size > 0) {
+      if (read_rate_ != 0) read_tokens_ -= static_cast<std::int64_t>(size);
+      handler_->OnData({buffer.data(), size});
+      if (closed_) return;
+    }
+    switch (result) {
+      case Read::kMore:
+        break;
+      case Read::kWouldBlock:
+        if (!paused_ && closing_ == Closing::kNo && tls_ == tls) ArmRead();
+        return;
+      case Read::kWantsWrite:
+        read_wants_write_ = true;
+        ArmWrite();
+        return;
+      case Read::kEof:
+        return OnPeerClosed();
+      case Read::kError:
+        return Finish(error);
+    }
+  }
+  if (paused_ || closing_ != Closing::kNo || tls_ != tls) return;
+  // OpenSSL may hold bytes that the socket will not announce again.
+  if (tls_ == Tls::kUp) {
+    PostRead();
+  } else {
+    ArmRead();
+  }
+}
+
+TcpCore::Read TcpCore::ReadSome(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error) {
+  return tls_ == Tls::kUp ? ReadTls(buffer, limit, size, error) : ReadPlain(buffer, limit, size, error);
+}
+
+TcpCore::Read TcpCore::ReadPlain(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error) {
+  ssize_t n;
+  do {
+    n = ::recv(socket_.native_handle(), buffer, limit, 0);
+  } while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    *size = static_cast<std::size_t>(n);
+    // A short read has emptied the socket; the wait sees at once if it has not.
+    return *size < limit ? Read::kWouldBlock : Read::kMore;
+  }
+  if (n == 0) return Read::kEof;
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return Read::kWouldBlock;
+  *error = NetworkError("read", errno);
+  return Read::kError;
+}
+
+TcpCore::Read TcpCore::ReadTls(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error) {
+  // Joins the records that have arrived. What ends the stream is left for the next
+  // call when there are bytes to hand over first: OpenSSL repeats it.
+  while (*size < limit) {
+    ERR_clear_error();
+    errno = 0;
+    const int n = SSL_read(ssl_.get(), buffer + *size, static_cast<int>(limit - *size));
+    if (n > 0) {
+      *size += static_cast<std::size_t>(n);
+      continue;
+    }
+    const int saved = errno;
+    const int reason = SSL_get_error(ssl_.get(), n);
+    if (reason == SSL_ERROR_WANT_READ) return Read::kWouldBlock;
+    if (*size > 0) return Read::kMore;
+    switch (reason) {
+      case SSL_ERROR_WANT_WRITE:
+        return Read::kWantsWrite;
+      case SSL_ERROR_ZERO_RETURN:
+        return Read::kEof;
+      case SSL_ERROR_SYSCALL:
+        *error = saved == 0 ? absl::UnavailableError("the peer closed without close_notify")
+                            : NetworkError("read", saved);
+        return Read::kError;
+      default:
+        if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+          ERR_clear_error();
+          *error = absl::UnavailableError("the peer closed without close_notify");
+        } else {
+          *error = absl::InvalidArgumentError(absl::StrCat("TLS: ", TakeOpenSslError()));
+        }
+        return Read::kError;
+    }
+  }
+  return Read::kMore;
+}
+
+void TcpCore::ResumeReading() {
+  if (!paused_) return;
+  paused_ = false;
+  // A wait that is still armed has seen nothing since.
+  if (closed_ || handler_ == nullptr || read_armed_ || throttled_ || closing_ != Closing::kNo) return;
+  if (tls_ == Tls::kNone || tls_ == Tls::kUp) PostRead();
+}
+
+void TcpCore::SetReadRate(std::size_t bytes_per_second) {
+  read_rate_ = bytes_per_second;
+  read_tokens_ = static_cast<std::int64_t>(bytes_per_second);
+  tokens_at_ = std::chrono::steady_clock::now();
+}
+
+std::size_t TcpCore::ReadAllowance(std::size_t wanted) {
+  if (read_rate_ == 0) return wanted;
+  const auto now = std::chrono::steady_clock::now();
+  const std::int64_t rate = static_cast<std::int64_t>(read_rate_);
+  const double seconds = std::chrono::duration<double>(now - tokens_at_).count();
+  const std::int64_t fresh =
+      seconds >= 1.0 ? rate : static_cast<std::int64_t>(seconds * static_cast<double>(read_rate_));
+  if (fresh > 0) {
+    read_tokens_ = std::min(rate, read_tokens_ + fresh);
+    tokens_at_ = now;
+  }
+  if (read_tokens_ <= 0) return 0;
+  return std::min(wanted, static_cast<std::size_t>(read_tokens_));
+}
+
+void TcpCore::WaitForAllowance() {
+  throttled_ = true;
+  // Long enough for a twentieth of a second's bytes, so that a throttled peer costs
+  // few wake-ups.
+  const double missing = static_cast<double>(read_rate_) / 20.0 - static_cast<double>(read_tokens_);
+  const auto wait = std::chrono::duration<double>(std::max(0.001, missing / static_cast<double>(read_rate_)));
+  ArmTimer(std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait));
+}
+
+void TcpCore::ArmTimer(std::chrono::steady_clock::duration after) {
+  if (timer_ == nullptr) timer_ = std::make_unique<asio::steady_timer>(loop_.io());
+  timer_->expires_after(after);
+  timer_->async_wait([self = shared_from_this(), generation = ++timer_generation_](
+                         const boost::system::error_code&) { self->OnTimer(generation); });
+}
+
+void TcpCore::OnTimer(std::uint32_t generation) {
+  if (closed_ || generation != timer_generation_) return;
+  if (closing_ == Closing::kFlushing) {
+    return Finish(absl::DeadlineExceededError("the peer did not take the last bytes in time"));
+  }
+  if (closing_ == Closing::kDraining) return Finish(absl::OkStatus());
+  throttled_ = false;
+  if (!paused_) PostRead();
+}
+
+void TcpCore::StartTls(SslPtr ssl, std::shared_ptr<const void> keep) {
+  if (closed_ || closing_ != Closing::kNo) return;
+  ROOKERY_CHECK(tls_ == Tls::kNone);
+  BIO* bio = ssl != nullptr ? NewSocketBio(socket_.native_handle()) : nullptr;
+  if (bio == nullptr) {
+    asio::post(loop_.io(), [self = shared_from_this()] {
+      if (!self->closed_) self->Finish(absl::ResourceExhaustedError("no memory for TLS"));
+    });
+    return;
+  }
+  SSL_set_bio(ssl.get(), bio, bio);
+  ssl_ = std::move(ssl);
+  tls_keep_ = std::move(keep);
+  if (queued_bytes() > 0) {
+    tls_ = Tls::kAfterFlush;
+    plain_left_ = queued_bytes();
+    QueueFlush();
+  } else {
+    BeginHandshake();
+  }
+}
+
+void TcpCore::BeginHandshake() {
+  tls_ = Tls::kHandshake;
+  // A client speaks first.
+  if (SSL_is_server(ssl_.get())) {
+    ArmRead();
+  } else {
+    PostRead();
+  }
+}
+
+void TcpCore::DoHandshake() {
+  const auto self = shared_from_this();
+  ERR_clear_error();
+  errno = 0;
+  const int n = SSL_do_handshake(ssl_.get());
+  const int saved = errno;
+  if (n == 1) {
+    tls_ = Tls::kUp;
+    if (handler_ == nullptr) return;
+    handler_->OnTlsEstablished();
+    if (closed_) return;
+    if (queued_bytes() > 0) QueueFlush();
+    if (!paused_ && closing_ == Closing::kNo) PostRead();
+    return;
+  }
+  switch (SSL_get_error(ssl_.get(), n)) {
+    case SSL_ERROR_WANT_READ:
+      return ArmRead();
+    case SSL_ERROR_WANT_WRITE:
+      return ArmWrite();
+    case SSL_ERROR_SYSCALL:
+      return Finish(saved == 0 ? absl::UnavailableError("the peer closed during the TLS handshake")
+                               : NetworkError("TLS handshake", saved));
+    default:
+      if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        ERR_clear_error();
+        return Finish(absl::UnavailableError("the peer closed during the TLS handshake"));
+      }
+      const absl::Status error =
+          absl::InvalidArgumentError(absl::StrCat("TLS handshake: ", TakeOpenSslError()));
+      // Closing with unread bytes sends a reset, which may overtake OpenSSL's alert.
+      ::shutdown(socket_.native_handle(), SHUT_WR);
+      const std::span<char> buffer = loop_.read_buffer();
+      [[maybe_unused]] const ssize_t ignored =
+          ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
+      return Finish(error);
+  }
+}
+
+void TcpCore::CloseAfterFlush(std::chrono::milliseconds linger) {
+  if (closed_ || closing_ != Closing::kNo) return;
+  closing_ = Closing::kFlushing;
+  ArmTimer(linger);
+  QueueFlush();
+}
+
+void TcpCore::ContinueClose() {
+  if (tls_ == Tls::kUp) {
+    ERR_clear_error();
+    const int n = SSL_shutdown(ssl_.get());
+    if (n < 0 && SSL_get_error(ssl_.get(), n) == SSL_ERROR_WANT_WRITE) return ArmWrite();
+  }
+  ::shutdown(socket_.native_handle(), SHUT_WR);
+  if (peer_closed_) return Finish(absl::OkStatus());
+  closing_ = Closing::kDraining;
+  DrainTurn();
+}
+
+void TcpCore::DrainTurn() {
+  const std::span<char> buffer = loop_.read_buffer();
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    const ssize_t n = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return ArmRead();
+    if (n <= 0) return Finish(absl::OkStatus());
+    drained_ += static_cast<std::size_t>(n);
+    if (drained_ > kMaxDrain) return Finish(absl::OkStatus());
+  }
+  ArmRead();
+}
+
+void TcpCore::OnPeerClosed() {
+  peer_closed_ = true;
+  if (closing_ != Closing::kNo) return;  // what is queued still goes out
+  // The peer may have closed only its own direction and wait for our answer.
+  absl::Status ignored;
+  if (queued_bytes() > 0 && !write_armed_) WriteOut(&ignored);
+  if (tls_ == Tls::kUp && queued_bytes() == 0) {
+    ERR_clear_error();
+    SSL_shutdown(ssl_.get());
+  }
+  Finish(absl::OkStatus());
+}
+
+void TcpCore::Finish(const absl::Status& status) {
+  if (closed_) return;
+  CloseSocket();
+  if (ConnectionHandler* handler = std::exchange(handler_, nullptr)) handler->OnClosed(status);
+}
+
+void TcpCore::Abort() {
+  if (closed_) return;
+  handler_ = nullptr;
+  if (queued_bytes() > 0) {
+    // The peer does not read: the kernel must not keep its bytes for minutes.
+    const ::linger reset{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+  CloseSocket();
+}
+
+void TcpCore::CloseSocket() {
+  closed_ = true;
+  timer_.reset();
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  ssl_.reset();
+  tls_keep_.reset();
+  std::string().swap(out_);
+  out_begin_ = 0;
+  plain_left_ = 0;
+  lease_.reset();
+}
+
+asio::ip::address NormalAddress(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  }
+  return address;
+}
+
+}  // namespace rookery::net

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "loop.h"
+#include "rookery/net/connection.h"
+#include "tls_context.h"
+
+namespace rookery::net {
+
+/// What a connection holds as long as its descriptor is open: the listener counts it.
+class OpenLease {
+ public:
+  virtual ~OpenLease() = default;
+};
+
+/// The connection behind a Connection. Pending waits and running calls share it, so
+/// the owner may destroy its Connection at any moment.
+class TcpCore final : public std::enable_shared_from_this<TcpCore> {
+ public:
+  // The io_context's own executor, not any_io_executor: smaller, and no indirection.
+  using Socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
+
+  TcpCore(Loop& loop, Socket socket, asio::ip::address peer, std::shared_ptr<OpenLease> lease);
+  ~TcpCore();
+
+  void Start(ConnectionHandler* handler);
+  void Write(std::string_view data);
+  std::size_t queued_bytes() const { return out_.size() - out_begin_; }
+  void PauseReading() { paused_ = true; }
+  void ResumeReading();
+  void SetReadRate(std::size_t bytes_per_second);
+  /// `ssl` in accept or connect state; null: the connection fails. `keep` lives as
+  /// long as it.
+  void StartTls(SslPtr ssl, std::shared_ptr<const void> keep);
+  bool is_tls() const { return tls_ == Tls::kUp; }
+  SSL* ssl() const { return tls_ == Tls::kUp ? ssl_.get() : nullptr; }
+  const asio::ip::address& peer() const { return peer_; }
+  void CloseAfterFlush(std::chrono::milliseconds linger);
+  void Abort();
+
+  /// Called by the loop at the end of the turn in which something was written.
+  void Flush();
+
+ private:
+  enum class Tls : std::uint8_t { kNone, kAfterFlush, kHandshake, kUp };
+  enum class Closing : std::uint8_t { kNo, kFlushing, kDraining };
+  enum class Read : std::uint8_t { kMore, kWouldBlock, kWantsWrite, kEof, kError };
+
+  void ArmRead();
+  void ArmWrite();
+  /// A turn of reading through the loop's queue, for bytes that OpenSSL holds already.
+  void PostRead();
+  void QueueFlush();
+  void OnReadable();
+  void OnWritable();
+  void ReadTurn();
+  Read ReadSome(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
+  Read ReadPlain(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
+  Read ReadTls(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
+  /// How much may be read now under the rate limit.
+  std::size_t ReadAllowance(std::size_t wanted);
+  void WaitForAllowance();
+  /// True: nothing is left to write. False: waits, or has failed.
+  bool WriteOut(absl::Status* error);
+  void ConsumeOutput(std::size_t size);
+  void BeginHandshake();
+  void DoHandshake();
+  void ContinueClose();
+  void DrainTurn();
+  void OnPeerClosed();
+  void OnTimer(std::uint32_t generation);
+  void ArmTimer(std::chrono::steady_clock::duration after);
+  void Finish(const absl::Status& status);
+  void CloseSocket();
+
+  Loop& loop_;
+  Socket socket_;
+  ConnectionHandler* handler_ = nullptr;
+  SslPtr ssl_;
+  std::shared_ptr<const void> tls_keep_;
+  std::string out_;
+  std::size_t out_begin_ = 0;
+  /// Bytes of out_ that go out before the handshake.
+  std::size_t plain_left_ = 0;
+  /// For the read rate, and for lingering once the connection is closing.
+  std::unique_ptr<asio::steady_timer> timer_;
+  std::size_t read_rate_ = 0;
+  std::int64_t read_tokens_ = 0;
+  std::chrono::steady_clock::time_point tokens_at_{};
+  std::size_t drained_ = 0;
+  std::shared_ptr<OpenLease> lease_;
+  asio::ip::address peer_;
+  std::uint32_t timer_generation_ = 0;
+  Tls tls_ = Tls::kNone;
+  Closing closing_ = Closing::kNo;
+  bool closed_ = false;
+  bool paused_ = false;
+  bool throttled_ = false;
+  bool read_armed_ = false;
+  bool read_posted_ = false;
+  bool write_armed_ = false;
+  bool flush_queued_ = false;
+  bool tell_drained_ = false;
+  bool write_wants_read_ = false;
+  bool read_wants_write_ = false;
+  bool peer_closed_ = false;
+};
+
+/// The peer's address with IPv4-mapped IPv6 turned into IPv4.
+asio::ip::address NormalAddress(const asio::ip::address& address);
+
+/// Makes the Connection of a connected socket.
+std::unique_ptr<Connection> MakeConnection(std::shared_ptr<TcpCore> core,
+                                           std::shared_ptr<ServerTlsContext> direct_tls);
+/// The core of a connection of ours.
+TcpCore& CoreOf(Connection& connection);
+
+}  // namespace rookery::net

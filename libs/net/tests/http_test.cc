@@ -1,0 +1,128 @@
+#include "rookery/net/http.h"
+
+#include "net_fixture.h"
+
+namespace rookery::net {
+namespace {
+
+TEST(ParseHttpRequest, TakesARequestPieceByPiece) {
+  const std::string bytes =
+      "POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nX-Two:  spaced \r\n\r\nhelloGET / ";
+  std::size_t consumed = 99;
+  for (std::size_t n = 0; n < bytes.size() - 6; ++n) {
+    auto request = ParseHttpRequest(std::string_view(bytes).substr(0, n), &consumed);
+    ASSERT_TRUE(request.ok()) << n << request.status();
+    EXPECT_FALSE(request->has_value()) << n;
+    EXPECT_EQ(consumed, 0u);
+  }
+  auto request = ParseHttpRequest(bytes, &consumed);
+  ASSERT_TRUE(request.ok() && request->has_value());
+  EXPECT_EQ(consumed, bytes.size() - 6);
+  EXPECT_EQ((*request)->method, "POST");
+  EXPECT_EQ((*request)->target, "/a?b=c");
+  EXPECT_EQ((*request)->version, 11);
+  EXPECT_EQ((*request)->body, "hello");
+  EXPECT_EQ((*request)->Header("x-two"), "spaced");
+  EXPECT_EQ((*request)->Header("absent"), "");
+}
+
+TEST(ParseHttpRequest, TakesChunks) {
+  const std::string bytes =
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+  std::size_t consumed = 0;
+  auto request = ParseHttpRequest(bytes, &consumed);
+  ASSERT_TRUE(request.ok() && request->has_value());
+  EXPECT_EQ((*request)->body, "abcde");
+  EXPECT_EQ(consumed, bytes.size());
+}
+
+TEST(ParseHttpRequest, RefusesWhatIsWrongOrTooLong) {
+  std::size_t consumed = 0;
+  for (const std::string& bad :
+       {std::string("\x16\x03\x01\x02junk\r\n\r\n"), std::string("GET / HTTP/2.0\r\n\r\n"),
+        std::string("GET /\r\n\r\n"), std::string("GET / HTTP/1.1\r\nno colon\r\n\r\n"),
+        std::string("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        std::string("GET / HTTP/1.1\r\nA: b\0c\r\n\r\n", 27),
+        std::string("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        "GET / HTTP/1.1\r\nA: " + std::string(9000, 'x') + "\r\n\r\n", "GET /" + std::string(9000, 'x'),
+        std::string("POST / HTTP/1.1\r\nContent-Length: 65537\r\n\r\n"),
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n" + std::string(65537, 'x')}) {
+    EXPECT_EQ(ParseHttpRequest(bad, &consumed).status().code(), absl::StatusCode::kInvalidArgument)
+        << bad.substr(0, 60);
+  }
+}
+
+TEST(FormatHttpResponse, HasItsLength) {
+  EXPECT_EQ(
+      FormatHttpResponse(
+          {.status = 404, .content_type = "text/plain", .headers = {{"A", "b"}}, .body = "gone"}, false),
+      "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nA: b\r\nContent-Length: 4\r\nConnection: "
+      "close\r\n\r\ngone");
+}
+
+class HttpServerTest : public NetTest {
+ protected:
+  HttpServerTest() {
+    auto server = HttpServer::Create(io_, "127.0.0.1:0", [this](const HttpRequest& request) {
+      ++requests_;
+      return HttpResponse{.status = 200,
+                          .headers = {},
+                          .body = request.target == "/big" ? std::string(100'000, 'x') : request.target};
+    });
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = std::move(*server);
+  }
+  std::unique_ptr<HttpServer> server_;
+  int requests_ = 0;
+};
+
+TEST_F(HttpServerTest, KeepsTheConnectionAndServesPipelinedRequests) {
+  RawClient client(server_->bound_address());
+  client.Send("GET /one HTTP/1.1\r\nHost: x\r\n\r\nGET /two HTTP/1.1\r\nHost: x\r\n\r\n");
+  RunUntil([&] { return client.in.find("/two") != std::string::npos; }, [&] { client.Pump(); });
+  EXPECT_NE(client.in.find("/one"), std::string::npos);
+  EXPECT_FALSE(client.eof);
+  client.Send("HEAD /three HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  client.in.clear();
+  RunUntil([&] { return client.eof; }, [&] { client.Pump(); });
+  EXPECT_NE(client.in.find("Content-Length: 6\r\n"), std::string::npos);
+  EXPECT_TRUE(client.in.ends_with("\r\n\r\n"));
+}
+
+TEST_F(HttpServerTest, OldVersionClosesAndBadRequestGets400) {
+  RawClient old(server_->bound_address());
+  old.Send("GET /x HTTP/1.0\r\n\r\n");
+  RunUntil([&] { return old.eof; }, [&] { old.Pump(); });
+  EXPECT_TRUE(old.in.ends_with("\r\n\r\n/x"));
+  RawClient bad(server_->bound_address());
+  bad.Send("nonsense\r\n\r\n");
+  RunUntil([&] { return bad.eof; }, [&] { bad.Pump(); });
+  EXPECT_TRUE(bad.in.starts_with("HTTP/1.1 400 "));
+}
+
+TEST_F(HttpServerTest, AClientThatOnlyAsksIsNotServedWithoutBound) {
+  RawClient client(server_->bound_address(), 4096);
+  client.reading = false;
+  std::string requests;
+  for (int i = 0; i < 1000; ++i) requests += "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+  client.Send(requests);
+  for (int i = 0; i < 200; ++i) {
+    io_.restart();
+    io_.poll();
+    client.Pump();
+  }
+  EXPECT_LT(requests_, 200);
+  client.reading = true;
+  RunUntil([&] { return requests_ == 1000; }, [&] { client.Pump(); });
+}
+
+TEST_F(HttpServerTest, DiesWithItsConnections) {
+  RawClient client(server_->bound_address());
+  client.Send("GET /one HTTP/1.1\r\nHost: x\r\n\r\n");
+  RunUntil([&] { return !client.in.empty(); }, [&] { client.Pump(); });
+  server_.reset();
+  RunUntil([&] { return client.eof; }, [&] { client.Pump(); });
+}
+
+}  // namespace
+}  // namespace rookery::net

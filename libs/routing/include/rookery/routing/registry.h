@@ -1,0 +1,63 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rookery/redis/client.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::routing {
+
+struct Instance {
+  std::string id;
+  std::string address;  // host:port of its gRPC server, or empty (a gateway)
+  friend bool operator==(const Instance&, const Instance&) = default;
+};
+
+struct ShardOwner {
+  std::uint32_t shard;
+  std::int64_t epoch;
+  std::string instance;
+  std::string address;
+};
+
+/// Who is there, in Redis: each process announces itself every second with a time to
+/// live of five, and reads the others as often. Everything in Redis is announced
+/// again, so a Redis that was emptied fills itself; while Redis is away the last
+/// known instances stay. I/O thread only.
+///
+/// Keys: sorted set `rookery:instances:<service>`: member `<id> <address>`, score
+/// the time in ms when it expires; hash `rookery:shards`: `<shard>` -> `<epoch> <id> <address>`.
+class Registry {
+ public:
+  static std::unique_ptr<Registry> Create(asio::io_context& io, redis::Client& redis);
+  virtual ~Registry() = default;
+
+  /// Announces this process until Withdraw.
+  virtual void Announce(std::string service, Instance self) = 0;
+  /// Removes this process from Redis: others stop choosing it.
+  virtual Task<void> Withdraw() = 0;
+  /// Watches a service; `on_change` is called whenever its instances change.
+  virtual void Watch(std::string service, std::function<void(const std::vector<Instance>&)> on_change) = 0;
+  /// As of the last reading. Sorted by id.
+  virtual const std::vector<Instance>& Instances(std::string_view service) const = 0;
+  /// Whether `service` has been read at least once.
+  virtual bool is_known(std::string_view service) const = 0;
+
+  /// Publishes what this process owns, now and with each announcement. A higher
+  /// epoch in Redis is never overwritten.
+  virtual void PublishShards(std::map<std::uint32_t, std::int64_t> epochs) = 0;
+  virtual Task<absl::StatusOr<std::vector<ShardOwner>>> ReadShards() = 0;
+};
+
+/// The instance among `instances` that serves `key`: rendezvous hashing, so that a
+/// change moves only the keys of the instance that came or went. nullptr when empty.
+const Instance* Choose(const std::vector<Instance>& instances, std::string_view key);
+
+}  // namespace rookery::routing

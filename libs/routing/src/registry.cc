@@ -1,0 +1,222 @@
+#include "rookery/routing/registry.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "instance_table.h"
+#include "rookery/base/check.h"
+#include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
+#include "scripts.h"
+
+namespace rookery::routing {
+namespace {
+
+constexpr char kShardsKey[] = "rookery:shards";
+constexpr std::chrono::milliseconds kPeriod{1'000};
+// A script's arguments are bounded by Lua's stack.
+constexpr std::size_t kShardsPerCall = 1'000;
+
+std::string InstancesKey(const std::string& service) { return absl::StrCat("rookery:instances:", service); }
+
+template <typename T>
+bool TakeNumber(std::string_view text, T* number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+/// `<epoch> <id> <address>`
+bool ParseOwner(std::string_view text, ShardOwner* owner) {
+  const std::size_t first = text.find(' ');
+  const std::size_t second = first == std::string_view::npos ? first : text.find(' ', first + 1);
+  if (second == std::string_view::npos || !TakeNumber(text.substr(0, first), &owner->epoch)) return false;
+  owner->instance = text.substr(first + 1, second - first - 1);
+  owner->address = text.substr(second + 1);
+  return true;
+}
+
+/// What the registry is, kept alive by its own coroutines.
+struct State {
+  struct Watched {
+    InstanceTable table;
+    std::vector<std::function<void(const std::vector<Instance>&)>> on_change;
+  };
+
+  State(asio::io_context& io, redis::Client& client) : redis(client), kick(io) {}
+
+  redis::Client& redis;
+  asio::steady_timer kick;  // a condition: something to say at once
+  bool is_kicked = false;
+  bool is_stopped = false;
+  std::string service;
+  std::optional<Instance> self;
+  std::map<std::uint32_t, std::int64_t> shards;
+  std::map<std::string, Watched, std::less<>> watched;
+  bool is_away = false;
+
+  void Kick() {
+    is_kicked = true;
+    kick.cancel();
+  }
+};
+
+void NoteAway(State& state, const absl::Status& status) {
+  if (status.ok() != state.is_away) return;
+  state.is_away = !status.ok();
+  if (state.is_away) {
+    telemetry::LogWarn("routing.redis_away", {{"reason", std::string(status.message())}});
+  } else {
+    telemetry::LogInfo("routing.redis_back");
+  }
+}
+
+Task<void> Announce(std::shared_ptr<State> state) {
+  if (!state->self) co_return;
+  const std::string member = absl::StrCat(state->self->id, " ", state->self->address);
+  std::vector<std::string> arguments{member, state->self->id, absl::StrCat(kTimeToLiveMs)};
+  const absl::StatusOr<redis::Reply> announced =
+      co_await state->redis.Eval(kAnnounceScript, InstancesKey(state->service), std::move(arguments));
+  if (state->is_stopped) co_return;
+  NoteAway(*state, announced.status());
+
+  std::vector<std::vector<std::string>> calls;
+  for (const auto& [shard, epoch] : state->shards) {
+    if (calls.empty() || calls.back().size() > 2 * kShardsPerCall) calls.push_back({member});
+    calls.back().push_back(absl::StrCat(shard));
+    calls.back().push_back(absl::StrCat(epoch));
+  }
+  for (std::vector<std::string>& call : calls) {
+    const absl::StatusOr<redis::Reply> published =
+        co_await state->redis.Eval(kPublishScript, kShardsKey, std::move(call));
+    if (state->is_stopped) co_return;
+    NoteAway(*state, published.status());
+  }
+}
+
+Task<void> Read(std::shared_ptr<State> state) {
+  std::vector<std::string> services;
+  for (const auto& [service, watched] : state->watched) services.push_back(service);
+  for (const std::string& service : services) {
+    std::vector<std::string> none;
+    const absl::StatusOr<redis::Reply> reply =
+        co_await state->redis.Eval(kReadScript, InstancesKey(service), std::move(none));
+    if (state->is_stopped) co_return;
+    NoteAway(*state, reply.status());
+    State::Watched& watched = state->watched.find(service)->second;
+    if (!reply.ok()) {
+      watched.table.Miss();
+    } else if (watched.table.Apply(*reply, Clock::System().Now())) {
+      // A copy: the callback may watch something else.
+      const auto on_change = watched.on_change;
+      const std::vector<Instance> instances = watched.table.instances();
+      for (const auto& call : on_change) call(instances);
+    }
+  }
+}
+
+Task<void> Run(std::shared_ptr<State> state) {
+  while (!state->is_stopped) {
+    state->is_kicked = false;
+    const SteadyTime begun = Clock::System().Now();
+    co_await Announce(state);
+    if (state->is_stopped) co_return;
+    co_await Read(state);
+    if (state->is_stopped) co_return;
+    if (state->is_kicked) continue;
+    state->kick.expires_at(begun + kPeriod);
+    co_await state->kick.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+}
+
+class RedisRegistry final : public Registry {
+ public:
+  RedisRegistry(asio::io_context& io, redis::Client& redis)
+      : io_(io),
+        state_(std::make_shared<State>(io, redis)),
+        tasks_(std::make_unique<runtime::TaskGroup>(io.get_executor())) {
+    tasks_->Spawn("registry", Run(state_));
+  }
+
+  ~RedisRegistry() override {
+    state_->is_stopped = true;
+    state_->kick.cancel();
+    // Ended on the loop: Asio forwards a cancellation to a coroutine by reference, and
+    // from outside the loop it may come after the coroutine's end.
+    asio::post(io_, [tasks = std::move(tasks_)] {});
+  }
+
+  void Announce(std::string service, Instance self) override {
+    // The entry is `<id> <address>`, a tombstone `-<id>`.
+    ROOKERY_CHECK(!self.id.empty() && self.id[0] != '-' && self.id.find(' ') == std::string::npos);
+    state_->service = std::move(service);
+    state_->self = std::move(self);
+    state_->Kick();
+  }
+
+  Task<void> Withdraw() override {
+    const std::shared_ptr<State> state = state_;
+    if (!state->self) co_return;
+    const Instance self = *std::exchange(state->self, std::nullopt);
+    state->shards.clear();
+    std::vector<std::string> arguments{absl::StrCat(self.id, " ", self.address), self.id,
+                                       absl::StrCat(kTimeToLiveMs)};
+    const absl::StatusOr<redis::Reply> reply =
+        co_await state->redis.Eval(kWithdrawScript, InstancesKey(state->service), std::move(arguments));
+    NoteAway(*state, reply.status());
+  }
+
+  void Watch(std::string service, std::function<void(const std::vector<Instance>&)> on_change) override {
+    state_->watched[std::move(service)].on_change.push_back(std::move(on_change));
+    state_->Kick();
+  }
+
+  const std::vector<Instance>& Instances(std::string_view service) const override {
+    static const std::vector<Instance> kNone;
+    const auto found = state_->watched.find(service);
+    return found == state_->watched.end() ? kNone : found->second.table.instances();
+  }
+
+  bool is_known(std::string_view service) const override {
+    const auto found = state_->watched.find(service);
+    return found != state_->watched.end() && found->second.table.is_known();
+  }
+
+  void PublishShards(std::map<std::uint32_t, std::int64_t> epochs) override {
+    state_->shards = std::move(epochs);
+    state_->Kick();
+  }
+
+  Task<absl::StatusOr<std::vector<ShardOwner>>> ReadShards() override {
+    std::vector<std::string> command{"HGETALL", kShardsKey};
+    absl::StatusOr<redis::Reply> reply = co_await state_->redis.Command(kShardsKey, std::move(command));
+    if (!reply.ok()) co_return reply.status();
+    std::vector<ShardOwner> owners;
+    for (std::size_t i = 0; i + 1 < reply->array.size(); i += 2) {
+      ShardOwner owner{};
+      // What somebody else wrote there is not ours to judge.
+      if (TakeNumber(std::string_view(reply->array[i].text), &owner.shard) && ParseOwner(reply->array[i + 1].text, &owner)) {
+        owners.push_back(std::move(owner));
+      }
+    }
+    co_return owners;
+  }
+
+ private:
+  asio::io_context& io_;
+  std::shared_ptr<State> state_;
+  std::unique_ptr<runtime::TaskGroup> tasks_;
+};
+
+}  // namespace
+
+std::unique_ptr<Registry> Registry::Create(asio::io_context& io, redis::Client& redis) {
+  return std::make_unique<RedisRegistry>(io, redis);
+}
+
+}  // namespace rookery::routing

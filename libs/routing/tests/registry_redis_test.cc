@@ -1,0 +1,114 @@
+#include <gtest/gtest.h>
+
+#include "rookery/routing/registry.h"
+#include "rookery/testing/redis_server.h"
+#include "rookery/testing/run_task.h"
+
+namespace rookery::routing {
+namespace {
+
+using testing::RunTask;
+using testing::RunUntil;
+
+class RegistryRedisTest : public ::testing::Test {
+ protected:
+  struct Process {
+    std::unique_ptr<redis::Client> redis;
+    std::unique_ptr<Registry> registry;
+  };
+
+  Process Make() {
+    redis::Options options;
+    options.addresses = {server_.address()};
+    options.timeout = std::chrono::milliseconds(500);
+    Process process;
+    process.redis = redis::Client::Create(io_, options, metrics_);
+    EXPECT_TRUE(RunUntil(io_, [&] { return process.redis->is_connected(); }));
+    process.registry = Registry::Create(io_, *process.redis);
+    return process;
+  }
+
+  std::map<std::uint32_t, ShardOwner> Shards(Process& process) {
+    auto read = RunTask(io_, process.registry->ReadShards());
+    std::map<std::uint32_t, ShardOwner> owners;
+    if (read.ok()) {
+      for (const ShardOwner& owner : *read) owners[owner.shard] = owner;
+    }
+    return owners;
+  }
+
+  testing::RedisServer server_;
+  telemetry::Metrics metrics_{"test"};
+  asio::io_context io_;
+};
+
+TEST_F(RegistryRedisTest, ComeAndGo) {
+  Process a = Make(), b = Make(), watcher = Make();
+  std::vector<std::size_t> sizes;
+  watcher.registry->Watch("roster", [&](const std::vector<Instance>& all) { sizes.push_back(all.size()); });
+  a.registry->Announce("roster", {"a", "h:1"});
+  b.registry->Announce("roster", {"b", "h:2"});
+  ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 2; }));
+  const auto withdraw = [&]() -> Task<bool> {
+    co_await a.registry->Withdraw();
+    co_return true;
+  };
+  ASSERT_TRUE(RunTask(io_, withdraw()));
+  // At once, that is with the next reading, not after the time to live.
+  const auto begun = std::chrono::steady_clock::now();
+  ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 1; }));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(2'500));
+  a.registry->Announce("roster", {"a", "h:3"});
+  ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 2; }));
+  EXPECT_EQ(watcher.registry->Instances("roster")[0].address, "h:3");
+  // One that dies takes its time to live.
+  a.registry.reset();
+  ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 1; }));
+}
+
+TEST_F(RegistryRedisTest, AHigherEpochIsNeverOverwritten) {
+  Process a = Make(), b = Make();
+  a.registry->Announce("session-manager", {"a", "h:1"});
+  b.registry->Announce("session-manager", {"b", "h:2"});
+  a.registry->PublishShards({{1, 10}, {2, 9007199254740990}});
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(a).size() == 2; }));
+  b.registry->PublishShards({{1, 11}, {2, 9007199254740989}, {3, 1}});
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(a).size() == 3; }));
+  // a goes on to publish epoch 10 of shard 1.
+  RunUntil(io_, [] { return false; }, std::chrono::milliseconds(1'500));
+  auto shards = Shards(a);
+  EXPECT_EQ(shards[1].instance, "b");
+  EXPECT_EQ(shards[1].epoch, 11);
+  EXPECT_EQ(shards[2].instance, "a");
+  EXPECT_EQ(shards[2].epoch, 9007199254740990);
+}
+
+TEST_F(RegistryRedisTest, AnEmptiedOrRestartedRedisIsFilledAgainAndNobodyVanishes) {
+  Process a = Make(), b = Make(), watcher = Make();
+  std::size_t fewest = 2;
+  a.registry->Announce("roster", {"a", "h:1"});
+  b.registry->Announce("roster", {"b", "h:2"});
+  a.registry->PublishShards({{7, 42}});
+  watcher.registry->Watch("roster", [](const std::vector<Instance>&) {});
+  ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 2; }));
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher).size() == 1; }));
+  watcher.registry->Watch("roster", [&](const std::vector<Instance>& all) { fewest = std::min(fewest, all.size()); });
+
+  server_.Cli({"FLUSHALL"});
+  const auto begun = std::chrono::steady_clock::now();
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher).size() == 1; }));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(1'800));
+  RunUntil(io_, [] { return false; }, std::chrono::milliseconds(1'500));
+  EXPECT_NE(server_.Cli({"ZRANGE", "rookery:instances:roster", "0", "-1"}).find("b h:2"), std::string::npos);
+
+  server_.Kill();
+  RunUntil(io_, [] { return false; }, std::chrono::milliseconds(7'000));
+  server_.Start();
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher).size() == 1; }));
+  RunUntil(io_, [] { return false; }, std::chrono::milliseconds(6'000));
+  EXPECT_EQ(fewest, 2u);
+  EXPECT_EQ(watcher.registry->Instances("roster").size(), 2u);
+}
+
+}  // namespace
+}  // namespace rookery::routing

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "rookery/config/config.h"
+#include "rookery/runtime/task.h"
+
+namespace grpc {
+class Service;
+class Channel;
+}  // namespace grpc
+
+namespace rookery::rpc {
+
+/// Mutual TLS between services; all empty: plain text. PEM files, read at start.
+/// Every service's certificate carries the DNS name kTlsName: processes are reached
+/// by addresses that no certificate can foresee.
+struct TlsFiles {
+  std::string ca_file, certificate_file, key_file;
+  /// rpc.tls.ca-file, rpc.tls.certificate-file, rpc.tls.key-file
+  void Bind(config::Schema& schema);
+  bool enabled() const { return !ca_file.empty() || !certificate_file.empty() || !key_file.empty(); }
+};
+inline constexpr char kTlsName[] = "rookery.internal";
+
+struct ServerOptions {
+  std::string address = "127.0.0.1:0";
+  /// How other processes reach this one; empty: the bound address.
+  std::string advertised_address;
+  TlsFiles tls;
+  void Bind(config::Schema& schema);  // rpc.address, rpc.advertised-address, rpc.tls.*
+};
+
+struct ClientOptions {
+  TlsFiles tls;
+  std::chrono::milliseconds default_deadline{2'000};
+};
+
+/// A gRPC server with health (grpc.health.v1) and reflection, keepalive set.
+class Server {
+ public:
+  /// UNAVAILABLE: the address is in use. INVALID_ARGUMENT: a TLS file cannot be read or
+  /// one of the three is missing. Services must outlive the server.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options, std::vector<grpc::Service*> services);
+  virtual ~Server() = default;
+  virtual std::string bound_address() const = 0;
+  virtual std::string advertised_address() const = 0;
+  virtual void SetServing(bool serving) = 0;
+  /// Refuses new calls, waits for running ones until the time is over, then cancels
+  /// them. Blocks: call it on the blocking pool.
+  virtual void Shutdown(std::chrono::milliseconds grace) = 0;
+};
+
+/// A channel with keepalive, quick reconnection and the options' TLS. Connects with the
+/// first call; where a TLS file cannot be read, every call fails with UNAVAILABLE.
+std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options, const std::string& address);
+
+}  // namespace rookery::rpc

@@ -1,0 +1,171 @@
+#include "rookery/rpc/server.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <utility>
+
+#include "channel_options.h"
+#include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::rpc {
+namespace {
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::InvalidArgumentError("cannot read " + path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+class GrpcServer final : public Server {
+ public:
+  GrpcServer(std::unique_ptr<grpc::Server> server, std::string bound, std::string advertised)
+      : server_(std::move(server)), bound_(std::move(bound)), advertised_(std::move(advertised)) {
+    // The default of the health service is "serving"; readiness is the App's to say.
+    SetServing(false);
+  }
+
+  ~GrpcServer() override {
+    Shutdown(std::chrono::milliseconds(0));
+    server_->Wait();
+  }
+
+  std::string bound_address() const override { return bound_; }
+  std::string advertised_address() const override { return advertised_.empty() ? bound_ : advertised_; }
+
+  void SetServing(bool serving) override { server_->GetHealthCheckService()->SetServingStatus(serving); }
+
+  void Shutdown(std::chrono::milliseconds grace) override {
+    std::call_once(shut_down_, [&] {
+      server_->GetHealthCheckService()->Shutdown();
+      server_->Shutdown(std::chrono::system_clock::now() + grace);
+    });
+  }
+
+ private:
+  std::unique_ptr<grpc::Server> server_;
+  std::string bound_;
+  std::string advertised_;
+  std::once_flag shut_down_;
+};
+
+}  // namespace
+
+void TlsFiles::Bind(config::Schema& schema) {
+  schema.Bind("rpc.tls.ca-file", &ca_file, "PEM file of the CA that signs every service's certificate; empty: no TLS");
+  schema.Bind("rpc.tls.certificate-file", &certificate_file,
+              "PEM file of this process's certificate, with the DNS name rookery.internal");
+  schema.Bind("rpc.tls.key-file", &key_file, "PEM file of the certificate's private key");
+}
+
+void ServerOptions::Bind(config::Schema& schema) {
+  schema.Bind("rpc.address", &address, "host:port where gRPC is served; port 0 takes a free one");
+  schema.Bind("rpc.advertised-address", &advertised_address,
+              "host:port by which other processes reach this one; empty: the bound address");
+  tls.Bind(schema);
+}
+
+absl::StatusOr<TlsTexts> ReadTlsFiles(const TlsFiles& files) {
+  if (files.ca_file.empty() || files.certificate_file.empty() || files.key_file.empty()) {
+    return absl::InvalidArgumentError("rpc.tls needs ca-file, certificate-file and key-file, or none of them");
+  }
+  TlsTexts texts;
+  ROOKERY_ASSIGN_OR_RETURN(texts.ca, ReadFile(files.ca_file));
+  ROOKERY_ASSIGN_OR_RETURN(texts.certificate, ReadFile(files.certificate_file));
+  ROOKERY_ASSIGN_OR_RETURN(texts.key, ReadFile(files.key_file));
+  return texts;
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      std::vector<grpc::Service*> services) {
+  std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
+  if (options.tls.enabled()) {
+    ROOKERY_ASSIGN_OR_RETURN(TlsTexts texts, ReadTlsFiles(options.tls));
+    grpc::SslServerCredentialsOptions ssl(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+    ssl.pem_root_certs = std::move(texts.ca);
+    ssl.pem_key_cert_pairs.push_back({std::move(texts.key), std::move(texts.certificate)});
+    credentials = grpc::SslServerCredentials(ssl);
+  }
+
+  static std::once_flag plugins;
+  std::call_once(plugins, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(options.address, std::move(credentials), &port);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  // With SO_REUSEPORT two processes would share an address that was meant for one.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // Our own clients ping every two seconds: never a reason to throw them out.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 4);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    return absl::UnavailableError("cannot listen for gRPC on " + options.address);
+  }
+  const std::string host = options.address.substr(0, options.address.rfind(':'));
+  return std::make_unique<GrpcServer>(std::move(server), host + ":" + std::to_string(port),
+                                      options.advertised_address);
+}
+
+std::shared_ptr<grpc::Channel> NewChannel(const ClientOptions& options, const std::string& address,
+                                          bool own_connection) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetMaxSendMessageSize(kMaxMessageBytes);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  // Also the time limit of one attempt to connect.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2'000);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // Whoever calls knows what is safe to repeat, and repeats it.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  if (own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  if (options.tls.enabled()) {
+    grpc::SslCredentialsOptions ssl;
+    absl::StatusOr<TlsTexts> texts = ReadTlsFiles(options.tls);
+    if (texts.ok()) {
+      ssl = {.pem_root_certs = texts->ca, .pem_private_key = texts->key, .pem_cert_chain = texts->certificate};
+    } else {
+      // Credentials that no server of ours accepts, rather than plain text.
+      telemetry::LogError("rpc.tls_files", {{"error", texts.status().ToString()}});
+      ssl.pem_root_certs = "-";
+    }
+    arguments.SetSslTargetNameOverride(kTlsName);
+    credentials = grpc::SslCredentials(ssl);
+  }
+  return grpc::CreateCustomChannel(address, credentials, arguments);
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options, const std::string& address) {
+  return NewChannel(options, address, false);
+}
+
+}  // namespace rookery::rpc

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace rookery {
+
+namespace asio = boost::asio;
+
+/// A coroutine on the process's I/O thread.
+template <typename T>
+using Task = asio::awaitable<T>;
+
+namespace runtime {
+
+/// Coroutines that somebody waits for. An exception that leaves one is logged as
+/// `task.failed` and counted, never lost. I/O thread only.
+class TaskGroup {
+ public:
+  explicit TaskGroup(asio::any_io_executor executor);
+  /// Cancels what still runs; the coroutines end at their next suspension.
+  ~TaskGroup();
+
+  /// Starts `task`. `name` must live forever (a literal). Does nothing once Stop has begun.
+  void Spawn(const char* name, Task<void> task);
+  std::size_t size() const;
+  /// Cancels every task and waits until all have ended. Not from one of them.
+  Task<void> Stop();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+/// How many coroutines and timer functions of this process an exception has ended. Thread-safe.
+std::uint64_t FailedTasks();
+
+/// Suspends for `duration`. Throws boost::system::system_error when cancelled.
+Task<void> Sleep(std::chrono::milliseconds duration);
+
+/// A function called again and again on the I/O thread until the object dies. Calls
+/// that a frozen or busy process missed are not made up for.
+class PeriodicTimer {
+ public:
+  PeriodicTimer(asio::any_io_executor executor, std::chrono::milliseconds period,
+                std::function<void()> function);
+  ~PeriodicTimer();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+/// Waits for one value that a callback delivers: `Promise<int> p(ex); Start([p]{…p.Set(1)}); co_await
+/// p.Get()`. Copies share the value. Set may be called on any thread, once; Get on the I/O thread, once.
+template <typename T>
+class Promise {
+ public:
+  explicit Promise(asio::any_io_executor executor);
+  void Set(T value);
+  Task<T> Get();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace runtime
+}  // namespace rookery
+
+#include "rookery/runtime/promise_impl.h"

@@ -1,0 +1,144 @@
+#include "rookery/runtime/task.h"
+
+#include <atomic>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+#include <exception>
+#include <list>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rookery/telemetry/log.h"
+
+namespace rookery::runtime {
+namespace {
+
+std::atomic<std::uint64_t> failed_tasks{0};
+
+std::string Describe(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "not a std::exception";
+  }
+}
+
+bool IsCancellation(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const boost::system::system_error& e) {
+    return e.code() == asio::error::operation_aborted;
+  } catch (...) {
+    return false;
+  }
+}
+
+void ReportFailure(const char* name, const std::exception_ptr& failure) {
+  failed_tasks.fetch_add(1, std::memory_order_relaxed);
+  telemetry::LogError("task.failed", {{"task", name}, {"error", Describe(failure)}});
+}
+
+}  // namespace
+
+std::uint64_t FailedTasks() { return failed_tasks.load(std::memory_order_relaxed); }
+
+struct TaskGroup::State {
+  explicit State(asio::any_io_executor ex) : executor(std::move(ex)), all_ended(executor) {
+    all_ended.expires_at(asio::steady_timer::time_point::max());
+  }
+
+  void CancelAll() {
+    stopping = true;
+    // A task may end, and leave the list, while another is being cancelled.
+    const std::vector<std::shared_ptr<asio::cancellation_signal>> all(running.begin(), running.end());
+    for (const auto& signal : all) signal->emit(asio::cancellation_type::terminal);
+  }
+
+  asio::any_io_executor executor;
+  std::list<std::shared_ptr<asio::cancellation_signal>> running;
+  asio::steady_timer all_ended;  // a condition: cancelled when `running` becomes empty
+  bool stopping = false;
+};
+
+TaskGroup::TaskGroup(asio::any_io_executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
+
+TaskGroup::~TaskGroup() { state_->CancelAll(); }
+
+void TaskGroup::Spawn(const char* name, Task<void> task) {
+  if (state_->stopping) return;
+  auto entry = state_->running.insert(state_->running.end(), std::make_shared<asio::cancellation_signal>());
+  const asio::cancellation_slot slot = (*entry)->slot();
+  // The signal lives as long as the handler, which Asio keeps until the task is gone.
+  auto ended = [state = state_, entry, signal = *entry, name](std::exception_ptr failure) {
+    state->running.erase(entry);
+    if (state->running.empty()) state->all_ended.cancel();
+    if (failure && !(state->stopping && IsCancellation(failure))) ReportFailure(name, failure);
+  };
+  asio::co_spawn(state_->executor, std::move(task), asio::bind_cancellation_slot(slot, std::move(ended)));
+}
+
+std::size_t TaskGroup::size() const { return state_->running.size(); }
+
+Task<void> TaskGroup::Stop() {
+  const std::shared_ptr<State> state = state_;
+  state->CancelAll();
+  while (!state->running.empty()) {
+    co_await state->all_ended.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+}
+
+Task<void> Sleep(std::chrono::milliseconds duration) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  timer.expires_after(duration);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+struct PeriodicTimer::State : std::enable_shared_from_this<State> {
+  State(asio::any_io_executor executor, std::chrono::milliseconds p, std::function<void()> f)
+      : timer(std::move(executor)), period(p), function(std::move(f)) {}
+
+  void Arm(asio::steady_timer::time_point at) {
+    timer.expires_at(at);
+    timer.async_wait([self = shared_from_this(), at](const boost::system::error_code& error) {
+      if (error || !self->is_alive) return;
+      try {
+        self->function();
+      } catch (...) {
+        ReportFailure("periodic timer", std::current_exception());
+      }
+      if (!self->is_alive) return;
+      // After a freeze the calls that were missed are not made up for.
+      auto next = at + self->period;
+      const auto now = asio::steady_timer::clock_type::now();
+      if (next <= now) next = now + self->period;
+      self->Arm(next);
+    });
+  }
+
+  asio::steady_timer timer;
+  std::chrono::milliseconds period;
+  std::function<void()> function;
+  bool is_alive = true;
+};
+
+PeriodicTimer::PeriodicTimer(asio::any_io_executor executor, std::chrono::milliseconds period,
+                             std::function<void()> function)
+    : state_(std::make_shared<State>(std::move(executor), period, std::move(function))) {
+  state_->Arm(asio::steady_timer::clock_type::now() + period);
+}
+
+PeriodicTimer::~PeriodicTimer() {
+  state_->is_alive = false;
+  state_->timer.cancel();
+}
+
+}  // namespace rookery::runtime

@@ -1,0 +1,392 @@
+#include "xml_worker.h"
+
+#include <cstring>
+#include <limits>
+
+#include "escape.h"
+#include "rookery/xmpp/ns.h"
+#include "traits.h"
+
+namespace rookery::xmpp {
+namespace {
+
+constexpr std::size_t kPooledWorkers = 16;
+// Expat remembers every element and attribute name of a document: a worker retires
+// before hostile names add up.
+constexpr std::uint64_t kRetireAfterBytes = 1024 * 1024;
+constexpr std::size_t kLargestPooledBuffer = 32 * 1024;
+// Canonical XML repeats namespace names that a prefix abbreviates. What is built may
+// be larger than what came by this factor at most.
+constexpr std::size_t kMaxGrowth = 4;
+
+StreamParseError Translate(XML_Error error) {
+  switch (error) {
+    case XML_ERROR_UNDEFINED_ENTITY:
+    case XML_ERROR_RECURSIVE_ENTITY_REF:
+    case XML_ERROR_ASYNC_ENTITY:
+    case XML_ERROR_BINARY_ENTITY_REF:
+    case XML_ERROR_ATTRIBUTE_EXTERNAL_ENTITY_REF:
+    case XML_ERROR_PARAM_ENTITY_REF:
+    case XML_ERROR_ENTITY_DECLARED_IN_PE:
+    case XML_ERROR_EXTERNAL_ENTITY_HANDLING:
+    case XML_ERROR_AMPLIFICATION_LIMIT_BREACH:
+      return StreamParseError::kRestrictedXml;
+    case XML_ERROR_UNKNOWN_ENCODING:
+    case XML_ERROR_INCORRECT_ENCODING:
+      return StreamParseError::kUnsupportedEncoding;
+    case XML_ERROR_NO_MEMORY:
+      return StreamParseError::kPolicyViolation;
+    default:
+      return StreamParseError::kNotWellFormed;
+  }
+}
+
+bool EqualsIgnoringCase(std::string_view a, std::string_view lower) {
+  if (a.size() != lower.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const char c = a[i] >= 'A' && a[i] <= 'Z' ? static_cast<char>(a[i] | 0x20) : a[i];
+    if (c != lower[i]) return false;
+  }
+  return true;
+}
+
+common::v1::StanzaKind KindOf(const SaxElement& tag) {
+  if (tag.ns != ns::kClient) return common::v1::STANZA_KIND_UNSPECIFIED;
+  if (tag.name == "message") return common::v1::STANZA_KIND_MESSAGE;
+  if (tag.name == "presence") return common::v1::STANZA_KIND_PRESENCE;
+  if (tag.name == "iq") return common::v1::STANZA_KIND_IQ;
+  return common::v1::STANZA_KIND_UNSPECIFIED;
+}
+
+}  // namespace
+
+XmlWorker::XmlWorker(Items items) : parser_(MakeExpat()), item_level_(items == Items::kChildren ? 1 : 0) {
+  if (!parser_) {
+    error_ = StreamParseError::kPolicyViolation;
+    return;
+  }
+  fed_ = kByteOrderMark.size();
+  XML_Parser parser = parser_.get();
+  XML_SetUserData(parser, this);
+  XML_SetElementHandler(
+      parser,
+      [](void* self, const char* name, const char** attributes) {
+        static_cast<XmlWorker*>(self)->Start(name, attributes);
+      },
+      [](void* self, const char* name) { static_cast<XmlWorker*>(self)->End(name); });
+  XML_SetCharacterDataHandler(parser, [](void* self, const char* text, int size) {
+    static_cast<XmlWorker*>(self)->Text(std::string_view(text, static_cast<std::size_t>(size)));
+  });
+  XML_SetStartCdataSectionHandler(parser, [](void* self) {
+    auto* worker = static_cast<XmlWorker*>(self);
+    if (!worker->item_open_) worker->Refuse(StreamParseError::kBadFormat);
+  });
+  // RFC 6120 section 11.1.
+  XML_SetCommentHandler(
+      parser, [](void* self, const char*) { static_cast<XmlWorker*>(self)->Refuse(StreamParseError::kRestrictedXml); });
+  XML_SetProcessingInstructionHandler(parser, [](void* self, const char*, const char*) {
+    static_cast<XmlWorker*>(self)->Refuse(StreamParseError::kRestrictedXml);
+  });
+  XML_SetStartDoctypeDeclHandler(parser, [](void* self, const char*, const char*, const char*, int) {
+    static_cast<XmlWorker*>(self)->Refuse(StreamParseError::kRestrictedXml);
+  });
+  XML_SetXmlDeclHandler(parser, [](void* self, const char*, const char* encoding, int) {
+    if (encoding != nullptr && !EqualsIgnoringCase(encoding, "utf-8")) {
+      static_cast<XmlWorker*>(self)->Refuse(StreamParseError::kUnsupportedEncoding);
+    }
+  });
+}
+
+std::unique_ptr<XmlWorker> XmlWorker::ForDocument(Items items) {
+  return std::unique_ptr<XmlWorker>(new XmlWorker(items));
+}
+
+std::unique_ptr<XmlWorker> XmlWorker::InsideRoot(const std::string& root) {
+  std::unique_ptr<XmlWorker> worker = ForDocument(Items::kChildren);
+  // It has passed the limits that were in force when the stream opened.
+  constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max() / (2 * kMaxGrowth);
+  static constexpr ParserLimits kNoLimits = {kAny, kAny, kAny, kAny, kAny, kAny, kAny};
+  worker->BeginItem(kNoLimits);
+  worker->Feed(root);
+  worker->ClearHeader();
+  worker->root_ = root;
+  return worker;
+}
+
+void XmlWorker::ClearHeader() {
+  header_ = Element();
+  header_ready_ = false;
+  default_ns_ = std::string();
+}
+
+void XmlWorker::BeginItem(const ParserLimits& limits) {
+  limits_ = &limits;
+  elements_ = 0;
+  grown_ = 0;
+  scope_.RestartCount();
+  item_open_ = false;
+  item_ready_ = false;
+}
+
+StreamParseError XmlWorker::Feed(std::string_view bytes, bool is_final) {
+  if (error_ != StreamParseError::kNone) return error_;
+  fed_ += bytes.size();
+  if (XML_Parse(parser_.get(), bytes.data(), static_cast<int>(bytes.size()), is_final) == XML_STATUS_OK) {
+    return StreamParseError::kNone;
+  }
+  if (error_ == StreamParseError::kNone) error_ = Translate(XML_GetErrorCode(parser_.get()));
+  return error_;
+}
+
+std::size_t XmlWorker::PieceOf(std::string_view rest, bool* fresh) const {
+  // Before the item's open tag is complete, and where an end tag may have begun in an
+  // earlier read, the next `>` is the first place at which the item can end. A `>` in
+  // an attribute's value costs a piece, no more.
+  const bool to_next_close = *fresh || !item_open_;
+  *fresh = false;
+  std::size_t from = 0;
+  if (!to_next_close) {
+    from = rest.find(end_tag_);
+    if (from == std::string_view::npos) return rest.size();
+    from += end_tag_.size();
+  }
+  const void* close = from == rest.size() ? nullptr : std::memchr(rest.data() + from, '>', rest.size() - from);
+  if (close == nullptr) return rest.size();
+  return static_cast<std::size_t>(static_cast<const char*>(close) - rest.data()) + 1;
+}
+
+std::size_t XmlWorker::UnfinishedToken() const {
+  const XML_Index index = XML_GetCurrentByteIndex(parser_.get());
+  return index < 0 || static_cast<std::uint64_t>(index) > fed_ ? 0 : fed_ - static_cast<std::uint64_t>(index);
+}
+
+bool XmlWorker::Reusable() const {
+  return error_ == StreamParseError::kNone && !root_closed_ && depth_ == 1 && item_level_ == 1 &&
+         fed_ < kRetireAfterBytes && payload_.capacity() <= kLargestPooledBuffer &&
+         held_.capacity() <= kLargestPooledBuffer;
+}
+
+Stanza XmlWorker::TakeStanza() {
+  stanza_.set_payload(payload_);  // one allocation of the right size
+  stanza_.set_traits(traits_);
+  if (children_ != 1) {
+    stanza_.clear_payload_name();
+    stanza_.clear_payload_namespace();
+  }
+  return std::move(stanza_);
+}
+
+void XmlWorker::Refuse(StreamParseError error) {
+  if (error_ != StreamParseError::kNone) return;
+  error_ = error;
+  XML_StopParser(parser_.get(), XML_FALSE);
+}
+
+void XmlWorker::Start(const char* name, const char** attributes) {
+  if (error_ != StreamParseError::kNone) return;
+  const std::size_t level = depth_++;
+  if (++elements_ > limits_->max_elements || level >= item_level_ + limits_->max_depth) {
+    return Refuse(StreamParseError::kPolicyViolation);
+  }
+  if (const StreamParseError error = scope_.Open(name, attributes, *limits_, tag_); error != StreamParseError::kNone) {
+    return Refuse(error);
+  }
+  if (level < item_level_) return StartRoot(name);
+  if (level == item_level_) return StartItem(name);
+  if (is_stanza_) return StartInStanza();
+  std::size_t bytes = tag_.ns.size();
+  for (const SaxAttribute& attribute : tag_.attributes) bytes += attribute.ns.size();
+  builder_.Start(tag_);
+  Grow(bytes);
+}
+
+void XmlWorker::Grow(std::size_t bytes) {
+  grown_ += bytes;
+  if (grown_ / kMaxGrowth > limits_->max_stanza_bytes) Refuse(StreamParseError::kPolicyViolation);
+}
+
+void XmlWorker::StartRoot(std::string_view qualified) {
+  header_ = ElementBuilder::Make(tag_);
+  root_ = "<";
+  root_ += qualified;
+  for (const auto& [prefix, uri] : scope_.Declarations()) {
+    root_ += prefix.empty() ? " xmlns" : " xmlns:";
+    root_ += prefix;
+    root_ += "=\"";
+    AppendEscaped(root_, uri);
+    root_ += '"';
+    if (prefix.empty()) default_ns_ = uri;
+  }
+  root_ += '>';
+  header_ready_ = true;
+}
+
+void XmlWorker::StartItem(std::string_view qualified) {
+  item_open_ = true;
+  end_tag_ = "</";
+  end_tag_ += qualified;
+  const common::v1::StanzaKind kind = KindOf(tag_);
+  is_stanza_ = kind != common::v1::STANZA_KIND_UNSPECIFIED;
+  if (!is_stanza_) return builder_.Start(tag_);
+
+  stanza_ = Stanza();
+  stanza_.set_kind(kind);
+  for (const auto& [name, ns, value] : tag_.attributes) {
+    if (ns.empty()) {
+      if (name == "type") {
+        stanza_.set_type(value.data(), value.size());
+      } else if (name == "id") {
+        stanza_.set_id(value.data(), value.size());
+      } else if (name == "from") {
+        stanza_.set_from(value.data(), value.size());
+      } else if (name == "to") {
+        stanza_.set_to(value.data(), value.size());
+      }
+    } else if (name == "lang" && ns == ns::kXml) {
+      stanza_.set_lang(value.data(), value.size());
+    }
+  }
+  is_request_ = kind == common::v1::STANZA_KIND_IQ && (stanza_.type() == "get" || stanza_.type() == "set");
+  payload_.clear();
+  traits_ = 0;
+  children_ = 0;
+  tag_open_ = in_body_ = in_muc_user_ = false;
+  ns_text_.assign(ns::kClient);
+  ns_stack_.assign(1, {0, static_cast<std::uint32_t>(ns::kClient.size())});
+}
+
+std::string_view XmlWorker::current_ns() const {
+  const auto& [begin, size] = ns_stack_.back();
+  return std::string_view(ns_text_).substr(begin, size);
+}
+
+void XmlWorker::CloseTag() {
+  if (!tag_open_) return;
+  payload_.push_back('>');
+  tag_open_ = false;
+}
+
+void XmlWorker::NoteChild(std::string_view name, std::string_view ns) {
+  const std::uint32_t traits = TraitsOfChild(name, ns);
+  traits_ |= traits;
+  in_body_ = IsBody(name, ns);
+  in_muc_user_ = (traits & common::v1::STANZA_TRAIT_MUC_USER) != 0;
+  if (++children_ == 1 && is_request_) {
+    stanza_.set_payload_name(name.data(), name.size());
+    stanza_.set_payload_namespace(ns.data(), ns.size());
+  }
+}
+
+void XmlWorker::StartInStanza() {
+  const std::size_t level = depth_ - 1 - item_level_;  // 1: a child of the stanza
+  if (level == 1) {
+    NoteChild(tag_.name, tag_.ns);
+  } else if (level == 2 && in_muc_user_ && IsMediatedInvite(tag_.name, tag_.ns)) {
+    traits_ |= common::v1::STANZA_TRAIT_MUC_INVITE;
+  }
+
+  CloseTag();
+  const std::size_t size_before = payload_.size();
+  payload_.push_back('<');
+  payload_.append(tag_.name);
+  const auto top = ns_stack_.back();
+  if (current_ns() == tag_.ns) {
+    ns_stack_.push_back(top);
+  } else {
+    payload_.append(" xmlns=\"");
+    AppendEscaped(payload_, tag_.ns);
+    payload_.push_back('"');
+    const std::uint32_t begin = top.first + top.second;
+    ns_text_.resize(begin);
+    ns_text_.append(tag_.ns);
+    ns_stack_.emplace_back(begin, static_cast<std::uint32_t>(tag_.ns.size()));
+  }
+  std::vector<std::string_view> declared;
+  for (const SaxAttribute& attribute : tag_.attributes) {
+    if (attribute.ns.empty()) {
+      payload_.push_back(' ');
+    } else if (attribute.ns == ns::kXml) {
+      payload_.append(" xml:");
+    } else {
+      std::size_t index = 0;
+      while (index < declared.size() && declared[index] != attribute.ns) ++index;
+      const std::string prefix = "ns" + std::to_string(index);
+      if (index == declared.size()) {
+        declared.push_back(attribute.ns);
+        payload_.append(" xmlns:").append(prefix).append("=\"");
+        AppendEscaped(payload_, attribute.ns);
+        payload_.push_back('"');
+      }
+      payload_.append(" ").append(prefix).append(":");
+    }
+    payload_.append(attribute.name);
+    payload_.append("=\"");
+    AppendEscaped(payload_, attribute.value);
+    payload_.push_back('"');
+  }
+  tag_open_ = true;
+  Grow(payload_.size() - size_before);
+}
+
+void XmlWorker::End(const char* name) {
+  if (error_ != StreamParseError::kNone) return;
+  --depth_;
+  scope_.Close();
+  if (depth_ < item_level_) {
+    root_closed_ = true;
+    return;
+  }
+  if (depth_ == item_level_) {
+    if (!is_stanza_) builder_.End();
+    item_open_ = false;
+    item_ready_ = true;
+    return;
+  }
+  if (!is_stanza_) {
+    builder_.End();
+    return;
+  }
+  if (tag_open_) {
+    payload_.append("/>");
+    tag_open_ = false;
+  } else {
+    payload_.append("</");
+    payload_.append(LocalName(name));
+    payload_.push_back('>');
+  }
+  ns_stack_.pop_back();
+  if (depth_ == item_level_ + 1) in_body_ = in_muc_user_ = false;
+}
+
+void XmlWorker::Text(std::string_view text) {
+  if (error_ != StreamParseError::kNone) return;
+  // Between stanzas StreamParser takes white space itself.
+  if (!item_open_) return Refuse(StreamParseError::kBadFormat);
+  if (!is_stanza_) return builder_.Text(text);
+  CloseTag();
+  AppendText(payload_, text);
+  if (in_body_ && depth_ == item_level_ + 2) traits_ |= common::v1::STANZA_TRAIT_BODY;
+}
+
+WorkerPool& WorkerPool::OfThisThread() {
+  thread_local WorkerPool pool;
+  return pool;
+}
+
+std::unique_ptr<XmlWorker> WorkerPool::Take(const std::string& root) {
+  for (std::size_t i = idle_.size(); i-- > 0;) {
+    if (idle_[i]->root() != root) continue;
+    std::unique_ptr<XmlWorker> worker = std::move(idle_[i]);
+    idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
+    return worker;
+  }
+  return XmlWorker::InsideRoot(root);
+}
+
+void WorkerPool::Give(std::unique_ptr<XmlWorker> worker) {
+  if (!worker->Reusable()) return;
+  if (idle_.size() == kPooledWorkers) idle_.erase(idle_.begin());  // the least used
+  idle_.push_back(std::move(worker));
+}
+
+}  // namespace rookery::xmpp

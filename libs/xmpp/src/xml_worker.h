@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "element_builder.h"
+#include "namespaces.h"
+#include "rookery/xmpp/stream_parser.h"
+#include "sax.h"
+
+namespace rookery::xmpp {
+
+/// One expat parser and what it is building. It reads either a document from its
+/// beginning, or first-level elements inside an open root. In the second state, and
+/// between two elements, it depends on nothing but the root's text, so streams with
+/// the same root take turns with the same worker (see WorkerPool).
+class XmlWorker {
+ public:
+  /// Items are children of the document's root (a stream), or the root itself (a
+  /// WebSocket message).
+  enum class Items { kChildren, kRoot };
+
+  /// A worker at the beginning of a document.
+  static std::unique_ptr<XmlWorker> ForDocument(Items items);
+  /// A worker inside `root`, an open tag with its namespace declarations.
+  static std::unique_ptr<XmlWorker> InsideRoot(const std::string& root);
+
+  XmlWorker(const XmlWorker&) = delete;
+  XmlWorker& operator=(const XmlWorker&) = delete;
+
+  /// Starts counting for the limits anew.
+  void BeginItem(const ParserLimits& limits);
+  StreamParseError Feed(std::string_view bytes, bool is_final = false);
+
+  /// Bytes of `rest` to feed, so that an item that ends within `rest` ends exactly
+  /// where a piece does. `*fresh`: bytes of a token may have come with an earlier
+  /// read; cleared by the call.
+  std::size_t PieceOf(std::string_view rest, bool* fresh) const;
+  /// Size of the token that is not complete yet, which expat scans again with each
+  /// Feed.
+  std::size_t UnfinishedToken() const;
+
+  /// The root's open tag was seen; take header() and root() once.
+  bool header_ready() const { return header_ready_; }
+  Element TakeHeader() { return std::move(header_); }
+  const std::string& root() const { return root_; }
+  const std::string& default_ns() const { return default_ns_; }
+  bool root_closed() const { return root_closed_; }
+
+  bool item_ready() const { return item_ready_; }
+  bool is_stanza() const { return is_stanza_; }
+  Stanza TakeStanza();
+  Element TakeElement() { return builder_.Take(); }
+
+  /// False when it has grown, or seen so many names that expat remembers, that it
+  /// should not be used again.
+  bool Reusable() const;
+  /// Bytes that StreamParser holds back, see UnfinishedToken().
+  std::string& held() { return held_; }
+  void ClearHeader();
+
+ private:
+  explicit XmlWorker(Items items);
+
+  void Refuse(StreamParseError error);
+  void Start(const char* name, const char** attributes);
+  void End(const char* name);
+  void Text(std::string_view text);
+
+  void StartRoot(std::string_view qualified);
+  void StartItem(std::string_view qualified);
+  void StartInStanza();
+  void NoteChild(std::string_view name, std::string_view ns);
+  void Grow(std::size_t bytes);
+  void CloseTag();
+  std::string_view current_ns() const;
+
+  ExpatHandle parser_;
+  const ParserLimits* limits_ = nullptr;
+  const std::size_t item_level_;  // depth at which items start
+  std::uint64_t fed_ = 0;
+  StreamParseError error_ = StreamParseError::kNone;
+  std::string held_;
+
+  std::size_t depth_ = 0;  // open elements
+  std::size_t elements_ = 0;
+  std::size_t grown_ = 0;  // bytes of what is built
+  NamespaceScope scope_;
+  SaxElement tag_;
+
+  Element header_;
+  std::string root_;
+  std::string default_ns_;
+  bool header_ready_ = false;
+  bool root_closed_ = false;
+
+  bool item_open_ = false;
+  bool item_ready_ = false;
+  bool is_stanza_ = false;
+  std::string end_tag_;  // `</` and the name of the open item
+  ElementBuilder builder_;
+
+  Stanza stanza_;
+  std::string payload_;
+  std::uint32_t traits_ = 0;
+  std::size_t children_ = 0;
+  bool is_request_ = false;
+  bool in_body_ = false;
+  bool in_muc_user_ = false;
+  bool tag_open_ = false;  // the last open tag in payload_ still lacks its `>`
+  // Default namespace of each open element: pieces of ns_text_.
+  std::string ns_text_;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> ns_stack_;
+};
+
+/// Idle workers of this thread, a few.
+class WorkerPool {
+ public:
+  static WorkerPool& OfThisThread();
+  std::unique_ptr<XmlWorker> Take(const std::string& root);
+  void Give(std::unique_ptr<XmlWorker> worker);
+  std::size_t size() const { return idle_.size(); }
+
+ private:
+  std::vector<std::unique_ptr<XmlWorker>> idle_;
+};
+
+}  // namespace rookery::xmpp

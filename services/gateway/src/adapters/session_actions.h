@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "domain/client_session.h"
+#include "ports/cluster.h"
+#include "rookery/session/v1/session_link_service.pb.h"
+
+namespace rookery::gateway {
+
+/// What goes over the links, made from what the gateway keeps, and back.
+void FillAttach(const ClientSession& session, session::v1::SessionAttach* attach);
+void FillEnd(const ClientSession& session, session::v1::SessionEnd* end);
+void FillStreamManagement(const ClientSession& session, session::v1::StreamManagementEnable* enable);
+Refusal ToRefusal(const session::v1::Failure& failure);
+std::vector<ScramKey> ToScramKeys(const session::v1::Credentials& credentials);
+
+}  // namespace rookery::gateway

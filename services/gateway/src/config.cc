@@ -1,0 +1,166 @@
+#include "config.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "domain/text.h"
+#include "rookery/base/random.h"
+#include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
+#include "rookery/xmpp/jid.h"
+
+namespace rookery::gateway {
+namespace {
+
+std::chrono::seconds Seconds(std::chrono::milliseconds duration) {
+  return std::chrono::ceil<std::chrono::seconds>(duration);
+}
+
+/// `domain=cert.pem:key.pem`; without a domain it is the default.
+std::optional<net::TlsCertificate> ParseCertificate(const std::string& text) {
+  const auto equals = text.find('=');
+  const std::string domain = equals == std::string::npos ? "" : text.substr(0, equals);
+  const std::string files = equals == std::string::npos ? text : text.substr(equals + 1);
+  const auto colon = files.find(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == files.size()) return std::nullopt;
+  return net::TlsCertificate{domain == "*" ? "" : domain, files.substr(0, colon), files.substr(colon + 1)};
+}
+
+}  // namespace
+
+void Config::Bind(config::Schema& schema) {
+  schema.Bind("domains", &domains, "Virtual hosts that clients sign in to");
+
+  schema.Bind("listeners.xmpp.address", &xmpp_address, "XMPP over TCP, host:port (empty: off)");
+  schema.BindChoice("listeners.xmpp.tls", &xmpp_tls, {"off", "optional", "required"}, "STARTTLS on that listener");
+  schema.Bind("listeners.xmpp-tls.address", &xmpp_direct_tls_address, "XMPP over direct TLS, host:port (empty: off)");
+  schema.Bind("listeners.websocket.address", &websocket_address, "XMPP over ws, host:port (empty: off)");
+  schema.Bind("listeners.websocket-tls.address", &websocket_tls_address, "XMPP over wss, host:port (empty: off)");
+  schema.Bind("listeners.websocket.public-url", &websocket_public_url,
+              "The WebSocket's URL in host-meta (empty: made from the request's Host)");
+  schema.Bind("listeners.max-connections", &max_connections, "Connections of each listener", 1, 10'000'000);
+  schema.Bind("listeners.max-connections-per-address", &max_connections_per_address,
+              "Connections of each listener from one address; 0: no limit", 0, 10'000'000);
+
+  schema.Bind("tls.certificates", &tls_certificates, "domain=cert.pem:key.pem each; without a domain the default");
+  schema.Bind("tls.client-ca-file", &tls_client_ca_file, "Authorities for client certificates (SASL EXTERNAL)");
+
+  schema.Bind("sasl.mechanisms", &sasl_mechanisms, "Mechanisms to offer where the connection allows them");
+  schema.Bind("sasl.plain-without-tls", &sasl_plain_without_tls, "Allow PLAIN where nothing encrypts it");
+  schema.BindSecret("sasl.fake-salt-key", &sasl_fake_salt_key,
+                    "Secret of the cluster: gives unknown users a stable salt");
+  schema.Bind("sasl.iterations", &sasl_iterations, "PBKDF2 iterations shown for unknown users: as session-managers use",
+              1000, 10'000'000);
+  schema.BindChoice("sasl.certificate-identity", &sasl_certificate_identity, {"xmpp-address", "common-name"},
+                    "Where a client certificate names its user");
+
+  schema.Bind("registration.enabled", &registration, "Accounts may be made in band (XEP-0077)");
+  schema.Bind("registration.per-minute", &registrations_per_minute, "Attempts from one address; 0: no limit", 0,
+              1'000'000);
+
+  schema.Bind("limits.max-stanza-bytes", &max_stanza_bytes, "A stanza of an authenticated client", 10'000, 16 << 20);
+  schema.Bind("limits.max-stanza-bytes-before-auth", &max_stanza_bytes_before_auth, "An element before that", 1'000,
+              1 << 20);
+  schema.Bind("limits.max-queued-bytes", &max_queued_bytes, "What may wait for a slow reader", 16 << 10, 1 << 30);
+  schema.Bind("limits.max-unconfirmed", &max_unconfirmed, "A session's stanzas that are not in the log yet", 1, 100'000);
+  schema.Bind("limits.max-unconfirmed-bytes", &max_unconfirmed_bytes, "Those of all sessions together", 1 << 20,
+              std::int64_t{1} << 36);
+  schema.Bind("limits.max-unacked", &max_unacked, "Stanzas that a client may leave unacknowledged", 16, 1'000'000);
+  schema.Bind("limits.bytes-per-second", &bytes_per_second, "Reading from one connection; 0: no limit", 0, 1 << 30);
+  schema.Bind("limits.auth-attempts", &auth_attempts, "Failed SASL exchanges on one stream", 1, 100);
+  schema.Bind("limits.negotiation-timeout", &negotiation_timeout, "From connecting to a bound resource");
+  schema.Bind("limits.idle-timeout", &idle_timeout, "Silence of a client after which it is probed");
+  schema.Bind("limits.answer-timeout", &answer_timeout, "For the answer to that probe or any <r/>");
+  schema.Bind("limits.write-timeout", &write_timeout, "How long a client may read nothing");
+  schema.Bind("limits.action-timeout", &action_timeout, "For an answer from a session-manager");
+
+  redis.Bind(schema);
+  rpc_tls.Bind(schema);
+}
+
+absl::Status Config::Validate() const {
+  if (domains.empty()) return absl::InvalidArgumentError("domains: at least one is needed");
+  if (domains.size() > 255) return absl::InvalidArgumentError("domains: at most 255");
+  for (const auto& domain : domains) {
+    if (!xmpp::PrepareDomain(domain).ok()) {
+      return absl::InvalidArgumentError(Cat("domains: ", domain, " is no domain"));
+    }
+  }
+  for (const auto& mechanism : sasl_mechanisms) {
+    if (std::find(std::begin(kSaslMechanisms), std::end(kSaslMechanisms), mechanism) == std::end(kSaslMechanisms)) {
+      return absl::InvalidArgumentError(Cat("sasl.mechanisms: ", mechanism, " is unknown"));
+    }
+  }
+  for (const auto& certificate : tls_certificates) {
+    if (!ParseCertificate(certificate)) {
+      return absl::InvalidArgumentError(
+          Cat("tls.certificates: ", certificate, " is not domain=cert.pem:key.pem"));
+    }
+  }
+  const bool needs_tls = !xmpp_direct_tls_address.empty() || !websocket_tls_address.empty() ||
+                         (!xmpp_address.empty() && xmpp_tls != "off");
+  if (needs_tls && tls_certificates.empty()) {
+    return absl::InvalidArgumentError("tls.certificates: needed by the listeners that are on");
+  }
+  if (xmpp_address.empty() && xmpp_direct_tls_address.empty() && websocket_address.empty() &&
+      websocket_tls_address.empty()) {
+    return absl::InvalidArgumentError("listeners: every listener's address is empty");
+  }
+  return absl::OkStatus();
+}
+
+TlsMode Config::tls_mode() const {
+  if (xmpp_tls == "off") return TlsMode::kOff;
+  return xmpp_tls == "optional" ? TlsMode::kOptional : TlsMode::kRequired;
+}
+
+XmppSettings Config::MakeXmppSettings() const {
+  XmppSettings settings;
+  for (const auto& domain : domains) settings.domains.push_back(*xmpp::PrepareDomain(domain));
+  settings.sasl.mechanisms = sasl_mechanisms;
+  settings.sasl.plain_without_tls = sasl_plain_without_tls;
+  settings.sasl.fake_salt_key = sasl_fake_salt_key;
+  if (sasl_fake_salt_key.empty()) {
+    // Good for one process only: another gateway shows another salt, which tells a
+    // patient asker who exists.
+    telemetry::LogWarn("config.no_fake_salt_key");
+    settings.sasl.fake_salt_key = RandomBytes(32);
+  }
+  settings.sasl.iterations = static_cast<std::uint32_t>(sasl_iterations);
+  settings.certificate_identity = sasl_certificate_identity == "xmpp-address" ? CertificateIdentity::kXmppAddress
+                                                                             : CertificateIdentity::kCommonName;
+  settings.registration = registration;
+  settings.limits.max_stanza_bytes = static_cast<std::size_t>(max_stanza_bytes);
+  settings.limits_before_auth.max_stanza_bytes = static_cast<std::size_t>(max_stanza_bytes_before_auth);
+  settings.limits_before_auth.max_depth = 16;
+  settings.limits_before_auth.max_elements = 128;
+  settings.limits_before_auth.max_white_space_bytes = 4096;
+  settings.read_rate = static_cast<std::size_t>(bytes_per_second);
+  settings.max_queued_bytes = static_cast<std::size_t>(max_queued_bytes);
+  settings.max_unconfirmed = static_cast<std::size_t>(max_unconfirmed);
+  settings.max_unacked = static_cast<std::size_t>(max_unacked);
+  settings.max_auth_attempts = static_cast<int>(auth_attempts);
+  settings.negotiation_timeout = Seconds(negotiation_timeout);
+  settings.idle_timeout = Seconds(idle_timeout);
+  settings.answer_timeout = Seconds(answer_timeout);
+  settings.write_timeout = Seconds(write_timeout);
+  settings.websocket_url = websocket_public_url;
+  return settings;
+}
+
+SessionLinksOptions Config::MakeLinksOptions() const {
+  SessionLinksOptions options;
+  options.action_timeout = action_timeout;
+  options.max_unconfirmed_bytes = static_cast<std::size_t>(max_unconfirmed_bytes);
+  return options;
+}
+
+net::TlsOptions Config::MakeTlsOptions(std::vector<std::string> alpn) const {
+  net::TlsOptions options;
+  for (const auto& certificate : tls_certificates) options.certificates.push_back(*ParseCertificate(certificate));
+  options.alpn = std::move(alpn);
+  options.client_ca_file = tls_client_ca_file;
+  return options;
+}
+
+}  // namespace rookery::gateway

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "adapters/session_links.h"
+#include "protocols/xmpp/xmpp_settings.h"
+#include "rookery/config/config.h"
+#include "rookery/net/tls.h"
+#include "rookery/redis/client.h"
+#include "rookery/rpc/server.h"
+
+namespace rookery::gateway {
+
+/// The gateway's options as an operator writes them; config.yaml explains each.
+struct Config {
+  std::vector<std::string> domains{"localhost"};
+
+  std::string xmpp_address;
+  std::string xmpp_tls = "required";
+  std::string xmpp_direct_tls_address;
+  std::string websocket_address;
+  std::string websocket_tls_address;
+  std::string websocket_public_url;
+  std::int64_t max_connections = 100'000;
+  std::int64_t max_connections_per_address = 0;
+
+  std::vector<std::string> tls_certificates;
+  std::string tls_client_ca_file;
+
+  std::vector<std::string> sasl_mechanisms{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256",
+                                           "SCRAM-SHA-1",        "PLAIN",            "EXTERNAL"};
+  bool sasl_plain_without_tls = false;
+  std::string sasl_fake_salt_key;
+  std::int64_t sasl_iterations = 4096;
+  std::string sasl_certificate_identity = "xmpp-address";
+
+  bool registration = false;
+  std::int64_t registrations_per_minute = 10;
+
+  std::int64_t max_stanza_bytes = 256 * 1024;
+  std::int64_t max_stanza_bytes_before_auth = 10'000;
+  std::int64_t max_queued_bytes = std::int64_t{1} << 20;
+  std::int64_t max_unconfirmed = 256;
+  std::int64_t max_unconfirmed_bytes = std::int64_t{64} << 20;
+  std::int64_t max_unacked = 10'000;
+  std::int64_t bytes_per_second = 0;
+  std::int64_t auth_attempts = 5;
+  std::chrono::milliseconds negotiation_timeout{30'000};
+  std::chrono::milliseconds idle_timeout{300'000};
+  std::chrono::milliseconds answer_timeout{60'000};
+  std::chrono::milliseconds write_timeout{60'000};
+  std::chrono::milliseconds action_timeout{15'000};
+
+  redis::Options redis;
+  rpc::TlsFiles rpc_tls;
+
+  void Bind(config::Schema& schema);
+  absl::Status Validate() const;
+
+  /// Of a valid configuration.
+  XmppSettings MakeXmppSettings() const;
+  SessionLinksOptions MakeLinksOptions() const;
+  net::TlsOptions MakeTlsOptions(std::vector<std::string> alpn) const;
+  TlsMode tls_mode() const;
+};
+
+}  // namespace rookery::gateway

@@ -1,0 +1,76 @@
+#include "domain/base64.h"
+
+#include <array>
+#include <cstdint>
+
+namespace rookery::gateway {
+namespace {
+
+constexpr std::string_view kStandard = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kUrl = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::uint8_t kNone = 0xff;
+
+constexpr std::array<std::uint8_t, 256> Values(std::string_view alphabet) {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(kNone);
+  for (std::size_t i = 0; i < alphabet.size(); ++i) {
+    values[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+  }
+  return values;
+}
+constexpr auto kStandardValues = Values(kStandard);
+constexpr auto kUrlValues = Values(kUrl);
+
+std::string Encode(std::string_view bytes, std::string_view alphabet) {
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (const char c : bytes) {
+    bits = (bits << 8) | static_cast<unsigned char>(c);
+    for (count += 8; count >= 6; count -= 6) out.push_back(alphabet[(bits >> (count - 6)) & 63]);
+  }
+  if (count > 0) out.push_back(alphabet[(bits << (6 - count)) & 63]);
+  return out;
+}
+
+std::optional<std::string> Decode(std::string_view text, const std::array<std::uint8_t, 256>& values) {
+  if (text.size() % 4 == 1) return std::nullopt;
+  std::string out;
+  out.reserve(text.size() / 4 * 3 + 2);
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const std::uint8_t value = values[static_cast<unsigned char>(c)];
+    if (value == kNone) return std::nullopt;
+    bits = (bits << 6) | value;
+    count += 6;
+    if (count >= 8) {
+      count -= 8;
+      out.push_back(static_cast<char>((bits >> count) & 0xff));
+    }
+  }
+  // What does not fill a byte must be zero: one text for one value.
+  if ((bits & ((1U << count) - 1)) != 0) return std::nullopt;
+  return out;
+}
+
+}  // namespace
+
+std::optional<std::string> DecodeBase64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  for (int padding = 0; padding < 2 && !text.empty() && text.back() == '='; ++padding) text.remove_suffix(1);
+  return Decode(text, kStandardValues);
+}
+
+std::string EncodeBase64(std::string_view bytes) {
+  std::string out = Encode(bytes, kStandard);
+  out.append((4 - out.size() % 4) % 4, '=');
+  return out;
+}
+
+std::optional<std::string> DecodeBase64Url(std::string_view text) { return Decode(text, kUrlValues); }
+
+std::string EncodeBase64Url(std::string_view bytes) { return Encode(bytes, kUrl); }
+
+}  // namespace rookery::gateway

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "domain/inbound_window.h"
+#include "domain/outbound_window.h"
+#include "domain/session_id.h"
+#include "rookery/xmpp/jid.h"
+
+namespace rookery::gateway {
+
+class SessionClient;
+
+/// Why a session's stream is over.
+enum class EndReason : std::uint8_t {
+  kNone,
+  kClosed,          // closed in order, or for what the client did wrong
+  kConnectionLost,  // it may be resumed
+};
+
+/// A client's session as the gateway knows it, whatever protocol the client speaks: its
+/// counts both ways and what the next owner of its shard needs to go on with it. It
+/// outlives the client's connection until its session-manager has taken note.
+/// Owned by the Cluster; I/O thread only.
+struct ClientSession {
+  ClientSession(SessionId session_id, std::string_view jid) : id(session_id), full_jid(jid) {}
+  ClientSession(const ClientSession&) = delete;
+  ClientSession& operator=(const ClientSession&) = delete;
+
+  std::string_view user() const { return xmpp::BareOf(full_jid); }
+
+  const SessionId id;
+  const std::string full_jid;
+  InboundWindow inbound;
+  OutboundWindow outbound;
+  /// What only the session-manager understands, the newest.
+  std::string state;
+  /// nullptr once the connection is gone.
+  SessionClient* client = nullptr;
+  std::uint32_t shard = 0;
+  /// Its place in the Cluster's list of the shard's sessions.
+  std::uint32_t slot = 0;
+  EndReason end = EndReason::kNone;
+  /// Its client is to hear OnBatchEnd.
+  bool in_batch = false;
+};
+
+}  // namespace rookery::gateway

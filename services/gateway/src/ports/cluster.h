@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "domain/client_session.h"
+#include "domain/scram_key.h"
+#include "domain/session_id.h"
+#include "rookery/xmpp/stanza.h"
+
+namespace rookery::gateway {
+
+/// Why the cluster did not do what was asked. `condition` names a stanza error
+/// condition (RFC 6120 section 8.3.3).
+struct Refusal {
+  std::string condition;
+  std::string text;
+  /// A backend was away or nothing is known of the outcome: trying later may help.
+  bool temporary = false;
+};
+
+/// A session's connection: what it hears from the cluster. It must not destroy itself
+/// within a call.
+class SessionClient {
+ public:
+  virtual ~SessionClient() = default;
+  /// The packet outbound.last_seq(), already recorded. `to` is empty where stanza.to()
+  /// holds.
+  virtual void OnPacket(const xmpp::Stanza& stanza, std::string_view to) = 0;
+  /// inbound.confirmed() has risen.
+  virtual void OnConfirmed() = 0;
+  /// After one or more OnPacket and OnConfirmed: a good moment to ask for acks.
+  virtual void OnBatchEnd() = 0;
+  /// The session is gone and the ClientSession with it. `condition` names a stream error
+  /// condition, or is empty.
+  virtual void OnSessionEnded(std::string_view condition, std::string_view text) = 0;
+  /// Cluster::is_congested() was true when the client asked, and is no longer.
+  virtual void OnUncongested() = 0;
+};
+
+/// The session-managers as the gateway's protocols see them: the owner of a user's shard
+/// is found, waited for when there is none, and asked again when it changes. Every
+/// callback comes on the I/O thread, never from within the call that asked.
+class Cluster {
+ public:
+  using RequestId = std::uint64_t;
+  struct Lookup {
+    bool failed = false;             // then nothing is known: a temporary failure
+    std::vector<ScramKey> keys;      // none: no such user
+  };
+  using OnLookup = std::function<void(Lookup)>;
+  /// nullptr: it is done.
+  using OnCreated = std::function<void(const Refusal*)>;
+  /// nullptr session: refused.
+  using OnStarted = std::function<void(ClientSession*, const Refusal&)>;
+  struct Resumption {
+    ClientSession* session = nullptr;  // nullptr: not resumed
+    Refusal refusal;
+    bool has_ended_count = false;
+    std::uint64_t ended_count = 0;
+    bool handled_too_high = false;
+    std::uint32_t sent_count = 0;
+  };
+  using OnResumed = std::function<void(const Resumption&)>;
+
+  virtual ~Cluster() = default;
+
+  /// `user`: a prepared bare JID.
+  virtual RequestId LookUp(std::string_view user, OnLookup done) = 0;
+  virtual RequestId CreateAccount(std::string_view user, std::string_view password, OnCreated done) = 0;
+  /// The session's packets come to `client` until End.
+  virtual RequestId Start(std::string_view user, std::string_view resource, SessionClient& client, OnStarted done) = 0;
+  virtual RequestId Resume(SessionId session, std::string_view user, std::uint32_t handled, SessionClient& client,
+                           OnResumed done) = 0;
+  /// Nobody waits for the answer any more. A session that starts nevertheless ends as lost.
+  virtual void Cancel(RequestId request) = 0;
+
+  /// Takes the next stanza of the session. The caller keeps to is_congested and to the
+  /// bound of InboundWindow.
+  virtual void SendStanza(ClientSession& session, xmpp::Stanza stanza, bool to_malformed) = 0;
+  /// session.outbound has been enabled.
+  virtual void StreamManagementEnabled(ClientSession& session) = 0;
+  /// session.outbound.acked_seq() has risen.
+  virtual void Delivered(ClientSession& session) = 0;
+  /// The connection is gone; `session` must not be used afterwards.
+  virtual void End(ClientSession& session, EndReason reason) = 0;
+
+  /// More is unconfirmed in this process than it may hold: read no more; `client` hears
+  /// OnUncongested. Forget takes it back.
+  virtual bool is_congested(SessionClient* client) = 0;
+  virtual void Forget(SessionClient* client) = 0;
+};
+
+}  // namespace rookery::gateway

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "ports/cluster.h"
+#include "protocols/xmpp/stream_services.h"
+#include "protocols/xmpp/stream_transport.h"
+#include "rookery/xmpp/stanza.h"
+
+namespace rookery::gateway {
+
+/// XEP-0077 section 3.1.1: who has no account yet asks for one on the stream on which it
+/// will authenticate. What a bound client asks of jabber:iq:register is the
+/// session-manager's business.
+class Registration {
+ public:
+  Registration(const StreamServices& services, StreamTransport& transport, std::string_view domain)
+      : services_(services), transport_(transport), domain_(domain) {}
+  ~Registration();
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+
+  /// A stanza before authentication. False: it is no request to register.
+  bool Handle(const xmpp::Stanza& stanza);
+
+ private:
+  void SendForm(const xmpp::Stanza& request);
+  void Create(const xmpp::Stanza& request);
+  void Reply(xmpp::Stanza answer);
+  void Refuse(const xmpp::Stanza& request, xmpp::ErrorCondition condition);
+
+  const StreamServices& services_;
+  StreamTransport& transport_;
+  const std::string domain_;
+  xmpp::Stanza pending_;
+  Cluster::RequestId request_ = 0;
+};
+
+}  // namespace rookery::gateway

@@ -1,0 +1,133 @@
+#include "protocols/xmpp/sasl_negotiation.h"
+
+#include <utility>
+
+#include "domain/base64.h"
+#include "domain/certificate_identity.h"
+#include "protocols/xmpp/stream_xml.h"
+
+namespace rookery::gateway {
+
+SaslNegotiation::SaslNegotiation(const StreamServices& services, StreamTransport& transport, Owner& owner,
+                                 std::string_view domain)
+    : services_(services),
+      transport_(transport),
+      owner_(owner),
+      domain_(domain),
+      self_(std::make_shared<SaslNegotiation*>(this)) {
+  channel_.encrypted = transport.is_tls();
+  if (!channel_.encrypted) return;
+  channel_.tls_exporter = transport.TlsExporter();
+  channel_.tls_server_end_point = transport.TlsServerEndPoint();
+  const std::string certificate = transport.TlsPeerCertificateDer();
+  if (certificate.empty()) return;
+  channel_.certificate_users = services.settings.certificate_identity == CertificateIdentity::kXmppAddress
+                                   ? XmppAddressesOf(certificate)
+                                   : CommonNameUsersOf(certificate, domain);
+}
+
+SaslNegotiation::~SaslNegotiation() {
+  if (request_ != 0) services_.cluster.Cancel(request_);
+}
+
+std::vector<std::string_view> SaslNegotiation::channel_bindings() const {
+  std::vector<std::string_view> types;
+  if (!channel_.tls_exporter.empty()) types.emplace_back("tls-exporter");
+  if (!channel_.tls_server_end_point.empty()) types.emplace_back("tls-server-end-point");
+  return types;
+}
+
+bool SaslNegotiation::Handle(const xmpp::Element& element) {
+  if (element.name() == "auth") {
+    Begin(element);
+  } else if (element.name() == "response") {
+    const auto data = DecodeBase64(element.Text());
+    if (exchange_ == nullptr) {
+      Fail(SaslFailure::kMalformedRequest);
+    } else if (!data) {
+      Fail(SaslFailure::kIncorrectEncoding);
+    } else {
+      Continue(exchange_->Respond(*data));
+    }
+  } else if (element.name() == "abort") {
+    Fail(SaslFailure::kAborted);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void SaslNegotiation::Begin(const xmpp::Element& auth) {
+  mechanism_ = auth.Attr("mechanism");
+  exchange_ = std::make_unique<SaslExchange>(services_.settings.sasl, channel_, domain_);
+  const std::string text = auth.Text();
+  // RFC 6120 section 6.4.2: no text is no initial response, "=" is an empty one.
+  std::optional<std::string> initial;
+  if (text == "=") {
+    initial.emplace();
+  } else if (!text.empty()) {
+    initial = DecodeBase64(text);
+    if (!initial) return Fail(SaslFailure::kIncorrectEncoding);
+  }
+  Continue(exchange_->Start(mechanism_, initial ? std::optional<std::string_view>(*initial) : std::nullopt));
+}
+
+void SaslNegotiation::Continue(SaslExchange::Outcome outcome) {
+  std::string xml;
+  switch (outcome.kind) {
+    case SaslExchange::Outcome::Kind::kChallenge:
+      AppendSaslData(xml, "challenge", outcome.data);
+      transport_.Send(xml);
+      return Resume();
+    case SaslExchange::Outcome::Kind::kFailure: return Fail(outcome.failure);
+    case SaslExchange::Outcome::Kind::kLookUp: return WaitForCredentials();
+    case SaslExchange::Outcome::Kind::kCheckPassword: return WaitForPassword();
+    case SaslExchange::Outcome::Kind::kSuccess: {
+      services_.metrics.Authenticated(mechanism_, SaslFailure::kNone);
+      AppendSaslData(xml, "success", outcome.data);
+      transport_.Send(xml);
+      const std::string user = exchange_->user();
+      exchange_.reset();
+      owner_.OnAuthenticated(user);
+      return Resume();
+    }
+  }
+}
+
+void SaslNegotiation::WaitForCredentials() {
+  waiting_ = true;
+  transport_.PauseInput();
+  request_ = services_.cluster.LookUp(exchange_->user(), [this](Cluster::Lookup lookup) {
+    request_ = 0;
+    Continue(lookup.failed ? exchange_->CredentialsUnavailable() : exchange_->CredentialsFound(lookup.keys));
+  });
+}
+
+void SaslNegotiation::WaitForPassword() {
+  const SaslExchange::PasswordCheck& check = exchange_->password_check();
+  const bool accepted = services_.passwords.Check(
+      check.key, check.password, [weak = std::weak_ptr<SaslNegotiation*>(self_)](bool matches) {
+        const auto self = weak.lock();
+        if (self != nullptr) (*self)->Continue((*self)->exchange_->PasswordChecked(matches));
+      });
+  if (!accepted) Continue(exchange_->CredentialsUnavailable());
+}
+
+void SaslNegotiation::Resume() {
+  if (std::exchange(waiting_, false)) transport_.ResumeInput();
+}
+
+void SaslNegotiation::Fail(SaslFailure failure) {
+  exchange_.reset();
+  services_.metrics.Authenticated(mechanism_, failure);
+  std::string xml;
+  AppendSaslFailure(xml, Name(failure));
+  transport_.Send(xml);
+  // An account store that is away is not the client's fault.
+  if (failure != SaslFailure::kTemporaryAuthFailure && ++attempts_ >= services_.settings.max_auth_attempts) {
+    return owner_.OnTooManyAttempts();
+  }
+  Resume();
+}
+
+}  // namespace rookery::gateway

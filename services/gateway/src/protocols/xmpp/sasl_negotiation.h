@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "domain/sasl_exchange.h"
+#include "ports/cluster.h"
+#include "protocols/xmpp/stream_services.h"
+#include "protocols/xmpp/stream_transport.h"
+#include "rookery/xmpp/element.h"
+
+namespace rookery::gateway {
+
+/// The SASL exchanges of one stream (RFC 6120 section 6): as many as a client may try,
+/// one after the other. Lives until the client is bound.
+class SaslNegotiation {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    /// <success/> has been sent; input goes on when this returns.
+    virtual void OnAuthenticated(const std::string& user) = 0;
+    virtual void OnTooManyAttempts() = 0;
+  };
+
+  /// `domain`: the virtual host that the stream is with.
+  SaslNegotiation(const StreamServices& services, StreamTransport& transport, Owner& owner, std::string_view domain);
+  ~SaslNegotiation();
+
+  std::vector<std::string_view> mechanisms() const { return OfferedMechanisms(services_.settings.sasl, channel_); }
+  std::vector<std::string_view> channel_bindings() const;
+
+  /// An element of the SASL namespace. False: no such thing is defined.
+  bool Handle(const xmpp::Element& element);
+
+ private:
+  void Begin(const xmpp::Element& auth);
+  void Continue(SaslExchange::Outcome outcome);
+  void WaitForCredentials();
+  void WaitForPassword();
+  /// What the client said is answered; what it said behind it may come.
+  void Resume();
+  void Fail(SaslFailure failure);
+
+  const StreamServices& services_;
+  StreamTransport& transport_;
+  Owner& owner_;
+  const std::string domain_;
+  SaslChannel channel_;
+  std::unique_ptr<SaslExchange> exchange_;
+  std::string mechanism_;
+  int attempts_ = 0;
+  bool waiting_ = false;
+  Cluster::RequestId request_ = 0;
+  /// Dies with this: the password check may outlive it.
+  std::shared_ptr<SaslNegotiation*> self_;
+};
+
+}  // namespace rookery::gateway

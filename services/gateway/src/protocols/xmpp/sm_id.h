@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "domain/session_id.h"
+
+namespace rookery::gateway {
+
+/// What a client is given to resume its session with (XEP-0198 section 5): the session's
+/// id and, where the client had sent stanzas before <enable/>, how many, since its h
+/// does not count them while the links do. Whoever changes that number gets a wrong h.
+struct SmId {
+  SessionId session;
+  std::uint64_t inbound_base = 0;
+
+  std::string ToText() const;
+  static std::optional<SmId> Parse(std::string_view text);
+};
+
+}  // namespace rookery::gateway

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "domain/address_limiter.h"
+#include "ports/cluster.h"
+#include "ports/password_checker.h"
+#include "protocols/xmpp/xmpp_metrics.h"
+#include "protocols/xmpp/xmpp_settings.h"
+
+namespace rookery::gateway {
+
+/// What all XMPP streams of the process share. Outlives them.
+struct StreamServices {
+  Cluster& cluster;
+  PasswordChecker& passwords;
+  const XmppSettings& settings;
+  XmppMetrics& metrics;
+  AddressLimiter& registrations;
+};
+
+}  // namespace rookery::gateway

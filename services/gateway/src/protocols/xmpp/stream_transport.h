@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "rookery/xmpp/stanza.h"
+#include "rookery/xmpp/stream_parser.h"
+
+namespace rookery::gateway {
+
+/// How an XML stream's text reaches its peer and comes from it: over TCP or in WebSocket
+/// messages. Owned with its ClientStream by the connection; I/O thread only.
+class StreamTransport {
+ public:
+  virtual ~StreamTransport() = default;
+  virtual xmpp::Framing framing() const = 0;
+
+  /// One first-level element, header or end of stream; a WebSocket message each.
+  virtual void Send(std::string_view xml) = 0;
+  /// Something that the peer's end of the connection answers or at least notices.
+  virtual void SendKeepalive() = 0;
+  /// Given to Send and not yet in the kernel.
+  virtual std::size_t queued_bytes() const = 0;
+
+  /// No element is given after the one being handled, until ResumeInput.
+  virtual void PauseInput() = 0;
+  virtual void ResumeInput() = 0;
+  /// The peer begins a new stream on the connection.
+  virtual void RestartStream() = 0;
+  virtual void SetLimits(const xmpp::ParserLimits& limits, std::size_t bytes_per_second) = 0;
+
+  virtual bool is_tls() const = 0;
+  /// STARTTLS can be had here.
+  virtual bool can_start_tls() const = 0;
+  /// When nothing follows <starttls/>: sends `proceed` and begins. Else the stream hears
+  /// OnDataBeforeTls.
+  virtual void StartTls(std::string_view proceed) = 0;
+  virtual std::string TlsExporter() const = 0;
+  virtual std::string TlsServerEndPoint() const = 0;
+  virtual std::string TlsPeerCertificateDer() const = 0;
+  virtual std::string peer_address() const = 0;
+
+  /// Writes what is queued, closes. The stream hears nothing any more.
+  virtual void Close() = 0;
+};
+
+}  // namespace rookery::gateway

@@ -1,0 +1,62 @@
+#include "protocols/xmpp/tcp_connection.h"
+
+#include <utility>
+
+namespace rookery::gateway {
+
+TcpConnection::TcpConnection(const StreamServices& services, ConnectionSet& set,
+                             std::unique_ptr<net::Connection> connection, TlsMode tls,
+                             std::shared_ptr<net::TlsContext> start_tls)
+    : XmppConnection(services, set, std::move(connection), xmpp::Framing::kStream, tls),
+      start_tls_(std::move(start_tls)) {}
+
+void TcpConnection::OnData(std::string_view data) {
+  if (closed_) return;
+  Received(data.size());
+  if (paused_) {
+    pending_.append(data);  // what came with the bytes that made us pause
+  } else {
+    Consume(data);
+  }
+}
+
+void TcpConnection::Consume(std::string_view data) {
+  const std::string_view rest = Parse(data);
+  if (closed_) return;
+  if (!proceed_.empty()) {
+    // White space is of no stream. Anything else was put there by somebody who hopes that
+    // we take it for part of the encrypted one.
+    if (rest.find_first_not_of(" \t\r\n") != std::string_view::npos) return stream_.OnDataBeforeTls();
+    connection_->Write(std::exchange(proceed_, {}));
+    parser_.Reset();
+    paused_ = false;
+    connection_->StartTls(std::exchange(start_tls_, nullptr));
+    connection_->ResumeReading();
+    return;
+  }
+  pending_.assign(rest);
+}
+
+void TcpConnection::TakePending() {
+  if (pending_.empty()) return;
+  const std::string data = std::exchange(pending_, {});
+  Consume(data);
+}
+
+void TcpConnection::Send(std::string_view xml) {
+  if (closed_) return;
+  services_.metrics.BytesOut(xml.size());
+  connection_->Write(xml);
+}
+
+void TcpConnection::StartTls(std::string_view proceed) {
+  proceed_ = proceed;
+  PauseInput();
+}
+
+void TcpConnection::Close() {
+  if (std::exchange(closed_, true)) return;
+  connection_->CloseAfterFlush();
+}
+
+}  // namespace rookery::gateway

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "domain/ring.h"
+#include "protocols/xmpp/xmpp_connection.h"
+#include "rookery/net/http.h"
+#include "rookery/net/websocket.h"
+
+namespace rookery::gateway {
+
+/// XMPP over WebSocket (RFC 7395), and the two documents that say where it is to be had
+/// (XEP-0156).
+class WebSocketConnection final : public XmppConnection, public net::WebSocketFramer::Handler {
+ public:
+  WebSocketConnection(const StreamServices& services, ConnectionSet& set,
+                      std::unique_ptr<net::Connection> connection);
+
+  void OnData(std::string_view data) override;
+
+  void Send(std::string_view xml) override;
+  void SendKeepalive() override;
+  void RestartStream() override { parser_.Reset(); }
+  bool can_start_tls() const override { return false; }
+  void StartTls(std::string_view) override {}
+  void Close() override;
+
+  // net::WebSocketFramer::Handler
+  void OnMessage(std::string_view message, bool is_text) override;
+  void OnOutput(std::string_view bytes) override;
+  void OnWebSocketClosed(std::uint16_t code) override;
+
+ private:
+  void TakePending() override;
+  void OnHttp();
+  void Respond(const net::HttpResponse& response);
+
+  std::string request_;  // until the connection is upgraded
+  std::unique_ptr<net::WebSocketFramer> framer_;
+  Ring<std::string> pending_;  // messages that came while paused
+};
+
+}  // namespace rookery::gateway

@@ -1,0 +1,86 @@
+#include "protocols/xmpp/xmpp_server.h"
+
+#include <utility>
+
+#include "domain/text.h"
+#include "protocols/xmpp/tcp_connection.h"
+#include "protocols/xmpp/websocket_connection.h"
+#include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::gateway {
+
+struct XmppServer::Entry {
+  std::unique_ptr<net::Listener> listener;
+  prometheus::Gauge& connections;
+  prometheus::Counter& accepted;
+  prometheus::Counter& refused;
+  std::uint64_t counted_accepted = 0;
+  std::uint64_t counted_refused = 0;
+
+  void Update() {
+    connections.Set(static_cast<double>(listener->open_connections()));
+    accepted.Increment(static_cast<double>(listener->accepted() - std::exchange(counted_accepted, listener->accepted())));
+    refused.Increment(static_cast<double>(listener->refused() - std::exchange(counted_refused, listener->refused())));
+  }
+};
+
+XmppServer::XmppServer(asio::io_context& io, StreamServices services, ConnectionSet& set, telemetry::Metrics& metrics)
+    : io_(io), services_(services), set_(set), metrics_(metrics) {
+  metrics_.OnScrape([this] {
+    for (const auto& entry : entries_) entry->Update();
+  });
+}
+
+XmppServer::~XmppServer() = default;
+
+absl::Status XmppServer::Add(const Listen& listen) {
+  net::ListenOptions options;
+  options.address = listen.address;
+  options.direct_tls = listen.kind == Listen::Kind::kTcpDirectTls || listen.kind == Listen::Kind::kWebSocketTls;
+  options.tls = options.direct_tls ? listen.tls : nullptr;
+  options.max_connections = listen.max_connections;
+  options.max_connections_per_address = listen.max_connections_per_address;
+
+  net::Listener::OnAccept on_accept;
+  switch (listen.kind) {
+    case Listen::Kind::kTcp:
+    case Listen::Kind::kTcpDirectTls: {
+      const bool direct = options.direct_tls;
+      on_accept = [this, direct, mode = direct ? TlsMode::kRequired : listen.tls_mode,
+                   tls = listen.tls](std::unique_ptr<net::Connection> connection) {
+        auto made = std::make_unique<TcpConnection>(services_, set_, std::move(connection), mode, direct ? nullptr : tls);
+        TcpConnection* client = made.get();
+        set_.Add(std::move(made));
+        client->Start();
+      };
+      break;
+    }
+    case Listen::Kind::kWebSocket:
+    case Listen::Kind::kWebSocketTls:
+      on_accept = [this](std::unique_ptr<net::Connection> connection) {
+        auto made = std::make_unique<WebSocketConnection>(services_, set_, std::move(connection));
+        WebSocketConnection* client = made.get();
+        set_.Add(std::move(made));
+        client->Start();
+      };
+      break;
+  }
+  ROOKERY_ASSIGN_OR_RETURN(auto listener, net::Listener::Create(io_, options, std::move(on_accept)));
+  const std::string event = Cat(listen.name, ".listening");
+  telemetry::LogInfo(event, {{"address", listener->bound_address()}});
+  const telemetry::Labels labels{{"listener", listen.name}};
+  entries_.push_back(std::unique_ptr<Entry>(
+      new Entry{std::move(listener), metrics_.Gauge("connections", "Open connections by listener", labels),
+                metrics_.Counter("accepted_connections_total", "Connections accepted by listener", labels),
+                metrics_.Counter("refused_connections_total", "Connections refused over a limit, by listener", labels)}));
+  listening_ = true;
+  return absl::OkStatus();
+}
+
+void XmppServer::Stop() {
+  listening_ = false;
+  for (const auto& entry : entries_) entry->listener->Stop();
+}
+
+}  // namespace rookery::gateway

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "domain/sasl_exchange.h"
+#include "rookery/xmpp/stream_parser.h"
+
+namespace rookery::gateway {
+
+/// What a listener asks for before a client may authenticate.
+enum class TlsMode : std::uint8_t { kOff, kOptional, kRequired };
+
+/// What a client certificate is read for.
+enum class CertificateIdentity : std::uint8_t { kXmppAddress, kCommonName };
+
+/// What every XMPP stream of this process goes by.
+struct XmppSettings {
+  std::vector<std::string> domains;  // prepared; the first is named where a client named none of ours
+  SaslPolicy sasl;
+  CertificateIdentity certificate_identity = CertificateIdentity::kXmppAddress;
+  bool registration = false;
+  xmpp::ParserLimits limits_before_auth;
+  xmpp::ParserLimits limits;
+  std::size_t read_rate = 0;
+  std::size_t max_queued_bytes = std::size_t{1} << 20;
+  std::size_t max_unconfirmed = 256;
+  std::size_t max_unacked = 10'000;
+  int max_auth_attempts = 5;
+  std::chrono::seconds negotiation_timeout{30};
+  std::chrono::seconds idle_timeout{300};
+  std::chrono::seconds answer_timeout{60};
+  std::chrono::seconds write_timeout{60};
+  std::string websocket_url;  // for host-meta; empty: made from the request's Host
+};
+
+}  // namespace rookery::gateway

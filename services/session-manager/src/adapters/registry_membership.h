@@ -1,0 +1,25 @@
+#pragma once
+
+#include "ports/shard_log.h"
+#include "rookery/routing/registry.h"
+
+namespace rookery::session_manager {
+
+class RegistryMembership final : public Membership {
+ public:
+  explicit RegistryMembership(routing::Registry& registry) : registry_(registry) {}
+
+  std::vector<std::string> Gateways() const override {
+    std::vector<std::string> instances;
+    for (const routing::Instance& instance : registry_.Instances("gateway")) instances.push_back(instance.id);
+    return instances;
+  }
+  void PublishShards(const std::vector<std::pair<std::uint32_t, std::int64_t>>& epochs) override {
+    registry_.PublishShards({epochs.begin(), epochs.end()});
+  }
+
+ private:
+  routing::Registry& registry_;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,146 @@
+#include "app.h"
+
+#include <boost/asio/post.hpp>
+
+#include "adapters/grpc_roster.h"
+#include "adapters/kafka_event_log.h"
+#include "adapters/kafka_shard_log.h"
+#include "adapters/pg_account_store.h"
+#include "adapters/pg_waiting_store.h"
+#include "adapters/registry_membership.h"
+#include "adapters/scram_key_maker.h"
+#include "domain/core.h"
+#include "domain/session_keeper.h"
+#include "domain/shard_keeper.h"
+#include "rookery/routing/registry.h"
+#include "migrations.h"
+#include "rookery/telemetry/log.h"
+#include "rpc/gateway_links.h"
+#include "rookery/base/status.h"
+
+namespace rookery::session_manager {
+
+namespace {
+constexpr std::chrono::milliseconds kBackendTimeout{30'000};
+constexpr std::chrono::milliseconds kCommitPeriod{500};
+constexpr std::chrono::milliseconds kSweepPeriod{500};
+constexpr std::chrono::milliseconds kLeaveTimeout{6'000};
+}  // namespace
+
+// In the order of making; unmade in reverse.
+struct App::Parts {
+  std::unique_ptr<redis::Client> redis;
+  std::unique_ptr<routing::Registry> registry;
+  std::unique_ptr<pg::Pool> pool;
+  std::unique_ptr<KafkaEventLog> log;
+  KafkaShardLog shard_log;
+  std::unique_ptr<RegistryMembership> membership;
+  std::unique_ptr<PgAccountStore> accounts;
+  std::unique_ptr<PgWaitingStore> waiting;
+  std::unique_ptr<ScramKeyMaker> keys;
+  std::unique_ptr<GrpcRoster> roster;
+  std::unique_ptr<Core> core;
+  std::unique_ptr<GatewayLinks> links;
+  std::unique_ptr<rpc::Server> server;
+  std::unique_ptr<runtime::PeriodicTimer> commit_timer;
+  std::unique_ptr<runtime::PeriodicTimer> sweep_timer;
+};
+
+App::App(app::Process& process, const Config& config)
+    : process_(process), config_(config), parts_(std::make_unique<Parts>()) {
+  config_.settings.instance = process.common.instance;
+  config_.settings.version = process.version;
+  config_.kafka.client_id = process.common.instance;
+}
+
+App::~App() = default;
+
+Task<absl::Status> App::Start() {
+  Parts& p = *parts_;
+  asio::io_context& io = process_.io;
+
+  const absl::Status migrated = co_await pg::Migrate(io, config_.pg, "session-manager", Migrations());
+  if (!migrated.ok()) co_return migrated;
+  p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
+
+  // Enough room in a topic for the longest outage of its consumers that operators plan for.
+  const std::vector<kafka::TopicSpec> topics{{"users", static_cast<int>(config_.partitions), {}},
+                                             {"messages", static_cast<int>(config_.partitions), {}},
+                                             {"presence", static_cast<int>(config_.partitions), {}}};
+  runtime::Promise<absl::StatusOr<std::vector<int>>> ensured(io.get_executor());
+  asio::post(process_.blocking, [ensured, options = config_.kafka, topics]() mutable {
+    ensured.Set(kafka::EnsureTopics(options, topics, kBackendTimeout));
+  });
+  absl::StatusOr<std::vector<int>> counts = co_await ensured.Get();
+  if (!counts.ok()) co_return counts.status();
+
+  auto producer = kafka::Producer::Create(io, config_.kafka, process_.metrics);
+  if (!producer.ok()) co_return producer.status();
+  p.log = std::make_unique<KafkaEventLog>(
+      *std::move(producer),
+      std::array<std::uint32_t, 3>{static_cast<std::uint32_t>((*counts)[0]), static_cast<std::uint32_t>((*counts)[1]),
+                                   static_cast<std::uint32_t>((*counts)[2])});
+
+  p.redis = redis::Client::Create(io, config_.redis, process_.metrics);
+  p.registry = routing::Registry::Create(io, *p.redis);
+  p.membership = std::make_unique<RegistryMembership>(*p.registry);
+  p.accounts = std::make_unique<PgAccountStore>(*p.pool);
+  p.waiting = std::make_unique<PgWaitingStore>(*p.pool);
+  p.keys = std::make_unique<ScramKeyMaker>(io.get_executor(), process_.blocking,
+                                           static_cast<std::uint32_t>(config_.scram_iterations));
+  p.roster = std::make_unique<GrpcRoster>(io, *p.registry, rpc::ClientOptions{config_.rpc.tls});
+  p.core = std::make_unique<Core>(io.get_executor(), config_.settings,
+                                  Ports{*p.log, p.shard_log, *p.membership, *p.accounts, *p.keys, *p.waiting, *p.roster},
+                                  Clock::System(), process_.metrics);
+
+  p.links = std::make_unique<GatewayLinks>(io, p.core->sessions());
+  auto server = rpc::Server::Start(config_.rpc, {p.links->service()});
+  if (!server.ok()) co_return server.status();
+  p.server = *std::move(server);
+  telemetry::LogInfo("rpc.listening", {{"address", p.server->bound_address()}});
+
+  p.registry->Watch("gateway", [](const auto&) {});
+  p.registry->Watch("roster", [](const auto&) {});
+  p.registry->Announce("session-manager", {config_.settings.instance, p.server->advertised_address()});
+
+  // Last: from here on shards arrive.
+  p.shard_log.Serve(p.core->shards());
+  auto consumer = kafka::Consumer::Create(io, config_.kafka, "users", "session-managers", p.shard_log, process_.metrics);
+  if (!consumer.ok()) co_return consumer.status();
+  p.shard_log.Attach(*std::move(consumer));
+  p.commit_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kCommitPeriod,
+                                                            [this] { parts_->core->shards().CommitCursors(); });
+  p.sweep_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kSweepPeriod,
+                                                           [this] { parts_->core->shards().Sweep(); });
+  p.server->SetServing(true);
+  started_ = true;
+  co_return absl::OkStatus();
+}
+
+Task<void> App::Stop() {
+  Parts& p = *parts_;
+  p.server->SetServing(false);
+  co_await p.registry->Withdraw();
+  // Leaving the group hands every shard over; gateways move their sessions to the new owners.
+  co_await p.shard_log.consumer().Close(kLeaveTimeout);
+  co_await p.core->shards().FinishAll(std::chrono::milliseconds(500));
+  const absl::Status flushed = co_await p.log->producer().Flush(kLeaveTimeout);
+  if (!flushed.ok()) telemetry::LogWarn("log.flush_failed", {{"error", Message(flushed)}});
+  p.links->CloseAll();
+  runtime::Promise<bool> closed(process_.io.get_executor());
+  asio::post(process_.blocking, [closed, server = p.server.get()]() mutable {
+    server->Shutdown(std::chrono::milliseconds(1'000));
+    closed.Set(true);
+  });
+  (void)co_await closed.Get();
+}
+
+std::string App::NotReadyReason() const {
+  if (!started_) return "starting";
+  const ShardKeeper& shards = parts_->core->shards();
+  if (shards.live() < shards.owned())
+    return "recovering " + std::to_string(shards.owned() - shards.live()) + " of " + std::to_string(shards.owned()) + " shards";
+  return {};
+}
+
+}  // namespace rookery::session_manager

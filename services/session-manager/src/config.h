@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "domain/settings.h"
+#include "rookery/config/config.h"
+#include "rookery/kafka/producer.h"
+#include "rookery/pg/pool.h"
+#include "rookery/redis/client.h"
+#include "rookery/rpc/server.h"
+
+namespace rookery::session_manager {
+
+struct Config {
+  Settings settings;
+  std::int64_t partitions = 8;
+  std::int64_t scram_iterations = 10'000;
+  kafka::Options kafka;
+  redis::Options redis;
+  pg::Options pg;
+  rpc::ServerOptions rpc;
+
+  void Bind(config::Schema& schema);
+  /// Prepares `domains` too.
+  absl::Status Validate();
+};
+
+}  // namespace rookery::session_manager

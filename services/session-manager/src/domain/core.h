@@ -1,0 +1,152 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "domain/metrics.h"
+#include "domain/session.h"
+#include "domain/settings.h"
+#include "domain/shard.h"
+#include "domain/user.h"
+#include "ports/account_store.h"
+#include "ports/event_log.h"
+#include "ports/roster.h"
+#include "ports/shard_log.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::session_manager {
+
+class Deliverer;
+class PresenceTracker;
+class SubscriptionHandler;
+class SessionKeeper;
+class RecordProcessor;
+class ClientStanzaProcessor;
+class ShardKeeper;
+class IqRouter;
+
+/// What the domain reaches the world through.
+struct Ports {
+  EventLog& log;
+  ShardLog& shard_log;
+  Membership& membership;
+  AccountStore& accounts;
+  KeyMaker& keys;
+  WaitingStore& waiting;
+  Roster& roster;
+};
+
+/// What follows from one cause carries its origin: a client's stanza, a record of the
+/// log, or the owner's own decision. Copied by value into what finishes later.
+struct Cause {
+  /// Set for a client's stanza: its session and number.
+  std::shared_ptr<Session> session;
+  std::uint64_t count = 0;
+  /// Set (>= 0) for a record of our shard.
+  std::int64_t offset = -1;
+  std::uint64_t trace_id = 0;
+  /// Numbers the records that follow.
+  std::uint32_t parts = 0;
+};
+
+/// The state of a session-manager and the parts that work on it. One I/O thread, no locks.
+/// Owns shards; shards own users; users own sessions.
+class Core {
+ public:
+  Core(asio::any_io_executor executor, const Settings& settings, Ports ports, const Clock& clock,
+       telemetry::Metrics& metrics);
+  ~Core();
+
+  // The parts.
+  Deliverer& deliverer() { return *deliverer_; }
+  PresenceTracker& presence() { return *presence_; }
+  SubscriptionHandler& subscriptions() { return *subscriptions_; }
+  SessionKeeper& sessions() { return *session_keeper_; }
+  RecordProcessor& records() { return *records_; }
+  ClientStanzaProcessor& client_stanzas() { return *client_stanzas_; }
+  ShardKeeper& shards() { return *shard_keeper_; }
+  IqRouter& iqs() { return *iqs_; }
+
+  const Settings& settings() const { return settings_; }
+  const Ports& ports() const { return ports_; }
+  const Clock& clock() const { return clock_; }
+  SessionManagerMetrics& metrics() { return metrics_; }
+  runtime::TaskGroup& tasks() { return tasks_; }
+  const asio::any_io_executor& executor() const { return executor_; }
+  SteadyTime started_at() const { return started_at_; }
+
+  std::uint32_t shard_count() const { return ports_.log.partitions(Topic::kUsers); }
+  std::uint32_t ShardNumberOf(std::string_view bare) const;
+  /// Null unless the shard is ours.
+  Shard* FindShard(std::uint32_t number);
+  std::shared_ptr<Shard> SharedShard(std::uint32_t number);
+  std::vector<std::shared_ptr<Shard>>& all_shards() { return shards_; }
+
+  /// The user's entry, made when missing. The shard must be ours.
+  User& GetUser(Shard& shard, std::string_view bare);
+  User* FindUser(Shard& shard, std::string_view bare);
+  /// Drops the entry if nothing needs it.
+  void MaybeForget(User& user);
+
+  absl::flat_hash_map<SessionId, std::shared_ptr<Session>>& sessions_by_id() { return sessions_by_id_; }
+  std::shared_ptr<Session> FindSession(const SessionId& id);
+
+  bool IsLocalDomain(std::string_view domain) const;
+  /// `muc` for muc.localhost: a service of ours on a domain of ours.
+  std::optional<std::string_view> LocalService(std::string_view domain) const;
+
+  // ---- turns: what must not run side by side for one user ----
+  /// Runs `run` when every earlier turn of the user is over.
+  void TakeTurn(User& user, std::function<Task<void>()> run);
+  /// Runs `run` before every turn that waits: what the current record needs to finish.
+  void TakeNextTurn(User& user, std::function<Task<void>()> run);
+  /// Applies a record now, or after the turns before it.
+  void TakeTurn(User& user, std::shared_ptr<PendingRecord> record);
+
+  // ---- records that follow from a cause ----
+  /// Appends a stanza to the shard of `stanza.to`'s user. Keeps the cause open until it
+  /// is in the log: a client's stanza is confirmed, a record finished, only then.
+  void AppendDelivery(Shard& from, Cause& cause, xmpp::Stanza stanza);
+  /// Appends one stanza to many: one record for each shard that has recipients.
+  void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza, const std::vector<std::string>& recipients);
+  void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
+                    events::v1::UserRecord record);
+  void AppendEvent(Shard& from, Topic topic, std::string_view key, const google::protobuf::MessageLite& event,
+                   std::int64_t holds_offset);
+
+ private:
+  void FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const;
+  void AddTurn(User& user, User::Turn turn, bool first);
+  Task<void> RunTurns(std::shared_ptr<Shard> shard, std::string bare);
+
+  asio::any_io_executor executor_;
+  const Settings& settings_;
+  Ports ports_;
+  const Clock& clock_;
+  SessionManagerMetrics metrics_;
+  SteadyTime started_at_;
+
+  std::vector<std::shared_ptr<Shard>> shards_;
+  absl::flat_hash_map<SessionId, std::shared_ptr<Session>> sessions_by_id_;
+
+  std::unique_ptr<Deliverer> deliverer_;
+  std::unique_ptr<PresenceTracker> presence_;
+  std::unique_ptr<SubscriptionHandler> subscriptions_;
+  std::unique_ptr<SessionKeeper> session_keeper_;
+  std::unique_ptr<RecordProcessor> records_;
+  std::unique_ptr<ClientStanzaProcessor> client_stanzas_;
+  std::unique_ptr<IqRouter> iqs_;
+  std::unique_ptr<ShardKeeper> shard_keeper_;
+  // Last: its coroutines use everything above.
+  runtime::TaskGroup tasks_;
+};
+
+}  // namespace rookery::session_manager

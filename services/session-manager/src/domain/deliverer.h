@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "domain/core.h"
+#include "domain/delivery.h"
+
+namespace rookery::session_manager {
+
+/// Gives stanzas to sessions and follows each until its client has it, a store has it,
+/// or its sender has an error (RFC 6121 section 8.5, XEP-0160, XEP-0198, XEP-0280).
+class Deliverer {
+ public:
+  explicit Deliverer(Core& core) : core_(core) {}
+
+  /// Numbers the stanza on the session, sends it to the session's gateway if there is
+  /// one, and keeps it until acknowledged.
+  void Give(Session& session, std::shared_ptr<Delivery> delivery, bool primary);
+  /// One stanza to several sessions: one packet for each gateway.
+  void GiveAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery, bool primary);
+  /// An answer that follows from no record.
+  void Reply(Session& session, xmpp::Stanza stanza);
+
+  /// A record's stanza for one session: as Give, unless an earlier owner has given it.
+  enum class Given { kNow, kBefore, kOlderThanSession };
+  Given GiveRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary, bool recovering);
+
+  /// Every packet up to `seq` has reached the client.
+  void Acknowledge(Session& session, std::uint64_t seq);
+  /// Sends the unacknowledged packets after `seq` again. False: one of them is lost.
+  bool Resend(Session& session, std::uint64_t after_seq);
+
+  /// A message from a record (or from a session that ended) to the user.
+  void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
+  /// The session has ended: what its client did not acknowledge goes where a message to
+  /// an absent resource goes.
+  void Abandon(User& user, UnackedQueue packets);
+  /// Keeps the message for the user's next session; bounces it when that cannot be.
+  void StoreOffline(User& user, std::shared_ptr<Delivery> message);
+  /// Error reply to the sender of what came in a record (never to an error).
+  void Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition, std::string_view text = {});
+
+  /// Offline messages to a session that has become available with priority >= 0. Within a turn.
+  Task<void> GiveOfflineMessages(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+
+  /// Moves what was not acknowledged for window_time to the store, so that one silent
+  /// client does not hold its shard's cursor.
+  void StoreOldPackets(Shard& shard);
+
+ private:
+  void Queue(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
+  void FillPacket(session::v1::Packet& packet, const Delivery& delivery);
+  void Release(Session& session, UnackedPacket& packet);
+  void CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message, bool recovering);
+  Task<void> StoreOfflineTask(std::shared_ptr<Shard> shard, std::string bare, std::shared_ptr<Delivery> message);
+  Task<void> StorePacketsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, std::string bare);
+  Task<void> MarkGivenTask(std::shared_ptr<Shard> shard, std::string bare, std::vector<std::uint64_t> ids);
+  Task<void> PurgeTask(std::shared_ptr<Shard> shard, std::string bare);
+
+  Core& core_;
+};
+
+/// XEP-0280 section 5: `received` or `sent` wrapper around the message.
+xmpp::Stanza MakeCarbon(std::string_view direction, const xmpp::Stanza& message, std::string_view bare);
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace rookery::session_manager {
+
+/// The client's stanzas that were received on a session and whose effects are not all in
+/// the log yet. Stanzas are numbered from 1 without gaps.
+class InboundLedger {
+ public:
+  /// Begins after `count`, all of which is confirmed.
+  void Reset(std::uint64_t count);
+  /// The next stanza was received; it has one effect open. Returns its number.
+  std::uint64_t Receive();
+  void Open(std::uint64_t count);
+  /// One effect of stanza `count` is done. Returns true if confirmed() has risen.
+  bool Close(std::uint64_t count);
+
+  std::uint64_t received() const { return confirmed_ + (open_.size() - head_); }
+  std::uint64_t confirmed() const { return confirmed_; }
+
+ private:
+  std::uint64_t confirmed_ = 0;
+  // Open effects of confirmed_+1 and on, from head_. Freed when empty: most sessions are idle.
+  std::vector<std::uint16_t> open_;
+  std::size_t head_ = 0;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,33 @@
+#include "domain/metrics.h"
+
+namespace rookery::session_manager {
+
+SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
+    : stanzas_received(m.Counter("stanzas_received_total", "Stanzas that clients sent")),
+      packets_sent(m.Counter("packets_sent_total", "Stanzas given to gateways, one for each session")),
+      records_applied(m.Counter("records_applied_total", "Records of the log applied")),
+      duplicates_refused(m.Counter("duplicates_refused_total", "Records and stanzas refused as applied before")),
+      stale_epochs_refused(m.Counter("stale_epochs_refused_total", "Records refused because a newer owner has spoken")),
+      stanzas_resent(m.Counter("packets_resent_total", "Packets given again after a resumption or a new link")),
+      stored_offline(m.Counter("messages_stored_offline_total", "Messages kept for an absent user")),
+      stored_for_session(m.Counter("packets_stored_total", "Packets kept in the store for one session")),
+      bounced(m.Counter("stanzas_bounced_total", "Stanzas answered with an error")),
+      rerouted(m.Counter("messages_rerouted_total", "Messages of an ended session routed anew")),
+      sessions_started(m.Counter("sessions_started_total", "Sessions started")),
+      sessions_ended(m.Counter("sessions_ended_total", "Sessions ended")),
+      sessions_resumed(m.Counter("sessions_resumed_total", "Sessions resumed (XEP-0198)")),
+      sessions_attached(m.Counter("sessions_attached_total", "Sessions that gateways attached to a new owner")),
+      shards_acquired(m.Counter("shards_acquired_total", "Shards that became ours")),
+      shards_lost(m.Counter("shards_lost_total", "Shards taken from us while we were away")),
+      freezes(m.Counter("freezes_total", "Times this process stood still for seconds")),
+      bad_records(m.Counter("bad_records_total", "Records that could not be read")),
+      sessions(m.Gauge("sessions", "Sessions of our shards")),
+      sessions_detached(m.Gauge("sessions_detached", "Sessions that wait for their client")),
+      users(m.Gauge("users", "Users in memory")),
+      shards(m.Gauge("shards", "Shards that we own")),
+      window_records(m.Gauge("window_records", "Records read and not finished")),
+      gateways(m.Gauge("gateways", "Gateways linked")),
+      acquire_seconds(m.Histogram("shard_acquire_seconds", "From assignment to live",
+                                  {0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30})) {}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "domain/core.h"
+
+namespace rookery::session_manager {
+
+/// RFC 6121 section 4: initial presence, broadcast, probe, directed presence, and
+/// `unavailable` however a session ends.
+class PresenceTracker {
+ public:
+  explicit PresenceTracker(Core& core) : core_(core) {}
+
+  /// Presence without `to`: available or unavailable.
+  void OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
+  /// Presence to one address (section 4.6).
+  void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
+  /// Section 4.3.2, for the full JID `prober`. Silence where it may not see the user.
+  void AnswerProbe(User& user, Cause& cause, std::string_view prober);
+  /// Before the session leaves the user's list for good it has been taken out of it.
+  void OnSessionEnd(User& user, Session& session);
+
+  /// The current presence of every available session to one contact, or `unavailable`.
+  void SendCurrent(User& user, Cause& cause, std::string_view contact);
+  void SendUnavailable(User& user, Cause& cause, std::string_view contact);
+
+  /// Loads the user's contacts. Within a turn. `pending` may be null.
+  Task<absl::Status> LoadContacts(std::shared_ptr<Shard> shard, std::string bare,
+                                  std::vector<roster::v1::PendingRequest>* pending);
+
+ private:
+  Task<void> BecomeAvailable(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence, int priority);
+  void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence, int priority);
+  void BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence);
+  void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);
+  void PublishEvent(const User& user, const Session& session);
+  Task<void> BroadcastEnd(std::shared_ptr<Shard> shard, std::string bare, xmpp::Stanza unavailable);
+  Task<void> LoadAndAnswer(std::shared_ptr<Shard> shard, std::string bare, Cause cause, std::string prober);
+  Task<void> RememberLastActivity(std::string bare, std::string status);
+
+  Core& core_;
+};
+
+}  // namespace rookery::session_manager

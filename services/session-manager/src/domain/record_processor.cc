@@ -1,0 +1,246 @@
+#include "domain/record_processor.h"
+
+#include "domain/deliverer.h"
+#include "domain/message_routing.h"
+#include "domain/presence_tracker.h"
+#include "domain/session_keeper.h"
+#include "domain/shard_keeper.h"
+#include "domain/subscription_handler.h"
+#include "modules/iq_router.h"
+#include "rookery/events/v1/message_event.pb.h"
+#include "rookery/telemetry/log.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+bool IsSubscription(std::string_view type) {
+  return type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
+}
+
+}  // namespace
+
+void RecordProcessor::OnRecord(Shard& shard, std::int64_t offset, std::int64_t, std::string_view value) {
+  auto pending = std::make_shared<PendingRecord>();
+  pending->offset = offset;
+  pending->recovering = offset < shard.epoch;
+  events::v1::UserRecord& record = pending->record;
+  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+    core_.metrics().bad_records.Increment();
+    telemetry::LogError("record.unreadable", {{"shard", shard.number}, {"offset", offset}});
+    if (offset >= shard.committed) {
+      shard.window.Add(offset);
+      shard.window.Release(offset);
+    }
+    return;
+  }
+  const SteadyTime now = core_.clock().Now();
+  DuplicateFilter::Verdict verdict = DuplicateFilter::Verdict::kApply;
+  if (record.has_fence()) {
+    const events::v1::Fence& fence = record.fence();
+    // In the shard's own partition the fence's offset is its epoch.
+    const std::int64_t epoch = fence.shard() == shard.number ? offset : fence.epoch();
+    shard.duplicates.SawEpoch(fence.shard(), epoch);
+  } else {
+    verdict = shard.duplicates.Check(record.origin(), now);
+  }
+  if (offset < shard.committed) return;  // finished by an earlier owner
+
+  shard.window.Add(offset);
+  if (record.has_fence()) {
+    if (record.fence().shard() == shard.number) core_.shards().OnOwnFence(shard, offset);
+    shard.window.Release(offset);
+    return;
+  }
+  if (verdict != DuplicateFilter::Verdict::kApply) {
+    (verdict == DuplicateFilter::Verdict::kDuplicate ? core_.metrics().duplicates_refused
+                                                     : core_.metrics().stale_epochs_refused)
+        .Increment();
+    shard.window.Release(offset);
+    return;
+  }
+  core_.metrics().records_applied.Increment();
+  if (record.has_fanout()) {
+    ApplyFanout(shard, *pending);
+    shard.window.Release(offset);
+    return;
+  }
+  std::string_view to;
+  if (record.has_delivery()) {
+    to = record.delivery().stanza().to();
+  } else if (record.has_sent_copy()) {
+    to = record.sent_copy().stanza().from();
+  } else if (record.has_account_removed()) {
+    to = record.account_removed().jid();
+  }
+  const std::string_view bare = xmpp::BareOf(to);
+  if (bare.empty() || core_.ShardNumberOf(bare) != shard.number) {
+    core_.metrics().bad_records.Increment();
+    telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", offset}});
+    shard.window.Release(offset);
+    return;
+  }
+  core_.TakeTurn(core_.GetUser(shard, bare), pending);
+}
+
+void RecordProcessor::Apply(User& user, PendingRecord& pending) {
+  Shard& shard = *user.shard;
+  const std::int64_t offset = pending.offset;
+  if (pending.record.has_sent_copy()) {
+    ApplySentCopy(user, pending);
+  } else if (pending.record.has_account_removed()) {
+    core_.sessions().EndAll(user, "not-authorized");
+  } else if (pending.record.has_delivery()) {
+    switch (pending.record.delivery().stanza().kind()) {
+      case common::v1::STANZA_KIND_MESSAGE:
+        ApplyMessage(user, pending);
+        break;
+      case common::v1::STANZA_KIND_PRESENCE:
+        ApplyPresence(user, pending);
+        break;
+      case common::v1::STANZA_KIND_IQ:
+        ApplyIq(user, pending);
+        break;
+      default:
+        core_.metrics().bad_records.Increment();
+        break;
+    }
+  }
+  shard.window.Release(offset);
+  core_.MaybeForget(user);
+}
+
+std::shared_ptr<Delivery> RecordProcessor::MakeDelivery(PendingRecord& pending, xmpp::Stanza& stanza) {
+  auto delivery = std::make_shared<Delivery>();
+  delivery->stanza.Swap(&stanza);
+  delivery->offset = pending.offset;
+  delivery->received_at_ms = pending.record.received_at_ms();
+  delivery->trace_id = pending.record.trace_id();
+  return delivery;
+}
+
+void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
+  auto delivery = MakeDelivery(pending, *pending.record.mutable_delivery()->mutable_stanza());
+  xmpp::Stanza& message = delivery->stanza;
+  if (message.type() != "error") {
+    // XEP-0359 section 5: only we may speak as the user's archive.
+    if (xmpp::Has(message, common::v1::STANZA_TRAIT_STANZA_ID))
+      xmpp::RemovePayload(message, "stanza-id", xmpp::ns::kStanzaId, user.bare);
+    if (IsArchivable(message)) {
+      const auto archive_id = static_cast<std::uint64_t>(pending.offset) + 1;
+      events::v1::MessageEvent event;
+      event.set_owner(user.bare);
+      event.set_archive_id(archive_id);
+      event.set_direction(events::v1::MESSAGE_DIRECTION_RECEIVED);
+      *event.mutable_stanza() = message;
+      event.set_received_at_ms(delivery->received_at_ms);
+      event.set_trace_id(delivery->trace_id);
+      event.set_source_partition(user.shard->number);
+      event.set_source_offset(pending.offset);
+      core_.AppendEvent(*user.shard, Topic::kMessages, user.bare, event, pending.offset);
+
+      std::string& payload = *message.mutable_payload();
+      payload.append("<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"").append(std::to_string(archive_id)).append("\" by=\"");
+      xmpp::AppendEscaped(payload, user.bare);
+      payload.append("\"/>");
+    }
+  }
+  core_.deliverer().RouteMessage(user, delivery, pending.recovering);
+}
+
+void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
+  const xmpp::Stanza& message = pending.record.sent_copy().stanza();
+  auto copy = std::make_shared<Delivery>();
+  copy->stanza = MakeCarbon("sent", message, user.bare);
+  copy->offset = pending.offset;
+  copy->received_at_ms = pending.record.received_at_ms();
+  copy->trace_id = pending.record.trace_id();
+  copy->to_each = true;
+  const std::string_view sender = xmpp::ResourceOf(message.from());
+  for (const auto& session : user.sessions) {
+    if (session->state.carbons() && session->resource() != sender)
+      core_.deliverer().GiveRecord(*session, copy, /*primary=*/false, pending.recovering);
+  }
+}
+
+void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
+  xmpp::Stanza& presence = *pending.record.mutable_delivery()->mutable_stanza();
+  if (IsSubscription(presence.type())) {
+    core_.subscriptions().OnInbound(user, pending);
+    return;
+  }
+  if (presence.type() == "probe") {
+    Cause cause;
+    cause.offset = pending.offset;
+    cause.trace_id = pending.record.trace_id();
+    core_.presence().AnswerProbe(user, cause, presence.from());
+    return;
+  }
+  const bool too_old = pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
+                                                 core_.settings().presence_too_old.count();
+  if (too_old) return;
+  const std::string resource(xmpp::ResourceOf(presence.to()));
+  auto delivery = MakeDelivery(pending, presence);
+  for (const auto& session : user.sessions) {
+    const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
+    if (wanted) core_.deliverer().GiveRecord(*session, delivery, /*primary=*/false, pending.recovering);
+  }
+}
+
+void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
+  events::v1::Fanout& fanout = *pending.record.mutable_fanout();
+  if (fanout.stanza().type() == "probe") {
+    Cause cause;
+    cause.offset = pending.offset;
+    cause.trace_id = pending.record.trace_id();
+    for (const std::string& recipient : fanout.recipients()) {
+      if (User* user = core_.FindUser(shard, xmpp::BareOf(recipient)))
+        core_.presence().AnswerProbe(*user, cause, fanout.stanza().from());
+    }
+    return;
+  }
+  const bool too_old = pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
+                                                 core_.settings().presence_too_old.count();
+  if (too_old) return;
+  auto delivery = MakeDelivery(pending, *fanout.mutable_stanza());
+  delivery->to_each = true;
+  std::vector<Session*> sessions;
+  for (const std::string& recipient : fanout.recipients()) {
+    User* user = core_.FindUser(shard, xmpp::BareOf(recipient));
+    if (user == nullptr) continue;
+    const std::string_view resource = xmpp::ResourceOf(recipient);
+    for (const auto& session : user->sessions) {
+      const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
+      if (!wanted) continue;
+      if (pending.recovering) {
+        core_.deliverer().GiveRecord(*session, delivery, /*primary=*/false, true);
+      } else {
+        sessions.push_back(session.get());
+      }
+    }
+  }
+  if (!sessions.empty()) core_.deliverer().GiveAll(sessions, delivery, /*primary=*/false);
+}
+
+void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
+  xmpp::Stanza& iq = *pending.record.mutable_delivery()->mutable_stanza();
+  const std::string_view resource = xmpp::ResourceOf(iq.to());
+  const bool is_request = iq.type() == "get" || iq.type() == "set";
+  if (resource.empty()) {
+    // RFC 6121 section 8.5.1: answered on the account's behalf, never delivered.
+    if (is_request) core_.iqs().OnAccountRequest(user, pending);
+    return;
+  }
+  Session* session = user.FindResource(resource);
+  auto delivery = MakeDelivery(pending, iq);
+  const bool too_old = pending.recovering && core_.clock().UnixMillisNow() - delivery->received_at_ms >
+                                                 core_.settings().presence_too_old.count();
+  if (session == nullptr || too_old) {
+    if (is_request) core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+    return;
+  }
+  core_.deliverer().GiveRecord(*session, delivery, /*primary=*/is_request, pending.recovering);
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "domain/core.h"
+
+namespace rookery::session_manager {
+
+/// Applies the records of our shards, each once, in their order for each user.
+class RecordProcessor {
+ public:
+  explicit RecordProcessor(Core& core) : core_(core) {}
+
+  /// One record of the topic `users` as it was read.
+  void OnRecord(Shard& shard, std::int64_t offset, std::int64_t timestamp_ms, std::string_view value);
+  /// Within the user's turn.
+  void Apply(User& user, PendingRecord& pending);
+
+ private:
+  void ApplyFanout(Shard& shard, PendingRecord& pending);
+  void ApplyMessage(User& user, PendingRecord& pending);
+  void ApplyPresence(User& user, PendingRecord& pending);
+  void ApplyIq(User& user, PendingRecord& pending);
+  void ApplySentCopy(User& user, PendingRecord& pending);
+  std::shared_ptr<Delivery> MakeDelivery(PendingRecord& pending, xmpp::Stanza& stanza);
+
+  Core& core_;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "domain/delivery.h"
+#include "domain/inbound_ledger.h"
+#include "domain/session_id.h"
+#include "ports/gateway_peer.h"
+#include "rookery/session/v1/session_state.pb.h"
+#include "rookery/xmpp/jid.h"
+
+namespace rookery::session_manager {
+
+struct User;
+
+/// Packets without acknowledgement, oldest first. Freed when empty.
+class UnackedQueue {
+ public:
+  bool empty() const { return head_ == packets_.size(); }
+  std::size_t size() const { return packets_.size() - head_; }
+  UnackedPacket& front() { return packets_[head_]; }
+  void push_back(UnackedPacket packet) { packets_.push_back(std::move(packet)); }
+  void pop_front();
+  auto begin() { return packets_.begin() + static_cast<std::ptrdiff_t>(head_); }
+  auto end() { return packets_.end(); }
+  auto begin() const { return packets_.begin() + static_cast<std::ptrdiff_t>(head_); }
+  auto end() const { return packets_.end(); }
+
+ private:
+  std::vector<UnackedPacket> packets_;
+  std::size_t head_ = 0;
+};
+
+/// One resource of a user: the session that jabberd2 keeps in `sm`, whose connection
+/// lies in a gateway, in none while its client is away (XEP-0198), or in another one
+/// after it has resumed.
+struct Session {
+  SessionId id;
+  User* user = nullptr;
+  /// Full JID.
+  xmpp::Jid jid;
+  std::string_view resource() const { return jid.resource(); }
+
+  /// Null while detached, or while the link to its gateway is being made again.
+  GatewayPeer* gateway = nullptr;
+  /// Set when the gateway or the client is gone; `ended` once nothing refers to it.
+  SteadyTime detached_since;
+  bool detached = false;
+  bool ended = false;
+  /// A gateway waits for `parked` before it forgets the session.
+  bool park_wanted = false;
+  bool park_in_flight = false;
+  bool parked = false;
+
+  InboundLedger inbound;
+  /// Stanzas that wait for an earlier one of this session to finish (order, RFC 6120
+  /// section 10.1). Null when there are none.
+  std::unique_ptr<std::deque<session::v1::ClientStanza>> inbound_queue;
+  bool inbound_busy = false;
+  bool confirm_due = false;
+
+  std::uint64_t last_seq = 0;
+  std::uint64_t acked_seq = 0;
+  std::uint64_t base_seq = 0;
+  /// The newest record given.
+  std::int64_t last_offset = -1;
+  UnackedQueue unacked;
+  std::size_t unacked_bytes = 0;
+
+  /// XEP-0198.
+  bool stream_management = false;
+  bool resume = false;
+
+  session::v1::SessionManagerState state;
+
+  bool available() const { return state.available(); }
+  int priority() const { return state.priority(); }
+};
+
+}  // namespace rookery::session_manager

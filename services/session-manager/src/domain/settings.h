@@ -1,0 +1,38 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace rookery::session_manager {
+
+/// What operators set of the behaviour.
+struct Settings {
+  std::string instance;
+  std::string version;
+  /// Virtual hosts, prepared.
+  std::vector<std::string> domains{"localhost"};
+  /// How long a session waits for its client (XEP-0198 `max`).
+  std::chrono::milliseconds resume_timeout{300'000};
+  /// A packet that is not acknowledged for so long goes to the waiting store.
+  std::chrono::milliseconds window_time{3'000};
+  /// How far back a repeated record can lie.
+  std::chrono::milliseconds duplicate_horizon{120'000};
+  /// A new owner waits so long for gateways to attach.
+  std::chrono::milliseconds attach_timeout{5'000};
+  /// A session without stream management survives the loss of its gateway's link so long.
+  std::chrono::milliseconds link_grace{5'000};
+  std::int64_t max_unacked_packets = 2'000;
+  std::int64_t max_unacked_bytes = 4 * 1024 * 1024;
+  std::int64_t max_sessions_per_user = 32;
+  std::int64_t max_offline_messages = 1'000;
+  std::int64_t max_roster_items = 5'000;
+  std::int64_t max_pending_requests = 1'000;
+  std::int64_t max_directed_presence = 1'000;
+  std::int64_t max_window_records = 50'000;
+  bool registration = false;
+  std::chrono::milliseconds presence_too_old{30'000};
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "domain/core.h"
+
+namespace rookery::session_manager {
+
+/// Subscriptions and roster pushes (RFC 6121 sections 2.1.6 and 3): asks the roster
+/// service for the state's next step and does what follows from it.
+class SubscriptionHandler {
+ public:
+  explicit SubscriptionHandler(Core& core) : core_(core) {}
+
+  /// Our user sends subscribe, subscribed, unsubscribe or unsubscribed.
+  void OnOutbound(const std::shared_ptr<Session>& session, Cause& cause, const xmpp::Stanza& presence);
+  /// Our user receives one of them. Within the record's turn.
+  void OnInbound(User& user, const PendingRecord& pending);
+
+  /// The change to every resource that has asked for the roster, and to what we keep of it.
+  void Push(User& user, const roster::v1::RosterPush& push);
+  /// What follows from the removal of an item: the contact is told.
+  void OnItemRemoved(User& user, Cause& cause, const std::string& contact,
+                     const roster::v1::RemoveRosterItemResponse& removed);
+
+  /// Removes the account with everything that is kept of it, tells its contacts and ends
+  /// its sessions (XEP-0077 section 3.2). UNAVAILABLE: try later.
+  Task<absl::Status> RemoveAccount(std::string bare);
+
+ private:
+  Task<void> OutboundTask(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence);
+  Task<void> InboundTask(std::shared_ptr<Shard> shard, std::string bare, Cause cause, xmpp::Stanza presence);
+
+  Core& core_;
+};
+
+/// jabber:iq:roster item.
+xmpp::Element MakeRosterItem(const roster::v1::RosterItem& item);
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "domain/session.h"
+#include "rookery/events/v1/user_record.pb.h"
+#include "rookery/roster/v1/roster_service.pb.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::session_manager {
+
+struct Shard;
+
+/// What routing needs of a roster; kept while the user has an available session.
+struct ContactState {
+  roster::v1::Subscription subscription = roster::v1::SUBSCRIPTION_NONE;
+  bool from() const {
+    return subscription == roster::v1::SUBSCRIPTION_FROM || subscription == roster::v1::SUBSCRIPTION_BOTH;
+  }
+  bool to() const {
+    return subscription == roster::v1::SUBSCRIPTION_TO || subscription == roster::v1::SUBSCRIPTION_BOTH;
+  }
+};
+
+/// Lets a map of strings be searched by string_view.
+struct StringHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
+
+struct Contacts {
+  std::unordered_map<std::string, ContactState, StringHash, std::equal_to<>> by_jid;
+};
+
+/// A record that waits for its turn.
+struct PendingRecord {
+  std::int64_t offset = -1;
+  events::v1::UserRecord record;
+  /// A record of before the fence: it may have been applied by an earlier owner.
+  bool recovering = false;
+};
+
+/// A user of a shard of ours, for as long as they have sessions or something is under way.
+struct User {
+  std::string bare;
+  Shard* shard = nullptr;
+  std::vector<std::shared_ptr<Session>> sessions;
+  std::unique_ptr<Contacts> contacts;
+
+  /// Work of this user that takes turns: what changes the roster or empties the offline
+  /// store, and the records that came after it.
+  struct Turn {
+    std::shared_ptr<PendingRecord> record;
+    std::function<Task<void>()> run;
+  };
+  std::unique_ptr<std::deque<Turn>> turns;
+  bool busy = false;
+  /// Stanzas on their way to the offline store.
+  int storing = 0;
+  std::function<void()> on_stored;
+
+  Session* FindResource(std::string_view resource) {
+    auto it = std::find_if(sessions.begin(), sessions.end(),
+                           [&](const auto& session) { return session->resource() == resource; });
+    return it == sessions.end() ? nullptr : it->get();
+  }
+  bool HasAvailable() const {
+    return std::any_of(sessions.begin(), sessions.end(), [](const auto& session) { return session->available(); });
+  }
+};
+
+}  // namespace rookery::session_manager

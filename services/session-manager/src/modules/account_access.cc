@@ -1,0 +1,24 @@
+#include "modules/account_access.h"
+
+#include "domain/presence_tracker.h"
+
+namespace rookery::session_manager {
+
+Task<absl::StatusOr<bool>> MaySee(Core& core, const IqRequest& request) {
+  if (request.target == Target::kOwnAccount) co_return true;
+  const std::string asker(xmpp::BareOf(request.iq.from()));
+  const User* user = core.FindUser(*request.shard, request.account);
+  if (user != nullptr && user->contacts) {
+    const auto it = user->contacts->by_jid.find(asker);
+    co_return it != user->contacts->by_jid.end() && it->second.from();
+  }
+  roster::v1::GetRosterRequest get;
+  get.set_user(request.account);
+  auto roster = co_await core.ports().roster.Get(std::move(get));
+  if (!roster.ok()) co_return roster.status();
+  for (const auto& item : roster->items())
+    if (item.jid() == asker) co_return ContactState{item.subscription()}.from();
+  co_return false;
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "domain/core.h"
+#include "rookery/xmpp/element.h"
+
+namespace rookery::session_manager {
+
+/// Whom a request is addressed to, of those that the server answers for.
+enum class Target {
+  kOwnAccount,    // no `to`, or the sender's own bare JID
+  kOtherAccount,  // another user's bare JID; the asker may be anybody
+  kServer,        // a domain of ours
+  kService,       // muc or search on a domain of ours
+};
+
+struct IqRequest {
+  xmpp::Stanza iq;
+  /// The request's only child.
+  xmpp::Element payload;
+  Target target = Target::kServer;
+  bool is_set = false;
+  std::shared_ptr<Shard> shard;
+  /// The client that asks; null when the request came through the log.
+  std::shared_ptr<Session> session;
+  /// kOwnAccount, kOtherAccount: whose account.
+  std::string account;
+  /// kService: its name.
+  std::string service;
+  Cause* cause = nullptr;
+};
+
+/// What a module answers: an empty result, a result with a payload, or an error.
+struct IqReply {
+  std::optional<xmpp::Element> payload;
+  std::optional<xmpp::ErrorCondition> error;
+  std::optional<xmpp::ErrorType> error_type;
+  std::string text;
+
+  static IqReply Result() { return {}; }
+  static IqReply Result(xmpp::Element payload);
+  static IqReply Error(xmpp::ErrorCondition condition, std::string text = {});
+  /// A backend that is away is an error of type wait.
+  static IqReply FromStatus(const absl::Status& status);
+};
+
+using IqHandler = std::function<Task<IqReply>(IqRequest&)>;
+
+class Hooks;
+
+/// A feature: what it answers and what it advertises. One file each.
+class Module {
+ public:
+  virtual ~Module() = default;
+  virtual void Register(Hooks& hooks) = 0;
+};
+
+/// Where modules register; the order of registration is the order of chain.cc.
+class Hooks {
+ public:
+  enum class Kind { kGet, kSet };
+  /// `alone`: in a turn of the user (it changes what other turns read).
+  void OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets, bool alone,
+            IqHandler handler);
+  /// disco#info features of the server, and of accounts.
+  void ServerFeature(std::string_view feature) { server_features.emplace_back(feature); }
+  void AccountFeature(std::string_view feature) { account_features.emplace_back(feature); }
+
+  struct Entry {
+    std::vector<Target> targets;
+    bool alone = false;
+    IqHandler handler;
+  };
+  std::map<std::string, Entry> handlers;
+  std::vector<std::string> server_features;
+  std::vector<std::string> account_features;
+};
+
+/// Answers IQs to the server and to accounts (RFC 6121 sections 8.4 and 8.5.1). Every
+/// get and set has exactly one answer.
+class IqRouter {
+ public:
+  explicit IqRouter(Core& core) : core_(core) {}
+  void Add(std::unique_ptr<Module> module);
+
+  void OnClientRequest(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza iq);
+  /// From the log, to a bare JID of ours. Within the record's turn.
+  void OnAccountRequest(User& user, PendingRecord& pending);
+  const Hooks& hooks() const { return hooks_; }
+
+ private:
+  const Hooks::Entry* Find(const IqRequest& request) const;
+  Task<void> AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry);
+  Task<void> AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause, const Hooks::Entry* entry);
+
+  Core& core_;
+  Hooks hooks_;
+  std::vector<std::unique_ptr<Module>> modules_;
+};
+
+/// chain.cc: all modules, in order.
+std::unique_ptr<IqRouter> MakeIqRouter(Core& core);
+
+}  // namespace rookery::session_manager

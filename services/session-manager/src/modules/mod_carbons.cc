@@ -1,0 +1,38 @@
+#include "domain/session_keeper.h"
+#include "modules/modules.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// XEP-0280 section 3 and 4: a resource turns copies on and off. What is copied is in
+/// domain/message_routing.cc.
+class CarbonsModule final : public Module {
+ public:
+  explicit CarbonsModule(Core& core) : core_(core) {}
+  void Register(Hooks& hooks) override {
+    hooks.ServerFeature(xmpp::ns::kCarbons);
+    hooks.ServerFeature(xmpp::ns::kCarbonsRules);
+    for (const std::string_view name : {"enable", "disable"}) {
+      hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kCarbons, name, {Target::kOwnAccount, Target::kServer}, false,
+                 [this](IqRequest& request) { return Handle(request); });
+    }
+  }
+
+ private:
+  Task<IqReply> Handle(IqRequest& request) {
+    // Only a session of ours can have asked: copies belong to a resource.
+    if (!request.session) co_return IqReply::Error(xmpp::ErrorCondition::kNotAllowed);
+    request.session->state.set_carbons(request.payload.name() == "enable");
+    core_.sessions().PublishState(*request.session);
+    co_return IqReply::Result();
+  }
+  Core& core_;
+};
+
+}  // namespace
+
+std::unique_ptr<Module> MakeCarbonsModule(Core& core) { return std::make_unique<CarbonsModule>(core); }
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,72 @@
+#include "domain/session_keeper.h"
+#include "domain/subscription_handler.h"
+#include "modules/modules.h"
+#include "rookery/xmpp/ns.h"
+#include "rookery/base/status.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// XEP-0077 for who is signed in: the form, change of password, removal of the account.
+/// Registration before sign-in is the gateway's, over the link's `create`.
+class RegisterModule final : public Module {
+ public:
+  explicit RegisterModule(Core& core) : core_(core) {}
+  void Register(Hooks& hooks) override {
+    if (core_.settings().registration) hooks.ServerFeature(xmpp::ns::kRegister);
+    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount}, false,
+               [this](IqRequest& request) { return Get(request); });
+    hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount}, true,
+               [this](IqRequest& request) { return Set(request); });
+  }
+
+ private:
+  Task<IqReply> Get(IqRequest& request) {
+    if (!request.session) co_return IqReply::Error(xmpp::ErrorCondition::kForbidden);
+    xmpp::Element query("query", xmpp::ns::kRegister);
+    query.Add("registered");
+    query.Add("username").SetText(request.session->jid.local());
+    query.Add("password");
+    co_return IqReply::Result(std::move(query));
+  }
+
+  Task<IqReply> Set(IqRequest& request) {
+    using xmpp::ErrorCondition;
+    if (!request.session) co_return IqReply::Error(ErrorCondition::kForbidden);
+    const std::string bare = request.session->user->bare;
+    if (!request.iq.to().empty() && request.target == Target::kServer &&
+        request.iq.to() != request.session->jid.domain())
+      co_return IqReply::Error(ErrorCondition::kNotAllowed);
+    if (request.payload.Find("remove", xmpp::ns::kRegister) != nullptr) {
+      if (!core_.settings().registration) co_return IqReply::Error(ErrorCondition::kNotAllowed);
+      // Section 3.2: the record that ends the sessions comes after this answer has left.
+      const absl::Status removed = co_await core_.subscriptions().RemoveAccount(bare);
+      co_return IqReply::FromStatus(removed);
+    }
+    const xmpp::Element* username = request.payload.Find("username", xmpp::ns::kRegister);
+    const xmpp::Element* password = request.payload.Find("password", xmpp::ns::kRegister);
+    if (username == nullptr || password == nullptr || password->Text().empty())
+      co_return IqReply::Error(ErrorCondition::kBadRequest);
+    auto prepared = xmpp::PrepareLocal(username->Text());
+    if (!prepared.ok() || *prepared != request.session->jid.local())
+      co_return IqReply::Error(ErrorCondition::kNotAllowed, "only the password of one's own account");
+    auto keys = co_await core_.ports().keys.Derive(password->Text());
+    if (!keys.ok()) co_return IqReply::Error(ErrorCondition::kNotAcceptable, std::string(Message(keys.status())));
+    const absl::Status stored = co_await core_.ports().accounts.SetKeys(bare, *std::move(keys));
+    if (!stored.ok()) co_return IqReply::FromStatus(stored);
+    if (request.shard->released()) co_return IqReply::Result();
+    // Whoever signed in with the old password is signed out.
+    if (User* user = core_.FindUser(*request.shard, bare))
+      core_.sessions().EndAll(*user, "reset", request.session.get());
+    co_return IqReply::Result();
+  }
+
+  Core& core_;
+};
+
+}  // namespace
+
+std::unique_ptr<Module> MakeRegisterModule(Core& core) { return std::make_unique<RegisterModule>(core); }
+
+}  // namespace rookery::session_manager

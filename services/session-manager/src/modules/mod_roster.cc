@@ -1,0 +1,110 @@
+#include <charconv>
+#include <set>
+
+#include "domain/session_keeper.h"
+#include "domain/subscription_handler.h"
+#include "modules/modules.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+constexpr std::size_t kMaxNameBytes = 1023;
+constexpr int kMaxGroups = 100;
+
+/// RFC 6121 section 2: get with versioning, set, remove.
+class RosterModule final : public Module {
+ public:
+  explicit RosterModule(Core& core) : core_(core) {}
+  void Register(Hooks& hooks) override {
+    hooks.ServerFeature(xmpp::ns::kRoster);
+    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRoster, "query", {Target::kOwnAccount, Target::kOtherAccount}, true,
+               [this](IqRequest& request) { return Get(request); });
+    hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kRoster, "query", {Target::kOwnAccount, Target::kOtherAccount}, true,
+               [this](IqRequest& request) { return Set(request); });
+  }
+
+ private:
+  Task<IqReply> Get(IqRequest& request) {
+    if (!request.session) co_return IqReply::Error(xmpp::ErrorCondition::kForbidden);
+    roster::v1::GetRosterRequest get;
+    get.set_user(request.account);
+    const std::string* ver = request.payload.FindAttr("ver");
+    if (ver != nullptr) {
+      std::uint64_t version = 0;
+      const auto [end, error] = std::from_chars(ver->data(), ver->data() + ver->size(), version);
+      // An empty or foreign version is one that we do not know: the whole roster comes.
+      if (error == std::errc() && end == ver->data() + ver->size()) get.set_known_version(version);
+    }
+    auto roster = co_await core_.ports().roster.Get(std::move(get));
+    if (!roster.ok()) co_return IqReply::FromStatus(roster.status());
+    if (request.session->ended || request.shard->released()) co_return IqReply::Result();
+    if (!request.session->state.interested()) {
+      request.session->state.set_interested(true);
+      core_.sessions().PublishState(*request.session);
+    }
+    if (roster->unchanged()) co_return IqReply::Result();
+    xmpp::Element query("query", xmpp::ns::kRoster);
+    if (ver != nullptr) query.SetAttr("ver", std::to_string(roster->version()));
+    for (const auto& item : roster->items()) query.Add(MakeRosterItem(item));
+    co_return IqReply::Result(std::move(query));
+  }
+
+  Task<IqReply> Set(IqRequest& request) {
+    using xmpp::ErrorCondition;
+    if (!request.session) co_return IqReply::Error(ErrorCondition::kForbidden);
+    // Section 2.1.5: exactly one item.
+    std::vector<const xmpp::Element*> items;
+    for (const xmpp::Element& child : request.payload.children())
+      if (!child.name().empty()) items.push_back(&child);
+    if (items.size() != 1 || !items.front()->Is("item", xmpp::ns::kRoster))
+      co_return IqReply::Error(ErrorCondition::kBadRequest);
+    const xmpp::Element& item = *items.front();
+    if (item.Attr("jid").empty()) co_return IqReply::Error(ErrorCondition::kBadRequest);
+    auto jid = xmpp::Jid::Parse(item.Attr("jid"));
+    if (!jid.ok()) co_return IqReply::Error(ErrorCondition::kJidMalformed);
+    const std::string contact(jid->str());
+    if (item.Attr("subscription") == "remove") {
+      roster::v1::RemoveRosterItemRequest remove;
+      remove.set_user(request.account);
+      remove.set_jid(contact);
+      auto removed = co_await core_.ports().roster.RemoveItem(std::move(remove));
+      if (absl::IsNotFound(removed.status())) co_return IqReply::Error(ErrorCondition::kItemNotFound);
+      if (!removed.ok()) co_return IqReply::FromStatus(removed.status());
+      if (request.shard->released()) co_return IqReply::Result();
+      core_.subscriptions().OnItemRemoved(core_.GetUser(*request.shard, request.account), *request.cause, contact,
+                                          *removed);
+      co_return IqReply::Result();
+    }
+    roster::v1::SetRosterItemRequest set;
+    set.set_user(request.account);
+    set.set_jid(contact);
+    set.set_name(std::string(item.Attr("name")));
+    set.set_max_items(static_cast<std::uint32_t>(core_.settings().max_roster_items));
+    if (set.name().size() > kMaxNameBytes) co_return IqReply::Error(ErrorCondition::kNotAcceptable, "the name is too long");
+    std::set<std::string> groups;
+    for (const xmpp::Element& child : item.children()) {
+      if (!child.Is("group", xmpp::ns::kRoster)) continue;
+      std::string group = child.Text();
+      if (group.empty() || group.size() > kMaxNameBytes || set.groups_size() >= kMaxGroups)
+        co_return IqReply::Error(ErrorCondition::kNotAcceptable, "a group's name is empty or too long");
+      if (!groups.insert(group).second) co_return IqReply::Error(ErrorCondition::kBadRequest, "a group is named twice");
+      set.add_groups(std::move(group));
+    }
+    auto stored = co_await core_.ports().roster.SetItem(std::move(set));
+    if (absl::IsResourceExhausted(stored.status())) co_return IqReply::Error(ErrorCondition::kNotAllowed, "the roster is full");
+    if (!stored.ok()) co_return IqReply::FromStatus(stored.status());
+    if (request.shard->released()) co_return IqReply::Result();
+    core_.subscriptions().Push(core_.GetUser(*request.shard, request.account), stored->push());
+    co_return IqReply::Result();
+  }
+
+  Core& core_;
+};
+
+}  // namespace
+
+std::unique_ptr<Module> MakeRosterModule(Core& core) { return std::make_unique<RosterModule>(core); }
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,32 @@
+#include "modules/modules.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// XEP-0202. Servers of a cluster have one time zone: UTC.
+class TimeModule final : public Module {
+ public:
+  explicit TimeModule(Core& core) : core_(core) {}
+  void Register(Hooks& hooks) override {
+    hooks.ServerFeature(xmpp::ns::kTime);
+    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kTime, "time", {Target::kServer}, false,
+               [this](IqRequest& request) { return Handle(request); });
+  }
+
+ private:
+  Task<IqReply> Handle(IqRequest&) {
+    xmpp::Element time("time", xmpp::ns::kTime);
+    time.Add("tzo").SetText("+00:00");
+    time.Add("utc").SetText(xmpp::FormatDateTime(core_.clock().UnixMillisNow()));
+    co_return IqReply::Result(std::move(time));
+  }
+  Core& core_;
+};
+
+}  // namespace
+
+std::unique_ptr<Module> MakeTimeModule(Core& core) { return std::make_unique<TimeModule>(core); }
+
+}  // namespace rookery::session_manager

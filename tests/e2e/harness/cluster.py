@@ -1,0 +1,193 @@
+"""A cluster for the tests, made by deploy/local/cluster, in a state and on ports of its own."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import ssl
+import urllib.request
+from pathlib import Path
+
+from harness import redis
+from harness.client import Client, trusting
+from harness.paths import CLUSTER
+from harness.shards import shard_of
+from harness.wait import until
+
+# Long waits are short here, so that tests can see their end.
+SHORT_TIMES = {
+    "ROOKERY_SESSION_MANAGER__SESSIONS__RESUME_TIMEOUT": "30s",
+    "ROOKERY_GATEWAY__LIMITS__NEGOTIATION_TIMEOUT": "12s",
+    "ROOKERY_GATEWAY__LIMITS__IDLE_TIMEOUT": "25s",
+    "ROOKERY_GATEWAY__LIMITS__ANSWER_TIMEOUT": "8s",
+    "ROOKERY_GATEWAY__LIMITS__WRITE_TIMEOUT": "10s",
+}
+_METRIC = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
+
+
+class Cluster:
+    def __init__(self, state: Path, base_port: int | None = None):
+        self.state = state
+        self.base_port = base_port
+        self.domain = "localhost"
+        self._status: dict = {}
+        self._context: ssl.SSLContext | None = None
+
+    # ---- as a whole ----
+
+    async def command(self, *arguments: str, seconds: float = 240) -> str:
+        process = await asyncio.create_subprocess_exec(
+            str(CLUSTER), "--state", str(self.state), *arguments, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**SHORT_TIMES, **os.environ},
+        )
+        output, errors = await asyncio.wait_for(process.communicate(), seconds)
+        # 3: status, not everything is ready.
+        if process.returncode not in (0, 3):
+            raise RuntimeError(f"cluster {' '.join(arguments)}: {errors.decode().strip() or output.decode().strip()}")
+        return output.decode()
+
+    async def up(self, **replicas: int) -> None:
+        """Starts what does not run; `gateway=2, session_manager=3`. Two of each unless said otherwise."""
+        wanted = {"gateway": 2, "session_manager": 2, "roster": 2, "muc": 2, "search": 2} | replicas
+        options = [f"--{key.replace('_', '-')}={value}" for key, value in wanted.items()]
+        if self.base_port:
+            options.append(f"--base-port={self.base_port}")
+        if os.environ.get("ROOKERY_BUILD_DIR"):
+            options.append(f"--build-dir={os.environ['ROOKERY_BUILD_DIR']}")
+        await self.command("up", "--no-build", *options)
+        await self.refresh()
+        self._context = None
+
+    async def down(self) -> None:
+        await self.command("down")
+
+    async def reset(self) -> None:
+        await self.command("reset")
+
+    async def refresh(self) -> dict:
+        self._status = json.loads(await self.command("status", "--json"))
+        return self._status
+
+    async def scale(self, service: str, count: int) -> None:
+        await self.command("scale", f"{service}={count}")
+        await self.refresh()
+
+    async def restart(self, name: str) -> None:
+        await self.command("restart", name)
+        await self.refresh()
+
+    # ---- processes ----
+
+    def process(self, name: str) -> dict:
+        service, _, instance = name.partition("/")
+        for entry in self._status["processes"]:
+            if entry["service"] == service and entry["instance"] == int(instance or 1):
+                return entry
+        raise KeyError(name)
+
+    def instances(self, service: str) -> list[str]:
+        return [f"{service}/{e['instance']}" for e in self._status["processes"] if e["service"] == service and e["pid"]]
+
+    def signal(self, name: str, number: int) -> None:
+        os.kill(self.process(name)["pid"], number)
+
+    def kill(self, name: str) -> None:
+        self.signal(name, signal.SIGKILL)
+
+    def alive(self, name: str) -> bool:
+        try:
+            with open(f"/proc/{self.process(name)['pid']}/stat") as file:
+                return file.read().rpartition(")")[2].split()[0] not in "ZX"
+        except FileNotFoundError:
+            return False
+
+    def memory(self, name: str) -> int:
+        """Resident bytes."""
+        with open(f"/proc/{self.process(name)['pid']}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    async def ready(self, name: str, seconds: float = 60) -> None:
+        async def is_ready() -> bool:
+            await self.refresh()
+            return self.process(name)["ready"]
+
+        await until(is_ready, f"{name} is ready", seconds, every=0.3)
+
+    def log(self, name: str) -> str:
+        return Path(self.process(name)["log"]).read_text(errors="replace")
+
+    # ---- addresses ----
+
+    def address(self, name: str, listener: str = "xmpp") -> str:
+        return self.process(name)["listeners"][listener]
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = trusting(str(self.state / "certificates" / "ca.pem"))
+        return self._context
+
+    def fresh_context(self) -> ssl.SSLContext:
+        return trusting(str(self.state / "certificates" / "ca.pem"))
+
+    # ---- what is inside ----
+
+    async def owners(self) -> dict[int, str]:
+        """shard -> instance of the session-manager that owns it, as Redis has it."""
+        flat = await redis.command(self.address("redis", "redis"), "HGETALL", "rookery:shards")
+        return {int(flat[i]): flat[i + 1].split()[1] for i in range(0, len(flat), 2)}
+
+    async def all_owned(self, seconds: float = 60) -> dict[int, str]:
+        """Waits until every shard has an owner that runs."""
+        async def owned():
+            running = {n.replace("/", "-") for n in self.instances("session-manager") if self.alive(n)}
+            owners = await self.owners()
+            return owners if len(owners) == self.partitions and set(owners.values()) <= running else None
+
+        return await until(owned, "every shard has an owner", seconds, every=0.2)
+
+    @property
+    def partitions(self) -> int:
+        return json.loads((self.state / "cluster.json").read_text())["partitions"]
+
+    def shard(self, bare_jid: str) -> int:
+        return shard_of(bare_jid, self.partitions)
+
+    async def metrics(self, name: str) -> dict[str, float]:
+        """Sums over the labels of each metric."""
+        address = self.address(name, "admin")
+        loop = asyncio.get_running_loop()
+
+        def fetch() -> str:
+            with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+                return answer.read().decode()
+
+        sums: dict[str, float] = {}
+        for line in (await loop.run_in_executor(None, fetch)).splitlines():
+            match = _METRIC.match(line)
+            if match:
+                sums[match.group(1)] = sums.get(match.group(1), 0.0) + float(match.group(3))
+        return sums
+
+    # ---- users ----
+
+    async def user(self, name: str, gateway: str = "gateway/1", login: bool = True, **options) -> Client:
+        """Registers an account; `login` also signs it in (plain TCP)."""
+        client = Client(self.domain, name, **options)
+        await client.open(self.address(gateway))
+        await client.register()
+        if login:
+            await client.authenticate()
+            await client.bind()
+        else:
+            await client.close()
+        return client
+
+    def user_on_shard_of(self, owner: str, owners: dict[int, str], prefix: str) -> str:
+        """A user name whose shard the session-manager `owner` has."""
+        for number in range(10_000):
+            name = f"{prefix}{number or ''}"
+            if owners.get(self.shard(f"{name}@{self.domain}")) == owner:
+                return name
+        raise AssertionError(f"{owner} owns no shard")

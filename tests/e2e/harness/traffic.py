@@ -1,0 +1,418 @@
+"""Talk between many users while something dies, with every message accounted for.
+
+Half of the users have stream management and half have not. All the time some are away for a
+few seconds: those with it lose their connection and resume, on whatever gateway they
+find; those without close their stream in order and come back for what waits for them.
+
+A message's body is `run sender receiver number`, the numbers of each pair rising from 1, so
+that what is missing, twice or out of order shows at the receiver."""
+
+import asyncio
+import collections
+import random
+import secrets
+import time
+
+from harness import ns
+from harness.client import Client, Disconnected, StanzaError
+from harness.sasl import SaslFailure
+from harness.wait import until
+from harness.xml import name
+
+_BODY = f"{{{ns.CLIENT}}}body"
+
+
+class Talker:
+    """One user: sends, receives, goes away, comes back."""
+
+    def __init__(self, traffic: "Traffic", index: int, managed: bool):
+        self.traffic = traffic
+        self.managed = managed
+        self.client = Client(traffic.cluster.domain, f"u{traffic.run}-{index}")
+        self.index = index
+        self.online = False
+        self.leaving = False
+        self.done = False
+        self.unexpected_drops = 0
+        self.resent = 0
+        self.reconnects = 0
+        self.failed_resumes: list[str] = []
+        self.refused: list[str] = []
+        # Of those without stream management: numbers that were on the way when a connection died.
+        self.excused: set[tuple[int, int]] = set()
+        self.next_number: dict[int, int] = collections.defaultdict(int)
+        # sender -> numbers in the order of arrival
+        self.received: dict[int, list[int]] = collections.defaultdict(list)
+        self.recent: collections.deque = collections.deque(maxlen=4000)
+        self.client.on_stanza = self._on_stanza
+
+    # ---- sending ----
+
+    def say(self, to: "Talker") -> None:
+        self.next_number[to.index] += 1
+        number = self.next_number[to.index]
+        self.traffic.sent_at[(self.index, to.index, number)] = time.monotonic()
+        self.recent.append((time.monotonic(), to.index, number))
+        self.client.message(to.client.bare, f"{self.traffic.run} {self.index} {to.index} {number}")
+
+    def _on_stanza(self, stanza) -> None:
+        if name(stanza) != "message":
+            return
+        body = stanza.findtext(_BODY)
+        if stanza.get("type") == "error":
+            self.refused.append(f"{self.client.bare} -> {stanza.get('from')}: {[name(c) for c in stanza.iter()][-2:]}")
+            return
+        if body is None:
+            return
+        run, sender, receiver, number = body.split(" ")
+        assert run == self.traffic.run and int(receiver) == self.index, f"{self.client.bare} got another's message: {body}"
+        self.received[int(sender)].append(int(number))
+        self.traffic.on_delivery((int(sender), self.index, int(number)), self)
+
+    # ---- presence on the network ----
+
+    async def start(self) -> None:
+        client = self.client
+        await client.open(self.traffic.address())
+        await client.register()
+        await client.authenticate()
+        await self._begin_session()
+
+    async def _begin_session(self) -> None:
+        await self.client.bind()
+        if self.managed:
+            await self.client.enable()
+        self.client.presence()
+        self._online()
+
+    def _online(self) -> None:
+        self.online = True
+        self.since = time.monotonic()
+        self.client.connection.on_closed = self._on_closed
+
+    def _on_closed(self) -> None:
+        self.online = False
+        if not self.leaving and not self.done:
+            self.unexpected_drops += 1
+            self.traffic.on_drop(self)
+
+    async def be_away(self, seconds: float) -> None:
+        """Goes, waits, comes back."""
+        self.leaving = True
+        self.online = False
+        try:
+            if self.managed:
+                self.client.abort()
+                await self.client.connection.wait_closed()
+            else:
+                await self.client.connection.close()
+            await asyncio.sleep(seconds)
+            await self.come_back()
+        finally:
+            self.leaving = False
+
+    def forgive(self, seconds: float) -> None:
+        """The connection of a client without stream management died: nobody can know how
+        far the last messages came, in both directions."""
+        now = time.monotonic()
+        self.excused |= {(to, number) for when, to, number in self.recent if now - when <= seconds}
+        self.traffic.deaths[self.index].append(now)
+
+    async def come_back(self) -> None:
+        """As often as it takes: a gateway may be gone, a backend away for a moment."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                await asyncio.wait_for(self._sign_in(), 30)
+                self.reconnects += 1
+                return
+            except (OSError, Disconnected, SaslFailure, StanzaError, asyncio.TimeoutError, AssertionError) as error:
+                if isinstance(error, SaslFailure) and error.condition != "temporary-auth-failure":
+                    raise
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"{self.client.bare} cannot come back: {error!r}") from error
+                self.client.abort()
+                await asyncio.sleep(0.3)
+
+    async def _sign_in(self) -> None:
+        if not self.managed:
+            await self.client.open(self.traffic.address())
+            await self.client.authenticate()
+            await self._begin_session()
+            return
+        client = self.client
+        await client.open(self.traffic.address())
+        await client.authenticate()
+        before = len(client.unacked)
+        answer = await client.resume_here()
+        if name(answer) == "resumed":
+            self.resent += len(client.unacked)
+            self._online()
+            return
+        conditions = [name(child) for child in answer]
+        if "item-not-found" in conditions:
+            # The session is gone, and what it had not been given is elsewhere or lost: a failure.
+            self.failed_resumes.append(f"{client.bare}: {conditions}, {before} unacknowledged")
+            waiting = list(client.unacked)
+            await self._begin_session()
+            for stanza in waiting:
+                client.send(stanza)
+            return
+        raise Disconnected(f"resumption refused: {conditions}")
+
+
+class Traffic:
+    def __init__(self, cluster, users: int = 40, rate: float = 560.0, away: bool = True, seed: int | None = None):
+        self.cluster = cluster
+        self.run = secrets.token_hex(3)
+        self.rate = rate
+        self.with_away = away
+        self.random = random.Random(seed)
+        self.talkers = [Talker(self, n, managed=n % 2 == 0) for n in range(users)]
+        self.sent_at: dict[tuple[int, int, int], float] = {}
+        self.deaths: dict[int, list[float]] = collections.defaultdict(list)
+        self.gateways = list(cluster.instances("gateway"))
+        self.expected_drops = False
+        self.problems: list[str] = []
+        self.slowest = 0.0
+        self.longest_gap = 0.0
+        self._last_delivery: dict[int, float] = {}
+        self._tasks: set[asyncio.Task] = set()
+        self._speaking = False
+        self._speaking_for = 0.0
+        self._duplicates_before: dict[tuple[str, int], float] = {}
+
+    def address(self) -> str:
+        return self.cluster.address(self.random.choice(self.gateways))
+
+    async def __aenter__(self) -> "Traffic":
+        self._duplicates_before = await self._refused_duplicates()
+        gate = asyncio.Semaphore(8)
+
+        async def start(talker: Talker) -> None:
+            async with gate:
+                await talker.start()
+
+        await asyncio.gather(*map(start, self.talkers))
+        self._speaking = True
+        self._spawn(self._speak())
+        self._spawn(self._acknowledge())
+        if self.with_away:
+            self._spawn(self._send_some_away())
+        return self
+
+    async def __aexit__(self, kind, error, trace) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for talker in self.talkers:
+            talker.done = True
+            talker.client.abort()
+
+    async def talk(self, seconds: float) -> None:
+        """Lets them talk. What goes wrong meanwhile is raised at once."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+            self._raise_problems()
+        self._speaking_for += seconds
+
+    async def finish(self, seconds: float = 90) -> str:
+        """Stops the talk, brings everybody back, waits for what is on its way, checks, and
+        gives the account."""
+        self._speaking = False
+        await until(lambda: not any(t.leaving for t in self.talkers), "everybody is back", seconds)
+        self._raise_problems()
+        try:
+            await until(lambda: not self._missing() and not self._unacknowledged(), "every message has arrived", seconds, every=0.2)
+        except AssertionError:
+            pass
+        # Anything that comes twice comes behind what was waited for.
+        await asyncio.gather(*(self._settle(t) for t in self.talkers))
+        try:
+            await until(lambda: not self._unacknowledged(), "every stanza is acknowledged", 20)
+        except AssertionError:
+            pass
+        account = await self._account()
+        faults = self._faults()
+        assert not faults, f"{len(faults)} faults: " + "; ".join(faults[:12]) + f"\n  {account}"
+        return account
+
+    # ---- while they talk ----
+
+    def on_delivery(self, key: tuple[int, int, int], talker: Talker) -> None:
+        now = time.monotonic()
+        sent = self.sent_at.get(key)
+        if sent is not None and talker.online and sent > talker.since:
+            self.slowest = max(self.slowest, now - sent)
+        last = self._last_delivery.get(talker.index)
+        # A receiver's own absence is no gap.
+        if last is not None and talker.online and last > talker.since and self._speaking:
+            self.longest_gap = max(self.longest_gap, now - last)
+        self._last_delivery[talker.index] = now
+
+    def on_drop(self, talker: Talker) -> None:
+        """A connection ended that nobody here ended."""
+        if not self.expected_drops:
+            reason = talker.client.connection.error
+            self.problems.append(f"{talker.client.bare} lost its connection: {reason or 'no stream error'}")
+            return
+        if not talker.managed:
+            talker.forgive(10)
+        talker.leaving = True
+
+        async def back() -> None:
+            try:
+                await talker.come_back()
+            finally:
+                talker.leaving = False
+
+        self._spawn(back())
+
+    def _spawn(self, work) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+
+        def ended(task_: asyncio.Task) -> None:
+            self._tasks.discard(task_)
+            if not task_.cancelled() and task_.exception():
+                self.problems.append(repr(task_.exception()))
+
+        task.add_done_callback(ended)
+
+    def _raise_problems(self) -> None:
+        assert not self.problems, "; ".join(self.problems[:8])
+
+    async def _speak(self) -> None:
+        began, said = time.monotonic(), 0
+        while self._speaking:
+            due = int((time.monotonic() - began) * self.rate)
+            while said < due:
+                said += 1
+                talker = self.random.choice(self.talkers)
+                if talker.online:
+                    talker.say(self._other(talker))
+                else:
+                    # The others say its share, so that the rate holds.
+                    online = [t for t in self.talkers if t.online]
+                    if online:
+                        talker = self.random.choice(online)
+                        talker.say(self._other(talker))
+            await asyncio.sleep(0.005)
+
+    def _other(self, talker: Talker) -> Talker:
+        # A few partners each: pairs see enough messages for their order to mean something.
+        step = self.random.choice((1, 2, 5, 9))
+        return self.talkers[(talker.index + step) % len(self.talkers)]
+
+    async def _acknowledge(self) -> None:
+        while True:
+            for talker in self.talkers:
+                if talker.managed and talker.online:
+                    talker.client.request_ack()
+                    talker.client.send_ack()
+            await asyncio.sleep(0.5)
+
+    async def _send_some_away(self) -> None:
+        while self._speaking:
+            await asyncio.sleep(0.4)
+            if not self._speaking:
+                return
+            candidates = [t for t in self.talkers if t.online and not t.leaving]
+            away = len(self.talkers) - len(candidates)
+            if away < len(self.talkers) // 6 and candidates:
+                talker = self.random.choice(candidates)
+                self._spawn(talker.be_away(self.random.uniform(1.5, 4.0)))
+
+    # ---- accounts ----
+
+    def _missing(self) -> list[tuple[int, int, int]]:
+        missing = []
+        for sender in self.talkers:
+            for receiver, last in sender.next_number.items():
+                there = set(self.talkers[receiver].received.get(sender.index, ()))
+                for number in range(1, last + 1):
+                    if number not in there and not self._is_excused(sender, self.talkers[receiver], number):
+                        missing.append((sender.index, receiver, number))
+        return missing
+
+    def _is_excused(self, sender: Talker, receiver: Talker, number: int) -> bool:
+        if (receiver.index, number) in sender.excused:
+            return True
+        if receiver.managed:
+            return False
+        sent = self.sent_at[(sender.index, receiver.index, number)]
+        return any(death - 10 <= sent <= death + 10 for death in self.deaths[receiver.index])
+
+    def _unacknowledged(self) -> int:
+        return sum(len(t.client.unacked) for t in self.talkers if t.managed)
+
+    async def _settle(self, talker: Talker) -> None:
+        arrived = asyncio.Event()
+        id_ = f"settle{talker.index}"
+
+        def listen(stanza) -> None:
+            if stanza.get("id") == id_:
+                arrived.set()
+            else:
+                talker._on_stanza(stanza)
+
+        talker.client.on_stanza = listen
+        talker.client.send(f"<iq xmlns='{ns.CLIENT}' type='get' id='{id_}' to='{talker.client.domain}'><ping xmlns='{ns.PING}'/></iq>")
+        try:
+            await asyncio.wait_for(arrived.wait(), 20)
+        except asyncio.TimeoutError:
+            self.problems.append(f"{talker.client.bare} gets no answer any more")
+
+    def _faults(self) -> list[str]:
+        faults = list(self.problems)
+        for sender, receiver, number in self._missing():
+            kinds = f"{self._kind(sender)} to {self._kind(receiver)}"
+            faults.append(f"lost: number {number} of {sender} to {receiver} ({kinds})")
+        for talker in self.talkers:
+            faults += talker.failed_resumes
+            faults += [f"bounced: {text}" for text in talker.refused]
+            for sender, numbers in talker.received.items():
+                first_seen = list(dict.fromkeys(numbers))
+                if first_seen != sorted(first_seen):
+                    at = next(i for i in range(1, len(first_seen)) if first_seen[i] < first_seen[i - 1])
+                    faults.append(f"out of order: {sender} to {talker.index}: {first_seen[max(0, at - 3):at + 3]}")
+                if talker.managed and len(first_seen) != len(numbers):
+                    twice = [n for n, count in collections.Counter(numbers).items() if count > 1]
+                    faults.append(f"twice: {sender} to {talker.index} ({self._kind(sender)} to managed): {twice[:5]}")
+        if self._unacknowledged():
+            faults.append(f"never acknowledged: {self._unacknowledged()}")
+        return faults
+
+    def _kind(self, index: int) -> str:
+        return "managed" if self.talkers[index].managed else "plain"
+
+    async def _account(self) -> str:
+        sent = len(self.sent_at)
+        got = sum(len(numbers) for t in self.talkers for numbers in t.received.values())
+        again = sum(len(n) - len(set(n)) for t in self.talkers for n in t.received.values())
+        resumed = sum(t.client.resumed_count for t in self.talkers)
+        refused_now = await self._refused_duplicates()
+        refused = sum(value - self._duplicates_before.get(key, 0.0) for key, value in refused_now.items())
+        rate = sent / self._speaking_for if self._speaking_for else 0
+        excused = sum(len(t.excused) for t in self.talkers)
+        return (
+            f"sent {sent} in {self._speaking_for:.0f} s ({rate:.0f}/s), received {got} (twice by clients without stream "
+            f"management: {again}), resent by clients {sum(t.resent for t in self.talkers)}, refused as duplicate "
+            f"{refused:.0f}, streams resumed {resumed}, signed in again {sum(t.reconnects for t in self.talkers) - resumed}, "
+            f"unexpected drops {sum(t.unexpected_drops for t in self.talkers)}, possibly lost with their connection {excused}, "
+            f"longest gap {self.longest_gap:.1f} s, slowest message {self.slowest:.1f} s"
+        )
+
+    async def _refused_duplicates(self) -> dict[tuple[str, int], float]:
+        """As the session-managers that still run have counted them; by process, since one
+        that was started again counts from 0."""
+        counts = {}
+        for instance in self.cluster.instances("session-manager"):
+            try:
+                metrics = await asyncio.wait_for(self.cluster.metrics(instance), 10)
+            except (OSError, asyncio.TimeoutError):
+                continue
+            key = (instance, self.cluster.process(instance)["pid"])
+            counts[key] = sum(v for name_, v in metrics.items() if name_.endswith("duplicates_refused_total"))
+        return counts

@@ -1,0 +1,99 @@
+"""In-band registration (XEP-0077): register, change the password, remove the account."""
+
+from harness import ns
+from harness.client import Client, StanzaError
+from harness.cluster import Cluster
+from harness.people import account, another, befriend, leave, pair, person, unique
+from harness.runner import scenario
+from harness.sasl import SaslFailure
+from harness.xml import child
+
+
+async def _register_error(cluster: Cluster, user: str, password: str = "secret") -> str:
+    client = await Client(cluster.domain, user, password).open(cluster.address("gateway/1"))
+    try:
+        await client.register()
+    except StanzaError as error:
+        return error.condition
+    finally:
+        client.abort()
+    return ""
+
+
+@scenario
+async def register_and_sign_in_elsewhere(cluster: Cluster) -> None:
+    user = await account(cluster, "fresh")
+    client = await Client(cluster.domain, user.user).login(cluster.address("gateway/2"))
+    await client.close()
+
+
+@scenario
+async def form_before_registration(cluster: Cluster) -> None:
+    client = await Client(cluster.domain, unique("form")).open(cluster.address("gateway/1"))
+    client.connection.write(f"<iq xmlns='{ns.CLIENT}' type='get' id='f1'><query xmlns='{ns.REGISTER}'/></iq>")
+    answer = await client.connection.next()
+    query = child(answer, ns.REGISTER, "query")
+    assert answer.get("type") == "result" and child(query, ns.REGISTER, "username") is not None
+    assert child(query, ns.REGISTER, "password") is not None
+    client.abort()
+
+
+@scenario
+async def taken_and_unusable_names(cluster: Cluster) -> None:
+    user = await account(cluster, "taken")
+    assert await _register_error(cluster, user.user) == "conflict"
+    # RFC 7622 makes both the same name.
+    assert await _register_error(cluster, user.user.upper()) == "conflict"
+    for name in ("", "a b", "a@b", "a/b", 'a"b', "<a>", "x" * 1100):
+        assert await _register_error(cluster, name) in ("not-acceptable", "jid-malformed", "bad-request"), name
+    assert await _register_error(cluster, unique("nopass"), "") in ("not-acceptable", "bad-request")
+
+
+@scenario
+async def password_changes(cluster: Cluster) -> None:
+    client = await person(cluster, "change")
+    await client.iq("set", f"<query xmlns='{ns.REGISTER}'><username>{client.user}</username><password>new one</password></query>", client.domain)
+    await client.close()
+    try:
+        await Client(cluster.domain, client.user).login(cluster.address("gateway/2"))
+        raise AssertionError("the old password still opens the account")
+    except SaslFailure as failure:
+        assert failure.condition == "not-authorized", failure
+    for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-1"):
+        again = await Client(cluster.domain, client.user, "new one").login(cluster.address("gateway/2"), mechanism=mechanism)
+        await again.close()
+
+
+@scenario
+async def removal_takes_everything_along(cluster: Cluster) -> None:
+    ann, bob = await pair(cluster)
+    await befriend(ann, bob)
+    second = await another(cluster, ann)
+    await ann.iq("set", f"<query xmlns='{ns.REGISTER}'><remove/></query>", ann.domain)
+    assert await second.connection.wait_error() in ("not-authorized", "conflict", "reset")
+    await bob.expect_presence(ann.jid, "unavailable")
+    try:
+        await Client(cluster.domain, ann.user).login(cluster.address("gateway/2"))
+        raise AssertionError("a removed account still signs in")
+    except SaslFailure as failure:
+        assert failure.condition == "not-authorized", failure
+    roster = await bob.iq("get", f"<query xmlns='{ns.ROSTER}'/>")
+    subscriptions = {item.get("jid"): item.get("subscription") for item in roster[0]}
+    assert subscriptions.get(ann.bare, "none") == "none", subscriptions
+    await leave(ann, bob, second)
+
+
+@scenario
+async def nobody_removes_or_changes_another(cluster: Cluster) -> None:
+    ann, bob = await pair(cluster)
+    for payload in ("<remove/>", f"<username>{bob.user}</username><password>stolen</password>"):
+        for to in (bob.bare, ann.domain):
+            if "remove" in payload and to == ann.domain:
+                continue
+            try:
+                await ann.iq("set", f"<query xmlns='{ns.REGISTER}'>{payload}</query>", to)
+                raise AssertionError(f"{payload} to {to} was accepted")
+            except StanzaError:
+                pass
+    again = await Client(cluster.domain, bob.user).login(cluster.address("gateway/1"))
+    await leave(ann, bob, again)

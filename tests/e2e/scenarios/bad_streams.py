@@ -1,0 +1,215 @@
+"""Connections that behave badly in time: half-open, slow, silent, too many."""
+
+import asyncio
+import socket
+import subprocess
+import time
+
+from harness import ns
+from harness.client import Client, Disconnected, connect
+from harness.cluster import Cluster
+from harness.people import account, body_of, is_message, leave, pair, person
+from harness.runner import scenario
+from harness.wait import until
+from harness.xml import text
+
+
+@scenario(seconds=120)
+async def half_open_before_sign_in(cluster: Cluster) -> None:
+    """Connections that say nothing, or stop in the middle, are closed when their time is over."""
+    address = cluster.address("gateway/1")
+    silent = [await connect(cluster.domain, address) for _ in range(5)]
+    half_header = await connect(cluster.domain, address)
+    half_header.write("<stream:stream xmlns='jabber:client' ")
+    drip = await connect(cluster.domain, address)
+    user = await account(cluster, "unbound")
+    unbound = await Client(cluster.domain, user.user).open(address)
+    await unbound.authenticate()
+    tls_silent = await asyncio.open_connection(*cluster.address("gateway/1", "xmpp-tls").split(":"))
+    web_silent = await asyncio.open_connection(*cluster.address("gateway/1", "websocket").split(":"))
+
+    async def keep_dripping() -> None:
+        for byte in b"<stream:stream xmlns='jabber:client' to='localhost' version='1.0' ".ljust(400, b" "):
+            if drip.closed:
+                return
+            drip.write(bytes([byte]))
+            await asyncio.sleep(0.2)
+
+    dripping = asyncio.create_task(keep_dripping())
+    for connection in (*silent, half_header, drip, unbound.connection):
+        await connection.wait_closed(40)
+    for reader, writer in (tls_silent, web_silent):
+        await asyncio.wait_for(reader.read(), 40)
+        writer.close()
+    dripping.cancel()
+
+
+@scenario(seconds=120)
+async def half_open_with_a_session(cluster: Cluster) -> None:
+    """A client whose network is gone: the kernel still acknowledges, nobody answers <r/>. The
+    stream is closed, the session waits, and its client has everything after resumption."""
+    ann, bob = await pair(cluster)
+    await ann.enable()
+    ann.answers_requests = False
+    handled = ann.handled
+    for n in range(3):
+        bob.message(ann.bare, f"into the void {n}")
+    # Keep bob's own connection busy: only ann is silent.
+    deadline = time.monotonic() + 70
+    while not ann.connection.closed and not ann.connection.stream_ended:
+        await bob.sync()
+        assert time.monotonic() < deadline, "a silent client was never given up"
+        await asyncio.sleep(1)
+    ann.inbox.clear()
+    ann.handled = handled
+    ann.answers_requests = True
+    answer = await ann.resume(cluster.address("gateway/2"))
+    assert answer.tag.endswith("resumed"), text(answer)
+    for n in range(3):
+        await ann.expect_message(f"into the void {n}")
+    await leave(ann, bob)
+
+
+@scenario(seconds=180)
+async def slow_reader(cluster: Cluster) -> None:
+    """One who reads nothing more is cut off with bounded memory; what was for it is there when it comes back."""
+    ann, bob = await pair(cluster)
+    ann.connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    ann.connection.transport.pause_reading()
+    before = cluster.memory("gateway/1")
+    body = "x" * 20_000
+    sent = 400
+    for n in range(sent):
+        bob.message(ann.bare, f"{n} {body}")
+        if n % 20 == 19:
+            await bob.sync()
+    grown = cluster.memory("gateway/1") - before
+    assert grown < 60 * 2**20, f"the gateway grew by {grown >> 20} MB for one slow reader"
+
+    async def is_gone() -> bool:
+        # A stream that is not read cannot see its own end; its peer's kernel can.
+        kernel = ann.connection.transport.get_extra_info("socket")
+        state = kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[0]
+        return state != 1
+
+    await until(is_gone, "the gateway gives the slow reader up", 90, every=0.5)
+    ann.connection.transport.resume_reading()
+    await ann.connection.wait_closed(30)
+    got = {int(b.split(" ")[0]) for b in ann.bodies()}
+    first_gap = next(n for n in range(sent + 1) if n not in got)
+    assert got == set(range(first_gap)), "holes in what was written before the end"
+    ann.inbox.clear()
+    await ann.login(cluster.address("gateway/2"))
+    await ann.available()
+    # What the kernel had taken may be lost with the connection of a client without
+    # stream management; everything behind that is here.
+    await until(lambda: any(b.startswith(f"{sent - 1} ") for b in ann.bodies()), "the last message", 60)
+    numbers = [int(b.split(" ")[0]) for b in ann.bodies()]
+    assert numbers == list(range(numbers[0], sent)), "holes in what came later"
+    assert numbers[0] * len(body) < 40 * 2**20, f"{numbers[0]} messages were taken as delivered"
+    await leave(ann, bob)
+
+
+@scenario(seconds=180)
+async def slow_reader_with_stream_management(cluster: Cluster) -> None:
+    """The same with XEP-0198: nothing at all is lost."""
+    ann, bob = await pair(cluster)
+    await ann.enable()
+    ann.connection.transport.pause_reading()
+    body = "y" * 20_000
+    sent = 300
+    for n in range(sent):
+        bob.message(ann.bare, f"{n} {body}")
+        if n % 20 == 19:
+            await bob.sync()
+    ann.abort()
+    await ann.connection.wait_closed()
+    answer = await ann.resume(cluster.address("gateway/2"))
+    if answer.tag.endswith("failed"):
+        ann.handled = None
+        await ann.bind()
+        await ann.available()
+    await until(lambda: any(b.startswith(f"{sent - 1} ") for b in ann.bodies()), "the last message", 60)
+    numbers = [int(b.split(" ")[0]) for b in ann.bodies()]
+    assert numbers == list(range(sent)), f"{len(numbers)} of {sent}"
+    await leave(ann, bob)
+
+
+@scenario(seconds=180)
+async def more_connections_than_descriptors(cluster: Cluster) -> None:
+    """20,000 connections against a gateway that may have 400 descriptors: refused, and those that
+    were there stay."""
+    ann, bob = await pair(cluster)
+    # Both on the gateway that is flooded, too.
+    carl = await person(cluster, "carl", "gateway/2")
+    pid = cluster.process("gateway/2")["pid"]
+    limits = subprocess.run(["prlimit", "--pid", str(pid), "--nofile", "--noheadings", "--output", "SOFT,HARD"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    host, _, port = cluster.address("gateway/2").rpartition(":")
+    opened: list[socket.socket] = []
+    total, at_once = 20_000, 500
+    try:
+        subprocess.run(["prlimit", "--pid", str(pid), f"--nofile=400:{limits[1]}"], check=True)
+        for batch in range(total // at_once):
+            source = f"127.0.{batch % 200 + 1}.{batch // 200 + 2}"
+            for _ in range(at_once):
+                sock = socket.socket()
+                sock.setblocking(False)
+                sock.bind((source, 0))
+                try:
+                    sock.connect((host, int(port)))
+                except BlockingIOError:
+                    pass
+                opened.append(sock)
+            await asyncio.sleep(0.02)
+            # As many as this process may have at once.
+            while len(opened) > 4000:
+                opened.pop(0).close()
+            if batch % 10 == 9:
+                carl.message(bob.bare, f"through the flood {batch}")
+                await bob.expect_message(f"through the flood {batch}")
+        assert cluster.alive("gateway/2"), "the gateway died"
+    finally:
+        for sock in opened:
+            sock.close()
+        subprocess.run(["prlimit", "--pid", str(pid), f"--nofile={limits[0]}:{limits[1]}"], check=True)
+    assert not carl.connection.closed and not bob.connection.closed, "a connection that was there was lost"
+
+    async def signs_in() -> bool:
+        try:
+            client = await asyncio.wait_for(Client(cluster.domain, ann.user).login(cluster.address("gateway/2")), 5)
+        except (OSError, Disconnected, asyncio.TimeoutError, AssertionError):
+            return False
+        await client.close()
+        return True
+
+    await until(signs_in, "new clients are taken again", 60, every=0.5)
+    await leave(ann, bob, carl)
+
+
+@scenario
+async def connections_that_come_and_go(cluster: Cluster) -> None:
+    """A thousand that break off at every point of the negotiation leave nothing behind."""
+    user = await account(cluster, "breaks")
+    address = cluster.address("gateway/1")
+    pieces = (
+        "", "<", "<?xml version='1.0'?>", f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='localhost' version='1.0'>",
+        f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='localhost' version='1.0'><auth xmlns='{ns.SASL}' mechanism='SCRAM-SHA-1'>biwsbj1hLHI9Yg==</auth>",
+        f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='localhost' version='1.0'><starttls xmlns='{ns.TLS}'/>",
+    )
+
+    async def once(n: int) -> None:
+        connection = await connect(cluster.domain, address)
+        connection.write(pieces[n % len(pieces)])
+        await asyncio.sleep(0.01)
+        connection.abort()
+
+    for batch in range(20):
+        await asyncio.gather(*(once(batch * 50 + n) for n in range(50)))
+    for _ in range(20):
+        client = await Client(cluster.domain, user.user).login(address)
+        client.presence()
+        client.abort()
+    client = await Client(cluster.domain, user.user).login(address)
+    await client.available()
+    await client.close()
+    assert not any(is_message(s) and body_of(s) for s in client.inbox)

@@ -1,0 +1,200 @@
+"""SASL: mechanisms, channel binding, wrong data, several tries (RFC 6120 section 6, RFC 5802, XEP-0440)."""
+
+import base64
+import hashlib
+import ssl
+
+from harness import ns
+from harness.client import Client, Disconnected
+from harness.cluster import Cluster
+from harness.openssl import OpensslConnection
+from harness.people import account, unique
+from harness.runner import scenario
+from harness.sasl import SaslFailure, Scram
+from harness.xml import child, name, text
+
+
+@scenario
+async def every_mechanism(cluster: Cluster) -> None:
+    user = await account(cluster, "mechanism")
+    for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"):
+        client = Client(cluster.domain, user.user)
+        await client.login(cluster.address("gateway/1"), "starttls", cluster.fresh_context(), mechanism)
+        await client.close()
+
+
+@scenario
+async def what_is_offered(cluster: Cluster) -> None:
+    client = await Client(cluster.domain, "nobody").open(cluster.address("gateway/1"), "starttls", cluster.fresh_context())
+    offered = client.mechanisms()
+    for mechanism in ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"):
+        assert mechanism in offered, offered
+    assert offered.index("SCRAM-SHA-256-PLUS") < offered.index("SCRAM-SHA-1") < offered.index("PLAIN"), f"not the strongest first: {offered}"
+    bindings = child(client.features, ns.SASL_CB, "sasl-channel-binding")
+    types = [b.get("type") for b in bindings]
+    assert "tls-server-end-point" in types and "tls-exporter" in types, text(client.features)
+    client.abort()
+    client = await Client(cluster.domain, "nobody").open(cluster.address("gateway/1"))
+    assert not any(m.endswith("-PLUS") for m in client.mechanisms()), "channel binding without a channel"
+    client.abort()
+
+
+@scenario
+async def end_point_binding(cluster: Cluster) -> None:
+    user = await account(cluster, "endpoint")
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        for mechanism in ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"):
+            context = cluster.fresh_context()
+            context.minimum_version = context.maximum_version = version
+            client = await Client(cluster.domain, user.user).open(cluster.address("gateway/1", "xmpp-tls"), "tls", context)
+            certificate = client.connection.transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            # The certificate is signed with SHA-256, so that is its hash (RFC 5929 section 4.1).
+            await client.authenticate(mechanism, ("tls-server-end-point", hashlib.sha256(certificate).digest()))
+            await client.bind()
+            await client.close()
+    # Somebody in between would see another certificate.
+    client = await Client(cluster.domain, user.user).open(cluster.address("gateway/1", "xmpp-tls"), "tls", cluster.fresh_context())
+    await _refused(client, "SCRAM-SHA-256-PLUS", ("tls-server-end-point", b"\0" * 32))
+    client.abort()
+
+
+@scenario
+async def exporter_binding(cluster: Cluster) -> None:
+    """Python cannot export keying material; openssl s_client can (RFC 9266)."""
+    user = await account(cluster, "exporter")
+    connection = await OpensslConnection.open(cluster.address("gateway/1", "xmpp-tls"), cluster.domain, str(cluster.state / "certificates" / "ca.pem"))
+    try:
+        await connection.stream(cluster.domain)
+        exchange = Scram("SCRAM-SHA-256-PLUS", user.user, user.password, ("tls-exporter", connection.keying_material))
+        connection.write(f"<auth xmlns='{ns.SASL}' mechanism='SCRAM-SHA-256-PLUS'>{base64.b64encode(exchange.first()).decode()}</auth>")
+        challenge = await connection.next()
+        assert name(challenge) == "challenge", text(challenge)
+        final = exchange.final(base64.b64decode(challenge.text))
+        connection.write(f"<response xmlns='{ns.SASL}'>{base64.b64encode(final).decode()}</response>")
+        success = await connection.next()
+        assert name(success) == "success", text(success)
+        exchange.check(base64.b64decode(success.text))
+    finally:
+        await connection.close()
+
+
+async def _refused(client: Client, mechanism: str, binding=None, password: str | None = None) -> str:
+    try:
+        await client.authenticate(mechanism, binding, password)
+    except SaslFailure as failure:
+        return failure.condition
+    raise AssertionError(f"{mechanism} was accepted")
+
+
+@scenario
+async def wrong_password_and_unknown_user_look_the_same(cluster: Cluster) -> None:
+    user = await account(cluster, "guess")
+    for name_ in (user.user, unique("nobody")):
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"):
+            client = await Client(cluster.domain, name_).open(cluster.address("gateway/1"))
+            assert await _refused(client, mechanism, password="wrong") == "not-authorized"
+            client.abort()
+    # The salt of a user who is not there is always the same, as if there were one.
+    salts = set()
+    for _ in range(2):
+        client = await Client(cluster.domain, f"ghost-{user.user}").open(cluster.address("gateway/1"))
+        exchange = Scram("SCRAM-SHA-256", f"ghost-{user.user}", "x")
+        client.connection.write(f"<auth xmlns='{ns.SASL}' mechanism='SCRAM-SHA-256'>{base64.b64encode(exchange.first()).decode()}</auth>")
+        challenge = base64.b64decode((await client.connection.next()).text).decode()
+        salts.add([part for part in challenge.split(",") if part.startswith("s=")][0])
+        client.abort()
+    assert len(salts) == 1, salts
+
+
+@scenario
+async def another_try_on_the_same_stream(cluster: Cluster) -> None:
+    user = await account(cluster, "retry")
+    client = await Client(cluster.domain, user.user).open(cluster.address("gateway/1"))
+    assert await _refused(client, "SCRAM-SHA-256", password="wrong") == "not-authorized"
+    assert await _refused(client, "PLAIN", password="wrong") == "not-authorized"
+    await client.authenticate("SCRAM-SHA-256")
+    await client.bind()
+    await client.close()
+
+
+@scenario
+async def too_many_tries_end_the_stream(cluster: Cluster) -> None:
+    user = await account(cluster, "stubborn")
+    client = await Client(cluster.domain, user.user).open(cluster.address("gateway/1"))
+    tries = 0
+    try:
+        while tries < 50:
+            await _refused(client, "PLAIN", password="wrong")
+            tries += 1
+    except Disconnected:
+        pass
+    assert 2 <= tries < 50, f"{tries} tries on one stream"
+    await client.connection.wait_closed()
+
+
+@scenario
+async def wrong_sasl_data(cluster: Cluster) -> None:
+    cases = (
+        ("<auth xmlns='{ns}' mechanism='NO-SUCH'>AAAA</auth>", ("invalid-mechanism",)),
+        ("<auth xmlns='{ns}'>AAAA</auth>", ("invalid-mechanism", "malformed-request")),
+        ("<auth xmlns='{ns}' mechanism='PLAIN'>!!!!</auth>", ("incorrect-encoding", "malformed-request")),
+        ("<auth xmlns='{ns}' mechanism='PLAIN'>AA</auth>", ("incorrect-encoding", "malformed-request", "not-authorized")),
+        ("<auth xmlns='{ns}' mechanism='PLAIN'>=</auth>", ("malformed-request", "not-authorized")),
+        ("<auth xmlns='{ns}' mechanism='SCRAM-SHA-256'>" + base64.b64encode(b"x" * 50).decode() + "</auth>", ("malformed-request", "not-authorized")),
+        ("<auth xmlns='{ns}' mechanism='SCRAM-SHA-256'>" + base64.b64encode(b"n,,n=,r=").decode() + "</auth>", ("malformed-request", "not-authorized")),
+        ("<auth xmlns='{ns}' mechanism='SCRAM-SHA-256'>" + base64.b64encode(b"n,,m=x,n=a,r=b").decode() + "</auth>", ("malformed-request", "not-authorized")),
+        ("<response xmlns='{ns}'>AAAA</response>", ("malformed-request", "not-authorized", "")),
+        ("<abort xmlns='{ns}'/>", ("aborted", "malformed-request", "")),
+        ("<auth xmlns='{ns}' mechanism='SCRAM-SHA-256'>" + "A" * 9000 + "</auth>", ("malformed-request", "not-authorized", "policy-violation", "")),
+        ("<auth xmlns='{ns}' mechanism='PLAIN'>" + base64.b64encode(b"other@localhost\0nobody\0x").decode() + "</auth>", ("invalid-authzid", "not-authorized")),
+        ("<auth xmlns='{ns}' mechanism='PLAIN'>" + base64.b64encode(b"\0\xff\xfe\0x").decode() + "</auth>", ("malformed-request", "not-authorized")),
+    )
+    for data, allowed in cases:
+        client = await Client(cluster.domain, "nobody").open(cluster.address("gateway/1"))
+        client.connection.write(data.replace("{ns}", ns.SASL))
+        try:
+            answer = await client.connection.next()
+            assert answer.tag == f"{{{ns.SASL}}}failure", f"{data}: {text(answer)}"
+            condition = [name(c) for c in answer if name(c) != "text"][0]
+        except Disconnected:
+            condition = ""
+        assert condition in allowed, f"{data[:120]}: {condition}"
+        client.abort()
+
+
+@scenario
+async def a_changed_proof_is_refused(cluster: Cluster) -> None:
+    user = await account(cluster, "proof")
+
+    async def finish(change) -> str:
+        client = await Client(cluster.domain, user.user).open(cluster.address("gateway/1"))
+        exchange = Scram("SCRAM-SHA-256", user.user, user.password)
+        client.connection.write(f"<auth xmlns='{ns.SASL}' mechanism='SCRAM-SHA-256'>{base64.b64encode(exchange.first()).decode()}</auth>")
+        challenge = base64.b64decode((await client.connection.next()).text)
+        final = change(exchange.final(challenge))
+        client.connection.write(f"<response xmlns='{ns.SASL}'>{base64.b64encode(final).decode()}</response>")
+        answer = await client.connection.next()
+        client.abort()
+        assert name(answer) == "failure", text(answer)
+        return [name(c) for c in answer][0]
+
+    assert await finish(lambda f: f[:-8] + b"AAAAAAA=") in ("not-authorized", "malformed-request")
+    assert await finish(lambda f: f.replace(b"r=", b"r=x", 1)) in ("not-authorized", "malformed-request")
+    assert await finish(lambda f: f.replace(b"c=biws", b"c=eSws")) in ("not-authorized", "malformed-request")
+    assert await finish(lambda f: f + b",x=y" * 3) in ("not-authorized", "malformed-request")
+
+
+@scenario
+async def downgrade_is_refused(cluster: Cluster) -> None:
+    """`y`: the client could bind to the channel and believes that we cannot, though we said so."""
+    user = await account(cluster, "downgrade")
+    client = await Client(cluster.domain, user.user).open(cluster.address("gateway/1"), "starttls", cluster.fresh_context())
+    exchange = Scram("SCRAM-SHA-256", user.user, user.password)
+    exchange._header = "y,,"
+    client.connection.write(f"<auth xmlns='{ns.SASL}' mechanism='SCRAM-SHA-256'>{base64.b64encode(exchange.first()).decode()}</auth>")
+    answer = await client.connection.next()
+    if name(answer) == "challenge":
+        client.connection.write(f"<response xmlns='{ns.SASL}'>{base64.b64encode(exchange.final(base64.b64decode(answer.text))).decode()}</response>")
+        answer = await client.connection.next()
+    assert name(answer) == "failure", text(answer)
+    client.abort()

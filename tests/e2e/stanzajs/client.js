@@ -1,0 +1,94 @@
+// A stanza.js client driven by another program: commands as JSON lines on standard input,
+// what happens as JSON lines on standard output.
+//
+//   node client.js '{"jid": "…", "password": "…", "url": "wss://…", "register": true}'
+//
+// Commands: {"do": "message", "to", "body"}, {"do": "presence"}, {"do": "subscribe", "to"},
+// {"do": "accept", "to"}, {"do": "cut"} (the connection breaks), {"do": "connect"}, {"do": "disconnect"}.
+'use strict';
+
+const readline = require('readline');
+const { createClient } = require('stanza');
+
+const options = JSON.parse(process.argv[2]);
+
+function tell(event, fields = {}) {
+  process.stdout.write(JSON.stringify({ event, ...fields }) + '\n');
+}
+
+const client = createClient({
+  jid: options.jid,
+  password: options.password,
+  autoReconnect: false,
+  transports: { websocket: options.url, bosh: false },
+});
+
+let registered = !options.register;
+// Before SASL, which has priority 100.
+client.registerFeature('inbandRegistration', 50, async (features, done) => {
+  if (!registered) {
+    registered = true;
+    const [username] = options.jid.split('@');
+    await client.sendIQ({ type: 'set', account: { username, password: options.password } });
+    tell('registered');
+  }
+  done();
+});
+
+let tls = false;
+client.on('connected', () => {
+  tls = options.url.startsWith('wss:');
+});
+client.on('raw', (direction, data) => {
+  const auth = direction === 'outgoing' && /<auth [^>]*mechanism="([^"]+)"/.exec(data);
+  if (auth) tell('authenticating', { mechanism: auth[1], tls });
+});
+client.on('session:started', async () => {
+  await client.getRoster();
+  client.sendPresence();
+  tell('online', { jid: client.jid });
+});
+client.on('stream:management:resumed', () => tell('resumed', { jid: client.jid }));
+client.on('disconnected', () => tell('disconnected'));
+client.on('stream:error', (error) => tell('stream-error', { condition: error.condition }));
+client.on('auth:failed', () => tell('auth-failed'));
+client.on('message', (m) => {
+  if (m.type === 'error') tell('message-error', { from: m.from });
+  else if (m.body) tell('message', { from: m.from, body: m.body, delayed: m.delay ? m.delay.timestamp : null });
+});
+client.on('available', (p) => tell('available', { from: p.from, show: p.show || '' }));
+client.on('unavailable', (p) => tell('unavailable', { from: p.from }));
+client.on('subscribe', (p) => tell('subscribe', { from: p.from }));
+client.on('subscribed', (p) => tell('subscribed', { from: p.from }));
+client.on('roster:update', (iq) => {
+  for (const item of iq.roster.items) tell('roster', { jid: item.jid, subscription: item.subscription });
+});
+
+readline.createInterface({ input: process.stdin }).on('line', async (line) => {
+  const command = JSON.parse(line);
+  switch (command.do) {
+    case 'message':
+      client.sendMessage({ to: command.to, type: 'chat', body: command.body });
+      break;
+    case 'presence':
+      client.sendPresence({ show: command.show });
+      break;
+    case 'subscribe':
+      client.subscribe(command.to);
+      break;
+    case 'accept':
+      client.acceptSubscription(command.to);
+      break;
+    case 'disconnect':
+      client.disconnect();
+      break;
+    case 'cut':
+      client.transport.socket.terminate();
+      break;
+    case 'connect':
+      client.connect();
+      break;
+  }
+}).on('close', () => process.exit(0));
+
+client.connect();

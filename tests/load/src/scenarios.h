@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "run.h"
+
+namespace rookery::load {
+
+/// Registers accounts and derives their keys, once.
+void Seed(Run& run, std::size_t count);
+
+/// Log-ins per second: connect, SCRAM, bind, close; `parallel` at a time.
+void MeasureLogins(Run& run);
+
+struct IdleOptions {
+  std::size_t sessions = 5000;
+  bool presence = true;
+};
+/// Process memory for each idle session.
+void MeasureIdle(Run& run, const IdleOptions& options);
+
+struct ChatOptions {
+  double rate = 0;  // messages a second, open loop; 0: closed loop
+  std::size_t pairs = 100;
+  std::size_t window = 10;  // of each client, closed loop
+  std::size_t body = 64;    // bytes
+  bool stream_management = false;
+};
+/// 1:1 chat between users on different gateways.
+void MeasureChat(Run& run, const ChatOptions& options);
+
+struct PresenceOptions {
+  std::size_t users = 500;
+  std::size_t contacts = 20;
+  std::size_t rounds = 5;
+};
+/// Presence storm: everyone becomes available at once, then everyone changes, in rounds.
+void MeasurePresence(Run& run, const PresenceOptions& options);
+
+struct ReconnectOptions {
+  std::size_t sessions = 2000;
+};
+/// All connections are cut and all streams resumed on the next gateway (XEP-0198).
+void MeasureReconnect(Run& run, const ReconnectOptions& options);
+
+}  // namespace rookery::load

@@ -1,0 +1,88 @@
+#include "scram.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "rookery/base/status.h"
+
+namespace rookery::load {
+namespace {
+
+const unsigned char* Bytes(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+absl::string_view Av(std::string_view text) { return {text.data(), text.size()}; }
+
+std::string Hmac(std::string_view key, std::string_view data) {
+  std::string out(SHA256_DIGEST_LENGTH, '\0');
+  unsigned int size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), Bytes(data), data.size(),
+       reinterpret_cast<unsigned char*>(out.data()), &size);
+  return out;
+}
+
+std::string Base64(std::string_view data) { return absl::Base64Escape(Av(data)); }
+
+}  // namespace
+
+ScramKeys DeriveScramKeys(std::string_view password, std::string_view salt, std::uint32_t iterations) {
+  std::string salted(SHA256_DIGEST_LENGTH, '\0');
+  PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), Bytes(salt),
+                    static_cast<int>(salt.size()), static_cast<int>(iterations), EVP_sha256(),
+                    SHA256_DIGEST_LENGTH, reinterpret_cast<unsigned char*>(salted.data()));
+  return {std::string(salt), iterations, Hmac(salted, "Client Key"), Hmac(salted, "Server Key")};
+}
+
+ScramClient::ScramClient(std::string_view user, std::string_view password, ScramKeys& keys, std::string nonce)
+    : bare_(absl::StrCat("n=", Av(user), ",r=", nonce)),
+      password_(password),
+      keys_(keys),
+      nonce_(std::move(nonce)) {}
+
+std::string ScramClient::First() const { return "n,," + bare_; }
+
+absl::StatusOr<std::string> ScramClient::Final(std::string_view server_first) {
+  std::string nonce, salt;
+  std::uint32_t iterations = 0;
+  for (absl::string_view field : absl::StrSplit(Av(server_first), ',')) {
+    if (field.size() < 2 || field[1] != '=')
+      return absl::InvalidArgumentError("SCRAM: malformed server-first");
+    const absl::string_view value = field.substr(2);
+    if (field[0] == 'r') nonce = std::string(value);
+    if (field[0] == 's' && !absl::Base64Unescape(value, &salt)) salt.clear();
+    if (field[0] == 'i' && !absl::SimpleAtoi(value, &iterations)) iterations = 0;
+  }
+  if (!nonce.starts_with(nonce_) || nonce.size() == nonce_.size() || salt.empty() || iterations == 0 ||
+      iterations > 1'000'000) {
+    return absl::InvalidArgumentError("SCRAM: bad nonce, salt or iteration count");
+  }
+  if (keys_.salt != salt || keys_.iterations != iterations) {
+    keys_ = DeriveScramKeys(password_, salt, iterations);
+    derived_ = true;
+  }
+  const std::string without_proof = "c=biws,r=" + nonce;
+  const std::string message = absl::StrCat(bare_, ",", Av(server_first), ",", without_proof);
+  std::string stored(SHA256_DIGEST_LENGTH, '\0');
+  SHA256(Bytes(keys_.client_key), keys_.client_key.size(), reinterpret_cast<unsigned char*>(stored.data()));
+  std::string proof = Hmac(stored, message);
+  for (std::size_t i = 0; i < proof.size(); ++i) proof[i] = static_cast<char>(proof[i] ^ keys_.client_key[i]);
+  server_signature_ = Hmac(keys_.server_key, message);
+  return absl::StrCat(without_proof, ",p=", Base64(proof));
+}
+
+absl::Status ScramClient::Verify(std::string_view server_final) const {
+  if (server_signature_.empty() || !server_final.starts_with("v=") ||
+      server_final.substr(2) != std::string_view(Base64(server_signature_))) {
+    return absl::UnauthenticatedError("SCRAM: the server's signature is wrong");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace rookery::load

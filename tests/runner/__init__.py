@@ -1,0 +1,1 @@
+"""tests/run: installs, builds, runs every kind of test, and counts."""

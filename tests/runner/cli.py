@@ -1,0 +1,85 @@
+"""The command line of tests/run. Exit status: 0 all passed, 1 something failed, 2 wrong command line."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from rookery_local import build, kafka_jars, packages, test_environment
+from rookery_local.errors import ClusterError
+from rookery_local.output import Progress
+from rookery_local.paths import BUILD
+from runner import ctest_suite, e2e_suite, fuzz_suite, lint_suite, python_suite
+from runner.context import Context
+from runner.counts import Counts
+
+
+def main(arguments: list[str]) -> int:
+    suites = {"lint": lint_suite, "python": python_suite}
+    suites |= {suite.name: suite for suite in ctest_suite.suites()}
+    suites |= {"fuzz": fuzz_suite, "e2e": e2e_suite}
+    parser = argparse.ArgumentParser(
+        prog="tests/run", description="Installs what is missing, builds, and runs every test, or the kinds that are named."
+    )
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(suites)} (all)")
+    parser.add_argument("-k", action="append", default=[], metavar="TEXT", help="only tests whose name has TEXT; may be repeated")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run everything N times")
+    parser.add_argument("--list", action="store_true", help="name the tests and run none")
+    parser.add_argument("--fuzz-seconds", type=int, default=5, metavar="N", help="of each fuzz target (5)")
+    parser.add_argument("--build-dir", type=Path, default=BUILD / "release", metavar="DIR", help="build directory (.local/build/release)")
+    parser.add_argument("--no-build", action="store_true", help="neither install nor build: test what is there")
+    parsed = parser.parse_args(arguments)
+    unknown = [kind for kind in parsed.kinds if kind not in suites]
+    if unknown:
+        parser.error(f"no kind of test is called {unknown[0]}; there are {', '.join(suites)}")
+    chosen = {name: suite for name, suite in suites.items() if not parsed.kinds or name in parsed.kinds}
+    # With --list, standard output has the names and nothing else.
+    progress = Progress(sys.stderr if parsed.list else sys.stdout)
+    context = Context(progress, Path(os.path.abspath(parsed.build_dir)), parsed.k, parsed.fuzz_seconds)
+    counts = Counts()
+    try:
+        if not parsed.no_build:
+            _prepare(context, set(chosen))
+        if parsed.list:
+            for suite in chosen.values():
+                print("\n".join(suite.names(context)) or "", end="\n" if suite.names(context) else "")
+            return 0
+        for round_ in range(parsed.repeat):
+            if parsed.repeat > 1:
+                progress.say(f"round {round_ + 1} of {parsed.repeat}")
+            for name, suite in chosen.items():
+                counts.add(_execute(name, suite, context))
+    except ClusterError as error:
+        progress.clear()
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        counts.failed.append(f"preparation: {error}")
+    except KeyboardInterrupt:
+        counts.failed.append("interrupted")
+    for name in counts.failed:
+        progress.say(f"failed: {name}")
+    progress.say(counts.summary())
+    return 1 if counts.failed else 0
+
+
+def _prepare(context: Context, kinds: set[str]) -> None:
+    if kinds == {"lint"}:
+        return
+    groups = ["runtime", "build", "test"]
+    packages.install(groups, context.progress)
+    if kinds & {"integration", "e2e", "contract"}:
+        kafka_jars.fetch(context.progress)
+    if kinds & {"e2e", "python"}:
+        test_environment.prepare(context.progress)
+    if kinds & {"unit", "contract", "integration", "e2e"}:
+        # End-to-end tests need no more than the services.
+        targets = [] if kinds - {"e2e"} else [f"rookery-{s}" for s in ("gateway", "session-manager", "roster", "muc", "search")]
+        build.build("release", context.build_directory, targets, context.progress)
+
+
+def _execute(name: str, suite, context: Context) -> Counts:
+    began = time.monotonic()
+    counts = suite.execute(context)
+    if counts.passed or counts.failed or counts.skipped:
+        context.progress.say(f"---- {name}: {counts.summary()} in {time.monotonic() - began:.0f} s")
+    return counts
