@@ -57,4 +57,13 @@ inline void Require(bool holds, const char* what) {
   std::abort();
 }
 
+/// Require(a == b), with both in the report.
+inline void RequireSame(std::string_view a, std::string_view b, const char* what) {
+  if (a == b) [[likely]]
+    return;
+  std::fprintf(stderr, "one:\n%.*s\nother:\n%.*s\n", static_cast<int>(a.size()), a.data(),
+               static_cast<int>(b.size()), b.data());
+  Require(false, what);
+}
+
 }  // namespace rookery::fuzz

@@ -35,12 +35,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!jid.ok()) return 0;
   const absl::StatusOr<Jid> again = Jid::Parse(jid->str());
   Require(again.ok() && *again == *jid, "a prepared address is a fixed point");
-  Require(again->local() == jid->local() && again->domain() == jid->domain() && again->resource() == jid->resource(),
+  Require(again->local() == jid->local() && again->domain() == jid->domain() &&
+              again->resource() == jid->resource(),
           "its parts stay");
   const Jid trusted = Jid::FromTrusted(jid->str());
-  Require(trusted.local() == jid->local() && trusted.domain() == jid->domain() && trusted.resource() == jid->resource(),
+  Require(trusted.local() == jid->local() && trusted.domain() == jid->domain() &&
+              trusted.resource() == jid->resource(),
           "trusted text has the same parts");
-  Require(Jid::FromPrepared(jid->local(), jid->domain(), jid->resource()) == *jid, "the parts make the address");
+  Require(Jid::FromPrepared(jid->local(), jid->domain(), jid->resource()) == *jid,
+          "the parts make the address");
   Require(BareOf(jid->str()) == jid->bare() && DomainOf(jid->str()) == jid->domain() &&
               ResourceOf(jid->str()) == jid->resource(),
           "views agree");

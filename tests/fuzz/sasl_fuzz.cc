@@ -19,8 +19,9 @@ using namespace rookery::gateway;  // NOLINT: what is tested
 using Kind = SaslExchange::Outcome::Kind;
 
 const std::vector<ScramKey>& Keys() {
-  static const std::vector<ScramKey> keys = {MakeScramKey(ScramHash::kSha1, "secret", "salt-of-16-bytes", 1),
-                                             MakeScramKey(ScramHash::kSha256, "secret", "salt-of-16-bytes", 1)};
+  static const std::vector<ScramKey> keys = {
+      MakeScramKey(ScramHash::kSha1, "secret", "salt-of-16-bytes", 1),
+      MakeScramKey(ScramHash::kSha256, "secret", "salt-of-16-bytes", 1)};
   return keys;
 }
 
@@ -67,8 +68,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case Kind::kLookUp:
         Require(exchange.user().ends_with("@example.com"), "the identity is a user of the domain");
-        outcome = input.Rest().starts_with("*") ? exchange.CredentialsUnavailable()
-                                                : exchange.CredentialsFound(known ? Keys() : std::vector<ScramKey>());
+        outcome = input.Rest().starts_with("*")
+                      ? exchange.CredentialsUnavailable()
+                      : exchange.CredentialsFound(known ? Keys() : std::vector<ScramKey>());
         break;
       case Kind::kCheckPassword: {
         const auto& check = exchange.password_check();

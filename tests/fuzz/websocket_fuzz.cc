@@ -11,6 +11,7 @@ namespace {
 using rookery::fuzz::Input;
 using rookery::fuzz::Pieces;
 using rookery::fuzz::Require;
+using rookery::fuzz::RequireSame;
 using namespace rookery::net;  // NOLINT: what is tested
 
 constexpr std::size_t kMaxMessage = 4096;
@@ -30,8 +31,8 @@ class Recorder : public WebSocketFramer::Handler {
   }
   void OnWebSocketClosed(std::uint16_t code) override {
     Require(!closed, "closed once");
+    Require(code >= 1000, "a status code");
     closed = true;
-    log += "closed " + std::to_string(code) + "\n";
   }
 
   std::string log;
@@ -64,7 +65,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Require(consumed > 0, "a request has a length");
     const auto answer = AcceptWebSocket(**request, "xmpp");
     if (answer.ok()) {
-      Require(answer->starts_with("HTTP/1.1 101 ") && answer->ends_with("\r\n\r\n"), "101 is a whole response");
+      Require(answer->starts_with("HTTP/1.1 101 ") && answer->ends_with("\r\n\r\n"),
+              "101 is a whole response");
       Require(answer->find("\r\n\r\n") == answer->size() - 4, "nothing of the request breaks the response");
     }
     text.remove_prefix(consumed);
@@ -72,7 +74,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   const Recorder whole = Frames(text, nullptr);
   const Recorder cut = Frames(text, &pieces);
-  Require(whole.log == cut.log, "cuts do not change what is read");
-  Require(whole.output == cut.output, "cuts do not change what is answered");
+  // When a malformed frame is refused does depend on them: wslay looks at the bytes of a
+  // Close that it has so far.
+  RequireSame(whole.log, cut.log, "cuts do not change what is read");
+  // A ping need not be answered once Close has come (RFC 6455 section 5.5.2), which it
+  // may have in the same read.
+  if (!whole.closed && !cut.closed)
+    RequireSame(whole.output, cut.output, "cuts do not change what is answered");
   return 0;
 }

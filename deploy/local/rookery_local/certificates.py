@@ -1,4 +1,4 @@
-"""A certificate authority and a certificate for localhost, for development only."""
+"""A certificate authority and certificates for localhost, for development only."""
 
 from pathlib import Path
 
@@ -15,29 +15,38 @@ RENEW_SECONDS = 30 * 24 * 3600
 def make(state: State) -> None:
     directory = state.certificates
     ca, ca_key = directory / "ca.pem", directory / "ca.key"
-    certificate, key = directory / "server.pem", directory / "server.key"
-    if all(path.exists() for path in (ca, certificate, key)) and _lasts(certificate):
+    if not (ca.exists() and ca_key.exists() and _lasts(ca)):
+        _openssl(
+            "req", "-x509", *_NEW_KEY, "-keyout", ca_key, "-out", ca, "-days", DAYS, "-subj", "/CN=Rookery development authority",
+            "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        )
+        ca_key.chmod(0o600)
+        for path in directory.glob("*.pem"):
+            if path != ca:
+                path.unlink()
+    _issue(directory, "server", "serverAuth")
+    # Between services each side shows one.
+    _issue(directory, "service", "serverAuth,clientAuth")
+
+
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def _issue(directory: Path, name: str, usage: str) -> None:
+    certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
+    if certificate.exists() and key.exists() and _lasts(certificate):
         return
-    _openssl(
-        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", ca_key,
-        "-out", ca, "-days", DAYS, "-subj", "/CN=Rookery development authority",
-        "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-    )
-    request, extensions = directory / "server.csr", directory / "server.ext"
+    request, extensions = directory / f"{name}.csr", directory / f"{name}.ext"
     extensions.write_text(
         f"subjectAltName=DNS:{DOMAIN},IP:127.0.0.1,IP:::1\n"
-        "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n"
+        f"basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage={usage}\n"
     )
+    _openssl("req", "-new", *_NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={DOMAIN}")
     _openssl(
-        "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key,
-        "-out", request, "-subj", f"/CN={DOMAIN}",
+        "x509", "-req", "-in", request, "-CA", directory / "ca.pem", "-CAkey", directory / "ca.key", "-CAcreateserial",
+        "-out", certificate, "-days", DAYS, "-extfile", extensions,
     )
-    _openssl(
-        "x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-out", certificate,
-        "-days", DAYS, "-extfile", extensions,
-    )
-    for path in (ca_key, key):
-        path.chmod(0o600)
+    key.chmod(0o600)
     request.unlink()
     extensions.unlink()
 

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(f"--{service}", type=int, metavar="N", help=f"replicas of {service} (2)")
         command.add_argument("--base-port", type=int, metavar="PORT", help="port of gateway 1; the others follow from it (5222)")
         command.add_argument("--tls", choices=("off", "optional", "required"), help="of the client listeners (optional)")
+        command.add_argument("--service-tls", choices=("on", "off"), help="mutual TLS between our own services (off)")
         command.add_argument("--partitions", type=int, metavar="N", help="shards, fixed once the cluster has started (8)")
         command.add_argument("--preset", help="CMake preset to build and run (release)")
         command.add_argument("--build-dir", type=Path, metavar="DIR", help="build directory (.local/build/<preset>)")
@@ -112,14 +113,15 @@ def _options(parsed, state: State, progress: Progress) -> tuple[Options, bool]:
     changes = {
         "base_port": parsed.base_port,
         "tls": parsed.tls,
+        "service_tls": None if parsed.service_tls is None else parsed.service_tls == "on",
         "partitions": parsed.partitions,
         "build_directory": str(Path(os.path.abspath(build_directory))),
     }
     for key, value in changes.items():
         if value is None or value == getattr(options, key):
             continue
-        if running and key in ("base_port", "tls"):
-            raise ClusterError(f"the cluster runs with --{key.replace('_', '-')} {getattr(options, key)}; `down` first")
+        if running and key in ("base_port", "tls", "service_tls"):
+            raise ClusterError(f"the cluster runs with another --{key.replace('_', '-')} ({getattr(options, key)}); `down` first")
         if key == "partitions" and state.options.exists():
             raise ClusterError(f"the cluster has {options.partitions} partitions, which cannot change; `reset` first")
         setattr(options, key, value)

@@ -16,9 +16,9 @@ def text(state: State, options: Options) -> str:
         if options.tls != "off":
             parts.append(f"direct TLS {listeners['xmpp-tls']}")
         if options.tls != "required":
-            parts.append(f"ws://{DOMAIN}:{ports['websocket']}/xmpp")
+            parts.append(f"ws://{DOMAIN}:{ports['websocket']}/xmpp-websocket")
         if options.tls != "off":
-            parts.append(f"wss://{DOMAIN}:{ports['websocket-tls']}/xmpp")
+            parts.append(f"wss://{DOMAIN}:{ports['websocket-tls']}/xmpp-websocket")
         lines.append(f"  {str(name):<10} {'   '.join(parts)}")
     first = options.ports(gateways[0])
     lines += [

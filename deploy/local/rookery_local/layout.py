@@ -54,6 +54,7 @@ class Options:
 
     base_port: int = 5222
     tls: str = "optional"
+    service_tls: bool = False
     partitions: int = 8
     build_directory: str = str(BUILD / "release")
     replicas: dict = dataclasses.field(default_factory=lambda: {service: 2 for service in SERVICES})

@@ -37,12 +37,15 @@ def _settings(state: State, options: Options, name: Name) -> dict:
     settings = {
         "instance": name.file,
         "admin": {"address": f"{HOST}:{ports['admin']}"},
+        "redis": {"addresses": [options.address("redis", "redis")]},
+        "rpc": {},
     }
-    if name.service != "roster":
-        settings["redis"] = {"addresses": [options.address("redis", "redis")]}
+    if options.service_tls:
+        files = {"ca-file": "ca.pem", "certificate-file": "service.pem", "key-file": "service.key"}
+        settings["rpc"]["tls"] = {key: str(state.certificates / file) for key, file in files.items()}
     if name.service == "gateway":
         return settings | _gateway(state, options, name)
-    settings["rpc"] = {"address": f"{HOST}:{ports['rpc']}"}
+    settings["rpc"]["address"] = f"{HOST}:{ports['rpc']}"
     if name.service == "session-manager":
         settings |= {"domains": [DOMAIN], "registration": {"enabled": True}}
     if name.service in _WITH_KAFKA:
@@ -90,6 +93,8 @@ def _yaml(value: dict, indent: int = 0) -> str:
     """JSON's scalars and lists are YAML's too."""
     lines = []
     for key, item in value.items():
+        if isinstance(item, dict) and not item:
+            continue
         if isinstance(item, dict):
             lines.append(" " * indent + f"{key}:\n" + _yaml(item, indent + 2))
         else:

@@ -18,7 +18,8 @@ void OnLog(const rd_kafka_t* client, int level, const char* facility, const char
   } else if (level <= 6) {
     out = telemetry::Level::kInfo;
   }
-  telemetry::Log(out, "kafka.client", {{"client", rd_kafka_name(client)}, {"facility", facility}, {"text", text}});
+  telemetry::Log(out, "kafka.client",
+                 {{"client", rd_kafka_name(client)}, {"facility", facility}, {"text", text}});
 }
 
 absl::Status Set(rd_kafka_conf_t* conf, const std::string& name, const std::string& value) {
@@ -121,14 +122,16 @@ void DieIfFatal(rd_kafka_t* client) {
   char text[512];
   const rd_kafka_resp_err_t error = rd_kafka_fatal_error(client, text, sizeof text);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  telemetry::LogError("kafka.fatal", {{"client", rd_kafka_name(client)},
-                                      {"error", rd_kafka_err2name(error)},
-                                      {"text", text},
-                                      {"consequence", "the process ends; the order of records cannot be kept"}});
+  telemetry::LogError("kafka.fatal",
+                      {{"client", rd_kafka_name(client)},
+                       {"error", rd_kafka_err2name(error)},
+                       {"text", text},
+                       {"consequence", "the process ends; the order of records cannot be kept"}});
   std::abort();
 }
 
-Source::Source(QueuePtr queue, std::shared_ptr<Waker> waker) : queue_(std::move(queue)), waker_(std::move(waker)) {
+Source::Source(QueuePtr queue, std::shared_ptr<Waker> waker)
+    : queue_(std::move(queue)), waker_(std::move(waker)) {
   rd_kafka_queue_cb_event_enable(queue_.get(), &Source::OnEvent, this);
   // What came before the callback was set.
   OnEvent(nullptr, this);

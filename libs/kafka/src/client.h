@@ -30,7 +30,9 @@ struct EventDeleter {
 using EventPtr = std::unique_ptr<rd_kafka_event_t, EventDeleter>;
 
 struct ListDeleter {
-  void operator()(rd_kafka_topic_partition_list_t* list) const { rd_kafka_topic_partition_list_destroy(list); }
+  void operator()(rd_kafka_topic_partition_list_t* list) const {
+    rd_kafka_topic_partition_list_destroy(list);
+  }
 };
 using ListPtr = std::unique_ptr<rd_kafka_topic_partition_list_t, ListDeleter>;
 
@@ -59,7 +61,8 @@ absl::StatusOr<ConfPtr> MakeConf(const Options& options,
 absl::StatusOr<rd_kafka_t*> NewClient(rd_kafka_type_t type, ConfPtr conf);
 
 /// FAILED_PRECONDITION: not a member any more. ABORTED: a rebalance runs, try again.
-/// INVALID_ARGUMENT: too large, or a topic's setting is wrong. NOT_FOUND: no such topic or partition. Else UNAVAILABLE.
+/// INVALID_ARGUMENT: too large, or a topic's setting is wrong. NOT_FOUND: no such topic or partition. Else
+/// UNAVAILABLE.
 absl::Status ToStatus(rd_kafka_resp_err_t error, std::string_view what);
 
 /// librdkafka mends it on its own and logs it, too.

@@ -1,10 +1,10 @@
 #include "rookery/kafka/consumer.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <algorithm>
 #include <map>
 #include <set>
 #include <unordered_set>
@@ -47,8 +47,8 @@ struct Partition {
 
 class KafkaConsumer final : public Consumer {
  public:
-  KafkaConsumer(asio::io_context& io, const Options& options, const std::string& topic, const std::string& group,
-                ConsumerHandler& handler, telemetry::Metrics& metrics)
+  KafkaConsumer(asio::io_context& io, const Options& options, const std::string& topic,
+                const std::string& group, ConsumerHandler& handler, telemetry::Metrics& metrics)
       : io_(io),
         topic_(options.topic_prefix + topic),
         member_(!group.empty()),
@@ -56,33 +56,35 @@ class KafkaConsumer final : public Consumer {
         handler_(handler),
         tick_(io),
         release_timer_(io),
-        consumed_(metrics.Counter("kafka_consumed_records_total", "Records read from the log", {{"topic", topic}})),
-        rebalances_(metrics.Counter("kafka_rebalances_total", "Changes of the partitions that this process owns",
-                                    {{"topic", topic}})),
+        consumed_(
+            metrics.Counter("kafka_consumed_records_total", "Records read from the log", {{"topic", topic}})),
+        rebalances_(metrics.Counter("kafka_rebalances_total",
+                                    "Changes of the partitions that this process owns", {{"topic", topic}})),
         lost_(metrics.Counter("kafka_lost_partitions_total", "Partitions taken without being handed over",
                               {{"topic", topic}})),
-        lag_(metrics.Gauge("kafka_lag_records", "Records in the log after the last one read", {{"topic", topic}})) {}
+        lag_(metrics.Gauge("kafka_lag_records", "Records in the log after the last one read",
+                           {{"topic", topic}})) {}
 
   absl::Status Open(const Options& options, telemetry::Metrics& metrics) {
-    ROOKERY_ASSIGN_OR_RETURN(
-        ConfPtr conf, MakeConf(options, {{"group.id", group_},
-                                         {"partition.assignment.strategy", "cooperative-sticky"},
-                                         // The least a broker takes by default: a killed owner's
-                                         // partitions rest that long.
-                                         {"session.timeout.ms", "6000"},
-                                         {"heartbeat.interval.ms", "500"},
-                                         {"max.poll.interval.ms", "8000"},
-                                         {"enable.auto.commit", "false"},
-                                         {"enable.auto.offset.store", "false"},
-                                         {"auto.offset.reset", "error"},
-                                         // A partition that we begin to read waits for the fetch
-                                         // under way, hence for this at most.
-                                         {"fetch.wait.max.ms", "100"},
-                                         {"fetch.min.bytes", "1"},
-                                         // Of each partition. Beyond it librdkafka 2.0.2 sleeps for
-                                         // up to a second, so it is more than a catch-up needs.
-                                         {"queued.min.messages", "50000"},
-                                         {"queued.max.messages.kbytes", "16384"}}));
+    ROOKERY_ASSIGN_OR_RETURN(ConfPtr conf,
+                             MakeConf(options, {{"group.id", group_},
+                                                {"partition.assignment.strategy", "cooperative-sticky"},
+                                                // The least a broker takes by default: a killed owner's
+                                                // partitions rest that long.
+                                                {"session.timeout.ms", "6000"},
+                                                {"heartbeat.interval.ms", "500"},
+                                                {"max.poll.interval.ms", "8000"},
+                                                {"enable.auto.commit", "false"},
+                                                {"enable.auto.offset.store", "false"},
+                                                {"auto.offset.reset", "error"},
+                                                // A partition that we begin to read waits for the fetch
+                                                // under way, hence for this at most.
+                                                {"fetch.wait.max.ms", "100"},
+                                                {"fetch.min.bytes", "1"},
+                                                // Of each partition. Beyond it librdkafka 2.0.2 sleeps for
+                                                // up to a second, so it is more than a catch-up needs.
+                                                {"queued.min.messages", "50000"},
+                                                {"queued.max.messages.kbytes", "16384"}}));
     rd_kafka_conf_set_events(conf.get(),
                              RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR);
     ROOKERY_ASSIGN_OR_RETURN(client_, NewClient(RD_KAFKA_CONSUMER, std::move(conf)));
@@ -151,7 +153,8 @@ class KafkaConsumer final : public Consumer {
     co_return offset;
   }
 
-  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t partition, std::int64_t unix_millis) override {
+  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t partition,
+                                                   std::int64_t unix_millis) override {
     auto ask = [this, partition, unix_millis](int timeout_ms) -> absl::StatusOr<std::int64_t> {
       const ListPtr list = NewList(topic_, partition, unix_millis);
       rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(client_, list.get(), timeout_ms);
@@ -181,10 +184,12 @@ class KafkaConsumer final : public Consumer {
         co_return absl::FailedPreconditionError("kafka: partition " + std::to_string(position.partition) +
                                                 " is not ours");
       }
-      rd_kafka_topic_partition_list_add(list.get(), topic_.c_str(), position.partition)->offset = position.offset;
+      rd_kafka_topic_partition_list_add(list.get(), topic_.c_str(), position.partition)->offset =
+          position.offset;
     }
     auto* wait = new CommitWait{runtime::Promise<absl::Status>(io_.get_executor())};
-    const rd_kafka_resp_err_t error = rd_kafka_commit_queue(client_, list.get(), commits_->queue(), nullptr, wait);
+    const rd_kafka_resp_err_t error =
+        rd_kafka_commit_queue(client_, list.get(), commits_->queue(), nullptr, wait);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       delete wait;
       co_return ToStatus(error, "commit");
@@ -269,7 +274,8 @@ class KafkaConsumer final : public Consumer {
     co_return result;
   }
 
-  absl::StatusOr<std::pair<std::int64_t, std::int64_t>> QueryWatermarks(std::int32_t partition, int timeout_ms) {
+  absl::StatusOr<std::pair<std::int64_t, std::int64_t>> QueryWatermarks(std::int32_t partition,
+                                                                        int timeout_ms) {
     std::int64_t low = 0;
     std::int64_t high = 0;
     const rd_kafka_resp_err_t error =
@@ -283,7 +289,8 @@ class KafkaConsumer final : public Consumer {
       const ListPtr list = NewList(topic_, partition, state.next);
       const ErrorPtr error(rd_kafka_incremental_assign(client_, list.get()));
       state.fetching = error == nullptr;
-      SeekDone(partition, state.seek_id, error == nullptr ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error.get()));
+      SeekDone(partition, state.seek_id,
+               error == nullptr ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error.get()));
       return;
     }
     // The form of librdkafka's seek that does not wait says nothing when it fails, and it
@@ -291,7 +298,8 @@ class KafkaConsumer final : public Consumer {
     asio::post(blocking_, [this, waker = waker_, partition, offset = state.next, seek_id = state.seek_id] {
       const ListPtr list = NewList(topic_, partition, offset);
       const ErrorPtr error(rd_kafka_seek_partitions(client_, list.get(), kSliceMs));
-      const rd_kafka_resp_err_t code = error != nullptr ? rd_kafka_error_code(error.get()) : list->elems[0].err;
+      const rd_kafka_resp_err_t code =
+          error != nullptr ? rd_kafka_error_code(error.get()) : list->elems[0].err;
       asio::post(io_, [this, waker, partition, seek_id, code] {
         if (waker->attached()) SeekDone(partition, seek_id, code);
       });
@@ -351,9 +359,10 @@ class KafkaConsumer final : public Consumer {
   template <typename Function>
   void After(std::chrono::milliseconds time, Function function) {
     auto timer = std::make_shared<asio::steady_timer>(io_, time);
-    timer->async_wait([timer, waker = waker_, function = std::move(function)](const boost::system::error_code&) {
-      if (waker->attached()) function();
-    });
+    timer->async_wait(
+        [timer, waker = waker_, function = std::move(function)](const boost::system::error_code&) {
+          if (waker->attached()) function();
+        });
   }
 
   // ---- events ----
@@ -505,7 +514,8 @@ class KafkaConsumer final : public Consumer {
       const ErrorPtr error(rd_kafka_incremental_assign(client_, none.get()));
       if (error != nullptr) {
         DieIfFatal(client_);
-        telemetry::LogError("kafka.assign", {{"topic", topic_}, {"error", rd_kafka_error_string(error.get())}});
+        telemetry::LogError("kafka.assign",
+                            {{"topic", topic_}, {"error", rd_kafka_error_string(error.get())}});
       }
       // A rebalance that was under way when we were thrown out ends with the rest of an
       // assignment that is void. What is ours comes after we have joined again.
@@ -582,7 +592,8 @@ class KafkaConsumer final : public Consumer {
       const auto found = partitions_.find(list->elems[i].partition);
       if (found == partitions_.end()) continue;
       if (!found->second.released) lost.push_back(found->first);
-      if (found->second.fetching) rd_kafka_topic_partition_list_add(fetching.get(), topic_.c_str(), found->first);
+      if (found->second.fetching)
+        rd_kafka_topic_partition_list_add(fetching.get(), topic_.c_str(), found->first);
       partitions_.erase(found);
     }
     // The owner forgets before librdkafka lets the next one in.
@@ -594,7 +605,8 @@ class KafkaConsumer final : public Consumer {
     const ErrorPtr error(rd_kafka_incremental_unassign(client_, fetching.get()));
     if (error != nullptr) {
       DieIfFatal(client_);
-      telemetry::LogError("kafka.unassign", {{"topic", topic_}, {"error", rd_kafka_error_string(error.get())}});
+      telemetry::LogError("kafka.unassign",
+                          {{"topic", topic_}, {"error", rd_kafka_error_string(error.get())}});
     }
   }
 
@@ -627,7 +639,8 @@ class KafkaConsumer final : public Consumer {
       std::int64_t low = 0;
       std::int64_t high = 0;
       if (partition.phase != Partition::Phase::kReading ||
-          rd_kafka_get_watermark_offsets(client_, topic_.c_str(), id, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+          rd_kafka_get_watermark_offsets(client_, topic_.c_str(), id, &low, &high) !=
+              RD_KAFKA_RESP_ERR_NO_ERROR) {
         continue;
       }
       sum += std::max<std::int64_t>(0, high - partition.next);
@@ -668,7 +681,8 @@ class KafkaConsumer final : public Consumer {
 
 absl::StatusOr<std::unique_ptr<Consumer>> Consumer::Create(asio::io_context& io, const Options& options,
                                                            std::string topic, std::string group,
-                                                           ConsumerHandler& handler, telemetry::Metrics& metrics) {
+                                                           ConsumerHandler& handler,
+                                                           telemetry::Metrics& metrics) {
   auto consumer = std::make_unique<KafkaConsumer>(io, options, topic, group, handler, metrics);
   ROOKERY_RETURN_IF_ERROR(consumer->Open(options, metrics));
   return consumer;

@@ -1,9 +1,9 @@
 #include "rookery/kafka/producer.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -65,21 +65,21 @@ class KafkaProducer final : public Producer {
         failed_(metrics.Counter("kafka_refused_records_total", "Records that the log refused")),
         latency_(metrics.Histogram("kafka_append_seconds", "From append to the log's confirmation",
                                    {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 20})),
-        in_flight_gauge_(metrics.Gauge("kafka_in_flight_records", "Records given to append and not confirmed")) {}
+        in_flight_gauge_(
+            metrics.Gauge("kafka_in_flight_records", "Records given to append and not confirmed")) {}
 
   absl::Status Open(const Options& options) {
     ROOKERY_ASSIGN_OR_RETURN(
-        ConfPtr conf,
-        MakeConf(options, {{"enable.idempotence", "true"},
-                           {"acks", "all"},
-                           {"max.in.flight.requests.per.connection", "5"},
-                           // No time limit: appended in the end, or the process dies first.
-                           {"message.timeout.ms", "0"},
-                           {"retry.backoff.ms", "50"},
-                           // Lanes batch; this only lets records of one turn leave together.
-                           {"linger.ms", "0.2"},
-                           {"queue.buffering.max.messages", std::to_string(2 * kHighWater)},
-                           {"queue.buffering.max.kbytes", "1048576"}}));
+        ConfPtr conf, MakeConf(options, {{"enable.idempotence", "true"},
+                                         {"acks", "all"},
+                                         {"max.in.flight.requests.per.connection", "5"},
+                                         // No time limit: appended in the end, or the process dies first.
+                                         {"message.timeout.ms", "0"},
+                                         {"retry.backoff.ms", "50"},
+                                         // Lanes batch; this only lets records of one turn leave together.
+                                         {"linger.ms", "0.2"},
+                                         {"queue.buffering.max.messages", std::to_string(2 * kHighWater)},
+                                         {"queue.buffering.max.kbytes", "1048576"}}));
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
     ROOKERY_ASSIGN_OR_RETURN(client_, NewClient(RD_KAFKA_PRODUCER, std::move(conf)));
     waker_ = std::make_shared<Waker>(io_, [this] { Drain(); });
@@ -97,7 +97,8 @@ class KafkaProducer final : public Producer {
       }
     }
     if (client_ == nullptr) return;
-    rd_kafka_purge(client_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+    rd_kafka_purge(client_,
+                   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
     topics_.clear();
     rd_kafka_destroy(client_);
   }
@@ -130,7 +131,8 @@ class KafkaProducer final : public Producer {
     while (in_flight_ != 0) {
       if (SteadyClock::now() >= deadline) {
         flushing_ = false;
-        co_return absl::DeadlineExceededError("kafka: " + std::to_string(in_flight_) + " records are not appended");
+        co_return absl::DeadlineExceededError("kafka: " + std::to_string(in_flight_) +
+                                              " records are not appended");
       }
       idle_.expires_at(deadline);
       co_await idle_.async_wait(asio::as_tuple(asio::use_awaitable));

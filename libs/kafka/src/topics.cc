@@ -27,8 +27,9 @@ absl::Status CreateMissing(rd_kafka_t* client, const Options& options, const std
   absl::Status status;
   char text[256];
   for (const TopicSpec& topic : topics) {
-    rd_kafka_NewTopic_t* item = rd_kafka_NewTopic_new((options.topic_prefix + topic.name).c_str(), topic.partitions,
-                                                      static_cast<int>(options.replication_factor), text, sizeof text);
+    rd_kafka_NewTopic_t* item =
+        rd_kafka_NewTopic_new((options.topic_prefix + topic.name).c_str(), topic.partitions,
+                              static_cast<int>(options.replication_factor), text, sizeof text);
     if (item == nullptr) {
       status = absl::InvalidArgumentError("kafka: topic " + topic.name + ": " + text);
       break;
@@ -59,7 +60,8 @@ absl::Status CreateMissing(rd_kafka_t* client, const Options& options, const std
         const rd_kafka_resp_err_t error = rd_kafka_topic_result_error(results[i]);
         if (error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) continue;
         status = ToStatus(error, std::string("creating ") + rd_kafka_topic_result_name(results[i]));
-        if (const char* why = rd_kafka_topic_result_error_string(results[i]); why != nullptr && !status.ok()) {
+        if (const char* why = rd_kafka_topic_result_error_string(results[i]);
+            why != nullptr && !status.ok()) {
           status = absl::Status(status.code(), std::string(status.message()) + ": " + why);
         }
       }
@@ -81,7 +83,8 @@ absl::StatusOr<int> CountPartitions(rd_kafka_t* client, const std::string& name,
     const rd_kafka_metadata_topic& found = metadata->topics[0];
     result = found.partition_cnt;
     for (int i = 0; i < found.partition_cnt; ++i) {
-      if (found.partitions[i].leader < 0) result = absl::UnavailableError("kafka: " + name + " has no leader yet");
+      if (found.partitions[i].leader < 0)
+        result = absl::UnavailableError("kafka: " + name + " has no leader yet");
     }
   }
   rd_kafka_metadata_destroy(metadata);
@@ -111,8 +114,8 @@ absl::StatusOr<std::vector<int>> EnsureTopics(const Options& options, const std:
       created = status.ok();
     }
     while (status.ok() && counts.size() < topics.size()) {
-      const absl::StatusOr<int> count =
-          CountPartitions(client.get(), options.topic_prefix + topics[counts.size()].name, MillisUntil(deadline, 2'000));
+      const absl::StatusOr<int> count = CountPartitions(
+          client.get(), options.topic_prefix + topics[counts.size()].name, MillisUntil(deadline, 2'000));
       status = count.status();
       if (count.ok()) counts.push_back(*count);
     }

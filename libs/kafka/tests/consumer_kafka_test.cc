@@ -80,9 +80,8 @@ TEST_F(ConsumerTest, MembersShareJoinAndLeave) {
   ASSERT_TRUE(Until([&] { return TotalOf({&first, &second}) == 6'000; }));
 
   Member third(io, options, "users", "sm");
-  ASSERT_TRUE(Until([&] {
-    return first.owned.size() == 2 && second.owned.size() == 2 && third.owned.size() == 2;
-  }));
+  ASSERT_TRUE(
+      Until([&] { return first.owned.size() == 2 && second.owned.size() == 2 && third.owned.size() == 2; }));
   EXPECT_TRUE(first.lost.empty() && second.lost.empty());
   AppendTo(*producer, 6'000);
   ASSERT_TRUE(Until([&] { return TotalOf({&first, &second, &third}) == 12'000; }));
@@ -175,7 +174,8 @@ TEST_F(ConsumerTest, OwnerThatDoesNotReleaseLosesAfterFiveSeconds) {
   EXPECT_EQ(slow.owned.size(), 3u);
   // What it lost is not its to commit.
   std::vector<Consumer::Position> positions = {{slow.lost[0], 0}};
-  EXPECT_EQ(Await(slow.consumer->Commit(std::move(positions)))->code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Await(slow.consumer->Commit(std::move(positions)))->code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(ConsumerTest, RetainedPartitionsGoOnWhileOthersMove) {
@@ -210,7 +210,8 @@ TEST_F(ConsumerTest, RetainedPartitionsGoOnWhileOthersMove) {
     return third.owned.size() == 2;
   }));
   ASSERT_TRUE(Await(producer->Flush(seconds(10)))->ok());
-  ASSERT_TRUE(Until([&] { return TotalOf({&first, second.get(), &third}) == static_cast<std::size_t>(sent); }));
+  ASSERT_TRUE(
+      Until([&] { return TotalOf({&first, second.get(), &third}) == static_cast<std::size_t>(sent); }));
   RecordProperty("longest_gap_milliseconds", static_cast<int>(longest / milliseconds(1)));
   EXPECT_LT(longest, seconds(2));
   sent_ = sent;

@@ -85,10 +85,11 @@ KafkaBroker::KafkaBroker() {
       << "num.network.threads=2\n"
       << "num.io.threads=2\n";
   int status = 0;
-  const pid_t format = Spawn("kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c " + directory_ +
-                                 "/server.properties",
-                             "format.log");
-  if (waitpid(format, &status, 0) != format || status != 0) Fail("format: " + ReadFile(directory_ + "/format.log"));
+  const pid_t format = Spawn(
+      "kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c " + directory_ + "/server.properties",
+      "format.log");
+  if (waitpid(format, &status, 0) != format || status != 0)
+    Fail("format: " + ReadFile(directory_ + "/format.log"));
   Launch();
   AwaitReady();
 }
@@ -121,7 +122,8 @@ void KafkaBroker::AwaitReady() const {
 }
 
 pid_t KafkaBroker::Spawn(const std::string& arguments, const char* log) const {
-  std::vector<std::string> words = {"java", "-Xms256m", "-Xmx384m", "-XX:MaxGCPauseMillis=20", "-cp", libs_ + "/*"};
+  std::vector<std::string> words = {"java", "-Xms256m",  "-Xmx384m", "-XX:MaxGCPauseMillis=20",
+                                    "-cp",  libs_ + "/*"};
   std::istringstream rest(arguments);
   for (std::string word; rest >> word;) words.push_back(word);
   std::vector<char*> argv;

@@ -15,6 +15,7 @@ class KafkaBroker {
   ~KafkaBroker();
   /// host:port
   const std::string& address() const { return address_; }
+  pid_t pid() const { return pid_; }
   /// kill -9; the data stays.
   void Kill();
   /// Starts it again on the same ports, without waiting. Main thread: it dies with its parent thread.

@@ -6,7 +6,8 @@
 
 namespace rookery::kafka {
 
-Member::Member(asio::io_context& loop, const Options& options, const std::string& topic, const std::string& group)
+Member::Member(asio::io_context& loop, const Options& options, const std::string& topic,
+               const std::string& group)
     : io(loop) {
   auto made = Consumer::Create(io, options, topic, group, *this, metrics);
   EXPECT_TRUE(made.ok()) << made.status();
@@ -75,7 +76,8 @@ bool KafkaTest::Until(const std::function<bool()>& done, std::chrono::millisecon
   return Until(io, done, time);
 }
 
-bool KafkaTest::Until(asio::io_context& loop, const std::function<bool()>& done, std::chrono::milliseconds time) {
+bool KafkaTest::Until(asio::io_context& loop, const std::function<bool()>& done,
+                      std::chrono::milliseconds time) {
   const auto deadline = std::chrono::steady_clock::now() + time;
   while (!done()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;

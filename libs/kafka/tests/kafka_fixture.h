@@ -69,7 +69,8 @@ class KafkaTest : public testing::Test {
   template <typename T>
   std::optional<T> Await(Task<T> task, std::chrono::milliseconds time = std::chrono::seconds(30)) {
     std::optional<T> result;
-    asio::co_spawn(io, std::move(task), [&result](std::exception_ptr, T value) { result.emplace(std::move(value)); });
+    asio::co_spawn(io, std::move(task),
+                   [&result](std::exception_ptr, T value) { result.emplace(std::move(value)); });
     Until([&] { return result.has_value(); }, time);
     return result;
   }

@@ -30,10 +30,12 @@ TEST_F(KafkaTest, EnsureTopicsSaysWhatIsWrong) {
   Options nobody = options;
   nobody.brokers = {"127.0.0.1:1"};
   nobody.properties = {"log_level=0"};
-  EXPECT_EQ(EnsureTopics(nobody, {{"x", 1, {}}}, milliseconds(500)).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(EnsureTopics(nobody, {{"x", 1, {}}}, milliseconds(500)).status().code(),
+            absl::StatusCode::kUnavailable);
   Options wrong = options;
   wrong.properties = {"no.such.property=1"};
-  EXPECT_EQ(EnsureTopics(wrong, {{"x", 1, {}}}, seconds(1)).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(EnsureTopics(wrong, {{"x", 1, {}}}, seconds(1)).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(KafkaTest, AppendsInOrderAndTellsOffsets) {
@@ -98,8 +100,9 @@ TEST_F(KafkaTest, RefusedRecordsAreToldAndLaterOnesGoOn) {
   producer->Append("users", 0, "", "last", note);
   ASSERT_TRUE(Until([&] { return codes.size() == 4; }));
   std::sort(codes.begin(), codes.end());
-  EXPECT_EQ(codes, (std::vector<absl::StatusCode>{absl::StatusCode::kOk, absl::StatusCode::kOk,
-                                                  absl::StatusCode::kInvalidArgument, absl::StatusCode::kNotFound}));
+  EXPECT_EQ(codes,
+            (std::vector<absl::StatusCode>{absl::StatusCode::kOk, absl::StatusCode::kOk,
+                                           absl::StatusCode::kInvalidArgument, absl::StatusCode::kNotFound}));
   EXPECT_EQ(producer->in_flight(), 0u);
 }
 

@@ -119,7 +119,6 @@ absl::StatusOr<std::shared_ptr<TlsClientContext>> TlsClientContext::Create(const
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_mode(
       c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(c, 1);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_verify(c, options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   if (!options.ca_file.empty()) {
@@ -159,7 +158,7 @@ void StartTlsClient(Connection& connection, std::shared_ptr<TlsClientContext> co
       SSL_set1_host(ssl.get(), server_name.c_str());
     }
   }
-  CoreOf(connection).StartTls(std::move(ssl), std::move(context));
+  CoreOf(connection).StartTls(std::move(ssl), std::move(context), false);
 }
 
 }  // namespace rookery::net

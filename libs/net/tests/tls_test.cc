@@ -29,6 +29,7 @@ std::string PeerName(SSL* ssl) {
 class TlsTest : public NetTest {
  protected:
   void Listen(TlsOptions options, bool direct = true) {
+    options.own_records = own_records_;
     auto context = TlsContext::Create(std::move(options));
     ASSERT_TRUE(context.ok()) << context.status();
     context_ = *context;
@@ -55,6 +56,7 @@ class TlsTest : public NetTest {
   }
   std::string address() const { return listener_->bound_address(); }
 
+  bool own_records_ = false;
   TestCertificate certificate_;
   std::shared_ptr<TlsContext> context_;
   std::unique_ptr<Listener> listener_;
@@ -63,20 +65,27 @@ class TlsTest : public NetTest {
   std::unique_ptr<Connection> connection_;
 };
 
-class TlsVersionTest : public TlsTest, public ::testing::WithParamInterface<int> {};
+/// TLS 1.2, TLS 1.3, and TLS 1.3 with the record layer of this library.
+class TlsVersionTest : public TlsTest, public ::testing::WithParamInterface<std::pair<int, bool>> {
+ protected:
+  TlsVersionTest() { own_records_ = GetParam().second; }
+  int version() const { return GetParam().first; }
+};
 
-INSTANTIATE_TEST_SUITE_P(Versions, TlsVersionTest, ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION));
+INSTANTIATE_TEST_SUITE_P(Versions, TlsVersionTest,
+                         ::testing::Values(std::pair(TLS1_2_VERSION, false), std::pair(TLS1_3_VERSION, false),
+                                           std::pair(TLS1_3_VERSION, true), std::pair(TLS1_2_VERSION, true)));
 
 TEST_P(TlsVersionTest, CarriesBytesAndTellsItsFacts) {
   ListenWith("example.org");
   RawClient client(address());
-  Establish(client, {.min_version = GetParam(),
-                     .max_version = GetParam(),
+  Establish(client, {.min_version = version(),
+                     .max_version = version(),
                      .server_name = "example.org",
                      .alpn = {"xmpp-client"},
                      .certificate = {}});
   ASSERT_TRUE(client.established) << client.error;
-  EXPECT_EQ(SSL_version(client.ssl), GetParam());
+  EXPECT_EQ(SSL_version(client.ssl), version());
   EXPECT_TRUE(connection_->is_tls());
   EXPECT_EQ(connection_->TlsServerName(), "example.org");
   EXPECT_EQ(connection_->TlsPeerCertificateDer(), "");
@@ -90,7 +99,7 @@ TEST_P(TlsVersionTest, CarriesBytesAndTellsItsFacts) {
   ASSERT_EQ(
       SSL_export_keying_material(client.ssl, exported, 32, "EXPORTER-Channel-Binding", 24, nullptr, 0, 0), 1);
   const std::string theirs(reinterpret_cast<const char*>(exported), 32);
-  EXPECT_EQ(connection_->TlsExporter(), GetParam() == TLS1_3_VERSION ? theirs : "");
+  EXPECT_EQ(connection_->TlsExporter(), version() == TLS1_3_VERSION ? theirs : "");
 
   const std::string question(1'000'000, 'q'), answer(2'000'000, 'a');
   client.Send(question);
@@ -106,8 +115,8 @@ TEST_P(TlsVersionTest, ClosesInOrderBothWays) {
   ListenWith("example.org");
   {
     RawClient client(address());
-    Establish(client, {.min_version = GetParam(),
-                       .max_version = GetParam(),
+    Establish(client, {.min_version = version(),
+                       .max_version = version(),
                        .server_name = "",
                        .alpn = {},
                        .certificate = {}});
@@ -122,8 +131,8 @@ TEST_P(TlsVersionTest, ClosesInOrderBothWays) {
   }
   {
     RawClient client(address());
-    Establish(client, {.min_version = GetParam(),
-                       .max_version = GetParam(),
+    Establish(client, {.min_version = version(),
+                       .max_version = version(),
                        .server_name = "",
                        .alpn = {},
                        .certificate = {}});
@@ -141,8 +150,8 @@ TEST_P(TlsVersionTest, ClosesInOrderBothWays) {
 TEST_P(TlsVersionTest, TruncationIsNotAnOrderlyClose) {
   ListenWith("example.org");
   RawClient client(address());
-  Establish(client, {.min_version = GetParam(),
-                     .max_version = GetParam(),
+  Establish(client, {.min_version = version(),
+                     .max_version = version(),
                      .server_name = "",
                      .alpn = {},
                      .certificate = {}});
@@ -171,8 +180,8 @@ TEST_P(TlsVersionTest, StartTlsInMidConnection) {
   RunUntil([&] { return client.in == "<proceed/>"; }, [&] { client.Pump(); });
   EXPECT_FALSE(connection_->is_tls());
   client.in.clear();
-  client.StartTls({.min_version = GetParam(),
-                   .max_version = GetParam(),
+  client.StartTls({.min_version = version(),
+                   .max_version = version(),
                    .server_name = "",
                    .alpn = {},
                    .certificate = {}});
@@ -185,8 +194,8 @@ TEST_P(TlsVersionTest, StartTlsInMidConnection) {
 TEST_P(TlsVersionTest, PausedReadingKeepsWhatOpenSslHasBuffered) {
   ListenWith("example.org");
   RawClient client(address());
-  Establish(client, {.min_version = GetParam(),
-                     .max_version = GetParam(),
+  Establish(client, {.min_version = version(),
+                     .max_version = version(),
                      .server_name = "",
                      .alpn = {},
                      .certificate = {}});
@@ -212,8 +221,8 @@ TEST_P(TlsVersionTest, PausedReadingKeepsWhatOpenSslHasBuffered) {
 TEST_P(TlsVersionTest, ReadRateHoldsUnderTls) {
   ListenWith("example.org");
   RawClient client(address());
-  Establish(client, {.min_version = GetParam(),
-                     .max_version = GetParam(),
+  Establish(client, {.min_version = version(),
+                     .max_version = version(),
                      .server_name = "",
                      .alpn = {},
                      .certificate = {}});
@@ -242,8 +251,8 @@ TEST_P(TlsVersionTest, MayBeDestroyedInEachCallback) {
     if (where == "drained") server_.on_drained = destroy;
     if (where == "closed") server_.on_closed = destroy;
     connection_->Start(&server_);
-    client.StartTls({.min_version = GetParam(),
-                     .max_version = GetParam(),
+    client.StartTls({.min_version = version(),
+                     .max_version = version(),
                      .server_name = "",
                      .alpn = {},
                      .certificate = {}});
@@ -266,8 +275,8 @@ TEST_P(TlsVersionTest, MayBeDestroyedInEachCallback) {
 TEST_P(TlsVersionTest, SlowReaderUnderTls) {
   ListenWith("example.org");
   RawClient client(address(), 4096);
-  Establish(client, {.min_version = GetParam(),
-                     .max_version = GetParam(),
+  Establish(client, {.min_version = version(),
+                     .max_version = version(),
                      .server_name = "",
                      .alpn = {},
                      .certificate = {}});
@@ -291,8 +300,8 @@ TEST_P(TlsVersionTest, SlowReaderUnderTls) {
 TEST_P(TlsVersionTest, TicketResumesTheSession) {
   ListenWith("example.org");
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
-  SSL_CTX_set_min_proto_version(context, GetParam());
-  SSL_CTX_set_max_proto_version(context, GetParam());
+  SSL_CTX_set_min_proto_version(context, version());
+  SSL_CTX_set_max_proto_version(context, version());
   SSL_SESSION* session = nullptr;
   for (const bool resumed : {false, true}) {
     RawClient client(address());
@@ -483,7 +492,8 @@ TEST_F(TlsTest, RenegotiationIsRefused) {
   EXPECT_EQ(SSL_is_init_finished(client.ssl) == 1 && client.error.empty() && server_.data == "x", false);
 }
 
-TEST_F(TlsTest, KeyUpdateIsAnswered) {
+TEST_P(TlsVersionTest, KeyUpdateIsAnswered) {
+  if (version() != TLS1_3_VERSION) return;
   ListenWith("example.org");
   RawClient client(address());
   Establish(client, {.min_version = TLS1_3_VERSION,

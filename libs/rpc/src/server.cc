@@ -1,5 +1,6 @@
 #include "rookery/rpc/server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -23,6 +24,22 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return absl::InvalidArgumentError("cannot read " + path);
   return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+// gRPC's own log, which it would write to stderr in a format of its own.
+void OnGrpcLog(gpr_log_func_args* line) {
+  const telemetry::Level level =
+      line->severity == GPR_LOG_SEVERITY_ERROR ? telemetry::Level::kWarn : telemetry::Level::kDebug;
+  telemetry::Log(level, "rpc.grpc", {{"text", line->message}});
+}
+
+void InitGrpcOnce() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    gpr_set_log_function(OnGrpcLog);
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
 }
 
 class GrpcServer final : public Server {
@@ -60,7 +77,8 @@ class GrpcServer final : public Server {
 }  // namespace
 
 void TlsFiles::Bind(config::Schema& schema) {
-  schema.Bind("rpc.tls.ca-file", &ca_file, "PEM file of the CA that signs every service's certificate; empty: no TLS");
+  schema.Bind("rpc.tls.ca-file", &ca_file,
+              "PEM file of the CA that signs every service's certificate; empty: no TLS");
   schema.Bind("rpc.tls.certificate-file", &certificate_file,
               "PEM file of this process's certificate, with the DNS name rookery.internal");
   schema.Bind("rpc.tls.key-file", &key_file, "PEM file of the certificate's private key");
@@ -75,7 +93,8 @@ void ServerOptions::Bind(config::Schema& schema) {
 
 absl::StatusOr<TlsTexts> ReadTlsFiles(const TlsFiles& files) {
   if (files.ca_file.empty() || files.certificate_file.empty() || files.key_file.empty()) {
-    return absl::InvalidArgumentError("rpc.tls needs ca-file, certificate-file and key-file, or none of them");
+    return absl::InvalidArgumentError(
+        "rpc.tls needs ca-file, certificate-file and key-file, or none of them");
   }
   TlsTexts texts;
   ROOKERY_ASSIGN_OR_RETURN(texts.ca, ReadFile(files.ca_file));
@@ -95,11 +114,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     credentials = grpc::SslServerCredentials(ssl);
   }
 
-  static std::once_flag plugins;
-  std::call_once(plugins, [] {
-    grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  });
+  InitGrpcOnce();
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(options.address, std::move(credentials), &port);
@@ -128,6 +143,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 
 std::shared_ptr<grpc::Channel> NewChannel(const ClientOptions& options, const std::string& address,
                                           bool own_connection) {
+  InitGrpcOnce();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
@@ -152,7 +168,8 @@ std::shared_ptr<grpc::Channel> NewChannel(const ClientOptions& options, const st
     grpc::SslCredentialsOptions ssl;
     absl::StatusOr<TlsTexts> texts = ReadTlsFiles(options.tls);
     if (texts.ok()) {
-      ssl = {.pem_root_certs = texts->ca, .pem_private_key = texts->key, .pem_cert_chain = texts->certificate};
+      ssl = {
+          .pem_root_certs = texts->ca, .pem_private_key = texts->key, .pem_cert_chain = texts->certificate};
     } else {
       // Credentials that no server of ours accepts, rather than plain text.
       telemetry::LogError("rpc.tls_files", {{"error", texts.status().ToString()}});

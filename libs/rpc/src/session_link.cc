@@ -10,6 +10,8 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -32,10 +34,13 @@ using session::v1::LinkRequest;
 using session::v1::LinkResponse;
 using session::v1::SessionManagerAction;
 
+using SteadyClock = std::chrono::steady_clock;
+
 constexpr int kFrameActions = 256;
 constexpr std::size_t kFrameBytes = 256 << 10;
 // Kept for reuse; more than this only a burst needs.
 constexpr std::size_t kSpareFrames = 4;
+constexpr std::chrono::milliseconds kRateWindow{20};
 
 template <typename OutAction, typename OutMessage, typename InAction, typename InMessage>
 struct Side {
@@ -56,7 +61,8 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
   using In = typename S::In;
   using InFrame = typename S::InFrame;
 
-  explicit Stream(asio::io_context& io) : io_(io), port_(IoPort::Of(io)), work_(io.get_executor()) {}
+  explicit Stream(asio::io_context& io)
+      : io_(io), port_(IoPort::Of(io)), work_(io.get_executor()), gather_(io) {}
   virtual ~Stream() = default;
 
   Out& Add() {
@@ -64,9 +70,12 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
     if (outbox_.empty() || outbox_.back().frame->actions_size() >= kFrameActions ||
         outbox_.back().bytes >= kFrameBytes) {
       outbox_.push_back(Frame{TakeSpare(), 0});
+      // A full frame waits for nothing.
+      if (outbox_.size() > 1) FlushSoon();
     }
     last_unmeasured_ = true;
-    ScheduleFlush();
+    ++recent_;
+    if (!flush_soon_ && !flush_later_) ScheduleFlush();
     return *outbox_.back().frame->add_actions();
   }
 
@@ -77,7 +86,7 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
 
   void Close() {
     closing_ = true;
-    ScheduleFlush();
+    FlushSoon();
   }
 
   // The owner of the link is gone: nobody hears, nothing is sent.
@@ -106,12 +115,41 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
     IssueRead(&inbound_[0]);
   }
 
+  // A frame costs some 40 us of CPU whatever is in it, so the busier the link, the longer
+  // frames gather; an idle one waits for nothing.
   void ScheduleFlush() {
-    if (flush_scheduled_ || ended_) return;
-    flush_scheduled_ = true;
-    // At the end of this turn of the loop, so that what is sent within it goes together.
+    const auto now = SteadyClock::now();
+    if (const auto passed = now - window_start_; passed >= kRateWindow) {
+      rate_ = static_cast<double>(recent_) / std::chrono::duration<double>(passed).count();
+      recent_ = 0;
+      window_start_ = now;
+    }
+    const auto due = last_flush_ + GatherTime();
+    if (due <= now) {
+      FlushSoon();
+      return;
+    }
+    if (ended_) return;
+    flush_later_ = true;
+    gather_.expires_at(due);
+    gather_.async_wait([self = this->shared_from_this()](const boost::system::error_code&) {
+      self->flush_later_ = false;
+      self->Flush();
+    });
+  }
+
+  std::chrono::milliseconds GatherTime() const {
+    if (rate_ < 300) return std::chrono::milliseconds(0);
+    if (rate_ < 1'500) return std::chrono::milliseconds(1);
+    return std::chrono::milliseconds(rate_ < 5'000 ? 2 : 4);
+  }
+
+  // At the end of this turn of the loop, so that what is sent within it goes together.
+  void FlushSoon() {
+    if (flush_soon_ || ended_) return;
+    flush_soon_ = true;
     asio::post(io_, [self = this->shared_from_this()] {
-      self->flush_scheduled_ = false;
+      self->flush_soon_ = false;
       self->Flush();
     });
   }
@@ -135,6 +173,7 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
       return;
     }
     MeasureLast();
+    last_flush_ = SteadyClock::now();
     writing_ = std::move(outbox_.front());
     outbox_.pop_front();
     outbox_bytes_ -= writing_.bytes;
@@ -158,6 +197,7 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
   void HandleDone(const absl::Status& status) {
     ended_ = true;
     done_ = true;
+    gather_.cancel();
     work_.reset();
     if (LinkHandler<In>* handler = std::exchange(handler_, nullptr)) handler->OnClosed(status);
   }
@@ -172,7 +212,8 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
     const std::size_t index = reading_;
     // Posted before it is counted: frames are handled in the order of their reads.
     port_->Post([this, index] { HandleFrame(index); });
-    if (filled_.fetch_add(1, std::memory_order_acq_rel) + 1 < static_cast<int>(inbound_.size())) IssueNextRead();
+    if (filled_.fetch_add(1, std::memory_order_acq_rel) + 1 < static_cast<int>(inbound_.size()))
+      IssueNextRead();
   }
 
   void WriteDone(bool ok) {
@@ -239,7 +280,13 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
   std::deque<Frame> outbox_;
   std::size_t outbox_bytes_ = 0;
   bool last_unmeasured_ = false;
-  bool flush_scheduled_ = false;
+  bool flush_soon_ = false;
+  bool flush_later_ = false;
+  asio::steady_timer gather_;
+  SteadyClock::time_point last_flush_{};
+  SteadyClock::time_point window_start_ = SteadyClock::now();
+  std::size_t recent_ = 0;
+  double rate_ = 0;
   Frame writing_;
   std::vector<std::unique_ptr<OutFrame>> spares_;
   std::atomic<int> write_state_{kIdle};
@@ -268,7 +315,8 @@ class LinkEnd final : public Link<typename S::Out> {
   const std::shared_ptr<Stream<S>> stream_;
 };
 
-class ClientStream final : public Stream<GatewaySide>, public grpc::ClientBidiReactor<LinkRequest, LinkResponse> {
+class ClientStream final : public Stream<GatewaySide>,
+                           public grpc::ClientBidiReactor<LinkRequest, LinkResponse> {
  public:
   ClientStream(asio::io_context& io, const ClientOptions& options, const std::string& address)
       // The caller decides when to try again, so no wait is inherited from an earlier attempt.
@@ -382,8 +430,8 @@ class LinkService final : public session::v1::SessionLinkService::CallbackServic
 
 }  // namespace
 
-std::unique_ptr<GatewayLink> OpenLink(asio::io_context& io, const ClientOptions& options, const std::string& address,
-                                      GatewayLinkHandler& handler) {
+std::unique_ptr<GatewayLink> OpenLink(asio::io_context& io, const ClientOptions& options,
+                                      const std::string& address, GatewayLinkHandler& handler) {
   auto stream = std::make_shared<ClientStream>(io, options, address);
   stream->Start(handler);
   return std::make_unique<LinkEnd<GatewaySide>>(std::move(stream));

@@ -102,7 +102,8 @@ class Authority {
 
   static KeyPtr NewKey() { return KeyPtr(EVP_EC_gen("P-256")); }
 
-  static CertificatePtr Make(const std::string& name, EVP_PKEY* key, EVP_PKEY* signer, X509* issuer, bool authority) {
+  static CertificatePtr Make(const std::string& name, EVP_PKEY* key, EVP_PKEY* signer, X509* issuer,
+                             bool authority) {
     CertificatePtr certificate(X509_new());
     X509* x = certificate.get();
     X509_set_version(x, 2);

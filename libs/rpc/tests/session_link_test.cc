@@ -76,12 +76,13 @@ void Fill(SessionManagerAction& action, std::uint64_t seq) {
 class LinkTest : public testing::Test {
  protected:
   LinkTest() {
-    service_ = MakeLinkService(io_, [this](std::unique_ptr<SessionManagerLink> link) -> SessionManagerLinkHandler* {
-      if (refuse_) return nullptr;
-      manager_.link = std::move(link);
-      if (on_link_) on_link_();
-      return &manager_;
-    });
+    service_ =
+        MakeLinkService(io_, [this](std::unique_ptr<SessionManagerLink> link) -> SessionManagerLinkHandler* {
+          if (refuse_) return nullptr;
+          manager_.link = std::move(link);
+          if (on_link_) on_link_();
+          return &manager_;
+        });
     auto server = Server::Start(ServerOptions{}, {service_.get()});
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = std::move(*server);

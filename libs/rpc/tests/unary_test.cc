@@ -97,9 +97,10 @@ class UnaryTest : public testing::Test {
 
   absl::StatusOr<GetRosterResponse> Ask(const std::string& user, milliseconds deadline = seconds(5)) {
     std::optional<absl::StatusOr<GetRosterResponse>> result;
-    asio::co_spawn(io_, Get(user, deadline), [&](std::exception_ptr, absl::StatusOr<GetRosterResponse> response) {
-      result = std::move(response);
-    });
+    asio::co_spawn(io_, Get(user, deadline),
+                   [&](std::exception_ptr, absl::StatusOr<GetRosterResponse> response) {
+                     result = std::move(response);
+                   });
     EXPECT_TRUE(Until([&] { return result.has_value(); }));
     return std::move(*result);
   }
@@ -145,7 +146,8 @@ TEST_F(UnaryTest, CancellingTheCoroutineCancelsTheCall) {
     const auto response = co_await Get("slow", seconds(10));
     code = response.status().code();
   };
-  asio::co_spawn(io_, run(), asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr) { ended = true; }));
+  asio::co_spawn(io_, run(),
+                 asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr) { ended = true; }));
   ASSERT_TRUE(Until([&] { return service_.handled == 1; }));
   const auto begin = std::chrono::steady_clock::now();
   cancel.emit(asio::cancellation_type::terminal);
@@ -185,7 +187,8 @@ TEST(UnaryStatus, MapsBothWays) {
   EXPECT_TRUE(ToGrpc(absl::OkStatus()).ok());
   const absl::Status status = absl::ResourceExhaustedError("full");
   EXPECT_EQ(FromGrpc(ToGrpc(status)), status);
-  EXPECT_EQ(FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(99), "odd")).code(), absl::StatusCode::kUnknown);
+  EXPECT_EQ(FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(99), "odd")).code(),
+            absl::StatusCode::kUnknown);
 }
 
 }  // namespace

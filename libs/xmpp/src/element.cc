@@ -165,41 +165,83 @@ constexpr ParserLimits kPayloadLimits = {
     .max_white_space_bytes = 0,
 };
 
-struct PayloadReader {
-  XML_Parser parser;
-  NamespaceScope scope;
-  SaxElement tag;
-  ElementBuilder builder;
-  std::vector<Element> elements;
-  std::size_t depth = 0;  // the wrapping root counts
-  bool refused = false;
-
-  void Refuse() {
-    refused = true;
-    XML_StopParser(parser, XML_FALSE);
+// A parser inside an open root, which reads one payload after the other: making or
+// resetting one costs more than what it reads. It retires before expat's memory of the
+// names that it has seen adds up, and after any fault.
+class PayloadReader {
+ public:
+  PayloadReader() : parser_(MakeExpat()) {
+    if (!parser_) return;
+    XML_SetUserData(parser_.get(), this);
+    XML_SetElementHandler(
+        parser_.get(),
+        [](void* self, const char* name, const char** attributes) { Of(self).Start(name, attributes); },
+        [](void* self, const char*) { Of(self).End(); });
+    XML_SetCharacterDataHandler(parser_.get(), [](void* self, const char* text, int size) {
+      Of(self).builder_.Text(std::string_view(text, static_cast<std::size_t>(size)));
+    });
+    good_ = Feed("<payloads xmlns=\"jabber:client\">");
   }
+
+  absl::StatusOr<std::vector<Element>> Read(std::string_view payload) {
+    elements_.clear();
+    closing_ = false;
+    good_ = good_ && Feed("<payload>") && Feed(payload);
+    closing_ = true;
+    // An unfinished token swallows the end tag or is refused because of it.
+    good_ = good_ && Feed("</payload>") && depth_ == 1;
+    if (!good_) return absl::InternalError("payload: not canonical XML");
+    return std::move(elements_);
+  }
+
+  bool Reusable() const { return good_ && fed_ < kRetireAfterBytes; }
+
+ private:
+  static constexpr std::size_t kRetireAfterBytes = 256 * 1024;
 
   static PayloadReader& Of(void* self) { return *static_cast<PayloadReader*>(self); }
 
-  static void XMLCALL OnStart(void* self, const char* name, const char** attributes) {
-    PayloadReader& reader = Of(self);
-    if (reader.refused) return;
-    if (reader.scope.Open(name, attributes, kPayloadLimits, reader.tag) != StreamParseError::kNone ||
-        ++reader.depth > kPayloadLimits.max_depth) {
-      return reader.Refuse();
+  bool Feed(std::string_view text) {
+    fed_ += text.size();
+    return parser_ &&
+           XML_Parse(parser_.get(), text.data(), static_cast<int>(text.size()), 0) == XML_STATUS_OK;
+  }
+
+  void Start(const char* name, const char** attributes) {
+    if (refused_) return;
+    scope_.RestartCount();
+    if (scope_.Open(name, attributes, kPayloadLimits, tag_) != StreamParseError::kNone ||
+        ++depth_ > kPayloadLimits.max_depth) {
+      return Refuse();
     }
-    if (reader.depth > 1) reader.builder.Start(reader.tag);
+    if (depth_ > 2) builder_.Start(tag_);
   }
-  static void XMLCALL OnEnd(void* self, const char*) {
-    PayloadReader& reader = Of(self);
-    if (reader.refused) return;
-    reader.scope.Close();
-    if (--reader.depth > 0 && reader.builder.End()) reader.elements.push_back(reader.builder.Take());
+
+  void End() {
+    if (refused_) return;
+    scope_.Close();
+    if (--depth_ == 1) {
+      if (!closing_) Refuse();
+    } else if (builder_.End()) {
+      elements_.push_back(builder_.Take());
+    }
   }
-  static void XMLCALL OnText(void* self, const char* text, int size) {
-    Of(self).builder.Text(std::string_view(text, static_cast<std::size_t>(size)));
+
+  void Refuse() {
+    refused_ = true;
+    XML_StopParser(parser_.get(), XML_FALSE);
   }
-  static void XMLCALL OnDoctype(void* self, const char*, const char*, const char*, int) { Of(self).Refuse(); }
+
+  ExpatHandle parser_;
+  NamespaceScope scope_;
+  SaxElement tag_;
+  ElementBuilder builder_;
+  std::vector<Element> elements_;
+  std::size_t depth_ = 0;  // the root and <payload/> count
+  std::size_t fed_ = 0;
+  bool closing_ = false;
+  bool refused_ = false;
+  bool good_ = false;
 };
 
 }  // namespace
@@ -207,32 +249,11 @@ struct PayloadReader {
 absl::StatusOr<std::vector<Element>> ParsePayload(std::string_view payload) {
   if (payload.empty()) return std::vector<Element>();
   if (payload.size() > kPayloadLimits.max_stanza_bytes) return absl::InternalError("payload: too large");
-  // A parser is dear to make and cheap to reset, which also empties expat's tables of
-  // names.
-  thread_local ExpatHandle parser;
-  if (parser) {
-    ResetExpat(parser.get());
-  } else {
-    parser = MakeExpat();
-    if (!parser) return absl::ResourceExhaustedError("no memory for an XML parser");
-  }
-  PayloadReader reader{.parser = parser.get(), .scope = {}, .tag = {}, .builder = {}, .elements = {}};
-  XML_SetUserData(parser.get(), &reader);
-  XML_SetElementHandler(parser.get(), PayloadReader::OnStart, PayloadReader::OnEnd);
-  XML_SetCharacterDataHandler(parser.get(), PayloadReader::OnText);
-  XML_SetStartDoctypeDeclHandler(parser.get(), PayloadReader::OnDoctype);
-  constexpr std::string_view kOpen = "<payload xmlns=\"jabber:client\">";
-  constexpr std::string_view kClose = "</payload>";
-  const bool good = XML_Parse(parser.get(), kOpen.data(), static_cast<int>(kOpen.size()), 0) == XML_STATUS_OK &&
-                    XML_Parse(parser.get(), payload.data(), static_cast<int>(payload.size()), 0) == XML_STATUS_OK &&
-                    XML_Parse(parser.get(), kClose.data(), static_cast<int>(kClose.size()), 1) == XML_STATUS_OK;
-  const XML_Error error = XML_GetErrorCode(parser.get());
-  if (payload.size() > 64 * 1024) parser.reset();
-  if (!good) {
-    const char* why = reader.refused ? "names or nesting" : XML_ErrorString(error);
-    return absl::InternalError(std::string("payload: ") + (why == nullptr ? "malformed" : why));
-  }
-  return std::move(reader.elements);
+  thread_local std::unique_ptr<PayloadReader> reader;
+  if (!reader) reader = std::make_unique<PayloadReader>();
+  absl::StatusOr<std::vector<Element>> elements = reader->Read(payload);
+  if (!reader->Reusable()) reader.reset();
+  return elements;
 }
 
 }  // namespace rookery::xmpp

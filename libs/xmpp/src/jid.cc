@@ -19,6 +19,9 @@ constexpr std::size_t kMaxPartBytes = 1023;
 // still fit once it is prepared; nothing shrinks to less than a quarter.
 constexpr std::size_t kMaxRawBytes = 4 * kMaxPartBytes;
 constexpr std::size_t kMaxLabelBytes = 63;
+// A name of the DNS has no more (RFC 1035 section 2.3.4). Names in ASCII may be longer
+// here, as RFC 7622 says; for others libidn2 works for each label.
+constexpr int kMaxInternationalLabels = 127;
 
 enum CharClass : unsigned char {
   kLocalChar = 1,     // may stand in a prepared localpart
@@ -56,8 +59,9 @@ char AsciiLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x
 
 // RFC 5890 section 2.3.1: an LDH label that is not reserved. In lower case.
 bool IsPlainLabel(std::string_view label) {
-  return !label.empty() && label.size() <= kMaxLabelBytes && All(label, kDomainChar) && label.front() != '-' &&
-         label.back() != '-' && !(label.size() >= 4 && label[2] == '-' && label[3] == '-');
+  return !label.empty() && label.size() <= kMaxLabelBytes && All(label, kDomainChar) &&
+         label.front() != '-' && label.back() != '-' &&
+         !(label.size() >= 4 && label[2] == '-' && label[3] == '-');
 }
 
 bool IsPlainDomain(std::string_view domain) {
@@ -99,7 +103,8 @@ absl::Status ApplyOpaqueString(std::u32string& text) {
 
 // RFC 8264 section 7: the rules are applied until the result is stable, three times
 // more than once at most.
-absl::StatusOr<std::string> Enforce(const char* part, std::string_view raw, absl::Status (*apply)(std::u32string&)) {
+absl::StatusOr<std::string> Enforce(const char* part, std::string_view raw,
+                                    absl::Status (*apply)(std::u32string&)) {
   if (raw.empty()) return Bad(part, "empty");
   if (raw.size() > kMaxRawBytes) return Bad(part, "too long");
   std::u32string text;
@@ -134,12 +139,32 @@ absl::StatusOr<std::string> ToALabel(const std::string& label) {
   return std::string(holder.get());
 }
 
+// The mappings of RFC 5895 section 2, which RFC 7622 section 3.2.2 allows.
+absl::Status MapDomain(std::u32string& text) {
+  for (char32_t& c : text) {
+    if (c == 0x3002 || c == 0xFF0E || c == 0xFF61) c = U'.';
+  }
+  precis::MapWidth(text);
+  precis::MapLabelCase(text);
+  if (absl::Status status = precis::NormalizeNfc(text); !status.ok()) return Bad("domainpart", status);
+  return absl::OkStatus();
+}
+
+// Whether a label is what it would be mapped to.
+bool IsMapped(const std::string& label) {
+  std::u32string text;
+  if (!precis::Decode(label, text)) return false;
+  std::u32string mapped = text;
+  return MapDomain(mapped).ok() && mapped == text;
+}
+
 // One label, mapped already, to the form that is kept: LDH or U-label.
 absl::StatusOr<std::string> PrepareLabel(std::string label) {
   if (IsPlainLabel(label)) return label;
   std::string a_label;
   if (IsALabel(label)) {
-    if (label.size() > kMaxLabelBytes || !All(label, kDomainChar)) return Bad("domainpart", "malformed A-label");
+    if (label.size() > kMaxLabelBytes || !All(label, kDomainChar))
+      return Bad("domainpart", "malformed A-label");
     a_label = std::move(label);
     char* out = nullptr;
     const int rc = idn2_to_unicode_8z8z(a_label.c_str(), &out, 0);
@@ -149,28 +174,26 @@ absl::StatusOr<std::string> PrepareLabel(std::string label) {
   }
   if (label.empty() || IsAscii(label)) return Bad("domainpart", "malformed label");
   ROOKERY_ASSIGN_OR_RETURN(std::string encoded, ToALabel(label));
-  if (!a_label.empty() && encoded != a_label) return Bad("domainpart", "not the A-label of its U-label");
+  if (!a_label.empty() && (encoded != a_label || !IsMapped(label)))
+    return Bad("domainpart", "not the A-label of its U-label");
   return label;
 }
 
 absl::StatusOr<std::string> PrepareInternationalDomain(std::string_view raw) {
   std::u32string text;
   if (!precis::Decode(raw, text)) return Bad("domainpart", "not UTF-8");
-  // The mappings of RFC 5895 section 2, which RFC 7622 section 3.2.2 allows.
-  for (char32_t& c : text) {
-    if (c == 0x3002 || c == 0xFF0E || c == 0xFF61) c = U'.';
-  }
-  precis::MapWidth(text);
-  precis::MapLowerCase(text);
-  if (absl::Status status = precis::NormalizeNfc(text); !status.ok()) return Bad("domainpart", status);
+  ROOKERY_RETURN_IF_ERROR(MapDomain(text));
   if (!text.empty() && text.back() == U'.') text.pop_back();
 
   std::string prepared;
   std::string label;
   std::size_t begin = 0;
-  while (true) {
+  for (int labels = 1;; ++labels) {
+    if (labels > kMaxInternationalLabels) return Bad("domainpart", "too many labels");
     const std::size_t dot = text.find(U'.', begin);
     const std::size_t end = dot == std::u32string::npos ? text.size() : dot;
+    // Its A-label is longer still.
+    if (end - begin > kMaxLabelBytes) return Bad("domainpart", "label too long");
     precis::Encode(std::u32string_view(text).substr(begin, end - begin), label);
     if (label.find('\0') != std::string::npos) return Bad("domainpart", "malformed label");
     ROOKERY_ASSIGN_OR_RETURN(label, PrepareLabel(std::move(label)));
@@ -266,7 +289,8 @@ absl::StatusOr<Jid> Jid::Parse(std::string_view text) {
   const std::string_view raw_domain = has_local ? bare.substr(at + 1) : bare;
   const std::string_view raw_resource = has_resource ? text.substr(slash + 1) : std::string_view();
 
-  if ((!has_local || (!raw_local.empty() && raw_local.size() <= kMaxPartBytes && All(raw_local, kLocalChar))) &&
+  if ((!has_local ||
+       (!raw_local.empty() && raw_local.size() <= kMaxPartBytes && All(raw_local, kLocalChar))) &&
       IsPlainDomain(raw_domain) &&
       (!has_resource ||
        (!raw_resource.empty() && raw_resource.size() <= kMaxPartBytes && All(raw_resource, kResourceChar)))) {

@@ -64,7 +64,8 @@ std::size_t NamespaceScope::TextEnd() const {
   return std::size_t{last.begin} + last.prefix_size + last.uri_size;
 }
 
-StreamParseError NamespaceScope::Declare(std::string_view prefix, std::string_view uri, const ParserLimits& limits) {
+StreamParseError NamespaceScope::Declare(std::string_view prefix, std::string_view uri,
+                                         const ParserLimits& limits) {
   if (++declared_ > limits.max_namespaces || prefix.size() > limits.max_name_bytes ||
       uri.size() > limits.max_name_bytes) {
     return StreamParseError::kPolicyViolation;

@@ -33,7 +33,8 @@ class NamespaceScope {
  public:
   /// Enters an element, with names and attributes as expat reports them. On an error
   /// the scope is of no use any more.
-  StreamParseError Open(const char* name, const char** attributes, const ParserLimits& limits, SaxElement& out);
+  StreamParseError Open(const char* name, const char** attributes, const ParserLimits& limits,
+                        SaxElement& out);
   void Close();
   /// Starts counting declarations for ParserLimits::max_namespaces anew.
   void RestartCount() { declared_ = 0; }

@@ -64,7 +64,8 @@ Property PropertyOf(char32_t code_point) {
     default:
       break;
   }
-  if (noncharacter || u_hasBinaryProperty(c, UCHAR_DEFAULT_IGNORABLE_CODE_POINT)) return Property::kDisallowed;
+  if (noncharacter || u_hasBinaryProperty(c, UCHAR_DEFAULT_IGNORABLE_CODE_POINT))
+    return Property::kDisallowed;
   if (category == U_CONTROL_CHAR) return Property::kDisallowed;
   // HasCompat: a code point alone changes under NFKC exactly when its quick check
   // says that it cannot occur in NFKC.
@@ -188,7 +189,8 @@ bool Decode(std::string_view text, std::u32string& out) {
       if ((p[i] & 0xC0) != 0x80) return false;
       c = (c << 6) | (p[i] & 0x3F);
     }
-    if ((tail == 2 && c < 0x800) || (tail == 3 && (c < 0x10000 || c > 0x10FFFF)) || (c >= 0xD800 && c <= 0xDFFF)) {
+    if ((tail == 2 && c < 0x800) || (tail == 3 && (c < 0x10000 || c > 0x10FFFF)) ||
+        (c >= 0xD800 && c <= 0xDFFF)) {
       return false;
     }
     out.push_back(c);
@@ -238,7 +240,7 @@ absl::Status CheckClass(std::u32string_view text, StringClass string_class) {
         if (!ContextAllows(text, i)) return Forbidden(c, "out of context");
         break;
       case Property::kContextO: {
-        bool* known = c == 0x30FB                    ? &middle_dot_allowed
+        bool* known = c == 0x30FB                  ? &middle_dot_allowed
                       : c >= 0x0660 && c <= 0x0669 ? &arabic_indic_allowed
                       : c >= 0x06F0 && c <= 0x06F9 ? &extended_arabic_indic_allowed
                                                    : nullptr;
@@ -265,21 +267,34 @@ void MapWidth(std::u32string& text) {
     UErrorCode error = U_ZERO_ERROR;
     const UNormalizer2* nfkc = unorm2_getNFKCInstance(&error);
     UChar mapped[4];
-    const std::int32_t size =
-        unorm2_getRawDecomposition(nfkc, static_cast<UChar32>(c), mapped, 4, &error);
+    const std::int32_t size = unorm2_getRawDecomposition(nfkc, static_cast<UChar32>(c), mapped, 4, &error);
     if (U_SUCCESS(error) && size == 1) c = mapped[0];
   }
 }
 
-void MapLowerCase(std::u32string& text) {
+namespace {
+
+template <typename Keep>
+void LowerUnless(std::u32string& text, Keep keep) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == 0x0130) {  // the one unconditional full mapping
       text.replace(i, 1, U"i\u0307");
       ++i;
-    } else {
-      text[i] = static_cast<char32_t>(u_tolower(static_cast<UChar32>(text[i])));
+    } else if (const auto c = static_cast<UChar32>(text[i]); !keep(c)) {
+      text[i] = static_cast<char32_t>(u_tolower(c));
     }
   }
+}
+
+}  // namespace
+
+void MapLowerCase(std::u32string& text) {
+  LowerUnless(text, [](UChar32) { return false; });
+}
+
+void MapLabelCase(std::u32string& text) {
+  // Case folding, on which IDNA2008 stands, takes Cherokee to its capitals.
+  LowerUnless(text, [](UChar32 c) { return u_foldCase(c, U_FOLD_CASE_DEFAULT) == c; });
 }
 
 void MapSpaces(std::u32string& text) {

@@ -22,7 +22,5 @@ inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 /// would copy the namespace name into each prefixed attribute before it asks us, some
 /// gigabytes for one stanza of 256 KiB.
 ExpatHandle MakeExpat();
-/// The same state again.
-void ResetExpat(XML_Parser parser);
 
 }  // namespace rookery::xmpp

@@ -70,13 +70,13 @@ std::optional<std::string> AttributeOf(std::string_view open_tag, std::string_vi
       const std::string_view value = open_tag.substr(equals + 2, close - equals - 2);
       if (value.find('&') == std::string_view::npos) return std::string(value);
       constexpr std::array<std::pair<std::string_view, char>, 8> kReferences = {{{"&amp;", '&'},
-                                                                                  {"&lt;", '<'},
-                                                                                  {"&gt;", '>'},
-                                                                                  {"&quot;", '"'},
-                                                                                  {"&apos;", '\''},
-                                                                                  {"&#9;", '\t'},
-                                                                                  {"&#10;", '\n'},
-                                                                                  {"&#13;", '\r'}}};
+                                                                                 {"&lt;", '<'},
+                                                                                 {"&gt;", '>'},
+                                                                                 {"&quot;", '"'},
+                                                                                 {"&apos;", '\''},
+                                                                                 {"&#9;", '\t'},
+                                                                                 {"&#10;", '\n'},
+                                                                                 {"&#13;", '\r'}}};
       std::string plain;
       for (std::size_t i = 0; i < value.size(); ++i) {
         plain.push_back(value[i]);
@@ -141,7 +141,8 @@ bool ForEachChild(std::string_view payload, Visit visit) {
 std::uint32_t TraitsOf(const Child& child) {
   std::uint32_t traits = TraitsOfChild(child.name, child.ns);
   if (child.has_text && IsBody(child.name, child.ns)) traits |= common::v1::STANZA_TRAIT_BODY;
-  if (child.has_invite && (traits & common::v1::STANZA_TRAIT_MUC_USER)) traits |= common::v1::STANZA_TRAIT_MUC_INVITE;
+  if (child.has_invite && (traits & common::v1::STANZA_TRAIT_MUC_USER))
+    traits |= common::v1::STANZA_TRAIT_MUC_INVITE;
   return traits;
 }
 
@@ -235,7 +236,8 @@ void AppendXml(std::string& out, const Stanza& stanza, Framing framing, std::str
 }
 
 absl::StatusOr<Stanza> FromElement(const Element& element) {
-  const StanzaKind kind = element.ns() == ns::kClient ? KindOf(element.name()) : common::v1::STANZA_KIND_UNSPECIFIED;
+  const StanzaKind kind =
+      element.ns() == ns::kClient ? KindOf(element.name()) : common::v1::STANZA_KIND_UNSPECIFIED;
   if (kind == common::v1::STANZA_KIND_UNSPECIFIED) return absl::InvalidArgumentError("not a stanza");
   Stanza stanza;
   stanza.set_kind(kind);
@@ -295,8 +297,8 @@ void RemovePayload(Stanza& stanza, std::string_view name, std::string_view ns, s
   std::uint32_t traits = 0;
   bool removed = false;
   const bool balanced = ForEachChild(payload, [&](const Child& child) {
-    const bool matches =
-        child.name == name && child.ns == ns && (by.empty() || AttributeOf(child.open_tag, "by").value_or("") == by);
+    const bool matches = child.name == name && child.ns == ns &&
+                         (by.empty() || AttributeOf(child.open_tag, "by").value_or("") == by);
     if (!matches) {
       traits |= TraitsOf(child);
       return;
@@ -339,7 +341,9 @@ Stanza MakeResult(const Stanza& request, const Element& payload) {
   return reply;
 }
 
-std::string_view Name(ErrorCondition condition) { return kConditions[static_cast<std::size_t>(condition)].name; }
+std::string_view Name(ErrorCondition condition) {
+  return kConditions[static_cast<std::size_t>(condition)].name;
+}
 
 std::optional<ErrorCondition> ParseErrorCondition(std::string_view name) {
   for (std::size_t i = 0; i < kConditions.size(); ++i) {
@@ -348,9 +352,12 @@ std::optional<ErrorCondition> ParseErrorCondition(std::string_view name) {
   return std::nullopt;
 }
 
-ErrorType DefaultType(ErrorCondition condition) { return kConditions[static_cast<std::size_t>(condition)].type; }
+ErrorType DefaultType(ErrorCondition condition) {
+  return kConditions[static_cast<std::size_t>(condition)].type;
+}
 
-Stanza MakeError(const Stanza& stanza, ErrorCondition condition, std::string_view text, std::optional<ErrorType> type) {
+Stanza MakeError(const Stanza& stanza, ErrorCondition condition, std::string_view text,
+                 std::optional<ErrorType> type) {
   ROOKERY_CHECK(stanza.type() != "error");
   Stanza reply = MakeReply(stanza, "error");
   Element error("error", ns::kClient);
@@ -440,13 +447,14 @@ std::optional<std::int64_t> ParseDateTime(std::string_view text) {
     if (at >= text.size() || (text[at] != '+' && text[at] != '-')) return std::nullopt;
     const bool behind = text[at++] == '-';
     std::int64_t hours_part, minutes_part;
-    if (!ReadNumber(text, at, 2, hours_part) || !ReadChar(text, at, ':') || !ReadNumber(text, at, 2, minutes_part) ||
-        hours_part > 14 || minutes_part > 59) {
+    if (!ReadNumber(text, at, 2, hours_part) || !ReadChar(text, at, ':') ||
+        !ReadNumber(text, at, 2, minutes_part) || hours_part > 14 || minutes_part > 59) {
       return std::nullopt;
     }
     offset_minutes = (hours_part * 60 + minutes_part) * (behind ? -1 : 1);
   }
-  const year_month_day date{year(static_cast<int>(y)), month(static_cast<unsigned>(mo)), day(static_cast<unsigned>(d))};
+  const year_month_day date{year(static_cast<int>(y)), month(static_cast<unsigned>(mo)),
+                            day(static_cast<unsigned>(d))};
   // 60: a leap second is the first second of what follows.
   if (at != text.size() || !date.ok() || h > 23 || mi > 59 || s > 60) return std::nullopt;
   const std::int64_t day_count = sys_days(date).time_since_epoch().count();

@@ -9,13 +9,6 @@
 namespace rookery::xmpp {
 namespace {
 
-// Expat scans an unfinished token from its beginning each time bytes come. Above this
-// size bytes that cannot finish it are held back.
-constexpr std::size_t kLargeToken = 4096;
-// For an attribute full of `>`, which could finish a tag each time: the work that one
-// stanza may cost, in multiples of its largest size.
-constexpr std::size_t kRescanFactor = 256;
-
 bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
 std::size_t SpacesAt(std::string_view data, std::size_t from) {
@@ -50,19 +43,20 @@ struct StreamParser::Impl {
   ParserLimits limits;
   StreamParseError error = StreamParseError::kNone;
   State state = State::kStart;
-  bool stop = false;                // Reset or Pause was called by the handler
-  unsigned char mark_bytes = 0;     // of a byte order mark
-  bool begun = false;               // something other than a byte order mark has come
-  std::size_t white_space = 0;      // since the last element
-  std::size_t pending = 0;          // bytes of the element being read
-  std::size_t rescanned = 0;
-  std::string root;                 // the stream's open tag, namespaces only
+  bool stop = false;                  // Reset or Pause was called by the handler
+  unsigned char mark_bytes = 0;       // of a byte order mark
+  bool is_text = false;               // what the worker reads does not begin with `<`
+  bool begun = false;                 // something other than a byte order mark has come
+  std::size_t white_space = 0;        // since the last element
+  std::size_t pending = 0;            // bytes of the element being read
+  std::string root;                   // the stream's open tag, namespaces only
   std::unique_ptr<XmlWorker> worker;  // only while an element is being read
 };
 
 // Between elements: white space, byte order mark, and then a worker for what follows.
 StreamParseError StreamParser::Impl::BeginStreamItem(std::string_view data, std::size_t& at) {
-  while (!begun && at < data.size() && mark_bytes < kByteOrderMark.size() && data[at] == kByteOrderMark[mark_bytes]) {
+  while (!begun && at < data.size() && mark_bytes < kByteOrderMark.size() &&
+         data[at] == kByteOrderMark[mark_bytes]) {
     ++mark_bytes;
     ++at;
   }
@@ -75,7 +69,8 @@ StreamParseError StreamParser::Impl::BeginStreamItem(std::string_view data, std:
     if (mark_bytes == 1 || mark_bytes == 2) return Fail(StreamParseError::kNotWellFormed);
   }
   const std::size_t spaces = SpacesAt(data, at);
-  const std::size_t allowed = limits.max_white_space_bytes - std::min(white_space, limits.max_white_space_bytes);
+  const std::size_t allowed =
+      limits.max_white_space_bytes - std::min(white_space, limits.max_white_space_bytes);
   if (spaces > allowed) return Fail(StreamParseError::kPolicyViolation);
   white_space += spaces;
   at += spaces;
@@ -84,42 +79,30 @@ StreamParseError StreamParser::Impl::BeginStreamItem(std::string_view data, std:
     return Fail(StreamParseError::kNotWellFormed);
   }
   pending = 0;
-  rescanned = 0;
   worker = state == State::kStart ? XmlWorker::ForDocument(XmlWorker::Items::kChildren)
                                   : WorkerPool::OfThisThread().Take(root);
   worker->BeginItem(limits);
+  is_text = data[at] != '<';
   return StreamParseError::kNone;
 }
 
 // One piece to expat, within the limit on the element's size.
 StreamParseError StreamParser::Impl::FeedStream(std::string_view data, std::size_t& at, bool& fresh) {
-  std::string_view piece = data.substr(at);
-  piece = piece.substr(0, worker->PieceOf(piece, &fresh));
   const std::size_t allowed = limits.max_stanza_bytes - std::min(pending, limits.max_stanza_bytes);
-  piece = piece.substr(0, allowed);
-  pending += piece.size();
-  at += piece.size();
-  const bool at_limit = pending >= limits.max_stanza_bytes;
-
-  std::string& held = worker->held();
-  if (const std::size_t token = worker->UnfinishedToken(); token > kLargeToken) {
-    if (!at_limit && piece.find('>') == std::string_view::npos) {
-      held.append(piece);
-      return StreamParseError::kNone;
-    }
-    rescanned += token;
-    if (rescanned / kRescanFactor > limits.max_stanza_bytes) return Fail(StreamParseError::kPolicyViolation);
+  const std::string_view rest = data.substr(at, allowed);
+  StreamParseError result = StreamParseError::kNone;
+  std::size_t used = 0;
+  if (!is_text) {
+    result = worker->FeedPiece(rest, rest.size() == allowed, &fresh, &used);
+  } else if (!rest.empty()) {
+    result = worker->FeedByte(rest.front());
+    used = 1;
   }
-  StreamParseError result;
-  if (held.empty()) {
-    result = worker->Feed(piece);
-  } else {
-    held.append(piece);
-    result = worker->Feed(held);
-    held.clear();
-  }
+  pending += used;
+  at += used;
   if (result != StreamParseError::kNone) return Fail(result);
-  if (at_limit && !worker->item_ready() && !worker->header_ready() && !worker->root_closed()) {
+  if (pending >= limits.max_stanza_bytes && !worker->item_ready() && !worker->header_ready() &&
+      !worker->root_closed()) {
     return Fail(StreamParseError::kPolicyViolation);
   }
   return StreamParseError::kNone;
@@ -208,7 +191,8 @@ StreamParseError StreamParser::Impl::ParseMessage(std::string_view message) {
   if (message.substr(0, 1) == "\xFE" || message.substr(0, 1) == "\xFF") {
     return Fail(StreamParseError::kUnsupportedEncoding);
   }
-  if (message.substr(0, kByteOrderMark.size()) == kByteOrderMark) message.remove_prefix(kByteOrderMark.size());
+  if (message.substr(0, kByteOrderMark.size()) == kByteOrderMark)
+    message.remove_prefix(kByteOrderMark.size());
   std::size_t at = SpacesAt(message, 0);
   const std::string_view beginning = message.substr(at, 2);
   if (beginning.size() < 2 || beginning[0] != '<' || beginning[1] == '/') {
@@ -218,7 +202,7 @@ StreamParseError StreamParser::Impl::ParseMessage(std::string_view message) {
   if (beginning[1] == '?' || beginning[1] == '!') {
     std::unique_ptr<XmlWorker> document = XmlWorker::ForDocument(XmlWorker::Items::kRoot);
     document->BeginItem(limits);
-    if (const StreamParseError result = document->Feed(message, true); result != StreamParseError::kNone) {
+    if (const StreamParseError result = document->FeedDocument(message); result != StreamParseError::kNone) {
       return Fail(result);
     }
     return DeliverMessage(std::move(document), false);
@@ -228,9 +212,10 @@ StreamParseError StreamParser::Impl::ParseMessage(std::string_view message) {
   element->BeginItem(limits);
   bool fresh = true;
   while (at < message.size() && !element->item_ready()) {
-    const std::string_view piece = message.substr(at, element->PieceOf(message.substr(at), &fresh));
-    at += piece.size();
-    if (const StreamParseError result = element->Feed(piece); result != StreamParseError::kNone) return Fail(result);
+    std::size_t used = 0;
+    const StreamParseError result = element->FeedPiece(message.substr(at), true, &fresh, &used);
+    if (result != StreamParseError::kNone) return Fail(result);
+    at += used;
   }
   if (!element->item_ready()) return Fail(StreamParseError::kNotWellFormed);
   at += SpacesAt(message, at);
@@ -263,7 +248,7 @@ void StreamParser::Reset() {
   impl.stop = true;
   impl.mark_bytes = 0;
   impl.begun = false;
-  impl.white_space = impl.pending = impl.rescanned = 0;
+  impl.white_space = impl.pending = 0;
   impl.root = std::string();
   impl.worker.reset();
 }

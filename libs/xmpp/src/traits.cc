@@ -9,7 +9,9 @@ using namespace common::v1;  // NOLINT: the trait names
 
 bool IsBody(std::string_view name, std::string_view ns) { return name == "body" && ns == ns::kClient; }
 
-bool IsMediatedInvite(std::string_view name, std::string_view ns) { return name == "invite" && ns == ns::kMucUser; }
+bool IsMediatedInvite(std::string_view name, std::string_view ns) {
+  return name == "invite" && ns == ns::kMucUser;
+}
 
 std::uint32_t TraitsOfChild(std::string_view name, std::string_view ns) {
   if (ns == ns::kClient) {

@@ -18,6 +18,12 @@ constexpr std::size_t kLargestPooledBuffer = 32 * 1024;
 // Canonical XML repeats namespace names that a prefix abbreviates. What is built may
 // be larger than what came by this factor at most.
 constexpr std::size_t kMaxGrowth = 4;
+// Expat scans an unfinished token from its beginning each time bytes come. Above this
+// size bytes that cannot finish it are held back.
+constexpr std::size_t kLargeToken = 4096;
+// What looks as if it could finish a token need not do it. The work that one item may
+// cost so, in multiples of its largest size.
+constexpr std::size_t kRescanFactor = 256;
 
 StreamParseError Translate(XML_Error error) {
   switch (error) {
@@ -82,8 +88,9 @@ XmlWorker::XmlWorker(Items items) : parser_(MakeExpat()), item_level_(items == I
     if (!worker->item_open_) worker->Refuse(StreamParseError::kBadFormat);
   });
   // RFC 6120 section 11.1.
-  XML_SetCommentHandler(
-      parser, [](void* self, const char*) { static_cast<XmlWorker*>(self)->Refuse(StreamParseError::kRestrictedXml); });
+  XML_SetCommentHandler(parser, [](void* self, const char*) {
+    static_cast<XmlWorker*>(self)->Refuse(StreamParseError::kRestrictedXml);
+  });
   XML_SetProcessingInstructionHandler(parser, [](void* self, const char*, const char*) {
     static_cast<XmlWorker*>(self)->Refuse(StreamParseError::kRestrictedXml);
   });
@@ -107,7 +114,7 @@ std::unique_ptr<XmlWorker> XmlWorker::InsideRoot(const std::string& root) {
   constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max() / (2 * kMaxGrowth);
   static constexpr ParserLimits kNoLimits = {kAny, kAny, kAny, kAny, kAny, kAny, kAny};
   worker->BeginItem(kNoLimits);
-  worker->Feed(root);
+  worker->Feed(root, false);
   worker->ClearHeader();
   worker->root_ = root;
   return worker;
@@ -123,6 +130,8 @@ void XmlWorker::BeginItem(const ParserLimits& limits) {
   limits_ = &limits;
   elements_ = 0;
   grown_ = 0;
+  quote_ = 0;
+  rescanned_ = 0;
   scope_.RestartCount();
   item_open_ = false;
   item_ready_ = false;
@@ -138,21 +147,63 @@ StreamParseError XmlWorker::Feed(std::string_view bytes, bool is_final) {
   return error_;
 }
 
-std::size_t XmlWorker::PieceOf(std::string_view rest, bool* fresh) const {
-  // Before the item's open tag is complete, and where an end tag may have begun in an
-  // earlier read, the next `>` is the first place at which the item can end. A `>` in
-  // an attribute's value costs a piece, no more.
-  const bool to_next_close = *fresh || !item_open_;
-  *fresh = false;
-  std::size_t from = 0;
-  if (!to_next_close) {
-    from = rest.find(end_tag_);
-    if (from == std::string_view::npos) return rest.size();
-    from += end_tag_.size();
+// Just after the `>` of the tag that begins the item; npos when it is not here. What
+// is no tag (`<!`, `<?`) may be taken for longer than it is, and is refused whole.
+std::size_t XmlWorker::OpenTagEnd(std::string_view rest) {
+  std::size_t at = 0;
+  while (at < rest.size()) {
+    if (quote_ != 0) {
+      at = rest.find(quote_, at);
+      if (at == std::string_view::npos) return at;
+      quote_ = 0;
+    } else {
+      const char c = rest[at];
+      if (c == '>') return at + 1;
+      if (c == '"' || c == '\'') quote_ = c;
+    }
+    ++at;
   }
-  const void* close = from == rest.size() ? nullptr : std::memchr(rest.data() + from, '>', rest.size() - from);
-  if (close == nullptr) return rest.size();
-  return static_cast<std::size_t>(static_cast<const char*>(close) - rest.data()) + 1;
+  return std::string_view::npos;
+}
+
+// Just after the next end tag of the item's name; npos when it is not here.
+std::size_t XmlWorker::EndTagEnd(std::string_view rest) const {
+  const std::size_t begin = rest.find(end_tag_);
+  if (begin == std::string_view::npos) return begin;
+  const std::size_t close = rest.find('>', begin + end_tag_.size());
+  return close == std::string_view::npos ? close : close + 1;
+}
+
+StreamParseError XmlWorker::FeedPiece(std::string_view rest, bool last, bool* fresh, std::size_t* used) {
+  std::size_t end;
+  if (!item_open_) {
+    end = OpenTagEnd(rest);
+  } else if (*fresh) {
+    // An end tag may have begun in an earlier read.
+    end = rest.find('>');
+    if (end != std::string_view::npos) ++end;
+  } else {
+    end = EndTagEnd(rest);
+  }
+  *fresh = false;
+  const bool cut = end != std::string_view::npos;
+  const std::string_view piece = cut ? rest.substr(0, end) : rest;
+  *used = piece.size();
+
+  if (const std::size_t token = UnfinishedToken(); token > kLargeToken) {
+    const bool may_finish = cut || (item_open_ && piece.find('>') != std::string_view::npos);
+    if (!may_finish && !last) {
+      held_.append(piece);
+      return StreamParseError::kNone;
+    }
+    rescanned_ += token;
+    if (rescanned_ / kRescanFactor > limits_->max_stanza_bytes) return StreamParseError::kPolicyViolation;
+  }
+  if (held_.empty()) return Feed(piece, false);
+  held_.append(piece);
+  const StreamParseError result = Feed(held_, false);
+  held_.clear();
+  return result;
 }
 
 std::size_t XmlWorker::UnfinishedToken() const {
@@ -188,7 +239,8 @@ void XmlWorker::Start(const char* name, const char** attributes) {
   if (++elements_ > limits_->max_elements || level >= item_level_ + limits_->max_depth) {
     return Refuse(StreamParseError::kPolicyViolation);
   }
-  if (const StreamParseError error = scope_.Open(name, attributes, *limits_, tag_); error != StreamParseError::kNone) {
+  if (const StreamParseError error = scope_.Open(name, attributes, *limits_, tag_);
+      error != StreamParseError::kNone) {
     return Refuse(error);
   }
   if (level < item_level_) return StartRoot(name);

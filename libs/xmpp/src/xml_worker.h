@@ -34,15 +34,15 @@ class XmlWorker {
 
   /// Starts counting for the limits anew.
   void BeginItem(const ParserLimits& limits);
-  StreamParseError Feed(std::string_view bytes, bool is_final = false);
-
-  /// Bytes of `rest` to feed, so that an item that ends within `rest` ends exactly
-  /// where a piece does. `*fresh`: bytes of a token may have come with an earlier
-  /// read; cleared by the call.
-  std::size_t PieceOf(std::string_view rest, bool* fresh) const;
-  /// Size of the token that is not complete yet, which expat scans again with each
-  /// Feed.
-  std::size_t UnfinishedToken() const;
+  /// The rest of a document, all at once.
+  StreamParseError FeedDocument(std::string_view document) { return Feed(document, true); }
+  /// Takes the next piece of `rest`, `*used` bytes of it, such that an item that ends
+  /// within `rest` ends where a piece ends. `*fresh`: these are the first bytes of a
+  /// read; cleared by the call. `last`: nothing may follow `rest`.
+  StreamParseError FeedPiece(std::string_view rest, bool last, bool* fresh, std::size_t* used);
+  /// Text where an element should be: an error comes for certain, but which one depends
+  /// on how much expat sees at once.
+  StreamParseError FeedByte(char byte) { return Feed({&byte, 1}, false); }
 
   /// The root's open tag was seen; take header() and root() once.
   bool header_ready() const { return header_ready_; }
@@ -59,12 +59,15 @@ class XmlWorker {
   /// False when it has grown, or seen so many names that expat remembers, that it
   /// should not be used again.
   bool Reusable() const;
-  /// Bytes that StreamParser holds back, see UnfinishedToken().
-  std::string& held() { return held_; }
   void ClearHeader();
 
  private:
   explicit XmlWorker(Items items);
+
+  StreamParseError Feed(std::string_view bytes, bool is_final);
+  std::size_t OpenTagEnd(std::string_view rest);
+  std::size_t EndTagEnd(std::string_view rest) const;
+  std::size_t UnfinishedToken() const;
 
   void Refuse(StreamParseError error);
   void Start(const char* name, const char** attributes);
@@ -84,7 +87,9 @@ class XmlWorker {
   const std::size_t item_level_;  // depth at which items start
   std::uint64_t fed_ = 0;
   StreamParseError error_ = StreamParseError::kNone;
-  std::string held_;
+  char quote_ = 0;             // that an attribute's value is in, before the item is open
+  std::size_t rescanned_ = 0;  // bytes of unfinished tokens that expat has seen again
+  std::string held_;           // bytes that cannot finish one, not given to it yet
 
   std::size_t depth_ = 0;  // open elements
   std::size_t elements_ = 0;

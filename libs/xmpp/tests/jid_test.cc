@@ -42,8 +42,9 @@ TEST(JidRfc7622Section35, ValidExamples) {
 
 TEST(JidRfc7622Section35, InvalidExamples) {
   // Examples 16 to 23.
-  for (const char* text : {"\"juliet\"@example.com", "foo bar@example.com", "juliet@example.com/", "@example.com/",
-                           "henry\u2163@example.com", "\u265A@example.com", "juliet@", "/foobar"}) {
+  for (const char* text :
+       {"\"juliet\"@example.com", "foo bar@example.com", "juliet@example.com/", "@example.com/",
+        "henry\u2163@example.com", "\u265A@example.com", "juliet@", "/foobar"}) {
     EXPECT_TRUE(Refused(text)) << text;
   }
 }
@@ -128,14 +129,16 @@ TEST(JidUsernameCaseMapped, Rfc8265Section35Table) {
   for (const char* text : {"juliet", "fussball", "fu\u00DFball", "\u03C0", "\u03A3", "\u03C3", "\u03C2"}) {
     EXPECT_TRUE(PrepareLocal(text).ok()) << text;
   }
-  for (const char* text : {"foo bar", "henry\u2163", "\u221E", "\u265A"}) EXPECT_FALSE(PrepareLocal(text).ok()) << text;
+  for (const char* text : {"foo bar", "henry\u2163", "\u221E", "\u265A"})
+    EXPECT_FALSE(PrepareLocal(text).ok()) << text;
 }
 
 TEST(JidUsernameCaseMapped, IdentifierClass) {
   // Symbols, compatibility forms, other letter digits, ignorables, controls, private
   // use, non-characters, old Hangul jamo, unassigned.
-  for (const char* text : {"a\u00A9", "a\uFB01", "a\u00B2", "a\u00AD", "a\u200B", "a\u0007", "a\u0085", "a\uE000",
-                           "a\uFDD0", "a\uFFFF", "\u1100", "a\u0378", "a\U000E0001", "a\u0640", "\u2163"}) {
+  for (const char* text :
+       {"a\u00A9", "a\uFB01", "a\u00B2", "a\u00AD", "a\u200B", "a\u0007", "a\u0085", "a\uE000", "a\uFDD0",
+        "a\uFFFF", "\u1100", "a\u0378", "a\U000E0001", "a\u0640", "\u2163"}) {
     EXPECT_FALSE(PrepareLocal(text).ok()) << text;
   }
   EXPECT_TRUE(PrepareLocal("\uAC00").ok());        // a modern Hangul syllable
@@ -179,13 +182,13 @@ TEST(JidContextRules, Rfc5892AppendixA) {
 TEST(JidBidiRule, Rfc5893Section2) {
   EXPECT_TRUE(PrepareLocal("\u05D0\u05D1").ok());
   EXPECT_TRUE(PrepareLocal("\u0627\u0628123").ok());
-  EXPECT_FALSE(PrepareLocal("a\u05D0").ok());              // starts left to right
-  EXPECT_FALSE(PrepareLocal("\u05D0a").ok());              // has a letter of the other direction
-  EXPECT_FALSE(PrepareLocal("1\u05D0").ok());              // starts with a number
-  EXPECT_FALSE(PrepareLocal("\u05D0-").ok());              // ends with a neutral
-  EXPECT_FALSE(PrepareLocal("\u0627\u06F1\u0661").ok());   // both kinds of number
-  EXPECT_TRUE(PrepareLocal("\u05D0\u05B0").ok());          // a mark does not count at the end
-  EXPECT_TRUE(PrepareResource("a\u05D0").ok());            // OpaqueString has no such rule
+  EXPECT_FALSE(PrepareLocal("a\u05D0").ok());             // starts left to right
+  EXPECT_FALSE(PrepareLocal("\u05D0a").ok());             // has a letter of the other direction
+  EXPECT_FALSE(PrepareLocal("1\u05D0").ok());             // starts with a number
+  EXPECT_FALSE(PrepareLocal("\u05D0-").ok());             // ends with a neutral
+  EXPECT_FALSE(PrepareLocal("\u0627\u06F1\u0661").ok());  // both kinds of number
+  EXPECT_TRUE(PrepareLocal("\u05D0\u05B0").ok());         // a mark does not count at the end
+  EXPECT_TRUE(PrepareResource("a\u05D0").ok());           // OpaqueString has no such rule
 }
 
 TEST(JidOpaqueString, SpacesAndCase) {
@@ -199,8 +202,8 @@ TEST(JidOpaqueString, SpacesAndCase) {
 }
 
 TEST(JidOpaqueString, PasswordsOfRfc8265Section43) {
-  for (const char* text : {"correct horse battery staple", "Correct Horse Battery Staple", "\u03C0\u00DF\u00E5",
-                           "Jack of \u2666s"}) {
+  for (const char* text : {"correct horse battery staple", "Correct Horse Battery Staple",
+                           "\u03C0\u00DF\u00E5", "Jack of \u2666s"}) {
     EXPECT_EQ(PreparePassword(text).value(), text);
   }
   EXPECT_EQ(PreparePassword("foo\u1680bar").value(), "foo bar");
@@ -212,8 +215,8 @@ TEST(JidDomain, AsciiNames) {
   EXPECT_EQ(PrepareDomain("Example.COM.").value(), "example.com");
   EXPECT_EQ(PrepareDomain("localhost").value(), "localhost");
   EXPECT_EQ(PrepareDomain("1.example").value(), "1.example");
-  for (const char* text : {".", "..", "a..b", ".a", "a..", "-a.example", "a-.example", "a_b.example", "a b", "a!b",
-                           "ab--cd.example", "a/b", "a@b", "a:5222"}) {
+  for (const char* text : {".", "..", "a..b", ".a", "a..", "-a.example", "a-.example", "a_b.example", "a b",
+                           "a!b", "ab--cd.example", "a/b", "a@b", "a:5222"}) {
     EXPECT_FALSE(PrepareDomain(text).ok()) << text;
   }
   EXPECT_TRUE(PrepareDomain(std::string(63, 'a')).ok());
@@ -231,11 +234,18 @@ TEST(JidDomain, Idna2008) {
   EXPECT_EQ(PrepareDomain("\u4F8B\u3048\u3002\u30C6\u30B9\u30C8").value(), "\u4F8B\u3048.\u30C6\u30B9\u30C8");
   EXPECT_EQ(PrepareDomain("\uFF45\uFF58.example").value(), "ex.example");
   EXPECT_EQ(PrepareDomain("l\u00B7l.example").value(), "l\u00B7l.example");
-  for (const char* text : {"\u2665.example", "xn--.example", "xn--a.example", "xn--0.example", "a\u00B7b.example",
-                           "\u0301a.example", "a\u200Bb.example", "xn--bcher-kv\u00E4.example", "a\u0378.example",
-                           "xn--i-7iq.example"}) {
+  for (const char* text : {"\u2665.example", "xn--.example", "xn--a.example", "xn--0.example",
+                           "a\u00B7b.example", "\u0301a.example", "a\u200Bb.example",
+                           "xn--bcher-kv\u00E4.example", "a\u0378.example", "xn--i-7iq.example"}) {
     EXPECT_FALSE(PrepareDomain(text).ok()) << text;
   }
+}
+
+TEST(JidDomain, CherokeeCapitalsStay) {
+  // Found by fuzz_jid: they are what IDNA2008 allows, the small letters are not.
+  EXPECT_EQ(PrepareDomain("\u13EB.example").value(), "\u13EB.example");
+  EXPECT_EQ(PrepareDomain("xn--bce.example").value(), "\u13EB.example");
+  EXPECT_FALSE(PrepareDomain("\uABBB.example").ok());
 }
 
 TEST(JidDomain, BidiNames) {
@@ -255,8 +265,8 @@ TEST(JidDomain, AddressLiterals) {
 }
 
 TEST(JidHostile, BadUtf8) {
-  for (std::string text : {"\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
-                           "\x80", "\xC3", "\xE2\x82", "\xFF", "\xF8\x88\x80\x80\x80"}) {
+  for (std::string text : {"\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
+                           "\xF5\x80\x80\x80", "\x80", "\xC3", "\xE2\x82", "\xFF", "\xF8\x88\x80\x80\x80"}) {
     EXPECT_FALSE(PrepareLocal("a" + text).ok());
     EXPECT_FALSE(PrepareDomain("a" + text).ok());
     EXPECT_FALSE(PrepareResource("a" + text).ok());
@@ -265,6 +275,16 @@ TEST(JidHostile, BadUtf8) {
   EXPECT_FALSE(PrepareDomain(std::string("a\0b", 3)).ok());
   EXPECT_FALSE(PrepareDomain(std::string("\u00FC\0b", 4)).ok());
   EXPECT_FALSE(PrepareLocal(std::string("a\0b", 3)).ok());
+}
+
+TEST(JidHostile, ManyInternationalLabels) {
+  std::string domain = "\u00FC";
+  for (int i = 1; i < 127; ++i) domain += ".\u00FC";
+  EXPECT_TRUE(PrepareDomain(domain).ok());
+  EXPECT_FALSE(PrepareDomain(domain + ".a").ok());
+  std::string label;
+  for (int i = 0; i < 500; ++i) label += "\u00FC";
+  EXPECT_FALSE(PrepareDomain(label).ok());
 }
 
 TEST(JidHostile, LongContextStringsAreLinear) {

@@ -26,7 +26,10 @@ std::string Xml(const Stanza& stanza, Framing framing = Framing::kStream) {
 
 TEST(Element, CanonicalXmlDeclaresNamespacesWhereTheyChange) {
   Element element("a", "one");
-  element.SetAttr("x", "1").SetAttr("lang", "de", ns::kXml).SetAttr("y", "2", "urn:y").SetAttr("z", "3", "urn:y");
+  element.SetAttr("x", "1")
+      .SetAttr("lang", "de", ns::kXml)
+      .SetAttr("y", "2", "urn:y")
+      .SetAttr("z", "3", "urn:y");
   element.Add("b");
   element.Add("c", "two").Add("d");
   element.Add(Element("e", ""));
@@ -84,14 +87,45 @@ TEST(ParsePayload, SiblingsInJabberClient) {
 }
 
 TEST(ParsePayload, MalformedIsInternal) {
-  for (std::string text : {"<a>", "</a>", "<a></b>", "</payload><payload>", "x<", "<a b='1' b='2'/>", "<p:a/>", "&x;",
-                           "<!DOCTYPE a>", "<a:b:c xmlns:a='x'/>"}) {
+  for (std::string text : {"<a>",
+                           "</a>",
+                           "<a></b>",
+                           "</payload><payload>",
+                           "x<",
+                           "<a b='1' b='2'/>",
+                           "<p:a/>",
+                           "&x;",
+                           "<!DOCTYPE a>",
+                           "<a:b:c xmlns:a='x'/>",
+                           "</payload></payloads>",
+                           "<![CDATA[",
+                           "<!--",
+                           "<a",
+                           "&am",
+                           "<a b='",
+                           "<?pi",
+                           "</payload><payload/>",
+                           "]]>",
+                           "\xC3"}) {
     EXPECT_EQ(ParsePayload(text).status().code(), absl::StatusCode::kInternal) << text;
   }
   std::string deep;
   for (int i = 0; i < 100'000; ++i) deep += "<a>";
   EXPECT_EQ(ParsePayload(deep).status().code(), absl::StatusCode::kInternal);
   EXPECT_TRUE(ParsePayload("<a/>").ok());  // the parser works again
+}
+
+TEST(ParsePayload, OneAfterTheOther) {
+  // Through several lives of the parser.
+  const std::string filler(1000, 'x');
+  for (int i = 0; i < 1000; ++i) {
+    const std::string xml = "<a" + std::to_string(i) + " xmlns=\"u" + std::to_string(i) + "\">" + filler +
+                            "</a" + std::to_string(i) + ">";
+    auto parsed = ParsePayload(xml);
+    ASSERT_TRUE(parsed.ok());
+    ASSERT_EQ(parsed->size(), 1u);
+    ASSERT_EQ(parsed->at(0).ToXml(), xml);
+  }
 }
 
 TEST(AppendXml, AttributesInOrderAndAbsentWhenEmpty) {
@@ -225,10 +259,11 @@ TEST(MakeError, Rfc6120Section83) {
   EXPECT_EQ(Xml(MakeError(Chat(), ErrorCondition::kServiceUnavailable)),
             "<message from=\"d@e\" to=\"a@b/c\" id=\"1\" type=\"error\"><error type=\"cancel\">"
             "<service-unavailable xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/></error></message>");
-  EXPECT_EQ(Xml(MakeError(Chat(), ErrorCondition::kPolicyViolation, "a<b", ErrorType::kWait)),
-            "<message from=\"d@e\" to=\"a@b/c\" id=\"1\" type=\"error\"><error type=\"wait\">"
-            "<policy-violation xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/>"
-            "<text xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\" xml:lang=\"en\">a&lt;b</text></error></message>");
+  EXPECT_EQ(
+      Xml(MakeError(Chat(), ErrorCondition::kPolicyViolation, "a<b", ErrorType::kWait)),
+      "<message from=\"d@e\" to=\"a@b/c\" id=\"1\" type=\"error\"><error type=\"wait\">"
+      "<policy-violation xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/>"
+      "<text xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\" xml:lang=\"en\">a&lt;b</text></error></message>");
 }
 
 TEST(ErrorCondition, NamesGoBothWays) {
@@ -254,10 +289,10 @@ TEST(DateTime, Xep0082) {
   EXPECT_EQ(ParseDateTime("1969-07-21T02:56:15Z"), -14'159'025'000);
   EXPECT_EQ(ParseDateTime("1969-07-20T21:56:15-05:00"), -14'159'025'000);
   EXPECT_EQ(ParseDateTime("2000-02-29T00:00:00.1234567+01:30"), 951'777'000'123);
-  for (const char* text : {"", "2026", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z",
-                           "2026-01-01T00:60:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z",
-                           "2026-01-01 00:00:00Z", "2026-01-01T00:00:00Zx", "2026-01-01T00:00:00+1:00",
-                           "2026-01-01T00:00:00+15:00"}) {
+  for (const char* text :
+       {"", "2026", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z",
+        "2026-01-01T00:60:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z", "2026-01-01 00:00:00Z",
+        "2026-01-01T00:00:00Zx", "2026-01-01T00:00:00+1:00", "2026-01-01T00:00:00+15:00"}) {
     EXPECT_EQ(ParseDateTime(text), std::nullopt) << text;
   }
 }

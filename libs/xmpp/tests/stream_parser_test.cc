@@ -46,7 +46,8 @@ class Recorder : public StreamHandler {
     log += "[stanza ";
     AppendXml(log, stanza, Framing::kStream);
     log += " traits=" + std::to_string(stanza.traits());
-    if (!stanza.payload_name().empty()) log += " {" + stanza.payload_namespace() + "}" + stanza.payload_name();
+    if (!stanza.payload_name().empty())
+      log += " {" + stanza.payload_namespace() + "}" + stanza.payload_name();
     log += "]";
     stanzas.push_back(std::move(stanza));
     After();
@@ -72,7 +73,7 @@ class Recorder : public StreamHandler {
 
 // What the parser says of `pieces`, its error last.
 std::string RunPieces(const std::vector<std::string_view>& pieces, const ParserLimits& limits = {},
-                Framing framing = Framing::kStream) {
+                      Framing framing = Framing::kStream) {
   Recorder recorder;
   StreamParser parser(framing, recorder, limits);
   StreamParseError error = StreamParseError::kNone;
@@ -87,7 +88,9 @@ std::string RunPieces(const std::vector<std::string_view>& pieces, const ParserL
   return recorder.log + " " + ErrorName(error);
 }
 
-std::string Whole(std::string_view input, const ParserLimits& limits = {}) { return RunPieces({input}, limits); }
+std::string Whole(std::string_view input, const ParserLimits& limits = {}) {
+  return RunPieces({input}, limits);
+}
 
 std::string InStream(std::string_view input, const ParserLimits& limits = {}) {
   const std::string result = Whole(std::string(kHeader) + std::string(input), limits);
@@ -117,22 +120,26 @@ TEST(StreamParser, HeaderWithoutDeclarationAndSelfClosed) {
 
 TEST(StreamParser, HeaderWithAGreaterThanInAnAttribute) {
   EXPECT_EQ(Whole("<s a='>' b='/>'><c d='>'/><e f='/>'>></e></s>"),
-            "[open <s a=\"&gt;\" b=\"/&gt;\"/> in ][element <c d=\"&gt;\"/>][element <e f=\"/&gt;\">&gt;</e>][close] none");
+            "[open <s a=\"&gt;\" b=\"/&gt;\"/> in ][element <c d=\"&gt;\"/>][element <e "
+            "f=\"/&gt;\">&gt;</e>][close] none");
 }
 
 TEST(StreamParser, OtherElements) {
   EXPECT_EQ(InStream("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AA==</auth><foo/>"),
             "[element <auth xmlns=\"urn:ietf:params:xml:ns:xmpp-sasl\" mechanism=\"PLAIN\">AA==</auth>]"
             "[element <foo xmlns=\"jabber:client\"/>] none");
-  EXPECT_EQ(InStream("<message xmlns='jabber:server'/>"), "[element <message xmlns=\"jabber:server\"/>] none");
+  EXPECT_EQ(InStream("<message xmlns='jabber:server'/>"),
+            "[element <message xmlns=\"jabber:server\"/>] none");
 }
 
 TEST(StreamParser, IqNamesItsOnlyChild) {
   EXPECT_EQ(InStream("<iq type='get' id='1'> <query xmlns='jabber:iq:roster'/> </iq>"),
             "[stanza <iq id=\"1\" type=\"get\"> <query xmlns=\"jabber:iq:roster\"/> </iq> traits=65536 "
             "{jabber:iq:roster}query] none");
-  EXPECT_EQ(InStream("<iq type='set'><a/><b/></iq>"), "[stanza <iq type=\"set\"><a/><b/></iq> traits=65536] none");
-  EXPECT_EQ(InStream("<iq type='result'><a/></iq>"), "[stanza <iq type=\"result\"><a/></iq> traits=65536] none");
+  EXPECT_EQ(InStream("<iq type='set'><a/><b/></iq>"),
+            "[stanza <iq type=\"set\"><a/><b/></iq> traits=65536] none");
+  EXPECT_EQ(InStream("<iq type='result'><a/></iq>"),
+            "[stanza <iq type=\"result\"><a/></iq> traits=65536] none");
 }
 
 TEST(StreamParser, ForeignStanzaAttributesAreLeftOut) {
@@ -178,26 +185,31 @@ TEST(StreamParser, TraitsAgreeWithFromElement) {
 // --- canonical XML ---
 
 TEST(StreamParserCanonical, PrefixesBecomeDefaultNamespaces) {
-  EXPECT_EQ(InStream("<p:message xmlns:p='jabber:client'><p:body>x</p:body><q:a xmlns:q='urn:q'><q:b/><p:c/><d "
-                     "xmlns=''/></q:a></p:message>"),
-            "[stanza <message><body>x</body><a xmlns=\"urn:q\"><b/><c xmlns=\"jabber:client\"/><d xmlns=\"\"/></a>"
-            "</message> traits=65537] none");
+  EXPECT_EQ(
+      InStream("<p:message xmlns:p='jabber:client'><p:body>x</p:body><q:a xmlns:q='urn:q'><q:b/><p:c/><d "
+               "xmlns=''/></q:a></p:message>"),
+      "[stanza <message><body>x</body><a xmlns=\"urn:q\"><b/><c xmlns=\"jabber:client\"/><d xmlns=\"\"/></a>"
+      "</message> traits=65537] none");
 }
 
 TEST(StreamParserCanonical, PrefixOfTheStreamHeader) {
   EXPECT_EQ(InStream("<message><stream:x/></message><stream:error><a/></stream:error>"),
             "[stanza <message><x xmlns=\"http://etherx.jabber.org/streams\"/></message> traits=65536]"
-            "[element <error xmlns=\"http://etherx.jabber.org/streams\"><a xmlns=\"jabber:client\"/></error>] none");
+            "[element <error xmlns=\"http://etherx.jabber.org/streams\"><a "
+            "xmlns=\"jabber:client\"/></error>] none");
 }
 
 TEST(StreamParserCanonical, PrefixedAttributesDeclareTheirPrefix) {
-  EXPECT_EQ(InStream("<iq xmlns:z='urn:z'><a z:k='1' b='2' y:k='3' z:l='4' xmlns:y='urn:y' xml:space='preserve'/></iq>"),
-            "[stanza <iq><a xmlns:ns0=\"urn:z\" ns0:k=\"1\" b=\"2\" xmlns:ns1=\"urn:y\" ns1:k=\"3\" ns0:l=\"4\" "
-            "xml:space=\"preserve\"/></iq> traits=65536] none");
+  EXPECT_EQ(
+      InStream(
+          "<iq xmlns:z='urn:z'><a z:k='1' b='2' y:k='3' z:l='4' xmlns:y='urn:y' xml:space='preserve'/></iq>"),
+      "[stanza <iq><a xmlns:ns0=\"urn:z\" ns0:k=\"1\" b=\"2\" xmlns:ns1=\"urn:y\" ns1:k=\"3\" ns0:l=\"4\" "
+      "xml:space=\"preserve\"/></iq> traits=65536] none");
 }
 
 TEST(StreamParserCanonical, CharacterDataKeepsItsMeaning) {
-  EXPECT_EQ(InStream("<message><body>a<![CDATA[<b>&c;]]>&lt;&#x41;&#13;\r\n\t'\"&gt;</body><a/><b></b><c> </c></message>"),
+  EXPECT_EQ(InStream("<message><body>a<![CDATA[<b>&c;]]>&lt;&#x41;&#13;\r\n\t'\"&gt;</body><a/><b></b><c> "
+                     "</c></message>"),
             "[stanza <message><body>a&lt;b&gt;&amp;c;&lt;A&#13;\n\t'\"&gt;</body><a/><b/><c> </c></message> "
             "traits=65537] none");
 }
@@ -215,7 +227,8 @@ TEST(StreamParserCanonical, WhiteSpaceInsideStanzasStays) {
 
 TEST(StreamParserCanonical, OutputParsesToTheSame) {
   const std::string input =
-      "<message to='x@y'><a:b xmlns:a='urn:a' a:c='&lt;'>t<a:d xmlns:a='urn:e' a:f=''/>&amp;</a:b>&#x1F600;</message>";
+      "<message to='x@y'><a:b xmlns:a='urn:a' a:c='&lt;'>t<a:d xmlns:a='urn:e' "
+      "a:f=''/>&amp;</a:b>&#x1F600;</message>";
   Recorder first;
   StreamParser parser(Framing::kStream, first, {});
   std::size_t consumed = 0;
@@ -253,10 +266,28 @@ TEST(StreamParserRefuses, BillionLaughs) {
 }
 
 TEST(StreamParserRefuses, NotWellFormed) {
-  for (std::string text : {"<message></presence>", "</message>", "<message", "<a b='1' b='2'/>", "<a b=1/>", "<a b/>", "<>",
-                           "< a/>", "<a:b:c xmlns:a='x'/>", "<:a/>", "<a:/>", "<a:1 xmlns:a='x'/>", "<message>&#0;",
-                           "<message>&#xFFFE;", "<message>&#xD800;", "<message>]]>", "<message><body>a</message>",
-                           "<message>a\x01", "<message>&lt", "<?xml version='1.0'?>", "<!DOCTYPE a>", "<a b='<'/>",
+  for (std::string text : {"<message></presence>",
+                           "</message>",
+                           "<message",
+                           "<a b='1' b='2'/>",
+                           "<a b=1/>",
+                           "<a b/>",
+                           "<>",
+                           "< a/>",
+                           "<a:b:c xmlns:a='x'/>",
+                           "<:a/>",
+                           "<a:/>",
+                           "<a:1 xmlns:a='x'/>",
+                           "<message>&#0;",
+                           "<message>&#xFFFE;",
+                           "<message>&#xD800;",
+                           "<message>]]>",
+                           "<message><body>a</message>",
+                           "<message>a\x01",
+                           "<message>&lt",
+                           "<?xml version='1.0'?>",
+                           "<!DOCTYPE a>",
+                           "<a b='<'/>",
                            "<a x:b='' y:b='' xmlns:x='u' xmlns:y='u'/>"}) {
     const std::string result = InStream(text + "<b/>");
     EXPECT_EQ(result.substr(result.rfind(' ')), " not-well-formed") << text;
@@ -269,8 +300,8 @@ TEST(StreamParserRefuses, BadUtf8) {
   using std::string_literals::operator""s;
   for (const std::string& bytes :
        {"\0"s, "\xC0\x80"s, "\xC1\xBF"s, "\xE0\x80\x80"s, "\xE0\x9F\xBF"s, "\xED\xA0\x80"s, "\xED\xBF\xBF"s,
-        "\xF0\x80\x80\x80"s, "\xF0\x8F\xBF\xBF"s, "\xF4\x90\x80\x80"s, "\xF5\x80\x80\x80"s, "\xFF"s, "\xFE"s, "\x80"s,
-        "\xEF\xBF\xBE"s, "\xEF\xBF\xBF"s, "\xC3\x28"s}) {
+        "\xF0\x80\x80\x80"s, "\xF0\x8F\xBF\xBF"s, "\xF4\x90\x80\x80"s, "\xF5\x80\x80\x80"s, "\xFF"s, "\xFE"s,
+        "\x80"s, "\xEF\xBF\xBE"s, "\xEF\xBF\xBF"s, "\xC3\x28"s}) {
     EXPECT_EQ(InStream("<message><body>" + bytes + "</body></message>"), " not-well-formed");
     EXPECT_EQ(InStream("<message id='" + bytes + "'/>"), " not-well-formed");
     EXPECT_EQ(InStream("<" + bytes + "/>"), " not-well-formed");
@@ -279,12 +310,14 @@ TEST(StreamParserRefuses, BadUtf8) {
 }
 
 TEST(StreamParserRefuses, NamespacePrefixes) {
-  for (std::string text : {"<x:a/>", "<a x:b='1'/>", "<message><x:a/></message>", "<a xmlns:x=''/>", "<xmlns:a/>",
-                           "<a xmlns:xmlns='u'/>", "<a xmlns:xml='u'/>", "<a xmlns='http://www.w3.org/2000/xmlns/'/>",
-                           "<a xmlns:b='http://www.w3.org/XML/1998/namespace'/>"}) {
+  for (std::string text :
+       {"<x:a/>", "<a x:b='1'/>", "<message><x:a/></message>", "<a xmlns:x=''/>", "<xmlns:a/>",
+        "<a xmlns:xmlns='u'/>", "<a xmlns:xml='u'/>", "<a xmlns='http://www.w3.org/2000/xmlns/'/>",
+        "<a xmlns:b='http://www.w3.org/XML/1998/namespace'/>"}) {
     EXPECT_EQ(InStream(text), " bad-namespace-prefix") << text;
   }
-  EXPECT_EQ(InStream("<a xmlns:x='u'/><x:a/>"), "[element <a xmlns=\"jabber:client\"/>] bad-namespace-prefix");
+  EXPECT_EQ(InStream("<a xmlns:x='u'/><x:a/>"),
+            "[element <a xmlns=\"jabber:client\"/>] bad-namespace-prefix");
   EXPECT_EQ(Whole("<stream:stream/>"), " bad-namespace-prefix");
 }
 
@@ -352,7 +385,8 @@ TEST(StreamParserLimits, StanzaBytes) {
 TEST(StreamParserLimits, Depth) {
   ParserLimits limits;
   limits.max_depth = 4;
-  EXPECT_TRUE(InStream("<message>" + Repeat("<a>", 3) + Repeat("</a>", 3) + "</message>", limits).ends_with("] none"));
+  EXPECT_TRUE(InStream("<message>" + Repeat("<a>", 3) + Repeat("</a>", 3) + "</message>", limits)
+                  .ends_with("] none"));
   EXPECT_EQ(InStream("<message>" + Repeat("<a>", 4), limits), " policy-violation");
   EXPECT_EQ(InStream("<foo>" + Repeat("<a>", 4), limits), " policy-violation");
   EXPECT_EQ(InStream(Repeat("<a>", 100'000)), " policy-violation");
@@ -408,13 +442,15 @@ TEST(StreamParserLimits, WhiteSpace) {
 
 TEST(StreamParserLimits, NamespaceNamesAreNotMultiplied) {
   // 8000 elements that name a namespace of 500 bytes with one letter.
-  const std::string bomb = "<message xmlns:p='" + std::string(500, 'u') + "'>" + Repeat("<p:a/>", 8000) + "</message>";
+  const std::string bomb =
+      "<message xmlns:p='" + std::string(500, 'u') + "'>" + Repeat("<p:a/>", 8000) + "</message>";
   EXPECT_EQ(InStream(bomb), " policy-violation");
   EXPECT_EQ(InStream("<foo xmlns:p='" + std::string(500, 'u') + "'>" + Repeat("<p:a/>", 8000) + "</foo>"),
             " policy-violation");
   // 64 attributes of that namespace on each of many elements.
   std::string tag = "<a";
-  for (int i = 0; i < 60; ++i) tag += " p:" + std::string(1, static_cast<char>('A' + i % 26)) + std::to_string(i) + "=''";
+  for (int i = 0; i < 60; ++i)
+    tag += " p:" + std::string(1, static_cast<char>('A' + i % 26)) + std::to_string(i) + "=''";
   EXPECT_EQ(InStream("<foo xmlns:p='" + std::string(500, 'u') + "'>" + Repeat(tag + "/>", 300) + "</foo>"),
             " policy-violation");
 }
@@ -440,19 +476,47 @@ TEST(StreamParserLimits, LargeTagInSmallPieces) {
     StreamParser parser(Framing::kStream, recorder, {});
     std::size_t consumed = 0;
     ASSERT_EQ(parser.Parse(std::string(kHeader) + "<message id='", &consumed), StreamParseError::kNone);
+    for (int i = 0; i < 200 * 1024; ++i) {
+      ASSERT_EQ(parser.Parse(std::string_view(&c, 1), &consumed), StreamParseError::kNone);
+    }
+    EXPECT_EQ(parser.pending_bytes(), 200u * 1024 + 13);
+    ASSERT_EQ(parser.Parse("'/>", &consumed), StreamParseError::kNone);
+    EXPECT_EQ(recorder.stanzas.at(0).id().size(), 200u * 1024);
+  }
+}
+
+TEST(StreamParserLimits, LargeInnerTagInSmallPieces) {
+  for (char c : {'x', '>'}) {
+    Recorder recorder;
+    StreamParser parser(Framing::kStream, recorder, {});
+    std::size_t consumed = 0;
+    ASSERT_EQ(parser.Parse(std::string(kHeader) + "<message><a b='", &consumed), StreamParseError::kNone);
     StreamParseError error = StreamParseError::kNone;
     for (int i = 0; i < 200 * 1024 && error == StreamParseError::kNone; ++i) {
       error = parser.Parse(std::string_view(&c, 1), &consumed);
     }
     if (c == 'x') {
       ASSERT_EQ(error, StreamParseError::kNone);
-      EXPECT_EQ(parser.pending_bytes(), 200u * 1024 + 13);
-      ASSERT_EQ(parser.Parse("'/>", &consumed), StreamParseError::kNone);
-      EXPECT_EQ(recorder.stanzas.at(0).id().size(), 200u * 1024);
+      ASSERT_EQ(parser.Parse("'/></message>", &consumed), StreamParseError::kNone);
+      EXPECT_EQ(recorder.stanzas.at(0).payload().size(), 200u * 1024 + 9);
     } else {
       EXPECT_EQ(error, StreamParseError::kPolicyViolation);
     }
   }
+}
+
+TEST(StreamParserLimits, OneReadIsNotCutIntoManyPieces) {
+  // What looks like the end of the element, many times over.
+  const std::string attribute = "<message id='" + std::string(200 * 1024, '>') + "'/>";
+  EXPECT_TRUE(InStream(attribute).ends_with("] none"));
+  std::string message = attribute;
+  message.insert(8, " xmlns='jabber:client'");
+  EXPECT_TRUE(Message(message).ends_with("] none"));
+  const std::string inner = "<a><b c='" + std::string(200 * 1024, '>') + "'/></a>";
+  EXPECT_TRUE(InStream(inner).ends_with("] none"));
+  EXPECT_TRUE(Message(inner).ends_with("] none"));
+  EXPECT_TRUE(Message("<a><![CDATA[" + Repeat("</a>", 60'000) + "]]></a>").ends_with("] none"));
+  EXPECT_EQ(Message("<a><!--" + Repeat("</a>", 60'000) + "--></a>"), " policy-violation");
 }
 
 // --- stopping and starting ---
@@ -524,7 +588,8 @@ TEST(StreamParserControl, StreamsWithTheSameHeaderShareWorkers) {
   }
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < kStreams; ++i) {
-      parsers[i]->Parse("<message id='" + std::to_string(i) + "'><x xmlns='u" + std::to_string(i) + "'>", &consumed);
+      parsers[i]->Parse("<message id='" + std::to_string(i) + "'><x xmlns='u" + std::to_string(i) + "'>",
+                        &consumed);
     }
     for (int i = 0; i < kStreams; ++i) parsers[i]->Parse("</x></message>", &consumed);
   }
@@ -555,7 +620,8 @@ TEST(StreamParserControl, ManyDifferentNames) {
 
 TEST(StreamParserWebSocket, Rfc7395Framing) {
   EXPECT_EQ(Message("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='a' version='1.0'/>"),
-            "[open <open xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\" to=\"a\" version=\"1.0\"/> in jabber:client] none");
+            "[open <open xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\" to=\"a\" version=\"1.0\"/> in "
+            "jabber:client] none");
   EXPECT_EQ(Message("<f:close xmlns:f='urn:ietf:params:xml:ns:xmpp-framing'></f:close>"), "[close] none");
   EXPECT_EQ(Message("<message xmlns='jabber:client'><body>x</body></message>"),
             "[stanza <message><body>x</body></message> traits=1] none");
@@ -567,20 +633,22 @@ TEST(StreamParserWebSocket, Rfc7395Framing) {
 
 TEST(StreamParserWebSocket, Declarations) {
   EXPECT_EQ(Message("<?xml version='1.0'?><a/>"), "[element <a/>] none");
-  EXPECT_EQ(Message("\xEF\xBB\xBF<?xml version='1.0' encoding='UTF-8'?>\n<presence xmlns='jabber:client'><a/></presence>\n"),
+  EXPECT_EQ(Message("\xEF\xBB\xBF<?xml version='1.0' encoding='UTF-8'?>\n<presence "
+                    "xmlns='jabber:client'><a/></presence>\n"),
             "[stanza <presence><a/></presence> traits=65536] none");
   EXPECT_EQ(Message("<?xml version='1.0' encoding='UTF-16'?><a/>"), " unsupported-encoding");
   EXPECT_EQ(Message(" <?xml version='1.0'?><a/>"), " not-well-formed");
 }
 
 TEST(StreamParserWebSocket, EachMessageIsOneDocument) {
-  for (std::string text : {"", " ", "x", "<a>", "<a/><b/>", "<a/>x", "</a>", "</message-root>", "<a></b>", "<", "<?xml",
-                           "<?xml version='1.0'?>", "<?xml version='1.0'?><a/><b/>", "<!DOCTYPE", "<a/></message-root>",
-                           "<a/>&#32;"}) {
+  for (std::string text : {"", " ", "x", "<a>", "<a/><b/>", "<a/>x", "</a>", "</message-root>", "<a></b>",
+                           "<", "<?xml", "<?xml version='1.0'?>", "<?xml version='1.0'?><a/><b/>",
+                           "<!DOCTYPE", "<a/></message-root>", "<a/>&#32;"}) {
     EXPECT_EQ(Message(text), " not-well-formed") << text;
   }
-  for (std::string text : {"<!-- x --><a/>", "<a/><!-- x -->", "<a><!-- x --></a>", "<?pi?><a/>", "<a/><?pi?>", "<!DOCTYPE a><a/>",
-                           "<a>&x;</a>", "<?xml version='1.0'?><!-- x --><a/>", "<?xml version='1.0'?><a/><!-- x -->"}) {
+  for (std::string text : {"<!-- x --><a/>", "<a/><!-- x -->", "<a><!-- x --></a>", "<?pi?><a/>",
+                           "<a/><?pi?>", "<!DOCTYPE a><a/>", "<a>&x;</a>",
+                           "<?xml version='1.0'?><!-- x --><a/>", "<?xml version='1.0'?><a/><!-- x -->"}) {
     EXPECT_EQ(Message(text), " restricted-xml") << text;
   }
   EXPECT_EQ(Message("<x:a/>"), " bad-namespace-prefix");
@@ -589,9 +657,10 @@ TEST(StreamParserWebSocket, EachMessageIsOneDocument) {
 
 TEST(StreamParserWebSocket, Sequence) {
   EXPECT_EQ(RunPieces({"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>", "<iq xmlns='jabber:client'/>",
-                 "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"},
-                {}, Framing::kWebSocket),
-            "[open <open xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\"/> in jabber:client][stanza <iq/> traits=0][close] none");
+                       "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"},
+                      {}, Framing::kWebSocket),
+            "[open <open xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\"/> in jabber:client][stanza <iq/> "
+            "traits=0][close] none");
 }
 
 TEST(StreamParserWebSocket, OpenAndCloseAreEmpty) {
@@ -618,7 +687,8 @@ std::vector<std::string> SampleStreams() {
   using std::string_literals::operator""s;
   const std::string h(kHeader);
   return {
-      h + "<message to='a@b' id='1'><body>\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80</body></message> \n<presence/>\n</stream:stream>\n",
+      h + "<message to='a@b' id='1'><body>\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80</body></message> "
+          "\n<presence/>\n</stream:stream>\n",
       "\xEF\xBB\xBF \n" + h + "<iq type='get' id='&lt;&#x41;'><q xmlns='u' a:b='>' xmlns:a='v'/></iq>",
       h + "<message><message></message ><![CDATA[</message>]]]]><messages></messages></message\n><iq/>",
       h + "<m:message xmlns:m='jabber:client'><m:message/></m:message><x b='/>'>]]&gt;\r\n\r</x>",
@@ -627,6 +697,9 @@ std::vector<std::string> SampleStreams() {
       h + "<presence/><![CDATA[x]]>",
       h + "<presence/>&#32;<presence/>",
       h + "<presence/>&foo;",
+      h + "<presence/>]]]]>",
+      h + "<presence/>\xC3\xA9]]>",
+      h + "<presence/>\xC3\xA9\xFF",
       h + "<a:b/>",
       h + "<a></b>",
       h + "<message>\xE2\x82</message>",
@@ -661,7 +734,8 @@ TEST(StreamParserProperty, EverySplitInTwoGivesTheSame) {
     const std::string whole = Whole(sample, SmallLimits());
     for (std::size_t i = 0; i <= sample.size(); ++i) {
       const std::string_view view = sample;
-      ASSERT_EQ(RunPieces({view.substr(0, i), view.substr(i)}, SmallLimits()), whole) << sample << " at " << i;
+      ASSERT_EQ(RunPieces({view.substr(0, i), view.substr(i)}, SmallLimits()), whole)
+          << sample << " at " << i;
     }
   }
 }

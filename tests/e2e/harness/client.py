@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
         self._transport = await loop.start_tls(self._transport, self, context, server_hostname=self.domain)
         self._reader = None
 
-    async def websocket_handshake(self, host: str, path: str = "/xmpp", protocol: str = "xmpp") -> None:
+    async def websocket_handshake(self, host: str, path: str = "/xmpp-websocket", protocol: str = "xmpp") -> None:
         self._transport.write(self._websocket.request(host, path, protocol))
         deadline = time.monotonic() + BOUND
         while not self._websocket.is_open:

@@ -16,5 +16,6 @@ ORDER = (
     "bad_streams",
     "demo",
     "backends",
+    "service_tls",
     "kill",
 )

@@ -34,8 +34,11 @@ async def _stream_error(cluster: Cluster, data: str | bytes, mode: str = "plain"
         connection.open_stream()
         await connection.features()
     connection.write(data)
-    condition = await connection.wait_error()
-    await connection.wait_closed()
+    try:
+        condition = await connection.wait_error()
+        await connection.wait_closed()
+    except AssertionError as error:
+        raise AssertionError(f"{data[:80]!r}: {error}") from None
     return condition
 
 

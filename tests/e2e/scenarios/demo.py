@@ -36,7 +36,7 @@ async def play(cluster: Cluster, out: Transcript) -> None:
     romeo_jid, juliet_jid = f"{romeo_name}@{cluster.domain}", f"{juliet_name}@{cluster.domain}"
     ca = str(cluster.state / "certificates" / "ca.pem")
     port = cluster.address("gateway/2", "websocket-tls").rpartition(":")[2]
-    url = f"wss://{cluster.domain}:{port}/xmpp"
+    url = f"wss://{cluster.domain}:{port}/xmpp-websocket"
 
     out.say("romeo", f"is {romeo_jid}, slixmpp on TCP at gateway/1; shard {cluster.shard(romeo_jid)} of {managers[0]}")
     out.say("juliet", f"is {juliet_jid}, stanza.js on {url} at gateway/2; shard {cluster.shard(juliet_jid)} of {managers[1]}")

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 
 from harness import ns
-from harness.client import Client, Disconnected, connect
+from harness.client import Client, connect
 from harness.cluster import Cluster
 from harness.people import account, leave
 from harness.runner import scenario
@@ -96,12 +96,12 @@ async def commands_before_tls_are_forgotten(cluster: Cluster) -> None:
         f"<starttls xmlns='{ns.TLS}'/><?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' "
         f"to='{cluster.domain}' version='1.0'><auth xmlns='{ns.SASL}' mechanism='PLAIN'>AGV2aWwAZXZpbA==</auth>"
     )
-    try:
-        await connection.next()
-        await connection.start_tls(cluster.fresh_context())
-    except (OSError, Disconnected):
+    answer = await connection.next()
+    if answer.tag == f"{{{ns.TLS}}}failure":
         # Refusing such a client altogether is as good.
+        await connection.wait_closed()
         return
+    await connection.start_tls(cluster.fresh_context())
     connection.open_stream()
     features = await connection.features()
     assert child(features, ns.SASL, "mechanisms") is not None, text(features)
@@ -125,7 +125,12 @@ async def stream_header_errors(cluster: Cluster) -> None:
     assert (await condition(f"<stream:stream xmlns='jabber:wrong' xmlns:stream='{ns.STREAMS}' to='{cluster.domain}' version='1.0'>"))[0] == "invalid-namespace"
     assert (await condition(f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='urn:wrong' to='{cluster.domain}' version='1.0'>"))[0] == "invalid-namespace"
     assert (await condition(f"<stream:other xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='{cluster.domain}' version='1.0'>"))[0] in ("bad-format", "invalid-namespace", "not-well-formed", "unsupported-stanza-type")
-    assert (await condition(f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='{cluster.domain}' version='2.0'>"))[0] in ("unsupported-version", "")
+    # A client of a later version gets ours (RFC 6120 section 4.7.5).
+    connection = await connect(cluster.domain, cluster.address("gateway/1"))
+    connection.open_stream(version="2.0")
+    await connection.features()
+    assert connection.header.get("version") == "1.0"
+    connection.abort()
 
 
 @scenario
@@ -160,7 +165,7 @@ async def websocket_needs_its_subprotocol(cluster: Cluster) -> None:
     host, _, port = cluster.address("gateway/1", "websocket").rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
-        f"GET /xmpp HTTP/1.1\r\nHost: {cluster.domain}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET /xmpp-websocket HTTP/1.1\r\nHost: {cluster.domain}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\r\n".encode()
     )
     status = await asyncio.wait_for(reader.readline(), 10)
@@ -190,7 +195,7 @@ async def host_meta(cluster: Cluster) -> None:
     loop = asyncio.get_running_loop()
     document, headers = await loop.run_in_executor(None, get, "/.well-known/host-meta")
     assert headers["Access-Control-Allow-Origin"] == "*", headers
-    assert "urn:xmpp:alt-connections:websocket" in document and "/xmpp" in document, document
+    assert "urn:xmpp:alt-connections:websocket" in document and "/xmpp-websocket" in document, document
     document, headers = await loop.run_in_executor(None, get, "/.well-known/host-meta.json")
     assert headers["Access-Control-Allow-Origin"] == "*", headers
     links = json.loads(document)["links"]

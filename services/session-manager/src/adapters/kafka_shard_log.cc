@@ -15,6 +15,12 @@ Task<absl::StatusOr<std::int64_t>> KafkaShardLog::Committed(std::uint32_t shard)
   return consumer_->Committed(P(shard));
 }
 
+Task<absl::StatusOr<std::int64_t>> KafkaShardLog::Beginning(std::uint32_t shard) {
+  auto watermarks = co_await consumer_->Watermarks(P(shard));
+  if (!watermarks.ok()) co_return watermarks.status();
+  co_return watermarks->first;
+}
+
 Task<absl::StatusOr<std::int64_t>> KafkaShardLog::OffsetForTime(std::uint32_t shard, std::int64_t unix_millis) {
   return consumer_->OffsetForTime(P(shard), unix_millis);
 }

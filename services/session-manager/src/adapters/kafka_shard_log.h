@@ -20,6 +20,7 @@ class KafkaShardLog final : public ShardLog, public kafka::ConsumerHandler {
   void Pause(std::uint32_t shard) override;
   void Resume(std::uint32_t shard) override;
   Task<absl::StatusOr<std::int64_t>> Committed(std::uint32_t shard) override;
+  Task<absl::StatusOr<std::int64_t>> Beginning(std::uint32_t shard) override;
   Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::uint32_t shard, std::int64_t unix_millis) override;
   Task<absl::Status> Commit(std::vector<std::pair<std::uint32_t, std::int64_t>> cursors) override;
   void Released(std::uint32_t shard) override;

@@ -81,6 +81,8 @@ void SessionKeeper::OnGatewayLinked(GatewayPeer& gateway) {
 }
 
 void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
+  // A process that was frozen finds its links broken: it must not judge by that.
+  core_.shards().NoteTime();
   auto it = gateways_.find(gateway.instance());
   const bool replaced = it == gateways_.end() || it->second != &gateway;
   if (!replaced) gateways_.erase(it);
@@ -437,7 +439,7 @@ void SessionKeeper::Remove(const std::shared_ptr<Session>& session) {
 
 Task<void> SessionKeeper::RemoveStored(std::string owner, std::string id) {
   // Rows that stay behind expire: they name a session that nobody can resume.
-  for (int attempt = 0; attempt < 10; ++attempt) {
+  for (int attempt = 0; attempt < 60; ++attempt) {
     const absl::Status removed = co_await core_.ports().waiting.RemoveSession(owner, id);
     if (removed.ok()) co_return;
     co_await runtime::Sleep(std::chrono::seconds(1));
@@ -447,7 +449,7 @@ Task<void> SessionKeeper::RemoveStored(std::string owner, std::string id) {
 // ---- parked sessions --------------------------------------------------------
 
 void SessionKeeper::Park(const std::shared_ptr<Session>& session) {
-  if (!session->resume || session->ended) return;
+  if (!session->resume || session->ended || session->user->shard->suspended) return;
   if (session->parked) {
     if (session->park_wanted && session->gateway != nullptr) {
       AddFor(*session).mutable_parked();

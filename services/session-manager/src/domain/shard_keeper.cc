@@ -80,19 +80,20 @@ Task<void> ShardKeeper::Acquire(std::shared_ptr<Shard> shard) {
     if (found.ok()) {
       auto from = co_await ports.shard_log.OffsetForTime(
           shard->number, core_.clock().UnixMillisNow() - core_.settings().duplicate_horizon.count());
-      if (from.ok()) {
-        committed = *found;
-        look_back = *from;
+      auto beginning = co_await ports.shard_log.Beginning(shard->number);
+      if (from.ok() && beginning.ok()) {
+        // Nothing was ever committed: everything that the log still has is ours to apply.
+        committed = std::max(*found, *beginning);
+        look_back = std::max(*from, *beginning);
         break;
       }
-      found = from.status();
+      found = from.ok() ? beginning.status() : from.status();
     }
     telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found.status())}});
     co_await runtime::Sleep(kRetry);
   }
   if (shard->released()) co_return;
-  // Nothing was ever committed: everything that the log still has is ours to apply.
-  shard->committed = committed < 0 ? 0 : committed;
+  shard->committed = committed;
   shard->window.Start(shard->committed);
   shard->phase = Shard::Phase::kRecovering;
   ports.shard_log.Seek(shard->number, std::min(look_back, shard->committed));

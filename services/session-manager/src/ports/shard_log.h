@@ -18,6 +18,8 @@ class ShardLog {
   virtual void Resume(std::uint32_t shard) = 0;
   /// -1: nothing was ever committed.
   virtual Task<absl::StatusOr<std::int64_t>> Committed(std::uint32_t shard) = 0;
+  /// The oldest offset that the log still has.
+  virtual Task<absl::StatusOr<std::int64_t>> Beginning(std::uint32_t shard) = 0;
   virtual Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::uint32_t shard, std::int64_t unix_millis) = 0;
   /// FAILED_PRECONDITION: we are no member of the group any more.
   virtual Task<absl::Status> Commit(std::vector<std::pair<std::uint32_t, std::int64_t>> cursors) = 0;

@@ -49,7 +49,8 @@ class Consumer {
  public:
   static absl::StatusOr<std::unique_ptr<Consumer>> Create(asio::io_context& io, const Options& options,
                                                           std::string topic, std::string group,
-                                                          ConsumerHandler& handler, telemetry::Metrics& metrics);
+                                                          ConsumerHandler& handler,
+                                                          telemetry::Metrics& metrics);
   virtual ~Consumer() = default;
 
   /// Begins (or goes on) to read the assigned partition at `offset`. No record from before
@@ -62,7 +63,8 @@ class Consumer {
   /// The offset committed for the partition, or -1.
   virtual Task<absl::StatusOr<std::int64_t>> Committed(std::int32_t partition) = 0;
   /// The first offset whose record is not older than `unix_millis`, or the end.
-  virtual Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t partition, std::int64_t unix_millis) = 0;
+  virtual Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t partition,
+                                                           std::int64_t unix_millis) = 0;
   /// First offset that exists, and the end.
   virtual Task<absl::StatusOr<std::pair<std::int64_t, std::int64_t>>> Watermarks(std::int32_t partition) = 0;
   struct Position {

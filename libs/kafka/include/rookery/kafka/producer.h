@@ -59,8 +59,8 @@ class Producer {
 
   /// Appends `value` to the partition (topic without prefix). The bytes are copied.
   /// `on_appended` may be empty.
-  virtual void Append(std::string_view topic, std::int32_t partition, std::string_view key, std::string_view value,
-                      OnAppended on_appended) = 0;
+  virtual void Append(std::string_view topic, std::int32_t partition, std::string_view key,
+                      std::string_view value, OnAppended on_appended) = 0;
   /// Records not yet appended. Beyond `kHighWater` callers must stop taking work.
   virtual std::size_t in_flight() const = 0;
   static constexpr std::size_t kHighWater = 100'000;

@@ -45,7 +45,8 @@ class Server {
  public:
   /// UNAVAILABLE: the address is in use. INVALID_ARGUMENT: a TLS file cannot be read or
   /// one of the three is missing. Services must outlive the server.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options, std::vector<grpc::Service*> services);
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
+                                                       std::vector<grpc::Service*> services);
   virtual ~Server() = default;
   virtual std::string bound_address() const = 0;
   virtual std::string advertised_address() const = 0;

@@ -47,8 +47,8 @@ using SessionManagerLinkHandler = LinkHandler<session::v1::GatewayAction>;
 
 /// Opens a link; a failure comes through handler.OnClosed (UNAVAILABLE). Keepalive
 /// notices a dead peer within some seconds. No reconnection: the caller opens another.
-std::unique_ptr<GatewayLink> OpenLink(asio::io_context& io, const ClientOptions& options, const std::string& address,
-                                      GatewayLinkHandler& handler);
+std::unique_ptr<GatewayLink> OpenLink(asio::io_context& io, const ClientOptions& options,
+                                      const std::string& address, GatewayLinkHandler& handler);
 
 /// Serves links: `on_link` is called on the I/O thread with each new stream and gives
 /// its handler, which must outlive the Link.

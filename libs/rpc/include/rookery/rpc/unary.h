@@ -28,10 +28,11 @@ Task<absl::StatusOr<Response>> Call(asio::io_context& io, std::chrono::milliseco
 /// Server: runs `handle(const Request&) -> Task<absl::StatusOr<Response>>` on the I/O
 /// thread and finishes the reactor with what it returns:
 ///   grpc::ServerUnaryReactor* GetRoster(context, request, response) override {
-///     return Serve(io_, context, request, response, [this](const auto& r) { return store_.GetRoster(r); }); }
+///     return Serve(io_, context, request, response, [this](const auto& r) { return store_.GetRoster(r); });
+///     }
 template <typename Request, typename Response, typename Handle>
-grpc::ServerUnaryReactor* Serve(asio::io_context& io, grpc::CallbackServerContext* context, const Request* request,
-                                Response* response, Handle handle);
+grpc::ServerUnaryReactor* Serve(asio::io_context& io, grpc::CallbackServerContext* context,
+                                const Request* request, Response* response, Handle handle);
 
 }  // namespace rookery::rpc
 

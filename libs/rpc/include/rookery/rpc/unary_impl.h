@@ -55,15 +55,16 @@ Task<absl::StatusOr<Response>> Call(asio::io_context& io, std::chrono::milliseco
     start(&call->context, &call->response, std::move(done));
   };
   const grpc::Status status =
-      co_await asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(initiate, asio::use_awaitable);
+      co_await asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(initiate,
+                                                                                       asio::use_awaitable);
   call->work.reset();
   if (!status.ok()) co_return FromGrpc(status);
   co_return std::move(call->response);
 }
 
 template <typename Request, typename Response, typename Handle>
-grpc::ServerUnaryReactor* Serve(asio::io_context& io, grpc::CallbackServerContext* context, const Request* request,
-                                Response* response, Handle handle) {
+grpc::ServerUnaryReactor* Serve(asio::io_context& io, grpc::CallbackServerContext* context,
+                                const Request* request, Response* response, Handle handle) {
   auto* reactor = new internal::UnaryReactor;
   asio::post(io, [&io, context, request, response, reactor, handle = std::move(handle)]() mutable {
     // The caller has given up already: nobody reads the answer.

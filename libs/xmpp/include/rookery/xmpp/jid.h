@@ -63,5 +63,7 @@ absl::StatusOr<std::string> PreparePassword(std::string_view text);
 
 template <>
 struct std::hash<rookery::xmpp::Jid> {
-  std::size_t operator()(const rookery::xmpp::Jid& jid) const noexcept { return std::hash<std::string_view>{}(jid.str()); }
+  std::size_t operator()(const rookery::xmpp::Jid& jid) const noexcept {
+    return std::hash<std::string_view>{}(jid.str());
+  }
 };

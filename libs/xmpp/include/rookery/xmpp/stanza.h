@@ -15,7 +15,9 @@ namespace rookery::xmpp {
 /// The one stanza type.
 using Stanza = common::v1::Stanza;
 
-inline bool Has(const Stanza& stanza, common::v1::StanzaTrait trait) { return (stanza.traits() & trait) != 0; }
+inline bool Has(const Stanza& stanza, common::v1::StanzaTrait trait) {
+  return (stanza.traits() & trait) != 0;
+}
 
 /// How a stanza is written: on a TCP stream jabber:client is inherited, in a
 /// WebSocket message it is declared on the stanza (RFC 7395 section 3.3.3).
@@ -48,10 +50,28 @@ Stanza MakeResult(const Stanza& request, const Element& payload);
 enum class ErrorType { kAuth, kCancel, kContinue, kModify, kWait };
 
 enum class ErrorCondition {
-  kBadRequest, kConflict, kFeatureNotImplemented, kForbidden, kGone, kInternalServerError, kItemNotFound,
-  kJidMalformed, kNotAcceptable, kNotAllowed, kNotAuthorized, kPolicyViolation, kRecipientUnavailable,
-  kRedirect, kRegistrationRequired, kRemoteServerNotFound, kRemoteServerTimeout, kResourceConstraint,
-  kServiceUnavailable, kSubscriptionRequired, kUndefinedCondition, kUnexpectedRequest,
+  kBadRequest,
+  kConflict,
+  kFeatureNotImplemented,
+  kForbidden,
+  kGone,
+  kInternalServerError,
+  kItemNotFound,
+  kJidMalformed,
+  kNotAcceptable,
+  kNotAllowed,
+  kNotAuthorized,
+  kPolicyViolation,
+  kRecipientUnavailable,
+  kRedirect,
+  kRegistrationRequired,
+  kRemoteServerNotFound,
+  kRemoteServerTimeout,
+  kResourceConstraint,
+  kServiceUnavailable,
+  kSubscriptionRequired,
+  kUndefinedCondition,
+  kUnexpectedRequest,
 };
 
 std::string_view Name(ErrorCondition condition);

@@ -17,19 +17,19 @@ enum class StreamParseError {
   kNone,
   kBadFormat,
   kNotWellFormed,
-  kRestrictedXml,      // comment, PI, DTD, entity reference
+  kRestrictedXml,  // comment, PI, DTD, entity reference
   kBadNamespacePrefix,
   kUnsupportedEncoding,
-  kPolicyViolation,    // a limit
+  kPolicyViolation,  // a limit
 };
 
 struct ParserLimits {
   std::size_t max_stanza_bytes = 256 * 1024;
   std::size_t max_depth = 64;
-  std::size_t max_attributes = 64;        // of one element
-  std::size_t max_name_bytes = 512;       // of an element, attribute, prefix or namespace
-  std::size_t max_namespaces = 64;        // declared in one stanza
-  std::size_t max_elements = 8192;        // in one stanza
+  std::size_t max_attributes = 64;                // of one element
+  std::size_t max_name_bytes = 512;               // of an element, attribute, prefix or namespace
+  std::size_t max_namespaces = 64;                // declared in one stanza
+  std::size_t max_elements = 8192;                // in one stanza
   std::size_t max_white_space_bytes = 64 * 1024;  // between two stanzas
 };
 

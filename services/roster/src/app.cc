@@ -1,0 +1,75 @@
+#include "app.h"
+
+#include <grpcpp/impl/codegen/service_type.h>
+
+#include <boost/asio/post.hpp>
+
+#include "adapters/pg_roster_store.h"
+#include "domain/roster_keeper.h"
+#include "migrations.h"
+#include "rookery/routing/registry.h"
+#include "rookery/telemetry/log.h"
+#include "rpc/roster_rpc.h"
+
+namespace rookery::roster {
+
+namespace {
+/// Callers learn within this time that we leave; running calls end meanwhile.
+constexpr std::chrono::milliseconds kGrace{2'000};
+}  // namespace
+
+// In the order of making; unmade in reverse.
+struct App::Parts {
+  std::unique_ptr<pg::Pool> pool;
+  std::unique_ptr<redis::Client> redis;
+  std::unique_ptr<routing::Registry> registry;
+  std::unique_ptr<PgRosterStore> store;
+  std::unique_ptr<RosterKeeper> keeper;
+  std::unique_ptr<grpc::Service> service;
+  std::unique_ptr<rpc::Server> server;
+};
+
+App::App(app::Process& process, const Config& config)
+    : process_(process), config_(config), parts_(std::make_unique<Parts>()) {}
+
+App::~App() = default;
+
+Task<absl::Status> App::Start() {
+  Parts& p = *parts_;
+  asio::io_context& io = process_.io;
+  const absl::Status migrated = co_await pg::Migrate(io, config_.pg, "roster", Migrations());
+  if (!migrated.ok()) co_return migrated;
+  p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
+  p.store = std::make_unique<PgRosterStore>(*p.pool);
+  p.keeper = std::make_unique<RosterKeeper>(*p.store);
+  p.service = MakeRosterRpc(io, *p.keeper, process_.metrics);
+  auto server = rpc::Server::Start(config_.rpc, {p.service.get()});
+  if (!server.ok()) co_return server.status();
+  p.server = *std::move(server);
+  telemetry::LogInfo("rpc.listening", {{"address", p.server->bound_address()}});
+  p.redis = redis::Client::Create(io, config_.redis, process_.metrics);
+  p.registry = routing::Registry::Create(io, *p.redis);
+  p.registry->Announce("roster", {process_.common.instance, p.server->advertised_address()});
+  p.server->SetServing(true);
+  started_ = true;
+  co_return absl::OkStatus();
+}
+
+Task<void> App::Stop() {
+  Parts& p = *parts_;
+  p.server->SetServing(false);
+  co_await p.registry->Withdraw();
+  runtime::Promise<bool> closed(process_.io.get_executor());
+  asio::post(process_.blocking, [closed, server = p.server.get()]() mutable {
+    server->Shutdown(kGrace);
+    closed.Set(true);
+  });
+  (void)co_await closed.Get();
+}
+
+std::string App::NotReadyReason() const {
+  // An outage of the database is answered call by call: taking every instance out of service helps nobody.
+  return started_ ? "" : "starting";
+}
+
+}  // namespace rookery::roster

@@ -1,0 +1,482 @@
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ports/account_store.h"
+#include "ports/event_log.h"
+#include "ports/roster.h"
+#include "ports/shard_log.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/clock.h"
+#include "rookery/events/v1/message_event.pb.h"
+#include "rookery/events/v1/presence_event.pb.h"
+#include "rookery/events/v1/user_record.pb.h"
+
+namespace rookery::session_manager {
+
+class FakeClock final : public Clock {
+ public:
+  SteadyTime Now() const override { return now_; }
+  std::int64_t UnixMillisNow() const override { return 1'700'000'000'000 + elapsed_.count(); }
+  void Advance(std::chrono::milliseconds by) {
+    now_ += by;
+    elapsed_ += by;
+  }
+
+ private:
+  SteadyTime now_ = SteadyTime{} + std::chrono::hours(1);
+  std::chrono::milliseconds elapsed_{0};
+};
+
+/// The topics in memory. An append waits in `in_flight` until Flush: a process may die before.
+class FakeLog {
+ public:
+  explicit FakeLog(std::uint32_t partitions) : users(partitions) {}
+
+  struct Pending {
+    int node;
+    std::uint32_t partition;
+    std::string value;
+    EventLog::Appended appended;
+  };
+  /// What process `node` has given and the broker does not have.
+  std::deque<Pending> in_flight;
+  /// Appends stay in flight while set.
+  bool held = false;
+
+  std::vector<std::vector<std::string>> users;
+  std::vector<events::v1::MessageEvent> messages;
+  std::vector<events::v1::PresenceEvent> presences;
+  std::map<std::uint32_t, std::int64_t> committed;
+
+  /// Up to `count` appends reach the log; the answer reaches who is still alive.
+  bool Flush(std::size_t count = ~std::size_t{0}) {
+    bool any = false;
+    while (!in_flight.empty() && count-- > 0) {
+      Pending next = std::move(in_flight.front());
+      in_flight.pop_front();
+      any = true;
+      users[next.partition].push_back(std::move(next.value));
+      if (next.appended) next.appended(static_cast<std::int64_t>(users[next.partition].size()) - 1);
+    }
+    return any;
+  }
+  /// `node` was killed: what it had in flight is lost, or is there and nobody was told.
+  void Kill(int node, bool lose) {
+    for (Pending& pending : in_flight)
+      if (pending.node == node) pending.appended = {};
+    if (lose) std::erase_if(in_flight, [&](const Pending& pending) { return pending.node == node; });
+  }
+  events::v1::UserRecord Record(std::uint32_t partition, std::size_t offset) const {
+    events::v1::UserRecord record;
+    record.ParseFromString(users[partition][offset]);
+    return record;
+  }
+  std::vector<events::v1::UserRecord> Records(std::uint32_t partition) const {
+    std::vector<events::v1::UserRecord> records;
+    for (std::size_t i = 0; i < users[partition].size(); ++i) records.push_back(Record(partition, i));
+    return records;
+  }
+};
+
+class FakeEventLog final : public EventLog {
+ public:
+  FakeEventLog(FakeLog& log, int node) : log_(log), node_(node) {}
+  void Append(Topic topic, std::uint32_t partition, std::string_view, const google::protobuf::MessageLite& record,
+              Appended appended) override {
+    if (dead) return;
+    if (topic == Topic::kUsers) {
+      log_.in_flight.push_back({node_, partition, record.SerializeAsString(), std::move(appended)});
+      return;
+    }
+    if (topic == Topic::kMessages) {
+      log_.messages.emplace_back().ParseFromString(record.SerializeAsString());
+    } else {
+      log_.presences.emplace_back().ParseFromString(record.SerializeAsString());
+    }
+    if (appended) appended(0);
+  }
+  std::uint32_t partitions(Topic) const override { return static_cast<std::uint32_t>(log_.users.size()); }
+  bool dead = false;
+
+ private:
+  FakeLog& log_;
+  int node_;
+};
+
+class FakeShardLog final : public ShardLog {
+ public:
+  explicit FakeShardLog(FakeLog& log) : log_(log) {}
+  void Seek(std::uint32_t shard, std::int64_t offset) override { position[shard] = offset; }
+  void Pause(std::uint32_t shard) override { paused.insert(shard); }
+  void Resume(std::uint32_t shard) override { paused.erase(shard); }
+  Task<absl::StatusOr<std::int64_t>> Committed(std::uint32_t shard) override {
+    const auto it = log_.committed.find(shard);
+    co_return it == log_.committed.end() ? -1 : it->second;
+  }
+  Task<absl::StatusOr<std::int64_t>> Beginning(std::uint32_t) override { co_return 0; }
+  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::uint32_t, std::int64_t) override { co_return 0; }
+  Task<absl::Status> Commit(std::vector<std::pair<std::uint32_t, std::int64_t>> cursors) override {
+    ++commits;
+    if (!member) co_return absl::FailedPreconditionError("no member of the group");
+    for (const auto& [shard, offset] : cursors) log_.committed[shard] = offset;
+    co_return absl::OkStatus();
+  }
+  void Released(std::uint32_t shard) override {
+    position.erase(shard);
+    released.push_back(shard);
+  }
+
+  bool member = true;
+  int commits = 0;
+  std::map<std::uint32_t, std::int64_t> position;
+  std::set<std::uint32_t> paused;
+  std::vector<std::uint32_t> released;
+
+ private:
+  FakeLog& log_;
+};
+
+class FakeMembership final : public Membership {
+ public:
+  std::vector<std::string> Gateways() const override { return gateways; }
+  void PublishShards(const std::vector<std::pair<std::uint32_t, std::int64_t>>& epochs) override { published = epochs; }
+  std::vector<std::string> gateways;
+  std::vector<std::pair<std::uint32_t, std::int64_t>> published;
+};
+
+/// PostgreSQL's part, shared by all processes: accounts and what waits.
+class FakeDatabase final : public AccountStore, public WaitingStore {
+ public:
+  /// While set every call fails as when the server is away.
+  bool down = false;
+  /// Called at the start of each mutating call of the waiting store (to act in between).
+  std::function<void(std::string_view)> on_call;
+
+  struct OfflineRow {
+    OfflineMessage message;
+    bool given = false;
+  };
+  std::map<std::string, Keys> accounts;
+  std::map<std::string, LastActivity> last;
+  std::map<std::string, std::map<std::uint64_t, OfflineRow>> offline;
+  struct PacketRow {
+    std::uint32_t shard;
+    SessionPacket packet;
+  };
+  std::map<std::pair<std::string, std::string>, std::map<std::uint64_t, PacketRow>> packets;
+  std::map<std::pair<std::string, std::string>, std::pair<std::uint32_t, ParkedSession>> parked;
+
+  std::size_t Waiting(const std::string& user) const {
+    const auto it = offline.find(user);
+    if (it == offline.end()) return 0;
+    return static_cast<std::size_t>(
+        std::count_if(it->second.begin(), it->second.end(), [](const auto& row) { return !row.second.given; }));
+  }
+
+  Task<absl::StatusOr<Keys>> GetKeys(std::string user) override {
+    if (down) co_return Away();
+    co_return accounts.contains(user) ? accounts[user] : Keys{};
+  }
+  Task<absl::Status> Create(std::string user, Keys keys) override {
+    if (down) co_return Away();
+    if (!accounts.emplace(user, std::move(keys)).second) co_return absl::AlreadyExistsError("taken");
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> SetKeys(std::string user, Keys keys) override {
+    if (down) co_return Away();
+    if (!accounts.contains(user)) co_return absl::NotFoundError("no such account");
+    accounts[user] = std::move(keys);
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> Remove(std::string user) override {
+    if (down) co_return Away();
+    accounts.erase(user);
+    offline.erase(user);
+    last.erase(user);
+    co_return absl::OkStatus();
+  }
+  Task<absl::StatusOr<bool>> Exists(std::string user) override {
+    if (down) co_return Away();
+    co_return accounts.contains(user);
+  }
+  Task<absl::Status> SetLastActivity(std::string user, LastActivity activity) override {
+    if (down) co_return Away();
+    last[user] = std::move(activity);
+    co_return absl::OkStatus();
+  }
+  Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
+    if (down) co_return Away();
+    co_return last.contains(user) ? std::optional(last[user]) : std::nullopt;
+  }
+
+  Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message, std::int64_t quota) override {
+    if (on_call) on_call("StoreOffline");
+    if (down) co_return Away();
+    if (!accounts.contains(owner)) co_return Stored::kNoSuchUser;
+    auto& rows = offline[owner];
+    if (rows.contains(message.id)) co_return Stored::kAlreadyThere;
+    if (static_cast<std::int64_t>(Waiting(owner)) >= quota) co_return Stored::kQuotaReached;
+    const std::uint64_t id = message.id;
+    rows[id] = {std::move(message), false};
+    co_return Stored::kStored;
+  }
+  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::int64_t limit) override {
+    if (down) co_return Away();
+    std::vector<OfflineMessage> messages;
+    for (const auto& [id, row] : offline[owner])
+      if (!row.given && static_cast<std::int64_t>(messages.size()) < limit) messages.push_back(row.message);
+    co_return messages;
+  }
+  Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) override {
+    if (down) co_return Away();
+    for (const std::uint64_t id : ids)
+      if (offline[owner].contains(id)) offline[owner][id].given = true;
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> PurgeOfflineGiven(std::string, std::int64_t) override { co_return absl::OkStatus(); }
+  Task<absl::Status> StorePackets(std::uint32_t shard, std::string owner, std::string session,
+                                  std::vector<SessionPacket> rows) override {
+    if (on_call) on_call("StorePackets");
+    if (down) co_return Away();
+    for (SessionPacket& row : rows) {
+      const std::uint64_t seq = row.seq;
+      packets[{owner, session}].try_emplace(seq, PacketRow{shard, std::move(row)});
+    }
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> RemovePackets(std::string owner, std::string session, std::uint64_t up_to_seq) override {
+    if (down) co_return Away();
+    std::erase_if(packets[{owner, session}], [&](const auto& entry) { return entry.first <= up_to_seq; });
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> Park(std::uint32_t shard, ParkedSession session) override {
+    if (on_call) on_call("Park");
+    if (down) co_return Away();
+    std::pair key(session.owner, session.session);
+    parked[key] = {shard, std::move(session)};
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> Unpark(std::string owner, std::string session) override {
+    if (on_call) on_call("Unpark");
+    if (down) co_return Away();
+    parked.erase({owner, session});
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> RemoveSession(std::string owner, std::string session) override {
+    if (on_call) on_call("RemoveSession");
+    if (down) co_return Away();
+    parked.erase({owner, session});
+    packets.erase({owner, session});
+    co_return absl::OkStatus();
+  }
+  Task<absl::StatusOr<Shard>> LoadShard(std::uint32_t shard) override {
+    if (down) co_return Away();
+    Shard loaded;
+    for (const auto& [key, entry] : parked)
+      if (entry.first == shard) loaded.sessions.push_back(entry.second);
+    for (const auto& [key, rows] : packets)
+      for (const auto& [seq, row] : rows)
+        if (row.shard == shard) loaded.packets.push_back({key.first, key.second, row.packet});
+    co_return loaded;
+  }
+
+ private:
+  static absl::Status Away() { return absl::UnavailableError("the database is away"); }
+};
+
+class FakeKeyMaker final : public KeyMaker {
+ public:
+  Task<absl::StatusOr<AccountStore::Keys>> Derive(std::string password) override {
+    if (password == "bad") co_return absl::InvalidArgumentError("forbidden");
+    AccountStore::Keys keys(1);
+    keys[0].set_mechanism("SCRAM-SHA-256");
+    keys[0].set_stored_key(password);
+    co_return keys;
+  }
+};
+
+/// The state machine of RFC 6121 appendix A, as far as these tests go.
+class FakeRoster final : public Roster {
+ public:
+  struct Item {
+    bool to = false, from = false, pending_out = false, pending_in = false, approved = false;
+    std::string name;
+    std::vector<std::string> groups;
+    xmpp::Stanza request;
+    roster::v1::Subscription subscription() const {
+      if (to && from) return roster::v1::SUBSCRIPTION_BOTH;
+      if (to) return roster::v1::SUBSCRIPTION_TO;
+      return from ? roster::v1::SUBSCRIPTION_FROM : roster::v1::SUBSCRIPTION_NONE;
+    }
+  };
+  std::map<std::string, std::map<std::string, Item>> rosters;
+  bool down = false;
+  int gets = 0;
+
+  /// `a` and `b` see each other.
+  void Befriend(const std::string& a, const std::string& b) {
+    rosters[a][b].to = rosters[a][b].from = true;
+    rosters[b][a].to = rosters[b][a].from = true;
+  }
+
+  Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest request) override {
+    ++gets;
+    if (down) co_return Away();
+    roster::v1::GetRosterResponse response;
+    response.set_version(version_);
+    if (request.has_known_version() && request.known_version() == version_) {
+      response.set_unchanged(true);
+      co_return response;
+    }
+    for (const auto& [jid, item] : rosters[request.user()]) {
+      if (item.pending_in) {
+        auto& pending = *response.add_pending();
+        pending.set_from(jid);
+        *pending.mutable_stanza() = item.request;
+      }
+      if (item.pending_in && !item.to && !item.from && !item.pending_out) continue;
+      *response.add_items() = Describe(jid, item);
+    }
+    co_return response;
+  }
+  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(roster::v1::SetRosterItemRequest request) override {
+    if (down) co_return Away();
+    Item& item = rosters[request.user()][request.jid()];
+    item.name = request.name();
+    item.groups.assign(request.groups().begin(), request.groups().end());
+    roster::v1::SetRosterItemResponse response;
+    FillPush(*response.mutable_push(), request.jid(), item);
+    co_return response;
+  }
+  Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> RemoveItem(
+      roster::v1::RemoveRosterItemRequest request) override {
+    if (down) co_return Away();
+    auto& items = rosters[request.user()];
+    if (!items.contains(request.jid())) co_return absl::NotFoundError("no such item");
+    const Item item = items[request.jid()];
+    items.erase(request.jid());
+    roster::v1::RemoveRosterItemResponse response;
+    FillPush(*response.mutable_push(), request.jid(), item);
+    response.mutable_push()->mutable_item()->set_subscription(roster::v1::SUBSCRIPTION_REMOVE);
+    if (item.to || item.pending_out) response.add_send(roster::v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE);
+    if (item.from) response.add_send(roster::v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED);
+    response.set_was_from(item.from);
+    co_return response;
+  }
+  Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
+      roster::v1::ProcessOutboundSubscriptionRequest request) override {
+    if (down) co_return Away();
+    Item& item = rosters[request.user()][request.contact()];
+    roster::v1::ProcessOutboundSubscriptionResponse response;
+    response.set_before(item.subscription());
+    bool changed = false;
+    switch (request.action()) {
+      case roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE:
+        changed = !item.to && !item.pending_out;
+        if (changed) item.pending_out = true;
+        response.set_route(true);
+        break;
+      case roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBED:
+        if (item.pending_in) {
+          item.pending_in = false;
+          item.from = changed = true;
+          response.set_route(true);
+        } else if (!item.from && !item.approved) {
+          item.approved = changed = true;
+        }
+        break;
+      case roster::v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE:
+        changed = item.to || item.pending_out;
+        item.to = item.pending_out = false;
+        response.set_route(true);
+        break;
+      default:
+        changed = item.from || item.pending_in || item.approved;
+        response.set_route(item.from || item.pending_in);
+        item.from = item.pending_in = item.approved = false;
+        break;
+    }
+    response.set_after(item.subscription());
+    if (changed) FillPush(*response.mutable_push(), request.contact(), item);
+    co_return response;
+  }
+  Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Inbound(
+      roster::v1::ProcessInboundSubscriptionRequest request) override {
+    if (down) co_return Away();
+    Item& item = rosters[request.user()][request.contact()];
+    roster::v1::ProcessInboundSubscriptionResponse response;
+    response.set_before(item.subscription());
+    bool changed = false;
+    switch (request.action()) {
+      case roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE:
+        if (item.from || item.approved) {
+          changed = !item.from;
+          item.from = true;
+          item.approved = false;
+          response.set_auto_reply(true);
+        } else if (!item.pending_in) {
+          item.pending_in = true;
+          item.request = request.stanza();
+          response.set_deliver(true);
+        }
+        break;
+      case roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBED:
+        changed = item.pending_out;
+        if (changed) {
+          item.pending_out = false;
+          item.to = true;
+        }
+        response.set_deliver(changed);
+        break;
+      case roster::v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE:
+        changed = item.from;
+        response.set_deliver(item.from || item.pending_in);
+        item.from = item.pending_in = false;
+        break;
+      default:
+        changed = item.to || item.pending_out;
+        item.to = item.pending_out = false;
+        response.set_deliver(changed);
+        break;
+    }
+    response.set_after(item.subscription());
+    if (changed) FillPush(*response.mutable_push(), request.contact(), item);
+    co_return response;
+  }
+  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(roster::v1::DeleteUserRequest request) override {
+    if (down) co_return Away();
+    roster::v1::DeleteUserResponse response;
+    for (const auto& [jid, item] : rosters[request.user()]) *response.add_items() = Describe(jid, item);
+    rosters.erase(request.user());
+    co_return response;
+  }
+
+ private:
+  static absl::Status Away() { return absl::UnavailableError("the roster is away"); }
+  static roster::v1::RosterItem Describe(const std::string& jid, const Item& item) {
+    roster::v1::RosterItem described;
+    described.set_jid(jid);
+    described.set_name(item.name);
+    for (const std::string& group : item.groups) described.add_groups(group);
+    described.set_subscription(item.subscription());
+    described.set_pending_out(item.pending_out);
+    described.set_approved(item.approved);
+    return described;
+  }
+  void FillPush(roster::v1::RosterPush& push, const std::string& jid, const Item& item) {
+    *push.mutable_item() = Describe(jid, item);
+    push.set_version(++version_);
+  }
+  std::uint64_t version_ = 1;
+};
+
+}  // namespace rookery::session_manager
