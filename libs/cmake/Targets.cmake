@@ -46,10 +46,12 @@ endfunction()
 # Label `integration` marks a test that starts a real backend.
 function(rookery_test target)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  add_executable(${target} ${A_SOURCES})
   if(ROOKERY_FUZZ)
+    # There, but not built: libraries may go on to set its properties.
+    set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
     return()
   endif()
-  add_executable(${target} ${A_SOURCES})
   target_link_libraries(${target} PRIVATE ${A_DEPS} GTest::gmock_main rookery_options)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${A_LABELS}")

@@ -7,6 +7,7 @@ A finding's input and log are kept under .local/fuzz/findings. The last line say
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -85,12 +86,14 @@ def fuzz(target: str, seconds: int, seed: int | None) -> bool:
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=STATE, env=environment, stdout=out, stderr=subprocess.STDOUT)
         started = time.monotonic()
-        while True:
-            try:
-                status = process.wait(timeout=5)
-                break
-            except subprocess.TimeoutExpired:
-                say(f"{target}: {time.monotonic() - started:.0f} of {seconds} s, {last_statistics(log)}")
+        try:
+            while (status := process.poll()) is None:
+                try:
+                    process.wait(timeout=5)
+                except subprocess.TimeoutExpired:
+                    say(f"{target}: {time.monotonic() - started:.0f} of {seconds} s, {last_statistics(log)}")
+        finally:
+            process.kill()  # when we are interrupted; else it has ended
     found = sorted(set(findings.iterdir()) - before)
     if status == 0 and not found:
         say(f"{target}: nothing found, {last_statistics(log)}")
@@ -108,6 +111,7 @@ def main() -> int:
     parser.add_argument("--target", action="append", choices=TARGETS, help="only this one; may be repeated")
     parser.add_argument("--seed", type=int, metavar="N", help="of libFuzzer's random numbers, to repeat a run")
     parsed = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     targets = parsed.target or list(TARGETS)
     if not build(targets):
         say("0 passed, %d failed" % len(targets))

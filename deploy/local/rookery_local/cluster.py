@@ -41,6 +41,8 @@ class Cluster:
         except OSError as error:
             raise ClusterError(f"no right to write {error.filename}: {error.strerror}") from error
         self.options.save(self.state)
+        for name in set(processes.recorded(self.state)) - set(self.options.names()) - set(running):
+            processes.forget(self.state, name)
         try:
             self._start(missing)
         except BaseException as error:

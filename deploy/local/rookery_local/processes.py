@@ -118,6 +118,11 @@ def recorded(state: State) -> list[Name]:
     return found
 
 
+def forget(state: State, name: Name) -> None:
+    """Of one that ended by itself."""
+    _record_path(state, name).unlink(missing_ok=True)
+
+
 def log_path(state: State, name: Name) -> Path:
     return state.logs / f"{name.file}.log"
 

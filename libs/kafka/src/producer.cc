@@ -59,7 +59,6 @@ class KafkaProducer final : public Producer {
   KafkaProducer(asio::io_context& io, const Options& options, telemetry::Metrics& metrics)
       : io_(io),
         prefix_(options.topic_prefix),
-        idle_(io, SteadyClock::time_point::max()),
         hold_(io),
         appended_(metrics.Counter("kafka_appended_records_total", "Records that the log has taken")),
         failed_(metrics.Counter("kafka_refused_records_total", "Records that the log refused")),
@@ -126,19 +125,17 @@ class KafkaProducer final : public Producer {
 
   Task<absl::Status> Flush(std::chrono::milliseconds timeout) override {
     const auto deadline = SteadyClock::now() + timeout;
-    flushing_ = true;
+    // A timer of each call's own: two on one timer would cancel each other for ever.
+    const auto timer = std::make_shared<asio::steady_timer>(io_);
+    flushes_.push_back(timer);
     SendDue();
-    while (in_flight_ != 0) {
-      if (SteadyClock::now() >= deadline) {
-        flushing_ = false;
-        co_return absl::DeadlineExceededError("kafka: " + std::to_string(in_flight_) +
-                                              " records are not appended");
-      }
-      idle_.expires_at(deadline);
-      co_await idle_.async_wait(asio::as_tuple(asio::use_awaitable));
+    while (in_flight_ != 0 && SteadyClock::now() < deadline) {
+      timer->expires_at(deadline);
+      co_await timer->async_wait(asio::as_tuple(asio::use_awaitable));
     }
-    flushing_ = false;
-    co_return absl::OkStatus();
+    if (in_flight_ == 0) co_return absl::OkStatus();
+    co_return absl::DeadlineExceededError("kafka: " + std::to_string(in_flight_) +
+                                          " records are not appended");
   }
 
  private:
@@ -187,7 +184,7 @@ class KafkaProducer final : public Producer {
     }
     if (send_scheduled_) return;
     send_scheduled_ = true;
-    const auto hold = flushing_ ? std::chrono::microseconds(0) : Hold();
+    const auto hold = Flushing() ? std::chrono::microseconds(0) : Hold();
     if (hold.count() == 0) {
       // The end of this turn of the loop: what is appended within it goes together.
       asio::post(io_, [waker = waker_, this] {
@@ -199,6 +196,11 @@ class KafkaProducer final : public Producer {
     hold_.async_wait([waker = waker_, this](const boost::system::error_code& error) {
       if (!error && waker->attached()) SendDue();
     });
+  }
+
+  bool Flushing() {
+    std::erase_if(flushes_, [](const auto& flush) { return flush.expired(); });
+    return !flushes_.empty();
   }
 
   /// How long records gather before they are sent. Nothing while the log is idle.
@@ -294,7 +296,11 @@ class KafkaProducer final : public Producer {
       for (Lane* lane : std::exchange(stuck_, {})) Send(*lane);
     }
     in_flight_gauge_.Set(static_cast<double>(in_flight_));
-    if (in_flight_ == 0) idle_.cancel();
+    if (in_flight_ == 0) {
+      for (const auto& flush : flushes_) {
+        if (const auto timer = flush.lock()) timer->cancel();
+      }
+    }
   }
 
   void Report(const rd_kafka_message_t& message, SteadyClock::time_point now) {
@@ -323,11 +329,10 @@ class KafkaProducer final : public Producer {
   std::size_t in_flight_ = 0;
   std::size_t in_librdkafka_ = 0;
   bool send_scheduled_ = false;
-  bool flushing_ = false;
+  std::vector<std::weak_ptr<asio::steady_timer>> flushes_;  // of calls that may have been cancelled
   SteadyClock::time_point window_start_ = SteadyClock::now();
   std::size_t recent_ = 0;
   double rate_ = 0;
-  asio::steady_timer idle_;
   asio::steady_timer hold_;
   prometheus::Counter& appended_;
   prometheus::Counter& failed_;

@@ -63,18 +63,18 @@ class KafkaTest : public testing::Test {
   KafkaTest();
 
   /// Turns the loop until `done` or the time is over.
-  bool Until(const std::function<bool()>& done, std::chrono::milliseconds time = std::chrono::seconds(30));
+  bool Until(const std::function<bool()>& done, std::chrono::milliseconds time = std::chrono::seconds(60));
   bool Until(asio::io_context& loop, const std::function<bool()>& done, std::chrono::milliseconds time);
 
   template <typename T>
-  std::optional<T> Await(Task<T> task, std::chrono::milliseconds time = std::chrono::seconds(30)) {
+  std::optional<T> Await(Task<T> task, std::chrono::milliseconds time = std::chrono::seconds(60)) {
     std::optional<T> result;
     asio::co_spawn(io, std::move(task),
                    [&result](std::exception_ptr, T value) { result.emplace(std::move(value)); });
     Until([&] { return result.has_value(); }, time);
     return result;
   }
-  void AwaitDone(Task<void> task, std::chrono::milliseconds time = std::chrono::seconds(30));
+  void AwaitDone(Task<void> task, std::chrono::milliseconds time = std::chrono::seconds(60));
 
   void MakeTopic(const std::string& name, int partitions);
   std::unique_ptr<Producer> MakeProducer();

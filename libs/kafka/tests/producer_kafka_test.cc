@@ -117,6 +117,16 @@ TEST_F(KafkaTest, FlushWaitsForEverythingOrTellsThatItCannot) {
   EXPECT_TRUE(Await(producer->Flush(seconds(20)))->ok());
   EXPECT_EQ(appended, 1'000);
 
+  int flushed = 0;
+  for (int i = 0; i < 100; ++i) producer->Append("users", i % 2, "", "x", nullptr);
+  for (int i = 0; i < 2; ++i) {
+    asio::co_spawn(io, producer->Flush(seconds(20)), [&](std::exception_ptr, absl::Status status) {
+      EXPECT_TRUE(status.ok()) << status;
+      ++flushed;
+    });
+  }
+  EXPECT_TRUE(Until([&] { return flushed == 2; }));
+
   Options nobody = options;
   nobody.brokers = {"127.0.0.1:1"};
   nobody.properties = {"log_level=0"};

@@ -80,7 +80,8 @@ void TrafficSecrets::OnKey(const SSL* ssl, const char* line) {
   if (secret != nullptr) *secret = absl::HexStringToBytes({text.data() + last + 1, text.size() - last - 1});
 }
 
-void TrafficSecrets::OnMessage(int write, int, int type, const void* data, std::size_t size, SSL*, void* self) {
+void TrafficSecrets::OnMessage(int write, int, int type, const void* data, std::size_t size, SSL*,
+                               void* self) {
   if (write == 1 && type == SSL3_RT_HANDSHAKE && size > 0 &&
       *static_cast<const unsigned char*>(data) == SSL3_MT_NEWSESSION_TICKET) {
     ++static_cast<TrafficSecrets*>(self)->tickets;
@@ -89,7 +90,8 @@ void TrafficSecrets::OnMessage(int write, int, int type, const void* data, std::
 
 std::unique_ptr<Tls13Records> Tls13Records::TakeOver(SSL* ssl, const TrafficSecrets& secrets) {
   if (SSL_version(ssl) != TLS1_3_VERSION || SSL_is_server(ssl) != 1 || SSL_has_pending(ssl) != 0 ||
-      SSL_get0_peer_certificate(ssl) != nullptr || SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED ||
+      SSL_get0_peer_certificate(ssl) != nullptr ||
+      SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED ||
       SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl)) != TLSEXT_max_fragment_length_DISABLED) {
     return nullptr;
   }

@@ -25,7 +25,8 @@ struct TrafficSecrets {
   static void OnKey(const SSL* ssl, const char* line);
 
  private:
-  static void OnMessage(int write, int version, int type, const void* data, std::size_t size, SSL* ssl, void* self);
+  static void OnMessage(int write, int version, int type, const void* data, std::size_t size, SSL* ssl,
+                        void* self);
 };
 
 /// TLS 1.3 after the handshake (RFC 8446 sections 4.6.3, 5 and 6.1) as a server: keys,

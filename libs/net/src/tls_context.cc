@@ -74,7 +74,8 @@ absl::StatusOr<SslCtxPtr> MakeServerContext(const TlsCertificate& certificate, c
   SSL_CTX_set_num_tickets(c, 1);
   static constexpr unsigned char kSessionContext[] = "rookery";
   SSL_CTX_set_session_id_context(c, kSessionContext, sizeof kSessionContext - 1);
-  if (SSL_CTX_set_ciphersuites(c, kTls13Ciphers) != 1 || SSL_CTX_set_cipher_list(c, kTls12Ciphers) != 1 || SSL_CTX_set1_groups_list(c, kGroups) != 1) {
+  if (SSL_CTX_set_ciphersuites(c, kTls13Ciphers) != 1 || SSL_CTX_set_cipher_list(c, kTls12Ciphers) != 1 ||
+      SSL_CTX_set1_groups_list(c, kGroups) != 1) {
     return absl::InternalError(TakeOpenSslError());
   }
   SSL_CTX_set_default_passwd_cb(c, &NoPassphrase);
@@ -120,7 +121,8 @@ class ServerTlsContextImpl final : public ServerTlsContext {
       ROOKERY_ASSIGN_OR_RETURN(SslCtxPtr context, MakeServerContext(certificate, options_));
       entries.push_back({absl::AsciiStrToLower(certificate.domain), std::move(context)});
     }
-    snapshot_ = std::make_shared<const TlsSnapshot>(std::move(entries), std::move(alpn_wire), options_.own_records);
+    snapshot_ =
+        std::make_shared<const TlsSnapshot>(std::move(entries), std::move(alpn_wire), options_.own_records);
     stamps_ = std::move(stamps);
     return absl::OkStatus();
   }

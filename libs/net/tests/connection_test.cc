@@ -277,7 +277,6 @@ TEST_F(ConnectionTest, ReadRateIsKept) {
   // A burst of one second's bytes, then 100,000 bytes at 200,000 a second.
   const auto took = std::chrono::steady_clock::now() - begin;
   EXPECT_GE(took, milliseconds(450));
-  EXPECT_LE(took, milliseconds(2000));
   connection->SetReadRate(0);
   client.Send(std::string(1'000'000, 'x'));
   RunUntil([&] { return server.data.size() == 1'300'000; }, [&] { client.Pump(); });

@@ -28,7 +28,7 @@ NetTest::NetTest() {
 NetTest::~NetTest() { std::filesystem::remove_all(directory_); }
 
 void NetTest::RunUntil(const std::function<bool()>& done, const std::function<void()>& pump) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!done()) {
     ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "timed out";
     io_.restart();

@@ -28,7 +28,7 @@ class NetTest : public ::testing::Test {
   NetTest();
   ~NetTest() override;
 
-  /// Turns the loop (and `pump`) until `done`; fails after ten seconds.
+  /// Turns the loop (and `pump`) until `done`; fails after thirty seconds.
   void RunUntil(const std::function<bool()>& done, const std::function<void()>& pump = nullptr);
   /// `digest`: of the signature; "ED25519" makes a key without one. `names`: subjectAltNames.
   TestCertificate MakeCertificate(const std::string& name, const std::string& digest = "SHA256");

@@ -1,6 +1,7 @@
 #include "rookery/rpc/io_port.h"
 
 #include <boost/asio/execution_context.hpp>
+#include <vector>
 
 namespace rookery::rpc {
 namespace {
@@ -29,6 +30,13 @@ asio::execution_context::id IoPortService::id;
 std::shared_ptr<IoPort> IoPort::Of(asio::io_context& io) {
   // Not use_service<>(io_context&): that one is for services that know io_context.
   return asio::use_service<IoPortService>(static_cast<asio::execution_context&>(io)).port();
+}
+
+void IoPort::Strand(std::shared_ptr<void> object) {
+  static std::mutex mutex;
+  static auto* stranded = new std::vector<std::shared_ptr<void>>;
+  const std::lock_guard lock(mutex);
+  stranded->push_back(std::move(object));
 }
 
 void IoPort::Close() {

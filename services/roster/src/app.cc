@@ -16,6 +16,8 @@ namespace rookery::roster {
 namespace {
 /// Callers learn within this time that we leave; running calls end meanwhile.
 constexpr std::chrono::milliseconds kGrace{2'000};
+constexpr std::chrono::milliseconds kConnectPoll{10};
+constexpr int kConnectPolls = 200;
 }  // namespace
 
 // In the order of making; unmade in reverse.
@@ -40,6 +42,8 @@ Task<absl::Status> App::Start() {
   const absl::Status migrated = co_await pg::Migrate(io, config_.pg, "roster", Migrations());
   if (!migrated.ok()) co_return migrated;
   p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
+  // Migrate has just reached it: who finds us in the registry is to be served at once.
+  for (int i = 0; i < kConnectPolls && !p.pool->is_connected(); ++i) co_await runtime::Sleep(kConnectPoll);
   p.store = std::make_unique<PgRosterStore>(*p.pool);
   p.keeper = std::make_unique<RosterKeeper>(*p.store);
   p.service = MakeRosterRpc(io, *p.keeper, process_.metrics);

@@ -175,7 +175,8 @@ Client& Gateway::Resume(Client& old, std::uint32_t handled, const std::string& a
   action.set_session_id(client.id);
   action.mutable_resume()->set_user(client.user);
   action.mutable_resume()->set_handled(handled);
-  action.mutable_resume()->set_attempt(++attempts_);
+  client.attempt = ++attempts_;
+  action.mutable_resume()->set_attempt(client.attempt);
   Post(client.user, std::move(action));
   return client;
 }
@@ -267,7 +268,7 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
   if (action.has_resumed()) {
     for (auto it = clients.rbegin(); it != clients.rend(); ++it) {
       Client& client = **it;
-      if (client.id != action.session_id() || client.started || client.forgotten) continue;
+      if (client.id != action.session_id() || client.attempt != action.resumed().attempt()) continue;
       const auto& resumed = action.resumed();
       client.resume_answers.push_back(resumed);
       if (resumed.has_failure()) return;

@@ -54,6 +54,7 @@ struct Client {
   std::optional<session::v1::EndReason> pending_end;
   std::optional<session::v1::Failure> start_failure;
   std::optional<session::v1::SessionEnded> ended;
+  std::uint64_t attempt = 0;
   std::vector<session::v1::SessionResumed> resume_answers;
 
   std::vector<xmpp::Stanza> Take() { return std::exchange(inbox, {}); }

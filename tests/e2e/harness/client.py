@@ -82,7 +82,11 @@ class Connection(asyncio.Protocol):
         self.received_bytes += len(data)
         if self._websocket:
             for message in self._websocket.feed(data, self._transport.write):
-                self._on_websocket_message(message)
+                try:
+                    self._on_websocket_message(message)
+                except ElementTree.ParseError as error:
+                    self.malformed = f"{error}: {message[:200]!r}"
+                    self._transport.abort()
             self._changed.set()
             return
         if self._reader is None:
@@ -215,11 +219,8 @@ class Connection(asyncio.Protocol):
         self.stream_ended = True
 
     def _on_websocket_message(self, message: bytes) -> None:
-        found = []
         # RFC 7395: each message is a document of its own.
-        reader = StreamReader(found.append, lambda e: None, lambda: None)
-        reader.feed(message)
-        element = found[0]
+        element = ElementTree.fromstring(message)
         if element.tag == f"{{{ns.FRAMING}}}open":
             self._on_header(element)
         elif element.tag == f"{{{ns.FRAMING}}}close":
@@ -258,6 +259,8 @@ class Client:
         self.jid = ""
         self.mechanism = "SCRAM-SHA-256"  # or what was used last
         self.connection: Connection | None = None
+        # Between binding (or resuming) and the end of the connection stanzas may be written.
+        self.has_session = False
         self.features: Element | None = None
         # Stanzas that nobody has taken yet.
         self.inbox: list[Element] = []
@@ -281,6 +284,7 @@ class Client:
             # What an older connection still says is no longer for us.
             self.connection.on_element = self.connection.elements.append
             self.connection.on_closed = None
+        self.has_session = False
         self.connection = await connect(
             self.domain, address, "plain" if mode == "starttls" else mode, context, **options
         )
@@ -328,8 +332,11 @@ class Client:
         self.features = await self.connection.features()
 
     async def bind(self) -> str:
+        # A resumption that failed has turned elements to the inbox.
+        self.connection.on_element = None
         answer = await self._early_iq(f"<bind xmlns='{ns.BIND}'><resource>{escape(self.resource)}</resource></bind>")
         self.jid = answer.find(f"{{{ns.BIND}}}bind/{{{ns.BIND}}}jid").text
+        self.has_session = True
         self._attend()
         return self.jid
 
@@ -385,6 +392,7 @@ class Client:
             self._on_ack(int(answer.get("h")))
             for stanza in self.unacked:
                 self.connection.write(stanza)
+            self.has_session = True
         return answer
 
     def request_ack(self) -> None:
@@ -415,7 +423,7 @@ class Client:
         """A stanza as text. With stream management it is kept until acknowledged."""
         if self.handled is not None:
             self.unacked.append(stanza)
-        if self.connection and not self.connection.closed:
+        if self.has_session and not self.connection.closed:
             self.connection.write(stanza)
 
     def message(self, to: str, body: str, type_: str = "chat", id_: str = "", extra: str = "") -> str:

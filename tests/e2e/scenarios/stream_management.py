@@ -190,7 +190,7 @@ async def what_cannot_be_resumed(cluster: Cluster) -> None:
 
     assert await refused(ann.user, "unknown") == "item-not-found"
     assert await refused(ann.user, "") in ("item-not-found", "bad-request")
-    assert await refused(ann.user, ann.sm_id[:-1] + ("A" if ann.sm_id[-1] != "A" else "B")) == "item-not-found"
+    assert await refused(ann.user, ("A" if ann.sm_id[0] != "A" else "B") + ann.sm_id[1:]) == "item-not-found"
     assert await refused(ann.user, ann.sm_id, "abc") in ("item-not-found", "bad-request", "undefined-condition")
     # Another user's: as if it did not exist, and its owner is not disturbed.
     assert await refused(bob.user, ann.sm_id) == "item-not-found"

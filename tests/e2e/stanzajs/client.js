@@ -28,8 +28,8 @@ let registered = !options.register;
 client.registerFeature('inbandRegistration', 50, async (features, done) => {
   if (!registered) {
     registered = true;
-    const [username] = options.jid.split('@');
-    await client.sendIQ({ type: 'set', account: { username, password: options.password } });
+    const [username, domain] = options.jid.split('@');
+    await client.sendIQ({ to: domain, type: 'set', account: { username, password: options.password } });
     tell('registered');
   }
   done();

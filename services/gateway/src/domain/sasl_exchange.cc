@@ -63,7 +63,6 @@ int OnGsaslProperty(Gsasl*, Gsasl_session* session, Gsasl_property property) {
     case GSASL_VALIDATE_SIMPLE:
       // Only taken down here: whether the password is right takes longer to find out.
       p->authcid = PropertyOf(session, GSASL_AUTHID);
-      p->authzid = PropertyOf(session, GSASL_AUTHZID);
       p->password = PropertyOf(session, GSASL_PASSWORD);
       p->validated = true;
       return GSASL_OK;
@@ -284,7 +283,10 @@ SaslExchange::Outcome SaslExchange::HandlePlain(std::string_view message) {
   }
   const GsaslProperties& found = session.properties;
   auto password = xmpp::PreparePassword(found.password);
-  const SaslFailure failure = Identify(found.authcid, found.authzid);
+  // RFC 4616 section 2. libgsasl gives the name where there is no authorisation identity,
+  // which could then not be told from one that is wrong.
+  const std::string_view authzid = message.substr(0, message.find('\0'));
+  const SaslFailure failure = Identify(found.authcid, authzid);
   if (failure != SaslFailure::kNone) return Fail(failure);
   if (!password.ok()) return Fail(SaslFailure::kNotAuthorized);
   password_check_.password = std::move(*password);

@@ -30,6 +30,12 @@ bool IsVisibleChange(const Contact& before, const Contact& after) {
          (a.to != b.to || a.from != b.from || a.pending_out != b.pending_out || a.approved != b.approved);
 }
 
+void AddPending(const Contact& contact, v1::GetRosterResponse& response) {
+  v1::PendingRequest& pending = *response.add_pending();
+  pending.set_from(contact.jid);
+  (void)pending.mutable_stanza()->ParseFromString(contact.request);
+}
+
 v1::RosterPush MakePush(const Contact& contact, std::uint64_t version) {
   v1::RosterPush push;
   *push.mutable_item() = ToProto(contact);
@@ -69,11 +75,12 @@ Task<absl::StatusOr<Contact>> RosterKeeper::FindOrNew(std::string owner, std::st
 Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterRequest request) {
   v1::GetRosterResponse response;
   if (request.has_known_version() && request.known_version() > 0) {
-    auto version = co_await store_.Version(request.user());
-    if (!version.ok()) co_return version.status();
-    if (*version == request.known_version()) {
-      response.set_version(*version);
+    auto waiting = co_await store_.LoadPending(request.user());
+    if (!waiting.ok()) co_return waiting.status();
+    if (waiting->version == request.known_version()) {
+      response.set_version(waiting->version);
       response.set_unchanged(true);
+      for (const Contact& contact : waiting->contacts) AddPending(contact, response);
       co_return response;
     }
   }
@@ -82,11 +89,7 @@ Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterReque
   response.set_version(roster->version);
   for (const Contact& contact : roster->contacts) {
     if (contact.listed) *response.add_items() = ToProto(contact);
-    if (contact.state.pending_in) {
-      v1::PendingRequest& pending = *response.add_pending();
-      pending.set_from(contact.jid);
-      (void)pending.mutable_stanza()->ParseFromString(contact.request);
-    }
+    if (contact.state.pending_in) AddPending(contact, response);
   }
   co_return response;
 }
@@ -105,7 +108,8 @@ Task<absl::StatusOr<v1::SetRosterItemResponse>> RosterKeeper::SetItem(v1::SetRos
     contact->listed = true;
     contact->name = request.name();
     contact->groups.assign(request.groups().begin(), request.groups().end());
-    auto version = co_await store_.Save(request.user(), *contact);
+    // Also when nothing differs: the RFC has the server push what a client has set.
+    auto version = co_await store_.Save(request.user(), *contact, true);
     if (version.ok()) {
       v1::SetRosterItemResponse response;
       *response.mutable_push() = MakePush(*contact, *version);
@@ -124,7 +128,7 @@ Task<absl::StatusOr<v1::RemoveRosterItemResponse>> RosterKeeper::RemoveItem(v1::
     if (!found.ok()) co_return found.status();
     if (!found->has_value() || !(*found)->listed) co_return absl::NotFoundError("no such item");
     const Contact& contact = **found;
-    auto version = co_await store_.Remove(request.user(), request.jid(), contact.revision);
+    auto version = co_await store_.Remove(request.user(), request.jid(), contact.revision, true);
     if (version.ok()) {
       v1::RemoveRosterItemResponse response;
       response.mutable_push()->mutable_item()->set_jid(contact.jid);
@@ -166,15 +170,16 @@ Task<absl::StatusOr<v1::ProcessOutboundSubscriptionResponse>> RosterKeeper::Proc
     response.set_before(ToProto(before->state));
     response.set_after(ToProto(after.state));
     if (after.state == before->state && after.listed == before->listed) co_return response;
+    const bool is_visible = IsVisibleChange(*before, after);
     absl::StatusOr<std::uint64_t> version = 0;
     if (!after.listed && !after.state.pending_in) {
       // A request refused by a user who never had the contact: nothing stays.
-      version = co_await store_.Remove(request.user(), request.contact(), before->revision);
+      version = co_await store_.Remove(request.user(), request.contact(), before->revision, is_visible);
     } else {
-      version = co_await store_.Save(request.user(), after);
+      version = co_await store_.Save(request.user(), after, is_visible);
     }
     if (version.ok()) {
-      if (IsVisibleChange(*before, after)) *response.mutable_push() = MakePush(after, *version);
+      if (is_visible) *response.mutable_push() = MakePush(after, *version);
       co_return response;
     }
     last = version.status();
@@ -210,14 +215,15 @@ Task<absl::StatusOr<v1::ProcessInboundSubscriptionResponse>> RosterKeeper::Proce
       after.request = request.stanza().SerializeAsString();
     }
     if (!after.state.pending_in) after.request.clear();
+    const bool is_visible = IsVisibleChange(*before, after);
     absl::StatusOr<std::uint64_t> version = 0;
     if (!after.listed && !after.state.pending_in) {
-      version = co_await store_.Remove(request.user(), request.contact(), before->revision);
+      version = co_await store_.Remove(request.user(), request.contact(), before->revision, is_visible);
     } else {
-      version = co_await store_.Save(request.user(), after);
+      version = co_await store_.Save(request.user(), after, is_visible);
     }
     if (version.ok()) {
-      if (IsVisibleChange(*before, after)) *response.mutable_push() = MakePush(after, *version);
+      if (is_visible) *response.mutable_push() = MakePush(after, *version);
       co_return response;
     }
     last = version.status();

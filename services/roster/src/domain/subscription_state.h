@@ -1,7 +1,5 @@
 #pragma once
 
-#include "rookery/roster/v1/roster_service.pb.h"
-
 namespace rookery::roster {
 
 /// One contact's subscription as RFC 6121 appendix A names it, with pre-approval.

@@ -7,6 +7,18 @@ namespace rookery::roster {
 
 namespace {
 
+/// Of the requests that are about one contact: whether it is named.
+template <typename Request>
+bool HasContact(const Request& request) {
+  if constexpr (requires { request.jid(); }) {
+    return !request.jid().empty();
+  } else if constexpr (requires { request.contact(); }) {
+    return !request.contact().empty();
+  } else {
+    return true;
+  }
+}
+
 class RosterRpc final : public v1::RosterService::CallbackService {
  public:
   RosterRpc(asio::io_context& io, RosterKeeper& keeper, telemetry::Metrics& metrics)
@@ -50,9 +62,9 @@ class RosterRpc final : public v1::RosterService::CallbackService {
                                    Handle handle) {
     auto counted = [this, handle](const Request& in) -> Task<absl::StatusOr<Response>> {
       calls_.Increment();
-      if (in.user().empty()) {
+      if (in.user().empty() || !HasContact(in)) {
         failures_.Increment();
-        co_return absl::InvalidArgumentError("user is empty");
+        co_return absl::InvalidArgumentError("an address is missing");
       }
       auto result = co_await handle(in);
       if (!result.ok()) failures_.Increment();

@@ -83,10 +83,12 @@ void ClientStanzaProcessor::Message(const std::shared_ptr<Session>& session, Cau
     Refuse(*session, message, ErrorCondition::kServiceUnavailable);
     return;
   }
-  const bool copy = bare != user.bare && user.sessions.size() > 1 && IsCarbonEligible(message, /*sent=*/true) &&
-                    std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
-                      return other != session && other->state.carbons();
-                    });
+  // What one sends to oneself arrives, and is archived, once.
+  const bool copied_to_others = user.sessions.size() > 1 && IsCarbonEligible(message, /*sent=*/true) &&
+                                std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
+                                  return other != session && other->state.carbons();
+                                });
+  const bool copy = bare != user.bare && (copied_to_others || IsArchivable(message));
   xmpp::Stanza copied;
   if (copy) copied = message;
   core_.AppendDelivery(*user.shard, cause, std::move(message));

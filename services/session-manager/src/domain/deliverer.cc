@@ -274,6 +274,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
       given = true;
     }
   }
+  given = given || message->open_targets > 0 || message->reached;
   if (!given && !newer.empty() && IsStorable(message->stanza)) {
     // The sessions began after this record was read: an earlier owner has either stored it
     // (then storing it again changes nothing) or died before it could.

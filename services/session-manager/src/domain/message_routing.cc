@@ -75,10 +75,6 @@ MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource
           route = ToBareJid(type, candidates);
           break;
         case MessageType::kNormal:
-          // RFC 6121 section 8.5.3.2.1 lets us choose: a normal message to a resource that
-          // has gone is worth keeping as much as a chat message.
-          route = ToBareJid(type, candidates);
-          break;
         case MessageType::kGroupchat:
           route.fate = MessageFate::kBounce;
           break;
@@ -101,6 +97,8 @@ MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource
 bool IsCarbonEligible(const xmpp::Stanza& message, bool sent) {
   if (Has(message, STANZA_TRAIT_PRIVATE) || Has(message, STANZA_TRAIT_NO_COPY) || Has(message, STANZA_TRAIT_CARBON))
     return false;
+  // A private message of a room reaches the resource that has joined; a sent one is copied.
+  if (!sent && Has(message, STANZA_TRAIT_MUC_USER) && !Has(message, STANZA_TRAIT_MUC_INVITE)) return false;
   switch (ParseMessageType(message.type())) {
     case MessageType::kGroupchat:
     case MessageType::kHeadline:
@@ -109,8 +107,7 @@ bool IsCarbonEligible(const xmpp::Stanza& message, bool sent) {
       // Follows the original, which we no longer have: an error answers a chat message.
       return false;
     case MessageType::kChat:
-      // A private message of a room reaches the resource that has joined; a sent one is copied.
-      return sent || !Has(message, STANZA_TRAIT_MUC_USER) || Has(message, STANZA_TRAIT_MUC_INVITE);
+      return true;
     case MessageType::kNormal:
       return (message.traits() & (STANZA_TRAIT_BODY | STANZA_TRAIT_RECEIPT | STANZA_TRAIT_CHAT_STATE |
                                   STANZA_TRAIT_MUC_INVITE | STANZA_TRAIT_ENCRYPTED | STANZA_TRAIT_CALL)) != 0;

@@ -31,11 +31,13 @@ PresenceFields ReadFields(const xmpp::Stanza& presence) {
       const std::string text = child.Text();
       const char* first = text.data();
       const char* last = first + text.size();
-      while (first < last && (*first == ' ' || *first == '\n' || *first == '\t')) ++first;
-      if (first < last && *first == '+') ++first;
+      const auto is_space = [](char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; };
+      while (first < last && is_space(*first)) ++first;
+      while (first < last && is_space(last[-1])) --last;
+      if (last - first > 1 && *first == '+' && first[1] != '-') ++first;
       const auto [end, error] = std::from_chars(first, last, fields.priority);
       // RFC 6121 section 4.7.2.3.
-      if (error != std::errc() || end == first || fields.priority < -128 || fields.priority > 127) fields.valid = false;
+      if (error != std::errc() || end != last || fields.priority < -128 || fields.priority > 127) fields.valid = false;
     } else if (child.Is("show", xmpp::ns::kClient)) {
       fields.show = child.Text();
       if (fields.show != "away" && fields.show != "chat" && fields.show != "dnd" && fields.show != "xa" &&
@@ -168,11 +170,16 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
     const std::vector<std::string> directed(session.state.directed().begin(), session.state.directed().end());
     core_.AppendFanout(*user.shard, cause, presence, directed);
   }
+  NoteUnavailable(user, session, ReadFields(presence).status);
+}
+
+void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string status) {
   session.state.clear_directed();
   session.state.set_available(false);
   session.state.clear_presence();
   session.state.set_offline_given(false);
   PublishEvent(user, session);
+  if (!user.HasAvailable()) core_.tasks().Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
 }
 
 void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence) {
@@ -280,9 +287,6 @@ void PresenceTracker::OnSessionEnd(User& user, Session& session) {
     }
     return;
   }
-  if (!user.HasAvailable()) {
-    core_.tasks().Spawn("last_activity", RememberLastActivity(user.bare, ReadFields(session.state.presence()).status));
-  }
   const xmpp::Stanza unavailable = Unavailable(session.jid.str());
   if (user.contacts) {
     Cause cause;
@@ -294,8 +298,7 @@ void PresenceTracker::OnSessionEnd(User& user, Session& session) {
     core_.AppendFanout(*user.shard, cause, unavailable,
                        {session.state.directed().begin(), session.state.directed().end()});
   }
-  session.state.set_available(false);
-  PublishEvent(user, session);
+  NoteUnavailable(user, session, {});
   const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
   core_.TakeTurn(user, [this, shard, bare = user.bare, unavailable]() -> Task<void> {
     return BroadcastEnd(shard, bare, unavailable);

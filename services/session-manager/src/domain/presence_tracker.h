@@ -35,6 +35,7 @@ class PresenceTracker {
   Task<void> BecomeAvailable(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence, int priority);
   void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence, int priority);
   void BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence);
+  void NoteUnavailable(User& user, Session& session, std::string status);
   void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);
   void PublishEvent(const User& user, const Session& session);
   Task<void> BroadcastEnd(std::shared_ptr<Shard> shard, std::string bare, xmpp::Stanza unavailable);

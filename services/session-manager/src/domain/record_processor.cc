@@ -7,7 +7,6 @@
 #include "domain/shard_keeper.h"
 #include "domain/subscription_handler.h"
 #include "modules/iq_router.h"
-#include "rookery/events/v1/message_event.pb.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
 
@@ -18,6 +17,9 @@ namespace {
 bool IsSubscription(std::string_view type) {
   return type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
 }
+
+/// XEP-0359: rises with the log; above 0.
+std::uint64_t ArchiveId(const PendingRecord& pending) { return static_cast<std::uint64_t>(pending.offset) + 1; }
 
 }  // namespace
 
@@ -89,6 +91,8 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
   const std::int64_t offset = pending.offset;
   if (pending.record.has_sent_copy()) {
     ApplySentCopy(user, pending);
+  } else if (pending.record.has_fanout()) {
+    ApplyFanout(shard, pending);
   } else if (pending.record.has_account_removed()) {
     core_.sessions().EndAll(user, "not-authorized");
   } else if (pending.record.has_delivery()) {
@@ -120,6 +124,20 @@ std::shared_ptr<Delivery> RecordProcessor::MakeDelivery(PendingRecord& pending, 
   return delivery;
 }
 
+void RecordProcessor::PublishEvent(const User& user, const PendingRecord& pending, const xmpp::Stanza& message,
+                                   events::v1::MessageDirection direction) {
+  events::v1::MessageEvent event;
+  event.set_owner(user.bare);
+  event.set_archive_id(ArchiveId(pending));
+  event.set_direction(direction);
+  *event.mutable_stanza() = message;
+  event.set_received_at_ms(pending.record.received_at_ms());
+  event.set_trace_id(pending.record.trace_id());
+  event.set_source_partition(user.shard->number);
+  event.set_source_offset(pending.offset);
+  core_.AppendEvent(*user.shard, Topic::kMessages, user.bare, event, pending.offset);
+}
+
 void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
   auto delivery = MakeDelivery(pending, *pending.record.mutable_delivery()->mutable_stanza());
   xmpp::Stanza& message = delivery->stanza;
@@ -127,21 +145,16 @@ void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
     // XEP-0359 section 5: only we may speak as the user's archive.
     if (xmpp::Has(message, common::v1::STANZA_TRAIT_STANZA_ID))
       xmpp::RemovePayload(message, "stanza-id", xmpp::ns::kStanzaId, user.bare);
+    if (xmpp::Has(message, common::v1::STANZA_TRAIT_PRIVATE)) {
+      // XEP-0280 section 9: it has told us what it says; the trait still says it to routing.
+      const std::uint32_t traits = message.traits();
+      xmpp::RemovePayload(message, "private", xmpp::ns::kCarbons);
+      message.set_traits(traits);
+    }
     if (IsArchivable(message)) {
-      const auto archive_id = static_cast<std::uint64_t>(pending.offset) + 1;
-      events::v1::MessageEvent event;
-      event.set_owner(user.bare);
-      event.set_archive_id(archive_id);
-      event.set_direction(events::v1::MESSAGE_DIRECTION_RECEIVED);
-      *event.mutable_stanza() = message;
-      event.set_received_at_ms(delivery->received_at_ms);
-      event.set_trace_id(delivery->trace_id);
-      event.set_source_partition(user.shard->number);
-      event.set_source_offset(pending.offset);
-      core_.AppendEvent(*user.shard, Topic::kMessages, user.bare, event, pending.offset);
-
+      PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_RECEIVED);
       std::string& payload = *message.mutable_payload();
-      payload.append("<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"").append(std::to_string(archive_id)).append("\" by=\"");
+      payload.append("<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"").append(std::to_string(ArchiveId(pending))).append("\" by=\"");
       xmpp::AppendEscaped(payload, user.bare);
       payload.append("\"/>");
     }
@@ -151,13 +164,19 @@ void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
 
 void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   const xmpp::Stanza& message = pending.record.sent_copy().stanza();
+  if (IsArchivable(message)) PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_SENT);
+  const std::string_view sender = xmpp::ResourceOf(message.from());
+  const bool is_wanted = IsCarbonEligible(message, /*sent=*/true) &&
+                         std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& session) {
+                           return session->state.carbons() && session->resource() != sender;
+                         });
+  if (!is_wanted) return;
   auto copy = std::make_shared<Delivery>();
   copy->stanza = MakeCarbon("sent", message, user.bare);
   copy->offset = pending.offset;
   copy->received_at_ms = pending.record.received_at_ms();
   copy->trace_id = pending.record.trace_id();
   copy->to_each = true;
-  const std::string_view sender = xmpp::ResourceOf(message.from());
   for (const auto& session : user.sessions) {
     if (session->state.carbons() && session->resource() != sender)
       core_.deliverer().GiveRecord(*session, copy, /*primary=*/false, pending.recovering);
@@ -189,30 +208,56 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
 }
 
 void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
-  events::v1::Fanout& fanout = *pending.record.mutable_fanout();
-  if (fanout.stanza().type() == "probe") {
-    Cause cause;
-    cause.offset = pending.offset;
-    cause.trace_id = pending.record.trace_id();
-    for (const std::string& recipient : fanout.recipients()) {
-      if (User* user = core_.FindUser(shard, xmpp::BareOf(recipient)))
-        core_.presence().AnswerProbe(*user, cause, fanout.stanza().from());
-    }
-    return;
-  }
+  const events::v1::Fanout& fanout = pending.record.fanout();
+  const xmpp::Stanza& stanza = fanout.stanza();
+  const bool is_probe = stanza.type() == "probe";
   const bool too_old = pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
                                                  core_.settings().presence_too_old.count();
-  if (too_old) return;
-  auto delivery = MakeDelivery(pending, *fanout.mutable_stanza());
-  delivery->to_each = true;
+  if (too_old && !is_probe) return;
+  std::shared_ptr<Delivery> delivery;
   std::vector<Session*> sessions;
-  for (const std::string& recipient : fanout.recipients()) {
+  for (int i = 0; i < fanout.recipients_size(); ++i) {
+    const std::string& recipient = fanout.recipients(i);
     User* user = core_.FindUser(shard, xmpp::BareOf(recipient));
     if (user == nullptr) continue;
+    // Each recipient has its own numbers for what follows, whenever its turn comes.
+    const std::uint32_t parts = pending.in_turn ? pending.parts : static_cast<std::uint32_t>(i) << 16;
+    if (user->busy && !pending.in_turn) {
+      // Not past what waits for its turn: a user sees stanzas in the order of the log, and a
+      // session's newest offset means that what came before it was given.
+      auto later = std::make_shared<PendingRecord>();
+      later->offset = pending.offset;
+      later->recovering = pending.recovering;
+      later->in_turn = true;
+      later->parts = parts;
+      later->record.set_received_at_ms(pending.record.received_at_ms());
+      later->record.set_trace_id(pending.record.trace_id());
+      *later->record.mutable_fanout()->mutable_stanza() = stanza;
+      later->record.mutable_fanout()->add_recipients(recipient);
+      shard.window.Hold(pending.offset);
+      core_.TakeTurn(*user, std::move(later));
+      continue;
+    }
+    if (is_probe) {
+      Cause cause;
+      cause.offset = pending.offset;
+      cause.trace_id = pending.record.trace_id();
+      cause.parts = parts;
+      core_.presence().AnswerProbe(*user, cause, stanza.from());
+      continue;
+    }
     const std::string_view resource = xmpp::ResourceOf(recipient);
     for (const auto& session : user->sessions) {
       const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
       if (!wanted) continue;
+      if (!delivery) {
+        delivery = std::make_shared<Delivery>();
+        delivery->stanza = stanza;
+        delivery->offset = pending.offset;
+        delivery->received_at_ms = pending.record.received_at_ms();
+        delivery->trace_id = pending.record.trace_id();
+        delivery->to_each = true;
+      }
       if (pending.recovering) {
         core_.deliverer().GiveRecord(*session, delivery, /*primary=*/false, true);
       } else {

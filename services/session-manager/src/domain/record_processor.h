@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "domain/core.h"
+#include "rookery/events/v1/message_event.pb.h"
 
 namespace rookery::session_manager {
 
@@ -23,6 +24,9 @@ class RecordProcessor {
   void ApplyPresence(User& user, PendingRecord& pending);
   void ApplyIq(User& user, PendingRecord& pending);
   void ApplySentCopy(User& user, PendingRecord& pending);
+  /// The message belongs in the user's history: tells the topic `messages`.
+  void PublishEvent(const User& user, const PendingRecord& pending, const xmpp::Stanza& message,
+                    events::v1::MessageDirection direction);
   std::shared_ptr<Delivery> MakeDelivery(PendingRecord& pending, xmpp::Stanza& stanza);
 
   Core& core_;

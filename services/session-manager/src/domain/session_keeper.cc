@@ -67,6 +67,9 @@ SessionManagerAction& SessionKeeper::AddFor(Session& session) {
 }
 
 void SessionKeeper::OnGatewayLinked(GatewayPeer& gateway) {
+  // A gateway that has given up a link may be back before we hear that the link is gone: its
+  // sessions must not be taken for those of another gateway.
+  if (GatewayPeer* old = FindGateway(gateway.instance()); old != nullptr && old != &gateway) OnGatewayLost(*old);
   gateways_[gateway.instance()] = &gateway;
   core_.metrics().gateways.Set(static_cast<double>(gateways_.size()));
   auto& hello = *gateway.Add().mutable_hello();
@@ -261,11 +264,15 @@ void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Sha
       existing->gateway = &gateway;
       existing->detached = false;
       AddFor(*existing).mutable_started()->set_full_jid(std::string(existing->jid.str()));
+    } else {
+      SetFailure(*AddFor(gateway, id, shard).mutable_started()->mutable_failure(), xmpp::ErrorCondition::kConflict,
+                 "the session's name is taken");
     }
     return;
   }
   User& user = core_.GetUser(shard, request.user());
-  if (static_cast<std::int64_t>(user.sessions.size()) >= core_.settings().max_sessions_per_user) {
+  if (static_cast<std::int64_t>(user.sessions.size()) >= core_.settings().max_sessions_per_user &&
+      (request.resource().empty() || user.FindResource(request.resource()) == nullptr)) {
     SetFailure(*AddFor(gateway, id, shard).mutable_started()->mutable_failure(),
                xmpp::ErrorCondition::kResourceConstraint, "too many sessions");
     core_.MaybeForget(user);

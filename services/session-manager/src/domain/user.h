@@ -46,6 +46,9 @@ struct PendingRecord {
   events::v1::UserRecord record;
   /// A record of before the fence: it may have been applied by an earlier owner.
   bool recovering = false;
+  /// The part of a fan-out that waited behind one user's turns.
+  bool in_turn = false;
+  std::uint32_t parts = 0;
 };
 
 /// A user of a shard of ours, for as long as they have sessions or something is under way.

@@ -31,6 +31,10 @@ class IoPort {
 
   void Close();
 
+  /// Holds `object` for ever: what belongs to an io_context that is gone can be neither
+  /// resumed nor destroyed.
+  static void Strand(std::shared_ptr<void> object);
+
  private:
   std::mutex mutex_;
   asio::io_context* io_;

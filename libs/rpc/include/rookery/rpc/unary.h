@@ -26,7 +26,10 @@ template <typename Response, typename Start>
 Task<absl::StatusOr<Response>> Call(asio::io_context& io, std::chrono::milliseconds deadline, Start start);
 
 /// Server: runs `handle(const Request&) -> Task<absl::StatusOr<Response>>` on the I/O
-/// thread and finishes the reactor with what it returns:
+/// thread and finishes the reactor with what it returns (an exception is logged and
+/// becomes INTERNAL). A handler that has begun runs to its end, also when the caller has
+/// given up; the request lives as long. The I/O thread must turn until Server::Shutdown
+/// has returned.
 ///   grpc::ServerUnaryReactor* GetRoster(context, request, response) override {
 ///     return Serve(io_, context, request, response, [this](const auto& r) { return store_.GetRoster(r); });
 ///     }

@@ -46,11 +46,15 @@ Task<absl::StatusOr<Response>> Call(asio::io_context& io, std::chrono::milliseco
     // gRPC copies the callback, so the handler is shared; it moves out once.
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
     std::function<void(grpc::Status)> done = [call, shared](grpc::Status status) {
-      call->port->Post([call, shared, status = std::move(status)]() mutable {
+      const bool posted = call->port->Post([call, shared, status = std::move(status)]() mutable {
         auto resume = std::move(*shared);
         asio::get_associated_cancellation_slot(resume).clear();
         std::move(resume)(std::move(status));
       });
+      if (!posted) {
+        IoPort::Strand(shared);
+        IoPort::Strand(call);
+      }
     };
     start(&call->context, &call->response, std::move(done));
   };
@@ -66,27 +70,29 @@ template <typename Request, typename Response, typename Handle>
 grpc::ServerUnaryReactor* Serve(asio::io_context& io, grpc::CallbackServerContext* context,
                                 const Request* request, Response* response, Handle handle) {
   auto* reactor = new internal::UnaryReactor;
-  asio::post(io, [&io, context, request, response, reactor, handle = std::move(handle)]() mutable {
-    // The caller has given up already: nobody reads the answer.
-    if (context->IsCancelled()) {
-      reactor->Finish(grpc::Status(grpc::StatusCode::CANCELLED, "cancelled before it began"));
-      return;
-    }
-    auto run = [](Handle function, const Request* in) -> Task<absl::StatusOr<Response>> {
-      co_return co_await function(*in);
-    };
-    asio::co_spawn(io, run(std::move(handle), request),
-                   [reactor, response](std::exception_ptr exception, absl::StatusOr<Response> result) {
-                     if (exception) {
-                       reactor->Finish(internal::HandlerThrew(exception));
-                     } else if (!result.ok()) {
-                       reactor->Finish(ToGrpc(result.status()));
-                     } else {
-                       *response = *std::move(result);
-                       reactor->Finish(grpc::Status::OK);
-                     }
-                   });
-  });
+  const bool posted =
+      IoPort::Of(io)->Post([&io, context, request, response, reactor, handle = std::move(handle)]() mutable {
+        // The caller has given up already: nobody reads the answer.
+        if (context->IsCancelled()) {
+          reactor->Finish(grpc::Status(grpc::StatusCode::CANCELLED, "cancelled before it began"));
+          return;
+        }
+        auto run = [](Handle function, const Request* in) -> Task<absl::StatusOr<Response>> {
+          co_return co_await function(*in);
+        };
+        asio::co_spawn(io, run(std::move(handle), request),
+                       [reactor, response](std::exception_ptr exception, absl::StatusOr<Response> result) {
+                         if (exception) {
+                           reactor->Finish(internal::HandlerThrew(exception));
+                         } else if (!result.ok()) {
+                           reactor->Finish(ToGrpc(result.status()));
+                         } else {
+                           *response = *std::move(result);
+                           reactor->Finish(grpc::Status::OK);
+                         }
+                       });
+      });
+  if (!posted) reactor->Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the process ends"));
   return reactor;
 }
 

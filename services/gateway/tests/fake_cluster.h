@@ -1,0 +1,114 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ports/cluster.h"
+#include "ports/password_checker.h"
+
+namespace rookery::gateway {
+
+/// A Cluster that answers when the test says so.
+class FakeCluster final : public Cluster {
+ public:
+  struct Sent {
+    xmpp::Stanza stanza;
+    bool to_malformed;
+  };
+
+  RequestId LookUp(std::string_view user, OnLookup done) override {
+    asked_user = user;
+    lookup = std::move(done);
+    return ++last_id;
+  }
+  RequestId CreateAccount(std::string_view user, std::string_view password, OnCreated done) override {
+    asked_user = user;
+    asked_text = password;
+    create = std::move(done);
+    return ++last_id;
+  }
+  RequestId Start(std::string_view user, std::string_view resource, SessionClient& asker, OnStarted done) override {
+    asked_user = user;
+    asked_text = resource;
+    client = &asker;
+    start = std::move(done);
+    return ++last_id;
+  }
+  RequestId Resume(SessionId previous, std::string_view user, std::uint32_t handled, SessionClient& asker,
+                   OnResumed done) override {
+    asked_session = previous;
+    asked_user = user;
+    asked_handled = handled;
+    client = &asker;
+    resume = std::move(done);
+    return ++last_id;
+  }
+  void Cancel(RequestId) override { ++cancelled; }
+  void SendStanza(ClientSession& from, xmpp::Stanza stanza, bool to_malformed) override {
+    from.inbound.Add("bytes", {});
+    sent.push_back({std::move(stanza), to_malformed});
+  }
+  void StreamManagementEnabled(ClientSession&) override { ++enabled; }
+  void Delivered(ClientSession& session_) override { delivered = session_.outbound.acked_seq(); }
+  void End(ClientSession& ended, EndReason reason) override {
+    EXPECT_EQ(&ended, session.get());
+    end = reason;
+  }
+  bool is_congested(SessionClient*) override { return congested; }
+  void Forget(SessionClient*) override {}
+
+  // What a session-manager would do.
+  void AnswerLookup(std::vector<ScramKey> keys) { std::exchange(lookup, nullptr)({false, std::move(keys)}); }
+  void FailLookup() { std::exchange(lookup, nullptr)({true, {}}); }
+  ClientSession& AnswerStart(const std::string& full_jid) {
+    session = std::make_unique<ClientSession>(SessionId::Random(), full_jid);
+    session->client = client;
+    std::exchange(start, nullptr)(session.get(), {});
+    return *session;
+  }
+  void Packet(const xmpp::Stanza& stanza, std::string_view to = {}) {
+    session->outbound.Add(5, 0, stanza);
+    client->OnPacket(stanza, to);
+  }
+  void Confirm(std::uint64_t count) {
+    session->inbound.Confirm(count, [](const InboundWindow::Entry&) {});
+    client->OnConfirmed();
+  }
+
+  RequestId last_id = 0;
+  OnLookup lookup;
+  OnCreated create;
+  OnStarted start;
+  OnResumed resume;
+  SessionClient* client = nullptr;
+  std::string asked_user;
+  std::string asked_text;
+  SessionId asked_session;
+  std::uint32_t asked_handled = 0;
+  std::unique_ptr<ClientSession> session;
+  std::vector<Sent> sent;
+  EndReason end = EndReason::kNone;
+  std::uint64_t delivered = 0;
+  int enabled = 0;
+  int cancelled = 0;
+  bool congested = false;
+};
+
+class FakePasswords final : public PasswordChecker {
+ public:
+  bool Check(ScramKey, std::string, std::function<void(bool)> done) override {
+    if (full) return false;
+    waiting = std::move(done);
+    return true;
+  }
+  std::function<void(bool)> waiting;
+  bool full = false;
+};
+
+}  // namespace rookery::gateway

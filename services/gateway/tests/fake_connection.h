@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "rookery/net/connection.h"
+
+namespace rookery::gateway {
+
+/// A socket in a test: what it would send stays in `sent`.
+class FakeConnection final : public net::Connection {
+ public:
+  struct State {
+    net::ConnectionHandler* handler = nullptr;
+    std::string sent;
+    std::size_t queued = 0;
+    bool paused = false;
+    bool tls = false;
+    bool closed = false;
+    bool start_tls = false;
+    std::string exporter;
+    std::string end_point;
+
+    std::string Take() { return std::exchange(sent, {}); }
+  };
+
+  explicit FakeConnection(State& state) : state_(state) {}
+
+  void Start(net::ConnectionHandler* handler) override { state_.handler = handler; }
+  void Write(std::string_view data) override { state_.sent.append(data); }
+  std::size_t queued_bytes() const override { return state_.queued; }
+  void PauseReading() override { state_.paused = true; }
+  void ResumeReading() override { state_.paused = false; }
+  void SetReadRate(std::size_t) override {}
+  void StartTls(std::shared_ptr<net::TlsContext>) override { state_.start_tls = true; }
+  bool is_tls() const override { return state_.tls; }
+  std::string TlsExporter() const override { return state_.exporter; }
+  std::string TlsServerEndPoint() const override { return state_.end_point; }
+  std::string TlsServerName() const override { return {}; }
+  std::string TlsPeerCertificateDer() const override { return {}; }
+  std::string peer_address() const override { return "192.0.2.1"; }
+  void CloseAfterFlush(std::chrono::milliseconds) override { state_.closed = true; }
+  void Abort() override { state_.closed = true; }
+
+ private:
+  State& state_;
+};
+
+class FakeTls final : public net::TlsContext {
+ public:
+  absl::Status Reload() override { return absl::OkStatus(); }
+  absl::Status ReloadIfChanged() override { return absl::OkStatus(); }
+};
+
+}  // namespace rookery::gateway

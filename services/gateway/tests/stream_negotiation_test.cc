@@ -1,0 +1,335 @@
+#include "xmpp_stream_fixture.h"
+
+namespace rookery::gateway {
+namespace {
+
+class StreamNegotiation : public XmppStreamTest {};
+
+constexpr char kPlain[] = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>";
+
+std::string Header(std::string_view attributes) {
+  return "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' " +
+         std::string(attributes) + ">";
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_7_ResponseHeader) {
+  Connect();
+  const std::string out = Feed(Header("to='Example.COM.' from='romeo@example.com' version='1.0' xml:lang='de'"));
+  EXPECT_HAS(out, "<?xml version=\"1.0\"?><stream:stream xmlns=\"jabber:client\"");
+  EXPECT_HAS(out, "from=\"example.com\"");
+  EXPECT_HAS(out, "to=\"romeo@example.com\"");
+  EXPECT_HAS(out, "version=\"1.0\"");
+  EXPECT_HAS(out, "xml:lang=\"en\"");
+  EXPECT_HAS(out, " id=\"");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_9_3_6_HostUnknownAfterOurOwnHeader) {
+  for (const char* attributes : {"to='example.net' version='1.0'", "version='1.0'"}) {
+    socket_ = {};
+    Connect();
+    const std::string out = Feed(Header(attributes));
+    EXPECT_LT(out.find("<stream:stream"), out.find("<stream:error><host-unknown"));
+    EXPECT_HAS(out, "</stream:error></stream:stream>");
+    EXPECT_TRUE(Closed());
+  }
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_9_3_10_InvalidNamespace) {
+  Connect();
+  EXPECT_HAS(Feed("<stream:stream xmlns='jabber:client' xmlns:stream='http://example.com/' to='example.com' "
+                  "version='1.0'>"),
+             "<invalid-namespace");
+  socket_ = {};
+  Connect();
+  EXPECT_HAS(Feed("<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+                  "to='example.com' version='1.0'>"),
+             "<invalid-namespace");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_9_3_25_UnsupportedVersion) {
+  for (const char* version : {"", "version='0.9'", "version='x'", "version='1'"}) {
+    socket_ = {};
+    Connect();
+    EXPECT_HAS(Feed(Header(std::string("to='example.com' ") + version)), "<unsupported-version");
+  }
+  socket_ = {};
+  Connect();
+  EXPECT_HAS(Feed(Header("to='example.com' version='2.13'")), "<stream:features>");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_9_1_2_AnErrorBeforeAnyHeaderComesWithOurs) {
+  Connect();
+  const std::string out = Feed("<!DOCTYPE x><stream:stream>");
+  EXPECT_LT(out.find("<stream:stream"), out.find("<stream:error>"));
+  EXPECT_HAS(out, "<restricted-xml");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(StreamNegotiation, Rfc6120_5_3_1_RequiredTlsIsAllThatIsOffered) {
+  Connect(TlsMode::kRequired);
+  const std::string out = Feed(kHeaderText);
+  EXPECT_HAS(out, "<stream:features><starttls xmlns=\"urn:ietf:params:xml:ns:xmpp-tls\"><required/></starttls>"
+                  "</stream:features>");
+  EXPECT_HAS(Feed(kPlain), "<encryption-required/>");
+  EXPECT_HAS(Feed("<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>"), "<not-authorized");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_5_4_StartTls) {
+  Connect(TlsMode::kRequired);
+  Feed(kHeaderText);
+  EXPECT_EQ(Feed("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\n"),
+            "<proceed xmlns=\"urn:ietf:params:xml:ns:xmpp-tls\"/>");
+  EXPECT_TRUE(socket_.start_tls);
+  EXPECT_FALSE(socket_.paused);
+  socket_.tls = true;
+  socket_.end_point = std::string(32, 's');
+  socket_.handler->OnTlsEstablished();
+  const std::string out = Feed(kHeaderText);
+  EXPECT_HAS_NOT(out, "starttls");
+  EXPECT_HAS(out, "<mechanism>SCRAM-SHA-256-PLUS</mechanism>");
+  EXPECT_HAS(out, "<channel-binding type=\"tls-server-end-point\"/>");
+  EXPECT_HAS_NOT(out, "tls-exporter");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_5_4_3_3_WhatStandsBehindStartTlsIsRefused) {
+  Connect();
+  Feed(kHeaderText);
+  const std::string out = Feed(std::string("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>") + kPlain);
+  EXPECT_HAS(out, "<failure xmlns=\"urn:ietf:params:xml:ns:xmpp-tls\"/></stream:stream>");
+  EXPECT_FALSE(socket_.start_tls);
+  EXPECT_TRUE(Closed());
+  EXPECT_FALSE(cluster_.lookup);
+}
+
+TEST_F(StreamNegotiation, Rfc6120_5_4_2_2_NoStartTlsWhereThereIsNone) {
+  Connect(TlsMode::kOff);
+  EXPECT_HAS_NOT(Feed(kHeaderText), "starttls");
+  EXPECT_HAS(Feed("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"), "<failure");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(StreamNegotiation, Xep0478_LimitsAreAnnouncedAndKept) {
+  Connect();
+  EXPECT_HAS(Feed(kHeaderText), "<limits xmlns=\"urn:xmpp:stream-limits:0\"><max-bytes>10000</max-bytes>");
+  EXPECT_HAS(Feed("<message><body>" + std::string(20'000, 'x')), "<policy-violation");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(StreamNegotiation, Xep0478_AfterAuthenticationTheyAreOthers) {
+  Bind();
+  EXPECT_EQ(Feed("<message><body>" + std::string(20'000, 'x') + "</body></message>"), "");
+  EXPECT_EQ(cluster_.sent.size(), 1u);
+}
+
+TEST_F(StreamNegotiation, Rfc6120_6_4_WholeExchange) {
+  SignIn();
+  EXPECT_EQ(cluster_.asked_user, "romeo@example.com");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_6_4_NothingIsReadWhileCredentialsAreLookedUp) {
+  Connect();
+  Feed(kHeaderText);
+  Feed(std::string(kPlain) + "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+  EXPECT_TRUE(socket_.paused);
+  cluster_.AnswerLookup({});
+  EXPECT_EQ(socket_.Take(), "");
+  passwords_.waiting(false);
+  const std::string out = socket_.Take();
+  EXPECT_LT(out.find("<not-authorized/>"), out.find("<aborted/>"));
+  EXPECT_HAS(out, "<aborted/>");
+  EXPECT_FALSE(socket_.paused);
+}
+
+TEST_F(StreamNegotiation, Rfc6120_6_5_Failures) {
+  const auto failure = [&](const std::string& element) {
+    socket_ = {};
+    Connect();
+    Feed(kHeaderText);
+    return Feed(element);
+  };
+  const std::string ns = " xmlns='urn:ietf:params:xml:ns:xmpp-sasl'";
+  EXPECT_HAS(failure("<auth" + ns + " mechanism='SCRAM-SHA-256'>bixs !</auth>"), "<incorrect-encoding/>");
+  EXPECT_HAS(failure("<auth" + ns + " mechanism='NONE'/>"), "<invalid-mechanism/>");
+  EXPECT_HAS(failure("<auth" + ns + " mechanism='SCRAM-SHA-256'>=</auth>"), "<malformed-request/>");
+  EXPECT_HAS(failure("<response" + ns + "/>"), "<malformed-request/>");
+  EXPECT_HAS(failure("<abort" + ns + "/>"), "<aborted/>");
+  EXPECT_HAS(failure("<auth" + ns + " mechanism='SCRAM-SHA-256'/>"), "<challenge" );
+  EXPECT_HAS(failure("<other" + ns + "/>"), "<unsupported-stanza-type");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_6_5_10_TheAccountStoreIsAway) {
+  Connect();
+  Feed(kHeaderText);
+  for (int i = 0; i < 8; ++i) {
+    Feed(kPlain);
+    cluster_.FailLookup();
+    EXPECT_HAS(socket_.Take(), "<temporary-auth-failure/>");
+  }
+  EXPECT_FALSE(Closed());
+  passwords_.full = true;
+  Feed(kPlain);
+  cluster_.AnswerLookup({});
+  EXPECT_HAS(socket_.Take(), "<temporary-auth-failure/>");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_6_4_4_AfterSoManyTriesTheStreamEnds) {
+  Connect();
+  Feed(kHeaderText);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_FALSE(Closed());
+    Feed(kPlain);
+    cluster_.AnswerLookup({});
+    passwords_.waiting(false);
+  }
+  const std::string out = socket_.Take();
+  EXPECT_HAS(out, "<not-authorized/></failure><stream:error><policy-violation");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(StreamNegotiation, Rfc6120_7_FeaturesAfterAuthentication) {
+  SignIn();
+  Feed("</stream:stream>");
+  socket_ = {};
+  Connect();
+  Feed(kHeaderText);
+  Feed(kPlain);
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  passwords_.waiting(true);
+  socket_.Take();
+  const std::string out = Feed(kHeaderText);
+  EXPECT_HAS(out, "<bind xmlns=\"urn:ietf:params:xml:ns:xmpp-bind\"/>"
+                  "<session xmlns=\"urn:ietf:params:xml:ns:xmpp-session\"><optional/></session>"
+                  "<sm xmlns=\"urn:xmpp:sm:3\"/>");
+  EXPECT_HAS_NOT(out, "mechanism");
+}
+
+TEST_F(StreamNegotiation, WhoAuthenticatedForOneDomainIsNobodyInAnother) {
+  Connect();
+  Feed(kHeaderText);
+  Feed(kPlain);
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  passwords_.waiting(true);
+  EXPECT_HAS(Feed(Header("to='example.org' version='1.0'")), "<stream:error><not-authorized");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_9_3_12_StanzasBeforeAuthenticationAndBeforeBinding) {
+  Connect();
+  Feed(kHeaderText);
+  EXPECT_HAS(Feed("<message to='a@b'/>"), "<stream:error><not-authorized");
+  EXPECT_TRUE(Closed());
+  socket_ = {};
+  SignIn();
+  EXPECT_HAS(Feed("<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>"), "<stream:error><not-authorized");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_7_6_Bind) {
+  SignIn();
+  Feed("<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind></iq>");
+  EXPECT_EQ(cluster_.asked_text, "balcony");
+  EXPECT_TRUE(socket_.paused);
+  cluster_.AnswerStart("romeo@example.com/balcony");
+  const std::string out = socket_.Take();
+  EXPECT_HAS(out, "type=\"result\"");
+  EXPECT_HAS(out, "id=\"b1\"");
+  EXPECT_HAS(out, "<jid>romeo@example.com/balcony</jid>");
+  EXPECT_FALSE(socket_.paused);
+}
+
+TEST_F(StreamNegotiation, Rfc6120_7_7_2_BindErrorsLeaveTheStreamOpen) {
+  SignIn();
+  EXPECT_HAS(Feed("<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" +
+                  std::string(2000, 'x') + "</resource></bind></iq>"),
+             "<bad-request");
+  Feed("<iq type='set' id='b2'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+  EXPECT_EQ(cluster_.asked_text, "");
+  std::exchange(cluster_.start, nullptr)(nullptr, {"not-allowed", "", false});
+  EXPECT_HAS(socket_.Take(), "<not-allowed");
+  Feed("<iq type='set' id='b3'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+  std::exchange(cluster_.start, nullptr)(nullptr, {"", "", true});
+  EXPECT_HAS(socket_.Take(), "type=\"wait\"");
+  EXPECT_FALSE(Closed());
+}
+
+TEST_F(StreamNegotiation, AConnectionThatIsLostTakesItsRequestBack) {
+  SignIn();
+  Feed("<iq type='set' id='b2'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+  socket_.handler->OnClosed(absl::UnavailableError("reset"));
+  EXPECT_EQ(cluster_.cancelled, 1);
+  io_.poll();
+  EXPECT_EQ(set_.size(), 0u);
+}
+
+TEST_F(StreamNegotiation, APasswordCheckMayOutliveItsStream) {
+  Connect();
+  Feed(kHeaderText);
+  Feed(kPlain);
+  cluster_.AnswerLookup({});
+  socket_.handler->OnClosed(absl::OkStatus());
+  io_.poll();
+  passwords_.waiting(true);
+}
+
+TEST_F(StreamNegotiation, WhoTakesTooLongIsSentAway) {
+  Connect();
+  Feed(kHeaderText);
+  static_cast<ClientConnection*>(socket_.handler)->OnTick(Clock::System().Now() + std::chrono::seconds(31));
+  EXPECT_HAS(socket_.Take(), "<connection-timeout");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(StreamNegotiation, Xep0077_3_1_RegistersAndThenSignsIn) {
+  Connect();
+  EXPECT_HAS(Feed(kHeaderText), "<register xmlns=\"http://jabber.org/features/iq-register\"/>");
+  const std::string form = Feed("<iq type='get' id='r1' to='example.com'><query xmlns='jabber:iq:register'/></iq>");
+  EXPECT_HAS(form, "<username/><password/>");
+  EXPECT_HAS(form, "id=\"r1\"");
+  Feed("<iq type='set' id='r2'><query xmlns='jabber:iq:register'><username>Romeo</username>"
+       "<password>pencil</password></query></iq>");
+  EXPECT_EQ(cluster_.asked_user, "romeo@example.com");
+  EXPECT_EQ(cluster_.asked_text, "pencil");
+  EXPECT_TRUE(socket_.paused);
+  std::exchange(cluster_.create, nullptr)(nullptr);
+  EXPECT_HAS(socket_.Take(), "type=\"result\"");
+  Feed(kPlain);
+  EXPECT_TRUE(cluster_.lookup);
+}
+
+TEST_F(StreamNegotiation, Xep0077_3_1_Refusals) {
+  Connect();
+  Feed(kHeaderText);
+  const auto set = [&](const std::string& fields) {
+    return Feed("<iq type='set' id='r'><query xmlns='jabber:iq:register'>" + fields + "</query></iq>");
+  };
+  EXPECT_HAS(set("<username>a</username>"), "<not-acceptable");
+  EXPECT_HAS(set("<username>a</username><password/>"), "<not-acceptable");
+  EXPECT_HAS(set("<username>a@b</username><password>x</password>"), "<not-acceptable");
+  EXPECT_HAS(set("<remove/>"), "<unexpected-request");
+  set("<username>a</username><password>x</password>");
+  const Refusal conflict{"conflict", "", false};
+  std::exchange(cluster_.create, nullptr)(&conflict);
+  EXPECT_HAS(socket_.Take(), "<conflict");
+  set("<username>b</username><password>x</password>");
+  const Refusal away{"", "", true};
+  std::exchange(cluster_.create, nullptr)(&away);
+  EXPECT_HAS(socket_.Take(), "type=\"wait\"");
+  // The limit of this address: two a minute.
+  EXPECT_HAS(set("<username>c</username><password>x</password>"), "<resource-constraint");
+  EXPECT_FALSE(cluster_.create);
+  settings_.registration = false;
+  EXPECT_HAS(set("<username>d</username><password>x</password>"), "<not-allowed");
+  EXPECT_HAS(Feed("<iq type='get' id='r1'><query xmlns='jabber:iq:register'/></iq>"), "<service-unavailable");
+}
+
+TEST_F(StreamNegotiation, GarbageAtAnyPointClosesAndNeverCrashes) {
+  const std::string whole = std::string(kHeaderText) + kPlain;
+  for (std::size_t cut = 0; cut < whole.size(); cut += 7) {
+    socket_ = {};
+    Connect();
+    Feed(whole.substr(0, cut));
+    Feed("\x01<");
+    io_.poll();
+  }
+}
+
+}  // namespace
+}  // namespace rookery::gateway

@@ -1,0 +1,129 @@
+#include "protocols/xmpp/host_meta.h"
+#include "xmpp_stream_fixture.h"
+
+namespace rookery::gateway {
+namespace {
+
+/// A client's frame (RFC 6455 section 5.2), masked with zeros.
+std::string Frame(std::string_view text, unsigned char opcode = 1) {
+  std::string frame(1, static_cast<char>(0x80 | opcode));
+  if (text.size() < 126) {
+    frame.push_back(static_cast<char>(0x80 | text.size()));
+  } else {
+    frame.push_back(static_cast<char>(0x80 | 126));
+    frame.push_back(static_cast<char>(text.size() >> 8));
+    frame.push_back(static_cast<char>(text.size() & 0xff));
+  }
+  frame.append(4, '\0');
+  return frame.append(text);
+}
+
+constexpr char kUpgrade[] =
+    "GET /xmpp-websocket HTTP/1.1\r\nHost: example.com:5280\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: xmpp\r\n\r\n";
+constexpr char kOpen[] = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.com' version='1.0'/>";
+
+class WebSocketStream : public XmppStreamTest {};
+
+TEST_F(WebSocketStream, Rfc7395_3_1_EchoesTheSubprotocol) {
+  ConnectWebSocket();
+  const std::string out = Feed(kUpgrade);
+  EXPECT_HAS(out, "HTTP/1.1 101");
+  EXPECT_HAS(out, "Sec-WebSocket-Protocol: xmpp");
+  EXPECT_HAS(out, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+TEST_F(WebSocketStream, Rfc7395_3_1_WithoutTheSubprotocolThereIsNone) {
+  ConnectWebSocket();
+  std::string request = kUpgrade;
+  request.replace(request.find("Protocol: xmpp"), 14, "Protocol: chat");
+  EXPECT_HAS(Feed(request), "HTTP/1.1 400");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(WebSocketStream, Rfc7395_3_3_SignsInWithOneElementPerMessage) {
+  ConnectWebSocket();
+  Feed(kUpgrade);
+  std::string out = Feed(Frame(kOpen));
+  EXPECT_HAS(out, "<open xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\" from=\"example.com\"");
+  EXPECT_HAS(out, "<stream:features xmlns:stream=\"http://etherx.jabber.org/streams\">");
+  EXPECT_HAS_NOT(out, "starttls");
+  Feed(Frame("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>") +
+       Frame(kOpen));
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  passwords_.waiting(true);
+  out = socket_.Take();
+  EXPECT_HAS(out, "<success");
+  EXPECT_HAS(out, "<bind");
+  Feed(Frame("<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>") +
+       Frame("<message xmlns='jabber:client' to='juliet@example.com'/>"));
+  cluster_.AnswerStart("romeo@example.com/r");
+  EXPECT_HAS(socket_.Take(), "<iq xmlns=\"jabber:client\"");
+  EXPECT_EQ(cluster_.sent.size(), 1u);
+  cluster_.Packet(Message());
+  EXPECT_HAS(socket_.Take(), "<message xmlns=\"jabber:client\"");
+
+  out = Feed(Frame("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"));
+  EXPECT_HAS(out, "<close xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\"/>");
+  EXPECT_EQ(cluster_.end, EndReason::kClosed);
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(WebSocketStream, Rfc7395_3_6_1_AWebSocketCloseAloneIsALostConnection) {
+  ConnectWebSocket();
+  Feed(kUpgrade);
+  Feed(Frame(kOpen));
+  Feed(Frame("\x03\xe8", 8));
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(WebSocketStream, Rfc7395_3_2_BinaryMessagesAreNoXml) {
+  ConnectWebSocket();
+  Feed(kUpgrade);
+  EXPECT_HAS(Feed(Frame(kOpen, 2)), "<bad-format");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(WebSocketStream, Rfc7395_3_4_AStreamHeaderIsNoOpen) {
+  ConnectWebSocket();
+  Feed(kUpgrade);
+  Feed(Frame("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+             "to='example.com' version='1.0'/>"));
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(WebSocketStream, Xep0156_HostMeta) {
+  ConnectWebSocket();
+  std::string out = Feed("GET /.well-known/host-meta HTTP/1.1\r\nHost: chat.example.com:5280\r\n\r\n");
+  EXPECT_HAS(out, "200");
+  EXPECT_HAS(out, "Access-Control-Allow-Origin: *");
+  EXPECT_HAS(out, "href=\"ws://chat.example.com:5280/xmpp-websocket\"");
+  EXPECT_TRUE(Closed());
+  socket_ = {};
+  settings_.websocket_url = "wss://ws.example.com/xmpp-websocket";
+  ConnectWebSocket();
+  out = Feed("GET /.well-known/host-meta.json HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_HAS(out, "application/json");
+  EXPECT_HAS(out, "\"rel\":\"urn:xmpp:alt-connections:websocket\",\"href\":\"wss://ws.example.com/xmpp-websocket\"");
+}
+
+TEST_F(WebSocketStream, AnythingElseIsNotThere) {
+  for (const auto& [request, status] : std::map<std::string, std::string>{
+           {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", " 404 "},
+           {"POST /xmpp-websocket HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", " 405 "},
+           {"GET /xmpp-websocket HTTP/1.1\r\nHost: x\r\n\r\n", " 400 "},
+           {"garbage\r\n\r\n", " 400 "}}) {
+    socket_ = {};
+    ConnectWebSocket();
+    EXPECT_HAS(Feed(request), status);
+    EXPECT_TRUE(Closed());
+  }
+}
+
+TEST_F(WebSocketStream, AHostHeaderCannotBreakOutOfTheDocument) {
+  EXPECT_HAS(HostMetaXml("ws://\"><x/>"), "&quot;&gt;&lt;x/&gt;");
+  EXPECT_HAS(HostMetaJson("ws://\"}\n"), "ws://\\\"}\"");
+}
+
+}  // namespace
+}  // namespace rookery::gateway

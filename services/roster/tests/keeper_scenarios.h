@@ -1,0 +1,315 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "domain/roster_keeper.h"
+#include "rookery/testing/run_task.h"
+
+// What the service promises, whatever store is below it. A fixture gives `io()` and `store()`.
+namespace rookery::roster {
+
+template <typename Fixture>
+class KeeperScenarios : public Fixture {
+ protected:
+  static constexpr char kUser[] = "juliet@example.org";
+  static constexpr char kContact[] = "romeo@example.org";
+
+  KeeperScenarios() : keeper_(this->store()) {}
+
+  template <typename T>
+  T Run(Task<T> task) {
+    return testing::RunTask(this->io(), std::move(task));
+  }
+
+  v1::GetRosterResponse Get(std::uint64_t known = 0) {
+    v1::GetRosterRequest request;
+    request.set_user(kUser);
+    if (known > 0) request.set_known_version(known);
+    auto response = Run(keeper_.Get(request));
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.ok() ? *response : v1::GetRosterResponse();
+  }
+
+  absl::StatusOr<v1::SetRosterItemResponse> Set(std::string jid, std::string name, std::vector<std::string> groups = {},
+                                                std::uint32_t max_items = 0) {
+    v1::SetRosterItemRequest request;
+    request.set_user(kUser);
+    request.set_jid(jid);
+    request.set_name(name);
+    for (const std::string& group : groups) request.add_groups(group);
+    request.set_max_items(max_items);
+    return Run(keeper_.SetItem(request));
+  }
+
+  absl::StatusOr<v1::RemoveRosterItemResponse> Remove(std::string jid) {
+    v1::RemoveRosterItemRequest request;
+    request.set_user(kUser);
+    request.set_jid(jid);
+    return Run(keeper_.RemoveItem(request));
+  }
+
+  absl::StatusOr<v1::ProcessOutboundSubscriptionResponse> Out(v1::SubscriptionAction action,
+                                                              std::string jid = kContact,
+                                                              std::uint32_t max_items = 0) {
+    v1::ProcessOutboundSubscriptionRequest request;
+    request.set_user(kUser);
+    request.set_contact(jid);
+    request.set_action(action);
+    request.set_max_items(max_items);
+    return Run(keeper_.ProcessOutbound(request));
+  }
+
+  absl::StatusOr<v1::ProcessInboundSubscriptionResponse> In(v1::SubscriptionAction action, std::string jid = kContact,
+                                                            std::uint32_t max_pending = 0) {
+    v1::ProcessInboundSubscriptionRequest request;
+    request.set_user(kUser);
+    request.set_contact(jid);
+    request.set_action(action);
+    request.set_max_pending(max_pending);
+    request.mutable_stanza()->set_from(jid);
+    request.mutable_stanza()->set_payload(std::string("<status>\0hi</status>", 20));
+    return Run(keeper_.ProcessInbound(request));
+  }
+
+  /// The contact's item as clients see it; subscription UNSPECIFIED when there is none.
+  v1::RosterItem Item(const std::string& jid = kContact) {
+    for (const v1::RosterItem& item : Get().items()) {
+      if (item.jid() == jid) return item;
+    }
+    return {};
+  }
+
+  RosterKeeper keeper_;
+};
+
+TYPED_TEST_SUITE_P(KeeperScenarios);
+
+TYPED_TEST_P(KeeperScenarios, ItemsWithNamesAndGroups) {
+  EXPECT_EQ(this->Get().version(), 0u);
+  const auto set = this->Set("a@b", "Ä \"x\"", {"Friends", "zeta, \\{}", "alpha"});
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ(set->push().item().subscription(), v1::SUBSCRIPTION_NONE);
+  const auto roster = this->Get();
+  EXPECT_EQ(roster.version(), set->push().version());
+  ASSERT_EQ(roster.items_size(), 1);
+  EXPECT_EQ(roster.items(0).SerializeAsString(), set->push().item().SerializeAsString());
+  EXPECT_EQ(roster.items(0).name(), "Ä \"x\"");
+  ASSERT_EQ(roster.items(0).groups_size(), 3);
+  EXPECT_EQ(roster.items(0).groups(1), "zeta, \\{}");
+  EXPECT_TRUE(this->Get(roster.version()).unchanged());
+  EXPECT_FALSE(this->Get(roster.version() - 1).unchanged());
+  // The same again is pushed again.
+  const auto again = this->Set("a@b", "Ä \"x\"", {"Friends", "zeta, \\{}", "alpha"});
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->push().version(), roster.version() + 1);
+}
+
+TYPED_TEST_P(KeeperScenarios, MutualSubscriptionStepByStep) {
+  auto out = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_TRUE(out->route());
+  EXPECT_TRUE(out->push().item().pending_out());
+  // `ask` survives a change of the name.
+  ASSERT_TRUE(this->Set(this->kContact, "Romeo").ok());
+  EXPECT_TRUE(this->Item().pending_out());
+  // Again: routed again (A.2.1), nothing to push.
+  out = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  EXPECT_TRUE(out->route());
+  EXPECT_FALSE(out->has_push());
+
+  auto in = this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBED);
+  ASSERT_TRUE(in.ok());
+  EXPECT_TRUE(in->deliver());
+  EXPECT_EQ(in->before(), v1::SUBSCRIPTION_NONE);
+  EXPECT_EQ(in->after(), v1::SUBSCRIPTION_TO);
+  EXPECT_EQ(in->push().item().subscription(), v1::SUBSCRIPTION_TO);
+  EXPECT_FALSE(in->push().item().pending_out());
+  EXPECT_EQ(in->push().item().name(), "Romeo");
+
+  in = this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  EXPECT_TRUE(in->deliver());
+  EXPECT_FALSE(in->has_push());
+  out = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED);
+  EXPECT_TRUE(out->route());
+  EXPECT_EQ(out->before(), v1::SUBSCRIPTION_TO);
+  EXPECT_EQ(out->after(), v1::SUBSCRIPTION_BOTH);
+  EXPECT_EQ(out->push().item().subscription(), v1::SUBSCRIPTION_BOTH);
+  EXPECT_EQ(this->Get().pending_size(), 0);
+  // Already there: not routed, not pushed.
+  out = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED);
+  EXPECT_FALSE(out->route());
+  EXPECT_FALSE(out->has_push());
+  in = this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  EXPECT_FALSE(in->deliver());
+  EXPECT_TRUE(in->auto_reply());
+
+  in = this->In(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE);
+  EXPECT_EQ(in->push().item().subscription(), v1::SUBSCRIPTION_TO);
+  out = this->Out(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE);
+  EXPECT_EQ(out->push().item().subscription(), v1::SUBSCRIPTION_NONE);
+  EXPECT_EQ(this->Item().name(), "Romeo");
+}
+
+TYPED_TEST_P(KeeperScenarios, ARequestIsHiddenAndKept) {
+  const auto in = this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  ASSERT_TRUE(in.ok()) << in.status();
+  EXPECT_TRUE(in->deliver());
+  EXPECT_FALSE(in->has_push());
+  auto roster = this->Get();
+  EXPECT_EQ(roster.items_size(), 0);
+  ASSERT_EQ(roster.pending_size(), 1);
+  EXPECT_EQ(roster.pending(0).from(), this->kContact);
+  EXPECT_EQ(roster.pending(0).stanza().payload(), std::string("<status>\0hi</status>", 20));
+  EXPECT_EQ(this->Remove(this->kContact).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(this->Get().pending_size(), 1);
+
+  // An item for it: the request stays, also for who knows the version.
+  const auto set = this->Set(this->kContact, "R");
+  ASSERT_TRUE(set.ok());
+  roster = this->Get(set->push().version());
+  EXPECT_TRUE(roster.unchanged());
+  EXPECT_EQ(roster.items_size(), 0);
+  EXPECT_EQ(roster.pending_size(), 1);
+  // Subscribing oneself: both ways pending.
+  EXPECT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE)->push().item().pending_out());
+  EXPECT_EQ(this->Get().pending_size(), 1);
+  const auto approved = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED);
+  EXPECT_TRUE(approved->route());
+  EXPECT_EQ(approved->after(), v1::SUBSCRIPTION_FROM);
+  EXPECT_TRUE(approved->push().item().pending_out());
+  EXPECT_EQ(this->Get().pending_size(), 0);
+}
+
+TYPED_TEST_P(KeeperScenarios, WhatClientsDoNotSeeLeavesTheVersionAlone) {
+  ASSERT_TRUE(this->Set("a@b", "A").ok());
+  const std::uint64_t version = this->Get().version();
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
+  EXPECT_EQ(this->Get().version(), version);
+  EXPECT_TRUE(this->Get(version).unchanged());
+  // Refused: nothing stays of it.
+  const auto refused = this->Out(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED);
+  EXPECT_TRUE(refused->route());
+  EXPECT_FALSE(refused->has_push());
+  EXPECT_EQ(this->Get().version(), version);
+  EXPECT_EQ(this->Get().pending_size(), 0);
+  // Withdrawn by the contact: likewise.
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
+  const auto withdrawn = this->In(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE);
+  EXPECT_TRUE(withdrawn->deliver());
+  EXPECT_EQ(this->Get().pending_size(), 0);
+  EXPECT_EQ(this->Get().version(), version);
+}
+
+TYPED_TEST_P(KeeperScenarios, PreApproval) {
+  const auto approved = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED);
+  ASSERT_TRUE(approved.ok()) << approved.status();
+  EXPECT_FALSE(approved->route());
+  EXPECT_TRUE(approved->push().item().approved());
+  EXPECT_EQ(approved->push().item().subscription(), v1::SUBSCRIPTION_NONE);
+  EXPECT_FALSE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED)->has_push());
+  const auto in = this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  EXPECT_FALSE(in->deliver());
+  EXPECT_TRUE(in->auto_reply());
+  EXPECT_EQ(in->after(), v1::SUBSCRIPTION_FROM);
+  EXPECT_EQ(in->push().item().subscription(), v1::SUBSCRIPTION_FROM);
+  const auto cancelled = this->Out(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED);
+  EXPECT_TRUE(cancelled->route());
+  EXPECT_FALSE(cancelled->push().item().approved());
+}
+
+TYPED_TEST_P(KeeperScenarios, RemovalTellsTheContactBySubscription) {
+  using Actions = std::vector<int>;
+  const auto sent = [](const v1::RemoveRosterItemResponse& response) {
+    return Actions(response.send().begin(), response.send().end());
+  };
+  constexpr int kUnsubscribe = v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE;
+  constexpr int kUnsubscribed = v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED;
+
+  EXPECT_EQ(this->Remove(this->kContact).status().code(), absl::StatusCode::kNotFound);
+  // None
+  ASSERT_TRUE(this->Set(this->kContact, "R").ok());
+  auto removed = this->Remove(this->kContact);
+  ASSERT_TRUE(removed.ok()) << removed.status();
+  EXPECT_EQ(removed->push().item().subscription(), v1::SUBSCRIPTION_REMOVE);
+  EXPECT_EQ(removed->push().item().jid(), this->kContact);
+  EXPECT_EQ(sent(*removed), Actions());
+  EXPECT_FALSE(removed->was_from());
+  EXPECT_EQ(this->Get().version(), removed->push().version());
+  EXPECT_EQ(this->Remove(this->kContact).status().code(), absl::StatusCode::kNotFound);
+  // Pending Out, then To
+  for (const bool is_to : {false, true}) {
+    ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
+    if (is_to) ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBED).ok());
+    removed = this->Remove(this->kContact);
+    EXPECT_EQ(sent(*removed), Actions({kUnsubscribe}));
+    EXPECT_FALSE(removed->was_from());
+  }
+  // Pending In (with an item), then From
+  for (const bool is_from : {false, true}) {
+    ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
+    ASSERT_TRUE(this->Set(this->kContact, "R").ok());
+    if (is_from) ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED).ok());
+    removed = this->Remove(this->kContact);
+    EXPECT_EQ(sent(*removed), Actions({kUnsubscribed}));
+    EXPECT_EQ(removed->was_from(), is_from);
+    EXPECT_EQ(this->Get().pending_size(), 0);
+  }
+  // Both
+  ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBED).ok());
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
+  ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED).ok());
+  EXPECT_EQ(sent(*this->Remove(this->kContact)), Actions({kUnsubscribe, kUnsubscribed}));
+}
+
+TYPED_TEST_P(KeeperScenarios, Bounds) {
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(this->Set("c" + std::to_string(i) + "@b", "", {}, 3).ok());
+  const auto full = absl::StatusCode::kResourceExhausted;
+  EXPECT_EQ(this->Set("d@b", "", {}, 3).status().code(), full);
+  EXPECT_EQ(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "d@b", 3).status().code(), full);
+  EXPECT_EQ(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED, "d@b", 3).status().code(), full);
+  // Those that are there may change.
+  EXPECT_TRUE(this->Set("c0@b", "x", {}, 3).ok());
+  EXPECT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "c1@b", 3).ok());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "p" + std::to_string(i) + "@b", 2).ok());
+  }
+  EXPECT_EQ(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "q@b", 2).status().code(), full);
+  // Once more by the same is no further request.
+  EXPECT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "p0@b", 2).ok());
+  EXPECT_EQ(this->Get().pending_size(), 2);
+}
+
+TYPED_TEST_P(KeeperScenarios, DeletedUsersLeaveNothing) {
+  ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "p@b").ok());
+  const std::uint64_t version = this->Get().version();
+  v1::DeleteUserRequest request;
+  request.set_user(this->kUser);
+  const auto deleted = this->Run(this->keeper_.DeleteUser(request));
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  ASSERT_EQ(deleted->items_size(), 1);
+  EXPECT_TRUE(deleted->items(0).pending_out());
+  const auto roster = this->Get();
+  EXPECT_EQ(roster.items_size() + roster.pending_size(), 0);
+  EXPECT_EQ(roster.version(), 0u);
+  EXPECT_TRUE(this->Run(this->keeper_.DeleteUser(request)).ok());
+  // Who comes after under this name has other versions.
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(this->Set("a@b", "A").ok());
+  EXPECT_GT(this->Get().version(), version);
+}
+
+TYPED_TEST_P(KeeperScenarios, NoSuchAction) {
+  EXPECT_EQ(this->Out(v1::SUBSCRIPTION_ACTION_UNSPECIFIED).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(this->In(v1::SUBSCRIPTION_ACTION_UNSPECIFIED).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, MutualSubscriptionStepByStep,
+                            ARequestIsHiddenAndKept, WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
+                            RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing, NoSuchAction);
+
+}  // namespace rookery::roster

@@ -1,0 +1,146 @@
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using common::v1::STANZA_KIND_IQ;
+using common::v1::STANZA_KIND_PRESENCE;
+using session::v1::GatewayAction;
+
+class AccountTest : public Cluster {
+ protected:
+  AccountTest() : Cluster(2), gateway_(AddGateway("gw-1")) {
+    for (const std::uint32_t shard : {0u, 1u}) Assign(shard, 0);
+    for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(2);
+  }
+  session::v1::SessionManagerAction Do(const std::string& user, const GatewayAction& action) {
+    gateway_.others.clear();
+    gateway_.Post(user, action);
+    Settle();
+    EXPECT_EQ(gateway_.others.size(), 1u);
+    return gateway_.others.empty() ? session::v1::SessionManagerAction() : gateway_.others.front();
+  }
+  GatewayAction Create(const std::string& user, const std::string& password) {
+    GatewayAction action;
+    action.mutable_create()->set_request_id(7);
+    action.mutable_create()->set_user(user);
+    action.mutable_create()->set_password(password);
+    return action;
+  }
+  GatewayAction LookUp(const std::string& user) {
+    GatewayAction action;
+    action.mutable_credentials_lookup()->set_request_id(9);
+    action.mutable_credentials_lookup()->set_user(user);
+    return action;
+  }
+  xmpp::Stanza Register(const std::function<void(xmpp::Element&)>& fill) {
+    xmpp::Stanza iq = Iq("set", {}, "r", "query", "jabber:iq:register");
+    xmpp::Element query("query", "jabber:iq:register");
+    fill(query);
+    xmpp::SetPayload(iq, query);
+    return iq;
+  }
+  Gateway& gateway_;
+  std::string alice_, bob_;
+};
+
+TEST_F(AccountTest, CreatedOnceAndFound) {
+  EXPECT_FALSE(Do(alice_, Create("new@localhost", "secret")).created().has_failure());
+  const auto again = Do(alice_, Create("new@localhost", "other"));
+  EXPECT_EQ(again.created().failure().condition(), "conflict");
+  EXPECT_EQ(again.created().request_id(), 7u);
+  const auto found = Do(alice_, LookUp("new@localhost"));
+  ASSERT_EQ(found.credentials().keys_size(), 1);
+  EXPECT_EQ(found.credentials().keys(0).stored_key(), "secret");
+}
+
+TEST_F(AccountTest, UnknownUser_NoKeysAndNoFailure) {
+  const auto found = Do(alice_, LookUp("nobody@localhost"));
+  EXPECT_FALSE(found.credentials().has_failure());
+  EXPECT_EQ(found.credentials().keys_size(), 0);
+}
+
+TEST_F(AccountTest, StoreAway_Temporary) {
+  database_.down = true;
+  EXPECT_TRUE(Do(alice_, LookUp(alice_)).credentials().failure().temporary());
+  EXPECT_TRUE(Do(alice_, Create("new@localhost", "x")).created().failure().temporary());
+}
+
+TEST_F(AccountTest, PasswordThatIsNone) {
+  EXPECT_EQ(Do(alice_, Create("new@localhost", "bad")).created().failure().condition(), "not-acceptable");
+}
+
+TEST_F(AccountTest, RegistrationOff) {
+  node(0).settings.registration = false;
+  EXPECT_EQ(Do(alice_, Create("new@localhost", "x")).created().failure().condition(), "not-allowed");
+}
+
+TEST_F(AccountTest, ChangedPassword_SignsTheOthersOut) {
+  Client& one = SignIn(gateway_, alice_, "one");
+  Client& two = SignIn(gateway_, alice_, "two");
+  const std::string local = alice_.substr(0, alice_.find('@'));
+  gateway_.Send(one, Register([&](xmpp::Element& query) {
+                  query.Add("username").SetText(local);
+                  query.Add("password").SetText("fresh");
+                }));
+  Settle();
+  EXPECT_EQ(Only(one.inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  ASSERT_TRUE(two.ended);
+  EXPECT_EQ(two.ended->condition(), "reset");
+  EXPECT_FALSE(one.ended);
+  EXPECT_EQ(database_.accounts[alice_][0].stored_key(), "fresh");
+}
+
+TEST_F(AccountTest, AnothersPassword_Refused) {
+  Client& one = SignIn(gateway_, alice_, "one");
+  gateway_.Send(one, Register([&](xmpp::Element& query) {
+                  query.Add("username").SetText("eve");
+                  query.Add("password").SetText("fresh");
+                }));
+  Settle();
+  ASSERT_EQ(Only(one.inbox, STANZA_KIND_IQ, "error").size(), 1u);
+  EXPECT_THAT(one.inbox[0].payload(), HasSubstr("not-allowed"));
+}
+
+TEST_F(AccountTest, Removed_EverybodyIsToldAndEverySessionEnds) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& one = SignIn(gateway_, alice_, "one");
+  Client& two = SignIn(gateway_, alice_, "two");
+  gateway_.EnableStreamManagement(two);
+  gateway_.End(two, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  EXPECT_EQ(database_.parked.size(), 1u);
+  bob.inbox.clear();
+  gateway_.Send(one, Register([](xmpp::Element& query) { query.Add("remove"); }));
+  Settle();
+  EXPECT_EQ(Only(one.inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  ASSERT_TRUE(one.ended);
+  EXPECT_EQ(one.ended->condition(), "not-authorized");
+  EXPECT_FALSE(database_.accounts.contains(alice_));
+  EXPECT_THAT(database_.parked, IsEmpty());
+  EXPECT_GE(Only(bob.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 2u);
+  EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "unsubscribe").size(), 1u);
+  EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
+  EXPECT_FALSE(roster_.rosters.contains(alice_));
+  EXPECT_TRUE(node(0).core.sessions_by_id().empty());
+}
+
+TEST_F(AccountTest, RemovedByTheGateway) {
+  Client& one = SignIn(gateway_, alice_, "one");
+  GatewayAction action;
+  action.mutable_delete_()->set_request_id(3);
+  action.mutable_delete_()->set_user(alice_);
+  EXPECT_FALSE(Do(alice_, action).deleted().has_failure());
+  EXPECT_TRUE(one.ended);
+}
+
+}  // namespace
+}  // namespace rookery::session_manager

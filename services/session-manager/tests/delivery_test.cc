@@ -1,0 +1,404 @@
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+#include "domain/session_keeper.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using common::v1::STANZA_KIND_MESSAGE;
+
+class DeliveryTest : public Cluster {
+ protected:
+  DeliveryTest() : Cluster(1), gateway_(AddGateway("gw-1")) {
+    for (std::uint32_t shard = 0; shard < kShards; ++shard) Assign(shard, 0);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(1);
+  }
+  Shard& ShardOfBob() { return *node(0).core.FindShard(1); }
+  Gateway& gateway_;
+  std::string alice_;
+  std::string bob_;
+};
+
+TEST_F(DeliveryTest, CursorPassesWhenTheClientHasIt) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  bob.acks = false;
+  const std::int64_t before = ShardOfBob().window.cursor();
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_EQ(ShardOfBob().window.cursor(), before);
+  gateway_.Deliver(bob, bob.last_seq);
+  Settle();
+  EXPECT_EQ(ShardOfBob().window.cursor(), before + 1);
+}
+
+TEST_F(DeliveryTest, ASilentClientDoesNotHoldTheCursorForLong) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  bob.acks = false;
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  const std::int64_t stuck = ShardOfBob().window.cursor();
+  Elapse(settings_.window_time + std::chrono::seconds(1));
+  EXPECT_GT(ShardOfBob().window.cursor(), stuck);
+  EXPECT_EQ((database_.packets[{bob_, bob.id}].size()), 1u);
+  gateway_.Deliver(bob, bob.last_seq);
+  Settle();
+  EXPECT_THAT((database_.packets[{bob_, bob.id}]), IsEmpty());
+}
+
+TEST_F(DeliveryTest, AbsurdDeliveredIsBounded) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.Deliver(bob, ~0ull);
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(DeliveryTest, Offline_StoredAndGivenOldestFirst) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  for (int i = 1; i <= 5; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  EXPECT_EQ(database_.Waiting(bob_), 5u);
+  EXPECT_EQ(ShardOfBob().window.size(), 0u);
+
+  Client& bob = gateway_.Start(bob_, "b");
+  Settle();
+  EXPECT_THAT(bob.inbox, IsEmpty());
+  gateway_.Send(bob, Presence());
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3", "m4", "m5"));
+  for (const xmpp::Stanza& message : Only(bob.inbox, STANZA_KIND_MESSAGE)) {
+    EXPECT_THAT(message.payload(), HasSubstr("urn:xmpp:delay"));
+    EXPECT_THAT(message.payload(), HasSubstr("stanza-id"));
+  }
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(DeliveryTest, Offline_MarkedOnlyWhenTheClientHasThem) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Message(bob_, "m1"));
+  gateway_.Send(alice, Message(bob_, "m2"));
+  Settle();
+  Client& bob = gateway_.Start(bob_, "b");
+  bob.acks = false;
+  Settle();
+  gateway_.Send(bob, Presence());
+  Settle();
+  EXPECT_EQ(bob.MessageIds().size(), 2u);
+  EXPECT_EQ(database_.Waiting(bob_), 2u);
+  for (const auto& packet : std::deque(bob.unacked))
+    if (packet.stored_id() != 0) {
+      gateway_.Deliver(bob, packet.seq());
+      break;
+    }
+  Settle();
+  EXPECT_EQ(database_.Waiting(bob_), 1u);
+  // The client goes without having had the second one: its next session gets it.
+  gateway_.End(bob, session::v1::END_REASON_CLOSED);
+  Settle();
+  Client& again = gateway_.Start(bob_, "b");
+  Settle();
+  gateway_.Send(again, Presence());
+  Settle();
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m2"));
+}
+
+TEST_F(DeliveryTest, Offline_NotToNegativePriority) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b", -1);
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), IsEmpty());
+  EXPECT_EQ(database_.Waiting(bob_), 1u);
+  gateway_.Send(bob, Presence({}, {}, 1));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(DeliveryTest, Offline_MessagesThatArriveMeanwhileComeAfter) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  Client& bob = gateway_.Start(bob_, "b");
+  Settle();
+  gateway_.Send(bob, Presence());
+  gateway_.Send(alice, Message(bob_, "m2"));
+  gateway_.Send(alice, Message(bob_ + "/b", "m3"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+}
+
+TEST_F(DeliveryTest, Offline_QuotaBounces) {
+  node(0).settings.max_offline_messages = 2;
+  Client& alice = SignIn(gateway_, alice_, "a");
+  for (int i = 1; i <= 3; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  EXPECT_EQ(database_.Waiting(bob_), 2u);
+  ASSERT_EQ(alice.inbox.size(), 1u);
+  EXPECT_EQ(alice.inbox[0].type(), "error");
+  EXPECT_EQ(alice.inbox[0].id(), "m3");
+  EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("resource-constraint"));
+}
+
+TEST_F(DeliveryTest, NoSuchAccount) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  const std::string nobody = "nobody@localhost";
+  gateway_.Send(alice, Message(nobody, "chat"));
+  gateway_.Send(alice, Message(nobody, "normal", ""));
+  gateway_.Send(alice, Message(nobody, "groupchat", "groupchat"));
+  gateway_.Send(alice, Message(nobody, "headline", "headline"));
+  gateway_.Send(alice, Message(nobody, "error", "error"));
+  Settle();
+  std::vector<std::string> bounced;
+  for (const xmpp::Stanza& stanza : alice.inbox) {
+    EXPECT_EQ(stanza.type(), "error");
+    EXPECT_THAT(stanza.payload(), HasSubstr("service-unavailable"));
+    bounced.push_back(stanza.id());
+  }
+  EXPECT_THAT(bounced, ::testing::UnorderedElementsAre("chat", "normal", "groupchat"));
+  EXPECT_EQ(node(0).core.FindUser(*node(0).core.FindShard(node(0).core.ShardNumberOf(nobody)), nobody), nullptr);
+}
+
+TEST_F(DeliveryTest, NoStore_BouncesWithBody_SilentWithout) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  xmpp::Stanza message = Message(bob_, "m1");
+  xmpp::AddPayload(message, xmpp::Element("no-store", "urn:xmpp:hints"));
+  ASSERT_TRUE(xmpp::Has(message, common::v1::STANZA_TRAIT_NO_STORE));
+  gateway_.Send(alice, message);
+  xmpp::Stanza state = xmpp::MakeMessage("chat", {}, bob_);
+  xmpp::SetPayload(state, xmpp::Element("composing", "http://jabber.org/protocol/chatstates"));
+  gateway_.Send(alice, state);
+  Settle();
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  ASSERT_EQ(alice.inbox.size(), 1u);
+  EXPECT_EQ(alice.inbox[0].id(), "m1");
+}
+
+TEST_F(DeliveryTest, Offline_DatabaseAway_NothingIsLost) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  database_.down = true;
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_EQ(alice.confirmed, 2u);
+  EXPECT_EQ(ShardOfBob().window.size(), 1u);
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 1; }));
+  Settle();
+  EXPECT_EQ(ShardOfBob().window.size(), 0u);
+}
+
+TEST_F(DeliveryTest, Offline_StoredJustBeforeSignIn_IsNotMissed) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  database_.down = true;
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  Client& bob = gateway_.Start(bob_, "b");
+  Settle();
+  gateway_.Send(bob, Presence());
+  Settle();
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return bob.MessageIds().size() == 1; }));
+}
+
+TEST_F(DeliveryTest, ArchivableMessagesAreEvents) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  SignIn(gateway_, bob_, "b");
+  gateway_.Send(alice, Message(bob_, "m1"));
+  gateway_.Send(alice, Message(bob_, "m2", "headline"));
+  Settle();
+  // One in the history of each; the headline in none.
+  ASSERT_EQ(log_.messages.size(), 2u);
+  if (log_.messages[0].owner() != bob_) std::swap(log_.messages[0], log_.messages[1]);
+  EXPECT_EQ(log_.messages[0].owner(), bob_);
+  EXPECT_EQ(log_.messages[0].direction(), events::v1::MESSAGE_DIRECTION_RECEIVED);
+  EXPECT_EQ(log_.messages[1].owner(), alice_);
+  EXPECT_EQ(log_.messages[1].direction(), events::v1::MESSAGE_DIRECTION_SENT);
+  EXPECT_EQ(log_.messages[0].stanza().id(), "m1");
+  EXPECT_EQ(log_.messages[0].archive_id(), static_cast<std::uint64_t>(log_.messages[0].source_offset()) + 1);
+  EXPECT_THAT(log_.messages[0].stanza().payload(), Not(HasSubstr("stanza-id")));
+}
+
+TEST_F(DeliveryTest, SpoofedStanzaIdIsRemoved_OthersStay) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  xmpp::Stanza message = Message(bob_, "m1");
+  xmpp::Element ours("stanza-id", "urn:xmpp:sid:0");
+  ours.SetAttr("id", "forged").SetAttr("by", bob_);
+  xmpp::Element foreign("stanza-id", "urn:xmpp:sid:0");
+  foreign.SetAttr("id", "theirs").SetAttr("by", "room@elsewhere");
+  xmpp::AddPayload(message, ours);
+  xmpp::AddPayload(message, foreign);
+  gateway_.Send(alice, message);
+  Settle();
+  ASSERT_EQ(bob.inbox.size(), 1u);
+  EXPECT_THAT(bob.inbox[0].payload(), Not(HasSubstr("forged")));
+  EXPECT_THAT(bob.inbox[0].payload(), HasSubstr("theirs"));
+  EXPECT_THAT(bob.inbox[0].payload(), HasSubstr("by=\"" + bob_ + "\""));
+}
+
+// ---- carbons ----------------------------------------------------------------
+
+TEST_F(DeliveryTest, Carbons_ReceivedGoToTheOthersThatAsked) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& phone = SignIn(gateway_, bob_, "phone");
+  Client& desk = SignIn(gateway_, bob_, "desk");
+  Client& plain = SignIn(gateway_, bob_, "plain");
+  Carbons(phone);
+  Carbons(desk);
+  for (Client* client : {&phone, &desk, &plain}) client->inbox.clear();
+  gateway_.Send(alice, Message(bob_ + "/phone", "m1"));
+  Settle();
+  EXPECT_THAT(phone.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(plain.inbox, IsEmpty());
+  ASSERT_EQ(desk.inbox.size(), 1u);
+  const xmpp::Stanza& copy = desk.inbox[0];
+  EXPECT_EQ(copy.from(), bob_);
+  EXPECT_EQ(copy.to(), bob_ + "/desk");
+  EXPECT_EQ(copy.type(), "chat");
+  EXPECT_THAT(copy.payload(), HasSubstr("<received xmlns=\"urn:xmpp:carbons:2\"><forwarded xmlns=\"urn:xmpp:forward:0\">"));
+  EXPECT_THAT(copy.payload(), HasSubstr("text of m1"));
+  // The same stanza-id in the copy as in the message (appendix D).
+  EXPECT_THAT(copy.payload(), HasSubstr("stanza-id"));
+  EXPECT_TRUE(xmpp::ParsePayload(copy.payload()).ok());
+}
+
+TEST_F(DeliveryTest, Carbons_SentGoToTheOthersOnly) {
+  Client& one = SignIn(gateway_, alice_, "one");
+  Client& two = SignIn(gateway_, alice_, "two");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Carbons(one);
+  Carbons(two);
+  for (Client* client : {&one, &two, &bob}) client->inbox.clear();
+  gateway_.Send(one, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(one.inbox, IsEmpty());
+  ASSERT_EQ(two.inbox.size(), 1u);
+  EXPECT_THAT(two.inbox[0].payload(), HasSubstr("<sent xmlns=\"urn:xmpp:carbons:2\">"));
+}
+
+TEST_F(DeliveryTest, Carbons_ToOneself_NoDoubleCopy) {
+  Client& one = SignIn(gateway_, alice_, "one");
+  Client& two = SignIn(gateway_, alice_, "two", 5);
+  Carbons(one);
+  Carbons(two);
+  for (Client* client : {&one, &two}) client->inbox.clear();
+  gateway_.Send(one, Message(alice_ + "/two", "m1"));
+  Settle();
+  EXPECT_THAT(two.MessageIds(), ElementsAre("m1"));
+  EXPECT_LE(one.inbox.size(), 1u);
+  EXPECT_EQ(log_.messages.size(), 1u);
+}
+
+TEST_F(DeliveryTest, Carbons_PrivateStaysPrivate) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& phone = SignIn(gateway_, bob_, "phone");
+  Client& desk = SignIn(gateway_, bob_, "desk");
+  Carbons(desk);
+  phone.inbox.clear();
+  xmpp::Stanza message = Message(bob_ + "/phone", "m1");
+  xmpp::AddPayload(message, xmpp::Element("private", "urn:xmpp:carbons:2"));
+  gateway_.Send(alice, message);
+  Settle();
+  EXPECT_THAT(phone.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(desk.inbox, IsEmpty());
+}
+
+// ---- sessions that end with packets in hand ---------------------------------
+
+TEST_F(DeliveryTest, EndedWithoutAck_GoesToTheStore) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  bob.acks = false;
+  gateway_.Send(alice, Message(bob_ + "/b", "m1"));
+  gateway_.Send(alice, Message(bob_ + "/b", "m2", "normal"));
+  Settle();
+  gateway_.End(bob, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  EXPECT_TRUE(bob.ended);
+  EXPECT_EQ(database_.Waiting(bob_), 2u);
+  EXPECT_EQ(ShardOfBob().window.size(), 0u);
+  EXPECT_TRUE(Only(alice.inbox, STANZA_KIND_MESSAGE).empty());
+}
+
+TEST_F(DeliveryTest, EndedWithoutAck_GoesToTheOtherResource) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& phone = SignIn(gateway_, bob_, "phone", 5);
+  Client& desk = SignIn(gateway_, bob_, "desk", 1);
+  phone.inbox.clear();
+  phone.acks = false;
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(phone.MessageIds(), ElementsAre("m1"));
+  gateway_.End(phone, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(DeliveryTest, EndedWithoutAck_OtherTargetHadIt) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& one = SignIn(gateway_, bob_, "one");
+  Client& two = SignIn(gateway_, bob_, "two");
+  one.acks = false;
+  one.inbox.clear();
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(two.MessageIds(), ElementsAre("m1"));
+  gateway_.End(one, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(two.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(DeliveryTest, Overflow_EndsTheSessionAndKeepsTheMessages) {
+  node(0).settings.max_unacked_packets = 10;
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  bob.acks = false;
+  const std::size_t had = bob.unacked.size();
+  for (int i = 0; i < 30; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  ASSERT_TRUE(bob.ended);
+  EXPECT_EQ(bob.ended->condition(), "policy-violation");
+  EXPECT_EQ(had, 0u);
+  EXPECT_EQ(database_.Waiting(bob_), 30u);
+}
+
+TEST_F(DeliveryTest, Overflow_BytesCountToo) {
+  node(0).settings.max_unacked_bytes = 65'536;
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  bob.acks = false;
+  for (int i = 0; i < 5; ++i) {
+    xmpp::Stanza big = Message(bob_, "m" + std::to_string(i));
+    big.mutable_payload()->append("<x xmlns=\"y\">").append(20'000, 'x').append("</x>");
+    gateway_.Send(alice, big);
+  }
+  Settle();
+  EXPECT_TRUE(bob.ended);
+  EXPECT_EQ(database_.Waiting(bob_), 5u);
+}
+
+TEST_F(DeliveryTest, OneStanzaForManySessionsIsOnePacketPerGateway) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& one = SignIn(gateway_, bob_, "one");
+  Client& two = SignIn(gateway_, bob_, "two");
+  one.inbox.clear();
+  gateway_.Send(alice, Message(bob_, "m1", "headline"));
+  Settle();
+  EXPECT_THAT(one.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(two.MessageIds(), ElementsAre("m1"));
+}
+
+}  // namespace
+}  // namespace rookery::session_manager

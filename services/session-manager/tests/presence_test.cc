@@ -1,0 +1,265 @@
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using common::v1::STANZA_KIND_PRESENCE;
+
+class PresenceTest : public Cluster {
+ protected:
+  PresenceTest() : Cluster(2), gateway_(AddGateway("gw-1")) {
+    for (const std::uint32_t shard : {0u, 1u}) Assign(shard, 0);
+    for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(2);
+    eve_ = UserIn(1);
+  }
+  static std::vector<xmpp::Stanza> From(const Client& client, const std::string& from, const std::string& type) {
+    std::vector<xmpp::Stanza> some;
+    for (const xmpp::Stanza& stanza : Only(client.inbox, STANZA_KIND_PRESENCE, type))
+      if (stanza.from() == from) some.push_back(stanza);
+    return some;
+  }
+  Gateway& gateway_;
+  std::string alice_, bob_, eve_;
+};
+
+TEST_F(PresenceTest, InitialPresence_BroadcastAndProbe) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  gateway_.Send(alice, Presence());
+  Settle();
+  ASSERT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
+  EXPECT_EQ(From(alice, bob_ + "/b", "").size(), 1u);
+  // The sending resource gets its own too (RFC 6121 section 4.4.2).
+  EXPECT_EQ(From(alice, alice_ + "/a", "").size(), 1u);
+}
+
+TEST_F(PresenceTest, OwnOtherResourcesSeeEachOther) {
+  Client& one = SignIn(gateway_, alice_, "one");
+  Client& two = gateway_.Start(alice_, "two");
+  Settle();
+  gateway_.Send(two, Presence());
+  Settle();
+  EXPECT_EQ(From(one, alice_ + "/two", "").size(), 1u);
+  EXPECT_EQ(From(two, alice_ + "/one", "").size(), 1u);
+}
+
+TEST_F(PresenceTest, StrangersSeeNothing) {
+  Client& eve = SignIn(gateway_, eve_, "e");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(eve, Presence("probe", alice_));
+  gateway_.Send(alice, Presence({}, {}, 3));
+  Settle();
+  EXPECT_THAT(eve.inbox, IsEmpty());
+}
+
+TEST_F(PresenceTest, UpdatesReachSubscribers_OnlyFrom) {
+  roster_.rosters[alice_][bob_].to = true;  // alice sees bob, not the other way
+  roster_.rosters[bob_][alice_].from = true;
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Presence({}, {}, 3));
+  gateway_.Send(bob, Presence({}, {}, 4));
+  Settle();
+  EXPECT_THAT(From(bob, alice_ + "/a", ""), IsEmpty());
+  EXPECT_EQ(From(alice, bob_ + "/b", "").size(), 1u);
+}
+
+TEST_F(PresenceTest, UnavailableOnEveryWayASessionEnds) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  for (const int way : {0, 1, 2, 3}) {
+    Client& alice = SignIn(gateway_, alice_, "a");
+    bob.inbox.clear();
+    switch (way) {
+      case 0:
+        gateway_.Send(alice, Presence("unavailable"));
+        break;
+      case 1:
+        gateway_.End(alice, session::v1::END_REASON_CLOSED);
+        break;
+      case 2:
+        gateway_.End(alice, session::v1::END_REASON_CONNECTION_LOST);
+        break;
+      default:
+        gateway_.Start(alice_, "a");
+        break;
+    }
+    Settle();
+    EXPECT_EQ(From(bob, alice_ + "/a", "unavailable").size(), 1u) << "way " << way;
+    if (way == 0) {
+      // The end after it says nothing new.
+      gateway_.End(alice, session::v1::END_REASON_CLOSED);
+      Settle();
+      EXPECT_EQ(From(bob, alice_ + "/a", "unavailable").size(), 1u);
+    }
+  }
+}
+
+TEST_F(PresenceTest, ResumableSessionStaysAvailableUntilItsTimeIsOver) {
+  settings_.resume_timeout = std::chrono::seconds(10);
+  for (auto& node : nodes_) node->settings.resume_timeout = std::chrono::seconds(10);
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.EnableStreamManagement(alice);
+  gateway_.End(alice, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  bob.inbox.clear();
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(bob.inbox, IsEmpty());
+  Elapse(std::chrono::seconds(7));
+  EXPECT_EQ(From(bob, alice_ + "/a", "unavailable").size(), 1u);
+  EXPECT_THAT(database_.parked, IsEmpty());
+  EXPECT_TRUE(database_.last.contains(alice_));
+}
+
+TEST_F(PresenceTest, Directed_IsCleanedUp) {
+  Client& eve = SignIn(gateway_, eve_, "e");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Presence({}, eve_ + "/e"));
+  Settle();
+  EXPECT_EQ(From(eve, alice_ + "/a", "").size(), 1u);
+  gateway_.End(alice, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  EXPECT_EQ(From(eve, alice_ + "/a", "unavailable").size(), 1u);
+}
+
+TEST_F(PresenceTest, Directed_WithoutInitialPresence_IsCleanedUpToo) {
+  Client& eve = SignIn(gateway_, eve_, "e");
+  Client& alice = SignIn(gateway_, alice_, "a", std::nullopt);
+  gateway_.Send(alice, Presence({}, eve_ + "/e"));
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(From(eve, alice_ + "/a", "unavailable").size(), 1u);
+}
+
+TEST_F(PresenceTest, Directed_TakenBackIsNotSaidTwice) {
+  Client& eve = SignIn(gateway_, eve_, "e");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Presence({}, eve_));
+  gateway_.Send(alice, Presence("unavailable", eve_));
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(From(eve, alice_ + "/a", "unavailable").size(), 1u);
+}
+
+TEST_F(PresenceTest, Directed_IsBounded) {
+  node(0).settings.max_directed_presence = 2;
+  Client& alice = SignIn(gateway_, alice_, "a");
+  for (int i = 0; i < 3; ++i) gateway_.Send(alice, Presence({}, UserIn(2, i)));
+  Settle();
+  ASSERT_EQ(alice.inbox.size(), 1u);
+  EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("resource-constraint"));
+}
+
+TEST_F(PresenceTest, ToABareJid_AllAvailableAlsoNegative) {
+  Client& positive = SignIn(gateway_, bob_, "pos", 1);
+  Client& negative = SignIn(gateway_, bob_, "neg", -1);
+  Client& quiet = SignIn(gateway_, bob_, "quiet", std::nullopt);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  for (Client* client : {&positive, &negative, &quiet}) client->inbox.clear();
+  gateway_.Send(alice, Presence({}, bob_));
+  Settle();
+  EXPECT_EQ(From(positive, alice_ + "/a", "").size(), 1u);
+  EXPECT_EQ(From(negative, alice_ + "/a", "").size(), 1u);
+  EXPECT_THAT(quiet.inbox, IsEmpty());
+}
+
+TEST_F(PresenceTest, Priority_Limits) {
+  Client& alice = SignIn(gateway_, alice_, "a", std::nullopt);
+  const auto send = [&](const std::string& priority) {
+    xmpp::Stanza presence = Presence();
+    xmpp::Element element("priority", "jabber:client");
+    element.SetText(priority);
+    xmpp::SetPayload(presence, element);
+    alice.inbox.clear();
+    gateway_.Send(alice, presence);
+    Settle();
+    return Only(alice.inbox, STANZA_KIND_PRESENCE, "error").empty();
+  };
+  EXPECT_TRUE(send("-128"));
+  EXPECT_TRUE(send("127"));
+  EXPECT_TRUE(send(" +5"));
+  EXPECT_FALSE(send("128"));
+  EXPECT_FALSE(send("-129"));
+  EXPECT_FALSE(send("high"));
+  EXPECT_FALSE(send("5x"));
+  EXPECT_FALSE(send("99999999999999999999"));
+  EXPECT_FALSE(send("+-5"));
+}
+
+TEST_F(PresenceTest, UnknownTypeIsRefused) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Presence("invisible"));
+  gateway_.Send(alice, Presence("subscribe"));
+  Settle();
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "error").size(), 2u);
+  EXPECT_EQ(alice.confirmed, 3u);
+}
+
+TEST_F(PresenceTest, RosterAway_TheClientMayTryAgain) {
+  roster_.down = true;
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  gateway_.Send(alice, Presence());
+  ASSERT_TRUE(RunUntil([&] { return alice.confirmed == 1; }));
+  ASSERT_EQ(alice.inbox.size(), 1u);
+  EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("type=\"wait\""));
+  roster_.down = false;
+  gateway_.Send(alice, Presence());
+  Settle();
+  EXPECT_EQ(From(alice, alice_ + "/a", "").size(), 1u);
+}
+
+TEST_F(PresenceTest, Broadcast_DoesNotOvertakeWhatTheSameSenderSentBefore) {
+  // bob is busy with a turn of his own while alice's stanzas arrive: an order that is lost
+  // here leaves bob with a contact that he sees for ever.
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  bob.inbox.clear();
+  roster_.down = true;
+  gateway_.Send(bob, Presence("unavailable"));
+  Settle();
+  bob.inbox.clear();
+  gateway_.Send(bob, Presence());  // needs the roster: bob's turn waits
+  Settle();
+  gateway_.Send(alice, Message(bob_ + "/b", "m2"));
+  gateway_.Send(alice, Presence({}, {}, 7));
+  gateway_.Send(alice, Message(bob_ + "/b", "m3"));
+  Settle();
+  EXPECT_THAT(bob.inbox, IsEmpty());
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return bob.MessageIds().size() == 2; }));
+  std::vector<std::string> order;
+  for (const xmpp::Stanza& stanza : bob.inbox)
+    if (stanza.from() == alice_ + "/a")
+      order.push_back(stanza.kind() == STANZA_KIND_PRESENCE ? (stanza.payload().find('7') != std::string::npos ? "p" : "probe")
+                                                            : stanza.id());
+  std::erase(order, "probe");
+  ASSERT_GE(order.size(), 3u);
+  EXPECT_EQ(order[0], "m2");
+  EXPECT_EQ(order[1], "p");
+}
+
+TEST_F(PresenceTest, EventsForOthersToRead) {
+  Client& alice = SignIn(gateway_, alice_, "a", 3);
+  ASSERT_FALSE(log_.presences.empty());
+  EXPECT_TRUE(log_.presences.back().available());
+  EXPECT_EQ(log_.presences.back().priority(), 3);
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_FALSE(log_.presences.back().available());
+}
+
+}  // namespace
+}  // namespace rookery::session_manager

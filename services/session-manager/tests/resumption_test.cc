@@ -1,0 +1,316 @@
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+#include "domain/session_keeper.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using session::v1::END_REASON_CLOSED;
+using session::v1::END_REASON_CONNECTION_LOST;
+
+class ResumptionTest : public Cluster {
+ protected:
+  ResumptionTest() : Cluster(1), gateway_(AddGateway("gw-1")), other_(AddGateway("gw-2")) {
+    for (std::uint32_t shard = 0; shard < kShards; ++shard) Assign(shard, 0);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(1);
+    alice = &SignIn(gateway_, alice_, "a");
+    bob = &SignIn(gateway_, bob_, "b");
+    gateway_.EnableStreamManagement(*bob);
+    bob->acks = false;
+  }
+  std::uint32_t HandledBy(const Client& client) { return static_cast<std::uint32_t>(client.last_seq - client.base_seq); }
+  Gateway& gateway_;
+  Gateway& other_;
+  std::string alice_, bob_;
+  Client* alice = nullptr;
+  Client* bob = nullptr;
+};
+
+TEST_F(ResumptionTest, LostConnection_ParkedAndTheGatewayIsTold) {
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  EXPECT_TRUE(bob->parked);
+  ASSERT_EQ(database_.parked.size(), 1u);
+  const auto& attach = database_.parked.begin()->second.second.attach;
+  EXPECT_EQ(attach.full_jid(), bob_ + "/b");
+  EXPECT_EQ(attach.last_seq(), bob->last_seq);
+  EXPECT_EQ(attach.unacked_size(), 1);
+  EXPECT_FALSE(bob->ended);
+}
+
+TEST_F(ResumptionTest, StoreAway_NotParkedUntilItIsBack) {
+  database_.down = true;
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  EXPECT_FALSE(bob->parked);
+  database_.down = false;
+  Elapse(std::chrono::seconds(1));
+  EXPECT_TRUE(bob->parked);
+}
+
+TEST_F(ResumptionTest, ParkedOnlyWhenWhatItSentIsInTheLog) {
+  log_.held = true;
+  gateway_.Send(*bob, Message(alice_, "m1"));
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_FALSE(bob->parked);
+  log_.held = false;
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_TRUE(bob->parked);
+  EXPECT_EQ(database_.parked.begin()->second.second.attach.confirmed_count(), 2u);
+}
+
+TEST_F(ResumptionTest, OnAnotherGateway_ReplaysAfterH) {
+  for (int i = 1; i <= 4; ++i) gateway_.Send(*alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  gateway_.Send(*alice, Message(bob_, "m5"));
+  Settle();
+  Client& resumed = other_.Resume(*bob, HandledBy(*bob) - 2);  // the client has not seen m3 and m4
+  resumed.inbox.clear();
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  EXPECT_EQ(resumed.jid, bob_ + "/b");
+  EXPECT_EQ(resumed.resume_answers[0].inbound_count(), 1u);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m3", "m4", "m5"));
+  EXPECT_THAT(database_.parked, IsEmpty());
+  // Goes on as before.
+  gateway_.Send(*alice, Message(bob_, "m6"));
+  other_.Send(resumed, Message(alice_, "back"));
+  Settle();
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m3", "m4", "m5", "m6"));
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("back"));
+  EXPECT_EQ(resumed.confirmed, 2u);
+}
+
+TEST_F(ResumptionTest, NothingOfTheStateIsLost) {
+  gateway_.Send(*bob, Iq("set", {}, "c", "enable", "urn:xmpp:carbons:2"));
+  gateway_.Send(*bob, Iq("get", {}, "r", "query", "jabber:iq:roster"));
+  gateway_.Send(*bob, Presence({}, alice_ + "/a"));
+  Settle();
+  gateway_.Deliver(*bob, bob->last_seq);
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& resumed = other_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  session::v1::SessionManagerState state;
+  ASSERT_TRUE(state.ParseFromString(resumed.resume_answers[0].state()));
+  EXPECT_TRUE(state.available());
+  EXPECT_TRUE(state.carbons());
+  EXPECT_TRUE(state.interested());
+  EXPECT_THAT(state.directed(), ElementsAre(alice_ + "/a"));
+}
+
+TEST_F(ResumptionTest, TheOldConnectionIsStillOpen_Conflict) {
+  Client& resumed = other_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  EXPECT_TRUE(resumed.started);
+  ASSERT_TRUE(bob->ended);
+  EXPECT_EQ(bob->ended->condition(), "conflict");
+  EXPECT_FALSE(resumed.ended);
+}
+
+TEST_F(ResumptionTest, OnTheSameGateway) {
+  Client& resumed = gateway_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  EXPECT_TRUE(resumed.started);
+  EXPECT_TRUE(bob->ended);
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(ResumptionTest, TooHighH_Told_AndTheSessionLives) {
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  Client& absurd = other_.Resume(*bob, HandledBy(*bob) + 1);
+  Settle();
+  ASSERT_EQ(absurd.resume_answers.size(), 1u);
+  EXPECT_TRUE(absurd.resume_answers[0].handled_too_high());
+  EXPECT_EQ(absurd.resume_answers[0].sent_count(), 1u);
+  EXPECT_FALSE(bob->ended);
+  Client& resumed = other_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  EXPECT_TRUE(resumed.started);
+}
+
+TEST_F(ResumptionTest, LowerHThanAcknowledged_IsAbsurdToo) {
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  gateway_.Deliver(*bob, bob->last_seq);
+  Client& absurd = other_.Resume(*bob, HandledBy(*bob) - 1);
+  Settle();
+  ASSERT_EQ(absurd.resume_answers.size(), 1u);
+  EXPECT_TRUE(absurd.resume_answers[0].handled_too_high());
+}
+
+TEST_F(ResumptionTest, AForeignUsersSession_ItemNotFound) {
+  Client& thief = other_.Resume(*bob, 0, UserIn(1, 1));
+  Client& across = other_.Resume(*bob, 0, alice_);
+  Settle();
+  for (Client* client : {&thief, &across}) {
+    EXPECT_FALSE(client->started);
+    ASSERT_EQ(client->resume_answers.size(), 1u);
+    EXPECT_EQ(client->resume_answers[0].failure().condition(), "item-not-found");
+    EXPECT_FALSE(client->resume_answers[0].has_ended_count());
+    EXPECT_EQ(client->resume_answers[0].inbound_count(), 0u);
+  }
+  EXPECT_FALSE(bob->ended);
+}
+
+TEST_F(ResumptionTest, NotResumable_ItemNotFound) {
+  Client& plain = SignIn(gateway_, bob_, "plain");
+  Client& resumed = other_.Resume(plain, 0);
+  Settle();
+  EXPECT_EQ(resumed.resume_answers.at(0).failure().condition(), "item-not-found");
+  EXPECT_FALSE(plain.ended);
+}
+
+TEST_F(ResumptionTest, Ended_TellsHowMuchArrived) {
+  gateway_.Send(*bob, Message(alice_, "m1"));
+  Settle();
+  gateway_.End(*bob, END_REASON_CLOSED);
+  Settle();
+  Client& resumed = other_.Resume(*bob, 0);
+  Settle();
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_TRUE(resumed.resume_answers[0].has_ended_count());
+  EXPECT_EQ(resumed.resume_answers[0].ended_inbound_count(), 2u);
+  EXPECT_THAT(database_.parked, IsEmpty());
+}
+
+TEST_F(ResumptionTest, WhileAppendsAreInFlight_HSaysOnlyWhatIsInTheLog) {
+  log_.held = true;
+  gateway_.Send(*bob, Message(alice_, "m1"));
+  Settle();
+  Client& resumed = other_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  EXPECT_FALSE(resumed.started);
+  log_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return resumed.started; }));
+  EXPECT_EQ(resumed.resume_answers[0].inbound_count(), 2u);
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(ResumptionTest, TwoAttempts_OneSessionAlive) {
+  log_.held = true;
+  gateway_.Send(*bob, Message(alice_, "m1"));
+  Settle();
+  Client& first = other_.Resume(*bob, HandledBy(*bob));
+  Client& second = gateway_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  log_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return first.started || second.started; }));
+  Settle();
+  EXPECT_EQ(node(0).core.sessions_by_id().size(), 2u);
+  EXPECT_NE(first.started && !first.ended, second.started && !second.ended);
+}
+
+TEST_F(ResumptionTest, ResumedWhileItIsBeingParked_NoRowStays) {
+  Client* resumed = nullptr;
+  database_.on_call = [&](std::string_view call) {
+    if (call != "Park" || resumed != nullptr) return;
+    resumed = &other_.Resume(*bob, HandledBy(*bob));
+  };
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  ASSERT_NE(resumed, nullptr);
+  EXPECT_TRUE(resumed->started);
+  EXPECT_THAT(database_.parked, IsEmpty());
+}
+
+TEST_F(ResumptionTest, EndedWhileItIsBeingParked_NoRowStays) {
+  database_.on_call = [&](std::string_view call) {
+    if (call != "Park") return;
+    database_.on_call = {};
+    gateway_.Start(bob_, "b");  // takes the resource
+  };
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  EXPECT_THAT(database_.parked, IsEmpty());
+}
+
+TEST_F(ResumptionTest, TimeOut_UnackedGoToTheStore) {
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  gateway_.Send(*alice, Message(bob_, "m2"));
+  Settle();
+  Elapse(settings_.resume_timeout + std::chrono::seconds(1));
+  EXPECT_EQ(database_.Waiting(bob_), 2u);
+  EXPECT_THAT(database_.parked, IsEmpty());
+  EXPECT_THAT(database_.packets, IsEmpty());
+}
+
+TEST_F(ResumptionTest, GatewayDies_SessionsWaitAndResumeElsewhere) {
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  gateway_.Unlink(node(0));
+  Settle();
+  Elapse(std::chrono::seconds(2));
+  Client& resumed = other_.Resume(*bob, HandledBy(*bob) - 1);
+  resumed.inbox.clear();
+  Settle();
+  EXPECT_TRUE(resumed.started);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
+  // alice had no stream management: her session ends after the grace.
+  Elapse(settings_.link_grace + std::chrono::seconds(1));
+  EXPECT_EQ(node(0).core.sessions_by_id().size(), 1u);
+}
+
+TEST_F(ResumptionTest, LinkBreaksAndComesBack_NothingIsLostOrTwice) {
+  gateway_.Unlink(node(0));
+  Client& carol = SignIn(other_, UserIn(2), "c");
+  other_.Send(carol, Message(bob_, "m1"));
+  Settle();
+  gateway_.Link(node(0));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1"));
+  gateway_.Send(*alice, Message(bob_, "m2"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(alice->confirmed, 2u);
+  Elapse(settings_.resume_timeout + std::chrono::seconds(5));
+  EXPECT_FALSE(bob->ended);
+  EXPECT_FALSE(alice->ended);
+}
+
+TEST_F(ResumptionTest, NewLinkBeforeTheOldOneIsGone_SessionsLive) {
+  gateway_.Relink(node(0));
+  Settle();
+  EXPECT_FALSE(bob->ended);
+  EXPECT_FALSE(alice->ended);
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1"));
+  Elapse(settings_.link_grace + std::chrono::seconds(2));
+  EXPECT_FALSE(alice->ended);
+}
+
+TEST_F(ResumptionTest, StoredPacketsOfASilentClientAreReplayed) {
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  Elapse(settings_.window_time + std::chrono::seconds(1));
+  ASSERT_EQ((database_.packets[{bob_, bob->id}]).size(), 1u);
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  gateway_.Send(*alice, Message(bob_, "m2"));
+  Settle();
+  Client& resumed = other_.Resume(*bob, HandledBy(*bob) - 1);
+  resumed.inbox.clear();
+  resumed.acks = true;
+  Settle();
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_THAT((database_.packets[{bob_, bob->id}]), IsEmpty());
+}
+
+}  // namespace
+}  // namespace rookery::session_manager

@@ -1,0 +1,333 @@
+#include "domain/shard_keeper.h"
+
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+#include "domain/session_keeper.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using session::v1::END_REASON_CONNECTION_LOST;
+
+class ShardKeeperTest : public Cluster {
+ protected:
+  ShardKeeperTest() : Cluster(2), gateway_(AddGateway("gw-1")) {
+    alice_ = UserIn(0);
+    bob_ = UserIn(1);
+  }
+  void Own(std::uint32_t shard, int by) {
+    Assign(shard, by);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(shard); }));
+  }
+  Gateway& gateway_;
+  std::string alice_, bob_;
+};
+
+TEST_F(ShardKeeperTest, TheFencesOffsetIsTheEpoch_EveryPartitionHearsOfIt) {
+  Own(1, 0);
+  ASSERT_EQ(log_.users[1].size(), 1u);
+  EXPECT_TRUE(log_.Record(1, 0).has_fence());
+  EXPECT_EQ(node(0).core.FindShard(1)->epoch, 0);
+  for (const std::uint32_t other : {0u, 2u, 3u}) {
+    ASSERT_EQ(log_.users[other].size(), 1u);
+    EXPECT_EQ(log_.Record(other, 0).fence().shard(), 1u);
+    EXPECT_EQ(log_.Record(other, 0).fence().epoch(), 0);
+  }
+  EXPECT_THAT(node(0).membership.published, ElementsAre(Pair(1u, 0)));
+  Kill(0);
+  Own(1, 1);
+  EXPECT_GT(node(1).core.FindShard(1)->epoch, 0);
+}
+
+TEST_F(ShardKeeperTest, ActionsWaitUntilTheShardIsLive) {
+  log_.held = true;
+  Assign(0, 0);
+  Settle();
+  log_.Flush();
+  database_.down = true;  // recovery waits for the store
+  Settle();
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  EXPECT_FALSE(alice.started);
+  log_.held = false;
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return alice.started; }));
+}
+
+TEST_F(ShardKeeperTest, AGatewayThatNeverAttachesIsNotWaitedForForever) {
+  gateway_.attaches = false;
+  const auto before = clock_.Now();
+  Assign(0, 0);
+  Settle();
+  EXPECT_FALSE(IsLive(0));
+  ASSERT_TRUE(RunUntil([&] {
+    clock_.Advance(std::chrono::milliseconds(200));
+    node(0).core.shards().NoteTime();
+    return IsLive(0);
+  }));
+  EXPECT_GE(clock_.Now() - before, settings_.attach_timeout);
+}
+
+TEST_F(ShardKeeperTest, LateAttach_WithoutHoles_IsTaken_WithHolesEnds) {
+  Own(0, 0);
+  Client& plain = SignIn(gateway_, alice_, "plain");
+  Client& holes = SignIn(gateway_, alice_, "holes");
+  holes.acks = false;
+  gateway_.Send(plain, Message(alice_ + "/holes", "m1"));
+  Settle();
+  Kill(0);
+  gateway_.attaches = false;
+  Assign(0, 1);
+  ASSERT_TRUE(RunUntil([&] {
+    clock_.Advance(std::chrono::milliseconds(200));
+    node(1).core.shards().NoteTime();
+    return IsLive(0);
+  }));
+  gateway_.attaches = true;
+  gateway_.Unlink(node(1));
+  gateway_.Link(node(1));
+  Settle();
+  EXPECT_FALSE(plain.ended);
+  ASSERT_TRUE(holes.ended);
+  EXPECT_EQ(holes.ended->condition(), "reset");
+  EXPECT_EQ(database_.Waiting(alice_), 1u);
+}
+
+TEST_F(ShardKeeperTest, StaleEpoch_Refused) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  // What an older owner of shard 0 decided on its own, after the fence of the newer.
+  events::v1::UserRecord record;
+  record.mutable_origin()->set_shard(0);
+  record.mutable_origin()->set_epoch(-5);
+  record.mutable_delivery()->mutable_stanza()->Swap(std::make_unique<xmpp::Stanza>(Message(bob_, "stale")).get());
+  log_.users[1].push_back(record.SerializeAsString());
+  record.mutable_origin()->set_epoch(node(0).core.FindShard(0)->epoch);
+  record.mutable_delivery()->mutable_stanza()->set_id("fresh");
+  *record.mutable_delivery()->mutable_stanza() = Message(bob_, "fresh");
+  log_.users[1].push_back(record.SerializeAsString());
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("fresh"));
+  EXPECT_EQ(node(0).core.FindShard(1)->window.size(), 0u);
+}
+
+TEST_F(ShardKeeperTest, UnreadableAndMisplacedRecordsAreSkipped) {
+  Own(1, 0);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  log_.users[1].push_back("\xff\xff not a record");
+  events::v1::UserRecord record;
+  *record.mutable_delivery()->mutable_stanza() = Message(alice_, "misplaced");
+  log_.users[1].push_back(record.SerializeAsString());
+  record.Clear();
+  log_.users[1].push_back(record.SerializeAsString());
+  *record.mutable_delivery()->mutable_stanza() = Message(bob_, "good");
+  record.mutable_delivery()->mutable_stanza()->set_from("x@localhost/y");
+  log_.users[1].push_back(record.SerializeAsString());
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("good"));
+  EXPECT_EQ(node(0).core.FindShard(1)->window.size(), 0u);
+}
+
+TEST_F(ShardKeeperTest, CursorIsCommitted_OnlyWhenItMoves) {
+  Own(0, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Message(alice_, "m1"));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_EQ(log_.committed[0], static_cast<std::int64_t>(log_.users[0].size()));
+  const int commits = node(0).shard_log.commits;
+  Elapse(std::chrono::seconds(3));
+  EXPECT_EQ(node(0).shard_log.commits, commits);
+}
+
+TEST_F(ShardKeeperTest, FullWindow_PausesTheShard) {
+  Own(0, 0);
+  Own(1, 0);
+  node(0).settings.max_window_records = 20;
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  bob.acks = false;
+  for (int i = 0; i < 60; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  EXPECT_TRUE(node(0).shard_log.paused.contains(1));
+  EXPECT_LE(node(0).core.FindShard(1)->window.size(), 22u);
+  bob.acks = true;
+  gateway_.Deliver(bob, bob.last_seq);
+  ASSERT_TRUE(RunUntil([&] {
+    Elapse(std::chrono::milliseconds(500));
+    return bob.MessageIds().size() == 60;
+  }));
+}
+
+// ---- freeze -----------------------------------------------------------------
+
+TEST_F(ShardKeeperTest, Frozen_NothingIsDoneBeforeOwnershipIsKnown_StillOurs) {
+  Own(0, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  clock_.Advance(std::chrono::seconds(15));
+  gateway_.Send(alice, Message(alice_, "m1"));
+  EXPECT_TRUE(node(0).core.FindShard(0)->suspended);
+  EXPECT_EQ(alice.confirmed, 1u);
+  Settle();
+  EXPECT_FALSE(node(0).core.FindShard(0)->suspended);
+  EXPECT_THAT(alice.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(alice.confirmed, 2u);
+}
+
+TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  node(0).frozen = true;
+  node(0).assigned.clear();
+  node(0).shard_log.member = false;
+  clock_.Advance(std::chrono::seconds(15));
+  node(1).core.shards().NoteTime();
+  Own(0, 1);
+  Own(1, 1);
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  // It wakes up; its timers run before it hears that it is no member any more.
+  node(0).frozen = false;
+  node(0).core.shards().Sweep();
+  node(0).core.shards().CommitCursors();
+  Settle();
+  EXPECT_TRUE(node(0).core.FindShard(0)->suspended);
+  node(0).core.shards().OnLost(0);
+  node(0).core.shards().OnLost(1);
+  Settle();
+  EXPECT_EQ(node(0).core.FindShard(0), nullptr);
+  EXPECT_TRUE(node(0).core.sessions_by_id().empty());
+  EXPECT_FALSE(alice.ended);
+  EXPECT_FALSE(bob.ended);
+  gateway_.Send(alice, Message(bob_, "m2"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(alice.confirmed, alice.sent);
+}
+
+TEST_F(ShardKeeperTest, Frozen_TheGatewaysClosedTheirLinks_NoSessionIsEndedBeforeOwnershipIsKnown) {
+  Own(0, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  node(0).shard_log.member = false;
+  clock_.Advance(std::chrono::seconds(15));
+  gateway_.Unlink(node(0));
+  node(0).core.shards().Sweep();
+  for (int i = 0; i < 20; ++i) {
+    clock_.Advance(std::chrono::milliseconds(500));
+    node(0).core.shards().Sweep();
+  }
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(node(0).core.sessions_by_id().size(), 1u);
+  EXPECT_FALSE(alice.ended);
+}
+
+// ---- hand-over --------------------------------------------------------------
+
+TEST_F(ShardKeeperTest, Revoked_HandedOverWithItsCursor) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  bob.acks = false;
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  const std::int64_t cursor = node(0).core.FindShard(1)->window.cursor();
+  Revoke(1, 0);
+  Settle();
+  EXPECT_THAT(node(0).shard_log.released, ElementsAre(1u));
+  EXPECT_EQ(log_.committed[1], cursor);
+  EXPECT_EQ(node(0).core.FindShard(1), nullptr);
+  Own(1, 1);
+  gateway_.Send(alice, Message(bob_, "m2"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_FALSE(bob.ended);
+}
+
+TEST_F(ShardKeeperTest, Revoked_ParksFirst) {
+  Own(1, 0);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(bob);
+  database_.down = true;
+  gateway_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Revoke(1, 0);
+  Settle();
+  EXPECT_THAT(node(0).shard_log.released, IsEmpty());
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !node(0).shard_log.released.empty(); }));
+  EXPECT_EQ(database_.parked.size(), 1u);
+}
+
+TEST_F(ShardKeeperTest, Revoked_AppendsInFlightDoNoHarm) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  log_.held = true;
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  Revoke(0, 0);
+  Settle();
+  log_.held = false;
+  Settle();
+  Own(0, 1);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(alice.confirmed, alice.sent);
+}
+
+TEST_F(ShardKeeperTest, RevokedWhileAcquiring) {
+  log_.held = true;
+  Assign(0, 0);
+  Settle();
+  Revoke(0, 0);
+  Settle();
+  EXPECT_THAT(node(0).shard_log.released, ElementsAre(0u));
+  log_.held = false;
+  Settle();
+  EXPECT_EQ(node(0).core.FindShard(0), nullptr);
+  Own(0, 1);
+}
+
+TEST_F(ShardKeeperTest, LostAndGivenBack) {
+  Own(0, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  node(0).core.shards().OnLost(0);
+  node(0).assigned.clear();
+  node(0).shard_log.position.clear();
+  Settle();
+  EXPECT_EQ(node(0).core.FindShard(0), nullptr);
+  Own(0, 0);
+  gateway_.Send(alice, Message(alice_, "m1"));
+  Settle();
+  EXPECT_THAT(alice.MessageIds(), ElementsAre("m1"));
+  EXPECT_FALSE(alice.ended);
+}
+
+TEST_F(ShardKeeperTest, LostWithATurnUnderWay) {
+  Own(0, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  roster_.down = true;
+  gateway_.Send(alice, Presence("unavailable"));
+  gateway_.Send(alice, Presence());
+  Settle();
+  node(0).core.shards().OnLost(0);
+  node(0).assigned.clear();
+  node(0).shard_log.position.clear();
+  roster_.down = false;
+  Own(0, 1);
+  ASSERT_TRUE(RunUntil([&] { return alice.confirmed == alice.sent; }));
+  EXPECT_TRUE(node(0).core.sessions_by_id().empty());
+}
+
+}  // namespace
+}  // namespace rookery::session_manager
