@@ -24,24 +24,24 @@ def make(state: State) -> None:
         for path in directory.glob("*.pem"):
             if path != ca:
                 path.unlink()
-    _issue(directory, "server", "serverAuth")
-    # Between services each side shows one.
-    _issue(directory, "service", "serverAuth,clientAuth")
+    _issue(directory, "server", f"DNS:{DOMAIN},IP:127.0.0.1,IP:::1", "serverAuth")
+    # Between services each side shows one; the name is that of libs/rpc.
+    _issue(directory, "service", "DNS:rookery.internal", "serverAuth,clientAuth")
 
 
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
-def _issue(directory: Path, name: str, usage: str) -> None:
+def _issue(directory: Path, name: str, names: str, usage: str) -> None:
     certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
     if certificate.exists() and key.exists() and _lasts(certificate):
         return
     request, extensions = directory / f"{name}.csr", directory / f"{name}.ext"
     extensions.write_text(
-        f"subjectAltName=DNS:{DOMAIN},IP:127.0.0.1,IP:::1\n"
+        f"subjectAltName={names}\n"
         f"basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage={usage}\n"
     )
-    _openssl("req", "-new", *_NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={DOMAIN}")
+    _openssl("req", "-new", *_NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
     _openssl(
         "x509", "-req", "-in", request, "-CA", directory / "ca.pem", "-CAkey", directory / "ca.key", "-CAcreateserial",
         "-out", certificate, "-days", DAYS, "-extfile", extensions,

@@ -35,7 +35,7 @@ class Cluster:
         missing = [name for name in self.options.names() if name.service in of and name not in running]
         self._check_binaries(missing)
         ports.check_free({name: self._used_ports(name) for name in missing})
-        is_new = not self.state.options.exists()
+        before = Options.load(self.state)
         try:
             self.state.make()
         except OSError as error:
@@ -49,7 +49,9 @@ class Cluster:
             if isinstance(error, KeyboardInterrupt):
                 self.progress.say("interrupted; stopping what was started")
             self._stop([name for name in missing if name in self.running()], quick=True)
-            if is_new:
+            if before:
+                before.save(self.state)
+            else:
                 self._forget()
             if isinstance(error, OSError):
                 raise ClusterError(f"{error.filename}: {error.strerror}") from error

@@ -116,10 +116,11 @@ bool Connection::Enqueue(const char* sql, const std::vector<Param>& params, bool
 }
 
 void Connection::WaitReadable() {
-  socket_.async_wait(asio::posix::stream_descriptor::wait_read,
-                     [self = shared_from_this(), generation = generation_](const boost::system::error_code& error) {
-                       if (generation == self->generation_ && !error) self->OnReadable();
-                     });
+  socket_.async_wait(
+      asio::posix::stream_descriptor::wait_read,
+      [self = shared_from_this(), generation = generation_](const boost::system::error_code& error) {
+        if (generation == self->generation_ && !error) self->OnReadable();
+      });
 }
 
 void Connection::OnReadable() {
@@ -141,12 +142,13 @@ void Connection::Flush() {
 void Connection::WaitWritable() {
   if (is_waiting_writable_) return;
   is_waiting_writable_ = true;
-  socket_.async_wait(asio::posix::stream_descriptor::wait_write,
-                     [self = shared_from_this(), generation = generation_](const boost::system::error_code& error) {
-                       if (generation != self->generation_) return;
-                       self->is_waiting_writable_ = false;
-                       if (!error) self->Flush();
-                     });
+  socket_.async_wait(
+      asio::posix::stream_descriptor::wait_write,
+      [self = shared_from_this(), generation = generation_](const boost::system::error_code& error) {
+        if (generation != self->generation_) return;
+        self->is_waiting_writable_ = false;
+        if (!error) self->Flush();
+      });
 }
 
 void Connection::ReadResults() {
@@ -209,7 +211,8 @@ void Connection::Finish(Statement& statement) {
     statement.answer.Set(MakeResult(std::move(statement.result)));
   } else {
     metrics_.failed.Increment();
-    statement.answer.Set(statement.error.ok() ? absl::InternalError("no answer") : std::move(statement.error));
+    statement.answer.Set(statement.error.ok() ? absl::InternalError("no answer")
+                                              : std::move(statement.error));
   }
 }
 
@@ -217,11 +220,12 @@ void Connection::ArmTimeout() {
   if (is_timeout_armed_ || statements_.empty()) return;
   is_timeout_armed_ = true;
   timeout_.expires_at(statements_.front().given + options_.timeout);
-  timeout_.async_wait([self = shared_from_this(), generation = generation_](const boost::system::error_code& error) {
-    if (generation != self->generation_) return;
-    self->is_timeout_armed_ = false;
-    if (!error) self->OnTimeout();
-  });
+  timeout_.async_wait(
+      [self = shared_from_this(), generation = generation_](const boost::system::error_code& error) {
+        if (generation != self->generation_) return;
+        self->is_timeout_armed_ = false;
+        if (!error) self->OnTimeout();
+      });
 }
 
 void Connection::OnTimeout() {

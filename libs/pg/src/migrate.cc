@@ -50,7 +50,8 @@ class Session {
       }
       ResultPtr result(PQgetResult(connection_.get()));
       if (!result) break;
-      if (PQresultStatus(result.get()) == PGRES_FATAL_ERROR && error.ok()) error = StatusOfError(result.get());
+      if (PQresultStatus(result.get()) == PGRES_FATAL_ERROR && error.ok())
+        error = StatusOfError(result.get());
       last = std::move(result);
     }
     if (!error.ok()) co_return error;
@@ -91,25 +92,29 @@ Task<absl::Status> Migrate(asio::io_context& io, const Options& options, std::st
       "CREATE TABLE IF NOT EXISTS schema_migrations (component text NOT NULL, version integer NOT NULL, "
       "name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (component, version))");
   ROOKERY_CO_RETURN_IF_ERROR(created.status());
-  ResultOr newest = co_await session.Run(absl::StrCat("SELECT coalesce(max(version), 0) FROM schema_migrations ",
-                                                      "WHERE component = ", session.Quote(component)));
+  ResultOr newest =
+      co_await session.Run(absl::StrCat("SELECT coalesce(max(version), 0) FROM schema_migrations ",
+                                        "WHERE component = ", session.Quote(component)));
   ROOKERY_CO_RETURN_IF_ERROR(newest.status());
   const std::int64_t applied = (*newest)->Int(0, 0);
   const int known = migrations.empty() ? 0 : migrations.back().version;
   if (applied > known) {
-    co_return absl::FailedPreconditionError(absl::StrCat("the database has version ", applied, " of ", component,
-                                                         "'s tables, this program knows up to ", known));
+    co_return absl::FailedPreconditionError(absl::StrCat("the database has version ", applied, " of ",
+                                                         component, "'s tables, this program knows up to ",
+                                                         known));
   }
   for (const Migration& migration : migrations) {
     if (migration.version <= applied) continue;
     ResultOr done = co_await session.Run(absl::StrCat(
-        "BEGIN;\n", std::string(migration.sql), "\n;INSERT INTO schema_migrations (component, version, name) VALUES (",
-        session.Quote(component), ", ", migration.version, ", ", session.Quote(migration.name), ");COMMIT"));
+        "BEGIN;\n", std::string(migration.sql),
+        "\n;INSERT INTO schema_migrations (component, version, name) VALUES (", session.Quote(component),
+        ", ", migration.version, ", ", session.Quote(migration.name), ");COMMIT"));
     if (!done.ok()) {
-      co_return absl::Status(done.status().code(),
-                             absl::StrCat("migration ", std::string(migration.name), ": ", done.status().message()));
+      co_return absl::Status(done.status().code(), absl::StrCat("migration ", std::string(migration.name),
+                                                                ": ", done.status().message()));
     }
-    telemetry::LogInfo("pg.migrated", {{"component", component}, {"version", migration.version}, {"name", migration.name}});
+    telemetry::LogInfo("pg.migrated",
+                       {{"component", component}, {"version", migration.version}, {"name", migration.name}});
   }
   co_return absl::OkStatus();
 }

@@ -11,7 +11,10 @@ namespace {
 class LibpqPool final : public Pool {
  public:
   LibpqPool(asio::io_context& io, Options options, telemetry::Metrics& metrics)
-      : io_(io), options_(std::move(options)), metrics_(metrics), tasks_(std::make_unique<runtime::TaskGroup>(io.get_executor())) {
+      : io_(io),
+        options_(std::move(options)),
+        metrics_(metrics),
+        tasks_(std::make_unique<runtime::TaskGroup>(io.get_executor())) {
     for (std::int64_t i = 0; i < options_.connections; ++i) {
       connections_.push_back(std::make_shared<Connection>(io_, options_, metrics_));
       tasks_->Spawn("pg connection", Connection::Run(connections_.back()));

@@ -67,7 +67,9 @@ class LibpqResult final : public Result {
 
 }  // namespace
 
-std::unique_ptr<Result> MakeResult(ResultPtr result) { return std::make_unique<LibpqResult>(std::move(result)); }
+std::unique_ptr<Result> MakeResult(ResultPtr result) {
+  return std::make_unique<LibpqResult>(std::move(result));
+}
 
 std::string_view SqlState(const PGresult* result) {
   const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -87,7 +89,8 @@ absl::Status StatusOfError(const PGresult* result) {
   const std::string_view state = SqlState(result);
   // Only the primary message: DETAIL shows values, which may be a user's.
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-  std::string text = std::string(state) + " " + OneLine(primary != nullptr ? primary : PQresultErrorMessage(result));
+  std::string text =
+      std::string(state) + " " + OneLine(primary != nullptr ? primary : PQresultErrorMessage(result));
   if (state == "23505") return absl::AlreadyExistsError(text);
   // serialization_failure, deadlock_detected
   if (state == "40001" || state == "40P01") return absl::AbortedError(text);

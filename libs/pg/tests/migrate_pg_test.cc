@@ -30,15 +30,17 @@ class MigrateTest : public ::testing::Test {
   telemetry::Metrics metrics_{"test"};
   asio::io_context io_;
   Options options_;
-  const std::vector<Migration> two_{{1, "first", "CREATE TABLE a (x int); CREATE TABLE b (x int);"},
-                                    {2, "it's second", "ALTER TABLE a ADD COLUMN y text DEFAULT 'y;' -- odd"}};
+  const std::vector<Migration> two_{
+      {1, "first", "CREATE TABLE a (x int); CREATE TABLE b (x int);"},
+      {2, "it's second", "ALTER TABLE a ADD COLUMN y text DEFAULT 'y;' -- odd"}};
 };
 
 TEST_F(MigrateTest, InOrderAndOnce) {
   EXPECT_TRUE(Run("roster", {two_[0]}).ok());
   EXPECT_TRUE(Run("roster", two_).ok());
   EXPECT_TRUE(Run("roster", two_).ok());
-  ResultOr rows = Query("SELECT version, name, applied_at > now() - interval '1 minute' FROM schema_migrations");
+  ResultOr rows =
+      Query("SELECT version, name, applied_at > now() - interval '1 minute' FROM schema_migrations");
   ASSERT_TRUE(rows.ok()) << rows.status();
   ASSERT_EQ((*rows)->rows(), 2u);
   EXPECT_EQ((*rows)->Text(1, 1), "it's second");

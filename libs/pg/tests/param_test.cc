@@ -15,7 +15,9 @@ TEST(Param, BytesArrayIsHex) {
   EXPECT_EQ(*Param::BytesArray({std::string("\0\xff", 2), ""}).value, "{\"\\\\x00ff\",\"\\\\x\"}");
 }
 
-TEST(Param, IntArray) { EXPECT_EQ(*Param::IntArray({1, -2, 9007199254740993}).value, "{1,-2,9007199254740993}"); }
+TEST(Param, IntArray) {
+  EXPECT_EQ(*Param::IntArray({1, -2, 9007199254740993}).value, "{1,-2,9007199254740993}");
+}
 
 TEST(Param, NullIsNotEmpty) {
   EXPECT_FALSE(Param::Null().value.has_value());

@@ -53,9 +53,10 @@ TEST_F(PoolTest, Values) {
   auto pool = Connect(MakeOptions());
   std::string bytes;
   for (int i = 0; i < 256; ++i) bytes += static_cast<char>(i);
-  ResultOr result = Run(*pool, "SELECT $1::text, $2::bigint, $3::bytea, $4::boolean, $5::text, octet_length($3::bytea)",
-                        {Param::Text("Zoë \"x\" \\"), Param::Int(-9007199254740993), Param::Bytes(bytes),
-                         Param::Bool(true), Param::Null()});
+  ResultOr result =
+      Run(*pool, "SELECT $1::text, $2::bigint, $3::bytea, $4::boolean, $5::text, octet_length($3::bytea)",
+          {Param::Text("Zoë \"x\" \\"), Param::Int(-9007199254740993), Param::Bytes(bytes), Param::Bool(true),
+           Param::Null()});
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ((*result)->rows(), 1u);
   EXPECT_EQ((*result)->Text(0, 0), "Zoë \"x\" \\");
@@ -91,9 +92,10 @@ TEST_F(PoolTest, ThousandsInOneTurnKeepTheirOrderInALane) {
   }
   ASSERT_TRUE(RunUntil(io_, [&] { return statuses.size() == given_; }));
   for (const absl::Status& status : statuses) ASSERT_TRUE(status.ok()) << status;
-  ResultOr wrong = Run(*pool,
-                       "SELECT count(*) FROM (SELECT n < lag(n) OVER (PARTITION BY lane ORDER BY id) AS is_wrong FROM "
-                       "log) AS pairs WHERE is_wrong");
+  ResultOr wrong =
+      Run(*pool,
+          "SELECT count(*) FROM (SELECT n < lag(n) OVER (PARTITION BY lane ORDER BY id) AS is_wrong FROM "
+          "log) AS pairs WHERE is_wrong");
   ASSERT_TRUE(wrong.ok());
   EXPECT_EQ((*wrong)->Int(0, 0), 0);
   EXPECT_EQ((*Run(*pool, "SELECT count(*) FROM log"))->Int(0, 0), 6'000);
@@ -158,7 +160,9 @@ TEST_F(PoolTest, StatementsThatTakeTooLong) {
   EXPECT_TRUE(Run(*pool, "SELECT 1").ok());
   // The server gave it up, too.
   EXPECT_TRUE(RunUntil(io_, [&] {
-    return (*Run(*pool, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)' AND state = 'active'"))
+    return (*Run(*pool,
+                 "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)' AND state = "
+                 "'active'"))
                ->Int(0, 0) == 0;
   }));
 }
@@ -220,9 +224,10 @@ TEST_F(PoolTest, WaitingStatementsAreBounded) {
   std::vector<absl::Status> statuses;
   for (int i = 0; i < 12; ++i) Start(*pool, 0, "SELECT 1", {}, statuses);
   ASSERT_TRUE(RunUntil(io_, [&] { return statuses.size() == given_; }));
-  EXPECT_EQ(std::count_if(statuses.begin(), statuses.end(),
-                          [](const absl::Status& s) { return s.code() == absl::StatusCode::kResourceExhausted; }),
-            2);
+  EXPECT_EQ(
+      std::count_if(statuses.begin(), statuses.end(),
+                    [](const absl::Status& s) { return s.code() == absl::StatusCode::kResourceExhausted; }),
+      2);
   EXPECT_TRUE(Run(*pool, "SELECT 1").ok());
 }
 

@@ -14,7 +14,10 @@ namespace {
 class SingleClient final : public EvalClient {
  public:
   SingleClient(asio::io_context& io, Options options, telemetry::Metrics& metrics)
-      : io_(io), options_(std::move(options)), metrics_(metrics), tasks_(std::make_unique<runtime::TaskGroup>(io.get_executor())) {
+      : io_(io),
+        options_(std::move(options)),
+        metrics_(metrics),
+        tasks_(std::make_unique<runtime::TaskGroup>(io.get_executor())) {
     const std::string address = options_.addresses.empty() ? std::string() : options_.addresses.front();
     node_ = std::make_shared<Node>(io_, address, options_, metrics_);
     tasks_->Spawn("redis node", Node::Run(node_));

@@ -67,8 +67,9 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
 
   bool is_connected() const {
     if (!is_known_) return false;
-    return std::all_of(nodes_.begin(), nodes_.end(),
-                       [this](const auto& entry) { return !masters_.contains(entry.first) || entry.second->is_ready(); });
+    return std::all_of(nodes_.begin(), nodes_.end(), [this](const auto& entry) {
+      return !masters_.contains(entry.first) || entry.second->is_ready();
+    });
   }
 
  private:
@@ -143,7 +144,8 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   }
 
   void RequestRefreshIfLost(const absl::Status& status) {
-    if (status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kDeadlineExceeded) {
+    if (status.code() == absl::StatusCode::kUnavailable ||
+        status.code() == absl::StatusCode::kDeadlineExceeded) {
       RequestRefresh();
     }
   }
@@ -212,8 +214,8 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   // Nodes that left the cluster; the configured ones stay, to begin again from.
   void Forget() {
     for (auto entry = nodes_.begin(); entry != nodes_.end();) {
-      const bool is_configured =
-          std::find(options_.addresses.begin(), options_.addresses.end(), entry->first) != options_.addresses.end();
+      const bool is_configured = std::find(options_.addresses.begin(), options_.addresses.end(),
+                                           entry->first) != options_.addresses.end();
       if (is_configured || masters_.contains(entry->first) || entry->second->waiting() > 0) {
         ++entry;
       } else {
@@ -258,7 +260,8 @@ class ClusterClient final : public EvalClient {
 
 }  // namespace
 
-std::unique_ptr<Client> MakeClusterClient(asio::io_context& io, Options options, telemetry::Metrics& metrics) {
+std::unique_ptr<Client> MakeClusterClient(asio::io_context& io, Options options,
+                                          telemetry::Metrics& metrics) {
   return std::make_unique<ClusterClient>(io, std::move(options), metrics);
 }
 

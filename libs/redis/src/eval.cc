@@ -45,7 +45,8 @@ Task<absl::StatusOr<Reply>> EvalClient::Eval(const char* script, std::string key
   absl::StatusOr<Reply> reply = co_await Command(key, std::move(command));
   if (!IsError(reply.status(), "NOSCRIPT")) co_return reply;
   std::vector<std::string> whole{"EVAL", script, "1", key};
-  whole.insert(whole.end(), std::make_move_iterator(arguments.begin()), std::make_move_iterator(arguments.end()));
+  whole.insert(whole.end(), std::make_move_iterator(arguments.begin()),
+               std::make_move_iterator(arguments.end()));
   absl::StatusOr<Reply> second = co_await Command(std::move(key), std::move(whole));
   co_return second;
 }

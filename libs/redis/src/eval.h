@@ -17,7 +17,8 @@ bool IsError(const absl::Status& status, std::string_view word);
 /// Eval in terms of Command.
 class EvalClient : public Client {
  public:
-  Task<absl::StatusOr<Reply>> Eval(const char* script, std::string key, std::vector<std::string> arguments) final;
+  Task<absl::StatusOr<Reply>> Eval(const char* script, std::string key,
+                                   std::vector<std::string> arguments) final;
 
  private:
   std::unordered_map<const char*, std::string> digests_;  // by address: scripts live forever

@@ -68,7 +68,9 @@ ClientMetrics::ClientMetrics(telemetry::Metrics& metrics)
 
 // hiredis's callbacks find the node through the context.
 struct HiredisCallbacks {
-  static Node* NodeOf(const redisAsyncContext* context) { return static_cast<Socket*>(context->data)->node(); }
+  static Node* NodeOf(const redisAsyncContext* context) {
+    return static_cast<Socket*>(context->data)->node();
+  }
   static void OnConnect(const redisAsyncContext* context, int status) {
     if (Node* node = NodeOf(context)) node->OnConnect(status == REDIS_OK);
   }
@@ -194,9 +196,8 @@ void Node::Append(Kind kind, const std::vector<std::string>& arguments, std::uni
     sizes.push_back(argument.size());
   }
   commands_.push_back({kind, Clock::now(), std::move(answer)});
-  const int appended =
-      redisAsyncCommandArgv(socket_->context(), HiredisCallbacks::OnReply, nullptr, static_cast<int>(values.size()),
-                            values.data(), sizes.data());
+  const int appended = redisAsyncCommandArgv(socket_->context(), HiredisCallbacks::OnReply, nullptr,
+                                             static_cast<int>(values.size()), values.data(), sizes.data());
   if (appended != REDIS_OK) {
     // Being closed, or no memory. Posted: this may be within a callback of hiredis.
     asio::post(io_, [self = shared_from_this(), socket = socket_] {
@@ -216,7 +217,8 @@ void Node::OnReply(const redisReply* reply) {
   absl::StatusOr<Reply> converted = Convert(*reply);
   if (waiting.kind == Kind::kAuth) {
     if (converted.ok()) return BecomeReady();
-    asio::post(io_, [self = shared_from_this(), socket = socket_, reason = std::string(converted.status().message())] {
+    asio::post(io_, [self = shared_from_this(), socket = socket_,
+                     reason = std::string(converted.status().message())] {
       if (self->socket_ == socket) self->Break(reason);
     });
     return;

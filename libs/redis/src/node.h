@@ -87,8 +87,8 @@ class Node : public std::enable_shared_from_this<Node> {
   bool is_ready_ = false;
   bool is_tried_ = false;
   bool is_stopped_ = false;
-  std::string reason_;            // why the connection ended
-  asio::steady_timer changed_;    // a condition: cancelled when the connection is ready or gone
+  std::string reason_;          // why the connection ended
+  asio::steady_timer changed_;  // a condition: cancelled when the connection is ready or gone
   asio::steady_timer timeout_;
   bool is_timeout_armed_ = false;
   std::deque<Waiting> commands_;

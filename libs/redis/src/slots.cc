@@ -34,7 +34,8 @@ std::uint32_t SlotOf(std::string_view key) {
   }
   std::uint16_t crc = 0;
   for (const char c : key) {
-    crc = static_cast<std::uint16_t>((crc << 8) ^ kTable[((crc >> 8) ^ static_cast<unsigned char>(c)) & 0xff]);
+    crc =
+        static_cast<std::uint16_t>((crc << 8) ^ kTable[((crc >> 8) ^ static_cast<unsigned char>(c)) & 0xff]);
   }
   return crc % kSlots;
 }
@@ -44,10 +45,12 @@ Redirect ParseRedirect(std::string_view text, std::string_view asked_host) {
   const std::size_t second = first == std::string_view::npos ? first : text.find(' ', first + 1);
   if (second == std::string_view::npos) return {};
   Redirect redirect;
-  if (!ParseNumber(text.substr(first + 1, second - first - 1), &redirect.slot) || redirect.slot >= kSlots) return {};
+  if (!ParseNumber(text.substr(first + 1, second - first - 1), &redirect.slot) || redirect.slot >= kSlots)
+    return {};
   const std::string_view address = text.substr(second + 1);
   // An empty host: the same that was asked.
-  redirect.address = address.starts_with(':') ? std::string(asked_host) + std::string(address) : std::string(address);
+  redirect.address =
+      address.starts_with(':') ? std::string(asked_host) + std::string(address) : std::string(address);
   std::string host;
   std::uint16_t port = 0;
   if (!SplitAddress(redirect.address, &host, &port)) return {};

@@ -35,10 +35,12 @@ class ClientTest : public ::testing::Test {
     return RunTask(io_, client.Command(std::move(key), std::move(arguments)));
   }
 
-  void Start(Client& client, std::vector<std::string> arguments, std::vector<absl::StatusOr<Reply>>& replies) {
+  void Start(Client& client, std::vector<std::string> arguments,
+             std::vector<absl::StatusOr<Reply>>& replies) {
     std::string key = arguments.size() > 1 ? arguments[1] : "";
-    asio::co_spawn(io_, client.Command(std::move(key), std::move(arguments)),
-                   [&](std::exception_ptr, absl::StatusOr<Reply> reply) { replies.push_back(std::move(reply)); });
+    asio::co_spawn(
+        io_, client.Command(std::move(key), std::move(arguments)),
+        [&](std::exception_ptr, absl::StatusOr<Reply> reply) { replies.push_back(std::move(reply)); });
   }
 
   telemetry::Metrics metrics_{"test"};
@@ -89,9 +91,10 @@ TEST_F(ClientTest, WaitingCommandsAreBounded) {
   std::vector<absl::StatusOr<Reply>> replies;
   for (int i = 0; i < 12; ++i) Start(*client, {"INCR", "n"}, replies);
   ASSERT_TRUE(RunUntil(io_, [&] { return replies.size() == 12; }));
-  EXPECT_EQ(std::count_if(replies.begin(), replies.end(),
-                          [](const auto& r) { return r.status().code() == absl::StatusCode::kResourceExhausted; }),
-            2);
+  EXPECT_EQ(
+      std::count_if(replies.begin(), replies.end(),
+                    [](const auto& r) { return r.status().code() == absl::StatusCode::kResourceExhausted; }),
+      2);
 }
 
 TEST_F(ClientTest, Scripts) {

@@ -131,8 +131,8 @@ TEST_F(ClusterTest, ASlotMovesDuringTraffic) {
   run(50);
   // Key by key; what has gone is answered by ASK.
   for (int i = 0; i < 20; ++i) {
-    const std::string moved = nodes_[from]->Cli({"MIGRATE", "127.0.0.1", absl::StrCat(nodes_[to]->port()),
-                                                 absl::StrCat("{moving}", i), "0", "1000"});
+    const std::string moved = nodes_[from]->Cli(
+        {"MIGRATE", "127.0.0.1", absl::StrCat(nodes_[to]->port()), absl::StrCat("{moving}", i), "0", "1000"});
     ASSERT_EQ(moved, "OK\n");
     run(20);
   }

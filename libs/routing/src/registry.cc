@@ -200,7 +200,8 @@ class RedisRegistry final : public Registry {
     for (std::size_t i = 0; i + 1 < reply->array.size(); i += 2) {
       ShardOwner owner{};
       // What somebody else wrote there is not ours to judge.
-      if (TakeNumber(std::string_view(reply->array[i].text), &owner.shard) && ParseOwner(reply->array[i + 1].text, &owner)) {
+      if (TakeNumber(std::string_view(reply->array[i].text), &owner.shard) &&
+          ParseOwner(reply->array[i + 1].text, &owner)) {
         owners.push_back(std::move(owner));
       }
     }

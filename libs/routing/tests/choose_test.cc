@@ -19,7 +19,8 @@ TEST(Choose, NobodyThere) { EXPECT_EQ(Choose({}, "a@b"), nullptr); }
 TEST(Choose, SpreadsEvenly) {
   const auto instances = Make(5);
   std::map<std::string, int> count;
-  for (int i = 0; i < 20'000; ++i) ++count[Choose(instances, "user" + std::to_string(i) + "@example.org")->id];
+  for (int i = 0; i < 20'000; ++i)
+    ++count[Choose(instances, "user" + std::to_string(i) + "@example.org")->id];
   ASSERT_EQ(count.size(), 5u);
   for (const auto& [id, n] : count) {
     EXPECT_GT(n, 3'700) << id;

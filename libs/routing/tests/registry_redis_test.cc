@@ -92,7 +92,8 @@ TEST_F(RegistryRedisTest, AnEmptiedOrRestartedRedisIsFilledAgainAndNobodyVanishe
   watcher.registry->Watch("roster", [](const std::vector<Instance>&) {});
   ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 2; }));
   ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher).size() == 1; }));
-  watcher.registry->Watch("roster", [&](const std::vector<Instance>& all) { fewest = std::min(fewest, all.size()); });
+  watcher.registry->Watch("roster",
+                          [&](const std::vector<Instance>& all) { fewest = std::min(fewest, all.size()); });
 
   server_.Cli({"FLUSHALL"});
   const auto begun = std::chrono::steady_clock::now();

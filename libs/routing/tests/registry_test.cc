@@ -1,8 +1,9 @@
+#include "rookery/routing/registry.h"
+
 #include <gtest/gtest.h>
 
 #include <map>
 
-#include "rookery/routing/registry.h"
 #include "rookery/testing/run_task.h"
 #include "scripts.h"
 

@@ -36,13 +36,14 @@ struct App::Parts {
       : redis(redis::Client::Create(process.io, config.redis, process.metrics)),
         registry(routing::Registry::Create(process.io, *redis)),
         settings(config.MakeXmppSettings()),
-        links(process.io, LinksOverRpc(process.io, config), config.MakeLinksOptions(), process.common.instance,
-              process.metrics),
+        links(process.io, LinksOverRpc(process.io, config), config.MakeLinksOptions(),
+              process.common.instance, process.metrics),
         passwords(process.io, process.blocking, kMaxWaitingPasswords),
         registrations(static_cast<std::uint32_t>(config.registrations_per_minute)),
         xmpp_metrics(process.metrics),
         connections(process.io),
-        xmpp(process.io, {links, passwords, settings, xmpp_metrics, registrations}, connections, process.metrics) {}
+        xmpp(process.io, {links, passwords, settings, xmpp_metrics, registrations}, connections,
+             process.metrics) {}
 
   std::unique_ptr<redis::Client> redis;
   std::unique_ptr<routing::Registry> registry;
@@ -71,8 +72,8 @@ Task<absl::Status> App::Start() {
     ROOKERY_CO_ASSIGN_OR_RETURN(xmpp_tls, net::TlsContext::Create(config_.MakeTlsOptions({"xmpp-client"})));
     ROOKERY_CO_ASSIGN_OR_RETURN(https_tls, net::TlsContext::Create(config_.MakeTlsOptions({"http/1.1"})));
     parts.tls = {xmpp_tls, https_tls};
-    parts.certificate_timer = std::make_unique<runtime::PeriodicTimer>(
-        process_.io.get_executor(), kCertificateCheck, [&parts] {
+    parts.certificate_timer =
+        std::make_unique<runtime::PeriodicTimer>(process_.io.get_executor(), kCertificateCheck, [&parts] {
           for (const auto& tls : parts.tls) {
             if (const absl::Status status = tls->ReloadIfChanged(); !status.ok()) {
               telemetry::LogError("tls.reload_failed", {{"reason", status.ToString()}});
@@ -91,11 +92,12 @@ Task<absl::Status> App::Start() {
   const auto max_per_address = static_cast<std::size_t>(config_.max_connections_per_address);
   const Listen listeners[] = {
       {Listen::Kind::kTcp, "xmpp", config_.xmpp_address, config_.tls_mode(), xmpp_tls, max, max_per_address},
-      {Listen::Kind::kTcpDirectTls, "xmpp-tls", config_.xmpp_direct_tls_address, TlsMode::kRequired, xmpp_tls, max,
+      {Listen::Kind::kTcpDirectTls, "xmpp-tls", config_.xmpp_direct_tls_address, TlsMode::kRequired, xmpp_tls,
+       max, max_per_address},
+      {Listen::Kind::kWebSocket, "websocket", config_.websocket_address, TlsMode::kOff, nullptr, max,
        max_per_address},
-      {Listen::Kind::kWebSocket, "websocket", config_.websocket_address, TlsMode::kOff, nullptr, max, max_per_address},
-      {Listen::Kind::kWebSocketTls, "websocket-tls", config_.websocket_tls_address, TlsMode::kOff, https_tls, max,
-       max_per_address},
+      {Listen::Kind::kWebSocketTls, "websocket-tls", config_.websocket_tls_address, TlsMode::kOff, https_tls,
+       max, max_per_address},
   };
   for (const Listen& listen : listeners) {
     if (listen.address.empty()) continue;

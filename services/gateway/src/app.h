@@ -13,8 +13,8 @@ namespace rookery::gateway {
 class App final : public app::App {
  public:
   using Config = gateway::Config;
-  static constexpr app::AppDescription kDescription{"gateway",
-                                                    "Client connections: sockets, TLS, SASL and stream management"};
+  static constexpr app::AppDescription kDescription{
+      "gateway", "Client connections: sockets, TLS, SASL and stream management"};
 
   App(app::Process& process, const Config& config);
   ~App() override;

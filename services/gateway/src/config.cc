@@ -32,41 +32,51 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("domains", &domains, "Virtual hosts that clients sign in to");
 
   schema.Bind("listeners.xmpp.address", &xmpp_address, "XMPP over TCP, host:port (empty: off)");
-  schema.BindChoice("listeners.xmpp.tls", &xmpp_tls, {"off", "optional", "required"}, "STARTTLS on that listener");
-  schema.Bind("listeners.xmpp-tls.address", &xmpp_direct_tls_address, "XMPP over direct TLS, host:port (empty: off)");
+  schema.BindChoice("listeners.xmpp.tls", &xmpp_tls, {"off", "optional", "required"},
+                    "STARTTLS on that listener");
+  schema.Bind("listeners.xmpp-tls.address", &xmpp_direct_tls_address,
+              "XMPP over direct TLS, host:port (empty: off)");
   schema.Bind("listeners.websocket.address", &websocket_address, "XMPP over ws, host:port (empty: off)");
-  schema.Bind("listeners.websocket-tls.address", &websocket_tls_address, "XMPP over wss, host:port (empty: off)");
+  schema.Bind("listeners.websocket-tls.address", &websocket_tls_address,
+              "XMPP over wss, host:port (empty: off)");
   schema.Bind("listeners.websocket.public-url", &websocket_public_url,
               "The WebSocket's URL in host-meta (empty: made from the request's Host)");
   schema.Bind("listeners.max-connections", &max_connections, "Connections of each listener", 1, 10'000'000);
   schema.Bind("listeners.max-connections-per-address", &max_connections_per_address,
               "Connections of each listener from one address; 0: no limit", 0, 10'000'000);
 
-  schema.Bind("tls.certificates", &tls_certificates, "domain=cert.pem:key.pem each; without a domain the default");
-  schema.Bind("tls.client-ca-file", &tls_client_ca_file, "Authorities for client certificates (SASL EXTERNAL)");
+  schema.Bind("tls.certificates", &tls_certificates,
+              "domain=cert.pem:key.pem each; without a domain the default");
+  schema.Bind("tls.client-ca-file", &tls_client_ca_file,
+              "Authorities for client certificates (SASL EXTERNAL)");
 
   schema.Bind("sasl.mechanisms", &sasl_mechanisms, "Mechanisms to offer where the connection allows them");
   schema.Bind("sasl.plain-without-tls", &sasl_plain_without_tls, "Allow PLAIN where nothing encrypts it");
   schema.BindSecret("sasl.fake-salt-key", &sasl_fake_salt_key,
                     "Secret of the cluster: gives unknown users a stable salt");
-  schema.Bind("sasl.iterations", &sasl_iterations, "PBKDF2 iterations shown for unknown users: as session-managers use",
-              1000, 10'000'000);
+  schema.Bind("sasl.iterations", &sasl_iterations,
+              "PBKDF2 iterations shown for unknown users: as session-managers use", 1000, 10'000'000);
   schema.BindChoice("sasl.certificate-identity", &sasl_certificate_identity, {"xmpp-address", "common-name"},
                     "Where a client certificate names its user");
 
   schema.Bind("registration.enabled", &registration, "Accounts may be made in band (XEP-0077)");
-  schema.Bind("registration.per-minute", &registrations_per_minute, "Attempts from one address; 0: no limit", 0,
-              1'000'000);
+  schema.Bind("registration.per-minute", &registrations_per_minute, "Attempts from one address; 0: no limit",
+              0, 1'000'000);
 
-  schema.Bind("limits.max-stanza-bytes", &max_stanza_bytes, "A stanza of an authenticated client", 10'000, 16 << 20);
-  schema.Bind("limits.max-stanza-bytes-before-auth", &max_stanza_bytes_before_auth, "An element before that", 1'000,
-              1 << 20);
-  schema.Bind("limits.max-queued-bytes", &max_queued_bytes, "What may wait for a slow reader", 16 << 10, 1 << 30);
-  schema.Bind("limits.max-unconfirmed", &max_unconfirmed, "A session's stanzas that are not in the log yet", 1, 100'000);
-  schema.Bind("limits.max-unconfirmed-bytes", &max_unconfirmed_bytes, "Those of all sessions together", 1 << 20,
-              std::int64_t{1} << 36);
-  schema.Bind("limits.max-unacked", &max_unacked, "Stanzas that a client may leave unacknowledged", 16, 1'000'000);
-  schema.Bind("limits.bytes-per-second", &bytes_per_second, "Reading from one connection; 0: no limit", 0, 1 << 30);
+  schema.Bind("limits.max-stanza-bytes", &max_stanza_bytes, "A stanza of an authenticated client", 10'000,
+              16 << 20);
+  schema.Bind("limits.max-stanza-bytes-before-auth", &max_stanza_bytes_before_auth, "An element before that",
+              1'000, 1 << 20);
+  schema.Bind("limits.max-queued-bytes", &max_queued_bytes, "What may wait for a slow reader", 16 << 10,
+              1 << 30);
+  schema.Bind("limits.max-unconfirmed", &max_unconfirmed, "A session's stanzas that are not in the log yet",
+              1, 100'000);
+  schema.Bind("limits.max-unconfirmed-bytes", &max_unconfirmed_bytes, "Those of all sessions together",
+              1 << 20, std::int64_t{1} << 36);
+  schema.Bind("limits.max-unacked", &max_unacked, "Stanzas that a client may leave unacknowledged", 16,
+              1'000'000);
+  schema.Bind("limits.bytes-per-second", &bytes_per_second, "Reading from one connection; 0: no limit", 0,
+              1 << 30);
   schema.Bind("limits.auth-attempts", &auth_attempts, "Failed SASL exchanges on one stream", 1, 100);
   schema.Bind("limits.negotiation-timeout", &negotiation_timeout, "From connecting to a bound resource");
   schema.Bind("limits.idle-timeout", &idle_timeout, "Silence of a client after which it is probed");
@@ -87,7 +97,8 @@ absl::Status Config::Validate() const {
     }
   }
   for (const auto& mechanism : sasl_mechanisms) {
-    if (std::find(std::begin(kSaslMechanisms), std::end(kSaslMechanisms), mechanism) == std::end(kSaslMechanisms)) {
+    if (std::find(std::begin(kSaslMechanisms), std::end(kSaslMechanisms), mechanism) ==
+        std::end(kSaslMechanisms)) {
       return absl::InvalidArgumentError(Cat("sasl.mechanisms: ", mechanism, " is unknown"));
     }
   }
@@ -101,6 +112,14 @@ absl::Status Config::Validate() const {
                          (!xmpp_address.empty() && xmpp_tls != "off");
   if (needs_tls && tls_certificates.empty()) {
     return absl::InvalidArgumentError("tls.certificates: needed by the listeners that are on");
+  }
+  for (const auto& [key, duration] :
+       {std::pair("negotiation-timeout", negotiation_timeout), std::pair("idle-timeout", idle_timeout),
+        std::pair("answer-timeout", answer_timeout), std::pair("write-timeout", write_timeout),
+        std::pair("action-timeout", action_timeout)}) {
+    if (duration < std::chrono::seconds(1)) {
+      return absl::InvalidArgumentError(Cat("limits.", key, ": at least 1s"));
+    }
   }
   if (xmpp_address.empty() && xmpp_direct_tls_address.empty() && websocket_address.empty() &&
       websocket_tls_address.empty()) {
@@ -127,8 +146,9 @@ XmppSettings Config::MakeXmppSettings() const {
     settings.sasl.fake_salt_key = RandomBytes(32);
   }
   settings.sasl.iterations = static_cast<std::uint32_t>(sasl_iterations);
-  settings.certificate_identity = sasl_certificate_identity == "xmpp-address" ? CertificateIdentity::kXmppAddress
-                                                                             : CertificateIdentity::kCommonName;
+  settings.certificate_identity = sasl_certificate_identity == "xmpp-address"
+                                      ? CertificateIdentity::kXmppAddress
+                                      : CertificateIdentity::kCommonName;
   settings.registration = registration;
   settings.limits.max_stanza_bytes = static_cast<std::size_t>(max_stanza_bytes);
   settings.limits_before_auth.max_stanza_bytes = static_cast<std::size_t>(max_stanza_bytes_before_auth);
@@ -157,7 +177,8 @@ SessionLinksOptions Config::MakeLinksOptions() const {
 
 net::TlsOptions Config::MakeTlsOptions(std::vector<std::string> alpn) const {
   net::TlsOptions options;
-  for (const auto& certificate : tls_certificates) options.certificates.push_back(*ParseCertificate(certificate));
+  for (const auto& certificate : tls_certificates)
+    options.certificates.push_back(*ParseCertificate(certificate));
   options.alpn = std::move(alpn);
   options.client_ca_file = tls_client_ca_file;
   return options;

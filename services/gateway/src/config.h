@@ -32,11 +32,11 @@ struct Config {
   std::vector<std::string> tls_certificates;
   std::string tls_client_ca_file;
 
-  std::vector<std::string> sasl_mechanisms{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256",
-                                           "SCRAM-SHA-1",        "PLAIN",            "EXTERNAL"};
+  std::vector<std::string> sasl_mechanisms{
+      "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "EXTERNAL"};
   bool sasl_plain_without_tls = false;
   std::string sasl_fake_salt_key;
-  std::int64_t sasl_iterations = 4096;
+  std::int64_t sasl_iterations = 10'000;
   std::string sasl_certificate_identity = "xmpp-address";
 
   bool registration = false;

@@ -33,7 +33,8 @@ class FakeCluster final : public Cluster {
     create = std::move(done);
     return ++last_id;
   }
-  RequestId Start(std::string_view user, std::string_view resource, SessionClient& asker, OnStarted done) override {
+  RequestId Start(std::string_view user, std::string_view resource, SessionClient& asker,
+                  OnStarted done) override {
     asked_user = user;
     asked_text = resource;
     client = &asker;

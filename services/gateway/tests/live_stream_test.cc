@@ -9,13 +9,16 @@ class StreamManagement : public XmppStreamTest {};
 
 TEST_F(LiveStream, Rfc6120_8_1_2_1_FromIsStampedWithTheFullJid) {
   Bind();
-  Feed("<message to='juliet@example.com'/><message from='romeo@example.com'/><message from='Romeo@example.com/r'/>");
+  Feed(
+      "<message to='juliet@example.com'/><message from='romeo@example.com'/><message "
+      "from='Romeo@example.com/r'/>");
   ASSERT_EQ(cluster_.sent.size(), 3u);
   for (const auto& sent : cluster_.sent) EXPECT_EQ(sent.stanza.from(), "romeo@example.com/r");
 }
 
 TEST_F(LiveStream, Rfc6120_4_9_3_9_AForeignFromEndsTheStream) {
-  for (const char* from : {"juliet@example.com", "romeo@example.com/other", "romeo@example.org/r", "@", "example.com"}) {
+  for (const char* from :
+       {"juliet@example.com", "romeo@example.com/other", "romeo@example.org/r", "@", "example.com"}) {
     socket_ = {};
     Bind();
     const std::size_t before = cluster_.sent.size();
@@ -58,9 +61,10 @@ TEST_F(LiveStream, ABrokenConnectionIsLostNotClosed) {
 TEST_F(LiveStream, TheClusterEndsASession) {
   Bind();
   cluster_.client->OnSessionEnded("conflict", "replaced");
-  EXPECT_HAS(socket_.Take(), "<stream:error><conflict xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\"/>"
-                             "<text xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\" xml:lang=\"en\">replaced</text>"
-                             "</stream:error></stream:stream>");
+  EXPECT_HAS(socket_.Take(),
+             "<stream:error><conflict xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\"/>"
+             "<text xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\" xml:lang=\"en\">replaced</text>"
+             "</stream:error></stream:stream>");
   EXPECT_EQ(cluster_.end, EndReason::kNone);
   EXPECT_TRUE(Closed());
 }
@@ -299,7 +303,8 @@ TEST_F(StreamManagement, Xep0198_5_Resume) {
 
 TEST_F(StreamManagement, Xep0198_5_WhatCannotBeResumedMayBindInstead) {
   SignIn();
-  EXPECT_HAS(Feed("<resume xmlns='urn:xmpp:sm:3' previd='nonsense' h='0'/>"), "<failed xmlns=\"urn:xmpp:sm:3\"><item-not-found");
+  EXPECT_HAS(Feed("<resume xmlns='urn:xmpp:sm:3' previd='nonsense' h='0'/>"),
+             "<failed xmlns=\"urn:xmpp:sm:3\"><item-not-found");
   EXPECT_HAS(Feed("<resume xmlns='urn:xmpp:sm:3' previd='x'/>"), "<bad-request");
   const SmId id{SessionId::Random(), 1};
   const std::string resume = "<resume xmlns='urn:xmpp:sm:3' previd='" + id.ToText() + "' h='0'/>";

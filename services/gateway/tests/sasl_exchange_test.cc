@@ -24,10 +24,12 @@ ScramKey Key(ScramHash hash, const char* password, const char* salt64) {
 TEST(Scram, Rfc5802_5_Sha1Vector) {
   const auto first = ParseScramClientFirst("n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL");
   ASSERT_TRUE(first);
-  const ScramEndPoint scram(*first, Key(ScramHash::kSha1, "pencil", "QSXCR+Q6sek8bf92"), "", "3rfcNHYJY1ZVvWVs7j");
+  const ScramEndPoint scram(*first, Key(ScramHash::kSha1, "pencil", "QSXCR+Q6sek8bf92"), "",
+                            "3rfcNHYJY1ZVvWVs7j");
   EXPECT_EQ(scram.server_first(), "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096");
   std::string final;
-  EXPECT_EQ(scram.Verify("c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=", &final),
+  EXPECT_EQ(scram.Verify("c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+                         &final),
             ScramEndPoint::Verdict::kVerified);
   EXPECT_EQ(final, "v=rmF9pqV8S7suAoZWja4dJRkFsKQ=");
 }
@@ -55,14 +57,14 @@ TEST(Scram, Rfc5802_7_Grammar) {
   EXPECT_EQ(first->nonce, "abc");
   EXPECT_EQ(first->gs2_header, "p=tls-exporter,a=ju=2Cliet,");
   EXPECT_EQ(first->bare, "n=ro=3Dmeo,r=abc,x=ext");
-  for (const char* bad : {"", "n", "n,", "n,,", "x,,n=a,r=b", "n,,r=b,n=a", "n,,n=a", "n,,n=a,r=", "n,,n=,r=b",
-                          "n,,n=a=2,r=b", "n,,n=a=2c,r=b", "p=,,n=a,r=b", "p,,n=a,r=b", "n,x,n=a,r=b",
-                          "n,,m=x,n=a,r=b", "n,,n=a,r=b c", "nn,,n=a,r=b"}) {
+  for (const char* bad : {"", "n", "n,", "n,,", "x,,n=a,r=b", "n,,r=b,n=a", "n,,n=a",
+                          "n,,n=a,r=", "n,,n=,r=b", "n,,n=a=2,r=b", "n,,n=a=2c,r=b", "p=,,n=a,r=b",
+                          "p,,n=a,r=b", "n,x,n=a,r=b", "n,,m=x,n=a,r=b", "n,,n=a,r=b c", "nn,,n=a,r=b"}) {
     EXPECT_FALSE(ParseScramClientFirst(bad)) << bad;
   }
   EXPECT_FALSE(ParseScramClientFirst(std::string_view("n,,n=a\0,r=b", 11)));
-  for (const char* bad : {"", "c=biws", "c=biws,r=x", "c=biws,r=x,p=", "c=biws,p=YQ==,r=x", "c=b,r=x,p=YQ==",
-                          "r=x,c=biws,p=YQ=="}) {
+  for (const char* bad : {"", "c=biws", "c=biws,r=x", "c=biws,r=x,p=", "c=biws,p=YQ==,r=x",
+                          "c=b,r=x,p=YQ==", "r=x,c=biws,p=YQ=="}) {
     const auto parsed = ParseScramClientFinal(bad);
     EXPECT_TRUE(!parsed || parsed->proof.empty()) << bad;
   }
@@ -74,7 +76,8 @@ TEST(Base64, Rfc6120_6_4_2_Strict) {
   EXPECT_EQ(DecodeBase64(""), "");
   EXPECT_EQ(EncodeBase64("foob"), "Zm9vYg==");
   EXPECT_EQ(EncodeBase64("fooba"), "Zm9vYmE=");
-  for (const char* bad : {"Zm9vYg=", "Zm9vYg", "Zm9v Yg==", "Zm9vYh==", "=", "====", "Zm=vYg==", "Zm9vYg==\n", "Zg==="}) {
+  for (const char* bad :
+       {"Zm9vYg=", "Zm9vYg", "Zm9v Yg==", "Zm9vYh==", "=", "====", "Zm=vYg==", "Zm9vYg==\n", "Zg==="}) {
     EXPECT_FALSE(DecodeBase64(bad)) << bad;
   }
   EXPECT_EQ(DecodeBase64Url(EncodeBase64Url("\xff\xfe\xfd")), "\xff\xfe\xfd");
@@ -118,6 +121,7 @@ class SaslExchangeTest : public testing::Test {
   SaslExchangeTest() {
     for (const auto mechanism : kSaslMechanisms) policy_.mechanisms.emplace_back(mechanism);
     policy_.fake_salt_key = "secret";
+    policy_.iterations = 4096;
     for (const auto hash : {ScramHash::kSha1, ScramHash::kSha256}) {
       keys_.push_back(MakeScramKey(hash, "pencil", "0123456789abcdef", 4096));
     }
@@ -207,7 +211,8 @@ TEST_F(SaslExchangeTest, Rfc5929_4_ScramBoundToTheCertificate) {
       const auto challenge = exchange.CredentialsFound(keys_);
       ASSERT_EQ(challenge.kind, Kind::kChallenge);
       const std::string binding = gs2 + (right ? encrypted_.tls_server_end_point : std::string(32, 'x'));
-      const auto outcome = exchange.Respond(ClientFinal(key, "pencil", "n=user,r=abc", challenge.data, binding));
+      const auto outcome =
+          exchange.Respond(ClientFinal(key, "pencil", "n=user,r=abc", challenge.data, binding));
       EXPECT_EQ(outcome.kind, right ? Kind::kSuccess : Kind::kFailure) << mechanism;
       if (!right) EXPECT_EQ(outcome.failure, SaslFailure::kNotAuthorized);
     }
@@ -230,7 +235,8 @@ TEST_F(SaslExchangeTest, Rfc5802_6_PlusNeedsABindingThatBothHave) {
   SaslChannel only_end_point = encrypted_;  // TLS 1.2
   only_end_point.tls_exporter.clear();
   auto exchange = Make(only_end_point);
-  EXPECT_EQ(exchange.Start("SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=user,r=abc").failure, SaslFailure::kNotAuthorized);
+  EXPECT_EQ(exchange.Start("SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=user,r=abc").failure,
+            SaslFailure::kNotAuthorized);
   auto bound_without_plus = Make(encrypted_);
   EXPECT_EQ(bound_without_plus.Start("SCRAM-SHA-256", "p=tls-exporter,,n=user,r=abc").failure,
             SaslFailure::kMalformedRequest);
@@ -279,7 +285,8 @@ TEST_F(SaslExchangeTest, Rfc6120_6_5_6_NobodyActsForAnother) {
     EXPECT_EQ(outcome.kind == Kind::kLookUp, ok) << authzid;
     if (!ok) EXPECT_EQ(outcome.failure, SaslFailure::kInvalidAuthzid);
     auto scram = Make(plain_);
-    EXPECT_EQ(scram.Start("SCRAM-SHA-1", Cat("n,a=", authzid, ",n=user,r=abc")).kind == Kind::kLookUp, ok) << authzid;
+    EXPECT_EQ(scram.Start("SCRAM-SHA-1", Cat("n,a=", authzid, ",n=user,r=abc")).kind == Kind::kLookUp, ok)
+        << authzid;
   }
 }
 
@@ -304,7 +311,8 @@ TEST_F(SaslExchangeTest, PlainDoesTheSameWorkForAnUnknownUserAndNeverLetsItIn) {
 
 TEST_F(SaslExchangeTest, Rfc6120_6_5_4_PlainNeedsEncryption) {
   auto exchange = Make(plain_);
-  EXPECT_EQ(exchange.Start("PLAIN", std::string_view("\0user\0pencil", 12)).failure, SaslFailure::kEncryptionRequired);
+  EXPECT_EQ(exchange.Start("PLAIN", std::string_view("\0user\0pencil", 12)).failure,
+            SaslFailure::kEncryptionRequired);
   policy_.plain_without_tls = true;
   auto allowed = Make(plain_);
   EXPECT_EQ(allowed.Start("PLAIN", std::string_view("\0user\0pencil", 12)).kind, Kind::kLookUp);

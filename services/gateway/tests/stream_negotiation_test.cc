@@ -5,7 +5,8 @@ namespace {
 
 class StreamNegotiation : public XmppStreamTest {};
 
-constexpr char kPlain[] = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>";
+constexpr char kPlain[] =
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>";
 
 std::string Header(std::string_view attributes) {
   return "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' " +
@@ -14,7 +15,8 @@ std::string Header(std::string_view attributes) {
 
 TEST_F(StreamNegotiation, Rfc6120_4_7_ResponseHeader) {
   Connect();
-  const std::string out = Feed(Header("to='Example.COM.' from='romeo@example.com' version='1.0' xml:lang='de'"));
+  const std::string out =
+      Feed(Header("to='Example.COM.' from='romeo@example.com' version='1.0' xml:lang='de'"));
   EXPECT_HAS(out, "<?xml version=\"1.0\"?><stream:stream xmlns=\"jabber:client\"");
   EXPECT_HAS(out, "from=\"example.com\"");
   EXPECT_HAS(out, "to=\"romeo@example.com\"");
@@ -68,8 +70,9 @@ TEST_F(StreamNegotiation, Rfc6120_4_9_1_2_AnErrorBeforeAnyHeaderComesWithOurs) {
 TEST_F(StreamNegotiation, Rfc6120_5_3_1_RequiredTlsIsAllThatIsOffered) {
   Connect(TlsMode::kRequired);
   const std::string out = Feed(kHeaderText);
-  EXPECT_HAS(out, "<stream:features><starttls xmlns=\"urn:ietf:params:xml:ns:xmpp-tls\"><required/></starttls>"
-                  "</stream:features>");
+  EXPECT_HAS(out,
+             "<stream:features><starttls xmlns=\"urn:ietf:params:xml:ns:xmpp-tls\"><required/></starttls>"
+             "</stream:features>");
   EXPECT_HAS(Feed(kPlain), "<encryption-required/>");
   EXPECT_HAS(Feed("<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>"), "<not-authorized");
 }
@@ -153,7 +156,7 @@ TEST_F(StreamNegotiation, Rfc6120_6_5_Failures) {
   EXPECT_HAS(failure("<auth" + ns + " mechanism='SCRAM-SHA-256'>=</auth>"), "<malformed-request/>");
   EXPECT_HAS(failure("<response" + ns + "/>"), "<malformed-request/>");
   EXPECT_HAS(failure("<abort" + ns + "/>"), "<aborted/>");
-  EXPECT_HAS(failure("<auth" + ns + " mechanism='SCRAM-SHA-256'/>"), "<challenge" );
+  EXPECT_HAS(failure("<auth" + ns + " mechanism='SCRAM-SHA-256'/>"), "<challenge");
   EXPECT_HAS(failure("<other" + ns + "/>"), "<unsupported-stanza-type");
 }
 
@@ -197,9 +200,10 @@ TEST_F(StreamNegotiation, Rfc6120_7_FeaturesAfterAuthentication) {
   passwords_.waiting(true);
   socket_.Take();
   const std::string out = Feed(kHeaderText);
-  EXPECT_HAS(out, "<bind xmlns=\"urn:ietf:params:xml:ns:xmpp-bind\"/>"
-                  "<session xmlns=\"urn:ietf:params:xml:ns:xmpp-session\"><optional/></session>"
-                  "<sm xmlns=\"urn:xmpp:sm:3\"/>");
+  EXPECT_HAS(out,
+             "<bind xmlns=\"urn:ietf:params:xml:ns:xmpp-bind\"/>"
+             "<session xmlns=\"urn:ietf:params:xml:ns:xmpp-session\"><optional/></session>"
+             "<sm xmlns=\"urn:xmpp:sm:3\"/>");
   EXPECT_HAS_NOT(out, "mechanism");
 }
 
@@ -219,12 +223,15 @@ TEST_F(StreamNegotiation, Rfc6120_4_9_3_12_StanzasBeforeAuthenticationAndBeforeB
   EXPECT_TRUE(Closed());
   socket_ = {};
   SignIn();
-  EXPECT_HAS(Feed("<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>"), "<stream:error><not-authorized");
+  EXPECT_HAS(Feed("<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>"),
+             "<stream:error><not-authorized");
 }
 
 TEST_F(StreamNegotiation, Rfc6120_7_6_Bind) {
   SignIn();
-  Feed("<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind></iq>");
+  Feed(
+      "<iq type='set' id='b1'><bind "
+      "xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind></iq>");
   EXPECT_EQ(cluster_.asked_text, "balcony");
   EXPECT_TRUE(socket_.paused);
   cluster_.AnswerStart("romeo@example.com/balcony");
@@ -280,11 +287,13 @@ TEST_F(StreamNegotiation, WhoTakesTooLongIsSentAway) {
 TEST_F(StreamNegotiation, Xep0077_3_1_RegistersAndThenSignsIn) {
   Connect();
   EXPECT_HAS(Feed(kHeaderText), "<register xmlns=\"http://jabber.org/features/iq-register\"/>");
-  const std::string form = Feed("<iq type='get' id='r1' to='example.com'><query xmlns='jabber:iq:register'/></iq>");
+  const std::string form =
+      Feed("<iq type='get' id='r1' to='example.com'><query xmlns='jabber:iq:register'/></iq>");
   EXPECT_HAS(form, "<username/><password/>");
   EXPECT_HAS(form, "id=\"r1\"");
-  Feed("<iq type='set' id='r2'><query xmlns='jabber:iq:register'><username>Romeo</username>"
-       "<password>pencil</password></query></iq>");
+  Feed(
+      "<iq type='set' id='r2'><query xmlns='jabber:iq:register'><username>Romeo</username>"
+      "<password>pencil</password></query></iq>");
   EXPECT_EQ(cluster_.asked_user, "romeo@example.com");
   EXPECT_EQ(cluster_.asked_text, "pencil");
   EXPECT_TRUE(socket_.paused);

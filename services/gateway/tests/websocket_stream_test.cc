@@ -20,7 +20,8 @@ std::string Frame(std::string_view text, unsigned char opcode = 1) {
 
 constexpr char kUpgrade[] =
     "GET /xmpp-websocket HTTP/1.1\r\nHost: example.com:5280\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: xmpp\r\n\r\n";
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: "
+    "xmpp\r\n\r\n";
 constexpr char kOpen[] = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.com' version='1.0'/>";
 
 class WebSocketStream : public XmppStreamTest {};
@@ -55,7 +56,8 @@ TEST_F(WebSocketStream, Rfc7395_3_3_SignsInWithOneElementPerMessage) {
   out = socket_.Take();
   EXPECT_HAS(out, "<success");
   EXPECT_HAS(out, "<bind");
-  Feed(Frame("<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>") +
+  Feed(Frame("<iq xmlns='jabber:client' type='set' id='b'><bind "
+             "xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>") +
        Frame("<message xmlns='jabber:client' to='juliet@example.com'/>"));
   cluster_.AnswerStart("romeo@example.com/r");
   EXPECT_HAS(socket_.Take(), "<iq xmlns=\"jabber:client\"");
@@ -87,8 +89,9 @@ TEST_F(WebSocketStream, Rfc7395_3_2_BinaryMessagesAreNoXml) {
 TEST_F(WebSocketStream, Rfc7395_3_4_AStreamHeaderIsNoOpen) {
   ConnectWebSocket();
   Feed(kUpgrade);
-  Feed(Frame("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
-             "to='example.com' version='1.0'/>"));
+  Feed(
+      Frame("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+            "to='example.com' version='1.0'/>"));
   EXPECT_TRUE(Closed());
 }
 
@@ -104,7 +107,8 @@ TEST_F(WebSocketStream, Xep0156_HostMeta) {
   ConnectWebSocket();
   out = Feed("GET /.well-known/host-meta.json HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_HAS(out, "application/json");
-  EXPECT_HAS(out, "\"rel\":\"urn:xmpp:alt-connections:websocket\",\"href\":\"wss://ws.example.com/xmpp-websocket\"");
+  EXPECT_HAS(
+      out, "\"rel\":\"urn:xmpp:alt-connections:websocket\",\"href\":\"wss://ws.example.com/xmpp-websocket\"");
 }
 
 TEST_F(WebSocketStream, AnythingElseIsNotThere) {

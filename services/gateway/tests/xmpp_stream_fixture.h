@@ -35,20 +35,23 @@ class XmppStreamTest : public testing::Test {
   }
 
   void Connect(TlsMode mode = TlsMode::kOptional) {
-    auto made = std::make_unique<TcpConnection>(services(), set_, std::make_unique<FakeConnection>(socket_), mode,
-                                                mode == TlsMode::kOff ? nullptr : std::make_shared<FakeTls>());
+    auto made =
+        std::make_unique<TcpConnection>(services(), set_, std::make_unique<FakeConnection>(socket_), mode,
+                                        mode == TlsMode::kOff ? nullptr : std::make_shared<FakeTls>());
     XmppConnection* connection = made.get();
     set_.Add(std::move(made));
     connection->Start();
   }
   void ConnectWebSocket() {
-    auto made = std::make_unique<WebSocketConnection>(services(), set_, std::make_unique<FakeConnection>(socket_));
+    auto made =
+        std::make_unique<WebSocketConnection>(services(), set_, std::make_unique<FakeConnection>(socket_));
     XmppConnection* connection = made.get();
     set_.Add(std::move(made));
     connection->Start();
   }
   const StreamServices& services() {
-    if (!services_) services_.emplace(StreamServices{cluster_, passwords_, settings_, xmpp_metrics_, limiter_});
+    if (!services_)
+      services_.emplace(StreamServices{cluster_, passwords_, settings_, xmpp_metrics_, limiter_});
     return *services_;
   }
 
@@ -71,7 +74,9 @@ class XmppStreamTest : public testing::Test {
   }
   void Bind() {
     SignIn();
-    Feed("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>");
+    Feed(
+        "<iq type='set' id='b'><bind "
+        "xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>");
     cluster_.AnswerStart("romeo@example.com/r");
     socket_.Take();
   }

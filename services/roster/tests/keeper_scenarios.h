@@ -34,7 +34,8 @@ class KeeperScenarios : public Fixture {
     return response.ok() ? *response : v1::GetRosterResponse();
   }
 
-  absl::StatusOr<v1::SetRosterItemResponse> Set(std::string jid, std::string name, std::vector<std::string> groups = {},
+  absl::StatusOr<v1::SetRosterItemResponse> Set(std::string jid, std::string name,
+                                                std::vector<std::string> groups = {},
                                                 std::uint32_t max_items = 0) {
     v1::SetRosterItemRequest request;
     request.set_user(kUser);
@@ -63,7 +64,8 @@ class KeeperScenarios : public Fixture {
     return Run(keeper_.ProcessOutbound(request));
   }
 
-  absl::StatusOr<v1::ProcessInboundSubscriptionResponse> In(v1::SubscriptionAction action, std::string jid = kContact,
+  absl::StatusOr<v1::ProcessInboundSubscriptionResponse> In(v1::SubscriptionAction action,
+                                                            std::string jid = kContact,
                                                             std::uint32_t max_pending = 0) {
     v1::ProcessInboundSubscriptionRequest request;
     request.set_user(kUser);
@@ -77,7 +79,8 @@ class KeeperScenarios : public Fixture {
 
   /// The contact's item as clients see it; subscription UNSPECIFIED when there is none.
   v1::RosterItem Item(const std::string& jid = kContact) {
-    for (const v1::RosterItem& item : Get().items()) {
+    const v1::GetRosterResponse roster = Get();
+    for (const v1::RosterItem& item : roster.items()) {
       if (item.jid() == jid) return item;
     }
     return {};
@@ -304,12 +307,15 @@ TYPED_TEST_P(KeeperScenarios, DeletedUsersLeaveNothing) {
 }
 
 TYPED_TEST_P(KeeperScenarios, NoSuchAction) {
-  EXPECT_EQ(this->Out(v1::SUBSCRIPTION_ACTION_UNSPECIFIED).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(this->In(v1::SUBSCRIPTION_ACTION_UNSPECIFIED).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(this->Out(v1::SUBSCRIPTION_ACTION_UNSPECIFIED).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(this->In(v1::SUBSCRIPTION_ACTION_UNSPECIFIED).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, MutualSubscriptionStepByStep,
                             ARequestIsHiddenAndKept, WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
-                            RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing, NoSuchAction);
+                            RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing,
+                            NoSuchAction);
 
 }  // namespace rookery::roster

@@ -56,7 +56,8 @@ class FakeStore final : public RosterStore {
     if (meddle) meddle();
     StoredRoster& roster = rosters[owner];
     auto found = Place(roster, jid);
-    if (found == roster.contacts.end() || found->revision != revision) co_return absl::AbortedError("changed");
+    if (found == roster.contacts.end() || found->revision != revision)
+      co_return absl::AbortedError("changed");
     roster.contacts.erase(found);
     co_return Bump(roster, is_visible);
   }

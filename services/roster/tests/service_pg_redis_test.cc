@@ -22,7 +22,8 @@ class ServiceTest : public ::testing::Test {
         << "instance: roster-1\nrpc: {address: \"127.0.0.1:0\"}\nredis: {addresses: [\"" << redis_.address()
         << "\"]}\npg: {connection: \"" << postgres_.connection() << "\"}\n";
     process_ = std::make_unique<testing::ChildProcess>(
-        std::vector<std::string>{ROOKERY_ROSTER_BINARY, "--config", directory_.path() + "/config.yaml"}, Log());
+        std::vector<std::string>{ROOKERY_ROSTER_BINARY, "--config", directory_.path() + "/config.yaml"},
+        Log());
     const std::string address = Find("\"event\":\"rpc.listening\"", "\"address\":\"");
     stub_ = v1::RosterService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
   }

@@ -5,11 +5,11 @@
 namespace rookery::session_manager {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using common::v1::STANZA_KIND_IQ;
 using common::v1::STANZA_KIND_PRESENCE;
 using session::v1::GatewayAction;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 class AccountTest : public Cluster {
  protected:

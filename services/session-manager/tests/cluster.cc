@@ -37,14 +37,14 @@ Settings Named(Settings settings, int number) {
 }
 }  // namespace
 
-Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, FakeDatabase& database, FakeRoster& roster,
-           const Settings& s)
+Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, FakeDatabase& database,
+           FakeRoster& roster, const Settings& s)
     : number(n),
       settings(Named(s, n)),
       event_log(log, n),
       shard_log(log),
-      core(io.get_executor(), settings, Ports{event_log, shard_log, membership, database, keys, database, roster}, clock,
-           metrics) {}
+      core(io.get_executor(), settings,
+           Ports{event_log, shard_log, membership, database, keys, database, roster}, clock, metrics) {}
 
 // ---- Gateway ----------------------------------------------------------------
 
@@ -236,7 +236,8 @@ void Gateway::OnPacket(const session::v1::Packet& packet) {
       ADD_FAILURE() << "a packet to a session without connection: " << packet.stanza().ShortDebugString();
       continue;
     }
-    EXPECT_EQ(target.seq(), client->last_seq + 1) << client->jid << ": " << packet.stanza().ShortDebugString();
+    EXPECT_EQ(target.seq(), client->last_seq + 1)
+        << client->jid << ": " << packet.stanza().ShortDebugString();
     client->last_seq = std::max(client->last_seq, target.seq());
     client->last_offset = std::max(client->last_offset, packet.offset());
     xmpp::Stanza stanza = packet.stanza();
@@ -260,7 +261,8 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
     OnOwned(peer, action.shard_owned().shard(), action.shard_owned().epoch());
     return;
   }
-  if (const auto it = owners_.find(action.shard()); it != owners_.end() && action.epoch() < it->second.epoch) return;
+  if (const auto it = owners_.find(action.shard()); it != owners_.end() && action.epoch() < it->second.epoch)
+    return;
   if (action.has_packet()) {
     OnPacket(action.packet());
     return;
@@ -342,7 +344,8 @@ Cluster::~Cluster() {
   for (auto& node : nodes_) {
     bool stopped = false;
     asio::co_spawn(
-        io_, [](Node& n) -> Task<void> { co_await n.core.tasks().Stop(); }(*node), [&](std::exception_ptr) { stopped = true; });
+        io_, [](Node& n) -> Task<void> { co_await n.core.tasks().Stop(); }(*node),
+        [&](std::exception_ptr) { stopped = true; });
     while (!stopped) io_.run_one_for(std::chrono::milliseconds(100)), io_.restart();
   }
   io_.restart();
@@ -350,8 +353,8 @@ Cluster::~Cluster() {
 }
 
 Node& Cluster::AddNode() {
-  Node& node = *nodes_.emplace_back(std::make_unique<Node>(static_cast<int>(nodes_.size()), io_, clock_, log_, database_,
-                                                           roster_, settings_));
+  Node& node = *nodes_.emplace_back(std::make_unique<Node>(static_cast<int>(nodes_.size()), io_, clock_, log_,
+                                                           database_, roster_, settings_));
   for (auto& gateway : gateways_) {
     node.membership.gateways.push_back(gateway->name());
     gateway->Link(node);
@@ -384,7 +387,8 @@ void Cluster::Kill(int number, bool lose) {
   for (auto& gateway : gateways_) gateway->Unlink(dead);
   bool stopped = false;
   asio::co_spawn(
-      io_, [](Node& n) -> Task<void> { co_await n.core.tasks().Stop(); }(dead), [&](std::exception_ptr) { stopped = true; });
+      io_, [](Node& n) -> Task<void> { co_await n.core.tasks().Stop(); }(dead),
+      [&](std::exception_ptr) { stopped = true; });
   while (!stopped) io_.run_one_for(std::chrono::milliseconds(10)), io_.restart();
 }
 
@@ -496,8 +500,8 @@ xmpp::Stanza Cluster::Presence(const std::string& type, const std::string& to, s
   return presence;
 }
 
-xmpp::Stanza Cluster::Iq(const std::string& type, const std::string& to, const std::string& id, std::string_view name,
-                         std::string_view ns) {
+xmpp::Stanza Cluster::Iq(const std::string& type, const std::string& to, const std::string& id,
+                         std::string_view name, std::string_view ns) {
   xmpp::Stanza iq;
   iq.set_kind(common::v1::STANZA_KIND_IQ);
   iq.set_type(type);

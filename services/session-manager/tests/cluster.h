@@ -65,8 +65,8 @@ struct Client {
 /// A session-manager process: the Core over fakes.
 class Node {
  public:
-  Node(int number, asio::io_context& io, FakeClock& clock, FakeLog& log, FakeDatabase& database, FakeRoster& roster,
-       const Settings& settings);
+  Node(int number, asio::io_context& io, FakeClock& clock, FakeLog& log, FakeDatabase& database,
+       FakeRoster& roster, const Settings& settings);
 
   const int number;
   Settings settings;
@@ -167,9 +167,10 @@ class Cluster : public ::testing::Test {
   void Carbons(Client& client);
 
   static xmpp::Stanza Message(const std::string& to, const std::string& id, const std::string& type = "chat");
-  static xmpp::Stanza Presence(const std::string& type = {}, const std::string& to = {}, std::optional<int> priority = {});
-  static xmpp::Stanza Iq(const std::string& type, const std::string& to, const std::string& id, std::string_view name = {},
-                         std::string_view ns = {});
+  static xmpp::Stanza Presence(const std::string& type = {}, const std::string& to = {},
+                               std::optional<int> priority = {});
+  static xmpp::Stanza Iq(const std::string& type, const std::string& to, const std::string& id,
+                         std::string_view name = {}, std::string_view ns = {});
 
   Settings settings_;
   asio::io_context io_;

@@ -6,11 +6,11 @@
 namespace rookery::session_manager {
 namespace {
 
+using common::v1::STANZA_KIND_MESSAGE;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using common::v1::STANZA_KIND_MESSAGE;
 
 class DeliveryTest : public Cluster {
  protected:
@@ -165,7 +165,8 @@ TEST_F(DeliveryTest, NoSuchAccount) {
     bounced.push_back(stanza.id());
   }
   EXPECT_THAT(bounced, ::testing::UnorderedElementsAre("chat", "normal", "groupchat"));
-  EXPECT_EQ(node(0).core.FindUser(*node(0).core.FindShard(node(0).core.ShardNumberOf(nobody)), nobody), nullptr);
+  EXPECT_EQ(node(0).core.FindUser(*node(0).core.FindShard(node(0).core.ShardNumberOf(nobody)), nobody),
+            nullptr);
 }
 
 TEST_F(DeliveryTest, NoStore_BouncesWithBody_SilentWithout) {
@@ -264,7 +265,8 @@ TEST_F(DeliveryTest, Carbons_ReceivedGoToTheOthersThatAsked) {
   EXPECT_EQ(copy.from(), bob_);
   EXPECT_EQ(copy.to(), bob_ + "/desk");
   EXPECT_EQ(copy.type(), "chat");
-  EXPECT_THAT(copy.payload(), HasSubstr("<received xmlns=\"urn:xmpp:carbons:2\"><forwarded xmlns=\"urn:xmpp:forward:0\">"));
+  EXPECT_THAT(copy.payload(),
+              HasSubstr("<received xmlns=\"urn:xmpp:carbons:2\"><forwarded xmlns=\"urn:xmpp:forward:0\">"));
   EXPECT_THAT(copy.payload(), HasSubstr("text of m1"));
   // The same stanza-id in the copy as in the message (appendix D).
   EXPECT_THAT(copy.payload(), HasSubstr("stanza-id"));

@@ -7,7 +7,8 @@ namespace {
 
 using Verdict = DuplicateFilter::Verdict;
 
-events::v1::Origin Client(const std::string& session, std::uint64_t count, std::uint32_t part = 1, std::int64_t epoch = 1) {
+events::v1::Origin Client(const std::string& session, std::uint64_t count, std::uint32_t part = 1,
+                          std::int64_t epoch = 1) {
   events::v1::Origin origin;
   origin.set_epoch(epoch);
   origin.mutable_client()->set_session_id(session);
@@ -16,7 +17,8 @@ events::v1::Origin Client(const std::string& session, std::uint64_t count, std::
   return origin;
 }
 
-events::v1::Origin FromLog(std::uint32_t shard, std::int64_t offset, std::uint32_t part, std::int64_t epoch = 1) {
+events::v1::Origin FromLog(std::uint32_t shard, std::int64_t offset, std::uint32_t part,
+                           std::int64_t epoch = 1) {
   events::v1::Origin origin;
   origin.set_shard(shard);
   origin.set_epoch(epoch);

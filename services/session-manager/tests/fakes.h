@@ -90,8 +90,8 @@ class FakeLog {
 class FakeEventLog final : public EventLog {
  public:
   FakeEventLog(FakeLog& log, int node) : log_(log), node_(node) {}
-  void Append(Topic topic, std::uint32_t partition, std::string_view, const google::protobuf::MessageLite& record,
-              Appended appended) override {
+  void Append(Topic topic, std::uint32_t partition, std::string_view,
+              const google::protobuf::MessageLite& record, Appended appended) override {
     if (dead) return;
     if (topic == Topic::kUsers) {
       log_.in_flight.push_back({node_, partition, record.SerializeAsString(), std::move(appended)});
@@ -148,7 +148,9 @@ class FakeShardLog final : public ShardLog {
 class FakeMembership final : public Membership {
  public:
   std::vector<std::string> Gateways() const override { return gateways; }
-  void PublishShards(const std::vector<std::pair<std::uint32_t, std::int64_t>>& epochs) override { published = epochs; }
+  void PublishShards(const std::vector<std::pair<std::uint32_t, std::int64_t>>& epochs) override {
+    published = epochs;
+  }
   std::vector<std::string> gateways;
   std::vector<std::pair<std::uint32_t, std::int64_t>> published;
 };
@@ -178,8 +180,8 @@ class FakeDatabase final : public AccountStore, public WaitingStore {
   std::size_t Waiting(const std::string& user) const {
     const auto it = offline.find(user);
     if (it == offline.end()) return 0;
-    return static_cast<std::size_t>(
-        std::count_if(it->second.begin(), it->second.end(), [](const auto& row) { return !row.second.given; }));
+    return static_cast<std::size_t>(std::count_if(it->second.begin(), it->second.end(),
+                                                  [](const auto& row) { return !row.second.given; }));
   }
 
   Task<absl::StatusOr<Keys>> GetKeys(std::string user) override {
@@ -218,7 +220,8 @@ class FakeDatabase final : public AccountStore, public WaitingStore {
     co_return last.contains(user) ? std::optional(last[user]) : std::nullopt;
   }
 
-  Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message, std::int64_t quota) override {
+  Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message,
+                                            std::int64_t quota) override {
     if (on_call) on_call("StoreOffline");
     if (down) co_return Away();
     if (!accounts.contains(owner)) co_return Stored::kNoSuchUser;
@@ -229,7 +232,8 @@ class FakeDatabase final : public AccountStore, public WaitingStore {
     rows[id] = {std::move(message), false};
     co_return Stored::kStored;
   }
-  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::int64_t limit) override {
+  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner,
+                                                                std::int64_t limit) override {
     if (down) co_return Away();
     std::vector<OfflineMessage> messages;
     for (const auto& [id, row] : offline[owner])
@@ -348,7 +352,8 @@ class FakeRoster final : public Roster {
     }
     co_return response;
   }
-  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(roster::v1::SetRosterItemRequest request) override {
+  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(
+      roster::v1::SetRosterItemRequest request) override {
     if (down) co_return Away();
     Item& item = rosters[request.user()][request.jid()];
     item.name = request.name();
@@ -452,7 +457,8 @@ class FakeRoster final : public Roster {
     if (changed) FillPush(*response.mutable_push(), request.contact(), item);
     co_return response;
   }
-  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(roster::v1::DeleteUserRequest request) override {
+  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(
+      roster::v1::DeleteUserRequest request) override {
     if (down) co_return Away();
     roster::v1::DeleteUserResponse response;
     for (const auto& [jid, item] : rosters[request.user()]) *response.add_items() = Describe(jid, item);

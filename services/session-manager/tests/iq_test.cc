@@ -5,10 +5,10 @@
 namespace rookery::session_manager {
 namespace {
 
+using common::v1::STANZA_KIND_IQ;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using common::v1::STANZA_KIND_IQ;
 
 constexpr std::string_view kPing = "urn:xmpp:ping";
 constexpr std::string_view kInfo = "http://jabber.org/protocol/disco#info";
@@ -41,8 +41,8 @@ class IqTest : public Cluster {
     const xmpp::Stanza answer = Ask(iq);
     EXPECT_EQ(answer.id(), iq.id());
     if (answer.type() != "error") return answer.type();
-    for (const char* condition : {"service-unavailable", "bad-request", "forbidden", "item-not-found", "not-allowed",
-                                  "not-acceptable", "jid-malformed", "internal-server-error"})
+    for (const char* condition : {"service-unavailable", "bad-request", "forbidden", "item-not-found",
+                                  "not-allowed", "not-acceptable", "jid-malformed", "internal-server-error"})
       if (answer.payload().find(condition) != std::string::npos) return condition;
     return answer.payload();
   }
@@ -102,6 +102,12 @@ TEST_F(IqTest, ToAnotherAccount_NoTellingWhoHasOne) {
     EXPECT_EQ(items.type(), "result");
     EXPECT_THAT(items.payload(), Not(HasSubstr("<item")));
   }
+}
+
+TEST_F(IqTest, ToAnAbsentUser_NothingOfTheUserOutlivesTheAnswer) {
+  // Its handler never suspends: the user's entry must not go while the record is applied.
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(ErrorOf(Iq("get", bob_, "1", "query", kItems)), "result");
+  EXPECT_EQ(node(1).core.FindUser(*node(1).core.FindShard(2), bob_), nullptr);
 }
 
 TEST_F(IqTest, ToAContact_Answered) {
@@ -165,7 +171,8 @@ TEST_F(IqTest, Disco_HasIdentityAndNoDoubles) {
   }
   EXPECT_GE(identities, 1);
   EXPECT_EQ(features.size(), std::set<std::string>(features.begin(), features.end()).size());
-  for (const char* wanted : {"urn:xmpp:carbons:2", "urn:xmpp:ping", "msgoffline", "jabber:iq:version", "urn:xmpp:time"})
+  for (const char* wanted :
+       {"urn:xmpp:carbons:2", "urn:xmpp:ping", "msgoffline", "jabber:iq:version", "urn:xmpp:time"})
     EXPECT_TRUE(features.contains(wanted)) << wanted;
 }
 
@@ -185,7 +192,9 @@ TEST_F(IqTest, Roster_Rules) {
             "bad-request");
   EXPECT_EQ(set([](xmpp::Element& q) { q.Add("item"); }), "bad-request");
   EXPECT_EQ(set([](xmpp::Element& q) { q.Add("item").SetAttr("jid", "a b@@"); }), "jid-malformed");
-  EXPECT_EQ(set([](xmpp::Element& q) { q.Add("item").SetAttr("jid", "x@localhost").SetAttr("name", std::string(5'000, 'n')); }),
+  EXPECT_EQ(set([](xmpp::Element& q) {
+              q.Add("item").SetAttr("jid", "x@localhost").SetAttr("name", std::string(5'000, 'n'));
+            }),
             "not-acceptable");
   EXPECT_EQ(set([](xmpp::Element& q) {
               xmpp::Element& item = q.Add("item").SetAttr("jid", "x@localhost");
@@ -193,11 +202,16 @@ TEST_F(IqTest, Roster_Rules) {
               item.Add("group").SetText("g");
             }),
             "bad-request");
-  EXPECT_EQ(set([](xmpp::Element& q) { q.Add("item").SetAttr("jid", "x@localhost").Add("group"); }), "not-acceptable");
-  EXPECT_EQ(set([](xmpp::Element& q) { q.Add("item").SetAttr("jid", "no@localhost").SetAttr("subscription", "remove"); }),
+  EXPECT_EQ(set([](xmpp::Element& q) { q.Add("item").SetAttr("jid", "x@localhost").Add("group"); }),
+            "not-acceptable");
+  EXPECT_EQ(set([](xmpp::Element& q) {
+              q.Add("item").SetAttr("jid", "no@localhost").SetAttr("subscription", "remove");
+            }),
             "item-not-found");
   // `subscription` and `ask` of a client mean nothing.
-  EXPECT_EQ(set([](xmpp::Element& q) { q.Add("item").SetAttr("jid", "x@localhost").SetAttr("subscription", "both"); }),
+  EXPECT_EQ(set([](xmpp::Element& q) {
+              q.Add("item").SetAttr("jid", "x@localhost").SetAttr("subscription", "both");
+            }),
             "result");
   EXPECT_FALSE(roster_.rosters[alice_]["x@localhost"].to);
 }

@@ -79,7 +79,8 @@ TEST(RouteMessage, SeveralNonNegative_Bare) {
 }
 
 TEST(RouteMessage, SeveralOfTheSamePriority_Bare) {
-  EXPECT_THAT(Route("chat", "", {{"a", true, 3}, {"b", true, 3}, {"c", true, 1}}).targets, UnorderedElementsAre(0, 1));
+  EXPECT_THAT(Route("chat", "", {{"a", true, 3}, {"b", true, 3}, {"c", true, 1}}).targets,
+              UnorderedElementsAre(0, 1));
 }
 
 TEST(RouteMessage, FullJidMatches_AnyPriority) {
@@ -104,7 +105,9 @@ TEST(RouteMessage, ResourcesAreCaseSensitive) {
 }
 
 TEST(RouteMessage, CopiesGoToTheOthersThatAskedForThem) {
-  const Sessions sessions{{"target", true, 5, true}, {"copies", true, 0, true}, {"none", true, 0, false},
+  const Sessions sessions{{"target", true, 5, true},
+                          {"copies", true, 0, true},
+                          {"none", true, 0, false},
                           {"away", false, 0, true}};
   const MessageRoute bare = Route("chat", "", sessions);
   EXPECT_THAT(bare.targets, ElementsAre(0));
@@ -151,16 +154,18 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"Encrypted", "chat", STANZA_TRAIT_ENCRYPTED, true, true, true, true},
         Row{"EncryptedNormal", "", STANZA_TRAIT_ENCRYPTED, true, true, true, true},
         Row{"Receipt", "chat", STANZA_TRAIT_RECEIPT, true, true, true, true},
-        Row{"MarkerWithStoreHint", "chat", STANZA_TRAIT_OTHER_PAYLOAD | STANZA_TRAIT_STORE, true, true, true, true},
+        Row{"MarkerWithStoreHint", "chat", STANZA_TRAIT_OTHER_PAYLOAD | STANZA_TRAIT_STORE, true, true, true,
+            true},
         Row{"ChatStateOnly", "chat", STANZA_TRAIT_CHAT_STATE, false, true, true, false},
-        Row{"ChatStateOnlyWithHint", "chat", STANZA_TRAIT_CHAT_STATE | STANZA_TRAIT_NO_PERMANENT_STORE, false, true, true,
-            false},
+        Row{"ChatStateOnlyWithHint", "chat", STANZA_TRAIT_CHAT_STATE | STANZA_TRAIT_NO_PERMANENT_STORE, false,
+            true, true, false},
         Row{"ChatStateWithBody", "chat", STANZA_TRAIT_CHAT_STATE | kBody, true, true, true, true},
         Row{"Call", "chat", STANZA_TRAIT_CALL, true, true, true, true},
         Row{"Groupchat", "groupchat", kBody, false, false, false, false},
         Row{"RoomPrivateMessage", "chat", kBody | STANZA_TRAIT_MUC_USER, true, true, false, true},
         Row{"RoomPrivateMessageNormal", "", kBody | STANZA_TRAIT_MUC_USER, true, true, false, true},
-        Row{"MediatedInvitation", "", STANZA_TRAIT_MUC_USER | STANZA_TRAIT_MUC_INVITE, true, true, true, true},
+        Row{"MediatedInvitation", "", STANZA_TRAIT_MUC_USER | STANZA_TRAIT_MUC_INVITE, true, true, true,
+            true},
         Row{"DirectInvitation", "chat", STANZA_TRAIT_MUC_INVITE, true, true, true, true},
         Row{"Headline", "headline", kBody, false, false, false, false},
         Row{"Error", "error", kBody, false, false, false, false},

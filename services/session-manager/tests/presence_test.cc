@@ -5,9 +5,9 @@
 namespace rookery::session_manager {
 namespace {
 
+using common::v1::STANZA_KIND_PRESENCE;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using common::v1::STANZA_KIND_PRESENCE;
 
 class PresenceTest : public Cluster {
  protected:
@@ -19,7 +19,8 @@ class PresenceTest : public Cluster {
     bob_ = UserIn(2);
     eve_ = UserIn(1);
   }
-  static std::vector<xmpp::Stanza> From(const Client& client, const std::string& from, const std::string& type) {
+  static std::vector<xmpp::Stanza> From(const Client& client, const std::string& from,
+                                        const std::string& type) {
     std::vector<xmpp::Stanza> some;
     for (const xmpp::Stanza& stanza : Only(client.inbox, STANZA_KIND_PRESENCE, type))
       if (stanza.from() == from) some.push_back(stanza);
@@ -243,12 +244,33 @@ TEST_F(PresenceTest, Broadcast_DoesNotOvertakeWhatTheSameSenderSentBefore) {
   std::vector<std::string> order;
   for (const xmpp::Stanza& stanza : bob.inbox)
     if (stanza.from() == alice_ + "/a")
-      order.push_back(stanza.kind() == STANZA_KIND_PRESENCE ? (stanza.payload().find('7') != std::string::npos ? "p" : "probe")
-                                                            : stanza.id());
+      order.push_back(stanza.kind() == STANZA_KIND_PRESENCE
+                          ? (stanza.payload().find('7') != std::string::npos ? "p" : "probe")
+                          : stanza.id());
   std::erase(order, "probe");
   ASSERT_GE(order.size(), 3u);
   EXPECT_EQ(order[0], "m2");
   EXPECT_EQ(order[1], "p");
+}
+
+TEST_F(PresenceTest, Probe_OneFanoutToSeveralUsersWithoutContacts_EachAnswers) {
+  // After a change of owner nobody's roster is loaded: answers come from turns of their own,
+  // and must not look like repetitions of each other.
+  const std::string carol = UserIn(2, 1);
+  roster_.Befriend(alice_, bob_);
+  roster_.Befriend(alice_, carol);
+  SignIn(gateway_, bob_, "b");
+  SignIn(gateway_, carol, "c");
+  Kill(1);
+  AddNode();
+  Assign(2, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(2); }));
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  gateway_.Send(alice, Presence());
+  Settle();
+  EXPECT_EQ(From(alice, bob_ + "/b", "").size(), 1u);
+  EXPECT_EQ(From(alice, carol + "/c", "").size(), 1u);
 }
 
 TEST_F(PresenceTest, EventsForOthersToRead) {

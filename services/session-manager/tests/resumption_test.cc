@@ -6,10 +6,10 @@
 namespace rookery::session_manager {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using session::v1::END_REASON_CLOSED;
 using session::v1::END_REASON_CONNECTION_LOST;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 class ResumptionTest : public Cluster {
  protected:
@@ -23,7 +23,9 @@ class ResumptionTest : public Cluster {
     gateway_.EnableStreamManagement(*bob);
     bob->acks = false;
   }
-  std::uint32_t HandledBy(const Client& client) { return static_cast<std::uint32_t>(client.last_seq - client.base_seq); }
+  std::uint32_t HandledBy(const Client& client) {
+    return static_cast<std::uint32_t>(client.last_seq - client.base_seq);
+  }
   Gateway& gateway_;
   Gateway& other_;
   std::string alice_, bob_;

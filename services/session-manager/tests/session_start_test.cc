@@ -6,8 +6,8 @@
 namespace rookery::session_manager {
 namespace {
 
-using ::testing::ElementsAre;
 using session::v1::GatewayAction;
+using ::testing::ElementsAre;
 
 class SessionStartTest : public Cluster {
  protected:
@@ -81,7 +81,8 @@ TEST_F(SessionStartTest, AnotherUsersIdIsNotTaken) {
 }
 
 TEST_F(SessionStartTest, TooManySessions) {
-  for (std::int64_t i = 0; i < settings_.max_sessions_per_user; ++i) gateway_.Start(alice_, "r" + std::to_string(i));
+  for (std::int64_t i = 0; i < settings_.max_sessions_per_user; ++i)
+    gateway_.Start(alice_, "r" + std::to_string(i));
   Client& extra = gateway_.Start(alice_, "extra");
   Settle();
   ASSERT_TRUE(extra.start_failure);
@@ -89,7 +90,8 @@ TEST_F(SessionStartTest, TooManySessions) {
 }
 
 TEST_F(SessionStartTest, TooManySessions_TheSameResourceStillReplaces) {
-  for (std::int64_t i = 0; i < settings_.max_sessions_per_user; ++i) gateway_.Start(alice_, "r" + std::to_string(i));
+  for (std::int64_t i = 0; i < settings_.max_sessions_per_user; ++i)
+    gateway_.Start(alice_, "r" + std::to_string(i));
   Client& again = gateway_.Start(alice_, "r0");
   Settle();
   EXPECT_TRUE(again.started);
@@ -202,7 +204,7 @@ TEST_F(SessionStartTest, BadAddressesAreToldAndConfirmed) {
   EXPECT_EQ(alice.confirmed, 6u);
 }
 
-TEST_F(SessionStartTest, UnknownSession_EndIsAnswered_TheRestIgnored) {
+TEST_F(SessionStartTest, UnknownSession_EndIsNotAnswered) {
   Client& alice = SignIn(gateway_, alice_, "phone");
   gateway_.End(alice, session::v1::END_REASON_CLOSED);
   Settle();
@@ -211,7 +213,8 @@ TEST_F(SessionStartTest, UnknownSession_EndIsAnswered_TheRestIgnored) {
   alice.ended.reset();
   gateway_.End(alice, session::v1::END_REASON_CLOSED);
   Settle();
-  EXPECT_TRUE(alice.ended);
+  // The shard may have just moved: what we do not know is not over for that.
+  EXPECT_FALSE(alice.ended);
 }
 
 TEST_F(SessionStartTest, NotTheOwner_Said) {

@@ -8,10 +8,10 @@
 namespace rookery::session_manager {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using session::v1::END_REASON_CLOSED;
 using session::v1::END_REASON_CONNECTION_LOST;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 class ShardChangeTest : public Cluster {
  protected:
@@ -446,7 +446,8 @@ TEST_F(ShardChangeTest, ManyMoves_NothingLostNothingTwice) {
 TEST_F(ShardChangeTest, AlicesSideMoves_EachMessageOnce) {
   for (int round = 0; round < 3; ++round) {
     log_.held = true;
-    for (int i = 1; i <= 5; ++i) gateway_.Send(*alice, Message(bob_ + "/b", "m" + std::to_string(round * 5 + i)));
+    for (int i = 1; i <= 5; ++i)
+      gateway_.Send(*alice, Message(bob_ + "/b", "m" + std::to_string(round * 5 + i)));
     Settle();
     log_.Flush(2);
     Settle();

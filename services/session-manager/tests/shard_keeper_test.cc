@@ -8,10 +8,10 @@
 namespace rookery::session_manager {
 namespace {
 
+using session::v1::END_REASON_CONNECTION_LOST;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
-using session::v1::END_REASON_CONNECTION_LOST;
 
 class ShardKeeperTest : public Cluster {
  protected:
@@ -105,7 +105,8 @@ TEST_F(ShardKeeperTest, StaleEpoch_Refused) {
   events::v1::UserRecord record;
   record.mutable_origin()->set_shard(0);
   record.mutable_origin()->set_epoch(-5);
-  record.mutable_delivery()->mutable_stanza()->Swap(std::make_unique<xmpp::Stanza>(Message(bob_, "stale")).get());
+  record.mutable_delivery()->mutable_stanza()->Swap(
+      std::make_unique<xmpp::Stanza>(Message(bob_, "stale")).get());
   log_.users[1].push_back(record.SerializeAsString());
   record.mutable_origin()->set_epoch(node(0).core.FindShard(0)->epoch);
   record.mutable_delivery()->mutable_stanza()->set_id("fresh");

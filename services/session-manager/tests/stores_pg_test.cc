@@ -4,6 +4,7 @@
 #include "adapters/pg_account_store.h"
 #include "adapters/pg_waiting_store.h"
 #include "migrations.h"
+#include "rookery/base/clock.h"
 #include "rookery/testing/postgres_server.h"
 #include "rookery/testing/run_task.h"
 
@@ -12,9 +13,9 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using testing::RunTask;
 using testing::RunUntil;
+using ::testing::SizeIs;
 using Stored = WaitingStore::Stored;
 
 /// One server for all tests: each has its own users.
@@ -158,7 +159,8 @@ TEST_F(StoresTest, Account_LastActivity) {
 
 TEST_F(StoresTest, Offline_OldestFirstAndWhole) {
   Account();
-  for (const std::uint64_t id : {3, 1, 2}) ASSERT_EQ(*Run(waiting_->StoreOffline(user_, Message(id), 10)), Stored::kStored);
+  for (const std::uint64_t id : {3, 1, 2})
+    ASSERT_EQ(*Run(waiting_->StoreOffline(user_, Message(id), 10)), Stored::kStored);
   EXPECT_THAT(Ids(), ElementsAre(1, 2, 3));
   EXPECT_THAT(Ids(2), ElementsAre(1, 2));
   const auto rows = Run(waiting_->LoadOffline(user_, 1));
@@ -193,7 +195,8 @@ TEST_F(StoresTest, Offline_QuotaAndDuplicates) {
 
 TEST_F(StoresTest, Offline_GivenStaysAsAMark) {
   Account();
-  for (const std::uint64_t id : {1, 2}) ASSERT_EQ(*Run(waiting_->StoreOffline(user_, Message(id), 10)), Stored::kStored);
+  for (const std::uint64_t id : {1, 2})
+    ASSERT_EQ(*Run(waiting_->StoreOffline(user_, Message(id), 10)), Stored::kStored);
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(Run(waiting_->MarkOfflineGiven(user_, {1, 99})).ok());
   EXPECT_THAT(Ids(), ElementsAre(2));
   EXPECT_EQ(*Run(waiting_->StoreOffline(user_, Message(1), 10)), Stored::kAlreadyThere);

@@ -5,10 +5,10 @@
 namespace rookery::session_manager {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using common::v1::STANZA_KIND_IQ;
 using common::v1::STANZA_KIND_PRESENCE;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 class SubscriptionTest : public Cluster {
  protected:

@@ -368,6 +368,7 @@ class Client:
     async def enable(self, resume: bool = True) -> Element:
         self.handled, self.acked = 0, 0
         self.unacked.clear()
+        self.sm_answers.clear()
         self.connection.write(f"<enable xmlns='{ns.SM}'{' resume=' + chr(39) + 'true' + chr(39) if resume else ''}/>")
         answer = await self._sm_answer("enabled", "failed")
         assert name(answer) == "enabled", text(answer)

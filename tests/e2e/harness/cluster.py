@@ -17,7 +17,7 @@ from harness.wait import until
 
 # Long waits are short here, so that tests can see their end.
 SHORT_TIMES = {
-    "ROOKERY_SESSION_MANAGER__SESSIONS__RESUME_TIMEOUT": "30s",
+    "ROOKERY_SESSION_MANAGER__SESSIONS__RESUME_TIMEOUT": "60s",
     "ROOKERY_GATEWAY__LIMITS__NEGOTIATION_TIMEOUT": "12s",
     "ROOKERY_GATEWAY__LIMITS__IDLE_TIMEOUT": "25s",
     "ROOKERY_GATEWAY__LIMITS__ANSWER_TIMEOUT": "8s",
@@ -137,6 +137,11 @@ class Cluster:
         """shard -> instance of the session-manager that owns it, as Redis has it."""
         flat = await redis.command(self.address("redis", "redis"), "HGETALL", "rookery:shards")
         return {int(flat[i]): flat[i + 1].split()[1] for i in range(0, len(flat), 2)}
+
+    async def epochs(self) -> dict[int, int]:
+        """shard -> epoch of its owner: the offset of the fence with which it began."""
+        flat = await redis.command(self.address("redis", "redis"), "HGETALL", "rookery:shards")
+        return {int(flat[i]): int(flat[i + 1].split()[0]) for i in range(0, len(flat), 2)}
 
     async def all_owned(self, seconds: float = 60) -> dict[int, str]:
         """Waits until every shard has an owner that runs."""

@@ -1,5 +1,6 @@
 """A Kafka consumer of the tests' own, which knows nothing of our code but protos/."""
 
+import contextlib
 import importlib
 import subprocess
 import sys
@@ -27,25 +28,39 @@ def record_class(name: str):
     return getattr(module, name)
 
 
-def read_all(brokers: str, topic: str):
-    """Everything in the topic up to now: (partition, offset, key, record)."""
-    from kafka import KafkaConsumer, TopicPartition
+def ends(brokers: str, topic: str) -> dict[int, int]:
+    """Partition -> the offset that the next record will have."""
+    with _consumer(brokers, topic) as (consumer, parts):
+        return {part.partition: offset for part, offset in consumer.end_offsets(parts).items()}
 
-    name, kind = TOPICS[topic]
-    decode = record_class(kind)
-    consumer = KafkaConsumer(bootstrap_servers=brokers, group_id=None, enable_auto_commit=False)
-    try:
-        parts = [TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())]
-        assert parts, f"there is no topic {name}"
-        consumer.assign(parts)
-        ends = consumer.end_offsets(parts)
-        consumer.seek_to_beginning(*parts)
+
+def read(brokers: str, topic: str, since: dict[int, int], until: dict[int, int] | None = None):
+    """(partition, offset, key, record) of everything from `since` on, up to now or `until`."""
+    decode = record_class(TOPICS[topic][1])
+    with _consumer(brokers, topic) as (consumer, parts):
+        stop = {part: (until or {}).get(part.partition, end) for part, end in consumer.end_offsets(parts).items()}
+        for part in parts:
+            consumer.seek(part, since[part.partition])
         # position() is past what compaction and transactions took away.
-        while any(consumer.position(part) < ends[part] for part in parts):
+        while any(consumer.position(part) < stop[part] for part in parts):
             for part, messages in consumer.poll(timeout_ms=500).items():
                 for message in messages:
-                    record = decode()
-                    record.ParseFromString(message.value or b"")
-                    yield part.partition, message.offset, message.key, record
+                    if message.offset < stop[part]:
+                        record = decode()
+                        record.ParseFromString(message.value or b"")
+                        yield part.partition, message.offset, message.key, record
+
+
+@contextlib.contextmanager
+def _consumer(brokers: str, topic: str):
+    from kafka import KafkaConsumer, TopicPartition
+
+    name = TOPICS[topic][0]
+    consumer = KafkaConsumer(bootstrap_servers=brokers, group_id=None, enable_auto_commit=False)
+    try:
+        parts = [TopicPartition(name, number) for number in sorted(consumer.partitions_for_topic(name) or ())]
+        assert parts, f"there is no topic {name}"
+        consumer.assign(parts)
+        yield consumer, parts
     finally:
         consumer.close()

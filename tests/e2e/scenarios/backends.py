@@ -66,7 +66,7 @@ async def postgresql_stopped(cluster: Cluster) -> None:
 async def _sign_in_error(cluster: Cluster, user: str) -> str:
     client = await Client(cluster.domain, user).open(cluster.address("gateway/1"))
     try:
-        await client.authenticate("PLAIN")
+        await client.authenticate()
     except SaslFailure as failure:
         return failure.condition
     finally:

@@ -5,6 +5,7 @@ import asyncio
 import signal
 
 from harness.cluster import Cluster
+from harness.people import unique
 from harness.redis import command
 from harness.runner import scenario
 from harness.traffic import Traffic
@@ -17,6 +18,29 @@ async def _usual(cluster: Cluster) -> None:
     """Two of each, all of them ready, whatever an earlier scenario left."""
     await cluster.up(gateway=2, session_manager=2)
     await cluster.all_owned()
+
+
+@scenario(seconds=120)
+async def closing_while_nobody_owns_the_shard(cluster: Cluster) -> None:
+    """A client without stream management writes and closes in order just after the owner of
+    its shard was killed: what it wrote arrives."""
+    await _usual(cluster)
+    owners = await cluster.owners()
+    victim, other = "session-manager-1", "session-manager-2"
+    ann = await cluster.user(cluster.user_on_shard_of(victim, owners, unique("ann")))
+    bob = await cluster.user(cluster.user_on_shard_of(other, owners, unique("bob")), "gateway/2")
+    await ann.available()
+    await bob.available()
+    cluster.kill(victim.replace("-1", "/1"))
+    for n in range(20):
+        ann.message(bob.bare, f"last words {n}")
+    await ann.close()
+    for n in range(20):
+        await bob.expect_message(f"last words {n}", 40)
+    await bob.sync()
+    assert not bob.bodies(), f"twice: {bob.bodies()}"
+    await bob.close()
+    await _usual(cluster)
 
 
 @scenario(seconds=240)

@@ -12,6 +12,13 @@ from harness.wait import until
 
 @scenario
 async def messages_and_presence_are_in_the_log(cluster: Cluster) -> None:
+    brokers = cluster.address("kafka", "kafka")
+    loop = asyncio.get_running_loop()
+    before = {topic: await loop.run_in_executor(None, kafka.ends, brokers, topic) for topic in ("users", "messages", "presence")}
+
+    async def read(topic: str) -> list:
+        return await loop.run_in_executor(None, lambda: list(kafka.read(brokers, topic, before[topic])))
+
     ann, bob = await pair(cluster)
     mark = unique("mark")
     ann.message(bob.bare, f"{mark} there")
@@ -20,13 +27,8 @@ async def messages_and_presence_are_in_the_log(cluster: Cluster) -> None:
     bob.message(ann.bare, f"{mark} back")
     await ann.expect_message(f"{mark} back")
     await leave(ann, bob)
-    brokers = cluster.address("kafka", "kafka")
-    loop = asyncio.get_running_loop()
 
-    def read(topic: str) -> list:
-        return list(kafka.read_all(brokers, topic))
-
-    users = await loop.run_in_executor(None, read, "users")
+    users = await read("users")
     for body, sender, receiver in ((f"{mark} there", ann, bob), (f"{mark} back", bob, ann)):
         found = [r for r in users if r[3].WhichOneof("body") == "delivery" and body.encode() in r[3].delivery.stanza.payload]
         assert len(found) == 1, f"{len(found)} deliveries of {body!r} in rookery.users"
@@ -35,28 +37,35 @@ async def messages_and_presence_are_in_the_log(cluster: Cluster) -> None:
         assert record.delivery.stanza.to.startswith(receiver.bare) and getattr(record.delivery.stanza, "from") == sender.jid
         assert len(record.origin.client.session_id) == 16 and record.origin.client.count > 0
         assert record.received_at_ms > 0
-    fences = {r[3].fence.shard for r in users if r[3].WhichOneof("body") == "fence"}
-    assert fences == set(range(cluster.partitions)), f"not every shard has a fence: {fences}"
 
-    async def events() -> list:
-        found = await loop.run_in_executor(None, read, "messages")
-        return [r[3] for r in found if mark.encode() in r[3].stanza.payload] if len(found) else []
+    async def in_both_histories():
+        found = [r[3] for r in await read("messages") if mark.encode() in r[3].stanza.payload]
+        wanted = sorted((user.bare, direction) for user in (ann, bob) for direction in (1, 2))
+        return found if sorted((e.owner, e.direction) for e in found) == wanted else None
 
-    async def enough():
-        found = await events()
-        return found if len(found) >= 4 else None
-
-    found = await until(enough, "both messages in both histories", 30, every=0.5)
-    assert sorted((e.owner, e.direction) for e in found) == sorted([(ann.bare, 1), (ann.bare, 2), (bob.bare, 1), (bob.bare, 2)]), found
-    for event in found:
-        assert 0 < event.archive_id < 2**53, event.archive_id
+    found = await until(in_both_histories, "both messages, received and sent, in both histories", 30, every=0.5)
+    assert all(0 < event.archive_id < 2**53 for event in found), [event.archive_id for event in found]
     if stanza_id is not None:
         mine = [e for e in found if e.owner == bob.bare and e.direction == 1][0]
         assert stanza_id.get("by") == bob.bare and stanza_id.get("id") == str(mine.archive_id), stanza_id.attrib
 
-    presences = await loop.run_in_executor(None, read, "presence")
-    mine = [r[3] for r in presences if r[3].jid == ann.jid]
-    assert [e.available for e in mine][:1] == [True] and [e.available for e in mine][-1:] == [False], mine
+    async def both_ends():
+        return [r[3].available for r in await read("presence") if r[3].jid == ann.jid] == [True, False]
+
+    await until(both_ends, "ann's presence, there and gone, in the log", 30, every=0.5)
+
+
+@scenario
+async def an_epoch_is_the_offset_of_a_fence(cluster: Cluster) -> None:
+    await cluster.all_owned()
+    epochs = await cluster.epochs()
+    loop = asyncio.get_running_loop()
+    upto = {shard: epoch + 1 for shard, epoch in epochs.items()}
+    brokers = cluster.address("kafka", "kafka")
+    records = await loop.run_in_executor(None, lambda: list(kafka.read(brokers, "users", epochs, upto)))
+    assert sorted(r[0] for r in records) == list(range(cluster.partitions))
+    for partition, offset, _, record in records:
+        assert record.WhichOneof("body") == "fence" and record.fence.shard == partition, f"{partition}:{offset} is no fence of its own"
 
 
 @scenario

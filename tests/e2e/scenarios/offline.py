@@ -87,3 +87,20 @@ async def closing_in_order_loses_nothing(cluster: Cluster) -> None:
     got += bob.bodies()
     assert got == [f"{r}.{n}" for r in range(6) for n in range(25)], f"{len(got)} of 150: {got[-10:]}"
     await leave(ann, bob)
+
+
+@scenario(seconds=120)
+async def a_heap_of_messages_at_the_readers_speed(cluster: Cluster) -> None:
+    """Much more waits than one connection's queue may hold: it comes as fast as it is read."""
+    ann, bob = await person(cluster, "ann"), await account(cluster, "bob")
+    count, body = 300, "h" * 30_000
+    for n in range(count):
+        ann.message(bob.bare, f"{n} {body}")
+        if n % 20 == 19:
+            await ann.sync()
+    await bob.login(cluster.address("gateway/2"))
+    await bob.available()
+    for n in range(count):
+        stanza = await bob.expect(is_message, f"message {n} of {count}", 60)
+        assert stanza.findtext(f"{{{ns.CLIENT}}}body").startswith(f"{n} "), f"{n}: {text(stanza)[:300]}"
+    await leave(ann, bob)

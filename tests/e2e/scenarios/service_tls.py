@@ -12,9 +12,9 @@ from harness.sasl import SaslFailure
 @scenario(seconds=180)
 async def everything_encrypted(cluster: Cluster) -> None:
     await cluster.down()
-    await cluster.command("up", "--no-build", "--service-tls=on", "--tls=required")
-    await cluster.refresh()
     try:
+        await cluster.command("up", "--no-build", "--service-tls=on", "--tls=required")
+        await cluster.refresh()
         await cluster.all_owned()
         people = []
         for gateway, mode, listener in (("gateway/1", "starttls", "xmpp"), ("gateway/2", "wss", "websocket-tls")):

@@ -251,7 +251,7 @@ async def replayed_h_changes_nothing(cluster: Cluster) -> None:
     ann.abort()
 
 
-@scenario(seconds=120)
+@scenario(seconds=180)
 async def time_out_hands_everything_on(cluster: Cluster) -> None:
     """A client that does not come back: presence ends then, and not before, and what it had
     not acknowledged waits for its next session."""

@@ -36,8 +36,8 @@ PostgresServer::PostgresServer() : directory_("rookery-pg-"), port_(FreePort()) 
       throw std::runtime_error("no user postgres to run as");
     }
   }
-  ChildProcess initdb({Binary("initdb"), "-D", directory_.path() + "/data", "-A", "trust", "-U", "rookery", "-E", "UTF8",
-                       "--locale=C", "--no-sync", "--no-instructions"},
+  ChildProcess initdb({Binary("initdb"), "-D", directory_.path() + "/data", "-A", "trust", "-U", "rookery",
+                       "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"},
                       directory_.path() + "/initdb.log", kUser);
   if (initdb.Wait() != 0) throw std::runtime_error(ReadFile(directory_.path() + "/initdb.log"));
   Start();
@@ -54,9 +54,9 @@ PostgresServer::~PostgresServer() {
 void PostgresServer::Start() {
   for (int attempt = 0; attempt < 20; ++attempt) {
     process_ = std::make_unique<ChildProcess>(
-        std::vector<std::string>{Binary("postgres"), "-D", directory_.path() + "/data", "-k", directory_.path(), "-h",
-                                 "127.0.0.1", "-p", std::to_string(port_), "-F", "-c", "max_connections=50", "-c",
-                                 "shared_buffers=16MB"},
+        std::vector<std::string>{Binary("postgres"), "-D", directory_.path() + "/data", "-k",
+                                 directory_.path(), "-h", "127.0.0.1", "-p", std::to_string(port_), "-F",
+                                 "-c", "max_connections=50", "-c", "shared_buffers=16MB"},
         directory_.path() + "/log", kUser);
     while (process_->IsRunning()) {
       if (PQping(connection().c_str()) == PQPING_OK) return;

@@ -44,8 +44,8 @@ ChildProcess::ChildProcess(std::vector<std::string> command, std::string log_fil
   dup2(open("/dev/null", O_RDONLY), 0);
   dup2(log, 1);
   dup2(log, 2);
-  if (account != nullptr &&
-      (initgroups(user.c_str(), account->pw_gid) != 0 || setgid(account->pw_gid) != 0 || setuid(account->pw_uid) != 0)) {
+  if (account != nullptr && (initgroups(user.c_str(), account->pw_gid) != 0 || setgid(account->pw_gid) != 0 ||
+                             setuid(account->pw_uid) != 0)) {
     _exit(126);
   }
   // After setuid, which forgets it.

@@ -28,8 +28,9 @@ RedisServer::RedisServer(std::vector<std::string> extra_options)
 
 void RedisServer::Start() {
   for (int attempt = 0; attempt < 20; ++attempt) {
-    std::vector<std::string> command{"redis-server", "--port", std::to_string(port_), "--bind", "127.0.0.1",
-                                     "--save", "", "--appendonly", "no", "--dir", directory_.path()};
+    std::vector<std::string> command{"redis-server",   "--port", std::to_string(port_), "--bind", "127.0.0.1",
+                                     "--save",         "",       "--appendonly",        "no",     "--dir",
+                                     directory_.path()};
     command.insert(command.end(), extra_options_.begin(), extra_options_.end());
     process_ = std::make_unique<ChildProcess>(std::move(command), directory_.path() + "/log");
     for (int i = 0; i < 500 && process_->IsRunning(); ++i) {

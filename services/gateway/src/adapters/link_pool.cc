@@ -19,7 +19,8 @@ constexpr std::chrono::milliseconds kLastRetry{2000};
 /// One session-manager, and the link to it while there is one.
 class LinkPool::Peer final : public rpc::GatewayLinkHandler, public std::enable_shared_from_this<Peer> {
  public:
-  Peer(LinkPool& pool, routing::Instance instance) : pool_(pool), instance_(std::move(instance)), timer_(pool.io_) {}
+  Peer(LinkPool& pool, routing::Instance instance)
+      : pool_(pool), instance_(std::move(instance)), timer_(pool.io_) {}
 
   void Open() {
     id_ = ++pool_.last_id_;
@@ -55,8 +56,8 @@ class LinkPool::Peer final : public rpc::GatewayLinkHandler, public std::enable_
     std::erase_if(pool_.open_, [id](const auto& open) { return open.first == id; });
     pool_.links_up_.Set(static_cast<double>(pool_.open_.size()));
     pool_.links_lost_.Increment();
-    telemetry::LogWarn("link.down", {{"peer", instance_.id}, {"address", instance_.address},
-                                     {"reason", status.ToString()}});
+    telemetry::LogWarn(
+        "link.down", {{"peer", instance_.id}, {"address", instance_.address}, {"reason", status.ToString()}});
     pool_.handler_.OnLinkDown(id);
     if (pool_.closing_) return;
     if (listed_) return Retry();
@@ -91,13 +92,15 @@ class LinkPool::Peer final : public rpc::GatewayLinkHandler, public std::enable_
   bool listed_ = true;
 };
 
-LinkPool::LinkPool(asio::io_context& io, Open open, std::string instance, Handler& handler, telemetry::Metrics& metrics)
+LinkPool::LinkPool(asio::io_context& io, Open open, std::string instance, Handler& handler,
+                   telemetry::Metrics& metrics)
     : io_(io),
       open_link_(std::move(open)),
       instance_(std::move(instance)),
       handler_(handler),
       links_up_(metrics.Gauge("links_up", "Links to session-managers that are up")),
-      links_lost_(metrics.Counter("links_lost_total", "Links to session-managers that ended or failed to open")) {}
+      links_lost_(
+          metrics.Counter("links_lost_total", "Links to session-managers that ended or failed to open")) {}
 
 LinkPool::~LinkPool() = default;
 

@@ -32,9 +32,11 @@ class LinkPool {
   };
 
   /// How a link is opened: rpc::OpenLink, or a test's own way.
-  using Open = std::function<std::unique_ptr<rpc::GatewayLink>(const std::string& address, rpc::GatewayLinkHandler&)>;
+  using Open =
+      std::function<std::unique_ptr<rpc::GatewayLink>(const std::string& address, rpc::GatewayLinkHandler&)>;
 
-  LinkPool(asio::io_context& io, Open open, std::string instance, Handler& handler, telemetry::Metrics& metrics);
+  LinkPool(asio::io_context& io, Open open, std::string instance, Handler& handler,
+           telemetry::Metrics& metrics);
   ~LinkPool();
   LinkPool(const LinkPool&) = delete;
   LinkPool& operator=(const LinkPool&) = delete;
@@ -58,7 +60,7 @@ class LinkPool {
   prometheus::Counter& links_lost_;
   bool closing_ = false;
   LinkId last_id_ = 0;
-  std::vector<routing::Instance> instances_;  // as the registry said last
+  std::vector<routing::Instance> instances_;    // as the registry said last
   std::vector<std::pair<LinkId, Peer*>> open_;  // few: searched from the front
   std::map<std::string, std::shared_ptr<Peer>> peers_;
 };

@@ -72,7 +72,8 @@ Cluster::RequestId SessionLinks::LookUp(std::string_view user, OnLookup done) {
   return AddRequest(std::move(request));
 }
 
-Cluster::RequestId SessionLinks::CreateAccount(std::string_view user, std::string_view password, OnCreated done) {
+Cluster::RequestId SessionLinks::CreateAccount(std::string_view user, std::string_view password,
+                                               OnCreated done) {
   Request request;
   request.user = user;
   request.text = password;
@@ -80,8 +81,8 @@ Cluster::RequestId SessionLinks::CreateAccount(std::string_view user, std::strin
   return AddRequest(std::move(request));
 }
 
-Cluster::RequestId SessionLinks::Start(std::string_view user, std::string_view resource, SessionClient& client,
-                                       OnStarted done) {
+Cluster::RequestId SessionLinks::Start(std::string_view user, std::string_view resource,
+                                       SessionClient& client, OnStarted done) {
   Request request;
   request.user = user;
   request.text = resource;
@@ -202,10 +203,12 @@ bool SessionLinks::IsNotOwner(LinkId link, RequestId id, const session::v1::Fail
 
 void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
   switch (action.action_case()) {
-    case SessionManagerAction::kHello: return HandleHello(link, action.hello());
+    case SessionManagerAction::kHello:
+      return HandleHello(link, action.hello());
     case SessionManagerAction::kShardOwned:
       return HandleShardOwned(link, action.shard_owned().shard(), action.shard_owned().epoch());
-    default: break;
+    default:
+      break;
   }
   if (shards_.count() == 0) return;
 
@@ -218,10 +221,14 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
   }
 
   switch (action.action_case()) {
-    case SessionManagerAction::kPacket: return HandlePacket(*action.mutable_packet());
-    case SessionManagerAction::kCredentials: return HandleCredentials(link, action.credentials());
-    case SessionManagerAction::kCreated: return HandleCreated(link, action.created());
-    default: break;
+    case SessionManagerAction::kPacket:
+      return HandlePacket(*action.mutable_packet());
+    case SessionManagerAction::kCredentials:
+      return HandleCredentials(link, action.credentials());
+    case SessionManagerAction::kCreated:
+      return HandleCreated(link, action.created());
+    default:
+      break;
   }
   const auto id = SessionId::FromBytes(action.session_id());
   if (!id) return;
@@ -232,17 +239,22 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
   if (found == sessions_.end()) return;
   ClientSession& session = *found->second;
   switch (action.action_case()) {
-    case SessionManagerAction::kConfirmed: return HandleConfirmed(session, action.confirmed().count());
+    case SessionManagerAction::kConfirmed:
+      return HandleConfirmed(session, action.confirmed().count());
     case SessionManagerAction::kEnded:
       return HandleEnded(session, action.ended().condition(), action.ended().text());
-    case SessionManagerAction::kState: session.state = std::move(*action.mutable_state()->mutable_state()); return;
+    case SessionManagerAction::kState:
+      session.state = std::move(*action.mutable_state()->mutable_state());
+      return;
     case SessionManagerAction::kParked:
       if (session.client == nullptr) RemoveSession(session);
       return;
     case SessionManagerAction::kAttached:
       if (!action.attached().has_failure() || action.attached().failure().not_owner()) return;
-      return HandleEnded(session, action.attached().failure().condition(), action.attached().failure().text());
-    default: return;
+      return HandleEnded(session, action.attached().failure().condition(),
+                         action.attached().failure().text());
+    default:
+      return;
   }
 }
 
@@ -265,14 +277,16 @@ void SessionLinks::OnLinkDown(LinkId link) {
 void SessionLinks::HandleHello(LinkId link, const session::v1::SessionManagerHello& hello) {
   if (shards_.count() == 0) {
     if (hello.shard_count() == 0 || hello.shard_count() > kMaxShards) {
-      telemetry::LogError("link.bad_hello", {{"peer", hello.instance()}, {"shard_count", hello.shard_count()}});
+      telemetry::LogError("link.bad_hello",
+                          {{"peer", hello.instance()}, {"shard_count", hello.shard_count()}});
       return;
     }
     shards_.Resize(hello.shard_count());
     shard_sessions_.resize(hello.shard_count());
   } else if (hello.shard_count() != shards_.count()) {
-    telemetry::LogError("link.bad_hello", {{"peer", hello.instance()}, {"shard_count", hello.shard_count()},
-                                           {"expected", shards_.count()}});
+    telemetry::LogError(
+        "link.bad_hello",
+        {{"peer", hello.instance()}, {"shard_count", hello.shard_count()}, {"expected", shards_.count()}});
     return;
   }
   for (const auto& owned : hello.shards()) HandleShardOwned(link, owned.shard(), owned.epoch());
@@ -287,8 +301,8 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t shard, std::int64
   done->set_shard(shard);
   done->set_epoch(epoch);
   if (!shard_sessions_[shard].empty()) {
-    telemetry::LogInfo("shard.attached", {{"shard", shard}, {"epoch", epoch},
-                                          {"sessions", shard_sessions_[shard].size()}});
+    telemetry::LogInfo("shard.attached",
+                       {{"shard", shard}, {"epoch", epoch}, {"sessions", shard_sessions_[shard].size()}});
   }
 
   std::vector<RequestId> undecided;
@@ -390,13 +404,16 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet) {
     ClientSession* session = FindSession(target.session_id());
     if (session == nullptr) continue;
     switch (session->outbound.Classify(target.seq())) {
-      case OutboundWindow::Arrival::kNext: break;
-      case OutboundWindow::Arrival::kDuplicate: probe_.duplicates.Increment(); continue;
+      case OutboundWindow::Arrival::kNext:
+        break;
+      case OutboundWindow::Arrival::kDuplicate:
+        probe_.duplicates.Increment();
+        continue;
       case OutboundWindow::Arrival::kGap:
         // To go on would make the client's h disagree with ours for good; a resumption
         // brings what is missing.
         probe_.gaps.Increment();
-        telemetry::LogError("session.packet_gap", {{"jid", telemetry::HashedJid(session->full_jid)},
+        telemetry::LogError("session.packet_gap", {{"jid", telemetry::HashedJid(session->user())},
                                                    {"expected", session->outbound.last_seq() + 1},
                                                    {"seq", target.seq()}});
         if (SessionClient* client = session->client) {
@@ -410,8 +427,8 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet) {
     session->outbound.Add(packet.offset(), packet.stored_id(), packet.stanza());
     if (session->client == nullptr) continue;
     Touch(*session);
-    session->client->OnPacket(packet.stanza(), packet.to_each() ? std::string_view(session->full_jid)
-                                                                : std::string_view());
+    session->client->OnPacket(packet.stanza(),
+                              packet.to_each() ? std::string_view(session->full_jid) : std::string_view());
   }
 }
 
@@ -431,6 +448,11 @@ void SessionLinks::HandleConfirmed(ClientSession& session, std::uint64_t count) 
 
 void SessionLinks::HandleEnded(ClientSession& session, std::string_view condition, std::string_view text) {
   SessionClient* client = session.client;
+  if (!condition.empty()) {
+    telemetry::LogInfo("session.ended_by_owner", {{"jid", telemetry::HashedJid(session.user())},
+                                                  {"condition", condition},
+                                                  {"connected", client != nullptr}});
+  }
   RemoveSession(session);
   if (client != nullptr) client->OnSessionEnded(condition, text);
 }
@@ -448,7 +470,8 @@ ClientSession& SessionLinks::AddSession(SessionId id, std::string_view full_jid,
 }
 
 void SessionLinks::RemoveSession(ClientSession& session) {
-  if (session.in_batch) std::replace(batch_.begin(), batch_.end(), &session, static_cast<ClientSession*>(nullptr));
+  if (session.in_batch)
+    std::replace(batch_.begin(), batch_.end(), &session, static_cast<ClientSession*>(nullptr));
   auto& list = shard_sessions_[session.shard];
   list[session.slot] = list.back();
   list[session.slot]->slot = session.slot;
@@ -483,7 +506,8 @@ void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza, bool 
     session.inbound.Add(std::move(bytes), Clock::System().Now());
     if (telemetry::IsLogged(telemetry::Level::kDebug)) {
       telemetry::LogDebug("stanza.received", {{"trace_id", telemetry::TraceId(action.trace_id())},
-                                              {"jid", session.full_jid}, {"count", action.count()}});
+                                              {"jid", session.full_jid},
+                                              {"count", action.count()}});
     }
   };
   if (rpc::GatewayLink* link = OwnerLink(session.shard)) {

@@ -49,7 +49,8 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
 
   RequestId LookUp(std::string_view user, OnLookup done) override;
   RequestId CreateAccount(std::string_view user, std::string_view password, OnCreated done) override;
-  RequestId Start(std::string_view user, std::string_view resource, SessionClient& client, OnStarted done) override;
+  RequestId Start(std::string_view user, std::string_view resource, SessionClient& client,
+                  OnStarted done) override;
   RequestId Resume(SessionId session, std::string_view user, std::uint32_t handled, SessionClient& client,
                    OnResumed done) override;
   void Cancel(RequestId request) override;

@@ -55,11 +55,16 @@ int OnGsaslProperty(Gsasl*, Gsasl_session* session, Gsasl_property property) {
     return gsasl_property_set(session, property, value.c_str());
   };
   switch (property) {
-    case GSASL_SCRAM_SALT: return give(p->salt);
-    case GSASL_SCRAM_ITER: return give(p->iterations);
-    case GSASL_SCRAM_STOREDKEY: return give(p->stored_key);
-    case GSASL_SCRAM_SERVERKEY: return give(p->server_key);
-    case GSASL_CB_TLS_EXPORTER: return give(p->exporter);
+    case GSASL_SCRAM_SALT:
+      return give(p->salt);
+    case GSASL_SCRAM_ITER:
+      return give(p->iterations);
+    case GSASL_SCRAM_STOREDKEY:
+      return give(p->stored_key);
+    case GSASL_SCRAM_SERVERKEY:
+      return give(p->server_key);
+    case GSASL_CB_TLS_EXPORTER:
+      return give(p->exporter);
     case GSASL_VALIDATE_SIMPLE:
       // Only taken down here: whether the password is right takes longer to find out.
       p->authcid = PropertyOf(session, GSASL_AUTHID);
@@ -70,7 +75,8 @@ int OnGsaslProperty(Gsasl*, Gsasl_session* session, Gsasl_property property) {
       p->authzid = PropertyOf(session, GSASL_AUTHZID);
       p->validated = true;
       return GSASL_OK;
-    default: return GSASL_NO_CALLBACK;
+    default:
+      return GSASL_NO_CALLBACK;
   }
 }
 
@@ -88,7 +94,8 @@ Gsasl* GsaslLibrary() {
 class GsaslSession {
  public:
   explicit GsaslSession(std::string_view mechanism) {
-    if (gsasl_server_start(GsaslLibrary(), std::string(mechanism).c_str(), &session_) != GSASL_OK) session_ = nullptr;
+    if (gsasl_server_start(GsaslLibrary(), std::string(mechanism).c_str(), &session_) != GSASL_OK)
+      session_ = nullptr;
     if (session_ != nullptr) gsasl_session_hook_set(session_, &properties);
   }
   ~GsaslSession() {
@@ -118,10 +125,13 @@ class GsaslSession {
 SaslFailure FailureOf(int gsasl_result) {
   switch (gsasl_result) {
     case GSASL_MECHANISM_PARSE_ERROR:
-    case GSASL_BASE64_ERROR: return SaslFailure::kMalformedRequest;
+    case GSASL_BASE64_ERROR:
+      return SaslFailure::kMalformedRequest;
     case GSASL_MALLOC_ERROR:
-    case GSASL_CRYPTO_ERROR: return SaslFailure::kTemporaryAuthFailure;
-    default: return SaslFailure::kNotAuthorized;
+    case GSASL_CRYPTO_ERROR:
+      return SaslFailure::kTemporaryAuthFailure;
+    default:
+      return SaslFailure::kNotAuthorized;
   }
 }
 
@@ -129,16 +139,25 @@ SaslFailure FailureOf(int gsasl_result) {
 
 std::string_view Name(SaslFailure failure) {
   switch (failure) {
-    case SaslFailure::kAborted: return "aborted";
-    case SaslFailure::kEncryptionRequired: return "encryption-required";
-    case SaslFailure::kIncorrectEncoding: return "incorrect-encoding";
-    case SaslFailure::kInvalidAuthzid: return "invalid-authzid";
-    case SaslFailure::kInvalidMechanism: return "invalid-mechanism";
-    case SaslFailure::kMalformedRequest: return "malformed-request";
-    case SaslFailure::kMechanismTooWeak: return "mechanism-too-weak";
+    case SaslFailure::kAborted:
+      return "aborted";
+    case SaslFailure::kEncryptionRequired:
+      return "encryption-required";
+    case SaslFailure::kIncorrectEncoding:
+      return "incorrect-encoding";
+    case SaslFailure::kInvalidAuthzid:
+      return "invalid-authzid";
+    case SaslFailure::kInvalidMechanism:
+      return "invalid-mechanism";
+    case SaslFailure::kMalformedRequest:
+      return "malformed-request";
+    case SaslFailure::kMechanismTooWeak:
+      return "mechanism-too-weak";
     case SaslFailure::kNone:
-    case SaslFailure::kNotAuthorized: return "not-authorized";
-    case SaslFailure::kTemporaryAuthFailure: return "temporary-auth-failure";
+    case SaslFailure::kNotAuthorized:
+      return "not-authorized";
+    case SaslFailure::kTemporaryAuthFailure:
+      return "temporary-auth-failure";
   }
   return "not-authorized";
 }
@@ -187,7 +206,8 @@ SaslExchange::Outcome SaslExchange::Succeed(std::string data) {
 
 bool SaslExchange::offers_plus() const {
   if (!CanBind(channel_)) return false;
-  return Contains(policy_.mechanisms, "SCRAM-SHA-256-PLUS") || Contains(policy_.mechanisms, "SCRAM-SHA-1-PLUS");
+  return Contains(policy_.mechanisms, "SCRAM-SHA-256-PLUS") ||
+         Contains(policy_.mechanisms, "SCRAM-SHA-1-PLUS");
 }
 
 SaslExchange::Outcome SaslExchange::Start(std::string_view mechanism,
@@ -204,7 +224,8 @@ SaslExchange::Outcome SaslExchange::Start(std::string_view mechanism,
     return Fail(SaslFailure::kEncryptionRequired);
   }
   if (IsPlus(mechanism_) && !CanBind(channel_)) return Fail(SaslFailure::kInvalidMechanism);
-  if (mechanism_ == "EXTERNAL" && channel_.certificate_users.empty()) return Fail(SaslFailure::kInvalidMechanism);
+  if (mechanism_ == "EXTERNAL" && channel_.certificate_users.empty())
+    return Fail(SaslFailure::kInvalidMechanism);
 
   state_ = State::kWantMessage;
   if (!initial_response) return {Outcome::Kind::kChallenge, SaslFailure::kNone, {}};
@@ -221,9 +242,12 @@ SaslExchange::Outcome SaslExchange::Respond(std::string_view response) {
   std::string server_final;
   if (scram_->end_point) {
     switch (scram_->end_point->Verify(response, &server_final)) {
-      case ScramEndPoint::Verdict::kMalformed: return Fail(SaslFailure::kMalformedRequest);
-      case ScramEndPoint::Verdict::kRefused: return Fail(SaslFailure::kNotAuthorized);
-      case ScramEndPoint::Verdict::kVerified: break;
+      case ScramEndPoint::Verdict::kMalformed:
+        return Fail(SaslFailure::kMalformedRequest);
+      case ScramEndPoint::Verdict::kRefused:
+        return Fail(SaslFailure::kNotAuthorized);
+      case ScramEndPoint::Verdict::kVerified:
+        break;
     }
   } else {
     // libgsasl is laxer about base64 than the RFC.
@@ -299,7 +323,8 @@ SaslExchange::Outcome SaslExchange::HandleExternal(std::string_view message) {
   std::string output;
   const int result = session.Step(message, &output);
   // An empty message asks for the identity that the certificate names.
-  if (!message.empty() && (result != GSASL_OK || !session.properties.validated)) return Fail(FailureOf(result));
+  if (!message.empty() && (result != GSASL_OK || !session.properties.validated))
+    return Fail(FailureOf(result));
   const std::string& authzid = session.properties.authzid;
 
   // XEP-0178 section 3: of several addresses the client must name one.
@@ -323,7 +348,9 @@ SaslExchange::Outcome SaslExchange::HandleExternal(std::string_view message) {
   return {Outcome::Kind::kLookUp, SaslFailure::kNone, {}};
 }
 
-SaslExchange::Outcome SaslExchange::CredentialsUnavailable() { return Fail(SaslFailure::kTemporaryAuthFailure); }
+SaslExchange::Outcome SaslExchange::CredentialsUnavailable() {
+  return Fail(SaslFailure::kTemporaryAuthFailure);
+}
 
 SaslExchange::Outcome SaslExchange::CredentialsFound(const std::vector<ScramKey>& keys) {
   if (state_ != State::kWantCredentials) return Fail(SaslFailure::kMalformedRequest);
@@ -342,7 +369,8 @@ SaslExchange::Outcome SaslExchange::CredentialsFound(const std::vector<ScramKey>
     if (plain && found == nullptr) found = &key;
   }
   known_user_ = found != nullptr;
-  ScramKey key = known_user_ ? *found : FakeScramKey(wanted, policy_.fake_salt_key, user_, policy_.iterations);
+  ScramKey key =
+      known_user_ ? *found : FakeScramKey(wanted, policy_.fake_salt_key, user_, policy_.iterations);
 
   if (plain) {
     password_check_.key = std::move(key);

@@ -14,8 +14,16 @@ namespace rookery::gateway {
 
 /// RFC 6120 section 6.5.
 enum class SaslFailure : std::uint8_t {
-  kNone, kAborted, kEncryptionRequired, kIncorrectEncoding, kInvalidAuthzid, kInvalidMechanism,
-  kMalformedRequest, kMechanismTooWeak, kNotAuthorized, kTemporaryAuthFailure,
+  kNone,
+  kAborted,
+  kEncryptionRequired,
+  kIncorrectEncoding,
+  kInvalidAuthzid,
+  kInvalidMechanism,
+  kMalformedRequest,
+  kMechanismTooWeak,
+  kNotAuthorized,
+  kTemporaryAuthFailure,
 };
 /// The condition's element name.
 std::string_view Name(SaslFailure failure);
@@ -29,7 +37,7 @@ struct SaslPolicy {
   /// Secret of the cluster: see FakeScramKey.
   std::string fake_salt_key;
   /// What an unknown user's challenge says: what session-managers use for real ones.
-  std::uint32_t iterations = 4096;
+  std::uint32_t iterations = 10'000;
 };
 
 /// Every mechanism there is here, strongest first.

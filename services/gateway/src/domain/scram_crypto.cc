@@ -39,7 +39,8 @@ bool EqualSecret(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-ScramKey FakeScramKey(ScramHash hash, std::string_view secret, std::string_view user, std::uint32_t iterations) {
+ScramKey FakeScramKey(ScramHash hash, std::string_view secret, std::string_view user,
+                      std::uint32_t iterations) {
   const std::string seed =
       std::string(hash == ScramHash::kSha1 ? "SCRAM-SHA-1" : "SCRAM-SHA-256").append(1, '\0').append(user);
   ScramKey key;
@@ -52,11 +53,13 @@ ScramKey FakeScramKey(ScramHash hash, std::string_view secret, std::string_view 
   return key;
 }
 
-ScramKey MakeScramKey(ScramHash hash, std::string_view password, std::string_view salt, std::uint32_t iterations) {
+ScramKey MakeScramKey(ScramHash hash, std::string_view password, std::string_view salt,
+                      std::uint32_t iterations) {
   std::string salted(DigestSize(hash), '\0');
   ROOKERY_CHECK(PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()),
-                                  reinterpret_cast<const unsigned char*>(salt.data()), static_cast<int>(salt.size()),
-                                  static_cast<int>(iterations), Method(hash), static_cast<int>(salted.size()),
+                                  reinterpret_cast<const unsigned char*>(salt.data()),
+                                  static_cast<int>(salt.size()), static_cast<int>(iterations), Method(hash),
+                                  static_cast<int>(salted.size()),
                                   reinterpret_cast<unsigned char*>(salted.data())) == 1);
   ScramKey key;
   key.hash = hash;

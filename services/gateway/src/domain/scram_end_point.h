@@ -15,7 +15,8 @@ class ScramEndPoint {
  public:
   /// `first` is a parsed client-first-message that binds to tls-server-end-point;
   /// `binding` the certificate's hash.
-  ScramEndPoint(const ScramClientFirst& first, ScramKey key, std::string_view binding, std::string_view server_nonce);
+  ScramEndPoint(const ScramClientFirst& first, ScramKey key, std::string_view binding,
+                std::string_view server_nonce);
 
   const std::string& server_first() const { return server_first_; }
 

@@ -44,7 +44,8 @@ bool IsNonce(std::string_view text) {
 
 bool IsBindingName(std::string_view text) {
   for (const char c : text) {
-    const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    const bool ok =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
     if (!ok) return false;
   }
   return !text.empty();

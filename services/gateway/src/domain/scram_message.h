@@ -26,7 +26,7 @@ std::optional<ScramClientFirst> ParseScramClientFirst(std::string_view message);
 struct ScramClientFinal {
   std::string channel_binding;  // c=, decoded from base64
   std::string nonce;
-  std::string proof;                // decoded
+  std::string proof;               // decoded
   std::string_view without_proof;  // a view into the message
 };
 std::optional<ScramClientFinal> ParseScramClientFinal(std::string_view message);

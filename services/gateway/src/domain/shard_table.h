@@ -25,7 +25,9 @@ class ShardTable {
   void Disown(std::uint32_t shard, LinkId link);
 
   LinkId OwnerOf(std::uint32_t shard) const { return shard < shards_.size() ? shards_[shard].owner : 0; }
-  std::int64_t EpochOf(std::uint32_t shard) const { return shard < shards_.size() ? shards_[shard].epoch : -1; }
+  std::int64_t EpochOf(std::uint32_t shard) const {
+    return shard < shards_.size() ? shards_[shard].epoch : -1;
+  }
   /// Whether an action of `shard` with `epoch` is to be dropped.
   bool IsStale(std::uint32_t shard, std::int64_t epoch) const { return epoch < EpochOf(shard); }
   std::uint32_t owned() const;

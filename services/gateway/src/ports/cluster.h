@@ -48,8 +48,8 @@ class Cluster {
  public:
   using RequestId = std::uint64_t;
   struct Lookup {
-    bool failed = false;             // then nothing is known: a temporary failure
-    std::vector<ScramKey> keys;      // none: no such user
+    bool failed = false;         // then nothing is known: a temporary failure
+    std::vector<ScramKey> keys;  // none: no such user
   };
   using OnLookup = std::function<void(Lookup)>;
   /// nullptr: it is done.
@@ -72,9 +72,10 @@ class Cluster {
   virtual RequestId LookUp(std::string_view user, OnLookup done) = 0;
   virtual RequestId CreateAccount(std::string_view user, std::string_view password, OnCreated done) = 0;
   /// The session's packets come to `client` until End.
-  virtual RequestId Start(std::string_view user, std::string_view resource, SessionClient& client, OnStarted done) = 0;
-  virtual RequestId Resume(SessionId session, std::string_view user, std::uint32_t handled, SessionClient& client,
-                           OnResumed done) = 0;
+  virtual RequestId Start(std::string_view user, std::string_view resource, SessionClient& client,
+                          OnStarted done) = 0;
+  virtual RequestId Resume(SessionId session, std::string_view user, std::uint32_t handled,
+                           SessionClient& client, OnResumed done) = 0;
   /// Nobody waits for the answer any more. A session that starts nevertheless ends as lost.
   virtual void Cancel(RequestId request) = 0;
 

@@ -13,7 +13,8 @@ constexpr std::chrono::milliseconds kTick{100};
 
 }  // namespace
 
-ConnectionSet::ConnectionSet(asio::io_context& io) : io_(io), timer_(io.get_executor(), kTick, [this] { Tick(); }) {}
+ConnectionSet::ConnectionSet(asio::io_context& io)
+    : io_(io), timer_(io.get_executor(), kTick, [this] { Tick(); }) {}
 
 ConnectionSet::~ConnectionSet() = default;
 

@@ -25,18 +25,20 @@ std::vector<std::string> SplitGroups(std::string_view joined) {
 }
 
 // The columns that ReadContact reads, from its first column on.
-#define ROOKERY_CONTACT_COLUMNS                                                                              \
-  "jid, name, coalesce((SELECT string_agg(g, chr(31) ORDER BY n) FROM unnest(groups) WITH ORDINALITY AS u (g, n)), ''), subscription, "        \
+#define ROOKERY_CONTACT_COLUMNS                                                                             \
+  "jid, name, coalesce((SELECT string_agg(g, chr(31) ORDER BY n) FROM unnest(groups) WITH ORDINALITY AS u " \
+  "(g, n)), ''), subscription, "                                                                            \
   "pending_out, pending_in, approved, listed, coalesce(request, ''), revision"
 
-#define ROOKERY_VERSION_WITH(contacts)                                                            \
-  "SELECT v.version, i.* FROM (SELECT coalesce((SELECT version FROM roster_versions "             \
+#define ROOKERY_VERSION_WITH(contacts)                                                \
+  "SELECT v.version, i.* FROM (SELECT coalesce((SELECT version FROM roster_versions " \
   "WHERE owner = $1), 0) AS version) AS v LEFT JOIN (" contacts ") AS i ON true ORDER BY i.jid"
 
 // Raises the version by `by`; a roster's first one is the time, in ms.
-#define ROOKERY_BUMP(by, from)                                                                       \
-  "INSERT INTO roster_versions (owner, version) "                                                    \
-  "SELECT $1::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint" from " "                       \
+#define ROOKERY_BUMP(by, from)                                                   \
+  "INSERT INTO roster_versions (owner, version) "                                \
+  "SELECT $1::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint" from \
+  " "                                                                            \
   "ON CONFLICT (owner) DO UPDATE SET version = roster_versions.version + " by "::int RETURNING version"
 
 Contact ReadContact(const pg::Result& rows, std::size_t row, std::size_t first) {
@@ -82,7 +84,8 @@ Task<absl::StatusOr<StoredRoster>> PgRosterStore::Load(std::string owner) {
   std::vector<Param> params{Param::Text(owner)};
   // The version comes even when there is no contact.
   const pg::ResultOr result = co_await pool_.Execute(
-      LaneOf(owner), ROOKERY_VERSION_WITH("SELECT " ROOKERY_CONTACT_COLUMNS " FROM roster_items WHERE owner = $1"),
+      LaneOf(owner),
+      ROOKERY_VERSION_WITH("SELECT " ROOKERY_CONTACT_COLUMNS " FROM roster_items WHERE owner = $1"),
       std::move(params));
   co_return ReadRoster(result);
 }
@@ -110,10 +113,11 @@ Task<absl::StatusOr<std::optional<Contact>>> PgRosterStore::Find(std::string own
 
 Task<absl::StatusOr<RosterStore::Counts>> PgRosterStore::Count(std::string owner) {
   std::vector<Param> params{Param::Text(owner)};
-  auto result = co_await pool_.Execute(LaneOf(owner),
-                                       "SELECT count(*) FILTER (WHERE listed), count(*) FILTER (WHERE pending_in) "
-                                       "FROM roster_items WHERE owner = $1",
-                                       std::move(params));
+  auto result =
+      co_await pool_.Execute(LaneOf(owner),
+                             "SELECT count(*) FILTER (WHERE listed), count(*) FILTER (WHERE pending_in) "
+                             "FROM roster_items WHERE owner = $1",
+                             std::move(params));
   if (!result.ok()) co_return result.status();
   co_return Counts{(*result)->Int(0, 0), (*result)->Int(0, 1)};
 }
@@ -149,14 +153,14 @@ Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Save(std::string owner, Conta
   co_return VersionOf(updated);
 }
 
-Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Remove(std::string owner, std::string jid, std::int64_t revision,
-                                                                  bool is_visible) {
+Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Remove(std::string owner, std::string jid,
+                                                          std::int64_t revision, bool is_visible) {
   std::vector<Param> params{Param::Text(owner), Param::Text(jid), Param::Int(revision),
                             Param::Int(is_visible ? 1 : 0)};
-  auto removed = co_await pool_.Execute(
-      LaneOf(owner),
-      "WITH gone AS (DELETE FROM roster_items WHERE owner = $1 AND jid = $2 AND revision = $3 RETURNING 1) " ROOKERY_BUMP("$4", " FROM gone"),
-      std::move(params));
+  auto removed = co_await pool_.Execute(LaneOf(owner),
+                                        "WITH gone AS (DELETE FROM roster_items WHERE owner = $1 AND jid = "
+                                        "$2 AND revision = $3 RETURNING 1) " ROOKERY_BUMP("$4", " FROM gone"),
+                                        std::move(params));
   co_return VersionOf(removed);
 }
 

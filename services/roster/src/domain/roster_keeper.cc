@@ -121,7 +121,8 @@ Task<absl::StatusOr<v1::SetRosterItemResponse>> RosterKeeper::SetItem(v1::SetRos
   co_return last;
 }
 
-Task<absl::StatusOr<v1::RemoveRosterItemResponse>> RosterKeeper::RemoveItem(v1::RemoveRosterItemRequest request) {
+Task<absl::StatusOr<v1::RemoveRosterItemResponse>> RosterKeeper::RemoveItem(
+    v1::RemoveRosterItemRequest request) {
   absl::Status last = absl::AbortedError("the contact keeps changing");
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto found = co_await store_.Find(request.user(), request.jid());
@@ -135,8 +136,10 @@ Task<absl::StatusOr<v1::RemoveRosterItemResponse>> RosterKeeper::RemoveItem(v1::
       response.mutable_push()->mutable_item()->set_subscription(v1::SUBSCRIPTION_REMOVE);
       response.mutable_push()->set_version(*version);
       // Section 2.5.2: what the contact's server must learn of it.
-      if (contact.state.to || contact.state.pending_out) response.add_send(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE);
-      if (contact.state.from || contact.state.pending_in) response.add_send(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED);
+      if (contact.state.to || contact.state.pending_out)
+        response.add_send(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE);
+      if (contact.state.from || contact.state.pending_in)
+        response.add_send(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED);
       response.set_was_from(contact.state.from);
       co_return response;
     }
@@ -158,7 +161,8 @@ Task<absl::StatusOr<v1::ProcessOutboundSubscriptionResponse>> RosterKeeper::Proc
     Contact after = *before;
     after.state = next.state;
     // Sections 3.1.2 and 3.4: asking for, granting and approving make an item.
-    if (after.state.pending_out || after.state.to || after.state.from || after.state.approved) after.listed = true;
+    if (after.state.pending_out || after.state.to || after.state.from || after.state.approved)
+      after.listed = true;
     if (!after.state.pending_in) after.request.clear();
     if (after.listed && !before->listed && request.max_items() > 0) {
       auto counts = co_await store_.Count(request.user());

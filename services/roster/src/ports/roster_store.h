@@ -48,8 +48,8 @@ class RosterStore {
   /// first change, not at 1: a client's copy of a roster that was deleted must not pass
   /// for one of the roster that came after it. ABORTED: somebody was quicker; read it again.
   virtual Task<absl::StatusOr<std::uint64_t>> Save(std::string owner, Contact contact, bool is_visible) = 0;
-  virtual Task<absl::StatusOr<std::uint64_t>> Remove(std::string owner, std::string jid, std::int64_t revision,
-                                                     bool is_visible) = 0;
+  virtual Task<absl::StatusOr<std::uint64_t>> Remove(std::string owner, std::string jid,
+                                                     std::int64_t revision, bool is_visible) = 0;
   virtual Task<absl::Status> RemoveAll(std::string owner) = 0;
 };
 

@@ -27,7 +27,8 @@ class RosterRpc final : public v1::RosterService::CallbackService {
         calls_(metrics.Counter("calls_total", "Calls of RosterService")),
         failures_(metrics.Counter("calls_failed_total", "Calls that ended with an error")) {}
 
-  grpc::ServerUnaryReactor* GetRoster(grpc::CallbackServerContext* context, const v1::GetRosterRequest* request,
+  grpc::ServerUnaryReactor* GetRoster(grpc::CallbackServerContext* context,
+                                      const v1::GetRosterRequest* request,
                                       v1::GetRosterResponse* response) override {
     return Answer(context, request, response, [this](const auto& r) { return keeper_.Get(r); });
   }
@@ -41,25 +42,26 @@ class RosterRpc final : public v1::RosterService::CallbackService {
                                              v1::RemoveRosterItemResponse* response) override {
     return Answer(context, request, response, [this](const auto& r) { return keeper_.RemoveItem(r); });
   }
-  grpc::ServerUnaryReactor* ProcessOutboundSubscription(grpc::CallbackServerContext* context,
-                                                        const v1::ProcessOutboundSubscriptionRequest* request,
-                                                        v1::ProcessOutboundSubscriptionResponse* response) override {
+  grpc::ServerUnaryReactor* ProcessOutboundSubscription(
+      grpc::CallbackServerContext* context, const v1::ProcessOutboundSubscriptionRequest* request,
+      v1::ProcessOutboundSubscriptionResponse* response) override {
     return Answer(context, request, response, [this](const auto& r) { return keeper_.ProcessOutbound(r); });
   }
-  grpc::ServerUnaryReactor* ProcessInboundSubscription(grpc::CallbackServerContext* context,
-                                                       const v1::ProcessInboundSubscriptionRequest* request,
-                                                       v1::ProcessInboundSubscriptionResponse* response) override {
+  grpc::ServerUnaryReactor* ProcessInboundSubscription(
+      grpc::CallbackServerContext* context, const v1::ProcessInboundSubscriptionRequest* request,
+      v1::ProcessInboundSubscriptionResponse* response) override {
     return Answer(context, request, response, [this](const auto& r) { return keeper_.ProcessInbound(r); });
   }
-  grpc::ServerUnaryReactor* DeleteUser(grpc::CallbackServerContext* context, const v1::DeleteUserRequest* request,
+  grpc::ServerUnaryReactor* DeleteUser(grpc::CallbackServerContext* context,
+                                       const v1::DeleteUserRequest* request,
                                        v1::DeleteUserResponse* response) override {
     return Answer(context, request, response, [this](const auto& r) { return keeper_.DeleteUser(r); });
   }
 
  private:
   template <typename Request, typename Response, typename Handle>
-  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const Request* request, Response* response,
-                                   Handle handle) {
+  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const Request* request,
+                                   Response* response, Handle handle) {
     auto counted = [this, handle](const Request& in) -> Task<absl::StatusOr<Response>> {
       calls_.Increment();
       if (in.user().empty() || !HasContact(in)) {
@@ -81,7 +83,8 @@ class RosterRpc final : public v1::RosterService::CallbackService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeRosterRpc(asio::io_context& io, RosterKeeper& keeper, telemetry::Metrics& metrics) {
+std::unique_ptr<grpc::Service> MakeRosterRpc(asio::io_context& io, RosterKeeper& keeper,
+                                             telemetry::Metrics& metrics) {
   return std::make_unique<RosterRpc>(io, keeper, metrics);
 }
 

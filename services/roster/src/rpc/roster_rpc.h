@@ -13,6 +13,7 @@ class Service;
 namespace rookery::roster {
 
 /// RosterService on top of a keeper; both outlive the server.
-std::unique_ptr<grpc::Service> MakeRosterRpc(asio::io_context& io, RosterKeeper& keeper, telemetry::Metrics& metrics);
+std::unique_ptr<grpc::Service> MakeRosterRpc(asio::io_context& io, RosterKeeper& keeper,
+                                             telemetry::Metrics& metrics);
 
 }  // namespace rookery::roster

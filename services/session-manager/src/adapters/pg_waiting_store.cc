@@ -40,7 +40,7 @@ Task<absl::StatusOr<std::vector<WaitingStore::OfflineMessage>>> PgWaitingStore::
   std::vector<Param> params{Param::Text(owner), Param::Int(limit)};
   auto result = co_await pool_.Execute(LaneOf(owner),
                                        "SELECT id, received_at_ms, stanza FROM offline_messages "
-                                       "WHERE owner = $1 AND given_at_ms IS NULL ORDER BY received_at_ms, id LIMIT $2::bigint",
+                                       "WHERE owner = $1 AND given_at_ms IS NULL ORDER BY id LIMIT $2::bigint",
                                        std::move(params));
   if (!result.ok()) co_return result.status();
   std::vector<OfflineMessage> messages;

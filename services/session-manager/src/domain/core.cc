@@ -1,6 +1,8 @@
 #include "domain/core.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "domain/client_stanza_processor.h"
 #include "domain/deliverer.h"
@@ -108,6 +110,9 @@ void Core::TakeTurn(User& user, std::shared_ptr<PendingRecord> record) {
 }
 
 Task<void> Core::RunTurns(std::shared_ptr<Shard> shard, std::string bare) {
+  // Never within the call that queued the turn: its caller still uses the user, who may be
+  // forgotten after the last one.
+  co_await asio::post(executor_, asio::use_awaitable);
   while (!shard->released()) {
     User* user = FindUser(*shard, bare);
     if (user == nullptr) co_return;

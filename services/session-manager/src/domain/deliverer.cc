@@ -1,6 +1,7 @@
 #include "domain/deliverer.h"
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "domain/message_routing.h"
 #include "domain/session_keeper.h"
@@ -220,9 +221,13 @@ void Deliverer::CopyToOthers(User& user, const std::vector<Session*>& sessions, 
   for (Session* session : sessions) GiveRecord(*session, copy, /*primary=*/false, recovering);
 }
 
-void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering) {
-  const std::string_view resource = xmpp::ResourceOf(message->stanza.to());
-  const auto route = session_manager::RouteMessage(message->stanza, resource, CandidatesOf(user));
+void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering, bool again) {
+  std::string_view resource = xmpp::ResourceOf(message->stanza.to());
+  const MessageType type = ParseMessageType(message->stanza.type());
+  // XEP-0198 section 5: its session is gone, the user's other resources or the store have it.
+  if (again && (type == MessageType::kNormal || type == MessageType::kChat)) resource = {};
+  auto route = session_manager::RouteMessage(message->stanza, resource, CandidatesOf(user));
+  if (again) route.copies.clear();  // made when it was routed first
   if (recovering) {
     // An earlier owner may have chosen otherwise: what it gave keeps its number on the session.
     for (std::size_t i = 0; i < user.sessions.size(); ++i) {
@@ -293,7 +298,7 @@ void Deliverer::Abandon(User& user, UnackedQueue packets) {
         if (delivery.stanza.kind() == STANZA_KIND_MESSAGE) {
           core_.metrics().rerouted.Increment();
           // Rows of the offline store stay there unless somebody else can have them now.
-          if (delivery.stored_id == 0 || user.HasAvailable()) RouteMessage(user, packet.delivery, false);
+          if (delivery.stored_id == 0 || user.HasAvailable()) RouteMessage(user, packet.delivery, /*recovering=*/false, /*again=*/true);
         } else if (delivery.stanza.kind() == STANZA_KIND_IQ &&
                    (delivery.stanza.type() == "get" || delivery.stanza.type() == "set")) {
           Bounce(*user.shard, delivery, xmpp::ErrorCondition::kServiceUnavailable);
@@ -326,6 +331,8 @@ void Deliverer::StoreOffline(User& user, std::shared_ptr<Delivery> message) {
 
 Task<void> Deliverer::StoreOfflineTask(std::shared_ptr<Shard> shard, std::string bare,
                                        std::shared_ptr<Delivery> message) {
+  // Never within the call that stores: its caller still uses the user, who may be forgotten below.
+  co_await asio::post(core_.executor(), asio::use_awaitable);
   std::chrono::milliseconds wait = kFirstRetry;
   while (!shard->released()) {
     WaitingStore::OfflineMessage row;

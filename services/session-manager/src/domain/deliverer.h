@@ -32,8 +32,8 @@ class Deliverer {
   /// Sends the unacknowledged packets after `seq` again. False: one of them is lost.
   bool Resend(Session& session, std::uint64_t after_seq);
 
-  /// A message from a record (or from a session that ended) to the user.
-  void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
+  /// A message from a record to the user; `again`: from a session that ended.
+  void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering, bool again = false);
   /// The session has ended: what its client did not acknowledge goes where a message to
   /// an absent resource goes.
   void Abandon(User& user, UnackedQueue packets);

@@ -56,6 +56,9 @@ struct Session {
   bool park_in_flight = false;
   bool parked = false;
 
+  /// Attempts to resume; only the newest goes on.
+  std::uint32_t resumptions = 0;
+
   InboundLedger inbound;
   /// Stanzas that wait for an earlier one of this session to finish (order, RFC 6120
   /// section 10.1). Null when there are none.

@@ -20,6 +20,8 @@ namespace {
 
 constexpr std::size_t kMaxWaitingActions = 200'000;
 constexpr std::size_t kMaxEndedSessions = 20'000;
+/// A frame to a gateway has arrived by then.
+constexpr std::chrono::milliseconds kHandOverTime{500};
 
 /// Only what concerns one existing session may be used before the shard is live.
 bool IsAttachment(const GatewayAction& action) { return action.has_attach() || action.has_attach_done(); }
@@ -161,18 +163,10 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
   if (number == ~0u) {
     // Of a session that was started, resumed or attached before, or whose attachment still waits.
     const auto session = core_.FindSession(SessionId(action.session_id()));
-    if (session) {
-      shard = session->user->shard;
-    } else if (action.has_end()) {
-      // Ended here already, or by an owner before: either way it is over.
-      auto& reply = gateway.Add();
-      reply.set_session_id(action.session_id());
-      reply.set_epoch(std::numeric_limits<std::int64_t>::max());
-      reply.mutable_ended();
-      return;
-    } else {
-      return;
-    }
+    // Ended here, or its shard has just gone to another owner: there the gateway attaches it and
+    // says this again. It must not take our ignorance for the end of the session.
+    if (!session) return;
+    shard = session->user->shard;
   } else {
     shard = core_.FindShard(number);
   }
@@ -714,30 +708,28 @@ void SessionKeeper::Resume(GatewayPeer& gateway, const GatewayAction& action, Sh
     SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kUndefinedCondition, "h is higher than what was sent");
     return;
   }
-  // The old connection may be on the same gateway: it is told like any other.
-  if (session->gateway != nullptr) AddFor(*session).mutable_ended()->set_condition("conflict");
-  session->gateway = nullptr;
-  session->detached = true;
-  session->detached_since = core_.clock().Now();
-  session->park_wanted = false;
-  FinishResume(session, gateway.instance(), request.attempt(), request.handled());
+  FinishResume(session, gateway.instance(), request.attempt(), request.handled(), ++session->resumptions);
 }
 
 void SessionKeeper::FinishResume(const std::shared_ptr<Session>& session, const std::string& instance,
-                                 std::uint64_t attempt, std::uint32_t handled) {
+                                 std::uint64_t attempt, std::uint32_t handled, std::uint32_t resumption) {
   GatewayPeer* gateway = FindGateway(instance);
   if (session->ended || session->user->shard->released() || gateway == nullptr) return;
-  if (session->gateway != nullptr) return;  // a later attempt was quicker
+  if (session->resumptions != resumption) return;  // the client has tried again since
   if (session->inbound.received() != session->inbound.confirmed()) {
-    // h must say only what is in the log: it will be, in milliseconds.
+    // h must say only what is in the log: it will be, in milliseconds. Until then the session
+    // stays where it is: should we die now, its old gateway still has it.
     core_.tasks().Spawn("session.resume",
                         [](SessionKeeper& self, std::shared_ptr<Session> waiting, std::string name, std::uint64_t number,
-                           std::uint32_t h) -> Task<void> {
+                           std::uint32_t h, std::uint32_t n) -> Task<void> {
                           co_await runtime::Sleep(std::chrono::milliseconds(2));
-                          self.FinishResume(waiting, name, number, h);
-                        }(*this, session, instance, attempt, handled));
+                          self.FinishResume(waiting, name, number, h, n);
+                        }(*this, session, instance, attempt, handled, resumption));
     return;
   }
+  GatewayPeer* const before = session->gateway;
+  // On one gateway both connections go by the same id: the old one ends before the new one begins.
+  if (before == gateway) AddFor(*session).mutable_ended()->set_condition("conflict");
   core_.deliverer().Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, handled));
   session->gateway = gateway;
   session->detached = false;
@@ -754,12 +746,23 @@ void SessionKeeper::FinishResume(const std::shared_ptr<Session>& session, const 
     return;
   }
   core_.metrics().sessions_resumed.Increment();
-  if (session->parked || session->park_in_flight) {
-    session->parked = false;
-    core_.tasks().Spawn("session.unpark", [](Core& core, std::string owner, std::string sid) -> Task<void> {
-      (void)co_await core.ports().waiting.Unpark(std::move(owner), std::move(sid));
-    }(core_, session->user->bare, session->id.str()));
-  }
+  core_.tasks().Spawn("session.leave_old",
+                      LeaveOld(core_.SharedShard(session->user->shard->number), session,
+                               before != nullptr && before != gateway ? before->instance() : std::string()));
+}
+
+Task<void> SessionKeeper::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, std::string gateway) {
+  // The new gateway has the session by now, or we have died: only then may the old gateway and
+  // the store forget it.
+  const std::uint32_t resumption = session->resumptions;
+  co_await runtime::Sleep(kHandOverTime);
+  if (shard->released()) co_return;
+  GatewayPeer* old = FindGateway(gateway);
+  if (old != nullptr && old != session->gateway)
+    AddFor(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
+  if (session->ended || session->detached || session->resumptions != resumption || !session->parked) co_return;
+  session->parked = false;
+  (void)co_await core_.ports().waiting.Unpark(std::string(session->jid.bare()), session->id.str());
 }
 
 // ---- time -------------------------------------------------------------------

@@ -48,7 +48,8 @@ class Client {
   /// its text. In a cluster the node is found by `key`.
   virtual Task<absl::StatusOr<Reply>> Command(std::string key, std::vector<std::string> arguments) = 0;
   /// EVALSHA with EVAL as fallback; `script` must live forever. One key.
-  virtual Task<absl::StatusOr<Reply>> Eval(const char* script, std::string key, std::vector<std::string> arguments) = 0;
+  virtual Task<absl::StatusOr<Reply>> Eval(const char* script, std::string key,
+                                           std::vector<std::string> arguments) = 0;
   /// A single node: connected. A cluster: the slots are known, and every node that owns
   /// one is connected.
   virtual bool is_connected() const = 0;

@@ -48,7 +48,8 @@ struct ClientStream::Negotiation {
   Cluster::RequestId request = 0;
 };
 
-ClientStream::ClientStream(const StreamServices& services, StreamTransport& transport, TlsMode tls, SteadyTime now)
+ClientStream::ClientStream(const StreamServices& services, StreamTransport& transport, TlsMode tls,
+                           SteadyTime now)
     : services_(services),
       transport_(transport),
       negotiation_(std::make_unique<Negotiation>()),
@@ -73,7 +74,8 @@ void ClientStream::SendHeader(std::string_view from, std::string_view to) {
 void ClientStream::OnStreamOpen(const xmpp::Element& header, std::string_view default_ns) {
   if (phase_ == Phase::kClosed) return;
   const bool restart = phase_ == Phase::kRestart;
-  if (phase_ != Phase::kHeader && !restart) return CloseWithError(StreamError::kBadFormat, EndReason::kClosed);
+  if (phase_ != Phase::kHeader && !restart)
+    return CloseWithError(StreamError::kBadFormat, EndReason::kClosed);
   const auto& domains = services_.settings.domains;
 
   std::string to;
@@ -103,7 +105,8 @@ void ClientStream::OnStreamOpen(const xmpp::Element& header, std::string_view de
   }
   const auto index = static_cast<std::uint8_t>(found - domains.begin());
   // Who has authenticated is a user of that domain and of no other.
-  if (restart && index != domain_index_) return CloseWithError(StreamError::kNotAuthorized, EndReason::kClosed);
+  if (restart && index != domain_index_)
+    return CloseWithError(StreamError::kNotAuthorized, EndReason::kClosed);
   domain_index_ = index;
   const std::string* lang = header.FindAttr("lang", ns::kXml);
   lang_ = lang != nullptr && lang->size() <= kMaxLangBytes ? *lang : std::string();
@@ -224,7 +227,7 @@ void ClientStream::EndSession(EndReason reason) {
     services_.cluster.Cancel(std::exchange(negotiation_->request, 0));
   }
   if (session_ == nullptr) return;
-  telemetry::LogInfo("session.detached", {{"jid", telemetry::HashedJid(session_->full_jid)},
+  telemetry::LogInfo("session.detached", {{"jid", telemetry::HashedJid(session_->user())},
                                           {"closed", reason == EndReason::kClosed}});
   services_.cluster.End(*std::exchange(session_, nullptr), reason);
 }
@@ -241,7 +244,8 @@ void ClientStream::OnTick(SteadyTime now, SteadyTime last_received) {
   const XmppSettings& settings = services_.settings;
   if (phase_ == Phase::kClosed) return;
   if (phase_ != Phase::kLive) {
-    if (now - since_ > settings.negotiation_timeout) CloseWithError(StreamError::kConnectionTimeout, EndReason::kClosed);
+    if (now - since_ > settings.negotiation_timeout)
+      CloseWithError(StreamError::kConnectionTimeout, EndReason::kClosed);
     return;
   }
   if (transport_.queued_bytes() == 0) {
@@ -279,7 +283,8 @@ void ClientStream::Bind(const xmpp::Stanza& iq) {
   }
   transport_.PauseInput();
   negotiation_->request = services_.cluster.Start(
-      negotiation_->user, resource, *this, [this, id = iq.id()](ClientSession* session, const Refusal& refusal) {
+      negotiation_->user, resource, *this,
+      [this, id = iq.id()](ClientSession* session, const Refusal& refusal) {
         negotiation_->request = 0;
         if (session == nullptr) {
           const auto condition = xmpp::ParseErrorCondition(refusal.condition);
@@ -317,7 +322,7 @@ void ClientStream::GoLive(ClientSession& session) {
   phase_ = Phase::kLive;
   since_ = drained_at_ = Clock::System().Now();
   negotiation_.reset();
-  telemetry::LogInfo("session.started", {{"jid", telemetry::HashedJid(session.full_jid)},
+  telemetry::LogInfo("session.started", {{"jid", telemetry::HashedJid(session.user())},
                                          {"tls", transport_.is_tls()},
                                          {"resumed", session.outbound.stream_management()}});
 }
@@ -406,7 +411,8 @@ void ClientStream::OnPacket(const xmpp::Stanza& stanza, std::string_view to) {
 void ClientStream::LimitOutput() {
   const XmppSettings& settings = services_.settings;
   const OutboundWindow& outbound = session_->outbound;
-  if (transport_.queued_bytes() <= settings.max_queued_bytes && outbound.unacked().size() <= settings.max_unacked &&
+  if (transport_.queued_bytes() <= settings.max_queued_bytes &&
+      outbound.unacked().size() <= settings.max_unacked &&
       outbound.kept_bytes() <= settings.max_queued_bytes) {
     return;
   }
@@ -421,7 +427,8 @@ void ClientStream::OnDrained() {
 void ClientStream::OnBatchEnd() {
   if (phase_ != Phase::kLive) return;
   if (ack_owed_ != 0 && session_->inbound.confirmed() >= ack_owed_) SendAck();
-  if (session_->outbound.stream_management() && !ack_requested_ && !session_->outbound.unacked().empty()) RequestAck();
+  if (session_->outbound.stream_management() && !ack_requested_ && !session_->outbound.unacked().empty())
+    RequestAck();
 }
 
 void ClientStream::OnSessionEnded(std::string_view condition, std::string_view text) {
@@ -431,7 +438,8 @@ void ClientStream::OnSessionEnded(std::string_view condition, std::string_view t
     services_.cluster.Forget(this);
     return Close();
   }
-  CloseWithError(ParseStreamError(condition).value_or(StreamError::kInternalServerError), EndReason::kClosed, text);
+  CloseWithError(ParseStreamError(condition).value_or(StreamError::kInternalServerError), EndReason::kClosed,
+                 text);
 }
 
 // ---- XEP-0198 ----------------------------------------------------------------
@@ -507,13 +515,16 @@ void ClientStream::OnResumed(const Cluster::Resumption& resumption, std::string_
     services_.metrics.resumed.Increment();
     inbound_base_ = std::min(inbound_base, resumption.session->inbound.received());
     Append(xml, "<resumed xmlns=\"", ns::kStreamManagement, "\" h=\"",
-                    wire_h(resumption.session->inbound.confirmed()), "\" previd=\"");
+           wire_h(resumption.session->inbound.confirmed()), "\" previd=\"");
     xmpp::AppendEscaped(xml, previd);
     xml.append("\"/>");
     transport_.Send(xml);
     return GoLive(*resumption.session);
   }
   services_.metrics.resumptions_failed.Increment();
+  telemetry::LogInfo("session.not_resumed", {{"jid", telemetry::HashedJid(negotiation_->user)},
+                                             {"condition", resumption.refusal.condition},
+                                             {"temporary", resumption.refusal.temporary}});
   if (resumption.handled_too_high) return CloseHandledTooHigh(h, resumption.sent_count);
   const std::uint32_t ended_h = wire_h(resumption.ended_count);
   const auto condition = xmpp::ParseErrorCondition(resumption.refusal.condition);
@@ -542,9 +553,13 @@ void ClientStream::HandleAck(const xmpp::Element& element) {
   ack_requested_ = false;
   OutboundWindow& outbound = session_->outbound;
   switch (outbound.Acknowledge(h)) {
-    case OutboundWindow::Ack::kTooHigh: return CloseHandledTooHigh(h, outbound.sent_h());
-    case OutboundWindow::Ack::kAdvanced: services_.cluster.Delivered(*session_); break;
-    case OutboundWindow::Ack::kUnchanged: return;  // asking on would be a loop with who never takes more
+    case OutboundWindow::Ack::kTooHigh:
+      return CloseHandledTooHigh(h, outbound.sent_h());
+    case OutboundWindow::Ack::kAdvanced:
+      services_.cluster.Delivered(*session_);
+      break;
+    case OutboundWindow::Ack::kUnchanged:
+      return;  // asking on would be a loop with who never takes more
   }
   if (!outbound.unacked().empty()) RequestAck();
 }
@@ -552,7 +567,7 @@ void ClientStream::HandleAck(const xmpp::Element& element) {
 void ClientStream::CloseHandledTooHigh(std::uint32_t h, std::uint32_t sent) {
   CloseWithError(StreamError::kUndefinedCondition, EndReason::kClosed, {},
                  Cat("<handled-count-too-high xmlns=\"", ns::kStreamManagement, "\" h=\"", h,
-                              "\" send-count=\"", sent, "\"/>"));
+                     "\" send-count=\"", sent, "\"/>"));
 }
 
 }  // namespace rookery::gateway

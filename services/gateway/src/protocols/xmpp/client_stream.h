@@ -109,8 +109,8 @@ class ClientStream final : public xmpp::StreamHandler, public SessionClient, pub
   /// An <a/> for stanzas up to this one is owed: they were not confirmed when <r/> came.
   std::uint64_t ack_owed_ = 0;
   std::string lang_;
-  SteadyTime since_;         // of the connection; once live, of the last keepalive
-  SteadyTime asked_at_;      // when the <r/> that is out was sent
+  SteadyTime since_;     // of the connection; once live, of the last keepalive
+  SteadyTime asked_at_;  // when the <r/> that is out was sent
   SteadyTime drained_at_;
   Phase phase_ = Phase::kHeader;
   TlsMode tls_;

@@ -19,10 +19,10 @@ void AppendJsonText(std::string& out, std::string_view text) {
 }  // namespace
 
 std::string HostMetaXml(std::string_view websocket_url) {
-  std::string out = Cat(
-      "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
-      "<XRD xmlns=\"http://docs.oasis-open.org/ns/xri/xrd-1.0\">\n  <Link rel=\"",
-      kRelation, "\" href=\"");
+  std::string out =
+      Cat("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
+          "<XRD xmlns=\"http://docs.oasis-open.org/ns/xri/xrd-1.0\">\n  <Link rel=\"",
+          kRelation, "\" href=\"");
   xmpp::AppendEscaped(out, websocket_url);
   out.append("\"/>\n</XRD>\n");
   return out;

@@ -51,7 +51,8 @@ void Registration::Create(const xmpp::Stanza& request) {
   if (!payload.ok() || payload->size() != 1) return Refuse(request, ErrorCondition::kBadRequest);
   const xmpp::Element& query = payload->front();
   // XEP-0077 section 3.2: to remove an account one must have signed in to it.
-  if (query.Find("remove", ns::kRegister) != nullptr) return Refuse(request, ErrorCondition::kUnexpectedRequest);
+  if (query.Find("remove", ns::kRegister) != nullptr)
+    return Refuse(request, ErrorCondition::kUnexpectedRequest);
   const xmpp::Element* username = query.Find("username", ns::kRegister);
   const xmpp::Element* password = query.Find("password", ns::kRegister);
   if (username == nullptr || password == nullptr) return Refuse(request, ErrorCondition::kNotAcceptable);

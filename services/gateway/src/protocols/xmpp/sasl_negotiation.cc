@@ -79,9 +79,12 @@ void SaslNegotiation::Continue(SaslExchange::Outcome outcome) {
       AppendSaslData(xml, "challenge", outcome.data);
       transport_.Send(xml);
       return Resume();
-    case SaslExchange::Outcome::Kind::kFailure: return Fail(outcome.failure);
-    case SaslExchange::Outcome::Kind::kLookUp: return WaitForCredentials();
-    case SaslExchange::Outcome::Kind::kCheckPassword: return WaitForPassword();
+    case SaslExchange::Outcome::Kind::kFailure:
+      return Fail(outcome.failure);
+    case SaslExchange::Outcome::Kind::kLookUp:
+      return WaitForCredentials();
+    case SaslExchange::Outcome::Kind::kCheckPassword:
+      return WaitForPassword();
     case SaslExchange::Outcome::Kind::kSuccess: {
       services_.metrics.Authenticated(mechanism_, SaslFailure::kNone);
       AppendSaslData(xml, "success", outcome.data);

@@ -27,10 +27,13 @@ class SaslNegotiation {
   };
 
   /// `domain`: the virtual host that the stream is with.
-  SaslNegotiation(const StreamServices& services, StreamTransport& transport, Owner& owner, std::string_view domain);
+  SaslNegotiation(const StreamServices& services, StreamTransport& transport, Owner& owner,
+                  std::string_view domain);
   ~SaslNegotiation();
 
-  std::vector<std::string_view> mechanisms() const { return OfferedMechanisms(services_.settings.sasl, channel_); }
+  std::vector<std::string_view> mechanisms() const {
+    return OfferedMechanisms(services_.settings.sasl, channel_);
+  }
   std::vector<std::string_view> channel_bindings() const;
 
   /// An element of the SASL namespace. False: no such thing is defined.

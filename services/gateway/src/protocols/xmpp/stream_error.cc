@@ -11,13 +11,19 @@ std::optional<StreamError> ParseStreamError(std::string_view name) {
 
 StreamError ToStreamError(xmpp::StreamParseError error) {
   switch (error) {
-    case xmpp::StreamParseError::kBadFormat: return StreamError::kBadFormat;
+    case xmpp::StreamParseError::kBadFormat:
+      return StreamError::kBadFormat;
     case xmpp::StreamParseError::kNone:
-    case xmpp::StreamParseError::kNotWellFormed: return StreamError::kNotWellFormed;
-    case xmpp::StreamParseError::kRestrictedXml: return StreamError::kRestrictedXml;
-    case xmpp::StreamParseError::kBadNamespacePrefix: return StreamError::kBadNamespacePrefix;
-    case xmpp::StreamParseError::kUnsupportedEncoding: return StreamError::kUnsupportedEncoding;
-    case xmpp::StreamParseError::kPolicyViolation: return StreamError::kPolicyViolation;
+    case xmpp::StreamParseError::kNotWellFormed:
+      return StreamError::kNotWellFormed;
+    case xmpp::StreamParseError::kRestrictedXml:
+      return StreamError::kRestrictedXml;
+    case xmpp::StreamParseError::kBadNamespacePrefix:
+      return StreamError::kBadNamespacePrefix;
+    case xmpp::StreamParseError::kUnsupportedEncoding:
+      return StreamError::kUnsupportedEncoding;
+    case xmpp::StreamParseError::kPolicyViolation:
+      return StreamError::kPolicyViolation;
   }
   return StreamError::kNotWellFormed;
 }

@@ -38,7 +38,7 @@ void AppendStreamHeader(std::string& out, xmpp::Framing framing, const StreamHea
     Append(out, "<open xmlns=\"", ns::kFraming, "\"");
   } else {
     Append(out, "<?xml version=\"1.0\"?><stream:stream xmlns=\"", ns::kClient, "\" xmlns:stream=\"",
-                    ns::kStreams, "\"");
+           ns::kStreams, "\"");
   }
   AppendAttribute(out, "from", header.from);
   if (!header.to.empty()) AppendAttribute(out, "to", header.to);
@@ -75,7 +75,7 @@ void AppendFeatures(std::string& out, xmpp::Framing framing, const FeaturesBefor
   out.push_back('>');
   if (features.starttls) {
     Append(out, "<starttls xmlns=\"", ns::kTls, "\">", features.starttls_required ? "<required/>" : "",
-                    "</starttls>");
+           "</starttls>");
   }
   if (!features.starttls_required) {
     Append(out, "<mechanisms xmlns=\"", ns::kSasl, "\">");

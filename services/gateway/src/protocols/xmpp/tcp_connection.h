@@ -14,8 +14,9 @@ namespace rookery::gateway {
 class TcpConnection final : public XmppConnection {
  public:
   /// `start_tls` is nullptr where there is no STARTTLS.
-  TcpConnection(const StreamServices& services, ConnectionSet& set, std::unique_ptr<net::Connection> connection,
-                TlsMode tls, std::shared_ptr<net::TlsContext> start_tls);
+  TcpConnection(const StreamServices& services, ConnectionSet& set,
+                std::unique_ptr<net::Connection> connection, TlsMode tls,
+                std::shared_ptr<net::TlsContext> start_tls);
 
   void OnData(std::string_view data) override;
 

@@ -35,18 +35,22 @@ void WebSocketConnection::OnHttp() {
 
   const net::HttpRequest& http = **request;
   const std::string_view path = PathOf(http.target);
-  if (http.method != "GET") return Respond({405, "text/plain; charset=utf-8", {{"Allow", "GET"}}, "GET only\n"});
+  if (http.method != "GET")
+    return Respond({405, "text/plain; charset=utf-8", {{"Allow", "GET"}}, "GET only\n"});
   if (path == "/.well-known/host-meta" || path == "/.well-known/host-meta.json") {
     std::string url = services_.settings.websocket_url;
     if (url.empty()) url = Cat(is_tls() ? "wss://" : "ws://", http.Header("host"), kPath);
     const bool json = path != "/.well-known/host-meta";
-    return Respond({200, json ? "application/json" : "application/xrd+xml",
-                    {{"Access-Control-Allow-Origin", "*"}}, json ? HostMetaJson(url) : HostMetaXml(url)});
+    return Respond({200,
+                    json ? "application/json" : "application/xrd+xml",
+                    {{"Access-Control-Allow-Origin", "*"}},
+                    json ? HostMetaJson(url) : HostMetaXml(url)});
   }
   if (path != kPath) return Respond({404, "text/plain; charset=utf-8", {}, "not found\n"});
   const auto upgrade = net::AcceptWebSocket(http, "xmpp");
   if (!upgrade.ok()) {
-    return Respond({400, "text/plain; charset=utf-8", {}, Cat(std::string(upgrade.status().message()), "\n")});
+    return Respond(
+        {400, "text/plain; charset=utf-8", {}, Cat(std::string(upgrade.status().message()), "\n")});
   }
   connection_->Write(*upgrade);
   framer_ = std::make_unique<net::WebSocketFramer>(*this, services_.settings.limits.max_stanza_bytes);

@@ -7,7 +7,8 @@
 namespace rookery::gateway {
 
 XmppConnection::XmppConnection(const StreamServices& services, ConnectionSet& set,
-                               std::unique_ptr<net::Connection> connection, xmpp::Framing framing, TlsMode tls)
+                               std::unique_ptr<net::Connection> connection, xmpp::Framing framing,
+                               TlsMode tls)
     : services_(services),
       set_(set),
       connection_(std::move(connection)),
@@ -20,7 +21,8 @@ XmppConnection::XmppConnection(const StreamServices& services, ConnectionSet& se
 
 void XmppConnection::OnClosed(const absl::Status& status) {
   if (telemetry::IsLogged(telemetry::Level::kDebug)) {
-    telemetry::LogDebug("connection.closed", {{"peer", connection_->peer_address()}, {"status", status.ToString()}});
+    telemetry::LogDebug("connection.closed",
+                        {{"peer", connection_->peer_address()}, {"status", status.ToString()}});
   }
   closed_ = true;
   stream_.OnConnectionLost();

@@ -17,8 +17,8 @@ namespace rookery::gateway {
 /// ConnectionSet, from which it retires when the socket is closed.
 class XmppConnection : public ClientConnection, public StreamTransport {
  public:
-  XmppConnection(const StreamServices& services, ConnectionSet& set, std::unique_ptr<net::Connection> connection,
-                 xmpp::Framing framing, TlsMode tls);
+  XmppConnection(const StreamServices& services, ConnectionSet& set,
+                 std::unique_ptr<net::Connection> connection, xmpp::Framing framing, TlsMode tls);
 
   /// Once, when the set owns it.
   void Start() { connection_->Start(this); }

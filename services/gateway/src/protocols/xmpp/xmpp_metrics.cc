@@ -10,15 +10,18 @@ constexpr std::string_view kUnknownMechanism = "unknown";
 
 XmppMetrics::XmppMetrics(telemetry::Metrics& m)
     : resumed(m.Counter("resumptions_total", "Sessions asked to be resumed", {{"outcome", "resumed"}})),
-      resumptions_failed(m.Counter("resumptions_total", "Sessions asked to be resumed", {{"outcome", "failed"}})),
+      resumptions_failed(
+          m.Counter("resumptions_total", "Sessions asked to be resumed", {{"outcome", "failed"}})),
       registered(m.Counter("registrations_total", "Accounts asked for in band", {{"outcome", "created"}})),
-      registrations_refused(m.Counter("registrations_total", "Accounts asked for in band", {{"outcome", "refused"}})),
+      registrations_refused(
+          m.Counter("registrations_total", "Accounts asked for in band", {{"outcome", "refused"}})),
       slow_readers(m.Counter("slow_readers_total", "Streams closed since their client did not read")),
       bytes_in_(m.Counter("received_bytes_total", "Bytes of XML from clients")),
       bytes_out_(m.Counter("sent_bytes_total", "Bytes of XML to clients")) {
   for (std::size_t i = 0; i < kKinds.size(); ++i) {
     const std::string kind(kKinds[i]);
-    stanzas_in_[i] = &m.Counter("stanzas_total", "Stanzas by direction and kind", {{"direction", "in"}, {"kind", kind}});
+    stanzas_in_[i] =
+        &m.Counter("stanzas_total", "Stanzas by direction and kind", {{"direction", "in"}, {"kind", kind}});
     stanzas_out_[i] =
         &m.Counter("stanzas_total", "Stanzas by direction and kind", {{"direction", "out"}, {"kind", kind}});
   }

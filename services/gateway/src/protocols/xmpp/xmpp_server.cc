@@ -20,12 +20,15 @@ struct XmppServer::Entry {
 
   void Update() {
     connections.Set(static_cast<double>(listener->open_connections()));
-    accepted.Increment(static_cast<double>(listener->accepted() - std::exchange(counted_accepted, listener->accepted())));
-    refused.Increment(static_cast<double>(listener->refused() - std::exchange(counted_refused, listener->refused())));
+    accepted.Increment(
+        static_cast<double>(listener->accepted() - std::exchange(counted_accepted, listener->accepted())));
+    refused.Increment(
+        static_cast<double>(listener->refused() - std::exchange(counted_refused, listener->refused())));
   }
 };
 
-XmppServer::XmppServer(asio::io_context& io, StreamServices services, ConnectionSet& set, telemetry::Metrics& metrics)
+XmppServer::XmppServer(asio::io_context& io, StreamServices services, ConnectionSet& set,
+                       telemetry::Metrics& metrics)
     : io_(io), services_(services), set_(set), metrics_(metrics) {
   metrics_.OnScrape([this] {
     for (const auto& entry : entries_) entry->Update();
@@ -37,7 +40,8 @@ XmppServer::~XmppServer() = default;
 absl::Status XmppServer::Add(const Listen& listen) {
   net::ListenOptions options;
   options.address = listen.address;
-  options.direct_tls = listen.kind == Listen::Kind::kTcpDirectTls || listen.kind == Listen::Kind::kWebSocketTls;
+  options.direct_tls =
+      listen.kind == Listen::Kind::kTcpDirectTls || listen.kind == Listen::Kind::kWebSocketTls;
   options.tls = options.direct_tls ? listen.tls : nullptr;
   options.max_connections = listen.max_connections;
   options.max_connections_per_address = listen.max_connections_per_address;
@@ -49,7 +53,8 @@ absl::Status XmppServer::Add(const Listen& listen) {
       const bool direct = options.direct_tls;
       on_accept = [this, direct, mode = direct ? TlsMode::kRequired : listen.tls_mode,
                    tls = listen.tls](std::unique_ptr<net::Connection> connection) {
-        auto made = std::make_unique<TcpConnection>(services_, set_, std::move(connection), mode, direct ? nullptr : tls);
+        auto made = std::make_unique<TcpConnection>(services_, set_, std::move(connection), mode,
+                                                    direct ? nullptr : tls);
         TcpConnection* client = made.get();
         set_.Add(std::move(made));
         client->Start();
@@ -73,7 +78,8 @@ absl::Status XmppServer::Add(const Listen& listen) {
   entries_.push_back(std::unique_ptr<Entry>(
       new Entry{std::move(listener), metrics_.Gauge("connections", "Open connections by listener", labels),
                 metrics_.Counter("accepted_connections_total", "Connections accepted by listener", labels),
-                metrics_.Counter("refused_connections_total", "Connections refused over a limit, by listener", labels)}));
+                metrics_.Counter("refused_connections_total", "Connections refused over a limit, by listener",
+                                 labels)}));
   listening_ = true;
   return absl::OkStatus();
 }

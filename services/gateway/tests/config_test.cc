@@ -1,0 +1,59 @@
+#include "config.h"
+
+#include <gtest/gtest.h>
+
+#include "rookery/app/app.h"
+
+namespace rookery::gateway {
+namespace {
+
+Config Valid() {
+  Config config;
+  config.xmpp_address = "127.0.0.1:0";
+  config.xmpp_tls = "off";
+  return config;
+}
+
+TEST(Config, TheSampleIsValidAndComplete) {
+  config::Schema schema("gateway");
+  app::CommonConfig common;
+  common.Bind(schema);
+  Config config;
+  config.Bind(schema);
+  ASSERT_TRUE(schema.Load(ROOKERY_GATEWAY_SAMPLE, {}).ok());
+  EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+  EXPECT_EQ(config.tls_mode(), TlsMode::kRequired);
+  EXPECT_EQ(config.MakeTlsOptions({}).certificates.front().key_file, "/etc/rookery/tls/tls.key");
+}
+
+TEST(Config, SaysWhatIsWrong) {
+  EXPECT_TRUE(Valid().Validate().ok());
+  const auto message = [](auto change) {
+    Config config = Valid();
+    change(config);
+    return std::string(config.Validate().message());
+  };
+  EXPECT_NE(message([](Config& c) { c.domains.clear(); }).find("domains"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.domains = {"a b"}; }).find("domains"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.xmpp_tls = "required"; }).find("tls.certificates"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.tls_certificates = {"x.pem"}; }).find("tls.certificates"),
+            std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.sasl_mechanisms = {"CRAM-MD5"}; }).find("CRAM-MD5"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.xmpp_address.clear(); }).find("listeners"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.idle_timeout = std::chrono::milliseconds(1); }).find("idle-timeout"),
+            std::string::npos);
+}
+
+TEST(Config, CertificatesByDomain) {
+  Config config = Valid();
+  config.tls_certificates = {"example.com=a.pem:a.key", "*=b.pem:b.key", "c.pem:c.key"};
+  ASSERT_TRUE(config.Validate().ok());
+  const auto certificates = config.MakeTlsOptions({}).certificates;
+  ASSERT_EQ(certificates.size(), 3u);
+  EXPECT_EQ(certificates[0].domain, "example.com");
+  EXPECT_EQ(certificates[1].domain, "");
+  EXPECT_EQ(certificates[2].certificate_file, "c.pem");
+}
+
+}  // namespace
+}  // namespace rookery::gateway
