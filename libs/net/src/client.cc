@@ -158,7 +158,7 @@ void StartTlsClient(Connection& connection, std::shared_ptr<TlsClientContext> co
       SSL_set1_host(ssl.get(), server_name.c_str());
     }
   }
-  CoreOf(connection).StartTls(std::move(ssl), std::move(context), false);
+  CoreOf(connection).StartTls(std::move(ssl), std::move(context));
 }
 
 }  // namespace rookery::net

@@ -31,13 +31,11 @@ class ConnectionImpl final : public Connection {
     const auto& server = static_cast<const ServerTlsContext&>(*context);
     std::shared_ptr<const TlsSnapshot> snapshot = server.snapshot();
     SslPtr ssl = snapshot->NewServer();
-    const bool own_records = snapshot->own_records();
-    core_->StartTls(std::move(ssl), std::move(snapshot), own_records);
+    core_->StartTls(std::move(ssl), std::move(snapshot));
   }
   bool is_tls() const override { return core_->is_tls(); }
 
   std::string TlsExporter() const override {
-    if (core_->records() != nullptr) return core_->records()->exporter();
     SSL* ssl = core_->ssl();
     if (ssl == nullptr || SSL_version(ssl) < TLS1_3_VERSION) return {};
     static constexpr std::string_view kLabel = "EXPORTER-Channel-Binding";
@@ -51,9 +49,7 @@ class ConnectionImpl final : public Connection {
 
   std::string TlsServerEndPoint() const override {
     SSL* ssl = core_->ssl();
-    X509* certificate = core_->records() != nullptr ? core_->records()->certificate()
-                        : ssl != nullptr            ? SSL_get_certificate(ssl)
-                                                    : nullptr;
+    X509* certificate = ssl != nullptr ? SSL_get_certificate(ssl) : nullptr;
     if (certificate == nullptr) return {};
     int digest = NID_undef;
     // RFC 5929 section 4.1: undefined when the signature has no hash of its own (Ed25519).
@@ -68,7 +64,6 @@ class ConnectionImpl final : public Connection {
   }
 
   std::string TlsServerName() const override {
-    if (core_->records() != nullptr) return core_->records()->server_name();
     SSL* ssl = core_->ssl();
     const char* name = ssl != nullptr ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : nullptr;
     return name != nullptr ? name : "";

@@ -18,11 +18,6 @@ Loop& Loop::Of(asio::io_context& io) {
   return asio::use_service<Loop>(static_cast<asio::execution_context&>(io));
 }
 
-std::span<char> Loop::write_buffer() {
-  if (write_buffer_ == nullptr) write_buffer_ = std::make_unique<char[]>(kWriteBufferSize);
-  return {write_buffer_.get(), kWriteBufferSize};
-}
-
 void Loop::QueueFlush(std::shared_ptr<TcpCore> core) {
   dirty_.push_back(std::move(core));
   if (dirty_.size() == 1) asio::post(io_, [this] { FlushAll(); });

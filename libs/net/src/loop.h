@@ -24,21 +24,17 @@ class Loop final : public asio::execution_context::service {
 
   /// Valid until the caller returns to the loop or calls a handler that may read.
   std::span<char> read_buffer() { return {buffer_.get(), kReadBufferSize}; }
-  /// For what is encrypted in one go: valid until the next call of whoever uses it.
-  std::span<char> write_buffer();
   void QueueFlush(std::shared_ptr<TcpCore> core);
   asio::io_context& io() { return io_; }
 
  private:
   static constexpr std::size_t kReadBufferSize = 64 * 1024;
-  static constexpr std::size_t kWriteBufferSize = 65 * 1024;
 
   void shutdown() noexcept override;
   void FlushAll();
 
   asio::io_context& io_;
   std::unique_ptr<char[]> buffer_;
-  std::unique_ptr<char[]> write_buffer_;
   std::vector<std::shared_ptr<TcpCore>> dirty_;
   std::vector<std::shared_ptr<TcpCore>> flushing_;
 };

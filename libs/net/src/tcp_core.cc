@@ -79,9 +79,8 @@ void TcpCore::Flush() {
 }
 
 bool TcpCore::WriteOut(absl::Status* error) {
-  if (own_ != nullptr) return WriteOutOwnTls(error);
   while (true) {
-    std::size_t size = unsealed_bytes();
+    std::size_t size = queued_bytes();
     if (tls_ == Tls::kAfterFlush) size = plain_left_;
     if (size == 0) return true;
     if (tls_ == Tls::kHandshake) return closing_ != Closing::kNo;
@@ -128,62 +127,10 @@ bool TcpCore::WriteOut(absl::Status* error) {
   }
 }
 
-bool TcpCore::WriteOutOwnTls(absl::Status* error) {
-  if (!own_->sealed.empty()) {
-    const std::string sealed = std::exchange(own_->sealed, {});
-    if (!SendSealed(sealed.data(), sealed.size(), error)) return false;
-  }
-  const std::span<char> buffer = loop_.write_buffer();
-  // Nothing follows our close_notify.
-  while (unsealed_bytes() > 0 && !own_->end_sealed) {
-    std::size_t size = own_->records->SealKeyUpdate(buffer.data());
-    while (unsealed_bytes() > 0 && buffer.size() - size > Tls13Records::kOverhead + 1024) {
-      const std::size_t room = buffer.size() - size - Tls13Records::kOverhead;
-      const std::size_t plain = std::min({unsealed_bytes(), Tls13Records::kMaxPlain, room});
-      size += own_->records->Seal({out_.data() + out_begin_, plain}, buffer.data() + size);
-      ConsumeOutput(plain);
-    }
-    if (!SendSealed(buffer.data(), size, error)) return false;
-  }
-  return true;
-}
-
-bool TcpCore::SendSealed(const char* data, std::size_t size, absl::Status* error) {
-  while (size > 0) {
-    const ssize_t n = ::send(socket_.native_handle(), data, size, MSG_NOSIGNAL);
-    if (n >= 0) {
-      data += n;
-      size -= static_cast<std::size_t>(n);
-      continue;
-    }
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      own_->sealed.append(data, size);
-      ArmWrite();
-    } else {
-      *error = NetworkError("write", errno);
-    }
-    return false;
-  }
-  return true;
-}
-
 bool TcpCore::EndTls() {
-  if (own_ == nullptr) {
-    ERR_clear_error();
-    const int n = SSL_shutdown(ssl_.get());
-    return n >= 0 || SSL_get_error(ssl_.get(), n) != SSL_ERROR_WANT_WRITE;
-  }
-  if (own_->end_sealed) return own_->sealed.empty();
-  own_->end_sealed = true;
-  char alert[2 + Tls13Records::kOverhead];
-  const std::size_t size = own_->records->SealEnd(alert);
-  if (!own_->sealed.empty()) {
-    own_->sealed.append(alert, size);
-    return false;
-  }
-  absl::Status ignored;
-  return SendSealed(alert, size, &ignored) || !ignored.ok();
+  ERR_clear_error();
+  const int n = SSL_shutdown(ssl_.get());
+  return n >= 0 || SSL_get_error(ssl_.get(), n) != SSL_ERROR_WANT_WRITE;
 }
 
 void TcpCore::ConsumeOutput(std::size_t size) {
@@ -281,8 +228,7 @@ void TcpCore::ReadTurn() {
     }
   }
   if (paused_ || closing_ != Closing::kNo || tls_ != tls) return;
-  // OpenSSL may hold bytes that the socket will not announce again; and after the
-  // peer's close_notify a record layer of ours has nothing to wait for.
+  // OpenSSL may hold bytes that the socket will not announce again.
   if (tls_ == Tls::kUp) {
     PostRead();
   } else {
@@ -310,39 +256,7 @@ TcpCore::Read TcpCore::ReadPlain(char* buffer, std::size_t limit, std::size_t* s
   return Read::kError;
 }
 
-TcpCore::Read TcpCore::ReadOwnTls(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error) {
-  using State = Tls13Records::State;
-  if (own_->records->state() == State::kOpen) {
-    // Behind what is left of a record, which is shorter than half of the buffer.
-    const std::size_t kept = own_->partial.size();
-    std::memcpy(buffer, own_->partial.data(), kept);
-    const std::size_t room = loop_.read_buffer().size() - kept;
-    std::size_t fresh = 0;
-    const Read result = ReadPlain(buffer + kept, std::clamp<std::size_t>(limit, 512, room), &fresh, error);
-    if (result == Read::kEof) {
-      *error = absl::UnavailableError("the peer closed without close_notify");
-      return Read::kError;
-    }
-    if (fresh == 0) return result;
-    std::size_t consumed = 0;
-    own_->records->Open(buffer, kept + fresh, &consumed, size);
-    // The plaintext is shorter than what it came from, so the rest is still there.
-    if (consumed == kept + fresh || own_->records->state() != State::kOpen) {
-      std::string().swap(own_->partial);
-    } else {
-      own_->partial.assign(buffer + consumed, kept + fresh - consumed);
-    }
-    if (own_->records->state() == State::kOpen) return result;
-    if (*size > 0) return Read::kMore;
-  }
-  if (own_->records->state() == State::kPeerClosed) return Read::kEof;
-  EndTls();
-  *error = absl::InvalidArgumentError(own_->records->fault());
-  return Read::kError;
-}
-
 TcpCore::Read TcpCore::ReadTls(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error) {
-  if (own_ != nullptr) return ReadOwnTls(buffer, limit, size, error);
   // Joins the records that have arrived. What ends the stream is left for the next
   // call when there are bytes to hand over first: OpenSSL repeats it.
   while (*size < limit) {
@@ -434,7 +348,7 @@ void TcpCore::OnTimer(std::uint32_t generation) {
   if (!paused_) PostRead();
 }
 
-void TcpCore::StartTls(SslPtr ssl, std::shared_ptr<const void> keep, bool own_records) {
+void TcpCore::StartTls(SslPtr ssl, std::shared_ptr<const void> keep) {
   if (closed_ || closing_ != Closing::kNo) return;
   ROOKERY_CHECK(tls_ == Tls::kNone);
   BIO* bio = ssl != nullptr ? NewSocketBio(socket_.native_handle()) : nullptr;
@@ -445,13 +359,8 @@ void TcpCore::StartTls(SslPtr ssl, std::shared_ptr<const void> keep, bool own_re
     return;
   }
   SSL_set_bio(ssl.get(), bio, bio);
-  // One recv gives many records; but a byte behind the handshake that OpenSSL has read
-  // would be lost to a record layer of our own.
-  SSL_set_read_ahead(ssl.get(), own_records ? 0 : 1);
-  if (own_records) {
-    secrets_ = std::make_unique<TrafficSecrets>();
-    secrets_->Watch(ssl.get());
-  }
+  // One recv gives many records.
+  SSL_set_read_ahead(ssl.get(), 1);
   ssl_ = std::move(ssl);
   tls_keep_ = std::move(keep);
   if (queued_bytes() > 0) {
@@ -481,19 +390,6 @@ void TcpCore::DoHandshake() {
   const int saved = errno;
   if (n == 1) {
     tls_ = Tls::kUp;
-    if (secrets_ != nullptr) {
-      if (auto records = Tls13Records::TakeOver(ssl_.get(), *secrets_)) {
-        own_ = std::make_unique<OwnTls>();
-        own_->records = std::move(records);
-        ssl_.reset();
-        tls_keep_.reset();
-      } else {
-        SSL_set_app_data(ssl_.get(), nullptr);
-        SSL_set_msg_callback(ssl_.get(), nullptr);
-        SSL_set_read_ahead(ssl_.get(), 1);
-      }
-      secrets_.reset();
-    }
     if (handler_ == nullptr) return;
     handler_->OnTlsEstablished();
     if (closed_) return;
@@ -586,8 +482,6 @@ void TcpCore::CloseSocket() {
   boost::system::error_code ignored;
   socket_.close(ignored);
   ssl_.reset();
-  secrets_.reset();
-  own_.reset();
   tls_keep_.reset();
   std::string().swap(out_);
   out_begin_ = 0;

@@ -13,7 +13,6 @@
 #include "absl/status/status.h"
 #include "loop.h"
 #include "rookery/net/connection.h"
-#include "tls13_records.h"
 #include "tls_context.h"
 
 namespace rookery::net {
@@ -36,17 +35,16 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
 
   void Start(ConnectionHandler* handler);
   void Write(std::string_view data);
-  std::size_t queued_bytes() const { return unsealed_bytes() + (own_ != nullptr ? own_->sealed.size() : 0); }
+  std::size_t queued_bytes() const { return out_.size() - out_begin_; }
   void PauseReading() { paused_ = true; }
   void ResumeReading();
   void SetReadRate(std::size_t bytes_per_second);
   /// `ssl` in accept or connect state; null: the connection fails. `keep` lives as
-  /// long as it. `own_records`: see TlsOptions.
-  void StartTls(SslPtr ssl, std::shared_ptr<const void> keep, bool own_records);
+  /// long as it.
+  void StartTls(SslPtr ssl, std::shared_ptr<const void> keep);
   bool is_tls() const { return tls_ == Tls::kUp; }
-  /// Of the two at most one is there, once TLS is up.
+  /// Null until TLS is up.
   SSL* ssl() const { return tls_ == Tls::kUp ? ssl_.get() : nullptr; }
-  const Tls13Records* records() const { return own_ != nullptr ? own_->records.get() : nullptr; }
   const asio::ip::address& peer() const { return peer_; }
   void CloseAfterFlush(std::chrono::milliseconds linger);
   void Abort();
@@ -58,13 +56,6 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   enum class Tls : std::uint8_t { kNone, kAfterFlush, kHandshake, kUp };
   enum class Closing : std::uint8_t { kNo, kFlushing, kDraining };
   enum class Read : std::uint8_t { kMore, kWouldBlock, kWantsWrite, kEof, kError };
-  /// TLS without OpenSSL's stream.
-  struct OwnTls {
-    std::unique_ptr<Tls13Records> records;
-    std::string partial;  // the beginning of a record
-    std::string sealed;   // records that the kernel has not taken
-    bool end_sealed = false;
-  };
 
   void ArmRead();
   void ArmWrite();
@@ -77,18 +68,13 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   Read ReadSome(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
   Read ReadPlain(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
   Read ReadTls(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
-  Read ReadOwnTls(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
   /// How much may be read now under the rate limit.
   std::size_t ReadAllowance(std::size_t wanted);
   void WaitForAllowance();
   /// True: nothing is left to write. False: waits, or has failed.
   bool WriteOut(absl::Status* error);
-  bool WriteOutOwnTls(absl::Status* error);
-  /// Sends, or keeps what the kernel does not take and waits. False: that or an error.
-  bool SendSealed(const char* data, std::size_t size, absl::Status* error);
-  /// close_notify, or the alert of a fault. False: it waits behind other records.
+  /// Sends close_notify. False: the kernel does not take it yet.
   bool EndTls();
-  std::size_t unsealed_bytes() const { return out_.size() - out_begin_; }
   void ConsumeOutput(std::size_t size);
   void BeginHandshake();
   void DoHandshake();
@@ -104,8 +90,6 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   Socket socket_;
   ConnectionHandler* handler_ = nullptr;
   SslPtr ssl_;
-  std::unique_ptr<TrafficSecrets> secrets_;  // during a handshake
-  std::unique_ptr<OwnTls> own_;
   std::shared_ptr<const void> tls_keep_;
   std::string out_;
   std::size_t out_begin_ = 0;

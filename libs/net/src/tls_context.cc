@@ -13,7 +13,6 @@
 #include "absl/strings/str_cat.h"
 #include "rookery/base/status.h"
 #include "text.h"
-#include "tls13_records.h"
 
 namespace rookery::net {
 namespace {
@@ -121,8 +120,7 @@ class ServerTlsContextImpl final : public ServerTlsContext {
       ROOKERY_ASSIGN_OR_RETURN(SslCtxPtr context, MakeServerContext(certificate, options_));
       entries.push_back({absl::AsciiStrToLower(certificate.domain), std::move(context)});
     }
-    snapshot_ =
-        std::make_shared<const TlsSnapshot>(std::move(entries), std::move(alpn_wire), options_.own_records);
+    snapshot_ = std::make_shared<const TlsSnapshot>(std::move(entries), std::move(alpn_wire));
     stamps_ = std::move(stamps);
     return absl::OkStatus();
   }
@@ -160,15 +158,14 @@ std::string TakeOpenSslError() {
   return reason != nullptr ? std::string(reason) : absl::StrCat("OpenSSL error ", code);
 }
 
-TlsSnapshot::TlsSnapshot(std::vector<Entry> entries, std::string alpn_wire, bool own_records)
-    : entries_(std::move(entries)), alpn_wire_(std::move(alpn_wire)), own_records_(own_records) {
+TlsSnapshot::TlsSnapshot(std::vector<Entry> entries, std::string alpn_wire)
+    : entries_(std::move(entries)), alpn_wire_(std::move(alpn_wire)) {
   const auto unnamed =
       std::find_if(entries_.begin(), entries_.end(), [](const Entry& e) { return e.domain.empty(); });
   if (unnamed != entries_.end()) default_ = static_cast<std::size_t>(unnamed - entries_.begin());
   for (const Entry& entry : entries_) {
     SSL_CTX_set_tlsext_servername_callback(entry.context.get(), &OnServerName);
     SSL_CTX_set_tlsext_servername_arg(entry.context.get(), this);
-    if (own_records_) SSL_CTX_set_keylog_callback(entry.context.get(), &TrafficSecrets::OnKey);
     if (!alpn_wire_.empty()) SSL_CTX_set_alpn_select_cb(entry.context.get(), &OnAlpn, this);
   }
 }

@@ -34,13 +34,12 @@ class TlsSnapshot {
     std::string domain;  // lower case; "*.example.org" for a wildcard
     SslCtxPtr context;
   };
-  TlsSnapshot(std::vector<Entry> entries, std::string alpn_wire, bool own_records);
+  TlsSnapshot(std::vector<Entry> entries, std::string alpn_wire);
 
   /// The context for an SNI name; the default if none fits.
   SSL_CTX* Choose(std::string_view server_name) const;
   /// A server side for one connection; null when memory is out.
   SslPtr NewServer() const;
-  bool own_records() const { return own_records_; }
 
  private:
   static int OnServerName(SSL* ssl, int* alert, void* self);
@@ -50,7 +49,6 @@ class TlsSnapshot {
   std::vector<Entry> entries_;
   std::size_t default_ = 0;
   std::string alpn_wire_;
-  bool own_records_;
 };
 
 /// The server contexts that Connection::StartTls takes.

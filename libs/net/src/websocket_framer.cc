@@ -27,7 +27,7 @@ struct WebSocketFramer::Impl {
   Impl(Handler& h, std::size_t max) : handler(&h), max_message_bytes(max) {}
 
   Handler* handler;  // null once the framer is gone
-  const std::size_t max_message_bytes;
+  std::size_t max_message_bytes;
   Context context;  // 8.5 KB: only while a frame or a fragmented message is incomplete
   std::string_view input;
   /// Bytes given to wslay and bytes of the frames that have begun, since the context
@@ -126,6 +126,11 @@ WebSocketFramer::WebSocketFramer(Handler& handler, std::size_t max_message_bytes
     : impl_(std::make_shared<Impl>(handler, max_message_bytes)) {}
 
 WebSocketFramer::~WebSocketFramer() { impl_->handler = nullptr; }
+
+void WebSocketFramer::set_max_message_bytes(std::size_t bytes) {
+  impl_->max_message_bytes = bytes;
+  if (impl_->context != nullptr) wslay_event_config_set_max_recv_msg_length(impl_->context.get(), bytes);
+}
 
 void WebSocketFramer::Feed(std::string_view bytes) {
   const std::shared_ptr<Impl> impl = impl_;

@@ -29,7 +29,6 @@ std::string PeerName(SSL* ssl) {
 class TlsTest : public NetTest {
  protected:
   void Listen(TlsOptions options, bool direct = true) {
-    options.own_records = own_records_;
     auto context = TlsContext::Create(std::move(options));
     ASSERT_TRUE(context.ok()) << context.status();
     context_ = *context;
@@ -56,7 +55,6 @@ class TlsTest : public NetTest {
   }
   std::string address() const { return listener_->bound_address(); }
 
-  bool own_records_ = false;
   TestCertificate certificate_;
   std::shared_ptr<TlsContext> context_;
   std::unique_ptr<Listener> listener_;
@@ -65,16 +63,12 @@ class TlsTest : public NetTest {
   std::unique_ptr<Connection> connection_;
 };
 
-/// TLS 1.2, TLS 1.3, and TLS 1.3 with the record layer of this library.
-class TlsVersionTest : public TlsTest, public ::testing::WithParamInterface<std::pair<int, bool>> {
+class TlsVersionTest : public TlsTest, public ::testing::WithParamInterface<int> {
  protected:
-  TlsVersionTest() { own_records_ = GetParam().second; }
-  int version() const { return GetParam().first; }
+  int version() const { return GetParam(); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Versions, TlsVersionTest,
-                         ::testing::Values(std::pair(TLS1_2_VERSION, false), std::pair(TLS1_3_VERSION, false),
-                                           std::pair(TLS1_3_VERSION, true), std::pair(TLS1_2_VERSION, true)));
+INSTANTIATE_TEST_SUITE_P(Versions, TlsVersionTest, ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION));
 
 TEST_P(TlsVersionTest, CarriesBytesAndTellsItsFacts) {
   ListenWith("example.org");
@@ -497,108 +491,7 @@ TEST_P(TlsVersionTest, KeyUpdateIsAnswered) {
   RunUntil([&] { return client.in == "and back"; }, [&] { client.Pump(); });
 }
 
-class OwnRecordsTest : public TlsTest {
- protected:
-  OwnRecordsTest() { own_records_ = true; }
-
-  void EstablishWith(RawClient& client, const char* suite) {
-    RunUntil([this] { return accepted_ != nullptr; });
-    server_ = Recorder();
-    connection_ = std::move(accepted_);
-    connection_->Start(&server_);
-    client.StartTls({.min_version = TLS1_3_VERSION,
-                     .max_version = TLS1_3_VERSION,
-                     .server_name = "",
-                     .alpn = {},
-                     .certificate = {}});
-    SSL_set_ciphersuites(client.ssl, suite);
-    RunUntil([&] { return client.established && server_.established == 1; }, [&] { client.Pump(); });
-    EXPECT_STREQ(SSL_get_cipher_name(client.ssl), suite);
-  }
-
-  /// What `client` would send for `plain`: records to cut, to change, to send twice.
-  std::string Sealed(RawClient& client, const std::string& plain) {
-    BIO* memory = BIO_new(BIO_s_mem());
-    BIO* socket = SSL_get_wbio(client.ssl);
-    BIO_up_ref(socket);
-    SSL_set0_wbio(client.ssl, memory);
-    EXPECT_EQ(SSL_write(client.ssl, plain.data(), static_cast<int>(plain.size())),
-              static_cast<int>(plain.size()));
-    char* data = nullptr;
-    const long size = BIO_get_mem_data(memory, &data);
-    std::string bytes(data, static_cast<std::size_t>(size));
-    SSL_set0_wbio(client.ssl, socket);
-    return bytes;
-  }
-  void SendRaw(RawClient& client, std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::send(client.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
-      io_.restart();
-      io_.poll();
-    }
-  }
-  void ExpectRefused(RawClient& client, const std::string& alert) {
-    RunUntil([&] { return server_.closed.has_value(); });
-    EXPECT_EQ(server_.closed->code(), absl::StatusCode::kInvalidArgument) << *server_.closed;
-    RunUntil([&] { return client.eof; }, [&] { client.Pump(); });
-    EXPECT_NE(client.error.find(alert), std::string::npos) << client.error;
-  }
-};
-
-constexpr char kAes128[] = "TLS_AES_128_GCM_SHA256";
-
-TEST_F(OwnRecordsTest, EverySuiteCarriesBytesPaddingAndKeyUpdates) {
-  ListenWith("example.org");
-  for (const char* suite : {kAes128, "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
-    SCOPED_TRACE(suite);
-    RawClient client(address());
-    EstablishWith(client, suite);
-    std::string sent, answered;
-    for (int round = 0; round < 25; ++round) {
-      SSL_set_block_padding(client.ssl, round % 3 == 0 ? 512 : 0);
-      if (round % 5 == 1) SSL_key_update(client.ssl, SSL_KEY_UPDATE_REQUESTED);
-      if (round % 7 == 1) SSL_key_update(client.ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
-      const std::string up(static_cast<std::size_t>(round * round * 37 + 1),
-                           static_cast<char>('a' + round % 26));
-      const std::string down(static_cast<std::size_t>(round * round * 61 + 1),
-                             static_cast<char>('A' + round % 26));
-      client.Send(up);
-      sent += up;
-      RunUntil([&] { return server_.data.size() == sent.size(); }, [&] { client.Pump(); });
-      connection_->Write(down);
-      answered += down;
-      RunUntil([&] { return client.in.size() == answered.size(); }, [&] { client.Pump(); });
-      if (HasFatalFailure()) return;
-    }
-    EXPECT_EQ(server_.data, sent);
-    EXPECT_EQ(client.in, answered);
-    unsigned char exported[32];
-    SSL_export_keying_material(client.ssl, exported, 32, "EXPORTER-Channel-Binding", 24, nullptr, 0, 0);
-    EXPECT_EQ(connection_->TlsExporter(), std::string(reinterpret_cast<const char*>(exported), 32));
-    EXPECT_EQ(connection_->TlsServerEndPoint().size(), 32u);
-  }
-}
-
-TEST_F(OwnRecordsTest, RecordsMayArriveByteByByteOrManyAtOnce) {
-  ListenWith("example.org");
-  RawClient client(address());
-  EstablishWith(client, kAes128);
-  const std::string one = Sealed(client, "first") + Sealed(client, "second");
-  for (const char c : one) SendRaw(client, {&c, 1});
-  RunUntil([&] { return server_.data == "firstsecond"; });
-  std::string many, expected = server_.data;
-  for (int i = 0; i < 2000; ++i) {
-    const std::string text = "message " + std::to_string(i);
-    many += Sealed(client, text);
-    expected += text;
-  }
-  SendRaw(client, many);
-  RunUntil([&] { return server_.data.size() == expected.size(); });
-  EXPECT_EQ(server_.data, expected);
-}
-
-TEST_F(OwnRecordsTest, DataBehindTheHandshakeIsNotLost) {
+TEST_P(TlsVersionTest, DataBehindTheHandshakeIsNotLost) {
   ListenWith("example.org");
   for (int i = 0; i < 20; ++i) {
     RawClient client(address());
@@ -606,8 +499,8 @@ TEST_F(OwnRecordsTest, DataBehindTheHandshakeIsNotLost) {
     server_ = Recorder();
     connection_ = std::move(accepted_);
     connection_->Start(&server_);
-    client.StartTls({.min_version = TLS1_3_VERSION,
-                     .max_version = TLS1_3_VERSION,
+    client.StartTls({.min_version = version(),
+                     .max_version = version(),
                      .server_name = "",
                      .alpn = {},
                      .certificate = {}});
@@ -615,73 +508,6 @@ TEST_F(OwnRecordsTest, DataBehindTheHandshakeIsNotLost) {
     client.Send("first words");
     RunUntil([&] { return server_.data == "first words"; }, [&] { client.Pump(); });
   }
-}
-
-TEST_F(OwnRecordsTest, AChangedRepeatedOrMissingRecordIsRefused) {
-  ListenWith("example.org");
-  for (const std::string fault : {"changed", "header", "repeated", "missing"}) {
-    SCOPED_TRACE(fault);
-    RawClient client(address());
-    EstablishWith(client, kAes128);
-    const std::string first = Sealed(client, "first"), second = Sealed(client, "second");
-    std::string bytes = first + second;
-    if (fault == "changed") bytes[first.size() + 7] = static_cast<char>(bytes[first.size() + 7] ^ 1);
-    if (fault == "header") bytes[first.size() + 2] = 1;  // covered by the MAC
-    if (fault == "repeated") bytes = first + first;
-    if (fault == "missing") bytes = second;
-    SendRaw(client, bytes);
-    ExpectRefused(client, "bad record mac");
-    EXPECT_EQ(server_.data, fault == "missing" ? "" : "first");
-  }
-}
-
-TEST_F(OwnRecordsTest, WhatIsNoProtectedRecordIsRefused) {
-  ListenWith("example.org");
-  const std::vector<std::pair<std::string, std::string>> cases = {
-      {std::string("\x14\x03\x03\x00\x01\x01", 6), "unexpected message"},      // ChangeCipherSpec
-      {std::string("\x15\x03\x03\x00\x02\x01\x00", 7), "unexpected message"},  // an alert in the clear
-      {"<stream:stream>", "unexpected message"},
-      {std::string("\x17\x03\x03\x41\x01", 5), "record overflow"},
-      {std::string("\x17\x03\x03\x00\x10", 5) + std::string(16, 'x'), "bad record mac"},
-      {std::string("\x17\x03\x03\x00\x00", 5), "bad record mac"},
-      {std::string("\x17\x03\x03\x00\x40", 5) + std::string(64, 'x'), "bad record mac"},
-  };
-  for (const auto& [bytes, alert] : cases) {
-    RawClient client(address());
-    EstablishWith(client, kAes128);
-    SendRaw(client, bytes);
-    ExpectRefused(client, alert);
-    EXPECT_EQ(server_.data, "");
-  }
-}
-
-TEST_F(OwnRecordsTest, EndlessKeyUpdatesOweOneAnswer) {
-  ListenWith("example.org");
-  RawClient client(address());
-  EstablishWith(client, kAes128);
-  client.reading = false;
-  for (int i = 0; i < 500; ++i) {
-    SSL_key_update(client.ssl, SSL_KEY_UPDATE_REQUESTED);
-    SendRaw(client, Sealed(client, "x"));
-  }
-  RunUntil([&] { return server_.data.size() == 500; });
-  EXPECT_EQ(connection_->queued_bytes(), 0u);
-  client.reading = true;
-  connection_->Write("one answer");
-  RunUntil([&] { return client.in == "one answer"; }, [&] { client.Pump(); });
-}
-
-TEST_F(OwnRecordsTest, AClientCertificateKeepsOpenSsl) {
-  const TestCertificate server = MakeCertificate("example.org"), known = MakeCertificate("romeo");
-  Listen({.certificates = {{"", server.certificate_file, server.key_file}},
-          .alpn = {},
-          .client_ca_file = known.certificate_file});
-  RawClient client(address());
-  Establish(client,
-            {.min_version = 0, .max_version = 0, .server_name = "", .alpn = {}, .certificate = known});
-  EXPECT_NE(connection_->TlsPeerCertificateDer(), "");
-  client.Send("x");
-  RunUntil([&] { return server_.data == "x"; }, [&] { client.Pump(); });
 }
 
 TEST_F(TlsTest, CreateNamesTheFileThatIsWrong) {

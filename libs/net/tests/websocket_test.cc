@@ -87,6 +87,7 @@ class FramerTest : public ::testing::Test, public WebSocketFramer::Handler {
     messages_.emplace_back(message);
     text_ = is_text;
     if (destroy_in_message_) framer_.reset();
+    if (limit_in_message_ != 0) framer_->set_max_message_bytes(limit_in_message_);
     if (close_in_message_) framer_->SendClose(1000);
   }
   void OnOutput(std::string_view bytes) override { output_ += bytes; }
@@ -111,6 +112,7 @@ class FramerTest : public ::testing::Test, public WebSocketFramer::Handler {
   bool destroy_in_message_ = false;
   bool destroy_in_close_ = false;
   bool close_in_message_ = false;
+  std::size_t limit_in_message_ = 0;
 };
 
 TEST_F(FramerTest, TakesMessagesInAnyCut) {
@@ -232,6 +234,26 @@ TEST_P(FramerFaultTest, ClosesWithTheCodeInAnyCut) {
 
 TEST_F(FramerTest, AHugeLengthIsRefusedByItsFirstByte) {
   Feed(std::string("\x81\xff\x00\x00\x00\x01\x00\x00\x00\x00\x12\x34\x56\x78x", 15));
+  EXPECT_EQ(closed_, 1009);
+}
+
+TEST_F(FramerTest, AHigherLimitHoldsFromTheNextFrameOn) {
+  framer_ = std::make_unique<WebSocketFramer>(*this, 100);
+  limit_in_message_ = 1000;
+  const std::string big = Frame(kFin | kText, std::string(1000, 'x'));
+  Feed(Frame(kFin | kText, "one") + big);
+  EXPECT_EQ(messages_.size(), 2u);
+  Feed(big);
+  EXPECT_EQ(messages_.size(), 3u);
+  EXPECT_EQ(closed_, 0);
+  Feed(Frame(kFin | kText, std::string(1001, 'x')));
+  EXPECT_EQ(closed_, 1009);
+}
+
+TEST_F(FramerTest, ALowerLimitHoldsForAMessageInProgress) {
+  Feed(Frame(kText, std::string(60, 'x')));
+  framer_->set_max_message_bytes(100);
+  Feed(Frame(kFin, std::string(41, 'x')));
   EXPECT_EQ(closed_, 1009);
 }
 

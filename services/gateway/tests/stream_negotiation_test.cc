@@ -303,6 +303,35 @@ TEST_F(StreamNegotiation, Xep0077_3_1_RegistersAndThenSignsIn) {
   EXPECT_TRUE(cluster_.lookup);
 }
 
+TEST_F(StreamNegotiation, Xep0077_3_1_TheAnswerIsFromWhomTheRequestWasTo) {
+  Connect();
+  Feed(kHeaderText);
+  const auto get = [](const std::string& attributes) {
+    return "<iq type='get' id='r'" + attributes + "><query xmlns='jabber:iq:register'/></iq>";
+  };
+  const auto set = [](const std::string& attributes, const std::string& fields) {
+    return "<iq type='set' id='r'" + attributes + "><query xmlns='jabber:iq:register'>" + fields +
+           "</query></iq>";
+  };
+  const std::string account = "<username>a</username><password>x</password>";
+  for (const bool addressed : {false, true}) {
+    const std::string to = addressed ? " to='example.com'" : "";
+    std::string answers = Feed(get(to + " from='romeo@example.com'"));
+    EXPECT_HAS(answers, "<username/>");
+    std::string error = Feed(set(to, "<remove/>"));
+    EXPECT_HAS(error, "<unexpected-request");
+    Feed(set(to, account));
+    std::exchange(cluster_.create, nullptr)(nullptr);
+    std::string result = socket_.Take();
+    EXPECT_HAS(result, "type=\"result\"");
+    for (const std::string& answer : {answers, error, result}) {
+      EXPECT_EQ(answer.find(" from=\"example.com\"") != std::string::npos, addressed) << answer;
+      EXPECT_EQ(answer.find(" from=") != std::string::npos, addressed) << answer;
+      EXPECT_HAS_NOT(answer, " to=");
+    }
+  }
+}
+
 TEST_F(StreamNegotiation, Xep0077_3_1_Refusals) {
   Connect();
   Feed(kHeaderText);

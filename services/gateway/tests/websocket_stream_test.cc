@@ -1,3 +1,4 @@
+#include "domain/base64.h"
 #include "protocols/xmpp/host_meta.h"
 #include "xmpp_stream_fixture.h"
 
@@ -69,6 +70,53 @@ TEST_F(WebSocketStream, Rfc7395_3_3_SignsInWithOneElementPerMessage) {
   EXPECT_HAS(out, "<close xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\"/>");
   EXPECT_EQ(cluster_.end, EndReason::kClosed);
   EXPECT_TRUE(Closed());
+}
+
+TEST_F(WebSocketStream, Xep0440_ThereIsNothingToBindToAlsoOverTls) {
+  socket_.tls = true;
+  socket_.exporter = std::string(32, 'e');
+  socket_.end_point = std::string(32, 's');
+  ConnectWebSocket();
+  Feed(kUpgrade);
+  std::string out = Feed(Frame(kOpen));
+  EXPECT_HAS(out, "<mechanism>SCRAM-SHA-256</mechanism>");
+  EXPECT_HAS_NOT(out, "-PLUS");
+  EXPECT_HAS_NOT(out, "channel-binding");
+  const auto auth = [](std::string_view mechanism, std::string_view first) {
+    return Frame("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='" + std::string(mechanism) +
+                 "'>" + EncodeBase64(first) + "</auth>");
+  };
+  EXPECT_HAS(Feed(auth("SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=romeo,r=abc")), "<invalid-mechanism/>");
+  // RFC 5802 section 6: the client could bind and saw no -PLUS, as it is.
+  Feed(auth("SCRAM-SHA-256", "y,,n=romeo,r=abc"));
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  EXPECT_HAS(socket_.Take(), "<challenge");
+}
+
+TEST_F(WebSocketStream, BeforeAuthenticationALongMessageIsRefusedByItsFirstByte) {
+  ConnectWebSocket();
+  Feed(kUpgrade);
+  Feed(Frame(kOpen));
+  EXPECT_HAS(Feed(Frame(std::string(10'001, ' ')).substr(0, 9)), std::string("\x88\x02\x03\xf1"));  // 1009
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(WebSocketStream, AfterAuthenticationTheLongerLimitHolds) {
+  ConnectWebSocket();
+  Feed(kUpgrade);
+  Feed(Frame(kOpen));
+  Feed(Frame("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>"));
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  passwords_.waiting(true);
+  Feed(Frame(kOpen));
+  Feed(
+      Frame("<iq xmlns='jabber:client' type='set' id='b'><bind "
+            "xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"));
+  cluster_.AnswerStart("romeo@example.com/r");
+  Feed(Frame("<message xmlns='jabber:client' to='juliet@example.com'><body>" + std::string(20'000, 'x') +
+             "</body></message>"));
+  EXPECT_EQ(cluster_.sent.size(), 1u);
+  EXPECT_FALSE(Closed());
 }
 
 TEST_F(WebSocketStream, Rfc7395_3_6_1_AWebSocketCloseAloneIsALostConnection) {

@@ -337,6 +337,7 @@ bool Gateway::Pump() {
 
 Cluster::Cluster(int nodes) {
   settings_.registration = true;
+  settings_.resume_hand_over = std::chrono::milliseconds(0);
   for (int i = 0; i < nodes; ++i) AddNode();
 }
 

@@ -232,12 +232,12 @@ class FakeDatabase final : public AccountStore, public WaitingStore {
     rows[id] = {std::move(message), false};
     co_return Stored::kStored;
   }
-  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner,
+  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
                                                                 std::int64_t limit) override {
     if (down) co_return Away();
     std::vector<OfflineMessage> messages;
     for (const auto& [id, row] : offline[owner])
-      if (!row.given && static_cast<std::int64_t>(messages.size()) < limit) messages.push_back(row.message);
+      if (id > after && !row.given && static_cast<std::int64_t>(messages.size()) < limit) messages.push_back(row.message);
     co_return messages;
   }
   Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) override {

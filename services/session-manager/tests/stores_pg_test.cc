@@ -80,7 +80,7 @@ class StoresTest : public ::testing::Test {
     return parked;
   }
   std::vector<std::uint64_t> Ids(std::int64_t limit = 100) {
-    auto rows = Run(waiting_->LoadOffline(user_, limit));
+    auto rows = Run(waiting_->LoadOffline(user_, 0, limit));
     EXPECT_TRUE(rows.ok()) << rows.status();
     std::vector<std::uint64_t> ids;
     if (rows.ok())
@@ -163,7 +163,7 @@ TEST_F(StoresTest, Offline_OldestFirstAndWhole) {
     ASSERT_EQ(*Run(waiting_->StoreOffline(user_, Message(id), 10)), Stored::kStored);
   EXPECT_THAT(Ids(), ElementsAre(1, 2, 3));
   EXPECT_THAT(Ids(2), ElementsAre(1, 2));
-  const auto rows = Run(waiting_->LoadOffline(user_, 1));
+  const auto rows = Run(waiting_->LoadOffline(user_, 0, 1));
   EXPECT_EQ((*rows)[0].stanza.SerializeAsString(), Message(1).stanza.SerializeAsString());
   EXPECT_EQ((*rows)[0].received_at_ms, 1'000);
 }

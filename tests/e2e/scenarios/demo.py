@@ -11,6 +11,7 @@ import time
 from harness.cluster import Cluster
 from harness.runner import scenario
 from harness.stock import Slixmpp, StanzaJs
+from harness.wait import until
 
 # In the middle of which the session-manager is killed.
 TALK = 40
@@ -27,9 +28,13 @@ class Transcript:
 
 
 async def play(cluster: Cluster, out: Transcript) -> None:
-    owners = await cluster.all_owned()
+    async def two_own() -> dict | None:
+        # One that has just started takes its share a moment later.
+        owned = await cluster.all_owned()
+        return owned if len(set(owned.values())) >= 2 else None
+
+    owners = await until(two_own, "two session-managers own shards", 60, every=0.3)
     managers = sorted(set(owners.values()))
-    assert len(managers) >= 2, f"two session-managers must own shards, not {managers}"
     unique = secrets.token_hex(2)
     romeo_name = cluster.user_on_shard_of(managers[0], owners, f"romeo-{unique}")
     juliet_name = cluster.user_on_shard_of(managers[1], owners, f"juliet-{unique}")

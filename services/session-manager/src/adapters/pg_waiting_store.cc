@@ -36,11 +36,13 @@ Task<absl::StatusOr<WaitingStore::Stored>> PgWaitingStore::StoreOffline(std::str
 }
 
 Task<absl::StatusOr<std::vector<WaitingStore::OfflineMessage>>> PgWaitingStore::LoadOffline(std::string owner,
+                                                                                           std::uint64_t after,
                                                                                            std::int64_t limit) {
-  std::vector<Param> params{Param::Text(owner), Param::Int(limit)};
+  std::vector<Param> params{Param::Text(owner), Id(after), Param::Int(limit)};
   auto result = co_await pool_.Execute(LaneOf(owner),
                                        "SELECT id, received_at_ms, stanza FROM offline_messages "
-                                       "WHERE owner = $1 AND given_at_ms IS NULL ORDER BY id LIMIT $2::bigint",
+                                       "WHERE owner = $1 AND id > $2::bigint AND given_at_ms IS NULL "
+                                       "ORDER BY id LIMIT $3::bigint",
                                        std::move(params));
   if (!result.ok()) co_return result.status();
   std::vector<OfflineMessage> messages;

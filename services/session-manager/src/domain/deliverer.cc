@@ -19,6 +19,14 @@ using common::v1::STANZA_KIND_MESSAGE;
 constexpr std::chrono::milliseconds kFirstRetry{100};
 constexpr std::chrono::milliseconds kLastRetry{2'000};
 
+/// Offline messages are read so many at a time, given while less than a burst is
+/// unacknowledged, and left for later when the client takes none for so long.
+constexpr std::int64_t kOfflinePage = 32;
+constexpr std::size_t kOfflineBurst = 256;
+constexpr std::size_t kOfflineBurstBytes = 256 * 1024;
+constexpr std::chrono::seconds kOfflinePatience{10};
+constexpr int kOfflineAttempts = 20;
+
 bool IsTemporary(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status) ||
          absl::IsAborted(status);
@@ -384,32 +392,60 @@ Task<void> Deliverer::GiveOfflineMessages(std::shared_ptr<Shard> shard, std::sha
     user->on_stored = [stored]() mutable { stored.Set(true); };
     (void)co_await stored.Get();
   }
+  // Page by page, and no faster than the client takes them: a heap of messages must not look
+  // like a slow reader.
+  std::uint64_t after = 0;
+  int failures = 0;
   std::chrono::milliseconds wait = kFirstRetry;
-  for (int attempt = 0; attempt < 20; ++attempt) {
-    if (shard->released() || session->ended) co_return;
-    auto rows = co_await core_.ports().waiting.LoadOffline(bare, core_.settings().max_offline_messages);
+  while (failures < kOfflineAttempts) {
+    auto rows = co_await core_.ports().waiting.LoadOffline(bare, after, kOfflinePage);
     if (shard->released() || session->ended) co_return;
     if (!rows.ok()) {
+      ++failures;
       co_await runtime::Sleep(wait);
       wait = std::min(wait * 2, kLastRetry);
       continue;
     }
+    if (rows->empty()) co_return;
     for (WaitingStore::OfflineMessage& row : *rows) {
+      after = row.id;
       const bool given = std::any_of(session->unacked.begin(), session->unacked.end(), [&](const UnackedPacket& packet) {
         return packet.stored_id == row.id || packet.offset + 1 == static_cast<std::int64_t>(row.id);
       });
       if (given) continue;
+      const bool has_room = co_await AwaitRoom(shard, session);
+      if (!has_room) {
+        if (!shard->released() && !session->ended) session->state.set_offline_given(false);
+        co_return;
+      }
       auto delivery = std::make_shared<Delivery>();
       delivery->stanza.Swap(&row.stanza);
-      xmpp::AddPayload(delivery->stanza,
-                       xmpp::MakeDelay(xmpp::DomainOf(bare), row.received_at_ms));
+      xmpp::AddPayload(delivery->stanza, xmpp::MakeDelay(xmpp::DomainOf(bare), row.received_at_ms));
       delivery->offset = static_cast<std::int64_t>(row.id) - 1;
       delivery->stored_id = row.id;
       delivery->received_at_ms = row.received_at_ms;
       Give(*session, std::move(delivery), /*primary=*/true);
     }
-    co_return;
   }
+  // The store stays away: the client's next presence, or its next session, asks again.
+  session->state.set_offline_given(false);
+}
+
+Task<bool> Deliverer::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  SteadyTime limit = core_.clock().Now() + kOfflinePatience;
+  std::uint64_t acked = session->acked_seq;
+  while (session->unacked_bytes > kOfflineBurstBytes || session->unacked.size() > kOfflineBurst) {
+    co_await runtime::Sleep(std::chrono::milliseconds(5));
+    // A client that is away, or takes nothing, leaves the rest in the store.
+    if (shard->released() || session->ended || session->detached) co_return false;
+    if (session->acked_seq != acked) {
+      acked = session->acked_seq;
+      limit = core_.clock().Now() + kOfflinePatience;
+    } else if (core_.clock().Now() > limit) {
+      co_return false;
+    }
+  }
+  co_return true;
 }
 
 Task<void> Deliverer::MarkGivenTask(std::shared_ptr<Shard> shard, std::string bare, std::vector<std::uint64_t> ids) {

@@ -52,6 +52,8 @@ class Deliverer {
  private:
   void Queue(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void FillPacket(session::v1::Packet& packet, const Delivery& delivery);
+  /// Waits until the session can take more. False: it is not going to.
+  Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   void Release(Session& session, UnackedPacket& packet);
   void CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message, bool recovering);
   Task<void> StoreOfflineTask(std::shared_ptr<Shard> shard, std::string bare, std::shared_ptr<Delivery> message);

@@ -51,6 +51,8 @@ struct Session {
   SteadyTime detached_since;
   bool detached = false;
   bool ended = false;
+  /// The client has closed its stream; the session ends when all it sent is in the log.
+  bool closing = false;
   /// A gateway waits for `parked` before it forgets the session.
   bool park_wanted = false;
   bool park_in_flight = false;

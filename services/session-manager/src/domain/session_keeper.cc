@@ -20,8 +20,6 @@ namespace {
 
 constexpr std::size_t kMaxWaitingActions = 200'000;
 constexpr std::size_t kMaxEndedSessions = 20'000;
-/// A frame to a gateway has arrived by then.
-constexpr std::chrono::milliseconds kHandOverTime{500};
 
 /// Only what concerns one existing session may be used before the shard is live.
 bool IsAttachment(const GatewayAction& action) { return action.has_attach() || action.has_attach_done(); }
@@ -341,7 +339,13 @@ void SessionKeeper::NextInbound(const std::shared_ptr<Session>& session) {
 }
 
 void SessionKeeper::FinishInbound(const std::shared_ptr<Session>& session, std::uint64_t count) {
-  if (session->inbound.Close(count)) ConfirmLater(session);
+  if (!session->inbound.Close(count)) return;
+  ConfirmLater(session);
+  if (!session->closing || session->inbound.received() != session->inbound.confirmed()) return;
+  // Not from within the handling of its last stanza.
+  asio::post(core_.executor(), [this, session] {
+    if (!session->ended) End(session, {});
+  });
 }
 
 void SessionKeeper::ConfirmLater(const std::shared_ptr<Session>& session) {
@@ -374,6 +378,12 @@ void SessionKeeper::OnEnd(GatewayPeer& gateway, const GatewayAction& action) {
   if (action.end().reason() == session::v1::END_REASON_CONNECTION_LOST && session->resume) {
     session->park_wanted = true;
     Detach(session);
+    return;
+  }
+  if (session->inbound.received() != session->inbound.confirmed()) {
+    // Until the log has everything that the client sent before it closed, the gateway keeps it:
+    // FinishInbound ends the session.
+    session->closing = true;
     return;
   }
   End(session, {});
@@ -746,6 +756,14 @@ void SessionKeeper::FinishResume(const std::shared_ptr<Session>& session, const 
     return;
   }
   core_.metrics().sessions_resumed.Increment();
+  if (session->available() && session->priority() >= 0 && !session->state.offline_given()) {
+    // The connection broke in the middle of the offline messages.
+    session->state.set_offline_given(true);
+    core_.TakeTurn(*session->user,
+                   [this, shard = core_.SharedShard(session->user->shard->number), session]() -> Task<void> {
+                     return core_.deliverer().GiveOfflineMessages(shard, session);
+                   });
+  }
   core_.tasks().Spawn("session.leave_old",
                       LeaveOld(core_.SharedShard(session->user->shard->number), session,
                                before != nullptr && before != gateway ? before->instance() : std::string()));
@@ -755,7 +773,7 @@ Task<void> SessionKeeper::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr
   // The new gateway has the session by now, or we have died: only then may the old gateway and
   // the store forget it.
   const std::uint32_t resumption = session->resumptions;
-  co_await runtime::Sleep(kHandOverTime);
+  co_await runtime::Sleep(core_.settings().resume_hand_over);
   if (shard->released()) co_return;
   GatewayPeer* old = FindGateway(gateway);
   if (old != nullptr && old != session->gateway)

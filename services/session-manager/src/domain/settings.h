@@ -23,6 +23,9 @@ struct Settings {
   std::chrono::milliseconds attach_timeout{5'000};
   /// A session without stream management survives the loss of its gateway's link so long.
   std::chrono::milliseconds link_grace{5'000};
+  /// After a resumption the old gateway and the store keep the session so long: a frame to
+  /// the new gateway has arrived by then.
+  std::chrono::milliseconds resume_hand_over{500};
   std::int64_t max_unacked_packets = 2'000;
   std::int64_t max_unacked_bytes = 4 * 1024 * 1024;
   std::int64_t max_sessions_per_user = 32;

@@ -29,8 +29,9 @@ class WaitingStore {
   };
   enum class Stored { kStored, kAlreadyThere, kNoSuchUser, kQuotaReached };
   virtual Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message, std::int64_t quota) = 0;
-  /// Oldest first.
-  virtual Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::int64_t limit) = 0;
+  /// Those with ids above `after`, oldest first.
+  virtual Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
+                                                                        std::int64_t limit) = 0;
   virtual Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) = 0;
   /// Forgets marks that are older than `before_ms`.
   virtual Task<absl::Status> PurgeOfflineGiven(std::string owner, std::int64_t before_ms) = 0;

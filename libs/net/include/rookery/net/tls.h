@@ -23,11 +23,6 @@ struct TlsOptions {
   std::vector<std::string> alpn;
   /// PEM file of authorities for client certificates; empty: none are asked for.
   std::string client_ca_file;
-  /// Once a TLS 1.3 handshake is done, drop OpenSSL's stream and keep only the keys: an
-  /// idle connection takes 1.3 KB in place of 14.6. Ciphers and handshake are OpenSSL's
-  /// still; the record layer (RFC 8446 section 5) is this library's. TLS 1.2 and
-  /// connections with a client certificate stay as they are.
-  bool own_records = false;
 };
 
 /// A server's TLS settings: TLS 1.2 and 1.3, a certificate for each virtual host by SNI.

@@ -34,6 +34,8 @@ class WebSocketFramer {
   ~WebSocketFramer();
   WebSocketFramer(const WebSocketFramer&) = delete;
   WebSocketFramer& operator=(const WebSocketFramer&) = delete;
+  /// From the next frame on; may be called from the handler's calls.
+  void set_max_message_bytes(std::size_t bytes);
   /// Bytes from the peer. The handler may destroy the framer from any of its calls.
   void Feed(std::string_view bytes);
   void SendText(std::string_view message);

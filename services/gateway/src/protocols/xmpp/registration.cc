@@ -85,8 +85,8 @@ void Registration::Create(const xmpp::Stanza& request) {
 }
 
 void Registration::Reply(xmpp::Stanza answer) {
-  // Whatever the client wrote into the addresses: it has none yet.
-  answer.set_from(domain_);
+  // The client has no address yet, whatever it wrote. `from` is what it asked: the answer
+  // to a request without `to` has none, and some clients look for exactly that.
   answer.clear_to();
   std::string xml;
   xmpp::AppendXml(xml, answer, transport_.framing());

@@ -53,7 +53,8 @@ void WebSocketConnection::OnHttp() {
         {400, "text/plain; charset=utf-8", {}, Cat(std::string(upgrade.status().message()), "\n")});
   }
   connection_->Write(*upgrade);
-  framer_ = std::make_unique<net::WebSocketFramer>(*this, services_.settings.limits.max_stanza_bytes);
+  framer_ =
+      std::make_unique<net::WebSocketFramer>(*this, services_.settings.limits_before_auth.max_stanza_bytes);
   const std::string rest = request_.substr(consumed);
   std::string().swap(request_);
   if (!rest.empty()) framer_->Feed(rest);
@@ -92,6 +93,11 @@ void WebSocketConnection::OnWebSocketClosed(std::uint16_t) {
   closed_ = true;
   stream_.OnConnectionLost();
   connection_->CloseAfterFlush();
+}
+
+void WebSocketConnection::SetLimits(const xmpp::ParserLimits& limits, std::size_t bytes_per_second) {
+  XmppConnection::SetLimits(limits, bytes_per_second);
+  if (framer_ != nullptr) framer_->set_max_message_bytes(limits.max_stanza_bytes);
 }
 
 void WebSocketConnection::Send(std::string_view xml) {

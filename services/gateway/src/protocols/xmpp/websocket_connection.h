@@ -25,6 +25,11 @@ class WebSocketConnection final : public XmppConnection, public net::WebSocketFr
   void RestartStream() override { parser_.Reset(); }
   bool can_start_tls() const override { return false; }
   void StartTls(std::string_view) override {}
+  void SetLimits(const xmpp::ParserLimits& limits, std::size_t bytes_per_second) override;
+  // None over wss either: a browser shows its scripts nothing of TLS that they could bind
+  // to, and a client that prefers -PLUS wherever it is offered would fail.
+  std::string TlsExporter() const override { return {}; }
+  std::string TlsServerEndPoint() const override { return {}; }
   void Close() override;
 
   // net::WebSocketFramer::Handler
