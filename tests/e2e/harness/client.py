@@ -460,6 +460,14 @@ class Client:
         except StanzaError:
             pass
 
+    async def sync_through(self, bare: str) -> None:
+        """What we sent to the user before this call has been routed, and what was answered to it
+        is here: an IQ to the account goes the same way, and is always answered."""
+        try:
+            await self.iq("get", "<query xmlns='urn:example:behind'/>", bare)
+        except StanzaError:
+            pass
+
     async def available(self, extra: str = "") -> None:
         """Initial presence, until it has come back."""
         self.presence(extra=extra)

@@ -144,13 +144,21 @@ class Cluster:
         return {int(flat[i]): int(flat[i + 1].split()[0]) for i in range(0, len(flat), 2)}
 
     async def all_owned(self, seconds: float = 60) -> dict[int, str]:
-        """Waits until every shard has an owner that runs."""
-        async def owned():
-            running = {n.replace("/", "-") for n in self.instances("session-manager") if self.alive(n)}
-            owners = await self.owners()
-            return owners if len(owners) == self.partitions and set(owners.values()) <= running else None
+        """Waits until the shards rest: each has an owner that runs and is live, every
+        session-manager has its share, and no epoch has changed between two looks."""
+        last = None
 
-        return await until(owned, "every shard has an owner", seconds, every=0.2)
+        async def at_rest():
+            nonlocal last
+            await self.refresh()
+            names = [n for n in self.instances("session-manager") if self.alive(n)]
+            owners, epochs = await self.owners(), await self.epochs()
+            shares = [list(owners.values()).count(n.replace("/", "-")) for n in names]
+            unchanged, last = epochs == last, epochs
+            complete = len(owners) == self.partitions == sum(shares) and min(shares) >= self.partitions // len(names)
+            return owners if complete and unchanged and all(self.process(n)["ready"] for n in names) else None
+
+        return await until(at_rest, "every shard has a live owner", seconds, every=0.7)
 
     @property
     def partitions(self) -> int:

@@ -20,6 +20,7 @@ POSTGRESQL_SECONDS = 10
 async def postgresql_stopped(cluster: Cluster) -> None:
     """Clients stay, chat between users who are known goes on, errors are temporary ones,
     nothing acknowledged is lost."""
+    await cluster.all_owned()
     ann, bob = await pair(cluster)
     await befriend(ann, bob)
     absent = await account(cluster, "absent")

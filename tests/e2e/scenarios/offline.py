@@ -15,7 +15,7 @@ async def kept_in_order_and_given_once(cluster: Cluster) -> None:
     before = datetime.datetime.now(datetime.timezone.utc)
     for n in range(50):
         ann.message(bob.bare, f"note {n}")
-    await ann.sync()
+    await ann.sync_through(bob.bare)
     await bob.login(cluster.address("gateway/2"))
     await bob.available()
     for n in range(50):
@@ -43,7 +43,7 @@ async def what_is_stored_and_what_not(cluster: Cluster) -> None:
     ann.message(bob.bare, "plain", type_="")
     ann.message(bob.bare, "typed with state", extra=f"<active xmlns='{ns.CHAT_STATES}'/>")
     ann.message(bob.bare, "", extra=f"<received xmlns='urn:xmpp:receipts' id='1'/><store xmlns='{ns.HINTS}'/>", id_="stored-hint")
-    await ann.sync()
+    await ann.sync_through(bob.bare)
     await bob.login(cluster.address("gateway/2"))
     await bob.available()
     await bob.expect_message("plain")
