@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--base-port", type=int, metavar="PORT", help="port of gateway 1; the others follow from it (5222)")
         command.add_argument("--tls", choices=("off", "optional", "required"), help="of the client listeners (optional)")
         command.add_argument("--service-tls", choices=("on", "off"), help="mutual TLS between our own services (off)")
-        command.add_argument("--partitions", type=int, metavar="N", help="shards, fixed once the cluster has started (8)")
+        command.add_argument("--partitions", type=int, metavar="N", help="shards, fixed once the cluster has started (4)")
         command.add_argument("--preset", help="CMake preset to build and run (release)")
         command.add_argument("--build-dir", type=Path, metavar="DIR", help="build directory (.local/build/<preset>)")
         command.add_argument("--no-build", action="store_true", help="neither install nor build: run what is there")

@@ -55,7 +55,7 @@ class Options:
     base_port: int = 5222
     tls: str = "optional"
     service_tls: bool = False
-    partitions: int = 8
+    partitions: int = 4
     build_directory: str = str(BUILD / "release")
     replicas: dict = dataclasses.field(default_factory=lambda: {service: 2 for service in SERVICES})
 

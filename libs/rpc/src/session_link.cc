@@ -140,7 +140,6 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
 
   std::chrono::milliseconds GatherTime() const {
     if (rate_ < 300) return std::chrono::milliseconds(0);
-    if (rate_ < 1'500) return std::chrono::milliseconds(1);
     return std::chrono::milliseconds(rate_ < 5'000 ? 2 : 4);
   }
 

@@ -23,6 +23,8 @@ namespace rookery::session_manager {
 namespace {
 constexpr std::chrono::milliseconds kBackendTimeout{30'000};
 constexpr std::chrono::milliseconds kCommitPeriod{500};
+/// Nobody waits for the events but the cursor.
+constexpr const char* kEventLinger = "linger.ms=25";
 constexpr std::chrono::milliseconds kSweepPeriod{500};
 constexpr std::chrono::milliseconds kLeaveTimeout{6'000};
 }  // namespace
@@ -74,10 +76,15 @@ Task<absl::Status> App::Start() {
   absl::StatusOr<std::vector<int>> counts = co_await ensured.Get();
   if (!counts.ok()) co_return counts.status();
 
-  auto producer = kafka::Producer::Create(io, config_.kafka, process_.metrics);
-  if (!producer.ok()) co_return producer.status();
+  auto users = kafka::Producer::Create(io, config_.kafka, process_.metrics);
+  if (!users.ok()) co_return users.status();
+  kafka::Options patient = config_.kafka;
+  patient.client_id += "-events";
+  patient.properties.insert(patient.properties.begin(), kEventLinger);
+  auto events = kafka::Producer::Create(io, patient, process_.metrics);
+  if (!events.ok()) co_return events.status();
   p.log = std::make_unique<KafkaEventLog>(
-      *std::move(producer),
+      *std::move(users), *std::move(events),
       std::array<std::uint32_t, 3>{static_cast<std::uint32_t>((*counts)[0]), static_cast<std::uint32_t>((*counts)[1]),
                                    static_cast<std::uint32_t>((*counts)[2])});
 
@@ -124,8 +131,10 @@ Task<void> App::Stop() {
   // Leaving the group hands every shard over; gateways move their sessions to the new owners.
   co_await p.shard_log.consumer().Close(kLeaveTimeout);
   co_await p.core->shards().FinishAll(std::chrono::milliseconds(500));
-  const absl::Status flushed = co_await p.log->producer().Flush(kLeaveTimeout);
-  if (!flushed.ok()) telemetry::LogWarn("log.flush_failed", {{"error", Message(flushed)}});
+  for (kafka::Producer* producer : {&p.log->users(), &p.log->events()}) {
+    const absl::Status flushed = co_await producer->Flush(kLeaveTimeout);
+    if (!flushed.ok()) telemetry::LogWarn("log.flush_failed", {{"error", Message(flushed)}});
+  }
   p.links->CloseAll();
   runtime::Promise<bool> closed(process_.io.get_executor());
   asio::post(process_.blocking, [closed, server = p.server.get()]() mutable {
