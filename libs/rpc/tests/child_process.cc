@@ -11,7 +11,7 @@
 
 namespace rookery::rpc {
 
-ChildProcess::ChildProcess(const std::string& test) {
+ChildProcess::ChildProcess(const std::string& argument) {
   int out[2];
   if (pipe(out) != 0) std::abort();
   // Not fork: gRPC's threads run already.
@@ -19,8 +19,7 @@ ChildProcess::ChildProcess(const std::string& test) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
   posix_spawn_file_actions_addclose(&actions, out[0]);
-  std::vector<std::string> words = {"/proc/self/exe", "--gtest_filter=" + test,
-                                    "--gtest_also_run_disabled_tests"};
+  std::vector<std::string> words = {"/proc/self/exe", argument};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -6,11 +6,11 @@
 
 namespace rookery::rpc {
 
-/// A second process of this test binary that runs one disabled test, which says its
+/// A second process of this test binary, started with one argument, which says its
 /// address on a line of its own, "address=…". Killed at the end.
 class ChildProcess {
  public:
-  explicit ChildProcess(const std::string& test);
+  explicit ChildProcess(const std::string& argument);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;

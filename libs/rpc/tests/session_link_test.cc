@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -251,8 +252,8 @@ TEST_F(LinkTest, ServerShutdownClosesLinks) {
   EXPECT_FALSE(gateway_.closed->ok());
 }
 
-// Not a test: the other process of the tests below.
-TEST(LinkPeer, DISABLED_Serves) {
+// The other process of the tests below: main() runs it.
+int ServeAsPeer() {
   asio::io_context io{1};
   const auto work = asio::make_work_guard(io);
   ManagerEnd manager;
@@ -262,10 +263,11 @@ TEST(LinkPeer, DISABLED_Serves) {
     return &manager;
   });
   auto server = Server::Start(ServerOptions{}, {service.get()});
-  ASSERT_TRUE(server.ok());
+  if (!server.ok()) return 1;
   std::printf("\naddress=%s\n", (*server)->bound_address().c_str());
   std::fflush(stdout);
   io.run();
+  return 0;
 }
 
 class DeadPeerTest : public LinkTest {
@@ -275,7 +277,7 @@ class DeadPeerTest : public LinkTest {
     ASSERT_TRUE(Until([&] { return gateway_.heard == 1; }));
   }
 
-  ChildProcess peer_{"LinkPeer.DISABLED_Serves"};
+  ChildProcess peer_{"--link-peer"};
 };
 
 TEST_F(DeadPeerTest, KilledPeerIsNoticedAtOnce) {
@@ -298,4 +300,13 @@ TEST_F(DeadPeerTest, FrozenPeerIsNoticedWhileAWriteIsStuck) {
 }
 
 }  // namespace
+
+int MainOfLinkPeer() { return ServeAsPeer(); }
+
 }  // namespace rookery::rpc
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--link-peer") return rookery::rpc::MainOfLinkPeer();
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}

@@ -12,11 +12,11 @@
 #include "domain/core.h"
 #include "domain/session_keeper.h"
 #include "domain/shard_keeper.h"
-#include "rookery/routing/registry.h"
 #include "migrations.h"
+#include "rookery/base/status.h"
+#include "rookery/routing/registry.h"
 #include "rookery/telemetry/log.h"
 #include "rpc/gateway_links.h"
-#include "rookery/base/status.h"
 
 namespace rookery::session_manager {
 
@@ -83,10 +83,11 @@ Task<absl::Status> App::Start() {
   patient.properties.insert(patient.properties.begin(), kEventLinger);
   auto events = kafka::Producer::Create(io, patient, process_.metrics);
   if (!events.ok()) co_return events.status();
-  p.log = std::make_unique<KafkaEventLog>(
-      *std::move(users), *std::move(events),
-      std::array<std::uint32_t, 3>{static_cast<std::uint32_t>((*counts)[0]), static_cast<std::uint32_t>((*counts)[1]),
-                                   static_cast<std::uint32_t>((*counts)[2])});
+  p.log =
+      std::make_unique<KafkaEventLog>(*std::move(users), *std::move(events),
+                                      std::array<std::uint32_t, 3>{static_cast<std::uint32_t>((*counts)[0]),
+                                                                   static_cast<std::uint32_t>((*counts)[1]),
+                                                                   static_cast<std::uint32_t>((*counts)[2])});
 
   p.redis = redis::Client::Create(io, config_.redis, process_.metrics);
   p.registry = routing::Registry::Create(io, *p.redis);
@@ -96,9 +97,10 @@ Task<absl::Status> App::Start() {
   p.keys = std::make_unique<ScramKeyMaker>(io.get_executor(), process_.blocking,
                                            static_cast<std::uint32_t>(config_.scram_iterations));
   p.roster = std::make_unique<GrpcRoster>(io, *p.registry, rpc::ClientOptions{config_.rpc.tls});
-  p.core = std::make_unique<Core>(io.get_executor(), config_.settings,
-                                  Ports{*p.log, p.shard_log, *p.membership, *p.accounts, *p.keys, *p.waiting, *p.roster},
-                                  Clock::System(), process_.metrics);
+  p.core = std::make_unique<Core>(
+      io.get_executor(), config_.settings,
+      Ports{*p.log, p.shard_log, *p.membership, *p.accounts, *p.keys, *p.waiting, *p.roster}, Clock::System(),
+      process_.metrics);
 
   p.links = std::make_unique<GatewayLinks>(io, p.core->sessions());
   auto server = rpc::Server::Start(config_.rpc, {p.links->service()});
@@ -112,11 +114,12 @@ Task<absl::Status> App::Start() {
 
   // Last: from here on shards arrive.
   p.shard_log.Serve(p.core->shards());
-  auto consumer = kafka::Consumer::Create(io, config_.kafka, "users", "session-managers", p.shard_log, process_.metrics);
+  auto consumer =
+      kafka::Consumer::Create(io, config_.kafka, "users", "session-managers", p.shard_log, process_.metrics);
   if (!consumer.ok()) co_return consumer.status();
   p.shard_log.Attach(*std::move(consumer));
-  p.commit_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kCommitPeriod,
-                                                            [this] { parts_->core->shards().CommitCursors(); });
+  p.commit_timer = std::make_unique<runtime::PeriodicTimer>(
+      io.get_executor(), kCommitPeriod, [this] { parts_->core->shards().CommitCursors(); });
   p.sweep_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kSweepPeriod,
                                                            [this] { parts_->core->shards().Sweep(); });
   p.server->SetServing(true);
@@ -148,7 +151,8 @@ std::string App::NotReadyReason() const {
   if (!started_) return "starting";
   const ShardKeeper& shards = parts_->core->shards();
   if (shards.live() < shards.owned())
-    return "recovering " + std::to_string(shards.owned() - shards.live()) + " of " + std::to_string(shards.owned()) + " shards";
+    return "recovering " + std::to_string(shards.owned() - shards.live()) + " of " +
+           std::to_string(shards.owned()) + " shards";
   return {};
 }
 

@@ -9,7 +9,8 @@ namespace rookery::session_manager {
 void Config::Bind(config::Schema& schema) {
   schema.Bind("domains", &settings.domains, "virtual hosts that this cluster serves");
   schema.Bind("registration.enabled", &settings.registration, "let clients create accounts (XEP-0077)");
-  schema.Bind("sessions.resume-timeout", &settings.resume_timeout, "how long a session waits for its client (XEP-0198)");
+  schema.Bind("sessions.resume-timeout", &settings.resume_timeout,
+              "how long a session waits for its client (XEP-0198)");
   schema.Bind("sessions.link-grace", &settings.link_grace,
               "how long a session without XEP-0198 survives the loss of the link to its gateway");
   schema.Bind("sessions.max-per-user", &settings.max_sessions_per_user, "sessions of one user", 1, 10'000);
@@ -21,16 +22,19 @@ void Config::Bind(config::Schema& schema) {
               "addresses that one session may send directed presence to", 0, 100'000);
   schema.Bind("shards.window-time", &settings.window_time,
               "a stanza that is not acknowledged for so long goes to the store");
-  schema.Bind("shards.window-records", &settings.max_window_records, "records of one shard read and not finished", 1'000,
-              10'000'000);
+  schema.Bind("shards.window-records", &settings.max_window_records,
+              "records of one shard read and not finished", 1'000, 10'000'000);
   schema.Bind("shards.attach-timeout", &settings.attach_timeout, "a new owner waits so long for gateways");
-  schema.Bind("shards.duplicate-horizon", &settings.duplicate_horizon, "how far back a repeated record can lie");
-  schema.Bind("offline.max-messages", &settings.max_offline_messages, "messages kept for one absent user", 0, 100'000);
+  schema.Bind("shards.duplicate-horizon", &settings.duplicate_horizon,
+              "how far back a repeated record can lie");
+  schema.Bind("offline.max-messages", &settings.max_offline_messages, "messages kept for one absent user", 0,
+              100'000);
   schema.Bind("roster.max-items", &settings.max_roster_items, "items of one roster", 1, 1'000'000);
-  schema.Bind("roster.max-pending-requests", &settings.max_pending_requests, "subscription requests kept for one user", 1,
-              1'000'000);
+  schema.Bind("roster.max-pending-requests", &settings.max_pending_requests,
+              "subscription requests kept for one user", 1, 1'000'000);
   schema.Bind("scram.iterations", &scram_iterations, "PBKDF2 iterations of new passwords", 4'096, 10'000'000);
-  schema.Bind("kafka.partitions", &partitions, "partitions of topics that this process has to create", 1, 100'000);
+  schema.Bind("kafka.partitions", &partitions, "partitions of topics that this process has to create", 1,
+              100'000);
   kafka.Bind(schema);
   redis.Bind(schema);
   pg.Bind(schema);

@@ -19,7 +19,8 @@ std::shared_ptr<GrpcRoster::Stub> GrpcRoster::StubFor(std::string_view user, con
   *address = chosen->address;
   auto& stub = stubs_[chosen->address];
   if (!stub) stub = roster::v1::RosterService::NewStub(rpc::MakeChannel(options_, chosen->address));
-  if (stubs_.size() > 64) std::erase_if(stubs_, [&](const auto& entry) { return entry.first != chosen->address; });
+  if (stubs_.size() > 64)
+    std::erase_if(stubs_, [&](const auto& entry) { return entry.first != chosen->address; });
   return stubs_[chosen->address];
 }
 
@@ -46,7 +47,8 @@ Task<absl::StatusOr<roster::v1::GetRosterResponse>> GrpcRoster::Get(roster::v1::
       });
 }
 
-Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> GrpcRoster::SetItem(roster::v1::SetRosterItemRequest request) {
+Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> GrpcRoster::SetItem(
+    roster::v1::SetRosterItemRequest request) {
   return CallOwner<roster::v1::SetRosterItemResponse>(
       std::move(request), [](Stub& stub, auto* context, const auto* in, auto* out, auto done) {
         stub.async()->SetRosterItem(context, in, out, std::move(done));
@@ -77,7 +79,8 @@ Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> GrpcRoster:
       });
 }
 
-Task<absl::StatusOr<roster::v1::DeleteUserResponse>> GrpcRoster::DeleteUser(roster::v1::DeleteUserRequest request) {
+Task<absl::StatusOr<roster::v1::DeleteUserResponse>> GrpcRoster::DeleteUser(
+    roster::v1::DeleteUserRequest request) {
   return CallOwner<roster::v1::DeleteUserResponse>(
       std::move(request), [](Stub& stub, auto* context, const auto* in, auto* out, auto done) {
         stub.async()->DeleteUser(context, in, out, std::move(done));

@@ -18,14 +18,16 @@ class GrpcRoster final : public Roster {
   GrpcRoster(asio::io_context& io, routing::Registry& registry, rpc::ClientOptions options);
 
   Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest request) override;
-  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(roster::v1::SetRosterItemRequest request) override;
+  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(
+      roster::v1::SetRosterItemRequest request) override;
   Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> RemoveItem(
       roster::v1::RemoveRosterItemRequest request) override;
   Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
       roster::v1::ProcessOutboundSubscriptionRequest request) override;
   Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Inbound(
       roster::v1::ProcessInboundSubscriptionRequest request) override;
-  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(roster::v1::DeleteUserRequest request) override;
+  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(
+      roster::v1::DeleteUserRequest request) override;
 
  private:
   using Stub = roster::v1::RosterService::Stub;

@@ -1,7 +1,7 @@
 #include "adapters/kafka_event_log.h"
 
-#include "rookery/telemetry/log.h"
 #include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
@@ -24,11 +24,12 @@ void KafkaEventLog::Append(Topic topic, std::uint32_t partition, std::string_vie
     return;
   }
   producer.Append(name, static_cast<std::int32_t>(partition), key, buffer_,
-                    [appended = std::move(appended)](absl::StatusOr<std::int64_t> offset) {
-                      // The producer gives up only on a record that no broker would ever take.
-                      if (!offset.ok()) telemetry::LogError("record.refused", {{"error", Message(offset.status())}});
-                      appended(offset.value_or(-1));
-                    });
+                  [appended = std::move(appended)](absl::StatusOr<std::int64_t> offset) {
+                    // The producer gives up only on a record that no broker would ever take.
+                    if (!offset.ok())
+                      telemetry::LogError("record.refused", {{"error", Message(offset.status())}});
+                    appended(offset.value_or(-1));
+                  });
 }
 
 }  // namespace rookery::session_manager

@@ -16,9 +16,11 @@ class KafkaEventLog final : public EventLog {
   KafkaEventLog(std::unique_ptr<kafka::Producer> users, std::unique_ptr<kafka::Producer> events,
                 std::array<std::uint32_t, 3> partitions);
 
-  void Append(Topic topic, std::uint32_t partition, std::string_view key, const google::protobuf::MessageLite& record,
-              Appended appended) override;
-  std::uint32_t partitions(Topic topic) const override { return partitions_[static_cast<std::size_t>(topic)]; }
+  void Append(Topic topic, std::uint32_t partition, std::string_view key,
+              const google::protobuf::MessageLite& record, Appended appended) override;
+  std::uint32_t partitions(Topic topic) const override {
+    return partitions_[static_cast<std::size_t>(topic)];
+  }
   kafka::Producer& users() { return *users_; }
   kafka::Producer& events() { return *events_; }
 

@@ -21,7 +21,8 @@ Task<absl::StatusOr<std::int64_t>> KafkaShardLog::Beginning(std::uint32_t shard)
   co_return watermarks->first;
 }
 
-Task<absl::StatusOr<std::int64_t>> KafkaShardLog::OffsetForTime(std::uint32_t shard, std::int64_t unix_millis) {
+Task<absl::StatusOr<std::int64_t>> KafkaShardLog::OffsetForTime(std::uint32_t shard,
+                                                                std::int64_t unix_millis) {
   return consumer_->OffsetForTime(P(shard), unix_millis);
 }
 

@@ -13,8 +13,9 @@ Param Id(std::uint64_t id) { return Param::Int(static_cast<std::int64_t>(id)); }
 
 }  // namespace
 
-Task<absl::StatusOr<WaitingStore::Stored>> PgWaitingStore::StoreOffline(std::string owner, OfflineMessage message,
-                                                                       std::int64_t quota) {
+Task<absl::StatusOr<WaitingStore::Stored>> PgWaitingStore::StoreOffline(std::string owner,
+                                                                        OfflineMessage message,
+                                                                        std::int64_t quota) {
   std::vector<Param> params{Param::Text(owner), Id(message.id), Param::Int(message.received_at_ms),
                             Param::Bytes(message.stanza.SerializeAsString()), Param::Int(quota)};
   auto result = co_await pool_.Execute(
@@ -23,7 +24,8 @@ Task<absl::StatusOr<WaitingStore::Stored>> PgWaitingStore::StoreOffline(std::str
       "quota AS (SELECT count(*) >= $5::bigint AS reached FROM (SELECT 1 FROM offline_messages "
       "WHERE owner = $1 AND given_at_ms IS NULL LIMIT $5::bigint) AS kept), "
       "stored AS (INSERT INTO offline_messages (owner, id, received_at_ms, stanza) "
-      "SELECT $1, $2::bigint, $3::bigint, $4 WHERE EXISTS (SELECT 1 FROM known) AND NOT (SELECT reached FROM quota) "
+      "SELECT $1, $2::bigint, $3::bigint, $4 WHERE EXISTS (SELECT 1 FROM known) AND NOT (SELECT reached FROM "
+      "quota) "
       "ON CONFLICT (owner, id) DO NOTHING RETURNING 1) "
       "SELECT EXISTS (SELECT 1 FROM known), EXISTS (SELECT 1 FROM stored), "
       "EXISTS (SELECT 1 FROM offline_messages WHERE owner = $1 AND id = $2::bigint)",
@@ -35,9 +37,8 @@ Task<absl::StatusOr<WaitingStore::Stored>> PgWaitingStore::StoreOffline(std::str
   co_return row.Bool(0, 2) ? Stored::kAlreadyThere : Stored::kQuotaReached;
 }
 
-Task<absl::StatusOr<std::vector<WaitingStore::OfflineMessage>>> PgWaitingStore::LoadOffline(std::string owner,
-                                                                                           std::uint64_t after,
-                                                                                           std::int64_t limit) {
+Task<absl::StatusOr<std::vector<WaitingStore::OfflineMessage>>> PgWaitingStore::LoadOffline(
+    std::string owner, std::uint64_t after, std::int64_t limit) {
   std::vector<Param> params{Param::Text(owner), Id(after), Param::Int(limit)};
   auto result = co_await pool_.Execute(LaneOf(owner),
                                        "SELECT id, received_at_ms, stanza FROM offline_messages "
@@ -71,7 +72,8 @@ Task<absl::Status> PgWaitingStore::MarkOfflineGiven(std::string owner, std::vect
 Task<absl::Status> PgWaitingStore::PurgeOfflineGiven(std::string owner, std::int64_t before_ms) {
   std::vector<Param> params{Param::Text(owner), Param::Int(before_ms)};
   auto result = co_await pool_.Execute(
-      LaneOf(owner), "DELETE FROM offline_messages WHERE owner = $1 AND given_at_ms < $2::bigint", std::move(params));
+      LaneOf(owner), "DELETE FROM offline_messages WHERE owner = $1 AND given_at_ms < $2::bigint",
+      std::move(params));
   co_return result.status();
 }
 
@@ -87,12 +89,13 @@ Task<absl::Status> PgWaitingStore::StorePackets(std::uint32_t shard, std::string
     times.push_back(packet.received_at_ms);
     stanzas.push_back(packet.stanza.SerializeAsString());
   }
-  std::vector<Param> params{Param::Text(owner),       Param::Bytes(session),      Param::Int(shard),
-                            Param::IntArray(seqs),    Param::IntArray(offsets),   Param::IntArray(offline_ids),
-                            Param::IntArray(flags),   Param::IntArray(times),     Param::BytesArray(stanzas)};
+  std::vector<Param> params{Param::Text(owner),     Param::Bytes(session),    Param::Int(shard),
+                            Param::IntArray(seqs),  Param::IntArray(offsets), Param::IntArray(offline_ids),
+                            Param::IntArray(flags), Param::IntArray(times),   Param::BytesArray(stanzas)};
   auto result = co_await pool_.Execute(
       LaneOf(owner),
-      "INSERT INTO session_packets (owner, session_id, seq, shard, record_offset, offline_id, flags, received_at_ms, stanza) "
+      "INSERT INTO session_packets (owner, session_id, seq, shard, record_offset, offline_id, flags, "
+      "received_at_ms, stanza) "
       "SELECT $1, $2, seq, $3::integer, record_offset, offline_id, flags, received_at_ms, stanza "
       "FROM unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bytea[]) "
       "AS t (seq, record_offset, offline_id, flags, received_at_ms, stanza) "
@@ -101,7 +104,8 @@ Task<absl::Status> PgWaitingStore::StorePackets(std::uint32_t shard, std::string
   co_return result.status();
 }
 
-Task<absl::Status> PgWaitingStore::RemovePackets(std::string owner, std::string session, std::uint64_t up_to_seq) {
+Task<absl::Status> PgWaitingStore::RemovePackets(std::string owner, std::string session,
+                                                 std::uint64_t up_to_seq) {
   std::vector<Param> params{Param::Text(owner), Param::Bytes(session), Id(up_to_seq)};
   auto result = co_await pool_.Execute(
       LaneOf(owner), "DELETE FROM session_packets WHERE owner = $1 AND session_id = $2 AND seq <= $3::bigint",
@@ -111,13 +115,15 @@ Task<absl::Status> PgWaitingStore::RemovePackets(std::string owner, std::string 
 
 Task<absl::Status> PgWaitingStore::Park(std::uint32_t shard, ParkedSession session) {
   std::vector<Param> params{Param::Text(session.owner), Param::Bytes(session.session), Param::Int(shard),
-                            Param::Int(session.expires_at_ms), Param::Bytes(session.attach.SerializeAsString())};
-  auto result = co_await pool_.Execute(
-      LaneOf(session.owner),
-      "INSERT INTO parked_sessions (owner, session_id, shard, expires_at_ms, attach) VALUES ($1, $2, $3, $4, $5) "
-      "ON CONFLICT (owner, session_id) DO UPDATE SET shard = EXCLUDED.shard, expires_at_ms = EXCLUDED.expires_at_ms, "
-      "attach = EXCLUDED.attach",
-      std::move(params));
+                            Param::Int(session.expires_at_ms),
+                            Param::Bytes(session.attach.SerializeAsString())};
+  auto result = co_await pool_.Execute(LaneOf(session.owner),
+                                       "INSERT INTO parked_sessions (owner, session_id, shard, "
+                                       "expires_at_ms, attach) VALUES ($1, $2, $3, $4, $5) "
+                                       "ON CONFLICT (owner, session_id) DO UPDATE SET shard = "
+                                       "EXCLUDED.shard, expires_at_ms = EXCLUDED.expires_at_ms, "
+                                       "attach = EXCLUDED.attach",
+                                       std::move(params));
   co_return result.status();
 }
 
@@ -130,11 +136,11 @@ Task<absl::Status> PgWaitingStore::Unpark(std::string owner, std::string session
 
 Task<absl::Status> PgWaitingStore::RemoveSession(std::string owner, std::string session) {
   std::vector<Param> params{Param::Text(owner), Param::Bytes(session)};
-  auto result = co_await pool_.Execute(
-      LaneOf(owner),
-      "WITH p AS (DELETE FROM session_packets WHERE owner = $1 AND session_id = $2) "
-      "DELETE FROM parked_sessions WHERE owner = $1 AND session_id = $2",
-      std::move(params));
+  auto result =
+      co_await pool_.Execute(LaneOf(owner),
+                             "WITH p AS (DELETE FROM session_packets WHERE owner = $1 AND session_id = $2) "
+                             "DELETE FROM parked_sessions WHERE owner = $1 AND session_id = $2",
+                             std::move(params));
   co_return result.status();
 }
 
@@ -142,7 +148,8 @@ Task<absl::StatusOr<WaitingStore::Shard>> PgWaitingStore::LoadShard(std::uint32_
   Shard loaded;
   std::vector<Param> params{Param::Int(shard)};
   auto sessions = co_await pool_.Execute(
-      shard, "SELECT owner, session_id, expires_at_ms, attach FROM parked_sessions WHERE shard = $1", std::move(params));
+      shard, "SELECT owner, session_id, expires_at_ms, attach FROM parked_sessions WHERE shard = $1",
+      std::move(params));
   if (!sessions.ok()) co_return sessions.status();
   for (std::size_t i = 0; i < (*sessions)->rows(); ++i) {
     ParkedSession parked;
@@ -152,11 +159,11 @@ Task<absl::StatusOr<WaitingStore::Shard>> PgWaitingStore::LoadShard(std::uint32_
     if (parked.attach.ParseFromString((*sessions)->Bytes(i, 3))) loaded.sessions.push_back(std::move(parked));
   }
   std::vector<Param> again{Param::Int(shard)};
-  auto packets = co_await pool_.Execute(
-      shard,
-      "SELECT owner, session_id, seq, record_offset, offline_id, flags, received_at_ms, stanza FROM session_packets "
-      "WHERE shard = $1 ORDER BY owner, session_id, seq",
-      std::move(again));
+  auto packets = co_await pool_.Execute(shard,
+                                        "SELECT owner, session_id, seq, record_offset, offline_id, flags, "
+                                        "received_at_ms, stanza FROM session_packets "
+                                        "WHERE shard = $1 ORDER BY owner, session_id, seq",
+                                        std::move(again));
   if (!packets.ok()) co_return packets.status();
   for (std::size_t i = 0; i < (*packets)->rows(); ++i) {
     const pg::Result& rows = **packets;

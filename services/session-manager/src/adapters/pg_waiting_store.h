@@ -8,8 +8,10 @@ namespace rookery::session_manager {
 class PgWaitingStore final : public WaitingStore {
  public:
   explicit PgWaitingStore(pg::Pool& pool) : pool_(pool) {}
-  Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message, std::int64_t quota) override;
-  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after, std::int64_t limit) override;
+  Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message,
+                                            std::int64_t quota) override;
+  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
+                                                                std::int64_t limit) override;
   Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) override;
   Task<absl::Status> PurgeOfflineGiven(std::string owner, std::int64_t before_ms) override;
   Task<absl::Status> StorePackets(std::uint32_t shard, std::string owner, std::string session,

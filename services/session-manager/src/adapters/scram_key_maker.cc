@@ -18,8 +18,9 @@ constexpr std::size_t kSaltBytes = 16;
 std::string Hmac(const EVP_MD* hash, std::string_view key, std::string_view data) {
   std::string out(static_cast<std::size_t>(EVP_MD_size(hash)), '\0');
   unsigned size = 0;
-  ROOKERY_CHECK(HMAC(hash, key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(data.data()),
-                     data.size(), reinterpret_cast<unsigned char*>(out.data()), &size) != nullptr);
+  ROOKERY_CHECK(HMAC(hash, key.data(), static_cast<int>(key.size()),
+                     reinterpret_cast<const unsigned char*>(data.data()), data.size(),
+                     reinterpret_cast<unsigned char*>(out.data()), &size) != nullptr);
   return out;
 }
 
@@ -29,14 +30,16 @@ session::v1::ScramKey DeriveOne(std::string_view mechanism, const EVP_MD* hash, 
   const std::string salt = RandomBytes(kSaltBytes);
   std::string salted(size, '\0');
   ROOKERY_CHECK(PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()),
-                                  reinterpret_cast<const unsigned char*>(salt.data()), static_cast<int>(salt.size()),
-                                  static_cast<int>(iterations), hash, static_cast<int>(size),
+                                  reinterpret_cast<const unsigned char*>(salt.data()),
+                                  static_cast<int>(salt.size()), static_cast<int>(iterations), hash,
+                                  static_cast<int>(size),
                                   reinterpret_cast<unsigned char*>(salted.data())) == 1);
   const std::string client_key = Hmac(hash, salted, "Client Key");
   std::string stored(size, '\0');
   unsigned stored_size = 0;
-  ROOKERY_CHECK(EVP_Digest(client_key.data(), client_key.size(), reinterpret_cast<unsigned char*>(stored.data()),
-                           &stored_size, hash, nullptr) == 1);
+  ROOKERY_CHECK(EVP_Digest(client_key.data(), client_key.size(),
+                           reinterpret_cast<unsigned char*>(stored.data()), &stored_size, hash,
+                           nullptr) == 1);
   session::v1::ScramKey key;
   key.set_mechanism(std::string(mechanism));
   key.set_salt(salt);

@@ -13,12 +13,14 @@ using xmpp::ErrorCondition;
 
 void ClientStanzaProcessor::Refuse(Session& session, const xmpp::Stanza& stanza, ErrorCondition condition,
                                    std::string_view text) {
-  if (stanza.type() == "error" || (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "result")) return;
+  if (stanza.type() == "error" || (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "result"))
+    return;
   core_.metrics().bounced.Increment();
   core_.deliverer().Reply(session, xmpp::MakeError(stanza, condition, text));
 }
 
-void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session, session::v1::ClientStanza& client) {
+void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
+                                    session::v1::ClientStanza& client) {
   Cause cause;
   cause.session = session;
   cause.count = client.count();
@@ -68,11 +70,13 @@ bool ClientStanzaProcessor::CheckReachable(Session& session, const xmpp::Stanza&
   const std::string_view domain = xmpp::DomainOf(stanza.to());
   if (core_.IsLocalDomain(domain)) return true;
   Refuse(session, stanza,
-         core_.LocalService(domain) ? ErrorCondition::kServiceUnavailable : ErrorCondition::kRemoteServerNotFound);
+         core_.LocalService(domain) ? ErrorCondition::kServiceUnavailable
+                                    : ErrorCondition::kRemoteServerNotFound);
   return false;
 }
 
-void ClientStanzaProcessor::Message(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& message) {
+void ClientStanzaProcessor::Message(const std::shared_ptr<Session>& session, Cause& cause,
+                                    xmpp::Stanza& message) {
   User& user = *session->user;
   // RFC 6121 section 8.1.1.1: without `to` it is for the sender's own account.
   if (message.to().empty()) message.set_to(user.bare);
@@ -84,10 +88,10 @@ void ClientStanzaProcessor::Message(const std::shared_ptr<Session>& session, Cau
     return;
   }
   // What one sends to oneself arrives, and is archived, once.
-  const bool copied_to_others = user.sessions.size() > 1 && IsCarbonEligible(message, /*sent=*/true) &&
-                                std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
-                                  return other != session && other->state.carbons();
-                                });
+  const bool copied_to_others =
+      user.sessions.size() > 1 && IsCarbonEligible(message, /*sent=*/true) &&
+      std::any_of(user.sessions.begin(), user.sessions.end(),
+                  [&](const auto& other) { return other != session && other->state.carbons(); });
   const bool copy = bare != user.bare && (copied_to_others || IsArchivable(message));
   xmpp::Stanza copied;
   if (copy) copied = message;
@@ -99,7 +103,8 @@ void ClientStanzaProcessor::Message(const std::shared_ptr<Session>& session, Cau
   }
 }
 
-void ClientStanzaProcessor::Presence(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence) {
+void ClientStanzaProcessor::Presence(const std::shared_ptr<Session>& session, Cause& cause,
+                                     xmpp::Stanza& presence) {
   const std::string& type = presence.type();
   const bool is_subscription =
       type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
@@ -142,7 +147,8 @@ void ClientStanzaProcessor::Iq(const std::shared_ptr<Session>& session, Cause& c
     Refuse(*session, iq, ErrorCondition::kBadRequest);
     return;
   }
-  const std::string_view bare = iq.to().empty() ? std::string_view(session->user->bare) : xmpp::BareOf(iq.to());
+  const std::string_view bare =
+      iq.to().empty() ? std::string_view(session->user->bare) : xmpp::BareOf(iq.to());
   const bool to_self = bare == session->user->bare && xmpp::ResourceOf(iq.to()).empty();
   const bool to_server = !iq.to().empty() && bare == xmpp::DomainOf(iq.to()) &&
                          (core_.IsLocalDomain(bare) || core_.LocalService(bare));

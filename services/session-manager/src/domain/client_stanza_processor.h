@@ -15,10 +15,12 @@ class ClientStanzaProcessor {
 
   void Process(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza);
   /// Answers the client of `session` with an error, unless the stanza is one.
-  void Refuse(Session& session, const xmpp::Stanza& stanza, xmpp::ErrorCondition condition, std::string_view text = {});
+  void Refuse(Session& session, const xmpp::Stanza& stanza, xmpp::ErrorCondition condition,
+              std::string_view text = {});
   /// Does `work` for a stanza being handled in a turn of its user; the next stanza of the
   /// session waits for it, and the stanza is confirmed after it.
-  void RunInTurn(const std::shared_ptr<Session>& session, Cause cause, std::function<Task<void>(Cause&)> work);
+  void RunInTurn(const std::shared_ptr<Session>& session, Cause cause,
+                 std::function<Task<void>(Cause&)> work);
 
  private:
   Task<void> TurnTask(std::shared_ptr<Session> session, Cause cause, std::function<Task<void>(Cause&)> work);

@@ -40,7 +40,9 @@ Core::~Core() = default;
 
 std::uint32_t Core::ShardNumberOf(std::string_view bare) const { return ShardOf(bare, shard_count()); }
 
-Shard* Core::FindShard(std::uint32_t number) { return number < shards_.size() ? shards_[number].get() : nullptr; }
+Shard* Core::FindShard(std::uint32_t number) {
+  return number < shards_.size() ? shards_[number].get() : nullptr;
+}
 
 std::shared_ptr<Shard> Core::SharedShard(std::uint32_t number) {
   return number < shards_.size() ? shards_[number] : nullptr;
@@ -97,9 +99,13 @@ void Core::AddTurn(User& user, User::Turn turn, bool first) {
   tasks_.Spawn("user.turns", RunTurns(shards_[user.shard->number], user.bare));
 }
 
-void Core::TakeTurn(User& user, std::function<Task<void>()> run) { AddTurn(user, {nullptr, std::move(run)}, false); }
+void Core::TakeTurn(User& user, std::function<Task<void>()> run) {
+  AddTurn(user, {nullptr, std::move(run)}, false);
+}
 
-void Core::TakeNextTurn(User& user, std::function<Task<void>()> run) { AddTurn(user, {nullptr, std::move(run)}, true); }
+void Core::TakeNextTurn(User& user, std::function<Task<void>()> run) {
+  AddTurn(user, {nullptr, std::move(run)}, true);
+}
 
 void Core::TakeTurn(User& user, std::shared_ptr<PendingRecord> record) {
   if (!user.busy) {
@@ -195,8 +201,8 @@ void Core::AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
   }
 }
 
-void Core::AppendEvent(Shard& from, Topic topic, std::string_view key, const google::protobuf::MessageLite& event,
-                       std::int64_t holds_offset) {
+void Core::AppendEvent(Shard& from, Topic topic, std::string_view key,
+                       const google::protobuf::MessageLite& event, std::int64_t holds_offset) {
   if (from.released()) return;
   const std::uint32_t partition = ShardOf(key, ports_.log.partitions(topic));
   if (holds_offset < 0) {

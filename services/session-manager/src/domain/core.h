@@ -116,7 +116,8 @@ class Core {
   /// is in the log: a client's stanza is confirmed, a record finished, only then.
   void AppendDelivery(Shard& from, Cause& cause, xmpp::Stanza stanza);
   /// Appends one stanza to many: one record for each shard that has recipients.
-  void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza, const std::vector<std::string>& recipients);
+  void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
+                    const std::vector<std::string>& recipients);
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                     events::v1::UserRecord record);
   void AppendEvent(Shard& from, Topic topic, std::string_view key, const google::protobuf::MessageLite& event,

@@ -5,9 +5,9 @@
 
 #include "domain/message_routing.h"
 #include "domain/session_keeper.h"
+#include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
-#include "rookery/base/status.h"
 
 namespace rookery::session_manager {
 
@@ -28,15 +28,16 @@ constexpr std::chrono::seconds kOfflinePatience{10};
 constexpr int kOfflineAttempts = 20;
 
 bool IsTemporary(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status) ||
-         absl::IsAborted(status);
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsResourceExhausted(status) || absl::IsAborted(status);
 }
 
 std::vector<Candidate> CandidatesOf(const User& user) {
   std::vector<Candidate> candidates;
   candidates.reserve(user.sessions.size());
   for (const auto& session : user.sessions)
-    candidates.push_back({session->resource(), session->available(), session->priority(), session->state.carbons()});
+    candidates.push_back(
+        {session->resource(), session->available(), session->priority(), session->state.carbons()});
   return candidates;
 }
 
@@ -46,7 +47,8 @@ xmpp::Stanza MakeCarbon(std::string_view direction, const xmpp::Stanza& message,
   xmpp::Stanza carbon = xmpp::MakeMessage(message.type(), bare, {});
   std::string& payload = *carbon.mutable_payload();
   payload.reserve(message.payload().size() + 400);
-  payload.append("<").append(direction).append(" xmlns=\"urn:xmpp:carbons:2\"><forwarded xmlns=\"urn:xmpp:forward:0\">");
+  payload.append("<").append(direction).append(
+      " xmlns=\"urn:xmpp:carbons:2\"><forwarded xmlns=\"urn:xmpp:forward:0\">");
   xmpp::AppendXml(payload, message, xmpp::Framing::kWebSocket);
   payload.append("</forwarded></").append(direction).append(">");
   carbon.set_traits(common::v1::STANZA_TRAIT_CARBON);
@@ -98,7 +100,8 @@ void Deliverer::Give(Session& session, std::shared_ptr<Delivery> delivery, bool 
   target.set_seq(session.last_seq);
 }
 
-void Deliverer::GiveAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery, bool primary) {
+void Deliverer::GiveAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
+                        bool primary) {
   if (sessions.size() == 1) {
     Give(*sessions.front(), delivery, primary);
     return;
@@ -137,8 +140,8 @@ void Deliverer::Reply(Session& session, xmpp::Stanza stanza) {
   Give(session, std::move(delivery), /*primary=*/false);
 }
 
-Deliverer::Given Deliverer::GiveRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary,
-                                       bool recovering) {
+Deliverer::Given Deliverer::GiveRecord(Session& session, const std::shared_ptr<Delivery>& delivery,
+                                       bool primary, bool recovering) {
   if (!recovering || delivery->offset > session.last_offset) {
     Give(session, delivery, primary);
     return Given::kNow;
@@ -179,7 +182,8 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
     if (packet.stored) stored_up_to = packet.seq;
     if (packet.delivery) {
       packet.delivery->reached = true;
-      session.unacked_bytes -= std::min(session.unacked_bytes, packet.delivery->stanza.payload().size() + 200);
+      session.unacked_bytes -=
+          std::min(session.unacked_bytes, packet.delivery->stanza.payload().size() + 200);
     }
     session.unacked.pop_front();
   }
@@ -191,7 +195,8 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
     core_.tasks().Spawn("packets.remove",
                         [](Core& core, std::string owner, std::string id, std::uint64_t up_to) -> Task<void> {
                           // A row that outlives its packet is removed with its session.
-                          (void)co_await core.ports().waiting.RemovePackets(std::move(owner), std::move(id), up_to);
+                          (void)co_await core.ports().waiting.RemovePackets(std::move(owner), std::move(id),
+                                                                            up_to);
                         }(core_, session.user->bare, session.id.str(), stored_up_to));
   }
 }
@@ -229,7 +234,8 @@ void Deliverer::CopyToOthers(User& user, const std::vector<Session*>& sessions, 
   for (Session* session : sessions) GiveRecord(*session, copy, /*primary=*/false, recovering);
 }
 
-void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering, bool again) {
+void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering,
+                             bool again) {
   std::string_view resource = xmpp::ResourceOf(message->stanza.to());
   const MessageType type = ParseMessageType(message->stanza.type());
   // XEP-0198 section 5: its session is gone, the user's other resources or the store have it.
@@ -293,7 +299,8 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     // (then storing it again changes nothing) or died before it could.
     StoreOffline(user, message);
     const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
-    core_.TakeTurn(user, [this, shard, session = newer.front()] { return GiveOfflineMessages(shard, session); });
+    core_.TakeTurn(user,
+                   [this, shard, session = newer.front()] { return GiveOfflineMessages(shard, session); });
   }
 }
 
@@ -306,7 +313,8 @@ void Deliverer::Abandon(User& user, UnackedQueue packets) {
         if (delivery.stanza.kind() == STANZA_KIND_MESSAGE) {
           core_.metrics().rerouted.Increment();
           // Rows of the offline store stay there unless somebody else can have them now.
-          if (delivery.stored_id == 0 || user.HasAvailable()) RouteMessage(user, packet.delivery, /*recovering=*/false, /*again=*/true);
+          if (delivery.stored_id == 0 || user.HasAvailable())
+            RouteMessage(user, packet.delivery, /*recovering=*/false, /*again=*/true);
         } else if (delivery.stanza.kind() == STANZA_KIND_IQ &&
                    (delivery.stanza.type() == "get" || delivery.stanza.type() == "set")) {
           Bounce(*user.shard, delivery, xmpp::ErrorCondition::kServiceUnavailable);
@@ -317,7 +325,8 @@ void Deliverer::Abandon(User& user, UnackedQueue packets) {
   }
 }
 
-void Deliverer::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition, std::string_view text) {
+void Deliverer::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
+                       std::string_view text) {
   const xmpp::Stanza& stanza = delivery.stanza;
   if (stanza.type() == "error" || stanza.type() == "result" || stanza.from().empty()) return;
   // Carbon copies and headlines never come back to anybody.
@@ -347,7 +356,8 @@ Task<void> Deliverer::StoreOfflineTask(std::shared_ptr<Shard> shard, std::string
     row.id = static_cast<std::uint64_t>(message->offset) + 1;
     row.received_at_ms = message->received_at_ms;
     row.stanza = message->stanza;
-    auto stored = co_await core_.ports().waiting.StoreOffline(bare, std::move(row), core_.settings().max_offline_messages);
+    auto stored = co_await core_.ports().waiting.StoreOffline(bare, std::move(row),
+                                                              core_.settings().max_offline_messages);
     if (shard->released()) co_return;
     if (!stored.ok() && IsTemporary(stored.status())) {
       co_await runtime::Sleep(wait);
@@ -368,7 +378,8 @@ Task<void> Deliverer::StoreOfflineTask(std::shared_ptr<Shard> shard, std::string
           Bounce(*shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
           break;
         case WaitingStore::Stored::kQuotaReached:
-          Bounce(*shard, *message, xmpp::ErrorCondition::kResourceConstraint, "the recipient's offline storage is full");
+          Bounce(*shard, *message, xmpp::ErrorCondition::kResourceConstraint,
+                 "the recipient's offline storage is full");
           break;
       }
     }
@@ -409,9 +420,10 @@ Task<void> Deliverer::GiveOfflineMessages(std::shared_ptr<Shard> shard, std::sha
     if (rows->empty()) co_return;
     for (WaitingStore::OfflineMessage& row : *rows) {
       after = row.id;
-      const bool given = std::any_of(session->unacked.begin(), session->unacked.end(), [&](const UnackedPacket& packet) {
-        return packet.stored_id == row.id || packet.offset + 1 == static_cast<std::int64_t>(row.id);
-      });
+      const bool given =
+          std::any_of(session->unacked.begin(), session->unacked.end(), [&](const UnackedPacket& packet) {
+            return packet.stored_id == row.id || packet.offset + 1 == static_cast<std::int64_t>(row.id);
+          });
       if (given) continue;
       const bool has_room = co_await AwaitRoom(shard, session);
       if (!has_room) {
@@ -448,7 +460,8 @@ Task<bool> Deliverer::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<Se
   co_return true;
 }
 
-Task<void> Deliverer::MarkGivenTask(std::shared_ptr<Shard> shard, std::string bare, std::vector<std::uint64_t> ids) {
+Task<void> Deliverer::MarkGivenTask(std::shared_ptr<Shard> shard, std::string bare,
+                                    std::vector<std::uint64_t> ids) {
   std::chrono::milliseconds wait = kFirstRetry;
   while (!shard->released()) {
     const absl::Status marked = co_await core_.ports().waiting.MarkOfflineGiven(bare, ids);
@@ -468,7 +481,8 @@ Task<void> Deliverer::PurgeTask(std::shared_ptr<Shard> shard, std::string bare) 
   const auto horizon = core_.settings().duplicate_horizon * 2;
   co_await runtime::Sleep(std::chrono::duration_cast<std::chrono::milliseconds>(horizon));
   if (shard->released()) co_return;
-  (void)co_await core_.ports().waiting.PurgeOfflineGiven(bare, core_.clock().UnixMillisNow() - horizon.count());
+  (void)co_await core_.ports().waiting.PurgeOfflineGiven(bare,
+                                                         core_.clock().UnixMillisNow() - horizon.count());
 }
 
 // ---- the window -------------------------------------------------------------
@@ -478,9 +492,10 @@ void Deliverer::StoreOldPackets(Shard& shard) {
   for (auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
       if (session->unacked.empty() || session->park_in_flight) continue;
-      const bool due = std::any_of(session->unacked.begin(), session->unacked.end(), [&](const UnackedPacket& packet) {
-        return packet.holds && packet.delivery && packet.since < before;
-      });
+      const bool due =
+          std::any_of(session->unacked.begin(), session->unacked.end(), [&](const UnackedPacket& packet) {
+            return packet.holds && packet.delivery && packet.since < before;
+          });
       if (!due) continue;
       session->park_in_flight = true;
       core_.tasks().Spawn("packets.store", StorePacketsTask(core_.SharedShard(shard.number), session, bare));

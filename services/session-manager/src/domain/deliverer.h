@@ -19,13 +19,15 @@ class Deliverer {
   /// one, and keeps it until acknowledged.
   void Give(Session& session, std::shared_ptr<Delivery> delivery, bool primary);
   /// One stanza to several sessions: one packet for each gateway.
-  void GiveAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery, bool primary);
+  void GiveAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
+               bool primary);
   /// An answer that follows from no record.
   void Reply(Session& session, xmpp::Stanza stanza);
 
   /// A record's stanza for one session: as Give, unless an earlier owner has given it.
   enum class Given { kNow, kBefore, kOlderThanSession };
-  Given GiveRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary, bool recovering);
+  Given GiveRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary,
+                   bool recovering);
 
   /// Every packet up to `seq` has reached the client.
   void Acknowledge(Session& session, std::uint64_t seq);
@@ -33,14 +35,16 @@ class Deliverer {
   bool Resend(Session& session, std::uint64_t after_seq);
 
   /// A message from a record to the user; `again`: from a session that ended.
-  void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering, bool again = false);
+  void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering,
+                    bool again = false);
   /// The session has ended: what its client did not acknowledge goes where a message to
   /// an absent resource goes.
   void Abandon(User& user, UnackedQueue packets);
   /// Keeps the message for the user's next session; bounces it when that cannot be.
   void StoreOffline(User& user, std::shared_ptr<Delivery> message);
   /// Error reply to the sender of what came in a record (never to an error).
-  void Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition, std::string_view text = {});
+  void Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
+              std::string_view text = {});
 
   /// Offline messages to a session that has become available with priority >= 0. Within a turn.
   Task<void> GiveOfflineMessages(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
@@ -55,9 +59,12 @@ class Deliverer {
   /// Waits until the session can take more. False: it is not going to.
   Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   void Release(Session& session, UnackedPacket& packet);
-  void CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message, bool recovering);
-  Task<void> StoreOfflineTask(std::shared_ptr<Shard> shard, std::string bare, std::shared_ptr<Delivery> message);
-  Task<void> StorePacketsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, std::string bare);
+  void CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message,
+                    bool recovering);
+  Task<void> StoreOfflineTask(std::shared_ptr<Shard> shard, std::string bare,
+                              std::shared_ptr<Delivery> message);
+  Task<void> StorePacketsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                              std::string bare);
   Task<void> MarkGivenTask(std::shared_ptr<Shard> shard, std::string bare, std::vector<std::uint64_t> ids);
   Task<void> PurgeTask(std::shared_ptr<Shard> shard, std::string bare);
 

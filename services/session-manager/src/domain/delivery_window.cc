@@ -22,8 +22,9 @@ DeliveryWindow::Record* DeliveryWindow::Find(std::int64_t offset) {
   // Offsets have no gaps in nearly every partition: try the place by arithmetic first.
   const auto index = static_cast<std::size_t>(offset - records_.front().offset);
   if (index < records_.size() && records_[index].offset == offset) return &records_[index];
-  auto it = std::lower_bound(records_.begin(), records_.end(), offset,
-                             [](const Record& record, std::int64_t wanted) { return record.offset < wanted; });
+  auto it =
+      std::lower_bound(records_.begin(), records_.end(), offset,
+                       [](const Record& record, std::int64_t wanted) { return record.offset < wanted; });
   return it != records_.end() && it->offset == offset ? &*it : nullptr;
 }
 

@@ -18,11 +18,13 @@ MessageType ParseMessageType(std::string_view type) {
 
 namespace {
 
-constexpr std::uint32_t kHints = STANZA_TRAIT_NO_STORE | STANZA_TRAIT_NO_PERMANENT_STORE | STANZA_TRAIT_NO_COPY |
-                                 STANZA_TRAIT_STORE | STANZA_TRAIT_PRIVATE | STANZA_TRAIT_STANZA_ID | STANZA_TRAIT_DELAY;
+constexpr std::uint32_t kHints = STANZA_TRAIT_NO_STORE | STANZA_TRAIT_NO_PERMANENT_STORE |
+                                 STANZA_TRAIT_NO_COPY | STANZA_TRAIT_STORE | STANZA_TRAIT_PRIVATE |
+                                 STANZA_TRAIT_STANZA_ID | STANZA_TRAIT_DELAY;
 
 bool IsChatStateOnly(const xmpp::Stanza& message) {
-  return Has(message, STANZA_TRAIT_CHAT_STATE) && (message.traits() & ~(kHints | STANZA_TRAIT_CHAT_STATE)) == 0;
+  return Has(message, STANZA_TRAIT_CHAT_STATE) &&
+         (message.traits() & ~(kHints | STANZA_TRAIT_CHAT_STATE)) == 0;
 }
 
 MessageRoute ToBareJid(MessageType type, const std::vector<Candidate>& candidates) {
@@ -95,7 +97,8 @@ MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource
 }
 
 bool IsCarbonEligible(const xmpp::Stanza& message, bool sent) {
-  if (Has(message, STANZA_TRAIT_PRIVATE) || Has(message, STANZA_TRAIT_NO_COPY) || Has(message, STANZA_TRAIT_CARBON))
+  if (Has(message, STANZA_TRAIT_PRIVATE) || Has(message, STANZA_TRAIT_NO_COPY) ||
+      Has(message, STANZA_TRAIT_CARBON))
     return false;
   // A private message of a room reaches the resource that has joined; a sent one is copied.
   if (!sent && Has(message, STANZA_TRAIT_MUC_USER) && !Has(message, STANZA_TRAIT_MUC_INVITE)) return false;
@@ -128,8 +131,8 @@ bool IsArchivable(const xmpp::Stanza& message) {
   if (type != MessageType::kChat && type != MessageType::kNormal) return false;
   if (Has(message, STANZA_TRAIT_NO_STORE) || Has(message, STANZA_TRAIT_NO_PERMANENT_STORE)) return false;
   if (Has(message, STANZA_TRAIT_CARBON)) return false;
-  return (message.traits() & (STANZA_TRAIT_BODY | STANZA_TRAIT_STORE | STANZA_TRAIT_ENCRYPTED | STANZA_TRAIT_RECEIPT |
-                              STANZA_TRAIT_MUC_INVITE | STANZA_TRAIT_CALL)) != 0;
+  return (message.traits() & (STANZA_TRAIT_BODY | STANZA_TRAIT_STORE | STANZA_TRAIT_ENCRYPTED |
+                              STANZA_TRAIT_RECEIPT | STANZA_TRAIT_MUC_INVITE | STANZA_TRAIT_CALL)) != 0;
 }
 
 }  // namespace rookery::session_manager

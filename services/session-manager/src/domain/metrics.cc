@@ -6,9 +6,12 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
     : stanzas_received(m.Counter("stanzas_received_total", "Stanzas that clients sent")),
       packets_sent(m.Counter("packets_sent_total", "Stanzas given to gateways, one for each session")),
       records_applied(m.Counter("records_applied_total", "Records of the log applied")),
-      duplicates_refused(m.Counter("duplicates_refused_total", "Records and stanzas refused as applied before")),
-      stale_epochs_refused(m.Counter("stale_epochs_refused_total", "Records refused because a newer owner has spoken")),
-      stanzas_resent(m.Counter("packets_resent_total", "Packets given again after a resumption or a new link")),
+      duplicates_refused(
+          m.Counter("duplicates_refused_total", "Records and stanzas refused as applied before")),
+      stale_epochs_refused(
+          m.Counter("stale_epochs_refused_total", "Records refused because a newer owner has spoken")),
+      stanzas_resent(
+          m.Counter("packets_resent_total", "Packets given again after a resumption or a new link")),
       stored_offline(m.Counter("messages_stored_offline_total", "Messages kept for an absent user")),
       stored_for_session(m.Counter("packets_stored_total", "Packets kept in the store for one session")),
       bounced(m.Counter("stanzas_bounced_total", "Stanzas answered with an error")),
@@ -16,7 +19,8 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       sessions_started(m.Counter("sessions_started_total", "Sessions started")),
       sessions_ended(m.Counter("sessions_ended_total", "Sessions ended")),
       sessions_resumed(m.Counter("sessions_resumed_total", "Sessions resumed (XEP-0198)")),
-      sessions_attached(m.Counter("sessions_attached_total", "Sessions that gateways attached to a new owner")),
+      sessions_attached(
+          m.Counter("sessions_attached_total", "Sessions that gateways attached to a new owner")),
       shards_acquired(m.Counter("shards_acquired_total", "Shards that became ours")),
       shards_lost(m.Counter("shards_lost_total", "Shards taken from us while we were away")),
       freezes(m.Counter("freezes_total", "Times this process stood still for seconds")),

@@ -6,10 +6,10 @@
 #include "domain/client_stanza_processor.h"
 #include "domain/deliverer.h"
 #include "domain/session_keeper.h"
+#include "rookery/base/status.h"
 #include "rookery/events/v1/presence_event.pb.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
-#include "rookery/base/status.h"
 
 namespace rookery::session_manager {
 
@@ -37,7 +37,8 @@ PresenceFields ReadFields(const xmpp::Stanza& presence) {
       if (last - first > 1 && *first == '+' && first[1] != '-') ++first;
       const auto [end, error] = std::from_chars(first, last, fields.priority);
       // RFC 6121 section 4.7.2.3.
-      if (error != std::errc() || end != last || fields.priority < -128 || fields.priority > 127) fields.valid = false;
+      if (error != std::errc() || end != last || fields.priority < -128 || fields.priority > 127)
+        fields.valid = false;
     } else if (child.Is("show", xmpp::ns::kClient)) {
       fields.show = child.Text();
       if (fields.show != "away" && fields.show != "chat" && fields.show != "dnd" && fields.show != "xa" &&
@@ -73,7 +74,8 @@ Task<absl::Status> PresenceTracker::LoadContacts(std::shared_ptr<Shard> shard, s
 
 // ---- what the client sends --------------------------------------------------
 
-void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence) {
+void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause,
+                                  xmpp::Stanza& presence) {
   User& user = *session->user;
   if (presence.type() == "unavailable") {
     if (!session->available()) return;
@@ -82,16 +84,15 @@ void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause
       core_.sessions().PublishState(*session);
       return;
     }
-    core_.client_stanzas().RunInTurn(
-        session, cause, [this, session, presence](Cause& later) -> Task<void> {
-          return [](PresenceTracker& self, std::shared_ptr<Session> s, xmpp::Stanza p, Cause& c) -> Task<void> {
-            const auto shard = self.core_.SharedShard(s->user->shard->number);
-            if (!s->user->contacts) (void)co_await self.LoadContacts(shard, s->user->bare, nullptr);
-            if (s->ended || shard->released()) co_return;
-            self.BecomeUnavailable(*s->user, *s, c, p);
-            self.core_.sessions().PublishState(*s);
-          }(*this, session, presence, later);
-        });
+    core_.client_stanzas().RunInTurn(session, cause, [this, session, presence](Cause& later) -> Task<void> {
+      return [](PresenceTracker& self, std::shared_ptr<Session> s, xmpp::Stanza p, Cause& c) -> Task<void> {
+        const auto shard = self.core_.SharedShard(s->user->shard->number);
+        if (!s->user->contacts) (void)co_await self.LoadContacts(shard, s->user->bare, nullptr);
+        if (s->ended || shard->released()) co_return;
+        self.BecomeUnavailable(*s->user, *s, c, p);
+        self.core_.sessions().PublishState(*s);
+      }(*this, session, presence, later);
+    });
     return;
   }
   const PresenceFields fields = ReadFields(presence);
@@ -104,14 +105,14 @@ void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause
     UpdateAvailable(session, cause, std::move(presence), fields.priority);
     return;
   }
-  core_.client_stanzas().RunInTurn(session, cause,
-                                   [this, session, presence, priority = fields.priority](Cause& later) -> Task<void> {
-                                     return BecomeAvailable(session, later, presence, priority);
-                                   });
+  core_.client_stanzas().RunInTurn(
+      session, cause, [this, session, presence, priority = fields.priority](Cause& later) -> Task<void> {
+        return BecomeAvailable(session, later, presence, priority);
+      });
 }
 
-void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
-                                      int priority) {
+void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause,
+                                      xmpp::Stanza presence, int priority) {
   session->state.set_available(true);
   session->state.set_priority(priority);
   Broadcast(*session->user, cause, presence);
@@ -120,8 +121,8 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
   PublishEvent(*session->user, *session);
 }
 
-Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence,
-                                            int priority) {
+Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Cause& cause,
+                                            xmpp::Stanza presence, int priority) {
   const std::shared_ptr<Shard> shard = core_.SharedShard(session->user->shard->number);
   const bool initial = !session->available();
   std::vector<roster::v1::PendingRequest> pending;
@@ -151,7 +152,8 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
       return other != session && other->available();
     });
     if (others) probed.push_back(user.bare);
-    if (!probed.empty()) core_.AppendFanout(*shard, cause, xmpp::MakePresence("probe", session->jid.str(), {}), probed);
+    if (!probed.empty())
+      core_.AppendFanout(*shard, cause, xmpp::MakePresence("probe", session->jid.str(), {}), probed);
     // Section 3.1.3: requests are shown until they are answered.
     for (roster::v1::PendingRequest& request : pending)
       core_.deliverer().Reply(*session, std::move(*request.mutable_stanza()));
@@ -163,7 +165,8 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
   }
 }
 
-void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence) {
+void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause,
+                                        const xmpp::Stanza& presence) {
   if (!session.available()) return;
   Broadcast(user, cause, presence);
   if (session.state.directed_size() > 0) {
@@ -179,10 +182,12 @@ void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string 
   session.state.clear_presence();
   session.state.set_offline_given(false);
   PublishEvent(user, session);
-  if (!user.HasAvailable()) core_.tasks().Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
+  if (!user.HasAvailable())
+    core_.tasks().Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
 }
 
-void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence) {
+void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause& cause,
+                                 xmpp::Stanza& presence) {
   auto& directed = *session->state.mutable_directed();
   const auto it = std::find(directed.begin(), directed.end(), presence.to());
   if (presence.type().empty()) {
@@ -212,7 +217,8 @@ void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& pr
   std::vector<std::string> recipients;
   if (user.contacts) {
     for (const auto& [jid, contact] : user.contacts->by_jid)
-      if (contact.from() && core_.IsLocalDomain(xmpp::DomainOf(jid)) && jid != user.bare) recipients.push_back(jid);
+      if (contact.from() && core_.IsLocalDomain(xmpp::DomainOf(jid)) && jid != user.bare)
+        recipients.push_back(jid);
   }
   // RFC 6121 section 4.4.2: the user's own resources too, the sending one included.
   recipients.push_back(user.bare);
@@ -246,9 +252,10 @@ void PresenceTracker::AnswerProbe(User& user, Cause& cause, std::string_view pro
     // Our sessions came with the shard, their roster did not.
     const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
     shard->window.Hold(cause.offset);
-    core_.TakeTurn(user, [this, shard, bare_user = user.bare, cause, asked = std::string(prober)]() -> Task<void> {
-      return LoadAndAnswer(shard, bare_user, cause, asked);
-    });
+    core_.TakeTurn(user,
+                   [this, shard, bare_user = user.bare, cause, asked = std::string(prober)]() -> Task<void> {
+                     return LoadAndAnswer(shard, bare_user, cause, asked);
+                   });
     return;
   }
   if (bare != user.bare) {
@@ -305,7 +312,8 @@ void PresenceTracker::OnSessionEnd(User& user, Session& session) {
   });
 }
 
-Task<void> PresenceTracker::BroadcastEnd(std::shared_ptr<Shard> shard, std::string bare, xmpp::Stanza unavailable) {
+Task<void> PresenceTracker::BroadcastEnd(std::shared_ptr<Shard> shard, std::string bare,
+                                         xmpp::Stanza unavailable) {
   absl::Status loaded = co_await LoadContacts(shard, bare, nullptr);
   for (int attempt = 0; !loaded.ok() && !absl::IsCancelled(loaded) && attempt < 5; ++attempt) {
     co_await runtime::Sleep(std::chrono::milliseconds(200 << attempt));
@@ -321,7 +329,8 @@ Task<void> PresenceTracker::BroadcastEnd(std::shared_ptr<Shard> shard, std::stri
 
 Task<void> PresenceTracker::RememberLastActivity(std::string bare, std::string status) {
   AccountStore::LastActivity last{core_.clock().UnixMillisNow(), std::move(status)};
-  const absl::Status stored = co_await core_.ports().accounts.SetLastActivity(std::move(bare), std::move(last));
+  const absl::Status stored =
+      co_await core_.ports().accounts.SetLastActivity(std::move(bare), std::move(last));
   if (!stored.ok()) telemetry::LogWarn("last_activity.store_failed", {{"error", Message(stored)}});
 }
 

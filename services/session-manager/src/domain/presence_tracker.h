@@ -32,8 +32,10 @@ class PresenceTracker {
                                   std::vector<roster::v1::PendingRequest>* pending);
 
  private:
-  Task<void> BecomeAvailable(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence, int priority);
-  void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence, int priority);
+  Task<void> BecomeAvailable(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence,
+                             int priority);
+  void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
+                       int priority);
   void BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence);
   void NoteUnavailable(User& user, Session& session, std::string status);
   void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);

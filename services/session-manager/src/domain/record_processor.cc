@@ -19,7 +19,9 @@ bool IsSubscription(std::string_view type) {
 }
 
 /// XEP-0359: rises with the log; above 0.
-std::uint64_t ArchiveId(const PendingRecord& pending) { return static_cast<std::uint64_t>(pending.offset) + 1; }
+std::uint64_t ArchiveId(const PendingRecord& pending) {
+  return static_cast<std::uint64_t>(pending.offset) + 1;
+}
 
 }  // namespace
 
@@ -124,8 +126,8 @@ std::shared_ptr<Delivery> RecordProcessor::MakeDelivery(PendingRecord& pending, 
   return delivery;
 }
 
-void RecordProcessor::PublishEvent(const User& user, const PendingRecord& pending, const xmpp::Stanza& message,
-                                   events::v1::MessageDirection direction) {
+void RecordProcessor::PublishEvent(const User& user, const PendingRecord& pending,
+                                   const xmpp::Stanza& message, events::v1::MessageDirection direction) {
   events::v1::MessageEvent event;
   event.set_owner(user.bare);
   event.set_archive_id(ArchiveId(pending));
@@ -154,7 +156,9 @@ void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
     if (IsArchivable(message)) {
       PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_RECEIVED);
       std::string& payload = *message.mutable_payload();
-      payload.append("<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"").append(std::to_string(ArchiveId(pending))).append("\" by=\"");
+      payload.append("<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"")
+          .append(std::to_string(ArchiveId(pending)))
+          .append("\" by=\"");
       xmpp::AppendEscaped(payload, user.bare);
       payload.append("\"/>");
     }
@@ -282,7 +286,8 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
   const bool too_old = pending.recovering && core_.clock().UnixMillisNow() - delivery->received_at_ms >
                                                  core_.settings().presence_too_old.count();
   if (session == nullptr || too_old) {
-    if (is_request) core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+    if (is_request)
+      core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
     return;
   }
   core_.deliverer().GiveRecord(*session, delivery, /*primary=*/is_request, pending.recovering);

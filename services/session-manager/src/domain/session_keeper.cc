@@ -8,8 +8,8 @@
 #include "domain/shard_keeper.h"
 #include "domain/subscription_handler.h"
 #include "rookery/base/random.h"
-#include "rookery/telemetry/log.h"
 #include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
@@ -33,8 +33,8 @@ void SetFailure(session::v1::Failure& failure, xmpp::ErrorCondition condition, s
 
 void SetFailure(session::v1::Failure& failure, const absl::Status& status) {
   SetFailure(failure, xmpp::ConditionOf(status), Message(status),
-             absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status) ||
-                 absl::IsAborted(status));
+             absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+                 absl::IsResourceExhausted(status) || absl::IsAborted(status));
 }
 
 /// Where h counts on from: what is acknowledged, or where stream management began.
@@ -69,7 +69,8 @@ SessionManagerAction& SessionKeeper::AddFor(Session& session) {
 void SessionKeeper::OnGatewayLinked(GatewayPeer& gateway) {
   // A gateway that has given up a link may be back before we hear that the link is gone: its
   // sessions must not be taken for those of another gateway.
-  if (GatewayPeer* old = FindGateway(gateway.instance()); old != nullptr && old != &gateway) OnGatewayLost(*old);
+  if (GatewayPeer* old = FindGateway(gateway.instance()); old != nullptr && old != &gateway)
+    OnGatewayLost(*old);
   gateways_[gateway.instance()] = &gateway;
   core_.metrics().gateways.Set(static_cast<double>(gateways_.size()));
   auto& hello = *gateway.Add().mutable_hello();
@@ -102,9 +103,8 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
   for (const auto& shard : core_.all_shards()) {
     if (!shard) continue;
     if (!replaced) shard->attached_gateways.erase(gateway.instance());
-    std::erase_if(shard->waiting, [&](const auto& waiting) {
-      return !replaced && waiting.gateway == gateway.instance();
-    });
+    std::erase_if(shard->waiting,
+                  [&](const auto& waiting) { return !replaced && waiting.gateway == gateway.instance(); });
   }
 }
 
@@ -143,8 +143,9 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
   }
   if (action.has_credentials_lookup()) {
     // Any session-manager can read keys: sign-in goes on while shards move.
-    core_.tasks().Spawn("credentials.look_up",
-                        LookUpCredentials(gateway.instance(), std::move(*action.mutable_credentials_lookup())));
+    core_.tasks().Spawn(
+        "credentials.look_up",
+        LookUpCredentials(gateway.instance(), std::move(*action.mutable_credentials_lookup())));
     return;
   }
   if (action.has_create()) {
@@ -199,7 +200,8 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
       break;
     case GatewayAction::kDelivered: {
       const auto session = core_.FindSession(SessionId(action.session_id()));
-      if (session && session->gateway == &gateway) core_.deliverer().Acknowledge(*session, action.delivered().seq());
+      if (session && session->gateway == &gateway)
+        core_.deliverer().Acknowledge(*session, action.delivered().seq());
       break;
     }
     case GatewayAction::kStreamManagementEnable: {
@@ -257,8 +259,8 @@ void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Sha
       existing->detached = false;
       AddFor(*existing).mutable_started()->set_full_jid(std::string(existing->jid.str()));
     } else {
-      SetFailure(*AddFor(gateway, id, shard).mutable_started()->mutable_failure(), xmpp::ErrorCondition::kConflict,
-                 "the session's name is taken");
+      SetFailure(*AddFor(gateway, id, shard).mutable_started()->mutable_failure(),
+                 xmpp::ErrorCondition::kConflict, "the session's name is taken");
     }
     return;
   }
@@ -292,7 +294,8 @@ void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Sha
   AddFor(*session).mutable_started()->set_full_jid(std::string(session->jid.str()));
   PublishState(*session);
   if (telemetry::IsLogged(telemetry::Level::kDebug))
-    telemetry::LogDebug("session.started", {{"user", telemetry::HashedJid(owner.bare)}, {"shard", shard.number}});
+    telemetry::LogDebug("session.started",
+                        {{"user", telemetry::HashedJid(owner.bare)}, {"shard", shard.number}});
 }
 
 void SessionKeeper::PublishState(Session& session) {
@@ -314,14 +317,16 @@ void SessionKeeper::OnStanza(GatewayPeer& gateway, GatewayAction& action) {
   }
   if (stanza.count() != session->inbound.received() + 1) {
     // A gap can only come from a fault of ours: the stream cannot go on.
-    telemetry::LogError("session.count_gap", {{"expected", session->inbound.received() + 1}, {"got", stanza.count()}});
+    telemetry::LogError("session.count_gap",
+                        {{"expected", session->inbound.received() + 1}, {"got", stanza.count()}});
     End(session, "internal-server-error");
     return;
   }
   session->inbound.Receive();
   core_.metrics().stanzas_received.Increment();
   if (session->inbound_busy) {
-    if (!session->inbound_queue) session->inbound_queue = std::make_unique<std::deque<session::v1::ClientStanza>>();
+    if (!session->inbound_queue)
+      session->inbound_queue = std::make_unique<std::deque<session::v1::ClientStanza>>();
     session->inbound_queue->push_back(std::move(stanza));
     return;
   }
@@ -399,7 +404,8 @@ void SessionKeeper::Detach(const std::shared_ptr<Session>& session) {
   if (session->resume) Park(session);
 }
 
-void SessionKeeper::End(const std::shared_ptr<Session>& session, std::string_view condition, std::string_view text) {
+void SessionKeeper::End(const std::shared_ptr<Session>& session, std::string_view condition,
+                        std::string_view text) {
   if (!session || session->ended) return;
   if (session->gateway != nullptr) {
     auto& ended = *AddFor(*session).mutable_ended();
@@ -420,7 +426,8 @@ void SessionKeeper::EndOverflowing(Session& session) {
   // Not from within delivery, which walks the user's sessions.
   asio::post(core_.executor(), [this, shared = core_.FindSession(session.id)] {
     if (!shared || shared->ended || shared->user->shard->released()) return;
-    telemetry::LogInfo("session.overflow", {{"packets", shared->unacked.size()}, {"detached", shared->detached}});
+    telemetry::LogInfo("session.overflow",
+                       {{"packets", shared->unacked.size()}, {"detached", shared->detached}});
     End(shared, "policy-violation", "too many unacknowledged stanzas");
   });
 }
@@ -470,7 +477,8 @@ void SessionKeeper::Park(const std::shared_ptr<Session>& session) {
     return;
   }
   // What was received must be in the log first: the snapshot says how much arrived.
-  if (session->park_in_flight || session->inbound.received() != session->inbound.confirmed()) return;  // Sweep comes again
+  if (session->park_in_flight || session->inbound.received() != session->inbound.confirmed())
+    return;  // Sweep comes again
   session->park_in_flight = true;
   core_.tasks().Spawn("session.park", ParkTask(core_.SharedShard(session->user->shard->number), session));
 }
@@ -506,7 +514,8 @@ Task<void> SessionKeeper::ParkTask(std::shared_ptr<Shard> shard, std::shared_ptr
     if (!session->ended) {
       (void)co_await core_.ports().waiting.Unpark(session->user->bare, session->id.str());
     } else {
-      core_.tasks().Spawn("session.remove_stored", RemoveStored(std::string(session->jid.bare()), session->id.str()));
+      core_.tasks().Spawn("session.remove_stored",
+                          RemoveStored(std::string(session->jid.bare()), session->id.str()));
     }
     co_return;
   }
@@ -521,7 +530,8 @@ Task<void> SessionKeeper::ParkTask(std::shared_ptr<Shard> shard, std::shared_ptr
 void SessionKeeper::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   const SessionId id(parked.session);
   if (core_.FindSession(id) || parked.expires_at_ms < core_.clock().UnixMillisNow()) {
-    if (!core_.FindSession(id)) core_.tasks().Spawn("session.remove_stored", RemoveStored(parked.owner, parked.session));
+    if (!core_.FindSession(id))
+      core_.tasks().Spawn("session.remove_stored", RemoveStored(parked.owner, parked.session));
     return;
   }
   User& user = core_.GetUser(shard, parked.owner);
@@ -589,7 +599,8 @@ void SessionKeeper::RestorePacket(Shard& shard, WaitingStore::Shard::Packet row)
   session->last_offset = std::max(session->last_offset, stored.offset);
   session->unacked.push_back(std::move(packet));
   // Stored by the last owner, never given to the gateway.
-  if (session->gateway != nullptr && !session->detached) (void)core_.deliverer().Resend(*session, stored.seq - 1);
+  if (session->gateway != nullptr && !session->detached)
+    (void)core_.deliverer().Resend(*session, stored.seq - 1);
 }
 
 // ---- attachment to a new owner ----------------------------------------------
@@ -606,7 +617,8 @@ void SessionKeeper::Attach(GatewayPeer& gateway, const GatewayAction& action, Sh
   if (!session && shard.phase == Shard::Phase::kLive) {
     // Either ended here while the link was broken, or its gateway was slow: then what it has
     // given and its client has not acknowledged can no longer be told from what was lost.
-    const bool known_end = std::any_of(ended_.begin(), ended_.end(), [&](const auto& entry) { return entry.first == id; });
+    const bool known_end =
+        std::any_of(ended_.begin(), ended_.end(), [&](const auto& entry) { return entry.first == id; });
     const bool has_holes = std::any_of(attach.unacked().begin(), attach.unacked().end(),
                                        [](const auto& unacked) { return !unacked.has_stanza(); });
     if (known_end || has_holes) {
@@ -628,9 +640,10 @@ void SessionKeeper::Attach(GatewayPeer& gateway, const GatewayAction& action, Sh
     if (!session->detached) {
       if (session->parked) {
         session->parked = false;
-        core_.tasks().Spawn("session.unpark", [](Core& core, std::string owner, std::string sid) -> Task<void> {
-          (void)co_await core.ports().waiting.Unpark(std::move(owner), std::move(sid));
-        }(core_, session->user->bare, id.str()));
+        core_.tasks().Spawn("session.unpark",
+                            [](Core& core, std::string owner, std::string sid) -> Task<void> {
+                              (void)co_await core.ports().waiting.Unpark(std::move(owner), std::move(sid));
+                            }(core_, session->user->bare, id.str()));
       }
       if (!core_.deliverer().Resend(*session, attach.last_seq())) {
         End(session, "internal-server-error");
@@ -680,7 +693,8 @@ void SessionKeeper::Attach(GatewayPeer& gateway, const GatewayAction& action, Sh
     session->unacked.push_back(std::move(packet));
   }
   session->last_seq = std::max(session->last_seq, attach.last_seq());
-  session->last_offset = std::max({session->last_offset, attach.last_offset(), session->state.start_offset()});
+  session->last_offset =
+      std::max({session->last_offset, attach.last_offset(), session->state.start_offset()});
   // Packets that the store has beyond the gateway's knowledge come after what it has.
   for (UnackedPacket& old : known)
     if (old.delivery && old.seq > attach.last_seq()) session->unacked.push_back(std::move(old));
@@ -715,7 +729,8 @@ void SessionKeeper::Resume(GatewayPeer& gateway, const GatewayAction& action, Sh
     resumed.set_attempt(request.attempt());
     resumed.set_handled_too_high(true);
     resumed.set_sent_count(static_cast<std::uint32_t>(session->last_seq - session->base_seq));
-    SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kUndefinedCondition, "h is higher than what was sent");
+    SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kUndefinedCondition,
+               "h is higher than what was sent");
     return;
   }
   FinishResume(session, gateway.instance(), request.attempt(), request.handled(), ++session->resumptions);
@@ -730,8 +745,8 @@ void SessionKeeper::FinishResume(const std::shared_ptr<Session>& session, const 
     // h must say only what is in the log: it will be, in milliseconds. Until then the session
     // stays where it is: should we die now, its old gateway still has it.
     core_.tasks().Spawn("session.resume",
-                        [](SessionKeeper& self, std::shared_ptr<Session> waiting, std::string name, std::uint64_t number,
-                           std::uint32_t h, std::uint32_t n) -> Task<void> {
+                        [](SessionKeeper& self, std::shared_ptr<Session> waiting, std::string name,
+                           std::uint64_t number, std::uint32_t h, std::uint32_t n) -> Task<void> {
                           co_await runtime::Sleep(std::chrono::milliseconds(2));
                           self.FinishResume(waiting, name, number, h, n);
                         }(*this, session, instance, attempt, handled, resumption));
@@ -769,7 +784,8 @@ void SessionKeeper::FinishResume(const std::shared_ptr<Session>& session, const 
                                before != nullptr && before != gateway ? before->instance() : std::string()));
 }
 
-Task<void> SessionKeeper::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, std::string gateway) {
+Task<void> SessionKeeper::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                                   std::string gateway) {
   // The new gateway has the session by now, or we have died: only then may the old gateway and
   // the store forget it.
   const std::uint32_t resumption = session->resumptions;
@@ -778,7 +794,8 @@ Task<void> SessionKeeper::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr
   GatewayPeer* old = FindGateway(gateway);
   if (old != nullptr && old != session->gateway)
     AddFor(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
-  if (session->ended || session->detached || session->resumptions != resumption || !session->parked) co_return;
+  if (session->ended || session->detached || session->resumptions != resumption || !session->parked)
+    co_return;
   session->parked = false;
   (void)co_await core_.ports().waiting.Unpark(std::string(session->jid.bare()), session->id.str());
 }

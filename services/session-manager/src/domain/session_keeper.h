@@ -53,8 +53,8 @@ class SessionKeeper {
  private:
   void Start(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
   void Resume(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
-  void FinishResume(const std::shared_ptr<Session>& session, const std::string& gateway, std::uint64_t attempt,
-                    std::uint32_t handled, std::uint32_t resumption);
+  void FinishResume(const std::shared_ptr<Session>& session, const std::string& gateway,
+                    std::uint64_t attempt, std::uint32_t handled, std::uint32_t resumption);
   Task<void> LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, std::string gateway);
   void Attach(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
   void AttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);

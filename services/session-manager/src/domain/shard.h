@@ -21,7 +21,7 @@ struct Shard {
     kAcquiring,   // fence, stores, gateways: nothing is read yet
     kRecovering,  // reading up to our own fence
     kLive,
-    kReleased,    // somebody else's: whoever still holds a pointer stops
+    kReleased,  // somebody else's: whoever still holds a pointer stops
   };
 
   std::uint32_t number = 0;

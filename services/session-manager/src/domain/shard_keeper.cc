@@ -5,8 +5,8 @@
 #include "domain/deliverer.h"
 #include "domain/record_processor.h"
 #include "domain/session_keeper.h"
-#include "rookery/telemetry/log.h"
 #include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
@@ -42,7 +42,8 @@ Task<void> ShardKeeper::Acquire(std::shared_ptr<Shard> shard) {
   fence.mutable_fence()->set_shard(shard->number);
   fence.mutable_fence()->set_instance(core_.settings().instance);
   runtime::Promise<std::int64_t> fenced(core_.executor());
-  ports.log.Append(Topic::kUsers, shard->number, {}, fence, [fenced](std::int64_t offset) mutable { fenced.Set(offset); });
+  ports.log.Append(Topic::kUsers, shard->number, {}, fence,
+                   [fenced](std::int64_t offset) mutable { fenced.Set(offset); });
   const std::int64_t epoch = co_await fenced.Get();
   if (shard->released()) co_return;
   shard->epoch = epoch;
@@ -89,7 +90,8 @@ Task<void> ShardKeeper::Acquire(std::shared_ptr<Shard> shard) {
       }
       found = from.ok() ? beginning.status() : from.status();
     }
-    telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found.status())}});
+    telemetry::LogWarn("shard.offsets_failed",
+                       {{"shard", shard->number}, {"error", Message(found.status())}});
     co_await runtime::Sleep(kRetry);
   }
   if (shard->released()) co_return;
@@ -133,14 +135,14 @@ Task<void> ShardKeeper::AwaitGateways(std::shared_ptr<Shard> shard) {
   if (!shard->released()) telemetry::LogWarn("shard.gateways_missing", {{"shard", shard->number}});
 }
 
-
 void ShardKeeper::OnRecord(std::uint32_t number, std::int64_t offset, std::int64_t timestamp_ms,
                            std::string_view value) {
   NoteTime();
   Shard* shard = core_.FindShard(number);
   if (shard == nullptr || shard->released() || shard->phase == Shard::Phase::kAcquiring) return;
   core_.records().OnRecord(*shard, offset, timestamp_ms, value);
-  if (!shard->paused && static_cast<std::int64_t>(shard->window.size()) > core_.settings().max_window_records) {
+  if (!shard->paused &&
+      static_cast<std::int64_t>(shard->window.size()) > core_.settings().max_window_records) {
     shard->paused = true;
     core_.ports().shard_log.Pause(number);
     telemetry::LogWarn("shard.paused", {{"shard", number}, {"records", shard->window.size()}});
@@ -153,7 +155,8 @@ void ShardKeeper::OnOwnFence(Shard& shard, std::int64_t offset) {
 
 void ShardKeeper::GoLive(Shard& shard) {
   shard.phase = Shard::Phase::kLive;
-  telemetry::LogInfo("shard.live", {{"shard", shard.number}, {"epoch", shard.epoch}, {"users", shard.users.size()}});
+  telemetry::LogInfo("shard.live",
+                     {{"shard", shard.number}, {"epoch", shard.epoch}, {"users", shard.users.size()}});
   core_.sessions().RunWaiting(shard);
 }
 
@@ -185,7 +188,8 @@ Task<void> ShardKeeper::HandOver(std::shared_ptr<Shard> shard) {
   if (shard->phase != Shard::Phase::kAcquiring) {
     std::vector<std::pair<std::uint32_t, std::int64_t>> cursors{{shard->number, shard->window.cursor()}};
     const absl::Status committed = co_await core_.ports().shard_log.Commit(std::move(cursors));
-    if (!committed.ok()) telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
+    if (!committed.ok())
+      telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
   }
   if (shard->released()) co_return;
   telemetry::LogInfo("shard.handed_over", {{"shard", shard->number}, {"cursor", shard->window.cursor()}});
@@ -267,7 +271,8 @@ Task<void> ShardKeeper::Commit() {
   std::vector<std::pair<std::uint32_t, std::int64_t>> cursors;
   for (const auto& shard : core_.all_shards()) {
     if (!shard || shard->suspended || shard->released() || shard->phase == Shard::Phase::kAcquiring) continue;
-    if (shard->window.cursor() != shard->last_commit) cursors.emplace_back(shard->number, shard->window.cursor());
+    if (shard->window.cursor() != shard->last_commit)
+      cursors.emplace_back(shard->number, shard->window.cursor());
   }
   if (!cursors.empty()) {
     const absl::Status committed = co_await core_.ports().shard_log.Commit(cursors);
@@ -311,7 +316,8 @@ void ShardKeeper::Sweep() {
 
 std::size_t ShardKeeper::owned() const {
   const auto& shards = core_.all_shards();
-  return static_cast<std::size_t>(std::count_if(shards.begin(), shards.end(), [](const auto& s) { return s != nullptr; }));
+  return static_cast<std::size_t>(
+      std::count_if(shards.begin(), shards.end(), [](const auto& s) { return s != nullptr; }));
 }
 
 std::size_t ShardKeeper::live() const {

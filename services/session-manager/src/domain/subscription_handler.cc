@@ -5,9 +5,9 @@
 #include "domain/presence_tracker.h"
 #include "domain/session_keeper.h"
 #include "rookery/base/random.h"
+#include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
-#include "rookery/base/status.h"
 
 namespace rookery::session_manager {
 
@@ -108,7 +108,8 @@ void SubscriptionHandler::OnOutbound(const std::shared_ptr<Session>& session, Ca
   });
 }
 
-Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence) {
+Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Session> session, Cause& cause,
+                                             xmpp::Stanza presence) {
   const std::shared_ptr<Shard> shard = core_.SharedShard(session->user->shard->number);
   const std::string contact(xmpp::BareOf(presence.to()));
   const std::string bare = session->user->bare;
@@ -126,7 +127,8 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Session> session, C
       const absl::Status& status = response.status();
       core_.client_stanzas().Refuse(
           *session, presence,
-          IsTemporary(status) ? xmpp::ErrorCondition::kResourceConstraint : xmpp::ConditionOf(status), Message(status));
+          IsTemporary(status) ? xmpp::ErrorCondition::kResourceConstraint : xmpp::ConditionOf(status),
+          Message(status));
     }
     co_return;
   }
@@ -153,10 +155,11 @@ void SubscriptionHandler::OnInbound(User& user, const PendingRecord& pending) {
   cause.offset = pending.offset;
   cause.trace_id = pending.record.trace_id();
   shard->window.Hold(pending.offset);
-  core_.TakeNextTurn(user, [this, shard, bare = user.bare, cause,
-                            presence = pending.record.delivery().stanza()]() -> Task<void> {
-    return InboundTask(shard, bare, cause, presence);
-  });
+  core_.TakeNextTurn(
+      user,
+      [this, shard, bare = user.bare, cause, presence = pending.record.delivery().stanza()]() -> Task<void> {
+        return InboundTask(shard, bare, cause, presence);
+      });
 }
 
 Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::string bare, Cause cause,
@@ -164,7 +167,8 @@ Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::s
   std::chrono::milliseconds wait{100};
   const std::string contact(xmpp::BareOf(presence.from()));
   const SubscriptionAction action = ActionOf(presence.type());
-  absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse> response = absl::UnavailableError("not asked yet");
+  absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse> response =
+      absl::UnavailableError("not asked yet");
   while (!shard->released()) {
     // A user with sessions exists; about a missing one nothing is said (RFC 6121 section 8.5.1).
     const User* user = core_.FindUser(*shard, bare);
@@ -207,7 +211,8 @@ Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::s
     const bool is_request = action == roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE;
     std::vector<Session*> sessions;
     for (const auto& session : user.sessions)
-      if (session->available() || (!is_request && session->state.interested())) sessions.push_back(session.get());
+      if (session->available() || (!is_request && session->state.interested()))
+        sessions.push_back(session.get());
     for (Session* session : sessions)
       core_.deliverer().GiveRecord(*session, delivery, /*primary=*/false, cause.offset < shard->epoch);
   }
@@ -229,8 +234,9 @@ void SubscriptionHandler::OnItemRemoved(User& user, Cause& cause, const std::str
                                         const roster::v1::RemoveRosterItemResponse& removed) {
   Push(user, removed.push());
   for (const int action : removed.send()) {
-    core_.AppendDelivery(*user.shard, cause,
-                         xmpp::MakePresence(TypeOf(static_cast<SubscriptionAction>(action)), user.bare, contact));
+    core_.AppendDelivery(
+        *user.shard, cause,
+        xmpp::MakePresence(TypeOf(static_cast<SubscriptionAction>(action)), user.bare, contact));
   }
   if (removed.was_from()) core_.presence().SendUnavailable(user, cause, contact);
 }
@@ -258,8 +264,8 @@ Task<absl::Status> SubscriptionHandler::RemoveAccount(std::string bare) {
   }
   for (const auto& item : contacts->items()) {
     if (!core_.IsLocalDomain(xmpp::DomainOf(item.jid()))) continue;
-    if (item.subscription() == roster::v1::SUBSCRIPTION_TO || item.subscription() == roster::v1::SUBSCRIPTION_BOTH ||
-        item.pending_out())
+    if (item.subscription() == roster::v1::SUBSCRIPTION_TO ||
+        item.subscription() == roster::v1::SUBSCRIPTION_BOTH || item.pending_out())
       core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribe", bare, item.jid()));
     if (HasFrom(item.subscription()))
       core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, item.jid()));

@@ -76,7 +76,8 @@ struct User {
     return it == sessions.end() ? nullptr : it->get();
   }
   bool HasAvailable() const {
-    return std::any_of(sessions.begin(), sessions.end(), [](const auto& session) { return session->available(); });
+    return std::any_of(sessions.begin(), sessions.end(),
+                       [](const auto& session) { return session->available(); });
   }
 };
 

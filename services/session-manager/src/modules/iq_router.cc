@@ -54,8 +54,8 @@ Task<IqReply> Run(IqRequest& request, const Hooks::Entry* entry) {
 
 }  // namespace
 
-void Hooks::OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets, bool alone,
-                 IqHandler handler) {
+void Hooks::OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets,
+                 bool alone, IqHandler handler) {
   handlers.emplace(KeyOf(kind == Kind::kSet, ns, name), Entry{std::move(targets), alone, std::move(handler)});
 }
 
@@ -109,13 +109,14 @@ void IqRouter::OnClientRequest(const std::shared_ptr<Session>& session, Cause& c
   // session waits all the same, so that answers keep the order of the questions.
   session->inbound_busy = true;
   session->inbound.Open(cause.count);
-  core_.tasks().Spawn("iq", [](IqRouter& self, std::shared_ptr<IqRequest> r, Cause own, const Hooks::Entry* e) -> Task<void> {
-    r->cause = &own;
-    co_await self.AnswerClient(r, e);
-    if (r->shard->released()) co_return;
-    self.core_.sessions().FinishInbound(r->session, own.count);
-    self.core_.sessions().NextInbound(r->session);
-  }(*this, request, cause, entry));
+  core_.tasks().Spawn(
+      "iq", [](IqRouter& self, std::shared_ptr<IqRequest> r, Cause own, const Hooks::Entry* e) -> Task<void> {
+        r->cause = &own;
+        co_await self.AnswerClient(r, e);
+        if (r->shard->released()) co_return;
+        self.core_.sessions().FinishInbound(r->session, own.count);
+        self.core_.sessions().NextInbound(r->session);
+      }(*this, request, cause, entry));
 }
 
 Task<void> IqRouter::AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry) {
@@ -137,14 +138,17 @@ void IqRouter::OnAccountRequest(User& user, PendingRecord& pending) {
   cause.trace_id = pending.record.trace_id();
   const Hooks::Entry* entry = Find(*request);
   if (entry == nullptr) {
-    core_.AppendDelivery(*user.shard, cause, xmpp::MakeError(request->iq, xmpp::ErrorCondition::kServiceUnavailable));
+    core_.AppendDelivery(*user.shard, cause,
+                         xmpp::MakeError(request->iq, xmpp::ErrorCondition::kServiceUnavailable));
     return;
   }
   request->shard->window.Hold(cause.offset);
-  core_.TakeNextTurn(user, [this, request, cause, entry]() -> Task<void> { return AnswerRecord(request, cause, entry); });
+  core_.TakeNextTurn(
+      user, [this, request, cause, entry]() -> Task<void> { return AnswerRecord(request, cause, entry); });
 }
 
-Task<void> IqRouter::AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause, const Hooks::Entry* entry) {
+Task<void> IqRouter::AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause,
+                                  const Hooks::Entry* entry) {
   request->cause = &cause;
   IqReply reply = co_await Run(*request, entry);
   if (request->shard->released()) co_return;

@@ -6,7 +6,8 @@ namespace rookery::session_manager {
 
 namespace {
 
-void AddIdentity(xmpp::Element& query, std::string_view category, std::string_view type, std::string_view name) {
+void AddIdentity(xmpp::Element& query, std::string_view category, std::string_view type,
+                 std::string_view name) {
   xmpp::Element& identity = query.Add("identity");
   identity.SetAttr("category", category).SetAttr("type", type);
   if (!name.empty()) identity.SetAttr("name", name);
@@ -27,7 +28,8 @@ class DiscoModule final : public Module {
     hooks.AccountFeature(xmpp::ns::kDiscoInfo);
     hooks.AccountFeature(xmpp::ns::kDiscoItems);
     hooks.AccountFeature(xmpp::ns::kStanzaId);
-    const std::vector<Target> all{Target::kServer, Target::kService, Target::kOwnAccount, Target::kOtherAccount};
+    const std::vector<Target> all{Target::kServer, Target::kService, Target::kOwnAccount,
+                                  Target::kOtherAccount};
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kDiscoInfo, "query", all, false,
                [this](IqRequest& request) { return Info(request); });
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kDiscoItems, "query", all, false,

@@ -9,8 +9,8 @@ namespace {
 class LegacySessionModule final : public Module {
  public:
   void Register(Hooks& hooks) override {
-    hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kSession, "session", {Target::kOwnAccount, Target::kServer}, false,
-               [](IqRequest&) -> Task<IqReply> { co_return IqReply::Result(); });
+    hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kSession, "session", {Target::kOwnAccount, Target::kServer},
+               false, [](IqRequest&) -> Task<IqReply> { co_return IqReply::Result(); });
   }
 };
 

@@ -1,8 +1,8 @@
 #include "domain/session_keeper.h"
 #include "domain/subscription_handler.h"
 #include "modules/modules.h"
-#include "rookery/xmpp/ns.h"
 #include "rookery/base/status.h"
+#include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
 
@@ -52,7 +52,8 @@ class RegisterModule final : public Module {
     if (!prepared.ok() || *prepared != request.session->jid.local())
       co_return IqReply::Error(ErrorCondition::kNotAllowed, "only the password of one's own account");
     auto keys = co_await core_.ports().keys.Derive(password->Text());
-    if (!keys.ok()) co_return IqReply::Error(ErrorCondition::kNotAcceptable, std::string(Message(keys.status())));
+    if (!keys.ok())
+      co_return IqReply::Error(ErrorCondition::kNotAcceptable, std::string(Message(keys.status())));
     const absl::Status stored = co_await core_.ports().accounts.SetKeys(bare, *std::move(keys));
     if (!stored.ok()) co_return IqReply::FromStatus(stored);
     if (request.shard->released()) co_return IqReply::Result();

@@ -19,10 +19,10 @@ class RosterModule final : public Module {
   explicit RosterModule(Core& core) : core_(core) {}
   void Register(Hooks& hooks) override {
     hooks.ServerFeature(xmpp::ns::kRoster);
-    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRoster, "query", {Target::kOwnAccount, Target::kOtherAccount}, true,
-               [this](IqRequest& request) { return Get(request); });
-    hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kRoster, "query", {Target::kOwnAccount, Target::kOtherAccount}, true,
-               [this](IqRequest& request) { return Set(request); });
+    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRoster, "query", {Target::kOwnAccount, Target::kOtherAccount},
+               true, [this](IqRequest& request) { return Get(request); });
+    hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kRoster, "query", {Target::kOwnAccount, Target::kOtherAccount},
+               true, [this](IqRequest& request) { return Set(request); });
   }
 
  private:
@@ -73,8 +73,8 @@ class RosterModule final : public Module {
       if (absl::IsNotFound(removed.status())) co_return IqReply::Error(ErrorCondition::kItemNotFound);
       if (!removed.ok()) co_return IqReply::FromStatus(removed.status());
       if (request.shard->released()) co_return IqReply::Result();
-      core_.subscriptions().OnItemRemoved(core_.GetUser(*request.shard, request.account), *request.cause, contact,
-                                          *removed);
+      core_.subscriptions().OnItemRemoved(core_.GetUser(*request.shard, request.account), *request.cause,
+                                          contact, *removed);
       co_return IqReply::Result();
     }
     roster::v1::SetRosterItemRequest set;
@@ -82,18 +82,21 @@ class RosterModule final : public Module {
     set.set_jid(contact);
     set.set_name(std::string(item.Attr("name")));
     set.set_max_items(static_cast<std::uint32_t>(core_.settings().max_roster_items));
-    if (set.name().size() > kMaxNameBytes) co_return IqReply::Error(ErrorCondition::kNotAcceptable, "the name is too long");
+    if (set.name().size() > kMaxNameBytes)
+      co_return IqReply::Error(ErrorCondition::kNotAcceptable, "the name is too long");
     std::set<std::string> groups;
     for (const xmpp::Element& child : item.children()) {
       if (!child.Is("group", xmpp::ns::kRoster)) continue;
       std::string group = child.Text();
       if (group.empty() || group.size() > kMaxNameBytes || set.groups_size() >= kMaxGroups)
         co_return IqReply::Error(ErrorCondition::kNotAcceptable, "a group's name is empty or too long");
-      if (!groups.insert(group).second) co_return IqReply::Error(ErrorCondition::kBadRequest, "a group is named twice");
+      if (!groups.insert(group).second)
+        co_return IqReply::Error(ErrorCondition::kBadRequest, "a group is named twice");
       set.add_groups(std::move(group));
     }
     auto stored = co_await core_.ports().roster.SetItem(std::move(set));
-    if (absl::IsResourceExhausted(stored.status())) co_return IqReply::Error(ErrorCondition::kNotAllowed, "the roster is full");
+    if (absl::IsResourceExhausted(stored.status()))
+      co_return IqReply::Error(ErrorCondition::kNotAllowed, "the roster is full");
     if (!stored.ok()) co_return IqReply::FromStatus(stored.status());
     if (request.shard->released()) co_return IqReply::Result();
     core_.subscriptions().Push(core_.GetUser(*request.shard, request.account), stored->push());

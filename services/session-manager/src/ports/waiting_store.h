@@ -28,9 +28,11 @@ class WaitingStore {
     xmpp::Stanza stanza;
   };
   enum class Stored { kStored, kAlreadyThere, kNoSuchUser, kQuotaReached };
-  virtual Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message, std::int64_t quota) = 0;
+  virtual Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message,
+                                                    std::int64_t quota) = 0;
   /// Those with ids above `after`, oldest first.
-  virtual Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
+  virtual Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner,
+                                                                        std::uint64_t after,
                                                                         std::int64_t limit) = 0;
   virtual Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) = 0;
   /// Forgets marks that are older than `before_ms`.
@@ -49,7 +51,8 @@ class WaitingStore {
   };
   virtual Task<absl::Status> StorePackets(std::uint32_t shard, std::string owner, std::string session,
                                           std::vector<SessionPacket> packets) = 0;
-  virtual Task<absl::Status> RemovePackets(std::string owner, std::string session, std::uint64_t up_to_seq) = 0;
+  virtual Task<absl::Status> RemovePackets(std::string owner, std::string session,
+                                           std::uint64_t up_to_seq) = 0;
 
   /// A session whose connection is lost, as its next owner needs it.
   struct ParkedSession {

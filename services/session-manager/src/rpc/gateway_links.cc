@@ -5,14 +5,15 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
-#include "rookery/telemetry/log.h"
 #include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
 class GatewayLinks::End final : public rpc::SessionManagerLinkHandler, public GatewayPeer {
  public:
-  End(GatewayLinks& links, std::unique_ptr<rpc::SessionManagerLink> link) : links_(links), link_(std::move(link)) {}
+  End(GatewayLinks& links, std::unique_ptr<rpc::SessionManagerLink> link)
+      : links_(links), link_(std::move(link)) {}
 
   const std::string& instance() const override { return instance_; }
   session::v1::SessionManagerAction& Add() override { return link_->Add(); }
@@ -48,7 +49,9 @@ class GatewayLinks::End final : public rpc::SessionManagerLinkHandler, public Ga
 };
 
 GatewayLinks::GatewayLinks(asio::io_context& io, SessionKeeper& sessions)
-    : io_(io), sessions_(sessions), service_(rpc::MakeLinkService(io, [this](auto link) { return OnLink(std::move(link)); })) {}
+    : io_(io),
+      sessions_(sessions),
+      service_(rpc::MakeLinkService(io, [this](auto link) { return OnLink(std::move(link)); })) {}
 
 GatewayLinks::~GatewayLinks() = default;
 
