@@ -1,6 +1,7 @@
 """Connections that behave badly in time: half-open, slow, silent, too many."""
 
 import asyncio
+import resource
 import socket
 import subprocess
 import time
@@ -148,7 +149,11 @@ async def more_connections_than_descriptors(cluster: Cluster) -> None:
     limits = subprocess.run(["prlimit", "--pid", str(pid), "--nofile", "--noheadings", "--output", "SOFT,HARD"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     host, _, port = cluster.address("gateway/2").rpartition(":")
     opened: list[socket.socket] = []
-    total, at_once = 20_000, 500
+    total, at_once = 20_000, 200
+    # An ordinary user's process begins with few descriptors of its own.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    most = min(4000, (hard if hard != resource.RLIM_INFINITY else 4096) - 2 * at_once - 100)
     try:
         subprocess.run(["prlimit", "--pid", str(pid), f"--nofile=400:{limits[1]}"], check=True)
         for batch in range(total // at_once):
@@ -164,9 +169,9 @@ async def more_connections_than_descriptors(cluster: Cluster) -> None:
                 opened.append(sock)
             await asyncio.sleep(0.02)
             # As many as this process may have at once.
-            while len(opened) > 4000:
+            while len(opened) > most:
                 opened.pop(0).close()
-            if batch % 10 == 9:
+            if batch % 25 == 24:
                 carl.message(bob.bare, f"through the flood {batch}")
                 await bob.expect_message(f"through the flood {batch}")
         assert cluster.alive("gateway/2"), "the gateway died"

@@ -6,6 +6,7 @@
 #include "domain/session_keeper.h"
 #include "domain/subscription_handler.h"
 #include "modules/iq_router.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
@@ -26,6 +27,10 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
   cause.count = client.count();
   cause.trace_id = client.trace_id();
   xmpp::Stanza& stanza = *client.mutable_stanza();
+  if (telemetry::IsLogged(telemetry::Level::kDebug))
+    telemetry::LogDebug("stanza.from_client", {{"trace_id", telemetry::TraceId(client.trace_id())},
+                                               {"user", telemetry::HashedJid(session->user->bare)},
+                                               {"count", client.count()}});
   // Whatever the gateway stamped, nobody speaks as another.
   stanza.set_from(std::string(session->jid.str()));
   if (client.to_malformed()) {

@@ -65,6 +65,11 @@ void RecordProcessor::OnRecord(Shard& shard, std::int64_t offset, std::int64_t, 
     return;
   }
   core_.metrics().records_applied.Increment();
+  if (telemetry::IsLogged(telemetry::Level::kDebug))
+    telemetry::LogDebug("record.applied", {{"trace_id", telemetry::TraceId(record.trace_id())},
+                                           {"shard", shard.number},
+                                           {"offset", offset},
+                                           {"recovering", pending->recovering}});
   if (record.has_fanout()) {
     ApplyFanout(shard, *pending);
     shard.window.Release(offset);
