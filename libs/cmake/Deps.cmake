@@ -20,6 +20,7 @@ pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)
 pkg_check_modules(rdkafka REQUIRED IMPORTED_TARGET rdkafka)
 pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq)
 pkg_check_modules(gsasl REQUIRED IMPORTED_TARGET libgsasl)
+pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc)
 pkg_check_modules(idn2 REQUIRED IMPORTED_TARGET libidn2)
 # Debian's libwslay-dev brings no pkg-config file.
 find_library(WSLAY_LIBRARY wslay REQUIRED)

@@ -95,6 +95,7 @@ class KafkaProducer final : public Producer {
         for (const Waiting& record : lane->waiting) std::free(record.value);
       }
     }
+    in_flight_gauge_.Decrement(static_cast<double>(shown_in_flight_));
     if (client_ == nullptr) return;
     rd_kafka_purge(client_,
                    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
@@ -295,7 +296,9 @@ class KafkaProducer final : public Producer {
     if (!stuck_.empty()) {
       for (Lane* lane : std::exchange(stuck_, {})) Send(*lane);
     }
-    in_flight_gauge_.Set(static_cast<double>(in_flight_));
+    // By difference: a process with two producers has one gauge.
+    in_flight_gauge_.Increment(static_cast<double>(in_flight_) - static_cast<double>(shown_in_flight_));
+    shown_in_flight_ = in_flight_;
     if (in_flight_ == 0) {
       for (const auto& flush : flushes_) {
         if (const auto timer = flush.lock()) timer->cancel();
@@ -327,6 +330,7 @@ class KafkaProducer final : public Producer {
   std::vector<Handle*> spare_;
   std::vector<Lane*> due_, sending_, stuck_;
   std::size_t in_flight_ = 0;
+  std::size_t shown_in_flight_ = 0;  // in the gauge
   std::size_t in_librdkafka_ = 0;
   bool send_scheduled_ = false;
   std::vector<std::weak_ptr<asio::steady_timer>> flushes_;  // of calls that may have been cancelled

@@ -28,7 +28,11 @@ std::map<std::string, std::int64_t> SettledKb(Run& run) {
 void MeasureIdle(Run& run, const IdleOptions& options) {
   std::vector<std::unique_ptr<Client>> clients;
   // What the processes allocate once is not a session's.
-  if (!run.SignIn(clients, std::min<std::size_t>(100, options.sessions), {})) return;
+  if (!run.SignIn(clients, std::min<std::size_t>(500, options.sessions), {})) return;
+  if (options.presence) {
+    for (const auto& client : clients) client->Send("<presence/>");
+  }
+  run.For(std::chrono::seconds(1));
   run.SignOut(clients);
   const std::map<std::string, std::int64_t> before = SettledKb(run);
   run.Say(absl::StrCat("signing in ", options.sessions));
