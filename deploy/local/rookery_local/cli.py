@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rookery_local import build, connect, kafka_jars, lock, packages, processes, status, test_environment
+from rookery_local import build, connect, kafka_jars, lock, packages, processes, sessions, status, test_environment
 from rookery_local.cluster import Cluster
 from rookery_local.errors import ClusterError
 from rookery_local.layout import BACKENDS, SERVICES, Name, Options
@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     add("down", _down, "stop everything, in order")
     show = add("status", _status, "what runs, and whether it is ready")
     show.add_argument("--json", action="store_true", help="for programs")
+    listed = add("sessions", _sessions, "which session is where: all, those of a user, or one")
+    listed.add_argument("jid", nargs="?", default="", metavar="JID", help="a bare or a full JID")
+    listed.add_argument("--json", action="store_true", help="for programs")
     logs = add("logs", _logs, "follow the logs of all processes, of one service or of one instance")
     logs.add_argument("name", nargs="?", metavar="SERVICE[/N]")
     logs.add_argument("--no-follow", action="store_true", help="print what is there and end")
@@ -165,6 +168,13 @@ def _status(parsed, progress: Progress) -> int:
     else:
         print(status.as_table(report))
     return 0 if status.is_up(report) else 3
+
+
+def _sessions(parsed, progress: Progress) -> int:
+    _, options = _existing(parsed)
+    found = sessions.read(options, parsed.jid)
+    print(sessions.as_json(found) if parsed.json else sessions.as_table(found))
+    return 0
 
 
 def _logs(parsed, progress: Progress) -> int:

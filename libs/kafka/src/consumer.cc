@@ -23,6 +23,9 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr int kRecordsPerTurn = 512;
 constexpr int kRecordsPerPartition = 128;
 constexpr std::chrono::seconds kReleaseTime{5};
+// From handing partitions back to the end of the rebalance that follows: until the others have
+// noticed, at most a session's time-out.
+constexpr std::chrono::seconds kRejoinTime{6};
 constexpr std::chrono::milliseconds kRetryTime{50};
 // librdkafka's blocking questions are asked in slices, so that the end of the
 // consumer need not wait for a broker that is away.
@@ -175,6 +178,9 @@ class KafkaConsumer final : public Consumer {
   Task<absl::Status> Commit(std::vector<Position> positions) override {
     if (positions.empty()) co_return absl::OkStatus();
     if (!member_ || IsLost()) co_return absl::FailedPreconditionError("kafka: not a member");
+    // The group's generation changes under a commit that is on its way, and librdkafka takes the
+    // broker's refusal for the loss of everything.
+    if (SteadyClock::now() < rejoined_by_) co_return absl::AbortedError("kafka: a rebalance runs");
     const ListPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
     for (const Position& position : positions) {
       // The broker takes a member's commit for any partition: whether it is ours is for us
@@ -506,6 +512,7 @@ class KafkaConsumer final : public Consumer {
 
   void OnRebalance(rd_kafka_event_t* event) {
     rebalances_.Increment();
+    rejoined_by_ = {};
     const rd_kafka_topic_partition_list_t* list = rd_kafka_event_topic_partition_list(event);
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
       for (int i = 0; i < list->cnt; ++i) group_gave_.insert(list->elems[i].partition);
@@ -602,6 +609,7 @@ class KafkaConsumer final : public Consumer {
       telemetry::LogWarn("kafka.partition_lost", {{"topic", topic_}, {"partition", partition}});
       handler_.OnLost(partition);
     }
+    if (closing_ == nullptr) rejoined_by_ = SteadyClock::now() + kRejoinTime;
     const ErrorPtr error(rd_kafka_incremental_unassign(client_, fetching.get()));
     if (error != nullptr) {
       DieIfFatal(client_);
@@ -665,6 +673,8 @@ class KafkaConsumer final : public Consumer {
   std::int32_t turn_ = 0;
   std::uint64_t last_seek_id_ = 0;
   ListPtr revocation_;
+  // We have handed partitions back, and join the group again until then.
+  SteadyClock::time_point rejoined_by_{};
   std::unordered_set<CommitWait*> waits_;
   asio::steady_timer tick_;
   asio::steady_timer release_timer_;

@@ -15,9 +15,9 @@
 #include <string>
 #include <vector>
 
-#include "kafka_broker.h"
 #include "rookery/kafka/consumer.h"
 #include "rookery/kafka/producer.h"
+#include "rookery/testing/kafka_server.h"
 
 namespace rookery::kafka {
 namespace {
@@ -61,7 +61,7 @@ int Main(int argc, char** argv) {
   const double rate = argc > 1 ? std::atof(argv[1]) : 2'000;
   const double seconds = argc > 2 ? std::atof(argv[2]) : 5;
   const int partitions = argc > 3 ? std::atoi(argv[3]) : 4;
-  KafkaBroker& broker = KafkaBroker::Shared();
+  testing::KafkaServer& broker = testing::KafkaServer::Shared();
   Options options;
   options.brokers = {broker.address()};
   options.topic_prefix = "bench.";

@@ -68,7 +68,7 @@ Task<void> Member::HandOver(std::int32_t partition) {
 }
 
 KafkaTest::KafkaTest() {
-  options.brokers = {KafkaBroker::Shared().address()};
+  options.brokers = {testing::KafkaServer::Shared().address()};
   options.topic_prefix = "t" + RandomToken(6) + ".";
 }
 

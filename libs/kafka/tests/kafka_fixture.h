@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "kafka_broker.h"
 #include "rookery/kafka/consumer.h"
 #include "rookery/kafka/producer.h"
+#include "rookery/testing/kafka_server.h"
 
 namespace rookery::kafka {
 
@@ -58,7 +58,7 @@ class Member final : public ConsumerHandler {
 };
 
 /// A broker, an I/O thread run by hand, and a topic prefix of the test's own.
-class KafkaTest : public testing::Test {
+class KafkaTest : public ::testing::Test {
  protected:
   KafkaTest();
 

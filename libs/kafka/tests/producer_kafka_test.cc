@@ -158,11 +158,11 @@ TEST_F(KafkaTest, BrokerKilledInTheMiddleLosesAndDoublesNothing) {
     io.run_for(milliseconds(5));
     if (next > kRecords / 4 && appended > 0 && !killed) {
       killed = true;
-      KafkaBroker::Shared().Kill();
+      testing::KafkaServer::Shared().Kill();
     }
     if (killed && !restarted && next > kRecords * 3 / 4) {
       restarted = true;
-      KafkaBroker::Shared().Launch();
+      testing::KafkaServer::Shared().Launch();
     }
   }
   ASSERT_TRUE(restarted);

@@ -74,6 +74,8 @@ class ConnectionImpl final : public Connection {
     if (ssl == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return {};
     X509* certificate = SSL_get0_peer_certificate(ssl);
     if (certificate == nullptr) return {};
+    // A session that is resumed keeps the verdict of its first handshake.
+    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0) return {};
     const int size = i2d_X509(certificate, nullptr);
     if (size <= 0) return {};
     std::string der(static_cast<std::size_t>(size), '\0');

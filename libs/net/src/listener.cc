@@ -73,6 +73,20 @@ class CountedLease final : public OpenLease {
   const AddressKey key_;
 };
 
+void SetKeepalive(int fd, const TcpKeepalive& keepalive) {
+  const int one = 1;
+  const int idle = static_cast<int>(keepalive.idle.count());
+  const int interval = static_cast<int>(keepalive.interval.count());
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &keepalive.probes, sizeof keepalive.probes);
+  // With a shorter one the kernel would give up after a single lost probe (tcp(7)).
+  const auto user_timeout =
+      static_cast<unsigned>((keepalive.idle + keepalive.probes * keepalive.interval).count()) * 1000U;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout);
+}
+
 int OpenSpare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 /// The accepting part; its pending wait shares it.
@@ -195,12 +209,7 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor> {
     }
     const int one = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-    // A peer that vanished is noticed after about four minutes.
-    const int idle = 120, interval = 30, probes = 4;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    SetKeepalive(fd, options_.keepalive);
     TcpCore::Socket socket(loop_.io());
     boost::system::error_code error;
     socket.assign(protocol, fd, error);

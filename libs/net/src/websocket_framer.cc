@@ -34,7 +34,10 @@ struct WebSocketFramer::Impl {
   /// was made: equal at the end of a frame.
   std::uint64_t given = 0;
   std::uint64_t framed = 0;
+  std::size_t fragments = 0;  // of the message that is being read
+  std::size_t control_frames = 0;
   bool in_message = false;
+  bool too_many = false;
   bool close_sent = false;
   bool closed = false;
   bool muted = false;
@@ -69,6 +72,14 @@ struct WebSocketFramer::Impl {
               code == WSLAY_CODE_NO_STATUS_RCVD ? std::string_view() : std::string_view(payload, 2));
   }
 
+  /// False: the frame that begins is one too many.
+  bool Count(std::uint8_t opcode, bool is_final) {
+    if (wslay_is_ctrl_frame(opcode)) return !in_message || ++control_frames <= kMaxControlFramesInMessage;
+    if (opcode != WSLAY_CONTINUATION_FRAME) fragments = control_frames = 0;
+    in_message = !is_final;
+    return ++fragments <= kMaxFragments;
+  }
+
   void MakeContext();
 };
 
@@ -98,10 +109,12 @@ void WebSocketFramer::Impl::MakeContext() {
       },
       .genmask_callback = nullptr,
       .on_frame_recv_start_callback =
-          [](wslay_event_context_ptr, const wslay_event_on_frame_recv_start_arg* arg, void* user) {
+          [](wslay_event_context_ptr ctx, const wslay_event_on_frame_recv_start_arg* arg, void* user) {
             auto& self = *static_cast<WebSocketFramer::Impl*>(user);
             self.framed += ClientHeaderSize(arg->payload_length) + arg->payload_length;
-            if (!wslay_is_ctrl_frame(arg->opcode)) self.in_message = arg->fin == 0;
+            if (self.Count(arg->opcode, arg->fin != 0)) return;
+            self.too_many = true;
+            wslay_event_shutdown_read(ctx);
           },
       .on_frame_recv_chunk_callback = nullptr,
       .on_frame_recv_end_callback = nullptr,
@@ -110,7 +123,7 @@ void WebSocketFramer::Impl::MakeContext() {
             auto& self = *static_cast<WebSocketFramer::Impl*>(user);
             // wslay takes half a status code for none (RFC 6455 section 5.5.1).
             if (arg->opcode == WSLAY_CONNECTION_CLOSE && arg->msg_length == 1) self.bad_close = true;
-            if (self.handler == nullptr || wslay_is_ctrl_frame(arg->opcode)) return;
+            if (self.handler == nullptr || self.too_many || wslay_is_ctrl_frame(arg->opcode)) return;
             self.handler->OnMessage({reinterpret_cast<const char*>(arg->msg), arg->msg_length},
                                     arg->opcode == WSLAY_TEXT_FRAME);
           },
@@ -156,6 +169,7 @@ void WebSocketFramer::Feed(std::string_view bytes) {
         (impl->bad_close || code == WSLAY_CODE_NO_STATUS_RCVD || code == WSLAY_CODE_ABNORMAL_CLOSURE)) {
       code = WSLAY_CODE_PROTOCOL_ERROR;
     }
+    if (impl->too_many) code = WSLAY_CODE_POLICY_VIOLATION;
     if (fault) impl->SendClose(code);
     impl->closed = true;
     if (impl->handler != nullptr) impl->handler->OnWebSocketClosed(code);

@@ -43,7 +43,7 @@ absl::StatusOr<std::string> AcceptWebSocket(const HttpRequest& request, std::str
     return absl::InvalidArgumentError("WebSocket: Connection must name Upgrade");
   }
   if (CountOf(request, "Sec-WebSocket-Version") != 1 || request.Header("Sec-WebSocket-Version") != "13") {
-    return absl::InvalidArgumentError("WebSocket: 426 Upgrade Required, Sec-WebSocket-Version: 13");
+    return absl::FailedPreconditionError("WebSocket: Sec-WebSocket-Version must be 13");
   }
   const std::string_view key = request.Header("Sec-WebSocket-Key");
   std::string nonce;

@@ -1,5 +1,8 @@
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/asio/steady_timer.hpp>
@@ -82,6 +85,44 @@ TEST_F(ListenerTest, RefusesAboveTheLimitOfAnAddress) {
   clients.push_back(std::make_unique<RawClient>("127.0.0.1" + port));
   RunUntil([&] { return listener->accepted() == 4; });
   EXPECT_EQ(listener->refused(), 2u);
+}
+
+int OptionOf(int fd, int level, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  EXPECT_EQ(::getsockopt(fd, level, option, &value, &size), 0);
+  return value;
+}
+
+/// The descriptor whose peer `client` is.
+int OtherEndOf(int client) {
+  sockaddr_in local{};
+  socklen_t size = sizeof local;
+  ::getsockname(client, reinterpret_cast<sockaddr*>(&local), &size);
+  for (int fd = 0; fd < 1024; ++fd) {
+    sockaddr_in peer{};
+    size = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 && peer.sin_family == AF_INET &&
+        peer.sin_port == local.sin_port) {
+      return fd;
+    }
+  }
+  return -1;
+}
+
+TEST_F(ListenerTest, TheKernelWatchesForPeersThatVanish) {
+  auto listener = Listen({.address = "127.0.0.1:0",
+                          .tls = nullptr,
+                          .keepalive = {std::chrono::seconds(50), std::chrono::seconds(7), 4}});
+  RawClient client(listener->bound_address());
+  RunUntil([&] { return connections_.size() == 1; });
+  const int fd = OtherEndOf(client.fd);
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(OptionOf(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(OptionOf(fd, IPPROTO_TCP, TCP_KEEPIDLE), 50);
+  EXPECT_EQ(OptionOf(fd, IPPROTO_TCP, TCP_KEEPINTVL), 7);
+  EXPECT_EQ(OptionOf(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
+  EXPECT_EQ(OptionOf(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 78'000);
 }
 
 TEST_F(ListenerTest, ConnectionsOutliveTheListener) {

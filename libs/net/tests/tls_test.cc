@@ -281,8 +281,14 @@ TEST_P(TlsVersionTest, SlowReaderUnderTls) {
 }
 
 TEST_P(TlsVersionTest, TicketResumesTheSession) {
-  ListenWith("example.org");
+  certificate_ = MakeCertificate("example.org");
+  const TestCertificate romeo = MakeCertificate("romeo");
+  Listen({.certificates = {{"", certificate_.certificate_file, certificate_.key_file}},
+          .alpn = {"xmpp-client"},
+          .client_ca_file = romeo.certificate_file});
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_use_certificate_file(context, romeo.certificate_file.c_str(), SSL_FILETYPE_PEM);
+  SSL_CTX_use_PrivateKey_file(context, romeo.key_file.c_str(), SSL_FILETYPE_PEM);
   SSL_CTX_set_min_proto_version(context, version());
   SSL_CTX_set_max_proto_version(context, version());
   SSL_SESSION* session = nullptr;
@@ -299,8 +305,9 @@ TEST_P(TlsVersionTest, TicketResumesTheSession) {
     connection_->Write("x");
     RunUntil([&] { return client.in == "x"; }, [&] { client.Pump(); });
     EXPECT_EQ(SSL_session_reused(client.ssl) == 1, resumed);
-    // The certificate is ours though the handshake did not send it.
+    // The certificates are known though the handshake did not send them.
     EXPECT_EQ(connection_->TlsServerEndPoint().size(), 32u);
+    EXPECT_FALSE(connection_->TlsPeerCertificateDer().empty());
     if (session == nullptr) session = SSL_get1_session(client.ssl);
     SSL_shutdown(client.ssl);
   }

@@ -56,7 +56,7 @@ TEST(AcceptWebSocket, RefusesEachFault) {
   EXPECT_EQ(code([](R& r) { r.body = "x"; }), kBad);
   HttpRequest old = Handshake();
   Set(old, "Sec-WebSocket-Version", "8");
-  EXPECT_NE(AcceptWebSocket(old, "xmpp").status().message().find("426"), absl::string_view::npos);
+  EXPECT_EQ(AcceptWebSocket(old, "xmpp").status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 /// A frame as a client sends it; the mask is fixed.
@@ -145,6 +145,52 @@ TEST_F(FramerTest, JoinsFragmentsWithControlFramesBetween) {
     EXPECT_EQ(messages_, std::vector<std::string>{"together"});
     EXPECT_EQ(output_, std::string("\x8a\x01p"));
   }
+}
+
+TEST_F(FramerTest, AMessageHasABoundedNumberOfFragments) {
+  constexpr std::size_t kMost = WebSocketFramer::kMaxFragments;
+  // Empty ones count as well; one message does not use up what the next may have.
+  for (const bool bytewise : {false, true}) {
+    for (const std::string payload : {"", "x"}) {
+      for (int repeat = 0; repeat < 2; ++repeat) {
+        std::string bytes = Frame(kText, payload);
+        for (std::size_t i = 2; i < kMost; ++i) bytes += Frame(0, payload);
+        bytes += Frame(kFin, payload);
+        if (bytewise) {
+          for (const char c : bytes) Feed(std::string(1, c));
+        } else {
+          Feed(bytes);
+        }
+      }
+    }
+  }
+  ASSERT_EQ(messages_.size(), 8u);
+  EXPECT_EQ(messages_[2].size(), kMost);
+  EXPECT_EQ(closed_, 0);
+
+  std::string bytes = Frame(kText, "");
+  for (std::size_t i = 1; i < kMost; ++i) bytes += Frame(0, "");
+  Feed(bytes);
+  EXPECT_EQ(closed_, 0);
+  Feed(Frame(kFin, "x") + Frame(kFin | kText, "y"));
+  EXPECT_EQ(closed_, 1008);
+  EXPECT_EQ(SentClose(), 1008);
+  EXPECT_EQ(messages_.size(), 8u);
+}
+
+TEST_F(FramerTest, ControlFramesInsideAMessageAreBoundedToo) {
+  constexpr std::size_t kMost = WebSocketFramer::kMaxControlFramesInMessage;
+  std::string pings;
+  for (std::size_t i = 0; i < kMost; ++i) pings += Frame(kFin | kPing, "");
+  Feed(Frame(kText, "a") + pings + Frame(kFin, "b"));
+  Feed(pings + pings);  // outside of messages they cost nothing
+  Feed(Frame(kText, "c") + pings + Frame(kFin, "d"));
+  EXPECT_EQ(messages_, (std::vector<std::string>{"ab", "cd"}));
+  Feed(Frame(kText, "e") + pings);
+  EXPECT_EQ(closed_, 0);
+  Feed(Frame(kFin | kPong, "") + Frame(kFin, "f"));
+  EXPECT_EQ(closed_, 1008);
+  EXPECT_EQ(messages_.size(), 2u);
 }
 
 TEST_F(FramerTest, SendsUnmaskedFramesOfEachLength) {

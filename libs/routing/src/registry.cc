@@ -18,12 +18,12 @@
 namespace rookery::routing {
 namespace {
 
-constexpr char kShardsKey[] = "rookery:shards";
 constexpr std::chrono::milliseconds kPeriod{1'000};
 // A script's arguments are bounded by Lua's stack.
 constexpr std::size_t kShardsPerCall = 1'000;
 
 std::string InstancesKey(const std::string& service) { return absl::StrCat("rookery:instances:", service); }
+std::string ShardsKey(const std::string& service) { return absl::StrCat("rookery:shards:", service); }
 
 template <typename T>
 bool TakeNumber(std::string_view text, T* number) {
@@ -93,7 +93,7 @@ Task<void> Announce(std::shared_ptr<State> state) {
   }
   for (std::vector<std::string>& call : calls) {
     const absl::StatusOr<redis::Reply> published =
-        co_await state->redis.Eval(kPublishScript, kShardsKey, std::move(call));
+        co_await state->redis.Eval(kPublishScript, ShardsKey(state->service), std::move(call));
     if (state->is_stopped) co_return;
     NoteAway(*state, published.status());
   }
@@ -192,9 +192,10 @@ class RedisRegistry final : public Registry {
     state_->Kick();
   }
 
-  Task<absl::StatusOr<std::vector<ShardOwner>>> ReadShards() override {
-    std::vector<std::string> command{"HGETALL", kShardsKey};
-    absl::StatusOr<redis::Reply> reply = co_await state_->redis.Command(kShardsKey, std::move(command));
+  Task<absl::StatusOr<std::vector<ShardOwner>>> ReadShards(std::string service) override {
+    const std::string key = ShardsKey(service);
+    std::vector<std::string> command{"HGETALL", key};
+    absl::StatusOr<redis::Reply> reply = co_await state_->redis.Command(key, std::move(command));
     if (!reply.ok()) co_return reply.status();
     std::vector<ShardOwner> owners;
     for (std::size_t i = 0; i + 1 < reply->array.size(); i += 2) {

@@ -28,8 +28,8 @@ class RegistryRedisTest : public ::testing::Test {
     return process;
   }
 
-  std::map<std::uint32_t, ShardOwner> Shards(Process& process) {
-    auto read = RunTask(io_, process.registry->ReadShards());
+  std::map<std::uint32_t, ShardOwner> Shards(Process& process, const std::string& service) {
+    auto read = RunTask(io_, process.registry->ReadShards(service));
     std::map<std::uint32_t, ShardOwner> owners;
     if (read.ok()) {
       for (const ShardOwner& owner : *read) owners[owner.shard] = owner;
@@ -71,16 +71,18 @@ TEST_F(RegistryRedisTest, AHigherEpochIsNeverOverwritten) {
   a.registry->Announce("session-manager", {"a", "h:1"});
   b.registry->Announce("session-manager", {"b", "h:2"});
   a.registry->PublishShards({{1, 10}, {2, 9007199254740990}});
-  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(a).size() == 2; }));
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(a, "session-manager").size() == 2; }));
   b.registry->PublishShards({{1, 11}, {2, 9007199254740989}, {3, 1}});
-  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(a).size() == 3; }));
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(a, "session-manager").size() == 3; }));
   // a goes on to publish epoch 10 of shard 1.
   RunUntil(io_, [] { return false; }, std::chrono::milliseconds(1'500));
-  auto shards = Shards(a);
+  auto shards = Shards(a, "session-manager");
   EXPECT_EQ(shards[1].instance, "b");
   EXPECT_EQ(shards[1].epoch, 11);
   EXPECT_EQ(shards[2].instance, "a");
   EXPECT_EQ(shards[2].epoch, 9007199254740990);
+  // Each service has shards of its own.
+  EXPECT_TRUE(Shards(a, "muc").empty());
 }
 
 TEST_F(RegistryRedisTest, AnEmptiedOrRestartedRedisIsFilledAgainAndNobodyVanishes) {
@@ -91,13 +93,13 @@ TEST_F(RegistryRedisTest, AnEmptiedOrRestartedRedisIsFilledAgainAndNobodyVanishe
   a.registry->PublishShards({{7, 42}});
   watcher.registry->Watch("roster", [](const std::vector<Instance>&) {});
   ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 2; }));
-  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher).size() == 1; }));
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher, "roster").size() == 1; }));
   watcher.registry->Watch("roster",
                           [&](const std::vector<Instance>& all) { fewest = std::min(fewest, all.size()); });
 
   server_.Cli({"FLUSHALL"});
   const auto begun = std::chrono::steady_clock::now();
-  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher).size() == 1; }));
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher, "roster").size() == 1; }));
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(1'800));
   RunUntil(io_, [] { return false; }, std::chrono::milliseconds(1'500));
   EXPECT_NE(server_.Cli({"ZRANGE", "rookery:instances:roster", "0", "-1"}).find("b h:2"), std::string::npos);
@@ -105,7 +107,7 @@ TEST_F(RegistryRedisTest, AnEmptiedOrRestartedRedisIsFilledAgainAndNobodyVanishe
   server_.Kill();
   RunUntil(io_, [] { return false; }, std::chrono::milliseconds(7'000));
   server_.Start();
-  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher).size() == 1; }));
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(watcher, "roster").size() == 1; }));
   RunUntil(io_, [] { return false; }, std::chrono::milliseconds(6'000));
   EXPECT_EQ(fewest, 2u);
   EXPECT_EQ(watcher.registry->Instances("roster").size(), 2u);

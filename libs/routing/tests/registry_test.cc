@@ -16,7 +16,8 @@ using testing::RunUntil;
 /// Knows the registry's scripts, and nothing else of Redis.
 class FakeRedis final : public redis::Client {
  public:
-  Task<absl::StatusOr<redis::Reply>> Command(std::string, std::vector<std::string>) override {
+  Task<absl::StatusOr<redis::Reply>> Command(std::string key, std::vector<std::string>) override {
+    EXPECT_EQ(key, "rookery:shards:session-manager");
     if (is_away) co_return absl::UnavailableError("away");
     redis::Reply reply{redis::Reply::Type::kArray, "", 0, {}};
     for (const auto& [shard, value] : shards) {
@@ -38,6 +39,7 @@ class FakeRedis final : public redis::Client {
       members[key].erase(arguments[0]);
       members[key]["-" + arguments[1]] = now + std::stoll(arguments[2]);
     } else if (script == kPublishScript) {
+      EXPECT_EQ(key, "rookery:shards:session-manager");
       for (std::size_t i = 1; i + 1 < arguments.size(); i += 2) {
         shards[arguments[i]] = arguments[i + 1] + " " + arguments[0];
       }
@@ -102,7 +104,7 @@ TEST_F(RegistryTest, PublishesShardsInBoundedCalls) {
   for (std::uint32_t shard = 0; shard < 2'500; ++shard) epochs[shard] = shard * 10;
   registry_->PublishShards(epochs);
   ASSERT_TRUE(RunUntil(io_, [&] { return redis_.shards.size() == 2'500; }));
-  const auto owners = RunTask(io_, registry_->ReadShards());
+  const auto owners = RunTask(io_, registry_->ReadShards("session-manager"));
   ASSERT_TRUE(owners.ok());
   ASSERT_EQ(owners->size(), 2'500u);
   for (const ShardOwner& owner : *owners) {
@@ -114,7 +116,7 @@ TEST_F(RegistryTest, PublishesShardsInBoundedCalls) {
 
 TEST_F(RegistryTest, WhatOthersWroteIsSkipped) {
   redis_.shards = {{"1", "7 s1 h:1"}, {"x", "7 s1 h:1"}, {"2", "nonsense"}, {"3", ""}};
-  const auto owners = RunTask(io_, registry_->ReadShards());
+  const auto owners = RunTask(io_, registry_->ReadShards("session-manager"));
   ASSERT_TRUE(owners.ok());
   EXPECT_EQ(owners->size(), 1u);
 }
@@ -128,7 +130,8 @@ TEST_F(RegistryTest, RedisAwayKeepsWhatIsKnown) {
   registry_->PublishShards({});  // reads again at once
   ASSERT_TRUE(RunUntil(io_, [&] { return redis_.calls > calls; }));
   EXPECT_EQ(registry_->Instances("roster").size(), 1u);
-  EXPECT_EQ(RunTask(io_, registry_->ReadShards()).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(RunTask(io_, registry_->ReadShards("session-manager")).status().code(),
+            absl::StatusCode::kUnavailable);
 }
 
 }  // namespace

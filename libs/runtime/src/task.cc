@@ -5,6 +5,9 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -52,9 +55,9 @@ void ReportFailure(const char* name, const std::exception_ptr& failure) {
 std::uint64_t FailedTasks() { return failed_tasks.load(std::memory_order_relaxed); }
 
 struct TaskGroup::State {
-  explicit State(asio::any_io_executor ex) : executor(std::move(ex)), all_ended(executor) {
-    all_ended.expires_at(asio::steady_timer::time_point::max());
-  }
+  using Running = std::list<std::shared_ptr<asio::cancellation_signal>>;
+
+  explicit State(asio::any_io_executor ex) : executor(std::move(ex)) {}
 
   void CancelAll() {
     stopping = true;
@@ -64,23 +67,63 @@ struct TaskGroup::State {
   }
 
   asio::any_io_executor executor;
-  std::list<std::shared_ptr<asio::cancellation_signal>> running;
-  asio::steady_timer all_ended;  // a condition: cancelled when `running` becomes empty
+  Running running;
+  // Conditions: cancelled when `running` becomes empty. Each lies in the coroutine that waits,
+  // since the group may outlive the io_context.
+  std::vector<asio::steady_timer*> all_ended;
   bool stopping = false;
 };
 
+namespace {
+
+/// A task's place in the list, for as long as Asio keeps its handler: until the task has
+/// ended, or its io_context has died under it. Then nothing of it may be cancelled any more.
+template <typename State>
+class Place {
+ public:
+  Place(std::shared_ptr<State> state, typename State::Running::iterator entry)
+      : state_(std::move(state)), entry_(entry) {}
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() { state_->running.erase(entry_); }
+
+ private:
+  const std::shared_ptr<State> state_;
+  const typename State::Running::iterator entry_;
+};
+
+// So many handlers are run for tasks to end in a group's destructor.
+constexpr int kMaxLastTurns = 100'000;
+
+}  // namespace
+
 TaskGroup::TaskGroup(asio::any_io_executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
 
-TaskGroup::~TaskGroup() { state_->CancelAll(); }
+TaskGroup::~TaskGroup() {
+  state_->CancelAll();
+  if (state_->running.empty()) return;
+  // Tasks use what their owner destroys after the group. Where the loop does not run, they would
+  // be left with it: they end now. Within the loop whoever destroys the group has to Stop it first.
+  const auto* loop = state_->executor.target<asio::io_context::executor_type>();
+  if (loop == nullptr || loop->running_in_this_thread()) return;
+  asio::io_context& io = asio::query(*loop, asio::execution::context);
+  const bool was_stopped = io.stopped();
+  if (was_stopped) io.restart();
+  for (int turn = 0; turn < kMaxLastTurns && !state_->running.empty() && io.poll_one() > 0; ++turn) {
+  }
+  if (was_stopped) io.stop();
+}
 
 void TaskGroup::Spawn(const char* name, Task<void> task) {
   if (state_->stopping) return;
   auto entry = state_->running.insert(state_->running.end(), std::make_shared<asio::cancellation_signal>());
   const asio::cancellation_slot slot = (*entry)->slot();
   // The signal lives as long as the handler, which Asio keeps until the task is gone.
-  auto ended = [state = state_, entry, signal = *entry, name](std::exception_ptr failure) {
-    state->running.erase(entry);
-    if (state->running.empty()) state->all_ended.cancel();
+  auto ended = [signal = *entry, place = std::make_shared<Place<State>>(state_, entry), state = state_,
+                name](std::exception_ptr failure) mutable {
+    place.reset();
+    if (state->running.empty())
+      for (asio::steady_timer* waiting : state->all_ended) waiting->cancel();
     if (failure && !(state->stopping && IsCancellation(failure))) ReportFailure(name, failure);
   };
   asio::co_spawn(state_->executor, std::move(task), asio::bind_cancellation_slot(slot, std::move(ended)));
@@ -90,9 +133,17 @@ std::size_t TaskGroup::size() const { return state_->running.size(); }
 
 Task<void> TaskGroup::Stop() {
   const std::shared_ptr<State> state = state_;
+  struct Condition {
+    explicit Condition(State& s) : state(s), timer(s.executor, asio::steady_timer::time_point::max()) {
+      state.all_ended.push_back(&timer);
+    }
+    ~Condition() { std::erase(state.all_ended, &timer); }
+    State& state;
+    asio::steady_timer timer;
+  } all_ended(*state);
   state->CancelAll();
   while (!state->running.empty()) {
-    co_await state->all_ended.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_await all_ended.timer.async_wait(asio::as_tuple(asio::use_awaitable));
   }
 }
 

@@ -236,6 +236,54 @@ TEST(TaskGroup, ContextMayDieBeforeTheTasksHaveEnded) {
   EXPECT_EQ(alive.use_count(), 1);
 }
 
+TEST(TaskGroup, ContextMayDieFirst) {
+  auto alive = std::make_shared<int>(1);
+  auto wait = [](std::shared_ptr<int> held) -> Task<void> {
+    co_await Sleep(hours(1));
+    *held = 2;
+  };
+  std::optional<asio::io_context> io;
+  io.emplace();
+  auto group = std::make_unique<TaskGroup>(io->get_executor());
+  group->Spawn("wait", wait(alive));
+  group->Spawn("wait", wait(alive));
+  Settle(*io);
+  io.reset();
+  EXPECT_EQ(alive.use_count(), 1);
+  EXPECT_EQ(group->size(), 0u);
+  group.reset();  // has nothing left to cancel
+}
+
+TEST(TaskGroup, DestroyedOutsideTheLoop_TasksEndBeforeTheirOwner) {
+  // As a service does it: the tasks use a member that is destroyed after the group.
+  struct Owner {
+    explicit Owner(asio::io_context& io) : tasks(io.get_executor()) {}
+    std::unique_ptr<std::vector<std::string>> events = std::make_unique<std::vector<std::string>>();
+    TaskGroup tasks;
+  };
+  asio::io_context io;
+  std::size_t seen = 0;
+  {
+    Owner owner(io);
+    auto work = [](Owner& self, std::size_t& out) -> Task<void> {
+      struct AtEnd {
+        ~AtEnd() {
+          self.events->push_back("ended");
+          out = self.events->size();
+        }
+        Owner& self;
+        std::size_t& out;
+      } at_end{self, out};
+      co_await Sleep(hours(1));
+    };
+    owner.tasks.Spawn("first", work(owner, seen));
+    owner.tasks.Spawn("second", work(owner, seen));
+    Settle(io);
+    EXPECT_TRUE(io.stopped() || io.poll() == 0);
+  }
+  EXPECT_EQ(seen, 2u);
+}
+
 TEST(PeriodicTimer, IsCalledAgainAndAgainUntilDestroyed) {
   asio::io_context io;
   int calls = 0;

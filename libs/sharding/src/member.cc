@@ -1,8 +1,11 @@
 #include "rookery/sharding/member.h"
 
+#include <grpcpp/impl/codegen/service_type.h>
+
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "disco_rpc.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 
@@ -39,7 +42,7 @@ Member::Member(app::Process& process, const MemberConfig& config, MemberDescript
 
 Member::~Member() = default;
 
-Task<absl::Status> Member::Start(std::vector<grpc::Service*> services) {
+Task<absl::Status> Member::Start() {
   redis_ = redis::Client::Create(process_.io, config_.redis, process_.metrics);
   registry_ = routing::Registry::Create(process_.io, *redis_);
   runtime::Promise<absl::StatusOr<std::vector<int>>> made(process_.io.get_executor());
@@ -50,17 +53,23 @@ Task<absl::Status> Member::Start(std::vector<grpc::Service*> services) {
   const absl::StatusOr<std::vector<int>> counts = co_await made.Get();
   ROOKERY_CO_RETURN_IF_ERROR(counts.status());
 
+  shards_ = std::make_unique<ShardConsumer>(process_.io.get_executor(), description_.start, process_.metrics,
+                                            description_.on_record,
+                                            [this] { registry_->PublishShards(shards_->epochs()); });
+  disco_ = std::make_unique<DiscoDesk>(static_cast<std::uint32_t>(counts->front()), description_.info,
+                                       [this](std::uint32_t shard) { return shards_->Owns(shard); });
+  disco_rpc_ = MakeDiscoRpc(process_.io, *disco_, process_.metrics);
+  std::vector<grpc::Service*> services{disco_rpc_.get()};
   ROOKERY_CO_ASSIGN_OR_RETURN(server_, rpc::Server::Start(config_.rpc, std::move(services)));
   telemetry::LogInfo("rpc.listening",
                      {{"address", server_->bound_address()}, {"advertised", server_->advertised_address()}});
 
-  shards_ = std::make_unique<ShardConsumer>(process_.io.get_executor(), description_.start, process_.metrics,
-                                            description_.on_record);
   ROOKERY_CO_ASSIGN_OR_RETURN(auto consumer,
                               kafka::Consumer::Create(process_.io, config_.kafka, description_.topic,
                                                       description_.service, *shards_, process_.metrics));
   shards_->Attach(std::move(consumer));
 
+  server_->SetServing(true);
   registry_->Announce(description_.service, {process_.common.instance, server_->advertised_address()});
   telemetry::LogInfo("member.joined", {{"topic", description_.topic}, {"shards", counts->front()}});
   co_return absl::OkStatus();

@@ -20,11 +20,15 @@ constexpr std::chrono::milliseconds kPatience{3'000};
 }  // namespace
 
 ShardConsumer::ShardConsumer(asio::any_io_executor executor, Start start, telemetry::Metrics& metrics,
-                             std::function<void(const kafka::Record&)> on_record)
+                             std::function<void(const kafka::Record&)> on_record,
+                             std::function<void()> on_change)
     : start_(start),
       on_record_(std::move(on_record)),
+      on_change_(std::move(on_change)),
       owned_gauge_(metrics.Gauge("owned_shards", "Shards that this process owns and reads")),
       records_read_(metrics.Counter("records_read_total", "Records read from the log")),
+      records_committed_(metrics.Counter("records_committed_total",
+                                         "Records that will not be read again: their commit is done")),
       failed_commits_(metrics.Counter("failed_commits_total", "Commits of offsets that Kafka did not take")),
       tasks_(executor),
       commit_timer_(executor, kTick, [this] { Tick(); }) {}
@@ -44,6 +48,19 @@ Task<void> ShardConsumer::Close(std::chrono::milliseconds timeout) {
 std::size_t ShardConsumer::owned() const {
   return static_cast<std::size_t>(std::count_if(shards_.begin(), shards_.end(),
                                                 [](const auto& entry) { return entry.second.is_reading; }));
+}
+
+bool ShardConsumer::Owns(std::uint32_t shard) const {
+  const auto found = shards_.find(static_cast<std::int32_t>(shard));
+  return found != shards_.end() && found->second.is_reading;
+}
+
+std::map<std::uint32_t, std::int64_t> ShardConsumer::epochs() const {
+  std::map<std::uint32_t, std::int64_t> epochs;
+  for (const auto& [partition, shard] : shards_) {
+    if (shard.is_reading) epochs[static_cast<std::uint32_t>(partition)] = shard.epoch;
+  }
+  return epochs;
 }
 
 absl::Status ShardConsumer::Contact() const {
@@ -87,7 +104,7 @@ Task<void> ShardConsumer::Begin(std::int32_t partition, std::uint64_t assignment
     if (begun.ok()) {
       *shard = *begun;
       consumer_->Seek(partition, shard->next);
-      ShowOwned();
+      OwnershipChanged();
       telemetry::LogInfo("shard.owned", {{"shard", partition}, {"offset", shard->next}});
       co_return;
     }
@@ -105,6 +122,7 @@ Task<absl::StatusOr<ShardConsumer::Shard>> ShardConsumer::FindStart(std::int32_t
   const absl::StatusOr<std::pair<std::int64_t, std::int64_t>> range =
       co_await consumer_->Watermarks(partition);
   ROOKERY_CO_RETURN_IF_ERROR(range.status());
+  shard.epoch = range->second;
   shard.committed = *committed;
   if (*committed < 0) {
     // `committed` stays behind `next`, so the start itself is committed soon: without
@@ -114,18 +132,22 @@ Task<absl::StatusOr<ShardConsumer::Shard>> ShardConsumer::FindStart(std::int32_t
     // What the topic's retention has removed cannot be read any more.
     shard.next = std::max(*committed, range->first);
   }
+  shard.counted = shard.next;
   co_return shard;
 }
 
 Task<void> ShardConsumer::GiveBack(std::int32_t partition, std::uint64_t assignment) {
-  const Shard* const shard = Find(partition, assignment);
+  Shard* shard = Find(partition, assignment);
   if (shard == nullptr) co_return;
   if (shard->next != shard->committed) {
-    std::vector<kafka::Consumer::Position> last{{partition, shard->next}};
+    const std::int64_t next = shard->next;
+    std::vector<kafka::Consumer::Position> last{{partition, next}};
     absl::Status status = co_await consumer_->Commit(std::move(last));
-    NoteCommit(std::move(status));
     // Lost while we were committing: the group does not wait for us.
-    if (Find(partition, assignment) == nullptr) co_return;
+    shard = Find(partition, assignment);
+    if (shard != nullptr && status.ok()) Committed(*shard, next);
+    NoteCommit(std::move(status));
+    if (shard == nullptr) co_return;
   }
   Forget(partition, "shard.released");
   consumer_->ReleaseDone(partition);
@@ -165,16 +187,24 @@ Task<void> ShardConsumer::Commit() {
   if (status.ok()) {
     for (std::size_t i = 0; i < positions.size(); ++i) {
       if (Shard* const shard = Find(positions[i].partition, assignments[i])) {
-        shard->committed = positions[i].offset;
+        Committed(*shard, positions[i].offset);
       }
     }
   }
   NoteCommit(std::move(status));
 }
 
+void ShardConsumer::Committed(Shard& shard, std::int64_t offset) {
+  shard.committed = offset;
+  // An older commit may be answered after a newer one.
+  if (offset <= shard.counted) return;
+  records_committed_.Increment(static_cast<double>(offset - shard.counted));
+  shard.counted = offset;
+}
+
 void ShardConsumer::Forget(std::int32_t partition, const char* event) {
   if (shards_.erase(partition) == 0) return;
-  ShowOwned();
+  OwnershipChanged();
   telemetry::LogInfo(event, {{"shard", partition}});
 }
 
@@ -184,6 +214,7 @@ ShardConsumer::Shard* ShardConsumer::Find(std::int32_t partition, std::uint64_t 
 }
 
 void ShardConsumer::NoteCommit(absl::Status status) {
+  if (absl::IsAborted(status)) return;  // in a rebalance the next one will do
   if (!status.ok()) {
     failed_commits_.Increment();
     telemetry::LogWarn("shard.commit_failed", {{"error", status.message()}});
@@ -191,10 +222,11 @@ void ShardConsumer::NoteCommit(absl::Status status) {
   last_contact_ = std::move(status);
 }
 
-void ShardConsumer::ShowOwned() {
+void ShardConsumer::OwnershipChanged() {
   const std::size_t now = owned();
   if (now == 0) idle_since_ = std::chrono::steady_clock::now();
   owned_gauge_.Set(static_cast<double>(now));
+  on_change_();
 }
 
 }  // namespace rookery::sharding

@@ -75,7 +75,8 @@ class ShardConsumerTest : public testing::Test {
   void Make(Start start) {
     shards = std::make_unique<ShardConsumer>(
         io.get_executor(), start, metrics,
-        [this](const kafka::Record& record) { seen.push_back(record.offset); });
+        [this](const kafka::Record& record) { seen.push_back(record.offset); },
+        [this] { published.push_back(shards->epochs()); });
     auto made = std::make_unique<FakeConsumer>(io);
     consumer = made.get();
     shards->Attach(std::move(made));
@@ -92,6 +93,7 @@ class ShardConsumerTest : public testing::Test {
   telemetry::Metrics metrics{"test"};
   FakeConsumer* consumer = nullptr;
   std::vector<std::int64_t> seen;
+  std::vector<std::map<std::uint32_t, std::int64_t>> published;
   std::unique_ptr<ShardConsumer> shards;
 };
 
@@ -144,6 +146,25 @@ TEST_F(ShardConsumerTest, CommitsWhatIsNewAndNothingElse) {
   Settle();
   EXPECT_THAT(consumer->commits, ElementsAre(Pair(0, 22)));
   EXPECT_THAT(seen, ElementsAre(20, 21));
+}
+
+TEST_F(ShardConsumerTest, CountsEachRecordOnceAsCommitted) {
+  const auto committed = [this] { return metrics.Counter("records_committed_total", "").Value(); };
+  Make(Start::kBeginning);
+  shards->OnAssigned(0);
+  Settle();
+  shards->TickForTest();
+  Settle();
+  EXPECT_EQ(committed(), 0) << "the start is no record";
+  Read(0, 10);
+  Read(0, 11);
+  shards->TickForTest();
+  Settle();
+  EXPECT_EQ(committed(), 2);
+  Read(0, 12);
+  shards->OnRevoking(0);
+  Settle();
+  EXPECT_EQ(committed(), 3);
 }
 
 TEST_F(ShardConsumerTest, CommitsBeforeItGivesAShardBack) {
@@ -229,6 +250,23 @@ TEST_F(ShardConsumerTest, AShardLostDuringItsLastCommitIsNotReleased) {
   consumer->held->Set(true);
   Settle();
   EXPECT_THAT(consumer->released, IsEmpty());
+}
+
+TEST_F(ShardConsumerTest, TellsWhatItOwnsSinceWhichEndOfTheLog) {
+  Make(Start::kBeginning);
+  consumer->committed[0] = 20;
+  shards->OnAssigned(0);
+  EXPECT_FALSE(shards->Owns(0)) << "not read yet";
+  Settle();
+  EXPECT_TRUE(shards->Owns(0));
+  shards->OnAssigned(2);
+  Settle();
+  shards->OnRevoking(0);
+  Settle();
+  EXPECT_FALSE(shards->Owns(0));
+  shards->OnLost(2);
+  EXPECT_THAT(published, ElementsAre(ElementsAre(Pair(0, 50)), ElementsAre(Pair(0, 50), Pair(2, 50)),
+                                     ElementsAre(Pair(2, 50)), IsEmpty()));
 }
 
 TEST_F(ShardConsumerTest, NoticesThatKafkaIsAwayThoughItOwnsNothing) {

@@ -32,6 +32,8 @@ std::uint32_t TraitsOfChild(std::string_view name, std::string_view ns) {
     if (name == "delay") return STANZA_TRAIT_DELAY;
   } else if (ns == ns::kReceipts) {
     if (name == "request" || name == "received") return STANZA_TRAIT_RECEIPT;
+  } else if (ns == ns::kChatMarkers) {  // to routing and archive a marker is a receipt
+    return STANZA_TRAIT_RECEIPT;
   } else if (ns == ns::kMucUser) {
     if (name == "x") return STANZA_TRAIT_MUC_USER;
   } else if (ns == ns::kDirectInvitation) {

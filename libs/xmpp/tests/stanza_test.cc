@@ -187,6 +187,7 @@ TEST(TraitsOf, EachTrait) {
   EXPECT_EQ(of("delay", ns::kDelay), unsigned{STANZA_TRAIT_DELAY});
   EXPECT_EQ(of("request", ns::kReceipts), unsigned{STANZA_TRAIT_RECEIPT});
   EXPECT_EQ(of("received", ns::kReceipts), unsigned{STANZA_TRAIT_RECEIPT});
+  EXPECT_EQ(of("displayed", "urn:xmpp:chat-markers:0"), unsigned{STANZA_TRAIT_RECEIPT});
   EXPECT_EQ(of("x", ns::kMucUser), unsigned{STANZA_TRAIT_MUC_USER});
   EXPECT_EQ(of("x", ns::kDirectInvitation), unsigned{STANZA_TRAIT_MUC_INVITE});
   EXPECT_EQ(of("c", ns::kCaps), unsigned{STANZA_TRAIT_CAPS});

@@ -90,7 +90,7 @@ Task<absl::Status> App::Start() {
   using Listen = XmppServer::Listen;
   const auto max = static_cast<std::size_t>(config_.max_connections);
   const auto max_per_address = static_cast<std::size_t>(config_.max_connections_per_address);
-  const Listen listeners[] = {
+  Listen listeners[] = {
       {Listen::Kind::kTcp, "xmpp", config_.xmpp_address, config_.tls_mode(), xmpp_tls, max, max_per_address},
       {Listen::Kind::kTcpDirectTls, "xmpp-tls", config_.xmpp_direct_tls_address, TlsMode::kRequired, xmpp_tls,
        max, max_per_address},
@@ -99,8 +99,9 @@ Task<absl::Status> App::Start() {
       {Listen::Kind::kWebSocketTls, "websocket-tls", config_.websocket_tls_address, TlsMode::kOff, https_tls,
        max, max_per_address},
   };
-  for (const Listen& listen : listeners) {
+  for (Listen& listen : listeners) {
     if (listen.address.empty()) continue;
+    listen.keepalive = config_.MakeKeepalive();
     ROOKERY_CO_RETURN_IF_ERROR(parts.xmpp.Add(listen));
   }
   co_return absl::OkStatus();

@@ -41,9 +41,16 @@ void Config::Bind(config::Schema& schema) {
               "XMPP over wss, host:port (empty: off)");
   schema.Bind("listeners.websocket.public-url", &websocket_public_url,
               "The WebSocket's URL in host-meta (empty: made from the request's Host)");
+  schema.Bind("listeners.websocket.channel-binding", &websocket_channel_binding,
+              "Offer SCRAM with channel binding over wss, which no browser can do");
   schema.Bind("listeners.max-connections", &max_connections, "Connections of each listener", 1, 10'000'000);
   schema.Bind("listeners.max-connections-per-address", &max_connections_per_address,
               "Connections of each listener from one address; 0: no limit", 0, 10'000'000);
+  schema.Bind("listeners.keepalive-idle", &keepalive_idle,
+              "Silence after which the kernel asks whether a client is there (TCP keepalive)");
+  schema.Bind("listeners.keepalive-interval", &keepalive_interval, "Between two of those probes");
+  schema.Bind("listeners.keepalive-probes", &keepalive_probes,
+              "Unanswered probes after which a client is gone", 1, 100);
 
   schema.Bind("tls.certificates", &tls_certificates,
               "domain=cert.pem:key.pem each; without a domain the default");
@@ -121,6 +128,13 @@ absl::Status Config::Validate() const {
       return absl::InvalidArgumentError(Cat("limits.", key, ": at least 1s"));
     }
   }
+  for (const auto& [key, duration] :
+       {std::pair("idle", keepalive_idle), std::pair("interval", keepalive_interval)}) {
+    // The kernel's bound (tcp(7)).
+    if (duration < std::chrono::seconds(1) || duration > std::chrono::seconds(32'767)) {
+      return absl::InvalidArgumentError(Cat("listeners.keepalive-", key, ": 1s to 32767s"));
+    }
+  }
   if (xmpp_address.empty() && xmpp_direct_tls_address.empty() && websocket_address.empty() &&
       websocket_tls_address.empty()) {
     return absl::InvalidArgumentError("listeners: every listener's address is empty");
@@ -164,6 +178,7 @@ XmppSettings Config::MakeXmppSettings() const {
   settings.idle_timeout = Seconds(idle_timeout);
   settings.answer_timeout = Seconds(answer_timeout);
   settings.write_timeout = Seconds(write_timeout);
+  settings.websocket_channel_binding = websocket_channel_binding;
   settings.websocket_url = websocket_public_url;
   return settings;
 }
@@ -173,6 +188,10 @@ SessionLinksOptions Config::MakeLinksOptions() const {
   options.action_timeout = action_timeout;
   options.max_unconfirmed_bytes = static_cast<std::size_t>(max_unconfirmed_bytes);
   return options;
+}
+
+net::TcpKeepalive Config::MakeKeepalive() const {
+  return {Seconds(keepalive_idle), Seconds(keepalive_interval), static_cast<int>(keepalive_probes)};
 }
 
 net::TlsOptions Config::MakeTlsOptions(std::vector<std::string> alpn) const {

@@ -10,6 +10,7 @@
 #include "adapters/session_links.h"
 #include "protocols/xmpp/xmpp_settings.h"
 #include "rookery/config/config.h"
+#include "rookery/net/connection.h"
 #include "rookery/net/tls.h"
 #include "rookery/redis/client.h"
 #include "rookery/rpc/server.h"
@@ -26,8 +27,12 @@ struct Config {
   std::string websocket_address;
   std::string websocket_tls_address;
   std::string websocket_public_url;
+  bool websocket_channel_binding = false;
   std::int64_t max_connections = 100'000;
   std::int64_t max_connections_per_address = 0;
+  std::chrono::milliseconds keepalive_idle{120'000};
+  std::chrono::milliseconds keepalive_interval{20'000};
+  std::int64_t keepalive_probes = 3;
 
   std::vector<std::string> tls_certificates;
   std::string tls_client_ca_file;
@@ -65,6 +70,7 @@ struct Config {
   /// Of a valid configuration.
   XmppSettings MakeXmppSettings() const;
   SessionLinksOptions MakeLinksOptions() const;
+  net::TcpKeepalive MakeKeepalive() const;
   net::TlsOptions MakeTlsOptions(std::vector<std::string> alpn) const;
   TlsMode tls_mode() const;
 };

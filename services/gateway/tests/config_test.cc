@@ -44,6 +44,17 @@ TEST(Config, SaysWhatIsWrong) {
             std::string::npos);
 }
 
+TEST(Config, TcpKeepalive) {
+  Config config = Valid();
+  EXPECT_EQ(config.MakeKeepalive().idle, std::chrono::seconds(120));
+  config.keepalive_interval = std::chrono::milliseconds(1500);
+  EXPECT_EQ(config.MakeKeepalive().interval, std::chrono::seconds(2));
+  config.keepalive_idle = std::chrono::hours(10);
+  EXPECT_NE(std::string(config.Validate().message()).find("keepalive-idle"), std::string::npos);
+  config.keepalive_idle = std::chrono::milliseconds(0);
+  EXPECT_FALSE(config.Validate().ok());
+}
+
 TEST(Config, CertificatesByDomain) {
   Config config = Valid();
   config.tls_certificates = {"example.com=a.pem:a.key", "*=b.pem:b.key", "c.pem:c.key"};

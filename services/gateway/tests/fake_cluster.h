@@ -22,6 +22,7 @@ class FakeCluster final : public Cluster {
     bool to_malformed;
   };
 
+  const ServiceFacts& facts() const override { return known; }
   RequestId LookUp(std::string_view user, OnLookup done) override {
     asked_user = user;
     lookup = std::move(done);
@@ -82,6 +83,7 @@ class FakeCluster final : public Cluster {
     client->OnConfirmed();
   }
 
+  ServiceFacts known;
   RequestId last_id = 0;
   OnLookup lookup;
   OnCreated create;

@@ -21,6 +21,7 @@ class FakeConnection final : public net::Connection {
     bool start_tls = false;
     std::string exporter;
     std::string end_point;
+    std::string certificate;  // of the client, verified
 
     std::string Take() { return std::exchange(sent, {}); }
   };
@@ -38,7 +39,7 @@ class FakeConnection final : public net::Connection {
   std::string TlsExporter() const override { return state_.exporter; }
   std::string TlsServerEndPoint() const override { return state_.end_point; }
   std::string TlsServerName() const override { return {}; }
-  std::string TlsPeerCertificateDer() const override { return {}; }
+  std::string TlsPeerCertificateDer() const override { return state_.certificate; }
   std::string peer_address() const override { return "192.0.2.1"; }
   void CloseAfterFlush(std::chrono::milliseconds) override { state_.closed = true; }
   void Abort() override { state_.closed = true; }

@@ -1,3 +1,5 @@
+#include <map>
+
 #include "protocols/xmpp/sm_id.h"
 #include "xmpp_stream_fixture.h"
 
@@ -67,6 +69,48 @@ TEST_F(LiveStream, TheClusterEndsASession) {
              "</stream:error></stream:stream>");
   EXPECT_EQ(cluster_.end, EndReason::kNone);
   EXPECT_TRUE(Closed());
+}
+
+TEST_F(LiveStream, Rfc6120_4_9_3_TheReasonThatTheClusterGivesIsTheStreamError) {
+  for (const auto& [condition, error] :
+       std::map<std::string, std::string>{{"reset", "reset"},
+                                          {"not-authorized", "not-authorized"},
+                                          {"policy-violation", "policy-violation"},
+                                          {"resource-constraint", "resource-constraint"},
+                                          {"system-shutdown", "system-shutdown"},
+                                          {"nonsense", "internal-server-error"}}) {
+    socket_ = {};
+    Bind();
+    cluster_.client->OnSessionEnded(condition, "");
+    EXPECT_EQ(socket_.Take(),
+              "<stream:error><" + error +
+                  " xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\"/></stream:error></stream:stream>");
+    EXPECT_TRUE(Closed());
+  }
+  socket_ = {};
+  Bind();
+  cluster_.client->OnSessionEnded("", "");
+  EXPECT_EQ(socket_.Take(), "</stream:stream>");
+}
+
+TEST_F(LiveStream, NothingIsReadBehindTheEndOfTheStream) {
+  Bind();
+  EXPECT_EQ(Feed("</stream:stream><message/>"), "</stream:stream>");
+  EXPECT_EQ(Feed("<message/></stream:stream><"), "");
+  EXPECT_TRUE(cluster_.sent.empty());
+}
+
+TEST_F(LiveStream, Rfc6120_8_2_3_EveryStanzaIsTheSessionManagersToJudge) {
+  Bind();
+  Feed(
+      "<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>"
+      "<iq type='get' id='1'><a xmlns='urn:a'/><b xmlns='urn:b'/></iq><iq id='2'/><iq type='odd' id='3'/>");
+  ASSERT_EQ(cluster_.sent.size(), 4u);
+  EXPECT_EQ(cluster_.sent[0].stanza.id(), "");
+  // Two children are no request: none is named.
+  EXPECT_EQ(cluster_.sent[1].stanza.payload_name(), "");
+  EXPECT_EQ(cluster_.sent[2].stanza.type(), "");
+  EXPECT_EQ(cluster_.sent[3].stanza.type(), "odd");
 }
 
 TEST_F(LiveStream, PacketsAreDeliveredWhenTheyAreInTheKernel) {
@@ -143,6 +187,18 @@ TEST_F(LiveStream, ASilentClientIsProbed) {
   EXPECT_EQ(socket_.Take(), "");
 }
 
+TEST_F(LiveStream, Rfc6120_4_6_1_NobodyMustAnswerWhiteSpace) {
+  Bind();
+  auto* connection = static_cast<ClientConnection*>(socket_.handler);
+  const SteadyTime now = Clock::System().Now();
+  connection->OnTick(now + std::chrono::seconds(302));
+  EXPECT_EQ(socket_.Take(), " ");
+  connection->OnTick(now + std::chrono::seconds(500));
+  EXPECT_FALSE(Closed());
+  connection->OnTick(now + std::chrono::seconds(603));
+  EXPECT_EQ(socket_.Take(), " ");
+}
+
 TEST_F(LiveStream, Rfc6120_4_9_3_20_SystemShutdown) {
   Bind();
   EXPECT_EQ(set_.ShutdownSome(10), 1u);
@@ -185,6 +241,67 @@ TEST_F(StreamManagement, Xep0198_3_Enable) {
 TEST_F(StreamManagement, Xep0198_3_WithoutResumeThereIsNoId) {
   Bind();
   EXPECT_EQ(Feed("<enable xmlns='urn:xmpp:sm:3'/>"), "<enabled xmlns=\"urn:xmpp:sm:3\"/>");
+}
+
+TEST_F(StreamManagement, Xep0198_3_MaxIsHowLongTheSessionWaits) {
+  cluster_.known.resumption_seconds = 300;
+  Bind();
+  EXPECT_HAS(Feed("<enable xmlns='urn:xmpp:sm:3' resume='true' max='7'/>"), "resume=\"true\" max=\"300\"/>");
+  Feed("</stream:stream>");
+  socket_ = {};
+  Bind();
+  EXPECT_EQ(Feed("<enable xmlns='urn:xmpp:sm:3'/>"), "<enabled xmlns=\"urn:xmpp:sm:3\"/>");
+}
+
+TEST_F(StreamManagement, Xep0198_4_NoAcksWithoutEnable) {
+  Bind();
+  for (const char* nonza : {"<r xmlns='urn:xmpp:sm:3'/>", "<a xmlns='urn:xmpp:sm:3' h='0'/>"}) {
+    EXPECT_EQ(Feed(nonza),
+              "<failed xmlns=\"urn:xmpp:sm:3\"><unexpected-request "
+              "xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/></failed>");
+  }
+  cluster_.Packet(Message());
+  cluster_.client->OnBatchEnd();
+  EXPECT_HAS_NOT(socket_.Take(), "<r ");
+  EXPECT_HAS(Feed("<x xmlns='urn:xmpp:sm:3'/>"), "<unsupported-stanza-type");
+}
+
+TEST_F(StreamManagement, Xep0198_5_NothingIsResumedBeforeAuthentication) {
+  Connect();
+  Feed(kHeaderText);
+  EXPECT_HAS(Feed("<resume xmlns='urn:xmpp:sm:3' h='0' previd='x'/>"), "<unexpected-request");
+  EXPECT_HAS(Feed("<r xmlns='urn:xmpp:sm:3'/>"), "<unexpected-request");
+  EXPECT_FALSE(cluster_.resume);
+}
+
+TEST_F(StreamManagement, Xep0198_4_AnEarlierHIsAnOldOne) {
+  BindWithStreamManagement();
+  for (int i = 0; i < 3; ++i) cluster_.Packet(Message());
+  Feed("<a xmlns='urn:xmpp:sm:3' h='2'/>");
+  EXPECT_EQ(cluster_.delivered, 2u);
+  EXPECT_EQ(Feed("<a xmlns='urn:xmpp:sm:3' h='1'/>"), "");
+  EXPECT_EQ(cluster_.delivered, 2u);
+  EXPECT_FALSE(Closed());
+}
+
+TEST_F(StreamManagement, Xep0198_4_RequestsThatAreNotReadAreNotAnsweredForEver) {
+  BindWithStreamManagement();
+  EXPECT_HAS(Feed("<r xmlns='urn:xmpp:sm:3'/>"), "<a ");
+  socket_.queued = settings_.max_queued_bytes + 1;
+  EXPECT_HAS(Feed("<r xmlns='urn:xmpp:sm:3'/>"), "<resource-constraint");
+  EXPECT_EQ(cluster_.end, EndReason::kConnectionLost);
+}
+
+TEST_F(StreamManagement, WhatCannotBeResumedJustNowIsNotGivenUp) {
+  SignIn();
+  Feed("<resume xmlns='urn:xmpp:sm:3' previd='" + SmId{SessionId::Random(), 0}.ToText() + "' h='0'/>");
+  Cluster::Resumption away;
+  away.refusal = {"resource-constraint", "", true};
+  std::exchange(cluster_.resume, nullptr)(away);
+  const std::string out = socket_.Take();
+  EXPECT_HAS_NOT(out, "<failed");
+  EXPECT_HAS(out, "<stream:error><resource-constraint");
+  EXPECT_TRUE(Closed());
 }
 
 TEST_F(StreamManagement, Xep0198_3_EnableBeforeBind) {

@@ -177,6 +177,31 @@ TEST_F(SessionLinksTest, AnActionWaitsForAnOwner) {
   EXPECT_TRUE(answered);
 }
 
+TEST_F(SessionLinksTest, TheNewestHelloSaysWhatClientsAreTold) {
+  const auto hello = [](std::uint32_t seconds, const char* ver) {
+    SessionManagerAction action;
+    action.mutable_hello()->set_shard_count(kShards);
+    action.mutable_hello()->set_resumption_timeout_s(seconds);
+    auto* caps = action.mutable_hello()->add_caps();
+    caps->set_domain("example.com");
+    caps->set_caps_node("node");
+    caps->set_caps_ver(ver);
+    return action;
+  };
+  EXPECT_EQ(links_->facts().resumption_seconds, 0u);
+  EXPECT_TRUE(links_->facts().caps.empty());
+  a().Say(hello(300, "one"));
+  EXPECT_EQ(links_->facts().caps.at("example.com").ver, "one");
+  b().Say(hello(600, "two"));
+  EXPECT_EQ(links_->facts().resumption_seconds, 600u);
+  EXPECT_EQ(links_->facts().caps.at("example.com").ver, "two");
+  // One of an earlier release says neither.
+  Hello(a());
+  a().Say(hello(0, ""));
+  EXPECT_EQ(links_->facts().resumption_seconds, 600u);
+  EXPECT_EQ(links_->facts().caps.at("example.com").ver, "two");
+}
+
 TEST_F(SessionLinksTest, NotOwnerMeansToAskTheNextOwner) {
   Hello(a(), 5);
   Hello(b());

@@ -1,3 +1,8 @@
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "client_certificate.h"
 #include "xmpp_stream_fixture.h"
 
 namespace rookery::gateway {
@@ -26,14 +31,129 @@ TEST_F(StreamNegotiation, Rfc6120_4_7_ResponseHeader) {
 }
 
 TEST_F(StreamNegotiation, Rfc6120_4_9_3_6_HostUnknownAfterOurOwnHeader) {
-  for (const char* attributes : {"to='example.net' version='1.0'", "version='1.0'"}) {
+  for (const auto& [attributes, condition] :
+       std::map<std::string, std::string>{{"to='example.net' version='1.0'", "host-unknown"},
+                                          {"to='xn--bcher-kva.example' version='1.0'", "host-unknown"},
+                                          // Section 4.9.3.7: no address at all.
+                                          {"version='1.0'", "improper-addressing"},
+                                          {"to='' version='1.0'", "improper-addressing"},
+                                          {"to='a b' version='1.0'", "improper-addressing"},
+                                          {"to='romeo@example.com' version='1.0'", "improper-addressing"}}) {
     socket_ = {};
     Connect();
     const std::string out = Feed(Header(attributes));
-    EXPECT_LT(out.find("<stream:stream"), out.find("<stream:error><host-unknown"));
+    EXPECT_HAS(out, "from=\"example.com\"");
+    EXPECT_LT(out.find("<stream:stream"), out.find("<stream:error><" + condition)) << out;
+    EXPECT_HAS(out,
+               condition + " xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\"/></stream:error></stream:stream>");
+    EXPECT_TRUE(Closed());
+  }
+}
+
+std::string IdOf(const std::string& header) {
+  const auto begin = header.find(" id=\"") + 5;
+  return header.substr(begin, header.find('"', begin) - begin);
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_7_3_EachStreamHasAnIdOfItsOwn) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 3; ++i) {
+    socket_ = {};
+    Connect();
+    ids.push_back(IdOf(Feed(kHeaderText)));
+    Feed(kPlain);
+    cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+    passwords_.waiting(true);
+    socket_.Take();
+    ids.push_back(IdOf(Feed(kHeaderText)));
+  }
+  for (const auto& id : ids) {
+    EXPECT_GE(id.size(), 16u);
+    EXPECT_EQ(std::count(ids.begin(), ids.end(), id), 1);
+  }
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_7_1_OurToIsTheBareAddressThatTheClientGave) {
+  for (const auto& [from, to] :
+       std::map<std::string, std::string>{{"from='Romeo@example.com/x'", "to=\"romeo@example.com\""},
+                                          {"from='a b'", ""},
+                                          {"from=''", ""},
+                                          {"", ""}}) {
+    socket_ = {};
+    Connect();
+    const std::string out = Feed(Header("to='example.com' version='1.0' " + from));
+    EXPECT_HAS(out, "<stream:features>");
+    if (to.empty()) {
+      EXPECT_HAS_NOT(out, " to=");
+    } else {
+      EXPECT_HAS(out, to);
+    }
+  }
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_9_3_WhatXmlCanBeWrongWith) {
+  for (const auto& [xml, condition] : std::map<std::string, std::string>{
+           {"<message></presence>", "not-well-formed"},
+           {"<message a='1' a='2'/>", "not-well-formed"},
+           {"<message>\xff</message>", "not-well-formed"},
+           {"<message>&amp</message>", "not-well-formed"},
+           {"<!-- comment -->", "restricted-xml"},
+           {"<?pi?>", "restricted-xml"},
+           {"<message>&unknown;</message>", "restricted-xml"},
+           {"<x:message/>", "bad-namespace-prefix"},
+           {"<message x:a=''/>", "bad-namespace-prefix"},
+           {"text", "bad-format"},
+           {"<message><body>" + std::string(10'001, 'x'), "policy-violation"}}) {
+    socket_ = {};
+    Connect();
+    Feed(kHeaderText);
+    const std::string out = Feed(xml);
+    EXPECT_HAS(out, "<stream:error><" + condition + " ");
     EXPECT_HAS(out, "</stream:error></stream:stream>");
     EXPECT_TRUE(Closed());
   }
+  for (const auto& [xml, condition] : std::map<std::string, std::string>{
+           {"<?xml version='1.0' encoding='iso-8859-1'?><a/>", "unsupported-encoding"},
+           {"\xfe\xff", "unsupported-encoding"},
+           {"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "restricted-xml"},
+           {"hello", "not-well-formed"},
+           {"<a:stream/>", "bad-namespace-prefix"}}) {
+    socket_ = {};
+    Connect();
+    const std::string out = Feed(xml);
+    EXPECT_LT(out.find("<stream:stream"), out.find("<stream:error><" + condition + " ")) << out;
+  }
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_9_3_24_ElementsThatNobodyKnowsAtEachStage) {
+  constexpr char kUnknown[] = "<foo xmlns='urn:example'/>";
+  Connect();
+  Feed(kHeaderText);
+  EXPECT_HAS(Feed(kUnknown), "<unsupported-stanza-type");
+  socket_ = {};
+  SignIn();
+  EXPECT_HAS(Feed(kUnknown), "<unsupported-stanza-type");
+  socket_ = {};
+  SignIn();  // SASL and TLS are over
+  EXPECT_HAS(Feed(kPlain), "<unsupported-stanza-type");
+  socket_ = {};
+  SignIn();
+  EXPECT_HAS(Feed("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"), "<unsupported-stanza-type");
+  socket_ = {};
+  Bind();  // a stanza of another namespace is none (section 4.8.3)
+  EXPECT_HAS(Feed("<message xmlns='jabber:server'/>"), "<unsupported-stanza-type");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_4_2_AfterSuccessTheClientMustOpenANewStream) {
+  Connect();
+  Feed(kHeaderText);
+  Feed(kPlain);
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  passwords_.waiting(true);
+  socket_.Take();
+  const std::string out = Feed("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+  EXPECT_HAS(out, "<stream:error><invalid-namespace");
+  EXPECT_FALSE(cluster_.start);
 }
 
 TEST_F(StreamNegotiation, Rfc6120_4_9_3_10_InvalidNamespace) {
@@ -143,6 +263,62 @@ TEST_F(StreamNegotiation, Rfc6120_6_4_NothingIsReadWhileCredentialsAreLookedUp) 
   EXPECT_FALSE(socket_.paused);
 }
 
+TEST_F(StreamNegotiation, Rfc6120_6_4_WhoBeginsAnewInAnExchangeUsesUpHisTries) {
+  Connect();
+  Feed(kHeaderText);
+  constexpr char kScram[] = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'/>";
+  std::string out;
+  for (int i = 0; i < 9; ++i) out += Feed(kScram);
+  EXPECT_HAS(out, "<malformed-request/>");
+  EXPECT_FALSE(Closed());
+  EXPECT_HAS(Feed(kScram), "<policy-violation");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(StreamNegotiation, Xep0178_2_ACertificateOfAUserHereSignsIn) {
+  constexpr char kExternal[] = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+  socket_.tls = true;
+  socket_.certificate = ClientCertificate().Xmpp("Romeo@example.com").Xmpp("romeo@example.org").Der();
+  Connect();
+  EXPECT_HAS(Feed(kHeaderText),
+             "<mechanisms xmlns=\"urn:ietf:params:xml:ns:xmpp-sasl\"><mechanism>EXTERNAL<");
+  Feed(kExternal);
+  EXPECT_EQ(cluster_.asked_user, "romeo@example.com");
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  EXPECT_EQ(socket_.Take(), "<success xmlns=\"urn:ietf:params:xml:ns:xmpp-sasl\"/>");
+}
+
+TEST_F(StreamNegotiation, Rfc6120_6_3_4_ExternalIsNotOfferedToOthers) {
+  constexpr char kExternal[] = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+  for (const std::string& certificate :
+       {std::string(), ClientCertificate().Xmpp("romeo@example.net").Der(), ClientCertificate("romeo").Der(),
+        ClientCertificate().Ia5(GEN_EMAIL, "romeo@example.com").Der()}) {
+    socket_ = {};
+    socket_.tls = true;
+    socket_.certificate = certificate;
+    Connect();
+    EXPECT_HAS_NOT(Feed(kHeaderText), "EXTERNAL");
+    EXPECT_HAS(Feed(kExternal), "<invalid-mechanism/>");
+  }
+  settings_.certificate_identity = CertificateIdentity::kCommonName;
+  socket_.certificate = ClientCertificate("romeo").Der();
+  Connect();
+  EXPECT_HAS(Feed(kHeaderText), "EXTERNAL");
+}
+
+TEST_F(StreamNegotiation, WhoAsksForMoreThanHeReadsIsClosed) {
+  Connect();
+  Feed(kHeaderText);
+  constexpr char kForm[] = "<iq type='get' id='r1'><query xmlns='jabber:iq:register'/></iq>";
+  socket_.queued = settings_.max_queued_bytes;
+  EXPECT_HAS(Feed(kForm), "<username/>");
+  socket_.queued = settings_.max_queued_bytes + 1;
+  const std::string out = Feed(kForm);
+  EXPECT_HAS_NOT(out, "<username/>");
+  EXPECT_HAS(out, "<stream:error><resource-constraint");
+  EXPECT_TRUE(Closed());
+}
+
 TEST_F(StreamNegotiation, Rfc6120_6_5_Failures) {
   const auto failure = [&](const std::string& element) {
     socket_ = {};
@@ -205,6 +381,18 @@ TEST_F(StreamNegotiation, Rfc6120_7_FeaturesAfterAuthentication) {
              "<session xmlns=\"urn:ietf:params:xml:ns:xmpp-session\"><optional/></session>"
              "<sm xmlns=\"urn:xmpp:sm:3\"/>");
   EXPECT_HAS_NOT(out, "mechanism");
+  EXPECT_HAS_NOT(out, "http://jabber.org/protocol/caps");
+}
+
+TEST_F(StreamNegotiation, Xep0115_6_3_CapsOfTheDomainAreAStreamFeature) {
+  cluster_.known.caps["example.com"] = {"https://example.com/?a&b", "q07IKJEyjvHSyhy//CH0CxmKi8w="};
+  cluster_.known.caps["example.org"] = {"n", "other"};
+  SignIn();
+  EXPECT_HAS(
+      features_,
+      "<c xmlns=\"http://jabber.org/protocol/caps\" hash=\"sha-1\" node=\"https://example.com/?a&amp;b\" "
+      "ver=\"q07IKJEyjvHSyhy//CH0CxmKi8w=\"/>");
+  EXPECT_HAS_NOT(features_, "other");
 }
 
 TEST_F(StreamNegotiation, WhoAuthenticatedForOneDomainIsNobodyInAnother) {
@@ -254,6 +442,9 @@ TEST_F(StreamNegotiation, Rfc6120_7_7_2_BindErrorsLeaveTheStreamOpen) {
   Feed("<iq type='set' id='b3'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
   std::exchange(cluster_.start, nullptr)(nullptr, {"", "", true});
   EXPECT_HAS(socket_.Take(), "type=\"wait\"");
+  // Section 8.2.3.
+  EXPECT_HAS(Feed("<iq type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"), "<bad-request");
+  EXPECT_FALSE(cluster_.start);
   EXPECT_FALSE(Closed());
 }
 

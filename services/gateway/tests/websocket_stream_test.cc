@@ -1,3 +1,5 @@
+#include <map>
+
 #include "domain/base64.h"
 #include "protocols/xmpp/host_meta.h"
 #include "xmpp_stream_fixture.h"
@@ -25,7 +27,24 @@ constexpr char kUpgrade[] =
     "xmpp\r\n\r\n";
 constexpr char kOpen[] = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.com' version='1.0'/>";
 
-class WebSocketStream : public XmppStreamTest {};
+class WebSocketStream : public XmppStreamTest {
+ protected:
+  void SignInAndBind() {
+    ConnectWebSocket();
+    Feed(kUpgrade);
+    Feed(Frame(kOpen));
+    Feed(Frame(
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>"));
+    cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+    passwords_.waiting(true);
+    Feed(Frame(kOpen));
+    Feed(
+        Frame("<iq xmlns='jabber:client' type='set' id='b'><bind "
+              "xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"));
+    cluster_.AnswerStart("romeo@example.com/r");
+    socket_.Take();
+  }
+};
 
 TEST_F(WebSocketStream, Rfc7395_3_1_EchoesTheSubprotocol) {
   ConnectWebSocket();
@@ -93,6 +112,106 @@ TEST_F(WebSocketStream, Xep0440_ThereIsNothingToBindToAlsoOverTls) {
   EXPECT_HAS(socket_.Take(), "<challenge");
 }
 
+TEST_F(WebSocketStream, Xep0440_ChannelBindingCanBeSwitchedOn) {
+  settings_.websocket_channel_binding = true;
+  for (const bool tls : {true, false}) {
+    socket_ = {};
+    socket_.tls = tls;
+    if (tls) socket_.exporter = std::string(32, 'e');
+    if (tls) socket_.end_point = std::string(32, 's');
+    ConnectWebSocket();
+    Feed(kUpgrade);
+    const std::string out = Feed(Frame(kOpen));
+    EXPECT_EQ(out.find("<mechanism>SCRAM-SHA-256-PLUS</mechanism>") != std::string::npos, tls) << out;
+    EXPECT_EQ(out.find("<channel-binding type=\"tls-exporter\"/>") != std::string::npos, tls) << out;
+  }
+}
+
+TEST_F(WebSocketStream, Rfc6455_5_5_2_WhoDoesNotAnswerAPingIsGone) {
+  SignInAndBind();
+  auto* connection = static_cast<ClientConnection*>(socket_.handler);
+  const SteadyTime now = Clock::System().Now();
+  connection->OnTick(now + std::chrono::seconds(302));
+  EXPECT_EQ(socket_.Take(), std::string("\x89\x00", 2));
+  connection->OnTick(now + std::chrono::seconds(360));
+  EXPECT_FALSE(Closed());
+  connection->OnTick(now + std::chrono::seconds(363));
+  EXPECT_HAS(socket_.Take(), "<connection-timeout");
+  EXPECT_EQ(cluster_.end, EndReason::kConnectionLost);
+}
+
+TEST_F(WebSocketStream, Rfc7395_3_3_EachMessageIsOneWholeElement) {
+  for (const auto& [message, condition] : std::map<std::string, std::string>{
+           {"<message xmlns='jabber:client'/><message xmlns='jabber:client'/>", "not-well-formed"},
+           {"<message xmlns='jabber:client'>", "not-well-formed"},
+           {"text", "not-well-formed"},
+           {"", "not-well-formed"},
+           {" ", "not-well-formed"},
+           {"<?xml version='1.0' encoding='latin1'?><message xmlns='jabber:client'/>",
+            "unsupported-encoding"},
+           {"<!DOCTYPE a><message xmlns='jabber:client'/>", "restricted-xml"},
+           {"<message xmlns='jabber:client'/><!-- -->", "restricted-xml"},
+           {"<message/>", "unsupported-stanza-type"},  // of no namespace
+           {"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.com' version='1.0'/>",
+            "bad-format"}}) {
+    socket_ = {};
+    SignInAndBind();
+    const std::string out = Feed(Frame(message));
+    EXPECT_HAS(out, "<stream:error xmlns:stream=\"http://etherx.jabber.org/streams\"><" + condition + " ");
+    EXPECT_HAS(out, "<close xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\"/>");
+    EXPECT_HAS(out, std::string("\x88\x02\x03\xe8", 4));
+    EXPECT_TRUE(Closed());
+  }
+  // A declaration is no fault.
+  socket_ = {};
+  SignInAndBind();
+  EXPECT_EQ(Feed(Frame("<?xml version='1.0' encoding='UTF-8'?><message xmlns='jabber:client'/>")), "");
+  EXPECT_EQ(cluster_.sent.size(), 1u);
+}
+
+TEST_F(WebSocketStream, Rfc7395_3_3_2_OpenMustSayWhereToAndWhichVersion) {
+  for (const auto& [attributes, condition] :
+       std::map<std::string, std::string>{{"version='1.0'", "improper-addressing"},
+                                          {"to='example.net' version='1.0'", "host-unknown"},
+                                          {"to='example.com'", "unsupported-version"}}) {
+    socket_ = {};
+    ConnectWebSocket();
+    Feed(kUpgrade);
+    const std::string out =
+        Feed(Frame("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' " + attributes + "/>"));
+    EXPECT_LT(out.find("<open "), out.find("<" + condition + " ")) << out;
+    EXPECT_TRUE(Closed());
+  }
+}
+
+TEST_F(WebSocketStream, AMessageInTooManyPiecesEndsTheConnection) {
+  SignInAndBind();
+  std::string pieces = Frame("<message xmlns='jabber:client'>").replace(0, 1, "\x01");
+  for (std::size_t i = 0; i < net::WebSocketFramer::kMaxFragments; ++i)
+    pieces += Frame("", 0).replace(0, 1, 1, '\0');
+  EXPECT_HAS(Feed(pieces), std::string("\x88\x02\x03\xf0", 4));  // 1008
+  EXPECT_TRUE(Closed());
+  EXPECT_EQ(cluster_.end, EndReason::kConnectionLost);
+}
+
+TEST_F(WebSocketStream, PingsThatAreNotReadAreNotAnsweredForEver) {
+  SignInAndBind();
+  EXPECT_EQ(Feed(Frame("p", 9)), std::string("\x8a\x01p", 3));
+  socket_.queued = settings_.max_queued_bytes + 1;
+  EXPECT_HAS(Feed(Frame("p", 9)), "<resource-constraint");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(WebSocketStream, Rfc6455_4_4_AnotherVersionIsToldOurs) {
+  ConnectWebSocket();
+  std::string request = kUpgrade;
+  request.replace(request.find("Version: 13"), 11, "Version: 8");
+  const std::string out = Feed(request);
+  EXPECT_HAS(out, "HTTP/1.1 426 ");
+  EXPECT_HAS(out, "Sec-WebSocket-Version: 13\r\n");
+  EXPECT_TRUE(Closed());
+}
+
 TEST_F(WebSocketStream, BeforeAuthenticationALongMessageIsRefusedByItsFirstByte) {
   ConnectWebSocket();
   Feed(kUpgrade);
@@ -102,17 +221,7 @@ TEST_F(WebSocketStream, BeforeAuthenticationALongMessageIsRefusedByItsFirstByte)
 }
 
 TEST_F(WebSocketStream, AfterAuthenticationTheLongerLimitHolds) {
-  ConnectWebSocket();
-  Feed(kUpgrade);
-  Feed(Frame(kOpen));
-  Feed(Frame("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>"));
-  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
-  passwords_.waiting(true);
-  Feed(Frame(kOpen));
-  Feed(
-      Frame("<iq xmlns='jabber:client' type='set' id='b'><bind "
-            "xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"));
-  cluster_.AnswerStart("romeo@example.com/r");
+  SignInAndBind();
   Feed(Frame("<message xmlns='jabber:client' to='juliet@example.com'><body>" + std::string(20'000, 'x') +
              "</body></message>"));
   EXPECT_EQ(cluster_.sent.size(), 1u);

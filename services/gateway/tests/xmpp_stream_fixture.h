@@ -70,7 +70,8 @@ class XmppStreamTest : public testing::Test {
     ASSERT_TRUE(passwords_.waiting);
     passwords_.waiting(true);
     ASSERT_NE(socket_.Take().find("<success"), std::string::npos);
-    ASSERT_NE(Feed(kHeaderText).find("<bind"), std::string::npos);
+    features_ = Feed(kHeaderText);
+    ASSERT_NE(features_.find("<bind"), std::string::npos);
   }
   void Bind() {
     SignIn();
@@ -100,6 +101,7 @@ class XmppStreamTest : public testing::Test {
   XmppSettings settings_;
   std::optional<StreamServices> services_;
   FakeConnection::State socket_;
+  std::string features_;  // after authentication
   ConnectionSet set_;
 };
 

@@ -7,6 +7,7 @@
 #include "adapters/pg_roster_store.h"
 #include "domain/roster_keeper.h"
 #include "migrations.h"
+#include "rookery/base/status.h"
 #include "rookery/routing/registry.h"
 #include "rookery/telemetry/log.h"
 #include "rpc/roster_rpc.h"
@@ -18,6 +19,14 @@ namespace {
 constexpr std::chrono::milliseconds kGrace{2'000};
 constexpr std::chrono::milliseconds kConnectPoll{10};
 constexpr int kConnectPolls = 200;
+
+Task<void> ForgetOldAnswers(RosterStore& store, std::chrono::milliseconds every) {
+  for (;;) {
+    co_await runtime::Sleep(every);
+    const absl::Status forgotten = co_await store.ForgetOldAnswers();
+    if (!forgotten.ok()) telemetry::LogWarn("answers.kept_too_long", {{"error", Message(forgotten)}});
+  }
+}
 }  // namespace
 
 // In the order of making; unmade in reverse.
@@ -29,6 +38,7 @@ struct App::Parts {
   std::unique_ptr<RosterKeeper> keeper;
   std::unique_ptr<grpc::Service> service;
   std::unique_ptr<rpc::Server> server;
+  std::unique_ptr<runtime::TaskGroup> tasks;
 };
 
 App::App(app::Process& process, const Config& config)
@@ -44,7 +54,7 @@ Task<absl::Status> App::Start() {
   p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
   // Migrate has just reached it: who finds us in the registry is to be served at once.
   for (int i = 0; i < kConnectPolls && !p.pool->is_connected(); ++i) co_await runtime::Sleep(kConnectPoll);
-  p.store = std::make_unique<PgRosterStore>(*p.pool);
+  p.store = std::make_unique<PgRosterStore>(*p.pool, config_.answers_kept_for);
   p.keeper = std::make_unique<RosterKeeper>(*p.store);
   p.service = MakeRosterRpc(io, *p.keeper, process_.metrics);
   auto server = rpc::Server::Start(config_.rpc, {p.service.get()});
@@ -55,6 +65,8 @@ Task<absl::Status> App::Start() {
   p.registry = routing::Registry::Create(io, *p.redis);
   p.registry->Announce("roster", {process_.common.instance, p.server->advertised_address()});
   p.server->SetServing(true);
+  p.tasks = std::make_unique<runtime::TaskGroup>(io.get_executor());
+  p.tasks->Spawn("answers.forget", ForgetOldAnswers(*p.store, config_.answers_kept_for / 2));
   started_ = true;
   co_return absl::OkStatus();
 }
@@ -62,6 +74,7 @@ Task<absl::Status> App::Start() {
 Task<void> App::Stop() {
   Parts& p = *parts_;
   p.server->SetServing(false);
+  co_await p.tasks->Stop();
   co_await p.registry->Withdraw();
   runtime::Promise<bool> closed(process_.io.get_executor());
   asio::post(process_.blocking, [closed, server = p.server.get()]() mutable {

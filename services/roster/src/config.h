@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+
 #include "rookery/config/config.h"
 #include "rookery/pg/pool.h"
 #include "rookery/redis/client.h"
@@ -11,13 +13,21 @@ struct Config {
   redis::Options redis;
   pg::Options pg;
   rpc::ServerOptions rpc;
+  std::chrono::milliseconds answers_kept_for{600'000};
 
   void Bind(config::Schema& schema) {
     redis.Bind(schema);
     pg.Bind(schema);
     rpc.Bind(schema);
+    schema.Bind("answers.kept-for", &answers_kept_for,
+                "How long the answer to a change is given again to the same request; longer than the "
+                "session-managers' shards.duplicate-horizon");
   }
-  absl::Status Validate() const { return absl::OkStatus(); }
+  absl::Status Validate() const {
+    if (answers_kept_for < std::chrono::seconds(1))
+      return absl::InvalidArgumentError("answers.kept-for: at least 1s");
+    return absl::OkStatus();
+  }
 };
 
 }  // namespace rookery::roster

@@ -43,6 +43,7 @@ class KeeperScenarios : public Fixture {
     request.set_name(name);
     for (const std::string& group : groups) request.add_groups(group);
     request.set_max_items(max_items);
+    request.set_request_id(id_);
     return Run(keeper_.SetItem(request));
   }
 
@@ -50,6 +51,7 @@ class KeeperScenarios : public Fixture {
     v1::RemoveRosterItemRequest request;
     request.set_user(kUser);
     request.set_jid(jid);
+    request.set_request_id(id_);
     return Run(keeper_.RemoveItem(request));
   }
 
@@ -61,20 +63,38 @@ class KeeperScenarios : public Fixture {
     request.set_contact(jid);
     request.set_action(action);
     request.set_max_items(max_items);
+    request.set_request_id(id_);
     return Run(keeper_.ProcessOutbound(request));
   }
 
   absl::StatusOr<v1::ProcessInboundSubscriptionResponse> In(v1::SubscriptionAction action,
                                                             std::string jid = kContact,
-                                                            std::uint32_t max_pending = 0) {
+                                                            std::uint32_t max_pending = 0,
+                                                            std::string payload = Status()) {
     v1::ProcessInboundSubscriptionRequest request;
     request.set_user(kUser);
     request.set_contact(jid);
     request.set_action(action);
     request.set_max_pending(max_pending);
     request.mutable_stanza()->set_from(jid);
-    request.mutable_stanza()->set_payload(std::string("<status>\0hi</status>", 20));
+    request.mutable_stanza()->set_payload(payload);
+    request.set_request_id(id_);
     return Run(keeper_.ProcessInbound(request));
+  }
+
+  absl::StatusOr<v1::DeleteUserResponse> Delete() {
+    v1::DeleteUserRequest request;
+    request.set_user(kUser);
+    request.set_request_id(id_);
+    return Run(keeper_.DeleteUser(request));
+  }
+
+  static std::string Status() { return std::string("<status>\0hi</status>", 20); }
+
+  Totals Held() {
+    auto snapshot = Run(this->store().Read(kUser, "", ""));
+    EXPECT_TRUE(snapshot.ok()) << snapshot.status();
+    return snapshot.ok() ? snapshot->totals : Totals();
   }
 
   /// The contact's item as clients see it; subscription UNSPECIFIED when there is none.
@@ -87,6 +107,8 @@ class KeeperScenarios : public Fixture {
   }
 
   RosterKeeper keeper_;
+  /// What the calls act on.
+  std::string id_;
 };
 
 TYPED_TEST_SUITE_P(KeeperScenarios);
@@ -166,7 +188,7 @@ TYPED_TEST_P(KeeperScenarios, ARequestIsHiddenAndKept) {
   EXPECT_EQ(roster.items_size(), 0);
   ASSERT_EQ(roster.pending_size(), 1);
   EXPECT_EQ(roster.pending(0).from(), this->kContact);
-  EXPECT_EQ(roster.pending(0).stanza().payload(), std::string("<status>\0hi</status>", 20));
+  EXPECT_EQ(roster.pending(0).stanza().payload(), this->Status());
   EXPECT_EQ(this->Remove(this->kContact).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(this->Get().pending_size(), 1);
 
@@ -291,19 +313,193 @@ TYPED_TEST_P(KeeperScenarios, DeletedUsersLeaveNothing) {
   ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
   ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "p@b").ok());
   const std::uint64_t version = this->Get().version();
-  v1::DeleteUserRequest request;
-  request.set_user(this->kUser);
-  const auto deleted = this->Run(this->keeper_.DeleteUser(request));
+  const auto deleted = this->Delete();
   ASSERT_TRUE(deleted.ok()) << deleted.status();
   ASSERT_EQ(deleted->items_size(), 1);
   EXPECT_TRUE(deleted->items(0).pending_out());
+  ASSERT_EQ(deleted->asking_size(), 1);
+  EXPECT_EQ(deleted->asking(0), "p@b");
   const auto roster = this->Get();
   EXPECT_EQ(roster.items_size() + roster.pending_size(), 0);
   EXPECT_EQ(roster.version(), 0u);
-  EXPECT_TRUE(this->Run(this->keeper_.DeleteUser(request)).ok());
+  EXPECT_EQ(this->Held(), Totals());
+  EXPECT_TRUE(this->Delete().ok());
   // Who comes after under this name has other versions.
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(this->Set("a@b", "A").ok());
   EXPECT_GT(this->Get().version(), version);
+}
+
+TYPED_TEST_P(KeeperScenarios, LongTexts) {
+  const std::string kilobyte(1'000, 'x');
+  const std::vector<std::string> groups(15, kilobyte);
+  EXPECT_EQ(this->Set("a@b", kilobyte, std::vector<std::string>(17, kilobyte)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  int stored = 0;
+  absl::Status last;
+  for (; last.ok() && stored < 200; ++stored)
+    last = this->Set("c" + std::to_string(stored) + "@b", kilobyte, groups).status();
+  EXPECT_EQ(last.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_LE(this->Held().item_bytes, RosterKeeper::kMaxRosterBytes);
+  EXPECT_GT(this->Held().item_bytes, RosterKeeper::kMaxRosterBytes - RosterKeeper::kMaxItemBytes);
+  // Who makes room may add again.
+  ASSERT_TRUE(this->Set("c0@b", "short").ok());
+  EXPECT_TRUE(this->Set("another@b", kilobyte).ok());
+}
+
+TYPED_TEST_P(KeeperScenarios, LongRequests) {
+  // Kept without its children.
+  const std::string kilobyte(1'000, 'x');
+  std::string long_one;
+  for (int i = 0; i < 5; ++i) long_one += kilobyte;
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "long@b", 0, long_one)->deliver());
+  ASSERT_EQ(this->Get().pending_size(), 1);
+  EXPECT_EQ(this->Get().pending(0).stanza().payload(), "");
+  EXPECT_EQ(this->Get().pending(0).stanza().from(), "long@b");
+  // So are those for which there is little room left.
+  std::string three;
+  for (int i = 0; i < 3; ++i) three += kilobyte;
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "p" + std::to_string(i) + "@b", 0, three).ok());
+  int whole = 0;
+  const v1::GetRosterResponse roster = this->Get();
+  for (const v1::PendingRequest& request : roster.pending()) whole += request.stanza().payload() == three;
+  EXPECT_GT(whole, 80);
+  EXPECT_LT(whole, 90);
+  EXPECT_EQ(roster.pending_size(), 101);
+  EXPECT_EQ(this->Held().requests, 101);
+}
+
+TYPED_TEST_P(KeeperScenarios, TotalsFollow) {
+  const auto expected = [this](std::int64_t items, std::int64_t bytes, std::int64_t requests) {
+    const Totals held = this->Held();
+    EXPECT_EQ(held.items, items);
+    EXPECT_EQ(held.item_bytes, bytes);
+    EXPECT_EQ(held.requests, requests);
+    EXPECT_EQ(held.request_bytes > 0, requests > 0);
+  };
+  expected(0, 0, 0);
+  ASSERT_TRUE(this->Set("a@b", "1234", {"12", "3"}).ok());
+  expected(1, 10, 0);
+  ASSERT_TRUE(this->Set("a@b", "1").ok());
+  expected(1, 4, 0);
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "a@b").ok());
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "c@d").ok());
+  expected(1, 4, 2);
+  ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED, "c@d").ok());
+  expected(2, 7, 1);
+  ASSERT_TRUE(this->Remove("a@b").ok());
+  expected(1, 3, 0);
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE, "e@f").ok());
+  ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED, "e@f").ok());
+  ASSERT_TRUE(this->Remove("c@d").ok());
+  expected(0, 0, 0);
+}
+
+// ---- repetitions ------------------------------------------------------------
+
+TYPED_TEST_P(KeeperScenarios, Repeated_TheSameAnswerOnce) {
+  const auto same = [](const auto& first, const auto& again) {
+    ASSERT_TRUE(first.ok()) << first.status();
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(first->DebugString(), again->DebugString());
+  };
+  this->id_ = "1";
+  same(this->Set(this->kContact, "R", {"G"}), this->Set(this->kContact, "R", {"G"}));
+  this->id_ = "2";
+  const auto subscribed = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  EXPECT_TRUE(subscribed->has_push());
+  same(subscribed, this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE));
+  this->id_ = "users/3/17";
+  const auto granted = this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBED);
+  EXPECT_TRUE(granted->deliver());
+  EXPECT_EQ(granted->after(), v1::SUBSCRIPTION_TO);
+  same(granted, this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBED));
+  this->id_ = "users/3/18";
+  const auto asked = this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  EXPECT_TRUE(asked->deliver());
+  same(asked, this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE));
+  this->id_ = "3";
+  const auto approved = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED);
+  EXPECT_TRUE(approved->route());
+  EXPECT_EQ(approved->before(), v1::SUBSCRIPTION_TO);
+  same(approved, this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED));
+  EXPECT_EQ(this->Get().version(), approved->push().version());
+  this->id_ = "4";
+  const auto removed = this->Remove(this->kContact);
+  EXPECT_EQ(removed->send_size(), 2);
+  EXPECT_TRUE(removed->was_from());
+  same(removed, this->Remove(this->kContact));
+  EXPECT_EQ(this->Held(), Totals());
+  // Another stanza that asks for the same is another request.
+  this->id_ = "5";
+  EXPECT_EQ(this->Remove(this->kContact).status().code(), absl::StatusCode::kNotFound);
+}
+
+TYPED_TEST_P(KeeperScenarios, Repeated_DeletedUser) {
+  ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
+  this->id_ = "1";
+  const auto deleted = this->Delete();
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(deleted->items_size(), 1);
+  EXPECT_EQ(this->Delete()->DebugString(), deleted->DebugString());
+  EXPECT_EQ(this->Get().items_size(), 0);
+}
+
+// What changed nothing then changes nothing when it comes again, whatever has come since.
+TYPED_TEST_P(KeeperScenarios, Repeated_WithoutAChange) {
+  this->id_ = "1";
+  EXPECT_FALSE(this->Out(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED)->route());
+  this->id_ = "users/0/5";
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE)->deliver());
+  this->id_ = "1";
+  EXPECT_FALSE(this->Out(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED)->route());
+  EXPECT_EQ(this->Get().pending_size(), 1);
+}
+
+TYPED_TEST_P(KeeperScenarios, Repeated_TheContactAsItIsNow) {
+  this->id_ = "1";
+  const auto first = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  this->id_ = "2";
+  ASSERT_TRUE(this->Set(this->kContact, "Romeo").ok());
+  this->id_ = "3";
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBED).ok());
+  this->id_ = "1";
+  auto again = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  EXPECT_TRUE(again->route());
+  EXPECT_EQ(again->push().version(), first->push().version());
+  EXPECT_EQ(again->push().item().subscription(), v1::SUBSCRIPTION_TO);
+  EXPECT_EQ(again->push().item().name(), "Romeo");
+  this->id_ = "4";
+  const auto removed = this->Remove(this->kContact);
+  this->id_ = "1";
+  again = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  EXPECT_EQ(again->push().item().subscription(), v1::SUBSCRIPTION_REMOVE);
+  EXPECT_EQ(again->push().item().jid(), this->kContact);
+  // And back again, where a removal is repeated.
+  this->id_ = "5";
+  ASSERT_TRUE(this->Set(this->kContact, "R2").ok());
+  this->id_ = "4";
+  const auto removed_again = this->Remove(this->kContact);
+  EXPECT_EQ(removed_again->push().item().name(), "R2");
+  EXPECT_EQ(removed_again->push().version(), removed->push().version());
+  EXPECT_EQ(this->Item().name(), "R2");
+}
+
+TYPED_TEST_P(KeeperScenarios, Repeated_EachUsersOwnAndFailuresNot) {
+  this->id_ = "1";
+  EXPECT_EQ(this->Remove(this->kContact).status().code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(this->Set(this->kContact, "R").ok());
+  this->id_ = "2";
+  ASSERT_TRUE(this->Set("a@b", "A").ok());
+  v1::SetRosterItemRequest request;
+  request.set_user("another@example.org");
+  request.set_jid("a@b");
+  request.set_name("Else");
+  request.set_request_id("2");
+  const auto other = this->Run(this->keeper_.SetItem(request));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_EQ(other->push().item().name(), "Else");
+  EXPECT_EQ(this->Item("a@b").name(), "A");
 }
 
 TYPED_TEST_P(KeeperScenarios, NoSuchAction) {
@@ -315,7 +511,9 @@ TYPED_TEST_P(KeeperScenarios, NoSuchAction) {
 
 REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, MutualSubscriptionStepByStep,
                             ARequestIsHiddenAndKept, WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
-                            RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing,
-                            NoSuchAction);
+                            RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing, LongTexts,
+                            LongRequests, TotalsFollow, Repeated_TheSameAnswerOnce, Repeated_DeletedUser,
+                            Repeated_WithoutAChange, Repeated_TheContactAsItIsNow,
+                            Repeated_EachUsersOwnAndFailuresNot, NoSuchAction);
 
 }  // namespace rookery::roster

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
+#include <utility>
 
 #include "keeper_scenarios.h"
 
@@ -22,53 +24,58 @@ class FakeStore final : public RosterStore {
     std::erase_if(roster.contacts, [](const Contact& contact) { return !contact.state.pending_in; });
     co_return roster;
   }
-  Task<absl::StatusOr<std::optional<Contact>>> Find(std::string owner, std::string jid) override {
+  Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override {
     if (is_away) co_return absl::UnavailableError("away");
+    Snapshot snapshot;
     for (const Contact& contact : rosters[owner].contacts) {
-      if (contact.jid == jid) co_return contact;
+      if (contact.jid == jid) snapshot.contact = contact;
     }
-    co_return std::nullopt;
+    snapshot.totals = totals[owner];
+    const auto answer = answers.find({owner, request_id});
+    if (answer != answers.end()) snapshot.answer = answer->second;
+    co_return snapshot;
   }
-  Task<absl::StatusOr<Counts>> Count(std::string owner) override {
-    Counts counts;
-    for (const Contact& contact : rosters[owner].contacts) {
-      counts.listed += contact.listed ? 1 : 0;
-      counts.pending += contact.state.pending_in ? 1 : 0;
-    }
-    co_return counts;
-  }
-  Task<absl::StatusOr<std::uint64_t>> Save(std::string owner, Contact contact, bool is_visible) override {
+  Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override {
     if (meddle) meddle();
+    if (answers.contains({owner, change.request_id})) co_return absl::AbortedError("answered");
     StoredRoster& roster = rosters[owner];
-    auto found = Place(roster, contact.jid);
-    const std::int64_t stored = found == roster.contacts.end() ? 0 : found->revision;
-    if (stored != contact.revision) co_return absl::AbortedError("changed");
-    ++contact.revision;
-    if (stored == 0) {
-      roster.contacts.push_back(contact);
-    } else {
-      *found = contact;
+    if (change.kind != Change::Kind::kNone) {
+      Contact& contact = change.contact;
+      auto found = Place(roster, contact.jid);
+      const std::int64_t stored = found == roster.contacts.end() ? 0 : found->revision;
+      if (stored != contact.revision) co_return absl::AbortedError("changed");
+      ++contact.revision;
+      if (change.kind == Change::Kind::kRemove) {
+        roster.contacts.erase(found);
+      } else if (stored == 0) {
+        roster.contacts.push_back(contact);
+      } else {
+        *found = contact;
+      }
+      Bump(roster, change.is_visible);
+      Totals& held = totals[owner];
+      held.items += change.added.items;
+      held.item_bytes += change.added.item_bytes;
+      held.requests += change.added.requests;
+      held.request_bytes += change.added.request_bytes;
     }
-    co_return Bump(roster, is_visible);
+    if (!change.request_id.empty()) answers[{owner, change.request_id}] = {change.response, roster.version};
+    co_return roster.version;
   }
-  Task<absl::StatusOr<std::uint64_t>> Remove(std::string owner, std::string jid, std::int64_t revision,
-                                             bool is_visible) override {
-    if (meddle) meddle();
-    StoredRoster& roster = rosters[owner];
-    auto found = Place(roster, jid);
-    if (found == roster.contacts.end() || found->revision != revision)
-      co_return absl::AbortedError("changed");
-    roster.contacts.erase(found);
-    co_return Bump(roster, is_visible);
-  }
-  Task<absl::Status> RemoveAll(std::string owner) override {
+  Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override {
+    if (is_away) co_return absl::UnavailableError("away");
     rosters.erase(owner);
+    totals.erase(owner);
+    if (!request_id.empty()) answers[{owner, request_id}] = {response, 0};
     co_return absl::OkStatus();
   }
+  Task<absl::Status> ForgetOldAnswers() override { co_return absl::OkStatus(); }
 
-  std::map<std::string, StoredRoster> rosters;
-  std::function<void()> meddle;
   bool is_away = false;
+  std::function<void()> meddle;
+  std::map<std::string, StoredRoster> rosters;
+  std::map<std::string, Totals> totals;
+  std::map<std::pair<std::string, std::string>, Answer> answers;
 
  private:
   static std::vector<Contact>::iterator Place(StoredRoster& roster, const std::string& jid) {
@@ -115,6 +122,22 @@ TEST_F(KeeperRaces, ALostRaceIsRunAgainOnWhatTheOtherLeft) {
   EXPECT_TRUE(Item().pending_out());
 }
 
+// An owner that was frozen and its successor act on the same stanza at once.
+TEST_F(KeeperRaces, TheSameRequestTwiceAtOnce_OneChangeAndOneAnswer) {
+  id_ = "0123/7";
+  bool is_done = false;
+  v1::ProcessOutboundSubscriptionResponse other;
+  store().meddle = [&] {
+    if (std::exchange(is_done, true)) return;
+    other = *Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  };
+  const auto out = Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(out->SerializeAsString(), other.SerializeAsString());
+  EXPECT_TRUE(out->route());
+  EXPECT_TRUE(out->has_push());
+}
+
 TEST_F(KeeperRaces, NotForEver) {
   ASSERT_TRUE(Set(kContact, "x").ok());
   store().meddle = [&] { ++store().rosters[kUser].contacts[0].revision; };
@@ -136,6 +159,9 @@ TEST_F(KeeperRaces, TheStoreAway) {
   EXPECT_EQ(Run(keeper_.Get(request)).status().code(), away);
   request.set_known_version(3);
   EXPECT_EQ(Run(keeper_.Get(request)).status().code(), away);
+  EXPECT_EQ(Delete().status().code(), away);
+  id_ = "1";
+  EXPECT_EQ(Delete().status().code(), away);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ class PgFixture : public ::testing::Test {
     EXPECT_TRUE(testing::RunTask(io_, pg::Migrate(io_, options, "roster", Migrations())).ok());
     pool_ = pg::Pool::Create(io_, options, metrics_);
     EXPECT_TRUE(testing::RunUntil(io_, [this] { return pool_->is_connected(); }));
-    store_ = std::make_unique<PgRosterStore>(*pool_);
+    store_ = std::make_unique<PgRosterStore>(*pool_, std::chrono::seconds(600));
   }
   asio::io_context& io() { return io_; }
   RosterStore& store() { return *store_; }
@@ -33,26 +33,88 @@ INSTANTIATE_TYPED_TEST_SUITE_P(PostgreSql, KeeperScenarios, PgFixture);
 class PgStore : public PgFixture {};
 
 TEST_F(PgStore, CompareAndSet) {
-  Contact contact;
-  contact.jid = "a@b";
-  contact.listed = true;
-  ASSERT_TRUE(testing::RunTask(io_, store_->Save("u@x", contact, true)).ok());
+  const auto apply = [this](Change change) {
+    return testing::RunTask(io_, store_->Apply("u@x", std::move(change)));
+  };
+  Change change;
+  change.kind = Change::Kind::kSave;
+  change.contact.jid = "a@b";
+  change.contact.listed = true;
+  change.is_visible = true;
+  change.added.items = 1;
+  ASSERT_TRUE(apply(change).ok());
   // Somebody else's insert of the same, and a change on top of what is no longer there.
-  EXPECT_TRUE(absl::IsAborted(testing::RunTask(io_, store_->Save("u@x", contact, true)).status()));
-  contact.revision = 5;
-  EXPECT_TRUE(absl::IsAborted(testing::RunTask(io_, store_->Save("u@x", contact, true)).status()));
-  EXPECT_TRUE(absl::IsAborted(testing::RunTask(io_, store_->Remove("u@x", "a@b", 5, true)).status()));
+  EXPECT_TRUE(absl::IsAborted(apply(change).status()));
+  change.contact.revision = 5;
+  change.request_id = "lost";
+  EXPECT_TRUE(absl::IsAborted(apply(change).status()));
+  change.kind = Change::Kind::kRemove;
+  EXPECT_TRUE(absl::IsAborted(apply(change).status()));
+  change.kind = Change::Kind::kSave;
   const auto before = testing::RunTask(io_, store_->Load("u@x"));
   ASSERT_TRUE(before.ok());
   EXPECT_EQ(before->contacts.size(), 1u);
-  contact.revision = before->contacts[0].revision;
-  contact.name = "n";
-  const auto version = testing::RunTask(io_, store_->Save("u@x", contact, true));
+  change.contact.revision = before->contacts[0].revision;
+  change.contact.name = "n";
+  change.added.items = 0;
+  change.request_id = "1";
+  change.response = "answer";
+  const auto version = apply(change);
   ASSERT_TRUE(version.ok()) << version.status();
-  // The lost races left the version alone.
+  // The lost races left everything alone: version, totals, answers.
   EXPECT_EQ(*version, before->version + 1);
+  const auto read = [this](std::string id) { return testing::RunTask(io_, store_->Read("u@x", "a@b", id)); };
+  EXPECT_EQ(read("lost")->totals.items, 1);
+  EXPECT_FALSE(read("lost")->answer);
+  ASSERT_TRUE(read("1")->answer);
+  EXPECT_EQ(read("1")->answer->response, "answer");
+  EXPECT_EQ(read("1")->answer->version, *version);
+  // The same request once more, on top of the change or without one: it has been answered.
+  ++change.contact.revision;
+  EXPECT_TRUE(absl::IsAborted(apply(change).status()));
+  change.kind = Change::Kind::kNone;
+  EXPECT_TRUE(absl::IsAborted(apply(change).status()));
+  EXPECT_TRUE(absl::IsAborted(testing::RunTask(io_, store_->RemoveAll("u@x", "1", ""))));
+  EXPECT_EQ(read("2")->contact->revision, change.contact.revision);
   // Nobody else's roster was touched.
   EXPECT_TRUE(testing::RunTask(io_, store_->Load("v@x"))->contacts.empty());
+}
+
+TEST_F(PgStore, TheLastAnswersStay) {
+  Change change;
+  change.request_id = "0";
+  ASSERT_TRUE(testing::RunTask(io_, store_->Apply("v@x", change)).ok());
+  for (int i = 0; i < 515; ++i) {
+    change.request_id = std::to_string(i);
+    ASSERT_TRUE(testing::RunTask(io_, store_->Apply("u@x", change)).ok());
+  }
+  const auto is_kept = [this](std::string owner, std::string id) {
+    return testing::RunTask(io_, store_->Read(owner, "", id))->answer.has_value();
+  };
+  EXPECT_FALSE(is_kept("u@x", "0"));
+  EXPECT_FALSE(is_kept("u@x", "2"));
+  EXPECT_TRUE(is_kept("u@x", "3"));
+  EXPECT_TRUE(is_kept("u@x", "514"));
+  EXPECT_TRUE(is_kept("v@x", "0"));
+}
+
+TEST_F(PgStore, OldAnswersAreForgotten) {
+  Change change;
+  for (const char* id : {"old", "new"}) {
+    change.request_id = id;
+    ASSERT_TRUE(testing::RunTask(io_, store_->Apply("u@x", change)).ok());
+    ASSERT_TRUE(testing::RunTask(io_, store_->Apply("v@x", change)).ok());
+  }
+  ASSERT_TRUE(testing::RunTask(io_, pool_->Execute(0,
+                                                   "UPDATE roster_answers SET made_at = made_at - interval "
+                                                   "'601 seconds' WHERE request_id = 'old'",
+                                                   {}))
+                  .ok());
+  ASSERT_TRUE(testing::RunTask(io_, store_->ForgetOldAnswers()).ok());
+  for (const char* owner : {"u@x", "v@x"}) {
+    EXPECT_FALSE(testing::RunTask(io_, store_->Read(owner, "", "old"))->answer);
+    EXPECT_TRUE(testing::RunTask(io_, store_->Read(owner, "", "new"))->answer);
+  }
 }
 
 TEST_F(PgStore, TheServerAway) {
@@ -62,6 +124,33 @@ TEST_F(PgStore, TheServerAway) {
   server_.Start();
   ASSERT_TRUE(testing::RunUntil(io_, [this] { return pool_->is_connected(); }));
   EXPECT_TRUE(testing::RunTask(io_, store_->Load("u@x")).ok());
+}
+
+// A database of before the totals were kept.
+TEST(PgMigration, TotalsOfWhatIsThere) {
+  testing::PostgresServer server;
+  asio::io_context io;
+  telemetry::Metrics metrics{"test"};
+  pg::Options options;
+  options.connection = server.connection();
+  auto first = Migrations();
+  first.resize(1);
+  ASSERT_TRUE(testing::RunTask(io, pg::Migrate(io, options, "roster", first)).ok());
+  auto pool = pg::Pool::Create(io, options, metrics);
+  ASSERT_TRUE(testing::RunUntil(io, [&] { return pool->is_connected(); }));
+  for (const char* sql : {"INSERT INTO roster_versions VALUES ('u@x', 7), ('w@x', 3)",
+                          "INSERT INTO roster_items VALUES "
+                          "('u@x', 'a@b', 'Ä', '{G,Hi}', 3, false, false, false, true, NULL), "
+                          "('u@x', 'c@d', '', '{}', 0, false, true, false, false, 'request')"})
+    ASSERT_TRUE(testing::RunTask(io, pool->Execute(0, sql, {})).ok());
+  ASSERT_TRUE(testing::RunTask(io, pg::Migrate(io, options, "roster", Migrations())).ok());
+  PgRosterStore store(*pool, std::chrono::seconds(600));
+  auto snapshot = testing::RunTask(io, store.Read("u@x", "a@b", ""));
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  EXPECT_EQ(snapshot->totals, (Totals{1, 8, 1, 7}));
+  EXPECT_EQ(snapshot->contact->groups, (std::vector<std::string>{"G", "Hi"}));
+  EXPECT_EQ(testing::RunTask(io, store.Read("w@x", "", ""))->totals, Totals());
+  EXPECT_EQ(testing::RunTask(io, store.Load("w@x"))->version, 3u);
 }
 
 }  // namespace

@@ -3,13 +3,16 @@
 #include <boost/asio/post.hpp>
 
 #include "adapters/grpc_roster.h"
+#include "adapters/grpc_service_disco.h"
 #include "adapters/kafka_event_log.h"
 #include "adapters/kafka_shard_log.h"
 #include "adapters/pg_account_store.h"
 #include "adapters/pg_waiting_store.h"
+#include "adapters/redis_session_directory.h"
 #include "adapters/registry_membership.h"
 #include "adapters/scram_key_maker.h"
 #include "domain/core.h"
+#include "domain/directory_writer.h"
 #include "domain/session_keeper.h"
 #include "domain/shard_keeper.h"
 #include "migrations.h"
@@ -27,6 +30,7 @@ constexpr std::chrono::milliseconds kCommitPeriod{500};
 constexpr const char* kEventLinger = "linger.ms=25";
 constexpr std::chrono::milliseconds kSweepPeriod{500};
 constexpr std::chrono::milliseconds kLeaveTimeout{6'000};
+constexpr std::chrono::milliseconds kDirectoryPeriod{100};
 }  // namespace
 
 // In the order of making; unmade in reverse.
@@ -41,11 +45,14 @@ struct App::Parts {
   std::unique_ptr<PgWaitingStore> waiting;
   std::unique_ptr<ScramKeyMaker> keys;
   std::unique_ptr<GrpcRoster> roster;
+  std::unique_ptr<GrpcServiceDisco> service_disco;
+  std::unique_ptr<RedisSessionDirectory> directory;
   std::unique_ptr<Core> core;
   std::unique_ptr<GatewayLinks> links;
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<runtime::PeriodicTimer> commit_timer;
   std::unique_ptr<runtime::PeriodicTimer> sweep_timer;
+  std::unique_ptr<runtime::PeriodicTimer> directory_timer;
 };
 
 App::App(app::Process& process, const Config& config)
@@ -68,7 +75,8 @@ Task<absl::Status> App::Start() {
   // Enough room in a topic for the longest outage of its consumers that operators plan for.
   const std::vector<kafka::TopicSpec> topics{{"users", static_cast<int>(config_.partitions), {}},
                                              {"messages", static_cast<int>(config_.partitions), {}},
-                                             {"presence", static_cast<int>(config_.partitions), {}}};
+                                             {"presence", static_cast<int>(config_.partitions), {}},
+                                             {"rooms", static_cast<int>(config_.partitions), {}}};
   runtime::Promise<absl::StatusOr<std::vector<int>>> ensured(io.get_executor());
   asio::post(process_.blocking, [ensured, options = config_.kafka, topics]() mutable {
     ensured.Set(kafka::EnsureTopics(options, topics, kBackendTimeout));
@@ -97,10 +105,15 @@ Task<absl::Status> App::Start() {
   p.keys = std::make_unique<ScramKeyMaker>(io.get_executor(), process_.blocking,
                                            static_cast<std::uint32_t>(config_.scram_iterations));
   p.roster = std::make_unique<GrpcRoster>(io, *p.registry, rpc::ClientOptions{config_.rpc.tls});
-  p.core = std::make_unique<Core>(
-      io.get_executor(), config_.settings,
-      Ports{*p.log, p.shard_log, *p.membership, *p.accounts, *p.keys, *p.waiting, *p.roster}, Clock::System(),
-      process_.metrics);
+  p.service_disco = std::make_unique<GrpcServiceDisco>(
+      io, *p.registry, rpc::ClientOptions{config_.rpc.tls},
+      std::map<std::string, std::uint32_t>{{"muc", static_cast<std::uint32_t>((*counts)[3])},
+                                           {"search", static_cast<std::uint32_t>((*counts)[1])}});
+  p.directory = std::make_unique<RedisSessionDirectory>(*p.redis, config_.settings.instance);
+  p.core = std::make_unique<Core>(io.get_executor(), config_.settings,
+                                  Ports{*p.log, p.shard_log, *p.membership, *p.accounts, *p.keys, *p.waiting,
+                                        *p.roster, *p.service_disco, *p.directory},
+                                  Clock::System(), process_.metrics);
 
   p.links = std::make_unique<GatewayLinks>(io, p.core->sessions());
   auto server = rpc::Server::Start(config_.rpc, {p.links->service()});
@@ -122,6 +135,8 @@ Task<absl::Status> App::Start() {
       io.get_executor(), kCommitPeriod, [this] { parts_->core->shards().CommitCursors(); });
   p.sweep_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kSweepPeriod,
                                                            [this] { parts_->core->shards().Sweep(); });
+  p.directory_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kDirectoryPeriod,
+                                                               [this] { parts_->core->directory().Flush(); });
   p.server->SetServing(true);
   started_ = true;
   co_return absl::OkStatus();

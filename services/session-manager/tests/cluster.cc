@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include "domain/directory_writer.h"
 #include "domain/session_keeper.h"
 #include "domain/shard_keeper.h"
 #include "rookery/base/random.h"
@@ -38,13 +39,15 @@ Settings Named(Settings settings, int number) {
 }  // namespace
 
 Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, FakeDatabase& database,
-           FakeRoster& roster, const Settings& s)
+           FakeRoster& roster, FakeDirectory& directory, const Settings& s)
     : number(n),
       settings(Named(s, n)),
       event_log(log, n),
       shard_log(log),
-      core(io.get_executor(), settings,
-           Ports{event_log, shard_log, membership, database, keys, database, roster}, clock, metrics) {}
+      core(
+          io.get_executor(), settings,
+          Ports{event_log, shard_log, membership, database, keys, database, roster, service_disco, directory},
+          clock, metrics) {}
 
 // ---- Gateway ----------------------------------------------------------------
 
@@ -112,6 +115,7 @@ void Gateway::Post(const std::string& user, GatewayAction action) {
 void Gateway::Send(Client& client, xmpp::Stanza stanza, bool to_malformed) {
   session::v1::ClientStanza sent;
   sent.set_count(++client.sent);
+  sent.set_trace_id(1'000 + client.sent);
   stanza.set_from(client.jid);
   sent.mutable_stanza()->Swap(&stanza);
   sent.set_to_malformed(to_malformed);
@@ -355,7 +359,7 @@ Cluster::~Cluster() {
 
 Node& Cluster::AddNode() {
   Node& node = *nodes_.emplace_back(std::make_unique<Node>(static_cast<int>(nodes_.size()), io_, clock_, log_,
-                                                           database_, roster_, settings_));
+                                                           database_, roster_, directory_, settings_));
   for (auto& gateway : gateways_) {
     node.membership.gateways.push_back(gateway->name());
     gateway->Link(node);
@@ -449,6 +453,7 @@ void Cluster::Elapse(std::chrono::milliseconds time) {
       if (!node->alive || node->frozen) continue;
       node->core.shards().Sweep();
       node->core.shards().CommitCursors();
+      node->core.directory().Flush();
     }
     Settle();
   }

@@ -66,7 +66,7 @@ struct Client {
 class Node {
  public:
   Node(int number, asio::io_context& io, FakeClock& clock, FakeLog& log, FakeDatabase& database,
-       FakeRoster& roster, const Settings& settings);
+       FakeRoster& roster, FakeDirectory& directory, const Settings& settings);
 
   const int number;
   Settings settings;
@@ -76,6 +76,7 @@ class Node {
   FakeShardLog shard_log;
   FakeMembership membership;
   FakeKeyMaker keys;
+  FakeServiceDisco service_disco;
   telemetry::Metrics metrics{"session_manager"};
   Core core;
   std::set<std::uint32_t> assigned;
@@ -178,6 +179,7 @@ class Cluster : public ::testing::Test {
   FakeLog log_{kShards};
   FakeDatabase database_;
   FakeRoster roster_;
+  FakeDirectory directory_;
   std::deque<std::unique_ptr<Node>> nodes_;
   std::deque<std::unique_ptr<Gateway>> gateways_;
   std::map<std::uint32_t, int> owners_;

@@ -20,6 +20,18 @@ class DeliveryTest : public Cluster {
     alice_ = UserIn(0);
     bob_ = UserIn(1);
   }
+  /// "from stamp" of each delay (XEP-0203) in the message.
+  static std::vector<std::string> DelaysOf(const Client& client, const std::string& id) {
+    std::vector<std::string> delays;
+    for (const xmpp::Stanza& stanza : client.inbox) {
+      if (stanza.id() != id) continue;
+      const auto children = xmpp::ParsePayload(stanza.payload());
+      for (const xmpp::Element& child : *children)
+        if (child.Is("delay", "urn:xmpp:delay"))
+          delays.push_back(std::string(child.Attr("from")) + " " + std::string(child.Attr("stamp")));
+    }
+    return delays;
+  }
   Shard& ShardOfBob() { return *node(0).core.FindShard(1); }
   Gateway& gateway_;
   std::string alice_;
@@ -237,6 +249,8 @@ TEST_F(DeliveryTest, SpoofedStanzaIdIsRemoved_OthersStay) {
   xmpp::Element foreign("stanza-id", "urn:xmpp:sid:0");
   foreign.SetAttr("id", "theirs").SetAttr("by", "room@elsewhere");
   xmpp::AddPayload(message, ours);
+  for (const std::string& by : {alice_, std::string("localhost"), std::string("room@conference.localhost")})
+    xmpp::AddPayload(message, xmpp::Element(ours).SetAttr("by", by));
   xmpp::AddPayload(message, foreign);
   gateway_.Send(alice, message);
   Settle();
@@ -244,75 +258,6 @@ TEST_F(DeliveryTest, SpoofedStanzaIdIsRemoved_OthersStay) {
   EXPECT_THAT(bob.inbox[0].payload(), Not(HasSubstr("forged")));
   EXPECT_THAT(bob.inbox[0].payload(), HasSubstr("theirs"));
   EXPECT_THAT(bob.inbox[0].payload(), HasSubstr("by=\"" + bob_ + "\""));
-}
-
-// ---- carbons ----------------------------------------------------------------
-
-TEST_F(DeliveryTest, Carbons_ReceivedGoToTheOthersThatAsked) {
-  Client& alice = SignIn(gateway_, alice_, "a");
-  Client& phone = SignIn(gateway_, bob_, "phone");
-  Client& desk = SignIn(gateway_, bob_, "desk");
-  Client& plain = SignIn(gateway_, bob_, "plain");
-  Carbons(phone);
-  Carbons(desk);
-  for (Client* client : {&phone, &desk, &plain}) client->inbox.clear();
-  gateway_.Send(alice, Message(bob_ + "/phone", "m1"));
-  Settle();
-  EXPECT_THAT(phone.MessageIds(), ElementsAre("m1"));
-  EXPECT_THAT(plain.inbox, IsEmpty());
-  ASSERT_EQ(desk.inbox.size(), 1u);
-  const xmpp::Stanza& copy = desk.inbox[0];
-  EXPECT_EQ(copy.from(), bob_);
-  EXPECT_EQ(copy.to(), bob_ + "/desk");
-  EXPECT_EQ(copy.type(), "chat");
-  EXPECT_THAT(copy.payload(),
-              HasSubstr("<received xmlns=\"urn:xmpp:carbons:2\"><forwarded xmlns=\"urn:xmpp:forward:0\">"));
-  EXPECT_THAT(copy.payload(), HasSubstr("text of m1"));
-  // The same stanza-id in the copy as in the message (appendix D).
-  EXPECT_THAT(copy.payload(), HasSubstr("stanza-id"));
-  EXPECT_TRUE(xmpp::ParsePayload(copy.payload()).ok());
-}
-
-TEST_F(DeliveryTest, Carbons_SentGoToTheOthersOnly) {
-  Client& one = SignIn(gateway_, alice_, "one");
-  Client& two = SignIn(gateway_, alice_, "two");
-  Client& bob = SignIn(gateway_, bob_, "b");
-  Carbons(one);
-  Carbons(two);
-  for (Client* client : {&one, &two, &bob}) client->inbox.clear();
-  gateway_.Send(one, Message(bob_, "m1"));
-  Settle();
-  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
-  EXPECT_THAT(one.inbox, IsEmpty());
-  ASSERT_EQ(two.inbox.size(), 1u);
-  EXPECT_THAT(two.inbox[0].payload(), HasSubstr("<sent xmlns=\"urn:xmpp:carbons:2\">"));
-}
-
-TEST_F(DeliveryTest, Carbons_ToOneself_NoDoubleCopy) {
-  Client& one = SignIn(gateway_, alice_, "one");
-  Client& two = SignIn(gateway_, alice_, "two", 5);
-  Carbons(one);
-  Carbons(two);
-  for (Client* client : {&one, &two}) client->inbox.clear();
-  gateway_.Send(one, Message(alice_ + "/two", "m1"));
-  Settle();
-  EXPECT_THAT(two.MessageIds(), ElementsAre("m1"));
-  EXPECT_LE(one.inbox.size(), 1u);
-  EXPECT_EQ(log_.messages.size(), 1u);
-}
-
-TEST_F(DeliveryTest, Carbons_PrivateStaysPrivate) {
-  Client& alice = SignIn(gateway_, alice_, "a");
-  Client& phone = SignIn(gateway_, bob_, "phone");
-  Client& desk = SignIn(gateway_, bob_, "desk");
-  Carbons(desk);
-  phone.inbox.clear();
-  xmpp::Stanza message = Message(bob_ + "/phone", "m1");
-  xmpp::AddPayload(message, xmpp::Element("private", "urn:xmpp:carbons:2"));
-  gateway_.Send(alice, message);
-  Settle();
-  EXPECT_THAT(phone.MessageIds(), ElementsAre("m1"));
-  EXPECT_THAT(desk.inbox, IsEmpty());
 }
 
 // ---- sessions that end with packets in hand ---------------------------------
@@ -360,6 +305,130 @@ TEST_F(DeliveryTest, EndedWithoutAck_OtherTargetHadIt) {
   Settle();
   EXPECT_THAT(two.MessageIds(), ElementsAre("m1"));
   EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+// ---- XEP-0203 ---------------------------------------------------------------
+
+TEST_F(DeliveryTest, Delay_StoredMessageSaysWhenItWasReceived) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  const std::string stamp = xmpp::FormatDateTime(clock_.UnixMillisNow());
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  Elapse(std::chrono::seconds(60));
+  Client& bob = SignIn(gateway_, bob_, "b", std::nullopt);
+  gateway_.Send(bob, Presence());
+  Settle();
+  EXPECT_THAT(DelaysOf(bob, "m1"), ElementsAre("localhost " + stamp));
+}
+
+TEST_F(DeliveryTest, Delay_OfAnotherServerStays_OursIsAdded) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  xmpp::Stanza message = Message(bob_, "m1");
+  xmpp::AddPayload(message, xmpp::MakeDelay("elsewhere.example", 0));
+  gateway_.Send(alice, message);
+  Settle();
+  Client& bob = SignIn(gateway_, bob_, "b", std::nullopt);
+  gateway_.Send(bob, Presence());
+  Settle();
+  EXPECT_THAT(DelaysOf(bob, "m1"), ElementsAre(HasSubstr("elsewhere.example"), HasSubstr("localhost ")));
+}
+
+TEST_F(DeliveryTest, Delay_RoutedAnew_ExactlyOne) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& phone = SignIn(gateway_, bob_, "phone", 50);
+  Client& desk = SignIn(gateway_, bob_, "desk", 1);
+  phone.acks = false;
+  const std::string stamp = xmpp::FormatDateTime(clock_.UnixMillisNow());
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(DelaysOf(phone, "m1"), IsEmpty());
+  Elapse(std::chrono::seconds(30));
+  gateway_.End(phone, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(DelaysOf(desk, "m1"), ElementsAre("localhost " + stamp));
+  // And once more.
+  desk.inbox.clear();
+  Client& third = SignIn(gateway_, bob_, "third", 0);
+  desk.acks = false;
+  phone.inbox.clear();
+  gateway_.Send(alice, Message(bob_, "m2"));
+  Settle();
+  gateway_.End(desk, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(DelaysOf(third, "m2"), ElementsAre(HasSubstr("localhost ")));
+}
+
+TEST_F(DeliveryTest, Delay_OfflineMessageThatIsRoutedAnew_ExactlyOne) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  Client& phone = SignIn(gateway_, bob_, "phone", std::nullopt);
+  phone.acks = false;
+  gateway_.Send(phone, Presence());
+  Settle();
+  EXPECT_EQ(DelaysOf(phone, "m1").size(), 1u);
+  Client& desk = SignIn(gateway_, bob_, "desk");
+  gateway_.End(phone, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(DelaysOf(desk, "m1").size(), 1u);
+}
+
+TEST_F(DeliveryTest, Delay_NotStorableAndRoutedAnew_ExactlyOne) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& phone = SignIn(gateway_, bob_, "phone", 50);
+  Client& desk = SignIn(gateway_, bob_, "desk", 1);
+  phone.acks = false;
+  xmpp::Stanza message = Message(bob_, "m1");
+  xmpp::AddPayload(message, xmpp::Element("no-store", "urn:xmpp:hints"));
+  gateway_.Send(alice, message);
+  Settle();
+  gateway_.End(phone, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(DelaysOf(desk, "m1"), ElementsAre(HasSubstr("localhost ")));
+  EXPECT_THAT(database_.offline[bob_], IsEmpty());
+}
+
+TEST_F(DeliveryTest, Delay_NotOnAReplay) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(bob);
+  bob.acks = false;
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  gateway_.End(bob, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& resumed = gateway_.Resume(bob, 0);
+  resumed.inbox.clear();
+  Settle();
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(DelaysOf(resumed, "m1"), IsEmpty());
+}
+
+TEST_F(DeliveryTest, Delay_ForgedInOurNameIsRemoved) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  xmpp::Stanza message = Message(bob_, "m1");
+  for (const char* from : {"localhost", "LOCALHOST", "localhost.", "room@conference.localhost"})
+    xmpp::AddPayload(message, xmpp::MakeDelay(from, 0));
+  xmpp::AddPayload(message, xmpp::MakeDelay(bob_, 0));
+  xmpp::AddPayload(message, xmpp::MakeDelay(alice_ + "/a", 0));  // held back by the client itself
+  xmpp::AddPayload(message, xmpp::MakeDelay("elsewhere.example", 0));
+  gateway_.Send(alice, message);
+  Settle();
+  EXPECT_THAT(DelaysOf(bob, "m1"), ElementsAre(HasSubstr(alice_ + "/a "), HasSubstr("elsewhere.example ")));
+  EXPECT_THAT(bob.inbox.back().payload(), HasSubstr("text of m1"));
+  EXPECT_TRUE(xmpp::Has(bob.inbox.back(), common::v1::STANZA_TRAIT_BODY));
+}
+
+TEST_F(DeliveryTest, Delay_ForgedInPresenceIsRemoved) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  xmpp::Stanza presence = Presence({}, bob_ + "/b");
+  xmpp::AddPayload(presence, xmpp::MakeDelay("localhost", 0));
+  gateway_.Send(alice, presence);
+  Settle();
+  ASSERT_EQ(bob.inbox.size(), 1u);
+  EXPECT_THAT(bob.inbox[0].payload(), Not(HasSubstr("urn:xmpp:delay")));
 }
 
 TEST_F(DeliveryTest, Overflow_EndsTheSessionAndKeepsTheMessages) {

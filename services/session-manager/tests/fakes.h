@@ -13,6 +13,8 @@
 #include "ports/account_store.h"
 #include "ports/event_log.h"
 #include "ports/roster.h"
+#include "ports/service_disco.h"
+#include "ports/session_directory.h"
 #include "ports/shard_log.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/clock.h"
@@ -237,10 +239,28 @@ class FakeDatabase final : public AccountStore, public WaitingStore {
     if (down) co_return Away();
     std::vector<OfflineMessage> messages;
     for (const auto& [id, row] : offline[owner])
-      if (id > after && !row.given && static_cast<std::int64_t>(messages.size()) < limit) messages.push_back(row.message);
+      if (id > after && !row.given && static_cast<std::int64_t>(messages.size()) < limit)
+        messages.push_back(row.message);
+    co_return messages;
+  }
+  Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(std::vector<std::string> owners) override {
+    if (down) co_return Away();
+    std::erase_if(owners, [this](const std::string& owner) { return Waiting(owner) == 0; });
+    co_return owners;
+  }
+  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
+      std::vector<RowKey> keys) override {
+    if (down) co_return Away();
+    std::vector<std::pair<std::string, OfflineMessage>> messages;
+    for (const RowKey& key : keys) {
+      const auto row = offline[key.owner].find(key.id);
+      if (row != offline[key.owner].end() && !row->second.given)
+        messages.emplace_back(key.owner, row->second.message);
+    }
     co_return messages;
   }
   Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) override {
+    if (on_call) on_call("MarkOfflineGiven");
     if (down) co_return Away();
     for (const std::uint64_t id : ids)
       if (offline[owner].contains(id)) offline[owner][id].given = true;
@@ -297,6 +317,37 @@ class FakeDatabase final : public AccountStore, public WaitingStore {
   static absl::Status Away() { return absl::UnavailableError("the database is away"); }
 };
 
+/// Redis, as far as the session directory goes; shared by all processes.
+class FakeDirectory final : public SessionDirectory {
+ public:
+  struct ShardEntries {
+    std::int64_t epoch = -1;
+    /// Full JID -> gateway.
+    std::map<std::string, std::string> sessions;
+  };
+  std::map<std::uint32_t, ShardEntries> shards;
+  bool down = false;
+  int writes = 0;
+
+  std::map<std::string, std::string> All() const {
+    std::map<std::string, std::string> all;
+    for (const auto& [shard, entries] : shards) all.insert(entries.sessions.begin(), entries.sessions.end());
+    return all;
+  }
+  Task<absl::StatusOr<Written>> Write(Changes changes) override {
+    ++writes;
+    if (down) co_return absl::UnavailableError("Redis is away");
+    ShardEntries& shard = shards[changes.shard];
+    if (shard.epoch > changes.epoch) co_return Written::kRefused;
+    const bool known = shard.epoch == changes.epoch;
+    if (changes.afresh || !known) shard.sessions.clear();
+    shard.epoch = changes.epoch;
+    for (const std::string& jid : changes.gone) shard.sessions.erase(jid);
+    for (const Entry& entry : changes.here) shard.sessions[entry.full_jid] = entry.gateway;
+    co_return known || changes.afresh ? Written::kDone : Written::kWasEmpty;
+  }
+};
+
 class FakeKeyMaker final : public KeyMaker {
  public:
   Task<absl::StatusOr<AccountStore::Keys>> Derive(std::string password) override {
@@ -324,7 +375,13 @@ class FakeRoster final : public Roster {
   };
   std::map<std::string, std::map<std::string, Item>> rosters;
   bool down = false;
+  /// Nobody is given a roster meanwhile.
+  bool held = false;
+  /// So many next changes are made, and their callers hear that the call has failed.
+  int answers_lost = 0;
   int gets = 0;
+  /// Of each call.
+  std::vector<std::uint64_t> traces;
 
   /// `a` and `b` see each other.
   void Befriend(const std::string& a, const std::string& b) {
@@ -332,8 +389,11 @@ class FakeRoster final : public Roster {
     rosters[b][a].to = rosters[b][a].from = true;
   }
 
-  Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest request) override {
+  Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest request,
+                                                          std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
     ++gets;
+    while (held) co_await runtime::Sleep(std::chrono::milliseconds(1));
     if (down) co_return Away();
     roster::v1::GetRosterResponse response;
     response.set_version(version_);
@@ -352,36 +412,42 @@ class FakeRoster final : public Roster {
     }
     co_return response;
   }
-  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(
-      roster::v1::SetRosterItemRequest request) override {
+  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(roster::v1::SetRosterItemRequest request,
+                                                                  std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
     if (down) co_return Away();
+    roster::v1::SetRosterItemResponse response;
+    if (Repeat(request, response)) co_return response;
     Item& item = rosters[request.user()][request.jid()];
     item.name = request.name();
     item.groups.assign(request.groups().begin(), request.groups().end());
-    roster::v1::SetRosterItemResponse response;
     FillPush(*response.mutable_push(), request.jid(), item);
-    co_return response;
+    co_return Remember(request, response);
   }
   Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> RemoveItem(
-      roster::v1::RemoveRosterItemRequest request) override {
+      roster::v1::RemoveRosterItemRequest request, std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
     if (down) co_return Away();
+    roster::v1::RemoveRosterItemResponse response;
+    if (Repeat(request, response)) co_return response;
     auto& items = rosters[request.user()];
     if (!items.contains(request.jid())) co_return absl::NotFoundError("no such item");
     const Item item = items[request.jid()];
     items.erase(request.jid());
-    roster::v1::RemoveRosterItemResponse response;
     FillPush(*response.mutable_push(), request.jid(), item);
     response.mutable_push()->mutable_item()->set_subscription(roster::v1::SUBSCRIPTION_REMOVE);
     if (item.to || item.pending_out) response.add_send(roster::v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE);
     if (item.from) response.add_send(roster::v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED);
     response.set_was_from(item.from);
-    co_return response;
+    co_return Remember(request, response);
   }
   Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
-      roster::v1::ProcessOutboundSubscriptionRequest request) override {
+      roster::v1::ProcessOutboundSubscriptionRequest request, std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
     if (down) co_return Away();
-    Item& item = rosters[request.user()][request.contact()];
     roster::v1::ProcessOutboundSubscriptionResponse response;
+    if (Repeat(request, response)) co_return response;
+    Item& item = rosters[request.user()][request.contact()];
     response.set_before(item.subscription());
     bool changed = false;
     switch (request.action()) {
@@ -412,13 +478,15 @@ class FakeRoster final : public Roster {
     }
     response.set_after(item.subscription());
     if (changed) FillPush(*response.mutable_push(), request.contact(), item);
-    co_return response;
+    co_return Remember(request, response);
   }
   Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Inbound(
-      roster::v1::ProcessInboundSubscriptionRequest request) override {
+      roster::v1::ProcessInboundSubscriptionRequest request, std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
     if (down) co_return Away();
-    Item& item = rosters[request.user()][request.contact()];
     roster::v1::ProcessInboundSubscriptionResponse response;
+    if (Repeat(request, response)) co_return response;
+    Item& item = rosters[request.user()][request.contact()];
     response.set_before(item.subscription());
     bool changed = false;
     switch (request.action()) {
@@ -455,19 +523,40 @@ class FakeRoster final : public Roster {
     }
     response.set_after(item.subscription());
     if (changed) FillPush(*response.mutable_push(), request.contact(), item);
-    co_return response;
+    co_return Remember(request, response);
   }
-  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(
-      roster::v1::DeleteUserRequest request) override {
+  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(roster::v1::DeleteUserRequest request,
+                                                                  std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
     if (down) co_return Away();
     roster::v1::DeleteUserResponse response;
-    for (const auto& [jid, item] : rosters[request.user()]) *response.add_items() = Describe(jid, item);
+    if (Repeat(request, response)) co_return response;
+    for (const auto& [jid, item] : rosters[request.user()]) {
+      *response.add_items() = Describe(jid, item);
+      if (item.pending_in) response.add_asking(jid);
+    }
     rosters.erase(request.user());
-    co_return response;
+    co_return Remember(request, response);
   }
 
  private:
   static absl::Status Away() { return absl::UnavailableError("the roster is away"); }
+  /// The service gives the same answer to the same request.
+  template <typename Request, typename Response>
+  bool Repeat(const Request& request, Response& response) const {
+    const auto it = answers_.find({request.user(), request.request_id()});
+    return it != answers_.end() && response.ParseFromString(it->second);
+  }
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Remember(const Request& request, Response response) {
+    if (!request.request_id().empty())
+      answers_[{request.user(), request.request_id()}] = response.SerializeAsString();
+    if (answers_lost > 0) {
+      --answers_lost;
+      return absl::DeadlineExceededError("no answer");
+    }
+    return response;
+  }
   static roster::v1::RosterItem Describe(const std::string& jid, const Item& item) {
     roster::v1::RosterItem described;
     described.set_jid(jid);
@@ -483,6 +572,38 @@ class FakeRoster final : public Roster {
     push.set_version(++version_);
   }
   std::uint64_t version_ = 1;
+  std::map<std::pair<std::string, std::string>, std::string> answers_;
+};
+
+/// muc and search: answer for what they are told of, of the domain that they are asked for.
+class FakeServiceDisco final : public ServiceDisco {
+ public:
+  absl::Status error;
+  std::vector<std::string> asked;
+
+  Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(std::string service,
+                                                             disco::v1::GetDiscoInfoRequest request,
+                                                             std::uint64_t) override {
+    asked.push_back(service + " " + request.jid() + " " + request.node());
+    if (!error.ok()) co_return error;
+    disco::v1::GetDiscoInfoResponse response;
+    auto& identity = *response.add_identities();
+    identity.set_category(service == "muc" ? "conference" : "directory");
+    identity.set_type("own-type");
+    response.add_features("own-feature");
+    co_return response;
+  }
+  Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(std::string service,
+                                                                disco::v1::ListDiscoItemsRequest request,
+                                                                std::uint64_t) override {
+    asked.push_back(service + " " + request.jid() + " " + request.node());
+    if (!error.ok()) co_return error;
+    disco::v1::ListDiscoItemsResponse response;
+    auto& item = *response.add_items();
+    item.set_jid("room@" + request.jid());
+    item.set_name("A room");
+    co_return response;
+  }
 };
 
 }  // namespace rookery::session_manager

@@ -61,8 +61,8 @@ TEST_F(IqTest, EveryRequestHasExactlyOneAnswer) {
   EXPECT_EQ(ErrorOf(Iq("get", "localhost", "7", "query", "jabber:iq:version")), "result");
   EXPECT_EQ(ErrorOf(Iq("get", "localhost", "8", "time", "urn:xmpp:time")), "result");
   EXPECT_EQ(ErrorOf(Iq("get", "localhost", "9", "query", "jabber:iq:last")), "result");
-  EXPECT_EQ(ErrorOf(Iq("get", "muc.localhost", "10", "query", kInfo)), "result");
-  EXPECT_EQ(ErrorOf(Iq("get", "muc.localhost", "11", "ping", kPing)), "service-unavailable");
+  EXPECT_EQ(ErrorOf(Iq("get", "conference.localhost", "10", "query", kInfo)), "result");
+  EXPECT_EQ(ErrorOf(Iq("get", "conference.localhost", "11", "ping", kPing)), "service-unavailable");
 }
 
 TEST_F(IqTest, NotWellMade_BadRequest) {
@@ -224,6 +224,25 @@ TEST_F(IqTest, Roster_KnownVersionIsAnEmptyResult) {
   const xmpp::Stanza answer = Ask(get);
   EXPECT_EQ(answer.type(), "result");
   EXPECT_EQ(answer.payload(), "");
+}
+
+TEST_F(IqTest, TheStanzasTraceIdGoesToTheRoster) {
+  const auto traces_of = [&](const xmpp::Stanza& stanza) {
+    roster_.traces.clear();
+    gateway_.Send(*asker_, stanza);
+    Settle();
+    return roster_.traces;
+  };
+  xmpp::Stanza set = Iq("set", {}, "1", "query", kRoster);
+  xmpp::Element query("query", kRoster);
+  query.Add("item").SetAttr("jid", "x@localhost");
+  xmpp::SetPayload(set, query);
+  for (const xmpp::Stanza& stanza : {Iq("get", {}, "2", "query", kRoster), set, Presence("subscribe", bob_),
+                                     Iq("get", bob_, "3", "ping", kPing)}) {
+    const std::vector<std::uint64_t> traces = traces_of(stanza);
+    ASSERT_FALSE(traces.empty());
+    EXPECT_THAT(traces, ::testing::Each(1'000 + asker_->sent)) << stanza.ShortDebugString();
+  }
 }
 
 TEST_F(IqTest, BackendAway_ErrorsAreTemporary) {

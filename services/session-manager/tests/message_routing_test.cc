@@ -100,6 +100,16 @@ TEST(RouteMessage, SomeAvailable_FullWithoutMatch) {
   EXPECT_EQ(FateOf("error", "gone", kSeveral), Fate::kIgnore);
 }
 
+TEST(RouteMessage, OnlyNegativePriorities_FullWithoutMatch) {
+  EXPECT_EQ(FateOf("normal", "gone", kOnlyNegative), Fate::kBounce);
+  EXPECT_EQ(FateOf("chat", "gone", kOnlyNegative), Fate::kStore);
+  EXPECT_EQ(FateOf("groupchat", "gone", kOnlyNegative), Fate::kBounce);
+  EXPECT_EQ(FateOf("headline", "gone", kOnlyNegative), Fate::kIgnore);
+  EXPECT_EQ(FateOf("error", "gone", kOnlyNegative), Fate::kIgnore);
+  // An unknown type is normal.
+  EXPECT_EQ(FateOf("odd", "gone", kOnlyNegative), Fate::kBounce);
+}
+
 TEST(RouteMessage, ResourcesAreCaseSensitive) {
   EXPECT_EQ(FateOf("groupchat", "LOW", kSeveral), Fate::kBounce);
 }
@@ -115,6 +125,29 @@ TEST(RouteMessage, CopiesGoToTheOthersThatAskedForThem) {
   EXPECT_THAT(Route("chat", "none", sessions).copies, UnorderedElementsAre(0, 1, 3));
   EXPECT_THAT(Route("groupchat", "none", sessions).copies, IsEmpty());
   EXPECT_THAT(Route("headline", "none", sessions).copies, IsEmpty());
+}
+
+TEST(RouteMessage, WhatAResourceSentToItsOwnAccountDoesNotComeBackToIt) {
+  xmpp::Stanza message = xmpp::MakeMessage("chat", "b@localhost/one", "b@localhost");
+  message.set_traits(STANZA_TRAIT_BODY);
+  const Sessions sessions{{"one", true, 0, true}, {"two", true, 5, true}, {"three", true, 0, true}};
+  EXPECT_THAT(RouteMessage(message, "", sessions).copies, ElementsAre(2));
+  message.set_from("a@localhost/one");
+  EXPECT_THAT(RouteMessage(message, "", sessions).copies, UnorderedElementsAre(0, 2));
+}
+
+TEST(RouteMessage, ErrorIsCopiedIfWhatItAnswersWas) {
+  const Sessions sessions{{"one", true, 0, true}, {"two", true, 0, true}};
+  const xmpp::Stanza error = Make("error");
+  EXPECT_THAT(RouteMessage(error, "one", sessions, false).copies, IsEmpty());
+  const MessageRoute copied = RouteMessage(error, "one", sessions, true);
+  EXPECT_THAT(copied.targets, ElementsAre(0));
+  EXPECT_THAT(copied.copies, ElementsAre(1));
+  const MessageRoute gone = RouteMessage(error, "gone", sessions, true);
+  EXPECT_EQ(gone.fate, Fate::kIgnore);
+  EXPECT_THAT(gone.copies, UnorderedElementsAre(0, 1));
+  // Only an error is an answer.
+  EXPECT_THAT(RouteMessage(Make("headline"), "one", sessions, true).copies, IsEmpty());
 }
 
 TEST(RouteMessage, NothingDeliveredNothingCopied) {
@@ -154,6 +187,14 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"Encrypted", "chat", STANZA_TRAIT_ENCRYPTED, true, true, true, true},
         Row{"EncryptedNormal", "", STANZA_TRAIT_ENCRYPTED, true, true, true, true},
         Row{"Receipt", "chat", STANZA_TRAIT_RECEIPT, true, true, true, true},
+        Row{"NormalWithoutBody", "", STANZA_TRAIT_OTHER_PAYLOAD, false, false, false, true},
+        Row{"NormalWithReceipt", "", STANZA_TRAIT_RECEIPT, true, true, true, true},
+        Row{"NormalWithChatState", "", STANZA_TRAIT_CHAT_STATE, false, true, true, false},
+        Row{"NormalReactionWithStoreHint", "", STANZA_TRAIT_OTHER_PAYLOAD | STANZA_TRAIT_STORE, true, true,
+            true, true},
+        Row{"HeadlineWithReceipt", "headline", STANZA_TRAIT_RECEIPT, false, false, false, false},
+        Row{"GroupchatWithInvitation", "groupchat", STANZA_TRAIT_MUC_INVITE, false, false, false, false},
+        Row{"RoomPrivateMessageWithoutBody", "", STANZA_TRAIT_MUC_USER, false, true, false, true},
         Row{"MarkerWithStoreHint", "chat", STANZA_TRAIT_OTHER_PAYLOAD | STANZA_TRAIT_STORE, true, true, true,
             true},
         Row{"ChatStateOnly", "chat", STANZA_TRAIT_CHAT_STATE, false, true, true, false},

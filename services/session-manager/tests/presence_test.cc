@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
+#include "domain/presence_tracker.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -271,6 +272,214 @@ TEST_F(PresenceTest, Probe_OneFanoutToSeveralUsersWithoutContacts_EachAnswers) {
   Settle();
   EXPECT_EQ(From(alice, bob_ + "/b", "").size(), 1u);
   EXPECT_EQ(From(alice, carol + "/c", "").size(), 1u);
+}
+
+/// alice and bob see each other; a new owner has alice's session, and the roster is away.
+class RosterAwayTest : public PresenceTest {
+ protected:
+  void SetUp() override {
+    roster_.Befriend(alice_, bob_);
+    bob = &SignIn(gateway_, bob_, "b");
+    alice = &SignIn(gateway_, alice_, "a");
+    NewOwner();
+    roster_.down = true;
+    bob->inbox.clear();
+  }
+  void NewOwner() {
+    // The cursor first: what the log says again would load the roster.
+    Elapse(std::chrono::seconds(1));
+    const int owner = owners_[0];
+    Kill(owner, /*lose=*/true);
+    AddNode();
+    for (const auto& [shard, number] : std::map(owners_))
+      if (number == owner) Assign(shard, static_cast<int>(nodes_.size()) - 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+  }
+  Client* alice = nullptr;
+  Client* bob = nullptr;
+};
+
+TEST_F(RosterAwayTest, Unavailable_IsToldWhenTheRosterIsBack_Once) {
+  gateway_.Send(*alice, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  EXPECT_THAT(bob->inbox, IsEmpty());
+  // It holds back nothing of hers.
+  gateway_.Send(*bob, Message(alice_ + "/a", "m"));
+  Settle();
+  EXPECT_EQ(alice->MessageIds(), std::vector<std::string>{"m"});
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
+  gateway_.End(*alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
+}
+
+TEST_F(RosterAwayTest, UnavailableThenAvailable_InThatOrder) {
+  gateway_.Send(*alice, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  roster_.down = false;
+  gateway_.Send(*alice, Presence({}, {}, 5));
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "").empty(); }));
+  Settle();
+  std::vector<std::string> types;
+  for (const xmpp::Stanza& stanza : bob->inbox)
+    if (stanza.from() == alice_ + "/a" && stanza.type() != "probe") types.push_back(stanza.type());
+  EXPECT_EQ(types, (std::vector<std::string>{"unavailable", ""}));
+}
+
+TEST_F(RosterAwayTest, TheSessionEnds_ToldWhenTheRosterIsBack) {
+  gateway_.Send(*alice, Presence({}, eve_));
+  Client& eve = SignIn(gateway_, eve_, "e", std::nullopt);
+  gateway_.End(*alice, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  EXPECT_TRUE(alice->ended.has_value());
+  EXPECT_THAT(bob->inbox, IsEmpty());
+  (void)eve;
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
+  Settle();
+  EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
+}
+
+TEST_F(RosterAwayTest, TheOwnerDiesMeanwhile_TheNextOneTells) {
+  gateway_.Send(*alice, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  NewOwner();
+  EXPECT_THAT(From(*bob, alice_ + "/a", "unavailable"), IsEmpty());
+  // As after a freeze.
+  Core& core = nodes_.back()->core;
+  core.presence().OnShardLive(*core.FindShard(0));
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
+  NewOwner();
+  Settle();
+  EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
+}
+
+TEST_F(RosterAwayTest, ForTooLong_GivenUp) {
+  gateway_.Send(*alice, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  Node& owner = *nodes_.back();
+  const auto untold = [&] { return owner.core.metrics().presences_untold.Value(); };
+  EXPECT_EQ(untold(), 0);
+  clock_.Advance(std::chrono::minutes(16));
+  ASSERT_TRUE(RunUntil([&] { return untold() == 1; }));
+  roster_.down = false;
+  Settle();
+  EXPECT_THAT(bob->inbox, IsEmpty());
+}
+
+TEST_F(RosterAwayTest, Probe_IsAnsweredWhenTheRosterIsBack) {
+  gateway_.Send(*bob, Presence("probe", alice_));
+  Settle();
+  EXPECT_THAT(bob->inbox, IsEmpty());
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "").empty(); }));
+  Client& eve = SignIn(gateway_, eve_, "e");
+  roster_.down = true;
+  NewOwner();
+  gateway_.Send(eve, Presence("probe", alice_));
+  Settle();
+  roster_.down = false;
+  gateway_.Send(*bob, Presence("probe", alice_));
+  ASSERT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/a", "").size() == 2; }));
+  EXPECT_THAT(eve.inbox, IsEmpty());
+}
+
+// ---- appendix E of the feature list -------------------------------------------
+
+TEST_F(PresenceTest, InitialPresence_InOrder_Requests_ThenOfflineMessages) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& eve = SignIn(gateway_, eve_, "e");
+  gateway_.Send(bob, Message(alice_, "waits"));
+  gateway_.Send(eve, Presence("subscribe", alice_));
+  Settle();
+  bob.inbox.clear();
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  gateway_.Send(alice, Presence());
+  Settle();
+  EXPECT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
+  EXPECT_EQ(From(alice, bob_ + "/b", "").size(), 1u);
+  std::vector<std::string> order;
+  for (const xmpp::Stanza& stanza : alice.inbox) {
+    if (stanza.type() == "subscribe") order.push_back("request");
+    if (stanza.kind() == common::v1::STANZA_KIND_MESSAGE) order.push_back(stanza.id());
+  }
+  EXPECT_EQ(order, (std::vector<std::string>{"request", "waits"}));
+}
+
+TEST_F(PresenceTest, PendingRequests_ToEachNewAvailableResource_UntilAnswered) {
+  Client& eve = SignIn(gateway_, eve_, "e");
+  gateway_.Send(eve, Presence("subscribe", alice_));
+  Settle();
+  for (const char* resource : {"one", "two"}) {
+    Client& alice = gateway_.Start(alice_, resource);
+    Settle();
+    gateway_.Send(alice, Presence());
+    Settle();
+    EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u) << resource;
+    // An update is no new session.
+    gateway_.Send(alice, Presence({}, {}, 3));
+    Settle();
+    EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u) << resource;
+    if (alice.jid.ends_with("two")) gateway_.Send(alice, Presence("unsubscribed", eve_));
+    Settle();
+  }
+  Client& third = gateway_.Start(alice_, "three");
+  Settle();
+  gateway_.Send(third, Presence());
+  Settle();
+  EXPECT_THAT(Only(third.inbox, STANZA_KIND_PRESENCE, "subscribe"), IsEmpty());
+}
+
+TEST_F(PresenceTest, NegativePriority_NoOfflineMessages) {
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.Send(bob, Message(alice_, "waits"));
+  Settle();
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  gateway_.Send(alice, Presence({}, {}, -1));
+  Settle();
+  EXPECT_THAT(alice.MessageIds(), IsEmpty());
+  gateway_.Send(alice, Presence({}, {}, 0));
+  Settle();
+  EXPECT_EQ(alice.MessageIds(), std::vector<std::string>{"waits"});
+}
+
+TEST_F(PresenceTest, InitialPresence_ProbesToAndBoth_BroadcastsToFromAndBoth) {
+  const std::string to = UserIn(2, 1), from = UserIn(2, 2);
+  roster_.rosters[alice_][to].to = true;
+  roster_.rosters[to][alice_].from = true;
+  roster_.rosters[alice_][from].from = true;
+  roster_.rosters[from][alice_].to = true;
+  Client& seen = SignIn(gateway_, to, "t");
+  Client& seeing = SignIn(gateway_, from, "f");
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  gateway_.Send(alice, Presence());
+  Settle();
+  EXPECT_EQ(From(alice, to + "/t", "").size(), 1u);
+  EXPECT_THAT(From(alice, from + "/f", ""), IsEmpty());
+  EXPECT_EQ(From(seeing, alice_ + "/a", "").size(), 1u);
+  EXPECT_THAT(From(seen, alice_ + "/a", ""), IsEmpty());
+}
+
+TEST_F(PresenceTest, RemovedContact_UnavailableExactlyOnce) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  bob.inbox.clear();
+  xmpp::Stanza iq = Iq("set", {}, "r", "query", "jabber:iq:roster");
+  xmpp::Element query("query", "jabber:iq:roster");
+  query.Add("item").SetAttr("jid", bob_).SetAttr("subscription", "remove");
+  xmpp::SetPayload(iq, query);
+  gateway_.Send(alice, iq);
+  Settle();
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(From(bob, alice_ + "/a", "unavailable").size(), 1u);
 }
 
 TEST_F(PresenceTest, EventsForOthersToRead) {

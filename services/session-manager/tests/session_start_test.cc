@@ -55,6 +55,23 @@ TEST_F(SessionStartTest, SameResource_TheNewerWins) {
   EXPECT_EQ(node(0).core.sessions_by_id().size(), 1u);
 }
 
+TEST_F(SessionStartTest, SameResource_TheOlderHasClosedInOrder_WhatItSentComesFirst) {
+  Client& old = SignIn(gateway_, alice_, "phone");
+  Client& bob = SignIn(other_, bob_, "desk");
+  // A roster request keeps the session busy; the message waits behind it.
+  roster_.held = true;
+  gateway_.Send(old, Iq("get", {}, "r", "query", "jabber:iq:roster"));
+  gateway_.Send(old, Message(bob_, "m1"));
+  gateway_.End(old, session::v1::END_REASON_CLOSED);
+  Client& fresh = other_.Start(alice_, "phone");
+  Settle();
+  EXPECT_FALSE(fresh.started);
+  roster_.held = false;
+  EXPECT_TRUE(RunUntil([&] { return fresh.started; }));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(old.confirmed, old.sent);
+}
+
 TEST_F(SessionStartTest, AnswerLost_SentAgain_SameSession) {
   Client& client = gateway_.Start(alice_, "phone");
   Settle();
@@ -192,7 +209,7 @@ TEST_F(SessionStartTest, BadAddressesAreToldAndConfirmed) {
   Client& alice = SignIn(gateway_, alice_, "phone");
   gateway_.Send(alice, Message("\x7f", "m1"), /*to_malformed=*/true);
   gateway_.Send(alice, Message("x@elsewhere.example", "m2"));
-  gateway_.Send(alice, Message("room@muc.localhost", "m3"));
+  gateway_.Send(alice, Message("room@conference.localhost", "m3"));
   gateway_.Send(alice, Message("localhost", "m4"));
   gateway_.Send(alice, Message("x@elsewhere.example", "m5", "error"));
   Settle();

@@ -323,6 +323,26 @@ TEST_F(ShardChangeTest, EndWhileThereWasNoOwner) {
   EXPECT_TRUE(node(2).core.sessions_by_id().empty());
 }
 
+TEST_F(ShardChangeTest, ClosedAndBackUnderTheSameName_WhatItSentIsNotLost) {
+  // Its next session begins on a gateway that the new owner hears first.
+  Kill(1);
+  other_.Send(*bob, Message(alice_, "m1"));
+  other_.End(*bob, END_REASON_CLOSED);
+  other_.attaches = false;  // it is slow
+  Assign(1, 2);
+  Settle();
+  Client& again = gateway_.Start(bob_, "b");
+  Settle();
+  ASSERT_FALSE(IsLive(1));
+  other_.attaches = true;
+  other_.Relink(node(2));
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Settle();
+  EXPECT_TRUE(again.started);
+  EXPECT_EQ(alice->MessageIds(), Ids(1, 1));
+  EXPECT_EQ(bob->confirmed, bob->sent);
+}
+
 TEST_F(ShardChangeTest, StateComesAlong) {
   roster_.Befriend(alice_, bob_);
   Carbons(*bob);
@@ -461,6 +481,118 @@ TEST_F(ShardChangeTest, AlicesSideMoves_EachMessageOnce) {
     EXPECT_EQ(alice->confirmed, alice->sent);
     EXPECT_EQ(bob->MessageIds(), Ids(1, round * 5 + 5));
   }
+}
+
+// ---- a client that has just resumed on another gateway ----------------------
+
+class ResumedShortlyBeforeTest : public ShardChangeTest {
+ protected:
+  /// carol is bob's second session. Her client leaves `from` for `to`, having got m1 to m3 and
+  /// said one thing; `from` has not noticed.
+  void Resume(Gateway& from, Gateway& to) {
+    for (auto& node : nodes_) node->settings.resume_hand_over = std::chrono::hours(1);
+    left = &SignIn(from, bob_, "carol", -1);
+    from.EnableStreamManagement(*left);
+    left->acks = false;
+    for (int i = 1; i <= 3; ++i) Tell(i);
+    from.Deliver(*left, left->base_seq + 1);
+    resumed = &to.Resume(*left, 2);
+    resumed->inbox.clear();
+    resumed->acks = false;
+    Settle();
+    ASSERT_TRUE(resumed->started);
+    Tell(4);
+    to.Deliver(*resumed, resumed->base_seq + 3);
+    to.Send(*resumed, Message(alice_, "r1"));
+    Settle();
+    ASSERT_FALSE(left->ended);
+    EXPECT_EQ(resumed->MessageIds(), Ids(3, 4));
+  }
+  void Tell(int number) {
+    gateway_.Send(*alice, Message(bob_ + "/carol", "m" + std::to_string(number)));
+    Settle();
+  }
+  /// The one that resumed is the session, in both directions and for one more resumption.
+  void ExpectResumedGoesOn(Gateway& to, Gateway& next) {
+    ASSERT_FALSE(resumed->ended) << resumed->ended->condition();
+    ASSERT_TRUE(left->ended);
+    EXPECT_EQ(left->ended->condition(), "conflict");
+    Tell(5);
+    to.Send(*resumed, Message(alice_, "r2"));
+    Settle();
+    EXPECT_EQ(resumed->MessageIds(), Ids(3, 5));
+    EXPECT_EQ(resumed->confirmed, resumed->sent);
+    EXPECT_THAT(alice->MessageIds(), ElementsAre("r1", "r2"));
+    to.End(*resumed, END_REASON_CONNECTION_LOST);
+    Settle();
+    Client& again = next.Resume(*resumed, 4);
+    again.inbox.clear();
+    Settle();
+    ASSERT_TRUE(again.started);
+    EXPECT_EQ(again.resume_answers.back().inbound_count(), resumed->sent);
+    EXPECT_EQ(again.MessageIds(), Ids(5, 5));
+    EXPECT_EQ(bob->MessageIds(), Ids(1, 0));
+    EXPECT_EQ(database_.Waiting(bob_), 0u);
+  }
+  Client* left = nullptr;
+  Client* resumed = nullptr;
+};
+
+TEST_F(ResumedShortlyBeforeTest, TheGatewayThatItLeftAttachesFirst) {
+  Resume(gateway_, other_);
+  Move();
+  ExpectResumedGoesOn(other_, gateway_);
+}
+
+TEST_F(ResumedShortlyBeforeTest, TheGatewayThatItLeftAttachesLast) {
+  Resume(other_, gateway_);
+  Move();
+  ExpectResumedGoesOn(gateway_, other_);
+}
+
+TEST_F(ResumedShortlyBeforeTest, TheNewGatewayAttachesWhenTheShardIsLive) {
+  Resume(gateway_, other_);
+  other_.attaches = false;
+  for (auto& node : nodes_) node->settings.attach_timeout = std::chrono::milliseconds(100);
+  Kill(1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] {
+    clock_.Advance(std::chrono::milliseconds(50));
+    return IsLive(1);
+  }));
+  gateway_.Send(*left, Message(alice_, "r1"));  // still in the old connection's buffers
+  Settle();
+  other_.attaches = true;
+  other_.Relink(node(2));
+  Settle();
+  ExpectResumedGoesOn(other_, gateway_);
+}
+
+TEST_F(ResumedShortlyBeforeTest, GoneAgainAndParked_TheStoreKnowsBest) {
+  Resume(gateway_, other_);
+  other_.End(*resumed, END_REASON_CONNECTION_LOST);
+  Settle();
+  ASSERT_TRUE(resumed->parked);
+  Move();
+  EXPECT_TRUE(left->ended);
+  Tell(5);
+  Client& again = other_.Resume(*resumed, 3);
+  again.inbox.clear();
+  Settle();
+  ASSERT_TRUE(again.started);
+  EXPECT_EQ(again.resume_answers.back().inbound_count(), resumed->sent);
+  EXPECT_EQ(again.MessageIds(), Ids(4, 5));
+}
+
+TEST_F(ResumedShortlyBeforeTest, Ended_TheGatewayThatItLeftIsTold) {
+  Resume(gateway_, other_);
+  other_.Deliver(*resumed, resumed->last_seq);
+  other_.End(*resumed, END_REASON_CLOSED);
+  Settle();
+  EXPECT_TRUE(left->ended);
+  Move();
+  EXPECT_EQ(node(2).core.FindUser(BobsShard(), bob_)->sessions.size(), 1u);
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
 }  // namespace

@@ -217,6 +217,32 @@ TEST_F(StoresTest, Offline_UsersAreApart) {
   EXPECT_THAT(Ids(), ElementsAre(1));
 }
 
+TEST_F(StoresTest, Offline_RowsByKey_ThoseThatWait) {
+  Account();
+  const std::string other = "x" + user_;
+  ASSERT_TRUE(Run(accounts_->Create(other, Keys("k"))).ok());
+  for (const std::uint64_t id : {1, 2, 3})
+    ASSERT_EQ(*Run(waiting_->StoreOffline(user_, Message(id), 10)), Stored::kStored);
+  ASSERT_EQ(*Run(waiting_->StoreOffline(other, Message(2), 10)), Stored::kStored);
+  ASSERT_TRUE(Run(waiting_->MarkOfflineGiven(user_, {3})).ok());
+  // Not each owner with each id, and nothing that was given or never was.
+  auto rows = Run(waiting_->LoadRows({{user_, 1}, {other, 2}, {user_, 3}, {user_, 4}, {"nobody@x", 1}}));
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  std::vector<std::pair<std::string, std::uint64_t>> keys;
+  for (const auto& [owner, row] : *rows) keys.emplace_back(owner, row.id);
+  EXPECT_THAT(keys, ::testing::UnorderedElementsAre(std::pair(user_, 1u), std::pair(other, 2u)));
+  for (const auto& [owner, row] : *rows)
+    EXPECT_EQ(row.stanza.SerializeAsString(), Message(row.id).stanza.SerializeAsString());
+  const auto owners = Run(waiting_->OwnersWaiting({user_, "nobody@x", other}));
+  ASSERT_TRUE(owners.ok()) << owners.status();
+  EXPECT_THAT(*owners, ::testing::UnorderedElementsAre(user_, other));
+  ASSERT_TRUE(Run(waiting_->MarkOfflineGiven(other, {2})).ok());
+  EXPECT_THAT(*Run(waiting_->OwnersWaiting({other, user_})), ElementsAre(user_));
+  rows = Run(waiting_->LoadRows({}));
+  ASSERT_TRUE(rows.ok());
+  EXPECT_TRUE(rows->empty());
+}
+
 // ---- packets and parked sessions --------------------------------------------
 
 TEST_F(StoresTest, Packets_StoredOnceAndLoadedInOrder) {

@@ -86,6 +86,117 @@ TEST_F(SubscriptionTest, RequestsAreShownAtEachNewSessionUntilAnswered) {
   EXPECT_THAT(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe"), IsEmpty());
 }
 
+// Section 3.1.3: the request is kept as it was, whoever asks again meanwhile.
+TEST_F(SubscriptionTest, RequestsAreKeptWithTheirChildren) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  for (const char* words : {"it's me", "again"}) {
+    xmpp::Stanza request = Presence("subscribe", bob_ + "/somewhere");
+    std::string* payload = request.mutable_payload();
+    payload->append("<status>").append(words).append("</status>");
+    payload->append("<nick xmlns=\"http://jabber.org/protocol/nick\">Ali</nick>");
+    gateway_.Send(alice, request);
+    Settle();
+  }
+  for (int i = 0; i < 2; ++i) {
+    Client& bob = gateway_.Start(bob_, "b" + std::to_string(i));
+    Settle();
+    gateway_.Send(bob, Presence({}, {}, -1));
+    Settle();
+    const auto requests = Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe");
+    ASSERT_EQ(requests.size(), 1u);
+    EXPECT_EQ(requests[0].from(), alice_);
+    EXPECT_EQ(requests[0].to(), bob_);
+    EXPECT_THAT(requests[0].payload(), HasSubstr("<status>it's me</status>"));
+    EXPECT_THAT(requests[0].payload(), HasSubstr(">Ali</nick>"));
+    // Once a session: a change of presence is no new one.
+    gateway_.Send(bob, Presence({}, {}, 3));
+    Settle();
+    EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u);
+    gateway_.End(bob, session::v1::END_REASON_CLOSED);
+    Settle();
+  }
+}
+
+// Sections 3.1.3 and 3.1.6: requests to available resources, what answers them also to those
+// that are not but keep a roster.
+TEST_F(SubscriptionTest, WhichResourcesAreShownWhat) {
+  Client& quiet = SignIn(gateway_, bob_, "quiet", -5);
+  Client& keeper = SignIn(gateway_, bob_, "keeper", std::nullopt);
+  Client& neither = SignIn(gateway_, bob_, "neither", std::nullopt);
+  AskForRoster(keeper);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  EXPECT_EQ(Only(quiet.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u);
+  EXPECT_THAT(keeper.inbox, IsEmpty());
+  EXPECT_THAT(neither.inbox, IsEmpty());
+  gateway_.Send(quiet, Presence("subscribe", alice_));
+  Settle();
+  gateway_.Send(alice, Presence("subscribed", bob_));
+  Settle();
+  EXPECT_EQ(Only(quiet.inbox, STANZA_KIND_PRESENCE, "subscribed").size(), 1u);
+  EXPECT_EQ(Only(keeper.inbox, STANZA_KIND_PRESENCE, "subscribed").size(), 1u);
+  EXPECT_EQ(Pushes(keeper).size(), 2u);  // asked, granted
+  EXPECT_THAT(neither.inbox, IsEmpty());
+}
+
+TEST_F(SubscriptionTest, AlreadySubscribed_AnsweredAndNotShown) {
+  roster_.Befriend(alice_, bob_);
+  roster_.rosters[alice_][bob_].to = false;  // alice's side has forgotten
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  alice.inbox.clear();
+  bob.inbox.clear();
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  EXPECT_THAT(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe"), IsEmpty());
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribed").size(), 1u);
+  EXPECT_TRUE(roster_.rosters[alice_][bob_].to);
+}
+
+// Section 3.3.3 and 3.2.3.
+TEST_F(SubscriptionTest, Unsubscribed_NothingIsSeenAnyMore) {
+  roster_.Befriend(alice_, bob_);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  AskForRoster(alice);
+  AskForRoster(bob);
+  gateway_.Send(alice, Presence("unsubscribe", bob_));
+  Settle();
+  EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "unsubscribe").size(), 1u);
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);
+  ASSERT_EQ(Pushes(alice).size(), 1u);
+  EXPECT_THAT(Pushes(alice)[0].payload(), HasSubstr("subscription=\"from\""));
+  ASSERT_EQ(Pushes(bob).size(), 1u);
+  EXPECT_THAT(Pushes(bob)[0].payload(), HasSubstr("subscription=\"to\""));
+  alice.inbox.clear();
+  bob.inbox.clear();
+  gateway_.Send(bob, Presence({}, {}, 7));
+  gateway_.Send(alice, Presence({}, {}, 7));
+  Settle();
+  EXPECT_THAT(alice.inbox, ::testing::Each(::testing::Property(&xmpp::Stanza::from, HasSubstr(alice_))));
+  EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "").size(), 2u);  // his own and hers
+}
+
+TEST_F(SubscriptionTest, ToOneself_Silence) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  AskForRoster(alice);
+  gateway_.Send(alice, Presence("subscribe", alice_));
+  gateway_.Send(alice, Presence("subscribed", alice_ + "/a"));
+  Settle();
+  EXPECT_THAT(alice.inbox, IsEmpty());
+  EXPECT_THAT(roster_.rosters[alice_], IsEmpty());
+}
+
+TEST_F(SubscriptionTest, ToAnotherServer_ToldAndNothingChanged) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Presence("subscribe", "far@elsewhere.example"));
+  Settle();
+  ASSERT_EQ(alice.inbox.size(), 1u);
+  EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("remote-server-not-found"));
+  EXPECT_THAT(roster_.rosters[alice_], IsEmpty());
+}
+
 TEST_F(SubscriptionTest, PreApproved_AnsweredOnTheUsersBehalf) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");
@@ -137,9 +248,181 @@ TEST_F(SubscriptionTest, RosterAway_TheSenderIsTold) {
   Client& alice = SignIn(gateway_, alice_, "a");
   roster_.down = true;
   gateway_.Send(alice, Presence("subscribe", bob_));
-  Settle();
+  EXPECT_TRUE(RunUntil([&] { return alice.inbox.size() == 1; }));
   ASSERT_EQ(alice.inbox.size(), 1u);
   EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("type=\"wait\""));
+}
+
+TEST_F(SubscriptionTest, RosterAwayForAMoment_NobodyNotices) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  roster_.down = true;
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  roster_.down = false;
+  EXPECT_TRUE(RunUntil([&] { return Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe").size() == 1; }));
+  EXPECT_THAT(alice.inbox, IsEmpty());
+}
+
+// The service makes the change, its answer is lost.
+TEST_F(SubscriptionTest, AnswerLost_AskedAgainAndToldOnce) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  alice.inbox.clear();
+  roster_.answers_lost = 1;
+  gateway_.Send(bob, Presence("subscribed", alice_));
+  EXPECT_TRUE(RunUntil([&] { return Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribed").size() == 1; }));
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "").size(), 1u);
+}
+
+// ---- the owner dies between the roster's change and what follows from it -------
+
+class KilledInBetweenTest : public SubscriptionTest {
+ protected:
+  /// `act` makes node `number` change a roster; what it appends then is lost with it. Its
+  /// shards go to the other node.
+  void KillAfter(int number, const std::function<void()>& act) {
+    // What came before is finished: the next owner does not do it again.
+    Elapse(std::chrono::milliseconds(500));
+    log_.held = true;
+    act();
+    Settle();
+    Kill(number, /*lose=*/true);
+    log_.held = false;
+    const int heir = 1 - number;
+    for (const std::uint32_t shard : {0u, 1u, 2u, 3u})
+      if (owners_[shard] == number) Assign(shard, heir);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
+    Settle();
+  }
+  /// What follows from `client`'s own stanza is in the log, what follows from that is not.
+  void SendThroughLog(Client& client, const xmpp::Stanza& stanza) {
+    gateway_.Send(client, stanza);
+    Settle();
+    log_.Flush();
+  }
+  static xmpp::Stanza Removal(const std::string& jid) {
+    xmpp::Stanza set = Iq("set", {}, "s1", "query", "jabber:iq:roster");
+    xmpp::Element query("query", "jabber:iq:roster");
+    query.Add("item").SetAttr("jid", jid).SetAttr("subscription", "remove");
+    xmpp::SetPayload(set, query);
+    return set;
+  }
+};
+
+TEST_F(KilledInBetweenTest, Subscribed_TheContactHears) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  AskForRoster(bob);
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  alice.inbox.clear();
+  KillAfter(1, [&] { gateway_.Send(bob, Presence("subscribed", alice_)); });
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribed").size(), 1u);
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "").size(), 1u);
+  EXPECT_TRUE(roster_.rosters[alice_][bob_].to);
+  EXPECT_TRUE(roster_.rosters[bob_][alice_].from);
+  EXPECT_EQ(bob.confirmed, bob.sent);
+  // And bob's client knows.
+  ASSERT_GE(Pushes(bob).size(), 1u);
+  EXPECT_THAT(Pushes(bob).back().payload(), HasSubstr("subscription=\"from\""));
+}
+
+TEST_F(KilledInBetweenTest, Unsubscribed_TheContactHears) {
+  roster_.Befriend(alice_, bob_);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  alice.inbox.clear();
+  KillAfter(1, [&] { gateway_.Send(bob, Presence("unsubscribed", alice_)); });
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);
+  EXPECT_FALSE(roster_.rosters[alice_][bob_].to);
+  EXPECT_EQ(bob.confirmed, bob.sent);
+}
+
+TEST_F(KilledInBetweenTest, ItemRemoved_TheContactHearsAndTheClientHasItsResult) {
+  roster_.Befriend(alice_, bob_);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  alice.inbox.clear();
+  // The result may have left, or not: it is no error in any case.
+  KillAfter(1, [&] { gateway_.Send(bob, Removal(alice_)); });
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribe").size(), 1u);
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);
+  EXPECT_THAT(Only(bob.inbox, STANZA_KIND_IQ, "error"), IsEmpty());
+  EXPECT_GE(Only(bob.inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  EXPECT_FALSE(roster_.rosters[alice_][bob_].to);
+  EXPECT_FALSE(roster_.rosters[alice_][bob_].from);
+}
+
+// A record of the log: bob's server takes alice's subscription back and dies before it tells
+// her that bob is gone.
+TEST_F(KilledInBetweenTest, UnsubscribeReceived_TheSenderHears) {
+  roster_.Befriend(alice_, bob_);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  alice.inbox.clear();
+  bob.inbox.clear();
+  KillAfter(1, [&] { SendThroughLog(alice, Presence("unsubscribe", bob_)); });
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);
+  EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "unsubscribe").size(), 1u);
+  EXPECT_FALSE(roster_.rosters[bob_][alice_].from);
+}
+
+TEST_F(KilledInBetweenTest, PreApproved_TheAnswerComes) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.Send(bob, Presence("subscribed", alice_));
+  Settle();
+  KillAfter(1, [&] { SendThroughLog(alice, Presence("subscribe", bob_)); });
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribed").size(), 1u);
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "").size(), 1u);
+  EXPECT_THAT(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe"), IsEmpty());
+}
+
+// What an earlier owner has given and the client has not acknowledged is read again, and the
+// roster, which has made the change, still says that it is to be delivered.
+TEST_F(KilledInBetweenTest, GivenAndNotAcknowledged_ResumedWithIt) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(bob);
+  Settle();
+  bob.acks = false;
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  ASSERT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u);
+  KillAfter(1, [] {});
+  gateway_.End(bob, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& again = gateway_.Resume(bob, static_cast<std::uint32_t>(bob.last_seq - bob.base_seq) - 1);
+  again.inbox.clear();
+  EXPECT_TRUE(RunUntil([&] { return Only(again.inbox, STANZA_KIND_PRESENCE, "subscribe").size() == 1; }));
+}
+
+TEST_F(KilledInBetweenTest, AccountRemoved_TheContactsHear) {
+  roster_.Befriend(alice_, bob_);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  const std::string carol = UserIn(1);
+  Client& waiting = SignIn(gateway_, carol, "c");
+  gateway_.Send(waiting, Presence("subscribe", bob_));
+  Settle();
+  alice.inbox.clear();
+  xmpp::Stanza remove = Iq("set", {}, "r1", "query", "jabber:iq:register");
+  xmpp::Element query("query", "jabber:iq:register");
+  query.Add("remove");
+  xmpp::SetPayload(remove, query);
+  KillAfter(1, [&] { gateway_.Send(bob, remove); });
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribe").size(), 1u);
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
+  EXPECT_GE(Only(alice.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);
+  EXPECT_FALSE(database_.accounts.contains(bob_));
+  EXPECT_TRUE(bob.ended);
+  EXPECT_EQ(Only(waiting.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
+  EXPECT_FALSE(roster_.rosters[carol][bob_].pending_out);
 }
 
 TEST_F(SubscriptionTest, PushesGoToInterestedResourcesOnly) {

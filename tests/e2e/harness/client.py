@@ -409,7 +409,9 @@ class Client:
 
     def _on_ack(self, h: int) -> None:
         new = (h - self.acked) % 2**32
-        assert new <= len(self.unacked), f"{self.jid}: the server acknowledges {h}, more than was sent"
+        assert new <= len(self.unacked), (
+            f"{self.jid}: the server acknowledges {h}, after {self.acked} and with {len(self.unacked)} unacknowledged"
+        )
         for _ in range(new):
             self.unacked.popleft()
         self.acked = h

@@ -135,12 +135,12 @@ class Cluster:
 
     async def owners(self) -> dict[int, str]:
         """shard -> instance of the session-manager that owns it, as Redis has it."""
-        flat = await redis.command(self.address("redis", "redis"), "HGETALL", "rookery:shards")
+        flat = await redis.command(self.address("redis", "redis"), "HGETALL", "rookery:shards:session-manager")
         return {int(flat[i]): flat[i + 1].split()[1] for i in range(0, len(flat), 2)}
 
     async def epochs(self) -> dict[int, int]:
         """shard -> epoch of its owner: the offset of the fence with which it began."""
-        flat = await redis.command(self.address("redis", "redis"), "HGETALL", "rookery:shards")
+        flat = await redis.command(self.address("redis", "redis"), "HGETALL", "rookery:shards:session-manager")
         return {int(flat[i]): int(flat[i + 1].split()[0]) for i in range(0, len(flat), 2)}
 
     async def all_owned(self, seconds: float = 60) -> dict[int, str]:

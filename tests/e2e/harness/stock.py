@@ -41,7 +41,7 @@ class _Events:
 class Slixmpp:
     """On TCP with STARTTLS."""
 
-    def __init__(self, jid: str, password: str, address: str, ca_file: str, register: bool):
+    def __init__(self, jid: str, password: str, address: str, ca_file: str, register: bool, certificate=None, caps: bool = False):
         import slixmpp
 
         # What it says of itself is of use only to those who debug it.
@@ -50,9 +50,14 @@ class Slixmpp:
         self._address = address
         client = self._client = slixmpp.ClientXMPP(jid, password)
         client.ca_certs = ca_file
+        if certificate:
+            client.certfile, client.keyfile = str(certificate.file), str(certificate.key)
         client.register_plugin("xep_0030")
         client.register_plugin("xep_0198")
         client.register_plugin("xep_0199")
+        self._caps = caps
+        if caps:
+            client.register_plugin("xep_0115")
         if register:
             client.register_plugin("xep_0077")
             client["xep_0077"].force_registration = False
@@ -108,6 +113,8 @@ class Slixmpp:
 
     async def _started(self, _) -> None:
         await self._client.get_roster()
+        if self._caps:
+            await self._client["xep_0115"].update_caps()
         self._client.send_presence()
         self.events.add("online", jid=str(self._client.boundjid))
 
@@ -122,9 +129,9 @@ class Slixmpp:
 class StanzaJs:
     """On WebSocket, in a Node process."""
 
-    def __init__(self, jid: str, password: str, url: str, ca_file: str, register: bool):
+    def __init__(self, jid: str, password: str, url: str, ca_file: str, register: bool, caps: bool = False):
         self.events = _Events()
-        self._options = {"jid": jid, "password": password, "url": url, "register": register}
+        self._options = {"jid": jid, "password": password, "url": url, "register": register, "caps": caps}
         self._ca_file = ca_file
         self._process = None
         self._reader: asyncio.Task | None = None

@@ -49,7 +49,8 @@ client.on('raw', (direction, data) => {
 });
 client.on('session:started', async () => {
   await client.getRoster();
-  client.sendPresence();
+  if (options.caps) client.updateCaps();
+  client.sendPresence(options.caps ? { legacyCapabilities: client.disco.getCaps() } : {});
   tell('online', { jid: client.jid });
 });
 client.on('stream:management:resumed', () => tell('resumed', { jid: client.jid }));

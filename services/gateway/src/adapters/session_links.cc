@@ -289,7 +289,17 @@ void SessionLinks::HandleHello(LinkId link, const session::v1::SessionManagerHel
         {{"peer", hello.instance()}, {"shard_count", hello.shard_count()}, {"expected", shards_.count()}});
     return;
   }
+  LearnFacts(hello);
   for (const auto& owned : hello.shards()) HandleShardOwned(link, owned.shard(), owned.epoch());
+}
+
+void SessionLinks::LearnFacts(const session::v1::SessionManagerHello& hello) {
+  // One of an earlier release says nothing; what is known of a later one stays.
+  if (hello.resumption_timeout_s() != 0) facts_.resumption_seconds = hello.resumption_timeout_s();
+  for (const auto& caps : hello.caps()) {
+    if (caps.domain().empty() || caps.caps_node().empty() || caps.caps_ver().empty()) continue;
+    facts_.caps[caps.domain()] = {caps.caps_node(), caps.caps_ver()};
+  }
 }
 
 void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t shard, std::int64_t epoch) {
@@ -425,6 +435,11 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet) {
     // What is kept for the next owner must not be anybody else's.
     if (kept && packet.to_each()) packet.mutable_stanza()->set_to(session->full_jid);
     session->outbound.Add(packet.offset(), packet.stored_id(), packet.stanza());
+    if (telemetry::IsLogged(telemetry::Level::kDebug)) {
+      telemetry::LogDebug("packet.received", {{"trace_id", telemetry::TraceId(packet.trace_id())},
+                                              {"jid", telemetry::HashedJid(session->user())},
+                                              {"seq", target.seq()}});
+    }
     if (session->client == nullptr) continue;
     Touch(*session);
     session->client->OnPacket(packet.stanza(),
@@ -506,7 +521,7 @@ void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza, bool 
     session.inbound.Add(std::move(bytes), Clock::System().Now());
     if (telemetry::IsLogged(telemetry::Level::kDebug)) {
       telemetry::LogDebug("stanza.received", {{"trace_id", telemetry::TraceId(action.trace_id())},
-                                              {"jid", session.full_jid},
+                                              {"jid", telemetry::HashedJid(session.user())},
                                               {"count", action.count()}});
     }
   };

@@ -47,6 +47,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   std::size_t session_count() const { return sessions_.size(); }
   void Close() { links_.Close(); }
 
+  const ServiceFacts& facts() const override { return facts_; }
   RequestId LookUp(std::string_view user, OnLookup done) override;
   RequestId CreateAccount(std::string_view user, std::string_view password, OnCreated done) override;
   RequestId Start(std::string_view user, std::string_view resource, SessionClient& client,
@@ -81,6 +82,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void OnLinkDown(LinkId link) override;
 
   void HandleHello(LinkId link, const session::v1::SessionManagerHello& hello);
+  void LearnFacts(const session::v1::SessionManagerHello& hello);
   void HandleShardOwned(LinkId link, std::uint32_t shard, std::int64_t epoch);
   void HandlePacket(session::v1::Packet& packet);
   void HandleStarted(LinkId link, SessionId id, const session::v1::SessionStarted& started);
@@ -112,6 +114,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   asio::io_context& io_;
   const SessionLinksOptions options_;
   ShardTable shards_;
+  ServiceFacts facts_;
   absl::flat_hash_map<SessionId, std::unique_ptr<ClientSession>> sessions_;
   std::vector<std::vector<ClientSession*>> shard_sessions_;
   absl::flat_hash_map<RequestId, Request> requests_;

@@ -4,6 +4,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "domain/text.h"
@@ -19,12 +20,17 @@ constexpr std::size_t kMaxAddresses = 16;
 
 Certificate Parse(std::string_view der) {
   const auto* data = reinterpret_cast<const unsigned char*>(der.data());
-  return {d2i_X509(nullptr, &data, static_cast<long>(der.size())), &X509_free};
+  const auto* const end = data + der.size();
+  Certificate certificate(d2i_X509(nullptr, &data, static_cast<long>(der.size())), &X509_free);
+  if (data != end) certificate.reset();
+  return certificate;
 }
 
 void AddBareJid(std::vector<std::string>& users, std::string_view text) {
   const auto jid = xmpp::Jid::Parse(text);
-  if (jid.ok() && jid->has_local() && !jid->has_resource()) users.emplace_back(jid->str());
+  if (!jid.ok() || !jid->has_local() || jid->has_resource()) return;
+  // One address in two spellings is one address.
+  if (std::find(users.begin(), users.end(), jid->str()) == users.end()) users.emplace_back(jid->str());
 }
 
 std::string Utf8Of(const ASN1_STRING* text) {

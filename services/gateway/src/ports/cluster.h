@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,17 @@
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::gateway {
+
+/// What the session-managers say of themselves that clients are told at sign-in. Empty
+/// until one has been heard; of several the last word counts.
+struct ServiceFacts {
+  struct Caps {  // XEP-0115, hash sha-1
+    std::string node;
+    std::string ver;
+  };
+  std::map<std::string, Caps, std::less<>> caps;  // by domain
+  std::uint32_t resumption_seconds = 0;           // 0: not known
+};
 
 /// Why the cluster did not do what was asked. `condition` names a stanza error
 /// condition (RFC 6120 section 8.3.3).
@@ -67,6 +79,8 @@ class Cluster {
   using OnResumed = std::function<void(const Resumption&)>;
 
   virtual ~Cluster() = default;
+
+  virtual const ServiceFacts& facts() const = 0;
 
   /// `user`: a prepared bare JID.
   virtual RequestId LookUp(std::string_view user, OnLookup done) = 0;

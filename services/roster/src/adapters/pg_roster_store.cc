@@ -10,6 +10,12 @@ using pg::Param;
 
 std::uint64_t LaneOf(std::string_view owner) { return std::hash<std::string_view>{}(owner); }
 
+/// Users whose answers are swept at a time.
+constexpr int kSweepPage = 1'000;
+
+// A user's answers: more than a session may have unconfirmed at its gateway.
+#define ROOKERY_MAX_ANSWERS "512"
+
 /// Groups travel as one text, separated by U+001F, which XML cannot contain.
 constexpr char kGroupSeparator = '\x1f';
 
@@ -34,12 +40,28 @@ std::vector<std::string> SplitGroups(std::string_view joined) {
   "SELECT v.version, i.* FROM (SELECT coalesce((SELECT version FROM roster_versions " \
   "WHERE owner = $1), 0) AS version) AS v LEFT JOIN (" contacts ") AS i ON true ORDER BY i.jid"
 
-// Raises the version by `by`; a roster's first one is the time, in ms.
-#define ROOKERY_BUMP(by, from)                                                   \
-  "INSERT INTO roster_versions (owner, version) "                                \
-  "SELECT $1::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint" from \
-  " "                                                                            \
-  "ON CONFLICT (owner) DO UPDATE SET version = roster_versions.version + " by "::int RETURNING version"
+// The parameters that every change has: $1 owner, $2 the contact, $3 by how much the version
+// rises, $4 to $7 what the roster gains, $8 and $9 the request and its answer.
+
+// Room for one more answer.
+#define ROOKERY_PRUNE                                                                                  \
+  "pruned AS (DELETE FROM roster_answers WHERE owner = $1 AND request_id IN (SELECT request_id "       \
+  "FROM roster_answers WHERE owner = $1 ORDER BY made_at DESC, request_id OFFSET " ROOKERY_MAX_ANSWERS \
+  " - 1))"
+
+// What follows from a change named `changed`, if it has a row: the version and the totals (a
+// roster's first version is the time, in ms), and the answer.
+#define ROOKERY_FOLLOWS                                                                                  \
+  ", bump AS (INSERT INTO roster_versions (owner, version, items, item_bytes, requests, request_bytes) " \
+  "SELECT $1::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $4::bigint, $5::bigint, "    \
+  "$6::bigint, $7::bigint FROM changed "                                                                 \
+  "ON CONFLICT (owner) DO UPDATE SET version = roster_versions.version + $3::int, "                      \
+  "items = roster_versions.items + $4::bigint, item_bytes = roster_versions.item_bytes + $5::bigint, "   \
+  "requests = roster_versions.requests + $6::bigint, "                                                   \
+  "request_bytes = roster_versions.request_bytes + $7::bigint RETURNING version), " ROOKERY_PRUNE        \
+  ", kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "                        \
+  "SELECT $1::text, $8::text, $9::bytea, version FROM bump WHERE $8::text <> '') "                       \
+  "SELECT version FROM bump"
 
 Contact ReadContact(const pg::Result& rows, std::size_t row, std::size_t first) {
   Contact contact;
@@ -100,77 +122,121 @@ Task<absl::StatusOr<StoredRoster>> PgRosterStore::LoadPending(std::string owner)
   co_return ReadRoster(result);
 }
 
-Task<absl::StatusOr<std::optional<Contact>>> PgRosterStore::Find(std::string owner, std::string jid) {
-  std::vector<Param> params{Param::Text(owner), Param::Text(jid)};
-  auto result = co_await pool_.Execute(
-      LaneOf(owner), "SELECT " ROOKERY_CONTACT_COLUMNS " FROM roster_items WHERE owner = $1 AND jid = $2",
+Task<absl::StatusOr<Snapshot>> PgRosterStore::Read(std::string owner, std::string jid,
+                                                   std::string request_id) {
+  std::vector<Param> params{Param::Text(owner), Param::Text(jid), Param::Text(request_id)};
+  const pg::ResultOr result = co_await pool_.Execute(
+      LaneOf(owner),
+      "SELECT coalesce(v.items, 0), coalesce(v.item_bytes, 0), coalesce(v.requests, 0), "
+      "coalesce(v.request_bytes, 0), a.response, a.version, i.* FROM (SELECT 1) AS one "
+      "LEFT JOIN roster_versions AS v ON v.owner = $1 "
+      "LEFT JOIN roster_answers AS a ON a.owner = $1 AND a.request_id = $3 "
+      "LEFT JOIN (SELECT " ROOKERY_CONTACT_COLUMNS
+      " FROM roster_items WHERE owner = $1 AND jid = $2) AS i ON true",
       std::move(params));
   if (!result.ok()) co_return result.status();
-  std::optional<Contact> contact;
-  if ((*result)->rows() > 0) contact = ReadContact(**result, 0, 0);
-  co_return contact;
+  const pg::Result& rows = **result;
+  if (rows.rows() != 1) co_return absl::InternalError("a snapshot is one row");
+  Snapshot snapshot;
+  snapshot.totals = {rows.Int(0, 0), rows.Int(0, 1), rows.Int(0, 2), rows.Int(0, 3)};
+  if (!rows.IsNull(0, 5)) snapshot.answer = {rows.Bytes(0, 4), static_cast<std::uint64_t>(rows.Int(0, 5))};
+  if (!rows.IsNull(0, 6)) snapshot.contact = ReadContact(rows, 0, 6);
+  co_return snapshot;
 }
 
-Task<absl::StatusOr<RosterStore::Counts>> PgRosterStore::Count(std::string owner) {
-  std::vector<Param> params{Param::Text(owner)};
-  auto result =
-      co_await pool_.Execute(LaneOf(owner),
-                             "SELECT count(*) FILTER (WHERE listed), count(*) FILTER (WHERE pending_in) "
-                             "FROM roster_items WHERE owner = $1",
-                             std::move(params));
-  if (!result.ok()) co_return result.status();
-  co_return Counts{(*result)->Int(0, 0), (*result)->Int(0, 1)};
-}
-
-Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Save(std::string owner, Contact contact, bool is_visible) {
+Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Apply(std::string owner, Change change) {
+  const std::uint64_t lane = LaneOf(owner);
+  if (change.kind == Change::Kind::kNone) {
+    std::vector<Param> params{Param::Text(owner), Param::Text(change.request_id),
+                              Param::Bytes(change.response)};
+    const pg::ResultOr kept = co_await pool_.Execute(
+        lane,
+        "WITH " ROOKERY_PRUNE
+        " INSERT INTO roster_answers (owner, request_id, response, version) VALUES ($1, $2, $3, "
+        "coalesce((SELECT version FROM roster_versions WHERE owner = $1), 0)) RETURNING version",
+        std::move(params));
+    co_return VersionOf(kept);
+  }
+  const Contact& contact = change.contact;
   std::vector<Param> params{Param::Text(owner),
                             Param::Text(contact.jid),
-                            Param::Text(contact.name),
-                            Param::TextArray(contact.groups),
-                            Param::Int((contact.state.to ? 1 : 0) | (contact.state.from ? 2 : 0)),
-                            Param::Bool(contact.state.pending_out),
-                            Param::Bool(contact.state.pending_in),
-                            Param::Bool(contact.state.approved),
-                            Param::Bool(contact.listed),
-                            contact.request.empty() ? Param::Null() : Param::Bytes(contact.request),
-                            Param::Int(is_visible ? 1 : 0)};
+                            Param::Int(change.is_visible ? 1 : 0),
+                            Param::Int(change.added.items),
+                            Param::Int(change.added.item_bytes),
+                            Param::Int(change.added.requests),
+                            Param::Int(change.added.request_bytes),
+                            Param::Text(change.request_id),
+                            Param::Bytes(change.response)};
+  if (change.kind == Change::Kind::kRemove) {
+    params.push_back(Param::Int(contact.revision));
+    const pg::ResultOr removed =
+        co_await pool_.Execute(lane,
+                               "WITH changed AS (DELETE FROM roster_items WHERE owner = $1 AND jid = $2 AND "
+                               "revision = $10 RETURNING 1)" ROOKERY_FOLLOWS,
+                               std::move(params));
+    co_return VersionOf(removed);
+  }
+  params.push_back(Param::Text(contact.name));
+  params.push_back(Param::TextArray(contact.groups));
+  params.push_back(Param::Int((contact.state.to ? 1 : 0) | (contact.state.from ? 2 : 0)));
+  params.push_back(Param::Bool(contact.state.pending_out));
+  params.push_back(Param::Bool(contact.state.pending_in));
+  params.push_back(Param::Bool(contact.state.approved));
+  params.push_back(Param::Bool(contact.listed));
+  params.push_back(contact.request.empty() ? Param::Null() : Param::Bytes(contact.request));
   if (contact.revision == 0) {
-    auto inserted = co_await pool_.Execute(
-        LaneOf(owner),
-        "WITH bump AS (" ROOKERY_BUMP("$11", "") ") "
-        "INSERT INTO roster_items (owner, jid, name, groups, subscription, pending_out, pending_in, approved, listed, "
-        "request) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING (SELECT version FROM bump)",
+    const pg::ResultOr inserted = co_await pool_.Execute(
+        lane,
+        "WITH changed AS (INSERT INTO roster_items (owner, jid, name, groups, subscription, pending_out, "
+        "pending_in, approved, listed, request) VALUES ($1, $2, $10, $11, $12, $13, $14, $15, $16, $17) "
+        "RETURNING 1)" ROOKERY_FOLLOWS,
         std::move(params));
     co_return VersionOf(inserted);
   }
   params.push_back(Param::Int(contact.revision));
-  auto updated = co_await pool_.Execute(
-      LaneOf(owner),
-      "WITH changed AS (UPDATE roster_items SET name = $3, groups = $4, subscription = $5, pending_out = $6, "
-      "pending_in = $7, approved = $8, listed = $9, request = $10, revision = revision + 1 "
-      "WHERE owner = $1 AND jid = $2 AND revision = $12 RETURNING 1) " ROOKERY_BUMP("$11", " FROM changed"),
+  const pg::ResultOr updated = co_await pool_.Execute(
+      lane,
+      "WITH changed AS (UPDATE roster_items SET name = $10, groups = $11, subscription = $12, "
+      "pending_out = $13, pending_in = $14, approved = $15, listed = $16, request = $17, "
+      "revision = revision + 1 WHERE owner = $1 AND jid = $2 AND revision = $18 RETURNING 1)" ROOKERY_FOLLOWS,
       std::move(params));
   co_return VersionOf(updated);
 }
 
-Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Remove(std::string owner, std::string jid,
-                                                          std::int64_t revision, bool is_visible) {
-  std::vector<Param> params{Param::Text(owner), Param::Text(jid), Param::Int(revision),
-                            Param::Int(is_visible ? 1 : 0)};
-  auto removed = co_await pool_.Execute(LaneOf(owner),
-                                        "WITH gone AS (DELETE FROM roster_items WHERE owner = $1 AND jid = "
-                                        "$2 AND revision = $3 RETURNING 1) " ROOKERY_BUMP("$4", " FROM gone"),
-                                        std::move(params));
-  co_return VersionOf(removed);
+Task<absl::Status> PgRosterStore::RemoveAll(std::string owner, std::string request_id, std::string response) {
+  std::vector<Param> params{Param::Text(owner), Param::Text(request_id), Param::Bytes(response)};
+  const pg::ResultOr result =
+      co_await pool_.Execute(LaneOf(owner),
+                             "WITH i AS (DELETE FROM roster_items WHERE owner = $1), "
+                             "v AS (DELETE FROM roster_versions WHERE owner = $1) "
+                             "INSERT INTO roster_answers (owner, request_id, response, version) "
+                             "SELECT $1::text, $2::text, $3::bytea, 0 WHERE $2::text <> ''",
+                             std::move(params));
+  if (absl::IsAlreadyExists(result.status())) co_return absl::AbortedError("the request has been answered");
+  co_return result.status();
 }
 
-Task<absl::Status> PgRosterStore::RemoveAll(std::string owner) {
-  std::vector<Param> params{Param::Text(owner)};
-  auto result = co_await pool_.Execute(LaneOf(owner),
-                                       "WITH i AS (DELETE FROM roster_items WHERE owner = $1) "
-                                       "DELETE FROM roster_versions WHERE owner = $1",
-                                       std::move(params));
-  co_return result.status();
+Task<absl::Status> PgRosterStore::ForgetOldAnswers() {
+  const double seconds = static_cast<double>(answers_kept_for_.count()) / 1'000;
+  // Users are found all at once, but each is a transaction of its own.
+  std::vector<Param> params{Param::Text(std::to_string(seconds)), Param::Int(kSweepPage)};
+  const pg::ResultOr owners = co_await pool_.Execute(
+      0,
+      "SELECT DISTINCT owner FROM roster_answers "
+      "WHERE made_at < clock_timestamp() - make_interval(secs => $1::double precision) LIMIT $2::bigint",
+      std::move(params));
+  if (!owners.ok()) co_return owners.status();
+  for (std::size_t row = 0; row < (*owners)->rows(); ++row) {
+    const std::string owner((*owners)->Text(row, 0));
+    std::vector<Param> one{Param::Text(owner), Param::Text(std::to_string(seconds))};
+    const pg::ResultOr forgotten = co_await pool_.Execute(
+        LaneOf(owner),
+        "DELETE FROM roster_answers WHERE owner = $1 "
+        "AND made_at < clock_timestamp() - make_interval(secs => $2::double precision)",
+        std::move(one));
+    if (!forgotten.ok()) co_return forgotten.status();
+  }
+  co_return absl::OkStatus();
 }
 
 }  // namespace rookery::roster

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+
 #include "ports/roster_store.h"
 #include "rookery/pg/pool.h"
 
@@ -9,18 +11,21 @@ namespace rookery::roster {
 /// share a lane, so that they are made in the order given.
 class PgRosterStore final : public RosterStore {
  public:
-  explicit PgRosterStore(pg::Pool& pool) : pool_(pool) {}
+  /// Answers older than `answers_kept_for` are forgotten, and at any time all but the last
+  /// 512 of a user.
+  PgRosterStore(pg::Pool& pool, std::chrono::milliseconds answers_kept_for)
+      : pool_(pool), answers_kept_for_(answers_kept_for) {}
+
   Task<absl::StatusOr<StoredRoster>> Load(std::string owner) override;
-  Task<absl::StatusOr<std::optional<Contact>>> Find(std::string owner, std::string jid) override;
   Task<absl::StatusOr<StoredRoster>> LoadPending(std::string owner) override;
-  Task<absl::StatusOr<Counts>> Count(std::string owner) override;
-  Task<absl::StatusOr<std::uint64_t>> Save(std::string owner, Contact contact, bool is_visible) override;
-  Task<absl::StatusOr<std::uint64_t>> Remove(std::string owner, std::string jid, std::int64_t revision,
-                                             bool is_visible) override;
-  Task<absl::Status> RemoveAll(std::string owner) override;
+  Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override;
+  Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override;
+  Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override;
+  Task<absl::Status> ForgetOldAnswers() override;
 
  private:
   pg::Pool& pool_;
+  std::chrono::milliseconds answers_kept_for_;
 };
 
 }  // namespace rookery::roster

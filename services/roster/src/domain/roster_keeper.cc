@@ -30,17 +30,176 @@ bool IsVisibleChange(const Contact& before, const Contact& after) {
          (a.to != b.to || a.from != b.from || a.pending_out != b.pending_out || a.approved != b.approved);
 }
 
+Totals WeightOf(const Contact& contact) {
+  Totals weight;
+  if (contact.listed) {
+    weight.items = 1;
+    std::size_t bytes = contact.jid.size() + contact.name.size();
+    for (const std::string& group : contact.groups) bytes += group.size();
+    weight.item_bytes = static_cast<std::int64_t>(bytes);
+  }
+  if (contact.state.pending_in) {
+    weight.requests = 1;
+    weight.request_bytes = static_cast<std::int64_t>(contact.request.size());
+  }
+  return weight;
+}
+
+Totals Difference(const Totals& after, const Totals& before) {
+  return {after.items - before.items, after.item_bytes - before.item_bytes, after.requests - before.requests,
+          after.request_bytes - before.request_bytes};
+}
+
+/// Whether the roster has room for what is added; 0 is no limit.
+absl::Status CheckRoom(const Totals& held, const Totals& added, std::int64_t max_items,
+                       std::int64_t max_requests) {
+  if (added.items > 0 && max_items > 0 && held.items >= max_items)
+    return absl::ResourceExhaustedError("the roster is full");
+  if (added.item_bytes > 0 && held.item_bytes + added.item_bytes > RosterKeeper::kMaxRosterBytes)
+    return absl::ResourceExhaustedError("the names and groups of the roster are too long");
+  if (added.requests > 0 && ((max_requests > 0 && held.requests >= max_requests) ||
+                             held.request_bytes + added.request_bytes > RosterKeeper::kMaxRequestsBytes))
+    return absl::ResourceExhaustedError("too many subscription requests wait");
+  return absl::OkStatus();
+}
+
 void AddPending(const Contact& contact, v1::GetRosterResponse& response) {
   v1::PendingRequest& pending = *response.add_pending();
   pending.set_from(contact.jid);
   (void)pending.mutable_stanza()->ParseFromString(contact.request);
 }
 
-v1::RosterPush MakePush(const Contact& contact, std::uint64_t version) {
-  v1::RosterPush push;
-  *push.mutable_item() = ToProto(contact);
+/// The contact as clients see it; without one, that it is gone.
+void FillPush(const std::string& jid, const std::optional<Contact>& contact, std::uint64_t version,
+              v1::RosterPush& push) {
+  if (contact && contact->listed) {
+    *push.mutable_item() = ToProto(*contact);
+  } else {
+    push.mutable_item()->set_jid(jid);
+    push.mutable_item()->set_subscription(v1::SUBSCRIPTION_REMOVE);
+  }
   push.set_version(version);
-  return push;
+}
+
+/// What is to be done about one contact.
+template <typename Response>
+struct Decision {
+  /// Its push is filled in when the change is made.
+  Response response;
+  Change::Kind kind = Change::Kind::kNone;
+  Contact after;
+  bool has_push = false;
+  std::int64_t max_items = 0;
+  std::int64_t max_requests = 0;
+};
+
+/// Section 2.3: a client sets name and groups, nothing else.
+absl::StatusOr<Decision<v1::SetRosterItemResponse>> DecideSet(const v1::SetRosterItemRequest& request,
+                                                              const Contact& before) {
+  Decision<v1::SetRosterItemResponse> decision;
+  decision.after = before;
+  decision.after.listed = true;
+  decision.after.name = request.name();
+  decision.after.groups.assign(request.groups().begin(), request.groups().end());
+  if (WeightOf(decision.after).item_bytes > RosterKeeper::kMaxItemBytes)
+    return absl::InvalidArgumentError("name and groups are too long");
+  // Also when nothing differs: the RFC has the server push what a client has set.
+  decision.kind = Change::Kind::kSave;
+  decision.has_push = true;
+  decision.max_items = request.max_items();
+  return decision;
+}
+
+/// Section 2.5.
+absl::StatusOr<Decision<v1::RemoveRosterItemResponse>> DecideRemove(const v1::RemoveRosterItemRequest&,
+                                                                    const Contact& before) {
+  if (!before.listed) return absl::NotFoundError("no such item");
+  Decision<v1::RemoveRosterItemResponse> decision;
+  decision.after.jid = before.jid;
+  decision.after.revision = before.revision;
+  decision.kind = Change::Kind::kRemove;
+  decision.has_push = true;
+  // Section 2.5.2: what the contact's server must learn of it.
+  const SubscriptionState& state = before.state;
+  if (state.to || state.pending_out) decision.response.add_send(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE);
+  if (state.from || state.pending_in) decision.response.add_send(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED);
+  decision.response.set_was_from(state.from);
+  return decision;
+}
+
+/// What a subscription stanza of either direction makes of a contact.
+template <typename Response>
+void Step(const Contact& before, Contact after, Decision<Response>& decision) {
+  if (!after.state.pending_in) after.request.clear();
+  decision.response.set_before(ToProto(before.state));
+  decision.response.set_after(ToProto(after.state));
+  decision.has_push = IsVisibleChange(before, after);
+  if (after.state == before.state && after.listed == before.listed) {
+    decision.kind = Change::Kind::kNone;
+  } else if (!after.listed && !after.state.pending_in) {
+    // A request refused by a user who never had the contact, or withdrawn: nothing stays.
+    decision.kind = Change::Kind::kRemove;
+  } else {
+    decision.kind = Change::Kind::kSave;
+  }
+  decision.after = std::move(after);
+}
+
+absl::StatusOr<Decision<v1::ProcessOutboundSubscriptionResponse>> DecideOutbound(
+    const v1::ProcessOutboundSubscriptionRequest& request, const Contact& before) {
+  const std::optional<Event> event = EventOf(request.action());
+  if (!event) return absl::InvalidArgumentError("no such action");
+  const Transition next = Outbound(before.state, *event);
+  Contact after = before;
+  after.state = next.state;
+  // Sections 3.1.2 and 3.4: asking for, granting and approving make an item.
+  if (after.state.pending_out || after.state.to || after.state.from || after.state.approved)
+    after.listed = true;
+  Decision<v1::ProcessOutboundSubscriptionResponse> decision;
+  decision.response.set_route(next.pass_on);
+  decision.max_items = request.max_items();
+  Step(before, std::move(after), decision);
+  return decision;
+}
+
+absl::StatusOr<Decision<v1::ProcessInboundSubscriptionResponse>> DecideInbound(
+    const v1::ProcessInboundSubscriptionRequest& request, const Contact& before, const Totals& held) {
+  const std::optional<Event> event = EventOf(request.action());
+  if (!event) return absl::InvalidArgumentError("no such action");
+  const Transition next = Inbound(before.state, *event);
+  Contact after = before;
+  after.state = next.state;
+  if (after.state.pending_in && !before.state.pending_in) {
+    // Section 3.1.3: with all that came in it, as far as there is room.
+    after.request = request.stanza().SerializeAsString();
+    const auto bytes = static_cast<std::int64_t>(after.request.size());
+    if (bytes > RosterKeeper::kMaxRequestBytes ||
+        held.request_bytes + bytes > RosterKeeper::kMaxFullRequestsBytes) {
+      common::v1::Stanza bare = request.stanza();
+      bare.clear_payload();
+      bare.clear_traits();
+      bare.clear_id();
+      after.request = bare.SerializeAsString();
+    }
+  }
+  Decision<v1::ProcessInboundSubscriptionResponse> decision;
+  decision.response.set_deliver(next.pass_on);
+  decision.response.set_auto_reply(next.auto_reply);
+  decision.max_requests = request.max_pending();
+  Step(before, std::move(after), decision);
+  return decision;
+}
+
+/// The answer as it was given, its push with the contact as it is now: a repetition must
+/// not take a client back to what has changed since. The version is the one of then, so
+/// that a client that has missed something in between is not taken to be up to date.
+template <typename Response>
+absl::StatusOr<Response> Repeat(const std::string& jid, const Snapshot& now) {
+  Response response;
+  if (!response.ParseFromString(now.answer->response))
+    return absl::InternalError("a remembered answer is unreadable");
+  if (response.has_push()) FillPush(jid, now.contact, now.answer->version, *response.mutable_push());
+  return response;
 }
 
 }  // namespace
@@ -61,15 +220,6 @@ v1::RosterItem ToProto(const Contact& contact) {
   item.set_pending_out(contact.state.pending_out);
   item.set_approved(contact.state.approved);
   return item;
-}
-
-Task<absl::StatusOr<Contact>> RosterKeeper::FindOrNew(std::string owner, std::string jid) {
-  auto found = co_await store_.Find(std::move(owner), jid);
-  if (!found.ok()) co_return found.status();
-  if (found->has_value()) co_return **std::move(found);
-  Contact contact;
-  contact.jid = std::move(jid);
-  co_return contact;
 }
 
 Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterRequest request) {
@@ -94,157 +244,104 @@ Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterReque
   co_return response;
 }
 
-Task<absl::StatusOr<v1::SetRosterItemResponse>> RosterKeeper::SetItem(v1::SetRosterItemRequest request) {
+template <typename Response, typename Request, typename Decide>
+Task<absl::StatusOr<Response>> RosterKeeper::ChangeContact(Request request, std::string jid, Decide decide) {
   absl::Status last = absl::AbortedError("the contact keeps changing");
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto contact = co_await FindOrNew(request.user(), request.jid());
-    if (!contact.ok()) co_return contact.status();
-    if (!contact->listed && request.max_items() > 0) {
-      auto counts = co_await store_.Count(request.user());
-      if (!counts.ok()) co_return counts.status();
-      if (counts->listed >= request.max_items()) co_return absl::ResourceExhaustedError("the roster is full");
+    auto now = co_await store_.Read(request.user(), jid, request.request_id());
+    if (!now.ok()) co_return now.status();
+    if (now->answer) co_return Repeat<Response>(jid, *now);
+    Contact before;
+    if (now->contact) {
+      before = *std::move(now->contact);
+    } else {
+      before.jid = jid;
     }
-    // Section 2.3: a client sets name and groups, nothing else.
-    contact->listed = true;
-    contact->name = request.name();
-    contact->groups.assign(request.groups().begin(), request.groups().end());
-    // Also when nothing differs: the RFC has the server push what a client has set.
-    auto version = co_await store_.Save(request.user(), *contact, true);
+    absl::StatusOr<Decision<Response>> decision = decide(request, before, now->totals);
+    if (!decision.ok()) co_return decision.status();
+    Change change;
+    change.added = Difference(WeightOf(decision->after), WeightOf(before));
+    const absl::Status room =
+        CheckRoom(now->totals, change.added, decision->max_items, decision->max_requests);
+    if (!room.ok()) co_return room;
+    // That there is a push is remembered, what is in it is not.
+    if (decision->has_push) decision->response.mutable_push();
+    if (decision->kind == Change::Kind::kNone && request.request_id().empty()) co_return decision->response;
+    change.kind = decision->kind;
+    change.contact = decision->after;
+    change.is_visible = decision->has_push;
+    change.request_id = request.request_id();
+    change.response = decision->response.SerializeAsString();
+    auto version = co_await store_.Apply(request.user(), std::move(change));
     if (version.ok()) {
-      v1::SetRosterItemResponse response;
-      *response.mutable_push() = MakePush(*contact, *version);
-      co_return response;
+      if (decision->has_push)
+        FillPush(jid, std::move(decision->after), *version, *decision->response.mutable_push());
+      co_return std::move(decision->response);
     }
     last = version.status();
     if (!absl::IsAborted(last)) break;
   }
   co_return last;
+}
+
+Task<absl::StatusOr<v1::SetRosterItemResponse>> RosterKeeper::SetItem(v1::SetRosterItemRequest request) {
+  std::string jid = request.jid();
+  return ChangeContact<v1::SetRosterItemResponse>(
+      std::move(request), std::move(jid),
+      [](const auto& set, const Contact& before, const Totals&) { return DecideSet(set, before); });
 }
 
 Task<absl::StatusOr<v1::RemoveRosterItemResponse>> RosterKeeper::RemoveItem(
     v1::RemoveRosterItemRequest request) {
-  absl::Status last = absl::AbortedError("the contact keeps changing");
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto found = co_await store_.Find(request.user(), request.jid());
-    if (!found.ok()) co_return found.status();
-    if (!found->has_value() || !(*found)->listed) co_return absl::NotFoundError("no such item");
-    const Contact& contact = **found;
-    auto version = co_await store_.Remove(request.user(), request.jid(), contact.revision, true);
-    if (version.ok()) {
-      v1::RemoveRosterItemResponse response;
-      response.mutable_push()->mutable_item()->set_jid(contact.jid);
-      response.mutable_push()->mutable_item()->set_subscription(v1::SUBSCRIPTION_REMOVE);
-      response.mutable_push()->set_version(*version);
-      // Section 2.5.2: what the contact's server must learn of it.
-      if (contact.state.to || contact.state.pending_out)
-        response.add_send(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE);
-      if (contact.state.from || contact.state.pending_in)
-        response.add_send(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED);
-      response.set_was_from(contact.state.from);
-      co_return response;
-    }
-    last = version.status();
-    if (!absl::IsAborted(last)) break;
-  }
-  co_return last;
+  std::string jid = request.jid();
+  return ChangeContact<v1::RemoveRosterItemResponse>(
+      std::move(request), std::move(jid),
+      [](const auto& remove, const Contact& before, const Totals&) { return DecideRemove(remove, before); });
 }
 
 Task<absl::StatusOr<v1::ProcessOutboundSubscriptionResponse>> RosterKeeper::ProcessOutbound(
     v1::ProcessOutboundSubscriptionRequest request) {
-  const std::optional<Event> event = EventOf(request.action());
-  if (!event) co_return absl::InvalidArgumentError("no such action");
-  absl::Status last = absl::AbortedError("the contact keeps changing");
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto before = co_await FindOrNew(request.user(), request.contact());
-    if (!before.ok()) co_return before.status();
-    const Transition next = Outbound(before->state, *event);
-    Contact after = *before;
-    after.state = next.state;
-    // Sections 3.1.2 and 3.4: asking for, granting and approving make an item.
-    if (after.state.pending_out || after.state.to || after.state.from || after.state.approved)
-      after.listed = true;
-    if (!after.state.pending_in) after.request.clear();
-    if (after.listed && !before->listed && request.max_items() > 0) {
-      auto counts = co_await store_.Count(request.user());
-      if (!counts.ok()) co_return counts.status();
-      if (counts->listed >= request.max_items()) co_return absl::ResourceExhaustedError("the roster is full");
-    }
-    v1::ProcessOutboundSubscriptionResponse response;
-    response.set_route(next.pass_on);
-    response.set_before(ToProto(before->state));
-    response.set_after(ToProto(after.state));
-    if (after.state == before->state && after.listed == before->listed) co_return response;
-    const bool is_visible = IsVisibleChange(*before, after);
-    absl::StatusOr<std::uint64_t> version = 0;
-    if (!after.listed && !after.state.pending_in) {
-      // A request refused by a user who never had the contact: nothing stays.
-      version = co_await store_.Remove(request.user(), request.contact(), before->revision, is_visible);
-    } else {
-      version = co_await store_.Save(request.user(), after, is_visible);
-    }
-    if (version.ok()) {
-      if (is_visible) *response.mutable_push() = MakePush(after, *version);
-      co_return response;
-    }
-    last = version.status();
-    if (!absl::IsAborted(last)) break;
-  }
-  co_return last;
+  std::string jid = request.contact();
+  return ChangeContact<v1::ProcessOutboundSubscriptionResponse>(
+      std::move(request), std::move(jid),
+      [](const auto& sent, const Contact& before, const Totals&) { return DecideOutbound(sent, before); });
 }
 
 Task<absl::StatusOr<v1::ProcessInboundSubscriptionResponse>> RosterKeeper::ProcessInbound(
     v1::ProcessInboundSubscriptionRequest request) {
-  const std::optional<Event> event = EventOf(request.action());
-  if (!event) co_return absl::InvalidArgumentError("no such action");
-  absl::Status last = absl::AbortedError("the contact keeps changing");
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto before = co_await FindOrNew(request.user(), request.contact());
-    if (!before.ok()) co_return before.status();
-    const Transition next = Inbound(before->state, *event);
-    Contact after = *before;
-    after.state = next.state;
-    v1::ProcessInboundSubscriptionResponse response;
-    response.set_deliver(next.pass_on);
-    response.set_auto_reply(next.auto_reply);
-    response.set_before(ToProto(before->state));
-    response.set_after(ToProto(after.state));
-    if (after.state == before->state) co_return response;
-    if (after.state.pending_in && !before->state.pending_in) {
-      if (request.max_pending() > 0) {
-        auto counts = co_await store_.Count(request.user());
-        if (!counts.ok()) co_return counts.status();
-        if (counts->pending >= request.max_pending())
-          co_return absl::ResourceExhaustedError("too many subscription requests wait");
-      }
-      after.request = request.stanza().SerializeAsString();
-    }
-    if (!after.state.pending_in) after.request.clear();
-    const bool is_visible = IsVisibleChange(*before, after);
-    absl::StatusOr<std::uint64_t> version = 0;
-    if (!after.listed && !after.state.pending_in) {
-      version = co_await store_.Remove(request.user(), request.contact(), before->revision, is_visible);
-    } else {
-      version = co_await store_.Save(request.user(), after, is_visible);
-    }
-    if (version.ok()) {
-      if (is_visible) *response.mutable_push() = MakePush(after, *version);
-      co_return response;
-    }
-    last = version.status();
-    if (!absl::IsAborted(last)) break;
-  }
-  co_return last;
+  std::string jid = request.contact();
+  return ChangeContact<v1::ProcessInboundSubscriptionResponse>(std::move(request), std::move(jid),
+                                                               DecideInbound);
 }
 
 Task<absl::StatusOr<v1::DeleteUserResponse>> RosterKeeper::DeleteUser(v1::DeleteUserRequest request) {
-  auto roster = co_await store_.Load(request.user());
-  if (!roster.ok()) co_return roster.status();
-  const absl::Status removed = co_await store_.RemoveAll(request.user());
-  if (!removed.ok()) co_return removed;
-  v1::DeleteUserResponse response;
-  for (const Contact& contact : roster->contacts)
-    if (contact.listed) *response.add_items() = ToProto(contact);
-  co_return response;
+  absl::Status last = absl::AbortedError("the roster keeps changing");
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    v1::DeleteUserResponse response;
+    if (!request.request_id().empty()) {
+      auto now = co_await store_.Read(request.user(), {}, request.request_id());
+      if (!now.ok()) co_return now.status();
+      if (now->answer) {
+        if (!response.ParseFromString(now->answer->response))
+          co_return absl::InternalError("a remembered answer is unreadable");
+        co_return response;
+      }
+    }
+    auto roster = co_await store_.Load(request.user());
+    if (!roster.ok()) co_return roster.status();
+    for (const Contact& contact : roster->contacts) {
+      if (contact.state.pending_in) response.add_asking(contact.jid);
+      if (!contact.listed) continue;
+      v1::RosterItem& item = *response.add_items();
+      item.set_jid(contact.jid);
+      item.set_subscription(ToProto(contact.state));
+      item.set_pending_out(contact.state.pending_out);
+    }
+    last = co_await store_.RemoveAll(request.user(), request.request_id(), response.SerializeAsString());
+    if (last.ok()) co_return response;
+    if (!absl::IsAborted(last)) break;
+  }
+  co_return last;
 }
 
 }  // namespace rookery::roster

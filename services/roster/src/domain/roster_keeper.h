@@ -8,9 +8,20 @@
 namespace rookery::roster {
 
 /// What the RPCs of RosterService do, on top of a store. A change that meets another
-/// one of the same contact reads again and is made on top of it.
+/// one of the same contact reads again and is made on top of it. A request that was
+/// answered before gets its answer again.
 class RosterKeeper {
  public:
+  /// Texts that one roster may hold: with all of it in one stanza, a client's login must
+  /// not outgrow what a session may have unacknowledged.
+  static constexpr std::int64_t kMaxItemBytes = 16 * 1024;
+  static constexpr std::int64_t kMaxRosterBytes = 2 * 1024 * 1024;
+  /// Requests come from strangers: beyond these they are kept without their children.
+  static constexpr std::int64_t kMaxRequestBytes = 4 * 1024;
+  static constexpr std::int64_t kMaxFullRequestsBytes = 256 * 1024;
+  /// Beyond this none is kept.
+  static constexpr std::int64_t kMaxRequestsBytes = 512 * 1024;
+
   explicit RosterKeeper(RosterStore& store) : store_(store) {}
 
   Task<absl::StatusOr<v1::GetRosterResponse>> Get(v1::GetRosterRequest request);
@@ -23,8 +34,10 @@ class RosterKeeper {
   Task<absl::StatusOr<v1::DeleteUserResponse>> DeleteUser(v1::DeleteUserRequest request);
 
  private:
-  /// The contact as stored, or a new one of revision 0.
-  Task<absl::StatusOr<Contact>> FindOrNew(std::string owner, std::string jid);
+  /// Reads the contact, decides, stores; again while others are quicker.
+  template <typename Response, typename Request, typename Decide>
+  Task<absl::StatusOr<Response>> ChangeContact(Request request, std::string jid, Decide decide);
+
   RosterStore& store_;
 };
 

@@ -30,27 +30,69 @@ struct StoredRoster {
   std::vector<Contact> contacts;
 };
 
-/// Rosters. Every method: UNAVAILABLE or DEADLINE_EXCEEDED when the store is away.
+/// What a roster weighs: its items, the requests that wait, and their texts in bytes.
+struct Totals {
+  std::int64_t items = 0;
+  std::int64_t item_bytes = 0;
+  std::int64_t requests = 0;
+  std::int64_t request_bytes = 0;
+  friend bool operator==(const Totals&, const Totals&) = default;
+};
+
+/// What was answered to one request.
+struct Answer {
+  /// A serialised response.
+  std::string response;
+  /// The roster's version after the change.
+  std::uint64_t version = 0;
+};
+
+/// All that the next change of one contact rests on.
+struct Snapshot {
+  std::optional<Contact> contact;
+  Totals totals;
+  /// Set when the same request was answered before.
+  std::optional<Answer> answer;
+};
+
+/// A change of one contact with what is remembered of it, made as one.
+struct Change {
+  enum class Kind {
+    kNone,    // only the answer is kept
+    kSave,    // the contact as it is to be; its revision is the one that was read
+    kRemove,  // likewise; only the address and the revision matter
+  };
+  Kind kind = Kind::kNone;
+  Contact contact;
+  /// Clients see it: the version rises.
+  bool is_visible = false;
+  /// What the roster gains (or loses).
+  Totals added;
+  /// Empty: nothing is remembered.
+  std::string request_id;
+  /// A serialised response.
+  std::string response;
+};
+
+/// Rosters. Every method: UNAVAILABLE or DEADLINE_EXCEEDED when the store is away; a
+/// change may then have been made or not.
 class RosterStore {
  public:
   virtual ~RosterStore() = default;
   virtual Task<absl::StatusOr<StoredRoster>> Load(std::string owner) = 0;
-  virtual Task<absl::StatusOr<std::optional<Contact>>> Find(std::string owner, std::string jid) = 0;
   /// The version, and those contacts that have asked to subscribe.
   virtual Task<absl::StatusOr<StoredRoster>> LoadPending(std::string owner) = 0;
-  struct Counts {
-    std::int64_t listed = 0;
-    std::int64_t pending = 0;
-  };
-  virtual Task<absl::StatusOr<Counts>> Count(std::string owner) = 0;
-  /// Stores the contact if its revision is still the stored one. The answer is the roster's
-  /// version, the next one if clients see the change. Versions begin at the time of the
-  /// first change, not at 1: a client's copy of a roster that was deleted must not pass
-  /// for one of the roster that came after it. ABORTED: somebody was quicker; read it again.
-  virtual Task<absl::StatusOr<std::uint64_t>> Save(std::string owner, Contact contact, bool is_visible) = 0;
-  virtual Task<absl::StatusOr<std::uint64_t>> Remove(std::string owner, std::string jid,
-                                                     std::int64_t revision, bool is_visible) = 0;
-  virtual Task<absl::Status> RemoveAll(std::string owner) = 0;
+  /// `jid` may be empty: then no contact comes; so may `request_id`.
+  virtual Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) = 0;
+  /// The answer is the roster's version, the next one if clients see the change. Versions
+  /// begin at the time of the first change, not at 1: a client's copy of a roster that was
+  /// deleted must not pass for one of the roster that came after it. ABORTED: somebody was
+  /// quicker with the contact or with the request; read it again.
+  virtual Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) = 0;
+  /// Everything but the answers. ABORTED: the request has been answered meanwhile.
+  virtual Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) = 0;
+  /// Forgets answers that nobody can ask for again, each user's in a step of its own.
+  virtual Task<absl::Status> ForgetOldAnswers() = 0;
 };
 
 }  // namespace rookery::roster

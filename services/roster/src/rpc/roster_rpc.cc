@@ -1,7 +1,11 @@
 #include "rpc/roster_rpc.h"
 
+#include <algorithm>
+
 #include "rookery/roster/v1/roster_service.grpc.pb.h"
+#include "rookery/rpc/trace.h"
 #include "rookery/rpc/unary.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::roster {
 
@@ -17,6 +21,24 @@ bool HasContact(const Request& request) {
   } else {
     return true;
   }
+}
+
+/// Longer ones nobody has (RFC 7622 section 3.1: three parts of 1023 bytes).
+constexpr std::size_t kMaxAddressBytes = 3'071;
+constexpr std::size_t kMaxRequestIdBytes = 128;
+
+/// Why a request cannot be served; empty when it can.
+template <typename Request>
+absl::string_view Flaw(const Request& request) {
+  if (request.user().empty() || !HasContact(request)) return "an address is missing";
+  bool is_too_long = request.user().size() > kMaxAddressBytes;
+  if constexpr (requires { request.jid(); }) is_too_long |= request.jid().size() > kMaxAddressBytes;
+  if constexpr (requires { request.contact(); }) is_too_long |= request.contact().size() > kMaxAddressBytes;
+  if (is_too_long) return "an address is too long";
+  if constexpr (requires { request.request_id(); }) {
+    if (request.request_id().size() > kMaxRequestIdBytes) return "the request's id is too long";
+  }
+  return {};
 }
 
 class RosterRpc final : public v1::RosterService::CallbackService {
@@ -62,14 +84,23 @@ class RosterRpc final : public v1::RosterService::CallbackService {
   template <typename Request, typename Response, typename Handle>
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const Request* request,
                                    Response* response, Handle handle) {
-    auto counted = [this, handle](const Request& in) -> Task<absl::StatusOr<Response>> {
+    std::string trace;
+    if (telemetry::IsLogged(telemetry::Level::kDebug)) trace = rpc::TraceOf(*context);
+    auto counted = [this, handle, trace](const Request& in) -> Task<absl::StatusOr<Response>> {
       calls_.Increment();
-      if (in.user().empty() || !HasContact(in)) {
-        failures_.Increment();
-        co_return absl::InvalidArgumentError("an address is missing");
+      const absl::string_view flaw = Flaw(in);
+      absl::StatusOr<Response> result;
+      if (flaw.empty()) {
+        result = co_await handle(in);
+      } else {
+        result = absl::InvalidArgumentError(flaw);
       }
-      auto result = co_await handle(in);
       if (!result.ok()) failures_.Increment();
+      if (telemetry::IsLogged(telemetry::Level::kDebug))
+        telemetry::LogDebug("call.answered", {{"trace_id", trace},
+                                              {"call", Request::descriptor()->name()},
+                                              {"user", telemetry::HashedJid(in.user())},
+                                              {"status", absl::StatusCodeToString(result.status().code())}});
       co_return result;
     };
     return rpc::Serve(io_, context, request, response, std::move(counted));

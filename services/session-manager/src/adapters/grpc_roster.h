@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,22 +18,23 @@ class GrpcRoster final : public Roster {
  public:
   GrpcRoster(asio::io_context& io, routing::Registry& registry, rpc::ClientOptions options);
 
-  Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest request) override;
-  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(
-      roster::v1::SetRosterItemRequest request) override;
+  Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest request,
+                                                          std::uint64_t trace_id) override;
+  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(roster::v1::SetRosterItemRequest request,
+                                                                  std::uint64_t trace_id) override;
   Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> RemoveItem(
-      roster::v1::RemoveRosterItemRequest request) override;
+      roster::v1::RemoveRosterItemRequest request, std::uint64_t trace_id) override;
   Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
-      roster::v1::ProcessOutboundSubscriptionRequest request) override;
+      roster::v1::ProcessOutboundSubscriptionRequest request, std::uint64_t trace_id) override;
   Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Inbound(
-      roster::v1::ProcessInboundSubscriptionRequest request) override;
-  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(
-      roster::v1::DeleteUserRequest request) override;
+      roster::v1::ProcessInboundSubscriptionRequest request, std::uint64_t trace_id) override;
+  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(roster::v1::DeleteUserRequest request,
+                                                                  std::uint64_t trace_id) override;
 
  private:
   using Stub = roster::v1::RosterService::Stub;
   template <typename Response, typename Request, typename Start>
-  Task<absl::StatusOr<Response>> CallOwner(Request request, Start start);
+  Task<absl::StatusOr<Response>> CallOwner(Request request, std::uint64_t trace_id, Start start);
   /// nullptr when no instance (but `except`) is known.
   std::shared_ptr<Stub> StubFor(std::string_view user, const std::string& except, std::string* address);
 

@@ -58,6 +58,49 @@ Task<absl::StatusOr<std::vector<WaitingStore::OfflineMessage>>> PgWaitingStore::
   co_return messages;
 }
 
+Task<absl::StatusOr<std::vector<std::string>>> PgWaitingStore::OwnersWaiting(
+    std::vector<std::string> owners) {
+  std::vector<Param> params{Param::TextArray(owners)};
+  auto result = co_await pool_.Execute(0,
+                                       "SELECT k.owner FROM unnest($1::text[]) AS k (owner) WHERE EXISTS "
+                                       "(SELECT 1 FROM offline_messages m WHERE m.owner = k.owner "
+                                       "AND m.given_at_ms IS NULL)",
+                                       std::move(params));
+  if (!result.ok()) co_return result.status();
+  std::vector<std::string> waiting;
+  waiting.reserve((*result)->rows());
+  for (std::size_t i = 0; i < (*result)->rows(); ++i) waiting.emplace_back((*result)->Text(i, 0));
+  co_return waiting;
+}
+
+Task<absl::StatusOr<std::vector<std::pair<std::string, WaitingStore::OfflineMessage>>>>
+PgWaitingStore::LoadRows(std::vector<RowKey> keys) {
+  std::vector<std::string> owners;
+  std::vector<std::int64_t> ids;
+  for (RowKey& key : keys) {
+    owners.push_back(std::move(key.owner));
+    ids.push_back(static_cast<std::int64_t>(key.id));
+  }
+  std::vector<Param> params{Param::TextArray(owners), Param::IntArray(ids)};
+  auto result = co_await pool_.Execute(
+      0,
+      "SELECT m.owner, m.id, m.received_at_ms, m.stanza FROM unnest($1::text[], $2::bigint[]) AS k (owner, "
+      "id) "
+      "JOIN offline_messages m ON m.owner = k.owner AND m.id = k.id AND m.given_at_ms IS NULL",
+      std::move(params));
+  if (!result.ok()) co_return result.status();
+  std::vector<std::pair<std::string, OfflineMessage>> messages;
+  messages.reserve((*result)->rows());
+  for (std::size_t i = 0; i < (*result)->rows(); ++i) {
+    OfflineMessage message;
+    message.id = static_cast<std::uint64_t>((*result)->Int(i, 1));
+    message.received_at_ms = (*result)->Int(i, 2);
+    if (!message.stanza.ParseFromString((*result)->Bytes(i, 3))) continue;
+    messages.emplace_back(std::string((*result)->Text(i, 0)), std::move(message));
+  }
+  co_return messages;
+}
+
 Task<absl::Status> PgWaitingStore::MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) {
   std::vector<Param> params{Param::Text(owner), Param::IntArray({ids.begin(), ids.end()})};
   // The mark needs no text any more.

@@ -12,6 +12,9 @@ class PgWaitingStore final : public WaitingStore {
                                             std::int64_t quota) override;
   Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
                                                                 std::int64_t limit) override;
+  Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(std::vector<std::string> owners) override;
+  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
+      std::vector<RowKey> keys) override;
   Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) override;
   Task<absl::Status> PurgeOfflineGiven(std::string owner, std::int64_t before_ms) override;
   Task<absl::Status> StorePackets(std::uint32_t shard, std::string owner, std::string session,

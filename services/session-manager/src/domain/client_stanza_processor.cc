@@ -1,9 +1,12 @@
 #include "domain/client_stanza_processor.h"
 
+#include "domain/caps_tracker.h"
+#include "domain/carbons.h"
 #include "domain/deliverer.h"
 #include "domain/message_routing.h"
 #include "domain/presence_tracker.h"
 #include "domain/session_keeper.h"
+#include "domain/stamps.h"
 #include "domain/subscription_handler.h"
 #include "modules/iq_router.h"
 #include "rookery/telemetry/log.h"
@@ -33,14 +36,19 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
                                                {"count", client.count()}});
   // Whatever the gateway stamped, nobody speaks as another.
   stanza.set_from(std::string(session->jid.str()));
+  const auto is_ours = [this](std::string_view domain) {
+    return core_.IsLocalDomain(domain) || core_.LocalService(domain);
+  };
   if (client.to_malformed()) {
     Refuse(*session, stanza, ErrorCondition::kJidMalformed);
   } else {
     switch (stanza.kind()) {
       case common::v1::STANZA_KIND_MESSAGE:
+        RemoveForgedStamps(stanza, session->user->bare, is_ours);
         Message(session, cause, stanza);
         break;
       case common::v1::STANZA_KIND_PRESENCE:
+        RemoveForgedStamps(stanza, session->user->bare, is_ours);
         Presence(session, cause, stanza);
         break;
       case common::v1::STANZA_KIND_IQ:
@@ -93,10 +101,14 @@ void ClientStanzaProcessor::Message(const std::shared_ptr<Session>& session, Cau
     return;
   }
   // What one sends to oneself arrives, and is archived, once.
+  const bool is_eligible =
+      user.sessions.size() > 1 &&
+      (IsCarbonEligible(message, /*sent=*/true) ||
+       (message.type() == "error" && user.copied && user.copied->Contains(message.id(), bare)));
   const bool copied_to_others =
-      user.sessions.size() > 1 && IsCarbonEligible(message, /*sent=*/true) &&
-      std::any_of(user.sessions.begin(), user.sessions.end(),
-                  [&](const auto& other) { return other != session && other->state.carbons(); });
+      is_eligible && std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
+        return other != session && other->state.carbons();
+      });
   const bool copy = bare != user.bare && (copied_to_others || IsArchivable(message));
   xmpp::Stanza copied;
   if (copy) copied = message;
@@ -158,7 +170,11 @@ void ClientStanzaProcessor::Iq(const std::shared_ptr<Session>& session, Cause& c
   const bool to_server = !iq.to().empty() && bare == xmpp::DomainOf(iq.to()) &&
                          (core_.IsLocalDomain(bare) || core_.LocalService(bare));
   if (to_self || to_server) {
-    if (is_request) core_.iqs().OnClientRequest(session, cause, std::move(iq));
+    if (is_request) {
+      core_.iqs().OnClientRequest(session, cause, std::move(iq));
+    } else if (to_self) {
+      core_.caps().OnAnswer(*session, iq);
+    }
     return;
   }
   if (!CheckReachable(*session, iq)) return;

@@ -4,10 +4,14 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "domain/caps_tracker.h"
 #include "domain/client_stanza_processor.h"
 #include "domain/deliverer.h"
+#include "domain/directory_writer.h"
+#include "domain/offline_messages.h"
 #include "domain/presence_tracker.h"
 #include "domain/record_processor.h"
+#include "domain/session_closer.h"
 #include "domain/session_keeper.h"
 #include "domain/shard_keeper.h"
 #include "domain/subscription_handler.h"
@@ -27,6 +31,8 @@ Core::Core(asio::any_io_executor executor, const Settings& settings, Ports ports
       started_at_(clock.Now()),
       shards_(ports.log.partitions(Topic::kUsers)),
       deliverer_(std::make_unique<Deliverer>(*this)),
+      offline_(std::make_unique<OfflineMessages>(*this)),
+      closer_(std::make_unique<SessionCloser>(*this)),
       presence_(std::make_unique<PresenceTracker>(*this)),
       subscriptions_(std::make_unique<SubscriptionHandler>(*this)),
       session_keeper_(std::make_unique<SessionKeeper>(*this)),
@@ -34,6 +40,8 @@ Core::Core(asio::any_io_executor executor, const Settings& settings, Ports ports
       client_stanzas_(std::make_unique<ClientStanzaProcessor>(*this)),
       iqs_(MakeIqRouter(*this)),
       shard_keeper_(std::make_unique<ShardKeeper>(*this)),
+      directory_(std::make_unique<DirectoryWriter>(*this)),
+      caps_(std::make_unique<CapsTracker>(*this)),
       tasks_(executor) {}
 
 Core::~Core() = default;
@@ -81,7 +89,8 @@ std::optional<std::string_view> Core::LocalService(std::string_view domain) cons
   const std::size_t dot = domain.find('.');
   if (dot == std::string_view::npos || !IsLocalDomain(domain.substr(dot + 1))) return std::nullopt;
   const std::string_view name = domain.substr(0, dot);
-  if (name == "muc" || name == "search") return name;
+  if (name == "conference") return "muc";
+  if (name == "search") return "search";
   return std::nullopt;
 }
 

@@ -17,6 +17,8 @@
 #include "ports/account_store.h"
 #include "ports/event_log.h"
 #include "ports/roster.h"
+#include "ports/service_disco.h"
+#include "ports/session_directory.h"
 #include "ports/shard_log.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/clock.h"
@@ -25,12 +27,16 @@
 namespace rookery::session_manager {
 
 class Deliverer;
+class OfflineMessages;
+class SessionCloser;
 class PresenceTracker;
 class SubscriptionHandler;
 class SessionKeeper;
 class RecordProcessor;
 class ClientStanzaProcessor;
 class ShardKeeper;
+class DirectoryWriter;
+class CapsTracker;
 class IqRouter;
 
 /// What the domain reaches the world through.
@@ -42,6 +48,8 @@ struct Ports {
   KeyMaker& keys;
   WaitingStore& waiting;
   Roster& roster;
+  ServiceDisco& service_disco;
+  SessionDirectory& directory;
 };
 
 /// What follows from one cause carries its origin: a client's stanza, a record of the
@@ -67,12 +75,16 @@ class Core {
 
   // The parts.
   Deliverer& deliverer() { return *deliverer_; }
+  OfflineMessages& offline() { return *offline_; }
+  SessionCloser& closer() { return *closer_; }
   PresenceTracker& presence() { return *presence_; }
   SubscriptionHandler& subscriptions() { return *subscriptions_; }
   SessionKeeper& sessions() { return *session_keeper_; }
   RecordProcessor& records() { return *records_; }
   ClientStanzaProcessor& client_stanzas() { return *client_stanzas_; }
   ShardKeeper& shards() { return *shard_keeper_; }
+  DirectoryWriter& directory() { return *directory_; }
+  CapsTracker& caps() { return *caps_; }
   IqRouter& iqs() { return *iqs_; }
 
   const Settings& settings() const { return settings_; }
@@ -100,7 +112,7 @@ class Core {
   std::shared_ptr<Session> FindSession(const SessionId& id);
 
   bool IsLocalDomain(std::string_view domain) const;
-  /// `muc` for muc.localhost: a service of ours on a domain of ours.
+  /// `muc` for conference.localhost: a service of ours on a domain of ours.
   std::optional<std::string_view> LocalService(std::string_view domain) const;
 
   // ---- turns: what must not run side by side for one user ----
@@ -139,6 +151,8 @@ class Core {
   absl::flat_hash_map<SessionId, std::shared_ptr<Session>> sessions_by_id_;
 
   std::unique_ptr<Deliverer> deliverer_;
+  std::unique_ptr<OfflineMessages> offline_;
+  std::unique_ptr<SessionCloser> closer_;
   std::unique_ptr<PresenceTracker> presence_;
   std::unique_ptr<SubscriptionHandler> subscriptions_;
   std::unique_ptr<SessionKeeper> session_keeper_;
@@ -146,6 +160,8 @@ class Core {
   std::unique_ptr<ClientStanzaProcessor> client_stanzas_;
   std::unique_ptr<IqRouter> iqs_;
   std::unique_ptr<ShardKeeper> shard_keeper_;
+  std::unique_ptr<DirectoryWriter> directory_;
+  std::unique_ptr<CapsTracker> caps_;
   // Last: its coroutines use everything above.
   runtime::TaskGroup tasks_;
 };

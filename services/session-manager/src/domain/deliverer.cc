@@ -1,10 +1,12 @@
 #include "domain/deliverer.h"
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <algorithm>
 
+#include "domain/carbons.h"
 #include "domain/message_routing.h"
+#include "domain/offline_messages.h"
 #include "domain/session_keeper.h"
+#include "domain/stamps.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
@@ -16,22 +18,6 @@ namespace {
 using common::v1::STANZA_KIND_IQ;
 using common::v1::STANZA_KIND_MESSAGE;
 
-constexpr std::chrono::milliseconds kFirstRetry{100};
-constexpr std::chrono::milliseconds kLastRetry{2'000};
-
-/// Offline messages are read so many at a time, given while less than a burst is
-/// unacknowledged, and left for later when the client takes none for so long.
-constexpr std::int64_t kOfflinePage = 32;
-constexpr std::size_t kOfflineBurst = 256;
-constexpr std::size_t kOfflineBurstBytes = 256 * 1024;
-constexpr std::chrono::seconds kOfflinePatience{10};
-constexpr int kOfflineAttempts = 20;
-
-bool IsTemporary(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsResourceExhausted(status) || absl::IsAborted(status);
-}
-
 std::vector<Candidate> CandidatesOf(const User& user) {
   std::vector<Candidate> candidates;
   candidates.reserve(user.sessions.size());
@@ -42,18 +28,6 @@ std::vector<Candidate> CandidatesOf(const User& user) {
 }
 
 }  // namespace
-
-xmpp::Stanza MakeCarbon(std::string_view direction, const xmpp::Stanza& message, std::string_view bare) {
-  xmpp::Stanza carbon = xmpp::MakeMessage(message.type(), bare, {});
-  std::string& payload = *carbon.mutable_payload();
-  payload.reserve(message.payload().size() + 400);
-  payload.append("<").append(direction).append(
-      " xmlns=\"urn:xmpp:carbons:2\"><forwarded xmlns=\"urn:xmpp:forward:0\">");
-  xmpp::AppendXml(payload, message, xmpp::Framing::kWebSocket);
-  payload.append("</forwarded></").append(direction).append(">");
-  carbon.set_traits(common::v1::STANZA_TRAIT_CARBON);
-  return carbon;
-}
 
 void Deliverer::Queue(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
   UnackedPacket packet;
@@ -68,7 +42,10 @@ void Deliverer::Queue(Session& session, const std::shared_ptr<Delivery>& deliver
     packet.holds = true;
   }
   session.last_offset = std::max(session.last_offset, delivery->offset);
-  if (primary) ++delivery->open_targets;
+  if (primary) {
+    session.last_primary = std::max(session.last_primary, delivery->offset);
+    ++delivery->open_targets;
+  }
   session.unacked_bytes += delivery->stanza.payload().size() + 200;
   session.unacked.push_back(std::move(packet));
   core_.metrics().packets_sent.Increment();
@@ -148,7 +125,7 @@ Deliverer::Given Deliverer::GiveRecord(Session& session, const std::shared_ptr<D
   }
   for (UnackedPacket& packet : session.unacked) {
     if (packet.offset != delivery->offset) continue;
-    if (packet.delivery == nullptr) {
+    if (packet.delivery == nullptr && packet.stored_id == 0) {
       packet.delivery = delivery;
       packet.primary = primary;
       packet.holds = true;
@@ -158,7 +135,7 @@ Deliverer::Given Deliverer::GiveRecord(Session& session, const std::shared_ptr<D
     }
     return Given::kBefore;
   }
-  if (delivery->offset <= session.state.start_offset()) return Given::kOlderThanSession;
+  if (delivery->offset <= session.state.start_offset()) return Given::kElsewhere;
   delivery->reached = true;
   return Given::kBefore;
 }
@@ -188,9 +165,7 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
     session.unacked.pop_front();
   }
   session.acked_seq = seq;
-  const std::shared_ptr<Shard> shard = core_.SharedShard(session.user->shard->number);
-  if (!offline_ids.empty())
-    core_.tasks().Spawn("offline.given", MarkGivenTask(shard, session.user->bare, std::move(offline_ids)));
+  if (!offline_ids.empty()) core_.offline().MarkGiven(session, std::move(offline_ids));
   if (stored_up_to > 0) {
     core_.tasks().Spawn("packets.remove",
                         [](Core& core, std::string owner, std::string id, std::uint64_t up_to) -> Task<void> {
@@ -225,6 +200,10 @@ bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
 
 void Deliverer::CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message,
                              bool recovering) {
+  if (message.stanza.type() != "error") {
+    if (!user.copied) user.copied = std::make_unique<CopiedMessages>();
+    user.copied->Add(message.stanza.id(), xmpp::BareOf(message.stanza.from()));
+  }
   auto copy = std::make_shared<Delivery>();
   copy->stanza = MakeCarbon("received", message.stanza, user.bare);
   copy->offset = message.offset;
@@ -234,26 +213,19 @@ void Deliverer::CopyToOthers(User& user, const std::vector<Session*>& sessions, 
   for (Session* session : sessions) GiveRecord(*session, copy, /*primary=*/false, recovering);
 }
 
-void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering,
-                             bool again) {
-  std::string_view resource = xmpp::ResourceOf(message->stanza.to());
-  const MessageType type = ParseMessageType(message->stanza.type());
-  // XEP-0198 section 5: its session is gone, the user's other resources or the store have it.
-  if (again && (type == MessageType::kNormal || type == MessageType::kChat)) resource = {};
-  auto route = session_manager::RouteMessage(message->stanza, resource, CandidatesOf(user));
-  if (again) route.copies.clear();  // made when it was routed first
-  if (recovering) {
-    // An earlier owner may have chosen otherwise: what it gave keeps its number on the session.
-    for (std::size_t i = 0; i < user.sessions.size(); ++i) {
-      Session& session = *user.sessions[i];
-      const bool is_copy = std::find(route.copies.begin(), route.copies.end(), i) != route.copies.end();
-      if (is_copy) continue;
-      for (const UnackedPacket& packet : session.unacked)
-        if (packet.offset == message->offset && packet.delivery == nullptr) {
-          GiveRecord(session, message, /*primary=*/true, /*recovering=*/true);
-          break;
-        }
-    }
+void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering) {
+  const std::string_view resource = xmpp::ResourceOf(message->stanza.to());
+  // An error is copied where the message that it answers was (XEP-0280 section 6.1).
+  const bool answers_copied =
+      user.copied && message->stanza.type() == "error" &&
+      user.copied->Contains(message->stanza.id(), xmpp::BareOf(message->stanza.from()));
+  const auto route =
+      session_manager::RouteMessage(message->stanza, resource, CandidatesOf(user), answers_copied);
+  if (recovering) FindGiven(user, message, route.copies);
+  if (!route.copies.empty()) {
+    std::vector<Session*> copies;
+    for (std::size_t i : route.copies) copies.push_back(user.sessions[i].get());
+    CopyToOthers(user, copies, *message, recovering);
   }
   switch (route.fate) {
     case MessageFate::kIgnore:
@@ -262,67 +234,134 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
       Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
       return;
     case MessageFate::kStore:
-      if (message->open_targets > 0 || message->reached) return;
-      if (IsStorable(message->stanza)) {
-        StoreOffline(user, message);
-      } else if (xmpp::Has(message->stanza, common::v1::STANZA_TRAIT_BODY)) {
-        Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
+      if (recovering) {
+        RouteRecovered(user, message, {}, /*to_account=*/true);
+      } else {
+        StoreOrBounce(user, message);
       }
       return;
     case MessageFate::kDeliver:
       break;
   }
-  if (!route.copies.empty()) {
-    std::vector<Session*> copies;
-    for (std::size_t i : route.copies) copies.push_back(user.sessions[i].get());
-    CopyToOthers(user, copies, *message, recovering);
-  }
-  if (!recovering) {
-    std::vector<Session*> targets;
-    for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
-    GiveAll(targets, message, /*primary=*/true);
+  if (recovering) {
+    const bool matches = !resource.empty() && user.FindResource(resource) != nullptr;
+    RouteRecovered(user, message, route.targets, /*to_account=*/!matches);
     return;
   }
-  bool given = false;
-  std::vector<std::shared_ptr<Session>> newer;
-  for (std::size_t i : route.targets) {
-    const std::shared_ptr<Session>& session = user.sessions[i];
-    if (GiveRecord(*session, message, /*primary=*/true, /*recovering=*/true) == Given::kOlderThanSession) {
-      newer.push_back(session);
-    } else {
-      given = true;
-    }
-  }
-  given = given || message->open_targets > 0 || message->reached;
-  if (!given && !newer.empty() && IsStorable(message->stanza)) {
-    // The sessions began after this record was read: an earlier owner has either stored it
-    // (then storing it again changes nothing) or died before it could.
-    StoreOffline(user, message);
-    const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
-    core_.TakeTurn(user,
-                   [this, shard, session = newer.front()] { return GiveOfflineMessages(shard, session); });
+  std::vector<Session*> targets;
+  for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
+  GiveAll(targets, message, /*primary=*/true);
+}
+
+void Deliverer::FindGiven(User& user, const std::shared_ptr<Delivery>& message,
+                          const std::vector<std::size_t>& copies) {
+  // An earlier owner may have chosen otherwise: what it gave keeps its number on the session.
+  for (std::size_t i = 0; i < user.sessions.size(); ++i) {
+    if (std::find(copies.begin(), copies.end(), i) != copies.end()) continue;
+    Session& session = *user.sessions[i];
+    const bool is_given =
+        std::any_of(session.unacked.begin(), session.unacked.end(), [&](const UnackedPacket& packet) {
+          return packet.offset == message->offset && packet.delivery == nullptr;
+        });
+    if (is_given) GiveRecord(session, message, /*primary=*/true, /*recovering=*/true);
   }
 }
 
-void Deliverer::Abandon(User& user, UnackedQueue packets) {
+void Deliverer::StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message) {
+  if (IsStorable(message->stanza)) {
+    core_.offline().Store(user, message);
+  } else if (xmpp::Has(message->stanza, common::v1::STANZA_TRAIT_BODY)) {
+    Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
+  }
+}
+
+void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& message,
+                               const std::vector<std::size_t>& targets, bool to_account) {
+  const std::int64_t offset = message->offset;
+  bool given = false;
+  for (const auto& session : user.sessions) {
+    for (const UnackedPacket& packet : session->unacked) {
+      if (packet.offset != offset) continue;
+      if (packet.stored_id != 0) return;  // from the store
+      given = given || packet.primary;
+    }
+  }
+  for (std::size_t i : targets) {
+    Session& session = *user.sessions[i];
+    // What went to the store while it was not available is given from there.
+    if (to_account && IsPassedOver(session, offset)) continue;
+    given = GiveRecord(session, message, /*primary=*/true, /*recovering=*/true) != Given::kElsewhere || given;
+  }
+  if (given || message->open_targets > 0 || message->reached) return;
+  const MessageType type = ParseMessageType(message->stanza.type());
+  if (type == MessageType::kHeadline || type == MessageType::kError) return;
+  // A session that was there, and was not passed over, was given newer records than this one:
+  // the message went to one of the user's sessions then, and its client has it.
+  const bool handled =
+      to_account && std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& s) {
+        return s->state.start_offset() < offset && offset <= s->last_offset && !IsPassedOver(*s, offset);
+      });
+  if (handled) return;
+  // Either an earlier owner has stored or bounced it, then doing so again changes nothing; or it
+  // died before it could.
+  StoreOrBounce(user, message);
+  core_.offline().GiveSoon(user);
+}
+
+void Deliverer::Abandon(User& user, Session& session) {
+  UnackedQueue packets = std::exchange(session.unacked, {});
+  bool waits = false;
   for (UnackedPacket& packet : packets) {
+    waits = waits || packet.stored_id != 0;  // its row stays until somebody has it
+    session.has_rows = session.has_rows || packet.stored;
     if (packet.delivery && packet.primary) {
-      Delivery& delivery = *packet.delivery;
-      if (delivery.open_targets > 0) --delivery.open_targets;
-      if (!delivery.reached && delivery.open_targets == 0) {
-        if (delivery.stanza.kind() == STANZA_KIND_MESSAGE) {
+      const std::shared_ptr<Delivery>& delivery = packet.delivery;
+      if (delivery->open_targets > 0) --delivery->open_targets;
+      if (!delivery->reached && delivery->open_targets == 0) {
+        const xmpp::Stanza& stanza = delivery->stanza;
+        if (stanza.kind() == STANZA_KIND_MESSAGE) {
           core_.metrics().rerouted.Increment();
-          // Rows of the offline store stay there unless somebody else can have them now.
-          if (delivery.stored_id == 0 || user.HasAvailable())
-            RouteMessage(user, packet.delivery, /*recovering=*/false, /*again=*/true);
-        } else if (delivery.stanza.kind() == STANZA_KIND_IQ &&
-                   (delivery.stanza.type() == "get" || delivery.stanza.type() == "set")) {
-          Bounce(*user.shard, delivery, xmpp::ErrorCondition::kServiceUnavailable);
+          if (delivery->stored_id != 0) {
+            // As above.
+          } else if (IsStorable(stanza)) {
+            // Stored before it is given to another session (XEP-0198 section 5): should we die in
+            // between, nobody could tell which of its records that session has not been given.
+            core_.offline().StoreEnded(user, session, delivery);
+            waits = true;
+          } else {
+            RouteUnstored(user, *delivery);
+          }
+        } else if (stanza.kind() == STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set")) {
+          Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
         }
       }
     }
     if (packet.holds) user.shard->window.Release(packet.offset);
   }
+  if (waits) core_.offline().GiveSoon(user);
+}
+
+void Deliverer::RouteUnstored(User& user, const Delivery& message) {
+  const MessageType type = ParseMessageType(message.stanza.type());
+  if (type == MessageType::kHeadline || type == MessageType::kError) return;
+  if (!xmpp::Has(message.stanza, common::v1::STANZA_TRAIT_BODY)) return;  // a chat state of then
+  const bool to_account = type == MessageType::kChat || type == MessageType::kNormal;
+  const auto route =
+      session_manager::RouteMessage(message.stanza, to_account ? "" : xmpp::ResourceOf(message.stanza.to()),
+                                    CandidatesOf(user), /*answers_copied=*/false);
+  if (route.fate != MessageFate::kDeliver) {
+    Bounce(*user.shard, message, xmpp::ErrorCondition::kServiceUnavailable);
+    return;
+  }
+  auto late = std::make_shared<Delivery>();
+  late->stanza = message.stanza;
+  late->offset = message.offset;
+  late->received_at_ms = message.received_at_ms;
+  late->trace_id = message.trace_id;
+  AddDelay(late->stanza, xmpp::DomainOf(user.bare), message.received_at_ms);
+  std::vector<Session*> targets;
+  for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
+  GiveAll(targets, late, /*primary=*/true);
 }
 
 void Deliverer::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
@@ -338,151 +377,8 @@ void Deliverer::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondit
   core_.AppendDelivery(shard, cause, xmpp::MakeError(stanza, condition, text));
 }
 
-void Deliverer::StoreOffline(User& user, std::shared_ptr<Delivery> message) {
-  if (message->stored_id != 0) return;  // it is there
-  ++user.storing;
-  user.shard->window.Hold(message->offset);
-  core_.tasks().Spawn("offline.store",
-                      StoreOfflineTask(core_.SharedShard(user.shard->number), user.bare, std::move(message)));
-}
-
-Task<void> Deliverer::StoreOfflineTask(std::shared_ptr<Shard> shard, std::string bare,
-                                       std::shared_ptr<Delivery> message) {
-  // Never within the call that stores: its caller still uses the user, who may be forgotten below.
-  co_await asio::post(core_.executor(), asio::use_awaitable);
-  std::chrono::milliseconds wait = kFirstRetry;
-  while (!shard->released()) {
-    WaitingStore::OfflineMessage row;
-    row.id = static_cast<std::uint64_t>(message->offset) + 1;
-    row.received_at_ms = message->received_at_ms;
-    row.stanza = message->stanza;
-    auto stored = co_await core_.ports().waiting.StoreOffline(bare, std::move(row),
-                                                              core_.settings().max_offline_messages);
-    if (shard->released()) co_return;
-    if (!stored.ok() && IsTemporary(stored.status())) {
-      co_await runtime::Sleep(wait);
-      wait = std::min(wait * 2, kLastRetry);
-      continue;
-    }
-    if (!stored.ok()) {
-      telemetry::LogError("offline.store_failed", {{"error", Message(stored.status())}});
-      Bounce(*shard, *message, xmpp::ErrorCondition::kInternalServerError);
-    } else {
-      switch (*stored) {
-        case WaitingStore::Stored::kStored:
-          core_.metrics().stored_offline.Increment();
-          break;
-        case WaitingStore::Stored::kAlreadyThere:
-          break;
-        case WaitingStore::Stored::kNoSuchUser:
-          Bounce(*shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
-          break;
-        case WaitingStore::Stored::kQuotaReached:
-          Bounce(*shard, *message, xmpp::ErrorCondition::kResourceConstraint,
-                 "the recipient's offline storage is full");
-          break;
-      }
-    }
-    break;
-  }
-  if (shard->released()) co_return;
-  shard->window.Release(message->offset);
-  User* user = core_.FindUser(*shard, bare);
-  if (user == nullptr) co_return;
-  --user->storing;
-  if (user->storing == 0 && user->on_stored) std::exchange(user->on_stored, nullptr)();
-  core_.MaybeForget(*user);
-}
-
 Task<void> Deliverer::GiveOfflineMessages(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
-  User* user = session->ended || shard->released() ? nullptr : session->user;
-  if (user == nullptr) co_return;
-  const std::string bare = user->bare;
-  if (user->storing > 0) {
-    runtime::Promise<bool> stored(core_.executor());
-    user->on_stored = [stored]() mutable { stored.Set(true); };
-    (void)co_await stored.Get();
-  }
-  // Page by page, and no faster than the client takes them: a heap of messages must not look
-  // like a slow reader.
-  std::uint64_t after = 0;
-  int failures = 0;
-  std::chrono::milliseconds wait = kFirstRetry;
-  while (failures < kOfflineAttempts) {
-    auto rows = co_await core_.ports().waiting.LoadOffline(bare, after, kOfflinePage);
-    if (shard->released() || session->ended) co_return;
-    if (!rows.ok()) {
-      ++failures;
-      co_await runtime::Sleep(wait);
-      wait = std::min(wait * 2, kLastRetry);
-      continue;
-    }
-    if (rows->empty()) co_return;
-    for (WaitingStore::OfflineMessage& row : *rows) {
-      after = row.id;
-      const bool given =
-          std::any_of(session->unacked.begin(), session->unacked.end(), [&](const UnackedPacket& packet) {
-            return packet.stored_id == row.id || packet.offset + 1 == static_cast<std::int64_t>(row.id);
-          });
-      if (given) continue;
-      const bool has_room = co_await AwaitRoom(shard, session);
-      if (!has_room) {
-        if (!shard->released() && !session->ended) session->state.set_offline_given(false);
-        co_return;
-      }
-      auto delivery = std::make_shared<Delivery>();
-      delivery->stanza.Swap(&row.stanza);
-      xmpp::AddPayload(delivery->stanza, xmpp::MakeDelay(xmpp::DomainOf(bare), row.received_at_ms));
-      delivery->offset = static_cast<std::int64_t>(row.id) - 1;
-      delivery->stored_id = row.id;
-      delivery->received_at_ms = row.received_at_ms;
-      Give(*session, std::move(delivery), /*primary=*/true);
-    }
-  }
-  // The store stays away: the client's next presence, or its next session, asks again.
-  session->state.set_offline_given(false);
-}
-
-Task<bool> Deliverer::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
-  SteadyTime limit = core_.clock().Now() + kOfflinePatience;
-  std::uint64_t acked = session->acked_seq;
-  while (session->unacked_bytes > kOfflineBurstBytes || session->unacked.size() > kOfflineBurst) {
-    co_await runtime::Sleep(std::chrono::milliseconds(5));
-    // A client that is away, or takes nothing, leaves the rest in the store.
-    if (shard->released() || session->ended || session->detached) co_return false;
-    if (session->acked_seq != acked) {
-      acked = session->acked_seq;
-      limit = core_.clock().Now() + kOfflinePatience;
-    } else if (core_.clock().Now() > limit) {
-      co_return false;
-    }
-  }
-  co_return true;
-}
-
-Task<void> Deliverer::MarkGivenTask(std::shared_ptr<Shard> shard, std::string bare,
-                                    std::vector<std::uint64_t> ids) {
-  std::chrono::milliseconds wait = kFirstRetry;
-  while (!shard->released()) {
-    const absl::Status marked = co_await core_.ports().waiting.MarkOfflineGiven(bare, ids);
-    if (marked.ok()) break;
-    if (!IsTemporary(marked)) {
-      telemetry::LogError("offline.mark_failed", {{"error", Message(marked)}});
-      co_return;
-    }
-    co_await runtime::Sleep(wait);
-    wait = std::min(wait * 2, kLastRetry);
-  }
-  if (!shard->released()) core_.tasks().Spawn("offline.purge", PurgeTask(shard, bare));
-}
-
-Task<void> Deliverer::PurgeTask(std::shared_ptr<Shard> shard, std::string bare) {
-  // A record is never applied again after the horizon: then the mark has done its work.
-  const auto horizon = core_.settings().duplicate_horizon * 2;
-  co_await runtime::Sleep(std::chrono::duration_cast<std::chrono::milliseconds>(horizon));
-  if (shard->released()) co_return;
-  (void)co_await core_.ports().waiting.PurgeOfflineGiven(bare,
-                                                         core_.clock().UnixMillisNow() - horizon.count());
+  return core_.offline().Give(std::move(shard), std::move(session));
 }
 
 // ---- the window -------------------------------------------------------------
@@ -527,6 +423,7 @@ Task<void> Deliverer::StorePacketsTask(std::shared_ptr<Shard> shard, std::shared
   }
   const std::uint64_t up_to = rows.back().seq;
   const auto count = rows.size();
+  session->has_rows = true;
   const absl::Status stored =
       co_await core_.ports().waiting.StorePackets(shard->number, bare, session->id.str(), std::move(rows));
   session->park_in_flight = false;

@@ -25,7 +25,9 @@ class Deliverer {
   void Reply(Session& session, xmpp::Stanza stanza);
 
   /// A record's stanza for one session: as Give, unless an earlier owner has given it.
-  enum class Given { kNow, kBefore, kOlderThanSession };
+  /// kElsewhere: that owner did not mean it for this session, which began later or was not
+  /// available then.
+  enum class Given { kNow, kBefore, kElsewhere };
   Given GiveRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary,
                    bool recovering);
 
@@ -34,19 +36,16 @@ class Deliverer {
   /// Sends the unacknowledged packets after `seq` again. False: one of them is lost.
   bool Resend(Session& session, std::uint64_t after_seq);
 
-  /// A message from a record to the user; `again`: from a session that ended.
-  void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering,
-                    bool again = false);
+  /// A message from a record to the user.
+  void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
   /// The session has ended: what its client did not acknowledge goes where a message to
   /// an absent resource goes.
-  void Abandon(User& user, UnackedQueue packets);
-  /// Keeps the message for the user's next session; bounces it when that cannot be.
-  void StoreOffline(User& user, std::shared_ptr<Delivery> message);
+  void Abandon(User& user, Session& session);
   /// Error reply to the sender of what came in a record (never to an error).
   void Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
               std::string_view text = {});
 
-  /// Offline messages to a session that has become available with priority >= 0. Within a turn.
+  /// OfflineMessages::Give, to a session that has become available with priority >= 0.
   Task<void> GiveOfflineMessages(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
 
   /// Moves what was not acknowledged for window_time to the store, so that one silent
@@ -56,22 +55,22 @@ class Deliverer {
  private:
   void Queue(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void FillPacket(session::v1::Packet& packet, const Delivery& delivery);
-  /// Waits until the session can take more. False: it is not going to.
-  Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   void Release(Session& session, UnackedPacket& packet);
   void CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message,
                     bool recovering);
-  Task<void> StoreOfflineTask(std::shared_ptr<Shard> shard, std::string bare,
-                              std::shared_ptr<Delivery> message);
+  /// The rest of RouteMessage for a record that an earlier owner may have applied.
+  void RouteRecovered(User& user, const std::shared_ptr<Delivery>& message,
+                      const std::vector<std::size_t>& targets, bool to_account);
+  /// Finds the message among what an earlier owner gave to the user's sessions.
+  void FindGiven(User& user, const std::shared_ptr<Delivery>& message,
+                 const std::vector<std::size_t>& copies);
+  void StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message);
+  /// A message that must not be stored, of a session that has ended.
+  void RouteUnstored(User& user, const Delivery& message);
   Task<void> StorePacketsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
                               std::string bare);
-  Task<void> MarkGivenTask(std::shared_ptr<Shard> shard, std::string bare, std::vector<std::uint64_t> ids);
-  Task<void> PurgeTask(std::shared_ptr<Shard> shard, std::string bare);
 
   Core& core_;
 };
-
-/// XEP-0280 section 5: `received` or `sent` wrapper around the message.
-xmpp::Stanza MakeCarbon(std::string_view direction, const xmpp::Stanza& message, std::string_view bare);
 
 }  // namespace rookery::session_manager

@@ -61,7 +61,7 @@ MessageRoute ToBareJid(MessageType type, const std::vector<Candidate>& candidate
 }  // namespace
 
 MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource,
-                          const std::vector<Candidate>& candidates) {
+                          const std::vector<Candidate>& candidates, bool answers_copied) {
   const MessageType type = ParseMessageType(message.type());
   MessageRoute route;
   if (resource.empty()) {
@@ -87,10 +87,16 @@ MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource
       }
     }
   }
-  if (route.fate == MessageFate::kDeliver && IsCarbonEligible(message, /*sent=*/false)) {
+  const bool is_copied = type == MessageType::kError ? answers_copied
+                                                     : route.fate == MessageFate::kDeliver &&
+                                                           IsCarbonEligible(message, /*sent=*/false);
+  if (is_copied) {
+    // What one of the user's own resources has sent does not come back to it.
+    const bool from_self = xmpp::BareOf(message.from()) == xmpp::BareOf(message.to());
     for (std::size_t i = 0; i < candidates.size(); ++i) {
       const bool is_target = std::find(route.targets.begin(), route.targets.end(), i) != route.targets.end();
-      if (candidates[i].carbons && !is_target) route.copies.push_back(i);
+      const bool is_sender = from_self && xmpp::ResourceOf(message.from()) == candidates[i].resource;
+      if (candidates[i].carbons && !is_target && !is_sender) route.copies.push_back(i);
     }
   }
   return route;
@@ -107,13 +113,14 @@ bool IsCarbonEligible(const xmpp::Stanza& message, bool sent) {
     case MessageType::kHeadline:
       return false;
     case MessageType::kError:
-      // Follows the original, which we no longer have: an error answers a chat message.
       return false;
     case MessageType::kChat:
       return true;
     case MessageType::kNormal:
+      // A body or what is typical of instant messaging; a private message to a room's occupant.
       return (message.traits() & (STANZA_TRAIT_BODY | STANZA_TRAIT_RECEIPT | STANZA_TRAIT_CHAT_STATE |
-                                  STANZA_TRAIT_MUC_INVITE | STANZA_TRAIT_ENCRYPTED | STANZA_TRAIT_CALL)) != 0;
+                                  STANZA_TRAIT_MUC_USER | STANZA_TRAIT_MUC_INVITE | STANZA_TRAIT_ENCRYPTED |
+                                  STANZA_TRAIT_CALL | STANZA_TRAIT_STORE)) != 0;
   }
   return false;
 }

@@ -35,11 +35,13 @@ struct MessageRoute {
 };
 
 /// RFC 6121 section 8.5 with its table 1, and XEP-0280 section 6, for a message to a user
-/// who exists. `resource` is empty for a bare JID.
+/// who exists. `resource` is empty for a bare JID. `answers_copied`: it is an error that
+/// answers a message of which copies were made.
 MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource,
-                          const std::vector<Candidate>& candidates);
+                          const std::vector<Candidate>& candidates, bool answers_copied = false);
 
 /// XEP-0280 section 6.1 with carbons:rules:0: whether the account's other resources get a copy.
+/// Not of an error, which says nothing of the message that it answers.
 bool IsCarbonEligible(const xmpp::Stanza& message, bool sent);
 /// XEP-0160 and XEP-0334: whether it is kept for a user who is away.
 bool IsStorable(const xmpp::Stanza& message);

@@ -25,12 +25,24 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       shards_lost(m.Counter("shards_lost_total", "Shards taken from us while we were away")),
       freezes(m.Counter("freezes_total", "Times this process stood still for seconds")),
       bad_records(m.Counter("bad_records_total", "Records that could not be read")),
+      directory_entries(m.Counter("directory_entries_total", "Sessions written to the directory in Redis")),
+      directory_rewrites(
+          m.Counter("directory_rewrites_total", "Times that all sessions of a shard were written to Redis")),
+      directory_failures(
+          m.Counter("directory_failures_total", "Writes to the directory that failed; all follows later")),
+      caps_asked(m.Counter("caps_asked_total", "Clients asked what they can do (XEP-0115)")),
+      caps_verified(m.Counter("caps_verified_total", "Capabilities that their hash has proved")),
+      caps_refused(m.Counter("caps_refused_total", "Capabilities that were not proved or not told")),
+      presences_late(m.Counter("presences_late_total", "Presences told when the roster was back")),
+      presences_untold(
+          m.Counter("presences_untold_total", "Presences given up: the roster was away too long")),
       sessions(m.Gauge("sessions", "Sessions of our shards")),
       sessions_detached(m.Gauge("sessions_detached", "Sessions that wait for their client")),
       users(m.Gauge("users", "Users in memory")),
       shards(m.Gauge("shards", "Shards that we own")),
       window_records(m.Gauge("window_records", "Records read and not finished")),
       gateways(m.Gauge("gateways", "Gateways linked")),
+      caps_known(m.Gauge("caps_known", "Verified capabilities remembered")),
       acquire_seconds(m.Histogram("shard_acquire_seconds", "From assignment to live",
                                   {0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30})) {}
 

@@ -26,12 +26,21 @@ struct SessionManagerMetrics {
   prometheus::Counter& shards_lost;
   prometheus::Counter& freezes;
   prometheus::Counter& bad_records;
+  prometheus::Counter& directory_entries;
+  prometheus::Counter& directory_rewrites;
+  prometheus::Counter& directory_failures;
+  prometheus::Counter& caps_asked;
+  prometheus::Counter& caps_verified;
+  prometheus::Counter& caps_refused;
+  prometheus::Counter& presences_late;
+  prometheus::Counter& presences_untold;
   prometheus::Gauge& sessions;
   prometheus::Gauge& sessions_detached;
   prometheus::Gauge& users;
   prometheus::Gauge& shards;
   prometheus::Gauge& window_records;
   prometheus::Gauge& gateways;
+  prometheus::Gauge& caps_known;
   prometheus::Histogram& acquire_seconds;
 };
 

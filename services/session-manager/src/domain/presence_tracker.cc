@@ -1,8 +1,10 @@
 #include "domain/presence_tracker.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
+#include "domain/caps_tracker.h"
 #include "domain/client_stanza_processor.h"
 #include "domain/deliverer.h"
 #include "domain/session_keeper.h"
@@ -51,23 +53,38 @@ PresenceFields ReadFields(const xmpp::Stanza& presence) {
   return fields;
 }
 
+/// While the roster is away: how many users' presences wait for it, how many probes of each, how
+/// long, and how often it is tried.
+constexpr std::size_t kMaxOwed = 10'000;
+constexpr std::size_t kMaxProbers = 100;
+constexpr std::chrono::minutes kPatience{15};
+constexpr std::chrono::milliseconds kFirstRetry{250};
+constexpr std::chrono::milliseconds kLastRetry{4'000};
+
+std::unique_ptr<Contacts> MakeContacts(const roster::v1::GetRosterResponse& roster) {
+  auto contacts = std::make_unique<Contacts>();
+  contacts->by_jid.reserve(static_cast<std::size_t>(roster.items_size()));
+  for (const auto& item : roster.items()) contacts->by_jid[item.jid()].subscription = item.subscription();
+  return contacts;
+}
+
 xmpp::Stanza Unavailable(std::string_view from) { return xmpp::MakePresence("unavailable", from, {}); }
 
 }  // namespace
 
 Task<absl::Status> PresenceTracker::LoadContacts(std::shared_ptr<Shard> shard, std::string bare,
-                                                 std::vector<roster::v1::PendingRequest>* pending) {
+                                                 std::vector<roster::v1::PendingRequest>* pending,
+                                                 std::uint64_t trace_id) {
   roster::v1::GetRosterRequest request;
   request.set_user(bare);
-  auto roster = co_await core_.ports().roster.Get(std::move(request));
+  auto roster = co_await core_.ports().roster.Get(std::move(request), trace_id);
   if (!roster.ok()) co_return roster.status();
   if (shard->released()) co_return absl::CancelledError("the shard has moved");
   User* user = core_.FindUser(*shard, bare);
   if (user == nullptr) co_return absl::CancelledError("the user has gone");
-  auto contacts = std::make_unique<Contacts>();
-  contacts->by_jid.reserve(static_cast<std::size_t>(roster->items_size()));
-  for (const auto& item : roster->items()) contacts->by_jid[item.jid()].subscription = item.subscription();
-  user->contacts = std::move(contacts);
+  user->contacts = MakeContacts(*roster);
+  // Before anything newer is said.
+  PayOwed(bare, *user->contacts);
   if (pending != nullptr) pending->assign(roster->pending().begin(), roster->pending().end());
   co_return absl::OkStatus();
 }
@@ -87,7 +104,7 @@ void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause
     core_.client_stanzas().RunInTurn(session, cause, [this, session, presence](Cause& later) -> Task<void> {
       return [](PresenceTracker& self, std::shared_ptr<Session> s, xmpp::Stanza p, Cause& c) -> Task<void> {
         const auto shard = self.core_.SharedShard(s->user->shard->number);
-        if (!s->user->contacts) (void)co_await self.LoadContacts(shard, s->user->bare, nullptr);
+        if (!s->user->contacts) (void)co_await self.LoadContacts(shard, s->user->bare, nullptr, c.trace_id);
         if (s->ended || shard->released()) co_return;
         self.BecomeUnavailable(*s->user, *s, c, p);
         self.core_.sessions().PublishState(*s);
@@ -117,7 +134,9 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
   session->state.set_priority(priority);
   Broadcast(*session->user, cause, presence);
   session->state.mutable_presence()->Swap(&presence);
+  session->state.set_unavailable_untold(false);
   core_.sessions().PublishState(*session);
+  core_.caps().OnPresence(*session);
   PublishEvent(*session->user, *session);
 }
 
@@ -127,11 +146,11 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
   const bool initial = !session->available();
   std::vector<roster::v1::PendingRequest> pending;
   if (initial || !session->user->contacts) {
-    absl::Status loaded = co_await LoadContacts(shard, session->user->bare, &pending);
+    absl::Status loaded = co_await LoadContacts(shard, session->user->bare, &pending, cause.trace_id);
     for (int attempt = 0; !loaded.ok() && !absl::IsCancelled(loaded) && attempt < 3; ++attempt) {
       co_await runtime::Sleep(std::chrono::milliseconds(200 << attempt));
       if (session->ended || shard->released()) co_return;
-      loaded = co_await LoadContacts(shard, session->user->bare, &pending);
+      loaded = co_await LoadContacts(shard, session->user->bare, &pending, cause.trace_id);
     }
     if (session->ended || shard->released()) co_return;
     if (!loaded.ok()) {
@@ -169,6 +188,11 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
                                         const xmpp::Stanza& presence) {
   if (!session.available()) return;
   Broadcast(user, cause, presence);
+  if (!user.contacts) {
+    // Our sessions came with the shard, their roster did not, and it is away.
+    if (Owed* owed = Owe(user)) owed->unavailable.push_back(presence);
+    session.state.set_unavailable_untold(true);
+  }
   if (session.state.directed_size() > 0) {
     const std::vector<std::string> directed(session.state.directed().begin(), session.state.directed().end());
     core_.AppendFanout(*user.shard, cause, presence, directed);
@@ -181,6 +205,7 @@ void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string 
   session.state.set_available(false);
   session.state.clear_presence();
   session.state.set_offline_given(false);
+  core_.caps().OnPresence(session);
   PublishEvent(user, session);
   if (!user.HasAvailable())
     core_.tasks().Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
@@ -215,14 +240,17 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
 
 void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
   std::vector<std::string> recipients;
-  if (user.contacts) {
-    for (const auto& [jid, contact] : user.contacts->by_jid)
-      if (contact.from() && core_.IsLocalDomain(xmpp::DomainOf(jid)) && jid != user.bare)
-        recipients.push_back(jid);
-  }
+  if (user.contacts) recipients = Subscribers(user.bare, *user.contacts);
   // RFC 6121 section 4.4.2: the user's own resources too, the sending one included.
   recipients.push_back(user.bare);
   core_.AppendFanout(*user.shard, cause, presence, recipients);
+}
+
+std::vector<std::string> PresenceTracker::Subscribers(std::string_view bare, const Contacts& contacts) const {
+  std::vector<std::string> subscribers;
+  for (const auto& [jid, contact] : contacts.by_jid)
+    if (contact.from() && core_.IsLocalDomain(xmpp::DomainOf(jid)) && jid != bare) subscribers.push_back(jid);
+  return subscribers;
 }
 
 void PresenceTracker::SendCurrent(User& user, Cause& cause, std::string_view contact) {
@@ -258,10 +286,16 @@ void PresenceTracker::AnswerProbe(User& user, Cause& cause, std::string_view pro
                    });
     return;
   }
-  if (bare != user.bare) {
-    const auto it = user.contacts->by_jid.find(bare);
-    if (it == user.contacts->by_jid.end() || !it->second.from()) return;
-  }
+  if (bare != user.bare && !MaySee(*user.contacts, bare)) return;
+  SendCurrentTo(user, cause, prober);
+}
+
+bool PresenceTracker::MaySee(const Contacts& contacts, std::string_view contact) {
+  const auto it = contacts.by_jid.find(contact);
+  return it != contacts.by_jid.end() && it->second.from();
+}
+
+void PresenceTracker::SendCurrentTo(User& user, Cause& cause, std::string_view prober) {
   for (const auto& session : user.sessions) {
     if (!session->available() || session->jid.str() == prober) continue;
     xmpp::Stanza presence = session->state.presence();
@@ -274,9 +308,13 @@ Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::str
                                           std::string prober) {
   User* user = core_.FindUser(*shard, bare);
   if (user != nullptr && !user->contacts) {
-    const absl::Status loaded = co_await LoadContacts(shard, bare, nullptr);
+    const absl::Status loaded = co_await LoadContacts(shard, bare, nullptr, cause.trace_id);
     if (shard->released()) co_return;
-    if (!loaded.ok()) telemetry::LogWarn("presence.probe_unanswered", {{"error", Message(loaded)}});
+    user = core_.FindUser(*shard, bare);
+    if (user != nullptr && !loaded.ok()) {
+      if (Owed* owed = Owe(*user); owed && owed->probers.size() < kMaxProbers)
+        owed->probers.push_back(prober);
+    }
   }
   user = core_.FindUser(*shard, bare);
   if (user != nullptr && user->contacts) AnswerProbe(*user, cause, prober);
@@ -294,38 +332,109 @@ void PresenceTracker::OnSessionEnd(User& user, Session& session) {
     }
     return;
   }
-  const xmpp::Stanza unavailable = Unavailable(session.jid.str());
-  if (user.contacts) {
-    Cause cause;
-    BecomeUnavailable(user, session, cause, unavailable);
-    return;
-  }
-  if (session.state.directed_size() > 0) {
-    Cause cause;
-    core_.AppendFanout(*user.shard, cause, unavailable,
-                       {session.state.directed().begin(), session.state.directed().end()});
-  }
-  NoteUnavailable(user, session, {});
-  const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
-  core_.TakeTurn(user, [this, shard, bare = user.bare, unavailable]() -> Task<void> {
-    return BroadcastEnd(shard, bare, unavailable);
-  });
+  Cause cause;
+  BecomeUnavailable(user, session, cause, Unavailable(session.jid.str()));
 }
 
-Task<void> PresenceTracker::BroadcastEnd(std::shared_ptr<Shard> shard, std::string bare,
-                                         xmpp::Stanza unavailable) {
-  absl::Status loaded = co_await LoadContacts(shard, bare, nullptr);
-  for (int attempt = 0; !loaded.ok() && !absl::IsCancelled(loaded) && attempt < 5; ++attempt) {
-    co_await runtime::Sleep(std::chrono::milliseconds(200 << attempt));
-    loaded = co_await LoadContacts(shard, bare, nullptr);
+// ---- while the roster is away -------------------------------------------------
+
+void PresenceTracker::OnShardLive(Shard& shard) {
+  for (const auto& [bare, user] : shard.users) {
+    for (const auto& session : user->sessions) {
+      if (!session->state.unavailable_untold() || session->available()) continue;
+      Owed* owed = Owe(*user);
+      // Live again after a freeze: it is owed already.
+      const bool is_known =
+          owed == nullptr || std::any_of(owed->unavailable.begin(), owed->unavailable.end(),
+                                         [&](const auto& old) { return old.from() == session->jid.str(); });
+      if (!is_known) owed->unavailable.push_back(Unavailable(session->jid.str()));
+    }
   }
-  if (shard->released() || !loaded.ok()) co_return;
-  User* user = core_.FindUser(*shard, bare);
-  if (user == nullptr) co_return;
-  Cause cause;
-  Broadcast(*user, cause, unavailable);
-  if (!user->HasAvailable()) user->contacts.reset();
 }
+
+PresenceTracker::Owed* PresenceTracker::Owe(const User& user) {
+  auto it = owed_.find(user.bare);
+  if (it == owed_.end()) {
+    if (owed_.size() >= kMaxOwed) {
+      core_.metrics().presences_untold.Increment();
+      return nullptr;
+    }
+    it = owed_.try_emplace(user.bare).first;
+    it->second.since = core_.clock().Now();
+    owed_order_.push_back(user.bare);
+  }
+  Owed& owed = it->second;
+  // What an earlier time of the shard with us has left behind is its next owner's.
+  const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
+  if (owed.shard != shard) {
+    owed.shard = shard;
+    owed.unavailable.clear();
+    owed.probers.clear();
+  }
+  if (!paying_) {
+    paying_ = true;
+    core_.tasks().Spawn("presence.pay_owed", PayAllOwed());
+  }
+  return &owed;
+}
+
+void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts) {
+  const auto it = owed_.find(bare);
+  if (it == owed_.end()) return;
+  const Owed owed = std::move(it->second);
+  owed_.erase(it);
+  if (owed.shard->released()) return;
+  User* user = core_.FindUser(*owed.shard, bare);
+  Cause cause;
+  const std::vector<std::string> subscribers = Subscribers(bare, contacts);
+  for (const xmpp::Stanza& unavailable : owed.unavailable) {
+    core_.metrics().presences_late.Increment();
+    if (!subscribers.empty()) core_.AppendFanout(*owed.shard, cause, unavailable, subscribers);
+    Session* session = user == nullptr ? nullptr : user->FindResource(xmpp::ResourceOf(unavailable.from()));
+    if (session == nullptr || !session->state.unavailable_untold()) continue;
+    session->state.set_unavailable_untold(false);
+    core_.sessions().PublishState(*session);
+  }
+  if (user == nullptr) return;
+  for (const std::string& prober : owed.probers)
+    if (MaySee(contacts, xmpp::BareOf(prober))) SendCurrentTo(*user, cause, prober);
+}
+
+Task<void> PresenceTracker::PayAllOwed() {
+  // Not in the users' turns, which would hold back their messages: nothing here changes what turns
+  // read, and what becomes newer meanwhile pays first (LoadContacts).
+  std::chrono::milliseconds pause = kFirstRetry;
+  while (!owed_order_.empty()) {
+    const std::string bare = std::move(owed_order_.front());
+    owed_order_.pop_front();
+    auto it = owed_.find(bare);
+    if (it == owed_.end()) continue;
+    if (it->second.shard->released() || core_.clock().Now() - it->second.since > kPatience) {
+      if (!it->second.shard->released()) {
+        core_.metrics().presences_untold.Increment();
+        telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});
+      }
+      owed_.erase(it);
+      continue;
+    }
+    roster::v1::GetRosterRequest request;
+    request.set_user(bare);
+    const auto roster = co_await core_.ports().roster.Get(std::move(request), /*trace_id=*/0);
+    if (roster.ok()) {
+      pause = kFirstRetry;
+      const std::unique_ptr<Contacts> contacts = MakeContacts(*roster);
+      PayOwed(bare, *contacts);
+      continue;
+    }
+    if (!owed_.contains(bare)) continue;
+    owed_order_.push_back(bare);
+    co_await runtime::Sleep(pause);
+    pause = std::min(pause * 2, kLastRetry);
+  }
+  paying_ = false;
+}
+
+// ---- what is remembered and told ----------------------------------------------
 
 Task<void> PresenceTracker::RememberLastActivity(std::string bare, std::string status) {
   AccountStore::LastActivity last{core_.clock().UnixMillisNow(), std::move(status)};

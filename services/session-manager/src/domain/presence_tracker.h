@@ -1,8 +1,11 @@
 #pragma once
 
-#include <functional>
+#include <deque>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "domain/core.h"
 
@@ -22,6 +25,8 @@ class PresenceTracker {
   void AnswerProbe(User& user, Cause& cause, std::string_view prober);
   /// Before the session leaves the user's list for good it has been taken out of it.
   void OnSessionEnd(User& user, Session& session);
+  /// Goes on with what an earlier owner could not tell.
+  void OnShardLive(Shard& shard);
 
   /// The current presence of every available session to one contact, or `unavailable`.
   void SendCurrent(User& user, Cause& cause, std::string_view contact);
@@ -29,9 +34,22 @@ class PresenceTracker {
 
   /// Loads the user's contacts. Within a turn. `pending` may be null.
   Task<absl::Status> LoadContacts(std::shared_ptr<Shard> shard, std::string bare,
-                                  std::vector<roster::v1::PendingRequest>* pending);
+                                  std::vector<roster::v1::PendingRequest>* pending, std::uint64_t trace_id);
 
  private:
+  /// What a user's contacts are to hear when the roster, which says who they are, is back.
+  struct Owed {
+    std::shared_ptr<Shard> shard;
+    SteadyTime since;
+    std::vector<xmpp::Stanza> unavailable;
+    /// Full JIDs whose probes were not answered.
+    std::vector<std::string> probers;
+  };
+  /// Null when too much is owed already.
+  Owed* Owe(const User& user);
+  void PayOwed(const std::string& bare, const Contacts& contacts);
+  Task<void> PayAllOwed();
+
   Task<void> BecomeAvailable(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence,
                              int priority);
   void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
@@ -39,12 +57,19 @@ class PresenceTracker {
   void BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence);
   void NoteUnavailable(User& user, Session& session, std::string status);
   void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);
+  std::vector<std::string> Subscribers(std::string_view bare, const Contacts& contacts) const;
+  static bool MaySee(const Contacts& contacts, std::string_view contact);
+  void SendCurrentTo(User& user, Cause& cause, std::string_view prober);
   void PublishEvent(const User& user, const Session& session);
   Task<void> BroadcastEnd(std::shared_ptr<Shard> shard, std::string bare, xmpp::Stanza unavailable);
   Task<void> LoadAndAnswer(std::shared_ptr<Shard> shard, std::string bare, Cause cause, std::string prober);
   Task<void> RememberLastActivity(std::string bare, std::string status);
 
   Core& core_;
+  std::unordered_map<std::string, Owed> owed_;
+  /// Users of `owed_`, and some that are not there any more.
+  std::deque<std::string> owed_order_;
+  bool paying_ = false;
 };
 
 }  // namespace rookery::session_manager

@@ -1,5 +1,6 @@
 #include "domain/record_processor.h"
 
+#include "domain/carbons.h"
 #include "domain/deliverer.h"
 #include "domain/message_routing.h"
 #include "domain/presence_tracker.h"
@@ -21,6 +22,15 @@ bool IsSubscription(std::string_view type) {
 /// XEP-0359: rises with the log; above 0.
 std::uint64_t ArchiveId(const PendingRecord& pending) {
   return static_cast<std::uint64_t>(pending.offset) + 1;
+}
+
+void AppendStanzaId(xmpp::Stanza& message, const User& user, const PendingRecord& pending) {
+  std::string& payload = *message.mutable_payload();
+  payload.append("<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"")
+      .append(std::to_string(ArchiveId(pending)))
+      .append("\" by=\"");
+  xmpp::AppendEscaped(payload, user.bare);
+  payload.append("\"/>");
 }
 
 }  // namespace
@@ -101,7 +111,12 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
   } else if (pending.record.has_fanout()) {
     ApplyFanout(shard, pending);
   } else if (pending.record.has_account_removed()) {
+    // With its last session the user may be forgotten.
+    const std::string bare = user.bare;
     core_.sessions().EndAll(user, "not-authorized");
+    shard.window.Release(offset);
+    if (User* left = core_.FindUser(shard, bare)) core_.MaybeForget(*left);
+    return;
   } else if (pending.record.has_delivery()) {
     switch (pending.record.delivery().stanza().kind()) {
       case common::v1::STANZA_KIND_MESSAGE:
@@ -153,33 +168,36 @@ void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
     if (xmpp::Has(message, common::v1::STANZA_TRAIT_STANZA_ID))
       xmpp::RemovePayload(message, "stanza-id", xmpp::ns::kStanzaId, user.bare);
     if (xmpp::Has(message, common::v1::STANZA_TRAIT_PRIVATE)) {
-      // XEP-0280 section 9: it has told us what it says; the trait still says it to routing.
+      // It has told us what it says; the trait still says it to routing.
       const std::uint32_t traits = message.traits();
       xmpp::RemovePayload(message, "private", xmpp::ns::kCarbons);
       message.set_traits(traits);
     }
     if (IsArchivable(message)) {
       PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_RECEIVED);
-      std::string& payload = *message.mutable_payload();
-      payload.append("<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"")
-          .append(std::to_string(ArchiveId(pending)))
-          .append("\" by=\"");
-      xmpp::AppendEscaped(payload, user.bare);
-      payload.append("\"/>");
+      AppendStanzaId(message, user, pending);
     }
   }
   core_.deliverer().RouteMessage(user, delivery, pending.recovering);
 }
 
 void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
-  const xmpp::Stanza& message = pending.record.sent_copy().stanza();
-  if (IsArchivable(message)) PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_SENT);
+  xmpp::Stanza& message = *pending.record.mutable_sent_copy()->mutable_stanza();
+  const bool is_archived = IsArchivable(message);
+  if (is_archived) PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_SENT);
   const std::string_view sender = xmpp::ResourceOf(message.from());
-  const bool is_wanted = IsCarbonEligible(message, /*sent=*/true) &&
+  // An error is here because it answers a message that was copied.
+  const bool is_error = message.type() == "error";
+  const bool is_wanted = (is_error || IsCarbonEligible(message, /*sent=*/true)) &&
                          std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& session) {
                            return session->state.carbons() && session->resource() != sender;
                          });
   if (!is_wanted) return;
+  if (!is_error) {
+    if (!user.copied) user.copied = std::make_unique<CopiedMessages>();
+    user.copied->Add(message.id(), xmpp::BareOf(message.to()));
+  }
+  if (is_archived) AppendStanzaId(message, user, pending);
   auto copy = std::make_shared<Delivery>();
   copy->stanza = MakeCarbon("sent", message, user.bare);
   copy->offset = pending.offset;
@@ -295,7 +313,11 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
       core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
     return;
   }
-  core_.deliverer().GiveRecord(*session, delivery, /*primary=*/is_request, pending.recovering);
+  const auto given =
+      core_.deliverer().GiveRecord(*session, delivery, /*primary=*/is_request, pending.recovering);
+  // It was for an earlier session of that name.
+  if (given == Deliverer::Given::kElsewhere && is_request)
+    core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
 }
 
 }  // namespace rookery::session_manager

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <list>
 #include <memory>
 #include <set>
 #include <string>
@@ -14,6 +16,20 @@
 #include "ports/waiting_store.h"
 
 namespace rookery::session_manager {
+
+/// What a gateway is told at the end of a session, once it may forget the session.
+struct PendingEnd {
+  /// Records up to here must be finished and the cursor committed beyond them.
+  std::int64_t offset = -1;
+  /// The offline store has what the session leaves to it, and marks for what its client has had.
+  bool written = false;
+  /// It has messages that are nowhere else, not in the log either.
+  bool has_rows = false;
+  bool told = false;
+  /// Told then, written or not, unless it has rows.
+  SteadyTime limit = SteadyTime::max();
+  std::function<void()> tell;
+};
 
 /// A partition of `users` that the consumer group has given to us.
 struct Shard {
@@ -40,11 +56,13 @@ struct Shard {
   /// Gateways that have attached their sessions for this epoch.
   std::set<std::string> attached_gateways;
   /// Actions of gateways that wait until we are live.
-  struct WaitingAction {
-    std::string gateway;
-    session::v1::GatewayAction action;
-  };
   std::deque<WaitingAction> waiting;
+
+  /// Sessions that have ended and whose gateways must not forget them yet.
+  std::list<std::shared_ptr<PendingEnd>> pending_ends;
+  /// Owners of rows of the offline store that were marked as given: when to delete the marks.
+  std::deque<std::pair<SteadyTime, std::string>> marks;
+  std::unordered_map<std::string, SteadyTime> last_marks;
 
   bool paused = false;
   /// We were frozen and do not know yet whether we still own it.

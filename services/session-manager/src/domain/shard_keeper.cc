@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "domain/deliverer.h"
+#include "domain/offline_messages.h"
 #include "domain/record_processor.h"
+#include "domain/session_closer.h"
 #include "domain/session_keeper.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
@@ -73,6 +75,8 @@ Task<void> ShardKeeper::Acquire(std::shared_ptr<Shard> shard) {
     core_.sessions().Restore(*shard, std::move(parked));
   for (WaitingStore::Shard::Packet& packet : waiting.packets)
     core_.sessions().RestorePacket(*shard, std::move(packet));
+  co_await core_.offline().Recover(shard);
+  if (shard->released()) co_return;
 
   std::int64_t committed = -1;
   std::int64_t look_back = 0;
@@ -85,6 +89,7 @@ Task<void> ShardKeeper::Acquire(std::shared_ptr<Shard> shard) {
       if (from.ok() && beginning.ok()) {
         // Nothing was ever committed: everything that the log still has is ours to apply.
         committed = std::max(*found, *beginning);
+        shard->last_commit = *found;
         look_back = std::max(*from, *beginning);
         break;
       }
@@ -157,6 +162,8 @@ void ShardKeeper::GoLive(Shard& shard) {
   shard.phase = Shard::Phase::kLive;
   telemetry::LogInfo("shard.live",
                      {{"shard", shard.number}, {"epoch", shard.epoch}, {"users", shard.users.size()}});
+  core_.closer().EndAgain(shard);
+  core_.offline().OnLive(core_.SharedShard(shard.number));
   core_.sessions().RunWaiting(shard);
 }
 
@@ -186,10 +193,16 @@ Task<void> ShardKeeper::HandOver(std::shared_ptr<Shard> shard) {
   }
   if (shard->released()) co_return;
   if (shard->phase != Shard::Phase::kAcquiring) {
-    std::vector<std::pair<std::uint32_t, std::int64_t>> cursors{{shard->number, shard->window.cursor()}};
+    const std::int64_t cursor = shard->window.cursor();
+    std::vector<std::pair<std::uint32_t, std::int64_t>> cursors{{shard->number, cursor}};
     const absl::Status committed = co_await core_.ports().shard_log.Commit(std::move(cursors));
-    if (!committed.ok())
+    if (shard->released()) co_return;
+    if (committed.ok()) {
+      shard->last_commit = std::max(shard->last_commit, cursor);
+      core_.closer().OnCommitted(*shard);
+    } else {
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
+    }
   }
   if (shard->released()) co_return;
   telemetry::LogInfo("shard.handed_over", {{"shard", shard->number}, {"cursor", shard->window.cursor()}});
@@ -269,6 +282,7 @@ void ShardKeeper::CommitCursors() {
 
 Task<void> ShardKeeper::Commit() {
   std::vector<std::pair<std::uint32_t, std::int64_t>> cursors;
+  std::vector<std::uint32_t> committed_shards;
   for (const auto& shard : core_.all_shards()) {
     if (!shard || shard->suspended || shard->released() || shard->phase == Shard::Phase::kAcquiring) continue;
     if (shard->window.cursor() != shard->last_commit)
@@ -277,13 +291,19 @@ Task<void> ShardKeeper::Commit() {
   if (!cursors.empty()) {
     const absl::Status committed = co_await core_.ports().shard_log.Commit(cursors);
     if (committed.ok()) {
-      for (const auto& [number, cursor] : cursors)
-        if (Shard* shard = core_.FindShard(number)) shard->last_commit = cursor;
-    } else {
+      for (const auto& [number, cursor] : cursors) {
+        Shard* shard = core_.FindShard(number);
+        if (shard == nullptr) continue;
+        shard->last_commit = std::max(shard->last_commit, cursor);
+        committed_shards.push_back(number);
+      }
+    } else if (!absl::IsAborted(committed)) {  // in a rebalance the next one will do
       telemetry::LogWarn("shard.commit_failed", {{"error", Message(committed)}});
     }
   }
   committing_ = false;
+  for (const std::uint32_t number : committed_shards)
+    if (Shard* shard = core_.FindShard(number)) core_.closer().OnCommitted(*shard);
 }
 
 void ShardKeeper::Sweep() {
@@ -300,6 +320,8 @@ void ShardKeeper::Sweep() {
     shard->duplicates.Expire(now - core_.settings().duplicate_horizon * 8);
     core_.deliverer().StoreOldPackets(*shard);
     if (shard->live()) core_.sessions().Sweep(*shard);
+    core_.offline().Sweep(*shard);
+    core_.closer().Sweep(*shard);
     if (shard->paused &&
         static_cast<std::int64_t>(shard->window.size()) < core_.settings().max_window_records / 2) {
       shard->paused = false;

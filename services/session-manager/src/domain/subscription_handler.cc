@@ -1,5 +1,7 @@
 #include "domain/subscription_handler.h"
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "domain/client_stanza_processor.h"
 #include "domain/deliverer.h"
 #include "domain/presence_tracker.h"
@@ -15,7 +17,11 @@ using roster::v1::SubscriptionAction;
 
 namespace {
 
+constexpr std::chrono::milliseconds kFirstRetry{100};
 constexpr std::chrono::milliseconds kLastRetry{2'000};
+/// A call for a sender is not begun again after so long: what they send next waits meanwhile.
+constexpr int kOutboundAttempts = 4;
+constexpr std::chrono::seconds kOutboundPatience{3};
 
 SubscriptionAction ActionOf(std::string_view type) {
   if (type == "subscribe") return roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE;
@@ -60,6 +66,12 @@ bool IsTemporary(const absl::Status& status) {
 }
 
 }  // namespace
+
+std::string RequestIdOf(const Shard& shard, const Cause& cause) {
+  if (cause.session) return absl::StrCat(absl::BytesToHexString(cause.session->id.str()), "/", cause.count);
+  if (cause.offset >= 0) return absl::StrCat("users/", shard.number, "/", cause.offset);
+  return {};
+}
 
 xmpp::Element MakeRosterItem(const roster::v1::RosterItem& item) {
   xmpp::Element element("item", xmpp::ns::kRoster);
@@ -120,7 +132,18 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Session> session, C
   request.set_contact(contact);
   request.set_action(action);
   request.set_max_items(static_cast<std::uint32_t>(core_.settings().max_roster_items));
-  auto response = co_await core_.ports().roster.Outbound(std::move(request));
+  request.set_request_id(RequestIdOf(*shard, cause));
+  const SteadyTime began = core_.clock().Now();
+  auto response = co_await core_.ports().roster.Outbound(request, cause.trace_id);
+  // A failed call may have made the change: asked again under the same name, it answers.
+  std::chrono::milliseconds wait = kFirstRetry;
+  for (int attempt = 1; attempt < kOutboundAttempts; ++attempt, wait *= 2) {
+    if (response.ok() || !IsTemporary(response.status())) break;
+    if (core_.clock().Now() - began > kOutboundPatience) break;
+    co_await runtime::Sleep(wait);
+    if (shard->released()) co_return;
+    response = co_await core_.ports().roster.Outbound(request, cause.trace_id);
+  }
   if (shard->released()) co_return;
   if (!response.ok()) {
     if (!session->ended) {
@@ -164,7 +187,7 @@ void SubscriptionHandler::OnInbound(User& user, const PendingRecord& pending) {
 
 Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::string bare, Cause cause,
                                             xmpp::Stanza presence) {
-  std::chrono::milliseconds wait{100};
+  std::chrono::milliseconds wait = kFirstRetry;
   const std::string contact(xmpp::BareOf(presence.from()));
   const SubscriptionAction action = ActionOf(presence.type());
   absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse> response =
@@ -184,8 +207,9 @@ Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::s
       request.set_contact(contact);
       request.set_action(action);
       *request.mutable_stanza() = presence;
+      request.set_request_id(RequestIdOf(*shard, cause));
       request.set_max_pending(static_cast<std::uint32_t>(core_.settings().max_pending_requests));
-      response = co_await core_.ports().roster.Inbound(std::move(request));
+      response = co_await core_.ports().roster.Inbound(std::move(request), cause.trace_id);
       if (response.ok() || !IsTemporary(response.status())) break;
     }
     // The sender has been told that it is accepted: it must not be lost.
@@ -233,6 +257,8 @@ Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::s
 void SubscriptionHandler::OnItemRemoved(User& user, Cause& cause, const std::string& contact,
                                         const roster::v1::RemoveRosterItemResponse& removed) {
   Push(user, removed.push());
+  // An address outside the cluster was never asked for anything.
+  if (!core_.IsLocalDomain(xmpp::DomainOf(contact))) return;
   for (const int action : removed.send()) {
     core_.AppendDelivery(
         *user.shard, cause,
@@ -241,38 +267,43 @@ void SubscriptionHandler::OnItemRemoved(User& user, Cause& cause, const std::str
   if (removed.was_from()) core_.presence().SendUnavailable(user, cause, contact);
 }
 
-Task<absl::Status> SubscriptionHandler::RemoveAccount(std::string bare) {
+Task<absl::Status> SubscriptionHandler::RemoveAccount(std::string bare, Cause cause) {
   const std::shared_ptr<Shard> shard = core_.SharedShard(core_.ShardNumberOf(bare));
   if (!shard || !shard->live()) co_return absl::UnavailableError("the user's shard is not here");
   roster::v1::DeleteUserRequest request;
   request.set_user(bare);
-  auto contacts = co_await core_.ports().roster.DeleteUser(std::move(request));
+  request.set_request_id(RequestIdOf(*shard, cause));
+  auto contacts = co_await core_.ports().roster.DeleteUser(std::move(request), cause.trace_id);
   if (!contacts.ok()) co_return contacts.status();
   const absl::Status removed = co_await core_.ports().accounts.Remove(bare);
   if (!removed.ok()) co_return removed;
   if (shard->released()) co_return absl::UnavailableError("the user's shard has moved");
-  Cause cause;
-  if (const User* user = core_.FindUser(*shard, bare)) {
-    for (const auto& session : user->sessions) {
-      if (!session->available()) continue;
-      std::vector<std::string> told;
-      for (const auto& item : contacts->items())
-        if (HasFrom(item.subscription())) told.push_back(item.jid());
-      if (!told.empty())
-        core_.AppendFanout(*shard, cause, xmpp::MakePresence("unavailable", session->jid.str(), {}), told);
-    }
-  }
+  // The records that follow from the contacts come first: a repetition numbers them alike.
+  std::vector<std::string> seeing;
   for (const auto& item : contacts->items()) {
     if (!core_.IsLocalDomain(xmpp::DomainOf(item.jid()))) continue;
-    if (item.subscription() == roster::v1::SUBSCRIPTION_TO ||
-        item.subscription() == roster::v1::SUBSCRIPTION_BOTH || item.pending_out())
+    const ContactState state{item.subscription()};
+    if (state.to() || item.pending_out())
       core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribe", bare, item.jid()));
-    if (HasFrom(item.subscription()))
-      core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, item.jid()));
+    if (!state.from()) continue;
+    core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, item.jid()));
+    seeing.push_back(item.jid());
+  }
+  for (const std::string& asking : contacts->asking()) {
+    if (core_.IsLocalDomain(xmpp::DomainOf(asking)))
+      core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, asking));
   }
   events::v1::UserRecord record;
   record.mutable_account_removed()->set_jid(bare);
   core_.AppendRecord(*shard, cause, shard->number, bare, std::move(record));
+  User* user = core_.FindUser(*shard, bare);
+  if (user == nullptr) co_return absl::OkStatus();
+  for (const auto& session : user->sessions) {
+    if (session->available() && !seeing.empty())
+      core_.AppendFanout(*shard, cause, xmpp::MakePresence("unavailable", session->jid.str(), {}), seeing);
+  }
+  // Nobody is left to be told when the sessions end.
+  if (user->contacts) user->contacts->by_jid.clear();
   co_return absl::OkStatus();
 }
 

@@ -25,8 +25,9 @@ class SubscriptionHandler {
                      const roster::v1::RemoveRosterItemResponse& removed);
 
   /// Removes the account with everything that is kept of it, tells its contacts and ends
-  /// its sessions (XEP-0077 section 3.2). UNAVAILABLE: try later.
-  Task<absl::Status> RemoveAccount(std::string bare);
+  /// its sessions (XEP-0077 section 3.2). UNAVAILABLE: try later. `cause`: what asks for it;
+  /// whoever acts on it again tells the contacts again.
+  Task<absl::Status> RemoveAccount(std::string bare, Cause cause = {});
 
  private:
   Task<void> OutboundTask(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence);
@@ -34,6 +35,10 @@ class SubscriptionHandler {
 
   Core& core_;
 };
+
+/// Names a cause to the roster service (RosterService's request_id): every owner of the
+/// shard that acts on it gives the same name. Empty for the owner's own decisions.
+std::string RequestIdOf(const Shard& shard, const Cause& cause);
 
 /// jabber:iq:roster item.
 xmpp::Element MakeRosterItem(const roster::v1::RosterItem& item);

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "domain/carbons.h"
 #include "domain/session.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/roster/v1/roster_service.pb.h"
@@ -66,9 +67,16 @@ struct User {
   };
   std::unique_ptr<std::deque<Turn>> turns;
   bool busy = false;
-  /// Stanzas on their way to the offline store.
+  /// Writes to the user's part of the offline store that are under way.
   int storing = 0;
-  std::function<void()> on_stored;
+  /// Waits for the last of them, until `stored_limit`; told whether they are done.
+  std::function<void(bool)> on_stored;
+  SteadyTime stored_limit;
+  /// Something in the offline store may be for a session that is available already.
+  bool offline_due = false;
+  SteadyTime offline_retry;
+  /// Null unless copies were made (XEP-0280).
+  std::unique_ptr<CopiedMessages> copied;
 
   Session* FindResource(std::string_view resource) {
     auto it = std::find_if(sessions.begin(), sessions.end(),

@@ -14,7 +14,7 @@ Task<absl::StatusOr<bool>> MaySee(Core& core, const IqRequest& request) {
   }
   roster::v1::GetRosterRequest get;
   get.set_user(request.account);
-  auto roster = co_await core.ports().roster.Get(std::move(get));
+  auto roster = co_await core.ports().roster.Get(std::move(get), request.cause->trace_id);
   if (!roster.ok()) co_return roster.status();
   for (const auto& item : roster->items())
     if (item.jid() == asker) co_return ContactState{item.subscription()}.from();

@@ -82,7 +82,7 @@ void IqRouter::OnClientRequest(const std::shared_ptr<Session>& session, Cause& c
   if (to.empty() || to == session->user->bare) {
     request->target = Target::kOwnAccount;
     request->account = session->user->bare;
-  } else if (const auto service = core_.LocalService(to)) {
+  } else if (const auto service = core_.LocalService(xmpp::DomainOf(to))) {
     request->target = Target::kService;
     request->service = *service;
   } else {

@@ -1,5 +1,6 @@
 #include "modules/account_access.h"
 #include "modules/modules.h"
+#include "modules/server_info.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
@@ -15,7 +16,23 @@ void AddIdentity(xmpp::Element& query, std::string_view category, std::string_vi
 
 void AddFeature(xmpp::Element& query, std::string_view var) { query.Add("feature").SetAttr("var", var); }
 
-/// XEP-0030 for the server, its services and accounts.
+void AddItem(xmpp::Element& query, const std::string& jid, std::string_view name, std::string_view node) {
+  xmpp::Element& item = query.Add("item");
+  item.SetAttr("jid", jid);
+  if (!name.empty()) item.SetAttr("name", name);
+  if (!node.empty()) item.SetAttr("node", node);
+}
+
+/// RFC 6120 section 8.3.3.17: the domain is ours, but whoever must answer cannot be reached
+/// just now. Never an answer in its place.
+IqReply FromService(const absl::Status& status) {
+  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return IqReply::FromStatus(status);
+  IqReply reply = IqReply::Error(xmpp::ErrorCondition::kRemoteServerTimeout);
+  reply.error_type = xmpp::ErrorType::kWait;
+  return reply;
+}
+
+/// XEP-0030 for the server and accounts; muc and search are asked for their own.
 class DiscoModule final : public Module {
  public:
   explicit DiscoModule(Core& core) : core_(core) {}
@@ -25,6 +42,7 @@ class DiscoModule final : public Module {
     hooks.ServerFeature(xmpp::ns::kDiscoItems);
     hooks.ServerFeature("msgoffline");
     hooks.ServerFeature(xmpp::ns::kHints);
+    hooks.ServerFeature(xmpp::ns::kCaps);
     hooks.AccountFeature(xmpp::ns::kDiscoInfo);
     hooks.AccountFeature(xmpp::ns::kDiscoItems);
     hooks.AccountFeature(xmpp::ns::kStanzaId);
@@ -38,6 +56,10 @@ class DiscoModule final : public Module {
 
  private:
   Task<IqReply> Info(IqRequest& request) {
+    if (request.target == Target::kService) {
+      IqReply reply = co_await ServiceInfo(request);
+      co_return reply;
+    }
     xmpp::Element query("query", xmpp::ns::kDiscoInfo);
     if (request.target == Target::kOtherAccount) {
       // Section 8: no telling of who has an account.
@@ -45,31 +67,26 @@ class DiscoModule final : public Module {
       if (!may_see.ok()) co_return IqReply::FromStatus(may_see.status());
       if (!*may_see) co_return IqReply::Error(xmpp::ErrorCondition::kServiceUnavailable);
     }
-    if (!request.payload.Attr("node").empty()) co_return IqReply::Error(xmpp::ErrorCondition::kItemNotFound);
-    switch (request.target) {
-      case Target::kServer:
-        AddIdentity(query, "server", "im", "Rookery");
-        for (const std::string& feature : hooks_->server_features) AddFeature(query, feature);
-        break;
-      case Target::kService:
-        // Both have joined the cluster and have no features of their own yet.
-        if (request.service == "muc") {
-          AddIdentity(query, "conference", "text", "Rooms");
-        } else {
-          AddIdentity(query, "directory", "user", "Search");
-        }
-        AddFeature(query, xmpp::ns::kDiscoInfo);
-        break;
-      case Target::kOwnAccount:
-      case Target::kOtherAccount:
-        AddIdentity(query, "account", "registered", {});
-        for (const std::string& feature : hooks_->account_features) AddFeature(query, feature);
-        break;
+    const std::string_view node = request.payload.Attr("node");
+    if (request.target == Target::kServer) {
+      // XEP-0115 section 6.2: what the stream features announced may be asked for by its node.
+      if (!node.empty() && node != std::string(kServerCapsNode) + "#" + ServerCapsVer(*hooks_))
+        co_return IqReply::Error(xmpp::ErrorCondition::kItemNotFound);
+      query = MakeServerInfo(*hooks_);
+      if (!node.empty()) query.SetAttr("node", node);
+      co_return IqReply::Result(std::move(query));
     }
+    if (!node.empty()) co_return IqReply::Error(xmpp::ErrorCondition::kItemNotFound);
+    AddIdentity(query, "account", "registered", {});
+    for (const std::string& feature : hooks_->account_features) AddFeature(query, feature);
     co_return IqReply::Result(std::move(query));
   }
 
   Task<IqReply> Items(IqRequest& request) {
+    if (request.target == Target::kService) {
+      IqReply reply = co_await ServiceItems(request);
+      co_return reply;
+    }
     xmpp::Element query("query", xmpp::ns::kDiscoItems);
     if (!request.payload.Attr("node").empty()) {
       if (request.target == Target::kOtherAccount) co_return IqReply::Result(std::move(query));
@@ -77,16 +94,50 @@ class DiscoModule final : public Module {
     }
     if (request.target == Target::kServer) {
       const std::string domain = request.iq.to().empty() ? core_.settings().domains.front() : request.iq.to();
-      query.Add("item").SetAttr("jid", "muc." + domain).SetAttr("name", "Rooms");
-      query.Add("item").SetAttr("jid", "search." + domain).SetAttr("name", "Search");
+      AddItem(query, "conference." + domain, "Rooms", {});
+      AddItem(query, "search." + domain, "Search", {});
     } else if (request.target == Target::kOwnAccount) {
       if (const User* user = core_.FindUser(*request.shard, request.account)) {
         for (const auto& session : user->sessions)
-          if (session->available()) query.Add("item").SetAttr("jid", session->jid.str());
+          if (session->available()) AddItem(query, std::string(session->jid.str()), {}, {});
       }
     }
     // To others an account that exists looks like one that does not: empty.
     co_return IqReply::Result(std::move(query));
+  }
+
+  Task<IqReply> ServiceInfo(IqRequest& request) {
+    disco::v1::GetDiscoInfoRequest ask;
+    ask.set_jid(request.iq.to());
+    ask.set_node(std::string(request.payload.Attr("node")));
+    auto info =
+        co_await core_.ports().service_disco.Info(request.service, std::move(ask), request.cause->trace_id);
+    if (!info.ok()) co_return FromService(info.status());
+    xmpp::Element query("query", xmpp::ns::kDiscoInfo);
+    Mirror(request, query);
+    for (const auto& identity : info->identities())
+      AddIdentity(query, identity.category(), identity.type(), identity.name());
+    for (const std::string& feature : info->features()) AddFeature(query, feature);
+    co_return IqReply::Result(std::move(query));
+  }
+
+  /// The first page, which is all that can be asked for without XEP-0059.
+  Task<IqReply> ServiceItems(IqRequest& request) {
+    disco::v1::ListDiscoItemsRequest ask;
+    ask.set_jid(request.iq.to());
+    ask.set_node(std::string(request.payload.Attr("node")));
+    auto items =
+        co_await core_.ports().service_disco.Items(request.service, std::move(ask), request.cause->trace_id);
+    if (!items.ok()) co_return FromService(items.status());
+    xmpp::Element query("query", xmpp::ns::kDiscoItems);
+    Mirror(request, query);
+    for (const auto& item : items->items()) AddItem(query, item.jid(), item.name(), item.node());
+    co_return IqReply::Result(std::move(query));
+  }
+
+  /// XEP-0030 sections 3.2 and 4.2: the answer repeats the node that was asked for.
+  static void Mirror(const IqRequest& request, xmpp::Element& query) {
+    if (const std::string* node = request.payload.FindAttr("node")) query.SetAttr("node", *node);
   }
 
   Core& core_;

@@ -41,7 +41,7 @@ class RegisterModule final : public Module {
     if (request.payload.Find("remove", xmpp::ns::kRegister) != nullptr) {
       if (!core_.settings().registration) co_return IqReply::Error(ErrorCondition::kNotAllowed);
       // Section 3.2: the record that ends the sessions comes after this answer has left.
-      const absl::Status removed = co_await core_.subscriptions().RemoveAccount(bare);
+      const absl::Status removed = co_await core_.subscriptions().RemoveAccount(bare, *request.cause);
       co_return IqReply::FromStatus(removed);
     }
     const xmpp::Element* username = request.payload.Find("username", xmpp::ns::kRegister);

@@ -4,6 +4,7 @@
 #include "domain/session_keeper.h"
 #include "domain/subscription_handler.h"
 #include "modules/modules.h"
+#include "rookery/base/status.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
@@ -12,6 +13,8 @@ namespace {
 
 constexpr std::size_t kMaxNameBytes = 1023;
 constexpr int kMaxGroups = 100;
+/// Of one item, as the roster service has it.
+constexpr std::size_t kMaxItemBytes = 16 * 1024;
 
 /// RFC 6121 section 2: get with versioning, set, remove.
 class RosterModule final : public Module {
@@ -37,7 +40,7 @@ class RosterModule final : public Module {
       // An empty or foreign version is one that we do not know: the whole roster comes.
       if (error == std::errc() && end == ver->data() + ver->size()) get.set_known_version(version);
     }
-    auto roster = co_await core_.ports().roster.Get(std::move(get));
+    auto roster = co_await core_.ports().roster.Get(std::move(get), request.cause->trace_id);
     if (!roster.ok()) co_return IqReply::FromStatus(roster.status());
     if (request.session->ended || request.shard->released()) co_return IqReply::Result();
     if (!request.session->state.interested()) {
@@ -66,10 +69,12 @@ class RosterModule final : public Module {
     if (!jid.ok()) co_return IqReply::Error(ErrorCondition::kJidMalformed);
     const std::string contact(jid->str());
     if (item.Attr("subscription") == "remove") {
+      // Section 2.5.
       roster::v1::RemoveRosterItemRequest remove;
       remove.set_user(request.account);
       remove.set_jid(contact);
-      auto removed = co_await core_.ports().roster.RemoveItem(std::move(remove));
+      remove.set_request_id(RequestIdOf(*request.shard, *request.cause));
+      auto removed = co_await core_.ports().roster.RemoveItem(std::move(remove), request.cause->trace_id);
       if (absl::IsNotFound(removed.status())) co_return IqReply::Error(ErrorCondition::kItemNotFound);
       if (!removed.ok()) co_return IqReply::FromStatus(removed.status());
       if (request.shard->released()) co_return IqReply::Result();
@@ -77,14 +82,19 @@ class RosterModule final : public Module {
                                           contact, *removed);
       co_return IqReply::Result();
     }
+    // Section 2.3.3: one's own presence needs no item.
+    if (contact == request.account)
+      co_return IqReply::Error(ErrorCondition::kNotAllowed, "an item for oneself");
     roster::v1::SetRosterItemRequest set;
     set.set_user(request.account);
     set.set_jid(contact);
+    set.set_request_id(RequestIdOf(*request.shard, *request.cause));
     set.set_name(std::string(item.Attr("name")));
     set.set_max_items(static_cast<std::uint32_t>(core_.settings().max_roster_items));
     if (set.name().size() > kMaxNameBytes)
       co_return IqReply::Error(ErrorCondition::kNotAcceptable, "the name is too long");
     std::set<std::string> groups;
+    std::size_t bytes = set.jid().size() + set.name().size();
     for (const xmpp::Element& child : item.children()) {
       if (!child.Is("group", xmpp::ns::kRoster)) continue;
       std::string group = child.Text();
@@ -92,11 +102,14 @@ class RosterModule final : public Module {
         co_return IqReply::Error(ErrorCondition::kNotAcceptable, "a group's name is empty or too long");
       if (!groups.insert(group).second)
         co_return IqReply::Error(ErrorCondition::kBadRequest, "a group is named twice");
+      bytes += group.size();
+      if (bytes > kMaxItemBytes)
+        co_return IqReply::Error(ErrorCondition::kNotAcceptable, "the groups' names are too long");
       set.add_groups(std::move(group));
     }
-    auto stored = co_await core_.ports().roster.SetItem(std::move(set));
+    auto stored = co_await core_.ports().roster.SetItem(std::move(set), request.cause->trace_id);
     if (absl::IsResourceExhausted(stored.status()))
-      co_return IqReply::Error(ErrorCondition::kNotAllowed, "the roster is full");
+      co_return IqReply::Error(ErrorCondition::kNotAllowed, std::string(Message(stored.status())));
     if (!stored.ok()) co_return IqReply::FromStatus(stored.status());
     if (request.shard->released()) co_return IqReply::Result();
     core_.subscriptions().Push(core_.GetUser(*request.shard, request.account), stored->push());

@@ -34,6 +34,15 @@ class WaitingStore {
   virtual Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner,
                                                                         std::uint64_t after,
                                                                         std::int64_t limit) = 0;
+  /// Those of the owners for whom something waits.
+  virtual Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(std::vector<std::string> owners) = 0;
+  struct RowKey {
+    std::string owner;
+    std::uint64_t id = 0;
+  };
+  /// Those of the rows that are there and not marked as given, in any order, with their owners.
+  virtual Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
+      std::vector<RowKey> keys) = 0;
   virtual Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) = 0;
   /// Forgets marks that are older than `before_ms`.
   virtual Task<absl::Status> PurgeOfflineGiven(std::string owner, std::int64_t before_ms) = 0;

@@ -73,12 +73,22 @@ class Connection {
   virtual void Abort() = 0;
 };
 
+/// The kernel's watch over peers that vanish without a word; it costs the process nothing.
+/// One that stays silent for idle + probes * interval is gone, and so is one that takes
+/// nothing of what was written for as long (TCP_USER_TIMEOUT).
+struct TcpKeepalive {
+  std::chrono::seconds idle{120};
+  std::chrono::seconds interval{20};
+  int probes = 3;
+};
+
 struct ListenOptions {
   std::string address;  // host:port; port 0: the kernel chooses
   bool direct_tls = false;
   std::shared_ptr<TlsContext> tls;  // needed for direct_tls
   std::size_t max_connections = 100'000;
   std::size_t max_connections_per_address = 0;  // 0: no limit; an IPv6 /64 counts as one address
+  TcpKeepalive keepalive = {};
 };
 
 /// Accepts connections. When descriptors run out or a limit is reached new connections

@@ -12,15 +12,20 @@
 namespace rookery::net {
 
 /// Checks an upgrade request (RFC 6455 section 4.2.1) for `protocol` and gives the
-/// whole 101 response; INVALID_ARGUMENT or UNIMPLEMENTED (no such sub-protocol)
-/// with what is wrong.
+/// whole 101 response; INVALID_ARGUMENT, FAILED_PRECONDITION (another version of
+/// WebSocket: 426, section 4.4) or UNIMPLEMENTED (no such sub-protocol) with what is wrong.
 absl::StatusOr<std::string> AcceptWebSocket(const HttpRequest& request, std::string_view protocol);
 
 /// RFC 6455 framing on top of any byte stream, server side, through wslay. Fragments
 /// are joined, pings answered, masks and UTF-8 checked. No permessage-deflate. Between
-/// two messages it holds no buffer.
+/// two messages it holds no buffer. A message of more fragments, or with more control
+/// frames between them, than anybody needs is refused with 1008: each costs memory
+/// however short it is.
 class WebSocketFramer {
  public:
+  static constexpr std::size_t kMaxFragments = 1024;
+  static constexpr std::size_t kMaxControlFramesInMessage = 128;
+
   class Handler {
    public:
     virtual ~Handler() = default;

@@ -33,7 +33,8 @@ struct ShardOwner {
 /// known instances stay. I/O thread only.
 ///
 /// Keys: sorted set `rookery:instances:<service>`: member `<id> <address>`, score
-/// the time in ms when it expires; hash `rookery:shards`: `<shard>` -> `<epoch> <id> <address>`.
+/// the time in ms when it expires; hash `rookery:shards:<service>`: `<shard>` ->
+/// `<epoch> <id> <address>`.
 class Registry {
  public:
   static std::unique_ptr<Registry> Create(asio::io_context& io, redis::Client& redis);
@@ -50,10 +51,12 @@ class Registry {
   /// Whether `service` has been read at least once.
   virtual bool is_known(std::string_view service) const = 0;
 
-  /// Publishes what this process owns, now and with each announcement. A higher
-  /// epoch in Redis is never overwritten.
+  /// Publishes what this process owns of the announced service's shards, now and with
+  /// each announcement. A higher epoch in Redis is never overwritten.
   virtual void PublishShards(std::map<std::uint32_t, std::int64_t> epochs) = 0;
-  virtual Task<absl::StatusOr<std::vector<ShardOwner>>> ReadShards() = 0;
+  /// The owners as published last: one that was killed stays until the next one publishes.
+  /// UNAVAILABLE: Redis is away.
+  virtual Task<absl::StatusOr<std::vector<ShardOwner>>> ReadShards(std::string service) = 0;
 };
 
 /// The instance among `instances` that serves `key`: rendezvous hashing, so that a

@@ -24,7 +24,8 @@ namespace runtime {
 class TaskGroup {
  public:
   explicit TaskGroup(asio::any_io_executor executor);
-  /// Cancels what still runs; the coroutines end at their next suspension.
+  /// Cancels what still runs; the coroutines end at their next suspension. Where the
+  /// io_context does not run, handlers are run until they have. It may be gone already.
   ~TaskGroup();
 
   /// Starts `task`. `name` must live forever (a literal). Does nothing once Stop has begun.

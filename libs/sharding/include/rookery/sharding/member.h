@@ -13,6 +13,7 @@
 #include "rookery/redis/client.h"
 #include "rookery/routing/registry.h"
 #include "rookery/rpc/server.h"
+#include "rookery/sharding/disco_desk.h"
 #include "rookery/sharding/shard_consumer.h"
 
 namespace grpc {
@@ -38,11 +39,14 @@ struct MemberDescription {
   Start start = Start::kEnd;
   /// Called for every record of the shards that this process owns.
   std::function<void(const kafka::Record&)> on_record;
+  /// What it says of itself (XEP-0030).
+  disco::v1::GetDiscoInfoResponse info;
 };
 
 /// The part that services like muc and search have in common: a member of the cluster
-/// that owns shards of one topic, is found by others through the registry, and answers
-/// gRPC with health and reflection. Made and used by the service's App, I/O thread only.
+/// that owns shards of one topic, publishes which, is found by others through the registry,
+/// and answers gRPC: disco, health, reflection. Made and used by the service's App, I/O
+/// thread only.
 class Member {
  public:
   Member(app::Process& process, const MemberConfig& config, MemberDescription description);
@@ -50,7 +54,7 @@ class Member {
 
   /// Makes the topic if it is missing, listens, joins the group, announces itself.
   /// UNAVAILABLE: no broker, or the address is in use.
-  Task<absl::Status> Start(std::vector<grpc::Service*> services);
+  Task<absl::Status> Start();
   /// Withdraws, gives the shards back, ends the running calls.
   Task<void> Stop();
   /// Empty when ready.
@@ -62,8 +66,10 @@ class Member {
   MemberDescription description_;
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<routing::Registry> registry_;
-  std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<ShardConsumer> shards_;
+  std::unique_ptr<DiscoDesk> disco_;
+  std::unique_ptr<grpc::Service> disco_rpc_;
+  std::unique_ptr<rpc::Server> server_;
 };
 
 }  // namespace rookery::sharding

@@ -24,9 +24,10 @@ enum class Start { kBeginning, kEnd };
 /// any more in the name of one that was lost. I/O thread only.
 class ShardConsumer final : public kafka::ConsumerHandler {
  public:
-  /// `on_record` has handled the record when it returns.
+  /// `on_record` has handled the record when it returns. `on_change` is called whenever
+  /// epochs() has changed.
   ShardConsumer(asio::any_io_executor executor, Start start, telemetry::Metrics& metrics,
-                std::function<void(const kafka::Record&)> on_record);
+                std::function<void(const kafka::Record&)> on_record, std::function<void()> on_change);
   ~ShardConsumer() override;
 
   /// The consumer whose handler this is; once, before it calls.
@@ -36,6 +37,10 @@ class ShardConsumer final : public kafka::ConsumerHandler {
 
   /// Shards that are being read.
   std::size_t owned() const;
+  bool Owns(std::uint32_t shard) const;
+  /// The shards that are being read, each with the end of its log when it was taken. That
+  /// never falls from owner to owner; as long as nothing is appended it stays.
+  std::map<std::uint32_t, std::int64_t> epochs() const;
   /// Since when it has owned nothing. Only while owned() is 0.
   std::chrono::steady_clock::time_point idle_since() const { return idle_since_; }
   /// How the last talk with Kafka went (a commit, or, while no shard is ours, a question
@@ -57,8 +62,11 @@ class ShardConsumer final : public kafka::ConsumerHandler {
     // Tells this assignment from an earlier one of the same shard.
     std::uint64_t assignment = 0;
     bool is_reading = false;
+    std::int64_t epoch = -1;
     std::int64_t next = -1;
     std::int64_t committed = -1;
+    // Up to where records_committed_ has counted.
+    std::int64_t counted = -1;
   };
 
   Task<void> Begin(std::int32_t partition, std::uint64_t assignment);
@@ -71,10 +79,12 @@ class ShardConsumer final : public kafka::ConsumerHandler {
   /// nullptr when the shard is ours no more, or is so by a later assignment.
   Shard* Find(std::int32_t partition, std::uint64_t assignment);
   void NoteCommit(absl::Status status);
-  void ShowOwned();
+  void Committed(Shard& shard, std::int64_t offset);
+  void OwnershipChanged();
 
   const Start start_;
   std::function<void(const kafka::Record&)> on_record_;
+  std::function<void()> on_change_;
   std::map<std::int32_t, Shard> shards_;
   std::uint64_t assignments_ = 0;
   bool is_talking_ = false;
@@ -83,6 +93,7 @@ class ShardConsumer final : public kafka::ConsumerHandler {
   std::chrono::steady_clock::time_point idle_since_ = std::chrono::steady_clock::now();
   prometheus::Gauge& owned_gauge_;
   prometheus::Counter& records_read_;
+  prometheus::Counter& records_committed_;
   prometheus::Counter& failed_commits_;
   std::unique_ptr<kafka::Consumer> consumer_;
   runtime::TaskGroup tasks_;

@@ -35,6 +35,7 @@ inline constexpr std::string_view kHints = "urn:xmpp:hints";
 inline constexpr std::string_view kStanzaId = "urn:xmpp:sid:0";
 inline constexpr std::string_view kCaps = "http://jabber.org/protocol/caps";
 inline constexpr std::string_view kChatStates = "http://jabber.org/protocol/chatstates";
+inline constexpr std::string_view kChatMarkers = "urn:xmpp:chat-markers:0";
 inline constexpr std::string_view kReceipts = "urn:xmpp:receipts";
 inline constexpr std::string_view kMucUser = "http://jabber.org/protocol/muc#user";
 inline constexpr std::string_view kDirectInvitation = "jabber:x:conference";

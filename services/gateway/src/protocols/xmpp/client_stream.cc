@@ -78,9 +78,9 @@ void ClientStream::OnStreamOpen(const xmpp::Element& header, std::string_view de
     return CloseWithError(StreamError::kBadFormat, EndReason::kClosed);
   const auto& domains = services_.settings.domains;
 
-  std::string to;
-  if (auto prepared = xmpp::PrepareDomain(header.Attr("to")); prepared.ok()) to = std::move(*prepared);
-  const auto found = std::find(domains.begin(), domains.end(), to);
+  const std::string_view named = header.Attr("to");
+  const auto to = xmpp::PrepareDomain(named);
+  const auto found = to.ok() ? std::find(domains.begin(), domains.end(), *to) : domains.end();
   // RFC 6120 section 4.7.2: our `to` is the client's `from`, if it gave one.
   const auto from = xmpp::Jid::Parse(header.Attr("from"));
   const std::string_view peer = from.ok() ? from->bare() : std::string_view();
@@ -99,7 +99,11 @@ void ClientStream::OnStreamOpen(const xmpp::Element& header, std::string_view de
   } else if (!header.Is("open", ns::kFraming)) {
     return CloseWithError(StreamError::kInvalidNamespace, EndReason::kClosed);
   }
-  if (found == domains.end()) return CloseWithError(StreamError::kHostUnknown, EndReason::kClosed);
+  if (found == domains.end()) {
+    const bool is_address = to.ok() && !named.empty();
+    return CloseWithError(is_address ? StreamError::kHostUnknown : StreamError::kImproperAddressing,
+                          EndReason::kClosed);
+  }
   if (!SpeaksVersionOne(header.Attr("version"))) {
     return CloseWithError(StreamError::kUnsupportedVersion, EndReason::kClosed);
   }
@@ -118,8 +122,14 @@ void ClientStream::OfferFeatures() {
   std::string& xml = Scratch();
   if (phase_ == Phase::kRestart) {
     phase_ = Phase::kBinding;
-    AppendFeaturesAfterAuth(xml, transport_.framing(),
-                            {settings.limits.max_stanza_bytes, settings.idle_timeout.count()});
+    FeaturesAfterAuth features;
+    features.limits = {settings.limits.max_stanza_bytes, settings.idle_timeout.count()};
+    const auto& caps = services_.cluster.facts().caps;
+    if (const auto known = caps.find(domain()); known != caps.end()) {
+      features.caps_node = known->second.node;
+      features.caps_ver = known->second.ver;
+    }
+    AppendFeaturesAfterAuth(xml, transport_.framing(), features);
     return transport_.Send(xml);
   }
   phase_ = Phase::kNegotiating;
@@ -254,15 +264,16 @@ void ClientStream::OnTick(SteadyTime now, SteadyTime last_received) {
     services_.metrics.slow_readers.Increment();
     return CloseWithError(StreamError::kConnectionTimeout, EndReason::kConnectionLost);
   }
-  if (ack_requested_ && now - asked_at_ > settings.answer_timeout && last_received < asked_at_) {
+  if ((ack_requested_ || probed_) && now - asked_at_ > settings.answer_timeout && last_received < asked_at_) {
     return CloseWithError(StreamError::kConnectionTimeout, EndReason::kConnectionLost);
   }
   if (now - last_received > settings.idle_timeout && now - since_ > settings.idle_timeout) {
     since_ = now;
     if (session_->outbound.stream_management()) {
       if (!ack_requested_) RequestAck();
-    } else {
-      transport_.SendKeepalive();
+    } else if (transport_.SendKeepalive()) {
+      probed_ = true;
+      asked_at_ = now;
     }
   }
 }
@@ -271,7 +282,9 @@ void ClientStream::OnTick(SteadyTime now, SteadyTime last_received) {
 
 void ClientStream::Bind(const xmpp::Stanza& iq) {
   const auto payload = xmpp::ParsePayload(iq.payload());
-  if (!payload.ok() || payload->size() != 1) return SendBindError(iq.id(), ErrorCondition::kBadRequest);
+  // RFC 6120 section 8.2.3: an IQ without id is none.
+  if (!payload.ok() || payload->size() != 1 || iq.id().empty())
+    return SendBindError(iq.id(), ErrorCondition::kBadRequest);
   std::string resource;
   if (const xmpp::Element* asked = payload->front().Find("resource", ns::kBind)) {
     if (const std::string text = asked->Text(); !text.empty()) {
@@ -416,6 +429,11 @@ void ClientStream::LimitOutput() {
       outbound.kept_bytes() <= settings.max_queued_bytes) {
     return;
   }
+  OnOutputFull();
+}
+
+void ClientStream::OnOutputFull() {
+  if (phase_ == Phase::kClosed) return;
   services_.metrics.slow_readers.Increment();
   CloseWithError(StreamError::kResourceConstraint, EndReason::kConnectionLost);
 }
@@ -454,7 +472,7 @@ void ClientStream::HandleStreamManagement(const xmpp::Element& element) {
   // Acks that nobody has agreed on. XEP-0198 names no answer; not a stanza either way.
   if (name == "r" || name == "a") {
     std::string& xml = Scratch();
-    AppendResumptionFailed(xml, "unexpected-request", nullptr);
+    AppendStreamManagementFailed(xml, "unexpected-request", nullptr);
     return transport_.Send(xml);
   }
   CloseWithError(StreamError::kUnsupportedStanzaType, EndReason::kClosed);
@@ -463,18 +481,15 @@ void ClientStream::HandleStreamManagement(const xmpp::Element& element) {
 void ClientStream::Enable(const xmpp::Element& element) {
   std::string& xml = Scratch();
   if (phase_ != Phase::kLive || session_->outbound.stream_management()) {
-    AppendResumptionFailed(xml, "unexpected-request", nullptr);
+    AppendStreamManagementFailed(xml, "unexpected-request", nullptr);
     return transport_.Send(xml);
   }
   const bool resume = IsTrue(element.Attr("resume"));
   session_->outbound.EnableStreamManagement(resume);
   inbound_base_ = session_->inbound.received();
   services_.cluster.StreamManagementEnabled(*session_);
-  Append(xml, "<enabled xmlns=\"", ns::kStreamManagement, "\"");
-  if (resume) {
-    Append(xml, " id=\"", SmId{session_->id, inbound_base_}.ToText(), "\" resume=\"true\"");
-  }
-  xml.append("/>");
+  const std::string id = resume ? SmId{session_->id, inbound_base_}.ToText() : std::string();
+  AppendEnabled(xml, {id, services_.cluster.facts().resumption_seconds});
   transport_.Send(xml);
 }
 
@@ -492,7 +507,7 @@ void ClientStream::Resume(const xmpp::Element& element) {
   }
   if (!refused.empty()) {
     std::string& xml = Scratch();
-    AppendResumptionFailed(xml, refused, nullptr);
+    AppendStreamManagementFailed(xml, refused, nullptr);
     return transport_.Send(xml);
   }
   transport_.PauseInput();
@@ -526,10 +541,14 @@ void ClientStream::OnResumed(const Cluster::Resumption& resumption, std::string_
                                              {"condition", resumption.refusal.condition},
                                              {"temporary", resumption.refusal.temporary}});
   if (resumption.handled_too_high) return CloseHandledTooHigh(h, resumption.sent_count);
+  // <failed/> would make the client give up a session that waits for it. Sent away, it comes
+  // again and asks again.
+  if (resumption.refusal.temporary)
+    return CloseWithError(StreamError::kResourceConstraint, EndReason::kClosed);
   const std::uint32_t ended_h = wire_h(resumption.ended_count);
   const auto condition = xmpp::ParseErrorCondition(resumption.refusal.condition);
-  AppendResumptionFailed(xml, xmpp::Name(condition.value_or(ErrorCondition::kInternalServerError)),
-                         resumption.has_ended_count ? &ended_h : nullptr);
+  AppendStreamManagementFailed(xml, xmpp::Name(condition.value_or(ErrorCondition::kInternalServerError)),
+                               resumption.has_ended_count ? &ended_h : nullptr);
   transport_.Send(xml);
 }
 

@@ -40,6 +40,8 @@ class ClientStream final : public xmpp::StreamHandler, public SessionClient, pub
   /// Bytes stood behind <starttls/> (RFC 6120 section 5.4.3.3, and the injection it invites).
   void OnDataBeforeTls();
   void OnDrained();
+  /// More is queued than a stream may have, and the peer goes on asking for more.
+  void OnOutputFull();
   /// The connection broke, or ended without </stream:stream>.
   void OnConnectionLost();
   /// Once a second or so. `last_received`: when the peer's last bytes came.
@@ -110,15 +112,15 @@ class ClientStream final : public xmpp::StreamHandler, public SessionClient, pub
   std::uint64_t ack_owed_ = 0;
   std::string lang_;
   SteadyTime since_;     // of the connection; once live, of the last keepalive
-  SteadyTime asked_at_;  // when the <r/> that is out was sent
+  SteadyTime asked_at_;  // when the <r/> or the probe that is out was sent
   SteadyTime drained_at_;
   Phase phase_ = Phase::kHeader;
   TlsMode tls_;
   std::uint8_t domain_index_ = 0;
   bool header_sent_ = false;
   bool ack_requested_ = false;
+  bool probed_ = false;
   bool input_paused_ = false;
-  bool close_sent_ = false;
 };
 
 }  // namespace rookery::gateway

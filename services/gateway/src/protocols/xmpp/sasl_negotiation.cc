@@ -4,6 +4,7 @@
 
 #include "domain/base64.h"
 #include "domain/certificate_identity.h"
+#include "domain/text.h"
 #include "protocols/xmpp/stream_xml.h"
 
 namespace rookery::gateway {
@@ -24,6 +25,9 @@ SaslNegotiation::SaslNegotiation(const StreamServices& services, StreamTransport
   channel_.certificate_users = services.settings.certificate_identity == CertificateIdentity::kXmppAddress
                                    ? XmppAddressesOf(certificate)
                                    : CommonNameUsersOf(certificate, domain);
+  // RFC 6120 section 6.3.4: EXTERNAL is offered to whom it can be of use.
+  const std::string suffix = Cat("@", domain);
+  std::erase_if(channel_.certificate_users, [&](const std::string& user) { return !user.ends_with(suffix); });
 }
 
 SaslNegotiation::~SaslNegotiation() {
@@ -58,6 +62,8 @@ bool SaslNegotiation::Handle(const xmpp::Element& element) {
 }
 
 void SaslNegotiation::Begin(const xmpp::Element& auth) {
+  // Who begins anew must give up first: each try is one of few, and may ask the cluster.
+  if (exchange_ != nullptr) return Fail(SaslFailure::kMalformedRequest);
   mechanism_ = auth.Attr("mechanism");
   exchange_ = std::make_unique<SaslExchange>(services_.settings.sasl, channel_, domain_);
   const std::string text = auth.Text();

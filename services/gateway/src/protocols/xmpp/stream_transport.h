@@ -18,8 +18,9 @@ class StreamTransport {
 
   /// One first-level element, header or end of stream; a WebSocket message each.
   virtual void Send(std::string_view xml) = 0;
-  /// Something that the peer's end of the connection answers or at least notices.
-  virtual void SendKeepalive() = 0;
+  /// Something that costs the peer nothing and makes a broken connection show. True: the
+  /// peer must answer it.
+  virtual bool SendKeepalive() = 0;
   /// Given to Send and not yet in the kernel.
   virtual std::size_t queued_bytes() const = 0;
 

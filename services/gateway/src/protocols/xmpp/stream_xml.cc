@@ -94,7 +94,7 @@ void AppendFeatures(std::string& out, xmpp::Framing framing, const FeaturesBefor
   out.append("</stream:features>");
 }
 
-void AppendFeaturesAfterAuth(std::string& out, xmpp::Framing framing, const StreamLimits& limits) {
+void AppendFeaturesAfterAuth(std::string& out, xmpp::Framing framing, const FeaturesAfterAuth& features) {
   out.append("<stream:features");
   AppendStreamsPrefix(out, framing);
   out.push_back('>');
@@ -103,7 +103,13 @@ void AppendFeaturesAfterAuth(std::string& out, xmpp::Framing framing, const Stre
   AppendEmpty(out, "sm", ns::kStreamManagement);
   AppendEmpty(out, "ver", ns::kRosterVersioning);
   AppendEmpty(out, "sub", ns::kPreApproval);
-  AppendLimits(out, limits);
+  if (!features.caps_ver.empty()) {
+    Append(out, "<c xmlns=\"", ns::kCaps, "\" hash=\"sha-1\"");
+    AppendAttribute(out, "node", features.caps_node);
+    AppendAttribute(out, "ver", features.caps_ver);
+    out.append("/>");
+  }
+  AppendLimits(out, features.limits);
   out.append("</stream:features>");
 }
 
@@ -120,7 +126,16 @@ void AppendSaslData(std::string& out, std::string_view element, std::string_view
   }
 }
 
-void AppendResumptionFailed(std::string& out, std::string_view condition, const std::uint32_t* h) {
+void AppendEnabled(std::string& out, const StreamManagementEnabled& enabled) {
+  Append(out, "<enabled xmlns=\"", ns::kStreamManagement, "\"");
+  if (!enabled.id.empty()) {
+    Append(out, " id=\"", enabled.id, "\" resume=\"true\"");
+    if (enabled.max_seconds != 0) Append(out, " max=\"", enabled.max_seconds, "\"");
+  }
+  out.append("/>");
+}
+
+void AppendStreamManagementFailed(std::string& out, std::string_view condition, const std::uint32_t* h) {
   Append(out, "<failed xmlns=\"", ns::kStreamManagement, "\"");
   if (h != nullptr) Append(out, " h=\"", *h, "\"");
   Append(out, "><", condition, " xmlns=\"", ns::kStanzaErrors, "\"/></failed>");

@@ -41,15 +41,26 @@ struct FeaturesBeforeAuth {
   StreamLimits limits;
 };
 void AppendFeatures(std::string& out, xmpp::Framing framing, const FeaturesBeforeAuth& features);
+struct FeaturesAfterAuth {
+  StreamLimits limits;
+  std::string_view caps_node;  // XEP-0115; empty: not said
+  std::string_view caps_ver;
+};
 /// Order: XEP-0170.
-void AppendFeaturesAfterAuth(std::string& out, xmpp::Framing framing, const StreamLimits& limits);
+void AppendFeaturesAfterAuth(std::string& out, xmpp::Framing framing, const FeaturesAfterAuth& features);
 
 /// RFC 6120 section 6.4.5.
 void AppendSaslFailure(std::string& out, std::string_view condition);
 /// <challenge/> or <success/> with `data` in base64.
 void AppendSaslData(std::string& out, std::string_view element, std::string_view data);
 
-/// XEP-0198 section 5.
-void AppendResumptionFailed(std::string& out, std::string_view condition, const std::uint32_t* h);
+struct StreamManagementEnabled {
+  std::string_view id;            // empty: the session cannot be resumed
+  std::uint32_t max_seconds = 0;  // that it waits for its client; 0: not said
+};
+/// XEP-0198 section 3.
+void AppendEnabled(std::string& out, const StreamManagementEnabled& enabled);
+/// XEP-0198 section 6.
+void AppendStreamManagementFailed(std::string& out, std::string_view condition, const std::uint32_t* h);
 
 }  // namespace rookery::gateway

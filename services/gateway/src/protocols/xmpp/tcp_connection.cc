@@ -13,6 +13,7 @@ TcpConnection::TcpConnection(const StreamServices& services, ConnectionSet& set,
 void TcpConnection::OnData(std::string_view data) {
   if (closed_) return;
   Received(data.size());
+  if (closed_) return;
   if (paused_) {
     pending_.append(data);  // what came with the bytes that made us pause
   } else {
@@ -47,6 +48,13 @@ void TcpConnection::Send(std::string_view xml) {
   if (closed_) return;
   services_.metrics.BytesOut(xml.size());
   connection_->Write(xml);
+}
+
+bool TcpConnection::SendKeepalive() {
+  // RFC 6120 section 4.6.1: white space. Nobody answers it, but the kernel of a peer that
+  // is gone does not acknowledge it either.
+  if (!closed_) connection_->Write(" ");
+  return false;
 }
 
 void TcpConnection::StartTls(std::string_view proceed) {

@@ -21,7 +21,7 @@ class TcpConnection final : public XmppConnection {
   void OnData(std::string_view data) override;
 
   void Send(std::string_view xml) override;
-  void SendKeepalive() override { connection_->Write(" "); }
+  bool SendKeepalive() override;
   void RestartStream() override { parser_.Reset(); }
   bool can_start_tls() const override { return start_tls_ != nullptr; }
   void StartTls(std::string_view proceed) override;

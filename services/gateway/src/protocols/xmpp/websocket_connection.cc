@@ -22,6 +22,7 @@ WebSocketConnection::WebSocketConnection(const StreamServices& services, Connect
 void WebSocketConnection::OnData(std::string_view data) {
   if (closed_) return;
   Received(data.size());
+  if (closed_) return;
   if (framer_ != nullptr) return framer_->Feed(data);
   request_.append(data);
   OnHttp();
@@ -49,8 +50,13 @@ void WebSocketConnection::OnHttp() {
   if (path != kPath) return Respond({404, "text/plain; charset=utf-8", {}, "not found\n"});
   const auto upgrade = net::AcceptWebSocket(http, "xmpp");
   if (!upgrade.ok()) {
-    return Respond(
-        {400, "text/plain; charset=utf-8", {}, Cat(std::string(upgrade.status().message()), "\n")});
+    net::HttpResponse refusal{
+        400, "text/plain; charset=utf-8", {}, Cat(std::string(upgrade.status().message()), "\n")};
+    if (absl::IsFailedPrecondition(upgrade.status())) {
+      refusal.status = 426;  // RFC 6455 section 4.4
+      refusal.headers = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
+    }
+    return Respond(refusal);
   }
   connection_->Write(*upgrade);
   framer_ =
@@ -71,6 +77,8 @@ void WebSocketConnection::OnMessage(std::string_view message, bool is_text) {
   if (closed_) return;
   // RFC 7395 section 3.2.
   if (!is_text) return stream_.OnParseError(xmpp::StreamParseError::kBadFormat);
+  // Section 3.3: each message is an element. The parser is only asked about bytes.
+  if (message.empty()) return stream_.OnParseError(xmpp::StreamParseError::kNotWellFormed);
   if (paused_) {
     pending_.PushBack(std::string(message));
     return;
@@ -106,8 +114,19 @@ void WebSocketConnection::Send(std::string_view xml) {
   framer_->SendText(xml);
 }
 
-void WebSocketConnection::SendKeepalive() {
-  if (framer_ != nullptr) framer_->SendPing();
+bool WebSocketConnection::SendKeepalive() {
+  // RFC 7395 section 3.8; the kernel sees only as far as the next proxy.
+  if (closed_ || framer_ == nullptr) return false;
+  framer_->SendPing();
+  return true;
+}
+
+std::string WebSocketConnection::TlsExporter() const {
+  return services_.settings.websocket_channel_binding ? XmppConnection::TlsExporter() : std::string();
+}
+
+std::string WebSocketConnection::TlsServerEndPoint() const {
+  return services_.settings.websocket_channel_binding ? XmppConnection::TlsServerEndPoint() : std::string();
 }
 
 void WebSocketConnection::Close() {

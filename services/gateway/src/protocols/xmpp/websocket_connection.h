@@ -21,15 +21,16 @@ class WebSocketConnection final : public XmppConnection, public net::WebSocketFr
   void OnData(std::string_view data) override;
 
   void Send(std::string_view xml) override;
-  void SendKeepalive() override;
+  bool SendKeepalive() override;
   void RestartStream() override { parser_.Reset(); }
   bool can_start_tls() const override { return false; }
   void StartTls(std::string_view) override {}
   void SetLimits(const xmpp::ParserLimits& limits, std::size_t bytes_per_second) override;
-  // None over wss either: a browser shows its scripts nothing of TLS that they could bind
-  // to, and a client that prefers -PLUS wherever it is offered would fail.
-  std::string TlsExporter() const override { return {}; }
-  std::string TlsServerEndPoint() const override { return {}; }
+  // Unless the operator wants it there is nothing to bind to over wss either: a browser
+  // shows its scripts nothing of TLS, and a client that prefers -PLUS wherever it is
+  // offered would fail.
+  std::string TlsExporter() const override;
+  std::string TlsServerEndPoint() const override;
   void Close() override;
 
   // net::WebSocketFramer::Handler

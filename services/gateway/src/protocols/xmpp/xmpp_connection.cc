@@ -50,6 +50,7 @@ void XmppConnection::SetLimits(const xmpp::ParserLimits& limits, std::size_t byt
 void XmppConnection::Received(std::size_t bytes) {
   last_received_ = Clock::System().Now();
   services_.metrics.BytesIn(bytes);
+  if (connection_->queued_bytes() > services_.settings.max_queued_bytes) stream_.OnOutputFull();
 }
 
 std::string_view XmppConnection::Parse(std::string_view data) {

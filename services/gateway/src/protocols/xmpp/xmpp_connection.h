@@ -49,6 +49,7 @@ class XmppConnection : public ClientConnection, public StreamTransport {
   /// What was left comes again.
   virtual void TakePending() = 0;
 
+  /// First of all when bytes come: may close the stream.
   void Received(std::size_t bytes);
 
   const StreamServices& services_;

@@ -45,6 +45,7 @@ absl::Status XmppServer::Add(const Listen& listen) {
   options.tls = options.direct_tls ? listen.tls : nullptr;
   options.max_connections = listen.max_connections;
   options.max_connections_per_address = listen.max_connections_per_address;
+  options.keepalive = listen.keepalive;
 
   net::Listener::OnAccept on_accept;
   switch (listen.kind) {

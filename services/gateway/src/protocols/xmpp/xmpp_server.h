@@ -26,6 +26,7 @@ class XmppServer {
     std::shared_ptr<net::TlsContext> tls;  // unless kWebSocket, or kTcp with kOff
     std::size_t max_connections = 0;
     std::size_t max_connections_per_address = 0;
+    net::TcpKeepalive keepalive = {};
   };
 
   XmppServer(asio::io_context& io, StreamServices services, ConnectionSet& set, telemetry::Metrics& metrics);

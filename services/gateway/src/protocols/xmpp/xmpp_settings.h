@@ -34,6 +34,7 @@ struct XmppSettings {
   std::chrono::seconds idle_timeout{300};
   std::chrono::seconds answer_timeout{60};
   std::chrono::seconds write_timeout{60};
+  bool websocket_channel_binding = false;
   std::string websocket_url;  // for host-meta; empty: made from the request's Host
 };
 

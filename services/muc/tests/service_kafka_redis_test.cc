@@ -1,0 +1,18 @@
+#include <gtest/gtest.h>
+
+#include "rookery/testing/shard_service_scenario.h"
+
+namespace rookery::muc {
+namespace {
+
+TEST(MucServiceTest, SharesItsShardsTakesOverAndDrains) {
+  testing::RunShardServiceScenario({.name = "muc",
+                                    .binary = ROOKERY_MUC_BINARY,
+                                    .topic = "rooms",
+                                    .component = "conference.example.org",
+                                    .category = "conference",
+                                    .type = "text"});
+}
+
+}  // namespace
+}  // namespace rookery::muc

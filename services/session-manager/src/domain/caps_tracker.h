@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "domain/core.h"
+
+namespace rookery::session_manager {
+
+/// What the clients of our sessions can do (XEP-0115). A session announces a verification string in
+/// its presence; one session of those that announce it is asked with disco#info, and only what
+/// hashes to the string is believed, for all of them. Announcements without `hash` are not
+/// believed at all. Everything here is derived from the sessions' presences, so that a new owner of
+/// a shard asks again.
+class CapsTracker {
+ public:
+  explicit CapsTracker(Core& core) : core_(core) {}
+
+  /// The session's features in order, or null while (or because) they are not known.
+  static const std::vector<std::string>* FeaturesOf(const Session& session);
+  static bool HasFeature(const Session& session, std::string_view feature);
+
+  /// The session's presence has changed, or its client is back.
+  void OnPresence(Session& session);
+  /// The sessions of a shard have come to us.
+  void OnShardLive(Shard& shard);
+  void OnSessionEnd(Session& session);
+  /// A result or an error from the session's client to its own account.
+  void OnAnswer(Session& session, const xmpp::Stanza& iq);
+  /// Every so often: who does not answer is given up.
+  void Sweep();
+
+  std::size_t known() const { return by_key_.size(); }
+
+ private:
+  /// One verification string that nobody has proved yet.
+  struct Question {
+    std::string node;
+    std::string hash;
+    std::string ver;
+    /// Sessions that announce it.
+    absl::flat_hash_set<SessionId> waiting;
+    /// Empty: nobody is asked at present.
+    std::string iq_id;
+    SessionId asked;
+    SteadyTime asked_at;
+    int refusals = 0;
+    /// Somebody else of `waiting` should be asked.
+    bool is_open = false;
+  };
+  using Known = std::pair<std::string, std::shared_ptr<const ClientCaps>>;
+
+  std::shared_ptr<const ClientCaps> Find(const std::string& key);
+  void Keep(std::string key, std::shared_ptr<const ClientCaps> caps);
+  void Ask(Question& question, Session& session);
+  void Leave(const SessionId& id);
+  /// The asked session has proved nothing: it is not asked again until its presence changes.
+  void Refuse(const std::string& key);
+  void Forget(const std::string& key);
+
+  Core& core_;
+  absl::flat_hash_map<std::string, Question> questions_;
+  /// Of the sessions that wait: the key of their question.
+  absl::flat_hash_map<SessionId, std::string> waiting_;
+  /// The newest used first.
+  std::list<Known> known_;
+  absl::flat_hash_map<std::string, std::list<Known>::iterator> by_key_;
+  std::size_t known_bytes_ = 0;
+};
+
+}  // namespace rookery::session_manager

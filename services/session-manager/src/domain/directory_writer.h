@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "domain/core.h"
+
+namespace rookery::session_manager {
+
+/// Keeps the session directory up to date: gathers what happens to the sessions of each shard and
+/// writes it every so often, everything again where the directory was lost or belongs to an earlier
+/// owner. While the directory is away nothing is gathered.
+class DirectoryWriter {
+ public:
+  explicit DirectoryWriter(Core& core);
+
+  /// The session has started, or has another gateway than before, or none.
+  void Changed(const Session& session);
+  /// The session has ended.
+  void Ended(const Session& session);
+  /// Every 100 ms or so.
+  void Flush();
+
+ private:
+  struct ShardState {
+    std::int64_t epoch = -1;
+    /// Everything is to be written: nothing is gathered.
+    bool all = true;
+    bool in_flight = false;
+    /// A newer owner has written.
+    bool refused = false;
+    SteadyTime next_look;
+    absl::flat_hash_set<SessionId> changed;
+    std::vector<std::string> gone;
+  };
+  /// Null where the shard has no epoch yet.
+  ShardState* StateOf(const Shard& shard);
+  static void WriteAll(ShardState& state);
+  Task<void> FlushShard(std::shared_ptr<Shard> shard);
+
+  Core& core_;
+  std::vector<ShardState> shards_;
+  SteadyTime pause_until_ = SteadyTime::min();
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,155 @@
+#include "domain/session_attacher.h"
+
+#include <algorithm>
+
+#include "domain/caps_tracker.h"
+#include "domain/deliverer.h"
+#include "domain/directory_writer.h"
+#include "domain/link_actions.h"
+#include "domain/offline_messages.h"
+#include "domain/session_keeper.h"
+#include "domain/session_snapshot.h"
+
+namespace rookery::session_manager {
+
+using session::v1::GatewayAction;
+
+void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
+  const SessionId id(action.session_id());
+  const session::v1::SessionAttach& attach = action.attach();
+  const bool is_live = shard.phase == Shard::Phase::kLive;
+  std::shared_ptr<Session> session = core_.FindSession(id);
+  UnackedQueue known;
+  bool is_superseded = false;
+  if (session) {
+    const std::uint64_t resumptions = ResumptionsOf(attach);
+    const std::uint64_t newest = session->state.resumptions();
+    const bool is_elsewhere = session->gateway != nullptr && session->gateway != &gateway;
+    if (resumptions < newest || (resumptions == newest && is_elsewhere)) {
+      // Resumed on another gateway: over for this one.
+      AddAction(gateway, id, shard).mutable_ended()->set_condition("conflict");
+      return;
+    }
+    if (resumptions > newest) {
+      // The other one was quicker, but the client had left it before.
+      if (is_elsewhere) AddAction(*session).mutable_ended()->set_condition("conflict");
+      known = std::exchange(session->unacked, {});
+      core_.sessions().Retire(session);
+      session = nullptr;
+      is_superseded = true;
+    }
+  } else if (is_live) {
+    // Either ended here while the link was broken, or its gateway was slow: then what it has
+    // given and its client has not acknowledged can no longer be told from what was lost.
+    const bool known_end = ended_.Find(id) != nullptr;
+    const bool has_holes = std::any_of(attach.unacked().begin(), attach.unacked().end(),
+                                       [](const auto& unacked) { return !unacked.has_stanza(); });
+    if (known_end || has_holes) {
+      AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
+      return;
+    }
+  }
+  core_.metrics().sessions_attached.Increment();
+  if (session && is_live) {
+    AttachAgain(gateway, session, attach);
+    return;
+  }
+  // The gateway's knowledge is newer than a parked row's.
+  if (session) {
+    known = std::exchange(session->unacked, {});
+  } else {
+    User& user = core_.GetUser(shard, xmpp::BareOf(attach.full_jid()));
+    session = std::make_shared<Session>();
+    session->id = id;
+    session->user = &user;
+    session->jid = xmpp::Jid::FromTrusted(attach.full_jid());
+    user.sessions.push_back(session);
+    core_.sessions_by_id().emplace(id, session);
+  }
+  Adopt(*session, attach, core_.clock().Now());
+  session->gateway = &gateway;
+  session->park_wanted = attach.detached();
+  session->parked = false;
+  core_.directory().Changed(*session);
+  const bool is_whole = Merge(*session, known);
+  core_.offline().OnAttached(session);
+  core_.caps().OnPresence(*session);
+  if (!is_live || !is_superseded) return;
+  if (!is_whole) {
+    core_.sessions().End(session, "internal-server-error");
+    return;
+  }
+  session->user->offline_due = true;  // rows that the other one was given
+  if (!session->detached) (void)core_.deliverer().Resend(*session, attach.last_seq());
+  core_.sessions().ConfirmLater(session);
+}
+
+void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Session>& session,
+                                  const session::v1::SessionAttach& attach) {
+  // We know more than the gateway; it tells what reached it before the link broke.
+  session->gateway = &gateway;
+  session->detached = attach.detached();
+  core_.directory().Changed(*session);
+  core_.deliverer().Acknowledge(*session, attach.acked_seq());
+  if (attach.stream_management() && !session->stream_management) {
+    session->stream_management = true;
+    session->resume = attach.resume();
+    session->base_seq = attach.base_seq();
+  }
+  if (!session->detached) {
+    parker_.Unpark(*session);
+    if (!core_.deliverer().Resend(*session, attach.last_seq())) {
+      core_.sessions().End(session, "internal-server-error");
+      return;
+    }
+  } else {
+    session->park_wanted = true;
+    parker_.Park(session);
+  }
+  core_.sessions().ConfirmLater(session);
+}
+
+bool SessionAttacher::Merge(Session& session, UnackedQueue& known) {
+  // The numbers are the gateway's. A superseded session may have been given newer packets under
+  // numbers of its own, so what follows from a record is recognized by that.
+  const std::uint64_t last_seq = session.last_seq;
+  const std::int64_t last_offset = session.last_offset;
+  bool is_whole = true;
+  for (UnackedPacket& packet : session.unacked) {
+    if (packet.delivery) continue;
+    for (UnackedPacket& old : known) {
+      const bool is_same = packet.stored_id != 0 ? old.stored_id == packet.stored_id
+                                                 : old.stored_id == 0 && old.offset == packet.offset;
+      if (!is_same || old.delivery == nullptr) continue;
+      if (old.seq != packet.seq) old.stored = false;  // its row has the other number
+      old.seq = packet.seq;
+      packet = std::exchange(old, {});
+      break;
+    }
+    is_whole = is_whole && (packet.delivery != nullptr || packet.stored_id != 0);
+  }
+  // Packets that the store has, or that were given since, come after what the gateway has.
+  for (UnackedPacket& old : known) {
+    if (old.delivery == nullptr) continue;
+    const bool from_record = old.offset >= 0 && old.stored_id == 0;
+    if (from_record ? old.offset > last_offset : old.seq > last_seq) {
+      if (old.seq != session.last_seq + 1) old.stored = false;
+      old.seq = ++session.last_seq;
+      session.last_offset = std::max(session.last_offset, old.offset);
+      session.unacked.push_back(std::move(old));
+    } else {
+      old.delivery->reached = true;
+      if (old.primary && old.delivery->open_targets > 0) --old.delivery->open_targets;
+      if (old.holds) session.user->shard->window.Release(old.offset);
+    }
+  }
+  return is_whole;
+}
+
+void SessionAttacher::AttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done) {
+  Shard* shard = core_.FindShard(done.shard());
+  if (shard == nullptr || shard->epoch != done.epoch()) return;
+  shard->attached_gateways.insert(gateway.instance());
+}
+
+}  // namespace rookery::session_manager

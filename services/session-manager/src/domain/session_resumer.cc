@@ -1,0 +1,121 @@
+#include "domain/session_resumer.h"
+
+#include <algorithm>
+
+#include "domain/caps_tracker.h"
+#include "domain/deliverer.h"
+#include "domain/directory_writer.h"
+#include "domain/link_actions.h"
+#include "domain/session_keeper.h"
+
+namespace rookery::session_manager {
+
+using session::v1::GatewayAction;
+
+namespace {
+
+/// Where h counts on from: what is acknowledged, or where stream management began.
+std::uint64_t FloorOf(const Session& session) { return std::max(session.acked_seq, session.base_seq); }
+
+/// h counts modulo 2^32 from base_seq: how many packets after FloorOf it newly covers.
+std::uint32_t NewlyHandled(const Session& session, std::uint32_t h) {
+  return h - static_cast<std::uint32_t>(FloorOf(session) - session.base_seq);
+}
+
+}  // namespace
+
+void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
+  const SessionId id(action.session_id());
+  const session::v1::SessionResume& request = action.resume();
+  const std::shared_ptr<Session> session = core_.FindSession(id);
+  if (!session || session->user->bare != request.user() || !session->resume) {
+    auto& resumed = *AddAction(gateway, id, shard).mutable_resumed();
+    resumed.set_attempt(request.attempt());
+    SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kItemNotFound, "no such session");
+    if (const EndedSessions::Ended* ended = ended_.Find(id); ended && ended->user == request.user()) {
+      resumed.set_has_ended_count(true);
+      resumed.set_ended_inbound_count(ended->inbound_count);
+    }
+    return;
+  }
+  if (FloorOf(*session) + NewlyHandled(*session, request.handled()) > session->last_seq) {
+    auto& resumed = *AddAction(gateway, id, shard).mutable_resumed();
+    resumed.set_attempt(request.attempt());
+    resumed.set_handled_too_high(true);
+    resumed.set_sent_count(static_cast<std::uint32_t>(session->last_seq - session->base_seq));
+    SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kUndefinedCondition,
+               "h is higher than what was sent");
+    return;
+  }
+  FinishResume(session, gateway.instance(), request.attempt(), request.handled(), ++session->resume_attempts);
+}
+
+void SessionResumer::FinishResume(const std::shared_ptr<Session>& session, const std::string& instance,
+                                  std::uint64_t attempt, std::uint32_t handled, std::uint32_t number) {
+  GatewayPeer* gateway = core_.sessions().FindGateway(instance);
+  if (session->ended || session->user->shard->released() || gateway == nullptr) return;
+  if (session->resume_attempts != number) return;  // the client has tried again since
+  if (session->inbound.received() != session->inbound.confirmed()) {
+    // h must say only what is in the log: it will be, in milliseconds. Until then the session
+    // stays where it is: should we die now, its old gateway still has it.
+    core_.tasks().Spawn("session.resume",
+                        [](SessionResumer& self, std::shared_ptr<Session> waiting, std::string name,
+                           std::uint64_t id, std::uint32_t h, std::uint32_t n) -> Task<void> {
+                          co_await runtime::Sleep(std::chrono::milliseconds(2));
+                          self.FinishResume(waiting, name, id, h, n);
+                        }(*this, session, instance, attempt, handled, number));
+    return;
+  }
+  GatewayPeer* const before = session->gateway;
+  // On one gateway both connections go by the same id: the old one ends before the new one begins.
+  if (before == gateway) AddAction(*session).mutable_ended()->set_condition("conflict");
+  core_.deliverer().Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, handled));
+  session->gateway = gateway;
+  session->detached = false;
+  session->park_wanted = false;
+  session->state.set_resumptions(session->state.resumptions() + 1);
+  core_.directory().Changed(*session);
+  auto& resumed = *AddAction(*session).mutable_resumed();
+  resumed.set_attempt(attempt);
+  resumed.set_full_jid(std::string(session->jid.str()));
+  resumed.set_inbound_count(session->inbound.confirmed());
+  resumed.set_base_seq(session->base_seq);
+  resumed.set_acked_seq(session->acked_seq);
+  resumed.set_state(session->state.SerializeAsString());
+  if (!core_.deliverer().Resend(*session, session->acked_seq)) {
+    core_.sessions().End(session, "internal-server-error");
+    return;
+  }
+  core_.metrics().sessions_resumed.Increment();
+  core_.caps().OnPresence(*session);
+  if (session->available() && session->priority() >= 0 && !session->state.offline_given()) {
+    // The connection broke in the middle of the offline messages.
+    session->state.set_offline_given(true);
+    core_.TakeTurn(*session->user,
+                   [this, shard = core_.SharedShard(session->user->shard->number), session]() -> Task<void> {
+                     return core_.deliverer().GiveOfflineMessages(shard, session);
+                   });
+  }
+  session->left_gateway = before != nullptr && before != gateway ? before->instance() : std::string();
+  core_.tasks().Spawn("session.leave_old", LeaveOld(core_.SharedShard(session->user->shard->number), session,
+                                                    session->left_gateway));
+}
+
+Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                                    std::string gateway) {
+  // The new gateway has the session by now, or we have died: only then may the old gateway and
+  // the store forget it.
+  const std::uint64_t resumption = session->state.resumptions();
+  co_await runtime::Sleep(core_.settings().resume_hand_over);
+  if (shard->released()) co_return;
+  GatewayPeer* old = core_.sessions().FindGateway(gateway);
+  if (old != nullptr && old != session->gateway)
+    AddAction(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
+  if (session->ended || session->state.resumptions() != resumption) co_return;
+  session->left_gateway.clear();
+  if (session->detached || !session->parked) co_return;
+  session->parked = false;
+  (void)co_await core_.ports().waiting.Unpark(std::string(session->jid.bare()), session->id.str());
+}
+
+}  // namespace rookery::session_manager

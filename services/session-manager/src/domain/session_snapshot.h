@@ -1,0 +1,21 @@
+#pragma once
+
+#include "domain/session.h"
+#include "rookery/base/clock.h"
+#include "rookery/session/v1/session_link_service.pb.h"
+
+namespace rookery::session_manager {
+
+/// A session as the next owner of its shard takes it over, for the waiting store. The gateway
+/// makes the same of what it knows.
+session::v1::SessionAttach SnapshotOf(const Session& session);
+
+/// Takes over what a snapshot says. Packets get their stanzas where the snapshot has them; the
+/// others are read again, from the log or the store.
+void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyTime now);
+
+/// How often the session had been resumed when the snapshot was made: of two, the higher is the
+/// newer one.
+std::uint64_t ResumptionsOf(const session::v1::SessionAttach& snapshot);
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,23 @@
+#include "modules/server_info.h"
+
+#include "domain/caps_hash.h"
+#include "rookery/base/check.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::session_manager {
+
+xmpp::Element MakeServerInfo(const Hooks& hooks) {
+  xmpp::Element query("query", xmpp::ns::kDiscoInfo);
+  query.Add("identity").SetAttr("category", "server").SetAttr("type", "im").SetAttr("name", "Rookery");
+  for (const std::string& feature : hooks.server_features) query.Add("feature").SetAttr("var", feature);
+  return query;
+}
+
+std::string ServerCapsVer(const Hooks& hooks) {
+  std::optional<std::string> ver = CapsVer(MakeServerInfo(hooks), "sha-1");
+  // No module registers a feature twice.
+  ROOKERY_CHECK(ver.has_value());
+  return *std::move(ver);
+}
+
+}  // namespace rookery::session_manager

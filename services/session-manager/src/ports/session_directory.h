@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::session_manager {
+
+/// Which session is where, for operators to read. Rebuilt by its owners whenever it is lost, so
+/// that nothing depends on it and nobody waits for it.
+class SessionDirectory {
+ public:
+  virtual ~SessionDirectory() = default;
+
+  struct Entry {
+    std::string full_jid;
+    /// Empty while the client is away.
+    std::string gateway;
+    std::int64_t since_ms = 0;
+  };
+  struct Changes {
+    std::uint32_t shard = 0;
+    std::int64_t epoch = 0;
+    /// Forget everything about the shard first.
+    bool afresh = false;
+    std::vector<std::string> gone;
+    /// After `gone`.
+    std::vector<Entry> here;
+  };
+  enum class Written {
+    kDone,
+    /// Done, but what was written earlier under this epoch is not there: write all again.
+    kWasEmpty,
+    /// Nothing was done: a newer owner of the shard has written.
+    kRefused,
+  };
+  /// UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED: the store is away or too busy.
+  virtual Task<absl::StatusOr<Written>> Write(Changes changes) = 0;
+};
+
+}  // namespace rookery::session_manager

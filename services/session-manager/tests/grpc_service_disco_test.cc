@@ -1,0 +1,180 @@
+// The adapter with real gRPC servers on loopback, one for each owner.
+#include "adapters/grpc_service_disco.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <future>
+#include <optional>
+
+#include "rookery/base/shard.h"
+#include "rookery/rpc/unary.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+namespace {
+
+constexpr std::uint32_t kShards = 8;
+const std::string kJid = "conference.localhost";
+
+/// Tells of the owners that the test names.
+class FakeRegistry final : public routing::Registry {
+ public:
+  void Announce(std::string, routing::Instance) override {}
+  Task<void> Withdraw() override { co_return; }
+  void Watch(std::string, std::function<void(const std::vector<routing::Instance>&)>) override {}
+  const std::vector<routing::Instance>& Instances(std::string_view) const override { return none_; }
+  bool is_known(std::string_view) const override { return false; }
+  void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
+  Task<absl::StatusOr<std::vector<routing::ShardOwner>>> ReadShards(std::string service) override {
+    ++reads;
+    EXPECT_EQ(service, "muc");
+    if (is_away) co_return absl::UnavailableError("Redis is away");
+    std::vector<routing::ShardOwner> owners;
+    if (!owner.empty()) owners.push_back({ShardOf(kJid, kShards), 1, "muc-1", owner});
+    owners.push_back({(ShardOf(kJid, kShards) + 1) % kShards, 1, "muc-9", "127.0.0.1:1"});
+    co_return owners;
+  }
+
+  std::string owner;
+  bool is_away = false;
+  int reads = 0;
+
+ private:
+  std::vector<routing::Instance> none_;
+};
+
+/// An instance of muc.
+class Muc final : public disco::v1::DiscoService::Service {
+ public:
+  Muc() {
+    auto started = rpc::Server::Start({}, {this});
+    EXPECT_TRUE(started.ok()) << started.status();
+    server_ = *std::move(started);
+  }
+  ~Muc() override {
+    thawed_.set_value();
+    server_->Shutdown(std::chrono::milliseconds(0));
+  }
+  std::string address() const { return server_->bound_address(); }
+
+  grpc::Status GetDiscoInfo(grpc::ServerContext* context, const disco::v1::GetDiscoInfoRequest* request,
+                            disco::v1::GetDiscoInfoResponse* response) override {
+    ++calls;
+    const auto trace = context->client_metadata().find("rookery-trace-id");
+    if (trace != context->client_metadata().end())
+      trace_id = std::string(trace->second.data(), trace->second.size());
+    if (is_frozen) thawed_.get_future().wait();
+    if (!status.ok()) return status;
+    response->add_features(request->jid());
+    return grpc::Status::OK;
+  }
+  grpc::Status ListDiscoItems(grpc::ServerContext*, const disco::v1::ListDiscoItemsRequest*,
+                              disco::v1::ListDiscoItemsResponse* response) override {
+    response->add_items()->set_jid("item");
+    return grpc::Status::OK;
+  }
+
+  // Changed while no call runs.
+  grpc::Status status;
+  bool is_frozen = false;
+  std::string trace_id;
+  int calls = 0;
+
+ private:
+  std::promise<void> thawed_;
+  std::unique_ptr<rpc::Server> server_;
+};
+
+class GrpcServiceDiscoTest : public ::testing::Test {
+ protected:
+  template <typename T>
+  T Run(Task<T> task) {
+    std::optional<T> result;
+    asio::co_spawn(io_, std::move(task),
+                   [&](std::exception_ptr, T value) { result.emplace(std::move(value)); });
+    io_.restart();
+    io_.run();
+    return *std::move(result);
+  }
+  absl::Status Ask(std::uint64_t trace_id = 0) {
+    disco::v1::GetDiscoInfoRequest request;
+    request.set_jid(kJid);
+    const auto info = Run(disco_.Info("muc", std::move(request), trace_id));
+    if (info.ok()) EXPECT_EQ(info->features(0), kJid);
+    return info.status();
+  }
+
+  asio::io_context io_;
+  FakeRegistry registry_;
+  GrpcServiceDisco disco_{io_,
+                          registry_,
+                          {.tls = {}, .default_deadline = std::chrono::milliseconds(1'000)},
+                          {{"muc", kShards}, {"search", 4}}};
+};
+
+TEST_F(GrpcServiceDiscoTest, AsksTheOwnerAndRemembersIt) {
+  Muc owner;
+  registry_.owner = owner.address();
+  EXPECT_TRUE(Ask(0x1234).ok());
+  EXPECT_EQ(owner.trace_id, telemetry::TraceId(0x1234));
+  disco::v1::ListDiscoItemsRequest request;
+  request.set_jid(kJid);
+  const auto items = Run(disco_.Items("muc", std::move(request), 0));
+  ASSERT_TRUE(items.ok());
+  EXPECT_EQ(items->items_size(), 1);
+  EXPECT_EQ(registry_.reads, 1);
+  // An owner that stays is found without Redis.
+  registry_.is_away = true;
+  EXPECT_TRUE(Ask().ok());
+  EXPECT_EQ(registry_.reads, 1);
+}
+
+TEST_F(GrpcServiceDiscoTest, WhatTheOwnerSaysIsTheAnswer) {
+  Muc owner;
+  registry_.owner = owner.address();
+  owner.status = grpc::Status(grpc::StatusCode::NOT_FOUND, "no such node");
+  EXPECT_EQ(Ask().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(owner.calls, 1);
+}
+
+TEST_F(GrpcServiceDiscoTest, AnotherOwnerIsFoundWhenTheOldOneIsGone) {
+  Muc next;
+  {
+    Muc owner;
+    registry_.owner = owner.address();
+    EXPECT_TRUE(Ask().ok());
+  }
+  EXPECT_EQ(Ask().code(), absl::StatusCode::kUnavailable) << "nobody has taken over yet";
+  registry_.owner = next.address();
+  EXPECT_TRUE(Ask().ok());
+}
+
+TEST_F(GrpcServiceDiscoTest, AnotherOwnerIsFoundWhenTheOldOneSaysThatItIsNone) {
+  Muc owner, next;
+  registry_.owner = owner.address();
+  EXPECT_TRUE(Ask().ok());
+  owner.status = grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "not owned here");
+  EXPECT_EQ(Ask().code(), absl::StatusCode::kUnavailable) << "Redis does not know the next one yet";
+  EXPECT_EQ(owner.calls, 2) << "the same one is not asked again";
+  registry_.owner = next.address();
+  EXPECT_TRUE(Ask().ok());
+  EXPECT_EQ(next.calls, 1);
+}
+
+TEST_F(GrpcServiceDiscoTest, NobodyToAskIsUnavailable) {
+  EXPECT_EQ(Ask().code(), absl::StatusCode::kUnavailable);
+  registry_.is_away = true;
+  EXPECT_EQ(Ask().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(GrpcServiceDiscoTest, AFrozenOwnerCostsNoMoreThanTheDeadline) {
+  Muc owner;
+  registry_.owner = owner.address();
+  owner.is_frozen = true;
+  EXPECT_EQ(Ask().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+}  // namespace
+}  // namespace rookery::session_manager

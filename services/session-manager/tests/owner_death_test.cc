@@ -1,0 +1,505 @@
+// The owner of a shard is killed between two lines: what a client has had is not given to its
+// user again, and what it has not had is not lost (protos/README.md, "Cursor").
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+#include "domain/session_keeper.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using common::v1::STANZA_KIND_IQ;
+using common::v1::STANZA_KIND_MESSAGE;
+using session::v1::END_REASON_CLOSED;
+using session::v1::END_REASON_CONNECTION_LOST;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class OwnerDeathTest : public Cluster {
+ protected:
+  // alice's shard stays with node 0; bob's moves from node 1 to node 2.
+  OwnerDeathTest() : Cluster(3), gateway_(AddGateway("gw-1")), other_(AddGateway("gw-2")) {
+    Assign(0, 0);
+    Assign(1, 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(1);
+    alice = &SignIn(gateway_, alice_, "a");
+  }
+  void Say(const std::string& id, const std::string& to, const std::string& type = "chat") {
+    gateway_.Send(*alice, Message(to, id, type));
+    Settle();
+  }
+  /// No commit of node 1 succeeds from now on.
+  void StopCommits() { node(1).shard_log.member = false; }
+  void Move() {
+    Kill(1);
+    database_.down = false;
+    Assign(1, 2);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Elapse(std::chrono::seconds(1));
+  }
+  /// What a session that begins now is given.
+  std::vector<std::string> NextSession(const std::string& resource = "next") {
+    Client& next = SignIn(other_, bob_, resource, std::nullopt);
+    other_.Send(next, Presence());
+    Settle();
+    Elapse(std::chrono::seconds(1));
+    return next.MessageIds();
+  }
+  /// What happens in node 1 and at `gateway_`, while nothing reaches `other_`.
+  void SettleWithoutOther() {
+    for (bool moved = true; moved;) {
+      io_.restart();
+      moved = io_.poll() > 0;
+      moved = gateway_.Pump() || moved;
+    }
+  }
+  Gateway& gateway_;
+  Gateway& other_;
+  std::string alice_, bob_;
+  Client* alice = nullptr;
+};
+
+// ---- offline messages -------------------------------------------------------
+
+TEST_F(OwnerDeathTest, OfflineAcknowledged_BeforeTheMark_NotGivenToTheNextSession) {
+  Say("m1", bob_);
+  Say("m2", bob_);
+  ASSERT_EQ(database_.Waiting(bob_), 2u);
+  database_.on_call = [&](std::string_view call) { database_.down |= call == "MarkOfflineGiven"; };
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.Send(bob, Presence());
+  Settle();
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  ASSERT_EQ(database_.Waiting(bob_), 2u);
+  database_.on_call = {};
+  Move();
+  EXPECT_EQ(database_.Waiting(bob_), 0u) << "the gateway knew that its client has them";
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(OwnerDeathTest, OfflineAcknowledged_SessionClosed_BeforeTheMark) {
+  Say("m1", bob_);
+  database_.on_call = [&](std::string_view call) { database_.down |= call == "MarkOfflineGiven"; };
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.Send(bob, Presence());
+  Settle();
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  EXPECT_FALSE(bob.ended) << "its gateway is the only one who knows";
+  database_.on_call = {};
+  Move();
+  EXPECT_TRUE(bob.ended);
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(OwnerDeathTest, OfflinePartlyAcknowledged_TheRestIsGivenAgain) {
+  for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_);
+  database_.on_call = [&](std::string_view call) { database_.down |= call == "MarkOfflineGiven"; };
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  bob.acks = false;
+  other_.Send(bob, Presence());
+  Settle();
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+  std::vector<std::uint64_t> seqs;
+  for (const auto& packet : bob.unacked)
+    if (packet.stored_id() != 0) seqs.push_back(packet.seq());
+  ASSERT_EQ(seqs.size(), 3u);
+  other_.Deliver(bob, seqs[1]);
+  Settle();
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  database_.on_call = {};
+  Move();
+  EXPECT_THAT(NextSession(), ElementsAre("m3"));
+}
+
+TEST_F(OwnerDeathTest, OfflineNumbersThatNeverArrived_AreNotTakenForAcknowledged) {
+  // The state that says "packet 2 is m1" arrives, the packet does not; packet 2 is another one then.
+  Say("m1", bob_);
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  bob.acks = false;
+  other_.Send(bob, Presence());
+  Settle();
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  bob.inbox.clear();
+  bob.last_seq = bob.acked_seq = 0;
+  bob.last_offset = -1;
+  bob.unacked.clear();
+  bob.acks = true;
+  Move();
+  Say("m2", bob_);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  Kill(2);
+  Node& third = AddNode();
+  Assign(1, third.number);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(OwnerDeathTest, OfflineGivenHalfway_TheNextOwnerGoesOn) {
+  for (int i = 0; i < 400; ++i) gateway_.Send(*alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  ASSERT_EQ(database_.Waiting(bob_), 400u);
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  bob.acks = false;
+  other_.Send(bob, Presence());
+  Settle();
+  const std::size_t before = bob.MessageIds().size();
+  ASSERT_GT(before, 0u);
+  ASSERT_LT(before, 400u);
+  Move();
+  bob.acks = true;
+  other_.Deliver(bob, bob.last_seq);
+  ASSERT_TRUE(RunUntil([&] { return bob.MessageIds().size() >= 400; }));
+  Settle();
+  std::vector<std::string> all;
+  for (int i = 0; i < 400; ++i) all.push_back("m" + std::to_string(i));
+  EXPECT_EQ(bob.MessageIds(), all);
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(OwnerDeathTest, OfflineUnacknowledged_TheStreamResumesAtTheNextOwner) {
+  // The records are behind the cursor: only the store has the stanzas.
+  Say("m1", bob_);
+  Say("m2", bob_);
+  Elapse(std::chrono::seconds(1));
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.EnableStreamManagement(bob);
+  bob.acks = false;
+  other_.Send(bob, Presence());
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  Move();
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& resumed = gateway_.Resume(bob, 0);
+  resumed.inbox.clear();
+  resumed.acks = true;
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  EXPECT_FALSE(resumed.ended);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(OwnerDeathTest, StoreUnderWay_WhileTheSessionBecomesAvailable) {
+  // The message is on its way to the store, the session that was there all the time becomes
+  // available and is given newer things; then the owner dies and the message was never stored.
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  database_.down = true;
+  Say("m1", bob_);
+  roster_.Befriend(alice_, bob_);
+  other_.Send(bob, Presence());
+  Settle();
+  gateway_.Send(*alice, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
+  Elapse(std::chrono::seconds(4));
+  ASSERT_EQ(Only(bob.inbox, STANZA_KIND_IQ).size(), 1u);
+  ASSERT_THAT(bob.MessageIds(), IsEmpty());
+  Move();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(OwnerDeathTest, StoredWhileTheSessionWasUnavailable_GivenOnce) {
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  StopCommits();
+  Say("m1", bob_);
+  ASSERT_EQ(database_.Waiting(bob_), 1u);
+  // It becomes available, and before anything is given the owner dies.
+  database_.down = true;
+  other_.Send(bob, Presence());
+  Settle();
+  Move();
+  ASSERT_TRUE(RunUntil([&] { return bob.MessageIds().size() == 1; }));
+  Elapse(std::chrono::seconds(10));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+// ---- the end of a session ---------------------------------------------------
+
+TEST_F(OwnerDeathTest, AcknowledgedAndClosed_BeforeTheCommit_NotStored) {
+  StopCommits();
+  Client& bob = SignIn(other_, bob_, "b");
+  Say("m1", bob_ + "/b");
+  Say("m2", bob_);
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  EXPECT_FALSE(bob.ended) << "its gateway is the only one who knows";
+  Move();
+  EXPECT_TRUE(bob.ended);
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(OwnerDeathTest, AcknowledgedAndClosed_BehindASilentClient) {
+  const std::string carol_ = UserIn(1, 1);
+  Client& carol = SignIn(other_, carol_, "c");
+  carol.acks = false;
+  Say("c1", carol_);
+  Client& bob = SignIn(other_, bob_, "b");
+  Say("m1", bob_);
+  Elapse(std::chrono::seconds(1));
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  EXPECT_FALSE(bob.ended);
+  Move();
+  EXPECT_TRUE(bob.ended || RunUntil([&] {
+                Elapse(settings_.window_time);
+                return bob.ended.has_value();
+              }));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(NextSession(), IsEmpty());
+  EXPECT_THAT(carol.MessageIds(), ElementsAre("c1"));
+}
+
+TEST_F(OwnerDeathTest, ClosedBehindASilentClient_ToldWhenTheCursorHasPassed) {
+  Client& carol = SignIn(other_, UserIn(1, 1), "c");
+  carol.acks = false;
+  Say("c1", UserIn(1, 1));
+  Client& bob = SignIn(other_, bob_, "b");
+  Say("m1", bob_);
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  EXPECT_FALSE(bob.ended);
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  EXPECT_TRUE(bob.ended);
+}
+
+TEST_F(OwnerDeathTest, NothingWasAddressedToIt_ToldAtOnce) {
+  Client& bob = SignIn(other_, bob_, "b");
+  Elapse(std::chrono::seconds(1));
+  StopCommits();
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  EXPECT_TRUE(bob.ended);
+}
+
+TEST_F(OwnerDeathTest, AConnectionIsNotHeldOpenForLong) {
+  StopCommits();
+  Client& bob = SignIn(other_, bob_, "b");
+  Say("m1", bob_);
+  Client& again = SignIn(gateway_, bob_, "b");  // takes the resource
+  EXPECT_FALSE(bob.ended);
+  Elapse(std::chrono::seconds(2));
+  ASSERT_TRUE(bob.ended);
+  EXPECT_EQ(bob.ended->condition(), "conflict");
+  EXPECT_FALSE(again.ended);
+}
+
+TEST_F(OwnerDeathTest, ReplacedSession_TheNextOwnerEndsItToo) {
+  StopCommits();
+  Client& bob = SignIn(other_, bob_, "b");
+  Say("m1", bob_);
+  Client& again = SignIn(gateway_, bob_, "b");
+  EXPECT_FALSE(bob.ended);
+  Move();
+  ASSERT_TRUE(bob.ended);
+  EXPECT_EQ(bob.ended->condition(), "conflict");
+  EXPECT_FALSE(again.ended);
+  EXPECT_THAT(again.MessageIds(), IsEmpty());
+  Say("m2", bob_);
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m2"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(OwnerDeathTest, RequestAnsweredAndClosed_NoSecondAnswer) {
+  StopCommits();
+  Client& bob = SignIn(other_, bob_, "b");
+  gateway_.Send(*alice, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
+  Settle();
+  ASSERT_EQ(Only(bob.inbox, STANZA_KIND_IQ).size(), 1u);
+  xmpp::Stanza answer = Iq("result", alice_ + "/a", "q");
+  other_.Send(bob, answer);
+  Settle();
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  Move();
+  EXPECT_EQ(Only(alice->inbox, STANZA_KIND_IQ).size(), 1u);
+}
+
+TEST_F(OwnerDeathTest, RequestToAnEarlierSessionOfThatName_GetsItsAnswer) {
+  // Nobody read it in time; a new session has the name now.
+  Client& bob = SignIn(other_, bob_, "b");
+  Kill(1);
+  gateway_.Send(*alice, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
+  Settle();
+  session::v1::SessionManagerState state;
+  ASSERT_TRUE(state.ParseFromString(bob.state));
+  state.set_start_offset(static_cast<std::int64_t>(log_.users[1].size()) - 1);
+  bob.state = state.SerializeAsString();
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Settle();
+  EXPECT_EQ(Only(alice->inbox, STANZA_KIND_IQ, "error").size(), 1u);
+}
+
+TEST_F(OwnerDeathTest, AcknowledgedThenUnavailable_NotStoredAgain) {
+  StopCommits();
+  Client& bob = SignIn(other_, bob_, "b");
+  Say("m1", bob_);
+  other_.Send(bob, Presence("unavailable"));
+  Settle();
+  Say("m2", bob_);
+  ASSERT_EQ(database_.Waiting(bob_), 1u);
+  Move();
+  EXPECT_EQ(database_.Waiting(bob_), 1u) << "m2 only";
+  other_.Send(bob, Presence());
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+}
+
+TEST_F(OwnerDeathTest, PacketsInTheStore_TheSessionEnds_TheyAreNotRemovedBeforeTheyAreKept) {
+  // The cursor has passed: the rows are the last trace of the messages.
+  for (const bool resumable : {true, false}) {
+    const std::string user = UserIn(1, resumable ? 1 : 2);
+    Client& carol = SignIn(other_, user, "c");
+    carol.acks = false;
+    if (resumable) other_.EnableStreamManagement(carol);
+    Say("m1", user);
+    Elapse(settings_.window_time + std::chrono::seconds(2));
+    ASSERT_EQ((database_.packets[{user, carol.id}]).size(), 1u);
+    const int owner = owners_[1];
+    database_.on_call = [&](std::string_view call) { database_.down |= call == "StoreOffline"; };
+    other_.End(carol, END_REASON_CLOSED);
+    Settle();
+    EXPECT_FALSE(carol.ended);
+    EXPECT_EQ((database_.packets[{user, carol.id}]).size(), 1u);
+    database_.on_call = {};
+    Kill(owner);
+    database_.down = false;
+    Assign(1, owner == 1 ? 2 : AddNode().number);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Elapse(std::chrono::seconds(2));
+    EXPECT_TRUE(carol.ended);
+    EXPECT_EQ(database_.Waiting(user), 1u);
+    EXPECT_THAT((database_.packets[{user, carol.id}]), IsEmpty());
+  }
+}
+
+TEST_F(OwnerDeathTest, ParkedSession_ItsTimeEndsWhileNobodyOwnsTheShard) {
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  bob.acks = false;
+  Say("m1", bob_);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_TRUE(bob.parked);
+  ASSERT_EQ((database_.packets[{bob_, bob.id}]).size(), 1u);
+  Kill(1);
+  clock_.Advance(settings_.resume_timeout);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_THAT(database_.parked, IsEmpty());
+  EXPECT_THAT((database_.packets[{bob_, bob.id}]), IsEmpty());
+  EXPECT_THAT(NextSession(), ElementsAre("m1"));
+}
+
+// ---- messages of a session that has ended -----------------------------------
+
+class ReroutedTest : public OwnerDeathTest {
+ protected:
+  // m1 is at the phone, unacknowledged; the desk, at the other gateway, has newer ones.
+  ReroutedTest() {
+    phone = &SignIn(gateway_, bob_, "phone", 50);
+    desk = &SignIn(other_, bob_, "desk", 1);
+    phone->acks = false;
+    Say("m1", bob_);
+    Say("m2", bob_ + "/desk");
+    EXPECT_THAT(phone->MessageIds(), ElementsAre("m1"));
+    EXPECT_THAT(desk->MessageIds(), ElementsAre("m2"));
+  }
+  void ExpectOnceAtTheDesk() {
+    EXPECT_THAT(desk->MessageIds(), ElementsAre("m2", "m1"));
+    EXPECT_EQ(database_.Waiting(bob_), 0u);
+    EXPECT_THAT(NextSession(), IsEmpty());
+  }
+  Client* phone = nullptr;
+  Client* desk = nullptr;
+};
+
+TEST_F(ReroutedTest, PhonesGatewayHearsItsEnd_TheDesksPacketIsLost) {
+  gateway_.End(*phone, END_REASON_CLOSED);
+  SettleWithoutOther();
+  Move();
+  ExpectOnceAtTheDesk();
+}
+
+TEST_F(ReroutedTest, NotStoredYet) {
+  database_.on_call = [&](std::string_view call) { database_.down |= call == "StoreOffline"; };
+  gateway_.End(*phone, END_REASON_CLOSED);
+  Settle();
+  EXPECT_FALSE(phone->ended);
+  database_.on_call = {};
+  Move();
+  ExpectOnceAtTheDesk();
+  EXPECT_TRUE(phone->ended);
+}
+
+TEST_F(ReroutedTest, StoredAndGiven_NotMarked) {
+  database_.on_call = [&](std::string_view call) { database_.down |= call == "MarkOfflineGiven"; };
+  gateway_.End(*phone, END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(desk->MessageIds(), ElementsAre("m2", "m1"));
+  database_.on_call = {};
+  Move();
+  ExpectOnceAtTheDesk();
+}
+
+TEST_F(ReroutedTest, GivenAndNotAcknowledged) {
+  desk->acks = false;
+  gateway_.End(*phone, END_REASON_CLOSED);
+  Settle();
+  Move();
+  EXPECT_THAT(desk->MessageIds(), ElementsAre("m2", "m1"));
+  EXPECT_EQ(database_.Waiting(bob_), 1u);
+  other_.Deliver(*desk, desk->last_seq);
+  Settle();
+  ExpectOnceAtTheDesk();
+}
+
+TEST_F(ReroutedTest, ThePhonesGatewayIsDead) {
+  // Nobody can attach the phone: the desk's state says that it was not given m1 from the log.
+  database_.on_call = [&](std::string_view call) { database_.down |= call == "StoreOffline"; };
+  const auto session = node(1).core.FindSession(SessionId(phone->id));
+  session->gateway = nullptr;
+  phone->forgotten = true;
+  node(1).core.sessions().End(session, "connection-timeout");
+  Settle();
+  database_.on_call = {};
+  Move();
+  ExpectOnceAtTheDesk();
+}
+
+TEST_F(ReroutedTest, StoreAway_OtherMessagesGoOn) {
+  database_.down = true;
+  gateway_.End(*phone, END_REASON_CLOSED);
+  Settle();
+  Say("m3", bob_);
+  ASSERT_TRUE(RunUntil([&] {
+    Elapse(std::chrono::seconds(1));
+    return desk->MessageIds().size() == 2;
+  }));
+  EXPECT_THAT(desk->MessageIds(), ElementsAre("m2", "m3"));
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] {
+    Elapse(std::chrono::seconds(1));
+    return desk->MessageIds().size() == 3;
+  }));
+  EXPECT_THAT(desk->MessageIds(), ElementsAre("m2", "m3", "m1"));
+}
+
+}  // namespace
+}  // namespace rookery::session_manager

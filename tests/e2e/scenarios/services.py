@@ -1,0 +1,115 @@
+"""muc and search answer for themselves: what they say in disco comes from the owner of their
+address's shard, and from nobody in its place (XEP-0030)."""
+
+import asyncio
+
+from harness import ns
+from harness.client import StanzaError, error_of
+from harness.cluster import Cluster
+from harness.people import leave, pair, person
+from harness.redis import command
+from harness.runner import scenario
+from harness.shards import shard_of
+from harness.wait import until
+from harness.xml import name
+
+
+async def _info(client, to: str, node: str = "") -> tuple[set, set]:
+    node = f" node='{node}'" if node else ""
+    query = (await client.iq("get", f"<query xmlns='{ns.DISCO_INFO}'{node}/>", to))[0]
+    identities = {(e.get("category"), e.get("type")) for e in query if name(e) == "identity"}
+    return identities, {e.get("var") for e in query if name(e) == "feature"}
+
+
+async def _answers(client, to: str, identity: tuple) -> bool:
+    """False while it has nobody to answer, which is said in one way only."""
+    try:
+        assert await _info(client, to) == ({identity}, {ns.DISCO_INFO})
+        return True
+    except StanzaError as error:
+        assert (error.type, error.condition) == ("wait", "remote-server-timeout"), error
+        return False
+
+
+async def _owners(cluster: Cluster, service: str) -> dict[int, str]:
+    """shard -> instance, as the service publishes it."""
+    flat = await command(cluster.address("redis", "redis"), "HGETALL", f"rookery:shards:{service}")
+    return {int(flat[i]): flat[i + 1].split()[1] for i in range(0, len(flat), 2)}
+
+
+async def _shared(cluster: Cluster, service: str, instances: set[str]) -> dict[int, str]:
+    """Waits until exactly these instances own the shards, each its share."""
+
+    async def is_shared():
+        owners = await _owners(cluster, service)
+        least = cluster.partitions // len(instances)
+        counts = [list(owners.values()).count(instance) for instance in instances]
+        return owners if len(owners) == cluster.partitions == sum(counts) and min(counts) >= least else None
+
+    return await until(is_shared, f"{instances} share the shards of {service}", 40, every=0.3)
+
+
+@scenario
+async def services_say_what_they_are(cluster: Cluster) -> None:
+    client = await person(cluster, "disco")
+    items = (await client.iq("get", f"<query xmlns='{ns.DISCO_ITEMS}'/>", client.domain))[0]
+    conference, search = f"conference.{client.domain}", f"search.{client.domain}"
+    assert {item.get("jid") for item in items} == {conference, search}, [item.attrib for item in items]
+    for service, to, identity in (("muc", conference, ("conference", "text")), ("search", search, ("directory", "user"))):
+        await _shared(cluster, service, {f"{service}-1", f"{service}-2"})
+        await until(lambda: _answers(client, to, identity), f"{to} answers", 10, every=0.2)
+        assert len((await client.iq("get", f"<query xmlns='{ns.DISCO_ITEMS}'/>", to))[0]) == 0
+        for query in (ns.DISCO_INFO, ns.DISCO_ITEMS):
+            try:
+                await client.iq("get", f"<query xmlns='{query}' node='nowhere'/>", to)
+                raise AssertionError("a node that nobody has was answered")
+            except StanzaError as error:
+                assert (error.type, error.condition) == ("cancel", "item-not-found"), error
+    await client.close()
+
+
+@scenario
+async def services_refuse_what_they_do_not_have(cluster: Cluster) -> None:
+    """RFC 6120 section 8.4; nothing is lost without a word, nothing goes round."""
+    client = await person(cluster, "asks")
+    for host in ("conference", "search"):
+        for to in (f"{host}.{client.domain}", f"room@{host}.{client.domain}", f"room@{host}.{client.domain}/nick"):
+            client.send(f"<message xmlns='{ns.CLIENT}' type='groupchat' id='m-{to}' to='{to}'><body>hi</body></message>")
+            client.send(f"<presence xmlns='{ns.CLIENT}' id='p-{to}' to='{to}'/>")
+            client.send(f"<iq xmlns='{ns.CLIENT}' type='set' id='i-{to}' to='{to}'><x xmlns='urn:example:unknown'/></iq>")
+            for id_ in (f"m-{to}", f"p-{to}", f"i-{to}"):
+                answer = await client.expect(lambda s: s.get("id") == id_ and s.get("type") == "error", f"the answer to {id_}")
+                assert answer.get("from") == to and error_of(answer) == ("cancel", "service-unavailable"), error_of(answer)
+    await client.close()
+
+
+@scenario(seconds=240)
+async def muc_answers_when_either_instance_is_killed(cluster: Cluster) -> None:
+    """Users of two gateways ask; while nobody owns the shard they are told to wait."""
+    instances = {"muc-1", "muc-2"}
+    await cluster.up()
+    clients = await pair(cluster)
+    conference = f"conference.{cluster.domain}"
+    shard = shard_of(conference, cluster.partitions)
+    waits = 0
+
+    async def answers(client) -> bool:
+        nonlocal waits
+        is_answered = await _answers(client, conference, ("conference", "text"))
+        waits += not is_answered
+        return is_answered
+
+    for victim, survivor in (("muc-1", "muc-2"), ("muc-2", "muc-1")):
+        owners = await _shared(cluster, "muc", instances)
+        for client in clients:
+            await until(lambda: answers(client), "muc answers", 30, every=0.2)
+        waits = 0
+        cluster.kill(victim.replace("-", "/"))
+        await asyncio.gather(*(until(lambda c=client: answers(c), "muc answers", 40, every=0.2) for client in clients))
+        # Whoever has nobody to ask says so, and invents nothing.
+        assert (waits > 0) == (owners[shard] == victim), f"{waits} were told to wait; {owners[shard]} was the owner"
+        await _shared(cluster, "muc", {survivor})
+        await cluster.up()
+        await cluster.ready(victim.replace("-", "/"))
+    await _shared(cluster, "muc", instances)
+    await leave(*clients)
