@@ -112,6 +112,16 @@ TEST_F(ResumptionTest, NothingOfTheStateIsLost) {
   EXPECT_THAT(state.directed(), ElementsAre(alice_ + "/a"));
 }
 
+TEST_F(ResumptionTest, SoonerThanItsGatewayHasSaidThatItMay) {
+  Client& phone = SignIn(gateway_, bob_, "phone");
+  Client& resumed = other_.Resume(phone, 0);
+  Settle();
+  EXPECT_FALSE(resumed.started);
+  EXPECT_TRUE(resumed.resume_answers.empty());
+  gateway_.EnableStreamManagement(phone);
+  EXPECT_TRUE(RunUntil([&] { return resumed.started; }));
+}
+
 TEST_F(ResumptionTest, TheOldConnectionIsStillOpen_Conflict) {
   Client& resumed = other_.Resume(*bob, HandledBy(*bob));
   Settle();
@@ -172,7 +182,7 @@ TEST_F(ResumptionTest, AForeignUsersSession_ItemNotFound) {
 TEST_F(ResumptionTest, NotResumable_ItemNotFound) {
   Client& plain = SignIn(gateway_, bob_, "plain");
   Client& resumed = other_.Resume(plain, 0);
-  Settle();
+  EXPECT_TRUE(RunUntil([&] { return !resumed.resume_answers.empty(); }));
   EXPECT_EQ(resumed.resume_answers.at(0).failure().condition(), "item-not-found");
   EXPECT_FALSE(plain.ended);
 }

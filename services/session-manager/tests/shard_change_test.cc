@@ -584,6 +584,35 @@ TEST_F(ResumedShortlyBeforeTest, GoneAgainAndParked_TheStoreKnowsBest) {
   EXPECT_EQ(again.MessageIds(), Ids(4, 5));
 }
 
+TEST_F(ResumedShortlyBeforeTest, ParkedTwiceWithinAMoment_TheStoreHasTheSecond) {
+  // Both gateways have let go of it: only the store knows what its client knows.
+  for (auto& node : nodes_) node->settings.resume_hand_over = std::chrono::hours(1);
+  left = &SignIn(gateway_, bob_, "carol", -1);
+  gateway_.EnableStreamManagement(*left);
+  left->acks = false;
+  Tell(1);
+  gateway_.End(*left, END_REASON_CONNECTION_LOST);
+  Settle();
+  ASSERT_TRUE(left->parked);
+  resumed = &other_.Resume(*left, 1);
+  resumed->acks = false;
+  Settle();
+  other_.Send(*resumed, Message(alice_, "r1"));
+  Settle();
+  EXPECT_EQ(resumed->confirmed, resumed->sent);
+  other_.End(*resumed, END_REASON_CONNECTION_LOST);
+  Settle();
+  ASSERT_TRUE(resumed->parked);
+  Move();
+  Tell(2);
+  Client& again = gateway_.Resume(*resumed, 1);
+  again.inbox.clear();
+  Settle();
+  ASSERT_TRUE(again.started);
+  EXPECT_EQ(again.resume_answers.back().inbound_count(), resumed->sent);
+  EXPECT_EQ(again.MessageIds(), Ids(2, 2));
+}
+
 TEST_F(ResumedShortlyBeforeTest, Ended_TheGatewayThatItLeftIsTold) {
   Resume(gateway_, other_);
   other_.Deliver(*resumed, resumed->last_seq);

@@ -127,13 +127,13 @@ async def resuming_takes_over_an_open_connection(cluster: Cluster) -> None:
     ann, bob = await pair(cluster)
     await ann.enable()
     old = ann.connection
-    await ann.resume(cluster.address("gateway/2"))
+    assert name(await ann.resume(cluster.address("gateway/2"))) == "resumed"
     assert await old.wait_error() == "conflict"
     bob.message(ann.jid, "after")
     await ann.expect_message("after")
     # And again, back to the gateway where it was.
     old = ann.connection
-    await ann.resume(cluster.address("gateway/1"))
+    assert name(await ann.resume(cluster.address("gateway/1"))) == "resumed"
     assert await old.wait_error() == "conflict"
     bob.message(ann.jid, "after that")
     await ann.expect_message("after that")

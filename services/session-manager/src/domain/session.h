@@ -73,7 +73,12 @@ struct Session {
   /// A gateway waits for `parked` before it forgets the session.
   bool park_wanted = false;
   bool park_in_flight = false;
+  /// The waiting store has it as it is.
   bool parked = false;
+  /// The waiting store may have it as it was before.
+  bool has_old_row = false;
+  /// Resumed just now: the gateway that it left, and the store, keep it until the new one has it.
+  bool is_handed_over = false;
 
   /// Packets of it were put into the waiting store.
   bool has_rows = false;

@@ -97,7 +97,7 @@ void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Se
     session->base_seq = attach.base_seq();
   }
   if (!session->detached) {
-    parker_.Unpark(*session);
+    parker_.Unpark(session);
     if (!core_.deliverer().Resend(*session, attach.last_seq())) {
       core_.sessions().End(session, "internal-server-error");
       return;

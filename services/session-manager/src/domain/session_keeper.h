@@ -25,7 +25,7 @@ class SessionKeeper {
         accounts_(core),
         parker_(core),
         attacher_(core, parker_, ended_),
-        resumer_(core, ended_) {}
+        resumer_(core, parker_, ended_) {}
 
   void OnGatewayLinked(GatewayPeer& gateway);
   /// The link is gone; so may be the gateway.

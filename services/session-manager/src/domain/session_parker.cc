@@ -29,6 +29,7 @@ void SessionParker::Park(const std::shared_ptr<Session>& session) {
   if (session->park_in_flight || session->inbound.received() != session->inbound.confirmed())
     return;  // Sweep comes again
   session->park_in_flight = true;
+  session->has_old_row = true;
   core_.tasks().Spawn("session.park", ParkTask(core_.SharedShard(session->user->shard->number), session));
 }
 
@@ -42,14 +43,15 @@ Task<void> SessionParker::ParkTask(std::shared_ptr<Shard> shard, std::shared_ptr
   const absl::Status stored = co_await core_.ports().waiting.Park(shard->number, std::move(parked));
   session->park_in_flight = false;
   if (shard->released()) co_return;
-  if (session->ended || !session->detached) {
-    // Resumed or ended meanwhile: the row must not outlive that.
-    if (!session->ended) {
-      (void)co_await core_.ports().waiting.Unpark(session->user->bare, session->id.str());
-    } else {
-      OfflineMessages::AfterWrites(*session, [this, owner = std::string(session->jid.bare()),
-                                              id = session->id.str()] { RemoveStored(owner, id); });
-    }
+  if (session->ended) {
+    // The row must not outlive that.
+    OfflineMessages::AfterWrites(*session, [this, owner = std::string(session->jid.bare()),
+                                            id = session->id.str()] { RemoveStored(owner, id); });
+    co_return;
+  }
+  if (!session->detached) {
+    // Its client was quicker.
+    if (!session->is_handed_over) Unpark(session);
     co_return;
   }
   if (!stored.ok()) {
@@ -60,10 +62,12 @@ Task<void> SessionParker::ParkTask(std::shared_ptr<Shard> shard, std::shared_ptr
   Park(session);  // tells the gateway
 }
 
-void SessionParker::Unpark(Session& session) {
-  if (!session.parked) return;
-  session.parked = false;
-  core_.tasks().Spawn("session.unpark", UnparkTask(session.user->bare, session.id.str()));
+void SessionParker::Unpark(const std::shared_ptr<Session>& session) {
+  session->parked = false;
+  // One write at a time: the store must not take this one for newer than the next.
+  if (!session->has_old_row || session->park_in_flight) return;
+  session->park_in_flight = true;
+  core_.tasks().Spawn("session.unpark", UnparkTask(core_.SharedShard(session->user->shard->number), session));
 }
 
 void SessionParker::RemoveStored(std::string owner, std::string id) {
@@ -79,8 +83,13 @@ Task<void> SessionParker::RemoveStoredTask(std::string owner, std::string id) {
   }
 }
 
-Task<void> SessionParker::UnparkTask(std::string owner, std::string id) {
-  (void)co_await core_.ports().waiting.Unpark(std::move(owner), std::move(id));
+Task<void> SessionParker::UnparkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  const absl::Status removed =
+      co_await core_.ports().waiting.Unpark(std::string(session->jid.bare()), session->id.str());
+  session->park_in_flight = false;
+  if (shard->released() || session->ended) co_return;
+  if (removed.ok()) session->has_old_row = false;
+  if (session->detached) Park(session);
 }
 
 // ---- from the store ---------------------------------------------------------
@@ -89,7 +98,10 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   const SessionId id(parked.session);
   const session::v1::SessionAttach& attach = parked.attach;
   if (const auto known = core_.FindSession(id)) {
-    if (ResumptionsOf(attach) <= known->state.resumptions()) return;
+    if (ResumptionsOf(attach) <= known->state.resumptions()) {
+      known->has_old_row = true;
+      return;
+    }
     // A gateway has attached what its client had left before the row was written.
     if (known->gateway != nullptr) AddAction(*known).mutable_ended()->set_condition("conflict");
     core_.sessions().Retire(known);
@@ -108,6 +120,7 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
                  std::chrono::milliseconds(-1), resume_timeout);
   session->detached_since -= resume_timeout - left;
   session->parked = true;
+  session->has_old_row = true;
   user.sessions.push_back(session);
   core_.directory().Changed(*session);
   core_.sessions_by_id().emplace(id, std::move(session));

@@ -16,7 +16,7 @@ class SessionParker {
   /// Stores the session if that is due, then lets the gateway forget it. Repeatable.
   void Park(const std::shared_ptr<Session>& session);
   /// Its client is back.
-  void Unpark(Session& session);
+  void Unpark(const std::shared_ptr<Session>& session);
   /// The session has ended: nothing of it stays.
   void RemoveStored(std::string owner, std::string id);
 
@@ -26,7 +26,7 @@ class SessionParker {
 
  private:
   Task<void> ParkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
-  Task<void> UnparkTask(std::string owner, std::string id);
+  Task<void> UnparkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   Task<void> RemoveStoredTask(std::string owner, std::string id);
 
   Core& core_;

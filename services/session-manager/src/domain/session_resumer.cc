@@ -14,6 +14,9 @@ using session::v1::GatewayAction;
 
 namespace {
 
+constexpr std::chrono::milliseconds kBetweenLooks{5};
+constexpr int kLooks = 200;
+
 /// Where h counts on from: what is acknowledged, or where stream management began.
 std::uint64_t FloorOf(const Session& session) { return std::max(session.acked_seq, session.base_seq); }
 
@@ -25,6 +28,26 @@ std::uint32_t NewlyHandled(const Session& session, std::uint32_t h) {
 }  // namespace
 
 void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
+  const auto session = core_.FindSession(SessionId(action.session_id()));
+  if (session && !session->resume && session->user->bare == action.resume().user()) {
+    // Only who was told <enabled/> knows the id: its gateway says so to us any moment.
+    core_.tasks().Spawn("session.await_enable",
+                        AwaitEnable(core_.SharedShard(shard.number), session, gateway.instance(), action));
+    return;
+  }
+  Answer(gateway, action, shard);
+}
+
+Task<void> SessionResumer::AwaitEnable(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                                       std::string gateway, GatewayAction action) {
+  for (int look = 0; look < kLooks && !session->ended && !session->resume; ++look)
+    co_await runtime::Sleep(kBetweenLooks);
+  GatewayPeer* peer = core_.sessions().FindGateway(gateway);
+  if (shard->released() || peer == nullptr) co_return;  // the gateway asks the next owner
+  Answer(*peer, action, *shard);
+}
+
+void SessionResumer::Answer(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
   const SessionId id(action.session_id());
   const session::v1::SessionResume& request = action.resume();
   const std::shared_ptr<Session> session = core_.FindSession(id);
@@ -73,6 +96,8 @@ void SessionResumer::FinishResume(const std::shared_ptr<Session>& session, const
   session->gateway = gateway;
   session->detached = false;
   session->park_wanted = false;
+  session->parked = false;  // what is in the store says less than its client knows from here on
+  session->is_handed_over = true;
   session->state.set_resumptions(session->state.resumptions() + 1);
   core_.directory().Changed(*session);
   auto& resumed = *AddAction(*session).mutable_resumed();
@@ -113,9 +138,8 @@ Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_pt
     AddAction(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
   if (session->ended || session->state.resumptions() != resumption) co_return;
   session->left_gateway.clear();
-  if (session->detached || !session->parked) co_return;
-  session->parked = false;
-  (void)co_await core_.ports().waiting.Unpark(std::string(session->jid.bare()), session->id.str());
+  session->is_handed_over = false;
+  if (!session->detached) parker_.Unpark(session);
 }
 
 }  // namespace rookery::session_manager
