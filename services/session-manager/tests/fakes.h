@@ -162,6 +162,8 @@ class FakeDatabase final : public AccountStore, public WaitingStore {
  public:
   /// While set every call fails as when the server is away.
   bool down = false;
+  /// Sessions that are to be parked wait.
+  bool held = false;
   /// Called at the start of each mutating call of the waiting store (to act in between).
   std::function<void(std::string_view)> on_call;
 
@@ -284,6 +286,7 @@ class FakeDatabase final : public AccountStore, public WaitingStore {
   }
   Task<absl::Status> Park(std::uint32_t shard, ParkedSession session) override {
     if (on_call) on_call("Park");
+    while (held) co_await runtime::Sleep(std::chrono::milliseconds(1));
     if (down) co_return Away();
     std::pair key(session.owner, session.session);
     parked[key] = {shard, std::move(session)};

@@ -613,6 +613,28 @@ TEST_F(ResumedShortlyBeforeTest, ParkedTwiceWithinAMoment_TheStoreHasTheSecond) 
   EXPECT_EQ(again.MessageIds(), Ids(2, 2));
 }
 
+TEST_F(ResumedShortlyBeforeTest, AwayAgainWhileItIsBeingParked_TheStoreHasTheSecond) {
+  for (auto& node : nodes_) node->settings.resume_hand_over = std::chrono::hours(1);
+  left = &SignIn(gateway_, bob_, "carol", -1);
+  gateway_.EnableStreamManagement(*left);
+  database_.held = true;
+  gateway_.End(*left, END_REASON_CONNECTION_LOST);
+  Settle();
+  clock_.Advance(std::chrono::milliseconds(100));
+  resumed = &other_.Resume(*left, 0);
+  Settle();
+  other_.Send(*resumed, Message(alice_, "r1"));
+  Settle();
+  EXPECT_EQ(resumed->confirmed, resumed->sent);
+  other_.End(*resumed, END_REASON_CONNECTION_LOST);
+  Settle();
+  EXPECT_FALSE(resumed->parked);
+  database_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return resumed->parked; }));
+  const auto& row = database_.parked.begin()->second.second.attach;
+  EXPECT_EQ(row.confirmed_count(), resumed->sent);
+}
+
 TEST_F(ResumedShortlyBeforeTest, Ended_TheGatewayThatItLeftIsTold) {
   Resume(gateway_, other_);
   other_.Deliver(*resumed, resumed->last_seq);

@@ -34,6 +34,7 @@ void SessionParker::Park(const std::shared_ptr<Session>& session) {
 }
 
 Task<void> SessionParker::ParkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  const SteadyTime since = session->detached_since;
   WaitingStore::ParkedSession parked;
   parked.owner = session->user->bare;
   parked.session = session->id.str();
@@ -52,6 +53,11 @@ Task<void> SessionParker::ParkTask(std::shared_ptr<Shard> shard, std::shared_ptr
   if (!session->detached) {
     // Its client was quicker.
     if (!session->is_handed_over) Unpark(session);
+    co_return;
+  }
+  if (session->detached_since != since) {
+    // It was back and is away again: the row is of the first time.
+    Park(session);
     co_return;
   }
   if (!stored.ok()) {
