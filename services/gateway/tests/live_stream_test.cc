@@ -403,7 +403,7 @@ TEST_F(StreamManagement, Xep0198_5_Resume) {
   EXPECT_TRUE(socket_.paused);
   cluster_.session = std::make_unique<ClientSession>(id.session, "romeo@example.com/r");
   cluster_.session->inbound.Restore(12);
-  cluster_.session->outbound.Restore(3, 10);
+  cluster_.session->outbound.Restore(3, 10, -1);
   Cluster::Resumption resumption;
   resumption.session = cluster_.session.get();
   std::exchange(cluster_.resume, nullptr)(resumption);

@@ -92,7 +92,8 @@ TEST(OutboundWindow, Xep0198_4_HWrapsAt32BitsTheCountsDoNot) {
   OutboundWindow window;
   const std::uint64_t base = 7;
   const std::uint64_t acked = base + 0xfffffffeULL;  // h was 2^32-2
-  window.Restore(base, acked);
+  window.Restore(base, acked, 77);
+  EXPECT_EQ(window.last_offset(), 77);
   Give(window, 4);  // h 2^32-1, 0, 1, 2
   EXPECT_EQ(window.sent_h(), 2u);
   EXPECT_EQ(window.Acknowledge(0xffffffffU), Ack::kAdvanced);

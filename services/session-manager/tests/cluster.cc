@@ -283,6 +283,7 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
       client.base_seq = resumed.base_seq();
       client.acked_seq = resumed.acked_seq();
       client.last_seq = resumed.acked_seq();
+      client.last_offset = resumed.acked_offset();
       client.state = resumed.state();
       client.confirmed = resumed.inbound_count();
       while (!client.unconfirmed.empty() && client.unconfirmed.front().count() <= client.confirmed)

@@ -635,6 +635,41 @@ TEST_F(ResumedShortlyBeforeTest, AwayAgainWhileItIsBeingParked_TheStoreHasTheSec
   EXPECT_EQ(row.confirmed_count(), resumed->sent);
 }
 
+TEST_F(ShardChangeTest, ResumedWithNothingUnacknowledged_NothingIsGivenAgain) {
+  // What it has, it has through the gateway that it left.
+  other_.EnableStreamManagement(*bob);
+  Say(1, 3);
+  other_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& resumed = gateway_.Resume(*bob, 3);
+  resumed.inbox.clear();
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  Move();  // nothing was committed: the whole log is read again
+  EXPECT_THAT(resumed.MessageIds(), IsEmpty());
+  Say(4, 4);
+  EXPECT_EQ(resumed.MessageIds(), Ids(4, 4));
+}
+
+TEST_F(ShardChangeTest, ResumedAndTheRestNeverArrived_TheRestIsGiven) {
+  other_.EnableStreamManagement(*bob);
+  bob->acks = false;
+  Say(1, 3);
+  other_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& resumed = gateway_.Resume(*bob, 1);
+  resumed.inbox.clear();
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  // As its gateway knows it before the packets come.
+  resumed.inbox.clear();
+  resumed.unacked.clear();
+  resumed.last_seq = resumed.acked_seq;
+  resumed.last_offset = resumed.resume_answers.back().acked_offset();
+  Move();
+  EXPECT_EQ(resumed.MessageIds(), Ids(2, 3));
+}
+
 TEST_F(ResumedShortlyBeforeTest, Ended_TheGatewayThatItLeftIsTold) {
   Resume(gateway_, other_);
   other_.Deliver(*resumed, resumed->last_seq);

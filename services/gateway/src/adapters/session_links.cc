@@ -382,7 +382,7 @@ void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::S
   if (wanted) request = Take(resumed.attempt());
   ClientSession& session = AddSession(id, resumed.full_jid(), request.client);
   session.inbound.Restore(resumed.inbound_count());
-  session.outbound.Restore(resumed.base_seq(), resumed.acked_seq());
+  session.outbound.Restore(resumed.base_seq(), resumed.acked_seq(), resumed.acked_offset());
   session.state = resumed.state();
   if (!wanted) return End(session, EndReason::kConnectionLost);
   Resumption resumption;

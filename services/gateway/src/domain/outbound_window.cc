@@ -22,12 +22,13 @@ void OutboundWindow::EnableStreamManagement(bool resume) {
   base_seq_ = last_seq_;
 }
 
-void OutboundWindow::Restore(std::uint64_t base_seq, std::uint64_t acked_seq) {
+void OutboundWindow::Restore(std::uint64_t base_seq, std::uint64_t acked_seq, std::int64_t acked_offset) {
   stream_management_ = true;
   resumable_ = true;
   base_seq_ = base_seq;
   acked_seq_ = acked_seq;
   last_seq_ = acked_seq;
+  last_offset_ = acked_offset;
 }
 
 OutboundWindow::Ack OutboundWindow::Acknowledge(std::uint32_t h) {

@@ -36,8 +36,9 @@ class OutboundWindow {
 
   /// XEP-0198 <enable/>: what is given from now on is counted from 1.
   void EnableStreamManagement(bool resume);
-  /// A session that has been resumed: packets after `acked_seq` come again.
-  void Restore(std::uint64_t base_seq, std::uint64_t acked_seq);
+  /// A session that has been resumed: packets after `acked_seq` come again. What its client has
+  /// goes up to `acked_offset` of the log.
+  void Restore(std::uint64_t base_seq, std::uint64_t acked_seq, std::int64_t acked_offset);
 
   enum class Ack { kAdvanced, kUnchanged, kTooHigh };
   /// The client says that it has handled `h` packets. A lower one than the last is

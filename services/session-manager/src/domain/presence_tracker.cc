@@ -1,6 +1,8 @@
 #include "domain/presence_tracker.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <optional>
 
@@ -401,6 +403,8 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
 }
 
 Task<void> PresenceTracker::PayAllOwed() {
+  // Never within the call that owes: its caller still writes down what.
+  co_await asio::post(core_.executor(), asio::use_awaitable);
   // Not in the users' turns, which would hold back their messages: nothing here changes what turns
   // read, and what becomes newer meanwhile pays first (LoadContacts).
   std::chrono::milliseconds pause = kFirstRetry;

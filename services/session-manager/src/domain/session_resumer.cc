@@ -20,6 +20,15 @@ constexpr int kLooks = 200;
 /// Where h counts on from: what is acknowledged, or where stream management began.
 std::uint64_t FloorOf(const Session& session) { return std::max(session.acked_seq, session.base_seq); }
 
+/// Up to where the session's client has all that it was given: so much, and no more, may the new
+/// gateway tell the next owner before the packets that follow have reached it.
+std::int64_t AckedOffset(const Session& session) {
+  std::int64_t acked = session.last_offset;
+  for (const UnackedPacket& packet : session.unacked)
+    if (packet.offset >= 0 && packet.stored_id == 0) acked = std::min(acked, packet.offset - 1);
+  return acked;
+}
+
 /// h counts modulo 2^32 from base_seq: how many packets after FloorOf it newly covers.
 std::uint32_t NewlyHandled(const Session& session, std::uint32_t h) {
   return h - static_cast<std::uint32_t>(FloorOf(session) - session.base_seq);
@@ -106,6 +115,7 @@ void SessionResumer::FinishResume(const std::shared_ptr<Session>& session, const
   resumed.set_inbound_count(session->inbound.confirmed());
   resumed.set_base_seq(session->base_seq);
   resumed.set_acked_seq(session->acked_seq);
+  resumed.set_acked_offset(AckedOffset(*session));
   resumed.set_state(session->state.SerializeAsString());
   if (!core_.deliverer().Resend(*session, session->acked_seq)) {
     core_.sessions().End(session, "internal-server-error");
