@@ -40,6 +40,7 @@ void Deliverer::Queue(Session& session, const std::shared_ptr<Delivery>& deliver
   if (delivery->offset >= 0 && delivery->stored_id == 0) {
     session.user->shard->window.Hold(delivery->offset);
     packet.holds = true;
+    packet.is_late = delivery->offset < session.last_offset;
   }
   session.last_offset = std::max(session.last_offset, delivery->offset);
   if (primary) {

@@ -39,6 +39,8 @@ struct UnackedPacket {
   bool holds = false;
   /// In the waiting store, under this session.
   bool stored = false;
+  /// Routed anew: of a record before others that the session has been given.
+  bool is_late = false;
 };
 
 }  // namespace rookery::session_manager

@@ -25,7 +25,8 @@ std::uint64_t FloorOf(const Session& session) { return std::max(session.acked_se
 std::int64_t AckedOffset(const Session& session) {
   std::int64_t acked = session.last_offset;
   for (const UnackedPacket& packet : session.unacked)
-    if (packet.offset >= 0 && packet.stored_id == 0) acked = std::min(acked, packet.offset - 1);
+    if (packet.offset >= 0 && packet.stored_id == 0 && !packet.is_late)
+      acked = std::min(acked, packet.offset - 1);
   return acked;
 }
 
@@ -107,6 +108,7 @@ void SessionResumer::FinishResume(const std::shared_ptr<Session>& session, const
   session->park_wanted = false;
   session->parked = false;  // what is in the store says less than its client knows from here on
   session->is_handed_over = true;
+  session->left_gateway = before != nullptr && before != gateway ? before->instance() : std::string();
   session->state.set_resumptions(session->state.resumptions() + 1);
   core_.directory().Changed(*session);
   auto& resumed = *AddAction(*session).mutable_resumed();
@@ -131,7 +133,6 @@ void SessionResumer::FinishResume(const std::shared_ptr<Session>& session, const
                      return core_.deliverer().GiveOfflineMessages(shard, session);
                    });
   }
-  session->left_gateway = before != nullptr && before != gateway ? before->instance() : std::string();
   core_.tasks().Spawn("session.leave_old", LeaveOld(core_.SharedShard(session->user->shard->number), session,
                                                     session->left_gateway));
 }
