@@ -5,7 +5,6 @@
 #include <numeric>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "kafka_fixture.h"
@@ -294,7 +293,9 @@ TEST_F(ConsumerTest, OffsetForTimeAndWatermarks) {
   MakeTopic("users", kPartitions);
   const auto producer = MakeProducer();
   AppendTo(*producer, 60);
-  std::this_thread::sleep_for(milliseconds(5));  // the broker's clock has milliseconds
+  // The broker stamps what comes with the same clock, in milliseconds.
+  const std::int64_t written = UnixMillis();
+  ASSERT_TRUE(Until([&] { return UnixMillis() > written; }));
   const std::int64_t between = UnixMillis();
   AppendTo(*producer, 60);
   Member member(io, options, "users", "");
