@@ -487,12 +487,27 @@ TEST_F(ShardChangeTest, AlicesSideMoves_EachMessageOnce) {
 
 class ResumedShortlyBeforeTest : public ShardChangeTest {
  protected:
-  /// carol is bob's second session. Her client leaves `from` for `to`, having got m1 to m3 and
+  /// carol is bob's second session; nobody forgets where it was for as long as a test runs.
+  void SignInFor(Gateway& gateway) {
+    for (auto& node : nodes_) node->settings.resume_hand_over = std::chrono::hours(1);
+    left = &SignIn(gateway, bob_, "carol", -1);
+    gateway.EnableStreamManagement(*left);
+  }
+  /// On the other gateway, and away again at once.
+  void ResumeSayAndGo(std::uint32_t handled) {
+    resumed = &other_.Resume(*left, handled);
+    resumed->acks = false;
+    Settle();
+    other_.Send(*resumed, Message(alice_, "r1"));
+    Settle();
+    EXPECT_EQ(resumed->confirmed, resumed->sent);
+    other_.End(*resumed, END_REASON_CONNECTION_LOST);
+    Settle();
+  }
+  /// carol's client leaves `from` for `to`, having got m1 to m3 and
   /// said one thing; `from` has not noticed.
   void Resume(Gateway& from, Gateway& to) {
-    for (auto& node : nodes_) node->settings.resume_hand_over = std::chrono::hours(1);
-    left = &SignIn(from, bob_, "carol", -1);
-    from.EnableStreamManagement(*left);
+    SignInFor(from);
     left->acks = false;
     for (int i = 1; i <= 3; ++i) Tell(i);
     from.Deliver(*left, left->base_seq + 1);
@@ -586,22 +601,13 @@ TEST_F(ResumedShortlyBeforeTest, GoneAgainAndParked_TheStoreKnowsBest) {
 
 TEST_F(ResumedShortlyBeforeTest, ParkedTwiceWithinAMoment_TheStoreHasTheSecond) {
   // Both gateways have let go of it: only the store knows what its client knows.
-  for (auto& node : nodes_) node->settings.resume_hand_over = std::chrono::hours(1);
-  left = &SignIn(gateway_, bob_, "carol", -1);
-  gateway_.EnableStreamManagement(*left);
+  SignInFor(gateway_);
   left->acks = false;
   Tell(1);
   gateway_.End(*left, END_REASON_CONNECTION_LOST);
   Settle();
   ASSERT_TRUE(left->parked);
-  resumed = &other_.Resume(*left, 1);
-  resumed->acks = false;
-  Settle();
-  other_.Send(*resumed, Message(alice_, "r1"));
-  Settle();
-  EXPECT_EQ(resumed->confirmed, resumed->sent);
-  other_.End(*resumed, END_REASON_CONNECTION_LOST);
-  Settle();
+  ResumeSayAndGo(1);
   ASSERT_TRUE(resumed->parked);
   Move();
   Tell(2);
@@ -614,20 +620,12 @@ TEST_F(ResumedShortlyBeforeTest, ParkedTwiceWithinAMoment_TheStoreHasTheSecond) 
 }
 
 TEST_F(ResumedShortlyBeforeTest, AwayAgainWhileItIsBeingParked_TheStoreHasTheSecond) {
-  for (auto& node : nodes_) node->settings.resume_hand_over = std::chrono::hours(1);
-  left = &SignIn(gateway_, bob_, "carol", -1);
-  gateway_.EnableStreamManagement(*left);
+  SignInFor(gateway_);
   database_.held = true;
   gateway_.End(*left, END_REASON_CONNECTION_LOST);
   Settle();
   clock_.Advance(std::chrono::milliseconds(100));
-  resumed = &other_.Resume(*left, 0);
-  Settle();
-  other_.Send(*resumed, Message(alice_, "r1"));
-  Settle();
-  EXPECT_EQ(resumed->confirmed, resumed->sent);
-  other_.End(*resumed, END_REASON_CONNECTION_LOST);
-  Settle();
+  ResumeSayAndGo(0);
   EXPECT_FALSE(resumed->parked);
   database_.held = false;
   ASSERT_TRUE(RunUntil([&] { return resumed->parked; }));
@@ -668,6 +666,51 @@ TEST_F(ShardChangeTest, ResumedAndTheRestNeverArrived_TheRestIsGiven) {
   resumed.last_offset = resumed.resume_answers.back().acked_offset();
   Move();
   EXPECT_EQ(resumed.MessageIds(), Ids(2, 3));
+}
+
+TEST_F(ShardChangeTest, ResumedAfterAnOldMessageWasRoutedAnew_NothingIsGivenAgain) {
+  // `once` may not be stored: when the phone ends it goes to the desk, which has newer ones.
+  Client& phone = SignIn(gateway_, bob_, "phone", 50);
+  phone.acks = false;
+  other_.EnableStreamManagement(*bob);
+  xmpp::Stanza once = Message(bob_, "once");
+  xmpp::AddPayload(once, xmpp::Element("no-store", "urn:xmpp:hints"));
+  gateway_.Send(*alice, once);
+  Settle();
+  gateway_.Send(phone, Presence("unavailable"));
+  Say(1, 3);
+  bob->acks = false;
+  const auto handled = static_cast<std::uint32_t>(bob->acked_seq - bob->base_seq);
+  gateway_.End(phone, END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2", "m3", "once"));
+  other_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& resumed = gateway_.Resume(*bob, handled);
+  resumed.inbox.clear();
+  resumed.acks = false;
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("once"));
+  Move();  // nothing was committed: the whole log is read again
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("once"));
+}
+
+TEST_F(ResumedShortlyBeforeTest, CannotGoOn_BothGatewaysAreTold) {
+  // The log no longer has what the client has not acknowledged.
+  SignInFor(gateway_);
+  left->acks = false;
+  Tell(1);
+  Kill(1);
+  log_.committed[1] = static_cast<std::int64_t>(log_.users[1].size());
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Settle();
+  resumed = &other_.Resume(*left, 0);
+  Settle();
+  ASSERT_TRUE(resumed->ended);
+  EXPECT_EQ(resumed->ended->condition(), "internal-server-error");
+  EXPECT_TRUE(left->ended);
 }
 
 TEST_F(ResumedShortlyBeforeTest, Ended_TheGatewayThatItLeftIsTold) {
