@@ -146,19 +146,24 @@ class Cluster:
     async def all_owned(self, seconds: float = 60) -> dict[int, str]:
         """Waits until the shards rest: each has an owner that runs and is live, every
         session-manager has its share, and no epoch has changed between two looks."""
-        last = None
+        last, seen = None, ""
 
         async def at_rest():
-            nonlocal last
+            nonlocal last, seen
             await self.refresh()
             names = [n for n in self.instances("session-manager") if self.alive(n)]
             owners, epochs = await self.owners(), await self.epochs()
             shares = [list(owners.values()).count(n.replace("/", "-")) for n in names]
             unchanged, last = epochs == last, epochs
+            unready = {n: self.process(n)["reason"] for n in names if not self.process(n)["ready"]}
+            seen = f"{names} run, not ready: {unready}, shards: {owners}, epochs: {epochs}"
             complete = len(owners) == self.partitions == sum(shares) and min(shares) >= self.partitions // len(names)
-            return owners if complete and unchanged and all(self.process(n)["ready"] for n in names) else None
+            return owners if complete and unchanged and not unready else None
 
-        return await until(at_rest, "every shard has a live owner", seconds, every=0.7)
+        try:
+            return await until(at_rest, "every shard has a live owner", seconds, every=0.7)
+        except AssertionError as error:
+            raise AssertionError(f"{error} ({seen})") from None
 
     @property
     def partitions(self) -> int:
@@ -182,6 +187,11 @@ class Cluster:
             if match:
                 sums[match.group(1)] = sums.get(match.group(1), 0.0) + float(match.group(3))
         return sums
+
+    async def counted(self, service: str, what: str) -> float:
+        """What all instances of the service have counted, by the metric rookery_<service>_<what>_total."""
+        metric = f"rookery_{service.replace('-', '_')}_{what}_total"
+        return sum([(await self.metrics(name)).get(metric, 0.0) for name in self.instances(service)])
 
     # ---- users ----
 

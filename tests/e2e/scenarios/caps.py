@@ -44,8 +44,7 @@ async def _answer(client: Client, ver: str, features) -> None:
 
 
 async def _counted(cluster: Cluster, what: str) -> float:
-    metrics = [await cluster.metrics(n) for n in cluster.instances("session-manager")]
-    return sum(m.get(f"rookery_session_manager_caps_{what}_total", 0) for m in metrics)
+    return await cluster.counted("session-manager", f"caps_{what}")
 
 
 @scenario

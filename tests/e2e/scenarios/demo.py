@@ -51,7 +51,7 @@ async def play(cluster: Cluster, out: Transcript) -> None:
         await _sign_in(romeo, juliet, out)
         await _become_contacts(romeo, juliet, romeo_jid, juliet_jid, out)
         await _chat(romeo, juliet, romeo_jid, juliet_jid, out)
-        await _miss_and_catch_up(romeo, juliet, romeo_jid, juliet_jid, out)
+        await _miss_and_catch_up(cluster, romeo, juliet, romeo_jid, juliet_jid, out)
         await _survive(cluster, romeo, juliet, romeo_jid, juliet_jid, managers[1], out)
     finally:
         await asyncio.gather(romeo.close(), juliet.close())
@@ -108,15 +108,24 @@ async def _chat(romeo, juliet, romeo_jid: str, juliet_jid: str, out: Transcript)
         out.say(to, f"reads: {body}")
 
 
-async def _miss_and_catch_up(romeo, juliet, romeo_jid: str, juliet_jid: str, out: Transcript) -> None:
+async def _miss_and_catch_up(cluster: Cluster, romeo, juliet, romeo_jid: str, juliet_jid: str, out: Transcript) -> None:
     await juliet.go_away()
     await _sees(romeo, juliet_jid, "unavailable")
     out.say("juliet", "has gone away, and romeo sees it")
     bodies = [f"while you were away, {n} of 5" for n in range(1, 6)]
+
+    async def kept() -> float:
+        return await cluster.counted("session-manager", "messages_stored_offline")
+
+    before = await kept()
     for body in bodies:
         await romeo.message(juliet_jid, body)
     out.say("romeo", f"writes {len(bodies)} messages meanwhile")
-    await asyncio.sleep(1)
+
+    async def all_wait() -> bool:
+        return await kept() - before >= len(bodies)
+
+    await until(all_wait, "what was written waits for juliet")
     await juliet.connect()
     await juliet.events.wait("online")
     for body in bodies:
