@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "client.h"
+#include "join_watch.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
@@ -27,6 +28,8 @@ constexpr std::chrono::seconds kReleaseTime{5};
 // noticed, at most a session's time-out.
 constexpr std::chrono::seconds kRejoinTime{6};
 constexpr std::chrono::milliseconds kRetryTime{50};
+// A commit waits so long for certainty that no rebalance has begun.
+constexpr std::chrono::milliseconds kLongestDoubt{150};
 // librdkafka's blocking questions are asked in slices, so that the end of the
 // consumer need not wait for a broker that is away.
 constexpr int kSliceMs = 1'000;
@@ -90,6 +93,8 @@ class KafkaConsumer final : public Consumer {
                                                 {"queued.max.messages.kbytes", "16384"}}));
     rd_kafka_conf_set_events(conf.get(),
                              RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR);
+    ROOKERY_RETURN_IF_ERROR(
+        joins_.AddTo(conf.get(), [this](std::chrono::milliseconds time) { WakeLibrdkafkaAfter(time); }));
     ROOKERY_ASSIGN_OR_RETURN(client_, NewClient(RD_KAFKA_CONSUMER, std::move(conf)));
     rd_kafka_poll_set_consumer(client_);
     waker_ = std::make_shared<Waker>(io_, [this] { Drain(); });
@@ -177,10 +182,16 @@ class KafkaConsumer final : public Consumer {
 
   Task<absl::Status> Commit(std::vector<Position> positions) override {
     if (positions.empty()) co_return absl::OkStatus();
+    const std::shared_ptr<Waker> waker = waker_;
+    // librdkafka sends no JoinGroup before it has our answer to a revocation.
+    for (auto doubt = joins_.in_doubt(); doubt.count() > 0 && !revocation_; doubt = joins_.in_doubt()) {
+      if (doubt > kLongestDoubt) co_return absl::AbortedError("kafka: a rebalance may run");
+      co_await runtime::Sleep(doubt);
+      if (!waker->attached()) co_return absl::CancelledError("kafka: the consumer is gone");
+    }
     if (!member_ || IsLost()) co_return absl::FailedPreconditionError("kafka: not a member");
-    // The group's generation changes under a commit that is on its way, and librdkafka takes the
-    // broker's refusal for the loss of everything.
-    if (SteadyClock::now() < rejoined_by_) co_return absl::AbortedError("kafka: a rebalance runs");
+    if (SteadyClock::now() < rejoined_by_ || joins_.is_joining())
+      co_return absl::AbortedError("kafka: a rebalance runs");
     const ListPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
     for (const Position& position : positions) {
       // The broker takes a member's commit for any partition: whether it is ours is for us
@@ -261,6 +272,21 @@ class KafkaConsumer final : public Consumer {
   }
 
   // ---- questions that block, asked on threads of their own ----
+
+  /// On a thread of librdkafka's.
+  void WakeLibrdkafkaAfter(std::chrono::milliseconds time) {
+    asio::post(io_, [this, waker = waker_, time] {
+      if (waker->attached()) After(time, [this] { asio::post(blocking_, [this] { WakeLibrdkafka(); }); });
+    });
+  }
+
+  /// Whatever is asked of its main thread does.
+  void WakeLibrdkafka() {
+    if (stopping_.load()) return;
+    rd_kafka_topic_partition_list_t* list = nullptr;
+    if (rd_kafka_subscription(client_, &list) == RD_KAFKA_RESP_ERR_NO_ERROR)
+      rd_kafka_topic_partition_list_destroy(list);
+  }
 
   template <typename T, typename Question>
   Task<absl::StatusOr<T>> Ask(Question question) {
@@ -673,7 +699,8 @@ class KafkaConsumer final : public Consumer {
   std::int32_t turn_ = 0;
   std::uint64_t last_seek_id_ = 0;
   ListPtr revocation_;
-  // We have handed partitions back, and join the group again until then.
+  JoinWatch joins_;
+  // We have handed partitions back, and are about to join the group again.
   SteadyClock::time_point rejoined_by_{};
   std::unordered_set<CommitWait*> waits_;
   asio::steady_timer tick_;

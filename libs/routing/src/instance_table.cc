@@ -56,6 +56,7 @@ bool InstanceTable::Apply(const redis::Reply& reply, SteadyTime now) {
   instances.reserve(entries_.size());
   for (const auto& [id, entry] : entries_) instances.push_back({id, entry.address});
   const bool is_changed = !is_known_ || instances != instances_;
+  if (!is_known_) known_since_ = now;
   is_known_ = true;
   instances_ = std::move(instances);
   return is_changed;

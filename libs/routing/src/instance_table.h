@@ -24,6 +24,8 @@ class InstanceTable {
   void Miss() { has_gap_ = true; }
 
   bool is_known() const { return is_known_; }
+  /// When the first reading was.
+  SteadyTime known_since() const { return known_since_; }
   const std::vector<Instance>& instances() const { return instances_; }
 
  private:
@@ -35,6 +37,7 @@ class InstanceTable {
   std::map<std::string, Entry, std::less<>> entries_;
   std::vector<Instance> instances_;
   bool is_known_ = false;
+  SteadyTime known_since_;
   bool has_gap_ = false;
 };
 

@@ -19,6 +19,8 @@ namespace rookery::routing {
 namespace {
 
 constexpr std::chrono::milliseconds kPeriod{1'000};
+// A process that has just started is not connected yet.
+constexpr std::chrono::milliseconds kPeriodWhileAway{100};
 // A script's arguments are bounded by Lua's stack.
 constexpr std::size_t kShardsPerCall = 1'000;
 
@@ -129,7 +131,7 @@ Task<void> Run(std::shared_ptr<State> state) {
     co_await Read(state);
     if (state->is_stopped) co_return;
     if (state->is_kicked) continue;
-    state->kick.expires_at(begun + kPeriod);
+    state->kick.expires_at(begun + (state->is_away ? kPeriodWhileAway : kPeriod));
     co_await state->kick.async_wait(asio::as_tuple(asio::use_awaitable));
   }
 }
@@ -185,6 +187,12 @@ class RedisRegistry final : public Registry {
   bool is_known(std::string_view service) const override {
     const auto found = state_->watched.find(service);
     return found != state_->watched.end() && found->second.table.is_known();
+  }
+
+  bool is_complete(std::string_view service) const override {
+    const auto found = state_->watched.find(service);
+    return found != state_->watched.end() && found->second.table.is_known() &&
+           Clock::System().Now() - found->second.table.known_since() >= 2 * kPeriod;
   }
 
   void PublishShards(std::map<std::uint32_t, std::int64_t> epochs) override {

@@ -85,6 +85,15 @@ TEST_F(RegistryTest, AnnouncesAtOnceAndSeesOthers) {
   EXPECT_TRUE(registry_->Instances("muc").empty());
 }
 
+TEST_F(RegistryTest, CompleteOnlyWhenEveryoneHasHadTimeToAnnounceThemselves) {
+  registry_->Watch("roster", [](const std::vector<Instance>&) {});
+  EXPECT_FALSE(registry_->is_complete("roster"));
+  ASSERT_TRUE(RunUntil(io_, [&] { return registry_->is_known("roster"); }));
+  EXPECT_FALSE(registry_->is_complete("roster"));
+  EXPECT_FALSE(registry_->is_complete("muc"));
+  EXPECT_TRUE(RunUntil(io_, [&] { return registry_->is_complete("roster"); }));
+}
+
 TEST_F(RegistryTest, WithdrawLeavesATombstoneAndEndsTheAnnouncements) {
   registry_->Announce("roster", {"r1", "h:1"});
   ASSERT_TRUE(RunUntil(io_, [&] { return redis_.members["rookery:instances:roster"].contains("r1 h:1"); }));

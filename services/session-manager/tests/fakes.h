@@ -153,7 +153,9 @@ class FakeMembership final : public Membership {
   void PublishShards(const std::vector<std::pair<std::uint32_t, std::int64_t>>& epochs) override {
     published = epochs;
   }
+  bool KnowsAllGateways() const override { return is_complete; }
   std::vector<std::string> gateways;
+  bool is_complete = true;
   std::vector<std::pair<std::uint32_t, std::int64_t>> published;
 };
 

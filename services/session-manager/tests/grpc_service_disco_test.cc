@@ -26,6 +26,7 @@ class FakeRegistry final : public routing::Registry {
   void Watch(std::string, std::function<void(const std::vector<routing::Instance>&)>) override {}
   const std::vector<routing::Instance>& Instances(std::string_view) const override { return none_; }
   bool is_known(std::string_view) const override { return false; }
+  bool is_complete(std::string_view) const override { return false; }
   void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
   Task<absl::StatusOr<std::vector<routing::ShardOwner>>> ReadShards(std::string service) override {
     ++reads;

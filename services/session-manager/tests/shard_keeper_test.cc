@@ -72,6 +72,16 @@ TEST_F(ShardKeeperTest, AGatewayThatNeverAttachesIsNotWaitedForForever) {
   EXPECT_GE(clock_.Now() - before, settings_.attach_timeout);
 }
 
+TEST_F(ShardKeeperTest, NotLiveBeforeItIsKnownWhichGatewaysThereAre) {
+  // It has just started: Redis has not told it of a gateway, and none has found it.
+  node(0).membership.is_complete = false;
+  Assign(0, 0);
+  Settle();
+  EXPECT_EQ(node(0).core.FindShard(0)->phase, Shard::Phase::kAcquiring);
+  node(0).membership.is_complete = true;
+  EXPECT_TRUE(RunUntil([&] { return IsLive(0); }));
+}
+
 TEST_F(ShardKeeperTest, LateAttach_WithoutHoles_IsTaken_WithHolesEnds) {
   Own(0, 0);
   Client& plain = SignIn(gateway_, alice_, "plain");

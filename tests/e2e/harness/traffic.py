@@ -22,6 +22,11 @@ from harness.xml import name
 _BODY = f"{{{ns.CLIENT}}}body"
 
 
+def _clock(when: float) -> str:
+    """As the logs have it."""
+    return time.strftime("%H:%M:%S", time.gmtime(when)) + f".{int(when * 1000) % 1000:03}"
+
+
 class Talker:
     """One user: sends, receives, goes away, comes back."""
 
@@ -43,6 +48,9 @@ class Talker:
         self.next_number: dict[int, int] = collections.defaultdict(int)
         # sender -> numbers in the order of arrival
         self.received: dict[int, list[int]] = collections.defaultdict(list)
+        # (sender, number) -> times of arrival, of what came more than once
+        self.again: dict[tuple[int, int], list[str]] = {}
+        self.arrived: dict[tuple[int, int], float] = {}
         self.recent: collections.deque = collections.deque(maxlen=4000)
         self.client.on_stanza = self._on_stanza
 
@@ -67,6 +75,10 @@ class Talker:
         run, sender, receiver, number = body.split(" ")
         assert run == self.traffic.run and int(receiver) == self.index, f"{self.client.bare} got another's message: {body}"
         self.received[int(sender)].append(int(number))
+        key = (int(sender), int(number))
+        if key in self.arrived:
+            self.again.setdefault(key, [_clock(self.arrived[key])]).append(_clock(time.time()))
+        self.arrived[key] = time.time()
         self.traffic.on_delivery((int(sender), self.index, int(number)), self)
 
     # ---- presence on the network ----
@@ -173,6 +185,8 @@ class Traffic:
         self.deaths: dict[int, list[float]] = collections.defaultdict(list)
         self.gateways = list(cluster.instances("gateway"))
         self.expected_drops = False
+        # False where messages for the absent may come after newer ones: PostgreSQL was away.
+        self.stored_in_order = True
         self.problems: list[str] = []
         self.slowest = 0.0
         self.longest_gap = 0.0
@@ -374,12 +388,18 @@ class Traffic:
             faults += [f"bounced: {text}" for text in talker.refused]
             for sender, numbers in talker.received.items():
                 first_seen = list(dict.fromkeys(numbers))
-                if first_seen != sorted(first_seen):
-                    at = next(i for i in range(1, len(first_seen)) if first_seen[i] < first_seen[i - 1])
-                    faults.append(f"out of order: {sender} to {talker.index}: {first_seen[max(0, at - 3):at + 3]}")
+                # What was on its way to a connection that died comes later, if it comes.
+                certain = [n for n in first_seen if not self._is_excused(self.talkers[sender], talker, n)]
+                if certain != sorted(certain) and (talker.managed or self.stored_in_order):
+                    at = next(i for i in range(1, len(certain)) if certain[i] < certain[i - 1])
+                    faults.append(
+                        f"out of order: {sender} to {talker.index} ({self._kind(sender)} to {self._kind(talker.index)}): "
+                        f"{certain[max(0, at - 3):at + 3]}, {certain[at]} at {_clock(talker.arrived[(sender, certain[at])])}"
+                    )
                 if talker.managed and len(first_seen) != len(numbers):
                     twice = [n for n, count in collections.Counter(numbers).items() if count > 1]
-                    faults.append(f"twice: {sender} to {talker.index} ({self._kind(sender)} to managed): {twice[:5]}")
+                    times = " and ".join(talker.again[(sender, twice[0])])
+                    faults.append(f"twice: {sender} to {talker.index} ({self._kind(sender)} to managed): {twice[:5]}, the first at {times}")
         if self._unacknowledged():
             faults.append(f"never acknowledged: {self._unacknowledged()}")
         return faults

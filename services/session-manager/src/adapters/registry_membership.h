@@ -14,6 +14,7 @@ class RegistryMembership final : public Membership {
     for (const routing::Instance& instance : registry_.Instances("gateway")) instances.push_back(instance.id);
     return instances;
   }
+  bool KnowsAllGateways() const override { return registry_.is_complete("gateway"); }
   void PublishShards(const std::vector<std::pair<std::uint32_t, std::int64_t>>& epochs) override {
     registry_.PublishShards({epochs.begin(), epochs.end()});
   }

@@ -123,6 +123,7 @@ void ShardKeeper::Announce(const Shard& shard) {
 }
 
 bool ShardKeeper::AllGatewaysAttached(const Shard& shard) const {
+  if (!core_.ports().membership.KnowsAllGateways()) return false;
   for (const auto& [instance, gateway] : core_.sessions().gateways())
     if (!shard.attached_gateways.contains(instance)) return false;
   // One that Redis knows and that has not linked yet may hold sessions too.
@@ -200,7 +201,7 @@ Task<void> ShardKeeper::HandOver(std::shared_ptr<Shard> shard) {
     if (committed.ok()) {
       shard->last_commit = std::max(shard->last_commit, cursor);
       core_.closer().OnCommitted(*shard);
-    } else {
+    } else if (!absl::IsAborted(committed)) {  // in a rebalance the last one must do
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
     }
   }

@@ -50,6 +50,9 @@ class Registry {
   virtual const std::vector<Instance>& Instances(std::string_view service) const = 0;
   /// Whether `service` has been read at least once.
   virtual bool is_known(std::string_view service) const = 0;
+  /// Whether nobody can be missing: it has been read for longer than all need to announce
+  /// themselves again to a Redis that was emptied.
+  virtual bool is_complete(std::string_view service) const = 0;
 
   /// Publishes what this process owns of the announced service's shards, now and with
   /// each announcement. A higher epoch in Redis is never overwritten.
