@@ -182,14 +182,18 @@ class KafkaConsumer final : public Consumer {
 
   Task<absl::Status> Commit(std::vector<Position> positions) override {
     if (positions.empty()) co_return absl::OkStatus();
+    if (!member_ || IsLost()) co_return absl::FailedPreconditionError("kafka: not a member");
     const std::shared_ptr<Waker> waker = waker_;
+    const std::uint64_t assignment = assignment_;
     // librdkafka sends no JoinGroup before it has our answer to a revocation.
     for (auto doubt = joins_.in_doubt(); doubt.count() > 0 && !revocation_; doubt = joins_.in_doubt()) {
       if (doubt > kLongestDoubt) co_return absl::AbortedError("kafka: a rebalance may run");
       co_await runtime::Sleep(doubt);
       if (!waker->attached()) co_return absl::CancelledError("kafka: the consumer is gone");
+      if (IsLost()) co_return absl::FailedPreconditionError("kafka: not a member");
+      // What was ours may have been another's in between, and be further now.
+      if (assignment != assignment_) co_return absl::AbortedError("kafka: a rebalance has run");
     }
-    if (!member_ || IsLost()) co_return absl::FailedPreconditionError("kafka: not a member");
     if (SteadyClock::now() < rejoined_by_ || joins_.is_joining())
       co_return absl::AbortedError("kafka: a rebalance runs");
     const ListPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
@@ -538,6 +542,7 @@ class KafkaConsumer final : public Consumer {
 
   void OnRebalance(rd_kafka_event_t* event) {
     rebalances_.Increment();
+    ++assignment_;
     rejoined_by_ = {};
     const rd_kafka_topic_partition_list_t* list = rd_kafka_event_topic_partition_list(event);
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
@@ -699,6 +704,8 @@ class KafkaConsumer final : public Consumer {
   std::int32_t turn_ = 0;
   std::uint64_t last_seek_id_ = 0;
   ListPtr revocation_;
+  /// Rises with every rebalance.
+  std::uint64_t assignment_ = 0;
   JoinWatch joins_;
   // We have handed partitions back, and are about to join the group again.
   SteadyClock::time_point rejoined_by_{};

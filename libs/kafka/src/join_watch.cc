@@ -60,8 +60,9 @@ rd_kafka_resp_err_t JoinWatch::OnNew(rd_kafka_t* client, const rd_kafka_conf_t*,
 
 rd_kafka_resp_err_t JoinWatch::OnRequest(rd_kafka_t*, int, const char*, std::int32_t, std::int16_t api_key,
                                          std::int16_t, std::int32_t, std::size_t, void* self) {
+  JoinWatch& watch = *static_cast<JoinWatch*>(self);
+  if (api_key == kHeartbeat) watch.heartbeat_is_out_.store(true, std::memory_order_relaxed);
   if (api_key == kJoinGroup) {
-    JoinWatch& watch = *static_cast<JoinWatch*>(self);
     watch.joined_at_.store(NowMs(), std::memory_order_relaxed);
     watch.is_joining_.store(true, std::memory_order_release);
     watch.wake_after_(kBetweenJoins + kHandling);
@@ -76,7 +77,8 @@ rd_kafka_resp_err_t JoinWatch::OnResponse(rd_kafka_t*, int, const char*, std::in
   if (api_key == kSyncGroup) watch.is_joining_.store(false, std::memory_order_release);
   if (api_key == kHeartbeat) {
     watch.heartbeat_at_.store(NowMs(), std::memory_order_relaxed);
-    watch.wake_after_(kHandling);
+    // librdkafka 2.0.2 tells of an answer twice.
+    if (watch.heartbeat_is_out_.exchange(false, std::memory_order_relaxed)) watch.wake_after_(kHandling);
   }
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }

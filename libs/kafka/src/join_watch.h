@@ -44,6 +44,7 @@ class JoinWatch {
   std::atomic<bool> is_joining_{false};
   std::atomic<std::int64_t> joined_at_{0};
   std::atomic<std::int64_t> heartbeat_at_{0};
+  std::atomic<bool> heartbeat_is_out_{false};
 };
 
 }  // namespace rookery::kafka

@@ -191,7 +191,7 @@ TEST_F(ConsumerTest, FrozenMemberLosesItsPartitionsAndItsCommitIsRefused) {
     });
   };
   ASSERT_TRUE(both([&] { return commit.has_value() && frozen.lost.size() == kPartitions; }));
-  EXPECT_FALSE(commit->ok());
+  EXPECT_EQ(commit->code(), absl::StatusCode::kFailedPrecondition) << *commit;
   EXPECT_TRUE(frozen.revoking.empty());
   EXPECT_EQ(frozen.total(), 0u);
 

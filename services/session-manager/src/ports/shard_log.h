@@ -32,8 +32,8 @@ class Membership {
   virtual ~Membership() = default;
   /// Instances of gateways as Redis knows them.
   virtual std::vector<std::string> Gateways() const = 0;
-  /// False while there may be one that Gateways() does not show yet: this process has just
-  /// started, or Redis is away.
+  /// False while there may be one that Gateways() does not show yet, since this process has only
+  /// just read Redis for the first time, or not yet.
   virtual bool KnowsAllGateways() const = 0;
   virtual void PublishShards(const std::vector<std::pair<std::uint32_t, std::int64_t>>& epochs) = 0;
 };

@@ -29,8 +29,8 @@ struct ShardOwner {
 
 /// Who is there, in Redis: each process announces itself every second with a time to
 /// live of five, and reads the others as often. Everything in Redis is announced
-/// again, so a Redis that was emptied fills itself; while Redis is away the last
-/// known instances stay. I/O thread only.
+/// again, so a Redis that was emptied fills itself; while Redis is away it is tried ten
+/// times a second, and the last known instances stay. I/O thread only.
 ///
 /// Keys: sorted set `rookery:instances:<service>`: member `<id> <address>`, score
 /// the time in ms when it expires; hash `rookery:shards:<service>`: `<shard>` ->
