@@ -35,6 +35,14 @@ class ShardChangeTest : public Cluster {
     ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
     Settle();
   }
+  /// Whoever resumes has seen what came before.
+  Client& ResumeAt(Gateway& gateway, Client& client, std::uint32_t handled, std::optional<bool> acks = {}) {
+    Client& resumed = gateway.Resume(client, handled);
+    resumed.inbox.clear();
+    if (acks) resumed.acks = *acks;
+    Settle();
+    return resumed;
+  }
   Shard& BobsShard() { return *node(owners_[1]).core.FindShard(1); }
   static std::vector<std::string> Ids(int from, int to) {
     std::vector<std::string> ids;
@@ -68,9 +76,7 @@ TEST_F(ShardChangeTest, Unacknowledged_NotGivenAgainButKept) {
   // The client goes: the new owner can replay what it never gave itself.
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
-  Client& resumed = gateway_.Resume(*bob, 1);
-  resumed.inbox.clear();
-  Settle();
+  Client& resumed = ResumeAt(gateway_, *bob, 1);
   ASSERT_TRUE(resumed.started);
   EXPECT_EQ(resumed.MessageIds(), Ids(2, 3));
 }
@@ -177,11 +183,8 @@ TEST_F(ShardChangeTest, OfflineMessagesGivenAndUnacknowledged_ReplayedOnResume) 
   EXPECT_EQ(again.MessageIds(), Ids(1, 2));
   other_.End(again, END_REASON_CONNECTION_LOST);
   Settle();
-  Client& resumed = gateway_.Resume(again, 0);
-  resumed.inbox.clear();
-  resumed.acks = true;
-  Settle();
-  EXPECT_TRUE(resumed.started);
+  Client& resumed = ResumeAt(gateway_, again, 0, true);
+  ASSERT_TRUE(resumed.started);
   EXPECT_EQ(resumed.MessageIds(), Ids(1, 2));
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
@@ -223,9 +226,7 @@ TEST_F(ShardChangeTest, ParkedSession_WaitsAtTheNewOwner) {
   Say(3, 4);
   Move();
   Say(5, 5);
-  Client& resumed = gateway_.Resume(*bob, 1);
-  resumed.inbox.clear();
-  Settle();
+  Client& resumed = ResumeAt(gateway_, *bob, 1);
   ASSERT_TRUE(resumed.started);
   EXPECT_EQ(resumed.MessageIds(), Ids(2, 5));
   EXPECT_THAT(database_.parked, IsEmpty());
@@ -244,10 +245,7 @@ TEST_F(ShardChangeTest, ParkedSession_WithStoredPacketsBeyondTheSnapshot) {
   EXPECT_EQ(log_.committed[1], BobsShard().window.next_offset());
   Move();
   Say(5, 5);
-  Client& resumed = gateway_.Resume(*bob, 0);
-  resumed.inbox.clear();
-  resumed.acks = true;
-  Settle();
+  Client& resumed = ResumeAt(gateway_, *bob, 0, true);
   ASSERT_TRUE(resumed.started);
   EXPECT_EQ(resumed.MessageIds(), Ids(1, 5));
   EXPECT_THAT((database_.packets[{bob_, bob->id}]), IsEmpty());
@@ -265,9 +263,7 @@ TEST_F(ShardChangeTest, StoredPacketsThatTheGatewayKnows) {
   EXPECT_EQ(bob->MessageIds(), Ids(1, 3));
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
-  Client& resumed = gateway_.Resume(*bob, 1);
-  resumed.inbox.clear();
-  Settle();
+  Client& resumed = ResumeAt(gateway_, *bob, 1);
   ASSERT_TRUE(resumed.started);
   EXPECT_EQ(resumed.MessageIds(), Ids(2, 3));
 }
@@ -305,9 +301,7 @@ TEST_F(ShardChangeTest, LostConnection_NotYetParked_AttachedDetached) {
     Elapse(std::chrono::milliseconds(500));
     return bob->parked;
   }));
-  Client& resumed = gateway_.Resume(*bob, 0);
-  resumed.inbox.clear();
-  Settle();
+  Client& resumed = ResumeAt(gateway_, *bob, 0);
   ASSERT_TRUE(resumed.started);
   EXPECT_EQ(resumed.MessageIds(), Ids(1, 3));
 }
@@ -591,9 +585,7 @@ TEST_F(ResumedShortlyBeforeTest, GoneAgainAndParked_TheStoreKnowsBest) {
   Move();
   EXPECT_TRUE(left->ended);
   Tell(5);
-  Client& again = other_.Resume(*resumed, 3);
-  again.inbox.clear();
-  Settle();
+  Client& again = ResumeAt(other_, *resumed, 3);
   ASSERT_TRUE(again.started);
   EXPECT_EQ(again.resume_answers.back().inbound_count(), resumed->sent);
   EXPECT_EQ(again.MessageIds(), Ids(4, 5));
@@ -611,9 +603,7 @@ TEST_F(ResumedShortlyBeforeTest, ParkedTwiceWithinAMoment_TheStoreHasTheSecond) 
   ASSERT_TRUE(resumed->parked);
   Move();
   Tell(2);
-  Client& again = gateway_.Resume(*resumed, 1);
-  again.inbox.clear();
-  Settle();
+  Client& again = ResumeAt(gateway_, *resumed, 1);
   ASSERT_TRUE(again.started);
   EXPECT_EQ(again.resume_answers.back().inbound_count(), resumed->sent);
   EXPECT_EQ(again.MessageIds(), Ids(2, 2));
@@ -639,9 +629,7 @@ TEST_F(ShardChangeTest, ResumedWithNothingUnacknowledged_NothingIsGivenAgain) {
   Say(1, 3);
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
-  Client& resumed = gateway_.Resume(*bob, 3);
-  resumed.inbox.clear();
-  Settle();
+  Client& resumed = ResumeAt(gateway_, *bob, 3);
   ASSERT_TRUE(resumed.started);
   Move();  // nothing was committed: the whole log is read again
   EXPECT_THAT(resumed.MessageIds(), IsEmpty());
@@ -655,9 +643,7 @@ TEST_F(ShardChangeTest, ResumedAndTheRestNeverArrived_TheRestIsGiven) {
   Say(1, 3);
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
-  Client& resumed = gateway_.Resume(*bob, 1);
-  resumed.inbox.clear();
-  Settle();
+  Client& resumed = ResumeAt(gateway_, *bob, 1);
   ASSERT_TRUE(resumed.started);
   // As its gateway knows it before the packets come.
   resumed.inbox.clear();
@@ -686,10 +672,7 @@ TEST_F(ShardChangeTest, ResumedAfterAnOldMessageWasRoutedAnew_NothingIsGivenAgai
   EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2", "m3", "once"));
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
-  Client& resumed = gateway_.Resume(*bob, handled);
-  resumed.inbox.clear();
-  resumed.acks = false;
-  Settle();
+  Client& resumed = ResumeAt(gateway_, *bob, handled, false);
   ASSERT_TRUE(resumed.started);
   EXPECT_THAT(resumed.MessageIds(), ElementsAre("once"));
   Move();  // nothing was committed: the whole log is read again
