@@ -95,6 +95,24 @@ class Cluster:
     def kill(self, name: str) -> None:
         self.signal(name, signal.SIGKILL)
 
+    def freeze(self, name: str) -> list[int]:
+        """Stops the process and its children (PostgreSQL has one for each connection)."""
+        pid = self.process(name)["pid"]
+        pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        self._signal_all(pids, signal.SIGSTOP)
+        return pids
+
+    def thaw(self, pids: list[int]) -> None:
+        self._signal_all(pids, signal.SIGCONT)
+
+    @staticmethod
+    def _signal_all(pids: list[int], number: int) -> None:
+        for pid in pids:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
     def alive(self, name: str) -> bool:
         try:
             with open(f"/proc/{self.process(name)['pid']}/stat") as file:

@@ -388,13 +388,11 @@ class Traffic:
             faults += [f"bounced: {text}" for text in talker.refused]
             for sender, numbers in talker.received.items():
                 first_seen = list(dict.fromkeys(numbers))
-                # What was on its way to a connection that died comes later, if it comes.
-                certain = [n for n in first_seen if not self._is_excused(self.talkers[sender], talker, n)]
-                if certain != sorted(certain) and (talker.managed or self.stored_in_order):
-                    at = next(i for i in range(1, len(certain)) if certain[i] < certain[i - 1])
+                if first_seen != sorted(first_seen) and (talker.managed or self.stored_in_order):
+                    at = next(i for i in range(1, len(first_seen)) if first_seen[i] < first_seen[i - 1])
                     faults.append(
                         f"out of order: {sender} to {talker.index} ({self._kind(sender)} to {self._kind(talker.index)}): "
-                        f"{certain[max(0, at - 3):at + 3]}, {certain[at]} at {_clock(talker.arrived[(sender, certain[at])])}"
+                        f"{first_seen[max(0, at - 3):at + 3]}, {first_seen[at]} at {_clock(talker.arrived[(sender, first_seen[at])])}"
                     )
                 if talker.managed and len(first_seen) != len(numbers):
                     twice = [n for n, count in collections.Counter(numbers).items() if count > 1]

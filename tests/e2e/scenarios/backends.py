@@ -1,7 +1,6 @@
 """What people notice when a backend is away: as little as can be."""
 
 import asyncio
-import os
 import signal
 
 from harness import ns
@@ -25,9 +24,7 @@ async def postgresql_stopped(cluster: Cluster) -> None:
     await befriend(ann, bob)
     absent = await account(cluster, "absent")
     await ann.enable()
-    processes = _family(cluster.process("postgresql")["pid"])
-    for pid in processes:
-        _signal(pid, signal.SIGSTOP)
+    frozen = cluster.freeze("postgresql")
     try:
         ann.message(absent.bare, "for one who is away")
         stranger = asyncio.create_task(_sign_in_error(cluster, unique("unknown")))
@@ -46,8 +43,7 @@ async def postgresql_stopped(cluster: Cluster) -> None:
         except StanzaError as error:
             assert error.type == "wait", error
     finally:
-        for pid in processes:
-            _signal(pid, signal.SIGCONT)
+        cluster.thaw(frozen)
     assert not ann.connection.closed and not bob.connection.closed
     await ann.all_acked(60)
 
@@ -73,21 +69,6 @@ async def _sign_in_error(cluster: Cluster, user: str) -> str:
     finally:
         client.abort()
     return ""
-
-
-def _family(pid: int) -> list[int]:
-    """The process and its children: PostgreSQL has one for each connection."""
-    found = [pid]
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        found += [int(word) for word in file.read().split()]
-    return found
-
-
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 @scenario(seconds=120)

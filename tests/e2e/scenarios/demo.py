@@ -140,13 +140,17 @@ async def _survive(cluster: Cluster, romeo, juliet, romeo_jid: str, juliet_jid: 
     name = victim.replace("session-manager-", "session-manager/")
     out.say("", f"romeo and juliet write {TALK} messages each; in the middle {name}, which has juliet's session, is killed with kill -9")
 
+    half_said = asyncio.Event()
+
     async def write(sender, to: str, who: str) -> None:
         for n in range(1, TALK + 1):
             await sender.message(to, f"{who} {n}")
+            if n == TALK // 2:
+                half_said.set()
             await asyncio.sleep(0.05)
 
     writing = asyncio.gather(write(romeo, juliet_jid, "romeo"), write(juliet, romeo_jid, "juliet"))
-    await asyncio.sleep(TALK * 0.05 / 2)
+    await half_said.wait()
     cluster.kill(name)
     killed = time.monotonic()
     out.say("", f"{name} is dead")
