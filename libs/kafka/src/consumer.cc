@@ -7,6 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <map>
 #include <set>
+#include <thread>
 #include <unordered_set>
 
 #include "client.h"
@@ -27,6 +28,9 @@ constexpr std::chrono::seconds kReleaseTime{5};
 // From handing partitions back to the end of the rebalance that follows: until the others have
 // noticed, at most a session's time-out.
 constexpr std::chrono::seconds kRejoinTime{6};
+// The end of a consumer waits so long for the end of a rebalance.
+constexpr std::chrono::seconds kSettleTime{2};
+constexpr std::chrono::milliseconds kPollTime{10};
 constexpr std::chrono::milliseconds kRetryTime{50};
 // A commit waits so long for certainty that no rebalance has begun.
 constexpr std::chrono::milliseconds kLongestDoubt{150};
@@ -121,6 +125,7 @@ class KafkaConsumer final : public Consumer {
       wait->done.Set(absl::CancelledError("kafka: the consumer is gone"));
       delete wait;
     }
+    if (closing_ == nullptr) AnswerWhatIsOpen();
     partitions_.clear();
     closing_.reset();
     commits_.reset();
@@ -182,7 +187,7 @@ class KafkaConsumer final : public Consumer {
 
   Task<absl::Status> Commit(std::vector<Position> positions) override {
     if (positions.empty()) co_return absl::OkStatus();
-    if (!member_ || IsLost()) co_return absl::FailedPreconditionError("kafka: not a member");
+    ROOKERY_CO_RETURN_IF_ERROR(CheckOurs(positions));
     const std::shared_ptr<Waker> waker = waker_;
     const std::uint64_t assignment = assignment_;
     // librdkafka sends no JoinGroup before it has our answer to a revocation.
@@ -194,17 +199,9 @@ class KafkaConsumer final : public Consumer {
       // What was ours may have been another's in between, and be further now.
       if (assignment != assignment_) co_return absl::AbortedError("kafka: a rebalance has run");
     }
-    if (SteadyClock::now() < rejoined_by_ || joins_.is_joining())
-      co_return absl::AbortedError("kafka: a rebalance runs");
+    if (IsRebalancing()) co_return absl::AbortedError("kafka: a rebalance runs");
     const ListPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
     for (const Position& position : positions) {
-      // The broker takes a member's commit for any partition: whether it is ours is for us
-      // to know.
-      const Partition* found = Find(position.partition);
-      if (found == nullptr || found->released) {
-        co_return absl::FailedPreconditionError("kafka: partition " + std::to_string(position.partition) +
-                                                " is not ours");
-      }
       rd_kafka_topic_partition_list_add(list.get(), topic_.c_str(), position.partition)->offset =
           position.offset;
     }
@@ -234,6 +231,13 @@ class KafkaConsumer final : public Consumer {
   Task<void> Close(std::chrono::milliseconds timeout) override {
     const std::shared_ptr<Waker> waker = waker_;
     const auto deadline = SteadyClock::now() + timeout;
+    asio::steady_timer pause(io_);
+    for (const auto settled = SteadyClock::now() + kSettleTime;
+         IsRebalancing() && SteadyClock::now() < std::min(settled, deadline);) {
+      pause.expires_after(kPollTime);
+      co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+      if (!waker->attached()) co_return;
+    }
     if (closing_ == nullptr) {
       closing_ = std::make_unique<Source>(QueuePtr(rd_kafka_queue_new(client_)), waker_);
       if (!member_) {
@@ -245,7 +249,6 @@ class KafkaConsumer final : public Consumer {
         telemetry::LogWarn("kafka.close", {{"error", rd_kafka_error_string(error.get())}});
       }
     }
-    asio::steady_timer pause(io_);
     while (waker->attached() && rd_kafka_consumer_closed(client_) == 0) {
       if (SteadyClock::now() >= deadline) {
         FinishRevocation(true);
@@ -255,7 +258,7 @@ class KafkaConsumer final : public Consumer {
       // What librdkafka does last wakes nobody.
       closing_->SetReady();
       waker_->Wake();
-      pause.expires_after(std::chrono::milliseconds(10));
+      pause.expires_after(kPollTime);
       co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
     }
   }
@@ -320,7 +323,9 @@ class KafkaConsumer final : public Consumer {
     return std::pair(low, high);
   }
 
+  /// One at a time for each partition, or the last one done would not be the last one asked for.
   void StartSeek(std::int32_t partition, Partition& state) {
+    if (seeks_out_.contains(partition)) return;  // its end begins this one
     if (!state.fetching) {
       const ListPtr list = NewList(topic_, partition, state.next);
       const ErrorPtr error(rd_kafka_incremental_assign(client_, list.get()));
@@ -331,21 +336,28 @@ class KafkaConsumer final : public Consumer {
     }
     // The form of librdkafka's seek that does not wait says nothing when it fails, and it
     // fails while the partition's fetcher is not started yet.
+    seeks_out_.insert(partition);
     asio::post(blocking_, [this, waker = waker_, partition, offset = state.next, seek_id = state.seek_id] {
       const ListPtr list = NewList(topic_, partition, offset);
       const ErrorPtr error(rd_kafka_seek_partitions(client_, list.get(), kSliceMs));
       const rd_kafka_resp_err_t code =
           error != nullptr ? rd_kafka_error_code(error.get()) : list->elems[0].err;
       asio::post(io_, [this, waker, partition, seek_id, code] {
-        if (waker->attached()) SeekDone(partition, seek_id, code);
+        if (!waker->attached()) return;
+        seeks_out_.erase(partition);
+        SeekDone(partition, seek_id, code);
       });
     });
   }
 
   void SeekDone(std::int32_t partition, std::uint64_t seek_id, rd_kafka_resp_err_t code) {
     Partition* found = Find(partition);
-    // Another seek, or another assignment, has come since.
-    if (found == nullptr || found->seek_id != seek_id || found->revoking) return;
+    if (found == nullptr || found->revoking) return;
+    if (found->seek_id != seek_id) {
+      // Another seek, or another assignment, has come since.
+      if (found->phase == Partition::Phase::kSeeking) StartSeek(partition, *found);
+      return;
+    }
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       found->phase = Partition::Phase::kReading;
       Look(*found);
@@ -540,10 +552,15 @@ class KafkaConsumer final : public Consumer {
 
   // ---- the group ----
 
-  void OnRebalance(rd_kafka_event_t* event) {
-    rebalances_.Increment();
+  void NoteRebalance() {
     ++assignment_;
     rejoined_by_ = {};
+    joins_.Joined();
+  }
+
+  void OnRebalance(rd_kafka_event_t* event) {
+    rebalances_.Increment();
+    NoteRebalance();
     const rd_kafka_topic_partition_list_t* list = rd_kafka_event_topic_partition_list(event);
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
       for (int i = 0; i < list->cnt; ++i) group_gave_.insert(list->elems[i].partition);
@@ -577,6 +594,36 @@ class KafkaConsumer final : public Consumer {
       handler_.OnRevoking(list->elems[i].partition);
     }
     FinishRevocation(false);
+  }
+
+  /// An assignment or a revocation is about to come.
+  bool IsRebalancing() const { return joins_.is_joining() || SteadyClock::now() < rejoined_by_; }
+
+  /// The broker takes a member's commit for any partition: whether it is ours is for us to know.
+  absl::Status CheckOurs(const std::vector<Position>& positions) {
+    if (!member_ || IsLost()) return absl::FailedPreconditionError("kafka: not a member");
+    for (const Position& position : positions) {
+      const Partition* found = Find(position.partition);
+      if (found == nullptr || found->released) {
+        return absl::FailedPreconditionError("kafka: partition " + std::to_string(position.partition) +
+                                             " is not ours");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  /// librdkafka 2.0.2 never ends if it is told to while it waits for the answer to an
+  /// assignment.
+  void AnswerWhatIsOpen() {
+    const ListPtr none(rd_kafka_topic_partition_list_new(0));
+    for (const auto settled = SteadyClock::now() + kSettleTime;;) {
+      while (const EventPtr event = control_->Poll()) {
+        if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) NoteRebalance();
+      }
+      const ErrorPtr error(rd_kafka_incremental_assign(client_, none.get()));
+      if (!IsRebalancing() || SteadyClock::now() >= settled) return;
+      std::this_thread::sleep_for(kPollTime);
+    }
   }
 
   // The group has thrown us out. librdkafka does not say so of an assignment that was being
@@ -703,6 +750,8 @@ class KafkaConsumer final : public Consumer {
   std::set<std::int32_t> group_gave_;
   std::int32_t turn_ = 0;
   std::uint64_t last_seek_id_ = 0;
+  /// Partitions of which librdkafka has a seek that it has not answered, ours still or not.
+  std::set<std::int32_t> seeks_out_;
   ListPtr revocation_;
   /// Rises with every rebalance.
   std::uint64_t assignment_ = 0;

@@ -13,7 +13,6 @@ constexpr char kName[] = "rookery";
 // Kafka protocol, API keys.
 constexpr std::int16_t kJoinGroup = 11;
 constexpr std::int16_t kHeartbeat = 12;
-constexpr std::int16_t kSyncGroup = 14;
 // Between two JoinGroups that librdkafka sends of its own accord.
 constexpr std::chrono::milliseconds kBetweenJoins{1'000};
 // From its answer's arrival to librdkafka's knowing of it.
@@ -74,7 +73,6 @@ rd_kafka_resp_err_t JoinWatch::OnResponse(rd_kafka_t*, int, const char*, std::in
                                           std::int16_t, std::int32_t, std::size_t, std::int64_t,
                                           rd_kafka_resp_err_t, void* self) {
   JoinWatch& watch = *static_cast<JoinWatch*>(self);
-  if (api_key == kSyncGroup) watch.is_joining_.store(false, std::memory_order_release);
   if (api_key == kHeartbeat) {
     watch.heartbeat_at_.store(NowMs(), std::memory_order_relaxed);
     // librdkafka 2.0.2 tells of an answer twice.

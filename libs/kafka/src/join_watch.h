@@ -22,8 +22,10 @@ class JoinWatch {
   /// librdkafka's, with the time after which to wake it.
   absl::Status AddTo(rd_kafka_conf_t* conf, std::function<void(std::chrono::milliseconds)> wake_after);
 
-  /// From the JoinGroup to the answer to the SyncGroup. Any thread.
+  /// From the JoinGroup until Joined. Any thread.
   bool is_joining() const;
+  /// The consumer was told of an assignment, or of the loss of one. Any thread.
+  void Joined() { is_joining_.store(false, std::memory_order_release); }
   /// The answer to a heartbeat makes a member join again, and cannot be looked into. How long the
   /// last one may still be followed by a JoinGroup; 0: it was not meant so. Any thread.
   std::chrono::milliseconds in_doubt() const;
