@@ -13,6 +13,7 @@
 #include <mutex>
 #include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "channel_options.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
@@ -36,6 +37,8 @@ void OnGrpcLog(gpr_log_func_args* line) {
 void InitGrpcOnce() {
   static std::once_flag once;
   std::call_once(once, [] {
+    // Debian's Abseil looks for deadlocks at every lock, behind a lock that all threads share.
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     gpr_set_log_function(OnGrpcLog);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();

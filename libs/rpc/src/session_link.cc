@@ -140,7 +140,7 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
 
   std::chrono::milliseconds GatherTime() const {
     if (rate_ < 300) return std::chrono::milliseconds(0);
-    return std::chrono::milliseconds(rate_ < 5'000 ? 2 : 4);
+    return std::chrono::milliseconds(rate_ < 5'000 ? 3 : 4);
   }
 
   // At the end of this turn of the loop, so that what is sent within it goes together.
