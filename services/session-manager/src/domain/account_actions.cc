@@ -4,6 +4,7 @@
 #include "domain/session_keeper.h"
 #include "domain/subscription_handler.h"
 #include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
@@ -45,6 +46,7 @@ Task<void> AccountActions::Create(std::string instance, session::v1::AccountCrea
   } else if (absl::IsPermissionDenied(status)) {
     SetFailure(*reply.mutable_failure(), xmpp::ErrorCondition::kNotAllowed, Message(status));
   } else if (!status.ok()) {
+    telemetry::LogWarn("account.not_created", {{"error", status.ToString()}});
     SetFailure(*reply.mutable_failure(), status);
   }
 }
