@@ -3,36 +3,55 @@
 
 namespace rookery::load {
 
-void Seed(Run& run, std::size_t count) {
-  const std::size_t known = run.accounts().seeded();
-  std::vector<std::unique_ptr<Client>> clients(count);
-  std::size_t failed = 0, done = 0;
+namespace {
+
+struct Seeded {
+  bool complete = false;
+  std::size_t done = 0, failed = 0;
   absl::Status first_failure;
-  const Clock::time_point begin = Clock::now();
-  const bool complete = run.InParallel(count, [&](std::size_t i, std::function<void()> finish) {
+};
+
+Seeded SeedMissing(Run& run, std::size_t count) {
+  Seeded seeded;
+  std::vector<std::unique_ptr<Client>> clients(count);
+  seeded.complete = run.InParallel(count, [&](std::size_t i, std::function<void()> finish) {
     Account& account = run.accounts()[i];
     if (account.keys.iterations != 0) return finish();
     clients[i] = std::make_unique<Client>(
         run.network(), account,
         Client::Options{.registers = true, .binds = false, .stream_management = false});
-    const auto end = [&, i, finish](const absl::Status& status) {
+    clients[i]->on_ready = [&clients, i] { clients[i]->Close(); };
+    clients[i]->on_end = [&, i, finish](const absl::Status& status) {
       if (!status.ok()) {
         run.accounts()[i].keys = {};
-        ++failed;
-        if (first_failure.ok()) first_failure = status;
-      } else if (++done % 500 == 0) {
-        run.Say(absl::StrCat(done, " accounts"));
+        ++seeded.failed;
+        if (seeded.first_failure.ok()) seeded.first_failure = status;
+      } else if (++seeded.done % 500 == 0) {
+        run.Say(absl::StrCat(seeded.done, " accounts"));
       }
       finish();
     };
-    clients[i]->on_ready = [&clients, i] { clients[i]->Close(); };
-    clients[i]->on_end = end;
     clients[i]->Connect(run.AddressOf(i));
   });
-  clients.clear();
+  return seeded;
+}
+
+}  // namespace
+
+void Seed(Run& run, std::size_t count) {
+  const std::size_t known = run.accounts().seeded();
+  const Clock::time_point begin = Clock::now();
+  Seeded last;
+  std::size_t done = 0;
+  // A cluster that has just started still shares out its shards, and says "wait" meanwhile.
+  for (int tries = 0; tries < 3 && (tries == 0 || (last.complete && last.failed > 0)); ++tries) {
+    last = SeedMissing(run, count);
+    done += last.done;
+  }
   if (const absl::Status saved = run.accounts().Save(); !saved.ok()) run.report().Fault(saved.ToString());
-  if (!complete) run.report().Fault("seeding took too long");
-  if (failed > 0) run.report().Fault(absl::StrCat(failed, " accounts failed: ", first_failure.ToString()));
+  if (!last.complete) run.report().Fault("seeding took too long");
+  if (last.failed > 0)
+    run.report().Fault(absl::StrCat(last.failed, " accounts failed: ", last.first_failure.ToString()));
   run.report().Count("accounts known before", known);
   run.report().Count("accounts seeded", done);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
