@@ -185,7 +185,7 @@ class Traffic:
         self.deaths: dict[int, list[float]] = collections.defaultdict(list)
         self.gateways = list(cluster.instances("gateway"))
         self.expected_drops = False
-        # False where messages for the absent may come after newer ones: a backend was away.
+        # False where messages for the absent may come after newer ones: PostgreSQL was away.
         self.stored_in_order = True
         self.problems: list[str] = []
         self.slowest = 0.0
