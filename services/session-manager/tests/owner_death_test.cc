@@ -225,6 +225,26 @@ TEST_F(OwnerDeathTest, StoredWhileTheSessionWasUnavailable_GivenOnce) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+TEST_F(OwnerDeathTest, WhatWaits_ComesBeforeWhatCameLater) {
+  Say("m1", bob_);
+  Say("m2", bob_);
+  Elapse(std::chrono::seconds(1));
+  ASSERT_EQ(database_.Waiting(bob_), 2u);
+  // It becomes available, and before anything is given the owner dies.
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  database_.down = true;
+  other_.Send(bob, Presence());
+  Settle();
+  Say("m3", bob_);
+  ASSERT_THAT(bob.MessageIds(), IsEmpty());
+  Move();
+  ASSERT_TRUE(RunUntil([&] { return bob.MessageIds().size() == 3; }));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+  Elapse(std::chrono::seconds(10));
+  EXPECT_EQ(bob.MessageIds().size(), 3u);
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
 // ---- the end of a session ---------------------------------------------------
 
 TEST_F(OwnerDeathTest, AcknowledgedAndClosed_BeforeTheCommit_NotStored) {

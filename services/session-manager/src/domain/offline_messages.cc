@@ -177,13 +177,13 @@ void OfflineMessages::SetGiven(Session& session, bool given) {
 }
 
 void OfflineMessages::GiveSoon(User& user) {
-  user.offline_due = false;
   std::shared_ptr<Session> best;
   for (const auto& session : user.sessions) {
     if (!session->available() || session->priority() < 0 || session->detached) continue;
     if (!best || session->priority() > best->priority()) best = session;
   }
-  if (!best) return;
+  if (!best) return;  // what is due stays due
+  user.offline_due = false;
   // Ahead of the records that wait: they came later.
   core_.TakeNextTurn(user, [this, shard = core_.SharedShard(user.shard->number), best]() -> Task<void> {
     return Give(shard, best);
@@ -370,6 +370,8 @@ void OfflineMessages::OnAttached(const std::shared_ptr<Session>& session) {
     if (entry.seq() <= session->acked_seq) acked.push_back(entry.id());
   if (!acked.empty()) MarkGiven(*session, std::move(acked));
   Shard& shard = *session->user->shard;
+  // Unless LookForWaiting, which may have passed, knows better.
+  if (session->available() && session->priority() >= 0) session->user->offline_due = true;
   if (shard.phase == Shard::Phase::kAcquiring) return;  // Recover comes
   std::vector<WaitingStore::RowKey> keys;
   for (const UnackedPacket& packet : session->unacked)
@@ -427,38 +429,38 @@ Task<void> OfflineMessages::LoadTask(std::shared_ptr<Shard> shard, std::vector<W
   }
 }
 
-void OfflineMessages::OnLive(std::shared_ptr<Shard> shard) {
+Task<void> OfflineMessages::LookForWaiting(std::shared_ptr<Shard> shard) {
   std::vector<std::string> users;
   for (const auto& [bare, user] : shard->users) {
     const bool can_have = std::any_of(user->sessions.begin(), user->sessions.end(), [](const auto& session) {
       return session->available() && session->priority() >= 0;
     });
-    if (can_have) users.push_back(bare);
+    if (!can_have) continue;
+    user->offline_due = false;
+    users.push_back(bare);
   }
-  if (!users.empty()) core_.tasks().Spawn("offline.look", LookForWaiting(std::move(shard), std::move(users)));
-}
-
-Task<void> OfflineMessages::LookForWaiting(std::shared_ptr<Shard> shard, std::vector<std::string> users) {
   std::chrono::milliseconds wait = kFirstRetry;
   for (std::size_t from = 0; from < users.size() && !shard->released();) {
     const auto begin = users.begin() + static_cast<std::ptrdiff_t>(from);
     std::vector<std::string> some(begin,
                                   users.size() - from > kKeysAtOnce ? begin + kKeysAtOnce : users.end());
     auto owners = co_await core_.ports().waiting.OwnersWaiting(some);
-    if (!owners.ok()) {
-      if (!IsTemporary(owners.status())) {
-        telemetry::LogError("offline.look_failed", {{"error", Message(owners.status())}});
-        co_return;
-      }
+    if (!owners.ok() && IsTemporary(owners.status())) {
       co_await runtime::Sleep(wait);
       wait = std::min(wait * 2, kLastRetry);
       continue;
     }
+    if (!owners.ok()) telemetry::LogError("offline.look_failed", {{"error", Message(owners.status())}});
     from += kKeysAtOnce;
     if (shard->released()) co_return;
-    for (const std::string& bare : *owners)
+    for (const std::string& bare : owners.ok() ? *owners : some)
       if (User* user = core_.FindUser(*shard, bare)) user->offline_due = true;
   }
+}
+
+void OfflineMessages::GiveWhatIsDue(Shard& shard) {
+  for (const auto& [bare, user] : shard.users)
+    if (user->offline_due) GiveSoon(*user);
 }
 
 // ---- time -------------------------------------------------------------------

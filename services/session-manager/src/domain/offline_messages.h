@@ -43,9 +43,11 @@ class OfflineMessages {
   /// The shard is about to be read: rows that its sessions were given are loaded again.
   Task<void> Recover(std::shared_ptr<Shard> shard);
 
-  /// The shard is live: what an earlier owner had not given to sessions that are available is
-  /// looked for.
-  void OnLive(std::shared_ptr<Shard> shard);
+  /// The same: whom an earlier owner had not given everything that waits, although they are
+  /// available.
+  Task<void> LookForWaiting(std::shared_ptr<Shard> shard);
+  /// They are given it, ahead of what is about to be read.
+  void GiveWhatIsDue(Shard& shard);
 
   /// Tries again what failed; deletes marks that have done their work.
   void Sweep(Shard& shard);
@@ -58,7 +60,6 @@ class OfflineMessages {
   Task<void> MarkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
                       std::vector<std::uint64_t> ids, Writes writes);
   Task<void> LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys);
-  Task<void> LookForWaiting(std::shared_ptr<Shard> shard, std::vector<std::string> users);
   Task<void> PurgeTask(std::string bare, std::int64_t before_ms);
   /// Waits until the session can take more. False: it is not going to.
   Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);

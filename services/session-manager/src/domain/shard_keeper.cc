@@ -77,6 +77,8 @@ Task<void> ShardKeeper::Acquire(std::shared_ptr<Shard> shard) {
     core_.sessions().RestorePacket(*shard, std::move(packet));
   co_await core_.offline().Recover(shard);
   if (shard->released()) co_return;
+  co_await core_.offline().LookForWaiting(shard);
+  if (shard->released()) co_return;
 
   std::int64_t committed = -1;
   std::int64_t look_back = 0;
@@ -103,6 +105,7 @@ Task<void> ShardKeeper::Acquire(std::shared_ptr<Shard> shard) {
   shard->committed = committed;
   shard->window.Start(shard->committed);
   shard->phase = Shard::Phase::kRecovering;
+  core_.offline().GiveWhatIsDue(*shard);
   ports.shard_log.Seek(shard->number, std::min(look_back, shard->committed));
   core_.metrics().shards_acquired.Increment();
   core_.metrics().acquire_seconds.Observe(std::chrono::duration<double>(core_.clock().Now() - began).count());
@@ -164,7 +167,6 @@ void ShardKeeper::GoLive(Shard& shard) {
   telemetry::LogInfo("shard.live",
                      {{"shard", shard.number}, {"epoch", shard.epoch}, {"users", shard.users.size()}});
   core_.closer().EndAgain(shard);
-  core_.offline().OnLive(core_.SharedShard(shard.number));
   core_.sessions().RunWaiting(shard);
 }
 
