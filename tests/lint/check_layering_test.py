@@ -41,6 +41,16 @@ class CheckLayeringTest(unittest.TestCase):
             "libs/kafka/tests/a_test.cc": '#include "rookery/testing/broker.h"\n',
         }), [])
 
+    def test_domain_waits_with_what_does_no_io(self):
+        for name in ("task", "timer", "event", "backoff"):
+            self.assertEqual(self.breaches(
+                {"services/muc/src/domain/a.cc": f'#include "rookery/runtime/{name}.h"\n'}), [])
+        self.assert_one({"services/muc/src/domain/a.cc": '#include "rookery/runtime/server.h"\n'},
+                        "domain/ must not include rookery/runtime/server.h")
+
+    def test_git_file_of_a_work_tree_is_no_text_of_ours(self):
+        self.assertEqual(self.breaches({".git": "gitdir: /" + "home/somebody/main/.git\n"}), [])
+
     def test_include_upwards(self):
         self.assert_one({"libs/base/src/a.cc": '#include "rookery/xmpp/jid.h"\n'},
                         "libs/base/src/a.cc:1: order: base must not use xmpp")

@@ -2,7 +2,11 @@
 
 namespace rookery {
 
+void SetVirtualClockForTest(VirtualClock* clock) { internal::virtual_clock.store(clock); }
+
 std::int64_t UnixMillis() {
+  const VirtualClock* clock = CurrentVirtualClock();
+  if (clock != nullptr) return clock->UnixMillisNow();
   const auto since = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
 }
@@ -11,7 +15,7 @@ namespace {
 
 class SystemClock final : public Clock {
  public:
-  SteadyTime Now() const override { return std::chrono::steady_clock::now(); }
+  SteadyTime Now() const override { return SteadyNow(); }
   std::int64_t UnixMillisNow() const override { return UnixMillis(); }
 };
 

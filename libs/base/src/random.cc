@@ -3,6 +3,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -12,7 +14,32 @@
 namespace rookery {
 namespace {
 
+constexpr std::uint64_t kSplitMixStep = 0x9e3779b97f4a7c15ULL;
+
+// Whether a test has seeded us, and where its sequence is.
+std::atomic<bool> is_seeded{false};
+std::atomic<std::uint64_t> seeded_state{0};
+
+std::uint64_t Mix(std::uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+std::uint64_t NextSeeded() { return Mix(seeded_state.fetch_add(kSplitMixStep) + kSplitMixStep); }
+
+void FillSeeded(char* out, std::size_t size) {
+  while (size > 0) {
+    const std::uint64_t word = NextSeeded();
+    const std::size_t part = std::min(size, sizeof word);
+    std::memcpy(out, &word, part);
+    out += part;
+    size -= part;
+  }
+}
+
 void Fill(char* out, std::size_t size) {
+  if (is_seeded.load(std::memory_order_relaxed)) return FillSeeded(out, size);
   while (size > 0) {
     const ssize_t got = ::getrandom(out, size, 0);
     if (got < 0 && errno == EINTR) continue;
@@ -39,6 +66,7 @@ std::string RandomToken(std::size_t bytes) {
 }
 
 std::uint64_t RandomU64() {
+  if (is_seeded.load(std::memory_order_relaxed)) return NextSeeded();
   // SplitMix64 from a random start, one sequence per thread.
   thread_local std::uint64_t state = [] {
     std::uint64_t seed;
@@ -47,11 +75,13 @@ std::uint64_t RandomU64() {
     std::memcpy(&seed, bytes, sizeof seed);
     return seed;
   }();
-  state += 0x9e3779b97f4a7c15ULL;
-  std::uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
+  state += kSplitMixStep;
+  return Mix(state);
+}
+
+void SeedRandomForTest(std::optional<std::uint64_t> seed) {
+  seeded_state = seed.value_or(0);
+  is_seeded = seed.has_value();
 }
 
 }  // namespace rookery

@@ -8,7 +8,6 @@
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/query.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
@@ -18,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "rookery/runtime/timer.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::runtime {
@@ -70,7 +70,7 @@ struct TaskGroup::State {
   Running running;
   // Conditions: cancelled when `running` becomes empty. Each lies in the coroutine that waits,
   // since the group may outlive the io_context.
-  std::vector<asio::steady_timer*> all_ended;
+  std::vector<Timer*> all_ended;
   bool stopping = false;
 };
 
@@ -123,7 +123,7 @@ void TaskGroup::Spawn(const char* name, Task<void> task) {
                 name](std::exception_ptr failure) mutable {
     place.reset();
     if (state->running.empty())
-      for (asio::steady_timer* waiting : state->all_ended) waiting->cancel();
+      for (Timer* waiting : state->all_ended) waiting->cancel();
     if (failure && !(state->stopping && IsCancellation(failure))) ReportFailure(name, failure);
   };
   asio::co_spawn(state_->executor, std::move(task), asio::bind_cancellation_slot(slot, std::move(ended)));
@@ -134,12 +134,12 @@ std::size_t TaskGroup::size() const { return state_->running.size(); }
 Task<void> TaskGroup::Stop() {
   const std::shared_ptr<State> state = state_;
   struct Condition {
-    explicit Condition(State& s) : state(s), timer(s.executor, asio::steady_timer::time_point::max()) {
+    explicit Condition(State& s) : state(s), timer(s.executor, SteadyTime::max()) {
       state.all_ended.push_back(&timer);
     }
     ~Condition() { std::erase(state.all_ended, &timer); }
     State& state;
-    asio::steady_timer timer;
+    Timer timer;
   } all_ended(*state);
   state->CancelAll();
   while (!state->running.empty()) {
@@ -148,7 +148,7 @@ Task<void> TaskGroup::Stop() {
 }
 
 Task<void> Sleep(std::chrono::milliseconds duration) {
-  asio::steady_timer timer(co_await asio::this_coro::executor);
+  Timer timer(co_await asio::this_coro::executor);
   timer.expires_after(duration);
   co_await timer.async_wait(asio::use_awaitable);
 }
@@ -157,7 +157,7 @@ struct PeriodicTimer::State : std::enable_shared_from_this<State> {
   State(asio::any_io_executor executor, std::chrono::milliseconds p, std::function<void()> f)
       : timer(std::move(executor)), period(p), function(std::move(f)) {}
 
-  void Arm(asio::steady_timer::time_point at) {
+  void Arm(SteadyTime at) {
     timer.expires_at(at);
     timer.async_wait([self = shared_from_this(), at](const boost::system::error_code& error) {
       if (error || !self->is_alive) return;
@@ -169,13 +169,13 @@ struct PeriodicTimer::State : std::enable_shared_from_this<State> {
       if (!self->is_alive) return;
       // After a freeze the calls that were missed are not made up for.
       auto next = at + self->period;
-      const auto now = asio::steady_timer::clock_type::now();
+      const auto now = SteadyNow();
       if (next <= now) next = now + self->period;
       self->Arm(next);
     });
   }
 
-  asio::steady_timer timer;
+  Timer timer;
   std::chrono::milliseconds period;
   std::function<void()> function;
   bool is_alive = true;
@@ -184,7 +184,7 @@ struct PeriodicTimer::State : std::enable_shared_from_this<State> {
 PeriodicTimer::PeriodicTimer(asio::any_io_executor executor, std::chrono::milliseconds period,
                              std::function<void()> function)
     : state_(std::make_shared<State>(std::move(executor), period, std::move(function))) {
-  state_->Arm(asio::steady_timer::clock_type::now() + period);
+  state_->Arm(SteadyNow() + period);
 }
 
 PeriodicTimer::~PeriodicTimer() {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace rookery {
@@ -12,5 +13,9 @@ std::string RandomBytes(std::size_t size);
 std::string RandomToken(std::size_t bytes);
 /// Cheap and unpredictable enough for trace ids; not for secrets. Thread-safe.
 std::uint64_t RandomU64();
+
+/// From now on everything above follows from `seed`, the same on every run, until it is called
+/// with nothing. Process-wide; before there are other threads.
+void SeedRandomForTest(std::optional<std::uint64_t> seed);
 
 }  // namespace rookery

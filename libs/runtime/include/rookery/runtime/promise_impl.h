@@ -5,13 +5,13 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <optional>
 #include <utility>
 
 #include "rookery/runtime/task.h"
+#include "rookery/runtime/timer.h"
 
 namespace rookery::runtime {
 
@@ -21,7 +21,7 @@ namespace rookery::runtime {
 template <typename T>
 struct Promise<T>::State {
   explicit State(asio::any_io_executor executor)
-      : is_set(std::move(executor), asio::steady_timer::time_point::max()) {}
+      : is_set(std::move(executor), SteadyTime::max()) {}
 
   static Task<T> Wait(std::shared_ptr<State> state) {
     if (!state->value) {
@@ -35,7 +35,7 @@ struct Promise<T>::State {
   }
 
   std::optional<T> value;
-  asio::steady_timer is_set;
+  Timer is_set;
 };
 
 template <typename T>
