@@ -47,8 +47,8 @@ class Peer final : public ConnectionHandler {
   }
 
   void OnData(std::string_view data) override {
-    if (input_.empty()) ArmTimer(kRequestTimeout);
-    input_.append(data);
+    if (requests_.empty()) ArmTimer(kRequestTimeout);
+    requests_.Append(data);
     Serve();
   }
   void OnDrained() override {
@@ -77,7 +77,7 @@ class Peer final : public ConnectionHandler {
   ServerState& server_;
   asio::steady_timer timer_;
   std::unique_ptr<Connection> connection_;
-  std::string input_;
+  HttpRequestParser requests_;
   bool closing_ = false;
 };
 
@@ -100,13 +100,12 @@ class ServerState {
 };
 
 void Peer::Serve() {
-  while (!closing_ && !input_.empty()) {
+  while (!closing_ && !requests_.empty()) {
     if (connection_->queued_bytes() > kMaxQueued) {
       connection_->PauseReading();
       return;
     }
-    std::size_t consumed = 0;
-    absl::StatusOr<std::optional<HttpRequest>> request = ParseHttpRequest(input_, &consumed);
+    absl::StatusOr<std::optional<HttpRequest>> request = requests_.Next();
     if (!request.ok()) {
       connection_->Write(FormatHttpResponse(
           {.status = 400, .headers = {}, .body = std::string(request.status().message()) + "\n"}, false));
@@ -114,7 +113,6 @@ void Peer::Serve() {
       return;
     }
     if (!request->has_value()) return;
-    input_.erase(0, consumed);
     HttpResponse response = server_.Handle(**request);
     const bool keep_alive = KeepsAlive(**request);
     std::string bytes = FormatHttpResponse(response, keep_alive);
@@ -125,7 +123,7 @@ void Peer::Serve() {
       Close();
       return;
     }
-    ArmTimer(input_.empty() ? kIdleTimeout : kRequestTimeout);
+    ArmTimer(requests_.empty() ? kIdleTimeout : kRequestTimeout);
   }
 }
 

@@ -5,39 +5,77 @@
 namespace rookery::net {
 namespace {
 
-TEST(ParseHttpRequest, TakesARequestPieceByPiece) {
+TEST(HttpRequestParser, TakesARequestPieceByPiece) {
   const std::string bytes =
-      "POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nX-Two:  spaced \r\n\r\nhelloGET / ";
-  std::size_t consumed = 99;
-  for (std::size_t n = 0; n < bytes.size() - 6; ++n) {
-    auto request = ParseHttpRequest(std::string_view(bytes).substr(0, n), &consumed);
-    ASSERT_TRUE(request.ok()) << n << request.status();
-    EXPECT_FALSE(request->has_value()) << n;
-    EXPECT_EQ(consumed, 0u);
+      "POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nX-Two:  spaced \r\n\r\nhello";
+  HttpRequestParser parser;
+  for (const char byte : bytes.substr(0, bytes.size() - 1)) {
+    parser.Append({&byte, 1});
+    const auto request = parser.Next();
+    ASSERT_TRUE(request.ok()) << request.status();
+    ASSERT_FALSE(request->has_value());
+    EXPECT_FALSE(parser.empty());
   }
-  auto request = ParseHttpRequest(bytes, &consumed);
+  parser.Append("oGET / ");
+  const auto request = parser.Next();
   ASSERT_TRUE(request.ok() && request->has_value());
-  EXPECT_EQ(consumed, bytes.size() - 6);
   EXPECT_EQ((*request)->method, "POST");
   EXPECT_EQ((*request)->target, "/a?b=c");
   EXPECT_EQ((*request)->version, 11);
   EXPECT_EQ((*request)->body, "hello");
   EXPECT_EQ((*request)->Header("x-two"), "spaced");
   EXPECT_EQ((*request)->Header("absent"), "");
+  EXPECT_FALSE(parser.empty());
+  parser.Append("HTTP/1.0\r\n\r\n");
+  const auto next = parser.Next();
+  ASSERT_TRUE(next.ok() && next->has_value());
+  EXPECT_EQ((*next)->version, 10);
+  EXPECT_TRUE(parser.empty());
 }
 
-TEST(ParseHttpRequest, TakesChunks) {
-  const std::string bytes =
-      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
-  std::size_t consumed = 0;
-  auto request = ParseHttpRequest(bytes, &consumed);
-  ASSERT_TRUE(request.ok() && request->has_value());
-  EXPECT_EQ((*request)->body, "abcde");
-  EXPECT_EQ(consumed, bytes.size());
+TEST(HttpRequestParser, TakesChunksInPiecesOfAnySize) {
+  const std::string one =
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+  const std::string bytes = one + one;
+  for (std::size_t size = 1; size <= bytes.size(); ++size) {
+    HttpRequestParser parser;
+    int requests = 0;
+    for (std::size_t at = 0; at < bytes.size(); at += size) {
+      parser.Append(std::string_view(bytes).substr(at, size));
+      for (;;) {
+        const auto request = parser.Next();
+        ASSERT_TRUE(request.ok()) << request.status() << " in pieces of " << size;
+        if (!request->has_value()) break;
+        EXPECT_EQ((*request)->body, "abcde");
+        ++requests;
+      }
+    }
+    EXPECT_EQ(requests, 2) << "in pieces of " << size;
+    EXPECT_TRUE(parser.empty());
+  }
 }
 
-TEST(ParseHttpRequest, RefusesWhatIsWrongOrTooLong) {
-  std::size_t consumed = 0;
+TEST(HttpRequestParser, WorkGrowsWithTheBytesHoweverSmallThePieces) {
+  const std::string header = "POST / HTTP/1.1\r\nA: " + std::string(8000, 'a') + "\r\n";
+  const std::string body(60'000, 'b');
+  std::string chunks;
+  for (int i = 0; i < 10'000; ++i) chunks += "6\r\nchunks\r\n";
+  for (const std::string& bytes : {header + "Content-Length: 60000\r\n\r\n" + body,
+                                   header + "Transfer-Encoding: chunked\r\n\r\n" + chunks + "0\r\n\r\n"}) {
+    HttpRequestParser parser;
+    int requests = 0;
+    for (const char byte : bytes) {
+      parser.Append({&byte, 1});
+      const auto request = parser.Next();
+      ASSERT_TRUE(request.ok()) << request.status();
+      requests += request->has_value() ? 1 : 0;
+    }
+    EXPECT_EQ(requests, 1);
+    EXPECT_LT(parser.ExaminedForTest(), 6 * bytes.size());
+  }
+}
+
+TEST(HttpRequestParser, RefusesWhatIsWrongOrTooLong) {
   for (const std::string& bad :
        {std::string("\x16\x03\x01\x02junk\r\n\r\n"), std::string("GET / HTTP/2.0\r\n\r\n"),
         std::string("GET /\r\n\r\n"), std::string("GET / HTTP/1.1\r\nno colon\r\n\r\n"),
@@ -47,8 +85,9 @@ TEST(ParseHttpRequest, RefusesWhatIsWrongOrTooLong) {
         "GET / HTTP/1.1\r\nA: " + std::string(9000, 'x') + "\r\n\r\n", "GET /" + std::string(9000, 'x'),
         std::string("POST / HTTP/1.1\r\nContent-Length: 65537\r\n\r\n"),
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n" + std::string(65537, 'x')}) {
-    EXPECT_EQ(ParseHttpRequest(bad, &consumed).status().code(), absl::StatusCode::kInvalidArgument)
-        << bad.substr(0, 60);
+    HttpRequestParser parser;
+    parser.Append(bad);
+    EXPECT_EQ(parser.Next().status().code(), absl::StatusCode::kInvalidArgument) << bad.substr(0, 60);
   }
 }
 

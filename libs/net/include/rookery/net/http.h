@@ -30,10 +30,28 @@ struct HttpResponse {
   std::string body;
 };
 
-/// Parses one request from the beginning of `data`. nullopt: more is needed.
-/// `*consumed` is its length. INVALID_ARGUMENT: malformed or over a limit (8 KiB of
-/// header, 64 KiB of body).
-absl::StatusOr<std::optional<HttpRequest>> ParseHttpRequest(std::string_view data, std::size_t* consumed);
+/// The requests of one connection, out of bytes that come in pieces of any size: work grows with the bytes,
+/// however small the pieces. Holds what was given and is not yet part of a request: at most a request and
+/// the piece given last.
+class HttpRequestParser {
+ public:
+  HttpRequestParser();
+  ~HttpRequestParser();
+
+  void Append(std::string_view data);
+  /// The next request; nullopt: more is needed. INVALID_ARGUMENT: malformed or over a limit (8 KiB of header,
+  /// 64 KiB of body); nothing can be made of what follows.
+  absl::StatusOr<std::optional<HttpRequest>> Next();
+  /// Whether nothing of a further request is here.
+  bool empty() const;
+  /// Bytes looked at so far, each as often as it was.
+  std::size_t ExaminedForTest() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 std::string FormatHttpResponse(const HttpResponse& response, bool keep_alive);
 
 /// A plain HTTP/1.1 server for the admin port. `handle` runs on the I/O thread.
