@@ -2,14 +2,15 @@
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-from rookery_local import build, connect, kafka_jars, lock, packages, processes, sessions, status, test_environment
+from rookery_local import build, connect, jid_hash, kafka_jars, lock, packages, processes, sessions, status, test_environment
 from rookery_local.cluster import Cluster
-from rookery_local.errors import ClusterError
-from rookery_local.layout import BACKENDS, SERVICES, Name, Options
+from rookery_local.errors import ClusterError, UsageError
+from rookery_local.layout import BACKENDS, MOST, SERVICES, Name, Options
 from rookery_local.output import Progress
 from rookery_local.paths import BUILD, DEFAULT_STATE, SOURCE, State
 
@@ -22,7 +23,7 @@ def main(arguments: list[str]) -> int:
     except ClusterError as error:
         progress.clear()
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -33,8 +34,12 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="deploy/local/cluster", description="A whole Rookery cluster on this machine, all of it under .local/."
+        prog="deploy/local/cluster",
+        description="A whole Rookery cluster on this machine, all of it under .local/.",
+        epilog=_SETTINGS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"rookery {_version()}")
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE, metavar="DIR", help="where the cluster lives (.local/cluster)")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -63,19 +68,44 @@ def _parser() -> argparse.ArgumentParser:
     show = add("status", _status, "what runs, and whether it is ready")
     show.add_argument("--json", action="store_true", help="for programs")
     listed = add("sessions", _sessions, "which session is where: all, those of a user, or one")
-    listed.add_argument("jid", nargs="?", default="", metavar="JID", help="a bare or a full JID")
+    listed.add_argument("jid", nargs="?", metavar="JID", help="a bare or a full JID")
     listed.add_argument("--json", action="store_true", help="for programs")
-    logs = add("logs", _logs, "follow the logs of all processes, of one service or of one instance")
+    hash_ = add("hash", _hash, "the hash that the logs have in place of a user's address")
+    hash_.add_argument("jids", nargs="+", metavar="JID", help="a bare or a full JID; what is logged is the hash of the bare one")
+    logs = add("logs", _logs, "print the logs of all processes, of one service or of one instance")
     logs.add_argument("name", nargs="?", metavar="SERVICE[/N]")
-    logs.add_argument("--no-follow", action="store_true", help="print what is there and end")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
+    logs.add_argument("-n", "--tail", type=_lines, metavar="N", help="only the last N lines of each, or `all` (all; with -f 20)")
     restart = add("restart", _restart, "restart a service, one instance after the other, or one instance")
     restart.add_argument("name", metavar="SERVICE[/N]")
     scale = add("scale", _scale, "start or stop instances until there are N")
     scale.add_argument("target", metavar="SERVICE=N")
     demo = add("demo", _demo, "two stock clients chat while a session-manager is killed (starts the cluster if needed)")
     add_start_options(demo)
-    add("reset", _reset, "stop everything and delete the cluster's data, configuration and logs")
+    reset = add("reset", _reset, "stop everything and delete data, generated configuration and logs; settings of your own stay")
+    reset.add_argument("--yes", action="store_true", help="do not ask")
     return parser
+
+
+_SETTINGS_HELP = """\
+settings of your own, which win over those that `up` generates:
+  ROOKERY_<SERVICE>__<KEY> in the environment of `up` or `restart`
+  .local/cluster/settings/kafka.properties, postgresql.conf
+`restart SERVICE` applies them; `rookery-<service> --config-reference` lists them."""
+
+
+def _version() -> str:
+    found = re.search(r"project\(rookery VERSION ([0-9.]+)", (SOURCE / "CMakeLists.txt").read_text())
+    return found.group(1) if found else "(unknown version)"
+
+
+def _lines(text: str) -> str:
+    """For tail -n."""
+    if text == "all":
+        return "+1"
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines, nor `all`")
+    return text
 
 
 def _up(parsed, progress: Progress) -> int:
@@ -109,7 +139,7 @@ def _bring_up(parsed, progress: Progress, state: State) -> Cluster:
 
 
 def _options(parsed, state: State, progress: Progress) -> tuple[Options, bool]:
-    """What was asked for, over what the cluster had before; and whether it runs."""
+    """What was asked for, on top of what the cluster had before; and whether it runs."""
     options = Options.load(state) or Options()
     running = bool(Cluster(state, options, progress).running())
     build_directory = parsed.build_dir or (parsed.preset and BUILD / parsed.preset) or options.build_directory
@@ -124,7 +154,7 @@ def _options(parsed, state: State, progress: Progress) -> tuple[Options, bool]:
         if value is None or value == getattr(options, key):
             continue
         if running and key in ("base_port", "tls", "service_tls"):
-            raise ClusterError(f"the cluster runs with another --{key.replace('_', '-')} ({getattr(options, key)}); `down` first")
+            raise ClusterError(f"the cluster is running with another --{key.replace('_', '-')} ({getattr(options, key)}); `down` first")
         if key == "partitions" and state.options.exists():
             raise ClusterError(f"the cluster has {options.partitions} partitions, which cannot change; `reset` first")
         setattr(options, key, value)
@@ -145,6 +175,13 @@ def _down(parsed, progress: Progress) -> int:
 
 def _reset(parsed, progress: Progress) -> int:
     state = State(parsed.state)
+    if not parsed.yes and state.root.exists():
+        if not sys.stdin.isatty():
+            raise UsageError(f"`reset` deletes all that is in {state.root}; where nobody can be asked it needs --yes")
+        answer = input(f"Stop the cluster, and delete accounts, messages and logs in {state.root}? [y/N] ")
+        if answer.strip().lower() not in ("y", "yes"):
+            print("nothing was stopped or deleted")
+            return 1
     with lock.exclusive(state.lock, progress):
         try:
             options = Options.load(state) or Options()
@@ -155,12 +192,16 @@ def _reset(parsed, progress: Progress) -> int:
 
 
 def _status(parsed, progress: Progress) -> int:
+    """Takes no lock: it answers while another command works."""
     state = State(parsed.state)
-    options = Options.load(state)
-    if options is None:
-        report = {"processes": [], "domain": "localhost", "state": str(state.root)}
-    else:
-        report = status.read(Cluster(state, options, progress))
+    try:
+        options = Options.load(state)
+        report = status.report(state) if options is None else status.read(Cluster(state, options, progress))
+    except ClusterError as error:
+        if not parsed.json:
+            raise
+        print(status.as_json(status.report(state, problems=[str(error)])))
+        return 1
     if parsed.json:
         print(status.as_json(report))
     elif options is None:
@@ -171,9 +212,24 @@ def _status(parsed, progress: Progress) -> int:
 
 
 def _sessions(parsed, progress: Progress) -> int:
-    _, options = _existing(parsed)
-    found = sessions.read(options, parsed.jid)
-    print(sessions.as_json(found) if parsed.json else sessions.as_table(found))
+    jid = sessions.address(parsed.jid) if parsed.jid is not None else ""
+    state, options = _existing(parsed)
+    found = sessions.read(options, jid_hash.key(state), jid)
+    if parsed.json:
+        print(sessions.as_json(found))
+    elif found:
+        print(sessions.as_table(found))
+    else:
+        print(f"no session of {jid}" if jid else "no session")
+    # As grep does: what was asked for is not there.
+    return 1 if jid and not found else 0
+
+
+def _hash(parsed, progress: Progress) -> int:
+    jids = [sessions.address(text) for text in parsed.jids]
+    state, _ = _existing(parsed)
+    for jid in jids:
+        print(f"{jid_hash.of(jid_hash.key(state), jid)}  {jid.partition('/')[0]}")
     return 0
 
 
@@ -185,8 +241,8 @@ def _logs(parsed, progress: Progress) -> int:
     files = [str(processes.log_path(state, name)) for name in names if processes.log_path(state, name).exists()]
     if not files:
         raise ClusterError("there are no logs yet")
-    follow = [] if parsed.no_follow else ["-F"]
-    return subprocess.run(["tail", "-n", "+1" if parsed.no_follow else "20", *follow, *files]).returncode
+    tail = parsed.tail or ("20" if parsed.follow else "+1")
+    return subprocess.run(["tail", "-n", tail, *(["-F"] if parsed.follow else []), *files]).returncode
 
 
 def _restart(parsed, progress: Progress) -> int:
@@ -197,13 +253,27 @@ def _restart(parsed, progress: Progress) -> int:
 
 
 def _scale(parsed, progress: Progress) -> int:
-    service, _, count = parsed.target.partition("=")
-    if service not in SERVICES or not count.isdigit():
-        raise ClusterError(f"scale what? SERVICE=N with a service of {', '.join(SERVICES)}")
+    service, count = _target(parsed.target)
     state, options = _existing(parsed)
     with lock.exclusive(state.lock, progress):
-        Cluster(state, options, progress).scale(service, int(count))
+        Cluster(state, options, progress).scale(service, count)
     return 0
+
+
+def _target(text: str) -> tuple[str, int]:
+    """`gateway=3`"""
+    service, equals, count = text.partition("=")
+    if not equals:
+        raise UsageError(f"{text!r} does not say how many: SERVICE=N, such as gateway=3")
+    if service in BACKENDS:
+        raise UsageError(f"there is one {service}, and no more; what scales is {', '.join(SERVICES)}")
+    if service not in SERVICES:
+        raise UsageError(f"no service is called {service!r}; there are {', '.join(SERVICES)}")
+    if not (count.isascii() and count.isdigit()):
+        raise UsageError(f"{count!r} is not a number of instances")
+    if int(count) > MOST[service]:
+        raise UsageError(f"{count} is more than {MOST[service]}, the most instances of {service} that have ports here")
+    return service, int(count)
 
 
 def _demo(parsed, progress: Progress) -> int:
@@ -232,10 +302,10 @@ def _existing(parsed) -> tuple[State, Options]:
 def _select(text: str, names: list[Name]) -> list[Name]:
     service, slash, instance = text.partition("/")
     if service not in (*SERVICES, *BACKENDS):
-        raise ClusterError(f"no service is called {service}; there are {', '.join((*SERVICES, *BACKENDS))}")
+        raise UsageError(f"no service is called {service!r}; there are {', '.join((*SERVICES, *BACKENDS))}")
     found = [name for name in names if name.service == service and (not slash or str(name.instance) == instance)]
     if not found:
-        raise ClusterError(f"there is no {text} in this cluster")
+        raise UsageError(f"there is no {text} in this cluster")
     return found
 
 

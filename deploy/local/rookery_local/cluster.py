@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from rookery_local import certificates, health, kafka, ports, postgresql, processes, redis, services
+from rookery_local import certificates, health, kafka, ports, postgresql, processes, redis, services, shards
 from rookery_local.errors import ClusterError
 from rookery_local.layout import BACKENDS, SERVICES, Name, Options
 from rookery_local.output import Progress
@@ -39,12 +39,16 @@ class Cluster:
         try:
             self.state.make()
         except OSError as error:
-            raise ClusterError(f"no right to write {error.filename}: {error.strerror}") from error
+            raise ClusterError(f"cannot write {error.filename}: {error.strerror}") from error
         self.options.save(self.state)
         for name in set(processes.recorded(self.state)) - set(self.options.names()) - set(running):
             processes.forget(self.state, name)
         try:
+            self._configure(missing)
             self._start(missing)
+            for service in shards.SHARDED:
+                if any(name.service == service for name in missing):
+                    self._wait_owned(service)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 self.progress.say("interrupted; stopping what was started")
@@ -64,31 +68,40 @@ class Cluster:
             self.progress.done("nothing was running")
             return
         killed = self._stop(list(running))
-        late = f"; killed after their time: {', '.join(map(str, killed))}" if killed else ""
+        late = f"; killed, since they did not end in time: {', '.join(map(str, killed))}" if killed else ""
         self.progress.done(f"{len(running)} processes{late}")
 
     def reset(self) -> None:
+        """Leaves nothing but a developer's own settings."""
         self.down()
-        if self.state.root.exists():
-            try:
-                shutil.rmtree(self.state.root)
-            except OSError as error:
-                raise ClusterError(f"no right to delete {error.filename}: {error.strerror}") from error
+        if not self.state.root.exists():
+            return
+        try:
+            for entry in self.state.root.iterdir():
+                if entry == self.state.settings and any(entry.iterdir()):
+                    continue
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            if not self.state.settings.exists():
+                self.state.root.rmdir()
+        except OSError as error:
+            raise ClusterError(f"cannot delete {error.filename}: {error.strerror}") from error
 
     def _forget(self) -> None:
-        """Of a cluster that never started, only the logs stay."""
+        """Deletes all but logs and own settings of a cluster that never started."""
         self.state.options.unlink(missing_ok=True)
         for directory in (self.state.run, self.state.config, self.state.data, self.state.certificates, self.state.secrets):
             shutil.rmtree(directory, ignore_errors=True)
 
     def restart(self, names: list[Name]) -> None:
         """One after the other, so that the others of a service go on serving."""
+        self._configure(names)
         for name in names:
             self.progress.step("restart")
             self.progress.update(str(name))
             self._stop([name])
             self.progress.done(f"{name} stopped")
             self._start([name])
+            self._wait_settled(name.service)
 
     def scale(self, service: str, count: int) -> None:
         before = self.options.replicas[service]
@@ -108,6 +121,7 @@ class Cluster:
             self.options.replicas[service] = before
             self.options.save(self.state)
             raise
+        self._wait_settled(service)
 
     # ---- start ----
 
@@ -119,12 +133,12 @@ class Cluster:
             for name in backends:
                 self.progress.update(f"starting {name}")
                 if name == postgresql.NAME:
-                    postgresql.prepare(self.state, self.options)
+                    postgresql.prepare(self.state, self.options, self.progress)
                     postgresql.start(self.state, self.options)
                 elif name == redis.NAME:
                     redis.start(self.state, self.options)
                 else:
-                    kafka.prepare(self.state, self.options)
+                    kafka.prepare(self.state, self.options, self.progress)
                     kafka.start(self.state, self.options)
             self._wait_ready(backends)
             self.progress.done(f"{', '.join(name.service for name in backends)} ready")
@@ -132,13 +146,40 @@ class Cluster:
             self.progress.step("services")
             if any(name == postgresql.NAME for name in self.running()):
                 postgresql.create_database(self.state, self.options)
-            certificates.make(self.state)
             for name in ours:
                 self.progress.update(f"starting {name}")
-                services.configure(self.state, self.options, name)
                 services.start(self.state, self.options, name)
             self._wait_ready(ours)
             self.progress.done(f"{_summary(ours)} ready")
+
+    def _configure(self, names: list[Name]) -> None:
+        """Writes the services' configuration and lets them check it."""
+        names = [name for name in names if name.service in SERVICES]
+        self._check_binaries(names)
+        if names:
+            certificates.make(self.state)
+        for name in names:
+            services.configure(self.state, self.options, name, self.progress)
+        for name in names:
+            services.check(self.state, self.options, name)
+
+    def _wait_settled(self, service: str) -> None:
+        """After instances have come or gone: every shard has an owner again, and whoever took some is ready."""
+        names = [name for name in self.running() if name.service == service]
+        if service in shards.SHARDED and names:
+            self.progress.step("shards")
+            self._wait_owned(service)
+            self._wait_ready(names)
+            self.progress.done(f"every shard of {service} has an owner")
+
+    def _wait_owned(self, service: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        # `None`, Redis does not say, is nothing to wait for.
+        while left := shards.without_owner(self.state, self.options, service):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"{left} shards of {service} had no owner after {READY_SECONDS} s")
+            self.progress.update(f"waiting for owners of {left} shards of {service}")
+            time.sleep(0.1)
 
     def _wait_ready(self, names: list[Name]) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -173,7 +214,7 @@ class Cluster:
     # ---- stop ----
 
     def _stop(self, names: list[Name], quick: bool = False) -> list[Name]:
-        """In the order in which nobody loses what it needs to finish. Gives what had to be killed."""
+        """In an order in which none loses what it needs in order to finish. Returns what had to be killed."""
         killed = []
         for services_of_step, seconds in (
             (("gateway",), DRAIN_SECONDS),
@@ -192,7 +233,7 @@ class Cluster:
 
 
 def last_error(log: Path) -> str:
-    """The last line that speaks of an error, else the last line."""
+    """The last line about an error, or else the last line."""
     try:
         with open(log, "rb") as file:
             file.seek(0, os.SEEK_END)

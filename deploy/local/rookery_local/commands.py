@@ -18,8 +18,8 @@ def run(
     directory: Path | None = None,
     identify: Callable[[str], bool] = lambda line: "error" in line.lower(),
 ) -> str:
-    """Runs the command and gives its output. A failure names `what` and the first line
-    that `identify` finds, else the last one, and where all of it is."""
+    """Runs the command and returns its output. A failure names `what`, the first line that
+    `identify` picks or else the last one, and where the whole output is."""
     lines: deque[str] = deque(maxlen=2000)
     culprit = ""
     try:
@@ -54,6 +54,6 @@ def run(
             raise
     if process.returncode != 0:
         reason = culprit or (lines[-1] if lines else f"exit status {process.returncode}")
-        where = f" (all of it: {log})" if log else ""
+        where = f" (whole output: {log})" if log else ""
         raise ClusterError(f"{what} failed: {reason.strip()}{where}")
     return "\n".join(lines)

@@ -23,10 +23,10 @@ def text(state: State, options: Options) -> str:
     first = options.ports(gateways[0])
     lines += [
         "",
-        f"With a stock client (Gajim, Dino, Pidgin, Psi): account you@{DOMAIN}, host 127.0.0.1, port {first['xmpp']}, \"register a new account\".",
+        f"With a stock client: account you@{DOMAIN}, host 127.0.0.1, port {first['xmpp']}, \"register a new account\".",
     ]
     if options.tls != "off":
-        lines.append(f"Its certificate is of an authority of this machine's own: {state.certificates / 'ca.pem'}")
+        lines.append(f"Clients must trust this machine's own authority: {state.certificates / 'ca.pem'}; the README says how.")
     lines.append("Metrics and readiness: " + "  ".join(f"http://{options.listeners(n)['admin']}/metrics" for n in gateways[:1]))
     lines.append("Next: deploy/local/cluster status | logs | demo | down")
     return "\n".join(lines)

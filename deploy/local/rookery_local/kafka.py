@@ -4,15 +4,15 @@ import base64
 import os
 import shutil
 
-from rookery_local import processes
+from rookery_local import generated, processes
 from rookery_local.commands import run
 from rookery_local.layout import HOST, Name, Options
+from rookery_local.output import Progress
 from rookery_local.paths import KAFKA_JARS, State
 
 NAME = Name("kafka", 1)
 
 SETTINGS = """\
-# Written by deploy/local/cluster.
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
@@ -49,11 +49,14 @@ LOG = [
 ]
 
 
-def prepare(state: State, options: Options) -> None:
+def prepare(state: State, options: Options, progress: Progress) -> None:
     data = state.data / "kafka"
     ports = options.ports(NAME)
     path = state.config / "kafka.properties"
-    path.write_text(SETTINGS.format(host=HOST, port=ports["kafka"], controller=ports["controller"], data=data))
+    own = state.settings / "kafka.properties"
+    settings = SETTINGS.format(host=HOST, port=ports["kafka"], controller=ports["controller"], data=data)
+    # Of a property that stands there twice, Java takes the later one.
+    generated.write(path, settings + (own.read_text() if own.exists() else ""), [own], progress)
     if (data / "meta.properties").exists():
         return
     shutil.rmtree(data, ignore_errors=True)

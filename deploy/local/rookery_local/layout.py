@@ -13,7 +13,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from rookery_local.errors import ClusterError
+from rookery_local.errors import ClusterError, UsageError
 from rookery_local.paths import BUILD, State
 
 HOST = "127.0.0.1"
@@ -29,7 +29,7 @@ _BACKEND_LISTENERS = {
     "kafka": {"kafka": 180, "controller": 181},
 }
 _FIRST_PORT = {"session-manager": 300, "roster": 340, "muc": 380, "search": 420}
-_MOST = {"gateway": 15, "session-manager": 20, "roster": 20, "muc": 20, "search": 20}
+MOST = {"gateway": 15, "session-manager": 20, "roster": 20, "muc": 20, "search": 20}
 _LAST_PORT = 459
 
 
@@ -66,7 +66,7 @@ class Options:
         except FileNotFoundError:
             return None
         except PermissionError as error:
-            raise ClusterError(f"no right to read {state.options}: it was made by another user") from error
+            raise ClusterError(f"not allowed to read {state.options}: it was made by another user") from error
         except (ValueError, TypeError) as error:
             raise ClusterError(f"{state.options} is damaged; `deploy/local/cluster reset` clears the state") from error
 
@@ -77,12 +77,12 @@ class Options:
 
     def check(self) -> None:
         if not 1 <= self.base_port <= 65535 - _LAST_PORT:
-            raise ClusterError(f"--base-port must lie between 1 and {65535 - _LAST_PORT}")
+            raise UsageError(f"--base-port must lie between 1 and {65535 - _LAST_PORT}")
         for service, count in self.replicas.items():
-            if not 0 <= count <= _MOST[service]:
-                raise ClusterError(f"{service}: between 0 and {_MOST[service]} replicas, not {count}")
+            if not 0 <= count <= MOST[service]:
+                raise UsageError(f"{service}: between 0 and {MOST[service]} replicas, not {count}")
         if not 1 <= self.partitions <= 256:
-            raise ClusterError("--partitions must lie between 1 and 256")
+            raise UsageError("--partitions must lie between 1 and 256")
 
     def names(self) -> list[Name]:
         """Everything that should run, in the order of its start."""

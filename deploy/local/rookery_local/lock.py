@@ -14,7 +14,7 @@ def exclusive(path: Path, progress: Progress, seconds: float = 1800):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a")
     except OSError as error:
-        raise ClusterError(f"no right to write {path}: {error.strerror}") from error
+        raise ClusterError(f"cannot write {path}: {error.strerror}") from error
     with file:
         deadline = time.monotonic() + seconds
         told = False
@@ -24,7 +24,7 @@ def exclusive(path: Path, progress: Progress, seconds: float = 1800):
                 break
             except BlockingIOError:
                 if not told:
-                    progress.say("another command works on this; waiting for it to finish")
+                    progress.say("another command is at work here; waiting for it to finish")
                     told = True
                 if time.monotonic() > deadline:
                     raise ClusterError(f"another command has held {path} for too long") from None

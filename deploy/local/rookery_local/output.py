@@ -1,4 +1,4 @@
-"""What a command prints: one line a step, rewritten in place on a terminal."""
+"""What a command prints: one line for each step, rewritten in place on a terminal."""
 
 import shutil
 import sys
@@ -41,7 +41,7 @@ class Progress:
         print(text, file=self._stream, flush=True)
 
     def clear(self) -> None:
-        """Takes away the line that is rewritten in place."""
+        """Erases the line that is rewritten in place."""
         if self._terminal:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

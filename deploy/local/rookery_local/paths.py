@@ -23,11 +23,13 @@ class State:
         self.run = self.root / "run"
         self.logs = self.root / "logs"
         self.config = self.root / "config"
+        # A developer's own, which win over what is in config/; nothing but `up` and `restart` reads them.
+        self.settings = self.root / "settings"
         self.data = self.root / "data"
         self.certificates = self.root / "certificates"
         self.secrets = self.root / "secrets"
 
     def make(self) -> None:
-        for directory in (self.root, self.run, self.logs, self.config, self.data, self.certificates, self.secrets):
+        for directory in (self.root, self.run, self.logs, self.config, self.settings, self.data, self.certificates, self.secrets):
             directory.mkdir(parents=True, exist_ok=True)
         self.secrets.chmod(0o700)

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from rookery_local import processes
+from rookery_local import generated, processes
 from rookery_local.commands import run
 from rookery_local.errors import ClusterError
 from rookery_local.health import POSTGRESQL_BIN
 from rookery_local.layout import HOST, Name, Options
+from rookery_local.output import Progress
 from rookery_local.paths import State
 
 NAME = Name("postgresql", 1)
@@ -19,7 +20,6 @@ USER = "rookery"
 DATABASE = "rookery"
 
 SETTINGS = """\
-# Written by deploy/local/cluster.
 listen_addresses = '{host}'
 port = {port}
 unix_socket_directories = ''
@@ -50,7 +50,7 @@ def connection(options: Options) -> str:
     return f"host={HOST} port={port} dbname={DATABASE} user={USER}"
 
 
-def prepare(state: State, options: Options) -> None:
+def prepare(state: State, options: Options, progress: Progress) -> None:
     if not Path(POSTGRESQL_BIN, "initdb").exists():
         raise ClusterError(f"there is no PostgreSQL 15 in {POSTGRESQL_BIN}")
     data = state.data / "postgresql"
@@ -76,7 +76,10 @@ def prepare(state: State, options: Options) -> None:
         finally:
             secret.unlink(missing_ok=True)
     path = data / "rookery.conf"
-    path.write_text(SETTINGS.format(host=HOST, port=options.ports(NAME)["postgresql"]))
+    own = state.settings / "postgresql.conf"
+    settings = SETTINGS.format(host=HOST, port=options.ports(NAME)["postgresql"])
+    # Of a setting that stands there twice, PostgreSQL takes the later one.
+    generated.write(path, settings + (own.read_text() if own.exists() else ""), [own], progress)
     _give_away(path)
     main = data / "postgresql.conf"
     include = "include = 'rookery.conf'\n"

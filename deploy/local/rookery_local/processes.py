@@ -49,7 +49,7 @@ def start(
             )
         except OSError as error:
             raise ClusterError(f"{name} cannot be started: {error.filename or command[0]}: {error.strerror}") from error
-    # Collected by nobody otherwise while this command runs.
+    # So that this command reaps it, should it end meanwhile.
     _children[process.pid] = process
     ticks = _start_ticks(process.pid)
     record = Record(process.pid, ticks or 0, _boot_id())
@@ -91,7 +91,7 @@ def uptime(pid: int) -> float | None:
 
 
 def stop(state: State, names: list[Name], seconds: float, first: int = signal.SIGTERM) -> list[Name]:
-    """Asks all of them to end, waits, and kills what is left. Gives those that were killed."""
+    """Asks all of them to end, waits, and kills what is left. Returns those that were killed."""
     alive = {name: pid for name in names if (pid := running(state, name)) is not None}
     for name, pid in alive.items():
         _signal(name, pid, first)
@@ -119,7 +119,7 @@ def recorded(state: State) -> list[Name]:
 
 
 def forget(state: State, name: Name) -> None:
-    """Of one that ended by itself."""
+    """Deletes the record of a process that ended by itself."""
     _record_path(state, name).unlink(missing_ok=True)
 
 
@@ -143,7 +143,7 @@ def _signal(name: Name, pid: int, number: int) -> None:
     except ProcessLookupError:
         pass
     except PermissionError:
-        raise ClusterError(f"no right to stop {name} (pid {pid}): it belongs to another user") from None
+        raise ClusterError(f"not allowed to stop {name} (pid {pid}): it belongs to another user") from None
 
 
 def _record_path(state: State, name: Name) -> Path:

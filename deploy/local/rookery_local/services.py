@@ -1,35 +1,53 @@
 """Our own services: their configuration files and their start."""
 
 import json
+import os
 import secrets
+import subprocess
 from pathlib import Path
 
-from rookery_local import postgresql, processes
+from rookery_local import generated, jid_hash, postgresql, processes
+from rookery_local.errors import ClusterError
 from rookery_local.layout import DOMAIN, HOST, Name, Options
+from rookery_local.output import Progress
 from rookery_local.paths import State
 
 _WITH_DATABASE = ("session-manager", "roster")
 _WITH_KAFKA = ("session-manager", "muc", "search")
 
 
-def configure(state: State, options: Options, name: Name) -> None:
-    settings = _settings(state, options, name)
-    path = state.config / f"{name.file}.yaml"
-    path.write_text("# Written by deploy/local/cluster.\n" + _yaml(settings))
+def configure(state: State, options: Options, name: Name, progress: Progress) -> None:
+    """Writes the file of settings that follow from the options."""
+    own = f"{_variable(name, '<KEY>')} in the environment"
+    generated.write(state.config / f"{name.file}.yaml", _yaml(_settings(state, options, name)), [own], progress)
+
+
+def check(state: State, options: Options, name: Name) -> None:
+    """Before anything is stopped or started: the service itself says what is wrong with its settings."""
+    answer = subprocess.run(
+        [*_command(state, options, name), "--check-config"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, errors="replace", cwd=state.root, env={**os.environ, **_environment(state, name)},
+    )
+    if answer.returncode != 0:
+        lines = answer.stderr.strip().splitlines() or [f"--check-config exited with status {answer.returncode}"]
+        raise ClusterError("\n  ".join([f"the settings of {name} are wrong; nothing was started or stopped", *lines]))
 
 
 def start(state: State, options: Options, name: Name) -> None:
-    environment = {}
+    processes.start(state, name, _command(state, options, name), _environment(state, name))
+
+
+def _command(state: State, options: Options, name: Name) -> list[str]:
+    return [str(options.binary(name.service)), "--config", str(state.config / f"{name.file}.yaml")]
+
+
+def _environment(state: State, name: Name) -> dict[str, str]:
+    environment = {"ROOKERY_LOG_JID_KEY": jid_hash.key(state)}
     if name.service in _WITH_DATABASE:
         environment[_variable(name, "PG__PASSWORD_FILE")] = str(postgresql.password_file(state))
     if name.service == "gateway":
         environment[_variable(name, "SASL__FAKE_SALT_KEY_FILE")] = str(_fake_salt_key(state))
-    processes.start(
-        state,
-        name,
-        [str(options.binary(name.service)), "--config", str(state.config / f"{name.file}.yaml")],
-        environment,
-    )
+    return environment
 
 
 def _settings(state: State, options: Options, name: Name) -> dict:

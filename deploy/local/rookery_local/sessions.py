@@ -4,22 +4,36 @@ A hash for each shard, `rookery:sessions:{<shard>}`: full JID -> `<since in ms> 
 <gateway>`, the gateway `-` while the client is away and may resume; and a field `owner`."""
 
 import json
-import socket
 import time
+import unicodedata
 
-from rookery_local.errors import ClusterError
-from rookery_local.layout import HOST, Name, Options
+from rookery_local import jid_hash
+from rookery_local.errors import ClusterError, UsageError
+from rookery_local.layout import Options
+from rookery_local.redis import Connection
 
 _PAGE = 1000
 
 
-def read(options: Options, jid: str = "") -> list[dict]:
-    """All of them, those of a bare JID, or the one of a full JID. By JID."""
+def address(text: str) -> str:
+    """A user's JID, bare or full, as the servers write it but for PRECIS: localpart and domain in lower case."""
+    bare, slash, resource = text.partition("/")
+    local, at, domain = bare.partition("@")
+    if not local or not domain or "@" in domain or (slash and not resource) or any(c.isspace() for c in bare):
+        raise UsageError(f"{text!r} is not the address of a user, which is user@domain or user@domain/resource")
+    return unicodedata.normalize("NFC", bare).lower() + slash + resource
+
+
+def read(options: Options, log_key: str, jid: str = "") -> list[dict]:
+    """All of them, those of a bare JID, or the one of a full JID. By JID, each with the hash that
+    stands in the logs for its user under `log_key`."""
     try:
-        with _Redis(options.ports(Name("redis", 1))["redis"]) as redis:
+        with Connection(options) as redis:
             found = [entry for shard in range(options.partitions) for entry in _shard(redis, f"rookery:sessions:{{{shard}}}", jid)]
     except OSError as error:
         raise ClusterError(f"Redis does not answer ({error})") from error
+    for entry in found:
+        entry["hash"] = jid_hash.of(log_key, entry["jid"])
     return sorted(found, key=lambda entry: entry["jid"])
 
 
@@ -28,15 +42,15 @@ def as_json(sessions: list[dict]) -> str:
 
 
 def as_table(sessions: list[dict]) -> str:
-    rows = [("JID", "GATEWAY", "SESSION-MANAGER", "SINCE")]
+    rows = [("JID", "HASH", "GATEWAY", "SESSION-MANAGER", "SINCE")]
     for entry in sessions:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["since_ms"] / 1000))
-        rows.append((entry["jid"], entry["gateway"] or "(away)", entry["session_manager"], since))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[3]]) for row in rows)
+        rows.append((entry["jid"], entry["hash"], entry["gateway"] or "(away)", entry["session_manager"], since))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[4]]) for row in rows)
 
 
-def _shard(redis: "_Redis", key: str, jid: str) -> list[dict]:
+def _shard(redis: Connection, key: str, jid: str) -> list[dict]:
     if "/" in jid:
         value = redis.command("HGET", key, jid)
         return [_entry(jid, value)] if value else []
@@ -54,35 +68,3 @@ def _entry(jid: str, value: str) -> dict:
     since, session_manager, gateway = value.split(" ")
     return {"jid": jid, "gateway": "" if gateway == "-" else gateway, "session_manager": session_manager, "since_ms": int(since)}
 
-
-class _Redis:
-    """One command at a time, in RESP2."""
-
-    def __init__(self, port: int):
-        self._socket = socket.create_connection((HOST, port), 5)
-        self._file = self._socket.makefile("rb")
-
-    def __enter__(self) -> "_Redis":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._file.close()
-        self._socket.close()
-
-    def command(self, *words: str):
-        parts = [word.encode() for word in words]
-        self._socket.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
-        return self._reply()
-
-    def _reply(self):
-        line = self._file.readline().decode().rstrip("\r\n")
-        if not line:
-            raise OSError("the connection was closed")
-        kind, rest = line[0], line[1:]
-        if kind == "-":
-            raise ClusterError(f"Redis: {rest}")
-        if kind == "$":
-            return None if rest == "-1" else self._file.read(int(rest) + 2)[:-2].decode(errors="replace")
-        if kind == "*":
-            return [self._reply() for _ in range(int(rest))]
-        return rest

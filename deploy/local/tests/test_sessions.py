@@ -3,8 +3,8 @@ import threading
 import unittest
 from unittest import mock
 
-from rookery_local import sessions
-from rookery_local.errors import ClusterError
+from rookery_local import jid_hash, sessions
+from rookery_local.errors import ClusterError, UsageError
 from rookery_local.layout import Options
 
 SHARDS = {
@@ -56,7 +56,7 @@ class SessionsTest(unittest.TestCase):
         self.addCleanup(patch.stop)
 
     def read(self, jid=""):
-        return [entry["jid"] for entry in sessions.read(Options(partitions=4), jid)]
+        return [entry["jid"] for entry in sessions.read(Options(partitions=4), "key", jid)]
 
     def test_all_of_a_user_and_one(self):
         self.assertEqual(self.read(), ["ann@localhost/phone", "bob*@localhost/x y", "bobby@localhost/z"])
@@ -65,11 +65,20 @@ class SessionsTest(unittest.TestCase):
         self.assertEqual(self.read("ann@localhost/laptop"), [])
 
     def test_where_it_is(self):
-        (entry,) = sessions.read(Options(), "ann@localhost")
+        (entry,) = sessions.read(Options(), "key", "ann@localhost")
         self.assertEqual((entry["gateway"], entry["session_manager"], entry["since_ms"]), ("gateway-1", "session-manager-1", 1700000000000))
-        (away,) = sessions.read(Options(), "bob*@localhost")
+        self.assertEqual(entry["hash"], jid_hash.of("key", "ann@localhost"))
+        self.assertIn(entry["hash"], sessions.as_table([entry]))
+        (away,) = sessions.read(Options(), "key", "bob*@localhost")
         self.assertEqual(away["gateway"], "")
         self.assertIn("(away)", sessions.as_table([away]))
+
+    def test_addresses_are_told_from_garbage(self):
+        self.assertEqual(sessions.address("Ann@LocalHost/Phone"), "ann@localhost/Phone")
+        self.assertEqual(sessions.address("bob*@localhost/x@y/z w"), "bob*@localhost/x@y/z w")
+        for garbage in ("garbage", "", "@localhost", "ann@", "ann@localhost/", "a b@localhost", "a@b@c", "localhost/phone"):
+            with self.assertRaises(UsageError, msg=garbage):
+                sessions.address(garbage)
 
     def test_without_redis_one_clear_line(self):
         self.server.shutdown()

@@ -81,7 +81,7 @@ class ServicesTest(unittest.TestCase):
             state = State(Path(name))
             state.make()
             for service in ("gateway", "session-manager", "roster", "muc", "search"):
-                services.configure(state, Options(), Name(service, 1))
+                services.configure(state, Options(), Name(service, 1), Progress(io.StringIO()))
                 self.assertNotIn("password", (state.config / f"{service}-1.yaml").read_text())
 
 

@@ -63,7 +63,7 @@ class Cluster:
         await self.command("down")
 
     async def reset(self) -> None:
-        await self.command("reset")
+        await self.command("reset", "--yes")
 
     async def refresh(self) -> dict:
         self._status = json.loads(await self.command("status", "--json"))

@@ -24,6 +24,7 @@ ORDER = (
     "sessions",
     "trace",
     "services",
+    "operating",
     "service_tls",
     "roster_kill",
     "owner_death",
