@@ -12,10 +12,10 @@ net::HttpResponse AnswerAdmin(const net::HttpRequest& request, const std::string
   if (path != "/healthz" && path != "/readyz" && path != "/metrics") {
     response.status = 404;
     response.body = "not found: /healthz, /readyz and /metrics are here\n";
-  } else if (request.method != "GET") {
+  } else if (request.method != "GET" && request.method != "HEAD") {
     response.status = 405;
-    response.headers.emplace_back("Allow", "GET");
-    response.body = "only GET\n";
+    response.headers.emplace_back("Allow", "GET, HEAD");
+    response.body = "only GET and HEAD\n";
   } else if (path == "/metrics") {
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     response.body = metrics.Text();

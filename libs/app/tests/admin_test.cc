@@ -45,5 +45,11 @@ TEST_F(AdminTest, RefusesTheRest) {
   EXPECT_EQ(Ask("POST", "/metrics").status, 405);
 }
 
+TEST_F(AdminTest, HeadIsAnsweredAsGetIs) {
+  for (const char* target : {"/healthz", "/readyz", "/metrics"}) EXPECT_EQ(Ask("HEAD", target).status, 200);
+  EXPECT_EQ(Ask("HEAD", "/readyz", "draining").status, 503);
+  EXPECT_EQ(Ask("HEAD", "/").status, 404);
+}
+
 }  // namespace
 }  // namespace rookery::app

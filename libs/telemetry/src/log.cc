@@ -216,14 +216,19 @@ void InitLog(std::string_view service, std::string_view instance, std::string_vi
 
 void FlushLog() { TheLogger().sink->flush(); }
 
+bool HasSharedJidKey() {
+  const char* const key = std::getenv("ROOKERY_LOG_JID_KEY");
+  return key != nullptr && *key != '\0';
+}
+
 std::string HashedJid(std::string_view jid) {
   static const std::array<std::uint64_t, 2> key = [] {
     std::array<std::uint64_t, 2> made;
-    const char* shared = std::getenv("ROOKERY_LOG_JID_KEY");
-    if (shared == nullptr || *shared == '\0') {
+    if (!HasSharedJidKey()) {
       const std::string random = RandomBytes(sizeof made);
       std::memcpy(made.data(), random.data(), sizeof made);
     } else {
+      const char* const shared = std::getenv("ROOKERY_LOG_JID_KEY");
       unsigned char digest[SHA256_DIGEST_LENGTH];
       SHA256(reinterpret_cast<const unsigned char*>(shared), std::strlen(shared), digest);
       std::memcpy(made.data(), digest, sizeof made);

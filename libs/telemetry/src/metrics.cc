@@ -33,6 +33,8 @@ Metrics::Metrics(std::string_view service) : impl_(std::make_unique<Impl>(servic
   auto& resident = gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
   auto& descriptors = gauge("process_open_fds", "Open file descriptors.");
   auto& max_descriptors = gauge("process_max_fds", "The most file descriptors that may be open.");
+  gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.")
+      .Set(ProcessStartSeconds());
   OnScrape([&cpu, &resident, &descriptors, &max_descriptors] {
     const ProcessUsage usage = ReadProcessUsage();
     cpu.Increment(std::max(0.0, usage.cpu_seconds - cpu.Value()));

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <ctime>
+#include <string_view>
 
 namespace rookery::telemetry {
 namespace {
@@ -35,7 +37,38 @@ std::int64_t ResidentBytes() {
   return fields == 2 ? resident * ::sysconf(_SC_PAGESIZE) : 0;
 }
 
+// Clock ticks between the machine's boot and this process's start: field 22 of stat (proc(5)), 0 if unknown.
+double StartTicks() {
+  std::FILE* const file = std::fopen("/proc/self/stat", "re");
+  if (file == nullptr) return 0;
+  char line[1024] = {};
+  const std::size_t size = std::fread(line, 1, sizeof line - 1, file);
+  std::fclose(file);
+  // The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
+  const std::size_t name_end = std::string_view(line, size).rfind(')');
+  if (name_end == std::string_view::npos) return 0;
+  unsigned long long ticks = 0;
+  const int fields = std::sscanf(
+      line + name_end + 1,
+      " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks);
+  return fields == 1 ? static_cast<double>(ticks) : 0;
+}
+
 }  // namespace
+
+double ProcessStartSeconds() {
+  static const double start = [] {
+    timespec now{};
+    timespec since_boot{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    ::clock_gettime(CLOCK_BOOTTIME, &since_boot);
+    const auto seconds = [](const timespec& t) {
+      return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+    };
+    return seconds(now) - seconds(since_boot) + StartTicks() / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  }();
+  return start;
+}
 
 ProcessUsage ReadProcessUsage() {
   ProcessUsage usage;

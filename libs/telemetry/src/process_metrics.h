@@ -11,6 +11,9 @@ struct ProcessUsage {
   std::int64_t open_descriptors = 0;
   std::int64_t max_descriptors = 0;
 };
+/// Unix time; constant in a process's life, but for changes of the machine's clock before it is first asked
+/// for.
+double ProcessStartSeconds();
 ProcessUsage ReadProcessUsage();
 
 }  // namespace rookery::telemetry

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <string>
 
@@ -77,6 +78,18 @@ TEST(HashedJid, IsStableAndTellsAddressesApart) {
   EXPECT_EQ(HashedJid("romeo@localhost").size(), 16u);
   EXPECT_EQ(HashedJid("romeo@localhost"), HashedJid("romeo@localhost"));
   EXPECT_NE(HashedJid("romeo@localhost"), HashedJid("juliet@localhost"));
+}
+
+TEST(HashedJidDeathTest, UnderASharedKeyIsWhatTheClusterToolPrints) {
+  // The key is read once in a process's life: a child has this one. The same value stands in
+  // deploy/local/tests/test_jid_hash.py.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        ::setenv("ROOKERY_LOG_JID_KEY", "a key for tests", 1);
+        std::exit(HasSharedJidKey() && HashedJid("ann@localhost") == "5bce24ab86d31d75" ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 TEST(TraceId, IsSixteenHexDigits) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <string>
 
 #include "process_metrics.h"
@@ -44,9 +45,17 @@ TEST(Metrics, TellAboutTheProcess) {
   Metrics metrics("test");
   const std::string text = metrics.Text();
   for (const char* name : {"process_cpu_seconds_total ", "process_resident_memory_bytes ",
-                           "process_open_fds ", "process_max_fds "}) {
+                           "process_open_fds ", "process_max_fds ", "process_start_time_seconds "}) {
     EXPECT_THAT(text, HasSubstr(name));
   }
+}
+
+TEST(ProcessStart, LiesBetweenTheTestsStartAndNow) {
+  // This process has started before its tests run, by no more than they may take.
+  const double now = static_cast<double>(std::time(nullptr));
+  EXPECT_LE(ProcessStartSeconds(), now + 1);
+  EXPECT_GT(ProcessStartSeconds(), now - 3600);
+  EXPECT_EQ(ProcessStartSeconds(), ProcessStartSeconds());
 }
 
 TEST(ProcessUsage, IsPlausible) {

@@ -65,6 +65,8 @@ void FlushLog();
 /// processes have the same ROOKERY_LOG_JID_KEY in their environment (else each has a
 /// random one), and of no use to a reader without it. 16 hex digits.
 std::string HashedJid(std::string_view jid);
+/// Whether that key is given.
+bool HasSharedJidKey();
 /// A trace id as 16 hex digits.
 std::string TraceId(std::uint64_t id);
 
