@@ -133,14 +133,5 @@ TEST_F(AccountTest, Removed_EverybodyIsToldAndEverySessionEnds) {
   EXPECT_TRUE(node(0).core.sessions_by_id().empty());
 }
 
-TEST_F(AccountTest, RemovedByTheGateway) {
-  Client& one = SignIn(gateway_, alice_, "one");
-  GatewayAction action;
-  action.mutable_delete_()->set_request_id(3);
-  action.mutable_delete_()->set_user(alice_);
-  EXPECT_FALSE(Do(alice_, action).deleted().has_failure());
-  EXPECT_TRUE(one.ended);
-}
-
 }  // namespace
 }  // namespace rookery::session_manager

@@ -155,6 +155,8 @@ class Cluster : public ::testing::Test {
   void Revoke(std::uint32_t shard, int from);
   /// Runs until nothing moves any more.
   void Settle();
+  /// What was appended reaches the log and its readers. False: nothing had been.
+  bool PumpLog();
   /// Time passes, in sweeps.
   void Elapse(std::chrono::milliseconds time);
   bool RunUntil(const std::function<bool()>& done);
@@ -183,9 +185,6 @@ class Cluster : public ::testing::Test {
   std::deque<std::unique_ptr<Node>> nodes_;
   std::deque<std::unique_ptr<Gateway>> gateways_;
   std::map<std::uint32_t, int> owners_;
-
- private:
-  bool PumpLog();
 };
 
 /// Stanzas of a kind and type.

@@ -52,6 +52,7 @@ class OwnerDeathTest : public Cluster {
     for (bool moved = true; moved;) {
       io_.restart();
       moved = io_.poll() > 0;
+      moved = PumpLog() || moved;
       moved = gateway_.Pump() || moved;
     }
   }

@@ -82,31 +82,6 @@ TEST_F(ShardKeeperTest, NotLiveBeforeItIsKnownWhichGatewaysThereAre) {
   EXPECT_TRUE(RunUntil([&] { return IsLive(0); }));
 }
 
-TEST_F(ShardKeeperTest, LateAttach_WithoutHoles_IsTaken_WithHolesEnds) {
-  Own(0, 0);
-  Client& plain = SignIn(gateway_, alice_, "plain");
-  Client& holes = SignIn(gateway_, alice_, "holes");
-  holes.acks = false;
-  gateway_.Send(plain, Message(alice_ + "/holes", "m1"));
-  Settle();
-  Kill(0);
-  gateway_.attaches = false;
-  Assign(0, 1);
-  ASSERT_TRUE(RunUntil([&] {
-    clock_.Advance(std::chrono::milliseconds(200));
-    node(1).core.shards().NoteTime();
-    return IsLive(0);
-  }));
-  gateway_.attaches = true;
-  gateway_.Unlink(node(1));
-  gateway_.Link(node(1));
-  Settle();
-  EXPECT_FALSE(plain.ended);
-  ASSERT_TRUE(holes.ended);
-  EXPECT_EQ(holes.ended->condition(), "reset");
-  EXPECT_EQ(database_.Waiting(alice_), 1u);
-}
-
 TEST_F(ShardKeeperTest, StaleEpoch_Refused) {
   Own(0, 0);
   Own(1, 0);

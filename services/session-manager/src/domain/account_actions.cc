@@ -2,7 +2,6 @@
 
 #include "domain/link_actions.h"
 #include "domain/session_keeper.h"
-#include "domain/subscription_handler.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 
@@ -49,16 +48,6 @@ Task<void> AccountActions::Create(std::string instance, session::v1::AccountCrea
     telemetry::LogWarn("account.not_created", {{"error", status.ToString()}});
     SetFailure(*reply.mutable_failure(), status);
   }
-}
-
-Task<void> AccountActions::Delete(std::string instance, session::v1::AccountDelete request) {
-  const absl::Status status = co_await core_.subscriptions().RemoveAccount(request.user());
-  GatewayPeer* gateway = core_.sessions().FindGateway(instance);
-  if (gateway == nullptr) co_return;
-  SessionManagerAction& action = AddUnownedAction(*gateway);
-  auto& reply = *action.mutable_deleted();
-  reply.set_request_id(request.request_id());
-  if (!status.ok()) SetFailure(*reply.mutable_failure(), status);
 }
 
 }  // namespace rookery::session_manager

@@ -7,7 +7,7 @@
 
 namespace rookery::session_manager {
 
-/// What gateways ask about accounts: keys to sign in with, XEP-0077's creation and removal.
+/// What gateways ask about accounts: keys to sign in with, XEP-0077's creation.
 /// Any session-manager answers for any account, so that it goes on while shards move.
 class AccountActions {
  public:
@@ -16,7 +16,6 @@ class AccountActions {
   /// The answer goes to the gateway with that name, if it is still linked then.
   Task<void> LookUpCredentials(std::string gateway, session::v1::CredentialsLookup request);
   Task<void> Create(std::string gateway, session::v1::AccountCreate request);
-  Task<void> Delete(std::string gateway, session::v1::AccountDelete request);
 
  private:
   Core& core_;

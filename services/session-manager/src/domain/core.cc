@@ -204,7 +204,11 @@ void Core::AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
   for (const std::string& recipient : recipients) {
     by_shard[ShardNumberOf(xmpp::BareOf(recipient))].mutable_fanout()->add_recipients(recipient);
   }
+  // One number for all of them: a partition gets one of these records at most, and what follows from
+  // the same cause a second time must have the same numbers, also where the recipients have changed.
+  const std::uint32_t parts = cause.parts;
   for (auto& [partition, record] : by_shard) {
+    cause.parts = parts;
     *record.mutable_fanout()->mutable_stanza() = stanza;
     AppendRecord(from, cause, partition, {}, std::move(record));
   }

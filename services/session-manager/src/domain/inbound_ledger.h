@@ -19,6 +19,7 @@ class InboundLedger {
 
   std::uint64_t received() const { return confirmed_ + (open_.size() - head_); }
   std::uint64_t confirmed() const { return confirmed_; }
+  bool is_all_confirmed() const { return head_ == open_.size(); }
 
  private:
   std::uint64_t confirmed_ = 0;

@@ -6,10 +6,12 @@
 #include <limits>
 
 #include "domain/deliverer.h"
+#include "domain/late_sessions.h"
 #include "domain/session_closer.h"
 #include "domain/session_keeper.h"
 #include "domain/stamps.h"
 #include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -260,9 +262,10 @@ Task<void> OfflineMessages::Give(std::shared_ptr<Shard> shard, std::shared_ptr<S
     }
     after = rows->back().id;
     // What a session has stays with it, acknowledged (the mark is on its way) or not.
-    std::erase_if(*rows, [&](const WaitingStore::OfflineMessage& row) {
+    std::erase_if(*rows, [&](WaitingStore::OfflineMessage& row) {
       return std::any_of(user->sessions.begin(), user->sessions.end(),
-                         [&](const auto& holder) { return HasRow(*holder, row.id); });
+                         [&](const auto& holder) { return HasRow(*holder, row.id); }) ||
+             TakeBack(*user, row);
     });
     if (rows->empty()) continue;
     session->state.set_offline_given(false);  // published with the first of them
@@ -366,8 +369,13 @@ void OfflineMessages::OnAttached(const std::shared_ptr<Session>& session) {
                      [&](const session::v1::GivenOffline& entry) { return entry.seq() > session->last_seq; }),
       given.end());
   std::vector<std::uint64_t> acked;
-  for (const session::v1::GivenOffline& entry : given)
+  for (const session::v1::GivenOffline& entry : given) {
     if (entry.seq() <= session->acked_seq) acked.push_back(entry.id());
+    // The gateway was given it before it became a row (TakeBack).
+    for (UnackedPacket& packet : session->unacked)
+      if (packet.seq == entry.seq() && packet.stored_id == 0 && packet.offset == OffsetOf(entry.id()))
+        packet.stored_id = entry.id();
+  }
   if (!acked.empty()) MarkGiven(*session, std::move(acked));
   Shard& shard = *session->user->shard;
   // Unless LookForWaiting, which may have passed, knows better.
@@ -379,6 +387,57 @@ void OfflineMessages::OnAttached(const std::shared_ptr<Session>& session) {
       keys.push_back({session->user->bare, packet.stored_id});
   if (!keys.empty())
     core_.tasks().Spawn("offline.load", LoadTask(core_.SharedShard(shard.number), std::move(keys)));
+}
+
+void OfflineMessages::OnLate(const std::shared_ptr<Session>& session) {
+  core_.tasks().Spawn("offline.take_back",
+                      TakeBackTask(core_.SharedShard(session->user->shard->number), session));
+}
+
+bool OfflineMessages::TakeBack(User& user, WaitingStore::OfflineMessage& row) {
+  const std::int64_t offset = OffsetOf(row.id);
+  for (const auto& session : user.sessions) {
+    switch (ClaimOf(*session, offset, row.stanza.to())) {
+      case LateClaim::kNone:
+        continue;
+      case LateClaim::kAcknowledged:
+        MarkGiven(*session, {row.id});
+        return true;
+      case LateClaim::kUnacknowledged:
+        break;
+    }
+    UnackedPacket& packet = *FindEmptyPacket(*session, offset);
+    packet.delivery = MakeDelivery(user.bare, row);
+    packet.delivery->open_targets = 1;
+    packet.stored_id = row.id;
+    packet.primary = true;
+    session->unacked_bytes += packet.delivery->stanza.payload().size() + 200;
+    auto& given = *session->state.add_given_offline();
+    given.set_seq(packet.seq);
+    given.set_id(row.id);
+    core_.sessions().PublishState(*session);
+    return true;
+  }
+  return false;
+}
+
+Task<void> OfflineMessages::TakeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  const std::string bare(session->jid.bare());
+  std::uint64_t after =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(session->state.start_offset(), -1) + 1);
+  runtime::Backoff backoff({kFirstRetry, kLastRetry, 0.5});
+  while (!shard->released() && !session->ended) {
+    auto rows = co_await core_.ports().waiting.LoadOffline(bare, after, kPage);
+    if (shard->released() || session->ended) co_return;
+    if (!rows.ok()) {
+      co_await backoff.Wait();
+      continue;
+    }
+    backoff.Reset();
+    for (WaitingStore::OfflineMessage& row : *rows) (void)TakeBack(*session->user, row);
+    if (rows->empty() || OffsetOf(rows->back().id) >= session->late_offset) co_return;
+    after = rows->back().id;
+  }
 }
 
 Task<void> OfflineMessages::Recover(std::shared_ptr<Shard> shard) {

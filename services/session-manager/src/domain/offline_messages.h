@@ -40,6 +40,9 @@ class OfflineMessages {
 
   /// A session has come with a change of owner, its numbers are known.
   void OnAttached(const std::shared_ptr<Session>& session);
+  /// The same, of one that came late: what the store has since that was given to it before is not
+  /// given again, nor to others (late_sessions.h).
+  void OnLate(const std::shared_ptr<Session>& session);
   /// The shard is about to be read: rows that its sessions were given are loaded again.
   Task<void> Recover(std::shared_ptr<Shard> shard);
 
@@ -60,6 +63,9 @@ class OfflineMessages {
   Task<void> MarkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
                       std::vector<std::uint64_t> ids, Writes writes);
   Task<void> LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys);
+  Task<void> TakeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  /// True: a session of the user that came late has it already, or waits for its acknowledgement.
+  bool TakeBack(User& user, WaitingStore::OfflineMessage& row);
   Task<void> PurgeTask(std::string bare, std::int64_t before_ms);
   /// Waits until the session can take more. False: it is not going to.
   Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);

@@ -63,6 +63,12 @@ constexpr std::chrono::minutes kPatience{15};
 constexpr std::chrono::milliseconds kFirstRetry{250};
 constexpr std::chrono::milliseconds kLastRetry{4'000};
 
+/// The first numbers of what follows from the end of a session, for each audience (LogOrigin.part).
+/// A fan-out takes one.
+constexpr std::uint32_t kOwnParts = 0;
+constexpr std::uint32_t kSubscriberParts = 1 << 16;
+constexpr std::uint32_t kDirectedParts = 2 << 16;
+
 std::unique_ptr<Contacts> MakeContacts(const roster::v1::GetRosterResponse& roster) {
   auto contacts = std::make_unique<Contacts>();
   contacts->by_jid.reserve(static_cast<std::size_t>(roster.items_size()));
@@ -139,7 +145,7 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
   session->state.set_unavailable_untold(false);
   core_.sessions().PublishState(*session);
   core_.caps().OnPresence(*session);
-  PublishEvent(*session->user, *session);
+  PublishEvent(*session->user, *session, /*offset=*/-1);
 }
 
 Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Cause& cause,
@@ -192,23 +198,23 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
   Broadcast(user, cause, presence);
   if (!user.contacts) {
     // Our sessions came with the shard, their roster did not, and it is away.
-    if (Owed* owed = Owe(user)) owed->unavailable.push_back(presence);
+    if (Owed* owed = Owe(*user.shard, user.bare)) owed->unavailable.push_back({presence, {}});
     session.state.set_unavailable_untold(true);
   }
   if (session.state.directed_size() > 0) {
     const std::vector<std::string> directed(session.state.directed().begin(), session.state.directed().end());
     core_.AppendFanout(*user.shard, cause, presence, directed);
   }
-  NoteUnavailable(user, session, ReadFields(presence).status);
+  NoteUnavailable(user, session, ReadFields(presence).status, /*offset=*/-1);
 }
 
-void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string status) {
+void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset) {
   session.state.clear_directed();
   session.state.set_available(false);
   session.state.clear_presence();
   session.state.set_offline_given(false);
   core_.caps().OnPresence(session);
-  PublishEvent(user, session);
+  PublishEvent(user, session, offset);
   if (!user.HasAvailable())
     core_.tasks().Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
 }
@@ -314,7 +320,7 @@ Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::str
     if (shard->released()) co_return;
     user = core_.FindUser(*shard, bare);
     if (user != nullptr && !loaded.ok()) {
-      if (Owed* owed = Owe(*user); owed && owed->probers.size() < kMaxProbers)
+      if (Owed* owed = Owe(*user->shard, user->bare); owed && owed->probers.size() < kMaxProbers)
         owed->probers.push_back(prober);
     }
   }
@@ -325,17 +331,44 @@ Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::str
 
 // ---- the end ----------------------------------------------------------------
 
-void PresenceTracker::OnSessionEnd(User& user, Session& session) {
-  if (!session.available()) {
-    if (session.state.directed_size() > 0) {
-      Cause cause;
-      core_.AppendFanout(*user.shard, cause, Unavailable(session.jid.str()),
-                         {session.state.directed().begin(), session.state.directed().end()});
-    }
-    return;
+void PresenceTracker::OnSessionEnd(User& user, Session& session, Cause& cause) {
+  // Where a newer session of the same full JID is available, contacts hear of that one.
+  const Session* const successor = user.FindResource(session.resource());
+  const bool is_gone = session.available() && (successor == nullptr || !successor->available());
+  TellEnd(user, cause, Unavailable(session.jid.str()), is_gone,
+          {session.state.directed().begin(), session.state.directed().end()});
+  if (is_gone) NoteUnavailable(user, session, {}, cause.offset);
+}
+
+void PresenceTracker::OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended) {
+  User& user = core_.GetUser(shard, xmpp::BareOf(ended.full_jid()));
+  const Session* const successor = user.FindResource(xmpp::ResourceOf(ended.full_jid()));
+  const bool is_gone = ended.available() && (successor == nullptr || !successor->available());
+  TellEnd(user, cause, Unavailable(ended.full_jid()), is_gone,
+          {ended.directed().begin(), ended.directed().end()});
+  core_.MaybeForget(user);
+}
+
+void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unavailable, bool is_gone,
+                              const std::vector<std::string>& directed) {
+  // Each audience has numbers of its own, so that the next owner, should it do the same again, gives
+  // them the same ones, although it may know less, or learn it in another order.
+  if (is_gone && user.HasAvailable()) {
+    cause.parts = kOwnParts;
+    core_.AppendFanout(*user.shard, cause, unavailable, {user.bare});
   }
-  Cause cause;
-  BecomeUnavailable(user, session, cause, Unavailable(session.jid.str()));
+  cause.parts = kSubscriberParts;
+  if (is_gone && user.contacts) {
+    core_.AppendFanout(*user.shard, cause, unavailable, Subscribers(user.bare, *user.contacts));
+  } else if (is_gone) {
+    // The sessions came with the shard, the roster did not.
+    if (Owed* owed = Owe(*user.shard, user.bare)) {
+      user.shard->window.Hold(cause.offset);
+      owed->unavailable.push_back({unavailable, cause});
+    }
+  }
+  cause.parts = kDirectedParts;
+  core_.AppendFanout(*user.shard, cause, unavailable, directed);
 }
 
 // ---- while the roster is away -------------------------------------------------
@@ -344,30 +377,31 @@ void PresenceTracker::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
       if (!session->state.unavailable_untold() || session->available()) continue;
-      Owed* owed = Owe(*user);
+      Owed* owed = Owe(shard, bare);
       // Live again after a freeze: it is owed already.
-      const bool is_known =
-          owed == nullptr || std::any_of(owed->unavailable.begin(), owed->unavailable.end(),
-                                         [&](const auto& old) { return old.from() == session->jid.str(); });
-      if (!is_known) owed->unavailable.push_back(Unavailable(session->jid.str()));
+      const bool is_known = owed == nullptr || std::any_of(owed->unavailable.begin(), owed->unavailable.end(),
+                                                           [&](const auto& old) {
+                                                             return old.presence.from() == session->jid.str();
+                                                           });
+      if (!is_known) owed->unavailable.push_back({Unavailable(session->jid.str()), {}});
     }
   }
 }
 
-PresenceTracker::Owed* PresenceTracker::Owe(const User& user) {
-  auto it = owed_.find(user.bare);
+PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare) {
+  auto it = owed_.find(bare);
   if (it == owed_.end()) {
     if (owed_.size() >= kMaxOwed) {
       core_.metrics().presences_untold.Increment();
       return nullptr;
     }
-    it = owed_.try_emplace(user.bare).first;
+    it = owed_.try_emplace(bare).first;
     it->second.since = core_.clock().Now();
-    owed_order_.push_back(user.bare);
+    owed_order_.push_back(bare);
   }
   Owed& owed = it->second;
   // What an earlier time of the shard with us has left behind is its next owner's.
-  const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
+  const std::shared_ptr<Shard> shard = core_.SharedShard(to.number);
   if (owed.shard != shard) {
     owed.shard = shard;
     owed.unavailable.clear();
@@ -387,19 +421,27 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
   owed_.erase(it);
   if (owed.shard->released()) return;
   User* user = core_.FindUser(*owed.shard, bare);
-  Cause cause;
   const std::vector<std::string> subscribers = Subscribers(bare, contacts);
-  for (const xmpp::Stanza& unavailable : owed.unavailable) {
+  for (const auto& [unavailable, of] : owed.unavailable) {
     core_.metrics().presences_late.Increment();
-    if (!subscribers.empty()) core_.AppendFanout(*owed.shard, cause, unavailable, subscribers);
+    Cause cause = of;
+    core_.AppendFanout(*owed.shard, cause, unavailable, subscribers);
+    if (cause.offset >= 0) owed.shard->window.Release(cause.offset);
     Session* session = user == nullptr ? nullptr : user->FindResource(xmpp::ResourceOf(unavailable.from()));
     if (session == nullptr || !session->state.unavailable_untold()) continue;
     session->state.set_unavailable_untold(false);
     core_.sessions().PublishState(*session);
   }
   if (user == nullptr) return;
+  Cause cause;
   for (const std::string& prober : owed.probers)
     if (MaySee(contacts, xmpp::BareOf(prober))) SendCurrentTo(*user, cause, prober);
+}
+
+void PresenceTracker::Drop(Owed& owed) {
+  for (const Owed::Unavailable& one : owed.unavailable)
+    if (one.cause.offset >= 0) owed.shard->window.Release(one.cause.offset);
+  owed.unavailable.clear();
 }
 
 Task<void> PresenceTracker::PayAllOwed() {
@@ -415,6 +457,7 @@ Task<void> PresenceTracker::PayAllOwed() {
     if (it == owed_.end()) continue;
     if (it->second.shard->released() || core_.clock().Now() - it->second.since > kPatience) {
       if (!it->second.shard->released()) {
+        Drop(it->second);
         core_.metrics().presences_untold.Increment();
         telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});
       }
@@ -447,7 +490,7 @@ Task<void> PresenceTracker::RememberLastActivity(std::string bare, std::string s
   if (!stored.ok()) telemetry::LogWarn("last_activity.store_failed", {{"error", Message(stored)}});
 }
 
-void PresenceTracker::PublishEvent(const User& user, const Session& session) {
+void PresenceTracker::PublishEvent(const User& user, const Session& session, std::int64_t offset) {
   events::v1::PresenceEvent event;
   event.set_jid(std::string(session.jid.str()));
   event.set_available(session.available());
@@ -458,7 +501,7 @@ void PresenceTracker::PublishEvent(const User& user, const Session& session) {
   event.set_changed_at_ms(core_.clock().UnixMillisNow());
   event.set_shard(user.shard->number);
   event.set_epoch(user.shard->epoch);
-  core_.AppendEvent(*user.shard, Topic::kPresence, user.bare, event, -1);
+  core_.AppendEvent(*user.shard, Topic::kPresence, user.bare, event, offset);
 }
 
 }  // namespace rookery::session_manager

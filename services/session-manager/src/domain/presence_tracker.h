@@ -23,8 +23,11 @@ class PresenceTracker {
   void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
   /// Section 4.3.2, for the full JID `prober`. Silence where it may not see the user.
   void AnswerProbe(User& user, Cause& cause, std::string_view prober);
-  /// Before the session leaves the user's list for good it has been taken out of it.
-  void OnSessionEnd(User& user, Session& session);
+  /// The session, which is not among the user's any more, has ended by the record `cause`. The
+  /// record is held until everybody is told.
+  void OnSessionEnd(User& user, Session& session, Cause& cause);
+  /// The same for a session that nobody knows any more.
+  void OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended);
   /// Goes on with what an earlier owner could not tell.
   void OnShardLive(Shard& shard);
 
@@ -41,12 +44,21 @@ class PresenceTracker {
   struct Owed {
     std::shared_ptr<Shard> shard;
     SteadyTime since;
-    std::vector<xmpp::Stanza> unavailable;
+    struct Unavailable {
+      xmpp::Stanza presence;
+      /// The record of the session's end, held until its contacts are told; or no record.
+      Cause cause;
+    };
+    std::vector<Unavailable> unavailable;
     /// Full JIDs whose probes were not answered.
     std::vector<std::string> probers;
   };
   /// Null when too much is owed already.
-  Owed* Owe(const User& user);
+  Owed* Owe(Shard& shard, const std::string& bare);
+  /// Forgets what is owed: the records that it follows from are finished.
+  void Drop(Owed& owed);
+  void TellEnd(User& user, Cause& cause, const xmpp::Stanza& unavailable, bool is_gone,
+               const std::vector<std::string>& directed);
   void PayOwed(const std::string& bare, const Contacts& contacts);
   Task<void> PayAllOwed();
 
@@ -55,13 +67,13 @@ class PresenceTracker {
   void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
                        int priority);
   void BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence);
-  void NoteUnavailable(User& user, Session& session, std::string status);
+  void NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset);
   void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);
   std::vector<std::string> Subscribers(std::string_view bare, const Contacts& contacts) const;
   static bool MaySee(const Contacts& contacts, std::string_view contact);
   void SendCurrentTo(User& user, Cause& cause, std::string_view prober);
-  void PublishEvent(const User& user, const Session& session);
-  Task<void> BroadcastEnd(std::shared_ptr<Shard> shard, std::string bare, xmpp::Stanza unavailable);
+  /// Holds the record `offset`, if it is one, until the event is in the log.
+  void PublishEvent(const User& user, const Session& session, std::int64_t offset);
   Task<void> LoadAndAnswer(std::shared_ptr<Shard> shard, std::string bare, Cause cause, std::string prober);
   Task<void> RememberLastActivity(std::string bare, std::string status);
 

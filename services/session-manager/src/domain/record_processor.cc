@@ -59,7 +59,10 @@ void RecordProcessor::OnRecord(Shard& shard, std::int64_t offset, std::int64_t, 
   } else {
     verdict = shard.duplicates.Check(record.origin(), now);
   }
-  if (offset < shard.committed) return;  // finished by an earlier owner
+  if (offset < shard.committed) {  // finished by an earlier owner
+    if (verdict == DuplicateFilter::Verdict::kApply) core_.sessions().OnFinishedRecord(shard, *pending);
+    return;
+  }
 
   shard.window.Add(offset);
   if (record.has_fence()) {
@@ -82,6 +85,11 @@ void RecordProcessor::OnRecord(Shard& shard, std::int64_t offset, std::int64_t, 
                                            {"recovering", pending->recovering}});
   if (record.has_fanout()) {
     ApplyFanout(shard, *pending);
+    shard.window.Release(offset);
+    return;
+  }
+  if (record.has_session_ended()) {
+    core_.sessions().OnEndRecord(shard, *pending);
     shard.window.Release(offset);
     return;
   }
@@ -111,12 +119,7 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
   } else if (pending.record.has_fanout()) {
     ApplyFanout(shard, pending);
   } else if (pending.record.has_account_removed()) {
-    // With its last session the user may be forgotten.
-    const std::string bare = user.bare;
-    core_.sessions().EndAll(user, "not-authorized");
-    shard.window.Release(offset);
-    if (User* left = core_.FindUser(shard, bare)) core_.MaybeForget(*left);
-    return;
+    core_.sessions().OnAccountRemoved(user, offset);
   } else if (pending.record.has_delivery()) {
     switch (pending.record.delivery().stanza().kind()) {
       case common::v1::STANZA_KIND_MESSAGE:

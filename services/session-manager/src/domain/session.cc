@@ -1,6 +1,30 @@
 #include "domain/session.h"
 
+#include <utility>
+
+#include "rookery/base/check.h"
+
 namespace rookery::session_manager {
+
+void EndWrites::Finish() {
+  if (--open > 0) return;
+  for (const std::function<void()>& done : std::exchange(then, {})) done();
+}
+
+void Session::Move(SessionPhase to, SteadyTime now) {
+  ROOKERY_CHECK(MayFollow(phase_, to));
+  BeginAs(to, now);
+}
+
+void Session::BeginAs(SessionPhase to, SteadyTime now) {
+  phase_ = to;
+  ended = to == SessionPhase::kEnded;
+  // One that is ending is as much away as it was before.
+  if (to == SessionPhase::kEnding || to == SessionPhase::kEnded) return;
+  const bool is_away = IsAway(to);
+  if (is_away && !detached) detached_since = now;
+  detached = is_away;
+}
 
 void UnackedQueue::pop_front() {
   packets_[head_] = {};

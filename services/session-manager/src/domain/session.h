@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/intrusive/list.hpp>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -10,6 +11,7 @@
 #include "domain/delivery.h"
 #include "domain/inbound_ledger.h"
 #include "domain/session_id.h"
+#include "domain/session_phase.h"
 #include "ports/gateway_peer.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 #include "rookery/session/v1/session_state.pb.h"
@@ -48,45 +50,81 @@ class UnackedQueue {
 struct EndWrites {
   int open = 0;
   std::vector<std::function<void()>> then;
+
+  /// One of them is done.
+  void Finish();
 };
+
+/// What its client may do of XEP-0198.
+enum class StreamManagement : std::uint8_t { kOff, kOn, kResumable };
+
+/// The row of a session in the waiting store (ParkedSession). One write at a time.
+struct ParkedRow {
+  enum class Content : std::uint8_t {
+    kNone,
+    /// The session as it was before.
+    kOutdated,
+    /// The session as it is.
+    kCurrent,
+  };
+  Content content = Content::kNone;
+  /// A coroutine makes the row what it should be, until it is.
+  bool is_busy = false;
+};
+
+/// An attempt to resume that cannot be answered yet.
+struct WaitingResume {
+  WaitingAction asked;
+  /// What its client may wait for: that it may resume at all is said by the gateway that it left.
+  SteadyTime limit = SteadyTime::max();
+};
+
+using GatewayHook =
+    boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
 /// One resource of a user: the session that jabberd2 keeps in `sm`, whose connection
 /// lies in a gateway, in none while its client is away (XEP-0198), or in another one
-/// after it has resumed.
-struct Session {
+/// after it has resumed. As a list element it is one of its gateway's sessions.
+struct Session : GatewayHook {
   SessionId id;
   User* user = nullptr;
   /// Full JID.
   xmpp::Jid jid;
   std::string_view resource() const { return jid.resource(); }
 
-  /// Null while detached, or while the link to its gateway is being made again.
+  SessionPhase phase() const { return phase_; }
+  /// Checks that the move is one of the table's.
+  void Move(SessionPhase to, SteadyTime now);
+  /// Of a session that begins here, or comes from a gateway or the store, before anything else.
+  void BeginAs(SessionPhase phase, SteadyTime now);
+
+  /// Null while there is none, or while the link to it is being made again. Set by SessionKeeper.
   GatewayPeer* gateway = nullptr;
-  /// Set when the gateway or the client is gone; `ended` once nothing refers to it.
-  SteadyTime detached_since;
+  /// Of the phase, for those who only give packets: the client is away; the session is over, and
+  /// whoever still holds it stops.
   bool detached = false;
   bool ended = false;
-  /// The client has closed its stream; the session ends when all it sent is in the log.
-  bool closing = false;
-  /// New sessions of the same name, which begin when this one, closing, has ended. Null when none.
-  std::unique_ptr<std::vector<WaitingAction>> successors;
-  /// A gateway waits for `parked` before it forgets the session.
-  bool park_wanted = false;
-  bool park_in_flight = false;
-  /// The waiting store has it as it is.
-  bool parked = false;
-  /// The waiting store may have it as it was before.
-  bool has_old_row = false;
-  /// Resumed just now: the gateway that it left, and the store, keep it until the new one has it.
-  bool is_handed_over = false;
+  SteadyTime detached_since;
+  /// When SessionKeeper looks at it next; max: never.
+  SteadyTime due = SteadyTime::max();
 
+  /// Its client was away for too long, says the record of its end: it may come back until that is
+  /// read.
+  bool ends_by_timeout = false;
+  /// New sessions of the same name, and resumptions, that wait for the end of this one. Null when
+  /// there are none.
+  std::unique_ptr<std::vector<WaitingAction>> successors;
+
+  ParkedRow row;
   /// Packets of it were put into the waiting store.
   bool has_rows = false;
+  /// Its packets are being put into the waiting store.
+  bool park_in_flight = false;
   /// What its end has still to write into the offline store; null when that is nothing.
   std::shared_ptr<EndWrites> end_writes;
 
-  /// Attempts to resume; only the newest goes on.
-  std::uint32_t resume_attempts = 0;
+  /// The newest attempt to resume, while it waits; null when there is none.
+  std::unique_ptr<WaitingResume> resume_waits;
   /// The gateway that the client left with the newest resumption, until it is told so.
   std::string left_gateway;
 
@@ -103,12 +141,14 @@ struct Session {
   /// The newest record given, and the newest that was addressed to this session.
   std::int64_t last_offset = -1;
   std::int64_t last_primary = -1;
+  /// Of a session that came when records had been read without it: the newest that it had been given
+  /// by then; else -1 (late_sessions.h).
+  std::int64_t late_offset = -1;
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
 
-  /// XEP-0198.
-  bool stream_management = false;
-  bool resume = false;
+  StreamManagement management = StreamManagement::kOff;
+  bool is_resumable() const { return management == StreamManagement::kResumable; }
 
   session::v1::SessionManagerState state;
   /// What its client has proved that it can do (XEP-0115); null while that is not known.
@@ -116,6 +156,12 @@ struct Session {
 
   bool available() const { return state.available(); }
   int priority() const { return state.priority(); }
+
+ private:
+  SessionPhase phase_ = SessionPhase::kConnected;
 };
+
+/// The sessions of one gateway. A session leaves it by itself when it dies.
+using GatewaySessions = boost::intrusive::list<Session, boost::intrusive::constant_time_size<false>>;
 
 }  // namespace rookery::session_manager

@@ -8,6 +8,7 @@
 #include "domain/link_actions.h"
 #include "domain/offline_messages.h"
 #include "domain/session_keeper.h"
+#include "domain/session_resumer.h"
 #include "domain/session_snapshot.h"
 
 namespace rookery::session_manager {
@@ -18,11 +19,19 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   const SessionId id(action.session_id());
   const session::v1::SessionAttach& attach = action.attach();
   const bool is_live = shard.phase == Shard::Phase::kLive;
+  const session::v1::SessionManagerState state = StateOf(attach);
+  const std::uint64_t resumptions = state.resumptions();
+  const EndedSessions& ended = core_.sessions().EndedOf(shard);
+  if (ended.IsOver(id, resumptions) ||
+      ended.IsAccountGone(xmpp::BareOf(attach.full_jid()), state.start_offset())) {
+    // Its contacts know that it is gone.
+    AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
+    return;
+  }
   std::shared_ptr<Session> session = core_.FindSession(id);
   UnackedQueue known;
   bool is_superseded = false;
   if (session) {
-    const std::uint64_t resumptions = ResumptionsOf(attach);
     const std::uint64_t newest = session->state.resumptions();
     const bool is_elsewhere = session->gateway != nullptr && session->gateway != &gateway;
     if (resumptions < newest || (resumptions == newest && is_elsewhere)) {
@@ -38,17 +47,8 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
       session = nullptr;
       is_superseded = true;
     }
-  } else if (is_live) {
-    // Either ended here while the link was broken, or its gateway was slow: then what it has
-    // given and its client has not acknowledged can no longer be told from what was lost.
-    const bool known_end = ended_.Find(id) != nullptr;
-    const bool has_holes = std::any_of(attach.unacked().begin(), attach.unacked().end(),
-                                       [](const auto& unacked) { return !unacked.has_stanza(); });
-    if (known_end || has_holes) {
-      AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
-      return;
-    }
   }
+  const bool is_late = !session && !is_superseded && shard.phase != Shard::Phase::kAcquiring;
   core_.metrics().sessions_attached.Increment();
   if (session && is_live) {
     AttachAgain(gateway, session, attach);
@@ -57,23 +57,27 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   // The gateway's knowledge is newer than a parked row's.
   if (session) {
     known = std::exchange(session->unacked, {});
+    if (session->row.content == ParkedRow::Content::kCurrent)
+      session->row.content = ParkedRow::Content::kOutdated;
+    if (session->phase() == SessionPhase::kParked) core_.sessions().Enter(*session, SessionPhase::kAway);
   } else {
-    User& user = core_.GetUser(shard, xmpp::BareOf(attach.full_jid()));
     session = std::make_shared<Session>();
     session->id = id;
-    session->user = &user;
     session->jid = xmpp::Jid::FromTrusted(attach.full_jid());
-    user.sessions.push_back(session);
-    core_.sessions_by_id().emplace(id, session);
+    session->state = state;
+    core_.sessions().Add(core_.GetUser(shard, xmpp::BareOf(attach.full_jid())), session);
+    core_.sessions().EndOlder(*session);
   }
   Adopt(*session, attach, core_.clock().Now());
-  session->gateway = &gateway;
-  session->park_wanted = attach.detached();
-  session->parked = false;
+  if (is_late) session->late_offset = session->last_offset;
+  core_.sessions().SetGateway(*session, &gateway);
+  Arrive(*session, attach.detached());
   core_.directory().Changed(*session);
   const bool is_whole = Merge(*session, known);
   core_.offline().OnAttached(session);
   core_.caps().OnPresence(*session);
+  parker_.Park(session);
+  if (is_late) core_.offline().OnLate(session);
   if (!is_live || !is_superseded) return;
   if (!is_whole) {
     core_.sessions().End(session, "internal-server-error");
@@ -87,26 +91,44 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
 void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Session>& session,
                                   const session::v1::SessionAttach& attach) {
   // We know more than the gateway; it tells what reached it before the link broke.
-  session->gateway = &gateway;
-  session->detached = attach.detached();
-  core_.directory().Changed(*session);
-  core_.deliverer().Acknowledge(*session, attach.acked_seq());
-  if (attach.stream_management() && !session->stream_management) {
-    session->stream_management = true;
-    session->resume = attach.resume();
+  core_.sessions().SetGateway(*session, &gateway);
+  if (session->management == StreamManagement::kOff && attach.stream_management()) {
+    session->management = ManagementOf(attach);
     session->base_seq = attach.base_seq();
   }
+  Arrive(*session, attach.detached());
+  core_.directory().Changed(*session);
+  core_.deliverer().Acknowledge(*session, attach.acked_seq());
   if (!session->detached) {
-    parker_.Unpark(session);
     if (!core_.deliverer().Resend(*session, attach.last_seq())) {
       core_.sessions().End(session, "internal-server-error");
       return;
     }
   } else {
-    session->park_wanted = true;
     parker_.Park(session);
   }
   core_.sessions().ConfirmLater(session);
+  resumer_.TryAgain(session);
+}
+
+void SessionAttacher::Arrive(Session& session, bool is_away) {
+  switch (session.phase()) {
+    case SessionPhase::kClosing:
+    case SessionPhase::kEnding:
+      return;
+    case SessionPhase::kResumed:
+    case SessionPhase::kConnected:
+      if (is_away) core_.sessions().Enter(session, SessionPhase::kAway);
+      return;
+    case SessionPhase::kAway:
+    case SessionPhase::kParking:
+    case SessionPhase::kParked:
+      if (!is_away) core_.sessions().Enter(session, SessionPhase::kConnected);
+      return;
+    default:
+      core_.sessions().Enter(session, is_away ? SessionPhase::kAway : SessionPhase::kConnected);
+      return;
+  }
 }
 
 bool SessionAttacher::Merge(Session& session, UnackedQueue& known) {

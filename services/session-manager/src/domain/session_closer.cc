@@ -28,7 +28,6 @@ bool SessionCloser::Close(const std::shared_ptr<Session>& session, bool is_open,
   end->offset = session->last_primary;
   end->has_rows = session->has_rows;
   end->tell = std::move(tell);
-  core_.offline().MarkEnded(session);
   OfflineMessages::AfterWrites(*session, [this, number = shard->number, epoch = shard->epoch, end] {
     end->written = true;
     const Shard* now = core_.FindShard(number);
@@ -40,14 +39,6 @@ bool SessionCloser::Close(const std::shared_ptr<Session>& session, bool is_open,
   shard->pending_ends.push_back(std::move(end));
   Check(*shard);
   return false;
-}
-
-void SessionCloser::EndAgain(Shard& shard) {
-  std::vector<std::shared_ptr<Session>> ended;
-  for (const auto& [bare, user] : shard.users)
-    for (const auto& session : user->sessions)
-      if (!session->state.end_condition().empty()) ended.push_back(session);
-  for (const auto& session : ended) core_.sessions().End(session, session->state.end_condition());
 }
 
 void SessionCloser::Check(Shard& shard) {

@@ -18,8 +18,6 @@ class SessionCloser {
   /// Calls `tell` when the gateway may forget the session, which has ended. True: at once, since
   /// nothing was addressed to it lately. `is_open`: a connection waits to be closed, so not for long.
   bool Close(const std::shared_ptr<Session>& session, bool is_open, std::function<void()> tell);
-  /// The shard goes live: ends what an earlier owner ended without telling the gateway.
-  void EndAgain(Shard& shard);
   /// Records have been finished: commits if somebody waits for that.
   void Check(Shard& shard);
   /// The cursor has been committed.

@@ -18,7 +18,7 @@ class SessionId {
   }
   std::string_view view() const { return {bytes_.data(), kSize}; }
   std::string str() const { return std::string(view()); }
-  friend bool operator==(const SessionId&, const SessionId&) = default;
+  friend auto operator<=>(const SessionId&, const SessionId&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const SessionId& id) {
     return H::combine_contiguous(std::move(h), id.bytes_.data(), kSize);

@@ -1,5 +1,6 @@
 #include "domain/session_keeper.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "domain/caps_tracker.h"
@@ -10,6 +11,7 @@
 #include "domain/offline_messages.h"
 #include "domain/presence_tracker.h"
 #include "domain/session_closer.h"
+#include "domain/session_snapshot.h"
 #include "domain/shard_keeper.h"
 #include "modules/server_info.h"
 #include "rookery/base/random.h"
@@ -24,6 +26,10 @@ namespace {
 
 constexpr std::size_t kMaxWaitingActions = 200'000;
 constexpr std::size_t kMaxSuccessors = 16;
+constexpr std::string_view kTimedOut = "connection-timeout";
+/// Of the addresses that a session has directed presence to, the record of its end names so many:
+/// it has to fit into the log.
+constexpr std::size_t kMaxDirectedBytes = 256 * 1024;
 
 /// Only what concerns one existing session may be used before the shard is live.
 bool IsAttachment(const GatewayAction& action) { return action.has_attach() || action.has_attach_done(); }
@@ -71,14 +77,16 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
   const bool replaced = it == gateways_.end() || it->second != &gateway;
   if (!replaced) gateways_.erase(it);
   core_.metrics().gateways.Set(static_cast<double>(gateways_.size()));
-  std::vector<std::shared_ptr<Session>> lost;
-  for (auto& [id, session] : core_.sessions_by_id())
-    if (session->gateway == &gateway) lost.push_back(session);
-  for (const auto& session : lost) {
-    session->gateway = nullptr;
-    // The gateway may be alive and link again: a session without resumption has
-    // link_grace to be attached again, then Sweep ends it.
-    Detach(session);
+  const auto lost = by_gateway_.extract(&gateway);
+  while (lost && !lost.mapped().empty()) {
+    const auto session = core_.FindSession(lost.mapped().front().id);
+    SetGateway(*session, nullptr);
+    // The gateway may be alive and link again: a session without resumption has link_grace to be
+    // attached again.
+    if (session->phase() == SessionPhase::kConnected || session->phase() == SessionPhase::kResumed)
+      Enter(*session, SessionPhase::kLinkLost);
+    core_.directory().Changed(*session);
+    parker_.Park(session);
   }
   for (const auto& shard : core_.all_shards()) {
     if (!shard) continue;
@@ -102,9 +110,6 @@ std::uint32_t SessionKeeper::ShardNumberFor(const GatewayAction& action) const {
       break;
     case GatewayAction::kCreate:
       user = action.create().user();
-      break;
-    case GatewayAction::kDelete:
-      user = action.delete_().user();
       break;
     case GatewayAction::kCredentialsLookup:
       user = action.credentials_lookup().user();
@@ -130,11 +135,6 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
   if (action.has_create()) {
     core_.tasks().Spawn("account.create",
                         accounts_.Create(gateway.instance(), std::move(*action.mutable_create())));
-    return;
-  }
-  if (action.has_delete_()) {
-    core_.tasks().Spawn("account.delete",
-                        accounts_.Delete(gateway.instance(), std::move(*action.mutable_delete_())));
     return;
   }
 
@@ -185,20 +185,27 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
         core_.deliverer().Acknowledge(*session, action.delivered().seq());
       break;
     }
-    case GatewayAction::kStreamManagementEnable: {
-      const auto session = core_.FindSession(SessionId(action.session_id()));
-      if (!session || session->gateway != &gateway) break;
-      session->stream_management = true;
-      session->resume = action.stream_management_enable().resume();
-      session->base_seq = action.stream_management_enable().base_seq();
+    case GatewayAction::kStreamManagementEnable:
+      EnableStreamManagement(gateway, action);
       break;
-    }
     default:
       break;
   }
 }
 
 void SessionKeeper::RunWaiting(Shard& shard) {
+  ShardState& state = StateOf(shard);
+  for (const SessionId& id : std::vector(state.unparked.begin(), state.unparked.end()))
+    if (const auto session = core_.FindSession(id)) parker_.Park(session);
+  for (const SessionId& id : std::exchange(state.conflicts, {})) {
+    const auto session = core_.FindSession(id);
+    if (!session) continue;
+    const User& user = *session->user;
+    const bool is_alone = std::none_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
+      return other != session && other->resource() == session->resource();
+    });
+    if (!is_alone) End(session, "conflict");
+  }
   core_.presence().OnShardLive(shard);
   core_.caps().OnShardLive(shard);
   // Taken out first: what runs may add.
@@ -242,14 +249,20 @@ void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Sha
   if (const auto existing = core_.FindSession(id)) {
     // Sent again after a broken link: the answer was lost.
     if (existing->user->bare == request.user()) {
-      existing->gateway = &gateway;
-      existing->detached = false;
+      SetGateway(*existing, &gateway);
+      if (IsAway(existing->phase())) Enter(*existing, SessionPhase::kConnected);
       core_.directory().Changed(*existing);
       AddAction(*existing).mutable_started()->set_full_jid(std::string(existing->jid.str()));
     } else {
       SetFailure(*AddAction(gateway, id, shard).mutable_started()->mutable_failure(),
                  xmpp::ErrorCondition::kConflict, "the session's name is taken");
     }
+    return;
+  }
+  if (EndedOf(shard).IsOver(id, 0)) {
+    // The same, and the session has ended since.
+    SetFailure(*AddAction(gateway, id, shard).mutable_started()->mutable_failure(),
+               xmpp::ErrorCondition::kConflict, "the session is over");
     return;
   }
   User& user = core_.GetUser(shard, request.user());
@@ -264,39 +277,31 @@ void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Sha
   if (resource.empty()) {
     resource = RandomToken(9);
   } else if (Session* old = user.FindResource(resource)) {
-    if (old->closing) {
-      // Its client has closed it in order, so all that it sent counts.
-      if (!old->successors) old->successors = std::make_unique<std::vector<WaitingAction>>();
-      if (old->successors->size() >= kMaxSuccessors) {
-        SetFailure(*AddAction(gateway, id, shard).mutable_started()->mutable_failure(),
-                   xmpp::ErrorCondition::kResourceConstraint, "too many sessions of this name");
-        return;
-      }
-      old->successors->push_back({gateway.instance(), action});
-      return;
+    // RFC 6120 section 7.7.2.2: the newer wins. It begins when the older one has ended; all that the
+    // client of a session that is closed in order has sent there is applied before.
+    if (!RunAfterEnd(*old, gateway, action)) {
+      SetFailure(*AddAction(gateway, id, shard).mutable_started()->mutable_failure(),
+                 xmpp::ErrorCondition::kResourceConstraint, "too many sessions of this name");
+    } else if (old->phase() != SessionPhase::kClosing) {
+      End(core_.FindSession(old->id), "conflict", "replaced by a new session");
     }
-    // RFC 6120 section 7.7.2.2: the newer wins.
-    End(core_.FindSession(old->id), "conflict", "replaced by a new session");
+    return;
   }
-  // Ending the old session may have dropped the user's entry.
-  User& owner = core_.GetUser(shard, request.user());
   auto session = std::make_shared<Session>();
   session->id = id;
-  session->user = &owner;
   session->jid = xmpp::Jid::FromTrusted(request.user() + "/" + resource);
-  session->gateway = &gateway;
   session->state.set_started_at_ms(core_.clock().UnixMillisNow());
   session->state.set_start_offset(shard.window.next_offset() - 1);
   session->last_offset = session->state.start_offset();
-  owner.sessions.push_back(session);
-  core_.sessions_by_id().emplace(id, session);
+  Add(user, session);
+  SetGateway(*session, &gateway);
   core_.directory().Changed(*session);
   core_.metrics().sessions_started.Increment();
   AddAction(*session).mutable_started()->set_full_jid(std::string(session->jid.str()));
   PublishState(*session);
   if (telemetry::IsLogged(telemetry::Level::kDebug))
     telemetry::LogDebug("session.started",
-                        {{"user", telemetry::HashedJid(owner.bare)}, {"shard", shard.number}});
+                        {{"user", telemetry::HashedJid(user.bare)}, {"shard", shard.number}});
 }
 
 void SessionKeeper::PublishState(Session& session) {
@@ -347,11 +352,31 @@ void SessionKeeper::NextInbound(const std::shared_ptr<Session>& session) {
 void SessionKeeper::FinishInbound(const std::shared_ptr<Session>& session, std::uint64_t count) {
   if (!session->inbound.Close(count)) return;
   ConfirmLater(session);
-  if (!session->closing || session->inbound.received() != session->inbound.confirmed()) return;
+  if (!session->inbound.is_all_confirmed()) return;
+  const bool is_awaited = session->phase() == SessionPhase::kClosing || session->resume_waits ||
+                          (session->is_resumable() && IsAway(session->phase()));
+  if (!is_awaited) return;
   // Not from within the handling of its last stanza.
-  asio::post(core_.executor(), [this, session] {
-    if (!session->ended) End(session, {});
-  });
+  asio::post(core_.executor(), [this, session] { OnAllConfirmed(session); });
+}
+
+void SessionKeeper::OnAllConfirmed(const std::shared_ptr<Session>& session) {
+  if (session->ended || !session->inbound.is_all_confirmed()) return;
+  if (session->phase() == SessionPhase::kClosing) {
+    End(session, {});
+    return;
+  }
+  parker_.Park(session);
+  resumer_.TryAgain(session);
+}
+
+void SessionKeeper::EnableStreamManagement(GatewayPeer& gateway, const GatewayAction& action) {
+  const auto session = core_.FindSession(SessionId(action.session_id()));
+  if (!session || session->gateway != &gateway) return;
+  session->management =
+      action.stream_management_enable().resume() ? StreamManagement::kResumable : StreamManagement::kOn;
+  session->base_seq = action.stream_management_enable().base_seq();
+  resumer_.TryAgain(session);
 }
 
 void SessionKeeper::ConfirmLater(const std::shared_ptr<Session>& session) {
@@ -381,68 +406,245 @@ void SessionKeeper::OnEnd(GatewayPeer& gateway, const GatewayAction& action) {
     if (session) AddAction(gateway, session->id, *session->user->shard).mutable_ended();
     return;
   }
-  if (action.end().reason() == session::v1::END_REASON_CONNECTION_LOST && session->resume) {
-    session->park_wanted = true;
-    Detach(session);
+  if (session->phase() == SessionPhase::kEnding) return;
+  if (action.end().reason() == session::v1::END_REASON_CONNECTION_LOST && session->is_resumable() &&
+      session->phase() != SessionPhase::kClosing) {
+    if (!IsAway(session->phase()) || session->phase() == SessionPhase::kLinkLost) {
+      Enter(*session, SessionPhase::kAway);
+      core_.directory().Changed(*session);
+    }
+    parker_.Park(session);
     return;
   }
-  if (session->inbound.received() != session->inbound.confirmed()) {
-    // Until the log has everything that the client sent before it closed, the gateway keeps it:
-    // FinishInbound ends the session.
-    session->closing = true;
+  if (!session->inbound.is_all_confirmed()) {
+    // Until the log has everything that the client sent before it closed, the gateway keeps it.
+    if (session->phase() != SessionPhase::kClosing) Enter(*session, SessionPhase::kClosing);
     return;
   }
   End(session, {});
 }
 
-void SessionKeeper::Detach(const std::shared_ptr<Session>& session) {
-  if (session->detached) {
-    parker_.Park(session);
-    return;
-  }
-  session->detached = true;
-  session->detached_since = core_.clock().Now();
-  core_.directory().Changed(*session);
-  if (session->resume) parker_.Park(session);
-}
-
 void SessionKeeper::End(const std::shared_ptr<Session>& session, std::string_view condition,
                         std::string_view text) {
-  if (!session || session->ended) return;
-  GatewayPeer* const gateway = session->gateway;
-  const Shard& shard = *session->user->shard;
-  // The one that its client has left must not bring it back.
-  if (GatewayPeer* left = FindGateway(session->left_gateway); left != nullptr && left != gateway)
-    AddAction(*left, session->id, shard).mutable_ended()->set_condition("conflict");
-  Remove(session);
-  if (gateway == nullptr) return;
-  const bool told = core_.closer().Close(
-      session, /*is_open=*/!condition.empty(),
-      [this, id = session->id, number = shard.number, epoch = shard.epoch, instance = gateway->instance(),
-       reason = std::string(condition), explanation = std::string(text)] {
-        const Shard* now = core_.FindShard(number);
-        GatewayPeer* peer = FindGateway(instance);
-        if (peer == nullptr || now == nullptr || now->epoch != epoch) return;
-        auto& ended = *AddAction(*peer, id, *now).mutable_ended();
-        ended.set_condition(reason);
-        ended.set_text(explanation);
-      });
-  if (told) return;
-  // The next owner, should there be one before the gateway is told.
-  session->state.set_end_condition(std::string(condition));
-  AddAction(*gateway, session->id, shard).mutable_state()->set_state(session->state.SerializeAsString());
+  if (!session || session->ended || session->phase() == SessionPhase::kEnding) return;
+  AppendEnd(*session, condition, text, /*holds=*/-1);
 }
 
 void SessionKeeper::EndAll(User& user, std::string_view condition, const Session* except) {
-  const std::vector<std::shared_ptr<Session>> sessions = user.sessions;
-  for (const auto& session : sessions)
+  for (const auto& session : user.sessions)
     if (session.get() != except) End(session, condition);
 }
 
+void SessionKeeper::AppendEnd(Session& session, std::string_view condition, std::string_view text,
+                              std::int64_t holds) {
+  Shard& shard = *session.user->shard;
+  session.ends_by_timeout = condition == kTimedOut;
+  Enter(session, SessionPhase::kEnding);
+  events::v1::UserRecord record;
+  record.mutable_origin()->set_shard(shard.number);
+  record.mutable_origin()->set_epoch(shard.epoch);
+  record.set_received_at_ms(core_.clock().UnixMillisNow());
+  auto& ended = *record.mutable_session_ended();
+  ended.set_session_id(session.id.str());
+  ended.set_full_jid(std::string(session.jid.str()));
+  ended.set_condition(std::string(condition));
+  ended.set_text(std::string(text));
+  ended.set_resumptions(session.state.resumptions());
+  ended.set_available(session.available());
+  std::size_t bytes = 0;
+  for (const std::string& address : session.state.directed()) {
+    bytes += address.size();
+    if (bytes > kMaxDirectedBytes) break;
+    ended.add_directed(address);
+  }
+  ended.set_confirmed_count(session.inbound.confirmed());
+  if (holds >= 0) shard.window.Hold(holds);
+  core_.ports().log.Append(Topic::kUsers, shard.number, session.user->bare, record,
+                           [shared = core_.SharedShard(shard.number), holds](std::int64_t) {
+                             if (holds >= 0 && !shared->released()) shared->window.Release(holds);
+                           });
+}
+
+void SessionKeeper::OnAccountRemoved(User& user, std::int64_t offset) {
+  EndedOf(*user.shard).AddAccount(user.bare, offset, core_.clock().Now());
+  for (const auto& session : user.sessions)
+    if (session->phase() != SessionPhase::kEnding) AppendEnd(*session, "not-authorized", {}, offset);
+}
+
+void SessionKeeper::OnEndRecord(Shard& shard, const PendingRecord& pending) {
+  const events::v1::SessionEnded& ended = pending.record.session_ended();
+  const std::string_view bare = xmpp::BareOf(ended.full_jid());
+  const SessionId id(ended.session_id());
+  const auto session = core_.FindSession(id);
+  if (core_.ShardNumberOf(bare) != shard.number || (session && session->user->bare != bare)) {
+    core_.metrics().bad_records.Increment();
+    telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", pending.offset}});
+    return;
+  }
+  if (session && session->state.resumptions() > ended.resumptions()) {
+    RunSuccessors(*session);
+    return;
+  }
+  EndedSessions& known = EndedOf(shard);
+  const bool is_known = known.IsOver(id, ended.resumptions());
+  known.Add(id, bare, ended.resumptions(), session ? session->inbound.confirmed() : ended.confirmed_count(),
+            core_.clock().Now());
+  Cause cause;
+  cause.offset = pending.offset;
+  cause.trace_id = pending.record.trace_id();
+  if (session) {
+    Remove(session, ended, &cause);
+  } else if (!is_known) {
+    // It died with its gateway and the owner that has put this into the log.
+    core_.presence().OnUnknownSessionEnd(shard, cause, ended);
+  }
+}
+
+void SessionKeeper::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
+  const SteadyTime now = core_.clock().Now();
+  if (pending.record.has_account_removed()) {
+    EndedOf(shard).AddAccount(pending.record.account_removed().jid(), pending.offset, now);
+    return;
+  }
+  if (!pending.record.has_session_ended()) return;
+  const events::v1::SessionEnded& ended = pending.record.session_ended();
+  const SessionId id(ended.session_id());
+  EndedOf(shard).Add(id, xmpp::BareOf(ended.full_jid()), ended.resumptions(), ended.confirmed_count(), now);
+  const auto session = core_.FindSession(id);
+  if (session && session->user->shard == &shard && session->state.resumptions() <= ended.resumptions())
+    Remove(session, ended, /*cause=*/nullptr);
+}
+
+bool SessionKeeper::RunAfterEnd(Session& session, const GatewayPeer& gateway, GatewayAction asked) {
+  if (!session.successors) session.successors = std::make_unique<std::vector<WaitingAction>>();
+  if (session.successors->size() >= kMaxSuccessors) return false;
+  session.successors->push_back({gateway.instance(), std::move(asked)});
+  return true;
+}
+
+void SessionKeeper::RunSuccessors(Session& session) {
+  if (session.resume_waits) RunAfterEndLater(std::move(session.resume_waits->asked));
+  session.resume_waits.reset();
+  if (!session.successors) return;
+  const auto successors = std::move(session.successors);
+  for (WaitingAction& next : *successors) RunAfterEndLater(std::move(next));
+}
+
+void SessionKeeper::RunAfterEndLater(WaitingAction waiting) {
+  // Not from within what ends the session.
+  asio::post(core_.executor(), [this, next = std::move(waiting)]() mutable { RunLate(std::move(next)); });
+}
+
+// ---- phases -----------------------------------------------------------------
+
+SessionKeeper::ShardState& SessionKeeper::StateOf(const Shard& shard) {
+  if (shards_.size() <= shard.number) shards_.resize(core_.shard_count());
+  std::unique_ptr<ShardState>& state = shards_[shard.number];
+  if (!state) state = std::make_unique<ShardState>(core_.executor());
+  return *state;
+}
+
+void SessionKeeper::Add(User& user, const std::shared_ptr<Session>& session) {
+  session->user = &user;
+  user.sessions.push_back(session);
+  core_.sessions_by_id().emplace(session->id, session);
+  Schedule(*session);
+}
+
+void SessionKeeper::EndOlder(Session& session) {
+  User& user = *session.user;
+  Session* const other = user.FindResource(session.resource());
+  if (other == nullptr || other == &session) return;
+  const auto age = [](const Session& s) {
+    return std::pair(s.state.start_offset(), s.state.started_at_ms());
+  };
+  const bool is_newer = age(session) > age(*other);
+  // What is addressed to the full JID goes to the newer one from here on.
+  if (is_newer) std::rotate(user.sessions.begin(), user.sessions.end() - 1, user.sessions.end());
+  const auto loser = core_.FindSession(is_newer ? other->id : session.id);
+  if (user.shard->live()) {
+    End(loser, "conflict", "replaced by a new session");
+  } else {
+    StateOf(*user.shard).conflicts.push_back(loser->id);
+  }
+}
+
+void SessionKeeper::Enter(Session& session, SessionPhase phase) {
+  session.Move(phase, core_.clock().Now());
+  Schedule(session);
+  parker_.OnPhase(session);
+}
+
+void SessionKeeper::SetGateway(Session& session, GatewayPeer* gateway) {
+  session.unlink();
+  session.gateway = gateway;
+  if (gateway != nullptr) by_gateway_[gateway].push_back(session);
+}
+
+void SessionKeeper::Schedule(Session& session) {
+  ShardState& state = StateOf(*session.user->shard);
+  SteadyTime due = SteadyTime::max();
+  if (IsAway(session.phase())) {
+    due = session.detached_since +
+          (session.is_resumable() ? core_.settings().resume_timeout : core_.settings().link_grace);
+  }
+  if (session.resume_waits) due = std::min(due, session.resume_waits->limit);
+  if (due != session.due) {
+    if (session.due != SteadyTime::max()) state.due.erase({session.due, session.id});
+    if (due != SteadyTime::max()) state.due.insert({due, session.id});
+    session.due = due;
+  }
+  const bool is_unparked =
+      session.is_resumable() && IsAway(session.phase()) && session.phase() != SessionPhase::kParked;
+  if (is_unparked) {
+    state.unparked.insert(session.id);
+  } else if (state.unparked.erase(session.id) > 0 && state.unparked.empty()) {
+    state.all_parked->Notify();
+  }
+}
+
+Task<void> SessionKeeper::AwaitParked(std::shared_ptr<Shard> shard, std::chrono::milliseconds limit) {
+  const Deadline deadline = Deadline::After(limit);
+  while (!shard->released()) {
+    ShardState& state = StateOf(*shard);
+    if (state.unparked.empty()) co_return;
+    const std::shared_ptr<runtime::Event> all_parked = state.all_parked;
+    const bool is_in_time = co_await all_parked->Wait(deadline);
+    if (!is_in_time) co_return;
+  }
+}
+
+void SessionKeeper::Sweep(Shard& shard) {
+  ShardState& state = StateOf(shard);
+  const SteadyTime now = core_.clock().Now();
+  while (!state.due.empty() && state.due.begin()->first <= now) {
+    const auto session = core_.FindSession(state.due.begin()->second);
+    state.due.erase(state.due.begin());
+    if (!session) continue;
+    session->due = SteadyTime::max();
+    OnDue(session);
+  }
+  state.ended.Expire(now - core_.settings().duplicate_horizon);
+  core_.caps().Sweep();
+}
+
+void SessionKeeper::OnDue(const std::shared_ptr<Session>& session) {
+  const SteadyTime now = core_.clock().Now();
+  if (session->resume_waits && session->resume_waits->limit <= now) resumer_.GiveUp(session);
+  const auto limit = session->is_resumable() ? core_.settings().resume_timeout : core_.settings().link_grace;
+  if (IsAway(session->phase()) && now - session->detached_since >= limit) {
+    End(session, kTimedOut);
+  } else {
+    Schedule(*session);
+  }
+}
+
+// ---- the end ----------------------------------------------------------------
+
 void SessionKeeper::Retire(const std::shared_ptr<Session>& session) {
   User& user = *session->user;
-  session->ended = true;
-  session->gateway = nullptr;
+  Enter(*session, SessionPhase::kEnded);
+  SetGateway(*session, nullptr);
   core_.sessions_by_id().erase(session->id);
   std::erase_if(user.sessions, [&](const auto& other) { return other == session; });
   core_.caps().OnSessionEnd(*session);
@@ -450,6 +652,7 @@ void SessionKeeper::Retire(const std::shared_ptr<Session>& session) {
     if (packet.holds) user.shard->window.Release(packet.offset);
   session->unacked = {};
   session->inbound_queue.reset();
+  RunSuccessors(*session);
 }
 
 void SessionKeeper::EndOverflowing(Session& session) {
@@ -463,32 +666,52 @@ void SessionKeeper::EndOverflowing(Session& session) {
   });
 }
 
-void SessionKeeper::Remove(const std::shared_ptr<Session>& session) {
+void SessionKeeper::Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended,
+                           Cause* cause) {
   User& user = *session->user;
-  const std::string bare = user.bare;
-  session->ended = true;
+  const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
+  GatewayPeer* const gateway = session->gateway;
+  // The one that its client has left must not bring it back.
+  if (GatewayPeer* left = FindGateway(session->left_gateway); left != nullptr && left != gateway)
+    AddAction(*left, session->id, *shard).mutable_ended()->set_condition("conflict");
+  Enter(*session, SessionPhase::kEnded);
+  SetGateway(*session, nullptr);
   core_.directory().Ended(*session);
   core_.metrics().sessions_ended.Increment();
   core_.sessions_by_id().erase(session->id);
-  if (session->stream_management) ended_.Add(session->id, {bare, session->inbound.received()});
   std::erase_if(user.sessions, [&](const auto& other) { return other == session; });
-  core_.presence().OnSessionEnd(user, *session);
+  if (cause != nullptr) core_.presence().OnSessionEnd(user, *session, *cause);
   core_.caps().OnSessionEnd(*session);
   core_.deliverer().Abandon(user, *session);
-  session->gateway = nullptr;
-  if (session->successors) {
-    // Not from within what ends this one.
-    const auto successors = std::move(session->successors);
-    for (WaitingAction& next : *successors)
-      asio::post(core_.executor(), [this, next = std::move(next)]() mutable { RunLate(std::move(next)); });
-  }
-  // Not before the offline store has what the session's rows may be the last trace of.
-  if (session->parked || session->park_in_flight || session->resume || session->has_rows)
-    OfflineMessages::AfterWrites(*session,
-                                 [this, bare, id = session->id.str()] { parker_.RemoveStored(bare, id); });
   session->inbound_queue.reset();
+  core_.offline().MarkEnded(session);
+  if (gateway != nullptr) TellEnded(session, *gateway, ended);
+  // The store forgets the session when it has what the session's rows may be the last trace of; the
+  // record of the end is there until then, so that the next owner does the same.
+  const std::int64_t offset = cause != nullptr ? cause->offset : -1;
+  if (offset >= 0) shard->window.Hold(offset);
+  parker_.RemoveRows(shard, session, [this, shard, offset] {
+    if (offset >= 0) shard->window.Release(offset);
+    core_.closer().Check(*shard);
+  });
+  RunSuccessors(*session);
   if (!user.HasAvailable()) user.contacts.reset();
   core_.MaybeForget(user);
+}
+
+void SessionKeeper::TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,
+                              const events::v1::SessionEnded& ended) {
+  const Shard& shard = *session->user->shard;
+  core_.closer().Close(session, /*is_open=*/!ended.condition().empty(),
+                       [this, id = session->id, number = shard.number, epoch = shard.epoch,
+                        instance = gateway.instance(), condition = ended.condition(), text = ended.text()] {
+                         const Shard* now = core_.FindShard(number);
+                         GatewayPeer* peer = FindGateway(instance);
+                         if (peer == nullptr || now == nullptr || now->epoch != epoch) return;
+                         auto& told = *AddAction(*peer, id, *now).mutable_ended();
+                         told.set_condition(condition);
+                         told.set_text(text);
+                       });
 }
 
 // ---- parked sessions --------------------------------------------------------
@@ -501,36 +724,22 @@ void SessionKeeper::RestorePacket(Shard& shard, WaitingStore::Shard::Packet row)
   parker_.RestorePacket(shard, std::move(row));
 }
 
-// ---- time -------------------------------------------------------------------
-
-void SessionKeeper::Sweep(Shard& shard) {
-  const SteadyTime now = core_.clock().Now();
-  std::vector<std::shared_ptr<Session>> over;
-  for (auto& [bare, user] : shard.users) {
-    for (const auto& session : user->sessions) {
-      if (!session->detached) continue;
-      const auto limit = session->resume ? core_.settings().resume_timeout : core_.settings().link_grace;
-      if (now - session->detached_since > limit) {
-        over.push_back(session);
-      } else {
-        parker_.Park(session);
-      }
-    }
-  }
-  for (const auto& session : over) End(session, "connection-timeout");
-  core_.caps().Sweep();
-}
+// ---- the shard goes ---------------------------------------------------------
 
 void SessionKeeper::Forget(Shard& shard) {
   for (auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
-      session->ended = true;
+      session->Move(SessionPhase::kEnded, core_.clock().Now());
+      SetGateway(*session, nullptr);
       core_.caps().OnSessionEnd(*session);
-      session->gateway = nullptr;
       session->unacked = {};
       core_.sessions_by_id().erase(session->id);
     }
   }
   shard.waiting.clear();
+  if (shard.number >= shards_.size() || !shards_[shard.number]) return;
+  shards_[shard.number]->all_parked->Notify();
+  shards_[shard.number].reset();
 }
+
 }  // namespace rookery::session_manager

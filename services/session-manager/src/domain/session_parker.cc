@@ -1,6 +1,9 @@
 #include "domain/session_parker.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
 
 #include "domain/deliverer.h"
 #include "domain/directory_writer.h"
@@ -9,93 +12,128 @@
 #include "domain/session_keeper.h"
 #include "domain/session_snapshot.h"
 #include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
+namespace {
+
+constexpr BackoffOptions kStoreBackoff{.first = std::chrono::milliseconds(100),
+                                       .max = std::chrono::milliseconds(5'000)};
+
+}  // namespace
+
 // ---- to the store -----------------------------------------------------------
 
 void SessionParker::Park(const std::shared_ptr<Session>& session) {
-  if (!session->resume || session->ended || session->user->shard->suspended) return;
-  if (session->parked) {
-    if (session->park_wanted && session->gateway != nullptr) {
+  // RunWaiting comes when it is.
+  if (!session->user->shard->live()) return;
+  switch (session->phase()) {
+    case SessionPhase::kLinkLost:
+    case SessionPhase::kAway:
+      // What was received must be in the log first: the row says how much arrived.
+      if (session->is_resumable() && session->inbound.is_all_confirmed())
+        core_.sessions().Enter(*session, SessionPhase::kParking);
+      break;
+    case SessionPhase::kParked:
+      if (session->gateway == nullptr) break;
       AddAction(*session).mutable_parked();
-      session->park_wanted = false;
-      session->gateway = nullptr;
+      core_.sessions().SetGateway(*session, nullptr);
+      break;
+    default:
+      break;
+  }
+}
+
+bool SessionParker::IsRowDue(const Session& session) {
+  if (session.phase() == SessionPhase::kParking) return true;
+  // Its client is back, and the gateway that it has come to knows the session for certain.
+  return session.phase() == SessionPhase::kConnected && session.row.content != ParkedRow::Content::kNone;
+}
+
+void SessionParker::OnPhase(const Session& session) {
+  if (session.row.is_busy || !IsRowDue(session)) return;
+  auto shared = core_.FindSession(session.id);
+  shared->row.is_busy = true;
+  core_.tasks().Spawn("session.keep_row", KeepRow(core_.SharedShard(session.user->shard->number), shared));
+}
+
+Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  // Never within the move that made the row due: its caller is not done with the session.
+  co_await asio::post(core_.executor(), asio::use_awaitable);
+  runtime::Backoff backoff(kStoreBackoff);
+  while (!shard->released() && IsRowDue(*session)) {
+    const bool is_away = session->phase() == SessionPhase::kParking;
+    absl::Status written;
+    if (is_away) {
+      written = co_await WriteRow(shard, session);
+    } else {
+      written = co_await core_.ports().waiting.Unpark(std::string(session->jid.bare()), session->id.str());
+      if (written.ok()) session->row.content = ParkedRow::Content::kNone;
     }
-    return;
+    if (written.ok()) {
+      backoff.Reset();
+      continue;
+    }
+    telemetry::LogWarn("session.park_failed", {{"error", Message(written)}});
+    co_await backoff.Wait();
   }
-  // What was received must be in the log first: the snapshot says how much arrived.
-  if (session->park_in_flight || session->inbound.received() != session->inbound.confirmed())
-    return;  // Sweep comes again
-  session->park_in_flight = true;
-  session->has_old_row = true;
-  core_.tasks().Spawn("session.park", ParkTask(core_.SharedShard(session->user->shard->number), session));
+  session->row.is_busy = false;
+  if (!shard->released() && session->ended && session->end_writes) session->end_writes->Finish();
 }
 
-Task<void> SessionParker::ParkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   const SteadyTime since = session->detached_since;
-  WaitingStore::ParkedSession parked;
-  parked.owner = session->user->bare;
-  parked.session = session->id.str();
-  parked.expires_at_ms = core_.clock().UnixMillisNow() + core_.settings().resume_timeout.count();
-  parked.attach = SnapshotOf(*session);
-  parked.attach.set_detached(true);
-  const absl::Status stored = co_await core_.ports().waiting.Park(shard->number, std::move(parked));
-  session->park_in_flight = false;
-  if (shard->released()) co_return;
-  if (session->ended) {
-    // The row must not outlive that.
-    OfflineMessages::AfterWrites(*session, [this, owner = std::string(session->jid.bare()),
-                                            id = session->id.str()] { RemoveStored(owner, id); });
-    co_return;
-  }
-  if (!session->detached) {
-    // Its client was quicker.
-    if (!session->is_handed_over) Unpark(session);
-    co_return;
-  }
-  if (session->detached_since != since) {
-    // It was back and is away again: the row is of the first time.
-    Park(session);
-    co_return;
-  }
-  if (!stored.ok()) {
-    telemetry::LogWarn("session.park_failed", {{"error", Message(stored)}});
-    co_return;  // Sweep tries again
-  }
-  session->parked = true;
+  session->row.content = ParkedRow::Content::kOutdated;
+  WaitingStore::ParkedSession row;
+  row.owner = session->user->bare;
+  row.session = session->id.str();
+  row.expires_at_ms = core_.clock().UnixMillisNow() + core_.settings().resume_timeout.count();
+  row.attach = SnapshotOf(*session);
+  row.attach.set_detached(true);
+  const absl::Status written = co_await core_.ports().waiting.Park(shard->number, std::move(row));
+  // It may have been back meanwhile: the row is of the first time then.
+  const bool is_same = session->phase() == SessionPhase::kParking && session->detached_since == since;
+  if (!written.ok() || shard->released() || !is_same) co_return written;
+  session->row.content = ParkedRow::Content::kCurrent;
+  core_.sessions().Enter(*session, SessionPhase::kParked);
   Park(session);  // tells the gateway
+  co_return written;
 }
 
-void SessionParker::Unpark(const std::shared_ptr<Session>& session) {
-  session->parked = false;
-  // One write at a time: the store must not take this one for newer than the next.
-  if (!session->has_old_row || session->park_in_flight) return;
-  session->park_in_flight = true;
-  core_.tasks().Spawn("session.unpark", UnparkTask(core_.SharedShard(session->user->shard->number), session));
-}
-
-void SessionParker::RemoveStored(std::string owner, std::string id) {
-  core_.tasks().Spawn("session.remove_stored", RemoveStoredTask(std::move(owner), std::move(id)));
-}
-
-Task<void> SessionParker::RemoveStoredTask(std::string owner, std::string id) {
-  // The next owner takes rows that stay behind for a session that waits.
-  for (int attempt = 0; attempt < 3'600; ++attempt) {
-    const absl::Status removed = co_await core_.ports().waiting.RemoveSession(owner, id);
-    if (removed.ok()) co_return;
-    co_await runtime::Sleep(std::chrono::seconds(1));
+void SessionParker::RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
+                               std::function<void()> done) {
+  const bool may_have_rows = session->row.content != ParkedRow::Content::kNone || session->has_rows ||
+                             session->is_resumable() || session->row.is_busy;
+  if (session->row.is_busy) {
+    // The row that is being written must not outlive the session.
+    if (!session->end_writes) session->end_writes = std::make_shared<EndWrites>();
+    ++session->end_writes->open;
   }
+  OfflineMessages::AfterWrites(*session, [this, shard, session, may_have_rows, done = std::move(done)] {
+    if (may_have_rows) {
+      core_.tasks().Spawn("session.remove_rows", RemoveRowsTask(shard, session, done));
+    } else {
+      done();
+    }
+  });
 }
 
-Task<void> SessionParker::UnparkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
-  const absl::Status removed =
-      co_await core_.ports().waiting.Unpark(std::string(session->jid.bare()), session->id.str());
-  session->park_in_flight = false;
-  if (shard->released() || session->ended) co_return;
-  if (removed.ok()) session->has_old_row = false;
-  if (session->detached) Park(session);
+Task<void> SessionParker::RemoveRowsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                                         std::function<void()> done) {
+  runtime::Backoff backoff(kStoreBackoff);
+  while (!shard->released()) {
+    const absl::Status removed =
+        co_await core_.ports().waiting.RemoveSession(std::string(session->jid.bare()), session->id.str());
+    if (shard->released()) co_return;
+    if (removed.ok()) {
+      done();
+      co_return;
+    }
+    telemetry::LogWarn("session.remove_failed", {{"error", Message(removed)}});
+    co_await backoff.Wait();
+  }
 }
 
 // ---- from the store ---------------------------------------------------------
@@ -104,37 +142,35 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   const SessionId id(parked.session);
   const session::v1::SessionAttach& attach = parked.attach;
   if (const auto known = core_.FindSession(id)) {
-    if (ResumptionsOf(attach) <= known->state.resumptions()) {
-      known->has_old_row = true;
+    if (StateOf(attach).resumptions() <= known->state.resumptions()) {
+      known->row.content = ParkedRow::Content::kOutdated;
+      OnPhase(*known);
       return;
     }
     // A gateway has attached what its client had left before the row was written.
     if (known->gateway != nullptr) AddAction(*known).mutable_ended()->set_condition("conflict");
     core_.sessions().Retire(known);
   }
-  User& user = core_.GetUser(shard, parked.owner);
   auto session = std::make_shared<Session>();
   session->id = id;
-  session->user = &user;
   session->jid = xmpp::Jid::FromTrusted(attach.full_jid());
   Adopt(*session, attach, core_.clock().Now());
-  session->detached = true;
-  // One whose time is over ends at the next sweep: what its client has not had goes elsewhere.
+  session->BeginAs(SessionPhase::kParked, core_.clock().Now());
+  session->row.content = ParkedRow::Content::kCurrent;
+  // One whose time is over ends when the shard is live: what its client has not had goes elsewhere.
   const auto resume_timeout = core_.settings().resume_timeout;
   const auto left =
       std::clamp(std::chrono::milliseconds(parked.expires_at_ms - core_.clock().UnixMillisNow()),
                  std::chrono::milliseconds(-1), resume_timeout);
   session->detached_since -= resume_timeout - left;
-  session->parked = true;
-  session->has_old_row = true;
-  user.sessions.push_back(session);
+  core_.sessions().Add(core_.GetUser(shard, parked.owner), session);
   core_.directory().Changed(*session);
-  core_.sessions_by_id().emplace(id, std::move(session));
 }
 
 void SessionParker::RestorePacket(Shard& shard, WaitingStore::Shard::Packet row) {
   const auto session = core_.FindSession(SessionId(row.session));
   if (!session || session->user->shard != &shard) return;
+  session->has_rows = true;
   WaitingStore::SessionPacket& stored = row.packet;
   if (stored.seq <= session->acked_seq) return;
   auto delivery = std::make_shared<Delivery>();

@@ -1,33 +1,39 @@
 #pragma once
 
+#include <functional>
 #include <memory>
-#include <string>
 
 #include "domain/core.h"
 
 namespace rookery::session_manager {
 
 /// Sessions without a connection (XEP-0198): puts them into the waiting store, where the next
-/// owner of their shard finds them, and takes them out of it.
+/// owner of their shard finds them, and takes them out of it. One write of a session's row at a
+/// time, repeated until it succeeds or is not wanted any more.
 class SessionParker {
  public:
   explicit SessionParker(Core& core) : core_(core) {}
 
-  /// Stores the session if that is due, then lets the gateway forget it. Repeatable.
+  /// Its client is away: puts it into the store as soon as all that the client sent is in the log
+  /// and the shard is live. Once it is there, its gateway may forget it. Repeatable, in any phase.
   void Park(const std::shared_ptr<Session>& session);
-  /// Its client is back.
-  void Unpark(const std::shared_ptr<Session>& session);
-  /// The session has ended: nothing of it stays.
-  void RemoveStored(std::string owner, std::string id);
+  /// The session has another phase: writes or removes its row if that is due.
+  void OnPhase(const Session& session);
+  /// The session has ended: calls `done` when the store has nothing of it any more, and everything
+  /// that follows from its end.
+  void RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
+                  std::function<void()> done);
 
   /// A session from the store, at a change of owner, and what its client has not acknowledged.
   void Restore(Shard& shard, WaitingStore::ParkedSession parked);
   void RestorePacket(Shard& shard, WaitingStore::Shard::Packet row);
 
  private:
-  Task<void> ParkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
-  Task<void> UnparkTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
-  Task<void> RemoveStoredTask(std::string owner, std::string id);
+  static bool IsRowDue(const Session& session);
+  Task<void> KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  Task<absl::Status> WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  Task<void> RemoveRowsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                            std::function<void()> done);
 
   Core& core_;
 };

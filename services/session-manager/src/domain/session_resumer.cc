@@ -14,8 +14,8 @@ using session::v1::GatewayAction;
 
 namespace {
 
-constexpr std::chrono::milliseconds kBetweenLooks{5};
-constexpr int kLooks = 200;
+/// Only who was told <enabled/> knows the id: its gateway says so to us any moment.
+constexpr std::chrono::seconds kEnableLimit{1};
 
 /// Where h counts on from: what is acknowledged, or where stream management began.
 std::uint64_t FloorOf(const Session& session) { return std::max(session.acked_seq, session.base_seq); }
@@ -38,41 +38,23 @@ std::uint32_t NewlyHandled(const Session& session, std::uint32_t h) {
 }  // namespace
 
 void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
-  const auto session = core_.FindSession(SessionId(action.session_id()));
-  if (session && !session->resume && session->user->bare == action.resume().user()) {
-    // Only who was told <enabled/> knows the id: its gateway says so to us any moment.
-    core_.tasks().Spawn("session.await_enable",
-                        AwaitEnable(core_.SharedShard(shard.number), session, gateway.instance(), action));
+  const session::v1::SessionResume& request = action.resume();
+  const std::shared_ptr<Session> session = core_.FindSession(SessionId(action.session_id()));
+  if (!session || session->user->bare != request.user()) return Refuse(gateway, action, shard);
+  const bool is_over = session->phase() == SessionPhase::kClosing ||
+                       (session->phase() == SessionPhase::kEnding && !session->ends_by_timeout);
+  if (is_over) {
+    // How much of it has arrived is known when it has ended.
+    if (!core_.sessions().RunAfterEnd(*session, gateway, action)) Refuse(gateway, action, shard);
     return;
   }
-  Answer(gateway, action, shard);
-}
-
-Task<void> SessionResumer::AwaitEnable(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
-                                       std::string gateway, GatewayAction action) {
-  for (int look = 0; look < kLooks && !session->ended && !session->resume; ++look)
-    co_await runtime::Sleep(kBetweenLooks);
-  GatewayPeer* peer = core_.sessions().FindGateway(gateway);
-  if (shard->released() || peer == nullptr) co_return;  // the gateway asks the next owner
-  Answer(*peer, action, *shard);
-}
-
-void SessionResumer::Answer(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
-  const SessionId id(action.session_id());
-  const session::v1::SessionResume& request = action.resume();
-  const std::shared_ptr<Session> session = core_.FindSession(id);
-  if (!session || session->user->bare != request.user() || !session->resume) {
-    auto& resumed = *AddAction(gateway, id, shard).mutable_resumed();
-    resumed.set_attempt(request.attempt());
-    SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kItemNotFound, "no such session");
-    if (const EndedSessions::Ended* ended = ended_.Find(id); ended && ended->user == request.user()) {
-      resumed.set_has_ended_count(true);
-      resumed.set_ended_inbound_count(ended->inbound_count);
-    }
+  if (!session->is_resumable()) {
+    const SteadyTime limit = session->resume_waits ? session->resume_waits->limit : SteadyTime::max();
+    Wait(*session, gateway, action, std::min(limit, core_.clock().Now() + kEnableLimit));
     return;
   }
   if (FloorOf(*session) + NewlyHandled(*session, request.handled()) > session->last_seq) {
-    auto& resumed = *AddAction(gateway, id, shard).mutable_resumed();
+    auto& resumed = *AddAction(gateway, session->id, shard).mutable_resumed();
     resumed.set_attempt(request.attempt());
     resumed.set_handled_too_high(true);
     resumed.set_sent_count(static_cast<std::uint32_t>(session->last_seq - session->base_seq));
@@ -80,39 +62,71 @@ void SessionResumer::Answer(GatewayPeer& gateway, const GatewayAction& action, S
                "h is higher than what was sent");
     return;
   }
-  FinishResume(session, gateway.instance(), request.attempt(), request.handled(), ++session->resume_attempts);
-}
-
-void SessionResumer::FinishResume(const std::shared_ptr<Session>& session, const std::string& instance,
-                                  std::uint64_t attempt, std::uint32_t handled, std::uint32_t number) {
-  GatewayPeer* gateway = core_.sessions().FindGateway(instance);
-  if (session->ended || session->user->shard->released() || gateway == nullptr) return;
-  if (session->resume_attempts != number) return;  // the client has tried again since
-  if (session->inbound.received() != session->inbound.confirmed()) {
+  if (!session->inbound.is_all_confirmed()) {
     // h must say only what is in the log: it will be, in milliseconds. Until then the session
     // stays where it is: should we die now, its old gateway still has it.
-    core_.tasks().Spawn("session.resume",
-                        [](SessionResumer& self, std::shared_ptr<Session> waiting, std::string name,
-                           std::uint64_t id, std::uint32_t h, std::uint32_t n) -> Task<void> {
-                          co_await runtime::Sleep(std::chrono::milliseconds(2));
-                          self.FinishResume(waiting, name, id, h, n);
-                        }(*this, session, instance, attempt, handled, number));
+    Wait(*session, gateway, action, SteadyTime::max());
     return;
   }
+  session->resume_waits.reset();
+  core_.sessions().Schedule(*session);
+  Finish(session, gateway, request);
+}
+
+void SessionResumer::Wait(Session& session, const GatewayPeer& gateway, const GatewayAction& action,
+                          SteadyTime limit) {
+  // Of two attempts of a client the newer one is where it waits for an answer.
+  session.resume_waits = std::make_unique<WaitingResume>(WaitingResume{{gateway.instance(), action}, limit});
+  core_.sessions().Schedule(session);
+}
+
+void SessionResumer::TryAgain(const std::shared_ptr<Session>& session) {
+  if (!session->resume_waits) return;
+  const WaitingAction asked = session->resume_waits->asked;
+  GatewayPeer* gateway = core_.sessions().FindGateway(asked.gateway);
+  if (gateway != nullptr) {
+    Resume(*gateway, asked.action, *session->user->shard);
+  } else {
+    session->resume_waits.reset();
+    core_.sessions().Schedule(*session);
+  }
+}
+
+void SessionResumer::GiveUp(const std::shared_ptr<Session>& session) {
+  const auto given_up = std::move(session->resume_waits);
+  core_.sessions().Schedule(*session);
+  GatewayPeer* gateway = core_.sessions().FindGateway(given_up->asked.gateway);
+  if (gateway != nullptr) Refuse(*gateway, given_up->asked.action, *session->user->shard);
+}
+
+void SessionResumer::Refuse(GatewayPeer& gateway, const GatewayAction& action, const Shard& shard) {
+  const SessionId id(action.session_id());
+  auto& resumed = *AddAction(gateway, id, shard).mutable_resumed();
+  resumed.set_attempt(action.resume().attempt());
+  SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kItemNotFound, "no such session");
+  const EndedSessions::Ended* ended = core_.sessions().EndedOf(shard).Find(id, action.resume().user());
+  if (ended == nullptr) return;
+  resumed.set_has_ended_count(true);
+  resumed.set_ended_inbound_count(ended->confirmed_count);
+}
+
+void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer& new_gateway,
+                            const session::v1::SessionResume& request) {
+  GatewayPeer* const gateway = &new_gateway;
   GatewayPeer* const before = session->gateway;
   // On one gateway both connections go by the same id: the old one ends before the new one begins.
   if (before == gateway) AddAction(*session).mutable_ended()->set_condition("conflict");
-  core_.deliverer().Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, handled));
-  session->gateway = gateway;
-  session->detached = false;
-  session->park_wanted = false;
-  session->parked = false;  // what is in the store says less than its client knows from here on
-  session->is_handed_over = true;
+  core_.deliverer().Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, request.handled()));
+  core_.sessions().SetGateway(*session, gateway);
+  // What is in the store says less than its client knows from here on.
+  if (session->row.content == ParkedRow::Content::kCurrent)
+    session->row.content = ParkedRow::Content::kOutdated;
+  core_.sessions().Enter(*session, SessionPhase::kResumed);
   session->left_gateway = before != nullptr && before != gateway ? before->instance() : std::string();
   session->state.set_resumptions(session->state.resumptions() + 1);
   core_.directory().Changed(*session);
   auto& resumed = *AddAction(*session).mutable_resumed();
-  resumed.set_attempt(attempt);
+  resumed.set_attempt(request.attempt());
   resumed.set_full_jid(std::string(session->jid.str()));
   resumed.set_inbound_count(session->inbound.confirmed());
   resumed.set_base_seq(session->base_seq);
@@ -149,8 +163,7 @@ Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_pt
     AddAction(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
   if (session->ended || session->state.resumptions() != resumption) co_return;
   session->left_gateway.clear();
-  session->is_handed_over = false;
-  if (!session->detached) parker_.Unpark(session);
+  if (session->phase() == SessionPhase::kResumed) core_.sessions().Enter(*session, SessionPhase::kConnected);
 }
 
 }  // namespace rookery::session_manager

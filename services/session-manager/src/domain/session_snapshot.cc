@@ -18,23 +18,25 @@ session::v1::SessionAttach SnapshotOf(const Session& session) {
     unacked.set_stored_id(packet.stored_id);
     if (packet.offset < 0 && packet.delivery) *unacked.mutable_stanza() = packet.delivery->stanza;
   }
-  snapshot.set_stream_management(session.stream_management);
-  snapshot.set_resume(session.resume);
+  snapshot.set_stream_management(session.management != StreamManagement::kOff);
+  snapshot.set_resume(session.is_resumable());
   snapshot.set_base_seq(session.base_seq);
   snapshot.set_detached(session.detached);
   snapshot.set_state(session.state.SerializeAsString());
   return snapshot;
 }
 
+StreamManagement ManagementOf(const session::v1::SessionAttach& snapshot) {
+  if (!snapshot.stream_management()) return StreamManagement::kOff;
+  return snapshot.resume() ? StreamManagement::kResumable : StreamManagement::kOn;
+}
+
 void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyTime now) {
-  session.detached = snapshot.detached();
-  session.detached_since = now;
   session.inbound.Reset(snapshot.confirmed_count());
   session.last_seq = snapshot.last_seq();
   session.acked_seq = snapshot.acked_seq();
   session.base_seq = snapshot.base_seq();
-  session.stream_management = snapshot.stream_management();
-  session.resume = snapshot.resume();
+  session.management = ManagementOf(snapshot);
   if (!snapshot.state().empty()) (void)session.state.ParseFromString(snapshot.state());
   session.last_offset = std::max(snapshot.last_offset(), session.state.start_offset());
   session.unacked = {};
@@ -52,9 +54,10 @@ void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyT
   }
 }
 
-std::uint64_t ResumptionsOf(const session::v1::SessionAttach& snapshot) {
+session::v1::SessionManagerState StateOf(const session::v1::SessionAttach& snapshot) {
   session::v1::SessionManagerState state;
-  return state.ParseFromString(snapshot.state()) ? state.resumptions() : 0;
+  if (!state.ParseFromString(snapshot.state())) state.Clear();
+  return state;
 }
 
 }  // namespace rookery::session_manager

@@ -11,11 +11,12 @@ namespace rookery::session_manager {
 session::v1::SessionAttach SnapshotOf(const Session& session);
 
 /// Takes over what a snapshot says. Packets get their stanzas where the snapshot has them; the
-/// others are read again, from the log or the store.
+/// others are read again, from the log or the store. The phase is the caller's to set.
 void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyTime now);
 
-/// How often the session had been resumed when the snapshot was made: of two, the higher is the
-/// newer one.
-std::uint64_t ResumptionsOf(const session::v1::SessionAttach& snapshot);
+StreamManagement ManagementOf(const session::v1::SessionAttach& snapshot);
+
+/// Empty where it cannot be read. Of two snapshots the one with more `resumptions` is the newer.
+session::v1::SessionManagerState StateOf(const session::v1::SessionAttach& snapshot);
 
 }  // namespace rookery::session_manager

@@ -18,6 +18,8 @@ namespace {
 /// time-out is 6 s), so ownership is checked before anything else is done.
 constexpr std::chrono::seconds kFreeze{3};
 constexpr std::chrono::milliseconds kRetry{250};
+/// The next owner waits no longer for what has to reach the store.
+constexpr std::chrono::seconds kHandOverLimit{2};
 
 }  // namespace
 
@@ -166,7 +168,6 @@ void ShardKeeper::GoLive(Shard& shard) {
   shard.phase = Shard::Phase::kLive;
   telemetry::LogInfo("shard.live",
                      {{"shard", shard.number}, {"epoch", shard.epoch}, {"users", shard.users.size()}});
-  core_.closer().EndAgain(shard);
   core_.sessions().RunWaiting(shard);
 }
 
@@ -184,16 +185,7 @@ void ShardKeeper::OnRevoking(std::uint32_t number) {
 Task<void> ShardKeeper::HandOver(std::shared_ptr<Shard> shard) {
   // Sessions whose clients are away go to the store while we still own them. What is
   // in the window stays in the log: the next owner reads it from the cursor.
-  const SteadyTime limit = core_.clock().Now() + std::chrono::seconds(2);
-  while (!shard->released() && shard->live() && core_.clock().Now() < limit) {
-    bool waiting = false;
-    for (const auto& [bare, user] : shard->users)
-      for (const auto& session : user->sessions)
-        waiting = waiting || (session->detached && session->resume && !session->parked);
-    if (!waiting) break;
-    core_.sessions().Sweep(*shard);
-    co_await runtime::Sleep(std::chrono::milliseconds(20));
-  }
+  if (shard->live()) co_await core_.sessions().AwaitParked(shard, kHandOverLimit);
   if (shard->released()) co_return;
   if (shard->phase != Shard::Phase::kAcquiring) {
     const std::int64_t cursor = shard->window.cursor();

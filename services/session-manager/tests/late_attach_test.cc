@@ -1,0 +1,208 @@
+// A gateway that was out of reach brings its sessions when the shard's new owner has read the log
+// without them (README.md, S12): nothing is given twice, nothing is lost, and the stream goes on.
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+#include "domain/late_sessions.h"
+#include "domain/session_keeper.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using session::v1::END_REASON_CLOSED;
+using session::v1::END_REASON_CONNECTION_LOST;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class LateAttachTest : public Cluster {
+ protected:
+  // alice's shard stays with node 0; bob's moves from node 1 to node 2, which does not see his gateway.
+  LateAttachTest() : Cluster(3), gateway_(AddGateway("gw-1")), late_(AddGateway("gw-2")) {
+    Assign(0, 0);
+    Assign(1, 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(1);
+    alice = &SignIn(gateway_, alice_, "a");
+    bob = &SignIn(late_, bob_, "b");
+    late_.EnableStreamManagement(*bob);
+    node(1).shard_log.member = false;  // no commit succeeds: all of the log is read again
+  }
+  void Say(const std::string& id, const std::string& to) {
+    gateway_.Send(*alice, Message(to, id));
+    Settle();
+  }
+  void MoveWithoutIt() {
+    late_.Unlink(node(2));
+    for (auto& node : nodes_) std::erase(node->membership.gateways, "gw-2");
+    Kill(1);
+    Assign(1, 2);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Elapse(std::chrono::seconds(1));
+  }
+  void ItComes() {
+    late_.Link(node(2));
+    Settle();
+    Elapse(std::chrono::seconds(6));
+  }
+  /// What a session that begins now is given.
+  std::vector<std::string> NextSession() {
+    Client& next = SignIn(gateway_, bob_, "next", std::nullopt);
+    gateway_.Send(next, Presence());
+    Settle();
+    Elapse(std::chrono::seconds(1));
+    return next.MessageIds();
+  }
+  Gateway& gateway_;
+  Gateway& late_;
+  std::string alice_, bob_;
+  Client* alice = nullptr;
+  Client* bob = nullptr;
+};
+
+TEST_F(LateAttachTest, S12_WhatItsClientHasAcknowledged_IsNotGivenAgain) {
+  Say("m1", bob_);
+  Say("m2", bob_ + "/b");
+  MoveWithoutIt();
+  ASSERT_EQ(database_.Waiting(bob_), 2u) << "as for somebody who is away";
+  ItComes();
+  EXPECT_FALSE(bob->ended);
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_IsKeptForItAndReplayed) {
+  bob->acks = false;
+  Say("m1", bob_);
+  Say("m2", bob_ + "/b");
+  MoveWithoutIt();
+  ItComes();
+  EXPECT_FALSE(bob->ended);
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_THAT(NextSession(), IsEmpty()) << "it may have them";
+  late_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& resumed = gateway_.Resume(*bob, 1);
+  resumed.inbox.clear();
+  resumed.acks = true;
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  EXPECT_FALSE(resumed.ended);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m2"));
+  Elapse(std::chrono::seconds(1));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_IsNotLostWhenTheSessionEnds) {
+  bob->acks = false;
+  Say("m1", bob_);
+  MoveWithoutIt();
+  ItComes();
+  late_.End(*bob, END_REASON_CLOSED);
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(NextSession(), ElementsAre("m1"));
+}
+
+TEST_F(LateAttachTest, S12_WhatCameMeanwhile_IsGivenOnce) {
+  Say("m1", bob_);
+  MoveWithoutIt();
+  Say("m2", bob_);
+  Say("m3", bob_ + "/b");
+  ItComes();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2", "m3"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  Say("m4", bob_);
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2", "m3", "m4"));
+}
+
+TEST_F(LateAttachTest, S12_WhatWasStoredBefore_IsGivenAsToAnybody) {
+  // It was not available when m1 came.
+  late_.Send(*bob, Presence("unavailable"));
+  Settle();
+  Say("m1", bob_);
+  ASSERT_EQ(database_.Waiting(bob_), 1u);
+  Say("m2", bob_ + "/b");
+  MoveWithoutIt();
+  ItComes();
+  late_.Send(*bob, Presence());
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  const std::vector<std::string> ids = bob->MessageIds();
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), "m1"), 1);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), "m2"), 1);
+}
+
+TEST_F(LateAttachTest, S12_TheNextOwnerAfterThat_GivesNothingAgain) {
+  bob->acks = false;
+  Say("m1", bob_);
+  MoveWithoutIt();
+  ItComes();
+  Kill(2);
+  const int third = AddNode().number;
+  Assign(1, third);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1"));
+  late_.Deliver(*bob, bob->last_seq);
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+// ---- the decision -----------------------------------------------------------
+
+class LateClaimTest : public ::testing::Test {
+ protected:
+  LateClaimTest() {
+    session.jid = xmpp::Jid::FromTrusted("bob@localhost/b");
+    session.state.set_start_offset(10);
+    session.late_offset = session.last_offset = 20;
+  }
+  void Unacknowledged(std::int64_t offset, std::uint64_t stored_id = 0) {
+    UnackedPacket packet;
+    packet.seq = ++session.last_seq;
+    packet.offset = offset;
+    packet.stored_id = stored_id;
+    session.unacked.push_back(std::move(packet));
+  }
+  Session session;
+};
+
+TEST_F(LateClaimTest, OnlyWhatItCanHaveBeenGiven) {
+  EXPECT_EQ(ClaimOf(session, 10, "bob@localhost"), LateClaim::kNone) << "before it began";
+  EXPECT_EQ(ClaimOf(session, 11, "bob@localhost"), LateClaim::kAcknowledged);
+  EXPECT_EQ(ClaimOf(session, 20, "bob@localhost/b"), LateClaim::kAcknowledged);
+  EXPECT_EQ(ClaimOf(session, 21, "bob@localhost"), LateClaim::kNone) << "newer than all that it has";
+}
+
+TEST_F(LateClaimTest, ASessionThatWasThereInTimeClaimsNothing) {
+  session.late_offset = -1;
+  EXPECT_EQ(ClaimOf(session, 15, "bob@localhost"), LateClaim::kNone);
+}
+
+TEST_F(LateClaimTest, NotAnotherSessionsMessages) {
+  EXPECT_EQ(ClaimOf(session, 15, "bob@localhost/desk"), LateClaim::kNone);
+  Unacknowledged(15);  // its carbon copy
+  EXPECT_EQ(ClaimOf(session, 15, "bob@localhost/desk"), LateClaim::kNone);
+}
+
+TEST_F(LateClaimTest, NotWhatWentToTheStoreWhileItWasThere) {
+  auto& range = *session.state.add_passed_over();
+  range.set_first(14);
+  range.set_last(16);
+  EXPECT_EQ(ClaimOf(session, 15, "bob@localhost"), LateClaim::kNone);
+  EXPECT_EQ(ClaimOf(session, 17, "bob@localhost"), LateClaim::kAcknowledged);
+}
+
+TEST_F(LateClaimTest, APacketWithoutItsStanza_WaitsForTheRow) {
+  Unacknowledged(15);
+  EXPECT_EQ(ClaimOf(session, 15, "bob@localhost"), LateClaim::kUnacknowledged);
+  ASSERT_NE(FindEmptyPacket(session, 15), nullptr);
+  FindEmptyPacket(session, 15)->delivery = std::make_shared<Delivery>();
+  EXPECT_EQ(FindEmptyPacket(session, 15), nullptr);
+}
+
+}  // namespace
+}  // namespace rookery::session_manager

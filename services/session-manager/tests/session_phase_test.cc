@@ -1,0 +1,84 @@
+#include "domain/session_phase.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <set>
+#include <vector>
+
+#include "domain/session.h"
+
+namespace rookery::session_manager {
+namespace {
+
+constexpr std::array kAll{SessionPhase::kConnected, SessionPhase::kResumed, SessionPhase::kLinkLost,
+                          SessionPhase::kAway,      SessionPhase::kParking, SessionPhase::kParked,
+                          SessionPhase::kClosing,   SessionPhase::kEnding,  SessionPhase::kEnded};
+
+TEST(SessionPhase, EachHasAName) {
+  std::set<std::string_view> names;
+  for (const SessionPhase phase : kAll) names.insert(Name(phase));
+  EXPECT_EQ(names.size(), kAll.size());
+}
+
+TEST(SessionPhase, EveryPhaseCanEnd_AndNothingFollowsTheEnd) {
+  for (const SessionPhase phase : kAll) {
+    EXPECT_EQ(MayFollow(phase, SessionPhase::kEnded), phase != SessionPhase::kEnded) << Name(phase);
+    EXPECT_FALSE(MayFollow(SessionPhase::kEnded, phase)) << Name(phase);
+  }
+}
+
+TEST(SessionPhase, ItIsInTheStoreOnlyAfterItWasWritten) {
+  for (const SessionPhase phase : kAll)
+    EXPECT_EQ(MayFollow(phase, SessionPhase::kParked), phase == SessionPhase::kParking) << Name(phase);
+}
+
+TEST(SessionPhase, IsWrittenOnlyWhileItsClientIsAway) {
+  for (const SessionPhase phase : kAll) {
+    if (MayFollow(phase, SessionPhase::kParking)) EXPECT_TRUE(IsAway(phase)) << Name(phase);
+  }
+}
+
+TEST(SessionPhase, AClosedStreamIsNotResumed) {
+  for (const SessionPhase phase : kAll) {
+    if (phase == SessionPhase::kEnding || phase == SessionPhase::kEnded) continue;
+    EXPECT_FALSE(MayFollow(SessionPhase::kClosing, phase)) << Name(phase);
+  }
+}
+
+TEST(SessionPhase, OnlyAResumptionTakesADecidedEndBack) {
+  for (const SessionPhase phase : kAll) {
+    EXPECT_EQ(MayFollow(SessionPhase::kEnding, phase),
+              phase == SessionPhase::kResumed || phase == SessionPhase::kEnded)
+        << Name(phase);
+  }
+}
+
+TEST(Session, IsDetachedSinceItsClientWasFirstAway) {
+  const SteadyTime start = SteadyTime{} + std::chrono::hours(1);
+  Session session;
+  session.BeginAs(SessionPhase::kConnected, start);
+  session.Move(SessionPhase::kLinkLost, start + std::chrono::seconds(1));
+  session.Move(SessionPhase::kParking, start + std::chrono::seconds(2));
+  session.Move(SessionPhase::kParked, start + std::chrono::seconds(3));
+  EXPECT_TRUE(session.detached);
+  EXPECT_EQ(session.detached_since, start + std::chrono::seconds(1));
+  session.Move(SessionPhase::kResumed, start + std::chrono::seconds(4));
+  EXPECT_FALSE(session.detached);
+  session.Move(SessionPhase::kAway, start + std::chrono::seconds(5));
+  EXPECT_EQ(session.detached_since, start + std::chrono::seconds(5));
+  session.Move(SessionPhase::kEnding, start + std::chrono::seconds(6));
+  EXPECT_TRUE(session.detached);
+  EXPECT_FALSE(session.ended);
+  session.Move(SessionPhase::kEnded, start + std::chrono::seconds(7));
+  EXPECT_TRUE(session.ended);
+}
+
+TEST(SessionDeathTest, AMoveThatTheTableDoesNotHave_IsABrokenInvariant) {
+  Session session;
+  session.Move(SessionPhase::kClosing, SteadyTime{});
+  EXPECT_DEATH(session.Move(SessionPhase::kConnected, SteadyTime{}), "MayFollow");
+}
+
+}  // namespace
+}  // namespace rookery::session_manager
