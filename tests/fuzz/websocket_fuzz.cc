@@ -58,18 +58,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Pieces pieces(input.Byte());
   std::string_view text = input.Rest();
 
-  std::size_t consumed = 0;
-  const auto request = ParseHttpRequest(text, &consumed);
-  Require(consumed <= text.size(), "no more is used than there is");
+  HttpRequestParser parser;
+  parser.Append(text);
+  const auto request = parser.Next();
+  std::string rest;
   if (request.ok() && *request) {
-    Require(consumed > 0, "a request has a length");
+    rest = parser.TakeRest();
+    Require(rest.size() < text.size(), "a request has a length");
     const auto answer = AcceptWebSocket(**request, "xmpp");
     if (answer.ok()) {
       Require(answer->starts_with("HTTP/1.1 101 ") && answer->ends_with("\r\n\r\n"),
               "101 is a whole response");
       Require(answer->find("\r\n\r\n") == answer->size() - 4, "nothing of the request breaks the response");
     }
-    text.remove_prefix(consumed);
+    text = rest;
   }
 
   const Recorder whole = Frames(text, nullptr);

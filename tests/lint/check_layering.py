@@ -8,7 +8,8 @@ Rules (the order of the libraries is the one in libs/CMakeLists.txt):
   vendor   a driver's headers are included only in src/ and tests/ of the library that wraps it
   inside   a quoted include without rookery/ is a file of the same library or service, without ../
   service  a service does not link another service
-  domain   domain/ and modules/ of a service include, of ours, only base, xmpp, telemetry,
+  domain   domain/ and modules/ of a service include, of ours, only base, events, sharding, xmpp,
+           telemetry,
            of runtime what waits without I/O (task.h, timer.h, event.h, backoff.h), generated
            messages (*.pb.h) and the service's own domain/, modules/ and ports/; and no sockets
            and no gRPC
@@ -38,7 +39,7 @@ VENDORS = {
     "libpq-fe.h": "pg", "postgresql/": "pg", "expat.h": "xmpp", "unicode/": "xmpp", "wslay/": "net",
     "boost/beast": "net", "CLI/": "app",
 }
-DOMAIN_LIBRARIES = {"base", "xmpp", "telemetry"}
+DOMAIN_LIBRARIES = {"base", "xmpp", "telemetry", "events", "sharding"}
 DOMAIN_HEADERS = {f"rookery/runtime/{name}.h" for name in ("task", "timer", "event", "backoff")}
 DOMAIN_NEVER = re.compile(
     r"^(boost/beast|boost/asio/(ip|ssl|local|posix|generic)/|boost/asio/\w*(socket|signal|acceptor)"

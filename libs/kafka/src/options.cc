@@ -8,6 +8,8 @@ void Options::Bind(config::Schema& schema) {
               "put before every topic and group name, so that clusters can share a broker");
   schema.Bind("kafka.replication-factor", &replication_factor, "copies of each topic that is created", 1,
               100);
+  schema.Bind("kafka.max-record-bytes", &max_record_bytes,
+              "largest record; a topic's `max.message.bytes` must leave room for it", 100'000, 100'000'000);
   schema.Bind("kafka.properties", &properties,
               "further librdkafka properties, each name=value (security, tuning)");
 }

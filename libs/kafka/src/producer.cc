@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <thread>
 #include <unordered_map>
 
 #include "client.h"
@@ -18,6 +19,8 @@ namespace rookery::kafka {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
+
+constexpr char kValueUrl[] = "rookery.kafka/value";
 
 // A delivery report's worth of work per turn of the loop.
 constexpr int kEventsPerTurn = 64;
@@ -32,6 +35,8 @@ struct Handle {
   Producer::OnAppended on_appended;
   SteadyClock::time_point since;
   Lane* lane = nullptr;
+  std::size_t bytes = 0;
+  bool is_out = false;
 };
 
 /// A record that waits for its turn. librdkafka frees the bytes.
@@ -58,6 +63,7 @@ class KafkaProducer final : public Producer {
  public:
   KafkaProducer(asio::io_context& io, const Options& options, telemetry::Metrics& metrics)
       : io_(io),
+        options_(options),
         prefix_(options.topic_prefix),
         hold_(io),
         appended_(metrics.Counter("kafka_appended_records_total", "Records that the log has taken")),
@@ -67,18 +73,22 @@ class KafkaProducer final : public Producer {
         in_flight_gauge_(
             metrics.Gauge("kafka_in_flight_records", "Records given to append and not confirmed")) {}
 
-  absl::Status Open(const Options& options) {
+  absl::Status Open() {
+    // A broker's limit is on a batch: one that is larger would be refused with all that is in it.
+    const std::string most = std::to_string(options_.max_record_bytes);
     ROOKERY_ASSIGN_OR_RETURN(
-        ConfPtr conf, MakeConf(options, {{"enable.idempotence", "true"},
-                                         {"acks", "all"},
-                                         {"max.in.flight.requests.per.connection", "5"},
-                                         // No time limit: appended in the end, or the process dies first.
-                                         {"message.timeout.ms", "0"},
-                                         {"retry.backoff.ms", "50"},
-                                         // Lanes batch; this only lets records of one turn leave together.
-                                         {"linger.ms", "0.2"},
-                                         {"queue.buffering.max.messages", std::to_string(2 * kHighWater)},
-                                         {"queue.buffering.max.kbytes", "1048576"}}));
+        ConfPtr conf, MakeConf(options_, {{"message.max.bytes", most},
+                                          {"batch.size", most},
+                                          {"enable.idempotence", "true"},
+                                          {"acks", "all"},
+                                          {"max.in.flight.requests.per.connection", "5"},
+                                          // No time limit: appended in the end, or the process dies first.
+                                          {"message.timeout.ms", "0"},
+                                          {"retry.backoff.ms", "50"},
+                                          // Lanes batch; this only lets records of one turn leave together.
+                                          {"linger.ms", "0.2"},
+                                          {"queue.buffering.max.messages", std::to_string(2 * kHighWater)},
+                                          {"queue.buffering.max.kbytes", "1048576"}}));
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
     ROOKERY_ASSIGN_OR_RETURN(client_, NewClient(RD_KAFKA_PRODUCER, std::move(conf)));
     waker_ = std::make_shared<Waker>(io_, [this] { Drain(); });
@@ -87,20 +97,26 @@ class KafkaProducer final : public Producer {
   }
 
   ~KafkaProducer() override {
-    if (waker_ != nullptr) waker_->Detach();
-    reports_.reset();
-    for (auto& [key, topic] : topics_) {
-      for (const auto& lane : topic.lanes) {
-        if (lane == nullptr) continue;
-        for (const Waiting& record : lane->waiting) std::free(record.value);
-      }
-    }
+    CloseClient();
     in_flight_gauge_.Decrement(static_cast<double>(shown_in_flight_));
-    if (client_ == nullptr) return;
-    rd_kafka_purge(client_,
-                   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
-    topics_.clear();
-    rd_kafka_destroy(client_);
+    for (std::thread& closing : closing_) closing.join();
+  }
+
+  void Purge() override {
+    if (in_flight_ == 0) return;
+    telemetry::LogWarn("kafka.purged", {{"records", in_flight_}});
+    // A new client: the old one's idempotence ends with what it was made to forget.
+    CloseClient();
+    const absl::Status opened = Open();
+    // The same settings made a client before.
+    ROOKERY_CHECK(opened.ok());
+    std::vector<Handle*> dropped;
+    for (Handle& handle : handles_)
+      if (handle.is_out) dropped.push_back(&handle);
+    asio::post(io_, [waker = waker_, this, dropped = std::move(dropped)] {
+      for (Handle* handle : dropped)
+        if (waker->attached()) Complete(handle, absl::AbortedError("kafka: given up"));
+    });
   }
 
   void Append(std::string_view topic, std::int32_t partition, std::string_view key, std::string_view value,
@@ -111,6 +127,9 @@ class KafkaProducer final : public Producer {
     handle->on_appended = std::move(on_appended);
     handle->since = SteadyClock::now();
     handle->lane = &lane;
+    handle->bytes = value.size();
+    handle->is_out = true;
+    in_flight_bytes_ += value.size();
     // The only copy on our side: librdkafka takes the buffer as it is.
     char* bytes = static_cast<char*>(std::malloc(std::max<std::size_t>(value.size(), 1)));
     ROOKERY_CHECK(bytes != nullptr);
@@ -123,6 +142,7 @@ class KafkaProducer final : public Producer {
   }
 
   std::size_t in_flight() const override { return in_flight_; }
+  std::size_t in_flight_bytes() const override { return in_flight_bytes_; }
 
   Task<absl::Status> Flush(std::chrono::milliseconds timeout) override {
     const auto deadline = SteadyClock::now() + timeout;
@@ -148,6 +168,30 @@ class KafkaProducer final : public Producer {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
+
+  /// Ends the client with everything that it has, on a thread of its own since that takes a while.
+  void CloseClient() {
+    if (waker_ != nullptr) waker_->Detach();
+    reports_.reset();
+    for (auto& [key, topic] : topics_) {
+      for (const auto& lane : topic.lanes) {
+        if (lane == nullptr) continue;
+        for (const Waiting& record : lane->waiting) std::free(record.value);
+      }
+    }
+    due_.clear();
+    stuck_.clear();
+    send_scheduled_ = false;
+    in_librdkafka_ = 0;
+    if (client_ == nullptr) return;
+    closing_.emplace_back([client = client_, topics = std::exchange(topics_, {})]() mutable {
+      rd_kafka_purge(client,
+                     RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+      topics.clear();
+      rd_kafka_destroy(client);
+    });
+    client_ = nullptr;
+  }
 
   Lane& LaneOf(std::string_view name, std::int32_t partition) {
     auto found = topics_.find(name);
@@ -240,8 +284,8 @@ class KafkaProducer final : public Producer {
           return;
         }
         DieIfFatal(client_);
+        Refuse(record.handle, Refusal(error, record.value, record.size));
         std::free(record.value);
-        Refuse(record.handle, error);
       } else {
         ++lane.reports_due;
         ++in_librdkafka_;
@@ -252,21 +296,29 @@ class KafkaProducer final : public Producer {
   }
 
   // Not within Append: a caller does not expect its answer before the call returns.
-  void Refuse(Handle* handle, rd_kafka_resp_err_t error) {
-    asio::post(io_, [waker = waker_, this, handle, error] {
-      if (waker->attached()) Complete(handle, ToStatus(error, "append"));
+  void Refuse(Handle* handle, absl::Status status) {
+    asio::post(io_, [waker = waker_, this, handle, status = std::move(status)] {
+      if (waker->attached()) Complete(handle, status);
     });
+  }
+
+  static absl::Status Refusal(rd_kafka_resp_err_t error, const void* value, std::size_t size) {
+    absl::Status status = ToStatus(error, "append");
+    status.SetPayload(kValueUrl, absl::Cord(absl::string_view(static_cast<const char*>(value), size)));
+    return status;
   }
 
   void Complete(Handle* handle, absl::StatusOr<std::int64_t> result) {
     if (result.ok()) {
       appended_.Increment();
-    } else {
+    } else if (!absl::IsAborted(result.status())) {
       failed_.Increment();
-      telemetry::LogError("kafka.append_refused", {{"error", result.status().ToString()}});
+      telemetry::LogError("kafka.append_refused", {{"error", Message(result.status())}});
     }
     OnAppended on_appended = std::move(handle->on_appended);
     handle->on_appended = nullptr;
+    handle->is_out = false;
+    in_flight_bytes_ -= handle->bytes;
     spare_.push_back(handle);
     --in_flight_;
     if (on_appended) on_appended(std::move(result));
@@ -316,11 +368,12 @@ class KafkaProducer final : public Producer {
       Complete(handle, message.offset);
     } else {
       DieIfFatal(client_);
-      Complete(handle, ToStatus(message.err, "append"));
+      Complete(handle, Refusal(message.err, message.payload, message.len));
     }
   }
 
   asio::io_context& io_;
+  const Options options_;
   const std::string prefix_;
   rd_kafka_t* client_ = nullptr;
   std::shared_ptr<Waker> waker_;
@@ -330,6 +383,8 @@ class KafkaProducer final : public Producer {
   std::vector<Handle*> spare_;
   std::vector<Lane*> due_, sending_, stuck_;
   std::size_t in_flight_ = 0;
+  std::size_t in_flight_bytes_ = 0;
+  std::vector<std::thread> closing_;
   std::size_t shown_in_flight_ = 0;  // in the gauge
   std::size_t in_librdkafka_ = 0;
   bool send_scheduled_ = false;
@@ -349,8 +404,14 @@ class KafkaProducer final : public Producer {
 absl::StatusOr<std::unique_ptr<Producer>> Producer::Create(asio::io_context& io, const Options& options,
                                                            telemetry::Metrics& metrics) {
   auto producer = std::make_unique<KafkaProducer>(io, options, metrics);
-  ROOKERY_RETURN_IF_ERROR(producer->Open(options));
+  ROOKERY_RETURN_IF_ERROR(producer->Open());
   return producer;
+}
+
+std::optional<absl::Cord> RefusedValue(const absl::Status& status) {
+  const absl::optional<absl::Cord> value = status.GetPayload(kValueUrl);
+  if (!value.has_value()) return std::nullopt;
+  return *value;
 }
 
 }  // namespace rookery::kafka

@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <string_view>
 #include <thread>
 
 #include "client.h"
 #include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::kafka {
 namespace {
@@ -91,6 +94,47 @@ absl::StatusOr<int> CountPartitions(rd_kafka_t* client, const std::string& name,
   return result;
 }
 
+// Of a batch around its one record.
+constexpr std::int64_t kBatchOverhead = 1'024;
+
+/// Every record that may be appended must be one that the topic takes: a refused record is a lost
+/// stanza. Where the brokers do not tell, they are believed to.
+absl::Status CheckRecordSize(rd_kafka_t* client, const Options& options, const std::vector<TopicSpec>& topics,
+                             int timeout_ms) {
+  std::vector<rd_kafka_ConfigResource_t*> asked;
+  for (const TopicSpec& topic : topics) {
+    asked.push_back(
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, (options.topic_prefix + topic.name).c_str()));
+  }
+  const QueuePtr queue(rd_kafka_queue_new(client));
+  rd_kafka_DescribeConfigs(client, asked.data(), asked.size(), nullptr, queue.get());
+  const EventPtr event(rd_kafka_queue_poll(queue.get(), timeout_ms));
+  rd_kafka_ConfigResource_destroy_array(asked.data(), asked.size());
+  const rd_kafka_DescribeConfigs_result_t* answer =
+      event == nullptr ? nullptr : rd_kafka_event_DescribeConfigs_result(event.get());
+  if (answer == nullptr || rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    telemetry::LogWarn("kafka.record_size_unknown", {});
+    return absl::OkStatus();
+  }
+  std::size_t count = 0;
+  const rd_kafka_ConfigResource_t** results = rd_kafka_DescribeConfigs_result_resources(answer, &count);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::size_t entries = 0;
+    const rd_kafka_ConfigEntry_t** configs = rd_kafka_ConfigResource_configs(results[i], &entries);
+    for (std::size_t j = 0; j < entries; ++j) {
+      const char* name = rd_kafka_ConfigEntry_name(configs[j]);
+      const char* value = rd_kafka_ConfigEntry_value(configs[j]);
+      if (value == nullptr || std::string_view(name) != "max.message.bytes") continue;
+      if (std::atoll(value) >= options.max_record_bytes + kBatchOverhead) continue;
+      return absl::FailedPreconditionError(
+          std::string("kafka: the topic ") + rd_kafka_ConfigResource_name(results[i]) + " takes at most " +
+          value + " bytes (max.message.bytes), which `kafka.max-record-bytes` (" +
+          std::to_string(options.max_record_bytes) + ") does not fit into: raise the one or lower the other");
+    }
+  }
+  return absl::OkStatus();
+}
+
 bool MayPass(const absl::Status& status) {
   return status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kNotFound;
 }
@@ -119,7 +163,10 @@ absl::StatusOr<std::vector<int>> EnsureTopics(const Options& options, const std:
       status = count.status();
       if (count.ok()) counts.push_back(*count);
     }
-    if (status.ok()) return counts;
+    if (status.ok()) {
+      ROOKERY_RETURN_IF_ERROR(CheckRecordSize(client.get(), options, topics, MillisUntil(deadline, 5'000)));
+      return counts;
+    }
     if (!MayPass(status)) return status;
     if (Clock::now() >= deadline) return absl::UnavailableError(status.message());
     std::this_thread::sleep_for(std::chrono::milliseconds(100));

@@ -38,6 +38,56 @@ TEST_F(KafkaTest, EnsureTopicsSaysWhatIsWrong) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(KafkaTest, EnsureTopicsRefusesOneThatTakesTooSmallRecords_AndSaysWhichSettings) {
+  const auto small = EnsureTopics(options, {{"users", 1, {{"max.message.bytes", "200000"}}}}, seconds(20));
+  EXPECT_EQ(small.status().code(), absl::StatusCode::kFailedPrecondition) << small.status();
+  for (const char* part : {"users", "max.message.bytes", "200000", "kafka.max-record-bytes"})
+    EXPECT_NE(small.status().ToString().find(part), std::string::npos) << small.status();
+  options.max_record_bytes = 150'000;
+  EXPECT_TRUE(EnsureTopics(options, {{"users", 1, {}}}, seconds(20)).ok());
+}
+
+TEST_F(KafkaTest, ARecordThatIsTooLargeComesBack_ThoseAroundItAreAppended) {
+  options.max_record_bytes = 150'000;
+  ASSERT_TRUE(EnsureTopics(options, {{"users", 1, {{"max.message.bytes", "160000"}}}}, seconds(20)).ok());
+  const auto producer = MakeProducer();
+  const std::string large(200'000, 'x');
+  absl::Status refused;
+  int appended = 0;
+  for (int i = 0; i < 100; ++i)
+    producer->Append("users", 0, "k", std::string(10'000, 'a'),
+                     [&](const auto& offset) { appended += offset.ok(); });
+  producer->Append("users", 0, "k", large, [&](const auto& offset) { refused = offset.status(); });
+  for (int i = 0; i < 100; ++i)
+    producer->Append("users", 0, "k", std::string(10'000, 'b'),
+                     [&](const auto& offset) { appended += offset.ok(); });
+  ASSERT_TRUE(Until([&] { return appended == 200 && !refused.ok(); })) << appended << " " << refused;
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+  ASSERT_TRUE(RefusedValue(refused).has_value());
+  EXPECT_EQ(std::string(*RefusedValue(refused)), large);
+  EXPECT_EQ(producer->in_flight_bytes(), 0u);
+}
+
+TEST_F(KafkaTest, WhatIsPurgedIsAborted_WhatComesLaterIsAppended) {
+  MakeTopic("users", 2);
+  const auto producer = MakeProducer();
+  int aborted = 0, appended = 0;
+  for (int i = 0; i < 1'000; ++i)
+    producer->Append("users", i % 2, "k", std::to_string(i), [&](const auto& offset) {
+      ++(offset.ok() ? appended : aborted);
+      EXPECT_TRUE(offset.ok() || absl::IsAborted(offset.status())) << offset.status();
+    });
+  producer->Purge();
+  EXPECT_EQ(aborted, 0) << "not from within the call";
+  int later = 0;
+  for (int i = 0; i < 100; ++i)
+    producer->Append("users", i % 2, "k", "later", [&](const auto& offset) { later += offset.ok(); });
+  ASSERT_TRUE(Until([&] { return aborted + appended == 1'000 && later == 100; }));
+  EXPECT_GT(aborted, 0);
+  EXPECT_EQ(producer->in_flight(), 0u);
+  EXPECT_EQ(producer->in_flight_bytes(), 0u);
+}
+
 TEST_F(KafkaTest, AppendsInOrderAndTellsOffsets) {
   constexpr int kRecords = 50'000;
   constexpr int kPartitions = 4;

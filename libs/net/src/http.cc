@@ -141,6 +141,12 @@ absl::StatusOr<std::optional<HttpRequest>> HttpRequestParser::Next() {
   return request;
 }
 
+std::string HttpRequestParser::TakeRest() {
+  std::string rest = impl_->input.substr(impl_->start);
+  impl_ = std::make_unique<Impl>();
+  return rest;
+}
+
 bool HttpRequestParser::empty() const { return !impl_->message && impl_->start == impl_->input.size(); }
 
 std::size_t HttpRequestParser::ExaminedForTest() const { return impl_->examined; }

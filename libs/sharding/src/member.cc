@@ -12,11 +12,8 @@
 namespace rookery::sharding {
 namespace {
 
-constexpr std::chrono::milliseconds kTopicTimeout{20'000};
-// A group has settled by then even when a member was killed (6 s). Who owns nothing
-// afterwards is one replica more than there are shards, and as ready as it will be.
-constexpr std::chrono::seconds kSettled{10};
 constexpr std::chrono::milliseconds kCallGrace{2'000};
+constexpr std::chrono::milliseconds kFlushTimeout{2'000};
 
 }  // namespace
 
@@ -42,43 +39,59 @@ Member::Member(app::Process& process, const MemberConfig& config, MemberDescript
 
 Member::~Member() = default;
 
+ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string service) {
+  return [&registry, service = std::move(service)](std::uint32_t shard) -> Task<std::int64_t> {
+    return [](routing::Registry& from, std::string name, std::uint32_t number) -> Task<std::int64_t> {
+      const auto owners = co_await from.ReadShards(std::move(name));
+      if (!owners.ok()) co_return -1;  // only a hint
+      for (const routing::ShardOwner& owner : *owners)
+        if (owner.shard == number) co_return owner.epoch;
+      co_return -1;
+    }(registry, service, shard);
+  };
+}
+
 Task<absl::Status> Member::Start() {
   redis_ = redis::Client::Create(process_.io, config_.redis, process_.metrics);
   registry_ = routing::Registry::Create(process_.io, *redis_);
-  runtime::Promise<absl::StatusOr<std::vector<int>>> made(process_.io.get_executor());
-  asio::post(process_.blocking, [made, options = config_.kafka, topic = description_.topic,
-                                 partitions = static_cast<int>(config_.partitions)]() mutable {
-    made.Set(kafka::EnsureTopics(options, {{topic, partitions, {}}}, kTopicTimeout));
+  ROOKERY_CO_ASSIGN_OR_RETURN(
+      log_, co_await events::KafkaLog::Open(process_.io, process_.blocking, config_.kafka,
+                                            static_cast<int>(config_.partitions), process_.metrics));
+  OwnerOptions options;
+  options.instance = process_.common.instance;
+  options.topic = description_.topic;
+  owner_ = std::make_unique<ShardOwner>(
+      process_.io.get_executor(), Clock::System(), std::move(options), *log_, *description_.shards,
+      [this](const std::map<std::uint32_t, std::int64_t>& epochs) { registry_->PublishShards(epochs); },
+      EpochsIn(*registry_, description_.service), process_.metrics);
+  const std::uint32_t shard_count = log_->topology().partitions(description_.topic);
+  disco_ = std::make_unique<DiscoDesk>(shard_count, description_.info, [this](std::uint32_t shard) {
+    const Shard* const found = owner_->Find(shard);
+    return found != nullptr && found->live();
   });
-  const absl::StatusOr<std::vector<int>> counts = co_await made.Get();
-  ROOKERY_CO_RETURN_IF_ERROR(counts.status());
-
-  shards_ = std::make_unique<ShardConsumer>(process_.io.get_executor(), description_.start, process_.metrics,
-                                            description_.on_record,
-                                            [this] { registry_->PublishShards(shards_->epochs()); });
-  disco_ = std::make_unique<DiscoDesk>(static_cast<std::uint32_t>(counts->front()), description_.info,
-                                       [this](std::uint32_t shard) { return shards_->Owns(shard); });
   disco_rpc_ = MakeDiscoRpc(process_.io, *disco_, process_.metrics);
   std::vector<grpc::Service*> services{disco_rpc_.get()};
   ROOKERY_CO_ASSIGN_OR_RETURN(server_, rpc::Server::Start(config_.rpc, std::move(services)));
   telemetry::LogInfo("rpc.listening",
                      {{"address", server_->bound_address()}, {"advertised", server_->advertised_address()}});
 
-  ROOKERY_CO_ASSIGN_OR_RETURN(auto consumer,
-                              kafka::Consumer::Create(process_.io, config_.kafka, description_.topic,
-                                                      description_.service, *shards_, process_.metrics));
-  shards_->Attach(std::move(consumer));
-
   server_->SetServing(true);
   registry_->Announce(description_.service, {process_.common.instance, server_->advertised_address()});
-  telemetry::LogInfo("member.joined", {{"topic", description_.topic}, {"shards", counts->front()}});
+  // Last: from here on shards arrive.
+  ROOKERY_CO_RETURN_IF_ERROR(owner_->Join([this](kafka::ConsumerHandler& handler) {
+    return kafka::Consumer::Create(process_.io, config_.kafka, std::string(events::Name(description_.topic)),
+                                   description_.service, handler, process_.metrics);
+  }));
+  telemetry::LogInfo("member.joined", {{"topic", events::Name(description_.topic)}, {"shards", shard_count}});
   co_return absl::OkStatus();
 }
 
 Task<void> Member::Stop() {
   server_->SetServing(false);
   co_await registry_->Withdraw();
-  co_await shards_->Close(process_.common.drain_timeout / 2);
+  co_await owner_->Leave(process_.common.drain_timeout / 2);
+  const absl::Status flushed = co_await log_->Flush(kFlushTimeout);
+  if (!flushed.ok()) telemetry::LogWarn("log.flush_failed", {{"error", Message(flushed)}});
   runtime::Promise<bool> ended(process_.io.get_executor());
   asio::post(process_.blocking, [ended, server = server_.get()]() mutable {
     server->Shutdown(kCallGrace);
@@ -89,11 +102,7 @@ Task<void> Member::Stop() {
 
 std::string Member::NotReadyReason() const {
   if (!redis_->is_connected()) return "Redis is not connected";
-  if (const absl::Status contact = shards_->Contact(); !contact.ok()) return "Kafka: " + contact.ToString();
-  if (shards_->owned() == 0 && std::chrono::steady_clock::now() - shards_->idle_since() < kSettled) {
-    return "no shard is assigned yet";
-  }
-  return "";
+  return owner_->NotReadyReason();
 }
 
 }  // namespace rookery::sharding

@@ -2,12 +2,13 @@
 
 #include <string>
 
+#include "domain/room_shards.h"
 #include "rookery/app/app.h"
 #include "rookery/sharding/member.h"
 
 namespace rookery::muc {
 
-/// Owns shards of the topic `rooms`. It has no rooms yet: it reads and counts.
+/// Owns shards of the topic `rooms`. It has no rooms yet: it reads them.
 class App final : public app::App {
  public:
   static constexpr app::AppDescription kDescription{"muc", "Rookery's group chat service"};
@@ -20,7 +21,7 @@ class App final : public app::App {
   std::string NotReadyReason() const override;
 
  private:
-  prometheus::Counter& bytes_read_;
+  RoomShards shards_;
   sharding::Member member_;
 };
 

@@ -2,12 +2,13 @@
 
 #include <string>
 
+#include "domain/message_shards.h"
 #include "rookery/app/app.h"
 #include "rookery/sharding/member.h"
 
 namespace rookery::search {
 
-/// Owns shards of the topic `messages`. It keeps no archive yet: it reads and counts.
+/// Owns shards of the topic `messages`. It keeps no archive yet: it reads them.
 class App final : public app::App {
  public:
   static constexpr app::AppDescription kDescription{"search", "Rookery's archive and search service"};
@@ -20,7 +21,7 @@ class App final : public app::App {
   std::string NotReadyReason() const override;
 
  private:
-  prometheus::Counter& bytes_read_;
+  MessageShards shards_;
   sharding::Member member_;
 };
 

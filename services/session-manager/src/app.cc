@@ -4,8 +4,6 @@
 
 #include "adapters/grpc_roster.h"
 #include "adapters/grpc_service_disco.h"
-#include "adapters/kafka_event_log.h"
-#include "adapters/kafka_shard_log.h"
 #include "adapters/pg_account_store.h"
 #include "adapters/pg_waiting_store.h"
 #include "adapters/redis_session_directory.h"
@@ -14,20 +12,18 @@
 #include "domain/core.h"
 #include "domain/directory_writer.h"
 #include "domain/session_keeper.h"
-#include "domain/shard_keeper.h"
+#include "domain/user_shards.h"
 #include "migrations.h"
 #include "rookery/base/status.h"
+#include "rookery/events/kafka_log.h"
 #include "rookery/routing/registry.h"
+#include "rookery/sharding/member.h"
 #include "rookery/telemetry/log.h"
 #include "rpc/gateway_links.h"
 
 namespace rookery::session_manager {
 
 namespace {
-constexpr std::chrono::milliseconds kBackendTimeout{30'000};
-constexpr std::chrono::milliseconds kCommitPeriod{500};
-/// Nobody waits for the events but the cursor.
-constexpr const char* kEventLinger = "linger.ms=25";
 constexpr std::chrono::milliseconds kSweepPeriod{500};
 constexpr std::chrono::milliseconds kLeaveTimeout{6'000};
 constexpr std::chrono::milliseconds kDirectoryPeriod{100};
@@ -38,8 +34,7 @@ struct App::Parts {
   std::unique_ptr<redis::Client> redis;
   std::unique_ptr<routing::Registry> registry;
   std::unique_ptr<pg::Pool> pool;
-  std::unique_ptr<KafkaEventLog> log;
-  KafkaShardLog shard_log;
+  std::unique_ptr<events::KafkaLog> log;
   std::unique_ptr<RegistryMembership> membership;
   std::unique_ptr<PgAccountStore> accounts;
   std::unique_ptr<PgWaitingStore> waiting;
@@ -50,7 +45,6 @@ struct App::Parts {
   std::unique_ptr<Core> core;
   std::unique_ptr<GatewayLinks> links;
   std::unique_ptr<rpc::Server> server;
-  std::unique_ptr<runtime::PeriodicTimer> commit_timer;
   std::unique_ptr<runtime::PeriodicTimer> sweep_timer;
   std::unique_ptr<runtime::PeriodicTimer> directory_timer;
 };
@@ -72,30 +66,9 @@ Task<absl::Status> App::Start() {
   if (!migrated.ok()) co_return migrated;
   p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
 
-  // Enough room in a topic for the longest outage of its consumers that operators plan for.
-  const std::vector<kafka::TopicSpec> topics{{"users", static_cast<int>(config_.partitions), {}},
-                                             {"messages", static_cast<int>(config_.partitions), {}},
-                                             {"presence", static_cast<int>(config_.partitions), {}},
-                                             {"rooms", static_cast<int>(config_.partitions), {}}};
-  runtime::Promise<absl::StatusOr<std::vector<int>>> ensured(io.get_executor());
-  asio::post(process_.blocking, [ensured, options = config_.kafka, topics]() mutable {
-    ensured.Set(kafka::EnsureTopics(options, topics, kBackendTimeout));
-  });
-  absl::StatusOr<std::vector<int>> counts = co_await ensured.Get();
-  if (!counts.ok()) co_return counts.status();
-
-  auto users = kafka::Producer::Create(io, config_.kafka, process_.metrics);
-  if (!users.ok()) co_return users.status();
-  kafka::Options patient = config_.kafka;
-  patient.client_id += "-events";
-  patient.properties.insert(patient.properties.begin(), kEventLinger);
-  auto events = kafka::Producer::Create(io, patient, process_.metrics);
-  if (!events.ok()) co_return events.status();
-  p.log =
-      std::make_unique<KafkaEventLog>(*std::move(users), *std::move(events),
-                                      std::array<std::uint32_t, 3>{static_cast<std::uint32_t>((*counts)[0]),
-                                                                   static_cast<std::uint32_t>((*counts)[1]),
-                                                                   static_cast<std::uint32_t>((*counts)[2])});
+  ROOKERY_CO_ASSIGN_OR_RETURN(
+      p.log, co_await events::KafkaLog::Open(io, process_.blocking, config_.kafka,
+                                             static_cast<int>(config_.partitions), process_.metrics));
 
   p.redis = redis::Client::Create(io, config_.redis, process_.metrics);
   p.registry = routing::Registry::Create(io, *p.redis);
@@ -107,13 +80,15 @@ Task<absl::Status> App::Start() {
   p.roster = std::make_unique<GrpcRoster>(io, *p.registry, rpc::ClientOptions{config_.rpc.tls});
   p.service_disco = std::make_unique<GrpcServiceDisco>(
       io, *p.registry, rpc::ClientOptions{config_.rpc.tls},
-      std::map<std::string, std::uint32_t>{{"muc", static_cast<std::uint32_t>((*counts)[3])},
-                                           {"search", static_cast<std::uint32_t>((*counts)[1])}});
+      std::map<std::string, std::uint32_t>{
+          {"muc", p.log->topology().partitions(events::Topic::kRooms)},
+          {"search", p.log->topology().partitions(events::Topic::kMessages)}});
   p.directory = std::make_unique<RedisSessionDirectory>(*p.redis, config_.settings.instance);
-  p.core = std::make_unique<Core>(io.get_executor(), config_.settings,
-                                  Ports{*p.log, p.shard_log, *p.membership, *p.accounts, *p.keys, *p.waiting,
-                                        *p.roster, *p.service_disco, *p.directory},
-                                  Clock::System(), process_.metrics);
+  p.core = std::make_unique<Core>(
+      io.get_executor(), config_.settings,
+      Ports{*p.log, *p.membership, *p.accounts, *p.keys, *p.waiting, *p.roster, *p.service_disco,
+            *p.directory, sharding::EpochsIn(*p.registry, "session-manager")},
+      Clock::System(), process_.metrics);
 
   p.links = std::make_unique<GatewayLinks>(io, p.core->sessions());
   auto server = rpc::Server::Start(config_.rpc, {p.links->service()});
@@ -126,15 +101,12 @@ Task<absl::Status> App::Start() {
   p.registry->Announce("session-manager", {config_.settings.instance, p.server->advertised_address()});
 
   // Last: from here on shards arrive.
-  p.shard_log.Serve(p.core->shards());
-  auto consumer =
-      kafka::Consumer::Create(io, config_.kafka, "users", "session-managers", p.shard_log, process_.metrics);
-  if (!consumer.ok()) co_return consumer.status();
-  p.shard_log.Attach(*std::move(consumer));
-  p.commit_timer = std::make_unique<runtime::PeriodicTimer>(
-      io.get_executor(), kCommitPeriod, [this] { parts_->core->shards().CommitCursors(); });
+  ROOKERY_CO_RETURN_IF_ERROR(p.core->shards().Join([this](kafka::ConsumerHandler& handler) {
+    return kafka::Consumer::Create(process_.io, config_.kafka, "users", "session-managers", handler,
+                                   process_.metrics);
+  }));
   p.sweep_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kSweepPeriod,
-                                                           [this] { parts_->core->shards().Sweep(); });
+                                                           [this] { parts_->core->user_shards().Sweep(); });
   p.directory_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kDirectoryPeriod,
                                                                [this] { parts_->core->directory().Flush(); });
   p.server->SetServing(true);
@@ -147,12 +119,9 @@ Task<void> App::Stop() {
   p.server->SetServing(false);
   co_await p.registry->Withdraw();
   // Leaving the group hands every shard over; gateways move their sessions to the new owners.
-  co_await p.shard_log.consumer().Close(kLeaveTimeout);
-  co_await p.core->shards().FinishAll(std::chrono::milliseconds(500));
-  for (kafka::Producer* producer : {&p.log->users(), &p.log->events()}) {
-    const absl::Status flushed = co_await producer->Flush(kLeaveTimeout);
-    if (!flushed.ok()) telemetry::LogWarn("log.flush_failed", {{"error", Message(flushed)}});
-  }
+  co_await p.core->shards().Leave(kLeaveTimeout);
+  const absl::Status flushed = co_await p.log->Flush(kLeaveTimeout);
+  if (!flushed.ok()) telemetry::LogWarn("log.flush_failed", {{"error", Message(flushed)}});
   p.links->CloseAll();
   runtime::Promise<bool> closed(process_.io.get_executor());
   asio::post(process_.blocking, [closed, server = p.server.get()]() mutable {
@@ -164,11 +133,7 @@ Task<void> App::Stop() {
 
 std::string App::NotReadyReason() const {
   if (!started_) return "starting";
-  const ShardKeeper& shards = parts_->core->shards();
-  if (shards.live() < shards.owned())
-    return "recovering " + std::to_string(shards.owned() - shards.live()) + " of " +
-           std::to_string(shards.owned()) + " shards";
-  return {};
+  return parts_->core->shards().NotReadyReason();
 }
 
 }  // namespace rookery::session_manager

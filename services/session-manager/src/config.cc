@@ -22,8 +22,10 @@ void Config::Bind(config::Schema& schema) {
               "addresses that one session may send directed presence to", 0, 100'000);
   schema.Bind("shards.window-time", &settings.window_time,
               "a stanza that is not acknowledged for so long goes to the store");
-  schema.Bind("shards.window-records", &settings.max_window_records,
-              "records of one shard read and not finished", 1'000, 10'000'000);
+  schema.Bind("shards.max-unfinished-records", &settings.max_unfinished_records,
+              "records of one shard that may be unfinished before no more are read", 1'000, 10'000'000);
+  schema.Bind("shards.max-unfinished-bytes", &settings.max_unfinished_bytes, "the same in bytes", 1'048'576,
+              std::int64_t{1} << 40);
   schema.Bind("shards.attach-timeout", &settings.attach_timeout, "a new owner waits so long for gateways");
   schema.Bind("shards.duplicate-horizon", &settings.duplicate_horizon,
               "how far back a repeated record can lie");

@@ -5,7 +5,7 @@
 
 #include "domain/directory_writer.h"
 #include "domain/session_keeper.h"
-#include "domain/shard_keeper.h"
+#include "domain/user_shards.h"
 #include "rookery/base/random.h"
 #include "rookery/base/shard.h"
 
@@ -32,6 +32,13 @@ std::vector<xmpp::Stanza> Only(const std::vector<xmpp::Stanza>& stanzas, common:
 // ---- Node -------------------------------------------------------------------
 
 namespace {
+FakeConsumer& Join(Core& core, FakeLog& log) {
+  auto consumer = std::make_unique<FakeConsumer>(log);
+  FakeConsumer& joined = *consumer;
+  core.shards().JoinForTest(std::move(consumer));
+  return joined;
+}
+
 Settings Named(Settings settings, int number) {
   settings.instance = "sm-" + std::to_string(number);
   return settings;
@@ -43,11 +50,10 @@ Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, FakeData
     : number(n),
       settings(Named(s, n)),
       event_log(log, n),
-      shard_log(log),
-      core(
-          io.get_executor(), settings,
-          Ports{event_log, shard_log, membership, database, keys, database, roster, service_disco, directory},
-          clock, metrics) {}
+      core(io.get_executor(), settings,
+           Ports{event_log, membership, database, keys, database, roster, service_disco, directory, {}},
+           clock, metrics),
+      shard_log(Join(core, log)) {}
 
 // ---- Gateway ----------------------------------------------------------------
 
@@ -350,7 +356,11 @@ Cluster::~Cluster() {
   for (auto& node : nodes_) {
     bool stopped = false;
     asio::co_spawn(
-        io_, [](Node& n) -> Task<void> { co_await n.core.tasks().Stop(); }(*node),
+        io_,
+        [](Node& n) -> Task<void> {
+          co_await n.core.shards().Leave({});
+          co_await n.core.tasks().Stop();
+        }(*node),
         [&](std::exception_ptr) { stopped = true; });
     while (!stopped) io_.run_one_for(std::chrono::milliseconds(100)), io_.restart();
   }
@@ -381,7 +391,7 @@ Gateway& Cluster::AddGateway(const std::string& name) {
 void Cluster::Assign(std::uint32_t shard, int to) {
   owners_[shard] = to;
   node(to).assigned.insert(shard);
-  node(to).core.shards().OnAssigned(shard);
+  node(to).core.shards().OnAssigned(static_cast<std::int32_t>(shard));
 }
 
 void Cluster::Kill(int number, bool lose) {
@@ -393,14 +403,18 @@ void Cluster::Kill(int number, bool lose) {
   for (auto& gateway : gateways_) gateway->Unlink(dead);
   bool stopped = false;
   asio::co_spawn(
-      io_, [](Node& n) -> Task<void> { co_await n.core.tasks().Stop(); }(dead),
+      io_,
+      [](Node& n) -> Task<void> {
+        co_await n.core.shards().Leave({});
+        co_await n.core.tasks().Stop();
+      }(dead),
       [&](std::exception_ptr) { stopped = true; });
   while (!stopped) io_.run_one_for(std::chrono::milliseconds(10)), io_.restart();
 }
 
 void Cluster::Revoke(std::uint32_t shard, int from) {
   node(from).assigned.erase(shard);
-  node(from).core.shards().OnRevoking(shard);
+  node(from).core.shards().OnRevoking(static_cast<std::int32_t>(shard));
 }
 
 bool Cluster::PumpLog() {
@@ -414,7 +428,8 @@ bool Cluster::PumpLog() {
       if (position->second >= static_cast<std::int64_t>(log_.users[shard].size())) continue;
       const std::int64_t offset = position->second++;
       const std::string value = log_.users[shard][static_cast<std::size_t>(offset)];
-      node->core.shards().OnRecord(shard, offset, clock_.UnixMillisNow(), value);
+      node->core.shards().OnRecord(
+          {static_cast<std::int32_t>(shard), offset, clock_.UnixMillisNow(), {}, value});
       any = true;
     }
   }
@@ -452,7 +467,7 @@ void Cluster::Elapse(std::chrono::milliseconds time) {
     clock_.Advance(std::chrono::milliseconds(500));
     for (auto& node : nodes_) {
       if (!node->alive || node->frozen) continue;
-      node->core.shards().Sweep();
+      node->core.Sweep();
       node->core.shards().CommitCursors();
       node->core.directory().Flush();
     }

@@ -73,12 +73,13 @@ class Node {
   bool alive = true;
   bool frozen = false;
   FakeEventLog event_log;
-  FakeShardLog shard_log;
   FakeMembership membership;
   FakeKeyMaker keys;
   FakeServiceDisco service_disco;
   telemetry::Metrics metrics{"session_manager"};
   Core core;
+  /// Of the core's.
+  FakeConsumer& shard_log;
   std::set<std::uint32_t> assigned;
 };
 

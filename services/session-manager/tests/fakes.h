@@ -11,16 +11,17 @@
 #include <vector>
 
 #include "ports/account_store.h"
-#include "ports/event_log.h"
+#include "ports/membership.h"
 #include "ports/roster.h"
 #include "ports/service_disco.h"
 #include "ports/session_directory.h"
-#include "ports/shard_log.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/clock.h"
+#include "rookery/events/log.h"
 #include "rookery/events/v1/message_event.pb.h"
 #include "rookery/events/v1/presence_event.pb.h"
 #include "rookery/events/v1/user_record.pb.h"
+#include "rookery/kafka/consumer.h"
 
 namespace rookery::session_manager {
 
@@ -47,12 +48,14 @@ class FakeLog {
     int node;
     std::uint32_t partition;
     std::string value;
-    EventLog::Appended appended;
+    events::Log::OnAppended appended;
   };
   /// What process `node` has given and the broker does not have.
   std::deque<Pending> in_flight;
   /// Appends stay in flight while set.
   bool held = false;
+  /// Asked for each append before it reaches the log: what is not OK is refused.
+  std::function<absl::Status(std::uint32_t partition, const events::v1::UserRecord&)> refuse;
 
   std::vector<std::vector<std::string>> users;
   std::vector<events::v1::MessageEvent> messages;
@@ -66,6 +69,16 @@ class FakeLog {
       Pending next = std::move(in_flight.front());
       in_flight.pop_front();
       any = true;
+      if (refuse) {
+        events::v1::UserRecord record;
+        record.ParseFromString(next.value);
+        absl::Status refused = refuse(next.partition, record);
+        if (!refused.ok()) {
+          refused.SetPayload("rookery.kafka/value", absl::Cord(next.value));
+          if (next.appended) next.appended(refused);
+          continue;
+        }
+      }
       users[next.partition].push_back(std::move(next.value));
       if (next.appended) next.appended(static_cast<std::int64_t>(users[next.partition].size()) - 1);
     }
@@ -89,53 +102,69 @@ class FakeLog {
   }
 };
 
-class FakeEventLog final : public EventLog {
+class FakeEventLog final : public events::Log {
  public:
-  FakeEventLog(FakeLog& log, int node) : log_(log), node_(node) {}
-  void Append(Topic topic, std::uint32_t partition, std::string_view,
-              const google::protobuf::MessageLite& record, Appended appended) override {
+  FakeEventLog(FakeLog& log, int node)
+      : log_(log), node_(node), topology_({Count(log), Count(log), Count(log), Count(log)}) {}
+  void Append(events::Topic topic, std::uint32_t partition, std::string_view,
+              const google::protobuf::MessageLite& record, OnAppended appended) override {
     if (dead) return;
-    if (topic == Topic::kUsers) {
+    if (topic == events::Topic::kUsers) {
       log_.in_flight.push_back({node_, partition, record.SerializeAsString(), std::move(appended)});
       return;
     }
-    if (topic == Topic::kMessages) {
+    if (topic == events::Topic::kMessages) {
       log_.messages.emplace_back().ParseFromString(record.SerializeAsString());
     } else {
       log_.presences.emplace_back().ParseFromString(record.SerializeAsString());
     }
     if (appended) appended(0);
   }
-  std::uint32_t partitions(Topic) const override { return static_cast<std::uint32_t>(log_.users.size()); }
+  bool is_congested() const override { return congested; }
+  /// What is in flight reaches the log all the same, and nobody hears of it.
+  void DropInFlight() override {
+    ++drops;
+    for (FakeLog::Pending& pending : log_.in_flight)
+      if (pending.node == node_) pending.appended = {};
+  }
+  const events::Topology& topology() const override { return topology_; }
   bool dead = false;
+  bool congested = false;
+  int drops = 0;
 
  private:
+  static std::uint32_t Count(const FakeLog& log) { return static_cast<std::uint32_t>(log.users.size()); }
   FakeLog& log_;
   int node_;
+  const events::Topology topology_;
 };
 
-class FakeShardLog final : public ShardLog {
+/// A member of the consumer group, as its broker sees it.
+class FakeConsumer final : public kafka::Consumer {
  public:
-  explicit FakeShardLog(FakeLog& log) : log_(log) {}
-  void Seek(std::uint32_t shard, std::int64_t offset) override { position[shard] = offset; }
-  void Pause(std::uint32_t shard) override { paused.insert(shard); }
-  void Resume(std::uint32_t shard) override { paused.erase(shard); }
-  Task<absl::StatusOr<std::int64_t>> Committed(std::uint32_t shard) override {
-    const auto it = log_.committed.find(shard);
+  explicit FakeConsumer(FakeLog& log) : log_(log) {}
+  void Seek(std::int32_t shard, std::int64_t offset) override { position[S(shard)] = offset; }
+  void Pause(std::int32_t shard) override { paused.insert(S(shard)); }
+  void Resume(std::int32_t shard) override { paused.erase(S(shard)); }
+  Task<absl::StatusOr<std::int64_t>> Committed(std::int32_t shard) override {
+    const auto it = log_.committed.find(S(shard));
     co_return it == log_.committed.end() ? -1 : it->second;
   }
-  Task<absl::StatusOr<std::int64_t>> Beginning(std::uint32_t) override { co_return 0; }
-  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::uint32_t, std::int64_t) override { co_return 0; }
-  Task<absl::Status> Commit(std::vector<std::pair<std::uint32_t, std::int64_t>> cursors) override {
+  Task<absl::StatusOr<std::pair<std::int64_t, std::int64_t>>> Watermarks(std::int32_t shard) override {
+    co_return std::pair<std::int64_t, std::int64_t>(0, log_.users[S(shard)].size());
+  }
+  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t, std::int64_t) override { co_return 0; }
+  Task<absl::Status> Commit(std::vector<Position> positions) override {
     ++commits;
     if (!member) co_return absl::FailedPreconditionError("no member of the group");
-    for (const auto& [shard, offset] : cursors) log_.committed[shard] = offset;
+    for (const Position& next : positions) log_.committed[S(next.partition)] = next.offset;
     co_return absl::OkStatus();
   }
-  void Released(std::uint32_t shard) override {
-    position.erase(shard);
-    released.push_back(shard);
+  void ReleaseDone(std::int32_t shard) override {
+    position.erase(S(shard));
+    released.push_back(S(shard));
   }
+  Task<void> Close(std::chrono::milliseconds) override { co_return; }
 
   bool member = true;
   int commits = 0;
@@ -144,19 +173,18 @@ class FakeShardLog final : public ShardLog {
   std::vector<std::uint32_t> released;
 
  private:
+  static std::uint32_t S(std::int32_t partition) { return static_cast<std::uint32_t>(partition); }
   FakeLog& log_;
 };
 
 class FakeMembership final : public Membership {
  public:
   std::vector<std::string> Gateways() const override { return gateways; }
-  void PublishShards(const std::vector<std::pair<std::uint32_t, std::int64_t>>& epochs) override {
-    published = epochs;
-  }
+  void PublishShards(const std::map<std::uint32_t, std::int64_t>& epochs) override { published = epochs; }
   bool KnowsAllGateways() const override { return is_complete; }
   std::vector<std::string> gateways;
   bool is_complete = true;
-  std::vector<std::pair<std::uint32_t, std::int64_t>> published;
+  std::map<std::uint32_t, std::int64_t> published;
 };
 
 /// PostgreSQL's part, shared by all processes: accounts and what waits.

@@ -1,9 +1,8 @@
-#include "domain/shard_keeper.h"
-
 #include <gmock/gmock.h>
 
 #include "cluster.h"
 #include "domain/session_keeper.h"
+#include "domain/user_shards.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -27,16 +26,12 @@ class ShardKeeperTest : public Cluster {
   std::string alice_, bob_;
 };
 
-TEST_F(ShardKeeperTest, TheFencesOffsetIsTheEpoch_EveryPartitionHearsOfIt) {
+TEST_F(ShardKeeperTest, TheFencesOffsetIsTheEpoch_NoOtherPartitionHearsOfIt) {
   Own(1, 0);
   ASSERT_EQ(log_.users[1].size(), 1u);
   EXPECT_TRUE(log_.Record(1, 0).has_fence());
   EXPECT_EQ(node(0).core.FindShard(1)->epoch, 0);
-  for (const std::uint32_t other : {0u, 2u, 3u}) {
-    ASSERT_EQ(log_.users[other].size(), 1u);
-    EXPECT_EQ(log_.Record(other, 0).fence().shard(), 1u);
-    EXPECT_EQ(log_.Record(other, 0).fence().epoch(), 0);
-  }
+  for (const std::uint32_t other : {0u, 2u, 3u}) EXPECT_TRUE(log_.users[other].empty());
   EXPECT_THAT(node(0).membership.published, ElementsAre(Pair(1u, 0)));
   Kill(0);
   Own(1, 1);
@@ -77,7 +72,7 @@ TEST_F(ShardKeeperTest, NotLiveBeforeItIsKnownWhichGatewaysThereAre) {
   node(0).membership.is_complete = false;
   Assign(0, 0);
   Settle();
-  EXPECT_EQ(node(0).core.FindShard(0)->phase, Shard::Phase::kAcquiring);
+  EXPECT_EQ(node(0).core.FindShard(0)->phase, sharding::Shard::Phase::kAcquiring);
   node(0).membership.is_complete = true;
   EXPECT_TRUE(RunUntil([&] { return IsLive(0); }));
 }
@@ -131,23 +126,126 @@ TEST_F(ShardKeeperTest, CursorIsCommitted_OnlyWhenItMoves) {
   EXPECT_EQ(node(0).shard_log.commits, commits);
 }
 
-TEST_F(ShardKeeperTest, FullWindow_PausesTheShard) {
-  Own(0, 0);
-  Own(1, 0);
-  node(0).settings.max_window_records = 20;
+TEST_F(ShardKeeperTest, TooMuchUnfinished_PausesTheShard) {
+  settings_.max_unfinished_records = 20;
+  AddNode();
+  Own(0, 2);
+  Own(1, 2);
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");
   bob.acks = false;
   for (int i = 0; i < 60; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
   Settle();
-  EXPECT_TRUE(node(0).shard_log.paused.contains(1));
-  EXPECT_LE(node(0).core.FindShard(1)->window.size(), 22u);
+  EXPECT_TRUE(node(2).shard_log.paused.contains(1));
+  EXPECT_LE(node(2).core.FindShard(1)->window.size(), 22u);
   bob.acks = true;
   gateway_.Deliver(bob, bob.last_seq);
   ASSERT_TRUE(RunUntil([&] {
     Elapse(std::chrono::milliseconds(500));
     return bob.MessageIds().size() == 60;
   }));
+}
+
+TEST_F(ShardKeeperTest, OneThatCannotFinish_HoldsBackNobodyElse) {
+  settings_.max_unfinished_records = 20;
+  AddNode();
+  Own(0, 2);
+  Own(1, 2);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  database_.down = true;
+  const std::string absent = UserIn(1, 1);
+  gateway_.Send(alice, Message(absent, "waits"));
+  for (int i = 0; i < 100; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  EXPECT_EQ(bob.MessageIds().size(), 100u);
+  EXPECT_FALSE(node(2).shard_log.paused.contains(1));
+  EXPECT_EQ(node(2).core.FindShard(1)->window.size(), 1u);
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return database_.Waiting(absent) == 1; }));
+}
+
+TEST_F(ShardKeeperTest, LogTooBusy_ReadingStopsUntilItIsCalm) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  node(0).event_log.congested = true;
+  gateway_.Send(alice, Message(bob_, "m1"));
+  gateway_.Send(alice, Message(bob_, "m2"));
+  Settle();
+  EXPECT_TRUE(node(0).shard_log.paused.contains(0));
+  EXPECT_TRUE(node(0).shard_log.paused.contains(1));
+  node(0).event_log.congested = false;
+  ASSERT_TRUE(RunUntil([&] { return bob.MessageIds().size() == 2; }));
+  EXPECT_TRUE(node(0).shard_log.paused.empty());
+}
+
+// ---- what the log does not take -----------------------------------------------
+
+TEST_F(ShardKeeperTest, RefusedAppend_TheSenderHasAnError_NotAnAcknowledgementAlone) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  absl::Status refusal = absl::InvalidArgumentError("too large");
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.delivery().stanza().id() == "refused" ? refusal : absl::OkStatus();
+  };
+  gateway_.Send(alice, Message(bob_, "refused"));
+  gateway_.Send(alice, Message(bob_, "taken"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("taken"));
+  auto errors = Only(alice.Take(), common::v1::STANZA_KIND_MESSAGE, "error");
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].id(), "refused");
+  EXPECT_NE(errors[0].payload().find("policy-violation"), std::string::npos);
+  EXPECT_EQ(alice.confirmed, alice.sent);
+
+  refusal = absl::PermissionDeniedError("no right to write");
+  gateway_.Send(alice, Message(bob_, "refused"));
+  Settle();
+  errors = Only(alice.Take(), common::v1::STANZA_KIND_MESSAGE, "error");
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_NE(errors[0].payload().find("internal-server-error"), std::string::npos);
+}
+
+TEST_F(ShardKeeperTest, RefusedFence_IsTriedAgain) {
+  int refusals = 3;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_fence() && refusals-- > 0 ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+  };
+  Assign(0, 0);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
+  EXPECT_LT(refusals, 0);
+}
+
+// ---- a log that is shorter than it was --------------------------------------------
+
+TEST_F(ShardKeeperTest, LogCut_TheShardGoesOn_NewRecordsAreApplied_EpochsRise) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  for (int i = 0; i < 20; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  const std::int64_t epoch = node(0).core.FindShard(1)->epoch;
+  ASSERT_GT(log_.committed[1], 20);
+  Kill(0);
+  log_.users[1].clear();
+  Own(0, 1);
+  gateway_.Send(alice, Message(bob_, "before"));
+  Settle();
+  Own(1, 1);
+  EXPECT_GT(node(1).core.FindShard(1)->epoch, epoch);
+  gateway_.Send(alice, Message(bob_, "after"));
+  Settle();
+  auto ids = bob.MessageIds();
+  ASSERT_GE(ids.size(), 2u);
+  EXPECT_EQ(ids[ids.size() - 2], "before");
+  EXPECT_EQ(ids.back(), "after");
+  EXPECT_EQ(node(1).core.shards().metrics().log_cuts.Value(), 1);
 }
 
 // ---- freeze -----------------------------------------------------------------
@@ -182,7 +280,7 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
   EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
   // It wakes up; its timers run before it hears that it is no member any more.
   node(0).frozen = false;
-  node(0).core.shards().Sweep();
+  node(0).core.Sweep();
   node(0).core.shards().CommitCursors();
   Settle();
   EXPECT_TRUE(node(0).core.FindShard(0)->suspended);
@@ -199,16 +297,37 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
   EXPECT_EQ(alice.confirmed, alice.sent);
 }
 
+TEST_F(ShardKeeperTest, FrozenForTooLong_GivesUpItsShardsAndWhatItHadToSay) {
+  Own(0, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  log_.held = true;
+  gateway_.Send(alice, Message(alice_, "m1"));
+  Settle();
+  clock_.Advance(settings_.duplicate_horizon / 2 + std::chrono::seconds(1));
+  node(0).core.Sweep();
+  EXPECT_EQ(node(0).core.FindShard(0), nullptr);
+  EXPECT_EQ(node(0).event_log.drops, 1);
+  log_.held = false;
+  Settle();
+  EXPECT_EQ(alice.confirmed, 1u);
+  node(0).assigned.clear();
+  node(0).shard_log.position.clear();
+  node(1).core.Sweep();
+  Own(0, 1);
+  EXPECT_THAT(alice.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(alice.confirmed, alice.sent);
+}
+
 TEST_F(ShardKeeperTest, Frozen_TheGatewaysClosedTheirLinks_NoSessionIsEndedBeforeOwnershipIsKnown) {
   Own(0, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
   node(0).shard_log.member = false;
   clock_.Advance(std::chrono::seconds(15));
   gateway_.Unlink(node(0));
-  node(0).core.shards().Sweep();
+  node(0).core.Sweep();
   for (int i = 0; i < 20; ++i) {
     clock_.Advance(std::chrono::milliseconds(500));
-    node(0).core.shards().Sweep();
+    node(0).core.Sweep();
   }
   io_.restart();
   io_.poll();

@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <stdexcept>
 
 #include "catalogue.h"
@@ -138,9 +139,15 @@ void WriteBaseline(const std::string& path, const FileDescriptorSet& files) {
 
 std::vector<std::string> Breaches(const FileDescriptorSet& before, const FileDescriptorSet& now) {
   Comparer comparer;
+  // A message may move to another file of its package: nothing of that crosses a process.
+  std::map<std::string, FileDescriptorProto> packages;
+  for (const FileDescriptorProto& file : now.file()) packages[file.package()].MergeFrom(file);
   for (const FileDescriptorProto& file : before.file()) {
     if (const auto* same = FindByName(now.file(), file)) {
-      comparer.Compare(file, *same);
+      FileDescriptorProto all = packages[same->package()];
+      all.set_package(same->package());
+      all.set_syntax(same->syntax());
+      comparer.Compare(file, all);
     } else {
       comparer.breaches.push_back(file.name() + ": is gone");
     }

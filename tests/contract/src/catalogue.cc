@@ -6,7 +6,9 @@
 #include "rookery/common/v1/stanza.pb.h"
 #include "rookery/disco/v1/disco_service.pb.h"
 #include "rookery/events/v1/message_event.pb.h"
+#include "rookery/events/v1/origin.pb.h"
 #include "rookery/events/v1/presence_event.pb.h"
+#include "rookery/events/v1/room_record.pb.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/roster/v1/roster_service.pb.h"
 #include "rookery/session/v1/session_link_service.pb.h"
@@ -19,6 +21,7 @@ std::vector<const google::protobuf::FileDescriptor*> Files() {
   std::vector<const google::protobuf::FileDescriptor*> files{
       common::v1::Stanza::descriptor()->file(),       disco::v1::GetDiscoInfoRequest::descriptor()->file(),
       events::v1::MessageEvent::descriptor()->file(), events::v1::PresenceEvent::descriptor()->file(),
+      events::v1::Origin::descriptor()->file(),       events::v1::RoomRecord::descriptor()->file(),
       events::v1::UserRecord::descriptor()->file(),   roster::v1::GetRosterRequest::descriptor()->file(),
       session::v1::LinkRequest::descriptor()->file(), session::v1::SessionManagerState::descriptor()->file(),
   };
@@ -28,8 +31,9 @@ std::vector<const google::protobuf::FileDescriptor*> Files() {
 
 std::vector<const google::protobuf::Descriptor*> Roots() {
   std::set<const google::protobuf::Descriptor*> roots{
-      events::v1::UserRecord::descriptor(), events::v1::MessageEvent::descriptor(),
-      events::v1::PresenceEvent::descriptor(), session::v1::SessionManagerState::descriptor()};
+      events::v1::UserRecord::descriptor(), events::v1::RoomRecord::descriptor(),
+      events::v1::MessageEvent::descriptor(), events::v1::PresenceEvent::descriptor(),
+      session::v1::SessionManagerState::descriptor()};
   for (const auto* file : Files()) {
     for (int s = 0; s < file->service_count(); ++s) {
       const auto* service = file->service(s);

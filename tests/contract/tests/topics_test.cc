@@ -8,16 +8,17 @@
 #include <memory>
 #include <string>
 
-#include "adapters/kafka_event_log.h"
+#include "rookery/events/kafka_log.h"
 #include "rookery/events/v1/message_event.pb.h"
 #include "rookery/events/v1/presence_event.pb.h"
+#include "rookery/events/v1/room_record.pb.h"
 #include "rookery/events/v1/user_record.pb.h"
 
 namespace rookery::contract {
 namespace {
 
-using session_manager::KafkaEventLog;
-using session_manager::Topic;
+using events::KafkaLog;
+using events::Topic;
 using testing::ElementsAre;
 
 struct Appended {
@@ -36,6 +37,8 @@ class FakeProducer final : public kafka::Producer {
     records_.push_back({std::string(topic), partition, std::string(key), std::string(value)});
   }
   std::size_t in_flight() const override { return 0; }
+  std::size_t in_flight_bytes() const override { return 0; }
+  void Purge() override {}
   Task<absl::Status> Flush(std::chrono::milliseconds) override { co_return absl::OkStatus(); }
 
  private:
@@ -62,13 +65,10 @@ std::map<std::string, std::string> Documented() {
   return topics;
 }
 
-TEST(Topics, SessionManagersWriteWhatIsDocumented) {
+TEST(Topics, HoldWhatIsDocumented) {
   std::vector<Appended> records;
-  KafkaEventLog log(std::make_unique<FakeProducer>(records), std::make_unique<FakeProducer>(records),
-                    {8, 4, 2});
-  EXPECT_EQ(log.partitions(Topic::kUsers), 8u);
-  EXPECT_EQ(log.partitions(Topic::kMessages), 4u);
-  EXPECT_EQ(log.partitions(Topic::kPresence), 2u);
+  KafkaLog log(std::make_unique<FakeProducer>(records), std::make_unique<FakeProducer>(records),
+               events::Topology({8, 6, 4, 2}));
 
   events::v1::UserRecord user;
   user.set_trace_id(1);
@@ -77,18 +77,23 @@ TEST(Topics, SessionManagersWriteWhatIsDocumented) {
   events::v1::PresenceEvent presence;
   presence.set_jid("j");
   log.Append(Topic::kUsers, 3, "ann@localhost", user, {});
-  log.Append(Topic::kMessages, 2, "bob@localhost", message, [](std::int64_t) {});
+  events::v1::RoomRecord room;
+  room.set_trace_id(2);
+  log.Append(Topic::kMessages, 2, "bob@localhost", message, [](const auto&) {});
   log.Append(Topic::kPresence, 1, "", presence, {});
+  log.Append(Topic::kRooms, 5, "hall@conference.localhost", room, {});
   // The value is the record itself, without any frame of ours.
-  EXPECT_THAT(records, ElementsAre(Appended{"users", 3, "ann@localhost", user.SerializeAsString()},
-                                   Appended{"messages", 2, "bob@localhost", message.SerializeAsString()},
-                                   Appended{"presence", 1, "", presence.SerializeAsString()}));
+  EXPECT_THAT(records,
+              ElementsAre(Appended{"users", 3, "ann@localhost", user.SerializeAsString()},
+                          Appended{"messages", 2, "bob@localhost", message.SerializeAsString()},
+                          Appended{"presence", 1, "", presence.SerializeAsString()},
+                          Appended{"rooms", 5, "hall@conference.localhost", room.SerializeAsString()}));
 
   std::map<std::string, std::string> documented = Documented();
   EXPECT_EQ(documented["users"], user.GetDescriptor()->name());
   EXPECT_EQ(documented["messages"], message.GetDescriptor()->name());
   EXPECT_EQ(documented["presence"], presence.GetDescriptor()->name());
-  EXPECT_TRUE(documented.contains("rooms"));
+  EXPECT_EQ(documented["rooms"], room.GetDescriptor()->name());
   EXPECT_EQ(documented.size(), 4u);
 }
 

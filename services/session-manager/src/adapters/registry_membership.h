@@ -1,6 +1,6 @@
 #pragma once
 
-#include "ports/shard_log.h"
+#include "ports/membership.h"
 #include "rookery/routing/registry.h"
 
 namespace rookery::session_manager {
@@ -15,8 +15,8 @@ class RegistryMembership final : public Membership {
     return instances;
   }
   bool KnowsAllGateways() const override { return registry_.is_complete("gateway"); }
-  void PublishShards(const std::vector<std::pair<std::uint32_t, std::int64_t>>& epochs) override {
-    registry_.PublishShards({epochs.begin(), epochs.end()});
+  void PublishShards(const std::map<std::uint32_t, std::int64_t>& epochs) override {
+    registry_.PublishShards(epochs);
   }
 
  private:

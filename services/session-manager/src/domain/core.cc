@@ -13,13 +13,31 @@
 #include "domain/record_processor.h"
 #include "domain/session_closer.h"
 #include "domain/session_keeper.h"
-#include "domain/shard_keeper.h"
 #include "domain/subscription_handler.h"
+#include "domain/user_shards.h"
 #include "modules/iq_router.h"
 #include "rookery/base/check.h"
-#include "rookery/base/shard.h"
+#include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
+
+namespace {
+
+sharding::OwnerOptions OwnerOptionsOf(const Settings& settings) {
+  sharding::OwnerOptions options;
+  options.instance = settings.instance;
+  options.topic = Topic::kUsers;
+  options.duplicate_horizon = settings.duplicate_horizon;
+  options.max_unfinished_records = settings.max_unfinished_records;
+  options.max_unfinished_bytes = settings.max_unfinished_bytes;
+  return options;
+}
+
+/// Of the recipients of one record, so that it is never too large for the log.
+constexpr std::size_t kFanoutBytes = 256 * 1024;
+
+}  // namespace
 
 Core::Core(asio::any_io_executor executor, const Settings& settings, Ports ports, const Clock& clock,
            telemetry::Metrics& metrics)
@@ -29,7 +47,7 @@ Core::Core(asio::any_io_executor executor, const Settings& settings, Ports ports
       clock_(clock),
       metrics_(metrics),
       started_at_(clock.Now()),
-      shards_(ports.log.partitions(Topic::kUsers)),
+      homes_(settings.domains, ports.log.topology()),
       deliverer_(std::make_unique<Deliverer>(*this)),
       offline_(std::make_unique<OfflineMessages>(*this)),
       closer_(std::make_unique<SessionCloser>(*this)),
@@ -39,21 +57,28 @@ Core::Core(asio::any_io_executor executor, const Settings& settings, Ports ports
       records_(std::make_unique<RecordProcessor>(*this)),
       client_stanzas_(std::make_unique<ClientStanzaProcessor>(*this)),
       iqs_(MakeIqRouter(*this)),
-      shard_keeper_(std::make_unique<ShardKeeper>(*this)),
+      user_shards_(std::make_unique<UserShards>(*this)),
+      owner_(std::make_unique<sharding::ShardOwner>(
+          executor, clock, OwnerOptionsOf(settings), ports.log, *user_shards_,
+          [this](const auto& epochs) { ports_.membership.PublishShards(epochs); }, ports.published_epoch,
+          metrics)),
       directory_(std::make_unique<DirectoryWriter>(*this)),
       caps_(std::make_unique<CapsTracker>(*this)),
       tasks_(executor) {}
 
 Core::~Core() = default;
 
-std::uint32_t Core::ShardNumberOf(std::string_view bare) const { return ShardOf(bare, shard_count()); }
-
-Shard* Core::FindShard(std::uint32_t number) {
-  return number < shards_.size() ? shards_[number].get() : nullptr;
-}
+Shard* Core::FindShard(std::uint32_t number) { return static_cast<Shard*>(owner_->Find(number)); }
 
 std::shared_ptr<Shard> Core::SharedShard(std::uint32_t number) {
-  return number < shards_.size() ? shards_[number] : nullptr;
+  return std::static_pointer_cast<Shard>(owner_->Shared(number));
+}
+
+std::vector<std::shared_ptr<Shard>> Core::all_shards() {
+  std::vector<std::shared_ptr<Shard>> all;
+  all.reserve(owner_->owned());
+  for (const auto& [number, shard] : owner_->shards()) all.push_back(std::static_pointer_cast<Shard>(shard));
+  return all;
 }
 
 User& Core::GetUser(Shard& shard, std::string_view bare) {
@@ -81,17 +106,15 @@ std::shared_ptr<Session> Core::FindSession(const SessionId& id) {
   return it == sessions_by_id_.end() ? nullptr : it->second;
 }
 
-bool Core::IsLocalDomain(std::string_view domain) const {
-  return std::find(settings_.domains.begin(), settings_.domains.end(), domain) != settings_.domains.end();
+std::optional<std::string_view> Core::LocalService(std::string_view domain) const {
+  const std::optional<events::Service> service = homes_.ServiceOf(domain);
+  if (!service || *service == events::Service::kAccounts) return std::nullopt;
+  return events::Name(*service);
 }
 
-std::optional<std::string_view> Core::LocalService(std::string_view domain) const {
-  const std::size_t dot = domain.find('.');
-  if (dot == std::string_view::npos || !IsLocalDomain(domain.substr(dot + 1))) return std::nullopt;
-  const std::string_view name = domain.substr(0, dot);
-  if (name == "conference") return "muc";
-  if (name == "search") return "search";
-  return std::nullopt;
+void Core::Sweep() {
+  owner_->Tick();
+  user_shards_->Sweep();
 }
 
 // ---- turns ------------------------------------------------------------------
@@ -105,7 +128,7 @@ void Core::AddTurn(User& user, User::Turn turn, bool first) {
   }
   if (user.busy) return;
   user.busy = true;
-  tasks_.Spawn("user.turns", RunTurns(shards_[user.shard->number], user.bare));
+  tasks_.Spawn("user.turns", RunTurns(SharedShard(user.shard->number), user.bare));
 }
 
 void Core::TakeTurn(User& user, std::function<Task<void>()> run) {
@@ -153,8 +176,7 @@ Task<void> Core::RunTurns(std::shared_ptr<Shard> shard, std::string bare) {
 
 void Core::FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const {
   events::v1::Origin& origin = *record.mutable_origin();
-  origin.set_shard(from.number);
-  origin.set_epoch(from.epoch);
+  owner_->FillOrigin(from, origin);
   if (cause.session) {
     auto& client = *origin.mutable_client();
     client.set_session_id(cause.session->id.str());
@@ -174,21 +196,50 @@ void Core::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std:
   // A turn that outlived its shard: the next owner does its work.
   if (from.released()) return;
   FillOrigin(from, cause, record);
+  events::Log::OnAppended on_appended;
   if (cause.session) {
     cause.session->inbound.Open(cause.count);
-    ports_.log.Append(Topic::kUsers, partition, key, record,
-                      [this, session = cause.session, count = cause.count](std::int64_t) {
-                        session_keeper_->FinishInbound(session, count);
-                      });
+    on_appended = [this, session = cause.session,
+                   count = cause.count](const absl::StatusOr<std::int64_t>& offset) {
+      // Given up with the shard: the next owner is sent the stanza again.
+      if (absl::IsAborted(offset.status())) return;
+      if (!offset.ok()) OnRefused(session, offset.status());
+      session_keeper_->FinishInbound(session, count);
+    };
   } else if (cause.offset >= 0) {
     from.window.Hold(cause.offset);
-    ports_.log.Append(Topic::kUsers, partition, key, record,
-                      [shard = shards_[from.number], offset = cause.offset](std::int64_t) {
-                        if (!shard->released()) shard->window.Release(offset);
-                      });
-  } else {
-    ports_.log.Append(Topic::kUsers, partition, key, record, {});
+    on_appended = [this, shard = SharedShard(from.number),
+                   offset = cause.offset](const absl::StatusOr<std::int64_t>& appended) {
+      if (shard->released() || absl::IsAborted(appended.status())) return;
+      if (!appended.ok()) NoteLoss(appended.status());
+      shard->window.Release(offset);
+    };
   }
+  owner_->Append(from, Topic::kUsers, partition, key, record, std::move(on_appended));
+}
+
+void Core::NoteLoss(const absl::Status& status) {
+  // What follows from a stanza that was taken is no larger than that: only a setting of the broker's
+  // leads here. To try for ever would stop the shard.
+  metrics_.records_refused.Increment();
+  telemetry::LogError("record.refused", {{"error", Message(status)}});
+}
+
+void Core::OnRefused(const std::shared_ptr<Session>& session, const absl::Status& status) {
+  metrics_.records_refused.Increment();
+  telemetry::LogError("record.refused", {{"error", Message(status)}});
+  events::v1::UserRecord record;
+  const std::optional<std::string> bytes = events::RefusedRecord(status);
+  if (session->ended || !bytes || !record.ParseFromString(*bytes)) return;
+  const xmpp::Stanza* stanza = nullptr;
+  if (record.has_delivery()) stanza = &record.delivery().stanza();
+  if (record.has_fanout()) stanza = &record.fanout().stanza();
+  if (stanza == nullptr) return;
+  const bool is_too_large = absl::IsInvalidArgument(status);
+  client_stanzas_->Refuse(
+      *session, *stanza,
+      is_too_large ? xmpp::ErrorCondition::kPolicyViolation : xmpp::ErrorCondition::kInternalServerError,
+      is_too_large ? "the stanza is too large" : "the stanza could not be stored");
 }
 
 void Core::AppendDelivery(Shard& from, Cause& cause, xmpp::Stanza stanza) {
@@ -200,32 +251,45 @@ void Core::AppendDelivery(Shard& from, Cause& cause, xmpp::Stanza stanza) {
 
 void Core::AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                         const std::vector<std::string>& recipients) {
-  std::map<std::uint32_t, events::v1::UserRecord> by_shard;
-  for (const std::string& recipient : recipients) {
-    by_shard[ShardNumberOf(xmpp::BareOf(recipient))].mutable_fanout()->add_recipients(recipient);
+  std::map<std::uint32_t, std::vector<const std::string*>> by_shard;
+  for (const std::string& recipient : recipients)
+    by_shard[ShardNumberOf(xmpp::BareOf(recipient))].push_back(&recipient);
+  // The same numbers in each partition: what follows from the same cause a second time must have the
+  // same ones, also where the recipients in other partitions have changed.
+  const std::uint32_t first = cause.parts;
+  std::uint32_t last = first;
+  for (auto& [partition, some] : by_shard) {
+    cause.parts = first;
+    for (std::size_t next = 0; next < some.size();) {
+      events::v1::UserRecord record;
+      *record.mutable_fanout()->mutable_stanza() = stanza;
+      for (std::size_t bytes = 0; next < some.size() && bytes < kFanoutBytes; ++next) {
+        bytes += some[next]->size();
+        record.mutable_fanout()->add_recipients(*some[next]);
+      }
+      AppendRecord(from, cause, partition, {}, std::move(record));
+    }
+    last = std::max(last, cause.parts);
   }
-  // One number for all of them: a partition gets one of these records at most, and what follows from
-  // the same cause a second time must have the same numbers, also where the recipients have changed.
-  const std::uint32_t parts = cause.parts;
-  for (auto& [partition, record] : by_shard) {
-    cause.parts = parts;
-    *record.mutable_fanout()->mutable_stanza() = stanza;
-    AppendRecord(from, cause, partition, {}, std::move(record));
-  }
+  cause.parts = last;
 }
 
 void Core::AppendEvent(Shard& from, Topic topic, std::string_view key,
                        const google::protobuf::MessageLite& event, std::int64_t holds_offset) {
   if (from.released()) return;
-  const std::uint32_t partition = ShardOf(key, ports_.log.partitions(topic));
+  const std::uint32_t partition = homes_.topology().PartitionOf(topic, key);
   if (holds_offset < 0) {
-    ports_.log.Append(topic, partition, key, event, {});
+    owner_->Append(from, topic, partition, key, event, {});
     return;
   }
   from.window.Hold(holds_offset);
-  ports_.log.Append(topic, partition, key, event, [shard = shards_[from.number], holds_offset](std::int64_t) {
-    if (!shard->released()) shard->window.Release(holds_offset);
-  });
+  owner_->Append(
+      from, topic, partition, key, event,
+      [this, shard = SharedShard(from.number), holds_offset](const absl::StatusOr<std::int64_t>& appended) {
+        if (shard->released() || absl::IsAborted(appended.status())) return;
+        if (!appended.ok()) NoteLoss(appended.status());
+        shard->window.Release(holds_offset);
+      });
 }
 
 }  // namespace rookery::session_manager

@@ -15,14 +15,16 @@
 #include "domain/shard.h"
 #include "domain/user.h"
 #include "ports/account_store.h"
-#include "ports/event_log.h"
+#include "ports/membership.h"
 #include "ports/roster.h"
 #include "ports/service_disco.h"
 #include "ports/session_directory.h"
-#include "ports/shard_log.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/clock.h"
+#include "rookery/events/homes.h"
+#include "rookery/events/log.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
 
@@ -34,15 +36,14 @@ class SubscriptionHandler;
 class SessionKeeper;
 class RecordProcessor;
 class ClientStanzaProcessor;
-class ShardKeeper;
+class UserShards;
 class DirectoryWriter;
 class CapsTracker;
 class IqRouter;
 
 /// What the domain reaches the world through.
 struct Ports {
-  EventLog& log;
-  ShardLog& shard_log;
+  events::Log& log;
   Membership& membership;
   AccountStore& accounts;
   KeyMaker& keys;
@@ -50,7 +51,11 @@ struct Ports {
   Roster& roster;
   ServiceDisco& service_disco;
   SessionDirectory& directory;
+  /// May be empty.
+  sharding::ShardOwner::PublishedEpoch published_epoch;
 };
+
+using events::Topic;
 
 /// What follows from one cause carries its origin: a client's stanza, a record of the
 /// log, or the owner's own decision. Copied by value into what finishes later.
@@ -82,7 +87,8 @@ class Core {
   SessionKeeper& sessions() { return *session_keeper_; }
   RecordProcessor& records() { return *records_; }
   ClientStanzaProcessor& client_stanzas() { return *client_stanzas_; }
-  ShardKeeper& shards() { return *shard_keeper_; }
+  sharding::ShardOwner& shards() { return *owner_; }
+  UserShards& user_shards() { return *user_shards_; }
   DirectoryWriter& directory() { return *directory_; }
   CapsTracker& caps() { return *caps_; }
   IqRouter& iqs() { return *iqs_; }
@@ -95,12 +101,13 @@ class Core {
   const asio::any_io_executor& executor() const { return executor_; }
   SteadyTime started_at() const { return started_at_; }
 
-  std::uint32_t shard_count() const { return ports_.log.partitions(Topic::kUsers); }
-  std::uint32_t ShardNumberOf(std::string_view bare) const;
+  const events::Homes& homes() const { return homes_; }
+  std::uint32_t shard_count() const { return homes_.topology().partitions(Topic::kUsers); }
+  std::uint32_t ShardNumberOf(std::string_view bare) const { return homes_.ShardOfAccount(bare); }
   /// Null unless the shard is ours.
   Shard* FindShard(std::uint32_t number);
   std::shared_ptr<Shard> SharedShard(std::uint32_t number);
-  std::vector<std::shared_ptr<Shard>>& all_shards() { return shards_; }
+  std::vector<std::shared_ptr<Shard>> all_shards();
 
   /// The user's entry, made when missing. The shard must be ours.
   User& GetUser(Shard& shard, std::string_view bare);
@@ -111,9 +118,12 @@ class Core {
   absl::flat_hash_map<SessionId, std::shared_ptr<Session>>& sessions_by_id() { return sessions_by_id_; }
   std::shared_ptr<Session> FindSession(const SessionId& id);
 
-  bool IsLocalDomain(std::string_view domain) const;
+  bool IsLocalDomain(std::string_view domain) const { return homes_.IsAccountDomain(domain); }
   /// `muc` for conference.localhost: a service of ours on a domain of ours.
   std::optional<std::string_view> LocalService(std::string_view domain) const;
+
+  /// Every 500 ms: what time brings.
+  void Sweep();
 
   // ---- turns: what must not run side by side for one user ----
   /// Runs `run` when every earlier turn of the user is over.
@@ -132,11 +142,15 @@ class Core {
                     const std::vector<std::string>& recipients);
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                     events::v1::UserRecord record);
+  /// The log has refused a record for good.
+  void NoteLoss(const absl::Status& status);
   void AppendEvent(Shard& from, Topic topic, std::string_view key, const google::protobuf::MessageLite& event,
                    std::int64_t holds_offset);
 
  private:
   void FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const;
+  /// The log does not take what a client has sent: the client is told.
+  void OnRefused(const std::shared_ptr<Session>& session, const absl::Status& status);
   void AddTurn(User& user, User::Turn turn, bool first);
   Task<void> RunTurns(std::shared_ptr<Shard> shard, std::string bare);
 
@@ -147,7 +161,7 @@ class Core {
   SessionManagerMetrics metrics_;
   SteadyTime started_at_;
 
-  std::vector<std::shared_ptr<Shard>> shards_;
+  const events::Homes homes_;
   absl::flat_hash_map<SessionId, std::shared_ptr<Session>> sessions_by_id_;
 
   std::unique_ptr<Deliverer> deliverer_;
@@ -159,7 +173,8 @@ class Core {
   std::unique_ptr<RecordProcessor> records_;
   std::unique_ptr<ClientStanzaProcessor> client_stanzas_;
   std::unique_ptr<IqRouter> iqs_;
-  std::unique_ptr<ShardKeeper> shard_keeper_;
+  std::unique_ptr<UserShards> user_shards_;
+  std::unique_ptr<sharding::ShardOwner> owner_;
   std::unique_ptr<DirectoryWriter> directory_;
   std::unique_ptr<CapsTracker> caps_;
   // Last: its coroutines use everything above.

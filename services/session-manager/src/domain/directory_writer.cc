@@ -20,7 +20,7 @@ constexpr std::chrono::seconds kPause{1};
 
 }  // namespace
 
-DirectoryWriter::DirectoryWriter(Core& core) : core_(core), shards_(core.all_shards().size()) {}
+DirectoryWriter::DirectoryWriter(Core& core) : core_(core), shards_(core.shard_count()) {}
 
 DirectoryWriter::ShardState* DirectoryWriter::StateOf(const Shard& shard) {
   if (shard.epoch < 0 || shard.number >= shards_.size()) return nullptr;

@@ -5,13 +5,11 @@ namespace rookery::session_manager {
 SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
     : stanzas_received(m.Counter("stanzas_received_total", "Stanzas that clients sent")),
       packets_sent(m.Counter("packets_sent_total", "Stanzas given to gateways, one for each session")),
-      records_applied(m.Counter("records_applied_total", "Records of the log applied")),
-      duplicates_refused(
-          m.Counter("duplicates_refused_total", "Records and stanzas refused as applied before")),
-      stale_epochs_refused(
-          m.Counter("stale_epochs_refused_total", "Records refused because a newer owner has spoken")),
       stanzas_resent(
           m.Counter("packets_resent_total", "Packets given again after a resumption or a new link")),
+      records_refused(m.Counter("records_refused_total", "Records that the log did not take")),
+      stanzas_repeated(m.Counter("stanzas_repeated_total", "Client stanzas refused as received before")),
+      misplaced(m.Counter("misplaced_records_total", "Records that belong to no user of their shard")),
       stored_offline(m.Counter("messages_stored_offline_total", "Messages kept for an absent user")),
       stored_for_session(m.Counter("packets_stored_total", "Packets kept in the store for one session")),
       bounced(m.Counter("stanzas_bounced_total", "Stanzas answered with an error")),
@@ -21,10 +19,6 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       sessions_resumed(m.Counter("sessions_resumed_total", "Sessions resumed (XEP-0198)")),
       sessions_attached(
           m.Counter("sessions_attached_total", "Sessions that gateways attached to a new owner")),
-      shards_acquired(m.Counter("shards_acquired_total", "Shards that became ours")),
-      shards_lost(m.Counter("shards_lost_total", "Shards taken from us while we were away")),
-      freezes(m.Counter("freezes_total", "Times this process stood still for seconds")),
-      bad_records(m.Counter("bad_records_total", "Records that could not be read")),
       directory_entries(m.Counter("directory_entries_total", "Sessions written to the directory in Redis")),
       directory_rewrites(
           m.Counter("directory_rewrites_total", "Times that all sessions of a shard were written to Redis")),
@@ -39,11 +33,7 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       sessions(m.Gauge("sessions", "Sessions of our shards")),
       sessions_detached(m.Gauge("sessions_detached", "Sessions that wait for their client")),
       users(m.Gauge("users", "Users in memory")),
-      shards(m.Gauge("shards", "Shards that we own")),
-      window_records(m.Gauge("window_records", "Records read and not finished")),
       gateways(m.Gauge("gateways", "Gateways linked")),
-      caps_known(m.Gauge("caps_known", "Verified capabilities remembered")),
-      acquire_seconds(m.Histogram("shard_acquire_seconds", "From assignment to live",
-                                  {0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30})) {}
+      caps_known(m.Gauge("caps_known", "Verified capabilities remembered")) {}
 
 }  // namespace rookery::session_manager

@@ -10,10 +10,10 @@ struct SessionManagerMetrics {
 
   prometheus::Counter& stanzas_received;
   prometheus::Counter& packets_sent;
-  prometheus::Counter& records_applied;
-  prometheus::Counter& duplicates_refused;
-  prometheus::Counter& stale_epochs_refused;
   prometheus::Counter& stanzas_resent;
+  prometheus::Counter& records_refused;
+  prometheus::Counter& stanzas_repeated;
+  prometheus::Counter& misplaced;
   prometheus::Counter& stored_offline;
   prometheus::Counter& stored_for_session;
   prometheus::Counter& bounced;
@@ -22,10 +22,6 @@ struct SessionManagerMetrics {
   prometheus::Counter& sessions_ended;
   prometheus::Counter& sessions_resumed;
   prometheus::Counter& sessions_attached;
-  prometheus::Counter& shards_acquired;
-  prometheus::Counter& shards_lost;
-  prometheus::Counter& freezes;
-  prometheus::Counter& bad_records;
   prometheus::Counter& directory_entries;
   prometheus::Counter& directory_rewrites;
   prometheus::Counter& directory_failures;
@@ -37,11 +33,8 @@ struct SessionManagerMetrics {
   prometheus::Gauge& sessions;
   prometheus::Gauge& sessions_detached;
   prometheus::Gauge& users;
-  prometheus::Gauge& shards;
-  prometheus::Gauge& window_records;
   prometheus::Gauge& gateways;
   prometheus::Gauge& caps_known;
-  prometheus::Histogram& acquire_seconds;
 };
 
 }  // namespace rookery::session_manager

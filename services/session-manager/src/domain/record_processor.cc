@@ -5,7 +5,6 @@
 #include "domain/message_routing.h"
 #include "domain/presence_tracker.h"
 #include "domain/session_keeper.h"
-#include "domain/shard_keeper.h"
 #include "domain/subscription_handler.h"
 #include "modules/iq_router.h"
 #include "rookery/telemetry/log.h"
@@ -35,49 +34,9 @@ void AppendStanzaId(xmpp::Stanza& message, const User& user, const PendingRecord
 
 }  // namespace
 
-void RecordProcessor::OnRecord(Shard& shard, std::int64_t offset, std::int64_t, std::string_view value) {
-  auto pending = std::make_shared<PendingRecord>();
-  pending->offset = offset;
-  pending->recovering = offset < shard.epoch;
-  events::v1::UserRecord& record = pending->record;
-  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-    core_.metrics().bad_records.Increment();
-    telemetry::LogError("record.unreadable", {{"shard", shard.number}, {"offset", offset}});
-    if (offset >= shard.committed) {
-      shard.window.Add(offset);
-      shard.window.Release(offset);
-    }
-    return;
-  }
-  const SteadyTime now = core_.clock().Now();
-  DuplicateFilter::Verdict verdict = DuplicateFilter::Verdict::kApply;
-  if (record.has_fence()) {
-    const events::v1::Fence& fence = record.fence();
-    // In the shard's own partition the fence's offset is its epoch.
-    const std::int64_t epoch = fence.shard() == shard.number ? offset : fence.epoch();
-    shard.duplicates.SawEpoch(fence.shard(), epoch);
-  } else {
-    verdict = shard.duplicates.Check(record.origin(), now);
-  }
-  if (offset < shard.committed) {  // finished by an earlier owner
-    if (verdict == DuplicateFilter::Verdict::kApply) core_.sessions().OnFinishedRecord(shard, *pending);
-    return;
-  }
-
-  shard.window.Add(offset);
-  if (record.has_fence()) {
-    if (record.fence().shard() == shard.number) core_.shards().OnOwnFence(shard, offset);
-    shard.window.Release(offset);
-    return;
-  }
-  if (verdict != DuplicateFilter::Verdict::kApply) {
-    (verdict == DuplicateFilter::Verdict::kDuplicate ? core_.metrics().duplicates_refused
-                                                     : core_.metrics().stale_epochs_refused)
-        .Increment();
-    shard.window.Release(offset);
-    return;
-  }
-  core_.metrics().records_applied.Increment();
+void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pending) {
+  const std::int64_t offset = pending->offset;
+  const events::v1::UserRecord& record = pending->record;
   if (telemetry::IsLogged(telemetry::Level::kDebug))
     telemetry::LogDebug("record.applied", {{"trace_id", telemetry::TraceId(record.trace_id())},
                                            {"shard", shard.number},
@@ -103,12 +62,12 @@ void RecordProcessor::OnRecord(Shard& shard, std::int64_t offset, std::int64_t, 
   }
   const std::string_view bare = xmpp::BareOf(to);
   if (bare.empty() || core_.ShardNumberOf(bare) != shard.number) {
-    core_.metrics().bad_records.Increment();
+    core_.metrics().misplaced.Increment();
     telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", offset}});
     shard.window.Release(offset);
     return;
   }
-  core_.TakeTurn(core_.GetUser(shard, bare), pending);
+  core_.TakeTurn(core_.GetUser(shard, bare), std::move(pending));
 }
 
 void RecordProcessor::Apply(User& user, PendingRecord& pending) {
@@ -132,7 +91,7 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
         ApplyIq(user, pending);
         break;
       default:
-        core_.metrics().bad_records.Increment();
+        core_.metrics().misplaced.Increment();
         break;
     }
   }

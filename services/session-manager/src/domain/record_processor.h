@@ -13,8 +13,8 @@ class RecordProcessor {
  public:
   explicit RecordProcessor(Core& core) : core_(core) {}
 
-  /// One record of the topic `users` as it was read.
-  void OnRecord(Shard& shard, std::int64_t offset, std::int64_t timestamp_ms, std::string_view value);
+  /// A record of the topic `users` that has not been applied yet.
+  void OnRecord(Shard& shard, std::shared_ptr<PendingRecord> record);
   /// Within the user's turn.
   void Apply(User& user, PendingRecord& pending);
 

@@ -4,7 +4,6 @@
 
 #include "domain/offline_messages.h"
 #include "domain/session_keeper.h"
-#include "domain/shard_keeper.h"
 
 namespace rookery::session_manager {
 

@@ -12,7 +12,6 @@
 #include "domain/presence_tracker.h"
 #include "domain/session_closer.h"
 #include "domain/session_snapshot.h"
-#include "domain/shard_keeper.h"
 #include "modules/server_info.h"
 #include "rookery/base/random.h"
 #include "rookery/telemetry/log.h"
@@ -26,6 +25,8 @@ namespace {
 
 constexpr std::size_t kMaxWaitingActions = 200'000;
 constexpr std::size_t kMaxSuccessors = 16;
+/// Between two attempts to put an end that the log has refused on record.
+constexpr std::chrono::seconds kEndAgain{1};
 constexpr std::string_view kTimedOut = "connection-timeout";
 /// Of the addresses that a session has directed presence to, the record of its end names so many:
 /// it has to fit into the log.
@@ -317,7 +318,7 @@ void SessionKeeper::OnStanza(GatewayPeer& gateway, GatewayAction& action) {
   session::v1::ClientStanza& stanza = *action.mutable_stanza();
   if (stanza.count() <= session->inbound.received()) {
     // Sent again after a new link: the confirmation was lost or is still to come.
-    core_.metrics().duplicates_refused.Increment();
+    core_.metrics().stanzas_repeated.Increment();
     ConfirmLater(session);
     return;
   }
@@ -441,8 +442,7 @@ void SessionKeeper::AppendEnd(Session& session, std::string_view condition, std:
   session.ends_by_timeout = condition == kTimedOut;
   Enter(session, SessionPhase::kEnding);
   events::v1::UserRecord record;
-  record.mutable_origin()->set_shard(shard.number);
-  record.mutable_origin()->set_epoch(shard.epoch);
+  core_.shards().FillOrigin(shard, *record.mutable_origin());
   record.set_received_at_ms(core_.clock().UnixMillisNow());
   auto& ended = *record.mutable_session_ended();
   ended.set_session_id(session.id.str());
@@ -459,10 +459,29 @@ void SessionKeeper::AppendEnd(Session& session, std::string_view condition, std:
   }
   ended.set_confirmed_count(session.inbound.confirmed());
   if (holds >= 0) shard.window.Hold(holds);
-  core_.ports().log.Append(Topic::kUsers, shard.number, session.user->bare, record,
-                           [shared = core_.SharedShard(shard.number), holds](std::int64_t) {
-                             if (holds >= 0 && !shared->released()) shared->window.Release(holds);
-                           });
+  AppendEndRecord(core_.SharedShard(shard.number), session.user->bare, std::move(record), holds);
+}
+
+void SessionKeeper::AppendEndRecord(const std::shared_ptr<Shard>& shard, const std::string& bare,
+                                    events::v1::UserRecord record, std::int64_t holds) {
+  core_.shards().Append(*shard, Topic::kUsers, shard->number, bare, record,
+                        [this, shard, bare, record, holds](const absl::StatusOr<std::int64_t>& appended) {
+                          if (shard->released() || absl::IsAborted(appended.status())) return;
+                          if (!appended.ok()) {
+                            // The session is over all the same, and its contacts must hear of it.
+                            core_.NoteLoss(appended.status());
+                            core_.tasks().Spawn("session.end_again",
+                                                AppendEndAgain(shard, bare, record, holds));
+                            return;
+                          }
+                          if (holds >= 0) shard->window.Release(holds);
+                        });
+}
+
+Task<void> SessionKeeper::AppendEndAgain(std::shared_ptr<Shard> shard, std::string bare,
+                                         events::v1::UserRecord record, std::int64_t holds) {
+  co_await runtime::Sleep(kEndAgain);
+  if (!shard->released()) AppendEndRecord(shard, bare, std::move(record), holds);
 }
 
 void SessionKeeper::OnAccountRemoved(User& user, std::int64_t offset) {
@@ -477,7 +496,7 @@ void SessionKeeper::OnEndRecord(Shard& shard, const PendingRecord& pending) {
   const SessionId id(ended.session_id());
   const auto session = core_.FindSession(id);
   if (core_.ShardNumberOf(bare) != shard.number || (session && session->user->bare != bare)) {
-    core_.metrics().bad_records.Increment();
+    core_.metrics().misplaced.Increment();
     telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", pending.offset}});
     return;
   }

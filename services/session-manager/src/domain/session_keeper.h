@@ -109,6 +109,10 @@ class SessionKeeper {
   };
   ShardState& StateOf(const Shard& shard);
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
+  void AppendEndRecord(const std::shared_ptr<Shard>& shard, const std::string& bare,
+                       events::v1::UserRecord record, std::int64_t holds);
+  Task<void> AppendEndAgain(std::shared_ptr<Shard> shard, std::string bare, events::v1::UserRecord record,
+                            std::int64_t holds);
   /// `cause`: the record of the end; null when an earlier owner has finished it, so that contacts
   /// know already.
   void Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended, Cause* cause);

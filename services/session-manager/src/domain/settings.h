@@ -33,7 +33,9 @@ struct Settings {
   std::int64_t max_roster_items = 5'000;
   std::int64_t max_pending_requests = 1'000;
   std::int64_t max_directed_presence = 1'000;
-  std::int64_t max_window_records = 50'000;
+  /// Of one shard, read and not finished.
+  std::int64_t max_unfinished_records = 200'000;
+  std::int64_t max_unfinished_bytes = std::int64_t{128} << 20;
   bool registration = false;
   std::chrono::milliseconds presence_too_old{30'000};
 };

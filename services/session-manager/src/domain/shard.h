@@ -10,10 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "domain/delivery_window.h"
-#include "domain/duplicate_filter.h"
 #include "domain/user.h"
 #include "ports/waiting_store.h"
+#include "rookery/sharding/shard.h"
 
 namespace rookery::session_manager {
 
@@ -31,25 +30,10 @@ struct PendingEnd {
   std::function<void()> tell;
 };
 
-/// A partition of `users` that the consumer group has given to us.
-struct Shard {
-  enum class Phase {
-    kAcquiring,   // fence, stores, gateways: nothing is read yet
-    kRecovering,  // reading up to our own fence
-    kLive,
-    kReleased,  // somebody else's: whoever still holds a pointer stops
-  };
+/// A shard of users.
+struct Shard final : sharding::Shard {
+  using sharding::Shard::Shard;
 
-  std::uint32_t number = 0;
-  Phase phase = Phase::kAcquiring;
-  /// The offset of our fence; -1 before it is appended.
-  std::int64_t epoch = -1;
-  /// Where the last owner stopped: older records only feed the duplicate filter.
-  std::int64_t committed = 0;
-  std::int64_t last_commit = -1;
-
-  DeliveryWindow window;
-  DuplicateFilter duplicates;
   // Found by string_view too: absl hashes its own view type only, which is not std's here.
   std::unordered_map<std::string, std::unique_ptr<User>, StringHash, std::equal_to<>> users;
 
@@ -63,13 +47,6 @@ struct Shard {
   /// Owners of rows of the offline store that were marked as given: when to delete the marks.
   std::deque<std::pair<SteadyTime, std::string>> marks;
   std::unordered_map<std::string, SteadyTime> last_marks;
-
-  bool paused = false;
-  /// We were frozen and do not know yet whether we still own it.
-  bool suspended = false;
-
-  bool live() const { return phase == Phase::kLive && !suspended; }
-  bool released() const { return phase == Phase::kReleased; }
 };
 
 }  // namespace rookery::session_manager

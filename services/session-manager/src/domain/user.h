@@ -15,6 +15,7 @@
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/roster/v1/roster_service.pb.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/shard.h"
 
 namespace rookery::session_manager {
 
@@ -42,11 +43,8 @@ struct Contacts {
 };
 
 /// A record that waits for its turn.
-struct PendingRecord {
-  std::int64_t offset = -1;
+struct PendingRecord final : sharding::Record {
   events::v1::UserRecord record;
-  /// A record of before the fence: it may have been applied by an earlier owner.
-  bool recovering = false;
   /// The part of a fan-out that waited behind one user's turns.
   bool in_turn = false;
   std::uint32_t parts = 0;

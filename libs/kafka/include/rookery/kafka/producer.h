@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
 #include "rookery/config/config.h"
 #include "rookery/runtime/task.h"
 #include "rookery/telemetry/metrics.h"
@@ -24,9 +26,13 @@ struct Options {
   /// Prefix of every topic and group name, so that clusters can share a broker.
   std::string topic_prefix = "rookery.";
   std::int64_t replication_factor = 1;
+  /// The largest record that is appended; topics must take records of that size
+  /// (Kafka's `max.message.bytes`, by default 1,048,588).
+  std::int64_t max_record_bytes = 1'000'000;
   /// Further librdkafka properties as `name=value` (security, tuning).
   std::vector<std::string> properties;
-  /// kafka.brokers, kafka.topic-prefix, kafka.replication-factor, kafka.properties
+  /// kafka.brokers, kafka.topic-prefix, kafka.replication-factor, kafka.max-record-bytes,
+  /// kafka.properties
   void Bind(config::Schema& schema);
 };
 
@@ -38,19 +44,25 @@ struct TopicSpec {
   std::vector<std::pair<std::string, std::string>> config;
 };
 /// Blocks: run it on the blocking pool. Result: partition counts in the order of `topics`.
+/// FAILED_PRECONDITION: a topic does not take records of `max_record_bytes`.
 absl::StatusOr<std::vector<int>> EnsureTopics(const Options& options, const std::vector<TopicSpec>& topics,
                                               std::chrono::milliseconds timeout);
 
+/// The value of the record that an error of Producer::OnAppended is about, where the log has refused
+/// it for good.
+std::optional<absl::Cord> RefusedValue(const absl::Status& status);
+
 /// One idempotent producer, acks=all, no time limit on a record: it is appended in the
-/// end, in the order given for its partition, or the process dies first. While the log
+/// end, in the order given for its partition, unless it is purged or the process dies first. While the log
 /// is idle a record waits for nothing; the busier it is, the more go together. I/O
 /// thread only. Not to be destroyed within a callback of its own; destroying it drops
 /// what is in flight, unanswered, and blocks until librdkafka's threads have ended.
 class Producer {
  public:
   /// Called on the I/O thread with the record's offset. Small, no throw. Errors, which no
-  /// retry would mend: INVALID_ARGUMENT (larger than message.max.bytes, 1 MB), NOT_FOUND
-  /// (no such topic or partition), PERMISSION_DENIED. Later records go on.
+  /// retry would mend: INVALID_ARGUMENT (larger than Options::max_record_bytes), NOT_FOUND
+  /// (no such topic or partition), PERMISSION_DENIED; RefusedValue gives the value back, and later
+  /// records go on. ABORTED: purged, and perhaps appended all the same.
   using OnAppended = std::function<void(absl::StatusOr<std::int64_t>)>;
 
   static absl::StatusOr<std::unique_ptr<Producer>> Create(asio::io_context& io, const Options& options,
@@ -61,9 +73,14 @@ class Producer {
   /// `on_appended` may be empty.
   virtual void Append(std::string_view topic, std::int32_t partition, std::string_view key,
                       std::string_view value, OnAppended on_appended) = 0;
-  /// Records not yet appended. Beyond `kHighWater` callers must stop taking work.
+  /// Records not yet appended, and their bytes. Beyond the high water callers must stop taking work.
   virtual std::size_t in_flight() const = 0;
+  virtual std::size_t in_flight_bytes() const = 0;
   static constexpr std::size_t kHighWater = 100'000;
+  static constexpr std::size_t kHighWaterBytes = std::size_t{128} << 20;
+  /// Gives up every record that is not appended: this process may no longer say it. The callbacks
+  /// come from the loop, never from within the call.
+  virtual void Purge() = 0;
   /// Suspends until nothing is in flight, or the time is over: DEADLINE_EXCEEDED.
   virtual Task<absl::Status> Flush(std::chrono::milliseconds timeout) = 0;
 };

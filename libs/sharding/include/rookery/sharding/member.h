@@ -8,13 +8,13 @@
 
 #include "absl/status/status.h"
 #include "rookery/app/app.h"
+#include "rookery/events/kafka_log.h"
 #include "rookery/kafka/consumer.h"
-#include "rookery/kafka/producer.h"
 #include "rookery/redis/client.h"
 #include "rookery/routing/registry.h"
 #include "rookery/rpc/server.h"
 #include "rookery/sharding/disco_desk.h"
-#include "rookery/sharding/shard_consumer.h"
+#include "rookery/sharding/shard_owner.h"
 
 namespace grpc {
 class Service;
@@ -32,16 +32,18 @@ struct MemberConfig {
   absl::Status Validate() const;
 };
 
-/// Which service, and what it reads.
+/// Which service, and what it owns.
 struct MemberDescription {
   std::string service;  // its name in the registry, and the consumer group's
-  std::string topic;
-  Start start = Start::kEnd;
-  /// Called for every record of the shards that this process owns.
-  std::function<void(const kafka::Record&)> on_record;
+  events::Topic topic = events::Topic::kRooms;
+  /// Outlives the Member.
+  ShardService* shards = nullptr;
   /// What it says of itself (XEP-0030).
   disco::v1::GetDiscoInfoResponse info;
 };
+
+/// The published epochs of a service's shards, for ShardOwner.
+ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string service);
 
 /// The part that services like muc and search have in common: a member of the cluster
 /// that owns shards of one topic, publishes which, is found by others through the registry,
@@ -52,8 +54,8 @@ class Member {
   Member(app::Process& process, const MemberConfig& config, MemberDescription description);
   ~Member();
 
-  /// Makes the topic if it is missing, listens, joins the group, announces itself.
-  /// UNAVAILABLE: no broker, or the address is in use.
+  /// Makes the topics that are missing, listens, joins the group, announces itself.
+  /// UNAVAILABLE: no broker, or the address is in use. FAILED_PRECONDITION: a setting of the broker's.
   Task<absl::Status> Start();
   /// Withdraws, gives the shards back, ends the running calls.
   Task<void> Stop();
@@ -66,7 +68,8 @@ class Member {
   MemberDescription description_;
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<routing::Registry> registry_;
-  std::unique_ptr<ShardConsumer> shards_;
+  std::unique_ptr<events::KafkaLog> log_;
+  std::unique_ptr<ShardOwner> owner_;
   std::unique_ptr<DiscoDesk> disco_;
   std::unique_ptr<grpc::Service> disco_rpc_;
   std::unique_ptr<rpc::Server> server_;

@@ -17,20 +17,20 @@ std::string_view PathOf(std::string_view target) { return target.substr(0, targe
 
 WebSocketConnection::WebSocketConnection(const StreamServices& services, ConnectionSet& set,
                                          std::unique_ptr<net::Connection> connection)
-    : XmppConnection(services, set, std::move(connection), xmpp::Framing::kWebSocket, TlsMode::kOff) {}
+    : XmppConnection(services, set, std::move(connection), xmpp::Framing::kWebSocket, TlsMode::kOff),
+      request_(std::make_unique<net::HttpRequestParser>()) {}
 
 void WebSocketConnection::OnData(std::string_view data) {
   if (closed_) return;
   Received(data.size());
   if (closed_) return;
   if (framer_ != nullptr) return framer_->Feed(data);
-  request_.append(data);
+  request_->Append(data);
   OnHttp();
 }
 
 void WebSocketConnection::OnHttp() {
-  std::size_t consumed = 0;
-  const auto request = net::ParseHttpRequest(request_, &consumed);
+  const auto request = request_->Next();
   if (!request.ok()) return Respond({400, "text/plain; charset=utf-8", {}, "bad request\n"});
   if (!request->has_value()) return;
 
@@ -61,8 +61,8 @@ void WebSocketConnection::OnHttp() {
   connection_->Write(*upgrade);
   framer_ =
       std::make_unique<net::WebSocketFramer>(*this, services_.settings.limits_before_auth.max_stanza_bytes);
-  const std::string rest = request_.substr(consumed);
-  std::string().swap(request_);
+  const std::string rest = request_->TakeRest();
+  request_.reset();
   if (!rest.empty()) framer_->Feed(rest);
 }
 

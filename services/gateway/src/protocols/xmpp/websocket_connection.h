@@ -43,7 +43,7 @@ class WebSocketConnection final : public XmppConnection, public net::WebSocketFr
   void OnHttp();
   void Respond(const net::HttpResponse& response);
 
-  std::string request_;  // until the connection is upgraded
+  std::unique_ptr<net::HttpRequestParser> request_;  // until the connection is upgraded
   std::unique_ptr<net::WebSocketFramer> framer_;
   Ring<std::string> pending_;  // messages that came while paused
 };

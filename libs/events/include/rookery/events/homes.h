@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rookery/events/topics.h"
+
+namespace rookery::events {
+
+/// Whom an address belongs to: each has one home, and what is addressed to it is a record there.
+enum class Service : std::uint8_t { kAccounts, kMuc, kSearch };
+
+/// As the registry and the logs call it.
+std::string_view Name(Service service);
+
+struct Home {
+  Service service;
+  Topic topic;
+  std::uint32_t partition;
+};
+
+/// Knows the home of every address of the cluster. Nobody else computes a topic or a partition
+/// from an address. Immutable.
+class Homes {
+ public:
+  /// `domains`: the virtual hosts, prepared.
+  Homes(std::vector<std::string> domains, Topology topology);
+
+  /// A domain that has accounts.
+  bool IsAccountDomain(std::string_view domain) const;
+  /// kAccounts for a virtual host, kMuc for `conference.` and kSearch for `search.` before one;
+  /// nothing for a domain of somebody else.
+  std::optional<Service> ServiceOf(std::string_view domain) const;
+  /// Of a bare or full JID, prepared, or of a service's own address. Nothing where the domain is
+  /// somebody else's, and for a virtual host itself, which has no records.
+  std::optional<Home> HomeOf(std::string_view address) const;
+  /// Of an account, whose domain has been checked.
+  std::uint32_t ShardOfAccount(std::string_view bare) const {
+    return topology_.PartitionOf(Topic::kUsers, bare);
+  }
+
+  const std::vector<std::string>& domains() const { return domains_; }
+  const Topology& topology() const { return topology_; }
+
+ private:
+  std::vector<std::string> domains_;
+  Topology topology_;
+};
+
+}  // namespace rookery::events

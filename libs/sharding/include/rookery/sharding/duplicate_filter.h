@@ -1,0 +1,66 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "rookery/events/v1/origin.pb.h"
+
+namespace rookery::sharding {
+
+/// Once-only application of one shard's records, by where they come from. The owner shows every
+/// record to it in order, those before its cursor too, as far back as a repetition can lie
+/// (`horizon`). It counts time by the records' timestamps, so that every owner who reads the same
+/// records remembers the same.
+///
+/// What is remembered is what may be said again: of a client's session the highest count (for four
+/// to eight horizons), of a source shard the records at and after its cursor. Neither grows with
+/// what was said before.
+class DuplicateFilter {
+ public:
+  enum class Verdict {
+    kApply,
+    kDuplicate,
+    /// Said by an owner whose successor has spoken: it does not know yet that it is none.
+    kStaleEpoch,
+  };
+
+  explicit DuplicateFilter(std::chrono::milliseconds horizon) : horizon_ms_(horizon.count()) {}
+
+  /// Remembers the record's origin and says whether to apply the record.
+  Verdict Check(const events::v1::Origin& origin, std::int64_t timestamp_ms);
+  /// The owner of the shard itself, read from the fence in its own partition.
+  void SawFence(events::v1::Topic topic, std::uint32_t shard, std::int64_t epoch, std::int64_t timestamp_ms);
+
+  std::size_t clients() const { return recent_.size() + older_.size(); }
+  /// Records that follow from others and may be said again.
+  std::size_t remembered() const;
+
+ private:
+  using Clients = absl::flat_hash_map<std::string, std::uint64_t>;
+  struct Source {
+    std::int64_t epoch = -1;
+    std::int64_t epoch_since_ms = 0;
+    std::int64_t cursor = 0;
+    // (offset, part) of what was applied.
+    absl::btree_set<std::pair<std::int64_t, std::uint32_t>> applied;
+  };
+
+  Source& SourceOf(events::v1::Topic topic, std::uint32_t shard);
+  bool IsStale(const Source& source, std::int64_t epoch) const;
+  void NoteEpoch(Source& source, std::int64_t epoch, std::int64_t cursor);
+  void PassTime(std::int64_t timestamp_ms);
+
+  const std::int64_t horizon_ms_;
+  std::int64_t now_ms_ = 0;
+  std::int64_t turned_ms_ = 0;
+  // The highest (count, part) of each session, part in the low 16 bits. Those silent since
+  // `turned_ms_` are in `older_`, and are forgotten when the two turn again.
+  Clients recent_, older_;
+  absl::flat_hash_map<std::pair<int, std::uint32_t>, Source> sources_;
+};
+
+}  // namespace rookery::sharding

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+
+#include "rookery/sharding/duplicate_filter.h"
+#include "rookery/sharding/unfinished_records.h"
+
+namespace rookery::sharding {
+
+/// A partition that the consumer group has given to this process, as far as every sharded service
+/// is concerned. Services derive from it for what is their own. Shared with coroutines that outlive
+/// the ownership: they stop once it is released. I/O thread only.
+struct Shard {
+  enum class Phase {
+    kAcquiring,   // fence and stores: nothing is read yet
+    kRecovering,  // reading up to our own fence
+    kLive,
+    kReleased,  // somebody else's
+  };
+
+  Shard(std::uint32_t shard_number, std::chrono::milliseconds horizon)
+      : number(shard_number), duplicates(horizon) {}
+  virtual ~Shard() = default;
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  const std::uint32_t number;
+  Phase phase = Phase::kAcquiring;
+  /// Rises from owner to owner; -1 before the fence is in the log.
+  std::int64_t epoch = -1;
+  /// Where our fence is. Older records may have been applied by an earlier owner.
+  std::int64_t fence_offset = -1;
+  /// Where the last owner stopped: older records only feed the duplicate filter.
+  std::int64_t committed = 0;
+  /// What this owner knows to be committed; -1: nothing yet.
+  std::int64_t last_commit = -1;
+  /// We were frozen and do not know yet whether we still own it.
+  bool suspended = false;
+  /// Nothing is read at present: too much is unfinished.
+  bool paused = false;
+
+  UnfinishedRecords window;
+  DuplicateFilter duplicates;
+
+  /// Records that follow from this shard and are not in the log yet.
+  std::size_t appends_in_flight = 0;
+  /// Called when the last of them is.
+  std::function<void()> on_appended_all;
+
+  bool live() const { return phase == Phase::kLive && !suspended; }
+  bool released() const { return phase == Phase::kReleased; }
+};
+
+/// A record of a shard as its service has parsed it.
+struct Record {
+  virtual ~Record() = default;
+  std::int64_t offset = -1;
+  /// When it was appended: ms since 1970.
+  std::int64_t timestamp_ms = 0;
+  /// Of before our fence: it may have been applied by an earlier owner.
+  bool recovering = false;
+};
+
+}  // namespace rookery::sharding

@@ -1,0 +1,173 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rookery/base/clock.h"
+#include "rookery/events/log.h"
+#include "rookery/kafka/consumer.h"
+#include "rookery/runtime/task.h"
+#include "rookery/sharding/shard_service.h"
+#include "rookery/telemetry/metrics.h"
+
+namespace rookery::sharding {
+
+struct OwnerOptions {
+  std::string instance;
+  events::Topic topic = events::Topic::kUsers;
+  /// How far back a repeated record can lie. Half of it is the longest that a process may be away
+  /// and still speak for its shards.
+  std::chrono::milliseconds duplicate_horizon{120'000};
+  /// What may be unfinished in one shard before nothing more is read from it.
+  std::int64_t max_unfinished_records = 200'000;
+  std::int64_t max_unfinished_bytes = std::int64_t{128} << 20;
+};
+
+/// The rookery_<service>_ metrics of shards.
+struct ShardMetrics {
+  explicit ShardMetrics(telemetry::Metrics& metrics);
+  prometheus::Gauge& owned;
+  prometheus::Gauge& live;
+  prometheus::Gauge& unfinished_records;
+  prometheus::Gauge& unfinished_bytes;
+  prometheus::Gauge& remembered;
+  prometheus::Counter& acquired;
+  prometheus::Counter& lost;
+  prometheus::Counter& paused;
+  prometheus::Counter& applied;
+  prometheus::Counter& committed;
+  prometheus::Counter& failed_commits;
+  prometheus::Counter& duplicates_refused;
+  prometheus::Counter& stale_epochs_refused;
+  prometheus::Counter& unreadable;
+  prometheus::Counter& log_cuts;
+  prometheus::Counter& freezes;
+  prometheus::Counter& surrenders;
+  prometheus::Histogram& acquire_seconds;
+};
+
+/// Ownership of shards for every sharded service: membership of the consumer group, fence and
+/// epoch, recovery from the cursor, once-only application, back-pressure, commits, orderly hand-over,
+/// and what a process does that finds it has stood still. The service brings the rest
+/// (ShardService).
+///
+/// Leaves shards alone when it cannot do the work: after a freeze of more than half the duplicate
+/// horizon it gives up all of them with whatever it still had to say; while the service is not able
+/// for longer than kUnable it stays out of the group.
+///
+/// I/O thread only.
+class ShardOwner final : public kafka::ConsumerHandler {
+ public:
+  static constexpr std::chrono::seconds kFreeze{3};
+  static constexpr std::chrono::seconds kUnable{15};
+
+  /// Called with the shards that are ours and their epochs whenever they change.
+  using Publish = std::function<void(const std::map<std::uint32_t, std::int64_t>&)>;
+  /// The epoch of a shard as it was published last, or -1: a hint that matters only when the log
+  /// has become shorter. May be empty.
+  using PublishedEpoch = std::function<Task<std::int64_t>(std::uint32_t)>;
+  using MakeConsumer =
+      std::function<absl::StatusOr<std::unique_ptr<kafka::Consumer>>(kafka::ConsumerHandler&)>;
+
+  ShardOwner(asio::any_io_executor executor, const Clock& clock, OwnerOptions options, events::Log& log,
+             ShardService& service, Publish publish, PublishedEpoch published_epoch,
+             telemetry::Metrics& metrics);
+  ~ShardOwner() override;
+
+  /// Joins the group, and does from now on by itself what is due (Tick, CommitCursors).
+  absl::Status Join(MakeConsumer make_consumer);
+  /// Hands every shard over and leaves the group.
+  Task<void> Leave(std::chrono::milliseconds timeout);
+
+  /// Null unless the shard is ours.
+  Shard* Find(std::uint32_t number) const;
+  std::shared_ptr<Shard> Shared(std::uint32_t number) const;
+  const std::map<std::uint32_t, std::shared_ptr<Shard>>& shards() const { return shards_; }
+  std::map<std::uint32_t, std::int64_t> epochs() const;
+  std::size_t owned() const { return shards_.size(); }
+  std::size_t live() const;
+  /// Why this process should not be given work, or empty: Kafka is away, shards are being
+  /// recovered, or none has been assigned in the time that a group needs to settle.
+  std::string NotReadyReason() const;
+
+  /// Appends what follows from the shard. The record's origin is the caller's (FillOrigin).
+  void Append(Shard& from, events::Topic topic, std::uint32_t partition, std::string_view key,
+              const google::protobuf::MessageLite& record, events::Log::OnAppended on_appended);
+  /// Whose word it is; the caller adds what it follows from.
+  void FillOrigin(const Shard& from, events::v1::Origin& origin) const;
+
+  /// Before anything is done with what arrives: notices that this process was frozen.
+  void NoteTime();
+  /// Commits cursors that have moved. Every 500 ms, and when somebody waits for it.
+  void CommitCursors();
+  /// Every 500 ms.
+  void Tick();
+
+  // From the consumer.
+  void OnAssigned(std::int32_t partition) override;
+  void OnRevoking(std::int32_t partition) override;
+  void OnLost(std::int32_t partition) override;
+  void OnRecord(const kafka::Record& record) override;
+  void OnBatchEnd() override {}
+
+  /// In place of Join: no timers.
+  void JoinForTest(std::unique_ptr<kafka::Consumer> consumer) { consumer_ = std::move(consumer); }
+  const ShardMetrics& metrics() const { return metrics_; }
+
+ private:
+  struct Range {
+    std::int64_t committed = -1;
+    std::int64_t first = 0;
+    std::int64_t end = 0;
+  };
+  Task<void> Acquire(std::shared_ptr<Shard> shard);
+  Task<absl::StatusOr<Range>> FindRange(std::uint32_t number);
+  Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch);
+  Task<void> HandOver(std::shared_ptr<Shard> shard);
+  Task<void> AwaitAppends(std::shared_ptr<Shard> shard);
+  Task<void> Commit();
+  Task<void> Probe();
+  Task<void> CheckOwnership();
+  Task<void> AwaitCalm();
+  Task<void> StayOut();
+  void GoLive(Shard& shard);
+  /// The shard is not ours any more.
+  void Drop(const std::shared_ptr<Shard>& shard);
+  void Surrender(std::string_view why);
+  void UpdatePause(Shard& shard);
+  void NoteContact(absl::Status status);
+  void PublishShards();
+
+  asio::any_io_executor executor_;
+  const Clock& clock_;
+  const OwnerOptions options_;
+  events::Log& log_;
+  ShardService& service_;
+  Publish publish_;
+  PublishedEpoch published_epoch_;
+  ShardMetrics metrics_;
+  std::map<std::uint32_t, std::shared_ptr<Shard>> shards_;
+  SteadyTime last_seen_ = SteadyTime::min();
+  SteadyTime unable_since_ = SteadyTime::max();
+  SteadyTime idle_since_;
+  SteadyTime asked_at_ = SteadyTime::max();
+  absl::Status last_contact_;
+  bool committing_ = false;
+  bool is_congested_ = false;
+  bool is_leaving_ = false;
+  bool is_out_ = false;
+  MakeConsumer make_consumer_;
+  std::unique_ptr<kafka::Consumer> consumer_;
+  std::unique_ptr<runtime::PeriodicTimer> timer_;
+  // Last: its coroutines use everything above.
+  runtime::TaskGroup tasks_;
+};
+
+}  // namespace rookery::sharding

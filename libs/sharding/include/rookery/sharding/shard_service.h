@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "google/protobuf/message_lite.h"
+#include "rookery/base/clock.h"
+#include "rookery/events/v1/origin.pb.h"
+#include "rookery/runtime/task.h"
+#include "rookery/sharding/shard.h"
+
+namespace rookery::sharding {
+
+/// What a sharded service brings to the machinery: the steps in the life of one of its shards, in
+/// this order. Called on the I/O thread by the ShardOwner.
+///
+///   MakeShard, OnFenced, Load, OnReading, OnFinishedRecord*, Apply*, GoLive, Apply*,
+///   then HandOver (in order) and Forget, or Forget alone (lost).
+class ShardService {
+ public:
+  virtual ~ShardService() = default;
+
+  virtual std::shared_ptr<Shard> MakeShard(std::uint32_t number) = 0;
+
+  /// The record of the service's topic that carries the fence.
+  virtual std::unique_ptr<google::protobuf::MessageLite> MakeFence(const events::v1::Fence& fence) = 0;
+  struct Parsed {
+    /// Null: not readable.
+    std::shared_ptr<Record> record;
+    /// Null where there is none; both live as long as the record.
+    const events::v1::Origin* origin = nullptr;
+    const events::v1::Fence* fence = nullptr;
+  };
+  virtual Parsed Parse(std::string_view value) = 0;
+
+  /// The shard has its epoch.
+  virtual void OnFenced(Shard&) {}
+  /// Whatever must be known before the first record is applied. An error is tried again, until the
+  /// shard is released.
+  virtual Task<absl::Status> Load(std::shared_ptr<Shard>) { co_return absl::OkStatus(); }
+  /// Records are about to come. `was_cut`: the log is shorter than it had been, so that offsets
+  /// above the fence's, remembered from earlier, mean nothing any more.
+  virtual void OnReading(Shard&, bool was_cut) { (void)was_cut; }
+  /// A record that an earlier owner has finished, read for what it tells of the past.
+  virtual void OnFinishedRecord(Shard&, Record&) {}
+  /// Once for each record. The record has one hold in shard.window, which the service releases.
+  virtual void Apply(Shard& shard, std::shared_ptr<Record> record) = 0;
+  /// Every record before our fence has been given to Apply.
+  virtual void GoLive(Shard&) {}
+  /// Ownership was in doubt after a freeze, and is certain again.
+  virtual void OnCertain(Shard&) {}
+  /// shard.last_commit has risen.
+  virtual void OnCommitted(Shard&) {}
+  /// The group wants the shard back: what must be in a store before the next owner begins, until
+  /// `limit` at most.
+  virtual Task<void> HandOver(std::shared_ptr<Shard>, SteadyTime limit) {
+    (void)limit;
+    co_return;
+  }
+  /// The shard is no longer ours. Nobody is told anything.
+  virtual void Forget(Shard&) {}
+
+  /// Whether this process can do the work of an owner at all.
+  virtual bool is_able() const { return true; }
+};
+
+}  // namespace rookery::sharding

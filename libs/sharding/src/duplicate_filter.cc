@@ -1,0 +1,104 @@
+#include "rookery/sharding/duplicate_filter.h"
+
+#include <algorithm>
+
+namespace rookery::sharding {
+
+namespace {
+
+// A part has 16 bits beside the count: a stanza that leads to more records than that is a
+// broadcast, where a repetition does no harm.
+constexpr std::uint64_t kParts = 1 << 16;
+constexpr std::int64_t kHorizonsRemembered = 4;
+
+}  // namespace
+
+DuplicateFilter::Source& DuplicateFilter::SourceOf(events::v1::Topic topic, std::uint32_t shard) {
+  // Records of before the topic was named are of users.
+  const int known = topic == events::v1::TOPIC_UNSPECIFIED ? events::v1::TOPIC_USERS : topic;
+  return sources_[{known, shard}];
+}
+
+bool DuplicateFilter::IsStale(const Source& source, std::int64_t epoch) const {
+  // An owner that was cut off and comes back within this time says again only what it may have
+  // confirmed already. One that was away for longer has given up what it had to say, or its
+  // successor has said it.
+  return epoch < source.epoch && now_ms_ - source.epoch_since_ms > horizon_ms_ / 2;
+}
+
+void DuplicateFilter::NoteEpoch(Source& source, std::int64_t epoch, std::int64_t cursor) {
+  if (epoch < source.epoch) return;
+  if (epoch > source.epoch) {
+    source.epoch = epoch;
+    source.epoch_since_ms = now_ms_;
+    if (cursor < source.cursor) {
+      // Its log was cut: offsets begin anew below what is remembered.
+      source.applied.erase(source.applied.lower_bound({cursor, 0}), source.applied.end());
+      source.cursor = cursor;
+    }
+  }
+  if (cursor <= source.cursor) return;
+  source.cursor = cursor;
+  source.applied.erase(source.applied.begin(), source.applied.lower_bound({cursor, 0}));
+}
+
+void DuplicateFilter::PassTime(std::int64_t timestamp_ms) {
+  now_ms_ = std::max(now_ms_, timestamp_ms);
+  if (turned_ms_ == 0) turned_ms_ = now_ms_;
+  if (now_ms_ - turned_ms_ < kHorizonsRemembered * horizon_ms_) return;
+  const bool is_long_ago = now_ms_ - turned_ms_ >= 2 * kHorizonsRemembered * horizon_ms_;
+  older_ = std::move(recent_);
+  if (is_long_ago) older_.clear();
+  recent_.clear();
+  turned_ms_ = now_ms_;
+}
+
+DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin, std::int64_t timestamp_ms) {
+  PassTime(timestamp_ms);
+  Source& source = SourceOf(origin.topic(), origin.shard());
+  if (origin.has_client()) {
+    if (IsStale(source, origin.epoch())) return Verdict::kStaleEpoch;
+    NoteEpoch(source, origin.epoch(), origin.cursor());
+    // Under any other epoch: an owner that was frozen appends only what its successor appends
+    // again, and what it appended first may already be acknowledged.
+    const auto& client = origin.client();
+    const std::uint64_t number = client.count() * kParts + std::min<std::uint64_t>(client.part(), kParts - 1);
+    auto known = recent_.find(client.session_id());
+    if (known == recent_.end()) {
+      std::uint64_t highest = 0;
+      if (const auto old = older_.find(client.session_id()); old != older_.end()) {
+        highest = old->second;
+        older_.erase(old);
+      }
+      known = recent_.emplace(client.session_id(), highest).first;
+    }
+    if (number <= known->second) return Verdict::kDuplicate;
+    known->second = number;
+    return Verdict::kApply;
+  }
+  if (origin.has_log()) {
+    if (IsStale(source, origin.epoch())) return Verdict::kStaleEpoch;
+    NoteEpoch(source, origin.epoch(), origin.cursor());
+    if (origin.log().offset() < source.cursor) return Verdict::kDuplicate;
+    return source.applied.emplace(origin.log().offset(), origin.log().part()).second ? Verdict::kApply
+                                                                                     : Verdict::kDuplicate;
+  }
+  if (origin.epoch() < source.epoch) return Verdict::kStaleEpoch;
+  NoteEpoch(source, origin.epoch(), origin.cursor());
+  return Verdict::kApply;
+}
+
+void DuplicateFilter::SawFence(events::v1::Topic topic, std::uint32_t shard, std::int64_t epoch,
+                               std::int64_t timestamp_ms) {
+  PassTime(timestamp_ms);
+  Source& source = SourceOf(topic, shard);
+  NoteEpoch(source, epoch, source.cursor);
+}
+
+std::size_t DuplicateFilter::remembered() const {
+  std::size_t count = 0;
+  for (const auto& [key, source] : sources_) count += source.applied.size();
+  return count;
+}
+
+}  // namespace rookery::sharding

@@ -1,0 +1,582 @@
+#include "rookery/sharding/shard_owner.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "rookery/base/check.h"
+#include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/runtime/event.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::sharding {
+
+namespace {
+
+constexpr std::chrono::milliseconds kPeriod{500};
+constexpr BackoffOptions kRetry{std::chrono::milliseconds(100), std::chrono::seconds(2)};
+/// A revocation waits no longer than the group does (kafka/consumer.h): 2 s for what the service
+/// puts into stores, then the log.
+constexpr std::chrono::milliseconds kHandOver{2'000};
+constexpr std::chrono::milliseconds kAppendsOut{1'000};
+/// The driver asks again for much longer than this.
+constexpr std::chrono::seconds kPatience{3};
+/// A group has settled by then even when a member was killed (6 s). Who owns nothing afterwards is
+/// one replica more than there are shards, and as ready as it will be.
+constexpr std::chrono::seconds kSettled{10};
+constexpr std::chrono::milliseconds kCalm{20};
+constexpr std::chrono::milliseconds kOutTimeout{5'000};
+
+std::int32_t P(std::uint32_t shard) { return static_cast<std::int32_t>(shard); }
+
+}  // namespace
+
+ShardMetrics::ShardMetrics(telemetry::Metrics& m)
+    : owned(m.Gauge("shards", "Shards that this process owns")),
+      live(m.Gauge("shards_live", "Shards that this process owns and whose past it has read")),
+      unfinished_records(m.Gauge("unfinished_records", "Records read and not finished")),
+      unfinished_bytes(m.Gauge("unfinished_bytes", "Their bytes")),
+      remembered(
+          m.Gauge("duplicate_filter_entries", "Sessions and records whose repetition would be recognised")),
+      acquired(m.Counter("shards_acquired_total", "Shards that became ours")),
+      lost(m.Counter("shards_lost_total", "Shards taken from us without a hand-over")),
+      paused(m.Counter("shards_paused_total", "Times that a shard was not read: too much was unfinished")),
+      applied(m.Counter("records_applied_total", "Records of the log applied")),
+      committed(m.Counter("records_committed_total", "Records that no owner will read again")),
+      failed_commits(m.Counter("failed_commits_total", "Commits that Kafka did not take")),
+      duplicates_refused(m.Counter("duplicates_refused_total", "Records refused as applied before")),
+      stale_epochs_refused(
+          m.Counter("stale_epochs_refused_total", "Records refused because a newer owner has spoken")),
+      unreadable(m.Counter("bad_records_total", "Records that could not be read")),
+      log_cuts(m.Counter("log_cuts_total", "Shards whose log was shorter than it had been")),
+      freezes(m.Counter("freezes_total", "Times this process stood still for seconds")),
+      surrenders(m.Counter("surrenders_total",
+                           "Times this process gave up its shards since it could not do their work")),
+      acquire_seconds(m.Histogram("shard_acquire_seconds", "From assignment to reading",
+                                  {0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30})) {}
+
+ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, OwnerOptions options,
+                       events::Log& log, ShardService& service, Publish publish,
+                       PublishedEpoch published_epoch, telemetry::Metrics& metrics)
+    : executor_(executor),
+      clock_(clock),
+      options_(std::move(options)),
+      log_(log),
+      service_(service),
+      publish_(std::move(publish)),
+      published_epoch_(std::move(published_epoch)),
+      metrics_(metrics),
+      idle_since_(clock.Now()),
+      tasks_(executor) {
+  metrics.OnScrape([this] {
+    std::size_t records = 0, bytes = 0, remembered = 0;
+    for (const auto& [number, shard] : shards_) {
+      records += shard->window.size();
+      bytes += shard->window.bytes();
+      remembered += shard->duplicates.clients() + shard->duplicates.remembered();
+    }
+    metrics_.unfinished_records.Set(static_cast<double>(records));
+    metrics_.unfinished_bytes.Set(static_cast<double>(bytes));
+    metrics_.remembered.Set(static_cast<double>(remembered));
+    metrics_.live.Set(static_cast<double>(live()));
+  });
+}
+
+ShardOwner::~ShardOwner() = default;
+
+// ---- the group ----------------------------------------------------------------
+
+absl::Status ShardOwner::Join(MakeConsumer make_consumer) {
+  make_consumer_ = std::move(make_consumer);
+  ROOKERY_ASSIGN_OR_RETURN(consumer_, make_consumer_(*this));
+  timer_ = std::make_unique<runtime::PeriodicTimer>(executor_, kPeriod, [this] {
+    Tick();
+    CommitCursors();
+  });
+  return absl::OkStatus();
+}
+
+Task<void> ShardOwner::Leave(std::chrono::milliseconds timeout) {
+  is_leaving_ = true;
+  if (consumer_) co_await consumer_->Close(timeout);
+  timer_.reset();
+  co_await tasks_.Stop();
+}
+
+Task<void> ShardOwner::StayOut() {
+  metrics_.surrenders.Increment();
+  telemetry::LogError("shards.given_up", {{"reason", "the service cannot do the work of an owner"}});
+  co_await consumer_->Close(kOutTimeout);
+  consumer_.reset();
+  while (!service_.is_able()) co_await runtime::Sleep(kPeriod);
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+    auto made = make_consumer_(*this);
+    if (made.ok()) {
+      consumer_ = *std::move(made);
+      break;
+    }
+    telemetry::LogWarn("shards.join_failed", {{"error", Message(made.status())}});
+  }
+  is_out_ = false;
+  unable_since_ = SteadyTime::max();
+}
+
+Shard* ShardOwner::Find(std::uint32_t number) const {
+  const auto found = shards_.find(number);
+  return found == shards_.end() ? nullptr : found->second.get();
+}
+
+std::shared_ptr<Shard> ShardOwner::Shared(std::uint32_t number) const {
+  const auto found = shards_.find(number);
+  return found == shards_.end() ? nullptr : found->second;
+}
+
+std::map<std::uint32_t, std::int64_t> ShardOwner::epochs() const {
+  std::map<std::uint32_t, std::int64_t> epochs;
+  for (const auto& [number, shard] : shards_)
+    if (shard->epoch >= 0) epochs[number] = shard->epoch;
+  return epochs;
+}
+
+std::size_t ShardOwner::live() const {
+  return static_cast<std::size_t>(
+      std::count_if(shards_.begin(), shards_.end(), [](const auto& entry) { return entry.second->live(); }));
+}
+
+std::string ShardOwner::NotReadyReason() const {
+  if (is_out_) return "out of the group: the service cannot do the work of an owner";
+  const SteadyTime now = clock_.Now();
+  if (asked_at_ != SteadyTime::max() && now - asked_at_ > kPatience) return "Kafka: no answer";
+  if (!last_contact_.ok()) return "Kafka: " + std::string(Message(last_contact_));
+  if (owned() == 0 && now - idle_since_ < kSettled) return "no shard is assigned yet";
+  if (live() < owned())
+    return "recovering " + std::to_string(owned() - live()) + " of " + std::to_string(owned()) + " shards";
+  return {};
+}
+
+void ShardOwner::PublishShards() {
+  if (shards_.empty()) idle_since_ = clock_.Now();
+  metrics_.owned.Set(static_cast<double>(shards_.size()));
+  publish_(epochs());
+}
+
+// ---- assignment ---------------------------------------------------------------
+
+void ShardOwner::OnAssigned(std::int32_t partition) {
+  // A freeze of before concerns what was ours then.
+  NoteTime();
+  const auto number = static_cast<std::uint32_t>(partition);
+  if (number >= log_.topology().partitions(options_.topic)) {
+    telemetry::LogError("shard.unknown", {{"shard", number}});
+    return;
+  }
+  std::shared_ptr<Shard> shard = service_.MakeShard(number);
+  shards_[number] = shard;
+  tasks_.Spawn("shard.acquire", Acquire(std::move(shard)));
+}
+
+Task<absl::StatusOr<ShardOwner::Range>> ShardOwner::FindRange(std::uint32_t number) {
+  Range range;
+  const absl::StatusOr<std::int64_t> committed = co_await consumer_->Committed(P(number));
+  ROOKERY_CO_RETURN_IF_ERROR(committed.status());
+  const auto marks = co_await consumer_->Watermarks(P(number));
+  ROOKERY_CO_RETURN_IF_ERROR(marks.status());
+  range.committed = *committed;
+  range.first = marks->first;
+  range.end = marks->second;
+  co_return range;
+}
+
+Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch) {
+  events::v1::Fence fence;
+  fence.set_shard(shard->number);
+  fence.set_instance(options_.instance);
+  if (least_epoch >= 0) fence.set_epoch(least_epoch);
+  const std::unique_ptr<google::protobuf::MessageLite> record = service_.MakeFence(fence);
+  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+    runtime::Promise<absl::StatusOr<std::int64_t>> appended(executor_);
+    log_.Append(options_.topic, shard->number, {}, *record,
+                [appended](const absl::StatusOr<std::int64_t>& offset) mutable { appended.Set(offset); });
+    const absl::StatusOr<std::int64_t> offset = co_await appended.Get();
+    if (shard->released()) co_return;
+    if (offset.ok()) {
+      shard->fence_offset = *offset;
+      shard->epoch = std::max(*offset, least_epoch);
+      co_return;
+    }
+    telemetry::LogError("shard.fence_failed",
+                        {{"shard", shard->number}, {"error", Message(offset.status())}});
+  }
+}
+
+Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard) {
+  const SteadyTime began = clock_.Now();
+  // 1. Where the log and the last owner stand.
+  Range range;
+  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+    const absl::StatusOr<Range> found = co_await FindRange(shard->number);
+    if (found.ok()) {
+      range = *found;
+      break;
+    }
+    if (!shard->released())
+      telemetry::LogWarn("shard.offsets_failed",
+                         {{"shard", shard->number}, {"error", Message(found.status())}});
+  }
+  if (shard->released()) co_return;
+  std::int64_t published = -1;
+  if (published_epoch_) published = co_await published_epoch_(shard->number);
+  if (shard->released()) co_return;
+  // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
+  // was committed beyond it. Epochs go on rising all the same, also for the owners that follow.
+  const bool was_cut = range.committed > range.end || (range.committed < 0 && published >= range.end);
+  std::int64_t least_epoch = published >= range.end ? published + 1 : -1;
+  if (was_cut) least_epoch = std::max(least_epoch, range.committed + 1);
+  if (was_cut) {
+    metrics_.log_cuts.Increment();
+    telemetry::LogError("shard.log_was_cut", {{"shard", shard->number},
+                                              {"committed", range.committed},
+                                              {"last_epoch", published},
+                                              {"end", range.end}});
+  }
+
+  // 2. The fence. What an older owner decides after it is refused.
+  co_await AppendFence(shard, least_epoch);
+  if (shard->released()) co_return;
+  service_.OnFenced(*shard);
+  PublishShards();
+
+  // 3. What the service must know, and how far back repetitions can lie.
+  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+    const absl::Status loaded = co_await service_.Load(shard);
+    if (loaded.ok() || shard->released()) break;
+    telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(loaded)}});
+  }
+  std::int64_t look_back = 0;
+  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+    const auto from = co_await consumer_->OffsetForTime(
+        P(shard->number), clock_.UnixMillisNow() - options_.duplicate_horizon.count());
+    if (from.ok()) {
+      look_back = std::max(*from, range.first);
+      break;
+    }
+    if (!shard->released())
+      telemetry::LogWarn("shard.offsets_failed",
+                         {{"shard", shard->number}, {"error", Message(from.status())}});
+  }
+  if (shard->released()) co_return;
+  look_back = std::min(look_back, shard->fence_offset);
+
+  // 4. From the cursor on. Nothing was ever committed: everything that the log still has is ours.
+  if (was_cut) {
+    shard->committed = look_back;
+  } else {
+    shard->committed = std::max(range.committed, range.first);
+    shard->last_commit = range.committed;
+  }
+  shard->window.Start(shard->committed);
+  shard->phase = Shard::Phase::kRecovering;
+  service_.OnReading(*shard, was_cut);
+  UpdatePause(*shard);
+  consumer_->Seek(P(shard->number), std::min(look_back, shard->committed));
+  metrics_.acquired.Increment();
+  metrics_.acquire_seconds.Observe(std::chrono::duration<double>(clock_.Now() - began).count());
+  telemetry::LogInfo("shard.acquired", {{"shard", shard->number},
+                                        {"epoch", shard->epoch},
+                                        {"committed", shard->committed},
+                                        {"records", shard->fence_offset - shard->committed}});
+}
+
+void ShardOwner::OnRecord(const kafka::Record& read) {
+  NoteTime();
+  Shard* const shard = Find(static_cast<std::uint32_t>(read.partition));
+  if (shard == nullptr || shard->released() || shard->phase == Shard::Phase::kAcquiring) return;
+  const std::int64_t offset = read.offset;
+  const bool is_finished = offset < shard->committed;
+  ShardService::Parsed parsed = service_.Parse(read.value);
+  if (!is_finished) shard->window.Add(offset, read.value.size());
+  if (parsed.record == nullptr) {
+    metrics_.unreadable.Increment();
+    telemetry::LogError("record.unreadable", {{"shard", shard->number}, {"offset", offset}});
+    if (!is_finished) shard->window.Release(offset);
+    return;
+  }
+  parsed.record->offset = offset;
+  parsed.record->timestamp_ms = read.timestamp_ms;
+  parsed.record->recovering = offset < shard->fence_offset;
+  if (parsed.fence != nullptr) {
+    if (parsed.fence->shard() == shard->number)
+      shard->duplicates.SawFence(events::ToProto(options_.topic), shard->number,
+                                 std::max(offset, parsed.fence->epoch()), read.timestamp_ms);
+    if (!is_finished) shard->window.Release(offset);
+    if (offset == shard->fence_offset && shard->phase == Shard::Phase::kRecovering) GoLive(*shard);
+    return;
+  }
+  DuplicateFilter::Verdict verdict = DuplicateFilter::Verdict::kApply;
+  if (parsed.origin != nullptr) verdict = shard->duplicates.Check(*parsed.origin, read.timestamp_ms);
+  if (is_finished) {
+    if (verdict == DuplicateFilter::Verdict::kApply) service_.OnFinishedRecord(*shard, *parsed.record);
+    return;
+  }
+  if (verdict != DuplicateFilter::Verdict::kApply) {
+    (verdict == DuplicateFilter::Verdict::kDuplicate ? metrics_.duplicates_refused
+                                                     : metrics_.stale_epochs_refused)
+        .Increment();
+    shard->window.Release(offset);
+    return;
+  }
+  metrics_.applied.Increment();
+  service_.Apply(*shard, std::move(parsed.record));
+  UpdatePause(*shard);
+}
+
+void ShardOwner::GoLive(Shard& shard) {
+  shard.phase = Shard::Phase::kLive;
+  telemetry::LogInfo("shard.live", {{"shard", shard.number}, {"epoch", shard.epoch}});
+  service_.GoLive(shard);
+}
+
+// ---- back-pressure ------------------------------------------------------------
+
+void ShardOwner::UpdatePause(Shard& shard) {
+  if (!is_congested_ && log_.is_congested()) {
+    is_congested_ = true;
+    tasks_.Spawn("shards.await_calm", AwaitCalm());
+    for (const auto& [number, other] : shards_)
+      if (other.get() != &shard) UpdatePause(*other);
+  }
+  // Reading goes on at half of what it stops at.
+  const std::int64_t divisor = shard.paused ? 2 : 1;
+  const bool is_full =
+      static_cast<std::int64_t>(shard.window.size()) > options_.max_unfinished_records / divisor ||
+      static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor;
+  const bool pause = is_full || is_congested_;
+  if (pause == shard.paused || consumer_ == nullptr) return;
+  shard.paused = pause;
+  if (!pause) {
+    consumer_->Resume(P(shard.number));
+    return;
+  }
+  consumer_->Pause(P(shard.number));
+  metrics_.paused.Increment();
+  if (is_full)
+    telemetry::LogWarn(
+        "shard.paused",
+        {{"shard", shard.number}, {"unfinished", shard.window.size()}, {"bytes", shard.window.bytes()}});
+}
+
+Task<void> ShardOwner::AwaitCalm() {
+  while (log_.is_congested()) co_await runtime::Sleep(kCalm);
+  is_congested_ = false;
+  for (const auto& [number, shard] : shards_)
+    if (shard->phase != Shard::Phase::kAcquiring) UpdatePause(*shard);
+}
+
+// ---- what follows from a shard --------------------------------------------------
+
+void ShardOwner::FillOrigin(const Shard& from, events::v1::Origin& origin) const {
+  origin.set_topic(events::ToProto(options_.topic));
+  origin.set_shard(from.number);
+  origin.set_epoch(from.epoch);
+  origin.set_cursor(std::max<std::int64_t>(from.last_commit, 0));
+}
+
+void ShardOwner::Append(Shard& from, events::Topic topic, std::uint32_t partition, std::string_view key,
+                        const google::protobuf::MessageLite& record, events::Log::OnAppended on_appended) {
+  ++from.appends_in_flight;
+  log_.Append(topic, partition, key, record,
+              [shard = Shared(from.number), done = std::move(on_appended)](const auto& offset) {
+                if (done) done(offset);
+                if (shard && --shard->appends_in_flight == 0 && shard->on_appended_all)
+                  std::exchange(shard->on_appended_all, nullptr)();
+              });
+}
+
+// ---- hand-over ----------------------------------------------------------------
+
+void ShardOwner::OnRevoking(std::int32_t partition) {
+  const auto number = static_cast<std::uint32_t>(partition);
+  const std::shared_ptr<Shard> shard = Shared(number);
+  if (!shard) {
+    consumer_->ReleaseDone(partition);
+    return;
+  }
+  tasks_.Spawn("shard.hand_over", HandOver(shard));
+}
+
+Task<void> ShardOwner::AwaitAppends(std::shared_ptr<Shard> shard) {
+  if (shard->appends_in_flight == 0) co_return;
+  const auto appended = std::make_shared<runtime::Event>(executor_);
+  shard->on_appended_all = [appended] { appended->Set(); };
+  (void)co_await appended->Wait(Deadline::After(kAppendsOut));
+}
+
+Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
+  const SteadyTime limit = clock_.Now() + kHandOver;
+  if (shard->live()) co_await service_.HandOver(shard, limit);
+  if (shard->released()) co_return;
+  if (shard->phase != Shard::Phase::kAcquiring) {
+    // What follows from the records before the cursor is in the log, or the cursor does not pass them:
+    // the next owner repeats as little as possible.
+    co_await AwaitAppends(shard);
+    if (shard->released()) co_return;
+    const std::int64_t cursor = shard->window.cursor();
+    std::vector<kafka::Consumer::Position> last{{P(shard->number), cursor}};
+    const absl::Status committed = co_await consumer_->Commit(std::move(last));
+    if (shard->released()) co_return;
+    if (committed.ok()) {
+      shard->last_commit = std::max(shard->last_commit, cursor);
+      service_.OnCommitted(*shard);
+    } else if (!absl::IsAborted(committed)) {  // in a rebalance the last one must do
+      telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
+    }
+  }
+  if (shard->released()) co_return;
+  telemetry::LogInfo("shard.handed_over", {{"shard", shard->number}, {"cursor", shard->window.cursor()}});
+  Drop(shard);
+  consumer_->ReleaseDone(P(shard->number));
+}
+
+void ShardOwner::Drop(const std::shared_ptr<Shard>& shard) {
+  service_.Forget(*shard);
+  shard->phase = Shard::Phase::kReleased;
+  const auto found = shards_.find(shard->number);
+  if (found != shards_.end() && found->second == shard) shards_.erase(found);
+  PublishShards();
+}
+
+void ShardOwner::OnLost(std::int32_t partition) {
+  const std::shared_ptr<Shard> shard = Shared(static_cast<std::uint32_t>(partition));
+  if (!shard) return;
+  metrics_.lost.Increment();
+  telemetry::LogWarn("shard.lost", {{"shard", shard->number}, {"epoch", shard->epoch}});
+  Drop(shard);
+  // Others speak for all that was ours: what we still had to say comes from them, in its order.
+  if (shards_.empty() && !is_leaving_) log_.DropInFlight();
+}
+
+void ShardOwner::Surrender(std::string_view why) {
+  metrics_.surrenders.Increment();
+  telemetry::LogError("shards.given_up", {{"reason", why}, {"shards", shards_.size()}});
+  log_.DropInFlight();
+  while (!shards_.empty()) {
+    const std::shared_ptr<Shard> shard = shards_.begin()->second;
+    metrics_.lost.Increment();
+    Drop(shard);
+  }
+}
+
+// ---- time ---------------------------------------------------------------------
+
+void ShardOwner::NoteTime() {
+  const SteadyTime now = clock_.Now();
+  const auto away = last_seen_ == SteadyTime::min() ? SteadyTime::duration::zero() : now - last_seen_;
+  last_seen_ = now;
+  if (away <= kFreeze) return;
+  metrics_.freezes.Increment();
+  const auto away_ms = std::chrono::duration_cast<std::chrono::milliseconds>(away).count();
+  telemetry::LogWarn("process.froze", {{"ms", away_ms}});
+  if (shards_.empty()) return;
+  if (away > options_.duplicate_horizon / 2) {
+    Surrender("the process stood still for too long");
+    return;
+  }
+  for (const auto& [number, shard] : shards_) shard->suspended = true;
+  tasks_.Spawn("shard.check_ownership", CheckOwnership());
+}
+
+Task<void> ShardOwner::CheckOwnership() {
+  // The group refuses a commit of who is no member any more; then OnLost follows.
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+    std::vector<kafka::Consumer::Position> cursors;
+    for (const auto& [number, shard] : shards_)
+      if (shard->suspended && shard->phase != Shard::Phase::kAcquiring)
+        cursors.push_back({P(number), shard->window.cursor()});
+    if (cursors.empty()) break;
+    const absl::Status committed = co_await consumer_->Commit(std::move(cursors));
+    if (committed.ok()) break;
+  }
+  std::vector<std::shared_ptr<Shard>> certain;
+  for (const auto& [number, shard] : shards_) {
+    if (!shard->suspended) continue;
+    shard->suspended = false;
+    if (shard->live()) certain.push_back(shard);
+  }
+  for (const auto& shard : certain)
+    if (shard->live()) service_.OnCertain(*shard);
+}
+
+void ShardOwner::CommitCursors() {
+  if (committing_ || consumer_ == nullptr || is_out_) return;
+  committing_ = true;
+  if (shards_.empty()) {
+    tasks_.Spawn("shard.probe", Probe());
+  } else {
+    tasks_.Spawn("shard.commit", Commit());
+  }
+}
+
+Task<void> ShardOwner::Probe() {
+  // Whoever owns nothing commits nothing, and would not notice that Kafka is away.
+  asked_at_ = clock_.Now();
+  const auto marks = co_await consumer_->Watermarks(0);
+  asked_at_ = SteadyTime::max();
+  committing_ = false;
+  NoteContact(marks.status());
+}
+
+Task<void> ShardOwner::Commit() {
+  std::vector<kafka::Consumer::Position> cursors;
+  std::vector<std::shared_ptr<Shard>> committing;
+  for (const auto& [number, shard] : shards_) {
+    if (shard->suspended || shard->phase == Shard::Phase::kAcquiring) continue;
+    if (shard->window.cursor() == shard->last_commit) continue;
+    cursors.push_back({P(number), shard->window.cursor()});
+    committing.push_back(shard);
+  }
+  if (cursors.empty()) {
+    committing_ = false;
+    co_return;
+  }
+  asked_at_ = clock_.Now();
+  const absl::Status committed = co_await consumer_->Commit(cursors);
+  asked_at_ = SteadyTime::max();
+  committing_ = false;
+  NoteContact(committed);
+  if (!committed.ok()) co_return;
+  for (std::size_t i = 0; i < committing.size(); ++i) {
+    Shard& shard = *committing[i];
+    const std::int64_t before = std::max(shard.last_commit, shard.committed);
+    if (cursors[i].offset > before)
+      metrics_.committed.Increment(static_cast<double>(cursors[i].offset - before));
+    shard.last_commit = std::max(shard.last_commit, cursors[i].offset);
+  }
+  for (const auto& shard : committing)
+    if (!shard->released()) service_.OnCommitted(*shard);
+}
+
+void ShardOwner::NoteContact(absl::Status status) {
+  if (absl::IsAborted(status)) return;  // in a rebalance the next one will do
+  if (!status.ok()) {
+    metrics_.failed_commits.Increment();
+    telemetry::LogWarn("shard.commit_failed", {{"error", Message(status)}});
+  }
+  last_contact_ = std::move(status);
+}
+
+void ShardOwner::Tick() {
+  NoteTime();
+  for (const auto& [number, shard] : shards_)
+    if (shard->paused) UpdatePause(*shard);
+  if (make_consumer_ == nullptr || is_out_ || is_leaving_) return;
+  if (service_.is_able()) {
+    unable_since_ = SteadyTime::max();
+  } else if (unable_since_ == SteadyTime::max()) {
+    unable_since_ = clock_.Now();
+  } else if (clock_.Now() - unable_since_ > kUnable) {
+    is_out_ = true;
+    tasks_.Spawn("shards.stay_out", StayOut());
+  }
+}
+
+}  // namespace rookery::sharding

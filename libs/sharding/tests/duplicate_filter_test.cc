@@ -1,0 +1,139 @@
+#include "rookery/sharding/duplicate_filter.h"
+
+#include <gtest/gtest.h>
+
+namespace rookery::sharding {
+namespace {
+
+using Verdict = DuplicateFilter::Verdict;
+using events::v1::Origin;
+
+Origin From(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor = 0,
+            events::v1::Topic topic = events::v1::TOPIC_USERS) {
+  Origin origin;
+  origin.set_topic(topic);
+  origin.set_shard(shard);
+  origin.set_epoch(epoch);
+  origin.set_cursor(cursor);
+  return origin;
+}
+
+Origin Client(const std::string& session, std::uint64_t count, std::uint32_t part = 1,
+              std::int64_t epoch = 1) {
+  Origin origin = From(0, epoch);
+  origin.mutable_client()->set_session_id(session);
+  origin.mutable_client()->set_count(count);
+  origin.mutable_client()->set_part(part);
+  return origin;
+}
+
+Origin FromLog(std::uint32_t shard, std::int64_t offset, std::uint32_t part, std::int64_t epoch = 1,
+               std::int64_t cursor = 0, events::v1::Topic topic = events::v1::TOPIC_USERS) {
+  Origin origin = From(shard, epoch, cursor, topic);
+  origin.mutable_log()->set_offset(offset);
+  origin.mutable_log()->set_part(part);
+  return origin;
+}
+
+class DuplicateFilterTest : public ::testing::Test {
+ protected:
+  static constexpr std::chrono::minutes kHorizon{2};
+  Verdict Check(const Origin& origin) { return filter_.Check(origin, now_ms_); }
+  void SawFence(std::uint32_t shard, std::int64_t epoch) {
+    filter_.SawFence(events::v1::TOPIC_USERS, shard, epoch, now_ms_);
+  }
+  void Pass(std::chrono::milliseconds time) { now_ms_ += time.count(); }
+  DuplicateFilter filter_{kHorizon};
+  std::int64_t now_ms_ = 1'700'000'000'000;
+};
+
+TEST_F(DuplicateFilterTest, AClientsStanzaOnce) {
+  EXPECT_EQ(Check(Client("a", 1)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 1)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(Client("a", 2)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 1)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(Client("b", 1)), Verdict::kApply);
+}
+
+TEST_F(DuplicateFilterTest, EachPartOfOneStanzaOnce) {
+  EXPECT_EQ(Check(Client("a", 3, 1)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 3, 2)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 3, 1)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(Client("a", 3, 2)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(Client("a", 4, 1)), Verdict::kApply);
+}
+
+TEST_F(DuplicateFilterTest, PartsBeyondTheirBitsDoNotReachTheNextStanza) {
+  EXPECT_EQ(Check(Client("a", 1, 1'000'000)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 2, 1)), Verdict::kApply);
+}
+
+TEST_F(DuplicateFilterTest, WhatFollowsFromARecordOnceInAnyOrder) {
+  EXPECT_EQ(Check(FromLog(1, 20, 1)), Verdict::kApply);
+  EXPECT_EQ(Check(FromLog(1, 10, 1)), Verdict::kApply);
+  EXPECT_EQ(Check(FromLog(1, 20, 2)), Verdict::kApply);
+  EXPECT_EQ(Check(FromLog(1, 20, 1, 99)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(FromLog(2, 20, 1)), Verdict::kApply);
+}
+
+TEST_F(DuplicateFilterTest, ShardsOfTwoTopicsAreTwoSources) {
+  EXPECT_EQ(Check(FromLog(3, 7, 1)), Verdict::kApply);
+  EXPECT_EQ(Check(FromLog(3, 7, 1, 1, 0, events::v1::TOPIC_ROOMS)), Verdict::kApply);
+  EXPECT_EQ(Check(FromLog(3, 7, 1, 1, 0, events::v1::TOPIC_ROOMS)), Verdict::kDuplicate);
+  // Records of before topics were named are of users.
+  EXPECT_EQ(Check(FromLog(3, 7, 1, 1, 0, events::v1::TOPIC_UNSPECIFIED)), Verdict::kDuplicate);
+}
+
+TEST_F(DuplicateFilterTest, RemembersWhatIsUnderWay_NotWhatWasSaid) {
+  for (std::int64_t offset = 0; offset < 100'000; ++offset)
+    ASSERT_EQ(Check(FromLog(1, offset, 1, 1, /*cursor=*/offset > 50 ? offset - 50 : 0)), Verdict::kApply);
+  EXPECT_LE(filter_.remembered(), 51u);
+  // At or after the cursor: known one by one. Before it: nothing of it is said again.
+  EXPECT_EQ(Check(FromLog(1, 99'990, 1, 1, 99'949)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(FromLog(1, 10, 1, 1, 99'949)), Verdict::kDuplicate);
+}
+
+TEST_F(DuplicateFilterTest, ASourceWhoseLogWasCut_BeginsAnew) {
+  EXPECT_EQ(Check(FromLog(1, 5'000, 1, 4'000, 4'990)), Verdict::kApply);
+  EXPECT_EQ(Check(FromLog(1, 10, 1, 5'001, 0)), Verdict::kApply);
+  EXPECT_EQ(Check(FromLog(1, 10, 1, 5'001, 0)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(FromLog(1, 11, 1, 5'001, 5)), Verdict::kApply);
+}
+
+TEST_F(DuplicateFilterTest, AnOwnersOwnDecisionOnlyUnderTheNewestEpoch) {
+  EXPECT_EQ(Check(From(1, 10)), Verdict::kApply);
+  EXPECT_EQ(Check(From(1, 10)), Verdict::kApply);
+  SawFence(1, 30);
+  EXPECT_EQ(Check(From(1, 10)), Verdict::kStaleEpoch);
+  EXPECT_EQ(Check(From(1, 30)), Verdict::kApply);
+  EXPECT_EQ(Check(From(2, 5)), Verdict::kApply);
+  SawFence(1, 20);
+  EXPECT_EQ(Check(From(1, 20)), Verdict::kStaleEpoch);
+}
+
+TEST_F(DuplicateFilterTest, ALateWordOfAnOlderOwner_IsTakenWhileItMayBeTheOnlyOne_AndRefusedLater) {
+  // Its successor speaks; what the older one had appended just before may be acknowledged already.
+  EXPECT_EQ(Check(Client("other", 1, 1, /*epoch=*/50)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 1, 1, /*epoch=*/10)), Verdict::kApply);
+  // It was frozen, and wakes up.
+  Pass(kHorizon);
+  EXPECT_EQ(Check(Client("a", 2, 1, 10)), Verdict::kStaleEpoch);
+  EXPECT_EQ(Check(FromLog(0, 77, 1, 10)), Verdict::kStaleEpoch);
+  EXPECT_EQ(Check(Client("a", 2, 1, 50)), Verdict::kApply);
+}
+
+TEST_F(DuplicateFilterTest, ASessionIsRememberedForFourHorizonsAfterItsLastWord_AndForgottenInTheEnd) {
+  EXPECT_EQ(Check(Client("a", 5)), Verdict::kApply);
+  Pass(4 * kHorizon);
+  EXPECT_EQ(Check(Client("b", 1)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 5)), Verdict::kDuplicate);
+  Pass(4 * kHorizon);
+  EXPECT_EQ(Check(Client("b", 2)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 5)), Verdict::kDuplicate);
+  Pass(8 * kHorizon);
+  EXPECT_EQ(Check(Client("c", 1)), Verdict::kApply);
+  EXPECT_EQ(filter_.clients(), 1u);
+}
+
+}  // namespace
+}  // namespace rookery::sharding
