@@ -30,7 +30,7 @@ extern char** environ;
 namespace rookery::app {
 namespace {
 
-constexpr int kExitStartFailed = 1;
+constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitConfig = 78;  // EX_CONFIG of sysexits.h
 constexpr std::chrono::milliseconds kLoopProbe{100};
@@ -82,7 +82,7 @@ class Runner {
   [[noreturn]] void Run(const std::function<std::unique_ptr<App>(Process&)>& make) {
     const auto work = asio::make_work_guard(io_);
     const auto listened = Listen();
-    if (!listened.ok()) Exit(Fail(description_, "cannot serve `admin.address`", listened, kExitStartFailed));
+    if (!listened.ok()) Exit(Fail(description_, "cannot serve `admin.address`", listened, kExitFailed));
     ServeSignals();
     ServeReload();
     metrics_.Gauge("build_info", "1, labelled with the version", {{"version", ROOKERY_VERSION}}).Set(1);
@@ -92,12 +92,16 @@ class Runner {
                                     {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5});
     ProbeLoop(asio::steady_timer::clock_type::now() + kLoopProbe);
 
-    process_.emplace(Process{io_, blocking_, metrics_, common_, ROOKERY_VERSION});
+    process_.emplace(
+        Process{io_, blocking_, metrics_, common_, ROOKERY_VERSION, [this](const absl::Status& why) {
+                  telemetry::LogError("app.failed", {{"error", why.message()}});
+                  Exit(Fail(description_, "cannot go on", why, kExitFailed));
+                }});
     LogNow("app.starting", {{"version", ROOKERY_VERSION}, {"pid", ::getpid()}});
     try {
       app_ = make(*process_);
     } catch (const std::exception& e) {
-      Exit(Fail(description_, "cannot start", absl::InternalError(e.what()), kExitStartFailed));
+      Exit(Fail(description_, "cannot start", absl::InternalError(e.what()), kExitFailed));
     }
     asio::co_spawn(io_, app_->Start(), [this](std::exception_ptr failure, absl::Status status) {
       OnStarted(ToStatus(failure, std::move(status)));
@@ -196,7 +200,7 @@ class Runner {
   void OnStarted(const absl::Status& status) {
     if (!status.ok()) {
       telemetry::LogError("app.start_failed", {{"error", status.message()}});
-      Exit(Fail(description_, "cannot start", status, kExitStartFailed));
+      Exit(Fail(description_, "cannot start", status, kExitFailed));
     }
     phase_ = Phase::kRunning;
     LogNow("app.started");

@@ -232,6 +232,14 @@ TEST(Life, IsNotReadyWhileItDrainsAndASecondSignalEndsIt) {
   EXPECT_EQ(child.Wait(), -SIGTERM);
 }
 
+TEST(Life, AServiceThatMustNotGoOnEndsAtOnceWithOneLine) {
+  Child child({}, {{"START", "end"}});
+  EXPECT_EQ(child.Wait(), 1);
+  EXPECT_THAT(child.output, HasSubstr("app.failed"));
+  EXPECT_EQ(child.errors, "rookery-test-service: cannot go on: another one has the name\n");
+  EXPECT_THAT(child.output, Not(HasSubstr("test.stopping")));
+}
+
 TEST(Life, AnExceptionInStopStillEndsTheProcess) {
   Child child({}, {{"STOP", "throw"}});
   ASSERT_TRUE(child.WaitFor("app.started"));

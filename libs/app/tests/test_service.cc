@@ -1,6 +1,7 @@
 // A service that does what the test tells it by configuration.
 #include <signal.h>
 
+#include <boost/asio/post.hpp>
 #include <stdexcept>
 
 #include "rookery/app/app.h"
@@ -19,7 +20,7 @@ class TestService final : public App {
     std::string password;
     std::int64_t number = 1;
     void Bind(config::Schema& schema) {
-      schema.BindChoice("start", &start, {"ok", "fail", "throw", "hang"}, "How starting goes");
+      schema.BindChoice("start", &start, {"ok", "fail", "throw", "hang", "end"}, "How starting goes");
       schema.BindChoice("stop", &stop, {"ok", "hang", "throw"}, "How stopping goes");
       schema.Bind("ready", &ready, "yes, or why not");
       schema.BindSecret("password", &password, "A secret");
@@ -31,12 +32,15 @@ class TestService final : public App {
     }
   };
 
-  TestService(Process&, const Config& config) : config_(config) {}
+  TestService(Process& process, const Config& config) : process_(process), config_(config) {}
 
   Task<absl::Status> Start() override {
     if (config_.start == "fail") co_return absl::UnavailableError("the backend\nis away");
     if (config_.start == "throw") throw std::runtime_error("thrown by Start");
     if (config_.start == "hang") co_await runtime::Sleep(std::chrono::hours(1));
+    if (config_.start == "end") {
+      asio::post(process_.io, [this] { process_.fail(absl::AbortedError("another one\nhas the name")); });
+    }
     // Would end the process if it were not ignored.
     ::raise(SIGPIPE);
     co_return absl::OkStatus();
@@ -51,6 +55,7 @@ class TestService final : public App {
   void Reload() override { telemetry::LogWarn("test.reloaded"); }
 
  private:
+  Process& process_;
   const Config config_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,11 @@
 #include "rookery/routing/registry.h"
 
 namespace rookery::routing {
+
+/// `<start in ms>-<random part>`, the random part as 16 hex digits.
+std::string ToText(const Incarnation& incarnation);
+std::string RandomPart(const Incarnation& incarnation);
+std::optional<Incarnation> ParseIncarnation(std::string_view started_at_ms, std::string_view random);
 
 /// The instances of one service, from one reading of Redis after the other. One that
 /// Redis no longer shows, or shows with a score that no longer moves, is kept for its
@@ -31,6 +37,7 @@ class InstanceTable {
  private:
   struct Entry {
     std::string address;
+    Incarnation incarnation;
     std::int64_t score = 0;
     SteadyTime moved;  // when the score last rose
   };

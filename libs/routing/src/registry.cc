@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "instance_table.h"
 #include "rookery/base/check.h"
+#include "rookery/base/random.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 #include "scripts.h"
@@ -21,6 +22,8 @@ namespace {
 constexpr std::chrono::milliseconds kPeriod{1'000};
 // A process that has just started is not connected yet.
 constexpr std::chrono::milliseconds kPeriodWhileAway{100};
+// A process starts before its connection to Redis is there: no reason for a warning.
+constexpr std::chrono::milliseconds kFirstContact{3'000};
 // A script's arguments are bounded by Lua's stack.
 constexpr std::size_t kShardsPerCall = 1'000;
 
@@ -50,7 +53,8 @@ struct State {
     std::vector<std::function<void(const std::vector<Instance>&)>> on_change;
   };
 
-  State(asio::io_context& io, redis::Client& client) : redis(client), kick(io) {}
+  State(asio::io_context& io, redis::Client& client)
+      : redis(client), kick(io), incarnation{UnixMillis(), RandomU64()} {}
 
   redis::Client& redis;
   asio::steady_timer kick;  // a condition: something to say at once
@@ -58,9 +62,14 @@ struct State {
   bool is_stopped = false;
   std::string service;
   std::optional<Instance> self;
+  Incarnation incarnation;
+  bool has_name = false;  // as the first announcement that was answered said
+  std::function<void(const absl::Status&)> on_replaced;
   std::map<std::uint32_t, std::int64_t> shards;
   std::map<std::string, Watched, std::less<>> watched;
   bool is_away = false;
+  bool was_there = false;
+  const SteadyTime begun = Clock::System().Now();
 
   void Kick() {
     is_kicked = true;
@@ -69,6 +78,8 @@ struct State {
 };
 
 void NoteAway(State& state, const absl::Status& status) {
+  state.was_there = state.was_there || status.ok();
+  if (!state.was_there && Clock::System().Now() - state.begun < kFirstContact) return;
   if (status.ok() != state.is_away) return;
   state.is_away = !status.ok();
   if (state.is_away) {
@@ -78,14 +89,41 @@ void NoteAway(State& state, const absl::Status& status) {
   }
 }
 
+/// What the scripts that write about this process are given.
+std::vector<std::string> Arguments(const Instance& self, const Incarnation& incarnation) {
+  return {absl::StrCat(self.id, " ", self.address), self.id, absl::StrCat(kTimeToLiveMs),
+          absl::StrCat(incarnation.started_at_ms), RandomPart(incarnation)};
+}
+
+/// Takes in who has our name. False: a newer process has it.
+bool KeepsName(State& state, const redis::Reply& announced) {
+  if (announced.array.size() != 2) return true;  // no answer of our script
+  const auto holder = ParseIncarnation(announced.array[0].text, announced.array[1].text);
+  if (!holder) return true;
+  if (holder->random == state.incarnation.random) {
+    state.incarnation = *holder;
+    state.has_name = true;
+    return true;
+  }
+  const absl::Status why = absl::AbortedError(absl::StrCat(
+      "a newer process has the name `", state.self->id, "` of ", state.service, " (it is ", ToText(*holder),
+      ", this is ", ToText(state.incarnation), "): each needs its own `instance`"));
+  state.self.reset();
+  state.shards.clear();
+  if (const auto on_replaced = std::exchange(state.on_replaced, nullptr)) on_replaced(why);
+  return false;
+}
+
 Task<void> Announce(std::shared_ptr<State> state) {
   if (!state->self) co_return;
-  const std::string member = absl::StrCat(state->self->id, " ", state->self->address);
-  std::vector<std::string> arguments{member, state->self->id, absl::StrCat(kTimeToLiveMs)};
+  std::vector<std::string> arguments = Arguments(*state->self, state->incarnation);
+  const std::string member = arguments.front();
+  arguments.push_back(state->has_name ? "0" : "1");
   const absl::StatusOr<redis::Reply> announced =
       co_await state->redis.Eval(kAnnounceScript, InstancesKey(state->service), std::move(arguments));
   if (state->is_stopped) co_return;
   NoteAway(*state, announced.status());
+  if (!state->self || (announced.ok() && !KeepsName(*state, *announced))) co_return;
 
   std::vector<std::vector<std::string>> calls;
   for (const auto& [shard, epoch] : state->shards) {
@@ -153,21 +191,24 @@ class RedisRegistry final : public Registry {
     asio::post(io_, [tasks = std::move(tasks_)] {});
   }
 
-  void Announce(std::string service, Instance self) override {
-    // The entry is `<id> <address>`, a tombstone `-<id>`.
-    ROOKERY_CHECK(!self.id.empty() && self.id[0] != '-' && self.id.find(' ') == std::string::npos);
+  void Announce(std::string service, Instance self,
+                std::function<void(const absl::Status&)> on_replaced) override {
+    // The entries are `<id> <address>` and `<id>@<incarnation>`, a tombstone `-<id>`.
+    ROOKERY_CHECK(!self.id.empty() && self.id[0] != '-' && self.id.find_first_of(" @") == std::string::npos);
+    state_->on_replaced = std::move(on_replaced);
     state_->service = std::move(service);
     state_->self = std::move(self);
     state_->Kick();
   }
+
+  const Incarnation& incarnation() const override { return state_->incarnation; }
 
   Task<void> Withdraw() override {
     const std::shared_ptr<State> state = state_;
     if (!state->self) co_return;
     const Instance self = *std::exchange(state->self, std::nullopt);
     state->shards.clear();
-    std::vector<std::string> arguments{absl::StrCat(self.id, " ", self.address), self.id,
-                                       absl::StrCat(kTimeToLiveMs)};
+    std::vector<std::string> arguments = Arguments(self, state->incarnation);
     const absl::StatusOr<redis::Reply> reply =
         co_await state->redis.Eval(kWithdrawScript, InstancesKey(state->service), std::move(arguments));
     NoteAway(*state, reply.status());
@@ -182,11 +223,6 @@ class RedisRegistry final : public Registry {
     static const std::vector<Instance> kNone;
     const auto found = state_->watched.find(service);
     return found == state_->watched.end() ? kNone : found->second.table.instances();
-  }
-
-  bool is_known(std::string_view service) const override {
-    const auto found = state_->watched.find(service);
-    return found != state_->watched.end() && found->second.table.is_known();
   }
 
   bool is_complete(std::string_view service) const override {

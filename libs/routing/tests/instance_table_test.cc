@@ -98,6 +98,28 @@ TEST_F(InstanceTableTest, ANewAddressIsAChange) {
   EXPECT_EQ(table_.instances()[0].address, "h:2");
 }
 
+TEST_F(InstanceTableTest, AnotherProcessOfTheSameNameAndAddressIsAChange) {
+  Read(0, 0, {{"a h:1", 5'000}, {"a@17-00000000000000ff", 5'000}});
+  EXPECT_EQ(table_.instances()[0].incarnation, (Incarnation{17, 0xff}));
+  EXPECT_FALSE(Read(1'000, 1'000, {{"a h:1", 6'000}, {"a@17-00000000000000ff", 6'000}}));
+  EXPECT_TRUE(Read(2'000, 2'000, {{"a h:1", 7'000}, {"a@18-0000000000000001", 7'000}}));
+  EXPECT_EQ(Ids(), "a ");
+  EXPECT_EQ(table_.instances()[0].incarnation, (Incarnation{18, 1}));
+}
+
+TEST_F(InstanceTableTest, AnIncarnationThatCannotBeReadIsNone) {
+  Read(0, 0,
+       {{"a h:1", 5'000},
+        {"a@", 5'000},
+        {"a@x-00000000000000ff", 5'000},
+        {"a@1-ff", 5'000},
+        {"a@-1-00000000000000ff", 5'000},
+        {"b@1-00000000000000ff", 5'000},
+        {"@", 5'000}});
+  EXPECT_EQ(Ids(), "a ");
+  EXPECT_FALSE(table_.instances()[0].incarnation.is_known());
+}
+
 TEST_F(InstanceTableTest, ANonsenseReplyIsAGap) {
   Read(0, 0, {{"a h:1", 5'000}});
   EXPECT_FALSE(table_.Apply(redis::Reply{}, SteadyTime(milliseconds(1'006'000))));

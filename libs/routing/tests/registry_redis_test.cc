@@ -10,6 +10,8 @@ namespace {
 using testing::RunTask;
 using testing::RunUntil;
 
+const auto kNeverReplaced = [](const absl::Status& why) { ADD_FAILURE() << why; };
+
 class RegistryRedisTest : public ::testing::Test {
  protected:
   struct Process {
@@ -46,8 +48,8 @@ TEST_F(RegistryRedisTest, ComeAndGo) {
   Process a = Make(), b = Make(), watcher = Make();
   std::vector<std::size_t> sizes;
   watcher.registry->Watch("roster", [&](const std::vector<Instance>& all) { sizes.push_back(all.size()); });
-  a.registry->Announce("roster", {"a", "h:1"});
-  b.registry->Announce("roster", {"b", "h:2"});
+  a.registry->Announce("roster", {"a", "h:1"}, kNeverReplaced);
+  b.registry->Announce("roster", {"b", "h:2"}, kNeverReplaced);
   ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 2; }));
   const auto withdraw = [&]() -> Task<bool> {
     co_await a.registry->Withdraw();
@@ -58,7 +60,7 @@ TEST_F(RegistryRedisTest, ComeAndGo) {
   const auto begun = std::chrono::steady_clock::now();
   ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 1; }));
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(2'500));
-  a.registry->Announce("roster", {"a", "h:3"});
+  a.registry->Announce("roster", {"a", "h:3"}, kNeverReplaced);
   ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 2; }));
   EXPECT_EQ(watcher.registry->Instances("roster")[0].address, "h:3");
   // One that dies takes its time to live.
@@ -66,10 +68,54 @@ TEST_F(RegistryRedisTest, ComeAndGo) {
   ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 1; }));
 }
 
+TEST_F(RegistryRedisTest, OfTwoProcessesOfOneNameTheNewerHasItAndTheOlderIsTold) {
+  Process old = Make(), watcher = Make();
+  watcher.registry->Watch("roster", [](const std::vector<Instance>&) {});
+  std::optional<absl::Status> told;
+  old.registry->Announce("roster", {"a", "h:1"}, [&](const absl::Status& why) { told = why; });
+  const auto listed = [&]() -> Instance {
+    const auto& all = watcher.registry->Instances("roster");
+    return all.size() == 1 ? all[0] : Instance{};
+  };
+  ASSERT_TRUE(RunUntil(io_, [&] { return listed().incarnation == old.registry->incarnation(); }));
+  Process young = Make();
+  young.registry->Announce("roster", {"a", "h:2"}, kNeverReplaced);
+  ASSERT_TRUE(RunUntil(io_, [&] { return told.has_value(); }));
+  EXPECT_GT(young.registry->incarnation(), old.registry->incarnation());
+  ASSERT_TRUE(RunUntil(io_, [&] { return listed().address == "h:2"; }));
+  EXPECT_EQ(listed().incarnation, young.registry->incarnation());
+
+  // Nothing that the older one still does touches the newer one.
+  const auto withdraw = [](Registry& registry) -> Task<bool> {
+    co_await registry.Withdraw();
+    co_return true;
+  };
+  ASSERT_TRUE(RunTask(io_, withdraw(*old.registry)));
+  EXPECT_NE(server_.Cli({"ZRANGE", "rookery:instances:roster", "0", "-1"}).find("a h:2"), std::string::npos);
+
+  // One that was killed is replaced at once by the next of its name.
+  young.registry.reset();
+  Process third = Make();
+  third.registry->Announce("roster", {"a", "h:2"}, kNeverReplaced);
+  ASSERT_TRUE(RunUntil(io_, [&] { return listed().incarnation == third.registry->incarnation(); }));
+  EXPECT_EQ(server_.Cli({"ZCARD", "rookery:instances:roster"}).substr(0, 1), "2");
+}
+
+TEST_F(RegistryRedisTest, AProcessThatStartsTakesItsNameAlsoFromOneWhoseClockIsAhead) {
+  server_.Cli({"ZADD", "rookery:instances:roster", "99999999999999", "a h:1"});
+  server_.Cli({"ZADD", "rookery:instances:roster", "99999999999999", "a@9999999999999-00000000000000ff"});
+  Process a = Make();
+  a.registry->Announce("roster", {"a", "h:2"}, kNeverReplaced);
+  ASSERT_TRUE(RunUntil(io_, [&] { return a.registry->incarnation().started_at_ms == 10'000'000'000'000; }));
+  // And keeps it.
+  a.registry->PublishShards({{1, 1}});
+  ASSERT_TRUE(RunUntil(io_, [&] { return Shards(a, "roster").size() == 1; }));
+}
+
 TEST_F(RegistryRedisTest, AHigherEpochIsNeverOverwritten) {
   Process a = Make(), b = Make();
-  a.registry->Announce("session-manager", {"a", "h:1"});
-  b.registry->Announce("session-manager", {"b", "h:2"});
+  a.registry->Announce("session-manager", {"a", "h:1"}, kNeverReplaced);
+  b.registry->Announce("session-manager", {"b", "h:2"}, kNeverReplaced);
   a.registry->PublishShards({{1, 10}, {2, 9007199254740990}});
   ASSERT_TRUE(RunUntil(io_, [&] { return Shards(a, "session-manager").size() == 2; }));
   b.registry->PublishShards({{1, 11}, {2, 9007199254740989}, {3, 1}});
@@ -88,8 +134,8 @@ TEST_F(RegistryRedisTest, AHigherEpochIsNeverOverwritten) {
 TEST_F(RegistryRedisTest, AnEmptiedOrRestartedRedisIsFilledAgainAndNobodyVanishes) {
   Process a = Make(), b = Make(), watcher = Make();
   std::size_t fewest = 2;
-  a.registry->Announce("roster", {"a", "h:1"});
-  b.registry->Announce("roster", {"b", "h:2"});
+  a.registry->Announce("roster", {"a", "h:1"}, kNeverReplaced);
+  b.registry->Announce("roster", {"b", "h:2"}, kNeverReplaced);
   a.registry->PublishShards({{7, 42}});
   watcher.registry->Watch("roster", [](const std::vector<Instance>&) {});
   ASSERT_TRUE(RunUntil(io_, [&] { return watcher.registry->Instances("roster").size() == 2; }));

@@ -33,8 +33,16 @@ class FakeRedis final : public redis::Client {
     if (is_away) co_return absl::UnavailableError("away");
     redis::Reply reply{redis::Reply::Type::kArray, "", 0, {}};
     if (script == kAnnounceScript) {
+      announced_first += arguments[5] == "1" ? 1 : 0;
+      if (!holder.empty() && arguments[5] == "0") {
+        for (const std::string& part : holder)
+          reply.array.push_back({redis::Reply::Type::kText, part, 0, {}});
+        co_return reply;
+      }
       members[key].erase("-" + arguments[1]);
       members[key][arguments[0]] = now + std::stoll(arguments[2]);
+      for (const std::string& part : {raised.empty() ? arguments[3] : raised, arguments[4]})
+        reply.array.push_back({redis::Reply::Type::kText, part, 0, {}});
     } else if (script == kWithdrawScript) {
       members[key].erase(arguments[0]);
       members[key]["-" + arguments[1]] = now + std::stoll(arguments[2]);
@@ -57,6 +65,9 @@ class FakeRedis final : public redis::Client {
 
   bool is_away = false;
   int calls = 0;
+  int announced_first = 0;
+  std::vector<std::string> holder;  // start and random part of who has the name, if not who asks
+  std::string raised;
   std::int64_t now = 1'000'000;
   std::map<std::string, std::map<std::string, std::int64_t>> members;
   std::map<std::string, std::string> shards;
@@ -74,10 +85,9 @@ class RegistryTest : public ::testing::Test {
 TEST_F(RegistryTest, AnnouncesAtOnceAndSeesOthers) {
   redis_.members["rookery:instances:roster"]["r1 h:1"] = redis_.now + 5'000;
   int changes = 0;
-  EXPECT_FALSE(registry_->is_known("roster"));
   registry_->Watch("roster", [&](const std::vector<Instance>&) { ++changes; });
-  registry_->Announce("gateway", {"g1", ""});
-  ASSERT_TRUE(RunUntil(io_, [&] { return registry_->is_known("roster"); }));
+  registry_->Announce("gateway", {"g1", ""}, [](const absl::Status&) {});
+  ASSERT_TRUE(RunUntil(io_, [&] { return changes > 0; }));
   EXPECT_EQ(changes, 1);
   ASSERT_EQ(registry_->Instances("roster").size(), 1u);
   EXPECT_EQ(registry_->Instances("roster")[0], (Instance{"r1", "h:1"}));
@@ -86,16 +96,17 @@ TEST_F(RegistryTest, AnnouncesAtOnceAndSeesOthers) {
 }
 
 TEST_F(RegistryTest, CompleteOnlyWhenEveryoneHasHadTimeToAnnounceThemselves) {
-  registry_->Watch("roster", [](const std::vector<Instance>&) {});
+  int changes = 0;
+  registry_->Watch("roster", [&](const std::vector<Instance>&) { ++changes; });
   EXPECT_FALSE(registry_->is_complete("roster"));
-  ASSERT_TRUE(RunUntil(io_, [&] { return registry_->is_known("roster"); }));
+  ASSERT_TRUE(RunUntil(io_, [&] { return changes > 0; }));
   EXPECT_FALSE(registry_->is_complete("roster"));
   EXPECT_FALSE(registry_->is_complete("muc"));
   EXPECT_TRUE(RunUntil(io_, [&] { return registry_->is_complete("roster"); }));
 }
 
 TEST_F(RegistryTest, WithdrawLeavesATombstoneAndEndsTheAnnouncements) {
-  registry_->Announce("roster", {"r1", "h:1"});
+  registry_->Announce("roster", {"r1", "h:1"}, [](const absl::Status&) {});
   ASSERT_TRUE(RunUntil(io_, [&] { return redis_.members["rookery:instances:roster"].contains("r1 h:1"); }));
   const auto withdraw = [this]() -> Task<bool> {
     co_await registry_->Withdraw();
@@ -107,8 +118,40 @@ TEST_F(RegistryTest, WithdrawLeavesATombstoneAndEndsTheAnnouncements) {
   EXPECT_TRUE(members.contains("-r1"));
 }
 
+TEST_F(RegistryTest, TakesItsNameOnceAndIsToldOnceWhenANewerProcessHasIt) {
+  std::vector<absl::Status> told;
+  registry_->Announce("session-manager", {"r1", "h:1"},
+                      [&](const absl::Status& why) { told.push_back(why); });
+  const std::string own = "r1 h:1";
+  ASSERT_TRUE(
+      RunUntil(io_, [&] { return redis_.members["rookery:instances:session-manager"].contains(own); }));
+  registry_->PublishShards({{3, 7}});
+  ASSERT_TRUE(RunUntil(io_, [&] { return redis_.shards.contains("3") || !told.empty(); }));
+  EXPECT_EQ(redis_.announced_first, 1);
+  EXPECT_TRUE(told.empty());
+
+  redis_.members.clear();
+  redis_.shards.clear();
+  redis_.holder = {"99999999999999", "00000000000000ab"};
+  ASSERT_TRUE(RunUntil(io_, [&] { return !told.empty(); }));
+  EXPECT_EQ(told[0].code(), absl::StatusCode::kAborted);
+  EXPECT_NE(std::string(told[0].message()).find("`r1`"), std::string::npos);
+  const int calls = redis_.calls;
+  registry_->PublishShards({{3, 8}});
+  ASSERT_FALSE(RunUntil(io_, [&] { return redis_.calls > calls; }, std::chrono::milliseconds(100)));
+  EXPECT_TRUE(redis_.members["rookery:instances:session-manager"].empty());
+  EXPECT_TRUE(redis_.shards.empty());
+  EXPECT_EQ(told.size(), 1u);
+}
+
+TEST_F(RegistryTest, AProcessWhoseClockIsBehindGetsALaterStartThanTheOneBefore) {
+  redis_.raised = "99999999999999";
+  registry_->Announce("roster", {"r1", "h:1"}, [](const absl::Status&) {});
+  EXPECT_TRUE(RunUntil(io_, [&] { return registry_->incarnation().started_at_ms == 99'999'999'999'999; }));
+}
+
 TEST_F(RegistryTest, PublishesShardsInBoundedCalls) {
-  registry_->Announce("session-manager", {"s1", "h:1"});
+  registry_->Announce("session-manager", {"s1", "h:1"}, [](const absl::Status&) {});
   std::map<std::uint32_t, std::int64_t> epochs;
   for (std::uint32_t shard = 0; shard < 2'500; ++shard) epochs[shard] = shard * 10;
   registry_->PublishShards(epochs);

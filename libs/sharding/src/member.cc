@@ -76,7 +76,8 @@ Task<absl::Status> Member::Start() {
                      {{"address", server_->bound_address()}, {"advertised", server_->advertised_address()}});
 
   server_->SetServing(true);
-  registry_->Announce(description_.service, {process_.common.instance, server_->advertised_address()});
+  registry_->Announce(description_.service, {process_.common.instance, server_->advertised_address()},
+                      process_.fail);
   // Last: from here on shards arrive.
   ROOKERY_CO_RETURN_IF_ERROR(owner_->Join([this](kafka::ConsumerHandler& handler) {
     return kafka::Consumer::Create(process_.io, config_.kafka, std::string(events::Name(description_.topic)),

@@ -85,7 +85,7 @@ Task<absl::Status> App::Start() {
   parts.registry->Watch("session-manager", [&parts](const std::vector<routing::Instance>& instances) {
     parts.links.SetInstances(instances);
   });
-  parts.registry->Announce("gateway", {process_.common.instance, ""});
+  parts.registry->Announce("gateway", {process_.common.instance, ""}, process_.fail);
 
   using Listen = XmppServer::Listen;
   const auto max = static_cast<std::size_t>(config_.max_connections);

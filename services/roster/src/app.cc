@@ -63,7 +63,7 @@ Task<absl::Status> App::Start() {
   telemetry::LogInfo("rpc.listening", {{"address", p.server->bound_address()}});
   p.redis = redis::Client::Create(io, config_.redis, process_.metrics);
   p.registry = routing::Registry::Create(io, *p.redis);
-  p.registry->Announce("roster", {process_.common.instance, p.server->advertised_address()});
+  p.registry->Announce("roster", {process_.common.instance, p.server->advertised_address()}, process_.fail);
   p.server->SetServing(true);
   p.tasks = std::make_unique<runtime::TaskGroup>(io.get_executor());
   p.tasks->Spawn("answers.forget", ForgetOldAnswers(*p.store, config_.answers_kept_for / 2));

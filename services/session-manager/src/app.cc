@@ -98,7 +98,8 @@ Task<absl::Status> App::Start() {
 
   p.registry->Watch("gateway", [](const auto&) {});
   p.registry->Watch("roster", [](const auto&) {});
-  p.registry->Announce("session-manager", {config_.settings.instance, p.server->advertised_address()});
+  p.registry->Announce("session-manager", {config_.settings.instance, p.server->advertised_address()},
+                       process_.fail);
 
   // Last: from here on shards arrive.
   ROOKERY_CO_RETURN_IF_ERROR(p.core->shards().Join([this](kafka::ConsumerHandler& handler) {

@@ -35,6 +35,9 @@ struct Process {
   telemetry::Metrics& metrics;
   const CommonConfig& common;
   std::string version;
+  /// Ends the process at once, without a drain, where going on would do harm: logs `app.failed`,
+  /// one line on stderr, exit status 1.
+  std::function<void(const absl::Status& why)> fail;
 };
 
 /// A service: built from its configuration, started, stopped once. All calls come on
@@ -65,8 +68,8 @@ struct AppDescription {
 /// runs until SIGTERM or SIGINT, drains. A second signal ends it at once. SIGPIPE is
 /// ignored, the limit of open files raised as far as it goes. Once the app is made the
 /// call does not return. Exit status: 0 after a drain (also one that ran out of
-/// time, which is logged), 1 when the start failed, 2 wrong command line, 78 wrong
-/// configuration.
+/// time, which is logged), 1 when the start failed or Process::fail was called, 2 wrong command line, 78
+/// wrong configuration.
 int RunMain(int argc, char** argv, const AppDescription& description, config::Schema& schema,
             CommonConfig& common, const std::function<absl::Status()>& validate,
             const std::function<std::unique_ptr<App>(Process&)>& make);

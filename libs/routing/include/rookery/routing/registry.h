@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rookery/base/incarnation.h"
 #include "rookery/redis/client.h"
 #include "rookery/runtime/task.h"
 
@@ -17,6 +18,7 @@ namespace rookery::routing {
 struct Instance {
   std::string id;
   std::string address;  // host:port of its gRPC server, or empty (a gateway)
+  Incarnation incarnation = {};
   friend bool operator==(const Instance&, const Instance&) = default;
 };
 
@@ -32,24 +34,31 @@ struct ShardOwner {
 /// again, so a Redis that was emptied fills itself; while Redis is away it is tried ten
 /// times a second, and the last known instances stay. I/O thread only.
 ///
-/// Keys: sorted set `rookery:instances:<service>`: member `<id> <address>`, score
-/// the time in ms when it expires; hash `rookery:shards:<service>`: `<shard>` ->
-/// `<epoch> <id> <address>`.
+/// Of two processes of one name the one that started later has it; the other one is told so
+/// and is to end.
+///
+/// Keys: sorted set `rookery:instances:<service>`: members `<id> <address>` and
+/// `<id>@<incarnation>`, score the time in ms when they expire; hash
+/// `rookery:shards:<service>`: `<shard>` -> `<epoch> <id> <address>`.
 class Registry {
  public:
   static std::unique_ptr<Registry> Create(asio::io_context& io, redis::Client& redis);
   virtual ~Registry() = default;
 
-  /// Announces this process until Withdraw.
-  virtual void Announce(std::string service, Instance self) = 0;
-  /// Removes this process from Redis: others stop choosing it.
+  /// Announces this process until Withdraw, and takes its name over from any that has it. When
+  /// a newer process has taken the name, `on_replaced` is called, once, with ABORTED and a line
+  /// that says so, and nothing is announced any more. `self.incarnation` is ignored.
+  virtual void Announce(std::string service, Instance self,
+                        std::function<void(const absl::Status& why)> on_replaced) = 0;
+  /// Which life of its name this process is. The first announcement may raise it, where an
+  /// earlier process of the name ran on a clock that is ahead of ours.
+  virtual const Incarnation& incarnation() const = 0;
+  /// Removes this process from Redis, unless a newer one has its name: others stop choosing it.
   virtual Task<void> Withdraw() = 0;
   /// Watches a service; `on_change` is called whenever its instances change.
   virtual void Watch(std::string service, std::function<void(const std::vector<Instance>&)> on_change) = 0;
   /// As of the last reading. Sorted by id.
   virtual const std::vector<Instance>& Instances(std::string_view service) const = 0;
-  /// Whether `service` has been read at least once.
-  virtual bool is_known(std::string_view service) const = 0;
   /// Whether nobody can be missing: it has been read for longer than all need to announce
   /// themselves again to a Redis that was emptied.
   virtual bool is_complete(std::string_view service) const = 0;
