@@ -61,8 +61,8 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
   using In = typename S::In;
   using InFrame = typename S::InFrame;
 
-  explicit Stream(asio::io_context& io)
-      : io_(io), port_(IoPort::Of(io)), work_(io.get_executor()), gather_(io) {}
+  Stream(asio::io_context& io, const LinkLimits& limits)
+      : io_(io), port_(IoPort::Of(io)), limits_(limits), work_(io.get_executor()), gather_(io), stuck_(io) {}
   virtual ~Stream() = default;
 
   Out& Add() {
@@ -82,6 +82,11 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
   std::size_t outbox_bytes() {
     MeasureLast();
     return outbox_bytes_;
+  }
+
+  bool is_congested() {
+    if (outbox_bytes() >= limits_.max_outbox_bytes) is_congested_ = true;
+    return is_congested_;
   }
 
   void Close() {
@@ -177,7 +182,32 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
     outbox_.pop_front();
     outbox_bytes_ -= writing_.bytes;
     write_state_.store(outbox_.empty() && !closing_ ? kWriting : kWanted, std::memory_order_release);
+    WatchWrite();
     IssueWrite(writing_.frame.get());
+    if (is_congested_ && outbox_bytes_ <= limits_.max_outbox_bytes / 2) {
+      is_congested_ = false;
+      if (handler_ != nullptr) handler_->OnUncongested();
+    }
+  }
+
+  // The peer's kernel and gRPC's threads there may be well while its I/O thread takes no frame.
+  // One timer watches all writes: re-armed when it is due, not for each of them.
+  void WatchWrite() {
+    write_begun_ = SteadyClock::now();
+    if (!is_watching_) AwaitStuck(write_begun_ + limits_.stuck_after);
+  }
+
+  void AwaitStuck(SteadyClock::time_point due) {
+    is_watching_ = true;
+    stuck_.expires_at(due);
+    stuck_.async_wait([self = this->shared_from_this()](const boost::system::error_code& error) {
+      self->is_watching_ = false;
+      if (error || self->done_ || self->write_state_.load(std::memory_order_acquire) == kIdle) return;
+      const auto at = self->write_begun_ + self->limits_.stuck_after;
+      if (SteadyClock::now() < at) return self->AwaitStuck(at);
+      self->is_stuck_ = true;
+      self->IssueCancel();
+    });
   }
 
   void HandleFrame(std::size_t index) {
@@ -197,8 +227,10 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
     ended_ = true;
     done_ = true;
     gather_.cancel();
+    stuck_.cancel();
     work_.reset();
-    if (LinkHandler<In>* handler = std::exchange(handler_, nullptr)) handler->OnClosed(status);
+    if (LinkHandler<In>* handler = std::exchange(handler_, nullptr))
+      handler->OnClosed(is_stuck_ ? absl::UnavailableError("the peer takes nothing any more") : status);
   }
 
   // ---- gRPC's threads ----
@@ -224,6 +256,7 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
 
   asio::io_context& io_;
   const std::shared_ptr<IoPort> port_;
+  const LinkLimits limits_;
   LinkHandler<In>* handler_ = nullptr;
   bool closing_ = false;
   bool ended_ = false;     // IssueEnd was called, or the stream is over: no write follows
@@ -282,6 +315,11 @@ class Stream : public std::enable_shared_from_this<Stream<S>> {
   bool flush_soon_ = false;
   bool flush_later_ = false;
   asio::steady_timer gather_;
+  asio::steady_timer stuck_;
+  SteadyClock::time_point write_begun_{};
+  bool is_watching_ = false;
+  bool is_stuck_ = false;
+  bool is_congested_ = false;
   SteadyClock::time_point last_flush_{};
   SteadyClock::time_point window_start_ = SteadyClock::now();
   std::size_t recent_ = 0;
@@ -305,9 +343,9 @@ class LinkEnd final : public Link<typename S::Out> {
   explicit LinkEnd(std::shared_ptr<Stream<S>> stream) : stream_(std::move(stream)) {}
   ~LinkEnd() override { stream_->Abandon(); }
 
-  void Send(Out action) override { stream_->Add() = std::move(action); }
   Out& Add() override { return stream_->Add(); }
   std::size_t outbox_bytes() const override { return stream_->outbox_bytes(); }
+  bool is_congested() const override { return stream_->is_congested(); }
   void Close() override { stream_->Close(); }
 
  private:
@@ -317,9 +355,11 @@ class LinkEnd final : public Link<typename S::Out> {
 class ClientStream final : public Stream<GatewaySide>,
                            public grpc::ClientBidiReactor<LinkRequest, LinkResponse> {
  public:
-  ClientStream(asio::io_context& io, const ClientOptions& options, const std::string& address)
+  ClientStream(asio::io_context& io, const ClientOptions& options, const std::string& address,
+               const LinkLimits& limits)
       // The caller decides when to try again, so no wait is inherited from an earlier attempt.
-      : Stream(io), stub_(session::v1::SessionLinkService::NewStub(NewChannel(options, address, true))) {}
+      : Stream(io, limits),
+        stub_(session::v1::SessionLinkService::NewStub(NewChannel(options, address, true))) {}
 
   void Start(GatewayLinkHandler& handler) {
     self_ = shared_from_this();
@@ -357,7 +397,8 @@ class ClientStream final : public Stream<GatewaySide>,
 class ServerStream final : public Stream<SessionManagerSide>,
                            public grpc::ServerBidiReactor<LinkRequest, LinkResponse> {
  public:
-  ServerStream(asio::io_context& io, grpc::CallbackServerContext* context) : Stream(io), context_(context) {}
+  ServerStream(asio::io_context& io, grpc::CallbackServerContext* context, const LinkLimits& limits)
+      : Stream(io, limits), context_(context) {}
 
   // gRPC's thread. False: nobody will run it.
   bool Accept(const OnLink& on_link) {
@@ -414,10 +455,11 @@ class RefusedStream final : public grpc::ServerBidiReactor<LinkRequest, LinkResp
 
 class LinkService final : public session::v1::SessionLinkService::CallbackService {
  public:
-  LinkService(asio::io_context& io, OnLink on_link) : io_(io), on_link_(std::move(on_link)) {}
+  LinkService(asio::io_context& io, OnLink on_link, const LinkLimits& limits)
+      : io_(io), on_link_(std::move(on_link)), limits_(limits) {}
 
   grpc::ServerBidiReactor<LinkRequest, LinkResponse>* Link(grpc::CallbackServerContext* context) override {
-    auto stream = std::make_shared<ServerStream>(io_, context);
+    auto stream = std::make_shared<ServerStream>(io_, context, limits_);
     if (!stream->Accept(on_link_)) return new RefusedStream;
     return stream.get();
   }
@@ -425,19 +467,22 @@ class LinkService final : public session::v1::SessionLinkService::CallbackServic
  private:
   asio::io_context& io_;
   const OnLink on_link_;
+  const LinkLimits limits_;
 };
 
 }  // namespace
 
 std::unique_ptr<GatewayLink> OpenLink(asio::io_context& io, const ClientOptions& options,
-                                      const std::string& address, GatewayLinkHandler& handler) {
-  auto stream = std::make_shared<ClientStream>(io, options, address);
+                                      const std::string& address, GatewayLinkHandler& handler,
+                                      const LinkLimits& limits) {
+  auto stream = std::make_shared<ClientStream>(io, options, address, limits);
   stream->Start(handler);
   return std::make_unique<LinkEnd<GatewaySide>>(std::move(stream));
 }
 
-std::unique_ptr<grpc::Service> MakeLinkService(asio::io_context& io, OnLink on_link) {
-  return std::make_unique<LinkService>(io, std::move(on_link));
+std::unique_ptr<grpc::Service> MakeLinkService(asio::io_context& io, OnLink on_link,
+                                               const LinkLimits& limits) {
+  return std::make_unique<LinkService>(io, std::move(on_link), limits);
 }
 
 }  // namespace rookery::rpc

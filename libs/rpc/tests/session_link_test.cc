@@ -3,6 +3,7 @@
 #include <grpcpp/impl/codegen/service_type.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -54,7 +55,10 @@ struct GatewayEnd final : GatewayLinkHandler {
     if (on_action) on_action(action);
   }
   void OnFrameEnd() override {}
+  void OnUncongested() override { ++uncongested; }
   void OnClosed(const absl::Status& status) override { closed = status; }
+
+  int uncongested = 0;
 };
 
 void Fill(GatewayAction& action, std::uint64_t count) {
@@ -135,11 +139,7 @@ TEST_F(LinkTest, CarriesActionsBothWaysInOrder) {
   std::uint64_t sent = 1;
   std::uint64_t answered = 0;
   manager_.on_action = [&](GatewayAction&) { Fill(manager_.link->Add(), ++answered); };
-  manager_.link->Send([] {
-    SessionManagerAction action;
-    Fill(action, 1);
-    return action;
-  }());
+  Fill(manager_.link->Add(), 1);
   ++answered;
   ASSERT_TRUE(Until([&] {
     while (sent < kActions && gateway_.link->outbox_bytes() < (1 << 20)) Fill(gateway_.link->Add(), ++sent);
@@ -252,8 +252,23 @@ TEST_F(LinkTest, ServerShutdownClosesLinks) {
   EXPECT_FALSE(gateway_.closed->ok());
 }
 
-// The other process of the tests below: main() runs it.
-int ServeAsPeer() {
+TEST_F(LinkTest, WhoFillsALinkIsToldWhenItIsFullAndWhenThereIsRoom) {
+  LinkLimits limits;
+  limits.max_outbox_bytes = 100'000;
+  gateway_.link = OpenLink(io_, ClientOptions{}, server_->bound_address(), gateway_, limits);
+  std::uint64_t count = 0;
+  while (!gateway_.link->is_congested()) Fill(gateway_.link->Add(), ++count);
+  EXPECT_GE(gateway_.link->outbox_bytes(), limits.max_outbox_bytes);
+  EXPECT_EQ(gateway_.uncongested, 0);
+  ASSERT_TRUE(Until([this] { return gateway_.uncongested == 1; }));
+  EXPECT_FALSE(gateway_.link->is_congested());
+  ASSERT_TRUE(Until([&] { return manager_.heard == count; }));
+  EXPECT_EQ(gateway_.uncongested, 1);
+}
+
+// The other process of the tests below: main() runs it. A deaf one takes no frame, while its
+// gRPC threads go on answering keepalive.
+int ServeAsPeer(bool is_deaf) {
   asio::io_context io{1};
   const auto work = asio::make_work_guard(io);
   ManagerEnd manager;
@@ -266,6 +281,8 @@ int ServeAsPeer() {
   if (!server.ok()) return 1;
   std::printf("\naddress=%s\n", (*server)->bound_address().c_str());
   std::fflush(stdout);
+  while (is_deaf && manager.link == nullptr) io.run_one();
+  if (is_deaf) ::pause();
   io.run();
   return 0;
 }
@@ -292,6 +309,24 @@ TEST_F(DeadPeerTest, FrozenPeerIsNoticedByKeepalive) {
   EXPECT_EQ(gateway_.closed->code(), absl::StatusCode::kUnavailable);
 }
 
+TEST_F(DeadPeerTest, APeerThatTakesNothingIsLeftThoughItAnswersKeepalive) {
+  ChildProcess deaf("--link-deaf-peer");
+  GatewayEnd end;
+  LinkLimits limits;
+  limits.max_outbox_bytes = 1 << 20;
+  limits.stuck_after = milliseconds(500);
+  end.link = OpenLink(io_, ClientOptions{}, deaf.address(), end, limits);
+  // More than HTTP/2 and two frames hold, in portions as one who heeds the limit would send it.
+  std::uint64_t count = 0;
+  ASSERT_TRUE(Until([&] {
+    while (!end.closed && !end.link->is_congested()) Fill(end.link->Add(), ++count);
+    return end.closed.has_value();
+  }));
+  EXPECT_EQ(end.closed->code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(std::string(end.closed->message()).find("takes nothing"), std::string::npos) << *end.closed;
+  EXPECT_LT(end.link->outbox_bytes(), limits.max_outbox_bytes + 1'000);
+}
+
 TEST_F(DeadPeerTest, FrozenPeerIsNoticedWhileAWriteIsStuck) {
   peer_.Signal(SIGSTOP);
   for (std::uint64_t i = 1; i <= 50'000; ++i) Fill(gateway_.link->Add(), i);
@@ -301,12 +336,13 @@ TEST_F(DeadPeerTest, FrozenPeerIsNoticedWhileAWriteIsStuck) {
 
 }  // namespace
 
-int MainOfLinkPeer() { return ServeAsPeer(); }
+int MainOfLinkPeer(bool is_deaf) { return ServeAsPeer(is_deaf); }
 
 }  // namespace rookery::rpc
 
 int main(int argc, char** argv) {
-  if (argc == 2 && std::string_view(argv[1]) == "--link-peer") return rookery::rpc::MainOfLinkPeer();
+  if (argc == 2 && std::string_view(argv[1]) == "--link-peer") return rookery::rpc::MainOfLinkPeer(false);
+  if (argc == 2 && std::string_view(argv[1]) == "--link-deaf-peer") return rookery::rpc::MainOfLinkPeer(true);
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

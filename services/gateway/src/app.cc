@@ -24,8 +24,9 @@ constexpr std::chrono::milliseconds kDrainStep{50};
 LinkPool::Open LinksOverRpc(asio::io_context& io, const Config& config) {
   rpc::ClientOptions options;
   options.tls = config.rpc_tls;
-  return [&io, options](const std::string& address, rpc::GatewayLinkHandler& handler) {
-    return rpc::OpenLink(io, options, address, handler);
+  return [&io, options, limits = config.MakeLinkLimits()](const std::string& address,
+                                                          rpc::GatewayLinkHandler& handler) {
+    return rpc::OpenLink(io, options, address, handler, limits);
   };
 }
 
@@ -36,8 +37,9 @@ struct App::Parts {
       : redis(redis::Client::Create(process.io, config.redis, process.metrics)),
         registry(routing::Registry::Create(process.io, *redis)),
         settings(config.MakeXmppSettings()),
-        links(process.io, LinksOverRpc(process.io, config), config.MakeLinksOptions(),
-              process.common.instance, process.metrics),
+        links(process.io, Clock::System(), LinksOverRpc(process.io, config), config.MakeLinksOptions(),
+              {process.common.instance, [this] { return registry->incarnation(); }, process.fail},
+              process.metrics),
         passwords(process.io, process.blocking, kMaxWaitingPasswords),
         registrations(static_cast<std::uint32_t>(config.registrations_per_minute)),
         xmpp_metrics(process.metrics),

@@ -80,6 +80,10 @@ void Config::Bind(config::Schema& schema) {
               1, 100'000);
   schema.Bind("limits.max-unconfirmed-bytes", &max_unconfirmed_bytes, "Those of all sessions together",
               1 << 20, std::int64_t{1} << 36);
+  schema.Bind("limits.max-unconfirmed-bytes-per-shard", &max_shard_unconfirmed_bytes,
+              "Those of one shard's sessions; 0: its part of all", 0, std::int64_t{1} << 36);
+  schema.Bind("limits.max-link-bytes", &max_link_bytes, "What may wait to be sent to one session-manager",
+              1 << 20, std::int64_t{1} << 32);
   schema.Bind("limits.max-unacked", &max_unacked, "Stanzas that a client may leave unacknowledged", 16,
               1'000'000);
   schema.Bind("limits.bytes-per-second", &bytes_per_second, "Reading from one connection; 0: no limit", 0,
@@ -90,6 +94,8 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("limits.answer-timeout", &answer_timeout, "For the answer to that probe or any <r/>");
   schema.Bind("limits.write-timeout", &write_timeout, "How long a client may read nothing");
   schema.Bind("limits.action-timeout", &action_timeout, "For an answer from a session-manager");
+  schema.Bind("limits.owner-timeout", &owner_timeout,
+              "How long clients wait for a session-manager that has their shard and answers");
 
   redis.Bind(schema);
   rpc_tls.Bind(schema);
@@ -123,7 +129,7 @@ absl::Status Config::Validate() const {
   for (const auto& [key, duration] :
        {std::pair("negotiation-timeout", negotiation_timeout), std::pair("idle-timeout", idle_timeout),
         std::pair("answer-timeout", answer_timeout), std::pair("write-timeout", write_timeout),
-        std::pair("action-timeout", action_timeout)}) {
+        std::pair("action-timeout", action_timeout), std::pair("owner-timeout", owner_timeout)}) {
     if (duration < std::chrono::seconds(1)) {
       return absl::InvalidArgumentError(Cat("limits.", key, ": at least 1s"));
     }
@@ -186,8 +192,16 @@ XmppSettings Config::MakeXmppSettings() const {
 SessionLinksOptions Config::MakeLinksOptions() const {
   SessionLinksOptions options;
   options.action_timeout = action_timeout;
+  options.owner_timeout = owner_timeout;
+  options.max_shard_unconfirmed_bytes = static_cast<std::size_t>(max_shard_unconfirmed_bytes);
   options.max_unconfirmed_bytes = static_cast<std::size_t>(max_unconfirmed_bytes);
   return options;
+}
+
+rpc::LinkLimits Config::MakeLinkLimits() const {
+  rpc::LinkLimits limits;
+  limits.max_outbox_bytes = static_cast<std::size_t>(max_link_bytes);
+  return limits;
 }
 
 net::TcpKeepalive Config::MakeKeepalive() const {

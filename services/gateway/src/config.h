@@ -14,6 +14,7 @@
 #include "rookery/net/tls.h"
 #include "rookery/redis/client.h"
 #include "rookery/rpc/server.h"
+#include "rookery/rpc/session_link.h"
 
 namespace rookery::gateway {
 
@@ -52,6 +53,8 @@ struct Config {
   std::int64_t max_queued_bytes = std::int64_t{1} << 20;
   std::int64_t max_unconfirmed = 256;
   std::int64_t max_unconfirmed_bytes = std::int64_t{64} << 20;
+  std::int64_t max_shard_unconfirmed_bytes = 0;
+  std::int64_t max_link_bytes = std::int64_t{16} << 20;
   std::int64_t max_unacked = 10'000;
   std::int64_t bytes_per_second = 0;
   std::int64_t auth_attempts = 5;
@@ -60,6 +63,7 @@ struct Config {
   std::chrono::milliseconds answer_timeout{60'000};
   std::chrono::milliseconds write_timeout{60'000};
   std::chrono::milliseconds action_timeout{15'000};
+  std::chrono::milliseconds owner_timeout{30'000};
 
   redis::Options redis;
   rpc::TlsFiles rpc_tls;
@@ -70,6 +74,7 @@ struct Config {
   /// Of a valid configuration.
   XmppSettings MakeXmppSettings() const;
   SessionLinksOptions MakeLinksOptions() const;
+  rpc::LinkLimits MakeLinkLimits() const;
   net::TcpKeepalive MakeKeepalive() const;
   net::TlsOptions MakeTlsOptions(std::vector<std::string> alpn) const;
   TlsMode tls_mode() const;

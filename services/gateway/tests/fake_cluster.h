@@ -62,8 +62,7 @@ class FakeCluster final : public Cluster {
     EXPECT_EQ(&ended, session.get());
     end = reason;
   }
-  bool is_congested(SessionClient*) override { return congested; }
-  void Forget(SessionClient*) override {}
+  bool is_congested(ClientSession&) override { return congested; }
 
   // What a session-manager would do.
   void AnswerLookup(std::vector<ScramKey> keys) { std::exchange(lookup, nullptr)({false, std::move(keys)}); }

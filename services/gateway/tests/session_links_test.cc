@@ -9,6 +9,7 @@
 
 #include "domain/text.h"
 #include "rookery/base/shard.h"
+#include "rookery/testing/virtual_time.h"
 
 namespace rookery::gateway {
 namespace {
@@ -27,6 +28,7 @@ class FakeLink final : public rpc::GatewayLink {
     rpc::GatewayLinkHandler* handler = nullptr;
     std::deque<GatewayAction> sent;
     bool closed = false;
+    bool congested = false;
 
     GatewayAction Take() {
       if (sent.empty()) return {};
@@ -40,9 +42,9 @@ class FakeLink final : public rpc::GatewayLink {
     }
   };
   explicit FakeLink(Peer& peer) : peer_(peer) {}
-  void Send(GatewayAction action) override { peer_.sent.push_back(std::move(action)); }
   GatewayAction& Add() override { return peer_.sent.emplace_back(); }
   std::size_t outbox_bytes() const override { return 0; }
+  bool is_congested() const override { return peer_.congested; }
   void Close() override { peer_.closed = true; }
 
  private:
@@ -68,20 +70,23 @@ class FakeClient final : public SessionClient {
   int uncongested = 0;
 };
 
-class SessionLinksTest : public testing::Test {
+class SessionLinksTest : public ::testing::Test {
  protected:
   SessionLinksTest() : metrics_("gateway_test") { Make({}); }
 
   void Make(SessionLinksOptions options) {
     links_ = std::make_unique<SessionLinks>(
-        io_,
+        io_, time_,
         [this](const std::string& address, rpc::GatewayLinkHandler& handler) {
           FakeLink::Peer& peer = peers_[address];
           peer = {};
           peer.handler = &handler;
           return std::make_unique<FakeLink>(peer);
         },
-        options, "gateway-1", metrics_);
+        options,
+        GatewayIdentity{"gateway-1", [] { return Incarnation{1'000, 7}; },
+                        [this](const absl::Status& why) { replaced_.push_back(why); }},
+        metrics_);
     links_->SetInstances({{"sm-a", "a"}, {"sm-b", "b"}});
     for (auto& [name, peer] : peers_) EXPECT_EQ(peer.Take().hello().instance(), "gateway-1");
   }
@@ -147,10 +152,12 @@ class SessionLinksTest : public testing::Test {
     peer.Say(action);
   }
 
+  rookery::testing::VirtualTime time_;
   asio::io_context io_;
   telemetry::Metrics metrics_;
   std::map<std::string, FakeLink::Peer> peers_;
   FakeClient client_;
+  std::vector<absl::Status> replaced_;
   std::unique_ptr<SessionLinks> links_;
 };
 
@@ -175,6 +182,34 @@ TEST_F(SessionLinksTest, AnActionWaitsForAnOwner) {
   answer.mutable_credentials()->add_keys()->set_mechanism("SCRAM-SHA-3-NEW");
   a().Say(answer);
   EXPECT_TRUE(answered);
+}
+
+TEST_F(SessionLinksTest, TheHelloSaysWhichProcessOfItsNameTheGatewayIs) {
+  links_->SetInstances({{"sm-a", "a"}, {"sm-b", "b"}, {"sm-c", "c"}});
+  const GatewayAction hello = peers_["c"].Take();
+  EXPECT_EQ(hello.hello().incarnation().started_at_ms(), 1'000);
+  EXPECT_EQ(hello.hello().incarnation().random(), 7u);
+}
+
+TEST_F(SessionLinksTest, AnAnswerToAnEarlierProcessOfTheNameFitsNoRequestOfThisOne) {
+  std::uint64_t before = 0;
+  for (int life = 0; life < 2; ++life) {
+    Make({});
+    Hello(a(), 5);
+    SkipAttachDone(a());
+    links_->LookUp(kUser, [](const Cluster::Lookup&) {});
+    const std::uint64_t id = a().Take().credentials_lookup().request_id();
+    EXPECT_NE(id, 0u);
+    EXPECT_NE(id, std::exchange(before, id));
+  }
+}
+
+TEST_F(SessionLinksTest, AGatewayWhoseNameANewerOneHasIsToldSo) {
+  SessionManagerAction action;
+  action.mutable_gateway_replaced()->mutable_newer()->set_started_at_ms(2'000);
+  a().Say(action);
+  ASSERT_EQ(replaced_.size(), 1u);
+  EXPECT_EQ(replaced_[0].code(), absl::StatusCode::kAborted);
 }
 
 TEST_F(SessionLinksTest, TheNewestHelloSaysWhatClientsAreTold) {
@@ -246,7 +281,7 @@ TEST_F(SessionLinksTest, TooManyWaitingActionsFailAtOnceButNotWithinTheCall) {
   for (int i = 0; i < 3; ++i)
     links_->LookUp(kUser, [&](const Cluster::Lookup& lookup) { failed += lookup.failed ? 1 : 0; });
   EXPECT_EQ(failed, 0);
-  io_.poll();
+  time_.Settle(io_);
   EXPECT_EQ(failed, 1);
 }
 
@@ -263,7 +298,7 @@ TEST_F(SessionLinksTest, ActionsThatNobodyAnswersFailTemporarily) {
   links_->Resume(SessionId::Random(), kUser, 0, client_, [&](const Cluster::Resumption& resumption) {
     failed += resumption.refusal.temporary ? 1 : 0;
   });
-  io_.run_for(std::chrono::milliseconds(400));
+  time_.Settle(io_);
   EXPECT_EQ(failed, 4);
 }
 
@@ -462,7 +497,7 @@ TEST_F(SessionLinksTest, ALinkIsOpenedAgainAndItsShardsAttachedAgain) {
   a().handler->OnClosed(absl::UnavailableError("gone"));
   EXPECT_EQ(links_->session_count(), 1u);
   FakeLink::Peer before = a();
-  io_.run_for(std::chrono::milliseconds(400));
+  time_.RunFor(io_, std::chrono::milliseconds(400));
   EXPECT_EQ(a().Take().hello().instance(), "gateway-1");
   Hello(a(), 10);
   EXPECT_EQ(a().Take().session_id(), session.id.bytes());
@@ -486,14 +521,432 @@ TEST_F(SessionLinksTest, TheProcessBoundsWhatIsUnconfirmed) {
   Make(options);
   ClientSession& session = StartSession();
   int sent = 0;
-  while (!links_->is_congested(&client_)) SendStanza(session, Cat(++sent).c_str());
+  while (!links_->is_congested(session)) SendStanza(session, Cat(++sent).c_str());
   EXPECT_LT(sent, 30);
   auto confirmed = Action(10, session.id.bytes());
   confirmed.mutable_confirmed()->set_count(static_cast<std::uint64_t>(sent));
   a().Say(confirmed);
-  io_.poll();
+  time_.Settle(io_);
   EXPECT_EQ(client_.uncongested, 1);
-  EXPECT_FALSE(links_->is_congested(&client_));
+  EXPECT_FALSE(links_->is_congested(session));
+}
+
+// ---- trouble with one shard is that shard's alone ------------------------------
+
+class OneShardInTroubleTest : public SessionLinksTest {
+ protected:
+  static constexpr char kOther[] = "mercutio@example.com";
+
+  OneShardInTroubleTest() { EXPECT_NE(ShardOf(kOther, kShards), shard()); }
+
+  /// A session of `user`, whose shard `peer` owns since `epoch`.
+  ClientSession& StartAt(FakeLink::Peer& peer, std::int64_t epoch, const char* user, FakeClient& client) {
+    const std::uint32_t number = ShardOf(user, kShards);
+    SessionManagerAction owned;
+    owned.mutable_shard_owned()->set_shard(number);
+    owned.mutable_shard_owned()->set_epoch(epoch);
+    peer.Say(owned);
+    peer.sent.clear();
+    ClientSession* session = nullptr;
+    links_->Start(user, "r", client, [&](ClientSession* started, const Refusal&) { session = started; });
+    SessionManagerAction started;
+    started.set_shard(number);
+    started.set_epoch(epoch);
+    started.set_session_id(peer.Take().session_id());
+    started.mutable_started()->set_full_jid(std::string(user) + "/r");
+    peer.Say(started);
+    EXPECT_NE(session, nullptr);
+    return *session;
+  }
+  void Confirm(FakeLink::Peer& peer, std::int64_t epoch, const ClientSession& session, std::uint64_t count) {
+    SessionManagerAction confirmed;
+    confirmed.set_shard(session.shard);
+    confirmed.set_epoch(epoch);
+    confirmed.set_session_id(std::string(session.id.bytes()));
+    confirmed.mutable_confirmed()->set_count(count);
+    peer.Say(confirmed);
+  }
+  void Both() {
+    Hello(a());
+    Hello(b());
+    mine_ = &StartAt(a(), 10, kUser, client_);
+    other_ = &StartAt(b(), 10, kOther, other_client_);
+  }
+
+  FakeClient other_client_;
+  ClientSession* mine_ = nullptr;
+  ClientSession* other_ = nullptr;
+};
+
+TEST_F(OneShardInTroubleTest, OnlyItsClientsAreNotReadWhileItHasNoOwner) {
+  SessionLinksOptions options;
+  options.max_unconfirmed_bytes = 80'000;  // 10,000 for each shard
+  Make(options);
+  Both();
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  int sent = 0;
+  while (!links_->is_congested(*mine_)) SendStanza(*mine_, Cat(++sent).c_str());
+  EXPECT_LE(mine_->inbound.unconfirmed_bytes(), 11'000u);
+  EXPECT_FALSE(links_->is_congested(*other_));
+  for (int i = 1; i <= 1'000; ++i) {
+    SendStanza(*other_, "x");
+    ASSERT_FALSE(links_->is_congested(*other_)) << i;
+    Confirm(b(), 10, *other_, static_cast<std::uint64_t>(i));
+  }
+  EXPECT_EQ(client_.uncongested, 0);
+  EXPECT_EQ(client_.ended, "-");
+
+  // The next owner gets everything, and they are read again.
+  b().sent.clear();
+  Own(b(), 11);
+  EXPECT_TRUE(b().Take().has_attach());
+  for (int i = 1; i <= sent; ++i) EXPECT_EQ(b().Take().stanza().stanza().id(), Cat(i));
+  Confirm(b(), 11, *mine_, static_cast<std::uint64_t>(sent));
+  time_.Settle(io_);
+  EXPECT_EQ(client_.uncongested, 1);
+  EXPECT_FALSE(links_->is_congested(*mine_));
+}
+
+TEST_F(OneShardInTroubleTest, AllShardsInTroubleTogetherDoNotTakeWhatTheLastOneNeeds) {
+  SessionLinksOptions options;
+  options.max_unconfirmed_bytes = 80'000;
+  Make(options);
+  Both();
+  std::vector<std::unique_ptr<FakeClient>> clients;
+  std::vector<ClientSession*> stuck;
+  std::map<std::uint32_t, bool> seen{{other_->shard, true}};
+  for (int i = 0; seen.size() < kShards; ++i) {
+    const std::string user = Cat("user", i, "@example.com");
+    if (std::exchange(seen[ShardOf(user, kShards)], true)) continue;
+    clients.push_back(std::make_unique<FakeClient>());
+    stuck.push_back(&StartAt(a(), 20, user.c_str(), *clients.back()));
+  }
+  for (ClientSession* session : stuck) {
+    while (!links_->is_congested(*session)) SendStanza(*session, "x");
+  }
+  for (int i = 1; i <= 100; ++i) {
+    SendStanza(*other_, "x");
+    ASSERT_FALSE(links_->is_congested(*other_)) << i;
+    Confirm(b(), 10, *other_, static_cast<std::uint64_t>(i));
+  }
+}
+
+TEST_F(OneShardInTroubleTest, OnlyClientsBehindAFullLinkAreNotReadAndAllAreReadOnceThereIsRoom) {
+  Both();
+  a().congested = true;
+  SendStanza(*mine_, "1");
+  EXPECT_TRUE(links_->is_congested(*mine_));
+  SendStanza(*other_, "1");
+  EXPECT_FALSE(links_->is_congested(*other_));
+  // A confirmation alone makes no room on the link.
+  Confirm(a(), 10, *mine_, 1);
+  time_.Settle(io_);
+  EXPECT_EQ(client_.uncongested, 0);
+  a().congested = false;
+  a().handler->OnUncongested();
+  time_.Settle(io_);
+  EXPECT_EQ(client_.uncongested, 1);
+}
+
+TEST_F(OneShardInTroubleTest, AClientThatLeavesWhileItIsNotReadIsNotCalledAgain) {
+  Both();
+  a().congested = true;
+  SendStanza(*mine_, "1");
+  EXPECT_TRUE(links_->is_congested(*mine_));
+  links_->End(*mine_, EndReason::kConnectionLost);
+  a().congested = false;
+  a().handler->OnUncongested();
+  time_.Settle(io_);
+  EXPECT_EQ(client_.uncongested, 0);
+}
+
+TEST_F(OneShardInTroubleTest, ClientsOfAShardWithoutAnOwnerAreSentAwayAndTheirSessionsKeptForTheNext) {
+  Both();
+  mine_->outbound.EnableStreamManagement(true);
+  SendStanza(*mine_, "1");
+  const std::string id(mine_->id.bytes());
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(29));
+  EXPECT_EQ(client_.ended, "-");
+  time_.RunFor(io_, std::chrono::seconds(2));
+  EXPECT_EQ(client_.ended, "reset");
+  EXPECT_EQ(other_client_.ended, "-");
+  EXPECT_EQ(links_->session_count(), 2u);
+
+  b().sent.clear();
+  Own(b(), 11);
+  const GatewayAction attach = b().Take();
+  EXPECT_EQ(attach.session_id(), id);
+  EXPECT_TRUE(attach.attach().detached());
+  EXPECT_EQ(b().Take().stanza().stanza().id(), "1");
+  EXPECT_EQ(b().Take().end().reason(), session::v1::END_REASON_CONNECTION_LOST);
+}
+
+TEST_F(OneShardInTroubleTest, AnOwnerThatComesInTimeKeepsItsClients) {
+  Both();
+  for (std::int64_t epoch = 11; epoch < 15; ++epoch) {
+    a().handler->OnClosed(absl::UnavailableError("gone"));
+    time_.RunFor(io_, std::chrono::seconds(20));
+    Hello(a(), epoch);
+  }
+  EXPECT_EQ(client_.ended, "-");
+}
+
+TEST_F(OneShardInTroubleTest, WhoWaitsForAnOwnerThatIsLinkedAndSilentIsSentAway) {
+  Both();
+  FakeClient idle_client;
+  ClientSession& idle = StartAt(a(), 10, kUser, idle_client);
+  SendStanza(*mine_, "1");
+  SendStanza(*other_, "1");
+  for (int i = 0; i < 31; ++i) {
+    time_.RunFor(io_, std::chrono::seconds(1));
+    // It answers others of the same shard as b does, so it is not silent.
+    if (i < 5) SayPacket(a(), 10, idle, static_cast<std::uint64_t>(i) + 1, "p");
+    SayPacket(b(), 10, *other_, static_cast<std::uint64_t>(i) + 1, "p");
+  }
+  EXPECT_EQ(client_.ended, "-");
+  time_.RunFor(io_, std::chrono::seconds(10));
+  EXPECT_EQ(client_.ended, "reset");
+  EXPECT_EQ(idle_client.ended, "-") << "it waits for nothing";
+}
+
+TEST_F(OneShardInTroubleTest, AnOwnerThatHasNothingToAnswerIsNotTakenForSilent) {
+  Both();
+  SendStanza(*mine_, "1");
+  Confirm(a(), 10, *mine_, 1);
+  time_.RunFor(io_, std::chrono::minutes(10));
+  EXPECT_EQ(client_.ended, "-");
+  SendStanza(*mine_, "2");
+  time_.RunFor(io_, std::chrono::seconds(20));
+  EXPECT_EQ(client_.ended, "-");
+}
+
+TEST_F(OneShardInTroubleTest, AChangeOfOwnerCostsOnlyTheRequestsOfItsShard) {
+  Hello(a());
+  Hello(b());
+  int mine = 0;
+  int others = 0;
+  links_->LookUp(kOther, [&](const Cluster::Lookup&) { ++others; });
+  for (int i = 0; i < 3; ++i) links_->LookUp(kUser, [&](const Cluster::Lookup&) { ++mine; });
+  Own(a(), 5);
+  SkipAttachDone(a());
+  // In the order in which they came.
+  std::uint64_t last = 0;
+  for (int i = 0; i < 3; ++i) {
+    const GatewayAction asked = a().Take();
+    EXPECT_EQ(asked.credentials_lookup().user(), kUser);
+    EXPECT_GT(asked.credentials_lookup().request_id(), last);
+    last = asked.credentials_lookup().request_id();
+  }
+  EXPECT_TRUE(a().sent.empty());
+}
+
+TEST_F(OneShardInTroubleTest, RequestsAreDueInTheOrderInWhichTheyCame) {
+  Hello(a());
+  std::vector<int> failed;
+  links_->LookUp(kUser, [&](const Cluster::Lookup&) { failed.push_back(1); });
+  time_.RunFor(io_, std::chrono::seconds(10));
+  links_->LookUp(kUser, [&](const Cluster::Lookup&) { failed.push_back(2); });
+  const auto gone = links_->LookUp(kUser, [&](const Cluster::Lookup&) { failed.push_back(3); });
+  links_->Cancel(gone);
+  time_.RunFor(io_, std::chrono::seconds(4));
+  EXPECT_TRUE(failed.empty());
+  time_.RunFor(io_, std::chrono::seconds(2));
+  EXPECT_EQ(failed, std::vector<int>{1});
+  time_.RunFor(io_, std::chrono::seconds(10));
+  EXPECT_EQ(failed, (std::vector<int>{1, 2}));
+}
+
+// ---- a gateway that stood still ------------------------------------------------
+
+class StandstillTest : public OneShardInTroubleTest {
+ protected:
+  StandstillTest() {
+    for (FakeLink::Peer* peer : {&a(), &b()}) {
+      SessionManagerAction hello;
+      hello.mutable_hello()->set_shard_count(kShards);
+      hello.mutable_hello()->set_link_grace_ms(5'000);
+      hello.mutable_hello()->set_duplicate_horizon_ms(120'000);
+      peer->Say(hello);
+    }
+    mine_ = &StartAt(a(), 10, kUser, client_);
+    other_ = &StartAt(b(), 10, kOther, other_client_);
+    other_->outbound.EnableStreamManagement(true);
+    time_.RunFor(io_, std::chrono::seconds(3));
+    a().sent.clear();
+    b().sent.clear();
+  }
+  void StandStill(std::chrono::seconds time) { time_.JumpTo(time_.Now() + time); }
+};
+
+TEST_F(StandstillTest, SessionsWithoutResumptionWhoseLinkBrokeMeanwhileAreNotBroughtBack) {
+  StandStill(std::chrono::seconds(13));
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  b().handler->OnClosed(absl::UnavailableError("gone"));
+  EXPECT_EQ(client_.ended, "reset");
+  time_.RunFor(io_, std::chrono::milliseconds(400));
+  a().sent.clear();
+  Hello(a(), 10);
+  EXPECT_TRUE(a().Take().attach().detached());
+  EXPECT_EQ(a().Take().end().reason(), session::v1::END_REASON_CONNECTION_LOST);
+}
+
+TEST_F(StandstillTest, OneThatCanBeResumedGoesOn) {
+  other_->outbound.EnableStreamManagement(true);
+  StandStill(std::chrono::seconds(13));
+  b().handler->OnClosed(absl::UnavailableError("gone"));
+  EXPECT_EQ(other_client_.ended, "-");
+  time_.RunFor(io_, std::chrono::milliseconds(400));
+  b().sent.clear();
+  SessionManagerAction owned;
+  owned.mutable_shard_owned()->set_shard(other_->shard);
+  owned.mutable_shard_owned()->set_epoch(11);
+  b().Say(owned);
+  EXPECT_FALSE(b().Take().attach().detached());
+}
+
+TEST_F(StandstillTest, ALinkThatHeldHoldsItsSessions) {
+  StandStill(std::chrono::seconds(13));
+  time_.RunFor(io_, std::chrono::seconds(20));
+  EXPECT_EQ(client_.ended, "-");
+  // What breaks later did not break while it stood still.
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  EXPECT_EQ(client_.ended, "-");
+}
+
+TEST_F(StandstillTest, LongerThanHalfTheHorizonEndsEverySessionWithoutResumption) {
+  StandStill(std::chrono::seconds(61));
+  time_.Settle(io_);
+  EXPECT_EQ(client_.ended, "reset");
+  EXPECT_EQ(other_client_.ended, "-");
+}
+
+TEST_F(StandstillTest, IsFoundByWhateverHappensFirstAndEndsNobodyWithinTheirOwnCall) {
+  StandStill(std::chrono::seconds(61));
+  SendStanza(*mine_, "1");
+  EXPECT_EQ(client_.ended, "-");
+  // Before anything that a link says.
+  Own(b(), 11);
+  EXPECT_EQ(client_.ended, "reset");
+  EXPECT_TRUE(b().Take().attach().detached());
+}
+
+TEST_F(StandstillTest, IsNoReasonToThinkThatAShardHadNoOwner) {
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  StandStill(std::chrono::seconds(40));
+  time_.Settle(io_);
+  EXPECT_EQ(other_client_.ended, "-");
+  b().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(20));
+  EXPECT_EQ(other_client_.ended, "-");
+}
+
+TEST_F(StandstillTest, AnOwnerThatHeardNothingOfUsForTooLongHasEndedThem) {
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(6));
+  EXPECT_EQ(client_.ended, "-");
+  a().sent.clear();
+  Hello(a(), 10);
+  EXPECT_EQ(client_.ended, "reset");
+  EXPECT_TRUE(a().Take().attach().detached());
+}
+
+TEST_F(StandstillTest, AnotherOwnerKnowsNothingOfThemAndTakesThem) {
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(8));
+  Own(b(), 11);
+  EXPECT_EQ(client_.ended, "-");
+  EXPECT_FALSE(b().Take().attach().detached());
+}
+
+// ---- who is there --------------------------------------------------------------
+
+class KnownSessionManagersTest : public SessionLinksTest {
+ protected:
+  struct Told {
+    const char* instance;
+    const char* address;
+    std::int64_t started;
+  };
+  void Tell(FakeLink::Peer& peer, const std::vector<Told>& all) {
+    SessionManagerAction action;
+    action.mutable_session_managers_known();
+    for (const Told& one : all) {
+      auto* known = action.mutable_session_managers_known()->add_session_managers();
+      known->set_instance(one.instance);
+      known->set_address(one.address);
+      known->mutable_incarnation()->set_started_at_ms(one.started);
+    }
+    peer.Say(action);
+    time_.Settle(io_);
+  }
+};
+
+TEST_F(KnownSessionManagersTest, AreFoundThoughTheRegistryCannotBeRead) {
+  Hello(a());
+  Tell(a(), {{"sm-a", "a", 1}, {"sm-b", "b", 1}, {"sm-c", "c", 1}});
+  ASSERT_TRUE(peers_.contains("c"));
+  EXPECT_TRUE(peers_["c"].Take().has_hello());
+  Hello(peers_["c"], 20);
+  EXPECT_TRUE(peers_["c"].Take().has_attach_done());
+}
+
+TEST_F(KnownSessionManagersTest, OneThatIsListedNoMoreStaysWhileItsLinkWorks) {
+  Tell(a(), {{"sm-c", "c", 1}});
+  Tell(a(), {});
+  EXPECT_FALSE(peers_["c"].closed);
+  peers_["c"].sent.clear();
+  peers_["c"].handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(10));
+  EXPECT_TRUE(peers_["c"].sent.empty()) << "it is not dialled again";
+}
+
+TEST_F(KnownSessionManagersTest, ANewerProcessOfANameIsLinkedAtOnceAndTheOlderForgotten) {
+  ClientSession& session = StartSession();
+  Tell(b(), {{"sm-a", "a", 1}});
+  Tell(b(), {{"sm-a", "a2", 2}});
+  ASSERT_TRUE(peers_.contains("a2"));
+  EXPECT_TRUE(peers_["a2"].Take().has_hello());
+  Hello(peers_["a2"], 20);
+  EXPECT_EQ(peers_["a2"].Take().session_id(), session.id.bytes());
+  // The registry still lists the older one.
+  links_->SetInstances({{"sm-a", "a"}, {"sm-b", "b"}});
+  EXPECT_EQ(links_->session_count(), 1u);
+  SayPacket(peers_["a2"], 20, session, 1, "p1");
+  EXPECT_EQ(client_.packets, std::vector<std::string>{"p1"});
+}
+
+TEST_F(KnownSessionManagersTest, TheSameProcessIsNotLinkedTwice) {
+  const auto* handler = a().handler;
+  Tell(a(), {{"sm-a", "a", 5}, {"sm-b", "b", 5}});
+  links_->SetInstances({{"sm-a", "a", {5, 0}}, {"sm-b", "b", {5, 0}}});
+  Tell(b(), {{"sm-a", "a", 5}});
+  EXPECT_EQ(a().handler, handler);
+  EXPECT_TRUE(a().sent.empty());
+}
+
+TEST_F(KnownSessionManagersTest, ALinkToARestartedProcessIsNotGivenUpWhenTheNewsOfItComes) {
+  links_->SetInstances({{"sm-a", "a", {5, 0}}, {"sm-b", "b", {5, 0}}});
+  a().handler->OnClosed(absl::UnavailableError("killed"));
+  time_.RunFor(io_, std::chrono::seconds(1));
+  const auto* handler = a().handler;
+  EXPECT_TRUE(a().Take().has_hello());
+  Hello(a());
+  links_->SetInstances({{"sm-a", "a", {6, 0}}, {"sm-b", "b", {5, 0}}});
+  Tell(a(), {{"sm-a", "a", 6}, {"sm-b", "b", 5}});
+  Tell(b(), {{"sm-a", "a", 6}, {"sm-b", "b", 5}});
+  EXPECT_EQ(a().handler, handler);
+  EXPECT_TRUE(a().sent.empty());
+  // The next one is another.
+  Tell(b(), {{"sm-a", "a", 7}, {"sm-b", "b", 5}});
+  EXPECT_TRUE(a().Take().has_hello());
+}
+
+TEST_F(KnownSessionManagersTest, AProcessThatWasRestartedAtTheSameAddressIsDialledAgain) {
+  links_->SetInstances({{"sm-a", "a", {5, 0}}, {"sm-b", "b", {5, 0}}});
+  EXPECT_TRUE(a().sent.empty());
+  links_->SetInstances({{"sm-a", "a", {6, 0}}, {"sm-b", "b", {5, 0}}});
+  EXPECT_TRUE(a().Take().has_hello());
 }
 
 TEST_F(SessionLinksTest, NonsenseFromALinkIsIgnored) {

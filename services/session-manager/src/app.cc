@@ -90,7 +90,9 @@ Task<absl::Status> App::Start() {
             *p.directory, sharding::EpochsIn(*p.registry, "session-manager")},
       Clock::System(), process_.metrics);
 
-  p.links = std::make_unique<GatewayLinks>(io, p.core->sessions());
+  rpc::LinkLimits limits;
+  limits.max_outbox_bytes = static_cast<std::size_t>(config_.max_link_bytes);
+  p.links = std::make_unique<GatewayLinks>(io, p.core->sessions(), limits);
   auto server = rpc::Server::Start(config_.rpc, {p.links->service()});
   if (!server.ok()) co_return server.status();
   p.server = *std::move(server);
@@ -98,6 +100,8 @@ Task<absl::Status> App::Start() {
 
   p.registry->Watch("gateway", [](const auto&) {});
   p.registry->Watch("roster", [](const auto&) {});
+  p.registry->Watch("session-manager",
+                    [&p](const std::vector<routing::Instance>& all) { p.links->SetSessionManagers(all); });
   p.registry->Announce("session-manager", {config_.settings.instance, p.server->advertised_address()},
                        process_.fail);
 

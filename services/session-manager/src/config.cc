@@ -37,6 +37,8 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("scram.iterations", &scram_iterations, "PBKDF2 iterations of new passwords", 4'096, 10'000'000);
   schema.Bind("kafka.partitions", &partitions, "partitions of topics that this process has to create", 1,
               100'000);
+  schema.Bind("links.max-queued-bytes", &max_link_bytes, "what may wait to be sent to one gateway", 1 << 20,
+              std::int64_t{1} << 32);
   kafka.Bind(schema);
   redis.Bind(schema);
   pg.Bind(schema);

@@ -16,6 +16,7 @@ struct Config {
   Settings settings;
   std::int64_t partitions = 8;
   std::int64_t scram_iterations = 10'000;
+  std::int64_t max_link_bytes = std::int64_t{16} << 20;
   kafka::Options kafka;
   redis::Options redis;
   pg::Options pg;

@@ -271,11 +271,16 @@ TEST_F(CapsTrackerTest, OurOwn_InTheHelloAndInDisco) {
   class Peer final : public GatewayPeer {
    public:
     const std::string& instance() const override { return name_; }
+    const Incarnation& incarnation() const override { return life_; }
     session::v1::SessionManagerAction& Add() override { return actions.emplace_back(); }
+    bool is_congested() const override { return false; }
+    Task<void> HasRoom() override { co_return; }
+    void Close() override {}
     std::deque<session::v1::SessionManagerAction> actions;
 
    private:
     std::string name_ = "gw-9";
+    Incarnation life_;
   } peer;
   node(0).core.sessions().OnGatewayLinked(peer);
   ASSERT_TRUE(peer.actions.front().has_hello());

@@ -116,8 +116,13 @@ class Gateway {
     std::string name;
     Node* node = nullptr;
     std::deque<session::v1::SessionManagerAction> actions;
+    Incarnation life;
     const std::string& instance() const override { return name; }
+    const Incarnation& incarnation() const override { return life; }
     session::v1::SessionManagerAction& Add() override { return actions.emplace_back(); }
+    bool is_congested() const override { return false; }
+    Task<void> HasRoom() override { co_return; }
+    void Close() override {}
   };
   struct Owner {
     Peer* peer = nullptr;

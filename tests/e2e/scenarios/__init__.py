@@ -25,6 +25,7 @@ ORDER = (
     "trace",
     "services",
     "operating",
+    "gateways",
     "service_tls",
     "roster_kill",
     "owner_death",

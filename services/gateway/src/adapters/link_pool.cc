@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <utility>
 
-#include "rookery/base/random.h"
+#include "rookery/base/backoff_delays.h"
+#include "rookery/runtime/timer.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::gateway {
 namespace {
 
-constexpr std::chrono::milliseconds kFirstRetry{100};
-constexpr std::chrono::milliseconds kLastRetry{2000};
+constexpr BackoffOptions kRetry{.first = std::chrono::milliseconds(100),
+                                .max = std::chrono::milliseconds(2'000)};
+// More than any cluster has: whoever says so is no session-manager of ours.
+constexpr int kMaxKnown = 10'000;
 
 }  // namespace
 
@@ -27,7 +29,11 @@ class LinkPool::Peer final : public rpc::GatewayLinkHandler, public std::enable_
     link_ = pool_.open_link_(instance_.address, *this);
     pool_.open_.emplace_back(id_, this);
     pool_.links_up_.Set(static_cast<double>(pool_.open_.size()));
-    link_->Add().mutable_hello()->set_instance(pool_.instance_);
+    auto& hello = *link_->Add().mutable_hello();
+    hello.set_instance(pool_.self_.instance);
+    const Incarnation incarnation = pool_.self_.incarnation();
+    hello.mutable_incarnation()->set_started_at_ms(incarnation.started_at_ms);
+    hello.mutable_incarnation()->set_random(incarnation.random);
   }
 
   void Close() {
@@ -36,46 +42,105 @@ class LinkPool::Peer final : public rpc::GatewayLinkHandler, public std::enable_
     if (link_ != nullptr) link_->Close();
   }
 
+  /// Another process has the instance's name: nothing more is heard from this one.
+  void Abandon() {
+    listed_ = false;
+    timer_.cancel();
+    if (link_ == nullptr) return;
+    telemetry::LogInfo("link.replaced", {{"peer", instance_.id}, {"address", instance_.address}});
+    Down();
+  }
+
   void OnAction(session::v1::SessionManagerAction action) override {
     if (link_ == nullptr) return;
     if (action.has_hello()) {
-      retry_ = kFirstRetry;
+      retry_.Reset();
+      is_up_ = true;
       telemetry::LogInfo("link.up", {{"peer", action.hello().instance()}, {"address", instance_.address}});
     }
+    if (action.has_gateway_replaced()) {
+      return pool_.self_.on_replaced(absl::AbortedError(
+          "a newer gateway has the name `" + pool_.self_.instance + "`: each needs its own `instance`"));
+    }
+    if (action.has_session_managers_known()) return Learn(action.session_managers_known());
     pool_.handler_.OnLinkAction(id_, std::move(action));
   }
 
   void OnFrameEnd() override { pool_.handler_.OnLinkFrameEnd(); }
 
+  void OnUncongested() override {
+    if (link_ != nullptr) pool_.handler_.OnLinkUncongested(id_);
+  }
+
   void OnClosed(const absl::Status& status) override {
     if (link_ == nullptr) return;
-    // The link calls us: it goes when this call is over.
-    asio::post(pool_.io_, [link = std::shared_ptr<rpc::GatewayLink>(std::move(link_))] {});
-    link_ = nullptr;
-    const LinkId id = std::exchange(id_, 0);
-    std::erase_if(pool_.open_, [id](const auto& open) { return open.first == id; });
-    pool_.links_up_.Set(static_cast<double>(pool_.open_.size()));
-    pool_.links_lost_.Increment();
-    telemetry::LogWarn(
-        "link.down", {{"peer", instance_.id}, {"address", instance_.address}, {"reason", status.ToString()}});
-    pool_.handler_.OnLinkDown(id);
+    // Once for each loss: not again for each attempt to reach it.
+    if (is_up_ && status.ok()) {
+      telemetry::LogInfo("link.closed", {{"peer", instance_.id}, {"address", instance_.address}});
+    } else if (is_up_ || retry_.failures() == 0) {
+      telemetry::LogWarn(
+          is_up_ ? "link.down" : "link.unreachable",
+          {{"peer", instance_.id}, {"address", instance_.address}, {"reason", status.ToString()}});
+    }
+    Down();
     if (pool_.closing_) return;
-    if (listed_) return Retry();
-    asio::post(pool_.io_, [this, weak = weak_from_this()] {
-      if (const auto self = weak.lock()) pool_.SetInstances(std::vector(pool_.instances_));
-    });
+    if (listed_) Retry();
+    // Those that only this one has told of are listed no more.
+    pool_.UpdateLater();
   }
 
   void set_listed(bool listed) { listed_ = listed; }
   bool is_open() const { return link_ != nullptr; }
   rpc::GatewayLink* link() const { return link_.get(); }
   const routing::Instance& instance() const { return instance_; }
+  const std::vector<routing::Instance>& known() const { return known_; }
+
+  /// False: `listed` is another process.
+  bool Recognize(const routing::Instance& listed) {
+    if (listed.address != instance_.address) {
+      // Of an older process: stale news.
+      return listed.incarnation.is_known() && listed.incarnation < instance_.incarnation;
+    }
+    // A link that was opened again may lead to the newer process already.
+    if (!is_first_link_ && !is_told_) return true;
+    if (listed.incarnation > instance_.incarnation && instance_.incarnation.is_known()) return false;
+    instance_.incarnation = std::max(instance_.incarnation, listed.incarnation);
+    return true;
+  }
 
  private:
+  void Down() {
+    // The link may be calling us: it goes when this call is over, and we not before it.
+    asio::post(pool_.io_,
+               [self = shared_from_this(), link = std::shared_ptr<rpc::GatewayLink>(std::move(link_))] {});
+    link_ = nullptr;
+    is_up_ = is_told_ = is_first_link_ = false;
+    known_.clear();
+    const LinkId id = std::exchange(id_, 0);
+    std::erase_if(pool_.open_, [id](const auto& open) { return open.first == id; });
+    pool_.links_up_.Set(static_cast<double>(pool_.open_.size()));
+    pool_.links_lost_.Increment();
+    pool_.handler_.OnLinkDown(id);
+  }
+
+  void Learn(const session::v1::SessionManagersKnown& told) {
+    if (told.session_managers_size() > kMaxKnown) return;
+    known_.clear();
+    for (const auto& one : told.session_managers()) {
+      if (one.instance().empty() || one.address().empty()) continue;
+      if (one.instance() == instance_.id && one.address() == instance_.address) {
+        // No two processes have one address, so it speaks of itself.
+        instance_.incarnation = {one.incarnation().started_at_ms(), one.incarnation().random()};
+        is_told_ = true;
+      }
+      known_.push_back(
+          {one.instance(), one.address(), {one.incarnation().started_at_ms(), one.incarnation().random()}});
+    }
+    pool_.UpdateLater();
+  }
+
   void Retry() {
-    const auto jitter = std::chrono::milliseconds(RandomU64() % 50);
-    timer_.expires_after(retry_ + jitter);
-    retry_ = std::min(retry_ * 2, kLastRetry);
+    timer_.expires_after(retry_.Next());
     timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
       const auto self = weak.lock();
       if (error || self == nullptr || !self->listed_ || self->link_ != nullptr) return;
@@ -84,19 +149,23 @@ class LinkPool::Peer final : public rpc::GatewayLinkHandler, public std::enable_
   }
 
   LinkPool& pool_;
-  const routing::Instance instance_;
-  asio::steady_timer timer_;
-  std::chrono::milliseconds retry_ = kFirstRetry;
+  routing::Instance instance_;
+  runtime::Timer timer_;
+  BackoffDelays retry_{kRetry};
   std::unique_ptr<rpc::GatewayLink> link_;
   LinkId id_ = 0;
+  std::vector<routing::Instance> known_;  // as it told last
+  bool is_up_ = false;                    // it has said hello
+  bool is_told_ = false;                  // and which incarnation it is
+  bool is_first_link_ = true;             // none was lost
   bool listed_ = true;
 };
 
-LinkPool::LinkPool(asio::io_context& io, Open open, std::string instance, Handler& handler,
+LinkPool::LinkPool(asio::io_context& io, Open open, GatewayIdentity self, Handler& handler,
                    telemetry::Metrics& metrics)
     : io_(io),
       open_link_(std::move(open)),
-      instance_(std::move(instance)),
+      self_(std::move(self)),
       handler_(handler),
       links_up_(metrics.Gauge("links_up", "Links to session-managers that are up")),
       links_lost_(
@@ -105,29 +174,52 @@ LinkPool::LinkPool(asio::io_context& io, Open open, std::string instance, Handle
 LinkPool::~LinkPool() = default;
 
 void LinkPool::SetInstances(const std::vector<routing::Instance>& instances) {
+  registered_ = instances;
+  Update();
+}
+
+std::map<std::string, routing::Instance> LinkPool::Listed() const {
+  std::map<std::string, routing::Instance> listed;
+  const auto add = [&](const routing::Instance& instance) {
+    const auto [known, is_new] = listed.emplace(instance.id, instance);
+    if (!is_new && known->second.incarnation < instance.incarnation) known->second = instance;
+  };
+  for (const auto& instance : registered_) add(instance);
+  for (const auto& [id, peer] : open_) {
+    for (const auto& instance : peer->known()) add(instance);
+  }
+  return listed;
+}
+
+void LinkPool::UpdateLater() {
+  // Not from within a call of a link.
+  asio::post(io_, [this, alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired()) Update();
+  });
+}
+
+void LinkPool::Update() {
   if (closing_) return;
-  instances_ = instances;
+  const std::map<std::string, routing::Instance> listed = Listed();
   for (auto it = peers_.begin(); it != peers_.end();) {
     Peer& peer = *it->second;
-    const bool listed = std::find(instances.begin(), instances.end(), peer.instance()) != instances.end();
-    peer.set_listed(listed);
-    // A link that works is kept whatever the registry says: it may be the registry
-    // that is wrong.
-    it = !listed && !peer.is_open() ? peers_.erase(it) : std::next(it);
+    const auto found = listed.find(it->first);
+    if (found != listed.end() && peer.Recognize(found->second)) {
+      peer.set_listed(true);
+      ++it;
+    } else if (found != listed.end()) {
+      peer.Abandon();
+      it = peers_.erase(it);
+    } else {
+      // A link that works is kept whatever anybody says: it may be the registry that is wrong.
+      peer.set_listed(false);
+      it = peer.is_open() ? std::next(it) : peers_.erase(it);
+    }
   }
-  for (const auto& instance : instances) {
-    const auto known = peers_.find(instance.id);
-    if (known != peers_.end() && known->second->instance() == instance) {
-      continue;
-    }
-    if (known != peers_.end()) {
-      // The same name at another address: the old process is gone.
-      known->second->Close();
-      if (known->second->is_open()) continue;
-      peers_.erase(known);
-    }
+  for (const auto& [id, instance] : listed) {
+    if (peers_.contains(id)) continue;
     const auto peer = std::make_shared<Peer>(*this, instance);
-    peers_.emplace(instance.id, peer);
+    peers_.emplace(id, peer);
     peer->Open();
   }
 }

@@ -16,8 +16,19 @@
 
 namespace rookery::gateway {
 
-/// A link to every session-manager of the registry, opened again with backoff when it
-/// breaks, for as long as the registry lists the instance. I/O thread only.
+/// What this process is to the session-managers.
+struct GatewayIdentity {
+  std::string instance;
+  /// Asked at each hello.
+  std::function<Incarnation()> incarnation;
+  /// A newer process has the name: this one is to end.
+  std::function<void(const absl::Status& why)> on_replaced;
+};
+
+/// A link to every session-manager that the registry lists, or that a linked session-manager
+/// sees there: a gateway that is cut off from the registry alone finds new ones all the same.
+/// Opened again with backoff when it breaks, for as long as anybody lists the instance. I/O
+/// thread only.
 class LinkPool {
  public:
   using LinkId = ShardTable::LinkId;
@@ -27,6 +38,8 @@ class LinkPool {
     virtual ~Handler() = default;
     virtual void OnLinkAction(LinkId link, session::v1::SessionManagerAction action) = 0;
     virtual void OnLinkFrameEnd() = 0;
+    /// GatewayLink::is_congested() was true, and is no longer.
+    virtual void OnLinkUncongested(LinkId link) = 0;
     /// Find(link) is nullptr already.
     virtual void OnLinkDown(LinkId link) = 0;
   };
@@ -35,12 +48,13 @@ class LinkPool {
   using Open =
       std::function<std::unique_ptr<rpc::GatewayLink>(const std::string& address, rpc::GatewayLinkHandler&)>;
 
-  LinkPool(asio::io_context& io, Open open, std::string instance, Handler& handler,
+  LinkPool(asio::io_context& io, Open open, GatewayIdentity self, Handler& handler,
            telemetry::Metrics& metrics);
   ~LinkPool();
   LinkPool(const LinkPool&) = delete;
   LinkPool& operator=(const LinkPool&) = delete;
 
+  /// As the registry lists them.
   void SetInstances(const std::vector<routing::Instance>& instances);
   /// nullptr when the link is down. Valid until the loop's next turn.
   rpc::GatewayLink* Find(LinkId link) const;
@@ -52,17 +66,23 @@ class LinkPool {
   class Peer;
   friend class Peer;
 
+  /// The newest that is known of each instance, whoever lists it.
+  std::map<std::string, routing::Instance> Listed() const;
+  void Update();
+  void UpdateLater();
+
   asio::io_context& io_;
   const Open open_link_;
-  const std::string instance_;
+  const GatewayIdentity self_;
   Handler& handler_;
   prometheus::Gauge& links_up_;
   prometheus::Counter& links_lost_;
   bool closing_ = false;
   LinkId last_id_ = 0;
-  std::vector<routing::Instance> instances_;    // as the registry said last
+  std::vector<routing::Instance> registered_;   // as the registry said last
   std::vector<std::pair<LinkId, Peer*>> open_;  // few: searched from the front
   std::map<std::string, std::shared_ptr<Peer>> peers_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace rookery::gateway

@@ -16,15 +16,15 @@ namespace {
 using session::v1::GatewayAction;
 using session::v1::SessionManagerAction;
 
-constexpr std::chrono::milliseconds kOverdueCheck{250};
+constexpr std::chrono::milliseconds kTick{1'000};
 // A session-manager that says more is no one of ours.
 constexpr std::uint32_t kMaxShards = 65'536;
+// A session-manager's shards may have 100,000 clients: sent away in portions.
+constexpr std::size_t kSentAwayInOneTurn = 256;
 
 void SetSession(GatewayAction& action, const ClientSession& session) {
   action.set_session_id(std::string(session.id.bytes()));
 }
-
-std::size_t SizeOf(std::string_view user, std::string_view text) { return user.size() + text.size() + 256; }
 
 }  // namespace
 
@@ -33,31 +33,55 @@ SessionLinks::Probe::Probe(telemetry::Metrics& m)
       shards_owned(m.Gauge("shards_with_owner", "Shards whose owner is known and linked")),
       waiting(m.Gauge("actions_waiting", "Actions without an answer")),
       unconfirmed_bytes(m.Gauge("unconfirmed_bytes", "Bytes of client stanzas that are not in the log yet")),
+      unread(m.Gauge("unread_clients", "Clients that are not read since too much is unconfirmed")),
       stale(m.Counter("stale_actions_total", "Actions dropped since their epoch is over")),
       duplicates(m.Counter("duplicate_packets_total", "Packets dropped since they were given before")),
       gaps(m.Counter("packet_gaps_total", "Sessions broken since a packet was missing")),
       attached(m.Counter("attached_sessions_total", "Sessions attached to a new owner")),
       resent(m.Counter("resent_stanzas_total", "Client stanzas sent again to a new owner")),
       overdue(m.Counter("overdue_actions_total", "Actions that failed for want of an answer")),
+      without_owner(
+          m.Counter("sent_away_clients_total", "Clients told to come again", {{"reason", "no_owner"}})),
+      without_answer(
+          m.Counter("sent_away_clients_total", "Clients told to come again", {{"reason", "no_answer"}})),
+      unheard(m.Counter("sent_away_clients_total", "Clients told to come again",
+                        {{"reason", "owner_not_heard"}})),
+      standstills(m.Counter("standstills_total", "Times that this process stood still for too long")),
       confirm_seconds(m.Histogram("confirm_seconds", "From a client's stanza to its confirmation",
                                   {.001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10, 30})) {}
 
-SessionLinks::SessionLinks(asio::io_context& io, LinkPool::Open open, SessionLinksOptions options,
-                           std::string instance, telemetry::Metrics& metrics)
+SessionLinks::SessionLinks(asio::io_context& io, const Clock& clock, LinkPool::Open open,
+                           SessionLinksOptions options, GatewayIdentity self, telemetry::Metrics& metrics)
     : io_(io),
+      clock_(clock),
       options_(options),
+      requests_(options.max_actions, options.max_action_bytes),
+      standstill_(clock.Now()),
       probe_(metrics),
-      links_(io, std::move(open), std::move(instance), *this, metrics),
-      overdue_timer_(io.get_executor(), kOverdueCheck, [this] { FailOverdue(); }) {
+      links_(io, std::move(open), std::move(self), *this, metrics),
+      due_timer_(io),
+      tick_(io.get_executor(),
+            std::min(kTick, std::max(options.owner_timeout / 4, std::chrono::milliseconds(10))),
+            [this] { Tick(); }) {
+  by_shard_.push_back(std::make_unique<Shard>());
   metrics.OnScrape([this] {
+    std::size_t unread = everyone_.size();
+    for (const auto& shard : by_shard_) unread += shard->gate.size();
     probe_.sessions.Set(static_cast<double>(sessions_.size()));
     probe_.shards_owned.Set(shards_.owned());
     probe_.waiting.Set(static_cast<double>(requests_.size()));
     probe_.unconfirmed_bytes.Set(static_cast<double>(unconfirmed_bytes_));
+    probe_.unread.Set(static_cast<double>(unread));
   });
 }
 
 SessionLinks::~SessionLinks() = default;
+
+void SessionLinks::Post(void (SessionLinks::*call)()) {
+  asio::post(io_, [this, call, alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired()) (this->*call)();
+  });
+}
 
 // ---- requests ----------------------------------------------------------------
 
@@ -66,135 +90,115 @@ std::uint32_t SessionLinks::ShardOfUser(std::string_view user) const {
 }
 
 Cluster::RequestId SessionLinks::LookUp(std::string_view user, OnLookup done) {
-  Request request;
-  request.user = user;
-  request.done = std::move(done);
-  return AddRequest(std::move(request));
+  return AddRequest(LookupRequest{std::string(user), std::move(done)});
 }
 
 Cluster::RequestId SessionLinks::CreateAccount(std::string_view user, std::string_view password,
                                                OnCreated done) {
-  Request request;
-  request.user = user;
-  request.text = password;
-  request.done = std::move(done);
-  return AddRequest(std::move(request));
+  return AddRequest(CreateRequest{std::string(user), std::string(password), std::move(done)});
 }
 
 Cluster::RequestId SessionLinks::Start(std::string_view user, std::string_view resource,
                                        SessionClient& client, OnStarted done) {
-  Request request;
-  request.user = user;
-  request.text = resource;
-  request.session = SessionId::Random();
-  request.client = &client;
-  request.done = std::move(done);
-  return AddRequest(std::move(request));
+  return AddRequest(
+      StartRequest{std::string(user), std::string(resource), SessionId::Random(), &client, std::move(done)});
 }
 
 Cluster::RequestId SessionLinks::Resume(SessionId session, std::string_view user, std::uint32_t handled,
                                         SessionClient& client, OnResumed done) {
-  Request request;
-  request.user = user;
-  request.session = session;
-  request.handled = handled;
-  request.client = &client;
-  request.done = std::move(done);
-  return AddRequest(std::move(request));
+  return AddRequest(ResumeRequest{std::string(user), session, handled, &client, std::move(done)});
 }
 
-Cluster::RequestId SessionLinks::AddRequest(Request request) {
-  const RequestId id = ++last_request_;
-  const std::size_t bytes = SizeOf(request.user, request.text);
-  if (requests_.size() >= options_.max_actions || request_bytes_ + bytes > options_.max_action_bytes) {
+Cluster::RequestId SessionLinks::AddRequest(Requests::What what) {
+  const std::uint32_t shard = ShardOfUser(UserOf(what));
+  const RequestId id = requests_.Add(std::move(what), shard, Now() + options_.action_timeout);
+  Requests::Request& request = *requests_.Find(id);
+  if (Requests::IsRefused(request)) {
     // Answered from the loop, never from within the call.
-    request.deadline = SteadyTime::min();
-    asio::post(io_, [this] { FailOverdue(); });
+    Post(&SessionLinks::FailDue);
   } else {
-    request.deadline = Clock::System().Now() + options_.action_timeout;
+    Dispatch(id, request);
+    if (requests_.size() == 1) AwaitDue();
   }
-  request_bytes_ += bytes;
-  if (std::holds_alternative<OnStarted>(request.done)) starts_[request.session] = id;
-  Request& added = requests_.emplace(id, std::move(request)).first->second;
-  if (added.deadline != SteadyTime::min()) Dispatch(id, added);
   return id;
 }
 
-void SessionLinks::Dispatch(RequestId id, Request& request) {
-  const LinkId owner = shards_.OwnerOf(ShardOfUser(request.user));
+void SessionLinks::Dispatch(RequestId id, Requests::Request& request) {
+  const LinkId owner = shards_.OwnerOf(request.shard);
   rpc::GatewayLink* link = links_.Find(owner);
-  if (link == nullptr) return;  // it waits for HandleShardOwned
+  if (link == nullptr || Requests::IsRefused(request)) return;  // it waits for HandleShardOwned
   request.sent_to = owner;
   GatewayAction& action = link->Add();
-  if (std::holds_alternative<OnLookup>(request.done)) {
+  if (const auto* asked = std::get_if<LookupRequest>(&request.what)) {
     auto* lookup = action.mutable_credentials_lookup();
     lookup->set_request_id(id);
-    lookup->set_user(request.user);
-  } else if (std::holds_alternative<OnCreated>(request.done)) {
+    lookup->set_user(asked->user);
+  } else if (const auto* created = std::get_if<CreateRequest>(&request.what)) {
     auto* create = action.mutable_create();
     create->set_request_id(id);
-    create->set_user(request.user);
-    create->set_password(request.text);
-  } else if (std::holds_alternative<OnStarted>(request.done)) {
-    action.set_session_id(std::string(request.session.bytes()));
+    create->set_user(created->user);
+    create->set_password(created->password);
+  } else if (const auto* started = std::get_if<StartRequest>(&request.what)) {
+    action.set_session_id(std::string(started->session.bytes()));
     auto* start = action.mutable_start();
-    start->set_user(request.user);
-    start->set_resource(request.text);
+    start->set_user(started->user);
+    start->set_resource(started->resource);
   } else {
-    action.set_session_id(std::string(request.session.bytes()));
+    const auto& resumed = std::get<ResumeRequest>(request.what);
+    action.set_session_id(std::string(resumed.session.bytes()));
     auto* resume = action.mutable_resume();
-    resume->set_user(request.user);
-    resume->set_handled(request.handled);
+    resume->set_user(resumed.user);
+    resume->set_handled(resumed.handled);
     resume->set_attempt(id);
   }
 }
 
-SessionLinks::Request SessionLinks::Take(RequestId id) {
-  auto node = requests_.extract(id);
-  Request request = std::move(node.mapped());
-  request_bytes_ -= SizeOf(request.user, request.text);
-  if (std::holds_alternative<OnStarted>(request.done)) starts_.erase(request.session);
-  return request;
-}
-
 void SessionLinks::Cancel(RequestId request) {
-  if (requests_.contains(request)) Take(request);
+  if (requests_.Find(request) != nullptr) requests_.Take(request);
 }
 
-void SessionLinks::FailTemporarily(Request request) {
+void SessionLinks::FailTemporarily(const Requests::What& request) {
   const Refusal refusal{"resource-constraint", "", true};
-  if (auto* looked_up = std::get_if<OnLookup>(&request.done)) {
-    (*looked_up)({true, {}});
-  } else if (auto* created = std::get_if<OnCreated>(&request.done)) {
-    (*created)(&refusal);
-  } else if (auto* started = std::get_if<OnStarted>(&request.done)) {
-    (*started)(nullptr, refusal);
+  if (const auto* lookup = std::get_if<LookupRequest>(&request)) {
+    lookup->done({true, {}});
+  } else if (const auto* create = std::get_if<CreateRequest>(&request)) {
+    create->done(&refusal);
+  } else if (const auto* start = std::get_if<StartRequest>(&request)) {
+    start->done(nullptr, refusal);
   } else {
     Resumption resumption;
     resumption.refusal = refusal;
-    std::get<OnResumed>(request.done)(resumption);
+    std::get<ResumeRequest>(request).done(resumption);
   }
 }
 
-void SessionLinks::FailOverdue() {
-  const SteadyTime now = Clock::System().Now();
-  std::vector<RequestId> overdue;
-  for (const auto& [id, request] : requests_) {
-    if (request.deadline <= now) overdue.push_back(id);
-  }
-  for (const RequestId id : overdue) {
-    if (!requests_.contains(id)) continue;
+void SessionLinks::FailDue() {
+  const SteadyTime now = Now();
+  while (const auto due = requests_.Due(now)) {
     probe_.overdue.Increment();
-    FailTemporarily(Take(id));
+    FailTemporarily(requests_.Take(*due));
   }
+  AwaitDue();
+}
+
+void SessionLinks::AwaitDue() {
+  const auto first = requests_.FirstDeadline();
+  if (!first) return;
+  due_timer_.expires_at(*first);
+  due_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) FailDue();
+  });
 }
 
 bool SessionLinks::IsNotOwner(LinkId link, RequestId id, const session::v1::Failure& failure) {
   if (!failure.not_owner()) return false;
-  Request& request = requests_.find(id)->second;
+  Requests::Request& request = *requests_.Find(id);
   if (request.sent_to != link) return true;  // it is with the next owner already
   request.sent_to = 0;
-  shards_.Disown(ShardOfUser(request.user), link);
+  if (shards_.OwnerOf(request.shard) == link) {
+    shards_.Disown(request.shard, link);
+    by_shard_[request.shard]->watch.OnDisowned(Now());
+  }
   Dispatch(id, request);
   return true;
 }
@@ -202,6 +206,8 @@ bool SessionLinks::IsNotOwner(LinkId link, RequestId id, const session::v1::Fail
 // ---- what the links say ------------------------------------------------------
 
 void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
+  if (!now_) now_ = Now();
+  JudgeStandstill();
   switch (action.action_case()) {
     case SessionManagerAction::kHello:
       return HandleHello(link, action.hello());
@@ -218,6 +224,9 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
   if (!not_owner && shards_.IsStale(action.shard(), action.epoch())) {
     probe_.stale.Increment();
     return;
+  }
+  if (!not_owner && link == shards_.OwnerOf(action.shard())) {
+    by_shard_[action.shard()]->watch.OnHeard(*now_);
   }
 
   switch (action.action_case()) {
@@ -259,6 +268,7 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
 }
 
 void SessionLinks::OnLinkFrameEnd() {
+  now_.reset();
   // OnBatchEnd may end sessions and so change batch_.
   for (std::size_t i = 0; i < batch_.size(); ++i) {
     ClientSession* session = batch_[i];
@@ -269,9 +279,23 @@ void SessionLinks::OnLinkFrameEnd() {
   batch_.clear();
 }
 
+void SessionLinks::OnLinkUncongested(LinkId link) {
+  for (std::uint32_t number = 0; number < shards_.count(); ++number) {
+    if (shards_.OwnerOf(number) == link) Wake(number);
+  }
+}
+
 void SessionLinks::OnLinkDown(LinkId link) {
-  shards_.DropLink(link);
   OnLinkFrameEnd();
+  const SteadyTime now = Now();
+  JudgeStandstill();
+  const bool is_aftermath = standstill_.IsAftermath(now);
+  for (const std::uint32_t number : shards_.DropLink(link)) {
+    Shard& shard = *by_shard_[number];
+    shard.watch.OnDisowned(now);
+    if (is_aftermath) SendAwayUnheard(shard);
+    Wake(number);  // those who wait for room on the link
+  }
 }
 
 void SessionLinks::HandleHello(LinkId link, const session::v1::SessionManagerHello& hello) {
@@ -282,7 +306,9 @@ void SessionLinks::HandleHello(LinkId link, const session::v1::SessionManagerHel
       return;
     }
     shards_.Resize(hello.shard_count());
-    shard_sessions_.resize(hello.shard_count());
+    by_shard_.clear();
+    while (by_shard_.size() < hello.shard_count()) by_shard_.push_back(std::make_unique<Shard>());
+    requests_.SetShards(hello.shard_count(), [this](std::string_view user) { return ShardOfUser(user); });
   } else if (hello.shard_count() != shards_.count()) {
     telemetry::LogError(
         "link.bad_hello",
@@ -296,37 +322,54 @@ void SessionLinks::HandleHello(LinkId link, const session::v1::SessionManagerHel
 void SessionLinks::LearnFacts(const session::v1::SessionManagerHello& hello) {
   // One of an earlier release says nothing; what is known of a later one stays.
   if (hello.resumption_timeout_s() != 0) facts_.resumption_seconds = hello.resumption_timeout_s();
+  standstill_.Learn(std::chrono::milliseconds(hello.link_grace_ms()),
+                    std::chrono::milliseconds(hello.duplicate_horizon_ms()));
   for (const auto& caps : hello.caps()) {
     if (caps.domain().empty() || caps.caps_node().empty() || caps.caps_ver().empty()) continue;
     facts_.caps[caps.domain()] = {caps.caps_node(), caps.caps_ver()};
   }
 }
 
-void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t shard, std::int64_t epoch) {
-  if (!shards_.Claim(shard, epoch, link)) return;
-  rpc::GatewayLink* owner = links_.Find(link);
-  if (owner == nullptr) return shards_.Disown(shard, link);
-  for (ClientSession* session : shard_sessions_[shard]) Attach(*session, *owner);
-  auto* done = owner->Add().mutable_attach_done();
-  done->set_shard(shard);
-  done->set_epoch(epoch);
-  if (!shard_sessions_[shard].empty()) {
-    telemetry::LogInfo("shard.attached",
-                       {{"shard", shard}, {"epoch", epoch}, {"sessions", shard_sessions_[shard].size()}});
+void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int64_t epoch) {
+  const SteadyTime now = Now();
+  if (number < shards_.count() && epoch == shards_.EpochOf(number)) {
+    // The owner that we lost is back: if it had to wait for too long, it has ended the sessions
+    // that cannot be resumed, and told their contacts.
+    const auto grace = standstill_.link_grace();
+    Shard& lost = *by_shard_[number];
+    if (grace.count() > 0 && lost.watch.WasLostFor(now, grace)) SendAwayUnheard(lost);
   }
+  if (!shards_.Claim(number, epoch, link)) return;
+  Shard& shard = *by_shard_[number];
+  rpc::GatewayLink* owner = links_.Find(link);
+  if (owner == nullptr) {
+    shards_.Disown(number, link);
+    return shard.watch.OnDisowned(now);
+  }
+  shard.watch.OnOwned();
 
-  std::vector<RequestId> undecided;
-  for (auto& [id, request] : requests_) {
-    if (ShardOfUser(request.user) != shard) continue;
+  for (ClientSession* session : shard.sessions) Attach(*session, *owner);
+  auto* done = owner->Add().mutable_attach_done();
+  done->set_shard(number);
+  done->set_epoch(epoch);
+  if (!shard.sessions.empty()) {
+    telemetry::LogInfo("shard.attached",
+                       {{"shard", number}, {"epoch", epoch}, {"sessions", shard.sessions.size()}});
+  }
+  if (shard.unconfirmed_bytes > 0) shard.watch.OnSent(now);
+  Wake(number);
+
+  for (const RequestId id : requests_.InShard(number)) {
+    Requests::Request* request = requests_.Find(id);
+    if (request == nullptr) continue;
     // Whether the old owner made the account cannot be known: asking the new one
     // could answer `conflict` to who has just got it.
-    if (request.sent_to != 0 && std::holds_alternative<OnCreated>(request.done)) {
-      undecided.push_back(id);
+    if (request->sent_to != 0 && std::holds_alternative<CreateRequest>(request->what)) {
+      FailTemporarily(requests_.Take(id));
     } else {
-      Dispatch(id, request);
+      Dispatch(id, *request);
     }
   }
-  for (const RequestId id : undecided) FailTemporarily(Take(id));
 }
 
 void SessionLinks::Attach(ClientSession& session, rpc::GatewayLink& link) {
@@ -345,26 +388,23 @@ void SessionLinks::Attach(ClientSession& session, rpc::GatewayLink& link) {
 }
 
 void SessionLinks::HandleStarted(LinkId link, SessionId id, const session::v1::SessionStarted& started) {
-  const auto start = starts_.find(id);
-  if (start == starts_.end()) {
+  const RequestId request_id = requests_.StartOf(id);
+  if (request_id == 0) {
     // The client is gone meanwhile, or could not wait.
     if (!started.has_failure() && !sessions_.contains(id)) {
       End(AddSession(id, started.full_jid(), nullptr), EndReason::kConnectionLost);
     }
     return;
   }
-  const RequestId request_id = start->second;
   if (started.has_failure() && IsNotOwner(link, request_id, started.failure())) return;
-  const Request request = Take(request_id);
-  const auto& done = std::get<OnStarted>(request.done);
-  if (started.has_failure()) return done(nullptr, ToRefusal(started.failure()));
-  done(&AddSession(id, started.full_jid(), request.client), {});
+  const auto request = std::get<StartRequest>(requests_.Take(request_id));
+  if (started.has_failure()) return request.done(nullptr, ToRefusal(started.failure()));
+  request.done(&AddSession(id, started.full_jid(), request.client), {});
 }
 
 void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::SessionResumed& resumed) {
-  const auto found = requests_.find(resumed.attempt());
-  const bool wanted = found != requests_.end() && std::holds_alternative<OnResumed>(found->second.done) &&
-                      found->second.session == id;
+  const Requests::Request* found = requests_.Find<ResumeRequest>(resumed.attempt());
+  const bool wanted = found != nullptr && std::get<ResumeRequest>(found->what).session == id;
   if (resumed.has_failure()) {
     if (!wanted || IsNotOwner(link, resumed.attempt(), resumed.failure())) return;
     Resumption resumption;
@@ -373,39 +413,40 @@ void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::S
     resumption.ended_count = resumed.ended_inbound_count();
     resumption.handled_too_high = resumed.handled_too_high();
     resumption.sent_count = resumed.sent_count();
-    return std::get<OnResumed>(Take(resumed.attempt()).done)(resumption);
+    return std::get<ResumeRequest>(requests_.Take(resumed.attempt())).done(resumption);
   }
 
   // The session may still be here, on the connection that it had before.
   if (const auto old = sessions_.find(id); old != sessions_.end()) HandleEnded(*old->second, "conflict", {});
-  Request request;
-  if (wanted) request = Take(resumed.attempt());
-  ClientSession& session = AddSession(id, resumed.full_jid(), request.client);
+  std::optional<ResumeRequest> request;
+  // The end of the old connection may have taken it back.
+  if (wanted && requests_.Find(resumed.attempt()) != nullptr)
+    request = std::get<ResumeRequest>(requests_.Take(resumed.attempt()));
+  ClientSession& session = AddSession(id, resumed.full_jid(), request ? request->client : nullptr);
   session.inbound.Restore(resumed.inbound_count());
   session.outbound.Restore(resumed.base_seq(), resumed.acked_seq(), resumed.acked_offset());
   session.state = resumed.state();
-  if (!wanted) return End(session, EndReason::kConnectionLost);
+  if (!request) return End(session, EndReason::kConnectionLost);
   Resumption resumption;
   resumption.session = &session;
-  std::get<OnResumed>(request.done)(resumption);
+  request->done(resumption);
 }
 
 void SessionLinks::HandleCredentials(LinkId link, const session::v1::Credentials& credentials) {
-  const auto found = requests_.find(credentials.request_id());
-  if (found == requests_.end() || !std::holds_alternative<OnLookup>(found->second.done)) return;
-  if (credentials.has_failure() && IsNotOwner(link, credentials.request_id(), credentials.failure())) return;
-  const Request request = Take(credentials.request_id());
-  std::get<OnLookup>(request.done)({credentials.has_failure(), ToScramKeys(credentials)});
+  const RequestId id = credentials.request_id();
+  if (requests_.Find<LookupRequest>(id) == nullptr) return;
+  if (credentials.has_failure() && IsNotOwner(link, id, credentials.failure())) return;
+  std::get<LookupRequest>(requests_.Take(id)).done({credentials.has_failure(), ToScramKeys(credentials)});
 }
 
 void SessionLinks::HandleCreated(LinkId link, const session::v1::AccountCreated& created) {
-  const auto found = requests_.find(created.request_id());
-  if (found == requests_.end() || !std::holds_alternative<OnCreated>(found->second.done)) return;
-  if (created.has_failure() && IsNotOwner(link, created.request_id(), created.failure())) return;
-  const Request request = Take(created.request_id());
-  if (!created.has_failure()) return std::get<OnCreated>(request.done)(nullptr);
+  const RequestId id = created.request_id();
+  if (requests_.Find<CreateRequest>(id) == nullptr) return;
+  if (created.has_failure() && IsNotOwner(link, id, created.failure())) return;
+  const auto request = std::get<CreateRequest>(requests_.Take(id));
+  if (!created.has_failure()) return request.done(nullptr);
   const Refusal refusal = ToRefusal(created.failure());
-  std::get<OnCreated>(request.done)(&refusal);
+  request.done(&refusal);
 }
 
 void SessionLinks::HandlePacket(session::v1::Packet& packet) {
@@ -448,14 +489,16 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet) {
 }
 
 void SessionLinks::HandleConfirmed(ClientSession& session, std::uint64_t count) {
-  const SteadyTime now = Clock::System().Now();
+  const SteadyTime now = Now();
   std::size_t released = 0;
   session.inbound.Confirm(count, [&](const InboundWindow::Entry& entry) {
-    released += entry.bytes.size();
+    released += InboundWindow::SizeOf(entry);
     probe_.confirm_seconds.Observe(std::chrono::duration<double>(now - entry.received).count());
   });
   if (released == 0) return;
-  Release(released);
+  Shard& shard = *by_shard_[session.shard];
+  Release(shard, released);
+  Wake(session.shard);
   if (session.client == nullptr) return;
   Touch(session);
   session.client->OnConfirmed();
@@ -478,7 +521,7 @@ ClientSession& SessionLinks::AddSession(SessionId id, std::string_view full_jid,
   auto session = std::make_unique<ClientSession>(id, full_jid);
   session->client = client;
   session->shard = ShardOfUser(session->user());
-  auto& list = shard_sessions_[session->shard];
+  auto& list = by_shard_[session->shard]->sessions;
   session->slot = static_cast<std::uint32_t>(list.size());
   list.push_back(session.get());
   return *sessions_.insert_or_assign(id, std::move(session)).first->second;
@@ -487,13 +530,15 @@ ClientSession& SessionLinks::AddSession(SessionId id, std::string_view full_jid,
 void SessionLinks::RemoveSession(ClientSession& session) {
   if (session.in_batch)
     std::replace(batch_.begin(), batch_.end(), &session, static_cast<ClientSession*>(nullptr));
-  auto& list = shard_sessions_[session.shard];
+  Shard& shard = *by_shard_[session.shard];
+  auto& list = shard.sessions;
   list[session.slot] = list.back();
   list[session.slot]->slot = session.slot;
   list.pop_back();
-  const std::size_t bytes = session.inbound.unconfirmed_bytes();
+  Release(shard, session.inbound.unconfirmed_bytes());
+  const std::uint32_t number = session.shard;
   sessions_.erase(SessionId(session.id));
-  Release(bytes);
+  Wake(number);
 }
 
 ClientSession* SessionLinks::FindSession(const std::string& id_bytes) {
@@ -510,15 +555,17 @@ void SessionLinks::Touch(ClientSession& session) {
 }
 
 void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza, bool to_malformed) {
+  const SteadyTime now = Now();
+  Shard& shard = *by_shard_[session.shard];
   const auto fill = [&](session::v1::ClientStanza& action) {
     action.set_count(session.inbound.next_count());
     action.set_trace_id(RandomU64());
-    action.set_received_at_ms(UnixMillis());
+    action.set_received_at_ms(clock_.UnixMillisNow());
     action.set_to_malformed(to_malformed);
     action.mutable_stanza()->Swap(&stanza);
-    std::string bytes = action.SerializeAsString();
-    unconfirmed_bytes_ += bytes.size();
-    session.inbound.Add(std::move(bytes), Clock::System().Now());
+    const std::size_t bytes = session.inbound.Add(action.SerializeAsString(), now);
+    unconfirmed_bytes_ += bytes;
+    shard.unconfirmed_bytes += bytes;
     if (telemetry::IsLogged(telemetry::Level::kDebug)) {
       telemetry::LogDebug("stanza.received", {{"trace_id", telemetry::TraceId(action.trace_id())},
                                               {"jid", telemetry::HashedJid(session.user())},
@@ -529,6 +576,7 @@ void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza, bool 
     GatewayAction& action = link->Add();
     SetSession(action, session);
     fill(*action.mutable_stanza());
+    shard.watch.OnSent(now);
   } else {
     // Attach sends it once the shard has an owner.
     session::v1::ClientStanza action;
@@ -554,6 +602,7 @@ void SessionLinks::Delivered(ClientSession& session) {
 
 void SessionLinks::End(ClientSession& session, EndReason reason) {
   session.client = nullptr;
+  session.waiting.Leave();
   session.end = reason;
   if (rpc::GatewayLink* link = OwnerLink(session.shard)) SendEnd(session, *link);
 }
@@ -564,23 +613,159 @@ void SessionLinks::SendEnd(ClientSession& session, rpc::GatewayLink& link) {
   FillEnd(session, action.mutable_end());
 }
 
-bool SessionLinks::is_congested(SessionClient* client) {
-  if (unconfirmed_bytes_ < options_.max_unconfirmed_bytes) return false;
-  congested_.insert(client);
-  return true;
+// ---- who is not read ---------------------------------------------------------
+
+std::size_t SessionLinks::MaxShardBytes() const {
+  if (options_.max_shard_unconfirmed_bytes != 0) return options_.max_shard_unconfirmed_bytes;
+  return options_.max_unconfirmed_bytes / std::max<std::size_t>(1, shards_.count());
 }
 
-void SessionLinks::Release(std::size_t bytes) {
+bool SessionLinks::IsFull(const Shard& shard, std::uint32_t number) const {
+  if (shard.unconfirmed_bytes >= MaxShardBytes()) return true;
+  const rpc::GatewayLink* link = OwnerLink(number);
+  return link != nullptr && link->is_congested();
+}
+
+bool SessionLinks::is_congested(ClientSession& session) {
+  Shard& shard = *by_shard_[session.shard];
+  if (IsFull(shard, session.shard)) {
+    shard.gate.Enter(session, session.waiting);
+    return true;
+  }
+  if (IsFull()) {
+    everyone_.Enter(session, session.waiting);
+    return true;
+  }
+  session.waiting.Leave();
+  return false;
+}
+
+void SessionLinks::Release(Shard& shard, std::size_t bytes) {
   unconfirmed_bytes_ -= bytes;
-  if (congested_.empty() || unconfirmed_bytes_ > options_.max_unconfirmed_bytes / 4 * 3) return;
-  // One by one: a client that goes on may congest the process again, or end others.
-  asio::post(io_, [this] {
-    while (!congested_.empty() && unconfirmed_bytes_ < options_.max_unconfirmed_bytes) {
-      SessionClient* client = *congested_.begin();
-      congested_.erase(congested_.begin());
-      client->OnUncongested();
-    }
+  shard.unconfirmed_bytes -= bytes;
+  if (shard.unconfirmed_bytes == 0) shard.watch.OnSettled();
+}
+
+void SessionLinks::Wake(std::uint32_t number) {
+  // Not for each of a few stanzas.
+  if (!is_waking_everyone_ && !everyone_.empty() &&
+      unconfirmed_bytes_ <= options_.max_unconfirmed_bytes / 4 * 3) {
+    is_waking_everyone_ = true;
+    Post(&SessionLinks::WakeEveryone);
+  }
+  Shard& shard = *by_shard_[number];
+  if (shard.is_waking || shard.gate.empty() || shard.unconfirmed_bytes > MaxShardBytes() / 4 * 3) return;
+  shard.is_waking = true;
+  asio::post(io_, [this, number, alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired()) WakeShard(number);
   });
+}
+
+// One by one: a client that goes on may fill the shard again, or end others.
+void SessionLinks::WakeShard(std::uint32_t number) {
+  Shard& shard = *by_shard_[number];
+  shard.is_waking = false;
+  while (!shard.gate.empty() && !IsFull(shard, number)) {
+    ClientSession& session = shard.gate.first();
+    session.waiting.Leave();
+    session.client->OnUncongested();
+  }
+}
+
+void SessionLinks::WakeEveryone() {
+  is_waking_everyone_ = false;
+  while (!everyone_.empty() && !IsFull()) {
+    ClientSession& session = everyone_.first();
+    session.waiting.Leave();
+    session.client->OnUncongested();
+  }
+}
+
+// ---- time --------------------------------------------------------------------
+
+SteadyTime SessionLinks::Now() {
+  if (now_) return *now_;
+  const SteadyTime now = clock_.Now();
+  if (const auto gap = standstill_.Notice(now); gap > SteadyTime::duration::zero()) {
+    // Not from within a call of a client's, which it would end.
+    if (stood_still_ == SteadyTime::duration::zero()) Post(&SessionLinks::JudgeStandstill);
+    stood_still_ += gap;
+  }
+  return now;
+}
+
+void SessionLinks::JudgeStandstill() {
+  const auto gap = std::exchange(stood_still_, SteadyTime::duration::zero());
+  if (gap == SteadyTime::duration::zero()) return;
+  const bool is_too_long = standstill_.IsTooLong(gap);
+  const SteadyTime now = Now();
+  probe_.standstills.Increment();
+  telemetry::LogWarn("process.stood_still",
+                     {{"seconds", std::chrono::duration_cast<std::chrono::seconds>(gap).count()}});
+  for (const auto& shard : by_shard_) {
+    if (is_too_long || shard->watch.WasLostFor(now, standstill_.link_grace())) SendAwayUnheard(*shard);
+    shard->watch.OnStoodStill(gap);
+  }
+}
+
+void SessionLinks::Tick() {
+  const SteadyTime now = Now();
+  JudgeStandstill();
+  for (std::uint32_t number = 0; number < by_shard_.size(); ++number) {
+    Shard& shard = *by_shard_[number];
+    if (shard.is_sending_away || shard.sessions.empty() || now < shard.next_look) continue;
+    if (shard.watch.IsWithoutOwner(now, options_.owner_timeout) ||
+        shard.watch.IsUnanswered(now, options_.owner_timeout)) {
+      SendAwayWaiting(number, 0);
+    }
+  }
+}
+
+void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
+  Shard& shard = *by_shard_[number];
+  const SteadyTime now = Now();
+  const bool is_without_owner = shard.watch.IsWithoutOwner(now, options_.owner_timeout);
+  shard.is_sending_away = is_without_owner || shard.watch.IsUnanswered(now, options_.owner_timeout);
+  std::size_t told = 0;
+  while (shard.is_sending_away && from < shard.sessions.size() && told < kSentAwayInOneTurn) {
+    ClientSession& session = *shard.sessions[from++];
+    if (session.client == nullptr) continue;
+    if (is_without_owner) {
+      SendAway(session, probe_.without_owner, "the server of this account is away");
+    } else {
+      // Who waits for nothing misses nothing yet.
+      const auto& waiting = session.inbound.unconfirmed();
+      if (waiting.empty() || now - waiting[0].received < options_.owner_timeout) continue;
+      SendAway(session, probe_.without_answer, "the server of this account does not answer");
+    }
+    ++told;
+  }
+  if (told > 0) {
+    telemetry::LogWarn("shard.clients_sent_away",
+                       {{"shard", number}, {"clients", told}, {"has_owner", !is_without_owner}});
+  }
+  if (shard.is_sending_away && from < shard.sessions.size()) {
+    asio::post(io_, [this, number, from, alive = std::weak_ptr<bool>(alive_)] {
+      if (!alive.expired()) SendAwayWaiting(number, from);
+    });
+  } else {
+    shard.is_sending_away = false;
+    shard.next_look = now + options_.owner_timeout / 4;
+  }
+}
+
+void SessionLinks::SendAway(ClientSession& session, prometheus::Counter& why, std::string_view text) {
+  SessionClient* client = session.client;
+  why.Increment();
+  End(session, EndReason::kConnectionLost);
+  client->OnSessionEnded("reset", text);
+}
+
+void SessionLinks::SendAwayUnheard(Shard& shard) {
+  for (ClientSession* session : shard.sessions) {
+    if (session->client == nullptr || session->outbound.resumable()) continue;
+    SendAway(*session, probe_.unheard, "the session is over");
+  }
 }
 
 }  // namespace rookery::gateway

@@ -5,18 +5,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "adapters/link_pool.h"
+#include "adapters/requests.h"
 #include "domain/client_session.h"
+#include "domain/reading_gate.h"
 #include "domain/shard_table.h"
+#include "domain/shard_watch.h"
+#include "domain/standstill.h"
 #include "ports/cluster.h"
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
+#include "rookery/runtime/timer.h"
 #include "rookery/telemetry/metrics.h"
 
 namespace rookery::gateway {
@@ -24,20 +28,30 @@ namespace rookery::gateway {
 struct SessionLinksOptions {
   /// How long an action waits for an owner of its shard and for the answer.
   std::chrono::milliseconds action_timeout{15'000};
+  /// How long clients wait for an owner of their shard that answers.
+  std::chrono::milliseconds owner_timeout{30'000};
   /// Actions that wait, those under way included.
   std::size_t max_actions = 20'000;
   std::size_t max_action_bytes = std::size_t{16} << 20;
   /// Of all sessions together: beyond it no socket is read.
   std::size_t max_unconfirmed_bytes = std::size_t{64} << 20;
+  /// Of the sessions of one shard: beyond it no socket of theirs is read. 0: the shard's part of
+  /// max_unconfirmed_bytes.
+  std::size_t max_shard_unconfirmed_bytes = 0;
 };
 
 /// The Cluster over the links to session-managers: knows who owns which shard, keeps
 /// every session, attaches the sessions of a shard to its new owner and sends again what
 /// the old one did not confirm (protos/rookery/session/v1). I/O thread only.
+///
+/// Trouble with one shard is that shard's alone: only its clients are not read while too much of
+/// theirs is unconfirmed or the link to its owner is full, and only they are sent away (stream
+/// error `reset`) when it has no owner that answers. Their sessions stay, as lost, for the next
+/// owner.
 class SessionLinks final : public Cluster, private LinkPool::Handler {
  public:
-  SessionLinks(asio::io_context& io, LinkPool::Open open, SessionLinksOptions options, std::string instance,
-               telemetry::Metrics& metrics);
+  SessionLinks(asio::io_context& io, const Clock& clock, LinkPool::Open open, SessionLinksOptions options,
+               GatewayIdentity self, telemetry::Metrics& metrics);
   ~SessionLinks() override;
 
   void SetInstances(const std::vector<routing::Instance>& instances) { links_.SetInstances(instances); }
@@ -59,31 +73,29 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void StreamManagementEnabled(ClientSession& session) override;
   void Delivered(ClientSession& session) override;
   void End(ClientSession& session, EndReason reason) override;
-  bool is_congested(SessionClient* client) override;
-  void Forget(SessionClient* client) override { congested_.erase(client); }
+  bool is_congested(ClientSession& session) override;
 
  private:
   using LinkId = LinkPool::LinkId;
 
-  /// An action that has one answer.
-  struct Request {
-    std::string user;
-    std::string text;  // password or resource
-    SessionId session;
-    std::uint32_t handled = 0;
-    SessionClient* client = nullptr;
-    SteadyTime deadline;
-    LinkId sent_to = 0;
-    std::variant<OnLookup, OnCreated, OnStarted, OnResumed> done;
+  struct Shard {
+    std::vector<ClientSession*> sessions;
+    std::size_t unconfirmed_bytes = 0;
+    ReadingGate gate;
+    bool is_waking = false;
+    ShardWatch watch;
+    bool is_sending_away = false;
+    SteadyTime next_look;  // whether clients have waited for too long
   };
 
   void OnLinkAction(LinkId link, session::v1::SessionManagerAction action) override;
   void OnLinkFrameEnd() override;
+  void OnLinkUncongested(LinkId link) override;
   void OnLinkDown(LinkId link) override;
 
   void HandleHello(LinkId link, const session::v1::SessionManagerHello& hello);
   void LearnFacts(const session::v1::SessionManagerHello& hello);
-  void HandleShardOwned(LinkId link, std::uint32_t shard, std::int64_t epoch);
+  void HandleShardOwned(LinkId link, std::uint32_t number, std::int64_t epoch);
   void HandlePacket(session::v1::Packet& packet);
   void HandleStarted(LinkId link, SessionId id, const session::v1::SessionStarted& started);
   void HandleResumed(LinkId link, SessionId id, const session::v1::SessionResumed& resumed);
@@ -92,14 +104,13 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void HandleConfirmed(ClientSession& session, std::uint64_t count);
   void HandleEnded(ClientSession& session, std::string_view condition, std::string_view text);
 
-  RequestId AddRequest(Request request);
-  void Dispatch(RequestId id, Request& request);
+  RequestId AddRequest(Requests::What what);
+  void Dispatch(RequestId id, Requests::Request& request);
   /// True: the answer says that `link` is not the owner, and the request waits or went on.
   bool IsNotOwner(LinkId link, RequestId id, const session::v1::Failure& failure);
-  /// Takes the request out; the caller answers it.
-  Request Take(RequestId id);
-  void FailTemporarily(Request request);
-  void FailOverdue();
+  static void FailTemporarily(const Requests::What& request);
+  void FailDue();
+  void AwaitDue();
 
   ClientSession& AddSession(SessionId id, std::string_view full_jid, SessionClient* client);
   void RemoveSession(ClientSession& session);
@@ -107,23 +118,48 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void Attach(ClientSession& session, rpc::GatewayLink& link);
   void SendEnd(ClientSession& session, rpc::GatewayLink& link);
   void Touch(ClientSession& session);
-  void Release(std::size_t bytes);
+
+  /// `bytes` of the shard's sessions are unconfirmed no longer.
+  void Release(Shard& shard, std::size_t bytes);
+  bool IsFull() const { return unconfirmed_bytes_ >= options_.max_unconfirmed_bytes; }
+  bool IsFull(const Shard& shard, std::uint32_t number) const;
+  void Wake(std::uint32_t number);
+  void WakeShard(std::uint32_t number);
+  void WakeEveryone();
+
+  /// Once a second: what is judged by how long nothing happened.
+  void Tick();
+  /// The time; whoever asks first after a standstill finds it.
+  SteadyTime Now();
+  /// Before anything that a link says: what was true before a standstill may be no more.
+  void JudgeStandstill();
+  void Post(void (SessionLinks::*call)());
+  /// Clients of a shard without an owner that answers, some in each turn of the loop.
+  void SendAwayWaiting(std::uint32_t number, std::size_t from);
+  /// The client is told to come again; its session stays, as lost.
+  void SendAway(ClientSession& session, prometheus::Counter& why, std::string_view text);
+  /// Of sessions that cannot be resumed, and that their owner may have ended meanwhile.
+  void SendAwayUnheard(Shard& shard);
+
   rpc::GatewayLink* OwnerLink(std::uint32_t shard) const { return links_.Find(shards_.OwnerOf(shard)); }
   std::uint32_t ShardOfUser(std::string_view user) const;
+  std::size_t MaxShardBytes() const;
 
   asio::io_context& io_;
+  const Clock& clock_;
   const SessionLinksOptions options_;
   ShardTable shards_;
   ServiceFacts facts_;
+  std::vector<std::unique_ptr<Shard>> by_shard_;
+  ReadingGate everyone_;  // of the whole process
   absl::flat_hash_map<SessionId, std::unique_ptr<ClientSession>> sessions_;
-  std::vector<std::vector<ClientSession*>> shard_sessions_;
-  absl::flat_hash_map<RequestId, Request> requests_;
-  absl::flat_hash_map<SessionId, RequestId> starts_;
-  RequestId last_request_ = 0;
-  std::size_t request_bytes_ = 0;
+  Requests requests_;
   std::size_t unconfirmed_bytes_ = 0;
   std::vector<ClientSession*> batch_;
-  absl::flat_hash_set<SessionClient*> congested_;
+  bool is_waking_everyone_ = false;
+  Standstill standstill_;
+  SteadyTime::duration stood_still_{0};  // found, not judged yet
+  std::optional<SteadyTime> now_;        // of the frame that is being handled
 
   struct Probe {
     explicit Probe(telemetry::Metrics& metrics);
@@ -131,16 +167,23 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
     prometheus::Gauge& shards_owned;
     prometheus::Gauge& waiting;
     prometheus::Gauge& unconfirmed_bytes;
+    prometheus::Gauge& unread;
     prometheus::Counter& stale;
     prometheus::Counter& duplicates;
     prometheus::Counter& gaps;
     prometheus::Counter& attached;
     prometheus::Counter& resent;
     prometheus::Counter& overdue;
+    prometheus::Counter& without_owner;
+    prometheus::Counter& without_answer;
+    prometheus::Counter& unheard;
+    prometheus::Counter& standstills;
     prometheus::Histogram& confirm_seconds;
   } probe_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   LinkPool links_;
-  runtime::PeriodicTimer overdue_timer_;
+  runtime::Timer due_timer_;
+  runtime::PeriodicTimer tick_;
 };
 
 }  // namespace rookery::gateway

@@ -6,6 +6,7 @@
 
 #include "domain/inbound_window.h"
 #include "domain/outbound_window.h"
+#include "domain/reading_gate.h"
 #include "domain/session_id.h"
 #include "rookery/xmpp/jid.h"
 
@@ -39,6 +40,8 @@ struct ClientSession {
   std::string state;
   /// nullptr once the connection is gone.
   SessionClient* client = nullptr;
+  /// Where its client waits to be read again.
+  ReadingGate::Place waiting;
   std::uint32_t shard = 0;
   /// Its place in the Cluster's list of the shard's sessions.
   std::uint32_t slot = 0;

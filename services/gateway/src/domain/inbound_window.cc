@@ -4,10 +4,13 @@
 
 namespace rookery::gateway {
 
-void InboundWindow::Add(std::string bytes, SteadyTime now) {
+std::size_t InboundWindow::Add(std::string bytes, SteadyTime now) {
+  Entry entry{std::move(bytes), now};
+  const std::size_t size = SizeOf(entry);
   ++received_;
-  bytes_ += bytes.size();
-  unconfirmed_.PushBack({std::move(bytes), now});
+  bytes_ += size;
+  unconfirmed_.PushBack(std::move(entry));
+  return size;
 }
 
 }  // namespace rookery::gateway

@@ -24,7 +24,10 @@ class InboundWindow {
 
   /// The number of the stanza that comes next.
   std::uint64_t next_count() const { return received_ + 1; }
-  void Add(std::string bytes, SteadyTime now);
+  /// What it adds to unconfirmed_bytes().
+  std::size_t Add(std::string bytes, SteadyTime now);
+  /// What an entry takes in memory, roughly.
+  static std::size_t SizeOf(const Entry& entry) { return entry.bytes.size() + sizeof(Entry); }
 
   /// Forgets entries up to `count`, which a confirmation may repeat, and calls
   /// `forget` with each. A count that was never reached is cut down to what was.
@@ -33,7 +36,7 @@ class InboundWindow {
     if (count > received_) count = received_;
     for (; confirmed_ < count; ++confirmed_) {
       forget(unconfirmed_.front());
-      bytes_ -= unconfirmed_.front().bytes.size();
+      bytes_ -= SizeOf(unconfirmed_.front());
       unconfirmed_.PopFront();
     }
   }

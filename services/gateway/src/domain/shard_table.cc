@@ -11,10 +11,14 @@ bool ShardTable::Claim(std::uint32_t shard, std::int64_t epoch, LinkId link) {
   return true;
 }
 
-void ShardTable::DropLink(LinkId link) {
-  for (Shard& shard : shards_) {
-    if (shard.owner == link) shard.owner = 0;
+std::vector<std::uint32_t> ShardTable::DropLink(LinkId link) {
+  std::vector<std::uint32_t> dropped;
+  for (std::uint32_t shard = 0; shard < shards_.size(); ++shard) {
+    if (link == 0 || shards_[shard].owner != link) continue;
+    shards_[shard].owner = 0;
+    dropped.push_back(shard);
   }
+  return dropped;
 }
 
 void ShardTable::Disown(std::uint32_t shard, LinkId link) {

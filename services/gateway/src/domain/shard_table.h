@@ -19,8 +19,8 @@ class ShardTable {
   /// `link` says that it owns `shard` since `epoch`. True when that is news: its
   /// sessions are to be attached there.
   bool Claim(std::uint32_t shard, std::int64_t epoch, LinkId link);
-  /// The link is down: its shards have no owner until somebody claims them.
-  void DropLink(LinkId link);
+  /// The link is down: its shards, which are returned, have no owner until somebody claims them.
+  std::vector<std::uint32_t> DropLink(LinkId link);
   /// `link` answered that it does not own `shard`.
   void Disown(std::uint32_t shard, LinkId link);
 

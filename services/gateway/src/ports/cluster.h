@@ -49,7 +49,7 @@ class SessionClient {
   /// The session is gone and the ClientSession with it. `condition` names a stream error
   /// condition, or is empty.
   virtual void OnSessionEnded(std::string_view condition, std::string_view text) = 0;
-  /// Cluster::is_congested() was true when the client asked, and is no longer.
+  /// Cluster::is_congested() was true for its session, and is no longer.
   virtual void OnUncongested() = 0;
 };
 
@@ -103,10 +103,9 @@ class Cluster {
   /// The connection is gone; `session` must not be used afterwards.
   virtual void End(ClientSession& session, EndReason reason) = 0;
 
-  /// More is unconfirmed in this process than it may hold: read no more; `client` hears
-  /// OnUncongested. Forget takes it back.
-  virtual bool is_congested(SessionClient* client) = 0;
-  virtual void Forget(SessionClient* client) = 0;
+  /// More is unconfirmed, of the session's shard or of the whole process, than may be, or the
+  /// link to the shard's owner is full: read no more; its client hears OnUncongested.
+  virtual bool is_congested(ClientSession& session) = 0;
 };
 
 }  // namespace rookery::gateway

@@ -32,6 +32,14 @@ constexpr std::string_view kTimedOut = "connection-timeout";
 /// it has to fit into the log.
 constexpr std::size_t kMaxDirectedBytes = 256 * 1024;
 
+void EndReplaced(GatewayPeer& older, const Incarnation& newer) {
+  telemetry::LogWarn("gateway.replaced", {{"gateway", older.instance()}});
+  auto& told = *older.Add().mutable_gateway_replaced()->mutable_newer();
+  told.set_started_at_ms(newer.started_at_ms);
+  told.set_random(newer.random);
+  older.Close();
+}
+
 /// Only what concerns one existing session may be used before the shard is live.
 bool IsAttachment(const GatewayAction& action) { return action.has_attach() || action.has_attach_done(); }
 
@@ -45,10 +53,22 @@ GatewayPeer* SessionKeeper::FindGateway(const std::string& instance) {
 }
 
 void SessionKeeper::OnGatewayLinked(GatewayPeer& gateway) {
-  // A gateway that has given up a link may be back before we hear that the link is gone: its
-  // sessions must not be taken for those of another gateway.
-  if (GatewayPeer* old = FindGateway(gateway.instance()); old != nullptr && old != &gateway)
-    OnGatewayLost(*old);
+  if (GatewayPeer* known = FindGateway(gateway.instance()); known != nullptr && known != &gateway) {
+    const Incarnation& before = known->incarnation();
+    const bool is_told = gateway.incarnation().is_known() && before.is_known();
+    if (is_told && gateway.incarnation() < before) {
+      EndReplaced(gateway, before);
+      return;
+    }
+    // A newer process of the name; or the same one, which has given up a link before we hear
+    // that it is gone: what comes over the old one counts no more.
+    OnGatewayLost(*known);
+    if (is_told && before < gateway.incarnation()) {
+      EndReplaced(*known, gateway.incarnation());
+    } else {
+      known->Close();
+    }
+  }
   gateways_[gateway.instance()] = &gateway;
   core_.metrics().gateways.Set(static_cast<double>(gateways_.size()));
   auto& hello = *gateway.Add().mutable_hello();
@@ -56,6 +76,8 @@ void SessionKeeper::OnGatewayLinked(GatewayPeer& gateway) {
   hello.set_shard_count(core_.shard_count());
   hello.set_resumption_timeout_s(static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::seconds>(core_.settings().resume_timeout).count()));
+  hello.set_duplicate_horizon_ms(static_cast<std::uint32_t>(core_.settings().duplicate_horizon.count()));
+  hello.set_link_grace_ms(static_cast<std::uint32_t>(core_.settings().link_grace.count()));
   const std::string caps_ver = ServerCapsVer(core_.iqs().hooks());
   for (const std::string& domain : core_.settings().domains) {
     auto& caps = *hello.add_caps();

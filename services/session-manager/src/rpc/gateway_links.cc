@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 
 #include "rookery/base/status.h"
+#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -13,45 +14,72 @@ namespace rookery::session_manager {
 class GatewayLinks::End final : public rpc::SessionManagerLinkHandler, public GatewayPeer {
  public:
   End(GatewayLinks& links, std::unique_ptr<rpc::SessionManagerLink> link)
-      : links_(links), link_(std::move(link)) {}
+      : links_(links), link_(std::move(link)), room_(links.io_.get_executor()) {}
 
   const std::string& instance() const override { return instance_; }
+  const Incarnation& incarnation() const override { return incarnation_; }
   session::v1::SessionManagerAction& Add() override { return link_->Add(); }
+  bool is_congested() const override { return link_->is_congested(); }
+  Task<void> HasRoom() override {
+    while (link_->is_congested()) co_await room_.Wait();
+  }
+  void Close() override {
+    is_ended_ = true;
+    link_->Close();
+  }
 
   void OnAction(session::v1::GatewayAction action) override {
+    if (is_ended_) return;
     if (!instance_.empty()) {
       links_.sessions_.OnAction(*this, std::move(action));
       return;
     }
     if (!action.has_hello() || action.hello().instance().empty()) {
       telemetry::LogWarn("link.no_hello", {});
-      link_->Close();
+      Close();
       return;
     }
-    instance_ = action.hello().instance();
+    const session::v1::GatewayHello& hello = action.hello();
+    instance_ = hello.instance();
+    incarnation_ = {hello.incarnation().started_at_ms(), hello.incarnation().random()};
     telemetry::LogInfo("link.up", {{"gateway", instance_}});
     links_.sessions_.OnGatewayLinked(*this);
+    if (!is_ended_) TellSessionManagers();
   }
   void OnFrameEnd() override {}
+  void OnUncongested() override { room_.Notify(); }
   void OnClosed(const absl::Status& status) override {
     if (!instance_.empty()) {
-      telemetry::LogInfo("link.down", {{"gateway", instance_}, {"reason", Message(status)}});
+      if (status.ok()) {
+        telemetry::LogInfo("link.closed", {{"gateway", instance_}});
+      } else {
+        telemetry::LogInfo("link.down", {{"gateway", instance_}, {"reason", Message(status)}});
+      }
       links_.sessions_.OnGatewayLost(*this);
     }
     links_.Remove(*this);
   }
-  void Close() { link_->Close(); }
+  /// In order: what the gateway has sent before it knows still counts.
+  void Finish() { link_->Close(); }
+
+  void TellSessionManagers() {
+    if (instance_.empty() || is_ended_ || links_.known_.session_managers().empty()) return;
+    *link_->Add().mutable_session_managers_known() = links_.known_;
+  }
 
  private:
   GatewayLinks& links_;
   std::unique_ptr<rpc::SessionManagerLink> link_;
+  runtime::Event room_;
   std::string instance_;
+  Incarnation incarnation_;
+  bool is_ended_ = false;
 };
 
-GatewayLinks::GatewayLinks(asio::io_context& io, SessionKeeper& sessions)
+GatewayLinks::GatewayLinks(asio::io_context& io, SessionKeeper& sessions, const rpc::LinkLimits& limits)
     : io_(io),
       sessions_(sessions),
-      service_(rpc::MakeLinkService(io, [this](auto link) { return OnLink(std::move(link)); })) {}
+      service_(rpc::MakeLinkService(io, [this](auto link) { return OnLink(std::move(link)); }, limits)) {}
 
 GatewayLinks::~GatewayLinks() = default;
 
@@ -69,7 +97,19 @@ void GatewayLinks::Remove(End& end) {
 }
 
 void GatewayLinks::CloseAll() {
-  for (const auto& end : ends_) end->Close();
+  for (const auto& end : ends_) end->Finish();
+}
+
+void GatewayLinks::SetSessionManagers(const std::vector<routing::Instance>& instances) {
+  known_.clear_session_managers();
+  for (const routing::Instance& instance : instances) {
+    auto& known = *known_.add_session_managers();
+    known.set_instance(instance.id);
+    known.set_address(instance.address);
+    known.mutable_incarnation()->set_started_at_ms(instance.incarnation.started_at_ms);
+    known.mutable_incarnation()->set_random(instance.incarnation.random);
+  }
+  for (const auto& end : ends_) end->TellSessionManagers();
 }
 
 }  // namespace rookery::session_manager

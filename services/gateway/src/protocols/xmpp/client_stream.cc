@@ -232,7 +232,6 @@ void ClientStream::Close() {
 }
 
 void ClientStream::EndSession(EndReason reason) {
-  services_.cluster.Forget(this);
   if (negotiation_ != nullptr && negotiation_->request != 0) {
     services_.cluster.Cancel(std::exchange(negotiation_->request, 0));
   }
@@ -388,25 +387,25 @@ void ClientStream::ForwardStanza(xmpp::Stanza stanza) {
   services_.cluster.SendStanza(*session_, std::move(stanza), to_malformed);
   const bool full = session_->inbound.unconfirmed().size() >= services_.settings.max_unconfirmed ||
                     session_->inbound.unconfirmed_bytes() >= services_.settings.max_queued_bytes;
-  if (!input_paused_ && (full || services_.cluster.is_congested(this))) {
+  if (!input_paused_ && (full || services_.cluster.is_congested(*session_))) {
     input_paused_ = true;
     transport_.PauseInput();
   }
 }
 
 void ClientStream::OnConfirmed() {
-  if (!input_paused_) return;
+  if (input_paused_ && !services_.cluster.is_congested(*session_)) OnUncongested();
+}
+
+void ClientStream::OnUncongested() {
+  if (phase_ != Phase::kLive || !input_paused_) return;
   const XmppSettings& settings = services_.settings;
+  // Its own bound: OnConfirmed follows.
   if (session_->inbound.unconfirmed().size() > settings.max_unconfirmed / 2 ||
       session_->inbound.unconfirmed_bytes() > settings.max_queued_bytes / 2) {
     return;
   }
-  if (services_.cluster.is_congested(this)) return;
-  OnUncongested();
-}
-
-void ClientStream::OnUncongested() {
-  if (phase_ != Phase::kLive || !std::exchange(input_paused_, false)) return;
+  input_paused_ = false;
   transport_.ResumeInput();
 }
 
@@ -452,10 +451,7 @@ void ClientStream::OnBatchEnd() {
 void ClientStream::OnSessionEnded(std::string_view condition, std::string_view text) {
   if (phase_ == Phase::kClosed) return;
   session_ = nullptr;  // gone already: there is nothing to end
-  if (condition.empty()) {
-    services_.cluster.Forget(this);
-    return Close();
-  }
+  if (condition.empty()) return Close();
   CloseWithError(ParseStreamError(condition).value_or(StreamError::kInternalServerError), EndReason::kClosed,
                  text);
 }
