@@ -1,5 +1,7 @@
 #include "address.h"
 
+#include <algorithm>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "rookery/base/status.h"
@@ -43,6 +45,34 @@ std::string FormatEndpoint(const asio::ip::tcp::endpoint& endpoint) {
   const std::string host = endpoint.address().to_string();
   return endpoint.address().is_v6() ? absl::StrCat("[", host, "]:", endpoint.port())
                                     : absl::StrCat(host, ":", endpoint.port());
+}
+
+asio::ip::address NormalAddress(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  }
+  return address;
+}
+
+NetworkKey NetworkOf(const asio::ip::address& normal) {
+  NetworkKey key{};
+  if (normal.is_v4()) {
+    const auto bytes = normal.to_v4().to_bytes();
+    std::copy(bytes.begin(), bytes.end(), key.begin());
+    key[7] = 4;  // no such /64 is in use: ::/8 is reserved
+    if (key[0] == 0) key[6] = 4;
+  } else {
+    const auto bytes = normal.to_v6().to_bytes();
+    std::copy(bytes.begin(), bytes.begin() + 8, key.begin());
+  }
+  return key;
+}
+
+std::string NetworkText(const asio::ip::address& normal) {
+  if (normal.is_v4()) return normal.to_string();
+  asio::ip::address_v6::bytes_type bytes = normal.to_v6().to_bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), 0);
+  return absl::StrCat(asio::ip::address_v6(bytes).to_string(), "/64");
 }
 
 }  // namespace rookery::net

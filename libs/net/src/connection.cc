@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "address.h"
 #include "tcp_core.h"
 
 namespace rookery::net {
@@ -23,6 +24,7 @@ class ConnectionImpl final : public Connection {
   }
   void Write(std::string_view data) override { core_->Write(data); }
   std::size_t queued_bytes() const override { return core_->queued_bytes(); }
+  std::uint64_t taken_bytes() const override { return core_->taken_bytes(); }
   void PauseReading() override { core_->PauseReading(); }
   void ResumeReading() override { core_->ResumeReading(); }
   void SetReadRate(std::size_t bytes_per_second) override { core_->SetReadRate(bytes_per_second); }
@@ -85,6 +87,8 @@ class ConnectionImpl final : public Connection {
   }
 
   std::string peer_address() const override { return core_->peer().to_string(); }
+  std::string peer_network() const override { return NetworkText(core_->peer()); }
+  bool has_peer_closed() const override { return core_->has_peer_closed(); }
   void CloseAfterFlush(std::chrono::milliseconds linger) override { core_->CloseAfterFlush(linger); }
   void Abort() override { core_->Abort(); }
 
@@ -96,6 +100,26 @@ class ConnectionImpl final : public Connection {
 };
 
 }  // namespace
+
+std::string_view Name(TlsFailure failure) {
+  switch (failure) {
+    case TlsFailure::kPeerClosed:
+      return "peer-closed";
+    case TlsFailure::kNotTls:
+      return "not-tls";
+    case TlsFailure::kVersion:
+      return "version";
+    case TlsFailure::kCipher:
+      return "cipher";
+    case TlsFailure::kAlpn:
+      return "alpn";
+    case TlsFailure::kAlert:
+      return "alert";
+    case TlsFailure::kOther:
+      break;
+  }
+  return "other";
+}
 
 std::unique_ptr<Connection> MakeConnection(std::shared_ptr<TcpCore> core,
                                            std::shared_ptr<ServerTlsContext> direct_tls) {

@@ -28,33 +28,16 @@ constexpr int kBacklog = 4096;
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::chrono::milliseconds kRetryWithoutDescriptor{100};
 
-/// IPv4: the address. IPv6: its /64, which is what one host has.
-using AddressKey = std::array<unsigned char, 8>;
-
-AddressKey KeyOf(const asio::ip::address& address) {
-  AddressKey key{};
-  if (address.is_v4()) {
-    const auto bytes = address.to_v4().to_bytes();
-    std::copy(bytes.begin(), bytes.end(), key.begin());
-    key[7] = 4;  // no such /64 is in use: ::/8 is reserved
-    if (key[0] == 0) key[6] = 4;
-  } else {
-    const auto bytes = address.to_v6().to_bytes();
-    std::copy(bytes.begin(), bytes.begin() + 8, key.begin());
-  }
-  return key;
-}
-
 /// Counts what is open; outlives the listener as long as its connections.
 struct Counts {
   std::size_t open = 0;
-  absl::flat_hash_map<AddressKey, std::size_t> by_address;
+  absl::flat_hash_map<NetworkKey, std::size_t> by_address;
 };
 
 class CountedLease final : public OpenLease {
  public:
-  CountedLease(std::shared_ptr<Counts> counts, const AddressKey* key)
-      : counts_(std::move(counts)), by_address_(key != nullptr), key_(key != nullptr ? *key : AddressKey{}) {
+  CountedLease(std::shared_ptr<Counts> counts, const NetworkKey* key)
+      : counts_(std::move(counts)), by_address_(key != nullptr), key_(key != nullptr ? *key : NetworkKey{}) {
     ++counts_->open;
     if (by_address_) ++counts_->by_address[key_];
   }
@@ -70,7 +53,7 @@ class CountedLease final : public OpenLease {
  private:
   std::shared_ptr<Counts> counts_;
   const bool by_address_;
-  const AddressKey key_;
+  const NetworkKey key_;
 };
 
 void SetKeepalive(int fd, const TcpKeepalive& keepalive) {
@@ -134,6 +117,13 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor> {
     CloseSpare();
   }
 
+  void Pause() { paused_ = true; }
+
+  void Resume() {
+    if (!std::exchange(paused_, false) || stopped_ || waiting_) return;
+    Wait();
+  }
+
   const std::string& bound() const { return bound_; }
   std::uint64_t accepted() const { return accepted_; }
   std::uint64_t refused() const { return refused_; }
@@ -141,15 +131,18 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor> {
 
  private:
   void Wait() {
+    if (waiting_ || paused_) return;
+    waiting_ = true;
     acceptor_.async_wait(asio::socket_base::wait_read,
                          [self = shared_from_this()](const boost::system::error_code&) {
+                           self->waiting_ = false;
                            if (!self->stopped_) self->AcceptTurn();
                          });
   }
 
   void AcceptTurn() {
     if (spare_ < 0) spare_ = OpenSpare();
-    for (int i = 0; i < kAcceptsPerTurn && !stopped_; ++i) {
+    for (int i = 0; i < kAcceptsPerTurn && !stopped_ && !paused_; ++i) {
       sockaddr_storage address{};
       socklen_t size = sizeof address;
       const int fd = ::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&address), &size,
@@ -190,8 +183,10 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor> {
   }
 
   void WaitForDescriptors() {
+    waiting_ = true;
     retry_.expires_after(kRetryWithoutDescriptor);
     retry_.async_wait([self = shared_from_this()](const boost::system::error_code&) {
+      self->waiting_ = false;
       if (!self->stopped_) self->AcceptTurn();
     });
   }
@@ -201,7 +196,7 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor> {
     std::memcpy(endpoint.data(), &address, std::min<std::size_t>(size, endpoint.capacity()));
     const tcp protocol = endpoint.protocol();
     const asio::ip::address peer = NormalAddress(endpoint.address());
-    const AddressKey key = KeyOf(peer);
+    const NetworkKey key = NetworkOf(peer);
     if (counts_->open >= options_.max_connections || OverAddressLimit(key)) {
       ::close(fd);
       ++refused_;
@@ -225,7 +220,7 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor> {
         MakeConnection(std::make_shared<TcpCore>(loop_, std::move(socket), peer, std::move(lease)), tls_));
   }
 
-  bool OverAddressLimit(const AddressKey& key) const {
+  bool OverAddressLimit(const NetworkKey& key) const {
     if (options_.max_connections_per_address == 0) return false;
     const auto it = counts_->by_address.find(key);
     return it != counts_->by_address.end() && it->second >= options_.max_connections_per_address;
@@ -247,6 +242,8 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor> {
   std::uint64_t refused_ = 0;
   int spare_ = -1;
   bool stopped_ = false;
+  bool paused_ = false;
+  bool waiting_ = false;  // for a connection, or for descriptors
 };
 
 class ListenerImpl final : public Listener {
@@ -254,6 +251,8 @@ class ListenerImpl final : public Listener {
   explicit ListenerImpl(std::shared_ptr<Acceptor> acceptor) : acceptor_(std::move(acceptor)) {}
   ~ListenerImpl() override { acceptor_->Stop(); }
   void Stop() override { acceptor_->Stop(); }
+  void Pause() override { acceptor_->Pause(); }
+  void Resume() override { acceptor_->Resume(); }
   std::string bound_address() const override { return acceptor_->bound(); }
   std::uint64_t accepted() const override { return acceptor_->accepted(); }
   std::uint64_t refused() const override { return acceptor_->refused(); }

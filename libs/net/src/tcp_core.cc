@@ -1,6 +1,8 @@
 #include "tcp_core.h"
 
 #include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -26,6 +28,41 @@ constexpr std::size_t kMaxDrain = 256 * 1024;
 
 absl::Status NetworkError(std::string_view what, int error) {
   return absl::UnavailableError(absl::StrCat(Av(what), ": ", std::strerror(error)));
+}
+
+TlsFailure FailureOf(unsigned long code) {
+  switch (ERR_GET_REASON(code)) {
+    case SSL_R_WRONG_VERSION_NUMBER:  // of the first record: no TLS at all
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_BAD_RECORD_TYPE:
+    case SSL_R_RECORD_LENGTH_MISMATCH:
+    case SSL_R_UNEXPECTED_MESSAGE:
+    case SSL_R_PACKET_LENGTH_TOO_LONG:
+      return TlsFailure::kNotTls;
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_UNKNOWN_PROTOCOL:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE:
+    case SSL_R_INAPPROPRIATE_FALLBACK:
+    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+      return TlsFailure::kVersion;
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SHARED_GROUPS:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+      return TlsFailure::kCipher;
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+      return TlsFailure::kAlpn;
+    default:
+      break;
+  }
+  // The peer's alerts are numbered from here on.
+  if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) >= SSL_AD_REASON_OFFSET)
+    return TlsFailure::kAlert;
+  return TlsFailure::kOther;
 }
 
 }  // namespace
@@ -135,6 +172,7 @@ bool TcpCore::EndTls() {
 
 void TcpCore::ConsumeOutput(std::size_t size) {
   out_begin_ += size;
+  taken_ += size;
   if (out_begin_ == out_.size()) {
     // An idle connection holds no write buffer.
     std::string().swap(out_);
@@ -403,12 +441,15 @@ void TcpCore::DoHandshake() {
     case SSL_ERROR_WANT_WRITE:
       return ArmWrite();
     case SSL_ERROR_SYSCALL:
-      return Finish(saved == 0 ? absl::UnavailableError("the peer closed during the TLS handshake")
-                               : NetworkError("TLS handshake", saved));
+      return FailHandshake(TlsFailure::kPeerClosed,
+                           saved == 0 ? absl::UnavailableError("the peer closed during the TLS handshake")
+                                      : NetworkError("TLS handshake", saved));
     default:
-      if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+      const unsigned long code = ERR_peek_error();
+      if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
         ERR_clear_error();
-        return Finish(absl::UnavailableError("the peer closed during the TLS handshake"));
+        return FailHandshake(TlsFailure::kPeerClosed,
+                             absl::UnavailableError("the peer closed during the TLS handshake"));
       }
       const absl::Status error =
           absl::InvalidArgumentError(absl::StrCat("TLS handshake: ", TakeOpenSslError()));
@@ -417,8 +458,16 @@ void TcpCore::DoHandshake() {
       const std::span<char> buffer = loop_.read_buffer();
       [[maybe_unused]] const ssize_t ignored =
           ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
-      return Finish(error);
+      return FailHandshake(FailureOf(code), error);
   }
+}
+
+void TcpCore::FailHandshake(TlsFailure failure, const absl::Status& error) {
+  if (handler_ != nullptr) {
+    const auto message = error.message();
+    handler_->OnTlsFailed(failure, {message.data(), message.size()});
+  }
+  if (!closed_) Finish(error);
 }
 
 void TcpCore::CloseAfterFlush(std::chrono::milliseconds linger) {
@@ -465,6 +514,12 @@ void TcpCore::Finish(const absl::Status& status) {
   if (ConnectionHandler* handler = std::exchange(handler_, nullptr)) handler->OnClosed(status);
 }
 
+bool TcpCore::has_peer_closed() const {
+  if (closed_) return true;
+  ::pollfd poll{.fd = const_cast<Socket&>(socket_).native_handle(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&poll, 1, 0) > 0 && (poll.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 void TcpCore::Abort() {
   if (closed_) return;
   handler_ = nullptr;
@@ -487,13 +542,6 @@ void TcpCore::CloseSocket() {
   out_begin_ = 0;
   plain_left_ = 0;
   lease_.reset();
-}
-
-asio::ip::address NormalAddress(const asio::ip::address& address) {
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
-    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
-  }
-  return address;
 }
 
 }  // namespace rookery::net

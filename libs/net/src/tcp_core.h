@@ -36,6 +36,7 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   void Start(ConnectionHandler* handler);
   void Write(std::string_view data);
   std::size_t queued_bytes() const { return out_.size() - out_begin_; }
+  std::uint64_t taken_bytes() const { return taken_; }
   void PauseReading() { paused_ = true; }
   void ResumeReading();
   void SetReadRate(std::size_t bytes_per_second);
@@ -46,6 +47,7 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   /// Null until TLS is up.
   SSL* ssl() const { return tls_ == Tls::kUp ? ssl_.get() : nullptr; }
   const asio::ip::address& peer() const { return peer_; }
+  bool has_peer_closed() const;
   void CloseAfterFlush(std::chrono::milliseconds linger);
   void Abort();
 
@@ -78,6 +80,7 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   void ConsumeOutput(std::size_t size);
   void BeginHandshake();
   void DoHandshake();
+  void FailHandshake(TlsFailure failure, const absl::Status& error);
   void ContinueClose();
   void DrainTurn();
   void OnPeerClosed();
@@ -93,6 +96,7 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   std::shared_ptr<const void> tls_keep_;
   std::string out_;
   std::size_t out_begin_ = 0;
+  std::uint64_t taken_ = 0;
   /// Bytes of out_ that go out before the handshake.
   std::size_t plain_left_ = 0;
   /// For the read rate, and for lingering once the connection is closing.
@@ -118,9 +122,6 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   bool read_wants_write_ = false;
   bool peer_closed_ = false;
 };
-
-/// The peer's address with IPv4-mapped IPv6 turned into IPv4.
-asio::ip::address NormalAddress(const asio::ip::address& address);
 
 /// Makes the Connection of a connected socket.
 std::unique_ptr<Connection> MakeConnection(std::shared_ptr<TcpCore> core,

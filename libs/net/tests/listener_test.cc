@@ -32,6 +32,7 @@ TEST_F(ListenerTest, ServesIpv6) {
   RawClient client(listener->bound_address());
   RunUntil([&] { return connections_.size() == 1; });
   EXPECT_EQ(connections_[0]->peer_address(), "::1");
+  EXPECT_EQ(connections_[0]->peer_network(), "::/64");
 }
 
 TEST_F(ListenerTest, AllAddressesServeBothFamiliesAndIpv4PeersLookLikeIt) {
@@ -40,6 +41,52 @@ TEST_F(ListenerTest, AllAddressesServeBothFamiliesAndIpv4PeersLookLikeIt) {
   RawClient v4("127.0.0.1" + bound.substr(bound.rfind(':')));
   RunUntil([&] { return connections_.size() == 1; });
   EXPECT_EQ(connections_[0]->peer_address(), "127.0.0.1");
+  EXPECT_EQ(connections_[0]->peer_network(), "127.0.0.1");
+}
+
+TEST_F(ListenerTest, WhatComesDuringAPauseWaitsInTheBacklog) {
+  auto listener = Listen({.address = "127.0.0.1:0", .tls = nullptr});
+  listener->Pause();
+  RawClient first(listener->bound_address());
+  // The wait that was armed before the pause returns and accepts nothing.
+  io_.run_one();
+  RawClient second(listener->bound_address());
+  io_.poll();
+  EXPECT_TRUE(connections_.empty());
+  listener->Resume();
+  listener->Resume();
+  RunUntil([&] { return connections_.size() == 2; });
+  EXPECT_EQ(listener->refused(), 0u);
+}
+
+TEST_F(ListenerTest, MayBePausedByItsOwnCallback) {
+  std::vector<std::unique_ptr<Connection>> taken;
+  std::unique_ptr<Listener> listener;
+  auto created = Listener::Create(io_, {.address = "127.0.0.1:0", .tls = nullptr},
+                                  [&](std::unique_ptr<Connection> connection) {
+                                    taken.push_back(std::move(connection));
+                                    listener->Pause();
+                                  });
+  ASSERT_TRUE(created.ok());
+  listener = std::move(*created);
+  RawClient first(listener->bound_address());
+  RawClient second(listener->bound_address());
+  RunUntil([&] { return taken.size() == 1; });
+  io_.poll();
+  EXPECT_EQ(taken.size(), 1u);
+  listener->Resume();
+  RunUntil([&] { return taken.size() == 2; });
+}
+
+TEST_F(ListenerTest, APeerThatHasGoneIsSeenBeforeItsBytesAreRead) {
+  auto listener = Listen({.address = "127.0.0.1:0", .tls = nullptr});
+  RawClient client(listener->bound_address());
+  RunUntil([&] { return connections_.size() == 1; });
+  client.Send("bytes that nobody has read");
+  client.Pump();
+  EXPECT_FALSE(connections_[0]->has_peer_closed());
+  client.ShutdownWrite();
+  RunUntil([&] { return connections_[0]->has_peer_closed(); });
 }
 
 TEST_F(ListenerTest, SaysWhyItCannotListen) {

@@ -55,6 +55,11 @@ struct Recorder : ConnectionHandler {
     ++established;
     if (on_established) on_established();
   }
+  void OnTlsFailed(TlsFailure failure, std::string_view detail) override {
+    EXPECT_FALSE(tls_failure.has_value());
+    tls_failure = failure;
+    tls_detail = detail;
+  }
   void OnClosed(const absl::Status& status) override {
     EXPECT_FALSE(closed.has_value());
     closed = status;
@@ -66,6 +71,8 @@ struct Recorder : ConnectionHandler {
   int drained = 0;
   int established = 0;
   std::optional<absl::Status> closed;
+  std::optional<TlsFailure> tls_failure;
+  std::string tls_detail;
   std::function<void(std::string_view)> on_data;
   std::function<void()> on_drained;
   std::function<void()> on_established;

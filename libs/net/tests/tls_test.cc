@@ -327,6 +327,7 @@ TEST_F(TlsTest, OldVersionsAreRefused) {
   client.Close();
   RunUntil([&] { return server_.closed.has_value(); });
   EXPECT_FALSE(server_.closed->ok());
+  EXPECT_EQ(server_.tls_failure, TlsFailure::kVersion);
 }
 
 TEST_F(TlsTest, ServerNamePicksTheCertificate) {
@@ -378,6 +379,7 @@ TEST_F(TlsTest, AlpnFollowsXep0368) {
       EXPECT_NE(client.error.find("no application protocol"), std::string::npos) << client.error;
       RunUntil([&] { return server_.closed.has_value(); });
       EXPECT_EQ(server_.closed->code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_EQ(server_.tls_failure, TlsFailure::kAlpn);
     }
   }
 }
@@ -431,6 +433,8 @@ TEST_F(TlsTest, GarbageInPlaceOfAHandshake) {
   client.Send("<stream:stream xmlns='jabber:client'>");
   RunUntil([&] { return server_.closed.has_value(); }, [&] { client.Pump(); });
   EXPECT_EQ(server_.closed->code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(server_.tls_failure, TlsFailure::kNotTls);
+  EXPECT_NE(server_.tls_detail, "");
   EXPECT_EQ(server_.data, "");
   RunUntil([&] { return client.eof; }, [&] { client.Pump(); });
 }
@@ -444,6 +448,7 @@ TEST_F(TlsTest, PeerThatLeavesInTheHandshake) {
   client.Close();
   RunUntil([&] { return server_.closed.has_value(); });
   EXPECT_EQ(server_.closed->code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(server_.tls_failure, TlsFailure::kPeerClosed);
 }
 
 TEST_F(TlsTest, CloseDuringTheHandshakeEnds) {

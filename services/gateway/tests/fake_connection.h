@@ -15,6 +15,9 @@ class FakeConnection final : public net::Connection {
     net::ConnectionHandler* handler = nullptr;
     std::string sent;
     std::size_t queued = 0;
+    std::uint64_t taken = 0;
+    std::string peer = "192.0.2.1";
+    bool peer_closed = false;
     bool paused = false;
     bool tls = false;
     bool closed = false;
@@ -31,6 +34,7 @@ class FakeConnection final : public net::Connection {
   void Start(net::ConnectionHandler* handler) override { state_.handler = handler; }
   void Write(std::string_view data) override { state_.sent.append(data); }
   std::size_t queued_bytes() const override { return state_.queued; }
+  std::uint64_t taken_bytes() const override { return state_.taken; }
   void PauseReading() override { state_.paused = true; }
   void ResumeReading() override { state_.paused = false; }
   void SetReadRate(std::size_t) override {}
@@ -40,7 +44,9 @@ class FakeConnection final : public net::Connection {
   std::string TlsServerEndPoint() const override { return state_.end_point; }
   std::string TlsServerName() const override { return {}; }
   std::string TlsPeerCertificateDer() const override { return state_.certificate; }
-  std::string peer_address() const override { return "192.0.2.1"; }
+  std::string peer_address() const override { return state_.peer; }
+  std::string peer_network() const override { return state_.peer; }
+  bool has_peer_closed() const override { return state_.peer_closed; }
   void CloseAfterFlush(std::chrono::milliseconds) override { state_.closed = true; }
   void Abort() override { state_.closed = true; }
 

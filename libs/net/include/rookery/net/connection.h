@@ -21,6 +21,19 @@ namespace rookery::net {
 
 class Connection;
 
+/// Why a TLS handshake with a peer failed, as far as it can be told.
+enum class TlsFailure : std::uint8_t {
+  kPeerClosed,  // the peer went away in the middle, or without a word
+  kNotTls,      // what came is no TLS: plain XMPP or HTTP on a TLS port
+  kVersion,     // no version of TLS in common
+  kCipher,      // no cipher suite or group in common
+  kAlpn,        // the peer wants another protocol (XEP-0368)
+  kAlert,       // the peer refused: it does not trust our certificate, mostly
+  kOther,
+};
+std::string_view Name(TlsFailure failure);
+inline constexpr std::size_t kTlsFailures = 7;
+
 /// What a connection tells its owner, on the I/O thread. `OnClosed` is the last call.
 /// A handler may call Close or destroy the connection from any of these.
 class ConnectionHandler {
@@ -33,6 +46,8 @@ class ConnectionHandler {
   virtual void OnDrained() = 0;
   /// TLS is up, after StartTls or on a listener with direct TLS.
   virtual void OnTlsEstablished() = 0;
+  /// The handshake failed; OnClosed follows. `detail`: OpenSSL's words, for a log.
+  virtual void OnTlsFailed(TlsFailure /*failure*/, std::string_view /*detail*/) {}
   /// OK: the peer closed in order. Else why it broke.
   virtual void OnClosed(const absl::Status& status) = 0;
 };
@@ -51,6 +66,8 @@ class Connection {
   virtual void Write(std::string_view data) = 0;
   /// Bytes queued and not yet in the kernel: the bound is the caller's to keep.
   virtual std::size_t queued_bytes() const = 0;
+  /// Bytes that the kernel has taken in the connection's life, before encryption.
+  virtual std::uint64_t taken_bytes() const = 0;
   /// Stops and resumes reading (back-pressure). Reading resumes with what is buffered.
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
@@ -65,7 +82,13 @@ class Connection {
   virtual std::string TlsServerEndPoint() const = 0;  // RFC 5929
   virtual std::string TlsServerName() const = 0;      // SNI
   virtual std::string TlsPeerCertificateDer() const = 0;
-  virtual std::string peer_address() const = 0;  // without port
+  virtual std::string peer_address() const = 0;  // without port; IPv4 also where it came mapped into IPv6
+  /// What one host has, and so what limits for each address count: the IPv4 address, or the
+  /// IPv6 /64 (`2001:db8:1:2::/64`).
+  virtual std::string peer_network() const = 0;
+  /// The peer has closed its side, or the connection broke, whatever it sent before and may
+  /// still be read. Asks the kernel.
+  virtual bool has_peer_closed() const = 0;
   /// Writes what is queued (for at most `linger`), then TLS close_notify and close.
   /// OnClosed follows.
   virtual void CloseAfterFlush(std::chrono::milliseconds linger = std::chrono::seconds(2)) = 0;
@@ -102,6 +125,9 @@ class Listener {
   virtual ~Listener() = default;
   /// Stops accepting; connections live on.
   virtual void Stop() = 0;
+  /// What comes meanwhile waits in the kernel's backlog. May be called from OnAccept.
+  virtual void Pause() = 0;
+  virtual void Resume() = 0;
   virtual std::string bound_address() const = 0;
   virtual std::uint64_t accepted() const = 0;
   virtual std::uint64_t refused() const = 0;
