@@ -2,10 +2,12 @@
 // A stream must be read the same however it is cut, and what is read must survive being
 // written and read again.
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "fuzz_input.h"
+#include "rookery/xmpp/stanza_limits.h"
 #include "rookery/xmpp/stream_parser.h"
 
 namespace {
@@ -47,6 +49,14 @@ void CheckStanza(const Stanza& stanza, const ParserLimits& limits) {
   wide.max_attributes = 1024;
   std::string xml;
   AppendXml(xml, stanza, Framing::kWebSocket);
+  Require(xml.size() == WrittenSize(stanza, Framing::kWebSocket), "the size is that of what is written");
+  std::string on_stream;
+  AppendXml(on_stream, stanza, Framing::kStream);
+  Require(on_stream.size() == WrittenSize(stanza, Framing::kStream), "the same on a stream");
+  if (!CheckStanza(stanza, limits.max_stanza_bytes)) {
+    Require(std::max(xml.size(), on_stream.size()) <= limits.max_stanza_bytes,
+            "what is accepted is within the limit in every framing");
+  }
   Recorder again;
   StreamParser parser(Framing::kWebSocket, again, wide);
   std::size_t consumed = 0;

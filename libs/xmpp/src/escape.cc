@@ -50,4 +50,13 @@ void AppendText(std::string& out, std::string_view text) { Append(out, text, kTe
 
 void AppendEscaped(std::string& out, std::string_view text) { Append(out, text, kAttributeTable); }
 
+std::size_t EscapedSize(std::string_view text) {
+  std::size_t size = text.size();
+  for (const char c : text) {
+    const unsigned char replacement = kAttributeTable[static_cast<unsigned char>(c)];
+    if (replacement != 0) size += kReplacements[replacement].size() - 1;
+  }
+  return size;
+}
+
 }  // namespace rookery::xmpp

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "escape.h"
 #include "rookery/base/check.h"
 #include "rookery/xmpp/ns.h"
 #include "traits.h"
@@ -39,11 +40,23 @@ bool IsRequest(const Stanza& stanza) {
   return stanza.kind() == common::v1::STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set");
 }
 
-inline void AppendAttribute(std::string& out, std::string_view name, std::string_view value) {
+// What comes before an attribute's value.
+constexpr std::string_view kFrom = " from=\"";
+constexpr std::string_view kTo = " to=\"";
+constexpr std::string_view kId = " id=\"";
+constexpr std::string_view kType = " type=\"";
+constexpr std::string_view kLang = " xml:lang=\"";
+constexpr std::string_view kDeclaration = " xmlns=\"jabber:client\"";
+
+inline void AppendAttribute(std::string& out, std::string_view opening, std::string_view value) {
   if (value.empty()) return;
-  out.append(name);  // with its leading space and `="`
+  out.append(opening);
   AppendEscaped(out, value);
   out.push_back('"');
+}
+
+inline std::size_t AttributeSize(std::string_view opening, std::string_view value) {
+  return value.empty() ? 0 : opening.size() + EscapedSize(value) + 1;
 }
 
 // A child of a stanza, found in canonical bytes.
@@ -156,6 +169,13 @@ Stanza MakeReply(const Stanza& stanza, std::string_view type) {
   return reply;
 }
 
+// Whether an error answers with what was asked.
+bool IsGivenBack(const Stanza& stanza) {
+  return stanza.kind() != common::v1::STANZA_KIND_MESSAGE &&
+         stanza.payload().size() <= kMaxEchoedPayloadBytes &&
+         stanza.payload().find(ns::kRegister) == std::string::npos;
+}
+
 constexpr std::array<std::string_view, 5> kErrorTypes = {"auth", "cancel", "continue", "modify", "wait"};
 
 struct ConditionRow {
@@ -218,12 +238,12 @@ void AppendXml(std::string& out, const Stanza& stanza, Framing framing, std::str
   if (needed > out.capacity()) out.reserve(std::max(needed, out.capacity() * 2));
   out.push_back('<');
   out.append(name);
-  if (framing == Framing::kWebSocket) out.append(" xmlns=\"jabber:client\"");
-  AppendAttribute(out, " from=\"", stanza.from());
-  AppendAttribute(out, " to=\"", to);
-  AppendAttribute(out, " id=\"", stanza.id());
-  AppendAttribute(out, " type=\"", stanza.type());
-  AppendAttribute(out, " xml:lang=\"", stanza.lang());
+  if (framing == Framing::kWebSocket) out.append(kDeclaration);
+  AppendAttribute(out, kFrom, stanza.from());
+  AppendAttribute(out, kTo, to);
+  AppendAttribute(out, kId, stanza.id());
+  AppendAttribute(out, kType, stanza.type());
+  AppendAttribute(out, kLang, stanza.lang());
   if (stanza.payload().empty()) {
     out.append("/>");
     return;
@@ -233,6 +253,16 @@ void AppendXml(std::string& out, const Stanza& stanza, Framing framing, std::str
   out.append("</");
   out.append(name);
   out.push_back('>');
+}
+
+std::size_t WrittenSize(const Stanza& stanza, Framing framing, std::string_view to) {
+  if (to.empty()) to = stanza.to();
+  const std::size_t name = KindName(stanza.kind()).size();
+  const std::size_t open_tag = 1 + name + (framing == Framing::kWebSocket ? kDeclaration.size() : 0) +
+                               AttributeSize(kFrom, stanza.from()) + AttributeSize(kTo, to) +
+                               AttributeSize(kId, stanza.id()) + AttributeSize(kType, stanza.type()) +
+                               AttributeSize(kLang, stanza.lang());
+  return open_tag + (stanza.payload().empty() ? 2 : stanza.payload().size() + name + 4);
 }
 
 absl::StatusOr<Stanza> FromElement(const Element& element) {
@@ -356,17 +386,25 @@ ErrorType DefaultType(ErrorCondition condition) {
   return kConditions[static_cast<std::size_t>(condition)].type;
 }
 
-Stanza MakeError(const Stanza& stanza, ErrorCondition condition, std::string_view text,
-                 std::optional<ErrorType> type) {
-  ROOKERY_CHECK(stanza.type() != "error");
-  Stanza reply = MakeReply(stanza, "error");
+Element MakeErrorElement(ErrorCondition condition, std::string_view text, std::optional<ErrorType> type) {
   Element error("error", ns::kClient);
   error.SetAttr("type", kErrorTypes[static_cast<std::size_t>(type.value_or(DefaultType(condition)))]);
   error.Add(Name(condition), ns::kStanzaErrors);
   if (!text.empty()) {
     error.Add("text", ns::kStanzaErrors).SetAttr("lang", "en", ns::kXml).SetText(text);
   }
-  SetPayload(reply, error);
+  return error;
+}
+
+Stanza MakeError(const Stanza& stanza, ErrorCondition condition, std::string_view text,
+                 std::optional<ErrorType> type) {
+  ROOKERY_CHECK(stanza.type() != "error");
+  Stanza reply = MakeReply(stanza, "error");
+  if (IsGivenBack(stanza)) {
+    reply.set_payload(stanza.payload());
+    reply.set_traits(stanza.traits());
+  }
+  AddPayload(reply, MakeErrorElement(condition, text, type));
   return reply;
 }
 

@@ -267,6 +267,40 @@ TEST(MakeError, Rfc6120Section83) {
       "<text xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\" xml:lang=\"en\">a&lt;b</text></error></message>");
 }
 
+TEST(MakeError, Rfc6120_8_3_1_WhatWasAskedIsGivenBack) {
+  Stanza join = MakePresence("", "a@b/c", "room@d/nick");
+  SetPayload(join, Element("x", "http://jabber.org/protocol/muc"));
+  EXPECT_EQ(MakeError(join, ErrorCondition::kServiceUnavailable).payload(),
+            "<x xmlns=\"http://jabber.org/protocol/muc\"/><error type=\"cancel\">"
+            "<service-unavailable xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/></error>");
+  Stanza iq;
+  iq.set_kind(STANZA_KIND_IQ);
+  iq.set_type("get");
+  SetPayload(iq, Element("query", ns::kVersion));
+  const Stanza reply = MakeError(iq, ErrorCondition::kForbidden);
+  EXPECT_EQ(reply.payload(), iq.payload() + MakeErrorElement(ErrorCondition::kForbidden).ToXml(ns::kClient));
+  EXPECT_EQ(reply.payload_name(), "");
+}
+
+TEST(MakeError, WhatIsGivenBackIsBounded) {
+  const std::string error = MakeErrorElement(ErrorCondition::kForbidden).ToXml(ns::kClient);
+  Stanza presence = MakePresence("", "a@b/c", "d@e");
+  presence.set_payload("<status>" + std::string(kMaxEchoedPayloadBytes - 17, 's') + "</status>");
+  EXPECT_EQ(MakeError(presence, ErrorCondition::kForbidden).payload(), presence.payload() + error);
+  presence.set_payload("<status>" + std::string(kMaxEchoedPayloadBytes - 16, 's') + "</status>");
+  EXPECT_EQ(MakeError(presence, ErrorCondition::kForbidden).payload(), error);
+}
+
+TEST(MakeError, APasswordIsNotGivenBack) {
+  Stanza iq;
+  iq.set_kind(STANZA_KIND_IQ);
+  iq.set_type("set");
+  Element query("query", ns::kRegister);
+  query.Add("password").SetText("secret");
+  SetPayload(iq, query);
+  EXPECT_EQ(MakeError(iq, ErrorCondition::kConflict).payload().find("secret"), std::string::npos);
+}
+
 TEST(ErrorCondition, NamesGoBothWays) {
   for (int i = 0; i <= static_cast<int>(ErrorCondition::kUnexpectedRequest); ++i) {
     const auto condition = static_cast<ErrorCondition>(i);

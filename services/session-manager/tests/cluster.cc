@@ -118,13 +118,14 @@ void Gateway::Post(const std::string& user, GatewayAction action) {
   if (Peer* peer = PeerOf(user)) ToNode(*peer, std::move(action));
 }
 
-void Gateway::Send(Client& client, xmpp::Stanza stanza, bool to_malformed) {
+void Gateway::Send(Client& client, xmpp::Stanza stanza, bool to_malformed, const std::string& refused) {
   session::v1::ClientStanza sent;
   sent.set_count(++client.sent);
   sent.set_trace_id(1'000 + client.sent);
   stanza.set_from(client.jid);
   sent.mutable_stanza()->Swap(&stanza);
   sent.set_to_malformed(to_malformed);
+  sent.set_refused(refused);
   client.unconfirmed.push_back(std::move(sent));
   Resend(client, client.sent);
 }

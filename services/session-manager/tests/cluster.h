@@ -94,7 +94,7 @@ class Gateway {
   void Relink(Node& node);
 
   Client& Start(const std::string& user, const std::string& resource, const std::string& id = {});
-  void Send(Client& client, xmpp::Stanza stanza, bool to_malformed = false);
+  void Send(Client& client, xmpp::Stanza stanza, bool to_malformed = false, const std::string& refused = {});
   void Resend(Client& client, std::uint64_t count);
   void EnableStreamManagement(Client& client, bool resume = true);
   void Deliver(Client& client, std::uint64_t seq);

@@ -221,6 +221,22 @@ TEST_F(SessionStartTest, BadAddressesAreToldAndConfirmed) {
   EXPECT_EQ(alice.confirmed, 6u);
 }
 
+TEST_F(SessionStartTest, WhatTheGatewayRefusesIsToldCountedAndGoesToNobody) {
+  Client& alice = SignIn(gateway_, alice_, "phone");
+  Client& bob = SignIn(other_, bob_, "desk");
+  gateway_.Send(alice, Message(bob_, "m1"), /*to_malformed=*/true, "policy-violation");
+  gateway_.Send(alice, Message(bob_, "m2"), /*to_malformed=*/true, "bad-request");
+  gateway_.Send(alice, Message(bob_, "m3", "error"), /*to_malformed=*/true, "bad-request");
+  Settle();
+  ASSERT_EQ(alice.inbox.size(), 2u);
+  EXPECT_EQ(alice.inbox[0].id(), "m1");
+  EXPECT_EQ(alice.inbox[0].from(), bob_);
+  EXPECT_THAT(alice.inbox[0].payload(), ::testing::HasSubstr("type=\"modify\"><policy-violation"));
+  EXPECT_THAT(alice.inbox[1].payload(), ::testing::HasSubstr("bad-request"));
+  EXPECT_TRUE(bob.inbox.empty());
+  EXPECT_EQ(alice.confirmed, 4u);
+}
+
 TEST_F(SessionStartTest, UnknownSession_EndIsNotAnswered) {
   Client& alice = SignIn(gateway_, alice_, "phone");
   gateway_.End(alice, session::v1::END_REASON_CLOSED);

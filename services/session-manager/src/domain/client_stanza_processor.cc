@@ -40,7 +40,8 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
     return core_.IsLocalDomain(domain) || core_.LocalService(domain);
   };
   if (client.to_malformed()) {
-    Refuse(*session, stanza, ErrorCondition::kJidMalformed);
+    Refuse(*session, stanza,
+           xmpp::ParseErrorCondition(client.refused()).value_or(ErrorCondition::kJidMalformed));
   } else {
     switch (stanza.kind()) {
       case common::v1::STANZA_KIND_MESSAGE:

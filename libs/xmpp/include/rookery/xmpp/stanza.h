@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,6 +27,8 @@ enum class Framing { kStream, kWebSocket };
 /// Appends the stanza as the client sees it. `to` is used in place of stanza.to()
 /// unless empty.
 void AppendXml(std::string& out, const Stanza& stanza, Framing framing, std::string_view to = {});
+/// How many bytes AppendXml appends.
+std::size_t WrittenSize(const Stanza& stanza, Framing framing, std::string_view to = {});
 
 /// A stanza from a parsed element in jabber:client: `message`, `presence` or `iq`. Sets
 /// traits and payload_name. `from` and `to` are copied as they are: preparing and
@@ -79,8 +82,17 @@ std::optional<ErrorCondition> ParseErrorCondition(std::string_view name);
 /// The type that RFC 6120 section 8.3.3 recommends.
 ErrorType DefaultType(ErrorCondition condition);
 
-/// The error reply to `stanza` (addresses swapped, same kind and id, original payload
-/// left out). Must not be called for a stanza of type error (RFC 6120 section 8.3.1).
+/// The <error/> of an error stanza. `text` is English; empty: none.
+Element MakeErrorElement(ErrorCondition condition, std::string_view text = {},
+                         std::optional<ErrorType> type = {});
+
+/// The largest payload that MakeError gives back.
+inline constexpr std::size_t kMaxEchoedPayloadBytes = 4096;
+/// The error reply to `stanza`: addresses swapped, same kind and id. What was asked stands
+/// before the <error/>, since some clients match the answer by it (RFC 6120 section 8.3.1):
+/// of a presence or IQ, up to kMaxEchoedPayloadBytes, and no registration, which holds a
+/// password. A message's payload is left out: what was stamped on its way is not the sender's.
+/// Must not be called for a stanza of type error.
 Stanza MakeError(const Stanza& stanza, ErrorCondition condition, std::string_view text = {},
                  std::optional<ErrorType> type = {});
 
