@@ -43,9 +43,10 @@ struct App::Parts {
         passwords(process.io, process.blocking, kMaxWaitingPasswords),
         registrations(static_cast<std::uint32_t>(config.registrations_per_minute)),
         xmpp_metrics(process.metrics),
+        peers(process.metrics),
         connections(process.io),
-        xmpp(process.io, {links, passwords, settings, xmpp_metrics, registrations}, connections,
-             process.metrics) {}
+        xmpp(process.io, {links, passwords, settings, xmpp_metrics, registrations, peers},
+             config.MakeAdmissionOptions(), connections, process.metrics) {}
 
   std::unique_ptr<redis::Client> redis;
   std::unique_ptr<routing::Registry> registry;
@@ -54,6 +55,7 @@ struct App::Parts {
   PoolPasswordChecker passwords;
   AddressLimiter registrations;
   XmppMetrics xmpp_metrics;
+  PeerLog peers;
   std::vector<std::shared_ptr<net::TlsContext>> tls;
   std::unique_ptr<runtime::PeriodicTimer> certificate_timer;
   ConnectionSet connections;

@@ -8,6 +8,7 @@
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/jid.h"
+#include "rookery/xmpp/stanza_limits.h"
 
 namespace rookery::gateway {
 namespace {
@@ -15,6 +16,8 @@ namespace {
 std::chrono::seconds Seconds(std::chrono::milliseconds duration) {
   return std::chrono::ceil<std::chrono::seconds>(duration);
 }
+
+constexpr auto kStanzaReserve = static_cast<std::int64_t>(xmpp::kStanzaReserveBytes);
 
 /// `domain=cert.pem:key.pem`; without a domain it is the default.
 std::optional<net::TlsCertificate> ParseCertificate(const std::string& text) {
@@ -52,6 +55,16 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("listeners.keepalive-probes", &keepalive_probes,
               "Unanswered probes after which a client is gone", 1, 100);
 
+  schema.Bind("admission.max-loop-lag", &max_loop_lag,
+              "More sign-ins begin while the I/O thread is not later than this");
+  schema.Bind("admission.min-under-way", &min_under_way, "Sign-ins that may be under way however late it is",
+              1, 8192);
+  schema.Bind("admission.max-waiting", &max_waiting,
+              "Accepted connections that wait for their sign-in to begin; more stay in the kernel's backlog",
+              1, 1'000'000);
+  schema.Bind("admission.max-unauthenticated-per-address", &max_unauthenticated_per_address,
+              "Connections of one address (IPv6: /64) that are not signed in; 0: no limit", 0, 10'000'000);
+
   schema.Bind("tls.certificates", &tls_certificates,
               "domain=cert.pem:key.pem each; without a domain the default");
   schema.Bind("tls.client-ca-file", &tls_client_ca_file,
@@ -70,8 +83,11 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("registration.per-minute", &registrations_per_minute, "Attempts from one address; 0: no limit",
               0, 1'000'000);
 
-  schema.Bind("limits.max-stanza-bytes", &max_stanza_bytes, "A stanza of an authenticated client", 10'000,
-              16 << 20);
+  schema.Bind("limits.max-stanza-bytes", &max_stanza_bytes,
+              "A stanza of an authenticated client, as it comes and as it is written", 10'000, 16 << 20);
+  schema.Bind("limits.max-record-bytes", &max_record_bytes,
+              "The largest record that brokers and session-managers take (their message.max.bytes)", 100'000,
+              32 << 20);
   schema.Bind("limits.max-stanza-bytes-before-auth", &max_stanza_bytes_before_auth, "An element before that",
               1'000, 1 << 20);
   schema.Bind("limits.max-queued-bytes", &max_queued_bytes, "What may wait for a slow reader", 16 << 10,
@@ -89,7 +105,10 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("limits.bytes-per-second", &bytes_per_second, "Reading from one connection; 0: no limit", 0,
               1 << 30);
   schema.Bind("limits.auth-attempts", &auth_attempts, "Failed SASL exchanges on one stream", 1, 100);
-  schema.Bind("limits.negotiation-timeout", &negotiation_timeout, "From connecting to a bound resource");
+  schema.Bind("limits.negotiation-timeout", &negotiation_timeout,
+              "From the beginning of the sign-in to a bound resource");
+  schema.Bind("limits.registration-timeout", &registration_timeout,
+              "The same once a registration form was fetched: a person types");
   schema.Bind("limits.idle-timeout", &idle_timeout, "Silence of a client after which it is probed");
   schema.Bind("limits.answer-timeout", &answer_timeout, "For the answer to that probe or any <r/>");
   schema.Bind("limits.write-timeout", &write_timeout, "How long a client may read nothing");
@@ -121,13 +140,20 @@ absl::Status Config::Validate() const {
           Cat("tls.certificates: ", certificate, " is not domain=cert.pem:key.pem"));
     }
   }
+  if (max_stanza_bytes + kStanzaReserve > max_record_bytes) {
+    return absl::InvalidArgumentError(
+        Cat("limits.max-stanza-bytes: ", max_stanza_bytes, " and the ", kStanzaReserve,
+            " that the cluster may add do not fit into limits.max-record-bytes (", max_record_bytes,
+            "); to raise that, raise message.max.bytes of the brokers and of every service first"));
+  }
   const bool needs_tls = !xmpp_direct_tls_address.empty() || !websocket_tls_address.empty() ||
                          (!xmpp_address.empty() && xmpp_tls != "off");
   if (needs_tls && tls_certificates.empty()) {
     return absl::InvalidArgumentError("tls.certificates: needed by the listeners that are on");
   }
   for (const auto& [key, duration] :
-       {std::pair("negotiation-timeout", negotiation_timeout), std::pair("idle-timeout", idle_timeout),
+       {std::pair("negotiation-timeout", negotiation_timeout),
+        std::pair("registration-timeout", registration_timeout), std::pair("idle-timeout", idle_timeout),
         std::pair("answer-timeout", answer_timeout), std::pair("write-timeout", write_timeout),
         std::pair("action-timeout", action_timeout), std::pair("owner-timeout", owner_timeout)}) {
     if (duration < std::chrono::seconds(1)) {
@@ -141,6 +167,8 @@ absl::Status Config::Validate() const {
       return absl::InvalidArgumentError(Cat("listeners.keepalive-", key, ": 1s to 32767s"));
     }
   }
+  if (max_loop_lag < std::chrono::milliseconds(1))
+    return absl::InvalidArgumentError("admission.max-loop-lag: at least 1ms");
   if (xmpp_address.empty() && xmpp_direct_tls_address.empty() && websocket_address.empty() &&
       websocket_tls_address.empty()) {
     return absl::InvalidArgumentError("listeners: every listener's address is empty");
@@ -181,6 +209,7 @@ XmppSettings Config::MakeXmppSettings() const {
   settings.max_unacked = static_cast<std::size_t>(max_unacked);
   settings.max_auth_attempts = static_cast<int>(auth_attempts);
   settings.negotiation_timeout = Seconds(negotiation_timeout);
+  settings.registration_timeout = Seconds(std::max(registration_timeout, negotiation_timeout));
   settings.idle_timeout = Seconds(idle_timeout);
   settings.answer_timeout = Seconds(answer_timeout);
   settings.write_timeout = Seconds(write_timeout);
@@ -202,6 +231,15 @@ rpc::LinkLimits Config::MakeLinkLimits() const {
   rpc::LinkLimits limits;
   limits.max_outbox_bytes = static_cast<std::size_t>(max_link_bytes);
   return limits;
+}
+
+Admission::Options Config::MakeAdmissionOptions() const {
+  Admission::Options options;
+  options.control.max_loop_lag = max_loop_lag;
+  options.control.min_under_way = static_cast<std::size_t>(min_under_way);
+  options.max_waiting = static_cast<std::size_t>(max_waiting);
+  options.max_unauthenticated_per_address = static_cast<std::size_t>(max_unauthenticated_per_address);
+  return options;
 }
 
 net::TcpKeepalive Config::MakeKeepalive() const {

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "adapters/session_links.h"
+#include "protocols/admission.h"
 #include "protocols/xmpp/xmpp_settings.h"
 #include "rookery/config/config.h"
 #include "rookery/net/connection.h"
@@ -45,10 +46,16 @@ struct Config {
   std::int64_t sasl_iterations = 10'000;
   std::string sasl_certificate_identity = "xmpp-address";
 
+  std::chrono::milliseconds max_loop_lag{50};
+  std::int64_t min_under_way = 64;
+  std::int64_t max_waiting = 10'000;
+  std::int64_t max_unauthenticated_per_address = 1'000;
+
   bool registration = false;
   std::int64_t registrations_per_minute = 10;
 
   std::int64_t max_stanza_bytes = 256 * 1024;
+  std::int64_t max_record_bytes = 1'000'000;
   std::int64_t max_stanza_bytes_before_auth = 10'000;
   std::int64_t max_queued_bytes = std::int64_t{1} << 20;
   std::int64_t max_unconfirmed = 256;
@@ -58,7 +65,8 @@ struct Config {
   std::int64_t max_unacked = 10'000;
   std::int64_t bytes_per_second = 0;
   std::int64_t auth_attempts = 5;
-  std::chrono::milliseconds negotiation_timeout{30'000};
+  std::chrono::milliseconds negotiation_timeout{120'000};
+  std::chrono::milliseconds registration_timeout{300'000};
   std::chrono::milliseconds idle_timeout{300'000};
   std::chrono::milliseconds answer_timeout{60'000};
   std::chrono::milliseconds write_timeout{60'000};
@@ -75,6 +83,7 @@ struct Config {
   XmppSettings MakeXmppSettings() const;
   SessionLinksOptions MakeLinksOptions() const;
   rpc::LinkLimits MakeLinkLimits() const;
+  Admission::Options MakeAdmissionOptions() const;
   net::TcpKeepalive MakeKeepalive() const;
   net::TlsOptions MakeTlsOptions(std::vector<std::string> alpn) const;
   TlsMode tls_mode() const;

@@ -44,6 +44,19 @@ TEST(Config, SaysWhatIsWrong) {
             std::string::npos);
 }
 
+TEST(Config, TheLargestStanzaFitsIntoARecord) {
+  Config config = Valid();
+  config.max_stanza_bytes = 934'464;  // a million without the reserve
+  EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+  config.max_stanza_bytes += 1;
+  const std::string message(config.Validate().message());
+  EXPECT_NE(message.find("limits.max-stanza-bytes"), std::string::npos) << message;
+  EXPECT_NE(message.find("message.max.bytes"), std::string::npos) << message;
+  EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  config.max_record_bytes = 1'000'001;
+  EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+}
+
 TEST(Config, TcpKeepalive) {
   Config config = Valid();
   EXPECT_EQ(config.MakeKeepalive().idle, std::chrono::seconds(120));

@@ -19,7 +19,7 @@ class FakeCluster final : public Cluster {
  public:
   struct Sent {
     xmpp::Stanza stanza;
-    bool to_malformed;
+    std::optional<xmpp::ErrorCondition> refused;
   };
 
   const ServiceFacts& facts() const override { return known; }
@@ -52,9 +52,10 @@ class FakeCluster final : public Cluster {
     return ++last_id;
   }
   void Cancel(RequestId) override { ++cancelled; }
-  void SendStanza(ClientSession& from, xmpp::Stanza stanza, bool to_malformed) override {
+  void SendStanza(ClientSession& from, xmpp::Stanza stanza,
+                  std::optional<xmpp::ErrorCondition> refused) override {
     from.inbound.Add("bytes", {});
-    sent.push_back({std::move(stanza), to_malformed});
+    sent.push_back({std::move(stanza), refused});
   }
   void StreamManagementEnabled(ClientSession&) override { ++enabled; }
   void Delivered(ClientSession& session_) override { delivered = session_.outbound.acked_seq(); }

@@ -138,7 +138,7 @@ class SessionLinksTest : public ::testing::Test {
   void SendStanza(ClientSession& session, const char* id) {
     xmpp::Stanza stanza = xmpp::MakeMessage("chat", kFull, "juliet@example.com");
     stanza.set_id(id);
-    links_->SendStanza(session, std::move(stanza), false);
+    links_->SendStanza(session, std::move(stanza), {});
   }
   void SayPacket(FakeLink::Peer& peer, std::int64_t epoch, const ClientSession& session, std::uint64_t seq,
                  const char* id, std::int64_t offset = 7) {

@@ -470,7 +470,7 @@ TEST_F(StreamNegotiation, APasswordCheckMayOutliveItsStream) {
 TEST_F(StreamNegotiation, WhoTakesTooLongIsSentAway) {
   Connect();
   Feed(kHeaderText);
-  static_cast<ClientConnection*>(socket_.handler)->OnTick(Clock::System().Now() + std::chrono::seconds(31));
+  static_cast<ClientConnection*>(socket_.handler)->OnTick(Clock::System().Now() + std::chrono::seconds(121));
   EXPECT_HAS(socket_.Take(), "<connection-timeout");
   EXPECT_TRUE(Closed());
 }
@@ -558,6 +558,83 @@ TEST_F(StreamNegotiation, GarbageAtAnyPointClosesAndNeverCrashes) {
     Feed("\x01<");
     io_.poll();
   }
+}
+
+TEST_F(StreamNegotiation, APersonWhoFillsInAFormHasMoreTime) {
+  Connect();
+  Feed(kHeaderText);
+  EXPECT_HAS(Feed("<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>"), "<username/>");
+  auto* connection = static_cast<ClientConnection*>(socket_.handler);
+  const SteadyTime now = Clock::System().Now();
+  connection->OnTick(now + std::chrono::seconds(290));
+  EXPECT_FALSE(Closed());
+  connection->OnTick(now + std::chrono::seconds(301));
+  EXPECT_HAS(socket_.Take(), "<connection-timeout");
+}
+
+TEST_F(StreamNegotiation, WhoIsNotSignedInSendsABoundedAmount) {
+  Connect();
+  Feed(kHeaderText);
+  const std::string form = "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>";
+  std::size_t sent = 0;
+  while (!Closed() && sent < 1'000'000) {
+    Feed(form);
+    sent += form.size();
+  }
+  EXPECT_LE(sent, 17 * settings_.limits_before_auth.max_stanza_bytes);
+  EXPECT_GE(sent, 15 * settings_.limits_before_auth.max_stanza_bytes);
+}
+
+TEST_F(StreamNegotiation, ASignInCountsUntilItIsDoneOrWaitsForItsClient) {
+  Admission::Options options;
+  options.control.min_under_way = 100;
+  Admission admission(io_, options, metrics_);
+  const Admission::Begin begin = [this](std::unique_ptr<net::Connection> connection,
+                                        Admission::Ticket ticket) {
+    auto made = std::make_unique<TcpConnection>(services(), set_, std::move(connection), TlsMode::kOptional,
+                                                std::make_shared<FakeTls>(), std::move(ticket));
+    XmppConnection* client = made.get();
+    set_.Add(std::move(made));
+    client->Start();
+  };
+  const auto arrive = [&] { admission.Arrive(std::make_unique<FakeConnection>(socket_), begin); };
+  const SteadyTime start = Clock::System().Now();
+  const auto tick = [this, start](std::chrono::milliseconds after) {
+    static_cast<ClientConnection*>(socket_.handler)->OnTick(start + after);
+  };
+  arrive();
+  EXPECT_EQ(admission.under_way(), 1u);
+  tick(std::chrono::milliseconds(500));
+  EXPECT_EQ(admission.under_way(), 1u);
+  tick(std::chrono::seconds(60));
+  EXPECT_EQ(admission.under_way(), 0u);
+
+  socket_ = {};
+  arrive();
+  Feed("</nonsense>");
+  EXPECT_TRUE(Closed());
+  EXPECT_EQ(admission.under_way(), 0u);
+
+  socket_ = {};
+  arrive();
+  Feed(kHeaderText);
+  Feed("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>");
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  passwords_.waiting(true);
+  Feed(kHeaderText);
+  EXPECT_EQ(admission.under_way(), 1u);
+  Feed("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+  cluster_.AnswerStart("romeo@example.com/r");
+  EXPECT_EQ(admission.under_way(), 0u);
+}
+
+TEST_F(StreamNegotiation, AnIdThatIsTooLongIsNotWrittenBack) {
+  SignIn();
+  const std::string out = Feed("<iq type='set' id=\"" + std::string(9'000, '\'') +
+                               "\"><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+  EXPECT_HAS(out, "<bad-request");
+  EXPECT_LT(out.size(), 500u);
+  EXPECT_FALSE(cluster_.start);
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ inline constexpr char kHeaderText[] =
 /// An XMPP connection without network and without cluster.
 class XmppStreamTest : public testing::Test {
  protected:
-  XmppStreamTest() : metrics_("gateway_test"), xmpp_metrics_(metrics_), limiter_(2), set_(io_) {
+  XmppStreamTest()
+      : metrics_("gateway_test"), xmpp_metrics_(metrics_), peers_(metrics_), limiter_(2), set_(io_) {
     settings_.domains = {"example.com", "example.org"};
     for (const auto mechanism : kSaslMechanisms) settings_.sasl.mechanisms.emplace_back(mechanism);
     settings_.sasl.fake_salt_key = "secret";
@@ -35,23 +36,23 @@ class XmppStreamTest : public testing::Test {
   }
 
   void Connect(TlsMode mode = TlsMode::kOptional) {
-    auto made =
-        std::make_unique<TcpConnection>(services(), set_, std::make_unique<FakeConnection>(socket_), mode,
-                                        mode == TlsMode::kOff ? nullptr : std::make_shared<FakeTls>());
+    auto made = std::make_unique<TcpConnection>(
+        services(), set_, std::make_unique<FakeConnection>(socket_), mode,
+        mode == TlsMode::kOff ? nullptr : std::make_shared<FakeTls>(), Admission::Ticket());
     XmppConnection* connection = made.get();
     set_.Add(std::move(made));
     connection->Start();
   }
   void ConnectWebSocket() {
-    auto made =
-        std::make_unique<WebSocketConnection>(services(), set_, std::make_unique<FakeConnection>(socket_));
+    auto made = std::make_unique<WebSocketConnection>(
+        services(), set_, std::make_unique<FakeConnection>(socket_), Admission::Ticket());
     XmppConnection* connection = made.get();
     set_.Add(std::move(made));
     connection->Start();
   }
   const StreamServices& services() {
     if (!services_)
-      services_.emplace(StreamServices{cluster_, passwords_, settings_, xmpp_metrics_, limiter_});
+      services_.emplace(StreamServices{cluster_, passwords_, settings_, xmpp_metrics_, limiter_, peers_});
     return *services_;
   }
 
@@ -95,6 +96,7 @@ class XmppStreamTest : public testing::Test {
   asio::io_context io_;
   telemetry::Metrics metrics_;
   XmppMetrics xmpp_metrics_;
+  PeerLog peers_;
   AddressLimiter limiter_;
   FakeCluster cluster_;
   FakePasswords passwords_;

@@ -9,7 +9,7 @@ import time
 from harness import ns
 from harness.client import Client, Disconnected, connect
 from harness.cluster import Cluster
-from harness.people import account, befriend, body_of, is_message, leave, pair, person
+from harness.people import account, befriend, body_of, is_message, leave, pair, person, unique
 from harness.runner import scenario
 from harness.wait import until
 from harness.xml import text
@@ -43,6 +43,24 @@ async def half_open_before_sign_in(cluster: Cluster) -> None:
         await asyncio.wait_for(reader.read(), 40)
         writer.close()
     dripping.cancel()
+
+
+@scenario(seconds=60)
+async def who_fills_in_a_registration_form_has_time(cluster: Cluster) -> None:
+    """Longer than others have to sign in: a person types."""
+    address = cluster.address("gateway/1")
+    silent = await connect(cluster.domain, address)
+    typing = await Client(cluster.domain, unique("typing")).open(address)
+    typing.connection.write(f"<iq xmlns='{ns.CLIENT}' type='get' id='form'><query xmlns='{ns.REGISTER}'/></iq>")
+    await typing.connection.next()
+    await silent.wait_closed(40)
+    # One that connected later and asked for no form is gone by now, too.
+    late = await connect(cluster.domain, address)
+    await late.wait_closed(40)
+    await typing.register()
+    await typing.authenticate()
+    await typing.bind()
+    await typing.close()
 
 
 @scenario(seconds=120)

@@ -1,7 +1,9 @@
 """SASL: mechanisms, channel binding, wrong data, several tries (RFC 6120 section 6, RFC 5802, XEP-0440)."""
 
+import asyncio
 import base64
 import hashlib
+import json
 import ssl
 
 from harness import ns
@@ -11,6 +13,7 @@ from harness.openssl import OpensslConnection
 from harness.people import account, unique
 from harness.runner import scenario
 from harness.sasl import SaslFailure, Scram
+from harness.wait import until
 from harness.xml import child, name, text
 
 
@@ -130,6 +133,45 @@ async def too_many_tries_end_the_stream(cluster: Cluster) -> None:
         pass
     assert 2 <= tries < 50, f"{tries} tries on one stream"
     await client.connection.wait_closed()
+
+
+@scenario
+async def why_a_sign_in_failed_is_one_line_of_the_log(cluster: Cluster) -> None:
+    """With the peer's address, for a person at night and for fail2ban; never with the password or the name."""
+    user = await account(cluster, "logged")
+
+    def lines(event: str) -> list[dict]:
+        found = [json.loads(line) for line in cluster.log("gateway/1").splitlines() if f'"event":"{event}"' in line]
+        return [line for line in found if line["peer"] == "127.9.8.7"]
+
+    async def attempt() -> Client:
+        return await Client(cluster.domain, user.user).open(cluster.address("gateway/1"), local_address="127.9.8.7")
+
+    client = await attempt()
+    assert await _refused(client, "PLAIN", password="not this one") == "not-authorized"
+    line = (await until(lambda: lines("auth.failed"), "a line for the failed sign-in"))[-1]
+    assert (line["mechanism"], line["reason"], line["level"]) == ("PLAIN", "not-authorized", "info"), line
+    assert line["jid"] and user.user not in json.dumps(line) and "not this one" not in json.dumps(line), line
+    client.connection.write("<nonsense xmlns='urn:x'/>")
+    line = (await until(lambda: lines("stream.error"), "a line for the stream error"))[-1]
+    assert line["condition"] == "unsupported-stanza-type", line
+    # Plain text on a TLS port.
+    failed = "rookery_gateway_tls_handshakes_failed_total"
+    before = (await cluster.metrics("gateway/1"))[failed]
+    host, _, port = cluster.address("gateway/1", "xmpp-tls").rpartition(":")
+    _, writer = await asyncio.open_connection(host, int(port), local_addr=("127.9.8.7", 0))
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    line = (await until(lambda: lines("tls.handshake_failed"), "a line for the failed handshake"))[-1]
+    assert line["reason"] == "not-tls", line
+    assert (await cluster.metrics("gateway/1"))[failed] > before
+    writer.close()
+    # What a flood of them leaves in the log is bounded.
+    for _ in range(12):
+        client = await attempt()
+        for _ in range(3):
+            await _refused(client, "PLAIN", password="not this one")
+        client.abort()
+    assert len(lines("auth.failed")) <= 25, len(lines("auth.failed"))
 
 
 @scenario

@@ -11,7 +11,7 @@ from harness.redis import command
 from harness.runner import scenario
 from harness.shards import shard_of
 from harness.wait import until
-from harness.xml import name
+from harness.xml import name, text
 
 
 async def _info(client, to: str, node: str = "") -> tuple[set, set]:
@@ -80,6 +80,10 @@ async def services_refuse_what_they_do_not_have(cluster: Cluster) -> None:
             for id_ in (f"m-{to}", f"p-{to}", f"i-{to}"):
                 answer = await client.expect(lambda s: s.get("id") == id_ and s.get("type") == "error", f"the answer to {id_}")
                 assert answer.get("from") == to and error_of(answer) == ("cancel", "service-unavailable"), error_of(answer)
+    # Some clients know the answer to a join only by what they asked (RFC 6120 section 8.3.1).
+    client.presence(f"room@conference.{client.domain}/nick", extra="<x xmlns='http://jabber.org/protocol/muc'/>")
+    answer = await client.expect(lambda s: name(s) == "presence" and s.get("type") == "error" and "/nick" in s.get("from", ""), "the answer to a join")
+    assert answer.find("{http://jabber.org/protocol/muc}x") is not None, text(answer)
     await client.close()
 
 

@@ -554,14 +554,18 @@ void SessionLinks::Touch(ClientSession& session) {
   batch_.push_back(&session);
 }
 
-void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza, bool to_malformed) {
+void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza,
+                              std::optional<xmpp::ErrorCondition> refused) {
   const SteadyTime now = Now();
   Shard& shard = *by_shard_[session.shard];
   const auto fill = [&](session::v1::ClientStanza& action) {
     action.set_count(session.inbound.next_count());
     action.set_trace_id(RandomU64());
     action.set_received_at_ms(clock_.UnixMillisNow());
-    action.set_to_malformed(to_malformed);
+    if (refused) {
+      action.set_to_malformed(true);
+      action.set_refused(std::string(xmpp::Name(*refused)));
+    }
     action.mutable_stanza()->Swap(&stanza);
     const std::size_t bytes = session.inbound.Add(action.SerializeAsString(), now);
     unconfirmed_bytes_ += bytes;

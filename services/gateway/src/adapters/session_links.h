@@ -69,7 +69,8 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   RequestId Resume(SessionId session, std::string_view user, std::uint32_t handled, SessionClient& client,
                    OnResumed done) override;
   void Cancel(RequestId request) override;
-  void SendStanza(ClientSession& session, xmpp::Stanza stanza, bool to_malformed) override;
+  void SendStanza(ClientSession& session, xmpp::Stanza stanza,
+                  std::optional<xmpp::ErrorCondition> refused) override;
   void StreamManagementEnabled(ClientSession& session) override;
   void Delivered(ClientSession& session) override;
   void End(ClientSession& session, EndReason reason) override;

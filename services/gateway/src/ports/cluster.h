@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,9 +94,11 @@ class Cluster {
   /// Nobody waits for the answer any more. A session that starts nevertheless ends as lost.
   virtual void Cancel(RequestId request) = 0;
 
-  /// Takes the next stanza of the session. The caller keeps to is_congested and to the
-  /// bound of InboundWindow.
-  virtual void SendStanza(ClientSession& session, xmpp::Stanza stanza, bool to_malformed) = 0;
+  /// Takes the next stanza of the session. `refused`: it is counted, goes to nobody, and its
+  /// sender is answered this error. The caller keeps to is_congested and to the bound of
+  /// InboundWindow.
+  virtual void SendStanza(ClientSession& session, xmpp::Stanza stanza,
+                          std::optional<xmpp::ErrorCondition> refused) = 0;
   /// session.outbound has been enabled.
   virtual void StreamManagementEnabled(ClientSession& session) = 0;
   /// session.outbound.acked_seq() has risen.

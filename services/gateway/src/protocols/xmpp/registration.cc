@@ -44,6 +44,7 @@ void Registration::SendForm(const xmpp::Stanza& request) {
   query.Add("username");
   query.Add("password");
   Reply(xmpp::MakeResult(request, query));
+  form_sent_ = true;
 }
 
 void Registration::Create(const xmpp::Stanza& request) {
@@ -61,7 +62,7 @@ void Registration::Create(const xmpp::Stanza& request) {
   if (!local.ok() || local->empty() || !prepared.ok() || prepared->empty()) {
     return Refuse(request, ErrorCondition::kNotAcceptable);
   }
-  if (!services_.registrations.Allow(transport_.peer_address(), Clock::System().Now())) {
+  if (!services_.registrations.Allow(transport_.peer().network, Clock::System().Now())) {
     return Refuse(request, ErrorCondition::kResourceConstraint);
   }
 

@@ -23,6 +23,8 @@ class Registration {
 
   /// A stanza before authentication. False: it is no request to register.
   bool Handle(const xmpp::Stanza& stanza);
+  /// The client has been given the form: now a person types.
+  bool form_sent() const { return form_sent_; }
 
  private:
   void SendForm(const xmpp::Stanza& request);
@@ -35,6 +37,7 @@ class Registration {
   const std::string domain_;
   xmpp::Stanza pending_;
   Cluster::RequestId request_ = 0;
+  bool form_sent_ = false;
 };
 
 }  // namespace rookery::gateway

@@ -93,6 +93,7 @@ void SaslNegotiation::Continue(SaslExchange::Outcome outcome) {
       return WaitForPassword();
     case SaslExchange::Outcome::Kind::kSuccess: {
       services_.metrics.Authenticated(mechanism_, SaslFailure::kNone);
+      services_.peers.AuthSucceeded(transport_.peer(), mechanism_, exchange_->user());
       AppendSaslData(xml, "success", outcome.data);
       transport_.Send(xml);
       const std::string user = exchange_->user();
@@ -127,6 +128,8 @@ void SaslNegotiation::Resume() {
 }
 
 void SaslNegotiation::Fail(SaslFailure failure) {
+  services_.peers.AuthFailed(transport_.peer(), mechanism_, failure,
+                             exchange_ != nullptr ? std::string_view(exchange_->user()) : std::string_view());
   exchange_.reset();
   services_.metrics.Authenticated(mechanism_, failure);
   std::string xml;

@@ -3,6 +3,7 @@
 #include "domain/address_limiter.h"
 #include "ports/cluster.h"
 #include "ports/password_checker.h"
+#include "protocols/xmpp/peer_log.h"
 #include "protocols/xmpp/xmpp_metrics.h"
 #include "protocols/xmpp/xmpp_settings.h"
 
@@ -15,6 +16,7 @@ struct StreamServices {
   const XmppSettings& settings;
   XmppMetrics& metrics;
   AddressLimiter& registrations;
+  PeerLog& peers;
 };
 
 }  // namespace rookery::gateway

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "protocols/xmpp/peer_log.h"
 #include "rookery/xmpp/stanza.h"
 #include "rookery/xmpp/stream_parser.h"
 
@@ -23,6 +25,8 @@ class StreamTransport {
   virtual bool SendKeepalive() = 0;
   /// Given to Send and not yet in the kernel.
   virtual std::size_t queued_bytes() const = 0;
+  /// Bytes that the kernel has taken so far.
+  virtual std::uint64_t taken_bytes() const = 0;
 
   /// No element is given after the one being handled, until ResumeInput.
   virtual void PauseInput() = 0;
@@ -41,7 +45,7 @@ class StreamTransport {
   virtual std::string TlsExporter() const = 0;
   virtual std::string TlsServerEndPoint() const = 0;
   virtual std::string TlsPeerCertificateDer() const = 0;
-  virtual std::string peer_address() const = 0;
+  virtual Peer peer() const = 0;
 
   /// Writes what is queued, closes. The stream hears nothing any more.
   virtual void Close() = 0;

@@ -33,6 +33,14 @@ void AppendLimits(std::string& out, const StreamLimits& limits) {
 
 }  // namespace
 
+std::string& StreamScratch() {
+  thread_local std::string scratch;
+  // One huge stanza shall not be paid for ever after.
+  if (scratch.capacity() > (std::size_t{1} << 20)) std::string().swap(scratch);
+  scratch.clear();
+  return scratch;
+}
+
 void AppendStreamHeader(std::string& out, xmpp::Framing framing, const StreamHeader& header) {
   if (framing == xmpp::Framing::kWebSocket) {
     Append(out, "<open xmlns=\"", ns::kFraming, "\"");
@@ -133,6 +141,11 @@ void AppendEnabled(std::string& out, const StreamManagementEnabled& enabled) {
     if (enabled.max_seconds != 0) Append(out, " max=\"", enabled.max_seconds, "\"");
   }
   out.append("/>");
+}
+
+std::string HandledCountTooHigh(std::uint32_t h, std::uint32_t sent) {
+  return Cat("<handled-count-too-high xmlns=\"", ns::kStreamManagement, "\" h=\"", h, "\" send-count=\"",
+             sent, "\"/>");
 }
 
 void AppendStreamManagementFailed(std::string& out, std::string_view condition, const std::uint32_t* h) {

@@ -13,6 +13,10 @@ namespace rookery::gateway {
 // What a server says on a stream besides stanzas, as text. With Framing::kWebSocket
 // each is a document of its own (RFC 7395 section 3.3).
 
+/// An empty text of the thread to write into: what is written goes to the transport before
+/// anything else is.
+std::string& StreamScratch();
+
 struct StreamHeader {
   std::string_view from;
   std::string_view to;  // empty: left out
@@ -60,6 +64,8 @@ struct StreamManagementEnabled {
 };
 /// XEP-0198 section 3.
 void AppendEnabled(std::string& out, const StreamManagementEnabled& enabled);
+/// The application condition of a stream error (XEP-0198 section 6).
+std::string HandledCountTooHigh(std::uint32_t h, std::uint32_t sent);
 /// XEP-0198 section 6.
 void AppendStreamManagementFailed(std::string& out, std::string_view condition, const std::uint32_t* h);
 

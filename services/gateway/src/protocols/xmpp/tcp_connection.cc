@@ -6,8 +6,8 @@ namespace rookery::gateway {
 
 TcpConnection::TcpConnection(const StreamServices& services, ConnectionSet& set,
                              std::unique_ptr<net::Connection> connection, TlsMode tls,
-                             std::shared_ptr<net::TlsContext> start_tls)
-    : XmppConnection(services, set, std::move(connection), xmpp::Framing::kStream, tls),
+                             std::shared_ptr<net::TlsContext> start_tls, Admission::Ticket ticket)
+    : XmppConnection(services, set, std::move(connection), xmpp::Framing::kStream, tls, std::move(ticket)),
       start_tls_(std::move(start_tls)) {}
 
 void TcpConnection::OnData(std::string_view data) {

@@ -16,7 +16,7 @@ class TcpConnection final : public XmppConnection {
   /// `start_tls` is nullptr where there is no STARTTLS.
   TcpConnection(const StreamServices& services, ConnectionSet& set,
                 std::unique_ptr<net::Connection> connection, TlsMode tls,
-                std::shared_ptr<net::TlsContext> start_tls);
+                std::shared_ptr<net::TlsContext> start_tls, Admission::Ticket ticket);
 
   void OnData(std::string_view data) override;
 

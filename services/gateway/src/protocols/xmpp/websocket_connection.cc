@@ -1,5 +1,6 @@
 #include "protocols/xmpp/websocket_connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "domain/text.h"
@@ -16,8 +17,10 @@ std::string_view PathOf(std::string_view target) { return target.substr(0, targe
 }  // namespace
 
 WebSocketConnection::WebSocketConnection(const StreamServices& services, ConnectionSet& set,
-                                         std::unique_ptr<net::Connection> connection)
-    : XmppConnection(services, set, std::move(connection), xmpp::Framing::kWebSocket, TlsMode::kOff),
+                                         std::unique_ptr<net::Connection> connection,
+                                         Admission::Ticket ticket)
+    : XmppConnection(services, set, std::move(connection), xmpp::Framing::kWebSocket, TlsMode::kOff,
+                     std::move(ticket)),
       request_(std::make_unique<net::HttpRequestParser>()) {}
 
 void WebSocketConnection::OnData(std::string_view data) {

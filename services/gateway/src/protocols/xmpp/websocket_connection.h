@@ -16,7 +16,7 @@ namespace rookery::gateway {
 class WebSocketConnection final : public XmppConnection, public net::WebSocketFramer::Handler {
  public:
   WebSocketConnection(const StreamServices& services, ConnectionSet& set,
-                      std::unique_ptr<net::Connection> connection);
+                      std::unique_ptr<net::Connection> connection, Admission::Ticket ticket);
 
   void OnData(std::string_view data) override;
 
@@ -40,6 +40,7 @@ class WebSocketConnection final : public XmppConnection, public net::WebSocketFr
 
  private:
   void TakePending() override;
+  /// `whole`: no more of the request can come.
   void OnHttp();
   void Respond(const net::HttpResponse& response);
 

@@ -8,15 +8,19 @@ namespace rookery::gateway {
 
 XmppConnection::XmppConnection(const StreamServices& services, ConnectionSet& set,
                                std::unique_ptr<net::Connection> connection, xmpp::Framing framing,
-                               TlsMode tls)
+                               TlsMode tls, Admission::Ticket ticket)
     : services_(services),
       set_(set),
       connection_(std::move(connection)),
       framing_(framing),
       last_received_(Clock::System().Now()),
-      stream_(services, *this, tls, last_received_),
+      stream_(services, *this, tls, last_received_, std::move(ticket)),
       parser_(framing, stream_, services.settings.limits_before_auth) {
   connection_->SetReadRate(services.settings.read_rate);
+}
+
+void XmppConnection::OnTlsFailed(net::TlsFailure failure, std::string_view detail) {
+  services_.peers.TlsFailed(peer(), failure, detail);
 }
 
 void XmppConnection::OnClosed(const absl::Status& status) {
@@ -50,7 +54,7 @@ void XmppConnection::SetLimits(const xmpp::ParserLimits& limits, std::size_t byt
 void XmppConnection::Received(std::size_t bytes) {
   last_received_ = Clock::System().Now();
   services_.metrics.BytesIn(bytes);
-  if (connection_->queued_bytes() > services_.settings.max_queued_bytes) stream_.OnOutputFull();
+  stream_.OnInput(bytes);
 }
 
 std::string_view XmppConnection::Parse(std::string_view data) {

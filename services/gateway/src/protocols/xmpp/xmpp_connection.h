@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "protocols/admission.h"
 #include "protocols/connection_set.h"
 #include "protocols/xmpp/client_stream.h"
 #include "protocols/xmpp/stream_services.h"
@@ -18,7 +19,8 @@ namespace rookery::gateway {
 class XmppConnection : public ClientConnection, public StreamTransport {
  public:
   XmppConnection(const StreamServices& services, ConnectionSet& set,
-                 std::unique_ptr<net::Connection> connection, xmpp::Framing framing, TlsMode tls);
+                 std::unique_ptr<net::Connection> connection, xmpp::Framing framing, TlsMode tls,
+                 Admission::Ticket ticket);
 
   /// Once, when the set owns it.
   void Start() { connection_->Start(this); }
@@ -28,11 +30,13 @@ class XmppConnection : public ClientConnection, public StreamTransport {
   void Shutdown() override { stream_.Shutdown(); }
   void OnDrained() override { stream_.OnDrained(); }
   void OnTlsEstablished() override { stream_.OnTlsEstablished(); }
+  void OnTlsFailed(net::TlsFailure failure, std::string_view detail) override;
   void OnClosed(const absl::Status& status) override;
 
   // StreamTransport
   xmpp::Framing framing() const override { return framing_; }
   std::size_t queued_bytes() const override { return connection_->queued_bytes(); }
+  std::uint64_t taken_bytes() const override { return connection_->taken_bytes(); }
   void PauseInput() override;
   void ResumeInput() override;
   void SetLimits(const xmpp::ParserLimits& limits, std::size_t bytes_per_second) override;
@@ -40,7 +44,7 @@ class XmppConnection : public ClientConnection, public StreamTransport {
   std::string TlsExporter() const override { return connection_->TlsExporter(); }
   std::string TlsServerEndPoint() const override { return connection_->TlsServerEndPoint(); }
   std::string TlsPeerCertificateDer() const override { return connection_->TlsPeerCertificateDer(); }
-  std::string peer_address() const override { return connection_->peer_address(); }
+  Peer peer() const override { return {connection_->peer_address(), connection_->peer_network()}; }
 
  protected:
   /// Parses `data` until it is used up, input is paused or the stream is over; what is

@@ -11,6 +11,13 @@
 namespace rookery::gateway {
 
 struct XmppServer::Entry {
+  Entry(telemetry::Metrics& metrics, const telemetry::Labels& labels)
+      : connections(metrics.Gauge("connections", "Open connections by listener", labels)),
+        accepted(metrics.Counter("accepted_connections_total", "Connections accepted by listener", labels)),
+        refused(metrics.Counter("refused_connections_total", "Connections refused over a limit, by listener",
+                                labels)) {}
+
+  Admission::Begin begin;
   std::unique_ptr<net::Listener> listener;
   prometheus::Gauge& connections;
   prometheus::Counter& accepted;
@@ -27,9 +34,18 @@ struct XmppServer::Entry {
   }
 };
 
-XmppServer::XmppServer(asio::io_context& io, StreamServices services, ConnectionSet& set,
-                       telemetry::Metrics& metrics)
-    : io_(io), services_(services), set_(set), metrics_(metrics) {
+XmppServer::XmppServer(asio::io_context& io, StreamServices services, const Admission::Options& admission,
+                       ConnectionSet& set, telemetry::Metrics& metrics)
+    : io_(io), services_(services), set_(set), metrics_(metrics), admission_(io, admission, metrics) {
+  admission_.OnFull([this](bool full) {
+    for (const auto& entry : entries_) {
+      if (full) {
+        entry->listener->Pause();
+      } else {
+        entry->listener->Resume();
+      }
+    }
+  });
   metrics_.OnScrape([this] {
     for (const auto& entry : entries_) entry->Update();
   });
@@ -47,15 +63,16 @@ absl::Status XmppServer::Add(const Listen& listen) {
   options.max_connections_per_address = listen.max_connections_per_address;
   options.keepalive = listen.keepalive;
 
-  net::Listener::OnAccept on_accept;
+  const telemetry::Labels labels{{"listener", listen.name}};
+  auto entry = std::make_unique<Entry>(metrics_, labels);
   switch (listen.kind) {
     case Listen::Kind::kTcp:
     case Listen::Kind::kTcpDirectTls: {
       const bool direct = options.direct_tls;
-      on_accept = [this, direct, mode = direct ? TlsMode::kRequired : listen.tls_mode,
-                   tls = listen.tls](std::unique_ptr<net::Connection> connection) {
+      entry->begin = [this, direct, mode = direct ? TlsMode::kRequired : listen.tls_mode, tls = listen.tls](
+                         std::unique_ptr<net::Connection> connection, Admission::Ticket ticket) {
         auto made = std::make_unique<TcpConnection>(services_, set_, std::move(connection), mode,
-                                                    direct ? nullptr : tls);
+                                                    direct ? nullptr : tls, std::move(ticket));
         TcpConnection* client = made.get();
         set_.Add(std::move(made));
         client->Start();
@@ -64,23 +81,22 @@ absl::Status XmppServer::Add(const Listen& listen) {
     }
     case Listen::Kind::kWebSocket:
     case Listen::Kind::kWebSocketTls:
-      on_accept = [this](std::unique_ptr<net::Connection> connection) {
-        auto made = std::make_unique<WebSocketConnection>(services_, set_, std::move(connection));
+      entry->begin = [this](std::unique_ptr<net::Connection> connection, Admission::Ticket ticket) {
+        auto made =
+            std::make_unique<WebSocketConnection>(services_, set_, std::move(connection), std::move(ticket));
         WebSocketConnection* client = made.get();
         set_.Add(std::move(made));
         client->Start();
       };
       break;
   }
-  ROOKERY_ASSIGN_OR_RETURN(auto listener, net::Listener::Create(io_, options, std::move(on_accept)));
+  auto on_accept = [this, &begin = entry->begin](std::unique_ptr<net::Connection> connection) {
+    admission_.Arrive(std::move(connection), begin);
+  };
+  ROOKERY_ASSIGN_OR_RETURN(entry->listener, net::Listener::Create(io_, options, std::move(on_accept)));
   const std::string event = Cat(listen.name, ".listening");
-  telemetry::LogInfo(event, {{"address", listener->bound_address()}});
-  const telemetry::Labels labels{{"listener", listen.name}};
-  entries_.push_back(std::unique_ptr<Entry>(
-      new Entry{std::move(listener), metrics_.Gauge("connections", "Open connections by listener", labels),
-                metrics_.Counter("accepted_connections_total", "Connections accepted by listener", labels),
-                metrics_.Counter("refused_connections_total", "Connections refused over a limit, by listener",
-                                 labels)}));
+  telemetry::LogInfo(event, {{"address", entry->listener->bound_address()}});
+  entries_.push_back(std::move(entry));
   listening_ = true;
   return absl::OkStatus();
 }
@@ -88,6 +104,7 @@ absl::Status XmppServer::Add(const Listen& listen) {
 void XmppServer::Stop() {
   listening_ = false;
   for (const auto& entry : entries_) entry->listener->Stop();
+  admission_.Close();
 }
 
 }  // namespace rookery::gateway

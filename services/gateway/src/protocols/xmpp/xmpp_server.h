@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "protocols/admission.h"
 #include "protocols/connection_set.h"
 #include "protocols/xmpp/stream_services.h"
 #include "rookery/net/connection.h"
@@ -29,12 +30,14 @@ class XmppServer {
     net::TcpKeepalive keepalive = {};
   };
 
-  XmppServer(asio::io_context& io, StreamServices services, ConnectionSet& set, telemetry::Metrics& metrics);
+  XmppServer(asio::io_context& io, StreamServices services, const Admission::Options& admission,
+             ConnectionSet& set, telemetry::Metrics& metrics);
   ~XmppServer();
 
   /// Logs `<name>.listening` with the address that was bound.
   absl::Status Add(const Listen& listen);
-  /// Accepts no more; connections live on.
+  /// Accepts no more, and closes those that still wait for their sign-in to begin; the other
+  /// connections live on.
   void Stop();
   bool is_listening() const { return listening_; }
 
@@ -45,6 +48,7 @@ class XmppServer {
   const StreamServices services_;
   ConnectionSet& set_;
   telemetry::Metrics& metrics_;
+  Admission admission_;
   std::vector<std::unique_ptr<Entry>> entries_;
   bool listening_ = false;
 };

@@ -30,7 +30,8 @@ struct XmppSettings {
   std::size_t max_unconfirmed = 256;
   std::size_t max_unacked = 10'000;
   int max_auth_attempts = 5;
-  std::chrono::seconds negotiation_timeout{30};
+  std::chrono::seconds negotiation_timeout{120};
+  std::chrono::seconds registration_timeout{300};
   std::chrono::seconds idle_timeout{300};
   std::chrono::seconds answer_timeout{60};
   std::chrono::seconds write_timeout{60};

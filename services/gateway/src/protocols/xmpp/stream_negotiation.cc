@@ -1,0 +1,308 @@
+#include "protocols/xmpp/stream_negotiation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "domain/text.h"
+#include "protocols/xmpp/sm_id.h"
+#include "protocols/xmpp/stream_header.h"
+#include "protocols/xmpp/stream_xml.h"
+#include "rookery/telemetry/log.h"
+#include "rookery/xmpp/jid.h"
+#include "rookery/xmpp/ns.h"
+#include "rookery/xmpp/stanza_limits.h"
+
+namespace rookery::gateway {
+namespace {
+
+namespace ns = xmpp::ns;
+using xmpp::ErrorCondition;
+
+// A client that has said nothing for so long is not what keeps us busy.
+constexpr std::chrono::seconds kIdleAfter{1};
+// All that a client says before it has authenticated is not larger than so many elements
+// of the largest size: several attempts, and a form or two.
+constexpr std::size_t kElementsBeforeAuth = 16;
+
+}  // namespace
+
+StreamNegotiation::StreamNegotiation(const StreamServices& services, StreamTransport& transport,
+                                     SessionClient& client, Owner& owner, TlsMode tls, SteadyTime now,
+                                     Admission::Ticket ticket)
+    : services_(services),
+      transport_(transport),
+      client_(client),
+      owner_(owner),
+      tls_(tls),
+      since_(now),
+      ticket_(std::move(ticket)) {}
+
+StreamNegotiation::~StreamNegotiation() { Abandon(); }
+
+void StreamNegotiation::Abandon() {
+  ticket_.Release();
+  if (request_ != 0) services_.cluster.Cancel(std::exchange(request_, 0));
+}
+
+bool StreamNegotiation::OnTick(SteadyTime now, SteadyTime last_received) {
+  if (now - last_received > kIdleAfter) ticket_.Idle();
+  const XmppSettings& settings = services_.settings;
+  const bool fills_form = registration_ != nullptr && registration_->form_sent();
+  return now - since_ <= (fills_form ? settings.registration_timeout : settings.negotiation_timeout);
+}
+
+bool StreamNegotiation::MayReceive(std::size_t bytes) {
+  if (!user_.empty()) return true;
+  received_ += bytes;
+  return received_ <= kElementsBeforeAuth * services_.settings.limits_before_auth.max_stanza_bytes;
+}
+
+// ---- headers and features ----------------------------------------------------
+
+void StreamNegotiation::OnStreamOpen(const xmpp::Element& header, std::string_view default_ns) {
+  const bool restart = phase_ == Phase::kRestart;
+  if (phase_ != Phase::kHeader && !restart)
+    return owner_.CloseWithError(StreamError::kBadFormat, EndReason::kClosed);
+  const auto& domains = services_.settings.domains;
+  ClientHeader client = ReadHeader(header, default_ns, transport_.framing(), domains);
+  // RFC 6120 section 4.7.2: our `to` is the client's `from`, if it gave one.
+  owner_.SendHeader(domains[client.domain.value_or(domain_index_)], client.peer);
+  if (client.error) return owner_.CloseWithError(*client.error, EndReason::kClosed);
+  // Who has authenticated is a user of that domain and of no other.
+  if (restart && *client.domain != domain_index_)
+    return owner_.CloseWithError(StreamError::kNotAuthorized, EndReason::kClosed);
+  domain_index_ = static_cast<std::uint8_t>(*client.domain);
+  lang_ = std::move(client.lang);
+  if (restart) {
+    OfferBinding();
+  } else {
+    OfferMechanisms();
+  }
+}
+
+void StreamNegotiation::OfferMechanisms() {
+  phase_ = Phase::kAuthenticating;
+  sasl_ = std::make_unique<SaslNegotiation>(services_, transport_, *this, domain());
+  registration_ = std::make_unique<Registration>(services_, transport_, domain());
+  const XmppSettings& settings = services_.settings;
+  FeaturesBeforeAuth features;
+  features.starttls = tls_ != TlsMode::kOff && transport_.can_start_tls() && !transport_.is_tls();
+  features.starttls_required = tls_ == TlsMode::kRequired && !transport_.is_tls();
+  features.mechanisms = sasl_->mechanisms();
+  features.channel_bindings = sasl_->channel_bindings();
+  features.registration = settings.registration;
+  features.limits = {settings.limits_before_auth.max_stanza_bytes, settings.negotiation_timeout.count()};
+  std::string& xml = StreamScratch();
+  AppendFeatures(xml, transport_.framing(), features);
+  transport_.Send(xml);
+}
+
+void StreamNegotiation::OfferBinding() {
+  phase_ = Phase::kBinding;
+  const XmppSettings& settings = services_.settings;
+  FeaturesAfterAuth features;
+  features.limits = {settings.limits.max_stanza_bytes, settings.idle_timeout.count()};
+  const auto& caps = services_.cluster.facts().caps;
+  if (const auto known = caps.find(domain()); known != caps.end()) {
+    features.caps_node = known->second.node;
+    features.caps_ver = known->second.ver;
+  }
+  std::string& xml = StreamScratch();
+  AppendFeaturesAfterAuth(xml, transport_.framing(), features);
+  transport_.Send(xml);
+}
+
+void StreamNegotiation::OnTlsEstablished() {
+  phase_ = Phase::kHeader;
+  owner_.ExpectHeader();
+}
+
+// ---- what the client says ----------------------------------------------------
+
+bool StreamNegotiation::may_authenticate() const { return tls_ != TlsMode::kRequired || transport_.is_tls(); }
+
+void StreamNegotiation::OnElement(const xmpp::Element& element) {
+  if (element.ns() == ns::kStreamManagement) return HandleStreamManagement(element);
+  if (phase_ == Phase::kAuthenticating && element.Is("starttls", ns::kTls)) return StartTls();
+  if (phase_ == Phase::kAuthenticating && element.ns() == ns::kSasl) {
+    if (!may_authenticate()) {
+      std::string& xml = StreamScratch();
+      AppendSaslFailure(xml, Name(SaslFailure::kEncryptionRequired));
+      return transport_.Send(xml);
+    }
+    if (sasl_->Handle(element)) return;
+  }
+  owner_.CloseWithError(StreamError::kUnsupportedStanzaType, EndReason::kClosed);
+}
+
+void StreamNegotiation::OnStanza(xmpp::Stanza stanza) {
+  if (RefuseUnfit(stanza)) return;
+  if (phase_ == Phase::kAuthenticating && may_authenticate() && registration_->Handle(stanza)) return;
+  if (phase_ == Phase::kBinding && stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "set" &&
+      stanza.payload_namespace() == ns::kBind && stanza.payload_name() == "bind") {
+    return Bind(stanza);
+  }
+  // RFC 6120 sections 4.9.3.12 and 7.1.
+  owner_.CloseWithError(StreamError::kNotAuthorized, EndReason::kClosed);
+}
+
+bool StreamNegotiation::RefuseUnfit(xmpp::Stanza& stanza) {
+  const auto wrong = xmpp::CheckStanza(stanza, services_.settings.limits.max_stanza_bytes);
+  if (!wrong || stanza.type() == "error" || stanza.type() == "result") return false;
+  xmpp::StripRefused(stanza);
+  stanza.clear_from();
+  stanza.clear_to();
+  std::string& xml = StreamScratch();
+  xmpp::AppendXml(xml, xmpp::MakeError(stanza, *wrong), transport_.framing());
+  transport_.Send(xml);
+  return true;
+}
+
+void StreamNegotiation::StartTls() {
+  if (transport_.is_tls() || !transport_.can_start_tls() || tls_ == TlsMode::kOff) {
+    // RFC 6120 section 5.4.2.2.
+    transport_.Send(Cat("<failure xmlns=\"", ns::kTls, "\"/>"));
+    return owner_.Close();
+  }
+  transport_.StartTls(Cat("<proceed xmlns=\"", ns::kTls, "\"/>"));
+}
+
+void StreamNegotiation::OnAuthenticated(const std::string& user) {
+  user_ = user;
+  phase_ = Phase::kRestart;
+  owner_.ExpectHeader();
+  transport_.SetLimits(services_.settings.limits, services_.settings.read_rate);
+  transport_.RestartStream();
+}
+
+void StreamNegotiation::OnTooManyAttempts() {
+  owner_.CloseWithError(StreamError::kPolicyViolation, EndReason::kClosed);
+}
+
+// ---- a session ---------------------------------------------------------------
+
+void StreamNegotiation::Bind(const xmpp::Stanza& iq) {
+  const auto payload = xmpp::ParsePayload(iq.payload());
+  // RFC 6120 section 8.2.3: an IQ without id is none.
+  if (!payload.ok() || payload->size() != 1 || iq.id().empty())
+    return SendBindError(iq.id(), ErrorCondition::kBadRequest);
+  std::string resource;
+  if (const xmpp::Element* asked = payload->front().Find("resource", ns::kBind)) {
+    if (const std::string text = asked->Text(); !text.empty()) {
+      // RFC 6120 section 7.7.2.1.
+      auto prepared = xmpp::PrepareResource(text);
+      if (!prepared.ok()) return SendBindError(iq.id(), ErrorCondition::kBadRequest);
+      resource = std::move(*prepared);
+    }
+  }
+  transport_.PauseInput();
+  request_ = services_.cluster.Start(
+      user_, resource, client_, [this, id = iq.id()](ClientSession* session, const Refusal& refusal) {
+        request_ = 0;
+        StreamTransport& transport = transport_;
+        if (session == nullptr) {
+          const auto condition = xmpp::ParseErrorCondition(refusal.condition);
+          SendBindError(id, refusal.temporary ? ErrorCondition::kResourceConstraint
+                                              : condition.value_or(ErrorCondition::kInternalServerError));
+        } else {
+          xmpp::Element bind("bind", ns::kBind);
+          bind.Add("jid").SetText(session->full_jid);
+          xmpp::Stanza result;
+          result.set_kind(common::v1::STANZA_KIND_IQ);
+          result.set_type("result");
+          result.set_id(id);
+          xmpp::SetPayload(result, bind);
+          std::string& xml = StreamScratch();
+          xmpp::AppendXml(xml, result, transport.framing());
+          transport.Send(xml);
+          owner_.OnSession(*session, 0);
+        }
+        transport.ResumeInput();
+      });
+}
+
+void StreamNegotiation::SendBindError(const std::string& id, ErrorCondition condition) {
+  xmpp::Stanza request;
+  request.set_kind(common::v1::STANZA_KIND_IQ);
+  request.set_type("set");
+  request.set_id(id);
+  std::string& xml = StreamScratch();
+  xmpp::AppendXml(xml, xmpp::MakeError(request, condition), transport_.framing());
+  transport_.Send(xml);
+}
+
+void StreamNegotiation::HandleStreamManagement(const xmpp::Element& element) {
+  const std::string& name = element.name();
+  if (name == "resume") return Resume(element);
+  if (name != "enable" && name != "r" && name != "a")
+    return owner_.CloseWithError(StreamError::kUnsupportedStanzaType, EndReason::kClosed);
+  std::string& xml = StreamScratch();
+  AppendStreamManagementFailed(xml, "unexpected-request", nullptr);
+  transport_.Send(xml);
+}
+
+void StreamNegotiation::Resume(const xmpp::Element& element) {
+  const std::string previd(element.Attr("previd"));
+  std::uint32_t h = 0;
+  std::string_view refused;
+  const auto id = SmId::Parse(previd);
+  if (phase_ != Phase::kBinding) {
+    refused = "unexpected-request";
+  } else if (previd.empty() || !ParseNumber(element.Attr("h"), &h)) {
+    refused = "bad-request";
+  } else if (!id) {
+    refused = "item-not-found";
+  }
+  if (!refused.empty()) {
+    std::string& xml = StreamScratch();
+    AppendStreamManagementFailed(xml, refused, nullptr);
+    return transport_.Send(xml);
+  }
+  transport_.PauseInput();
+  request_ =
+      services_.cluster.Resume(id->session, user_, h, client_,
+                               [this, previd, base = id->inbound_base, h](const Cluster::Resumption& answer) {
+                                 request_ = 0;
+                                 StreamTransport& transport = transport_;
+                                 OnResumed(answer, previd, base, h);
+                                 transport.ResumeInput();
+                               });
+}
+
+void StreamNegotiation::OnResumed(const Cluster::Resumption& resumption, std::string_view previd,
+                                  std::uint64_t inbound_base, std::uint32_t h) {
+  const auto wire_h = [inbound_base](std::uint64_t count) {
+    return static_cast<std::uint32_t>(count - std::min(count, inbound_base));
+  };
+  std::string& xml = StreamScratch();
+  if (resumption.session != nullptr) {
+    services_.metrics.resumed.Increment();
+    const InboundWindow& inbound = resumption.session->inbound;
+    Append(xml, "<resumed xmlns=\"", ns::kStreamManagement, "\" h=\"", wire_h(inbound.confirmed()),
+           "\" previd=\"");
+    xmpp::AppendEscaped(xml, previd);
+    xml.append("\"/>");
+    transport_.Send(xml);
+    return owner_.OnSession(*resumption.session, std::min(inbound_base, inbound.received()));
+  }
+  services_.metrics.resumptions_failed.Increment();
+  telemetry::LogInfo("session.not_resumed", {{"jid", telemetry::HashedJid(user_)},
+                                             {"condition", resumption.refusal.condition},
+                                             {"temporary", resumption.refusal.temporary}});
+  if (resumption.handled_too_high) {
+    return owner_.CloseWithError(StreamError::kUndefinedCondition, EndReason::kClosed, {},
+                                 HandledCountTooHigh(h, resumption.sent_count));
+  }
+  // <failed/> would make the client give up a session that waits for it. Sent away, it comes
+  // again and asks again.
+  if (resumption.refusal.temporary)
+    return owner_.CloseWithError(StreamError::kResourceConstraint, EndReason::kClosed);
+  const std::uint32_t ended_h = wire_h(resumption.ended_count);
+  const auto condition = xmpp::ParseErrorCondition(resumption.refusal.condition);
+  AppendStreamManagementFailed(xml, xmpp::Name(condition.value_or(ErrorCondition::kInternalServerError)),
+                               resumption.has_ended_count ? &ended_h : nullptr);
+  transport_.Send(xml);
+}
+
+}  // namespace rookery::gateway
