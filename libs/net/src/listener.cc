@@ -28,7 +28,7 @@ constexpr int kBacklog = 4096;
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::chrono::milliseconds kRetryWithoutDescriptor{100};
 
-/// Counts what is open; outlives the listener as long as its connections.
+/// Counts what is open; outlives the listener until its last connection is closed.
 struct Counts {
   std::size_t open = 0;
   absl::flat_hash_map<NetworkKey, std::size_t> by_address;

@@ -52,7 +52,7 @@ absl::Status Invalid(const std::string& file, std::string_view what) {
 // A key with a passphrase must fail rather than ask on the terminal.
 int NoPassphrase(char*, int, int, void*) { return 0; }
 
-// The handshake goes on with a certificate that does not verify: it only cannot be
+// A certificate that does not verify does not end the handshake: it just cannot be
 // used for SASL EXTERNAL (Connection::TlsPeerCertificateDer hides it).
 int AcceptAnyCertificate(int, X509_STORE_CTX*) { return 1; }
 

@@ -26,8 +26,8 @@ using SslCtxPtr = std::unique_ptr<SSL_CTX, SslCtxDeleter>;
 /// The oldest error in OpenSSL's queue of this thread as text; empties the queue.
 std::string TakeOpenSslError();
 
-/// Certificates and settings as read at one moment. Connections keep the one that they
-/// began with, so a reload never changes a handshake in its middle.
+/// Certificates and settings as read at one moment. A connection keeps the one that
+/// it began with, so a reload never changes a handshake halfway.
 class TlsSnapshot {
  public:
   struct Entry {

@@ -20,7 +20,7 @@ constexpr std::size_t kMaxPartBytes = 1023;
 constexpr std::size_t kMaxRawBytes = 4 * kMaxPartBytes;
 constexpr std::size_t kMaxLabelBytes = 63;
 // A name of the DNS has no more (RFC 1035 section 2.3.4). Names in ASCII may be longer
-// here, as RFC 7622 says; for others libidn2 works for each label.
+// here, as RFC 7622 says; others go through libidn2 label by label.
 constexpr int kMaxInternationalLabels = 127;
 
 enum CharClass : unsigned char {
@@ -82,7 +82,7 @@ absl::Status Bad(const char* part, const absl::Status& why) {
   return absl::Status(why.code(), std::string(part) + ": " + std::string(why.message()));
 }
 
-// RFC 8265 section 3.3.2, the rules once.
+// RFC 8265 section 3.3.2, the rules applied once.
 absl::Status ApplyUsernameCaseMapped(std::u32string& text) {
   precis::MapWidth(text);
   ROOKERY_RETURN_IF_ERROR(precis::CheckClass(text, precis::StringClass::kIdentifier));
@@ -94,15 +94,15 @@ absl::Status ApplyUsernameCaseMapped(std::u32string& text) {
   return precis::CheckClass(text, precis::StringClass::kIdentifier);
 }
 
-// RFC 8265 section 4.2.2, the rules once.
+// RFC 8265 section 4.2.2, the rules applied once.
 absl::Status ApplyOpaqueString(std::u32string& text) {
   precis::MapSpaces(text);
   ROOKERY_RETURN_IF_ERROR(precis::NormalizeNfc(text));
   return precis::CheckClass(text, precis::StringClass::kFreeForm);
 }
 
-// RFC 8264 section 7: the rules are applied until the result is stable, three times
-// more than once at most.
+// RFC 8264 section 7: the rules are applied until the result is stable, at most
+// three more times.
 absl::StatusOr<std::string> Enforce(const char* part, std::string_view raw,
                                     absl::Status (*apply)(std::u32string&)) {
   if (raw.empty()) return Bad(part, "empty");

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::string_view kXmlnsUri = "http://www.w3.org/2000/xmlns/";
 
-// Whether a name may begin here, for a part of a name that expat has accepted: names
-// lose their prefix in canonical XML, so what follows the colon must be a name.
+// Whether part of a name that expat has accepted can stand as a name itself: names lose
+// their prefix in canonical XML, so what follows the colon must be one.
 bool BeginsName(std::string_view part) {
   const auto first = static_cast<unsigned char>(part.front());
   if (first < 0x80) return first != '-' && first != '.' && !(first >= '0' && first <= '9');

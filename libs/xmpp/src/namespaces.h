@@ -31,8 +31,8 @@ inline std::string_view LocalName(std::string_view qualified) {
 /// Namespaces in XML 1.0: what each prefix means, element by element.
 class NamespaceScope {
  public:
-  /// Enters an element, with names and attributes as expat reports them. On an error
-  /// the scope is of no use any more.
+  /// Enters an element, with names and attributes as expat reports them. After an
+  /// error the scope cannot be used again.
   StreamParseError Open(const char* name, const char** attributes, const ParserLimits& limits,
                         SaxElement& out);
   void Close();

@@ -18,7 +18,7 @@ using ExpatHandle = std::unique_ptr<std::remove_pointer_t<XML_Parser>, ExpatFree
 inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 /// A parser for UTF-8 that reports what it has as soon as it has it. Null when memory
-/// is out. It was given a byte order mark. Namespaces are ours (namespaces.h): expat
+/// is out. It has been given a byte order mark. Namespaces are ours (namespaces.h): expat
 /// would copy the namespace name into each prefixed attribute before it asks us, some
 /// gigabytes for one stanza of 256 KiB.
 ExpatHandle MakeExpat();

@@ -425,7 +425,7 @@ ErrorCondition ConditionOf(const absl::Status& status) {
       return ErrorCondition::kNotAllowed;
     case absl::StatusCode::kUnimplemented:
       return ErrorCondition::kFeatureNotImplemented;
-    // What is over soon must come with type `wait`, or clients give up.
+    // What passes soon must have the type `wait`, or clients give up.
     case absl::StatusCode::kResourceExhausted:
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kAborted:

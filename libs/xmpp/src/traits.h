@@ -5,7 +5,7 @@
 
 namespace rookery::xmpp {
 
-/// Traits that the name of a stanza's child tells. A body is not among them: it counts
+/// The traits that follow from a child's name. A body is not among them: it counts
 /// only when it has text. `message`'s <thread/> has no trait: it says nothing alone.
 std::uint32_t TraitsOfChild(std::string_view name, std::string_view ns);
 bool IsBody(std::string_view name, std::string_view ns);

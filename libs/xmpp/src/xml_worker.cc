@@ -21,8 +21,8 @@ constexpr std::size_t kMaxGrowth = 4;
 // Expat scans an unfinished token from its beginning each time bytes come. Above this
 // size bytes that cannot finish it are held back.
 constexpr std::size_t kLargeToken = 4096;
-// What looks as if it could finish a token need not do it. The work that one item may
-// cost so, in multiples of its largest size.
+// What looks as if it could finish a token need not do so. How much may be scanned again
+// for one item, in multiples of its largest size.
 constexpr std::size_t kRescanFactor = 256;
 
 StreamParseError Translate(XML_Error error) {
@@ -148,7 +148,7 @@ StreamParseError XmlWorker::Feed(std::string_view bytes, bool is_final) {
 }
 
 // Just after the `>` of the tag that begins the item; npos when it is not here. What
-// is no tag (`<!`, `<?`) may be taken for longer than it is, and is refused whole.
+// is not a tag (`<!`, `<?`) may be taken to be longer than it is, and is refused as a whole.
 std::size_t XmlWorker::OpenTagEnd(std::string_view rest) {
   std::size_t at = 0;
   while (at < rest.size()) {

@@ -40,7 +40,7 @@ class XmlWorker {
   /// within `rest` ends where a piece ends. `*fresh`: these are the first bytes of a
   /// read; cleared by the call. `last`: nothing may follow `rest`.
   StreamParseError FeedPiece(std::string_view rest, bool last, bool* fresh, std::size_t* used);
-  /// Text where an element should be: an error comes for certain, but which one depends
+  /// Text where an element should be: there will be an error, but which one depends
   /// on how much expat sees at once.
   StreamParseError FeedByte(char byte) { return Feed({&byte, 1}, false); }
 
@@ -56,8 +56,8 @@ class XmlWorker {
   Stanza TakeStanza();
   Element TakeElement() { return builder_.Take(); }
 
-  /// False when it has grown, or seen so many names that expat remembers, that it
-  /// should not be used again.
+  /// False when it has grown too large, or expat remembers too many names, for it to be
+  /// used again.
   bool Reusable() const;
   void ClearHeader();
 
@@ -87,7 +87,7 @@ class XmlWorker {
   const std::size_t item_level_;  // depth at which items start
   std::uint64_t fed_ = 0;
   StreamParseError error_ = StreamParseError::kNone;
-  char quote_ = 0;             // that an attribute's value is in, before the item is open
+  char quote_ = 0;             // around the attribute value being read, before the item is open
   std::size_t rescanned_ = 0;  // bytes of unfinished tokens that expat has seen again
   std::string held_;           // bytes that cannot finish one, not given to it yet
 
@@ -122,7 +122,7 @@ class XmlWorker {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ns_stack_;
 };
 
-/// Idle workers of this thread, a few.
+/// A few idle workers of this thread.
 class WorkerPool {
  public:
   static WorkerPool& OfThisThread();

@@ -41,7 +41,7 @@ class ConnectionSet {
   /// Destroys the connection on the loop's next turn.
   void Retire(ClientConnection& connection);
   std::size_t size() const { return connections_.size(); }
-  /// Calls Shutdown on up to `count` connections that have not been told yet; how many it were.
+  /// Calls Shutdown on up to `count` connections that have not been told yet. Returns how many were.
   std::size_t ShutdownSome(std::size_t count);
 
  private:

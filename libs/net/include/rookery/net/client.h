@@ -15,7 +15,7 @@ namespace rookery::net {
 struct TlsClientOptions {
   /// PEM file of authorities; empty: the system's.
   std::string ca_file;
-  /// Checks the chain and the name. Off only against a server of our own.
+  /// Checks the chain and the name. Off only with a server of our own.
   bool verify = true;
   std::vector<std::string> alpn;
 };

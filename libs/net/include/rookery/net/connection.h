@@ -64,7 +64,7 @@ class Connection {
   /// Queues bytes; writes what the kernel takes. Several calls within one turn of the
   /// loop go out together.
   virtual void Write(std::string_view data) = 0;
-  /// Bytes queued and not yet in the kernel: the bound is the caller's to keep.
+  /// Bytes queued and not yet in the kernel. Bounding them is up to the caller.
   virtual std::size_t queued_bytes() const = 0;
   /// Bytes that the kernel has taken in the connection's life, before encryption.
   virtual std::uint64_t taken_bytes() const = 0;
@@ -82,7 +82,7 @@ class Connection {
   virtual std::string TlsServerEndPoint() const = 0;  // RFC 5929
   virtual std::string TlsServerName() const = 0;      // SNI
   virtual std::string TlsPeerCertificateDer() const = 0;
-  virtual std::string peer_address() const = 0;  // without port; IPv4 also where it came mapped into IPv6
+  virtual std::string peer_address() const = 0;  // without port; an IPv4-mapped address as IPv4
   /// What one host has, and so what limits for each address count: the IPv4 address, or the
   /// IPv6 /64 (`2001:db8:1:2::/64`).
   virtual std::string peer_network() const = 0;

@@ -26,7 +26,7 @@ struct TlsOptions {
 };
 
 /// A server's TLS settings: TLS 1.2 and 1.3, a certificate for each virtual host by SNI.
-/// I/O thread only, but for construction.
+/// I/O thread only, except for construction.
 class TlsContext {
  public:
   /// NOT_FOUND or INVALID_ARGUMENT names the file.

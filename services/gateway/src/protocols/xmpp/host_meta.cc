@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::string_view kRelation = "urn:xmpp:alt-connections:websocket";
 
-/// RFC 8259 section 7; an URL has no use for the rest.
+/// RFC 8259 section 7; a URL needs no other escape.
 void AppendJsonText(std::string& out, std::string_view text) {
   for (const char c : text) {
     if (c == '"' || c == '\\') out.push_back('\\');

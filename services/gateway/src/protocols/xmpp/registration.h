@@ -10,9 +10,9 @@
 
 namespace rookery::gateway {
 
-/// XEP-0077 section 3.1.1: who has no account yet asks for one on the stream on which it
-/// will authenticate. What a bound client asks of jabber:iq:register is the
-/// session-manager's business.
+/// XEP-0077 section 3.1.1: a client without an account asks for one on the stream on which
+/// it will authenticate. Requests of a bound client to jabber:iq:register are answered by
+/// its session-manager.
 class Registration {
  public:
   Registration(const StreamServices& services, StreamTransport& transport, std::string_view domain)
@@ -21,7 +21,7 @@ class Registration {
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
 
-  /// A stanza before authentication. False: it is no request to register.
+  /// A stanza before authentication. False: it has nothing to do with registration.
   bool Handle(const xmpp::Stanza& stanza);
   /// The client has been given the form: now a person types.
   bool form_sent() const { return form_sent_; }

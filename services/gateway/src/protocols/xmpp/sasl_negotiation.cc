@@ -25,7 +25,7 @@ SaslNegotiation::SaslNegotiation(const StreamServices& services, StreamTransport
   channel_.certificate_users = services.settings.certificate_identity == CertificateIdentity::kXmppAddress
                                    ? XmppAddressesOf(certificate)
                                    : CommonNameUsersOf(certificate, domain);
-  // RFC 6120 section 6.3.4: EXTERNAL is offered to whom it can be of use.
+  // RFC 6120 section 6.3.4: EXTERNAL is offered only where it can succeed.
   const std::string suffix = Cat("@", domain);
   std::erase_if(channel_.certificate_users, [&](const std::string& user) { return !user.ends_with(suffix); });
 }
@@ -62,7 +62,7 @@ bool SaslNegotiation::Handle(const xmpp::Element& element) {
 }
 
 void SaslNegotiation::Begin(const xmpp::Element& auth) {
-  // Who begins anew must give up first: each try is one of few, and may ask the cluster.
+  // A client that begins again must abort first: tries are few, and each may ask the cluster.
   if (exchange_ != nullptr) return Fail(SaslFailure::kMalformedRequest);
   mechanism_ = auth.Attr("mechanism");
   exchange_ = std::make_unique<SaslExchange>(services_.settings.sasl, channel_, domain_);

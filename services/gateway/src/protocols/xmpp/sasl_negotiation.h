@@ -36,7 +36,7 @@ class SaslNegotiation {
   }
   std::vector<std::string_view> channel_bindings() const;
 
-  /// An element of the SASL namespace. False: no such thing is defined.
+  /// An element of the SASL namespace. False: SASL defines no such element.
   bool Handle(const xmpp::Element& element);
 
  private:
@@ -44,7 +44,7 @@ class SaslNegotiation {
   void Continue(SaslExchange::Outcome outcome);
   void WaitForCredentials();
   void WaitForPassword();
-  /// What the client said is answered; what it said behind it may come.
+  /// The client has been answered; what it sent next may be read.
   void Resume();
   void Fail(SaslFailure failure);
 
@@ -58,7 +58,7 @@ class SaslNegotiation {
   int attempts_ = 0;
   bool waiting_ = false;
   Cluster::RequestId request_ = 0;
-  /// Dies with this: the password check may outlive it.
+  /// Expires with this object, which a password check may outlive.
   std::shared_ptr<SaslNegotiation*> self_;
 };
 

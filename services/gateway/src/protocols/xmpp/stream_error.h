@@ -9,7 +9,7 @@
 
 namespace rookery::gateway {
 
-/// RFC 6120 section 4.9.3: those that a server of clients has a use for.
+/// RFC 6120 section 4.9.3: the conditions that a server for clients uses.
 enum class StreamError : std::uint8_t {
   kBadFormat,
   kBadNamespacePrefix,

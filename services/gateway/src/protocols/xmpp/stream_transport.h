@@ -36,18 +36,18 @@ class StreamTransport {
   virtual void SetLimits(const xmpp::ParserLimits& limits, std::size_t bytes_per_second) = 0;
 
   virtual bool is_tls() const = 0;
-  /// STARTTLS can be had here.
+  /// STARTTLS is available.
   virtual bool can_start_tls() const = 0;
   /// When nothing follows <starttls/>: sends `proceed` and begins. Else the stream hears
   /// OnDataBeforeTls.
   virtual void StartTls(std::string_view proceed) = 0;
-  /// What SASL may bind to; empty: nothing of the kind.
+  /// What SASL may bind to; empty: there is nothing.
   virtual std::string TlsExporter() const = 0;
   virtual std::string TlsServerEndPoint() const = 0;
   virtual std::string TlsPeerCertificateDer() const = 0;
   virtual Peer peer() const = 0;
 
-  /// Writes what is queued, closes. The stream hears nothing any more.
+  /// Writes what is queued, then closes. The stream is told nothing more.
   virtual void Close() = 0;
 };
 

@@ -35,7 +35,7 @@ void AppendLimits(std::string& out, const StreamLimits& limits) {
 
 std::string& StreamScratch() {
   thread_local std::string scratch;
-  // One huge stanza shall not be paid for ever after.
+  // One huge stanza must not be paid for ever after.
   if (scratch.capacity() > (std::size_t{1} << 20)) std::string().swap(scratch);
   scratch.clear();
   return scratch;

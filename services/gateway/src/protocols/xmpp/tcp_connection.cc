@@ -25,8 +25,8 @@ void TcpConnection::Consume(std::string_view data) {
   const std::string_view rest = Parse(data);
   if (closed_) return;
   if (!proceed_.empty()) {
-    // White space is of no stream. Anything else was put there by somebody who hopes that
-    // we take it for part of the encrypted one.
+    // White space belongs to no stream. Anything else was put there in the hope that we
+    // take it for part of the encrypted stream.
     if (rest.find_first_not_of(" \t\r\n") != std::string_view::npos) return stream_.OnDataBeforeTls();
     connection_->Write(std::exchange(proceed_, {}));
     parser_.Reset();

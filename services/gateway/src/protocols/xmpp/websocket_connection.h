@@ -11,7 +11,7 @@
 
 namespace rookery::gateway {
 
-/// XMPP over WebSocket (RFC 7395), and the two documents that say where it is to be had
+/// XMPP over WebSocket (RFC 7395), and the two documents by which clients find it
 /// (XEP-0156).
 class WebSocketConnection final : public XmppConnection, public net::WebSocketFramer::Handler {
  public:
@@ -40,7 +40,6 @@ class WebSocketConnection final : public XmppConnection, public net::WebSocketFr
 
  private:
   void TakePending() override;
-  /// `whole`: no more of the request can come.
   void OnHttp();
   void Respond(const net::HttpResponse& response);
 

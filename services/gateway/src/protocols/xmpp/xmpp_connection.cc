@@ -41,7 +41,7 @@ void XmppConnection::PauseInput() {
 
 void XmppConnection::ResumeInput() {
   if (!std::exchange(paused_, false) || closed_) return;
-  // Whoever is in Parse goes on there.
+  // Called from within Parse, Parse goes on by itself.
   if (!parsing_) TakePending();
   if (!paused_ && !closed_) connection_->ResumeReading();
 }

@@ -50,10 +50,10 @@ class XmppConnection : public ClientConnection, public StreamTransport {
   /// Parses `data` until it is used up, input is paused or the stream is over; what is
   /// left. An error is told to the stream.
   std::string_view Parse(std::string_view data);
-  /// What was left comes again.
+  /// Parses what was left.
   virtual void TakePending() = 0;
 
-  /// First of all when bytes come: may close the stream.
+  /// Called first when bytes come; may close the stream.
   void Received(std::size_t bytes);
 
   const StreamServices& services_;

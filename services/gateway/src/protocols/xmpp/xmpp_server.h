@@ -34,7 +34,7 @@ class XmppServer {
              ConnectionSet& set, telemetry::Metrics& metrics);
   ~XmppServer();
 
-  /// Logs `<name>.listening` with the address that was bound.
+  /// Logs `<name>.listening` with the bound address.
   absl::Status Add(const Listen& listen);
   /// Accepts no more, and closes those that still wait for their sign-in to begin; the other
   /// connections live on.

@@ -14,10 +14,10 @@ namespace rookery::gateway {
 /// What a listener asks for before a client may authenticate.
 enum class TlsMode : std::uint8_t { kOff, kOptional, kRequired };
 
-/// What a client certificate is read for.
+/// Where a client certificate names its user.
 enum class CertificateIdentity : std::uint8_t { kXmppAddress, kCommonName };
 
-/// What every XMPP stream of this process goes by.
+/// The settings of every XMPP stream of this process.
 struct XmppSettings {
   std::vector<std::string> domains;  // prepared; the first is named where a client named none of ours
   SaslPolicy sasl;
