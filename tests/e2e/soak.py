@@ -1,204 +1,337 @@
-"""A long talk during which one thing after another fails, drawn by lot, and every message is
-accounted for: what the kill scenarios do one at a time, in any order and sometimes at once.
+"""A long talk during which one thing after another fails, drawn by lot, also two at once on different
+services, and every message is accounted for: what the kill scenarios do one at a time.
 
-    python -m soak --state DIR [--base-port N] [--minutes M] [--seed S]
+    python -m soak --state DIR [--base-port N] [--minutes M] [--seed S] [--at-once N] [--faults KIND,…]
 
-The seed is printed; the same one draws the same failures in the same order."""
+Between our processes, and between them and their backends, stands a relay (harness/relay.py), which cuts
+links in both directions or in one, delays and slows them. The seed is printed; it draws each fault by its
+number, so that the same one gives the same faults but for those that something else stood in the way of."""
 
 import argparse
 import asyncio
 import random
 import secrets
+import shutil
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Awaitable, Callable
 
 from harness import redis
 from harness.cluster import Cluster
+from harness.relay import Link, Processes, Relay
 from harness.traffic import Traffic
 from harness.wait import until
 
+# Behind the ports that deploy/local/cluster gives to processes.
+_RELAY_PORT = {"redis": 470, "kafka": 471, "postgresql": 472, "session-manager": 480, "roster": 500, "muc": 520, "search": 540}
+_BACKENDS = {"gateway": ("redis",), "session-manager": ("redis", "kafka", "postgresql"), "roster": ("redis", "postgresql"),
+             "muc": ("redis", "kafka"), "search": ("redis", "kafka")}
+_MOST_INSTANCES = 3
+# What talks to what: service, what it connects to, and how often that link is drawn.
+_LINKS = (("gateway", "session-manager", 5), ("gateway", "redis", 1), ("session-manager", "kafka", 3), ("session-manager", "redis", 1),
+          ("session-manager", "postgresql", 2), ("session-manager", "roster", 2), ("roster", "postgresql", 1), ("roster", "redis", 1))
+
+
+class Network:
+    """The relay, and the settings that send the cluster's processes through it."""
+
+    def __init__(self, state: Path, base_port: int):
+        self._settings = state / "settings"
+        self._base_port = base_port
+        self.relay = Relay(Processes(state))
+
+    def port(self, service: str, instance: int = 1) -> int:
+        return self._base_port + _RELAY_PORT[service] + (instance if service in _BACKENDS else 0)
+
+    def configure(self) -> None:
+        """Before `up`: everybody is told the relay's addresses in place of the servers' own."""
+        self._settings.mkdir(parents=True, exist_ok=True)
+        clauses = {
+            "redis": f"redis: {{addresses: ['127.0.0.1:{self.port('redis')}']}}\n",
+            "kafka": f"kafka: {{brokers: ['127.0.0.1:{self.port('kafka')}']}}\n",
+            "postgresql": f"pg: {{connection: 'host=127.0.0.1 port={self.port('postgresql')} dbname=rookery user=rookery'}}\n",
+        }
+        for service, backends in _BACKENDS.items():
+            (self._settings / f"{service}.yaml").write_text("".join(clauses[backend] for backend in backends))
+            if service == "gateway":
+                continue
+            for instance in range(1, _MOST_INSTANCES + 1):
+                address = f"127.0.0.1:{self.port(service, instance)}"
+                (self._settings / f"{service}-{instance}.yaml").write_text(f"rpc: {{advertised-address: '{address}'}}\n")
+        # Whoever has found the broker through the relay is sent to the relay again.
+        (self._settings / "kafka.properties").write_text(f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port('kafka')}\n")
+
+    async def listen(self) -> None:
+        base = self._base_port
+        for service, offset in (("kafka", 180), ("postgresql", 182), ("redis", 183)):
+            await self.relay.listen(f"{service}/1", self.port(service), f"127.0.0.1:{base + offset}")
+        for service, first in (("session-manager", 300), ("roster", 340), ("muc", 380), ("search", 420)):
+            for instance in range(1, _MOST_INSTANCES + 1):
+                upstream = f"127.0.0.1:{base + first + 2 * (instance - 1)}"
+                await self.relay.listen(f"{service}/{instance}", self.port(service, instance), upstream)
+
+    async def close(self) -> None:
+        await self.relay.close()
+        shutil.rmtree(self._settings, ignore_errors=True)
+
+
+@dataclass
+class Fault:
+    """`begin` names what it has done and gives what mends it; None: it cannot be done now."""
+
+    kind: str
+    weight: int
+    begin: Callable[[], Awaitable[tuple[set[str], str, Awaitable] | None]]
+
 
 class Soak:
-    def __init__(self, cluster: Cluster, traffic: Traffic, seed: int):
+    def __init__(self, cluster: Cluster, network: Network, traffic: Traffic, seed: int, at_once: int, kinds: set[str]):
         self.cluster = cluster
+        self.network = network
         self.traffic = traffic
-        self.random = random.Random(seed)
+        self.seed = seed
+        self.random = random.Random()
+        self.at_once = at_once
         self.began = time.monotonic()
-        # What is repaired in the background while the next thing fails already.
-        self.repairs: set[asyncio.Task] = set()
+        # Services with which something is wrong, each by one fault.
         self.busy: set[str] = set()
+        self.repairs: set[asyncio.Task] = set()
+        self.count: dict[str, int] = {}
+        self._up = asyncio.Lock()
+        self._session_managers = 2
+        every = [
+            Fault("kill-session-manager", 4, lambda: self._end("session-manager", signal.SIGKILL)),
+            Fault("stop-session-manager", 2, lambda: self._end("session-manager", signal.SIGTERM)),
+            Fault("freeze-session-manager", 3, lambda: self._freeze("session-manager")),
+            Fault("kill-gateway", 3, lambda: self._end("gateway", signal.SIGKILL)),
+            Fault("stop-gateway", 1, lambda: self._end("gateway", signal.SIGTERM)),
+            Fault("freeze-gateway", 1, lambda: self._freeze("gateway")),
+            Fault("kill-roster", 2, lambda: self._end("roster", signal.SIGKILL)),
+            Fault("freeze-roster", 1, lambda: self._freeze("roster")),
+            Fault("kill-kafka", 2, lambda: self._end("kafka", signal.SIGKILL)),
+            Fault("freeze-kafka", 1, lambda: self._freeze("kafka")),
+            Fault("freeze-postgresql", 2, lambda: self._freeze("postgresql")),
+            Fault("freeze-redis", 1, lambda: self._freeze("redis")),
+            Fault("empty-redis", 2, self._empty_redis),
+            Fault("scale", 1, self._scale),
+            Fault("cut", 4, lambda: self._disturb("cut", lambda link: link.cut())),
+            Fault("cut-to-server", 3, lambda: self._disturb("cut towards the server", lambda link: link.cut_to_server())),
+            Fault("cut-to-client", 3, lambda: self._disturb("cut towards the client", lambda link: link.cut_to_client())),
+            Fault("delay", 2, self._delay),
+            Fault("slow", 2, self._slow),
+            Fault("reset", 2, self._reset),
+        ]
+        unknown = kinds - {fault.kind for fault in every}
+        if unknown:
+            raise SystemExit(f"no fault is called {', '.join(sorted(unknown))}; there are {', '.join(f.kind for f in every)}")
+        self.faults = [fault for fault in every if not kinds or fault.kind in kinds]
 
     def say(self, text: str) -> None:
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
 
     async def run(self, minutes: float) -> None:
-        faults = [
-            (4, self.kill_session_manager), (2, self.stop_session_manager), (3, self.freeze_session_manager),
-            (3, self.kill_gateway), (1, self.stop_gateway), (2, self.kill_roster), (2, self.kill_kafka),
-            (2, self.empty_redis), (2, self.stop_postgresql), (1, self.scale),
-        ]
-        weights = [weight for weight, _ in faults]
+        weights = [fault.weight for fault in self.faults]
+        number = 0
         while time.monotonic() - self.began < minutes * 60:
-            (fault,) = self.random.choices([fault for _, fault in faults], weights)
-            await fault()
-            await self.traffic.talk(self.random.choice((0.2, 1, 3, 6, 10)))
+            self.random.seed(f"{self.seed}:{number}")
+            pause = self.random.choice((0.2, 1, 3, 6, 10))
+            while len(self.repairs) >= self.at_once:
+                await self.traffic.talk(0.2)
+            # What is busy already, or has not been connected yet, is left alone: draw again.
+            while not await self._begin(*self.random.choices(self.faults, weights)):
+                await self.traffic.talk(0.2)
+            number += 1
+            await self.traffic.talk(pause)
         await self.repaired()
         await self.cluster.all_owned()
+
+    async def _begin(self, fault: Fault) -> bool:
+        begun = await fault.begin()
+        if begun is None:
+            return False
+        services, text, repair = begun
+        self.count[fault.kind] = self.count.get(fault.kind, 0) + 1
+        self.say(text)
+        self.busy |= services
+        task = asyncio.create_task(repair)
+        self.repairs.add(task)
+
+        def done(task_: asyncio.Task) -> None:
+            self.repairs.discard(task_)
+            self.busy -= services
+            if not task_.cancelled() and task_.exception():
+                self.traffic.problems.append(f"{text}: {task_.exception()!r}")
+            else:
+                self.say(f"  mended: {text}")
+
+        task.add_done_callback(done)
+        return True
 
     async def repaired(self) -> None:
         while self.repairs:
             await self.traffic.talk(0.5)
 
-    def repair(self, what: str, work) -> None:
-        self.busy.add(what)
-        task = asyncio.create_task(work)
-        self.repairs.add(task)
+    async def _bring_up(self) -> None:
+        """`up` waits for all that it starts; while something else is wrong that may take several attempts."""
+        deadline = time.monotonic() + 300
+        while True:
+            try:
+                async with self._up:
+                    await self.cluster.up(session_manager=self._session_managers)
+                return
+            except RuntimeError as error:
+                if time.monotonic() > deadline:
+                    raise
+                self.say(f"  not up yet: {error}")
+                await asyncio.sleep(2)
 
-        def done(task_: asyncio.Task) -> None:
-            self.repairs.discard(task_)
-            self.busy.discard(what)
-            if not task_.cancelled() and task_.exception():
-                self.traffic.problems.append(f"{what}: {task_.exception()!r}")
-
-        task.add_done_callback(done)
-
-    async def up(self, after: float) -> None:
-        await asyncio.sleep(after)
-        await self.cluster.up(session_manager=len(self.cluster.instances("session-manager")) if "scale" in self.busy else 2)
-
-    async def thaw(self, frozen: list[int], after: float) -> None:
-        await asyncio.sleep(after)
-        self.cluster.thaw(frozen)
-
-    def one_of(self, service: str) -> str:
-        return self.random.choice(self.cluster.instances(service))
+    def _free(self, service: str) -> str | None:
+        """An instance of a service with which nothing is wrong."""
+        if service in self.busy:
+            return None
+        alive = [name for name in self.cluster.instances(service) if self.cluster.alive(name)]
+        return self.random.choice(alive) if alive else None
 
     # ---- the faults ----
 
-    async def kill_session_manager(self) -> None:
-        await self._end_session_manager(signal.SIGKILL, "kill -9")
-
-    async def stop_session_manager(self) -> None:
-        await self._end_session_manager(signal.SIGTERM, "SIGTERM")
-
-    async def _end_session_manager(self, number: int, word: str) -> None:
-        name, after = self.one_of("session-manager"), self.random.uniform(0, 9)
-        if self.busy & {"session-manager", "gateway", "scale"} or not self.cluster.alive(name):
-            return
-        self.say(f"{name}: {word}, back {after:.1f} s later")
+    async def _end(self, service: str, number: int):
+        name, after = self._free(service), self.random.uniform(0, 9)
+        if name is None or (service == "gateway" and len(self.traffic.gateways) < 2):
+            return None
+        if service == "gateway":
+            self.traffic.gateways.remove(name)
+            self.traffic.expected_drops = True
         self.cluster.signal(name, number)
 
         async def back() -> None:
-            await until(lambda: not self.cluster.alive(name), f"{name} is gone", 30)
-            await self.up(after)
+            await until(lambda: not self.cluster.alive(name), f"{name} is gone", 60)
+            await asyncio.sleep(after)
+            await self._bring_up()
+            if service == "gateway":
+                self.traffic.gateways.append(name)
+                await self._all_back()
 
-        self.repair("session-manager", back())
+        return {service}, f"{name}: {signal.Signals(number).name}, back {after:.1f} s later", back()
 
-    async def freeze_session_manager(self) -> None:
-        name, span = self.one_of("session-manager"), self.random.uniform(1, 14)
-        if self.busy & {"session-manager", "gateway", "scale"} or not self.cluster.alive(name):
-            return
-        self.say(f"{name}: SIGSTOP for {span:.1f} s")
+    async def _all_back(self) -> None:
+        await until(lambda: all(t.online or t.leaving for t in self.traffic.talkers), "all have noticed", 90)
+        self.traffic.expected_drops = False
+
+    async def _freeze(self, service: str):
+        name, span = self._free(service), self.random.uniform(1, 60)
+        if name is None or (service == "gateway" and len(self.traffic.gateways) < 2):
+            return None
+        if service == "gateway":
+            # Its clients sit it out or go elsewhere; nobody new is sent there.
+            self.traffic.gateways.remove(name)
+            self.traffic.expected_drops = True
         frozen = self.cluster.freeze(name)
-        self.repair("session-manager", self.thaw(frozen, span))
 
-    async def kill_gateway(self) -> None:
-        await self._end_gateway(signal.SIGKILL, "kill -9")
+        async def thaw() -> None:
+            try:
+                await asyncio.sleep(span)
+            finally:
+                self.cluster.thaw(frozen)
+            if service == "gateway":
+                self.traffic.gateways.append(name)
+                await asyncio.sleep(5)
+                await self._all_back()
 
-    async def stop_gateway(self) -> None:
-        await self._end_gateway(signal.SIGTERM, "SIGTERM")
+        return {service}, f"{name}: SIGSTOP for {span:.1f} s", thaw()
 
-    async def _end_gateway(self, number: int, word: str) -> None:
-        # A session whose gateway and owner die at once is nowhere: no session-manager may be away,
-        # and the database must take what the owner parks.
-        if self.busy or len(self.traffic.gateways) < 2:
-            return
-        await self.cluster.all_owned()
-        name, after = self.one_of("gateway"), self.random.uniform(0, 6)
-        self.say(f"{name}: {word}, back {after:.1f} s later")
-        self.traffic.gateways.remove(name)
-        self.traffic.expected_drops = True
-        self.cluster.signal(name, number)
-
-        async def back() -> None:
-            await until(lambda: not self.cluster.alive(name), f"{name} is gone", 30)
-            await self.up(after)
-            self.traffic.gateways.append(name)
-            await until(lambda: all(t.online or t.leaving for t in self.traffic.talkers), "all have noticed")
-            self.traffic.expected_drops = False
-            # Nothing tells when the owners have forgotten where the sessions were; until then
-            # (resume_hand_over) none may die, see above.
-            await asyncio.sleep(3)
-
-        self.repair("gateway", back())
-
-    async def kill_roster(self) -> None:
-        name = self.one_of("roster")
-        if "roster" in self.busy:
-            return
-        self.say(f"{name}: kill -9")
-        self.cluster.kill(name)
-        self.repair("roster", self.up(self.random.uniform(0, 4)))
-
-    async def kill_kafka(self) -> None:
-        if self.busy & {"kafka", "gateway"}:
-            return
-        self.say("kafka: kill -9")
-        self.cluster.kill("kafka")
-        self.repair("kafka", self.up(0))
-
-    async def empty_redis(self) -> None:
-        self.say("redis: FLUSHALL")
+    async def _empty_redis(self):
+        if "redis" in self.busy:
+            return None
         await redis.command(self.cluster.address("redis", "redis"), "FLUSHALL")
+        return {"redis"}, "redis: FLUSHALL", asyncio.sleep(0)
 
-    async def stop_postgresql(self) -> None:
-        if self.busy & {"postgresql", "gateway"}:
-            return
-        span = self.random.uniform(1, 10)
-        self.say(f"postgresql: SIGSTOP for {span:.1f} s")
-        self.traffic.stored_in_order = False
-        frozen = self.cluster.freeze("postgresql")
-        self.repair("postgresql", self.thaw(frozen, span))
-
-    async def scale(self) -> None:
+    async def _scale(self):
         if self.busy:
-            return
-        self.say("session-manager: 3, later 2 again")
+            return None
 
         async def there_and_back() -> None:
-            await self.cluster.scale("session-manager", 3)
-            await asyncio.sleep(self.random.uniform(1, 8))
-            await self.cluster.scale("session-manager", 2)
+            for count in (3, 2):
+                self._session_managers = count
+                async with self._up:
+                    await self.cluster.scale("session-manager", count)
+                await asyncio.sleep(self.random.uniform(1, 8))
 
-        self.repair("scale", there_and_back())
+        return {"session-manager"}, "session-manager: 3, later 2 again", there_and_back()
+
+    async def _delay(self):
+        seconds = self.random.choice((0.01, 0.05, 0.2, 1))
+        return await self._disturb(f"{seconds * 1000:.0f} ms slower in both directions", lambda link: link.delay(seconds))
+
+    async def _slow(self):
+        rate = self.random.choice((10_000, 50_000, 200_000))
+        return await self._disturb(f"no more than {rate} bytes a second", lambda link: link.slow(rate))
+
+    async def _reset(self):
+        return await self._disturb("connections reset", lambda link: link.reset(), 0.1)
+
+    async def _disturb(self, text: str, do: Callable[[Link], None], span: float = 0):
+        span = span or self.random.uniform(1, 60)
+        ((service, server, _),) = self.random.choices(_LINKS, [weight for _, _, weight in _LINKS])
+        # One instance of each, or all.
+        client = f"{service}/{self.random.choice(('*', '1', '2'))}"
+        target = f"{server}/{self.random.choice(('*', '1', '2')) if server in _BACKENDS else '1'}"
+        links = self.network.relay.links(client, target)
+        if self.busy & {service, server} or not links:
+            return None
+        for link in links:
+            do(link)
+
+        async def heal() -> None:
+            try:
+                await asyncio.sleep(span)
+            finally:
+                for link in links:
+                    link.heal()
+
+        return {service, server}, f"{client} - {target}: {text} for {span:.1f} s", heal()
 
 
 async def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--base-port", type=int)
+    parser.add_argument("--base-port", type=int, default=17222)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--rate", type=float, default=560, help="messages a second")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="faults at the same time, on different services (2)")
+    parser.add_argument("--faults", default="", metavar="KIND,…", help="only these kinds")
     parsed = parser.parse_args()
     print(f"seed {parsed.seed}", flush=True)
     cluster = Cluster(parsed.state, parsed.base_port)
+    network = Network(parsed.state, parsed.base_port)
     await cluster.reset()
-    await cluster.up()
-    await cluster.all_owned()
+    network.configure()
+    await network.listen()
     try:
-        async with Traffic(cluster, rate=parsed.rate, seed=parsed.seed) as traffic:
-            soak = Soak(cluster, traffic, parsed.seed)
-            await soak.run(parsed.minutes)
-            soak.say("all is repaired; the account follows")
-            print(await traffic.finish(), flush=True)
+        await cluster.up()
+        await cluster.all_owned()
+        # Who cannot reach the database takes nobody in, and links are cut for up to a minute each.
+        async with Traffic(cluster, rate=parsed.rate, seed=parsed.seed, patience=180, uncertain=75) as traffic:
+            soak = Soak(cluster, network, traffic, parsed.seed, parsed.at_once, set(filter(None, parsed.faults.split(","))))
+            try:
+                await soak.run(parsed.minutes)
+                soak.say("all is mended; the account follows")
+                print(await traffic.finish(180), flush=True)
+            finally:
+                network.relay.heal()
+                print("faults: " + ", ".join(f"{kind} {count}" for kind, count in sorted(soak.count.items())), flush=True)
     except AssertionError as error:
         print(f"FAILED: {error}", flush=True)
         return 1
     finally:
+        for entry in cluster._status.get("processes", ()):
+            if entry["pid"]:
+                Cluster._signal_all([entry["pid"]], signal.SIGCONT)
         await cluster.down()
+        await network.close()
     return 0
 
 

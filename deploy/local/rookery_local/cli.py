@@ -89,8 +89,10 @@ def _parser() -> argparse.ArgumentParser:
 
 _SETTINGS_HELP = """\
 settings of your own, which win over those that `up` generates:
-  ROOKERY_<SERVICE>__<KEY> in the environment of `up` or `restart`
+  .local/cluster/settings/<service>.yaml       of every instance of a service
+  .local/cluster/settings/<service>-<n>.yaml   of one instance, over the former
   .local/cluster/settings/kafka.properties, postgresql.conf
+  ROOKERY_<SERVICE>__<KEY> in the environment  over all of them
 `restart SERVICE` applies them; `rookery-<service> --config-reference` lists them."""
 
 

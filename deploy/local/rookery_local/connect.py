@@ -28,6 +28,7 @@ def text(state: State, options: Options) -> str:
     if options.tls != "off":
         lines.append(f"Clients must trust this machine's own authority: {state.certificates / 'ca.pem'}; the README says how.")
     lines.append("Metrics and readiness: " + "  ".join(f"http://{options.listeners(n)['admin']}/metrics" for n in gateways[:1]))
+    lines.append(f"Settings of your own: {state.settings}/<service>.yaml, then `deploy/local/cluster restart <service>`.")
     lines.append("Next: deploy/local/cluster status | logs | demo | down")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from rookery_local.output import Progress
 _CHECKSUM = "# checksum: "
 
 
-def write(path: Path, body: str, own: list, progress: Progress) -> None:
+def write(path: Path, body: str, own: list[Path], progress: Progress) -> None:
     """Writes `body` below a heading. An edited file is put aside first, and the edit is told."""
     try:
         before = path.read_text()

@@ -18,8 +18,12 @@ _WITH_KAFKA = ("session-manager", "muc", "search")
 
 def configure(state: State, options: Options, name: Name, progress: Progress) -> None:
     """Writes the file of settings that follow from the options."""
-    own = f"{_variable(name, '<KEY>')} in the environment"
-    generated.write(state.config / f"{name.file}.yaml", _yaml(_settings(state, options, name)), [own], progress)
+    generated.write(state.config / f"{name.file}.yaml", _yaml(_settings(state, options, name)), own_settings(state, name), progress)
+
+
+def own_settings(state: State, name: Name) -> list[Path]:
+    """The developer's: of every instance of the service, and of this one, which wins."""
+    return [state.settings / f"{name.service}.yaml", state.settings / f"{name.file}.yaml"]
 
 
 def check(state: State, options: Options, name: Name) -> None:
@@ -38,7 +42,8 @@ def start(state: State, options: Options, name: Name) -> None:
 
 
 def _command(state: State, options: Options, name: Name) -> list[str]:
-    return [str(options.binary(name.service)), "--config", str(state.config / f"{name.file}.yaml")]
+    files = [state.config / f"{name.file}.yaml", *(path for path in own_settings(state, name) if path.exists())]
+    return [str(options.binary(name.service)), *(word for path in files for word in ("--config", str(path)))]
 
 
 def _environment(state: State, name: Name) -> dict[str, str]:

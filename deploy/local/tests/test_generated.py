@@ -46,11 +46,28 @@ class GeneratedTest(unittest.TestCase):
 
 
 class OwnSettingsTest(unittest.TestCase):
+    """A service is given the generated file first; a later file wins."""
+
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.state = State(Path(directory.name))
         self.state.make()
+
+    def files(self, name: Name) -> list[str]:
+        command = services._command(self.state, Options(), name)
+        self.assertEqual(command[1::2], ["--config"] * len(command[1::2]))
+        return [Path(path).name for path in command[2::2]]
+
+    def test_of_the_service_and_of_the_instance_win_in_this_order(self):
+        self.assertEqual(self.files(Name("gateway", 1)), ["gateway-1.yaml"])
+        (self.state.settings / "gateway-1.yaml").touch()
+        (self.state.settings / "gateway.yaml").touch()
+        command = services._command(self.state, Options(), Name("gateway", 1))
+        self.assertEqual(command[2::2], [str(self.state.config / "gateway-1.yaml"), str(self.state.settings / "gateway.yaml"),
+                                         str(self.state.settings / "gateway-1.yaml")])
+        self.assertEqual(self.files(Name("gateway", 2)), ["gateway-2.yaml", "gateway.yaml"])
+        self.assertEqual(self.files(Name("muc", 1)), ["muc-1.yaml"])
 
     def test_wrong_settings_are_told_as_the_service_tells_them(self):
         binary = self.state.root / "bin" / "rookery-muc"

@@ -17,20 +17,17 @@ void CommonConfig::Bind(config::Schema& schema) {
   schema.Bind("drain-timeout", &drain_timeout, "The longest that a drain after SIGTERM may take");
 }
 
-absl::Status CommonConfig::Validate() const {
+void CommonConfig::Validate(config::Problems& problems) const {
   // The name stands in Redis members and Kafka client ids.
   const bool is_plain = std::all_of(instance.begin(), instance.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
   });
   if (!is_plain || instance.size() > 64) {
-    return absl::InvalidArgumentError(
-        "`instance` must be at most 64 letters, digits, dots, dashes and underscores");
+    problems.Add("instance", "must be at most 64 letters, digits, dots, dashes and underscores");
   }
   if (admin_address.find(':') == std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("`admin.address` must be host:port, not `", admin_address, "`"));
+    problems.Add("admin.address", absl::StrCat("must be host:port, not `", admin_address, "`"));
   }
-  return absl::OkStatus();
 }
 
 }  // namespace rookery::app

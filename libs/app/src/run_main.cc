@@ -246,19 +246,27 @@ class Runner {
 }  // namespace
 
 int RunMain(int argc, char** argv, const AppDescription& description, config::Schema& schema,
-            CommonConfig& common, const std::function<absl::Status()>& validate,
+            CommonConfig& common, const std::function<void(config::Problems&)>& validate,
             const std::function<std::unique_ptr<App>(Process&)>& make) {
   const std::string program = "rookery-" + std::string(description.name);
   CLI::App command_line{std::string(description.summary), program};
-  std::string file;
+  std::vector<std::string> files;
+  std::string jid;
   bool check = false;
   bool print = false;
   bool reference = false;
-  command_line.add_option("--config", file, "The YAML file of settings")->envname("ROOKERY_CONFIG");
+  command_line.add_option("--config", files, "A YAML file of settings; of several, the later wins")
+      ->envname("ROOKERY_CONFIG")
+      ->allow_extra_args(false)
+      ->type_name("FILE");
   command_line.add_flag("--check-config", check, "Check the configuration and exit");
   command_line.add_flag("--print-config", print, "Print the settings in force, without secrets, and exit");
   command_line.add_flag("--config-reference", reference,
                         "Print every setting with its default and environment variable, and exit");
+  command_line
+      .add_option("--hash-jid", jid,
+                  "Print the hash that logs have in place of this user's address, and exit")
+      ->type_name("JID");
   command_line.set_version_flag("--version", program + " " ROOKERY_VERSION);
   command_line.footer(
       absl::StrCat("Settings (file, or environment: see --config-reference):\n", schema.Help()));
@@ -274,10 +282,22 @@ int RunMain(int argc, char** argv, const AppDescription& description, config::Sc
     std::fputs(schema.Reference().c_str(), stdout);
     return 0;
   }
-  absl::Status status = schema.Load(file, Environment());
-  if (status.ok()) status = common.Validate();
-  if (status.ok()) status = validate();
-  if (!status.ok()) return Fail(description, "wrong configuration", status, kExitConfig);
+  if (!jid.empty()) {
+    if (!telemetry::HasSharedJidKey()) {
+      return Fail(description, "cannot hash", absl::FailedPreconditionError("ROOKERY_LOG_JID_KEY is not set"),
+                  kExitStartFailed);
+    }
+    // What is logged is the hash of the bare address.
+    std::puts(telemetry::HashedJid(std::string_view(jid).substr(0, jid.find('/'))).c_str());
+    return 0;
+  }
+  config::Problems problems = schema.Load(files, Environment());
+  common.Validate(problems);
+  validate(problems);
+  for (const std::string& line : problems.lines()) {
+    Fail(description, "wrong configuration", absl::InvalidArgumentError(line), kExitConfig);
+  }
+  if (!problems.empty()) return kExitConfig;
   if (print) std::fputs(schema.Print().c_str(), stdout);
   if (check) std::fputs("The configuration is valid.\n", print ? stderr : stdout);
   if (print || check) return 0;

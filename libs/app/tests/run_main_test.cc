@@ -20,6 +20,7 @@ namespace rookery::app {
 namespace {
 
 using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -144,19 +145,58 @@ TEST(CommandLine, HelpVersionAndReference) {
   EXPECT_EQ(wrong.Wait(), 2);
 }
 
-TEST(CommandLine, WrongConfigurationIsOneLineAndStatus78) {
-  Child unknown({"--check-config"}, {{"NUMBR", "2"}});
+TEST(CommandLine, WrongConfigurationIsStatus78AndALineForEachMistake) {
+  Child unknown({"--check-config"},
+                {{"NUMBR", "2"}, {"NUMBER", "3"}, {"START", "later"}, {"READY", "/nonexistent"}});
   EXPECT_EQ(unknown.Wait(), 78);
-  EXPECT_THAT(unknown.errors,
-              AllOf(HasSubstr("rookery-test-service: wrong configuration: "), HasSubstr("NUMBR")));
+  const std::string start = "rookery-test-service: wrong configuration: ROOKERY_TEST_SERVICE__";
+  EXPECT_THAT(
+      unknown.errors,
+      AllOf(HasSubstr(start + "NUMBR: unknown variable (did you mean `ROOKERY_TEST_SERVICE__NUMBER`?)\n"),
+            HasSubstr(start + "START: `start` must be one of ok, fail, throw, hang\n"),
+            HasSubstr(start + "NUMBER: `number` must be even\n"),
+            HasSubstr(start + "READY: `ready` is no file\n")));
   Child invalid({}, {{"NUMBER", "3"}});
   EXPECT_EQ(invalid.Wait(), 78);
-  EXPECT_EQ(invalid.errors, "rookery-test-service: wrong configuration: `number` must be even\n");
+  EXPECT_EQ(invalid.errors, start + "NUMBER: `number` must be even\n");
   Child instance({}, {{"INSTANCE", "a b"}});
   EXPECT_EQ(instance.Wait(), 78);
   Child missing({"--config", "/nonexistent.yaml"}, {});
   EXPECT_EQ(missing.Wait(), 78);
   EXPECT_THAT(missing.errors, HasSubstr("/nonexistent.yaml"));
+}
+
+TEST(CommandLine, SeveralFilesOfWhichTheLaterWins) {
+  char base[] = "/tmp/rookery-app-test-XXXXXX";
+  char over[] = "/tmp/rookery-app-test-XXXXXX";
+  const auto write = [](char* name, const std::string& text) {
+    const int fd = ::mkstemp(name);
+    ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    ::close(fd);
+  };
+  write(base, "number: 4\nready: no\n");
+  write(over, "number: 6\n");
+  Child both({"--config", base, "--config", over, "--print-config"}, {});
+  EXPECT_EQ(both.Wait(), 0) << both.errors;
+  EXPECT_THAT(both.output, AllOf(HasSubstr("number: 6"), HasSubstr("ready: no")));
+  ::setenv("ROOKERY_CONFIG", base, 1);
+  Child environment({"--print-config"}, {});
+  EXPECT_EQ(environment.Wait(), 0) << environment.errors;
+  EXPECT_THAT(environment.output, HasSubstr("number: 4"));
+  ::unsetenv("ROOKERY_CONFIG");
+  ::unlink(base);
+  ::unlink(over);
+}
+
+TEST(CommandLine, AnAddressIsTurnedIntoItsHashUnderTheSharedKey) {
+  Child without({"--hash-jid", "ann@localhost"}, {});
+  EXPECT_EQ(without.Wait(), 1);
+  EXPECT_THAT(without.errors, HasSubstr("ROOKERY_LOG_JID_KEY is not set"));
+  ::setenv("ROOKERY_LOG_JID_KEY", "a key for tests", 1);
+  Child with({"--hash-jid", "ann@localhost/phone"}, {});
+  EXPECT_EQ(with.Wait(), 0);
+  EXPECT_EQ(with.output, "5bce24ab86d31d75\n");
+  ::unsetenv("ROOKERY_LOG_JID_KEY");
 }
 
 TEST(CommandLine, CheckAndPrint) {
@@ -178,6 +218,8 @@ TEST(Life, StartsServesAndDrains) {
                     HasSubstr("rookery_test_service_io_loop_lag_seconds"), HasSubstr("process_open_fds")));
   EXPECT_THAT(child.Get("/else"), HasSubstr("404"));
   EXPECT_THAT(child.Get("/metrics", "DELETE"), HasSubstr("405"));
+  EXPECT_THAT(child.Get("/healthz", "HEAD"),
+              AllOf(HasSubstr("200"), HasSubstr("Content-Length: 3"), EndsWith("\r\n\r\n")));
   child.Signal(SIGHUP);
   EXPECT_TRUE(child.WaitFor("test.reloaded"));
   child.Signal(SIGTERM);

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "rookery/app/app.h"
+#include "rookery/config/files.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::app {
@@ -26,9 +27,11 @@ class TestService final : public App {
       schema.BindSecret("password", &password, "A secret");
       schema.Bind("number", &number, "An even number or 1", 0, 100);
     }
-    absl::Status Validate() const {
-      if (number != 1 && number % 2 != 0) return absl::InvalidArgumentError("`number` must be even");
-      return absl::OkStatus();
+    void Validate(config::Problems& problems) const {
+      if (number != 1 && number % 2 != 0) problems.Add("number", "must be even");
+    }
+    void CheckFiles(config::Problems& problems) const {
+      if (ready.starts_with('/') && !config::CheckReadable(ready).ok()) problems.Add("ready", "is no file");
     }
   };
 

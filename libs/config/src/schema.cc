@@ -2,12 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <set>
-#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -18,12 +14,15 @@
 #include "rookery/base/check.h"
 #include "rookery/base/status.h"
 #include "rookery/config/config.h"
+#include "rookery/config/files.h"
 #include "value.h"
 
 namespace rookery::config {
 namespace {
 
 using Texts = std::vector<std::string>;
+
+absl::string_view Av(std::string_view text) { return {text.data(), text.size()}; }
 
 struct Key {
   std::string path;
@@ -34,6 +33,7 @@ struct Key {
   std::int64_t max = 0;
   Texts allowed = {};
   std::string default_text = {};
+  std::string origin = {};  // of the value in force; empty: the default
 };
 
 std::string Expected(const Key& key) {
@@ -109,6 +109,8 @@ bool Assign(const Key& key, const std::string& text) {
   return true;
 }
 
+std::string DidYouMean(const std::string& name) { return absl::StrCat(" (did you mean `", name, "`?)"); }
+
 /// The known name that `name` is most likely meant to be, or nothing.
 std::string Suggest(const std::string& name, const Texts& known) {
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 5) + 1;
@@ -130,21 +132,24 @@ std::string Suggest(const std::string& name, const Texts& known) {
       best = candidate;
     }
   }
-  return best.empty() ? "" : absl::StrCat(" (did you mean `", best, "`?)");
+  return best.empty() ? "" : DidYouMean(best);
 }
 
-absl::StatusOr<std::string> ReadAll(const std::string& file) {
-  // A directory opens, too, and throws when it is read.
-  std::error_code error;
-  const bool is_directory = std::filesystem::is_directory(file, error);
-  std::ifstream in(file, std::ios::binary);
-  if (!in || is_directory) return absl::NotFoundError(absl::StrCat(file, ": cannot be read"));
-  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (in.bad()) return absl::NotFoundError(absl::StrCat(file, ": cannot be read"));
-  return text;
+std::string LastPart(const std::string& path) { return path.substr(path.rfind('.') + 1); }
+
+/// Where a node begins, as compilers write it.
+std::string At(const std::string& file, const YAML::Node& node) {
+  return absl::StrCat(file, ":", node.Mark().line + 1);
 }
 
 }  // namespace
+
+void Problems::Add(std::string_view key, std::string_view what) {
+  if (!keys_.emplace(key).second) return;
+  const std::string origin = schema_ == nullptr ? "" : schema_->Origin(key);
+  lines_.push_back(
+      absl::StrCat(origin.empty() ? "" : absl::StrCat(origin, ": "), "`", Av(key), "` ", Av(what)));
+}
 
 struct Schema::Impl {
   std::string service;
@@ -161,7 +166,7 @@ struct Schema::Impl {
     keys.push_back(std::move(key));
   }
 
-  const Key* Find(std::string_view path) const {
+  Key* Find(std::string_view path) {
     const auto found =
         std::find_if(keys.begin(), keys.end(), [&](const Key& key) { return key.path == path; });
     return found == keys.end() ? nullptr : &*found;
@@ -177,48 +182,65 @@ struct Schema::Impl {
     return EnvironmentPrefix(service) + EnvironmentSuffix(key.path);
   }
 
-  Texts Paths() const {
-    Texts paths;
-    for (const Key& key : keys) paths.push_back(key.path);
-    return paths;
+  /// What an unknown key of a file is most likely meant to be.
+  std::string SuggestKey(const std::string& path) const {
+    Texts known;
+    std::set<std::string> sections;
+    for (const Key& key : keys) {
+      known.push_back(key.path);
+      for (std::size_t dot = key.path.find('.'); dot != std::string::npos;
+           dot = key.path.find('.', dot + 1)) {
+        sections.insert(key.path.substr(0, dot));
+      }
+    }
+    known.insert(known.end(), sections.begin(), sections.end());
+    std::string nearest = Suggest(path, known);
+    if (!nearest.empty()) return nearest;
+    // The right name in a wrong section.
+    Texts elsewhere;
+    for (const std::string& candidate : known) {
+      if (LastPart(candidate) == LastPart(path)) elsewhere.push_back(candidate);
+    }
+    return elsewhere.size() == 1 ? DidYouMean(elsewhere.front()) : "";
   }
 
-  absl::Status LoadSection(const std::string& file, const std::string& parent,
-                           const YAML::Node& section) const {
+  void LoadSection(const std::string& file, const std::string& parent, const YAML::Node& section,
+                   Problems& problems) {
     std::set<std::string> seen;
     for (const auto& entry : section) {
+      const std::string at = At(file, entry.first);
       if (!entry.first.IsScalar()) {
-        return absl::InvalidArgumentError(absl::StrCat(file, ": a key of `", parent, "` is not a text"));
+        problems.AddLine(absl::StrCat(at, ": a key of ",
+                                      parent.empty() ? "the file" : absl::StrCat("`", parent, "`"),
+                                      " is not a text"));
+        continue;
       }
       const std::string name = entry.first.Scalar();
       const std::string path = parent.empty() ? name : absl::StrCat(parent, ".", name);
+      Key* const key = Find(path);
       if (!seen.insert(name).second) {
-        return absl::InvalidArgumentError(absl::StrCat(file, ": `", path, "` is there twice"));
-      }
-      const Key* const key = Find(path);
-      if (key != nullptr) {
-        ROOKERY_RETURN_IF_ERROR(LoadKey(file, *key, entry.second));
+        problems.AddLine(absl::StrCat(at, ": `", path, "` is there twice"));
+      } else if (key != nullptr) {
+        LoadKey(at, *key, entry.second, problems);
       } else if (!IsSection(path)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(file, ": unknown key `", path, "`", Suggest(path, Paths())));
+        problems.AddLine(absl::StrCat(at, ": unknown key `", path, "`", SuggestKey(path)));
       } else if (entry.second.IsMap()) {
-        ROOKERY_RETURN_IF_ERROR(LoadSection(file, path, entry.second));
+        LoadSection(file, path, entry.second, problems);
       } else if (!entry.second.IsNull()) {
-        return absl::InvalidArgumentError(absl::StrCat(file, ": `", path, "` must be a section with keys"));
+        problems.AddLine(absl::StrCat(at, ": `", path, "` must be a section with keys"));
       }
     }
-    return absl::OkStatus();
   }
 
-  absl::Status LoadKey(const std::string& file, const Key& key, const YAML::Node& node) const {
+  void LoadKey(const std::string& at, Key& key, const YAML::Node& node, Problems& problems) {
+    key.origin = at;
     if (key.is_secret) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          file, ": `", key.path, "` is a secret and does not belong into a file of settings: give it in ",
-          EnvironmentName(key), " or ", EnvironmentName(key), "_FILE"));
+      problems.Add(key.path,
+                   absl::StrCat("is a secret and does not belong in a file of settings: give it in ",
+                                EnvironmentName(key), " or ", EnvironmentName(key), "_FILE"));
+      return;
     }
-    const auto wrong = [&] {
-      return absl::InvalidArgumentError(absl::StrCat(file, ": `", key.path, "` must be ", Expected(key)));
-    };
+    const auto wrong = [&] { problems.Add(key.path, absl::StrCat("must be ", Expected(key))); };
     if (auto* const* list = std::get_if<Texts*>(&key.field)) {
       if (!node.IsSequence()) return wrong();
       Texts values;
@@ -227,30 +249,30 @@ struct Schema::Impl {
         values.push_back(item.Scalar());
       }
       **list = std::move(values);
-      return absl::OkStatus();
+      return;
     }
-    if (!node.IsScalar() || !Assign(key, node.Scalar())) return wrong();
-    return absl::OkStatus();
+    if (!node.IsScalar() || !Assign(key, node.Scalar())) wrong();
   }
 
-  absl::Status LoadFile(const std::string& file) const {
-    ROOKERY_ASSIGN_OR_RETURN(const std::string text, ReadAll(file));
+  void LoadFile(const std::string& file, Problems& problems) {
+    const absl::StatusOr<std::string> text = ReadFile(file);
+    if (!text.ok()) return problems.AddLine(std::string(Message(text.status())));
     YAML::Node root;
     try {
-      root = YAML::Load(text);
+      root = YAML::Load(*text);
     } catch (const YAML::Exception& e) {
-      return absl::InvalidArgumentError(absl::StrCat(file, ":", e.mark.line + 1, ": not YAML: ", e.msg));
+      return problems.AddLine(absl::StrCat(file, ":", e.mark.line + 1, ": not YAML: ", e.msg));
     }
-    if (root.IsNull()) return absl::OkStatus();
+    if (root.IsNull()) return;
     if (!root.IsMap())
-      return absl::InvalidArgumentError(absl::StrCat(file, ": must be a map of sections and keys"));
-    return LoadSection(file, "", root);
+      return problems.AddLine(absl::StrCat(At(file, root), ": must be a map of sections and keys"));
+    LoadSection(file, "", root, problems);
   }
 
-  absl::Status LoadEnvironment(const std::map<std::string, std::string>& environment) const {
+  void LoadEnvironment(const std::map<std::string, std::string>& environment, Problems& problems) {
     const std::string prefix = EnvironmentPrefix(service);
-    std::map<std::string, const Key*> by_name;
-    for (const Key& key : keys) {
+    std::map<std::string, Key*> by_name;
+    for (Key& key : keys) {
       by_name.emplace(EnvironmentName(key), &key);
       if (key.is_secret) by_name.emplace(EnvironmentName(key) + "_FILE", &key);
     }
@@ -261,26 +283,29 @@ struct Schema::Impl {
       if (found == by_name.end()) {
         Texts known;
         for (const auto& entry : by_name) known.push_back(entry.first);
-        return absl::InvalidArgumentError(
-            absl::StrCat("environment: unknown variable ", name, Suggest(name, known)));
+        problems.AddLine(absl::StrCat(name, ": unknown variable", Suggest(name, known)));
+        continue;
       }
-      const Key& key = *found->second;
+      Key& key = *found->second;
+      key.origin = name;
       const std::string plain_name = EnvironmentName(key);
-      if (name != plain_name) {
-        if (environment.contains(plain_name)) {
-          return absl::InvalidArgumentError(
-              absl::StrCat("environment: both ", plain_name, " and ", name, " are set (`", key.path, "`)"));
-        }
-        ROOKERY_ASSIGN_OR_RETURN(std::string secret, ReadAll(value));
-        // Editors end a file with a line feed that is no part of the secret.
-        while (secret.ends_with('\n') || secret.ends_with('\r')) secret.pop_back();
-        *std::get<std::string*>(key.field) = std::move(secret);
-      } else if (!Assign(key, value)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("environment: ", name, " (`", key.path, "`) must be ", Expected(key)));
+      if (name == plain_name) {
+        if (!Assign(key, value)) problems.Add(key.path, absl::StrCat("must be ", Expected(key)));
+      } else if (environment.contains(plain_name)) {
+        problems.Add(key.path, absl::StrCat("is given by both ", plain_name, " and ", name));
+      } else {
+        LoadSecretFile(key, value, problems);
       }
     }
-    return absl::OkStatus();
+  }
+
+  static void LoadSecretFile(const Key& key, const std::string& file, Problems& problems) {
+    absl::StatusOr<std::string> secret = ReadFile(file);
+    if (!secret.ok()) return problems.Add(key.path, Message(secret.status()));
+    // Editors end a file with a line feed that is no part of the secret.
+    while (secret->ends_with('\n') || secret->ends_with('\r')) secret->pop_back();
+    if (secret->empty()) return problems.Add(key.path, absl::StrCat(file, " is empty"));
+    *std::get<std::string*>(key.field) = *std::move(secret);
   }
 
   void PrintSection(YAML::Emitter& out, const std::string& parent) const {
@@ -341,9 +366,17 @@ void Schema::BindChoice(std::string_view path, std::string* field, std::vector<s
       {.path = std::string(path), .help = std::string(help), .field = field, .allowed = std::move(allowed)});
 }
 
-absl::Status Schema::Load(const std::string& file, const std::map<std::string, std::string>& environment) {
-  if (!file.empty()) ROOKERY_RETURN_IF_ERROR(impl_->LoadFile(file));
-  return impl_->LoadEnvironment(environment);
+Problems Schema::Load(const std::vector<std::string>& files,
+                      const std::map<std::string, std::string>& environment) {
+  Problems problems(this);
+  for (const std::string& file : files) impl_->LoadFile(file, problems);
+  impl_->LoadEnvironment(environment, problems);
+  return problems;
+}
+
+std::string Schema::Origin(std::string_view path) const {
+  const Key* const key = impl_->Find(path);
+  return key == nullptr ? "" : key->origin;
 }
 
 std::string Schema::Print() const {

@@ -17,6 +17,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
 
 class SchemaTest : public testing::Test {
  protected:
@@ -38,12 +40,13 @@ class SchemaTest : public testing::Test {
     return path.string();
   }
 
+  /// The only thing that is wrong.
   std::string Wrong(std::string_view yaml, const std::map<std::string, std::string>& environment = {}) {
-    const absl::Status status = schema.Load(File(yaml), environment);
-    EXPECT_FALSE(status.ok()) << yaml;
-    std::string message(status.message());
-    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-    return message;
+    const Problems problems = schema.Load({File(yaml)}, environment);
+    EXPECT_THAT(problems.lines(), SizeIs(1)) << yaml;
+    if (problems.empty()) return "";
+    EXPECT_EQ(problems.lines()[0].find('\n'), std::string::npos) << problems.lines()[0];
+    return problems.lines()[0];
   }
 
   std::filesystem::path directory =
@@ -57,21 +60,21 @@ class SchemaTest : public testing::Test {
 };
 
 TEST_F(SchemaTest, KeepsDefaultsWithoutFileAndEnvironment) {
-  ASSERT_TRUE(schema.Load("", {{"PATH", "/bin"}, {"ROOKERY_GATEWAY__X", "other service"}}).ok());
+  ASSERT_TRUE(schema.Load({}, {{"PATH", "/bin"}, {"ROOKERY_GATEWAY__X", "other service"}}).empty());
   EXPECT_THAT(addresses, ElementsAre("127.0.0.1:6379"));
   EXPECT_EQ(drain, milliseconds(20'000));
 }
 
 TEST_F(SchemaTest, ReadsEveryTypeFromTheFile) {
-  const absl::Status status = schema.Load(File("instance: one\n"
-                                               "redis:\n"
-                                               "  addresses: [a:1, 'b:2']\n"
-                                               "  cluster: true\n"
-                                               "limits: {stanza-bytes: 1000}\n"
-                                               "drain-timeout: 1500ms\n"
-                                               "log: {level: debug}\n"),
-                                          {});
-  ASSERT_TRUE(status.ok()) << status;
+  const Problems problems = schema.Load({File("instance: one\n"
+                                              "redis:\n"
+                                              "  addresses: [a:1, 'b:2']\n"
+                                              "  cluster: true\n"
+                                              "limits: {stanza-bytes: 1000}\n"
+                                              "drain-timeout: 1500ms\n"
+                                              "log: {level: debug}\n")},
+                                        {});
+  ASSERT_THAT(problems.lines(), IsEmpty());
   EXPECT_EQ(instance, "one");
   EXPECT_THAT(addresses, ElementsAre("a:1", "b:2"));
   EXPECT_TRUE(cluster);
@@ -81,12 +84,12 @@ TEST_F(SchemaTest, ReadsEveryTypeFromTheFile) {
 }
 
 TEST_F(SchemaTest, EnvironmentGoesOverTheFile) {
-  const absl::Status status = schema.Load(File("instance: one\nredis: {addresses: [a:1]}\n"),
-                                          {{"ROOKERY_SESSION_MANAGER__INSTANCE", "two"},
-                                           {"ROOKERY_SESSION_MANAGER__REDIS__ADDRESSES", "c:3, d:4"},
-                                           {"ROOKERY_SESSION_MANAGER__LIMITS__STANZA_BYTES", "2000"},
-                                           {"ROOKERY_SESSION_MANAGER__DRAIN_TIMEOUT", "1m"}});
-  ASSERT_TRUE(status.ok()) << status;
+  const Problems problems = schema.Load({File("instance: one\nredis: {addresses: [a:1]}\n")},
+                                        {{"ROOKERY_SESSION_MANAGER__INSTANCE", "two"},
+                                         {"ROOKERY_SESSION_MANAGER__REDIS__ADDRESSES", "c:3, d:4"},
+                                         {"ROOKERY_SESSION_MANAGER__LIMITS__STANZA_BYTES", "2000"},
+                                         {"ROOKERY_SESSION_MANAGER__DRAIN_TIMEOUT", "1m"}});
+  ASSERT_THAT(problems.lines(), IsEmpty());
   EXPECT_EQ(instance, "two");
   EXPECT_THAT(addresses, ElementsAre("c:3", "d:4"));
   EXPECT_EQ(stanza_bytes, 2000);
@@ -94,14 +97,14 @@ TEST_F(SchemaTest, EnvironmentGoesOverTheFile) {
 }
 
 TEST_F(SchemaTest, AnEmptyListInTheEnvironmentIsEmpty) {
-  ASSERT_TRUE(schema.Load("", {{"ROOKERY_SESSION_MANAGER__REDIS__ADDRESSES", ""}}).ok());
+  ASSERT_TRUE(schema.Load({}, {{"ROOKERY_SESSION_MANAGER__REDIS__ADDRESSES", ""}}).empty());
   EXPECT_THAT(addresses, IsEmpty());
 }
 
 TEST_F(SchemaTest, EmptyFilesAndSectionsAreFine) {
-  EXPECT_TRUE(schema.Load(File(""), {}).ok());
-  EXPECT_TRUE(schema.Load(File("# only a comment\n"), {}).ok());
-  EXPECT_TRUE(schema.Load(File("redis:\n"), {}).ok());
+  EXPECT_TRUE(schema.Load({File("")}, {}).empty());
+  EXPECT_TRUE(schema.Load({File("# only a comment\n")}, {}).empty());
+  EXPECT_TRUE(schema.Load({File("redis:\n")}, {}).empty());
 }
 
 TEST_F(SchemaTest, UnknownKeysAreErrorsThatNameFileAndKey) {
@@ -114,7 +117,7 @@ TEST_F(SchemaTest, UnknownKeysAreErrorsThatNameFileAndKey) {
 
 TEST_F(SchemaTest, UnknownVariablesAreErrors) {
   EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__REDIS__CLUSTERED", "true"}}),
-              AllOf(HasSubstr("unknown variable ROOKERY_SESSION_MANAGER__REDIS__CLUSTERED"),
+              AllOf(HasSubstr("ROOKERY_SESSION_MANAGER__REDIS__CLUSTERED: unknown variable"),
                     HasSubstr("did you mean `ROOKERY_SESSION_MANAGER__REDIS__CLUSTER`?")));
 }
 
@@ -130,7 +133,7 @@ TEST_F(SchemaTest, WrongTypesNameTheKeyAndWhatIsExpected) {
   EXPECT_THAT(Wrong("drain-timeout: 5\n"), HasSubstr("`drain-timeout` must be a duration such as"));
   EXPECT_THAT(Wrong("log: {level: loud}\n"), HasSubstr("`log.level` must be one of debug, info"));
   EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__REDIS__CLUSTER", "maybe"}}),
-              HasSubstr("ROOKERY_SESSION_MANAGER__REDIS__CLUSTER (`redis.cluster`) must be true or false"));
+              HasSubstr("ROOKERY_SESSION_MANAGER__REDIS__CLUSTER: `redis.cluster` must be true or false"));
 }
 
 TEST_F(SchemaTest, WhatIsNotYamlIsToldWithItsLine) {
@@ -138,19 +141,78 @@ TEST_F(SchemaTest, WhatIsNotYamlIsToldWithItsLine) {
   EXPECT_THAT(Wrong("- a\n- b\n"), HasSubstr("must be a map"));
 }
 
-TEST_F(SchemaTest, AMissingFileIsNotFound) {
-  const absl::Status status = schema.Load((directory / "none.yaml").string(), {});
-  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("none.yaml"));
-  EXPECT_FALSE(schema.Load(directory.string(), {}).ok()) << "a directory is no file";
+TEST_F(SchemaTest, AMissingFileIsToldByName) {
+  const std::string file = (directory / "none.yaml").string();
+  EXPECT_THAT(schema.Load({file}, {}).lines(),
+              ElementsAre(AllOf(HasSubstr(file), HasSubstr("No such file"))));
+  EXPECT_THAT(schema.Load({directory.string()}, {}).lines(), SizeIs(1)) << "a directory is no file";
+}
+
+TEST_F(SchemaTest, AllMistakesAreToldEachWithItsLineOrVariable) {
+  const std::string file = File(
+      "instance: one\n"
+      "redis:\n"
+      "  cluster: perhaps\n"
+      "  adresses: [a:1]\n"
+      "drain-timeout: soon\n"
+      "kafka: {}\n");
+  const Problems problems =
+      schema.Load({file}, {{"ROOKERY_SESSION_MANAGER__LIMITS__STANZA_BYTES", "many"},
+                           {"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", "/nonexistent/secret"},
+                           {"ROOKERY_SESSION_MANAGER__NOTHING_LIKE_IT", "1"}});
+  EXPECT_THAT(
+      problems.lines(),
+      UnorderedElementsAre(
+          file + ":3: `redis.cluster` must be true or false",
+          file + ":4: unknown key `redis.adresses` (did you mean `redis.addresses`?)",
+          file + ":5: `drain-timeout` must be a duration such as 250ms, 5s, 10m or 1h",
+          file + ":6: unknown key `kafka`",
+          "ROOKERY_SESSION_MANAGER__LIMITS__STANZA_BYTES: `limits.stanza-bytes` must be a whole number "
+          "from 100 to 1000000",
+          AllOf(HasSubstr("ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE: `redis.password` "),
+                HasSubstr("/nonexistent/secret")),
+          HasSubstr("ROOKERY_SESSION_MANAGER__NOTHING_LIKE_IT: unknown variable")));
+  EXPECT_EQ(instance, "one") << "what is right is taken";
+  EXPECT_EQ(drain, milliseconds(20'000)) << "what is wrong is not";
+}
+
+TEST_F(SchemaTest, AServiceTellsWhatIsWrongWithItsLineToo) {
+  const std::string file = File("log:\n  level: debug\ninstance: one\n");
+  Problems problems = schema.Load({file}, {{"ROOKERY_SESSION_MANAGER__REDIS__ADDRESSES", "a:1"}});
+  problems.Add("instance", "must be two");
+  problems.Add("instance", "must be even");
+  problems.Add("redis.addresses", "must name c");
+  problems.Add("redis.cluster", "is needed");
+  EXPECT_THAT(problems.lines(),
+              ElementsAre(file + ":3: `instance` must be two",
+                          "ROOKERY_SESSION_MANAGER__REDIS__ADDRESSES: `redis.addresses` must name c",
+                          "`redis.cluster` is needed"));
+}
+
+TEST_F(SchemaTest, OfSeveralFilesTheLaterWins) {
+  const std::string base = File("instance: one\nredis: {addresses: [a:1, b:2], cluster: true}\n");
+  const std::string over = File("redis:\n  addresses: [c:3]\nlog: {level: debug}\n", "over.yaml");
+  EXPECT_THAT(schema.Load({base, over}, {}).lines(), IsEmpty());
+  EXPECT_EQ(instance, "one");
+  EXPECT_THAT(addresses, ElementsAre("c:3"));
+  EXPECT_TRUE(cluster);
+  EXPECT_EQ(schema.Origin("redis.addresses"), over + ":2");
+  EXPECT_EQ(schema.Origin("redis.cluster"), base + ":2");
+  EXPECT_EQ(schema.Origin("drain-timeout"), "");
+}
+
+TEST_F(SchemaTest, UnknownSectionsAndKeysInAWrongSectionGetAHint) {
+  EXPECT_THAT(Wrong("reddis: {addresses: [a:1]}\n"), HasSubstr("did you mean `redis`?"));
+  EXPECT_THAT(Wrong("limits: {addresses: [a:1]}\n"), HasSubstr("did you mean `redis.addresses`?"));
+  EXPECT_THAT(Wrong("level: debug\n"), HasSubstr("did you mean `log.level`?"));
 }
 
 TEST_F(SchemaTest, SecretsComeFromTheEnvironmentOrAFile) {
   EXPECT_THAT(Wrong("redis: {password: x}\n"), HasSubstr("ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE"));
-  ASSERT_TRUE(schema.Load("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD", "env"}}).ok());
+  ASSERT_TRUE(schema.Load({}, {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD", "env"}}).empty());
   EXPECT_EQ(password, "env");
   const std::string file = File("from file\n", "secret");
-  ASSERT_TRUE(schema.Load("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file}}).ok());
+  ASSERT_TRUE(schema.Load({}, {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file}}).empty());
   EXPECT_EQ(password, "from file");
   EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file},
                          {"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD", "env"}}),
@@ -160,12 +222,12 @@ TEST_F(SchemaTest, SecretsComeFromTheEnvironmentOrAFile) {
 
 TEST_F(SchemaTest, PrintHidesSecretsAndCanBeReadBack) {
   ASSERT_TRUE(schema
-                  .Load("", {{"ROOKERY_SESSION_MANAGER__INSTANCE", "a: \"b\" # c"},
+                  .Load({}, {{"ROOKERY_SESSION_MANAGER__INSTANCE", "a: \"b\" # c"},
                              {"ROOKERY_SESSION_MANAGER__REDIS__ADDRESSES", "a:1,b:2"}})
-                  .ok());
+                  .empty());
   const std::string printed = schema.Print();
   EXPECT_THAT(printed, Not(HasSubstr("***")));
-  ASSERT_TRUE(schema.Load("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD", "hidden"}}).ok());
+  ASSERT_TRUE(schema.Load({}, {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD", "hidden"}}).empty());
   EXPECT_THAT(schema.Print(), AllOf(HasSubstr("***"), Not(HasSubstr("hidden"))));
 
   std::string again = printed;
@@ -174,8 +236,8 @@ TEST_F(SchemaTest, PrintHidesSecretsAndCanBeReadBack) {
   again.erase(secret, again.find('\n', secret) + 1 - secret);
   instance.clear();
   addresses.clear();
-  const absl::Status status = schema.Load(File(again), {});
-  ASSERT_TRUE(status.ok()) << status << "\n" << again;
+  const Problems problems = schema.Load({File(again)}, {});
+  ASSERT_THAT(problems.lines(), IsEmpty()) << again;
   EXPECT_EQ(instance, "a: \"b\" # c");
   EXPECT_THAT(addresses, ElementsAre("a:1", "b:2"));
 }

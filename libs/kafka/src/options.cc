@@ -1,6 +1,23 @@
+#include <librdkafka/rdkafka.h>
+
+#include <memory>
+
+#include "rookery/config/files.h"
 #include "rookery/kafka/producer.h"
 
 namespace rookery::kafka {
+namespace {
+
+constexpr char kProperties[] = "kafka.properties";
+
+/// `name=value`; the name is empty where there is no `=`.
+std::pair<std::string, std::string> Split(const std::string& property) {
+  const std::size_t equals = property.find('=');
+  if (equals == std::string::npos) return {};
+  return {property.substr(0, equals), property.substr(equals + 1)};
+}
+
+}  // namespace
 
 void Options::Bind(config::Schema& schema) {
   schema.Bind("kafka.brokers", &brokers, "host:port of some brokers; the others are found through them");
@@ -12,6 +29,34 @@ void Options::Bind(config::Schema& schema) {
               "largest record; a topic's `max.message.bytes` must leave room for it", 100'000, 100'000'000);
   schema.Bind("kafka.properties", &properties,
               "further librdkafka properties, each name=value (security, tuning)");
+}
+
+void Options::Validate(config::Problems& problems) const {
+  if (brokers.empty()) problems.Add("kafka.brokers", "must name at least one broker");
+  const auto destroy = [](rd_kafka_conf_t* conf) { rd_kafka_conf_destroy(conf); };
+  const std::unique_ptr<rd_kafka_conf_t, decltype(destroy)> conf(rd_kafka_conf_new(), destroy);
+  for (const std::string& property : properties) {
+    const auto [name, value] = Split(property);
+    char why[256] = "it is not name=value";
+    if (!name.empty() &&
+        rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), why, sizeof why) == RD_KAFKA_CONF_OK) {
+      continue;
+    }
+    // The name alone: the value may be a secret.
+    problems.Add(kProperties,
+                 "has a wrong property `" + (name.empty() ? property.substr(0, 40) : name) + "`: " + why);
+  }
+}
+
+void Options::CheckFiles(config::Problems& problems) const {
+  for (const std::string& property : properties) {
+    const auto [name, value] = Split(property);
+    // Certificates, keys, key stores; `probe` looks for the system's authorities.
+    if (!name.ends_with(".location") || value == "probe") continue;
+    const absl::Status readable = config::CheckReadable(value);
+    if (!readable.ok())
+      problems.Add(kProperties, "names a file in `" + name + "`: " + std::string(readable.message()));
+  }
 }
 
 }  // namespace rookery::kafka

@@ -9,4 +9,8 @@ void Options::Bind(config::Schema& schema) {
   schema.Bind("redis.timeout", &timeout, "Redis: time limit of a command and of connecting");
 }
 
+void Options::Validate(config::Problems& problems) const {
+  if (addresses.empty()) problems.Add("redis.addresses", "must name at least one address");
+}
+
 }  // namespace rookery::redis

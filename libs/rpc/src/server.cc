@@ -8,24 +8,18 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
-#include <fstream>
-#include <iterator>
 #include <mutex>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "channel_options.h"
 #include "rookery/base/status.h"
+#include "rookery/config/files.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::rpc {
 namespace {
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::InvalidArgumentError("cannot read " + path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 // gRPC's own log, which it would write to stderr in a format of its own.
 void OnGrpcLog(gpr_log_func_args* line) {
@@ -87,6 +81,27 @@ void TlsFiles::Bind(config::Schema& schema) {
   schema.Bind("rpc.tls.key-file", &key_file, "PEM file of the certificate's private key");
 }
 
+void TlsFiles::Validate(config::Problems& problems) const {
+  if (!enabled()) return;
+  for (const auto& [key, file] :
+       {std::pair("rpc.tls.ca-file", &ca_file), std::pair("rpc.tls.certificate-file", &certificate_file),
+        std::pair("rpc.tls.key-file", &key_file)}) {
+    if (file->empty()) problems.Add(key, "is needed too: `rpc.tls` takes all three files, or none");
+  }
+}
+
+void TlsFiles::CheckFiles(config::Problems& problems) const {
+  const auto check = [&](const char* key, const absl::Status& status) {
+    if (!status.ok()) problems.Add(key, absl::StrCat("cannot be used: ", status.message()));
+    return status.ok();
+  };
+  if (!ca_file.empty()) check("rpc.tls.ca-file", config::CheckCertificates(ca_file));
+  if (certificate_file.empty()) return;
+  const bool is_certificate = check("rpc.tls.certificate-file", config::CheckCertificates(certificate_file));
+  if (is_certificate && !key_file.empty())
+    check("rpc.tls.key-file", config::CheckKey(key_file, certificate_file));
+}
+
 void ServerOptions::Bind(config::Schema& schema) {
   schema.Bind("rpc.address", &address, "host:port where gRPC is served; port 0 takes a free one");
   schema.Bind("rpc.advertised-address", &advertised_address,
@@ -100,9 +115,9 @@ absl::StatusOr<TlsTexts> ReadTlsFiles(const TlsFiles& files) {
         "rpc.tls needs ca-file, certificate-file and key-file, or none of them");
   }
   TlsTexts texts;
-  ROOKERY_ASSIGN_OR_RETURN(texts.ca, ReadFile(files.ca_file));
-  ROOKERY_ASSIGN_OR_RETURN(texts.certificate, ReadFile(files.certificate_file));
-  ROOKERY_ASSIGN_OR_RETURN(texts.key, ReadFile(files.key_file));
+  ROOKERY_ASSIGN_OR_RETURN(texts.ca, config::ReadFile(files.ca_file));
+  ROOKERY_ASSIGN_OR_RETURN(texts.certificate, config::ReadFile(files.certificate_file));
+  ROOKERY_ASSIGN_OR_RETURN(texts.key, config::ReadFile(files.key_file));
   return texts;
 }
 

@@ -197,13 +197,37 @@ TEST_F(TlsTest, OnlyOurOwnAreLetIn) {
   EXPECT_FALSE(Connects(client, (*other)->bound_address()));
 }
 
+TEST_F(TlsTest, WrongFilesAreToldByKeyBeforeTheStart) {
+  Authority ours(directory_ + "/ours");
+  Authority theirs(directory_ + "/theirs");
+  const auto wrong = [](const TlsFiles& files) {
+    config::Problems problems;
+    files.Validate(problems);
+    files.CheckFiles(problems);
+    std::string text;
+    for (const std::string& line : problems.lines()) text += line + "\n";
+    return text;
+  };
+  const TlsFiles right = ours.Issue("server", kTlsName);
+  EXPECT_EQ(wrong(right), "");
+  EXPECT_EQ(wrong({}), "");
+  TlsFiles files = right;
+  files.key_file = theirs.Issue("server", kTlsName).key_file;
+  EXPECT_NE(wrong(files).find("`rpc.tls.key-file` cannot be used"), std::string::npos) << wrong(files);
+  files.key_file.clear();
+  EXPECT_NE(wrong(files).find("`rpc.tls.key-file` is needed"), std::string::npos) << wrong(files);
+  files = {"/nonexistent/ca.pem", "/nonexistent/cert.pem", "/nonexistent/key.pem"};
+  EXPECT_NE(wrong(files).find("/nonexistent/ca.pem"), std::string::npos) << wrong(files);
+  EXPECT_NE(wrong(files).find("`rpc.tls.certificate-file`"), std::string::npos) << wrong(files);
+}
+
 TEST_F(TlsTest, MissingFilesAreToldAtStart) {
   ServerOptions options;
   options.tls.ca_file = directory_ + "/none.pem";
   EXPECT_EQ(Server::Start(options, {}).status().code(), absl::StatusCode::kInvalidArgument);
   options.tls.certificate_file = options.tls.key_file = options.tls.ca_file;
   const auto status = Server::Start(options, {}).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_NE(std::string(status.message()).find("none.pem"), std::string::npos);
 }
 

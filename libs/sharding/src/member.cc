@@ -24,12 +24,15 @@ void MemberConfig::Bind(config::Schema& schema) {
   rpc.Bind(schema);
 }
 
-absl::Status MemberConfig::Validate() const {
-  if (kafka.brokers.empty())
-    return absl::InvalidArgumentError("`kafka.brokers` must name at least one broker");
-  if (redis.addresses.empty())
-    return absl::InvalidArgumentError("`redis.addresses` must name at least one address");
-  return absl::OkStatus();
+void MemberConfig::Validate(config::Problems& problems) const {
+  kafka.Validate(problems);
+  redis.Validate(problems);
+  rpc.tls.Validate(problems);
+}
+
+void MemberConfig::CheckFiles(config::Problems& problems) const {
+  kafka.CheckFiles(problems);
+  rpc.tls.CheckFiles(problems);
 }
 
 Member::Member(app::Process& process, const MemberConfig& config, MemberDescription description)

@@ -6,6 +6,7 @@
 #include "domain/text.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
+#include "rookery/config/files.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/stanza_limits.h"
@@ -120,60 +121,75 @@ void Config::Bind(config::Schema& schema) {
   rpc_tls.Bind(schema);
 }
 
-absl::Status Config::Validate() const {
-  if (domains.empty()) return absl::InvalidArgumentError("domains: at least one is needed");
-  if (domains.size() > 255) return absl::InvalidArgumentError("domains: at most 255");
+void Config::Validate(config::Problems& problems) const {
+  if (domains.empty()) problems.Add("domains", "must name at least one");
+  if (domains.size() > 255) problems.Add("domains", "must name at most 255");
   for (const auto& domain : domains) {
-    if (!xmpp::PrepareDomain(domain).ok()) {
-      return absl::InvalidArgumentError(Cat("domains: ", domain, " is no domain"));
-    }
+    if (!xmpp::PrepareDomain(domain).ok())
+      problems.Add("domains", Cat("has `", domain, "`, which is not a domain name"));
   }
   for (const auto& mechanism : sasl_mechanisms) {
     if (std::find(std::begin(kSaslMechanisms), std::end(kSaslMechanisms), mechanism) ==
         std::end(kSaslMechanisms)) {
-      return absl::InvalidArgumentError(Cat("sasl.mechanisms: ", mechanism, " is unknown"));
+      problems.Add("sasl.mechanisms", Cat("has `", mechanism, "`, which is unknown"));
     }
   }
   for (const auto& certificate : tls_certificates) {
     if (!ParseCertificate(certificate)) {
-      return absl::InvalidArgumentError(
-          Cat("tls.certificates: ", certificate, " is not domain=cert.pem:key.pem"));
+      problems.Add("tls.certificates", Cat("has `", certificate, "`, which is not domain=cert.pem:key.pem"));
     }
   }
   if (max_stanza_bytes + kStanzaReserve > max_record_bytes) {
-    return absl::InvalidArgumentError(
-        Cat("limits.max-stanza-bytes: ", max_stanza_bytes, " and the ", kStanzaReserve,
-            " that the cluster may add do not fit into limits.max-record-bytes (", max_record_bytes,
+    problems.Add(
+        "limits.max-stanza-bytes",
+        Cat("(", max_stanza_bytes, ") and the ", kStanzaReserve,
+            " bytes that the cluster may add do not fit into limits.max-record-bytes (", max_record_bytes,
             "); to raise that, raise message.max.bytes of the brokers and of every service first"));
   }
   const bool needs_tls = !xmpp_direct_tls_address.empty() || !websocket_tls_address.empty() ||
                          (!xmpp_address.empty() && xmpp_tls != "off");
   if (needs_tls && tls_certificates.empty()) {
-    return absl::InvalidArgumentError("tls.certificates: needed by the listeners that are on");
+    problems.Add("tls.certificates", "is needed by the listeners that are on");
   }
   for (const auto& [key, duration] :
-       {std::pair("negotiation-timeout", negotiation_timeout),
-        std::pair("registration-timeout", registration_timeout), std::pair("idle-timeout", idle_timeout),
-        std::pair("answer-timeout", answer_timeout), std::pair("write-timeout", write_timeout),
-        std::pair("action-timeout", action_timeout), std::pair("owner-timeout", owner_timeout)}) {
-    if (duration < std::chrono::seconds(1)) {
-      return absl::InvalidArgumentError(Cat("limits.", key, ": at least 1s"));
-    }
+       {std::pair("limits.negotiation-timeout", negotiation_timeout),
+        std::pair("limits.registration-timeout", registration_timeout),
+        std::pair("limits.idle-timeout", idle_timeout), std::pair("limits.answer-timeout", answer_timeout),
+        std::pair("limits.write-timeout", write_timeout), std::pair("limits.action-timeout", action_timeout),
+        std::pair("limits.owner-timeout", owner_timeout)}) {
+    if (duration < std::chrono::seconds(1)) problems.Add(key, "must be at least 1s");
   }
-  for (const auto& [key, duration] :
-       {std::pair("idle", keepalive_idle), std::pair("interval", keepalive_interval)}) {
+  for (const auto& [key, duration] : {std::pair("listeners.keepalive-idle", keepalive_idle),
+                                      std::pair("listeners.keepalive-interval", keepalive_interval)}) {
     // The kernel's bound (tcp(7)).
     if (duration < std::chrono::seconds(1) || duration > std::chrono::seconds(32'767)) {
-      return absl::InvalidArgumentError(Cat("listeners.keepalive-", key, ": 1s to 32767s"));
+      problems.Add(key, "must be from 1s to 32767s");
     }
   }
   if (max_loop_lag < std::chrono::milliseconds(1))
-    return absl::InvalidArgumentError("admission.max-loop-lag: at least 1ms");
+    problems.Add("admission.max-loop-lag", "must be at least 1ms");
   if (xmpp_address.empty() && xmpp_direct_tls_address.empty() && websocket_address.empty() &&
       websocket_tls_address.empty()) {
-    return absl::InvalidArgumentError("listeners: every listener's address is empty");
+    problems.Add("listeners.xmpp.address", "or the address of another listener is needed: all are off");
   }
-  return absl::OkStatus();
+  redis.Validate(problems);
+  rpc_tls.Validate(problems);
+}
+
+void Config::CheckFiles(config::Problems& problems) const {
+  for (const auto& text : tls_certificates) {
+    const auto certificate = ParseCertificate(text);
+    if (!certificate) continue;
+    net::TlsOptions options;
+    options.certificates.push_back(*certificate);
+    const auto context = net::TlsContext::Create(std::move(options));
+    if (!context.ok()) problems.Add("tls.certificates", Cat("cannot be used: ", Message(context.status())));
+  }
+  if (!tls_client_ca_file.empty()) {
+    const auto status = config::CheckCertificates(tls_client_ca_file);
+    if (!status.ok()) problems.Add("tls.client-ca-file", Cat("cannot be used: ", Message(status)));
+  }
+  rpc_tls.CheckFiles(problems);
 }
 
 TlsMode Config::tls_mode() const {

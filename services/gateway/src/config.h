@@ -77,7 +77,8 @@ struct Config {
   rpc::TlsFiles rpc_tls;
 
   void Bind(config::Schema& schema);
-  absl::Status Validate() const;
+  void Validate(config::Problems& problems) const;
+  void CheckFiles(config::Problems& problems) const;
 
   /// Of a valid configuration.
   XmppSettings MakeXmppSettings() const;

@@ -7,6 +7,15 @@
 namespace rookery::gateway {
 namespace {
 
+/// All that is wrong with the values, a line each.
+std::string Wrong(const Config& config) {
+  config::Problems problems;
+  config.Validate(problems);
+  std::string text;
+  for (const std::string& line : problems.lines()) text += line + "\n";
+  return text;
+}
+
 Config Valid() {
   Config config;
   config.xmpp_address = "127.0.0.1:0";
@@ -20,18 +29,18 @@ TEST(Config, TheSampleIsValidAndComplete) {
   common.Bind(schema);
   Config config;
   config.Bind(schema);
-  ASSERT_TRUE(schema.Load(ROOKERY_GATEWAY_SAMPLE, {}).ok());
-  EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+  ASSERT_TRUE(schema.Load({ROOKERY_GATEWAY_SAMPLE}, {}).empty());
+  EXPECT_EQ(Wrong(config), "");
   EXPECT_EQ(config.tls_mode(), TlsMode::kRequired);
   EXPECT_EQ(config.MakeTlsOptions({}).certificates.front().key_file, "/etc/rookery/tls/tls.key");
 }
 
 TEST(Config, SaysWhatIsWrong) {
-  EXPECT_TRUE(Valid().Validate().ok());
+  EXPECT_EQ(Wrong(Valid()), "");
   const auto message = [](auto change) {
     Config config = Valid();
     change(config);
-    return std::string(config.Validate().message());
+    return Wrong(config);
   };
   EXPECT_NE(message([](Config& c) { c.domains.clear(); }).find("domains"), std::string::npos);
   EXPECT_NE(message([](Config& c) { c.domains = {"a b"}; }).find("domains"), std::string::npos);
@@ -47,14 +56,40 @@ TEST(Config, SaysWhatIsWrong) {
 TEST(Config, TheLargestStanzaFitsIntoARecord) {
   Config config = Valid();
   config.max_stanza_bytes = 934'464;  // a million without the reserve
-  EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+  EXPECT_EQ(Wrong(config), "");
   config.max_stanza_bytes += 1;
-  const std::string message(config.Validate().message());
+  const std::string message = Wrong(config);
   EXPECT_NE(message.find("limits.max-stanza-bytes"), std::string::npos) << message;
   EXPECT_NE(message.find("message.max.bytes"), std::string::npos) << message;
-  EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   config.max_record_bytes = 1'000'001;
-  EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+  EXPECT_EQ(Wrong(config), "");
+}
+
+TEST(Config, AllMistakesAreToldNotOnlyTheFirst) {
+  Config config = Valid();
+  config.domains.clear();
+  config.idle_timeout = config.write_timeout = std::chrono::milliseconds(1);
+  config.rpc_tls.ca_file = "/ca.pem";
+  const std::string wrong = Wrong(config);
+  for (const char* key : {"`domains`", "`limits.idle-timeout`", "`limits.write-timeout`",
+                          "`rpc.tls.certificate-file`", "`rpc.tls.key-file`"}) {
+    EXPECT_NE(wrong.find(key), std::string::npos) << key << " is not in " << wrong;
+  }
+}
+
+TEST(Config, FilesThatAreNotThereAreToldByKey) {
+  Config config = Valid();
+  config.tls_certificates = {"*=/nonexistent/cert.pem:/nonexistent/key.pem"};
+  config.tls_client_ca_file = "/nonexistent/authority.pem";
+  config.rpc_tls = {"/nonexistent/ca.pem", "/nonexistent/service.pem", "/nonexistent/service.key"};
+  config::Problems problems;
+  config.CheckFiles(problems);
+  std::string text;
+  for (const std::string& line : problems.lines()) text += line + "\n";
+  for (const char* part : {"`tls.certificates`", "/nonexistent/cert.pem", "`tls.client-ca-file`",
+                           "/nonexistent/authority.pem", "`rpc.tls.ca-file`", "`rpc.tls.certificate-file`"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " is not in " << text;
+  }
 }
 
 TEST(Config, TcpKeepalive) {
@@ -63,15 +98,15 @@ TEST(Config, TcpKeepalive) {
   config.keepalive_interval = std::chrono::milliseconds(1500);
   EXPECT_EQ(config.MakeKeepalive().interval, std::chrono::seconds(2));
   config.keepalive_idle = std::chrono::hours(10);
-  EXPECT_NE(std::string(config.Validate().message()).find("keepalive-idle"), std::string::npos);
+  EXPECT_NE(Wrong(config).find("keepalive-idle"), std::string::npos);
   config.keepalive_idle = std::chrono::milliseconds(0);
-  EXPECT_FALSE(config.Validate().ok());
+  EXPECT_NE(Wrong(config), "");
 }
 
 TEST(Config, CertificatesByDomain) {
   Config config = Valid();
   config.tls_certificates = {"example.com=a.pem:a.key", "*=b.pem:b.key", "c.pem:c.key"};
-  ASSERT_TRUE(config.Validate().ok());
+  ASSERT_EQ(Wrong(config), "");
   const auto certificates = config.MakeTlsOptions({}).certificates;
   ASSERT_EQ(certificates.size(), 3u);
   EXPECT_EQ(certificates[0].domain, "example.com");

@@ -23,10 +23,15 @@ struct Config {
                 "How long the answer to a change is given again to the same request; longer than the "
                 "session-managers' shards.duplicate-horizon");
   }
-  absl::Status Validate() const {
-    if (answers_kept_for < std::chrono::seconds(1))
-      return absl::InvalidArgumentError("answers.kept-for: at least 1s");
-    return absl::OkStatus();
+  void Validate(config::Problems& problems) const {
+    if (answers_kept_for < std::chrono::seconds(1)) problems.Add("answers.kept-for", "must be at least 1s");
+    redis.Validate(problems);
+    pg.Validate(problems);
+    rpc.tls.Validate(problems);
+  }
+  void CheckFiles(config::Problems& problems) const {
+    pg.CheckFiles(problems);
+    rpc.tls.CheckFiles(problems);
   }
 };
 

@@ -45,14 +45,26 @@ void Config::Bind(config::Schema& schema) {
   rpc.Bind(schema);
 }
 
-absl::Status Config::Validate() {
-  if (settings.domains.empty()) return absl::InvalidArgumentError("domains: at least one is needed");
+void Config::Validate(config::Problems& problems) {
+  if (settings.domains.empty()) problems.Add("domains", "must name at least one");
   for (std::string& domain : settings.domains) {
     auto prepared = xmpp::PrepareDomain(domain);
-    if (!prepared.ok()) return absl::InvalidArgumentError("domains: " + domain + " is no domain name");
-    domain = *std::move(prepared);
+    if (prepared.ok()) {
+      domain = *std::move(prepared);
+    } else {
+      problems.Add("domains", "has `" + domain + "`, which is not a domain name");
+    }
   }
-  return absl::OkStatus();
+  kafka.Validate(problems);
+  redis.Validate(problems);
+  pg.Validate(problems);
+  rpc.tls.Validate(problems);
+}
+
+void Config::CheckFiles(config::Problems& problems) const {
+  kafka.CheckFiles(problems);
+  pg.CheckFiles(problems);
+  rpc.tls.CheckFiles(problems);
 }
 
 }  // namespace rookery::session_manager

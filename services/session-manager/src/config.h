@@ -24,7 +24,9 @@ struct Config {
 
   void Bind(config::Schema& schema);
   /// Prepares `domains` too.
-  absl::Status Validate();
+  /// Prepares the domains' names besides.
+  void Validate(config::Problems& problems);
+  void CheckFiles(config::Problems& problems) const;
 };
 
 }  // namespace rookery::session_manager

@@ -132,7 +132,7 @@ class Talker:
 
     async def come_back(self) -> None:
         """As often as it takes: a gateway may be gone, a backend away for a moment."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + self.traffic.patience
         while True:
             try:
                 await asyncio.wait_for(self._sign_in(), 30)
@@ -174,11 +174,17 @@ class Talker:
 
 
 class Traffic:
-    def __init__(self, cluster, users: int = 40, rate: float = 560.0, away: bool = True, seed: int | None = None):
+    def __init__(self, cluster, users: int = 40, rate: float = 560.0, away: bool = True, seed: int | None = None, patience: float = 60.0,
+                 uncertain: float = 10.0):
         self.cluster = cluster
         self.run = secrets.token_hex(3)
         self.rate = rate
         self.with_away = away
+        # Seconds in which somebody who tries must be able to come back.
+        self.patience = patience
+        # How long before the death of a connection without stream management nobody knows what has passed it:
+        # as long as a link was cut.
+        self.uncertain = uncertain
         self.random = random.Random(seed)
         self.talkers = [Talker(self, n, managed=n % 2 == 0) for n in range(users)]
         self.sent_at: dict[tuple[int, int, int], float] = {}
@@ -272,7 +278,7 @@ class Traffic:
             self.problems.append(f"{talker.client.bare} lost its connection: {reason or 'no stream error'}")
             return
         if not talker.managed:
-            talker.forgive(10)
+            talker.forgive(self.uncertain)
         talker.leaving = True
 
         async def back() -> None:
@@ -356,7 +362,7 @@ class Traffic:
         if receiver.managed:
             return False
         sent = self.sent_at[(sender.index, receiver.index, number)]
-        return any(death - 10 <= sent <= death + 10 for death in self.deaths[receiver.index])
+        return any(death - self.uncertain <= sent <= death + 10 for death in self.deaths[receiver.index])
 
     def _unacknowledged(self) -> int:
         return sum(len(t.client.unacked) for t in self.talkers if t.managed)

@@ -22,6 +22,7 @@ void RaiseDescriptorLimit() {
 
 int main(int argc, char** argv) {
   CLI::App app{"rookery-load measures an XMPP server from outside, with clients that cost little"};
+  app.set_version_flag("--version", "rookery-load " ROOKERY_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
   CommonOptions options;

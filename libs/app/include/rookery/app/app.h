@@ -24,7 +24,7 @@ struct CommonConfig {
   std::string admin_address = "127.0.0.1:0";
   std::chrono::milliseconds drain_timeout{20'000};
   void Bind(config::Schema& schema);
-  absl::Status Validate() const;
+  void Validate(config::Problems& problems) const;
 };
 
 /// What the process gives to an App.
@@ -63,19 +63,19 @@ struct AppDescription {
 };
 
 /// Parses the command line (--config, --check-config, --print-config, --config-reference,
-/// --version, --help), loads the configuration, starts logs, the admin listener
+/// --hash-jid, --version, --help), loads the configuration, starts logs, the admin listener
 /// (/healthz /readyz /metrics; its address is logged as `admin.listening`) and the app,
 /// runs until SIGTERM or SIGINT, drains. A second signal ends it at once. SIGPIPE is
 /// ignored, the limit of open files raised as far as it goes. Once the app is made the
 /// call does not return. Exit status: 0 after a drain (also one that ran out of
-/// time, which is logged), 1 when the start failed or Process::fail was called, 2 wrong command line, 78
-/// wrong configuration.
+/// time, which is logged), 1 when the start failed or Process::fail was called, 2 wrong command
+/// line, 78 wrong configuration, with a line on stderr for each mistake.
 int RunMain(int argc, char** argv, const AppDescription& description, config::Schema& schema,
-            CommonConfig& common, const std::function<absl::Status()>& validate,
+            CommonConfig& common, const std::function<void(config::Problems&)>& validate,
             const std::function<std::unique_ptr<App>(Process&)>& make);
 
-/// main() of a service. `A` has kDescription and Config with Bind(Schema&) and
-/// Validate(), and is made from (Process&, const Config&).
+/// main() of a service. `A` has kDescription and Config with Bind(Schema&), Validate(Problems&) for the
+/// values and CheckFiles(Problems&) for the files that they name, and is made from (Process&, const Config&).
 template <typename A>
 int Main(int argc, char** argv) {
   config::Schema schema{std::string(A::kDescription.name)};
@@ -84,7 +84,11 @@ int Main(int argc, char** argv) {
   typename A::Config config;
   config.Bind(schema);
   return RunMain(
-      argc, argv, A::kDescription, schema, common, [&] { return config.Validate(); },
+      argc, argv, A::kDescription, schema, common,
+      [&](config::Problems& problems) {
+        config.Validate(problems);
+        config.CheckFiles(problems);
+      },
       [&](Process& process) -> std::unique_ptr<App> { return std::make_unique<A>(process, config); });
 }
 

@@ -2,25 +2,47 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
-
-#include "absl/status/status.h"
 
 namespace rookery::config {
 
-/// Binds a service's options to the fields of a struct, fills them from defaults,
-/// then a YAML file, then the environment, and says what is wrong in one line.
+class Schema;
+
+/// What is wrong with a configuration: all of it, not only the first mistake. Each is a line that says where
+/// it was made (file and line, or the variable's name), which key is concerned, and what is expected.
+class Problems {
+ public:
+  /// `schema` says where values came from; without it lines begin with the key.
+  explicit Problems(const Schema* schema = nullptr) : schema_(schema) {}
+
+  /// `key` is wrong, or is missing: "must be even", "is needed by …". Of a key that has been told of nothing
+  /// more is told: what follows from one mistake is not another.
+  void Add(std::string_view key, std::string_view what);
+  /// A mistake that no known key has, such as an unknown one: a whole line.
+  void AddLine(std::string line) { lines_.push_back(std::move(line)); }
+
+  bool empty() const { return lines_.empty(); }
+  const std::vector<std::string>& lines() const { return lines_; }
+
+ private:
+  const Schema* schema_;
+  std::set<std::string, std::less<>> keys_;
+  std::vector<std::string> lines_;
+};
+
+/// Binds a service's options to the fields of a struct and fills them from defaults, then YAML files, then
+/// the environment.
 ///
-/// The path `redis.addresses` is `redis: {addresses: …}` in the file and
-/// `ROOKERY_<SERVICE>__REDIS__ADDRESSES` in the environment (dashes become
-/// underscores; lists are separated by commas). A secret is taken from the
-/// environment or, with `_FILE` added to the name, from a file, never from the
-/// YAML. Keys that nothing binds are errors. Used at start, on one thread.
+/// The path `redis.addresses` is `redis: {addresses: …}` in a file and `ROOKERY_<SERVICE>__REDIS__ADDRESSES`
+/// in the environment (dashes become underscores; lists are separated by commas). A secret is taken from the
+/// environment or, with `_FILE` added to the name, from a file, never from the YAML. Keys that nothing binds
+/// are errors. Used at start, on one thread.
 class Schema {
  public:
   /// `service`: "gateway", "session-manager", …
@@ -43,9 +65,12 @@ class Schema {
   void BindChoice(std::string_view path, std::string* field, std::vector<std::string> allowed,
                   std::string_view help);
 
-  /// Reads `file` (empty: none) and the environment into the bound fields.
-  /// INVALID_ARGUMENT or NOT_FOUND with one line that names the key.
-  absl::Status Load(const std::string& file, const std::map<std::string, std::string>& environment);
+  /// Reads the files, each over those before it, and the environment into the bound fields. A field whose
+  /// value is wrong keeps what it had. The schema must outlive the answer.
+  Problems Load(const std::vector<std::string>& files, const std::map<std::string, std::string>& environment);
+
+  /// Where the value in force was given: `file:line`, or the variable's name; empty: the default.
+  std::string Origin(std::string_view path) const;
 
   /// The settings in force as YAML, secrets as `***`.
   std::string Print() const;

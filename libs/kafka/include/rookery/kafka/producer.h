@@ -34,6 +34,9 @@ struct Options {
   /// kafka.brokers, kafka.topic-prefix, kafka.replication-factor, kafka.max-record-bytes,
   /// kafka.properties
   void Bind(config::Schema& schema);
+  void Validate(config::Problems& problems) const;
+  /// Those that librdkafka's properties name.
+  void CheckFiles(config::Problems& problems) const;
 };
 
 /// Creates topics that are missing, through librdkafka's admin API, and says how many

@@ -55,6 +55,9 @@ struct Options {
   std::chrono::milliseconds timeout{5'000};
   /// Statements waiting for an answer, over all connections; beyond it RESOURCE_EXHAUSTED.
   std::size_t max_waiting = 20'000;
+  void Validate(config::Problems& problems) const;
+  /// Those that `connection` names.
+  void CheckFiles(config::Problems& problems) const;
   void Bind(config::Schema& schema);  // pg.connection, pg.password, pg.connections, pg.timeout
 };
 

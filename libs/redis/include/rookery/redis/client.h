@@ -31,6 +31,7 @@ struct Options {
   std::chrono::milliseconds timeout{2'000};
   /// Commands waiting for a reply, over all nodes; beyond it RESOURCE_EXHAUSTED.
   std::size_t max_waiting = 20'000;
+  void Validate(config::Problems& problems) const;
   void Bind(config::Schema& schema);  // redis.addresses, redis.cluster, redis.password, redis.timeout
 };
 

@@ -23,6 +23,8 @@ struct TlsFiles {
   std::string ca_file, certificate_file, key_file;
   /// rpc.tls.ca-file, rpc.tls.certificate-file, rpc.tls.key-file
   void Bind(config::Schema& schema);
+  void Validate(config::Problems& problems) const;
+  void CheckFiles(config::Problems& problems) const;
   bool enabled() const { return !ca_file.empty() || !certificate_file.empty() || !key_file.empty(); }
 };
 inline constexpr char kTlsName[] = "rookery.internal";
@@ -43,8 +45,8 @@ struct ClientOptions {
 /// A gRPC server with health (grpc.health.v1) and reflection, keepalive set.
 class Server {
  public:
-  /// UNAVAILABLE: the address is in use. INVALID_ARGUMENT: a TLS file cannot be read or
-  /// one of the three is missing. Services must outlive the server.
+  /// UNAVAILABLE: the address is in use. NOT_FOUND: a TLS file cannot be read.
+  /// INVALID_ARGUMENT: one of the three is missing. Services must outlive the server.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        std::vector<grpc::Service*> services);
   virtual ~Server() = default;

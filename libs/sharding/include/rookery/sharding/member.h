@@ -29,7 +29,8 @@ struct MemberConfig {
   redis::Options redis;
   rpc::ServerOptions rpc;
   void Bind(config::Schema& schema);
-  absl::Status Validate() const;
+  void Validate(config::Problems& problems) const;
+  void CheckFiles(config::Problems& problems) const;
 };
 
 /// Which service, and what it owns.

@@ -18,8 +18,8 @@ ClientStream::ClientStream(const StreamServices& services, StreamTransport& tran
       transport_(transport),
       established_(services, transport, *this, now),
       negotiation_(std::make_unique<StreamNegotiation>(services, transport, established_,
-                                                       static_cast<StreamNegotiation::Owner&>(*this), tls, now,
-                                                       std::move(ticket))) {}
+                                                       static_cast<StreamNegotiation::Owner&>(*this), tls,
+                                                       now, std::move(ticket))) {}
 
 ClientStream::~ClientStream() { End(EndReason::kConnectionLost); }
 

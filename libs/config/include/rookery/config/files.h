@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace rookery::config {
+
+// Files that settings name, looked at before anything is started. Errors are one line that names the file.
+
+/// NOT_FOUND: it cannot be read.
+absl::StatusOr<std::string> ReadFile(const std::string& file);
+absl::Status CheckReadable(const std::string& file);
+/// One or more certificates in PEM. NOT_FOUND, INVALID_ARGUMENT.
+absl::Status CheckCertificates(const std::string& file);
+/// A private key in PEM, without a passphrase, that belongs to the first certificate of the other file.
+absl::Status CheckKey(const std::string& key_file, const std::string& certificate_file);
+
+}  // namespace rookery::config
