@@ -285,7 +285,7 @@ int RunMain(int argc, char** argv, const AppDescription& description, config::Sc
   if (!jid.empty()) {
     if (!telemetry::HasSharedJidKey()) {
       return Fail(description, "cannot hash", absl::FailedPreconditionError("ROOKERY_LOG_JID_KEY is not set"),
-                  kExitStartFailed);
+                  kExitFailed);
     }
     // What is logged is the hash of the bare address.
     std::puts(telemetry::HashedJid(std::string_view(jid).substr(0, jid.find('/'))).c_str());

@@ -56,8 +56,7 @@ void UnfinishedRecords::Hold(std::int64_t offset) {
 
 void UnfinishedRecords::Release(std::int64_t offset) {
   Record* record = Find(offset);
-  if (record == nullptr) return;
-  ROOKERY_CHECK(record->holds > 0);
+  if (record == nullptr || record->holds == 0) return;
   if (--record->holds > 0) return;
   --count_;
   bytes_ -= record->bytes;

@@ -81,7 +81,11 @@ TEST(UnfinishedRecords, AFinishedRecordStaysFinished) {
   window.Add(0);
   window.Add(1);
   window.Release(1);
+  // Whoever holds it so late releases it too.
   window.Hold(1);
+  window.Release(1);
+  EXPECT_EQ(window.cursor(), 0);
+  EXPECT_EQ(window.size(), 1u);
   window.Release(0);
   EXPECT_EQ(window.cursor(), 2);
 }
