@@ -349,7 +349,8 @@ void ShardOwner::UpdatePause(Shard& shard) {
   const std::int64_t divisor = shard.paused ? 2 : 1;
   const bool is_full =
       static_cast<std::int64_t>(shard.window.size()) > options_.max_unfinished_records / divisor ||
-      static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor;
+      static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor ||
+      service_.is_full(shard);
   const bool pause = is_full || is_congested_;
   if (pause == shard.paused || consumer_ == nullptr) return;
   shard.paused = pause;

@@ -26,6 +26,11 @@ void Config::Bind(config::Schema& schema) {
               "records of one shard that may be unfinished before no more are read", 1'000, 10'000'000);
   schema.Bind("shards.max-unfinished-bytes", &settings.max_unfinished_bytes, "the same in bytes", 1'048'576,
               std::int64_t{1} << 40);
+  schema.Bind("shards.store-waiting", &settings.max_store_waiting,
+              "rows of one shard that may wait for PostgreSQL before the shard is read no further", 100,
+              10'000'000);
+  schema.Bind("shards.store-waiting-bytes", &settings.max_store_waiting_bytes, "the same in bytes", 65'536,
+              10'000'000'000);
   schema.Bind("shards.attach-timeout", &settings.attach_timeout, "a new owner waits so long for gateways");
   schema.Bind("shards.duplicate-horizon", &settings.duplicate_horizon,
               "how far back a repeated record can lie");

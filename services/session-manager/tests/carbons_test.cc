@@ -1,5 +1,5 @@
 // XEP-0280 (Message Carbons): section 6.1's rules, and who gets which copy.
-#include "domain/carbons.h"
+#include "domain/delivery/carbons.h"
 
 #include <gmock/gmock.h>
 

@@ -45,14 +45,16 @@ Settings Named(Settings settings, int number) {
 }
 }  // namespace
 
-Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, FakeDatabase& database,
+Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDatabase& database,
            FakeRoster& roster, FakeDirectory& directory, const Settings& s)
     : number(n),
       settings(Named(s, n)),
       event_log(log, n),
+      accounts(database),
+      waiting(database),
       core(io.get_executor(), settings,
-           Ports{event_log, membership, database, keys, database, roster, service_disco, directory, {}},
-           clock, metrics),
+           Ports{event_log, membership, accounts, keys, waiting, roster, service_disco, directory, {}}, clock,
+           metrics),
       shard_log(Join(core, log)) {}
 
 // ---- Gateway ----------------------------------------------------------------
@@ -349,6 +351,7 @@ bool Gateway::Pump() {
 
 Cluster::Cluster(int nodes) {
   settings_.registration = true;
+  database_.clock = &clock_;
   settings_.resume_hand_over = std::chrono::milliseconds(0);
   for (int i = 0; i < nodes; ++i) AddNode();
 }

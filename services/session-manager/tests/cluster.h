@@ -65,7 +65,7 @@ struct Client {
 /// A session-manager process: the Core over fakes.
 class Node {
  public:
-  Node(int number, asio::io_context& io, FakeClock& clock, FakeLog& log, FakeDatabase& database,
+  Node(int number, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDatabase& database,
        FakeRoster& roster, FakeDirectory& directory, const Settings& settings);
 
   const int number;
@@ -76,6 +76,8 @@ class Node {
   FakeMembership membership;
   FakeKeyMaker keys;
   FakeServiceDisco service_disco;
+  MemoryAccountStore accounts;
+  MemoryWaitingStore waiting;
   telemetry::Metrics metrics{"session_manager"};
   Core core;
   /// Of the core's.
@@ -185,7 +187,7 @@ class Cluster : public ::testing::Test {
   asio::io_context io_;
   FakeClock clock_;
   FakeLog log_{kShards};
-  FakeDatabase database_;
+  MemoryDatabase database_;
   FakeRoster roster_;
   FakeDirectory directory_;
   std::deque<std::unique_ptr<Node>> nodes_;

@@ -60,10 +60,10 @@ TEST_F(DeliveryTest, ASilentClientDoesNotHoldTheCursorForLong) {
   const std::int64_t stuck = ShardOfBob().window.cursor();
   Elapse(settings_.window_time + std::chrono::seconds(1));
   EXPECT_GT(ShardOfBob().window.cursor(), stuck);
-  EXPECT_EQ((database_.packets[{bob_, bob.id}].size()), 1u);
+  EXPECT_EQ(database_.Packets(bob_, bob.id), 1u);
   gateway_.Deliver(bob, bob.last_seq);
   Settle();
-  EXPECT_THAT((database_.packets[{bob_, bob.id}]), IsEmpty());
+  EXPECT_EQ(database_.Packets(bob_, bob.id), 0u);
 }
 
 TEST_F(DeliveryTest, AbsurdDeliveredIsBounded) {

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "memory_stores.h"
 #include "ports/account_store.h"
 #include "ports/membership.h"
 #include "ports/roster.h"
 #include "ports/service_disco.h"
 #include "ports/session_directory.h"
-#include "ports/waiting_store.h"
 #include "rookery/base/clock.h"
 #include "rookery/events/log.h"
 #include "rookery/events/v1/message_event.pb.h"
@@ -185,169 +185,6 @@ class FakeMembership final : public Membership {
   std::vector<std::string> gateways;
   bool is_complete = true;
   std::map<std::uint32_t, std::int64_t> published;
-};
-
-/// PostgreSQL's part, shared by all processes: accounts and what waits.
-class FakeDatabase final : public AccountStore, public WaitingStore {
- public:
-  /// While set every call fails as when the server is away.
-  bool down = false;
-  /// Sessions that are to be parked wait.
-  bool held = false;
-  /// Called at the start of each mutating call of the waiting store (to act in between).
-  std::function<void(std::string_view)> on_call;
-
-  struct OfflineRow {
-    OfflineMessage message;
-    bool given = false;
-  };
-  std::map<std::string, Keys> accounts;
-  std::map<std::string, LastActivity> last;
-  std::map<std::string, std::map<std::uint64_t, OfflineRow>> offline;
-  struct PacketRow {
-    std::uint32_t shard;
-    SessionPacket packet;
-  };
-  std::map<std::pair<std::string, std::string>, std::map<std::uint64_t, PacketRow>> packets;
-  std::map<std::pair<std::string, std::string>, std::pair<std::uint32_t, ParkedSession>> parked;
-
-  std::size_t Waiting(const std::string& user) const {
-    const auto it = offline.find(user);
-    if (it == offline.end()) return 0;
-    return static_cast<std::size_t>(std::count_if(it->second.begin(), it->second.end(),
-                                                  [](const auto& row) { return !row.second.given; }));
-  }
-
-  Task<absl::StatusOr<Keys>> GetKeys(std::string user) override {
-    if (down) co_return Away();
-    co_return accounts.contains(user) ? accounts[user] : Keys{};
-  }
-  Task<absl::Status> Create(std::string user, Keys keys) override {
-    if (down) co_return Away();
-    if (!accounts.emplace(user, std::move(keys)).second) co_return absl::AlreadyExistsError("taken");
-    co_return absl::OkStatus();
-  }
-  Task<absl::Status> SetKeys(std::string user, Keys keys) override {
-    if (down) co_return Away();
-    if (!accounts.contains(user)) co_return absl::NotFoundError("no such account");
-    accounts[user] = std::move(keys);
-    co_return absl::OkStatus();
-  }
-  Task<absl::Status> Remove(std::string user) override {
-    if (down) co_return Away();
-    accounts.erase(user);
-    offline.erase(user);
-    last.erase(user);
-    co_return absl::OkStatus();
-  }
-  Task<absl::StatusOr<bool>> Exists(std::string user) override {
-    if (down) co_return Away();
-    co_return accounts.contains(user);
-  }
-  Task<absl::Status> SetLastActivity(std::string user, LastActivity activity) override {
-    if (down) co_return Away();
-    last[user] = std::move(activity);
-    co_return absl::OkStatus();
-  }
-  Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
-    if (down) co_return Away();
-    co_return last.contains(user) ? std::optional(last[user]) : std::nullopt;
-  }
-
-  Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message,
-                                            std::int64_t quota) override {
-    if (on_call) on_call("StoreOffline");
-    if (down) co_return Away();
-    if (!accounts.contains(owner)) co_return Stored::kNoSuchUser;
-    auto& rows = offline[owner];
-    if (rows.contains(message.id)) co_return Stored::kAlreadyThere;
-    if (static_cast<std::int64_t>(Waiting(owner)) >= quota) co_return Stored::kQuotaReached;
-    const std::uint64_t id = message.id;
-    rows[id] = {std::move(message), false};
-    co_return Stored::kStored;
-  }
-  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
-                                                                std::int64_t limit) override {
-    if (down) co_return Away();
-    std::vector<OfflineMessage> messages;
-    for (const auto& [id, row] : offline[owner])
-      if (id > after && !row.given && static_cast<std::int64_t>(messages.size()) < limit)
-        messages.push_back(row.message);
-    co_return messages;
-  }
-  Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(std::vector<std::string> owners) override {
-    if (down) co_return Away();
-    std::erase_if(owners, [this](const std::string& owner) { return Waiting(owner) == 0; });
-    co_return owners;
-  }
-  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      std::vector<RowKey> keys) override {
-    if (down) co_return Away();
-    std::vector<std::pair<std::string, OfflineMessage>> messages;
-    for (const RowKey& key : keys) {
-      const auto row = offline[key.owner].find(key.id);
-      if (row != offline[key.owner].end() && !row->second.given)
-        messages.emplace_back(key.owner, row->second.message);
-    }
-    co_return messages;
-  }
-  Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) override {
-    if (on_call) on_call("MarkOfflineGiven");
-    if (down) co_return Away();
-    for (const std::uint64_t id : ids)
-      if (offline[owner].contains(id)) offline[owner][id].given = true;
-    co_return absl::OkStatus();
-  }
-  Task<absl::Status> PurgeOfflineGiven(std::string, std::int64_t) override { co_return absl::OkStatus(); }
-  Task<absl::Status> StorePackets(std::uint32_t shard, std::string owner, std::string session,
-                                  std::vector<SessionPacket> rows) override {
-    if (on_call) on_call("StorePackets");
-    if (down) co_return Away();
-    for (SessionPacket& row : rows) {
-      const std::uint64_t seq = row.seq;
-      packets[{owner, session}].try_emplace(seq, PacketRow{shard, std::move(row)});
-    }
-    co_return absl::OkStatus();
-  }
-  Task<absl::Status> RemovePackets(std::string owner, std::string session, std::uint64_t up_to_seq) override {
-    if (down) co_return Away();
-    std::erase_if(packets[{owner, session}], [&](const auto& entry) { return entry.first <= up_to_seq; });
-    co_return absl::OkStatus();
-  }
-  Task<absl::Status> Park(std::uint32_t shard, ParkedSession session) override {
-    if (on_call) on_call("Park");
-    while (held) co_await runtime::Sleep(std::chrono::milliseconds(1));
-    if (down) co_return Away();
-    std::pair key(session.owner, session.session);
-    parked[key] = {shard, std::move(session)};
-    co_return absl::OkStatus();
-  }
-  Task<absl::Status> Unpark(std::string owner, std::string session) override {
-    if (on_call) on_call("Unpark");
-    if (down) co_return Away();
-    parked.erase({owner, session});
-    co_return absl::OkStatus();
-  }
-  Task<absl::Status> RemoveSession(std::string owner, std::string session) override {
-    if (on_call) on_call("RemoveSession");
-    if (down) co_return Away();
-    parked.erase({owner, session});
-    packets.erase({owner, session});
-    co_return absl::OkStatus();
-  }
-  Task<absl::StatusOr<Shard>> LoadShard(std::uint32_t shard) override {
-    if (down) co_return Away();
-    Shard loaded;
-    for (const auto& [key, entry] : parked)
-      if (entry.first == shard) loaded.sessions.push_back(entry.second);
-    for (const auto& [key, rows] : packets)
-      for (const auto& [seq, row] : rows)
-        if (row.shard == shard) loaded.packets.push_back({key.first, key.second, row.packet});
-    co_return loaded;
-  }
-
- private:
-  static absl::Status Away() { return absl::UnavailableError("the database is away"); }
 };
 
 /// Redis, as far as the session directory goes; shared by all processes.

@@ -1,5 +1,5 @@
 // The table of RFC 6121 section 8.5 (test names are its rows) and XEP-0280, -0160, -0313.
-#include "domain/message_routing.h"
+#include "domain/delivery/message_routing.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

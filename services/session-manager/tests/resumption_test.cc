@@ -40,7 +40,7 @@ TEST_F(ResumptionTest, LostConnection_ParkedAndTheGatewayIsTold) {
   Settle();
   EXPECT_TRUE(bob->parked);
   ASSERT_EQ(database_.parked.size(), 1u);
-  const auto& attach = database_.parked.begin()->second.second.attach;
+  const auto& attach = database_.parked.begin()->second.session.attach;
   EXPECT_EQ(attach.full_jid(), bob_ + "/b");
   EXPECT_EQ(attach.last_seq(), bob->last_seq);
   EXPECT_EQ(attach.unacked_size(), 1);
@@ -67,7 +67,7 @@ TEST_F(ResumptionTest, ParkedOnlyWhenWhatItSentIsInTheLog) {
   Settle();
   Elapse(std::chrono::seconds(1));
   EXPECT_TRUE(bob->parked);
-  EXPECT_EQ(database_.parked.begin()->second.second.attach.confirmed_count(), 2u);
+  EXPECT_EQ(database_.parked.begin()->second.session.attach.confirmed_count(), 2u);
 }
 
 TEST_F(ResumptionTest, OnAnotherGateway_ReplaysAfterH) {
@@ -314,7 +314,7 @@ TEST_F(ResumptionTest, StoredPacketsOfASilentClientAreReplayed) {
   gateway_.Send(*alice, Message(bob_, "m1"));
   Settle();
   Elapse(settings_.window_time + std::chrono::seconds(1));
-  ASSERT_EQ((database_.packets[{bob_, bob->id}]).size(), 1u);
+  ASSERT_EQ(database_.Packets(bob_, bob->id), 1u);
   gateway_.End(*bob, END_REASON_CONNECTION_LOST);
   gateway_.Send(*alice, Message(bob_, "m2"));
   Settle();
@@ -323,7 +323,7 @@ TEST_F(ResumptionTest, StoredPacketsOfASilentClientAreReplayed) {
   resumed.acks = true;
   Settle();
   EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1", "m2"));
-  EXPECT_THAT((database_.packets[{bob_, bob->id}]), IsEmpty());
+  EXPECT_EQ(database_.Packets(bob_, bob->id), 0u);
 }
 
 }  // namespace

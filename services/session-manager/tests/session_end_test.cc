@@ -356,7 +356,7 @@ TEST_F(SessionEndTest, S8_TheRowIsRemovedBeforeTheEndIsFinished) {
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
   ASSERT_EQ(database_.parked.size(), 1u);
-  database_.on_call = [&](std::string_view call) { database_.down |= call == "RemoveSession"; };
+  database_.on_call = [&](std::string_view call) { database_.down |= call == "RemoveSessions"; };
   Elapse(settings_.resume_timeout + std::chrono::seconds(2));
   ASSERT_EQ(Goodbyes(), 1u);
   ASSERT_EQ(database_.parked.size(), 1u);

@@ -241,14 +241,14 @@ TEST_F(ShardChangeTest, ParkedSession_WithStoredPacketsBeyondTheSnapshot) {
   ASSERT_TRUE(bob->parked);
   Say(3, 4);
   Elapse(settings_.window_time + std::chrono::seconds(2));  // stored, cursor moves and is committed
-  EXPECT_EQ((database_.packets[{bob_, bob->id}]).size(), 4u);
+  EXPECT_EQ(database_.Packets(bob_, bob->id), 4u);
   EXPECT_EQ(log_.committed[1], BobsShard().window.next_offset());
   Move();
   Say(5, 5);
   Client& resumed = ResumeAt(gateway_, *bob, 0, true);
   ASSERT_TRUE(resumed.started);
   EXPECT_EQ(resumed.MessageIds(), Ids(1, 5));
-  EXPECT_THAT((database_.packets[{bob_, bob->id}]), IsEmpty());
+  EXPECT_EQ(database_.Packets(bob_, bob->id), 0u);
 }
 
 TEST_F(ShardChangeTest, StoredPacketsThatTheGatewayKnows) {
@@ -256,7 +256,7 @@ TEST_F(ShardChangeTest, StoredPacketsThatTheGatewayKnows) {
   bob->acks = false;
   Say(1, 3);
   Elapse(settings_.window_time + std::chrono::seconds(2));
-  EXPECT_EQ((database_.packets[{bob_, bob->id}]).size(), 3u);
+  EXPECT_EQ(database_.Packets(bob_, bob->id), 3u);
   other_.Deliver(*bob, bob->base_seq + 1);
   Settle();
   Move();
@@ -277,7 +277,7 @@ TEST_F(ShardChangeTest, StoredPacketsBeyondTheGatewaysKnowledge) {
   node(1).core.FindSession(SessionId(bob->id))->gateway = nullptr;  // what is sent is lost from here on
   Say(2, 3);
   Elapse(settings_.window_time + std::chrono::seconds(2));
-  EXPECT_EQ((database_.packets[{bob_, bob->id}]).size(), 3u);
+  EXPECT_EQ(database_.Packets(bob_, bob->id), 3u);
   EXPECT_EQ(bob->MessageIds(), Ids(1, 1));
   Move();
   Say(4, 4);
@@ -619,7 +619,7 @@ TEST_F(ResumedShortlyBeforeTest, AwayAgainWhileItIsBeingParked_TheStoreHasTheSec
   EXPECT_FALSE(resumed->parked);
   database_.held = false;
   ASSERT_TRUE(RunUntil([&] { return resumed->parked; }));
-  const auto& row = database_.parked.begin()->second.second.attach;
+  const auto& row = database_.parked.begin()->second.session.attach;
   EXPECT_EQ(row.confirmed_count(), resumed->sent);
 }
 

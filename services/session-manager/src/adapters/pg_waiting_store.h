@@ -5,27 +5,32 @@
 
 namespace rookery::session_manager {
 
+/// The waiting store in PostgreSQL (migrations/). Statements of one shard, and those of one user, run in
+/// the order given. I/O thread only.
 class PgWaitingStore final : public WaitingStore {
  public:
   explicit PgWaitingStore(pg::Pool& pool) : pool_(pool) {}
-  Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message,
-                                            std::int64_t quota) override;
+  Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) override;
+  Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) override;
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms) override;
   Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
-                                                                std::int64_t limit) override;
-  Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(std::vector<std::string> owners) override;
+                                                                PageLimit limit) override;
+  Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(
+      const std::vector<std::string>& owners) override;
   Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      std::vector<RowKey> keys) override;
-  Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) override;
-  Task<absl::Status> PurgeOfflineGiven(std::string owner, std::int64_t before_ms) override;
-  Task<absl::Status> StorePackets(std::uint32_t shard, std::string owner, std::string session,
-                                  std::vector<SessionPacket> packets) override;
-  Task<absl::Status> RemovePackets(std::string owner, std::string session, std::uint64_t up_to_seq) override;
-  Task<absl::Status> Park(std::uint32_t shard, ParkedSession session) override;
-  Task<absl::Status> Unpark(std::string owner, std::string session) override;
-  Task<absl::Status> RemoveSession(std::string owner, std::string session) override;
-  Task<absl::StatusOr<Shard>> LoadShard(std::uint32_t shard) override;
+      const std::vector<RowKey>& keys) override;
+  Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override;
+  Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override;
+  Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override;
+  Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) override;
+  Task<absl::Status> RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) override;
+  Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override;
+  Task<absl::StatusOr<Page>> LoadUserPage(std::string owner, Place after, PageLimit limit) override;
+  Task<absl::Status> AdoptRows(Writer writer) override;
 
  private:
+  Task<absl::Status> Execute(std::uint64_t lane, const char* sql, std::vector<pg::Param> params);
+
   pg::Pool& pool_;
 };
 

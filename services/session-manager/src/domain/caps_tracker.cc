@@ -5,7 +5,7 @@
 
 #include "domain/caps_hash.h"
 #include "domain/client_caps.h"
-#include "domain/deliverer.h"
+#include "domain/delivery/deliverer.h"
 #include "rookery/base/random.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"

@@ -1,9 +1,9 @@
 #include "domain/client_stanza_processor.h"
 
 #include "domain/caps_tracker.h"
-#include "domain/carbons.h"
-#include "domain/deliverer.h"
-#include "domain/message_routing.h"
+#include "domain/delivery/carbons.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/message_routing.h"
 #include "domain/presence_tracker.h"
 #include "domain/session_keeper.h"
 #include "domain/stamps.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "domain/offline_messages.h"
+#include "domain/delivery/offline_messages.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {

@@ -12,6 +12,10 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       misplaced(m.Counter("misplaced_records_total", "Records that belong to no user of their shard")),
       stored_offline(m.Counter("messages_stored_offline_total", "Messages kept for an absent user")),
       stored_for_session(m.Counter("packets_stored_total", "Packets kept in the store for one session")),
+      packets_orphaned(
+          m.Counter("packets_orphaned_total", "Packets in the store whose session nobody had")),
+      store_statements(m.Counter("store_statements_total", "Statements that write what waits")),
+      store_retries(m.Counter("store_retries_total", "Those that the store could not answer")),
       bounced(m.Counter("stanzas_bounced_total", "Stanzas answered with an error")),
       rerouted(m.Counter("messages_rerouted_total", "Messages of an ended session routed anew")),
       sessions_started(m.Counter("sessions_started_total", "Sessions started")),
@@ -33,6 +37,8 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       sessions(m.Gauge("sessions", "Sessions of our shards")),
       sessions_detached(m.Gauge("sessions_detached", "Sessions that wait for their client")),
       users(m.Gauge("users", "Users in memory")),
+      store_waiting_rows(m.Gauge("store_waiting_rows", "Rows that wait to be written to PostgreSQL")),
+      store_waiting_bytes(m.Gauge("store_waiting_bytes", "The same in bytes")),
       gateways(m.Gauge("gateways", "Gateways linked")),
       caps_known(m.Gauge("caps_known", "Verified capabilities remembered")) {}
 

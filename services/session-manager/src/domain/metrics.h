@@ -16,6 +16,9 @@ struct SessionManagerMetrics {
   prometheus::Counter& misplaced;
   prometheus::Counter& stored_offline;
   prometheus::Counter& stored_for_session;
+  prometheus::Counter& packets_orphaned;
+  prometheus::Counter& store_statements;
+  prometheus::Counter& store_retries;
   prometheus::Counter& bounced;
   prometheus::Counter& rerouted;
   prometheus::Counter& sessions_started;
@@ -33,6 +36,8 @@ struct SessionManagerMetrics {
   prometheus::Gauge& sessions;
   prometheus::Gauge& sessions_detached;
   prometheus::Gauge& users;
+  prometheus::Gauge& store_waiting_rows;
+  prometheus::Gauge& store_waiting_bytes;
   prometheus::Gauge& gateways;
   prometheus::Gauge& caps_known;
 };

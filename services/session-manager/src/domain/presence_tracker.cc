@@ -8,7 +8,8 @@
 
 #include "domain/caps_tracker.h"
 #include "domain/client_stanza_processor.h"
-#include "domain/deliverer.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
 #include "domain/session_keeper.h"
 #include "rookery/base/status.h"
 #include "rookery/events/v1/presence_event.pb.h"
@@ -185,11 +186,7 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
     for (roster::v1::PendingRequest& request : pending)
       core_.deliverer().Reply(*session, std::move(*request.mutable_stanza()));
   }
-  if (priority >= 0 && !session->state.offline_given()) {
-    session->state.set_offline_given(true);
-    core_.sessions().PublishState(*session);
-    co_await core_.deliverer().GiveOfflineMessages(shard, session);
-  }
+  if (priority >= 0 && !session->state.offline_given()) core_.offline().HandOutSoon(user);
 }
 
 void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause,

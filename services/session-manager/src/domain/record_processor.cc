@@ -1,8 +1,8 @@
 #include "domain/record_processor.h"
 
-#include "domain/carbons.h"
-#include "domain/deliverer.h"
-#include "domain/message_routing.h"
+#include "domain/delivery/carbons.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/message_routing.h"
 #include "domain/presence_tracker.h"
 #include "domain/session_keeper.h"
 #include "domain/subscription_handler.h"
@@ -168,7 +168,7 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   copy->to_each = true;
   for (const auto& session : user.sessions) {
     if (session->state.carbons() && session->resource() != sender)
-      core_.deliverer().GiveRecord(*session, copy, /*primary=*/false, pending.recovering);
+      core_.deliverer().SendRecord(*session, copy, /*primary=*/false, pending.recovering);
   }
 }
 
@@ -192,7 +192,7 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   auto delivery = MakeDelivery(pending, presence);
   for (const auto& session : user.sessions) {
     const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
-    if (wanted) core_.deliverer().GiveRecord(*session, delivery, /*primary=*/false, pending.recovering);
+    if (wanted) core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
   }
 }
 
@@ -248,13 +248,13 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
         delivery->to_each = true;
       }
       if (pending.recovering) {
-        core_.deliverer().GiveRecord(*session, delivery, /*primary=*/false, true);
+        core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, true);
       } else {
         sessions.push_back(session.get());
       }
     }
   }
-  if (!sessions.empty()) core_.deliverer().GiveAll(sessions, delivery, /*primary=*/false);
+  if (!sessions.empty()) core_.deliverer().SendToAll(sessions, delivery, /*primary=*/false);
 }
 
 void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
@@ -276,9 +276,9 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
     return;
   }
   const auto given =
-      core_.deliverer().GiveRecord(*session, delivery, /*primary=*/is_request, pending.recovering);
+      core_.deliverer().SendRecord(*session, delivery, /*primary=*/is_request, pending.recovering);
   // It was for an earlier session of that name.
-  if (given == Deliverer::Given::kElsewhere && is_request)
+  if (given == Deliverer::Sent::kElsewhere && is_request)
     core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
 }
 

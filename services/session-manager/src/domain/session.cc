@@ -8,6 +8,10 @@ namespace rookery::session_manager {
 
 void EndWrites::Finish() {
   if (--open > 0) return;
+  if (remove) {
+    std::exchange(remove, nullptr)();
+    return;
+  }
   for (const std::function<void()>& done : std::exchange(then, {})) done();
 }
 

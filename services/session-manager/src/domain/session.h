@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "domain/delivery.h"
+#include "domain/delivery/delivery.h"
 #include "domain/inbound_ledger.h"
 #include "domain/session_id.h"
 #include "domain/session_phase.h"
@@ -49,6 +49,8 @@ class UnackedQueue {
 /// Writes that follow from the end of a session, and what is done after the last of them.
 struct EndWrites {
   int open = 0;
+  /// Done after the last of them, before `then`; may open more.
+  std::function<void()> remove;
   std::vector<std::function<void()>> then;
 
   /// One of them is done.
@@ -118,8 +120,6 @@ struct Session : GatewayHook {
   ParkedRow row;
   /// Packets of it were put into the waiting store.
   bool has_rows = false;
-  /// Its packets are being put into the waiting store.
-  bool park_in_flight = false;
   /// What its end has still to write into the offline store; null when that is nothing.
   std::shared_ptr<EndWrites> end_writes;
 
@@ -146,6 +146,8 @@ struct Session : GatewayHook {
   std::int64_t late_offset = -1;
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
+  /// In ShardDelivery::unacknowledged.
+  bool is_store_due = false;
 
   StreamManagement management = StreamManagement::kOff;
   bool is_resumable() const { return management == StreamManagement::kResumable; }

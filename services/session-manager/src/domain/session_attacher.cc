@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "domain/caps_tracker.h"
-#include "domain/deliverer.h"
+#include "domain/delivery/deliverer.h"
 #include "domain/directory_writer.h"
 #include "domain/link_actions.h"
-#include "domain/offline_messages.h"
+#include "domain/delivery/offline_messages.h"
 #include "domain/session_keeper.h"
 #include "domain/session_resumer.h"
 #include "domain/session_snapshot.h"
@@ -83,7 +83,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     core_.sessions().End(session, "internal-server-error");
     return;
   }
-  session->user->offline_due = true;  // rows that the other one was given
+  core_.offline().HandOutRows(*session->user);  // rows that the other one was given
   if (!session->detached) (void)core_.deliverer().Resend(*session, attach.last_seq());
   core_.sessions().ConfirmLater(session);
 }
@@ -100,6 +100,7 @@ void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Se
   core_.directory().Changed(*session);
   core_.deliverer().Acknowledge(*session, attach.acked_seq());
   if (!session->detached) {
+    core_.offline().OnBack(session);
     if (!core_.deliverer().Resend(*session, attach.last_seq())) {
       core_.sessions().End(session, "internal-server-error");
       return;

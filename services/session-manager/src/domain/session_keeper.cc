@@ -5,13 +5,13 @@
 
 #include "domain/caps_tracker.h"
 #include "domain/client_stanza_processor.h"
-#include "domain/deliverer.h"
+#include "domain/delivery/deliverer.h"
 #include "domain/directory_writer.h"
 #include "domain/link_actions.h"
-#include "domain/offline_messages.h"
+#include "domain/delivery/offline_messages.h"
 #include "domain/presence_tracker.h"
-#include "domain/session_closer.h"
 #include "domain/session_snapshot.h"
+#include "domain/delivery/session_closer.h"
 #include "modules/server_info.h"
 #include "rookery/base/random.h"
 #include "rookery/telemetry/log.h"
@@ -726,6 +726,9 @@ void SessionKeeper::Remove(const std::shared_ptr<Session>& session, const events
   core_.deliverer().Abandon(user, *session);
   session->inbound_queue.reset();
   core_.offline().MarkEnded(session);
+  // Its gateway forgets it when its packets are gone from the store: nobody could tell those that its
+  // client has had from those that it has not.
+  if (session->has_rows) core_.offline().RemoveRows(*session);
   if (gateway != nullptr) TellEnded(session, *gateway, ended);
   // The store forgets the session when it has what the session's rows may be the last trace of; the
   // record of the end is there until then, so that the next owner does the same.
@@ -759,10 +762,6 @@ void SessionKeeper::TellEnded(const std::shared_ptr<Session>& session, GatewayPe
 
 void SessionKeeper::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   parker_.Restore(shard, std::move(parked));
-}
-
-void SessionKeeper::RestorePacket(Shard& shard, WaitingStore::Shard::Packet row) {
-  parker_.RestorePacket(shard, std::move(row));
 }
 
 // ---- the shard goes ---------------------------------------------------------

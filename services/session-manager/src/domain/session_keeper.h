@@ -81,7 +81,6 @@ class SessionKeeper {
 
   /// A session from the store, at a change of owner.
   void Restore(Shard& shard, WaitingStore::ParkedSession parked);
-  void RestorePacket(Shard& shard, WaitingStore::Shard::Packet row);
   /// Ends the sessions that have waited for too long.
   void Sweep(Shard& shard);
   /// Waits until every session whose client is away is in the store, `limit` at most.

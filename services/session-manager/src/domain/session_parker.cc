@@ -5,10 +5,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
-#include "domain/deliverer.h"
 #include "domain/directory_writer.h"
 #include "domain/link_actions.h"
-#include "domain/offline_messages.h"
+#include "domain/delivery/offline_messages.h"
 #include "domain/session_keeper.h"
 #include "domain/session_snapshot.h"
 #include "rookery/base/status.h"
@@ -69,7 +68,8 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
     if (is_away) {
       written = co_await WriteRow(shard, session);
     } else {
-      written = co_await core_.ports().waiting.Unpark(std::string(session->jid.bare()), session->id.str());
+      WaitingStore::SessionKey key{std::string(session->jid.bare()), session->id.str()};
+      written = co_await core_.offline().WriterOf(*shard).Unpark(std::move(key));
       if (written.ok()) session->row.content = ParkedRow::Content::kNone;
     }
     if (written.ok()) {
@@ -87,12 +87,11 @@ Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::sh
   const SteadyTime since = session->detached_since;
   session->row.content = ParkedRow::Content::kOutdated;
   WaitingStore::ParkedSession row;
-  row.owner = session->user->bare;
-  row.session = session->id.str();
+  row.key = {session->user->bare, session->id.str()};
   row.expires_at_ms = core_.clock().UnixMillisNow() + core_.settings().resume_timeout.count();
   row.attach = SnapshotOf(*session);
   row.attach.set_detached(true);
-  const absl::Status written = co_await core_.ports().waiting.Park(shard->number, std::move(row));
+  const absl::Status written = co_await core_.offline().WriterOf(*shard).Park(std::move(row));
   // It may have been back meanwhile: the row is of the first time then.
   const bool is_same = session->phase() == SessionPhase::kParking && session->detached_since == since;
   if (!written.ok() || shard->released() || !is_same) co_return written;
@@ -112,34 +111,21 @@ void SessionParker::RemoveRows(const std::shared_ptr<Shard>& shard, const std::s
     ++session->end_writes->open;
   }
   OfflineMessages::AfterWrites(*session, [this, shard, session, may_have_rows, done = std::move(done)] {
-    if (may_have_rows) {
-      core_.tasks().Spawn("session.remove_rows", RemoveRowsTask(shard, session, done));
-    } else {
+    if (!may_have_rows) {
       done();
+      return;
     }
+    WaitingStore::SessionKey key{std::string(session->jid.bare()), session->id.str()};
+    core_.offline().WriterOf(*shard).RemoveSession(std::move(key), [done](const StoreWriter::Answer& answer) {
+      if (!absl::IsCancelled(answer.status)) done();
+    });
   });
-}
-
-Task<void> SessionParker::RemoveRowsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
-                                         std::function<void()> done) {
-  runtime::Backoff backoff(kStoreBackoff);
-  while (!shard->released()) {
-    const absl::Status removed =
-        co_await core_.ports().waiting.RemoveSession(std::string(session->jid.bare()), session->id.str());
-    if (shard->released()) co_return;
-    if (removed.ok()) {
-      done();
-      co_return;
-    }
-    telemetry::LogWarn("session.remove_failed", {{"error", Message(removed)}});
-    co_await backoff.Wait();
-  }
 }
 
 // ---- from the store ---------------------------------------------------------
 
 void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
-  const SessionId id(parked.session);
+  const SessionId id(parked.key.session);
   const session::v1::SessionAttach& attach = parked.attach;
   if (const auto known = core_.FindSession(id)) {
     if (StateOf(attach).resumptions() <= known->state.resumptions()) {
@@ -163,45 +149,8 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
       std::clamp(std::chrono::milliseconds(parked.expires_at_ms - core_.clock().UnixMillisNow()),
                  std::chrono::milliseconds(-1), resume_timeout);
   session->detached_since -= resume_timeout - left;
-  core_.sessions().Add(core_.GetUser(shard, parked.owner), session);
+  core_.sessions().Add(core_.GetUser(shard, parked.key.owner), session);
   core_.directory().Changed(*session);
-}
-
-void SessionParker::RestorePacket(Shard& shard, WaitingStore::Shard::Packet row) {
-  const auto session = core_.FindSession(SessionId(row.session));
-  if (!session || session->user->shard != &shard) return;
-  session->has_rows = true;
-  WaitingStore::SessionPacket& stored = row.packet;
-  if (stored.seq <= session->acked_seq) return;
-  auto delivery = std::make_shared<Delivery>();
-  delivery->stanza.Swap(&stored.stanza);
-  delivery->offset = stored.offset;
-  delivery->stored_id = stored.offline_id;
-  delivery->received_at_ms = stored.received_at_ms;
-  delivery->to_each = stored.to_each;
-  if (stored.primary) delivery->open_targets = 1;
-  for (UnackedPacket& packet : session->unacked) {
-    if (packet.seq != stored.seq) continue;
-    if (packet.delivery == nullptr) packet.delivery = std::move(delivery);
-    packet.stored = true;
-    packet.primary = stored.primary;
-    return;
-  }
-  if (stored.seq != session->last_seq + 1) return;  // given before the snapshot and acknowledged since
-  UnackedPacket packet;
-  packet.seq = stored.seq;
-  packet.offset = stored.offset;
-  packet.stored_id = stored.offline_id;
-  packet.delivery = std::move(delivery);
-  packet.since = core_.clock().Now();
-  packet.primary = stored.primary;
-  packet.stored = true;
-  session->last_seq = stored.seq;
-  session->last_offset = std::max(session->last_offset, stored.offset);
-  session->unacked.push_back(std::move(packet));
-  // Stored by the last owner, never given to the gateway.
-  if (session->gateway != nullptr && !session->detached)
-    (void)core_.deliverer().Resend(*session, stored.seq - 1);
 }
 
 }  // namespace rookery::session_manager

@@ -24,16 +24,13 @@ class SessionParker {
   void RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
                   std::function<void()> done);
 
-  /// A session from the store, at a change of owner, and what its client has not acknowledged.
+  /// A session from the store, at a change of owner.
   void Restore(Shard& shard, WaitingStore::ParkedSession parked);
-  void RestorePacket(Shard& shard, WaitingStore::Shard::Packet row);
 
  private:
   static bool IsRowDue(const Session& session);
   Task<void> KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   Task<absl::Status> WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
-  Task<void> RemoveRowsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
-                            std::function<void()> done);
 
   Core& core_;
 };

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "domain/caps_tracker.h"
-#include "domain/deliverer.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
 #include "domain/directory_writer.h"
 #include "domain/link_actions.h"
 #include "domain/session_keeper.h"
@@ -139,14 +140,7 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   }
   core_.metrics().sessions_resumed.Increment();
   core_.caps().OnPresence(*session);
-  if (session->available() && session->priority() >= 0 && !session->state.offline_given()) {
-    // The connection broke in the middle of the offline messages.
-    session->state.set_offline_given(true);
-    core_.TakeTurn(*session->user,
-                   [this, shard = core_.SharedShard(session->user->shard->number), session]() -> Task<void> {
-                     return core_.deliverer().GiveOfflineMessages(shard, session);
-                   });
-  }
+  core_.offline().OnBack(session);  // the connection may have broken in the middle of the offline messages
   core_.tasks().Spawn("session.leave_old", LeaveOld(core_.SharedShard(session->user->shard->number), session,
                                                     session->left_gateway));
 }

@@ -36,6 +36,9 @@ struct Settings {
   /// Of one shard, read and not finished.
   std::int64_t max_unfinished_records = 200'000;
   std::int64_t max_unfinished_bytes = std::int64_t{128} << 20;
+  /// What may wait for the store in one shard before the shard is read no further.
+  std::int64_t max_store_waiting = 20'000;
+  std::int64_t max_store_waiting_bytes = 64 * 1024 * 1024;
   bool registration = false;
   std::chrono::milliseconds presence_too_old{30'000};
 };

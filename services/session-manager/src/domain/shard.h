@@ -16,6 +16,8 @@
 
 namespace rookery::session_manager {
 
+struct ShardDelivery;
+
 /// What a gateway is told at the end of a session, once it may forget the session.
 struct PendingEnd {
   /// Records up to here must be finished and the cursor committed beyond them.
@@ -44,9 +46,8 @@ struct Shard final : sharding::Shard {
 
   /// Sessions that have ended and whose gateways must not forget them yet.
   std::list<std::shared_ptr<PendingEnd>> pending_ends;
-  /// Owners of rows of the offline store that were marked as given: when to delete the marks.
-  std::deque<std::pair<SteadyTime, std::string>> marks;
-  std::unordered_map<std::string, SteadyTime> last_marks;
+  /// Null before something is delivered or stored.
+  std::shared_ptr<ShardDelivery> delivery;
 };
 
 }  // namespace rookery::session_manager

@@ -3,7 +3,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "domain/client_stanza_processor.h"
-#include "domain/deliverer.h"
+#include "domain/delivery/deliverer.h"
 #include "domain/presence_tracker.h"
 #include "domain/session_keeper.h"
 #include "rookery/base/random.h"
@@ -108,7 +108,7 @@ void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push) {
   query.SetAttr("ver", std::to_string(push.version()));
   query.Add(MakeRosterItem(push.item()));
   xmpp::SetPayload(iq, query);
-  core_.deliverer().GiveAll(interested, delivery, /*primary=*/false);
+  core_.deliverer().SendToAll(interested, delivery, /*primary=*/false);
 }
 
 // ---- outbound ---------------------------------------------------------------
@@ -238,7 +238,7 @@ Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::s
       if (session->available() || (!is_request && session->state.interested()))
         sessions.push_back(session.get());
     for (Session* session : sessions)
-      core_.deliverer().GiveRecord(*session, delivery, /*primary=*/false, cause.offset < shard->epoch);
+      core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, cause.offset < shard->epoch);
   }
   if (response->has_push()) Push(user, response->push());
   if (response->auto_reply()) {

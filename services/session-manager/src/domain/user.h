@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "domain/carbons.h"
+#include "domain/delivery/carbons.h"
 #include "domain/session.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/roster/v1/roster_service.pb.h"
@@ -20,6 +20,7 @@
 namespace rookery::session_manager {
 
 struct Shard;
+struct UserDelivery;
 
 /// What routing needs of a roster; kept while the user has an available session.
 struct ContactState {
@@ -65,14 +66,13 @@ struct User {
   };
   std::unique_ptr<std::deque<Turn>> turns;
   bool busy = false;
-  /// Writes to the user's part of the offline store that are under way.
+  /// What is under way in `delivery`: the user is not forgotten meanwhile.
   int storing = 0;
-  /// Waits for the last of them, until `stored_limit`; told whether they are done.
-  std::function<void(bool)> on_stored;
-  SteadyTime stored_limit;
-  /// Something in the offline store may be for a session that is available already.
+  /// Null before something waits for the user.
+  std::shared_ptr<UserDelivery> delivery;
+  /// Something in the offline store may be for a session that is available already: handed out when the
+  /// shard is read.
   bool offline_due = false;
-  SteadyTime offline_retry;
   /// Null unless copies were made (XEP-0280).
   std::unique_ptr<CopiedMessages> copied;
 

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
-#include "domain/deliverer.h"
-#include "domain/offline_messages.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/session_closer.h"
+#include "domain/delivery/shard_loader.h"
+#include "domain/delivery/store_writer.h"
 #include "domain/record_processor.h"
-#include "domain/session_closer.h"
 #include "domain/session_keeper.h"
 #include "rookery/telemetry/log.h"
 
@@ -67,14 +69,9 @@ void UserShards::OnFenced(sharding::Shard& shard) {
 
 Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   const std::shared_ptr<Shard> shard = Users(std::move(loading));
-  auto waiting = co_await core_.ports().waiting.LoadShard(shard->number);
-  if (!waiting.ok()) co_return waiting.status();
-  if (!shard->released()) co_await AwaitGateways(shard);
+  co_await AwaitGateways(shard);
+  if (!shard->released()) co_await LoadWaiting(core_, shard);
   if (shard->released()) co_return absl::OkStatus();
-  for (WaitingStore::ParkedSession& parked : waiting->sessions)
-    core_.sessions().Restore(*shard, std::move(parked));
-  for (WaitingStore::Shard::Packet& packet : waiting->packets)
-    core_.sessions().RestorePacket(*shard, std::move(packet));
   co_await core_.offline().Recover(shard);
   if (!shard->released()) co_await core_.offline().LookForWaiting(shard);
   co_return absl::OkStatus();
@@ -114,7 +111,7 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
       }
     }
   }
-  core_.offline().GiveWhatIsDue(shard);
+  core_.offline().HandOutWhatIsDue(shard);
 }
 
 void UserShards::GoLive(sharding::Shard& shard) { core_.sessions().RunWaiting(Users(shard)); }
@@ -132,6 +129,8 @@ Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, Steady
 }
 
 void UserShards::Forget(sharding::Shard& shard) { core_.sessions().Forget(Users(shard)); }
+
+bool UserShards::is_full(sharding::Shard& shard) const { return core_.offline().WriterOf(Users(shard)).is_full(); }
 
 bool UserShards::is_able() const {
   return !core_.sessions().gateways().empty() || core_.ports().membership.Gateways().empty();

@@ -32,6 +32,8 @@ class UserShards final : public sharding::ShardService {
   /// Sessions whose clients are away go to the store.
   Task<void> HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTime limit) override;
   void Forget(sharding::Shard& shard) override;
+  /// While as much waits for the store as may.
+  bool is_full(sharding::Shard& shard) const override;
   /// Not while gateways are registered and none of them is linked.
   bool is_able() const override;
 

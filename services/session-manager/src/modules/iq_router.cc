@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "domain/client_stanza_processor.h"
-#include "domain/deliverer.h"
+#include "domain/delivery/deliverer.h"
 #include "domain/session_keeper.h"
 #include "rookery/base/status.h"
 

@@ -7,7 +7,7 @@ namespace rookery::session_manager {
 namespace {
 
 /// XEP-0280 section 3 and 4: a resource turns copies on and off. What is copied is in
-/// domain/message_routing.cc.
+/// domain/delivery/message_routing.cc.
 class CarbonsModule final : public Module {
  public:
   explicit CarbonsModule(Core& core) : core_(core) {}

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -11,41 +15,79 @@
 
 namespace rookery::session_manager {
 
-/// Stanzas that wait longer than the delivery window holds them: for a user who is
-/// away (XEP-0160), or for one session whose client does not answer (XEP-0198); and
-/// the sessions whose connection is lost. Every method: UNAVAILABLE or
-/// DEADLINE_EXCEEDED when the store is away; each is safe to repeat.
+/// Stanzas that wait longer than the delivery window holds them: for a user who is away (XEP-0160),
+/// or for one session whose client does not answer (XEP-0198); and the sessions whose connection is
+/// lost. A call is one statement with the rows of many users; the caller bounds it. Each is safe to
+/// repeat. Parameters by reference live until the call is over.
+///
+/// Sessions and their packets are fenced: a row remembers the epoch under which it was written, and
+/// a write under an older epoch changes nothing there. Offline messages need no fence: a row's name
+/// is the record that it came from, so that every owner writes the same.
+///
+/// Errors: UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED: the store is away or too
+/// busy, and the write was made or was not. Anything else comes again when it is tried again.
 class WaitingStore {
  public:
   virtual ~WaitingStore() = default;
 
-  /// A message for the user's next session.
+  /// The owner of a shard, as it writes.
+  struct Writer {
+    std::uint32_t shard = 0;
+    std::int64_t epoch = -1;
+  };
+  struct SessionKey {
+    std::string owner;
+    std::string session;
+    auto operator<=>(const SessionKey&) const = default;
+  };
+  struct PageLimit {
+    std::size_t rows = 500;
+    /// Of the stanzas in it; one row is given whatever its size.
+    std::size_t bytes = 2 * 1024 * 1024;
+  };
+  using SharedStanza = std::shared_ptr<const xmpp::Stanza>;
+
+  // ---- messages for users who are away ----
+
+  /// The offset of its record plus 1 names a message of a user. Storing one again changes nothing, even
+  /// after it was given, since what was given stays as a mark for some minutes.
+  struct RowKey {
+    std::string owner;
+    std::uint64_t id = 0;
+    auto operator<=>(const RowKey&) const = default;
+  };
+  struct OfflineWrite {
+    RowKey key;
+    std::int64_t received_at_ms = 0;
+    SharedStanza stanza;
+    /// Of messages of the user that wait; none: it is stored whatever waits already.
+    std::optional<std::int64_t> quota;
+  };
+  enum class Stored { kStored, kAlreadyThere, kNoSuchUser, kQuotaReached };
+  /// An answer for each row, in their order.
+  virtual Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) = 0;
+  /// They wait no more. A mark also keeps out a message that is on its way into the store.
+  virtual Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) = 0;
+  /// Forgets marks of these users that are older than `before_ms`.
+  virtual Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms) = 0;
+
   struct OfflineMessage {
-    /// The offset of its record plus 1: storing one again changes nothing, even after
-    /// it was given, since what was given stays as a mark for some minutes.
     std::uint64_t id = 0;
     std::int64_t received_at_ms = 0;
     xmpp::Stanza stanza;
   };
-  enum class Stored { kStored, kAlreadyThere, kNoSuchUser, kQuotaReached };
-  virtual Task<absl::StatusOr<Stored>> StoreOffline(std::string owner, OfflineMessage message,
-                                                    std::int64_t quota) = 0;
-  /// Those with ids above `after`, oldest first.
+  /// Those with ids above `after`, oldest first. Empty: there are no more.
   virtual Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner,
                                                                         std::uint64_t after,
-                                                                        std::int64_t limit) = 0;
+                                                                        PageLimit limit) = 0;
   /// Those of the owners for whom something waits.
-  virtual Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(std::vector<std::string> owners) = 0;
-  struct RowKey {
-    std::string owner;
-    std::uint64_t id = 0;
-  };
-  /// Those of the rows that are there and not marked as given, in any order, with their owners.
+  virtual Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(
+      const std::vector<std::string>& owners) = 0;
+  /// Those of the rows that wait, in any order, with their owners.
   virtual Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      std::vector<RowKey> keys) = 0;
-  virtual Task<absl::Status> MarkOfflineGiven(std::string owner, std::vector<std::uint64_t> ids) = 0;
-  /// Forgets marks that are older than `before_ms`.
-  virtual Task<absl::Status> PurgeOfflineGiven(std::string owner, std::int64_t before_ms) = 0;
+      const std::vector<RowKey>& keys) = 0;
+
+  // ---- sessions and their packets ----
 
   /// A packet of one session that was not acknowledged in time.
   struct SessionPacket {
@@ -56,37 +98,53 @@ class WaitingStore {
     bool primary = false;
     bool to_each = false;
     std::int64_t received_at_ms = 0;
-    xmpp::Stanza stanza;
+    SharedStanza stanza;
   };
-  virtual Task<absl::Status> StorePackets(std::uint32_t shard, std::string owner, std::string session,
-                                          std::vector<SessionPacket> packets) = 0;
-  virtual Task<absl::Status> RemovePackets(std::string owner, std::string session,
-                                           std::uint64_t up_to_seq) = 0;
+  struct PacketWrite {
+    SessionKey session;
+    SessionPacket packet;
+  };
+  virtual Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) = 0;
+  struct PacketsUpTo {
+    SessionKey session;
+    std::uint64_t seq = 0;
+  };
+  virtual Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) = 0;
 
   /// A session whose connection is lost, as its next owner needs it.
   struct ParkedSession {
-    std::string owner;
-    std::string session;
+    SessionKey key;
     session::v1::SessionAttach attach;
     std::int64_t expires_at_ms = 0;
   };
-  virtual Task<absl::Status> Park(std::uint32_t shard, ParkedSession session) = 0;
-  /// Removes a parked session: it was resumed. Its packets stay until acknowledged.
-  virtual Task<absl::Status> Unpark(std::string owner, std::string session) = 0;
-  /// Removes a session and its packets: it has ended.
-  virtual Task<absl::Status> RemoveSession(std::string owner, std::string session) = 0;
+  virtual Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) = 0;
+  /// They were resumed. Their packets stay until acknowledged.
+  virtual Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) = 0;
+  /// They have ended: nothing of them stays.
+  virtual Task<absl::Status> RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) = 0;
 
-  /// Everything that waits for sessions of the shard.
-  struct Shard {
-    struct Packet {
-      std::string owner;
-      std::string session;
-      SessionPacket packet;
-    };
-    std::vector<ParkedSession> sessions;
-    std::vector<Packet> packets;  // by owner, session, seq
+  // ---- a change of owner ----
+
+  /// A place in the order of a shard's rows: a session, then its packets. Owners are compared byte
+  /// by byte, so that who has read up to here knows whose rows are still to come.
+  struct Place {
+    SessionKey session;
+    std::int64_t seq = -1;
+    auto operator<=>(const Place&) const = default;
   };
-  virtual Task<absl::StatusOr<Shard>> LoadShard(std::uint32_t shard) = 0;
+  struct Page {
+    std::vector<ParkedSession> sessions;
+    std::vector<PacketWrite> packets;
+    /// Where the next page begins; none: there are no more.
+    std::optional<Place> next;
+  };
+  /// What waits for sessions of the shard, after `after`.
+  virtual Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) = 0;
+  /// The same of one user.
+  virtual Task<absl::StatusOr<Page>> LoadUserPage(std::string owner, Place after, PageLimit limit) = 0;
+  /// The log of the shard has begun anew, with lower epochs: rows of its former life stand under the
+  /// writer's from now on.
+  virtual Task<absl::Status> AdoptRows(Writer writer) = 0;
 };
 
 }  // namespace rookery::session_manager

@@ -61,6 +61,8 @@ class ShardService {
   /// The shard is no longer ours. Nobody is told anything.
   virtual void Forget(Shard&) {}
 
+  /// Whether the service has all that it can take of the shard: nothing more is read until it has not.
+  virtual bool is_full(Shard&) const { return false; }
   /// Whether this process can do the work of an owner at all.
   virtual bool is_able() const { return true; }
 };

@@ -1,4 +1,4 @@
-#include "domain/message_routing.h"
+#include "domain/delivery/message_routing.h"
 
 #include <algorithm>
 #include <limits>

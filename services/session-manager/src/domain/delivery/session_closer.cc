@@ -1,8 +1,8 @@
-#include "domain/session_closer.h"
+#include "domain/delivery/session_closer.h"
 
 #include <algorithm>
 
-#include "domain/offline_messages.h"
+#include "domain/delivery/offline_messages.h"
 #include "domain/session_keeper.h"
 
 namespace rookery::session_manager {

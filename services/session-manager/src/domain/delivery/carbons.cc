@@ -1,4 +1,4 @@
-#include "domain/carbons.h"
+#include "domain/delivery/carbons.h"
 
 #include <algorithm>
 

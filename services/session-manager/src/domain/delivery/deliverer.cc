@@ -1,14 +1,13 @@
-#include "domain/deliverer.h"
+#include "domain/delivery/deliverer.h"
 
 #include <algorithm>
+#include <limits>
 
-#include "domain/carbons.h"
-#include "domain/message_routing.h"
-#include "domain/offline_messages.h"
+#include "domain/delivery/carbons.h"
+#include "domain/delivery/message_routing.h"
+#include "domain/delivery/offline_messages.h"
 #include "domain/session_keeper.h"
 #include "domain/stamps.h"
-#include "rookery/base/status.h"
-#include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
@@ -17,6 +16,10 @@ namespace {
 
 using common::v1::STANZA_KIND_IQ;
 using common::v1::STANZA_KIND_MESSAGE;
+
+/// Packets of a session are written so many at a time.
+constexpr std::size_t kPacketsAtOnce = 200;
+constexpr std::size_t kPacketBytesAtOnce = 512 * 1024;
 
 std::vector<Candidate> CandidatesOf(const User& user) {
   std::vector<Candidate> candidates;
@@ -37,23 +40,30 @@ void Deliverer::Queue(Session& session, const std::shared_ptr<Delivery>& deliver
   packet.delivery = delivery;
   packet.since = core_.clock().Now();
   packet.primary = primary;
-  if (delivery->offset >= 0 && delivery->stored_id == 0) {
-    session.user->shard->window.Hold(delivery->offset);
-    packet.holds = true;
-    packet.is_late = delivery->offset < session.last_offset;
-  }
+  packet.has_row = delivery->has_row;
+  if (delivery->offset >= 0 && delivery->is_logged) Hold(session, packet);
+  packet.is_late = delivery->offset >= 0 && !delivery->has_row && delivery->offset < session.last_offset;
   session.last_offset = std::max(session.last_offset, delivery->offset);
   if (primary) {
     session.last_primary = std::max(session.last_primary, delivery->offset);
     ++delivery->open_targets;
   }
-  session.unacked_bytes += delivery->stanza.payload().size() + 200;
+  session.unacked_bytes += delivery->bytes();
   session.unacked.push_back(std::move(packet));
   core_.metrics().packets_sent.Increment();
   if (static_cast<std::int64_t>(session.unacked.size()) > core_.settings().max_unacked_packets ||
       static_cast<std::int64_t>(session.unacked_bytes) > core_.settings().max_unacked_bytes) {
     core_.sessions().EndOverflowing(session);
   }
+}
+
+void Deliverer::Hold(Session& session, UnackedPacket& packet) {
+  Shard& shard = *session.user->shard;
+  shard.window.Hold(packet.offset);
+  packet.holds = true;
+  if (std::exchange(session.is_store_due, true)) return;
+  core_.offline().StateOf(shard).unacknowledged.Push(packet.since + core_.settings().window_time,
+                                                     core_.FindSession(session.id));
 }
 
 void Deliverer::FillPacket(session::v1::Packet& packet, const Delivery& delivery) {
@@ -64,7 +74,16 @@ void Deliverer::FillPacket(session::v1::Packet& packet, const Delivery& delivery
   packet.set_trace_id(delivery.trace_id);
 }
 
-void Deliverer::Give(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {
+bool Deliverer::IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
+  return delivery->offset >= 0 && OfflineMessages::IsBehind(*session.user, session) &&
+         core_.offline().WaitBehind(session, delivery, primary);
+}
+
+void Deliverer::Send(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {
+  if (!IsHeldBack(session, delivery, primary)) SendNow(session, std::move(delivery), primary);
+}
+
+void Deliverer::SendNow(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {
   Queue(session, delivery, primary);
   if (session.gateway == nullptr || session.detached) return;
   session::v1::SessionManagerAction& action = session.gateway->Add();
@@ -78,16 +97,17 @@ void Deliverer::Give(Session& session, std::shared_ptr<Delivery> delivery, bool 
   target.set_seq(session.last_seq);
 }
 
-void Deliverer::GiveAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
+void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
                         bool primary) {
   if (sessions.size() == 1) {
-    Give(*sessions.front(), delivery, primary);
+    Send(*sessions.front(), delivery, primary);
     return;
   }
   // Several sessions are nearly always on few gateways: a linear look is the cheapest map.
   // An action is only good until the next Add on the same link, so targets are gathered first.
   std::vector<std::pair<GatewayPeer*, std::vector<std::pair<Session*, std::uint64_t>>>> by_gateway;
   for (Session* session : sessions) {
+    if (IsHeldBack(*session, delivery, primary)) continue;
     Queue(*session, delivery, primary);
     if (session->gateway == nullptr || session->detached) continue;
     auto it = std::find_if(by_gateway.begin(), by_gateway.end(),
@@ -115,30 +135,34 @@ void Deliverer::Reply(Session& session, xmpp::Stanza stanza) {
   auto delivery = std::make_shared<Delivery>();
   delivery->stanza.Swap(&stanza);
   delivery->received_at_ms = core_.clock().UnixMillisNow();
-  Give(session, std::move(delivery), /*primary=*/false);
+  Send(session, std::move(delivery), /*primary=*/false);
 }
 
-Deliverer::Given Deliverer::GiveRecord(Session& session, const std::shared_ptr<Delivery>& delivery,
+Deliverer::Sent Deliverer::SendRecord(Session& session, const std::shared_ptr<Delivery>& delivery,
                                        bool primary, bool recovering) {
   if (!recovering || delivery->offset > session.last_offset) {
-    Give(session, delivery, primary);
-    return Given::kNow;
+    Send(session, delivery, primary);
+    return Sent::kNow;
   }
   for (UnackedPacket& packet : session.unacked) {
     if (packet.offset != delivery->offset) continue;
-    if (packet.delivery == nullptr && packet.stored_id == 0) {
+    if (packet.delivery == nullptr) {
       packet.delivery = delivery;
+      if (packet.stored_id != 0) {
+        // It was sent from memory, and the store has never had it.
+        packet.delivery = std::make_shared<Delivery>(*delivery);
+        packet.delivery->stored_id = packet.stored_id;
+      }
       packet.primary = primary;
-      packet.holds = true;
-      session.user->shard->window.Hold(delivery->offset);
-      session.unacked_bytes += delivery->stanza.payload().size() + 200;
-      if (primary) ++delivery->open_targets;
+      Hold(session, packet);
+      session.unacked_bytes += packet.delivery->bytes();
+      if (primary) ++packet.delivery->open_targets;
     }
-    return Given::kBefore;
+    return Sent::kBefore;
   }
-  if (delivery->offset <= session.state.start_offset()) return Given::kElsewhere;
+  if (delivery->offset <= session.state.start_offset()) return Sent::kElsewhere;
   delivery->reached = true;
-  return Given::kBefore;
+  return Sent::kBefore;
 }
 
 void Deliverer::Release(Session& session, UnackedPacket& packet) {
@@ -157,24 +181,20 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
     UnackedPacket& packet = session.unacked.front();
     Release(session, packet);
     if (packet.stored_id != 0) offline_ids.push_back(packet.stored_id);
-    if (packet.stored) stored_up_to = packet.seq;
+    if (packet.is_leaving) stored_up_to = packet.seq;
     if (packet.delivery) {
       packet.delivery->reached = true;
-      session.unacked_bytes -=
-          std::min(session.unacked_bytes, packet.delivery->stanza.payload().size() + 200);
+      session.unacked_bytes -= std::min(session.unacked_bytes, packet.delivery->bytes());
     }
     session.unacked.pop_front();
   }
   session.acked_seq = seq;
   if (!offline_ids.empty()) core_.offline().MarkGiven(session, std::move(offline_ids));
-  if (stored_up_to > 0) {
-    core_.tasks().Spawn("packets.remove",
-                        [](Core& core, std::string owner, std::string id, std::uint64_t up_to) -> Task<void> {
-                          // A row that outlives its packet is removed with its session.
-                          (void)co_await core.ports().waiting.RemovePackets(std::move(owner), std::move(id),
-                                                                            up_to);
-                        }(core_, session.user->bare, session.id.str(), stored_up_to));
-  }
+  if (stored_up_to > 0)
+    core_.offline()
+        .WriterOf(*session.user->shard)
+        .RemovePackets({session.user->bare, session.id.str()}, stored_up_to, {});
+  core_.offline().OnRoom(session);
 }
 
 bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
@@ -211,7 +231,7 @@ void Deliverer::CopyToOthers(User& user, const std::vector<Session*>& sessions, 
   copy->received_at_ms = message.received_at_ms;
   copy->trace_id = message.trace_id;
   copy->to_each = true;
-  for (Session* session : sessions) GiveRecord(*session, copy, /*primary=*/false, recovering);
+  for (Session* session : sessions) SendRecord(*session, copy, /*primary=*/false, recovering);
 }
 
 void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering) {
@@ -238,7 +258,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
       if (recovering) {
         RouteRecovered(user, message, {}, /*to_account=*/true);
       } else {
-        StoreOrBounce(user, message);
+        StoreOrBounce(user, message, /*recovering=*/false);
       }
       return;
     case MessageFate::kDeliver:
@@ -251,7 +271,15 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   }
   std::vector<Session*> targets;
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
-  GiveAll(targets, message, /*primary=*/true);
+  const bool is_behind =
+      IsStorable(message->stanza) &&
+      std::any_of(targets.begin(), targets.end(),
+                  [&](const Session* target) { return OfflineMessages::IsBehind(user, *target); });
+  if (is_behind) {
+    core_.offline().WaitBehind(user, message, /*recovering=*/false);
+    return;
+  }
+  SendToAll(targets, message, /*primary=*/true);
 }
 
 void Deliverer::FindGiven(User& user, const std::shared_ptr<Delivery>& message,
@@ -264,13 +292,13 @@ void Deliverer::FindGiven(User& user, const std::shared_ptr<Delivery>& message,
         std::any_of(session.unacked.begin(), session.unacked.end(), [&](const UnackedPacket& packet) {
           return packet.offset == message->offset && packet.delivery == nullptr;
         });
-    if (is_given) GiveRecord(session, message, /*primary=*/true, /*recovering=*/true);
+    if (is_given) SendRecord(session, message, /*primary=*/true, /*recovering=*/true);
   }
 }
 
-void Deliverer::StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message) {
+void Deliverer::StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering) {
   if (IsStorable(message->stanza)) {
-    core_.offline().Store(user, message);
+    core_.offline().Store(user, message, recovering);
   } else if (xmpp::Has(message->stanza, common::v1::STANZA_TRAIT_BODY)) {
     Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
   }
@@ -280,18 +308,33 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
                                const std::vector<std::size_t>& targets, bool to_account) {
   const std::int64_t offset = message->offset;
   bool given = false;
+  int given_priority = std::numeric_limits<int>::min();
   for (const auto& session : user.sessions) {
     for (const UnackedPacket& packet : session->unacked) {
       if (packet.offset != offset) continue;
       if (packet.stored_id != 0) return;  // from the store
-      given = given || packet.primary;
+      if (!packet.primary) continue;
+      given = true;
+      given_priority = std::max(given_priority, session->priority());
     }
+  }
+  const bool is_behind =
+      !given && IsStorable(message->stanza) &&
+      std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
+        const Session& session = *user.sessions[i];
+        return offset > session.last_offset && OfflineMessages::IsBehind(user, session);
+      });
+  if (is_behind) {
+    core_.offline().WaitBehind(user, message, /*recovering=*/true);
+    return;
   }
   for (std::size_t i : targets) {
     Session& session = *user.sessions[i];
     // What went to the store while it was not available is given from there.
     if (to_account && IsPassedOver(session, offset)) continue;
-    given = GiveRecord(session, message, /*primary=*/true, /*recovering=*/true) != Given::kElsewhere || given;
+    // Beside the one that has it unacknowledged, only its equals were given it too.
+    if (to_account && given && session.priority() < given_priority) continue;
+    given = SendRecord(session, message, /*primary=*/true, /*recovering=*/true) != Sent::kElsewhere || given;
   }
   if (given || message->open_targets > 0 || message->reached) return;
   const MessageType type = ParseMessageType(message->stanza.type());
@@ -305,16 +348,18 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   if (handled) return;
   // Either an earlier owner has stored or bounced it, then doing so again changes nothing; or it
   // died before it could.
-  StoreOrBounce(user, message);
-  core_.offline().GiveSoon(user);
+  StoreOrBounce(user, message, /*recovering=*/true);
+  core_.offline().HandOutSoon(user);
 }
 
 void Deliverer::Abandon(User& user, Session& session) {
   UnackedQueue packets = std::exchange(session.unacked, {});
   bool waits = false;
+  bool has_rows = false;
   for (UnackedPacket& packet : packets) {
-    waits = waits || packet.stored_id != 0;  // its row stays until somebody has it
-    session.has_rows = session.has_rows || packet.stored;
+    // A row stays until somebody has it.
+    has_rows = has_rows || packet.has_row || (packet.stored_id != 0 && packet.delivery == nullptr);
+    session.has_rows = session.has_rows || packet.is_leaving;
     if (packet.delivery && packet.primary) {
       const std::shared_ptr<Delivery>& delivery = packet.delivery;
       if (delivery->open_targets > 0) --delivery->open_targets;
@@ -322,15 +367,15 @@ void Deliverer::Abandon(User& user, Session& session) {
         const xmpp::Stanza& stanza = delivery->stanza;
         if (stanza.kind() == STANZA_KIND_MESSAGE) {
           core_.metrics().rerouted.Increment();
-          if (delivery->stored_id != 0) {
+          if (packet.has_row) {
             // As above.
           } else if (IsStorable(stanza)) {
-            // Stored before it is given to another session (XEP-0198 section 5): should we die in
-            // between, nobody could tell which of its records that session has not been given.
-            core_.offline().StoreEnded(user, session, delivery);
+            // Not to another session at once: should we die in between, nobody could tell which of
+            // its records that session has not been given (XEP-0198 section 5).
+            core_.offline().StoreEnded(user, session, delivery, /*is_last_trace=*/!packet.holds);
             waits = true;
           } else {
-            RouteUnstored(user, *delivery);
+            RouteUnstored(user, *delivery, packet.holds);
           }
         } else if (stanza.kind() == STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set")) {
           Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
@@ -339,10 +384,23 @@ void Deliverer::Abandon(User& user, Session& session) {
     }
     if (packet.holds) user.shard->window.Release(packet.offset);
   }
-  if (waits) core_.offline().GiveSoon(user);
+  core_.offline().DropBehind(user, session, [&](const Delivery& delivery) {
+    const xmpp::Stanza& stanza = delivery.stanza;
+    if (stanza.kind() == STANZA_KIND_MESSAGE) {
+      RouteUnstored(user, delivery, delivery.is_logged);
+    } else if (stanza.kind() == STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set")) {
+      Bounce(*user.shard, delivery, xmpp::ErrorCondition::kServiceUnavailable);
+    }
+  });
+  core_.offline().OnRoom(session);
+  if (has_rows) {
+    core_.offline().HandOutRows(user);
+  } else if (waits) {
+    core_.offline().HandOutSoon(user);
+  }
 }
 
-void Deliverer::RouteUnstored(User& user, const Delivery& message) {
+void Deliverer::RouteUnstored(User& user, const Delivery& message, bool is_logged) {
   const MessageType type = ParseMessageType(message.stanza.type());
   if (type == MessageType::kHeadline || type == MessageType::kError) return;
   if (!xmpp::Has(message.stanza, common::v1::STANZA_TRAIT_BODY)) return;  // a chat state of then
@@ -357,12 +415,13 @@ void Deliverer::RouteUnstored(User& user, const Delivery& message) {
   auto late = std::make_shared<Delivery>();
   late->stanza = message.stanza;
   late->offset = message.offset;
+  late->is_logged = is_logged;
   late->received_at_ms = message.received_at_ms;
   late->trace_id = message.trace_id;
   AddDelay(late->stanza, xmpp::DomainOf(user.bare), message.received_at_ms);
   std::vector<Session*> targets;
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
-  GiveAll(targets, late, /*primary=*/true);
+  SendToAll(targets, late, /*primary=*/true);
 }
 
 void Deliverer::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
@@ -378,73 +437,149 @@ void Deliverer::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondit
   core_.AppendDelivery(shard, cause, xmpp::MakeError(stanza, condition, text));
 }
 
-Task<void> Deliverer::GiveOfflineMessages(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
-  return core_.offline().Give(std::move(shard), std::move(session));
-}
-
 // ---- the window -------------------------------------------------------------
 
 void Deliverer::StoreOldPackets(Shard& shard) {
-  const SteadyTime before = core_.clock().Now() - core_.settings().window_time;
-  for (auto& [bare, user] : shard.users) {
-    for (const auto& session : user->sessions) {
-      if (session->unacked.empty() || session->park_in_flight) continue;
-      const bool due =
-          std::any_of(session->unacked.begin(), session->unacked.end(), [&](const UnackedPacket& packet) {
-            return packet.holds && packet.delivery && packet.since < before;
-          });
-      if (!due) continue;
-      session->park_in_flight = true;
-      core_.tasks().Spawn("packets.store", StorePacketsTask(core_.SharedShard(shard.number), session, bare));
+  if (!shard.delivery) return;
+  auto& due = shard.delivery->unacknowledged;
+  const SteadyTime now = core_.clock().Now();
+  while (const auto weak = due.Pop(now)) {
+    const std::shared_ptr<Session> session = weak->lock();
+    if (!session || session->ended || session->user->shard != &shard) continue;
+    session->is_store_due = false;
+    const auto oldest =
+        std::find_if(session->unacked.begin(), session->unacked.end(), [](const UnackedPacket& packet) {
+          return packet.holds && packet.delivery && !packet.is_leaving;
+        });
+    if (oldest == session->unacked.end()) continue;  // armed again with the next packet
+    if (const SteadyTime limit = oldest->since + core_.settings().window_time; limit > now) {
+      session->is_store_due = true;
+      due.Push(limit, session);
+    } else {
+      StorePackets(session);
     }
   }
 }
 
-Task<void> Deliverer::StorePacketsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
-                                       std::string bare) {
+void Deliverer::StorePackets(const std::shared_ptr<Session>& session) {
   // Oldest first and without a gap: a later owner appends what it reads from the log
   // after what it finds in the store.
   std::vector<WaitingStore::SessionPacket> rows;
-  for (const UnackedPacket& packet : session->unacked) {
-    if (packet.stored || packet.delivery == nullptr) continue;
-    WaitingStore::SessionPacket row;
+  std::size_t bytes = 0;
+  const auto hand_over = [&] {
+    if (rows.empty()) return;
+    session->has_rows = true;
+    auto done = [this, session, up_to = rows.back().seq,
+                 count = rows.size()](const StoreWriter::Answer& answer) {
+      if (!absl::IsCancelled(answer.status)) OnPacketsStored(session, up_to, count, answer.status.ok());
+    };
+    core_.offline()
+        .WriterOf(*session->user->shard)
+        .StorePackets({session->user->bare, session->id.str()}, std::exchange(rows, {}), std::move(done));
+    bytes = 0;
+  };
+  for (UnackedPacket& packet : session->unacked) {
+    if (packet.is_leaving || packet.delivery == nullptr) continue;
+    packet.is_leaving = true;
+    WaitingStore::SessionPacket& row = rows.emplace_back();
     row.seq = packet.seq;
     row.offset = packet.offset;
     row.offline_id = packet.stored_id;
     row.primary = packet.primary;
     row.to_each = packet.delivery->to_each;
     row.received_at_ms = packet.delivery->received_at_ms;
-    row.stanza = packet.delivery->stanza;
-    rows.push_back(std::move(row));
-    if (rows.size() == 500) break;
+    row.stanza = WaitingStore::SharedStanza(packet.delivery, &packet.delivery->stanza);
+    bytes += packet.delivery->bytes();
+    if (rows.size() >= kPacketsAtOnce || bytes >= kPacketBytesAtOnce) hand_over();
   }
-  if (rows.empty()) {
-    session->park_in_flight = false;
-    co_return;
-  }
-  const std::uint64_t up_to = rows.back().seq;
-  const auto count = rows.size();
-  session->has_rows = true;
-  const absl::Status stored =
-      co_await core_.ports().waiting.StorePackets(shard->number, bare, session->id.str(), std::move(rows));
-  session->park_in_flight = false;
-  if (shard->released() || session->ended) co_return;
-  if (!stored.ok()) {
-    // The next sweep tries again; until then the log keeps them.
-    telemetry::LogWarn("packets.store_failed", {{"error", Message(stored)}});
-    co_return;
-  }
-  core_.metrics().stored_for_session.Increment(static_cast<double>(count));
+  hand_over();
+}
+
+void Deliverer::OnPacketsStored(const std::shared_ptr<Session>& session, std::uint64_t up_to,
+                                std::size_t count, bool is_stored) {
+  if (session->ended || session->user->shard->released()) return;
+  if (is_stored) core_.metrics().stored_for_session.Increment(static_cast<double>(count));
   for (UnackedPacket& packet : session->unacked) {
     if (packet.seq > up_to) break;
-    if (packet.delivery == nullptr) continue;
-    packet.stored = true;
-    Release(*session, packet);
+    if (!packet.is_leaving || packet.stored) continue;
+    if (is_stored) {
+      packet.stored = true;
+      Release(*session, packet);
+    } else {
+      // The log keeps it.
+      packet.is_leaving = false;
+    }
   }
-  if (session->acked_seq >= up_to) {
-    // Acknowledged while it was being stored.
-    (void)co_await core_.ports().waiting.RemovePackets(bare, session->id.str(), up_to);
+}
+
+// ---- packets from the store -------------------------------------------------
+
+UnackedPacket Deliverer::FromRow(const WaitingStore::SessionPacket& row, SteadyTime now) {
+  UnackedPacket packet;
+  packet.seq = row.seq;
+  packet.offset = row.offset;
+  packet.stored_id = row.offline_id;
+  packet.since = now;
+  packet.primary = row.primary;
+  packet.is_leaving = packet.stored = true;
+  packet.delivery = std::make_shared<Delivery>();
+  packet.delivery->stanza = *row.stanza;
+  packet.delivery->offset = row.offset;
+  packet.delivery->stored_id = row.offline_id;
+  packet.delivery->is_logged = false;
+  packet.delivery->received_at_ms = row.received_at_ms;
+  packet.delivery->to_each = row.to_each;
+  if (row.primary) packet.delivery->open_targets = 1;
+  return packet;
+}
+
+void Deliverer::RestorePackets(Shard& shard, const WaitingStore::SessionKey& key,
+                               std::vector<WaitingStore::SessionPacket> packets) {
+  const SessionId id(key.session);
+  const std::shared_ptr<Session> known = core_.FindSession(id);
+  if (known && known->user->shard == &shard) {
+    known->has_rows = true;
+    if (packets.front().seq <= known->acked_seq)
+      core_.offline().WriterOf(shard).RemovePackets(key, known->acked_seq, {});
+    for (WaitingStore::SessionPacket& packet : packets) RestorePacket(*known, std::move(packet));
+    return;
   }
+  // Gateway and owner died together, or the session ended and its rows were not removed any more:
+  // they may be the last trace of what its client has not had.
+  User& user = core_.GetUser(shard, key.owner);
+  Session ended;
+  ended.id = id;
+  ended.user = &user;
+  ended.jid = xmpp::Jid::FromTrusted(key.owner);
+  ended.ended = ended.has_rows = true;
+  for (const WaitingStore::SessionPacket& packet : packets)
+    ended.unacked.push_back(FromRow(packet, core_.clock().Now()));
+  core_.metrics().packets_orphaned.Increment(static_cast<double>(packets.size()));
+  Abandon(user, ended);
+  core_.offline().RemoveRows(ended, packets.back().seq);
+  core_.MaybeForget(user);
+}
+
+void Deliverer::RestorePacket(Session& session, WaitingStore::SessionPacket row) {
+  if (row.seq <= session.acked_seq) return;
+  UnackedPacket restored = FromRow(row, core_.clock().Now());
+  for (UnackedPacket& packet : session.unacked) {
+    if (packet.seq != row.seq) continue;
+    if (packet.delivery == nullptr) {
+      packet.delivery = std::move(restored.delivery);
+      session.unacked_bytes += packet.delivery->bytes();
+    }
+    packet.is_leaving = packet.stored = true;
+    packet.primary = row.primary;
+    return;
+  }
+  if (row.seq != session.last_seq + 1) return;  // given before the snapshot and acknowledged since
+  session.last_seq = row.seq;
+  session.last_offset = std::max(session.last_offset, row.offset);
+  session.unacked_bytes += restored.delivery->bytes();
+  session.unacked.push_back(std::move(restored));
+  // Stored by the last owner, never given to the gateway.
+  if (session.gateway != nullptr && !session.detached) (void)Resend(session, row.seq - 1);
 }
 
 }  // namespace rookery::session_manager

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "domain/core.h"
-#include "domain/delivery.h"
+#include "domain/delivery/delivery.h"
 
 namespace rookery::session_manager {
 
-/// Gives stanzas to sessions and follows each until its client has it, a store has it,
+/// Sends stanzas to sessions and follows each until its client has it, a store has it,
 /// or its sender has an error (RFC 6121 section 8.5, XEP-0160, XEP-0198, XEP-0280).
 class Deliverer {
  public:
@@ -17,18 +17,20 @@ class Deliverer {
 
   /// Numbers the stanza on the session, sends it to the session's gateway if there is
   /// one, and keeps it until acknowledged.
-  void Give(Session& session, std::shared_ptr<Delivery> delivery, bool primary);
+  void Send(Session& session, std::shared_ptr<Delivery> delivery, bool primary);
+  /// The same, although the session is just handed what came before: by who does that.
+  void SendNow(Session& session, std::shared_ptr<Delivery> delivery, bool primary);
   /// One stanza to several sessions: one packet for each gateway.
-  void GiveAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
+  void SendToAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
                bool primary);
   /// An answer that follows from no record.
   void Reply(Session& session, xmpp::Stanza stanza);
 
-  /// A record's stanza for one session: as Give, unless an earlier owner has given it.
+  /// A record's stanza for one session: as Send, unless an earlier owner has sent it.
   /// kElsewhere: that owner did not mean it for this session, which began later or was not
   /// available then.
-  enum class Given { kNow, kBefore, kElsewhere };
-  Given GiveRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary,
+  enum class Sent { kNow, kBefore, kElsewhere };
+  Sent SendRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary,
                    bool recovering);
 
   /// Every packet up to `seq` has reached the client.
@@ -45,14 +47,18 @@ class Deliverer {
   void Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
               std::string_view text = {});
 
-  /// OfflineMessages::Give, to a session that has become available with priority >= 0.
-  Task<void> GiveOfflineMessages(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
-
   /// Moves what was not acknowledged for window_time to the store, so that one silent
-  /// client does not hold its shard's cursor.
+  /// client does not hold its shard's cursor. Costs what is due.
   void StoreOldPackets(Shard& shard);
+  /// Packets from the store, at a change of owner, when every gateway has had its chance to bring its
+  /// sessions and the parked ones are there. Those of one session, in order. A session that nobody has
+  /// brought has ended.
+  void RestorePackets(Shard& shard, const WaitingStore::SessionKey& key,
+                      std::vector<WaitingStore::SessionPacket> packets);
 
  private:
+  /// The session is handed what came before; the stanza waits.
+  bool IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void Queue(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void FillPacket(session::v1::Packet& packet, const Delivery& delivery);
   void Release(Session& session, UnackedPacket& packet);
@@ -64,11 +70,17 @@ class Deliverer {
   /// Finds the message among what an earlier owner gave to the user's sessions.
   void FindGiven(User& user, const std::shared_ptr<Delivery>& message,
                  const std::vector<std::size_t>& copies);
-  void StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message);
+  /// `recovering`: an earlier owner may have stored it.
+  void StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
   /// A message that must not be stored, of a session that has ended.
-  void RouteUnstored(User& user, const Delivery& message);
-  Task<void> StorePacketsTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
-                              std::string bare);
+  void RouteUnstored(User& user, const Delivery& message, bool is_logged);
+  /// The packet keeps its record until it is acknowledged or stored.
+  void Hold(Session& session, UnackedPacket& packet);
+  void StorePackets(const std::shared_ptr<Session>& session);
+  void OnPacketsStored(const std::shared_ptr<Session>& session, std::uint64_t up_to, std::size_t count,
+                       bool is_stored);
+  void RestorePacket(Session& session, WaitingStore::SessionPacket row);
+  static UnackedPacket FromRow(const WaitingStore::SessionPacket& row, SteadyTime now);
 
   Core& core_;
 };

@@ -13,8 +13,12 @@ struct Delivery {
   xmpp::Stanza stanza;
   /// The record it follows from, or -1.
   std::int64_t offset = -1;
-  /// Its row in the waiting store, or 0.
+  /// Its name in the offline store, or 0; it may be on its way there.
   std::uint64_t stored_id = 0;
+  /// It is there for certain.
+  bool has_row = false;
+  /// Its record is not finished, so the window can hold it.
+  bool is_logged = true;
   std::int64_t received_at_ms = 0;
   std::uint64_t trace_id = 0;
   /// Each session's own address goes into `to`.
@@ -23,12 +27,24 @@ struct Delivery {
   /// fails and none was reached, a message is routed anew (RFC 6121 section 8.5.3.2.1).
   std::uint32_t open_targets = 0;
   bool reached = false;
+
+  /// What it keeps in memory: every field of the stanza, and itself.
+  std::size_t bytes() const {
+    if (bytes_ == 0) bytes_ = stanza.ByteSizeLong() + kOverhead;
+    return bytes_;
+  }
+
+ private:
+  /// This object, the stanza's, and a packet's place in its session's queue.
+  static constexpr std::size_t kOverhead = 400;
+  mutable std::size_t bytes_ = 0;
 };
 
 /// A packet of a session that its client has not acknowledged.
 struct UnackedPacket {
   std::uint64_t seq = 0;
   std::int64_t offset = -1;
+  /// Its name in the offline store, or 0.
   std::uint64_t stored_id = 0;
   /// Null until the record or row is read again after a change of owner.
   std::shared_ptr<Delivery> delivery;
@@ -37,7 +53,11 @@ struct UnackedPacket {
   bool primary = false;
   /// Keeps its record in the shard's window.
   bool holds = false;
-  /// In the waiting store, under this session.
+  /// The offline store has it for certain.
+  bool has_row = false;
+  /// The writer was asked to put it into the waiting store, under this session.
+  bool is_leaving = false;
+  /// It is there.
   bool stored = false;
   /// Routed anew: of a record before others that the session has been given.
   bool is_late = false;

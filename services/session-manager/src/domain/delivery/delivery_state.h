@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "domain/delivery/delivery.h"
+#include "domain/delivery/due_heap.h"
+#include "domain/delivery/store_writer.h"
+#include "domain/session.h"
+#include "rookery/runtime/event.h"
+
+namespace rookery::session_manager {
+
+/// A stanza in memory that waits for a session of its user, for the offline store, or for both. Its
+/// record is held in the window as long as it is here, unless it was finished before.
+struct WaitingStanza {
+  std::shared_ptr<Delivery> message;
+  SteadyTime since;
+  /// Set: no store keeps it, it waits for this session, behind what that is handed.
+  std::shared_ptr<Session> session;
+  bool primary = true;
+  std::optional<std::int64_t> quota;
+  /// Asked to write it; none while it is hoped that a session takes it before that is due.
+  StoreWriter::Ticket ticket;
+  bool is_written = false;
+  /// The log has it no more: it may not be withdrawn from the writer.
+  bool is_last_trace = false;
+  /// An earlier owner may have stored it, even given it: only the store knows.
+  bool only_from_store = false;
+  /// Was given to a session meanwhile.
+  bool is_sent = false;
+  /// It was for somebody who was away: says when it was received (XEP-0203).
+  bool is_late = false;
+  /// Ends of sessions that wait until it is safe.
+  std::vector<std::shared_ptr<EndWrites>> ends;
+};
+
+/// What a user's part of delivery is doing.
+struct UserDelivery {
+  explicit UserDelivery(asio::any_io_executor executor) : changed(std::move(executor)) {}
+
+  /// By the offset of the record.
+  std::map<std::int64_t, WaitingStanza> waiting;
+  /// Who is just handed what waits; null: nobody. Stanzas for this session wait behind.
+  std::shared_ptr<Session> receiver;
+  /// Nothing waits in the store, and nothing was written since that was found out.
+  bool is_store_empty = false;
+  /// The store has got more since it was read.
+  bool look_again = false;
+  /// Rows that are being marked as given, and those that were while the store was read.
+  std::vector<std::uint64_t> marking;
+  std::vector<std::uint64_t> marked;
+  /// In ShardDelivery::overdue.
+  bool is_due = false;
+  /// Something of this has changed, or the receiver's client has acknowledged.
+  runtime::Event changed;
+};
+
+/// What delivery keeps for a shard.
+struct ShardDelivery {
+  std::shared_ptr<StoreWriter> writer;
+  /// Sessions with packets that are to go to the store unless they are acknowledged before.
+  DueHeap<std::weak_ptr<Session>> unacknowledged;
+  /// Users with messages that are to go to the store unless a session takes them before.
+  DueHeap<std::string> overdue;
+  /// Owners of rows of the offline store that were marked as given: when to delete the marks.
+  std::deque<std::pair<SteadyTime, std::string>> marks;
+  std::unordered_map<std::string, SteadyTime> last_marks;
+};
+
+}  // namespace rookery::session_manager

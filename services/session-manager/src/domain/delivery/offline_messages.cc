@@ -1,0 +1,904 @@
+#include "domain/delivery/offline_messages.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <limits>
+
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/session_closer.h"
+#include "domain/late_sessions.h"
+#include "domain/session_keeper.h"
+#include "domain/stamps.h"
+#include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
+
+/// Messages are read so many at a time, and given while less than a burst is unacknowledged.
+constexpr WaitingStore::PageLimit kPage{64, 512 * 1024};
+constexpr std::size_t kBurst = 256;
+constexpr std::size_t kBurstBytes = 256 * 1024;
+/// How often a receiver that takes nothing is looked at.
+constexpr std::chrono::seconds kLook{10};
+constexpr std::size_t kKeysAtOnce = 500;
+constexpr int kMaxPassedOver = 16;
+
+std::int64_t OffsetOf(std::uint64_t row_id) { return static_cast<std::int64_t>(row_id) - 1; }
+std::uint64_t RowIdOf(std::int64_t offset) { return static_cast<std::uint64_t>(offset) + 1; }
+
+bool IsTemporary(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsResourceExhausted(status) || absl::IsAborted(status);
+}
+
+bool HasRow(const Session& session, std::uint64_t id) {
+  const auto& given = session.state.given_offline();
+  return std::any_of(given.begin(), given.end(), [&](const auto& entry) { return entry.id() == id; }) ||
+         std::any_of(session.unacked.begin(), session.unacked.end(), [&](const UnackedPacket& packet) {
+           return packet.stored_id == id || (packet.primary && packet.offset == OffsetOf(id));
+         });
+}
+
+bool CanReceive(const Session& session) {
+  return !session.ended && !session.detached && session.available() && session.priority() >= 0;
+}
+
+}  // namespace
+
+/// A message that is about to be sent: a row, or one that waits in memory.
+struct OfflineMessages::Candidate {
+  std::uint64_t id = 0;
+  std::optional<WaitingStore::OfflineMessage> row;
+};
+
+bool IsPassedOver(const Session& session, std::int64_t offset) {
+  const auto& ranges = session.state.passed_over();
+  return std::any_of(ranges.begin(), ranges.end(), [&](const session::v1::PassedOver& range) {
+    return range.first() <= offset && offset <= range.last();
+  });
+}
+
+UserDelivery& OfflineMessages::StateOf(User& user) {
+  if (!user.delivery) {
+    user.delivery = std::make_shared<UserDelivery>(core_.executor());
+    // Somebody was handed everything, and nothing was kept since (PassOver).
+    user.delivery->is_store_empty =
+        std::any_of(user.sessions.begin(), user.sessions.end(),
+                    [](const auto& session) { return session->state.offline_given(); });
+  }
+  return *user.delivery;
+}
+
+ShardDelivery& OfflineMessages::StateOf(Shard& shard) {
+  if (!shard.delivery) {
+    shard.delivery = std::make_shared<ShardDelivery>();
+    StoreWriter::Limits limits;
+    limits.waiting_rows = static_cast<std::size_t>(core_.settings().max_store_waiting);
+    limits.waiting_bytes = static_cast<std::size_t>(core_.settings().max_store_waiting_bytes);
+    shard.delivery->writer =
+        std::make_shared<StoreWriter>(core_.executor(), core_.tasks(), core_.ports().waiting, core_.metrics(),
+                                      limits, kRetries, core_.SharedShard(shard.number));
+  }
+  return *shard.delivery;
+}
+
+// ---- into memory, and into the store ----------------------------------------
+
+void OfflineMessages::PassOver(User& user, std::int64_t offset) {
+  // A later owner that reads the record again must not take it for given to a session just
+  // because newer ones were; and the session, should it become available, has to ask the store.
+  for (const auto& session : user.sessions) {
+    auto& state = session->state;
+    if (offset <= state.start_offset() || IsPassedOver(*session, offset)) {
+      SetGiven(*session, false);
+      continue;
+    }
+    auto& ranges = *state.mutable_passed_over();
+    const std::int64_t committed = user.shard->last_commit;
+    while (!ranges.empty() && ranges.begin()->last() < committed) ranges.erase(ranges.begin());
+    if (!ranges.empty() && offset > ranges.rbegin()->last() &&
+        session->last_offset <= ranges.rbegin()->last()) {
+      // Nothing was given in between.
+      ranges.rbegin()->set_last(offset);
+    } else if (ranges.size() >= kMaxPassedOver) {
+      auto& newest = *ranges.rbegin();
+      newest.set_first(std::min(newest.first(), offset));
+      newest.set_last(std::max(newest.last(), offset));
+    } else {
+      auto& range = *ranges.Add();
+      range.set_first(offset);
+      range.set_last(offset);
+    }
+    state.set_offline_given(false);
+    core_.sessions().PublishState(*session);
+  }
+}
+
+WaitingStanza& OfflineMessages::Keep(User& user, std::shared_ptr<Delivery> message,
+                                      std::optional<std::int64_t> quota, bool is_last_trace) {
+  const std::int64_t offset = message->offset;
+  UserDelivery& state = StateOf(user);
+  PassOver(user, offset);
+  auto [it, is_new] = state.waiting.try_emplace(offset);
+  WaitingStanza& waiting = it->second;
+  // One that is being written was sent to a session, which has ended since.
+  waiting.is_sent = false;
+  waiting.message = std::move(message);
+  if (!is_new) return waiting;
+  ++user.storing;
+  waiting.is_last_trace = is_last_trace;
+  if (!is_last_trace) user.shard->window.Hold(offset);
+  waiting.since = core_.clock().Now();
+  waiting.quota = quota;
+  return waiting;
+}
+
+void OfflineMessages::Store(User& user, std::shared_ptr<Delivery> message, bool recovering) {
+  WaitingStanza& waiting =
+      Keep(user, std::move(message), core_.settings().max_offline_messages, /*is_last_trace=*/false);
+  waiting.is_late = true;
+  waiting.only_from_store = waiting.only_from_store || recovering;
+  StoreOrAwait(user, waiting);
+}
+
+void OfflineMessages::StoreEnded(User& user, Session& ended, std::shared_ptr<Delivery> message,
+                                 bool is_last_trace) {
+  if (!ended.end_writes) ended.end_writes = std::make_shared<EndWrites>();
+  ++ended.end_writes->open;
+  WaitingStanza& waiting =
+      Keep(user, std::move(message),
+           user.HasAvailable() ? std::nullopt : std::optional(core_.settings().max_offline_messages),
+           is_last_trace);
+  waiting.is_late = true;
+  // An earlier owner may have sent it to another session, whose client has it.
+  waiting.only_from_store = waiting.only_from_store || waiting.message->offset < user.shard->epoch;
+  waiting.ends.push_back(ended.end_writes);
+  StoreOrAwait(user, waiting);
+}
+
+bool OfflineMessages::IsBehind(const User& user, const Session& session) {
+  return user.delivery && user.delivery->receiver.get() == &session;
+}
+
+void OfflineMessages::WaitBehind(User& user, std::shared_ptr<Delivery> message, bool recovering) {
+  WaitingStanza& waiting =
+      Keep(user, std::move(message), core_.settings().max_offline_messages, /*is_last_trace=*/false);
+  waiting.only_from_store = waiting.only_from_store || recovering;
+  StoreOrAwait(user, waiting);
+  StateOf(user).changed.Notify();
+}
+
+bool OfflineMessages::WaitBehind(Session& session, const std::shared_ptr<Delivery>& stanza, bool primary) {
+  User& user = *session.user;
+  auto [it, is_new] = StateOf(user).waiting.try_emplace(stanza->offset);
+  if (!is_new) return false;
+  WaitingStanza& waiting = it->second;
+  waiting.message = stanza;
+  waiting.session = core_.FindSession(session.id);
+  waiting.primary = primary;
+  waiting.is_last_trace = !stanza->is_logged;
+  waiting.since = core_.clock().Now();
+  if (primary) ++stanza->open_targets;
+  ++user.storing;
+  if (stanza->is_logged) user.shard->window.Hold(stanza->offset);
+  Arm(user, waiting.since);
+  StateOf(user).changed.Notify();
+  return true;
+}
+
+void OfflineMessages::DropBehind(User& user, const Session& session, const Route& route) {
+  if (!user.delivery) return;
+  const std::shared_ptr<UserDelivery> state = user.delivery;
+  for (auto it = state->waiting.begin(); it != state->waiting.end();) {
+    const auto next = std::next(it);
+    if (it->second.session.get() == &session) {
+      const std::shared_ptr<Delivery> stanza = it->second.message;
+      if (it->second.primary) {
+        if (stanza->open_targets > 0) --stanza->open_targets;
+        if (!stanza->reached && stanza->open_targets == 0) route(*stanza);
+      }
+      Leave(user, it);
+    }
+    it = next;
+  }
+}
+
+void OfflineMessages::SendBehind(User& user, SteadyTime limit) {
+  const std::shared_ptr<UserDelivery> state = user.delivery;
+  for (auto it = state->waiting.begin(); it != state->waiting.end();) {
+    const auto next = std::next(it);
+    if (it->second.session && it->second.since <= limit) {
+      const WaitingStanza& waiting = it->second;
+      if (waiting.primary && waiting.message->open_targets > 0) --waiting.message->open_targets;
+      // Another snapshot of the same session may have taken its place.
+      const std::shared_ptr<Session> session =
+          waiting.session->ended ? core_.FindSession(waiting.session->id) : waiting.session;
+      if (session) core_.deliverer().SendNow(*session, waiting.message, waiting.primary);
+      Leave(user, it);
+    }
+    it = next;
+  }
+}
+
+void OfflineMessages::Arm(User& user, SteadyTime since) {
+  if (std::exchange(StateOf(user).is_due, true)) return;
+  StateOf(*user.shard).overdue.Push(since + core_.settings().window_time, user.bare);
+}
+
+void OfflineMessages::StoreOrAwait(User& user, WaitingStanza& waiting) {
+  UserDelivery& state = StateOf(user);
+  if (waiting.is_last_trace || waiting.only_from_store || (!state.receiver && !FindReceiver(user))) {
+    Write(user, waiting);
+    return;
+  }
+  // Somebody is there who will have it before a store could.
+  Arm(user, waiting.since);
+}
+
+void OfflineMessages::Write(User& user, WaitingStanza& waiting) {
+  if (std::exchange(waiting.is_written, true)) return;
+  user.delivery->is_store_empty = false;
+  const std::shared_ptr<Delivery>& message = waiting.message;
+  WaitingStore::OfflineWrite row;
+  row.key = {user.bare, RowIdOf(message->offset)};
+  row.received_at_ms = message->received_at_ms;
+  row.stanza = WaitingStore::SharedStanza(message, &message->stanza);
+  row.quota = waiting.quota;
+  auto done = [this, weak = std::weak_ptr(core_.SharedShard(user.shard->number)), bare = user.bare,
+               offset = message->offset](const StoreWriter::Answer& answer) {
+    const std::shared_ptr<Shard> shard = weak.lock();
+    if (shard && !shard->released()) OnWritten(*shard, bare, offset, answer);
+  };
+  waiting.ticket = WriterOf(*user.shard).StoreOffline(std::move(row), std::move(done));
+}
+
+void OfflineMessages::OnWritten(Shard& shard, const std::string& bare, std::int64_t offset,
+                                const StoreWriter::Answer& answer) {
+  User* user = core_.FindUser(shard, bare);
+  if (user == nullptr || !user->delivery) return;
+  UserDelivery& state = *user->delivery;
+  const auto it = state.waiting.find(offset);
+  if (it == state.waiting.end()) return;
+  const WaitingStanza& waiting = it->second;
+  std::optional<xmpp::ErrorCondition> refusal;
+  std::string_view text;
+  if (!answer.status.ok()) {
+    refusal = xmpp::ErrorCondition::kInternalServerError;
+  } else {
+    switch (answer.stored) {
+      case WaitingStore::Stored::kStored:
+        core_.metrics().stored_offline.Increment();
+        break;
+      case WaitingStore::Stored::kAlreadyThere:
+        break;
+      case WaitingStore::Stored::kNoSuchUser:
+        refusal = xmpp::ErrorCondition::kServiceUnavailable;
+        break;
+      case WaitingStore::Stored::kQuotaReached:
+        refusal = xmpp::ErrorCondition::kResourceConstraint;
+        text = "the recipient's offline storage is full";
+        break;
+    }
+  }
+  if (!refusal) state.is_store_empty = false;
+  if (waiting.is_sent) {
+    // Whoever has it: the row is there, or is not needed.
+    if (!refusal)
+      for (const auto& session : user->sessions)
+        for (UnackedPacket& packet : session->unacked)
+          if (packet.stored_id == RowIdOf(offset)) packet.has_row = true;
+  } else if (refusal) {
+    core_.deliverer().Bounce(shard, *waiting.message, *refusal, text);
+  } else if (state.receiver) {
+    state.look_again = true;
+  } else {
+    // Somebody may have come meanwhile.
+    HandOutSoon(*user);
+  }
+  Leave(*user, it);
+}
+
+void OfflineMessages::Leave(User& user, std::map<std::int64_t, WaitingStanza>::iterator waiting) {
+  Shard& shard = *user.shard;
+  const std::int64_t offset = waiting->first;
+  const std::vector<Ends> ends = std::move(waiting->second.ends);
+  const bool is_last_trace = waiting->second.is_last_trace;
+  user.delivery->waiting.erase(waiting);
+  user.delivery->changed.Notify();
+  if (!is_last_trace) shard.window.Release(offset);
+  for (const Ends& end : ends) end->Finish();
+  FinishUse(shard, std::string(user.bare));
+  core_.closer().Check(shard);
+}
+
+void OfflineMessages::FinishUse(Shard& shard, const std::string& bare) {
+  User* user = core_.FindUser(shard, bare);
+  if (user == nullptr) return;
+  --user->storing;
+  // Most users have nothing that waits: nothing is kept for them.
+  if (user->delivery && user->storing == 0 && user->delivery->waiting.empty()) user->delivery.reset();
+  core_.MaybeForget(*user);
+}
+
+void OfflineMessages::AfterWrites(const Session& session, std::function<void()> then) {
+  if (session.end_writes && session.end_writes->open > 0) {
+    session.end_writes->then.push_back(std::move(then));
+  } else {
+    then();
+  }
+}
+
+void OfflineMessages::RemoveRows(Session& session, std::optional<std::uint64_t> up_to_seq) {
+  if (!session.end_writes) session.end_writes = std::make_shared<EndWrites>();
+  const Ends ends = session.end_writes;
+  const WaitingStore::SessionKey key{std::string(session.jid.bare()), session.id.str()};
+  if (ends->open == 0) {
+    StartRemoval(key, up_to_seq, ends);
+    return;
+  }
+  ends->remove = [this, key, up_to_seq, weak = std::weak_ptr(ends)] {
+    if (const Ends open = weak.lock()) StartRemoval(key, up_to_seq, open);
+  };
+}
+
+void OfflineMessages::StartRemoval(const WaitingStore::SessionKey& key,
+                                   std::optional<std::uint64_t> up_to_seq, const Ends& ends) {
+  Shard* shard = core_.FindShard(core_.ShardNumberOf(key.owner));
+  if (shard == nullptr || shard->released()) return;
+  ++ends->open;
+  auto done = [ends](const StoreWriter::Answer& answer) {
+    if (!absl::IsCancelled(answer.status)) ends->Finish();
+  };
+  if (up_to_seq) {
+    WriterOf(*shard).RemovePackets(key, *up_to_seq, std::move(done));
+  } else {
+    WriterOf(*shard).RemoveSession(key, std::move(done));
+  }
+}
+
+// ---- to a session -----------------------------------------------------------
+
+void OfflineMessages::SetGiven(Session& session, bool given) {
+  if (session.ended || session.state.offline_given() == given) return;
+  session.state.set_offline_given(given);
+  core_.sessions().PublishState(session);
+}
+
+std::shared_ptr<Session> OfflineMessages::FindReceiver(const User& user) const {
+  std::shared_ptr<Session> best;
+  for (const auto& session : user.sessions) {
+    if (!CanReceive(*session)) continue;
+    if (!best || session->priority() > best->priority()) best = session;
+  }
+  return best;
+}
+
+void OfflineMessages::HandOutSoon(User& user) {
+  Shard& shard = *user.shard;
+  if (shard.phase == Shard::Phase::kAcquiring) {
+    user.offline_due = true;  // HandOutWhatIsDue comes
+    if (user.storing == 0) user.delivery.reset();
+    return;
+  }
+  user.offline_due = false;
+  UserDelivery& state = StateOf(user);
+  if (state.receiver) {
+    state.look_again = true;
+    state.changed.Notify();
+    return;
+  }
+  state.receiver = FindReceiver(user);
+  if (!state.receiver) {
+    if (user.storing == 0) user.delivery.reset();
+    return;
+  }
+  ++user.storing;
+  core_.tasks().Spawn("offline.hand_out", HandOutTask(core_.SharedShard(shard.number), user.bare));
+}
+
+void OfflineMessages::HandOutRows(User& user) {
+  StateOf(user).is_store_empty = false;
+  HandOutSoon(user);
+}
+
+void OfflineMessages::OnRoom(const Session& session) {
+  const User& user = *session.user;
+  if (IsBehind(user, session)) user.delivery->changed.Notify();
+}
+
+void OfflineMessages::OnBack(const std::shared_ptr<Session>& session) {
+  if (CanReceive(*session) && !session->state.offline_given()) HandOutSoon(*session->user);
+}
+
+std::shared_ptr<Delivery> OfflineMessages::FromRow(std::string_view bare,
+                                                   WaitingStore::OfflineMessage& row) const {
+  auto delivery = std::make_shared<Delivery>();
+  delivery->stanza.Swap(&row.stanza);
+  AddDelay(delivery->stanza, xmpp::DomainOf(bare), row.received_at_ms);
+  delivery->offset = OffsetOf(row.id);
+  delivery->stored_id = row.id;
+  delivery->has_row = true;
+  delivery->is_logged = false;
+  delivery->received_at_ms = row.received_at_ms;
+  return delivery;
+}
+
+std::shared_ptr<Delivery> OfflineMessages::FromMemory(std::string_view bare,
+                                                      const WaitingStanza& waiting) const {
+  // Not the same object: it may be on its way into the store.
+  const Delivery& message = *waiting.message;
+  auto delivery = std::make_shared<Delivery>();
+  delivery->stanza = message.stanza;
+  delivery->offset = message.offset;
+  delivery->stored_id = RowIdOf(message.offset);
+  delivery->is_logged = !waiting.is_last_trace;
+  delivery->received_at_ms = message.received_at_ms;
+  delivery->trace_id = message.trace_id;
+  if (waiting.is_late || waiting.is_written)
+    AddDelay(delivery->stanza, xmpp::DomainOf(bare), message.received_at_ms);
+  return delivery;
+}
+
+std::vector<OfflineMessages::Candidate> OfflineMessages::Candidates(
+    User& user, std::vector<WaitingStore::OfflineMessage> rows, std::uint64_t last) {
+  const UserDelivery& state = *user.delivery;
+  std::vector<Candidate> candidates;
+  for (WaitingStore::OfflineMessage& row : rows) {
+    const auto waiting = state.waiting.find(OffsetOf(row.id));
+    // What is in memory is sent from there.
+    if (waiting != state.waiting.end() && !waiting->second.only_from_store) continue;
+    // What a session has stays with it, acknowledged (the mark is on its way, or came while the rows
+    // were read) or not.
+    const auto is_in = [&](const std::vector<std::uint64_t>& ids) {
+      return std::find(ids.begin(), ids.end(), row.id) != ids.end();
+    };
+    const bool is_taken =
+        is_in(state.marking) || is_in(state.marked) ||
+        std::any_of(user.sessions.begin(), user.sessions.end(),
+                    [&](const auto& holder) { return HasRow(*holder, row.id); }) ||
+        TakeBack(user, row);
+    if (!is_taken) candidates.push_back({row.id, std::move(row)});
+  }
+  for (const auto& [offset, waiting] : state.waiting)
+    if (!waiting.is_sent && !waiting.only_from_store && RowIdOf(offset) <= last &&
+        (!waiting.session || waiting.session == state.receiver))
+      candidates.push_back({RowIdOf(offset), std::nullopt});
+  std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return candidates;
+}
+
+std::size_t OfflineMessages::SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from) {
+  UserDelivery& state = *user.delivery;
+  Session& session = *state.receiver;
+  std::vector<std::pair<std::shared_ptr<Delivery>, bool>> deliveries;
+  std::size_t until = from;
+  std::size_t bytes = session.unacked_bytes;
+  for (; until < candidates.size(); ++until) {
+    if (!deliveries.empty() &&
+        (bytes > kBurstBytes || session.unacked.size() + deliveries.size() > kBurst))
+      break;
+    Candidate& candidate = candidates[until];
+    const auto waiting = state.waiting.find(OffsetOf(candidate.id));
+    if (candidate.row) {
+      deliveries.emplace_back(FromRow(user.bare, *candidate.row), true);
+    } else if (waiting != state.waiting.end() && waiting->second.session.get() == &session) {
+      deliveries.emplace_back(waiting->second.message, false);
+    } else if (waiting != state.waiting.end() && !waiting->second.session && !waiting->second.is_sent) {
+      deliveries.emplace_back(FromMemory(user.bare, waiting->second), false);
+    } else {
+      continue;  // the store has it since: it is read again
+    }
+    bytes += deliveries.back().first->bytes();
+  }
+  // First what the next owner needs to tell an acknowledged one from one that never arrived.
+  std::uint64_t seq = session.last_seq;
+  bool is_any_given = false;
+  for (const auto& [delivery, is_row] : deliveries) {
+    ++seq;
+    if (delivery->stored_id == 0) continue;
+    auto& given = *session.state.add_given_offline();
+    given.set_seq(seq);
+    given.set_id(delivery->stored_id);
+    is_any_given = true;
+  }
+  if (is_any_given) {
+    session.state.set_offline_given(false);
+    core_.sessions().PublishState(session);
+  }
+  for (const auto& [delivery, is_row] : deliveries) {
+    const auto waiting = state.waiting.find(delivery->offset);
+    if (!is_row && waiting->second.session) {
+      const bool primary = waiting->second.primary;
+      if (primary && delivery->open_targets > 0) --delivery->open_targets;
+      core_.deliverer().SendNow(session, delivery, primary);
+      Leave(user, waiting);
+      continue;
+    }
+    core_.deliverer().SendNow(session, delivery, /*primary=*/true);
+    if (is_row) continue;
+    waiting->second.is_sent = true;
+    // From here on the packet keeps the record.
+    const bool is_withdrawn = !waiting->second.is_written ||
+                              (!waiting->second.is_last_trace &&
+                               WriterOf(*user.shard).Withdraw(waiting->second.ticket));
+    if (is_withdrawn) Leave(user, waiting);
+  }
+  return until - from;
+}
+
+void OfflineMessages::EndHandOut(User& user, bool is_done) {
+  UserDelivery& state = *user.delivery;
+  state.receiver = nullptr;
+  if (is_done) {
+    // But for rows of which sessions have the messages.
+    state.is_store_empty = true;
+    for (const auto& session : user.sessions)
+      if (CanReceive(*session)) SetGiven(*session, true);
+  } else {
+    for (auto& [offset, waiting] : state.waiting)
+      if (!waiting.is_sent && !waiting.session) Write(user, waiting);
+  }
+  SendBehind(user, SteadyTime::max());
+  FinishUse(*user.shard, std::string(user.bare));
+}
+
+Task<void> OfflineMessages::HandOutTask(std::shared_ptr<Shard> shard, std::string bare) {
+  // Never within the call that starts it: its caller may still use the user.
+  co_await asio::post(core_.executor(), asio::use_awaitable);
+  if (shard->released()) co_return;
+  const std::shared_ptr<UserDelivery> state = core_.FindUser(*shard, bare)->delivery;
+  runtime::Backoff backoff(kRetries);
+  std::uint64_t after = 0;
+  while (!shard->released()) {
+    User& user = *core_.FindUser(*shard, bare);
+    if (!CanReceive(*state->receiver)) {
+      state->receiver = FindReceiver(user);
+      SendBehind(user, SteadyTime::max());
+      after = 0;
+      if (!state->receiver) {
+        EndHandOut(user, /*is_done=*/false);
+        co_return;
+      }
+    }
+    if (std::exchange(state->look_again, false)) after = 0;
+    state->marked.clear();
+    using Rows = std::vector<WaitingStore::OfflineMessage>;
+    absl::StatusOr<Rows> rows{Rows()};
+    if (!state->is_store_empty) rows = co_await core_.ports().waiting.LoadOffline(bare, after, kPage);
+    if (shard->released()) co_return;
+    if (!rows.ok()) {
+      // Nobody knows what waits: what came later has to wait too.
+      if (backoff.failures() == 0 || !IsTemporary(rows.status()))
+        telemetry::LogWarn("offline.load_failed", {{"error", Message(rows.status())}});
+      co_await backoff.Wait();
+      continue;
+    }
+    backoff.Reset();
+    if (state->look_again) continue;
+    const bool is_last = rows->empty();
+    const std::uint64_t last = is_last ? std::numeric_limits<std::uint64_t>::max() : rows->back().id;
+    std::vector<Candidate> candidates = Candidates(user, *std::move(rows), last);
+    bool is_interrupted = false;
+    for (std::size_t next = 0; next < candidates.size() && !is_interrupted;) {
+      const bool has_room = co_await AwaitRoom(shard, state);
+      if (shard->released()) co_return;
+      if (has_room) {
+        next += SendSome(user, candidates, next);
+      } else {
+        is_interrupted = true;
+      }
+    }
+    after = is_interrupted ? 0 : last;
+    if (!is_last || is_interrupted) continue;
+    after = 0;
+    if (state->look_again || !CanReceive(*state->receiver)) continue;
+    const bool is_done = std::all_of(state->waiting.begin(), state->waiting.end(),
+                                     [](const auto& entry) { return entry.second.is_sent; });
+    if (is_done) {
+      EndHandOut(user, /*is_done=*/true);
+      co_return;
+    }
+    // More has come in meanwhile, or the store has yet to say what an earlier owner has stored.
+    const bool has_more = !Candidates(user, {}, last).empty();
+    if (!has_more) (void)co_await state->changed.Wait(Deadline::After(kLook));
+  }
+}
+
+Task<bool> OfflineMessages::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state) {
+  while (!shard->released() && CanReceive(*state->receiver)) {
+    const Session& session = *state->receiver;
+    if (session.unacked_bytes <= kBurstBytes && session.unacked.size() <= kBurst) co_return true;
+    (void)co_await state->changed.Wait(Deadline::After(kLook));
+  }
+  co_return false;
+}
+
+// ---- marks ------------------------------------------------------------------
+
+void OfflineMessages::MarkGiven(Session& session, std::vector<std::uint64_t> ids) {
+  StartMarks(*session.user->shard, core_.FindSession(session.id), std::move(ids), nullptr);
+}
+
+void OfflineMessages::MarkEnded(const std::shared_ptr<Session>& session) {
+  std::vector<std::uint64_t> ids;
+  for (const auto& given : session->state.given_offline())
+    if (given.seq() <= session->acked_seq) ids.push_back(given.id());
+  if (ids.empty()) return;
+  // Some may be marked already, or about to be: once more does no harm.
+  if (!session->end_writes) session->end_writes = std::make_shared<EndWrites>();
+  ++session->end_writes->open;
+  StartMarks(*core_.FindShard(core_.ShardNumberOf(session->jid.bare())), session, std::move(ids),
+             session->end_writes);
+}
+
+void OfflineMessages::StartMarks(Shard& shard, const std::shared_ptr<Session>& session,
+                                 std::vector<std::uint64_t> ids, Ends ends) {
+  User& user = core_.GetUser(shard, session->jid.bare());
+  ++user.storing;
+  UserDelivery& state = StateOf(user);
+  state.marking.insert(state.marking.end(), ids.begin(), ids.end());
+  std::string bare = user.bare;
+  auto done = [this, weak = std::weak_ptr(core_.SharedShard(shard.number)), session, ids,
+               ends = std::move(ends)](const StoreWriter::Answer&) {
+    const std::shared_ptr<Shard> now = weak.lock();
+    if (now && !now->released()) OnMarked(*now, session, ids, ends);
+  };
+  WriterOf(shard).MarkGiven(std::move(bare), ids, std::move(done));
+}
+
+void OfflineMessages::OnMarked(Shard& shard, const std::shared_ptr<Session>& session,
+                               const std::vector<std::uint64_t>& ids, const Ends& ends) {
+  const std::string bare(session->jid.bare());
+  User* user = core_.FindUser(shard, bare);
+  if (user == nullptr || !user->delivery) return;
+  UserDelivery& state = *user->delivery;
+  for (const std::uint64_t id : ids) {
+    const auto it = std::find(state.marking.begin(), state.marking.end(), id);
+    if (it != state.marking.end()) state.marking.erase(it);
+  }
+  if (state.receiver) state.marked.insert(state.marked.end(), ids.begin(), ids.end());
+  // A record is never applied again after the horizon: then the mark has done its work.
+  ShardDelivery& of_shard = StateOf(shard);
+  const SteadyTime purge = core_.clock().Now() + core_.settings().duplicate_horizon * 2;
+  if (of_shard.last_marks.insert_or_assign(bare, purge).second) of_shard.marks.emplace_back(purge, bare);
+  if (!session->ended) {
+    auto& given = *session->state.mutable_given_offline();
+    given.erase(std::remove_if(given.begin(), given.end(),
+                               [&](const session::v1::GivenOffline& entry) {
+                                 return std::find(ids.begin(), ids.end(), entry.id()) != ids.end();
+                               }),
+                given.end());
+    if (given.empty()) core_.sessions().PublishState(*session);
+  }
+  if (ends) ends->Finish();
+  FinishUse(shard, bare);
+}
+
+// ---- a change of owner ------------------------------------------------------
+
+void OfflineMessages::OnAttached(const std::shared_ptr<Session>& session) {
+  session->last_primary = session->last_offset;  // we cannot know better
+  auto& given = *session->state.mutable_given_offline();
+  // Numbers beyond what arrived are given to other packets now.
+  given.erase(
+      std::remove_if(given.begin(), given.end(),
+                     [&](const session::v1::GivenOffline& entry) { return entry.seq() > session->last_seq; }),
+      given.end());
+  std::vector<std::uint64_t> acked;
+  for (const session::v1::GivenOffline& entry : given) {
+    if (entry.seq() <= session->acked_seq) acked.push_back(entry.id());
+    // The gateway was given it before it became a row (TakeBack).
+    for (UnackedPacket& packet : session->unacked)
+      if (packet.seq == entry.seq() && packet.stored_id == 0 && packet.offset == OffsetOf(entry.id()))
+        packet.stored_id = entry.id();
+  }
+  if (!acked.empty()) MarkGiven(*session, std::move(acked));
+  Shard& shard = *session->user->shard;
+  // Unless LookForWaiting, which may have passed, knows better.
+  if (session->available() && session->priority() >= 0) HandOutRows(*session->user);
+  if (shard.phase == Shard::Phase::kAcquiring) return;  // Recover comes
+  std::vector<WaitingStore::RowKey> keys;
+  for (const UnackedPacket& packet : session->unacked)
+    if (packet.delivery == nullptr && packet.stored_id != 0)
+      keys.push_back({session->user->bare, packet.stored_id});
+  if (!keys.empty())
+    core_.tasks().Spawn("offline.load", LoadTask(core_.SharedShard(shard.number), std::move(keys)));
+}
+
+void OfflineMessages::OnLate(const std::shared_ptr<Session>& session) {
+  core_.tasks().Spawn("offline.take_back",
+                      TakeBackTask(core_.SharedShard(session->user->shard->number), session));
+}
+
+bool OfflineMessages::TakeBack(User& user, WaitingStore::OfflineMessage& row) {
+  const std::int64_t offset = OffsetOf(row.id);
+  for (const auto& session : user.sessions) {
+    switch (ClaimOf(*session, offset, row.stanza.to())) {
+      case LateClaim::kNone:
+        continue;
+      case LateClaim::kAcknowledged:
+        MarkGiven(*session, {row.id});
+        return true;
+      case LateClaim::kUnacknowledged:
+        break;
+    }
+    UnackedPacket& packet = *FindEmptyPacket(*session, offset);
+    packet.delivery = FromRow(user.bare, row);
+    packet.delivery->open_targets = 1;
+    packet.stored_id = row.id;
+    packet.has_row = true;
+    packet.primary = true;
+    session->unacked_bytes += packet.delivery->bytes();
+    auto& given = *session->state.add_given_offline();
+    given.set_seq(packet.seq);
+    given.set_id(row.id);
+    core_.sessions().PublishState(*session);
+    return true;
+  }
+  return false;
+}
+
+Task<void> OfflineMessages::TakeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  const std::string bare(session->jid.bare());
+  std::uint64_t after =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(session->state.start_offset(), -1) + 1);
+  runtime::Backoff backoff(kRetries);
+  while (!shard->released() && !session->ended) {
+    auto rows = co_await core_.ports().waiting.LoadOffline(bare, after, kPage);
+    if (shard->released() || session->ended) co_return;
+    if (!rows.ok()) {
+      co_await backoff.Wait();
+      continue;
+    }
+    backoff.Reset();
+    for (WaitingStore::OfflineMessage& row : *rows) (void)TakeBack(*session->user, row);
+    if (rows->empty() || OffsetOf(rows->back().id) >= session->late_offset) co_return;
+    after = rows->back().id;
+  }
+}
+
+Task<void> OfflineMessages::Recover(std::shared_ptr<Shard> shard) {
+  std::vector<WaitingStore::RowKey> keys;
+  for (const auto& [bare, user] : shard->users) {
+    for (const auto& session : user->sessions) {
+      OnAttached(session);
+      for (const UnackedPacket& packet : session->unacked)
+        if (packet.delivery == nullptr && packet.stored_id != 0) keys.push_back({bare, packet.stored_id});
+    }
+  }
+  for (std::size_t from = 0; from < keys.size() && !shard->released(); from += kKeysAtOnce) {
+    const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(from);
+    const auto end = keys.size() - from > kKeysAtOnce ? begin + kKeysAtOnce : keys.end();
+    std::vector<WaitingStore::RowKey> some(begin, end);
+    co_await LoadTask(shard, std::move(some));
+  }
+}
+
+Task<void> OfflineMessages::LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys) {
+  runtime::Backoff backoff(kRetries);
+  while (!shard->released()) {
+    auto rows = co_await core_.ports().waiting.LoadRows(keys);
+    if (shard->released()) co_return;
+    if (!rows.ok()) {
+      if (!IsTemporary(rows.status())) {
+        telemetry::LogError("offline.load_failed", {{"error", Message(rows.status())}});
+        co_return;
+      }
+      co_await backoff.Wait();
+      continue;
+    }
+    // One that is not there has never been written: its record is read again.
+    for (auto& [owner, row] : *rows) {
+      User* user = core_.FindUser(*shard, owner);
+      if (user == nullptr) continue;
+      for (const auto& session : user->sessions) {
+        for (UnackedPacket& packet : session->unacked) {
+          if (packet.delivery != nullptr || packet.stored_id != row.id) continue;
+          packet.delivery = FromRow(owner, row);
+          packet.delivery->open_targets = 1;
+          packet.primary = true;
+          packet.has_row = true;
+          session->unacked_bytes += packet.delivery->bytes();
+        }
+      }
+    }
+    co_return;
+  }
+}
+
+Task<void> OfflineMessages::LookForWaiting(std::shared_ptr<Shard> shard) {
+  std::vector<std::string> users;
+  for (const auto& [bare, user] : shard->users) {
+    const bool can_have = std::any_of(user->sessions.begin(), user->sessions.end(), [](const auto& session) {
+      return session->available() && session->priority() >= 0;
+    });
+    if (!can_have) continue;
+    user->offline_due = user->delivery && !user->delivery->waiting.empty();
+    users.push_back(bare);
+  }
+  runtime::Backoff backoff(kRetries);
+  for (std::size_t from = 0; from < users.size() && !shard->released();) {
+    const auto begin = users.begin() + static_cast<std::ptrdiff_t>(from);
+    std::vector<std::string> some(begin,
+                                  users.size() - from > kKeysAtOnce ? begin + kKeysAtOnce : users.end());
+    auto owners = co_await core_.ports().waiting.OwnersWaiting(some);
+    if (!owners.ok() && IsTemporary(owners.status())) {
+      co_await backoff.Wait();
+      continue;
+    }
+    if (!owners.ok()) telemetry::LogError("offline.look_failed", {{"error", Message(owners.status())}});
+    from += kKeysAtOnce;
+    if (shard->released()) co_return;
+    for (const std::string& bare : owners.ok() ? *owners : some)
+      if (User* user = core_.FindUser(*shard, bare)) user->offline_due = true;
+  }
+}
+
+void OfflineMessages::HandOutWhatIsDue(Shard& shard) {
+  for (const auto& [bare, user] : shard.users)
+    if (user->offline_due) HandOutRows(*user);
+}
+
+// ---- time -------------------------------------------------------------------
+
+void OfflineMessages::Sweep(Shard& shard) {
+  if (!shard.delivery) return;
+  ShardDelivery& state = *shard.delivery;
+  const SteadyTime now = core_.clock().Now();
+  const auto window_time = core_.settings().window_time;
+  while (const auto bare = state.overdue.Pop(now)) {
+    User* user = core_.FindUser(shard, *bare);
+    if (user == nullptr || !user->delivery) continue;
+    const std::shared_ptr<UserDelivery> of_user = user->delivery;
+    of_user->is_due = false;
+    SteadyTime next = SteadyTime::max();
+    // What no store keeps waits no longer.
+    SendBehind(*user, now - window_time);
+    user = core_.FindUser(shard, *bare);
+    if (user == nullptr || user->delivery != of_user) continue;
+    for (auto& [offset, waiting] : of_user->waiting) {
+      if (waiting.is_sent || waiting.is_written || waiting.session) {
+        if (waiting.session) next = std::min(next, waiting.since + window_time);
+        continue;
+      }
+      if (waiting.since + window_time <= now) {
+        Write(*user, waiting);
+      } else {
+        next = std::min(next, waiting.since + window_time);
+      }
+    }
+    if (next == SteadyTime::max()) continue;
+    of_user->is_due = true;
+    state.overdue.Push(next, *bare);
+  }
+  std::vector<std::string> purged;
+  while (!state.marks.empty() && state.marks.front().first <= now) {
+    std::string bare = std::move(state.marks.front().second);
+    state.marks.pop_front();
+    const auto last = state.last_marks.find(bare);
+    if (last->second > now) {
+      state.marks.emplace_back(last->second, bare);
+    } else {
+      state.last_marks.erase(last);
+    }
+    purged.push_back(std::move(bare));
+    if (purged.size() == kKeysAtOnce) break;
+  }
+  if (purged.empty()) return;
+  const auto horizon = core_.settings().duplicate_horizon * 2;
+  core_.tasks().Spawn("offline.purge",
+                      PurgeTask(std::move(purged), core_.clock().UnixMillisNow() - horizon.count()));
+}
+
+Task<void> OfflineMessages::PurgeTask(std::vector<std::string> owners, std::int64_t before_ms) {
+  // A mark that stays behind is removed with the user's next ones.
+  (void)co_await core_.ports().waiting.PurgeGiven(owners, before_ms);
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,53 @@
+#include "domain/delivery/shard_loader.h"
+
+#include <algorithm>
+
+#include "domain/delivery/deliverer.h"
+#include "domain/session_keeper.h"
+#include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+constexpr BackoffOptions kRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(5'000), 0.5};
+constexpr std::size_t kFewestRows = 1;
+
+void Restore(Core& core, Shard& shard, WaitingStore::Page page) {
+  // A session comes before its packets, here and in an earlier page.
+  for (WaitingStore::ParkedSession& parked : page.sessions) core.sessions().Restore(shard, std::move(parked));
+  for (std::size_t i = 0; i < page.packets.size();) {
+    const WaitingStore::SessionKey key = page.packets[i].session;
+    std::vector<WaitingStore::SessionPacket> packets;
+    for (; i < page.packets.size() && page.packets[i].session == key; ++i)
+      packets.push_back(std::move(page.packets[i].packet));
+    core.deliverer().RestorePackets(shard, key, std::move(packets));
+  }
+}
+
+}  // namespace
+
+Task<void> LoadWaiting(Core& core, std::shared_ptr<Shard> shard) {
+  WaitingStore::Place after;
+  WaitingStore::PageLimit limit;
+  runtime::Backoff backoff(kRetries);
+  while (!shard->released()) {
+    auto page = co_await core.ports().waiting.LoadPage(shard->number, after, limit);
+    if (shard->released()) co_return;
+    if (!page.ok()) {
+      telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(page.status())}});
+      // The store may be too slow for so much at once.
+      if (absl::IsDeadlineExceeded(page.status())) limit.rows = std::max(limit.rows / 2, kFewestRows);
+      co_await backoff.Wait();
+      continue;
+    }
+    backoff.Reset();
+    if (!page->next) co_return;
+    after = *page->next;
+    Restore(core, *shard, *std::move(page));
+  }
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,338 @@
+#include "domain/delivery/store_writer.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <type_traits>
+
+#include "absl/container/flat_hash_set.h"
+#include "domain/shard.h"
+#include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// How far a statement looks for more of its kind.
+constexpr std::size_t kLookAhead = 2'000;
+/// What a write costs in memory beside its stanza.
+constexpr std::size_t kOverhead = 300;
+
+bool IsTemporary(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsResourceExhausted(status) || absl::IsAborted(status);
+}
+
+// The kinds of writes, each a statement of its own.
+struct Marks {
+  std::string owner;
+  std::vector<std::uint64_t> ids;
+};
+struct Packets {
+  WaitingStore::SessionKey session;
+  std::vector<WaitingStore::SessionPacket> packets;
+};
+struct Unparked {
+  WaitingStore::SessionKey session;
+};
+struct Removed {
+  WaitingStore::SessionKey session;
+};
+using Body = std::variant<WaitingStore::OfflineWrite, Marks, Packets, WaitingStore::PacketsUpTo,
+                          WaitingStore::ParkedSession, Unparked, Removed>;
+
+const std::string& OwnerOf(const Body& body) {
+  return std::visit(
+      [](const auto& write) -> const std::string& {
+        using T = std::decay_t<decltype(write)>;
+        if constexpr (std::is_same_v<T, Marks>) {
+          return write.owner;
+        } else if constexpr (std::is_same_v<T, WaitingStore::OfflineWrite> ||
+                             std::is_same_v<T, WaitingStore::ParkedSession>) {
+          return write.key.owner;
+        } else {
+          return write.session.owner;
+        }
+      },
+      body);
+}
+
+}  // namespace
+
+struct StoreWriter::Write {
+  Body body;
+  Done done;
+  std::size_t rows = 1;
+  std::size_t bytes = kOverhead;
+  /// The store was asked to write it at least once.
+  bool is_asked = false;
+  bool is_withdrawn = false;
+  /// Withdrawn or answered.
+  bool is_over = false;
+};
+
+StoreWriter::StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tasks, WaitingStore& store,
+                         SessionManagerMetrics& metrics, Limits limits, BackoffOptions backoff,
+                         std::weak_ptr<const Shard> shard)
+    : executor_(std::move(executor)),
+      tasks_(tasks),
+      store_(store),
+      metrics_(metrics),
+      limits_(limits),
+      backoff_(backoff),
+      shard_(std::move(shard)),
+      statement_rows_(limits.statement_rows) {}
+
+StoreWriter::~StoreWriter() {
+  metrics_.store_waiting_rows.Decrement(static_cast<double>(rows_));
+  metrics_.store_waiting_bytes.Decrement(static_cast<double>(bytes_));
+}
+
+// ---- what is given ----------------------------------------------------------
+
+std::shared_ptr<StoreWriter::Write> StoreWriter::Add(Write write) {
+  auto added = std::make_shared<Write>(std::move(write));
+  rows_ += added->rows;
+  bytes_ += added->bytes;
+  metrics_.store_waiting_rows.Increment(static_cast<double>(added->rows));
+  metrics_.store_waiting_bytes.Increment(static_cast<double>(added->bytes));
+  queue_.push_back(added);
+  if (!running_) {
+    running_ = true;
+    tasks_.Spawn("store.write", Run(shared_from_this()));
+  }
+  return added;
+}
+
+StoreWriter::Ticket StoreWriter::StoreOffline(WaitingStore::OfflineWrite row, Done done) {
+  Write write;
+  write.bytes += row.stanza->ByteSizeLong();
+  write.body = std::move(row);
+  write.done = std::move(done);
+  return Add(std::move(write));
+}
+
+void StoreWriter::MarkGiven(std::string owner, const std::vector<std::uint64_t>& ids, Done done) {
+  Write write;
+  write.rows = ids.size();
+  write.bytes += ids.size() * sizeof(std::uint64_t);
+  write.body = Marks{std::move(owner), ids};
+  write.done = std::move(done);
+  Add(std::move(write));
+}
+
+void StoreWriter::StorePackets(WaitingStore::SessionKey session,
+                               std::vector<WaitingStore::SessionPacket> packets, Done done) {
+  Write write;
+  write.rows = packets.size();
+  for (const auto& packet : packets) write.bytes += packet.stanza->ByteSizeLong();
+  write.body = Packets{std::move(session), std::move(packets)};
+  write.done = std::move(done);
+  Add(std::move(write));
+}
+
+void StoreWriter::RemovePackets(WaitingStore::SessionKey session, std::uint64_t up_to_seq, Done done) {
+  Write write;
+  write.body = WaitingStore::PacketsUpTo{std::move(session), up_to_seq};
+  write.done = std::move(done);
+  Add(std::move(write));
+}
+
+void StoreWriter::Park(WaitingStore::ParkedSession session, Done done) {
+  Write write;
+  write.bytes += session.attach.ByteSizeLong();
+  write.body = std::move(session);
+  write.done = std::move(done);
+  Add(std::move(write));
+}
+
+void StoreWriter::Unpark(WaitingStore::SessionKey session, Done done) {
+  Write write;
+  write.body = Unparked{std::move(session)};
+  write.done = std::move(done);
+  Add(std::move(write));
+}
+
+void StoreWriter::RemoveSession(WaitingStore::SessionKey session, Done done) {
+  Write write;
+  write.body = Removed{std::move(session)};
+  write.done = std::move(done);
+  Add(std::move(write));
+}
+
+Task<absl::Status> StoreWriter::Park(WaitingStore::ParkedSession session) {
+  runtime::Promise<absl::Status> answered(executor_);
+  Park(std::move(session), [answered](const Answer& answer) mutable { answered.Set(answer.status); });
+  absl::Status status = co_await answered.Get();
+  co_return status;
+}
+
+Task<absl::Status> StoreWriter::Unpark(WaitingStore::SessionKey session) {
+  runtime::Promise<absl::Status> answered(executor_);
+  Unpark(std::move(session), [answered](const Answer& answer) mutable { answered.Set(answer.status); });
+  absl::Status status = co_await answered.Get();
+  co_return status;
+}
+
+bool StoreWriter::Withdraw(const Ticket& ticket) {
+  const std::shared_ptr<Write> write = ticket.lock();
+  if (!write || write->is_over || write->is_asked) return false;
+  write->is_withdrawn = write->is_over = true;
+  rows_ -= write->rows;
+  bytes_ -= write->bytes;
+  metrics_.store_waiting_rows.Decrement(static_cast<double>(write->rows));
+  metrics_.store_waiting_bytes.Decrement(static_cast<double>(write->bytes));
+  // It keeps its place, empty.
+  write->done = nullptr;
+  write->body = Unparked{};
+  return true;
+}
+
+// ---- what is written --------------------------------------------------------
+
+StoreWriter::Writes StoreWriter::NextStatement() {
+  Writes writes;
+  while (!queue_.empty() && queue_.front()->is_withdrawn) queue_.pop_front();
+  if (queue_.empty()) return writes;
+  const std::size_t kind = queue_.front()->body.index();
+  const std::size_t most = alone_ > 0 ? 1 : statement_rows_;
+  absl::flat_hash_set<std::string> behind;  // users of whom something else has to be written first
+  std::size_t rows = 0, bytes = 0, looked = 0;
+  std::deque<std::shared_ptr<Write>> left;
+  while (!queue_.empty() && looked < kLookAhead) {
+    std::shared_ptr<Write>& next = queue_.front();
+    ++looked;
+    if (next->is_withdrawn) {
+      queue_.pop_front();
+      continue;
+    }
+    const bool has_room = writes.empty() || (rows + next->rows <= most &&
+                                             bytes + next->bytes <= limits_.statement_bytes);
+    if (!has_room) break;
+    const std::string& owner = OwnerOf(next->body);
+    if (next->body.index() == kind && !behind.contains(owner)) {
+      rows += next->rows;
+      bytes += next->bytes;
+      writes.push_back(std::move(next));
+    } else {
+      behind.insert(owner);
+      left.push_back(std::move(next));
+    }
+    queue_.pop_front();
+  }
+  for (auto it = left.rbegin(); it != left.rend(); ++it) queue_.push_front(std::move(*it));
+  return writes;
+}
+
+void StoreWriter::PutBack(Writes writes) {
+  // Before everything: within a user nothing that came earlier was left.
+  for (auto it = writes.rbegin(); it != writes.rend(); ++it) queue_.push_front(std::move(*it));
+}
+
+void StoreWriter::Finish(Write& write, const Answer& answer) {
+  write.is_over = true;
+  rows_ -= write.rows;
+  bytes_ -= write.bytes;
+  metrics_.store_waiting_rows.Decrement(static_cast<double>(write.rows));
+  metrics_.store_waiting_bytes.Decrement(static_cast<double>(write.bytes));
+  if (write.done) std::exchange(write.done, nullptr)(answer);
+}
+
+void StoreWriter::CancelAll() {
+  const Answer cancelled{absl::CancelledError("the shard has another owner"), {}};
+  while (!queue_.empty()) {
+    const std::shared_ptr<Write> write = std::move(queue_.front());
+    queue_.pop_front();
+    if (!write->is_withdrawn) Finish(*write, cancelled);
+  }
+}
+
+Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self) {
+  // What is given in this turn of the loop is written together.
+  co_await asio::post(executor_, asio::use_awaitable);
+  runtime::Backoff backoff(backoff_);
+  while (true) {
+    const std::shared_ptr<const Shard> shard = shard_.lock();
+    if (!shard || shard->released()) {
+      CancelAll();
+      break;
+    }
+    Writes writes = NextStatement();
+    if (writes.empty()) break;
+    for (const auto& write : writes) write->is_asked = true;
+    std::vector<WaitingStore::Stored> stored;
+    const absl::Status status = co_await Execute(writes, {shard->number, shard->epoch}, stored);
+    metrics_.store_statements.Increment();
+    if (!status.ok() && IsTemporary(status)) {
+      if (backoff.failures() == 0) telemetry::LogWarn("store.away", {{"error", Message(status)}});
+      metrics_.store_retries.Increment();
+      // The same rows may be too many.
+      if (absl::IsDeadlineExceeded(status)) statement_rows_ = std::max<std::size_t>(statement_rows_ / 2, 1);
+      PutBack(std::move(writes));
+      co_await backoff.Wait();
+      continue;
+    }
+    if (backoff.failures() > 0) telemetry::LogInfo("store.back", {{"rows", rows_}});
+    backoff.Reset();
+    if (!status.ok() && writes.size() > 1) {
+      alone_ = writes.size();
+      PutBack(std::move(writes));
+      continue;
+    }
+    if (!status.ok()) telemetry::LogError("store.refused", {{"error", Message(status)}});
+    if (alone_ > 0) --alone_;
+    statement_rows_ = std::min(statement_rows_ + 16, limits_.statement_rows);
+    for (std::size_t i = 0; i < writes.size(); ++i)
+      Finish(*writes[i], {status, i < stored.size() ? stored[i] : WaitingStore::Stored::kStored});
+  }
+  running_ = false;
+}
+
+Task<absl::Status> StoreWriter::Execute(const Writes& writes, WaitingStore::Writer writer,
+                                        std::vector<WaitingStore::Stored>& stored) {
+  const Body& first = writes.front()->body;
+  if (std::holds_alternative<WaitingStore::OfflineWrite>(first)) {
+    std::vector<WaitingStore::OfflineWrite> rows;
+    for (const auto& write : writes) rows.push_back(std::get<WaitingStore::OfflineWrite>(write->body));
+    auto answers = co_await store_.StoreOffline(rows);
+    if (answers.ok()) stored = *std::move(answers);
+    co_return answers.status();
+  }
+  if (std::holds_alternative<Marks>(first)) {
+    std::vector<WaitingStore::RowKey> rows;
+    for (const auto& write : writes) {
+      const Marks& marks = std::get<Marks>(write->body);
+      for (const std::uint64_t id : marks.ids) rows.push_back({marks.owner, id});
+    }
+    co_return co_await store_.MarkGiven(rows);
+  }
+  if (std::holds_alternative<Packets>(first)) {
+    std::vector<WaitingStore::PacketWrite> rows;
+    for (const auto& write : writes) {
+      const Packets& packets = std::get<Packets>(write->body);
+      for (const auto& packet : packets.packets) rows.push_back({packets.session, packet});
+    }
+    co_return co_await store_.StorePackets(writer, rows);
+  }
+  if (std::holds_alternative<WaitingStore::PacketsUpTo>(first)) {
+    std::vector<WaitingStore::PacketsUpTo> rows;
+    for (const auto& write : writes) rows.push_back(std::get<WaitingStore::PacketsUpTo>(write->body));
+    co_return co_await store_.RemovePackets(writer, rows);
+  }
+  if (std::holds_alternative<WaitingStore::ParkedSession>(first)) {
+    std::vector<WaitingStore::ParkedSession> rows;
+    for (const auto& write : writes) rows.push_back(std::get<WaitingStore::ParkedSession>(write->body));
+    co_return co_await store_.Park(writer, rows);
+  }
+  std::vector<WaitingStore::SessionKey> keys;
+  if (std::holds_alternative<Unparked>(first)) {
+    for (const auto& write : writes) keys.push_back(std::get<Unparked>(write->body).session);
+    co_return co_await store_.Unpark(writer, keys);
+  }
+  for (const auto& write : writes) keys.push_back(std::get<Removed>(write->body).session);
+  co_return co_await store_.RemoveSessions(writer, keys);
+}
+
+}  // namespace rookery::session_manager

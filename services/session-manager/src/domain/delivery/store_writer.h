@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "domain/metrics.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/backoff_delays.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::session_manager {
+
+struct Shard;
+
+/// Writes what one shard has for the waiting store: one statement at a time with the rows of many
+/// users, each user's in the order given, again and again until the store has them. While the store is
+/// away it waits here, as long as there is room (`is_full`); nothing is dropped. Owned by the shard's
+/// ShardDelivery. I/O thread only; no function is called from within the call that gives it.
+class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
+ public:
+  struct Limits {
+    std::size_t statement_rows = 256;
+    std::size_t statement_bytes = 1024 * 1024;
+    /// What may wait before `is_full`.
+    std::size_t waiting_rows = 20'000;
+    std::size_t waiting_bytes = 64 * 1024 * 1024;
+  };
+  struct Answer {
+    /// OK: the store has it. CANCELLED: the shard has another owner. Else: the store never takes it.
+    absl::Status status;
+    /// Of an offline message.
+    WaitingStore::Stored stored = WaitingStore::Stored::kStored;
+  };
+  using Done = std::function<void(const Answer&)>;
+  struct Write;
+  /// Names one that waits.
+  using Ticket = std::weak_ptr<Write>;
+
+  StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tasks, WaitingStore& store,
+              SessionManagerMetrics& metrics, Limits limits, BackoffOptions backoff,
+              std::weak_ptr<const Shard> shard);
+  ~StoreWriter();
+
+  // `done` may be empty.
+  Ticket StoreOffline(WaitingStore::OfflineWrite row, Done done);
+  void MarkGiven(std::string owner, const std::vector<std::uint64_t>& ids, Done done);
+  void StorePackets(WaitingStore::SessionKey session, std::vector<WaitingStore::SessionPacket> packets,
+                    Done done);
+  void RemovePackets(WaitingStore::SessionKey session, std::uint64_t up_to_seq, Done done);
+  void Park(WaitingStore::ParkedSession session, Done done);
+  void Unpark(WaitingStore::SessionKey session, Done done);
+  void RemoveSession(WaitingStore::SessionKey session, Done done);
+  /// For coroutines: the same, until it is answered.
+  Task<absl::Status> Park(WaitingStore::ParkedSession session);
+  Task<absl::Status> Unpark(WaitingStore::SessionKey session);
+
+  /// Takes back what the store was never asked to write. False: the store has it, or may have it.
+  bool Withdraw(const Ticket& ticket);
+
+  /// The shard should be read no further: more waits than there is room for.
+  bool is_full() const { return rows_ > limits_.waiting_rows || bytes_ > limits_.waiting_bytes; }
+  bool is_idle() const { return queue_.empty() && !running_; }
+  std::size_t rows() const { return rows_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  using Writes = std::vector<std::shared_ptr<Write>>;
+  std::shared_ptr<Write> Add(Write write);
+  Task<void> Run(std::shared_ptr<StoreWriter> self);
+  /// What the next statement writes: the first that waits, and others of its kind that no other write
+  /// of the same user comes before.
+  Writes NextStatement();
+  Task<absl::Status> Execute(const Writes& writes, WaitingStore::Writer writer,
+                             std::vector<WaitingStore::Stored>& stored);
+  void PutBack(Writes writes);
+  void Finish(Write& write, const Answer& answer);
+  void CancelAll();
+
+  asio::any_io_executor executor_;
+  runtime::TaskGroup& tasks_;
+  WaitingStore& store_;
+  SessionManagerMetrics& metrics_;
+  const Limits limits_;
+  const BackoffOptions backoff_;
+  const std::weak_ptr<const Shard> shard_;
+
+  std::deque<std::shared_ptr<Write>> queue_;
+  std::size_t rows_ = 0;
+  std::size_t bytes_ = 0;
+  bool running_ = false;
+  /// Rows in a statement just now: fewer after one that took too long.
+  std::size_t statement_rows_;
+  /// So many of the next writes go alone: one of them is what the store refuses.
+  std::size_t alone_ = 0;
+};
+
+}  // namespace rookery::session_manager

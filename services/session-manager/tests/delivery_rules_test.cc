@@ -1,0 +1,465 @@
+// The rules of src/domain/delivery/README.md, each under its name there.
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+#include "domain/delivery/delivery_state.h"
+#include "domain/session_keeper.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using common::v1::STANZA_KIND_IQ;
+using common::v1::STANZA_KIND_MESSAGE;
+using session::v1::END_REASON_CLOSED;
+using session::v1::END_REASON_CONNECTION_LOST;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class DeliveryRules : public Cluster {
+ protected:
+  // alice's shard stays with node 0; bob's moves from node 1 to node 2.
+  DeliveryRules() : Cluster(3), gateway_(AddGateway("gw-1")), other_(AddGateway("gw-2")) {
+    Assign(0, 0);
+    Assign(1, 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(1);
+    alice = &SignIn(gateway_, alice_, "a");
+  }
+  void Say(const std::string& id, const std::string& to, const std::string& type = "chat") {
+    gateway_.Send(*alice, Message(to, id, type));
+    Settle();
+  }
+  void Move() {
+    Kill(1);
+    Repair();
+    Assign(1, 2);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Elapse(std::chrono::seconds(1));
+  }
+  void Repair() {
+    database_.down = database_.ambiguous = false;
+    database_.on_call = {};
+    database_.on_slow = {};
+  }
+  /// Such calls are not answered.
+  void Stop(const std::string& call) {
+    database_.on_slow = [call](std::string_view name) -> Task<void> {
+      while (name == call) co_await runtime::Sleep(std::chrono::hours(1));
+    };
+  }
+  /// Such calls are answered when `is_open` says so.
+  void Gate(const std::string& call, const bool& is_open) {
+    database_.on_slow = [call, &is_open](std::string_view name) -> Task<void> {
+      while (name == call && !is_open) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    };
+  }
+  Client& Available(const std::string& resource = "b", bool acks = true) {
+    Client& bob = SignIn(other_, bob_, resource, std::nullopt);
+    bob.acks = acks;
+    other_.Send(bob, Presence());
+    Settle();
+    return bob;
+  }
+  std::vector<std::string> NextSession() {
+    Client& next = Available("next");
+    Elapse(std::chrono::seconds(1));
+    return next.MessageIds();
+  }
+  bool Eventually(const std::function<bool()>& done) {
+    return RunUntil([&] {
+      if (done()) return true;
+      Elapse(std::chrono::milliseconds(500));
+      return done();
+    });
+  }
+  Shard& BobsShard() { return *node(owners_[1]).core.FindShard(1); }
+  std::size_t Unfinished() {
+    Shard& shard = BobsShard();
+    return static_cast<std::size_t>(shard.window.next_offset() - shard.window.cursor());
+  }
+  Gateway& gateway_;
+  Gateway& other_;
+  std::string alice_, bob_;
+  Client* alice = nullptr;
+};
+
+// ---- the writer -------------------------------------------------------------
+
+TEST_F(DeliveryRules, S1_ManyUsersAreOneStatement) {
+  int statements = 0;
+  bool is_open = false;
+  Gate("StoreOffline", is_open);
+  database_.on_call = [&](std::string_view call) { statements += call == "StoreOffline" ? 1 : 0; };
+  for (int i = 0; i < 100; ++i) gateway_.Send(*alice, Message(UserIn(1, i), "m"));
+  Settle();
+  is_open = true;
+  ASSERT_TRUE(Eventually([&] { return Unfinished() == 0; }));
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(database_.Waiting(UserIn(1, i)), 1u);
+  EXPECT_EQ(statements, 2) << "the first one, and all that came meanwhile";
+  Repair();
+}
+
+TEST_F(DeliveryRules, S2_StoreAway_OneStatementIsTriedAgain_OthersGoOn) {
+  Client& carol = SignIn(other_, UserIn(1, 500), "c");
+  database_.down = true;
+  for (int i = 0; i < 100; ++i) gateway_.Send(*alice, Message(UserIn(1, i), "m"));
+  Settle();
+  const int before = database_.statements;
+  const auto began = std::chrono::steady_clock::now();
+  (void)RunUntil([&] { return std::chrono::steady_clock::now() - began > std::chrono::milliseconds(700); });
+  EXPECT_LE(database_.statements - before, 8) << "not each message for itself";
+  for (int i = 0; i < 50; ++i) gateway_.Send(*alice, Message(UserIn(1, 500), "c" + std::to_string(i)));
+  Settle();
+  EXPECT_EQ(carol.MessageIds().size(), 50u);
+  database_.down = false;
+  ASSERT_TRUE(Eventually([&] { return Unfinished() == 0; }));
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(database_.Waiting(UserIn(1, i)), 1u);
+}
+
+TEST_F(DeliveryRules, S3_Full_TheShardIsReadNoFurther_NothingIsDropped) {
+  node(2).settings.max_store_waiting = 10;
+  Move();
+  database_.down = true;
+  for (int i = 0; i < 60; ++i) gateway_.Send(*alice, Message(UserIn(1, i % 20), "m" + std::to_string(i)));
+  Settle();
+  EXPECT_TRUE(node(2).shard_log.paused.contains(1));
+  EXPECT_LE(BobsShard().delivery->writer->rows(), 11u);
+  database_.down = false;
+  const auto stored = [&] {
+    std::size_t waiting = 0;
+    for (int i = 0; i < 20; ++i) waiting += database_.Waiting(UserIn(1, i));
+    return waiting;
+  };
+  ASSERT_TRUE(Eventually([&] { return stored() == 60; })) << stored();
+  EXPECT_FALSE(node(2).shard_log.paused.contains(1));
+}
+
+TEST_F(DeliveryRules, S4_ARowThatTheStoreRefusesHoldsUpNobody) {
+  const std::string carol = UserIn(1, 1);
+  database_.refuses = [&](const std::string& owner) { return owner == carol; };
+  bool is_open = false;
+  Gate("StoreOffline", is_open);
+  Say("m1", bob_);
+  Say("c1", carol);
+  for (const char* id : {"m2", "m3"}) Say(id, bob_);
+  is_open = true;
+  ASSERT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 3; }));
+  ASSERT_TRUE(Eventually([&] { return alice->inbox.size() == 1; }));
+  EXPECT_EQ(alice->inbox[0].id(), "c1");
+  EXPECT_THAT(alice->inbox[0].payload(), HasSubstr("internal-server-error"));
+  EXPECT_EQ(Unfinished(), 0u);
+  Repair();
+}
+
+TEST_F(DeliveryRules, S5_TheAnswerIsLost_StoredOnce) {
+  database_.ambiguous = true;
+  Say("m1", bob_);
+  Say("m2", bob_);
+  EXPECT_GT(Unfinished(), 0u);
+  database_.ambiguous = false;
+  ASSERT_TRUE(Eventually([&] { return Unfinished() == 0; }));
+  EXPECT_EQ(database_.Waiting(bob_), 2u);
+  EXPECT_THAT(Available().MessageIds(), ElementsAre("m1", "m2"));
+}
+
+// ---- waiting and handing out ------------------------------------------------
+
+TEST_F(DeliveryRules, W1_OnItsWayIntoASlowStore_GivenFromMemoryBeforeWhatCameLater) {
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  Stop("StoreOffline");
+  Say("m1", bob_);
+  Say("m2", bob_);
+  other_.Send(bob, Presence());
+  Settle();
+  Say("m3", bob_);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+}
+
+TEST_F(DeliveryRules, W1_TheStoreIsAway_TheNewerWaitsForTheOlder) {
+  Say("m1", bob_);  // in the store
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  database_.down = true;
+  Say("m2", bob_);
+  other_.Send(bob, Presence());
+  Settle();
+  Say("m3", bob_);
+  Elapse(std::chrono::seconds(10));
+  EXPECT_THAT(bob.MessageIds(), IsEmpty());
+  database_.down = false;
+  ASSERT_TRUE(Eventually([&] { return bob.MessageIds().size() == 3; }));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+  ASSERT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 0 && Unfinished() == 0; }));
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(DeliveryRules, W2_NothingWaitsInTheStore_ItsAbsenceHoldsUpNobody) {
+  Client& phone = Available("phone");
+  Client& desk = SignIn(other_, bob_, "desk", 5);
+  desk.acks = false;
+  database_.down = true;
+  Say("m1", bob_);
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m1"));
+  other_.End(desk, END_REASON_CLOSED);
+  Settle();
+  Say("m2", bob_);
+  EXPECT_THAT(phone.MessageIds(), ElementsAre("m1", "m2"));
+}
+
+TEST_F(DeliveryRules, W3_ASlowClientHoldsUpNothingElseOfItsUser) {
+  for (int i = 0; i < 400; ++i) gateway_.Send(*alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  ASSERT_EQ(database_.Waiting(bob_), 400u);
+  Client& phone = Available("phone", /*acks=*/false);
+  ASSERT_LT(phone.MessageIds().size(), 400u);
+  Client& desk = SignIn(other_, bob_, "desk", -1);
+  Say("d1", bob_ + "/desk");
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("d1"));
+  gateway_.Send(*alice, Iq("get", bob_ + "/phone", "q", "query", "jabber:iq:version"));
+  Settle();
+  // One that was sent after them, to the same session, waits too, but not for long.
+  EXPECT_EQ(Only(phone.inbox, STANZA_KIND_IQ).size(), 0u);
+  Elapse(settings_.window_time + std::chrono::seconds(1));
+  EXPECT_EQ(Only(phone.inbox, STANZA_KIND_IQ).size(), 1u);
+  Say("last", bob_);
+  phone.acks = true;
+  other_.Deliver(phone, phone.last_seq);
+  ASSERT_TRUE(Eventually([&] { return phone.MessageIds().size() == 401; }));
+  EXPECT_EQ(phone.MessageIds().back(), "last");
+  EXPECT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 0; }));
+}
+
+TEST_F(DeliveryRules, W4_WhatNobodyTakesInTimeLeavesTheWindow) {
+  for (int i = 0; i < 400; ++i) gateway_.Send(*alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  Client& phone = Available("phone", /*acks=*/false);
+  Say("last", bob_);
+  EXPECT_GT(Unfinished(), 0u);
+  // Presence waits its turn first.
+  Elapse(settings_.window_time * 2 + std::chrono::seconds(2));
+  EXPECT_EQ(Unfinished(), 0u);
+  phone.acks = true;
+  other_.Deliver(phone, phone.last_seq);
+  ASSERT_TRUE(Eventually([&] { return phone.MessageIds().size() == 401; }));
+  EXPECT_EQ(phone.MessageIds().back(), "last");
+}
+
+// ---- the owner dies between two steps ---------------------------------------
+
+/// m1 was for nobody, is on its way into a store that does not answer, and bob becomes available.
+class FromMemory : public DeliveryRules, public ::testing::WithParamInterface<bool> {
+ protected:
+  void SetUp() override {
+    bob = &SignIn(other_, bob_, "b", std::nullopt);
+    // Whether the write that nobody was told of is made.
+    if (GetParam()) {
+      database_.ambiguous = true;
+    } else {
+      Stop("StoreOffline");
+    }
+    Say("m1", bob_);
+  }
+  void ExpectOnce() {
+    ASSERT_TRUE(Eventually([&] { return bob->MessageIds().size() == 1; }));
+    ASSERT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 0 && Unfinished() == 0; }));
+    Elapse(std::chrono::seconds(10));
+    EXPECT_THAT(bob->MessageIds(), ElementsAre("m1"));
+    EXPECT_THAT(NextSession(), IsEmpty());
+  }
+  Client* bob = nullptr;
+};
+
+TEST_P(FromMemory, DiesBeforeItIsGiven) {
+  Kill(1);
+  Repair();
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  other_.Send(*bob, Presence());
+  Settle();
+  ExpectOnce();
+}
+
+TEST_P(FromMemory, DiesBeforeThePacketArrives) {
+  other_.Send(*bob, Presence());
+  // What node 1 says to the gateway does not arrive any more.
+  for (bool moved = true; moved;) {
+    io_.restart();
+    moved = io_.poll() > 0;
+    log_.Flush();
+  }
+  Move();
+  other_.Send(*bob, Presence());
+  Settle();
+  ExpectOnce();
+}
+
+TEST_P(FromMemory, DiesBeforeTheClientHasIt) {
+  bob->acks = false;
+  other_.Send(*bob, Presence());
+  Settle();
+  ASSERT_THAT(bob->MessageIds(), ElementsAre("m1"));
+  Move();
+  bob->acks = true;
+  other_.Deliver(*bob, bob->last_seq);
+  Settle();
+  ExpectOnce();
+}
+
+TEST_P(FromMemory, DiesBeforeTheMark) {
+  other_.Send(*bob, Presence());
+  Settle();
+  ASSERT_THAT(bob->MessageIds(), ElementsAre("m1"));
+  ASSERT_EQ(bob->acked_seq, bob->last_seq);
+  Move();
+  ExpectOnce();
+}
+
+TEST_P(FromMemory, NobodyDies) {
+  other_.Send(*bob, Presence());
+  Settle();
+  Repair();
+  if (!GetParam()) return;  // that answer never comes
+  ExpectOnce();
+}
+
+TEST_P(FromMemory, TheSessionEndsWithoutIt_TheNextOneHasIt) {
+  bob->acks = false;
+  other_.Send(*bob, Presence());
+  Settle();
+  ASSERT_THAT(bob->MessageIds(), ElementsAre("m1"));
+  other_.End(*bob, END_REASON_CLOSED);
+  Settle();
+  Move();
+  EXPECT_THAT(NextSession(), ElementsAre("m1"));
+  ASSERT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 0; }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Written, FromMemory, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "WriteMade" : "WriteNotMade"; });
+
+// ---- packets in the store ---------------------------------------------------
+
+TEST_F(DeliveryRules, E1_GatewayAndOwnerDieTogether_WhatTheStoreHasReachesTheUser) {
+  Client& bob = SignIn(other_, bob_, "b");
+  bob.acks = false;
+  for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_);
+  Say("h1", bob_, "headline");
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_EQ(database_.Packets(bob_, bob.id), 4u);
+  ASSERT_EQ(log_.committed[1], BobsShard().window.next_offset());
+  bob.forgotten = true;
+  Move();
+  ASSERT_TRUE(Eventually([&] { return database_.packets.empty(); }));
+  EXPECT_EQ(database_.Waiting(bob_), 3u);
+  EXPECT_THAT(NextSession(), ElementsAre("m1", "m2", "m3"));
+}
+
+TEST_F(DeliveryRules, E1_AnotherResourceIsThere_ItIsGivenThem) {
+  Client& phone = SignIn(other_, bob_, "phone", 5);
+  Client& desk = SignIn(other_, bob_, "desk", 1);
+  phone.acks = false;
+  Say("m1", bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  phone.forgotten = true;
+  Move();
+  ASSERT_TRUE(Eventually([&] { return desk.MessageIds().size() == 1; }));
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m1"));
+  ASSERT_TRUE(Eventually([&] { return database_.packets.empty() && database_.Waiting(bob_) == 0; }));
+}
+
+TEST_F(DeliveryRules, E1_TheyAreNotRemovedBeforeTheyAreSafe) {
+  Client& bob = SignIn(other_, bob_, "b");
+  bob.acks = false;
+  Say("m1", bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  bob.forgotten = true;
+  Kill(1);
+  Stop("StoreOffline");
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(5));
+  EXPECT_EQ(database_.Packets(bob_, bob.id), 1u);
+  Kill(2);
+  Repair();
+  Assign(1, AddNode().number);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  ASSERT_TRUE(Eventually([&] { return database_.packets.empty(); }));
+  EXPECT_EQ(database_.Waiting(bob_), 1u);
+}
+
+TEST_F(DeliveryRules, E2_AcknowledgedRowsOfAnEarlierOwnerGo) {
+  Client& bob = SignIn(other_, bob_, "b");
+  bob.acks = false;
+  Say("m1", bob_);
+  Say("m2", bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_EQ(database_.Packets(bob_, bob.id), 2u);
+  Stop("RemovePackets");
+  other_.Deliver(bob, bob.last_seq);
+  Settle();
+  Move();
+  ASSERT_TRUE(Eventually([&] { return database_.packets.empty(); }));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(DeliveryRules, E3_AGatewayForgetsASessionOnlyWhenItsRowsAreGone) {
+  Client& bob = SignIn(other_, bob_, "b");
+  bob.acks = false;
+  Say("m1", bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  other_.Deliver(bob, bob.last_seq);
+  database_.on_call = [&](std::string_view call) { database_.down |= call == "RemoveSessions"; };
+  Settle();
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  Elapse(std::chrono::seconds(5));
+  EXPECT_FALSE(bob.ended) << "the next owner would take the row for a message that nobody has had";
+  Move();
+  EXPECT_TRUE(bob.ended);
+  EXPECT_TRUE(Eventually([&] { return database_.packets.empty(); }));
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(DeliveryRules, L1_AShardIsLoadedPageByPage) {
+  node(1).settings.max_unacked_packets = node(2).settings.max_unacked_packets = 5'000;
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  bob.acks = false;
+  for (int i = 0; i < 1'300; ++i) gateway_.Send(*alice, Message(bob_ + "/b", "m" + std::to_string(i)));
+  Settle();
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_EQ(database_.Packets(bob_, bob.id), 1'300u);
+  std::vector<std::size_t> pages;
+  database_.on_page = [&](std::size_t rows) { pages.push_back(rows); };
+  Move();
+  EXPECT_GE(pages.size(), 3u);
+  for (const std::size_t rows : pages) EXPECT_LE(rows, 500u);
+  Client& resumed = gateway_.Resume(bob, 0);
+  resumed.inbox.clear();
+  resumed.acks = true;
+  Settle();
+  EXPECT_EQ(resumed.MessageIds().size(), 1'300u);
+}
+
+// ---- bounds -----------------------------------------------------------------
+
+TEST_F(DeliveryRules, B1_WhatAPacketKeepsCounts_NotItsPayloadAlone) {
+  node(1).settings.max_unacked_bytes = 65'536;
+  Client& bob = SignIn(other_, bob_, "b");
+  bob.acks = false;
+  for (int i = 0; i < 5; ++i) {
+    xmpp::Stanza headline = Message(bob_, std::string(20'000, 'i'), "headline");
+    headline.clear_payload();
+    gateway_.Send(*alice, headline);
+  }
+  Settle();
+  ASSERT_TRUE(bob.ended);
+  EXPECT_EQ(bob.ended->condition(), "policy-violation");
+}
+
+}  // namespace
+}  // namespace rookery::session_manager

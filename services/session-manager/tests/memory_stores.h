@@ -1,0 +1,372 @@
+#pragma once
+
+// PostgreSQL's part in memory, for tests and simulations. It passes the suite that PostgreSQL passes
+// (store_scenarios.h). One MemoryDatabase is shared by all processes of a test; each store is a way
+// into it. Tables are open: tests look into them and change them.
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ports/account_store.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/clock.h"
+
+namespace rookery::session_manager {
+
+class MemoryDatabase {
+ public:
+  using SessionKey = WaitingStore::SessionKey;
+
+  // ---- faults ----
+
+  /// While set every call fails, as when the server is away.
+  bool down = false;
+  /// While set, calls that change something are made and their answers are lost.
+  bool ambiguous = false;
+  /// While set nobody is parked: calls wait.
+  bool held = false;
+  /// Awaited at the start of each call: makes the server slow, by whatever clock there is.
+  std::function<Task<void>(std::string_view call)> on_slow;
+  /// Called at the start of each call that changes something (to act in between).
+  std::function<void(std::string_view call)> on_call;
+  /// Messages of these users are refused for good (a row that the server cannot take).
+  std::function<bool(const std::string& owner)> refuses;
+  /// Called with the number of rows of each page that is loaded.
+  std::function<void(std::size_t rows)> on_page;
+  /// Marks are as old as this clock says.
+  const Clock* clock = &Clock::System();
+
+  // ---- tables ----
+
+  std::map<std::string, AccountStore::Keys> accounts;
+  std::map<std::string, AccountStore::LastActivity> last;
+
+  struct OfflineRow {
+    std::int64_t received_at_ms = 0;
+    WaitingStore::SharedStanza stanza;
+    std::optional<std::int64_t> given_at_ms;
+  };
+  std::map<std::string, std::map<std::uint64_t, OfflineRow>> offline;
+
+  struct PacketRow {
+    WaitingStore::Writer writer;
+    WaitingStore::SessionPacket packet;
+  };
+  std::map<SessionKey, std::map<std::uint64_t, PacketRow>> packets;
+
+  struct ParkedRow {
+    WaitingStore::Writer writer;
+    WaitingStore::ParkedSession session;
+  };
+  std::map<SessionKey, ParkedRow> parked;
+
+  // ---- what tests count ----
+
+  /// Statements so far.
+  int statements = 0;
+  std::size_t Waiting(const std::string& user) const {
+    const auto it = offline.find(user);
+    if (it == offline.end()) return 0;
+    return static_cast<std::size_t>(std::count_if(
+        it->second.begin(), it->second.end(), [](const auto& row) { return !row.second.given_at_ms; }));
+  }
+  std::size_t Packets(const std::string& user, const std::string& session) const {
+    const auto it = packets.find({user, session});
+    return it == packets.end() ? 0 : it->second.size();
+  }
+
+ private:
+  friend class MemoryAccountStore;
+  friend class MemoryWaitingStore;
+
+  /// The fate of a call before it is made; OK: it is made.
+  Task<absl::Status> Begin(const char* call, bool changes) {
+    ++statements;
+    if (changes && on_call) on_call(call);
+    if (on_slow) {
+      // Named, so that the function lives as long as the coroutine that it makes.
+      const std::function<Task<void>(std::string_view)> wait = on_slow;
+      co_await wait(call);
+    }
+    co_return down ? absl::UnavailableError("the database is away") : absl::OkStatus();
+  }
+  /// The answer to a call that was made.
+  absl::Status End() const {
+    return ambiguous ? absl::DeadlineExceededError("no answer") : absl::OkStatus();
+  }
+};
+
+class MemoryAccountStore final : public AccountStore {
+ public:
+  explicit MemoryAccountStore(MemoryDatabase& database) : db_(database) {}
+
+  Task<absl::StatusOr<Keys>> GetKeys(std::string user) override {
+    const absl::Status begun = co_await db_.Begin("GetKeys", false);
+    if (!begun.ok()) co_return begun;
+    const auto it = db_.accounts.find(user);
+    co_return it == db_.accounts.end() ? Keys{} : it->second;
+  }
+  Task<absl::Status> Create(std::string user, Keys keys) override {
+    const absl::Status begun = co_await db_.Begin("Create", true);
+    if (!begun.ok()) co_return begun;
+    if (!db_.accounts.emplace(user, std::move(keys)).second) co_return absl::AlreadyExistsError("taken");
+    co_return db_.End();
+  }
+  Task<absl::Status> SetKeys(std::string user, Keys keys) override {
+    const absl::Status begun = co_await db_.Begin("SetKeys", true);
+    if (!begun.ok()) co_return begun;
+    const auto it = db_.accounts.find(user);
+    if (it == db_.accounts.end()) co_return absl::NotFoundError("no such account");
+    it->second = std::move(keys);
+    co_return db_.End();
+  }
+  Task<absl::Status> Remove(std::string user) override {
+    const absl::Status begun = co_await db_.Begin("Remove", true);
+    if (!begun.ok()) co_return begun;
+    db_.accounts.erase(user);
+    db_.offline.erase(user);
+    db_.last.erase(user);
+    std::erase_if(db_.packets, [&](const auto& entry) { return entry.first.owner == user; });
+    std::erase_if(db_.parked, [&](const auto& entry) { return entry.first.owner == user; });
+    co_return db_.End();
+  }
+  Task<absl::StatusOr<bool>> Exists(std::string user) override {
+    const absl::Status begun = co_await db_.Begin("Exists", false);
+    if (!begun.ok()) co_return begun;
+    co_return db_.accounts.contains(user);
+  }
+  Task<absl::Status> SetLastActivity(std::string user, LastActivity activity) override {
+    const absl::Status begun = co_await db_.Begin("SetLastActivity", true);
+    if (!begun.ok()) co_return begun;
+    if (db_.accounts.contains(user)) db_.last[user] = std::move(activity);
+    co_return db_.End();
+  }
+  Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
+    const absl::Status begun = co_await db_.Begin("GetLastActivity", false);
+    if (!begun.ok()) co_return begun;
+    const auto it = db_.last.find(user);
+    co_return it == db_.last.end() ? std::nullopt : std::optional(it->second);
+  }
+
+ private:
+  MemoryDatabase& db_;
+};
+
+class MemoryWaitingStore final : public WaitingStore {
+ public:
+  explicit MemoryWaitingStore(MemoryDatabase& database) : db_(database) {}
+
+  Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) override {
+    const absl::Status begun = co_await db_.Begin("StoreOffline", true);
+    if (!begun.ok()) co_return begun;
+    if (db_.refuses && std::any_of(rows.begin(), rows.end(),
+                                   [&](const OfflineWrite& row) { return db_.refuses(row.key.owner); }))
+      co_return absl::InternalError("refused");
+    std::vector<Stored> answers;
+    // As one statement: the rows of a user are placed behind what waited before it.
+    std::map<std::string, std::int64_t> places;
+    for (const OfflineWrite& row : rows) {
+      const std::string& owner = row.key.owner;
+      if (!db_.accounts.contains(owner)) {
+        answers.push_back(Stored::kNoSuchUser);
+        continue;
+      }
+      auto& kept = db_.offline[owner];
+      if (kept.contains(row.key.id)) {
+        answers.push_back(Stored::kAlreadyThere);
+        continue;
+      }
+      const auto place = places.try_emplace(owner, static_cast<std::int64_t>(db_.Waiting(owner))).first;
+      if (row.quota && ++place->second > *row.quota) {
+        answers.push_back(Stored::kQuotaReached);
+        continue;
+      }
+      kept[row.key.id] = {row.received_at_ms, std::make_shared<xmpp::Stanza>(*row.stanza), std::nullopt};
+      answers.push_back(Stored::kStored);
+    }
+    if (const absl::Status end = db_.End(); !end.ok()) co_return end;
+    co_return answers;
+  }
+  Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) override {
+    const absl::Status begun = co_await db_.Begin("MarkGiven", true);
+    if (!begun.ok()) co_return begun;
+    for (const RowKey& key : rows) {
+      if (!db_.accounts.contains(key.owner)) continue;
+      auto& row = db_.offline[key.owner][key.id];
+      row.given_at_ms = db_.clock->UnixMillisNow();
+      row.stanza = nullptr;
+    }
+    co_return db_.End();
+  }
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms) override {
+    const absl::Status begun = co_await db_.Begin("PurgeGiven", true);
+    if (!begun.ok()) co_return begun;
+    for (const std::string& owner : owners)
+      if (const auto it = db_.offline.find(owner); it != db_.offline.end())
+        std::erase_if(it->second, [&](const auto& row) {
+          return row.second.given_at_ms && *row.second.given_at_ms < before_ms;
+        });
+    co_return db_.End();
+  }
+  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
+                                                                PageLimit limit) override {
+    const absl::Status begun = co_await db_.Begin("LoadOffline", false);
+    if (!begun.ok()) co_return begun;
+    std::vector<OfflineMessage> messages;
+    std::size_t bytes = 0;
+    for (const auto& [id, row] : db_.offline[owner]) {
+      if (id <= after || row.given_at_ms) continue;
+      if (messages.size() >= limit.rows || bytes >= limit.bytes) break;
+      bytes += row.stanza->ByteSizeLong();
+      messages.push_back({id, row.received_at_ms, *row.stanza});
+    }
+    co_return messages;
+  }
+  Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(
+      const std::vector<std::string>& owners) override {
+    const absl::Status begun = co_await db_.Begin("OwnersWaiting", false);
+    if (!begun.ok()) co_return begun;
+    std::vector<std::string> waiting = owners;
+    std::erase_if(waiting, [this](const std::string& owner) { return db_.Waiting(owner) == 0; });
+    co_return waiting;
+  }
+  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
+      const std::vector<RowKey>& keys) override {
+    const absl::Status begun = co_await db_.Begin("LoadRows", false);
+    if (!begun.ok()) co_return begun;
+    std::vector<std::pair<std::string, OfflineMessage>> messages;
+    for (const RowKey& key : keys) {
+      const auto& rows = db_.offline[key.owner];
+      const auto row = rows.find(key.id);
+      if (row != rows.end() && !row->second.given_at_ms)
+        messages.emplace_back(key.owner,
+                              OfflineMessage{key.id, row->second.received_at_ms, *row->second.stanza});
+    }
+    co_return messages;
+  }
+
+  Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
+    const absl::Status begun = co_await db_.Begin("StorePackets", true);
+    if (!begun.ok()) co_return begun;
+    for (const PacketWrite& row : packets) {
+      auto& kept = db_.packets[row.session];
+      const auto it = kept.find(row.packet.seq);
+      if (it != kept.end() && it->second.writer.epoch > writer.epoch) continue;
+      auto& packet = kept[row.packet.seq];
+      packet = {writer, row.packet};
+      packet.packet.stanza = std::make_shared<xmpp::Stanza>(*row.packet.stanza);
+    }
+    co_return db_.End();
+  }
+  Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override {
+    const absl::Status begun = co_await db_.Begin("RemovePackets", true);
+    if (!begun.ok()) co_return begun;
+    for (const PacketsUpTo& upto : packets)
+      RemoveRows(upto.session, writer, upto.seq);
+    co_return db_.End();
+  }
+  Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override {
+    const absl::Status begun = co_await db_.Begin("Park", true);
+    if (!begun.ok()) co_return begun;
+    while (db_.held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    for (const ParkedSession& session : sessions) {
+      const auto it = db_.parked.find(session.key);
+      if (it != db_.parked.end() && it->second.writer.epoch > writer.epoch) continue;
+      db_.parked[session.key] = {writer, session};
+    }
+    co_return db_.End();
+  }
+  Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) override {
+    const absl::Status begun = co_await db_.Begin("Unpark", true);
+    if (!begun.ok()) co_return begun;
+    for (const SessionKey& key : sessions) RemoveParked(key, writer);
+    co_return db_.End();
+  }
+  Task<absl::Status> RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) override {
+    const absl::Status begun = co_await db_.Begin("RemoveSessions", true);
+    if (!begun.ok()) co_return begun;
+    for (const SessionKey& key : sessions) {
+      RemoveParked(key, writer);
+      RemoveRows(key, writer, ~std::uint64_t{0});
+    }
+    co_return db_.End();
+  }
+
+  Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override {
+    const absl::Status begun = co_await db_.Begin("LoadPage", false);
+    if (!begun.ok()) co_return begun;
+    co_return MakePage([&](const SessionKey&, const Writer& writer) { return writer.shard == shard; }, after,
+                       limit);
+  }
+  Task<absl::StatusOr<Page>> LoadUserPage(std::string owner, Place after, PageLimit limit) override {
+    const absl::Status begun = co_await db_.Begin("LoadUserPage", false);
+    if (!begun.ok()) co_return begun;
+    after.session.owner = owner;
+    co_return MakePage([&](const SessionKey& key, const Writer&) { return key.owner == owner; }, after,
+                       limit);
+  }
+  Task<absl::Status> AdoptRows(Writer writer) override {
+    const absl::Status begun = co_await db_.Begin("AdoptRows", true);
+    if (!begun.ok()) co_return begun;
+    const auto adopt = [&](Writer& row) {
+      if (row.shard == writer.shard) row.epoch = std::min(row.epoch, writer.epoch);
+    };
+    for (auto& [key, rows] : db_.packets)
+      for (auto& [seq, row] : rows) adopt(row.writer);
+    for (auto& [key, row] : db_.parked) adopt(row.writer);
+    co_return db_.End();
+  }
+
+ private:
+  template <typename Wanted>
+  Page MakePage(const Wanted& wanted, const Place& after, PageLimit limit) const {
+    // Of both tables, in their common order.
+    std::map<Place, std::pair<const MemoryDatabase::ParkedRow*, const MemoryDatabase::PacketRow*>> rows;
+    for (const auto& [key, row] : db_.parked)
+      if (wanted(key, row.writer) && Place{key, -1} > after) rows[{key, -1}].first = &row;
+    for (const auto& [key, packets] : db_.packets)
+      for (const auto& [seq, row] : packets)
+        if (const Place place{key, static_cast<std::int64_t>(seq)}; wanted(key, row.writer) && place > after)
+          rows[place].second = &row;
+    Page page;
+    std::size_t bytes = 0, count = 0;
+    for (const auto& [place, row] : rows) {
+      if (count >= limit.rows || bytes >= limit.bytes) break;
+      ++count;
+      if (row.first != nullptr) {
+        bytes += row.first->session.attach.ByteSizeLong();
+        page.sessions.push_back(row.first->session);
+      } else {
+        bytes += row.second->packet.stanza->ByteSizeLong();
+        page.packets.push_back({place.session, row.second->packet});
+      }
+      page.next = place;
+    }
+    if (db_.on_page) db_.on_page(count);
+    return page;
+  }
+  void RemoveParked(const SessionKey& key, const Writer& writer) {
+    const auto it = db_.parked.find(key);
+    if (it != db_.parked.end() && it->second.writer.epoch <= writer.epoch) db_.parked.erase(it);
+  }
+  void RemoveRows(const SessionKey& key, const Writer& writer, std::uint64_t up_to) {
+    const auto it = db_.packets.find(key);
+    if (it == db_.packets.end()) return;
+    std::erase_if(it->second, [&](const auto& row) {
+      return row.first <= up_to && row.second.writer.epoch <= writer.epoch;
+    });
+    if (it->second.empty()) db_.packets.erase(it);
+  }
+
+  MemoryDatabase& db_;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,542 @@
+#pragma once
+
+// What the stores promise, whatever database is below them. A fixture gives `io()`, `accounts()` and
+// `waiting()`; each scenario has users and shards of its own.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "ports/account_store.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/clock.h"
+#include "rookery/testing/run_task.h"
+
+namespace rookery::session_manager {
+
+template <typename Fixture>
+class StoreScenarios : public Fixture {
+ protected:
+  using Stored = WaitingStore::Stored;
+  using Writer = WaitingStore::Writer;
+  using SessionKey = WaitingStore::SessionKey;
+  using PacketWrite = WaitingStore::PacketWrite;
+
+  StoreScenarios() {
+    static std::uint32_t shards = 900;
+    shard_ = ++shards;
+    user_ = "u" + std::to_string(shard_) + "@localhost";
+  }
+  template <typename T>
+  T Run(Task<T> task) {
+    return testing::RunTask(this->io(), std::move(task));
+  }
+  void Account(const std::string& user) {
+    ASSERT_TRUE(Run(this->accounts().Create(user, Keys("k"))).ok());
+  }
+  void Account() { Account(user_); }
+  static AccountStore::Keys Keys(const std::string& stored) {
+    AccountStore::Keys keys(2);
+    keys[0].set_mechanism("SCRAM-SHA-1");
+    keys[0].set_salt(std::string("\0salt\xff", 6));
+    keys[0].set_iterations(4'096);
+    keys[1].set_mechanism("SCRAM-SHA-256");
+    keys[1].set_stored_key(stored);
+    return keys;
+  }
+  static WaitingStore::SharedStanza StanzaOf(std::uint64_t id, std::size_t size = 0) {
+    auto stanza = std::make_shared<xmpp::Stanza>(xmpp::MakeMessage("chat", "a@localhost/x", "b@localhost"));
+    stanza->set_id(std::to_string(id));
+    stanza->set_payload(std::string("<body>nul \0 and \xe2\x82\xac and \\ and '</body>", 42) +
+                        std::string(size, 'x'));
+    return stanza;
+  }
+  WaitingStore::OfflineWrite Row(std::uint64_t id, std::optional<std::int64_t> quota = 10,
+                                 std::int64_t at = 1'000) {
+    return {{user_, id}, at, StanzaOf(id), quota};
+  }
+  WaitingStore::OfflineWrite RowOf(const std::string& user, std::uint64_t id) {
+    return {{user, id}, 1'000, StanzaOf(id), 10};
+  }
+  std::vector<Stored> Store(std::vector<WaitingStore::OfflineWrite> rows) {
+    auto stored = Run(this->waiting().StoreOffline(rows));
+    EXPECT_TRUE(stored.ok()) << stored.status();
+    return stored.ok() ? *std::move(stored) : std::vector<Stored>();
+  }
+  Stored StoreOne(WaitingStore::OfflineWrite row) {
+    const std::vector<Stored> stored = Store({std::move(row)});
+    EXPECT_EQ(stored.size(), 1u);
+    return stored.empty() ? Stored::kQuotaReached : stored.front();
+  }
+  void Mark(const std::string& user, std::vector<std::uint64_t> ids) {
+    std::vector<WaitingStore::RowKey> keys;
+    for (const std::uint64_t id : ids) keys.push_back({user, id});
+    EXPECT_TRUE(Run(this->waiting().MarkGiven(keys)).ok());
+  }
+  std::vector<std::uint64_t> Ids(WaitingStore::PageLimit limit = {}, std::uint64_t after = 0) {
+    auto rows = Run(this->waiting().LoadOffline(user_, after, limit));
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    std::vector<std::uint64_t> ids;
+    if (rows.ok())
+      for (const auto& row : *rows) ids.push_back(row.id);
+    return ids;
+  }
+  SessionKey Key(const std::string& name = {}) { return {user_, (name + id_).substr(0, 16)}; }
+  PacketWrite Packet(const SessionKey& session, std::uint64_t seq, std::size_t size = 0) {
+    PacketWrite row;
+    row.session = session;
+    row.packet.seq = seq;
+    row.packet.offset = static_cast<std::int64_t>(seq) * 10;
+    row.packet.offline_id = seq == 2 ? 77 : 0;
+    row.packet.primary = seq % 2 == 1;
+    row.packet.to_each = seq % 2 == 0;
+    row.packet.received_at_ms = 1'700'000'000'000 + static_cast<std::int64_t>(seq);
+    row.packet.stanza = StanzaOf(seq, size);
+    return row;
+  }
+  void StorePackets(Writer writer, const SessionKey& session, std::vector<std::uint64_t> seqs) {
+    std::vector<PacketWrite> rows;
+    for (const std::uint64_t seq : seqs) rows.push_back(Packet(session, seq));
+    ASSERT_TRUE(Run(this->waiting().StorePackets(writer, rows)).ok());
+  }
+  WaitingStore::ParkedSession Parked(const SessionKey& key, std::int64_t expires = 5'000) {
+    WaitingStore::ParkedSession parked;
+    parked.key = key;
+    parked.attach.set_full_jid(key.owner + "/r");
+    parked.attach.set_state(std::string("\0\1\2", 3));
+    parked.expires_at_ms = expires;
+    return parked;
+  }
+  void Park(Writer writer, WaitingStore::ParkedSession session) {
+    const std::vector<WaitingStore::ParkedSession> sessions{std::move(session)};
+    ASSERT_TRUE(Run(this->waiting().Park(writer, sessions)).ok());
+  }
+  void Remove(Writer writer, const SessionKey& key) {
+    const std::vector<SessionKey> keys{key};
+    ASSERT_TRUE(Run(this->waiting().RemoveSessions(writer, keys)).ok());
+  }
+  void Unpark(Writer writer, const SessionKey& key) {
+    const std::vector<SessionKey> keys{key};
+    ASSERT_TRUE(Run(this->waiting().Unpark(writer, keys)).ok());
+  }
+  void RemovePackets(Writer writer, const SessionKey& key, std::uint64_t up_to) {
+    const std::vector<WaitingStore::PacketsUpTo> rows{{key, up_to}};
+    ASSERT_TRUE(Run(this->waiting().RemovePackets(writer, rows)).ok());
+  }
+  /// Everything of the shard, page by page.
+  WaitingStore::Page Load(WaitingStore::PageLimit limit = {}, int* pages = nullptr) {
+    return Collect([&](WaitingStore::Place after) { return this->waiting().LoadPage(shard_, after, limit); },
+                   pages);
+  }
+  template <typename LoadPage>
+  WaitingStore::Page Collect(const LoadPage& load, int* pages) {
+    WaitingStore::Page all;
+    WaitingStore::Place after;
+    while (true) {
+      auto page = Run(load(after));
+      EXPECT_TRUE(page.ok()) << page.status();
+      if (!page.ok() || !page->next) return all;
+      EXPECT_LT(after, *page->next);
+      after = *page->next;
+      if (pages != nullptr) ++*pages;
+      for (auto& session : page->sessions) all.sessions.push_back(std::move(session));
+      for (auto& packet : page->packets) all.packets.push_back(std::move(packet));
+    }
+  }
+  static std::vector<std::uint64_t> Seqs(const WaitingStore::Page& page) {
+    std::vector<std::uint64_t> seqs;
+    for (const PacketWrite& row : page.packets) seqs.push_back(row.packet.seq);
+    return seqs;
+  }
+  Writer At(std::int64_t epoch) const { return {shard_, epoch}; }
+
+  const std::string id_ = std::string("\0\1\2\3session\xff\xfe\xfdyz", 16);
+  std::uint32_t shard_ = 0;
+  std::string user_;
+};
+
+TYPED_TEST_SUITE_P(StoreScenarios);
+
+// ---- accounts ---------------------------------------------------------------
+
+TYPED_TEST_P(StoreScenarios, Account_CreatedOnce) {
+  EXPECT_FALSE(*this->Run(this->accounts().Exists(this->user_)));
+  EXPECT_TRUE(this->Run(this->accounts().GetKeys(this->user_))->empty());
+  this->Account();
+  EXPECT_TRUE(*this->Run(this->accounts().Exists(this->user_)));
+  EXPECT_TRUE(absl::IsAlreadyExists(this->Run(this->accounts().Create(this->user_, this->Keys("other")))));
+  const auto keys = this->Run(this->accounts().GetKeys(this->user_));
+  ASSERT_TRUE(keys.ok());
+  ASSERT_EQ(keys->size(), 2u);
+  EXPECT_EQ((*keys)[0].SerializeAsString(), this->Keys("k")[0].SerializeAsString());
+  EXPECT_EQ((*keys)[1].stored_key(), "k");
+}
+
+TYPED_TEST_P(StoreScenarios, Account_KeysChange) {
+  EXPECT_TRUE(absl::IsNotFound(this->Run(this->accounts().SetKeys(this->user_, this->Keys("k")))));
+  this->Account();
+  EXPECT_TRUE(this->Run(this->accounts().SetKeys(this->user_, this->Keys("fresh"))).ok());
+  EXPECT_EQ((*this->Run(this->accounts().GetKeys(this->user_)))[1].stored_key(), "fresh");
+}
+
+TYPED_TEST_P(StoreScenarios, Account_RemovedWithEverything) {
+  this->Account();
+  ASSERT_EQ(this->StoreOne(this->Row(1)), WaitingStore::Stored::kStored);
+  this->StorePackets(this->At(1), this->Key(), {1});
+  this->Park(this->At(1), this->Parked(this->Key()));
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, {5, "gone"})).ok());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(this->Run(this->accounts().Remove(this->user_)).ok());
+    EXPECT_FALSE(*this->Run(this->accounts().Exists(this->user_)));
+    EXPECT_TRUE(this->Ids().empty());
+    EXPECT_TRUE(this->Load().packets.empty());
+    EXPECT_TRUE(this->Load().sessions.empty());
+    EXPECT_FALSE(this->Run(this->accounts().GetLastActivity(this->user_))->has_value());
+  }
+}
+
+TYPED_TEST_P(StoreScenarios, Account_LastActivity) {
+  EXPECT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, {5, "nobody"})).ok());
+  EXPECT_FALSE(this->Run(this->accounts().GetLastActivity(this->user_))->has_value());
+  this->Account();
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, {5, "off to \xe2\x82\xac"})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, {6, "later"})).ok());
+  const auto last = this->Run(this->accounts().GetLastActivity(this->user_));
+  ASSERT_TRUE(last.ok() && last->has_value());
+  EXPECT_EQ((*last)->unix_millis, 6);
+  EXPECT_EQ((*last)->status, "later");
+}
+
+// ---- messages for users who are away ----------------------------------------
+
+TYPED_TEST_P(StoreScenarios, Offline_OldestFirstAndWhole) {
+  this->Account();
+  for (const std::uint64_t id : {3, 1, 2})
+    ASSERT_EQ(this->StoreOne(this->Row(id)), WaitingStore::Stored::kStored);
+  EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{1, 2, 3}));
+  EXPECT_EQ(this->Ids({2, 1'000'000}), (std::vector<std::uint64_t>{1, 2}));
+  EXPECT_EQ(this->Ids({}, 2), (std::vector<std::uint64_t>{3}));
+  const auto rows = this->Run(this->waiting().LoadOffline(this->user_, 0, {}));
+  EXPECT_EQ((*rows)[0].stanza.SerializeAsString(), this->StanzaOf(1)->SerializeAsString());
+  EXPECT_EQ((*rows)[0].received_at_ms, 1'000);
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_PagesAreBoundedInBytes) {
+  this->Account();
+  std::vector<WaitingStore::OfflineWrite> rows;
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    rows.push_back(this->Row(id));
+    rows.back().stanza = this->StanzaOf(id, 10'000);
+  }
+  this->Store(rows);
+  EXPECT_EQ(this->Ids({100, 15'000}), (std::vector<std::uint64_t>{1, 2}));
+  EXPECT_EQ(this->Ids({100, 1}), (std::vector<std::uint64_t>{1})) << "one, whatever its size";
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer) {
+  this->Account();
+  ASSERT_EQ(this->StoreOne(this->Row(1, 10, 2'000)), WaitingStore::Stored::kStored);
+  ASSERT_EQ(this->StoreOne(this->Row(2, 10, 1'000)), WaitingStore::Stored::kStored);
+  EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{1, 2}));
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_QuotaAndDuplicates) {
+  using Stored = WaitingStore::Stored;
+  this->Account();
+  EXPECT_EQ(this->StoreOne(this->Row(1, 2)), Stored::kStored);
+  EXPECT_EQ(this->StoreOne(this->Row(1, 2)), Stored::kAlreadyThere);
+  EXPECT_EQ(this->StoreOne(this->Row(2, 2)), Stored::kStored);
+  EXPECT_EQ(this->StoreOne(this->Row(3, 2)), Stored::kQuotaReached);
+  // What is there already is no question of room.
+  EXPECT_EQ(this->StoreOne(this->Row(2, 2)), Stored::kAlreadyThere);
+  EXPECT_EQ(this->StoreOne(this->Row(3, 0)), Stored::kQuotaReached);
+  this->Mark(this->user_, {1});
+  EXPECT_EQ(this->StoreOne(this->Row(3, 2)), Stored::kStored);
+  EXPECT_EQ(this->StoreOne(this->Row(4, std::nullopt)), Stored::kStored) << "without a quota";
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_OneStatementForMany_AnAnswerForEachRow) {
+  using Stored = WaitingStore::Stored;
+  this->Account();
+  const std::string other = "x" + this->user_;
+  this->Account(other);
+  ASSERT_EQ(this->StoreOne(this->Row(2, 3)), Stored::kStored);
+  const std::vector<Stored> stored =
+      this->Store({this->Row(5, 3), this->RowOf("nobody@x", 1), this->Row(2, 3), this->RowOf(other, 5),
+                   this->Row(3, 3), this->Row(9, 3), this->RowOf(other, 1), this->Row(1, std::nullopt)});
+  EXPECT_EQ(stored, (std::vector<Stored>{Stored::kStored, Stored::kNoSuchUser, Stored::kAlreadyThere,
+                                         Stored::kStored, Stored::kStored, Stored::kQuotaReached,
+                                         Stored::kStored, Stored::kStored}));
+  EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{1, 2, 3, 5}));
+  EXPECT_TRUE(this->Store({}).empty());
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_GivenStaysAsAMark) {
+  using Stored = WaitingStore::Stored;
+  this->Account();
+  for (const std::uint64_t id : {1, 2}) ASSERT_EQ(this->StoreOne(this->Row(id)), Stored::kStored);
+  for (int i = 0; i < 2; ++i) this->Mark(this->user_, {1, 1});
+  EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{2}));
+  EXPECT_EQ(this->StoreOne(this->Row(1)), Stored::kAlreadyThere);
+  EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{2}));
+  const std::vector<std::string> owners{this->user_, "nobody@x"};
+  ASSERT_TRUE(this->Run(this->waiting().PurgeGiven(owners, 1'000)).ok());
+  EXPECT_EQ(this->StoreOne(this->Row(1)), Stored::kAlreadyThere);
+  ASSERT_TRUE(this->Run(this->waiting().PurgeGiven(owners, UnixMillis() + 60'000)).ok());
+  EXPECT_EQ(this->StoreOne(this->Row(1)), Stored::kStored);
+  EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{1, 2}));
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_AMarkKeepsOutWhatIsStoredLate) {
+  // It was given from memory while the write that was to store it was still under way.
+  using Stored = WaitingStore::Stored;
+  this->Account();
+  this->Mark(this->user_, {7});
+  EXPECT_EQ(this->StoreOne(this->Row(7)), Stored::kAlreadyThere);
+  EXPECT_TRUE(this->Ids().empty());
+  this->Mark("nobody@x", {7});
+  EXPECT_EQ(this->StoreOne(this->RowOf("nobody@x", 7)), Stored::kNoSuchUser);
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_UsersAreApart) {
+  this->Account();
+  const std::string other = "x" + this->user_;
+  this->Account(other);
+  this->Store({this->Row(1), this->RowOf(other, 1)});
+  this->Mark(other, {1});
+  EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{1}));
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_RowsByKey_ThoseThatWait) {
+  this->Account();
+  const std::string other = "x" + this->user_;
+  this->Account(other);
+  this->Store({this->Row(1), this->Row(2), this->Row(3), this->RowOf(other, 2)});
+  this->Mark(this->user_, {3});
+  // Not each owner with each id, and nothing that was given or never was.
+  const std::vector<WaitingStore::RowKey> wanted{
+      {this->user_, 1}, {other, 2}, {this->user_, 3}, {this->user_, 4}, {"nobody@x", 1}};
+  auto rows = this->Run(this->waiting().LoadRows(wanted));
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  std::vector<std::pair<std::string, std::uint64_t>> keys;
+  for (const auto& [owner, row] : *rows) keys.emplace_back(owner, row.id);
+  EXPECT_THAT(keys, ::testing::UnorderedElementsAre(std::pair(this->user_, 1u), std::pair(other, 2u)));
+  for (const auto& [owner, row] : *rows)
+    EXPECT_EQ(row.stanza.SerializeAsString(), this->StanzaOf(row.id)->SerializeAsString());
+  std::vector<std::string> owners{this->user_, "nobody@x", other};
+  EXPECT_THAT(*this->Run(this->waiting().OwnersWaiting(owners)),
+              ::testing::UnorderedElementsAre(this->user_, other));
+  this->Mark(other, {2});
+  EXPECT_THAT(*this->Run(this->waiting().OwnersWaiting(owners)), ::testing::ElementsAre(this->user_));
+  const std::vector<WaitingStore::RowKey> none;
+  rows = this->Run(this->waiting().LoadRows(none));
+  ASSERT_TRUE(rows.ok());
+  EXPECT_TRUE(rows->empty());
+}
+
+// ---- sessions and their packets ---------------------------------------------
+
+TYPED_TEST_P(StoreScenarios, Packets_StoredOnceAndLoadedInOrder) {
+  for (int i = 0; i < 2; ++i) this->StorePackets(this->At(1), this->Key(), {2, 1, 3});
+  this->StorePackets(this->At(1), {"a" + this->user_, this->id_}, {1});
+  this->StorePackets({this->shard_ + 5'000, 1}, {"b" + this->user_, this->id_}, {1});
+  const WaitingStore::Page loaded = this->Load();
+  ASSERT_EQ(loaded.packets.size(), 4u);
+  std::vector<std::uint64_t> seqs;
+  for (const auto& row : loaded.packets) {
+    EXPECT_EQ(row.session.session, this->id_);
+    if (row.session.owner != this->user_) continue;
+    const auto expected = this->Packet(this->Key(), row.packet.seq).packet;
+    seqs.push_back(row.packet.seq);
+    EXPECT_EQ(row.packet.offset, expected.offset);
+    EXPECT_EQ(row.packet.offline_id, expected.offline_id);
+    EXPECT_EQ(row.packet.primary, expected.primary);
+    EXPECT_EQ(row.packet.to_each, expected.to_each);
+    EXPECT_EQ(row.packet.received_at_ms, expected.received_at_ms);
+    EXPECT_EQ(row.packet.stanza->SerializeAsString(), expected.stanza->SerializeAsString());
+  }
+  EXPECT_EQ(seqs, (std::vector<std::uint64_t>{1, 2, 3}));
+}
+
+TYPED_TEST_P(StoreScenarios, Packets_ManySessionsInOneStatement) {
+  std::vector<WaitingStore::PacketWrite> rows;
+  for (const char* name : {"a", "b", "a"})
+    for (std::uint64_t seq = 1; seq <= 3; ++seq) rows.push_back(this->Packet(this->Key(name), seq));
+  ASSERT_TRUE(this->Run(this->waiting().StorePackets(this->At(1), rows)).ok());
+  EXPECT_EQ(this->Load().packets.size(), 6u);
+  const std::vector<WaitingStore::PacketsUpTo> gone{
+      {this->Key("a"), 2}, {this->Key("b"), 3}, {this->Key("c"), 9}};
+  ASSERT_TRUE(this->Run(this->waiting().RemovePackets(this->At(1), gone)).ok());
+  EXPECT_EQ(this->Seqs(this->Load()), (std::vector<std::uint64_t>{3}));
+  rows.clear();
+  EXPECT_TRUE(this->Run(this->waiting().StorePackets(this->At(1), rows)).ok());
+}
+
+TYPED_TEST_P(StoreScenarios, Packets_Removed) {
+  this->StorePackets(this->At(1), this->Key(), {1, 2, 3, 4, 5});
+  for (int i = 0; i < 2; ++i) this->RemovePackets(this->At(1), this->Key(), 3);
+  EXPECT_EQ(this->Seqs(this->Load()), (std::vector<std::uint64_t>{4, 5}));
+  this->Remove(this->At(1), this->Key());
+  EXPECT_TRUE(this->Load().packets.empty());
+}
+
+TYPED_TEST_P(StoreScenarios, Packets_WithoutARecord) {
+  auto row = this->Packet(this->Key(), 9);
+  row.packet.offset = -1;
+  const std::vector<WaitingStore::PacketWrite> rows{row};
+  ASSERT_TRUE(this->Run(this->waiting().StorePackets(this->At(1), rows)).ok());
+  EXPECT_EQ(this->Load().packets.at(0).packet.offset, -1);
+}
+
+TYPED_TEST_P(StoreScenarios, Parked_NewestWins_UnparkKeepsPackets) {
+  this->Park(this->At(1), this->Parked(this->Key(), 5'000));
+  this->Park(this->At(1), this->Parked(this->Key(), 6'000));
+  this->StorePackets(this->At(1), this->Key(), {1});
+  WaitingStore::Page loaded = this->Load();
+  ASSERT_EQ(loaded.sessions.size(), 1u);
+  EXPECT_EQ(loaded.sessions[0].key, this->Key());
+  EXPECT_EQ(loaded.sessions[0].expires_at_ms, 6'000);
+  EXPECT_EQ(loaded.sessions[0].attach.SerializeAsString(),
+            this->Parked(this->Key()).attach.SerializeAsString());
+  for (int i = 0; i < 2; ++i) this->Unpark(this->At(1), this->Key());
+  loaded = this->Load();
+  EXPECT_TRUE(loaded.sessions.empty());
+  EXPECT_EQ(loaded.packets.size(), 1u);
+}
+
+TYPED_TEST_P(StoreScenarios, Parked_RemovedWithItsPackets) {
+  this->Park(this->At(1), this->Parked(this->Key()));
+  this->Park(this->At(1), this->Parked(this->Key("other")));
+  this->StorePackets(this->At(1), this->Key(), {1});
+  for (int i = 0; i < 2; ++i) this->Remove(this->At(1), this->Key());
+  const WaitingStore::Page loaded = this->Load();
+  ASSERT_EQ(loaded.sessions.size(), 1u);
+  EXPECT_EQ(loaded.sessions[0].key, this->Key("other"));
+  EXPECT_TRUE(loaded.packets.empty());
+}
+
+// ---- fences -----------------------------------------------------------------
+
+TYPED_TEST_P(StoreScenarios, Fence_AnOlderOwnerDoesNotParkOverItsSuccessor) {
+  this->Park(this->At(9), this->Parked(this->Key(), 9'000));
+  this->Park(this->At(4), this->Parked(this->Key(), 4'000));
+  ASSERT_EQ(this->Load().sessions.size(), 1u);
+  EXPECT_EQ(this->Load().sessions[0].expires_at_ms, 9'000);
+  this->Park(this->At(10), this->Parked(this->Key(), 10'000));
+  EXPECT_EQ(this->Load().sessions[0].expires_at_ms, 10'000);
+}
+
+TYPED_TEST_P(StoreScenarios, Fence_AnOlderOwnerRemovesNothingOfItsSuccessor) {
+  this->Park(this->At(9), this->Parked(this->Key()));
+  this->StorePackets(this->At(9), this->Key(), {1, 2});
+  this->Unpark(this->At(4), this->Key());
+  this->RemovePackets(this->At(4), this->Key(), 2);
+  this->Remove(this->At(4), this->Key());
+  EXPECT_EQ(this->Load().sessions.size(), 1u);
+  EXPECT_EQ(this->Load().packets.size(), 2u);
+  this->Remove(this->At(9), this->Key());
+  EXPECT_TRUE(this->Load().sessions.empty());
+  EXPECT_TRUE(this->Load().packets.empty());
+}
+
+TYPED_TEST_P(StoreScenarios, Fence_AStalePacketDoesNotHideANewerOne) {
+  // Two owners have given the same number to different packets: the newer one's counts.
+  auto stale = this->Packet(this->Key(), 1);
+  auto fresh = stale;
+  stale.packet.stanza = this->StanzaOf(1'000);
+  const std::vector<WaitingStore::PacketWrite> old_rows{stale}, new_rows{fresh};
+  ASSERT_TRUE(this->Run(this->waiting().StorePackets(this->At(4), old_rows)).ok());
+  ASSERT_TRUE(this->Run(this->waiting().StorePackets(this->At(9), new_rows)).ok());
+  ASSERT_TRUE(this->Run(this->waiting().StorePackets(this->At(4), old_rows)).ok());
+  ASSERT_EQ(this->Load().packets.size(), 1u);
+  EXPECT_EQ(this->Load().packets[0].packet.stanza->id(), "1");
+}
+
+TYPED_TEST_P(StoreScenarios, Fence_ALogThatBeganAnewAdoptsItsRows) {
+  this->Park(this->At(900), this->Parked(this->Key()));
+  this->StorePackets(this->At(900), this->Key(), {1});
+  ASSERT_TRUE(this->Run(this->waiting().AdoptRows(this->At(3))).ok());
+  this->Remove(this->At(2), this->Key());
+  EXPECT_EQ(this->Load().sessions.size(), 1u);
+  this->Remove(this->At(3), this->Key());
+  EXPECT_TRUE(this->Load().sessions.empty());
+  EXPECT_TRUE(this->Load().packets.empty());
+}
+
+// ---- pages ------------------------------------------------------------------
+
+TYPED_TEST_P(StoreScenarios, Pages_EveryRowOnce_SessionsBeforeTheirPackets) {
+  for (int session = 0; session < 10; ++session) {
+    const auto key = this->Key("session-" + std::to_string(session));
+    std::vector<WaitingStore::PacketWrite> packets;
+    for (std::uint64_t seq = 1; seq <= 50; ++seq) packets.push_back(this->Packet(key, seq));
+    ASSERT_TRUE(this->Run(this->waiting().StorePackets(this->At(1), packets)).ok());
+    this->Park(this->At(1), this->Parked(key));
+  }
+  // Bytes decide the order, whatever the language of the database.
+  for (const char* name : {"Z", "_", "a", "\xc3\xa4"})
+    this->Park(this->At(1), this->Parked({name + this->user_, this->id_}));
+  for (const std::size_t rows : {1'000u, 77u, 13u}) {
+    int pages = 0;
+    const WaitingStore::Page loaded = this->Load({rows, 100'000'000}, &pages);
+    EXPECT_EQ(pages, static_cast<int>((514 + rows - 1) / rows));
+    EXPECT_EQ(loaded.packets.size(), 500u);
+    EXPECT_EQ(loaded.sessions.size(), 14u);
+    EXPECT_TRUE(
+        std::is_sorted(loaded.packets.begin(), loaded.packets.end(), [](const auto& a, const auto& b) {
+          return std::tie(a.session, a.packet.seq) < std::tie(b.session, b.packet.seq);
+        }));
+    EXPECT_TRUE(std::is_sorted(loaded.sessions.begin(), loaded.sessions.end(),
+                               [](const auto& a, const auto& b) { return a.key < b.key; }));
+  }
+}
+
+TYPED_TEST_P(StoreScenarios, Pages_AreBoundedInBytes) {
+  std::vector<WaitingStore::PacketWrite> packets;
+  for (std::uint64_t seq = 1; seq <= 6; ++seq) packets.push_back(this->Packet(this->Key(), seq, 10'000));
+  ASSERT_TRUE(this->Run(this->waiting().StorePackets(this->At(1), packets)).ok());
+  int pages = 0;
+  EXPECT_EQ(this->Load({100, 15'000}, &pages).packets.size(), 6u);
+  EXPECT_EQ(pages, 3);
+  pages = 0;
+  EXPECT_EQ(this->Load({100, 1}, &pages).packets.size(), 6u);
+  EXPECT_EQ(pages, 6) << "one row, whatever its size";
+}
+
+TYPED_TEST_P(StoreScenarios, Pages_OfOneUser) {
+  for (const char* name : {"a", "b"}) {
+    this->Park(this->At(1), this->Parked(this->Key(name)));
+    this->StorePackets(this->At(1), this->Key(name), {1, 2, 3});
+  }
+  this->Park(this->At(1), this->Parked({"x" + this->user_, this->id_}));
+  this->StorePackets(this->At(1), {"x" + this->user_, this->id_}, {1});
+  for (const std::size_t rows : {100u, 3u}) {
+    const WaitingStore::Page loaded = this->Collect(
+        [&](WaitingStore::Place after) {
+          return this->waiting().LoadUserPage(this->user_, after, {rows, 1'000'000});
+        },
+        nullptr);
+    EXPECT_EQ(loaded.sessions.size(), 2u);
+    EXPECT_EQ(this->Seqs(loaded), (std::vector<std::uint64_t>{1, 2, 3, 1, 2, 3}));
+  }
+}
+
+REGISTER_TYPED_TEST_SUITE_P(StoreScenarios, Account_CreatedOnce, Account_KeysChange,
+                            Account_RemovedWithEverything, Account_LastActivity, Offline_OldestFirstAndWhole, Offline_PagesAreBoundedInBytes,
+                            Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer, Offline_QuotaAndDuplicates,
+                            Offline_OneStatementForMany_AnAnswerForEachRow, Offline_GivenStaysAsAMark,
+                            Offline_AMarkKeepsOutWhatIsStoredLate, Offline_UsersAreApart,
+                            Offline_RowsByKey_ThoseThatWait, Packets_StoredOnceAndLoadedInOrder,
+                            Packets_ManySessionsInOneStatement, Packets_Removed, Packets_WithoutARecord,
+                            Parked_NewestWins_UnparkKeepsPackets, Parked_RemovedWithItsPackets,
+                            Fence_AnOlderOwnerDoesNotParkOverItsSuccessor,
+                            Fence_AnOlderOwnerRemovesNothingOfItsSuccessor,
+                            Fence_AStalePacketDoesNotHideANewerOne, Fence_ALogThatBeganAnewAdoptsItsRows,
+                            Pages_EveryRowOnce_SessionsBeforeTheirPackets, Pages_AreBoundedInBytes,
+                            Pages_OfOneUser);
+
+}  // namespace rookery::session_manager
