@@ -34,7 +34,7 @@ class Recorder : public StreamHandler {
   std::vector<Stanza> stanzas;
 };
 
-void CheckStanza(const Stanza& stanza, const ParserLimits& limits) {
+void RequireWritable(const Stanza& stanza, const ParserLimits& limits) {
   auto children = ParsePayload(stanza.payload());
   Require(children.ok(), "canonical XML is XML");
 
@@ -103,6 +103,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Require(result == error, "cuts do not change the verdict");
     RequireSame(whole.log, cut.log, "cuts do not change what is read");
   }
-  for (const Stanza& stanza : whole.stanzas) CheckStanza(stanza, limits);
+  for (const Stanza& stanza : whole.stanzas) RequireWritable(stanza, limits);
   return 0;
 }

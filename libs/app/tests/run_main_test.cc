@@ -153,7 +153,7 @@ TEST(CommandLine, WrongConfigurationIsStatus78AndALineForEachMistake) {
   EXPECT_THAT(
       unknown.errors,
       AllOf(HasSubstr(start + "NUMBR: unknown variable (did you mean `ROOKERY_TEST_SERVICE__NUMBER`?)\n"),
-            HasSubstr(start + "START: `start` must be one of ok, fail, throw, hang\n"),
+            HasSubstr(start + "START: `start` must be one of ok, fail, throw, hang, end\n"),
             HasSubstr(start + "NUMBER: `number` must be even\n"),
             HasSubstr(start + "READY: `ready` is no file\n")));
   Child invalid({}, {{"NUMBER", "3"}});

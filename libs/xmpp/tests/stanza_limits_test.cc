@@ -92,7 +92,7 @@ TEST(CheckStanza, WhatIsReadAndAcceptedIsWithinTheLimitInEveryFraming) {
   limits.max_stanza_bytes = limit;
   int accepted = 0;
   int refused = 0;
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 6000; ++round) {
     const auto text = [&](std::size_t most, std::size_t choices) {
       std::string out;
       for (std::size_t n = random() % (most + 1); n > 0; --n) out += pieces[random() % choices];

@@ -21,11 +21,11 @@ const std::string kJid = "conference.localhost";
 /// Tells of the owners that the test names.
 class FakeRegistry final : public routing::Registry {
  public:
-  void Announce(std::string, routing::Instance) override {}
+  void Announce(std::string, routing::Instance, std::function<void(const absl::Status&)>) override {}
+  const Incarnation& incarnation() const override { return incarnation_; }
   Task<void> Withdraw() override { co_return; }
   void Watch(std::string, std::function<void(const std::vector<routing::Instance>&)>) override {}
   const std::vector<routing::Instance>& Instances(std::string_view) const override { return none_; }
-  bool is_known(std::string_view) const override { return false; }
   bool is_complete(std::string_view) const override { return false; }
   void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
   Task<absl::StatusOr<std::vector<routing::ShardOwner>>> ReadShards(std::string service) override {
@@ -44,6 +44,7 @@ class FakeRegistry final : public routing::Registry {
 
  private:
   std::vector<routing::Instance> none_;
+  Incarnation incarnation_;
 };
 
 /// An instance of muc.

@@ -75,8 +75,8 @@ class MemoryDatabase {
   std::size_t Waiting(const std::string& user) const {
     const auto it = offline.find(user);
     if (it == offline.end()) return 0;
-    return static_cast<std::size_t>(std::count_if(
-        it->second.begin(), it->second.end(), [](const auto& row) { return !row.second.given_at_ms; }));
+    return static_cast<std::size_t>(std::count_if(it->second.begin(), it->second.end(),
+                                                  [](const auto& row) { return !row.second.given_at_ms; }));
   }
   std::size_t Packets(const std::string& user, const std::string& session) const {
     const auto it = packets.find({user, session});
@@ -99,9 +99,7 @@ class MemoryDatabase {
     co_return down ? absl::UnavailableError("the database is away") : absl::OkStatus();
   }
   /// The answer to a call that was made.
-  absl::Status End() const {
-    return ambiguous ? absl::DeadlineExceededError("no answer") : absl::OkStatus();
-  }
+  absl::Status End() const { return ambiguous ? absl::DeadlineExceededError("no answer") : absl::OkStatus(); }
 };
 
 class MemoryAccountStore final : public AccountStore {
@@ -269,8 +267,7 @@ class MemoryWaitingStore final : public WaitingStore {
   Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override {
     const absl::Status begun = co_await db_.Begin("RemovePackets", true);
     if (!begun.ok()) co_return begun;
-    for (const PacketsUpTo& upto : packets)
-      RemoveRows(upto.session, writer, upto.seq);
+    for (const PacketsUpTo& upto : packets) RemoveRows(upto.session, writer, upto.seq);
     co_return db_.End();
   }
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override {

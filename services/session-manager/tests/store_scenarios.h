@@ -35,9 +35,7 @@ class StoreScenarios : public Fixture {
   T Run(Task<T> task) {
     return testing::RunTask(this->io(), std::move(task));
   }
-  void Account(const std::string& user) {
-    ASSERT_TRUE(Run(this->accounts().Create(user, Keys("k"))).ok());
-  }
+  void Account(const std::string& user) { ASSERT_TRUE(Run(this->accounts().Create(user, Keys("k"))).ok()); }
   void Account() { Account(user_); }
   static AccountStore::Keys Keys(const std::string& stored) {
     AccountStore::Keys keys(2);
@@ -268,9 +266,9 @@ TYPED_TEST_P(StoreScenarios, Offline_OneStatementForMany_AnAnswerForEachRow) {
   const std::vector<Stored> stored =
       this->Store({this->Row(5, 3), this->RowOf("nobody@x", 1), this->Row(2, 3), this->RowOf(other, 5),
                    this->Row(3, 3), this->Row(9, 3), this->RowOf(other, 1), this->Row(1, std::nullopt)});
-  EXPECT_EQ(stored, (std::vector<Stored>{Stored::kStored, Stored::kNoSuchUser, Stored::kAlreadyThere,
-                                         Stored::kStored, Stored::kStored, Stored::kQuotaReached,
-                                         Stored::kStored, Stored::kStored}));
+  EXPECT_EQ(stored,
+            (std::vector<Stored>{Stored::kStored, Stored::kNoSuchUser, Stored::kAlreadyThere, Stored::kStored,
+                                 Stored::kStored, Stored::kQuotaReached, Stored::kStored, Stored::kStored}));
   EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{1, 2, 3, 5}));
   EXPECT_TRUE(this->Store({}).empty());
 }
@@ -526,14 +524,14 @@ TYPED_TEST_P(StoreScenarios, Pages_OfOneUser) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(StoreScenarios, Account_CreatedOnce, Account_KeysChange,
-                            Account_RemovedWithEverything, Account_LastActivity, Offline_OldestFirstAndWhole, Offline_PagesAreBoundedInBytes,
-                            Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer, Offline_QuotaAndDuplicates,
-                            Offline_OneStatementForMany_AnAnswerForEachRow, Offline_GivenStaysAsAMark,
-                            Offline_AMarkKeepsOutWhatIsStoredLate, Offline_UsersAreApart,
-                            Offline_RowsByKey_ThoseThatWait, Packets_StoredOnceAndLoadedInOrder,
-                            Packets_ManySessionsInOneStatement, Packets_Removed, Packets_WithoutARecord,
-                            Parked_NewestWins_UnparkKeepsPackets, Parked_RemovedWithItsPackets,
-                            Fence_AnOlderOwnerDoesNotParkOverItsSuccessor,
+                            Account_RemovedWithEverything, Account_LastActivity, Offline_OldestFirstAndWhole,
+                            Offline_PagesAreBoundedInBytes, Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer,
+                            Offline_QuotaAndDuplicates, Offline_OneStatementForMany_AnAnswerForEachRow,
+                            Offline_GivenStaysAsAMark, Offline_AMarkKeepsOutWhatIsStoredLate,
+                            Offline_UsersAreApart, Offline_RowsByKey_ThoseThatWait,
+                            Packets_StoredOnceAndLoadedInOrder, Packets_ManySessionsInOneStatement,
+                            Packets_Removed, Packets_WithoutARecord, Parked_NewestWins_UnparkKeepsPackets,
+                            Parked_RemovedWithItsPackets, Fence_AnOlderOwnerDoesNotParkOverItsSuccessor,
                             Fence_AnOlderOwnerRemovesNothingOfItsSuccessor,
                             Fence_AStalePacketDoesNotHideANewerOne, Fence_ALogThatBeganAnewAdoptsItsRows,
                             Pages_EveryRowOnce_SessionsBeforeTheirPackets, Pages_AreBoundedInBytes,

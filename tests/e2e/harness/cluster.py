@@ -36,14 +36,15 @@ class Cluster:
 
     # ---- as a whole ----
 
-    async def command(self, *arguments: str, seconds: float = 240) -> str:
+    async def command(self, *arguments: str, seconds: float = 240, expected: tuple[int, ...] = ()) -> str:
+        """Its output; raises where the exit status is not 0 and none of `expected`."""
         process = await asyncio.create_subprocess_exec(
             str(CLUSTER), "--state", str(self.state), *arguments, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**SHORT_TIMES, **os.environ},
         )
         output, errors = await asyncio.wait_for(process.communicate(), seconds)
         # 3: status, not everything is ready.
-        if process.returncode not in (0, 3):
+        if process.returncode not in (0, 3, *expected):
             raise RuntimeError(f"cluster {' '.join(arguments)}: {errors.decode().strip() or output.decode().strip()}")
         return output.decode()
 

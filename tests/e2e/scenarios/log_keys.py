@@ -45,10 +45,14 @@ async def records_have_their_keys(cluster: Cluster) -> None:
             continue
         owner = {"delivery": lambda: record.delivery.stanza.to.partition("/")[0],
                  "sent_copy": lambda: getattr(record.sent_copy.stanza, "from").partition("/")[0],
+                 "session_ended": lambda: record.session_ended.full_jid.partition("/")[0],
                  "account_removed": lambda: record.account_removed.jid}[kind]()
         assert key == owner.encode() and partition == shard_of(owner, cluster.partitions), f"{where}: {kind} {key}"
-    assert {"delivery", "fanout", "sent_copy"} <= kinds, kinds
+    assert {"delivery", "fanout", "sent_copy", "session_ended"} <= kinds, kinds
     for topic, owner_of in (("messages", lambda e: e.owner), ("presence", lambda e: e.jid.partition("/")[0])):
         for partition, offset, key, event in records[topic]:
+            if topic == "messages" and event.HasField("fence"):
+                assert not key, f"{topic} {partition}:{offset}: a fence with the key {key}"
+                continue
             owner = owner_of(event)
             assert key == owner.encode() and partition == shard_of(owner, cluster.partitions), f"{topic} {partition}:{offset}: {key}"

@@ -10,7 +10,8 @@ from harness.wait import until
 
 
 async def _listed(cluster: Cluster, jid: str) -> dict[str, dict]:
-    return {entry["jid"]: entry for entry in json.loads(await cluster.command("sessions", jid, "--json"))}
+    # 1: there is none.
+    return {entry["jid"]: entry for entry in json.loads(await cluster.command("sessions", jid, "--json", expected=(1,)))}
 
 
 async def _until_listed(cluster: Cluster, gateways: dict[str, str], what: str, seconds: float = 20) -> None:

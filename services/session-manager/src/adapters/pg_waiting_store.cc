@@ -96,7 +96,7 @@ Task<absl::StatusOr<std::vector<WaitingStore::Stored>>> PgWaitingStore::StoreOff
     quotas.push_back(row.quota.value_or(-1));
     highest = std::max(highest, quotas.back());
   }
-  std::vector<Param> params{Param::TextArray(owners),    Param::IntArray(ids),    Param::IntArray(times),
+  std::vector<Param> params{Param::TextArray(owners),   Param::IntArray(ids),    Param::IntArray(times),
                             Param::BytesArray(stanzas), Param::IntArray(quotas), Param::Int(highest)};
   // Rows of one user are placed in the order given, behind what waits for that user already. A join
   // with LIMIT cannot become a scan of all accounts.
@@ -240,11 +240,10 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
     times.push_back(row.packet.received_at_ms);
     stanzas.push_back(row.packet.stanza->SerializeAsString());
   }
-  std::vector<Param> params{Param::TextArray(owners),    Param::BytesArray(sessions),
-                            Param::IntArray(seqs),       Param::IntArray(offsets),
-                            Param::IntArray(offline_ids), Param::IntArray(flags),
-                            Param::IntArray(times),      Param::BytesArray(stanzas),
-                            Param::Int(writer.shard),    Param::Int(writer.epoch)};
+  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(sessions),  Param::IntArray(seqs),
+                            Param::IntArray(offsets), Param::IntArray(offline_ids), Param::IntArray(flags),
+                            Param::IntArray(times),   Param::BytesArray(stanzas),   Param::Int(writer.shard),
+                            Param::Int(writer.epoch)};
   co_return co_await Execute(
       LaneOf(packets.front().session.owner),
       "INSERT INTO session_packets AS p (owner, session_id, seq, shard, epoch, record_offset, offline_id, "
@@ -290,8 +289,8 @@ Task<absl::Status> PgWaitingStore::Park(Writer writer, const std::vector<ParkedS
     limits.push_back(session.expires_at_ms);
     attachments.push_back(session.attach.SerializeAsString());
   }
-  std::vector<Param> params{Param::TextArray(owners),       Param::BytesArray(ids),
-                            Param::IntArray(limits),        Param::BytesArray(attachments),
+  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(ids),
+                            Param::IntArray(limits),  Param::BytesArray(attachments),
                             Param::Int(writer.shard), Param::Int(writer.epoch)};
   co_return co_await Execute(
       LaneOf(sessions.front().key.owner),
@@ -329,9 +328,12 @@ Task<absl::Status> PgWaitingStore::RemoveSessions(Writer writer, const std::vect
 
 Task<absl::StatusOr<WaitingStore::Page>> PgWaitingStore::LoadPage(std::uint32_t shard, Place after,
                                                                   PageLimit limit) {
-  std::vector<Param> params{Param::Text(after.session.owner), Param::Bytes(after.session.session),
-                            Param::Int(after.seq),            Rows(limit),
-                            Bytes(limit),                     Param::Int(shard)};
+  std::vector<Param> params{Param::Text(after.session.owner),
+                            Param::Bytes(after.session.session),
+                            Param::Int(after.seq),
+                            Rows(limit),
+                            Bytes(limit),
+                            Param::Int(shard)};
   auto result = co_await pool_.Execute(
       shard,
       "SELECT owner, session_id, seq, record_offset, offline_id, flags, at_ms, data FROM ("

@@ -4,9 +4,9 @@
 
 #include "domain/caps_tracker.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
 #include "domain/directory_writer.h"
 #include "domain/link_actions.h"
-#include "domain/delivery/offline_messages.h"
 #include "domain/session_keeper.h"
 #include "domain/session_resumer.h"
 #include "domain/session_snapshot.h"

@@ -5,9 +5,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "domain/delivery/offline_messages.h"
 #include "domain/directory_writer.h"
 #include "domain/link_actions.h"
-#include "domain/delivery/offline_messages.h"
 #include "domain/session_keeper.h"
 #include "domain/session_snapshot.h"
 #include "rookery/base/status.h"

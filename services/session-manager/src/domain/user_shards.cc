@@ -130,7 +130,9 @@ Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, Steady
 
 void UserShards::Forget(sharding::Shard& shard) { core_.sessions().Forget(Users(shard)); }
 
-bool UserShards::is_full(sharding::Shard& shard) const { return core_.offline().WriterOf(Users(shard)).is_full(); }
+bool UserShards::is_full(sharding::Shard& shard) const {
+  return core_.offline().WriterOf(Users(shard)).is_full();
+}
 
 bool UserShards::is_able() const {
   return !core_.sessions().gateways().empty() || core_.ports().membership.Gateways().empty();

@@ -98,7 +98,7 @@ void Deliverer::SendNow(Session& session, std::shared_ptr<Delivery> delivery, bo
 }
 
 void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
-                        bool primary) {
+                          bool primary) {
   if (sessions.size() == 1) {
     Send(*sessions.front(), delivery, primary);
     return;
@@ -139,7 +139,7 @@ void Deliverer::Reply(Session& session, xmpp::Stanza stanza) {
 }
 
 Deliverer::Sent Deliverer::SendRecord(Session& session, const std::shared_ptr<Delivery>& delivery,
-                                       bool primary, bool recovering) {
+                                      bool primary, bool recovering) {
   if (!recovering || delivery->offset > session.last_offset) {
     Send(session, delivery, primary);
     return Sent::kNow;
@@ -272,9 +272,9 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   std::vector<Session*> targets;
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
   const bool is_behind =
-      IsStorable(message->stanza) &&
-      std::any_of(targets.begin(), targets.end(),
-                  [&](const Session* target) { return OfflineMessages::IsBehind(user, *target); });
+      IsStorable(message->stanza) && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
+        return OfflineMessages::IsBehind(user, *target);
+      });
   if (is_behind) {
     core_.offline().WaitBehind(user, message, /*recovering=*/false);
     return;
@@ -318,12 +318,11 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
       given_priority = std::max(given_priority, session->priority());
     }
   }
-  const bool is_behind =
-      !given && IsStorable(message->stanza) &&
-      std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
-        const Session& session = *user.sessions[i];
-        return offset > session.last_offset && OfflineMessages::IsBehind(user, session);
-      });
+  const bool is_behind = !given && IsStorable(message->stanza) &&
+                         std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
+                           const Session& session = *user.sessions[i];
+                           return offset > session.last_offset && OfflineMessages::IsBehind(user, session);
+                         });
   if (is_behind) {
     core_.offline().WaitBehind(user, message, /*recovering=*/true);
     return;
@@ -447,10 +446,9 @@ void Deliverer::StoreOldPackets(Shard& shard) {
     const std::shared_ptr<Session> session = weak->lock();
     if (!session || session->ended || session->user->shard != &shard) continue;
     session->is_store_due = false;
-    const auto oldest =
-        std::find_if(session->unacked.begin(), session->unacked.end(), [](const UnackedPacket& packet) {
-          return packet.holds && packet.delivery && !packet.is_leaving;
-        });
+    const auto oldest = std::find_if(
+        session->unacked.begin(), session->unacked.end(),
+        [](const UnackedPacket& packet) { return packet.holds && packet.delivery && !packet.is_leaving; });
     if (oldest == session->unacked.end()) continue;  // armed again with the next packet
     if (const SteadyTime limit = oldest->since + core_.settings().window_time; limit > now) {
       session->is_store_due = true;

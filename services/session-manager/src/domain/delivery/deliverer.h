@@ -22,7 +22,7 @@ class Deliverer {
   void SendNow(Session& session, std::shared_ptr<Delivery> delivery, bool primary);
   /// One stanza to several sessions: one packet for each gateway.
   void SendToAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
-               bool primary);
+                 bool primary);
   /// An answer that follows from no record.
   void Reply(Session& session, xmpp::Stanza stanza);
 
@@ -30,8 +30,7 @@ class Deliverer {
   /// kElsewhere: that owner did not mean it for this session, which began later or was not
   /// available then.
   enum class Sent { kNow, kBefore, kElsewhere };
-  Sent SendRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary,
-                   bool recovering);
+  Sent SendRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary, bool recovering);
 
   /// Every packet up to `seq` has reached the client.
   void Acknowledge(Session& session, std::uint64_t seq);

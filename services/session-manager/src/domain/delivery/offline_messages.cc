@@ -121,7 +121,7 @@ void OfflineMessages::PassOver(User& user, std::int64_t offset) {
 }
 
 WaitingStanza& OfflineMessages::Keep(User& user, std::shared_ptr<Delivery> message,
-                                      std::optional<std::int64_t> quota, bool is_last_trace) {
+                                     std::optional<std::int64_t> quota, bool is_last_trace) {
   const std::int64_t offset = message->offset;
   UserDelivery& state = StateOf(user);
   PassOver(user, offset);
@@ -458,11 +458,10 @@ std::vector<OfflineMessages::Candidate> OfflineMessages::Candidates(
     const auto is_in = [&](const std::vector<std::uint64_t>& ids) {
       return std::find(ids.begin(), ids.end(), row.id) != ids.end();
     };
-    const bool is_taken =
-        is_in(state.marking) || is_in(state.marked) ||
-        std::any_of(user.sessions.begin(), user.sessions.end(),
-                    [&](const auto& holder) { return HasRow(*holder, row.id); }) ||
-        TakeBack(user, row);
+    const bool is_taken = is_in(state.marking) || is_in(state.marked) ||
+                          std::any_of(user.sessions.begin(), user.sessions.end(),
+                                      [&](const auto& holder) { return HasRow(*holder, row.id); }) ||
+                          TakeBack(user, row);
     if (!is_taken) candidates.push_back({row.id, std::move(row)});
   }
   for (const auto& [offset, waiting] : state.waiting)
@@ -480,8 +479,7 @@ std::size_t OfflineMessages::SendSome(User& user, std::vector<Candidate>& candid
   std::size_t until = from;
   std::size_t bytes = session.unacked_bytes;
   for (; until < candidates.size(); ++until) {
-    if (!deliveries.empty() &&
-        (bytes > kBurstBytes || session.unacked.size() + deliveries.size() > kBurst))
+    if (!deliveries.empty() && (bytes > kBurstBytes || session.unacked.size() + deliveries.size() > kBurst))
       break;
     Candidate& candidate = candidates[until];
     const auto waiting = state.waiting.find(OffsetOf(candidate.id));
@@ -524,9 +522,9 @@ std::size_t OfflineMessages::SendSome(User& user, std::vector<Candidate>& candid
     if (is_row) continue;
     waiting->second.is_sent = true;
     // From here on the packet keeps the record.
-    const bool is_withdrawn = !waiting->second.is_written ||
-                              (!waiting->second.is_last_trace &&
-                               WriterOf(*user.shard).Withdraw(waiting->second.ticket));
+    const bool is_withdrawn =
+        !waiting->second.is_written ||
+        (!waiting->second.is_last_trace && WriterOf(*user.shard).Withdraw(waiting->second.ticket));
     if (is_withdrawn) Leave(user, waiting);
   }
   return until - from;

@@ -85,7 +85,7 @@ class OfflineMessages {
 
   UserDelivery& StateOf(User& user);
   WaitingStanza& Keep(User& user, std::shared_ptr<Delivery> message, std::optional<std::int64_t> quota,
-                       bool is_last_trace);
+                      bool is_last_trace);
   void StoreOrAwait(User& user, WaitingStanza& waiting);
   /// Sweep looks at it when it has waited for `shards.window-time`.
   void Arm(User& user, SteadyTime since);

@@ -208,8 +208,8 @@ StoreWriter::Writes StoreWriter::NextStatement() {
       queue_.pop_front();
       continue;
     }
-    const bool has_room = writes.empty() || (rows + next->rows <= most &&
-                                             bytes + next->bytes <= limits_.statement_bytes);
+    const bool has_room =
+        writes.empty() || (rows + next->rows <= most && bytes + next->bytes <= limits_.statement_bytes);
     if (!has_room) break;
     const std::string& owner = OwnerOf(next->body);
     if (next->body.index() == kind && !behind.contains(owner)) {
