@@ -1,5 +1,5 @@
 // A shard changes its owner: gateways attach their sessions, the log is read again from
-// the cursor, and nothing may be lost or given twice (design, "Delivery cursor").
+// the cursor, and nothing may be lost or given twice (protos/README.md, "Cursor").
 #include <gmock/gmock.h>
 
 #include "cluster.h"
