@@ -194,6 +194,45 @@ TEST_F(DeliveryRules, W1_TheStoreIsAway_TheNewerWaitsForTheOlder) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+TEST_F(DeliveryRules, W1_ANewOwnersStoreIsSlow_TheNewerWaitsForWhatWasReadAgain) {
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  Kill(1);
+  for (const char* id : {"m1", "m2"}) Say(id, bob_);
+  bool is_open = false;
+  Gate("StoreOffline", is_open);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  other_.Send(bob, Presence());
+  Settle();
+  Say("m3", bob_);
+  EXPECT_THAT(bob.MessageIds(), IsEmpty());
+  is_open = true;
+  ASSERT_TRUE(Eventually([&] { return bob.MessageIds().size() == 3; }));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+  Repair();
+}
+
+TEST_F(DeliveryRules, W1_MoreThanAPageWaitsInASlowStore_NothingOvertakes) {
+  for (int i = 0; i < 100; ++i) Say("a" + std::to_string(i), bob_);
+  ASSERT_EQ(database_.Waiting(bob_), 100u);
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  Kill(1);
+  Say("m1", bob_);
+  bool is_open = false;
+  Gate("StoreOffline", is_open);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  other_.Send(bob, Presence());
+  Settle();
+  Say("m2", bob_);
+  ASSERT_TRUE(Eventually([&] { return bob.MessageIds().size() == 100; })) << bob.MessageIds().size();
+  is_open = true;
+  ASSERT_TRUE(Eventually([&] { return bob.MessageIds().size() == 102; }));
+  EXPECT_EQ(bob.MessageIds()[100], "m1");
+  EXPECT_EQ(bob.MessageIds()[101], "m2");
+  Repair();
+}
+
 TEST_F(DeliveryRules, W2_NothingWaitsInTheStore_ItsAbsenceHoldsUpNobody) {
   Client& phone = Available("phone");
   Client& desk = SignIn(other_, bob_, "desk", 5);

@@ -472,6 +472,18 @@ std::vector<OfflineMessages::Candidate> OfflineMessages::Candidates(
   return candidates;
 }
 
+std::optional<std::uint64_t> OfflineMessages::FirstUnsettled(
+    const User& user, std::uint64_t after, const std::vector<WaitingStore::OfflineMessage>& rows) {
+  for (const auto& [offset, waiting] : user.delivery->waiting) {
+    const std::uint64_t id = RowIdOf(offset);
+    if (!waiting.only_from_store || waiting.is_sent || id <= after) continue;
+    const auto row = std::lower_bound(rows.begin(), rows.end(), id,
+                                      [](const auto& message, std::uint64_t key) { return message.id < key; });
+    if (row == rows.end() || row->id != id) return id;
+  }
+  return std::nullopt;
+}
+
 std::size_t OfflineMessages::SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from) {
   UserDelivery& state = *user.delivery;
   Session& session = *state.receiver;
@@ -580,7 +592,13 @@ Task<void> OfflineMessages::HandOutTask(std::shared_ptr<Shard> shard, std::strin
     backoff.Reset();
     if (state->look_again) continue;
     const bool is_last = rows->empty();
-    const std::uint64_t last = is_last ? std::numeric_limits<std::uint64_t>::max() : rows->back().id;
+    std::uint64_t last = is_last ? std::numeric_limits<std::uint64_t>::max() : rows->back().id;
+    const std::optional<std::uint64_t> unsettled = FirstUnsettled(user, after, *rows);
+    const bool is_cut = unsettled && *unsettled <= last;
+    if (is_cut) {
+      last = *unsettled;
+      std::erase_if(*rows, [last](const auto& row) { return row.id > last; });
+    }
     std::vector<Candidate> candidates = Candidates(user, *std::move(rows), last);
     bool is_interrupted = false;
     for (std::size_t next = 0; next < candidates.size() && !is_interrupted;) {
@@ -592,8 +610,8 @@ Task<void> OfflineMessages::HandOutTask(std::shared_ptr<Shard> shard, std::strin
         is_interrupted = true;
       }
     }
-    after = is_interrupted ? 0 : last;
-    if (!is_last || is_interrupted) continue;
+    after = is_interrupted || is_cut ? 0 : last;
+    if (is_interrupted || (!is_last && !is_cut)) continue;
     after = 0;
     if (state->look_again || !CanReceive(*state->receiver)) continue;
     const bool is_done = std::all_of(state->waiting.begin(), state->waiting.end(),
@@ -603,7 +621,8 @@ Task<void> OfflineMessages::HandOutTask(std::shared_ptr<Shard> shard, std::strin
       co_return;
     }
     // More has come in meanwhile, or the store has yet to say what an earlier owner has stored.
-    const bool has_more = !Candidates(user, {}, last).empty();
+    const bool is_settled = unsettled && !state->waiting.contains(OffsetOf(*unsettled));
+    const bool has_more = is_settled || !Candidates(user, {}, last).empty();
     if (!has_more) (void)co_await state->changed.Wait(Deadline::After(kLook));
   }
 }

@@ -100,6 +100,10 @@ class OfflineMessages {
   /// The rows, without those that somebody has, and what waits in memory up to `last`, by age.
   std::vector<Candidate> Candidates(User& user, std::vector<WaitingStore::OfflineMessage> rows,
                                     std::uint64_t last);
+  /// The oldest message behind `after` that only the store can give and that is not among the rows read
+  /// from there: nothing newer goes before the store has said whether it was given before.
+  static std::optional<std::uint64_t> FirstUnsettled(const User& user, std::uint64_t after,
+                                                     const std::vector<WaitingStore::OfflineMessage>& rows);
   /// Waits until the receiver can take more. False: it is not going to.
   Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state);
   /// Sends the next ones to the receiver, as many as there is room for. Returns how many.
