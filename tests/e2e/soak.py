@@ -163,7 +163,7 @@ class Soak:
             self.repairs.discard(task_)
             self.busy -= services
             if not task_.cancelled() and task_.exception():
-                self.traffic.problems.append(f"{text}: {task_.exception()!r}")
+                self.traffic.report(f"{text}: {task_.exception()!r}")
             else:
                 self.say(f"  mended: {text}")
 

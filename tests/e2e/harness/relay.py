@@ -4,7 +4,8 @@ Each server that takes part (a backend, or the RPC port of one of our processes)
 a port of its own here. Who connects is found out by the process that holds the other end of the
 socket, so a fault concerns one client and one server: a link. A link that is cut keeps its
 connections open and silent, as a network does that drops packets; what was sent meanwhile arrives
-when it heals. What it holds is bounded: then the sender's own socket fills."""
+when it heals. What it holds is bounded: then the sender's own socket fills. Delay and slowness are
+the only waiting by the clock: they are the fault itself."""
 
 import asyncio
 import fnmatch

@@ -5,7 +5,10 @@ few seconds: those with it lose their connection and resume, on whatever gateway
 find; those without close their stream in order and come back for what waits for them.
 
 A message's body is `run sender receiver number`, the numbers of each pair rising from 1, so
-that what is missing, twice or out of order shows at the receiver."""
+that what is missing, twice or out of order shows at the receiver.
+
+What waits by the clock here is what people do in time: how often they write, how long they talk
+and stay away. Everything else waits for an event."""
 
 import asyncio
 import collections
@@ -132,19 +135,25 @@ class Talker:
 
     async def come_back(self) -> None:
         """As often as it takes: a gateway may be gone, a backend away for a moment."""
-        deadline = time.monotonic() + self.traffic.patience
-        while True:
+        refused: Exception | None = None
+
+        async def signs_in() -> bool:
+            nonlocal refused
             try:
                 await asyncio.wait_for(self._sign_in(), 30)
-                self.reconnects += 1
-                return
+                return True
             except (OSError, Disconnected, SaslFailure, StanzaError, asyncio.TimeoutError, AssertionError) as error:
                 if isinstance(error, SaslFailure) and error.condition != "temporary-auth-failure":
                     raise
-                if time.monotonic() > deadline:
-                    raise AssertionError(f"{self.client.bare} cannot come back: {error!r}") from error
+                refused = error
                 self.client.abort()
-                await asyncio.sleep(0.3)
+                return False
+
+        try:
+            await until(signs_in, "signed in again", self.traffic.patience, every=0.3)
+        except AssertionError as late:
+            raise AssertionError(f"{self.client.bare} cannot come back, {late}: {refused!r}") from refused
+        self.reconnects += 1
 
     async def _sign_in(self) -> None:
         if not self.managed:
@@ -194,6 +203,7 @@ class Traffic:
         # False where messages for the absent may come after newer ones: PostgreSQL was away.
         self.stored_in_order = True
         self.problems: list[str] = []
+        self._problem = asyncio.Event()
         self.slowest = 0.0
         self.longest_gap = 0.0
         self._last_delivery: dict[int, float] = {}
@@ -231,11 +241,11 @@ class Traffic:
 
     async def talk(self, seconds: float) -> None:
         """Lets them talk. What goes wrong meanwhile is raised at once."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
-            self._raise_problems()
-        self._speaking_for += seconds
+        try:
+            await asyncio.wait_for(self._problem.wait(), seconds)
+        except asyncio.TimeoutError:
+            self._speaking_for += seconds
+        self._raise_problems()
 
     async def finish(self, seconds: float = 90) -> str:
         """Stops the talk, brings everybody back, waits for what is on its way, checks, and
@@ -271,11 +281,15 @@ class Traffic:
             self.longest_gap = max(self.longest_gap, now - last)
         self._last_delivery[talker.index] = now
 
+    def report(self, problem: str) -> None:
+        self.problems.append(problem)
+        self._problem.set()
+
     def on_drop(self, talker: Talker) -> None:
         """A connection ended that nobody here ended."""
         if not self.expected_drops:
             reason = talker.client.connection.error
-            self.problems.append(f"{talker.client.bare} lost its connection: {reason or 'no stream error'}")
+            self.report(f"{talker.client.bare} lost its connection: {reason or 'no stream error'}")
             return
         if not talker.managed:
             talker.forgive(self.uncertain)
@@ -296,7 +310,7 @@ class Traffic:
         def ended(task_: asyncio.Task) -> None:
             self._tasks.discard(task_)
             if not task_.cancelled() and task_.exception():
-                self.problems.append(repr(task_.exception()))
+                self.report(repr(task_.exception()))
 
         task.add_done_callback(ended)
 
@@ -382,7 +396,7 @@ class Traffic:
         try:
             await asyncio.wait_for(arrived.wait(), 20)
         except asyncio.TimeoutError:
-            self.problems.append(f"{talker.client.bare} gets no answer any more")
+            self.report(f"{talker.client.bare} gets no answer any more")
 
     def _faults(self) -> list[str]:
         faults = list(self.problems)

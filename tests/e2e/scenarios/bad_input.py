@@ -311,7 +311,8 @@ async def a_stanza_that_grows_when_it_is_written_is_refused(cluster: Cluster) ->
 
 @scenario
 async def garbage_on_every_listener(cluster: Cluster) -> None:
-    """Bytes that are of no protocol at all, also where only our own services should knock."""
+    """Bytes that are of no protocol at all, also where only our own services should knock: whoever
+    ends the stream after them has the connection closed."""
     garbage = (b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\x00" * 300, b"\x00" * 5000, bytes(range(256)) * 40, b"\n" * 100_000)
     targets = [cluster.address("gateway/1", listener) for listener in ("xmpp", "xmpp-tls", "websocket", "websocket-tls", "admin")]
     targets += [cluster.address(f"{service}/1", "rpc") for service in ("session-manager", "roster", "muc", "search")]
@@ -321,10 +322,12 @@ async def garbage_on_every_listener(cluster: Cluster) -> None:
             reader, writer = await asyncio.open_connection(host, int(port))
             try:
                 writer.write(data)
-                await asyncio.wait_for(writer.drain(), 10)
-                await asyncio.wait_for(reader.read(4096), 1)
-            except (asyncio.TimeoutError, OSError):
-                pass
+                writer.write_eof()
+                await asyncio.wait_for(reader.read(), 20)
+            except OSError:
+                pass  # Closed before all was taken.
+            except asyncio.TimeoutError:
+                raise AssertionError(f"{address} keeps a connection open after {data[:20]!r} and its end") from None
             finally:
                 writer.close()
     await _alive(cluster)

@@ -153,12 +153,14 @@ async def many_resumptions_in_a_row(cluster: Cluster) -> None:
             said += 1
             bob.message(ann.bare, f"b{said}")
             ann.message(bob.bare, f"a{said}")
-            await asyncio.sleep(0.01)
+            # Bob's connection stays: his answers set the pace, also while ann has none.
+            await bob.sync()
 
     done = False
     talking = asyncio.create_task(talk())
     for round_ in range(rounds):
-        await asyncio.sleep(0.05)
+        so_far = len(ann.bodies())
+        await until(lambda: len(ann.bodies()) > so_far, "a message since the last resumption")
         ann.abort()
         answer = await ann.resume(cluster.address(f"gateway/{round_ % 2 + 1}"))
         assert name(answer) == "resumed", text(answer)
