@@ -116,10 +116,20 @@ int main(int argc, char** argv) {
   reconnect->add_option("N", reconnect_options.sessions, "sessions")->check(limit)->capture_default_str();
   reconnect->callback([&] { scenario = [&](Run& run) { MeasureReconnect(run, reconnect_options); }; });
 
+  TakeoverOptions takeover_options;
+  CLI::App* takeover = app.add_subcommand(
+      "takeover", "kills the first session-manager of the cluster under many simulated sessions");
+  takeover->add_option("N", takeover_options.sessions, "sessions")->check(limit)->capture_default_str();
+  takeover->add_flag("--presence", takeover_options.presence, "each sends initial presence");
+  takeover->add_option("--idle", takeover_options.idle, "seconds in which nothing happens before that")
+      ->check(CLI::Range(1, 600))
+      ->capture_default_str();
+  takeover->callback([&] { scenario = [&](Run& run) { MeasureTakeover(run, takeover_options); }; });
+
   CLI11_PARSE(app, argc, argv);
   RaiseDescriptorLimit();
   Run run(options);
-  if (const absl::Status prepared = run.Prepare(accounts); !prepared.ok()) {
+  if (const absl::Status prepared = run.Prepare(accounts, !*takeover); !prepared.ok()) {
     std::fprintf(stderr, "rookery-load: %s\n", std::string(prepared.message()).c_str());
     return 2;
   }

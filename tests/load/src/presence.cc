@@ -1,6 +1,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "metrics_page.h"
 #include "scenarios.h"
 
 namespace rookery::load {
@@ -19,6 +20,7 @@ class Storm {
     run_.Say("log-in storm");
     run_.SignOut(clients_);
     run_.BeginCpu();
+    const double records = AppendedRecords(run_.cluster());
     const Clock::time_point begin = Clock::now();
     if (!run_.SignIn(clients_, users_, {})) return;
     const double signed_in = Seconds(begin);
@@ -32,6 +34,8 @@ class Storm {
     run_.report().Number("initial presences per second", static_cast<double>(distinct_) / Seconds(available),
                          "/s");
     run_.EndCpu(distinct_, "presence delivered");
+    run_.report().Number("records for each sign-in",
+                         (AppendedRecords(run_.cluster()) - records) / static_cast<double>(users_));
     if (!all)
       return run_.report().Fault(
           absl::StrCat(expected - distinct_, " of ", expected, " presences are missing"));

@@ -53,9 +53,11 @@ absl::StatusOr<Cluster> ParseStatus(const std::string& json) {
       const std::string service = node["service"].as<std::string>();
       const YAML::Node pid = node["pid"];
       if (!pid || pid.IsNull()) continue;
-      cluster.processes.push_back({service, pid.as<pid_t>()});
-      if (service != "gateway") continue;
       const YAML::Node listeners = node["listeners"];
+      cluster.processes.push_back({service, pid.as<pid_t>(), listeners["rpc"].as<std::string>(""),
+                                   listeners["admin"].as<std::string>("")});
+      if (service == "redis") cluster.redis = listeners["redis"].as<std::string>("");
+      if (service != "gateway") continue;
       cluster.gateways.push_back(
           {listeners["xmpp"].as<std::string>(""), listeners["xmpp-tls"].as<std::string>("")});
     }

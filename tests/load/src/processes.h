@@ -22,8 +22,12 @@ struct Cluster {
   struct Process {
     std::string service;
     pid_t pid = 0;
+    // host:port of its listeners; empty: it has none, or nobody said.
+    std::string rpc = {};
+    std::string admin = {};
   };
   std::string domain;
+  std::string redis;  // host:port
   std::vector<Process> processes;
   std::vector<Gateway> gateways;
 };

@@ -57,7 +57,7 @@ void Report::Print(bool json) const {
   std::fflush(stdout);
 }
 
-absl::Status Run::Prepare(std::size_t accounts) {
+absl::Status Run::Prepare(std::size_t accounts, bool has_clients) {
   end_ = Clock::now() + std::chrono::seconds(options_.timeout);
   if (options_.addresses.empty() || (options_.processes.empty() && options_.status_command != "none")) {
     absl::StatusOr<Cluster> cluster = ReadStatus(options_.status_command);
@@ -73,6 +73,7 @@ absl::Status Run::Prepare(std::size_t accounts) {
   }
   if (!options_.domain.empty()) cluster_.domain = options_.domain;
   if (cluster_.domain.empty()) cluster_.domain = "localhost";
+  if (!has_clients) return absl::OkStatus();
   addresses_ = options_.addresses;
   if (addresses_.empty()) {
     for (const Gateway& gateway : cluster_.gateways) {

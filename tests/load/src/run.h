@@ -62,8 +62,8 @@ class Report {
 class Run {
  public:
   explicit Run(const CommonOptions& options) : options_(options) {}
-  /// Reads the status and the keys of `accounts` accounts (0: all that are seeded).
-  absl::Status Prepare(std::size_t accounts);
+  /// Reads the status and, for clients, the keys of `accounts` accounts (0: all that are seeded).
+  absl::Status Prepare(std::size_t accounts, bool has_clients = true);
 
   const CommonOptions& options() const { return options_; }
   asio::io_context& io() { return io_; }

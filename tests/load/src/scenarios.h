@@ -44,4 +44,13 @@ struct ReconnectOptions {
 /// All connections are cut and all streams resumed on the next gateway (XEP-0198).
 void MeasureReconnect(Run& run, const ReconnectOptions& options);
 
+struct TakeoverOptions {
+  std::size_t sessions = 200'000;
+  bool presence = false;
+  int idle = 20;  // seconds
+};
+/// One of two session-managers is killed while a simulated gateway, which speaks the link protocol and
+/// has no clients, holds many sessions: the other takes its shards over.
+void MeasureTakeover(Run& run, const TakeoverOptions& options);
+
 }  // namespace rookery::load

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "gmock/gmock.h"
 #include "latencies.h"
+#include "metrics_page.h"
 #include "processes.h"
 #include "rookery/net/connection.h"
 #include "scram.h"
@@ -17,6 +18,22 @@ namespace rookery::load {
 namespace {
 
 using ::testing::ElementsAre;
+
+TEST(MetricsPage, FindsTheHighestBucketThatHasGrown) {
+  const MetricsPage before(
+      "lag_bucket{le=\"0.001\"} 10\nlag_bucket{le=\"0.5\"} 11\nlag_bucket{le=\"+Inf\"} 11\nlag_count 11\n");
+  const MetricsPage after(
+      "lag_bucket{le=\"0.001\"} 20\nlag_bucket{le=\"0.5\"} 21\nlag_bucket{le=\"+Inf\"} 21\nlag_count 21\n");
+  EXPECT_EQ(after.LargestSince(before, "lag"), 0.001);
+  EXPECT_EQ(after.LargestSince(MetricsPage(), "lag"), 0.5);
+  EXPECT_EQ(after.LargestSince(after, "lag"), 0);
+}
+
+TEST(MetricsPage, AddsUpACounterWithLabels) {
+  const MetricsPage page("# TYPE records counter\nrecords{topic=\"a\"} 3\nrecords{topic=\"b\"} 4\nother 1\n");
+  EXPECT_EQ(page.Sum("records"), 7);
+  EXPECT_EQ(page.Sum("none"), 0);
+}
 
 TEST(StanzaScanner, CutsElementsWhereverTheBytesAreCut) {
   const std::string stream =
