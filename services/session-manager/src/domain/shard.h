@@ -3,13 +3,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <list>
 #include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "domain/delivery/pending_ends.h"
 #include "domain/user.h"
 #include "ports/waiting_store.h"
 #include "rookery/sharding/shard.h"
@@ -17,20 +17,6 @@
 namespace rookery::session_manager {
 
 struct ShardDelivery;
-
-/// What a gateway is told at the end of a session, once it may forget the session.
-struct PendingEnd {
-  /// Records up to here must be finished and the cursor committed beyond them.
-  std::int64_t offset = -1;
-  /// The offline store has what the session leaves to it, and marks for what its client has had.
-  bool written = false;
-  /// It has messages that are nowhere else, not in the log either.
-  bool has_rows = false;
-  bool told = false;
-  /// Told then, written or not, unless it has rows.
-  SteadyTime limit = SteadyTime::max();
-  std::function<void()> tell;
-};
 
 /// A shard of users.
 struct Shard final : sharding::Shard {
@@ -45,7 +31,7 @@ struct Shard final : sharding::Shard {
   std::deque<WaitingAction> waiting;
 
   /// Sessions that have ended and whose gateways must not forget them yet.
-  std::list<std::shared_ptr<PendingEnd>> pending_ends;
+  PendingEnds pending_ends;
   /// Null before something is delivered or stored.
   std::shared_ptr<ShardDelivery> delivery;
 };

@@ -25,8 +25,6 @@ class SessionCloser {
   void Sweep(Shard& shard);
 
  private:
-  static void Tell(PendingEnd& end);
-
   Core& core_;
 };
 

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "domain/delivery/due_heap.h"
+#include "rookery/base/clock.h"
+
+namespace rookery::session_manager {
+
+/// What a gateway is told at the end of a session, once it may forget the session.
+struct PendingEnd {
+  /// Records up to here must be finished and the cursor committed beyond them; below 0: none.
+  std::int64_t offset = -1;
+  /// It has messages that are nowhere else, not in the log either.
+  bool has_rows = false;
+  /// Told then, written or not, unless it has rows.
+  SteadyTime limit = SteadyTime::max();
+  std::function<void()> tell;
+
+  // PendingEnds' own.
+  bool written = false;
+  bool is_overdue = false;
+  bool told = false;
+  std::optional<std::multimap<std::int64_t, std::shared_ptr<PendingEnd>>::iterator> place;
+};
+
+/// The ends of one shard's sessions of which gateways are not told yet. An end is told when the
+/// offline store has what the session leaves to it and the cursor is committed beyond its records,
+/// or when its limit has passed. Every call costs what is due, not what waits: one client that holds
+/// the cursor keeps thousands of ends waiting. Owned by the shard.
+class PendingEnds {
+ public:
+  void Add(const std::shared_ptr<PendingEnd>& end);
+  /// The offline store has what the session leaves to it, and marks for what its client has had.
+  void OnWritten(PendingEnd& end, std::int64_t last_commit);
+  void OnCommitted(std::int64_t last_commit);
+  void OnTime(SteadyTime now);
+  /// An end waits for nothing but a commit of `cursor`.
+  bool WantCommit(std::int64_t cursor, std::int64_t last_commit) const;
+  void Tell(PendingEnd& end);
+
+  /// Those that are not told.
+  std::size_t size() const { return size_; }
+  /// Ends that calls have looked at so far.
+  std::size_t LooksForTest() const { return looks_; }
+
+ private:
+  using ByOffset = std::multimap<std::int64_t, std::shared_ptr<PendingEnd>>;
+
+  /// Those beyond which the cursor is not committed.
+  ByOffset uncommitted_;
+  DueHeap<std::weak_ptr<PendingEnd>> limits_;
+  std::size_t size_ = 0;
+  mutable std::size_t looks_ = 0;
+};
+
+}  // namespace rookery::session_manager
