@@ -1,0 +1,20 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "rookery/events/v1/room_record.pb.h"
+#include "rookery/sharding/shard_service.h"
+
+namespace rookery::muc {
+
+/// The shards of `rooms`. There are no rooms yet: a record is finished when it has been read.
+class RoomShards final : public sharding::ShardService {
+ public:
+  std::shared_ptr<sharding::Shard> MakeShard(std::uint32_t number) override;
+  std::unique_ptr<google::protobuf::MessageLite> MakeFence(const events::v1::Fence& fence) override;
+  Parsed Parse(std::string_view value) override;
+  void Apply(sharding::Shard& shard, std::shared_ptr<sharding::Record> record) override;
+};
+
+}  // namespace rookery::muc
