@@ -400,6 +400,7 @@ class KafkaConsumer final : public Consumer {
         const ErrorPtr error(rd_kafka_incremental_unassign(client_, list.get()));
         found->fetching = false;
         Seek(partition, offset);
+        handler_.OnOffsetMissing(partition, wanted, marks->first, marks->second);
       });
     });
   }

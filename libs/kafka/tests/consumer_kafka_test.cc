@@ -379,7 +379,7 @@ TEST_F(ConsumerTest, OffsetForTimeAndWatermarks) {
   EXPECT_FALSE(Await(member.consumer->Watermarks(99))->ok());
 }
 
-TEST_F(ConsumerTest, OffsetThatTheLogDoesNotHaveMovesIntoIt) {
+TEST_F(ConsumerTest, OffsetThatTheLogDoesNotHaveMovesIntoIt_AndTheHandlerIsTold) {
   MakeTopic("users", kPartitions);
   const auto producer = MakeProducer();
   AppendTo(*producer, 60);
@@ -392,6 +392,7 @@ TEST_F(ConsumerTest, OffsetThatTheLogDoesNotHaveMovesIntoIt) {
   AppendTo(*producer, 60);
   ASSERT_TRUE(Until([&] { return member.total() == 10; }));
   EXPECT_EQ(member.offsets[0].front(), 10);
+  EXPECT_EQ(member.missing, (std::vector<std::array<std::int64_t, 3>>{{1'000, 0, 10}}));
 }
 
 TEST_F(ConsumerTest, IdleMemberStaysAMember) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -29,6 +30,9 @@ class Member final : public ConsumerHandler {
   void OnRevoking(std::int32_t partition) override;
   void OnLost(std::int32_t partition) override;
   void OnRecord(const Record& record) override;
+  void OnOffsetMissing(std::int32_t, std::int64_t wanted, std::int64_t first, std::int64_t end) override {
+    missing.push_back({wanted, first, end});
+  }
   void OnBatchEnd() override { ++batches; }
 
   std::size_t total() const;
@@ -48,6 +52,7 @@ class Member final : public ConsumerHandler {
   std::vector<std::int32_t> lost;
   std::map<std::int32_t, std::vector<std::int64_t>> offsets;
   std::map<std::int32_t, std::vector<std::string>> values;
+  std::vector<std::array<std::int64_t, 3>> missing;
   std::map<std::int32_t, std::int64_t> next;
   std::int64_t rebalances = 0;
   int batches = 0;

@@ -5,6 +5,16 @@
 
 namespace rookery::sharding {
 
+disco::v1::GetDiscoInfoResponse PlainInfo(std::string category, std::string type, std::string name) {
+  disco::v1::GetDiscoInfoResponse info;
+  disco::v1::DiscoIdentity& identity = *info.add_identities();
+  identity.set_category(std::move(category));
+  identity.set_type(std::move(type));
+  identity.set_name(std::move(name));
+  info.add_features("http://jabber.org/protocol/disco#info");
+  return info;
+}
+
 absl::StatusOr<disco::v1::GetDiscoInfoResponse> DiscoDesk::Info(
     const disco::v1::GetDiscoInfoRequest& request) const {
   ROOKERY_RETURN_IF_ERROR(Check(request.jid(), request.node()));

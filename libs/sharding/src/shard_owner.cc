@@ -49,7 +49,11 @@ ShardMetrics::ShardMetrics(telemetry::Metrics& m)
           m.Counter("stale_epochs_refused_total", "Records refused because a newer owner has spoken")),
       unreadable(m.Counter("bad_records_total", "Records that could not be read")),
       log_cuts(m.Counter("log_cuts_total", "Shards whose log was shorter than it had been")),
+      expired(m.Counter("expired_records_total",
+                        "Records that the log dropped (retention) before they were finished")),
       freezes(m.Counter("freezes_total", "Times this process stood still for seconds")),
+      superseded(m.Counter("shards_superseded_total",
+                           "Shards in whose log a newer owner was found before the group had said so")),
       surrenders(m.Counter("surrenders_total",
                            "Times this process gave up its shards since it could not do their work")),
       acquire_seconds(m.Histogram("shard_acquire_seconds", "From assignment to reading",
@@ -170,9 +174,32 @@ void ShardOwner::OnAssigned(std::int32_t partition) {
     telemetry::LogError("shard.unknown", {{"shard", number}});
     return;
   }
-  std::shared_ptr<Shard> shard = service_.MakeShard(number);
+  Begin(number, std::nullopt);
+}
+
+void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
+  std::shared_ptr<Shard> shard = service_.MakeShard(number, options_.duplicate_horizon);
   shards_[number] = shard;
-  tasks_.Spawn("shard.acquire", Acquire(std::move(shard)));
+  if (former) {
+    // What is read before it is acquired would be thrown away.
+    shard->paused = true;
+    consumer_->Pause(P(number));
+  }
+  tasks_.Spawn("shard.acquire", Acquire(std::move(shard), former));
+}
+
+void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
+  const FormerLife former{shard->window.cursor(), shard->epoch, was_cut};
+  Drop(shard);
+  Begin(shard->number, former);
+}
+
+Task<void> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor) {
+  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+    std::vector<kafka::Consumer::Position> position{{P(shard->number), cursor}};
+    const absl::Status committed = co_await consumer_->Commit(std::move(position));
+    if (committed.ok()) co_return;
+  }
 }
 
 Task<absl::StatusOr<ShardOwner::Range>> ShardOwner::FindRange(std::uint32_t number) {
@@ -185,6 +212,41 @@ Task<absl::StatusOr<ShardOwner::Range>> ShardOwner::FindRange(std::uint32_t numb
   range.first = marks->first;
   range.end = marks->second;
   co_return range;
+}
+
+Task<absl::Status> ShardOwner::FindOffsets(const Shard& shard, Range& range, std::int64_t& look_back) {
+  const absl::StatusOr<Range> found = co_await FindRange(shard.number);
+  ROOKERY_CO_RETURN_IF_ERROR(found.status());
+  const absl::StatusOr<std::int64_t> from = co_await FindLookBack(shard.number, *found);
+  ROOKERY_CO_RETURN_IF_ERROR(from.status());
+  range = *found;
+  look_back = *from;
+  co_return absl::OkStatus();
+}
+
+Task<absl::StatusOr<std::int64_t>> ShardOwner::FindLookBack(std::uint32_t number, Range range) {
+  if (range.first >= range.end) co_return range.end;
+  // Counted back from the newest record there is, whose time is found by asking for the first record
+  // that is not older than ever earlier times: this process's clock may be ahead of the others', and
+  // the log may have been silent for long. `early` is not later than the newest record.
+  const std::int64_t horizon = options_.duplicate_horizon.count();
+  const std::int64_t now = clock_.UnixMillisNow();
+  std::int64_t late = now, early = now;
+  for (std::int64_t age = horizon;; age *= 2) {
+    late = std::exchange(early, std::max<std::int64_t>(now - age, 0));
+    const auto from = co_await consumer_->OffsetForTime(P(number), early);
+    ROOKERY_CO_RETURN_IF_ERROR(from.status());
+    if (*from < range.end || early == 0) break;
+  }
+  while (late - early > horizon) {
+    const std::int64_t middle = early + (late - early) / 2;
+    const auto from = co_await consumer_->OffsetForTime(P(number), middle);
+    ROOKERY_CO_RETURN_IF_ERROR(from.status());
+    (*from < range.end ? early : late) = middle;
+  }
+  const auto from = co_await consumer_->OffsetForTime(P(number), std::max<std::int64_t>(early - horizon, 0));
+  ROOKERY_CO_RETURN_IF_ERROR(from.status());
+  co_return std::clamp(*from, range.first, range.end);
 }
 
 Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch) {
@@ -209,29 +271,35 @@ Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t le
   }
 }
 
-Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard) {
+Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former) {
   const SteadyTime began = clock_.Now();
-  // 1. Where the log and the last owner stand.
+  // 0. Where it was ours a moment ago and may not be now, the group is asked: who is no member is
+  // told so, and OnLost follows.
+  if (former) co_await AwaitCertainty(shard, former->cursor);
+  if (shard->released()) co_return;
+  // 1. Where the log and the last owner stand, and how far back repetitions can lie: counted from
+  // now, since they may come from now on, however long the rest takes.
   Range range;
+  std::int64_t look_back = 0;
   for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
-    const absl::StatusOr<Range> found = co_await FindRange(shard->number);
-    if (found.ok()) {
-      range = *found;
-      break;
-    }
+    const absl::Status found = co_await FindOffsets(*shard, range, look_back);
+    if (found.ok()) break;
     if (!shard->released())
-      telemetry::LogWarn("shard.offsets_failed",
-                         {{"shard", shard->number}, {"error", Message(found.status())}});
+      telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found)}});
   }
   if (shard->released()) co_return;
   std::int64_t published = -1;
   if (published_epoch_) published = co_await published_epoch_(shard->number);
+  if (former) published = std::max(published, former->epoch);
   if (shard->released()) co_return;
   // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
   // was committed beyond it. Epochs go on rising all the same, also for the owners that follow.
-  const bool was_cut = range.committed > range.end || (range.committed < 0 && published >= range.end);
+  const bool was_cut = (former && former->was_cut) || range.committed > range.end ||
+                       (range.committed < 0 && published >= range.end);
   std::int64_t least_epoch = published >= range.end ? published + 1 : -1;
   if (was_cut) least_epoch = std::max(least_epoch, range.committed + 1);
+  if (!was_cut && range.committed >= 0 && range.committed < range.first)
+    NoteExpired(shard->number, range.committed, range.first);
   if (was_cut) {
     metrics_.log_cuts.Increment();
     telemetry::LogError("shard.log_was_cut", {{"shard", shard->number},
@@ -246,30 +314,22 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard) {
   service_.OnFenced(*shard);
   PublishShards();
 
-  // 3. What the service must know, and how far back repetitions can lie.
+  // 3. A cursor of the log as it was would take the records of the new one for finished.
+  if (was_cut) co_await AwaitCertainty(shard, look_back);
+  if (shard->released()) co_return;
+
+  // 4. What the service must know.
   for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
     const absl::Status loaded = co_await service_.Load(shard);
     if (loaded.ok() || shard->released()) break;
     telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(loaded)}});
   }
-  std::int64_t look_back = 0;
-  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
-    const auto from = co_await consumer_->OffsetForTime(
-        P(shard->number), clock_.UnixMillisNow() - options_.duplicate_horizon.count());
-    if (from.ok()) {
-      look_back = std::max(*from, range.first);
-      break;
-    }
-    if (!shard->released())
-      telemetry::LogWarn("shard.offsets_failed",
-                         {{"shard", shard->number}, {"error", Message(from.status())}});
-  }
   if (shard->released()) co_return;
   look_back = std::min(look_back, shard->fence_offset);
 
-  // 4. From the cursor on. Nothing was ever committed: everything that the log still has is ours.
+  // 5. From the cursor on. Nothing was ever committed: everything that the log still has is ours.
   if (was_cut) {
-    shard->committed = look_back;
+    shard->committed = shard->last_commit = look_back;
   } else {
     shard->committed = std::max(range.committed, range.first);
     shard->last_commit = range.committed;
@@ -278,7 +338,8 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard) {
   shard->phase = Shard::Phase::kRecovering;
   service_.OnReading(*shard, was_cut);
   UpdatePause(*shard);
-  consumer_->Seek(P(shard->number), std::min(look_back, shard->committed));
+  shard->next_read = std::min(look_back, shard->committed);
+  consumer_->Seek(P(shard->number), shard->next_read);
   metrics_.acquired.Increment();
   metrics_.acquire_seconds.Observe(std::chrono::duration<double>(clock_.Now() - began).count());
   telemetry::LogInfo("shard.acquired", {{"shard", shard->number},
@@ -292,6 +353,16 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   Shard* const shard = Find(static_cast<std::uint32_t>(read.partition));
   if (shard == nullptr || shard->released() || shard->phase == Shard::Phase::kAcquiring) return;
   const std::int64_t offset = read.offset;
+  if (shard->suspended) {
+    // Whether it is ours to apply is not known. It is read again once that is.
+    if (shard->unread < 0) shard->unread = offset;
+    return;
+  }
+  if (offset < shard->next_read) {
+    BeginAnew(Shared(shard->number), /*was_cut=*/true);
+    return;
+  }
+  shard->next_read = offset + 1;
   const bool is_finished = offset < shard->committed;
   ShardService::Parsed parsed = service_.Parse(read.value);
   if (!is_finished) shard->window.Add(offset, read.value.size());
@@ -305,6 +376,10 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   parsed.record->timestamp_ms = read.timestamp_ms;
   parsed.record->recovering = offset < shard->fence_offset;
   if (parsed.fence != nullptr) {
+    if (parsed.fence->shard() == shard->number && offset > shard->fence_offset) {
+      Supersede(Shared(shard->number), *parsed.fence);
+      return;
+    }
     if (parsed.fence->shard() == shard->number)
       shard->duplicates.SawFence(events::ToProto(options_.topic), shard->number,
                                  std::max(offset, parsed.fence->epoch()), read.timestamp_ms);
@@ -330,6 +405,32 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   UpdatePause(*shard);
 }
 
+void ShardOwner::OnOffsetMissing(std::int32_t partition, std::int64_t wanted, std::int64_t first,
+                                 std::int64_t end) {
+  NoteTime();
+  const std::shared_ptr<Shard> shard = Shared(static_cast<std::uint32_t>(partition));
+  if (!shard || shard->phase == Shard::Phase::kAcquiring) return;
+  if (wanted > end) {
+    BeginAnew(shard, /*was_cut=*/true);
+  } else if (wanted < first) {
+    NoteExpired(shard->number, std::max(wanted, shard->committed), first);
+  }
+}
+
+void ShardOwner::NoteExpired(std::uint32_t number, std::int64_t wanted, std::int64_t first) {
+  if (wanted >= first) return;
+  metrics_.expired.Increment(static_cast<double>(first - wanted));
+  telemetry::LogError("shard.records_expired", {{"shard", number}, {"cursor", wanted}, {"first", first}});
+}
+
+void ShardOwner::Supersede(const std::shared_ptr<Shard>& shard, const events::v1::Fence& fence) {
+  // What its owner applies lies behind its fence, and so does whatever we would apply from here on.
+  metrics_.superseded.Increment();
+  telemetry::LogWarn("shard.superseded",
+                     {{"shard", shard->number}, {"epoch", shard->epoch}, {"by", fence.instance()}});
+  BeginAnew(shard, /*was_cut=*/false);
+}
+
 void ShardOwner::GoLive(Shard& shard) {
   shard.phase = Shard::Phase::kLive;
   telemetry::LogInfo("shard.live", {{"shard", shard.number}, {"epoch", shard.epoch}});
@@ -339,6 +440,7 @@ void ShardOwner::GoLive(Shard& shard) {
 // ---- back-pressure ------------------------------------------------------------
 
 void ShardOwner::UpdatePause(Shard& shard) {
+  if (shard.phase == Shard::Phase::kAcquiring) return;
   if (!is_congested_ && log_.is_congested()) {
     is_congested_ = true;
     tasks_.Spawn("shards.await_calm", AwaitCalm());
@@ -351,7 +453,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
       static_cast<std::int64_t>(shard.window.size()) > options_.max_unfinished_records / divisor ||
       static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor ||
       service_.is_full(shard);
-  const bool pause = is_full || is_congested_;
+  const bool pause = is_full || is_congested_ || shard.suspended;
   if (pause == shard.paused || consumer_ == nullptr) return;
   shard.paused = pause;
   if (!pause) {
@@ -359,7 +461,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
     return;
   }
   consumer_->Pause(P(shard.number));
-  metrics_.paused.Increment();
+  if (!shard.suspended) metrics_.paused.Increment();
   if (is_full)
     telemetry::LogWarn(
         "shard.paused",
@@ -369,8 +471,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
 Task<void> ShardOwner::AwaitCalm() {
   while (log_.is_congested()) co_await runtime::Sleep(kCalm);
   is_congested_ = false;
-  for (const auto& [number, shard] : shards_)
-    if (shard->phase != Shard::Phase::kAcquiring) UpdatePause(*shard);
+  for (const auto& [number, shard] : shards_) UpdatePause(*shard);
 }
 
 // ---- what follows from a shard --------------------------------------------------
@@ -482,29 +583,42 @@ void ShardOwner::NoteTime() {
     Surrender("the process stood still for too long");
     return;
   }
-  for (const auto& [number, shard] : shards_) shard->suspended = true;
+  for (const auto& [number, shard] : shards_) {
+    shard->suspended = true;
+    UpdatePause(*shard);
+  }
+  ++doubts_;
+  if (std::exchange(is_checking_, true)) return;
   tasks_.Spawn("shard.check_ownership", CheckOwnership());
 }
 
 Task<void> ShardOwner::CheckOwnership() {
   // The group refuses a commit of who is no member any more; then OnLost follows.
+  std::uint64_t asked_in = 0;
   for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+    asked_in = doubts_;
     std::vector<kafka::Consumer::Position> cursors;
     for (const auto& [number, shard] : shards_)
       if (shard->suspended && shard->phase != Shard::Phase::kAcquiring)
         cursors.push_back({P(number), shard->window.cursor()});
     if (cursors.empty()) break;
     const absl::Status committed = co_await consumer_->Commit(std::move(cursors));
-    if (committed.ok()) break;
+    // What was answered before another freeze says nothing of now.
+    if (committed.ok() && asked_in == doubts_) break;
   }
+  is_checking_ = false;
   std::vector<std::shared_ptr<Shard>> certain;
   for (const auto& [number, shard] : shards_) {
     if (!shard->suspended) continue;
     shard->suspended = false;
-    if (shard->live()) certain.push_back(shard);
+    certain.push_back(shard);
   }
-  for (const auto& shard : certain)
-    if (shard->live()) service_.OnCertain(*shard);
+  for (const auto& shard : certain) {
+    if (!shard->released()) service_.OnCertain(*shard);
+    if (shard->released()) continue;
+    if (shard->unread >= 0) consumer_->Seek(P(shard->number), std::exchange(shard->unread, -1));
+    UpdatePause(*shard);
+  }
 }
 
 void ShardOwner::CommitCursors() {

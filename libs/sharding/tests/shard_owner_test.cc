@@ -16,22 +16,45 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 
+constexpr std::int64_t kStart = 1'700'000'000'000;
+
 class HandClock final : public Clock {
  public:
   SteadyTime Now() const override { return SteadyTime{} + std::chrono::hours(1) + elapsed; }
-  std::int64_t UnixMillisNow() const override { return 1'700'000'000'000 + elapsed.count(); }
+  std::int64_t UnixMillisNow() const override { return kStart + elapsed.count(); }
   std::chrono::milliseconds elapsed{0};
+};
+
+/// A clock that goes wrong by `skew`.
+class SkewedClock final : public Clock {
+ public:
+  SkewedClock(const Clock& clock, std::chrono::milliseconds skew) : clock_(clock), skew_(skew) {}
+  SteadyTime Now() const override { return clock_.Now(); }
+  std::int64_t UnixMillisNow() const override { return clock_.UnixMillisNow() + skew_.count(); }
+
+ private:
+  const Clock& clock_;
+  const std::chrono::milliseconds skew_;
+};
+
+struct Kept {
+  Kept(std::string bytes, std::int64_t time = kStart)  // NOLINT: most tests care for the value only
+      : value(std::move(bytes)), timestamp_ms(time) {}
+  std::string value;
+  std::int64_t timestamp_ms;
 };
 
 /// One topic in memory. What is appended is in the log when the test says so.
 struct Broker {
-  std::map<std::uint32_t, std::vector<std::string>> partitions;
+  std::map<std::uint32_t, std::vector<Kept>> partitions;
+  /// What retention has left.
+  std::int64_t first = 0;
   std::map<std::int32_t, std::int64_t> committed;
 };
 
 class FakeLog final : public events::Log {
  public:
-  explicit FakeLog(Broker& broker) : broker_(broker) {}
+  FakeLog(Broker& broker, const Clock& clock) : broker_(broker), clock_(clock) {}
   void Append(events::Topic, std::uint32_t partition, std::string_view,
               const google::protobuf::MessageLite& record, OnAppended on_appended) override {
     in_flight.push_back({partition, record.SerializeAsString(), std::move(on_appended)});
@@ -45,7 +68,7 @@ class FakeLog final : public events::Log {
         result = refusal;
       } else {
         auto& partition = broker_.partitions[next.partition];
-        partition.push_back(std::move(next.value));
+        partition.emplace_back(std::move(next.value), clock_.UnixMillisNow());
         result = static_cast<std::int64_t>(partition.size()) - 1;
       }
       refusal = absl::OkStatus();
@@ -72,6 +95,7 @@ class FakeLog final : public events::Log {
 
  private:
   Broker& broker_;
+  const Clock& clock_;
   events::Topology topology_{{4, 4, 4, 4}};
 };
 
@@ -86,11 +110,18 @@ class FakeConsumer final : public kafka::Consumer {
     const auto found = broker_.committed.find(partition);
     co_return found == broker_.committed.end() ? -1 : found->second;
   }
-  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t, std::int64_t) override { co_return 0; }
+  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t partition,
+                                                   std::int64_t unix_millis) override {
+    ++questions;
+    const auto& records = broker_.partitions[static_cast<std::uint32_t>(partition)];
+    auto at = static_cast<std::size_t>(broker_.first);
+    while (at < records.size() && records[at].timestamp_ms < unix_millis) ++at;
+    co_return static_cast<std::int64_t>(at);
+  }
   Task<absl::StatusOr<std::pair<std::int64_t, std::int64_t>>> Watermarks(std::int32_t partition) override {
     if (!error.ok()) co_return error;
     co_return std::pair<std::int64_t, std::int64_t>(
-        0, broker_.partitions[static_cast<std::uint32_t>(partition)].size());
+        broker_.first, broker_.partitions[static_cast<std::uint32_t>(partition)].size());
   }
   Task<absl::Status> Commit(std::vector<Position> positions) override {
     if (!error.ok()) co_return error;
@@ -104,6 +135,7 @@ class FakeConsumer final : public kafka::Consumer {
   Task<void> Close(std::chrono::milliseconds) override { co_return; }
 
   absl::Status error;
+  int questions = 0;
   std::map<std::int32_t, std::int64_t> position;
   std::set<std::int32_t> paused;
   std::vector<std::int32_t> released;
@@ -119,8 +151,8 @@ struct Read final : Record {
 /// Writes down the steps of its shards' lives.
 class FakeService final : public ShardService {
  public:
-  std::shared_ptr<Shard> MakeShard(std::uint32_t number) override {
-    return std::make_shared<Shard>(number, std::chrono::minutes(2));
+  std::shared_ptr<Shard> MakeShard(std::uint32_t number, std::chrono::milliseconds horizon) override {
+    return std::make_shared<Shard>(number, horizon);
   }
   std::unique_ptr<google::protobuf::MessageLite> MakeFence(const events::v1::Fence& fence) override {
     auto record = std::make_unique<events::v1::RoomRecord>();
@@ -136,6 +168,7 @@ class FakeService final : public ShardService {
   }
   void OnFenced(Shard&) override { steps.push_back("fenced"); }
   Task<absl::Status> Load(std::shared_ptr<Shard>) override {
+    while (stalls) co_await runtime::Sleep(std::chrono::milliseconds(1));
     steps.push_back(load_error.ok() ? "loaded" : "not loaded");
     co_return std::exchange(load_error, absl::OkStatus());
   }
@@ -158,16 +191,19 @@ class FakeService final : public ShardService {
   std::vector<std::string> Take() { return std::exchange(steps, {}); }
   std::vector<std::string> steps;
   absl::Status load_error;
+  /// Load waits.
+  bool stalls = false;
   bool finishes = true;
 };
 
 class ShardOwnerTest : public ::testing::Test {
  protected:
   struct Process {
-    Process(ShardOwnerTest& test, const char* name, OwnerOptions options)
-        : log(test.broker_),
+    Process(ShardOwnerTest& test, const char* name, OwnerOptions options, std::chrono::milliseconds skew)
+        : clock(test.clock_, skew),
+          log(test.broker_, clock),
           owner(
-              test.io_.get_executor(), test.clock_, Named(options, name), log, service,
+              test.io_.get_executor(), clock, Named(options, name), log, service,
               [this](const auto& epochs) { published = epochs; }, {}, metrics) {
       auto made = std::make_unique<FakeConsumer>(test.broker_);
       consumer = made.get();
@@ -179,14 +215,15 @@ class ShardOwnerTest : public ::testing::Test {
       return options;
     }
     telemetry::Metrics metrics{"test"};
+    SkewedClock clock;
     FakeLog log;
     FakeService service;
     std::map<std::uint32_t, std::int64_t> published;
     FakeConsumer* consumer = nullptr;
     ShardOwner owner;
   };
-  std::unique_ptr<Process> Make(const char* name = "one") {
-    return std::make_unique<Process>(*this, name, options_);
+  std::unique_ptr<Process> Make(const char* name = "one", std::chrono::milliseconds skew = {}) {
+    return std::make_unique<Process>(*this, name, options_, skew);
   }
 
   void Settle(Process& process) {
@@ -197,15 +234,18 @@ class ShardOwnerTest : public ::testing::Test {
       process.log.Flush();
       for (const auto& [partition, offset] : std::map(process.consumer->position)) {
         const auto& records = broker_.partitions[static_cast<std::uint32_t>(partition)];
+        if (const auto end = static_cast<std::int64_t>(records.size()); offset > end) {
+          process.consumer->position[partition] = end;
+          process.owner.OnOffsetMissing(partition, offset, broker_.first, end);
+          moved = true;
+          continue;
+        }
         if (process.consumer->paused.contains(partition) ||
             offset >= static_cast<std::int64_t>(records.size()))
           continue;
         ++process.consumer->position[partition];
-        process.owner.OnRecord({partition,
-                                offset,
-                                clock_.UnixMillisNow(),
-                                {},
-                                std::string_view(records[static_cast<std::size_t>(offset)])});
+        const Kept read = records[static_cast<std::size_t>(offset)];
+        process.owner.OnRecord({partition, offset, read.timestamp_ms, {}, read.value});
         moved = true;
       }
     }
@@ -223,7 +263,14 @@ class ShardOwnerTest : public ::testing::Test {
     events::v1::RoomRecord record;
     record.mutable_origin()->mutable_client()->set_session_id(session);
     record.mutable_origin()->mutable_client()->set_count(count);
-    broker_.partitions[partition].push_back(record.SerializeAsString());
+    broker_.partitions[partition].emplace_back(record.SerializeAsString(), clock_.UnixMillisNow());
+  }
+  /// Time passes for a process that runs.
+  void Elapse(Process& process, std::chrono::seconds time) {
+    for (; time.count() > 0; --time) {
+      clock_.elapsed += std::chrono::seconds(1);
+      process.owner.Tick();
+    }
   }
   void CommitNow(Process& process) {
     process.owner.CommitCursors();
@@ -384,6 +431,89 @@ TEST_F(ShardOwnerTest, FrozenForAWhile_CertainAgainAfterACommit) {
   EXPECT_THAT(one->service.Take(), ElementsAre("certain"));
 }
 
+TEST_F(ShardOwnerTest, Frozen_NothingIsAppliedBeforeTheGroupHasSaidThatTheShardIsStillOurs) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.NoteTime();
+  one->service.Take();
+  one->consumer->error = absl::UnavailableError("no coordinator");
+  clock_.elapsed += std::chrono::seconds(10);
+  Put(0, "a", 1);
+  Put(0, "a", 2);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), IsEmpty());
+  EXPECT_THAT(one->consumer->paused, ElementsAre(0));
+  one->consumer->error = absl::OkStatus();
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("certain", "apply 1", "apply 2"));
+}
+
+TEST_F(ShardOwnerTest, FrozenWhileTheShardMoved_NothingOfTheNewOwnersTimeIsApplied) {
+  auto one = Make("one");
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.NoteTime();
+  one->service.Take();
+  clock_.elapsed += std::chrono::seconds(15);
+  Put(0, "a", 1);
+  auto two = Make("two");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  Put(0, "a", 2);
+  Settle(*two);
+  EXPECT_THAT(two->service.Take(),
+              ElementsAre("fenced", "loaded", "reading", "apply 1 again", "live", "apply 3"));
+  // It wakes up, and has not yet heard that it is no member any more.
+  one->consumer->error = absl::FailedPreconditionError("not a member");
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), IsEmpty());
+  one->owner.OnLost(0);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
+}
+
+TEST_F(ShardOwnerTest, ANewerOwnersFenceIsRead_TheShardIsDroppedAtOnce) {
+  auto one = Make("one");
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.Take();
+  Put(0, "a", 1);
+  auto two = Make("two");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  Put(0, "a", 2);
+  one->consumer->error = absl::FailedPreconditionError("not a member");
+  Settle(*one);
+  // The record before the other's fence was its own.
+  EXPECT_THAT(one->service.Take(), ElementsAre("apply 1", "forget"));
+  EXPECT_THAT(one->published, IsEmpty());
+  EXPECT_EQ(one->owner.metrics().superseded.Value(), 1);
+  one->owner.OnLost(0);
+  Settle(*one);
+  EXPECT_EQ(one->owner.owned(), 0u);
+}
+
+TEST_F(ShardOwnerTest, AFenceThatCameLate_TheRightfulOwnerTakesTheShardAgain) {
+  auto one = Make("one");
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.Take();
+  // Of a process that was cut off when the shard became ours.
+  broker_.partitions[0].push_back([] {
+    events::v1::RoomRecord record;
+    record.mutable_fence()->set_shard(0);
+    record.mutable_fence()->set_instance("late");
+    return Kept(record.SerializeAsString());
+  }());
+  Put(0, "a", 1);
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_THAT(one->service.Take(),
+              ElementsAre("forget", "fenced", "loaded", "reading", "apply 2 again", "live"));
+  EXPECT_EQ(one->owner.Find(0)->epoch, 3);
+}
+
 TEST_F(ShardOwnerTest, FrozenForTooLong_EverythingIsGivenUp) {
   auto one = Make();
   one->owner.OnAssigned(0);
@@ -416,8 +546,135 @@ TEST_F(ShardOwnerTest, LogCut_GoesOnFromWhatIsThere_EpochsRiseForEveryLaterOwner
   EXPECT_EQ(broker_.committed[0], 2);
 }
 
+TEST_F(ShardOwnerTest, LogCutUnderALivingOwner_AcquiredAfresh_NewRecordsAreApplied) {
+  for (int i = 0; i < 20; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  CommitNow(*one);
+  one->service.Take();
+  const std::int64_t epoch = one->owner.Find(0)->epoch;
+  broker_.partitions[0].clear();
+  Put(0, "b", 1);
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_THAT(one->service.Take(),
+              ElementsAre("forget", "fenced", "loaded", "reading a cut log", "apply 0 again", "live"));
+  EXPECT_GT(one->owner.Find(0)->epoch, epoch);
+  EXPECT_EQ(one->owner.metrics().log_cuts.Value(), 1);
+  Put(0, "b", 2);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("apply 2"));
+  CommitNow(*one);
+  EXPECT_EQ(broker_.committed[0], 3);
+}
+
+TEST_F(ShardOwnerTest, LogCutUnderALivingOwner_TheNextOwnerTakesNoNewRecordForAFinishedOne) {
+  for (int i = 0; i < 20; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  CommitNow(*one);
+  EXPECT_EQ(broker_.committed[0], 21);
+  broker_.partitions[0].clear();
+  one->service.stalls = true;  // it dies before it has read anything of what is new
+  SettleUntil(*one, [&] { return !broker_.partitions[0].empty(); });
+  Settle(*one);
+  one->consumer->position.clear();
+  one.reset();
+  for (int i = 0; i < 40; ++i) Put(0, "b", static_cast<std::uint64_t>(i + 1));
+
+  auto two = Make("two");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  EXPECT_EQ(two->owner.metrics().applied.Value(), 40);
+}
+
+TEST_F(ShardOwnerTest, AnOffsetBelowTheOnesThatWereRead_TheLogIsAnotherOne) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Put(0, "a", 1);
+  Put(0, "a", 2);
+  Settle(*one);
+  one->service.Take();
+  one->service.finishes = false;
+  one->consumer->position[0] = 1;  // as if the log had been cut and had grown again
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_EQ(one->owner.metrics().log_cuts.Value(), 1);
+  EXPECT_EQ(one->service.Take().at(3), "reading a cut log");
+}
+
+TEST_F(ShardOwnerTest, TheLogDroppedWhatWasNotFinished_IsCounted) {
+  for (int i = 0; i < 20; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
+  broker_.committed[0] = 5;
+  broker_.first = 12;
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  EXPECT_EQ(one->owner.metrics().expired.Value(), 7);
+  EXPECT_EQ(one->owner.metrics().log_cuts.Value(), 0);
+  EXPECT_EQ(one->owner.metrics().applied.Value(), 8);
+}
+
+TEST_F(ShardOwnerTest, HowFarBackIsCountedFromTheNewestRecord_WhateverTheNewOwnersClockSays) {
+  const std::chrono::minutes offs[] = {std::chrono::minutes(-10), std::chrono::minutes(2),
+                                       std::chrono::minutes(10)};
+  std::uint32_t shard = 0;
+  for (const auto skew : offs) {
+    auto one = Make("one");
+    one->owner.OnAssigned(static_cast<std::int32_t>(shard));
+    Put(shard, "a", 1);
+    Settle(*one);
+    CommitNow(*one);
+    one.reset();  // killed
+    clock_.elapsed += std::chrono::seconds(6);
+    auto two = Make("two", skew);
+    two->owner.OnAssigned(static_cast<std::int32_t>(shard));
+    Settle(*two);
+    two->service.Take();
+    Put(shard, "a", 1);  // said again
+    Settle(*two);
+    EXPECT_THAT(two->service.Take(), IsEmpty()) << skew.count();
+    ++shard;
+  }
+}
+
+TEST_F(ShardOwnerTest, LoadTakesLong_WhatIsSaidAgainMeanwhileIsRecognised) {
+  auto one = Make("one");
+  one->owner.OnAssigned(0);
+  Put(0, "a", 1);
+  Settle(*one);
+  CommitNow(*one);
+  one.reset();  // killed
+  auto two = Make("two");
+  two->service.stalls = true;
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  Put(0, "a", 1);
+  Elapse(*two, std::chrono::minutes(5));
+  two->service.stalls = false;
+  ASSERT_TRUE(SettleUntil(*two, [&] { return two->owner.live() == 1; }));
+  EXPECT_EQ(two->owner.metrics().applied.Value(), 0);
+}
+
+TEST_F(ShardOwnerTest, AfterALongSilence_LittleMoreThanTheHorizonIsReadAgain) {
+  for (int i = 0; i < 600; ++i) {
+    Put(0, "a", static_cast<std::uint64_t>(i + 1));
+    clock_.elapsed += std::chrono::seconds(10);
+  }
+  broker_.committed[0] = 600;
+  clock_.elapsed += std::chrono::hours(24);
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  const auto steps = one->service.Take();
+  // 12 records for each horizon of 2 minutes.
+  EXPECT_THAT(steps, ::testing::Contains("finished 590"));
+  EXPECT_LE(steps.size(), 40u);
+  EXPECT_LE(one->consumer->questions, 30);
+}
+
 TEST_F(ShardOwnerTest, UnreadableRecordsAreCountedAndPassed) {
-  broker_.partitions[0].push_back("\xff\xff no record");
+  broker_.partitions[0].emplace_back("\xff\xff no record");
   auto one = Make();
   one->owner.OnAssigned(0);
   Settle(*one);

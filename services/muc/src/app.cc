@@ -1,31 +1,15 @@
 #include "app.h"
 
+#include "rookery/events/v1/room_record.pb.h"
+#include "rookery/sharding/record_shards.h"
+
 namespace rookery::muc {
 
-namespace {
-
-// No features yet, so what every entity has (XEP-0030 section 3.1).
-disco::v1::GetDiscoInfoResponse Info() {
-  disco::v1::GetDiscoInfoResponse info;
-  disco::v1::DiscoIdentity& identity = *info.add_identities();
-  identity.set_category("conference");
-  identity.set_type("text");
-  identity.set_name("Rooms");
-  info.add_features("http://jabber.org/protocol/disco#info");
-  return info;
-}
-
-}  // namespace
-
 App::App(app::Process& process, const Config& config)
-    : member_(process, config,
-              {.service = std::string(kDescription.name),
-               .topic = events::Topic::kRooms,
-               .shards = &shards_,
-               .info = Info()}) {}
-
-Task<absl::Status> App::Start() { return member_.Start(); }
-Task<void> App::Stop() { return member_.Stop(); }
-std::string App::NotReadyReason() const { return member_.NotReadyReason(); }
+    : MemberApp(process, config,
+                {.service = std::string(kDescription.name),
+                 .topic = events::Topic::kRooms,
+                 .shards = std::make_unique<sharding::RecordShards<events::v1::RoomRecord>>(),
+                 .info = sharding::PlainInfo("conference", "text", "Rooms")}) {}
 
 }  // namespace rookery::muc

@@ -14,5 +14,9 @@ TEST(MucServiceTest, SharesItsShardsTakesOverAndDrains) {
                                     .type = "text"});
 }
 
+TEST(MucServiceTest, AFrozenOwnerAppliesNothingOfWhatIsNotItsOwnAnyMore) {
+  testing::RunFrozenOwnerScenario({.name = "muc", .binary = ROOKERY_MUC_BINARY, .topic = "rooms"});
+}
+
 }  // namespace
 }  // namespace rookery::muc

@@ -1,31 +1,17 @@
 #include "app.h"
 
+#include "rookery/events/v1/message_event.pb.h"
+#include "rookery/sharding/record_shards.h"
+
 namespace rookery::search {
 
-namespace {
-
-// No features yet, so what every entity has (XEP-0030 section 3.1).
-disco::v1::GetDiscoInfoResponse Info() {
-  disco::v1::GetDiscoInfoResponse info;
-  disco::v1::DiscoIdentity& identity = *info.add_identities();
-  identity.set_category("directory");
-  identity.set_type("user");
-  identity.set_name("Search");
-  info.add_features("http://jabber.org/protocol/disco#info");
-  return info;
-}
-
-}  // namespace
-
+// Events carry no origin: they are applied once by the record of `users` that they follow from, which
+// is the archive's to know.
 App::App(app::Process& process, const Config& config)
-    : member_(process, config,
-              {.service = std::string(kDescription.name),
-               .topic = events::Topic::kMessages,
-               .shards = &shards_,
-               .info = Info()}) {}
-
-Task<absl::Status> App::Start() { return member_.Start(); }
-Task<void> App::Stop() { return member_.Stop(); }
-std::string App::NotReadyReason() const { return member_.NotReadyReason(); }
+    : MemberApp(process, config,
+                {.service = std::string(kDescription.name),
+                 .topic = events::Topic::kMessages,
+                 .shards = std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>(),
+                 .info = sharding::PlainInfo("directory", "user", "Search")}) {}
 
 }  // namespace rookery::search

@@ -14,5 +14,9 @@ TEST(SearchServiceTest, SharesItsShardsTakesOverAndDrains) {
                                     .type = "user"});
 }
 
+TEST(SearchServiceTest, AFrozenOwnerAppliesNothingOfWhatIsNotItsOwnAnyMore) {
+  testing::RunFrozenOwnerScenario({.name = "search", .binary = ROOKERY_SEARCH_BINARY, .topic = "messages"});
+}
+
 }  // namespace
 }  // namespace rookery::search

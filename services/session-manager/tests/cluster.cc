@@ -429,7 +429,14 @@ bool Cluster::PumpLog() {
       if (node->shard_log.paused.contains(shard)) continue;
       const auto position = node->shard_log.position.find(shard);
       if (position == node->shard_log.position.end()) continue;
-      if (position->second >= static_cast<std::int64_t>(log_.users[shard].size())) continue;
+      const auto end = static_cast<std::int64_t>(log_.users[shard].size());
+      if (position->second > end) {
+        const std::int64_t wanted = std::exchange(position->second, end);
+        node->core.shards().OnOffsetMissing(static_cast<std::int32_t>(shard), wanted, 0, end);
+        any = true;
+        continue;
+      }
+      if (position->second == end) continue;
       const std::int64_t offset = position->second++;
       const std::string value = log_.users[shard][static_cast<std::size_t>(offset)];
       node->core.shards().OnRecord(

@@ -248,6 +248,29 @@ TEST_F(ShardKeeperTest, LogCut_TheShardGoesOn_NewRecordsAreApplied_EpochsRise) {
   EXPECT_EQ(node(1).core.shards().metrics().log_cuts.Value(), 1);
 }
 
+TEST_F(ShardKeeperTest, LogCutUnderItsOwner_TakenAfresh_NewMessagesArrive_NobodyIsSignedOut) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  for (int i = 0; i < 20; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  const std::int64_t epoch = node(0).core.FindShard(1)->epoch;
+  bob.inbox.clear();
+  log_.users[1].clear();
+  gateway_.Send(alice, Message(bob_, "first"));
+  ASSERT_TRUE(RunUntil([&] {
+    const Shard* shard = node(0).core.FindShard(1);
+    return shard != nullptr && shard->live() && shard->epoch > epoch;
+  }));
+  gateway_.Send(alice, Message(bob_, "second"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("first", "second"));
+  EXPECT_FALSE(bob.ended);
+  EXPECT_EQ(node(0).core.shards().metrics().log_cuts.Value(), 1);
+}
+
 // ---- freeze -----------------------------------------------------------------
 
 TEST_F(ShardKeeperTest, Frozen_NothingIsDoneBeforeOwnershipIsKnown_StillOurs) {
@@ -295,6 +318,80 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
   Settle();
   EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
   EXPECT_EQ(alice.confirmed, alice.sent);
+}
+
+TEST_F(ShardKeeperTest, Frozen_ShardsMoved_WhatTheNewOwnerGaveIsNotStoredByTheOldOne) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  node(0).frozen = true;
+  node(0).shard_log.member = false;
+  clock_.Advance(std::chrono::seconds(15));
+  node(1).core.shards().NoteTime();
+  // Due before the shard is lost, and the next owner's to apply all the same.
+  events::v1::UserRecord due;
+  *due.mutable_delivery()->mutable_stanza() = Message(bob_, "due");
+  due.mutable_delivery()->mutable_stanza()->set_from("x@localhost/y");
+  log_.users[1].push_back(due.SerializeAsString());
+  Own(0, 1);
+  Own(1, 1);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.Send(alice, Message(bob_, "m"));
+  Settle();
+  ASSERT_EQ(bob.MessageIds().back(), "m");
+  ASSERT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 0; }));
+  const double applied = node(0).core.shards().metrics().applied.Value();
+  // It wakes up, and its records come before it hears that it is no member any more.
+  node(0).frozen = false;
+  Settle();
+  EXPECT_EQ(node(0).core.shards().metrics().applied.Value(), applied);
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  node(0).core.shards().OnLost(0);
+  node(0).core.shards().OnLost(1);
+  node(0).assigned.clear();
+  Settle();
+  gateway_.End(bob, session::v1::END_REASON_CLOSED);
+  Settle();
+  Client& again = SignIn(gateway_, bob_, "b");
+  EXPECT_THAT(again.MessageIds(), IsEmpty());
+}
+
+TEST_F(ShardKeeperTest, ShardsMovedUnnoticed_WhatTheNewOwnerGaveIsNotStoredByTheOldOne) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  node(0).frozen = true;  // but no clock says so
+  node(0).shard_log.member = false;
+  Own(0, 1);
+  Own(1, 1);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.Send(alice, Message(bob_, "m"));
+  Settle();
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m"));
+  node(0).frozen = false;
+  Settle();
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_EQ(node(0).core.shards().metrics().superseded.Value(), 2);
+  node(0).core.shards().OnLost(0);
+  node(0).core.shards().OnLost(1);
+  Settle();
+  EXPECT_EQ(node(0).core.FindShard(1), nullptr);
+}
+
+TEST_F(ShardKeeperTest, Frozen_WhatWaitsForTheStoreIsNotWrittenBeforeOwnershipIsKnown) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  database_.down = true;
+  gateway_.Send(alice, Message(bob_, "m"));
+  Settle();
+  node(0).shard_log.member = false;
+  clock_.Advance(std::chrono::seconds(15));
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return node(0).core.FindShard(1)->suspended; }));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  node(0).shard_log.member = true;
+  ASSERT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 1; }));
 }
 
 TEST_F(ShardKeeperTest, FrozenForTooLong_GivesUpItsShardsAndWhatItHadToSay) {

@@ -6,6 +6,7 @@
 #include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -81,7 +82,8 @@ class Process {
     std::ofstream(directory_.path() + "/config.yaml")
         << "instance: " << instance_ << "\nkafka: {brokers: [\"" << kafka.address()
         << "\"], topic-prefix: " << kPrefix << ", partitions: " << kShards << "}\nredis: {addresses: [\""
-        << redis.address() << "\"]}\n";
+        << redis.address() << "\"]}\n"
+        << service.configuration;
     process_ = std::make_unique<ChildProcess>(
         std::vector<std::string>{service.binary, "--config", directory_.path() + "/config.yaml"},
         directory_.path() + "/log");
@@ -107,7 +109,8 @@ class Process {
   }
   /// The sum over the labels; -1 when there is no such metric.
   double Metric(const std::string& name) const {
-    const std::string full = "rookery_" + service_.name + "_" + name;
+    std::string full = "rookery_" + service_.name + "_" + name;
+    std::replace(full.begin(), full.end(), '-', '_');
     const auto answer = Get(admin_, "/metrics");
     std::istringstream lines(answer ? answer->second : "");
     double sum = -1;
@@ -352,6 +355,41 @@ void RunShardServiceScenario(const ShardService& service) {
   EXPECT_NE(
       redis.Cli({"ZRANGE", "rookery:instances:" + service.name, "0", "-1"}).find("-" + other.instance()),
       std::string::npos);
+}
+
+void RunFrozenOwnerScenario(const ShardService& service) {
+  using std::chrono::seconds;
+  const KafkaServer kafka;
+  const RedisServer redis;
+  Process frozen(service, 1, kafka, redis);
+  Process other(service, 2, kafka, redis);
+  for (Process* process : {&frozen, &other}) ASSERT_TRUE(process->AwaitReady()) << process->Log();
+  const std::map<std::string, int> halves{{frozen.instance(), 2}, {other.instance(), 2}};
+  const std::map<std::string, int> all{{other.instance(), 4}};
+  ASSERT_TRUE(Within(seconds(30), [&] { return Shares(redis, service.name) == halves; }));
+  const auto applied = [](const Process& process) { return process.Metric("records_applied_total"); };
+  const double at_first = applied(frozen);
+  const double others = applied(other);
+
+  // What is appended at once is due before the frozen owner has lost its shards, what comes later
+  // lies behind the fences of the next one. Either is the next one's to apply.
+  frozen.process().Signal(SIGSTOP);
+  AppendToEach(kafka, service.topic);
+  ASSERT_TRUE(Within(seconds(40), [&] { return Shares(redis, service.name) == all; })) << other.Log();
+  AppendToEach(kafka, service.topic);
+  EXPECT_TRUE(Within(seconds(20), [&] { return applied(other) == others + 2 * kShards; })) << other.Log();
+  frozen.process().Signal(SIGCONT);
+  ASSERT_TRUE(Within(seconds(40), [&] { return Shares(redis, service.name) == halves; })) << frozen.Log();
+  EXPECT_EQ(applied(frozen), at_first) << frozen.Log();
+
+  AppendToEach(kafka, service.topic);
+  EXPECT_TRUE(Within(seconds(20), [&] {
+    return applied(frozen) == at_first + 2 && applied(other) == others + 2 * kShards + 2;
+  })) << frozen.Log();
+  for (Process* process : {&frozen, &other}) {
+    process->process().Signal(SIGTERM);
+    EXPECT_EQ(process->process().Wait(), 0) << process->Log();
+  }
 }
 
 }  // namespace rookery::testing

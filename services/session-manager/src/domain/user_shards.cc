@@ -24,8 +24,9 @@ std::shared_ptr<Shard> Users(std::shared_ptr<sharding::Shard> shard) {
 
 UserShards::UserShards(Core& core) : core_(core) {}
 
-std::shared_ptr<sharding::Shard> UserShards::MakeShard(std::uint32_t number) {
-  return std::make_shared<Shard>(number, core_.settings().duplicate_horizon);
+std::shared_ptr<sharding::Shard> UserShards::MakeShard(std::uint32_t number,
+                                                       std::chrono::milliseconds horizon) {
+  return std::make_shared<Shard>(number, horizon);
 }
 
 // ---- records ------------------------------------------------------------------
@@ -116,7 +117,10 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
 
 void UserShards::GoLive(sharding::Shard& shard) { core_.sessions().RunWaiting(Users(shard)); }
 
-void UserShards::OnCertain(sharding::Shard& shard) { core_.sessions().RunWaiting(Users(shard)); }
+void UserShards::OnCertain(sharding::Shard& shard) {
+  core_.offline().ContinueWriting(Users(shard));
+  if (shard.live()) core_.sessions().RunWaiting(Users(shard));
+}
 
 void UserShards::OnCommitted(sharding::Shard& shard) { core_.closer().OnCommitted(Users(shard)); }
 
@@ -128,7 +132,10 @@ Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, Steady
   co_await core_.sessions().AwaitParked(Users(std::move(leaving)), left);
 }
 
-void UserShards::Forget(sharding::Shard& shard) { core_.sessions().Forget(Users(shard)); }
+void UserShards::Forget(sharding::Shard& shard) {
+  core_.offline().ContinueWriting(Users(shard));  // it ends what waits
+  core_.sessions().Forget(Users(shard));
+}
 
 bool UserShards::is_full(sharding::Shard& shard) const {
   return core_.offline().WriterOf(Users(shard)).is_full();

@@ -15,7 +15,8 @@ class UserShards final : public sharding::ShardService {
  public:
   explicit UserShards(Core& core);
 
-  std::shared_ptr<sharding::Shard> MakeShard(std::uint32_t number) override;
+  std::shared_ptr<sharding::Shard> MakeShard(std::uint32_t number,
+                                             std::chrono::milliseconds horizon) override;
   std::unique_ptr<google::protobuf::MessageLite> MakeFence(const events::v1::Fence& fence) override;
   Parsed Parse(std::string_view value) override;
   /// Gateways learn of the owner, and attach their sessions meanwhile.

@@ -35,6 +35,13 @@ class ConsumerHandler {
   /// do nothing in its name.
   virtual void OnLost(std::int32_t partition) = 0;
   virtual void OnRecord(const Record& record) = 0;
+  /// The log does not have `wanted`, which was to be read next, but what is from `first` to before
+  /// `end`: its beginning has gone (retention) or its end (an unclean election, a topic made anew).
+  /// Reading goes on at `first` or at `end`, unless the handler seeks.
+  virtual void OnOffsetMissing(std::int32_t partition, std::int64_t wanted, std::int64_t first,
+                               std::int64_t end) {
+    (void)partition, (void)wanted, (void)first, (void)end;
+  }
   /// Everything that was fetched has been given: a good moment to send batches.
   virtual void OnBatchEnd() = 0;
 };
@@ -55,7 +62,7 @@ class Consumer {
 
   /// Begins (or goes on) to read the assigned partition at `offset`. No record from before
   /// the call is given after it. An offset that the log does not have any more (or not
-  /// yet) is logged as an error and moved to the first (or the end).
+  /// yet) is logged as an error, told (OnOffsetMissing) and moved to the first (or the end).
   virtual void Seek(std::int32_t partition, std::int64_t offset) = 0;
   /// Nothing of the partition is given until Resume; a bounded amount is fetched ahead.
   virtual void Pause(std::int32_t partition) = 0;

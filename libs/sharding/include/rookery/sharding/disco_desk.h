@@ -9,6 +9,9 @@
 
 namespace rookery::sharding {
 
+/// Of a component that has no feature yet, hence what every entity has (XEP-0030 section 3.1).
+disco::v1::GetDiscoInfoResponse PlainInfo(std::string category, std::string type, std::string name);
+
 /// What a component without entities says of itself (protos/rookery/disco/v1), as the
 /// owner of its address's shard. I/O thread only.
 class DiscoDesk {

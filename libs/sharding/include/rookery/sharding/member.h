@@ -37,8 +37,7 @@ struct MemberConfig {
 struct MemberDescription {
   std::string service;  // its name in the registry, and the consumer group's
   events::Topic topic = events::Topic::kRooms;
-  /// Outlives the Member.
-  ShardService* shards = nullptr;
+  std::unique_ptr<ShardService> shards;
   /// What it says of itself (XEP-0030).
   disco::v1::GetDiscoInfoResponse info;
 };

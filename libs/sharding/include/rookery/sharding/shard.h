@@ -36,10 +36,14 @@ struct Shard {
   std::int64_t committed = 0;
   /// What this owner knows to be committed; -1: nothing yet.
   std::int64_t last_commit = -1;
-  /// We were frozen and do not know yet whether we still own it.
+  /// We were frozen and do not know yet whether we still own it: nothing is read or applied.
   bool suspended = false;
-  /// Nothing is read at present: too much is unfinished.
+  /// Nothing is read at present: too much is unfinished, or the shard is suspended.
   bool paused = false;
+  /// The offset after the newest record that was read.
+  std::int64_t next_read = 0;
+  /// The first record that came while it was suspended, or -1.
+  std::int64_t unread = -1;
 
   UnfinishedRecords window;
   DuplicateFilter duplicates;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,7 +49,9 @@ struct ShardMetrics {
   prometheus::Counter& stale_epochs_refused;
   prometheus::Counter& unreadable;
   prometheus::Counter& log_cuts;
+  prometheus::Counter& expired;
   prometheus::Counter& freezes;
+  prometheus::Counter& superseded;
   prometheus::Counter& surrenders;
   prometheus::Histogram& acquire_seconds;
 };
@@ -115,6 +118,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void OnRevoking(std::int32_t partition) override;
   void OnLost(std::int32_t partition) override;
   void OnRecord(const kafka::Record& record) override;
+  void OnOffsetMissing(std::int32_t partition, std::int64_t wanted, std::int64_t first,
+                       std::int64_t end) override;
   void OnBatchEnd() override {}
 
   /// In place of Join: no timers.
@@ -127,8 +132,23 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::int64_t first = 0;
     std::int64_t end = 0;
   };
-  Task<void> Acquire(std::shared_ptr<Shard> shard);
+  /// What this process had of the shard just before.
+  struct FormerLife {
+    std::int64_t cursor = 0;
+    std::int64_t epoch = -1;
+    /// The log has become shorter meanwhile.
+    bool was_cut = false;
+  };
+  void Begin(std::uint32_t number, std::optional<FormerLife> former);
+  /// Forgets the shard, and acquires it with a new fence if the group says that it is ours.
+  void BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut);
+  Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
+  /// Returns when the group has taken a commit for the shard, or the shard is released.
+  Task<void> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
   Task<absl::StatusOr<Range>> FindRange(std::uint32_t number);
+  Task<absl::Status> FindOffsets(const Shard& shard, Range& range, std::int64_t& look_back);
+  /// The first record that must be read to know the repetitions of what is in the log now.
+  Task<absl::StatusOr<std::int64_t>> FindLookBack(std::uint32_t number, Range range);
   Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);
@@ -137,6 +157,10 @@ class ShardOwner final : public kafka::ConsumerHandler {
   Task<void> CheckOwnership();
   Task<void> AwaitCalm();
   Task<void> StayOut();
+  /// The log begins behind what was to be read.
+  void NoteExpired(std::uint32_t number, std::int64_t wanted, std::int64_t first);
+  /// A fence behind ours: somebody has owned the shard since.
+  void Supersede(const std::shared_ptr<Shard>& shard, const events::v1::Fence& fence);
   void GoLive(Shard& shard);
   /// The shard is not ours any more.
   void Drop(const std::shared_ptr<Shard>& shard);
@@ -159,6 +183,9 @@ class ShardOwner final : public kafka::ConsumerHandler {
   SteadyTime idle_since_;
   SteadyTime asked_at_ = SteadyTime::max();
   absl::Status last_contact_;
+  /// Freezes after which ownership was in doubt.
+  std::uint64_t doubts_ = 0;
+  bool is_checking_ = false;
   bool committing_ = false;
   bool is_congested_ = false;
   bool is_leaving_ = false;

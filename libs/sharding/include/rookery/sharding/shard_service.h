@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
@@ -21,7 +23,8 @@ class ShardService {
  public:
   virtual ~ShardService() = default;
 
-  virtual std::shared_ptr<Shard> MakeShard(std::uint32_t number) = 0;
+  /// `horizon`: the owner's, for the shard's duplicate filter.
+  virtual std::shared_ptr<Shard> MakeShard(std::uint32_t number, std::chrono::milliseconds horizon) = 0;
 
   /// The record of the service's topic that carries the fence.
   virtual std::unique_ptr<google::protobuf::MessageLite> MakeFence(const events::v1::Fence& fence) = 0;
@@ -48,7 +51,8 @@ class ShardService {
   virtual void Apply(Shard& shard, std::shared_ptr<Record> record) = 0;
   /// Every record before our fence has been given to Apply.
   virtual void GoLive(Shard&) {}
-  /// Ownership was in doubt after a freeze, and is certain again.
+  /// Ownership was in doubt after a freeze, and is certain again. While it was in doubt
+  /// (`shard.suspended`) nothing was applied, and nothing may be written in the shard's name.
   virtual void OnCertain(Shard&) {}
   /// shard.last_commit has risen.
   virtual void OnCommitted(Shard&) {}

@@ -81,11 +81,15 @@ ShardDelivery& OfflineMessages::StateOf(Shard& shard) {
     StoreWriter::Limits limits;
     limits.waiting_rows = static_cast<std::size_t>(core_.settings().max_store_waiting);
     limits.waiting_bytes = static_cast<std::size_t>(core_.settings().max_store_waiting_bytes);
-    shard.delivery->writer =
-        std::make_shared<StoreWriter>(core_.executor(), core_.tasks(), core_.ports().waiting, core_.metrics(),
-                                      limits, kRetries, core_.SharedShard(shard.number));
+    shard.delivery->writer = std::make_shared<StoreWriter>(
+        core_.executor(), core_.tasks(), core_.ports().waiting, core_.metrics(), limits, kRetries,
+        core_.SharedShard(shard.number), [this] { core_.shards().NoteTime(); });
   }
   return *shard.delivery;
+}
+
+void OfflineMessages::ContinueWriting(Shard& shard) {
+  if (shard.delivery) shard.delivery->writer->Continue();
 }
 
 // ---- into memory, and into the store ----------------------------------------
@@ -477,8 +481,9 @@ std::optional<std::uint64_t> OfflineMessages::FirstUnsettled(
   for (const auto& [offset, waiting] : user.delivery->waiting) {
     const std::uint64_t id = RowIdOf(offset);
     if (!waiting.only_from_store || waiting.is_sent || id <= after) continue;
-    const auto row = std::lower_bound(rows.begin(), rows.end(), id,
-                                      [](const auto& message, std::uint64_t key) { return message.id < key; });
+    const auto row =
+        std::lower_bound(rows.begin(), rows.end(), id,
+                         [](const auto& message, std::uint64_t key) { return message.id < key; });
     if (row == rows.end() || row->id != id) return id;
   }
   return std::nullopt;

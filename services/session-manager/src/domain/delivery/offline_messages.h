@@ -22,6 +22,8 @@ class OfflineMessages {
 
   /// Writes what the shard has for the store.
   StoreWriter& WriterOf(Shard& shard) { return *StateOf(shard).writer; }
+  /// Ownership is certain again, or the shard goes.
+  void ContinueWriting(Shard& shard);
 
   /// Keeps the message for the user's next session; bounces it when that cannot be. `recovering`: an
   /// earlier owner may have done so.

@@ -75,7 +75,7 @@ struct StoreWriter::Write {
 
 StoreWriter::StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tasks, WaitingStore& store,
                          SessionManagerMetrics& metrics, Limits limits, BackoffOptions backoff,
-                         std::weak_ptr<const Shard> shard)
+                         std::weak_ptr<const Shard> shard, std::function<void()> note_time)
     : executor_(std::move(executor)),
       tasks_(tasks),
       store_(store),
@@ -83,6 +83,7 @@ StoreWriter::StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tas
       limits_(limits),
       backoff_(backoff),
       shard_(std::move(shard)),
+      note_time_(std::move(note_time)),
       statement_rows_(limits.statement_rows) {}
 
 StoreWriter::~StoreWriter() {
@@ -99,11 +100,17 @@ std::shared_ptr<StoreWriter::Write> StoreWriter::Add(Write write) {
   metrics_.store_waiting_rows.Increment(static_cast<double>(added->rows));
   metrics_.store_waiting_bytes.Increment(static_cast<double>(added->bytes));
   queue_.push_back(added);
-  if (!running_) {
-    running_ = true;
-    tasks_.Spawn("store.write", Run(shared_from_this()));
-  }
+  Start();
   return added;
+}
+
+void StoreWriter::Start() {
+  if (std::exchange(running_, true)) return;
+  tasks_.Spawn("store.write", Run(shared_from_this()));
+}
+
+void StoreWriter::Continue() {
+  if (!queue_.empty()) Start();
 }
 
 StoreWriter::Ticket StoreWriter::StoreOffline(WaitingStore::OfflineWrite row, Done done) {
@@ -254,11 +261,13 @@ Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self) {
   co_await asio::post(executor_, asio::use_awaitable);
   runtime::Backoff backoff(backoff_);
   while (true) {
+    note_time_();
     const std::shared_ptr<const Shard> shard = shard_.lock();
     if (!shard || shard->released()) {
       CancelAll();
       break;
     }
+    if (shard->suspended) break;  // until Continue
     Writes writes = NextStatement();
     if (writes.empty()) break;
     for (const auto& write : writes) write->is_asked = true;

@@ -19,8 +19,10 @@ struct Shard;
 
 /// Writes what one shard has for the waiting store: one statement at a time with the rows of many
 /// users, each user's in the order given, again and again until the store has them. While the store is
-/// away it waits here, as long as there is room (`is_full`); nothing is dropped. Owned by the shard's
-/// ShardDelivery. I/O thread only; no function is called from within the call that gives it.
+/// away it waits here, as long as there is room (`is_full`); nothing is dropped. While it is not certain
+/// that the shard is still ours it waits too: its next owner may have given to a client what would be
+/// stored here. Owned by the shard's ShardDelivery. I/O thread only; no function is called from within the
+/// call that gives it.
 class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
  public:
   struct Limits {
@@ -41,9 +43,10 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   /// Names one that waits.
   using Ticket = std::weak_ptr<Write>;
 
+  /// `note_time` finds out whether this process stood still, and suspends the shard if it did.
   StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tasks, WaitingStore& store,
               SessionManagerMetrics& metrics, Limits limits, BackoffOptions backoff,
-              std::weak_ptr<const Shard> shard);
+              std::weak_ptr<const Shard> shard, std::function<void()> note_time);
   ~StoreWriter();
 
   // `done` may be empty.
@@ -59,6 +62,9 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   Task<absl::Status> Park(WaitingStore::ParkedSession session);
   Task<absl::Status> Unpark(WaitingStore::SessionKey session);
 
+  /// The shard is suspended no more, or no longer ours.
+  void Continue();
+
   /// Takes back what the store was never asked to write. False: the store has it, or may have it.
   bool Withdraw(const Ticket& ticket);
 
@@ -71,6 +77,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
  private:
   using Writes = std::vector<std::shared_ptr<Write>>;
   std::shared_ptr<Write> Add(Write write);
+  void Start();
   Task<void> Run(std::shared_ptr<StoreWriter> self);
   /// What the next statement writes: the first that waits, and others of its kind that no other write
   /// of the same user comes before.
@@ -88,6 +95,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   const Limits limits_;
   const BackoffOptions backoff_;
   const std::weak_ptr<const Shard> shard_;
+  const std::function<void()> note_time_;
 
   std::deque<std::shared_ptr<Write>> queue_;
   std::size_t rows_ = 0;

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "rookery/sharding/shard_service.h"
+
+namespace rookery::sharding {
+
+/// Shards whose records are protobuf messages of one type, with a `fence` and, where they may be said
+/// twice, an `origin`. A record is finished when it has been read: a service that does something with
+/// it overrides Apply, and has the message there as Read::body.
+template <typename Body>
+class RecordShards : public ShardService {
+ public:
+  struct Read final : Record {
+    Body body;
+  };
+
+  std::shared_ptr<Shard> MakeShard(std::uint32_t number, std::chrono::milliseconds horizon) override {
+    return std::make_shared<Shard>(number, horizon);
+  }
+  std::unique_ptr<google::protobuf::MessageLite> MakeFence(const events::v1::Fence& fence) override {
+    auto record = std::make_unique<Body>();
+    *record->mutable_fence() = fence;
+    return record;
+  }
+  Parsed Parse(std::string_view value) override {
+    auto read = std::make_shared<Read>();
+    if (!read->body.ParseFromArray(value.data(), static_cast<int>(value.size()))) return {};
+    Parsed parsed;
+    if constexpr (requires { read->body.origin(); }) parsed.origin = &read->body.origin();
+    if (read->body.has_fence()) parsed.fence = &read->body.fence();
+    parsed.record = std::move(read);
+    return parsed;
+  }
+  void Apply(Shard& shard, std::shared_ptr<Record> record) override { shard.window.Release(record->offset); }
+};
+
+}  // namespace rookery::sharding
