@@ -233,6 +233,42 @@ TEST_F(DeliveryRules, W1_MoreThanAPageWaitsInASlowStore_NothingOvertakes) {
   Repair();
 }
 
+TEST_F(DeliveryRules, W1_TheReceiverGoesWhileTheStoreIsAsked_TheNewerWaitsForTheOlderAtTheNextOne) {
+  Say("m1", bob_);
+  bool is_open = false;
+  Gate("LoadOffline", is_open);
+  Client& bob = Available("b");
+  Say("m2", bob_);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& again = Available("b");
+  Say("m3", bob_);
+  EXPECT_THAT(again.MessageIds(), IsEmpty());
+  is_open = true;
+  ASSERT_TRUE(Eventually([&] { return again.MessageIds().size() == 3; }));
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1", "m2", "m3"));
+  Repair();
+}
+
+TEST_F(DeliveryRules, W1_ItsClientLeavesBeforeItHasWhatWaits_TheNewerComesAfterItAtTheResumption) {
+  Say("m1", bob_);
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.EnableStreamManagement(bob);
+  database_.down = true;
+  other_.Send(bob, Presence());
+  Settle();
+  Say("m2", bob_);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Elapse(std::chrono::seconds(5));
+  Say("m3", bob_ + "/b");
+  Say("m4", bob_);
+  database_.down = false;
+  Elapse(std::chrono::seconds(5));
+  Client& again = other_.Resume(bob, 0);
+  ASSERT_TRUE(Eventually([&] { return again.MessageIds().size() == 4; }));
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1", "m2", "m3", "m4"));
+}
+
 TEST_F(DeliveryRules, W2_NothingWaitsInTheStore_ItsAbsenceHoldsUpNobody) {
   Client& phone = Available("phone");
   Client& desk = SignIn(other_, bob_, "desk", 5);

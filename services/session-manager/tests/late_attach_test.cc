@@ -105,6 +105,30 @@ TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_IsNotLostWhenTheSessionEnds) {
   EXPECT_THAT(NextSession(), ElementsAre("m1"));
 }
 
+TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_LookedForTwice_IsNotTakenForAcknowledged) {
+  bob->acks = false;
+  Say("m1", bob_);
+  MoveWithoutIt();
+  int calls = 0;
+  bool is_open = false;
+  bool is_passed = false;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    const bool is_first = call == "LoadOffline" && calls++ == 0;
+    while (is_first && !is_open) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    is_passed = is_passed || is_first;
+  };
+  late_.Link(node(2));
+  ASSERT_TRUE(RunUntil([&] { return calls >= 3; }));
+  is_open = true;
+  ASSERT_TRUE(RunUntil([&] { return is_passed; }));
+  Settle();
+  late_.End(*bob, END_REASON_CLOSED);
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(NextSession(), ElementsAre("m1"));
+  database_.on_slow = {};
+}
+
 TEST_F(LateAttachTest, S12_WhatCameMeanwhile_IsGivenOnce) {
   Say("m1", bob_);
   MoveWithoutIt();
@@ -115,6 +139,38 @@ TEST_F(LateAttachTest, S12_WhatCameMeanwhile_IsGivenOnce) {
   EXPECT_EQ(database_.Waiting(bob_), 0u);
   Say("m4", bob_);
   EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2", "m3", "m4"));
+}
+
+TEST_F(LateAttachTest, S12_WhatCameMeanwhile_IsGivenWhenItsClientIsBack) {
+  Say("m1", bob_);
+  late_.End(*bob, END_REASON_CONNECTION_LOST);
+  MoveWithoutIt();
+  Say("m2", bob_);
+  ItComes();
+  Client& resumed = gateway_.Resume(*bob, 1);
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_TRUE(resumed.started);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(LateAttachTest, S12_WhatWasStoredBeforeNewerOnesWereGiven_IsNotTakenForGiven) {
+  late_.End(*bob, END_REASON_CLOSED);
+  Settle();
+  Client& quiet = SignIn(late_, bob_, "q", std::nullopt);
+  late_.EnableStreamManagement(quiet);
+  node(1).shard_log.member = true;
+  Say("m1", bob_);
+  Say("m2", bob_ + "/q");
+  Elapse(std::chrono::seconds(2));
+  ASSERT_EQ(database_.Waiting(bob_), 1u);
+  MoveWithoutIt();
+  ItComes();
+  late_.Send(quiet, Presence());
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(quiet.MessageIds(), ElementsAre("m2", "m1"));
 }
 
 TEST_F(LateAttachTest, S12_WhatWasStoredBefore_IsGivenAsToAnybody) {

@@ -430,6 +430,24 @@ TEST_F(OwnerDeathTest, ParkedSession_ItsTimeEndsWhileNobodyOwnsTheShard) {
 
 // ---- messages of a session that has ended -----------------------------------
 
+TEST_F(OwnerDeathTest, TheDeskHasIt_ThePhonesSessionEndsAtTheNextOwner_NotGivenAgain) {
+  Client& phone = SignIn(gateway_, bob_, "phone");
+  gateway_.EnableStreamManagement(phone);
+  Client& desk = SignIn(other_, bob_, "desk");
+  gateway_.End(phone, END_REASON_CONNECTION_LOST);
+  Settle();
+  Say("m1", bob_);
+  ASSERT_THAT(desk.MessageIds(), ElementsAre("m1"));
+  Elapse(settings_.window_time + std::chrono::seconds(1));
+  ASSERT_EQ(database_.Packets(bob_, phone.id), 1u);
+  Move();
+  Elapse(settings_.resume_timeout + std::chrono::seconds(2));
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(database_.Packets(bob_, phone.id), 0u);
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
 class ReroutedTest : public OwnerDeathTest {
  protected:
   // m1 is at the phone, unacknowledged; the desk, at the other gateway, has newer ones.

@@ -273,7 +273,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
   const bool is_behind =
       IsStorable(message->stanza) && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
-        return OfflineMessages::IsBehind(user, *target);
+        return OfflineMessages::IsBehind(user, *target) || core_.offline().IsLeftBehind(user, *target);
       });
   if (is_behind) {
     core_.offline().WaitBehind(user, message, /*recovering=*/false);
@@ -321,7 +321,9 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   const bool is_behind = !given && IsStorable(message->stanza) &&
                          std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
                            const Session& session = *user.sessions[i];
-                           return offset > session.last_offset && OfflineMessages::IsBehind(user, session);
+                           return offset > session.last_offset &&
+                                  (OfflineMessages::IsBehind(user, session) ||
+                                   core_.offline().IsLeftBehind(user, session));
                          });
   if (is_behind) {
     core_.offline().WaitBehind(user, message, /*recovering=*/true);
@@ -483,7 +485,8 @@ void Deliverer::StorePackets(const std::shared_ptr<Session>& session) {
     row.seq = packet.seq;
     row.offset = packet.offset;
     row.offline_id = packet.stored_id;
-    row.primary = packet.primary;
+    // What another session's client has needs no way to anybody when this one ends.
+    row.primary = packet.primary && !packet.delivery->reached;
     row.to_each = packet.delivery->to_each;
     row.received_at_ms = packet.delivery->received_at_ms;
     row.stanza = WaitingStore::SharedStanza(packet.delivery, &packet.delivery->stanza);

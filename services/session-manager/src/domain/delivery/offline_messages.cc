@@ -37,11 +37,18 @@ bool IsTemporary(const absl::Status& status) {
          absl::IsResourceExhausted(status) || absl::IsAborted(status);
 }
 
-bool HasRow(const Session& session, std::uint64_t id) {
+/// Whether the session was given the message as the row that it is.
+bool HasTaken(const Session& session, std::uint64_t id) {
   const auto& given = session.state.given_offline();
   return std::any_of(given.begin(), given.end(), [&](const auto& entry) { return entry.id() == id; }) ||
+         std::any_of(session.unacked.begin(), session.unacked.end(),
+                     [&](const UnackedPacket& packet) { return packet.stored_id == id; });
+}
+
+bool HasRow(const Session& session, std::uint64_t id) {
+  return HasTaken(session, id) ||
          std::any_of(session.unacked.begin(), session.unacked.end(), [&](const UnackedPacket& packet) {
-           return packet.stored_id == id || (packet.primary && packet.offset == OffsetOf(id));
+           return packet.primary && packet.offset == OffsetOf(id);
          });
 }
 
@@ -168,6 +175,11 @@ void OfflineMessages::StoreEnded(User& user, Session& ended, std::shared_ptr<Del
 
 bool OfflineMessages::IsBehind(const User& user, const Session& session) {
   return user.delivery && user.delivery->receiver.get() == &session;
+}
+
+bool OfflineMessages::IsLeftBehind(const User& user, const Session& session) const {
+  return session.detached && !session.ended && session.available() && session.priority() >= 0 &&
+         !session.state.offline_given() && !FindReceiver(user);
 }
 
 void OfflineMessages::WaitBehind(User& user, std::shared_ptr<Delivery> message, bool recovering) {
@@ -393,6 +405,14 @@ void OfflineMessages::HandOutSoon(User& user) {
   user.offline_due = false;
   UserDelivery& state = StateOf(user);
   if (state.receiver) {
+    if (!CanReceive(*state.receiver)) {
+      // What comes for the next one from now on has to wait behind, too: not only when the store, which
+      // may be away, has said what waits.
+      if (const std::shared_ptr<Session> next = FindReceiver(user)) {
+        state.receiver = next;
+        SendBehind(user, SteadyTime::max());
+      }
+    }
     state.look_again = true;
     state.changed.Notify();
     return;
@@ -605,9 +625,10 @@ Task<void> OfflineMessages::HandOutTask(std::shared_ptr<Shard> shard, std::strin
       std::erase_if(*rows, [last](const auto& row) { return row.id > last; });
     }
     std::vector<Candidate> candidates = Candidates(user, *std::move(rows), last);
+    const std::shared_ptr<Session> receiver = state->receiver;
     bool is_interrupted = false;
     for (std::size_t next = 0; next < candidates.size() && !is_interrupted;) {
-      const bool has_room = co_await AwaitRoom(shard, state);
+      const bool has_room = co_await AwaitRoom(shard, state, receiver);
       if (shard->released()) co_return;
       if (has_room) {
         next += SendSome(user, candidates, next);
@@ -632,10 +653,10 @@ Task<void> OfflineMessages::HandOutTask(std::shared_ptr<Shard> shard, std::strin
   }
 }
 
-Task<bool> OfflineMessages::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state) {
-  while (!shard->released() && CanReceive(*state->receiver)) {
-    const Session& session = *state->receiver;
-    if (session.unacked_bytes <= kBurstBytes && session.unacked.size() <= kBurst) co_return true;
+Task<bool> OfflineMessages::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state,
+                                      std::shared_ptr<Session> receiver) {
+  while (!shard->released() && state->receiver == receiver && CanReceive(*receiver)) {
+    if (receiver->unacked_bytes <= kBurstBytes && receiver->unacked.size() <= kBurst) co_return true;
     (void)co_await state->changed.Wait(Deadline::After(kLook));
   }
   co_return false;
@@ -725,6 +746,8 @@ void OfflineMessages::OnAttached(const std::shared_ptr<Session>& session) {
   // Unless LookForWaiting, which may have passed, knows better.
   if (session->available() && session->priority() >= 0) HandOutRows(*session->user);
   if (shard.phase == Shard::Phase::kAcquiring) return;  // Recover comes
+  // The shard was read without the session: whatever it says of earlier, something may have been stored.
+  if (!CanReceive(*session)) SetGiven(*session, false);
   std::vector<WaitingStore::RowKey> keys;
   for (const UnackedPacket& packet : session->unacked)
     if (packet.delivery == nullptr && packet.stored_id != 0)
@@ -740,7 +763,10 @@ void OfflineMessages::OnLate(const std::shared_ptr<Session>& session) {
 
 bool OfflineMessages::TakeBack(User& user, WaitingStore::OfflineMessage& row) {
   const std::int64_t offset = OffsetOf(row.id);
+  // Finished before this owner read anything: who stored it knew that no session had it.
+  if (offset < user.shard->committed) return false;
   for (const auto& session : user.sessions) {
+    if (HasTaken(*session, row.id)) return true;
     switch (ClaimOf(*session, offset, row.stanza.to())) {
       case LateClaim::kNone:
         continue;

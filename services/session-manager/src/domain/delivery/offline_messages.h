@@ -33,6 +33,9 @@ class OfflineMessages {
   void StoreEnded(User& user, Session& ended, std::shared_ptr<Delivery> message, bool is_last_trace);
   /// Whether a message for the session must wait until it was handed what came before.
   static bool IsBehind(const User& user, const Session& session);
+  /// Nobody is there, and the session's client left before it had all that waits: what comes for it waits
+  /// for the same hand-out.
+  bool IsLeftBehind(const User& user, const Session& session) const;
   /// Keeps a message for the session that is just handed what came before.
   void WaitBehind(User& user, std::shared_ptr<Delivery> message, bool recovering);
   /// The same for a stanza that no store keeps, for `shards.window-time` at most. False: it need not wait.
@@ -106,8 +109,9 @@ class OfflineMessages {
   /// from there: nothing newer goes before the store has said whether it was given before.
   static std::optional<std::uint64_t> FirstUnsettled(const User& user, std::uint64_t after,
                                                      const std::vector<WaitingStore::OfflineMessage>& rows);
-  /// Waits until the receiver can take more. False: it is not going to.
-  Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state);
+  /// Waits until the receiver can take more. False: it is not going to, or another one has its place.
+  Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state,
+                       std::shared_ptr<Session> receiver);
   /// Sends the next ones to the receiver, as many as there is room for. Returns how many.
   std::size_t SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from);
   std::shared_ptr<Session> FindReceiver(const User& user) const;
