@@ -549,13 +549,19 @@ TEST_F(StreamNegotiation, Xep0077_3_1_Refusals) {
   EXPECT_HAS(Feed("<iq type='get' id='r1'><query xmlns='jabber:iq:register'/></iq>"), "<service-unavailable");
 }
 
-TEST_F(StreamNegotiation, GarbageAtAnyPointClosesAndNeverCrashes) {
+TEST_F(StreamNegotiation, GarbageAtAnyPointEndsTheStreamAsNotWellFormed) {
   const std::string whole = std::string(kHeaderText) + kPlain;
   for (std::size_t cut = 0; cut < whole.size(); cut += 7) {
     socket_ = {};
     Connect();
     Feed(whole.substr(0, cut));
-    Feed("\x01<");
+    // U+0001 is no character of XML, wherever it stands (RFC 6120 section 4.9.3.13).
+    const std::string out = Feed("\x01<");
+    EXPECT_HAS(out,
+               "<stream:error><not-well-formed "
+               "xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\"/></stream:error></stream:stream>")
+        << "after " << cut << " bytes";
+    EXPECT_TRUE(Closed()) << "after " << cut << " bytes";
     io_.poll();
   }
 }
