@@ -27,8 +27,6 @@ namespace {
 constexpr std::chrono::milliseconds kSweepPeriod{500};
 constexpr std::chrono::milliseconds kLeaveTimeout{6'000};
 constexpr std::chrono::milliseconds kDirectoryPeriod{100};
-/// The group has given out its shards by then, even when a member was killed (6 s). Who still owns
-/// nothing is one replica more than there are shards, and as ready as it will be.
 }  // namespace
 
 // In the order of making; unmade in reverse.

@@ -85,7 +85,7 @@ class Node {
   std::set<std::uint32_t> assigned;
 };
 
-/// A gateway process with a link to every session-manager that lives, as brief and protos say.
+/// A gateway process with a link to every session-manager that lives; it speaks session_link_service.proto.
 class Gateway {
  public:
   Gateway(std::string name, std::uint32_t shard_count) : name_(std::move(name)), shard_count_(shard_count) {}

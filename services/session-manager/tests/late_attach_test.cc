@@ -1,5 +1,5 @@
 // A gateway that was out of reach brings its sessions when the shard's new owner has read the log
-// without them (README.md, S12): nothing is given twice, nothing is lost, and the stream goes on.
+// without them (README.md, SL12): nothing is given twice, nothing is lost, and the stream goes on.
 #include <gmock/gmock.h>
 
 #include "cluster.h"
@@ -60,7 +60,7 @@ class LateAttachTest : public Cluster {
   Client* bob = nullptr;
 };
 
-TEST_F(LateAttachTest, S12_WhatItsClientHasAcknowledged_IsNotGivenAgain) {
+TEST_F(LateAttachTest, SL12_WhatItsClientHasAcknowledged_IsNotGivenAgain) {
   Say("m1", bob_);
   Say("m2", bob_ + "/b");
   MoveWithoutIt();
@@ -72,7 +72,7 @@ TEST_F(LateAttachTest, S12_WhatItsClientHasAcknowledged_IsNotGivenAgain) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
-TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_IsKeptForItAndReplayed) {
+TEST_F(LateAttachTest, SL12_WhatIsUnacknowledged_IsKeptForItAndReplayed) {
   bob->acks = false;
   Say("m1", bob_);
   Say("m2", bob_ + "/b");
@@ -94,7 +94,7 @@ TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_IsKeptForItAndReplayed) {
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
-TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_IsNotLostWhenTheSessionEnds) {
+TEST_F(LateAttachTest, SL12_WhatIsUnacknowledged_IsNotLostWhenTheSessionEnds) {
   bob->acks = false;
   Say("m1", bob_);
   MoveWithoutIt();
@@ -105,7 +105,7 @@ TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_IsNotLostWhenTheSessionEnds) {
   EXPECT_THAT(NextSession(), ElementsAre("m1"));
 }
 
-TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_LookedForTwice_IsNotTakenForAcknowledged) {
+TEST_F(LateAttachTest, SL12_WhatIsUnacknowledged_LookedForTwice_IsNotTakenForAcknowledged) {
   bob->acks = false;
   Say("m1", bob_);
   MoveWithoutIt();
@@ -129,7 +129,7 @@ TEST_F(LateAttachTest, S12_WhatIsUnacknowledged_LookedForTwice_IsNotTakenForAckn
   database_.on_slow = {};
 }
 
-TEST_F(LateAttachTest, S12_WhatCameMeanwhile_IsGivenOnce) {
+TEST_F(LateAttachTest, SL12_WhatCameMeanwhile_IsGivenOnce) {
   Say("m1", bob_);
   MoveWithoutIt();
   Say("m2", bob_);
@@ -141,7 +141,7 @@ TEST_F(LateAttachTest, S12_WhatCameMeanwhile_IsGivenOnce) {
   EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2", "m3", "m4"));
 }
 
-TEST_F(LateAttachTest, S12_WhatCameMeanwhile_IsGivenWhenItsClientIsBack) {
+TEST_F(LateAttachTest, SL12_WhatCameMeanwhile_IsGivenWhenItsClientIsBack) {
   Say("m1", bob_);
   late_.End(*bob, END_REASON_CONNECTION_LOST);
   MoveWithoutIt();
@@ -155,7 +155,7 @@ TEST_F(LateAttachTest, S12_WhatCameMeanwhile_IsGivenWhenItsClientIsBack) {
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
-TEST_F(LateAttachTest, S12_WhatWasStoredBeforeNewerOnesWereGiven_IsNotTakenForGiven) {
+TEST_F(LateAttachTest, SL12_WhatWasStoredBeforeNewerOnesWereGiven_IsNotTakenForGiven) {
   late_.End(*bob, END_REASON_CLOSED);
   Settle();
   Client& quiet = SignIn(late_, bob_, "q", std::nullopt);
@@ -173,7 +173,7 @@ TEST_F(LateAttachTest, S12_WhatWasStoredBeforeNewerOnesWereGiven_IsNotTakenForGi
   EXPECT_THAT(quiet.MessageIds(), ElementsAre("m2", "m1"));
 }
 
-TEST_F(LateAttachTest, S12_WhatWasStoredBefore_IsGivenAsToAnybody) {
+TEST_F(LateAttachTest, SL12_WhatWasStoredBefore_IsGivenAsToAnybody) {
   // It was not available when m1 came.
   late_.Send(*bob, Presence("unavailable"));
   Settle();
@@ -190,7 +190,7 @@ TEST_F(LateAttachTest, S12_WhatWasStoredBefore_IsGivenAsToAnybody) {
   EXPECT_EQ(std::count(ids.begin(), ids.end(), "m2"), 1);
 }
 
-TEST_F(LateAttachTest, S12_TheNextOwnerAfterThat_GivesNothingAgain) {
+TEST_F(LateAttachTest, SL12_TheNextOwnerAfterThat_GivesNothingAgain) {
   bob->acks = false;
   Say("m1", bob_);
   MoveWithoutIt();

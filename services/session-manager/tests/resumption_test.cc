@@ -33,7 +33,7 @@ class ResumptionTest : public Cluster {
   Client* bob = nullptr;
 };
 
-TEST_F(ResumptionTest, LostConnection_ParkedAndTheGatewayIsTold) {
+TEST_F(ResumptionTest, SL3_LostConnection_ParkedAndTheGatewayIsTold) {
   gateway_.Send(*alice, Message(bob_, "m1"));
   Settle();
   gateway_.End(*bob, END_REASON_CONNECTION_LOST);
@@ -47,7 +47,7 @@ TEST_F(ResumptionTest, LostConnection_ParkedAndTheGatewayIsTold) {
   EXPECT_FALSE(bob->ended);
 }
 
-TEST_F(ResumptionTest, StoreAway_NotParkedUntilItIsBack) {
+TEST_F(ResumptionTest, SL4_StoreAway_NotParkedUntilItIsBack) {
   database_.down = true;
   gateway_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
@@ -56,7 +56,7 @@ TEST_F(ResumptionTest, StoreAway_NotParkedUntilItIsBack) {
   EXPECT_TRUE(RunUntil([&] { return bob->parked; }));
 }
 
-TEST_F(ResumptionTest, ParkedOnlyWhenWhatItSentIsInTheLog) {
+TEST_F(ResumptionTest, SL4_ParkedOnlyWhenWhatItSentIsInTheLog) {
   log_.held = true;
   gateway_.Send(*bob, Message(alice_, "m1"));
   gateway_.End(*bob, END_REASON_CONNECTION_LOST);
@@ -70,7 +70,7 @@ TEST_F(ResumptionTest, ParkedOnlyWhenWhatItSentIsInTheLog) {
   EXPECT_EQ(database_.parked.begin()->second.session.attach.confirmed_count(), 2u);
 }
 
-TEST_F(ResumptionTest, OnAnotherGateway_ReplaysAfterH) {
+TEST_F(ResumptionTest, SL5_OnAnotherGateway_ReplaysAfterH) {
   for (int i = 1; i <= 4; ++i) gateway_.Send(*alice, Message(bob_, "m" + std::to_string(i)));
   Settle();
   gateway_.End(*bob, END_REASON_CONNECTION_LOST);
@@ -202,7 +202,7 @@ TEST_F(ResumptionTest, Ended_TellsHowMuchArrived) {
   EXPECT_THAT(database_.parked, IsEmpty());
 }
 
-TEST_F(ResumptionTest, WhileAppendsAreInFlight_HSaysOnlyWhatIsInTheLog) {
+TEST_F(ResumptionTest, SL5_WhileAppendsAreInFlight_HSaysOnlyWhatIsInTheLog) {
   log_.held = true;
   gateway_.Send(*bob, Message(alice_, "m1"));
   Settle();
@@ -215,7 +215,7 @@ TEST_F(ResumptionTest, WhileAppendsAreInFlight_HSaysOnlyWhatIsInTheLog) {
   EXPECT_THAT(alice->MessageIds(), ElementsAre("m1"));
 }
 
-TEST_F(ResumptionTest, TwoAttempts_OneSessionAlive) {
+TEST_F(ResumptionTest, SL5_TwoAttempts_OneSessionAlive) {
   log_.held = true;
   gateway_.Send(*bob, Message(alice_, "m1"));
   Settle();
@@ -229,7 +229,7 @@ TEST_F(ResumptionTest, TwoAttempts_OneSessionAlive) {
   EXPECT_NE(first.started && !first.ended, second.started && !second.ended);
 }
 
-TEST_F(ResumptionTest, ResumedWhileItIsBeingParked_NoRowStays) {
+TEST_F(ResumptionTest, SL4_ResumedWhileItIsBeingParked_NoRowStays) {
   Client* resumed = nullptr;
   database_.on_call = [&](std::string_view call) {
     if (call != "Park" || resumed != nullptr) return;
@@ -242,7 +242,7 @@ TEST_F(ResumptionTest, ResumedWhileItIsBeingParked_NoRowStays) {
   EXPECT_THAT(database_.parked, IsEmpty());
 }
 
-TEST_F(ResumptionTest, EndedWhileItIsBeingParked_NoRowStays) {
+TEST_F(ResumptionTest, SL4_EndedWhileItIsBeingParked_NoRowStays) {
   database_.on_call = [&](std::string_view call) {
     if (call != "Park") return;
     database_.on_call = {};
@@ -265,7 +265,7 @@ TEST_F(ResumptionTest, TimeOut_UnackedGoToTheStore) {
   EXPECT_THAT(database_.packets, IsEmpty());
 }
 
-TEST_F(ResumptionTest, GatewayDies_SessionsWaitAndResumeElsewhere) {
+TEST_F(ResumptionTest, SL3_GatewayDies_SessionsWaitAndResumeElsewhere) {
   gateway_.Send(*alice, Message(bob_, "m1"));
   Settle();
   gateway_.Unlink(node(0));
@@ -281,7 +281,7 @@ TEST_F(ResumptionTest, GatewayDies_SessionsWaitAndResumeElsewhere) {
   EXPECT_EQ(node(0).core.sessions_by_id().size(), 1u);
 }
 
-TEST_F(ResumptionTest, LinkBreaksAndComesBack_NothingIsLostOrTwice) {
+TEST_F(ResumptionTest, SL3_LinkBreaksAndComesBack_NothingIsLostOrTwice) {
   gateway_.Unlink(node(0));
   Client& carol = SignIn(other_, UserIn(2), "c");
   other_.Send(carol, Message(bob_, "m1"));

@@ -67,7 +67,7 @@ class SessionEndTest : public Cluster {
 
 // ---- a decision is a record -------------------------------------------------
 
-TEST_F(SessionEndTest, S7_TakesEffectWhereTheRecordIsRead) {
+TEST_F(SessionEndTest, SL7_TakesEffectWhereTheRecordIsRead) {
   KillGatewayOf(*bob);
   ElapseHeld(settings_.link_grace + std::chrono::seconds(1));
   EXPECT_EQ(SessionsAt(1), 1u) << "decided, not yet in the log";
@@ -81,7 +81,7 @@ TEST_F(SessionEndTest, S7_TakesEffectWhereTheRecordIsRead) {
   EXPECT_EQ(Ends()[0].session_ended().condition(), "connection-timeout");
 }
 
-TEST_F(SessionEndTest, S7_OwnerDiesBeforeTheDecisionIsInTheLog_TheNextOneDecides) {
+TEST_F(SessionEndTest, SL7_OwnerDiesBeforeTheDecisionIsInTheLog_TheNextOneDecides) {
   other_.EnableStreamManagement(*bob);
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
@@ -93,7 +93,7 @@ TEST_F(SessionEndTest, S7_OwnerDiesBeforeTheDecisionIsInTheLog_TheNextOneDecides
   EXPECT_EQ(SessionsAt(2), 0u);
 }
 
-TEST_F(SessionEndTest, S8_OwnerDiesBeforeContactsAreTold_TheyAreToldOnce) {
+TEST_F(SessionEndTest, SL8_OwnerDiesBeforeContactsAreTold_TheyAreToldOnce) {
   KillGatewayOf(*bob);
   ElapseHeld(settings_.link_grace + std::chrono::seconds(1));
   log_.Flush(1);
@@ -106,7 +106,7 @@ TEST_F(SessionEndTest, S8_OwnerDiesBeforeContactsAreTold_TheyAreToldOnce) {
   EXPECT_EQ(SessionsAt(2), 0u);
 }
 
-TEST_F(SessionEndTest, S8_OwnerDiesBeforeContactsAreTold_TheRosterIsAwayAtTheNextOwner) {
+TEST_F(SessionEndTest, SL8_OwnerDiesBeforeContactsAreTold_TheRosterIsAwayAtTheNextOwner) {
   KillGatewayOf(*bob);
   ElapseHeld(settings_.link_grace + std::chrono::seconds(1));
   log_.Flush(1);
@@ -125,7 +125,7 @@ TEST_F(SessionEndTest, S8_OwnerDiesBeforeContactsAreTold_TheRosterIsAwayAtTheNex
   EXPECT_EQ(node(2).core.FindShard(1)->window.size(), 0u);
 }
 
-TEST_F(SessionEndTest, S8_OwnerDiesAfterContactsWereTold_TheyAreNotToldAgain) {
+TEST_F(SessionEndTest, SL8_OwnerDiesAfterContactsWereTold_TheyAreNotToldAgain) {
   KillGatewayOf(*bob);
   node(1).shard_log.member = false;  // no commit succeeds
   Elapse(settings_.link_grace + std::chrono::seconds(1));
@@ -134,7 +134,7 @@ TEST_F(SessionEndTest, S8_OwnerDiesAfterContactsWereTold_TheyAreNotToldAgain) {
   EXPECT_EQ(Goodbyes(), 1u);
 }
 
-TEST_F(SessionEndTest, S8_WhoWasToldOfThePresenceDirectly_HearsToo) {
+TEST_F(SessionEndTest, SL8_WhoWasToldOfThePresenceDirectly_HearsToo) {
   const std::string carol_ = UserIn(2);
   Assign(2, 0);
   ASSERT_TRUE(RunUntil([&] { return IsLive(2); }));
@@ -151,7 +151,7 @@ TEST_F(SessionEndTest, S8_WhoWasToldOfThePresenceDirectly_HearsToo) {
   EXPECT_EQ(Only(carol.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);
 }
 
-TEST_F(SessionEndTest, S8_DecidedTwice_AppliedOnce) {
+TEST_F(SessionEndTest, SL8_DecidedTwice_AppliedOnce) {
   // The first owner's record arrives after all, and the second owner has decided the same.
   KillGatewayOf(*bob);
   Elapse(settings_.link_grace + std::chrono::seconds(1));
@@ -164,7 +164,7 @@ TEST_F(SessionEndTest, S8_DecidedTwice_AppliedOnce) {
   EXPECT_EQ(Goodbyes(), 1u);
 }
 
-TEST_F(SessionEndTest, S7_AnOldOwnersDecision_IsRefused) {
+TEST_F(SessionEndTest, SL7_AnOldOwnersDecision_IsRefused) {
   events::v1::UserRecord record;
   Move();
   record.mutable_origin()->set_shard(1);
@@ -177,7 +177,7 @@ TEST_F(SessionEndTest, S7_AnOldOwnersDecision_IsRefused) {
   EXPECT_EQ(Goodbyes(), 0u);
 }
 
-TEST_F(SessionEndTest, S8_NotFinishedBeforeTheStoreHasWhatItLeaves) {
+TEST_F(SessionEndTest, SL8_NotFinishedBeforeTheStoreHasWhatItLeaves) {
   bob->acks = false;
   gateway_.Send(*alice, Message(bob_, "m1"));
   Settle();
@@ -193,7 +193,7 @@ TEST_F(SessionEndTest, S8_NotFinishedBeforeTheStoreHasWhatItLeaves) {
 
 // ---- resumed since ----------------------------------------------------------
 
-TEST_F(SessionEndTest, S9_ResumedBeforeTheRecordIsRead_GoesOn) {
+TEST_F(SessionEndTest, SL9_ResumedBeforeTheRecordIsRead_GoesOn) {
   other_.EnableStreamManagement(*bob);
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
@@ -215,7 +215,7 @@ TEST_F(SessionEndTest, S9_ResumedBeforeTheRecordIsRead_GoesOn) {
   EXPECT_EQ(Goodbyes(), 0u);
 }
 
-TEST_F(SessionEndTest, S9_ReplacedSession_IsNotResumed) {
+TEST_F(SessionEndTest, SL9_ReplacedSession_IsNotResumed) {
   other_.EnableStreamManagement(*bob);
   log_.held = true;
   Client& fresh = gateway_.Start(bob_, "b");
@@ -234,7 +234,7 @@ TEST_F(SessionEndTest, S9_ReplacedSession_IsNotResumed) {
 
 // ---- one session of a name --------------------------------------------------
 
-TEST_F(SessionEndTest, S2_TheNewSessionBeginsWhenTheOldOneHasEnded) {
+TEST_F(SessionEndTest, SL2_TheNewSessionBeginsWhenTheOldOneHasEnded) {
   log_.held = true;
   Client& fresh = gateway_.Start(bob_, "b");
   Settle();
@@ -248,7 +248,7 @@ TEST_F(SessionEndTest, S2_TheNewSessionBeginsWhenTheOldOneHasEnded) {
   EXPECT_EQ(Goodbyes(), 1u);
 }
 
-TEST_F(SessionEndTest, S2_OwnerDiesBetweenTheOldSessionAndTheNew_OneOfThemLives) {
+TEST_F(SessionEndTest, SL2_OwnerDiesBetweenTheOldSessionAndTheNew_OneOfThemLives) {
   log_.held = true;
   Client& fresh = gateway_.Start(bob_, "b");
   Settle();
@@ -264,7 +264,7 @@ TEST_F(SessionEndTest, S2_OwnerDiesBetweenTheOldSessionAndTheNew_OneOfThemLives)
 
 // ---- what is over stays over ------------------------------------------------
 
-TEST_F(SessionEndTest, S10_BroughtBackToTheSameOwner_Reset) {
+TEST_F(SessionEndTest, SL10_BroughtBackToTheSameOwner_Reset) {
   // Its gateway was frozen for longer than the grace.
   other_.Unlink(node(1));
   Elapse(settings_.link_grace + std::chrono::seconds(1));
@@ -278,7 +278,7 @@ TEST_F(SessionEndTest, S10_BroughtBackToTheSameOwner_Reset) {
   EXPECT_EQ(Hellos(), 0u);
 }
 
-TEST_F(SessionEndTest, S10_BroughtBackToALaterOwner_Reset) {
+TEST_F(SessionEndTest, SL10_BroughtBackToALaterOwner_Reset) {
   other_.Unlink(node(1));
   Elapse(settings_.link_grace + std::chrono::seconds(1));
   Elapse(std::chrono::seconds(2));
@@ -289,7 +289,7 @@ TEST_F(SessionEndTest, S10_BroughtBackToALaterOwner_Reset) {
   EXPECT_EQ(Goodbyes(), 1u);
 }
 
-TEST_F(SessionEndTest, S10_BroughtBackToALaterOwnerThatIsLive_Reset) {
+TEST_F(SessionEndTest, SL10_BroughtBackToALaterOwnerThatIsLive_Reset) {
   other_.Unlink(node(1));
   other_.Unlink(node(2));
   for (auto& node : nodes_) std::erase(node->membership.gateways, "gw-2");
@@ -303,7 +303,7 @@ TEST_F(SessionEndTest, S10_BroughtBackToALaterOwnerThatIsLive_Reset) {
   EXPECT_EQ(Goodbyes(), 1u);
 }
 
-TEST_F(SessionEndTest, S10_BroughtBackWhileItsNameIsTakenElsewhere_OnlyTheNewOneLives) {
+TEST_F(SessionEndTest, SL10_BroughtBackWhileItsNameIsTakenElsewhere_OnlyTheNewOneLives) {
   other_.Unlink(node(1));
   Elapse(settings_.link_grace + std::chrono::seconds(1));
   Client& again = SignIn(gateway_, bob_, "b");
@@ -318,7 +318,7 @@ TEST_F(SessionEndTest, S10_BroughtBackWhileItsNameIsTakenElsewhere_OnlyTheNewOne
   EXPECT_EQ(Goodbyes(), 0u);
 }
 
-TEST_F(SessionEndTest, S2_AnUnknownOlderSessionOfTheName_EndsWithoutASound) {
+TEST_F(SessionEndTest, SL2_AnUnknownOlderSessionOfTheName_EndsWithoutASound) {
   // The owner has died before it knew that the old session is gone; its gateway is late at the next.
   other_.Unlink(node(1));
   other_.Unlink(node(2));
@@ -336,7 +336,7 @@ TEST_F(SessionEndTest, S2_AnUnknownOlderSessionOfTheName_EndsWithoutASound) {
   EXPECT_EQ(Goodbyes(), 0u) << "the newer session is available";
 }
 
-TEST_F(SessionEndTest, S10_ParkedRowOfAnEndedSession_DoesNotRise) {
+TEST_F(SessionEndTest, SL10_ParkedRowOfAnEndedSession_DoesNotRise) {
   other_.EnableStreamManagement(*bob);
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
@@ -351,7 +351,7 @@ TEST_F(SessionEndTest, S10_ParkedRowOfAnEndedSession_DoesNotRise) {
   EXPECT_THAT(database_.parked, IsEmpty());
 }
 
-TEST_F(SessionEndTest, S8_TheRowIsRemovedBeforeTheEndIsFinished) {
+TEST_F(SessionEndTest, SL8_TheRowIsRemovedBeforeTheEndIsFinished) {
   other_.EnableStreamManagement(*bob);
   other_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
@@ -368,7 +368,7 @@ TEST_F(SessionEndTest, S8_TheRowIsRemovedBeforeTheEndIsFinished) {
 
 // ---- accounts ---------------------------------------------------------------
 
-TEST_F(SessionEndTest, S7_AccountRemoved_ItsSessionsEndByRecordsOfTheirOwn) {
+TEST_F(SessionEndTest, SL7_AccountRemoved_ItsSessionsEndByRecordsOfTheirOwn) {
   events::v1::UserRecord record;
   record.mutable_origin()->set_shard(1);
   record.mutable_origin()->set_epoch(node(1).core.FindShard(1)->epoch);
@@ -381,7 +381,7 @@ TEST_F(SessionEndTest, S7_AccountRemoved_ItsSessionsEndByRecordsOfTheirOwn) {
   EXPECT_EQ(Ends().size(), 1u);
 }
 
-TEST_F(SessionEndTest, S10_AccountRemoved_ASessionThatNobodyKnewThen_IsRefused) {
+TEST_F(SessionEndTest, SL10_AccountRemoved_ASessionThatNobodyKnewThen_IsRefused) {
   other_.Unlink(node(1));
   other_.Unlink(node(2));
   for (auto& node : nodes_) std::erase(node->membership.gateways, "gw-2");
@@ -401,7 +401,7 @@ TEST_F(SessionEndTest, S10_AccountRemoved_ASessionThatNobodyKnewThen_IsRefused) 
 
 // ---- h says what is in the log ----------------------------------------------
 
-TEST_F(SessionEndTest, S11_FailedResumption_CountsOnlyWhatIsInTheLog) {
+TEST_F(SessionEndTest, SL11_FailedResumption_CountsOnlyWhatIsInTheLog) {
   other_.EnableStreamManagement(*bob);
   roster_.held = true;
   other_.Send(*bob, Iq("get", {}, "r", "query", "jabber:iq:roster"));
@@ -420,7 +420,7 @@ TEST_F(SessionEndTest, S11_FailedResumption_CountsOnlyWhatIsInTheLog) {
   EXPECT_THAT(alice->MessageIds(), IsEmpty());
 }
 
-TEST_F(SessionEndTest, S11_FailedResumption_ALaterOwnerCountsTheSame) {
+TEST_F(SessionEndTest, SL11_FailedResumption_ALaterOwnerCountsTheSame) {
   other_.EnableStreamManagement(*bob);
   other_.Send(*bob, Message(alice_, "m1"));
   Settle();

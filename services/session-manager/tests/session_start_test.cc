@@ -24,7 +24,7 @@ class SessionStartTest : public Cluster {
   std::string bob_;
 };
 
-TEST_F(SessionStartTest, AnswersWithTheFullJid) {
+TEST_F(SessionStartTest, SL1_AnswersWithTheFullJid) {
   Client& client = gateway_.Start(alice_, "phone");
   Settle();
   EXPECT_TRUE(client.started);
@@ -39,7 +39,7 @@ TEST_F(SessionStartTest, MakesAResourceWhenNoneIsAskedFor) {
   EXPECT_NE(one.jid, two.jid);
 }
 
-TEST_F(SessionStartTest, SameResource_TheNewerWins) {
+TEST_F(SessionStartTest, SL2_SameResource_TheNewerWins) {
   Client& old = SignIn(gateway_, alice_, "phone");
   Client& fresh = other_.Start(alice_, "phone");
   Settle();
@@ -55,7 +55,7 @@ TEST_F(SessionStartTest, SameResource_TheNewerWins) {
   EXPECT_EQ(node(0).core.sessions_by_id().size(), 1u);
 }
 
-TEST_F(SessionStartTest, SameResource_TheOlderHasClosedInOrder_WhatItSentComesFirst) {
+TEST_F(SessionStartTest, SL2_SameResource_TheOlderHasClosedInOrder_WhatItSentComesFirst) {
   Client& old = SignIn(gateway_, alice_, "phone");
   Client& bob = SignIn(other_, bob_, "desk");
   // A roster request keeps the session busy; the message waits behind it.
@@ -135,7 +135,7 @@ TEST_F(SessionStartTest, NobodySpeaksAsAnother) {
   EXPECT_EQ(bob.inbox[0].from(), alice_ + "/phone");
 }
 
-TEST_F(SessionStartTest, ConfirmOnlyWhenTheLogHasTheRecord) {
+TEST_F(SessionStartTest, SL1_ConfirmOnlyWhenTheLogHasTheRecord) {
   Client& alice = SignIn(gateway_, alice_, "phone");
   log_.held = true;
   gateway_.Send(alice, Message(bob_, "m1"));
@@ -153,7 +153,7 @@ TEST_F(SessionStartTest, ConfirmOnlyWhenTheLogHasTheRecord) {
   EXPECT_EQ(alice.confirmed, 3u);
 }
 
-TEST_F(SessionStartTest, ConfirmsAreInOrder) {
+TEST_F(SessionStartTest, SL1_ConfirmsAreInOrder) {
   Client& alice = SignIn(gateway_, alice_, "phone");
   log_.held = true;
   for (int i = 0; i < 20; ++i) gateway_.Send(alice, Message(i % 2 ? bob_ : alice_, "m" + std::to_string(i)));

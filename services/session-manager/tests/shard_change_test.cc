@@ -547,19 +547,19 @@ class ResumedShortlyBeforeTest : public ShardChangeTest {
   Client* resumed = nullptr;
 };
 
-TEST_F(ResumedShortlyBeforeTest, TheGatewayThatItLeftAttachesFirst) {
+TEST_F(ResumedShortlyBeforeTest, SL6_TheGatewayThatItLeftAttachesFirst) {
   Resume(gateway_, other_);
   Move();
   ExpectResumedGoesOn(other_, gateway_);
 }
 
-TEST_F(ResumedShortlyBeforeTest, TheGatewayThatItLeftAttachesLast) {
+TEST_F(ResumedShortlyBeforeTest, SL6_TheGatewayThatItLeftAttachesLast) {
   Resume(other_, gateway_);
   Move();
   ExpectResumedGoesOn(gateway_, other_);
 }
 
-TEST_F(ResumedShortlyBeforeTest, TheNewGatewayAttachesWhenTheShardIsLive) {
+TEST_F(ResumedShortlyBeforeTest, SL6_TheNewGatewayAttachesWhenTheShardIsLive) {
   Resume(gateway_, other_);
   other_.attaches = false;
   for (auto& node : nodes_) node->settings.attach_timeout = std::chrono::milliseconds(100);
@@ -577,7 +577,7 @@ TEST_F(ResumedShortlyBeforeTest, TheNewGatewayAttachesWhenTheShardIsLive) {
   ExpectResumedGoesOn(other_, gateway_);
 }
 
-TEST_F(ResumedShortlyBeforeTest, GoneAgainAndParked_TheStoreKnowsBest) {
+TEST_F(ResumedShortlyBeforeTest, SL6_GoneAgainAndParked_TheStoreKnowsBest) {
   Resume(gateway_, other_);
   other_.End(*resumed, END_REASON_CONNECTION_LOST);
   Settle();

@@ -11,9 +11,9 @@ namespace rookery::session_manager {
 /// shard had been read without it: what an earlier owner gave to it was stored then, as for somebody
 /// who is away. Decides only.
 enum class LateClaim {
-  /// None of its: it is given as to anybody.
+  /// None of the session's: the message is given as to anybody.
   kNone,
-  /// Its client has it, or is about to: it waits for nobody any more.
+  /// The session's client has it, or is about to: it waits for nobody any more.
   kAcknowledged,
   /// It was given to the session and is not acknowledged: the row is the packet's stanza.
   kUnacknowledged,
