@@ -97,7 +97,6 @@ Task<void> Node::Run(std::shared_ptr<Node> self) {
   std::string last_reason;
   while (!self->is_stopped_) {
     std::string reason = co_await self->Connect();
-    self->is_tried_ = true;
     if (self->is_stopped_) co_return;
     if (reason.empty()) {
       backoff = kFirstBackoff;

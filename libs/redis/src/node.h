@@ -45,7 +45,6 @@ class Node : public std::enable_shared_from_this<Node> {
   const std::string& host() const { return host_; }
   bool is_ready() const { return is_ready_; }
   /// The first attempt to connect is over.
-  bool is_tried() const { return is_tried_; }
   std::size_t waiting() const { return commands_.size(); }
 
   /// Only while is_ready(). An error reply comes as a Status with its text;
@@ -85,7 +84,6 @@ class Node : public std::enable_shared_from_this<Node> {
   const ClientMetrics metrics_;
   std::shared_ptr<Socket> socket_;  // null without a connection
   bool is_ready_ = false;
-  bool is_tried_ = false;
   bool is_stopped_ = false;
   std::string reason_;          // why the connection ended
   asio::steady_timer changed_;  // a condition: cancelled when the connection is ready or gone

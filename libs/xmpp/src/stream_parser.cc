@@ -257,6 +257,4 @@ void StreamParser::Pause() { impl_->stop = true; }
 
 void StreamParser::set_limits(const ParserLimits& limits) { impl_->limits = limits; }
 
-std::size_t StreamParser::pending_bytes() const { return impl_->pending; }
-
 }  // namespace rookery::xmpp

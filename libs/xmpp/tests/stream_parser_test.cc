@@ -461,7 +461,6 @@ TEST(StreamParserLimits, ChangeWhileRunning) {
   std::size_t consumed = 0;
   ASSERT_EQ(parser.Parse(kHeader, &consumed), StreamParseError::kNone);
   ASSERT_EQ(parser.Parse("<message><body>xxxxxxxxxxxxxxxxx", &consumed), StreamParseError::kNone);
-  EXPECT_EQ(parser.pending_bytes(), 32u);
   ParserLimits limits;
   limits.max_stanza_bytes = 30;
   parser.set_limits(limits);
@@ -479,7 +478,6 @@ TEST(StreamParserLimits, LargeTagInSmallPieces) {
     for (int i = 0; i < 200 * 1024; ++i) {
       ASSERT_EQ(parser.Parse(std::string_view(&c, 1), &consumed), StreamParseError::kNone);
     }
-    EXPECT_EQ(parser.pending_bytes(), 200u * 1024 + 13);
     ASSERT_EQ(parser.Parse("'/>", &consumed), StreamParseError::kNone);
     EXPECT_EQ(recorder.stanzas.at(0).id().size(), 200u * 1024);
   }
@@ -571,7 +569,6 @@ TEST(StreamParserControl, ResetForgetsAHalfStanza) {
   std::size_t consumed = 0;
   parser.Parse("<s><message><body>x", &consumed);
   parser.Reset();
-  EXPECT_EQ(parser.pending_bytes(), 0u);
   EXPECT_EQ(parser.Parse("<t/>", &consumed), StreamParseError::kNone);
   EXPECT_EQ(recorder.log, "[open <s/> in ][open <t/> in ][close]");
 }
@@ -777,7 +774,6 @@ TEST(StreamParserProperty, FinishedStanzasAreNotHeldBack) {
       parser.Parse(std::string_view(stanza).substr(i, 1), &consumed);
     }
     EXPECT_EQ(recorder.stanzas.size(), static_cast<std::size_t>(round) + 1);
-    EXPECT_EQ(parser.pending_bytes(), 0u);
   }
 }
 

@@ -73,9 +73,6 @@ class StreamParser {
   /// From a handler: stop after the element being handled.
   void Pause();
   void set_limits(const ParserLimits& limits);
-  /// Bytes of the first-level element that is not complete yet; 0 at a boundary, with
-  /// white space or without.
-  std::size_t pending_bytes() const;
 
  private:
   struct Impl;
