@@ -497,6 +497,124 @@ TEST_F(DeliveryRules, E3_AGatewayForgetsASessionOnlyWhenItsRowsAreGone) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+// ---- what an end leads to -----------------------------------------------------
+
+/// bob's client is away, and what it was sent is in the store under its session: the records are
+/// finished, so that whoever reads an error that follows from one of them takes it for a repetition.
+class EndedRules : public DeliveryRules {
+ protected:
+  void SetUp() override {
+    bob = &Available("b", /*acks=*/false);
+    other_.EnableStreamManagement(*bob);
+    Settle();
+    other_.End(*bob, END_REASON_CONNECTION_LOST);
+    Settle();
+  }
+  void SayUnstorable(const std::string& id) {
+    xmpp::Stanza message = Message(bob_, id);
+    xmpp::AddPayload(message, xmpp::Element("no-store", "urn:xmpp:hints"));
+    gateway_.Send(*alice, message);
+    Settle();
+  }
+  void FinishRecords() {
+    Elapse(settings_.window_time + std::chrono::seconds(2));
+    ASSERT_EQ(Unfinished(), 0u);
+    alice->inbox.clear();
+  }
+  void TimeOut() { Elapse(settings_.resume_timeout + std::chrono::seconds(5)); }
+  std::size_t Errors(std::string_view id) const {
+    return static_cast<std::size_t>(
+        std::count_if(alice->inbox.begin(), alice->inbox.end(),
+                      [&](const auto& stanza) { return stanza.type() == "error" && stanza.id() == id; }));
+  }
+  Client* bob = nullptr;
+};
+
+TEST_F(EndedRules, E5_TheStoreHasNoRoomForWhatItLeaves_ItsSenderHearsOfIt) {
+  node(1).settings.max_offline_messages = 1;
+  for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_);
+  FinishRecords();
+  TimeOut();
+  EXPECT_EQ(database_.Waiting(bob_), 1u);
+  EXPECT_EQ(Errors("m1"), 0u);
+  EXPECT_EQ(Errors("m2"), 1u);
+  EXPECT_EQ(Errors("m3"), 1u);
+}
+
+TEST_F(EndedRules, E5_WhatNoStoreKeepsIsAnswered) {
+  gateway_.Send(*alice, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
+  SayUnstorable("n1");
+  FinishRecords();
+  TimeOut();
+  EXPECT_EQ(Errors("q"), 1u);
+  EXPECT_EQ(Errors("n1"), 1u);
+}
+
+TEST_F(EndedRules, E5_GivenToAnotherSessionWhichEndsToo_ItIsAnswered) {
+  SayUnstorable("n1");
+  FinishRecords();
+  Client& desk = Available("desk", /*acks=*/false);
+  TimeOut();
+  ASSERT_THAT(desk.MessageIds(), ElementsAre("n1"));
+  other_.End(desk, END_REASON_CLOSED);
+  Settle();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(Errors("n1"), 1u);
+}
+
+TEST_F(EndedRules, E5_TheOwnerDiesBeforeTheErrorIsInTheLog_TheNextOneSaysIt) {
+  gateway_.Send(*alice, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
+  SayUnstorable("n1");
+  FinishRecords();
+  // What is appended after the end stays in flight.
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    log_.held = log_.held || record.has_session_ended();
+    return absl::OkStatus();
+  };
+  TimeOut();
+  ASSERT_TRUE(node(1).core.sessions_by_id().empty());
+  EXPECT_GE(database_.Packets(bob_, bob->id), 2u);
+  log_.refuse = {};
+  log_.held = false;
+  Move();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_TRUE(database_.packets.empty());
+  EXPECT_EQ(Errors("q"), 1u);
+  EXPECT_EQ(Errors("n1"), 1u);
+}
+
+TEST_F(EndedRules, E5_TheOwnerDiesBeforeTheRowsAreRemoved_TheErrorIsSaidOnce) {
+  gateway_.Send(*alice, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
+  SayUnstorable("n1");
+  FinishRecords();
+  bool is_open = false;
+  Gate("RemoveSessions", is_open);
+  TimeOut();
+  EXPECT_EQ(Errors("q"), 1u);
+  Move();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_TRUE(database_.packets.empty());
+  EXPECT_EQ(Errors("q"), 1u);
+  EXPECT_EQ(Errors("n1"), 1u);
+}
+
+TEST_F(EndedRules, E5_NobodyHasBroughtTheSession_WhatItLeavesIsAnswered) {
+  gateway_.Send(*alice, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
+  SayUnstorable("n1");
+  for (const char* id : {"m1", "m2"}) Say(id, bob_);
+  FinishRecords();
+  bob->forgotten = true;
+  database_.parked.clear();
+  node(2).settings.max_offline_messages = 1;
+  Move();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_TRUE(database_.packets.empty());
+  EXPECT_EQ(database_.Waiting(bob_), 1u);
+  EXPECT_EQ(Errors("q"), 1u);
+  EXPECT_EQ(Errors("n1"), 1u);
+  EXPECT_EQ(Errors("m2"), 1u);
+}
+
 TEST_F(DeliveryRules, L1_AShardIsLoadedPageByPage) {
   node(1).settings.max_unacked_packets = node(2).settings.max_unacked_packets = 5'000;
   Client& bob = SignIn(other_, bob_, "b");

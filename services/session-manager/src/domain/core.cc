@@ -195,6 +195,12 @@ void Core::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std:
                         events::v1::UserRecord record) {
   // A turn that outlived its shard: the next owner does its work.
   if (from.released()) return;
+  if (!cause.session && cause.offset >= 0 && cause.offset < from.window.cursor()) {
+    // Whoever reads it would take it for said before: rather twice than never.
+    metrics_.causes_finished.Increment();
+    telemetry::LogError("record.cause_finished", {{"shard", from.number}, {"offset", cause.offset}});
+    cause.offset = -1;
+  }
   FillOrigin(from, cause, record);
   events::Log::OnAppended on_appended;
   if (cause.session) {
@@ -206,13 +212,15 @@ void Core::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std:
       if (!offset.ok()) OnRefused(session, offset.status());
       session_keeper_->FinishInbound(session, count);
     };
-  } else if (cause.offset >= 0) {
+  } else if (cause.offset >= 0 || cause.end) {
     from.window.Hold(cause.offset);
-    on_appended = [this, shard = SharedShard(from.number),
-                   offset = cause.offset](const absl::StatusOr<std::int64_t>& appended) {
+    if (cause.end) ++cause.end->open;
+    on_appended = [this, shard = SharedShard(from.number), offset = cause.offset,
+                   end = cause.end](const absl::StatusOr<std::int64_t>& appended) {
       if (shard->released() || absl::IsAborted(appended.status())) return;
       if (!appended.ok()) NoteLoss(appended.status());
       shard->window.Release(offset);
+      if (end) end->Finish();
     };
   }
   owner_->Append(from, Topic::kUsers, partition, key, record, std::move(on_appended));

@@ -12,6 +12,7 @@ struct SessionManagerMetrics {
   prometheus::Counter& packets_sent;
   prometheus::Counter& stanzas_resent;
   prometheus::Counter& records_refused;
+  prometheus::Counter& causes_finished;
   prometheus::Counter& stanzas_repeated;
   prometheus::Counter& misplaced;
   prometheus::Counter& stored_offline;

@@ -15,6 +15,14 @@ void EndWrites::Finish() {
   for (const std::function<void()>& done : std::exchange(then, {})) done();
 }
 
+const std::shared_ptr<EndWrites>& Session::EndWritesOf() {
+  if (!end_writes) {
+    end_writes = std::make_shared<EndWrites>();
+    end_writes->record = end_record;
+  }
+  return end_writes;
+}
+
 void Session::Move(SessionPhase to, SteadyTime now) {
   ROOKERY_CHECK(MayFollow(phase_, to));
   BeginAs(to, now);

@@ -46,8 +46,11 @@ class UnackedQueue {
   std::size_t head_ = 0;
 };
 
-/// Writes that follow from the end of a session, and what is done after the last of them.
+/// What follows from the end of a session and is not in the store or the log yet, and what is done after
+/// the last of it.
 struct EndWrites {
+  /// The record of the end, which is not finished before all of this is; -1: there is none.
+  std::int64_t record = -1;
   int open = 0;
   /// Done after the last of them, before `then`; may open more.
   std::function<void()> remove;
@@ -120,8 +123,12 @@ struct Session : GatewayHook {
   ParkedRow row;
   /// Packets of it were put into the waiting store.
   bool has_rows = false;
-  /// What its end has still to write into the offline store; null when that is nothing.
+  /// The record of its end, once that is applied; -1: none, or an earlier owner has finished it.
+  std::int64_t end_record = -1;
+  /// What its end has still to write; null when that is nothing.
   std::shared_ptr<EndWrites> end_writes;
+  /// The same, made when missing.
+  const std::shared_ptr<EndWrites>& EndWritesOf();
 
   /// The newest attempt to resume, while it waits; null when there is none.
   std::unique_ptr<WaitingResume> resume_waits;

@@ -712,6 +712,7 @@ void SessionKeeper::Remove(const std::shared_ptr<Session>& session, const events
   User& user = *session->user;
   const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
   GatewayPeer* const gateway = session->gateway;
+  session->end_record = cause != nullptr ? cause->offset : -1;
   // The one that its client has left must not bring it back.
   if (GatewayPeer* left = FindGateway(session->left_gateway); left != nullptr && left != gateway)
     AddAction(*left, session->id, *shard).mutable_ended()->set_condition("conflict");
@@ -732,7 +733,7 @@ void SessionKeeper::Remove(const std::shared_ptr<Session>& session, const events
   if (gateway != nullptr) TellEnded(session, *gateway, ended);
   // The store forgets the session when it has what the session's rows may be the last trace of; the
   // record of the end is there until then, so that the next owner does the same.
-  const std::int64_t offset = cause != nullptr ? cause->offset : -1;
+  const std::int64_t offset = session->end_record;
   if (offset >= 0) shard->window.Hold(offset);
   parker_.RemoveRows(shard, session, [this, shard, offset] {
     if (offset >= 0) shard->window.Release(offset);

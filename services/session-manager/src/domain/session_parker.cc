@@ -107,8 +107,7 @@ void SessionParker::RemoveRows(const std::shared_ptr<Shard>& shard, const std::s
                              session->is_resumable() || session->row.is_busy;
   if (session->row.is_busy) {
     // The row that is being written must not outlive the session.
-    if (!session->end_writes) session->end_writes = std::make_shared<EndWrites>();
-    ++session->end_writes->open;
+    ++session->EndWritesOf()->open;
   }
   OfflineMessages::AfterWrites(*session, [this, shard, session, may_have_rows, done = std::move(done)] {
     if (!may_have_rows) {

@@ -20,6 +20,8 @@ using common::v1::STANZA_KIND_MESSAGE;
 /// Packets of a session are written so many at a time.
 constexpr std::size_t kPacketsAtOnce = 200;
 constexpr std::size_t kPacketBytesAtOnce = 512 * 1024;
+/// Of the records that follow from the end of a session, the numbers of errors: above those of presence.
+constexpr std::uint32_t kErrorParts = 1u << 31;
 
 std::vector<Candidate> CandidatesOf(const User& user) {
   std::vector<Candidate> candidates;
@@ -376,22 +378,17 @@ void Deliverer::Abandon(User& user, Session& session) {
             core_.offline().StoreEnded(user, session, delivery, /*is_last_trace=*/!packet.holds);
             waits = true;
           } else {
-            RouteUnstored(user, *delivery, packet.holds);
+            RouteUnstored(user, session, *delivery, packet.holds);
           }
-        } else if (stanza.kind() == STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set")) {
-          Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+        } else {
+          RouteUnstored(user, session, *delivery, packet.holds);
         }
       }
     }
     if (packet.holds) user.shard->window.Release(packet.offset);
   }
   core_.offline().DropBehind(user, session, [&](const Delivery& delivery) {
-    const xmpp::Stanza& stanza = delivery.stanza;
-    if (stanza.kind() == STANZA_KIND_MESSAGE) {
-      RouteUnstored(user, delivery, delivery.is_logged);
-    } else if (stanza.kind() == STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set")) {
-      Bounce(*user.shard, delivery, xmpp::ErrorCondition::kServiceUnavailable);
-    }
+    RouteUnstored(user, session, delivery, delivery.is_logged);
   });
   core_.offline().OnRoom(session);
   if (has_rows) {
@@ -401,20 +398,29 @@ void Deliverer::Abandon(User& user, Session& session) {
   }
 }
 
-void Deliverer::RouteUnstored(User& user, const Delivery& message, bool is_logged) {
-  const MessageType type = ParseMessageType(message.stanza.type());
+void Deliverer::RouteUnstored(User& user, Session& ended, const Delivery& message, bool is_logged) {
+  const xmpp::Stanza& stanza = message.stanza;
+  const auto bounce = [&] {
+    if (is_logged) {
+      Bounce(*user.shard, message, xmpp::ErrorCondition::kServiceUnavailable);
+    } else {
+      BounceEnded(*user.shard, ended.EndWritesOf(), message, xmpp::ErrorCondition::kServiceUnavailable);
+    }
+  };
+  if (stanza.kind() == STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set")) bounce();
+  if (stanza.kind() != STANZA_KIND_MESSAGE) return;
+  const MessageType type = ParseMessageType(stanza.type());
   if (type == MessageType::kHeadline || type == MessageType::kError) return;
-  if (!xmpp::Has(message.stanza, common::v1::STANZA_TRAIT_BODY)) return;  // a chat state of then
+  if (!xmpp::Has(stanza, common::v1::STANZA_TRAIT_BODY)) return;  // a chat state of then
   const bool to_account = type == MessageType::kChat || type == MessageType::kNormal;
-  const auto route =
-      session_manager::RouteMessage(message.stanza, to_account ? "" : xmpp::ResourceOf(message.stanza.to()),
-                                    CandidatesOf(user), /*answers_copied=*/false);
+  const auto route = session_manager::RouteMessage(stanza, to_account ? "" : xmpp::ResourceOf(stanza.to()),
+                                                   CandidatesOf(user), /*answers_copied=*/false);
   if (route.fate != MessageFate::kDeliver) {
-    Bounce(*user.shard, message, xmpp::ErrorCondition::kServiceUnavailable);
+    bounce();
     return;
   }
   auto late = std::make_shared<Delivery>();
-  late->stanza = message.stanza;
+  late->stanza = stanza;
   late->offset = message.offset;
   late->is_logged = is_logged;
   late->received_at_ms = message.received_at_ms;
@@ -427,13 +433,28 @@ void Deliverer::RouteUnstored(User& user, const Delivery& message, bool is_logge
 
 void Deliverer::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
                        std::string_view text) {
+  Cause cause;
+  cause.offset = delivery.offset;
+  AppendError(shard, std::move(cause), delivery, condition, text);
+}
+
+void Deliverer::BounceEnded(Shard& shard, const std::shared_ptr<EndWrites>& end, const Delivery& delivery,
+                            xmpp::ErrorCondition condition, std::string_view text) {
+  Cause cause;
+  cause.end = end;
+  cause.offset = end->record;
+  // The same number, whichever owner says it.
+  cause.parts = kErrorParts | (static_cast<std::uint32_t>(end->record - delivery.offset) & (kErrorParts - 1));
+  AppendError(shard, std::move(cause), delivery, condition, text);
+}
+
+void Deliverer::AppendError(Shard& shard, Cause cause, const Delivery& delivery,
+                            xmpp::ErrorCondition condition, std::string_view text) {
   const xmpp::Stanza& stanza = delivery.stanza;
   if (stanza.type() == "error" || stanza.type() == "result" || stanza.from().empty()) return;
   // Carbon copies and headlines never come back to anybody.
   if (xmpp::Has(stanza, common::v1::STANZA_TRAIT_CARBON)) return;
   core_.metrics().bounced.Increment();
-  Cause cause;
-  cause.offset = delivery.offset;
   cause.trace_id = delivery.trace_id;
   core_.AppendDelivery(shard, cause, xmpp::MakeError(stanza, condition, text));
 }

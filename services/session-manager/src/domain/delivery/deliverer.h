@@ -42,9 +42,12 @@ class Deliverer {
   /// The session has ended: what its client did not acknowledge goes where a message to
   /// an absent resource goes.
   void Abandon(User& user, Session& session);
-  /// Error reply to the sender of what came in a record (never to an error).
+  /// Error reply to the sender of what came in a record that is not finished (never to an error).
   void Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
               std::string_view text = {});
+  /// The same, of what a session has left that has ended: its record may be finished.
+  void BounceEnded(Shard& shard, const std::shared_ptr<EndWrites>& end, const Delivery& delivery,
+                   xmpp::ErrorCondition condition, std::string_view text = {});
 
   /// Moves what was not acknowledged for window_time to the store, so that one silent
   /// client does not hold its shard's cursor. Costs what is due.
@@ -71,8 +74,10 @@ class Deliverer {
                  const std::vector<std::size_t>& copies);
   /// `recovering`: an earlier owner may have stored it.
   void StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
-  /// A message that must not be stored, of a session that has ended.
-  void RouteUnstored(User& user, const Delivery& message, bool is_logged);
+  /// What must not be stored, of a session that has ended. `is_logged`: its record is not finished.
+  void RouteUnstored(User& user, Session& ended, const Delivery& delivery, bool is_logged);
+  void AppendError(Shard& shard, Cause cause, const Delivery& delivery, xmpp::ErrorCondition condition,
+                   std::string_view text);
   /// The packet keeps its record until it is acknowledged or stored.
   void Hold(Session& session, UnackedPacket& packet);
   void StorePackets(const std::shared_ptr<Session>& session);

@@ -160,8 +160,7 @@ void OfflineMessages::Store(User& user, std::shared_ptr<Delivery> message, bool 
 
 void OfflineMessages::StoreEnded(User& user, Session& ended, std::shared_ptr<Delivery> message,
                                  bool is_last_trace) {
-  if (!ended.end_writes) ended.end_writes = std::make_shared<EndWrites>();
-  ++ended.end_writes->open;
+  ++ended.EndWritesOf()->open;
   WaitingStanza& waiting =
       Keep(user, std::move(message),
            user.HasAvailable() ? std::nullopt : std::optional(core_.settings().max_offline_messages),
@@ -309,6 +308,8 @@ void OfflineMessages::OnWritten(Shard& shard, const std::string& bare, std::int6
       for (const auto& session : user->sessions)
         for (UnackedPacket& packet : session->unacked)
           if (packet.stored_id == RowIdOf(offset)) packet.has_row = true;
+  } else if (refusal && waiting.is_last_trace && !waiting.ends.empty()) {
+    core_.deliverer().BounceEnded(shard, waiting.ends.front(), *waiting.message, *refusal, text);
   } else if (refusal) {
     core_.deliverer().Bounce(shard, *waiting.message, *refusal, text);
   } else if (state.receiver) {
@@ -351,8 +352,7 @@ void OfflineMessages::AfterWrites(const Session& session, std::function<void()> 
 }
 
 void OfflineMessages::RemoveRows(Session& session, std::optional<std::uint64_t> up_to_seq) {
-  if (!session.end_writes) session.end_writes = std::make_shared<EndWrites>();
-  const Ends ends = session.end_writes;
+  const Ends ends = session.EndWritesOf();
   const WaitingStore::SessionKey key{std::string(session.jid.bare()), session.id.str()};
   if (ends->open == 0) {
     StartRemoval(key, up_to_seq, ends);
@@ -674,8 +674,7 @@ void OfflineMessages::MarkEnded(const std::shared_ptr<Session>& session) {
     if (given.seq() <= session->acked_seq) ids.push_back(given.id());
   if (ids.empty()) return;
   // Some may be marked already, or about to be: once more does no harm.
-  if (!session->end_writes) session->end_writes = std::make_shared<EndWrites>();
-  ++session->end_writes->open;
+  ++session->EndWritesOf()->open;
   StartMarks(*core_.FindShard(core_.ShardNumberOf(session->jid.bare())), session, std::move(ids),
              session->end_writes);
 }
