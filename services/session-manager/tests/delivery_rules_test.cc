@@ -638,6 +638,44 @@ TEST_F(DeliveryRules, L1_AShardIsLoadedPageByPage) {
   EXPECT_EQ(resumed.MessageIds().size(), 1'300u);
 }
 
+TEST_F(DeliveryRules, L4_APresenceThatIsReadLate_WhoIsGoneIsTold_WhoCameIsNot) {
+  Client& carol = SignIn(gateway_, UserIn(0, 7), "c");
+  Client& bob = Available("b");
+  gateway_.Send(*alice, Presence({}, bob_ + "/b"));
+  Settle();
+  Kill(1);
+  bob.inbox.clear();
+  gateway_.Send(*alice, Presence("unavailable", bob_ + "/b"));
+  gateway_.Send(carol, Presence({}, bob_ + "/b"));
+  Settle();
+  Elapse(std::chrono::seconds(40));
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Settle();
+  const auto told = Only(bob.inbox, common::v1::STANZA_KIND_PRESENCE);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].type(), "unavailable");
+  EXPECT_EQ(told[0].from(), alice->jid);
+}
+
+TEST_F(DeliveryRules, L4_GoneAndBack_BothAreTold) {
+  Client& bob = Available("b");
+  gateway_.Send(*alice, Presence({}, bob_ + "/b"));
+  Settle();
+  Kill(1);
+  bob.inbox.clear();
+  gateway_.Send(*alice, Presence("unavailable", bob_ + "/b"));
+  gateway_.Send(*alice, Presence({}, bob_ + "/b"));
+  Settle();
+  Elapse(std::chrono::seconds(40));
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Settle();
+  const auto told = Only(bob.inbox, common::v1::STANZA_KIND_PRESENCE);
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[1].type(), "");
+}
+
 // ---- bounds -----------------------------------------------------------------
 
 TEST_F(DeliveryRules, B1_WhatAPacketKeepsCounts_NotItsPayloadAlone) {

@@ -14,6 +14,9 @@ namespace rookery::session_manager {
 
 namespace {
 
+/// Beyond so many nothing is left out.
+constexpr std::size_t kMostSaidGone = 100'000;
+
 bool IsSubscription(std::string_view type) {
   return type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
 }
@@ -172,6 +175,23 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   }
 }
 
+bool RecordProcessor::IsOld(const PendingRecord& pending) const {
+  return pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
+                                   core_.settings().presence_too_old.count();
+}
+
+bool RecordProcessor::IsOldNews(Shard& shard, const PendingRecord& pending,
+                                const xmpp::Stanza& presence) const {
+  if (!IsOld(pending)) return false;
+  if (presence.type() == "unavailable") {
+    // Nobody says it again, and the contact would be seen as available for good.
+    if (shard.said_gone.size() < kMostSaidGone) shard.said_gone.emplace(presence.from());
+    return false;
+  }
+  return presence.type().empty() && !shard.said_gone.contains(presence.from()) &&
+         shard.said_gone.size() < kMostSaidGone;
+}
+
 void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   xmpp::Stanza& presence = *pending.record.mutable_delivery()->mutable_stanza();
   if (IsSubscription(presence.type())) {
@@ -185,9 +205,7 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
     core_.presence().AnswerProbe(user, cause, presence.from());
     return;
   }
-  const bool too_old = pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
-                                                 core_.settings().presence_too_old.count();
-  if (too_old) return;
+  if (IsOldNews(*user.shard, pending, presence)) return;
   const std::string resource(xmpp::ResourceOf(presence.to()));
   auto delivery = MakeDelivery(pending, presence);
   for (const auto& session : user.sessions) {
@@ -200,9 +218,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
   const events::v1::Fanout& fanout = pending.record.fanout();
   const xmpp::Stanza& stanza = fanout.stanza();
   const bool is_probe = stanza.type() == "probe";
-  const bool too_old = pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
-                                                 core_.settings().presence_too_old.count();
-  if (too_old && !is_probe) return;
+  if (!pending.in_turn && IsOldNews(shard, pending, stanza)) return;
   std::shared_ptr<Delivery> delivery;
   std::vector<Session*> sessions;
   for (int i = 0; i < fanout.recipients_size(); ++i) {
@@ -268,9 +284,7 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
   }
   Session* session = user.FindResource(resource);
   auto delivery = MakeDelivery(pending, iq);
-  const bool too_old = pending.recovering && core_.clock().UnixMillisNow() - delivery->received_at_ms >
-                                                 core_.settings().presence_too_old.count();
-  if (session == nullptr || too_old) {
+  if (session == nullptr || IsOld(pending)) {
     if (is_request)
       core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
     return;

@@ -115,7 +115,10 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
   core_.offline().HandOutWhatIsDue(shard);
 }
 
-void UserShards::GoLive(sharding::Shard& shard) { core_.sessions().RunWaiting(Users(shard)); }
+void UserShards::GoLive(sharding::Shard& shard) {
+  Users(shard).said_gone = {};
+  core_.sessions().RunWaiting(Users(shard));
+}
 
 void UserShards::OnCertain(sharding::Shard& shard) {
   core_.offline().ContinueWriting(Users(shard));
