@@ -74,6 +74,22 @@ TEST(Session, IsDetachedSinceItsClientWasFirstAway) {
   EXPECT_TRUE(session.ended);
 }
 
+TEST(Session, IsCountedAsAwayUntilItsClientIsBack_OrItIsOver) {
+  std::int64_t away = 0;
+  Session session;
+  session.BeginAs(SessionPhase::kParked, SteadyTime{});
+  session.CountIn(away);
+  EXPECT_EQ(away, 1) << "it was away before it was counted";
+  session.Move(SessionPhase::kResumed, SteadyTime{});
+  EXPECT_EQ(away, 0);
+  session.Move(SessionPhase::kLinkLost, SteadyTime{});
+  session.Move(SessionPhase::kAway, SteadyTime{});
+  session.Move(SessionPhase::kEnding, SteadyTime{});
+  EXPECT_EQ(away, 1);
+  session.Move(SessionPhase::kEnded, SteadyTime{});
+  EXPECT_EQ(away, 0);
+}
+
 TEST(SessionDeathTest, AMoveThatTheTableDoesNotHave_IsABrokenInvariant) {
   Session session;
   session.Move(SessionPhase::kClosing, SteadyTime{});

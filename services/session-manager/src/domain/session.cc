@@ -29,13 +29,21 @@ void Session::Move(SessionPhase to, SteadyTime now) {
 }
 
 void Session::BeginAs(SessionPhase to, SteadyTime now) {
+  const bool was_waiting = is_waiting();
   phase_ = to;
   ended = to == SessionPhase::kEnded;
   // One that is ending is as much away as it was before.
-  if (to == SessionPhase::kEnding || to == SessionPhase::kEnded) return;
-  const bool is_away = IsAway(to);
-  if (is_away && !detached) detached_since = now;
-  detached = is_away;
+  if (to != SessionPhase::kEnding && to != SessionPhase::kEnded) {
+    const bool is_away = IsAway(to);
+    if (is_away && !detached) detached_since = now;
+    detached = is_away;
+  }
+  if (away_ != nullptr) *away_ += static_cast<int>(is_waiting()) - static_cast<int>(was_waiting);
+}
+
+void Session::CountIn(std::int64_t& away) {
+  away_ = &away;
+  away += static_cast<int>(is_waiting());
 }
 
 void UnackedQueue::pop_front() {

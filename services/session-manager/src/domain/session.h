@@ -102,6 +102,8 @@ struct Session : GatewayHook {
   void Move(SessionPhase to, SteadyTime now);
   /// Of a session that begins here, or comes from a gateway or the store, before anything else.
   void BeginAs(SessionPhase phase, SteadyTime now);
+  /// From here on the session is one of `away` while its client is away, until its end.
+  void CountIn(std::int64_t& away);
 
   /// Null while there is none, or while the link to it is being made again. Set by SessionKeeper.
   GatewayPeer* gateway = nullptr;
@@ -167,7 +169,11 @@ struct Session : GatewayHook {
   int priority() const { return state.priority(); }
 
  private:
+  bool is_waiting() const { return detached && !ended; }
+
   SessionPhase phase_ = SessionPhase::kConnected;
+  /// Of SessionKeeper; null before the session is one of its.
+  std::int64_t* away_ = nullptr;
 };
 
 /// The sessions of one gateway. A session leaves it by itself when it dies.

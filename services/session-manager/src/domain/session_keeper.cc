@@ -589,6 +589,7 @@ void SessionKeeper::Add(User& user, const std::shared_ptr<Session>& session) {
   session->user = &user;
   user.sessions.push_back(session);
   core_.sessions_by_id().emplace(session->id, session);
+  session->CountIn(away_);
   Schedule(*session);
 }
 

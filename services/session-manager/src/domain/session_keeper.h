@@ -81,6 +81,8 @@ class SessionKeeper {
 
   /// A session from the store, at a change of owner.
   void Restore(Shard& shard, WaitingStore::ParkedSession parked);
+  /// Sessions whose clients are away.
+  std::int64_t away() const { return away_; }
   /// Ends the sessions that have waited for too long.
   void Sweep(Shard& shard);
   /// Waits until every session whose client is away is in the store, `limit` at most.
@@ -139,6 +141,7 @@ class SessionKeeper {
   SessionResumer resumer_;
   SessionAttacher attacher_;
   std::map<std::string, GatewayPeer*> gateways_;
+  std::int64_t away_ = 0;
   std::vector<std::shared_ptr<Session>> to_confirm_;
   bool confirm_posted_ = false;
 };

@@ -152,7 +152,6 @@ bool UserShards::is_able() const {
 
 void UserShards::Sweep() {
   std::size_t users = 0;
-  std::size_t detached = 0;
   for (const std::shared_ptr<Shard>& shard : core_.all_shards()) {
     users += shard->users.size();
     if (shard->phase == sharding::Shard::Phase::kAcquiring || shard->suspended) continue;
@@ -160,12 +159,10 @@ void UserShards::Sweep() {
     if (shard->live()) core_.sessions().Sweep(*shard);
     core_.offline().Sweep(*shard);
     core_.closer().Sweep(*shard);
-    for (const auto& [bare, user] : shard->users)
-      for (const auto& session : user->sessions) detached += session->detached ? 1 : 0;
   }
   core_.metrics().users.Set(static_cast<double>(users));
   core_.metrics().sessions.Set(static_cast<double>(core_.sessions_by_id().size()));
-  core_.metrics().sessions_detached.Set(static_cast<double>(detached));
+  core_.metrics().sessions_detached.Set(static_cast<double>(core_.sessions().away()));
 }
 
 }  // namespace rookery::session_manager
