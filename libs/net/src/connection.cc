@@ -65,12 +65,6 @@ class ConnectionImpl final : public Connection {
     return std::string(reinterpret_cast<const char*>(hash), size);
   }
 
-  std::string TlsServerName() const override {
-    SSL* ssl = core_->ssl();
-    const char* name = ssl != nullptr ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : nullptr;
-    return name != nullptr ? name : "";
-  }
-
   std::string TlsPeerCertificateDer() const override {
     SSL* ssl = core_->ssl();
     if (ssl == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return {};

@@ -342,12 +342,12 @@ void TcpCore::ResumeReading() {
 void TcpCore::SetReadRate(std::size_t bytes_per_second) {
   read_rate_ = bytes_per_second;
   read_tokens_ = static_cast<std::int64_t>(bytes_per_second);
-  tokens_at_ = std::chrono::steady_clock::now();
+  tokens_at_ = SteadyNow();
 }
 
 std::size_t TcpCore::ReadAllowance(std::size_t wanted) {
   if (read_rate_ == 0) return wanted;
-  const auto now = std::chrono::steady_clock::now();
+  const SteadyTime now = SteadyNow();
   const std::int64_t rate = static_cast<std::int64_t>(read_rate_);
   const double seconds = std::chrono::duration<double>(now - tokens_at_).count();
   const std::int64_t fresh =
@@ -366,11 +366,11 @@ void TcpCore::WaitForAllowance() {
   // few wake-ups.
   const double missing = static_cast<double>(read_rate_) / 20.0 - static_cast<double>(read_tokens_);
   const auto wait = std::chrono::duration<double>(std::max(0.001, missing / static_cast<double>(read_rate_)));
-  ArmTimer(std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait));
+  ArmTimer(std::chrono::duration_cast<SteadyTime::duration>(wait));
 }
 
-void TcpCore::ArmTimer(std::chrono::steady_clock::duration after) {
-  if (timer_ == nullptr) timer_ = std::make_unique<asio::steady_timer>(loop_.io());
+void TcpCore::ArmTimer(SteadyTime::duration after) {
+  if (timer_ == nullptr) timer_ = std::make_unique<runtime::Timer>(loop_.io());
   timer_->expires_after(after);
   timer_->async_wait([self = shared_from_this(), generation = ++timer_generation_](
                          const boost::system::error_code&) { self->OnTimer(generation); });

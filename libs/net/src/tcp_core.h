@@ -2,7 +2,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include "absl/status/status.h"
 #include "loop.h"
 #include "rookery/net/connection.h"
+#include "rookery/runtime/timer.h"
 #include "tls_context.h"
 
 namespace rookery::net {
@@ -85,7 +85,7 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   void DrainTurn();
   void OnPeerClosed();
   void OnTimer(std::uint32_t generation);
-  void ArmTimer(std::chrono::steady_clock::duration after);
+  void ArmTimer(SteadyTime::duration after);
   void Finish(const absl::Status& status);
   void CloseSocket();
 
@@ -100,10 +100,10 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   /// Bytes of out_ that go out before the handshake.
   std::size_t plain_left_ = 0;
   /// For the read rate, and for lingering once the connection is closing.
-  std::unique_ptr<asio::steady_timer> timer_;
+  std::unique_ptr<runtime::Timer> timer_;
   std::size_t read_rate_ = 0;
   std::int64_t read_tokens_ = 0;
-  std::chrono::steady_clock::time_point tokens_at_{};
+  SteadyTime tokens_at_{};
   std::size_t drained_ = 0;
   std::shared_ptr<OpenLease> lease_;
   asio::ip::address peer_;

@@ -6,6 +6,7 @@
 
 #include "net_fixture.h"
 #include "rookery/net/client.h"
+#include "rookery/testing/virtual_time.h"
 
 namespace rookery::net {
 namespace {
@@ -266,18 +267,32 @@ TEST_F(ConnectionTest, PausedBeforeStartReadsNothing) {
 }
 
 TEST_F(ConnectionTest, ReadRateIsKept) {
+  testing::VirtualTime time;
   RawClient client(address());
   auto connection = Accept();
   Recorder server;
   connection->SetReadRate(200'000);
   connection->Start(&server);
-  const auto begin = std::chrono::steady_clock::now();
   client.Send(std::string(300'000, 'x'));
+  // A burst of one second's bytes, then what the time that passes allows.
+  RunUntil([&] { return server.data.size() >= 200'000; }, [&] { client.Pump(); });
+  const auto settle = [&] {
+    for (int i = 0; i < 20; ++i) {
+      time.Settle(io_);
+      client.Pump();
+    }
+  };
+  settle();
+  EXPECT_EQ(server.data.size(), 200'000u);
+  time.JumpTo(time.Now() + milliseconds(250));
+  RunUntil([&] { return server.data.size() >= 250'000; }, [&] { client.Pump(); });
+  settle();
+  EXPECT_EQ(server.data.size(), 250'000u);
+  time.JumpTo(time.Now() + milliseconds(250));
   RunUntil([&] { return server.data.size() == 300'000; }, [&] { client.Pump(); });
-  // A burst of one second's bytes, then 100,000 bytes at 200,000 a second.
-  const auto took = std::chrono::steady_clock::now() - begin;
-  EXPECT_GE(took, milliseconds(450));
   connection->SetReadRate(0);
+  // The pause that has begun lasts for a twentieth of a second at most.
+  time.JumpTo(time.Now() + milliseconds(50));
   client.Send(std::string(1'000'000, 'x'));
   RunUntil([&] { return server.data.size() == 1'300'000; }, [&] { client.Pump(); });
 }

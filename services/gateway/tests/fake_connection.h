@@ -42,7 +42,6 @@ class FakeConnection final : public net::Connection {
   bool is_tls() const override { return state_.tls; }
   std::string TlsExporter() const override { return state_.exporter; }
   std::string TlsServerEndPoint() const override { return state_.end_point; }
-  std::string TlsServerName() const override { return {}; }
   std::string TlsPeerCertificateDer() const override { return state_.certificate; }
   std::string peer_address() const override { return state_.peer; }
   std::string peer_network() const override { return state_.peer; }

@@ -80,7 +80,6 @@ class Connection {
   /// TLS facts for SASL; empty on plain connections.
   virtual std::string TlsExporter() const = 0;        // RFC 9266, 32 bytes; TLS 1.3 only
   virtual std::string TlsServerEndPoint() const = 0;  // RFC 5929
-  virtual std::string TlsServerName() const = 0;      // SNI
   virtual std::string TlsPeerCertificateDer() const = 0;
   virtual std::string peer_address() const = 0;  // without port; an IPv4-mapped address as IPv4
   /// What one host has, and so what limits for each address count: the IPv4 address, or the
