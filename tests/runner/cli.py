@@ -10,7 +10,7 @@ from rookery_local import build, kafka_jars, packages, test_environment
 from rookery_local.errors import ClusterError
 from rookery_local.output import Progress
 from rookery_local.paths import BUILD
-from runner import ctest_suite, e2e_suite, fuzz_suite, lint_suite, python_suite
+from runner import ctest_suite, e2e_suite, fuzz_suite, lint_suite, python_suite, simulation_suite
 from runner.context import Context
 from runner.counts import Counts
 
@@ -18,7 +18,7 @@ from runner.counts import Counts
 def main(arguments: list[str]) -> int:
     suites = {"lint": lint_suite, "python": python_suite}
     suites |= {suite.name: suite for suite in ctest_suite.suites()}
-    suites |= {"fuzz": fuzz_suite, "e2e": e2e_suite}
+    suites |= {"simulation": simulation_suite, "fuzz": fuzz_suite, "e2e": e2e_suite}
     parser = argparse.ArgumentParser(
         prog="tests/run", description="Installs what is missing, builds, and runs every test, or the kinds that are named."
     )
@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run everything N times")
     parser.add_argument("--list", action="store_true", help="name the tests and run none")
     parser.add_argument("--fuzz-seconds", type=int, default=5, metavar="N", help="of each fuzz target (5)")
+    parser.add_argument("--seeds", type=int, default=0, metavar="N", help="simulate the first N seeds, not as many as fit into three minutes")
     parser.add_argument("--build-dir", type=Path, default=BUILD / "release", metavar="DIR", help="build directory (.local/build/release)")
     parser.add_argument("--no-build", action="store_true", help="neither install nor build: test what is there")
     parsed = parser.parse_args(arguments)
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> int:
     chosen = {name: suite for name, suite in suites.items() if not parsed.kinds or name in parsed.kinds}
     # With --list, standard output has the names and nothing else.
     progress = Progress(sys.stderr if parsed.list else sys.stdout)
-    context = Context(progress, Path(os.path.abspath(parsed.build_dir)), parsed.k, parsed.fuzz_seconds)
+    context = Context(progress, Path(os.path.abspath(parsed.build_dir)), parsed.k, parsed.fuzz_seconds, parsed.seeds)
     counts = Counts()
     try:
         if not parsed.no_build:
@@ -71,9 +72,14 @@ def _prepare(context: Context, kinds: set[str]) -> None:
         kafka_jars.fetch(context.progress)
     if kinds & {"e2e", "python"}:
         test_environment.prepare(context.progress)
-    if kinds & {"unit", "contract", "integration", "e2e"}:
-        # End-to-end tests need no more than the services.
-        targets = [] if kinds - {"e2e"} else [f"rookery-{s}" for s in ("gateway", "session-manager", "roster", "muc", "search")]
+    if kinds & {"unit", "contract", "integration", "simulation", "e2e"}:
+        # End-to-end tests need no more than the services, a simulation only itself.
+        targets = []
+        if not kinds & {"unit", "contract", "integration"}:
+            if "e2e" in kinds:
+                targets += [f"rookery-{s}" for s in ("gateway", "session-manager", "roster", "muc", "search")]
+            if "simulation" in kinds:
+                targets.append("rookery-simulator")
         build.build("release", context.build_directory, targets, context.progress)
 
 

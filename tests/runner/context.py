@@ -13,6 +13,7 @@ class Context:
     build_directory: Path
     filters: list[str]
     fuzz_seconds: int
+    seeds: int = 0
     # Results, and the state of the tests' own cluster.
     work: Path = LOCAL / "tests"
 

@@ -13,14 +13,13 @@
 #include "client.h"
 #include "rookery/base/check.h"
 #include "rookery/base/status.h"
+#include "rookery/kafka/refusal.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::kafka {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
-
-constexpr char kValueUrl[] = "rookery.kafka/value";
 
 // A delivery report's worth of work per turn of the loop.
 constexpr int kEventsPerTurn = 64;
@@ -303,9 +302,7 @@ class KafkaProducer final : public Producer {
   }
 
   static absl::Status Refusal(rd_kafka_resp_err_t error, const void* value, std::size_t size) {
-    absl::Status status = ToStatus(error, "append");
-    status.SetPayload(kValueUrl, absl::Cord(absl::string_view(static_cast<const char*>(value), size)));
-    return status;
+    return Refused(ToStatus(error, "append"), {static_cast<const char*>(value), size});
   }
 
   void Complete(Handle* handle, absl::StatusOr<std::int64_t> result) {
@@ -409,7 +406,7 @@ absl::StatusOr<std::unique_ptr<Producer>> Producer::Create(asio::io_context& io,
 }
 
 std::optional<absl::Cord> RefusedValue(const absl::Status& status) {
-  const absl::optional<absl::Cord> value = status.GetPayload(kValueUrl);
+  const absl::optional<absl::Cord> value = status.GetPayload(kRefusedValueUrl);
   if (!value.has_value()) return std::nullopt;
   return *value;
 }

@@ -2,7 +2,6 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "rookery/base/check.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
+#include "rookery/runtime/timer.h"
 #include "rookery/telemetry/log.h"
 #include "scripts.h"
 
@@ -57,7 +57,7 @@ struct State {
       : redis(client), kick(io), incarnation{UnixMillis(), RandomU64()} {}
 
   redis::Client& redis;
-  asio::steady_timer kick;  // a condition: something to say at once
+  runtime::Timer kick;  // a condition: something to say at once
   bool is_kicked = false;
   bool is_stopped = false;
   std::string service;

@@ -22,6 +22,7 @@
 #include "rookery/events/v1/presence_event.pb.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/kafka/consumer.h"
+#include "rookery/kafka/refusal.h"
 
 namespace rookery::session_manager {
 
@@ -72,10 +73,9 @@ class FakeLog {
       if (refuse) {
         events::v1::UserRecord record;
         record.ParseFromString(next.value);
-        absl::Status refused = refuse(next.partition, record);
+        const absl::Status refused = refuse(next.partition, record);
         if (!refused.ok()) {
-          refused.SetPayload("rookery.kafka/value", absl::Cord(next.value));
-          if (next.appended) next.appended(refused);
+          if (next.appended) next.appended(kafka::Refused(refused, next.value));
           continue;
         }
       }

@@ -79,11 +79,11 @@ class GatewayLinks::End final : public rpc::SessionManagerLinkHandler, public Ga
 GatewayLinks::GatewayLinks(asio::io_context& io, SessionKeeper& sessions, const rpc::LinkLimits& limits)
     : io_(io),
       sessions_(sessions),
-      service_(rpc::MakeLinkService(io, [this](auto link) { return OnLink(std::move(link)); }, limits)) {}
+      service_(rpc::MakeLinkService(io, [this](auto link) { return Accept(std::move(link)); }, limits)) {}
 
 GatewayLinks::~GatewayLinks() = default;
 
-rpc::SessionManagerLinkHandler* GatewayLinks::OnLink(std::unique_ptr<rpc::SessionManagerLink> link) {
+rpc::SessionManagerLinkHandler* GatewayLinks::Accept(std::unique_ptr<rpc::SessionManagerLink> link) {
   ends_.push_back(std::make_unique<End>(*this, std::move(link)));
   return ends_.back().get();
 }

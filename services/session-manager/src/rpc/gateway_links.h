@@ -20,6 +20,8 @@ class GatewayLinks {
 
   /// The gRPC service; lives as long as this.
   grpc::Service* service() { return service_.get(); }
+  /// A gateway has opened a link; the handler lives as long as the link.
+  rpc::SessionManagerLinkHandler* Accept(std::unique_ptr<rpc::SessionManagerLink> link);
   /// Ends every link in order: gateways look for other owners.
   void CloseAll();
   /// The session-managers of the registry, for gateways that cannot read it.
@@ -28,7 +30,6 @@ class GatewayLinks {
 
  private:
   class End;
-  rpc::SessionManagerLinkHandler* OnLink(std::unique_ptr<rpc::SessionManagerLink> link);
   void Remove(End& end);
 
   asio::io_context& io_;

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ports/roster_store.h"
+
+namespace rookery::roster {
+
+/// A store in memory; `meddle` runs before each change, as another caller would.
+class MemoryRosterStore final : public RosterStore {
+ public:
+  Task<absl::StatusOr<StoredRoster>> Load(std::string owner) override {
+    if (is_away) co_return absl::UnavailableError("away");
+    co_return rosters[owner];
+  }
+  Task<absl::StatusOr<StoredRoster>> LoadPending(std::string owner) override {
+    if (is_away) co_return absl::UnavailableError("away");
+    StoredRoster roster = rosters[owner];
+    std::erase_if(roster.contacts, [](const Contact& contact) { return !contact.state.pending_in; });
+    co_return roster;
+  }
+  Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override {
+    if (is_away) co_return absl::UnavailableError("away");
+    Snapshot snapshot;
+    for (const Contact& contact : rosters[owner].contacts) {
+      if (contact.jid == jid) snapshot.contact = contact;
+    }
+    snapshot.totals = totals[owner];
+    const auto answer = answers.find({owner, request_id});
+    if (answer != answers.end()) snapshot.answer = answer->second;
+    co_return snapshot;
+  }
+  Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override {
+    if (meddle) meddle();
+    if (answers.contains({owner, change.request_id})) co_return absl::AbortedError("answered");
+    StoredRoster& roster = rosters[owner];
+    if (change.kind != Change::Kind::kNone) {
+      Contact& contact = change.contact;
+      auto found = Place(roster, contact.jid);
+      const std::int64_t stored = found == roster.contacts.end() ? 0 : found->revision;
+      if (stored != contact.revision) co_return absl::AbortedError("changed");
+      ++contact.revision;
+      if (change.kind == Change::Kind::kRemove) {
+        roster.contacts.erase(found);
+      } else if (stored == 0) {
+        roster.contacts.push_back(contact);
+      } else {
+        *found = contact;
+      }
+      Bump(roster, change.is_visible);
+      Totals& held = totals[owner];
+      held.items += change.added.items;
+      held.item_bytes += change.added.item_bytes;
+      held.requests += change.added.requests;
+      held.request_bytes += change.added.request_bytes;
+    }
+    if (!change.request_id.empty()) answers[{owner, change.request_id}] = {change.response, roster.version};
+    co_return roster.version;
+  }
+  Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override {
+    if (is_away) co_return absl::UnavailableError("away");
+    rosters.erase(owner);
+    totals.erase(owner);
+    if (!request_id.empty()) answers[{owner, request_id}] = {response, 0};
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> ForgetOldAnswers() override { co_return absl::OkStatus(); }
+
+  bool is_away = false;
+  std::function<void()> meddle;
+  std::map<std::string, StoredRoster> rosters;
+  std::map<std::string, Totals> totals;
+  std::map<std::pair<std::string, std::string>, Answer> answers;
+
+ private:
+  static std::vector<Contact>::iterator Place(StoredRoster& roster, const std::string& jid) {
+    return std::find_if(roster.contacts.begin(), roster.contacts.end(),
+                        [&](const Contact& contact) { return contact.jid == jid; });
+  }
+  std::uint64_t Bump(StoredRoster& roster, bool is_visible) {
+    now_ += 1'000;
+    if (roster.version == 0) return roster.version = now_;
+    return roster.version += is_visible ? 1 : 0;
+  }
+  std::uint64_t now_ = 1'000'000;
+};
+
+}  // namespace rookery::roster

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "environment.h"
+#include "ledger.h"
+
+namespace rookery::simulation {
+
+class Client;
+
+/// The TCP connections between clients and gateways: frames keep their order; a connection whose
+/// gateway dies is broken.
+class Wires {
+ public:
+  explicit Wires(World& world);
+
+  /// Opens one; 0 where nobody answers.
+  std::uint64_t Connect(Client& client, GatewayProcess& gateway);
+  void ToGateway(std::uint64_t connection, ToServer frame);
+  void ToClientEnd(std::uint64_t connection, ToClient frame);
+  /// The client closes its stream in order and hears nothing more.
+  void Close(std::uint64_t connection);
+  /// The client is gone. Its gateway is told after `notice`.
+  void Vanish(std::uint64_t connection, Duration notice);
+  /// Called when a stanza has been given to the kernel for a client that still has a connection or not.
+  std::function<void(Client*, const xmpp::Stanza&)> on_written;
+
+ private:
+  struct Wire {
+    Client* client;  // null: gone
+    Client* owner;
+    GatewayProcess* gateway;
+    std::uint64_t life;
+    SteadyTime last_up;
+    SteadyTime last_down;
+  };
+  World& world_;
+  std::map<std::uint64_t, Wire> wires_;
+  std::uint64_t last_ = 0;
+};
+
+/// One device of a user, as its owner lives with it: signs in, talks, loses its network, resumes,
+/// closes, comes back.
+class Client {
+ public:
+  struct Habits {
+    bool has_stream_management = true;
+    Duration between_messages = std::chrono::seconds(4);
+    Duration online_for = std::chrono::seconds(60);
+    bool is_slow_to_acknowledge = false;
+  };
+  Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways, std::string user,
+         std::string resource, Habits habits, std::uint64_t seed);
+
+  const std::string& user() const { return user_; }
+  bool is_online() const { return state_ == State::kOnline; }
+  bool has_stream_management() const { return habits_.has_stream_management; }
+  Ledger::Session* session() { return session_; }
+
+  void Begin(Duration after);
+  /// Stays online from now on, in silence.
+  void CalmDown();
+  /// Signs off for good.
+  void GoHome();
+  void set_contacts(std::vector<Client*> contacts) { contacts_ = std::move(contacts); }
+
+  void Receive(ToClient frame);
+  /// The connection is gone.
+  void OnBroken();
+
+ private:
+  enum class State { kAway, kSigningIn, kOnline };
+  struct Unacknowledged {
+    std::uint64_t message;  // 0: presence
+    xmpp::Stanza stanza;
+  };
+
+  void SignIn();
+  void RetrySoon();
+  void StartSession();
+  void GoOnline();
+  void SendPresence();
+  void Talk();
+  void ChangePlace();
+  void LoseConnection(Duration notice);
+  void EndSession();
+  void SendStanza(xmpp::Stanza stanza, std::uint64_t message);
+  void HandleAck(std::uint32_t h);
+  void Later(Duration delay, std::function<void()> what);
+
+  World& world_;
+  Ledger& ledger_;
+  Wires& wires_;
+  const std::vector<GatewayProcess*> gateways_;
+  const std::string user_;
+  const std::string resource_;
+  const Habits habits_;
+  Random random_;
+  std::vector<Client*> contacts_;
+
+  State state_ = State::kAway;
+  bool is_calm_ = false;
+  bool is_home_ = false;
+  std::uint64_t connection_ = 0;
+  std::uint64_t turn_ = 0;  // what was planned for an earlier state is not for this one
+  Ledger::Session* session_ = nullptr;
+  std::string sm_id_;  // the session can be resumed
+  bool is_enabled_ = false;
+  bool is_presence_due_ = false;  // it was answered an error of type wait
+  std::uint32_t received_h_ = 0;
+  std::uint32_t acked_h_ = 0;
+  std::uint32_t since_ack_ = 0;
+  std::deque<Unacknowledged> unacknowledged_;
+};
+
+}  // namespace rookery::simulation

@@ -1,0 +1,122 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kafka.h"
+#include "links.h"
+#include "redis.h"
+#include "rookery/roster/v1/roster_service.pb.h"
+#include "rookery/xmpp/stanza.h"
+#include "world.h"
+
+// What the processes of a simulated cluster share, and each kind of process as the others see it. The
+// services' own headers have the same names, so each kind is wired in a file of its own that
+// sees only its service: session_manager_process.cc, gateway_process.cc, roster_process.cc.
+namespace rookery::simulation {
+
+class Database;
+class RosterProcess;
+
+struct Environment {
+  World& world;
+  Kafka& kafka;
+  Links& links;
+  Process& redis;
+  RedisData& redis_data;
+  Process& postgres;
+  Database& database;
+  std::map<std::string, RosterProcess*> rosters;  // by address
+  std::uint32_t shards = 8;
+  std::chrono::milliseconds resume_timeout{60'000};
+  /// One of mutations.h, or empty.
+  std::string mutation;
+};
+
+/// What PostgreSQL holds for session-managers.
+class Database {
+ public:
+  virtual ~Database() = default;
+  virtual void AddAccount(const std::string& user) = 0;
+  virtual std::size_t parked_sessions() const = 0;
+  virtual std::size_t stored_packets() const = 0;
+  virtual std::size_t offline_messages() const = 0;  // not given yet
+  /// Of what is above, for people.
+  virtual std::string Describe() const = 0;
+};
+std::unique_ptr<Database> MakeDatabase();
+
+/// What PostgreSQL holds for the roster service.
+class RosterDatabase {
+ public:
+  virtual ~RosterDatabase() = default;
+  /// Both see each other's presence.
+  virtual void Befriend(const std::string& a, const std::string& b) = 0;
+  /// Whether `viewer` is subscribed to `contact`, as both rosters say.
+  virtual bool Sees(const std::string& viewer, const std::string& contact) const = 0;
+};
+std::unique_ptr<RosterDatabase> MakeRosterDatabase();
+
+class SessionManagerProcess : public Process {
+ public:
+  using Process::Process;
+  virtual std::size_t sessions() const = 0;
+  virtual std::size_t owned_shards() const = 0;
+  virtual std::size_t live_shards() const = 0;
+};
+std::unique_ptr<SessionManagerProcess> MakeSessionManager(Environment& environment, std::string name);
+
+class RosterProcess : public Process {
+ public:
+  using Process::Process;
+  virtual Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> Set(roster::v1::SetRosterItemRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> Remove(roster::v1::RemoveRosterItemRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
+      roster::v1::ProcessOutboundSubscriptionRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Inbound(
+      roster::v1::ProcessInboundSubscriptionRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::DeleteUserResponse>> Delete(roster::v1::DeleteUserRequest) = 0;
+};
+std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database, std::string name);
+
+// ---- clients and gateways ----
+
+/// What a client sends on its connection. Sign-in is done: SASL is not part of the simulation.
+struct ToServer {
+  enum class Kind { kStart, kResume, kEnable, kStanza, kRequestAck, kAck, kClose, kBroken };
+  Kind kind;
+  std::string user;      // start, resume
+  std::string resource;  // start
+  std::string sm_id;     // resume
+  std::uint32_t h = 0;   // resume, ack
+  xmpp::Stanza stanza;
+};
+
+struct ToClient {
+  enum class Kind { kStarted, kRefused, kEnabled, kResumed, kNotResumed, kStanza, kRequestAck, kAck, kClosed };
+  Kind kind;
+  std::string text;     // full JID, SM-ID, or the condition of what ended
+  std::uint32_t h = 0;  // resumed, ack, not resumed
+  bool has_h = false;
+  xmpp::Stanza stanza;
+};
+
+class GatewayProcess : public Process {
+ public:
+  using Process::Process;
+  /// On its loop.
+  virtual void Receive(std::uint64_t connection, ToServer frame) = 0;
+  virtual std::size_t sessions() const = 0;
+  virtual std::size_t streams() const = 0;
+};
+/// `send` carries a frame back to the connection's client.
+using SendToClient = std::function<void(std::uint64_t connection, ToClient frame)>;
+std::unique_ptr<GatewayProcess> MakeGateway(Environment& environment, std::string name, SendToClient send);
+
+}  // namespace rookery::simulation

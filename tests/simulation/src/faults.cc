@@ -1,0 +1,214 @@
+#include "faults.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "rookery/base/check.h"
+#include "simulation.h"
+
+namespace rookery::simulation {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+namespace {
+/// What one misfortune has left is over by then, when the next one waits for that.
+constexpr seconds kRecovery{15};
+}  // namespace
+
+const std::vector<FaultKind>& AllFaults() {
+  static const std::vector<FaultKind> kAll{
+      {"kill-gateway", "kill -9 of a gateway", ""},
+      {"kill-manager", "kill -9 of a session-manager", ""},
+      {"kill-roster", "kill -9 of a roster", ""},
+      {"drain-gateway", "SIGTERM to a gateway, and a new one after it", ""},
+      {"drain-manager", "SIGTERM to a session-manager, and a new one after it", ""},
+      {"freeze-short", "a process stands still for 0.1 to 4 s", ""},
+      {"freeze-long", "a process stands still for 4 to 150 s",
+       "what came to a shard while its owner stood still may be given twice, out of order, or at the next sign-in"},
+      {"cut", "no packet passes between two processes, none of them the broker, for 0.1 to 60 s", ""},
+      {"cut-one-way", "packets pass in one direction only, for 0.1 to 60 s", ""},
+      {"redis-emptied", "Redis loses everything", ""},
+      {"redis-away", "Redis does not answer for 1 to 60 s", ""},
+      {"postgres-away", "PostgreSQL does not answer for 1 to 60 s", ""},
+      {"postgres-slow", "PostgreSQL answers a hundred times slower for 10 to 60 s", ""},
+      {"postgres-late", "PostgreSQL does statements that their callers have given up, seconds later, for 10 to 60 s",
+       "a row may come back that its owner has removed"},
+      {"postgres-ambiguous", "a tenth of the statements is done and answered with an error, for 10 to 60 s", ""},
+      {"cut-broker", "a process does not reach the broker, or is not reached, for 0.1 to 60 s",
+       "who becomes available meanwhile may not be shown its contacts"},
+      {"broker-restart", "the broker is away for 1 to 20 s and comes back with its log",
+       "who becomes available meanwhile may not be shown its contacts"},
+      {"partition-away", "one partition of users has no leader for 1 to 30 s", ""},
+      {"rebalance", "the consumer group rebalances, some partitions move", ""},
+      {"rebalance-storm", "ten rebalances within some seconds", ""},
+      {"refused-appends", "one record in fifty is refused for good, for 5 to 30 s",
+       "nobody is told of presence that the log refuses"},
+      {"truncated-log", "a partition of users loses its newest records", "what a broker loses is lost"},
+      {kSecondDevices.data(), "a third of the users have two devices",
+       "a message that one of them has may be given to it again, or late, when the session of the other ends"},
+      {kTogether.data(), "the next misfortune does not wait for the end of the one before",
+       "a gateway, a session-manager and a store that fail within seconds of each other can lose what was acknowledged"},
+  };
+  return kAll;
+}
+
+Faults::Faults(Simulation& simulation)
+    : simulation_(simulation), world_(simulation.world_), random_(simulation.random_.Fork()) {
+  // In the table's order, so that a set's order does not matter.
+  for (const FaultKind& kind : AllFaults())
+    if (simulation_.options_.faults.contains(kind.name) && kind.name != kSecondDevices && kind.name != kTogether)
+      enabled_.emplace_back(kind.name);
+  is_together_ = simulation_.options_.faults.contains(std::string(kTogether));
+}
+
+void Faults::Begin(SteadyTime end) {
+  end_ = end;
+  if (!enabled_.empty()) DrawNext();
+}
+
+void Faults::DrawNext() {
+  world_.After(random_.Exponential(seconds(12)), [this] {
+    if (is_over_ || world_.now() >= end_) return;
+    if (!is_together_ && (open_ > 0 || world_.now() < calm_at_)) return DrawNext();
+    // Now and then a second one at the same moment.
+    const int together = is_together_ && random_.Chance(0.25) ? 2 : 1;
+    for (int i = 0; i < together; ++i) {
+      ++count_;
+      Do(random_.Pick(enabled_));
+    }
+    calm_at_ = world_.now() + kRecovery;
+    DrawNext();
+  });
+}
+
+Process& Faults::Victim(bool stores) {
+  std::vector<Process*> all;
+  for (const auto& p : simulation_.managers_) all.push_back(p.get());
+  for (const auto& p : simulation_.gateways_) all.push_back(p.get());
+  for (const auto& p : simulation_.rosters_) all.push_back(p.get());
+  if (stores) {
+    all.push_back(&simulation_.redis_);
+    all.push_back(&simulation_.postgres_);
+  }
+  return *random_.Pick(all);
+}
+
+void Faults::UndoLater(Duration after, std::function<void()> undo) {
+  ++open_;
+  world_.After(after, [this, undo = std::move(undo)] {
+    if (is_over_) return;
+    undo();
+    --open_;
+    calm_at_ = world_.now() + kRecovery;
+  });
+}
+
+void Faults::ReviveLater(Process& process, Duration after) {
+  UndoLater(after, [&process] {
+    if (!process.is_alive()) process.Start();
+  });
+}
+
+void Faults::Do(const std::string& name) {
+  Simulation& s = simulation_;
+  world_.Note("world", "fault", name);
+  const auto pick = [this](auto& processes) -> Process& { return *processes[random_.Below(processes.size())]; };
+  const auto freeze = [this](Process& process, Duration time) {
+    process.Freeze();
+    UndoLater(time, [&process] { process.Thaw(); });
+  };
+  if (name == "kill-gateway" || name == "kill-manager" || name == "kill-roster") {
+    Process& process = name == "kill-gateway"   ? pick(s.gateways_)
+                       : name == "kill-manager" ? pick(s.managers_)
+                                                : pick(s.rosters_);
+    process.Kill();
+    ReviveLater(process, random_.LogBetween(milliseconds(100), seconds(30)));
+  } else if (name == "drain-gateway" || name == "drain-manager") {
+    Process& process = name == "drain-gateway" ? pick(s.gateways_) : pick(s.managers_);
+    process.Stop();
+    const Duration rest = random_.LogBetween(milliseconds(100), seconds(10));
+    UndoLater(seconds(25), [this, &process, rest, life = process.life()] {
+      if (process.is_alive() && process.life() == life) process.Kill();  // what the grace period's end does
+      ReviveLater(process, rest);
+    });
+  } else if (name == "freeze-short") {
+    freeze(Victim(), random_.LogBetween(milliseconds(100), seconds(4)));
+  } else if (name == "freeze-long") {
+    freeze(Victim(), random_.LogBetween(seconds(4), seconds(150)));
+  } else if (name == "cut" || name == "cut-one-way" || name == "cut-broker") {
+    Process& a = Victim();
+    Process& b = name == "cut-broker" ? s.broker_ : Victim(true);
+    if (&a == &b) return;
+    const bool is_one_way = name == "cut-one-way" || (name == "cut-broker" && random_.Chance(0.5));
+    const bool is_inbound = is_one_way && random_.Chance(0.5);
+    if (!is_inbound) world_.Cut(a, b);
+    if (!is_one_way || is_inbound) world_.Cut(b, a);
+    UndoLater(random_.LogBetween(milliseconds(100), seconds(60)), [this, &a, &b] {
+      world_.Heal(a, b);
+      world_.Heal(b, a);
+    });
+  } else if (name == "redis-emptied") {
+    s.redis_data_.Clear();
+  } else if (name == "redis-away") {
+    freeze(s.redis_, random_.LogBetween(seconds(1), seconds(60)));
+  } else if (name == "postgres-away") {
+    freeze(s.postgres_, random_.LogBetween(seconds(1), seconds(60)));
+  } else if (name == "postgres-slow" || name == "postgres-late") {
+    // A statement takes 5 s at most, unless it is late.
+    world_.SetSlowness(s.postgres_, name == "postgres-slow" ? 100 : 1'000);
+    UndoLater(random_.Between(seconds(10), seconds(60)), [this, &s] { world_.SetSlowness(s.postgres_, 1); });
+  } else if (name == "postgres-ambiguous") {
+    world_.SetAmbiguity(s.postgres_, 0.1);
+    UndoLater(random_.Between(seconds(10), seconds(60)), [this, &s] { world_.SetAmbiguity(s.postgres_, 0); });
+  } else if (name == "broker-restart") {
+    freeze(s.broker_, random_.LogBetween(seconds(1), seconds(20)));
+  } else if (name == "partition-away") {
+    const auto partition = static_cast<std::int32_t>(random_.Below(s.environment_.shards));
+    s.kafka_.SetAway("users", partition, true);
+    UndoLater(random_.LogBetween(seconds(1), seconds(30)),
+              [&s, partition] { s.kafka_.SetAway("users", partition, false); });
+  } else if (name == "rebalance") {
+    s.kafka_.Shake();
+  } else if (name == "rebalance-storm") {
+    for (int i = 0; i < 10; ++i)
+      UndoLater(random_.Between(milliseconds(0), seconds(8)), [&s] { s.kafka_.Shake(); });
+  } else if (name == "refused-appends") {
+    s.kafka_.set_refusals(0.02);
+    UndoLater(random_.Between(seconds(5), seconds(30)), [&s] { s.kafka_.set_refusals(0); });
+  } else if (name == "truncated-log") {
+    s.kafka_.Truncate("users", static_cast<std::int32_t>(random_.Below(s.environment_.shards)),
+                      static_cast<std::int64_t>(1 + random_.Below(20)));
+  } else {
+    ROOKERY_CHECK(false);
+  }
+}
+
+void Faults::UndoAll() {
+  is_over_ = true;
+  Simulation& s = simulation_;
+  world_.HealAll();
+  s.kafka_.set_refusals(0);
+  for (std::uint32_t i = 0; i < s.environment_.shards; ++i)
+    if (s.kafka_.partition("users", static_cast<std::int32_t>(i)).is_away)
+      s.kafka_.SetAway("users", static_cast<std::int32_t>(i), false);
+  std::vector<Process*> all{&s.redis_, &s.postgres_, &s.broker_};
+  for (const auto& p : s.managers_) all.push_back(p.get());
+  for (const auto& p : s.gateways_) all.push_back(p.get());
+  for (const auto& p : s.rosters_) all.push_back(p.get());
+  for (Process* process : all) {
+    process->Thaw();
+    if (!process->is_alive()) process->Start();
+  }
+  // One that is being drained ends by itself; somebody starts it again.
+  world_.After(seconds(30), [all] {
+    for (Process* process : all)
+      if (!process->is_alive()) process->Start();
+  });
+}
+
+}  // namespace rookery::simulation

@@ -1,0 +1,144 @@
+#include "ledger.h"
+
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "message_id.h"
+#include "rookery/xmpp/jid.h"
+
+namespace rookery::simulation {
+
+Ledger::Session& Ledger::Begin(const std::string& user, const std::string& jid) {
+  Session& session = sessions_[++last_session_];
+  session.number = last_session_;
+  session.user = user;
+  session.jid = jid;
+  return session;
+}
+
+void Ledger::Over(Session& session) {
+  session.is_over = true;
+  session.sees.clear();
+}
+
+std::uint64_t Ledger::Sent(const Session& sender, const std::string& to) {
+  Message& message = messages_[++last_message_];
+  message.id = last_message_;
+  message.sender = sender.number;
+  message.to = to;
+  message.sequence = ++sequences_[{sender.number, to}];
+  message.sent_at_us = world_.now_us();
+  world_.Note(sender.jid, "send", absl::StrCat("#", message.id, " to ", to));
+  return message.id;
+}
+
+void Ledger::Acknowledged(std::uint64_t id) {
+  Message& message = messages_[id];
+  if (std::exchange(message.is_acknowledged, true)) return;
+  world_.Note(sessions_[message.sender].jid, "acked", absl::StrCat("#", id));
+  if (!message.is_logged && !message.is_bounced)
+    Violate("acknowledged-is-logged",
+            absl::StrCat("message #", id, " was acknowledged to ", sessions_[message.sender].jid,
+                         " and is not in the log"),
+            id);
+}
+
+void Ledger::Logged(std::string_view value) {
+  for (std::size_t at = value.find(kIdPrefix); at != std::string_view::npos; at = value.find(kIdPrefix, at + 1)) {
+    const std::uint64_t id = ParseId(value.substr(at, kIdPrefix.size() + kIdDigits));
+    const auto found = messages_.find(id);
+    if (found != messages_.end() && !std::exchange(found->second.is_logged, true))
+      world_.Note("kafka", "logged", absl::StrCat("#", id));
+  }
+}
+
+void Ledger::Received(Session& session, const xmpp::Stanza& stanza) {
+  if (stanza.kind() == common::v1::STANZA_KIND_MESSAGE) ReceivedMessage(session, stanza);
+  if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE) ReceivedPresence(session, stanza);
+}
+
+void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
+  const std::uint64_t id = ParseId(stanza.id());
+  const auto found = messages_.find(id);
+  if (found == messages_.end()) return;
+  Message& message = found->second;
+  if (stanza.type() == "error") {
+    message.is_bounced = true;
+    world_.Note(session.jid, "bounced", absl::StrCat("#", id));
+    return;
+  }
+  ++message.receptions;
+  world_.Note(session.jid, "receive", absl::StrCat("#", id));
+  if (!session.received.insert(id).second) {
+    if (session.has_stream_management)
+      Violate("never-twice", absl::StrCat(session.jid, " (session ", session.number, ") got message #", id, " twice"),
+              id);
+    return;
+  }
+  // What comes to the full address of a session that is not available is ahead of what waits for an
+  // available one.
+  if (!session.is_available && message.to.find('/') != std::string::npos) return;
+  std::uint64_t& last = session.last_from[absl::StrCat(message.sender, " ", message.to)];
+  if (message.sequence < last)
+    Violate("order",
+            absl::StrCat(session.jid, " got message #", id, " (number ", message.sequence, " of ",
+                         sessions_[message.sender].jid, " to ", message.to, ") after number ", last),
+            id);
+  last = std::max(last, message.sequence);
+}
+
+void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {
+  if (stanza.from() == session.jid && stanza.type().empty()) session.is_available = true;
+  if (stanza.from().empty() || xmpp::BareOf(stanza.from()) == session.user) return;
+  if (stanza.type() == "unavailable") {
+    const auto seen = session.sees.find(stanza.from());
+    if (seen == session.sees.end()) return;
+    gone_[seen->second].insert(session.jid);
+    world_.Note(session.jid, "sees-gone", stanza.from());
+    session.sees.erase(seen);
+    return;
+  }
+  if (!stanza.type().empty()) return;
+  const std::size_t at = stanza.payload().find("<status>s");
+  if (at == std::string::npos) return;
+  const std::uint64_t number = std::strtoull(stanza.payload().c_str() + at + 9, nullptr, 10);
+  const auto told = gone_.find(number);
+  if (told != gone_.end() && told->second.contains(session.jid))
+    Violate("gone-is-gone", absl::StrCat(session.jid, " was told that session ", number, " of ", stanza.from(),
+                                         " is gone, and sees it again"));
+  world_.Note(session.jid, "sees", absl::StrCat(stanza.from(), " ", number));
+  session.sees[stanza.from()] = number;
+}
+
+void Ledger::CheckMessages() {
+  for (const auto& [id, message] : messages_) {
+    if (!message.is_acknowledged || message.receptions > 0 || message.is_handed_over || message.is_bounced) continue;
+    Violate("acknowledged-is-delivered",
+            absl::StrCat("message #", id, " of ", sessions_[message.sender].jid, " to ", message.to,
+                         " was acknowledged, and nobody got it or an error"),
+            id);
+  }
+}
+
+void Ledger::CheckPresence(const std::function<bool(const std::string&, const std::string&)>& sees) {
+  for (const auto& [number, viewer] : sessions_) {
+    if (viewer.is_over) continue;
+    std::map<std::string, std::uint64_t> truth;
+    for (const auto& [other_number, other] : sessions_)
+      if (!other.is_over && other.has_sent_presence && other.user != viewer.user && sees(viewer.user, other.user))
+        truth[other.jid] = other_number;
+    for (const auto& [jid, shown] : viewer.sees)
+      if (!truth.contains(jid))
+        Violate("no-ghosts", absl::StrCat(viewer.jid, " sees ", jid, " (session ", shown, "), who is not there"));
+    for (const auto& [jid, there] : truth)
+      if (!viewer.sees.contains(jid))
+        Violate("everybody-is-seen", absl::StrCat(viewer.jid, " does not see ", jid, " (session ", there, ")"));
+  }
+}
+
+void Ledger::Violate(std::string rule, std::string text, std::uint64_t message) {
+  world_.Note("ledger", "violation", rule + ": " + text);
+  violations_.push_back({world_.now_us(), std::move(rule), std::move(text), message});
+}
+
+}  // namespace rookery::simulation

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rookery/xmpp/stanza.h"
+#include "world.h"
+
+namespace rookery::simulation {
+
+/// A promise that was broken, and when it was seen.
+struct Violation {
+  std::int64_t at_us;
+  std::string rule;
+  std::string text;
+  std::uint64_t message = 0;  // the one in question, or 0
+};
+
+/// The accounts of what clients have sent, seen acknowledged and received. It believes nobody: it
+/// hears from the clients, and reads Kafka's log as it is written.
+class Ledger {
+ public:
+  explicit Ledger(World& world) : world_(world) {}
+
+  struct Session {
+    std::uint64_t number = 0;
+    std::string user;
+    std::string jid;
+    bool has_stream_management = false;  // with resumption: nothing may come twice
+    bool is_over = false;
+    std::map<std::string, std::uint64_t> last_from;  // sender session and address -> its last sequence number
+    std::set<std::uint64_t> received;
+    std::map<std::string, std::uint64_t> sees;  // contact's full JID -> number of the session that it shows
+    bool has_sent_presence = false;
+    bool is_available = false;  // its own presence has come back to it
+  };
+  struct Message {
+    std::uint64_t id = 0;
+    std::uint64_t sender = 0;
+    std::string to;
+    std::uint64_t sequence = 0;  // among those of the sender to the address
+    std::int64_t sent_at_us = 0;
+    bool is_acknowledged = false;
+    bool is_logged = false;
+    bool is_bounced = false;
+    bool is_handed_over = false;  // to a client without stream management: written to its socket
+    std::uint32_t receptions = 0;
+  };
+
+  Session& Begin(const std::string& user, const std::string& jid);
+  void Over(Session& session);
+  /// A new message: gives its id.
+  std::uint64_t Sent(const Session& sender, const std::string& to);
+  void Acknowledged(std::uint64_t id);
+  /// A stanza for the session is in the kernel of its gateway.
+  void HandedOver(std::uint64_t id) { messages_[id].is_handed_over = true; }
+  void Received(Session& session, const xmpp::Stanza& stanza);
+  /// The status that a session's presence carries, so that others' views can be told apart.
+  static std::string Marker(const Session& session) { return "s" + std::to_string(session.number) + "."; }
+  void Logged(std::string_view value);
+
+  /// When the dust has settled. `sees`: whether the first user is subscribed to the second.
+  void CheckMessages();
+  void CheckPresence(const std::function<bool(const std::string&, const std::string&)>& sees);
+  void Violate(std::string rule, std::string text, std::uint64_t message = 0);
+
+  const std::vector<Violation>& violations() const { return violations_; }
+  const std::map<std::uint64_t, Message>& messages() const { return messages_; }
+  std::map<std::uint64_t, Session>& sessions() { return sessions_; }
+
+ private:
+  void ReceivedMessage(Session& session, const xmpp::Stanza& stanza);
+  void ReceivedPresence(Session& session, const xmpp::Stanza& stanza);
+
+  World& world_;
+  std::map<std::uint64_t, Session> sessions_;
+  std::map<std::uint64_t, Message> messages_;
+  std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> sequences_;
+  std::map<std::uint64_t, std::set<std::string>> gone_;  // session -> who was told that it has ended
+  std::uint64_t last_session_ = 0;
+  std::uint64_t last_message_ = 0;
+  std::vector<Violation> violations_;
+};
+
+}  // namespace rookery::simulation

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace rookery::simulation {
+
+// The ids of the messages that simulated clients send: so long that nothing else in a record looks
+// like one.
+inline constexpr std::string_view kIdPrefix = "sim-message-";
+inline constexpr std::size_t kIdDigits = 9;
+
+inline std::string IdText(std::uint64_t id) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%09llu", static_cast<unsigned long long>(id));
+  return std::string(kIdPrefix) + text;
+}
+
+/// 0: not one of ours.
+inline std::uint64_t ParseId(std::string_view text) {
+  if (text.size() != kIdPrefix.size() + kIdDigits || text.substr(0, kIdPrefix.size()) != kIdPrefix) return 0;
+  return std::strtoull(std::string(text.substr(kIdPrefix.size())).c_str(), nullptr, 10);
+}
+
+}  // namespace rookery::simulation

@@ -1,0 +1,164 @@
+// A roster process: the real domain over a store in memory, which is asked through the network as
+// PostgreSQL is. Mirrors services/roster/src/app.cc.
+#include <memory>
+#include <utility>
+
+#include "domain/roster_keeper.h"
+#include "environment.h"
+#include "memory_roster_store.h"
+#include "rookery/routing/registry.h"
+
+namespace rookery::simulation {
+
+using std::chrono::seconds;
+
+namespace {
+
+using namespace roster;  // NOLINT: this file is that service's part
+
+constexpr seconds kStatementTimeout{5};
+
+class MemoryRosterDatabase final : public RosterDatabase {
+ public:
+  void Befriend(const std::string& a, const std::string& b) override {
+    Add(a, b);
+    Add(b, a);
+  }
+  bool Sees(const std::string& viewer, const std::string& contact) const override {
+    const Contact* to = Find(viewer, contact);
+    const Contact* from = Find(contact, viewer);
+    return to != nullptr && to->state.to && from != nullptr && from->state.from;
+  }
+
+  MemoryRosterStore rows;
+
+ private:
+  void Add(const std::string& owner, const std::string& jid) {
+    Contact contact;
+    contact.jid = jid;
+    contact.listed = true;
+    contact.revision = 1;
+    contact.state.to = contact.state.from = true;
+    StoredRoster& stored = rows.rosters[owner];
+    stored.version = 1;
+    stored.contacts.push_back(std::move(contact));
+    ++rows.totals[owner].items;
+  }
+  const Contact* Find(const std::string& owner, const std::string& jid) const {
+    const auto stored = rows.rosters.find(owner);
+    if (stored == rows.rosters.end()) return nullptr;
+    for (const Contact& contact : stored->second.contacts)
+      if (contact.jid == jid) return &contact;
+    return nullptr;
+  }
+};
+
+class RemoteStore final : public RosterStore {
+ public:
+  RemoteStore(Environment& environment, Process& process, MemoryRosterStore& rows)
+      : environment_(environment), process_(process), rows_(rows) {}
+
+  Task<absl::StatusOr<StoredRoster>> Load(std::string owner) override {
+    return Ask<absl::StatusOr<StoredRoster>>([=](RosterStore& rows) { return rows.Load(owner); });
+  }
+  Task<absl::StatusOr<StoredRoster>> LoadPending(std::string owner) override {
+    return Ask<absl::StatusOr<StoredRoster>>([=](RosterStore& rows) { return rows.LoadPending(owner); });
+  }
+  Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override {
+    return Ask<absl::StatusOr<Snapshot>>([=](RosterStore& rows) { return rows.Read(owner, jid, request_id); });
+  }
+  Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override {
+    return Ask<absl::StatusOr<std::uint64_t>>([=](RosterStore& rows) { return rows.Apply(owner, change); });
+  }
+  Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override {
+    return Ask<absl::Status>([=](RosterStore& rows) { return rows.RemoveAll(owner, request_id, response); });
+  }
+  Task<absl::Status> ForgetOldAnswers() override {
+    return Ask<absl::Status>([](RosterStore& rows) { return rows.ForgetOldAnswers(); });
+  }
+
+ private:
+  template <typename T, typename Run>
+  Task<T> Ask(Run run) {
+    absl::AnyInvocable<Task<T>()> statement = [&rows = rows_, run = std::move(run)]() mutable { return run(rows); };
+    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout, std::move(statement));
+  }
+
+  Environment& environment_;
+  Process& process_;
+  MemoryRosterStore& rows_;
+};
+
+class SimulatedRoster final : public RosterProcess {
+ public:
+  SimulatedRoster(Environment& environment, MemoryRosterStore& rows, std::string name)
+      : RosterProcess(environment.world, std::move(name)), environment_(environment), rows_(rows) {}
+
+  Task<absl::StatusOr<v1::GetRosterResponse>> Get(v1::GetRosterRequest request) override {
+    return parts_->keeper.Get(std::move(request));
+  }
+  Task<absl::StatusOr<v1::SetRosterItemResponse>> Set(v1::SetRosterItemRequest request) override {
+    return parts_->keeper.SetItem(std::move(request));
+  }
+  Task<absl::StatusOr<v1::RemoveRosterItemResponse>> Remove(v1::RemoveRosterItemRequest request) override {
+    return parts_->keeper.RemoveItem(std::move(request));
+  }
+  Task<absl::StatusOr<v1::ProcessOutboundSubscriptionResponse>> Outbound(
+      v1::ProcessOutboundSubscriptionRequest request) override {
+    return parts_->keeper.ProcessOutbound(std::move(request));
+  }
+  Task<absl::StatusOr<v1::ProcessInboundSubscriptionResponse>> Inbound(
+      v1::ProcessInboundSubscriptionRequest request) override {
+    return parts_->keeper.ProcessInbound(std::move(request));
+  }
+  Task<absl::StatusOr<v1::DeleteUserResponse>> Delete(v1::DeleteUserRequest request) override {
+    return parts_->keeper.DeleteUser(std::move(request));
+  }
+
+ private:
+  struct Parts {
+    Parts(Environment& environment, Process& process, MemoryRosterStore& rows)
+        : store(environment, process, rows),
+          keeper(store),
+          redis(MakeRedisClient(environment.world, process, environment.redis, environment.redis_data)),
+          registry(routing::Registry::Create(process.io(), *redis)) {}
+    RemoteStore store;
+    RosterKeeper keeper;
+    std::unique_ptr<redis::Client> redis;
+    std::unique_ptr<routing::Registry> registry;
+  };
+
+  void Boot() override {
+    parts_ = std::make_unique<Parts>(environment_, *this, rows_);
+    const std::string address = name() + ":" + std::to_string(life());
+    environment_.rosters[address] = this;
+    parts_->registry->Announce("roster", {name(), address}, [this](const absl::Status&) { EndSoon(); });
+  }
+  Task<void> Drain() override {
+    co_await parts_->registry->Withdraw();
+    co_await runtime::Sleep(std::chrono::milliseconds(500));
+  }
+  void Unmake() override {
+    environment_.rosters.erase(name() + ":" + std::to_string(life()));
+    parts_->registry.reset();
+    io().restart();
+    io().poll();
+    // Calls that are being served use the parts: they go first, with everything on the loop.
+    parts_.reset();
+  }
+
+  Environment& environment_;
+  MemoryRosterStore& rows_;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace
+
+std::unique_ptr<RosterDatabase> MakeRosterDatabase() { return std::make_unique<MemoryRosterDatabase>(); }
+
+std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database, std::string name) {
+  return std::make_unique<SimulatedRoster>(environment, static_cast<MemoryRosterDatabase&>(database).rows,
+                                           std::move(name));
+}
+
+}  // namespace rookery::simulation

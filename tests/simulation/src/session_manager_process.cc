@@ -1,0 +1,350 @@
+// A session-manager process: the real domain and the real adapters for Kafka, Redis and links, over
+// the simulation's Kafka, Redis, PostgreSQL and network. Mirrors services/session-manager/src/app.cc.
+#include <chrono>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "adapters/redis_session_directory.h"
+#include "adapters/registry_membership.h"
+#include "domain/core.h"
+#include "domain/directory_writer.h"
+#include "domain/session_keeper.h"
+#include "domain/user_shards.h"
+#include "environment.h"
+#include "fakes.h"
+#include "memory_stores.h"
+#include "rookery/base/check.h"
+#include "rookery/events/kafka_log.h"
+#include "rookery/routing/registry.h"
+#include "rookery/sharding/member.h"
+#include "rookery/telemetry/metrics.h"
+#include "rpc/gateway_links.h"
+
+namespace rookery::simulation {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+using namespace session_manager;  // NOLINT: this file is that service's part
+
+constexpr seconds kStatementTimeout{5};
+constexpr seconds kRosterTimeout{2};
+
+class SimulatedDatabase final : public Database {
+ public:
+  void AddAccount(const std::string& user) override { rows.accounts[user]; }
+  std::size_t parked_sessions() const override { return rows.parked.size(); }
+  std::size_t stored_packets() const override {
+    std::size_t count = 0;
+    for (const auto& [session, packets] : rows.packets) count += packets.size();
+    return count;
+  }
+  std::size_t offline_messages() const override {
+    std::size_t count = 0;
+    for (const auto& [user, messages] : rows.offline) count += rows.Waiting(user);
+    return count;
+  }
+  std::string Describe() const override {
+    std::string text;
+    for (const auto& [key, row] : rows.parked) text += " parked:" + row.session.attach.full_jid();
+    for (const auto& [key, packets] : rows.packets)
+      for (const auto& [seq, row] : packets) text += " packet:" + key.owner + "/" + row.packet.stanza->id();
+    for (const auto& [user, messages] : rows.offline)
+      for (const auto& [id, row] : messages)
+        if (!row.given_at_ms) text += " offline:" + user + "/" + row.stanza->id();
+    return text;
+  }
+
+  MemoryDatabase rows;
+};
+
+MemoryDatabase& Rows(Environment& environment) {
+  return static_cast<SimulatedDatabase&>(environment.database).rows;
+}
+
+/// Statements on PostgreSQL: they run there, and may have run when the answer is an error. Who asks
+/// may be gone by then, so that a statement owns what it needs.
+class Statements {
+ public:
+  Statements(Environment& environment, Process& process) : environment_(environment), process_(process) {}
+
+  template <typename T, typename Store, typename... Parameters, typename... Arguments>
+  Task<T> Ask(Task<T> (Store::*method)(Parameters...), Arguments... arguments) {
+    absl::AnyInvocable<Task<T>()> statement = [&rows = Rows(environment_), method,
+                                               ... arguments = std::move(arguments)]() -> Task<T> {
+      return Run<T>(rows, method, arguments...);
+    };
+    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout, std::move(statement));
+  }
+  /// Whether that mistake is to be made.
+  bool Has(std::string_view mutation) const { return environment_.mutation == mutation; }
+
+ private:
+  template <typename T, typename Store, typename... Parameters, typename... Arguments>
+  static Task<T> Run(MemoryDatabase& rows, Task<T> (Store::*method)(Parameters...), Arguments... arguments) {
+    using Memory = std::conditional_t<std::is_same_v<Store, AccountStore>, MemoryAccountStore, MemoryWaitingStore>;
+    Memory memory(rows);
+    Store& store = memory;
+    co_return co_await (store.*method)(arguments...);
+  }
+
+  Environment& environment_;
+  Process& process_;
+};
+
+template <typename T>
+Task<T> Say(T answer) {
+  co_return answer;
+}
+
+class Accounts final : public AccountStore {
+ public:
+  explicit Accounts(Statements statements) : statements_(statements) {}
+  Task<absl::StatusOr<Keys>> GetKeys(std::string user) override {
+    return statements_.Ask(&AccountStore::GetKeys, user);
+  }
+  Task<absl::Status> Create(std::string user, Keys keys) override {
+    return statements_.Ask(&AccountStore::Create, user, keys);
+  }
+  Task<absl::Status> SetKeys(std::string user, Keys keys) override {
+    return statements_.Ask(&AccountStore::SetKeys, user, keys);
+  }
+  Task<absl::Status> Remove(std::string user) override { return statements_.Ask(&AccountStore::Remove, user); }
+  Task<absl::StatusOr<bool>> Exists(std::string user) override {
+    return statements_.Ask(&AccountStore::Exists, user);
+  }
+  Task<absl::Status> SetLastActivity(std::string user, LastActivity last) override {
+    return statements_.Ask(&AccountStore::SetLastActivity, user, last);
+  }
+  Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
+    return statements_.Ask(&AccountStore::GetLastActivity, user);
+  }
+
+ private:
+  Statements statements_;
+};
+
+class Waiting final : public WaitingStore {
+ public:
+  explicit Waiting(Statements statements) : statements_(statements) {}
+  Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) override {
+    if (statements_.Has("lose-offline"))
+      return Say(absl::StatusOr<std::vector<Stored>>(std::vector<Stored>(rows.size(), Stored::kStored)));
+    return statements_.Ask(&WaitingStore::StoreOffline, rows);
+  }
+  Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) override {
+    if (statements_.Has("give-offline-again")) return Say(absl::OkStatus());
+    return statements_.Ask(&WaitingStore::MarkGiven, rows);
+  }
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms) override {
+    return statements_.Ask(&WaitingStore::PurgeGiven, owners, before_ms);
+  }
+  Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
+                                                                PageLimit limit) override {
+    return statements_.Ask(&WaitingStore::LoadOffline, owner, after, limit);
+  }
+  Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(const std::vector<std::string>& owners) override {
+    return statements_.Ask(&WaitingStore::OwnersWaiting, owners);
+  }
+  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
+      const std::vector<RowKey>& keys) override {
+    return statements_.Ask(&WaitingStore::LoadRows, keys);
+  }
+  Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
+    return statements_.Ask(&WaitingStore::StorePackets, writer, packets);
+  }
+  Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override {
+    return statements_.Ask(&WaitingStore::RemovePackets, writer, packets);
+  }
+  Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override {
+    if (statements_.Has("forget-parked")) return Say(absl::OkStatus());
+    return statements_.Ask(&WaitingStore::Park, writer, sessions);
+  }
+  Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) override {
+    return statements_.Ask(&WaitingStore::Unpark, writer, sessions);
+  }
+  Task<absl::Status> RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) override {
+    return statements_.Ask(&WaitingStore::RemoveSessions, writer, sessions);
+  }
+  Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override {
+    return statements_.Ask(&WaitingStore::LoadPage, shard, after, limit);
+  }
+  Task<absl::StatusOr<Page>> LoadUserPage(std::string owner, Place after, PageLimit limit) override {
+    return statements_.Ask(&WaitingStore::LoadUserPage, owner, after, limit);
+  }
+  Task<absl::Status> AdoptRows(Writer writer) override {
+    return statements_.Ask(&WaitingStore::AdoptRows, writer);
+  }
+
+ private:
+  Statements statements_;
+};
+
+/// As GrpcRoster: the instance that serves the user, and another one when it does not answer.
+class RemoteRoster final : public Roster {
+ public:
+  RemoteRoster(Environment& environment, Process& process, routing::Registry& registry)
+      : environment_(environment), process_(process), registry_(registry) {}
+
+  Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest request,
+                                                          std::uint64_t) override {
+    return Ask<roster::v1::GetRosterResponse>(std::move(request), &RosterProcess::Get);
+  }
+  Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(roster::v1::SetRosterItemRequest request,
+                                                                  std::uint64_t) override {
+    return Ask<roster::v1::SetRosterItemResponse>(std::move(request), &RosterProcess::Set);
+  }
+  Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> RemoveItem(roster::v1::RemoveRosterItemRequest request,
+                                                                        std::uint64_t) override {
+    return Ask<roster::v1::RemoveRosterItemResponse>(std::move(request), &RosterProcess::Remove);
+  }
+  Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
+      roster::v1::ProcessOutboundSubscriptionRequest request, std::uint64_t) override {
+    return Ask<roster::v1::ProcessOutboundSubscriptionResponse>(std::move(request), &RosterProcess::Outbound);
+  }
+  Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Inbound(
+      roster::v1::ProcessInboundSubscriptionRequest request, std::uint64_t) override {
+    return Ask<roster::v1::ProcessInboundSubscriptionResponse>(std::move(request), &RosterProcess::Inbound);
+  }
+  Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(roster::v1::DeleteUserRequest request,
+                                                                  std::uint64_t) override {
+    return Ask<roster::v1::DeleteUserResponse>(std::move(request), &RosterProcess::Delete);
+  }
+
+ private:
+  template <typename Response, typename Request>
+  Task<absl::StatusOr<Response>> Ask(Request request,
+                                     Task<absl::StatusOr<Response>> (RosterProcess::*method)(Request)) {
+    using Answer = absl::StatusOr<Response>;
+    Answer answer = absl::UnavailableError("no roster service is known");
+    std::string tried;
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      std::vector<routing::Instance> instances = registry_.Instances("roster");
+      if (!tried.empty() && instances.size() > 1)
+        std::erase_if(instances, [&](const routing::Instance& instance) { return instance.address == tried; });
+      const routing::Instance* chosen = routing::Choose(instances, request.user());
+      if (chosen == nullptr) break;
+      tried = chosen->address;
+      const auto found = environment_.rosters.find(tried);
+      if (found == environment_.rosters.end()) break;
+      RosterProcess& callee = *found->second;
+      absl::AnyInvocable<Task<Answer>()> call = [&callee, method, request] { return (callee.*method)(request); };
+      answer = co_await environment_.world.Call<Answer>(process_, callee, kRosterTimeout, std::move(call));
+      if (!absl::IsUnavailable(answer.status()) && !absl::IsDeadlineExceeded(answer.status())) break;
+    }
+    co_return answer;
+  }
+
+  Environment& environment_;
+  Process& process_;
+  routing::Registry& registry_;
+};
+
+class SimulatedSessionManager final : public SessionManagerProcess {
+ public:
+  SimulatedSessionManager(Environment& environment, std::string name)
+      : SessionManagerProcess(environment.world, std::move(name)), environment_(environment) {}
+
+  std::size_t sessions() const override { return parts_ == nullptr ? 0 : parts_->core->sessions_by_id().size(); }
+  std::size_t owned_shards() const override { return parts_ == nullptr ? 0 : parts_->core->shards().owned(); }
+  std::size_t live_shards() const override { return parts_ == nullptr ? 0 : parts_->core->shards().live(); }
+
+ private:
+  // In the order of making; unmade in reverse.
+  struct Parts {
+    telemetry::Metrics metrics{"session_manager"};
+    Settings settings;
+    std::unique_ptr<redis::Client> redis;
+    std::unique_ptr<routing::Registry> registry;
+    std::unique_ptr<RegistryMembership> membership;
+    std::unique_ptr<events::KafkaLog> log;
+    std::unique_ptr<Accounts> accounts;
+    std::unique_ptr<Waiting> waiting;
+    FakeKeyMaker keys;
+    std::unique_ptr<RemoteRoster> roster;
+    FakeServiceDisco service_disco;
+    std::unique_ptr<RedisSessionDirectory> directory;
+    std::unique_ptr<Core> core;
+    std::unique_ptr<GatewayLinks> links;
+    std::unique_ptr<runtime::PeriodicTimer> sweep_timer;
+    std::unique_ptr<runtime::PeriodicTimer> directory_timer;
+  };
+
+  void Boot() override {
+    parts_ = std::make_unique<Parts>();
+    Parts& p = *parts_;
+    p.settings.instance = name();
+    p.settings.resume_timeout = environment_.resume_timeout;
+    p.redis = MakeRedisClient(world(), *this, environment_.redis, environment_.redis_data);
+    p.registry = routing::Registry::Create(io(), *p.redis);
+    p.membership = std::make_unique<RegistryMembership>(*p.registry);
+    const std::uint32_t shards = environment_.shards;
+    p.log = std::make_unique<events::KafkaLog>(environment_.kafka.MakeProducer(*this),
+                                               environment_.kafka.MakeProducer(*this),
+                                               events::Topology({shards, shards, shards, shards}));
+    const Statements statements(environment_, *this);
+    p.accounts = std::make_unique<Accounts>(statements);
+    p.waiting = std::make_unique<Waiting>(statements);
+    p.roster = std::make_unique<RemoteRoster>(environment_, *this, *p.registry);
+    p.directory = std::make_unique<RedisSessionDirectory>(*p.redis, name());
+    p.core = std::make_unique<Core>(
+        io().get_executor(), p.settings,
+        Ports{*p.log, *p.membership, *p.accounts, p.keys, *p.waiting, *p.roster, p.service_disco, *p.directory,
+              sharding::EpochsIn(*p.registry, "session-manager")},
+        Clock::System(), p.metrics);
+    p.links = std::make_unique<GatewayLinks>(io(), p.core->sessions(), rpc::LinkLimits{});
+    const std::string address = name() + ":" + std::to_string(life());
+    environment_.links.Serve(*this, address,
+                             [&links = *p.links](auto link) { return links.Accept(std::move(link)); });
+    p.registry->Watch("gateway", [](const auto&) {});
+    p.registry->Watch("roster", [](const auto&) {});
+    p.registry->Watch("session-manager",
+                      [&p](const std::vector<routing::Instance>& all) { p.links->SetSessionManagers(all); });
+    p.registry->Announce("session-manager", {name(), address}, [this](const absl::Status&) { EndSoon(); });
+    const absl::Status joined = p.core->shards().Join([this](kafka::ConsumerHandler& handler) {
+      return environment_.kafka.MakeConsumer(*this, "users", "session-managers", handler);
+    });
+    ROOKERY_CHECK(joined.ok());
+    const auto executor = io().get_executor();
+    p.sweep_timer = std::make_unique<runtime::PeriodicTimer>(executor, milliseconds(500),
+                                                             [&p] { p.core->user_shards().Sweep(); });
+    p.directory_timer = std::make_unique<runtime::PeriodicTimer>(executor, milliseconds(100),
+                                                                 [&p] { p.core->directory().Flush(); });
+  }
+
+  Task<void> Drain() override {
+    Parts& p = *parts_;
+    co_await p.registry->Withdraw();
+    co_await p.core->shards().Leave(milliseconds(6'000));
+    (void)co_await p.log->Flush(milliseconds(6'000));
+    p.links->CloseAll();
+    co_await runtime::Sleep(milliseconds(100));
+  }
+
+  void Unmake() override {
+    Parts& p = *parts_;
+    p.directory_timer.reset();
+    p.sweep_timer.reset();
+    // Its last coroutines end on the loop, while all that they use is still there.
+    p.registry.reset();
+    io().restart();
+    io().poll();
+    parts_.reset();
+  }
+
+  Environment& environment_;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace
+
+std::unique_ptr<Database> MakeDatabase() { return std::make_unique<SimulatedDatabase>(); }
+
+std::unique_ptr<SessionManagerProcess> MakeSessionManager(Environment& environment, std::string name) {
+  return std::make_unique<SimulatedSessionManager>(environment, std::move(name));
+}
+
+}  // namespace rookery::simulation

@@ -1,0 +1,174 @@
+#include "simulation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "faults.h"
+#include "message_id.h"
+#include "mutations.h"
+
+namespace rookery::simulation {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+Simulation::Simulation(Options options)
+    : options_(std::move(options)),
+      world_(options_.seed, options_.keep_trace),
+      random_(options_.seed ^ 0x5eed5eed5eed5eedULL),
+      redis_(world_, "redis"),
+      postgres_(world_, "postgres"),
+      broker_(world_, "broker"),
+      database_(MakeDatabase()),
+      roster_database_(MakeRosterDatabase()),
+      kafka_(world_, broker_),
+      links_(world_),
+      environment_{world_, kafka_, links_, redis_, redis_data_, postgres_, *database_, {}, 8, seconds(60), options_.mutation},
+      ledger_(world_),
+      wires_(world_) {
+  Mutate(environment_);
+  for (const char* topic : {"users", "messages", "presence", "rooms"}) kafka_.CreateTopic(topic, environment_.shards);
+  kafka_.on_append = [this](std::string_view topic, std::int32_t, std::int64_t, std::string_view value) {
+    if (topic == "users") ledger_.Logged(value);
+  };
+  wires_.on_written = [this](Client* client, const xmpp::Stanza& stanza) {
+    const std::uint64_t id = ParseId(stanza.id());
+    if (id != 0 && !client->has_stream_management() && stanza.type() != "error") ledger_.HandedOver(id);
+  };
+  for (int i = 0; i < options_.rosters; ++i)
+    rosters_.push_back(MakeRoster(environment_, *roster_database_, absl::StrCat("roster-", i + 1)));
+  for (int i = 0; i < options_.session_managers; ++i)
+    managers_.push_back(MakeSessionManager(environment_, absl::StrCat("manager-", i + 1)));
+  std::vector<GatewayProcess*> gateways;
+  for (int i = 0; i < options_.gateways; ++i) {
+    gateways_.push_back(MakeGateway(environment_, absl::StrCat("gateway-", i + 1),
+                                    [this](std::uint64_t connection, ToClient frame) {
+                                      wires_.ToClientEnd(connection, std::move(frame));
+                                    }));
+    gateways.push_back(gateways_.back().get());
+  }
+
+  std::vector<std::vector<Client*>> devices(static_cast<std::size_t>(options_.users));
+  std::vector<std::string> names;
+  for (int i = 0; i < options_.users; ++i) {
+    names.push_back(absl::StrCat("user", i + 1, "@localhost"));
+    database_->AddAccount(names.back());
+    const bool is_drawn = random_.Chance(0.3);
+    const int count = is_drawn && options_.faults.contains(std::string(kSecondDevices)) ? 2 : 1;
+    for (int d = 0; d < count; ++d) {
+      Client::Habits habits;
+      habits.has_stream_management = random_.Chance(0.8);
+      habits.between_messages = random_.LogBetween(seconds(1), seconds(20));
+      habits.online_for = random_.LogBetween(seconds(20), seconds(300));
+      habits.is_slow_to_acknowledge = random_.Chance(0.15);
+      clients_.push_back(std::make_unique<Client>(world_, ledger_, wires_, gateways, names.back(),
+                                                  absl::StrCat("d", d + 1), habits, random_.Next()));
+      devices[static_cast<std::size_t>(i)].push_back(clients_.back().get());
+    }
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    for (std::size_t j = i + 1; j < names.size(); ++j)
+      if (random_.Chance(0.4)) roster_database_->Befriend(names[i], names[j]);
+    std::vector<Client*> others;
+    for (std::size_t j = 0; j < names.size(); ++j)
+      if (j != i) others.insert(others.end(), devices[j].begin(), devices[j].end());
+    for (Client* client : devices[i]) client->set_contacts(others);
+  }
+}
+
+Simulation::~Simulation() {
+  // Before what they use.
+  for (auto& p : gateways_) p->Kill();
+  for (auto& p : managers_) p->Kill();
+  for (auto& p : rosters_) p->Kill();
+  redis_.Kill();
+  postgres_.Kill();
+  broker_.Kill();
+}
+
+std::vector<std::string> Simulation::lanes() const {
+  std::vector<std::string> names{"world", "redis", "postgres", "broker", "kafka"};
+  for (const auto& p : rosters_) names.push_back(p->name());
+  for (const auto& p : managers_) names.push_back(p->name());
+  for (const auto& p : gateways_) names.push_back(p->name());
+  return names;
+}
+
+Result Simulation::Run() {
+  faults_ = std::make_unique<Faults>(*this);
+  for (Process* backend : {&redis_, &postgres_, &broker_}) backend->Start();
+  for (auto& p : rosters_) p->Start();
+  for (auto& p : managers_) p->Start();
+  for (auto& p : gateways_) p->Start();
+  for (auto& client : clients_) client->Begin(random_.Between(seconds(5), seconds(30)));
+  const SteadyTime end = world_.now() + options_.duration;
+  world_.RunFor(seconds(30));
+  faults_->Begin(end);
+  world_.RunUntil(end);
+  Settle();
+  Check();
+
+  Result result;
+  result.violations = ledger_.violations();
+  result.trace_hash = world_.trace().hash();
+  for (const auto& [id, message] : ledger_.messages()) {
+    ++result.messages;
+    result.acknowledged += message.is_acknowledged ? 1 : 0;
+    result.received += message.receptions > 0 ? 1 : 0;
+  }
+  result.records = kafka_.appended();
+  result.faults = faults_->count();
+  return result;
+}
+
+void Simulation::Settle() {
+  world_.Note("world", "settle", "");
+  faults_->UndoAll();
+  for (auto& client : clients_) client->CalmDown();
+  // Longer than anything that waits: resumption, gateways, stores, the group.
+  world_.RunFor(environment_.resume_timeout + minutes(3));
+}
+
+void Simulation::Check() {
+  world_.Note("world", "check", "");
+  for (const auto& client : clients_)
+    if (!client->is_online())
+      ledger_.Violate("everybody-can-sign-in", absl::StrCat(client->user(), " could not sign in"));
+  ledger_.CheckMessages();
+  ledger_.CheckPresence([this](const std::string& viewer, const std::string& contact) {
+    return roster_database_->Sees(viewer, contact);
+  });
+  for (std::uint32_t shard = 0; shard < environment_.shards; ++shard) {
+    const auto partition = static_cast<std::int32_t>(shard);
+    const std::int64_t end = kafka_.partition("users", partition).end();
+    const std::int64_t cursor = kafka_.CommittedOf("session-managers", partition);
+    if (cursor < end)
+      ledger_.Violate("every-record-is-finished",
+                      absl::StrCat("the cursor of shard ", shard, " is ", cursor, " of ", end));
+  }
+  std::size_t live = 0;
+  std::size_t sessions = 0;
+  for (const auto& manager : managers_) {
+    live += manager->live_shards();
+    sessions += manager->sessions();
+  }
+  if (live != environment_.shards) ledger_.Violate("shards-are-live", absl::StrCat(live, " shards are live"));
+  if (sessions != clients_.size())
+    ledger_.Violate("sessions-end", absl::StrCat("session-managers have ", sessions, " sessions, and ",
+                                                 clients_.size(), " clients are online"));
+  std::size_t at_gateways = 0;
+  for (const auto& gateway : gateways_) at_gateways += gateway->sessions();
+  if (at_gateways != clients_.size())
+    ledger_.Violate("sessions-end", absl::StrCat("gateways have ", at_gateways, " sessions, and ", clients_.size(),
+                                                 " clients are online"));
+  // A row that is not needed any more may stay as long as its session.
+  for (auto& client : clients_) client->GoHome();
+  world_.RunFor(minutes(2));
+  if (database_->offline_messages() > 0 || database_->parked_sessions() > 0 || database_->stored_packets() > 0)
+    ledger_.Violate("stores-drain", absl::StrCat("left in the store:", database_->Describe()));
+}
+
+}  // namespace rookery::simulation

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "client.h"
+#include "environment.h"
+#include "ledger.h"
+
+namespace rookery::simulation {
+
+struct Options {
+  std::uint64_t seed = 1;
+  std::chrono::milliseconds duration = std::chrono::minutes(10);
+  int session_managers = 3;
+  int gateways = 2;
+  int rosters = 2;
+  int users = 12;
+  /// Names of faults.h's table.
+  std::set<std::string> faults;
+  /// One of mutations.h, or empty.
+  std::string mutation;
+  /// Keep the story, to be told.
+  bool keep_trace = false;
+};
+
+struct Result {
+  std::vector<Violation> violations;
+  std::uint64_t trace_hash = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t received = 0;
+  std::uint64_t records = 0;
+  std::uint64_t faults = 0;
+};
+
+/// A whole cluster with its clients and its misfortunes. Lives through one seed.
+class Simulation {
+ public:
+  explicit Simulation(Options options);
+  ~Simulation();
+
+  Result Run();
+  const Trace& trace() const { return world_.trace(); }
+  const Ledger& ledger() const { return ledger_; }
+  /// Every process, in the order of lanes.
+  std::vector<std::string> lanes() const;
+
+ private:
+  friend class Faults;
+  void Settle();
+  void Check();
+
+  const Options options_;
+  World world_;
+  Random random_;
+  Process redis_;
+  Process postgres_;
+  Process broker_;
+  RedisData redis_data_;
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<RosterDatabase> roster_database_;
+  Kafka kafka_;
+  Links links_;
+  Environment environment_;
+  Ledger ledger_;
+  Wires wires_;
+  std::vector<std::unique_ptr<RosterProcess>> rosters_;
+  std::vector<std::unique_ptr<SessionManagerProcess>> managers_;
+  std::vector<std::unique_ptr<GatewayProcess>> gateways_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::unique_ptr<class Faults> faults_;
+};
+
+}  // namespace rookery::simulation
