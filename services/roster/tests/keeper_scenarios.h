@@ -89,6 +89,36 @@ class KeeperScenarios : public Fixture {
     return Run(keeper_.DeleteUser(request));
   }
 
+  absl::StatusOr<v1::BlockAddressesResponse> Block(std::vector<std::string> jids, std::uint32_t most = 0) {
+    v1::BlockAddressesRequest request;
+    request.set_user(kUser);
+    for (const std::string& jid : jids) request.add_jids(jid);
+    request.set_max_addresses(most);
+    request.set_request_id(id_);
+    return Run(keeper_.Block(request));
+  }
+  absl::StatusOr<v1::UnblockAddressesResponse> Unblock(std::vector<std::string> jids) {
+    v1::UnblockAddressesRequest request;
+    request.set_user(kUser);
+    for (const std::string& jid : jids) request.add_jids(jid);
+    request.set_request_id(id_);
+    return Run(keeper_.Unblock(request));
+  }
+  absl::StatusOr<v1::GetUserSettingsResponse> Settings(const std::string& user = kUser) {
+    v1::GetUserSettingsRequest request;
+    request.set_user(user);
+    return Run(keeper_.GetUserSettings(request));
+  }
+  template <typename Strings>
+  static std::vector<std::string> List(const Strings& strings) {
+    return {strings.begin(), strings.end()};
+  }
+  std::vector<std::string> Blocked(const std::string& user = kUser) {
+    const auto settings = Settings(user);
+    EXPECT_TRUE(settings.ok()) << settings.status();
+    return settings.ok() ? List(settings->settings().blocked()) : std::vector<std::string>();
+  }
+
   static std::string Status() { return std::string("<status>\0hi</status>", 20); }
 
   Totals Held() {
@@ -509,11 +539,110 @@ TYPED_TEST_P(KeeperScenarios, NoSuchAction) {
             absl::StatusCode::kInvalidArgument);
 }
 
+using Strings = std::vector<std::string>;
+
+TYPED_TEST_P(KeeperScenarios, Blocked_InOrder_EachOnce) {
+  EXPECT_EQ(this->Blocked(), Strings());
+  const auto first = this->Block({"a@b", "c.d", "a@b"});
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(this->List(first->added()), (Strings{"a@b", "c.d"}));
+  const auto second = this->Block({"c.d", "e@f/g"});
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(this->List(second->added()), Strings{"e@f/g"});
+  EXPECT_EQ(this->List(second->settings().blocked()), (Strings{"a@b", "c.d", "e@f/g"}));
+  EXPECT_EQ(this->Blocked(), (Strings{"a@b", "c.d", "e@f/g"}));
+  EXPECT_EQ(this->Blocked("another@example.org"), Strings());
+}
+
+TYPED_TEST_P(KeeperScenarios, Unblocked_SomeOrAll) {
+  ASSERT_TRUE(this->Block({"a@b", "c.d", "e@f"}).ok());
+  const auto some = this->Unblock({"c.d", "not@there"});
+  ASSERT_TRUE(some.ok()) << some.status();
+  EXPECT_EQ(this->List(some->removed()), Strings{"c.d"});
+  EXPECT_EQ(this->List(some->settings().blocked()), (Strings{"a@b", "e@f"}));
+  const auto all = this->Unblock({});
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(this->List(all->removed()), (Strings{"a@b", "e@f"}));
+  EXPECT_EQ(this->Blocked(), Strings());
+  const auto none = this->Unblock({});
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->removed_size(), 0);
+  ASSERT_TRUE(this->Block({"a@b"}).ok());
+  EXPECT_EQ(this->Blocked(), Strings{"a@b"});
+}
+
+TYPED_TEST_P(KeeperScenarios, BlockList_Bounds) {
+  ASSERT_TRUE(this->Block({"a@b", "c@d"}, 2).ok());
+  const auto exhausted = absl::StatusCode::kResourceExhausted;
+  EXPECT_EQ(this->Block({"e@f"}, 2).status().code(), exhausted);
+  // What is there already costs nothing.
+  EXPECT_TRUE(this->Block({"a@b"}, 2).ok());
+  Strings many;
+  for (int i = 0; i < 140; ++i) many.push_back(std::string(1'000, 'x') + std::to_string(i));
+  EXPECT_EQ(this->Block(many).status().code(), exhausted);
+  EXPECT_EQ(this->Blocked(), (Strings{"a@b", "c@d"}));
+}
+
+TYPED_TEST_P(KeeperScenarios, BlockList_Repeated_TheSameAnswerOnce) {
+  this->id_ = "1";
+  ASSERT_TRUE(this->Block({"a@b"}).ok());
+  this->id_ = "2";
+  ASSERT_TRUE(this->Unblock({"a@b"}).ok());
+  this->id_ = "1";
+  const auto again = this->Block({"a@b"});
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(this->List(again->added()), Strings{"a@b"});
+  EXPECT_EQ(again->settings().blocked_size(), 0);
+  EXPECT_EQ(this->Blocked(), Strings());
+  // Also when nothing had changed.
+  this->id_ = "3";
+  ASSERT_TRUE(this->Unblock({"a@b"}).ok());
+  this->id_ = "4";
+  ASSERT_TRUE(this->Block({"a@b"}).ok());
+  this->id_ = "3";
+  const auto nothing = this->Unblock({"a@b"});
+  ASSERT_TRUE(nothing.ok()) << nothing.status();
+  EXPECT_EQ(nothing->removed_size(), 0);
+  EXPECT_EQ(this->Blocked(), Strings{"a@b"});
+}
+
+TYPED_TEST_P(KeeperScenarios, BlockList_ComesWithTheRosterWhenAskedFor) {
+  ASSERT_TRUE(this->Block({"a@b"}).ok());
+  ASSERT_TRUE(this->Set(this->kContact, "R").ok());
+  EXPECT_FALSE(this->Get().has_settings());
+  v1::GetRosterRequest request;
+  request.set_user(this->kUser);
+  request.set_with_settings(true);
+  for (const bool is_known : {false, true}) {
+    if (is_known) request.set_known_version(this->Get().version());
+    const auto roster = this->Run(this->keeper_.Get(request));
+    ASSERT_TRUE(roster.ok()) << roster.status();
+    EXPECT_EQ(roster->unchanged(), is_known);
+    EXPECT_EQ(this->List(roster->settings().blocked()), Strings{"a@b"});
+  }
+  request.set_user("another@example.org");
+  request.clear_known_version();
+  const auto other = this->Run(this->keeper_.Get(request));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_TRUE(other->has_settings());
+  EXPECT_EQ(other->settings().blocked_size(), 0);
+}
+
+TYPED_TEST_P(KeeperScenarios, BlockList_GoesWithTheUser) {
+  ASSERT_TRUE(this->Block({"a@b"}).ok());
+  ASSERT_TRUE(this->Delete().ok());
+  EXPECT_EQ(this->Blocked(), Strings());
+  ASSERT_TRUE(this->Block({"c@d"}).ok());
+  EXPECT_EQ(this->Blocked(), Strings{"c@d"});
+}
+
 REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, MutualSubscriptionStepByStep,
                             ARequestIsHiddenAndKept, WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
                             RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing, LongTexts,
                             LongRequests, TotalsFollow, Repeated_TheSameAnswerOnce, Repeated_DeletedUser,
                             Repeated_WithoutAChange, Repeated_TheContactAsItIsNow,
-                            Repeated_EachUsersOwnAndFailuresNot, NoSuchAction);
+                            Repeated_EachUsersOwnAndFailuresNot, NoSuchAction, Blocked_InOrder_EachOnce,
+                            Unblocked_SomeOrAll, BlockList_Bounds, BlockList_Repeated_TheSameAnswerOnce,
+                            BlockList_ComesWithTheRosterWhenAskedFor, BlockList_GoesWithTheUser);
 
 }  // namespace rookery::roster

@@ -16,12 +16,15 @@ class MemoryRosterStore final : public RosterStore {
  public:
   Task<absl::StatusOr<StoredRoster>> Load(std::string owner) override {
     if (is_away) co_return absl::UnavailableError("away");
-    co_return rosters[owner];
+    StoredRoster roster = rosters[owner];
+    roster.has_block_list = !block_lists[owner].jids.empty();
+    co_return roster;
   }
   Task<absl::StatusOr<StoredRoster>> LoadPending(std::string owner) override {
     if (is_away) co_return absl::UnavailableError("away");
     StoredRoster roster = rosters[owner];
     std::erase_if(roster.contacts, [](const Contact& contact) { return !contact.state.pending_in; });
+    roster.has_block_list = !block_lists[owner].jids.empty();
     co_return roster;
   }
   Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override {
@@ -62,10 +65,28 @@ class MemoryRosterStore final : public RosterStore {
     if (!change.request_id.empty()) answers[{owner, change.request_id}] = {change.response, roster.version};
     co_return roster.version;
   }
+  Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override {
+    if (is_away) co_return absl::UnavailableError("away");
+    BlockSnapshot snapshot{block_lists[owner], {}};
+    const auto answer = answers.find({owner, request_id});
+    if (answer != answers.end()) snapshot.answer = answer->second;
+    co_return snapshot;
+  }
+  Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) override {
+    if (meddle) meddle();
+    if (answers.contains({owner, change.request_id})) co_return absl::AbortedError("answered");
+    BlockList& list = block_lists[owner];
+    if (list.revision != change.list.revision) co_return absl::AbortedError("changed");
+    list = std::move(change.list);
+    ++list.revision;
+    if (!change.request_id.empty()) answers[{owner, change.request_id}] = {change.response, 0};
+    co_return absl::OkStatus();
+  }
   Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override {
     if (is_away) co_return absl::UnavailableError("away");
     rosters.erase(owner);
     totals.erase(owner);
+    block_lists.erase(owner);
     if (!request_id.empty()) answers[{owner, request_id}] = {response, 0};
     co_return absl::OkStatus();
   }
@@ -75,6 +96,7 @@ class MemoryRosterStore final : public RosterStore {
   std::function<void()> meddle;
   std::map<std::string, StoredRoster> rosters;
   std::map<std::string, Totals> totals;
+  std::map<std::string, BlockList> block_lists;
   std::map<std::pair<std::string, std::string>, Answer> answers;
 
  private:

@@ -60,6 +60,17 @@ TEST_F(KeeperRaces, TheSameRequestTwiceAtOnce_OneChangeAndOneAnswer) {
   EXPECT_TRUE(out->has_push());
 }
 
+TEST_F(KeeperRaces, BlockedByTwoAtOnce_BothHold) {
+  bool is_done = false;
+  store().meddle = [&] {
+    if (std::exchange(is_done, true)) return;
+    store().block_lists[kUser] = {{"other@x"}, 1};
+  };
+  const auto blocked = Block({"a@b"});
+  ASSERT_TRUE(blocked.ok()) << blocked.status();
+  EXPECT_EQ(Blocked(), (std::vector<std::string>{"other@x", "a@b"}));
+}
+
 TEST_F(KeeperRaces, NotForEver) {
   ASSERT_TRUE(Set(kContact, "x").ok());
   store().meddle = [&] { ++store().rosters[kUser].contacts[0].revision; };
@@ -67,6 +78,8 @@ TEST_F(KeeperRaces, NotForEver) {
   EXPECT_EQ(Remove(kContact).status().code(), absl::StatusCode::kAborted);
   EXPECT_EQ(Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).status().code(), absl::StatusCode::kAborted);
   EXPECT_EQ(In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).status().code(), absl::StatusCode::kAborted);
+  store().meddle = [&] { ++store().block_lists[kUser].revision; };
+  EXPECT_EQ(Block({"a@b"}).status().code(), absl::StatusCode::kAborted);
 }
 
 TEST_F(KeeperRaces, TheStoreAway) {
@@ -82,6 +95,9 @@ TEST_F(KeeperRaces, TheStoreAway) {
   request.set_known_version(3);
   EXPECT_EQ(Run(keeper_.Get(request)).status().code(), away);
   EXPECT_EQ(Delete().status().code(), away);
+  EXPECT_EQ(Block({"a@b"}).status().code(), away);
+  EXPECT_EQ(Unblock({}).status().code(), away);
+  EXPECT_EQ(Settings().status().code(), away);
   id_ = "1";
   EXPECT_EQ(Delete().status().code(), away);
 }

@@ -39,6 +39,8 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("roster.max-items", &settings.max_roster_items, "items of one roster", 1, 1'000'000);
   schema.Bind("roster.max-pending-requests", &settings.max_pending_requests,
               "subscription requests kept for one user", 1, 1'000'000);
+  schema.Bind("blocking.max-addresses", &settings.max_blocked_addresses,
+              "addresses that one user may block (XEP-0191)", 1, 100'000);
   schema.Bind("scram.iterations", &scram_iterations, "PBKDF2 iterations of new passwords", 4'096, 10'000'000);
   schema.Bind("kafka.partitions", &partitions, "partitions of topics that this process has to create", 1,
               100'000);

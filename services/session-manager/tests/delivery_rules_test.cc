@@ -125,7 +125,8 @@ TEST_F(DeliveryRules, S3_Full_TheShardIsReadNoFurther_NothingIsDropped) {
   for (int i = 0; i < 60; ++i) gateway_.Send(*alice, Message(UserIn(1, i % 20), "m" + std::to_string(i)));
   Settle();
   EXPECT_TRUE(node(2).shard_log.paused.contains(1));
-  EXPECT_LE(BobsShard().delivery->writer->rows(), 11u);
+  // Some were read before it was full, and waited for their users' settings.
+  EXPECT_LT(BobsShard().delivery->writer->rows(), 20u);
   database_.down = false;
   const auto stored = [&] {
     std::size_t waiting = 0;

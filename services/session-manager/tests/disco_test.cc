@@ -41,13 +41,22 @@ class DiscoTest : public Cluster {
   Client* asker_ = nullptr;
 };
 
-TEST_F(DiscoTest, TheDomainNamesItsServicesWithoutAskingThem) {
-  services().error = absl::UnavailableError("away");
+TEST_F(DiscoTest, TheDomainNamesServicesThatHaveFeatures) {
   const xmpp::Stanza items = Ask("localhost", kItems);
   EXPECT_EQ(items.type(), "result");
   EXPECT_THAT(items.payload(),
               AllOf(HasSubstr("jid=\"conference.localhost\""), HasSubstr("jid=\"search.localhost\"")));
-  EXPECT_THAT(services().asked, IsEmpty());
+}
+
+// A client that is shown a room service tries to join.
+TEST_F(DiscoTest, AServiceWithoutFeaturesOrOutOfReachIsNotNamed) {
+  services().features.clear();
+  EXPECT_THAT(Ask("localhost", kItems).payload(), Not(HasSubstr("<item")));
+  services().features = {"own-feature"};
+  services().error = absl::UnavailableError("away");
+  const xmpp::Stanza items = Ask("localhost", kItems);
+  EXPECT_EQ(items.type(), "result");
+  EXPECT_THAT(items.payload(), Not(HasSubstr("<item")));
 }
 
 TEST_F(DiscoTest, AServiceAnswersForItself) {

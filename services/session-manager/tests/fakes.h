@@ -247,9 +247,17 @@ class FakeRoster final : public Roster {
   bool down = false;
   /// Nobody is given a roster meanwhile.
   bool held = false;
+  /// Subscriptions wait meanwhile; those of `stuck` fail as if the store could not take them.
+  bool changes_held = false;
+  std::string stuck;
   /// So many next changes are made, and their callers hear that the call has failed.
   int answers_lost = 0;
   int gets = 0;
+  /// XEP-0191, the oldest first.
+  std::map<std::string, std::vector<std::string>> blocked;
+  int settings_gets = 0;
+  /// Nobody is given settings meanwhile, but with the roster.
+  bool settings_held = false;
   /// Of each call.
   std::vector<std::uint64_t> traces;
 
@@ -267,6 +275,7 @@ class FakeRoster final : public Roster {
     if (down) co_return Away();
     roster::v1::GetRosterResponse response;
     response.set_version(version_);
+    if (request.with_settings()) FillSettings(*response.mutable_settings(), request.user());
     if (request.has_known_version() && request.known_version() == version_) {
       response.set_unchanged(true);
       co_return response;
@@ -314,7 +323,8 @@ class FakeRoster final : public Roster {
   Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
       roster::v1::ProcessOutboundSubscriptionRequest request, std::uint64_t trace_id) override {
     traces.push_back(trace_id);
-    if (down) co_return Away();
+    while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    if (down || (!stuck.empty() && request.contact() == stuck)) co_return Away();
     roster::v1::ProcessOutboundSubscriptionResponse response;
     if (Repeat(request, response)) co_return response;
     Item& item = rosters[request.user()][request.contact()];
@@ -353,7 +363,8 @@ class FakeRoster final : public Roster {
   Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Inbound(
       roster::v1::ProcessInboundSubscriptionRequest request, std::uint64_t trace_id) override {
     traces.push_back(trace_id);
-    if (down) co_return Away();
+    while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    if (down || (!stuck.empty() && request.contact() == stuck)) co_return Away();
     roster::v1::ProcessInboundSubscriptionResponse response;
     if (Repeat(request, response)) co_return response;
     Item& item = rosters[request.user()][request.contact()];
@@ -409,8 +420,58 @@ class FakeRoster final : public Roster {
     co_return Remember(request, response);
   }
 
+  Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
+      roster::v1::GetUserSettingsRequest request, std::uint64_t) override {
+    ++settings_gets;
+    while (settings_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    if (down) co_return Away();
+    roster::v1::GetUserSettingsResponse response;
+    FillSettings(*response.mutable_settings(), request.user());
+    co_return response;
+  }
+  Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> Block(roster::v1::BlockAddressesRequest request,
+                                                                 std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
+    while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    if (down) co_return Away();
+    roster::v1::BlockAddressesResponse response;
+    if (!Repeat(request, response)) {
+      auto& list = blocked[request.user()];
+      std::vector<std::string> added;
+      for (const std::string& jid : request.jids())
+        if (std::find(list.begin(), list.end(), jid) == list.end()) added.push_back(jid);
+      if (list.size() + added.size() > request.max_addresses())
+        co_return absl::ResourceExhaustedError("full");
+      list.insert(list.end(), added.begin(), added.end());
+      response.mutable_added()->Assign(added.begin(), added.end());
+    }
+    FillSettings(*response.mutable_settings(), request.user());
+    co_return Remember(request, response);
+  }
+  Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> Unblock(
+      roster::v1::UnblockAddressesRequest request, std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
+    while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    if (down) co_return Away();
+    roster::v1::UnblockAddressesResponse response;
+    if (!Repeat(request, response)) {
+      std::erase_if(blocked[request.user()], [&](const std::string& jid) {
+        const auto& jids = request.jids();
+        const bool goes = jids.empty() || std::find(jids.begin(), jids.end(), jid) != jids.end();
+        if (goes) response.add_removed(jid);
+        return goes;
+      });
+    }
+    FillSettings(*response.mutable_settings(), request.user());
+    co_return Remember(request, response);
+  }
+
  private:
   static absl::Status Away() { return absl::UnavailableError("the roster is away"); }
+  void FillSettings(roster::v1::UserSettings& settings, const std::string& user) {
+    const auto& list = blocked[user];
+    settings.mutable_blocked()->Assign(list.begin(), list.end());
+  }
   /// The service gives the same answer to the same request.
   template <typename Request, typename Response>
   bool Repeat(const Request& request, Response& response) const {
@@ -449,6 +510,7 @@ class FakeRoster final : public Roster {
 class FakeServiceDisco final : public ServiceDisco {
  public:
   absl::Status error;
+  std::vector<std::string> features{"own-feature"};
   std::vector<std::string> asked;
 
   Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(std::string service,
@@ -460,7 +522,8 @@ class FakeServiceDisco final : public ServiceDisco {
     auto& identity = *response.add_identities();
     identity.set_category(service == "muc" ? "conference" : "directory");
     identity.set_type("own-type");
-    response.add_features("own-feature");
+    response.add_features("http://jabber.org/protocol/disco#info");
+    for (const std::string& feature : features) response.add_features(feature);
     co_return response;
   }
   Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(std::string service,

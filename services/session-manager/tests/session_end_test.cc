@@ -403,9 +403,11 @@ TEST_F(SessionEndTest, SL10_AccountRemoved_ASessionThatNobodyKnewThen_IsRefused)
 
 TEST_F(SessionEndTest, SL11_FailedResumption_CountsOnlyWhatIsInTheLog) {
   other_.EnableStreamManagement(*bob);
+  other_.Send(*bob, Presence("unavailable"));
+  Settle();
   roster_.held = true;
-  other_.Send(*bob, Iq("get", {}, "r", "query", "jabber:iq:roster"));
-  other_.Send(*bob, Message(alice_, "m1"));  // waits behind the roster request
+  other_.Send(*bob, Presence());
+  other_.Send(*bob, Message(alice_, "m1"));  // waits behind the presence
   Settle();
   Client& fresh = gateway_.Start(bob_, "b");
   Settle();
@@ -414,10 +416,46 @@ TEST_F(SessionEndTest, SL11_FailedResumption_CountsOnlyWhatIsInTheLog) {
   Settle();
   ASSERT_EQ(resumed.resume_answers.size(), 1u);
   ASSERT_TRUE(resumed.resume_answers[0].has_ended_count());
-  EXPECT_EQ(resumed.resume_answers[0].ended_inbound_count(), 1u) << "only its presence";
+  EXPECT_EQ(resumed.resume_answers[0].ended_inbound_count(), 2u) << "its first presences";
   roster_.held = false;
   Settle();
   EXPECT_THAT(alice->MessageIds(), IsEmpty());
+}
+
+// Sent again as another stanza, the message would be another message.
+TEST_F(SessionEndTest, SL11_FailedResumption_WhatWentPastAQuestionIsCounted) {
+  other_.EnableStreamManagement(*bob);
+  roster_.held = true;
+  other_.Send(*bob, Iq("get", {}, "r1", "query", "jabber:iq:roster"));
+  other_.Send(*bob, Iq("get", {}, "r2", "query", "jabber:iq:roster"));
+  other_.Send(*bob, Message(alice_, "m1"));
+  Settle();
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("m1"));
+  Client& fresh = gateway_.Start(bob_, "b");
+  Settle();
+  ASSERT_TRUE(fresh.started);
+  Client& resumed = gateway_.Resume(*bob, 0);
+  Settle();
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_EQ(resumed.resume_answers[0].ended_inbound_count(), 4u);
+  roster_.held = false;
+  Settle();
+}
+
+TEST_F(SessionEndTest, SL11_FailedResumption_AChangeThatWaitsBehindAQuestionIsNotCounted) {
+  other_.EnableStreamManagement(*bob);
+  roster_.held = true;
+  other_.Send(*bob, Iq("get", {}, "r", "query", "jabber:iq:roster"));
+  other_.Send(*bob, Iq("set", {}, "s", "query", "jabber:iq:roster"));
+  Settle();
+  gateway_.Start(bob_, "b");
+  Settle();
+  Client& resumed = gateway_.Resume(*bob, 0);
+  Settle();
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_EQ(resumed.resume_answers[0].ended_inbound_count(), 2u);
+  roster_.held = false;
+  Settle();
 }
 
 TEST_F(SessionEndTest, SL11_FailedResumption_ALaterOwnerCountsTheSame) {

@@ -231,9 +231,10 @@ TEST_F(SubscriptionTest, ToNobody_Silence) {
 TEST_F(SubscriptionTest, RosterAway_AnAcceptedRequestIsNotLost) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");
-  gateway_.Send(alice, Presence("subscribe", bob_));
-  io_.restart();
   log_.held = true;
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  log_.Flush();  // her own shard has it
   Settle();
   roster_.down = true;
   log_.held = false;
@@ -242,6 +243,57 @@ TEST_F(SubscriptionTest, RosterAway_AnAcceptedRequestIsNotLost) {
   EXPECT_THAT(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe"), IsEmpty());
   roster_.down = false;
   EXPECT_TRUE(RunUntil([&] { return Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe").size() == 1; }));
+}
+
+// Section 10.1 of RFC 6120: between the two of them, and nobody else.
+TEST_F(SubscriptionTest, RosterAway_TheSendersOtherStanzasGoOn) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  const std::string carol_name = UserIn(2, 1);  // of bob's shard
+  Client& carol = SignIn(gateway_, carol_name, "c");
+  roster_.changes_held = true;
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  gateway_.Send(alice, Message(bob_, "to bob"));
+  gateway_.Send(alice, Message(carol_name, "to carol"));
+  gateway_.Send(alice, Presence({}, {}, 4));
+  gateway_.Send(alice, Iq("get", {}, "q", "ping", "urn:xmpp:ping"));
+  Settle();
+  EXPECT_EQ(alice.confirmed, alice.sent);  // in the log
+  EXPECT_EQ(carol.MessageIds(), std::vector<std::string>{"to carol"});
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  EXPECT_THAT(bob.inbox, IsEmpty());
+  roster_.changes_held = false;
+  ASSERT_TRUE(RunUntil([&] { return !bob.MessageIds().empty(); }));
+  ASSERT_EQ(bob.inbox.size(), 2u);
+  EXPECT_EQ(bob.inbox[0].type(), "subscribe");
+  // When nothing is under way any more, straight again, and in order.
+  gateway_.Send(alice, Message(bob_, "later"));
+  Settle();
+  EXPECT_EQ(bob.MessageIds(), (std::vector<std::string>{"to bob", "later"}));
+  EXPECT_EQ(log_.Records(0).back().has_outbound(), false);
+}
+
+// The owner dies while a request and what came after it are under way.
+TEST_F(SubscriptionTest, TheSendersOwnerDies_RequestAndMessage_OnceAndInOrder) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  roster_.changes_held = true;
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  ASSERT_EQ(alice.confirmed, alice.sent);
+  Kill(0);
+  for (const std::uint32_t shard : {0u, 1u}) Assign(shard, 1);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+  gateway_.Send(alice, Message(bob_, "m2"));
+  Settle();
+  EXPECT_THAT(bob.inbox, IsEmpty());
+  roster_.changes_held = false;
+  ASSERT_TRUE(RunUntil([&] { return bob.MessageIds().size() == 2; }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(bob.MessageIds(), (std::vector<std::string>{"m1", "m2"}));
+  EXPECT_EQ(bob.inbox.front().type(), "subscribe");
+  EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u);
 }
 
 TEST_F(SubscriptionTest, RosterAway_TheSenderIsTold) {
@@ -319,7 +371,7 @@ TEST_F(KilledInBetweenTest, Subscribed_TheContactHears) {
   gateway_.Send(alice, Presence("subscribe", bob_));
   Settle();
   alice.inbox.clear();
-  KillAfter(1, [&] { gateway_.Send(bob, Presence("subscribed", alice_)); });
+  KillAfter(1, [&] { SendThroughLog(bob, Presence("subscribed", alice_)); });
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribed").size(), 1u);
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "").size(), 1u);
   EXPECT_TRUE(roster_.rosters[alice_][bob_].to);
@@ -335,7 +387,7 @@ TEST_F(KilledInBetweenTest, Unsubscribed_TheContactHears) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");
   alice.inbox.clear();
-  KillAfter(1, [&] { gateway_.Send(bob, Presence("unsubscribed", alice_)); });
+  KillAfter(1, [&] { SendThroughLog(bob, Presence("unsubscribed", alice_)); });
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);
   EXPECT_FALSE(roster_.rosters[alice_][bob_].to);
@@ -348,7 +400,7 @@ TEST_F(KilledInBetweenTest, ItemRemoved_TheContactHearsAndTheClientHasItsResult)
   Client& bob = SignIn(gateway_, bob_, "b");
   alice.inbox.clear();
   // The result may have left, or not: it is no error in any case.
-  KillAfter(1, [&] { gateway_.Send(bob, Removal(alice_)); });
+  KillAfter(1, [&] { SendThroughLog(bob, Removal(alice_)); });
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribe").size(), 1u);
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);
@@ -402,6 +454,18 @@ TEST_F(KilledInBetweenTest, GivenAndNotAcknowledged_ResumedWithIt) {
   EXPECT_TRUE(RunUntil([&] { return Only(again.inbox, STANZA_KIND_PRESENCE, "subscribe").size() == 1; }));
 }
 
+// It never reached the log: the gateway has it still.
+TEST_F(KilledInBetweenTest, SubscribedAndLostInFlight_SentAgain) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  alice.inbox.clear();
+  KillAfter(1, [&] { gateway_.Send(bob, Presence("subscribed", alice_)); });
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribed").size(), 1u);
+  EXPECT_EQ(bob.confirmed, bob.sent);
+}
+
 TEST_F(KilledInBetweenTest, AccountRemoved_TheContactsHear) {
   roster_.Befriend(alice_, bob_);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -415,7 +479,7 @@ TEST_F(KilledInBetweenTest, AccountRemoved_TheContactsHear) {
   xmpp::Element query("query", "jabber:iq:register");
   query.Add("remove");
   xmpp::SetPayload(remove, query);
-  KillAfter(1, [&] { gateway_.Send(bob, remove); });
+  KillAfter(1, [&] { SendThroughLog(bob, remove); });
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribe").size(), 1u);
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
   EXPECT_GE(Only(alice.inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);

@@ -53,6 +53,7 @@ class Slixmpp:
         if certificate:
             client.certfile, client.keyfile = str(certificate.file), str(certificate.key)
         client.register_plugin("xep_0030")
+        client.register_plugin("xep_0191")
         client.register_plugin("xep_0198")
         client.register_plugin("xep_0199")
         self._caps = caps
@@ -71,6 +72,7 @@ class Slixmpp:
         client.add_event_handler("tls_success", lambda _: self.events.add("tls"))
         client.add_event_handler("auth_success", lambda _: self.events.add("authenticated", mechanism=self.mechanism()))
         client.add_event_handler("message", self._message)
+        client.add_event_handler("message_error", self._message)
         client.add_event_handler("presence_available", lambda p: self.events.add("available", jid=str(p["from"])))
         client.add_event_handler("presence_unavailable", lambda p: self.events.add("unavailable", jid=str(p["from"])))
         client.add_event_handler("presence_subscribe", lambda p: self.events.add("subscribe", jid=p["from"].bare))
@@ -92,6 +94,18 @@ class Slixmpp:
 
     async def accept(self, to: str) -> None:
         self._client.send_presence_subscription(pto=to, ptype="subscribed")
+
+    async def block(self, jid: str) -> list[str]:
+        """Blocks the address. Gives the list as it is then."""
+        await self._client["xep_0191"].block(jid)
+        return await self._blocked()
+
+    async def unblock(self, jid: str) -> list[str]:
+        await self._client["xep_0191"].unblock(jid)
+        return await self._blocked()
+
+    async def _blocked(self) -> list[str]:
+        return sorted(str(jid) for jid in await self._client["xep_0191"].get_blocked_jids())
 
     async def go_away(self) -> None:
         self._client.disconnect()
@@ -155,6 +169,14 @@ class StanzaJs:
 
     async def accept(self, to: str) -> None:
         await self._command(do="accept", to=to)
+
+    async def block(self, jid: str) -> list[str]:
+        await self._command(do="block", to=jid)
+        return sorted((await self.events.wait("blocked"))["jids"])
+
+    async def unblock(self, jid: str) -> list[str]:
+        await self._command(do="unblock", to=jid)
+        return sorted((await self.events.wait("unblocked"))["jids"])
 
     async def cut(self) -> None:
         """The connection breaks without a word."""

@@ -12,6 +12,7 @@ ORDER = (
     "carbons",
     "roster",
     "presence",
+    "blocking",
     "caps",
     "stream_management",
     "log",

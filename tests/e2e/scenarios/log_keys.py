@@ -45,6 +45,7 @@ async def records_have_their_keys(cluster: Cluster) -> None:
             continue
         owner = {"delivery": lambda: record.delivery.stanza.to.partition("/")[0],
                  "sent_copy": lambda: getattr(record.sent_copy.stanza, "from").partition("/")[0],
+                 "outbound": lambda: getattr(record.outbound.stanza, "from").partition("/")[0],
                  "session_ended": lambda: record.session_ended.full_jid.partition("/")[0],
                  "account_removed": lambda: record.account_removed.jid}[kind]()
         assert key == owner.encode() and partition == shard_of(owner, cluster.partitions), f"{where}: {kind} {key}"

@@ -52,9 +52,10 @@ async def _shared(cluster: Cluster, service: str, instances: set[str]) -> dict[i
 @scenario
 async def services_say_what_they_are(cluster: Cluster) -> None:
     client = await person(cluster, "disco")
-    items = (await client.iq("get", f"<query xmlns='{ns.DISCO_ITEMS}'/>", client.domain))[0]
     conference, search = f"conference.{client.domain}", f"search.{client.domain}"
-    assert {item.get("jid") for item in items} == {conference, search}, [item.attrib for item in items]
+    # A service that has no feature yet is not shown: clients would try it. Who knows its address is answered.
+    items = (await client.iq("get", f"<query xmlns='{ns.DISCO_ITEMS}'/>", client.domain))[0]
+    assert not len(items), [item.attrib for item in items]
     for service, to, identity in (("muc", conference, ("conference", "text")), ("search", search, ("directory", "user"))):
         await _shared(cluster, service, {f"{service}-1", f"{service}-2"})
         await until(lambda: _answers(client, to, identity), f"{to} answers", 10, every=0.2)

@@ -4,7 +4,7 @@
 //   node client.js '{"jid": "…", "password": "…", "url": "wss://…", "register": true}'
 //
 // Commands: {"do": "message", "to", "body"}, {"do": "presence"}, {"do": "subscribe", "to"},
-// {"do": "accept", "to"}, {"do": "cut"} (the connection breaks), {"do": "connect"}, {"do": "disconnect"}.
+// {"do": "accept", "to"}, {"do": "block", "to"}, {"do": "unblock", "to"}, {"do": "cut"} (the connection breaks), {"do": "connect"}, {"do": "disconnect"}.
 'use strict';
 
 const readline = require('readline');
@@ -83,6 +83,12 @@ readline.createInterface({ input: process.stdin }).on('line', async (line) => {
       break;
     case 'accept':
       client.acceptSubscription(command.to);
+      break;
+    case 'block':
+      tell('blocked', { jids: await client.block(command.to).then(() => client.getBlocked()).then((list) => (list.jids || []).map(String)) });
+      break;
+    case 'unblock':
+      tell('unblocked', { jids: await client.unblock(command.to).then(() => client.getBlocked()).then((list) => (list.jids || []).map(String)) });
       break;
     case 'disconnect':
       client.disconnect();

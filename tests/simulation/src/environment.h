@@ -82,6 +82,11 @@ class RosterProcess : public Process {
   virtual Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Inbound(
       roster::v1::ProcessInboundSubscriptionRequest) = 0;
   virtual Task<absl::StatusOr<roster::v1::DeleteUserResponse>> Delete(roster::v1::DeleteUserRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
+      roster::v1::GetUserSettingsRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> Block(roster::v1::BlockAddressesRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> Unblock(
+      roster::v1::UnblockAddressesRequest) = 0;
 };
 std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database, std::string name);
 

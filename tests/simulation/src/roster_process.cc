@@ -70,6 +70,13 @@ class RemoteStore final : public RosterStore {
   Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override {
     return Ask<absl::StatusOr<std::uint64_t>>([=](RosterStore& rows) { return rows.Apply(owner, change); });
   }
+  Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override {
+    return Ask<absl::StatusOr<BlockSnapshot>>(
+        [=](RosterStore& rows) { return rows.ReadBlockList(owner, request_id); });
+  }
+  Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) override {
+    return Ask<absl::Status>([=](RosterStore& rows) { return rows.SaveBlockList(owner, change); });
+  }
   Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override {
     return Ask<absl::Status>([=](RosterStore& rows) { return rows.RemoveAll(owner, request_id, response); });
   }
@@ -113,6 +120,15 @@ class SimulatedRoster final : public RosterProcess {
   }
   Task<absl::StatusOr<v1::DeleteUserResponse>> Delete(v1::DeleteUserRequest request) override {
     return parts_->keeper.DeleteUser(std::move(request));
+  }
+  Task<absl::StatusOr<v1::GetUserSettingsResponse>> GetUserSettings(v1::GetUserSettingsRequest request) override {
+    return parts_->keeper.GetUserSettings(std::move(request));
+  }
+  Task<absl::StatusOr<v1::BlockAddressesResponse>> Block(v1::BlockAddressesRequest request) override {
+    return parts_->keeper.Block(std::move(request));
+  }
+  Task<absl::StatusOr<v1::UnblockAddressesResponse>> Unblock(v1::UnblockAddressesRequest request) override {
+    return parts_->keeper.Unblock(std::move(request));
   }
 
  private:

@@ -213,6 +213,18 @@ class RemoteRoster final : public Roster {
                                                                   std::uint64_t) override {
     return Ask<roster::v1::DeleteUserResponse>(std::move(request), &RosterProcess::Delete);
   }
+  Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
+      roster::v1::GetUserSettingsRequest request, std::uint64_t) override {
+    return Ask<roster::v1::GetUserSettingsResponse>(std::move(request), &RosterProcess::GetUserSettings);
+  }
+  Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> Block(roster::v1::BlockAddressesRequest request,
+                                                                 std::uint64_t) override {
+    return Ask<roster::v1::BlockAddressesResponse>(std::move(request), &RosterProcess::Block);
+  }
+  Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> Unblock(
+      roster::v1::UnblockAddressesRequest request, std::uint64_t) override {
+    return Ask<roster::v1::UnblockAddressesResponse>(std::move(request), &RosterProcess::Unblock);
+  }
 
  private:
   template <typename Response, typename Request>

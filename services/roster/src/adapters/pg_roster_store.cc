@@ -16,18 +16,18 @@ constexpr int kSweepPage = 1'000;
 // A user's answers: more than a session may have unconfirmed at its gateway.
 #define ROOKERY_MAX_ANSWERS "512"
 
-/// Groups travel as one text, separated by U+001F, which XML cannot contain.
-constexpr char kGroupSeparator = '\x1f';
+/// A list travels as one text, separated by U+001F, which XML cannot contain.
+constexpr char kSeparator = '\x1f';
 
-std::vector<std::string> SplitGroups(std::string_view joined) {
-  std::vector<std::string> groups;
+std::vector<std::string> Split(std::string_view joined) {
+  std::vector<std::string> list;
   while (!joined.empty()) {
-    const std::size_t end = joined.find(kGroupSeparator);
-    groups.emplace_back(joined.substr(0, end));
+    const std::size_t end = joined.find(kSeparator);
+    list.emplace_back(joined.substr(0, end));
     if (end == std::string_view::npos) break;
     joined.remove_prefix(end + 1);
   }
-  return groups;
+  return list;
 }
 
 // The columns that ReadContact reads, from its first column on.
@@ -36,9 +36,10 @@ std::vector<std::string> SplitGroups(std::string_view joined) {
   "(g, n)), ''), subscription, "                                                                            \
   "pending_out, pending_in, approved, listed, coalesce(request, ''), revision"
 
-#define ROOKERY_VERSION_WITH(contacts)                                                \
-  "SELECT v.version, i.* FROM (SELECT coalesce((SELECT version FROM roster_versions " \
-  "WHERE owner = $1), 0) AS version) AS v LEFT JOIN (" contacts ") AS i ON true ORDER BY i.jid"
+#define ROOKERY_VERSION_WITH(contacts)                                                          \
+  "SELECT v.version, v.blocks, i.* FROM (SELECT coalesce((SELECT version FROM roster_versions " \
+  "WHERE owner = $1), 0) AS version, EXISTS (SELECT 1 FROM block_lists WHERE owner = $1 AND "   \
+  "jids <> '{}') AS blocks) AS v LEFT JOIN (" contacts ") AS i ON true ORDER BY i.jid"
 
 // The parameters that every change has: $1 owner, $2 the contact, $3 by how much the version
 // rises, $4 to $7 what the roster gains, $8 and $9 the request and its answer.
@@ -67,7 +68,7 @@ Contact ReadContact(const pg::Result& rows, std::size_t row, std::size_t first) 
   Contact contact;
   contact.jid = rows.Text(row, first);
   contact.name = rows.Text(row, first + 1);
-  contact.groups = SplitGroups(rows.Text(row, first + 2));
+  contact.groups = Split(rows.Text(row, first + 2));
   const std::int64_t subscription = rows.Int(row, first + 3);
   contact.state.to = (subscription & 1) != 0;
   contact.state.from = (subscription & 2) != 0;
@@ -86,7 +87,8 @@ absl::StatusOr<StoredRoster> ReadRoster(const pg::ResultOr& result) {
   StoredRoster roster;
   for (std::size_t i = 0; i < rows.rows(); ++i) {
     roster.version = static_cast<std::uint64_t>(rows.Int(i, 0));
-    if (!rows.IsNull(i, 1)) roster.contacts.push_back(ReadContact(rows, i, 1));
+    roster.has_block_list = rows.Bool(i, 1);
+    if (!rows.IsNull(i, 2)) roster.contacts.push_back(ReadContact(rows, i, 2));
   }
   return roster;
 }
@@ -203,12 +205,53 @@ Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Apply(std::string owner, Chan
   co_return VersionOf(updated);
 }
 
+Task<absl::StatusOr<BlockSnapshot>> PgRosterStore::ReadBlockList(std::string owner, std::string request_id) {
+  std::vector<Param> params{Param::Text(owner), Param::Text(request_id)};
+  const pg::ResultOr result = co_await pool_.Execute(
+      LaneOf(owner),
+      "SELECT coalesce(array_to_string(b.jids, chr(31)), ''), coalesce(b.revision, 0), "
+      "a.response, a.version FROM (SELECT 1) AS one "
+      "LEFT JOIN block_lists AS b ON b.owner = $1 "
+      "LEFT JOIN roster_answers AS a ON a.owner = $1 AND a.request_id = $2",
+      std::move(params));
+  if (!result.ok()) co_return result.status();
+  const pg::Result& rows = **result;
+  if (rows.rows() != 1) co_return absl::InternalError("a snapshot is one row");
+  BlockSnapshot snapshot;
+  snapshot.list.jids = Split(rows.Text(0, 0));
+  snapshot.list.revision = rows.Int(0, 1);
+  if (!rows.IsNull(0, 3)) snapshot.answer = {rows.Bytes(0, 2), static_cast<std::uint64_t>(rows.Int(0, 3))};
+  co_return snapshot;
+}
+
+Task<absl::Status> PgRosterStore::SaveBlockList(std::string owner, BlockChange change) {
+  std::vector<Param> params{Param::Text(owner), Param::TextArray(change.list.jids),
+                            Param::Int(change.list.revision), Param::Text(change.request_id),
+                            Param::Bytes(change.response)};
+  const pg::ResultOr saved = co_await pool_.Execute(
+      LaneOf(owner),
+      "WITH changed AS (INSERT INTO block_lists (owner, jids, revision) "
+      "SELECT $1::text, $2::text[], 1 WHERE $3::bigint = 0 OR EXISTS (SELECT 1 FROM block_lists "
+      "WHERE owner = $1) ON CONFLICT (owner) DO UPDATE SET jids = $2::text[], "
+      "revision = block_lists.revision + 1 WHERE block_lists.revision = $3::bigint RETURNING "
+      "1), " ROOKERY_PRUNE
+      ", kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "
+      "SELECT $1::text, $4::text, $5::bytea, 0 FROM changed WHERE $4::text <> '') "
+      "SELECT 1 FROM changed",
+      std::move(params));
+  if (absl::IsAlreadyExists(saved.status())) co_return absl::AbortedError("the request has been answered");
+  if (!saved.ok()) co_return saved.status();
+  if ((*saved)->rows() == 0) co_return absl::AbortedError("the list has changed");
+  co_return absl::OkStatus();
+}
+
 Task<absl::Status> PgRosterStore::RemoveAll(std::string owner, std::string request_id, std::string response) {
   std::vector<Param> params{Param::Text(owner), Param::Text(request_id), Param::Bytes(response)};
   const pg::ResultOr result =
       co_await pool_.Execute(LaneOf(owner),
                              "WITH i AS (DELETE FROM roster_items WHERE owner = $1), "
-                             "v AS (DELETE FROM roster_versions WHERE owner = $1) "
+                             "v AS (DELETE FROM roster_versions WHERE owner = $1), "
+                             "b AS (DELETE FROM block_lists WHERE owner = $1) "
                              "INSERT INTO roster_answers (owner, request_id, response, version) "
                              "SELECT $1::text, $2::text, $3::bytea, 0 WHERE $2::text <> ''",
                              std::move(params));

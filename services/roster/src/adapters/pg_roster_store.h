@@ -20,6 +20,8 @@ class PgRosterStore final : public RosterStore {
   Task<absl::StatusOr<StoredRoster>> LoadPending(std::string owner) override;
   Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override;
   Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override;
+  Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override;
+  Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) override;
   Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override;
   Task<absl::Status> ForgetOldAnswers() override;
 

@@ -1,5 +1,8 @@
 #include "domain/roster_keeper.h"
 
+#include <set>
+#include <string_view>
+
 namespace rookery::roster {
 
 namespace {
@@ -202,6 +205,43 @@ absl::StatusOr<Response> Repeat(const std::string& jid, const Snapshot& now) {
   return response;
 }
 
+void Fill(v1::UserSettings& settings, const BlockList& list) {
+  settings.mutable_blocked()->Assign(list.jids.begin(), list.jids.end());
+}
+
+absl::Status DecideBlock(const v1::BlockAddressesRequest& request, BlockList& list,
+                         v1::BlockAddressesResponse& response) {
+  std::set<std::string_view> blocked(list.jids.begin(), list.jids.end());
+  std::size_t bytes = 0;
+  for (const std::string& jid : list.jids) bytes += jid.size();
+  for (const std::string& jid : request.jids()) {
+    if (!blocked.insert(jid).second) continue;
+    response.add_added(jid);
+    bytes += jid.size();
+  }
+  if (response.added().empty()) return absl::OkStatus();
+  if ((request.max_addresses() > 0 && blocked.size() > request.max_addresses()) ||
+      bytes > RosterKeeper::kMaxBlockedBytes)
+    return absl::ResourceExhaustedError("the block list is full");
+  list.jids.insert(list.jids.end(), response.added().begin(), response.added().end());
+  return absl::OkStatus();
+}
+
+absl::Status DecideUnblock(const v1::UnblockAddressesRequest& request, BlockList& list,
+                           v1::UnblockAddressesResponse& response) {
+  const std::set<std::string_view> wanted(request.jids().begin(), request.jids().end());
+  std::vector<std::string> kept;
+  for (std::string& jid : list.jids) {
+    if (wanted.empty() || wanted.contains(jid)) {
+      response.add_removed(std::move(jid));
+    } else {
+      kept.push_back(std::move(jid));
+    }
+  }
+  list.jids = std::move(kept);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 v1::Subscription ToProto(const SubscriptionState& state) {
@@ -231,6 +271,10 @@ Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterReque
       response.set_version(waiting->version);
       response.set_unchanged(true);
       for (const Contact& contact : waiting->contacts) AddPending(contact, response);
+      if (request.with_settings()) {
+        const absl::Status added = co_await AddSettings(waiting->has_block_list, request.user(), response);
+        if (!added.ok()) co_return added;
+      }
       co_return response;
     }
   }
@@ -241,7 +285,21 @@ Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterReque
     if (contact.listed) *response.add_items() = ToProto(contact);
     if (contact.state.pending_in) AddPending(contact, response);
   }
+  if (request.with_settings()) {
+    const absl::Status added = co_await AddSettings(roster->has_block_list, request.user(), response);
+    if (!added.ok()) co_return added;
+  }
   co_return response;
+}
+
+Task<absl::Status> RosterKeeper::AddSettings(bool has_block_list, std::string owner,
+                                             v1::GetRosterResponse& response) {
+  v1::UserSettings& settings = *response.mutable_settings();
+  if (!has_block_list) co_return absl::OkStatus();
+  auto now = co_await store_.ReadBlockList(std::move(owner), {});
+  if (!now.ok()) co_return now.status();
+  Fill(settings, now->list);
+  co_return absl::OkStatus();
 }
 
 template <typename Response, typename Request, typename Decide>
@@ -342,6 +400,62 @@ Task<absl::StatusOr<v1::DeleteUserResponse>> RosterKeeper::DeleteUser(v1::Delete
     if (!absl::IsAborted(last)) break;
   }
   co_return last;
+}
+
+Task<absl::StatusOr<v1::GetUserSettingsResponse>> RosterKeeper::GetUserSettings(
+    v1::GetUserSettingsRequest request) {
+  auto now = co_await store_.ReadBlockList(request.user(), {});
+  if (!now.ok()) co_return now.status();
+  v1::GetUserSettingsResponse response;
+  Fill(*response.mutable_settings(), now->list);
+  co_return response;
+}
+
+template <typename Response, typename Request, typename Decide>
+Task<absl::StatusOr<Response>> RosterKeeper::ChangeBlockList(Request request, Decide decide) {
+  absl::Status last = absl::AbortedError("the block list keeps changing");
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    auto now = co_await store_.ReadBlockList(request.user(), request.request_id());
+    if (!now.ok()) co_return now.status();
+    Response response;
+    if (now->answer) {
+      if (!response.ParseFromString(now->answer->response))
+        co_return absl::InternalError("a remembered answer is unreadable");
+      Fill(*response.mutable_settings(), now->list);
+      co_return response;
+    }
+    BlockChange change;
+    change.list = now->list;
+    const absl::Status decided = decide(request, change.list, response);
+    if (!decided.ok()) co_return decided;
+    // What is in the list is not remembered: a repetition says what is in it then.
+    change.request_id = request.request_id();
+    change.response = response.SerializeAsString();
+    Fill(*response.mutable_settings(), change.list);
+    if (change.list.jids != now->list.jids) {
+      last = co_await store_.SaveBlockList(request.user(), std::move(change));
+    } else if (!change.request_id.empty()) {
+      Change answer;
+      answer.request_id = std::move(change.request_id);
+      answer.response = std::move(change.response);
+      const auto kept = co_await store_.Apply(request.user(), std::move(answer));
+      last = kept.status();
+    } else {
+      last = absl::OkStatus();
+    }
+    if (last.ok()) co_return response;
+    if (!absl::IsAborted(last)) break;
+  }
+  co_return last;
+}
+
+Task<absl::StatusOr<v1::BlockAddressesResponse>> RosterKeeper::Block(v1::BlockAddressesRequest request) {
+  return ChangeBlockList<v1::BlockAddressesResponse>(std::move(request), DecideBlock);
+}
+
+Task<absl::StatusOr<v1::UnblockAddressesResponse>> RosterKeeper::Unblock(
+    v1::UnblockAddressesRequest request) {
+  return ChangeBlockList<v1::UnblockAddressesResponse>(std::move(request), DecideUnblock);
 }
 
 }  // namespace rookery::roster

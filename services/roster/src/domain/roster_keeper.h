@@ -22,6 +22,9 @@ class RosterKeeper {
   /// Beyond this none is kept.
   static constexpr std::int64_t kMaxRequestsBytes = 512 * 1024;
 
+  /// A block list's addresses together.
+  static constexpr std::size_t kMaxBlockedBytes = 128 * 1024;
+
   explicit RosterKeeper(RosterStore& store) : store_(store) {}
 
   Task<absl::StatusOr<v1::GetRosterResponse>> Get(v1::GetRosterRequest request);
@@ -32,11 +35,20 @@ class RosterKeeper {
   Task<absl::StatusOr<v1::ProcessInboundSubscriptionResponse>> ProcessInbound(
       v1::ProcessInboundSubscriptionRequest request);
   Task<absl::StatusOr<v1::DeleteUserResponse>> DeleteUser(v1::DeleteUserRequest request);
+  Task<absl::StatusOr<v1::GetUserSettingsResponse>> GetUserSettings(v1::GetUserSettingsRequest request);
+  Task<absl::StatusOr<v1::BlockAddressesResponse>> Block(v1::BlockAddressesRequest request);
+  Task<absl::StatusOr<v1::UnblockAddressesResponse>> Unblock(v1::UnblockAddressesRequest request);
 
  private:
   /// Reads the contact, decides, stores; again while others are quicker.
   template <typename Response, typename Request, typename Decide>
   Task<absl::StatusOr<Response>> ChangeContact(Request request, std::string jid, Decide decide);
+
+  /// Reads the block list, decides, stores; again while others are quicker. `decide` changes the
+  /// list and fills the answer in, or says why it does not.
+  template <typename Response, typename Request, typename Decide>
+  Task<absl::StatusOr<Response>> ChangeBlockList(Request request, Decide decide);
+  Task<absl::Status> AddSettings(bool has_block_list, std::string owner, v1::GetRosterResponse& response);
 
   RosterStore& store_;
 };

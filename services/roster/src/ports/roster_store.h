@@ -28,6 +28,16 @@ struct Contact {
 struct StoredRoster {
   std::uint64_t version = 0;
   std::vector<Contact> contacts;
+  /// The user blocks somebody.
+  bool has_block_list = false;
+};
+
+/// XEP-0191.
+struct BlockList {
+  /// The oldest first, each once.
+  std::vector<std::string> jids;
+  /// Rises with each change; 0: not stored yet.
+  std::int64_t revision = 0;
 };
 
 /// What a roster weighs: its items, the requests that wait, and their texts in bytes.
@@ -53,6 +63,23 @@ struct Snapshot {
   Totals totals;
   /// Set when the same request was answered before.
   std::optional<Answer> answer;
+};
+
+/// All that the next change of a block list rests on.
+struct BlockSnapshot {
+  BlockList list;
+  /// Set when the same request was answered before.
+  std::optional<Answer> answer;
+};
+
+/// A change of a block list with what is remembered of it, made as one.
+struct BlockChange {
+  /// As it is to be; its revision is the one that was read.
+  BlockList list;
+  /// Empty: nothing is remembered.
+  std::string request_id;
+  /// A serialised response.
+  std::string response;
 };
 
 /// A change of one contact with what is remembered of it, made as one.
@@ -89,6 +116,10 @@ class RosterStore {
   /// deleted must not pass for one of the roster that came after it. ABORTED: somebody was
   /// quicker with the contact or with the request; read it again.
   virtual Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) = 0;
+  /// `request_id` may be empty.
+  virtual Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) = 0;
+  /// ABORTED: somebody was quicker with the list or with the request; read it again.
+  virtual Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) = 0;
   /// Everything but the answers. ABORTED: the request has been answered meanwhile.
   virtual Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) = 0;
   /// Forgets answers that nobody can ask for again, each user's in a step of its own.

@@ -34,6 +34,15 @@ absl::string_view Flaw(const Request& request) {
   bool is_too_long = request.user().size() > kMaxAddressBytes;
   if constexpr (requires { request.jid(); }) is_too_long |= request.jid().size() > kMaxAddressBytes;
   if constexpr (requires { request.contact(); }) is_too_long |= request.contact().size() > kMaxAddressBytes;
+  if constexpr (requires { request.jids(); }) {
+    for (const std::string& jid : request.jids()) {
+      if (jid.empty()) return "an address is missing";
+      is_too_long |= jid.size() > kMaxAddressBytes;
+    }
+    if constexpr (requires { request.max_addresses(); }) {
+      if (request.jids().empty()) return "an address is missing";
+    }
+  }
   if (is_too_long) return "an address is too long";
   if constexpr (requires { request.request_id(); }) {
     if (request.request_id().size() > kMaxRequestIdBytes) return "the request's id is too long";
@@ -78,6 +87,21 @@ class RosterRpc final : public v1::RosterService::CallbackService {
                                        const v1::DeleteUserRequest* request,
                                        v1::DeleteUserResponse* response) override {
     return Answer(context, request, response, [this](const auto& r) { return keeper_.DeleteUser(r); });
+  }
+  grpc::ServerUnaryReactor* GetUserSettings(grpc::CallbackServerContext* context,
+                                            const v1::GetUserSettingsRequest* request,
+                                            v1::GetUserSettingsResponse* response) override {
+    return Answer(context, request, response, [this](const auto& r) { return keeper_.GetUserSettings(r); });
+  }
+  grpc::ServerUnaryReactor* BlockAddresses(grpc::CallbackServerContext* context,
+                                           const v1::BlockAddressesRequest* request,
+                                           v1::BlockAddressesResponse* response) override {
+    return Answer(context, request, response, [this](const auto& r) { return keeper_.Block(r); });
+  }
+  grpc::ServerUnaryReactor* UnblockAddresses(grpc::CallbackServerContext* context,
+                                             const v1::UnblockAddressesRequest* request,
+                                             v1::UnblockAddressesResponse* response) override {
+    return Answer(context, request, response, [this](const auto& r) { return keeper_.Unblock(r); });
   }
 
  private:

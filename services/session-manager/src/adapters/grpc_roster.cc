@@ -92,4 +92,28 @@ Task<absl::StatusOr<roster::v1::DeleteUserResponse>> GrpcRoster::DeleteUser(
       });
 }
 
+Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GrpcRoster::GetUserSettings(
+    roster::v1::GetUserSettingsRequest request, std::uint64_t trace_id) {
+  return CallOwner<roster::v1::GetUserSettingsResponse>(
+      std::move(request), trace_id, [](Stub& stub, auto* context, const auto* in, auto* out, auto done) {
+        stub.async()->GetUserSettings(context, in, out, std::move(done));
+      });
+}
+
+Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> GrpcRoster::Block(
+    roster::v1::BlockAddressesRequest request, std::uint64_t trace_id) {
+  return CallOwner<roster::v1::BlockAddressesResponse>(
+      std::move(request), trace_id, [](Stub& stub, auto* context, const auto* in, auto* out, auto done) {
+        stub.async()->BlockAddresses(context, in, out, std::move(done));
+      });
+}
+
+Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> GrpcRoster::Unblock(
+    roster::v1::UnblockAddressesRequest request, std::uint64_t trace_id) {
+  return CallOwner<roster::v1::UnblockAddressesResponse>(
+      std::move(request), trace_id, [](Stub& stub, auto* context, const auto* in, auto* out, auto done) {
+        stub.async()->UnblockAddresses(context, in, out, std::move(done));
+      });
+}
+
 }  // namespace rookery::session_manager

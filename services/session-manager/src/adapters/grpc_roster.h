@@ -30,6 +30,12 @@ class GrpcRoster final : public Roster {
       roster::v1::ProcessInboundSubscriptionRequest request, std::uint64_t trace_id) override;
   Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(roster::v1::DeleteUserRequest request,
                                                                   std::uint64_t trace_id) override;
+  Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
+      roster::v1::GetUserSettingsRequest request, std::uint64_t trace_id) override;
+  Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> Block(roster::v1::BlockAddressesRequest request,
+                                                                 std::uint64_t trace_id) override;
+  Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> Unblock(
+      roster::v1::UnblockAddressesRequest request, std::uint64_t trace_id) override;
 
  private:
   using Stub = roster::v1::RosterService::Stub;

@@ -79,7 +79,7 @@ bool CapsTracker::HasFeature(const Session& session, std::string_view feature) {
 
 // ---- what sessions announce ---------------------------------------------------
 
-void CapsTracker::OnPresence(Session& session) {
+void CapsTracker::OnSessionChanged(Session& session) {
   // Before the shard is live its sessions' packets have no numbers of ours.
   if (session.ended || !session.user->shard->live()) return;
   std::optional<Announced> announced;
@@ -108,15 +108,15 @@ void CapsTracker::OnPresence(Session& session) {
   Question& question = questions_[key];
   if (!question.iq_id.empty() || session.gateway == nullptr || session.detached) return;
   question.node = announced->node;
-  Ask(question, session);
+  Ask(key, question, session);
 }
 
 void CapsTracker::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users)
-    for (const auto& session : user->sessions) OnPresence(*session);
+    for (const auto& session : user->sessions) OnSessionChanged(*session);
 }
 
-void CapsTracker::OnSessionEnd(Session& session) {
+void CapsTracker::OnSessionEnded(Session& session) {
   session.caps.reset();
   Leave(session.id);
 }
@@ -132,17 +132,15 @@ void CapsTracker::Leave(const SessionId& id) {
     questions_.erase(it);
   } else if (!question.iq_id.empty() && question.asked == id) {
     question.iq_id.clear();
-    question.is_open = true;
+    open_.push_back(it->first);
   }
 }
 
 // ---- asking --------------------------------------------------------------------
 
-void CapsTracker::Ask(Question& question, Session& session) {
+void CapsTracker::Ask(const std::string& key, Question& question, Session& session) {
   question.iq_id = "caps-" + RandomToken(9);
   question.asked = session.id;
-  question.asked_at = core_.clock().Now();
-  question.is_open = false;
   xmpp::Stanza iq;
   iq.set_kind(common::v1::STANZA_KIND_IQ);
   iq.set_type("get");
@@ -153,6 +151,7 @@ void CapsTracker::Ask(Question& question, Session& session) {
   query.SetAttr("node", question.node + "#" + question.ver);
   xmpp::SetPayload(iq, query);
   core_.metrics().caps_asked.Increment();
+  due_.push_back({core_.clock().Now() + kPatience, key, question.iq_id});
   core_.deliverer().Reply(session, std::move(iq));
 }
 
@@ -194,18 +193,20 @@ void CapsTracker::Forget(const std::string& key) {
 
 void CapsTracker::Sweep() {
   const SteadyTime now = core_.clock().Now();
-  std::vector<std::string> silent;
-  for (const auto& [key, question] : questions_)
-    if (!question.iq_id.empty() && now - question.asked_at > kPatience) silent.push_back(key);
-  for (const std::string& key : silent) Refuse(key);
-  for (auto& [key, question] : questions_) {
-    if (!question.is_open) continue;
+  while (!due_.empty() && due_.front().at < now) {
+    const Due due = std::move(due_.front());
+    due_.pop_front();
+    const auto it = questions_.find(due.key);
+    if (it != questions_.end() && it->second.iq_id == due.iq_id) Refuse(due.key);
+  }
+  for (const std::string& key : std::exchange(open_, {})) {
+    const auto it = questions_.find(key);
+    if (it == questions_.end() || !it->second.iq_id.empty()) continue;
     // Nobody now: whose client comes back asks for itself.
-    question.is_open = false;
-    for (const SessionId& id : question.waiting) {
+    for (const SessionId& id : it->second.waiting) {
       const auto session = core_.FindSession(id);
       if (!session || session->gateway == nullptr || session->detached) continue;
-      Ask(question, *session);
+      Ask(key, it->second, *session);
       break;
     }
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <memory>
 #include <string>
@@ -19,7 +20,7 @@ namespace rookery::session_manager {
 /// hashes to the string is believed, for all of them. Announcements without `hash` are not
 /// believed at all. Everything here is derived from the sessions' presences, so that a new owner of
 /// a shard asks again.
-class CapsTracker {
+class CapsTracker final : public LifeHook {
  public:
   explicit CapsTracker(Core& core) : core_(core) {}
 
@@ -27,14 +28,13 @@ class CapsTracker {
   static const std::vector<std::string>* FeaturesOf(const Session& session);
   static bool HasFeature(const Session& session, std::string_view feature);
 
-  /// The session's presence has changed, or its client is back.
-  void OnPresence(Session& session);
-  /// The sessions of a shard have come to us.
-  void OnShardLive(Shard& shard);
-  void OnSessionEnd(Session& session);
+  void OnShardLive(Shard& shard) override;
+  void OnSessionChanged(Session& session) override;
+  void OnSessionEnded(Session& session) override;
   /// A result or an error from the session's client to its own account.
   void OnAnswer(Session& session, const xmpp::Stanza& iq);
-  /// Every so often: who does not answer is given up.
+  /// Every so often: who does not answer in time is given up, and somebody else is asked. Costs
+  /// nothing while nobody is late.
   void Sweep();
 
   std::size_t known() const { return by_key_.size(); }
@@ -50,16 +50,13 @@ class CapsTracker {
     /// Empty: nobody is asked at present.
     std::string iq_id;
     SessionId asked;
-    SteadyTime asked_at;
     int refusals = 0;
-    /// Somebody else of `waiting` should be asked.
-    bool is_open = false;
   };
   using Known = std::pair<std::string, std::shared_ptr<const ClientCaps>>;
 
   std::shared_ptr<const ClientCaps> Find(const std::string& key);
   void Keep(std::string key, std::shared_ptr<const ClientCaps> caps);
-  void Ask(Question& question, Session& session);
+  void Ask(const std::string& key, Question& question, Session& session);
   void Leave(const SessionId& id);
   /// The asked session has proved nothing: it is not asked again until its presence changes.
   void Refuse(const std::string& key);
@@ -67,6 +64,15 @@ class CapsTracker {
 
   Core& core_;
   absl::flat_hash_map<std::string, Question> questions_;
+  struct Due {
+    SteadyTime at;
+    std::string key;
+    std::string iq_id;
+  };
+  /// When answers are due, in that order; some have come.
+  std::deque<Due> due_;
+  /// Questions of which somebody else should be asked.
+  std::vector<std::string> open_;
   /// Of the sessions that wait: the key of their question.
   absl::flat_hash_map<SessionId, std::string> waiting_;
   /// The newest used first.

@@ -1,8 +1,6 @@
 #include "domain/core.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "domain/caps_tracker.h"
 #include "domain/client_stanza_processor.h"
@@ -11,9 +9,11 @@
 #include "domain/delivery/session_closer.h"
 #include "domain/directory_writer.h"
 #include "domain/presence_tracker.h"
+#include "domain/record_order.h"
 #include "domain/record_processor.h"
 #include "domain/session_keeper.h"
 #include "domain/subscription_handler.h"
+#include "domain/user_settings.h"
 #include "domain/user_shards.h"
 #include "modules/iq_router.h"
 #include "rookery/base/check.h"
@@ -48,6 +48,7 @@ Core::Core(asio::any_io_executor executor, const Settings& settings, Ports ports
       metrics_(metrics),
       started_at_(clock.Now()),
       homes_(settings.domains, ports.log.topology()),
+      rosters_(executor),
       deliverer_(std::make_unique<Deliverer>(*this)),
       offline_(std::make_unique<OfflineMessages>(*this)),
       closer_(std::make_unique<SessionCloser>(*this)),
@@ -55,7 +56,9 @@ Core::Core(asio::any_io_executor executor, const Settings& settings, Ports ports
       subscriptions_(std::make_unique<SubscriptionHandler>(*this)),
       session_keeper_(std::make_unique<SessionKeeper>(*this)),
       records_(std::make_unique<RecordProcessor>(*this)),
+      order_(std::make_unique<RecordOrder>(*this)),
       client_stanzas_(std::make_unique<ClientStanzaProcessor>(*this)),
+      caps_(std::make_unique<CapsTracker>(*this)),
       iqs_(MakeIqRouter(*this)),
       user_shards_(std::make_unique<UserShards>(*this)),
       owner_(std::make_unique<sharding::ShardOwner>(
@@ -63,7 +66,7 @@ Core::Core(asio::any_io_executor executor, const Settings& settings, Ports ports
           [this](const auto& epochs) { ports_.membership.PublishShards(epochs); }, ports.published_epoch,
           metrics)),
       directory_(std::make_unique<DirectoryWriter>(*this)),
-      caps_(std::make_unique<CapsTracker>(*this)),
+      settings_keeper_(std::make_unique<SettingsKeeper>(*this)),
       tasks_(executor) {}
 
 Core::~Core() = default;
@@ -97,7 +100,16 @@ User* Core::FindUser(Shard& shard, std::string_view bare) {
 }
 
 void Core::MaybeForget(User& user) {
-  if (!user.sessions.empty() || user.busy || user.storing > 0 || user.turns) return;
+  if (user.outbound) {
+    // What has been read is the backlog's.
+    std::erase_if(*user.outbound, [&](const auto& entry) {
+      return entry.second.appending == 0 && entry.second.newest < user.shard->window.next_offset();
+    });
+    if (user.outbound->empty()) user.outbound.reset();
+  }
+  if (!user.sessions.empty() || user.storing > 0 || user.backlog || user.settings_loading || user.outbound)
+    return;
+  settings_keeper_->Remember(user);
   user.shard->users.erase(user.bare);
 }
 
@@ -115,61 +127,6 @@ std::optional<std::string_view> Core::LocalService(std::string_view domain) cons
 void Core::Sweep() {
   owner_->Tick();
   user_shards_->Sweep();
-}
-
-// ---- turns ------------------------------------------------------------------
-
-void Core::AddTurn(User& user, User::Turn turn, bool first) {
-  if (!user.turns) user.turns = std::make_unique<std::deque<User::Turn>>();
-  if (first) {
-    user.turns->push_front(std::move(turn));
-  } else {
-    user.turns->push_back(std::move(turn));
-  }
-  if (user.busy) return;
-  user.busy = true;
-  tasks_.Spawn("user.turns", RunTurns(SharedShard(user.shard->number), user.bare));
-}
-
-void Core::TakeTurn(User& user, std::function<Task<void>()> run) {
-  AddTurn(user, {nullptr, std::move(run)}, false);
-}
-
-void Core::TakeNextTurn(User& user, std::function<Task<void>()> run) {
-  AddTurn(user, {nullptr, std::move(run)}, true);
-}
-
-void Core::TakeTurn(User& user, std::shared_ptr<PendingRecord> record) {
-  if (!user.busy) {
-    records_->Apply(user, *record);
-    return;
-  }
-  AddTurn(user, {std::move(record), nullptr}, false);
-}
-
-Task<void> Core::RunTurns(std::shared_ptr<Shard> shard, std::string bare) {
-  // Never within the call that queued the turn: its caller still uses the user, who may be
-  // forgotten after the last one.
-  co_await asio::post(executor_, asio::use_awaitable);
-  while (!shard->released()) {
-    User* user = FindUser(*shard, bare);
-    if (user == nullptr) co_return;
-    if (!user->turns || user->turns->empty()) {
-      user->turns.reset();
-      user->busy = false;
-      MaybeForget(*user);
-      co_return;
-    }
-    User::Turn turn = std::move(user->turns->front());
-    user->turns->pop_front();
-    if (turn.record) {
-      records_->Apply(*user, *turn.record);
-    } else {
-      // Named, so that the captures live as long as the coroutine that uses them.
-      const std::function<Task<void>()> run = std::move(turn.run);
-      co_await run();
-    }
-  }
 }
 
 // ---- records ----------------------------------------------------------------
@@ -192,7 +149,7 @@ void Core::FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& r
 }
 
 void Core::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
-                        events::v1::UserRecord record) {
+                        events::v1::UserRecord record, std::function<void(std::int64_t)> then) {
   // A turn that outlived its shard: the next owner does its work.
   if (from.released()) return;
   if (!cause.session && cause.offset >= 0 && cause.offset < from.window.cursor()) {
@@ -205,12 +162,13 @@ void Core::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std:
   events::Log::OnAppended on_appended;
   if (cause.session) {
     cause.session->inbound.Open(cause.count);
-    on_appended = [this, session = cause.session,
-                   count = cause.count](const absl::StatusOr<std::int64_t>& offset) {
+    on_appended = [this, session = cause.session, count = cause.count,
+                   then = std::move(then)](const absl::StatusOr<std::int64_t>& offset) {
       // Given up with the shard: the next owner is sent the stanza again.
       if (absl::IsAborted(offset.status())) return;
       if (!offset.ok()) OnRefused(session, offset.status());
       session_keeper_->FinishInbound(session, count);
+      if (then) then(offset.value_or(-1));
     };
   } else if (cause.offset >= 0 || cause.end) {
     from.window.Hold(cause.offset);
@@ -242,10 +200,11 @@ void Core::OnRefused(const std::shared_ptr<Session>& session, const absl::Status
   const xmpp::Stanza* stanza = nullptr;
   if (record.has_delivery()) stanza = &record.delivery().stanza();
   if (record.has_fanout()) stanza = &record.fanout().stanza();
+  if (record.has_outbound()) stanza = &record.outbound().stanza();
   if (stanza == nullptr) return;
   const bool is_too_large = absl::IsInvalidArgument(status);
   client_stanzas_->Refuse(
-      *session, *stanza,
+      {*session->user, session}, {}, *stanza,
       is_too_large ? xmpp::ErrorCondition::kPolicyViolation : xmpp::ErrorCondition::kInternalServerError,
       is_too_large ? "the stanza is too large" : "the stanza could not be stored");
 }

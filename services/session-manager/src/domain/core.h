@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "domain/feature_hooks.h"
+#include "domain/keyed_lock.h"
 #include "domain/metrics.h"
 #include "domain/session.h"
 #include "domain/settings.h"
@@ -34,8 +36,10 @@ class SessionCloser;
 class PresenceTracker;
 class SubscriptionHandler;
 class SessionKeeper;
+class RecordOrder;
 class RecordProcessor;
 class ClientStanzaProcessor;
+class SettingsKeeper;
 class UserShards;
 class DirectoryWriter;
 class CapsTracker;
@@ -88,11 +92,17 @@ class Core {
   SubscriptionHandler& subscriptions() { return *subscriptions_; }
   SessionKeeper& sessions() { return *session_keeper_; }
   RecordProcessor& records() { return *records_; }
+  RecordOrder& order() { return *order_; }
+  /// One call for a user's roster at a time, so that what follows from them has their order.
+  KeyedLock& rosters() { return rosters_; }
   ClientStanzaProcessor& client_stanzas() { return *client_stanzas_; }
   sharding::ShardOwner& shards() { return *owner_; }
   UserShards& user_shards() { return *user_shards_; }
   DirectoryWriter& directory() { return *directory_; }
   CapsTracker& caps() { return *caps_; }
+  SettingsKeeper& settings_keeper() { return *settings_keeper_; }
+  /// What features have to say (modules/chain.cc).
+  FeatureHooks& features() { return features_; }
   IqRouter& iqs() { return *iqs_; }
 
   const Settings& settings() const { return settings_; }
@@ -127,14 +137,6 @@ class Core {
   /// Every 500 ms: what time brings.
   void Sweep();
 
-  // ---- turns: what must not run side by side for one user ----
-  /// Runs `run` when every earlier turn of the user is over.
-  void TakeTurn(User& user, std::function<Task<void>()> run);
-  /// Runs `run` before every turn that waits: what the current record needs to finish.
-  void TakeNextTurn(User& user, std::function<Task<void>()> run);
-  /// Applies a record now, or after the turns before it.
-  void TakeTurn(User& user, std::shared_ptr<PendingRecord> record);
-
   // ---- records that follow from a cause ----
   /// Appends a stanza to the shard of `stanza.to`'s user. Keeps the cause open until it
   /// is in the log: a client's stanza is confirmed, a record finished, only then.
@@ -142,8 +144,9 @@ class Core {
   /// Appends one stanza to many: one record for each shard that has recipients.
   void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                     const std::vector<std::string>& recipients);
+  /// `then`, for a client's stanza: told the record's offset, or -1 when the log refused it.
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
-                    events::v1::UserRecord record);
+                    events::v1::UserRecord record, std::function<void(std::int64_t)> then = {});
   /// The log has refused a record for good.
   void NoteLoss(const absl::Status& status);
   void AppendEvent(Shard& from, Topic topic, std::string_view key, const google::protobuf::MessageLite& event,
@@ -153,8 +156,6 @@ class Core {
   void FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const;
   /// The log does not take what a client has sent: the client is told.
   void OnRefused(const std::shared_ptr<Session>& session, const absl::Status& status);
-  void AddTurn(User& user, User::Turn turn, bool first);
-  Task<void> RunTurns(std::shared_ptr<Shard> shard, std::string bare);
 
   asio::any_io_executor executor_;
   const Settings& settings_;
@@ -164,6 +165,8 @@ class Core {
   SteadyTime started_at_;
 
   const events::Homes homes_;
+  KeyedLock rosters_;
+  FeatureHooks features_;
   absl::flat_hash_map<SessionId, std::shared_ptr<Session>> sessions_by_id_;
 
   std::unique_ptr<Deliverer> deliverer_;
@@ -173,12 +176,14 @@ class Core {
   std::unique_ptr<SubscriptionHandler> subscriptions_;
   std::unique_ptr<SessionKeeper> session_keeper_;
   std::unique_ptr<RecordProcessor> records_;
+  std::unique_ptr<RecordOrder> order_;
   std::unique_ptr<ClientStanzaProcessor> client_stanzas_;
+  std::unique_ptr<CapsTracker> caps_;
   std::unique_ptr<IqRouter> iqs_;
   std::unique_ptr<UserShards> user_shards_;
   std::unique_ptr<sharding::ShardOwner> owner_;
   std::unique_ptr<DirectoryWriter> directory_;
-  std::unique_ptr<CapsTracker> caps_;
+  std::unique_ptr<SettingsKeeper> settings_keeper_;
   // Last: its coroutines use everything above.
   runtime::TaskGroup tasks_;
 };

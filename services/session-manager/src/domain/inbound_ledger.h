@@ -19,6 +19,13 @@ class InboundLedger {
 
   std::uint64_t received() const { return confirmed_ + (open_.size() - head_); }
   std::uint64_t confirmed() const { return confirmed_; }
+  /// What confirmed() would be if the stanzas of which `is_moot` says so were done.
+  template <typename IsMoot>
+  std::uint64_t ConfirmedBut(const IsMoot& is_moot) const {
+    std::uint64_t count = confirmed_;
+    for (std::size_t i = head_; i < open_.size() && (open_[i] == 0 || is_moot(count + 1)); ++i) ++count;
+    return count;
+  }
   bool is_all_confirmed() const { return head_ == open_.size(); }
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "domain/delivery/offline_messages.h"
+#include "domain/held_records.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {
@@ -10,7 +11,7 @@ namespace rookery::session_manager {
 LateClaim ClaimOf(const Session& session, std::int64_t offset, std::string_view to) {
   if (offset > session.late_offset || offset <= session.state.start_offset()) return LateClaim::kNone;
   // It was stored, not given, while the session was there.
-  if (IsPassedOver(session, offset)) return LateClaim::kNone;
+  if (IsPassedOver(session, offset) || IsHeld(session, offset)) return LateClaim::kNone;
   const auto packet = std::find_if(
       session.unacked.begin(), session.unacked.end(),
       [&](const UnackedPacket& unacked) { return unacked.offset == offset && unacked.stored_id == 0; });

@@ -35,6 +35,8 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       presences_late(m.Counter("presences_late_total", "Presences told when the roster was back")),
       presences_untold(
           m.Counter("presences_untold_total", "Presences given up: the roster was away too long")),
+      settings_unknown(m.Counter("settings_unknown_total",
+                                 "Users taken for users who have set nothing: no roster service answered")),
       sessions(m.Gauge("sessions", "Sessions of our shards")),
       sessions_detached(m.Gauge("sessions_detached", "Sessions that wait for their client")),
       users(m.Gauge("users", "Users in memory")),

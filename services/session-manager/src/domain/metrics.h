@@ -34,6 +34,7 @@ struct SessionManagerMetrics {
   prometheus::Counter& caps_refused;
   prometheus::Counter& presences_late;
   prometheus::Counter& presences_untold;
+  prometheus::Counter& settings_unknown;
   prometheus::Gauge& sessions;
   prometheus::Gauge& sessions_detached;
   prometheus::Gauge& users;

@@ -11,8 +11,11 @@
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/offline_messages.h"
 #include "domain/session_keeper.h"
+#include "domain/user_settings.h"
+#include "rookery/base/deadline.h"
 #include "rookery/base/status.h"
 #include "rookery/events/v1/presence_event.pb.h"
+#include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
 
@@ -63,6 +66,8 @@ constexpr std::size_t kMaxProbers = 100;
 constexpr std::chrono::minutes kPatience{15};
 constexpr std::chrono::milliseconds kFirstRetry{250};
 constexpr std::chrono::milliseconds kLastRetry{4'000};
+/// For a session that becomes available.
+constexpr std::chrono::milliseconds kLoadPatience{1'500};
 
 /// The first numbers of what follows from the end of a session, for each audience (LogOrigin.part).
 /// A fan-out takes one.
@@ -86,12 +91,15 @@ Task<absl::Status> PresenceTracker::LoadContacts(std::shared_ptr<Shard> shard, s
                                                  std::uint64_t trace_id) {
   roster::v1::GetRosterRequest request;
   request.set_user(bare);
+  request.set_with_settings(true);
   auto roster = co_await core_.ports().roster.Get(std::move(request), trace_id);
   if (!roster.ok()) co_return roster.status();
   if (shard->released()) co_return absl::CancelledError("the shard has moved");
   User* user = core_.FindUser(*shard, bare);
   if (user == nullptr) co_return absl::CancelledError("the user has gone");
   user->contacts = MakeContacts(*roster);
+  // Changes of them hold the user's roster, too.
+  core_.settings_keeper().Put(*user, *std::move(*roster).mutable_settings());
   // Before anything newer is said.
   PayOwed(bare, *user->contacts);
   if (pending != nullptr) pending->assign(roster->pending().begin(), roster->pending().end());
@@ -105,36 +113,30 @@ void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause
   User& user = *session->user;
   if (presence.type() == "unavailable") {
     if (!session->available()) return;
-    if (user.contacts && !user.busy) {
-      BecomeUnavailable(user, *session, cause, presence);
-      core_.sessions().PublishState(*session);
-      return;
-    }
-    core_.client_stanzas().RunInTurn(session, cause, [this, session, presence](Cause& later) -> Task<void> {
-      return [](PresenceTracker& self, std::shared_ptr<Session> s, xmpp::Stanza p, Cause& c) -> Task<void> {
-        const auto shard = self.core_.SharedShard(s->user->shard->number);
-        if (!s->user->contacts) (void)co_await self.LoadContacts(shard, s->user->bare, nullptr, c.trace_id);
-        if (s->ended || shard->released()) co_return;
-        self.BecomeUnavailable(*s->user, *s, c, p);
-        self.core_.sessions().PublishState(*s);
-      }(*this, session, presence, later);
-    });
+    BecomeUnavailable(user, *session, cause, presence);
+    core_.sessions().PublishState(*session);
     return;
   }
   const PresenceFields fields = ReadFields(presence);
   if (!fields.valid) {
-    core_.client_stanzas().Refuse(*session, presence, xmpp::ErrorCondition::kBadRequest);
+    core_.client_stanzas().Refuse({user, session}, cause, presence, xmpp::ErrorCondition::kBadRequest);
     return;
   }
-  const bool gives_offline = fields.priority >= 0 && !session->state.offline_given();
-  if (session->available() && user.contacts && !user.busy && !gives_offline) {
+  if (session->available() && user.contacts) {
     UpdateAvailable(session, cause, std::move(presence), fields.priority);
+    HandOutIfDue(session);
     return;
   }
-  core_.client_stanzas().RunInTurn(
-      session, cause, [this, session, presence, priority = fields.priority](Cause& later) -> Task<void> {
+  core_.client_stanzas().FinishLater(
+      session, cause, {{Errand::Kind::kToMany, {}}},
+      [this, session, presence, priority = fields.priority](Cause& later) -> Task<void> {
         return BecomeAvailable(session, later, presence, priority);
       });
+}
+
+void PresenceTracker::HandOutIfDue(const std::shared_ptr<Session>& session) {
+  if (session->priority() >= 0 && !session->state.offline_given())
+    core_.offline().HandOutSoon(*session->user);
 }
 
 void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause,
@@ -145,30 +147,44 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
   session->state.mutable_presence()->Swap(&presence);
   session->state.set_unavailable_untold(false);
   core_.sessions().PublishState(*session);
-  core_.caps().OnPresence(*session);
+  core_.features().Tell(&LifeHook::OnSessionChanged, *session);
   PublishEvent(*session->user, *session, /*offset=*/-1);
 }
 
 Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Cause& cause,
                                             xmpp::Stanza presence, int priority) {
   const std::shared_ptr<Shard> shard = core_.SharedShard(session->user->shard->number);
-  const bool initial = !session->available();
-  std::vector<roster::v1::PendingRequest> pending;
-  if (initial || !session->user->contacts) {
-    absl::Status loaded = co_await LoadContacts(shard, session->user->bare, &pending, cause.trace_id);
-    for (int attempt = 0; !loaded.ok() && !absl::IsCancelled(loaded) && attempt < 3; ++attempt) {
-      co_await runtime::Sleep(std::chrono::milliseconds(200 << attempt));
+  const std::string bare = session->user->bare;
+  const Deadline deadline = Deadline::After(kLoadPatience);
+  runtime::Backoff backoff({kFirstRetry, kLastRetry});
+  for (bool is_in_time = true; is_in_time;) {
+    {
+      // Until the session is available: whoever asks to subscribe is shown to it either by the
+      // roster's answer or as a later change of the roster.
+      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
       if (session->ended || shard->released()) co_return;
-      loaded = co_await LoadContacts(shard, session->user->bare, &pending, cause.trace_id);
+      std::vector<roster::v1::PendingRequest> pending;
+      const bool initial = !session->available();
+      absl::Status loaded;
+      if (initial || !session->user->contacts)
+        loaded = co_await LoadContacts(shard, bare, &pending, cause.trace_id);
+      if (session->ended || shard->released()) co_return;
+      if (loaded.ok()) {
+        FinishAvailable(session, cause, std::move(presence), priority, initial, pending);
+        co_return;
+      }
     }
+    is_in_time = co_await backoff.Wait(deadline);
     if (session->ended || shard->released()) co_return;
-    if (!loaded.ok()) {
-      // Without the roster nobody could be told; the client may try again.
-      core_.deliverer().Reply(*session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
-                                                        "the roster is away", xmpp::ErrorType::kWait));
-      co_return;
-    }
   }
+  // Without the roster nobody could be told; the client may try again.
+  core_.deliverer().Reply(*session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
+                                                    "the roster is away", xmpp::ErrorType::kWait));
+}
+
+void PresenceTracker::FinishAvailable(const std::shared_ptr<Session>& session, Cause& cause,
+                                      xmpp::Stanza presence, int priority, bool initial,
+                                      std::vector<roster::v1::PendingRequest>& pending) {
   User& user = *session->user;
   UpdateAvailable(session, cause, std::move(presence), priority);
   if (initial) {
@@ -179,14 +195,15 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
     const bool others = std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
       return other != session && other->available();
     });
+    core_.features().FilterRecipients(user, probed);
     if (others) probed.push_back(user.bare);
     if (!probed.empty())
-      core_.AppendFanout(*shard, cause, xmpp::MakePresence("probe", session->jid.str(), {}), probed);
+      core_.AppendFanout(*user.shard, cause, xmpp::MakePresence("probe", session->jid.str(), {}), probed);
     // Section 3.1.3: requests are shown until they are answered.
     for (roster::v1::PendingRequest& request : pending)
       core_.deliverer().Reply(*session, std::move(*request.mutable_stanza()));
   }
-  if (priority >= 0 && !session->state.offline_given()) core_.offline().HandOutSoon(user);
+  HandOutIfDue(session);
 }
 
 void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause,
@@ -199,7 +216,8 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
     session.state.set_unavailable_untold(true);
   }
   if (session.state.directed_size() > 0) {
-    const std::vector<std::string> directed(session.state.directed().begin(), session.state.directed().end());
+    std::vector<std::string> directed(session.state.directed().begin(), session.state.directed().end());
+    core_.features().FilterRecipients(user, directed);
     core_.AppendFanout(*user.shard, cause, presence, directed);
   }
   NoteUnavailable(user, session, ReadFields(presence).status, /*offset=*/-1);
@@ -210,7 +228,7 @@ void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string 
   session.state.set_available(false);
   session.state.clear_presence();
   session.state.set_offline_given(false);
-  core_.caps().OnPresence(session);
+  core_.features().Tell(&LifeHook::OnSessionChanged, session);
   PublishEvent(user, session, offset);
   if (!user.HasAvailable())
     core_.tasks().Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
@@ -229,7 +247,8 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
     }
     if (it == directed.end() && !told_anyway) {
       if (directed.size() >= core_.settings().max_directed_presence) {
-        core_.client_stanzas().Refuse(*session, presence, xmpp::ErrorCondition::kResourceConstraint,
+        core_.client_stanzas().Refuse({*session->user, session}, cause, presence,
+                                      xmpp::ErrorCondition::kResourceConstraint,
                                       "too many directed presences");
         return;
       }
@@ -246,6 +265,7 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
 void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
   std::vector<std::string> recipients;
   if (user.contacts) recipients = Subscribers(user.bare, *user.contacts);
+  core_.features().FilterRecipients(user, recipients);
   // RFC 6121 section 4.4.2: the user's own resources too, the sending one included.
   recipients.push_back(user.bare);
   core_.AppendFanout(*user.shard, cause, presence, recipients);
@@ -285,10 +305,7 @@ void PresenceTracker::AnswerProbe(User& user, Cause& cause, std::string_view pro
     // Our sessions came with the shard, their roster did not.
     const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
     shard->window.Hold(cause.offset);
-    core_.TakeTurn(user,
-                   [this, shard, bare_user = user.bare, cause, asked = std::string(prober)]() -> Task<void> {
-                     return LoadAndAnswer(shard, bare_user, cause, asked);
-                   });
+    core_.tasks().Spawn("presence.answer_probe", LoadAndAnswer(shard, user.bare, cause, std::string(prober)));
     return;
   }
   if (bare != user.bare && !MaySee(*user.contacts, bare)) return;
@@ -311,18 +328,23 @@ void PresenceTracker::SendCurrentTo(User& user, Cause& cause, std::string_view p
 
 Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::string bare, Cause cause,
                                           std::string prober) {
-  User* user = core_.FindUser(*shard, bare);
-  if (user != nullptr && !user->contacts) {
-    const absl::Status loaded = co_await LoadContacts(shard, bare, nullptr, cause.trace_id);
+  {
+    // Whoever comes first loads for all.
+    const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
     if (shard->released()) co_return;
-    user = core_.FindUser(*shard, bare);
-    if (user != nullptr && !loaded.ok()) {
-      if (Owed* owed = Owe(*user->shard, user->bare); owed && owed->probers.size() < kMaxProbers)
-        owed->probers.push_back(prober);
+    User* user = core_.FindUser(*shard, bare);
+    // While the roster is away one who is owed something already asks it again.
+    if (user != nullptr && !user->contacts && !owed_.contains(bare))
+      (void)co_await LoadContacts(shard, bare, nullptr, cause.trace_id);
+    if (shard->released()) co_return;
+  }
+  if (User* user = core_.FindUser(*shard, bare)) {
+    if (user->contacts) {
+      AnswerProbe(*user, cause, prober);
+    } else if (Owed* owed = Owe(*shard, bare); owed && owed->probers.size() < kMaxProbers) {
+      owed->probers.push_back(prober);
     }
   }
-  user = core_.FindUser(*shard, bare);
-  if (user != nullptr && user->contacts) AnswerProbe(*user, cause, prober);
   shard->window.Release(cause.offset);
 }
 
@@ -356,7 +378,9 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
   }
   cause.parts = kSubscriberParts;
   if (is_gone && user.contacts) {
-    core_.AppendFanout(*user.shard, cause, unavailable, Subscribers(user.bare, *user.contacts));
+    std::vector<std::string> subscribers = Subscribers(user.bare, *user.contacts);
+    core_.features().FilterRecipients(user, subscribers);
+    core_.AppendFanout(*user.shard, cause, unavailable, subscribers);
   } else if (is_gone) {
     // The sessions came with the shard, the roster did not.
     if (Owed* owed = Owe(*user.shard, user.bare)) {
@@ -365,7 +389,9 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
     }
   }
   cause.parts = kDirectedParts;
-  core_.AppendFanout(*user.shard, cause, unavailable, directed);
+  std::vector<std::string> told = directed;
+  core_.features().FilterRecipients(user, told);
+  core_.AppendFanout(*user.shard, cause, unavailable, told);
 }
 
 // ---- while the roster is away -------------------------------------------------
@@ -418,7 +444,8 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
   owed_.erase(it);
   if (owed.shard->released()) return;
   User* user = core_.FindUser(*owed.shard, bare);
-  const std::vector<std::string> subscribers = Subscribers(bare, contacts);
+  std::vector<std::string> subscribers = Subscribers(bare, contacts);
+  if (user != nullptr) core_.features().FilterRecipients(*user, subscribers);
   for (const auto& [unavailable, of] : owed.unavailable) {
     core_.metrics().presences_late.Increment();
     Cause cause = of;
@@ -444,9 +471,7 @@ void PresenceTracker::Drop(Owed& owed) {
 Task<void> PresenceTracker::PayAllOwed() {
   // Never within the call that owes: its caller still writes down what.
   co_await asio::post(core_.executor(), asio::use_awaitable);
-  // Not in the users' turns, which would hold back their messages: nothing here changes what turns
-  // read, and what becomes newer meanwhile pays first (LoadContacts).
-  std::chrono::milliseconds pause = kFirstRetry;
+  runtime::Backoff backoff({kFirstRetry, kLastRetry});
   while (!owed_order_.empty()) {
     const std::string bare = std::move(owed_order_.front());
     owed_order_.pop_front();
@@ -461,19 +486,33 @@ Task<void> PresenceTracker::PayAllOwed() {
       owed_.erase(it);
       continue;
     }
-    roster::v1::GetRosterRequest request;
-    request.set_user(bare);
-    const auto roster = co_await core_.ports().roster.Get(std::move(request), /*trace_id=*/0);
-    if (roster.ok()) {
-      pause = kFirstRetry;
-      const std::unique_ptr<Contacts> contacts = MakeContacts(*roster);
-      PayOwed(bare, *contacts);
-      continue;
+    {
+      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      // What became newer meanwhile has paid first (LoadContacts).
+      it = owed_.find(bare);
+      if (it == owed_.end()) continue;
+      const std::shared_ptr<Shard> shard = it->second.shard;
+      if (core_.FindUser(*shard, bare) != nullptr) {
+        const absl::Status loaded = co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
+        if (loaded.ok()) {
+          backoff.Reset();
+          continue;
+        }
+      } else {
+        roster::v1::GetRosterRequest request;
+        request.set_user(bare);
+        const auto roster = co_await core_.ports().roster.Get(std::move(request), /*trace_id=*/0);
+        if (roster.ok()) {
+          backoff.Reset();
+          const std::unique_ptr<Contacts> contacts = MakeContacts(*roster);
+          PayOwed(bare, *contacts);
+          continue;
+        }
+      }
     }
     if (!owed_.contains(bare)) continue;
     owed_order_.push_back(bare);
-    co_await runtime::Sleep(pause);
-    pause = std::min(pause * 2, kLastRetry);
+    co_await backoff.Wait();
   }
   paying_ = false;
 }

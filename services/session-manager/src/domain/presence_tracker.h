@@ -35,7 +35,7 @@ class PresenceTracker {
   void SendCurrent(User& user, Cause& cause, std::string_view contact);
   void SendUnavailable(User& user, Cause& cause, std::string_view contact);
 
-  /// Loads the user's contacts. Within a turn. `pending` may be null.
+  /// Loads the user's contacts. `pending` may be null. Whoever calls holds the user's roster.
   Task<absl::Status> LoadContacts(std::shared_ptr<Shard> shard, std::string bare,
                                   std::vector<roster::v1::PendingRequest>* pending, std::uint64_t trace_id);
 
@@ -64,6 +64,9 @@ class PresenceTracker {
 
   Task<void> BecomeAvailable(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence,
                              int priority);
+  void FinishAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
+                       int priority, bool initial, std::vector<roster::v1::PendingRequest>& pending);
+  void HandOutIfDue(const std::shared_ptr<Session>& session);
   void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
                        int priority);
   void BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence);

@@ -1,9 +1,11 @@
 #include "domain/record_processor.h"
 
+#include "domain/client_stanza_processor.h"
 #include "domain/delivery/carbons.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/presence_tracker.h"
+#include "domain/record_order.h"
 #include "domain/session_keeper.h"
 #include "domain/subscription_handler.h"
 #include "modules/iq_router.h"
@@ -16,10 +18,6 @@ namespace {
 
 /// Beyond so many nothing is left out.
 constexpr std::size_t kMostSaidGone = 100'000;
-
-bool IsSubscription(std::string_view type) {
-  return type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
-}
 
 /// XEP-0359: rises with the log; above 0.
 std::uint64_t ArchiveId(const PendingRecord& pending) {
@@ -51,8 +49,13 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
     return;
   }
   if (record.has_session_ended()) {
-    core_.sessions().OnEndRecord(shard, *pending);
-    shard.window.Release(offset);
+    User* user = core_.FindUser(shard, xmpp::BareOf(record.session_ended().full_jid()));
+    if (user != nullptr && user->backlog) {
+      core_.order().Take(*user, std::move(pending));
+    } else {
+      core_.sessions().OnEndRecord(shard, *pending);
+      shard.window.Release(offset);
+    }
     return;
   }
   std::string_view to;
@@ -62,6 +65,8 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
     to = record.sent_copy().stanza().from();
   } else if (record.has_account_removed()) {
     to = record.account_removed().jid();
+  } else if (record.has_outbound()) {
+    to = record.outbound().stanza().from();
   }
   const std::string_view bare = xmpp::BareOf(to);
   if (bare.empty() || core_.ShardNumberOf(bare) != shard.number) {
@@ -70,7 +75,14 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
     shard.window.Release(offset);
     return;
   }
-  core_.TakeTurn(core_.GetUser(shard, bare), std::move(pending));
+  // Not when it is applied, which may be when the shard is live.
+  const bool is_presence =
+      record.has_delivery() && record.delivery().stanza().kind() == common::v1::STANZA_KIND_PRESENCE;
+  if (is_presence && IsOldNews(shard, *pending, record.delivery().stanza())) {
+    shard.window.Release(offset);
+    return;
+  }
+  core_.order().Take(core_.GetUser(shard, bare), std::move(pending));
 }
 
 void RecordProcessor::Apply(User& user, PendingRecord& pending) {
@@ -80,9 +92,13 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
     ApplySentCopy(user, pending);
   } else if (pending.record.has_fanout()) {
     ApplyFanout(shard, pending);
+  } else if (pending.record.has_session_ended()) {
+    core_.sessions().OnEndRecord(shard, pending);
   } else if (pending.record.has_account_removed()) {
     core_.sessions().OnAccountRemoved(user, offset);
-  } else if (pending.record.has_delivery()) {
+  } else if (pending.record.has_outbound()) {
+    core_.client_stanzas().Apply(user, pending);
+  } else if (pending.record.has_delivery() && IsWelcome(user, pending)) {
     switch (pending.record.delivery().stanza().kind()) {
       case common::v1::STANZA_KIND_MESSAGE:
         ApplyMessage(user, pending);
@@ -100,6 +116,20 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
   }
   shard.window.Release(offset);
   core_.MaybeForget(user);
+}
+
+bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
+  xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
+  const std::optional<Refusal> refusal = core_.features().ToUser(user, stanza);
+  if (!refusal) return true;
+  // Only what asks for an answer gets one.
+  if (!refusal->condition || stanza.type() == "error" || stanza.type() == "result") return false;
+  core_.metrics().bounced.Increment();
+  Cause cause;
+  cause.offset = pending.offset;
+  cause.trace_id = pending.record.trace_id();
+  core_.AppendDelivery(*user.shard, cause, MakeRefusal(stanza, *refusal));
+  return false;
 }
 
 std::shared_ptr<Delivery> RecordProcessor::MakeDelivery(PendingRecord& pending, xmpp::Stanza& stanza) {
@@ -205,7 +235,6 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
     core_.presence().AnswerProbe(user, cause, presence.from());
     return;
   }
-  if (IsOldNews(*user.shard, pending, presence)) return;
   const std::string resource(xmpp::ResourceOf(presence.to()));
   auto delivery = MakeDelivery(pending, presence);
   for (const auto& session : user.sessions) {
@@ -219,6 +248,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
   const xmpp::Stanza& stanza = fanout.stanza();
   const bool is_probe = stanza.type() == "probe";
   if (!pending.in_turn && IsOldNews(shard, pending, stanza)) return;
+  const std::string sender(xmpp::BareOf(stanza.from()));
   std::shared_ptr<Delivery> delivery;
   std::vector<Session*> sessions;
   for (int i = 0; i < fanout.recipients_size(); ++i) {
@@ -227,9 +257,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
     if (user == nullptr) continue;
     // Each recipient has its own numbers for what follows, whenever its turn comes.
     const std::uint32_t parts = pending.in_turn ? pending.parts : static_cast<std::uint32_t>(i) << 16;
-    if (user->busy && !pending.in_turn) {
-      // Not past what waits for its turn: a user sees stanzas in the order of the log, and a
-      // session's newest offset means that what came before it was given.
+    if (!pending.in_turn && core_.order().HasToWait(*user, {RecordClass::kStanza, sender})) {
       auto later = std::make_shared<PendingRecord>();
       later->offset = pending.offset;
       later->recovering = pending.recovering;
@@ -240,9 +268,11 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
       *later->record.mutable_fanout()->mutable_stanza() = stanza;
       later->record.mutable_fanout()->add_recipients(recipient);
       shard.window.Hold(pending.offset);
-      core_.TakeTurn(*user, std::move(later));
+      core_.order().Take(*user, std::move(later));
       continue;
     }
+    core_.order().NotePassing(*user);
+    if (core_.features().ToUser(*user, stanza)) continue;
     if (is_probe) {
       Cause cause;
       cause.offset = pending.offset;

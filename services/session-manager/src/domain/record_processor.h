@@ -15,10 +15,12 @@ class RecordProcessor {
 
   /// A record of the topic `users` that has not been applied yet.
   void OnRecord(Shard& shard, std::shared_ptr<PendingRecord> record);
-  /// Within the user's turn.
+  /// When nothing that it must wait for is unfinished (RecordOrder).
   void Apply(User& user, PendingRecord& pending);
 
  private:
+  /// Whether no feature refuses the stanza; else its sender has been told what there is to tell.
+  bool IsWelcome(User& user, PendingRecord& pending);
   void ApplyFanout(Shard& shard, PendingRecord& pending);
   void ApplyMessage(User& user, PendingRecord& pending);
   void ApplyPresence(User& user, PendingRecord& pending);

@@ -1,8 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <boost/intrusive/list.hpp>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +10,7 @@
 
 #include "domain/delivery/delivery.h"
 #include "domain/inbound_ledger.h"
+#include "domain/inbound_order.h"
 #include "domain/session_id.h"
 #include "domain/session_phase.h"
 #include "ports/gateway_peer.h"
@@ -138,10 +139,8 @@ struct Session : GatewayHook {
   std::string left_gateway;
 
   InboundLedger inbound;
-  /// Stanzas that wait for an earlier one of this session to finish (order, RFC 6120
-  /// section 10.1). Null when there are none.
-  std::unique_ptr<std::deque<session::v1::ClientStanza>> inbound_queue;
-  bool inbound_busy = false;
+  /// Stanzas that are not done, and what waits for them. Null when there are none.
+  std::unique_ptr<InboundOrder> inbound_order;
   bool confirm_due = false;
 
   std::uint64_t last_seq = 0;
@@ -178,5 +177,11 @@ struct Session : GatewayHook {
 
 /// The sessions of one gateway. A session leaves it by itself when it dies.
 using GatewaySessions = boost::intrusive::list<Session, boost::intrusive::constant_time_size<false>>;
+
+/// Whether the session's client has asked for the list of this namespace.
+inline bool HasInterest(const Session& session, std::string_view ns) {
+  const auto& interests = session.state.interests();
+  return std::find(interests.begin(), interests.end(), ns) != interests.end();
+}
 
 }  // namespace rookery::session_manager

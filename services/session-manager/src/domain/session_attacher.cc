@@ -75,7 +75,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   core_.directory().Changed(*session);
   const bool is_whole = Merge(*session, known);
   core_.offline().OnAttached(session);
-  core_.caps().OnPresence(*session);
+  core_.features().Tell(&LifeHook::OnSessionChanged, *session);
   parker_.Park(session);
   if (is_late) core_.offline().OnLate(session);
   if (!is_live || !is_superseded) return;

@@ -230,7 +230,7 @@ void SessionKeeper::RunWaiting(Shard& shard) {
     if (!is_alone) End(session, "conflict");
   }
   core_.presence().OnShardLive(shard);
-  core_.caps().OnShardLive(shard);
+  core_.features().Tell(&LifeHook::OnShardLive, shard);
   // Taken out first: what runs may add.
   std::deque<WaitingAction> waiting = std::move(shard.waiting);
   shard.waiting.clear();
@@ -353,23 +353,7 @@ void SessionKeeper::OnStanza(GatewayPeer& gateway, GatewayAction& action) {
   }
   session->inbound.Receive();
   core_.metrics().stanzas_received.Increment();
-  if (session->inbound_busy) {
-    if (!session->inbound_queue)
-      session->inbound_queue = std::make_unique<std::deque<session::v1::ClientStanza>>();
-    session->inbound_queue->push_back(std::move(stanza));
-    return;
-  }
-  core_.client_stanzas().Process(session, stanza);
-}
-
-void SessionKeeper::NextInbound(const std::shared_ptr<Session>& session) {
-  session->inbound_busy = false;
-  while (!session->inbound_busy && session->inbound_queue && !session->ended) {
-    session::v1::ClientStanza stanza = std::move(session->inbound_queue->front());
-    session->inbound_queue->pop_front();
-    if (session->inbound_queue->empty()) session->inbound_queue.reset();
-    core_.client_stanzas().Process(session, stanza);
-  }
+  core_.client_stanzas().Take(session, stanza);
 }
 
 void SessionKeeper::FinishInbound(const std::shared_ptr<Session>& session, std::uint64_t count) {
@@ -479,7 +463,7 @@ void SessionKeeper::AppendEnd(Session& session, std::string_view condition, std:
     if (bytes > kMaxDirectedBytes) break;
     ended.add_directed(address);
   }
-  ended.set_confirmed_count(session.inbound.confirmed());
+  ended.set_confirmed_count(core_.client_stanzas().CountAtEnd(session));
   if (holds >= 0) shard.window.Hold(holds);
   AppendEndRecord(core_.SharedShard(shard.number), session.user->bare, std::move(record), holds);
 }
@@ -508,6 +492,7 @@ Task<void> SessionKeeper::AppendEndAgain(std::shared_ptr<Shard> shard, std::stri
 
 void SessionKeeper::OnAccountRemoved(User& user, std::int64_t offset) {
   EndedOf(*user.shard).AddAccount(user.bare, offset, core_.clock().Now());
+  core_.features().Tell(&LifeHook::OnAccountRemoved, user);
   for (const auto& session : user.sessions)
     if (session->phase() != SessionPhase::kEnding) AppendEnd(*session, "not-authorized", {}, offset);
 }
@@ -528,7 +513,8 @@ void SessionKeeper::OnEndRecord(Shard& shard, const PendingRecord& pending) {
   }
   EndedSessions& known = EndedOf(shard);
   const bool is_known = known.IsOver(id, ended.resumptions());
-  known.Add(id, bare, ended.resumptions(), session ? session->inbound.confirmed() : ended.confirmed_count(),
+  known.Add(id, bare, ended.resumptions(),
+            session ? core_.client_stanzas().CountAtEnd(*session) : ended.confirmed_count(),
             core_.clock().Now());
   Cause cause;
   cause.offset = pending.offset;
@@ -591,6 +577,7 @@ void SessionKeeper::Add(User& user, const std::shared_ptr<Session>& session) {
   core_.sessions_by_id().emplace(session->id, session);
   session->CountIn(away_);
   Schedule(*session);
+  core_.features().Tell(&LifeHook::OnSessionBegun, *session);
 }
 
 void SessionKeeper::EndOlder(Session& session) {
@@ -689,11 +676,11 @@ void SessionKeeper::Retire(const std::shared_ptr<Session>& session) {
   SetGateway(*session, nullptr);
   core_.sessions_by_id().erase(session->id);
   std::erase_if(user.sessions, [&](const auto& other) { return other == session; });
-  core_.caps().OnSessionEnd(*session);
+  core_.features().Tell(&LifeHook::OnSessionEnded, *session);
   for (UnackedPacket& packet : session->unacked)
     if (packet.holds) user.shard->window.Release(packet.offset);
   session->unacked = {};
-  session->inbound_queue.reset();
+  session->inbound_order.reset();
   RunSuccessors(*session);
 }
 
@@ -724,9 +711,9 @@ void SessionKeeper::Remove(const std::shared_ptr<Session>& session, const events
   core_.sessions_by_id().erase(session->id);
   std::erase_if(user.sessions, [&](const auto& other) { return other == session; });
   if (cause != nullptr) core_.presence().OnSessionEnd(user, *session, *cause);
-  core_.caps().OnSessionEnd(*session);
+  core_.features().Tell(&LifeHook::OnSessionEnded, *session);
   core_.deliverer().Abandon(user, *session);
-  session->inbound_queue.reset();
+  session->inbound_order.reset();
   core_.offline().MarkEnded(session);
   // Its gateway forgets it when its packets are gone from the store: nobody could tell those that its
   // client has had from those that it has not.
@@ -773,7 +760,7 @@ void SessionKeeper::Forget(Shard& shard) {
     for (const auto& session : user->sessions) {
       session->Move(SessionPhase::kEnded, core_.clock().Now());
       SetGateway(*session, nullptr);
-      core_.caps().OnSessionEnd(*session);
+      core_.features().Tell(&LifeHook::OnSessionEnded, *session);
       session->unacked = {};
       core_.sessions_by_id().erase(session->id);
     }

@@ -40,8 +40,6 @@ class SessionKeeper {
 
   /// One effect of a client's stanza is in the log.
   void FinishInbound(const std::shared_ptr<Session>& session, std::uint64_t count);
-  /// The stanza being handled no longer holds back the next one of its session.
-  void NextInbound(const std::shared_ptr<Session>& session);
   /// Says `confirmed` at the end of the loop's turn.
   void ConfirmLater(const std::shared_ptr<Session>& session);
 

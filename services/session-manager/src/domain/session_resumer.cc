@@ -139,7 +139,7 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
     return;
   }
   core_.metrics().sessions_resumed.Increment();
-  core_.caps().OnPresence(*session);
+  core_.features().Tell(&LifeHook::OnSessionChanged, *session);
   core_.offline().OnBack(session);  // the connection may have broken in the middle of the offline messages
   core_.tasks().Spawn("session.leave_old", LeaveOld(core_.SharedShard(session->user->shard->number), session,
                                                     session->left_gateway));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "domain/held_records.h"
+
 namespace rookery::session_manager {
 
 session::v1::SessionAttach SnapshotOf(const Session& session) {
@@ -52,6 +54,7 @@ void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyT
     }
     session.unacked.push_back(std::move(packet));
   }
+  SettleHeld(session);
 }
 
 session::v1::SessionManagerState StateOf(const session::v1::SessionAttach& snapshot) {

@@ -33,6 +33,7 @@ struct Settings {
   std::int64_t max_roster_items = 5'000;
   std::int64_t max_pending_requests = 1'000;
   std::int64_t max_directed_presence = 1'000;
+  std::int64_t max_blocked_addresses = 1'000;
   /// Of one shard, read and not finished.
   std::int64_t max_unfinished_records = 200'000;
   std::int64_t max_unfinished_bytes = std::int64_t{128} << 20;

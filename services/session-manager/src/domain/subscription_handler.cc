@@ -5,9 +5,12 @@
 #include "domain/client_stanza_processor.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/presence_tracker.h"
+#include "domain/record_order.h"
 #include "domain/session_keeper.h"
+#include "rookery/base/deadline.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
 
@@ -19,9 +22,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kFirstRetry{100};
 constexpr std::chrono::milliseconds kLastRetry{2'000};
-/// A call for a sender is not begun again after so long: what they send next waits meanwhile.
-constexpr int kOutboundAttempts = 4;
-constexpr std::chrono::seconds kOutboundPatience{3};
+/// A call for a sender is not begun again after so long: what they send to the same contact waits.
+constexpr std::chrono::milliseconds kOutboundPatience{1'500};
 
 SubscriptionAction ActionOf(std::string_view type) {
   if (type == "subscribe") return roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE;
@@ -92,9 +94,17 @@ void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push) {
       user.contacts->by_jid[push.item().jid()].subscription = push.item().subscription();
     }
   }
+  xmpp::Element query("query", xmpp::ns::kRoster);
+  query.SetAttr("ver", std::to_string(push.version()));
+  query.Add(MakeRosterItem(push.item()));
+  PushTo(user, query, [](const Session& session) { return session.state.interested(); });
+}
+
+void SubscriptionHandler::PushTo(User& user, const xmpp::Element& change,
+                                 const std::function<bool(const Session&)>& is_interested) {
   std::vector<Session*> interested;
   for (const auto& session : user.sessions)
-    if (session->state.interested()) interested.push_back(session.get());
+    if (is_interested(*session)) interested.push_back(session.get());
   if (interested.empty()) return;
   auto delivery = std::make_shared<Delivery>();
   delivery->received_at_ms = core_.clock().UnixMillisNow();
@@ -104,67 +114,76 @@ void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push) {
   iq.set_type("set");
   iq.set_id("push-" + RandomToken(6));
   iq.set_from(user.bare);
-  xmpp::Element query("query", xmpp::ns::kRoster);
-  query.SetAttr("ver", std::to_string(push.version()));
-  query.Add(MakeRosterItem(push.item()));
-  xmpp::SetPayload(iq, query);
+  xmpp::SetPayload(iq, change);
   core_.deliverer().SendToAll(interested, delivery, /*primary=*/false);
 }
 
 // ---- outbound ---------------------------------------------------------------
 
-void SubscriptionHandler::OnOutbound(const std::shared_ptr<Session>& session, Cause& cause,
-                                     const xmpp::Stanza& presence) {
-  core_.client_stanzas().RunInTurn(session, cause, [this, session, presence](Cause& later) -> Task<void> {
-    return OutboundTask(session, later, presence);
-  });
+void SubscriptionHandler::OnOutbound(const Sender& sender, PendingRecord& pending) {
+  Cause cause;
+  cause.offset = pending.offset;
+  cause.trace_id = pending.record.trace_id();
+  core_.order().FinishLater(
+      sender.user, pending, "subscription.send",
+      [this, shard = core_.SharedShard(sender.user.shard->number), bare = sender.user.bare,
+       session = sender.session, cause, presence = pending.record.outbound().stanza()]() -> Task<void> {
+        return OutboundTask(shard, bare, session, cause, presence);
+      });
 }
 
-Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Session> session, Cause& cause,
+Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::string bare,
+                                             std::shared_ptr<Session> session, Cause cause,
                                              xmpp::Stanza presence) {
-  const std::shared_ptr<Shard> shard = core_.SharedShard(session->user->shard->number);
   const std::string contact(xmpp::BareOf(presence.to()));
-  const std::string bare = session->user->bare;
-  if (contact == bare) co_return;  // one sees one's own presence anyway
-  const SubscriptionAction action = ActionOf(presence.type());
   roster::v1::ProcessOutboundSubscriptionRequest request;
   request.set_user(bare);
   request.set_contact(contact);
-  request.set_action(action);
+  request.set_action(ActionOf(presence.type()));
   request.set_max_items(static_cast<std::uint32_t>(core_.settings().max_roster_items));
   request.set_request_id(RequestIdOf(*shard, cause));
-  const SteadyTime began = core_.clock().Now();
-  auto response = co_await core_.ports().roster.Outbound(request, cause.trace_id);
+  const Deadline deadline = Deadline::After(kOutboundPatience);
+  absl::Status failure;
   // A failed call may have made the change: asked again under the same name, it answers.
-  std::chrono::milliseconds wait = kFirstRetry;
-  for (int attempt = 1; attempt < kOutboundAttempts; ++attempt, wait *= 2) {
-    if (response.ok() || !IsTemporary(response.status())) break;
-    if (core_.clock().Now() - began > kOutboundPatience) break;
-    co_await runtime::Sleep(wait);
-    if (shard->released()) co_return;
-    response = co_await core_.ports().roster.Outbound(request, cause.trace_id);
-  }
-  if (shard->released()) co_return;
-  if (!response.ok()) {
-    if (!session->ended) {
-      const absl::Status& status = response.status();
-      core_.client_stanzas().Refuse(
-          *session, presence,
-          IsTemporary(status) ? xmpp::ErrorCondition::kResourceConstraint : xmpp::ConditionOf(status),
-          Message(status));
+  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});;) {
+    {
+      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      if (shard->released()) co_return;
+      const auto response = co_await core_.ports().roster.Outbound(request, cause.trace_id);
+      if (shard->released()) co_return;
+      if (response.ok()) {
+        FinishOutbound(*shard, bare, cause, std::move(presence), *response);
+        co_return;
+      }
+      failure = response.status();
     }
-    co_return;
+    if (!IsTemporary(failure)) break;
+    const bool is_in_time = co_await backoff.Wait(deadline);
+    if (shard->released()) co_return;
+    if (!is_in_time) break;
   }
-  User& user = core_.GetUser(*shard, bare);
+  User* user = core_.FindUser(*shard, bare);
+  if (user == nullptr) co_return;
+  core_.client_stanzas().Refuse(
+      {*user, session}, cause, presence,
+      IsTemporary(failure) ? xmpp::ErrorCondition::kResourceConstraint : xmpp::ConditionOf(failure),
+      Message(failure));
+}
+
+void SubscriptionHandler::FinishOutbound(Shard& shard, const std::string& bare, Cause& cause,
+                                         xmpp::Stanza presence,
+                                         const roster::v1::ProcessOutboundSubscriptionResponse& response) {
+  const std::string contact(xmpp::BareOf(presence.to()));
+  User& user = core_.GetUser(shard, bare);
   // RFC 6121 section 3.1.2: the push comes before the stanza leaves.
-  if (response->has_push()) Push(user, response->push());
-  if (response->route()) {
+  if (response.has_push()) Push(user, response.push());
+  if (response.route()) {
     presence.set_from(bare);
     presence.set_to(contact);
-    core_.AppendDelivery(*shard, cause, std::move(presence));
+    core_.AppendDelivery(shard, cause, std::move(presence));
   }
-  const bool from_before = HasFrom(response->before());
-  const bool from_after = HasFrom(response->after());
+  const bool from_before = HasFrom(response.before());
+  const bool from_after = HasFrom(response.after());
   if (!from_before && from_after) core_.presence().SendCurrent(user, cause, contact);
   if (from_before && !from_after) core_.presence().SendUnavailable(user, cause, contact);
   core_.MaybeForget(user);
@@ -172,84 +191,92 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Session> session, C
 
 // ---- inbound ----------------------------------------------------------------
 
-void SubscriptionHandler::OnInbound(User& user, const PendingRecord& pending) {
+void SubscriptionHandler::OnInbound(User& user, PendingRecord& pending) {
   const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
   Cause cause;
   cause.offset = pending.offset;
   cause.trace_id = pending.record.trace_id();
-  shard->window.Hold(pending.offset);
-  core_.TakeNextTurn(
-      user,
+  core_.order().FinishLater(
+      user, pending, "subscription.receive",
       [this, shard, bare = user.bare, cause, presence = pending.record.delivery().stanza()]() -> Task<void> {
         return InboundTask(shard, bare, cause, presence);
       });
 }
 
+Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> SubscriptionHandler::TryInbound(
+    Shard& shard, const std::string& bare, const Cause& cause, const xmpp::Stanza& presence) {
+  roster::v1::ProcessInboundSubscriptionResponse nothing;
+  // A user with sessions exists; about a missing one nothing is said (RFC 6121 section 8.5.1).
+  const User* user = core_.FindUser(shard, bare);
+  if (user == nullptr || user->sessions.empty()) {
+    const absl::StatusOr<bool> exists = co_await core_.ports().accounts.Exists(bare);
+    if (!exists.ok()) co_return exists.status();
+    if (!*exists) co_return nothing;
+  }
+  roster::v1::ProcessInboundSubscriptionRequest request;
+  request.set_user(bare);
+  request.set_contact(std::string(xmpp::BareOf(presence.from())));
+  request.set_action(ActionOf(presence.type()));
+  *request.mutable_stanza() = presence;
+  request.set_request_id(RequestIdOf(shard, cause));
+  request.set_max_pending(static_cast<std::uint32_t>(core_.settings().max_pending_requests));
+  auto response = co_await core_.ports().roster.Inbound(std::move(request), cause.trace_id);
+  co_return response;
+}
+
 Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::string bare, Cause cause,
                                             xmpp::Stanza presence) {
-  std::chrono::milliseconds wait = kFirstRetry;
+  // The sender has been told that it is accepted: it must not be lost.
+  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});;) {
+    {
+      // Not while it pauses: others of the user go on.
+      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      if (shard->released()) co_return;
+      const auto response = co_await TryInbound(*shard, bare, cause, presence);
+      if (shard->released()) co_return;
+      if (response.ok()) {
+        FinishInbound(*shard, bare, cause, presence, *response);
+        co_return;
+      }
+      if (!IsTemporary(response.status())) {
+        telemetry::LogWarn("subscription.refused", {{"error", Message(response.status())}});
+        co_return;
+      }
+    }
+    co_await backoff.Wait();
+    if (shard->released()) co_return;
+  }
+}
+
+void SubscriptionHandler::FinishInbound(Shard& shard, const std::string& bare, Cause& cause,
+                                        const xmpp::Stanza& presence,
+                                        const roster::v1::ProcessInboundSubscriptionResponse& response) {
   const std::string contact(xmpp::BareOf(presence.from()));
-  const SubscriptionAction action = ActionOf(presence.type());
-  absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse> response =
-      absl::UnavailableError("not asked yet");
-  while (!shard->released()) {
-    // A user with sessions exists; about a missing one nothing is said (RFC 6121 section 8.5.1).
-    const User* user = core_.FindUser(*shard, bare);
-    absl::StatusOr<bool> exists = true;
-    if (user == nullptr || user->sessions.empty()) exists = co_await core_.ports().accounts.Exists(bare);
-    if (exists.ok() && !*exists) {
-      shard->window.Release(cause.offset);
-      co_return;
-    }
-    if (exists.ok()) {
-      roster::v1::ProcessInboundSubscriptionRequest request;
-      request.set_user(bare);
-      request.set_contact(contact);
-      request.set_action(action);
-      *request.mutable_stanza() = presence;
-      request.set_request_id(RequestIdOf(*shard, cause));
-      request.set_max_pending(static_cast<std::uint32_t>(core_.settings().max_pending_requests));
-      response = co_await core_.ports().roster.Inbound(std::move(request), cause.trace_id);
-      if (response.ok() || !IsTemporary(response.status())) break;
-    }
-    // The sender has been told that it is accepted: it must not be lost.
-    co_await runtime::Sleep(wait);
-    wait = std::min(wait * 2, kLastRetry);
-  }
-  if (shard->released()) co_return;
-  if (!response.ok()) {
-    telemetry::LogWarn("subscription.refused", {{"error", Message(response.status())}});
-    shard->window.Release(cause.offset);
-    co_return;
-  }
-  User& user = core_.GetUser(*shard, bare);
-  if (response->deliver()) {
-    presence.set_from(contact);
-    presence.set_to(bare);
+  User& user = core_.GetUser(shard, bare);
+  if (response.deliver()) {
     auto delivery = std::make_shared<Delivery>();
     delivery->stanza = presence;
+    delivery->stanza.set_from(contact);
+    delivery->stanza.set_to(bare);
     delivery->offset = cause.offset;
     delivery->received_at_ms = core_.clock().UnixMillisNow();
     delivery->trace_id = cause.trace_id;
     // Requests to available resources; the rest to those that keep a roster (section 3.1.6).
-    const bool is_request = action == roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE;
+    const bool is_request = presence.type() == "subscribe";
     std::vector<Session*> sessions;
     for (const auto& session : user.sessions)
       if (session->available() || (!is_request && session->state.interested()))
         sessions.push_back(session.get());
     for (Session* session : sessions)
-      core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, cause.offset < shard->epoch);
+      core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, cause.offset < shard.epoch);
   }
-  if (response->has_push()) Push(user, response->push());
-  if (response->auto_reply()) {
-    core_.AppendDelivery(*shard, cause, xmpp::MakePresence("subscribed", bare, contact));
-  }
-  const bool from_before = HasFrom(response->before());
-  const bool from_after = HasFrom(response->after());
-  if (from_after && response->auto_reply()) core_.presence().SendCurrent(user, cause, contact);
+  if (response.has_push()) Push(user, response.push());
+  if (response.auto_reply())
+    core_.AppendDelivery(shard, cause, xmpp::MakePresence("subscribed", bare, contact));
+  const bool from_before = HasFrom(response.before());
+  const bool from_after = HasFrom(response.after());
+  if (from_after && response.auto_reply()) core_.presence().SendCurrent(user, cause, contact);
   if (from_before && !from_after) core_.presence().SendUnavailable(user, cause, contact);
-  shard->window.Release(cause.offset);
-  core_.MaybeForget(user);
 }
 
 // ---- removal ----------------------------------------------------------------
@@ -269,10 +296,13 @@ void SubscriptionHandler::OnItemRemoved(User& user, Cause& cause, const std::str
 
 Task<absl::Status> SubscriptionHandler::RemoveAccount(std::string bare, Cause cause) {
   const std::shared_ptr<Shard> shard = core_.SharedShard(core_.ShardNumberOf(bare));
-  if (!shard || !shard->live()) co_return absl::UnavailableError("the user's shard is not here");
+  // What has come through the log is done by whoever reads it, live or not yet.
+  if (!shard || (cause.offset < 0 && !shard->live()))
+    co_return absl::UnavailableError("the user's shard is not here");
   roster::v1::DeleteUserRequest request;
   request.set_user(bare);
   request.set_request_id(RequestIdOf(*shard, cause));
+  const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
   auto contacts = co_await core_.ports().roster.DeleteUser(std::move(request), cause.trace_id);
   if (!contacts.ok()) co_return contacts.status();
   const absl::Status removed = co_await core_.ports().accounts.Remove(bare);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "domain/client_stanza_processor.h"
 #include "domain/core.h"
 
 namespace rookery::session_manager {
@@ -13,13 +14,16 @@ class SubscriptionHandler {
  public:
   explicit SubscriptionHandler(Core& core) : core_(core) {}
 
-  /// Our user sends subscribe, subscribed, unsubscribe or unsubscribed.
-  void OnOutbound(const std::shared_ptr<Session>& session, Cause& cause, const xmpp::Stanza& presence);
-  /// Our user receives one of them. Within the record's turn.
-  void OnInbound(User& user, const PendingRecord& pending);
+  /// Our user sends subscribe, subscribed, unsubscribe or unsubscribed; it comes through the log.
+  void OnOutbound(const Sender& sender, PendingRecord& pending);
+  /// Our user receives one of them.
+  void OnInbound(User& user, PendingRecord& pending);
 
   /// The change to every resource that has asked for the roster, and to what we keep of it.
   void Push(User& user, const roster::v1::RosterPush& push);
+  /// A pushed IQ with `change` to every session of the user that `is_interested`.
+  void PushTo(User& user, const xmpp::Element& change,
+              const std::function<bool(const Session&)>& is_interested);
   /// What follows from the removal of an item: the contact is told.
   void OnItemRemoved(User& user, Cause& cause, const std::string& contact,
                      const roster::v1::RemoveRosterItemResponse& removed);
@@ -30,8 +34,15 @@ class SubscriptionHandler {
   Task<absl::Status> RemoveAccount(std::string bare, Cause cause = {});
 
  private:
-  Task<void> OutboundTask(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence);
+  Task<void> OutboundTask(std::shared_ptr<Shard> shard, std::string bare, std::shared_ptr<Session> session,
+                          Cause cause, xmpp::Stanza presence);
+  void FinishOutbound(Shard& shard, const std::string& bare, Cause& cause, xmpp::Stanza presence,
+                      const roster::v1::ProcessOutboundSubscriptionResponse& response);
   Task<void> InboundTask(std::shared_ptr<Shard> shard, std::string bare, Cause cause, xmpp::Stanza presence);
+  Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> TryInbound(
+      Shard& shard, const std::string& bare, const Cause& cause, const xmpp::Stanza& presence);
+  void FinishInbound(Shard& shard, const std::string& bare, Cause& cause, const xmpp::Stanza& presence,
+                     const roster::v1::ProcessInboundSubscriptionResponse& response);
 
   Core& core_;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "domain/backlog.h"
 #include "domain/delivery/carbons.h"
 #include "domain/session.h"
 #include "rookery/events/v1/user_record.pb.h"
@@ -21,6 +21,7 @@ namespace rookery::session_manager {
 
 struct Shard;
 struct UserDelivery;
+struct UserSettings;
 
 /// What routing needs of a roster; kept while the user has an available session.
 struct ContactState {
@@ -43,12 +44,23 @@ struct Contacts {
   std::unordered_map<std::string, ContactState, StringHash, std::equal_to<>> by_jid;
 };
 
-/// A record that waits for its turn.
+/// Stanzas of the user's clients to one address that go through the log of their own shard.
+struct OutboundRoute {
+  /// Not in the log yet.
+  int appending = 0;
+  /// The newest of them in the log.
+  std::int64_t newest = -1;
+};
+
+/// A record that is to be applied.
 struct PendingRecord final : sharding::Record {
   events::v1::UserRecord record;
-  /// The part of a fan-out that waited behind one user's turns.
+  /// The part of a fan-out that waited for what one user was given before.
   bool in_turn = false;
   std::uint32_t parts = 0;
+  /// Its entry in Backlog; 0: none.
+  std::uint64_t entry_id = 0;
+  bool is_finished_later = false;
 };
 
 /// A user of a shard of ours, for as long as they have sessions or something is under way.
@@ -57,15 +69,16 @@ struct User {
   Shard* shard = nullptr;
   std::vector<std::shared_ptr<Session>> sessions;
   std::unique_ptr<Contacts> contacts;
+  /// Null: not known yet (SettingsKeeper).
+  std::shared_ptr<const UserSettings> settings;
+  bool settings_loading = false;
+  /// Records or stanzas may wait for them, in order: they are not known before these can go.
+  bool settings_awaited = false;
+  /// Where the user's clients must not overtake their own stanzas that go through the log: by address.
+  std::unique_ptr<std::unordered_map<std::string, OutboundRoute, StringHash, std::equal_to<>>> outbound;
 
-  /// Work of this user that takes turns: what changes the roster or empties the offline
-  /// store, and the records that came after it.
-  struct Turn {
-    std::shared_ptr<PendingRecord> record;
-    std::function<Task<void>()> run;
-  };
-  std::unique_ptr<std::deque<Turn>> turns;
-  bool busy = false;
+  /// Null when nothing is: that is nearly always.
+  std::unique_ptr<Backlog> backlog;
   /// What is under way in `delivery`: the user is not forgotten meanwhile.
   int storing = 0;
   /// Null before something waits for the user.

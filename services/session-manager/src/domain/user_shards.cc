@@ -108,6 +108,7 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
         session->last_primary = std::min(session->last_primary, before);
         session->state.set_start_offset(std::min(session->state.start_offset(), before));
         session->state.clear_passed_over();
+        session->state.clear_held_records();
         core_.sessions().PublishState(*session);
       }
     }

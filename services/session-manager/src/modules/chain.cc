@@ -1,11 +1,14 @@
+#include "domain/caps_tracker.h"
 #include "modules/modules.h"
 
 namespace rookery::session_manager {
 
 std::unique_ptr<IqRouter> MakeIqRouter(Core& core) {
   auto router = std::make_unique<IqRouter>(core);
+  core.features().OnLife(core.caps());
   router->Add(MakeLegacySessionModule(core));
   router->Add(MakeRosterModule(core));
+  router->Add(MakeBlockingModule(core));
   router->Add(MakeCarbonsModule(core));
   router->Add(MakePingModule(core));
   router->Add(MakeDiscoModule(core));

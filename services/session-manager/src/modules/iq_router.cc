@@ -4,6 +4,7 @@
 
 #include "domain/client_stanza_processor.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/record_order.h"
 #include "domain/session_keeper.h"
 #include "rookery/base/status.h"
 
@@ -55,8 +56,9 @@ Task<IqReply> Run(IqRequest& request, const Hooks::Entry* entry) {
 }  // namespace
 
 void Hooks::OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets,
-                 bool alone, IqHandler handler) {
-  handlers.emplace(KeyOf(kind == Kind::kSet, ns, name), Entry{std::move(targets), alone, std::move(handler)});
+                 EffectOfIq effect, IqHandler handler) {
+  handlers.emplace(KeyOf(kind == Kind::kSet, ns, name),
+                   Entry{std::move(targets), std::move(effect), std::move(handler)});
 }
 
 void IqRouter::Add(std::unique_ptr<Module> module) {
@@ -72,62 +74,83 @@ const Hooks::Entry* IqRouter::Find(const IqRequest& request) const {
   return std::find(targets.begin(), targets.end(), request.target) == targets.end() ? nullptr : &it->second;
 }
 
-void IqRouter::OnClientRequest(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza iq) {
-  auto request = std::make_shared<IqRequest>();
-  request->iq.Swap(&iq);
-  request->is_set = request->iq.type() == "set";
-  request->shard = core_.SharedShard(session->user->shard->number);
-  request->session = session;
-  const std::string_view to = request->iq.to();
-  if (to.empty() || to == session->user->bare) {
-    request->target = Target::kOwnAccount;
-    request->account = session->user->bare;
+const Hooks::Entry* IqRouter::Prepare(const Sender& sender, IqRequest& request) const {
+  request.is_set = request.iq.type() == "set";
+  request.shard = core_.SharedShard(sender.user.shard->number);
+  request.session = sender.session;
+  const std::string_view to = request.iq.to();
+  if (to.empty() || to == sender.user.bare) {
+    request.target = Target::kOwnAccount;
+    request.account = sender.user.bare;
   } else if (const auto service = core_.LocalService(xmpp::DomainOf(to))) {
-    request->target = Target::kService;
-    request->service = *service;
+    request.target = Target::kService;
+    request.service = *service;
   } else {
-    request->target = Target::kServer;
+    request.target = Target::kServer;
   }
-  const Hooks::Entry* entry = Find(*request);
+  const Hooks::Entry* entry = Find(request);
   if (entry == nullptr && to.empty()) {
     // Clients of old ask the server without an address (RFC 3921).
-    request->target = Target::kServer;
-    entry = Find(*request);
+    request.target = Target::kServer;
+    entry = Find(request);
   }
+  return entry;
+}
+
+Hooks::Effect IqRouter::EffectOf(const xmpp::Stanza& iq) const {
+  const auto it = hooks_.handlers.find(KeyOf(iq.type() == "set", iq.payload_namespace(), iq.payload_name()));
+  return it == hooks_.handlers.end() ? Hooks::Effect::kNone : it->second.effect(iq);
+}
+
+void IqRouter::OnClientRequest(const Sender& sender, Cause& cause, xmpp::Stanza iq) {
+  auto request = std::make_shared<IqRequest>();
+  request->iq.Swap(&iq);
+  const Hooks::Entry* entry = Prepare(sender, *request);
   if (entry == nullptr) {
-    core_.client_stanzas().Refuse(*session, request->iq, xmpp::ErrorCondition::kServiceUnavailable);
+    core_.client_stanzas().Refuse(sender, cause, request->iq, xmpp::ErrorCondition::kServiceUnavailable);
     return;
   }
-  if (entry->alone) {
-    core_.client_stanzas().RunInTurn(session, cause, [this, request, entry](Cause& later) -> Task<void> {
-      request->cause = &later;
-      return AnswerClient(request, entry);
-    });
+  const std::string address(request->iq.to().empty() ? sender.user.bare : request->iq.to());
+  if (entry->effect(request->iq) != Hooks::Effect::kNone) {
+    core_.client_stanzas().SendThroughLog(sender, cause, xmpp::BareOf(address), request->iq);
     return;
   }
-  // Handlers without a turn neither read nor change what turns change; the next stanza of the
-  // session waits all the same, so that answers keep the order of the questions.
-  session->inbound_busy = true;
-  session->inbound.Open(cause.count);
-  core_.tasks().Spawn(
-      "iq", [](IqRouter& self, std::shared_ptr<IqRequest> r, Cause own, const Hooks::Entry* e) -> Task<void> {
-        r->cause = &own;
-        co_await self.AnswerClient(r, e);
-        if (r->shard->released()) co_return;
-        self.core_.sessions().FinishInbound(r->session, own.count);
-        self.core_.sessions().NextInbound(r->session);
-      }(*this, request, cause, entry));
+  core_.client_stanzas().FinishLater(sender.session, cause, {{Errand::Kind::kQuestion, address}},
+                                     [this, request, entry](Cause& later) -> Task<void> {
+                                       request->cause = &later;
+                                       return AnswerClient(request, entry);
+                                     });
+}
+
+void IqRouter::OnOutbound(const Sender& sender, PendingRecord& pending) {
+  auto request = std::make_shared<IqRequest>();
+  request->iq = pending.record.outbound().stanza();
+  const Hooks::Entry* entry = Prepare(sender, *request);
+  auto cause = std::make_shared<Cause>();
+  cause->offset = pending.offset;
+  cause->trace_id = pending.record.trace_id();
+  request->cause = cause.get();
+  if (entry == nullptr) {
+    core_.client_stanzas().Refuse(sender, *cause, request->iq, xmpp::ErrorCondition::kServiceUnavailable);
+    return;
+  }
+  // Another owner may hold other views; what changes nothing and has nobody to be told is not asked.
+  if (!sender.session && entry->effect(request->iq) == Hooks::Effect::kNone) return;
+  core_.order().FinishLater(sender.user, pending, "iq.change", [this, request, cause, entry]() -> Task<void> {
+    return AnswerClient(request, entry);
+  });
 }
 
 Task<void> IqRouter::AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry) {
   IqReply reply = co_await Run(*request, entry);
-  if (request->session->ended || request->shard->released()) co_return;
-  core_.deliverer().Reply(*request->session, MakeAnswer(request->iq, reply));
+  if (!request->session || request->session->ended || request->shard->released()) co_return;
+  core_.client_stanzas().Answer({*request->session->user, request->session}, *request->cause,
+                                MakeAnswer(request->iq, reply));
 }
 
 void IqRouter::OnAccountRequest(User& user, PendingRecord& pending) {
   auto request = std::make_shared<IqRequest>();
-  request->iq.Swap(pending.record.mutable_delivery()->mutable_stanza());
+  request->iq = pending.record.delivery().stanza();
   request->is_set = request->iq.type() == "set";
   request->shard = core_.SharedShard(user.shard->number);
   request->account = user.bare;
@@ -142,9 +165,9 @@ void IqRouter::OnAccountRequest(User& user, PendingRecord& pending) {
                          xmpp::MakeError(request->iq, xmpp::ErrorCondition::kServiceUnavailable));
     return;
   }
-  request->shard->window.Hold(cause.offset);
-  core_.TakeNextTurn(
-      user, [this, request, cause, entry]() -> Task<void> { return AnswerRecord(request, cause, entry); });
+  core_.order().FinishLater(user, pending, "iq.answer", [this, request, cause, entry]() -> Task<void> {
+    return AnswerRecord(request, cause, entry);
+  });
 }
 
 Task<void> IqRouter::AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause,
@@ -153,7 +176,6 @@ Task<void> IqRouter::AnswerRecord(std::shared_ptr<IqRequest> request, Cause caus
   IqReply reply = co_await Run(*request, entry);
   if (request->shard->released()) co_return;
   core_.AppendDelivery(*request->shard, cause, MakeAnswer(request->iq, reply));
-  request->shard->window.Release(cause.offset);
 }
 
 }  // namespace rookery::session_manager

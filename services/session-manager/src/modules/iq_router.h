@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "domain/client_stanza_processor.h"
 #include "domain/core.h"
 #include "rookery/xmpp/element.h"
 
@@ -28,7 +29,7 @@ struct IqRequest {
   Target target = Target::kServer;
   bool is_set = false;
   std::shared_ptr<Shard> shard;
-  /// The client that asks; null when the request came through the log.
+  /// The client that asks; null when it is gone, or the request is somebody else's.
   std::shared_ptr<Session> session;
   /// kOwnAccount, kOtherAccount: whose account.
   std::string account;
@@ -65,38 +66,65 @@ class Module {
 /// Where modules register; the order of registration is the order of chain.cc.
 class Hooks {
  public:
+  explicit Hooks(FeatureHooks& features) : features_(features) {}
+  /// Beside IQs: stanzas from and to users, the life of shards and sessions.
+  FeatureHooks& features() { return features_; }
+
   enum class Kind { kGet, kSet };
-  /// `alone`: in a turn of the user (it changes what other turns read).
-  void OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets, bool alone,
-            IqHandler handler);
+  /// What a request does to its sender's account.
+  enum class Effect {
+    kNone,
+    /// Changes it, and records may follow: it goes through the log, one after the other.
+    kChanges,
+    /// Changes the user's settings, too: stanzas to the user wait meanwhile.
+    kSettings,
+  };
+  void OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets, Effect effect,
+            IqHandler handler) {
+    OnIq(
+        kind, ns, name, std::move(targets), [effect](const xmpp::Stanza&) { return effect; },
+        std::move(handler));
+  }
+  using EffectOfIq = std::function<Effect(const xmpp::Stanza& iq)>;
+  void OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets,
+            EffectOfIq effect, IqHandler handler);
   /// disco#info features of the server, and of accounts.
   void ServerFeature(std::string_view feature) { server_features.emplace_back(feature); }
   void AccountFeature(std::string_view feature) { account_features.emplace_back(feature); }
 
   struct Entry {
     std::vector<Target> targets;
-    bool alone = false;
+    EffectOfIq effect;
     IqHandler handler;
   };
   std::map<std::string, Entry> handlers;
   std::vector<std::string> server_features;
   std::vector<std::string> account_features;
+
+ private:
+  FeatureHooks& features_;
 };
 
 /// Answers IQs to the server and to accounts (RFC 6121 sections 8.4 and 8.5.1). Every
 /// get and set has exactly one answer.
 class IqRouter {
  public:
-  explicit IqRouter(Core& core) : core_(core) {}
+  explicit IqRouter(Core& core) : core_(core), hooks_(core.features()) {}
   void Add(std::unique_ptr<Module> module);
 
-  void OnClientRequest(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza iq);
+  void OnClientRequest(const Sender& sender, Cause& cause, xmpp::Stanza iq);
+  /// One that has come through the log.
+  void OnOutbound(const Sender& sender, PendingRecord& pending);
+  /// Of an IQ of a client to its own account or to a domain of ours.
+  Hooks::Effect EffectOf(const xmpp::Stanza& iq) const;
   /// From the log, to a bare JID of ours. Within the record's turn.
   void OnAccountRequest(User& user, PendingRecord& pending);
   const Hooks& hooks() const { return hooks_; }
 
  private:
   const Hooks::Entry* Find(const IqRequest& request) const;
+  /// Null: nobody answers that.
+  const Hooks::Entry* Prepare(const Sender& sender, IqRequest& request) const;
   Task<void> AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry);
   Task<void> AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause, const Hooks::Entry* entry);
 

@@ -15,8 +15,8 @@ class CarbonsModule final : public Module {
     hooks.ServerFeature(xmpp::ns::kCarbons);
     hooks.ServerFeature(xmpp::ns::kCarbonsRules);
     for (const std::string_view name : {"enable", "disable"}) {
-      hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kCarbons, name, {Target::kOwnAccount, Target::kServer}, false,
-                 [this](IqRequest& request) { return Handle(request); });
+      hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kCarbons, name, {Target::kOwnAccount, Target::kServer},
+                 Hooks::Effect::kNone, [this](IqRequest& request) { return Handle(request); });
     }
   }
 

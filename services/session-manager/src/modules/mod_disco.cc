@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "modules/account_access.h"
 #include "modules/modules.h"
 #include "modules/server_info.h"
@@ -22,6 +24,11 @@ void AddItem(xmpp::Element& query, const std::string& jid, std::string_view name
   if (!name.empty()) item.SetAttr("name", name);
   if (!node.empty()) item.SetAttr("node", node);
 }
+
+struct Service {
+  std::string service, prefix, name;
+};
+const std::vector<Service> kServices{{"muc", "conference.", "Rooms"}, {"search", "search.", "Search"}};
 
 /// RFC 6120 section 8.3.3.17: the domain is ours, but whoever must answer cannot be reached
 /// just now. Never an answer in its place.
@@ -48,9 +55,9 @@ class DiscoModule final : public Module {
     hooks.AccountFeature(xmpp::ns::kStanzaId);
     const std::vector<Target> all{Target::kServer, Target::kService, Target::kOwnAccount,
                                   Target::kOtherAccount};
-    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kDiscoInfo, "query", all, false,
+    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kDiscoInfo, "query", all, Hooks::Effect::kNone,
                [this](IqRequest& request) { return Info(request); });
-    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kDiscoItems, "query", all, false,
+    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kDiscoItems, "query", all, Hooks::Effect::kNone,
                [this](IqRequest& request) { return Items(request); });
   }
 
@@ -94,8 +101,11 @@ class DiscoModule final : public Module {
     }
     if (request.target == Target::kServer) {
       const std::string domain = request.iq.to().empty() ? core_.settings().domains.front() : request.iq.to();
-      AddItem(query, "conference." + domain, "Rooms", {});
-      AddItem(query, "search." + domain, "Search", {});
+      for (const auto& [service, prefix, name] : kServices) {
+        const std::string address = prefix + domain;
+        const bool is_offered = co_await IsOffered(service, address, request.cause->trace_id);
+        if (is_offered) AddItem(query, address, name, {});
+      }
     } else if (request.target == Target::kOwnAccount) {
       if (const User* user = core_.FindUser(*request.shard, request.account)) {
         for (const auto& session : user->sessions)
@@ -104,6 +114,17 @@ class DiscoModule final : public Module {
     }
     // To others an account that exists looks like one that does not: empty.
     co_return IqReply::Result(std::move(query));
+  }
+
+  /// A service that can do nothing yet, or cannot be reached, is not shown: clients would try it.
+  Task<bool> IsOffered(std::string service, std::string address, std::uint64_t trace_id) {
+    disco::v1::GetDiscoInfoRequest ask;
+    ask.set_jid(std::move(address));
+    const auto info = co_await core_.ports().service_disco.Info(std::move(service), std::move(ask), trace_id);
+    co_return info.ok() &&
+        std::any_of(info->features().begin(), info->features().end(), [](const auto& feature) {
+          return feature != xmpp::ns::kDiscoInfo && feature != xmpp::ns::kDiscoItems;
+        });
   }
 
   Task<IqReply> ServiceInfo(IqRequest& request) {

@@ -14,7 +14,7 @@ class LastModule final : public Module {
     hooks.ServerFeature(xmpp::ns::kLast);
     hooks.AccountFeature(xmpp::ns::kLast);
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kLast, "query",
-               {Target::kServer, Target::kOwnAccount, Target::kOtherAccount}, false,
+               {Target::kServer, Target::kOwnAccount, Target::kOtherAccount}, Hooks::Effect::kNone,
                [this](IqRequest& request) { return Handle(request); });
   }
 

@@ -10,7 +10,7 @@ class LegacySessionModule final : public Module {
  public:
   void Register(Hooks& hooks) override {
     hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kSession, "session", {Target::kOwnAccount, Target::kServer},
-               false, [](IqRequest&) -> Task<IqReply> { co_return IqReply::Result(); });
+               Hooks::Effect::kNone, [](IqRequest&) -> Task<IqReply> { co_return IqReply::Result(); });
   }
 };
 

@@ -14,7 +14,7 @@ class PingModule final : public Module {
     hooks.ServerFeature(xmpp::ns::kPing);
     hooks.AccountFeature(xmpp::ns::kPing);
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kPing, "ping",
-               {Target::kServer, Target::kOwnAccount, Target::kOtherAccount}, false,
+               {Target::kServer, Target::kOwnAccount, Target::kOtherAccount}, Hooks::Effect::kNone,
                [this](IqRequest& request) { return Handle(request); });
   }
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "domain/session_keeper.h"
 #include "domain/subscription_handler.h"
 #include "modules/modules.h"
@@ -15,13 +17,29 @@ class RegisterModule final : public Module {
   explicit RegisterModule(Core& core) : core_(core) {}
   void Register(Hooks& hooks) override {
     if (core_.settings().registration) hooks.ServerFeature(xmpp::ns::kRegister);
-    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount}, false,
-               [this](IqRequest& request) { return Get(request); });
-    hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount}, true,
-               [this](IqRequest& request) { return Set(request); });
+    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount},
+               Hooks::Effect::kNone, [this](IqRequest& request) { return Get(request); });
+    hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount},
+               EffectOf, [this](IqRequest& request) { return Set(request); });
   }
 
  private:
+  static bool IsRemoval(const xmpp::Element& query) {
+    return query.Find("remove", xmpp::ns::kRegister) != nullptr;
+  }
+  /// Section 3.2: nothing stands beside <remove/>; nor may a password ever reach the log.
+  static bool IsAlone(const xmpp::Element& query) {
+    return std::all_of(query.children().begin(), query.children().end(), [](const xmpp::Element& child) {
+      return child.name().empty() || child.Is("remove", xmpp::ns::kRegister);
+    });
+  }
+  static Hooks::Effect EffectOf(const xmpp::Stanza& iq) {
+    const auto payload = xmpp::ParsePayload(iq.payload());
+    const bool is_removal =
+        payload.ok() && payload->size() == 1 && IsRemoval(payload->front()) && IsAlone(payload->front());
+    return is_removal ? Hooks::Effect::kChanges : Hooks::Effect::kNone;
+  }
+
   Task<IqReply> Get(IqRequest& request) {
     if (!request.session) co_return IqReply::Error(xmpp::ErrorCondition::kForbidden);
     xmpp::Element query("query", xmpp::ns::kRegister);
@@ -33,17 +51,18 @@ class RegisterModule final : public Module {
 
   Task<IqReply> Set(IqRequest& request) {
     using xmpp::ErrorCondition;
-    if (!request.session) co_return IqReply::Error(ErrorCondition::kForbidden);
-    const std::string bare = request.session->user->bare;
+    const std::string bare(xmpp::BareOf(request.iq.from()));
     if (!request.iq.to().empty() && request.target == Target::kServer &&
-        request.iq.to() != request.session->jid.domain())
+        request.iq.to() != xmpp::DomainOf(bare))
       co_return IqReply::Error(ErrorCondition::kNotAllowed);
-    if (request.payload.Find("remove", xmpp::ns::kRegister) != nullptr) {
+    if (IsRemoval(request.payload)) {
+      if (!IsAlone(request.payload)) co_return IqReply::Error(ErrorCondition::kBadRequest);
       if (!core_.settings().registration) co_return IqReply::Error(ErrorCondition::kNotAllowed);
       // Section 3.2: the record that ends the sessions comes after this answer has left.
       const absl::Status removed = co_await core_.subscriptions().RemoveAccount(bare, *request.cause);
       co_return IqReply::FromStatus(removed);
     }
+    if (!request.session) co_return IqReply::Error(ErrorCondition::kForbidden);
     const xmpp::Element* username = request.payload.Find("username", xmpp::ns::kRegister);
     const xmpp::Element* password = request.payload.Find("password", xmpp::ns::kRegister);
     if (username == nullptr || password == nullptr || password->Text().empty())

@@ -23,9 +23,9 @@ class RosterModule final : public Module {
   void Register(Hooks& hooks) override {
     hooks.ServerFeature(xmpp::ns::kRoster);
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRoster, "query", {Target::kOwnAccount, Target::kOtherAccount},
-               true, [this](IqRequest& request) { return Get(request); });
+               Hooks::Effect::kNone, [this](IqRequest& request) { return Get(request); });
     hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kRoster, "query", {Target::kOwnAccount, Target::kOtherAccount},
-               true, [this](IqRequest& request) { return Set(request); });
+               Hooks::Effect::kChanges, [this](IqRequest& request) { return Set(request); });
   }
 
  private:
@@ -40,6 +40,8 @@ class RosterModule final : public Module {
       // An empty or foreign version is one that we do not know: the whole roster comes.
       if (error == std::errc() && end == ver->data() + ver->size()) get.set_known_version(version);
     }
+    // Pushes come before the answer or after it, as their versions do.
+    const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
     auto roster = co_await core_.ports().roster.Get(std::move(get), request.cause->trace_id);
     if (!roster.ok()) co_return IqReply::FromStatus(roster.status());
     if (request.session->ended || request.shard->released()) co_return IqReply::Result();
@@ -56,7 +58,7 @@ class RosterModule final : public Module {
 
   Task<IqReply> Set(IqRequest& request) {
     using xmpp::ErrorCondition;
-    if (!request.session) co_return IqReply::Error(ErrorCondition::kForbidden);
+    if (request.target != Target::kOwnAccount) co_return IqReply::Error(ErrorCondition::kForbidden);
     // Section 2.1.5: exactly one item.
     std::vector<const xmpp::Element*> items;
     for (const xmpp::Element& child : request.payload.children())
@@ -74,6 +76,7 @@ class RosterModule final : public Module {
       remove.set_user(request.account);
       remove.set_jid(contact);
       remove.set_request_id(RequestIdOf(*request.shard, *request.cause));
+      const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
       auto removed = co_await core_.ports().roster.RemoveItem(std::move(remove), request.cause->trace_id);
       if (absl::IsNotFound(removed.status())) co_return IqReply::Error(ErrorCondition::kItemNotFound);
       if (!removed.ok()) co_return IqReply::FromStatus(removed.status());
@@ -107,6 +110,7 @@ class RosterModule final : public Module {
         co_return IqReply::Error(ErrorCondition::kNotAcceptable, "the groups' names are too long");
       set.add_groups(std::move(group));
     }
+    const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
     auto stored = co_await core_.ports().roster.SetItem(std::move(set), request.cause->trace_id);
     if (absl::IsResourceExhausted(stored.status()))
       co_return IqReply::Error(ErrorCondition::kNotAllowed, std::string(Message(stored.status())));

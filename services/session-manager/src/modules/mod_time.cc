@@ -11,7 +11,7 @@ class TimeModule final : public Module {
   explicit TimeModule(Core& core) : core_(core) {}
   void Register(Hooks& hooks) override {
     hooks.ServerFeature(xmpp::ns::kTime);
-    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kTime, "time", {Target::kServer}, false,
+    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kTime, "time", {Target::kServer}, Hooks::Effect::kNone,
                [this](IqRequest& request) { return Handle(request); });
   }
 

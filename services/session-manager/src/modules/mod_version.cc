@@ -11,7 +11,7 @@ class VersionModule final : public Module {
   explicit VersionModule(Core& core) : core_(core) {}
   void Register(Hooks& hooks) override {
     hooks.ServerFeature(xmpp::ns::kVersion);
-    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kVersion, "query", {Target::kServer}, false,
+    hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kVersion, "query", {Target::kServer}, Hooks::Effect::kNone,
                [this](IqRequest& request) { return Handle(request); });
   }
 

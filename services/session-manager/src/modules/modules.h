@@ -13,6 +13,7 @@ std::unique_ptr<Module> MakeDiscoModule(Core& core);
 std::unique_ptr<Module> MakeVersionModule(Core& core);
 std::unique_ptr<Module> MakeTimeModule(Core& core);
 std::unique_ptr<Module> MakeLastModule(Core& core);
+std::unique_ptr<Module> MakeBlockingModule(Core& core);
 std::unique_ptr<Module> MakeCarbonsModule(Core& core);
 std::unique_ptr<Module> MakeRosterModule(Core& core);
 std::unique_ptr<Module> MakeRegisterModule(Core& core);

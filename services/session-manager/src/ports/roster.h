@@ -25,6 +25,12 @@ class Roster {
       roster::v1::ProcessInboundSubscriptionRequest request, std::uint64_t trace_id) = 0;
   virtual Task<absl::StatusOr<roster::v1::DeleteUserResponse>> DeleteUser(
       roster::v1::DeleteUserRequest request, std::uint64_t trace_id) = 0;
+  virtual Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
+      roster::v1::GetUserSettingsRequest request, std::uint64_t trace_id) = 0;
+  virtual Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> Block(
+      roster::v1::BlockAddressesRequest request, std::uint64_t trace_id) = 0;
+  virtual Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> Unblock(
+      roster::v1::UnblockAddressesRequest request, std::uint64_t trace_id) = 0;
 };
 
 }  // namespace rookery::session_manager

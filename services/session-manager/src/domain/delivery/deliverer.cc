@@ -6,6 +6,7 @@
 #include "domain/delivery/carbons.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/delivery/offline_messages.h"
+#include "domain/held_records.h"
 #include "domain/session_keeper.h"
 #include "domain/stamps.h"
 #include "rookery/xmpp/ns.h"
@@ -46,6 +47,7 @@ void Deliverer::Queue(Session& session, const std::shared_ptr<Delivery>& deliver
   if (delivery->offset >= 0 && delivery->is_logged) Hold(session, packet);
   packet.is_late = delivery->offset >= 0 && !delivery->has_row && delivery->offset < session.last_offset;
   session.last_offset = std::max(session.last_offset, delivery->offset);
+  if (NoteHeldGiven(session, delivery->offset, packet.seq)) core_.sessions().PublishState(session);
   if (primary) {
     session.last_primary = std::max(session.last_primary, delivery->offset);
     ++delivery->open_targets;
@@ -161,6 +163,11 @@ Deliverer::Sent Deliverer::SendRecord(Session& session, const std::shared_ptr<De
       if (primary) ++packet.delivery->open_targets;
     }
     return Sent::kBefore;
+  }
+  if (IsHeld(session, delivery->offset)) {
+    // Newer ones were sent while it waited.
+    Send(session, delivery, primary);
+    return Sent::kNow;
   }
   if (delivery->offset <= session.state.start_offset()) return Sent::kElsewhere;
   delivery->reached = true;
@@ -281,6 +288,16 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     core_.offline().WaitBehind(user, message, /*recovering=*/false);
     return;
   }
+  // It waited while the session began: only as one that was handed out does a later owner know it.
+  const bool is_older =
+      IsStorable(message->stanza) && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
+        return message->offset <= target->state.start_offset();
+      });
+  if (is_older) {
+    core_.offline().WaitBehind(user, message, /*recovering=*/false);
+    core_.offline().HandOutSoon(user);
+    return;
+  }
   SendToAll(targets, message, /*primary=*/true);
 }
 
@@ -346,7 +363,8 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   // the message went to one of the user's sessions then, and its client has it.
   const bool handled =
       to_account && std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& s) {
-        return s->state.start_offset() < offset && offset <= s->last_offset && !IsPassedOver(*s, offset);
+        return s->state.start_offset() < offset && offset <= s->last_offset && !IsPassedOver(*s, offset) &&
+               !IsHeld(*s, offset);
       });
   if (handled) return;
   // Either an earlier owner has stored or bounced it, then doing so again changes nothing; or it

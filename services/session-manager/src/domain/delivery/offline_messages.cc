@@ -207,6 +207,12 @@ bool OfflineMessages::WaitBehind(Session& session, const std::shared_ptr<Deliver
   return true;
 }
 
+bool OfflineMessages::IsWaiting(const User& user, const Session& session, std::int64_t offset) {
+  if (!user.delivery) return false;
+  const auto waiting = user.delivery->waiting.find(offset);
+  return waiting != user.delivery->waiting.end() && waiting->second.session.get() == &session;
+}
+
 void OfflineMessages::DropBehind(User& user, const Session& session, const Route& route) {
   if (!user.delivery) return;
   const std::shared_ptr<UserDelivery> state = user.delivery;

@@ -40,6 +40,8 @@ class OfflineMessages {
   void WaitBehind(User& user, std::shared_ptr<Delivery> message, bool recovering);
   /// The same for a stanza that no store keeps, for `shards.window-time` at most. False: it need not wait.
   bool WaitBehind(Session& session, const std::shared_ptr<Delivery>& stanza, bool primary);
+  /// Whether the stanza of this record waits for the session, and for no other.
+  static bool IsWaiting(const User& user, const Session& session, std::int64_t offset);
   /// The session has ended: calls `route` for each stanza that was addressed to it and waits for it alone.
   using Route = std::function<void(const Delivery& stanza)>;
   void DropBehind(User& user, const Session& session, const Route& route);

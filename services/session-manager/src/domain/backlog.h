@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+namespace rookery::session_manager {
+
+struct PendingRecord;
+
+/// What a record of a user is, as far as order goes.
+enum class RecordClass : std::uint8_t {
+  kStanza,
+  kMessage,
+  /// A request to the account. It is begun in its order; only its answer takes time.
+  kAccountQuery,
+  /// A request of the user's own client that changes something, such as the roster.
+  kOwnRequest,
+  /// One that changes what every stanza to the user depends on.
+  kSettingsRequest,
+  kSessionEnd,
+};
+
+/// Between whom order is kept (RFC 6120 section 10.1): the user and `peer`, a bare JID, which is the
+/// sender's or, where the user's own client has sent it, the recipient's.
+struct RecordKey {
+  RecordClass record_class = RecordClass::kStanza;
+  std::string peer;
+  bool is_outbound = false;
+  /// An earlier owner may have applied it.
+  bool is_recovering = false;
+};
+
+/// What of a user cannot be finished at once, in the order of the log, and what waits behind it.
+struct Backlog {
+  struct Entry {
+    std::uint64_t id = 0;
+    RecordKey key;
+    std::int64_t offset = -1;
+    /// Set while it waits for an earlier entry.
+    std::shared_ptr<PendingRecord> record;
+    bool begun = false;
+    /// The sessions' states say that newer records may have been given before this one.
+    bool is_noted = false;
+  };
+  std::deque<Entry> entries;
+  /// Beyond kMaxEntries, in strict order.
+  std::deque<std::shared_ptr<PendingRecord>> overflow;
+  std::uint64_t last_id = 0;
+  bool is_draining = false;
+};
+
+}  // namespace rookery::session_manager

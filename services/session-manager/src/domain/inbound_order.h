@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rookery/session/v1/session_link_service.pb.h"
+#include "rookery/xmpp/stanza.h"
+
+namespace rookery::session_manager {
+
+/// Whom a client's stanza goes to, as far as order goes (RFC 6120 section 10.1).
+struct Errand {
+  enum class Kind : std::uint8_t {
+    /// A request that the server answers, in its own name or that of `to`.
+    kQuestion,
+    /// To another user.
+    kToUser,
+    /// To users whom only the server knows, such as all contacts.
+    kToMany,
+  };
+  Kind kind = Kind::kToUser;
+  /// Bare JID; empty for kToMany.
+  std::string to;
+};
+
+/// Whether a stanza of a session must wait for an earlier one that is not done:
+/// 1. a question, for one to the same address: answers come in the order of the questions;
+/// 2. what goes to many, for anything to users, and the other way round;
+/// 3. what goes to a user, for anything to the same user.
+bool MustWait(const Errand& later, const Errand& earlier);
+
+/// The stanzas of one session that are not done, and those that wait for them. Exists only where
+/// there are some. As long as the gateway lets the client send, so long it can get.
+class InboundOrder {
+ public:
+  bool HasToWait(const Errand& errand) const;
+  /// Stanza `count` is being handled and takes its time.
+  void Begin(std::uint64_t count, Errand errand);
+  void Wait(session::v1::ClientStanza stanza, Errand errand);
+  /// Stanza `count` is done.
+  void End(std::uint64_t count);
+  /// The next waiting stanza that may be handled now, taken out. `is_ready`: nothing else keeps it.
+  std::optional<session::v1::ClientStanza> TakeNext(const std::function<bool(const Errand&)>& is_ready =
+                                                        [](const Errand&) { return true; });
+  /// Whether stanza `count` is a question that is being answered, or one that waits and `is_harmless`.
+  bool IsUnanswered(std::uint64_t count, const std::function<bool(const xmpp::Stanza&)>& is_harmless) const;
+  bool empty() const { return entries_.empty(); }
+  /// Set while what TakeNext has taken out is being handled: who ends then leaves the next to that.
+  bool is_draining = false;
+
+ private:
+  struct Entry {
+    std::uint64_t count = 0;
+    Errand errand;
+    /// Set while it waits.
+    std::optional<session::v1::ClientStanza> stanza;
+  };
+  /// By count.
+  std::deque<Entry> entries_;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,219 @@
+#include <algorithm>
+
+#include "domain/delivery/deliverer.h"
+#include "domain/presence_tracker.h"
+#include "domain/session_keeper.h"
+#include "domain/subscription_handler.h"
+#include "domain/user_settings.h"
+#include "modules/modules.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+constexpr std::string_view kBlocking = "urn:xmpp:blocking";
+constexpr std::string_view kBlockingErrors = "urn:xmpp:blocking:errors";
+/// Of one request, so that what is pushed stays below what clients take.
+constexpr std::size_t kMaxItems = 1'000;
+
+/// Section 5: a full JID is that resource; a bare JID is all of its resources; a domain with a
+/// resource is that only; a domain is itself and every address of it.
+bool Matches(std::string_view blocked, std::string_view address) {
+  if (blocked == address) return true;
+  if (!xmpp::ResourceOf(blocked).empty()) return false;
+  const bool is_domain = blocked == xmpp::DomainOf(blocked);
+  return blocked == (is_domain ? xmpp::DomainOf(address) : xmpp::BareOf(address));
+}
+
+template <typename Addresses>
+bool MatchesAny(const Addresses& blocked, std::string_view address) {
+  return std::any_of(blocked.begin(), blocked.end(),
+                     [&](const std::string& one) { return Matches(one, address); });
+}
+
+/// Never between the user's own resources (section 4).
+bool IsBlocked(const User& user, std::string_view address) {
+  const auto& blocked = user.settings->made.blocked();
+  return !blocked.empty() && xmpp::BareOf(address) != user.bare && MatchesAny(blocked, address);
+}
+
+/// XEP-0191: a user neither hears from blocked addresses nor is heard by them, and looks offline
+/// to them. The list is kept by the roster service.
+class BlockingModule final : public Module {
+ public:
+  explicit BlockingModule(Core& core) : core_(core) {}
+
+  void Register(Hooks& hooks) override {
+    hooks.ServerFeature(kBlocking);
+    hooks.OnIq(Hooks::Kind::kGet, kBlocking, "blocklist", {Target::kOwnAccount}, Hooks::Effect::kNone,
+               [this](IqRequest& request) { return List(request); });
+    hooks.OnIq(Hooks::Kind::kSet, kBlocking, "block", {Target::kOwnAccount}, Hooks::Effect::kSettings,
+               [this](IqRequest& request) { return Block(request); });
+    hooks.OnIq(Hooks::Kind::kSet, kBlocking, "unblock", {Target::kOwnAccount}, Hooks::Effect::kSettings,
+               [this](IqRequest& request) { return Unblock(request); });
+    hooks.features().OnFromClient(
+        {}, [](const User& user, const xmpp::Stanza& stanza) -> std::optional<Refusal> {
+          if (!IsBlocked(user, stanza.to())) return std::nullopt;
+          return Refusal{xmpp::ErrorCondition::kNotAcceptable, xmpp::Element("blocked", kBlockingErrors)};
+        });
+    hooks.features().OnToUser({}, [](const User& user, const xmpp::Stanza& stanza) -> std::optional<Refusal> {
+      if (!IsBlocked(user, stanza.from())) return std::nullopt;
+      // Section 3.3: no answer to presence; whoever asks or writes is told what an offline user's server
+      // says.
+      if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE) return Refusal{};
+      return Refusal{xmpp::ErrorCondition::kServiceUnavailable, {}};
+    });
+    hooks.features().OnRecipient([](const User& user, std::string_view recipient) {
+      return user.settings == nullptr || !IsBlocked(user, recipient);
+    });
+  }
+
+ private:
+  static xmpp::Element MakeList(std::string_view name, const std::vector<std::string>& jids) {
+    xmpp::Element list(name, kBlocking);
+    for (const std::string& jid : jids) list.Add("item").SetAttr("jid", jid);
+    return list;
+  }
+
+  /// The items' addresses, prepared, each once; or the error that they deserve.
+  static std::optional<xmpp::ErrorCondition> ReadItems(const xmpp::Element& payload,
+                                                       std::vector<std::string>& jids) {
+    for (const xmpp::Element& child : payload.children()) {
+      if (!child.Is("item", kBlocking)) continue;
+      if (child.Attr("jid").empty()) return xmpp::ErrorCondition::kBadRequest;
+      const auto jid = xmpp::Jid::Parse(child.Attr("jid"));
+      if (!jid.ok()) return xmpp::ErrorCondition::kJidMalformed;
+      if (std::find(jids.begin(), jids.end(), jid->str()) == jids.end()) jids.emplace_back(jid->str());
+      if (jids.size() > kMaxItems) return xmpp::ErrorCondition::kPolicyViolation;
+    }
+    return std::nullopt;
+  }
+
+  Task<IqReply> List(IqRequest& request) {
+    if (!request.session) co_return IqReply::Error(xmpp::ErrorCondition::kForbidden);
+    const auto settings =
+        co_await core_.settings_keeper().Require(request.shard, request.account, request.cause->trace_id);
+    if (!settings.ok()) co_return IqReply::FromStatus(settings.status());
+    if (!request.session->ended && !HasInterest(*request.session, kBlocking)) {
+      request.session->state.add_interests(std::string(kBlocking));
+      core_.sessions().PublishState(*request.session);
+    }
+    const auto& blocked = (*settings)->made.blocked();
+    co_return IqReply::Result(MakeList("blocklist", {blocked.begin(), blocked.end()}));
+  }
+
+  Task<IqReply> Block(IqRequest& request) {
+    std::vector<std::string> jids;
+    if (const auto error = ReadItems(request.payload, jids)) co_return IqReply::Error(*error);
+    if (jids.empty()) co_return IqReply::Error(xmpp::ErrorCondition::kBadRequest);
+    roster::v1::BlockAddressesRequest block;
+    block.set_user(request.account);
+    block.mutable_jids()->Assign(jids.begin(), jids.end());
+    block.set_max_addresses(static_cast<std::uint32_t>(core_.settings().max_blocked_addresses));
+    block.set_request_id(RequestIdOf(*request.shard, *request.cause));
+    const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
+    auto blocked = co_await core_.ports().roster.Block(std::move(block), request.cause->trace_id);
+    if (!blocked.ok()) co_return IqReply::FromStatus(blocked.status());
+    const std::vector<std::string> added(blocked->added().begin(), blocked->added().end());
+    const bool goes_on = co_await Apply(request, *std::move(*blocked).mutable_settings(), added, true);
+    if (goes_on) Push(request, MakeList("block", jids));
+    co_return IqReply::Result();
+  }
+
+  Task<IqReply> Unblock(IqRequest& request) {
+    std::vector<std::string> jids;
+    if (const auto error = ReadItems(request.payload, jids)) co_return IqReply::Error(*error);
+    roster::v1::UnblockAddressesRequest unblock;
+    unblock.set_user(request.account);
+    unblock.mutable_jids()->Assign(jids.begin(), jids.end());
+    unblock.set_request_id(RequestIdOf(*request.shard, *request.cause));
+    const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
+    auto unblocked = co_await core_.ports().roster.Unblock(std::move(unblock), request.cause->trace_id);
+    if (!unblocked.ok()) co_return IqReply::FromStatus(unblocked.status());
+    const std::vector<std::string> removed(unblocked->removed().begin(), unblocked->removed().end());
+    const bool goes_on = co_await Apply(request, *std::move(*unblocked).mutable_settings(), removed, false);
+    if (goes_on) Push(request, MakeList("unblock", jids));
+    co_return IqReply::Result();
+  }
+
+  /// The new list is in force; those whom the change makes blind, or see again, are told. False:
+  /// the user is not here any more.
+  Task<bool> Apply(IqRequest& request, roster::v1::UserSettings made, const std::vector<std::string>& changed,
+                   bool is_block) {
+    if (request.shard->released()) co_return false;
+    User* user = core_.FindUser(*request.shard, request.account);
+    if (user == nullptr) co_return false;
+    core_.settings_keeper().Put(*user, std::move(made));
+    if (changed.empty() || !user->HasAvailable()) co_return true;
+    if (!user->contacts) {
+      (void)co_await core_.presence().LoadContacts(request.shard, request.account, nullptr,
+                                                   request.cause->trace_id);
+      if (request.shard->released()) co_return false;
+      user = core_.FindUser(*request.shard, request.account);
+      if (user == nullptr) co_return false;
+    }
+    // What other entries of the list say stays as it was.
+    std::vector<std::string> others;
+    for (const std::string& jid : user->settings->made.blocked())
+      if (std::find(changed.begin(), changed.end(), jid) == changed.end()) others.push_back(jid);
+    const std::vector<std::string> seeing = Seeing(*user, changed, others);
+    for (const auto& session : user->sessions) {
+      if (!session->available()) continue;
+      std::vector<std::string> told = seeing;
+      if (is_block) AddDirected(*session, changed, told);
+      if (told.empty()) continue;
+      core_.AppendFanout(
+          *user->shard, *request.cause,
+          is_block ? xmpp::MakePresence("unavailable", session->jid.str(), {}) : session->state.presence(),
+          told);
+    }
+    co_return true;
+  }
+
+  /// Of those that `changed` names, who may see the user (RFC 6121 section 4.4) and is not
+  /// blocked by `others`.
+  std::vector<std::string> Seeing(const User& user, const std::vector<std::string>& changed,
+                                  const std::vector<std::string>& others) const {
+    std::vector<std::string> seeing;
+    if (!user.contacts) return seeing;
+    const auto add = [&](const std::string& jid) {
+      if (jid != user.bare && core_.IsLocalDomain(xmpp::DomainOf(jid)) && !MatchesAny(others, jid))
+        seeing.push_back(jid);
+    };
+    for (const auto& [jid, contact] : user.contacts->by_jid)
+      if (contact.from() && MatchesAny(changed, jid)) add(jid);
+    for (const std::string& jid : changed) {
+      if (xmpp::ResourceOf(jid).empty()) continue;
+      const auto contact = user.contacts->by_jid.find(xmpp::BareOf(jid));
+      if (contact != user.contacts->by_jid.end() && contact->second.from()) add(jid);
+    }
+    return seeing;
+  }
+
+  /// Whom this session has told of itself directly (section 4.6) and is blocked now.
+  void AddDirected(Session& session, const std::vector<std::string>& blocked,
+                   std::vector<std::string>& told) {
+    auto& directed = *session.state.mutable_directed();
+    const auto is_gone = [&](const std::string& jid) { return MatchesAny(blocked, jid); };
+    if (std::none_of(directed.begin(), directed.end(), is_gone)) return;
+    for (const std::string& jid : directed)
+      if (is_gone(jid) && std::find(told.begin(), told.end(), jid) == told.end()) told.push_back(jid);
+    directed.erase(std::remove_if(directed.begin(), directed.end(), is_gone), directed.end());
+    core_.sessions().PublishState(session);
+  }
+
+  void Push(const IqRequest& request, const xmpp::Element& change) {
+    if (User* user = core_.FindUser(*request.shard, request.account))
+      core_.subscriptions().PushTo(*user, change,
+                                   [](const Session& session) { return HasInterest(session, kBlocking); });
+  }
+
+  Core& core_;
+};
+
+}  // namespace
+
+std::unique_ptr<Module> MakeBlockingModule(Core& core) { return std::make_unique<BlockingModule>(core); }
+
+}  // namespace rookery::session_manager

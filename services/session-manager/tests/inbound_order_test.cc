@@ -1,0 +1,75 @@
+#include "domain/inbound_order.h"
+
+#include <gtest/gtest.h>
+
+namespace rookery::session_manager {
+namespace {
+
+using Kind = Errand::Kind;
+
+Errand To(std::string user) { return {Kind::kToUser, std::move(user)}; }
+Errand Ask(std::string address) { return {Kind::kQuestion, std::move(address)}; }
+const Errand kMany{Kind::kToMany, {}};
+
+session::v1::ClientStanza Stanza(std::uint64_t count) {
+  session::v1::ClientStanza stanza;
+  stanza.set_count(count);
+  return stanza;
+}
+
+TEST(InboundOrderTest, Rule1_QuestionsToOneAddress) {
+  EXPECT_TRUE(MustWait(Ask("x"), Ask("x")));
+  EXPECT_FALSE(MustWait(Ask("y"), Ask("x")));
+  EXPECT_FALSE(MustWait(To("x"), Ask("x")));
+  EXPECT_FALSE(MustWait(Ask("x"), kMany));
+  EXPECT_FALSE(MustWait(kMany, Ask("x")));
+}
+
+TEST(InboundOrderTest, Rule2_WhatGoesToManyAndWhatGoesToUsers) {
+  EXPECT_TRUE(MustWait(To("a@x"), kMany));
+  EXPECT_TRUE(MustWait(kMany, To("a@x")));
+  EXPECT_TRUE(MustWait(kMany, kMany));
+}
+
+TEST(InboundOrderTest, Rule3_ToOneUser) {
+  EXPECT_TRUE(MustWait(To("a@x"), To("a@x")));
+  EXPECT_FALSE(MustWait(To("b@x"), To("a@x")));
+}
+
+TEST(InboundOrderTest, WhatWaits_ComesInOrderAsSoonAsItMay) {
+  InboundOrder order;
+  order.Begin(1, Ask("x"));
+  order.Begin(2, kMany);
+  ASSERT_TRUE(order.HasToWait(Ask("x")));
+  order.Wait(Stanza(3), Ask("x"));
+  order.Wait(Stanza(4), To("a@x"));
+  order.Wait(Stanza(5), To("a@x"));
+  EXPECT_FALSE(order.TakeNext());
+  order.End(2);
+  auto next = order.TakeNext();
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->count(), 4u);
+  next = order.TakeNext();
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->count(), 5u);
+  EXPECT_FALSE(order.TakeNext());
+  order.End(1);
+  EXPECT_EQ(order.TakeNext()->count(), 3u);
+  EXPECT_TRUE(order.empty());
+}
+
+TEST(InboundOrderTest, OneThatTakesItsTime_IsInItsPlace) {
+  InboundOrder order;
+  order.Begin(1, Ask("x"));
+  order.Wait(Stanza(2), Ask("x"));
+  order.Wait(Stanza(3), Ask("x"));
+  order.End(1);
+  ASSERT_EQ(order.TakeNext()->count(), 2u);
+  order.Begin(2, Ask("x"));
+  EXPECT_FALSE(order.TakeNext());
+  order.End(2);
+  EXPECT_EQ(order.TakeNext()->count(), 3u);
+}
+
+}  // namespace
+}  // namespace rookery::session_manager

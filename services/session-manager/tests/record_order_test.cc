@@ -1,0 +1,427 @@
+#include "domain/record_order.h"
+
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+#include "domain/delivery/delivery_state.h"
+#include "domain/held_records.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using common::v1::STANZA_KIND_IQ;
+using common::v1::STANZA_KIND_PRESENCE;
+using session::v1::END_REASON_CLOSED;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+RecordKey Stanza(std::string peer) { return {RecordClass::kStanza, std::move(peer)}; }
+RecordKey Text(std::string peer) { return {RecordClass::kMessage, std::move(peer)}; }
+RecordKey Query(std::string peer) { return {RecordClass::kAccountQuery, std::move(peer)}; }
+
+TEST(MustWaitTest, Rule1_ForTheSameSenderOnly) {
+  EXPECT_TRUE(MustWait(Text("a@x"), Stanza("a@x")));
+  EXPECT_TRUE(MustWait(Stanza("a@x"), Text("a@x")));
+  EXPECT_FALSE(MustWait(Text("b@x"), Stanza("a@x")));
+}
+
+TEST(MustWaitTest, Rule2_NotForAnAnswer_ButAnswersKeepTheirOrder) {
+  EXPECT_FALSE(MustWait(Text("a@x"), Query("a@x")));
+  EXPECT_TRUE(MustWait(Query("a@x"), Query("a@x")));
+  EXPECT_FALSE(MustWait(Query("b@x"), Query("a@x")));
+  EXPECT_TRUE(MustWait(Query("a@x"), Stanza("a@x")));
+}
+
+TEST(MustWaitTest, Rule3_WhatGoesOutAndTheUsersOwnRequests) {
+  RecordKey out = Stanza("a@x");
+  out.is_outbound = true;
+  RecordKey own = out;
+  own.record_class = RecordClass::kOwnRequest;
+  own.peer = "u@x";
+  EXPECT_TRUE(MustWait(out, own));
+  EXPECT_TRUE(MustWait(own, out));
+  EXPECT_FALSE(MustWait(Stanza("a@x"), out));
+}
+
+TEST(MustWaitTest, Rule4_EverythingForAChangeOfTheSettings) {
+  RecordKey change{RecordClass::kSettingsRequest, "u@x"};
+  change.is_outbound = true;
+  EXPECT_TRUE(MustWait(Text("a@x"), change));
+  EXPECT_TRUE(MustWait(Query("a@x"), change));
+}
+
+TEST(MustWaitTest, Rule5_TheEndOfASessionForWhatAnEarlierOwnerMayHaveSent) {
+  const RecordKey end{RecordClass::kSessionEnd, "u@x"};
+  RecordKey text = Text("a@x");
+  EXPECT_FALSE(MustWait(end, text));
+  text.is_recovering = true;
+  EXPECT_TRUE(MustWait(end, text));
+  EXPECT_FALSE(MustWait(text, end));
+}
+
+// ---- what the next owner knows of records that waited -------------------------
+
+TEST(HeldRecordsTest, WhatWaited_IsKnownUntilItIsGiven) {
+  Session session;
+  session.last_offset = 4;
+  EXPECT_FALSE(HoldRecords(session, {3, 4}));  // given, or of before
+  EXPECT_TRUE(HoldRecords(session, {7, 9}));
+  EXPECT_TRUE(IsHeld(session, 7));
+  EXPECT_FALSE(IsHeld(session, 8));
+  EXPECT_TRUE(NoteHeldGiven(session, 7, 12));
+  EXPECT_FALSE(NoteHeldGiven(session, 8, 13));
+  EXPECT_FALSE(IsHeld(session, 7));
+  EXPECT_TRUE(IsHeld(session, 9));
+}
+
+TEST(HeldRecordsTest, AfterAChangeOfOwner_TheNumberTellsWhetherItWasGiven) {
+  for (const std::uint64_t arrived : {11u, 12u}) {
+    Session session;
+    HoldRecords(session, {7});
+    NoteHeldGiven(session, 7, 12);
+    session.last_seq = arrived;
+    SettleHeld(session);
+    EXPECT_EQ(IsHeld(session, 7), arrived == 11u);
+  }
+}
+
+TEST(HeldRecordsTest, AcknowledgedOrFinished_Forgotten) {
+  Session session;
+  HoldRecords(session, {7, 8, 9});
+  NoteHeldGiven(session, 7, 1);
+  session.acked_seq = 1;
+  ReleaseRecord(session, 8);
+  ASSERT_EQ(session.state.held_records_size(), 1);
+  EXPECT_EQ(session.state.held_records(0).offset(), 9);
+}
+
+// ---- together -----------------------------------------------------------------
+
+class RecordOrderTest : public Cluster {
+ protected:
+  RecordOrderTest() : Cluster(3), gateway_(AddGateway("gw-1")) {
+    for (const std::uint32_t shard : {0u, 1u}) Assign(shard, 0);
+    for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
+    alice_ = UserIn(0);
+    eve_ = UserIn(1);
+    bob_ = UserIn(2);
+    bob = &SignIn(gateway_, bob_, "b");
+    alice = &SignIn(gateway_, alice_, "a");
+    eve = &SignIn(gateway_, eve_, "e");
+  }
+  /// alice's request is on its way into bob's roster, which does not take it.
+  void AskAndStick() {
+    roster_.stuck = alice_;
+    gateway_.Send(*alice, Presence("subscribe", bob_));
+    Settle();
+    ASSERT_EQ(alice->confirmed, alice->sent);
+  }
+  /// bob's owner dies, another takes over.
+  void Move() {
+    Kill(1);
+    for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 2);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(2) && IsLive(3); }));
+    Settle();
+  }
+  std::size_t Requests(const Client& client) {
+    return Only(client.inbox, STANZA_KIND_PRESENCE, "subscribe").size();
+  }
+  bool RequestArrives() {
+    return RunUntil([&] { return Requests(*bob) == 1; });
+  }
+  Gateway& gateway_;
+  std::string alice_, bob_, eve_;
+  Client* alice = nullptr;
+  Client* bob = nullptr;
+  Client* eve = nullptr;
+};
+
+TEST_F(RecordOrderTest, ARequestThatCannotBeStored_HoldsBackItsSenderOnly) {
+  AskAndStick();
+  gateway_.Send(*alice, Message(bob_, "later"));
+  gateway_.Send(*eve, Message(bob_, "m1"));
+  gateway_.Send(*eve, Presence("subscribe", bob_));
+  gateway_.Send(*eve, Message(bob_, "m2"));
+  gateway_.Send(*eve, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(Requests(*bob), 1u);
+  EXPECT_EQ(Only(bob->inbox, STANZA_KIND_IQ, "get").size(), 1u);
+  // What bob himself does goes on too.
+  gateway_.Send(*bob, Presence({}, {}, 3));
+  gateway_.Send(*bob, Iq("get", {}, "r", "query", "jabber:iq:roster"));
+  gateway_.Send(*bob, Message(eve_, "from bob"));
+  Settle();
+  EXPECT_EQ(bob->confirmed, bob->sent);
+  EXPECT_THAT(eve->MessageIds(), ElementsAre("from bob"));
+  bob->inbox.clear();
+  roster_.stuck.clear();
+  ASSERT_TRUE(RunUntil([&] { return !bob->MessageIds().empty(); }));
+  ASSERT_EQ(bob->inbox.size(), 2u);
+  EXPECT_EQ(bob->inbox[0].type(), "subscribe");
+  EXPECT_EQ(bob->inbox[1].id(), "later");
+}
+
+TEST_F(RecordOrderTest, ManyRequestsWhileTheRosterIsAway_MessagesGoOn) {
+  std::vector<Client*> askers;
+  for (int i = 1; i <= 40; ++i) askers.push_back(&SignIn(gateway_, UserIn(0, i), "x"));
+  // Accepted, and then bob's roster is away.
+  log_.held = true;
+  for (Client* asker : askers) gateway_.Send(*asker, Presence("subscribe", bob_));
+  Settle();
+  log_.Flush();  // their own shards have them
+  Settle();
+  roster_.down = true;
+  log_.held = false;
+  Settle();
+  gateway_.Send(*eve, Message(bob_, "m"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m"));
+  roster_.down = false;
+  EXPECT_TRUE(RunUntil([&] { return Requests(*bob) == askers.size(); }));
+}
+
+TEST_F(RecordOrderTest, TheOwnerDies_WhatWaitedIsGivenOnce) {
+  AskAndStick();
+  gateway_.Send(*alice, Message(bob_, "later"));
+  gateway_.Send(*eve, Message(bob_, "m1"));
+  Settle();
+  Move();
+  roster_.stuck.clear();
+  ASSERT_TRUE(RunUntil([&] { return bob->MessageIds().size() == 2; }));
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "later"));
+  EXPECT_EQ(Requests(*bob), 1u);
+}
+
+TEST_F(RecordOrderTest, TheOwnerDiesRightAfter_NothingIsGivenTwice) {
+  gateway_.EnableStreamManagement(*bob);
+  Settle();
+  bob->acks = false;  // so that the next owner reads everything again
+  AskAndStick();
+  gateway_.Send(*alice, Message(bob_, "later"));
+  gateway_.Send(*eve, Message(bob_, "m1"));
+  Settle();
+  roster_.stuck.clear();
+  ASSERT_TRUE(RequestArrives());
+  Settle();
+  ASSERT_THAT(bob->MessageIds(), ElementsAre("m1", "later"));
+  // Only the last ones are acknowledged by now, or all, or none: bob's gateway knows.
+  gateway_.Deliver(*bob, bob->last_seq - 1);
+  Move();
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "later"));
+  EXPECT_EQ(Requests(*bob), 1u);
+}
+
+TEST_F(RecordOrderTest, TheOwnerDiesTwice_BehindAnUnfinishedOne) {
+  AskAndStick();
+  gateway_.Send(*alice, Message(bob_, "later"));
+  gateway_.Send(*eve, Message(bob_, "m1"));
+  Settle();
+  Move();
+  gateway_.Send(*eve, Message(bob_, "m2"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2"));
+  AddNode();
+  Kill(2);
+  for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 3);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(2); }));
+  roster_.stuck.clear();
+  ASSERT_TRUE(RunUntil([&] { return bob->MessageIds().size() == 3; }));
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2", "later"));
+  EXPECT_EQ(Requests(*bob), 1u);
+}
+
+TEST_F(RecordOrderTest, TheOwnerDies_WhileWhatWaitedIsBehindOfflineMessages) {
+  AskAndStick();
+  gateway_.Send(*eve, Message(bob_, "m1"));
+  gateway_.Send(*bob, Presence("unavailable"));
+  Settle();
+  gateway_.Send(*eve, Message(bob_, "stored"));
+  Settle();
+  const auto is_open = std::make_shared<bool>(false);
+  database_.on_slow = [is_open](std::string_view call) -> Task<void> {
+    while (call == "LoadOffline" && !*is_open) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  gateway_.Send(*bob, Presence());
+  Settle();
+  roster_.stuck.clear();
+  const User& user = *node(1).core.FindUser(*node(1).core.FindShard(2), bob_);
+  ASSERT_TRUE(RunUntil([&] {
+    return user.delivery && std::any_of(user.delivery->waiting.begin(), user.delivery->waiting.end(),
+                                        [](const auto& entry) { return entry.second.session != nullptr; });
+  }));
+  EXPECT_EQ(Requests(*bob), 0u);  // not past the stored message
+  Kill(1);
+  *is_open = true;
+  for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 2);
+  ASSERT_TRUE(RequestArrives());
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "stored"));
+  EXPECT_EQ(Requests(*bob), 1u);
+}
+
+// What an earlier owner gave to a session, only the session tells.
+TEST_F(RecordOrderTest, TheSessionEndsAtTheNextOwner_WhatItHadIsNotGivenAgain) {
+  gateway_.Send(*eve, Message(bob_, "m1"));
+  Settle();
+  ASSERT_THAT(bob->MessageIds(), ElementsAre("m1"));
+  roster_.settings_held = true;  // the record waits for them
+  Move();
+  Client& next = gateway_.Start(bob_, "next");
+  Settle();
+  ASSERT_TRUE(next.started);
+  gateway_.Send(next, Presence());  // and with the roster they come
+  Settle();
+  gateway_.End(*bob, END_REASON_CLOSED);
+  Settle();
+  roster_.settings_held = false;
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(next.MessageIds(), IsEmpty());
+  EXPECT_EQ(node(2).core.FindUser(*node(2).core.FindShard(2), bob_)->sessions.size(), 1u);
+}
+
+TEST_F(RecordOrderTest, TheSessionBeganWhileItWaited_NotGivenAgainByTheNextOwner) {
+  AskAndStick();
+  gateway_.Send(*alice, Message(bob_, "later"));
+  gateway_.End(*bob, END_REASON_CLOSED);
+  Settle();
+  Client& next = SignIn(gateway_, bob_, "next");
+  roster_.stuck.clear();
+  ASSERT_TRUE(RunUntil([&] { return !next.MessageIds().empty(); }));
+  Settle();
+  Move();
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(next.MessageIds(), ElementsAre("later"));
+}
+
+TEST_F(RecordOrderTest, TheSessionEndsAtTheNextOwner_BehindWhatCannotBeStored) {
+  gateway_.Send(*alice, Presence("subscribe", bob_));
+  gateway_.Send(*alice, Message(bob_, "later"));
+  ASSERT_TRUE(RunUntil([&] { return !bob->MessageIds().empty(); }));
+  roster_.stuck = alice_;
+  Move();
+  gateway_.End(*bob, END_REASON_CLOSED);
+  Client& next = SignIn(gateway_, bob_, "next");
+  roster_.stuck.clear();
+  const auto is_over = [&] {
+    return node(2).core.FindUser(*node(2).core.FindShard(2), bob_)->sessions.size() == 1;
+  };
+  ASSERT_TRUE(RunUntil(is_over));
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(next.MessageIds(), IsEmpty());
+}
+
+TEST_F(RecordOrderTest, MoreThanCanBeNamed_InStrictOrder_AndThenOn) {
+  AskAndStick();
+  std::vector<std::string> expected;
+  for (std::size_t i = 0; i < RecordOrder::kMaxEntries + 20; ++i) {
+    expected.push_back("a" + std::to_string(i));
+    gateway_.Send(*alice, Message(bob_, expected.back()));
+  }
+  Settle();
+  gateway_.Send(*eve, Message(bob_, "m"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), IsEmpty());  // beyond the bound all wait
+  expected.push_back("m");
+  roster_.stuck.clear();
+  ASSERT_TRUE(RunUntil([&] { return bob->MessageIds().size() == expected.size(); }));
+  EXPECT_EQ(bob->MessageIds(), expected);
+  EXPECT_EQ(node(1).core.FindUser(*node(1).core.FindShard(2), bob_)->backlog, nullptr);
+}
+
+TEST_F(RecordOrderTest, ProbeToAUserWhoseContactsAreNotLoaded_HoldsOnlyItself) {
+  roster_.Befriend(alice_, bob_);
+  Elapse(std::chrono::seconds(1));
+  Move();
+  roster_.held = true;
+  gateway_.Send(*alice, Presence("probe", bob_));
+  gateway_.Send(*alice, Message(bob_, "m"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m"));
+  roster_.held = false;
+  EXPECT_TRUE(RunUntil([&] {
+    return std::any_of(alice->inbox.begin(), alice->inbox.end(),
+                       [&](const auto& stanza) { return stanza.from() == bob_ + "/b"; });
+  }));
+}
+
+TEST_F(RecordOrderTest, ContactsAreLoadedOnceForAllThatNeedThem) {
+  std::vector<Client*> probers{alice, eve};
+  for (Client* prober : probers) roster_.Befriend(prober->user, bob_);
+  Elapse(std::chrono::seconds(1));
+  Move();
+  roster_.held = true;
+  const int before = roster_.gets;
+  for (int i = 0; i < 5; ++i)
+    for (Client* prober : probers) gateway_.Send(*prober, Presence("probe", bob_));
+  Settle();
+  roster_.held = false;
+  ASSERT_TRUE(RunUntil([&] {
+    return Only(alice->inbox, STANZA_KIND_PRESENCE, "").size() >= 5 &&
+           Only(eve->inbox, STANZA_KIND_PRESENCE, "").size() >= 5;
+  }));
+  EXPECT_EQ(roster_.gets, before + 1);
+}
+
+TEST_F(RecordOrderTest, BecomingAvailable_HoldsBackNoMessages) {
+  Client& desk = SignIn(gateway_, bob_, "desk", std::nullopt);
+  roster_.held = true;
+  gateway_.Send(desk, Presence());
+  gateway_.Send(*eve, Message(bob_, "m"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m"));
+  roster_.held = false;
+  EXPECT_TRUE(RunUntil([&] { return desk.confirmed == desk.sent; }));
+}
+
+// ---- what one session sends -----------------------------------------------------
+
+TEST_F(RecordOrderTest, AQuestionThatTakesItsTime_HoldsBackOnlyQuestionsToTheSame) {
+  gateway_.Send(*alice, Message(bob_, "warm-up"));
+  Settle();
+  bob->inbox.clear();
+  alice->inbox.clear();
+  roster_.held = true;
+  gateway_.Send(*alice, Iq("get", {}, "q1", "query", "jabber:iq:roster"));
+  gateway_.Send(*alice, Message(bob_, "m"));
+  gateway_.Send(*alice, Iq("get", alice_, "q2", "ping", "urn:xmpp:ping"));
+  gateway_.Send(*alice, Iq("get", "localhost", "q3", "ping", "urn:xmpp:ping"));
+  gateway_.Send(*alice, Presence({}, {}, 2));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m"));
+  ASSERT_EQ(Only(alice->inbox, STANZA_KIND_IQ).size(), 1u);
+  EXPECT_EQ(Only(alice->inbox, STANZA_KIND_IQ)[0].id(), "q3");
+  // Confirmations stay in the order of the count.
+  EXPECT_EQ(alice->confirmed, alice->sent - 5);
+  roster_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  const auto answers = Only(alice->inbox, STANZA_KIND_IQ);
+  ASSERT_EQ(answers.size(), 3u);
+  EXPECT_EQ(answers[1].id(), "q1");
+  EXPECT_EQ(answers[2].id(), "q2");
+}
+
+TEST_F(RecordOrderTest, WhatFollowsInitialPresence_ComesAfterIt) {
+  roster_.Befriend(alice_, bob_);
+  Client& phone = SignIn(gateway_, alice_, "phone", std::nullopt);
+  bob->inbox.clear();
+  roster_.held = true;
+  gateway_.Send(phone, Presence());
+  gateway_.Send(phone, Message(bob_, "m"));
+  gateway_.Send(phone, Iq("get", "localhost", "q", "ping", "urn:xmpp:ping"));
+  Settle();
+  EXPECT_THAT(bob->inbox, IsEmpty());
+  EXPECT_EQ(Only(phone.inbox, STANZA_KIND_IQ).size(), 1u);
+  roster_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return !bob->MessageIds().empty(); }));
+  EXPECT_EQ(bob->inbox.front().from(), alice_ + "/phone");
+  EXPECT_EQ(bob->inbox.front().kind(), STANZA_KIND_PRESENCE);
+}
+
+}  // namespace
+}  // namespace rookery::session_manager
