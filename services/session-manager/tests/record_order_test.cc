@@ -280,9 +280,10 @@ TEST_F(RecordOrderTest, TheSessionEndsAtTheNextOwner_WhatItHadIsNotGivenAgain) {
   gateway_.End(*bob, END_REASON_CLOSED);
   Settle();
   roster_.settings_held = false;
+  ASSERT_TRUE(RunUntil(
+      [&] { return node(2).core.FindUser(*node(2).core.FindShard(2), bob_)->sessions.size() == 1; }));
   Elapse(std::chrono::seconds(5));
   EXPECT_THAT(next.MessageIds(), IsEmpty());
-  EXPECT_EQ(node(2).core.FindUser(*node(2).core.FindShard(2), bob_)->sessions.size(), 1u);
 }
 
 TEST_F(RecordOrderTest, TheSessionBeganWhileItWaited_NotGivenAgainByTheNextOwner) {
