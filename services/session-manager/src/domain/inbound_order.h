@@ -34,7 +34,7 @@ struct Errand {
 bool MustWait(const Errand& later, const Errand& earlier);
 
 /// The stanzas of one session that are not done, and those that wait for them. Exists only where
-/// there are some. As long as the gateway lets the client send, so long it can get.
+/// there are some. Not bounded here: the gateway bounds what a client may send unconfirmed.
 class InboundOrder {
  public:
   bool HasToWait(const Errand& errand) const;
