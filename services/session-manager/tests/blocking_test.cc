@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
-#include "domain/user_settings.h"
+#include "domain/roster/user_settings.h"
 
 namespace rookery::session_manager {
 namespace {

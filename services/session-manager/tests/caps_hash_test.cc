@@ -1,4 +1,4 @@
-#include "domain/caps_hash.h"
+#include "domain/presence/caps_hash.h"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,10 @@
-#include "domain/caps_tracker.h"
+#include "domain/presence/caps_tracker.h"
 
 #include <gmock/gmock.h>
 
 #include "cluster.h"
-#include "domain/caps_hash.h"
-#include "domain/session_keeper.h"
+#include "domain/presence/caps_hash.h"
+#include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

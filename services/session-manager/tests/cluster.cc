@@ -3,9 +3,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
-#include "domain/directory_writer.h"
-#include "domain/session_keeper.h"
-#include "domain/user_shards.h"
+#include "domain/records/user_shards.h"
+#include "domain/sessions/directory_writer.h"
+#include "domain/sessions/session_keeper.h"
 #include "rookery/base/random.h"
 #include "rookery/base/shard.h"
 

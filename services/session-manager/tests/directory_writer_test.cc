@@ -1,4 +1,4 @@
-#include "domain/directory_writer.h"
+#include "domain/sessions/directory_writer.h"
 
 #include <gmock/gmock.h>
 

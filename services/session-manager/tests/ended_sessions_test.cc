@@ -1,4 +1,4 @@
-#include "domain/ended_sessions.h"
+#include "domain/sessions/ended_sessions.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "domain/shard.h"
+#include "domain/records/shard.h"
 
 namespace rookery::session_manager {
 namespace {

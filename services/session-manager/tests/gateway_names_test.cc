@@ -2,7 +2,7 @@
 #include <deque>
 
 #include "cluster.h"
-#include "domain/session_keeper.h"
+#include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

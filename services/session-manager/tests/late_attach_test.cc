@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
-#include "domain/late_sessions.h"
-#include "domain/session_keeper.h"
+#include "domain/delivery/late_sessions.h"
+#include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
-#include "domain/presence_tracker.h"
+#include "domain/presence/presence_tracker.h"
 
 namespace rookery::session_manager {
 namespace {

@@ -1,10 +1,10 @@
-#include "domain/record_order.h"
+#include "domain/records/record_order.h"
 
 #include <gmock/gmock.h>
 
 #include "cluster.h"
 #include "domain/delivery/delivery_state.h"
-#include "domain/held_records.h"
+#include "domain/delivery/held_records.h"
 
 namespace rookery::session_manager {
 namespace {

@@ -1,4 +1,4 @@
-#include "domain/session_phase.h"
+#include "domain/sessions/session_phase.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "domain/session.h"
+#include "domain/sessions/session.h"
 
 namespace rookery::session_manager {
 namespace {

@@ -1,4 +1,4 @@
-#include "domain/session.h"
+#include "domain/sessions/session.h"
 
 #include <gtest/gtest.h>
 

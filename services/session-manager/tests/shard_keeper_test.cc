@@ -1,8 +1,8 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
-#include "domain/session_keeper.h"
-#include "domain/user_shards.h"
+#include "domain/records/user_shards.h"
+#include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

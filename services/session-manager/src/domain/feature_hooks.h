@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "domain/user.h"
+#include "domain/sessions/user.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/stanza.h"
 

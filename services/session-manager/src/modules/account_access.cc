@@ -1,6 +1,6 @@
 #include "modules/account_access.h"
 
-#include "domain/presence_tracker.h"
+#include "domain/presence/presence_tracker.h"
 
 namespace rookery::session_manager {
 

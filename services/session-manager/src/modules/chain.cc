@@ -1,4 +1,4 @@
-#include "domain/caps_tracker.h"
+#include "domain/presence/caps_tracker.h"
 #include "modules/modules.h"
 
 namespace rookery::session_manager {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "domain/client_stanza_processor.h"
 #include "domain/delivery/deliverer.h"
-#include "domain/record_order.h"
-#include "domain/session_keeper.h"
+#include "domain/inbound/client_stanza_processor.h"
+#include "domain/records/record_order.h"
+#include "domain/sessions/session_keeper.h"
 #include "rookery/base/status.h"
 
 namespace rookery::session_manager {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "domain/client_stanza_processor.h"
 #include "domain/core.h"
+#include "domain/inbound/client_stanza_processor.h"
 #include "rookery/xmpp/element.h"
 
 namespace rookery::session_manager {

@@ -1,10 +1,10 @@
 #include <algorithm>
 
 #include "domain/delivery/deliverer.h"
-#include "domain/presence_tracker.h"
-#include "domain/session_keeper.h"
-#include "domain/subscription_handler.h"
-#include "domain/user_settings.h"
+#include "domain/presence/presence_tracker.h"
+#include "domain/roster/subscription_handler.h"
+#include "domain/roster/user_settings.h"
+#include "domain/sessions/session_keeper.h"
 #include "modules/modules.h"
 #include "rookery/xmpp/ns.h"
 

@@ -1,4 +1,4 @@
-#include "domain/session_keeper.h"
+#include "domain/sessions/session_keeper.h"
 #include "modules/modules.h"
 #include "rookery/xmpp/ns.h"
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "domain/session_keeper.h"
-#include "domain/subscription_handler.h"
+#include "domain/roster/subscription_handler.h"
+#include "domain/sessions/session_keeper.h"
 #include "modules/modules.h"
 #include "rookery/base/status.h"
 #include "rookery/xmpp/ns.h"

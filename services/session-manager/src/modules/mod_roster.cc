@@ -1,8 +1,8 @@
 #include <charconv>
 #include <set>
 
-#include "domain/session_keeper.h"
-#include "domain/subscription_handler.h"
+#include "domain/roster/subscription_handler.h"
+#include "domain/sessions/session_keeper.h"
 #include "modules/modules.h"
 #include "rookery/base/status.h"
 #include "rookery/xmpp/ns.h"

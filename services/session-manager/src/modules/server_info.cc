@@ -1,6 +1,6 @@
 #include "modules/server_info.h"
 
-#include "domain/caps_hash.h"
+#include "domain/presence/caps_hash.h"
 #include "rookery/base/check.h"
 #include "rookery/xmpp/ns.h"
 

@@ -4,11 +4,11 @@
 #include <limits>
 
 #include "domain/delivery/carbons.h"
+#include "domain/delivery/held_records.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/delivery/offline_messages.h"
-#include "domain/held_records.h"
-#include "domain/session_keeper.h"
-#include "domain/stamps.h"
+#include "domain/inbound/stamps.h"
+#include "domain/sessions/session_keeper.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {

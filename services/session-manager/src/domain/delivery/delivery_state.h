@@ -12,7 +12,7 @@
 #include "domain/delivery/delivery.h"
 #include "domain/delivery/due_heap.h"
 #include "domain/delivery/store_writer.h"
-#include "domain/session.h"
+#include "domain/sessions/session.h"
 #include "rookery/runtime/event.h"
 
 namespace rookery::session_manager {

@@ -6,10 +6,10 @@
 #include <limits>
 
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/late_sessions.h"
 #include "domain/delivery/session_closer.h"
-#include "domain/late_sessions.h"
-#include "domain/session_keeper.h"
-#include "domain/stamps.h"
+#include "domain/inbound/stamps.h"
+#include "domain/sessions/session_keeper.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"

@@ -1,7 +1,7 @@
 #include "domain/delivery/session_closer.h"
 
 #include "domain/delivery/offline_messages.h"
-#include "domain/session_keeper.h"
+#include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
 

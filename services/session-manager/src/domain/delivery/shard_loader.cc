@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "domain/delivery/deliverer.h"
-#include "domain/session_keeper.h"
+#include "domain/sessions/session_keeper.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"

@@ -1,0 +1,53 @@
+#include "domain/accounts/account_actions.h"
+
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/session_keeper.h"
+#include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+using session::v1::SessionManagerAction;
+
+Task<void> AccountActions::LookUpCredentials(std::string instance, session::v1::CredentialsLookup request) {
+  auto keys = co_await core_.ports().accounts.GetKeys(request.user());
+  GatewayPeer* gateway = core_.sessions().FindGateway(instance);
+  if (gateway == nullptr) co_return;
+  SessionManagerAction& action = AddUnownedAction(*gateway);
+  auto& reply = *action.mutable_credentials();
+  reply.set_request_id(request.request_id());
+  if (!keys.ok()) {
+    SetFailure(*reply.mutable_failure(), keys.status());
+    reply.mutable_failure()->set_temporary(true);
+    co_return;
+  }
+  for (session::v1::ScramKey& key : *keys) *reply.add_keys() = std::move(key);
+}
+
+Task<void> AccountActions::Create(std::string instance, session::v1::AccountCreate request) {
+  absl::Status status = absl::OkStatus();
+  if (!core_.settings().registration) {
+    status = absl::PermissionDeniedError("registration is off");
+  } else {
+    auto keys = co_await core_.ports().keys.Derive(request.password());
+    status = keys.status();
+    if (keys.ok()) status = co_await core_.ports().accounts.Create(request.user(), *std::move(keys));
+  }
+  GatewayPeer* gateway = core_.sessions().FindGateway(instance);
+  if (gateway == nullptr) co_return;
+  SessionManagerAction& action = AddUnownedAction(*gateway);
+  auto& reply = *action.mutable_created();
+  reply.set_request_id(request.request_id());
+  if (absl::IsAlreadyExists(status)) {
+    SetFailure(*reply.mutable_failure(), xmpp::ErrorCondition::kConflict, "the name is taken");
+  } else if (absl::IsInvalidArgument(status)) {
+    SetFailure(*reply.mutable_failure(), xmpp::ErrorCondition::kNotAcceptable, Message(status));
+  } else if (absl::IsPermissionDenied(status)) {
+    SetFailure(*reply.mutable_failure(), xmpp::ErrorCondition::kNotAllowed, Message(status));
+  } else if (!status.ok()) {
+    telemetry::LogWarn("account.not_created", {{"error", status.ToString()}});
+    SetFailure(*reply.mutable_failure(), status);
+  }
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,353 @@
+#include "domain/inbound/client_stanza_processor.h"
+
+#include "domain/delivery/carbons.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/message_routing.h"
+#include "domain/inbound/stamps.h"
+#include "domain/presence/caps_tracker.h"
+#include "domain/presence/presence_tracker.h"
+#include "domain/records/record_order.h"
+#include "domain/roster/subscription_handler.h"
+#include "domain/roster/user_settings.h"
+#include "domain/sessions/session_keeper.h"
+#include "modules/iq_router.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+using xmpp::ErrorCondition;
+
+bool IsSubscription(std::string_view type) {
+  return type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
+}
+
+// ---- answers ------------------------------------------------------------------
+
+void ClientStanzaProcessor::Refuse(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza,
+                                   ErrorCondition condition, std::string_view text) {
+  if (stanza.type() == "error" || (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "result"))
+    return;
+  core_.metrics().bounced.Increment();
+  Answer(sender, cause, xmpp::MakeError(stanza, condition, text));
+}
+
+void ClientStanzaProcessor::Answer(const Sender& sender, const Cause& cause, xmpp::Stanza answer) {
+  if (!sender.session || sender.session->ended) return;
+  if (cause.offset < 0) {
+    core_.deliverer().Reply(*sender.session, std::move(answer));
+    return;
+  }
+  auto delivery = std::make_shared<Delivery>();
+  delivery->stanza.Swap(&answer);
+  delivery->offset = cause.offset;
+  delivery->received_at_ms = core_.clock().UnixMillisNow();
+  delivery->trace_id = cause.trace_id;
+  core_.deliverer().SendRecord(*sender.session, delivery, /*primary=*/false,
+                               cause.offset < sender.user.shard->epoch);
+}
+
+// ---- order --------------------------------------------------------------------
+
+Errand ClientStanzaProcessor::ErrandOf(const User& user, const xmpp::Stanza& stanza) const {
+  const std::string_view bare = xmpp::BareOf(stanza.to());
+  if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE) {
+    if (bare.empty()) return {Errand::Kind::kToMany, {}};
+  } else if (stanza.kind() == common::v1::STANZA_KIND_IQ) {
+    const bool to_self = bare.empty() || bare == user.bare;
+    if (to_self && xmpp::ResourceOf(stanza.to()).empty()) return {Errand::Kind::kQuestion, user.bare};
+    if (bare == xmpp::DomainOf(bare)) return {Errand::Kind::kQuestion, std::string(bare)};
+  }
+  return {Errand::Kind::kToUser, bare.empty() ? user.bare : std::string(bare)};
+}
+
+bool ClientStanzaProcessor::HasToWait(User& user, const InboundOrder* order, const Errand& errand) const {
+  // Presence to all contacts loads the settings itself.
+  if (errand.kind == Errand::Kind::kToUser && !core_.settings_keeper().Know(user)) return true;
+  return order != nullptr && order->HasToWait(errand);
+}
+
+bool ClientStanzaProcessor::IsUnderWay(User& user, std::string_view address) const {
+  if (user.outbound) {
+    const auto route = user.outbound->find(address);
+    if (route != user.outbound->end()) {
+      if (route->second.appending > 0 || route->second.newest >= user.shard->window.next_offset())
+        return true;
+      // It has been read: RecordOrder knows the rest.
+      user.outbound->erase(route);
+      if (user.outbound->empty()) user.outbound.reset();
+    }
+  }
+  return RecordOrder::IsSending(user, address);
+}
+
+void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza) {
+  User& user = *session->user;
+  if (session->inbound_order || !user.settings) {
+    Errand errand = ErrandOf(user, stanza.stanza());
+    if (HasToWait(user, session->inbound_order.get(), errand)) {
+      if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
+      session->inbound_order->Wait(std::move(stanza), std::move(errand));
+      return;
+    }
+  }
+  Process(session, stanza);
+}
+
+void ClientStanzaProcessor::Go(User& user) {
+  // Handling what waited may end sessions.
+  const std::vector<std::shared_ptr<Session>> sessions = user.sessions;
+  for (const auto& session : sessions) Drain(session);
+}
+
+void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session, Cause cause,
+                                        std::vector<Errand> errands, std::function<Task<void>(Cause&)> work) {
+  if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
+  for (Errand& errand : errands) session->inbound_order->Begin(cause.count, std::move(errand));
+  session->inbound.Open(cause.count);
+  core_.tasks().Spawn("stanza.handle", Run(session, cause, std::move(work)));
+}
+
+Task<void> ClientStanzaProcessor::Run(std::shared_ptr<Session> session, Cause cause,
+                                      std::function<Task<void>(Cause&)> work) {
+  const std::shared_ptr<Shard> shard = core_.SharedShard(session->user->shard->number);
+  if (!session->ended) co_await work(cause);
+  if (shard->released()) co_return;
+  core_.sessions().FinishInbound(session, cause.count);
+  if (!session->inbound_order) co_return;
+  session->inbound_order->End(cause.count);
+  Drain(session);
+}
+
+void ClientStanzaProcessor::Drain(const std::shared_ptr<Session>& session) {
+  if (session->ended || !session->inbound_order || std::exchange(session->inbound_order->is_draining, true))
+    return;
+  // Handling one may end the session.
+  while (session->inbound_order && !session->ended) {
+    std::optional<session::v1::ClientStanza> next = session->inbound_order->TakeNext(
+        [&](const Errand& errand) { return !HasToWait(*session->user, nullptr, errand); });
+    if (!next) break;
+    Process(session, *next);
+  }
+  if (!session->inbound_order) return;
+  session->inbound_order->is_draining = false;
+  if (session->inbound_order->empty()) session->inbound_order.reset();
+}
+
+std::uint64_t ClientStanzaProcessor::CountAtEnd(const Session& session) const {
+  if (!session.inbound_order) return session.inbound.confirmed();
+  return session.inbound.ConfirmedBut([&](std::uint64_t count) {
+    return session.inbound_order->IsUnanswered(count, [this](const xmpp::Stanza& stanza) {
+      return core_.iqs().EffectOf(stanza) == Hooks::Effect::kNone;
+    });
+  });
+}
+
+void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, std::string_view address,
+                                           xmpp::Stanza& stanza) {
+  User& user = sender.user;
+  if (!user.outbound)
+    user.outbound =
+        std::make_unique<std::unordered_map<std::string, OutboundRoute, StringHash, std::equal_to<>>>();
+  ++(*user.outbound)[std::string(address)].appending;
+  events::v1::UserRecord record;
+  record.mutable_outbound()->mutable_stanza()->Swap(&stanza);
+  core_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, std::move(record),
+                     [this, shard = core_.SharedShard(user.shard->number), bare = user.bare,
+                      to = std::string(address)](std::int64_t offset) {
+                       User* then = shard->released() ? nullptr : core_.FindUser(*shard, bare);
+                       if (then == nullptr || !then->outbound) return;
+                       const auto route = then->outbound->find(to);
+                       if (route == then->outbound->end()) return;
+                       --route->second.appending;
+                       route->second.newest = std::max(route->second.newest, offset);
+                     });
+}
+
+// ---- stanzas ------------------------------------------------------------------
+
+void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
+                                    session::v1::ClientStanza& client) {
+  Cause cause;
+  cause.session = session;
+  cause.count = client.count();
+  cause.trace_id = client.trace_id();
+  xmpp::Stanza& stanza = *client.mutable_stanza();
+  if (telemetry::IsLogged(telemetry::Level::kDebug))
+    telemetry::LogDebug("stanza.from_client", {{"trace_id", telemetry::TraceId(client.trace_id())},
+                                               {"user", telemetry::HashedJid(session->user->bare)},
+                                               {"count", client.count()}});
+  // Whatever the gateway stamped, nobody speaks as another.
+  stanza.set_from(std::string(session->jid.str()));
+  const Sender sender{*session->user, session};
+  const auto is_ours = [this](std::string_view domain) {
+    return core_.IsLocalDomain(domain) || core_.LocalService(domain);
+  };
+  if (client.to_malformed()) {
+    Refuse(sender, cause, stanza,
+           xmpp::ParseErrorCondition(client.refused()).value_or(ErrorCondition::kJidMalformed));
+  } else {
+    if (stanza.kind() != common::v1::STANZA_KIND_IQ) RemoveForgedStamps(stanza, sender.user.bare, is_ours);
+    Errand errand;
+    const bool is_anything_under_way = sender.user.outbound || sender.user.backlog;
+    if (is_anything_under_way) errand = ErrandOf(sender.user, stanza);
+    if (is_anything_under_way && errand.kind != Errand::Kind::kToMany && IsUnderWay(sender.user, errand.to)) {
+      SendThroughLog(sender, cause, errand.to, stanza);
+    } else {
+      switch (stanza.kind()) {
+        case common::v1::STANZA_KIND_MESSAGE:
+          Message(sender, cause, stanza);
+          break;
+        case common::v1::STANZA_KIND_PRESENCE:
+          Presence(sender, cause, stanza);
+          break;
+        case common::v1::STANZA_KIND_IQ:
+          Iq(sender, cause, stanza, nullptr);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+  core_.sessions().FinishInbound(session, client.count());
+}
+
+void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
+  Cause cause;
+  cause.offset = pending.offset;
+  cause.trace_id = pending.record.trace_id();
+  xmpp::Stanza& stanza = *pending.record.mutable_outbound()->mutable_stanza();
+  // Not one that has taken its name since.
+  const Sender sender{user, core_.FindSession(SessionId(pending.record.origin().client().session_id()))};
+  switch (stanza.kind()) {
+    case common::v1::STANZA_KIND_MESSAGE:
+      Message(sender, cause, stanza);
+      break;
+    case common::v1::STANZA_KIND_PRESENCE:
+      if (!IsSubscription(stanza.type())) {
+        Presence(sender, cause, stanza);
+      } else if (MayLeave(sender, cause, stanza)) {
+        core_.subscriptions().OnOutbound(sender, pending);
+      }
+      break;
+    case common::v1::STANZA_KIND_IQ:
+      Iq(sender, cause, stanza, &pending);
+      break;
+    default:
+      break;
+  }
+}
+
+bool ClientStanzaProcessor::MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza) {
+  const std::string_view domain = xmpp::DomainOf(stanza.to());
+  if (!core_.IsLocalDomain(domain)) {
+    Refuse(sender, cause, stanza,
+           core_.LocalService(domain) ? ErrorCondition::kServiceUnavailable
+                                      : ErrorCondition::kRemoteServerNotFound);
+    return false;
+  }
+  if (!sender.user.settings) return true;
+  const std::optional<Refusal> refusal = core_.features().FromClient(sender.user, stanza);
+  if (!refusal) return true;
+  const bool is_answer = stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "result";
+  if (refusal->condition && stanza.type() != "error" && !is_answer) {
+    core_.metrics().bounced.Increment();
+    Answer(sender, cause, MakeRefusal(stanza, *refusal));
+  }
+  return false;
+}
+
+void ClientStanzaProcessor::Message(const Sender& sender, Cause& cause, xmpp::Stanza& message) {
+  User& user = sender.user;
+  // RFC 6121 section 8.1.1.1: without `to` it is for the sender's own account.
+  if (message.to().empty()) message.set_to(user.bare);
+  if (!MayLeave(sender, cause, message)) return;
+  const std::string_view bare = xmpp::BareOf(message.to());
+  if (bare == xmpp::DomainOf(message.to())) {
+    // To the server itself: nobody reads there (RFC 6121 section 8.4).
+    Refuse(sender, cause, message, ErrorCondition::kServiceUnavailable);
+    return;
+  }
+  // What one sends to oneself arrives, and is archived, once.
+  const bool is_eligible =
+      (user.sessions.size() > 1 || !sender.session) &&
+      (IsCarbonEligible(message, /*sent=*/true) ||
+       (message.type() == "error" && user.copied && user.copied->Contains(message.id(), bare)));
+  const bool copied_to_others =
+      is_eligible && std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
+        return other != sender.session && other->state.carbons();
+      });
+  const bool copy = bare != user.bare && (copied_to_others || IsArchivable(message));
+  xmpp::Stanza copied;
+  if (copy) copied = message;
+  core_.AppendDelivery(*user.shard, cause, std::move(message));
+  if (copy) {
+    events::v1::UserRecord record;
+    record.mutable_sent_copy()->mutable_stanza()->Swap(&copied);
+    core_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, std::move(record));
+  }
+}
+
+void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::Stanza& presence) {
+  const std::string& type = presence.type();
+  if (!type.empty() && type != "unavailable" && type != "error" && type != "probe" && !IsSubscription(type)) {
+    Refuse(sender, cause, presence, ErrorCondition::kBadRequest, "unknown presence type");
+    return;
+  }
+  if (presence.to().empty()) {
+    if (type.empty() || type == "unavailable") {
+      core_.presence().OnBroadcast(sender.session, cause, presence);
+    } else if (type != "error") {
+      Refuse(sender, cause, presence, ErrorCondition::kBadRequest, "this presence needs an address");
+    }
+    return;
+  }
+  if (!MayLeave(sender, cause, presence)) return;
+  const std::string_view bare = xmpp::BareOf(presence.to());
+  if (IsSubscription(type)) {
+    if (bare == sender.user.bare) return;  // one sees one's own presence anyway
+    const std::string address(bare);
+    SendThroughLog(sender, cause, address, presence);
+    return;
+  }
+  if (bare == xmpp::DomainOf(presence.to())) return;  // the server has no use for it
+  if (type.empty() || type == "unavailable") {
+    // Of a session that is gone its `unavailable` has been told.
+    if (sender.session && !sender.session->ended)
+      core_.presence().OnDirected(sender.session, cause, presence);
+    return;
+  }
+  if (type == "probe") presence.set_to(std::string(bare));
+  core_.AppendDelivery(*sender.user.shard, cause, std::move(presence));
+}
+
+void ClientStanzaProcessor::Iq(const Sender& sender, Cause& cause, xmpp::Stanza& iq, PendingRecord* pending) {
+  const std::string& type = iq.type();
+  const bool is_request = type == "get" || type == "set";
+  if (!is_request && type != "result" && type != "error") {
+    Refuse(sender, cause, iq, ErrorCondition::kBadRequest, "unknown IQ type");
+    return;
+  }
+  if (iq.id().empty() || (is_request && iq.payload_name().empty())) {
+    // RFC 6120 section 8.2.3: an id, and exactly one child in a request.
+    Refuse(sender, cause, iq, ErrorCondition::kBadRequest);
+    return;
+  }
+  const std::string_view bare = iq.to().empty() ? std::string_view(sender.user.bare) : xmpp::BareOf(iq.to());
+  const bool to_self = bare == sender.user.bare && xmpp::ResourceOf(iq.to()).empty();
+  const bool to_server = !iq.to().empty() && bare == xmpp::DomainOf(iq.to()) &&
+                         (core_.IsLocalDomain(bare) || core_.LocalService(bare));
+  if (to_self || to_server) {
+    if (is_request && pending != nullptr) {
+      core_.iqs().OnOutbound(sender, *pending);
+    } else if (is_request) {
+      core_.iqs().OnClientRequest(sender, cause, std::move(iq));
+    } else if (to_self && sender.session) {
+      core_.caps().OnAnswer(*sender.session, iq);
+    }
+    return;
+  }
+  if (!MayLeave(sender, cause, iq)) return;
+  core_.AppendDelivery(*sender.user.shard, cause, std::move(iq));
+}
+
+}  // namespace rookery::session_manager

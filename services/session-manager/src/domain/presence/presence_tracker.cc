@@ -1,0 +1,543 @@
+#include "domain/presence/presence_tracker.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <charconv>
+#include <optional>
+
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
+#include "domain/inbound/client_stanza_processor.h"
+#include "domain/presence/caps_tracker.h"
+#include "domain/roster/user_settings.h"
+#include "domain/sessions/session_keeper.h"
+#include "rookery/base/deadline.h"
+#include "rookery/base/status.h"
+#include "rookery/events/v1/presence_event.pb.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/telemetry/log.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+struct PresenceFields {
+  int priority = 0;
+  std::string show;
+  std::string status;
+  bool valid = true;
+};
+
+PresenceFields ReadFields(const xmpp::Stanza& presence) {
+  PresenceFields fields;
+  auto children = xmpp::ParsePayload(presence.payload());
+  if (!children.ok()) return fields;
+  for (const xmpp::Element& child : *children) {
+    if (child.Is("priority", xmpp::ns::kClient)) {
+      const std::string text = child.Text();
+      const char* first = text.data();
+      const char* last = first + text.size();
+      const auto is_space = [](char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; };
+      while (first < last && is_space(*first)) ++first;
+      while (first < last && is_space(last[-1])) --last;
+      if (last - first > 1 && *first == '+' && first[1] != '-') ++first;
+      const auto [end, error] = std::from_chars(first, last, fields.priority);
+      // RFC 6121 section 4.7.2.3.
+      if (error != std::errc() || end != last || fields.priority < -128 || fields.priority > 127)
+        fields.valid = false;
+    } else if (child.Is("show", xmpp::ns::kClient)) {
+      fields.show = child.Text();
+      if (fields.show != "away" && fields.show != "chat" && fields.show != "dnd" && fields.show != "xa" &&
+          !fields.show.empty())
+        fields.valid = false;
+    } else if (child.Is("status", xmpp::ns::kClient) && fields.status.empty()) {
+      fields.status = child.Text();
+    }
+  }
+  return fields;
+}
+
+/// While the roster is away: how many users' presences wait for it, how many probes of each, how
+/// long, and how often it is tried.
+constexpr std::size_t kMaxOwed = 10'000;
+constexpr std::size_t kMaxProbers = 100;
+constexpr std::chrono::minutes kPatience{15};
+constexpr std::chrono::milliseconds kFirstRetry{250};
+constexpr std::chrono::milliseconds kLastRetry{4'000};
+/// For a session that becomes available.
+constexpr std::chrono::milliseconds kLoadPatience{1'500};
+
+/// The first numbers of what follows from the end of a session, for each audience (LogOrigin.part).
+/// A fan-out takes one.
+constexpr std::uint32_t kOwnParts = 0;
+constexpr std::uint32_t kSubscriberParts = 1 << 16;
+constexpr std::uint32_t kDirectedParts = 2 << 16;
+
+std::unique_ptr<Contacts> MakeContacts(const roster::v1::GetRosterResponse& roster) {
+  auto contacts = std::make_unique<Contacts>();
+  contacts->by_jid.reserve(static_cast<std::size_t>(roster.items_size()));
+  for (const auto& item : roster.items()) contacts->by_jid[item.jid()].subscription = item.subscription();
+  return contacts;
+}
+
+xmpp::Stanza Unavailable(std::string_view from) { return xmpp::MakePresence("unavailable", from, {}); }
+
+}  // namespace
+
+Task<absl::Status> PresenceTracker::LoadContacts(std::shared_ptr<Shard> shard, std::string bare,
+                                                 std::vector<roster::v1::PendingRequest>* pending,
+                                                 std::uint64_t trace_id) {
+  roster::v1::GetRosterRequest request;
+  request.set_user(bare);
+  request.set_with_settings(true);
+  auto roster = co_await core_.ports().roster.Get(std::move(request), trace_id);
+  if (!roster.ok()) co_return roster.status();
+  if (shard->released()) co_return absl::CancelledError("the shard has moved");
+  User* user = core_.FindUser(*shard, bare);
+  if (user == nullptr) co_return absl::CancelledError("the user has gone");
+  user->contacts = MakeContacts(*roster);
+  // Changes of them hold the user's roster, too.
+  core_.settings_keeper().Put(*user, *std::move(*roster).mutable_settings());
+  // Before anything newer is said.
+  PayOwed(bare, *user->contacts);
+  if (pending != nullptr) pending->assign(roster->pending().begin(), roster->pending().end());
+  co_return absl::OkStatus();
+}
+
+// ---- what the client sends --------------------------------------------------
+
+void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause,
+                                  xmpp::Stanza& presence) {
+  User& user = *session->user;
+  if (presence.type() == "unavailable") {
+    if (!session->available()) return;
+    BecomeUnavailable(user, *session, cause, presence);
+    core_.sessions().PublishState(*session);
+    return;
+  }
+  const PresenceFields fields = ReadFields(presence);
+  if (!fields.valid) {
+    core_.client_stanzas().Refuse({user, session}, cause, presence, xmpp::ErrorCondition::kBadRequest);
+    return;
+  }
+  if (session->available() && user.contacts) {
+    UpdateAvailable(session, cause, std::move(presence), fields.priority);
+    HandOutIfDue(session);
+    return;
+  }
+  core_.client_stanzas().FinishLater(
+      session, cause, {{Errand::Kind::kToMany, {}}},
+      [this, session, presence, priority = fields.priority](Cause& later) -> Task<void> {
+        return BecomeAvailable(session, later, presence, priority);
+      });
+}
+
+void PresenceTracker::HandOutIfDue(const std::shared_ptr<Session>& session) {
+  if (session->priority() >= 0 && !session->state.offline_given())
+    core_.offline().HandOutSoon(*session->user);
+}
+
+void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause,
+                                      xmpp::Stanza presence, int priority) {
+  session->state.set_available(true);
+  session->state.set_priority(priority);
+  Broadcast(*session->user, cause, presence);
+  session->state.mutable_presence()->Swap(&presence);
+  session->state.set_unavailable_untold(false);
+  core_.sessions().PublishState(*session);
+  core_.features().Tell(&LifeHook::OnSessionChanged, *session);
+  PublishEvent(*session->user, *session, /*offset=*/-1);
+}
+
+Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Cause& cause,
+                                            xmpp::Stanza presence, int priority) {
+  const std::shared_ptr<Shard> shard = core_.SharedShard(session->user->shard->number);
+  const std::string bare = session->user->bare;
+  const Deadline deadline = Deadline::After(kLoadPatience);
+  runtime::Backoff backoff({kFirstRetry, kLastRetry});
+  for (bool is_in_time = true; is_in_time;) {
+    {
+      // Until the session is available: whoever asks to subscribe is shown to it either by the
+      // roster's answer or as a later change of the roster.
+      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      if (session->ended || shard->released()) co_return;
+      std::vector<roster::v1::PendingRequest> pending;
+      const bool initial = !session->available();
+      absl::Status loaded;
+      if (initial || !session->user->contacts)
+        loaded = co_await LoadContacts(shard, bare, &pending, cause.trace_id);
+      if (session->ended || shard->released()) co_return;
+      if (loaded.ok()) {
+        FinishAvailable(session, cause, std::move(presence), priority, initial, pending);
+        co_return;
+      }
+    }
+    is_in_time = co_await backoff.Wait(deadline);
+    if (session->ended || shard->released()) co_return;
+  }
+  // Without the roster nobody could be told; the client may try again.
+  core_.deliverer().Reply(*session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
+                                                    "the roster is away", xmpp::ErrorType::kWait));
+}
+
+void PresenceTracker::FinishAvailable(const std::shared_ptr<Session>& session, Cause& cause,
+                                      xmpp::Stanza presence, int priority, bool initial,
+                                      std::vector<roster::v1::PendingRequest>& pending) {
+  User& user = *session->user;
+  UpdateAvailable(session, cause, std::move(presence), priority);
+  if (initial) {
+    // RFC 6121 section 4.2.2: probe who we are subscribed to, and our own other resources.
+    std::vector<std::string> probed;
+    for (const auto& [jid, contact] : user.contacts->by_jid)
+      if (contact.to() && core_.IsLocalDomain(xmpp::DomainOf(jid))) probed.push_back(jid);
+    const bool others = std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
+      return other != session && other->available();
+    });
+    core_.features().FilterRecipients(user, probed);
+    if (others) probed.push_back(user.bare);
+    if (!probed.empty())
+      core_.AppendFanout(*user.shard, cause, xmpp::MakePresence("probe", session->jid.str(), {}), probed);
+    // Section 3.1.3: requests are shown until they are answered.
+    for (roster::v1::PendingRequest& request : pending)
+      core_.deliverer().Reply(*session, std::move(*request.mutable_stanza()));
+  }
+  HandOutIfDue(session);
+}
+
+void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause,
+                                        const xmpp::Stanza& presence) {
+  if (!session.available()) return;
+  Broadcast(user, cause, presence);
+  if (!user.contacts) {
+    // Our sessions came with the shard, their roster did not, and it is away.
+    if (Owed* owed = Owe(*user.shard, user.bare)) owed->unavailable.push_back({presence, {}});
+    session.state.set_unavailable_untold(true);
+  }
+  if (session.state.directed_size() > 0) {
+    std::vector<std::string> directed(session.state.directed().begin(), session.state.directed().end());
+    core_.features().FilterRecipients(user, directed);
+    core_.AppendFanout(*user.shard, cause, presence, directed);
+  }
+  NoteUnavailable(user, session, ReadFields(presence).status, /*offset=*/-1);
+}
+
+void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset) {
+  session.state.clear_directed();
+  session.state.set_available(false);
+  session.state.clear_presence();
+  session.state.set_offline_given(false);
+  core_.features().Tell(&LifeHook::OnSessionChanged, session);
+  PublishEvent(user, session, offset);
+  if (!user.HasAvailable())
+    core_.tasks().Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
+}
+
+void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause& cause,
+                                 xmpp::Stanza& presence) {
+  auto& directed = *session->state.mutable_directed();
+  const auto it = std::find(directed.begin(), directed.end(), presence.to());
+  if (presence.type().empty()) {
+    const User& user = *session->user;
+    bool told_anyway = false;
+    if (user.contacts && xmpp::ResourceOf(presence.to()).empty()) {
+      const auto contact = user.contacts->by_jid.find(presence.to());
+      told_anyway = contact != user.contacts->by_jid.end() && contact->second.from();
+    }
+    if (it == directed.end() && !told_anyway) {
+      if (directed.size() >= core_.settings().max_directed_presence) {
+        core_.client_stanzas().Refuse({*session->user, session}, cause, presence,
+                                      xmpp::ErrorCondition::kResourceConstraint,
+                                      "too many directed presences");
+        return;
+      }
+      *directed.Add() = presence.to();
+      core_.sessions().PublishState(*session);
+    }
+  } else if (it != directed.end()) {
+    directed.erase(it);
+    core_.sessions().PublishState(*session);
+  }
+  core_.AppendDelivery(*session->user->shard, cause, std::move(presence));
+}
+
+void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
+  std::vector<std::string> recipients;
+  if (user.contacts) recipients = Subscribers(user.bare, *user.contacts);
+  core_.features().FilterRecipients(user, recipients);
+  // RFC 6121 section 4.4.2: the user's own resources too, the sending one included.
+  recipients.push_back(user.bare);
+  core_.AppendFanout(*user.shard, cause, presence, recipients);
+}
+
+std::vector<std::string> PresenceTracker::Subscribers(std::string_view bare, const Contacts& contacts) const {
+  std::vector<std::string> subscribers;
+  for (const auto& [jid, contact] : contacts.by_jid)
+    if (contact.from() && core_.IsLocalDomain(xmpp::DomainOf(jid)) && jid != bare) subscribers.push_back(jid);
+  return subscribers;
+}
+
+void PresenceTracker::SendCurrent(User& user, Cause& cause, std::string_view contact) {
+  for (const auto& session : user.sessions) {
+    if (!session->available()) continue;
+    xmpp::Stanza presence = session->state.presence();
+    presence.set_to(std::string(contact));
+    core_.AppendDelivery(*user.shard, cause, std::move(presence));
+  }
+}
+
+void PresenceTracker::SendUnavailable(User& user, Cause& cause, std::string_view contact) {
+  for (const auto& session : user.sessions) {
+    if (!session->available()) continue;
+    xmpp::Stanza presence = Unavailable(session->jid.str());
+    presence.set_to(std::string(contact));
+    core_.AppendDelivery(*user.shard, cause, std::move(presence));
+  }
+}
+
+// ---- what others ask --------------------------------------------------------
+
+void PresenceTracker::AnswerProbe(User& user, Cause& cause, std::string_view prober) {
+  if (!user.HasAvailable()) return;
+  const std::string_view bare = xmpp::BareOf(prober);
+  if (!user.contacts && bare != user.bare) {
+    // Our sessions came with the shard, their roster did not.
+    const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
+    shard->window.Hold(cause.offset);
+    core_.tasks().Spawn("presence.answer_probe", LoadAndAnswer(shard, user.bare, cause, std::string(prober)));
+    return;
+  }
+  if (bare != user.bare && !MaySee(*user.contacts, bare)) return;
+  SendCurrentTo(user, cause, prober);
+}
+
+bool PresenceTracker::MaySee(const Contacts& contacts, std::string_view contact) {
+  const auto it = contacts.by_jid.find(contact);
+  return it != contacts.by_jid.end() && it->second.from();
+}
+
+void PresenceTracker::SendCurrentTo(User& user, Cause& cause, std::string_view prober) {
+  for (const auto& session : user.sessions) {
+    if (!session->available() || session->jid.str() == prober) continue;
+    xmpp::Stanza presence = session->state.presence();
+    presence.set_to(std::string(prober));
+    core_.AppendDelivery(*user.shard, cause, std::move(presence));
+  }
+}
+
+Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::string bare, Cause cause,
+                                          std::string prober) {
+  {
+    // Whoever comes first loads for all.
+    const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+    if (shard->released()) co_return;
+    User* user = core_.FindUser(*shard, bare);
+    // While the roster is away one who is owed something already asks it again.
+    if (user != nullptr && !user->contacts && !owed_.contains(bare))
+      (void)co_await LoadContacts(shard, bare, nullptr, cause.trace_id);
+    if (shard->released()) co_return;
+  }
+  if (User* user = core_.FindUser(*shard, bare)) {
+    if (user->contacts) {
+      AnswerProbe(*user, cause, prober);
+    } else if (Owed* owed = Owe(*shard, bare); owed && owed->probers.size() < kMaxProbers) {
+      owed->probers.push_back(prober);
+    }
+  }
+  shard->window.Release(cause.offset);
+}
+
+// ---- the end ----------------------------------------------------------------
+
+void PresenceTracker::OnSessionEnd(User& user, Session& session, Cause& cause) {
+  // Where a newer session of the same full JID is available, contacts hear of that one.
+  const Session* const successor = user.FindResource(session.resource());
+  const bool is_gone = session.available() && (successor == nullptr || !successor->available());
+  TellEnd(user, cause, Unavailable(session.jid.str()), is_gone,
+          {session.state.directed().begin(), session.state.directed().end()});
+  if (is_gone) NoteUnavailable(user, session, {}, cause.offset);
+}
+
+void PresenceTracker::OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended) {
+  User& user = core_.GetUser(shard, xmpp::BareOf(ended.full_jid()));
+  const Session* const successor = user.FindResource(xmpp::ResourceOf(ended.full_jid()));
+  const bool is_gone = ended.available() && (successor == nullptr || !successor->available());
+  TellEnd(user, cause, Unavailable(ended.full_jid()), is_gone,
+          {ended.directed().begin(), ended.directed().end()});
+  core_.MaybeForget(user);
+}
+
+void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unavailable, bool is_gone,
+                              const std::vector<std::string>& directed) {
+  // Each audience has numbers of its own, so that the next owner, should it do the same again, gives
+  // them the same ones, although it may know less, or learn it in another order.
+  if (is_gone && user.HasAvailable()) {
+    cause.parts = kOwnParts;
+    core_.AppendFanout(*user.shard, cause, unavailable, {user.bare});
+  }
+  cause.parts = kSubscriberParts;
+  if (is_gone && user.contacts) {
+    std::vector<std::string> subscribers = Subscribers(user.bare, *user.contacts);
+    core_.features().FilterRecipients(user, subscribers);
+    core_.AppendFanout(*user.shard, cause, unavailable, subscribers);
+  } else if (is_gone) {
+    // The sessions came with the shard, the roster did not.
+    if (Owed* owed = Owe(*user.shard, user.bare)) {
+      user.shard->window.Hold(cause.offset);
+      owed->unavailable.push_back({unavailable, cause});
+    }
+  }
+  cause.parts = kDirectedParts;
+  std::vector<std::string> told = directed;
+  core_.features().FilterRecipients(user, told);
+  core_.AppendFanout(*user.shard, cause, unavailable, told);
+}
+
+// ---- while the roster is away -------------------------------------------------
+
+void PresenceTracker::OnShardLive(Shard& shard) {
+  for (const auto& [bare, user] : shard.users) {
+    for (const auto& session : user->sessions) {
+      if (!session->state.unavailable_untold() || session->available()) continue;
+      Owed* owed = Owe(shard, bare);
+      // Live again after a freeze: it is owed already.
+      const bool is_known = owed == nullptr || std::any_of(owed->unavailable.begin(), owed->unavailable.end(),
+                                                           [&](const auto& old) {
+                                                             return old.presence.from() == session->jid.str();
+                                                           });
+      if (!is_known) owed->unavailable.push_back({Unavailable(session->jid.str()), {}});
+    }
+  }
+}
+
+PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare) {
+  auto it = owed_.find(bare);
+  if (it == owed_.end()) {
+    if (owed_.size() >= kMaxOwed) {
+      core_.metrics().presences_untold.Increment();
+      return nullptr;
+    }
+    it = owed_.try_emplace(bare).first;
+    it->second.since = core_.clock().Now();
+    owed_order_.push_back(bare);
+  }
+  Owed& owed = it->second;
+  // What an earlier time of the shard with us has left behind is its next owner's.
+  const std::shared_ptr<Shard> shard = core_.SharedShard(to.number);
+  if (owed.shard != shard) {
+    owed.shard = shard;
+    owed.unavailable.clear();
+    owed.probers.clear();
+  }
+  if (!paying_) {
+    paying_ = true;
+    core_.tasks().Spawn("presence.pay_owed", PayAllOwed());
+  }
+  return &owed;
+}
+
+void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts) {
+  const auto it = owed_.find(bare);
+  if (it == owed_.end()) return;
+  const Owed owed = std::move(it->second);
+  owed_.erase(it);
+  if (owed.shard->released()) return;
+  User* user = core_.FindUser(*owed.shard, bare);
+  std::vector<std::string> subscribers = Subscribers(bare, contacts);
+  if (user != nullptr) core_.features().FilterRecipients(*user, subscribers);
+  for (const auto& [unavailable, of] : owed.unavailable) {
+    core_.metrics().presences_late.Increment();
+    Cause cause = of;
+    core_.AppendFanout(*owed.shard, cause, unavailable, subscribers);
+    if (cause.offset >= 0) owed.shard->window.Release(cause.offset);
+    Session* session = user == nullptr ? nullptr : user->FindResource(xmpp::ResourceOf(unavailable.from()));
+    if (session == nullptr || !session->state.unavailable_untold()) continue;
+    session->state.set_unavailable_untold(false);
+    core_.sessions().PublishState(*session);
+  }
+  if (user == nullptr) return;
+  Cause cause;
+  for (const std::string& prober : owed.probers)
+    if (MaySee(contacts, xmpp::BareOf(prober))) SendCurrentTo(*user, cause, prober);
+}
+
+void PresenceTracker::Drop(Owed& owed) {
+  for (const Owed::Unavailable& one : owed.unavailable)
+    if (one.cause.offset >= 0) owed.shard->window.Release(one.cause.offset);
+  owed.unavailable.clear();
+}
+
+Task<void> PresenceTracker::PayAllOwed() {
+  // Never within the call that owes: its caller still writes down what.
+  co_await asio::post(core_.executor(), asio::use_awaitable);
+  runtime::Backoff backoff({kFirstRetry, kLastRetry});
+  while (!owed_order_.empty()) {
+    const std::string bare = std::move(owed_order_.front());
+    owed_order_.pop_front();
+    auto it = owed_.find(bare);
+    if (it == owed_.end()) continue;
+    if (it->second.shard->released() || core_.clock().Now() - it->second.since > kPatience) {
+      if (!it->second.shard->released()) {
+        Drop(it->second);
+        core_.metrics().presences_untold.Increment();
+        telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});
+      }
+      owed_.erase(it);
+      continue;
+    }
+    {
+      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      // What became newer meanwhile has paid first (LoadContacts).
+      it = owed_.find(bare);
+      if (it == owed_.end()) continue;
+      const std::shared_ptr<Shard> shard = it->second.shard;
+      if (core_.FindUser(*shard, bare) != nullptr) {
+        const absl::Status loaded = co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
+        if (loaded.ok()) {
+          backoff.Reset();
+          continue;
+        }
+      } else {
+        roster::v1::GetRosterRequest request;
+        request.set_user(bare);
+        const auto roster = co_await core_.ports().roster.Get(std::move(request), /*trace_id=*/0);
+        if (roster.ok()) {
+          backoff.Reset();
+          const std::unique_ptr<Contacts> contacts = MakeContacts(*roster);
+          PayOwed(bare, *contacts);
+          continue;
+        }
+      }
+    }
+    if (!owed_.contains(bare)) continue;
+    owed_order_.push_back(bare);
+    co_await backoff.Wait();
+  }
+  paying_ = false;
+}
+
+// ---- what is remembered and told ----------------------------------------------
+
+Task<void> PresenceTracker::RememberLastActivity(std::string bare, std::string status) {
+  AccountStore::LastActivity last{core_.clock().UnixMillisNow(), std::move(status)};
+  const absl::Status stored =
+      co_await core_.ports().accounts.SetLastActivity(std::move(bare), std::move(last));
+  if (!stored.ok()) telemetry::LogWarn("last_activity.store_failed", {{"error", Message(stored)}});
+}
+
+void PresenceTracker::PublishEvent(const User& user, const Session& session, std::int64_t offset) {
+  events::v1::PresenceEvent event;
+  event.set_jid(std::string(session.jid.str()));
+  event.set_available(session.available());
+  if (session.available()) {
+    event.set_show(ReadFields(session.state.presence()).show);
+    event.set_priority(session.priority());
+  }
+  event.set_changed_at_ms(core_.clock().UnixMillisNow());
+  event.set_shard(user.shard->number);
+  event.set_epoch(user.shard->epoch);
+  core_.AppendEvent(*user.shard, Topic::kPresence, user.bare, event, offset);
+}
+
+}  // namespace rookery::session_manager

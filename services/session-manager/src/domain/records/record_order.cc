@@ -1,0 +1,233 @@
+#include "domain/records/record_order.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "domain/core.h"
+#include "domain/delivery/held_records.h"
+#include "domain/delivery/offline_messages.h"
+#include "domain/records/record_processor.h"
+#include "domain/roster/user_settings.h"
+#include "domain/sessions/session_keeper.h"
+#include "modules/iq_router.h"
+#include "rookery/base/check.h"
+
+namespace rookery::session_manager {
+
+RecordKey KeyOf(const events::v1::UserRecord& record, RecordClass own_request) {
+  RecordKey key;
+  if (record.has_outbound()) {
+    const xmpp::Stanza& stanza = record.outbound().stanza();
+    key.is_outbound = true;
+    key.peer = xmpp::BareOf(stanza.to().empty() ? stanza.from() : stanza.to());
+    const bool to_account = stanza.to().empty() || stanza.to() == xmpp::BareOf(stanza.from()) ||
+                            key.peer == xmpp::DomainOf(key.peer);
+    if (stanza.kind() == common::v1::STANZA_KIND_IQ && to_account) key.record_class = own_request;
+    return key;
+  }
+  if (record.has_delivery()) {
+    const xmpp::Stanza& stanza = record.delivery().stanza();
+    key.peer = xmpp::BareOf(stanza.from());
+    if (stanza.kind() == common::v1::STANZA_KIND_MESSAGE) {
+      key.record_class = RecordClass::kMessage;
+    } else if (stanza.kind() == common::v1::STANZA_KIND_IQ && xmpp::ResourceOf(stanza.to()).empty()) {
+      key.record_class = RecordClass::kAccountQuery;
+    }
+  } else if (record.has_fanout()) {
+    key.peer = xmpp::BareOf(record.fanout().stanza().from());
+  } else if (record.has_sent_copy()) {
+    key.peer = xmpp::BareOf(record.sent_copy().stanza().from());
+  } else if (record.has_account_removed()) {
+    key.peer = record.account_removed().jid();
+  } else if (record.has_session_ended()) {
+    key.peer = xmpp::BareOf(record.session_ended().full_jid());
+    key.record_class = RecordClass::kSessionEnd;
+  }
+  return key;
+}
+
+bool MustWait(const RecordKey& later, const RecordKey& earlier) {
+  if (earlier.record_class == RecordClass::kSettingsRequest) return true;
+  if (later.record_class == RecordClass::kSessionEnd && earlier.is_recovering) return true;
+  if (later.is_outbound != earlier.is_outbound) return false;
+  for (const RecordKey* key : {&later, &earlier})
+    if (key->record_class == RecordClass::kOwnRequest || key->record_class == RecordClass::kSettingsRequest)
+      return true;
+  if (later.peer != earlier.peer) return false;
+  return earlier.record_class != RecordClass::kAccountQuery ||
+         later.record_class == RecordClass::kAccountQuery;
+}
+
+Backlog& RecordOrder::BacklogOf(User& user) {
+  if (!user.backlog) user.backlog = std::make_unique<Backlog>();
+  return *user.backlog;
+}
+
+bool RecordOrder::IsSending(const User& user, std::string_view address) {
+  if (!user.backlog) return false;
+  return !user.backlog->overflow.empty() ||
+         std::any_of(user.backlog->entries.begin(), user.backlog->entries.end(),
+                     [&](const Entry& entry) { return entry.key.is_outbound && entry.key.peer == address; });
+}
+
+RecordKey RecordOrder::KeyFor(const PendingRecord& pending) const {
+  const events::v1::UserRecord& record = pending.record;
+  RecordClass own_request = RecordClass::kAccountQuery;
+  if (record.has_outbound()) {
+    switch (core_.iqs().EffectOf(record.outbound().stanza())) {
+      case Hooks::Effect::kNone:
+        break;
+      case Hooks::Effect::kChanges:
+        own_request = RecordClass::kOwnRequest;
+        break;
+      case Hooks::Effect::kSettings:
+        own_request = RecordClass::kSettingsRequest;
+        break;
+    }
+  }
+  RecordKey key = KeyOf(record, own_request);
+  key.is_recovering = pending.recovering;
+  return key;
+}
+
+bool RecordOrder::HasToWait(User& user, const RecordKey& key) const {
+  if (!core_.settings_keeper().Know(user)) return true;
+  if (!user.backlog) return false;
+  return user.backlog->entries.size() >= kMaxEntries || !user.backlog->overflow.empty() ||
+         std::any_of(user.backlog->entries.begin(), user.backlog->entries.end(),
+                     [&](const Entry& entry) { return MustWait(key, entry.key); });
+}
+
+void RecordOrder::NotePassing(User& user) {
+  if (!user.backlog) return;
+  std::vector<std::int64_t> passed;
+  for (Entry& entry : user.backlog->entries) {
+    if (std::exchange(entry.is_noted, true)) continue;
+    // Nothing is given to a session: an answer is a record of its own.
+    if (entry.key.record_class != RecordClass::kAccountQuery) passed.push_back(entry.offset);
+  }
+  if (passed.empty()) return;
+  for (const auto& session : user.sessions)
+    if (HoldRecords(*session, passed)) core_.sessions().PublishState(*session);
+}
+
+void RecordOrder::Take(User& user, std::shared_ptr<PendingRecord> record) {
+  if (!user.backlog && core_.settings_keeper().Know(user)) {
+    core_.records().Apply(user, *record);
+    return;
+  }
+  RecordKey key = KeyFor(*record);
+  if (!HasToWait(user, key)) {
+    NotePassing(user);
+    core_.records().Apply(user, *record);
+    return;
+  }
+  Backlog& backlog = BacklogOf(user);
+  if (backlog.entries.size() >= kMaxEntries || !backlog.overflow.empty()) {
+    backlog.overflow.push_back(std::move(record));
+    return;
+  }
+  const std::int64_t offset = record->offset;
+  backlog.entries.push_back({++backlog.last_id, std::move(key), offset, std::move(record)});
+}
+
+void RecordOrder::FinishLater(User& user, PendingRecord& record, const char* name,
+                              std::function<Task<void>()> work) {
+  Backlog& backlog = BacklogOf(user);
+  std::uint64_t id = record.entry_id;
+  if (id == 0) {
+    // What comes after it may be finished before it, and it before what is there already.
+    NotePassing(user);
+    id = ++backlog.last_id;
+    backlog.entries.push_back({id, KeyFor(record), record.offset, nullptr, /*begun=*/true});
+  } else {
+    const auto entry = std::find_if(backlog.entries.begin(), backlog.entries.end(),
+                                    [&](const Entry& other) { return other.id == id; });
+    ROOKERY_CHECK(entry != backlog.entries.end());
+    entry->begun = true;
+  }
+  record.is_finished_later = true;
+  user.shard->window.Hold(record.offset);
+  Start(user, name, id, record.offset, std::move(work));
+}
+
+void RecordOrder::Start(User& user, const char* name, std::uint64_t id, std::int64_t offset,
+                        std::function<Task<void>()> work) {
+  core_.tasks().Spawn(name,
+                      Run(core_.SharedShard(user.shard->number), user.bare, id, offset, std::move(work)));
+}
+
+Task<void> RecordOrder::Run(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t id,
+                            std::int64_t offset, std::function<Task<void>()> work) {
+  // Never within the call that begins it: its caller still uses the user.
+  co_await asio::post(core_.executor(), asio::use_awaitable);
+  if (shard->released()) co_return;
+  co_await work();
+  if (shard->released()) co_return;
+  shard->window.Release(offset);
+  Finish(*shard, bare, id);
+}
+
+void RecordOrder::Finish(Shard& shard, const std::string& bare, std::uint64_t id) {
+  User* user = core_.FindUser(shard, bare);
+  if (user == nullptr || !user->backlog) return;
+  auto& entries = user->backlog->entries;
+  const auto entry =
+      std::find_if(entries.begin(), entries.end(), [&](const Entry& other) { return other.id == id; });
+  if (entry == entries.end()) return;
+  if (entry->is_noted) Release(*user, entry->offset);
+  entries.erase(entry);
+  Drain(shard, bare);
+}
+
+void RecordOrder::Release(User& user, std::int64_t offset) {
+  for (const auto& session : user.sessions) {
+    // It was not sent yet: it keeps its name until it is.
+    if (!OfflineMessages::IsWaiting(user, *session, offset)) ReleaseRecord(*session, offset);
+  }
+}
+
+void RecordOrder::Drain(Shard& shard, const std::string& bare) {
+  User* user = core_.FindUser(shard, bare);
+  if (user == nullptr || !user->backlog || user->backlog->is_draining) return;
+  user->backlog->is_draining = true;
+  for (bool goes_on = true; goes_on;) {
+    goes_on = false;
+    const bool is_known = core_.settings_keeper().Know(*user);
+    Backlog& backlog = *user->backlog;
+    while (!backlog.overflow.empty() && backlog.entries.size() < kMaxEntries) {
+      std::shared_ptr<PendingRecord> record = std::move(backlog.overflow.front());
+      backlog.overflow.pop_front();
+      const std::int64_t offset = record->offset;
+      backlog.entries.push_back({++backlog.last_id, KeyFor(*record), offset, std::move(record)});
+    }
+    for (auto entry = backlog.entries.begin(); entry != backlog.entries.end(); ++entry) {
+      if (entry->begun || !is_known) continue;
+      if (std::any_of(backlog.entries.begin(), entry,
+                      [&](const Entry& earlier) { return MustWait(entry->key, earlier.key); }))
+        continue;
+      goes_on = true;
+      entry->begun = true;
+      const std::uint64_t id = entry->id;
+      const std::shared_ptr<PendingRecord> record = std::exchange(entry->record, nullptr);
+      record->entry_id = id;
+      if (entry != backlog.entries.begin()) NotePassing(*user);
+      core_.records().Apply(*user, *record);
+      // Applying it may have moved the entries.
+      if (!record->is_finished_later) {
+        const auto done = std::find_if(backlog.entries.begin(), backlog.entries.end(),
+                                       [&](const Entry& other) { return other.id == id; });
+        if (done->is_noted) Release(*user, record->offset);
+        backlog.entries.erase(done);
+      }
+      break;
+    }
+  }
+  user->backlog->is_draining = false;
+  if (!user->backlog->entries.empty()) return;
+  user->backlog.reset();
+  core_.MaybeForget(*user);
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "domain/sessions/user.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::session_manager {
+
+class Core;
+
+/// `own_request`: what an own client's request to the account is.
+RecordKey KeyOf(const events::v1::UserRecord& record, RecordClass own_request);
+/// Whether a record must wait for an earlier one that is not finished:
+/// 1. for one of the same sender, so that their order stays;
+/// 2. not for the answer to a request, unless it is another request, whose answer comes second;
+/// 3. what goes out waits for the user's own requests, and they for what went out before;
+/// 4. everything, for a change of the user's settings;
+/// 5. the end of a session, for what it may have been sent by an earlier owner: only the session tells.
+bool MustWait(const RecordKey& later, const RecordKey& earlier);
+
+/// The order in which the records of a user are applied. Most are applied as they are read and never
+/// come here. One whose application takes time (a subscription that the roster must store) holds
+/// back only what order requires.
+class RecordOrder {
+ public:
+  /// Of these an owner can tell, after a death, which were given and which were not.
+  static constexpr std::size_t kMaxEntries = 256;
+
+  explicit RecordOrder(Core& core) : core_(core) {}
+
+  /// Applies the record, now or once what it must wait for is finished.
+  void Take(User& user, std::shared_ptr<PendingRecord> record);
+  /// Whether a record must wait at present.
+  bool HasToWait(User& user, const RecordKey& key) const;
+  /// A record is about to be applied outside of Take, past what waits.
+  void NotePassing(User& user);
+
+  /// The record that is being applied is finished when `work` ends. `work` runs later, never
+  /// within this call; the shard may have been released when it resumes.
+  void FinishLater(User& user, PendingRecord& record, const char* name, std::function<Task<void>()> work);
+  /// Whether a stanza of the user's client to `address` is not finished.
+  static bool IsSending(const User& user, std::string_view address);
+  /// Something that records waited for has come: the user's settings.
+  void Go(Shard& shard, const std::string& bare) { Drain(shard, bare); }
+
+ private:
+  using Entry = Backlog::Entry;
+  RecordKey KeyFor(const PendingRecord& pending) const;
+  Backlog& BacklogOf(User& user);
+  void Start(User& user, const char* name, std::uint64_t id, std::int64_t offset,
+             std::function<Task<void>()> work);
+  Task<void> Run(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t id, std::int64_t offset,
+                 std::function<Task<void>()> work);
+  void Finish(Shard& shard, const std::string& bare, std::uint64_t id);
+  /// The record is applied: sessions need not name it any more.
+  void Release(User& user, std::int64_t offset);
+  void Drain(Shard& shard, const std::string& bare);
+
+  Core& core_;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,329 @@
+#include "domain/records/record_processor.h"
+
+#include "domain/delivery/carbons.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/message_routing.h"
+#include "domain/inbound/client_stanza_processor.h"
+#include "domain/presence/presence_tracker.h"
+#include "domain/records/record_order.h"
+#include "domain/roster/subscription_handler.h"
+#include "domain/sessions/session_keeper.h"
+#include "modules/iq_router.h"
+#include "rookery/telemetry/log.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// Beyond so many nothing is left out.
+constexpr std::size_t kMostSaidGone = 100'000;
+
+/// XEP-0359: rises with the log; above 0.
+std::uint64_t ArchiveId(const PendingRecord& pending) {
+  return static_cast<std::uint64_t>(pending.offset) + 1;
+}
+
+void AppendStanzaId(xmpp::Stanza& message, const User& user, const PendingRecord& pending) {
+  std::string& payload = *message.mutable_payload();
+  payload.append("<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"")
+      .append(std::to_string(ArchiveId(pending)))
+      .append("\" by=\"");
+  xmpp::AppendEscaped(payload, user.bare);
+  payload.append("\"/>");
+}
+
+}  // namespace
+
+void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pending) {
+  const std::int64_t offset = pending->offset;
+  const events::v1::UserRecord& record = pending->record;
+  if (telemetry::IsLogged(telemetry::Level::kDebug))
+    telemetry::LogDebug("record.applied", {{"trace_id", telemetry::TraceId(record.trace_id())},
+                                           {"shard", shard.number},
+                                           {"offset", offset},
+                                           {"recovering", pending->recovering}});
+  if (record.has_fanout()) {
+    ApplyFanout(shard, *pending);
+    shard.window.Release(offset);
+    return;
+  }
+  if (record.has_session_ended()) {
+    User* user = core_.FindUser(shard, xmpp::BareOf(record.session_ended().full_jid()));
+    if (user != nullptr && user->backlog) {
+      core_.order().Take(*user, std::move(pending));
+    } else {
+      core_.sessions().OnEndRecord(shard, *pending);
+      shard.window.Release(offset);
+    }
+    return;
+  }
+  std::string_view to;
+  if (record.has_delivery()) {
+    to = record.delivery().stanza().to();
+  } else if (record.has_sent_copy()) {
+    to = record.sent_copy().stanza().from();
+  } else if (record.has_account_removed()) {
+    to = record.account_removed().jid();
+  } else if (record.has_outbound()) {
+    to = record.outbound().stanza().from();
+  }
+  const std::string_view bare = xmpp::BareOf(to);
+  if (bare.empty() || core_.ShardNumberOf(bare) != shard.number) {
+    core_.metrics().misplaced.Increment();
+    telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", offset}});
+    shard.window.Release(offset);
+    return;
+  }
+  // Not when it is applied, which may be when the shard is live.
+  const bool is_presence =
+      record.has_delivery() && record.delivery().stanza().kind() == common::v1::STANZA_KIND_PRESENCE;
+  if (is_presence && IsOldNews(shard, *pending, record.delivery().stanza())) {
+    shard.window.Release(offset);
+    return;
+  }
+  core_.order().Take(core_.GetUser(shard, bare), std::move(pending));
+}
+
+void RecordProcessor::Apply(User& user, PendingRecord& pending) {
+  Shard& shard = *user.shard;
+  const std::int64_t offset = pending.offset;
+  if (pending.record.has_sent_copy()) {
+    ApplySentCopy(user, pending);
+  } else if (pending.record.has_fanout()) {
+    ApplyFanout(shard, pending);
+  } else if (pending.record.has_session_ended()) {
+    core_.sessions().OnEndRecord(shard, pending);
+  } else if (pending.record.has_account_removed()) {
+    core_.sessions().OnAccountRemoved(user, offset);
+  } else if (pending.record.has_outbound()) {
+    core_.client_stanzas().Apply(user, pending);
+  } else if (pending.record.has_delivery() && IsWelcome(user, pending)) {
+    switch (pending.record.delivery().stanza().kind()) {
+      case common::v1::STANZA_KIND_MESSAGE:
+        ApplyMessage(user, pending);
+        break;
+      case common::v1::STANZA_KIND_PRESENCE:
+        ApplyPresence(user, pending);
+        break;
+      case common::v1::STANZA_KIND_IQ:
+        ApplyIq(user, pending);
+        break;
+      default:
+        core_.metrics().misplaced.Increment();
+        break;
+    }
+  }
+  shard.window.Release(offset);
+  core_.MaybeForget(user);
+}
+
+bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
+  xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
+  const std::optional<Refusal> refusal = core_.features().ToUser(user, stanza);
+  if (!refusal) return true;
+  // Only what asks for an answer gets one.
+  if (!refusal->condition || stanza.type() == "error" || stanza.type() == "result") return false;
+  core_.metrics().bounced.Increment();
+  Cause cause;
+  cause.offset = pending.offset;
+  cause.trace_id = pending.record.trace_id();
+  core_.AppendDelivery(*user.shard, cause, MakeRefusal(stanza, *refusal));
+  return false;
+}
+
+std::shared_ptr<Delivery> RecordProcessor::MakeDelivery(PendingRecord& pending, xmpp::Stanza& stanza) {
+  auto delivery = std::make_shared<Delivery>();
+  delivery->stanza.Swap(&stanza);
+  delivery->offset = pending.offset;
+  delivery->received_at_ms = pending.record.received_at_ms();
+  delivery->trace_id = pending.record.trace_id();
+  return delivery;
+}
+
+void RecordProcessor::PublishEvent(const User& user, const PendingRecord& pending,
+                                   const xmpp::Stanza& message, events::v1::MessageDirection direction) {
+  events::v1::MessageEvent event;
+  event.set_owner(user.bare);
+  event.set_archive_id(ArchiveId(pending));
+  event.set_direction(direction);
+  *event.mutable_stanza() = message;
+  event.set_received_at_ms(pending.record.received_at_ms());
+  event.set_trace_id(pending.record.trace_id());
+  event.set_source_partition(user.shard->number);
+  event.set_source_offset(pending.offset);
+  core_.AppendEvent(*user.shard, Topic::kMessages, user.bare, event, pending.offset);
+}
+
+void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
+  auto delivery = MakeDelivery(pending, *pending.record.mutable_delivery()->mutable_stanza());
+  xmpp::Stanza& message = delivery->stanza;
+  if (message.type() != "error") {
+    // XEP-0359 section 5: only we may speak as the user's archive.
+    if (xmpp::Has(message, common::v1::STANZA_TRAIT_STANZA_ID))
+      xmpp::RemovePayload(message, "stanza-id", xmpp::ns::kStanzaId, user.bare);
+    if (xmpp::Has(message, common::v1::STANZA_TRAIT_PRIVATE)) {
+      // It has told us what it says; the trait still says it to routing.
+      const std::uint32_t traits = message.traits();
+      xmpp::RemovePayload(message, "private", xmpp::ns::kCarbons);
+      message.set_traits(traits);
+    }
+    if (IsArchivable(message)) {
+      PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_RECEIVED);
+      AppendStanzaId(message, user, pending);
+    }
+  }
+  core_.deliverer().RouteMessage(user, delivery, pending.recovering);
+}
+
+void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
+  xmpp::Stanza& message = *pending.record.mutable_sent_copy()->mutable_stanza();
+  const bool is_archived = IsArchivable(message);
+  if (is_archived) PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_SENT);
+  const std::string_view sender = xmpp::ResourceOf(message.from());
+  // An error is here because it answers a message that was copied.
+  const bool is_error = message.type() == "error";
+  const bool is_wanted = (is_error || IsCarbonEligible(message, /*sent=*/true)) &&
+                         std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& session) {
+                           return session->state.carbons() && session->resource() != sender;
+                         });
+  if (!is_wanted) return;
+  if (!is_error) {
+    if (!user.copied) user.copied = std::make_unique<CopiedMessages>();
+    user.copied->Add(message.id(), xmpp::BareOf(message.to()));
+  }
+  if (is_archived) AppendStanzaId(message, user, pending);
+  auto copy = std::make_shared<Delivery>();
+  copy->stanza = MakeCarbon("sent", message, user.bare);
+  copy->offset = pending.offset;
+  copy->received_at_ms = pending.record.received_at_ms();
+  copy->trace_id = pending.record.trace_id();
+  copy->to_each = true;
+  for (const auto& session : user.sessions) {
+    if (session->state.carbons() && session->resource() != sender)
+      core_.deliverer().SendRecord(*session, copy, /*primary=*/false, pending.recovering);
+  }
+}
+
+bool RecordProcessor::IsOld(const PendingRecord& pending) const {
+  return pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
+                                   core_.settings().presence_too_old.count();
+}
+
+bool RecordProcessor::IsOldNews(Shard& shard, const PendingRecord& pending,
+                                const xmpp::Stanza& presence) const {
+  if (!IsOld(pending)) return false;
+  if (presence.type() == "unavailable") {
+    // Nobody says it again, and the contact would be seen as available for good.
+    if (shard.said_gone.size() < kMostSaidGone) shard.said_gone.emplace(presence.from());
+    return false;
+  }
+  return presence.type().empty() && !shard.said_gone.contains(presence.from()) &&
+         shard.said_gone.size() < kMostSaidGone;
+}
+
+void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
+  xmpp::Stanza& presence = *pending.record.mutable_delivery()->mutable_stanza();
+  if (IsSubscription(presence.type())) {
+    core_.subscriptions().OnInbound(user, pending);
+    return;
+  }
+  if (presence.type() == "probe") {
+    Cause cause;
+    cause.offset = pending.offset;
+    cause.trace_id = pending.record.trace_id();
+    core_.presence().AnswerProbe(user, cause, presence.from());
+    return;
+  }
+  const std::string resource(xmpp::ResourceOf(presence.to()));
+  auto delivery = MakeDelivery(pending, presence);
+  for (const auto& session : user.sessions) {
+    const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
+    if (wanted) core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
+  }
+}
+
+void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
+  const events::v1::Fanout& fanout = pending.record.fanout();
+  const xmpp::Stanza& stanza = fanout.stanza();
+  const bool is_probe = stanza.type() == "probe";
+  if (!pending.in_turn && IsOldNews(shard, pending, stanza)) return;
+  const std::string sender(xmpp::BareOf(stanza.from()));
+  std::shared_ptr<Delivery> delivery;
+  std::vector<Session*> sessions;
+  for (int i = 0; i < fanout.recipients_size(); ++i) {
+    const std::string& recipient = fanout.recipients(i);
+    User* user = core_.FindUser(shard, xmpp::BareOf(recipient));
+    if (user == nullptr) continue;
+    // Each recipient has its own numbers for what follows, whenever its turn comes.
+    const std::uint32_t parts = pending.in_turn ? pending.parts : static_cast<std::uint32_t>(i) << 16;
+    if (!pending.in_turn && core_.order().HasToWait(*user, {RecordClass::kStanza, sender})) {
+      auto later = std::make_shared<PendingRecord>();
+      later->offset = pending.offset;
+      later->recovering = pending.recovering;
+      later->in_turn = true;
+      later->parts = parts;
+      later->record.set_received_at_ms(pending.record.received_at_ms());
+      later->record.set_trace_id(pending.record.trace_id());
+      *later->record.mutable_fanout()->mutable_stanza() = stanza;
+      later->record.mutable_fanout()->add_recipients(recipient);
+      shard.window.Hold(pending.offset);
+      core_.order().Take(*user, std::move(later));
+      continue;
+    }
+    core_.order().NotePassing(*user);
+    if (core_.features().ToUser(*user, stanza)) continue;
+    if (is_probe) {
+      Cause cause;
+      cause.offset = pending.offset;
+      cause.trace_id = pending.record.trace_id();
+      cause.parts = parts;
+      core_.presence().AnswerProbe(*user, cause, stanza.from());
+      continue;
+    }
+    const std::string_view resource = xmpp::ResourceOf(recipient);
+    for (const auto& session : user->sessions) {
+      const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
+      if (!wanted) continue;
+      if (!delivery) {
+        delivery = std::make_shared<Delivery>();
+        delivery->stanza = stanza;
+        delivery->offset = pending.offset;
+        delivery->received_at_ms = pending.record.received_at_ms();
+        delivery->trace_id = pending.record.trace_id();
+        delivery->to_each = true;
+      }
+      if (pending.recovering) {
+        core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, true);
+      } else {
+        sessions.push_back(session.get());
+      }
+    }
+  }
+  if (!sessions.empty()) core_.deliverer().SendToAll(sessions, delivery, /*primary=*/false);
+}
+
+void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
+  xmpp::Stanza& iq = *pending.record.mutable_delivery()->mutable_stanza();
+  const std::string_view resource = xmpp::ResourceOf(iq.to());
+  const bool is_request = iq.type() == "get" || iq.type() == "set";
+  if (resource.empty()) {
+    // RFC 6121 section 8.5.1: answered on the account's behalf, never delivered.
+    if (is_request) core_.iqs().OnAccountRequest(user, pending);
+    return;
+  }
+  Session* session = user.FindResource(resource);
+  auto delivery = MakeDelivery(pending, iq);
+  if (session == nullptr || IsOld(pending)) {
+    if (is_request)
+      core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+    return;
+  }
+  const auto given =
+      core_.deliverer().SendRecord(*session, delivery, /*primary=*/is_request, pending.recovering);
+  // It was for an earlier session of that name.
+  if (given == Deliverer::Sent::kElsewhere && is_request)
+    core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+}
+
+}  // namespace rookery::session_manager

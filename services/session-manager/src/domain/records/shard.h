@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "domain/delivery/pending_ends.h"
+#include "domain/sessions/user.h"
+#include "ports/waiting_store.h"
+#include "rookery/sharding/shard.h"
+
+namespace rookery::session_manager {
+
+struct ShardDelivery;
+
+/// A shard of users.
+struct Shard final : sharding::Shard {
+  using sharding::Shard::Shard;
+
+  // Found by string_view too: absl hashes its own view type only, which is not std's here.
+  std::unordered_map<std::string, std::unique_ptr<User>, StringHash, std::equal_to<>> users;
+
+  /// Gateways that have attached their sessions for this epoch.
+  std::set<std::string> attached_gateways;
+  /// Whose presence was told to be unavailable while the shard is recovered, by a record that is old:
+  /// when they were back is told too.
+  std::unordered_set<std::string, StringHash, std::equal_to<>> said_gone;
+  /// Actions of gateways that wait until we are live.
+  std::deque<WaitingAction> waiting;
+
+  /// Sessions that have ended and whose gateways must not forget them yet.
+  PendingEnds pending_ends;
+  /// Null before something is delivered or stored.
+  std::shared_ptr<ShardDelivery> delivery;
+};
+
+}  // namespace rookery::session_manager

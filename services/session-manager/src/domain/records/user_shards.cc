@@ -1,0 +1,169 @@
+#include "domain/records/user_shards.h"
+
+#include <algorithm>
+
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/session_closer.h"
+#include "domain/delivery/shard_loader.h"
+#include "domain/delivery/store_writer.h"
+#include "domain/records/record_processor.h"
+#include "domain/sessions/session_keeper.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+Shard& Users(sharding::Shard& shard) { return static_cast<Shard&>(shard); }
+std::shared_ptr<Shard> Users(std::shared_ptr<sharding::Shard> shard) {
+  return std::static_pointer_cast<Shard>(std::move(shard));
+}
+
+}  // namespace
+
+UserShards::UserShards(Core& core) : core_(core) {}
+
+std::shared_ptr<sharding::Shard> UserShards::MakeShard(std::uint32_t number,
+                                                       std::chrono::milliseconds horizon) {
+  return std::make_shared<Shard>(number, horizon);
+}
+
+// ---- records ------------------------------------------------------------------
+
+std::unique_ptr<google::protobuf::MessageLite> UserShards::MakeFence(const events::v1::Fence& fence) {
+  auto record = std::make_unique<events::v1::UserRecord>();
+  *record->mutable_fence() = fence;
+  return record;
+}
+
+sharding::ShardService::Parsed UserShards::Parse(std::string_view value) {
+  auto pending = std::make_shared<PendingRecord>();
+  events::v1::UserRecord& record = pending->record;
+  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return {};
+  Parsed parsed;
+  parsed.origin = &record.origin();
+  if (record.has_fence()) parsed.fence = &record.fence();
+  parsed.record = std::move(pending);
+  return parsed;
+}
+
+void UserShards::Apply(sharding::Shard& shard, std::shared_ptr<sharding::Record> record) {
+  core_.records().OnRecord(Users(shard), std::static_pointer_cast<PendingRecord>(std::move(record)));
+}
+
+void UserShards::OnFinishedRecord(sharding::Shard& shard, sharding::Record& record) {
+  core_.sessions().OnFinishedRecord(Users(shard), static_cast<PendingRecord&>(record));
+}
+
+// ---- a new owner ----------------------------------------------------------------
+
+void UserShards::OnFenced(sharding::Shard& shard) {
+  for (const auto& [instance, gateway] : core_.sessions().gateways()) {
+    auto& action = gateway->Add();
+    action.set_shard(shard.number);
+    action.set_epoch(shard.epoch);
+    action.mutable_shard_owned()->set_shard(shard.number);
+    action.mutable_shard_owned()->set_epoch(shard.epoch);
+  }
+}
+
+Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
+  const std::shared_ptr<Shard> shard = Users(std::move(loading));
+  co_await AwaitGateways(shard);
+  if (!shard->released()) co_await LoadWaiting(core_, shard);
+  if (shard->released()) co_return absl::OkStatus();
+  co_await core_.offline().Recover(shard);
+  if (!shard->released()) co_await core_.offline().LookForWaiting(shard);
+  co_return absl::OkStatus();
+}
+
+bool UserShards::AllGatewaysAttached(const Shard& shard) const {
+  if (!core_.ports().membership.KnowsAllGateways()) return false;
+  for (const auto& [instance, gateway] : core_.sessions().gateways())
+    if (!shard.attached_gateways.contains(instance)) return false;
+  // One that Redis knows and that has not linked yet may hold sessions too.
+  const std::vector<std::string> known = core_.ports().membership.Gateways();
+  return std::all_of(known.begin(), known.end(),
+                     [&](const std::string& instance) { return shard.attached_gateways.contains(instance); });
+}
+
+Task<void> UserShards::AwaitGateways(std::shared_ptr<Shard> shard) {
+  const SteadyTime limit = core_.clock().Now() + core_.settings().attach_timeout;
+  while (!shard->released() && core_.clock().Now() < limit) {
+    if (AllGatewaysAttached(*shard)) co_return;
+    co_await runtime::Sleep(std::chrono::milliseconds(10));
+  }
+  if (!shard->released()) telemetry::LogWarn("shard.gateways_missing", {{"shard", shard->number}});
+}
+
+void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
+  Shard& shard = Users(reading);
+  if (was_cut) {
+    // Offsets that sessions remember are of a log that is gone: what comes now was given to nobody.
+    const std::int64_t before = shard.committed - 1;
+    for (const auto& [bare, user] : shard.users) {
+      for (const auto& session : user->sessions) {
+        session->last_offset = std::min(session->last_offset, before);
+        session->last_primary = std::min(session->last_primary, before);
+        session->state.set_start_offset(std::min(session->state.start_offset(), before));
+        session->state.clear_passed_over();
+        session->state.clear_held_records();
+        core_.sessions().PublishState(*session);
+      }
+    }
+  }
+  core_.offline().HandOutWhatIsDue(shard);
+}
+
+void UserShards::GoLive(sharding::Shard& shard) {
+  Users(shard).said_gone = {};
+  core_.sessions().RunWaiting(Users(shard));
+}
+
+void UserShards::OnCertain(sharding::Shard& shard) {
+  core_.offline().ContinueWriting(Users(shard));
+  if (shard.live()) core_.sessions().RunWaiting(Users(shard));
+}
+
+void UserShards::OnCommitted(sharding::Shard& shard) { core_.closer().OnCommitted(Users(shard)); }
+
+// ---- the end --------------------------------------------------------------------
+
+Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, SteadyTime limit) {
+  // What is in the window stays in the log: the next owner reads it from the cursor.
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(limit - core_.clock().Now());
+  co_await core_.sessions().AwaitParked(Users(std::move(leaving)), left);
+}
+
+void UserShards::Forget(sharding::Shard& shard) {
+  core_.offline().ContinueWriting(Users(shard));  // it ends what waits
+  core_.sessions().Forget(Users(shard));
+}
+
+bool UserShards::is_full(sharding::Shard& shard) const {
+  return core_.offline().WriterOf(Users(shard)).is_full();
+}
+
+bool UserShards::is_able() const {
+  return !core_.sessions().gateways().empty() || core_.ports().membership.Gateways().empty();
+}
+
+// ---- time -----------------------------------------------------------------------
+
+void UserShards::Sweep() {
+  std::size_t users = 0;
+  for (const std::shared_ptr<Shard>& shard : core_.all_shards()) {
+    users += shard->users.size();
+    if (shard->phase == sharding::Shard::Phase::kAcquiring || shard->suspended) continue;
+    core_.deliverer().StoreOldPackets(*shard);
+    if (shard->live()) core_.sessions().Sweep(*shard);
+    core_.offline().Sweep(*shard);
+    core_.closer().Sweep(*shard);
+  }
+  core_.metrics().users.Set(static_cast<double>(users));
+  core_.metrics().sessions.Set(static_cast<double>(core_.sessions_by_id().size()));
+  core_.metrics().sessions_detached.Set(static_cast<double>(core_.sessions().away()));
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,340 @@
+#include "domain/roster/subscription_handler.h"
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/inbound/client_stanza_processor.h"
+#include "domain/presence/presence_tracker.h"
+#include "domain/records/record_order.h"
+#include "domain/sessions/session_keeper.h"
+#include "rookery/base/deadline.h"
+#include "rookery/base/random.h"
+#include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/telemetry/log.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::session_manager {
+
+using roster::v1::SubscriptionAction;
+
+namespace {
+
+constexpr std::chrono::milliseconds kFirstRetry{100};
+constexpr std::chrono::milliseconds kLastRetry{2'000};
+/// A call for a sender is not begun again after so long: what they send to the same contact waits.
+constexpr std::chrono::milliseconds kOutboundPatience{1'500};
+
+SubscriptionAction ActionOf(std::string_view type) {
+  if (type == "subscribe") return roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE;
+  if (type == "subscribed") return roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBED;
+  if (type == "unsubscribe") return roster::v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE;
+  return roster::v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED;
+}
+
+std::string_view TypeOf(SubscriptionAction action) {
+  switch (action) {
+    case roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE:
+      return "subscribe";
+    case roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBED:
+      return "subscribed";
+    case roster::v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE:
+      return "unsubscribe";
+    default:
+      return "unsubscribed";
+  }
+}
+
+std::string_view NameOf(roster::v1::Subscription subscription) {
+  switch (subscription) {
+    case roster::v1::SUBSCRIPTION_TO:
+      return "to";
+    case roster::v1::SUBSCRIPTION_FROM:
+      return "from";
+    case roster::v1::SUBSCRIPTION_BOTH:
+      return "both";
+    case roster::v1::SUBSCRIPTION_REMOVE:
+      return "remove";
+    default:
+      return "none";
+  }
+}
+
+bool HasFrom(roster::v1::Subscription subscription) { return ContactState{subscription}.from(); }
+
+bool IsTemporary(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsAborted(status) ||
+         absl::IsCancelled(status);
+}
+
+}  // namespace
+
+std::string RequestIdOf(const Shard& shard, const Cause& cause) {
+  if (cause.session) return absl::StrCat(absl::BytesToHexString(cause.session->id.str()), "/", cause.count);
+  if (cause.offset >= 0) return absl::StrCat("users/", shard.number, "/", cause.offset);
+  return {};
+}
+
+xmpp::Element MakeRosterItem(const roster::v1::RosterItem& item) {
+  xmpp::Element element("item", xmpp::ns::kRoster);
+  element.SetAttr("jid", item.jid());
+  if (!item.name().empty()) element.SetAttr("name", item.name());
+  element.SetAttr("subscription", NameOf(item.subscription()));
+  if (item.pending_out()) element.SetAttr("ask", "subscribe");
+  if (item.approved()) element.SetAttr("approved", "true");
+  for (const std::string& group : item.groups()) element.Add("group").SetText(group);
+  return element;
+}
+
+void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push) {
+  if (user.contacts) {
+    if (push.item().subscription() == roster::v1::SUBSCRIPTION_REMOVE) {
+      user.contacts->by_jid.erase(push.item().jid());
+    } else {
+      user.contacts->by_jid[push.item().jid()].subscription = push.item().subscription();
+    }
+  }
+  xmpp::Element query("query", xmpp::ns::kRoster);
+  query.SetAttr("ver", std::to_string(push.version()));
+  query.Add(MakeRosterItem(push.item()));
+  PushTo(user, query, [](const Session& session) { return session.state.interested(); });
+}
+
+void SubscriptionHandler::PushTo(User& user, const xmpp::Element& change,
+                                 const std::function<bool(const Session&)>& is_interested) {
+  std::vector<Session*> interested;
+  for (const auto& session : user.sessions)
+    if (is_interested(*session)) interested.push_back(session.get());
+  if (interested.empty()) return;
+  auto delivery = std::make_shared<Delivery>();
+  delivery->received_at_ms = core_.clock().UnixMillisNow();
+  delivery->to_each = true;
+  xmpp::Stanza& iq = delivery->stanza;
+  iq.set_kind(common::v1::STANZA_KIND_IQ);
+  iq.set_type("set");
+  iq.set_id("push-" + RandomToken(6));
+  iq.set_from(user.bare);
+  xmpp::SetPayload(iq, change);
+  core_.deliverer().SendToAll(interested, delivery, /*primary=*/false);
+}
+
+// ---- outbound ---------------------------------------------------------------
+
+void SubscriptionHandler::OnOutbound(const Sender& sender, PendingRecord& pending) {
+  Cause cause;
+  cause.offset = pending.offset;
+  cause.trace_id = pending.record.trace_id();
+  core_.order().FinishLater(
+      sender.user, pending, "subscription.send",
+      [this, shard = core_.SharedShard(sender.user.shard->number), bare = sender.user.bare,
+       session = sender.session, cause, presence = pending.record.outbound().stanza()]() -> Task<void> {
+        return OutboundTask(shard, bare, session, cause, presence);
+      });
+}
+
+Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::string bare,
+                                             std::shared_ptr<Session> session, Cause cause,
+                                             xmpp::Stanza presence) {
+  const std::string contact(xmpp::BareOf(presence.to()));
+  roster::v1::ProcessOutboundSubscriptionRequest request;
+  request.set_user(bare);
+  request.set_contact(contact);
+  request.set_action(ActionOf(presence.type()));
+  request.set_max_items(static_cast<std::uint32_t>(core_.settings().max_roster_items));
+  request.set_request_id(RequestIdOf(*shard, cause));
+  const Deadline deadline = Deadline::After(kOutboundPatience);
+  absl::Status failure;
+  // A failed call may have made the change: asked again under the same name, it answers.
+  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});;) {
+    {
+      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      if (shard->released()) co_return;
+      const auto response = co_await core_.ports().roster.Outbound(request, cause.trace_id);
+      if (shard->released()) co_return;
+      if (response.ok()) {
+        FinishOutbound(*shard, bare, cause, std::move(presence), *response);
+        co_return;
+      }
+      failure = response.status();
+    }
+    if (!IsTemporary(failure)) break;
+    const bool is_in_time = co_await backoff.Wait(deadline);
+    if (shard->released()) co_return;
+    if (!is_in_time) break;
+  }
+  User* user = core_.FindUser(*shard, bare);
+  if (user == nullptr) co_return;
+  core_.client_stanzas().Refuse(
+      {*user, session}, cause, presence,
+      IsTemporary(failure) ? xmpp::ErrorCondition::kResourceConstraint : xmpp::ConditionOf(failure),
+      Message(failure));
+}
+
+void SubscriptionHandler::FinishOutbound(Shard& shard, const std::string& bare, Cause& cause,
+                                         xmpp::Stanza presence,
+                                         const roster::v1::ProcessOutboundSubscriptionResponse& response) {
+  const std::string contact(xmpp::BareOf(presence.to()));
+  User& user = core_.GetUser(shard, bare);
+  // RFC 6121 section 3.1.2: the push comes before the stanza leaves.
+  if (response.has_push()) Push(user, response.push());
+  if (response.route()) {
+    presence.set_from(bare);
+    presence.set_to(contact);
+    core_.AppendDelivery(shard, cause, std::move(presence));
+  }
+  const bool from_before = HasFrom(response.before());
+  const bool from_after = HasFrom(response.after());
+  if (!from_before && from_after) core_.presence().SendCurrent(user, cause, contact);
+  if (from_before && !from_after) core_.presence().SendUnavailable(user, cause, contact);
+  core_.MaybeForget(user);
+}
+
+// ---- inbound ----------------------------------------------------------------
+
+void SubscriptionHandler::OnInbound(User& user, PendingRecord& pending) {
+  const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
+  Cause cause;
+  cause.offset = pending.offset;
+  cause.trace_id = pending.record.trace_id();
+  core_.order().FinishLater(
+      user, pending, "subscription.receive",
+      [this, shard, bare = user.bare, cause, presence = pending.record.delivery().stanza()]() -> Task<void> {
+        return InboundTask(shard, bare, cause, presence);
+      });
+}
+
+Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> SubscriptionHandler::TryInbound(
+    Shard& shard, const std::string& bare, const Cause& cause, const xmpp::Stanza& presence) {
+  roster::v1::ProcessInboundSubscriptionResponse nothing;
+  // A user with sessions exists; about a missing one nothing is said (RFC 6121 section 8.5.1).
+  const User* user = core_.FindUser(shard, bare);
+  if (user == nullptr || user->sessions.empty()) {
+    const absl::StatusOr<bool> exists = co_await core_.ports().accounts.Exists(bare);
+    if (!exists.ok()) co_return exists.status();
+    if (!*exists) co_return nothing;
+  }
+  roster::v1::ProcessInboundSubscriptionRequest request;
+  request.set_user(bare);
+  request.set_contact(std::string(xmpp::BareOf(presence.from())));
+  request.set_action(ActionOf(presence.type()));
+  *request.mutable_stanza() = presence;
+  request.set_request_id(RequestIdOf(shard, cause));
+  request.set_max_pending(static_cast<std::uint32_t>(core_.settings().max_pending_requests));
+  auto response = co_await core_.ports().roster.Inbound(std::move(request), cause.trace_id);
+  co_return response;
+}
+
+Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::string bare, Cause cause,
+                                            xmpp::Stanza presence) {
+  // The sender has been told that it is accepted: it must not be lost.
+  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});;) {
+    {
+      // Not while it pauses: others of the user go on.
+      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      if (shard->released()) co_return;
+      const auto response = co_await TryInbound(*shard, bare, cause, presence);
+      if (shard->released()) co_return;
+      if (response.ok()) {
+        FinishInbound(*shard, bare, cause, presence, *response);
+        co_return;
+      }
+      if (!IsTemporary(response.status())) {
+        telemetry::LogWarn("subscription.refused", {{"error", Message(response.status())}});
+        co_return;
+      }
+    }
+    co_await backoff.Wait();
+    if (shard->released()) co_return;
+  }
+}
+
+void SubscriptionHandler::FinishInbound(Shard& shard, const std::string& bare, Cause& cause,
+                                        const xmpp::Stanza& presence,
+                                        const roster::v1::ProcessInboundSubscriptionResponse& response) {
+  const std::string contact(xmpp::BareOf(presence.from()));
+  User& user = core_.GetUser(shard, bare);
+  if (response.deliver()) {
+    auto delivery = std::make_shared<Delivery>();
+    delivery->stanza = presence;
+    delivery->stanza.set_from(contact);
+    delivery->stanza.set_to(bare);
+    delivery->offset = cause.offset;
+    delivery->received_at_ms = core_.clock().UnixMillisNow();
+    delivery->trace_id = cause.trace_id;
+    // Requests to available resources; the rest to those that keep a roster (section 3.1.6).
+    const bool is_request = presence.type() == "subscribe";
+    std::vector<Session*> sessions;
+    for (const auto& session : user.sessions)
+      if (session->available() || (!is_request && session->state.interested()))
+        sessions.push_back(session.get());
+    for (Session* session : sessions)
+      core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, cause.offset < shard.epoch);
+  }
+  if (response.has_push()) Push(user, response.push());
+  if (response.auto_reply())
+    core_.AppendDelivery(shard, cause, xmpp::MakePresence("subscribed", bare, contact));
+  const bool from_before = HasFrom(response.before());
+  const bool from_after = HasFrom(response.after());
+  if (from_after && response.auto_reply()) core_.presence().SendCurrent(user, cause, contact);
+  if (from_before && !from_after) core_.presence().SendUnavailable(user, cause, contact);
+}
+
+// ---- removal ----------------------------------------------------------------
+
+void SubscriptionHandler::OnItemRemoved(User& user, Cause& cause, const std::string& contact,
+                                        const roster::v1::RemoveRosterItemResponse& removed) {
+  Push(user, removed.push());
+  // An address outside the cluster was never asked for anything.
+  if (!core_.IsLocalDomain(xmpp::DomainOf(contact))) return;
+  for (const int action : removed.send()) {
+    core_.AppendDelivery(
+        *user.shard, cause,
+        xmpp::MakePresence(TypeOf(static_cast<SubscriptionAction>(action)), user.bare, contact));
+  }
+  if (removed.was_from()) core_.presence().SendUnavailable(user, cause, contact);
+}
+
+Task<absl::Status> SubscriptionHandler::RemoveAccount(std::string bare, Cause cause) {
+  const std::shared_ptr<Shard> shard = core_.SharedShard(core_.ShardNumberOf(bare));
+  // What has come through the log is done by whoever reads it, live or not yet.
+  if (!shard || (cause.offset < 0 && !shard->live()))
+    co_return absl::UnavailableError("the user's shard is not here");
+  roster::v1::DeleteUserRequest request;
+  request.set_user(bare);
+  request.set_request_id(RequestIdOf(*shard, cause));
+  const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+  auto contacts = co_await core_.ports().roster.DeleteUser(std::move(request), cause.trace_id);
+  if (!contacts.ok()) co_return contacts.status();
+  const absl::Status removed = co_await core_.ports().accounts.Remove(bare);
+  if (!removed.ok()) co_return removed;
+  if (shard->released()) co_return absl::UnavailableError("the user's shard has moved");
+  // The records that follow from the contacts come first: a repetition numbers them alike.
+  std::vector<std::string> seeing;
+  for (const auto& item : contacts->items()) {
+    if (!core_.IsLocalDomain(xmpp::DomainOf(item.jid()))) continue;
+    const ContactState state{item.subscription()};
+    if (state.to() || item.pending_out())
+      core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribe", bare, item.jid()));
+    if (!state.from()) continue;
+    core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, item.jid()));
+    seeing.push_back(item.jid());
+  }
+  for (const std::string& asking : contacts->asking()) {
+    if (core_.IsLocalDomain(xmpp::DomainOf(asking)))
+      core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, asking));
+  }
+  events::v1::UserRecord record;
+  record.mutable_account_removed()->set_jid(bare);
+  core_.AppendRecord(*shard, cause, shard->number, bare, std::move(record));
+  User* user = core_.FindUser(*shard, bare);
+  if (user == nullptr) co_return absl::OkStatus();
+  for (const auto& session : user->sessions) {
+    if (session->available() && !seeing.empty())
+      core_.AppendFanout(*shard, cause, xmpp::MakePresence("unavailable", session->jid.str(), {}), seeing);
+  }
+  // Nobody is left to be told when the sessions end.
+  if (user->contacts) user->contacts->by_jid.clear();
+  co_return absl::OkStatus();
+}
+
+}  // namespace rookery::session_manager

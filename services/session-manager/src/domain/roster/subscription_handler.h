@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "domain/core.h"
+#include "domain/inbound/client_stanza_processor.h"
+
+namespace rookery::session_manager {
+
+/// Subscriptions and roster pushes (RFC 6121 sections 2.1.6 and 3): asks the roster
+/// service for the state's next step and does what follows from it.
+class SubscriptionHandler {
+ public:
+  explicit SubscriptionHandler(Core& core) : core_(core) {}
+
+  /// Our user sends subscribe, subscribed, unsubscribe or unsubscribed; it comes through the log.
+  void OnOutbound(const Sender& sender, PendingRecord& pending);
+  /// Our user receives one of them.
+  void OnInbound(User& user, PendingRecord& pending);
+
+  /// The change to every resource that has asked for the roster, and to what we keep of it.
+  void Push(User& user, const roster::v1::RosterPush& push);
+  /// A pushed IQ with `change` to every session of the user that `is_interested`.
+  void PushTo(User& user, const xmpp::Element& change,
+              const std::function<bool(const Session&)>& is_interested);
+  /// What follows from the removal of an item: the contact is told.
+  void OnItemRemoved(User& user, Cause& cause, const std::string& contact,
+                     const roster::v1::RemoveRosterItemResponse& removed);
+
+  /// Removes the account with everything that is kept of it, tells its contacts and ends
+  /// its sessions (XEP-0077 section 3.2). UNAVAILABLE: try later. `cause`: what asks for it;
+  /// whoever acts on it again tells the contacts again.
+  Task<absl::Status> RemoveAccount(std::string bare, Cause cause = {});
+
+ private:
+  Task<void> OutboundTask(std::shared_ptr<Shard> shard, std::string bare, std::shared_ptr<Session> session,
+                          Cause cause, xmpp::Stanza presence);
+  void FinishOutbound(Shard& shard, const std::string& bare, Cause& cause, xmpp::Stanza presence,
+                      const roster::v1::ProcessOutboundSubscriptionResponse& response);
+  Task<void> InboundTask(std::shared_ptr<Shard> shard, std::string bare, Cause cause, xmpp::Stanza presence);
+  Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> TryInbound(
+      Shard& shard, const std::string& bare, const Cause& cause, const xmpp::Stanza& presence);
+  void FinishInbound(Shard& shard, const std::string& bare, Cause& cause, const xmpp::Stanza& presence,
+                     const roster::v1::ProcessInboundSubscriptionResponse& response);
+
+  Core& core_;
+};
+
+/// Names a cause to the roster service (RosterService's request_id): every owner of the
+/// shard that acts on it gives the same name. Empty for the owner's own decisions.
+std::string RequestIdOf(const Shard& shard, const Cause& cause);
+
+/// jabber:iq:roster item.
+xmpp::Element MakeRosterItem(const roster::v1::RosterItem& item);
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,128 @@
+#include "domain/sessions/directory_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "rookery/base/status.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// Of one write, so that the store never works on one for long.
+constexpr std::size_t kChunk = 500;
+/// More ends than this between two writes: everything is written again instead.
+constexpr std::size_t kMaxGone = 10'000;
+/// So often a shard where nothing happens is looked after: the directory may have been emptied.
+constexpr std::chrono::seconds kLook{2};
+constexpr std::chrono::seconds kPause{1};
+
+}  // namespace
+
+DirectoryWriter::DirectoryWriter(Core& core) : core_(core), shards_(core.shard_count()) {}
+
+DirectoryWriter::ShardState* DirectoryWriter::StateOf(const Shard& shard) {
+  if (shard.epoch < 0 || shard.number >= shards_.size()) return nullptr;
+  ShardState& state = shards_[shard.number];
+  if (state.epoch != shard.epoch) {
+    state = {};
+    state.epoch = shard.epoch;
+  }
+  return &state;
+}
+
+void DirectoryWriter::WriteAll(ShardState& state) {
+  state.all = true;
+  state.changed = {};
+  state.gone = {};
+}
+
+void DirectoryWriter::Changed(const Session& session) {
+  ShardState* state = StateOf(*session.user->shard);
+  if (state != nullptr && !state->all) state->changed.insert(session.id);
+}
+
+void DirectoryWriter::Ended(const Session& session) {
+  ShardState* state = StateOf(*session.user->shard);
+  if (state == nullptr || state->all) return;
+  state->changed.erase(session.id);
+  if (state->gone.size() == kMaxGone) {
+    WriteAll(*state);
+    return;
+  }
+  state->gone.emplace_back(session.jid.str());
+}
+
+void DirectoryWriter::Flush() {
+  const SteadyTime now = core_.clock().Now();
+  if (now < pause_until_) return;
+  for (const std::shared_ptr<Shard>& shard : core_.all_shards()) {
+    if (!shard || shard->released() || shard->suspended) continue;
+    ShardState* state = StateOf(*shard);
+    if (state == nullptr || state->in_flight || state->refused) continue;
+    if (!state->all && state->changed.empty() && state->gone.empty() && now < state->next_look) continue;
+    state->in_flight = true;
+    core_.tasks().Spawn("directory.write", FlushShard(shard));
+  }
+}
+
+Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
+  ShardState& state = shards_[shard->number];
+  const std::int64_t epoch = shard->epoch;
+  SessionDirectory::Changes changes;
+  std::vector<SessionId> ids;
+  if (state.all) {
+    core_.metrics().directory_rewrites.Increment();
+    state.all = false;
+    changes.afresh = true;
+    for (const auto& [bare, user] : shard->users)
+      for (const auto& session : user->sessions) ids.push_back(session->id);
+  } else {
+    ids.assign(state.changed.begin(), state.changed.end());
+    state.changed.clear();
+    changes.gone = std::exchange(state.gone, {});
+  }
+  std::size_t next = 0;
+  do {
+    changes.shard = shard->number;
+    changes.epoch = epoch;
+    while (next < ids.size() && changes.here.size() < kChunk) {
+      const std::shared_ptr<Session> session = core_.FindSession(ids[next++]);
+      if (!session || session->user->shard != shard.get()) continue;
+      const bool is_connected = session->gateway != nullptr && !session->detached;
+      changes.here.push_back({std::string(session->jid.str()),
+                              is_connected ? session->gateway->instance() : std::string(),
+                              session->state.started_at_ms()});
+    }
+    const std::size_t count = changes.here.size();
+    const auto written = co_await core_.ports().directory.Write(std::exchange(changes, {}));
+    // The shard may have gone, or have come back under another epoch.
+    if (state.epoch != epoch) co_return;
+    if (shard->released()) {
+      state.in_flight = false;
+      co_return;
+    }
+    if (!written.ok()) {
+      core_.metrics().directory_failures.Increment();
+      telemetry::LogDebug("directory.away", {{"error", Message(written.status())}});
+      pause_until_ = core_.clock().Now() + kPause;
+      WriteAll(state);
+      break;
+    }
+    core_.metrics().directory_entries.Increment(static_cast<double>(count));
+    if (*written == SessionDirectory::Written::kRefused) {
+      state.refused = true;
+      WriteAll(state);
+      break;
+    }
+    if (*written == SessionDirectory::Written::kWasEmpty) {
+      WriteAll(state);
+      break;
+    }
+  } while (next < ids.size());
+  state.next_look = core_.clock().Now() + kLook;
+  state.in_flight = false;
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "domain/recent_map.h"
+#include "domain/sessions/session_id.h"
+#include "rookery/base/clock.h"
+
+namespace rookery::session_manager {
+
+/// The sessions of one shard that are over, and the accounts that were removed, as the log says.
+/// A gateway that was out of reach may bring such a session back: it must not live again, since
+/// its contacts have been told that it is gone.
+///
+/// Kept for `shards.duplicate-horizon`, which is longer than a gateway keeps a session that no
+/// owner knows; beyond kMost the oldest go first. A new owner of the shard fills it from the log.
+/// One for each shard; I/O thread only.
+class EndedSessions {
+ public:
+  static constexpr std::size_t kMost = 200'000;
+
+  struct Ended {
+    /// How often the session had been resumed: with a higher count it is alive.
+    std::uint64_t resumptions = 0;
+    /// How many of the client's stanzas are in the log (XEP-0198 section 5, `h` of <failed/>).
+    std::uint64_t confirmed_count = 0;
+    /// A hash of the bare JID: only its user is told anything.
+    std::size_t user = 0;
+  };
+
+  /// `bare`: whose it was. Of two ends of one session the one after more resumptions counts.
+  void Add(const SessionId& id, std::string_view bare, std::uint64_t resumptions,
+           std::uint64_t confirmed_count, SteadyTime now);
+  /// Whether the session, as somebody brings it, is over.
+  bool IsOver(const SessionId& id, std::uint64_t resumptions) const;
+  /// For one who says to be its user; null when nothing is known of its end.
+  const Ended* Find(const SessionId& id, std::string_view bare) const;
+
+  /// Every session of the account that began before the record `offset` is over.
+  void AddAccount(std::string_view bare, std::int64_t offset, SteadyTime now);
+  bool IsAccountGone(std::string_view bare, std::int64_t session_start) const;
+
+  /// Forgets what was added before `before`.
+  void Expire(SteadyTime before);
+  std::size_t size() const { return sessions_.size() + accounts_.size(); }
+
+ private:
+  RecentMap<SessionId, Ended> sessions_{kMost};
+  RecentMap<std::string, std::int64_t> accounts_{kMost};
+};
+
+}  // namespace rookery::session_manager

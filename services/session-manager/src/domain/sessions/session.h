@@ -1,0 +1,187 @@
+#pragma once
+
+#include <algorithm>
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "domain/delivery/delivery.h"
+#include "domain/inbound/inbound_ledger.h"
+#include "domain/inbound/inbound_order.h"
+#include "domain/sessions/session_id.h"
+#include "domain/sessions/session_phase.h"
+#include "ports/gateway_peer.h"
+#include "rookery/session/v1/session_link_service.pb.h"
+#include "rookery/session/v1/session_state.pb.h"
+#include "rookery/xmpp/jid.h"
+
+namespace rookery::session_manager {
+
+struct User;
+struct ClientCaps;
+
+/// An action of a gateway that cannot be done yet.
+struct WaitingAction {
+  std::string gateway;
+  session::v1::GatewayAction action;
+};
+
+/// Packets without acknowledgement, oldest first. Freed when empty.
+class UnackedQueue {
+ public:
+  bool empty() const { return head_ == packets_.size(); }
+  std::size_t size() const { return packets_.size() - head_; }
+  UnackedPacket& front() { return packets_[head_]; }
+  void push_back(UnackedPacket packet) { packets_.push_back(std::move(packet)); }
+  void pop_front();
+  auto begin() { return packets_.begin() + static_cast<std::ptrdiff_t>(head_); }
+  auto end() { return packets_.end(); }
+  auto begin() const { return packets_.begin() + static_cast<std::ptrdiff_t>(head_); }
+  auto end() const { return packets_.end(); }
+
+ private:
+  std::vector<UnackedPacket> packets_;
+  std::size_t head_ = 0;
+};
+
+/// What follows from the end of a session and is not in the store or the log yet, and what is done after
+/// the last of it.
+struct EndWrites {
+  /// The record of the end, which is not finished before all of this is; -1: there is none.
+  std::int64_t record = -1;
+  int open = 0;
+  /// Done after the last of them, before `then`; may open more.
+  std::function<void()> remove;
+  std::vector<std::function<void()>> then;
+
+  /// One of them is done.
+  void Finish();
+};
+
+/// What its client may do of XEP-0198.
+enum class StreamManagement : std::uint8_t { kOff, kOn, kResumable };
+
+/// The row of a session in the waiting store (ParkedSession). One write at a time.
+struct ParkedRow {
+  enum class Content : std::uint8_t {
+    kNone,
+    /// The session as it was before.
+    kOutdated,
+    /// The session as it is.
+    kCurrent,
+  };
+  Content content = Content::kNone;
+  /// A coroutine makes the row what it should be, until it is.
+  bool is_busy = false;
+};
+
+/// An attempt to resume that cannot be answered yet.
+struct WaitingResume {
+  WaitingAction asked;
+  /// What its client may wait for: that it may resume at all is said by the gateway that it left.
+  SteadyTime limit = SteadyTime::max();
+};
+
+using GatewayHook =
+    boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+
+/// One resource of a user: the session that jabberd2 keeps in `sm`, whose connection
+/// lies in a gateway, in none while its client is away (XEP-0198), or in another one
+/// after it has resumed. As a list element it is one of its gateway's sessions.
+struct Session : GatewayHook {
+  SessionId id;
+  User* user = nullptr;
+  /// Full JID.
+  xmpp::Jid jid;
+  std::string_view resource() const { return jid.resource(); }
+
+  SessionPhase phase() const { return phase_; }
+  /// Checks that the move is one of the table's.
+  void Move(SessionPhase to, SteadyTime now);
+  /// Of a session that begins here, or comes from a gateway or the store, before anything else.
+  void BeginAs(SessionPhase phase, SteadyTime now);
+  /// From here on the session is one of `away` while its client is away, until its end.
+  void CountIn(std::int64_t& away);
+
+  /// Null while there is none, or while the link to it is being made again. Set by SessionKeeper.
+  GatewayPeer* gateway = nullptr;
+  /// Of the phase, for those who only give packets: the client is away; the session is over, and
+  /// whoever still holds it stops.
+  bool detached = false;
+  bool ended = false;
+  SteadyTime detached_since;
+  /// When SessionKeeper looks at it next; max: never.
+  SteadyTime due = SteadyTime::max();
+
+  /// Its client was away for too long, says the record of its end: it may come back until that is
+  /// read.
+  bool ends_by_timeout = false;
+  /// New sessions of the same name, and resumptions, that wait for the end of this one. Null when
+  /// there are none.
+  std::unique_ptr<std::vector<WaitingAction>> successors;
+
+  ParkedRow row;
+  /// Packets of it were put into the waiting store.
+  bool has_rows = false;
+  /// The record of its end, once that is applied; -1: none, or an earlier owner has finished it.
+  std::int64_t end_record = -1;
+  /// What its end has still to write; null when that is nothing.
+  std::shared_ptr<EndWrites> end_writes;
+  /// The same, made when missing.
+  const std::shared_ptr<EndWrites>& EndWritesOf();
+
+  /// The newest attempt to resume, while it waits; null when there is none.
+  std::unique_ptr<WaitingResume> resume_waits;
+  /// The gateway that the client left with the newest resumption, until it is told so.
+  std::string left_gateway;
+
+  InboundLedger inbound;
+  /// Stanzas that are not done, and what waits for them. Null when there are none.
+  std::unique_ptr<InboundOrder> inbound_order;
+  bool confirm_due = false;
+
+  std::uint64_t last_seq = 0;
+  std::uint64_t acked_seq = 0;
+  std::uint64_t base_seq = 0;
+  /// The newest record given, and the newest that was addressed to this session.
+  std::int64_t last_offset = -1;
+  std::int64_t last_primary = -1;
+  /// Of a session that came when records had been read without it: the newest that it had been given
+  /// by then; else -1 (late_sessions.h).
+  std::int64_t late_offset = -1;
+  UnackedQueue unacked;
+  std::size_t unacked_bytes = 0;
+  /// In ShardDelivery::unacknowledged.
+  bool is_store_due = false;
+
+  StreamManagement management = StreamManagement::kOff;
+  bool is_resumable() const { return management == StreamManagement::kResumable; }
+
+  session::v1::SessionManagerState state;
+  /// What its client has proved that it can do (XEP-0115); null while that is not known.
+  std::shared_ptr<const ClientCaps> caps;
+
+  bool available() const { return state.available(); }
+  int priority() const { return state.priority(); }
+
+ private:
+  bool is_waiting() const { return detached && !ended; }
+
+  SessionPhase phase_ = SessionPhase::kConnected;
+  /// Of SessionKeeper; null before the session is one of its.
+  std::int64_t* away_ = nullptr;
+};
+
+/// The sessions of one gateway. A session leaves it by itself when it dies.
+using GatewaySessions = boost::intrusive::list<Session, boost::intrusive::constant_time_size<false>>;
+
+/// Whether the session's client has asked for the list of this namespace.
+inline bool HasInterest(const Session& session, std::string_view ns) {
+  const auto& interests = session.state.interests();
+  return std::find(interests.begin(), interests.end(), ns) != interests.end();
+}
+
+}  // namespace rookery::session_manager

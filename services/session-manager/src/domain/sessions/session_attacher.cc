@@ -1,0 +1,178 @@
+#include "domain/sessions/session_attacher.h"
+
+#include <algorithm>
+
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
+#include "domain/presence/caps_tracker.h"
+#include "domain/sessions/directory_writer.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/session_resumer.h"
+#include "domain/sessions/session_snapshot.h"
+
+namespace rookery::session_manager {
+
+using session::v1::GatewayAction;
+
+void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
+  const SessionId id(action.session_id());
+  const session::v1::SessionAttach& attach = action.attach();
+  const bool is_live = shard.phase == Shard::Phase::kLive;
+  const session::v1::SessionManagerState state = StateOf(attach);
+  const std::uint64_t resumptions = state.resumptions();
+  const EndedSessions& ended = core_.sessions().EndedOf(shard);
+  if (ended.IsOver(id, resumptions) ||
+      ended.IsAccountGone(xmpp::BareOf(attach.full_jid()), state.start_offset())) {
+    // Its contacts know that it is gone.
+    AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
+    return;
+  }
+  std::shared_ptr<Session> session = core_.FindSession(id);
+  UnackedQueue known;
+  bool is_superseded = false;
+  if (session) {
+    const std::uint64_t newest = session->state.resumptions();
+    const bool is_elsewhere = session->gateway != nullptr && session->gateway != &gateway;
+    if (resumptions < newest || (resumptions == newest && is_elsewhere)) {
+      // Resumed on another gateway: over for this one.
+      AddAction(gateway, id, shard).mutable_ended()->set_condition("conflict");
+      return;
+    }
+    if (resumptions > newest) {
+      // The other one was quicker, but the client had left it before.
+      if (is_elsewhere) AddAction(*session).mutable_ended()->set_condition("conflict");
+      known = std::exchange(session->unacked, {});
+      core_.sessions().Retire(session);
+      session = nullptr;
+      is_superseded = true;
+    }
+  }
+  const bool is_late = !session && !is_superseded && shard.phase != Shard::Phase::kAcquiring;
+  core_.metrics().sessions_attached.Increment();
+  if (session && is_live) {
+    AttachAgain(gateway, session, attach);
+    return;
+  }
+  // The gateway's knowledge is newer than a parked row's.
+  if (session) {
+    known = std::exchange(session->unacked, {});
+    if (session->row.content == ParkedRow::Content::kCurrent)
+      session->row.content = ParkedRow::Content::kOutdated;
+    if (session->phase() == SessionPhase::kParked) core_.sessions().Enter(*session, SessionPhase::kAway);
+  } else {
+    session = std::make_shared<Session>();
+    session->id = id;
+    session->jid = xmpp::Jid::FromTrusted(attach.full_jid());
+    session->state = state;
+    core_.sessions().Add(core_.GetUser(shard, xmpp::BareOf(attach.full_jid())), session);
+    core_.sessions().EndOlder(*session);
+  }
+  Adopt(*session, attach, core_.clock().Now());
+  if (is_late) session->late_offset = session->last_offset;
+  core_.sessions().SetGateway(*session, &gateway);
+  Arrive(*session, attach.detached());
+  core_.directory().Changed(*session);
+  const bool is_whole = Merge(*session, known);
+  core_.offline().OnAttached(session);
+  core_.features().Tell(&LifeHook::OnSessionChanged, *session);
+  parker_.Park(session);
+  if (is_late) core_.offline().OnLate(session);
+  if (!is_live || !is_superseded) return;
+  if (!is_whole) {
+    core_.sessions().End(session, "internal-server-error");
+    return;
+  }
+  core_.offline().HandOutRows(*session->user);  // rows that the other one was given
+  if (!session->detached) (void)core_.deliverer().Resend(*session, attach.last_seq());
+  core_.sessions().ConfirmLater(session);
+}
+
+void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Session>& session,
+                                  const session::v1::SessionAttach& attach) {
+  // We know more than the gateway; it tells what reached it before the link broke.
+  core_.sessions().SetGateway(*session, &gateway);
+  if (session->management == StreamManagement::kOff && attach.stream_management()) {
+    session->management = ManagementOf(attach);
+    session->base_seq = attach.base_seq();
+  }
+  Arrive(*session, attach.detached());
+  core_.directory().Changed(*session);
+  core_.deliverer().Acknowledge(*session, attach.acked_seq());
+  if (!session->detached) {
+    core_.offline().OnBack(session);
+    if (!core_.deliverer().Resend(*session, attach.last_seq())) {
+      core_.sessions().End(session, "internal-server-error");
+      return;
+    }
+  } else {
+    parker_.Park(session);
+  }
+  core_.sessions().ConfirmLater(session);
+  resumer_.TryAgain(session);
+}
+
+void SessionAttacher::Arrive(Session& session, bool is_away) {
+  switch (session.phase()) {
+    case SessionPhase::kClosing:
+    case SessionPhase::kEnding:
+      return;
+    case SessionPhase::kResumed:
+    case SessionPhase::kConnected:
+      if (is_away) core_.sessions().Enter(session, SessionPhase::kAway);
+      return;
+    case SessionPhase::kAway:
+    case SessionPhase::kParking:
+    case SessionPhase::kParked:
+      if (!is_away) core_.sessions().Enter(session, SessionPhase::kConnected);
+      return;
+    default:
+      core_.sessions().Enter(session, is_away ? SessionPhase::kAway : SessionPhase::kConnected);
+      return;
+  }
+}
+
+bool SessionAttacher::Merge(Session& session, UnackedQueue& known) {
+  // The numbers are the gateway's. A superseded session may have been given newer packets under
+  // numbers of its own, so what follows from a record is recognized by that.
+  const std::uint64_t last_seq = session.last_seq;
+  const std::int64_t last_offset = session.last_offset;
+  bool is_whole = true;
+  for (UnackedPacket& packet : session.unacked) {
+    if (packet.delivery) continue;
+    for (UnackedPacket& old : known) {
+      const bool is_same = packet.stored_id != 0 ? old.stored_id == packet.stored_id
+                                                 : old.stored_id == 0 && old.offset == packet.offset;
+      if (!is_same || old.delivery == nullptr) continue;
+      if (old.seq != packet.seq) old.stored = false;  // its row has the other number
+      old.seq = packet.seq;
+      packet = std::exchange(old, {});
+      break;
+    }
+    is_whole = is_whole && (packet.delivery != nullptr || packet.stored_id != 0);
+  }
+  // Packets that the store has, or that were given since, come after what the gateway has.
+  for (UnackedPacket& old : known) {
+    if (old.delivery == nullptr) continue;
+    const bool from_record = old.offset >= 0 && old.stored_id == 0;
+    if (from_record ? old.offset > last_offset : old.seq > last_seq) {
+      if (old.seq != session.last_seq + 1) old.stored = false;
+      old.seq = ++session.last_seq;
+      session.last_offset = std::max(session.last_offset, old.offset);
+      session.unacked.push_back(std::move(old));
+    } else {
+      old.delivery->reached = true;
+      if (old.primary && old.delivery->open_targets > 0) --old.delivery->open_targets;
+      if (old.holds) session.user->shard->window.Release(old.offset);
+    }
+  }
+  return is_whole;
+}
+
+void SessionAttacher::AttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done) {
+  Shard* shard = core_.FindShard(done.shard());
+  if (shard == nullptr || shard->epoch != done.epoch()) return;
+  shard->attached_gateways.insert(gateway.instance());
+}
+
+}  // namespace rookery::session_manager

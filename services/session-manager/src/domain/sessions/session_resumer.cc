@@ -1,0 +1,163 @@
+#include "domain/sessions/session_resumer.h"
+
+#include <algorithm>
+
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
+#include "domain/presence/caps_tracker.h"
+#include "domain/sessions/directory_writer.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/session_keeper.h"
+
+namespace rookery::session_manager {
+
+using session::v1::GatewayAction;
+
+namespace {
+
+/// Only who was told <enabled/> knows the id: its gateway says so to us any moment.
+constexpr std::chrono::seconds kEnableLimit{1};
+
+/// Where h counts on from: what is acknowledged, or where stream management began.
+std::uint64_t FloorOf(const Session& session) { return std::max(session.acked_seq, session.base_seq); }
+
+/// Up to where the session's client has all that it was given: so much, and no more, may the new
+/// gateway tell the next owner before the packets that follow have reached it.
+std::int64_t AckedOffset(const Session& session) {
+  std::int64_t acked = session.last_offset;
+  for (const UnackedPacket& packet : session.unacked)
+    if (packet.offset >= 0 && packet.stored_id == 0 && !packet.is_late)
+      acked = std::min(acked, packet.offset - 1);
+  return acked;
+}
+
+/// h counts modulo 2^32 from base_seq: how many packets after FloorOf it newly covers.
+std::uint32_t NewlyHandled(const Session& session, std::uint32_t h) {
+  return h - static_cast<std::uint32_t>(FloorOf(session) - session.base_seq);
+}
+
+}  // namespace
+
+void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
+  const session::v1::SessionResume& request = action.resume();
+  const std::shared_ptr<Session> session = core_.FindSession(SessionId(action.session_id()));
+  if (!session || session->user->bare != request.user()) return Refuse(gateway, action, shard);
+  const bool is_over = session->phase() == SessionPhase::kClosing ||
+                       (session->phase() == SessionPhase::kEnding && !session->ends_by_timeout);
+  if (is_over) {
+    // How much of it has arrived is known when it has ended.
+    if (!core_.sessions().RunAfterEnd(*session, gateway, action)) Refuse(gateway, action, shard);
+    return;
+  }
+  if (!session->is_resumable()) {
+    const SteadyTime limit = session->resume_waits ? session->resume_waits->limit : SteadyTime::max();
+    Wait(*session, gateway, action, std::min(limit, core_.clock().Now() + kEnableLimit));
+    return;
+  }
+  if (FloorOf(*session) + NewlyHandled(*session, request.handled()) > session->last_seq) {
+    auto& resumed = *AddAction(gateway, session->id, shard).mutable_resumed();
+    resumed.set_attempt(request.attempt());
+    resumed.set_handled_too_high(true);
+    resumed.set_sent_count(static_cast<std::uint32_t>(session->last_seq - session->base_seq));
+    SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kUndefinedCondition,
+               "h is higher than what was sent");
+    return;
+  }
+  if (!session->inbound.is_all_confirmed()) {
+    // h must say only what is in the log: it will be, in milliseconds. Until then the session
+    // stays where it is: should we die now, its old gateway still has it.
+    Wait(*session, gateway, action, SteadyTime::max());
+    return;
+  }
+  session->resume_waits.reset();
+  core_.sessions().Schedule(*session);
+  Finish(session, gateway, request);
+}
+
+void SessionResumer::Wait(Session& session, const GatewayPeer& gateway, const GatewayAction& action,
+                          SteadyTime limit) {
+  // Of two attempts of a client the newer one is where it waits for an answer.
+  session.resume_waits = std::make_unique<WaitingResume>(WaitingResume{{gateway.instance(), action}, limit});
+  core_.sessions().Schedule(session);
+}
+
+void SessionResumer::TryAgain(const std::shared_ptr<Session>& session) {
+  if (!session->resume_waits) return;
+  const WaitingAction asked = session->resume_waits->asked;
+  GatewayPeer* gateway = core_.sessions().FindGateway(asked.gateway);
+  if (gateway != nullptr) {
+    Resume(*gateway, asked.action, *session->user->shard);
+  } else {
+    session->resume_waits.reset();
+    core_.sessions().Schedule(*session);
+  }
+}
+
+void SessionResumer::GiveUp(const std::shared_ptr<Session>& session) {
+  const auto given_up = std::move(session->resume_waits);
+  core_.sessions().Schedule(*session);
+  GatewayPeer* gateway = core_.sessions().FindGateway(given_up->asked.gateway);
+  if (gateway != nullptr) Refuse(*gateway, given_up->asked.action, *session->user->shard);
+}
+
+void SessionResumer::Refuse(GatewayPeer& gateway, const GatewayAction& action, const Shard& shard) {
+  const SessionId id(action.session_id());
+  auto& resumed = *AddAction(gateway, id, shard).mutable_resumed();
+  resumed.set_attempt(action.resume().attempt());
+  SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kItemNotFound, "no such session");
+  const EndedSessions::Ended* ended = core_.sessions().EndedOf(shard).Find(id, action.resume().user());
+  if (ended == nullptr) return;
+  resumed.set_has_ended_count(true);
+  resumed.set_ended_inbound_count(ended->confirmed_count);
+}
+
+void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer& new_gateway,
+                            const session::v1::SessionResume& request) {
+  GatewayPeer* const gateway = &new_gateway;
+  GatewayPeer* const before = session->gateway;
+  // On one gateway both connections go by the same id: the old one ends before the new one begins.
+  if (before == gateway) AddAction(*session).mutable_ended()->set_condition("conflict");
+  core_.deliverer().Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, request.handled()));
+  core_.sessions().SetGateway(*session, gateway);
+  // What is in the store says less than its client knows from here on.
+  if (session->row.content == ParkedRow::Content::kCurrent)
+    session->row.content = ParkedRow::Content::kOutdated;
+  core_.sessions().Enter(*session, SessionPhase::kResumed);
+  session->left_gateway = before != nullptr && before != gateway ? before->instance() : std::string();
+  session->state.set_resumptions(session->state.resumptions() + 1);
+  core_.directory().Changed(*session);
+  auto& resumed = *AddAction(*session).mutable_resumed();
+  resumed.set_attempt(request.attempt());
+  resumed.set_full_jid(std::string(session->jid.str()));
+  resumed.set_inbound_count(session->inbound.confirmed());
+  resumed.set_base_seq(session->base_seq);
+  resumed.set_acked_seq(session->acked_seq);
+  resumed.set_acked_offset(AckedOffset(*session));
+  resumed.set_state(session->state.SerializeAsString());
+  if (!core_.deliverer().Resend(*session, session->acked_seq)) {
+    core_.sessions().End(session, "internal-server-error");
+    return;
+  }
+  core_.metrics().sessions_resumed.Increment();
+  core_.features().Tell(&LifeHook::OnSessionChanged, *session);
+  core_.offline().OnBack(session);  // the connection may have broken in the middle of the offline messages
+  core_.tasks().Spawn("session.leave_old", LeaveOld(core_.SharedShard(session->user->shard->number), session,
+                                                    session->left_gateway));
+}
+
+Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                                    std::string gateway) {
+  // The new gateway has the session by now, or we have died: only then may the old gateway and
+  // the store forget it.
+  const std::uint64_t resumption = session->state.resumptions();
+  co_await runtime::Sleep(core_.settings().resume_hand_over);
+  if (shard->released()) co_return;
+  GatewayPeer* old = core_.sessions().FindGateway(gateway);
+  if (old != nullptr && old != session->gateway)
+    AddAction(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
+  if (session->ended || session->state.resumptions() != resumption) co_return;
+  session->left_gateway.clear();
+  if (session->phase() == SessionPhase::kResumed) core_.sessions().Enter(*session, SessionPhase::kConnected);
+}
+
+}  // namespace rookery::session_manager
