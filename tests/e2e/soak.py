@@ -314,7 +314,7 @@ async def main() -> int:
         await cluster.up()
         await cluster.all_owned()
         # Who cannot reach the database takes nobody in, and links are cut for up to a minute each.
-        async with Traffic(cluster, rate=parsed.rate, seed=parsed.seed, patience=180, uncertain=75) as traffic:
+        async with Traffic(cluster, rate=parsed.rate, seed=parsed.seed, patience=180, uncertain=75, may_be_sent_away=True) as traffic:
             soak = Soak(cluster, network, traffic, parsed.seed, parsed.at_once, set(filter(None, parsed.faults.split(","))))
             try:
                 await soak.run(parsed.minutes)

@@ -62,6 +62,51 @@ class OwnerDeathTest : public Cluster {
   Client* alice = nullptr;
 };
 
+// ---- what the new owner has yet to find out -------------------------------
+
+TEST_F(OwnerDeathTest, ResumedBeforeTheRosterHasAnswered_AllOfItIsGiven) {
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(bob);
+  bob.acks = false;
+  for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_);
+  roster_.settings_held = true;
+  Kill(1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  gateway_.End(bob, END_REASON_CONNECTION_LOST);
+  Client& resumed = other_.Resume(bob, static_cast<std::uint32_t>(bob.last_seq - bob.base_seq) - 2);
+  resumed.inbox.clear();
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  Say("m4", bob_);
+  roster_.settings_held = false;
+  EXPECT_TRUE(RunUntil([&] { return resumed.MessageIds().size() >= 3; }));
+  EXPECT_FALSE(resumed.ended);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m2", "m3", "m4"));
+}
+
+TEST_F(OwnerDeathTest, AttachedAgainBeforeTheRosterHasAnswered_GoesOn) {
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(bob);
+  bob.acks = false;
+  for (const char* id : {"m1", "m2"}) Say(id, bob_);
+  roster_.settings_held = true;
+  Kill(1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  // The last one has not reached the gateway, for all that the owner knows.
+  bob.inbox.pop_back();
+  bob.unacked.pop_back();
+  --bob.last_seq;
+  gateway_.Relink(node(2));
+  Settle();
+  Say("m3", bob_);
+  roster_.settings_held = false;
+  EXPECT_TRUE(RunUntil([&] { return bob.MessageIds().size() >= 3; }));
+  EXPECT_FALSE(bob.ended);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+}
+
 // ---- offline messages -------------------------------------------------------
 
 TEST_F(OwnerDeathTest, OfflineAcknowledged_BeforeTheMark_NotGivenToTheNextSession) {

@@ -228,6 +228,8 @@ void Client::Receive(ToClient frame) {
       return HandleAck(frame.h);
     case ToClient::Kind::kClosed:
       world_.Note(user_ + "/" + resource_, "closed", frame.text);
+      if (frame.text == "internal-server-error")
+        ledger_.Violate("nobody-is-dropped", user_ + "/" + resource_ + ": the cluster has lost track of the session");
       connection_ = 0;
       if (frame.text == "system-shutdown" || frame.text == "resource-constraint") return OnBroken();
       EndSession();

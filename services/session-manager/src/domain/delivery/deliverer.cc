@@ -89,7 +89,7 @@ void Deliverer::Send(Session& session, std::shared_ptr<Delivery> delivery, bool 
 
 void Deliverer::SendNow(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {
   Queue(session, delivery, primary);
-  if (session.gateway == nullptr || session.detached) return;
+  if (session.gateway == nullptr || session.detached || session.resend_after) return;
   session::v1::SessionManagerAction& action = session.gateway->Add();
   const Shard& shard = *session.user->shard;
   action.set_shard(shard.number);
@@ -113,7 +113,7 @@ void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shar
   for (Session* session : sessions) {
     if (IsHeldBack(*session, delivery, primary)) continue;
     Queue(*session, delivery, primary);
-    if (session->gateway == nullptr || session->detached) continue;
+    if (session->gateway == nullptr || session->detached || session->resend_after) continue;
     auto it = std::find_if(by_gateway.begin(), by_gateway.end(),
                            [&](const auto& entry) { return entry.first == session->gateway; });
     if (it == by_gateway.end()) it = by_gateway.insert(by_gateway.end(), {session->gateway, {}});
@@ -207,8 +207,15 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
 }
 
 bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
-  for (const UnackedPacket& packet : session.unacked)
-    if (packet.seq > after_seq && packet.delivery == nullptr) return false;
+  session.resend_after.reset();
+  const bool is_whole = std::none_of(session.unacked.begin(), session.unacked.end(), [&](const auto& packet) {
+    return packet.seq > after_seq && packet.delivery == nullptr;
+  });
+  if (!is_whole) {
+    if (!session.user->backlog) return false;
+    session.resend_after = after_seq;
+    return true;
+  }
   if (session.gateway == nullptr) return true;
   const Shard& shard = *session.user->shard;
   for (UnackedPacket& unacked : session.unacked) {
@@ -224,6 +231,19 @@ bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
     core_.metrics().stanzas_resent.Increment();
   }
   return true;
+}
+
+void Deliverer::ResendDue(User& user) {
+  std::vector<std::shared_ptr<Session>> due;
+  for (const auto& session : user.sessions)
+    if (session->resend_after) due.push_back(session);
+  for (const auto& session : due) {
+    if (session->ended || session->detached) {
+      session->resend_after.reset();
+      continue;
+    }
+    if (!Resend(*session, *session->resend_after)) core_.sessions().End(session, "internal-server-error");
+  }
 }
 
 // ---- messages ---------------------------------------------------------------
@@ -619,7 +639,8 @@ void Deliverer::RestorePacket(Session& session, WaitingStore::SessionPacket row)
   session.unacked_bytes += restored.delivery->bytes();
   session.unacked.push_back(std::move(restored));
   // Stored by the last owner, never given to the gateway.
-  if (session.gateway != nullptr && !session.detached) (void)Resend(session, row.seq - 1);
+  if (session.gateway != nullptr && !session.detached && !session.resend_after)
+    (void)Resend(session, row.seq - 1);
 }
 
 }  // namespace rookery::session_manager

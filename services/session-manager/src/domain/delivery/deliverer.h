@@ -34,8 +34,11 @@ class Deliverer {
 
   /// Every packet up to `seq` has reached the client.
   void Acknowledge(Session& session, std::uint64_t seq);
-  /// Sends the unacknowledged packets after `seq` again. False: one of them is lost.
+  /// Sends the unacknowledged packets after `after_seq` again: at once, or when the records in which some
+  /// of them came have been applied. False: one of them is lost.
   bool Resend(Session& session, std::uint64_t after_seq);
+  /// Records of the user that waited have been applied: some session may wait for what they brought.
+  void ResendDue(User& user);
 
   /// A message from a record to the user.
   void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering);

@@ -5,6 +5,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "domain/core.h"
+#include "domain/delivery/deliverer.h"
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/offline_messages.h"
 #include "domain/records/record_processor.h"
@@ -225,9 +226,10 @@ void RecordOrder::Drain(Shard& shard, const std::string& bare) {
     }
   }
   user->backlog->is_draining = false;
-  if (!user->backlog->entries.empty()) return;
-  user->backlog.reset();
-  core_.MaybeForget(*user);
+  const bool is_over = user->backlog->entries.empty();
+  if (is_over) user->backlog.reset();
+  core_.deliverer().ResendDue(*user);
+  if (is_over) core_.MaybeForget(*user);
 }
 
 }  // namespace rookery::session_manager

@@ -154,6 +154,9 @@ struct Session : GatewayHook {
   std::int64_t late_offset = -1;
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
+  /// Set while what some of the packets after this number are is not known, but will be: the records wait
+  /// (record_order.h). None after it is sent meanwhile.
+  std::optional<std::uint64_t> resend_after;
   /// In ShardDelivery::unacknowledged.
   bool is_store_due = false;
 

@@ -79,7 +79,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   parker_.Park(session);
   if (is_late) core_.offline().OnLate(session);
   if (!is_live || !is_superseded) return;
-  if (!is_whole) {
+  if (!is_whole && !session->user->backlog) {
     core_.sessions().End(session, "internal-server-error");
     return;
   }
