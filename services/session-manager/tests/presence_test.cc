@@ -44,6 +44,61 @@ TEST_F(PresenceTest, InitialPresence_BroadcastAndProbe) {
   EXPECT_EQ(From(alice, alice_ + "/a", "").size(), 1u);
 }
 
+TEST_F(PresenceTest, InitialPresence_TheOwnerDiesBeforeTheLogHasIt_TheNextOneProbes) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  log_.held = true;
+  gateway_.Send(alice, Presence());
+  Settle();  // the gateway knows that she is available, and has no confirmation
+  Kill(0);
+  log_.held = false;
+  Assign(0, 1);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
+  Settle();
+  // Perhaps twice: her presence came to the next owner in the session's state and as a stanza.
+  EXPECT_FALSE(From(alice, bob_ + "/b", "").empty());
+  EXPECT_FALSE(From(bob, alice_ + "/a", "").empty());
+}
+
+TEST_F(PresenceTest, InitialPresence_TheOwnerDiesWhenTheLogHasIt_TheySeeEachOther) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  log_.held = true;
+  gateway_.Send(alice, Presence());
+  Settle();
+  Kill(0, /*lose=*/false);
+  log_.held = false;
+  Assign(0, 1);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
+  Settle();
+  // Perhaps twice: her presence came to the next owner in the session's state and as a stanza.
+  EXPECT_FALSE(From(alice, bob_ + "/b", "").empty());
+  EXPECT_FALSE(From(bob, alice_ + "/a", "").empty());
+}
+
+TEST_F(PresenceTest, Unavailable_TheOwnerDiesBeforeTheLogHasIt_TheNextOneTells) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& eve = SignIn(gateway_, UserIn(2, 5), "e");
+  gateway_.Send(alice, Presence({}, eve.jid));
+  Settle();
+  log_.held = true;
+  gateway_.Send(alice, Presence("unavailable"));
+  Settle();
+  Kill(0);
+  log_.held = false;
+  Assign(0, 1);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
+  Settle();
+  EXPECT_EQ(From(bob, alice.jid, "unavailable").size(), 1u);
+  EXPECT_EQ(From(eve, alice.jid, "unavailable").size(), 1u);
+}
+
 TEST_F(PresenceTest, OwnOtherResourcesSeeEachOther) {
   Client& one = SignIn(gateway_, alice_, "one");
   Client& two = gateway_.Start(alice_, "two");

@@ -41,7 +41,8 @@ struct Settings {
   std::int64_t max_store_waiting = 20'000;
   std::int64_t max_store_waiting_bytes = 64 * 1024 * 1024;
   bool registration = false;
-  std::chrono::milliseconds presence_too_old{30'000};
+  /// A question that a new owner reads so late is answered with an error: nobody waits for it any more.
+  std::chrono::milliseconds iq_too_old{30'000};
 };
 
 }  // namespace rookery::session_manager

@@ -82,6 +82,12 @@ std::unique_ptr<Contacts> MakeContacts(const roster::v1::GetRosterResponse& rost
   return contacts;
 }
 
+/// Whether the session became what it is by the stanza that is handled. Its owner died before that was
+/// confirmed, perhaps before anything was in the log, and the gateway has sent it again.
+bool IsRepeated(const Session& session, const Cause& cause) {
+  return cause.count > 0 && session.state.availability_count() == cause.count;
+}
+
 xmpp::Stanza Unavailable(std::string_view from) { return xmpp::MakePresence("unavailable", from, {}); }
 
 }  // namespace
@@ -112,7 +118,7 @@ void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause
                                   xmpp::Stanza& presence) {
   User& user = *session->user;
   if (presence.type() == "unavailable") {
-    if (!session->available()) return;
+    if (!session->available() && !IsRepeated(*session, cause)) return;
     BecomeUnavailable(user, *session, cause, presence);
     core_.sessions().PublishState(*session);
     return;
@@ -122,7 +128,7 @@ void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause
     core_.client_stanzas().Refuse({user, session}, cause, presence, xmpp::ErrorCondition::kBadRequest);
     return;
   }
-  if (session->available() && user.contacts) {
+  if (session->available() && user.contacts && !IsRepeated(*session, cause)) {
     UpdateAvailable(session, cause, std::move(presence), fields.priority);
     HandOutIfDue(session);
     return;
@@ -141,6 +147,10 @@ void PresenceTracker::HandOutIfDue(const std::shared_ptr<Session>& session) {
 
 void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause,
                                       xmpp::Stanza presence, int priority) {
+  if (!session->available()) {
+    session->state.set_availability_count(cause.count);
+    session->state.clear_left();
+  }
   session->state.set_available(true);
   session->state.set_priority(priority);
   Broadcast(*session->user, cause, presence);
@@ -164,7 +174,7 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
       const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
       if (session->ended || shard->released()) co_return;
       std::vector<roster::v1::PendingRequest> pending;
-      const bool initial = !session->available();
+      const bool initial = !session->available() || IsRepeated(*session, cause);
       absl::Status loaded;
       if (initial || !session->user->contacts)
         loaded = co_await LoadContacts(shard, bare, &pending, cause.trace_id);
@@ -208,15 +218,18 @@ void PresenceTracker::FinishAvailable(const std::shared_ptr<Session>& session, C
 
 void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause,
                                         const xmpp::Stanza& presence) {
-  if (!session.available()) return;
+  if (session.available()) {
+    session.state.set_availability_count(cause.count);
+    session.state.mutable_left()->Swap(session.state.mutable_directed());
+  }
   Broadcast(user, cause, presence);
   if (!user.contacts) {
     // Our sessions came with the shard, their roster did not, and it is away.
     if (Owed* owed = Owe(*user.shard, user.bare)) owed->unavailable.push_back({presence, {}});
     session.state.set_unavailable_untold(true);
   }
-  if (session.state.directed_size() > 0) {
-    std::vector<std::string> directed(session.state.directed().begin(), session.state.directed().end());
+  if (session.state.left_size() > 0) {
+    std::vector<std::string> directed(session.state.left().begin(), session.state.left().end());
     core_.features().FilterRecipients(user, directed);
     core_.AppendFanout(*user.shard, cause, presence, directed);
   }
@@ -224,7 +237,6 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
 }
 
 void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset) {
-  session.state.clear_directed();
   session.state.set_available(false);
   session.state.clear_presence();
   session.state.set_offline_given(false);

@@ -16,9 +16,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// Beyond so many nothing is left out.
-constexpr std::size_t kMostSaidGone = 100'000;
-
 /// XEP-0359: rises with the log; above 0.
 std::uint64_t ArchiveId(const PendingRecord& pending) {
   return static_cast<std::uint64_t>(pending.offset) + 1;
@@ -72,13 +69,6 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
   if (bare.empty() || core_.ShardNumberOf(bare) != shard.number) {
     core_.metrics().misplaced.Increment();
     telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", offset}});
-    shard.window.Release(offset);
-    return;
-  }
-  // Not when it is applied, which may be when the shard is live.
-  const bool is_presence =
-      record.has_delivery() && record.delivery().stanza().kind() == common::v1::STANZA_KIND_PRESENCE;
-  if (is_presence && IsOldNews(shard, *pending, record.delivery().stanza())) {
     shard.window.Release(offset);
     return;
   }
@@ -205,23 +195,6 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   }
 }
 
-bool RecordProcessor::IsOld(const PendingRecord& pending) const {
-  return pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
-                                   core_.settings().presence_too_old.count();
-}
-
-bool RecordProcessor::IsOldNews(Shard& shard, const PendingRecord& pending,
-                                const xmpp::Stanza& presence) const {
-  if (!IsOld(pending)) return false;
-  if (presence.type() == "unavailable") {
-    // Nobody says it again, and the contact would be seen as available for good.
-    if (shard.said_gone.size() < kMostSaidGone) shard.said_gone.emplace(presence.from());
-    return false;
-  }
-  return presence.type().empty() && !shard.said_gone.contains(presence.from()) &&
-         shard.said_gone.size() < kMostSaidGone;
-}
-
 void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   xmpp::Stanza& presence = *pending.record.mutable_delivery()->mutable_stanza();
   if (IsSubscription(presence.type())) {
@@ -247,7 +220,6 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
   const events::v1::Fanout& fanout = pending.record.fanout();
   const xmpp::Stanza& stanza = fanout.stanza();
   const bool is_probe = stanza.type() == "probe";
-  if (!pending.in_turn && IsOldNews(shard, pending, stanza)) return;
   const std::string sender(xmpp::BareOf(stanza.from()));
   std::shared_ptr<Delivery> delivery;
   std::vector<Session*> sessions;
@@ -314,7 +286,9 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
   }
   Session* session = user.FindResource(resource);
   auto delivery = MakeDelivery(pending, iq);
-  if (session == nullptr || IsOld(pending)) {
+  const bool is_old = pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
+                                                core_.settings().iq_too_old.count();
+  if (session == nullptr || is_old) {
     if (is_request)
       core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
     return;

@@ -29,10 +29,6 @@ class RecordProcessor {
   /// The message belongs in the user's history: tells the topic `messages`.
   void PublishEvent(const User& user, const PendingRecord& pending, const xmpp::Stanza& message,
                     events::v1::MessageDirection direction);
-  /// An earlier owner may have applied it, and it was sent too long ago to matter, should that not be so.
-  bool IsOld(const PendingRecord& pending) const;
-  /// The same of a presence that the next one replaces.
-  bool IsOldNews(Shard& shard, const PendingRecord& pending, const xmpp::Stanza& presence) const;
   std::shared_ptr<Delivery> MakeDelivery(PendingRecord& pending, xmpp::Stanza& stanza);
 
   Core& core_;

@@ -7,7 +7,6 @@
 #include <set>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "domain/delivery/pending_ends.h"
@@ -28,9 +27,6 @@ struct Shard final : sharding::Shard {
 
   /// Gateways that have attached their sessions for this epoch.
   std::set<std::string> attached_gateways;
-  /// Whose presence was told to be unavailable while the shard is recovered, by a record that is old:
-  /// when they were back is told too.
-  std::unordered_set<std::string, StringHash, std::equal_to<>> said_gone;
   /// Actions of gateways that wait until we are live.
   std::deque<WaitingAction> waiting;
 

@@ -117,7 +117,6 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
 }
 
 void UserShards::GoLive(sharding::Shard& shard) {
-  Users(shard).said_gone = {};
   core_.sessions().RunWaiting(Users(shard));
 }
 
