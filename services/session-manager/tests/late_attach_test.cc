@@ -72,6 +72,32 @@ TEST_F(LateAttachTest, SL12_WhatItsClientHasAcknowledged_IsNotGivenAgain) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+TEST_F(LateAttachTest, SL12_PresenceThatItHasMissed_IsToldAnew_AndItsOwn) {
+  const std::string carol_ = UserIn(0, 3), dave_ = UserIn(0, 5);
+  roster_.Befriend(bob_, carol_);
+  roster_.Befriend(bob_, dave_);
+  Client& carol = SignIn(gateway_, carol_, "c");
+  gateway_.Send(*alice, Presence());
+  Settle();
+  MoveWithoutIt();
+  bob->inbox.clear();
+  gateway_.Send(carol, Presence("unavailable"));
+  Client& dave = SignIn(gateway_, dave_, "d");
+  gateway_.Send(dave, Presence());
+  Settle();
+  ASSERT_THAT(bob->inbox, IsEmpty());
+  ItComes();
+  const auto told = [&](const Client& client, const std::string& from, const std::string& type) {
+    const auto presences = Only(client.inbox, common::v1::STANZA_KIND_PRESENCE, type);
+    return std::count_if(presences.begin(), presences.end(),
+                         [&](const xmpp::Stanza& presence) { return presence.from() == from; });
+  };
+  EXPECT_EQ(told(*bob, carol_, "unavailable"), 1);
+  EXPECT_EQ(told(*bob, carol.jid, ""), 0);
+  EXPECT_EQ(told(*bob, dave.jid, ""), 1);
+  EXPECT_EQ(told(dave, bob->jid, ""), 1);
+}
+
 TEST_F(LateAttachTest, SL12_WhatIsUnacknowledged_IsKeptForItAndReplayed) {
   bob->acks = false;
   Say("m1", bob_);

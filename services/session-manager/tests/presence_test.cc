@@ -2,6 +2,7 @@
 
 #include "cluster.h"
 #include "domain/presence/presence_tracker.h"
+#include "domain/records/refused_records.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -97,6 +98,92 @@ TEST_F(PresenceTest, Unavailable_TheOwnerDiesBeforeTheLogHasIt_TheNextOneTells) 
   Settle();
   EXPECT_EQ(From(bob, alice.jid, "unavailable").size(), 1u);
   EXPECT_EQ(From(eve, alice.jid, "unavailable").size(), 1u);
+}
+
+// ---- what the log does not take -----------------------------------------------
+
+TEST_F(PresenceTest, RefusedBroadcastAndProbe_AreSaidAgain_Once) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  int refusals = 4;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_fanout() && refusals-- > 0 ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+  };
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  gateway_.Send(alice, Presence());
+  Settle();
+  EXPECT_EQ(alice.confirmed, alice.sent);
+  ASSERT_TRUE(RunUntil([&] {
+    return From(bob, alice_ + "/a", "").size() == 1 && From(alice, bob_ + "/b", "").size() == 1 &&
+           From(alice, alice_ + "/a", "").size() == 1;
+  }));
+  EXPECT_THAT(Only(alice.inbox, STANZA_KIND_PRESENCE, "error"), IsEmpty());
+}
+
+TEST_F(PresenceTest, RefusedUnavailableOfAnEnd_IsSaidAgain) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  bool is_refused = true;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_fanout() && is_refused ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+  };
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  const Shard& shard = *node(0).core.FindShard(0);
+  EXPECT_LT(shard.window.cursor(), shard.window.next_offset());
+  is_refused = false;
+  ASSERT_TRUE(RunUntil([&] { return From(bob, alice_ + "/a", "unavailable").size() == 1; }));
+  EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
+}
+
+TEST_F(PresenceTest, RefusedUnavailable_BackMeanwhile_IsNotSaidAfterIt) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  bob.inbox.clear();
+  int refusals = 1;
+  log_.refuse = [&](std::uint32_t partition, const events::v1::UserRecord& record) {
+    return partition == 2 && record.fanout().stanza().type() == "unavailable" && refusals-- > 0
+               ? absl::PermissionDeniedError("not yet")
+               : absl::OkStatus();
+  };
+  gateway_.Send(alice, Presence("unavailable"));
+  gateway_.Send(alice, Presence({}, {}, 5));
+  Settle();
+  const Shard& shard = *node(0).core.FindShard(0);
+  ASSERT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
+  auto& refused = node(0).core.refused();
+  ASSERT_EQ(refused.waiting(), 1u);
+  ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
+  EXPECT_THAT(From(bob, alice_ + "/a", "unavailable"), IsEmpty());
+  EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
+}
+
+// ---- what was missed ----------------------------------------------------------
+
+TEST_F(PresenceTest, TheLogLosesWhatContactsSaid_BothAreToldAnew) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  ASSERT_TRUE(RunUntil([&] { return log_.in_flight.empty(); }));
+  // Bob's shard has read that alice is there and asks for him, not that she has gone; the log loses all of it.
+  const std::size_t before = log_.users[2].size() - 2;
+  node(1).frozen = true;
+  gateway_.Send(alice, Presence("unavailable"));
+  Settle();
+  log_.users[2].resize(before);
+  node(1).frozen = false;
+  bob.inbox.clear();
+  alice.inbox.clear();
+  Settle();
+  ASSERT_TRUE(RunUntil([&] { return IsLive(2) && !From(bob, alice_, "unavailable").empty(); }));
+  EXPECT_THAT(From(bob, alice_ + "/a", ""), IsEmpty());
+  gateway_.Send(alice, Presence());
+  Settle();
+  EXPECT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
+  EXPECT_FALSE(node(1).core.FindShard(2)->users.at(bob_)->sessions.front()->state.presence_missed());
 }
 
 TEST_F(PresenceTest, OwnOtherResourcesSeeEachOther) {

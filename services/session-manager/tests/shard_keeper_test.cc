@@ -210,6 +210,24 @@ TEST_F(ShardKeeperTest, RefusedAppend_TheSenderHasAnError_NotAnAcknowledgementAl
   EXPECT_NE(errors[0].payload().find("internal-server-error"), std::string::npos);
 }
 
+TEST_F(ShardKeeperTest, RefusedError_IsSaidAgain) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  int refusals = 2;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.delivery().stanza().type() == "error" && refusals-- > 0
+               ? absl::PermissionDeniedError("not yet")
+               : absl::OkStatus();
+  };
+  gateway_.Send(alice, Iq("get", bob_ + "/nobody", "q", "query", "jabber:iq:version"));
+  Settle();
+  const Shard& shard = *node(0).core.FindShard(1);
+  EXPECT_LT(shard.window.cursor(), shard.window.next_offset());
+  ASSERT_TRUE(RunUntil([&] { return !Only(alice.inbox, common::v1::STANZA_KIND_IQ, "error").empty(); }));
+  EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
+}
+
 TEST_F(ShardKeeperTest, RefusedFence_IsTriedAgain) {
   int refusals = 3;
   log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {

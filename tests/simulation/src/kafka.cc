@@ -81,10 +81,8 @@ class SimulatedConsumer final : public kafka::Consumer {
 
   void Seek(std::int32_t partition, std::int64_t offset) override {
     Place& place = places_[partition];
-    const Kafka::Partition& log = kafka_.partition(topic_, partition);
-    if (offset < log.beginning) offset = log.beginning;
-    if (offset > log.end()) offset = log.end();
-    place.position = offset;
+    // Beyond the end of the log it stays until the broker says so (Fetch).
+    place.position = std::max(offset, kafka_.partition(topic_, partition).beginning);
     ++place.seeks;
     FetchSoon(partition);
   }
@@ -211,7 +209,7 @@ class SimulatedConsumer final : public kafka::Consumer {
   void FetchSoon(std::int32_t partition) {
     const auto it = places_.find(partition);
     if (it == places_.end() || it->second.is_fetching || it->second.is_paused || it->second.position < 0) return;
-    if (it->second.position >= kafka_.partition(topic_, partition).end()) return;
+    if (it->second.position == kafka_.partition(topic_, partition).end()) return;
     it->second.is_fetching = true;
     world_.After(world_.Latency(), [&kafka = kafka_, self = this, partition] {
       if (kafka.Has(self)) self->Fetch(partition);
@@ -252,8 +250,15 @@ class SimulatedConsumer final : public kafka::Consumer {
       return;
     }
     if (place.position > log.end()) {
-      world_.Note(process_.name(), "offset-gone", std::to_string(partition));
-      place.position = log.end();
+      // Told to the process, which may have sought elsewhere until it hears that.
+      world_.After(world_.Latency(), [&kafka = kafka_, self = this, partition, wanted = place.position,
+                                      first = log.beginning, end = log.end(), seeks = place.seeks] {
+        if (!kafka.Has(self)) return;
+        self->world_.Post(self->process_, self->life_, [self, partition, wanted, first, end, seeks] {
+          self->Miss(partition, seeks, wanted, first, end);
+        });
+      });
+      return;
     }
     const std::size_t count = 1 + world_.random().Below(kFetchRecords);
     auto batch = std::make_shared<std::vector<std::pair<std::int64_t, Kafka::Record>>>();
@@ -269,6 +274,18 @@ class SimulatedConsumer final : public kafka::Consumer {
         self->Give(partition, seeks, *batch);
       });
     });
+  }
+
+  void Miss(std::int32_t partition, std::uint64_t seeks, std::int64_t wanted, std::int64_t first,
+            std::int64_t end) {
+    const auto it = places_.find(partition);
+    if (it == places_.end()) return;
+    it->second.is_fetching = false;
+    if (it->second.seeks != seeks) return FetchSoon(partition);
+    world_.Note(process_.name(), "offset-gone", std::to_string(partition));
+    it->second.position = end;
+    handler_.OnOffsetMissing(partition, wanted, first, end);
+    FetchSoon(partition);
   }
 
   void Give(std::int32_t partition, std::uint64_t seeks,
@@ -525,8 +542,13 @@ void Kafka::Shake() {
 void Kafka::Truncate(const std::string& topic, std::int32_t number, std::int64_t records) {
   Partition& log = partition(topic, number);
   world_.Note("kafka", "truncated", topic + " " + std::to_string(number) + " by " + std::to_string(records));
-  log.records.resize(log.records.size() -
-                     static_cast<std::size_t>(std::min<std::int64_t>(records, static_cast<std::int64_t>(log.records.size()))));
+  for (; records > 0 && !log.records.empty(); --records) {
+    if (on_lost) on_lost(topic, log.records.back().value);
+    log.records.pop_back();
+  }
+  // Whoever waits for the next record asks the new leader for it.
+  for (SimulatedConsumer* consumer : consumers_)
+    if (consumer->topic() == topic) consumer->FetchSoon(number);
 }
 
 void Kafka::Tick() {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "message_id.h"
+#include "rookery/events/v1/user_record.pb.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::simulation {
@@ -52,6 +53,20 @@ void Ledger::Logged(std::string_view value) {
   }
 }
 
+void Ledger::Lost(std::string_view value) {
+  events::v1::UserRecord record;
+  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return;
+  // The sender's own copy is not what reaches anybody.
+  const xmpp::Stanza* stanza = record.has_delivery()   ? &record.delivery().stanza()
+                               : record.has_outbound() ? &record.outbound().stanza()
+                                                       : nullptr;
+  if (stanza == nullptr) return;
+  const auto found = messages_.find(ParseId(stanza->id()));
+  if (found == messages_.end()) return;
+  found->second.is_lost = true;
+  world_.Note("kafka", "lost", absl::StrCat("#", found->first));
+}
+
 void Ledger::Received(Session& session, const xmpp::Stanza& stanza) {
   if (stanza.kind() == common::v1::STANZA_KIND_MESSAGE) ReceivedMessage(session, stanza);
   if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE) ReceivedPresence(session, stanza);
@@ -70,7 +85,7 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
   ++message.receptions;
   world_.Note(session.jid, "receive", absl::StrCat("#", id));
   if (!session.received.insert(id).second) {
-    if (session.has_stream_management)
+    if (session.has_stream_management && !message.is_lost)
       Violate("never-twice", absl::StrCat(session.jid, " (session ", session.number, ") got message #", id, " twice"),
               id);
     return;
@@ -79,7 +94,7 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
   // available one.
   if (!session.is_available && message.to.find('/') != std::string::npos) return;
   std::uint64_t& last = session.last_from[absl::StrCat(message.sender, " ", message.to)];
-  if (message.sequence < last)
+  if (message.sequence < last && !message.is_lost)
     Violate("order",
             absl::StrCat(session.jid, " got message #", id, " (number ", message.sequence, " of ",
                          sessions_[message.sender].jid, " to ", message.to, ") after number ", last),
@@ -91,6 +106,12 @@ void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {
   if (stanza.from() == session.jid && stanza.type().empty()) session.is_available = true;
   if (stanza.from().empty() || xmpp::BareOf(stanza.from()) == session.user) return;
   if (stanza.type() == "unavailable") {
+    if (xmpp::ResourceOf(stanza.from()).empty()) {
+      // What it knew of the contact counts no more: the contact's presence comes anew.
+      std::erase_if(session.sees, [&](const auto& entry) { return xmpp::BareOf(entry.first) == stanza.from(); });
+      world_.Note(session.jid, "sees-nothing", stanza.from());
+      return;
+    }
     const auto seen = session.sees.find(stanza.from());
     if (seen == session.sees.end()) return;
     gone_[seen->second].insert(session.jid);
@@ -112,7 +133,9 @@ void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {
 
 void Ledger::CheckMessages() {
   for (const auto& [id, message] : messages_) {
-    if (!message.is_acknowledged || message.receptions > 0 || message.is_handed_over || message.is_bounced) continue;
+    if (!message.is_acknowledged || message.receptions > 0 || message.is_handed_over || message.is_bounced ||
+        message.is_lost)
+      continue;
     Violate("acknowledged-is-delivered",
             absl::StrCat("message #", id, " of ", sessions_[message.sender].jid, " to ", message.to,
                          " was acknowledged, and nobody got it or an error"),

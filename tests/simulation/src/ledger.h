@@ -49,6 +49,7 @@ class Ledger {
     bool is_logged = false;
     bool is_bounced = false;
     bool is_handed_over = false;  // to a client without stream management: written to its socket
+    bool is_lost = false;         // by the broker, which had acknowledged it: nothing is promised of it any more
     std::uint32_t receptions = 0;
   };
 
@@ -63,6 +64,8 @@ class Ledger {
   /// The status that a session's presence carries, so that others' views can be told apart.
   static std::string Marker(const Session& session) { return "s" + std::to_string(session.number) + "."; }
   void Logged(std::string_view value);
+  /// A record that the log held and has lost.
+  void Lost(std::string_view value);
 
   /// When the dust has settled. `sees`: whether the first user is subscribed to the second.
   void CheckMessages();

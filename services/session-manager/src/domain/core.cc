@@ -10,6 +10,7 @@
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/record_order.h"
 #include "domain/records/record_processor.h"
+#include "domain/records/refused_records.h"
 #include "domain/records/user_shards.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/roster/user_settings.h"
@@ -67,6 +68,7 @@ Core::Core(asio::any_io_executor executor, const Settings& settings, Ports ports
           metrics)),
       directory_(std::make_unique<DirectoryWriter>(*this)),
       settings_keeper_(std::make_unique<SettingsKeeper>(*this)),
+      refused_(std::make_unique<RefusedRecords>(*this)),
       tasks_(executor) {}
 
 Core::~Core() = default;
@@ -162,47 +164,72 @@ void Core::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std:
   events::Log::OnAppended on_appended;
   if (cause.session) {
     cause.session->inbound.Open(cause.count);
-    on_appended = [this, session = cause.session, count = cause.count,
+    on_appended = [this, session = cause.session, count = cause.count, partition,
                    then = std::move(then)](const absl::StatusOr<std::int64_t>& offset) {
       // Given up with the shard: the next owner is sent the stanza again.
       if (absl::IsAborted(offset.status())) return;
-      if (!offset.ok()) OnRefused(session, offset.status());
+      if (!offset.ok()) OnRefused(session, partition, offset.status());
       session_keeper_->FinishInbound(session, count);
       if (then) then(offset.value_or(-1));
     };
   } else if (cause.offset >= 0 || cause.end) {
     from.window.Hold(cause.offset);
     if (cause.end) ++cause.end->open;
-    on_appended = [this, shard = SharedShard(from.number), offset = cause.offset,
+    on_appended = [this, shard = SharedShard(from.number), offset = cause.offset, partition,
                    end = cause.end](const absl::StatusOr<std::int64_t>& appended) {
       if (shard->released() || absl::IsAborted(appended.status())) return;
-      if (!appended.ok()) NoteLoss(appended.status());
-      shard->window.Release(offset);
-      if (end) end->Finish();
+      const auto finish = [shard, offset, end] {
+        shard->window.Release(offset);
+        if (end) end->Finish();
+      };
+      if (appended.ok()) {
+        finish();
+      } else {
+        refused_->SayAgain(*shard, Topic::kUsers, partition, appended.status(), finish);
+      }
+    };
+  } else {
+    on_appended = [this, shard = SharedShard(from.number),
+                   partition](const absl::StatusOr<std::int64_t>& appended) {
+      if (appended.ok() || shard->released() || absl::IsAborted(appended.status())) return;
+      refused_->SayAgain(*shard, Topic::kUsers, partition, appended.status(), {});
     };
   }
   owner_->Append(from, Topic::kUsers, partition, key, record, std::move(on_appended));
 }
 
-void Core::NoteLoss(const absl::Status& status) {
-  // What follows from a stanza that was taken is no larger than that: only a setting of the broker's
-  // leads here. To try for ever would stop the shard.
+void Core::NoteRefusal(const absl::Status& status) {
   metrics_.records_refused.Increment();
   telemetry::LogError("record.refused", {{"error", Message(status)}});
 }
 
-void Core::OnRefused(const std::shared_ptr<Session>& session, const absl::Status& status) {
-  metrics_.records_refused.Increment();
-  telemetry::LogError("record.refused", {{"error", Message(status)}});
+void Core::NoteLoss() {
+  metrics_.records_lost.Increment();
+  telemetry::LogError("record.lost", {});
+}
+
+void Core::OnRefused(const std::shared_ptr<Session>& session, std::uint32_t partition,
+                     const absl::Status& status) {
   events::v1::UserRecord record;
   const std::optional<std::string> bytes = events::RefusedRecord(status);
-  if (session->ended || !bytes || !record.ParseFromString(*bytes)) return;
+  const bool is_known = bytes && record.ParseFromString(*bytes);
+  const bool is_too_large = absl::IsInvalidArgument(status);
+  if (is_known && !is_too_large && (record.has_fanout() || record.has_sent_copy())) {
+    // Whom the presence that we hold must reach, and what the archive is to have, the client cannot tell.
+    if (Shard* shard = FindShard(ShardNumberOf(session->jid.bare())))
+      refused_->SayAgain(*shard, Topic::kUsers, partition, status, {});
+    return;
+  }
+  NoteRefusal(status);
+  if (session->ended || !is_known) return;
   const xmpp::Stanza* stanza = nullptr;
   if (record.has_delivery()) stanza = &record.delivery().stanza();
   if (record.has_fanout()) stanza = &record.fanout().stanza();
   if (record.has_outbound()) stanza = &record.outbound().stanza();
-  if (stanza == nullptr) return;
-  const bool is_too_large = absl::IsInvalidArgument(status);
+  if (stanza == nullptr) {
+    NoteLoss();
+    return;
+  }
   client_stanzas_->Refuse(
       {*session->user, session}, {}, *stanza,
       is_too_large ? xmpp::ErrorCondition::kPolicyViolation : xmpp::ErrorCondition::kInternalServerError,
@@ -245,18 +272,20 @@ void Core::AppendEvent(Shard& from, Topic topic, std::string_view key,
                        const google::protobuf::MessageLite& event, std::int64_t holds_offset) {
   if (from.released()) return;
   const std::uint32_t partition = homes_.topology().PartitionOf(topic, key);
-  if (holds_offset < 0) {
-    owner_->Append(from, topic, partition, key, event, {});
-    return;
-  }
-  from.window.Hold(holds_offset);
-  owner_->Append(
-      from, topic, partition, key, event,
-      [this, shard = SharedShard(from.number), holds_offset](const absl::StatusOr<std::int64_t>& appended) {
-        if (shard->released() || absl::IsAborted(appended.status())) return;
-        if (!appended.ok()) NoteLoss(appended.status());
-        shard->window.Release(holds_offset);
-      });
+  if (holds_offset >= 0) from.window.Hold(holds_offset);
+  owner_->Append(from, topic, partition, key, event,
+                 [this, shard = SharedShard(from.number), topic, partition,
+                  holds_offset](const absl::StatusOr<std::int64_t>& appended) {
+                   if (shard->released() || absl::IsAborted(appended.status())) return;
+                   const auto finish = [shard, holds_offset] {
+                     if (holds_offset >= 0) shard->window.Release(holds_offset);
+                   };
+                   if (appended.ok()) {
+                     finish();
+                   } else {
+                     refused_->SayAgain(*shard, topic, partition, appended.status(), finish);
+                   }
+                 });
 }
 
 }  // namespace rookery::session_manager

@@ -39,6 +39,7 @@ class SessionKeeper;
 class RecordOrder;
 class RecordProcessor;
 class ClientStanzaProcessor;
+class RefusedRecords;
 class SettingsKeeper;
 class UserShards;
 class DirectoryWriter;
@@ -104,6 +105,7 @@ class Core {
   /// What features have to say (modules/chain.cc).
   FeatureHooks& features() { return features_; }
   IqRouter& iqs() { return *iqs_; }
+  RefusedRecords& refused() { return *refused_; }
 
   const Settings& settings() const { return settings_; }
   const Ports& ports() const { return ports_; }
@@ -147,15 +149,18 @@ class Core {
   /// `then`, for a client's stanza: told the record's offset, or -1 when the log refused it.
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                     events::v1::UserRecord record, std::function<void(std::int64_t)> then = {});
-  /// The log has refused a record for good.
-  void NoteLoss(const absl::Status& status);
+  /// The log has refused a record: what a client sent is answered with an error, what we say ourselves is
+  /// said again.
+  void NoteRefusal(const absl::Status& status);
+  /// And it will never have it.
+  void NoteLoss();
   void AppendEvent(Shard& from, Topic topic, std::string_view key, const google::protobuf::MessageLite& event,
                    std::int64_t holds_offset);
 
  private:
   void FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const;
-  /// The log does not take what a client has sent: the client is told.
-  void OnRefused(const std::shared_ptr<Session>& session, const absl::Status& status);
+  /// The log does not take what follows from a client's stanza.
+  void OnRefused(const std::shared_ptr<Session>& session, std::uint32_t partition, const absl::Status& status);
 
   asio::any_io_executor executor_;
   const Settings& settings_;
@@ -184,6 +189,7 @@ class Core {
   std::unique_ptr<sharding::ShardOwner> owner_;
   std::unique_ptr<DirectoryWriter> directory_;
   std::unique_ptr<SettingsKeeper> settings_keeper_;
+  std::unique_ptr<RefusedRecords> refused_;
   // Last: its coroutines use everything above.
   runtime::TaskGroup tasks_;
 };

@@ -8,6 +8,7 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       stanzas_resent(
           m.Counter("packets_resent_total", "Packets given again after a resumption or a new link")),
       records_refused(m.Counter("records_refused_total", "Records that the log did not take")),
+      records_lost(m.Counter("records_lost_total", "Records of ours that the log will never have")),
       causes_finished(m.Counter("finished_causes_total",
                                 "Records that follow from one that was finished before: an error of ours")),
       stanzas_repeated(m.Counter("stanzas_repeated_total", "Client stanzas refused as received before")),

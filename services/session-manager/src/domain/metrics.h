@@ -12,6 +12,7 @@ struct SessionManagerMetrics {
   prometheus::Counter& packets_sent;
   prometheus::Counter& stanzas_resent;
   prometheus::Counter& records_refused;
+  prometheus::Counter& records_lost;
   prometheus::Counter& causes_finished;
   prometheus::Counter& stanzas_repeated;
   prometheus::Counter& misplaced;

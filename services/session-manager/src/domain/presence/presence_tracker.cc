@@ -66,6 +66,8 @@ constexpr std::size_t kMaxProbers = 100;
 constexpr std::chrono::minutes kPatience{15};
 constexpr std::chrono::milliseconds kFirstRetry{250};
 constexpr std::chrono::milliseconds kLastRetry{4'000};
+/// Of contacts whose presence a client is told to forget.
+constexpr std::size_t kMostTakenBack = 1'000;
 /// For a session that becomes available.
 constexpr std::chrono::milliseconds kLoadPatience{1'500};
 
@@ -195,25 +197,34 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
 void PresenceTracker::FinishAvailable(const std::shared_ptr<Session>& session, Cause& cause,
                                       xmpp::Stanza presence, int priority, bool initial,
                                       std::vector<roster::v1::PendingRequest>& pending) {
-  User& user = *session->user;
   UpdateAvailable(session, cause, std::move(presence), priority);
   if (initial) {
-    // RFC 6121 section 4.2.2: probe who we are subscribed to, and our own other resources.
-    std::vector<std::string> probed;
-    for (const auto& [jid, contact] : user.contacts->by_jid)
-      if (contact.to() && core_.IsLocalDomain(xmpp::DomainOf(jid))) probed.push_back(jid);
-    const bool others = std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
-      return other != session && other->available();
-    });
-    core_.features().FilterRecipients(user, probed);
-    if (others) probed.push_back(user.bare);
-    if (!probed.empty())
-      core_.AppendFanout(*user.shard, cause, xmpp::MakePresence("probe", session->jid.str(), {}), probed);
+    Probe(*session, cause, ProbedBy(*session));
     // Section 3.1.3: requests are shown until they are answered.
     for (roster::v1::PendingRequest& request : pending)
       core_.deliverer().Reply(*session, std::move(*request.mutable_stanza()));
   }
   HandOutIfDue(session);
+}
+
+std::vector<std::string> PresenceTracker::ProbedBy(const Session& session) const {
+  User& user = *session.user;
+  std::vector<std::string> probed;
+  for (const auto& [jid, contact] : user.contacts->by_jid)
+    if (contact.to() && core_.IsLocalDomain(xmpp::DomainOf(jid))) probed.push_back(jid);
+  core_.features().FilterRecipients(user, probed);
+  return probed;
+}
+
+void PresenceTracker::Probe(const Session& session, Cause& cause, std::vector<std::string> probed) {
+  // RFC 6121 section 4.2.2: who we are subscribed to, and our own other resources.
+  User& user = *session.user;
+  const bool others = std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
+    return other.get() != &session && other->available();
+  });
+  if (others) probed.push_back(user.bare);
+  if (!probed.empty())
+    core_.AppendFanout(*user.shard, cause, xmpp::MakePresence("probe", session.jid.str(), {}), probed);
 }
 
 void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause,
@@ -406,11 +417,86 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
   core_.AppendFanout(*user.shard, cause, unavailable, told);
 }
 
+// ---- what was missed ----------------------------------------------------------
+
+void PresenceTracker::TellAnew(Session& session) {
+  if (!session.available()) return;
+  session.state.set_presence_missed(true);
+  core_.sessions().PublishState(session);
+  const std::shared_ptr<Shard> shard = core_.SharedShard(session.user->shard->number);
+  if (shard->live())  // else OnShardLive comes
+    core_.tasks().Spawn("presence.tell_anew", TellAnewTask(shard, core_.FindSession(session.id)));
+}
+
+Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  const std::string bare = session->user->bare;
+  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
+    const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+    if (shard->released() || session->ended || !session->available()) co_return;
+    if (!session->user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
+    if (shard->released() || session->ended || !session->available()) co_return;
+    if (!session->user->contacts) continue;
+    TellAnewNow(session);
+    co_return;
+  }
+}
+
+void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
+  User& user = *session->user;
+  std::vector<std::string> probed = ProbedBy(*session);
+  if (probed.size() > kMostTakenBack) {
+    // So many packets at once are more than a client may leave unacknowledged.
+    core_.sessions().End(session, "reset", "the presence of its contacts is not known any more");
+    return;
+  }
+  // Nobody knows which of them the client sees. RFC 6121 section 4.3.2.1: none; then who is there answers.
+  for (const std::string& contact : probed) core_.deliverer().Reply(*session, Unavailable(contact));
+  const auto told = std::make_shared<EndWrites>();
+  ++told->open;
+  told->then.push_back([this, session] {
+    if (session->ended || session->user->shard->released()) return;
+    session->state.set_presence_missed(false);
+    core_.sessions().PublishState(*session);
+  });
+  Cause cause;
+  cause.end = told;
+  Broadcast(user, cause, session->state.presence());
+  Probe(*session, cause, std::move(probed));
+  told->Finish();
+}
+
+bool PresenceTracker::RemoveOutdated(Shard& shard, events::v1::UserRecord& record) {
+  const bool is_fanout = record.has_fanout();
+  if (!is_fanout && !record.has_delivery()) return false;
+  const xmpp::Stanza& presence = is_fanout ? record.fanout().stanza() : record.delivery().stanza();
+  const bool is_unavailable = presence.type() == "unavailable";
+  if (presence.kind() != common::v1::STANZA_KIND_PRESENCE || (!presence.type().empty() && !is_unavailable))
+    return false;
+  const std::string_view resource = xmpp::ResourceOf(presence.from());
+  if (resource.empty()) return false;
+  User* user = core_.FindUser(shard, xmpp::BareOf(presence.from()));
+  const Session* session = user == nullptr ? nullptr : user->FindResource(resource);
+  const bool is_available = session != nullptr && session->available();
+  if (!is_unavailable) return !is_available || session->state.presence().payload() != presence.payload();
+  if (!is_available) return false;
+  // That the session is back was said to all who may see it.
+  const auto sees = [&](std::string_view recipient) {
+    const std::string_view bare = xmpp::BareOf(recipient);
+    return bare == user->bare || (user->contacts && MaySee(*user->contacts, bare));
+  };
+  if (!is_fanout) return sees(presence.to());
+  auto& recipients = *record.mutable_fanout()->mutable_recipients();
+  recipients.erase(std::remove_if(recipients.begin(), recipients.end(), sees), recipients.end());
+  return recipients.empty();
+}
+
 // ---- while the roster is away -------------------------------------------------
 
 void PresenceTracker::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
+      if (session->available() && session->state.presence_missed())
+        core_.tasks().Spawn("presence.tell_anew", TellAnewTask(core_.SharedShard(shard.number), session));
       if (!session->state.unavailable_untold() || session->available()) continue;
       Owed* owed = Owe(shard, bare);
       // Live again after a freeze: it is owed already.

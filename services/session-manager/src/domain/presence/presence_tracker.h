@@ -31,6 +31,13 @@ class PresenceTracker {
   /// Goes on with what an earlier owner could not tell.
   void OnShardLive(Shard& shard);
 
+  /// What the session and its contacts know of each other may be out of date: records were read without
+  /// it, or the log has lost some. Both are told anew, by the next owner if not by this one.
+  void TellAnew(Session& session);
+  /// Of a presence that was refused some time ago: takes out those recipients to whom something newer was
+  /// said since. True: nobody is left.
+  bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record);
+
   /// The current presence of every available session to one contact, or `unavailable`.
   void SendCurrent(User& user, Cause& cause, std::string_view contact);
   void SendUnavailable(User& user, Cause& cause, std::string_view contact);
@@ -61,6 +68,11 @@ class PresenceTracker {
                const std::vector<std::string>& directed);
   void PayOwed(const std::string& bare, const Contacts& contacts);
   Task<void> PayAllOwed();
+
+  Task<void> TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  void TellAnewNow(const std::shared_ptr<Session>& session);
+  std::vector<std::string> ProbedBy(const Session& session) const;
+  void Probe(const Session& session, Cause& cause, std::vector<std::string> probed);
 
   Task<void> BecomeAvailable(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence,
                              int priority);

@@ -109,6 +109,8 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
         session->state.set_start_offset(std::min(session->state.start_offset(), before));
         session->state.clear_passed_over();
         session->state.clear_held_records();
+        // Of what was lost, nobody says presence again.
+        if (session->available()) session->state.set_presence_missed(true);
         core_.sessions().PublishState(*session);
       }
     }

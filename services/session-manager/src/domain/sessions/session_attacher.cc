@@ -5,6 +5,7 @@
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/offline_messages.h"
 #include "domain/presence/caps_tracker.h"
+#include "domain/presence/presence_tracker.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/session_keeper.h"
@@ -78,6 +79,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   core_.features().Tell(&LifeHook::OnSessionChanged, *session);
   parker_.Park(session);
   if (is_late) core_.offline().OnLate(session);
+  if (is_late) core_.presence().TellAnew(*session);
   if (!is_live || !is_superseded) return;
   if (!is_whole && !session->user->backlog) {
     core_.sessions().End(session, "internal-server-error");

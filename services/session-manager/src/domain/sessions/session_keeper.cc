@@ -475,7 +475,7 @@ void SessionKeeper::AppendEndRecord(const std::shared_ptr<Shard>& shard, const s
                           if (shard->released() || absl::IsAborted(appended.status())) return;
                           if (!appended.ok()) {
                             // The session is over all the same, and its contacts must hear of it.
-                            core_.NoteLoss(appended.status());
+                            core_.NoteRefusal(appended.status());
                             core_.tasks().Spawn("session.end_again",
                                                 AppendEndAgain(shard, bare, record, holds));
                             return;

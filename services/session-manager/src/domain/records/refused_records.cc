@@ -1,0 +1,83 @@
+#include "domain/records/refused_records.h"
+
+#include <chrono>
+#include <utility>
+
+#include "domain/presence/presence_tracker.h"
+#include "rookery/events/v1/message_event.pb.h"
+#include "rookery/events/v1/presence_event.pb.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/xmpp/jid.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+constexpr std::size_t kMostWaiting = 10'000;
+constexpr BackoffOptions kPauses{std::chrono::milliseconds(500), std::chrono::seconds(30)};
+
+std::unique_ptr<google::protobuf::MessageLite> MakeRecord(Topic topic) {
+  if (topic == Topic::kMessages) return std::make_unique<events::v1::MessageEvent>();
+  if (topic == Topic::kPresence) return std::make_unique<events::v1::PresenceEvent>();
+  return std::make_unique<events::v1::UserRecord>();
+}
+
+/// As it was when it was said first (protos/README.md).
+std::string KeyOf(Topic topic, const google::protobuf::MessageLite& record) {
+  if (topic == Topic::kMessages) return static_cast<const events::v1::MessageEvent&>(record).owner();
+  if (topic == Topic::kPresence)
+    return std::string(xmpp::BareOf(static_cast<const events::v1::PresenceEvent&>(record).jid()));
+  const auto& of_user = static_cast<const events::v1::UserRecord&>(record);
+  if (of_user.has_delivery()) return std::string(xmpp::BareOf(of_user.delivery().stanza().to()));
+  if (of_user.has_sent_copy()) return std::string(xmpp::BareOf(of_user.sent_copy().stanza().from()));
+  if (of_user.has_account_removed()) return of_user.account_removed().jid();
+  return {};
+}
+
+}  // namespace
+
+void RefusedRecords::SayAgain(Shard& from, Topic topic, std::uint32_t partition, const absl::Status& why,
+                              std::function<void()> done) {
+  core_.NoteRefusal(why);
+  std::optional<std::string> bytes;
+  if (!absl::IsInvalidArgument(why) && waiting_ < kMostWaiting) bytes = events::RefusedRecord(why);
+  Record record = MakeRecord(topic);
+  if (!bytes || !record->ParseFromString(*bytes)) {
+    core_.NoteLoss();
+    if (done) done();
+    return;
+  }
+  if (topic == Topic::kUsers) {
+    // By then the client may have sent more, and what bears the number of this would be taken for said.
+    auto& origin = *static_cast<events::v1::UserRecord&>(*record).mutable_origin();
+    if (origin.has_client()) origin.clear_client();
+  }
+  ++waiting_;
+  core_.tasks().Spawn("record.say_again", Repeat(core_.SharedShard(from.number), topic, partition,
+                                                 std::move(record), std::move(done)));
+}
+
+Task<void> RefusedRecords::Repeat(std::shared_ptr<Shard> from, Topic topic, std::uint32_t partition,
+                                  Record record, std::function<void()> done) {
+  for (runtime::Backoff backoff(kPauses);;) {
+    co_await backoff.Wait();
+    if (from->released()) break;
+    const bool is_outdated =
+        topic == Topic::kUsers &&
+        core_.presence().RemoveOutdated(*from, static_cast<events::v1::UserRecord&>(*record));
+    absl::StatusOr<std::int64_t> offset{-1};
+    if (!is_outdated) {
+      runtime::Promise<absl::StatusOr<std::int64_t>> appended(core_.executor());
+      core_.shards().Append(*from, topic, partition, KeyOf(topic, *record), *record,
+                            [appended](const auto& answer) mutable { appended.Set(answer); });
+      offset = co_await appended.Get();
+    }
+    if (from->released() || absl::IsAborted(offset.status())) break;
+    if (!offset.ok()) continue;
+    if (done) done();
+    break;
+  }
+  --waiting_;
+}
+
+}  // namespace rookery::session_manager
