@@ -465,6 +465,16 @@ TEST_F(SettingsTest, NotKnownInTime_MessagesGoOn) {
   Settle();
 }
 
+TEST_F(SettingsTest, NoRosterServiceAnswersAtOnce_WhatAnAbsentUserIsSentGoesOn) {
+  const std::string carol = UserIn(3);
+  roster_.down = true;
+  gateway_.Send(*bob, Message(carol, "m1"));
+  Settle();
+  EXPECT_EQ(database_.Waiting(carol), 1u);
+  const Shard& shard = *node(1).core.FindShard(3);
+  EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
+}
+
 TEST_F(SettingsTest, RosterAway_LearntLater) {
   roster_.blocked[alice_] = {bob_};
   Kill(0);

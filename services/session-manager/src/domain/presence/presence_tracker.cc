@@ -430,6 +430,8 @@ void PresenceTracker::TellAnew(Session& session) {
 
 Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   const std::string bare = session->user->bare;
+  // Never within the call that finds it out, which walks the sessions.
+  co_await asio::post(core_.executor(), asio::use_awaitable);
   for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
     const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
     if (shard->released() || session->ended || !session->available()) co_return;

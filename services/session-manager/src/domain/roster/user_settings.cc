@@ -1,5 +1,8 @@
 #include "domain/roster/user_settings.h"
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "domain/core.h"
 #include "domain/inbound/client_stanza_processor.h"
 #include "domain/records/record_order.h"
@@ -64,6 +67,10 @@ void SettingsKeeper::StartLoading(User& user) {
 }
 
 Task<void> SettingsKeeper::Load(std::shared_ptr<Shard> shard, std::string bare) {
+  // Never within the call that asks: where no roster service is known there is an answer at once, after
+  // which the user may be forgotten.
+  co_await asio::post(core_.executor(), asio::use_awaitable);
+  if (shard->released()) co_return;
   roster::v1::GetUserSettingsRequest request;
   request.set_user(bare);
   auto response = co_await core_.ports().roster.GetUserSettings(std::move(request), /*trace_id=*/0);
