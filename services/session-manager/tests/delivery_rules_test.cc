@@ -165,6 +165,33 @@ TEST_F(DeliveryRules, S5_TheAnswerIsLost_StoredOnce) {
   EXPECT_THAT(Available().MessageIds(), ElementsAre("m1", "m2"));
 }
 
+TEST_F(DeliveryRules, S6_AfterAFailure_WhatIsDoneLateIsKeptOut) {
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  const WaitingStore::Writer before = database_.writers[1];
+  database_.ambiguous = true;
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  database_.ambiguous = false;
+  ASSERT_TRUE(Eventually([&] { return bob.parked; }));
+  EXPECT_EQ(database_.writers[1].epoch, before.epoch);
+  EXPECT_GT(database_.writers[1].turn, before.turn);
+}
+
+TEST_F(DeliveryRules, S6_ANewOwnerClaimsBeforeItReads) {
+  std::vector<std::string> calls;
+  const std::int64_t epoch = database_.writers[1].epoch;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    if (call == "Claim" || call == "LoadPage") calls.emplace_back(call);
+    co_return;
+  };
+  Kill(1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  EXPECT_THAT(calls, ElementsAre("Claim", "LoadPage"));
+  EXPECT_GT(database_.writers[1].epoch, epoch);
+}
+
 // ---- waiting and handing out ------------------------------------------------
 
 TEST_F(DeliveryRules, W1_OnItsWayIntoASlowStore_GivenFromMemoryBeforeWhatCameLater) {

@@ -56,6 +56,9 @@ class MemoryDatabase {
   };
   std::map<std::string, std::map<std::uint64_t, OfflineRow>> offline;
 
+  /// Whose claim stands, by shard.
+  std::map<std::uint32_t, WaitingStore::Writer> writers;
+
   struct PacketRow {
     WaitingStore::Writer writer;
     WaitingStore::SessionPacket packet;
@@ -251,48 +254,56 @@ class MemoryWaitingStore final : public WaitingStore {
     co_return messages;
   }
 
+  Task<absl::Status> Claim(Writer writer) override {
+    const absl::Status begun = co_await db_.Begin("Claim", true);
+    if (!begun.ok()) co_return begun;
+    const auto order = [](const Writer& w) { return std::pair(w.epoch, w.turn); };
+    const auto [it, is_first] = db_.writers.try_emplace(writer.shard, writer);
+    if (!is_first && order(it->second) > order(writer)) co_return NotClaimed();
+    it->second = writer;
+    co_return db_.End();
+  }
+  Task<absl::Status> ClaimAnew(Writer writer) override {
+    const absl::Status begun = co_await db_.Begin("ClaimAnew", true);
+    if (!begun.ok()) co_return begun;
+    db_.writers[writer.shard] = writer;
+    co_return db_.End();
+  }
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
-    const absl::Status begun = co_await db_.Begin("StorePackets", true);
+    const absl::Status begun = co_await Begin("StorePackets", writer);
     if (!begun.ok()) co_return begun;
     for (const PacketWrite& row : packets) {
-      auto& kept = db_.packets[row.session];
-      const auto it = kept.find(row.packet.seq);
-      if (it != kept.end() && it->second.writer.epoch > writer.epoch) continue;
-      auto& packet = kept[row.packet.seq];
+      auto& packet = db_.packets[row.session][row.packet.seq];
       packet = {writer, row.packet};
       packet.packet.stanza = std::make_shared<xmpp::Stanza>(*row.packet.stanza);
     }
     co_return db_.End();
   }
   Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override {
-    const absl::Status begun = co_await db_.Begin("RemovePackets", true);
+    const absl::Status begun = co_await Begin("RemovePackets", writer);
     if (!begun.ok()) co_return begun;
-    for (const PacketsUpTo& upto : packets) RemoveRows(upto.session, writer, upto.seq);
+    for (const PacketsUpTo& upto : packets) RemoveRows(upto.session, upto.seq);
     co_return db_.End();
   }
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override {
-    const absl::Status begun = co_await db_.Begin("Park", true);
+    const absl::Status begun = co_await Begin("Park", writer);
     if (!begun.ok()) co_return begun;
     while (db_.held) co_await runtime::Sleep(std::chrono::milliseconds(1));
-    for (const ParkedSession& session : sessions) {
-      const auto it = db_.parked.find(session.key);
-      if (it != db_.parked.end() && it->second.writer.epoch > writer.epoch) continue;
-      db_.parked[session.key] = {writer, session};
-    }
+    for (const ParkedSession& session : sessions) db_.parked[session.key] = {writer, session};
     co_return db_.End();
   }
   Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) override {
-    const absl::Status begun = co_await db_.Begin("Unpark", true);
+    const absl::Status begun = co_await Begin("Unpark", writer);
     if (!begun.ok()) co_return begun;
-    for (const SessionKey& key : sessions) RemoveParked(key, writer);
+    for (const SessionKey& key : sessions) db_.parked.erase(key);
     co_return db_.End();
   }
   Task<absl::Status> RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) override {
-    const absl::Status begun = co_await db_.Begin("RemoveSessions", true);
+    const absl::Status begun = co_await Begin("RemoveSessions", writer);
     if (!begun.ok()) co_return begun;
     for (const SessionKey& key : sessions) {
-      RemoveParked(key, writer);
-      RemoveRows(key, writer, ~std::uint64_t{0});
+      db_.parked.erase(key);
+      RemoveRows(key, ~std::uint64_t{0});
     }
     co_return db_.End();
   }
@@ -300,38 +311,19 @@ class MemoryWaitingStore final : public WaitingStore {
   Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override {
     const absl::Status begun = co_await db_.Begin("LoadPage", false);
     if (!begun.ok()) co_return begun;
-    co_return MakePage([&](const SessionKey&, const Writer& writer) { return writer.shard == shard; }, after,
-                       limit);
-  }
-  Task<absl::StatusOr<Page>> LoadUserPage(std::string owner, Place after, PageLimit limit) override {
-    const absl::Status begun = co_await db_.Begin("LoadUserPage", false);
-    if (!begun.ok()) co_return begun;
-    after.session.owner = owner;
-    co_return MakePage([&](const SessionKey& key, const Writer&) { return key.owner == owner; }, after,
-                       limit);
-  }
-  Task<absl::Status> AdoptRows(Writer writer) override {
-    const absl::Status begun = co_await db_.Begin("AdoptRows", true);
-    if (!begun.ok()) co_return begun;
-    const auto adopt = [&](Writer& row) {
-      if (row.shard == writer.shard) row.epoch = std::min(row.epoch, writer.epoch);
-    };
-    for (auto& [key, rows] : db_.packets)
-      for (auto& [seq, row] : rows) adopt(row.writer);
-    for (auto& [key, row] : db_.parked) adopt(row.writer);
-    co_return db_.End();
+    co_return MakePage(shard, after, limit);
   }
 
  private:
-  template <typename Wanted>
-  Page MakePage(const Wanted& wanted, const Place& after, PageLimit limit) const {
+  Page MakePage(std::uint32_t shard, const Place& after, PageLimit limit) const {
     // Of both tables, in their common order.
     std::map<Place, std::pair<const MemoryDatabase::ParkedRow*, const MemoryDatabase::PacketRow*>> rows;
     for (const auto& [key, row] : db_.parked)
-      if (wanted(key, row.writer) && Place{key, -1} > after) rows[{key, -1}].first = &row;
+      if (row.writer.shard == shard && Place{key, -1} > after) rows[{key, -1}].first = &row;
     for (const auto& [key, packets] : db_.packets)
       for (const auto& [seq, row] : packets)
-        if (const Place place{key, static_cast<std::int64_t>(seq)}; wanted(key, row.writer) && place > after)
+        if (const Place place{key, static_cast<std::int64_t>(seq)};
+            row.writer.shard == shard && place > after)
           rows[place].second = &row;
     Page page;
     std::size_t bytes = 0, count = 0;
@@ -350,17 +342,22 @@ class MemoryWaitingStore final : public WaitingStore {
     if (db_.on_page) db_.on_page(count);
     return page;
   }
-  void RemoveParked(const SessionKey& key, const Writer& writer) {
-    const auto it = db_.parked.find(key);
-    if (it != db_.parked.end() && it->second.writer.epoch <= writer.epoch) db_.parked.erase(it);
-  }
-  void RemoveRows(const SessionKey& key, const Writer& writer, std::uint64_t up_to) {
+  void RemoveRows(const SessionKey& key, std::uint64_t up_to) {
     const auto it = db_.packets.find(key);
     if (it == db_.packets.end()) return;
-    std::erase_if(it->second, [&](const auto& row) {
-      return row.first <= up_to && row.second.writer.epoch <= writer.epoch;
-    });
+    std::erase_if(it->second, [&](const auto& row) { return row.first <= up_to; });
     if (it->second.empty()) db_.packets.erase(it);
+  }
+  /// Of a statement on the rows of a shard.
+  Task<absl::Status> Begin(const char* call, Writer writer) {
+    const absl::Status begun = co_await db_.Begin(call, true);
+    if (!begun.ok()) co_return begun;
+    const auto it = db_.writers.find(writer.shard);
+    const bool is_claimed = it != db_.writers.end() && it->second == writer;
+    co_return is_claimed ? absl::OkStatus() : NotClaimed();
+  }
+  static absl::Status NotClaimed() {
+    return absl::FailedPreconditionError("another writer has claimed the shard");
   }
 
   MemoryDatabase& db_;

@@ -168,7 +168,8 @@ TEST_F(PresenceTest, TheLogLosesWhatContactsSaid_BothAreToldAnew) {
   Client& bob = SignIn(gateway_, bob_, "b");
   Client& alice = SignIn(gateway_, alice_, "a");
   ASSERT_TRUE(RunUntil([&] { return log_.in_flight.empty(); }));
-  // Bob's shard has read that alice is there and asks for him, not that she has gone; the log loses all of it.
+  // Bob's shard has read that alice is there and asks for him, not that she has gone; the log loses all of
+  // it.
   const std::size_t before = log_.users[2].size() - 2;
   node(1).frozen = true;
   gateway_.Send(alice, Presence("unavailable"));

@@ -37,7 +37,7 @@ const std::vector<FaultKind>& AllFaults() {
       {"postgres-away", "PostgreSQL does not answer for 1 to 60 s", ""},
       {"postgres-slow", "PostgreSQL answers a hundred times slower for 10 to 60 s", ""},
       {"postgres-late", "PostgreSQL does statements that their callers have given up, seconds later, for 10 to 60 s",
-       "a row may come back that its owner has removed"},
+       ""},
       {"postgres-ambiguous", "a tenth of the statements is done and answered with an error, for 10 to 60 s", ""},
       {"cut-broker", "a process does not reach the broker, or is not reached, for 0.1 to 60 s", ""},
       {"broker-restart", "the broker is away for 1 to 20 s and comes back with its log", ""},

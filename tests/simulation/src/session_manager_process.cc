@@ -153,6 +153,10 @@ class Waiting final : public WaitingStore {
       const std::vector<RowKey>& keys) override {
     return statements_.Ask(&WaitingStore::LoadRows, keys);
   }
+  Task<absl::Status> Claim(Writer writer) override { return statements_.Ask(&WaitingStore::Claim, writer); }
+  Task<absl::Status> ClaimAnew(Writer writer) override {
+    return statements_.Ask(&WaitingStore::ClaimAnew, writer);
+  }
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
     return statements_.Ask(&WaitingStore::StorePackets, writer, packets);
   }
@@ -171,12 +175,6 @@ class Waiting final : public WaitingStore {
   }
   Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override {
     return statements_.Ask(&WaitingStore::LoadPage, shard, after, limit);
-  }
-  Task<absl::StatusOr<Page>> LoadUserPage(std::string owner, Place after, PageLimit limit) override {
-    return statements_.Ask(&WaitingStore::LoadUserPage, owner, after, limit);
-  }
-  Task<absl::Status> AdoptRows(Writer writer) override {
-    return statements_.Ask(&WaitingStore::AdoptRows, writer);
   }
 
  private:

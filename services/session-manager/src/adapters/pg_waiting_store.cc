@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "absl/strings/str_cat.h"
+
 namespace rookery::session_manager {
 
 namespace {
@@ -30,14 +32,30 @@ std::vector<Param> RowKeys(const std::vector<WaitingStore::RowKey>& keys) {
   return {Param::TextArray(owners), Param::IntArray(ids)};
 }
 
-/// Owners and sessions, as two arrays, and the writer's epoch.
-std::vector<Param> SessionKeys(const Keys& keys, std::int64_t epoch) {
+/// Owners and sessions, as two arrays.
+std::vector<Param> SessionKeys(const Keys& keys) {
   std::vector<std::string> owners, sessions;
   for (const auto& key : keys) {
     owners.push_back(key.owner);
     sessions.push_back(key.session);
   }
-  return {Param::TextArray(owners), Param::BytesArray(sessions), Param::Int(epoch)};
+  return {Param::TextArray(owners), Param::BytesArray(sessions)};
+}
+
+/// A statement that changes rows of a shard, with the writer as $1 to $3. The claim cannot change before the
+/// statement is done, nor can the statement begin when it has. Each part that changes something says
+/// `WHERE EXISTS (SELECT FROM claim)`; the answer says whether the claim stood.
+std::string UnderClaim(std::string_view changes) {
+  return absl::StrCat(
+      "WITH claim AS MATERIALIZED (SELECT true FROM shard_writers WHERE shard = $1::integer "
+      "AND epoch = $2::bigint AND turn = $3::bigint FOR SHARE), ",
+      std::string(changes), " SELECT count(*) FROM claim");
+}
+
+std::vector<Param> UnderClaim(const WaitingStore::Writer& writer, std::vector<Param> more) {
+  std::vector<Param> params{Param::Int(writer.shard), Param::Int(writer.epoch), Param::Int(writer.turn)};
+  for (Param& param : more) params.push_back(std::move(param));
+  return params;
 }
 
 /// Rows of both tables: owner, session, seq (-1: the session itself), offset, offline id, flags,
@@ -226,6 +244,31 @@ PgWaitingStore::LoadRows(const std::vector<RowKey>& keys) {
 
 // ---- sessions and their packets ---------------------------------------------
 
+Task<absl::Status> PgWaitingStore::Change(std::uint64_t lane, const char* sql, std::vector<Param> params) {
+  auto result = co_await pool_.Execute(lane, sql, std::move(params));
+  if (!result.ok()) co_return result.status();
+  if ((*result)->rows() == 1 && (*result)->Int(0, 0) == 1) co_return absl::OkStatus();
+  co_return absl::FailedPreconditionError("another writer has claimed the shard");
+}
+
+Task<absl::Status> PgWaitingStore::Claim(Writer writer) {
+  // A row that stays as it is, since a newer writer has it, is not returned.
+  return Change(writer.shard,
+                "WITH claimed AS (INSERT INTO shard_writers AS w (shard, epoch, turn) VALUES ($1::integer, "
+                "$2::bigint, $3::bigint) ON CONFLICT (shard) DO UPDATE SET epoch = EXCLUDED.epoch, "
+                "turn = EXCLUDED.turn WHERE (w.epoch, w.turn) <= (EXCLUDED.epoch, EXCLUDED.turn) "
+                "RETURNING true) SELECT count(*) FROM claimed",
+                UnderClaim(writer, {}));
+}
+
+Task<absl::Status> PgWaitingStore::ClaimAnew(Writer writer) {
+  return Change(writer.shard,
+                "WITH claimed AS (INSERT INTO shard_writers (shard, epoch, turn) VALUES ($1::integer, "
+                "$2::bigint, $3::bigint) ON CONFLICT (shard) DO UPDATE SET epoch = EXCLUDED.epoch, "
+                "turn = EXCLUDED.turn RETURNING true) SELECT count(*) FROM claimed",
+                UnderClaim(writer, {}));
+}
+
 Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector<PacketWrite>& packets) {
   if (packets.empty()) co_return absl::OkStatus();
   std::vector<std::string> owners, sessions, stanzas;
@@ -240,24 +283,24 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
     times.push_back(row.packet.received_at_ms);
     stanzas.push_back(row.packet.stanza->SerializeAsString());
   }
-  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(sessions),  Param::IntArray(seqs),
-                            Param::IntArray(offsets), Param::IntArray(offline_ids), Param::IntArray(flags),
-                            Param::IntArray(times),   Param::BytesArray(stanzas),   Param::Int(writer.shard),
-                            Param::Int(writer.epoch)};
-  co_return co_await Execute(
-      LaneOf(packets.front().session.owner),
-      "INSERT INTO session_packets AS p (owner, session_id, seq, shard, epoch, record_offset, offline_id, "
+  static const std::string kSql = UnderClaim(
+      "done AS (INSERT INTO session_packets (owner, session_id, seq, shard, epoch, record_offset, "
+      "offline_id, "
       "flags, received_at_ms, stanza) "
-      "SELECT DISTINCT ON (owner, session_id, seq) owner, session_id, seq, $9::integer, $10::bigint, "
+      "SELECT DISTINCT ON (owner, session_id, seq) owner, session_id, seq, $1::integer, $2::bigint, "
       "record_offset, offline_id, flags, received_at_ms, stanza "
-      "FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], "
-      "$7::bigint[], $8::bytea[]) WITH ORDINALITY "
+      "FROM unnest($4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], "
+      "$10::bigint[], $11::bytea[]) WITH ORDINALITY "
       "AS t (owner, session_id, seq, record_offset, offline_id, flags, received_at_ms, stanza, n) "
-      "ORDER BY owner, session_id, seq, n DESC "
+      "WHERE EXISTS (SELECT FROM claim) ORDER BY owner, session_id, seq, n DESC "
       "ON CONFLICT (owner, session_id, seq) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
       "record_offset = EXCLUDED.record_offset, offline_id = EXCLUDED.offline_id, flags = EXCLUDED.flags, "
-      "received_at_ms = EXCLUDED.received_at_ms, stanza = EXCLUDED.stanza WHERE p.epoch <= EXCLUDED.epoch",
-      std::move(params));
+      "received_at_ms = EXCLUDED.received_at_ms, stanza = EXCLUDED.stanza)");
+  std::vector<Param> params =
+      UnderClaim(writer, {Param::TextArray(owners), Param::BytesArray(sessions), Param::IntArray(seqs),
+                          Param::IntArray(offsets), Param::IntArray(offline_ids), Param::IntArray(flags),
+                          Param::IntArray(times), Param::BytesArray(stanzas)});
+  co_return co_await Change(LaneOf(packets.front().session.owner), kSql.c_str(), std::move(params));
 }
 
 Task<absl::Status> PgWaitingStore::RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) {
@@ -269,14 +312,14 @@ Task<absl::Status> PgWaitingStore::RemovePackets(Writer writer, const std::vecto
     sessions.push_back(row.session.session);
     seqs.push_back(Signed(row.seq));
   }
-  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(sessions), Param::IntArray(seqs),
-                            Param::Int(writer.epoch)};
-  co_return co_await Execute(
-      LaneOf(packets.front().session.owner),
-      "DELETE FROM session_packets p USING unnest($1::text[], $2::bytea[], $3::bigint[]) AS t (owner, "
-      "session_id, seq) WHERE p.owner = t.owner AND p.session_id = t.session_id AND p.seq <= t.seq "
-      "AND p.epoch <= $4::bigint",
-      std::move(params));
+  static const std::string kSql = UnderClaim(
+      "done AS (DELETE FROM session_packets p USING unnest($4::text[], $5::bytea[], $6::bigint[]) AS t "
+      "(owner, "
+      "session_id, seq) WHERE EXISTS (SELECT FROM claim) AND p.owner = t.owner "
+      "AND p.session_id = t.session_id AND p.seq <= t.seq)");
+  std::vector<Param> params =
+      UnderClaim(writer, {Param::TextArray(owners), Param::BytesArray(sessions), Param::IntArray(seqs)});
+  co_return co_await Change(LaneOf(packets.front().session.owner), kSql.c_str(), std::move(params));
 }
 
 Task<absl::Status> PgWaitingStore::Park(Writer writer, const std::vector<ParkedSession>& sessions) {
@@ -289,39 +332,39 @@ Task<absl::Status> PgWaitingStore::Park(Writer writer, const std::vector<ParkedS
     limits.push_back(session.expires_at_ms);
     attachments.push_back(session.attach.SerializeAsString());
   }
-  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(ids),
-                            Param::IntArray(limits),  Param::BytesArray(attachments),
-                            Param::Int(writer.shard), Param::Int(writer.epoch)};
-  co_return co_await Execute(
-      LaneOf(sessions.front().key.owner),
-      "INSERT INTO parked_sessions AS p (owner, session_id, shard, epoch, expires_at_ms, attach) "
-      "SELECT DISTINCT ON (owner, session_id) owner, session_id, $5::integer, $6::bigint, expires_at_ms, "
-      "attach FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bytea[]) WITH ORDINALITY "
-      "AS t (owner, session_id, expires_at_ms, attach, n) ORDER BY owner, session_id, n DESC "
+  static const std::string kSql = UnderClaim(
+      "done AS (INSERT INTO parked_sessions (owner, session_id, shard, epoch, expires_at_ms, attach) "
+      "SELECT DISTINCT ON (owner, session_id) owner, session_id, $1::integer, $2::bigint, expires_at_ms, "
+      "attach FROM unnest($4::text[], $5::bytea[], $6::bigint[], $7::bytea[]) WITH ORDINALITY "
+      "AS t (owner, session_id, expires_at_ms, attach, n) "
+      "WHERE EXISTS (SELECT FROM claim) ORDER BY owner, session_id, n DESC "
       "ON CONFLICT (owner, session_id) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
-      "expires_at_ms = EXCLUDED.expires_at_ms, attach = EXCLUDED.attach WHERE p.epoch <= EXCLUDED.epoch",
-      std::move(params));
+      "expires_at_ms = EXCLUDED.expires_at_ms, attach = EXCLUDED.attach)");
+  std::vector<Param> params = UnderClaim(writer, {Param::TextArray(owners), Param::BytesArray(ids),
+                                                  Param::IntArray(limits), Param::BytesArray(attachments)});
+  co_return co_await Change(LaneOf(sessions.front().key.owner), kSql.c_str(), std::move(params));
 }
 
 Task<absl::Status> PgWaitingStore::Unpark(Writer writer, const std::vector<SessionKey>& sessions) {
   if (sessions.empty()) co_return absl::OkStatus();
-  co_return co_await Execute(LaneOf(sessions.front().owner),
-                             "DELETE FROM parked_sessions p USING unnest($1::text[], $2::bytea[]) AS t "
-                             "(owner, session_id) WHERE p.owner = t.owner AND p.session_id = t.session_id "
-                             "AND p.epoch <= $3::bigint",
-                             SessionKeys(sessions, writer.epoch));
+  static const std::string kSql = UnderClaim(
+      "done AS (DELETE FROM parked_sessions p USING unnest($4::text[], $5::bytea[]) AS t (owner, session_id) "
+      "WHERE EXISTS (SELECT FROM claim) AND p.owner = t.owner AND p.session_id = t.session_id)");
+  std::vector<Param> params = UnderClaim(writer, SessionKeys(sessions));
+  co_return co_await Change(LaneOf(sessions.front().owner), kSql.c_str(), std::move(params));
 }
 
 Task<absl::Status> PgWaitingStore::RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) {
   if (sessions.empty()) co_return absl::OkStatus();
-  co_return co_await Execute(
-      LaneOf(sessions.front().owner),
-      "WITH t AS (SELECT * FROM unnest($1::text[], $2::bytea[]) AS t (owner, session_id)), "
+  static const std::string kSql = UnderClaim(
+      "t AS (SELECT * FROM unnest($4::text[], $5::bytea[]) AS t (owner, session_id) "
+      "WHERE EXISTS (SELECT FROM claim)), "
       "packets AS (DELETE FROM session_packets p USING t WHERE p.owner = t.owner "
-      "AND p.session_id = t.session_id AND p.epoch <= $3::bigint) "
-      "DELETE FROM parked_sessions s USING t WHERE s.owner = t.owner AND s.session_id = t.session_id "
-      "AND s.epoch <= $3::bigint",
-      SessionKeys(sessions, writer.epoch));
+      "AND p.session_id = t.session_id), "
+      "done AS (DELETE FROM parked_sessions s USING t WHERE s.owner = t.owner "
+      "AND s.session_id = t.session_id)");
+  std::vector<Param> params = UnderClaim(writer, SessionKeys(sessions));
+  co_return co_await Change(LaneOf(sessions.front().owner), kSql.c_str(), std::move(params));
 }
 
 // ---- a change of owner ------------------------------------------------------
@@ -350,37 +393,6 @@ Task<absl::StatusOr<WaitingStore::Page>> PgWaitingStore::LoadPage(std::uint32_t 
       "WHERE total - octet_length(data) < $5::bigint ORDER BY owner, session_id, seq",
       std::move(params));
   co_return ReadPage(result);
-}
-
-Task<absl::StatusOr<WaitingStore::Page>> PgWaitingStore::LoadUserPage(std::string owner, Place after,
-                                                                      PageLimit limit) {
-  const std::uint64_t lane = LaneOf(owner);
-  std::vector<Param> params{Param::Text(owner), Param::Bytes(after.session.session), Param::Int(after.seq),
-                            Rows(limit), Bytes(limit)};
-  auto result = co_await pool_.Execute(
-      lane,
-      "SELECT owner, session_id, seq, record_offset, offline_id, flags, at_ms, data FROM ("
-      "SELECT *, sum(octet_length(data)) OVER (ORDER BY session_id, seq) AS total FROM ("
-      "(SELECT owner, session_id, -1::bigint AS seq, -1::bigint AS record_offset, 0::bigint AS offline_id, "
-      "0::bigint AS flags, expires_at_ms AS at_ms, attach AS data FROM parked_sessions "
-      "WHERE owner = $1 AND session_id > $2 ORDER BY session_id LIMIT $4::bigint) UNION ALL "
-      "(SELECT owner, session_id, seq, record_offset, offline_id, flags, received_at_ms, stanza "
-      "FROM session_packets WHERE owner = $1 AND (session_id, seq) > ($2, $3::bigint) "
-      "ORDER BY session_id, seq LIMIT $4::bigint) "
-      "ORDER BY session_id, seq LIMIT $4::bigint) AS found) AS sized "
-      "WHERE total - octet_length(data) < $5::bigint ORDER BY session_id, seq",
-      std::move(params));
-  co_return ReadPage(result);
-}
-
-Task<absl::Status> PgWaitingStore::AdoptRows(Writer writer) {
-  std::vector<Param> params{Param::Int(writer.shard), Param::Int(writer.epoch)};
-  co_return co_await Execute(writer.shard,
-                             "WITH p AS (UPDATE session_packets SET epoch = $2::bigint "
-                             "WHERE shard = $1::integer AND epoch > $2::bigint) "
-                             "UPDATE parked_sessions SET epoch = $2::bigint "
-                             "WHERE shard = $1::integer AND epoch > $2::bigint",
-                             std::move(params));
 }
 
 }  // namespace rookery::session_manager

@@ -19,17 +19,19 @@ class PgWaitingStore final : public WaitingStore {
       const std::vector<std::string>& owners) override;
   Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
       const std::vector<RowKey>& keys) override;
+  Task<absl::Status> Claim(Writer writer) override;
+  Task<absl::Status> ClaimAnew(Writer writer) override;
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override;
   Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override;
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override;
   Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) override;
   Task<absl::Status> RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) override;
   Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override;
-  Task<absl::StatusOr<Page>> LoadUserPage(std::string owner, Place after, PageLimit limit) override;
-  Task<absl::Status> AdoptRows(Writer writer) override;
 
  private:
   Task<absl::Status> Execute(std::uint64_t lane, const char* sql, std::vector<pg::Param> params);
+  /// Of a shard's rows, under the claim of their writer.
+  Task<absl::Status> Change(std::uint64_t lane, const char* sql, std::vector<pg::Param> params);
 
   pg::Pool& pool_;
 };

@@ -160,7 +160,8 @@ class Core {
  private:
   void FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const;
   /// The log does not take what follows from a client's stanza.
-  void OnRefused(const std::shared_ptr<Session>& session, std::uint32_t partition, const absl::Status& status);
+  void OnRefused(const std::shared_ptr<Session>& session, std::uint32_t partition,
+                 const absl::Status& status);
 
   asio::any_io_executor executor_;
   const Settings& settings_;

@@ -20,20 +20,25 @@ namespace rookery::session_manager {
 /// lost. A call is one statement with the rows of many users; the caller bounds it. Each is safe to
 /// repeat. Parameters by reference live until the call is over.
 ///
-/// Sessions and their packets are fenced: a row remembers the epoch under which it was written, and
-/// a write under an older epoch changes nothing there. Offline messages need no fence: a row's name
-/// is the record that it came from, so that every owner writes the same.
+/// Sessions and their packets are fenced: those of a shard are changed by the writer that has claimed it
+/// last, and by nobody else. A statement whose answer did not come may still be done, seconds later: who
+/// claims the shard for a new turn of its before it tries again keeps that one from undoing what comes then.
+/// Offline messages need no fence: a row's name is the record that it came from, so that every owner writes
+/// the same.
 ///
 /// Errors: UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED: the store is away or too
-/// busy, and the write was made or was not. Anything else comes again when it is tried again.
+/// busy, and the write was made or was not. FAILED_PRECONDITION: the writer's claim does not stand, and
+/// nothing was changed. Anything else comes again when it is tried again.
 class WaitingStore {
  public:
   virtual ~WaitingStore() = default;
 
-  /// The owner of a shard, as it writes.
+  /// The owner of a shard, as it writes, and which of its claims this is.
   struct Writer {
     std::uint32_t shard = 0;
     std::int64_t epoch = -1;
+    std::int64_t turn = 0;
+    bool operator==(const Writer&) const = default;
   };
   struct SessionKey {
     std::string owner;
@@ -89,6 +94,12 @@ class WaitingStore {
 
   // ---- sessions and their packets ----
 
+  /// From now on the shard's rows are this writer's to change. FAILED_PRECONDITION: a newer one has claimed
+  /// it, by epoch, then by turn.
+  virtual Task<absl::Status> Claim(Writer writer) = 0;
+  /// The same whatever was claimed before: the log of the shard has begun anew, with lower epochs.
+  virtual Task<absl::Status> ClaimAnew(Writer writer) = 0;
+
   /// A packet of one session that was not acknowledged in time.
   struct SessionPacket {
     std::uint64_t seq = 0;
@@ -140,11 +151,6 @@ class WaitingStore {
   };
   /// What waits for sessions of the shard, after `after`.
   virtual Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) = 0;
-  /// The same of one user.
-  virtual Task<absl::StatusOr<Page>> LoadUserPage(std::string owner, Place after, PageLimit limit) = 0;
-  /// The log of the shard has begun anew, with lower epochs: rows of its former life stand under the
-  /// writer's from now on.
-  virtual Task<absl::Status> AdoptRows(Writer writer) = 0;
 };
 
 }  // namespace rookery::session_manager

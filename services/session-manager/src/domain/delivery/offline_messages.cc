@@ -89,8 +89,8 @@ ShardDelivery& OfflineMessages::StateOf(Shard& shard) {
     limits.waiting_rows = static_cast<std::size_t>(core_.settings().max_store_waiting);
     limits.waiting_bytes = static_cast<std::size_t>(core_.settings().max_store_waiting_bytes);
     shard.delivery->writer = std::make_shared<StoreWriter>(
-        core_.executor(), core_.tasks(), core_.ports().waiting, core_.metrics(), limits, kRetries,
-        core_.SharedShard(shard.number), [this] { core_.shards().NoteTime(); });
+        core_.executor(), core_.tasks(), core_.ports().waiting, core_.metrics(), core_.clock(), limits,
+        kRetries, core_.SharedShard(shard.number), [this] { core_.shards().NoteTime(); });
   }
   return *shard.delivery;
 }

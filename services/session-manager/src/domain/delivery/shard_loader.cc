@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
 #include "domain/sessions/session_keeper.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
@@ -33,6 +34,13 @@ Task<void> LoadWaiting(Core& core, std::shared_ptr<Shard> shard) {
   WaitingStore::Place after;
   WaitingStore::PageLimit limit;
   runtime::Backoff backoff(kRetries);
+  while (!shard->released()) {
+    const absl::Status claimed = co_await core.offline().WriterOf(*shard).Claim();
+    if (claimed.ok() || shard->released()) break;
+    telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(claimed)}});
+    co_await backoff.Wait();
+  }
+  backoff.Reset();
   while (!shard->released()) {
     auto page = co_await core.ports().waiting.LoadPage(shard->number, after, limit);
     if (shard->released()) co_return;

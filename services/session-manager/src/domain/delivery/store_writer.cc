@@ -17,6 +17,8 @@ namespace {
 
 /// How far a statement looks for more of its kind.
 constexpr std::size_t kLookAhead = 2'000;
+/// Who is no owner any more knows that by then: the claim that keeps us out is of a log that is gone.
+constexpr std::chrono::seconds kKeptOut{60};
 /// What a write costs in memory beside its stanza.
 constexpr std::size_t kOverhead = 300;
 
@@ -74,12 +76,14 @@ struct StoreWriter::Write {
 };
 
 StoreWriter::StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tasks, WaitingStore& store,
-                         SessionManagerMetrics& metrics, Limits limits, BackoffOptions backoff,
-                         std::weak_ptr<const Shard> shard, std::function<void()> note_time)
+                         SessionManagerMetrics& metrics, const Clock& clock, Limits limits,
+                         BackoffOptions backoff, std::weak_ptr<const Shard> shard,
+                         std::function<void()> note_time)
     : executor_(std::move(executor)),
       tasks_(tasks),
       store_(store),
       metrics_(metrics),
+      clock_(clock),
       limits_(limits),
       backoff_(backoff),
       shard_(std::move(shard)),
@@ -256,6 +260,39 @@ void StoreWriter::CancelAll() {
   }
 }
 
+Task<absl::Status> StoreWriter::Claim() {
+  const std::shared_ptr<const Shard> shard = shard_.lock();
+  if (!shard || shard->released()) co_return absl::CancelledError("the shard has another owner");
+  if (std::exchange(is_claiming_, true)) co_return absl::AbortedError("a claim is under way");
+  const WaitingStore::Writer writer{shard->number, shard->epoch, ++turn_};
+  const bool is_anew = kept_out_since_ != SteadyTime::max() && clock_.Now() - kept_out_since_ > kKeptOut;
+  absl::Status claimed;
+  if (is_anew) {
+    telemetry::LogError("store.claimed_anew", {{"shard", shard->number}, {"epoch", shard->epoch}});
+    claimed = co_await store_.ClaimAnew(writer);
+  } else {
+    claimed = co_await store_.Claim(writer);
+  }
+  is_claiming_ = false;
+  if (claimed.ok()) {
+    is_claimed_ = true;
+    kept_out_since_ = SteadyTime::max();
+  } else if (absl::IsFailedPrecondition(claimed) && kept_out_since_ == SteadyTime::max()) {
+    kept_out_since_ = clock_.Now();
+    telemetry::LogWarn("store.kept_out", {{"shard", shard->number}, {"epoch", shard->epoch}});
+  }
+  co_return claimed;
+}
+
+Task<absl::Status> StoreWriter::MakeSure(const Writes& writes) {
+  const Body& body = writes.front()->body;
+  const bool is_fenced =
+      !std::holds_alternative<WaitingStore::OfflineWrite>(body) && !std::holds_alternative<Marks>(body);
+  if (!is_fenced || is_claimed_) co_return absl::OkStatus();
+  absl::Status claimed = co_await Claim();
+  co_return claimed;
+}
+
 Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self) {
   // What is given in this turn of the loop is written together.
   co_await asio::post(executor_, asio::use_awaitable);
@@ -272,9 +309,14 @@ Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self) {
     if (writes.empty()) break;
     for (const auto& write : writes) write->is_asked = true;
     std::vector<WaitingStore::Stored> stored;
-    const absl::Status status = co_await Execute(writes, {shard->number, shard->epoch}, stored);
+    absl::Status status = co_await MakeSure(writes);
+    if (status.ok()) {
+      const WaitingStore::Writer writer{shard->number, shard->epoch, turn_};
+      status = co_await Execute(writes, writer, stored);
+    }
     metrics_.store_statements.Increment();
-    if (!status.ok() && IsTemporary(status)) {
+    if (IsTemporary(status) || absl::IsFailedPrecondition(status)) {
+      is_claimed_ = false;
       if (backoff.failures() == 0) telemetry::LogWarn("store.away", {{"error", Message(status)}});
       metrics_.store_retries.Increment();
       // The same rows may be too many.

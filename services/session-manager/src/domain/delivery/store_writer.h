@@ -11,6 +11,7 @@
 #include "domain/metrics.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/backoff_delays.h"
+#include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
@@ -45,7 +46,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
 
   /// `note_time` finds out whether this process stood still, and suspends the shard if it did.
   StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tasks, WaitingStore& store,
-              SessionManagerMetrics& metrics, Limits limits, BackoffOptions backoff,
+              SessionManagerMetrics& metrics, const Clock& clock, Limits limits, BackoffOptions backoff,
               std::weak_ptr<const Shard> shard, std::function<void()> note_time);
   ~StoreWriter();
 
@@ -65,6 +66,10 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   /// The shard is suspended no more, or no longer ours.
   void Continue();
 
+  /// Makes the shard's rows ours to change, before they are read: what older owners have asked the store to
+  /// write is done by now, or never. One attempt.
+  Task<absl::Status> Claim();
+
   /// Takes back what the store was never asked to write. False: the store has it, or may have it.
   bool Withdraw(const Ticket& ticket);
 
@@ -79,6 +84,8 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   std::shared_ptr<Write> Add(Write write);
   void Start();
   Task<void> Run(std::shared_ptr<StoreWriter> self);
+  /// The same for a statement that failed, if there was one, and was not done yet.
+  Task<absl::Status> MakeSure(const Writes& writes);
   /// What the next statement writes: the first that waits, and others of its kind that no other write
   /// of the same user comes before.
   Writes NextStatement();
@@ -92,6 +99,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   runtime::TaskGroup& tasks_;
   WaitingStore& store_;
   SessionManagerMetrics& metrics_;
+  const Clock& clock_;
   const Limits limits_;
   const BackoffOptions backoff_;
   const std::weak_ptr<const Shard> shard_;
@@ -101,6 +109,12 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   std::size_t rows_ = 0;
   std::size_t bytes_ = 0;
   bool running_ = false;
+  /// Of our claims the newest, and whether it stands and no statement under it may be done late.
+  std::int64_t turn_ = 0;
+  bool is_claimed_ = false;
+  bool is_claiming_ = false;
+  /// Since when another writer's claim has kept ours out; max: it does not.
+  SteadyTime kept_out_since_ = SteadyTime::max();
   /// Rows in a statement just now: fewer after one that took too long.
   std::size_t statement_rows_;
   /// So many of the next writes go alone: one of them is what the store refuses.

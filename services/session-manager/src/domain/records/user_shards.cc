@@ -118,9 +118,7 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
   core_.offline().HandOutWhatIsDue(shard);
 }
 
-void UserShards::GoLive(sharding::Shard& shard) {
-  core_.sessions().RunWaiting(Users(shard));
-}
+void UserShards::GoLive(sharding::Shard& shard) { core_.sessions().RunWaiting(Users(shard)); }
 
 void UserShards::OnCertain(sharding::Shard& shard) {
   core_.offline().ContinueWriting(Users(shard));
