@@ -353,8 +353,8 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   Shard* const shard = Find(static_cast<std::uint32_t>(read.partition));
   if (shard == nullptr || shard->released() || shard->phase == Shard::Phase::kAcquiring) return;
   const std::int64_t offset = read.offset;
-  if (shard->suspended) {
-    // Whether it is ours to apply is not known. It is read again once that is.
+  if (shard->suspended || shard->settling) {
+    // Whether it is ours to apply is not known, or its turn has not come. It is read again then.
     if (shard->unread < 0) shard->unread = offset;
     return;
   }
@@ -384,7 +384,7 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
       shard->duplicates.SawFence(events::ToProto(options_.topic), shard->number,
                                  std::max(offset, parsed.fence->epoch()), read.timestamp_ms);
     if (!is_finished) shard->window.Release(offset);
-    if (offset == shard->fence_offset && shard->phase == Shard::Phase::kRecovering) GoLive(*shard);
+    if (offset == shard->fence_offset && shard->phase == Shard::Phase::kRecovering) OnFenceRead(*shard);
     return;
   }
   DuplicateFilter::Verdict verdict = DuplicateFilter::Verdict::kApply;
@@ -431,6 +431,27 @@ void ShardOwner::Supersede(const std::shared_ptr<Shard>& shard, const events::v1
   BeginAnew(shard, /*was_cut=*/false);
 }
 
+void ShardOwner::OnFenceRead(Shard& shard) {
+  if (service_.is_settled(shard)) return GoLive(shard);
+  shard.settling = true;
+  UpdatePause(shard);
+  tasks_.Spawn("shard.settle", Settle(Shared(shard.number)));
+}
+
+Task<void> ShardOwner::Settle(std::shared_ptr<Shard> shard) {
+  co_await service_.Settle(shard);
+  // Frozen meanwhile, it has to be certain that it is still ours.
+  if (!shard->released() && shard->settling && !shard->suspended) EndSettling(*shard);
+}
+
+void ShardOwner::EndSettling(Shard& shard) {
+  shard.settling = false;
+  GoLive(shard);
+  if (shard.released()) return;
+  if (shard.unread >= 0) consumer_->Seek(P(shard.number), std::exchange(shard.unread, -1));
+  UpdatePause(shard);
+}
+
 void ShardOwner::GoLive(Shard& shard) {
   shard.phase = Shard::Phase::kLive;
   telemetry::LogInfo("shard.live", {{"shard", shard.number}, {"epoch", shard.epoch}});
@@ -453,7 +474,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
       static_cast<std::int64_t>(shard.window.size()) > options_.max_unfinished_records / divisor ||
       static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor ||
       service_.is_full(shard);
-  const bool pause = is_full || is_congested_ || shard.suspended;
+  const bool pause = is_full || is_congested_ || shard.suspended || shard.settling;
   if (pause == shard.paused || consumer_ == nullptr) return;
   shard.paused = pause;
   if (!pause) {
@@ -461,7 +482,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
     return;
   }
   consumer_->Pause(P(shard.number));
-  if (!shard.suspended) metrics_.paused.Increment();
+  if (!shard.suspended && !shard.settling) metrics_.paused.Increment();
   if (is_full)
     telemetry::LogWarn(
         "shard.paused",
@@ -616,6 +637,10 @@ Task<void> ShardOwner::CheckOwnership() {
   for (const auto& shard : certain) {
     if (!shard->released()) service_.OnCertain(*shard);
     if (shard->released()) continue;
+    if (shard->settling) {
+      if (service_.is_settled(*shard)) EndSettling(*shard);
+      continue;
+    }
     if (shard->unread >= 0) consumer_->Seek(P(shard->number), std::exchange(shard->unread, -1));
     UpdatePause(*shard);
   }

@@ -180,6 +180,10 @@ class FakeService final : public ShardService {
     steps.push_back("apply " + std::to_string(record->offset) + (record->recovering ? " again" : ""));
     if (finishes) shard.window.Release(record->offset);
   }
+  bool is_settled(Shard&) const override { return !is_busy; }
+  Task<void> Settle(std::shared_ptr<Shard>) override {
+    while (is_busy) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  }
   void GoLive(Shard&) override { steps.push_back("live"); }
   void OnCertain(Shard&) override { steps.push_back("certain"); }
   Task<void> HandOver(std::shared_ptr<Shard>, SteadyTime) override {
@@ -193,6 +197,7 @@ class FakeService final : public ShardService {
   absl::Status load_error;
   /// Load waits.
   bool stalls = false;
+  bool is_busy = false;
   bool finishes = true;
 };
 
@@ -448,6 +453,44 @@ TEST_F(ShardOwnerTest, Frozen_NothingIsAppliedBeforeTheGroupHasSaidThatTheShardI
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
   Settle(*one);
   EXPECT_THAT(one->service.Take(), ElementsAre("certain", "apply 1", "apply 2"));
+}
+
+TEST_F(ShardOwnerTest, WhatCameBeforeTheFenceIsNotDone_NothingNewerIsApplied) {
+  Put(0, "a", 1);
+  auto one = Make();
+  one->service.is_busy = true;
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.Take();
+  Put(0, "a", 2);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), IsEmpty());
+  EXPECT_EQ(one->owner.live(), 0u);
+  EXPECT_THAT(one->consumer->paused, ElementsAre(0));
+  one->service.is_busy = false;
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("live", "apply 2"));
+}
+
+TEST_F(ShardOwnerTest, FrozenWhileWhatCameBeforeTheFenceIsNotDone_LiveOnceItIsCertain) {
+  auto one = Make();
+  one->service.is_busy = true;
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.NoteTime();
+  one->service.Take();
+  one->consumer->error = absl::UnavailableError("no coordinator");
+  clock_.elapsed += std::chrono::seconds(10);
+  one->owner.NoteTime();
+  one->service.is_busy = false;
+  Put(0, "a", 1);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), IsEmpty());
+  one->consumer->error = absl::OkStatus();
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("certain", "live", "apply 1"));
 }
 
 TEST_F(ShardOwnerTest, FrozenWhileTheShardMoved_NothingOfTheNewOwnersTimeIsApplied) {

@@ -475,6 +475,32 @@ TEST_F(SettingsTest, NoRosterServiceAnswersAtOnce_WhatAnAbsentUserIsSentGoesOn) 
   EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
 }
 
+TEST_F(SettingsTest, OneAnswerDoesNotCome_OthersAreWaitedForAllTheSame) {
+  const std::string carol = UserIn(3), dave = UserIn(3, 1);
+  roster_.blocked[dave] = {bob_};
+  roster_.settings_held_of = carol;
+  gateway_.Send(*bob, Message(carol, "m1"));
+  Settle();
+  gateway_.Send(*eve, Message(UserIn(3, 2), "m2"));  // somebody is answered
+  ASSERT_TRUE(RunUntil([&] { return database_.Waiting(carol) == 1; }));
+  gateway_.Send(*bob, Message(dave, "m3"));
+  Settle();
+  EXPECT_EQ(database_.Waiting(dave), 0u);
+  roster_.settings_held_of.clear();
+  Settle();
+}
+
+TEST_F(BlockingTest, TheAnswerIsLost_WhatWasBlockedIsBlocked) {
+  roster_.answers_lost = 1;
+  EXPECT_NE(Block({bob_}), "result");
+  gateway_.Send(*bob, Message(alice_, "m1"));
+  Settle();
+  alice->inbox.clear();
+  gateway_.Send(*bob, Message(alice_, "m2"));
+  Settle();
+  EXPECT_THAT(alice->MessageIds(), IsEmpty());
+}
+
 TEST_F(SettingsTest, RosterAway_LearntLater) {
   roster_.blocked[alice_] = {bob_};
   Kill(0);

@@ -258,6 +258,7 @@ class FakeRoster final : public Roster {
   int settings_gets = 0;
   /// Nobody is given settings meanwhile, but with the roster.
   bool settings_held = false;
+  std::string settings_held_of;
   /// Of each call.
   std::vector<std::uint64_t> traces;
 
@@ -423,7 +424,7 @@ class FakeRoster final : public Roster {
   Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
       roster::v1::GetUserSettingsRequest request, std::uint64_t) override {
     ++settings_gets;
-    while (settings_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    while (settings_held || settings_held_of == request.user()) co_await runtime::Sleep(std::chrono::milliseconds(1));
     if (down) co_return Away();
     roster::v1::GetUserSettingsResponse response;
     FillSettings(*response.mutable_settings(), request.user());

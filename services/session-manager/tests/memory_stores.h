@@ -207,13 +207,14 @@ class MemoryWaitingStore final : public WaitingStore {
     }
     co_return db_.End();
   }
-  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms) override {
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
+                                std::uint64_t up_to) override {
     const absl::Status begun = co_await db_.Begin("PurgeGiven", true);
     if (!begun.ok()) co_return begun;
     for (const std::string& owner : owners)
       if (const auto it = db_.offline.find(owner); it != db_.offline.end())
         std::erase_if(it->second, [&](const auto& row) {
-          return row.second.given_at_ms && *row.second.given_at_ms < before_ms;
+          return row.second.given_at_ms && *row.second.given_at_ms < before_ms && row.first <= up_to;
         });
     co_return db_.End();
   }

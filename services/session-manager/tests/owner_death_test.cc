@@ -64,47 +64,27 @@ class OwnerDeathTest : public Cluster {
 
 // ---- what the new owner has yet to find out -------------------------------
 
-TEST_F(OwnerDeathTest, ResumedBeforeTheRosterHasAnswered_AllOfItIsGiven) {
+TEST_F(OwnerDeathTest, L6_TheRosterIsSlow_WhatWasGivenIsKnownBeforeItsSessionIsResumed) {
   Client& bob = SignIn(gateway_, bob_, "b");
   gateway_.EnableStreamManagement(bob);
   bob.acks = false;
   for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_);
-  roster_.settings_held = true;
-  Kill(1);
-  Assign(1, 2);
-  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
   gateway_.End(bob, END_REASON_CONNECTION_LOST);
+  Kill(1);
+  roster_.settings_held = true;
+  const int before = roster_.settings_gets;
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return roster_.settings_gets > before; }));
+  Settle();
   Client& resumed = other_.Resume(bob, static_cast<std::uint32_t>(bob.last_seq - bob.base_seq) - 2);
   resumed.inbox.clear();
-  Settle();
-  ASSERT_TRUE(resumed.started);
   Say("m4", bob_);
+  EXPECT_FALSE(IsLive(1));
+  EXPECT_FALSE(resumed.started);
   roster_.settings_held = false;
   EXPECT_TRUE(RunUntil([&] { return resumed.MessageIds().size() >= 3; }));
   EXPECT_FALSE(resumed.ended);
   EXPECT_THAT(resumed.MessageIds(), ElementsAre("m2", "m3", "m4"));
-}
-
-TEST_F(OwnerDeathTest, AttachedAgainBeforeTheRosterHasAnswered_GoesOn) {
-  Client& bob = SignIn(gateway_, bob_, "b");
-  gateway_.EnableStreamManagement(bob);
-  bob.acks = false;
-  for (const char* id : {"m1", "m2"}) Say(id, bob_);
-  roster_.settings_held = true;
-  Kill(1);
-  Assign(1, 2);
-  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
-  // The last one has not reached the gateway, for all that the owner knows.
-  bob.inbox.pop_back();
-  bob.unacked.pop_back();
-  --bob.last_seq;
-  gateway_.Relink(node(2));
-  Settle();
-  Say("m3", bob_);
-  roster_.settings_held = false;
-  EXPECT_TRUE(RunUntil([&] { return bob.MessageIds().size() >= 3; }));
-  EXPECT_FALSE(bob.ended);
-  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
 }
 
 // ---- offline messages -------------------------------------------------------
@@ -327,6 +307,44 @@ TEST_F(OwnerDeathTest, AcknowledgedAndClosed_BehindASilentClient) {
   EXPECT_EQ(database_.Waiting(bob_), 0u);
   EXPECT_THAT(NextSession(), IsEmpty());
   EXPECT_THAT(carol.MessageIds(), ElementsAre("c1"));
+}
+
+TEST_F(OwnerDeathTest, E3_AcknowledgedAndAway_ItsNameIsTaken_BehindASilentClient) {
+  const std::string carol_ = UserIn(1, 1);
+  Client& carol = SignIn(gateway_, carol_, "c");
+  carol.acks = false;
+  Say("c1", carol_);
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  Say("m1", bob_);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  ASSERT_TRUE(bob.parked);
+  Client& next = SignIn(other_, bob_, "b");
+  EXPECT_THAT(next.MessageIds(), IsEmpty());
+  Move();
+  EXPECT_THAT(next.MessageIds(), IsEmpty());
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(OwnerDeathTest, W6_OfflineAcknowledged_TheMarkStaysUntilTheRecordIsFinished) {
+  const std::string carol_ = UserIn(1, 1);
+  roster_.stuck = alice_;
+  gateway_.Send(*alice, Presence("subscribe", carol_));
+  Settle();
+  Say("m1", bob_);
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.Send(bob, Presence());
+  Settle();
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  ASSERT_EQ(database_.Waiting(bob_), 0u);
+  for (int i = 0; i < 3; ++i) Elapse(settings_.duplicate_horizon);
+  EXPECT_EQ(database_.offline[bob_].size(), 1u) << "the cursor is before it";
+  roster_.stuck.clear();
+  EXPECT_TRUE(RunUntil([&] {
+    Elapse(settings_.duplicate_horizon);
+    return database_.offline[bob_].empty();
+  }));
 }
 
 TEST_F(OwnerDeathTest, ClosedBehindASilentClient_ToldWhenTheCursorHasPassed) {

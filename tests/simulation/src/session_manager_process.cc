@@ -139,8 +139,9 @@ class Waiting final : public WaitingStore {
     if (statements_.Has("give-offline-again")) return Say(absl::OkStatus());
     return statements_.Ask(&WaitingStore::MarkGiven, rows);
   }
-  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms) override {
-    return statements_.Ask(&WaitingStore::PurgeGiven, owners, before_ms);
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
+                                std::uint64_t up_to) override {
+    return statements_.Ask(&WaitingStore::PurgeGiven, owners, before_ms, up_to);
   }
   Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
                                                                 PageLimit limit) override {

@@ -12,7 +12,8 @@ class PgWaitingStore final : public WaitingStore {
   explicit PgWaitingStore(pg::Pool& pool) : pool_(pool) {}
   Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) override;
   Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) override;
-  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms) override;
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
+                                std::uint64_t up_to) override;
   Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
                                                                 PageLimit limit) override;
   Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(

@@ -114,7 +114,7 @@ class BlockingModule final : public Module {
     block.set_request_id(RequestIdOf(*request.shard, *request.cause));
     const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
     auto blocked = co_await core_.ports().roster.Block(std::move(block), request.cause->trace_id);
-    if (!blocked.ok()) co_return IqReply::FromStatus(blocked.status());
+    if (!blocked.ok()) co_return Failed(request, blocked.status());
     const std::vector<std::string> added(blocked->added().begin(), blocked->added().end());
     const bool goes_on = co_await Apply(request, *std::move(*blocked).mutable_settings(), added, true);
     if (goes_on) Push(request, MakeList("block", jids));
@@ -130,11 +130,18 @@ class BlockingModule final : public Module {
     unblock.set_request_id(RequestIdOf(*request.shard, *request.cause));
     const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
     auto unblocked = co_await core_.ports().roster.Unblock(std::move(unblock), request.cause->trace_id);
-    if (!unblocked.ok()) co_return IqReply::FromStatus(unblocked.status());
+    if (!unblocked.ok()) co_return Failed(request, unblocked.status());
     const std::vector<std::string> removed(unblocked->removed().begin(), unblocked->removed().end());
     const bool goes_on = co_await Apply(request, *std::move(*unblocked).mutable_settings(), removed, false);
     if (goes_on) Push(request, MakeList("unblock", jids));
     co_return IqReply::Result();
+  }
+
+  /// The change may have been made all the same: what is known of the list is in doubt.
+  IqReply Failed(const IqRequest& request, const absl::Status& status) {
+    if (!request.shard->released())
+      if (User* user = core_.FindUser(*request.shard, request.account)) core_.settings_keeper().Doubt(*user);
+    return IqReply::FromStatus(status);
   }
 
   /// The new list is in force; those whom the change makes blind, or see again, are told. False:

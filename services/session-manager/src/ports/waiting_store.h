@@ -73,8 +73,9 @@ class WaitingStore {
   virtual Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) = 0;
   /// They wait no more. A mark also keeps out a message that is on its way into the store.
   virtual Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) = 0;
-  /// Forgets marks of these users that are older than `before_ms`.
-  virtual Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms) = 0;
+  /// Forgets marks of these users that are older than `before_ms`, up to that of row `up_to`.
+  virtual Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
+                                        std::uint64_t up_to) = 0;
 
   struct OfflineMessage {
     std::uint64_t id = 0;

@@ -38,11 +38,13 @@ struct Shard {
   std::int64_t last_commit = -1;
   /// We were frozen and do not know yet whether we still own it: nothing is read or applied.
   bool suspended = false;
-  /// Nothing is read at present: too much is unfinished, or the shard is suspended.
+  /// Nothing is read at present: too much is unfinished, or the shard is suspended or settling.
   bool paused = false;
   /// The offset after the newest record that was read.
   std::int64_t next_read = 0;
-  /// The first record that came while it was suspended, or -1.
+  /// Its fence has been read, and the service has not done with what came before: nothing newer is read.
+  bool settling = false;
+  /// The first record that came while it was suspended or settling, or -1.
   std::int64_t unread = -1;
 
   UnfinishedRecords window;

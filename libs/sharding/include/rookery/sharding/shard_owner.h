@@ -161,6 +161,10 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void NoteExpired(std::uint32_t number, std::int64_t wanted, std::int64_t first);
   /// A fence behind ours: somebody has owned the shard since.
   void Supersede(const std::shared_ptr<Shard>& shard, const events::v1::Fence& fence);
+  /// Every record before our fence has been applied, or waits in the service.
+  void OnFenceRead(Shard& shard);
+  Task<void> Settle(std::shared_ptr<Shard> shard);
+  void EndSettling(Shard& shard);
   void GoLive(Shard& shard);
   /// The shard is not ours any more.
   void Drop(const std::shared_ptr<Shard>& shard);

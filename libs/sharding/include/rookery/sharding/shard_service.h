@@ -49,7 +49,10 @@ class ShardService {
   virtual void OnFinishedRecord(Shard&, Record&) {}
   /// Once for each record. The record has one hold in shard.window, which the service releases.
   virtual void Apply(Shard& shard, std::shared_ptr<Record> record) = 0;
-  /// Every record before our fence has been given to Apply.
+  /// Whether all that must be applied before the shard goes live is applied, once every record before our
+  /// fence has been given to Apply. If it is not, Settle waits for it; nothing newer comes meanwhile.
+  virtual bool is_settled(Shard&) const { return true; }
+  virtual Task<void> Settle(std::shared_ptr<Shard>) { co_return; }
   virtual void GoLive(Shard&) {}
   /// Ownership was in doubt after a freeze, and is certain again. While it was in doubt
   /// (`shard.suspended`) nothing was applied, and nothing may be written in the shard's name.

@@ -71,7 +71,12 @@ struct ShardDelivery {
   DueHeap<std::string> overdue;
   /// Owners of rows of the offline store that were marked as given: when to delete the marks.
   std::deque<std::pair<SteadyTime, std::string>> marks;
-  std::unordered_map<std::string, SteadyTime> last_marks;
+  struct LastMark {
+    SteadyTime until;
+    /// The newest row.
+    std::uint64_t newest = 0;
+  };
+  std::unordered_map<std::string, LastMark> last_marks;
 };
 
 }  // namespace rookery::session_manager

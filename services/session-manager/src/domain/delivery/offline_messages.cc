@@ -9,6 +9,7 @@
 #include "domain/delivery/late_sessions.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/inbound/stamps.h"
+#include "domain/records/record_order.h"
 #include "domain/sessions/session_keeper.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
@@ -537,6 +538,7 @@ std::size_t OfflineMessages::SendSome(User& user, std::vector<Candidate>& candid
     }
     bytes += deliveries.back().first->bytes();
   }
+  if (!deliveries.empty()) core_.order().NotePassing(user);
   // First what the next owner needs to tell an acknowledged one from one that never arrived.
   std::uint64_t seq = session.last_seq;
   bool is_any_given = false;
@@ -711,10 +713,14 @@ void OfflineMessages::OnMarked(Shard& shard, const std::shared_ptr<Session>& ses
     if (it != state.marking.end()) state.marking.erase(it);
   }
   if (state.receiver) state.marked.insert(state.marked.end(), ids.begin(), ids.end());
-  // A record is never applied again after the horizon: then the mark has done its work.
+  // A record that is finished, and older than the horizon, is never applied again: then the mark has done
+  // its work.
   ShardDelivery& of_shard = StateOf(shard);
   const SteadyTime purge = core_.clock().Now() + core_.settings().duplicate_horizon * 2;
-  if (of_shard.last_marks.insert_or_assign(bare, purge).second) of_shard.marks.emplace_back(purge, bare);
+  const auto [last, is_first] = of_shard.last_marks.try_emplace(bare);
+  last->second.until = purge;
+  for (const std::uint64_t id : ids) last->second.newest = std::max(last->second.newest, id);
+  if (is_first) of_shard.marks.emplace_back(purge, bare);
   if (!session->ended) {
     auto& given = *session->state.mutable_given_offline();
     given.erase(std::remove_if(given.begin(), given.end(),
@@ -930,13 +936,17 @@ void OfflineMessages::Sweep(Shard& shard) {
     of_user->is_due = true;
     state.overdue.Push(next, *bare);
   }
+  // The name of a row is the offset of its record plus 1.
+  const auto committed = static_cast<std::uint64_t>(std::max<std::int64_t>(shard.last_commit, 0));
   std::vector<std::string> purged;
   while (!state.marks.empty() && state.marks.front().first <= now) {
     std::string bare = std::move(state.marks.front().second);
     state.marks.pop_front();
     const auto last = state.last_marks.find(bare);
-    if (last->second > now) {
-      state.marks.emplace_back(last->second, bare);
+    if (last->second.until > now) {
+      state.marks.emplace_back(last->second.until, bare);
+    } else if (last->second.newest > committed) {
+      state.marks.emplace_back(now + core_.settings().duplicate_horizon, bare);
     } else {
       state.last_marks.erase(last);
     }
@@ -946,12 +956,13 @@ void OfflineMessages::Sweep(Shard& shard) {
   if (purged.empty()) return;
   const auto horizon = core_.settings().duplicate_horizon * 2;
   core_.tasks().Spawn("offline.purge",
-                      PurgeTask(std::move(purged), core_.clock().UnixMillisNow() - horizon.count()));
+                      PurgeTask(std::move(purged), core_.clock().UnixMillisNow() - horizon.count(), committed));
 }
 
-Task<void> OfflineMessages::PurgeTask(std::vector<std::string> owners, std::int64_t before_ms) {
+Task<void> OfflineMessages::PurgeTask(std::vector<std::string> owners, std::int64_t before_ms,
+                                      std::uint64_t up_to) {
   // A mark that stays behind is removed with the user's next ones.
-  (void)co_await core_.ports().waiting.PurgeGiven(owners, before_ms);
+  (void)co_await core_.ports().waiting.PurgeGiven(owners, before_ms, up_to);
 }
 
 }  // namespace rookery::session_manager

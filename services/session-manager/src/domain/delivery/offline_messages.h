@@ -131,7 +131,7 @@ class OfflineMessages {
   Task<void> TakeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   /// True: a session of the user that came late has it already, or waits for its acknowledgement.
   bool TakeBack(User& user, WaitingStore::OfflineMessage& row);
-  Task<void> PurgeTask(std::vector<std::string> owners, std::int64_t before_ms);
+  Task<void> PurgeTask(std::vector<std::string> owners, std::int64_t before_ms, std::uint64_t up_to);
   std::shared_ptr<Delivery> FromRow(std::string_view bare, WaitingStore::OfflineMessage& row) const;
   std::shared_ptr<Delivery> FromMemory(std::string_view bare, const WaitingStanza& waiting) const;
   void PassOver(User& user, std::int64_t offset);

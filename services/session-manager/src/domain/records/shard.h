@@ -12,6 +12,7 @@
 #include "domain/delivery/pending_ends.h"
 #include "domain/sessions/user.h"
 #include "ports/waiting_store.h"
+#include "rookery/runtime/event.h"
 #include "rookery/sharding/shard.h"
 
 namespace rookery::session_manager {
@@ -27,6 +28,8 @@ struct Shard final : sharding::Shard {
 
   /// Gateways that have attached their sessions for this epoch.
   std::set<std::string> attached_gateways;
+  /// Settings of a user have come, or are waited for no more (SettingsKeeper).
+  std::shared_ptr<runtime::Event> settings_known;
   /// Actions of gateways that wait until we are live.
   std::deque<WaitingAction> waiting;
 

@@ -8,6 +8,7 @@
 #include "domain/delivery/shard_loader.h"
 #include "domain/delivery/store_writer.h"
 #include "domain/records/record_processor.h"
+#include "domain/roster/user_settings.h"
 #include "domain/sessions/session_keeper.h"
 #include "rookery/telemetry/log.h"
 
@@ -118,6 +119,13 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
   core_.offline().HandOutWhatIsDue(shard);
 }
 
+bool UserShards::is_settled(sharding::Shard& shard) const { return !SettingsKeeper::IsAwaited(Users(shard)); }
+
+Task<void> UserShards::Settle(std::shared_ptr<sharding::Shard> shard) {
+  // What sessions were given by an earlier owner is known before they are resumed.
+  co_await core_.settings_keeper().AwaitAll(Users(std::move(shard)));
+}
+
 void UserShards::GoLive(sharding::Shard& shard) { core_.sessions().RunWaiting(Users(shard)); }
 
 void UserShards::OnCertain(sharding::Shard& shard) {
@@ -136,6 +144,7 @@ Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, Steady
 }
 
 void UserShards::Forget(sharding::Shard& shard) {
+  if (Users(shard).settings_known) Users(shard).settings_known->Notify();
   core_.offline().ContinueWriting(Users(shard));  // it ends what waits
   core_.sessions().Forget(Users(shard));
 }

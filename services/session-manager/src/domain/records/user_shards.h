@@ -27,6 +27,8 @@ class UserShards final : public sharding::ShardService {
   void OnReading(sharding::Shard& shard, bool was_cut) override;
   void OnFinishedRecord(sharding::Shard& shard, sharding::Record& record) override;
   void Apply(sharding::Shard& shard, std::shared_ptr<sharding::Record> record) override;
+  bool is_settled(sharding::Shard& shard) const override;
+  Task<void> Settle(std::shared_ptr<sharding::Shard> shard) override;
   void GoLive(sharding::Shard& shard) override;
   void OnCertain(sharding::Shard& shard) override;
   void OnCommitted(sharding::Shard& shard) override;

@@ -1,5 +1,6 @@
 #include "domain/roster/user_settings.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -40,9 +41,7 @@ bool SettingsKeeper::Look(User& user) {
       user.settings = it->second->settings;
       return true;
     }
-    bytes_ -= it->second->bytes;
-    order_.erase(it->second);
-    cached_.erase(it);
+    DropCached(user.bare);
   }
   const bool is_away = core_.clock().Now() < away_until_;
   if (user.settings != nullptr) {
@@ -71,13 +70,15 @@ Task<void> SettingsKeeper::Load(std::shared_ptr<Shard> shard, std::string bare) 
   // which the user may be forgotten.
   co_await asio::post(core_.executor(), asio::use_awaitable);
   if (shard->released()) co_return;
+  const SteadyTime asked = core_.clock().Now();
   roster::v1::GetUserSettingsRequest request;
   request.set_user(bare);
   auto response = co_await core_.ports().roster.GetUserSettings(std::move(request), /*trace_id=*/0);
+  if (response.ok()) answered_at_ = core_.clock().Now();
   if (shard->released()) co_return;
   if (!response.ok()) {
     telemetry::LogDebug("settings.away", {{"error", Message(response.status())}});
-    away_until_ = core_.clock().Now() + kAwayFor;
+    NoteSilence(asked);
     Resolve(*shard, bare, Unknown());
     co_return;
   }
@@ -85,12 +86,38 @@ Task<void> SettingsKeeper::Load(std::shared_ptr<Shard> shard, std::string bare) 
 }
 
 Task<void> SettingsKeeper::GiveUpWaiting(std::shared_ptr<Shard> shard, std::string bare) {
+  const SteadyTime asked = core_.clock().Now();
   co_await runtime::Sleep(kPatience);
   if (shard->released()) co_return;
   const User* user = core_.FindUser(*shard, bare);
   if (user == nullptr || !user->settings_awaited) co_return;
-  away_until_ = core_.clock().Now() + kAwayFor;
+  NoteSilence(asked);
   Resolve(*shard, bare, Unknown());
+}
+
+void SettingsKeeper::NoteSilence(SteadyTime asked) {
+  if (answered_at_ < asked) away_until_ = core_.clock().Now() + kAwayFor;
+}
+
+bool SettingsKeeper::IsAwaited(const Shard& shard) {
+  return std::any_of(shard.users.begin(), shard.users.end(),
+                     [](const auto& entry) { return entry.second->settings_awaited && entry.second->backlog; });
+}
+
+Task<void> SettingsKeeper::AwaitAll(std::shared_ptr<Shard> shard) {
+  std::vector<std::string> awaited;
+  for (const auto& [bare, user] : shard->users)
+    if (user->settings_awaited && user->backlog) awaited.push_back(bare);
+  if (!shard->settings_known) shard->settings_known = std::make_shared<runtime::Event>(core_.executor());
+  const std::shared_ptr<runtime::Event> known = shard->settings_known;
+  while (!awaited.empty() && !shard->released()) {
+    const User* user = core_.FindUser(*shard, awaited.back());
+    if (user != nullptr && user->settings_awaited) {
+      co_await known->Wait();
+    } else {
+      awaited.pop_back();
+    }
+  }
 }
 
 void SettingsKeeper::Resolve(Shard& shard, const std::string& bare,
@@ -108,17 +135,31 @@ void SettingsKeeper::Resolve(Shard& shard, const std::string& bare,
   core_.client_stanzas().Go(*user);
   core_.order().Go(shard, bare);
   if (User* left = core_.FindUser(shard, bare)) core_.MaybeForget(*left);
+  if (shard.settings_known) shard.settings_known->Notify();
 }
 
 void SettingsKeeper::Put(User& user, roster::v1::UserSettings made) { user.settings = Make(std::move(made)); }
+
+void SettingsKeeper::Doubt(User& user) {
+  DropCached(user.bare);
+  // What was known holds until the answer is there.
+  if (user.settings != nullptr)
+    user.settings = std::make_shared<const UserSettings>(UserSettings{user.settings->made, false});
+}
+
+void SettingsKeeper::DropCached(const std::string& bare) {
+  const auto old = cached_.find(bare);
+  if (old == cached_.end()) return;
+  bytes_ -= old->second->bytes;
+  order_.erase(old->second);
+  cached_.erase(old);
+}
 
 void SettingsKeeper::Remember(const User& user) {
   if (user.settings == nullptr || !user.settings->is_known) return;
   if (const auto old = cached_.find(user.bare); old != cached_.end()) {
     if (old->second->settings == user.settings && old->second->epoch == user.shard->epoch) return;
-    bytes_ -= old->second->bytes;
-    order_.erase(old->second);
-    cached_.erase(old);
+    DropCached(user.bare);
   }
   order_.push_front({user.bare, user.shard->epoch, user.settings, BytesOf(*user.settings)});
   cached_[user.bare] = order_.begin();

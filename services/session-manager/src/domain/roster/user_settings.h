@@ -29,7 +29,7 @@ struct UserSettings {
 /// it, and each change is a record there, so what is known is true.
 ///
 /// While no roster service answers nobody waits for it for longer than kPatience, and nearly everybody
-/// not at all: users whose settings are not known are taken for users who have set nothing.
+/// not at all; that one answer does not come says nothing as long as others do. Users whose settings are not known are taken for users who have set nothing.
 class SettingsKeeper {
  public:
   static constexpr std::size_t kMaxCached = 100'000;
@@ -46,8 +46,13 @@ class SettingsKeeper {
     if (user.settings_awaited) return false;
     return (user.settings != nullptr && user.settings->is_known) || Look(user);
   }
+  /// Whether records of the shard wait for settings of their users; and until those that wait now do not.
+  static bool IsAwaited(const Shard& shard);
+  Task<void> AwaitAll(std::shared_ptr<Shard> shard);
   /// What has come with the roster, or is the outcome of a change.
   void Put(User& user, roster::v1::UserSettings made);
+  /// They may have changed: asked for again when they are needed next.
+  void Doubt(User& user);
   /// For who must not take unknown settings for none. UNAVAILABLE, DEADLINE_EXCEEDED.
   Task<absl::StatusOr<std::shared_ptr<const UserSettings>>> Require(std::shared_ptr<Shard> shard,
                                                                     std::string bare, std::uint64_t trace_id);
@@ -66,13 +71,18 @@ class SettingsKeeper {
     std::size_t bytes = 0;
   };
   bool Look(User& user);
+  void DropCached(const std::string& bare);
   void StartLoading(User& user);
   Task<void> Load(std::shared_ptr<Shard> shard, std::string bare);
   Task<void> GiveUpWaiting(std::shared_ptr<Shard> shard, std::string bare);
   void Resolve(Shard& shard, const std::string& bare, std::shared_ptr<const UserSettings> settings);
 
   Core& core_;
+  /// Nothing has been heard of the roster service since `asked`.
+  void NoteSilence(SteadyTime asked);
+
   SteadyTime away_until_ = SteadyTime::min();
+  SteadyTime answered_at_ = SteadyTime::min();
   /// The one used last first.
   std::list<Cached> order_;
   std::unordered_map<std::string, std::list<Cached>::iterator, StringHash, std::equal_to<>> cached_;

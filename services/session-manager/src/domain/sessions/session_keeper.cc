@@ -723,10 +723,19 @@ void SessionKeeper::Remove(const std::shared_ptr<Session>& session, const events
   // record of the end is there until then, so that the next owner does the same.
   const std::int64_t offset = session->end_record;
   if (offset >= 0) shard->window.Hold(offset);
-  parker_.RemoveRows(shard, session, [this, shard, offset] {
-    if (offset >= 0) shard->window.Release(offset);
-    core_.closer().Check(*shard);
-  });
+  auto remove = [this, shard, session, offset] {
+    if (shard->released()) return;
+    parker_.RemoveRows(shard, session, [this, shard, offset] {
+      if (offset >= 0) shard->window.Release(offset);
+      core_.closer().Check(*shard);
+    });
+  };
+  if (gateway != nullptr) {
+    remove();
+  } else {
+    // The row is all that tells what its client has had.
+    core_.closer().Close(session, /*is_open=*/false, std::move(remove));
+  }
   RunSuccessors(*session);
   if (!user.HasAvailable()) user.contacts.reset();
   core_.MaybeForget(user);
