@@ -105,6 +105,16 @@ TEST(OutboundWindow, Xep0198_4_HWrapsAt32BitsTheCountsDoNot) {
   EXPECT_EQ(window.Acknowledge(2), Ack::kAdvanced);
 }
 
+TEST(OutboundWindow, WhatIsDispensable_IsNoSignThatASessionWasGivenWhatWasAddressedToIt) {
+  OutboundWindow window;
+  window.Add(17, 0, {}, /*dispensable=*/false);
+  window.Add(30, 0, {}, /*dispensable=*/true);
+  EXPECT_EQ(window.last_offset(), 30);
+  EXPECT_EQ(window.last_primary(), 17);
+  window.Restore(0, 2, 40);
+  EXPECT_EQ(window.last_primary(), 40);
+}
+
 TEST(OutboundWindow, KeepsStanzasOnlyWhereTheyAreNowhereElse) {
   OutboundWindow window;
   xmpp::Stanza stanza;

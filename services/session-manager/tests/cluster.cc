@@ -220,6 +220,7 @@ void Gateway::Attach(Peer& peer, Client& client) {
   attach.set_last_seq(client.last_seq);
   attach.set_acked_seq(client.acked_seq);
   attach.set_last_offset(client.last_offset);
+  attach.set_last_primary(client.last_primary);
   for (const auto& packet : client.unacked) *attach.add_unacked() = packet;
   attach.set_stream_management(client.stream_management);
   attach.set_resume(client.resume);
@@ -253,6 +254,7 @@ void Gateway::OnPacket(const session::v1::Packet& packet) {
         << client->jid << ": " << packet.stanza().ShortDebugString();
     client->last_seq = std::max(client->last_seq, target.seq());
     client->last_offset = std::max(client->last_offset, packet.offset());
+    if (!packet.dispensable()) client->last_primary = std::max(client->last_primary, packet.offset());
     xmpp::Stanza stanza = packet.stanza();
     if (packet.to_each()) stanza.set_to(client->jid);
     auto& unacked = client->unacked.emplace_back();
@@ -292,7 +294,7 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
       client.base_seq = resumed.base_seq();
       client.acked_seq = resumed.acked_seq();
       client.last_seq = resumed.acked_seq();
-      client.last_offset = resumed.acked_offset();
+      client.last_offset = client.last_primary = resumed.acked_offset();
       client.state = resumed.state();
       client.confirmed = resumed.inbound_count();
       while (!client.unconfirmed.empty() && client.unconfirmed.front().count() <= client.confirmed)

@@ -39,6 +39,7 @@ struct Client {
   std::uint64_t acked_seq = 0;
   std::uint64_t base_seq = 0;
   std::int64_t last_offset = -1;
+  std::int64_t last_primary = -1;
   std::deque<session::v1::UnackedPacket> unacked;
   int resent = 0;
   std::string state;

@@ -154,7 +154,7 @@ TEST_F(OwnerDeathTest, OfflineNumbersThatNeverArrived_AreNotTakenForAcknowledged
   ASSERT_THAT(bob.MessageIds(), ElementsAre("m1"));
   bob.inbox.clear();
   bob.last_seq = bob.acked_seq = 0;
-  bob.last_offset = -1;
+  bob.last_offset = bob.last_primary = -1;
   bob.unacked.clear();
   bob.acks = true;
   Move();
@@ -426,6 +426,20 @@ TEST_F(OwnerDeathTest, RequestToAnEarlierSessionOfThatName_GetsItsAnswer) {
   ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
   Settle();
   EXPECT_EQ(Only(alice->inbox, STANZA_KIND_IQ, "error").size(), 1u);
+}
+
+TEST_F(OwnerDeathTest, L5_GatewayAndOwnerDieTogether_WhatTheOtherSessionWasSentHidesNothing) {
+  Client& phone = SignIn(other_, bob_, "phone", 5);
+  Client& desk = SignIn(gateway_, bob_, "desk", 1);
+  phone.acks = false;
+  Say("m1", bob_);
+  ASSERT_THAT(phone.MessageIds(), ElementsAre("m1"));
+  gateway_.Send(*alice, Presence({}, bob_ + "/desk"));
+  Settle();
+  phone.forgotten = true;
+  Move();
+  EXPECT_TRUE(RunUntil([&] { return !desk.MessageIds().empty(); }));
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m1"));
 }
 
 TEST_F(OwnerDeathTest, AcknowledgedThenUnavailable_NotStoredAgain) {

@@ -649,7 +649,7 @@ TEST_F(ShardChangeTest, ResumedAndTheRestNeverArrived_TheRestIsGiven) {
   resumed.inbox.clear();
   resumed.unacked.clear();
   resumed.last_seq = resumed.acked_seq;
-  resumed.last_offset = resumed.resume_answers.back().acked_offset();
+  resumed.last_offset = resumed.last_primary = resumed.resume_answers.back().acked_offset();
   Move();
   EXPECT_EQ(resumed.MessageIds(), Ids(2, 3));
 }

@@ -9,6 +9,7 @@ void FillAttach(const ClientSession& session, session::v1::SessionAttach* attach
   attach->set_last_seq(outbound.last_seq());
   attach->set_acked_seq(outbound.acked_seq());
   attach->set_last_offset(outbound.last_offset());
+  attach->set_last_primary(outbound.last_primary());
   for (std::size_t i = 0; i < outbound.unacked().size(); ++i) {
     const OutboundWindow::Entry& entry = outbound.unacked()[i];
     auto* packet = attach->add_unacked();

@@ -475,7 +475,7 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet) {
     }
     // What is kept for the next owner must not be anybody else's.
     if (kept && packet.to_each()) packet.mutable_stanza()->set_to(session->full_jid);
-    session->outbound.Add(packet.offset(), packet.stored_id(), packet.stanza());
+    session->outbound.Add(packet.offset(), packet.stored_id(), packet.stanza(), packet.dispensable());
     if (telemetry::IsLogged(telemetry::Level::kDebug)) {
       telemetry::LogDebug("packet.received", {{"trace_id", telemetry::TraceId(packet.trace_id())},
                                               {"jid", telemetry::HashedJid(session->user())},

@@ -5,7 +5,8 @@
 
 namespace rookery::gateway {
 
-void OutboundWindow::Add(std::int64_t offset, std::uint64_t stored_id, const xmpp::Stanza& stanza) {
+void OutboundWindow::Add(std::int64_t offset, std::uint64_t stored_id, const xmpp::Stanza& stanza,
+                         bool dispensable) {
   Entry entry{offset, stored_id, nullptr};
   if (offset < 0 && stored_id == 0) {
     entry.stanza = std::make_unique<xmpp::Stanza>(stanza);
@@ -14,6 +15,7 @@ void OutboundWindow::Add(std::int64_t offset, std::uint64_t stored_id, const xmp
   unacked_.PushBack(std::move(entry));
   ++last_seq_;
   last_offset_ = std::max(last_offset_, offset);
+  if (!dispensable) last_primary_ = std::max(last_primary_, offset);
 }
 
 void OutboundWindow::EnableStreamManagement(bool resume) {
@@ -29,6 +31,7 @@ void OutboundWindow::Restore(std::uint64_t base_seq, std::uint64_t acked_seq, st
   acked_seq_ = acked_seq;
   last_seq_ = acked_seq;
   last_offset_ = acked_offset;
+  last_primary_ = acked_offset;  // nobody has told better
 }
 
 OutboundWindow::Ack OutboundWindow::Acknowledge(std::uint32_t h) {

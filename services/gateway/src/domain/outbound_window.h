@@ -31,8 +31,9 @@ class OutboundWindow {
     if (seq == last_seq_ + 1) return Arrival::kNext;
     return seq <= last_seq_ ? Arrival::kDuplicate : Arrival::kGap;
   }
-  /// Records the packet last_seq()+1.
-  void Add(std::int64_t offset, std::uint64_t stored_id, const xmpp::Stanza& stanza);
+  /// Records the packet last_seq()+1. `dispensable`: nobody else is given it, should the session end.
+  void Add(std::int64_t offset, std::uint64_t stored_id, const xmpp::Stanza& stanza,
+           bool dispensable = false);
 
   /// XEP-0198 <enable/>: what is given from now on is counted from 1.
   void EnableStreamManagement(bool resume);
@@ -55,6 +56,8 @@ class OutboundWindow {
   std::uint64_t acked_seq() const { return acked_seq_; }
   std::uint64_t base_seq() const { return base_seq_; }
   std::int64_t last_offset() const { return last_offset_; }
+  /// The same of packets that are not dispensable.
+  std::int64_t last_primary() const { return last_primary_; }
   /// Packets acked_seq()+1 … last_seq(), in order.
   const Ring<Entry>& unacked() const { return unacked_; }
   /// Bytes of stanzas kept in unacked().
@@ -68,6 +71,7 @@ class OutboundWindow {
   std::uint64_t acked_seq_ = 0;
   std::uint64_t base_seq_ = 0;
   std::int64_t last_offset_ = -1;
+  std::int64_t last_primary_ = -1;
   std::size_t kept_bytes_ = 0;
   bool stream_management_ = false;
   bool resumable_ = false;

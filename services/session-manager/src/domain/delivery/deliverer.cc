@@ -70,12 +70,13 @@ void Deliverer::Hold(Session& session, UnackedPacket& packet) {
                                                      core_.FindSession(session.id));
 }
 
-void Deliverer::FillPacket(session::v1::Packet& packet, const Delivery& delivery) {
+void Deliverer::FillPacket(session::v1::Packet& packet, const Delivery& delivery, bool primary) {
   packet.set_offset(delivery.offset);
   packet.set_stored_id(delivery.stored_id);
   *packet.mutable_stanza() = delivery.stanza;
   packet.set_to_each(delivery.to_each);
   packet.set_trace_id(delivery.trace_id);
+  packet.set_dispensable(!primary);
 }
 
 bool Deliverer::IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
@@ -95,7 +96,7 @@ void Deliverer::SendNow(Session& session, std::shared_ptr<Delivery> delivery, bo
   action.set_shard(shard.number);
   action.set_epoch(shard.epoch);
   session::v1::Packet& packet = *action.mutable_packet();
-  FillPacket(packet, *delivery);
+  FillPacket(packet, *delivery, primary);
   auto& target = *packet.add_targets();
   target.set_session_id(session.id.view().data(), SessionId::kSize);
   target.set_seq(session.last_seq);
@@ -125,7 +126,7 @@ void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shar
     action.set_shard(shard.number);
     action.set_epoch(shard.epoch);
     session::v1::Packet& packet = *action.mutable_packet();
-    FillPacket(packet, *delivery);
+    FillPacket(packet, *delivery, primary);
     for (auto& [session, seq] : targets) {
       auto& target = *packet.add_targets();
       target.set_session_id(session->id.view().data(), SessionId::kSize);
@@ -170,6 +171,12 @@ Deliverer::Sent Deliverer::SendRecord(Session& session, const std::shared_ptr<De
     return Sent::kNow;
   }
   if (delivery->offset <= session.state.start_offset()) return Sent::kElsewhere;
+  if (primary && delivery->offset > session.last_primary) {
+    // It was sent something newer, but nothing that was addressed to it.
+    if (IsPassedOver(session, delivery->offset)) return Sent::kElsewhere;
+    Send(session, delivery, primary);
+    return Sent::kNow;
+  }
   delivery->reached = true;
   return Sent::kBefore;
 }
@@ -224,7 +231,7 @@ bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
     session::v1::SessionManagerAction& action = session.gateway->Add();
     action.set_shard(shard.number);
     action.set_epoch(shard.epoch);
-    FillPacket(*action.mutable_packet(), *unacked.delivery);
+    FillPacket(*action.mutable_packet(), *unacked.delivery, unacked.primary);
     auto& target = *action.mutable_packet()->add_targets();
     target.set_session_id(session.id.view().data(), SessionId::kSize);
     target.set_seq(unacked.seq);
@@ -360,7 +367,7 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   const bool is_behind = !given && IsStorable(message->stanza) &&
                          std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
                            const Session& session = *user.sessions[i];
-                           return offset > session.last_offset &&
+                           return offset > session.last_primary &&
                                   (OfflineMessages::IsBehind(user, session) ||
                                    core_.offline().IsLeftBehind(user, session));
                          });
@@ -379,11 +386,11 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   if (given || message->open_targets > 0 || message->reached) return;
   const MessageType type = ParseMessageType(message->stanza.type());
   if (type == MessageType::kHeadline || type == MessageType::kError) return;
-  // A session that was there, and was not passed over, was given newer records than this one:
-  // the message went to one of the user's sessions then, and its client has it.
+  // A session that was there, and was not passed over, was given newer messages than this one:
+  // it went to one of the user's sessions then, and its client has it.
   const bool handled =
       to_account && std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& s) {
-        return s->state.start_offset() < offset && offset <= s->last_offset && !IsPassedOver(*s, offset) &&
+        return s->state.start_offset() < offset && offset <= s->last_primary && !IsPassedOver(*s, offset) &&
                !IsHeld(*s, offset);
       });
   if (handled) return;
@@ -636,6 +643,7 @@ void Deliverer::RestorePacket(Session& session, WaitingStore::SessionPacket row)
   if (row.seq != session.last_seq + 1) return;  // given before the snapshot and acknowledged since
   session.last_seq = row.seq;
   session.last_offset = std::max(session.last_offset, row.offset);
+  if (row.primary) session.last_primary = std::max(session.last_primary, row.offset);
   session.unacked_bytes += restored.delivery->bytes();
   session.unacked.push_back(std::move(restored));
   // Stored by the last owner, never given to the gateway.

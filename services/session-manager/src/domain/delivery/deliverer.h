@@ -65,7 +65,7 @@ class Deliverer {
   /// The session is handed what came before; the stanza waits.
   bool IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void Queue(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
-  void FillPacket(session::v1::Packet& packet, const Delivery& delivery);
+  static void FillPacket(session::v1::Packet& packet, const Delivery& delivery, bool primary);
   void Release(Session& session, UnackedPacket& packet);
   void CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message,
                     bool recovering);

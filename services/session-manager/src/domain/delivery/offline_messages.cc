@@ -737,7 +737,6 @@ void OfflineMessages::OnMarked(Shard& shard, const std::shared_ptr<Session>& ses
 // ---- a change of owner ------------------------------------------------------
 
 void OfflineMessages::OnAttached(const std::shared_ptr<Session>& session) {
-  session->last_primary = session->last_offset;  // we cannot know better
   auto& given = *session->state.mutable_given_offline();
   // Numbers beyond what arrived are given to other packets now.
   given.erase(

@@ -149,8 +149,8 @@ struct Session : GatewayHook {
   /// The newest record given, and the newest that was addressed to this session.
   std::int64_t last_offset = -1;
   std::int64_t last_primary = -1;
-  /// Of a session that came when records had been read without it: the newest that it had been given
-  /// by then; else -1 (late_sessions.h).
+  /// Of a session that came when records had been read without it: the newest that had been addressed
+  /// to it by then; else -1 (late_sessions.h).
   std::int64_t late_offset = -1;
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;

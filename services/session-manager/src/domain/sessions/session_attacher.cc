@@ -70,7 +70,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     core_.sessions().EndOlder(*session);
   }
   Adopt(*session, attach, core_.clock().Now());
-  if (is_late) session->late_offset = session->last_offset;
+  if (is_late) session->late_offset = session->last_primary;
   core_.sessions().SetGateway(*session, &gateway);
   Arrive(*session, attach.detached());
   core_.directory().Changed(*session);
@@ -161,6 +161,7 @@ bool SessionAttacher::Merge(Session& session, UnackedQueue& known) {
       if (old.seq != session.last_seq + 1) old.stored = false;
       old.seq = ++session.last_seq;
       session.last_offset = std::max(session.last_offset, old.offset);
+      if (old.primary) session.last_primary = std::max(session.last_primary, old.offset);
       session.unacked.push_back(std::move(old));
     } else {
       old.delivery->reached = true;

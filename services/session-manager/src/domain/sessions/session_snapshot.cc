@@ -13,6 +13,7 @@ session::v1::SessionAttach SnapshotOf(const Session& session) {
   snapshot.set_last_seq(session.last_seq);
   snapshot.set_acked_seq(session.acked_seq);
   snapshot.set_last_offset(session.last_offset);
+  snapshot.set_last_primary(session.last_primary);
   for (const UnackedPacket& packet : session.unacked) {
     auto& unacked = *snapshot.add_unacked();
     unacked.set_seq(packet.seq);
@@ -41,6 +42,7 @@ void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyT
   session.management = ManagementOf(snapshot);
   if (!snapshot.state().empty()) (void)session.state.ParseFromString(snapshot.state());
   session.last_offset = std::max(snapshot.last_offset(), session.state.start_offset());
+  session.last_primary = snapshot.has_last_primary() ? snapshot.last_primary() : session.last_offset;
   session.unacked = {};
   for (const auto& unacked : snapshot.unacked()) {
     UnackedPacket packet;
