@@ -274,7 +274,6 @@ TEST_F(CapsTrackerTest, OurOwn_InTheHelloAndInDisco) {
     const Incarnation& incarnation() const override { return life_; }
     session::v1::SessionManagerAction& Add() override { return actions.emplace_back(); }
     bool is_congested() const override { return false; }
-    Task<void> HasRoom() override { co_return; }
     void Close() override {}
     std::deque<session::v1::SessionManagerAction> actions;
 

@@ -81,6 +81,12 @@ void Gateway::Unlink(Node& node) {
   peers_.erase(it);
 }
 
+void Gateway::SetCongested(Node& node, bool congested) {
+  Peer& peer = *peers_.at(node.number);
+  peer.congested = congested;
+  if (!congested) node.core.sessions().OnGatewayHasRoom(peer);
+}
+
 void Gateway::Relink(Node& node) {
   std::unique_ptr<Peer> old = std::move(peers_[node.number]);
   std::erase_if(owners_, [&](const auto& entry) { return entry.second.peer == old.get(); });

@@ -95,6 +95,8 @@ class Gateway {
   void Unlink(Node& node);
   /// A new link is up before the other side has noticed that the old one is gone.
   void Relink(Node& node);
+  /// So much waits on the link from the node, or no longer does.
+  void SetCongested(Node& node, bool congested);
 
   Client& Start(const std::string& user, const std::string& resource, const std::string& id = {});
   void Send(Client& client, xmpp::Stanza stanza, bool to_malformed = false, const std::string& refused = {});
@@ -120,11 +122,11 @@ class Gateway {
     Node* node = nullptr;
     std::deque<session::v1::SessionManagerAction> actions;
     Incarnation life;
+    bool congested = false;
     const std::string& instance() const override { return name; }
     const Incarnation& incarnation() const override { return life; }
     session::v1::SessionManagerAction& Add() override { return actions.emplace_back(); }
-    bool is_congested() const override { return false; }
-    Task<void> HasRoom() override { co_return; }
+    bool is_congested() const override { return congested; }
     void Close() override {}
   };
   struct Owner {

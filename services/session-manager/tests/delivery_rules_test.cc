@@ -240,6 +240,54 @@ TEST_F(DeliveryRules, W1_ANewOwnersStoreIsSlow_TheNewerWaitsForWhatWasReadAgain)
   Repair();
 }
 
+TEST_F(DeliveryRules, W1_ANewOwnersStoreIsSlow_TheSuccessorOfASessionHasWhatWasReadAgainFirst) {
+  Client& old = Available("b");
+  Kill(1);
+  old.acks = false;
+  for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_);
+  bool is_open = false;
+  Gate("StoreOffline", is_open);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  for (const char* id : {"m4", "m5"}) Say(id, bob_);
+  other_.End(old, END_REASON_CLOSED);
+  Client& bob = other_.Start(bob_, "b");
+  Settle();
+  ASSERT_TRUE(bob.started);
+  other_.Send(bob, Presence());
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  is_open = true;
+  ASSERT_TRUE(Eventually([&] { return bob.MessageIds().size() == 5; }));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3", "m4", "m5"));
+}
+
+TEST_F(DeliveryRules, W1_WhatWasReadAgainIsBeingWritten_NothingNewerGoesBeforeIt) {
+  Say("m1", bob_);
+  Elapse(std::chrono::seconds(1));
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  database_.down = true;
+  other_.Send(bob, Presence());
+  Settle();
+  Kill(1);
+  Say("m2", bob_);
+  Repair();
+  bool is_written = false, is_read = false;
+  database_.on_slow = [&](std::string_view name) -> Task<void> {
+    while ((name == "StoreOffline" && !is_written) || (name == "LoadOffline" && !is_read))
+      co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Say("m3", bob_);
+  is_read = true;
+  ASSERT_TRUE(RunUntil([&] { return !bob.MessageIds().empty(); }));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  is_written = true;
+  ASSERT_TRUE(Eventually([&] { return bob.MessageIds().size() == 3; }));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+}
+
 TEST_F(DeliveryRules, W1_MoreThanAPageWaitsInASlowStore_NothingOvertakes) {
   for (int i = 0; i < 100; ++i) Say("a" + std::to_string(i), bob_);
   ASSERT_EQ(database_.Waiting(bob_), 100u);
@@ -525,6 +573,97 @@ TEST_F(DeliveryRules, E3_AGatewayForgetsASessionOnlyWhenItsRowsAreGone) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+/// bob's client loses its connection in the middle of 600 messages that had waited.
+class BrokenBacklog : public DeliveryRules {
+ protected:
+  void SetUp() override {
+    for (int i = 100; i < 700; ++i) gateway_.Send(*alice, Message(bob_, "m" + std::to_string(i)));
+    Settle();
+    Elapse(std::chrono::seconds(1));
+    bob = &SignIn(other_, bob_, "b", std::nullopt);
+    bob->acks = false;
+    other_.EnableStreamManagement(*bob);
+    other_.Send(*bob, Presence());
+    Settle();
+    ASSERT_FALSE(bob->MessageIds().empty());
+    ASSERT_LT(bob->MessageIds().size(), 600u);
+    other_.End(*bob, END_REASON_CONNECTION_LOST);
+    Settle();
+  }
+  /// What the client has when it is back, `last` at the end.
+  void ExpectInOrder(const std::string& last) {
+    Client& again = other_.Resume(*bob, 0);
+    again.inbox.clear();
+    again.acks = true;
+    Settle();
+    other_.Deliver(again, again.last_seq);
+    ASSERT_TRUE(Eventually([&] { return again.MessageIds().size() >= 601; }));
+    std::vector<std::string> ids = again.MessageIds();
+    EXPECT_EQ(ids.size(), 601u);
+    EXPECT_EQ(ids.back(), last);
+    ids.pop_back();
+    EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+    ASSERT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 0; }));
+  }
+  Client* bob = nullptr;
+};
+
+TEST_F(BrokenBacklog, W1_WhatComesWhileTheClientIsAwayStaysBehindTheRest) {
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  Say("live", bob_);
+  ExpectInOrder("live");
+}
+
+TEST_F(BrokenBacklog, W1_TheSame_AddressedToTheSession) {
+  Say("live", bob_ + "/b");
+  ExpectInOrder("live");
+}
+
+TEST_F(BrokenBacklog, W1_TheShardMovesMeanwhile) {
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  Move();
+  Say("live", bob_);
+  ExpectInOrder("live");
+}
+
+TEST_F(BrokenBacklog, W1_SentWhileTheShardMoves) {
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  Kill(1);
+  Say("live", bob_);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  ExpectInOrder("live");
+}
+
+TEST_F(BrokenBacklog, W1_TheStoreIsAwayWhenTheClientIsBack_OnlyStorableMessagesWait) {
+  database_.down = true;
+  Say("live", bob_);
+  Client& again = other_.Resume(*bob, 0);
+  again.acks = true;
+  Settle();
+  other_.Deliver(again, again.last_seq);
+  again.inbox.clear();
+  gateway_.Send(*alice, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
+  Settle();
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  EXPECT_THAT(again.MessageIds(), IsEmpty());
+  EXPECT_EQ(Only(again.inbox, STANZA_KIND_IQ, "get").size(), 1u);
+  database_.down = false;
+  ASSERT_TRUE(Eventually([&] { return !again.MessageIds().empty() && again.MessageIds().back() == "live"; }));
+}
+
+TEST_F(DeliveryRules, W1_AwayWithNothingWaiting_TheSessionIsSentWhatComes) {
+  Client& bob = Available("b", /*acks=*/false);
+  other_.EnableStreamManagement(bob);
+  Settle();
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Say("m1", bob_);
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  Client& again = other_.Resume(bob, 0);
+  Settle();
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1"));
+}
+
 // ---- what an end leads to -----------------------------------------------------
 
 /// bob's client is away, and what it was sent is in the store under its session: the records are
@@ -719,6 +858,143 @@ TEST_F(DeliveryRules, B1_WhatAPacketKeepsCounts_NotItsPayloadAlone) {
   Settle();
   ASSERT_TRUE(bob.ended);
   EXPECT_EQ(bob.ended->condition(), "policy-violation");
+}
+
+TEST_F(DeliveryRules, B2_ACongestedLinkTakesNoPackets_TheyFollowInOrderWhenItHasRoom) {
+  Client& bob = Available();
+  other_.SetCongested(node(1), true);
+  for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_);
+  EXPECT_THAT(bob.MessageIds(), IsEmpty());
+  other_.SetCongested(node(1), false);
+  Settle();
+  Say("m4", bob_);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3", "m4"));
+  EXPECT_TRUE(Eventually([&] { return Unfinished() == 0; }));
+}
+
+TEST_F(DeliveryRules, B2_CongestedAgainInTheMiddle_NobodyIsForgotten) {
+  Client& bob = Available();
+  Client& carol = SignIn(other_, UserIn(1, 1), "c");
+  other_.SetCongested(node(1), true);
+  for (const char* id : {"m1", "m2"}) {
+    Say(id, bob_);
+    Say(id, UserIn(1, 1));
+  }
+  other_.SetCongested(node(1), false);
+  other_.SetCongested(node(1), true);
+  Say("m3", bob_);
+  Say("m3", UserIn(1, 1));
+  other_.SetCongested(node(1), false);
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+  EXPECT_THAT(carol.MessageIds(), ElementsAre("m1", "m2", "m3"));
+}
+
+TEST_F(DeliveryRules, B2_OneGatewayIsCongested_TheOthersDevicesAreNot) {
+  Client& phone = Available("phone");
+  Client& desk = SignIn(gateway_, bob_, "desk");
+  other_.SetCongested(node(1), true);
+  Say("m1", bob_);
+  EXPECT_THAT(phone.MessageIds(), IsEmpty());
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m1"));
+  other_.SetCongested(node(1), false);
+  Settle();
+  EXPECT_THAT(phone.MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(DeliveryRules, B2_WhatWaitsForRoomIsStored_AndHoldsNobodyBack) {
+  Client& bob = Available();
+  other_.SetCongested(node(1), true);
+  Say("m1", bob_);
+  EXPECT_GT(Unfinished(), 0u);
+  Elapse(settings_.window_time + std::chrono::seconds(1));
+  EXPECT_EQ(database_.Packets(bob_, bob.id), 1u);
+  EXPECT_TRUE(Eventually([&] { return Unfinished() == 0; }));
+  other_.SetCongested(node(1), false);
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(database_.Packets(bob_, bob.id), 0u);
+}
+
+TEST_F(DeliveryRules, B2_TheLinkBreaksWhileItIsCongested_NothingIsLost) {
+  Client& bob = Available();
+  other_.SetCongested(node(1), true);
+  Say("m1", bob_);
+  other_.Unlink(node(1));
+  Settle();
+  other_.Link(node(1));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(DeliveryRules, B2_TheNewestStateWaits_AndWhatIsConfirmedIsInIt) {
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  const std::string before = bob.state;
+  other_.SetCongested(node(1), true);
+  other_.Send(bob, Presence());
+  Settle();
+  EXPECT_EQ(bob.state, before);
+  EXPECT_LT(bob.confirmed, bob.sent);
+  other_.SetCongested(node(1), false);
+  Settle();
+  session::v1::SessionManagerState state;
+  ASSERT_TRUE(state.ParseFromString(bob.state));
+  EXPECT_TRUE(state.available());
+  EXPECT_EQ(bob.confirmed, bob.sent);
+}
+
+TEST_F(DeliveryRules, B2_ResumedOnAGatewayThatHasRoom) {
+  Client& bob = Available("b", /*acks=*/false);
+  other_.EnableStreamManagement(bob);
+  Say("m1", bob_);
+  other_.SetCongested(node(1), true);
+  Say("m2", bob_);
+  Client& again = gateway_.Resume(bob, 0);
+  again.inbox.clear();
+  Settle();
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1", "m2"));
+  other_.SetCongested(node(1), false);
+  Settle();
+  EXPECT_EQ(again.MessageIds().size(), 2u);
+}
+
+TEST_F(DeliveryRules, B2_ResumedOnACongestedGateway_WhatItLacksFollows) {
+  Client& bob = Available("b", /*acks=*/false);
+  gateway_.EnableStreamManagement(*alice);
+  other_.EnableStreamManagement(bob);
+  for (const char* id : {"m1", "m2"}) Say(id, bob_);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Gateway& third = AddGateway("gw-3");
+  Settle();
+  third.SetCongested(node(1), true);
+  Client& again = third.Resume(bob, 0);
+  again.inbox.clear();
+  again.acks = true;
+  Settle();
+  ASSERT_TRUE(again.started);
+  EXPECT_THAT(again.MessageIds(), IsEmpty());
+  Say("m3", bob_);
+  third.SetCongested(node(1), false);
+  Settle();
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1", "m2", "m3"));
+}
+
+TEST_F(DeliveryRules, B2_WhatWaitedForRoomWasNeverSent_HCannotCoverIt) {
+  Client& bob = Available("b", /*acks=*/false);
+  other_.EnableStreamManagement(bob);
+  other_.SetCongested(node(1), true);
+  Say("m1", bob_);
+  Gateway& third = AddGateway("gw-3");
+  Settle();
+  Client& absurd = third.Resume(bob, 1);
+  Settle();
+  ASSERT_EQ(absurd.resume_answers.size(), 1u);
+  EXPECT_TRUE(absurd.resume_answers[0].handled_too_high());
+  Client& again = gateway_.Resume(bob, 0);
+  again.inbox.clear();
+  Settle();
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1"));
 }
 
 }  // namespace

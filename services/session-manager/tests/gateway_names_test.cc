@@ -18,7 +18,6 @@ class Peer final : public GatewayPeer {
   const Incarnation& incarnation() const override { return life_; }
   SessionManagerAction& Add() override { return actions.emplace_back(); }
   bool is_congested() const override { return false; }
-  Task<void> HasRoom() override { co_return; }
   void Close() override { closed = true; }
 
   bool Was(SessionManagerAction::ActionCase what) const {

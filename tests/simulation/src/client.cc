@@ -178,6 +178,9 @@ void Client::Receive(ToClient frame) {
     case ToClient::Kind::kResumed: {
       if (session_ == nullptr) return;
       world_.Note(session_->jid, "resumed", absl::StrCat("h=", frame.h));
+      if (static_cast<std::int32_t>(frame.h - acked_h_) < 0)
+        ledger_.Violate("h-never-falls", absl::StrCat(session_->jid, " was told h=", acked_h_,
+                                                      " and is resumed with h=", frame.h));
       HandleAck(frame.h);
       ++turn_;
       state_ = State::kOnline;
@@ -281,7 +284,7 @@ void Client::HandleAck(std::uint32_t h) {
   if (session_ == nullptr) return;
   const std::uint32_t newly = h - acked_h_;
   if (newly > unacknowledged_.size()) {
-    // Lower than before, which a resumption may say, or higher than what was sent.
+    // Lower than before, which the end of a session may say, or higher than what was sent.
     if (static_cast<std::int32_t>(newly) > 0)
       ledger_.Violate("h-counts-what-was-sent",
                       absl::StrCat(session_->jid, " sent ", acked_h_ + unacknowledged_.size(), " and was told h=", h));

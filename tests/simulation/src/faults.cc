@@ -48,8 +48,7 @@ const std::vector<FaultKind>& AllFaults() {
        "the accounts do not tell yet what else a broker may lose with them"},
       {kSecondDevices.data(), "a third of the users have two devices",
        "a message that one of them has may be given to it again, or late, when the session of the other ends"},
-      {kTogether.data(), "the next misfortune does not wait for the end of the one before",
-       "a gateway, a session-manager and a store that fail within seconds of each other can lose what was acknowledged"},
+      {kTogether.data(), "the next misfortune does not wait for the end of the one before", ""},
   };
   return kAll;
 }

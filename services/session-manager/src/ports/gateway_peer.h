@@ -3,7 +3,6 @@
 #include <string>
 
 #include "rookery/base/incarnation.h"
-#include "rookery/runtime/task.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 
 namespace rookery::session_manager {
@@ -17,11 +16,9 @@ class GatewayPeer {
   virtual const Incarnation& incarnation() const = 0;
   /// Room for an action, sent at the end of the loop's turn.
   virtual session::v1::SessionManagerAction& Add() = 0;
-  /// As much waits to be sent as a link may hold: who adds what can wait stops until HasRoom.
+  /// As much waits to be sent as a link may hold: packets, which can wait, are not added until
+  /// SessionKeeper::OnGatewayHasRoom.
   virtual bool is_congested() const = 0;
-  /// Suspends while the link is congested. Throws boost::system::system_error when the link ends
-  /// meanwhile, and the peer with it.
-  virtual Task<void> HasRoom() = 0;
   /// Sends what was added, then ends the link. Whatever still comes from the gateway is dropped.
   virtual void Close() = 0;
 };

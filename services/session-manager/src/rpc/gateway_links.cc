@@ -6,7 +6,6 @@
 #include <boost/asio/post.hpp>
 
 #include "rookery/base/status.h"
-#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -14,15 +13,12 @@ namespace rookery::session_manager {
 class GatewayLinks::End final : public rpc::SessionManagerLinkHandler, public GatewayPeer {
  public:
   End(GatewayLinks& links, std::unique_ptr<rpc::SessionManagerLink> link)
-      : links_(links), link_(std::move(link)), room_(links.io_.get_executor()) {}
+      : links_(links), link_(std::move(link)) {}
 
   const std::string& instance() const override { return instance_; }
   const Incarnation& incarnation() const override { return incarnation_; }
   session::v1::SessionManagerAction& Add() override { return link_->Add(); }
   bool is_congested() const override { return link_->is_congested(); }
-  Task<void> HasRoom() override {
-    while (link_->is_congested()) co_await room_.Wait();
-  }
   void Close() override {
     is_ended_ = true;
     link_->Close();
@@ -47,7 +43,9 @@ class GatewayLinks::End final : public rpc::SessionManagerLinkHandler, public Ga
     if (!is_ended_) TellSessionManagers();
   }
   void OnFrameEnd() override {}
-  void OnUncongested() override { room_.Notify(); }
+  void OnUncongested() override {
+    if (!instance_.empty() && !is_ended_) links_.sessions_.OnGatewayHasRoom(*this);
+  }
   void OnClosed(const absl::Status& status) override {
     if (!instance_.empty()) {
       if (status.ok()) {
@@ -70,7 +68,6 @@ class GatewayLinks::End final : public rpc::SessionManagerLinkHandler, public Ga
  private:
   GatewayLinks& links_;
   std::unique_ptr<rpc::SessionManagerLink> link_;
-  runtime::Event room_;
   std::string instance_;
   Incarnation incarnation_;
   bool is_ended_ = false;

@@ -90,16 +90,58 @@ void Deliverer::Send(Session& session, std::shared_ptr<Delivery> delivery, bool 
 
 void Deliverer::SendNow(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {
   Queue(session, delivery, primary);
-  if (session.gateway == nullptr || session.detached || session.resend_after) return;
-  session::v1::SessionManagerAction& action = session.gateway->Add();
+  Push(session);
+}
+
+bool Deliverer::HasRoom(Session& session) {
+  if (!session.gateway->is_congested()) return true;
+  if (!std::exchange(session.awaits_room, true))
+    behind_[session.gateway].push_back(core_.FindSession(session.id));
+  return false;
+}
+
+void Deliverer::Push(Session& session) {
+  if (session.gateway == nullptr) return;
+  if (session.is_state_due) {
+    if (!HasRoom(session)) return;
+    core_.sessions().SendState(session);
+  }
+  if (session.detached || session.resend_after) return;
   const Shard& shard = *session.user->shard;
-  action.set_shard(shard.number);
-  action.set_epoch(shard.epoch);
-  session::v1::Packet& packet = *action.mutable_packet();
-  FillPacket(packet, *delivery, primary);
-  auto& target = *packet.add_targets();
-  target.set_session_id(session.id.view().data(), SessionId::kSize);
-  target.set_seq(session.last_seq);
+  auto unacked =
+      std::partition_point(session.unacked.begin(), session.unacked.end(),
+                           [&](const UnackedPacket& packet) { return packet.seq <= session.link_seq; });
+  for (; unacked != session.unacked.end() && unacked->delivery != nullptr; ++unacked) {
+    if (!HasRoom(session)) return;
+    session::v1::SessionManagerAction& action = session.gateway->Add();
+    action.set_shard(shard.number);
+    action.set_epoch(shard.epoch);
+    session::v1::Packet& packet = *action.mutable_packet();
+    FillPacket(packet, *unacked->delivery, unacked->primary);
+    auto& target = *packet.add_targets();
+    target.set_session_id(session.id.view().data(), SessionId::kSize);
+    target.set_seq(unacked->seq);
+    session.link_seq = unacked->seq;
+    session.sent_seq = std::max(session.sent_seq, unacked->seq);
+  }
+}
+
+void Deliverer::OnRoom(GatewayPeer& gateway) {
+  auto found = behind_.extract(&gateway);
+  if (found.empty()) return;
+  std::deque<std::weak_ptr<Session>> waiting = std::move(found.mapped());
+  while (!waiting.empty() && !gateway.is_congested()) {
+    const std::shared_ptr<Session> session = waiting.front().lock();
+    waiting.pop_front();
+    // It may have gone to another gateway, and may be back.
+    if (session == nullptr || session->gateway != &gateway) continue;
+    session->awaits_room = false;
+    Push(*session);
+  }
+  if (waiting.empty()) return;
+  // Behind those that have not had their turn comes the one that was interrupted.
+  std::deque<std::weak_ptr<Session>>& again = behind_[&gateway];
+  again.insert(again.begin(), waiting.begin(), waiting.end());
 }
 
 void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
@@ -115,6 +157,13 @@ void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shar
     if (IsHeldBack(*session, delivery, primary)) continue;
     Queue(*session, delivery, primary);
     if (session->gateway == nullptr || session->detached || session->resend_after) continue;
+    const bool is_next = session->link_seq + 1 == session->last_seq && !session->is_state_due;
+    if (!is_next || session->gateway->is_congested()) {
+      Push(*session);
+      continue;
+    }
+    session->link_seq = session->last_seq;
+    session->sent_seq = std::max(session->sent_seq, session->last_seq);
     auto it = std::find_if(by_gateway.begin(), by_gateway.end(),
                            [&](const auto& entry) { return entry.first == session->gateway; });
     if (it == by_gateway.end()) it = by_gateway.insert(by_gateway.end(), {session->gateway, {}});
@@ -224,19 +273,13 @@ bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
     return true;
   }
   if (session.gateway == nullptr) return true;
-  const Shard& shard = *session.user->shard;
   for (UnackedPacket& unacked : session.unacked) {
     if (unacked.seq <= after_seq) continue;
     unacked.since = core_.clock().Now();
-    session::v1::SessionManagerAction& action = session.gateway->Add();
-    action.set_shard(shard.number);
-    action.set_epoch(shard.epoch);
-    FillPacket(*action.mutable_packet(), *unacked.delivery, unacked.primary);
-    auto& target = *action.mutable_packet()->add_targets();
-    target.set_session_id(session.id.view().data(), SessionId::kSize);
-    target.set_seq(unacked.seq);
     core_.metrics().stanzas_resent.Increment();
   }
+  session.link_seq = after_seq;
+  Push(session);
   return true;
 }
 
@@ -364,13 +407,13 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
       given_priority = std::max(given_priority, session->priority());
     }
   }
-  const bool is_behind = !given && IsStorable(message->stanza) &&
-                         std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
-                           const Session& session = *user.sessions[i];
-                           return offset > session.last_primary &&
-                                  (OfflineMessages::IsBehind(user, session) ||
-                                   core_.offline().IsLeftBehind(user, session));
-                         });
+  const bool is_behind =
+      !given && IsStorable(message->stanza) &&
+      std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
+        const Session& session = *user.sessions[i];
+        return offset > session.last_primary &&
+               (OfflineMessages::IsBehind(user, session) || core_.offline().IsLeftBehind(user, session));
+      });
   if (is_behind) {
     core_.offline().WaitBehind(user, message, /*recovering=*/true);
     return;
@@ -640,15 +683,18 @@ void Deliverer::RestorePacket(Session& session, WaitingStore::SessionPacket row)
     packet.primary = row.primary;
     return;
   }
-  if (row.seq != session.last_seq + 1) return;  // given before the snapshot and acknowledged since
-  session.last_seq = row.seq;
+  if (row.seq <= session.last_seq) return;
+  // One with a gap before it: its client has acknowledged what is not there, so that nothing that only the
+  // store knows of the session is true any more; but what the row has, the client has not.
+  const bool has_gap = row.seq != session.last_seq + 1;
+  if (has_gap && session.row.is_source) session.row.told_resumptions = session.state.resumptions() + 1;
+  restored.seq = ++session.last_seq;
   session.last_offset = std::max(session.last_offset, row.offset);
   if (row.primary) session.last_primary = std::max(session.last_primary, row.offset);
   session.unacked_bytes += restored.delivery->bytes();
   session.unacked.push_back(std::move(restored));
   // Stored by the last owner, never given to the gateway.
-  if (session.gateway != nullptr && !session.detached && !session.resend_after)
-    (void)Resend(session, row.seq - 1);
+  Push(session);
 }
 
 }  // namespace rookery::session_manager

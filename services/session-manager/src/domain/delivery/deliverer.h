@@ -1,7 +1,9 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "domain/core.h"
@@ -39,6 +41,12 @@ class Deliverer {
   bool Resend(Session& session, std::uint64_t after_seq);
   /// Records of the user that waited have been applied: some session may wait for what they brought.
   void ResendDue(User& user);
+  /// Tells the session's gateway what is not on the link yet, its state and then packets, as long as that
+  /// has room.
+  void Push(Session& session);
+  /// The gateway's link has room again: sends what has waited for it.
+  void OnRoom(GatewayPeer& gateway);
+  void OnGatewayLost(GatewayPeer& gateway) { behind_.erase(&gateway); }
 
   /// A message from a record to the user.
   void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
@@ -67,6 +75,8 @@ class Deliverer {
   void Queue(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   static void FillPacket(session::v1::Packet& packet, const Delivery& delivery, bool primary);
   void Release(Session& session, UnackedPacket& packet);
+  /// Whether the link to the session's gateway has room. If not, Push comes when it has.
+  bool HasRoom(Session& session);
   void CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message,
                     bool recovering);
   /// The rest of RouteMessage for a record that an earlier owner may have applied.
@@ -90,6 +100,8 @@ class Deliverer {
   static UnackedPacket FromRow(const WaitingStore::SessionPacket& row, SteadyTime now);
 
   Core& core_;
+  /// Sessions whose packets wait for room on the link to their gateway.
+  std::unordered_map<const GatewayPeer*, std::deque<std::weak_ptr<Session>>> behind_;
 };
 
 }  // namespace rookery::session_manager

@@ -55,6 +55,11 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
     }
     return;
   }
+  if (record.has_session_back()) {
+    core_.sessions().OnBackRecord(shard, *pending);
+    shard.window.Release(offset);
+    return;
+  }
   std::string_view to;
   if (record.has_delivery()) {
     to = record.delivery().stanza().to();

@@ -65,6 +65,9 @@ struct EndWrites {
 enum class StreamManagement : std::uint8_t { kOff, kOn, kResumable };
 
 /// The row of a session in the waiting store (ParkedSession). One write at a time.
+///
+/// A next owner that finds the row, and no gateway that knows the session, goes on with it. So nothing that
+/// it does not say is confirmed to the client before the log says that it is outdated (SessionBack).
 struct ParkedRow {
   enum class Content : std::uint8_t {
     kNone,
@@ -76,6 +79,23 @@ struct ParkedRow {
   Content content = Content::kNone;
   /// A coroutine makes the row what it should be, until it is.
   bool is_busy = false;
+  /// The state has changed since the row that is being written was made.
+  bool is_behind = false;
+  /// The store may have a row that was right when SessionBack was last said, or never was outdated.
+  bool is_fresh = false;
+  /// The client is back, and neither the log nor the store says so yet: the row, or the gateway that the
+  /// client has left, may be taken for the session.
+  bool misleads = false;
+  /// SessionBack is on its way into the log.
+  bool is_telling = false;
+  /// All that is known of the session is the row, which an earlier owner has written.
+  bool is_source = false;
+  /// The newest record of the shard when the row was written.
+  std::int64_t written_at = -1;
+  /// The newest SessionBack, and the resumptions that it counts; and the one that is not finished yet, or -1.
+  std::int64_t told_at = -1;
+  std::uint64_t told_resumptions = 0;
+  std::int64_t held = -1;
 };
 
 /// An attempt to resume that cannot be answered yet.
@@ -146,6 +166,14 @@ struct Session : GatewayHook {
   std::uint64_t last_seq = 0;
   std::uint64_t acked_seq = 0;
   std::uint64_t base_seq = 0;
+  /// The newest packet that its client may have.
+  std::uint64_t sent_seq = 0;
+  /// The newest packet that is on the link to its gateway. Those after it wait for room there, or for a
+  /// gateway.
+  std::uint64_t link_seq = 0;
+  bool awaits_room = false;
+  /// Its newest state waits for room, too: it goes before any packet or confirmation that comes later.
+  bool is_state_due = false;
   /// The newest record given, and the newest that was addressed to this session.
   std::int64_t last_offset = -1;
   std::int64_t last_primary = -1;
@@ -166,6 +194,11 @@ struct Session : GatewayHook {
   session::v1::SessionManagerState state;
   /// What its client has proved that it can do (XEP-0115); null while that is not known.
   std::shared_ptr<const ClientCaps> caps;
+
+  /// Its client has gone on with it somewhere that nobody has told us of.
+  bool is_outdated() const {
+    return state.resumptions() < row.told_resumptions || (row.is_source && row.told_at > row.written_at);
+  }
 
   bool available() const { return state.available(); }
   int priority() const { return state.priority(); }

@@ -31,6 +31,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   }
   std::shared_ptr<Session> session = core_.FindSession(id);
   UnackedQueue known;
+  ParkedRow before;
   bool is_superseded = false;
   if (session) {
     const std::uint64_t newest = session->state.resumptions();
@@ -40,11 +41,13 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
       AddAction(gateway, id, shard).mutable_ended()->set_condition("conflict");
       return;
     }
-    if (resumptions > newest) {
+    // Once live we know more than the gateway, but not where all that we know is a row.
+    if (resumptions > newest || (is_live && session->row.is_source)) {
       // The other one was quicker, but the client had left it before.
       if (is_elsewhere) AddAction(*session).mutable_ended()->set_condition("conflict");
       known = std::exchange(session->unacked, {});
       core_.sessions().Retire(session);
+      before = std::exchange(session->row, {});
       session = nullptr;
       is_superseded = true;
     }
@@ -66,13 +69,24 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     session->id = id;
     session->jid = xmpp::Jid::FromTrusted(attach.full_jid());
     session->state = state;
+    session->row.written_at = before.written_at;
+    session->row.told_at = before.told_at;
+    session->row.told_resumptions = before.told_resumptions;
+    session->row.held = before.held;
+    if (before.is_busy || before.content != ParkedRow::Content::kNone) {
+      // The store may have what the session was before.
+      session->row.content = ParkedRow::Content::kOutdated;
+      session->row.is_fresh = before.is_fresh || before.misleads;
+    }
     core_.sessions().Add(core_.GetUser(shard, xmpp::BareOf(attach.full_jid())), session);
     core_.sessions().EndOlder(*session);
   }
   Adopt(*session, attach, core_.clock().Now());
   if (is_late) session->late_offset = session->last_primary;
   core_.sessions().SetGateway(*session, &gateway);
+  session->row.is_source = false;
   Arrive(*session, attach.detached());
+  parker_.OnPhase(*session);
   core_.directory().Changed(*session);
   const bool is_whole = Merge(*session, known);
   core_.offline().OnAttached(session);
@@ -101,6 +115,9 @@ void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Se
   Arrive(*session, attach.detached());
   core_.directory().Changed(*session);
   core_.deliverer().Acknowledge(*session, attach.acked_seq());
+  // The newest may have been lost with the old link.
+  session->is_state_due = false;
+  if (attach.state() != session->state.SerializeAsString()) core_.sessions().PublishState(*session);
   if (!session->detached) {
     core_.offline().OnBack(session);
     if (!core_.deliverer().Resend(*session, attach.last_seq())) {

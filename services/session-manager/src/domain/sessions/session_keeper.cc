@@ -93,9 +93,12 @@ void SessionKeeper::OnGatewayLinked(GatewayPeer& gateway) {
   }
 }
 
+void SessionKeeper::OnGatewayHasRoom(GatewayPeer& gateway) { core_.deliverer().OnRoom(gateway); }
+
 void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
   // A process that was frozen finds its links broken: it must not judge by that.
   core_.shards().NoteTime();
+  core_.deliverer().OnGatewayLost(gateway);
   auto it = gateways_.find(gateway.instance());
   const bool replaced = it == gateways_.end() || it->second != &gateway;
   if (!replaced) gateways_.erase(it);
@@ -229,6 +232,8 @@ void SessionKeeper::RunWaiting(Shard& shard) {
     });
     if (!is_alone) End(session, "conflict");
   }
+  for (const SessionId& id : std::exchange(state.back, {}))
+    if (const auto session = core_.FindSession(id)) parker_.OnPhase(*session);
   core_.presence().OnShardLive(shard);
   core_.features().Tell(&LifeHook::OnShardLive, shard);
   // Taken out first: what runs may add.
@@ -276,6 +281,7 @@ void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Sha
       if (IsAway(existing->phase())) Enter(*existing, SessionPhase::kConnected);
       core_.directory().Changed(*existing);
       AddAction(*existing).mutable_started()->set_full_jid(std::string(existing->jid.str()));
+      SendState(*existing);
     } else {
       SetFailure(*AddAction(gateway, id, shard).mutable_started()->mutable_failure(),
                  xmpp::ErrorCondition::kConflict, "the session's name is taken");
@@ -321,15 +327,29 @@ void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Sha
   core_.directory().Changed(*session);
   core_.metrics().sessions_started.Increment();
   AddAction(*session).mutable_started()->set_full_jid(std::string(session->jid.str()));
-  PublishState(*session);
+  SendState(*session);
   if (telemetry::IsLogged(telemetry::Level::kDebug))
     telemetry::LogDebug("session.started",
                         {{"user", telemetry::HashedJid(user.bare)}, {"shard", shard.number}});
 }
 
 void SessionKeeper::PublishState(Session& session) {
-  if (session.gateway == nullptr || session.ended) return;
+  if (session.ended) return;
+  if (session.gateway == nullptr) {
+    parker_.OnStateChanged(session);
+    return;
+  }
+  if (!session.is_state_due && !session.gateway->is_congested()) {
+    SendState(session);
+    return;
+  }
+  session.is_state_due = true;
+  core_.deliverer().Push(session);
+}
+
+void SessionKeeper::SendState(Session& session) {
   AddAction(session).mutable_state()->set_state(session.state.SerializeAsString());
+  if (std::exchange(session.is_state_due, false)) ConfirmLater(core_.FindSession(session.id));
 }
 
 // ---- stanzas of the client --------------------------------------------------
@@ -399,7 +419,9 @@ void SessionKeeper::SendConfirms() {
   confirm_posted_ = false;
   for (const auto& session : std::exchange(to_confirm_, {})) {
     session->confirm_due = false;
-    if (session->ended || session->gateway == nullptr) continue;
+    // OnRowTold comes, or SendState: what the gateway drops when it is confirmed, the state has to say.
+    const bool is_early = session->row.misleads || session->is_state_due;
+    if (session->ended || session->gateway == nullptr || is_early) continue;
     AddAction(*session).mutable_confirmed()->set_count(session->inbound.confirmed());
   }
 }
@@ -606,6 +628,7 @@ void SessionKeeper::Enter(Session& session, SessionPhase phase) {
 
 void SessionKeeper::SetGateway(Session& session, GatewayPeer* gateway) {
   session.unlink();
+  if (session.gateway != gateway) session.awaits_room = false;
   session.gateway = gateway;
   if (gateway != nullptr) by_gateway_[gateway].push_back(session);
 }
@@ -757,6 +780,24 @@ void SessionKeeper::TellEnded(const std::shared_ptr<Session>& session, GatewayPe
 }
 
 // ---- parked sessions --------------------------------------------------------
+
+void SessionKeeper::OnBackRecord(Shard& shard, const PendingRecord& pending) {
+  const events::v1::SessionBack& back = pending.record.session_back();
+  const auto session = core_.FindSession(SessionId(back.session_id()));
+  if (!session || session->user->shard != &shard || session->user->bare != xmpp::BareOf(back.full_jid()))
+    return;
+  parker_.OnBackRecord(session, pending);
+}
+
+void SessionKeeper::OnRowTold(const std::shared_ptr<Session>& session) {
+  if (session->ended || session->row.misleads) return;
+  ConfirmLater(session);
+  resumer_.TryAgain(session);
+}
+
+void SessionKeeper::LookWhenLive(const Session& session) {
+  StateOf(*session.user->shard).back.push_back(session.id);
+}
 
 void SessionKeeper::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   parker_.Restore(shard, std::move(parked));

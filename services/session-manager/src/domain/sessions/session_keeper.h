@@ -30,6 +30,8 @@ class SessionKeeper {
   void OnGatewayLinked(GatewayPeer& gateway);
   /// The link is gone; so may be the gateway.
   void OnGatewayLost(GatewayPeer& gateway);
+  /// Its link was congested, and is no longer.
+  void OnGatewayHasRoom(GatewayPeer& gateway);
   /// One action of a gateway: done, kept until its shard is live, or answered `not_owner`.
   void OnAction(GatewayPeer& gateway, session::v1::GatewayAction action);
   /// The shard has gone live: does what waited for that.
@@ -74,8 +76,16 @@ class SessionKeeper {
   EndedSessions& EndedOf(const Shard& shard) { return StateOf(shard).ended; }
   /// Too much waits for the client (slow reader, long absence): soon ended.
   void EndOverflowing(Session& session);
-  /// Tells the gateway the session's newest state.
+  /// Tells the gateway the session's newest state: at once, or when its link has room.
   void PublishState(Session& session);
+  void SendState(Session& session);
+
+  /// The client of a parked session is back, says the record: another owner's row is outdated then.
+  void OnBackRecord(Shard& shard, const PendingRecord& pending);
+  /// Nothing that is stored of the session misleads a next owner any more.
+  void OnRowTold(const std::shared_ptr<Session>& session);
+  /// Its row is looked at again when the shard is live.
+  void LookWhenLive(const Session& session);
 
   /// A session from the store, at a change of owner.
   void Restore(Shard& shard, WaitingStore::ParkedSession parked);
@@ -105,6 +115,8 @@ class SessionKeeper {
     std::shared_ptr<runtime::Event> all_parked;
     /// They have the name of another session, and end when the shard is live.
     std::vector<SessionId> conflicts;
+    /// Their clients are back, which the log has to say when the shard is live.
+    std::vector<SessionId> back;
   };
   ShardState& StateOf(const Shard& shard);
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);

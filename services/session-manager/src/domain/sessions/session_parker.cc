@@ -21,13 +21,17 @@ namespace {
 constexpr BackoffOptions kStoreBackoff{.first = std::chrono::milliseconds(100),
                                        .max = std::chrono::milliseconds(5'000)};
 
+std::int64_t ParkedAt(const session::v1::SessionAttach& row) {
+  return row.has_parked_at() ? row.parked_at() : -1;
+}
+
 }  // namespace
 
 // ---- to the store -----------------------------------------------------------
 
 void SessionParker::Park(const std::shared_ptr<Session>& session) {
   // RunWaiting comes when it is.
-  if (!session->user->shard->live()) return;
+  if (!session->user->shard->live() || session->is_outdated()) return;
   switch (session->phase()) {
     case SessionPhase::kLinkLost:
     case SessionPhase::kAway:
@@ -47,13 +51,31 @@ void SessionParker::Park(const std::shared_ptr<Session>& session) {
 
 bool SessionParker::IsRowDue(const Session& session) {
   if (session.phase() == SessionPhase::kParking) return true;
+  // Nobody may find it: only a gateway that comes late can still go on with the session.
+  if (session.phase() == SessionPhase::kParked && session.is_outdated())
+    return session.row.content != ParkedRow::Content::kNone;
   // Its client is back, and the gateway that it has come to knows the session for certain.
   return session.phase() == SessionPhase::kConnected && session.row.content != ParkedRow::Content::kNone;
 }
 
 void SessionParker::OnPhase(const Session& session) {
+  const auto shared = core_.FindSession(session.id);
+  if (session.phase() == SessionPhase::kConnected || session.phase() == SessionPhase::kResumed) {
+    ParkedRow& row = shared->row;
+    row.is_source = false;
+    // What is in the store says less than its client knows from here on.
+    if (row.content == ParkedRow::Content::kCurrent) row.content = ParkedRow::Content::kOutdated;
+    if (std::exchange(row.is_fresh, false)) row.misleads = true;
+    if (row.misleads && !session.user->shard->live()) {
+      core_.sessions().LookWhenLive(session);
+    } else if (row.misleads && !std::exchange(row.is_telling, true)) {
+      core_.tasks().Spawn("session.tell_back",
+                          TellBack(core_.SharedShard(session.user->shard->number), shared));
+    }
+    const bool is_done = row.content == ParkedRow::Content::kNone && !row.is_busy;
+    if (session.phase() == SessionPhase::kConnected && is_done) ReleaseRecord(*session.user->shard, *shared);
+  }
   if (session.row.is_busy || !IsRowDue(session)) return;
-  auto shared = core_.FindSession(session.id);
   shared->row.is_busy = true;
   core_.tasks().Spawn("session.keep_row", KeepRow(core_.SharedShard(session.user->shard->number), shared));
 }
@@ -70,7 +92,12 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
     } else {
       WaitingStore::SessionKey key{std::string(session->jid.bare()), session->id.str()};
       written = co_await core_.offline().WriterOf(*shard).Unpark(std::move(key));
-      if (written.ok()) session->row.content = ParkedRow::Content::kNone;
+      if (written.ok()) {
+        session->row.content = ParkedRow::Content::kNone;
+        session->row.is_fresh = session->row.misleads = false;
+        if (!shard->released()) ReleaseRecord(*shard, *session);
+        if (!shard->released()) core_.sessions().OnRowTold(session);
+      }
     }
     if (written.ok()) {
       backoff.Reset();
@@ -86,30 +113,98 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
 Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   const SteadyTime since = session->detached_since;
   session->row.content = ParkedRow::Content::kOutdated;
+  session->row.is_fresh = true;
+  session->row.is_behind = false;
+  session->row.written_at = std::max(shard->window.next_offset() - 1, session->row.told_at);
   WaitingStore::ParkedSession row;
   row.key = {session->user->bare, session->id.str()};
   row.expires_at_ms = core_.clock().UnixMillisNow() + core_.settings().resume_timeout.count();
   row.attach = SnapshotOf(*session);
   row.attach.set_detached(true);
+  row.attach.set_parked_at(session->row.written_at);
   const absl::Status written = co_await core_.offline().WriterOf(*shard).Park(std::move(row));
   // It may have been back meanwhile: the row is of the first time then.
   const bool is_same = session->phase() == SessionPhase::kParking && session->detached_since == since;
-  if (!written.ok() || shard->released() || !is_same) co_return written;
+  if (!written.ok() || shard->released() || !is_same || session->row.is_behind) co_return written;
   session->row.content = ParkedRow::Content::kCurrent;
+  session->row.misleads = false;
+  ReleaseRecord(*shard, *session);
   core_.sessions().Enter(*session, SessionPhase::kParked);
   Park(session);  // tells the gateway
+  core_.sessions().OnRowTold(session);
   co_return written;
 }
 
+Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  runtime::Backoff backoff(kStoreBackoff);
+  while (!shard->released() && !session->ended && session->row.misleads) {
+    events::v1::UserRecord record;
+    core_.shards().FillOrigin(*shard, *record.mutable_origin());
+    record.set_received_at_ms(core_.clock().UnixMillisNow());
+    events::v1::SessionBack& back = *record.mutable_session_back();
+    back.set_session_id(session->id.str());
+    back.set_full_jid(std::string(session->jid.str()));
+    back.set_resumptions(session->state.resumptions());
+    runtime::Promise<absl::StatusOr<std::int64_t>> logged(core_.executor());
+    core_.shards().Append(
+        *shard, Topic::kUsers, shard->number, session->jid.bare(), record,
+        [logged](const absl::StatusOr<std::int64_t>& offset) mutable { logged.Set(offset); });
+    const absl::StatusOr<std::int64_t> offset = co_await logged.Get();
+    if (offset.ok()) {
+      session->row.told_at = std::max(session->row.told_at, *offset);
+      // Else another row has been written meanwhile.
+      if (*offset > session->row.written_at) session->row.misleads = false;
+    } else if (!shard->released()) {
+      core_.NoteRefusal(offset.status());
+      co_await backoff.Wait();
+    }
+  }
+  session->row.is_telling = false;
+  if (!shard->released()) core_.sessions().OnRowTold(session);
+}
+
+void SessionParker::OnStateChanged(Session& session) {
+  session.row.is_behind = true;
+  if (session.phase() != SessionPhase::kParked) return;
+  session.row.content = ParkedRow::Content::kOutdated;
+  core_.sessions().Enter(session, SessionPhase::kAway);
+  Park(core_.FindSession(session.id));
+}
+
+void SessionParker::OnBackRecord(const std::shared_ptr<Session>& session, const PendingRecord& pending) {
+  Shard& shard = *session->user->shard;
+  ParkedRow& row = session->row;
+  row.told_at = std::max(row.told_at, pending.offset);
+  row.told_resumptions = std::max(row.told_resumptions, pending.record.session_back().resumptions());
+  if (pending.recovering && pending.offset > row.written_at) row.misleads = false;
+  // One that is as the session is, has been written since.
+  const bool may_mislead = row.is_source ? pending.offset > row.written_at
+                                         : row.is_busy || row.content == ParkedRow::Content::kOutdated ||
+                                               !session->left_gateway.empty() || session->is_outdated();
+  if (!may_mislead) return;
+  shard.window.Hold(pending.offset);
+  ReleaseRecord(shard, *session);
+  row.held = pending.offset;
+  OnPhase(*session);
+}
+
+void SessionParker::ReleaseRecord(Shard& shard, Session& session) {
+  if (session.row.held >= 0) shard.window.Release(std::exchange(session.row.held, -1));
+}
+
 void SessionParker::RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
-                               std::function<void()> done) {
+                               std::function<void()> remove_done) {
+  const auto done = [shard, session, then = std::move(remove_done)] {
+    ReleaseRecord(*shard, *session);
+    then();
+  };
   const bool may_have_rows = session->row.content != ParkedRow::Content::kNone || session->has_rows ||
                              session->is_resumable() || session->row.is_busy;
   if (session->row.is_busy) {
     // The row that is being written must not outlive the session.
     ++session->EndWritesOf()->open;
   }
-  OfflineMessages::AfterWrites(*session, [this, shard, session, may_have_rows, done = std::move(done)] {
+  OfflineMessages::AfterWrites(*session, [this, shard, session, may_have_rows, done] {
     if (!may_have_rows) {
       done();
       return;
@@ -129,6 +224,8 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   if (const auto known = core_.FindSession(id)) {
     if (StateOf(attach).resumptions() <= known->state.resumptions()) {
       known->row.content = ParkedRow::Content::kOutdated;
+      known->row.is_fresh = true;
+      known->row.written_at = ParkedAt(attach);
       OnPhase(*known);
       return;
     }
@@ -142,6 +239,8 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   Adopt(*session, attach, core_.clock().Now());
   session->BeginAs(SessionPhase::kParked, core_.clock().Now());
   session->row.content = ParkedRow::Content::kCurrent;
+  session->row.is_fresh = session->row.is_source = true;
+  session->row.written_at = ParkedAt(attach);
   // One whose time is over ends when the shard is live: what its client has not had goes elsewhere.
   const auto resume_timeout = core_.settings().resume_timeout;
   const auto left =

@@ -17,8 +17,14 @@ class SessionParker {
   /// Its client is away: puts it into the store as soon as all that the client sent is in the log
   /// and the shard is live. Once it is there, its gateway may forget it. Repeatable, in any phase.
   void Park(const std::shared_ptr<Session>& session);
-  /// The session has another phase: writes or removes its row if that is due.
+  /// The session has another phase: writes or removes its row if that is due, and puts into the log
+  /// that it is outdated. Repeatable.
   void OnPhase(const Session& session);
+  /// The state of a session without a gateway has changed: the next owner has to know before it finds the
+  /// packets that depend on it.
+  void OnStateChanged(Session& session);
+  /// SessionBack has been read: it is not finished while the store may have an older row.
+  void OnBackRecord(const std::shared_ptr<Session>& session, const PendingRecord& pending);
   /// The session has ended: calls `done` when the store has nothing of it any more, and everything
   /// that follows from its end.
   void RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
@@ -31,6 +37,9 @@ class SessionParker {
   static bool IsRowDue(const Session& session);
   Task<void> KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   Task<absl::Status> WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  Task<void> TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  /// No older row is in the store.
+  static void ReleaseRecord(Shard& shard, Session& session);
 
   Core& core_;
 };

@@ -8,6 +8,7 @@
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/session_keeper.h"
+#include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
@@ -54,18 +55,28 @@ void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, S
     Wait(*session, gateway, action, std::min(limit, core_.clock().Now() + kEnableLimit));
     return;
   }
-  if (FloorOf(*session) + NewlyHandled(*session, request.handled()) > session->last_seq) {
+  const std::uint64_t handled = FloorOf(*session) + NewlyHandled(*session, request.handled());
+  if (session->is_outdated() || (handled > session->sent_seq && session->row.is_source)) {
+    // Its gateway and the owner that has sent it more are dead, and what we know is of before. Nobody knows
+    // what the client counts: whatever it may lack goes to its next session. A gateway that brings it after
+    // all comes too late.
+    session->state.set_resumptions(std::max(session->state.resumptions(), session->row.told_resumptions));
+    telemetry::LogInfo("session.outdated", {{"jid", telemetry::HashedJid(session->user->bare)}});
+    core_.sessions().End(session, "reset");
+    return Refuse(gateway, action, shard);
+  }
+  if (handled > session->sent_seq) {
     auto& resumed = *AddAction(gateway, session->id, shard).mutable_resumed();
     resumed.set_attempt(request.attempt());
     resumed.set_handled_too_high(true);
-    resumed.set_sent_count(static_cast<std::uint32_t>(session->last_seq - session->base_seq));
+    resumed.set_sent_count(static_cast<std::uint32_t>(session->sent_seq - session->base_seq));
     SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kUndefinedCondition,
                "h is higher than what was sent");
     return;
   }
-  if (!session->inbound.is_all_confirmed()) {
-    // h must say only what is in the log: it will be, in milliseconds. Until then the session
-    // stays where it is: should we die now, its old gateway still has it.
+  if (!session->inbound.is_all_confirmed() || session->row.misleads) {
+    // h must say only what is in the log, and what no row denies: it will, in milliseconds. Until then
+    // the session stays where it is: should we die now, its old gateway still has it.
     Wait(*session, gateway, action, SteadyTime::max());
     return;
   }
@@ -119,12 +130,11 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   if (before == gateway) AddAction(*session).mutable_ended()->set_condition("conflict");
   core_.deliverer().Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, request.handled()));
   core_.sessions().SetGateway(*session, gateway);
-  // What is in the store says less than its client knows from here on.
-  if (session->row.content == ParkedRow::Content::kCurrent)
-    session->row.content = ParkedRow::Content::kOutdated;
-  core_.sessions().Enter(*session, SessionPhase::kResumed);
   session->left_gateway = before != nullptr && before != gateway ? before->instance() : std::string();
   session->state.set_resumptions(session->state.resumptions() + 1);
+  // The gateway that it has left knows as little as a row.
+  if (!session->left_gateway.empty()) session->row.misleads = true;
+  core_.sessions().Enter(*session, SessionPhase::kResumed);
   core_.directory().Changed(*session);
   auto& resumed = *AddAction(*session).mutable_resumed();
   resumed.set_attempt(request.attempt());
@@ -134,6 +144,7 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   resumed.set_acked_seq(session->acked_seq);
   resumed.set_acked_offset(AckedOffset(*session));
   resumed.set_state(session->state.SerializeAsString());
+  session->is_state_due = false;
   if (!core_.deliverer().Resend(*session, session->acked_seq)) {
     core_.sessions().End(session, "internal-server-error");
     return;

@@ -36,7 +36,7 @@ StreamManagement ManagementOf(const session::v1::SessionAttach& snapshot) {
 
 void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyTime now) {
   session.inbound.Reset(snapshot.confirmed_count());
-  session.last_seq = snapshot.last_seq();
+  session.last_seq = session.sent_seq = session.link_seq = snapshot.last_seq();
   session.acked_seq = snapshot.acked_seq();
   session.base_seq = snapshot.base_seq();
   session.management = ManagementOf(snapshot);
