@@ -40,9 +40,10 @@ struct Handle {
 
 /// A record that waits for its turn. librdkafka frees the bytes.
 struct Waiting {
-  std::string key;
-  char* value;
+  /// The value, and behind it the key.
+  char* bytes;
   std::size_t size;
+  std::size_t key_size;
   Handle* handle;
 };
 
@@ -130,10 +131,11 @@ class KafkaProducer final : public Producer {
     handle->is_out = true;
     in_flight_bytes_ += value.size();
     // The only copy on our side: librdkafka takes the buffer as it is.
-    char* bytes = static_cast<char*>(std::malloc(std::max<std::size_t>(value.size(), 1)));
+    char* bytes = static_cast<char*>(std::malloc(std::max<std::size_t>(value.size() + key.size(), 1)));
     ROOKERY_CHECK(bytes != nullptr);
-    std::memcpy(bytes, value.data(), value.size());
-    lane.waiting.push_back(Waiting{std::string(key), bytes, value.size(), handle});
+    std::copy(value.begin(), value.end(), bytes);
+    std::copy(key.begin(), key.end(), bytes + value.size());
+    lane.waiting.push_back(Waiting{bytes, value.size(), key.size(), handle});
     lane.waiting_bytes += value.size();
     ++in_flight_;
     ++recent_;
@@ -175,7 +177,7 @@ class KafkaProducer final : public Producer {
     for (auto& [key, topic] : topics_) {
       for (const auto& lane : topic.lanes) {
         if (lane == nullptr) continue;
-        for (const Waiting& record : lane->waiting) std::free(record.value);
+        for (const Waiting& record : lane->waiting) std::free(record.bytes);
       }
     }
     due_.clear();
@@ -272,8 +274,8 @@ class KafkaProducer final : public Producer {
   void Send(Lane& lane) {
     while (!lane.waiting.empty()) {
       Waiting& record = lane.waiting.front();
-      if (rd_kafka_produce(lane.topic, lane.partition, RD_KAFKA_MSG_F_FREE, record.value, record.size,
-                           record.key.empty() ? nullptr : record.key.data(), record.key.size(),
+      if (rd_kafka_produce(lane.topic, lane.partition, RD_KAFKA_MSG_F_FREE, record.bytes, record.size,
+                           record.key_size == 0 ? nullptr : record.bytes + record.size, record.key_size,
                            record.handle) != 0) {
         const rd_kafka_resp_err_t error = rd_kafka_last_error();
         // Its queue holds more than callers may have in flight, but counts bytes as well:
@@ -283,8 +285,8 @@ class KafkaProducer final : public Producer {
           return;
         }
         DieIfFatal(client_);
-        Refuse(record.handle, Refusal(error, record.value, record.size));
-        std::free(record.value);
+        Refuse(record.handle, Refusal(error, record.bytes, record.size));
+        std::free(record.bytes);
       } else {
         ++lane.reports_due;
         ++in_librdkafka_;
@@ -305,20 +307,19 @@ class KafkaProducer final : public Producer {
     return Refused(ToStatus(error, "append"), {static_cast<const char*>(value), size});
   }
 
-  void Complete(Handle* handle, absl::StatusOr<std::int64_t> result) {
+  void Complete(Handle* handle, const absl::StatusOr<std::int64_t>& result) {
     if (result.ok()) {
       appended_.Increment();
     } else if (!absl::IsAborted(result.status())) {
       failed_.Increment();
       telemetry::LogError("kafka.append_refused", {{"error", Message(result.status())}});
     }
-    OnAppended on_appended = std::move(handle->on_appended);
-    handle->on_appended = nullptr;
+    const OnAppended on_appended = std::exchange(handle->on_appended, nullptr);
     handle->is_out = false;
     in_flight_bytes_ -= handle->bytes;
     spare_.push_back(handle);
     --in_flight_;
-    if (on_appended) on_appended(std::move(result));
+    if (on_appended) on_appended(result);
   }
 
   void Drain() {

@@ -66,7 +66,7 @@ class Producer {
   /// retry would mend: INVALID_ARGUMENT (larger than Options::max_record_bytes), NOT_FOUND
   /// (no such topic or partition), PERMISSION_DENIED; RefusedValue gives the value back, and later
   /// records go on. ABORTED: purged, and perhaps appended all the same.
-  using OnAppended = std::function<void(absl::StatusOr<std::int64_t>)>;
+  using OnAppended = std::function<void(const absl::StatusOr<std::int64_t>&)>;
 
   static absl::StatusOr<std::unique_ptr<Producer>> Create(asio::io_context& io, const Options& options,
                                                           telemetry::Metrics& metrics);
