@@ -87,13 +87,11 @@ std::vector<std::shared_ptr<Shard>> Core::all_shards() {
 }
 
 User& Core::GetUser(Shard& shard, std::string_view bare) {
-  std::unique_ptr<User>& user = shard.users[std::string(bare)];
-  if (!user) {
-    user = std::make_unique<User>();
-    user->bare = bare;
-    user->shard = &shard;
-  }
-  return *user;
+  if (User* known = FindUser(shard, bare)) return *known;
+  auto user = std::make_unique<User>();
+  user->bare = bare;
+  user->shard = &shard;
+  return *shard.users.emplace(user->bare, std::move(user)).first->second;
 }
 
 User* Core::FindUser(Shard& shard, std::string_view bare) {

@@ -177,7 +177,7 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
                                                {"user", telemetry::HashedJid(session->user->bare)},
                                                {"count", client.count()}});
   // Whatever the gateway stamped, nobody speaks as another.
-  stanza.set_from(std::string(session->jid.str()));
+  if (stanza.from() != session->jid.str()) stanza.set_from(std::string(session->jid.str()));
   const Sender sender{*session->user, session};
   const auto is_ours = [this](std::string_view domain) {
     return core_.IsLocalDomain(domain) || core_.LocalService(domain);

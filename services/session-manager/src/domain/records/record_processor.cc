@@ -10,6 +10,7 @@
 #include "domain/sessions/session_keeper.h"
 #include "modules/iq_router.h"
 #include "rookery/telemetry/log.h"
+#include "rookery/xmpp/lent_stanza.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
@@ -142,7 +143,7 @@ void RecordProcessor::PublishEvent(const User& user, const PendingRecord& pendin
   event.set_owner(user.bare);
   event.set_archive_id(ArchiveId(pending));
   event.set_direction(direction);
-  *event.mutable_stanza() = message;
+  const xmpp::LentStanza lent(event, message);
   event.set_received_at_ms(pending.record.received_at_ms());
   event.set_trace_id(pending.record.trace_id());
   event.set_source_partition(user.shard->number);
