@@ -45,7 +45,7 @@ const std::vector<FaultKind>& AllFaults() {
       {"rebalance-storm", "ten rebalances within some seconds", ""},
       {"refused-appends", "one record in fifty is refused for good, for 5 to 30 s", ""},
       {"truncated-log", "a partition of users loses its newest records",
-       "what was stored for an absent user under offsets of lost records hides what has these offsets next"},
+       "the last minutes of such a log are applied again, and what is stored under lost offsets hides what gets them next"},
       {kSecondDevices.data(), "a third of the users have two devices",
        "a message that one of them has may be given to it again, or late, when the session of the other ends"},
       {kTogether.data(), "the next misfortune does not wait for the end of the one before", ""},
