@@ -28,7 +28,8 @@ const std::vector<FaultKind>& AllFaults() {
       {"drain-gateway", "SIGTERM to a gateway, and a new one after it", ""},
       {"drain-manager", "SIGTERM to a session-manager, and a new one after it", ""},
       {"freeze-short", "a process stands still for 0.1 to 4 s", ""},
-      {"freeze-long", "a process stands still for 4 to 150 s",
+      {"freeze-long", "a process stands still for 4 to 60 s", ""},
+      {"freeze-minutes", "a process stands still for 1 to 5 min",
        "a session that ended while its gateway stood still for more than two minutes is seen again for a moment"},
       {"cut", "no packet passes between two processes, none of them the broker, for 0.1 to 60 s", ""},
       {"cut-one-way", "packets pass in one direction only, for 0.1 to 60 s", ""},
@@ -49,7 +50,8 @@ const std::vector<FaultKind>& AllFaults() {
        "the last minutes of such a log are applied again, and what is stored under lost offsets hides what gets them next"},
       {kSecondDevices.data(), "a third of the users have two devices",
        "a message that one of them has may be given to it again, or late, when the session of the other ends"},
-      {kTogether.data(), "the next misfortune does not wait for the end of the one before", ""},
+      {kTogether.data(), "the next misfortune does not wait for the end of the one before",
+       "a session may end whose state nobody is left to know, or contacts may not be shown each other"},
   };
   return kAll;
 }
@@ -136,7 +138,9 @@ void Faults::Do(const std::string& name) {
   } else if (name == "freeze-short") {
     freeze(Victim(), random_.LogBetween(milliseconds(100), seconds(4)));
   } else if (name == "freeze-long") {
-    freeze(Victim(), random_.LogBetween(seconds(4), seconds(150)));
+    freeze(Victim(), random_.LogBetween(seconds(4), seconds(60)));
+  } else if (name == "freeze-minutes") {
+    freeze(Victim(), random_.LogBetween(minutes(1), minutes(5)));
   } else if (name == "cut" || name == "cut-one-way" || name == "cut-broker") {
     Process& a = Victim();
     Process& b = name == "cut-broker" ? s.broker_ : Victim(true);

@@ -254,6 +254,24 @@ class RemoteRoster final : public Roster {
   routing::Registry& registry_;
 };
 
+/// Of a process that may be killed: its last coroutines still run when the registry is gone.
+class MortalMembership final : public Membership {
+ public:
+  explicit MortalMembership(routing::Registry& registry) : registry_(registry) {}
+  void Silence() { is_silent_ = true; }
+  std::vector<std::string> Gateways() const override {
+    return is_silent_ ? std::vector<std::string>() : registry_.Gateways();
+  }
+  bool KnowsAllGateways() const override { return !is_silent_ && registry_.KnowsAllGateways(); }
+  void PublishShards(const std::map<std::uint32_t, std::int64_t>& epochs) override {
+    if (!is_silent_) registry_.PublishShards(epochs);
+  }
+
+ private:
+  RegistryMembership registry_;
+  bool is_silent_ = false;
+};
+
 class SimulatedSessionManager final : public SessionManagerProcess {
  public:
   SimulatedSessionManager(Environment& environment, std::string name)
@@ -270,7 +288,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     Settings settings;
     std::unique_ptr<redis::Client> redis;
     std::unique_ptr<routing::Registry> registry;
-    std::unique_ptr<RegistryMembership> membership;
+    std::unique_ptr<MortalMembership> membership;
     std::unique_ptr<events::KafkaLog> log;
     std::unique_ptr<Accounts> accounts;
     std::unique_ptr<Waiting> waiting;
@@ -291,7 +309,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.settings.resume_timeout = environment_.resume_timeout;
     p.redis = MakeRedisClient(world(), *this, environment_.redis, environment_.redis_data);
     p.registry = routing::Registry::Create(io(), *p.redis);
-    p.membership = std::make_unique<RegistryMembership>(*p.registry);
+    p.membership = std::make_unique<MortalMembership>(*p.registry);
     const std::uint32_t shards = environment_.shards;
     p.log = std::make_unique<events::KafkaLog>(environment_.kafka.MakeProducer(*this),
                                                environment_.kafka.MakeProducer(*this),
@@ -339,7 +357,8 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     Parts& p = *parts_;
     p.directory_timer.reset();
     p.sweep_timer.reset();
-    // Its last coroutines end on the loop, while all that they use is still there.
+    // Its last coroutines end on the loop, while all that they use is still there. The dead say nothing.
+    p.membership->Silence();
     p.registry.reset();
     io().restart();
     io().poll();
