@@ -954,8 +954,8 @@ void OfflineMessages::Sweep(Shard& shard) {
   }
   if (purged.empty()) return;
   const auto horizon = core_.settings().duplicate_horizon * 2;
-  core_.tasks().Spawn("offline.purge",
-                      PurgeTask(std::move(purged), core_.clock().UnixMillisNow() - horizon.count(), committed));
+  core_.tasks().Spawn("offline.purge", PurgeTask(std::move(purged),
+                                                 core_.clock().UnixMillisNow() - horizon.count(), committed));
 }
 
 Task<void> OfflineMessages::PurgeTask(std::vector<std::string> owners, std::int64_t before_ms,
