@@ -287,6 +287,19 @@ TEST_F(PresenceTest, Directed_WithoutInitialPresence_IsCleanedUpToo) {
   EXPECT_EQ(From(eve, alice_ + "/a", "unavailable").size(), 1u);
 }
 
+TEST_F(PresenceTest, Directed_WithoutInitialPresence_ToAContactOfAnotherResource_IsCleanedUpToo) {
+  roster_.Befriend(alice_, eve_);
+  Client& eve = SignIn(gateway_, eve_, "e");
+  SignIn(gateway_, alice_, "home");
+  Client& alice = SignIn(gateway_, alice_, "a", std::nullopt);
+  gateway_.Send(alice, Presence({}, eve_));
+  Settle();
+  ASSERT_EQ(From(eve, alice_ + "/a", "").size(), 1u);
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(From(eve, alice_ + "/a", "unavailable").size(), 1u);
+}
+
 TEST_F(PresenceTest, Directed_TakenBackIsNotSaidTwice) {
   Client& eve = SignIn(gateway_, eve_, "e");
   Client& alice = SignIn(gateway_, alice_, "a");

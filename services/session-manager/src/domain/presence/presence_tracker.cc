@@ -264,7 +264,8 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
   if (presence.type().empty()) {
     const User& user = *session->user;
     bool told_anyway = false;
-    if (user.contacts && xmpp::ResourceOf(presence.to()).empty()) {
+    // Who is not available is not broadcast to anybody when they go.
+    if (session->available() && user.contacts && xmpp::ResourceOf(presence.to()).empty()) {
       const auto contact = user.contacts->by_jid.find(presence.to());
       told_anyway = contact != user.contacts->by_jid.end() && contact->second.from();
     }
