@@ -187,6 +187,28 @@ TEST_F(StreamManagement, WhoDoesNotAnswerIsLost) {
   EXPECT_EQ(cluster_.end, EndReason::kConnectionLost);
 }
 
+TEST_F(StreamManagement, WhoCannotBeHeardOwesNoAnswer) {
+  BindWithStreamManagement();
+  cluster_.Packet(Message());
+  cluster_.client->OnBatchEnd();
+  cluster_.congested = true;
+  Feed("<message/>");
+  ASSERT_TRUE(socket_.paused);
+  auto* connection = static_cast<ClientConnection*>(socket_.handler);
+  const SteadyTime now = Clock::System().Now();
+  // Asked once more, so that what came before the pause is no answer to it.
+  cluster_.client->OnBatchEnd();
+  for (int second = 30; second <= 600; second += 30) connection->OnTick(now + std::chrono::seconds(second));
+  EXPECT_FALSE(Closed());
+  cluster_.congested = false;
+  cluster_.client->OnUncongested();
+  ASSERT_FALSE(socket_.paused);
+  connection->OnTick(now + std::chrono::seconds(659));
+  EXPECT_FALSE(Closed());
+  connection->OnTick(now + std::chrono::seconds(661));
+  EXPECT_EQ(cluster_.end, EndReason::kConnectionLost);
+}
+
 TEST_F(StreamManagement, Xep0198_5_Resume) {
   SignIn();
   SmId id{SessionId::Random(), 2};

@@ -165,6 +165,7 @@ void EstablishedStream::OnTick(SteadyTime now, SteadyTime last_received) {
     services_.metrics.slow_readers.Increment();
     return stream_.CloseWithError(StreamError::kConnectionTimeout, EndReason::kConnectionLost);
   }
+  if (input_paused_) return silence_.Unheard(now);
   switch (silence_.Check(now, last_received, settings.idle_timeout, settings.answer_timeout)) {
     case SilenceWatch::Due::kNothing:
       return;

@@ -21,6 +21,9 @@ class SilenceWatch {
   }
   void Answered() { asked_ = false; }
 
+  /// In place of Check while nothing is read from the client: it may have answered, and cannot be heard.
+  void Unheard(SteadyTime now) { probed_at_ = asked_at_ = now; }
+
   /// `last_received`: when the client's last bytes came. Any of them show that it lives.
   Due Check(SteadyTime now, SteadyTime last_received, std::chrono::seconds idle,
             std::chrono::seconds answer) {
