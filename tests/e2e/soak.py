@@ -305,7 +305,8 @@ async def main() -> int:
     parser.add_argument("--faults", default="", metavar="KIND,…", help="only these kinds")
     parsed = parser.parse_args()
     print(f"seed {parsed.seed}", flush=True)
-    cluster = Cluster(parsed.state, parsed.base_port)
+    # The times of operators: faults outlast those of the tests.
+    cluster = Cluster(parsed.state, parsed.base_port, times={})
     network = Network(parsed.state, parsed.base_port)
     await cluster.reset()
     network.configure()

@@ -45,7 +45,12 @@ TEST_F(PresenceTest, InitialPresence_BroadcastAndProbe) {
   EXPECT_EQ(From(alice, alice_ + "/a", "").size(), 1u);
 }
 
-TEST_F(PresenceTest, InitialPresence_TheOwnerDiesBeforeTheLogHasIt_TheNextOneProbes) {
+class PresenceOwnerDeath : public PresenceTest, public ::testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(All, PresenceOwnerDeath, ::testing::Bool(), [](const auto& is_lost) {
+  return is_lost.param ? "BeforeTheLogHasIt" : "WhenTheLogHasIt";
+});
+
+TEST_P(PresenceOwnerDeath, InitialPresence_TheNextOwnerLetsThemSeeEachOther) {
   roster_.Befriend(alice_, bob_);
   Client& bob = SignIn(gateway_, bob_, "b");
   Client& alice = gateway_.Start(alice_, "a");
@@ -53,30 +58,12 @@ TEST_F(PresenceTest, InitialPresence_TheOwnerDiesBeforeTheLogHasIt_TheNextOnePro
   log_.held = true;
   gateway_.Send(alice, Presence());
   Settle();  // the gateway knows that she is available, and has no confirmation
-  Kill(0);
+  Kill(0, /*lose=*/GetParam());
   log_.held = false;
   Assign(0, 1);
   ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
   Settle();
-  // Perhaps twice: her presence came to the next owner in the session's state and as a stanza.
-  EXPECT_FALSE(From(alice, bob_ + "/b", "").empty());
-  EXPECT_FALSE(From(bob, alice_ + "/a", "").empty());
-}
-
-TEST_F(PresenceTest, InitialPresence_TheOwnerDiesWhenTheLogHasIt_TheySeeEachOther) {
-  roster_.Befriend(alice_, bob_);
-  Client& bob = SignIn(gateway_, bob_, "b");
-  Client& alice = gateway_.Start(alice_, "a");
-  Settle();
-  log_.held = true;
-  gateway_.Send(alice, Presence());
-  Settle();
-  Kill(0, /*lose=*/false);
-  log_.held = false;
-  Assign(0, 1);
-  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
-  Settle();
-  // Perhaps twice: her presence came to the next owner in the session's state and as a stanza.
+  // Perhaps twice: her presence comes to the next owner in the session's state and as a stanza.
   EXPECT_FALSE(From(alice, bob_ + "/b", "").empty());
   EXPECT_FALSE(From(bob, alice_ + "/a", "").empty());
 }

@@ -164,12 +164,12 @@ class Connection(asyncio.Protocol):
         await self.wait_stream_end(seconds)
         return self.error.condition if self.error else ""
 
-    async def close(self) -> None:
+    async def close(self, seconds: float = BOUND) -> None:
         """Ends the stream in order and then the connection."""
         if not self.closed:
             if not self.stream_ended:
                 self.end_stream()
-                await self.wait_stream_end()
+                await self.wait_stream_end(seconds)
             self._transport.close()
             await self.wait_closed()
 

@@ -27,8 +27,9 @@ _METRIC = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
 
 
 class Cluster:
-    def __init__(self, state: Path, base_port: int | None = None):
+    def __init__(self, state: Path, base_port: int | None = None, times: dict[str, str] | None = None):
         self.state = state
+        self._times = SHORT_TIMES if times is None else times
         self.base_port = base_port
         self.domain = "localhost"
         self._status: dict = {}
@@ -40,7 +41,7 @@ class Cluster:
         """Its output; raises where the exit status is not 0 and none of `expected`."""
         process = await asyncio.create_subprocess_exec(
             str(CLUSTER), "--state", str(self.state), *arguments, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**SHORT_TIMES, **os.environ},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**self._times, **os.environ},
         )
         output, errors = await asyncio.wait_for(process.communicate(), seconds)
         # 3: status, not everything is ready.

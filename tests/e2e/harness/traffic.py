@@ -121,7 +121,8 @@ class Talker:
                 self.client.abort()
                 await self.client.connection.wait_closed()
             else:
-                await self.client.connection.close()
+                # The log takes first what the client has said.
+                await self.client.connection.close(self.traffic.patience)
             await asyncio.sleep(seconds)
             await self.come_back()
         finally:
