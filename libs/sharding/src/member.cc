@@ -64,7 +64,7 @@ Task<absl::Status> Member::Start() {
   options.instance = process_.common.instance;
   options.topic = description_.topic;
   owner_ = std::make_unique<ShardOwner>(
-      process_.io.get_executor(), Clock::System(), std::move(options), *log_, *description_.shards,
+      process_.io.get_executor(), Clock::System(), std::move(options), *log_,
       [this](const std::map<std::uint32_t, std::int64_t>& epochs) { registry_->PublishShards(epochs); },
       EpochsIn(*registry_, description_.service), process_.metrics);
   const std::uint32_t shard_count = log_->topology().partitions(description_.topic);
@@ -82,7 +82,7 @@ Task<absl::Status> Member::Start() {
   registry_->Announce(description_.service, {process_.common.instance, server_->advertised_address()},
                       process_.fail);
   // Last: from here on shards arrive.
-  ROOKERY_CO_RETURN_IF_ERROR(owner_->Join([this](kafka::ConsumerHandler& handler) {
+  ROOKERY_CO_RETURN_IF_ERROR(owner_->Join(*description_.shards, [this](kafka::ConsumerHandler& handler) {
     return kafka::Consumer::Create(process_.io, config_.kafka, std::string(events::Name(description_.topic)),
                                    description_.service, handler, process_.metrics);
   }));

@@ -60,13 +60,12 @@ ShardMetrics::ShardMetrics(telemetry::Metrics& m)
                                   {0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30})) {}
 
 ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, OwnerOptions options,
-                       events::Log& log, ShardService& service, Publish publish,
-                       PublishedEpoch published_epoch, telemetry::Metrics& metrics)
+                       events::Log& log, Publish publish, PublishedEpoch published_epoch,
+                       telemetry::Metrics& metrics)
     : executor_(executor),
       clock_(clock),
       options_(std::move(options)),
       log_(log),
-      service_(service),
       publish_(std::move(publish)),
       published_epoch_(std::move(published_epoch)),
       metrics_(metrics),
@@ -90,7 +89,8 @@ ShardOwner::~ShardOwner() = default;
 
 // ---- the group ----------------------------------------------------------------
 
-absl::Status ShardOwner::Join(MakeConsumer make_consumer) {
+absl::Status ShardOwner::Join(ShardService& service, MakeConsumer make_consumer) {
+  service_ = &service;
   make_consumer_ = std::move(make_consumer);
   ROOKERY_ASSIGN_OR_RETURN(consumer_, make_consumer_(*this));
   timer_ = std::make_unique<runtime::PeriodicTimer>(executor_, kPeriod, [this] {
@@ -112,7 +112,7 @@ Task<void> ShardOwner::StayOut() {
   telemetry::LogError("shards.given_up", {{"reason", "the service cannot do the work of an owner"}});
   co_await consumer_->Close(kOutTimeout);
   consumer_.reset();
-  while (!service_.is_able()) co_await runtime::Sleep(kPeriod);
+  while (!service_->is_able()) co_await runtime::Sleep(kPeriod);
   for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     auto made = make_consumer_(*this);
     if (made.ok()) {
@@ -178,7 +178,7 @@ void ShardOwner::OnAssigned(std::int32_t partition) {
 }
 
 void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
-  std::shared_ptr<Shard> shard = service_.MakeShard(number, options_.duplicate_horizon);
+  std::shared_ptr<Shard> shard = service_->MakeShard(number, options_.duplicate_horizon);
   shards_[number] = shard;
   if (former) {
     // What is read before it is acquired would be thrown away.
@@ -254,7 +254,7 @@ Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t le
   fence.set_shard(shard->number);
   fence.set_instance(options_.instance);
   if (least_epoch >= 0) fence.set_epoch(least_epoch);
-  const std::unique_ptr<google::protobuf::MessageLite> record = service_.MakeFence(fence);
+  const std::unique_ptr<google::protobuf::MessageLite> record = service_->MakeFence(fence);
   for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
     runtime::Promise<absl::StatusOr<std::int64_t>> appended(executor_);
     log_.Append(options_.topic, shard->number, {}, *record,
@@ -311,7 +311,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   // 2. The fence. What an older owner decides after it is refused.
   co_await AppendFence(shard, least_epoch);
   if (shard->released()) co_return;
-  service_.OnFenced(*shard);
+  service_->OnFenced(*shard);
   PublishShards();
 
   // 3. A cursor of the log as it was would take the records of the new one for finished.
@@ -320,7 +320,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
 
   // 4. What the service must know.
   for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
-    const absl::Status loaded = co_await service_.Load(shard);
+    const absl::Status loaded = co_await service_->Load(shard);
     if (loaded.ok() || shard->released()) break;
     telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(loaded)}});
   }
@@ -336,7 +336,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   }
   shard->window.Start(shard->committed);
   shard->phase = Shard::Phase::kRecovering;
-  service_.OnReading(*shard, was_cut);
+  service_->OnReading(*shard, was_cut);
   UpdatePause(*shard);
   shard->next_read = std::min(look_back, shard->committed);
   consumer_->Seek(P(shard->number), shard->next_read);
@@ -364,7 +364,7 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   }
   shard->next_read = offset + 1;
   const bool is_finished = offset < shard->committed;
-  ShardService::Parsed parsed = service_.Parse(read.value);
+  ShardService::Parsed parsed = service_->Parse(read.value);
   if (!is_finished) shard->window.Add(offset, read.value.size());
   if (parsed.record == nullptr) {
     metrics_.unreadable.Increment();
@@ -390,7 +390,7 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   DuplicateFilter::Verdict verdict = DuplicateFilter::Verdict::kApply;
   if (parsed.origin != nullptr) verdict = shard->duplicates.Check(*parsed.origin, read.timestamp_ms);
   if (is_finished) {
-    if (verdict == DuplicateFilter::Verdict::kApply) service_.OnFinishedRecord(*shard, *parsed.record);
+    if (verdict == DuplicateFilter::Verdict::kApply) service_->OnFinishedRecord(*shard, *parsed.record);
     return;
   }
   if (verdict != DuplicateFilter::Verdict::kApply) {
@@ -401,7 +401,7 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
     return;
   }
   metrics_.applied.Increment();
-  service_.Apply(*shard, std::move(parsed.record));
+  service_->Apply(*shard, std::move(parsed.record));
   UpdatePause(*shard);
 }
 
@@ -432,14 +432,14 @@ void ShardOwner::Supersede(const std::shared_ptr<Shard>& shard, const events::v1
 }
 
 void ShardOwner::OnFenceRead(Shard& shard) {
-  if (service_.is_settled(shard)) return GoLive(shard);
+  if (service_->is_settled(shard)) return GoLive(shard);
   shard.settling = true;
   UpdatePause(shard);
   tasks_.Spawn("shard.settle", Settle(Shared(shard.number)));
 }
 
 Task<void> ShardOwner::Settle(std::shared_ptr<Shard> shard) {
-  co_await service_.Settle(shard);
+  co_await service_->Settle(shard);
   // Frozen meanwhile, it has to be certain that it is still ours.
   if (!shard->released() && shard->settling && !shard->suspended) EndSettling(*shard);
 }
@@ -455,7 +455,7 @@ void ShardOwner::EndSettling(Shard& shard) {
 void ShardOwner::GoLive(Shard& shard) {
   shard.phase = Shard::Phase::kLive;
   telemetry::LogInfo("shard.live", {{"shard", shard.number}, {"epoch", shard.epoch}});
-  service_.GoLive(shard);
+  service_->GoLive(shard);
 }
 
 // ---- back-pressure ------------------------------------------------------------
@@ -473,7 +473,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
   const bool is_full =
       static_cast<std::int64_t>(shard.window.size()) > options_.max_unfinished_records / divisor ||
       static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor ||
-      service_.is_full(shard);
+      service_->is_full(shard);
   const bool pause = is_full || is_congested_ || shard.suspended || shard.settling;
   if (pause == shard.paused || consumer_ == nullptr) return;
   shard.paused = pause;
@@ -536,7 +536,7 @@ Task<void> ShardOwner::AwaitAppends(std::shared_ptr<Shard> shard) {
 
 Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
   const SteadyTime limit = clock_.Now() + kHandOver;
-  if (shard->live()) co_await service_.HandOver(shard, limit);
+  if (shard->live()) co_await service_->HandOver(shard, limit);
   if (shard->released()) co_return;
   if (shard->phase != Shard::Phase::kAcquiring) {
     // What follows from the records before the cursor is in the log, or the cursor does not pass them:
@@ -549,7 +549,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
     if (shard->released()) co_return;
     if (committed.ok()) {
       shard->last_commit = std::max(shard->last_commit, cursor);
-      service_.OnCommitted(*shard);
+      service_->OnCommitted(*shard);
     } else if (!absl::IsAborted(committed)) {  // in a rebalance the last one must do
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
     }
@@ -561,7 +561,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
 }
 
 void ShardOwner::Drop(const std::shared_ptr<Shard>& shard) {
-  service_.Forget(*shard);
+  service_->Forget(*shard);
   shard->phase = Shard::Phase::kReleased;
   const auto found = shards_.find(shard->number);
   if (found != shards_.end() && found->second == shard) shards_.erase(found);
@@ -635,10 +635,10 @@ Task<void> ShardOwner::CheckOwnership() {
     certain.push_back(shard);
   }
   for (const auto& shard : certain) {
-    if (!shard->released()) service_.OnCertain(*shard);
+    if (!shard->released()) service_->OnCertain(*shard);
     if (shard->released()) continue;
     if (shard->settling) {
-      if (service_.is_settled(*shard)) EndSettling(*shard);
+      if (service_->is_settled(*shard)) EndSettling(*shard);
       continue;
     }
     if (shard->unread >= 0) consumer_->Seek(P(shard->number), std::exchange(shard->unread, -1));
@@ -692,7 +692,7 @@ Task<void> ShardOwner::Commit() {
     shard.last_commit = std::max(shard.last_commit, cursors[i].offset);
   }
   for (const auto& shard : committing)
-    if (!shard->released()) service_.OnCommitted(*shard);
+    if (!shard->released()) service_->OnCommitted(*shard);
 }
 
 void ShardOwner::NoteContact(absl::Status status) {
@@ -709,7 +709,7 @@ void ShardOwner::Tick() {
   for (const auto& [number, shard] : shards_)
     if (shard->paused) UpdatePause(*shard);
   if (make_consumer_ == nullptr || is_out_ || is_leaving_) return;
-  if (service_.is_able()) {
+  if (service_->is_able()) {
     unable_since_ = SteadyTime::max();
   } else if (unable_since_ == SteadyTime::max()) {
     unable_since_ = clock_.Now();

@@ -208,11 +208,11 @@ class ShardOwnerTest : public ::testing::Test {
         : clock(test.clock_, skew),
           log(test.broker_, clock),
           owner(
-              test.io_.get_executor(), clock, Named(options, name), log, service,
+              test.io_.get_executor(), clock, Named(options, name), log,
               [this](const auto& epochs) { published = epochs; }, {}, metrics) {
       auto made = std::make_unique<FakeConsumer>(test.broker_);
       consumer = made.get();
-      owner.JoinForTest(std::move(made));
+      owner.JoinForTest(service, std::move(made));
     }
     static OwnerOptions Named(OwnerOptions options, const char* name) {
       options.instance = name;

@@ -9,8 +9,7 @@
 #include "adapters/redis_session_directory.h"
 #include "adapters/registry_membership.h"
 #include "adapters/scram_key_maker.h"
-#include "domain/core.h"
-#include "domain/records/user_shards.h"
+#include "domain/domain.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/session_keeper.h"
 #include "migrations.h"
@@ -42,7 +41,7 @@ struct App::Parts {
   std::unique_ptr<GrpcRoster> roster;
   std::unique_ptr<GrpcServiceDisco> service_disco;
   std::unique_ptr<RedisSessionDirectory> directory;
-  std::unique_ptr<Core> core;
+  std::unique_ptr<Domain> domain;
   std::unique_ptr<GatewayLinks> links;
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<runtime::PeriodicTimer> sweep_timer;
@@ -84,7 +83,7 @@ Task<absl::Status> App::Start() {
           {"muc", p.log->topology().partitions(events::Topic::kRooms)},
           {"search", p.log->topology().partitions(events::Topic::kMessages)}});
   p.directory = std::make_unique<RedisSessionDirectory>(*p.redis, config_.settings.instance);
-  p.core = std::make_unique<Core>(
+  p.domain = std::make_unique<Domain>(
       io.get_executor(), config_.settings,
       Ports{*p.log, *p.membership, *p.accounts, *p.keys, *p.waiting, *p.roster, *p.service_disco,
             *p.directory, sharding::EpochsIn(*p.registry, "session-manager")},
@@ -92,7 +91,7 @@ Task<absl::Status> App::Start() {
 
   rpc::LinkLimits limits;
   limits.max_outbox_bytes = static_cast<std::size_t>(config_.max_link_bytes);
-  p.links = std::make_unique<GatewayLinks>(io, p.core->sessions(), limits);
+  p.links = std::make_unique<GatewayLinks>(io, p.domain->sessions(), limits);
   auto server = rpc::Server::Start(config_.rpc, {p.links->service()});
   if (!server.ok()) co_return server.status();
   p.server = *std::move(server);
@@ -106,14 +105,14 @@ Task<absl::Status> App::Start() {
                        process_.fail);
 
   // Last: from here on shards arrive.
-  ROOKERY_CO_RETURN_IF_ERROR(p.core->shards().Join([this](kafka::ConsumerHandler& handler) {
+  ROOKERY_CO_RETURN_IF_ERROR(p.domain->Join([this](kafka::ConsumerHandler& handler) {
     return kafka::Consumer::Create(process_.io, config_.kafka, "users", "session-managers", handler,
                                    process_.metrics);
   }));
   p.sweep_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kSweepPeriod,
-                                                           [this] { parts_->core->user_shards().Sweep(); });
-  p.directory_timer = std::make_unique<runtime::PeriodicTimer>(io.get_executor(), kDirectoryPeriod,
-                                                               [this] { parts_->core->directory().Flush(); });
+                                                           [this] { parts_->domain->Sweep(); });
+  p.directory_timer = std::make_unique<runtime::PeriodicTimer>(
+      io.get_executor(), kDirectoryPeriod, [this] { parts_->domain->directory().Flush(); });
   p.server->SetServing(true);
   started_ = true;
   co_return absl::OkStatus();
@@ -124,7 +123,7 @@ Task<void> App::Stop() {
   p.server->SetServing(false);
   co_await p.registry->Withdraw();
   // Leaving the group hands every shard over; gateways move their sessions to the new owners.
-  co_await p.core->shards().Leave(kLeaveTimeout);
+  co_await p.domain->owner().Leave(kLeaveTimeout);
   const absl::Status flushed = co_await p.log->Flush(kLeaveTimeout);
   if (!flushed.ok()) telemetry::LogWarn("log.flush_failed", {{"error", Message(flushed)}});
   p.links->CloseAll();
@@ -138,7 +137,7 @@ Task<void> App::Stop() {
 
 std::string App::NotReadyReason() const {
   if (!started_) return "starting";
-  return parts_->core->shards().NotReadyReason();
+  return parts_->domain->owner().NotReadyReason();
 }
 
 }  // namespace rookery::session_manager

@@ -130,7 +130,7 @@ TEST_F(AccountTest, Removed_EverybodyIsToldAndEverySessionEnds) {
   EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "unsubscribe").size(), 1u);
   EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
   EXPECT_FALSE(roster_.rosters.contains(alice_));
-  EXPECT_TRUE(node(0).core.sessions_by_id().empty());
+  EXPECT_TRUE(node(0).domain.table().empty());
 }
 
 }  // namespace

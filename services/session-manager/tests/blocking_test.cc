@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
-#include "domain/roster/user_settings.h"
+#include "domain/roster/settings_cache.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -428,7 +428,7 @@ class SettingsTest : public BlockingTest {
     Settle();
     Clear();
   }
-  SettingsKeeper& Keeper(int number) { return node(number).core.settings_keeper(); }
+  const SettingsCache& Cache(int number) { return node(number).domain.settings_cache(); }
 };
 
 TEST_F(SettingsTest, OfAnAbsentUser_AskedForOnce) {
@@ -438,7 +438,7 @@ TEST_F(SettingsTest, OfAnAbsentUser_AskedForOnce) {
   Settle();
   EXPECT_EQ(database_.Waiting(carol), 5u);
   EXPECT_EQ(roster_.settings_gets, before + 1);
-  EXPECT_GE(Keeper(1).cached(), 1u);
+  EXPECT_GE(Cache(1).size(), 1u);
 }
 
 TEST_F(SettingsTest, TheyComeWithTheRoster) {
@@ -471,7 +471,7 @@ TEST_F(SettingsTest, NoRosterServiceAnswersAtOnce_WhatAnAbsentUserIsSentGoesOn) 
   gateway_.Send(*bob, Message(carol, "m1"));
   Settle();
   EXPECT_EQ(database_.Waiting(carol), 1u);
-  const Shard& shard = *node(1).core.FindShard(3);
+  const Shard& shard = *node(1).domain.shards().Find(3);
   EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
 }
 

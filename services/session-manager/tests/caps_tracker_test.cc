@@ -62,7 +62,7 @@ class CapsTrackerTest : public Cluster {
     Settle();
   }
   Session& SessionOf(int number, const Client& client) {
-    return *node(number).core.FindSession(SessionId(client.id));
+    return *node(number).domain.table().Find(SessionId(client.id));
   }
   const std::vector<std::string>* Features(const Client& client, int number = 0) {
     return CapsTracker::FeaturesOf(SessionOf(number, client));
@@ -255,10 +255,10 @@ TEST_F(CapsTrackerTest, WhatIsRememberedIsBounded) {
     ASSERT_NE(Features(alice), nullptr);
     if (i == 0) Announce(bob_, "b", WithCaps(VerOf(features)));
   }
-  EXPECT_EQ(node(0).core.caps().known(), 1'000u);
+  EXPECT_EQ(node(0).domain.caps().known(), 1'000u);
   // The first went first, but stays with who uses it.
-  EXPECT_TRUE(CapsTracker::HasFeature(*node(0).core.FindUser(*node(0).core.FindShard(1), bob_)->sessions[0],
-                                      "urn:0"));
+  EXPECT_TRUE(
+      CapsTracker::HasFeature(*node(0).domain.shards().Find(1)->FindUser(bob_)->sessions[0], "urn:0"));
   std::vector<std::string> huge;
   for (int i = 0; i < 400; ++i) huge.push_back("urn:" + std::to_string(i) + std::string(100, 'x'));
   gateway_.Send(alice, WithCaps(VerOf(huge)));
@@ -281,10 +281,10 @@ TEST_F(CapsTrackerTest, OurOwn_InTheHelloAndInDisco) {
     std::string name_ = "gw-9";
     Incarnation life_;
   } peer;
-  node(0).core.sessions().OnGatewayLinked(peer);
+  node(0).domain.sessions().OnGatewayLinked(peer);
   ASSERT_TRUE(peer.actions.front().has_hello());
   const auto& hello = peer.actions.front().hello();
-  node(0).core.sessions().OnGatewayLost(peer);
+  node(0).domain.sessions().OnGatewayLost(peer);
   EXPECT_EQ(hello.resumption_timeout_s(), 300u);
   ASSERT_EQ(hello.caps_size(), 1);
   EXPECT_EQ(hello.caps(0).domain(), "localhost");

@@ -3,7 +3,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
-#include "domain/records/user_shards.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/session_keeper.h"
 #include "rookery/base/random.h"
@@ -32,10 +31,10 @@ std::vector<xmpp::Stanza> Only(const std::vector<xmpp::Stanza>& stanzas, common:
 // ---- Node -------------------------------------------------------------------
 
 namespace {
-FakeConsumer& Join(Core& core, FakeLog& log) {
+FakeConsumer& Join(Domain& domain, FakeLog& log) {
   auto consumer = std::make_unique<FakeConsumer>(log);
   FakeConsumer& joined = *consumer;
-  core.shards().JoinForTest(std::move(consumer));
+  domain.JoinForTest(std::move(consumer));
   return joined;
 }
 
@@ -52,15 +51,15 @@ Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDa
       event_log(log, n),
       accounts(database),
       waiting(database),
-      core(io.get_executor(), settings,
-           Ports{event_log, membership, accounts, keys, waiting, roster, service_disco, directory, {}}, clock,
-           metrics),
-      shard_log(Join(core, log)) {}
+      domain(io.get_executor(), settings,
+             Ports{event_log, membership, accounts, keys, waiting, roster, service_disco, directory, {}},
+             clock, metrics),
+      shard_log(Join(domain, log)) {}
 
 // ---- Gateway ----------------------------------------------------------------
 
 void Gateway::ToNode(Peer& peer, GatewayAction action) {
-  if (peer.node->alive) peer.node->core.sessions().OnAction(peer, std::move(action));
+  if (peer.node->alive) peer.node->domain.sessions().OnAction(peer, std::move(action));
 }
 
 void Gateway::Link(Node& node) {
@@ -68,7 +67,7 @@ void Gateway::Link(Node& node) {
   peer = std::make_unique<Peer>();
   peer->name = name_;
   peer->node = &node;
-  node.core.sessions().OnGatewayLinked(*peer);
+  node.domain.sessions().OnGatewayLinked(*peer);
 }
 
 void Gateway::Unlink(Node& node) {
@@ -76,7 +75,7 @@ void Gateway::Unlink(Node& node) {
   if (it == peers_.end()) return;
   std::erase_if(owners_, [&](const auto& entry) { return entry.second.peer == it->second.get(); });
   it->second->actions.clear();
-  if (node.alive) node.core.sessions().OnGatewayLost(*it->second);
+  if (node.alive) node.domain.sessions().OnGatewayLost(*it->second);
   old_peers_.push_back(std::move(it->second));
   peers_.erase(it);
 }
@@ -84,7 +83,7 @@ void Gateway::Unlink(Node& node) {
 void Gateway::SetCongested(Node& node, bool congested) {
   Peer& peer = *peers_.at(node.number);
   peer.congested = congested;
-  if (!congested) node.core.sessions().OnGatewayHasRoom(peer);
+  if (!congested) node.domain.sessions().OnGatewayHasRoom(peer);
 }
 
 void Gateway::Relink(Node& node) {
@@ -94,7 +93,7 @@ void Gateway::Relink(Node& node) {
   Link(node);
   while (Pump()) {
   }
-  node.core.sessions().OnGatewayLost(*old);
+  node.domain.sessions().OnGatewayLost(*old);
   old_peers_.push_back(std::move(old));
 }
 
@@ -370,8 +369,8 @@ Cluster::~Cluster() {
     asio::co_spawn(
         io_,
         [](Node& n) -> Task<void> {
-          co_await n.core.shards().Leave({});
-          co_await n.core.tasks().Stop();
+          co_await n.domain.owner().Leave({});
+          co_await n.domain.tasks().Stop();
         }(*node),
         [&](std::exception_ptr) { stopped = true; });
     while (!stopped) io_.run_one_for(std::chrono::milliseconds(100)), io_.restart();
@@ -403,7 +402,7 @@ Gateway& Cluster::AddGateway(const std::string& name) {
 void Cluster::Assign(std::uint32_t shard, int to) {
   owners_[shard] = to;
   node(to).assigned.insert(shard);
-  node(to).core.shards().OnAssigned(static_cast<std::int32_t>(shard));
+  node(to).domain.owner().OnAssigned(static_cast<std::int32_t>(shard));
 }
 
 void Cluster::Kill(int number, bool lose) {
@@ -417,8 +416,8 @@ void Cluster::Kill(int number, bool lose) {
   asio::co_spawn(
       io_,
       [](Node& n) -> Task<void> {
-        co_await n.core.shards().Leave({});
-        co_await n.core.tasks().Stop();
+        co_await n.domain.owner().Leave({});
+        co_await n.domain.tasks().Stop();
       }(dead),
       [&](std::exception_ptr) { stopped = true; });
   while (!stopped) io_.run_one_for(std::chrono::milliseconds(10)), io_.restart();
@@ -426,7 +425,7 @@ void Cluster::Kill(int number, bool lose) {
 
 void Cluster::Revoke(std::uint32_t shard, int from) {
   node(from).assigned.erase(shard);
-  node(from).core.shards().OnRevoking(static_cast<std::int32_t>(shard));
+  node(from).domain.owner().OnRevoking(static_cast<std::int32_t>(shard));
 }
 
 bool Cluster::PumpLog() {
@@ -440,14 +439,14 @@ bool Cluster::PumpLog() {
       const auto end = static_cast<std::int64_t>(log_.users[shard].size());
       if (position->second > end) {
         const std::int64_t wanted = std::exchange(position->second, end);
-        node->core.shards().OnOffsetMissing(static_cast<std::int32_t>(shard), wanted, 0, end);
+        node->domain.owner().OnOffsetMissing(static_cast<std::int32_t>(shard), wanted, 0, end);
         any = true;
         continue;
       }
       if (position->second == end) continue;
       const std::int64_t offset = position->second++;
       const std::string value = log_.users[shard][static_cast<std::size_t>(offset)];
-      node->core.shards().OnRecord(
+      node->domain.owner().OnRecord(
           {static_cast<std::int32_t>(shard), offset, clock_.UnixMillisNow(), {}, value});
       any = true;
     }
@@ -477,7 +476,7 @@ bool Cluster::RunUntil(const std::function<bool()>& done) {
 bool Cluster::IsLive(std::uint32_t shard) {
   const auto owner = owners_.find(shard);
   if (owner == owners_.end()) return false;
-  const Shard* found = node(owner->second).core.FindShard(shard);
+  const Shard* found = node(owner->second).domain.shards().Find(shard);
   return found != nullptr && found->live();
 }
 
@@ -486,9 +485,9 @@ void Cluster::Elapse(std::chrono::milliseconds time) {
     clock_.Advance(std::chrono::milliseconds(500));
     for (auto& node : nodes_) {
       if (!node->alive || node->frozen) continue;
-      node->core.Sweep();
-      node->core.shards().CommitCursors();
-      node->core.directory().Flush();
+      node->domain.SweepForTest();
+      node->domain.owner().CommitCursors();
+      node->domain.directory().Flush();
     }
     Settle();
   }

@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "domain/core.h"
+#include "domain/domain.h"
+#include "domain/records/shards.h"
+#include "domain/sessions/session_table.h"
 #include "fakes.h"
 #include "ports/gateway_peer.h"
 #include "rookery/telemetry/metrics.h"
@@ -63,7 +65,7 @@ struct Client {
   std::vector<std::string> MessageIds() const;
 };
 
-/// A session-manager process: the Core over fakes.
+/// A session-manager process: the Domain over fakes.
 class Node {
  public:
   Node(int number, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDatabase& database,
@@ -80,8 +82,8 @@ class Node {
   MemoryAccountStore accounts;
   MemoryWaitingStore waiting;
   telemetry::Metrics metrics{"session_manager"};
-  Core core;
-  /// Of the core's.
+  Domain domain;
+  /// Of the domain's.
   FakeConsumer& shard_log;
   std::set<std::uint32_t> assigned;
 };

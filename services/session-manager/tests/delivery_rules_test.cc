@@ -74,7 +74,7 @@ class DeliveryRules : public Cluster {
       return done();
     });
   }
-  Shard& BobsShard() { return *node(owners_[1]).core.FindShard(1); }
+  Shard& BobsShard() { return *node(owners_[1]).domain.shards().Find(1); }
   std::size_t Unfinished() {
     Shard& shard = BobsShard();
     return static_cast<std::size_t>(shard.window.next_offset() - shard.window.cursor());
@@ -739,7 +739,7 @@ TEST_F(EndedRules, E5_TheOwnerDiesBeforeTheErrorIsInTheLog_TheNextOneSaysIt) {
     return absl::OkStatus();
   };
   TimeOut();
-  ASSERT_TRUE(node(1).core.sessions_by_id().empty());
+  ASSERT_TRUE(node(1).domain.table().empty());
   EXPECT_GE(database_.Packets(bob_, bob->id), 2u);
   log_.refuse = {};
   log_.held = false;

@@ -2,6 +2,7 @@
 
 #include "cluster.h"
 #include "domain/sessions/session_keeper.h"
+#include "rookery/base/shard.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -32,7 +33,7 @@ class DeliveryTest : public Cluster {
     }
     return delays;
   }
-  Shard& ShardOfBob() { return *node(0).core.FindShard(1); }
+  Shard& ShardOfBob() { return *node(0).domain.shards().Find(1); }
   Gateway& gateway_;
   std::string alice_;
   std::string bob_;
@@ -177,8 +178,7 @@ TEST_F(DeliveryTest, NoSuchAccount) {
     bounced.push_back(stanza.id());
   }
   EXPECT_THAT(bounced, ::testing::UnorderedElementsAre("chat", "normal", "groupchat"));
-  EXPECT_EQ(node(0).core.FindUser(*node(0).core.FindShard(node(0).core.ShardNumberOf(nobody)), nobody),
-            nullptr);
+  EXPECT_EQ(node(0).domain.shards().Find(ShardOf(nobody, kShards))->FindUser(nobody), nullptr);
 }
 
 TEST_F(DeliveryTest, NoStore_BouncesWithBody_SilentWithout) {

@@ -24,7 +24,7 @@ class DirectoryWriterTest : public Cluster {
   }
   void Flush() {
     for (auto& node : nodes_)
-      if (node->alive && !node->frozen) node->core.directory().Flush();
+      if (node->alive && !node->frozen) node->domain.directory().Flush();
     Settle();
   }
   Gateway& one_;

@@ -39,7 +39,7 @@ class GatewayNamesTest : public Cluster {
     Assign(0, 0);
     Settle();
   }
-  SessionKeeper& sessions() { return node(0).core.sessions(); }
+  SessionKeeper& sessions() { return node(0).domain.sessions(); }
   void Start(Peer& peer, const std::string& user, const std::string& id) {
     GatewayAction action;
     action.set_session_id(id);
@@ -50,8 +50,7 @@ class GatewayNamesTest : public Cluster {
   }
   std::size_t SessionsOf(const Peer& peer) {
     std::size_t count = 0;
-    for (const auto& [id, session] : node(0).core.sessions_by_id())
-      count += session->gateway == &peer ? 1 : 0;
+    for (const auto& [id, session] : node(0).domain.table()) count += session->gateway == &peer ? 1 : 0;
     return count;
   }
 };

@@ -107,7 +107,7 @@ TEST_F(IqTest, ToAnotherAccount_NoTellingWhoHasOne) {
 TEST_F(IqTest, ToAnAbsentUser_NothingOfTheUserOutlivesTheAnswer) {
   // Its handler never suspends: the user's entry must not go while the record is applied.
   for (int i = 0; i < 5; ++i) EXPECT_EQ(ErrorOf(Iq("get", bob_, "1", "query", kItems)), "result");
-  EXPECT_EQ(node(1).core.FindUser(*node(1).core.FindShard(2), bob_), nullptr);
+  EXPECT_EQ(node(1).domain.shards().Find(2)->FindUser(bob_), nullptr);
 }
 
 TEST_F(IqTest, ToAContact_Answered) {

@@ -772,7 +772,7 @@ TEST_F(OutdatedSession, SL13_TheStoreIsBack_TheRecordIsFinished) {
   third_.Resume(*bob, HandledBy(*bob));
   Settle();
   Elapse(std::chrono::seconds(2));
-  const Shard& shard = *node(1).core.FindShard(1);
+  const Shard& shard = *node(1).domain.shards().Find(1);
   EXPECT_LT(shard.window.cursor(), shard.window.next_offset());
   database_.on_call = {};
   database_.down = false;
@@ -866,10 +866,10 @@ TEST_F(ReroutedTest, GivenAndNotAcknowledged) {
 TEST_F(ReroutedTest, ThePhonesGatewayIsDead) {
   // Nobody can attach the phone: the desk's state says that it was not given m1 from the log.
   database_.on_call = [&](std::string_view call) { database_.down |= call == "StoreOffline"; };
-  const auto session = node(1).core.FindSession(SessionId(phone->id));
+  const auto session = node(1).domain.table().Find(SessionId(phone->id));
   session->gateway = nullptr;
   phone->forgotten = true;
-  node(1).core.sessions().End(session, "connection-timeout");
+  node(1).domain.sessions().End(session, "connection-timeout");
   Settle();
   database_.on_call = {};
   Move();

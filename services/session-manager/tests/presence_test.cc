@@ -118,7 +118,7 @@ TEST_F(PresenceTest, RefusedUnavailableOfAnEnd_IsSaidAgain) {
   };
   gateway_.End(alice, session::v1::END_REASON_CLOSED);
   Settle();
-  const Shard& shard = *node(0).core.FindShard(0);
+  const Shard& shard = *node(0).domain.shards().Find(0);
   EXPECT_LT(shard.window.cursor(), shard.window.next_offset());
   is_refused = false;
   ASSERT_TRUE(RunUntil([&] { return From(bob, alice_ + "/a", "unavailable").size() == 1; }));
@@ -139,7 +139,7 @@ TEST_F(PresenceTest, RefusedUnavailable_BackMeanwhile_IsNotSaidAfterIt) {
   gateway_.Send(alice, Presence("unavailable"));
   gateway_.Send(alice, Presence({}, {}, 5));
   Settle();
-  const Shard& shard = *node(0).core.FindShard(0);
+  const Shard& shard = *node(0).domain.shards().Find(0);
   ASSERT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
   auto& refused = node(0).core.refused();
   ASSERT_EQ(refused.waiting(), 1u);
@@ -171,7 +171,7 @@ TEST_F(PresenceTest, TheLogLosesWhatContactsSaid_BothAreToldAnew) {
   gateway_.Send(alice, Presence());
   Settle();
   EXPECT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
-  EXPECT_FALSE(node(1).core.FindShard(2)->users.at(bob_)->sessions.front()->state.presence_missed());
+  EXPECT_FALSE(node(1).domain.shards().Find(2)->users.at(bob_)->sessions.front()->state.presence_missed());
 }
 
 TEST_F(PresenceTest, OwnOtherResourcesSeeEachOther) {
@@ -487,8 +487,8 @@ TEST_F(RosterAwayTest, TheOwnerDiesMeanwhile_TheNextOneTells) {
   NewOwner();
   EXPECT_THAT(From(*bob, alice_ + "/a", "unavailable"), IsEmpty());
   // As after a freeze.
-  Core& core = nodes_.back()->core;
-  core.presence().OnShardLive(*core.FindShard(0));
+  Domain& domain = nodes_.back()->domain;
+  domain.presence().OnShardLive(*domain.shards().Find(0));
   roster_.down = false;
   ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
   NewOwner();
@@ -500,7 +500,7 @@ TEST_F(RosterAwayTest, ForTooLong_GivenUp) {
   gateway_.Send(*alice, Presence("unavailable"));
   ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
   Node& owner = *nodes_.back();
-  const auto untold = [&] { return owner.core.metrics().presences_untold.Value(); };
+  const auto untold = [&] { return owner.domain.metrics().presences_untold.Value(); };
   EXPECT_EQ(untold(), 0);
   clock_.Advance(std::chrono::minutes(16));
   ASSERT_TRUE(RunUntil([&] { return untold() == 1; }));

@@ -250,7 +250,7 @@ TEST_F(RecordOrderTest, TheOwnerDies_WhileWhatWaitedIsBehindOfflineMessages) {
   gateway_.Send(*bob, Presence());
   Settle();
   roster_.stuck.clear();
-  const User& user = *node(1).core.FindUser(*node(1).core.FindShard(2), bob_);
+  const User& user = *node(1).domain.shards().Find(2)->FindUser(bob_);
   ASSERT_TRUE(RunUntil([&] {
     return user.delivery && std::any_of(user.delivery->waiting.begin(), user.delivery->waiting.end(),
                                         [](const auto& entry) { return entry.second.session != nullptr; });
@@ -280,8 +280,8 @@ TEST_F(RecordOrderTest, TheSessionEndsAtTheNextOwner_WhatItHadIsNotGivenAgain) {
   gateway_.End(*bob, END_REASON_CLOSED);
   Settle();
   roster_.settings_held = false;
-  ASSERT_TRUE(RunUntil(
-      [&] { return node(2).core.FindUser(*node(2).core.FindShard(2), bob_)->sessions.size() == 1; }));
+  ASSERT_TRUE(
+      RunUntil([&] { return node(2).domain.shards().Find(2)->FindUser(bob_)->sessions.size() == 1; }));
   Elapse(std::chrono::seconds(5));
   EXPECT_THAT(next.MessageIds(), IsEmpty());
 }
@@ -309,9 +309,7 @@ TEST_F(RecordOrderTest, TheSessionEndsAtTheNextOwner_BehindWhatCannotBeStored) {
   gateway_.End(*bob, END_REASON_CLOSED);
   Client& next = SignIn(gateway_, bob_, "next");
   roster_.stuck.clear();
-  const auto is_over = [&] {
-    return node(2).core.FindUser(*node(2).core.FindShard(2), bob_)->sessions.size() == 1;
-  };
+  const auto is_over = [&] { return node(2).domain.shards().Find(2)->FindUser(bob_)->sessions.size() == 1; };
   ASSERT_TRUE(RunUntil(is_over));
   Elapse(std::chrono::seconds(5));
   EXPECT_THAT(next.MessageIds(), IsEmpty());
@@ -332,7 +330,7 @@ TEST_F(RecordOrderTest, MoreThanCanBeNamed_InStrictOrder_AndThenOn) {
   roster_.stuck.clear();
   ASSERT_TRUE(RunUntil([&] { return bob->MessageIds().size() == expected.size(); }));
   EXPECT_EQ(bob->MessageIds(), expected);
-  EXPECT_EQ(node(1).core.FindUser(*node(1).core.FindShard(2), bob_)->backlog, nullptr);
+  EXPECT_EQ(node(1).domain.shards().Find(2)->FindUser(bob_)->backlog, nullptr);
 }
 
 TEST_F(RecordOrderTest, ProbeToAUserWhoseContactsAreNotLoaded_HoldsOnlyItself) {

@@ -225,7 +225,7 @@ TEST_F(ResumptionTest, SL5_TwoAttempts_OneSessionAlive) {
   log_.held = false;
   ASSERT_TRUE(RunUntil([&] { return first.started || second.started; }));
   Settle();
-  EXPECT_EQ(node(0).core.sessions_by_id().size(), 2u);
+  EXPECT_EQ(node(0).domain.table().size(), 2u);
   EXPECT_NE(first.started && !first.ended, second.started && !second.ended);
 }
 
@@ -278,7 +278,7 @@ TEST_F(ResumptionTest, SL3_GatewayDies_SessionsWaitAndResumeElsewhere) {
   EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
   // alice had no stream management: her session ends after the grace.
   Elapse(settings_.link_grace + std::chrono::seconds(1));
-  EXPECT_EQ(node(0).core.sessions_by_id().size(), 1u);
+  EXPECT_EQ(node(0).domain.table().size(), 1u);
 }
 
 TEST_F(ResumptionTest, SL3_LinkBreaksAndComesBack_NothingIsLostOrTwice) {

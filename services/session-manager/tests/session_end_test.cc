@@ -57,7 +57,7 @@ class SessionEndTest : public Cluster {
       if (record.has_session_ended()) ends.push_back(std::move(record));
     return ends;
   }
-  std::size_t SessionsAt(int number) { return node(number).core.sessions_by_id().size(); }
+  std::size_t SessionsAt(int number) { return node(number).domain.table().size(); }
   Gateway& gateway_;
   Gateway& other_;
   std::string alice_, bob_;
@@ -122,7 +122,7 @@ TEST_F(SessionEndTest, SL8_OwnerDiesBeforeContactsAreTold_TheRosterIsAwayAtTheNe
   ASSERT_TRUE(RunUntil([&] { return Goodbyes() == 1; }));
   Elapse(std::chrono::seconds(1));
   EXPECT_EQ(Goodbyes(), 1u);
-  EXPECT_EQ(node(2).core.FindShard(1)->window.size(), 0u);
+  EXPECT_EQ(node(2).domain.shards().Find(1)->window.size(), 0u);
 }
 
 TEST_F(SessionEndTest, SL8_OwnerDiesAfterContactsWereTold_TheyAreNotToldAgain) {
@@ -168,7 +168,7 @@ TEST_F(SessionEndTest, SL7_AnOldOwnersDecision_IsRefused) {
   events::v1::UserRecord record;
   Move();
   record.mutable_origin()->set_shard(1);
-  record.mutable_origin()->set_epoch(node(2).core.FindShard(1)->epoch - 1);
+  record.mutable_origin()->set_epoch(node(2).domain.shards().Find(1)->epoch - 1);
   record.mutable_session_ended()->set_session_id(bob->id);
   record.mutable_session_ended()->set_full_jid(bob_ + "/b");
   log_.users[1].push_back(record.SerializeAsString());
@@ -185,10 +185,10 @@ TEST_F(SessionEndTest, SL8_NotFinishedBeforeTheStoreHasWhatItLeaves) {
   other_.End(*bob, END_REASON_CLOSED);
   Settle();
   Elapse(std::chrono::seconds(1));
-  EXPECT_GT(node(1).core.FindShard(1)->window.size(), 0u);
+  EXPECT_GT(node(1).domain.shards().Find(1)->window.size(), 0u);
   Move();
   ASSERT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 1; }));
-  ASSERT_TRUE(RunUntil([&] { return node(2).core.FindShard(1)->window.size() == 0; }));
+  ASSERT_TRUE(RunUntil([&] { return node(2).domain.shards().Find(1)->window.size() == 0; }));
 }
 
 // ---- resumed since ----------------------------------------------------------
@@ -360,7 +360,7 @@ TEST_F(SessionEndTest, SL8_TheRowIsRemovedBeforeTheEndIsFinished) {
   Elapse(settings_.resume_timeout + std::chrono::seconds(2));
   ASSERT_EQ(Goodbyes(), 1u);
   ASSERT_EQ(database_.parked.size(), 1u);
-  EXPECT_GT(node(1).core.FindShard(1)->window.size(), 0u);
+  EXPECT_GT(node(1).domain.shards().Find(1)->window.size(), 0u);
   Move();
   EXPECT_THAT(database_.parked, IsEmpty());
   EXPECT_EQ(Goodbyes(), 1u);
@@ -371,7 +371,7 @@ TEST_F(SessionEndTest, SL8_TheRowIsRemovedBeforeTheEndIsFinished) {
 TEST_F(SessionEndTest, SL7_AccountRemoved_ItsSessionsEndByRecordsOfTheirOwn) {
   events::v1::UserRecord record;
   record.mutable_origin()->set_shard(1);
-  record.mutable_origin()->set_epoch(node(1).core.FindShard(1)->epoch);
+  record.mutable_origin()->set_epoch(node(1).domain.shards().Find(1)->epoch);
   record.mutable_account_removed()->set_jid(bob_);
   log_.users[1].push_back(record.SerializeAsString());
   Settle();
@@ -388,7 +388,7 @@ TEST_F(SessionEndTest, SL10_AccountRemoved_ASessionThatNobodyKnewThen_IsRefused)
   Move();  // knows nothing of bob
   events::v1::UserRecord record;
   record.mutable_origin()->set_shard(1);
-  record.mutable_origin()->set_epoch(node(2).core.FindShard(1)->epoch);
+  record.mutable_origin()->set_epoch(node(2).domain.shards().Find(1)->epoch);
   record.mutable_account_removed()->set_jid(bob_);
   log_.users[1].push_back(record.SerializeAsString());
   Settle();

@@ -52,7 +52,7 @@ TEST_F(SessionStartTest, SL2_SameResource_TheNewerWins) {
   other_.Send(fresh, Presence());
   Settle();
   EXPECT_EQ(fresh.confirmed, 1u);
-  EXPECT_EQ(node(0).core.sessions_by_id().size(), 1u);
+  EXPECT_EQ(node(0).domain.table().size(), 1u);
 }
 
 TEST_F(SessionStartTest, SL2_SameResource_TheOlderHasClosedInOrder_WhatItSentComesFirst) {
@@ -82,7 +82,7 @@ TEST_F(SessionStartTest, AnswerLost_SentAgain_SameSession) {
   gateway_.Post(alice_, again);
   Settle();
   EXPECT_FALSE(client.ended);
-  EXPECT_EQ(node(0).core.sessions_by_id().size(), 1u);
+  EXPECT_EQ(node(0).domain.table().size(), 1u);
 }
 
 TEST_F(SessionStartTest, AnotherUsersIdIsNotTaken) {
@@ -268,7 +268,7 @@ TEST_F(SessionStartTest, ForeignGatewayCannotUseASession) {
   *stanza.mutable_stanza()->mutable_stanza() = Message(bob_, "forged");
   other_.Post(alice_, stanza);
   Settle();
-  EXPECT_EQ(node(0).core.FindSession(SessionId(alice.id))->inbound.received(), 1u);
+  EXPECT_EQ(node(0).domain.table().Find(SessionId(alice.id))->inbound.received(), 1u);
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ class ShardChangeTest : public Cluster {
     Settle();
     return resumed;
   }
-  Shard& BobsShard() { return *node(owners_[1]).core.FindShard(1); }
+  Shard& BobsShard() { return *node(owners_[1]).domain.shards().Find(1); }
   static std::vector<std::string> Ids(int from, int to) {
     std::vector<std::string> ids;
     for (int i = from; i <= to; ++i) ids.push_back("m" + std::to_string(i));
@@ -274,7 +274,7 @@ TEST_F(ShardChangeTest, StoredPacketsBeyondTheGatewaysKnowledge) {
   bob->acks = false;
   Say(1, 1);
   Settle();
-  node(1).core.FindSession(SessionId(bob->id))->gateway = nullptr;  // what is sent is lost from here on
+  node(1).domain.table().Find(SessionId(bob->id))->gateway = nullptr;  // what is sent is lost from here on
   Say(2, 3);
   Elapse(settings_.window_time + std::chrono::seconds(2));
   EXPECT_EQ(database_.Packets(bob_, bob->id), 3u);
@@ -314,7 +314,7 @@ TEST_F(ShardChangeTest, EndWhileThereWasNoOwner) {
   ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
   Settle();
   EXPECT_TRUE(bob->ended);
-  EXPECT_TRUE(node(2).core.sessions_by_id().empty());
+  EXPECT_TRUE(node(2).domain.table().empty());
 }
 
 TEST_F(ShardChangeTest, ClosedAndBackUnderTheSameName_WhatItSentIsNotLost) {
@@ -703,7 +703,7 @@ TEST_F(ResumedShortlyBeforeTest, Ended_TheGatewayThatItLeftIsTold) {
   Settle();
   EXPECT_TRUE(left->ended);
   Move();
-  EXPECT_EQ(node(2).core.FindUser(BobsShard(), bob_)->sessions.size(), 1u);
+  EXPECT_EQ(BobsShard().FindUser(bob_)->sessions.size(), 1u);
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 

@@ -1,7 +1,6 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
-#include "domain/records/user_shards.h"
 #include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
@@ -30,12 +29,12 @@ TEST_F(ShardKeeperTest, TheFencesOffsetIsTheEpoch_NoOtherPartitionHearsOfIt) {
   Own(1, 0);
   ASSERT_EQ(log_.users[1].size(), 1u);
   EXPECT_TRUE(log_.Record(1, 0).has_fence());
-  EXPECT_EQ(node(0).core.FindShard(1)->epoch, 0);
+  EXPECT_EQ(node(0).domain.shards().Find(1)->epoch, 0);
   for (const std::uint32_t other : {0u, 2u, 3u}) EXPECT_TRUE(log_.users[other].empty());
   EXPECT_THAT(node(0).membership.published, ElementsAre(Pair(1u, 0)));
   Kill(0);
   Own(1, 1);
-  EXPECT_GT(node(1).core.FindShard(1)->epoch, 0);
+  EXPECT_GT(node(1).domain.shards().Find(1)->epoch, 0);
 }
 
 TEST_F(ShardKeeperTest, ActionsWaitUntilTheShardIsLive) {
@@ -61,7 +60,7 @@ TEST_F(ShardKeeperTest, AGatewayThatNeverAttachesIsNotWaitedForForever) {
   EXPECT_FALSE(IsLive(0));
   ASSERT_TRUE(RunUntil([&] {
     clock_.Advance(std::chrono::milliseconds(200));
-    node(0).core.shards().NoteTime();
+    node(0).domain.owner().NoteTime();
     return IsLive(0);
   }));
   EXPECT_GE(clock_.Now() - before, settings_.attach_timeout);
@@ -72,7 +71,7 @@ TEST_F(ShardKeeperTest, NotLiveBeforeItIsKnownWhichGatewaysThereAre) {
   node(0).membership.is_complete = false;
   Assign(0, 0);
   Settle();
-  EXPECT_EQ(node(0).core.FindShard(0)->phase, sharding::Shard::Phase::kAcquiring);
+  EXPECT_EQ(node(0).domain.shards().Find(0)->phase, sharding::Shard::Phase::kAcquiring);
   node(0).membership.is_complete = true;
   EXPECT_TRUE(RunUntil([&] { return IsLive(0); }));
 }
@@ -88,13 +87,13 @@ TEST_F(ShardKeeperTest, StaleEpoch_Refused) {
   record.mutable_delivery()->mutable_stanza()->Swap(
       std::make_unique<xmpp::Stanza>(Message(bob_, "stale")).get());
   log_.users[1].push_back(record.SerializeAsString());
-  record.mutable_origin()->set_epoch(node(0).core.FindShard(0)->epoch);
+  record.mutable_origin()->set_epoch(node(0).domain.shards().Find(0)->epoch);
   record.mutable_delivery()->mutable_stanza()->set_id("fresh");
   *record.mutable_delivery()->mutable_stanza() = Message(bob_, "fresh");
   log_.users[1].push_back(record.SerializeAsString());
   Settle();
   EXPECT_THAT(bob.MessageIds(), ElementsAre("fresh"));
-  EXPECT_EQ(node(0).core.FindShard(1)->window.size(), 0u);
+  EXPECT_EQ(node(0).domain.shards().Find(1)->window.size(), 0u);
 }
 
 TEST_F(ShardKeeperTest, UnreadableAndMisplacedRecordsAreSkipped) {
@@ -111,7 +110,7 @@ TEST_F(ShardKeeperTest, UnreadableAndMisplacedRecordsAreSkipped) {
   log_.users[1].push_back(record.SerializeAsString());
   Settle();
   EXPECT_THAT(bob.MessageIds(), ElementsAre("good"));
-  EXPECT_EQ(node(0).core.FindShard(1)->window.size(), 0u);
+  EXPECT_EQ(node(0).domain.shards().Find(1)->window.size(), 0u);
 }
 
 TEST_F(ShardKeeperTest, CursorIsCommitted_OnlyWhenItMoves) {
@@ -137,7 +136,7 @@ TEST_F(ShardKeeperTest, TooMuchUnfinished_PausesTheShard) {
   for (int i = 0; i < 60; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
   Settle();
   EXPECT_TRUE(node(2).shard_log.paused.contains(1));
-  EXPECT_LE(node(2).core.FindShard(1)->window.size(), 22u);
+  EXPECT_LE(node(2).domain.shards().Find(1)->window.size(), 22u);
   bob.acks = true;
   gateway_.Deliver(bob, bob.last_seq);
   ASSERT_TRUE(RunUntil([&] {
@@ -160,7 +159,7 @@ TEST_F(ShardKeeperTest, OneThatCannotFinish_HoldsBackNobodyElse) {
   Settle();
   EXPECT_EQ(bob.MessageIds().size(), 100u);
   EXPECT_FALSE(node(2).shard_log.paused.contains(1));
-  EXPECT_EQ(node(2).core.FindShard(1)->window.size(), 1u);
+  EXPECT_EQ(node(2).domain.shards().Find(1)->window.size(), 1u);
   database_.down = false;
   ASSERT_TRUE(RunUntil([&] { return database_.Waiting(absent) == 1; }));
 }
@@ -222,7 +221,7 @@ TEST_F(ShardKeeperTest, RefusedError_IsSaidAgain) {
   };
   gateway_.Send(alice, Iq("get", bob_ + "/nobody", "q", "query", "jabber:iq:version"));
   Settle();
-  const Shard& shard = *node(0).core.FindShard(1);
+  const Shard& shard = *node(0).domain.shards().Find(1);
   EXPECT_LT(shard.window.cursor(), shard.window.next_offset());
   ASSERT_TRUE(RunUntil([&] { return !Only(alice.inbox, common::v1::STANZA_KIND_IQ, "error").empty(); }));
   EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
@@ -248,7 +247,7 @@ TEST_F(ShardKeeperTest, LogCut_TheShardGoesOn_NewRecordsAreApplied_EpochsRise) {
   for (int i = 0; i < 20; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
   Settle();
   Elapse(std::chrono::seconds(1));
-  const std::int64_t epoch = node(0).core.FindShard(1)->epoch;
+  const std::int64_t epoch = node(0).domain.shards().Find(1)->epoch;
   ASSERT_GT(log_.committed[1], 20);
   Kill(0);
   log_.users[1].clear();
@@ -256,14 +255,14 @@ TEST_F(ShardKeeperTest, LogCut_TheShardGoesOn_NewRecordsAreApplied_EpochsRise) {
   gateway_.Send(alice, Message(bob_, "before"));
   Settle();
   Own(1, 1);
-  EXPECT_GT(node(1).core.FindShard(1)->epoch, epoch);
+  EXPECT_GT(node(1).domain.shards().Find(1)->epoch, epoch);
   gateway_.Send(alice, Message(bob_, "after"));
   Settle();
   auto ids = bob.MessageIds();
   ASSERT_GE(ids.size(), 2u);
   EXPECT_EQ(ids[ids.size() - 2], "before");
   EXPECT_EQ(ids.back(), "after");
-  EXPECT_EQ(node(1).core.shards().metrics().log_cuts.Value(), 1);
+  EXPECT_EQ(node(1).domain.owner().metrics().log_cuts.Value(), 1);
 }
 
 TEST_F(ShardKeeperTest, LogCutUnderItsOwner_TakenAfresh_NewMessagesArrive_NobodyIsSignedOut) {
@@ -274,19 +273,19 @@ TEST_F(ShardKeeperTest, LogCutUnderItsOwner_TakenAfresh_NewMessagesArrive_Nobody
   for (int i = 0; i < 20; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
   Settle();
   Elapse(std::chrono::seconds(1));
-  const std::int64_t epoch = node(0).core.FindShard(1)->epoch;
+  const std::int64_t epoch = node(0).domain.shards().Find(1)->epoch;
   bob.inbox.clear();
   log_.users[1].clear();
   gateway_.Send(alice, Message(bob_, "first"));
   ASSERT_TRUE(RunUntil([&] {
-    const Shard* shard = node(0).core.FindShard(1);
+    const Shard* shard = node(0).domain.shards().Find(1);
     return shard != nullptr && shard->live() && shard->epoch > epoch;
   }));
   gateway_.Send(alice, Message(bob_, "second"));
   Settle();
   EXPECT_THAT(bob.MessageIds(), ElementsAre("first", "second"));
   EXPECT_FALSE(bob.ended);
-  EXPECT_EQ(node(0).core.shards().metrics().log_cuts.Value(), 1);
+  EXPECT_EQ(node(0).domain.owner().metrics().log_cuts.Value(), 1);
 }
 
 // ---- freeze -----------------------------------------------------------------
@@ -296,10 +295,10 @@ TEST_F(ShardKeeperTest, Frozen_NothingIsDoneBeforeOwnershipIsKnown_StillOurs) {
   Client& alice = SignIn(gateway_, alice_, "a");
   clock_.Advance(std::chrono::seconds(15));
   gateway_.Send(alice, Message(alice_, "m1"));
-  EXPECT_TRUE(node(0).core.FindShard(0)->suspended);
+  EXPECT_TRUE(node(0).domain.shards().Find(0)->suspended);
   EXPECT_EQ(alice.confirmed, 1u);
   Settle();
-  EXPECT_FALSE(node(0).core.FindShard(0)->suspended);
+  EXPECT_FALSE(node(0).domain.shards().Find(0)->suspended);
   EXPECT_THAT(alice.MessageIds(), ElementsAre("m1"));
   EXPECT_EQ(alice.confirmed, 2u);
 }
@@ -313,7 +312,7 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
   node(0).assigned.clear();
   node(0).shard_log.member = false;
   clock_.Advance(std::chrono::seconds(15));
-  node(1).core.shards().NoteTime();
+  node(1).domain.owner().NoteTime();
   Own(0, 1);
   Own(1, 1);
   gateway_.Send(alice, Message(bob_, "m1"));
@@ -321,15 +320,15 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
   EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
   // It wakes up; its timers run before it hears that it is no member any more.
   node(0).frozen = false;
-  node(0).core.Sweep();
-  node(0).core.shards().CommitCursors();
+  node(0).domain.SweepForTest();
+  node(0).domain.owner().CommitCursors();
   Settle();
-  EXPECT_TRUE(node(0).core.FindShard(0)->suspended);
-  node(0).core.shards().OnLost(0);
-  node(0).core.shards().OnLost(1);
+  EXPECT_TRUE(node(0).domain.shards().Find(0)->suspended);
+  node(0).domain.owner().OnLost(0);
+  node(0).domain.owner().OnLost(1);
   Settle();
-  EXPECT_EQ(node(0).core.FindShard(0), nullptr);
-  EXPECT_TRUE(node(0).core.sessions_by_id().empty());
+  EXPECT_EQ(node(0).domain.shards().Find(0), nullptr);
+  EXPECT_TRUE(node(0).domain.table().empty());
   EXPECT_FALSE(alice.ended);
   EXPECT_FALSE(bob.ended);
   gateway_.Send(alice, Message(bob_, "m2"));
@@ -345,7 +344,7 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_WhatTheNewOwnerGaveIsNotStoredByTheOl
   node(0).frozen = true;
   node(0).shard_log.member = false;
   clock_.Advance(std::chrono::seconds(15));
-  node(1).core.shards().NoteTime();
+  node(1).domain.owner().NoteTime();
   // Due before the shard is lost, and the next owner's to apply all the same.
   events::v1::UserRecord due;
   *due.mutable_delivery()->mutable_stanza() = Message(bob_, "due");
@@ -358,14 +357,14 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_WhatTheNewOwnerGaveIsNotStoredByTheOl
   Settle();
   ASSERT_EQ(bob.MessageIds().back(), "m");
   ASSERT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 0; }));
-  const double applied = node(0).core.shards().metrics().applied.Value();
+  const double applied = node(0).domain.owner().metrics().applied.Value();
   // It wakes up, and its records come before it hears that it is no member any more.
   node(0).frozen = false;
   Settle();
-  EXPECT_EQ(node(0).core.shards().metrics().applied.Value(), applied);
+  EXPECT_EQ(node(0).domain.owner().metrics().applied.Value(), applied);
   EXPECT_EQ(database_.Waiting(bob_), 0u);
-  node(0).core.shards().OnLost(0);
-  node(0).core.shards().OnLost(1);
+  node(0).domain.owner().OnLost(0);
+  node(0).domain.owner().OnLost(1);
   node(0).assigned.clear();
   Settle();
   gateway_.End(bob, session::v1::END_REASON_CLOSED);
@@ -389,11 +388,11 @@ TEST_F(ShardKeeperTest, ShardsMovedUnnoticed_WhatTheNewOwnerGaveIsNotStoredByThe
   node(0).frozen = false;
   Settle();
   EXPECT_EQ(database_.Waiting(bob_), 0u);
-  EXPECT_EQ(node(0).core.shards().metrics().superseded.Value(), 2);
-  node(0).core.shards().OnLost(0);
-  node(0).core.shards().OnLost(1);
+  EXPECT_EQ(node(0).domain.owner().metrics().superseded.Value(), 2);
+  node(0).domain.owner().OnLost(0);
+  node(0).domain.owner().OnLost(1);
   Settle();
-  EXPECT_EQ(node(0).core.FindShard(1), nullptr);
+  EXPECT_EQ(node(0).domain.shards().Find(1), nullptr);
 }
 
 TEST_F(ShardKeeperTest, Frozen_WhatWaitsForTheStoreIsNotWrittenBeforeOwnershipIsKnown) {
@@ -406,7 +405,7 @@ TEST_F(ShardKeeperTest, Frozen_WhatWaitsForTheStoreIsNotWrittenBeforeOwnershipIs
   node(0).shard_log.member = false;
   clock_.Advance(std::chrono::seconds(15));
   database_.down = false;
-  ASSERT_TRUE(RunUntil([&] { return node(0).core.FindShard(1)->suspended; }));
+  ASSERT_TRUE(RunUntil([&] { return node(0).domain.shards().Find(1)->suspended; }));
   EXPECT_EQ(database_.Waiting(bob_), 0u);
   node(0).shard_log.member = true;
   ASSERT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 1; }));
@@ -419,15 +418,15 @@ TEST_F(ShardKeeperTest, FrozenForTooLong_GivesUpItsShardsAndWhatItHadToSay) {
   gateway_.Send(alice, Message(alice_, "m1"));
   Settle();
   clock_.Advance(settings_.duplicate_horizon / 2 + std::chrono::seconds(1));
-  node(0).core.Sweep();
-  EXPECT_EQ(node(0).core.FindShard(0), nullptr);
+  node(0).domain.SweepForTest();
+  EXPECT_EQ(node(0).domain.shards().Find(0), nullptr);
   EXPECT_EQ(node(0).event_log.drops, 1);
   log_.held = false;
   Settle();
   EXPECT_EQ(alice.confirmed, 1u);
   node(0).assigned.clear();
   node(0).shard_log.position.clear();
-  node(1).core.Sweep();
+  node(1).domain.SweepForTest();
   Own(0, 1);
   EXPECT_THAT(alice.MessageIds(), ElementsAre("m1"));
   EXPECT_EQ(alice.confirmed, alice.sent);
@@ -439,14 +438,14 @@ TEST_F(ShardKeeperTest, Frozen_TheGatewaysClosedTheirLinks_NoSessionIsEndedBefor
   node(0).shard_log.member = false;
   clock_.Advance(std::chrono::seconds(15));
   gateway_.Unlink(node(0));
-  node(0).core.Sweep();
+  node(0).domain.SweepForTest();
   for (int i = 0; i < 20; ++i) {
     clock_.Advance(std::chrono::milliseconds(500));
-    node(0).core.Sweep();
+    node(0).domain.SweepForTest();
   }
   io_.restart();
   io_.poll();
-  EXPECT_EQ(node(0).core.sessions_by_id().size(), 1u);
+  EXPECT_EQ(node(0).domain.table().size(), 1u);
   EXPECT_FALSE(alice.ended);
 }
 
@@ -460,12 +459,12 @@ TEST_F(ShardKeeperTest, Revoked_HandedOverWithItsCursor) {
   bob.acks = false;
   gateway_.Send(alice, Message(bob_, "m1"));
   Settle();
-  const std::int64_t cursor = node(0).core.FindShard(1)->window.cursor();
+  const std::int64_t cursor = node(0).domain.shards().Find(1)->window.cursor();
   Revoke(1, 0);
   Settle();
   EXPECT_THAT(node(0).shard_log.released, ElementsAre(1u));
   EXPECT_EQ(log_.committed[1], cursor);
-  EXPECT_EQ(node(0).core.FindShard(1), nullptr);
+  EXPECT_EQ(node(0).domain.shards().Find(1), nullptr);
   Own(1, 1);
   gateway_.Send(alice, Message(bob_, "m2"));
   Settle();
@@ -514,18 +513,18 @@ TEST_F(ShardKeeperTest, RevokedWhileAcquiring) {
   EXPECT_THAT(node(0).shard_log.released, ElementsAre(0u));
   log_.held = false;
   Settle();
-  EXPECT_EQ(node(0).core.FindShard(0), nullptr);
+  EXPECT_EQ(node(0).domain.shards().Find(0), nullptr);
   Own(0, 1);
 }
 
 TEST_F(ShardKeeperTest, LostAndGivenBack) {
   Own(0, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
-  node(0).core.shards().OnLost(0);
+  node(0).domain.owner().OnLost(0);
   node(0).assigned.clear();
   node(0).shard_log.position.clear();
   Settle();
-  EXPECT_EQ(node(0).core.FindShard(0), nullptr);
+  EXPECT_EQ(node(0).domain.shards().Find(0), nullptr);
   Own(0, 0);
   gateway_.Send(alice, Message(alice_, "m1"));
   Settle();
@@ -540,13 +539,13 @@ TEST_F(ShardKeeperTest, LostWithATurnUnderWay) {
   gateway_.Send(alice, Presence("unavailable"));
   gateway_.Send(alice, Presence());
   Settle();
-  node(0).core.shards().OnLost(0);
+  node(0).domain.owner().OnLost(0);
   node(0).assigned.clear();
   node(0).shard_log.position.clear();
   roster_.down = false;
   Own(0, 1);
   ASSERT_TRUE(RunUntil([&] { return alice.confirmed == alice.sent; }));
-  EXPECT_TRUE(node(0).core.sessions_by_id().empty());
+  EXPECT_TRUE(node(0).domain.table().empty());
 }
 
 }  // namespace

@@ -7,10 +7,10 @@
 
 #include "adapters/redis_session_directory.h"
 #include "adapters/registry_membership.h"
-#include "domain/core.h"
-#include "domain/records/user_shards.h"
+#include "domain/domain.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/session_keeper.h"
+#include "domain/sessions/session_table.h"
 #include "environment.h"
 #include "fakes.h"
 #include "memory_stores.h"
@@ -277,9 +277,11 @@ class SimulatedSessionManager final : public SessionManagerProcess {
   SimulatedSessionManager(Environment& environment, std::string name)
       : SessionManagerProcess(environment.world, std::move(name)), environment_(environment) {}
 
-  std::size_t sessions() const override { return parts_ == nullptr ? 0 : parts_->core->sessions_by_id().size(); }
-  std::size_t owned_shards() const override { return parts_ == nullptr ? 0 : parts_->core->shards().owned(); }
-  std::size_t live_shards() const override { return parts_ == nullptr ? 0 : parts_->core->shards().live(); }
+  std::size_t sessions() const override { return parts_ == nullptr ? 0 : parts_->domain->table().size(); }
+  std::size_t owned_shards() const override {
+    return parts_ == nullptr ? 0 : parts_->domain->owner().owned();
+  }
+  std::size_t live_shards() const override { return parts_ == nullptr ? 0 : parts_->domain->owner().live(); }
 
  private:
   // In the order of making; unmade in reverse.
@@ -296,7 +298,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     std::unique_ptr<RemoteRoster> roster;
     FakeServiceDisco service_disco;
     std::unique_ptr<RedisSessionDirectory> directory;
-    std::unique_ptr<Core> core;
+    std::unique_ptr<Domain> domain;
     std::unique_ptr<GatewayLinks> links;
     std::unique_ptr<runtime::PeriodicTimer> sweep_timer;
     std::unique_ptr<runtime::PeriodicTimer> directory_timer;
@@ -319,12 +321,12 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.waiting = std::make_unique<Waiting>(statements);
     p.roster = std::make_unique<RemoteRoster>(environment_, *this, *p.registry);
     p.directory = std::make_unique<RedisSessionDirectory>(*p.redis, name());
-    p.core = std::make_unique<Core>(
+    p.domain = std::make_unique<Domain>(
         io().get_executor(), p.settings,
-        Ports{*p.log, *p.membership, *p.accounts, p.keys, *p.waiting, *p.roster, p.service_disco, *p.directory,
-              sharding::EpochsIn(*p.registry, "session-manager")},
+        Ports{*p.log, *p.membership, *p.accounts, p.keys, *p.waiting, *p.roster, p.service_disco,
+              *p.directory, sharding::EpochsIn(*p.registry, "session-manager")},
         Clock::System(), p.metrics);
-    p.links = std::make_unique<GatewayLinks>(io(), p.core->sessions(), rpc::LinkLimits{});
+    p.links = std::make_unique<GatewayLinks>(io(), p.domain->sessions(), rpc::LinkLimits{});
     const std::string address = name() + ":" + std::to_string(life());
     environment_.links.Serve(*this, address,
                              [&links = *p.links](auto link) { return links.Accept(std::move(link)); });
@@ -333,21 +335,21 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.registry->Watch("session-manager",
                       [&p](const std::vector<routing::Instance>& all) { p.links->SetSessionManagers(all); });
     p.registry->Announce("session-manager", {name(), address}, [this](const absl::Status&) { EndSoon(); });
-    const absl::Status joined = p.core->shards().Join([this](kafka::ConsumerHandler& handler) {
+    const absl::Status joined = p.domain->Join([this](kafka::ConsumerHandler& handler) {
       return environment_.kafka.MakeConsumer(*this, "users", "session-managers", handler);
     });
     ROOKERY_CHECK(joined.ok());
     const auto executor = io().get_executor();
-    p.sweep_timer = std::make_unique<runtime::PeriodicTimer>(executor, milliseconds(500),
-                                                             [&p] { p.core->user_shards().Sweep(); });
+    p.sweep_timer =
+        std::make_unique<runtime::PeriodicTimer>(executor, milliseconds(500), [&p] { p.domain->Sweep(); });
     p.directory_timer = std::make_unique<runtime::PeriodicTimer>(executor, milliseconds(100),
-                                                                 [&p] { p.core->directory().Flush(); });
+                                                                 [&p] { p.domain->directory().Flush(); });
   }
 
   Task<void> Drain() override {
     Parts& p = *parts_;
     co_await p.registry->Withdraw();
-    co_await p.core->shards().Leave(milliseconds(6'000));
+    co_await p.domain->owner().Leave(milliseconds(6'000));
     (void)co_await p.log->Flush(milliseconds(6'000));
     p.links->CloseAll();
     co_await runtime::Sleep(milliseconds(100));

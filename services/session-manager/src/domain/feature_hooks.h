@@ -13,6 +13,8 @@
 
 namespace rookery::session_manager {
 
+struct Shard;
+
 /// A feature says no to a stanza.
 struct Refusal {
   /// What its sender is told; nothing: the stanza is dropped in silence.

@@ -1,11 +1,12 @@
 #pragma once
 
-#include "modules/iq_router.h"
+#include "modules/hooks.h"
+#include "ports/roster.h"
 
 namespace rookery::session_manager {
 
 /// Whether the asker of a request to an account may learn that the account exists: its own
 /// user, and those subscribed to its presence. Within a turn of the user.
-Task<absl::StatusOr<bool>> MaySee(Core& core, const IqRequest& request);
+Task<absl::StatusOr<bool>> MaySee(Roster& rosters, const IqRequest& request);
 
 }  // namespace rookery::session_manager

@@ -1,139 +1,56 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
 
-#include "domain/core.h"
-#include "domain/inbound/client_stanza_processor.h"
-#include "rookery/xmpp/element.h"
+#include "domain/inbound/client_answers.h"
+#include "modules/hooks.h"
 
 namespace rookery::session_manager {
 
-/// Whom a request is addressed to, of those that the server answers for.
-enum class Target {
-  kOwnAccount,    // no `to`, or the sender's own bare JID
-  kOtherAccount,  // another user's bare JID; the asker may be anybody
-  kServer,        // a domain of ours
-  kService,       // muc or search on a domain of ours
-};
-
-struct IqRequest {
-  xmpp::Stanza iq;
-  /// The request's only child.
-  xmpp::Element payload;
-  Target target = Target::kServer;
-  bool is_set = false;
-  std::shared_ptr<Shard> shard;
-  /// The client that asks; null when it is gone, or the request is somebody else's.
-  std::shared_ptr<Session> session;
-  /// kOwnAccount, kOtherAccount: whose account.
-  std::string account;
-  /// kService: its name.
-  std::string service;
-  Cause* cause = nullptr;
-};
-
-/// What a module answers: an empty result, a result with a payload, or an error.
-struct IqReply {
-  std::optional<xmpp::Element> payload;
-  std::optional<xmpp::ErrorCondition> error;
-  std::optional<xmpp::ErrorType> error_type;
-  std::string text;
-
-  static IqReply Result() { return {}; }
-  static IqReply Result(xmpp::Element payload);
-  static IqReply Error(xmpp::ErrorCondition condition, std::string text = {});
-  /// A backend that is away is an error of type wait.
-  static IqReply FromStatus(const absl::Status& status);
-};
-
-using IqHandler = std::function<Task<IqReply>(IqRequest&)>;
-
-class Hooks;
-
-/// A feature: what it answers and what it advertises. One file each.
-class Module {
- public:
-  virtual ~Module() = default;
-  virtual void Register(Hooks& hooks) = 0;
-};
-
-/// Where modules register; the order of registration is the order of chain.cc.
-class Hooks {
- public:
-  explicit Hooks(FeatureHooks& features) : features_(features) {}
-  /// Beside IQs: stanzas from and to users, the life of shards and sessions.
-  FeatureHooks& features() { return features_; }
-
-  enum class Kind { kGet, kSet };
-  /// What a request does to its sender's account.
-  enum class Effect {
-    kNone,
-    /// Changes it, and records may follow: it goes through the log, one after the other.
-    kChanges,
-    /// Changes the user's settings, too: stanzas to the user wait meanwhile.
-    kSettings,
-  };
-  void OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets, Effect effect,
-            IqHandler handler) {
-    OnIq(
-        kind, ns, name, std::move(targets), [effect](const xmpp::Stanza&) { return effect; },
-        std::move(handler));
-  }
-  using EffectOfIq = std::function<Effect(const xmpp::Stanza& iq)>;
-  void OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets,
-            EffectOfIq effect, IqHandler handler);
-  /// disco#info features of the server, and of accounts.
-  void ServerFeature(std::string_view feature) { server_features.emplace_back(feature); }
-  void AccountFeature(std::string_view feature) { account_features.emplace_back(feature); }
-
-  struct Entry {
-    std::vector<Target> targets;
-    EffectOfIq effect;
-    IqHandler handler;
-  };
-  std::map<std::string, Entry> handlers;
-  std::vector<std::string> server_features;
-  std::vector<std::string> account_features;
-
- private:
-  FeatureHooks& features_;
-};
+class Addresses;
+class RecordOrder;
+class Shards;
 
 /// Answers IQs to the server and to accounts (RFC 6121 sections 8.4 and 8.5.1). Every
-/// get and set has exactly one answer.
+/// get and set has exactly one answer. I/O thread only.
 class IqRouter {
  public:
-  explicit IqRouter(Core& core) : core_(core), hooks_(core.features()) {}
-  void Add(std::unique_ptr<Module> module);
+  IqRouter(const Hooks& hooks, const Addresses& addresses, const Shards& shards, Consequences& consequences,
+           ClientAnswers& answers, RecordOrder& order)
+      : hooks_(hooks),
+        addresses_(addresses),
+        shards_(shards),
+        consequences_(consequences),
+        answers_(answers),
+        order_(order) {}
 
-  void OnClientRequest(const Sender& sender, Cause& cause, xmpp::Stanza iq);
+  /// What is to be done with a request of a client. Nothing: its client has been told that nobody
+  /// answers it.
+  struct Verdict {
+    /// It changes something: goes through the log, from where OnOutbound has it.
+    std::shared_ptr<IqRequest> change;
+    /// Answers it, which takes time.
+    std::function<Task<void>(Cause&)> answer;
+  };
+  Verdict OnClientRequest(const Sender& sender, const Cause& cause, xmpp::Stanza iq);
   /// One that has come through the log.
   void OnOutbound(const Sender& sender, PendingRecord& pending);
-  /// Of an IQ of a client to its own account or to a domain of ours.
-  Hooks::Effect EffectOf(const xmpp::Stanza& iq) const;
   /// From the log, to a bare JID of ours. Within the record's turn.
   void OnAccountRequest(User& user, PendingRecord& pending);
-  const Hooks& hooks() const { return hooks_; }
 
  private:
-  const Hooks::Entry* Find(const IqRequest& request) const;
   /// Null: nobody answers that.
   const Hooks::Entry* Prepare(const Sender& sender, IqRequest& request) const;
   Task<void> AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry);
   Task<void> AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause, const Hooks::Entry* entry);
 
-  Core& core_;
-  Hooks hooks_;
-  std::vector<std::unique_ptr<Module>> modules_;
+  const Hooks& hooks_;
+  const Addresses& addresses_;
+  const Shards& shards_;
+  Consequences& consequences_;
+  ClientAnswers& answers_;
+  RecordOrder& order_;
 };
-
-/// chain.cc: all modules, in order.
-std::unique_ptr<IqRouter> MakeIqRouter(Core& core);
 
 }  // namespace rookery::session_manager

@@ -1,11 +1,16 @@
 #include <algorithm>
 
+#include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/keyed_lock.h"
 #include "domain/presence/presence_tracker.h"
+#include "domain/records/consequences.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/roster/user_settings.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/outbox.h"
+#include "domain/settings.h"
 #include "modules/modules.h"
+#include "ports/roster.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
@@ -42,7 +47,18 @@ bool IsBlocked(const User& user, std::string_view address) {
 /// to them. The list is kept by the roster service.
 class BlockingModule final : public Module {
  public:
-  explicit BlockingModule(Core& core) : core_(core) {}
+  BlockingModule(const Settings& settings, const Addresses& addresses, Roster& roster, KeyedLock& rosters,
+                 Consequences& consequences, SettingsKeeper& user_settings, PresenceTracker& presence,
+                 Outbox& outbox, SubscriptionHandler& subscriptions)
+      : settings_(settings),
+        addresses_(addresses),
+        roster_(roster),
+        rosters_(rosters),
+        consequences_(consequences),
+        user_settings_(user_settings),
+        presence_(presence),
+        outbox_(outbox),
+        subscriptions_(subscriptions) {}
 
   void Register(Hooks& hooks) override {
     hooks.ServerFeature(kBlocking);
@@ -93,11 +109,11 @@ class BlockingModule final : public Module {
   Task<IqReply> List(IqRequest& request) {
     if (!request.session) co_return IqReply::Error(xmpp::ErrorCondition::kForbidden);
     const auto settings =
-        co_await core_.settings_keeper().Require(request.shard, request.account, request.cause->trace_id);
+        co_await user_settings_.Require(request.shard, request.account, request.cause->trace_id);
     if (!settings.ok()) co_return IqReply::FromStatus(settings.status());
     if (!request.session->ended && !HasInterest(*request.session, kBlocking)) {
       request.session->state.add_interests(std::string(kBlocking));
-      core_.sessions().PublishState(*request.session);
+      outbox_.Publish(*request.session);
     }
     const auto& blocked = (*settings)->made.blocked();
     co_return IqReply::Result(MakeList("blocklist", {blocked.begin(), blocked.end()}));
@@ -110,10 +126,10 @@ class BlockingModule final : public Module {
     roster::v1::BlockAddressesRequest block;
     block.set_user(request.account);
     block.mutable_jids()->Assign(jids.begin(), jids.end());
-    block.set_max_addresses(static_cast<std::uint32_t>(core_.settings().max_blocked_addresses));
+    block.set_max_addresses(static_cast<std::uint32_t>(settings_.max_blocked_addresses));
     block.set_request_id(RequestIdOf(*request.shard, *request.cause));
-    const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
-    auto blocked = co_await core_.ports().roster.Block(std::move(block), request.cause->trace_id);
+    const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
+    auto blocked = co_await roster_.Block(std::move(block), request.cause->trace_id);
     if (!blocked.ok()) co_return Failed(request, blocked.status());
     const std::vector<std::string> added(blocked->added().begin(), blocked->added().end());
     const bool goes_on = co_await Apply(request, *std::move(*blocked).mutable_settings(), added, true);
@@ -128,8 +144,8 @@ class BlockingModule final : public Module {
     unblock.set_user(request.account);
     unblock.mutable_jids()->Assign(jids.begin(), jids.end());
     unblock.set_request_id(RequestIdOf(*request.shard, *request.cause));
-    const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
-    auto unblocked = co_await core_.ports().roster.Unblock(std::move(unblock), request.cause->trace_id);
+    const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
+    auto unblocked = co_await roster_.Unblock(std::move(unblock), request.cause->trace_id);
     if (!unblocked.ok()) co_return Failed(request, unblocked.status());
     const std::vector<std::string> removed(unblocked->removed().begin(), unblocked->removed().end());
     const bool goes_on = co_await Apply(request, *std::move(*unblocked).mutable_settings(), removed, false);
@@ -140,7 +156,7 @@ class BlockingModule final : public Module {
   /// The change may have been made all the same: what is known of the list is in doubt.
   IqReply Failed(const IqRequest& request, const absl::Status& status) {
     if (!request.shard->released())
-      if (User* user = core_.FindUser(*request.shard, request.account)) core_.settings_keeper().Doubt(*user);
+      if (User* user = request.shard->FindUser(request.account)) user_settings_.Doubt(*user);
     return IqReply::FromStatus(status);
   }
 
@@ -149,15 +165,14 @@ class BlockingModule final : public Module {
   Task<bool> Apply(IqRequest& request, roster::v1::UserSettings made, const std::vector<std::string>& changed,
                    bool is_block) {
     if (request.shard->released()) co_return false;
-    User* user = core_.FindUser(*request.shard, request.account);
+    User* user = request.shard->FindUser(request.account);
     if (user == nullptr) co_return false;
-    core_.settings_keeper().Put(*user, std::move(made));
+    user_settings_.Put(*user, std::move(made));
     if (changed.empty() || !user->HasAvailable()) co_return true;
     if (!user->contacts) {
-      (void)co_await core_.presence().LoadContacts(request.shard, request.account, nullptr,
-                                                   request.cause->trace_id);
+      (void)co_await presence_.LoadContacts(request.shard, request.account, nullptr, request.cause->trace_id);
       if (request.shard->released()) co_return false;
-      user = core_.FindUser(*request.shard, request.account);
+      user = request.shard->FindUser(request.account);
       if (user == nullptr) co_return false;
     }
     // What other entries of the list say stays as it was.
@@ -170,7 +185,7 @@ class BlockingModule final : public Module {
       std::vector<std::string> told = seeing;
       if (is_block) AddDirected(*session, changed, told);
       if (told.empty()) continue;
-      core_.AppendFanout(
+      consequences_.AppendFanout(
           *user->shard, *request.cause,
           is_block ? xmpp::MakePresence("unavailable", session->jid.str(), {}) : session->state.presence(),
           told);
@@ -185,7 +200,7 @@ class BlockingModule final : public Module {
     std::vector<std::string> seeing;
     if (!user.contacts) return seeing;
     const auto add = [&](const std::string& jid) {
-      if (jid != user.bare && core_.IsLocalDomain(xmpp::DomainOf(jid)) && !MatchesAny(others, jid))
+      if (jid != user.bare && addresses_.IsLocal(xmpp::DomainOf(jid)) && !MatchesAny(others, jid))
         seeing.push_back(jid);
     };
     for (const auto& [jid, contact] : user.contacts->by_jid)
@@ -207,20 +222,34 @@ class BlockingModule final : public Module {
     for (const std::string& jid : directed)
       if (is_gone(jid) && std::find(told.begin(), told.end(), jid) == told.end()) told.push_back(jid);
     directed.erase(std::remove_if(directed.begin(), directed.end(), is_gone), directed.end());
-    core_.sessions().PublishState(session);
+    outbox_.Publish(session);
   }
 
   void Push(const IqRequest& request, const xmpp::Element& change) {
-    if (User* user = core_.FindUser(*request.shard, request.account))
-      core_.subscriptions().PushTo(*user, change,
-                                   [](const Session& session) { return HasInterest(session, kBlocking); });
+    if (User* user = request.shard->FindUser(request.account))
+      subscriptions_.PushTo(*user, change,
+                            [](const Session& session) { return HasInterest(session, kBlocking); });
   }
 
-  Core& core_;
+  const Settings& settings_;
+  const Addresses& addresses_;
+  Roster& roster_;
+  KeyedLock& rosters_;
+  Consequences& consequences_;
+  SettingsKeeper& user_settings_;
+  PresenceTracker& presence_;
+  Outbox& outbox_;
+  SubscriptionHandler& subscriptions_;
 };
 
 }  // namespace
 
-std::unique_ptr<Module> MakeBlockingModule(Core& core) { return std::make_unique<BlockingModule>(core); }
+std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, const Addresses& addresses,
+                                           Roster& roster, KeyedLock& rosters, Consequences& consequences,
+                                           SettingsKeeper& user_settings, PresenceTracker& presence,
+                                           Outbox& outbox, SubscriptionHandler& subscriptions) {
+  return std::make_unique<BlockingModule>(settings, addresses, roster, rosters, consequences, user_settings,
+                                          presence, outbox, subscriptions);
+}
 
 }  // namespace rookery::session_manager

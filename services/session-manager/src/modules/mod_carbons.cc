@@ -1,4 +1,4 @@
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/outbox.h"
 #include "modules/modules.h"
 #include "rookery/xmpp/ns.h"
 
@@ -10,7 +10,7 @@ namespace {
 /// domain/delivery/message_routing.cc.
 class CarbonsModule final : public Module {
  public:
-  explicit CarbonsModule(Core& core) : core_(core) {}
+  explicit CarbonsModule(Outbox& outbox) : outbox_(outbox) {}
   void Register(Hooks& hooks) override {
     hooks.ServerFeature(xmpp::ns::kCarbons);
     hooks.ServerFeature(xmpp::ns::kCarbonsRules);
@@ -25,14 +25,14 @@ class CarbonsModule final : public Module {
     // Only a session of ours can have asked: copies belong to a resource.
     if (!request.session) co_return IqReply::Error(xmpp::ErrorCondition::kNotAllowed);
     request.session->state.set_carbons(request.payload.name() == "enable");
-    core_.sessions().PublishState(*request.session);
+    outbox_.Publish(*request.session);
     co_return IqReply::Result();
   }
-  Core& core_;
+  Outbox& outbox_;
 };
 
 }  // namespace
 
-std::unique_ptr<Module> MakeCarbonsModule(Core& core) { return std::make_unique<CarbonsModule>(core); }
+std::unique_ptr<Module> MakeCarbonsModule(Outbox& outbox) { return std::make_unique<CarbonsModule>(outbox); }
 
 }  // namespace rookery::session_manager

@@ -1,8 +1,11 @@
 #include <algorithm>
 
+#include "domain/settings.h"
 #include "modules/account_access.h"
 #include "modules/modules.h"
 #include "modules/server_info.h"
+#include "ports/roster.h"
+#include "ports/service_disco.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
@@ -42,7 +45,8 @@ IqReply FromService(const absl::Status& status) {
 /// XEP-0030 for the server and accounts; muc and search are asked for their own.
 class DiscoModule final : public Module {
  public:
-  explicit DiscoModule(Core& core) : core_(core) {}
+  DiscoModule(const Settings& settings, Roster& roster, ServiceDisco& service_disco)
+      : settings_(settings), roster_(roster), service_disco_(service_disco) {}
   void Register(Hooks& hooks) override {
     hooks_ = &hooks;
     hooks.ServerFeature(xmpp::ns::kDiscoInfo);
@@ -70,7 +74,7 @@ class DiscoModule final : public Module {
     xmpp::Element query("query", xmpp::ns::kDiscoInfo);
     if (request.target == Target::kOtherAccount) {
       // Section 8: no telling of who has an account.
-      auto may_see = co_await MaySee(core_, request);
+      auto may_see = co_await MaySee(roster_, request);
       if (!may_see.ok()) co_return IqReply::FromStatus(may_see.status());
       if (!*may_see) co_return IqReply::Error(xmpp::ErrorCondition::kServiceUnavailable);
     }
@@ -100,14 +104,14 @@ class DiscoModule final : public Module {
       co_return IqReply::Error(xmpp::ErrorCondition::kItemNotFound);
     }
     if (request.target == Target::kServer) {
-      const std::string domain = request.iq.to().empty() ? core_.settings().domains.front() : request.iq.to();
+      const std::string domain = request.iq.to().empty() ? settings_.domains.front() : request.iq.to();
       for (const auto& [service, prefix, name] : kServices) {
         const std::string address = prefix + domain;
         const bool is_offered = co_await IsOffered(service, address, request.cause->trace_id);
         if (is_offered) AddItem(query, address, name, {});
       }
     } else if (request.target == Target::kOwnAccount) {
-      if (const User* user = core_.FindUser(*request.shard, request.account)) {
+      if (const User* user = request.shard->FindUser(request.account)) {
         for (const auto& session : user->sessions)
           if (session->available()) AddItem(query, std::string(session->jid.str()), {}, {});
       }
@@ -120,7 +124,7 @@ class DiscoModule final : public Module {
   Task<bool> IsOffered(std::string service, std::string address, std::uint64_t trace_id) {
     disco::v1::GetDiscoInfoRequest ask;
     ask.set_jid(std::move(address));
-    const auto info = co_await core_.ports().service_disco.Info(std::move(service), std::move(ask), trace_id);
+    const auto info = co_await service_disco_.Info(std::move(service), std::move(ask), trace_id);
     co_return info.ok() &&
         std::any_of(info->features().begin(), info->features().end(), [](const auto& feature) {
           return feature != xmpp::ns::kDiscoInfo && feature != xmpp::ns::kDiscoItems;
@@ -131,8 +135,7 @@ class DiscoModule final : public Module {
     disco::v1::GetDiscoInfoRequest ask;
     ask.set_jid(request.iq.to());
     ask.set_node(std::string(request.payload.Attr("node")));
-    auto info =
-        co_await core_.ports().service_disco.Info(request.service, std::move(ask), request.cause->trace_id);
+    auto info = co_await service_disco_.Info(request.service, std::move(ask), request.cause->trace_id);
     if (!info.ok()) co_return FromService(info.status());
     xmpp::Element query("query", xmpp::ns::kDiscoInfo);
     Mirror(request, query);
@@ -147,8 +150,7 @@ class DiscoModule final : public Module {
     disco::v1::ListDiscoItemsRequest ask;
     ask.set_jid(request.iq.to());
     ask.set_node(std::string(request.payload.Attr("node")));
-    auto items =
-        co_await core_.ports().service_disco.Items(request.service, std::move(ask), request.cause->trace_id);
+    auto items = co_await service_disco_.Items(request.service, std::move(ask), request.cause->trace_id);
     if (!items.ok()) co_return FromService(items.status());
     xmpp::Element query("query", xmpp::ns::kDiscoItems);
     Mirror(request, query);
@@ -161,12 +163,17 @@ class DiscoModule final : public Module {
     if (const std::string* node = request.payload.FindAttr("node")) query.SetAttr("node", *node);
   }
 
-  Core& core_;
+  const Settings& settings_;
+  Roster& roster_;
+  ServiceDisco& service_disco_;
   const Hooks* hooks_ = nullptr;
 };
 
 }  // namespace
 
-std::unique_ptr<Module> MakeDiscoModule(Core& core) { return std::make_unique<DiscoModule>(core); }
+std::unique_ptr<Module> MakeDiscoModule(const Settings& settings, Roster& roster,
+                                        ServiceDisco& service_disco) {
+  return std::make_unique<DiscoModule>(settings, roster, service_disco);
+}
 
 }  // namespace rookery::session_manager

@@ -1,5 +1,7 @@
 #include "modules/account_access.h"
 #include "modules/modules.h"
+#include "ports/account_store.h"
+#include "ports/roster.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
@@ -9,7 +11,8 @@ namespace {
 /// XEP-0012: uptime of the server; of an account, the time since its last session.
 class LastModule final : public Module {
  public:
-  explicit LastModule(Core& core) : core_(core) {}
+  LastModule(const Clock& clock, AccountStore& accounts, Roster& roster)
+      : clock_(clock), accounts_(accounts), roster_(roster), started_at_(clock.Now()) {}
   void Register(Hooks& hooks) override {
     hooks.ServerFeature(xmpp::ns::kLast);
     hooks.AccountFeature(xmpp::ns::kLast);
@@ -27,24 +30,29 @@ class LastModule final : public Module {
   }
   Task<IqReply> Handle(IqRequest& request) {
     if (request.target == Target::kServer) {
-      const auto uptime = core_.clock().Now() - core_.started_at();
+      const auto uptime = clock_.Now() - started_at_;
       co_return Answer(std::chrono::duration_cast<std::chrono::seconds>(uptime).count());
     }
-    auto may_see = co_await MaySee(core_, request);
+    auto may_see = co_await MaySee(roster_, request);
     if (!may_see.ok()) co_return IqReply::FromStatus(may_see.status());
     if (!*may_see) co_return IqReply::Error(xmpp::ErrorCondition::kForbidden);
-    const User* user = core_.FindUser(*request.shard, request.account);
+    const User* user = request.shard->FindUser(request.account);
     if (user != nullptr && user->HasAvailable()) co_return Answer(0);
-    auto last = co_await core_.ports().accounts.GetLastActivity(request.account);
+    auto last = co_await accounts_.GetLastActivity(request.account);
     if (!last.ok()) co_return IqReply::FromStatus(last.status());
     if (!last->has_value()) co_return IqReply::Error(xmpp::ErrorCondition::kItemNotFound);
-    co_return Answer((core_.clock().UnixMillisNow() - (*last)->unix_millis) / 1000, (*last)->status);
+    co_return Answer((clock_.UnixMillisNow() - (*last)->unix_millis) / 1000, (*last)->status);
   }
-  Core& core_;
+  const Clock& clock_;
+  AccountStore& accounts_;
+  Roster& roster_;
+  const SteadyTime started_at_;
 };
 
 }  // namespace
 
-std::unique_ptr<Module> MakeLastModule(Core& core) { return std::make_unique<LastModule>(core); }
+std::unique_ptr<Module> MakeLastModule(const Clock& clock, AccountStore& accounts, Roster& roster) {
+  return std::make_unique<LastModule>(clock, accounts, roster);
+}
 
 }  // namespace rookery::session_manager

@@ -16,6 +16,6 @@ class LegacySessionModule final : public Module {
 
 }  // namespace
 
-std::unique_ptr<Module> MakeLegacySessionModule(Core&) { return std::make_unique<LegacySessionModule>(); }
+std::unique_ptr<Module> MakeLegacySessionModule() { return std::make_unique<LegacySessionModule>(); }
 
 }  // namespace rookery::session_manager

@@ -1,8 +1,10 @@
 #include <algorithm>
 
 #include "domain/roster/subscription_handler.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/session_ends.h"
+#include "domain/settings.h"
 #include "modules/modules.h"
+#include "ports/account_store.h"
 #include "rookery/base/status.h"
 #include "rookery/xmpp/ns.h"
 
@@ -14,9 +16,11 @@ namespace {
 /// Registration before sign-in is the gateway's, over the link's `create`.
 class RegisterModule final : public Module {
  public:
-  explicit RegisterModule(Core& core) : core_(core) {}
+  RegisterModule(const Settings& settings, AccountStore& accounts, KeyMaker& keys,
+                 SubscriptionHandler& subscriptions, SessionEnds& ends)
+      : settings_(settings), accounts_(accounts), keys_(keys), subscriptions_(subscriptions), ends_(ends) {}
   void Register(Hooks& hooks) override {
-    if (core_.settings().registration) hooks.ServerFeature(xmpp::ns::kRegister);
+    if (settings_.registration) hooks.ServerFeature(xmpp::ns::kRegister);
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount},
                Hooks::Effect::kNone, [this](IqRequest& request) { return Get(request); });
     hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount},
@@ -57,9 +61,9 @@ class RegisterModule final : public Module {
       co_return IqReply::Error(ErrorCondition::kNotAllowed);
     if (IsRemoval(request.payload)) {
       if (!IsAlone(request.payload)) co_return IqReply::Error(ErrorCondition::kBadRequest);
-      if (!core_.settings().registration) co_return IqReply::Error(ErrorCondition::kNotAllowed);
+      if (!settings_.registration) co_return IqReply::Error(ErrorCondition::kNotAllowed);
       // Section 3.2: the record that ends the sessions comes after this answer has left.
-      const absl::Status removed = co_await core_.subscriptions().RemoveAccount(bare, *request.cause);
+      const absl::Status removed = co_await subscriptions_.RemoveAccount(bare, *request.cause);
       co_return IqReply::FromStatus(removed);
     }
     if (!request.session) co_return IqReply::Error(ErrorCondition::kForbidden);
@@ -70,23 +74,29 @@ class RegisterModule final : public Module {
     auto prepared = xmpp::PrepareLocal(username->Text());
     if (!prepared.ok() || *prepared != request.session->jid.local())
       co_return IqReply::Error(ErrorCondition::kNotAllowed, "only the password of one's own account");
-    auto keys = co_await core_.ports().keys.Derive(password->Text());
+    auto keys = co_await keys_.Derive(password->Text());
     if (!keys.ok())
       co_return IqReply::Error(ErrorCondition::kNotAcceptable, std::string(Message(keys.status())));
-    const absl::Status stored = co_await core_.ports().accounts.SetKeys(bare, *std::move(keys));
+    const absl::Status stored = co_await accounts_.SetKeys(bare, *std::move(keys));
     if (!stored.ok()) co_return IqReply::FromStatus(stored);
     if (request.shard->released()) co_return IqReply::Result();
     // Whoever signed in with the old password is signed out.
-    if (User* user = core_.FindUser(*request.shard, bare))
-      core_.sessions().EndAll(*user, "reset", request.session.get());
+    if (User* user = request.shard->FindUser(bare)) ends_.EndAll(*user, "reset", request.session.get());
     co_return IqReply::Result();
   }
 
-  Core& core_;
+  const Settings& settings_;
+  AccountStore& accounts_;
+  KeyMaker& keys_;
+  SubscriptionHandler& subscriptions_;
+  SessionEnds& ends_;
 };
 
 }  // namespace
 
-std::unique_ptr<Module> MakeRegisterModule(Core& core) { return std::make_unique<RegisterModule>(core); }
+std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, AccountStore& accounts, KeyMaker& keys,
+                                           SubscriptionHandler& subscriptions, SessionEnds& ends) {
+  return std::make_unique<RegisterModule>(settings, accounts, keys, subscriptions, ends);
+}
 
 }  // namespace rookery::session_manager

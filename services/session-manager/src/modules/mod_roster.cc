@@ -1,9 +1,12 @@
 #include <charconv>
 #include <set>
 
+#include "domain/keyed_lock.h"
 #include "domain/roster/subscription_handler.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/outbox.h"
+#include "domain/settings.h"
 #include "modules/modules.h"
+#include "ports/roster.h"
 #include "rookery/base/status.h"
 #include "rookery/xmpp/ns.h"
 
@@ -19,7 +22,13 @@ constexpr std::size_t kMaxItemBytes = 16 * 1024;
 /// RFC 6121 section 2: get with versioning, set, remove.
 class RosterModule final : public Module {
  public:
-  explicit RosterModule(Core& core) : core_(core) {}
+  RosterModule(const Settings& settings, Roster& roster, KeyedLock& rosters, Outbox& outbox,
+               SubscriptionHandler& subscriptions)
+      : settings_(settings),
+        roster_(roster),
+        rosters_(rosters),
+        outbox_(outbox),
+        subscriptions_(subscriptions) {}
   void Register(Hooks& hooks) override {
     hooks.ServerFeature(xmpp::ns::kRoster);
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRoster, "query", {Target::kOwnAccount, Target::kOtherAccount},
@@ -41,13 +50,13 @@ class RosterModule final : public Module {
       if (error == std::errc() && end == ver->data() + ver->size()) get.set_known_version(version);
     }
     // Pushes come before the answer or after it, as their versions do.
-    const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
-    auto roster = co_await core_.ports().roster.Get(std::move(get), request.cause->trace_id);
+    const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
+    auto roster = co_await roster_.Get(std::move(get), request.cause->trace_id);
     if (!roster.ok()) co_return IqReply::FromStatus(roster.status());
     if (request.session->ended || request.shard->released()) co_return IqReply::Result();
     if (!request.session->state.interested()) {
       request.session->state.set_interested(true);
-      core_.sessions().PublishState(*request.session);
+      outbox_.Publish(*request.session);
     }
     if (roster->unchanged()) co_return IqReply::Result();
     xmpp::Element query("query", xmpp::ns::kRoster);
@@ -76,13 +85,13 @@ class RosterModule final : public Module {
       remove.set_user(request.account);
       remove.set_jid(contact);
       remove.set_request_id(RequestIdOf(*request.shard, *request.cause));
-      const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
-      auto removed = co_await core_.ports().roster.RemoveItem(std::move(remove), request.cause->trace_id);
+      const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
+      auto removed = co_await roster_.RemoveItem(std::move(remove), request.cause->trace_id);
       if (absl::IsNotFound(removed.status())) co_return IqReply::Error(ErrorCondition::kItemNotFound);
       if (!removed.ok()) co_return IqReply::FromStatus(removed.status());
       if (request.shard->released()) co_return IqReply::Result();
-      core_.subscriptions().OnItemRemoved(core_.GetUser(*request.shard, request.account), *request.cause,
-                                          contact, *removed);
+      subscriptions_.OnItemRemoved(request.shard->GetUser(request.account), *request.cause, contact,
+                                   *removed);
       co_return IqReply::Result();
     }
     // Section 2.3.3: one's own presence needs no item.
@@ -93,7 +102,7 @@ class RosterModule final : public Module {
     set.set_jid(contact);
     set.set_request_id(RequestIdOf(*request.shard, *request.cause));
     set.set_name(std::string(item.Attr("name")));
-    set.set_max_items(static_cast<std::uint32_t>(core_.settings().max_roster_items));
+    set.set_max_items(static_cast<std::uint32_t>(settings_.max_roster_items));
     if (set.name().size() > kMaxNameBytes)
       co_return IqReply::Error(ErrorCondition::kNotAcceptable, "the name is too long");
     std::set<std::string> groups;
@@ -110,21 +119,28 @@ class RosterModule final : public Module {
         co_return IqReply::Error(ErrorCondition::kNotAcceptable, "the groups' names are too long");
       set.add_groups(std::move(group));
     }
-    const KeyedLock::Hold turn = co_await core_.rosters().Take(request.account);
-    auto stored = co_await core_.ports().roster.SetItem(std::move(set), request.cause->trace_id);
+    const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
+    auto stored = co_await roster_.SetItem(std::move(set), request.cause->trace_id);
     if (absl::IsResourceExhausted(stored.status()))
       co_return IqReply::Error(ErrorCondition::kNotAllowed, std::string(Message(stored.status())));
     if (!stored.ok()) co_return IqReply::FromStatus(stored.status());
     if (request.shard->released()) co_return IqReply::Result();
-    core_.subscriptions().Push(core_.GetUser(*request.shard, request.account), stored->push());
+    subscriptions_.Push(request.shard->GetUser(request.account), stored->push());
     co_return IqReply::Result();
   }
 
-  Core& core_;
+  const Settings& settings_;
+  Roster& roster_;
+  KeyedLock& rosters_;
+  Outbox& outbox_;
+  SubscriptionHandler& subscriptions_;
 };
 
 }  // namespace
 
-std::unique_ptr<Module> MakeRosterModule(Core& core) { return std::make_unique<RosterModule>(core); }
+std::unique_ptr<Module> MakeRosterModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
+                                         Outbox& outbox, SubscriptionHandler& subscriptions) {
+  return std::make_unique<RosterModule>(settings, roster, rosters, outbox, subscriptions);
+}
 
 }  // namespace rookery::session_manager

@@ -1,21 +1,51 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
-#include "modules/iq_router.h"
+#include "modules/hooks.h"
+#include "rookery/base/clock.h"
 
 namespace rookery::session_manager {
 
+class AccountStore;
+class Addresses;
+class Consequences;
+class KeyMaker;
+class KeyedLock;
+class Outbox;
+class PresenceTracker;
+class Roster;
+class ServiceDisco;
+class SessionEnds;
+class SettingsKeeper;
+class CapsTracker;
+class SubscriptionHandler;
+struct Settings;
+
 /// One maker for each mod_*.cc.
-std::unique_ptr<Module> MakeLegacySessionModule(Core& core);
-std::unique_ptr<Module> MakePingModule(Core& core);
-std::unique_ptr<Module> MakeDiscoModule(Core& core);
-std::unique_ptr<Module> MakeVersionModule(Core& core);
-std::unique_ptr<Module> MakeTimeModule(Core& core);
-std::unique_ptr<Module> MakeLastModule(Core& core);
-std::unique_ptr<Module> MakeBlockingModule(Core& core);
-std::unique_ptr<Module> MakeCarbonsModule(Core& core);
-std::unique_ptr<Module> MakeRosterModule(Core& core);
-std::unique_ptr<Module> MakeRegisterModule(Core& core);
+std::unique_ptr<Module> MakeLegacySessionModule();
+std::unique_ptr<Module> MakePingModule(Roster& roster);
+std::unique_ptr<Module> MakeDiscoModule(const Settings& settings, Roster& roster,
+                                        ServiceDisco& service_disco);
+std::unique_ptr<Module> MakeVersionModule(const Settings& settings);
+std::unique_ptr<Module> MakeTimeModule(const Clock& clock);
+std::unique_ptr<Module> MakeLastModule(const Clock& clock, AccountStore& accounts, Roster& roster);
+std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, const Addresses& addresses,
+                                           Roster& roster, KeyedLock& rosters, Consequences& consequences,
+                                           SettingsKeeper& user_settings, PresenceTracker& presence,
+                                           Outbox& outbox, SubscriptionHandler& subscriptions);
+std::unique_ptr<Module> MakeCarbonsModule(Outbox& outbox);
+std::unique_ptr<Module> MakeRosterModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
+                                         Outbox& outbox, SubscriptionHandler& subscriptions);
+std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, AccountStore& accounts, KeyMaker& keys,
+                                           SubscriptionHandler& subscriptions, SessionEnds& ends);
+
+/// chain.cc: makes all of them and registers them, in the order in which they have a say.
+std::vector<std::unique_ptr<Module>> RegisterModules(
+    Hooks& hooks, CapsTracker& caps, const Settings& settings, const Clock& clock, const Addresses& addresses,
+    AccountStore& accounts, KeyMaker& keys, Roster& roster, ServiceDisco& service_disco, KeyedLock& rosters,
+    Consequences& consequences, Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
+    SubscriptionHandler& subscriptions, SessionEnds& ends);
 
 }  // namespace rookery::session_manager

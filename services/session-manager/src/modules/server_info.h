@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "modules/iq_router.h"
+#include "modules/hooks.h"
 
 namespace rookery::session_manager {
 

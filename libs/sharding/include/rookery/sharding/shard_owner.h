@@ -80,12 +80,11 @@ class ShardOwner final : public kafka::ConsumerHandler {
       std::function<absl::StatusOr<std::unique_ptr<kafka::Consumer>>(kafka::ConsumerHandler&)>;
 
   ShardOwner(asio::any_io_executor executor, const Clock& clock, OwnerOptions options, events::Log& log,
-             ShardService& service, Publish publish, PublishedEpoch published_epoch,
-             telemetry::Metrics& metrics);
+             Publish publish, PublishedEpoch published_epoch, telemetry::Metrics& metrics);
   ~ShardOwner() override;
 
-  /// Joins the group, and does from now on by itself what is due (Tick, CommitCursors).
-  absl::Status Join(MakeConsumer make_consumer);
+  /// Joins the group for the service, and does from now on by itself what is due (Tick, CommitCursors).
+  absl::Status Join(ShardService& service, MakeConsumer make_consumer);
   /// Hands every shard over and leaves the group.
   Task<void> Leave(std::chrono::milliseconds timeout);
 
@@ -123,7 +122,10 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void OnBatchEnd() override {}
 
   /// In place of Join: no timers.
-  void JoinForTest(std::unique_ptr<kafka::Consumer> consumer) { consumer_ = std::move(consumer); }
+  void JoinForTest(ShardService& service, std::unique_ptr<kafka::Consumer> consumer) {
+    service_ = &service;
+    consumer_ = std::move(consumer);
+  }
   const ShardMetrics& metrics() const { return metrics_; }
 
  private:
@@ -177,7 +179,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   const Clock& clock_;
   const OwnerOptions options_;
   events::Log& log_;
-  ShardService& service_;
+  /// Null before it has joined.
+  ShardService* service_ = nullptr;
   Publish publish_;
   PublishedEpoch published_epoch_;
   ShardMetrics metrics_;

@@ -1,7 +1,9 @@
 #include "domain/accounts/account_actions.h"
 
+#include "domain/sessions/gateways.h"
 #include "domain/sessions/link_actions.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/settings.h"
+#include "ports/account_store.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 
@@ -10,8 +12,8 @@ namespace rookery::session_manager {
 using session::v1::SessionManagerAction;
 
 Task<void> AccountActions::LookUpCredentials(std::string instance, session::v1::CredentialsLookup request) {
-  auto keys = co_await core_.ports().accounts.GetKeys(request.user());
-  GatewayPeer* gateway = core_.sessions().FindGateway(instance);
+  auto keys = co_await accounts_.GetKeys(request.user());
+  GatewayPeer* gateway = gateways_.Find(instance);
   if (gateway == nullptr) co_return;
   SessionManagerAction& action = AddUnownedAction(*gateway);
   auto& reply = *action.mutable_credentials();
@@ -26,14 +28,14 @@ Task<void> AccountActions::LookUpCredentials(std::string instance, session::v1::
 
 Task<void> AccountActions::Create(std::string instance, session::v1::AccountCreate request) {
   absl::Status status = absl::OkStatus();
-  if (!core_.settings().registration) {
+  if (!settings_.registration) {
     status = absl::PermissionDeniedError("registration is off");
   } else {
-    auto keys = co_await core_.ports().keys.Derive(request.password());
+    auto keys = co_await keys_.Derive(request.password());
     status = keys.status();
-    if (keys.ok()) status = co_await core_.ports().accounts.Create(request.user(), *std::move(keys));
+    if (keys.ok()) status = co_await accounts_.Create(request.user(), *std::move(keys));
   }
-  GatewayPeer* gateway = core_.sessions().FindGateway(instance);
+  GatewayPeer* gateway = gateways_.Find(instance);
   if (gateway == nullptr) co_return;
   SessionManagerAction& action = AddUnownedAction(*gateway);
   auto& reply = *action.mutable_created();

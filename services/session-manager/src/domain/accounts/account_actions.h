@@ -2,23 +2,32 @@
 
 #include <string>
 
-#include "domain/core.h"
+#include "rookery/runtime/task.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 
 namespace rookery::session_manager {
+
+class AccountStore;
+class Gateways;
+class KeyMaker;
+struct Settings;
 
 /// What gateways ask about accounts: keys to sign in with, XEP-0077's creation.
 /// Any session-manager answers for any account, so that it goes on while shards move.
 class AccountActions {
  public:
-  explicit AccountActions(Core& core) : core_(core) {}
+  AccountActions(const Settings& settings, AccountStore& accounts, KeyMaker& keys, Gateways& gateways)
+      : settings_(settings), accounts_(accounts), keys_(keys), gateways_(gateways) {}
 
   /// The answer goes to the gateway with that name, if it is still linked then.
   Task<void> LookUpCredentials(std::string gateway, session::v1::CredentialsLookup request);
   Task<void> Create(std::string gateway, session::v1::AccountCreate request);
 
  private:
-  Core& core_;
+  const Settings& settings_;
+  AccountStore& accounts_;
+  KeyMaker& keys_;
+  Gateways& gateways_;
 };
 
 }  // namespace rookery::session_manager

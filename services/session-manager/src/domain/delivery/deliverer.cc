@@ -3,12 +3,21 @@
 #include <algorithm>
 #include <limits>
 
+#include "domain/delivery/bounces.h"
 #include "domain/delivery/carbons.h"
+#include "domain/delivery/delivery_states.h"
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/delivery/offline_messages.h"
+#include "domain/delivery/packets.h"
 #include "domain/inbound/stamps.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/metrics.h"
+#include "domain/records/consequences.h"
+#include "domain/records/users.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_table.h"
+#include "domain/settings.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
@@ -21,8 +30,6 @@ using common::v1::STANZA_KIND_MESSAGE;
 /// Packets of a session are written so many at a time.
 constexpr std::size_t kPacketsAtOnce = 200;
 constexpr std::size_t kPacketBytesAtOnce = 512 * 1024;
-/// Of the records that follow from the end of a session, the numbers of errors: above those of presence.
-constexpr std::uint32_t kErrorParts = 1u << 31;
 
 std::vector<Candidate> CandidatesOf(const User& user) {
   std::vector<Candidate> candidates;
@@ -35,113 +42,13 @@ std::vector<Candidate> CandidatesOf(const User& user) {
 
 }  // namespace
 
-void Deliverer::Queue(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
-  UnackedPacket packet;
-  packet.seq = ++session.last_seq;
-  packet.offset = delivery->offset;
-  packet.stored_id = delivery->stored_id;
-  packet.delivery = delivery;
-  packet.since = core_.clock().Now();
-  packet.primary = primary;
-  packet.has_row = delivery->has_row;
-  if (delivery->offset >= 0 && delivery->is_logged) Hold(session, packet);
-  packet.is_late = delivery->offset >= 0 && !delivery->has_row && delivery->offset < session.last_offset;
-  session.last_offset = std::max(session.last_offset, delivery->offset);
-  if (NoteHeldGiven(session, delivery->offset, packet.seq)) core_.sessions().PublishState(session);
-  if (primary) {
-    session.last_primary = std::max(session.last_primary, delivery->offset);
-    ++delivery->open_targets;
-  }
-  session.unacked_bytes += delivery->bytes();
-  session.unacked.push_back(std::move(packet));
-  core_.metrics().packets_sent.Increment();
-  if (static_cast<std::int64_t>(session.unacked.size()) > core_.settings().max_unacked_packets ||
-      static_cast<std::int64_t>(session.unacked_bytes) > core_.settings().max_unacked_bytes) {
-    core_.sessions().EndOverflowing(session);
-  }
-}
-
-void Deliverer::Hold(Session& session, UnackedPacket& packet) {
-  Shard& shard = *session.user->shard;
-  shard.window.Hold(packet.offset);
-  packet.holds = true;
-  if (std::exchange(session.is_store_due, true)) return;
-  core_.offline().StateOf(shard).unacknowledged.Push(packet.since + core_.settings().window_time,
-                                                     core_.FindSession(session.id));
-}
-
-void Deliverer::FillPacket(session::v1::Packet& packet, const Delivery& delivery, bool primary) {
-  packet.set_offset(delivery.offset);
-  packet.set_stored_id(delivery.stored_id);
-  *packet.mutable_stanza() = delivery.stanza;
-  packet.set_to_each(delivery.to_each);
-  packet.set_trace_id(delivery.trace_id);
-  packet.set_dispensable(!primary);
-}
-
 bool Deliverer::IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
   return delivery->offset >= 0 && OfflineMessages::IsBehind(*session.user, session) &&
-         core_.offline().WaitBehind(session, delivery, primary);
+         offline_.WaitBehind(session, delivery, primary);
 }
 
 void Deliverer::Send(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {
-  if (!IsHeldBack(session, delivery, primary)) SendNow(session, std::move(delivery), primary);
-}
-
-void Deliverer::SendNow(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {
-  Queue(session, delivery, primary);
-  Push(session);
-}
-
-bool Deliverer::HasRoom(Session& session) {
-  if (!session.gateway->is_congested()) return true;
-  if (!std::exchange(session.awaits_room, true))
-    behind_[session.gateway].push_back(core_.FindSession(session.id));
-  return false;
-}
-
-void Deliverer::Push(Session& session) {
-  if (session.gateway == nullptr) return;
-  if (session.is_state_due) {
-    if (!HasRoom(session)) return;
-    core_.sessions().SendState(session);
-  }
-  if (session.detached || session.resend_after) return;
-  const Shard& shard = *session.user->shard;
-  auto unacked =
-      std::partition_point(session.unacked.begin(), session.unacked.end(),
-                           [&](const UnackedPacket& packet) { return packet.seq <= session.link_seq; });
-  for (; unacked != session.unacked.end() && unacked->delivery != nullptr; ++unacked) {
-    if (!HasRoom(session)) return;
-    session::v1::SessionManagerAction& action = session.gateway->Add();
-    action.set_shard(shard.number);
-    action.set_epoch(shard.epoch);
-    session::v1::Packet& packet = *action.mutable_packet();
-    FillPacket(packet, *unacked->delivery, unacked->primary);
-    auto& target = *packet.add_targets();
-    target.set_session_id(session.id.view().data(), SessionId::kSize);
-    target.set_seq(unacked->seq);
-    session.link_seq = unacked->seq;
-    session.sent_seq = std::max(session.sent_seq, unacked->seq);
-  }
-}
-
-void Deliverer::OnRoom(GatewayPeer& gateway) {
-  auto found = behind_.extract(&gateway);
-  if (found.empty()) return;
-  std::deque<std::weak_ptr<Session>> waiting = std::move(found.mapped());
-  while (!waiting.empty() && !gateway.is_congested()) {
-    const std::shared_ptr<Session> session = waiting.front().lock();
-    waiting.pop_front();
-    // It may have gone to another gateway, and may be back.
-    if (session == nullptr || session->gateway != &gateway) continue;
-    session->awaits_room = false;
-    Push(*session);
-  }
-  if (waiting.empty()) return;
-  // Behind those that have not had their turn comes the one that was interrupted.
-  std::deque<std::weak_ptr<Session>>& again = behind_[&gateway];
-  again.insert(again.begin(), waiting.begin(), waiting.end());
+  if (!IsHeldBack(session, delivery, primary)) packets_.SendNow(session, std::move(delivery), primary);
 }
 
 void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
@@ -155,11 +62,11 @@ void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shar
   std::vector<std::pair<GatewayPeer*, std::vector<std::pair<Session*, std::uint64_t>>>> by_gateway;
   for (Session* session : sessions) {
     if (IsHeldBack(*session, delivery, primary)) continue;
-    Queue(*session, delivery, primary);
+    packets_.Queue(*session, delivery, primary);
     if (session->gateway == nullptr || session->detached || session->resend_after) continue;
     const bool is_next = session->link_seq + 1 == session->last_seq && !session->is_state_due;
     if (!is_next || session->gateway->is_congested()) {
-      Push(*session);
+      outbox_.Push(*session);
       continue;
     }
     session->link_seq = session->last_seq;
@@ -175,7 +82,7 @@ void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shar
     action.set_shard(shard.number);
     action.set_epoch(shard.epoch);
     session::v1::Packet& packet = *action.mutable_packet();
-    FillPacket(packet, *delivery, primary);
+    Outbox::Fill(packet, *delivery, primary);
     for (auto& [session, seq] : targets) {
       auto& target = *packet.add_targets();
       target.set_session_id(session->id.view().data(), SessionId::kSize);
@@ -188,7 +95,7 @@ void Deliverer::Reply(Session& session, xmpp::Stanza stanza) {
   if (session.ended) return;
   auto delivery = std::make_shared<Delivery>();
   delivery->stanza.Swap(&stanza);
-  delivery->received_at_ms = core_.clock().UnixMillisNow();
+  delivery->received_at_ms = clock_.UnixMillisNow();
   Send(session, std::move(delivery), /*primary=*/false);
 }
 
@@ -208,7 +115,7 @@ Deliverer::Sent Deliverer::SendRecord(Session& session, const std::shared_ptr<De
         packet.delivery->stored_id = packet.stored_id;
       }
       packet.primary = primary;
-      Hold(session, packet);
+      packets_.Hold(session, packet);
       session.unacked_bytes += packet.delivery->bytes();
       if (primary) ++packet.delivery->open_targets;
     }
@@ -254,12 +161,11 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
     session.unacked.pop_front();
   }
   session.acked_seq = seq;
-  if (!offline_ids.empty()) core_.offline().MarkGiven(session, std::move(offline_ids));
+  if (!offline_ids.empty()) offline_.MarkGiven(session, std::move(offline_ids));
   if (stored_up_to > 0)
-    core_.offline()
-        .WriterOf(*session.user->shard)
+    states_.WriterOf(*session.user->shard)
         .RemovePackets({session.user->bare, session.id.str()}, stored_up_to, {});
-  core_.offline().OnRoom(session);
+  offline_.OnRoom(session);
 }
 
 bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
@@ -275,25 +181,26 @@ bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
   if (session.gateway == nullptr) return true;
   for (UnackedPacket& unacked : session.unacked) {
     if (unacked.seq <= after_seq) continue;
-    unacked.since = core_.clock().Now();
-    core_.metrics().stanzas_resent.Increment();
+    unacked.since = clock_.Now();
+    metrics_.stanzas_resent.Increment();
   }
   session.link_seq = after_seq;
-  Push(session);
+  outbox_.Push(session);
   return true;
 }
 
-void Deliverer::ResendDue(User& user) {
+std::vector<std::shared_ptr<Session>> Deliverer::ResendDue(User& user) {
   std::vector<std::shared_ptr<Session>> due;
   for (const auto& session : user.sessions)
     if (session->resend_after) due.push_back(session);
-  for (const auto& session : due) {
+  std::erase_if(due, [this](const std::shared_ptr<Session>& session) {
     if (session->ended || session->detached) {
       session->resend_after.reset();
-      continue;
+      return true;
     }
-    if (!Resend(*session, *session->resend_after)) core_.sessions().End(session, "internal-server-error");
-  }
+    return Resend(*session, *session->resend_after);
+  });
+  return due;
 }
 
 // ---- messages ---------------------------------------------------------------
@@ -331,7 +238,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     case MessageFate::kIgnore:
       return;
     case MessageFate::kBounce:
-      Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
+      bounces_.Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
       return;
     case MessageFate::kStore:
       if (recovering) {
@@ -352,10 +259,10 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
   const bool is_behind =
       IsStorable(message->stanza) && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
-        return OfflineMessages::IsBehind(user, *target) || core_.offline().IsLeftBehind(user, *target);
+        return OfflineMessages::IsBehind(user, *target) || offline_.IsLeftBehind(user, *target);
       });
   if (is_behind) {
-    core_.offline().WaitBehind(user, message, /*recovering=*/false);
+    offline_.WaitBehind(user, message, /*recovering=*/false);
     return;
   }
   // It waited while the session began: only as one that was handed out does a later owner know it.
@@ -364,8 +271,8 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
         return message->offset <= target->state.start_offset();
       });
   if (is_older) {
-    core_.offline().WaitBehind(user, message, /*recovering=*/false);
-    core_.offline().HandOutSoon(user);
+    offline_.WaitBehind(user, message, /*recovering=*/false);
+    offline_.HandOutSoon(user);
     return;
   }
   SendToAll(targets, message, /*primary=*/true);
@@ -387,9 +294,9 @@ void Deliverer::FindGiven(User& user, const std::shared_ptr<Delivery>& message,
 
 void Deliverer::StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering) {
   if (IsStorable(message->stanza)) {
-    core_.offline().Store(user, message, recovering);
+    offline_.Store(user, message, recovering);
   } else if (xmpp::Has(message->stanza, common::v1::STANZA_TRAIT_BODY)) {
-    Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
+    bounces_.Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
   }
 }
 
@@ -412,10 +319,10 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
       std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
         const Session& session = *user.sessions[i];
         return offset > session.last_primary &&
-               (OfflineMessages::IsBehind(user, session) || core_.offline().IsLeftBehind(user, session));
+               (OfflineMessages::IsBehind(user, session) || offline_.IsLeftBehind(user, session));
       });
   if (is_behind) {
-    core_.offline().WaitBehind(user, message, /*recovering=*/true);
+    offline_.WaitBehind(user, message, /*recovering=*/true);
     return;
   }
   for (std::size_t i : targets) {
@@ -440,7 +347,7 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   // Either an earlier owner has stored or bounced it, then doing so again changes nothing; or it
   // died before it could.
   StoreOrBounce(user, message, /*recovering=*/true);
-  core_.offline().HandOutSoon(user);
+  offline_.HandOutSoon(user);
 }
 
 void Deliverer::Abandon(User& user, Session& session) {
@@ -457,13 +364,13 @@ void Deliverer::Abandon(User& user, Session& session) {
       if (!delivery->reached && delivery->open_targets == 0) {
         const xmpp::Stanza& stanza = delivery->stanza;
         if (stanza.kind() == STANZA_KIND_MESSAGE) {
-          core_.metrics().rerouted.Increment();
+          metrics_.rerouted.Increment();
           if (packet.has_row) {
             // As above.
           } else if (IsStorable(stanza)) {
             // Not to another session at once: should we die in between, nobody could tell which of
             // its records that session has not been given (XEP-0198 section 5).
-            core_.offline().StoreEnded(user, session, delivery, /*is_last_trace=*/!packet.holds);
+            offline_.StoreEnded(user, session, delivery, /*is_last_trace=*/!packet.holds);
             waits = true;
           } else {
             RouteUnstored(user, session, *delivery, packet.holds);
@@ -475,14 +382,14 @@ void Deliverer::Abandon(User& user, Session& session) {
     }
     if (packet.holds) user.shard->window.Release(packet.offset);
   }
-  core_.offline().DropBehind(user, session, [&](const Delivery& delivery) {
+  offline_.DropBehind(user, session, [&](const Delivery& delivery) {
     RouteUnstored(user, session, delivery, delivery.is_logged);
   });
-  core_.offline().OnRoom(session);
+  offline_.OnRoom(session);
   if (has_rows) {
-    core_.offline().HandOutRows(user);
+    offline_.HandOutRows(user);
   } else if (waits) {
-    core_.offline().HandOutSoon(user);
+    offline_.HandOutSoon(user);
   }
 }
 
@@ -490,9 +397,10 @@ void Deliverer::RouteUnstored(User& user, Session& ended, const Delivery& messag
   const xmpp::Stanza& stanza = message.stanza;
   const auto bounce = [&] {
     if (is_logged) {
-      Bounce(*user.shard, message, xmpp::ErrorCondition::kServiceUnavailable);
+      bounces_.Bounce(*user.shard, message, xmpp::ErrorCondition::kServiceUnavailable);
     } else {
-      BounceEnded(*user.shard, ended.EndWritesOf(), message, xmpp::ErrorCondition::kServiceUnavailable);
+      bounces_.BounceEnded(*user.shard, ended.EndWritesOf(), message,
+                           xmpp::ErrorCondition::kServiceUnavailable);
     }
   };
   if (stanza.kind() == STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set")) bounce();
@@ -519,40 +427,12 @@ void Deliverer::RouteUnstored(User& user, Session& ended, const Delivery& messag
   SendToAll(targets, late, /*primary=*/true);
 }
 
-void Deliverer::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
-                       std::string_view text) {
-  Cause cause;
-  cause.offset = delivery.offset;
-  AppendError(shard, std::move(cause), delivery, condition, text);
-}
-
-void Deliverer::BounceEnded(Shard& shard, const std::shared_ptr<EndWrites>& end, const Delivery& delivery,
-                            xmpp::ErrorCondition condition, std::string_view text) {
-  Cause cause;
-  cause.end = end;
-  cause.offset = end->record;
-  // The same number, whichever owner says it.
-  cause.parts = kErrorParts | (static_cast<std::uint32_t>(end->record - delivery.offset) & (kErrorParts - 1));
-  AppendError(shard, std::move(cause), delivery, condition, text);
-}
-
-void Deliverer::AppendError(Shard& shard, Cause cause, const Delivery& delivery,
-                            xmpp::ErrorCondition condition, std::string_view text) {
-  const xmpp::Stanza& stanza = delivery.stanza;
-  if (stanza.type() == "error" || stanza.type() == "result" || stanza.from().empty()) return;
-  // Carbon copies and headlines never come back to anybody.
-  if (xmpp::Has(stanza, common::v1::STANZA_TRAIT_CARBON)) return;
-  core_.metrics().bounced.Increment();
-  cause.trace_id = delivery.trace_id;
-  core_.AppendDelivery(shard, cause, xmpp::MakeError(stanza, condition, text));
-}
-
 // ---- the window -------------------------------------------------------------
 
 void Deliverer::StoreOldPackets(Shard& shard) {
   if (!shard.delivery) return;
   auto& due = shard.delivery->unacknowledged;
-  const SteadyTime now = core_.clock().Now();
+  const SteadyTime now = clock_.Now();
   while (const auto weak = due.Pop(now)) {
     const std::shared_ptr<Session> session = weak->lock();
     if (!session || session->ended || session->user->shard != &shard) continue;
@@ -561,7 +441,7 @@ void Deliverer::StoreOldPackets(Shard& shard) {
         session->unacked.begin(), session->unacked.end(),
         [](const UnackedPacket& packet) { return packet.holds && packet.delivery && !packet.is_leaving; });
     if (oldest == session->unacked.end()) continue;  // armed again with the next packet
-    if (const SteadyTime limit = oldest->since + core_.settings().window_time; limit > now) {
+    if (const SteadyTime limit = oldest->since + settings_.window_time; limit > now) {
       session->is_store_due = true;
       due.Push(limit, session);
     } else {
@@ -582,8 +462,7 @@ void Deliverer::StorePackets(const std::shared_ptr<Session>& session) {
                  count = rows.size()](const StoreWriter::Answer& answer) {
       if (!absl::IsCancelled(answer.status)) OnPacketsStored(session, up_to, count, answer.status.ok());
     };
-    core_.offline()
-        .WriterOf(*session->user->shard)
+    states_.WriterOf(*session->user->shard)
         .StorePackets({session->user->bare, session->id.str()}, std::exchange(rows, {}), std::move(done));
     bytes = 0;
   };
@@ -608,7 +487,7 @@ void Deliverer::StorePackets(const std::shared_ptr<Session>& session) {
 void Deliverer::OnPacketsStored(const std::shared_ptr<Session>& session, std::uint64_t up_to,
                                 std::size_t count, bool is_stored) {
   if (session->ended || session->user->shard->released()) return;
-  if (is_stored) core_.metrics().stored_for_session.Increment(static_cast<double>(count));
+  if (is_stored) metrics_.stored_for_session.Increment(static_cast<double>(count));
   for (UnackedPacket& packet : session->unacked) {
     if (packet.seq > up_to) break;
     if (!packet.is_leaving || packet.stored) continue;
@@ -646,33 +525,33 @@ UnackedPacket Deliverer::FromRow(const WaitingStore::SessionPacket& row, SteadyT
 void Deliverer::RestorePackets(Shard& shard, const WaitingStore::SessionKey& key,
                                std::vector<WaitingStore::SessionPacket> packets) {
   const SessionId id(key.session);
-  const std::shared_ptr<Session> known = core_.FindSession(id);
+  const std::shared_ptr<Session> known = table_.Find(id);
   if (known && known->user->shard == &shard) {
     known->has_rows = true;
     if (packets.front().seq <= known->acked_seq)
-      core_.offline().WriterOf(shard).RemovePackets(key, known->acked_seq, {});
+      states_.WriterOf(shard).RemovePackets(key, known->acked_seq, {});
     for (WaitingStore::SessionPacket& packet : packets) RestorePacket(*known, std::move(packet));
     return;
   }
   // Gateway and owner died together, or the session ended and its rows were not removed any more:
   // they may be the last trace of what its client has not had.
-  User& user = core_.GetUser(shard, key.owner);
+  User& user = shard.GetUser(key.owner);
   Session ended;
   ended.id = id;
   ended.user = &user;
   ended.jid = xmpp::Jid::FromTrusted(key.owner);
   ended.ended = ended.has_rows = true;
   for (const WaitingStore::SessionPacket& packet : packets)
-    ended.unacked.push_back(FromRow(packet, core_.clock().Now()));
-  core_.metrics().packets_orphaned.Increment(static_cast<double>(packets.size()));
+    ended.unacked.push_back(FromRow(packet, clock_.Now()));
+  metrics_.packets_orphaned.Increment(static_cast<double>(packets.size()));
   Abandon(user, ended);
-  core_.offline().RemoveRows(ended, packets.back().seq);
-  core_.MaybeForget(user);
+  offline_.RemoveRows(ended, packets.back().seq);
+  users_.MaybeForget(user);
 }
 
 void Deliverer::RestorePacket(Session& session, WaitingStore::SessionPacket row) {
   if (row.seq <= session.acked_seq) return;
-  UnackedPacket restored = FromRow(row, core_.clock().Now());
+  UnackedPacket restored = FromRow(row, clock_.Now());
   for (UnackedPacket& packet : session.unacked) {
     if (packet.seq != row.seq) continue;
     if (packet.delivery == nullptr) {
@@ -694,7 +573,7 @@ void Deliverer::RestorePacket(Session& session, WaitingStore::SessionPacket row)
   session.unacked_bytes += restored.delivery->bytes();
   session.unacked.push_back(std::move(restored));
   // Stored by the last owner, never given to the gateway.
-  Push(session);
+  outbox_.Push(session);
 }
 
 }  // namespace rookery::session_manager

@@ -1,6 +1,9 @@
 #include "domain/delivery/held_records.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "domain/sessions/outbox.h"
 
 namespace rookery::session_manager {
 
@@ -31,6 +34,19 @@ bool HoldRecords(Session& session, const std::vector<std::int64_t>& offsets) {
     has_changed = true;
   }
   return has_changed;
+}
+
+void NotePassing(Outbox& outbox, User& user) {
+  if (!user.backlog) return;
+  std::vector<std::int64_t> passed;
+  for (Backlog::Entry& entry : user.backlog->entries) {
+    if (std::exchange(entry.is_noted, true)) continue;
+    // Nothing is given to a session: an answer is a record of its own.
+    if (entry.key.record_class != RecordClass::kAccountQuery) passed.push_back(entry.offset);
+  }
+  if (passed.empty()) return;
+  for (const auto& session : user.sessions)
+    if (HoldRecords(*session, passed)) outbox.Publish(*session);
 }
 
 bool IsHeld(const Session& session, std::int64_t offset) {

@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "domain/sessions/session.h"
+#include "domain/sessions/user.h"
 
 namespace rookery::session_manager {
+
+class Outbox;
 
 // A session's newest offset says that it was given what was meant for it up to there. Records
 // that wait while newer ones are given are the exceptions; the session's state names them, and is
@@ -14,6 +16,8 @@ namespace rookery::session_manager {
 
 /// These records wait, and newer ones are about to be given. True: the state has changed.
 bool HoldRecords(Session& session, const std::vector<std::int64_t>& offsets);
+/// The same of all of the user's that wait (Backlog), for all of the user's sessions, which are told.
+void NotePassing(Outbox& outbox, User& user);
 /// Whether the record was held back and not given.
 bool IsHeld(const Session& session, std::int64_t offset);
 /// The record is about to be given as packet `seq`. True: the state has changed.

@@ -5,12 +5,23 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <limits>
 
+#include "domain/addresses.h"
+#include "domain/delivery/bounces.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/delivery_states.h"
+#include "domain/delivery/held_records.h"
 #include "domain/delivery/late_sessions.h"
+#include "domain/delivery/packets.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/inbound/stamps.h"
-#include "domain/records/record_order.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/metrics.h"
+#include "domain/records/shards.h"
+#include "domain/records/users.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_table.h"
+#include "domain/settings.h"
+#include "ports/waiting_store.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
@@ -74,30 +85,13 @@ bool IsPassedOver(const Session& session, std::int64_t offset) {
 
 UserDelivery& OfflineMessages::StateOf(User& user) {
   if (!user.delivery) {
-    user.delivery = std::make_shared<UserDelivery>(core_.executor());
+    user.delivery = std::make_shared<UserDelivery>(executor_);
     // Somebody was handed everything, and nothing was kept since (PassOver).
     user.delivery->is_store_empty =
         std::any_of(user.sessions.begin(), user.sessions.end(),
                     [](const auto& session) { return session->state.offline_given(); });
   }
   return *user.delivery;
-}
-
-ShardDelivery& OfflineMessages::StateOf(Shard& shard) {
-  if (!shard.delivery) {
-    shard.delivery = std::make_shared<ShardDelivery>();
-    StoreWriter::Limits limits;
-    limits.waiting_rows = static_cast<std::size_t>(core_.settings().max_store_waiting);
-    limits.waiting_bytes = static_cast<std::size_t>(core_.settings().max_store_waiting_bytes);
-    shard.delivery->writer = std::make_shared<StoreWriter>(
-        core_.executor(), core_.tasks(), core_.ports().waiting, core_.metrics(), core_.clock(), limits,
-        kRetries, core_.SharedShard(shard.number), [this] { core_.shards().NoteTime(); });
-  }
-  return *shard.delivery;
-}
-
-void OfflineMessages::ContinueWriting(Shard& shard) {
-  if (shard.delivery) shard.delivery->writer->Continue();
 }
 
 // ---- into memory, and into the store ----------------------------------------
@@ -128,7 +122,7 @@ void OfflineMessages::PassOver(User& user, std::int64_t offset) {
       range.set_last(offset);
     }
     state.set_offline_given(false);
-    core_.sessions().PublishState(*session);
+    outbox_.Publish(*session);
   }
 }
 
@@ -146,14 +140,14 @@ WaitingStanza& OfflineMessages::Keep(User& user, std::shared_ptr<Delivery> messa
   ++user.storing;
   waiting.is_last_trace = is_last_trace;
   if (!is_last_trace) user.shard->window.Hold(offset);
-  waiting.since = core_.clock().Now();
+  waiting.since = clock_.Now();
   waiting.quota = quota;
   return waiting;
 }
 
 void OfflineMessages::Store(User& user, std::shared_ptr<Delivery> message, bool recovering) {
   WaitingStanza& waiting =
-      Keep(user, std::move(message), core_.settings().max_offline_messages, /*is_last_trace=*/false);
+      Keep(user, std::move(message), settings_.max_offline_messages, /*is_last_trace=*/false);
   waiting.is_late = true;
   waiting.only_from_store = waiting.only_from_store || recovering;
   StoreOrAwait(user, waiting);
@@ -164,8 +158,7 @@ void OfflineMessages::StoreEnded(User& user, Session& ended, std::shared_ptr<Del
   ++ended.EndWritesOf()->open;
   WaitingStanza& waiting =
       Keep(user, std::move(message),
-           user.HasAvailable() ? std::nullopt : std::optional(core_.settings().max_offline_messages),
-           is_last_trace);
+           user.HasAvailable() ? std::nullopt : std::optional(settings_.max_offline_messages), is_last_trace);
   waiting.is_late = true;
   // An earlier owner may have sent it to another session, whose client has it.
   waiting.only_from_store = waiting.only_from_store || waiting.message->offset < user.shard->epoch;
@@ -184,7 +177,7 @@ bool OfflineMessages::IsLeftBehind(const User& user, const Session& session) con
 
 void OfflineMessages::WaitBehind(User& user, std::shared_ptr<Delivery> message, bool recovering) {
   WaitingStanza& waiting =
-      Keep(user, std::move(message), core_.settings().max_offline_messages, /*is_last_trace=*/false);
+      Keep(user, std::move(message), settings_.max_offline_messages, /*is_last_trace=*/false);
   waiting.only_from_store = waiting.only_from_store || recovering;
   StoreOrAwait(user, waiting);
   StateOf(user).changed.Notify();
@@ -196,10 +189,10 @@ bool OfflineMessages::WaitBehind(Session& session, const std::shared_ptr<Deliver
   if (!is_new) return false;
   WaitingStanza& waiting = it->second;
   waiting.message = stanza;
-  waiting.session = core_.FindSession(session.id);
+  waiting.session = table_.Find(session.id);
   waiting.primary = primary;
   waiting.is_last_trace = !stanza->is_logged;
-  waiting.since = core_.clock().Now();
+  waiting.since = clock_.Now();
   if (primary) ++stanza->open_targets;
   ++user.storing;
   if (stanza->is_logged) user.shard->window.Hold(stanza->offset);
@@ -240,8 +233,8 @@ void OfflineMessages::SendBehind(User& user, SteadyTime limit) {
       if (waiting.primary && waiting.message->open_targets > 0) --waiting.message->open_targets;
       // Another snapshot of the same session may have taken its place.
       const std::shared_ptr<Session> session =
-          waiting.session->ended ? core_.FindSession(waiting.session->id) : waiting.session;
-      if (session) core_.deliverer().SendNow(*session, waiting.message, waiting.primary);
+          waiting.session->ended ? table_.Find(waiting.session->id) : waiting.session;
+      if (session) packets_.SendNow(*session, waiting.message, waiting.primary);
       Leave(user, it);
     }
     it = next;
@@ -250,7 +243,7 @@ void OfflineMessages::SendBehind(User& user, SteadyTime limit) {
 
 void OfflineMessages::Arm(User& user, SteadyTime since) {
   if (std::exchange(StateOf(user).is_due, true)) return;
-  StateOf(*user.shard).overdue.Push(since + core_.settings().window_time, user.bare);
+  states_.Of(*user.shard).overdue.Push(since + settings_.window_time, user.bare);
 }
 
 void OfflineMessages::StoreOrAwait(User& user, WaitingStanza& waiting) {
@@ -272,17 +265,17 @@ void OfflineMessages::Write(User& user, WaitingStanza& waiting) {
   row.received_at_ms = message->received_at_ms;
   row.stanza = WaitingStore::SharedStanza(message, &message->stanza);
   row.quota = waiting.quota;
-  auto done = [this, weak = std::weak_ptr(core_.SharedShard(user.shard->number)), bare = user.bare,
+  auto done = [this, weak = std::weak_ptr(shards_.Shared(user.shard->number)), bare = user.bare,
                offset = message->offset](const StoreWriter::Answer& answer) {
     const std::shared_ptr<Shard> shard = weak.lock();
     if (shard && !shard->released()) OnWritten(*shard, bare, offset, answer);
   };
-  waiting.ticket = WriterOf(*user.shard).StoreOffline(std::move(row), std::move(done));
+  waiting.ticket = states_.WriterOf(*user.shard).StoreOffline(std::move(row), std::move(done));
 }
 
 void OfflineMessages::OnWritten(Shard& shard, const std::string& bare, std::int64_t offset,
                                 const StoreWriter::Answer& answer) {
-  User* user = core_.FindUser(shard, bare);
+  User* user = shard.FindUser(bare);
   if (user == nullptr || !user->delivery) return;
   UserDelivery& state = *user->delivery;
   const auto it = state.waiting.find(offset);
@@ -295,7 +288,7 @@ void OfflineMessages::OnWritten(Shard& shard, const std::string& bare, std::int6
   } else {
     switch (answer.stored) {
       case WaitingStore::Stored::kStored:
-        core_.metrics().stored_offline.Increment();
+        metrics_.stored_offline.Increment();
         break;
       case WaitingStore::Stored::kAlreadyThere:
         break;
@@ -316,9 +309,9 @@ void OfflineMessages::OnWritten(Shard& shard, const std::string& bare, std::int6
         for (UnackedPacket& packet : session->unacked)
           if (packet.stored_id == RowIdOf(offset)) packet.has_row = true;
   } else if (refusal && waiting.is_last_trace && !waiting.ends.empty()) {
-    core_.deliverer().BounceEnded(shard, waiting.ends.front(), *waiting.message, *refusal, text);
+    bounces_.BounceEnded(shard, waiting.ends.front(), *waiting.message, *refusal, text);
   } else if (refusal) {
-    core_.deliverer().Bounce(shard, *waiting.message, *refusal, text);
+    bounces_.Bounce(shard, *waiting.message, *refusal, text);
   } else if (state.receiver) {
     state.look_again = true;
   } else {
@@ -338,16 +331,16 @@ void OfflineMessages::Leave(User& user, std::map<std::int64_t, WaitingStanza>::i
   if (!is_last_trace) shard.window.Release(offset);
   for (const Ends& end : ends) end->Finish();
   FinishUse(shard, std::string(user.bare));
-  core_.closer().Check(shard);
+  closer_.Check(shard);
 }
 
 void OfflineMessages::FinishUse(Shard& shard, const std::string& bare) {
-  User* user = core_.FindUser(shard, bare);
+  User* user = shard.FindUser(bare);
   if (user == nullptr) return;
   --user->storing;
   // Most users have nothing that waits: nothing is kept for them.
   if (user->delivery && user->storing == 0 && user->delivery->waiting.empty()) user->delivery.reset();
-  core_.MaybeForget(*user);
+  users_.MaybeForget(*user);
 }
 
 void OfflineMessages::AfterWrites(const Session& session, std::function<void()> then) {
@@ -372,16 +365,16 @@ void OfflineMessages::RemoveRows(Session& session, std::optional<std::uint64_t> 
 
 void OfflineMessages::StartRemoval(const WaitingStore::SessionKey& key,
                                    std::optional<std::uint64_t> up_to_seq, const Ends& ends) {
-  Shard* shard = core_.FindShard(core_.ShardNumberOf(key.owner));
+  Shard* shard = shards_.Find(addresses_.ShardOf(key.owner));
   if (shard == nullptr || shard->released()) return;
   ++ends->open;
   auto done = [ends](const StoreWriter::Answer& answer) {
     if (!absl::IsCancelled(answer.status)) ends->Finish();
   };
   if (up_to_seq) {
-    WriterOf(*shard).RemovePackets(key, *up_to_seq, std::move(done));
+    states_.WriterOf(*shard).RemovePackets(key, *up_to_seq, std::move(done));
   } else {
-    WriterOf(*shard).RemoveSession(key, std::move(done));
+    states_.WriterOf(*shard).RemoveSession(key, std::move(done));
   }
 }
 
@@ -390,7 +383,7 @@ void OfflineMessages::StartRemoval(const WaitingStore::SessionKey& key,
 void OfflineMessages::SetGiven(Session& session, bool given) {
   if (session.ended || session.state.offline_given() == given) return;
   session.state.set_offline_given(given);
-  core_.sessions().PublishState(session);
+  outbox_.Publish(session);
 }
 
 std::shared_ptr<Session> OfflineMessages::FindReceiver(const User& user) const {
@@ -430,7 +423,7 @@ void OfflineMessages::HandOutSoon(User& user) {
     return;
   }
   ++user.storing;
-  core_.tasks().Spawn("offline.hand_out", HandOutTask(core_.SharedShard(shard.number), user.bare));
+  tasks_.Spawn("offline.hand_out", HandOutTask(shards_.Shared(shard.number), user.bare));
 }
 
 void OfflineMessages::HandOutRows(User& user) {
@@ -538,7 +531,7 @@ std::size_t OfflineMessages::SendSome(User& user, std::vector<Candidate>& candid
     }
     bytes += deliveries.back().first->bytes();
   }
-  if (!deliveries.empty()) core_.order().NotePassing(user);
+  if (!deliveries.empty()) NotePassing(outbox_, user);
   // First what the next owner needs to tell an acknowledged one from one that never arrived.
   std::uint64_t seq = session.last_seq;
   bool is_any_given = false;
@@ -552,24 +545,24 @@ std::size_t OfflineMessages::SendSome(User& user, std::vector<Candidate>& candid
   }
   if (is_any_given) {
     session.state.set_offline_given(false);
-    core_.sessions().PublishState(session);
+    outbox_.Publish(session);
   }
   for (const auto& [delivery, is_row] : deliveries) {
     const auto waiting = state.waiting.find(delivery->offset);
     if (!is_row && waiting->second.session) {
       const bool primary = waiting->second.primary;
       if (primary && delivery->open_targets > 0) --delivery->open_targets;
-      core_.deliverer().SendNow(session, delivery, primary);
+      packets_.SendNow(session, delivery, primary);
       Leave(user, waiting);
       continue;
     }
-    core_.deliverer().SendNow(session, delivery, /*primary=*/true);
+    packets_.SendNow(session, delivery, /*primary=*/true);
     if (is_row) continue;
     waiting->second.is_sent = true;
     // From here on the packet keeps the record.
     const bool is_withdrawn =
         !waiting->second.is_written ||
-        (!waiting->second.is_last_trace && WriterOf(*user.shard).Withdraw(waiting->second.ticket));
+        (!waiting->second.is_last_trace && states_.WriterOf(*user.shard).Withdraw(waiting->second.ticket));
     if (is_withdrawn) Leave(user, waiting);
   }
   return until - from;
@@ -593,13 +586,13 @@ void OfflineMessages::EndHandOut(User& user, bool is_done) {
 
 Task<void> OfflineMessages::HandOutTask(std::shared_ptr<Shard> shard, std::string bare) {
   // Never within the call that starts it: its caller may still use the user.
-  co_await asio::post(core_.executor(), asio::use_awaitable);
+  co_await asio::post(executor_, asio::use_awaitable);
   if (shard->released()) co_return;
-  const std::shared_ptr<UserDelivery> state = core_.FindUser(*shard, bare)->delivery;
+  const std::shared_ptr<UserDelivery> state = shard->FindUser(bare)->delivery;
   runtime::Backoff backoff(kRetries);
   std::uint64_t after = 0;
   while (!shard->released()) {
-    User& user = *core_.FindUser(*shard, bare);
+    User& user = *shard->FindUser(bare);
     if (!CanReceive(*state->receiver)) {
       state->receiver = FindReceiver(user);
       SendBehind(user, SteadyTime::max());
@@ -613,7 +606,7 @@ Task<void> OfflineMessages::HandOutTask(std::shared_ptr<Shard> shard, std::strin
     state->marked.clear();
     using Rows = std::vector<WaitingStore::OfflineMessage>;
     absl::StatusOr<Rows> rows{Rows()};
-    if (!state->is_store_empty) rows = co_await core_.ports().waiting.LoadOffline(bare, after, kPage);
+    if (!state->is_store_empty) rows = co_await store_.LoadOffline(bare, after, kPage);
     if (shard->released()) co_return;
     if (!rows.ok()) {
       // Nobody knows what waits: what came later has to wait too.
@@ -673,7 +666,7 @@ Task<bool> OfflineMessages::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_
 // ---- marks ------------------------------------------------------------------
 
 void OfflineMessages::MarkGiven(Session& session, std::vector<std::uint64_t> ids) {
-  StartMarks(*session.user->shard, core_.FindSession(session.id), std::move(ids), nullptr);
+  StartMarks(*session.user->shard, table_.Find(session.id), std::move(ids), nullptr);
 }
 
 void OfflineMessages::MarkEnded(const std::shared_ptr<Session>& session) {
@@ -683,29 +676,29 @@ void OfflineMessages::MarkEnded(const std::shared_ptr<Session>& session) {
   if (ids.empty()) return;
   // Some may be marked already, or about to be: once more does no harm.
   ++session->EndWritesOf()->open;
-  StartMarks(*core_.FindShard(core_.ShardNumberOf(session->jid.bare())), session, std::move(ids),
+  StartMarks(*shards_.Find(addresses_.ShardOf(session->jid.bare())), session, std::move(ids),
              session->end_writes);
 }
 
 void OfflineMessages::StartMarks(Shard& shard, const std::shared_ptr<Session>& session,
                                  std::vector<std::uint64_t> ids, Ends ends) {
-  User& user = core_.GetUser(shard, session->jid.bare());
+  User& user = shard.GetUser(session->jid.bare());
   ++user.storing;
   UserDelivery& state = StateOf(user);
   state.marking.insert(state.marking.end(), ids.begin(), ids.end());
   std::string bare = user.bare;
-  auto done = [this, weak = std::weak_ptr(core_.SharedShard(shard.number)), session, ids,
+  auto done = [this, weak = std::weak_ptr(shards_.Shared(shard.number)), session, ids,
                ends = std::move(ends)](const StoreWriter::Answer&) {
     const std::shared_ptr<Shard> now = weak.lock();
     if (now && !now->released()) OnMarked(*now, session, ids, ends);
   };
-  WriterOf(shard).MarkGiven(std::move(bare), ids, std::move(done));
+  states_.WriterOf(shard).MarkGiven(std::move(bare), ids, std::move(done));
 }
 
 void OfflineMessages::OnMarked(Shard& shard, const std::shared_ptr<Session>& session,
                                const std::vector<std::uint64_t>& ids, const Ends& ends) {
   const std::string bare(session->jid.bare());
-  User* user = core_.FindUser(shard, bare);
+  User* user = shard.FindUser(bare);
   if (user == nullptr || !user->delivery) return;
   UserDelivery& state = *user->delivery;
   for (const std::uint64_t id : ids) {
@@ -715,8 +708,8 @@ void OfflineMessages::OnMarked(Shard& shard, const std::shared_ptr<Session>& ses
   if (state.receiver) state.marked.insert(state.marked.end(), ids.begin(), ids.end());
   // A record that is finished, and older than the horizon, is never applied again: then the mark has done
   // its work.
-  ShardDelivery& of_shard = StateOf(shard);
-  const SteadyTime purge = core_.clock().Now() + core_.settings().duplicate_horizon * 2;
+  ShardDelivery& of_shard = states_.Of(shard);
+  const SteadyTime purge = clock_.Now() + settings_.duplicate_horizon * 2;
   const auto [last, is_first] = of_shard.last_marks.try_emplace(bare);
   last->second.until = purge;
   for (const std::uint64_t id : ids) last->second.newest = std::max(last->second.newest, id);
@@ -728,7 +721,7 @@ void OfflineMessages::OnMarked(Shard& shard, const std::shared_ptr<Session>& ses
                                  return std::find(ids.begin(), ids.end(), entry.id()) != ids.end();
                                }),
                 given.end());
-    if (given.empty()) core_.sessions().PublishState(*session);
+    if (given.empty()) outbox_.Publish(*session);
   }
   if (ends) ends->Finish();
   FinishUse(shard, bare);
@@ -762,13 +755,11 @@ void OfflineMessages::OnAttached(const std::shared_ptr<Session>& session) {
   for (const UnackedPacket& packet : session->unacked)
     if (packet.delivery == nullptr && packet.stored_id != 0)
       keys.push_back({session->user->bare, packet.stored_id});
-  if (!keys.empty())
-    core_.tasks().Spawn("offline.load", LoadTask(core_.SharedShard(shard.number), std::move(keys)));
+  if (!keys.empty()) tasks_.Spawn("offline.load", LoadTask(shards_.Shared(shard.number), std::move(keys)));
 }
 
 void OfflineMessages::OnLate(const std::shared_ptr<Session>& session) {
-  core_.tasks().Spawn("offline.take_back",
-                      TakeBackTask(core_.SharedShard(session->user->shard->number), session));
+  tasks_.Spawn("offline.take_back", TakeBackTask(shards_.Shared(session->user->shard->number), session));
 }
 
 bool OfflineMessages::TakeBack(User& user, WaitingStore::OfflineMessage& row) {
@@ -796,7 +787,7 @@ bool OfflineMessages::TakeBack(User& user, WaitingStore::OfflineMessage& row) {
     auto& given = *session->state.add_given_offline();
     given.set_seq(packet.seq);
     given.set_id(row.id);
-    core_.sessions().PublishState(*session);
+    outbox_.Publish(*session);
     return true;
   }
   return false;
@@ -808,7 +799,7 @@ Task<void> OfflineMessages::TakeBackTask(std::shared_ptr<Shard> shard, std::shar
       static_cast<std::uint64_t>(std::max<std::int64_t>(session->state.start_offset(), -1) + 1);
   runtime::Backoff backoff(kRetries);
   while (!shard->released() && !session->ended) {
-    auto rows = co_await core_.ports().waiting.LoadOffline(bare, after, kPage);
+    auto rows = co_await store_.LoadOffline(bare, after, kPage);
     if (shard->released() || session->ended) co_return;
     if (!rows.ok()) {
       co_await backoff.Wait();
@@ -841,7 +832,7 @@ Task<void> OfflineMessages::Recover(std::shared_ptr<Shard> shard) {
 Task<void> OfflineMessages::LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys) {
   runtime::Backoff backoff(kRetries);
   while (!shard->released()) {
-    auto rows = co_await core_.ports().waiting.LoadRows(keys);
+    auto rows = co_await store_.LoadRows(keys);
     if (shard->released()) co_return;
     if (!rows.ok()) {
       if (!IsTemporary(rows.status())) {
@@ -853,7 +844,7 @@ Task<void> OfflineMessages::LoadTask(std::shared_ptr<Shard> shard, std::vector<W
     }
     // One that is not there has never been written: its record is read again.
     for (auto& [owner, row] : *rows) {
-      User* user = core_.FindUser(*shard, owner);
+      User* user = shard->FindUser(owner);
       if (user == nullptr) continue;
       for (const auto& session : user->sessions) {
         for (UnackedPacket& packet : session->unacked) {
@@ -885,7 +876,7 @@ Task<void> OfflineMessages::LookForWaiting(std::shared_ptr<Shard> shard) {
     const auto begin = users.begin() + static_cast<std::ptrdiff_t>(from);
     std::vector<std::string> some(begin,
                                   users.size() - from > kKeysAtOnce ? begin + kKeysAtOnce : users.end());
-    auto owners = co_await core_.ports().waiting.OwnersWaiting(some);
+    auto owners = co_await store_.OwnersWaiting(some);
     if (!owners.ok() && IsTemporary(owners.status())) {
       co_await backoff.Wait();
       continue;
@@ -894,7 +885,7 @@ Task<void> OfflineMessages::LookForWaiting(std::shared_ptr<Shard> shard) {
     from += kKeysAtOnce;
     if (shard->released()) co_return;
     for (const std::string& bare : owners.ok() ? *owners : some)
-      if (User* user = core_.FindUser(*shard, bare)) user->offline_due = true;
+      if (User* user = shard->FindUser(bare)) user->offline_due = true;
   }
 }
 
@@ -908,17 +899,17 @@ void OfflineMessages::HandOutWhatIsDue(Shard& shard) {
 void OfflineMessages::Sweep(Shard& shard) {
   if (!shard.delivery) return;
   ShardDelivery& state = *shard.delivery;
-  const SteadyTime now = core_.clock().Now();
-  const auto window_time = core_.settings().window_time;
+  const SteadyTime now = clock_.Now();
+  const auto window_time = settings_.window_time;
   while (const auto bare = state.overdue.Pop(now)) {
-    User* user = core_.FindUser(shard, *bare);
+    User* user = shard.FindUser(*bare);
     if (user == nullptr || !user->delivery) continue;
     const std::shared_ptr<UserDelivery> of_user = user->delivery;
     of_user->is_due = false;
     SteadyTime next = SteadyTime::max();
     // What no store keeps waits no longer.
     SendBehind(*user, now - window_time);
-    user = core_.FindUser(shard, *bare);
+    user = shard.FindUser(*bare);
     if (user == nullptr || user->delivery != of_user) continue;
     for (auto& [offset, waiting] : of_user->waiting) {
       if (waiting.is_sent || waiting.is_written || waiting.session) {
@@ -945,7 +936,7 @@ void OfflineMessages::Sweep(Shard& shard) {
     if (last->second.until > now) {
       state.marks.emplace_back(last->second.until, bare);
     } else if (last->second.newest > committed) {
-      state.marks.emplace_back(now + core_.settings().duplicate_horizon, bare);
+      state.marks.emplace_back(now + settings_.duplicate_horizon, bare);
     } else {
       state.last_marks.erase(last);
     }
@@ -953,15 +944,15 @@ void OfflineMessages::Sweep(Shard& shard) {
     if (purged.size() == kKeysAtOnce) break;
   }
   if (purged.empty()) return;
-  const auto horizon = core_.settings().duplicate_horizon * 2;
-  core_.tasks().Spawn("offline.purge", PurgeTask(std::move(purged),
-                                                 core_.clock().UnixMillisNow() - horizon.count(), committed));
+  const auto horizon = settings_.duplicate_horizon * 2;
+  tasks_.Spawn("offline.purge",
+               PurgeTask(std::move(purged), clock_.UnixMillisNow() - horizon.count(), committed));
 }
 
 Task<void> OfflineMessages::PurgeTask(std::vector<std::string> owners, std::int64_t before_ms,
                                       std::uint64_t up_to) {
   // A mark that stays behind is removed with the user's next ones.
-  (void)co_await core_.ports().waiting.PurgeGiven(owners, before_ms, up_to);
+  (void)co_await store_.PurgeGiven(owners, before_ms, up_to);
 }
 
 }  // namespace rookery::session_manager

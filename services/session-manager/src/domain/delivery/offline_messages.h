@@ -7,23 +7,55 @@
 #include <string>
 #include <vector>
 
-#include "domain/core.h"
 #include "domain/delivery/delivery.h"
 #include "domain/delivery/delivery_state.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
+#include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
+
+class Outbox;
+struct Shard;
+struct User;
+class Bounces;
+class DeliveryStates;
+class Packets;
+class Addresses;
+class SessionCloser;
+class SessionTable;
+class Shards;
+class Users;
+class WaitingStore;
+struct SessionManagerMetrics;
+struct Settings;
 
 /// Messages for users who are away, those of sessions that have ended, and those that came after them
 /// (XEP-0160): kept in memory and in the store until a session takes them, handed out in the order of the
 /// log, marked in the store once its client has acknowledged them. The rules are in README.md.
 class OfflineMessages {
  public:
-  explicit OfflineMessages(Core& core) : core_(core) {}
-
-  /// Writes what the shard has for the store.
-  StoreWriter& WriterOf(Shard& shard) { return *StateOf(shard).writer; }
-  /// Ownership is certain again, or the shard goes.
-  void ContinueWriting(Shard& shard);
+  OfflineMessages(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
+                  SessionManagerMetrics& metrics, runtime::TaskGroup& tasks, const Addresses& addresses,
+                  const Shards& shards, const SessionTable& table, Users& users, WaitingStore& store,
+                  SessionCloser& closer, Outbox& outbox, DeliveryStates& states, Bounces& bounces,
+                  Packets& packets)
+      : executor_(std::move(executor)),
+        settings_(settings),
+        clock_(clock),
+        metrics_(metrics),
+        tasks_(tasks),
+        addresses_(addresses),
+        shards_(shards),
+        table_(table),
+        users_(users),
+        store_(store),
+        closer_(closer),
+        outbox_(outbox),
+        states_(states),
+        bounces_(bounces),
+        packets_(packets) {}
 
   /// Keeps the message for the user's next session; bounces it when that cannot be. `recovering`: an
   /// earlier owner may have done so.
@@ -84,8 +116,6 @@ class OfflineMessages {
   /// due.
   void Sweep(Shard& shard);
 
-  ShardDelivery& StateOf(Shard& shard);
-
  private:
   using Ends = std::shared_ptr<EndWrites>;
   struct Candidate;
@@ -137,7 +167,21 @@ class OfflineMessages {
   void PassOver(User& user, std::int64_t offset);
   void SetGiven(Session& session, bool given);
 
-  Core& core_;
+  asio::any_io_executor executor_;
+  const Settings& settings_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  runtime::TaskGroup& tasks_;
+  const Addresses& addresses_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  Users& users_;
+  WaitingStore& store_;
+  SessionCloser& closer_;
+  Outbox& outbox_;
+  DeliveryStates& states_;
+  Bounces& bounces_;
+  Packets& packets_;
 };
 
 /// Whether the record went to the offline store while this session was connected.

@@ -1,7 +1,9 @@
 #include "domain/delivery/session_closer.h"
 
+#include "domain/addresses.h"
 #include "domain/delivery/offline_messages.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/records/shards.h"
+#include "domain/sessions/link_actions.h"
 
 namespace rookery::session_manager {
 
@@ -13,15 +15,15 @@ constexpr std::size_t kMaxPending = 20'000;
 }  // namespace
 
 bool SessionCloser::Close(const std::shared_ptr<Session>& session, bool is_open, std::function<void()> tell) {
-  const std::shared_ptr<Shard> shard = core_.SharedShard(core_.ShardNumberOf(session->jid.bare()));
+  const std::shared_ptr<Shard> shard = shards_.Shared(addresses_.ShardOf(session->jid.bare()));
   auto end = std::make_shared<PendingEnd>();
   end->offset = session->last_primary;
   end->has_rows = session->has_rows;
   end->tell = std::move(tell);
-  if (is_open) end->limit = core_.clock().Now() + kOpenLimit;
+  if (is_open) end->limit = clock_.Now() + kOpenLimit;
   shard->pending_ends.Add(end);
   OfflineMessages::AfterWrites(*session, [this, number = shard->number, epoch = shard->epoch, end] {
-    Shard* now = core_.FindShard(number);
+    Shard* now = shards_.Find(number);
     if (now != nullptr && now->epoch == epoch) now->pending_ends.OnWritten(*end, now->last_commit);
   });
   if (!end->has_rows && shard->pending_ends.size() > kMaxPending) shard->pending_ends.Tell(*end);
@@ -31,7 +33,7 @@ bool SessionCloser::Close(const std::shared_ptr<Session>& session, bool is_open,
 }
 
 void SessionCloser::Check(Shard& shard) {
-  if (shard.pending_ends.WantCommit(shard.window.cursor(), shard.last_commit)) core_.shards().CommitCursors();
+  if (shard.pending_ends.WantCommit(shard.window.cursor(), shard.last_commit)) owner_.CommitCursors();
 }
 
 void SessionCloser::OnCommitted(Shard& shard) {
@@ -39,6 +41,6 @@ void SessionCloser::OnCommitted(Shard& shard) {
   Check(shard);
 }
 
-void SessionCloser::Sweep(Shard& shard) { shard.pending_ends.OnTime(core_.clock().Now()); }
+void SessionCloser::Sweep(Shard& shard) { shard.pending_ends.OnTime(clock_.Now()); }
 
 }  // namespace rookery::session_manager

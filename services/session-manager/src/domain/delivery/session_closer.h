@@ -3,9 +3,15 @@
 #include <functional>
 #include <memory>
 
-#include "domain/core.h"
+#include "rookery/base/clock.h"
+#include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
+
+struct Session;
+struct Shard;
+class Addresses;
+class Shards;
 
 /// The end of a session, as its gateway hears it. With the session the gateway forgets what
 /// its client has had, which only it could tell the next owner of the shard: so it is told
@@ -13,7 +19,9 @@ namespace rookery::session_manager {
 /// acknowledged, stored or bounced, and the cursor committed beyond it.
 class SessionCloser {
  public:
-  explicit SessionCloser(Core& core) : core_(core) {}
+  SessionCloser(const Clock& clock, const Addresses& addresses, sharding::ShardOwner& owner,
+                const Shards& shards)
+      : clock_(clock), addresses_(addresses), owner_(owner), shards_(shards) {}
 
   /// Calls `tell` when the gateway may forget the session, which has ended. True: at once, since
   /// nothing was addressed to it lately. `is_open`: a connection waits to be closed, so not for long.
@@ -25,7 +33,10 @@ class SessionCloser {
   void Sweep(Shard& shard);
 
  private:
-  Core& core_;
+  const Clock& clock_;
+  const Addresses& addresses_;
+  sharding::ShardOwner& owner_;
+  const Shards& shards_;
 };
 
 }  // namespace rookery::session_manager

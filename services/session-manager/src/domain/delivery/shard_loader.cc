@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "domain/delivery/deliverer.h"
-#include "domain/delivery/offline_messages.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/delivery/store_writer.h"
+#include "domain/sessions/session_parker.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
@@ -16,33 +16,34 @@ namespace {
 constexpr BackoffOptions kRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(5'000), 0.5};
 constexpr std::size_t kFewestRows = 1;
 
-void Restore(Core& core, Shard& shard, WaitingStore::Page page) {
+void Restore(SessionParker& sessions, Deliverer& deliverer, Shard& shard, WaitingStore::Page page) {
   // A session comes before its packets, here and in an earlier page.
-  for (WaitingStore::ParkedSession& parked : page.sessions) core.sessions().Restore(shard, std::move(parked));
+  for (WaitingStore::ParkedSession& parked : page.sessions) sessions.Restore(shard, std::move(parked));
   for (std::size_t i = 0; i < page.packets.size();) {
     const WaitingStore::SessionKey key = page.packets[i].session;
     std::vector<WaitingStore::SessionPacket> packets;
     for (; i < page.packets.size() && page.packets[i].session == key; ++i)
       packets.push_back(std::move(page.packets[i].packet));
-    core.deliverer().RestorePackets(shard, key, std::move(packets));
+    deliverer.RestorePackets(shard, key, std::move(packets));
   }
 }
 
 }  // namespace
 
-Task<void> LoadWaiting(Core& core, std::shared_ptr<Shard> shard) {
+Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& sessions, Deliverer& packets,
+                       std::shared_ptr<Shard> shard) {
   WaitingStore::Place after;
   WaitingStore::PageLimit limit;
   runtime::Backoff backoff(kRetries);
   while (!shard->released()) {
-    const absl::Status claimed = co_await core.offline().WriterOf(*shard).Claim();
+    const absl::Status claimed = co_await writer.Claim();
     if (claimed.ok() || shard->released()) break;
     telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(claimed)}});
     co_await backoff.Wait();
   }
   backoff.Reset();
   while (!shard->released()) {
-    auto page = co_await core.ports().waiting.LoadPage(shard->number, after, limit);
+    auto page = co_await store.LoadPage(shard->number, after, limit);
     if (shard->released()) co_return;
     if (!page.ok()) {
       telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(page.status())}});
@@ -54,7 +55,7 @@ Task<void> LoadWaiting(Core& core, std::shared_ptr<Shard> shard) {
     backoff.Reset();
     if (!page->next) co_return;
     after = *page->next;
-    Restore(core, *shard, *std::move(page));
+    Restore(sessions, packets, *shard, *std::move(page));
   }
 }
 

@@ -1,15 +1,25 @@
 #include "domain/inbound/client_stanza_processor.h"
 
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "domain/addresses.h"
 #include "domain/delivery/carbons.h"
-#include "domain/delivery/deliverer.h"
 #include "domain/delivery/message_routing.h"
+#include "domain/feature_hooks.h"
+#include "domain/inbound/client_answers.h"
 #include "domain/inbound/stamps.h"
+#include "domain/metrics.h"
 #include "domain/presence/caps_tracker.h"
 #include "domain/presence/presence_tracker.h"
+#include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
+#include "domain/records/shards.h"
 #include "domain/roster/subscription_handler.h"
-#include "domain/roster/user_settings.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/confirmations.h"
+#include "domain/sessions/session_table.h"
 #include "modules/iq_router.h"
 #include "rookery/telemetry/log.h"
 
@@ -19,31 +29,6 @@ using xmpp::ErrorCondition;
 
 bool IsSubscription(std::string_view type) {
   return type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
-}
-
-// ---- answers ------------------------------------------------------------------
-
-void ClientStanzaProcessor::Refuse(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza,
-                                   ErrorCondition condition, std::string_view text) {
-  if (stanza.type() == "error" || (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "result"))
-    return;
-  core_.metrics().bounced.Increment();
-  Answer(sender, cause, xmpp::MakeError(stanza, condition, text));
-}
-
-void ClientStanzaProcessor::Answer(const Sender& sender, const Cause& cause, xmpp::Stanza answer) {
-  if (!sender.session || sender.session->ended) return;
-  if (cause.offset < 0) {
-    core_.deliverer().Reply(*sender.session, std::move(answer));
-    return;
-  }
-  auto delivery = std::make_shared<Delivery>();
-  delivery->stanza.Swap(&answer);
-  delivery->offset = cause.offset;
-  delivery->received_at_ms = core_.clock().UnixMillisNow();
-  delivery->trace_id = cause.trace_id;
-  core_.deliverer().SendRecord(*sender.session, delivery, /*primary=*/false,
-                               cause.offset < sender.user.shard->epoch);
 }
 
 // ---- order --------------------------------------------------------------------
@@ -62,7 +47,7 @@ Errand ClientStanzaProcessor::ErrandOf(const User& user, const xmpp::Stanza& sta
 
 bool ClientStanzaProcessor::HasToWait(User& user, const InboundOrder* order, const Errand& errand) const {
   // Presence to all contacts loads the settings itself.
-  if (errand.kind == Errand::Kind::kToUser && !core_.settings_keeper().Know(user)) return true;
+  if (errand.kind == Errand::Kind::kToUser && !user_settings_.Know(user)) return true;
   return order != nullptr && order->HasToWait(errand);
 }
 
@@ -93,9 +78,11 @@ void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, sessio
   Process(session, stanza);
 }
 
-void ClientStanzaProcessor::Go(User& user) {
+void ClientStanzaProcessor::OnSettingsKnown(Shard& shard, const std::string& bare) {
+  const User* user = shard.FindUser(bare);
+  if (user == nullptr) return;
   // Handling what waited may end sessions.
-  const std::vector<std::shared_ptr<Session>> sessions = user.sessions;
+  const std::vector<std::shared_ptr<Session>> sessions = user->sessions;
   for (const auto& session : sessions) Drain(session);
 }
 
@@ -104,15 +91,15 @@ void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session,
   if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
   for (Errand& errand : errands) session->inbound_order->Begin(cause.count, std::move(errand));
   session->inbound.Open(cause.count);
-  core_.tasks().Spawn("stanza.handle", Run(session, cause, std::move(work)));
+  tasks_.Spawn("stanza.handle", Run(session, cause, std::move(work)));
 }
 
 Task<void> ClientStanzaProcessor::Run(std::shared_ptr<Session> session, Cause cause,
                                       std::function<Task<void>(Cause&)> work) {
-  const std::shared_ptr<Shard> shard = core_.SharedShard(session->user->shard->number);
+  const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   if (!session->ended) co_await work(cause);
   if (shard->released()) co_return;
-  core_.sessions().FinishInbound(session, cause.count);
+  confirmations_.Finish(session, cause.count);
   if (!session->inbound_order) co_return;
   session->inbound_order->End(cause.count);
   Drain(session);
@@ -133,15 +120,6 @@ void ClientStanzaProcessor::Drain(const std::shared_ptr<Session>& session) {
   if (session->inbound_order->empty()) session->inbound_order.reset();
 }
 
-std::uint64_t ClientStanzaProcessor::CountAtEnd(const Session& session) const {
-  if (!session.inbound_order) return session.inbound.confirmed();
-  return session.inbound.ConfirmedBut([&](std::uint64_t count) {
-    return session.inbound_order->IsUnanswered(count, [this](const xmpp::Stanza& stanza) {
-      return core_.iqs().EffectOf(stanza) == Hooks::Effect::kNone;
-    });
-  });
-}
-
 void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, std::string_view address,
                                            xmpp::Stanza& stanza) {
   User& user = sender.user;
@@ -151,16 +129,16 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
   ++(*user.outbound)[std::string(address)].appending;
   events::v1::UserRecord record;
   record.mutable_outbound()->mutable_stanza()->Swap(&stanza);
-  core_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, std::move(record),
-                     [this, shard = core_.SharedShard(user.shard->number), bare = user.bare,
-                      to = std::string(address)](std::int64_t offset) {
-                       User* then = shard->released() ? nullptr : core_.FindUser(*shard, bare);
-                       if (then == nullptr || !then->outbound) return;
-                       const auto route = then->outbound->find(to);
-                       if (route == then->outbound->end()) return;
-                       --route->second.appending;
-                       route->second.newest = std::max(route->second.newest, offset);
-                     });
+  consequences_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, std::move(record),
+                             [shard = shards_.Shared(user.shard->number), bare = user.bare,
+                              to = std::string(address)](std::int64_t offset) {
+                               User* then = shard->released() ? nullptr : shard->FindUser(bare);
+                               if (then == nullptr || !then->outbound) return;
+                               const auto route = then->outbound->find(to);
+                               if (route == then->outbound->end()) return;
+                               --route->second.appending;
+                               route->second.newest = std::max(route->second.newest, offset);
+                             });
 }
 
 // ---- stanzas ------------------------------------------------------------------
@@ -180,11 +158,11 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
   if (stanza.from() != session->jid.str()) stanza.set_from(std::string(session->jid.str()));
   const Sender sender{*session->user, session};
   const auto is_ours = [this](std::string_view domain) {
-    return core_.IsLocalDomain(domain) || core_.LocalService(domain);
+    return addresses_.IsLocal(domain) || addresses_.ServiceOf(domain);
   };
   if (client.to_malformed()) {
-    Refuse(sender, cause, stanza,
-           xmpp::ParseErrorCondition(client.refused()).value_or(ErrorCondition::kJidMalformed));
+    answers_.Refuse(sender, cause, stanza,
+                    xmpp::ParseErrorCondition(client.refused()).value_or(ErrorCondition::kJidMalformed));
   } else {
     if (stanza.kind() != common::v1::STANZA_KIND_IQ) RemoveForgedStamps(stanza, sender.user.bare, is_ours);
     Errand errand;
@@ -208,7 +186,7 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
       }
     }
   }
-  core_.sessions().FinishInbound(session, client.count());
+  confirmations_.Finish(session, client.count());
 }
 
 void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
@@ -217,7 +195,7 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
   cause.trace_id = pending.record.trace_id();
   xmpp::Stanza& stanza = *pending.record.mutable_outbound()->mutable_stanza();
   // Not one that has taken its name since.
-  const Sender sender{user, core_.FindSession(SessionId(pending.record.origin().client().session_id()))};
+  const Sender sender{user, table_.Find(SessionId(pending.record.origin().client().session_id()))};
   switch (stanza.kind()) {
     case common::v1::STANZA_KIND_MESSAGE:
       Message(sender, cause, stanza);
@@ -226,7 +204,7 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
       if (!IsSubscription(stanza.type())) {
         Presence(sender, cause, stanza);
       } else if (MayLeave(sender, cause, stanza)) {
-        core_.subscriptions().OnOutbound(sender, pending);
+        subscriptions_.OnOutbound(sender, pending);
       }
       break;
     case common::v1::STANZA_KIND_IQ:
@@ -239,19 +217,19 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
 
 bool ClientStanzaProcessor::MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza) {
   const std::string_view domain = xmpp::DomainOf(stanza.to());
-  if (!core_.IsLocalDomain(domain)) {
-    Refuse(sender, cause, stanza,
-           core_.LocalService(domain) ? ErrorCondition::kServiceUnavailable
-                                      : ErrorCondition::kRemoteServerNotFound);
+  if (!addresses_.IsLocal(domain)) {
+    answers_.Refuse(sender, cause, stanza,
+                    addresses_.ServiceOf(domain) ? ErrorCondition::kServiceUnavailable
+                                                 : ErrorCondition::kRemoteServerNotFound);
     return false;
   }
   if (!sender.user.settings) return true;
-  const std::optional<Refusal> refusal = core_.features().FromClient(sender.user, stanza);
+  const std::optional<Refusal> refusal = features_.FromClient(sender.user, stanza);
   if (!refusal) return true;
   const bool is_answer = stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "result";
   if (refusal->condition && stanza.type() != "error" && !is_answer) {
-    core_.metrics().bounced.Increment();
-    Answer(sender, cause, MakeRefusal(stanza, *refusal));
+    metrics_.bounced.Increment();
+    answers_.Answer(sender, cause, MakeRefusal(stanza, *refusal));
   }
   return false;
 }
@@ -264,7 +242,7 @@ void ClientStanzaProcessor::Message(const Sender& sender, Cause& cause, xmpp::St
   const std::string_view bare = xmpp::BareOf(message.to());
   if (bare == xmpp::DomainOf(message.to())) {
     // To the server itself: nobody reads there (RFC 6121 section 8.4).
-    Refuse(sender, cause, message, ErrorCondition::kServiceUnavailable);
+    answers_.Refuse(sender, cause, message, ErrorCondition::kServiceUnavailable);
     return;
   }
   // What one sends to oneself arrives, and is archived, once.
@@ -279,25 +257,26 @@ void ClientStanzaProcessor::Message(const Sender& sender, Cause& cause, xmpp::St
   const bool copy = bare != user.bare && (copied_to_others || IsArchivable(message));
   xmpp::Stanza copied;
   if (copy) copied = message;
-  core_.AppendDelivery(*user.shard, cause, std::move(message));
+  consequences_.AppendDelivery(*user.shard, cause, std::move(message));
   if (copy) {
     events::v1::UserRecord record;
     record.mutable_sent_copy()->mutable_stanza()->Swap(&copied);
-    core_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, std::move(record));
+    consequences_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, std::move(record));
   }
 }
 
 void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::Stanza& presence) {
   const std::string& type = presence.type();
   if (!type.empty() && type != "unavailable" && type != "error" && type != "probe" && !IsSubscription(type)) {
-    Refuse(sender, cause, presence, ErrorCondition::kBadRequest, "unknown presence type");
+    answers_.Refuse(sender, cause, presence, ErrorCondition::kBadRequest, "unknown presence type");
     return;
   }
   if (presence.to().empty()) {
     if (type.empty() || type == "unavailable") {
-      core_.presence().OnBroadcast(sender.session, cause, presence);
+      if (auto work = presence_.OnBroadcast(sender.session, cause, presence))
+        FinishLater(sender.session, cause, {{Errand::Kind::kToMany, {}}}, std::move(work));
     } else if (type != "error") {
-      Refuse(sender, cause, presence, ErrorCondition::kBadRequest, "this presence needs an address");
+      answers_.Refuse(sender, cause, presence, ErrorCondition::kBadRequest, "this presence needs an address");
     }
     return;
   }
@@ -312,42 +291,51 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
   if (bare == xmpp::DomainOf(presence.to())) return;  // the server has no use for it
   if (type.empty() || type == "unavailable") {
     // Of a session that is gone its `unavailable` has been told.
-    if (sender.session && !sender.session->ended)
-      core_.presence().OnDirected(sender.session, cause, presence);
+    if (sender.session && !sender.session->ended) presence_.OnDirected(sender.session, cause, presence);
     return;
   }
   if (type == "probe") presence.set_to(std::string(bare));
-  core_.AppendDelivery(*sender.user.shard, cause, std::move(presence));
+  consequences_.AppendDelivery(*sender.user.shard, cause, std::move(presence));
 }
 
 void ClientStanzaProcessor::Iq(const Sender& sender, Cause& cause, xmpp::Stanza& iq, PendingRecord* pending) {
   const std::string& type = iq.type();
   const bool is_request = type == "get" || type == "set";
   if (!is_request && type != "result" && type != "error") {
-    Refuse(sender, cause, iq, ErrorCondition::kBadRequest, "unknown IQ type");
+    answers_.Refuse(sender, cause, iq, ErrorCondition::kBadRequest, "unknown IQ type");
     return;
   }
   if (iq.id().empty() || (is_request && iq.payload_name().empty())) {
     // RFC 6120 section 8.2.3: an id, and exactly one child in a request.
-    Refuse(sender, cause, iq, ErrorCondition::kBadRequest);
+    answers_.Refuse(sender, cause, iq, ErrorCondition::kBadRequest);
     return;
   }
   const std::string_view bare = iq.to().empty() ? std::string_view(sender.user.bare) : xmpp::BareOf(iq.to());
   const bool to_self = bare == sender.user.bare && xmpp::ResourceOf(iq.to()).empty();
   const bool to_server = !iq.to().empty() && bare == xmpp::DomainOf(iq.to()) &&
-                         (core_.IsLocalDomain(bare) || core_.LocalService(bare));
+                         (addresses_.IsLocal(bare) || addresses_.ServiceOf(bare));
   if (to_self || to_server) {
     if (is_request && pending != nullptr) {
-      core_.iqs().OnOutbound(sender, *pending);
+      iqs_.OnOutbound(sender, *pending);
     } else if (is_request) {
-      core_.iqs().OnClientRequest(sender, cause, std::move(iq));
+      Ask(sender, cause, std::move(iq));
     } else if (to_self && sender.session) {
-      core_.caps().OnAnswer(*sender.session, iq);
+      caps_.OnAnswer(*sender.session, iq);
     }
     return;
   }
   if (!MayLeave(sender, cause, iq)) return;
-  core_.AppendDelivery(*sender.user.shard, cause, std::move(iq));
+  consequences_.AppendDelivery(*sender.user.shard, cause, std::move(iq));
+}
+
+void ClientStanzaProcessor::Ask(const Sender& sender, Cause& cause, xmpp::Stanza iq) {
+  const std::string address(iq.to().empty() ? sender.user.bare : iq.to());
+  IqRouter::Verdict verdict = iqs_.OnClientRequest(sender, cause, std::move(iq));
+  if (verdict.change) {
+    SendThroughLog(sender, cause, xmpp::BareOf(address), verdict.change->iq);
+  } else if (verdict.answer) {
+    FinishLater(sender.session, cause, {{Errand::Kind::kQuestion, address}}, std::move(verdict.answer));
+  }
 }
 
 }  // namespace rookery::session_manager

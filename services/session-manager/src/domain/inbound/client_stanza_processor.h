@@ -5,17 +5,26 @@
 #include <string_view>
 #include <vector>
 
-#include "domain/core.h"
+#include "domain/inbound/client_answers.h"
+#include "domain/inbound/inbound_order.h"
+#include "domain/roster/user_settings.h"
+#include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
 
-/// Who sends a stanza that is being handled: a client just now, or through the log, when its session
-/// may be gone.
-struct Sender {
-  User& user;
-  /// Null: gone.
-  std::shared_ptr<Session> session;
-};
+class Addresses;
+class CapsTracker;
+class ClientAnswers;
+class Confirmations;
+class Consequences;
+class FeatureHooks;
+class IqRouter;
+class PresenceTracker;
+class SessionTable;
+class SettingsKeeper;
+class Shards;
+class SubscriptionHandler;
+struct SessionManagerMetrics;
 
 /// What clients send: checked, applied to the session, and appended to the recipient's shard (RFC
 /// 6120 section 10, RFC 6121 section 8).
@@ -26,27 +35,36 @@ struct Sender {
 ///    the roster) goes through the log of its own shard (`Outbound`), where nothing is lost and what
 ///    follows has its own origin. So does what must not overtake it: what goes to the same address.
 /// 3. Within a session, stanzas wait for each other as InboundOrder says.
-class ClientStanzaProcessor {
+class ClientStanzaProcessor final : public SettingsKeeper::Listener {
  public:
-  explicit ClientStanzaProcessor(Core& core) : core_(core) {}
+  ClientStanzaProcessor(SessionManagerMetrics& metrics, runtime::TaskGroup& tasks, const Addresses& addresses,
+                        const Shards& shards, const SessionTable& table, Consequences& consequences,
+                        Confirmations& confirmations, const FeatureHooks& features, ClientAnswers& answers,
+                        CapsTracker& caps, SettingsKeeper& user_settings, PresenceTracker& presence,
+                        SubscriptionHandler& subscriptions, IqRouter& iqs)
+      : metrics_(metrics),
+        tasks_(tasks),
+        addresses_(addresses),
+        shards_(shards),
+        table_(table),
+        consequences_(consequences),
+        confirmations_(confirmations),
+        features_(features),
+        answers_(answers),
+        caps_(caps),
+        user_settings_(user_settings),
+        presence_(presence),
+        subscriptions_(subscriptions),
+        iqs_(iqs) {}
 
   /// The next stanza of the session: handled now, or once those are done that it must wait for.
   void Take(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza);
-  /// Something that stanzas of the user's clients waited for has come: the user's settings.
-  void Go(User& user);
+  /// Stanzas of the user's clients may have waited for that.
+  void OnSettingsKnown(Shard& shard, const std::string& bare) override;
   /// A stanza that has come through the log.
   void Apply(User& user, PendingRecord& pending);
 
-  /// How many of the session's stanzas need not be sent again when it is over: those that are in the
-  /// log, and questions before them, which nobody waits for any more. Sent again would be what was
-  /// sent after a question, too.
-  std::uint64_t CountAtEnd(const Session& session) const;
-
-  /// Answers the sender with an error, unless the stanza is one.
-  void Refuse(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza,
-              xmpp::ErrorCondition condition, std::string_view text = {});
-  /// Gives the sender's client an answer, once, whoever owns the shard when the cause is handled.
-  void Answer(const Sender& sender, const Cause& cause, xmpp::Stanza answer);
+ private:
   /// The stanza that is being handled is done, and may be confirmed, when `work` ends. Until then
   /// `errands` say which later ones of the session must wait. `work` may begin at once.
   void FinishLater(const std::shared_ptr<Session>& session, Cause cause, std::vector<Errand> errands,
@@ -54,7 +72,6 @@ class ClientStanzaProcessor {
   /// Puts a stanza into the log of its own shard, from where Apply has it.
   void SendThroughLog(const Sender& sender, Cause& cause, std::string_view address, xmpp::Stanza& stanza);
 
- private:
   void Process(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza);
   Errand ErrandOf(const User& user, const xmpp::Stanza& stanza) const;
   bool HasToWait(User& user, const InboundOrder* order, const Errand& errand) const;
@@ -66,10 +83,25 @@ class ClientStanzaProcessor {
   void Presence(const Sender& sender, Cause& cause, xmpp::Stanza& presence);
   /// `pending`: the record that it came with, if it came through the log.
   void Iq(const Sender& sender, Cause& cause, xmpp::Stanza& iq, PendingRecord* pending);
+  /// A request to the server or to the sender's account.
+  void Ask(const Sender& sender, Cause& cause, xmpp::Stanza iq);
   /// Whether the stanza may go to its address; else the client has its error.
   bool MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);
 
-  Core& core_;
+  SessionManagerMetrics& metrics_;
+  runtime::TaskGroup& tasks_;
+  const Addresses& addresses_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  Consequences& consequences_;
+  Confirmations& confirmations_;
+  const FeatureHooks& features_;
+  ClientAnswers& answers_;
+  CapsTracker& caps_;
+  SettingsKeeper& user_settings_;
+  PresenceTracker& presence_;
+  SubscriptionHandler& subscriptions_;
+  IqRouter& iqs_;
 };
 
 /// The types of presence that manage subscriptions (RFC 6121 section 3).

@@ -4,8 +4,10 @@
 #include <optional>
 
 #include "domain/delivery/deliverer.h"
+#include "domain/metrics.h"
 #include "domain/presence/caps_hash.h"
 #include "domain/presence/client_caps.h"
+#include "domain/sessions/session_table.h"
 #include "rookery/base/random.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
@@ -150,9 +152,9 @@ void CapsTracker::Ask(const std::string& key, Question& question, Session& sessi
   xmpp::Element query("query", xmpp::ns::kDiscoInfo);
   query.SetAttr("node", question.node + "#" + question.ver);
   xmpp::SetPayload(iq, query);
-  core_.metrics().caps_asked.Increment();
-  due_.push_back({core_.clock().Now() + kPatience, key, question.iq_id});
-  core_.deliverer().Reply(session, std::move(iq));
+  metrics_.caps_asked.Increment();
+  due_.push_back({clock_.Now() + kPatience, key, question.iq_id});
+  deliverer_.Reply(session, std::move(iq));
 }
 
 void CapsTracker::OnAnswer(Session& session, const xmpp::Stanza& iq) {
@@ -167,16 +169,16 @@ void CapsTracker::OnAnswer(Session& session, const xmpp::Stanza& iq) {
     Refuse(key);
     return;
   }
-  core_.metrics().caps_verified.Increment();
+  metrics_.caps_verified.Increment();
   for (const SessionId& id : question.waiting)
-    if (const auto other = core_.FindSession(id)) other->caps = caps;
+    if (const auto other = table_.Find(id)) other->caps = caps;
   Forget(key);
   Keep(key, std::move(caps));
 }
 
 void CapsTracker::Refuse(const std::string& key) {
   Question& question = questions_.find(key)->second;
-  core_.metrics().caps_refused.Increment();
+  metrics_.caps_refused.Increment();
   if (++question.refusals >= kMaxRefusals) {
     Forget(key);
     return;
@@ -192,7 +194,7 @@ void CapsTracker::Forget(const std::string& key) {
 }
 
 void CapsTracker::Sweep() {
-  const SteadyTime now = core_.clock().Now();
+  const SteadyTime now = clock_.Now();
   while (!due_.empty() && due_.front().at < now) {
     const Due due = std::move(due_.front());
     due_.pop_front();
@@ -204,7 +206,7 @@ void CapsTracker::Sweep() {
     if (it == questions_.end() || !it->second.iq_id.empty()) continue;
     // Nobody now: whose client comes back asks for itself.
     for (const SessionId& id : it->second.waiting) {
-      const auto session = core_.FindSession(id);
+      const auto session = table_.Find(id);
       if (!session || session->gateway == nullptr || session->detached) continue;
       Ask(key, it->second, *session);
       break;
@@ -230,7 +232,7 @@ void CapsTracker::Keep(std::string key, std::shared_ptr<const ClientCaps> caps) 
     by_key_.erase(known_.back().first);
     known_.pop_back();
   }
-  core_.metrics().caps_known.Set(static_cast<double>(known_.size()));
+  metrics_.caps_known.Set(static_cast<double>(known_.size()));
 }
 
 }  // namespace rookery::session_manager

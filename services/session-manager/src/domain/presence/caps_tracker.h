@@ -11,9 +11,19 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "domain/core.h"
+#include "domain/feature_hooks.h"
+#include "domain/presence/client_caps.h"
+#include "domain/sessions/session_id.h"
+#include "rookery/base/clock.h"
+#include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {
+
+struct Session;
+struct Shard;
+class Deliverer;
+class SessionTable;
+struct SessionManagerMetrics;
 
 /// What the clients of our sessions can do (XEP-0115). A session announces a verification string in
 /// its presence; one session of those that announce it is asked with disco#info, and only what
@@ -22,7 +32,9 @@ namespace rookery::session_manager {
 /// a shard asks again.
 class CapsTracker final : public LifeHook {
  public:
-  explicit CapsTracker(Core& core) : core_(core) {}
+  CapsTracker(const Clock& clock, SessionManagerMetrics& metrics, const SessionTable& table,
+              Deliverer& deliverer)
+      : clock_(clock), metrics_(metrics), table_(table), deliverer_(deliverer) {}
 
   /// The session's features in order, or null while (or because) they are not known.
   static const std::vector<std::string>* FeaturesOf(const Session& session);
@@ -62,7 +74,10 @@ class CapsTracker final : public LifeHook {
   void Refuse(const std::string& key);
   void Forget(const std::string& key);
 
-  Core& core_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  const SessionTable& table_;
+  Deliverer& deliverer_;
   absl::flat_hash_map<std::string, Question> questions_;
   struct Due {
     SteadyTime at;

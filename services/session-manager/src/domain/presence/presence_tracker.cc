@@ -6,12 +6,25 @@
 #include <charconv>
 #include <optional>
 
+#include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/offline_messages.h"
+#include "domain/feature_hooks.h"
+#include "domain/inbound/client_answers.h"
 #include "domain/inbound/client_stanza_processor.h"
+#include "domain/keyed_lock.h"
+#include "domain/metrics.h"
 #include "domain/presence/caps_tracker.h"
+#include "domain/records/consequences.h"
+#include "domain/records/shards.h"
+#include "domain/records/users.h"
 #include "domain/roster/user_settings.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_table.h"
+#include "domain/settings.h"
+#include "ports/account_store.h"
+#include "ports/roster.h"
 #include "rookery/base/deadline.h"
 #include "rookery/base/status.h"
 #include "rookery/events/v1/presence_event.pb.h"
@@ -100,14 +113,14 @@ Task<absl::Status> PresenceTracker::LoadContacts(std::shared_ptr<Shard> shard, s
   roster::v1::GetRosterRequest request;
   request.set_user(bare);
   request.set_with_settings(true);
-  auto roster = co_await core_.ports().roster.Get(std::move(request), trace_id);
+  auto roster = co_await roster_.Get(std::move(request), trace_id);
   if (!roster.ok()) co_return roster.status();
   if (shard->released()) co_return absl::CancelledError("the shard has moved");
-  User* user = core_.FindUser(*shard, bare);
+  User* user = shard->FindUser(bare);
   if (user == nullptr) co_return absl::CancelledError("the user has gone");
   user->contacts = MakeContacts(*roster);
   // Changes of them hold the user's roster, too.
-  core_.settings_keeper().Put(*user, *std::move(*roster).mutable_settings());
+  user_settings_.Put(*user, *std::move(*roster).mutable_settings());
   // Before anything newer is said.
   PayOwed(bare, *user->contacts);
   if (pending != nullptr) pending->assign(roster->pending().begin(), roster->pending().end());
@@ -116,35 +129,32 @@ Task<absl::Status> PresenceTracker::LoadContacts(std::shared_ptr<Shard> shard, s
 
 // ---- what the client sends --------------------------------------------------
 
-void PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause,
-                                  xmpp::Stanza& presence) {
+PresenceTracker::Work PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause,
+                                                   xmpp::Stanza& presence) {
   User& user = *session->user;
   if (presence.type() == "unavailable") {
-    if (!session->available() && !IsRepeated(*session, cause)) return;
+    if (!session->available() && !IsRepeated(*session, cause)) return {};
     BecomeUnavailable(user, *session, cause, presence);
-    core_.sessions().PublishState(*session);
-    return;
+    outbox_.Publish(*session);
+    return {};
   }
   const PresenceFields fields = ReadFields(presence);
   if (!fields.valid) {
-    core_.client_stanzas().Refuse({user, session}, cause, presence, xmpp::ErrorCondition::kBadRequest);
-    return;
+    answers_.Refuse({user, session}, cause, presence, xmpp::ErrorCondition::kBadRequest);
+    return {};
   }
   if (session->available() && user.contacts && !IsRepeated(*session, cause)) {
     UpdateAvailable(session, cause, std::move(presence), fields.priority);
     HandOutIfDue(session);
-    return;
+    return {};
   }
-  core_.client_stanzas().FinishLater(
-      session, cause, {{Errand::Kind::kToMany, {}}},
-      [this, session, presence, priority = fields.priority](Cause& later) -> Task<void> {
-        return BecomeAvailable(session, later, presence, priority);
-      });
+  return [this, session, presence, priority = fields.priority](Cause& later) -> Task<void> {
+    return BecomeAvailable(session, later, presence, priority);
+  };
 }
 
 void PresenceTracker::HandOutIfDue(const std::shared_ptr<Session>& session) {
-  if (session->priority() >= 0 && !session->state.offline_given())
-    core_.offline().HandOutSoon(*session->user);
+  if (session->priority() >= 0 && !session->state.offline_given()) offline_.HandOutSoon(*session->user);
 }
 
 void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause,
@@ -158,14 +168,14 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
   Broadcast(*session->user, cause, presence);
   session->state.mutable_presence()->Swap(&presence);
   session->state.set_unavailable_untold(false);
-  core_.sessions().PublishState(*session);
-  core_.features().Tell(&LifeHook::OnSessionChanged, *session);
+  outbox_.Publish(*session);
+  features_.Tell(&LifeHook::OnSessionChanged, *session);
   PublishEvent(*session->user, *session, /*offset=*/-1);
 }
 
 Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Cause& cause,
                                             xmpp::Stanza presence, int priority) {
-  const std::shared_ptr<Shard> shard = core_.SharedShard(session->user->shard->number);
+  const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   const std::string bare = session->user->bare;
   const Deadline deadline = Deadline::After(kLoadPatience);
   runtime::Backoff backoff({kFirstRetry, kLastRetry});
@@ -173,7 +183,7 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
     {
       // Until the session is available: whoever asks to subscribe is shown to it either by the
       // roster's answer or as a later change of the roster.
-      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      const KeyedLock::Hold turn = co_await rosters_.Take(bare);
       if (session->ended || shard->released()) co_return;
       std::vector<roster::v1::PendingRequest> pending;
       const bool initial = !session->available() || IsRepeated(*session, cause);
@@ -190,8 +200,8 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
     if (session->ended || shard->released()) co_return;
   }
   // Without the roster nobody could be told; the client may try again.
-  core_.deliverer().Reply(*session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
-                                                    "the roster is away", xmpp::ErrorType::kWait));
+  deliverer_.Reply(*session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
+                                             "the roster is away", xmpp::ErrorType::kWait));
 }
 
 void PresenceTracker::FinishAvailable(const std::shared_ptr<Session>& session, Cause& cause,
@@ -202,7 +212,7 @@ void PresenceTracker::FinishAvailable(const std::shared_ptr<Session>& session, C
     Probe(*session, cause, ProbedBy(*session));
     // Section 3.1.3: requests are shown until they are answered.
     for (roster::v1::PendingRequest& request : pending)
-      core_.deliverer().Reply(*session, std::move(*request.mutable_stanza()));
+      deliverer_.Reply(*session, std::move(*request.mutable_stanza()));
   }
   HandOutIfDue(session);
 }
@@ -211,8 +221,8 @@ std::vector<std::string> PresenceTracker::ProbedBy(const Session& session) const
   User& user = *session.user;
   std::vector<std::string> probed;
   for (const auto& [jid, contact] : user.contacts->by_jid)
-    if (contact.to() && core_.IsLocalDomain(xmpp::DomainOf(jid))) probed.push_back(jid);
-  core_.features().FilterRecipients(user, probed);
+    if (contact.to() && addresses_.IsLocal(xmpp::DomainOf(jid))) probed.push_back(jid);
+  features_.FilterRecipients(user, probed);
   return probed;
 }
 
@@ -224,7 +234,8 @@ void PresenceTracker::Probe(const Session& session, Cause& cause, std::vector<st
   });
   if (others) probed.push_back(user.bare);
   if (!probed.empty())
-    core_.AppendFanout(*user.shard, cause, xmpp::MakePresence("probe", session.jid.str(), {}), probed);
+    consequences_.AppendFanout(*user.shard, cause, xmpp::MakePresence("probe", session.jid.str(), {}),
+                               probed);
 }
 
 void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause,
@@ -241,8 +252,8 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
   }
   if (session.state.left_size() > 0) {
     std::vector<std::string> directed(session.state.left().begin(), session.state.left().end());
-    core_.features().FilterRecipients(user, directed);
-    core_.AppendFanout(*user.shard, cause, presence, directed);
+    features_.FilterRecipients(user, directed);
+    consequences_.AppendFanout(*user.shard, cause, presence, directed);
   }
   NoteUnavailable(user, session, ReadFields(presence).status, /*offset=*/-1);
 }
@@ -251,10 +262,9 @@ void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string 
   session.state.set_available(false);
   session.state.clear_presence();
   session.state.set_offline_given(false);
-  core_.features().Tell(&LifeHook::OnSessionChanged, session);
+  features_.Tell(&LifeHook::OnSessionChanged, session);
   PublishEvent(user, session, offset);
-  if (!user.HasAvailable())
-    core_.tasks().Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
+  if (!user.HasAvailable()) tasks_.Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
 }
 
 void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause& cause,
@@ -270,35 +280,34 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
       told_anyway = contact != user.contacts->by_jid.end() && contact->second.from();
     }
     if (it == directed.end() && !told_anyway) {
-      if (directed.size() >= core_.settings().max_directed_presence) {
-        core_.client_stanzas().Refuse({*session->user, session}, cause, presence,
-                                      xmpp::ErrorCondition::kResourceConstraint,
-                                      "too many directed presences");
+      if (directed.size() >= settings_.max_directed_presence) {
+        answers_.Refuse({*session->user, session}, cause, presence, xmpp::ErrorCondition::kResourceConstraint,
+                        "too many directed presences");
         return;
       }
       *directed.Add() = presence.to();
-      core_.sessions().PublishState(*session);
+      outbox_.Publish(*session);
     }
   } else if (it != directed.end()) {
     directed.erase(it);
-    core_.sessions().PublishState(*session);
+    outbox_.Publish(*session);
   }
-  core_.AppendDelivery(*session->user->shard, cause, std::move(presence));
+  consequences_.AppendDelivery(*session->user->shard, cause, std::move(presence));
 }
 
 void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
   std::vector<std::string> recipients;
   if (user.contacts) recipients = Subscribers(user.bare, *user.contacts);
-  core_.features().FilterRecipients(user, recipients);
+  features_.FilterRecipients(user, recipients);
   // RFC 6121 section 4.4.2: the user's own resources too, the sending one included.
   recipients.push_back(user.bare);
-  core_.AppendFanout(*user.shard, cause, presence, recipients);
+  consequences_.AppendFanout(*user.shard, cause, presence, recipients);
 }
 
 std::vector<std::string> PresenceTracker::Subscribers(std::string_view bare, const Contacts& contacts) const {
   std::vector<std::string> subscribers;
   for (const auto& [jid, contact] : contacts.by_jid)
-    if (contact.from() && core_.IsLocalDomain(xmpp::DomainOf(jid)) && jid != bare) subscribers.push_back(jid);
+    if (contact.from() && addresses_.IsLocal(xmpp::DomainOf(jid)) && jid != bare) subscribers.push_back(jid);
   return subscribers;
 }
 
@@ -307,7 +316,7 @@ void PresenceTracker::SendCurrent(User& user, Cause& cause, std::string_view con
     if (!session->available()) continue;
     xmpp::Stanza presence = session->state.presence();
     presence.set_to(std::string(contact));
-    core_.AppendDelivery(*user.shard, cause, std::move(presence));
+    consequences_.AppendDelivery(*user.shard, cause, std::move(presence));
   }
 }
 
@@ -316,7 +325,7 @@ void PresenceTracker::SendUnavailable(User& user, Cause& cause, std::string_view
     if (!session->available()) continue;
     xmpp::Stanza presence = Unavailable(session->jid.str());
     presence.set_to(std::string(contact));
-    core_.AppendDelivery(*user.shard, cause, std::move(presence));
+    consequences_.AppendDelivery(*user.shard, cause, std::move(presence));
   }
 }
 
@@ -327,9 +336,9 @@ void PresenceTracker::AnswerProbe(User& user, Cause& cause, std::string_view pro
   const std::string_view bare = xmpp::BareOf(prober);
   if (!user.contacts && bare != user.bare) {
     // Our sessions came with the shard, their roster did not.
-    const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
+    const std::shared_ptr<Shard> shard = shards_.Shared(user.shard->number);
     shard->window.Hold(cause.offset);
-    core_.tasks().Spawn("presence.answer_probe", LoadAndAnswer(shard, user.bare, cause, std::string(prober)));
+    tasks_.Spawn("presence.answer_probe", LoadAndAnswer(shard, user.bare, cause, std::string(prober)));
     return;
   }
   if (bare != user.bare && !MaySee(*user.contacts, bare)) return;
@@ -346,7 +355,7 @@ void PresenceTracker::SendCurrentTo(User& user, Cause& cause, std::string_view p
     if (!session->available() || session->jid.str() == prober) continue;
     xmpp::Stanza presence = session->state.presence();
     presence.set_to(std::string(prober));
-    core_.AppendDelivery(*user.shard, cause, std::move(presence));
+    consequences_.AppendDelivery(*user.shard, cause, std::move(presence));
   }
 }
 
@@ -354,15 +363,15 @@ Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::str
                                           std::string prober) {
   {
     // Whoever comes first loads for all.
-    const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+    const KeyedLock::Hold turn = co_await rosters_.Take(bare);
     if (shard->released()) co_return;
-    User* user = core_.FindUser(*shard, bare);
+    User* user = shard->FindUser(bare);
     // While the roster is away one who is owed something already asks it again.
     if (user != nullptr && !user->contacts && !owed_.contains(bare))
       (void)co_await LoadContacts(shard, bare, nullptr, cause.trace_id);
     if (shard->released()) co_return;
   }
-  if (User* user = core_.FindUser(*shard, bare)) {
+  if (User* user = shard->FindUser(bare)) {
     if (user->contacts) {
       AnswerProbe(*user, cause, prober);
     } else if (Owed* owed = Owe(*shard, bare); owed && owed->probers.size() < kMaxProbers) {
@@ -384,12 +393,12 @@ void PresenceTracker::OnSessionEnd(User& user, Session& session, Cause& cause) {
 }
 
 void PresenceTracker::OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended) {
-  User& user = core_.GetUser(shard, xmpp::BareOf(ended.full_jid()));
+  User& user = shard.GetUser(xmpp::BareOf(ended.full_jid()));
   const Session* const successor = user.FindResource(xmpp::ResourceOf(ended.full_jid()));
   const bool is_gone = ended.available() && (successor == nullptr || !successor->available());
   TellEnd(user, cause, Unavailable(ended.full_jid()), is_gone,
           {ended.directed().begin(), ended.directed().end()});
-  core_.MaybeForget(user);
+  users_.MaybeForget(user);
 }
 
 void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unavailable, bool is_gone,
@@ -398,13 +407,13 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
   // them the same ones, although it may know less, or learn it in another order.
   if (is_gone && user.HasAvailable()) {
     cause.parts = kOwnParts;
-    core_.AppendFanout(*user.shard, cause, unavailable, {user.bare});
+    consequences_.AppendFanout(*user.shard, cause, unavailable, {user.bare});
   }
   cause.parts = kSubscriberParts;
   if (is_gone && user.contacts) {
     std::vector<std::string> subscribers = Subscribers(user.bare, *user.contacts);
-    core_.features().FilterRecipients(user, subscribers);
-    core_.AppendFanout(*user.shard, cause, unavailable, subscribers);
+    features_.FilterRecipients(user, subscribers);
+    consequences_.AppendFanout(*user.shard, cause, unavailable, subscribers);
   } else if (is_gone) {
     // The sessions came with the shard, the roster did not.
     if (Owed* owed = Owe(*user.shard, user.bare)) {
@@ -414,8 +423,8 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
   }
   cause.parts = kDirectedParts;
   std::vector<std::string> told = directed;
-  core_.features().FilterRecipients(user, told);
-  core_.AppendFanout(*user.shard, cause, unavailable, told);
+  features_.FilterRecipients(user, told);
+  consequences_.AppendFanout(*user.shard, cause, unavailable, told);
 }
 
 // ---- what was missed ----------------------------------------------------------
@@ -423,18 +432,18 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
 void PresenceTracker::TellAnew(Session& session) {
   if (!session.available()) return;
   session.state.set_presence_missed(true);
-  core_.sessions().PublishState(session);
-  const std::shared_ptr<Shard> shard = core_.SharedShard(session.user->shard->number);
+  outbox_.Publish(session);
+  const std::shared_ptr<Shard> shard = shards_.Shared(session.user->shard->number);
   if (shard->live())  // else OnShardLive comes
-    core_.tasks().Spawn("presence.tell_anew", TellAnewTask(shard, core_.FindSession(session.id)));
+    tasks_.Spawn("presence.tell_anew", TellAnewTask(shard, table_.Find(session.id)));
 }
 
 Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   const std::string bare = session->user->bare;
   // Never within the call that finds it out, which walks the sessions.
-  co_await asio::post(core_.executor(), asio::use_awaitable);
+  co_await asio::post(executor_, asio::use_awaitable);
   for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
-    const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+    const KeyedLock::Hold turn = co_await rosters_.Take(bare);
     if (shard->released() || session->ended || !session->available()) co_return;
     if (!session->user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
     if (shard->released() || session->ended || !session->available()) co_return;
@@ -449,17 +458,17 @@ void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
   std::vector<std::string> probed = ProbedBy(*session);
   if (probed.size() > kMostTakenBack) {
     // So many packets at once are more than a client may leave unacknowledged.
-    core_.sessions().End(session, "reset", "the presence of its contacts is not known any more");
+    listener_->OnPresenceLost(session);
     return;
   }
   // Nobody knows which of them the client sees. RFC 6121 section 4.3.2.1: none; then who is there answers.
-  for (const std::string& contact : probed) core_.deliverer().Reply(*session, Unavailable(contact));
+  for (const std::string& contact : probed) deliverer_.Reply(*session, Unavailable(contact));
   const auto told = std::make_shared<EndWrites>();
   ++told->open;
   told->then.push_back([this, session] {
     if (session->ended || session->user->shard->released()) return;
     session->state.set_presence_missed(false);
-    core_.sessions().PublishState(*session);
+    outbox_.Publish(*session);
   });
   Cause cause;
   cause.end = told;
@@ -477,7 +486,7 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, events::v1::UserRecord& recor
     return false;
   const std::string_view resource = xmpp::ResourceOf(presence.from());
   if (resource.empty()) return false;
-  User* user = core_.FindUser(shard, xmpp::BareOf(presence.from()));
+  User* user = shard.FindUser(xmpp::BareOf(presence.from()));
   const Session* session = user == nullptr ? nullptr : user->FindResource(resource);
   const bool is_available = session != nullptr && session->available();
   if (!is_unavailable) return !is_available || session->state.presence().payload() != presence.payload();
@@ -499,7 +508,7 @@ void PresenceTracker::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
       if (session->available() && session->state.presence_missed())
-        core_.tasks().Spawn("presence.tell_anew", TellAnewTask(core_.SharedShard(shard.number), session));
+        tasks_.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session));
       if (!session->state.unavailable_untold() || session->available()) continue;
       Owed* owed = Owe(shard, bare);
       // Live again after a freeze: it is owed already.
@@ -516,16 +525,16 @@ PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare) 
   auto it = owed_.find(bare);
   if (it == owed_.end()) {
     if (owed_.size() >= kMaxOwed) {
-      core_.metrics().presences_untold.Increment();
+      metrics_.presences_untold.Increment();
       return nullptr;
     }
     it = owed_.try_emplace(bare).first;
-    it->second.since = core_.clock().Now();
+    it->second.since = clock_.Now();
     owed_order_.push_back(bare);
   }
   Owed& owed = it->second;
   // What an earlier time of the shard with us has left behind is its next owner's.
-  const std::shared_ptr<Shard> shard = core_.SharedShard(to.number);
+  const std::shared_ptr<Shard> shard = shards_.Shared(to.number);
   if (owed.shard != shard) {
     owed.shard = shard;
     owed.unavailable.clear();
@@ -533,7 +542,7 @@ PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare) 
   }
   if (!paying_) {
     paying_ = true;
-    core_.tasks().Spawn("presence.pay_owed", PayAllOwed());
+    tasks_.Spawn("presence.pay_owed", PayAllOwed());
   }
   return &owed;
 }
@@ -544,18 +553,18 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
   const Owed owed = std::move(it->second);
   owed_.erase(it);
   if (owed.shard->released()) return;
-  User* user = core_.FindUser(*owed.shard, bare);
+  User* user = owed.shard->FindUser(bare);
   std::vector<std::string> subscribers = Subscribers(bare, contacts);
-  if (user != nullptr) core_.features().FilterRecipients(*user, subscribers);
+  if (user != nullptr) features_.FilterRecipients(*user, subscribers);
   for (const auto& [unavailable, of] : owed.unavailable) {
-    core_.metrics().presences_late.Increment();
+    metrics_.presences_late.Increment();
     Cause cause = of;
-    core_.AppendFanout(*owed.shard, cause, unavailable, subscribers);
+    consequences_.AppendFanout(*owed.shard, cause, unavailable, subscribers);
     if (cause.offset >= 0) owed.shard->window.Release(cause.offset);
     Session* session = user == nullptr ? nullptr : user->FindResource(xmpp::ResourceOf(unavailable.from()));
     if (session == nullptr || !session->state.unavailable_untold()) continue;
     session->state.set_unavailable_untold(false);
-    core_.sessions().PublishState(*session);
+    outbox_.Publish(*session);
   }
   if (user == nullptr) return;
   Cause cause;
@@ -571,29 +580,29 @@ void PresenceTracker::Drop(Owed& owed) {
 
 Task<void> PresenceTracker::PayAllOwed() {
   // Never within the call that owes: its caller still writes down what.
-  co_await asio::post(core_.executor(), asio::use_awaitable);
+  co_await asio::post(executor_, asio::use_awaitable);
   runtime::Backoff backoff({kFirstRetry, kLastRetry});
   while (!owed_order_.empty()) {
     const std::string bare = std::move(owed_order_.front());
     owed_order_.pop_front();
     auto it = owed_.find(bare);
     if (it == owed_.end()) continue;
-    if (it->second.shard->released() || core_.clock().Now() - it->second.since > kPatience) {
+    if (it->second.shard->released() || clock_.Now() - it->second.since > kPatience) {
       if (!it->second.shard->released()) {
         Drop(it->second);
-        core_.metrics().presences_untold.Increment();
+        metrics_.presences_untold.Increment();
         telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});
       }
       owed_.erase(it);
       continue;
     }
     {
-      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      const KeyedLock::Hold turn = co_await rosters_.Take(bare);
       // What became newer meanwhile has paid first (LoadContacts).
       it = owed_.find(bare);
       if (it == owed_.end()) continue;
       const std::shared_ptr<Shard> shard = it->second.shard;
-      if (core_.FindUser(*shard, bare) != nullptr) {
+      if (shard->FindUser(bare) != nullptr) {
         const absl::Status loaded = co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
         if (loaded.ok()) {
           backoff.Reset();
@@ -602,7 +611,7 @@ Task<void> PresenceTracker::PayAllOwed() {
       } else {
         roster::v1::GetRosterRequest request;
         request.set_user(bare);
-        const auto roster = co_await core_.ports().roster.Get(std::move(request), /*trace_id=*/0);
+        const auto roster = co_await roster_.Get(std::move(request), /*trace_id=*/0);
         if (roster.ok()) {
           backoff.Reset();
           const std::unique_ptr<Contacts> contacts = MakeContacts(*roster);
@@ -621,9 +630,8 @@ Task<void> PresenceTracker::PayAllOwed() {
 // ---- what is remembered and told ----------------------------------------------
 
 Task<void> PresenceTracker::RememberLastActivity(std::string bare, std::string status) {
-  AccountStore::LastActivity last{core_.clock().UnixMillisNow(), std::move(status)};
-  const absl::Status stored =
-      co_await core_.ports().accounts.SetLastActivity(std::move(bare), std::move(last));
+  AccountStore::LastActivity last{clock_.UnixMillisNow(), std::move(status)};
+  const absl::Status stored = co_await accounts_.SetLastActivity(std::move(bare), std::move(last));
   if (!stored.ok()) telemetry::LogWarn("last_activity.store_failed", {{"error", Message(stored)}});
 }
 
@@ -635,10 +643,10 @@ void PresenceTracker::PublishEvent(const User& user, const Session& session, std
     event.set_show(ReadFields(session.state.presence()).show);
     event.set_priority(session.priority());
   }
-  event.set_changed_at_ms(core_.clock().UnixMillisNow());
+  event.set_changed_at_ms(clock_.UnixMillisNow());
   event.set_shard(user.shard->number);
   event.set_epoch(user.shard->epoch);
-  core_.AppendEvent(*user.shard, Topic::kPresence, user.bare, event, offset);
+  consequences_.AppendEvent(*user.shard, events::Topic::kPresence, user.bare, event, offset);
 }
 
 }  // namespace rookery::session_manager

@@ -1,24 +1,91 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
-#include "domain/core.h"
+#include "absl/status/status.h"
+#include "domain/records/cause.h"
+#include "domain/records/refused_records.h"
+#include "domain/records/shard.h"
+#include "domain/sessions/user.h"
+#include "rookery/base/clock.h"
+#include "rookery/events/v1/user_record.pb.h"
+#include "rookery/roster/v1/roster_service.pb.h"
+#include "rookery/runtime/task.h"
+#include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {
 
+class Outbox;
+struct Session;
+struct Shard;
+struct User;
+class AccountStore;
+class Addresses;
+class ClientAnswers;
+class Consequences;
+class Deliverer;
+class FeatureHooks;
+class KeyedLock;
+class OfflineMessages;
+class Roster;
+class SessionTable;
+class SettingsKeeper;
+class Shards;
+class Users;
+struct SessionManagerMetrics;
+struct Settings;
+
 /// RFC 6121 section 4: initial presence, broadcast, probe, directed presence, and
 /// `unavailable` however a session ends.
-class PresenceTracker {
+class PresenceTracker final : public RefusedRecords::News {
  public:
-  explicit PresenceTracker(Core& core) : core_(core) {}
+  /// Ends a session of which so much is not known that its client has to begin anew.
+  class Listener {
+   public:
+    virtual void OnPresenceLost(const std::shared_ptr<Session>& session) = 0;
 
-  /// Presence without `to`: available or unavailable.
-  void OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
+   protected:
+    ~Listener() = default;
+  };
+
+  PresenceTracker(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
+                  SessionManagerMetrics& metrics, runtime::TaskGroup& tasks, const Addresses& addresses,
+                  const Shards& shards, const SessionTable& table, Users& users, AccountStore& accounts,
+                  Roster& roster, KeyedLock& rosters, Consequences& consequences,
+                  const FeatureHooks& features, Outbox& outbox, OfflineMessages& offline,
+                  Deliverer& deliverer, ClientAnswers& answers, SettingsKeeper& user_settings)
+      : executor_(std::move(executor)),
+        settings_(settings),
+        clock_(clock),
+        metrics_(metrics),
+        tasks_(tasks),
+        addresses_(addresses),
+        shards_(shards),
+        table_(table),
+        users_(users),
+        accounts_(accounts),
+        roster_(roster),
+        rosters_(rosters),
+        consequences_(consequences),
+        features_(features),
+        outbox_(outbox),
+        offline_(offline),
+        deliverer_(deliverer),
+        answers_(answers),
+        user_settings_(user_settings) {}
+  /// Before the first session.
+  void Tell(Listener& listener) { listener_ = &listener; }
+
+  /// Presence without `to`: available or unavailable. Gives what is left to do and takes time; nothing:
+  /// the stanza is done.
+  using Work = std::function<Task<void>(Cause&)>;
+  Work OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
   /// Presence to one address (section 4.6).
   void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
   /// Section 4.3.2, for the full JID `prober`. Silence where it may not see the user.
@@ -36,7 +103,7 @@ class PresenceTracker {
   void TellAnew(Session& session);
   /// Of a presence that was refused some time ago: takes out those recipients to whom something newer was
   /// said since. True: nobody is left.
-  bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record);
+  bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record) override;
 
   /// The current presence of every available session to one contact, or `unavailable`.
   void SendCurrent(User& user, Cause& cause, std::string_view contact);
@@ -92,7 +159,26 @@ class PresenceTracker {
   Task<void> LoadAndAnswer(std::shared_ptr<Shard> shard, std::string bare, Cause cause, std::string prober);
   Task<void> RememberLastActivity(std::string bare, std::string status);
 
-  Core& core_;
+  asio::any_io_executor executor_;
+  const Settings& settings_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  runtime::TaskGroup& tasks_;
+  const Addresses& addresses_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  Users& users_;
+  AccountStore& accounts_;
+  Roster& roster_;
+  KeyedLock& rosters_;
+  Consequences& consequences_;
+  const FeatureHooks& features_;
+  Outbox& outbox_;
+  OfflineMessages& offline_;
+  Deliverer& deliverer_;
+  ClientAnswers& answers_;
+  SettingsKeeper& user_settings_;
+  Listener* listener_ = nullptr;
   std::unordered_map<std::string, Owed> owed_;
   /// Users of `owed_`, and some that are not there any more.
   std::deque<std::string> owed_order_;

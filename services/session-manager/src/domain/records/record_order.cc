@@ -4,14 +4,12 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "domain/core.h"
-#include "domain/delivery/deliverer.h"
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/offline_messages.h"
-#include "domain/records/record_processor.h"
-#include "domain/roster/user_settings.h"
-#include "domain/sessions/session_keeper.h"
-#include "modules/iq_router.h"
+#include "domain/records/shards.h"
+#include "domain/records/users.h"
+#include "domain/sessions/link_actions.h"
+#include "modules/hooks.h"
 #include "rookery/base/check.h"
 
 namespace rookery::session_manager {
@@ -76,7 +74,7 @@ RecordKey RecordOrder::KeyFor(const PendingRecord& pending) const {
   const events::v1::UserRecord& record = pending.record;
   RecordClass own_request = RecordClass::kAccountQuery;
   if (record.has_outbound()) {
-    switch (core_.iqs().EffectOf(record.outbound().stanza())) {
+    switch (hooks_.EffectOf(record.outbound().stanza())) {
       case Hooks::Effect::kNone:
         break;
       case Hooks::Effect::kChanges:
@@ -93,44 +91,27 @@ RecordKey RecordOrder::KeyFor(const PendingRecord& pending) const {
 }
 
 bool RecordOrder::HasToWait(User& user, const RecordKey& key) const {
-  if (!core_.settings_keeper().Know(user)) return true;
+  if (!user_settings_.Know(user)) return true;
   if (!user.backlog) return false;
   return user.backlog->entries.size() >= kMaxEntries || !user.backlog->overflow.empty() ||
          std::any_of(user.backlog->entries.begin(), user.backlog->entries.end(),
                      [&](const Entry& entry) { return MustWait(key, entry.key); });
 }
 
-void RecordOrder::NotePassing(User& user) {
-  if (!user.backlog) return;
-  std::vector<std::int64_t> passed;
-  for (Entry& entry : user.backlog->entries) {
-    if (std::exchange(entry.is_noted, true)) continue;
-    // Nothing is given to a session: an answer is a record of its own.
-    if (entry.key.record_class != RecordClass::kAccountQuery) passed.push_back(entry.offset);
-  }
-  if (passed.empty()) return;
-  for (const auto& session : user.sessions)
-    if (HoldRecords(*session, passed)) core_.sessions().PublishState(*session);
-}
-
-void RecordOrder::Take(User& user, std::shared_ptr<PendingRecord> record) {
-  if (!user.backlog && core_.settings_keeper().Know(user)) {
-    core_.records().Apply(user, *record);
-    return;
-  }
+bool RecordOrder::Admit(User& user, const std::shared_ptr<PendingRecord>& record) {
+  if (!user.backlog && user_settings_.Know(user)) return true;
   RecordKey key = KeyFor(*record);
   if (!HasToWait(user, key)) {
-    NotePassing(user);
-    core_.records().Apply(user, *record);
-    return;
+    NotePassing(outbox_, user);
+    return true;
   }
   Backlog& backlog = BacklogOf(user);
   if (backlog.entries.size() >= kMaxEntries || !backlog.overflow.empty()) {
-    backlog.overflow.push_back(std::move(record));
-    return;
+    backlog.overflow.push_back(record);
+  } else {
+    backlog.entries.push_back({++backlog.last_id, std::move(key), record->offset, record});
   }
-  const std::int64_t offset = record->offset;
-  backlog.entries.push_back({++backlog.last_id, std::move(key), offset, std::move(record)});
+  return false;
 }
 
 void RecordOrder::FinishLater(User& user, PendingRecord& record, const char* name,
@@ -139,7 +120,7 @@ void RecordOrder::FinishLater(User& user, PendingRecord& record, const char* nam
   std::uint64_t id = record.entry_id;
   if (id == 0) {
     // What comes after it may be finished before it, and it before what is there already.
-    NotePassing(user);
+    NotePassing(outbox_, user);
     id = ++backlog.last_id;
     backlog.entries.push_back({id, KeyFor(record), record.offset, nullptr, /*begun=*/true});
   } else {
@@ -155,14 +136,13 @@ void RecordOrder::FinishLater(User& user, PendingRecord& record, const char* nam
 
 void RecordOrder::Start(User& user, const char* name, std::uint64_t id, std::int64_t offset,
                         std::function<Task<void>()> work) {
-  core_.tasks().Spawn(name,
-                      Run(core_.SharedShard(user.shard->number), user.bare, id, offset, std::move(work)));
+  tasks_.Spawn(name, Run(shards_.Shared(user.shard->number), user.bare, id, offset, std::move(work)));
 }
 
 Task<void> RecordOrder::Run(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t id,
                             std::int64_t offset, std::function<Task<void>()> work) {
   // Never within the call that begins it: its caller still uses the user.
-  co_await asio::post(core_.executor(), asio::use_awaitable);
+  co_await asio::post(executor_, asio::use_awaitable);
   if (shard->released()) co_return;
   co_await work();
   if (shard->released()) co_return;
@@ -171,7 +151,7 @@ Task<void> RecordOrder::Run(std::shared_ptr<Shard> shard, std::string bare, std:
 }
 
 void RecordOrder::Finish(Shard& shard, const std::string& bare, std::uint64_t id) {
-  User* user = core_.FindUser(shard, bare);
+  User* user = shard.FindUser(bare);
   if (user == nullptr || !user->backlog) return;
   auto& entries = user->backlog->entries;
   const auto entry =
@@ -190,12 +170,12 @@ void RecordOrder::Release(User& user, std::int64_t offset) {
 }
 
 void RecordOrder::Drain(Shard& shard, const std::string& bare) {
-  User* user = core_.FindUser(shard, bare);
+  User* user = shard.FindUser(bare);
   if (user == nullptr || !user->backlog || user->backlog->is_draining) return;
   user->backlog->is_draining = true;
   for (bool goes_on = true; goes_on;) {
     goes_on = false;
-    const bool is_known = core_.settings_keeper().Know(*user);
+    const bool is_known = user_settings_.Know(*user);
     Backlog& backlog = *user->backlog;
     while (!backlog.overflow.empty() && backlog.entries.size() < kMaxEntries) {
       std::shared_ptr<PendingRecord> record = std::move(backlog.overflow.front());
@@ -213,8 +193,8 @@ void RecordOrder::Drain(Shard& shard, const std::string& bare) {
       const std::uint64_t id = entry->id;
       const std::shared_ptr<PendingRecord> record = std::exchange(entry->record, nullptr);
       record->entry_id = id;
-      if (entry != backlog.entries.begin()) NotePassing(*user);
-      core_.records().Apply(*user, *record);
+      if (entry != backlog.entries.begin()) NotePassing(outbox_, *user);
+      applier_->Apply(*user, *record);
       // Applying it may have moved the entries.
       if (!record->is_finished_later) {
         const auto done = std::find_if(backlog.entries.begin(), backlog.entries.end(),
@@ -228,8 +208,8 @@ void RecordOrder::Drain(Shard& shard, const std::string& bare) {
   user->backlog->is_draining = false;
   const bool is_over = user->backlog->entries.empty();
   if (is_over) user->backlog.reset();
-  core_.deliverer().ResendDue(*user);
-  if (is_over) core_.MaybeForget(*user);
+  applier_->OnDrained(*user);
+  if (is_over) users_.MaybeForget(*user);
 }
 
 }  // namespace rookery::session_manager

@@ -4,13 +4,20 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
+#include "domain/roster/user_settings.h"
 #include "domain/sessions/user.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
 
-class Core;
+struct Shard;
+class Hooks;
+class Outbox;
+class Shards;
+class Users;
 
 /// `own_request`: what an own client's request to the account is.
 RecordKey KeyOf(const events::v1::UserRecord& record, RecordClass own_request);
@@ -25,27 +32,47 @@ bool MustWait(const RecordKey& later, const RecordKey& earlier);
 /// The order in which the records of a user are applied. Most are applied as they are read and never
 /// come here. One whose application takes time (a subscription that the roster must store) holds
 /// back only what order requires.
-class RecordOrder {
+class RecordOrder final : public SettingsKeeper::Listener {
  public:
   /// Of these an owner can tell, after a death, which were given and which were not.
   static constexpr std::size_t kMaxEntries = 256;
 
-  explicit RecordOrder(Core& core) : core_(core) {}
+  /// Applies the records that had to wait.
+  class Applier {
+   public:
+    virtual void Apply(User& user, PendingRecord& record) = 0;
+    /// All of the user's have been that can be at present.
+    virtual void OnDrained(User& user) = 0;
 
-  /// Applies the record, now or once what it must wait for is finished.
-  void Take(User& user, std::shared_ptr<PendingRecord> record);
+   protected:
+    ~Applier() = default;
+  };
+
+  RecordOrder(asio::any_io_executor executor, runtime::TaskGroup& tasks, const Shards& shards, Users& users,
+              const Hooks& hooks, Outbox& outbox, SettingsKeeper& user_settings)
+      : executor_(std::move(executor)),
+        tasks_(tasks),
+        shards_(shards),
+        users_(users),
+        hooks_(hooks),
+        outbox_(outbox),
+        user_settings_(user_settings) {}
+  /// Before the first record.
+  void ApplyBy(Applier& applier) { applier_ = &applier; }
+
+  /// Whether the caller is to apply the record now; else it is kept, and applied once what it must wait
+  /// for is finished.
+  bool Admit(User& user, const std::shared_ptr<PendingRecord>& record);
   /// Whether a record must wait at present.
   bool HasToWait(User& user, const RecordKey& key) const;
-  /// A record is about to be applied outside of Take, past what waits.
-  void NotePassing(User& user);
 
   /// The record that is being applied is finished when `work` ends. `work` runs later, never
   /// within this call; the shard may have been released when it resumes.
   void FinishLater(User& user, PendingRecord& record, const char* name, std::function<Task<void>()> work);
   /// Whether a stanza of the user's client to `address` is not finished.
   static bool IsSending(const User& user, std::string_view address);
-  /// Something that records waited for has come: the user's settings.
-  void Go(Shard& shard, const std::string& bare) { Drain(shard, bare); }
+  /// Records of the user may have waited for that.
+  void OnSettingsKnown(Shard& shard, const std::string& bare) override { Drain(shard, bare); }
 
  private:
   using Entry = Backlog::Entry;
@@ -60,7 +87,14 @@ class RecordOrder {
   void Release(User& user, std::int64_t offset);
   void Drain(Shard& shard, const std::string& bare);
 
-  Core& core_;
+  asio::any_io_executor executor_;
+  runtime::TaskGroup& tasks_;
+  const Shards& shards_;
+  Users& users_;
+  const Hooks& hooks_;
+  Outbox& outbox_;
+  SettingsKeeper& user_settings_;
+  Applier* applier_ = nullptr;
 };
 
 }  // namespace rookery::session_manager

@@ -1,13 +1,26 @@
 #include "domain/records/record_processor.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "domain/addresses.h"
+#include "domain/delivery/bounces.h"
 #include "domain/delivery/carbons.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/held_records.h"
 #include "domain/delivery/message_routing.h"
+#include "domain/feature_hooks.h"
 #include "domain/inbound/client_stanza_processor.h"
+#include "domain/metrics.h"
 #include "domain/presence/presence_tracker.h"
+#include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
+#include "domain/records/users.h"
 #include "domain/roster/subscription_handler.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_ends.h"
+#include "domain/sessions/session_parker.h"
+#include "domain/settings.h"
 #include "modules/iq_router.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/lent_stanza.h"
@@ -47,17 +60,17 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
     return;
   }
   if (record.has_session_ended()) {
-    User* user = core_.FindUser(shard, xmpp::BareOf(record.session_ended().full_jid()));
+    User* user = shard.FindUser(xmpp::BareOf(record.session_ended().full_jid()));
     if (user != nullptr && user->backlog) {
-      core_.order().Take(*user, std::move(pending));
+      ApplyInTurn(*user, pending);
     } else {
-      core_.sessions().OnEndRecord(shard, *pending);
+      ends_.OnEndRecord(shard, *pending);
       shard.window.Release(offset);
     }
     return;
   }
   if (record.has_session_back()) {
-    core_.sessions().OnBackRecord(shard, *pending);
+    parker_.OnBackRecord(shard, *pending);
     shard.window.Release(offset);
     return;
   }
@@ -72,13 +85,17 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
     to = record.outbound().stanza().from();
   }
   const std::string_view bare = xmpp::BareOf(to);
-  if (bare.empty() || core_.ShardNumberOf(bare) != shard.number) {
-    core_.metrics().misplaced.Increment();
+  if (bare.empty() || addresses_.ShardOf(bare) != shard.number) {
+    metrics_.misplaced.Increment();
     telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", offset}});
     shard.window.Release(offset);
     return;
   }
-  core_.order().Take(core_.GetUser(shard, bare), std::move(pending));
+  ApplyInTurn(shard.GetUser(bare), pending);
+}
+
+void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending) {
+  if (order_.Admit(user, pending)) Apply(user, *pending);
 }
 
 void RecordProcessor::Apply(User& user, PendingRecord& pending) {
@@ -89,11 +106,11 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
   } else if (pending.record.has_fanout()) {
     ApplyFanout(shard, pending);
   } else if (pending.record.has_session_ended()) {
-    core_.sessions().OnEndRecord(shard, pending);
+    ends_.OnEndRecord(shard, pending);
   } else if (pending.record.has_account_removed()) {
-    core_.sessions().OnAccountRemoved(user, offset);
+    ends_.OnAccountRemoved(user, offset);
   } else if (pending.record.has_outbound()) {
-    core_.client_stanzas().Apply(user, pending);
+    client_stanzas_.Apply(user, pending);
   } else if (pending.record.has_delivery() && IsWelcome(user, pending)) {
     switch (pending.record.delivery().stanza().kind()) {
       case common::v1::STANZA_KIND_MESSAGE:
@@ -106,25 +123,29 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
         ApplyIq(user, pending);
         break;
       default:
-        core_.metrics().misplaced.Increment();
+        metrics_.misplaced.Increment();
         break;
     }
   }
   shard.window.Release(offset);
-  core_.MaybeForget(user);
+  users_.MaybeForget(user);
+}
+
+void RecordProcessor::OnDrained(User& user) {
+  for (const auto& session : deliverer_.ResendDue(user)) ends_.End(session, "internal-server-error");
 }
 
 bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
   xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
-  const std::optional<Refusal> refusal = core_.features().ToUser(user, stanza);
+  const std::optional<Refusal> refusal = features_.ToUser(user, stanza);
   if (!refusal) return true;
   // Only what asks for an answer gets one.
   if (!refusal->condition || stanza.type() == "error" || stanza.type() == "result") return false;
-  core_.metrics().bounced.Increment();
+  metrics_.bounced.Increment();
   Cause cause;
   cause.offset = pending.offset;
   cause.trace_id = pending.record.trace_id();
-  core_.AppendDelivery(*user.shard, cause, MakeRefusal(stanza, *refusal));
+  consequences_.AppendDelivery(*user.shard, cause, MakeRefusal(stanza, *refusal));
   return false;
 }
 
@@ -148,7 +169,7 @@ void RecordProcessor::PublishEvent(const User& user, const PendingRecord& pendin
   event.set_trace_id(pending.record.trace_id());
   event.set_source_partition(user.shard->number);
   event.set_source_offset(pending.offset);
-  core_.AppendEvent(*user.shard, Topic::kMessages, user.bare, event, pending.offset);
+  consequences_.AppendEvent(*user.shard, events::Topic::kMessages, user.bare, event, pending.offset);
 }
 
 void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
@@ -169,7 +190,7 @@ void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
       AppendStanzaId(message, user, pending);
     }
   }
-  core_.deliverer().RouteMessage(user, delivery, pending.recovering);
+  deliverer_.RouteMessage(user, delivery, pending.recovering);
 }
 
 void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
@@ -197,28 +218,28 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   copy->to_each = true;
   for (const auto& session : user.sessions) {
     if (session->state.carbons() && session->resource() != sender)
-      core_.deliverer().SendRecord(*session, copy, /*primary=*/false, pending.recovering);
+      deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
   }
 }
 
 void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   xmpp::Stanza& presence = *pending.record.mutable_delivery()->mutable_stanza();
   if (IsSubscription(presence.type())) {
-    core_.subscriptions().OnInbound(user, pending);
+    subscriptions_.OnInbound(user, pending);
     return;
   }
   if (presence.type() == "probe") {
     Cause cause;
     cause.offset = pending.offset;
     cause.trace_id = pending.record.trace_id();
-    core_.presence().AnswerProbe(user, cause, presence.from());
+    presence_.AnswerProbe(user, cause, presence.from());
     return;
   }
   const std::string resource(xmpp::ResourceOf(presence.to()));
   auto delivery = MakeDelivery(pending, presence);
   for (const auto& session : user.sessions) {
     const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
-    if (wanted) core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
+    if (wanted) deliverer_.SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
   }
 }
 
@@ -231,11 +252,11 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
   std::vector<Session*> sessions;
   for (int i = 0; i < fanout.recipients_size(); ++i) {
     const std::string& recipient = fanout.recipients(i);
-    User* user = core_.FindUser(shard, xmpp::BareOf(recipient));
+    User* user = shard.FindUser(xmpp::BareOf(recipient));
     if (user == nullptr) continue;
     // Each recipient has its own numbers for what follows, whenever its turn comes.
     const std::uint32_t parts = pending.in_turn ? pending.parts : static_cast<std::uint32_t>(i) << 16;
-    if (!pending.in_turn && core_.order().HasToWait(*user, {RecordClass::kStanza, sender})) {
+    if (!pending.in_turn && order_.HasToWait(*user, {RecordClass::kStanza, sender})) {
       auto later = std::make_shared<PendingRecord>();
       later->offset = pending.offset;
       later->recovering = pending.recovering;
@@ -246,17 +267,17 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
       *later->record.mutable_fanout()->mutable_stanza() = stanza;
       later->record.mutable_fanout()->add_recipients(recipient);
       shard.window.Hold(pending.offset);
-      core_.order().Take(*user, std::move(later));
+      ApplyInTurn(*user, later);
       continue;
     }
-    core_.order().NotePassing(*user);
-    if (core_.features().ToUser(*user, stanza)) continue;
+    NotePassing(outbox_, *user);
+    if (features_.ToUser(*user, stanza)) continue;
     if (is_probe) {
       Cause cause;
       cause.offset = pending.offset;
       cause.trace_id = pending.record.trace_id();
       cause.parts = parts;
-      core_.presence().AnswerProbe(*user, cause, stanza.from());
+      presence_.AnswerProbe(*user, cause, stanza.from());
       continue;
     }
     const std::string_view resource = xmpp::ResourceOf(recipient);
@@ -272,13 +293,13 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
         delivery->to_each = true;
       }
       if (pending.recovering) {
-        core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, true);
+        deliverer_.SendRecord(*session, delivery, /*primary=*/false, true);
       } else {
         sessions.push_back(session.get());
       }
     }
   }
-  if (!sessions.empty()) core_.deliverer().SendToAll(sessions, delivery, /*primary=*/false);
+  if (!sessions.empty()) deliverer_.SendToAll(sessions, delivery, /*primary=*/false);
 }
 
 void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
@@ -287,23 +308,21 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
   const bool is_request = iq.type() == "get" || iq.type() == "set";
   if (resource.empty()) {
     // RFC 6121 section 8.5.1: answered on the account's behalf, never delivered.
-    if (is_request) core_.iqs().OnAccountRequest(user, pending);
+    if (is_request) iqs_.OnAccountRequest(user, pending);
     return;
   }
   Session* session = user.FindResource(resource);
   auto delivery = MakeDelivery(pending, iq);
-  const bool is_old = pending.recovering && core_.clock().UnixMillisNow() - pending.record.received_at_ms() >
-                                                core_.settings().iq_too_old.count();
+  const bool is_old = pending.recovering &&
+                      clock_.UnixMillisNow() - pending.record.received_at_ms() > settings_.iq_too_old.count();
   if (session == nullptr || is_old) {
-    if (is_request)
-      core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+    if (is_request) bounces_.Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
     return;
   }
-  const auto given =
-      core_.deliverer().SendRecord(*session, delivery, /*primary=*/is_request, pending.recovering);
+  const auto given = deliverer_.SendRecord(*session, delivery, /*primary=*/is_request, pending.recovering);
   // It was for an earlier session of that name.
   if (given == Deliverer::Sent::kElsewhere && is_request)
-    core_.deliverer().Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+    bounces_.Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
 }
 
 }  // namespace rookery::session_manager

@@ -1,24 +1,71 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
-#include "domain/core.h"
+#include "domain/delivery/delivery.h"
+#include "domain/records/record_order.h"
+#include "domain/records/shard.h"
+#include "rookery/base/clock.h"
 #include "rookery/events/v1/message_event.pb.h"
 
 namespace rookery::session_manager {
 
+class Outbox;
+class SessionParker;
+class Bounces;
+class Addresses;
+class ClientStanzaProcessor;
+class Consequences;
+class Deliverer;
+class FeatureHooks;
+class IqRouter;
+class PresenceTracker;
+class RecordOrder;
+class SessionEnds;
+class SubscriptionHandler;
+class Users;
+struct SessionManagerMetrics;
+struct Settings;
+
 /// Applies the records of our shards, each once, in their order for each user.
-class RecordProcessor {
+class RecordProcessor final : public RecordOrder::Applier {
  public:
-  explicit RecordProcessor(Core& core) : core_(core) {}
+  RecordProcessor(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
+                  const Addresses& addresses, Users& users, Consequences& consequences,
+                  const FeatureHooks& features, Outbox& outbox, Bounces& bounces, Deliverer& deliverer,
+                  RecordOrder& order, PresenceTracker& presence, SubscriptionHandler& subscriptions,
+                  IqRouter& iqs, ClientStanzaProcessor& client_stanzas, SessionParker& parker,
+                  SessionEnds& ends)
+      : settings_(settings),
+        clock_(clock),
+        metrics_(metrics),
+        addresses_(addresses),
+        users_(users),
+        consequences_(consequences),
+        features_(features),
+        outbox_(outbox),
+        bounces_(bounces),
+        deliverer_(deliverer),
+        order_(order),
+        presence_(presence),
+        subscriptions_(subscriptions),
+        iqs_(iqs),
+        client_stanzas_(client_stanzas),
+        parker_(parker),
+        ends_(ends) {}
 
   /// A record of the topic `users` that has not been applied yet.
   void OnRecord(Shard& shard, std::shared_ptr<PendingRecord> record);
   /// When nothing that it must wait for is unfinished (RecordOrder).
-  void Apply(User& user, PendingRecord& pending);
+  void Apply(User& user, PendingRecord& pending) override;
+  /// Sessions go on to which what it brought was promised.
+  void OnDrained(User& user) override;
 
  private:
+  /// Now, or when its turn comes.
+  void ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending);
   /// Whether no feature refuses the stanza; else its sender has been told what there is to tell.
   bool IsWelcome(User& user, PendingRecord& pending);
   void ApplyFanout(Shard& shard, PendingRecord& pending);
@@ -31,7 +78,23 @@ class RecordProcessor {
                     events::v1::MessageDirection direction);
   std::shared_ptr<Delivery> MakeDelivery(PendingRecord& pending, xmpp::Stanza& stanza);
 
-  Core& core_;
+  const Settings& settings_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  const Addresses& addresses_;
+  Users& users_;
+  Consequences& consequences_;
+  const FeatureHooks& features_;
+  Outbox& outbox_;
+  Bounces& bounces_;
+  Deliverer& deliverer_;
+  RecordOrder& order_;
+  PresenceTracker& presence_;
+  SubscriptionHandler& subscriptions_;
+  IqRouter& iqs_;
+  ClientStanzaProcessor& client_stanzas_;
+  SessionParker& parker_;
+  SessionEnds& ends_;
 };
 
 }  // namespace rookery::session_manager

@@ -3,10 +3,13 @@
 #include <chrono>
 #include <utility>
 
-#include "domain/presence/presence_tracker.h"
+#include "domain/metrics.h"
+#include "domain/records/shards.h"
+#include "rookery/base/status.h"
 #include "rookery/events/v1/message_event.pb.h"
 #include "rookery/events/v1/presence_event.pb.h"
 #include "rookery/runtime/backoff.h"
+#include "rookery/telemetry/log.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {
@@ -16,16 +19,16 @@ namespace {
 constexpr std::size_t kMostWaiting = 10'000;
 constexpr BackoffOptions kPauses{std::chrono::milliseconds(500), std::chrono::seconds(30)};
 
-std::unique_ptr<google::protobuf::MessageLite> MakeRecord(Topic topic) {
-  if (topic == Topic::kMessages) return std::make_unique<events::v1::MessageEvent>();
-  if (topic == Topic::kPresence) return std::make_unique<events::v1::PresenceEvent>();
+std::unique_ptr<google::protobuf::MessageLite> MakeRecord(events::Topic topic) {
+  if (topic == events::Topic::kMessages) return std::make_unique<events::v1::MessageEvent>();
+  if (topic == events::Topic::kPresence) return std::make_unique<events::v1::PresenceEvent>();
   return std::make_unique<events::v1::UserRecord>();
 }
 
 /// As it was when it was said first (protos/README.md).
-std::string KeyOf(Topic topic, const google::protobuf::MessageLite& record) {
-  if (topic == Topic::kMessages) return static_cast<const events::v1::MessageEvent&>(record).owner();
-  if (topic == Topic::kPresence)
+std::string KeyOf(events::Topic topic, const google::protobuf::MessageLite& record) {
+  if (topic == events::Topic::kMessages) return static_cast<const events::v1::MessageEvent&>(record).owner();
+  if (topic == events::Topic::kPresence)
     return std::string(xmpp::BareOf(static_cast<const events::v1::PresenceEvent&>(record).jid()));
   const auto& of_user = static_cast<const events::v1::UserRecord&>(record);
   if (of_user.has_delivery()) return std::string(xmpp::BareOf(of_user.delivery().stanza().to()));
@@ -36,40 +39,39 @@ std::string KeyOf(Topic topic, const google::protobuf::MessageLite& record) {
 
 }  // namespace
 
-void RefusedRecords::SayAgain(Shard& from, Topic topic, std::uint32_t partition, const absl::Status& why,
-                              std::function<void()> done) {
-  core_.NoteRefusal(why);
+void RefusedRecords::SayAgain(Shard& from, events::Topic topic, std::uint32_t partition,
+                              const absl::Status& why, std::function<void()> done) {
+  NoteRefusal(why);
   std::optional<std::string> bytes;
   if (!absl::IsInvalidArgument(why) && waiting_ < kMostWaiting) bytes = events::RefusedRecord(why);
   Record record = MakeRecord(topic);
   if (!bytes || !record->ParseFromString(*bytes)) {
-    core_.NoteLoss();
+    NoteLoss();
     if (done) done();
     return;
   }
-  if (topic == Topic::kUsers) {
+  if (topic == events::Topic::kUsers) {
     // By then the client may have sent more, and what bears the number of this would be taken for said.
     auto& origin = *static_cast<events::v1::UserRecord&>(*record).mutable_origin();
     if (origin.has_client()) origin.clear_client();
   }
   ++waiting_;
-  core_.tasks().Spawn("record.say_again", Repeat(core_.SharedShard(from.number), topic, partition,
-                                                 std::move(record), std::move(done)));
+  tasks_.Spawn("record.say_again",
+               Repeat(shards_.Shared(from.number), topic, partition, std::move(record), std::move(done)));
 }
 
-Task<void> RefusedRecords::Repeat(std::shared_ptr<Shard> from, Topic topic, std::uint32_t partition,
+Task<void> RefusedRecords::Repeat(std::shared_ptr<Shard> from, events::Topic topic, std::uint32_t partition,
                                   Record record, std::function<void()> done) {
   for (runtime::Backoff backoff(kPauses);;) {
     co_await backoff.Wait();
     if (from->released()) break;
-    const bool is_outdated =
-        topic == Topic::kUsers &&
-        core_.presence().RemoveOutdated(*from, static_cast<events::v1::UserRecord&>(*record));
+    const bool is_outdated = topic == events::Topic::kUsers &&
+                             news_->RemoveOutdated(*from, static_cast<events::v1::UserRecord&>(*record));
     absl::StatusOr<std::int64_t> offset{-1};
     if (!is_outdated) {
-      runtime::Promise<absl::StatusOr<std::int64_t>> appended(core_.executor());
-      core_.shards().Append(*from, topic, partition, KeyOf(topic, *record), *record,
-                            [appended](const auto& answer) mutable { appended.Set(answer); });
+      runtime::Promise<absl::StatusOr<std::int64_t>> appended(executor_);
+      owner_.Append(*from, topic, partition, KeyOf(topic, *record), *record,
+                    [appended](const auto& answer) mutable { appended.Set(answer); });
       offset = co_await appended.Get();
     }
     if (from->released() || absl::IsAborted(offset.status())) break;
@@ -78,6 +80,16 @@ Task<void> RefusedRecords::Repeat(std::shared_ptr<Shard> from, Topic topic, std:
     break;
   }
   --waiting_;
+}
+
+void RefusedRecords::NoteRefusal(const absl::Status& status) {
+  metrics_.records_refused.Increment();
+  telemetry::LogError("record.refused", {{"error", Message(status)}});
+}
+
+void RefusedRecords::NoteLoss() {
+  metrics_.records_lost.Increment();
+  telemetry::LogError("record.lost", {});
 }
 
 }  // namespace rookery::session_manager

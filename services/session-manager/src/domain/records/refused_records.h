@@ -4,33 +4,68 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
-#include "domain/core.h"
+#include "domain/records/shard.h"
+#include "google/protobuf/message_lite.h"
+#include "rookery/events/topics.h"
+#include "rookery/events/v1/user_record.pb.h"
+#include "rookery/runtime/task.h"
+#include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
 
+class Shards;
+struct SessionManagerMetrics;
+
 /// Records that this service has to say by itself (presence, answers, errors, the archive's events) and that
 /// the log has refused: they are said again until it takes them, with pauses that grow. What a client has
-/// sent is not among them: the client is told. Owned by Core. I/O thread only.
+/// sent is not among them: the client is told. I/O thread only.
 class RefusedRecords {
  public:
-  explicit RefusedRecords(Core& core) : core_(core) {}
+  /// Knows what was said since.
+  class News {
+   public:
+    /// Of a presence that was refused some time ago: takes out those recipients to whom something newer
+    /// was said since. True: nobody is left.
+    virtual bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record) = 0;
+
+   protected:
+    ~News() = default;
+  };
+
+  RefusedRecords(asio::any_io_executor executor, SessionManagerMetrics& metrics, runtime::TaskGroup& tasks,
+                 sharding::ShardOwner& owner, const Shards& shards)
+      : executor_(std::move(executor)), metrics_(metrics), tasks_(tasks), owner_(owner), shards_(shards) {}
+  /// Before the first record.
+  void Ask(News& news) { news_ = &news; }
 
   /// `why`: the log's answer, which carries the record. `done` is called when the log has it, or when that
   /// cannot be: it is larger than the log takes, or too much waits already. It is not called when the shard
   /// goes to another owner. It may be empty.
-  void SayAgain(Shard& from, Topic topic, std::uint32_t partition, const absl::Status& why,
+  void SayAgain(Shard& from, events::Topic topic, std::uint32_t partition, const absl::Status& why,
                 std::function<void()> done);
+
+  /// The log has refused a record: what a client sent is answered with an error, what we say ourselves is
+  /// said again.
+  void NoteRefusal(const absl::Status& status);
+  /// And it will never have it.
+  void NoteLoss();
 
   std::size_t waiting() const { return waiting_; }
 
  private:
   using Record = std::unique_ptr<google::protobuf::MessageLite>;
-  Task<void> Repeat(std::shared_ptr<Shard> from, Topic topic, std::uint32_t partition, Record record,
+  Task<void> Repeat(std::shared_ptr<Shard> from, events::Topic topic, std::uint32_t partition, Record record,
                     std::function<void()> done);
 
-  Core& core_;
+  asio::any_io_executor executor_;
+  SessionManagerMetrics& metrics_;
+  runtime::TaskGroup& tasks_;
+  sharding::ShardOwner& owner_;
+  const Shards& shards_;
+  News* news_ = nullptr;
   std::size_t waiting_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -25,6 +26,10 @@ struct Shard final : sharding::Shard {
 
   // Found by string_view too: absl hashes its own view type only, which is not std's here.
   std::unordered_map<std::string, std::unique_ptr<User>, StringHash, std::equal_to<>> users;
+  /// The user's entry, made when missing.
+  User& GetUser(std::string_view bare);
+  /// Null: there is none.
+  User* FindUser(std::string_view bare) const;
 
   /// Gateways that have attached their sessions for this epoch.
   std::set<std::string> attached_gateways;

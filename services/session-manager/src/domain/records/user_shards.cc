@@ -3,27 +3,39 @@
 #include <algorithm>
 
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/delivery_states.h"
 #include "domain/delivery/offline_messages.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/shard_loader.h"
 #include "domain/delivery/store_writer.h"
+#include "domain/metrics.h"
+#include "domain/presence/caps_tracker.h"
 #include "domain/records/record_processor.h"
+#include "domain/records/shards.h"
 #include "domain/roster/user_settings.h"
+#include "domain/sessions/gateways.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/live_sessions.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_keeper.h"
+#include "domain/sessions/session_parker.h"
+#include "domain/sessions/session_table.h"
+#include "domain/settings.h"
+#include "ports/membership.h"
+#include "ports/waiting_store.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
 namespace {
 
-Shard& Users(sharding::Shard& shard) { return static_cast<Shard&>(shard); }
-std::shared_ptr<Shard> Users(std::shared_ptr<sharding::Shard> shard) {
+Shard& AsUsers(sharding::Shard& shard) { return static_cast<Shard&>(shard); }
+std::shared_ptr<Shard> AsUsers(std::shared_ptr<sharding::Shard> shard) {
   return std::static_pointer_cast<Shard>(std::move(shard));
 }
 
 }  // namespace
-
-UserShards::UserShards(Core& core) : core_(core) {}
 
 std::shared_ptr<sharding::Shard> UserShards::MakeShard(std::uint32_t number,
                                                        std::chrono::milliseconds horizon) {
@@ -50,17 +62,17 @@ sharding::ShardService::Parsed UserShards::Parse(std::string_view value) {
 }
 
 void UserShards::Apply(sharding::Shard& shard, std::shared_ptr<sharding::Record> record) {
-  core_.records().OnRecord(Users(shard), std::static_pointer_cast<PendingRecord>(std::move(record)));
+  records_.OnRecord(AsUsers(shard), std::static_pointer_cast<PendingRecord>(std::move(record)));
 }
 
 void UserShards::OnFinishedRecord(sharding::Shard& shard, sharding::Record& record) {
-  core_.sessions().OnFinishedRecord(Users(shard), static_cast<PendingRecord&>(record));
+  ends_.OnFinishedRecord(AsUsers(shard), static_cast<PendingRecord&>(record));
 }
 
 // ---- a new owner ----------------------------------------------------------------
 
 void UserShards::OnFenced(sharding::Shard& shard) {
-  for (const auto& [instance, gateway] : core_.sessions().gateways()) {
+  for (const auto& [instance, gateway] : gateways_.all()) {
     auto& action = gateway->Add();
     action.set_shard(shard.number);
     action.set_epoch(shard.epoch);
@@ -70,28 +82,28 @@ void UserShards::OnFenced(sharding::Shard& shard) {
 }
 
 Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
-  const std::shared_ptr<Shard> shard = Users(std::move(loading));
+  const std::shared_ptr<Shard> shard = AsUsers(std::move(loading));
   co_await AwaitGateways(shard);
-  if (!shard->released()) co_await LoadWaiting(core_, shard);
+  if (!shard->released()) co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, deliverer_, shard);
   if (shard->released()) co_return absl::OkStatus();
-  co_await core_.offline().Recover(shard);
-  if (!shard->released()) co_await core_.offline().LookForWaiting(shard);
+  co_await offline_.Recover(shard);
+  if (!shard->released()) co_await offline_.LookForWaiting(shard);
   co_return absl::OkStatus();
 }
 
 bool UserShards::AllGatewaysAttached(const Shard& shard) const {
-  if (!core_.ports().membership.KnowsAllGateways()) return false;
-  for (const auto& [instance, gateway] : core_.sessions().gateways())
+  if (!membership_.KnowsAllGateways()) return false;
+  for (const auto& [instance, gateway] : gateways_.all())
     if (!shard.attached_gateways.contains(instance)) return false;
   // One that Redis knows and that has not linked yet may hold sessions too.
-  const std::vector<std::string> known = core_.ports().membership.Gateways();
+  const std::vector<std::string> known = membership_.Gateways();
   return std::all_of(known.begin(), known.end(),
                      [&](const std::string& instance) { return shard.attached_gateways.contains(instance); });
 }
 
 Task<void> UserShards::AwaitGateways(std::shared_ptr<Shard> shard) {
-  const SteadyTime limit = core_.clock().Now() + core_.settings().attach_timeout;
-  while (!shard->released() && core_.clock().Now() < limit) {
+  const SteadyTime limit = clock_.Now() + settings_.attach_timeout;
+  while (!shard->released() && clock_.Now() < limit) {
     if (AllGatewaysAttached(*shard)) co_return;
     co_await runtime::Sleep(std::chrono::milliseconds(10));
   }
@@ -99,7 +111,7 @@ Task<void> UserShards::AwaitGateways(std::shared_ptr<Shard> shard) {
 }
 
 void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
-  Shard& shard = Users(reading);
+  Shard& shard = AsUsers(reading);
   if (was_cut) {
     // Offsets that sessions remember are of a log that is gone: what comes now was given to nobody.
     const std::int64_t before = shard.committed - 1;
@@ -112,66 +124,66 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
         session->state.clear_held_records();
         // Of what was lost, nobody says presence again.
         if (session->available()) session->state.set_presence_missed(true);
-        core_.sessions().PublishState(*session);
+        outbox_.Publish(*session);
       }
     }
   }
-  core_.offline().HandOutWhatIsDue(shard);
+  offline_.HandOutWhatIsDue(shard);
 }
 
-bool UserShards::is_settled(sharding::Shard& shard) const { return !SettingsKeeper::IsAwaited(Users(shard)); }
+bool UserShards::is_settled(sharding::Shard& shard) const {
+  return !SettingsKeeper::IsAwaited(AsUsers(shard));
+}
 
 Task<void> UserShards::Settle(std::shared_ptr<sharding::Shard> shard) {
   // What sessions were given by an earlier owner is known before they are resumed.
-  co_await core_.settings_keeper().AwaitAll(Users(std::move(shard)));
+  co_await user_settings_.AwaitAll(AsUsers(std::move(shard)));
 }
 
-void UserShards::GoLive(sharding::Shard& shard) { core_.sessions().RunWaiting(Users(shard)); }
+void UserShards::GoLive(sharding::Shard& shard) { sessions_.RunWaiting(AsUsers(shard)); }
 
 void UserShards::OnCertain(sharding::Shard& shard) {
-  core_.offline().ContinueWriting(Users(shard));
-  if (shard.live()) core_.sessions().RunWaiting(Users(shard));
+  DeliveryStates::ContinueWriting(AsUsers(shard));
+  if (shard.live()) sessions_.RunWaiting(AsUsers(shard));
 }
 
-void UserShards::OnCommitted(sharding::Shard& shard) { core_.closer().OnCommitted(Users(shard)); }
+void UserShards::OnCommitted(sharding::Shard& shard) { closer_.OnCommitted(AsUsers(shard)); }
 
 // ---- the end --------------------------------------------------------------------
 
 Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, SteadyTime limit) {
   // What is in the window stays in the log: the next owner reads it from the cursor.
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(limit - core_.clock().Now());
-  co_await core_.sessions().AwaitParked(Users(std::move(leaving)), left);
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(limit - clock_.Now());
+  co_await live_.AwaitParked(AsUsers(std::move(leaving)), left);
 }
 
 void UserShards::Forget(sharding::Shard& shard) {
-  if (Users(shard).settings_known) Users(shard).settings_known->Notify();
-  core_.offline().ContinueWriting(Users(shard));  // it ends what waits
-  core_.sessions().Forget(Users(shard));
+  if (AsUsers(shard).settings_known) AsUsers(shard).settings_known->Notify();
+  DeliveryStates::ContinueWriting(AsUsers(shard));  // it ends what waits
+  live_.Forget(AsUsers(shard));
+  AsUsers(shard).waiting.clear();
 }
 
-bool UserShards::is_full(sharding::Shard& shard) const {
-  return core_.offline().WriterOf(Users(shard)).is_full();
-}
+bool UserShards::is_full(sharding::Shard& shard) const { return states_.WriterOf(AsUsers(shard)).is_full(); }
 
-bool UserShards::is_able() const {
-  return !core_.sessions().gateways().empty() || core_.ports().membership.Gateways().empty();
-}
+bool UserShards::is_able() const { return !gateways_.all().empty() || membership_.Gateways().empty(); }
 
 // ---- time -----------------------------------------------------------------------
 
 void UserShards::Sweep() {
   std::size_t users = 0;
-  for (const std::shared_ptr<Shard>& shard : core_.all_shards()) {
+  for (const std::shared_ptr<Shard>& shard : shards_.All()) {
     users += shard->users.size();
     if (shard->phase == sharding::Shard::Phase::kAcquiring || shard->suspended) continue;
-    core_.deliverer().StoreOldPackets(*shard);
-    if (shard->live()) core_.sessions().Sweep(*shard);
-    core_.offline().Sweep(*shard);
-    core_.closer().Sweep(*shard);
+    deliverer_.StoreOldPackets(*shard);
+    if (shard->live()) sessions_.Sweep(*shard);
+    offline_.Sweep(*shard);
+    closer_.Sweep(*shard);
   }
-  core_.metrics().users.Set(static_cast<double>(users));
-  core_.metrics().sessions.Set(static_cast<double>(core_.sessions_by_id().size()));
-  core_.metrics().sessions_detached.Set(static_cast<double>(core_.sessions().away()));
+  caps_.Sweep();
+  metrics_.users.Set(static_cast<double>(users));
+  metrics_.sessions.Set(static_cast<double>(table_.size()));
+  metrics_.sessions_detached.Set(static_cast<double>(live_.away()));
 }
 
 }  // namespace rookery::session_manager

@@ -3,17 +3,64 @@
 #include <memory>
 #include <string_view>
 
-#include "domain/core.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
 #include "rookery/sharding/shard_service.h"
 
 namespace rookery::session_manager {
+
+class Outbox;
+struct Shard;
+class DeliveryStates;
+class CapsTracker;
+class Deliverer;
+class Gateways;
+class LiveSessions;
+class Membership;
+class OfflineMessages;
+class RecordProcessor;
+class SessionCloser;
+class SessionEnds;
+class SessionKeeper;
+class SessionParker;
+class SettingsKeeper;
+class SessionTable;
+class Shards;
+class WaitingStore;
+struct SessionManagerMetrics;
+struct Settings;
 
 /// What the shards of `users` are beyond the machinery that all sharded services share: the
 /// sessions that gateways and the store bring to a new owner, the records of users, and what is
 /// handed over.
 class UserShards final : public sharding::ShardService {
  public:
-  explicit UserShards(Core& core);
+  UserShards(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
+             const Shards& shards, const SessionTable& table, Membership& membership, WaitingStore& store,
+             Gateways& gateways, LiveSessions& live, SessionCloser& closer, Outbox& outbox,
+             DeliveryStates& states, OfflineMessages& offline, Deliverer& deliverer, CapsTracker& caps,
+             SettingsKeeper& user_settings, SessionParker& parker, SessionEnds& ends, SessionKeeper& sessions,
+             RecordProcessor& records)
+      : settings_(settings),
+        clock_(clock),
+        metrics_(metrics),
+        shards_(shards),
+        table_(table),
+        membership_(membership),
+        store_(store),
+        gateways_(gateways),
+        live_(live),
+        closer_(closer),
+        outbox_(outbox),
+        states_(states),
+        offline_(offline),
+        deliverer_(deliverer),
+        caps_(caps),
+        user_settings_(user_settings),
+        parker_(parker),
+        ends_(ends),
+        sessions_(sessions),
+        records_(records) {}
 
   std::shared_ptr<sharding::Shard> MakeShard(std::uint32_t number,
                                              std::chrono::milliseconds horizon) override;
@@ -47,7 +94,26 @@ class UserShards final : public sharding::ShardService {
   Task<void> AwaitGateways(std::shared_ptr<Shard> shard);
   bool AllGatewaysAttached(const Shard& shard) const;
 
-  Core& core_;
+  const Settings& settings_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  Membership& membership_;
+  WaitingStore& store_;
+  Gateways& gateways_;
+  LiveSessions& live_;
+  SessionCloser& closer_;
+  Outbox& outbox_;
+  DeliveryStates& states_;
+  OfflineMessages& offline_;
+  Deliverer& deliverer_;
+  CapsTracker& caps_;
+  SettingsKeeper& user_settings_;
+  SessionParker& parker_;
+  SessionEnds& ends_;
+  SessionKeeper& sessions_;
+  RecordProcessor& records_;
 };
 
 }  // namespace rookery::session_manager

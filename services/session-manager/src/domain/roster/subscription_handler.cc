@@ -2,11 +2,20 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/inbound/client_answers.h"
 #include "domain/inbound/client_stanza_processor.h"
+#include "domain/keyed_lock.h"
 #include "domain/presence/presence_tracker.h"
+#include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/records/shards.h"
+#include "domain/records/users.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/settings.h"
+#include "ports/account_store.h"
+#include "ports/roster.h"
 #include "rookery/base/deadline.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
@@ -107,7 +116,7 @@ void SubscriptionHandler::PushTo(User& user, const xmpp::Element& change,
     if (is_interested(*session)) interested.push_back(session.get());
   if (interested.empty()) return;
   auto delivery = std::make_shared<Delivery>();
-  delivery->received_at_ms = core_.clock().UnixMillisNow();
+  delivery->received_at_ms = clock_.UnixMillisNow();
   delivery->to_each = true;
   xmpp::Stanza& iq = delivery->stanza;
   iq.set_kind(common::v1::STANZA_KIND_IQ);
@@ -115,7 +124,7 @@ void SubscriptionHandler::PushTo(User& user, const xmpp::Element& change,
   iq.set_id("push-" + RandomToken(6));
   iq.set_from(user.bare);
   xmpp::SetPayload(iq, change);
-  core_.deliverer().SendToAll(interested, delivery, /*primary=*/false);
+  deliverer_.SendToAll(interested, delivery, /*primary=*/false);
 }
 
 // ---- outbound ---------------------------------------------------------------
@@ -124,9 +133,9 @@ void SubscriptionHandler::OnOutbound(const Sender& sender, PendingRecord& pendin
   Cause cause;
   cause.offset = pending.offset;
   cause.trace_id = pending.record.trace_id();
-  core_.order().FinishLater(
+  order_.FinishLater(
       sender.user, pending, "subscription.send",
-      [this, shard = core_.SharedShard(sender.user.shard->number), bare = sender.user.bare,
+      [this, shard = shards_.Shared(sender.user.shard->number), bare = sender.user.bare,
        session = sender.session, cause, presence = pending.record.outbound().stanza()]() -> Task<void> {
         return OutboundTask(shard, bare, session, cause, presence);
       });
@@ -140,16 +149,16 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::
   request.set_user(bare);
   request.set_contact(contact);
   request.set_action(ActionOf(presence.type()));
-  request.set_max_items(static_cast<std::uint32_t>(core_.settings().max_roster_items));
+  request.set_max_items(static_cast<std::uint32_t>(settings_.max_roster_items));
   request.set_request_id(RequestIdOf(*shard, cause));
   const Deadline deadline = Deadline::After(kOutboundPatience);
   absl::Status failure;
   // A failed call may have made the change: asked again under the same name, it answers.
   for (runtime::Backoff backoff({kFirstRetry, kLastRetry});;) {
     {
-      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      const KeyedLock::Hold turn = co_await rosters_.Take(bare);
       if (shard->released()) co_return;
-      const auto response = co_await core_.ports().roster.Outbound(request, cause.trace_id);
+      const auto response = co_await roster_.Outbound(request, cause.trace_id);
       if (shard->released()) co_return;
       if (response.ok()) {
         FinishOutbound(*shard, bare, cause, std::move(presence), *response);
@@ -162,9 +171,9 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::
     if (shard->released()) co_return;
     if (!is_in_time) break;
   }
-  User* user = core_.FindUser(*shard, bare);
+  User* user = shard->FindUser(bare);
   if (user == nullptr) co_return;
-  core_.client_stanzas().Refuse(
+  answers_.Refuse(
       {*user, session}, cause, presence,
       IsTemporary(failure) ? xmpp::ErrorCondition::kResourceConstraint : xmpp::ConditionOf(failure),
       Message(failure));
@@ -174,29 +183,29 @@ void SubscriptionHandler::FinishOutbound(Shard& shard, const std::string& bare, 
                                          xmpp::Stanza presence,
                                          const roster::v1::ProcessOutboundSubscriptionResponse& response) {
   const std::string contact(xmpp::BareOf(presence.to()));
-  User& user = core_.GetUser(shard, bare);
+  User& user = shard.GetUser(bare);
   // RFC 6121 section 3.1.2: the push comes before the stanza leaves.
   if (response.has_push()) Push(user, response.push());
   if (response.route()) {
     presence.set_from(bare);
     presence.set_to(contact);
-    core_.AppendDelivery(shard, cause, std::move(presence));
+    consequences_.AppendDelivery(shard, cause, std::move(presence));
   }
   const bool from_before = HasFrom(response.before());
   const bool from_after = HasFrom(response.after());
-  if (!from_before && from_after) core_.presence().SendCurrent(user, cause, contact);
-  if (from_before && !from_after) core_.presence().SendUnavailable(user, cause, contact);
-  core_.MaybeForget(user);
+  if (!from_before && from_after) presence_.SendCurrent(user, cause, contact);
+  if (from_before && !from_after) presence_.SendUnavailable(user, cause, contact);
+  users_.MaybeForget(user);
 }
 
 // ---- inbound ----------------------------------------------------------------
 
 void SubscriptionHandler::OnInbound(User& user, PendingRecord& pending) {
-  const std::shared_ptr<Shard> shard = core_.SharedShard(user.shard->number);
+  const std::shared_ptr<Shard> shard = shards_.Shared(user.shard->number);
   Cause cause;
   cause.offset = pending.offset;
   cause.trace_id = pending.record.trace_id();
-  core_.order().FinishLater(
+  order_.FinishLater(
       user, pending, "subscription.receive",
       [this, shard, bare = user.bare, cause, presence = pending.record.delivery().stanza()]() -> Task<void> {
         return InboundTask(shard, bare, cause, presence);
@@ -207,9 +216,9 @@ Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Subscriptio
     Shard& shard, const std::string& bare, const Cause& cause, const xmpp::Stanza& presence) {
   roster::v1::ProcessInboundSubscriptionResponse nothing;
   // A user with sessions exists; about a missing one nothing is said (RFC 6121 section 8.5.1).
-  const User* user = core_.FindUser(shard, bare);
+  const User* user = shard.FindUser(bare);
   if (user == nullptr || user->sessions.empty()) {
-    const absl::StatusOr<bool> exists = co_await core_.ports().accounts.Exists(bare);
+    const absl::StatusOr<bool> exists = co_await accounts_.Exists(bare);
     if (!exists.ok()) co_return exists.status();
     if (!*exists) co_return nothing;
   }
@@ -219,8 +228,8 @@ Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Subscriptio
   request.set_action(ActionOf(presence.type()));
   *request.mutable_stanza() = presence;
   request.set_request_id(RequestIdOf(shard, cause));
-  request.set_max_pending(static_cast<std::uint32_t>(core_.settings().max_pending_requests));
-  auto response = co_await core_.ports().roster.Inbound(std::move(request), cause.trace_id);
+  request.set_max_pending(static_cast<std::uint32_t>(settings_.max_pending_requests));
+  auto response = co_await roster_.Inbound(std::move(request), cause.trace_id);
   co_return response;
 }
 
@@ -230,7 +239,7 @@ Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::s
   for (runtime::Backoff backoff({kFirstRetry, kLastRetry});;) {
     {
       // Not while it pauses: others of the user go on.
-      const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
+      const KeyedLock::Hold turn = co_await rosters_.Take(bare);
       if (shard->released()) co_return;
       const auto response = co_await TryInbound(*shard, bare, cause, presence);
       if (shard->released()) co_return;
@@ -252,14 +261,14 @@ void SubscriptionHandler::FinishInbound(Shard& shard, const std::string& bare, C
                                         const xmpp::Stanza& presence,
                                         const roster::v1::ProcessInboundSubscriptionResponse& response) {
   const std::string contact(xmpp::BareOf(presence.from()));
-  User& user = core_.GetUser(shard, bare);
+  User& user = shard.GetUser(bare);
   if (response.deliver()) {
     auto delivery = std::make_shared<Delivery>();
     delivery->stanza = presence;
     delivery->stanza.set_from(contact);
     delivery->stanza.set_to(bare);
     delivery->offset = cause.offset;
-    delivery->received_at_ms = core_.clock().UnixMillisNow();
+    delivery->received_at_ms = clock_.UnixMillisNow();
     delivery->trace_id = cause.trace_id;
     // Requests to available resources; the rest to those that keep a roster (section 3.1.6).
     const bool is_request = presence.type() == "subscribe";
@@ -268,15 +277,15 @@ void SubscriptionHandler::FinishInbound(Shard& shard, const std::string& bare, C
       if (session->available() || (!is_request && session->state.interested()))
         sessions.push_back(session.get());
     for (Session* session : sessions)
-      core_.deliverer().SendRecord(*session, delivery, /*primary=*/false, cause.offset < shard.epoch);
+      deliverer_.SendRecord(*session, delivery, /*primary=*/false, cause.offset < shard.epoch);
   }
   if (response.has_push()) Push(user, response.push());
   if (response.auto_reply())
-    core_.AppendDelivery(shard, cause, xmpp::MakePresence("subscribed", bare, contact));
+    consequences_.AppendDelivery(shard, cause, xmpp::MakePresence("subscribed", bare, contact));
   const bool from_before = HasFrom(response.before());
   const bool from_after = HasFrom(response.after());
-  if (from_after && response.auto_reply()) core_.presence().SendCurrent(user, cause, contact);
-  if (from_before && !from_after) core_.presence().SendUnavailable(user, cause, contact);
+  if (from_after && response.auto_reply()) presence_.SendCurrent(user, cause, contact);
+  if (from_before && !from_after) presence_.SendUnavailable(user, cause, contact);
 }
 
 // ---- removal ----------------------------------------------------------------
@@ -285,52 +294,53 @@ void SubscriptionHandler::OnItemRemoved(User& user, Cause& cause, const std::str
                                         const roster::v1::RemoveRosterItemResponse& removed) {
   Push(user, removed.push());
   // An address outside the cluster was never asked for anything.
-  if (!core_.IsLocalDomain(xmpp::DomainOf(contact))) return;
+  if (!addresses_.IsLocal(xmpp::DomainOf(contact))) return;
   for (const int action : removed.send()) {
-    core_.AppendDelivery(
+    consequences_.AppendDelivery(
         *user.shard, cause,
         xmpp::MakePresence(TypeOf(static_cast<SubscriptionAction>(action)), user.bare, contact));
   }
-  if (removed.was_from()) core_.presence().SendUnavailable(user, cause, contact);
+  if (removed.was_from()) presence_.SendUnavailable(user, cause, contact);
 }
 
 Task<absl::Status> SubscriptionHandler::RemoveAccount(std::string bare, Cause cause) {
-  const std::shared_ptr<Shard> shard = core_.SharedShard(core_.ShardNumberOf(bare));
+  const std::shared_ptr<Shard> shard = shards_.Shared(addresses_.ShardOf(bare));
   // What has come through the log is done by whoever reads it, live or not yet.
   if (!shard || (cause.offset < 0 && !shard->live()))
     co_return absl::UnavailableError("the user's shard is not here");
   roster::v1::DeleteUserRequest request;
   request.set_user(bare);
   request.set_request_id(RequestIdOf(*shard, cause));
-  const KeyedLock::Hold turn = co_await core_.rosters().Take(bare);
-  auto contacts = co_await core_.ports().roster.DeleteUser(std::move(request), cause.trace_id);
+  const KeyedLock::Hold turn = co_await rosters_.Take(bare);
+  auto contacts = co_await roster_.DeleteUser(std::move(request), cause.trace_id);
   if (!contacts.ok()) co_return contacts.status();
-  const absl::Status removed = co_await core_.ports().accounts.Remove(bare);
+  const absl::Status removed = co_await accounts_.Remove(bare);
   if (!removed.ok()) co_return removed;
   if (shard->released()) co_return absl::UnavailableError("the user's shard has moved");
   // The records that follow from the contacts come first: a repetition numbers them alike.
   std::vector<std::string> seeing;
   for (const auto& item : contacts->items()) {
-    if (!core_.IsLocalDomain(xmpp::DomainOf(item.jid()))) continue;
+    if (!addresses_.IsLocal(xmpp::DomainOf(item.jid()))) continue;
     const ContactState state{item.subscription()};
     if (state.to() || item.pending_out())
-      core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribe", bare, item.jid()));
+      consequences_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribe", bare, item.jid()));
     if (!state.from()) continue;
-    core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, item.jid()));
+    consequences_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, item.jid()));
     seeing.push_back(item.jid());
   }
   for (const std::string& asking : contacts->asking()) {
-    if (core_.IsLocalDomain(xmpp::DomainOf(asking)))
-      core_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, asking));
+    if (addresses_.IsLocal(xmpp::DomainOf(asking)))
+      consequences_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, asking));
   }
   events::v1::UserRecord record;
   record.mutable_account_removed()->set_jid(bare);
-  core_.AppendRecord(*shard, cause, shard->number, bare, std::move(record));
-  User* user = core_.FindUser(*shard, bare);
+  consequences_.AppendRecord(*shard, cause, shard->number, bare, std::move(record));
+  User* user = shard->FindUser(bare);
   if (user == nullptr) co_return absl::OkStatus();
   for (const auto& session : user->sessions) {
     if (session->available() && !seeing.empty())
-      core_.AppendFanout(*shard, cause, xmpp::MakePresence("unavailable", session->jid.str(), {}), seeing);
+      consequences_.AppendFanout(*shard, cause, xmpp::MakePresence("unavailable", session->jid.str(), {}),
+                                 seeing);
   }
   // Nobody is left to be told when the sessions end.
   if (user->contacts) user->contacts->by_jid.clear();

@@ -3,16 +3,45 @@
 #include <memory>
 #include <string>
 
-#include "domain/core.h"
 #include "domain/inbound/client_stanza_processor.h"
+#include "rookery/base/clock.h"
 
 namespace rookery::session_manager {
+
+class AccountStore;
+class Addresses;
+class ClientAnswers;
+class Consequences;
+class Deliverer;
+class KeyedLock;
+class PresenceTracker;
+class RecordOrder;
+class Roster;
+class Shards;
+class Users;
+struct Settings;
 
 /// Subscriptions and roster pushes (RFC 6121 sections 2.1.6 and 3): asks the roster
 /// service for the state's next step and does what follows from it.
 class SubscriptionHandler {
  public:
-  explicit SubscriptionHandler(Core& core) : core_(core) {}
+  SubscriptionHandler(const Settings& settings, const Clock& clock, const Addresses& addresses,
+                      const Shards& shards, Users& users, AccountStore& accounts, Roster& roster,
+                      KeyedLock& rosters, Consequences& consequences, Deliverer& deliverer,
+                      ClientAnswers& answers, RecordOrder& order, PresenceTracker& presence)
+      : settings_(settings),
+        clock_(clock),
+        addresses_(addresses),
+        shards_(shards),
+        users_(users),
+        accounts_(accounts),
+        roster_(roster),
+        rosters_(rosters),
+        consequences_(consequences),
+        deliverer_(deliverer),
+        answers_(answers),
+        order_(order),
+        presence_(presence) {}
 
   /// Our user sends subscribe, subscribed, unsubscribe or unsubscribed; it comes through the log.
   void OnOutbound(const Sender& sender, PendingRecord& pending);
@@ -44,7 +73,19 @@ class SubscriptionHandler {
   void FinishInbound(Shard& shard, const std::string& bare, Cause& cause, const xmpp::Stanza& presence,
                      const roster::v1::ProcessInboundSubscriptionResponse& response);
 
-  Core& core_;
+  const Settings& settings_;
+  const Clock& clock_;
+  const Addresses& addresses_;
+  const Shards& shards_;
+  Users& users_;
+  AccountStore& accounts_;
+  Roster& roster_;
+  KeyedLock& rosters_;
+  Consequences& consequences_;
+  Deliverer& deliverer_;
+  ClientAnswers& answers_;
+  RecordOrder& order_;
+  PresenceTracker& presence_;
 };
 
 /// Names a cause to the roster service (RosterService's request_id): every owner of the

@@ -2,46 +2,64 @@
 
 #include <chrono>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "domain/roster/settings_cache.h"
 #include "domain/sessions/user.h"
+#include "ports/roster.h"
 #include "rookery/base/clock.h"
 #include "rookery/roster/v1/roster_service.pb.h"
+#include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
 
-class Core;
-
-/// What a user has set.
-struct UserSettings {
-  roster::v1::UserSettings made;
-  /// False: no roster service has answered. Then nothing is set.
-  bool is_known = true;
-};
+struct Shard;
+class Shards;
+class Users;
+struct SessionManagerMetrics;
 
 /// Knows what the users of our shards have set, those who are away too. A user with sessions keeps
 /// it; of the others the ones used last are remembered. Only the owner of the user's shard acts on
 /// it, and each change is a record there, so what is known is true.
 ///
 /// While no roster service answers nobody waits for it for longer than kPatience, and nearly everybody
-/// not at all; that one answer does not come says nothing as long as others do. Users whose settings are not known are taken for users who have set nothing.
+/// not at all; that one answer does not come says nothing as long as others do. Users whose settings are
+/// not known are taken for users who have set nothing.
 class SettingsKeeper {
  public:
-  static constexpr std::size_t kMaxCached = 100'000;
-  static constexpr std::size_t kMaxCachedBytes = 32 * 1024 * 1024;
   static constexpr std::chrono::milliseconds kPatience{1'000};
   /// After a failure nobody waits for so long.
   static constexpr std::chrono::milliseconds kAwayFor{2'000};
 
-  explicit SettingsKeeper(Core& core) : core_(core) {}
+  /// Told that what had to wait for a user's settings need not wait any more.
+  class Listener {
+   public:
+    virtual void OnSettingsKnown(Shard& shard, const std::string& bare) = 0;
 
-  /// Whether user.settings is set, now or from what is remembered. False: it is being loaded, and
-  /// RecordOrder::Go and ClientStanzaProcessor::Go follow.
+   protected:
+    ~Listener() = default;
+  };
+
+  SettingsKeeper(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
+                 runtime::TaskGroup& tasks, const Shards& shards, Users& users, SettingsCache& cache,
+                 Roster& roster)
+      : executor_(std::move(executor)),
+        clock_(clock),
+        metrics_(metrics),
+        tasks_(tasks),
+        shards_(shards),
+        users_(users),
+        cache_(cache),
+        roster_(roster) {}
+  /// In the order in which they are told.
+  void Tell(Listener& listener) { listeners_.push_back(&listener); }
+
+  /// Whether user.settings is set, now or from what is remembered. False: it is being loaded, and the
+  /// listeners are told.
   bool Know(User& user) {
     if (user.settings_awaited) return false;
     return (user.settings != nullptr && user.settings->is_known) || Look(user);
@@ -57,36 +75,26 @@ class SettingsKeeper {
   Task<absl::StatusOr<std::shared_ptr<const UserSettings>>> Require(std::shared_ptr<Shard> shard,
                                                                     std::string bare, std::uint64_t trace_id);
 
-  /// The user's entry is about to be dropped: what is known of the settings stays for a while.
-  void Remember(const User& user);
-
-  std::size_t cached() const { return order_.size(); }
-
  private:
-  struct Cached {
-    std::string bare;
-    /// Of the shard under which it was learnt: under any other it may be out of date.
-    std::int64_t epoch = -1;
-    std::shared_ptr<const UserSettings> settings;
-    std::size_t bytes = 0;
-  };
   bool Look(User& user);
-  void DropCached(const std::string& bare);
   void StartLoading(User& user);
   Task<void> Load(std::shared_ptr<Shard> shard, std::string bare);
   Task<void> GiveUpWaiting(std::shared_ptr<Shard> shard, std::string bare);
   void Resolve(Shard& shard, const std::string& bare, std::shared_ptr<const UserSettings> settings);
-
-  Core& core_;
   /// Nothing has been heard of the roster service since `asked`.
   void NoteSilence(SteadyTime asked);
 
+  asio::any_io_executor executor_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  runtime::TaskGroup& tasks_;
+  const Shards& shards_;
+  Users& users_;
+  SettingsCache& cache_;
+  Roster& roster_;
+  std::vector<Listener*> listeners_;
   SteadyTime away_until_ = SteadyTime::min();
   SteadyTime answered_at_ = SteadyTime::min();
-  /// The one used last first.
-  std::list<Cached> order_;
-  std::unordered_map<std::string, std::list<Cached>::iterator, StringHash, std::equal_to<>> cached_;
-  std::size_t bytes_ = 0;
 };
 
 }  // namespace rookery::session_manager

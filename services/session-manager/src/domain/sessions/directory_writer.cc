@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "domain/addresses.h"
+#include "domain/metrics.h"
+#include "domain/records/shards.h"
+#include "domain/sessions/session_table.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 
@@ -20,11 +24,20 @@ constexpr std::chrono::seconds kPause{1};
 
 }  // namespace
 
-DirectoryWriter::DirectoryWriter(Core& core) : core_(core), shards_(core.shard_count()) {}
+DirectoryWriter::DirectoryWriter(const Clock& clock, SessionManagerMetrics& metrics,
+                                 runtime::TaskGroup& tasks, const Addresses& addresses, const Shards& shards,
+                                 const SessionTable& table, SessionDirectory& store)
+    : clock_(clock),
+      metrics_(metrics),
+      tasks_(tasks),
+      shards_(shards),
+      table_(table),
+      store_(store),
+      states_(addresses.shard_count()) {}
 
 DirectoryWriter::ShardState* DirectoryWriter::StateOf(const Shard& shard) {
-  if (shard.epoch < 0 || shard.number >= shards_.size()) return nullptr;
-  ShardState& state = shards_[shard.number];
+  if (shard.epoch < 0 || shard.number >= states_.size()) return nullptr;
+  ShardState& state = states_[shard.number];
   if (state.epoch != shard.epoch) {
     state = {};
     state.epoch = shard.epoch;
@@ -55,25 +68,25 @@ void DirectoryWriter::Ended(const Session& session) {
 }
 
 void DirectoryWriter::Flush() {
-  const SteadyTime now = core_.clock().Now();
+  const SteadyTime now = clock_.Now();
   if (now < pause_until_) return;
-  for (const std::shared_ptr<Shard>& shard : core_.all_shards()) {
+  for (const std::shared_ptr<Shard>& shard : shards_.All()) {
     if (!shard || shard->released() || shard->suspended) continue;
     ShardState* state = StateOf(*shard);
     if (state == nullptr || state->in_flight || state->refused) continue;
     if (!state->all && state->changed.empty() && state->gone.empty() && now < state->next_look) continue;
     state->in_flight = true;
-    core_.tasks().Spawn("directory.write", FlushShard(shard));
+    tasks_.Spawn("directory.write", FlushShard(shard));
   }
 }
 
 Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
-  ShardState& state = shards_[shard->number];
+  ShardState& state = states_[shard->number];
   const std::int64_t epoch = shard->epoch;
   SessionDirectory::Changes changes;
   std::vector<SessionId> ids;
   if (state.all) {
-    core_.metrics().directory_rewrites.Increment();
+    metrics_.directory_rewrites.Increment();
     state.all = false;
     changes.afresh = true;
     for (const auto& [bare, user] : shard->users)
@@ -88,7 +101,7 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
     changes.shard = shard->number;
     changes.epoch = epoch;
     while (next < ids.size() && changes.here.size() < kChunk) {
-      const std::shared_ptr<Session> session = core_.FindSession(ids[next++]);
+      const std::shared_ptr<Session> session = table_.Find(ids[next++]);
       if (!session || session->user->shard != shard.get()) continue;
       const bool is_connected = session->gateway != nullptr && !session->detached;
       changes.here.push_back({std::string(session->jid.str()),
@@ -96,7 +109,7 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
                               session->state.started_at_ms()});
     }
     const std::size_t count = changes.here.size();
-    const auto written = co_await core_.ports().directory.Write(std::exchange(changes, {}));
+    const auto written = co_await store_.Write(std::exchange(changes, {}));
     // The shard may have gone, or have come back under another epoch.
     if (state.epoch != epoch) co_return;
     if (shard->released()) {
@@ -104,13 +117,13 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
       co_return;
     }
     if (!written.ok()) {
-      core_.metrics().directory_failures.Increment();
+      metrics_.directory_failures.Increment();
       telemetry::LogDebug("directory.away", {{"error", Message(written.status())}});
-      pause_until_ = core_.clock().Now() + kPause;
+      pause_until_ = clock_.Now() + kPause;
       WriteAll(state);
       break;
     }
-    core_.metrics().directory_entries.Increment(static_cast<double>(count));
+    metrics_.directory_entries.Increment(static_cast<double>(count));
     if (*written == SessionDirectory::Written::kRefused) {
       state.refused = true;
       WriteAll(state);
@@ -121,7 +134,7 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
       break;
     }
   } while (next < ids.size());
-  state.next_look = core_.clock().Now() + kLook;
+  state.next_look = clock_.Now() + kLook;
   state.in_flight = false;
 }
 

@@ -6,16 +6,27 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
-#include "domain/core.h"
+#include "domain/sessions/session.h"
+#include "ports/session_directory.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
+
+class Addresses;
+class SessionTable;
+class Shards;
+struct SessionManagerMetrics;
+struct Shard;
 
 /// Keeps the session directory up to date: gathers what happens to the sessions of each shard and
 /// writes it every so often, everything again where the directory was lost or belongs to an earlier
 /// owner. While the directory is away nothing is gathered.
 class DirectoryWriter {
  public:
-  explicit DirectoryWriter(Core& core);
+  DirectoryWriter(const Clock& clock, SessionManagerMetrics& metrics, runtime::TaskGroup& tasks,
+                  const Addresses& addresses, const Shards& shards, const SessionTable& table,
+                  SessionDirectory& store);
 
   /// The session has started, or has another gateway than before, or none.
   void Changed(const Session& session);
@@ -41,8 +52,13 @@ class DirectoryWriter {
   static void WriteAll(ShardState& state);
   Task<void> FlushShard(std::shared_ptr<Shard> shard);
 
-  Core& core_;
-  std::vector<ShardState> shards_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  runtime::TaskGroup& tasks_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  SessionDirectory& store_;
+  std::vector<ShardState> states_;
   SteadyTime pause_until_ = SteadyTime::min();
 };
 

@@ -126,14 +126,14 @@ struct Session : GatewayHook {
   /// From here on the session is one of `away` while its client is away, until its end.
   void CountIn(std::int64_t& away);
 
-  /// Null while there is none, or while the link to it is being made again. Set by SessionKeeper.
+  /// Null while there is none, or while the link to it is being made again. Set by Gateways.
   GatewayPeer* gateway = nullptr;
   /// Of the phase, for those who only give packets: the client is away; the session is over, and
   /// whoever still holds it stops.
   bool detached = false;
   bool ended = false;
   SteadyTime detached_since;
-  /// When SessionKeeper looks at it next; max: never.
+  /// When LiveSessions says that it is to be looked at; max: never.
   SteadyTime due = SteadyTime::max();
 
   /// Its client was away for too long, says the record of its end: it may come back until that is
@@ -207,7 +207,7 @@ struct Session : GatewayHook {
   bool is_waiting() const { return detached && !ended; }
 
   SessionPhase phase_ = SessionPhase::kConnected;
-  /// Of SessionKeeper; null before the session is one of its.
+  /// Of LiveSessions; null before the session is one of its.
   std::int64_t* away_ = nullptr;
 };
 

@@ -4,13 +4,21 @@
 
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/offline_messages.h"
+#include "domain/feature_hooks.h"
+#include "domain/metrics.h"
 #include "domain/presence/caps_tracker.h"
 #include "domain/presence/presence_tracker.h"
+#include "domain/records/shards.h"
+#include "domain/sessions/confirmations.h"
 #include "domain/sessions/directory_writer.h"
+#include "domain/sessions/gateways.h"
 #include "domain/sessions/link_actions.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/live_sessions.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_resumer.h"
 #include "domain/sessions/session_snapshot.h"
+#include "domain/sessions/session_table.h"
 
 namespace rookery::session_manager {
 
@@ -22,14 +30,14 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   const bool is_live = shard.phase == Shard::Phase::kLive;
   const session::v1::SessionManagerState state = StateOf(attach);
   const std::uint64_t resumptions = state.resumptions();
-  const EndedSessions& ended = core_.sessions().EndedOf(shard);
+  const EndedSessions& ended = live_.EndedOf(shard);
   if (ended.IsOver(id, resumptions) ||
       ended.IsAccountGone(xmpp::BareOf(attach.full_jid()), state.start_offset())) {
     // Its contacts know that it is gone.
     AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
     return;
   }
-  std::shared_ptr<Session> session = core_.FindSession(id);
+  std::shared_ptr<Session> session = table_.Find(id);
   UnackedQueue known;
   ParkedRow before;
   bool is_superseded = false;
@@ -46,14 +54,14 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
       // The other one was quicker, but the client had left it before.
       if (is_elsewhere) AddAction(*session).mutable_ended()->set_condition("conflict");
       known = std::exchange(session->unacked, {});
-      core_.sessions().Retire(session);
+      live_.Retire(session);
       before = std::exchange(session->row, {});
       session = nullptr;
       is_superseded = true;
     }
   }
   const bool is_late = !session && !is_superseded && shard.phase != Shard::Phase::kAcquiring;
-  core_.metrics().sessions_attached.Increment();
+  metrics_.sessions_attached.Increment();
   if (session && is_live) {
     AttachAgain(gateway, session, attach);
     return;
@@ -63,7 +71,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     known = std::exchange(session->unacked, {});
     if (session->row.content == ParkedRow::Content::kCurrent)
       session->row.content = ParkedRow::Content::kOutdated;
-    if (session->phase() == SessionPhase::kParked) core_.sessions().Enter(*session, SessionPhase::kAway);
+    if (session->phase() == SessionPhase::kParked) live_.Enter(*session, SessionPhase::kAway);
   } else {
     session = std::make_shared<Session>();
     session->id = id;
@@ -78,56 +86,56 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
       session->row.content = ParkedRow::Content::kOutdated;
       session->row.is_fresh = before.is_fresh || before.misleads;
     }
-    core_.sessions().Add(core_.GetUser(shard, xmpp::BareOf(attach.full_jid())), session);
-    core_.sessions().EndOlder(*session);
+    live_.Add(shard.GetUser(xmpp::BareOf(attach.full_jid())), session);
+    ends_.EndOlder(*session);
   }
-  Adopt(*session, attach, core_.clock().Now());
+  Adopt(*session, attach, clock_.Now());
   if (is_late) session->late_offset = session->last_primary;
-  core_.sessions().SetGateway(*session, &gateway);
+  gateways_.Assign(*session, &gateway);
   session->row.is_source = false;
   Arrive(*session, attach.detached());
   parker_.OnPhase(*session);
-  core_.directory().Changed(*session);
+  directory_.Changed(*session);
   const bool is_whole = Merge(*session, known);
-  core_.offline().OnAttached(session);
-  core_.features().Tell(&LifeHook::OnSessionChanged, *session);
+  offline_.OnAttached(session);
+  features_.Tell(&LifeHook::OnSessionChanged, *session);
   parker_.Park(session);
-  if (is_late) core_.offline().OnLate(session);
-  if (is_late) core_.presence().TellAnew(*session);
+  if (is_late) offline_.OnLate(session);
+  if (is_late) presence_.TellAnew(*session);
   if (!is_live || !is_superseded) return;
   if (!is_whole && !session->user->backlog) {
-    core_.sessions().End(session, "internal-server-error");
+    ends_.End(session, "internal-server-error");
     return;
   }
-  core_.offline().HandOutRows(*session->user);  // rows that the other one was given
-  if (!session->detached) (void)core_.deliverer().Resend(*session, attach.last_seq());
-  core_.sessions().ConfirmLater(session);
+  offline_.HandOutRows(*session->user);  // rows that the other one was given
+  if (!session->detached) (void)deliverer_.Resend(*session, attach.last_seq());
+  confirmations_.ConfirmLater(session);
 }
 
 void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Session>& session,
                                   const session::v1::SessionAttach& attach) {
   // We know more than the gateway; it tells what reached it before the link broke.
-  core_.sessions().SetGateway(*session, &gateway);
+  gateways_.Assign(*session, &gateway);
   if (session->management == StreamManagement::kOff && attach.stream_management()) {
     session->management = ManagementOf(attach);
     session->base_seq = attach.base_seq();
   }
   Arrive(*session, attach.detached());
-  core_.directory().Changed(*session);
-  core_.deliverer().Acknowledge(*session, attach.acked_seq());
+  directory_.Changed(*session);
+  deliverer_.Acknowledge(*session, attach.acked_seq());
   // The newest may have been lost with the old link.
   session->is_state_due = false;
-  if (attach.state() != session->state.SerializeAsString()) core_.sessions().PublishState(*session);
+  if (attach.state() != session->state.SerializeAsString()) outbox_.Publish(*session);
   if (!session->detached) {
-    core_.offline().OnBack(session);
-    if (!core_.deliverer().Resend(*session, attach.last_seq())) {
-      core_.sessions().End(session, "internal-server-error");
+    offline_.OnBack(session);
+    if (!deliverer_.Resend(*session, attach.last_seq())) {
+      ends_.End(session, "internal-server-error");
       return;
     }
   } else {
     parker_.Park(session);
   }
-  core_.sessions().ConfirmLater(session);
+  confirmations_.ConfirmLater(session);
   resumer_.TryAgain(session);
 }
 
@@ -138,15 +146,15 @@ void SessionAttacher::Arrive(Session& session, bool is_away) {
       return;
     case SessionPhase::kResumed:
     case SessionPhase::kConnected:
-      if (is_away) core_.sessions().Enter(session, SessionPhase::kAway);
+      if (is_away) live_.Enter(session, SessionPhase::kAway);
       return;
     case SessionPhase::kAway:
     case SessionPhase::kParking:
     case SessionPhase::kParked:
-      if (!is_away) core_.sessions().Enter(session, SessionPhase::kConnected);
+      if (!is_away) live_.Enter(session, SessionPhase::kConnected);
       return;
     default:
-      core_.sessions().Enter(session, is_away ? SessionPhase::kAway : SessionPhase::kConnected);
+      live_.Enter(session, is_away ? SessionPhase::kAway : SessionPhase::kConnected);
       return;
   }
 }
@@ -190,7 +198,7 @@ bool SessionAttacher::Merge(Session& session, UnackedQueue& known) {
 }
 
 void SessionAttacher::AttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done) {
-  Shard* shard = core_.FindShard(done.shard());
+  Shard* shard = shards_.Find(done.shard());
   if (shard == nullptr || shard->epoch != done.epoch()) return;
   shard->attached_gateways.insert(gateway.instance());
 }

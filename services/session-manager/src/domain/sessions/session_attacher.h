@@ -2,19 +2,53 @@
 
 #include <memory>
 
-#include "domain/core.h"
 #include "domain/sessions/session_parker.h"
 #include "ports/gateway_peer.h"
+#include "rookery/base/clock.h"
 
 namespace rookery::session_manager {
+
+class Outbox;
+class Confirmations;
+class Deliverer;
+class DirectoryWriter;
+class FeatureHooks;
+class Gateways;
+class LiveSessions;
+class OfflineMessages;
+class PresenceTracker;
+class SessionEnds;
+class SessionParker;
+class SessionTable;
+class Shards;
+struct SessionManagerMetrics;
 
 class SessionResumer;
 
 /// Gateways bring their live sessions to a new owner of a shard, or back over a new link.
 class SessionAttacher {
  public:
-  SessionAttacher(Core& core, SessionParker& parker, SessionResumer& resumer)
-      : core_(core), parker_(parker), resumer_(resumer) {}
+  SessionAttacher(const Clock& clock, SessionManagerMetrics& metrics, const Shards& shards,
+                  const SessionTable& table, Confirmations& confirmations, const FeatureHooks& features,
+                  Gateways& gateways, LiveSessions& live, DirectoryWriter& directory, Outbox& outbox,
+                  OfflineMessages& offline, Deliverer& deliverer, PresenceTracker& presence,
+                  SessionParker& parker, SessionEnds& ends, SessionResumer& resumer)
+      : clock_(clock),
+        metrics_(metrics),
+        shards_(shards),
+        table_(table),
+        confirmations_(confirmations),
+        features_(features),
+        gateways_(gateways),
+        live_(live),
+        directory_(directory),
+        outbox_(outbox),
+        offline_(offline),
+        deliverer_(deliverer),
+        presence_(presence),
+        parker_(parker),
+        ends_(ends),
+        resumer_(resumer) {}
 
   void Attach(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
   /// The gateway has attached every session of the shard that it has.
@@ -30,8 +64,21 @@ class SessionAttacher {
   /// those that its gateway was not given. False: some can only be read from the log again.
   bool Merge(Session& session, UnackedQueue& known);
 
-  Core& core_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  Confirmations& confirmations_;
+  const FeatureHooks& features_;
+  Gateways& gateways_;
+  LiveSessions& live_;
+  DirectoryWriter& directory_;
+  Outbox& outbox_;
+  OfflineMessages& offline_;
+  Deliverer& deliverer_;
+  PresenceTracker& presence_;
   SessionParker& parker_;
+  SessionEnds& ends_;
   SessionResumer& resumer_;
 };
 

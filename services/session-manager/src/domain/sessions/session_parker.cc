@@ -5,11 +5,17 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "domain/delivery/delivery_states.h"
 #include "domain/delivery/offline_messages.h"
+#include "domain/records/refused_records.h"
+#include "domain/records/shards.h"
 #include "domain/sessions/directory_writer.h"
+#include "domain/sessions/gateways.h"
 #include "domain/sessions/link_actions.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_snapshot.h"
+#include "domain/sessions/session_table.h"
+#include "domain/settings.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
@@ -37,12 +43,12 @@ void SessionParker::Park(const std::shared_ptr<Session>& session) {
     case SessionPhase::kAway:
       // What was received must be in the log first: the row says how much arrived.
       if (session->is_resumable() && session->inbound.is_all_confirmed())
-        core_.sessions().Enter(*session, SessionPhase::kParking);
+        live_.Enter(*session, SessionPhase::kParking);
       break;
     case SessionPhase::kParked:
       if (session->gateway == nullptr) break;
       AddAction(*session).mutable_parked();
-      core_.sessions().SetGateway(*session, nullptr);
+      gateways_.Assign(*session, nullptr);
       break;
     default:
       break;
@@ -59,7 +65,7 @@ bool SessionParker::IsRowDue(const Session& session) {
 }
 
 void SessionParker::OnPhase(const Session& session) {
-  const auto shared = core_.FindSession(session.id);
+  const auto shared = table_.Find(session.id);
   if (session.phase() == SessionPhase::kConnected || session.phase() == SessionPhase::kResumed) {
     ParkedRow& row = shared->row;
     row.is_source = false;
@@ -67,22 +73,21 @@ void SessionParker::OnPhase(const Session& session) {
     if (row.content == ParkedRow::Content::kCurrent) row.content = ParkedRow::Content::kOutdated;
     if (std::exchange(row.is_fresh, false)) row.misleads = true;
     if (row.misleads && !session.user->shard->live()) {
-      core_.sessions().LookWhenLive(session);
+      live_.NoteBack(session);
     } else if (row.misleads && !std::exchange(row.is_telling, true)) {
-      core_.tasks().Spawn("session.tell_back",
-                          TellBack(core_.SharedShard(session.user->shard->number), shared));
+      tasks_.Spawn("session.tell_back", TellBack(shards_.Shared(session.user->shard->number), shared));
     }
     const bool is_done = row.content == ParkedRow::Content::kNone && !row.is_busy;
     if (session.phase() == SessionPhase::kConnected && is_done) ReleaseRecord(*session.user->shard, *shared);
   }
   if (session.row.is_busy || !IsRowDue(session)) return;
   shared->row.is_busy = true;
-  core_.tasks().Spawn("session.keep_row", KeepRow(core_.SharedShard(session.user->shard->number), shared));
+  tasks_.Spawn("session.keep_row", KeepRow(shards_.Shared(session.user->shard->number), shared));
 }
 
 Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   // Never within the move that made the row due: its caller is not done with the session.
-  co_await asio::post(core_.executor(), asio::use_awaitable);
+  co_await asio::post(executor_, asio::use_awaitable);
   runtime::Backoff backoff(kStoreBackoff);
   while (!shard->released() && IsRowDue(*session)) {
     const bool is_away = session->phase() == SessionPhase::kParking;
@@ -91,12 +96,12 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
       written = co_await WriteRow(shard, session);
     } else {
       WaitingStore::SessionKey key{std::string(session->jid.bare()), session->id.str()};
-      written = co_await core_.offline().WriterOf(*shard).Unpark(std::move(key));
+      written = co_await states_.WriterOf(*shard).Unpark(std::move(key));
       if (written.ok()) {
         session->row.content = ParkedRow::Content::kNone;
         session->row.is_fresh = session->row.misleads = false;
         if (!shard->released()) ReleaseRecord(*shard, *session);
-        if (!shard->released()) core_.sessions().OnRowTold(session);
+        if (!shard->released()) listener_->OnRowTold(session);
       }
     }
     if (written.ok()) {
@@ -118,20 +123,20 @@ Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::sh
   session->row.written_at = std::max(shard->window.next_offset() - 1, session->row.told_at);
   WaitingStore::ParkedSession row;
   row.key = {session->user->bare, session->id.str()};
-  row.expires_at_ms = core_.clock().UnixMillisNow() + core_.settings().resume_timeout.count();
+  row.expires_at_ms = clock_.UnixMillisNow() + settings_.resume_timeout.count();
   row.attach = SnapshotOf(*session);
   row.attach.set_detached(true);
   row.attach.set_parked_at(session->row.written_at);
-  const absl::Status written = co_await core_.offline().WriterOf(*shard).Park(std::move(row));
+  const absl::Status written = co_await states_.WriterOf(*shard).Park(std::move(row));
   // It may have been back meanwhile: the row is of the first time then.
   const bool is_same = session->phase() == SessionPhase::kParking && session->detached_since == since;
   if (!written.ok() || shard->released() || !is_same || session->row.is_behind) co_return written;
   session->row.content = ParkedRow::Content::kCurrent;
   session->row.misleads = false;
   ReleaseRecord(*shard, *session);
-  core_.sessions().Enter(*session, SessionPhase::kParked);
+  live_.Enter(*session, SessionPhase::kParked);
   Park(session);  // tells the gateway
-  core_.sessions().OnRowTold(session);
+  listener_->OnRowTold(session);
   co_return written;
 }
 
@@ -139,40 +144,42 @@ Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr
   runtime::Backoff backoff(kStoreBackoff);
   while (!shard->released() && !session->ended && session->row.misleads) {
     events::v1::UserRecord record;
-    core_.shards().FillOrigin(*shard, *record.mutable_origin());
-    record.set_received_at_ms(core_.clock().UnixMillisNow());
+    owner_.FillOrigin(*shard, *record.mutable_origin());
+    record.set_received_at_ms(clock_.UnixMillisNow());
     events::v1::SessionBack& back = *record.mutable_session_back();
     back.set_session_id(session->id.str());
     back.set_full_jid(std::string(session->jid.str()));
     back.set_resumptions(session->state.resumptions());
-    runtime::Promise<absl::StatusOr<std::int64_t>> logged(core_.executor());
-    core_.shards().Append(
-        *shard, Topic::kUsers, shard->number, session->jid.bare(), record,
-        [logged](const absl::StatusOr<std::int64_t>& offset) mutable { logged.Set(offset); });
+    runtime::Promise<absl::StatusOr<std::int64_t>> logged(executor_);
+    owner_.Append(*shard, events::Topic::kUsers, shard->number, session->jid.bare(), record,
+                  [logged](const absl::StatusOr<std::int64_t>& offset) mutable { logged.Set(offset); });
     const absl::StatusOr<std::int64_t> offset = co_await logged.Get();
     if (offset.ok()) {
       session->row.told_at = std::max(session->row.told_at, *offset);
       // Else another row has been written meanwhile.
       if (*offset > session->row.written_at) session->row.misleads = false;
     } else if (!shard->released()) {
-      core_.NoteRefusal(offset.status());
+      refused_.NoteRefusal(offset.status());
       co_await backoff.Wait();
     }
   }
   session->row.is_telling = false;
-  if (!shard->released()) core_.sessions().OnRowTold(session);
+  if (!shard->released()) listener_->OnRowTold(session);
 }
 
 void SessionParker::OnStateChanged(Session& session) {
   session.row.is_behind = true;
   if (session.phase() != SessionPhase::kParked) return;
   session.row.content = ParkedRow::Content::kOutdated;
-  core_.sessions().Enter(session, SessionPhase::kAway);
-  Park(core_.FindSession(session.id));
+  live_.Enter(session, SessionPhase::kAway);
+  Park(table_.Find(session.id));
 }
 
-void SessionParker::OnBackRecord(const std::shared_ptr<Session>& session, const PendingRecord& pending) {
-  Shard& shard = *session->user->shard;
+void SessionParker::OnBackRecord(Shard& shard, const PendingRecord& pending) {
+  const events::v1::SessionBack& back = pending.record.session_back();
+  const auto session = table_.Find(SessionId(back.session_id()));
+  if (!session || session->user->shard != &shard || session->user->bare != xmpp::BareOf(back.full_jid()))
+    return;
   ParkedRow& row = session->row;
   row.told_at = std::max(row.told_at, pending.offset);
   row.told_resumptions = std::max(row.told_resumptions, pending.record.session_back().resumptions());
@@ -210,7 +217,7 @@ void SessionParker::RemoveRows(const std::shared_ptr<Shard>& shard, const std::s
       return;
     }
     WaitingStore::SessionKey key{std::string(session->jid.bare()), session->id.str()};
-    core_.offline().WriterOf(*shard).RemoveSession(std::move(key), [done](const StoreWriter::Answer& answer) {
+    states_.WriterOf(*shard).RemoveSession(std::move(key), [done](const StoreWriter::Answer& answer) {
       if (!absl::IsCancelled(answer.status)) done();
     });
   });
@@ -221,7 +228,7 @@ void SessionParker::RemoveRows(const std::shared_ptr<Shard>& shard, const std::s
 void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   const SessionId id(parked.key.session);
   const session::v1::SessionAttach& attach = parked.attach;
-  if (const auto known = core_.FindSession(id)) {
+  if (const auto known = table_.Find(id)) {
     if (StateOf(attach).resumptions() <= known->state.resumptions()) {
       known->row.content = ParkedRow::Content::kOutdated;
       known->row.is_fresh = true;
@@ -231,24 +238,23 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
     }
     // A gateway has attached what its client had left before the row was written.
     if (known->gateway != nullptr) AddAction(*known).mutable_ended()->set_condition("conflict");
-    core_.sessions().Retire(known);
+    live_.Retire(known);
   }
   auto session = std::make_shared<Session>();
   session->id = id;
   session->jid = xmpp::Jid::FromTrusted(attach.full_jid());
-  Adopt(*session, attach, core_.clock().Now());
-  session->BeginAs(SessionPhase::kParked, core_.clock().Now());
+  Adopt(*session, attach, clock_.Now());
+  session->BeginAs(SessionPhase::kParked, clock_.Now());
   session->row.content = ParkedRow::Content::kCurrent;
   session->row.is_fresh = session->row.is_source = true;
   session->row.written_at = ParkedAt(attach);
   // One whose time is over ends when the shard is live: what its client has not had goes elsewhere.
-  const auto resume_timeout = core_.settings().resume_timeout;
-  const auto left =
-      std::clamp(std::chrono::milliseconds(parked.expires_at_ms - core_.clock().UnixMillisNow()),
-                 std::chrono::milliseconds(-1), resume_timeout);
+  const auto resume_timeout = settings_.resume_timeout;
+  const auto left = std::clamp(std::chrono::milliseconds(parked.expires_at_ms - clock_.UnixMillisNow()),
+                               std::chrono::milliseconds(-1), resume_timeout);
   session->detached_since -= resume_timeout - left;
-  core_.sessions().Add(core_.GetUser(shard, parked.key.owner), session);
-  core_.directory().Changed(*session);
+  live_.Add(shard.GetUser(parked.key.owner), session);
+  directory_.Changed(*session);
 }
 
 }  // namespace rookery::session_manager

@@ -3,28 +3,67 @@
 #include <functional>
 #include <memory>
 
-#include "domain/core.h"
+#include "domain/sessions/live_sessions.h"
+#include "domain/sessions/outbox.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
+#include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
+
+class LiveSessions;
+class RefusedRecords;
+class DeliveryStates;
+class DirectoryWriter;
+class Gateways;
+class SessionTable;
+class Shards;
+struct Settings;
 
 /// Sessions without a connection (XEP-0198): puts them into the waiting store, where the next
 /// owner of their shard finds them, and takes them out of it. One write of a session's row at a
 /// time, repeated until it succeeds or is not wanted any more.
-class SessionParker {
+class SessionParker final : public LiveSessions::Listener, public Outbox::Listener {
  public:
-  explicit SessionParker(Core& core) : core_(core) {}
+  class Listener {
+   public:
+    /// Nothing that is stored of the session misleads a next owner any more, or is going to be looked at.
+    virtual void OnRowTold(const std::shared_ptr<Session>& session) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  SessionParker(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
+                runtime::TaskGroup& tasks, sharding::ShardOwner& owner, const Shards& shards,
+                const SessionTable& table, Gateways& gateways, LiveSessions& live, DirectoryWriter& directory,
+                RefusedRecords& refused, DeliveryStates& states)
+      : executor_(std::move(executor)),
+        settings_(settings),
+        clock_(clock),
+        tasks_(tasks),
+        owner_(owner),
+        shards_(shards),
+        table_(table),
+        gateways_(gateways),
+        live_(live),
+        directory_(directory),
+        refused_(refused),
+        states_(states) {}
+  /// Before the first session.
+  void Tell(Listener& listener) { listener_ = &listener; }
 
   /// Its client is away: puts it into the store as soon as all that the client sent is in the log
   /// and the shard is live. Once it is there, its gateway may forget it. Repeatable, in any phase.
   void Park(const std::shared_ptr<Session>& session);
   /// The session has another phase: writes or removes its row if that is due, and puts into the log
   /// that it is outdated. Repeatable.
-  void OnPhase(const Session& session);
+  void OnPhase(const Session& session) override;
   /// The state of a session without a gateway has changed: the next owner has to know before it finds the
   /// packets that depend on it.
-  void OnStateChanged(Session& session);
+  void OnStateChanged(Session& session) override;
   /// SessionBack has been read: it is not finished while the store may have an older row.
-  void OnBackRecord(const std::shared_ptr<Session>& session, const PendingRecord& pending);
+  void OnBackRecord(Shard& shard, const PendingRecord& pending);
   /// The session has ended: calls `done` when the store has nothing of it any more, and everything
   /// that follows from its end.
   void RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
@@ -41,7 +80,19 @@ class SessionParker {
   /// No older row is in the store.
   static void ReleaseRecord(Shard& shard, Session& session);
 
-  Core& core_;
+  asio::any_io_executor executor_;
+  const Settings& settings_;
+  const Clock& clock_;
+  runtime::TaskGroup& tasks_;
+  sharding::ShardOwner& owner_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  Gateways& gateways_;
+  LiveSessions& live_;
+  DirectoryWriter& directory_;
+  RefusedRecords& refused_;
+  DeliveryStates& states_;
+  Listener* listener_ = nullptr;
 };
 
 }  // namespace rookery::session_manager

@@ -4,10 +4,17 @@
 
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/offline_messages.h"
+#include "domain/feature_hooks.h"
+#include "domain/metrics.h"
 #include "domain/presence/caps_tracker.h"
+#include "domain/records/shards.h"
 #include "domain/sessions/directory_writer.h"
+#include "domain/sessions/gateways.h"
 #include "domain/sessions/link_actions.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/live_sessions.h"
+#include "domain/sessions/session_ends.h"
+#include "domain/sessions/session_table.h"
+#include "domain/settings.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -41,18 +48,18 @@ std::uint32_t NewlyHandled(const Session& session, std::uint32_t h) {
 
 void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
   const session::v1::SessionResume& request = action.resume();
-  const std::shared_ptr<Session> session = core_.FindSession(SessionId(action.session_id()));
+  const std::shared_ptr<Session> session = table_.Find(SessionId(action.session_id()));
   if (!session || session->user->bare != request.user()) return Refuse(gateway, action, shard);
   const bool is_over = session->phase() == SessionPhase::kClosing ||
                        (session->phase() == SessionPhase::kEnding && !session->ends_by_timeout);
   if (is_over) {
     // How much of it has arrived is known when it has ended.
-    if (!core_.sessions().RunAfterEnd(*session, gateway, action)) Refuse(gateway, action, shard);
+    if (!live_.RunAfterEnd(*session, gateway, action)) Refuse(gateway, action, shard);
     return;
   }
   if (!session->is_resumable()) {
     const SteadyTime limit = session->resume_waits ? session->resume_waits->limit : SteadyTime::max();
-    Wait(*session, gateway, action, std::min(limit, core_.clock().Now() + kEnableLimit));
+    Wait(*session, gateway, action, std::min(limit, clock_.Now() + kEnableLimit));
     return;
   }
   const std::uint64_t handled = FloorOf(*session) + NewlyHandled(*session, request.handled());
@@ -62,7 +69,7 @@ void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, S
     // all comes too late.
     session->state.set_resumptions(std::max(session->state.resumptions(), session->row.told_resumptions));
     telemetry::LogInfo("session.outdated", {{"jid", telemetry::HashedJid(session->user->bare)}});
-    core_.sessions().End(session, "reset");
+    ends_.End(session, "reset");
     return Refuse(gateway, action, shard);
   }
   if (handled > session->sent_seq) {
@@ -81,7 +88,7 @@ void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, S
     return;
   }
   session->resume_waits.reset();
-  core_.sessions().Schedule(*session);
+  live_.Schedule(*session);
   Finish(session, gateway, request);
 }
 
@@ -89,25 +96,25 @@ void SessionResumer::Wait(Session& session, const GatewayPeer& gateway, const Ga
                           SteadyTime limit) {
   // Of two attempts of a client the newer one is where it waits for an answer.
   session.resume_waits = std::make_unique<WaitingResume>(WaitingResume{{gateway.instance(), action}, limit});
-  core_.sessions().Schedule(session);
+  live_.Schedule(session);
 }
 
 void SessionResumer::TryAgain(const std::shared_ptr<Session>& session) {
   if (!session->resume_waits) return;
   const WaitingAction asked = session->resume_waits->asked;
-  GatewayPeer* gateway = core_.sessions().FindGateway(asked.gateway);
+  GatewayPeer* gateway = gateways_.Find(asked.gateway);
   if (gateway != nullptr) {
     Resume(*gateway, asked.action, *session->user->shard);
   } else {
     session->resume_waits.reset();
-    core_.sessions().Schedule(*session);
+    live_.Schedule(*session);
   }
 }
 
 void SessionResumer::GiveUp(const std::shared_ptr<Session>& session) {
   const auto given_up = std::move(session->resume_waits);
-  core_.sessions().Schedule(*session);
-  GatewayPeer* gateway = core_.sessions().FindGateway(given_up->asked.gateway);
+  live_.Schedule(*session);
+  GatewayPeer* gateway = gateways_.Find(given_up->asked.gateway);
   if (gateway != nullptr) Refuse(*gateway, given_up->asked.action, *session->user->shard);
 }
 
@@ -116,7 +123,7 @@ void SessionResumer::Refuse(GatewayPeer& gateway, const GatewayAction& action, c
   auto& resumed = *AddAction(gateway, id, shard).mutable_resumed();
   resumed.set_attempt(action.resume().attempt());
   SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kItemNotFound, "no such session");
-  const EndedSessions::Ended* ended = core_.sessions().EndedOf(shard).Find(id, action.resume().user());
+  const EndedSessions::Ended* ended = live_.EndedOf(shard).Find(id, action.resume().user());
   if (ended == nullptr) return;
   resumed.set_has_ended_count(true);
   resumed.set_ended_inbound_count(ended->confirmed_count);
@@ -128,14 +135,14 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   GatewayPeer* const before = session->gateway;
   // On one gateway both connections go by the same id: the old one ends before the new one begins.
   if (before == gateway) AddAction(*session).mutable_ended()->set_condition("conflict");
-  core_.deliverer().Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, request.handled()));
-  core_.sessions().SetGateway(*session, gateway);
+  deliverer_.Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, request.handled()));
+  gateways_.Assign(*session, gateway);
   session->left_gateway = before != nullptr && before != gateway ? before->instance() : std::string();
   session->state.set_resumptions(session->state.resumptions() + 1);
   // The gateway that it has left knows as little as a row.
   if (!session->left_gateway.empty()) session->row.misleads = true;
-  core_.sessions().Enter(*session, SessionPhase::kResumed);
-  core_.directory().Changed(*session);
+  live_.Enter(*session, SessionPhase::kResumed);
+  directory_.Changed(*session);
   auto& resumed = *AddAction(*session).mutable_resumed();
   resumed.set_attempt(request.attempt());
   resumed.set_full_jid(std::string(session->jid.str()));
@@ -145,15 +152,15 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   resumed.set_acked_offset(AckedOffset(*session));
   resumed.set_state(session->state.SerializeAsString());
   session->is_state_due = false;
-  if (!core_.deliverer().Resend(*session, session->acked_seq)) {
-    core_.sessions().End(session, "internal-server-error");
+  if (!deliverer_.Resend(*session, session->acked_seq)) {
+    ends_.End(session, "internal-server-error");
     return;
   }
-  core_.metrics().sessions_resumed.Increment();
-  core_.features().Tell(&LifeHook::OnSessionChanged, *session);
-  core_.offline().OnBack(session);  // the connection may have broken in the middle of the offline messages
-  core_.tasks().Spawn("session.leave_old", LeaveOld(core_.SharedShard(session->user->shard->number), session,
-                                                    session->left_gateway));
+  metrics_.sessions_resumed.Increment();
+  features_.Tell(&LifeHook::OnSessionChanged, *session);
+  offline_.OnBack(session);  // the connection may have broken in the middle of the offline messages
+  tasks_.Spawn("session.leave_old",
+               LeaveOld(shards_.Shared(session->user->shard->number), session, session->left_gateway));
 }
 
 Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
@@ -161,14 +168,14 @@ Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_pt
   // The new gateway has the session by now, or we have died: only then may the old gateway and
   // the store forget it.
   const std::uint64_t resumption = session->state.resumptions();
-  co_await runtime::Sleep(core_.settings().resume_hand_over);
+  co_await runtime::Sleep(settings_.resume_hand_over);
   if (shard->released()) co_return;
-  GatewayPeer* old = core_.sessions().FindGateway(gateway);
+  GatewayPeer* old = gateways_.Find(gateway);
   if (old != nullptr && old != session->gateway)
     AddAction(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
   if (session->ended || session->state.resumptions() != resumption) co_return;
   session->left_gateway.clear();
-  if (session->phase() == SessionPhase::kResumed) core_.sessions().Enter(*session, SessionPhase::kConnected);
+  if (session->phase() == SessionPhase::kResumed) live_.Enter(*session, SessionPhase::kConnected);
 }
 
 }  // namespace rookery::session_manager

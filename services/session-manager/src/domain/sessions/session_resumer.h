@@ -3,15 +3,47 @@
 #include <memory>
 #include <string>
 
-#include "domain/core.h"
 #include "ports/gateway_peer.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
+
+struct Session;
+struct Shard;
+class Deliverer;
+class DirectoryWriter;
+class FeatureHooks;
+class Gateways;
+class LiveSessions;
+class OfflineMessages;
+class SessionEnds;
+class SessionTable;
+class Shards;
+struct SessionManagerMetrics;
+struct Settings;
 
 /// XEP-0198 resumption: a client comes back on any gateway and goes on with its session.
 class SessionResumer {
  public:
-  explicit SessionResumer(Core& core) : core_(core) {}
+  SessionResumer(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
+                 runtime::TaskGroup& tasks, const Shards& shards, const SessionTable& table,
+                 const FeatureHooks& features, Gateways& gateways, LiveSessions& live,
+                 DirectoryWriter& directory, OfflineMessages& offline, Deliverer& deliverer,
+                 SessionEnds& ends)
+      : settings_(settings),
+        clock_(clock),
+        metrics_(metrics),
+        tasks_(tasks),
+        shards_(shards),
+        table_(table),
+        features_(features),
+        gateways_(gateways),
+        live_(live),
+        directory_(directory),
+        offline_(offline),
+        deliverer_(deliverer),
+        ends_(ends) {}
 
   void Resume(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
   /// What an attempt to resume the session may have waited for has happened.
@@ -27,7 +59,19 @@ class SessionResumer {
               const session::v1::SessionResume& request);
   Task<void> LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, std::string gateway);
 
-  Core& core_;
+  const Settings& settings_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  runtime::TaskGroup& tasks_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  const FeatureHooks& features_;
+  Gateways& gateways_;
+  LiveSessions& live_;
+  DirectoryWriter& directory_;
+  OfflineMessages& offline_;
+  Deliverer& deliverer_;
+  SessionEnds& ends_;
 };
 
 }  // namespace rookery::session_manager

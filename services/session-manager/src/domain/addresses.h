@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rookery/events/homes.h"
+
+namespace rookery::session_manager {
+
+/// Whose an address is, as far as that concerns us: an account's on a domain of ours, or a service's
+/// beside it. Immutable.
+class Addresses {
+ public:
+  /// `domains`: the virtual hosts, prepared.
+  Addresses(std::vector<std::string> domains, events::Topology topology)
+      : homes_(std::move(domains), std::move(topology)) {}
+
+  /// A domain that has accounts.
+  bool IsLocal(std::string_view domain) const { return homes_.IsAccountDomain(domain); }
+  /// `muc` for conference.localhost: a service of ours on a domain of ours.
+  std::optional<std::string_view> ServiceOf(std::string_view domain) const {
+    const std::optional<events::Service> service = homes_.ServiceOf(domain);
+    if (!service || *service == events::Service::kAccounts) return std::nullopt;
+    return events::Name(*service);
+  }
+
+  /// The number of the account's shard.
+  std::uint32_t ShardOf(std::string_view bare) const { return homes_.ShardOfAccount(bare); }
+  std::uint32_t shard_count() const { return homes_.topology().partitions(events::Topic::kUsers); }
+  const events::Topology& topology() const { return homes_.topology(); }
+
+ private:
+  const events::Homes homes_;
+};
+
+}  // namespace rookery::session_manager

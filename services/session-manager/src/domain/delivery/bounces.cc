@@ -1,0 +1,45 @@
+#include "domain/delivery/bounces.h"
+
+#include <utility>
+
+#include "domain/metrics.h"
+#include "domain/records/consequences.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// Of the records that follow from the end of a session, the numbers of errors: above those of presence.
+constexpr std::uint32_t kErrorParts = 1u << 31;
+
+}  // namespace
+
+void Bounces::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
+                     std::string_view text) {
+  Cause cause;
+  cause.offset = delivery.offset;
+  Append(shard, std::move(cause), delivery, condition, text);
+}
+
+void Bounces::BounceEnded(Shard& shard, const std::shared_ptr<EndWrites>& end, const Delivery& delivery,
+                          xmpp::ErrorCondition condition, std::string_view text) {
+  Cause cause;
+  cause.end = end;
+  cause.offset = end->record;
+  // The same number, whichever owner says it.
+  cause.parts = kErrorParts | (static_cast<std::uint32_t>(end->record - delivery.offset) & (kErrorParts - 1));
+  Append(shard, std::move(cause), delivery, condition, text);
+}
+
+void Bounces::Append(Shard& shard, Cause cause, const Delivery& delivery, xmpp::ErrorCondition condition,
+                     std::string_view text) {
+  const xmpp::Stanza& stanza = delivery.stanza;
+  if (stanza.type() == "error" || stanza.type() == "result" || stanza.from().empty()) return;
+  // Carbon copies and headlines never come back to anybody.
+  if (xmpp::Has(stanza, common::v1::STANZA_TRAIT_CARBON)) return;
+  metrics_.bounced.Increment();
+  cause.trace_id = delivery.trace_id;
+  consequences_.AppendDelivery(shard, cause, xmpp::MakeError(stanza, condition, text));
+}
+
+}  // namespace rookery::session_manager

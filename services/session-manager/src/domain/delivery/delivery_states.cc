@@ -1,0 +1,29 @@
+#include "domain/delivery/delivery_states.h"
+
+#include "domain/records/shards.h"
+#include "rookery/sharding/shard_owner.h"
+
+namespace rookery::session_manager {
+
+namespace {
+constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
+}  // namespace
+
+ShardDelivery& DeliveryStates::Of(Shard& shard) {
+  if (!shard.delivery) {
+    shard.delivery = std::make_shared<ShardDelivery>();
+    StoreWriter::Limits limits;
+    limits.waiting_rows = static_cast<std::size_t>(settings_.max_store_waiting);
+    limits.waiting_bytes = static_cast<std::size_t>(settings_.max_store_waiting_bytes);
+    shard.delivery->writer =
+        std::make_shared<StoreWriter>(executor_, tasks_, store_, metrics_, clock_, limits, kRetries,
+                                      shards_.Shared(shard.number), [this] { owner_.NoteTime(); });
+  }
+  return *shard.delivery;
+}
+
+void DeliveryStates::ContinueWriting(Shard& shard) {
+  if (shard.delivery) shard.delivery->writer->Continue();
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,223 @@
+#include "domain/domain.h"
+
+#include <utility>
+#include <vector>
+
+#include "domain/accounts/account_actions.h"
+#include "domain/addresses.h"
+#include "domain/delivery/bounces.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/delivery_states.h"
+#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/packets.h"
+#include "domain/delivery/session_closer.h"
+#include "domain/feature_hooks.h"
+#include "domain/inbound/client_answers.h"
+#include "domain/inbound/client_stanza_processor.h"
+#include "domain/keyed_lock.h"
+#include "domain/metrics.h"
+#include "domain/presence/caps_tracker.h"
+#include "domain/presence/presence_tracker.h"
+#include "domain/records/consequences.h"
+#include "domain/records/record_order.h"
+#include "domain/records/record_processor.h"
+#include "domain/records/refused_records.h"
+#include "domain/records/shards.h"
+#include "domain/records/user_shards.h"
+#include "domain/records/users.h"
+#include "domain/roster/settings_cache.h"
+#include "domain/roster/subscription_handler.h"
+#include "domain/roster/user_settings.h"
+#include "domain/sessions/confirmations.h"
+#include "domain/sessions/directory_writer.h"
+#include "domain/sessions/gateways.h"
+#include "domain/sessions/live_sessions.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_attacher.h"
+#include "domain/sessions/session_ends.h"
+#include "domain/sessions/session_keeper.h"
+#include "domain/sessions/session_parker.h"
+#include "domain/sessions/session_resumer.h"
+#include "domain/sessions/session_table.h"
+#include "modules/hooks.h"
+#include "modules/iq_router.h"
+#include "modules/modules.h"
+#include "rookery/sharding/shard_owner.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+sharding::OwnerOptions OwnerOptionsOf(const Settings& settings) {
+  sharding::OwnerOptions options;
+  options.instance = settings.instance;
+  options.topic = events::Topic::kUsers;
+  options.duplicate_horizon = settings.duplicate_horizon;
+  options.max_unfinished_records = settings.max_unfinished_records;
+  options.max_unfinished_bytes = settings.max_unfinished_bytes;
+  return options;
+}
+
+}  // namespace
+
+/// Each part uses those above it.
+struct Domain::Parts {
+  Parts(asio::any_io_executor executor, const Settings& settings, Ports& ports, const Clock& clock,
+        telemetry::Metrics& telemetry_metrics)
+      : tasks_(std::make_unique<runtime::TaskGroup>(executor)),
+        tasks(*tasks_),
+        metrics(telemetry_metrics),
+        addresses(settings.domains, ports.log.topology()),
+        rosters(executor),
+        hooks(features),
+        users(cache),
+        owner_(std::make_unique<sharding::ShardOwner>(
+            executor, clock, OwnerOptionsOf(settings), ports.log,
+            [membership = &ports.membership](const auto& epochs) { membership->PublishShards(epochs); },
+            ports.published_epoch, telemetry_metrics)),
+        owner(*owner_),
+        shards(owner),
+        confirmations(executor),
+        refused(executor, metrics, tasks, owner, shards),
+        consequences(owner, shards, addresses, clock, metrics, confirmations, refused),
+        outbox(table, confirmations),
+        live(executor, settings, clock, addresses, table, gateways, features),
+        directory(clock, metrics, tasks, addresses, shards, table, ports.directory),
+        states(executor, settings, clock, metrics, tasks, owner, shards, ports.waiting),
+        bounces(metrics, consequences),
+        packets(settings, clock, metrics, table, outbox, states),
+        closer(clock, addresses, owner, shards),
+        offline(executor, settings, clock, metrics, tasks, addresses, shards, table, users, ports.waiting,
+                closer, outbox, states, bounces, packets),
+        deliverer(settings, clock, metrics, table, users, outbox, states, bounces, packets, offline),
+        answers(clock, metrics, deliverer),
+        caps(clock, metrics, table, deliverer),
+        user_settings(executor, clock, metrics, tasks, shards, users, cache, ports.roster),
+        order(executor, tasks, shards, users, hooks, outbox, user_settings),
+        presence(executor, settings, clock, metrics, tasks, addresses, shards, table, users, ports.accounts,
+                 ports.roster, rosters, consequences, features, outbox, offline, deliverer, answers,
+                 user_settings),
+        subscriptions(settings, clock, addresses, shards, users, ports.accounts, ports.roster, rosters,
+                      consequences, deliverer, answers, order, presence),
+        iqs(hooks, addresses, shards, consequences, answers, order),
+        client_stanzas(metrics, tasks, addresses, shards, table, consequences, confirmations, features,
+                       answers, caps, user_settings, presence, subscriptions, iqs),
+        parker(executor, settings, clock, tasks, owner, shards, table, gateways, live, directory, refused,
+               states),
+        ends(executor, clock, metrics, tasks, addresses, owner, shards, table, users, refused, features,
+             hooks, live, gateways, directory, presence, deliverer, offline, closer, parker),
+        resumer(settings, clock, metrics, tasks, shards, table, features, gateways, live, directory, offline,
+                deliverer, ends),
+        attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
+                 offline, deliverer, presence, parker, ends, resumer),
+        account_actions(settings, ports.accounts, ports.keys, gateways),
+        sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, features, hooks,
+                 gateways, live, confirmations, outbox, directory, deliverer, presence, client_stanzas,
+                 parker, ends, resumer, attacher, account_actions),
+        records(settings, clock, metrics, addresses, users, consequences, features, outbox, bounces,
+                deliverer, order, presence, subscriptions, iqs, client_stanzas, parker, ends),
+        user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
+                    closer, outbox, states, offline, deliverer, caps, user_settings, parker, ends, sessions,
+                    records) {
+    // What is told upwards.
+    consequences.TellRefusals(answers);
+    refused.Ask(presence);
+    confirmations.Tell(sessions);
+    live.Tell(parker);
+    outbox.Tell(parker);
+    parker.Tell(sessions);
+    live.RunWaitingBy(sessions);
+    packets.EndOverflowingBy(ends);
+    presence.Tell(ends);
+    user_settings.Tell(client_stanzas);
+    user_settings.Tell(order);
+    order.ApplyBy(records);
+    modules = RegisterModules(hooks, caps, settings, clock, addresses, ports.accounts, ports.keys,
+                              ports.roster, ports.service_disco, rosters, consequences, outbox, user_settings,
+                              presence, subscriptions, ends);
+  }
+
+  // Their coroutines use everything below.
+  ~Parts() {
+    tasks_.reset();
+    owner_.reset();
+  }
+
+  std::unique_ptr<runtime::TaskGroup> tasks_;
+  runtime::TaskGroup& tasks;
+  SessionManagerMetrics metrics;
+  Addresses addresses;
+  KeyedLock rosters;
+  FeatureHooks features;
+  Hooks hooks;
+  SettingsCache cache;
+  Users users;
+  SessionTable table;
+  Gateways gateways;
+  std::unique_ptr<sharding::ShardOwner> owner_;
+  sharding::ShardOwner& owner;
+  Shards shards;
+  Confirmations confirmations;
+  RefusedRecords refused;
+  Consequences consequences;
+  Outbox outbox;
+  LiveSessions live;
+  DirectoryWriter directory;
+  DeliveryStates states;
+  Bounces bounces;
+  Packets packets;
+  SessionCloser closer;
+  OfflineMessages offline;
+  Deliverer deliverer;
+  ClientAnswers answers;
+  CapsTracker caps;
+  SettingsKeeper user_settings;
+  RecordOrder order;
+  PresenceTracker presence;
+  SubscriptionHandler subscriptions;
+  IqRouter iqs;
+  ClientStanzaProcessor client_stanzas;
+  SessionParker parker;
+  SessionEnds ends;
+  SessionResumer resumer;
+  SessionAttacher attacher;
+  AccountActions account_actions;
+  SessionKeeper sessions;
+  RecordProcessor records;
+  UserShards user_shards;
+  std::vector<std::unique_ptr<Module>> modules;
+};
+
+Domain::Domain(asio::any_io_executor executor, const Settings& settings, Ports ports, const Clock& clock,
+               telemetry::Metrics& metrics)
+    : parts_(std::make_unique<Parts>(std::move(executor), settings, ports, clock, metrics)) {}
+
+Domain::~Domain() = default;
+
+absl::Status Domain::Join(sharding::ShardOwner::MakeConsumer make_consumer) {
+  return parts_->owner.Join(parts_->user_shards, std::move(make_consumer));
+}
+
+void Domain::JoinForTest(std::unique_ptr<kafka::Consumer> consumer) {
+  parts_->owner.JoinForTest(parts_->user_shards, std::move(consumer));
+}
+
+void Domain::Sweep() { parts_->user_shards.Sweep(); }
+
+void Domain::SweepForTest() {
+  parts_->owner.Tick();
+  Sweep();
+}
+
+SessionKeeper& Domain::sessions() { return parts_->sessions; }
+sharding::ShardOwner& Domain::owner() { return parts_->owner; }
+DirectoryWriter& Domain::directory() { return parts_->directory; }
+const Shards& Domain::shards() const { return parts_->shards; }
+const SessionTable& Domain::table() const { return parts_->table; }
+const SettingsCache& Domain::settings_cache() const { return parts_->cache; }
+const CapsTracker& Domain::caps() const { return parts_->caps; }
+PresenceTracker& Domain::presence() { return parts_->presence; }
+SessionManagerMetrics& Domain::metrics() { return parts_->metrics; }
+runtime::TaskGroup& Domain::tasks() { return parts_->tasks; }
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <memory>
+
+#include "domain/settings.h"
+#include "ports/account_store.h"
+#include "ports/membership.h"
+#include "ports/roster.h"
+#include "ports/service_disco.h"
+#include "ports/session_directory.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/clock.h"
+#include "rookery/events/log.h"
+#include "rookery/runtime/task.h"
+#include "rookery/sharding/shard_owner.h"
+#include "rookery/telemetry/metrics.h"
+
+namespace rookery::session_manager {
+
+class CapsTracker;
+class DirectoryWriter;
+class PresenceTracker;
+class SessionKeeper;
+class SessionTable;
+class SettingsCache;
+class Shards;
+struct SessionManagerMetrics;
+
+/// What the domain reaches the world through.
+struct Ports {
+  events::Log& log;
+  Membership& membership;
+  AccountStore& accounts;
+  KeyMaker& keys;
+  WaitingStore& waiting;
+  Roster& roster;
+  ServiceDisco& service_disco;
+  SessionDirectory& directory;
+  /// May be empty.
+  sharding::ShardOwner::PublishedEpoch published_epoch;
+};
+
+/// The parts of a session-manager, put together: the only place that knows all of them. No part is given
+/// this; each says in its constructor what it needs, and those that it tells of something are an
+/// interface of its own. For who runs a session-manager: the process, the simulator, tests. One I/O
+/// thread, no locks.
+class Domain {
+ public:
+  Domain(asio::any_io_executor executor, const Settings& settings, Ports ports, const Clock& clock,
+         telemetry::Metrics& metrics);
+  ~Domain();
+
+  /// Takes part in the shards' group from now on.
+  absl::Status Join(sharding::ShardOwner::MakeConsumer make_consumer);
+  /// In place of Join: no timers.
+  void JoinForTest(std::unique_ptr<kafka::Consumer> consumer);
+  /// Every 500 ms: what time brings.
+  void Sweep();
+  /// The same for the shards' owner, which has its own timer once it has joined.
+  void SweepForTest();
+
+  /// What gateways ask for.
+  SessionKeeper& sessions();
+  sharding::ShardOwner& owner();
+  /// To be flushed every 100 ms.
+  DirectoryWriter& directory();
+
+  // To look at.
+  const Shards& shards() const;
+  const SessionTable& table() const;
+  const SettingsCache& settings_cache() const;
+  const CapsTracker& caps() const;
+  PresenceTracker& presence();
+  SessionManagerMetrics& metrics();
+  runtime::TaskGroup& tasks();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace rookery::session_manager

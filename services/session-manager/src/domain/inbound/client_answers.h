@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "domain/records/cause.h"
+#include "domain/records/consequences.h"
+#include "domain/sessions/user.h"
+#include "rookery/base/clock.h"
+#include "rookery/xmpp/stanza.h"
+
+namespace rookery::session_manager {
+
+class Deliverer;
+struct SessionManagerMetrics;
+
+/// Who sends a stanza that is being handled: a client just now, or through the log, when its session
+/// may be gone.
+struct Sender {
+  User& user;
+  /// Null: gone.
+  std::shared_ptr<Session> session;
+};
+
+/// What a client is told about a stanza that it has sent. I/O thread only.
+class ClientAnswers final : public Consequences::Refusals {
+ public:
+  ClientAnswers(const Clock& clock, SessionManagerMetrics& metrics, Deliverer& deliverer)
+      : clock_(clock), metrics_(metrics), deliverer_(deliverer) {}
+
+  /// Answers the sender with an error, unless the stanza is one.
+  void Refuse(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza,
+              xmpp::ErrorCondition condition, std::string_view text = {});
+  /// Gives the sender's client an answer, once, whoever owns the shard when the cause is handled.
+  void Answer(const Sender& sender, const Cause& cause, xmpp::Stanza answer);
+  void OnRefused(const std::shared_ptr<Session>& session, const xmpp::Stanza& stanza,
+                 xmpp::ErrorCondition condition, std::string_view text) override;
+
+ private:
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  Deliverer& deliverer_;
+};
+
+}  // namespace rookery::session_manager

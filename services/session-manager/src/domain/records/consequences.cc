@@ -1,0 +1,167 @@
+#include "domain/records/consequences.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "domain/records/refused_records.h"
+#include "domain/sessions/confirmations.h"
+#include "rookery/events/log.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// Of the recipients of one record, so that it is never too large for the log.
+constexpr std::size_t kFanoutBytes = 256 * 1024;
+
+}  // namespace
+
+void Consequences::FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const {
+  events::v1::Origin& origin = *record.mutable_origin();
+  owner_.FillOrigin(from, origin);
+  if (cause.session) {
+    auto& client = *origin.mutable_client();
+    client.set_session_id(cause.session->id.str());
+    client.set_count(cause.count);
+    client.set_part(++cause.parts);
+  } else if (cause.offset >= 0) {
+    auto& log = *origin.mutable_log();
+    log.set_offset(cause.offset);
+    log.set_part(++cause.parts);
+  }
+  record.set_trace_id(cause.trace_id);
+  if (record.received_at_ms() == 0) record.set_received_at_ms(clock_.UnixMillisNow());
+}
+
+void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
+                                events::v1::UserRecord record, std::function<void(std::int64_t)> then) {
+  // A turn that outlived its shard: the next owner does its work.
+  if (from.released()) return;
+  if (!cause.session && cause.offset >= 0 && cause.offset < from.window.cursor()) {
+    // Whoever reads it would take it for said before: rather twice than never.
+    metrics_.causes_finished.Increment();
+    telemetry::LogError("record.cause_finished", {{"shard", from.number}, {"offset", cause.offset}});
+    cause.offset = -1;
+  }
+  FillOrigin(from, cause, record);
+  events::Log::OnAppended on_appended;
+  if (cause.session) {
+    cause.session->inbound.Open(cause.count);
+    on_appended = [this, session = cause.session, count = cause.count, partition,
+                   then = std::move(then)](const absl::StatusOr<std::int64_t>& offset) {
+      // Given up with the shard: the next owner is sent the stanza again.
+      if (absl::IsAborted(offset.status())) return;
+      if (!offset.ok()) Refuse(session, partition, offset.status());
+      confirmations_.Finish(session, count);
+      if (then) then(offset.value_or(-1));
+    };
+  } else if (cause.offset >= 0 || cause.end) {
+    from.window.Hold(cause.offset);
+    if (cause.end) ++cause.end->open;
+    on_appended = [this, shard = shards_.Shared(from.number), offset = cause.offset, partition,
+                   end = cause.end](const absl::StatusOr<std::int64_t>& appended) {
+      if (shard->released() || absl::IsAborted(appended.status())) return;
+      const auto finish = [shard, offset, end] {
+        shard->window.Release(offset);
+        if (end) end->Finish();
+      };
+      if (appended.ok()) {
+        finish();
+      } else {
+        refused_.SayAgain(*shard, events::Topic::kUsers, partition, appended.status(), finish);
+      }
+    };
+  } else {
+    on_appended = [this, shard = shards_.Shared(from.number),
+                   partition](const absl::StatusOr<std::int64_t>& appended) {
+      if (appended.ok() || shard->released() || absl::IsAborted(appended.status())) return;
+      refused_.SayAgain(*shard, events::Topic::kUsers, partition, appended.status(), {});
+    };
+  }
+  owner_.Append(from, events::Topic::kUsers, partition, key, record, std::move(on_appended));
+}
+
+void Consequences::Refuse(const std::shared_ptr<Session>& session, std::uint32_t partition,
+                          const absl::Status& status) {
+  events::v1::UserRecord record;
+  const std::optional<std::string> bytes = events::RefusedRecord(status);
+  const bool is_known = bytes && record.ParseFromString(*bytes);
+  const bool is_too_large = absl::IsInvalidArgument(status);
+  if (is_known && !is_too_large && (record.has_fanout() || record.has_sent_copy())) {
+    // Whom the presence that we hold must reach, and what the archive is to have, the client cannot tell.
+    if (Shard* shard = shards_.Find(addresses_.ShardOf(session->jid.bare())))
+      refused_.SayAgain(*shard, events::Topic::kUsers, partition, status, {});
+    return;
+  }
+  refused_.NoteRefusal(status);
+  if (session->ended || !is_known) return;
+  const xmpp::Stanza* stanza = nullptr;
+  if (record.has_delivery()) stanza = &record.delivery().stanza();
+  if (record.has_fanout()) stanza = &record.fanout().stanza();
+  if (record.has_outbound()) stanza = &record.outbound().stanza();
+  if (stanza == nullptr) {
+    refused_.NoteLoss();
+    return;
+  }
+  refusals_->OnRefused(
+      session, *stanza,
+      is_too_large ? xmpp::ErrorCondition::kPolicyViolation : xmpp::ErrorCondition::kInternalServerError,
+      is_too_large ? "the stanza is too large" : "the stanza could not be stored");
+}
+
+void Consequences::AppendDelivery(Shard& from, Cause& cause, xmpp::Stanza stanza) {
+  events::v1::UserRecord record;
+  const std::string key(xmpp::BareOf(stanza.to()));
+  record.mutable_delivery()->mutable_stanza()->Swap(&stanza);
+  AppendRecord(from, cause, addresses_.ShardOf(key), key, std::move(record));
+}
+
+void Consequences::AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
+                                const std::vector<std::string>& recipients) {
+  std::map<std::uint32_t, std::vector<const std::string*>> by_shard;
+  for (const std::string& recipient : recipients)
+    by_shard[addresses_.ShardOf(xmpp::BareOf(recipient))].push_back(&recipient);
+  // The same numbers in each partition: what follows from the same cause a second time must have the
+  // same ones, also where the recipients in other partitions have changed.
+  const std::uint32_t first = cause.parts;
+  std::uint32_t last = first;
+  for (auto& [partition, some] : by_shard) {
+    cause.parts = first;
+    for (std::size_t next = 0; next < some.size();) {
+      events::v1::UserRecord record;
+      *record.mutable_fanout()->mutable_stanza() = stanza;
+      for (std::size_t bytes = 0; next < some.size() && bytes < kFanoutBytes; ++next) {
+        bytes += some[next]->size();
+        record.mutable_fanout()->add_recipients(*some[next]);
+      }
+      AppendRecord(from, cause, partition, {}, std::move(record));
+    }
+    last = std::max(last, cause.parts);
+  }
+  cause.parts = last;
+}
+
+void Consequences::AppendEvent(Shard& from, events::Topic topic, std::string_view key,
+                               const google::protobuf::MessageLite& event, std::int64_t holds_offset) {
+  if (from.released()) return;
+  const std::uint32_t partition = addresses_.topology().PartitionOf(topic, key);
+  if (holds_offset >= 0) from.window.Hold(holds_offset);
+  owner_.Append(from, topic, partition, key, event,
+                [this, shard = shards_.Shared(from.number), topic, partition,
+                 holds_offset](const absl::StatusOr<std::int64_t>& appended) {
+                  if (shard->released() || absl::IsAborted(appended.status())) return;
+                  const auto finish = [shard, holds_offset] {
+                    if (holds_offset >= 0) shard->window.Release(holds_offset);
+                  };
+                  if (appended.ok()) {
+                    finish();
+                  } else {
+                    refused_.SayAgain(*shard, topic, partition, appended.status(), finish);
+                  }
+                });
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "domain/addresses.h"
+#include "domain/metrics.h"
+#include "domain/records/cause.h"
+#include "domain/records/shards.h"
+#include "google/protobuf/message_lite.h"
+#include "rookery/base/clock.h"
+#include "rookery/events/topics.h"
+#include "rookery/events/v1/user_record.pb.h"
+#include "rookery/xmpp/stanza.h"
+
+namespace rookery::session_manager {
+
+class Confirmations;
+class RefusedRecords;
+
+/// Puts into the log what follows from a cause, with the origin that lets its reader tell a
+/// repetition. The cause stays open until the log has it: a client's stanza is confirmed, a record
+/// finished, only then. After its shard is released nothing is appended: the next owner does that.
+///
+/// What the log refuses is an error for the client whose stanza it was; what we say ourselves is said again
+/// (RefusedRecords). I/O thread only.
+class Consequences {
+ public:
+  /// Tells a client that the log does not take its stanza.
+  class Refusals {
+   public:
+    virtual void OnRefused(const std::shared_ptr<Session>& session, const xmpp::Stanza& stanza,
+                           xmpp::ErrorCondition condition, std::string_view text) = 0;
+
+   protected:
+    ~Refusals() = default;
+  };
+
+  Consequences(sharding::ShardOwner& owner, const Shards& shards, const Addresses& addresses,
+               const Clock& clock, SessionManagerMetrics& metrics, Confirmations& confirmations,
+               RefusedRecords& refused)
+      : owner_(owner),
+        shards_(shards),
+        addresses_(addresses),
+        clock_(clock),
+        metrics_(metrics),
+        confirmations_(confirmations),
+        refused_(refused) {}
+  /// Before anything is appended for a client.
+  void TellRefusals(Refusals& refusals) { refusals_ = &refusals; }
+
+  /// Appends a stanza to the shard of `stanza.to`'s user.
+  void AppendDelivery(Shard& from, Cause& cause, xmpp::Stanza stanza);
+  /// Appends one stanza to many: one record for each shard that has recipients.
+  void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
+                    const std::vector<std::string>& recipients);
+  /// `then`, for a client's stanza: told the record's offset, or -1 when the log refused it.
+  void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
+                    events::v1::UserRecord record, std::function<void(std::int64_t)> then = {});
+  /// For the services that read `topic`. Holds the record `holds_offset`, if it is one (>= 0), until the
+  /// log has it.
+  void AppendEvent(Shard& from, events::Topic topic, std::string_view key,
+                   const google::protobuf::MessageLite& event, std::int64_t holds_offset);
+
+ private:
+  void FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const;
+  /// The log does not take what follows from a client's stanza.
+  void Refuse(const std::shared_ptr<Session>& session, std::uint32_t partition, const absl::Status& status);
+
+  sharding::ShardOwner& owner_;
+  const Shards& shards_;
+  const Addresses& addresses_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  Confirmations& confirmations_;
+  RefusedRecords& refused_;
+  Refusals* refusals_ = nullptr;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,95 @@
+#include "domain/sessions/outbox.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "domain/records/shard.h"
+#include "domain/sessions/confirmations.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/session_table.h"
+
+namespace rookery::session_manager {
+
+// ---- state ----------------------------------------------------------------------
+
+void Outbox::Publish(Session& session) {
+  if (session.ended) return;
+  if (session.gateway == nullptr) {
+    listener_->OnStateChanged(session);
+    return;
+  }
+  if (!session.is_state_due && !session.gateway->is_congested()) {
+    SendState(session);
+    return;
+  }
+  session.is_state_due = true;
+  Push(session);
+}
+
+void Outbox::SendState(Session& session) {
+  AddAction(session).mutable_state()->set_state(session.state.SerializeAsString());
+  if (std::exchange(session.is_state_due, false)) confirmations_.ConfirmLater(table_.Find(session.id));
+}
+
+// ---- packets --------------------------------------------------------------------
+
+void Outbox::Fill(session::v1::Packet& packet, const Delivery& delivery, bool primary) {
+  packet.set_offset(delivery.offset);
+  packet.set_stored_id(delivery.stored_id);
+  *packet.mutable_stanza() = delivery.stanza;
+  packet.set_to_each(delivery.to_each);
+  packet.set_trace_id(delivery.trace_id);
+  packet.set_dispensable(!primary);
+}
+
+bool Outbox::HasRoom(Session& session) {
+  if (!session.gateway->is_congested()) return true;
+  if (!std::exchange(session.awaits_room, true)) behind_[session.gateway].push_back(table_.Find(session.id));
+  return false;
+}
+
+void Outbox::Push(Session& session) {
+  if (session.gateway == nullptr) return;
+  if (session.is_state_due) {
+    if (!HasRoom(session)) return;
+    SendState(session);
+  }
+  if (session.detached || session.resend_after) return;
+  const Shard& shard = *session.user->shard;
+  auto unacked =
+      std::partition_point(session.unacked.begin(), session.unacked.end(),
+                           [&](const UnackedPacket& packet) { return packet.seq <= session.link_seq; });
+  for (; unacked != session.unacked.end() && unacked->delivery != nullptr; ++unacked) {
+    if (!HasRoom(session)) return;
+    session::v1::SessionManagerAction& action = session.gateway->Add();
+    action.set_shard(shard.number);
+    action.set_epoch(shard.epoch);
+    session::v1::Packet& packet = *action.mutable_packet();
+    Fill(packet, *unacked->delivery, unacked->primary);
+    auto& target = *packet.add_targets();
+    target.set_session_id(session.id.view().data(), SessionId::kSize);
+    target.set_seq(unacked->seq);
+    session.link_seq = unacked->seq;
+    session.sent_seq = std::max(session.sent_seq, unacked->seq);
+  }
+}
+
+void Outbox::OnRoom(GatewayPeer& gateway) {
+  auto found = behind_.extract(&gateway);
+  if (found.empty()) return;
+  std::deque<std::weak_ptr<Session>> waiting = std::move(found.mapped());
+  while (!waiting.empty() && !gateway.is_congested()) {
+    const std::shared_ptr<Session> session = waiting.front().lock();
+    waiting.pop_front();
+    // It may have gone to another gateway, and may be back.
+    if (session == nullptr || session->gateway != &gateway) continue;
+    session->awaits_room = false;
+    Push(*session);
+  }
+  if (waiting.empty()) return;
+  // Behind those that have not had their turn comes the one that was interrupted.
+  std::deque<std::weak_ptr<Session>>& again = behind_[&gateway];
+  again.insert(again.begin(), waiting.begin(), waiting.end());
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,289 @@
+#include "domain/sessions/session_ends.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "domain/addresses.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/session_closer.h"
+#include "domain/feature_hooks.h"
+#include "domain/metrics.h"
+#include "domain/records/refused_records.h"
+#include "domain/records/shards.h"
+#include "domain/records/users.h"
+#include "domain/sessions/directory_writer.h"
+#include "domain/sessions/gateways.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/live_sessions.h"
+#include "domain/sessions/session_parker.h"
+#include "domain/sessions/session_table.h"
+#include "modules/hooks.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// Between two attempts to put an end that the log has refused on record.
+constexpr std::chrono::seconds kEndAgain{1};
+constexpr std::string_view kTimedOut = "connection-timeout";
+/// Of the addresses that a session has directed presence to, the record of its end names so many:
+/// it has to fit into the log.
+constexpr std::size_t kMaxDirectedBytes = 256 * 1024;
+
+/// Of a session that its client has closed: nobody has seen it, nobody can bring it back, and none of its
+/// packets has to go elsewhere.
+bool LeavesNothing(const Session& session) {
+  const session::v1::SessionManagerState& state = session.state;
+  const bool is_unseen = !state.available() && state.directed().empty();
+  const bool may_come_back = session.is_resumable() || state.resumptions() > 0 ||
+                             session.row.content != ParkedRow::Content::kNone || session.row.is_busy;
+  const bool has_packets = session.has_rows || !session.unacked.empty() || !state.held_records().empty();
+  return is_unseen && !may_come_back && !has_packets && !session.user->backlog;
+}
+
+}  // namespace
+
+// ---- decisions ------------------------------------------------------------------
+
+void SessionEnds::End(const std::shared_ptr<Session>& session, std::string_view condition,
+                      std::string_view text) {
+  if (!session || session->ended || session->phase() == SessionPhase::kEnding) return;
+  if (condition.empty() && LeavesNothing(*session)) {
+    live_.EndedOf(*session->user->shard)
+        .Add(session->id, session->user->bare, session->state.resumptions(), CountAtEnd(*session),
+             clock_.Now());
+    Remove(session, /*ended=*/{}, /*cause=*/nullptr);
+    return;
+  }
+  AppendEnd(*session, condition, text, /*holds=*/-1);
+}
+
+void SessionEnds::EndAll(User& user, std::string_view condition, const Session* except) {
+  for (const auto& session : user.sessions)
+    if (session.get() != except) End(session, condition);
+}
+
+void SessionEnds::EndOlder(Session& session) {
+  User& user = *session.user;
+  Session* const other = user.FindResource(session.resource());
+  if (other == nullptr || other == &session) return;
+  const auto age = [](const Session& s) {
+    return std::pair(s.state.start_offset(), s.state.started_at_ms());
+  };
+  const bool is_newer = age(session) > age(*other);
+  // What is addressed to the full JID goes to the newer one from here on.
+  if (is_newer) std::rotate(user.sessions.begin(), user.sessions.end() - 1, user.sessions.end());
+  const auto loser = table_.Find(is_newer ? other->id : session.id);
+  if (user.shard->live()) {
+    End(loser, "conflict", "replaced by a new session");
+  } else {
+    live_.NoteConflict(*loser);
+  }
+}
+
+void SessionEnds::EndTimedOut(const std::shared_ptr<Session>& session) { End(session, kTimedOut); }
+
+void SessionEnds::EndConflicts(Shard& shard) {
+  for (const SessionId& id : live_.TakeConflicts(shard)) {
+    const auto session = table_.Find(id);
+    if (!session) continue;
+    const User& user = *session->user;
+    const bool is_alone = std::none_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
+      return other != session && other->resource() == session->resource();
+    });
+    if (!is_alone) End(session, "conflict");
+  }
+}
+
+void SessionEnds::EndOverflowing(Session& session) {
+  if (session.ended) return;
+  // Not from within delivery, which walks the user's sessions.
+  asio::post(executor_, [this, shared = table_.Find(session.id)] {
+    if (!shared || shared->ended || shared->user->shard->released()) return;
+    telemetry::LogInfo("session.overflow",
+                       {{"packets", shared->unacked.size()}, {"detached", shared->detached}});
+    End(shared, "policy-violation", "too many unacknowledged stanzas");
+  });
+}
+
+void SessionEnds::OnPresenceLost(const std::shared_ptr<Session>& session) {
+  End(session, "reset", "the presence of its contacts is not known any more");
+}
+
+void SessionEnds::OnAccountRemoved(User& user, std::int64_t offset) {
+  live_.EndedOf(*user.shard).AddAccount(user.bare, offset, clock_.Now());
+  features_.Tell(&LifeHook::OnAccountRemoved, user);
+  for (const auto& session : user.sessions)
+    if (session->phase() != SessionPhase::kEnding) AppendEnd(*session, "not-authorized", {}, offset);
+}
+
+std::uint64_t SessionEnds::CountAtEnd(const Session& session) const {
+  // Those that are in the log, and questions before them, which nobody waits for any more. Sent again
+  // would be what was sent after a question, too.
+  if (!session.inbound_order) return session.inbound.confirmed();
+  return session.inbound.ConfirmedBut([&](std::uint64_t count) {
+    return session.inbound_order->IsUnanswered(count, [this](const xmpp::Stanza& stanza) {
+      return hooks_.EffectOf(stanza) == Hooks::Effect::kNone;
+    });
+  });
+}
+
+void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::string_view text,
+                            std::int64_t holds) {
+  Shard& shard = *session.user->shard;
+  session.ends_by_timeout = condition == kTimedOut;
+  live_.Enter(session, SessionPhase::kEnding);
+  events::v1::UserRecord record;
+  owner_.FillOrigin(shard, *record.mutable_origin());
+  record.set_received_at_ms(clock_.UnixMillisNow());
+  auto& ended = *record.mutable_session_ended();
+  ended.set_session_id(session.id.str());
+  ended.set_full_jid(std::string(session.jid.str()));
+  ended.set_condition(std::string(condition));
+  ended.set_text(std::string(text));
+  ended.set_resumptions(session.state.resumptions());
+  ended.set_available(session.available());
+  std::size_t bytes = 0;
+  for (const std::string& address : session.state.directed()) {
+    bytes += address.size();
+    if (bytes > kMaxDirectedBytes) break;
+    ended.add_directed(address);
+  }
+  ended.set_confirmed_count(CountAtEnd(session));
+  if (holds >= 0) shard.window.Hold(holds);
+  AppendEndRecord(shards_.Shared(shard.number), session.user->bare, std::move(record), holds);
+}
+
+void SessionEnds::AppendEndRecord(const std::shared_ptr<Shard>& shard, const std::string& bare,
+                                  events::v1::UserRecord record, std::int64_t holds) {
+  const auto kept = std::make_shared<const events::v1::UserRecord>(std::move(record));
+  owner_.Append(*shard, events::Topic::kUsers, shard->number, bare, *kept,
+                [this, shard, bare, kept, holds](const absl::StatusOr<std::int64_t>& appended) {
+                  if (shard->released() || absl::IsAborted(appended.status())) return;
+                  if (!appended.ok()) {
+                    // The session is over all the same, and its contacts must hear of it.
+                    refused_.NoteRefusal(appended.status());
+                    tasks_.Spawn("session.end_again", AppendEndAgain(shard, bare, *kept, holds));
+                    return;
+                  }
+                  if (holds >= 0) shard->window.Release(holds);
+                });
+}
+
+Task<void> SessionEnds::AppendEndAgain(std::shared_ptr<Shard> shard, std::string bare,
+                                       events::v1::UserRecord record, std::int64_t holds) {
+  co_await runtime::Sleep(kEndAgain);
+  if (!shard->released()) AppendEndRecord(shard, bare, std::move(record), holds);
+}
+
+// ---- what the log says ----------------------------------------------------------
+
+void SessionEnds::OnEndRecord(Shard& shard, const PendingRecord& pending) {
+  const events::v1::SessionEnded& ended = pending.record.session_ended();
+  const std::string_view bare = xmpp::BareOf(ended.full_jid());
+  const SessionId id(ended.session_id());
+  const auto session = table_.Find(id);
+  if (addresses_.ShardOf(bare) != shard.number || (session && session->user->bare != bare)) {
+    metrics_.misplaced.Increment();
+    telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", pending.offset}});
+    return;
+  }
+  if (session && session->state.resumptions() > ended.resumptions()) {
+    live_.RunSuccessors(*session);
+    return;
+  }
+  EndedSessions& known = live_.EndedOf(shard);
+  const bool is_known = known.IsOver(id, ended.resumptions());
+  known.Add(id, bare, ended.resumptions(), session ? CountAtEnd(*session) : ended.confirmed_count(),
+            clock_.Now());
+  Cause cause;
+  cause.offset = pending.offset;
+  cause.trace_id = pending.record.trace_id();
+  if (session) {
+    Remove(session, ended, &cause);
+  } else if (!is_known) {
+    // It died with its gateway and the owner that has put this into the log.
+    presence_.OnUnknownSessionEnd(shard, cause, ended);
+  }
+}
+
+void SessionEnds::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
+  const SteadyTime now = clock_.Now();
+  if (pending.record.has_account_removed()) {
+    live_.EndedOf(shard).AddAccount(pending.record.account_removed().jid(), pending.offset, now);
+    return;
+  }
+  if (!pending.record.has_session_ended()) return;
+  const events::v1::SessionEnded& ended = pending.record.session_ended();
+  const SessionId id(ended.session_id());
+  live_.EndedOf(shard).Add(id, xmpp::BareOf(ended.full_jid()), ended.resumptions(), ended.confirmed_count(),
+                           now);
+  const auto session = table_.Find(id);
+  if (session && session->user->shard == &shard && session->state.resumptions() <= ended.resumptions())
+    Remove(session, ended, /*cause=*/nullptr);
+}
+
+void SessionEnds::Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended,
+                         Cause* cause) {
+  User& user = *session->user;
+  const std::shared_ptr<Shard> shard = shards_.Shared(user.shard->number);
+  GatewayPeer* const gateway = session->gateway;
+  session->end_record = cause != nullptr ? cause->offset : -1;
+  // The one that its client has left must not bring it back.
+  if (GatewayPeer* left = gateways_.Find(session->left_gateway); left != nullptr && left != gateway)
+    AddAction(*left, session->id, *shard).mutable_ended()->set_condition("conflict");
+  live_.Enter(*session, SessionPhase::kEnded);
+  gateways_.Assign(*session, nullptr);
+  directory_.Ended(*session);
+  metrics_.sessions_ended.Increment();
+  live_.Remove(session);
+  if (cause != nullptr) presence_.OnSessionEnd(user, *session, *cause);
+  features_.Tell(&LifeHook::OnSessionEnded, *session);
+  deliverer_.Abandon(user, *session);
+  session->inbound_order.reset();
+  offline_.MarkEnded(session);
+  // Its gateway forgets it when its packets are gone from the store: nobody could tell those that its
+  // client has had from those that it has not.
+  if (session->has_rows) offline_.RemoveRows(*session);
+  if (gateway != nullptr) TellEnded(session, *gateway, ended);
+  // The store forgets the session when it has what the session's rows may be the last trace of; the
+  // record of the end is there until then, so that the next owner does the same.
+  const std::int64_t offset = session->end_record;
+  if (offset >= 0) shard->window.Hold(offset);
+  auto remove = [this, shard, session, offset] {
+    if (shard->released()) return;
+    parker_.RemoveRows(shard, session, [this, shard, offset] {
+      if (offset >= 0) shard->window.Release(offset);
+      closer_.Check(*shard);
+    });
+  };
+  if (gateway != nullptr) {
+    remove();
+  } else {
+    // The row is all that tells what its client has had.
+    closer_.Close(session, /*is_open=*/false, std::move(remove));
+  }
+  live_.RunSuccessors(*session);
+  if (!user.HasAvailable()) user.contacts.reset();
+  users_.MaybeForget(user);
+}
+
+void SessionEnds::TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,
+                            const events::v1::SessionEnded& ended) {
+  const Shard& shard = *session->user->shard;
+  closer_.Close(session, /*is_open=*/!ended.condition().empty(),
+                [this, id = session->id, number = shard.number, epoch = shard.epoch,
+                 instance = gateway.instance(), condition = ended.condition(), text = ended.text()] {
+                  const Shard* now = shards_.Find(number);
+                  GatewayPeer* peer = gateways_.Find(instance);
+                  if (peer == nullptr || now == nullptr || now->epoch != epoch) return;
+                  auto& told = *AddAction(*peer, id, *now).mutable_ended();
+                  told.set_condition(condition);
+                  told.set_text(text);
+                });
+}
+
+}  // namespace rookery::session_manager

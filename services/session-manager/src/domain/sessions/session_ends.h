@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "domain/delivery/packets.h"
+#include "domain/presence/presence_tracker.h"
+#include "domain/records/cause.h"
+#include "domain/records/shard.h"
+#include "rookery/events/v1/user_record.pb.h"
+#include "rookery/runtime/task.h"
+#include "rookery/sharding/shard_owner.h"
+
+namespace rookery::session_manager {
+
+class Addresses;
+class Deliverer;
+class FeatureHooks;
+class OfflineMessages;
+class SessionTable;
+class Shards;
+class Users;
+struct SessionManagerMetrics;
+class RefusedRecords;
+class DirectoryWriter;
+class Gateways;
+class Hooks;
+class LiveSessions;
+class SessionCloser;
+class SessionParker;
+
+/// How a session is over, whoever decides it: the decision is a record of the user's shard, and takes
+/// effect where that is read (README.md, SL7 to SL10). I/O thread only.
+class SessionEnds final : public Packets::Overflow, public PresenceTracker::Listener {
+ public:
+  SessionEnds(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
+              runtime::TaskGroup& tasks, const Addresses& addresses, sharding::ShardOwner& owner,
+              const Shards& shards, const SessionTable& table, Users& users, RefusedRecords& refused,
+              const FeatureHooks& features, const Hooks& hooks, LiveSessions& live, Gateways& gateways,
+              DirectoryWriter& directory, PresenceTracker& presence, Deliverer& deliverer,
+              OfflineMessages& offline, SessionCloser& closer, SessionParker& parker)
+      : executor_(std::move(executor)),
+        clock_(clock),
+        metrics_(metrics),
+        tasks_(tasks),
+        addresses_(addresses),
+        owner_(owner),
+        shards_(shards),
+        table_(table),
+        users_(users),
+        refused_(refused),
+        features_(features),
+        hooks_(hooks),
+        live_(live),
+        gateways_(gateways),
+        directory_(directory),
+        presence_(presence),
+        deliverer_(deliverer),
+        offline_(offline),
+        closer_(closer),
+        parker_(parker) {}
+
+  // ---- decisions ----
+  /// Decides that the session is over: puts that into the log, where it is applied when it is
+  /// read. `condition`, if any, is what its client is told then (RFC 6120 section 4.9.3).
+  void End(const std::shared_ptr<Session>& session, std::string_view condition, std::string_view text = {});
+  /// Ends every session of the user, but `except`.
+  void EndAll(User& user, std::string_view condition, const Session* except = nullptr);
+  /// Its client was away for too long: it may come back until the record of the end is read.
+  void EndTimedOut(const std::shared_ptr<Session>& session);
+  /// Of the session, which a gateway has brought, and another one of the same full JID the older
+  /// one ends; when the shard is live.
+  void EndOlder(Session& session);
+  /// The shard is live: ends those that were to end then.
+  void EndConflicts(Shard& shard);
+  /// Too much waits for the client (slow reader, long absence): soon ended.
+  void EndOverflowing(Session& session) override;
+  /// Its client does not know any more whom it sees.
+  void OnPresenceLost(const std::shared_ptr<Session>& session) override;
+  /// The account was removed by the record `offset`, which is not finished before the ends of the
+  /// account's sessions are in the log.
+  void OnAccountRemoved(User& user, std::int64_t offset);
+
+  // ---- what the log says ----
+  /// The record of an end has been read: applies it. It is not finished before all that follows
+  /// from the end is in the log or the store.
+  void OnEndRecord(Shard& shard, const PendingRecord& pending);
+  /// A record that an earlier owner has finished: what it ended is not to live again.
+  void OnFinishedRecord(Shard& shard, const PendingRecord& pending);
+
+ private:
+  /// Of the client's stanzas those that need not be sent again when the session is over.
+  std::uint64_t CountAtEnd(const Session& session) const;
+  void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
+  void AppendEndRecord(const std::shared_ptr<Shard>& shard, const std::string& bare,
+                       events::v1::UserRecord record, std::int64_t holds);
+  Task<void> AppendEndAgain(std::shared_ptr<Shard> shard, std::string bare, events::v1::UserRecord record,
+                            std::int64_t holds);
+  /// `cause`: the record of the end; null when an earlier owner has finished it, so that contacts
+  /// know already.
+  void Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended, Cause* cause);
+  void TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,
+                 const events::v1::SessionEnded& ended);
+
+  asio::any_io_executor executor_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  runtime::TaskGroup& tasks_;
+  const Addresses& addresses_;
+  sharding::ShardOwner& owner_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  Users& users_;
+  RefusedRecords& refused_;
+  const FeatureHooks& features_;
+  const Hooks& hooks_;
+  LiveSessions& live_;
+  Gateways& gateways_;
+  DirectoryWriter& directory_;
+  PresenceTracker& presence_;
+  Deliverer& deliverer_;
+  OfflineMessages& offline_;
+  SessionCloser& closer_;
+  SessionParker& parker_;
+};
+
+}  // namespace rookery::session_manager
