@@ -2,6 +2,7 @@
 #include <deque>
 
 #include "cluster.h"
+#include "domain/sessions/gateways.h"
 #include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
@@ -72,7 +73,7 @@ TEST_F(GatewayNamesTest, TheNewerOfTwoProcessesOfOneNameIsLinkedAndTheOlderIsTol
 
   // The end of the old link does not touch the living one.
   sessions().OnGatewayLost(older);
-  EXPECT_EQ(sessions().FindGateway("gw-9"), &newer);
+  EXPECT_EQ(node(0).domain.gateways().Find("gw-9"), &newer);
   Start(newer, UserIn(0, 1), "fedcba9876543210");
   EXPECT_TRUE(newer.Was(SessionManagerAction::kStarted));
   EXPECT_EQ(SessionsOf(newer), 1u);
@@ -87,13 +88,13 @@ TEST_F(GatewayNamesTest, AnOlderProcessIsRefusedWhileTheNewerOneIsLinked) {
   EXPECT_FALSE(older.Was(SessionManagerAction::kHello));
   EXPECT_TRUE(older.actions.back().has_gateway_replaced());
   sessions().OnGatewayLost(older);
-  EXPECT_EQ(sessions().FindGateway("gw-9"), &newer);
+  EXPECT_EQ(node(0).domain.gateways().Find("gw-9"), &newer);
   EXPECT_FALSE(newer.closed);
 
   sessions().OnGatewayLost(newer);
   Peer again({1'000, 5});
   sessions().OnGatewayLinked(again);
-  EXPECT_EQ(sessions().FindGateway("gw-9"), &again);
+  EXPECT_EQ(node(0).domain.gateways().Find("gw-9"), &again);
 }
 
 TEST_F(GatewayNamesTest, ASecondLinkOfOneProcessTakesThePlaceOfTheFirst) {
@@ -104,7 +105,7 @@ TEST_F(GatewayNamesTest, ASecondLinkOfOneProcessTakesThePlaceOfTheFirst) {
   EXPECT_TRUE(first.closed);
   EXPECT_FALSE(first.Was(SessionManagerAction::kGatewayReplaced)) << "it would end the process";
   sessions().OnGatewayLost(first);
-  EXPECT_EQ(sessions().FindGateway("gw-9"), &second);
+  EXPECT_EQ(node(0).domain.gateways().Find("gw-9"), &second);
 }
 
 TEST_F(GatewayNamesTest, AGatewayOfAnEarlierReleaseSaysNoIncarnationAndReplacesAny) {
@@ -112,7 +113,7 @@ TEST_F(GatewayNamesTest, AGatewayOfAnEarlierReleaseSaysNoIncarnationAndReplacesA
   Peer silent({});
   sessions().OnGatewayLinked(known);
   sessions().OnGatewayLinked(silent);
-  EXPECT_EQ(sessions().FindGateway("gw-9"), &silent);
+  EXPECT_EQ(node(0).domain.gateways().Find("gw-9"), &silent);
   EXPECT_FALSE(silent.closed);
 }
 

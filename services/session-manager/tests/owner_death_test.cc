@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
+#include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
@@ -869,7 +870,7 @@ TEST_F(ReroutedTest, ThePhonesGatewayIsDead) {
   const auto session = node(1).domain.table().Find(SessionId(phone->id));
   session->gateway = nullptr;
   phone->forgotten = true;
-  node(1).domain.sessions().End(session, "connection-timeout");
+  node(1).domain.ends().End(session, "connection-timeout");
   Settle();
   database_.on_call = {};
   Move();

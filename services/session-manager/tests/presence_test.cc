@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
+#include "domain/metrics.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/refused_records.h"
 
@@ -141,7 +142,7 @@ TEST_F(PresenceTest, RefusedUnavailable_BackMeanwhile_IsNotSaidAfterIt) {
   Settle();
   const Shard& shard = *node(0).domain.shards().Find(0);
   ASSERT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
-  auto& refused = node(0).core.refused();
+  const auto& refused = node(0).domain.refused();
   ASSERT_EQ(refused.waiting(), 1u);
   ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
   EXPECT_THAT(From(bob, alice_ + "/a", "unavailable"), IsEmpty());

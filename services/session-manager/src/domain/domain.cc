@@ -8,9 +8,13 @@
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_states.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/hand_outs.h"
+#include "domain/delivery/offline_marks.h"
+#include "domain/delivery/offline_recovery.h"
 #include "domain/delivery/packets.h"
 #include "domain/delivery/session_closer.h"
+#include "domain/delivery/session_rows.h"
+#include "domain/delivery/waiting_stanzas.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_answers.h"
 #include "domain/inbound/client_stanza_processor.h"
@@ -87,15 +91,20 @@ struct Domain::Parts {
         bounces(metrics, consequences),
         packets(settings, clock, metrics, table, outbox, states),
         closer(clock, addresses, owner, shards),
-        offline(executor, settings, clock, metrics, tasks, addresses, shards, table, users, ports.waiting,
-                closer, outbox, states, bounces, packets),
-        deliverer(settings, clock, metrics, table, users, outbox, states, bounces, packets, offline),
+        waiting(executor, settings, clock, metrics, shards, table, users, closer, outbox, states, bounces,
+                packets),
+        marks(settings, clock, tasks, addresses, shards, table, ports.waiting, outbox, states, waiting),
+        rows(addresses, shards, states),
+        hand_outs(executor, tasks, shards, ports.waiting, outbox, states, packets, waiting, marks),
+        recovery(tasks, shards, ports.waiting, outbox, marks, hand_outs),
+        deliverer(settings, clock, metrics, table, users, outbox, states, bounces, packets, waiting, marks,
+                  rows, hand_outs),
         answers(clock, metrics, deliverer),
         caps(clock, metrics, table, deliverer),
         user_settings(executor, clock, metrics, tasks, shards, users, cache, ports.roster),
         order(executor, tasks, shards, users, hooks, outbox, user_settings),
         presence(executor, settings, clock, metrics, tasks, addresses, shards, table, users, ports.accounts,
-                 ports.roster, rosters, consequences, features, outbox, offline, deliverer, answers,
+                 ports.roster, rosters, consequences, features, outbox, hand_outs, deliverer, answers,
                  user_settings),
         subscriptions(settings, clock, addresses, shards, users, ports.accounts, ports.roster, rosters,
                       consequences, deliverer, answers, order, presence),
@@ -105,11 +114,11 @@ struct Domain::Parts {
         parker(executor, settings, clock, tasks, owner, shards, table, gateways, live, directory, refused,
                states),
         ends(executor, clock, metrics, tasks, addresses, owner, shards, table, users, refused, features,
-             hooks, live, gateways, directory, presence, deliverer, offline, closer, parker),
-        resumer(settings, clock, metrics, tasks, shards, table, features, gateways, live, directory, offline,
-                deliverer, ends),
+             hooks, live, gateways, directory, presence, deliverer, marks, rows, closer, parker),
+        resumer(settings, clock, metrics, tasks, shards, table, features, gateways, live, directory,
+                hand_outs, deliverer, ends),
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
-                 offline, deliverer, presence, parker, ends, resumer),
+                 hand_outs, recovery, deliverer, presence, parker, ends, resumer),
         account_actions(settings, ports.accounts, ports.keys, gateways),
         sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, features, hooks,
                  gateways, live, confirmations, outbox, directory, deliverer, presence, client_stanzas,
@@ -117,8 +126,8 @@ struct Domain::Parts {
         records(settings, clock, metrics, addresses, users, consequences, features, outbox, bounces,
                 deliverer, order, presence, subscriptions, iqs, client_stanzas, parker, ends),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
-                    closer, outbox, states, offline, deliverer, caps, user_settings, parker, ends, sessions,
-                    records) {
+                    closer, outbox, states, waiting, marks, hand_outs, recovery, deliverer, caps,
+                    user_settings, parker, ends, sessions, records) {
     // What is told upwards.
     consequences.TellRefusals(answers);
     refused.Ask(presence);
@@ -128,6 +137,7 @@ struct Domain::Parts {
     parker.Tell(sessions);
     live.RunWaitingBy(sessions);
     packets.EndOverflowingBy(ends);
+    waiting.Tell(hand_outs);
     presence.Tell(ends);
     user_settings.Tell(client_stanzas);
     user_settings.Tell(order);
@@ -167,7 +177,11 @@ struct Domain::Parts {
   Bounces bounces;
   Packets packets;
   SessionCloser closer;
-  OfflineMessages offline;
+  WaitingStanzas waiting;
+  OfflineMarks marks;
+  SessionRows rows;
+  HandOuts hand_outs;
+  OfflineRecovery recovery;
   Deliverer deliverer;
   ClientAnswers answers;
   CapsTracker caps;
@@ -217,6 +231,9 @@ const SessionTable& Domain::table() const { return parts_->table; }
 const SettingsCache& Domain::settings_cache() const { return parts_->cache; }
 const CapsTracker& Domain::caps() const { return parts_->caps; }
 PresenceTracker& Domain::presence() { return parts_->presence; }
+const Gateways& Domain::gateways() const { return parts_->gateways; }
+const RefusedRecords& Domain::refused() const { return parts_->refused; }
+SessionEnds& Domain::ends() { return parts_->ends; }
 SessionManagerMetrics& Domain::metrics() { return parts_->metrics; }
 runtime::TaskGroup& Domain::tasks() { return parts_->tasks; }
 

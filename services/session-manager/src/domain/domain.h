@@ -19,7 +19,10 @@ namespace rookery::session_manager {
 
 class CapsTracker;
 class DirectoryWriter;
+class Gateways;
 class PresenceTracker;
+class RefusedRecords;
+class SessionEnds;
 class SessionKeeper;
 class SessionTable;
 class SettingsCache;
@@ -68,9 +71,12 @@ class Domain {
   // To look at.
   const Shards& shards() const;
   const SessionTable& table() const;
+  const Gateways& gateways() const;
+  const RefusedRecords& refused() const;
   const SettingsCache& settings_cache() const;
   const CapsTracker& caps() const;
   PresenceTracker& presence();
+  SessionEnds& ends();
   SessionManagerMetrics& metrics();
   runtime::TaskGroup& tasks();
 

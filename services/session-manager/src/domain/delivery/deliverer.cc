@@ -6,10 +6,14 @@
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/carbons.h"
 #include "domain/delivery/delivery_states.h"
+#include "domain/delivery/hand_outs.h"
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/message_routing.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/offline_marks.h"
 #include "domain/delivery/packets.h"
+#include "domain/delivery/session_rows.h"
+#include "domain/delivery/waiting_rules.h"
+#include "domain/delivery/waiting_stanzas.h"
 #include "domain/inbound/stamps.h"
 #include "domain/metrics.h"
 #include "domain/records/consequences.h"
@@ -43,8 +47,8 @@ std::vector<Candidate> CandidatesOf(const User& user) {
 }  // namespace
 
 bool Deliverer::IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
-  return delivery->offset >= 0 && OfflineMessages::IsBehind(*session.user, session) &&
-         offline_.WaitBehind(session, delivery, primary);
+  return delivery->offset >= 0 && IsBehind(*session.user, session) &&
+         waiting_.WaitBehind(session, delivery, primary);
 }
 
 void Deliverer::Send(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {
@@ -161,11 +165,11 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
     session.unacked.pop_front();
   }
   session.acked_seq = seq;
-  if (!offline_ids.empty()) offline_.MarkGiven(session, std::move(offline_ids));
+  if (!offline_ids.empty()) marks_.MarkGiven(session, std::move(offline_ids));
   if (stored_up_to > 0)
     states_.WriterOf(*session.user->shard)
         .RemovePackets({session.user->bare, session.id.str()}, stored_up_to, {});
-  offline_.OnRoom(session);
+  hand_outs_.OnRoom(session);
 }
 
 bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
@@ -259,10 +263,10 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
   const bool is_behind =
       IsStorable(message->stanza) && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
-        return OfflineMessages::IsBehind(user, *target) || offline_.IsLeftBehind(user, *target);
+        return IsBehind(user, *target) || IsLeftBehind(user, *target);
       });
   if (is_behind) {
-    offline_.WaitBehind(user, message, /*recovering=*/false);
+    waiting_.WaitBehind(user, message, /*recovering=*/false);
     return;
   }
   // It waited while the session began: only as one that was handed out does a later owner know it.
@@ -271,8 +275,8 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
         return message->offset <= target->state.start_offset();
       });
   if (is_older) {
-    offline_.WaitBehind(user, message, /*recovering=*/false);
-    offline_.HandOutSoon(user);
+    waiting_.WaitBehind(user, message, /*recovering=*/false);
+    hand_outs_.HandOutSoon(user);
     return;
   }
   SendToAll(targets, message, /*primary=*/true);
@@ -294,7 +298,7 @@ void Deliverer::FindGiven(User& user, const std::shared_ptr<Delivery>& message,
 
 void Deliverer::StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering) {
   if (IsStorable(message->stanza)) {
-    offline_.Store(user, message, recovering);
+    waiting_.Store(user, message, recovering);
   } else if (xmpp::Has(message->stanza, common::v1::STANZA_TRAIT_BODY)) {
     bounces_.Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
   }
@@ -318,11 +322,10 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
       !given && IsStorable(message->stanza) &&
       std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
         const Session& session = *user.sessions[i];
-        return offset > session.last_primary &&
-               (OfflineMessages::IsBehind(user, session) || offline_.IsLeftBehind(user, session));
+        return offset > session.last_primary && (IsBehind(user, session) || IsLeftBehind(user, session));
       });
   if (is_behind) {
-    offline_.WaitBehind(user, message, /*recovering=*/true);
+    waiting_.WaitBehind(user, message, /*recovering=*/true);
     return;
   }
   for (std::size_t i : targets) {
@@ -347,7 +350,7 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   // Either an earlier owner has stored or bounced it, then doing so again changes nothing; or it
   // died before it could.
   StoreOrBounce(user, message, /*recovering=*/true);
-  offline_.HandOutSoon(user);
+  hand_outs_.HandOutSoon(user);
 }
 
 void Deliverer::Abandon(User& user, Session& session) {
@@ -370,7 +373,7 @@ void Deliverer::Abandon(User& user, Session& session) {
           } else if (IsStorable(stanza)) {
             // Not to another session at once: should we die in between, nobody could tell which of
             // its records that session has not been given (XEP-0198 section 5).
-            offline_.StoreEnded(user, session, delivery, /*is_last_trace=*/!packet.holds);
+            waiting_.StoreEnded(user, session, delivery, /*is_last_trace=*/!packet.holds);
             waits = true;
           } else {
             RouteUnstored(user, session, *delivery, packet.holds);
@@ -382,14 +385,14 @@ void Deliverer::Abandon(User& user, Session& session) {
     }
     if (packet.holds) user.shard->window.Release(packet.offset);
   }
-  offline_.DropBehind(user, session, [&](const Delivery& delivery) {
+  waiting_.DropBehind(user, session, [&](const Delivery& delivery) {
     RouteUnstored(user, session, delivery, delivery.is_logged);
   });
-  offline_.OnRoom(session);
+  hand_outs_.OnRoom(session);
   if (has_rows) {
-    offline_.HandOutRows(user);
+    hand_outs_.HandOutRows(user);
   } else if (waits) {
-    offline_.HandOutSoon(user);
+    hand_outs_.HandOutSoon(user);
   }
 }
 
@@ -545,7 +548,7 @@ void Deliverer::RestorePackets(Shard& shard, const WaitingStore::SessionKey& key
     ended.unacked.push_back(FromRow(packet, clock_.Now()));
   metrics_.packets_orphaned.Increment(static_cast<double>(packets.size()));
   Abandon(user, ended);
-  offline_.RemoveRows(ended, packets.back().seq);
+  rows_.Remove(ended, packets.back().seq);
   users_.MaybeForget(user);
 }
 

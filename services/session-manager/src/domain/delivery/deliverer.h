@@ -10,6 +10,10 @@
 
 namespace rookery::session_manager {
 
+class HandOuts;
+class OfflineMarks;
+class SessionRows;
+class WaitingStanzas;
 class Outbox;
 struct Session;
 struct Shard;
@@ -17,7 +21,6 @@ struct User;
 class Bounces;
 class DeliveryStates;
 class Packets;
-class OfflineMessages;
 class SessionTable;
 class Users;
 struct SessionManagerMetrics;
@@ -29,7 +32,8 @@ class Deliverer {
  public:
   Deliverer(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
             const SessionTable& table, Users& users, Outbox& outbox, DeliveryStates& states, Bounces& bounces,
-            Packets& packets, OfflineMessages& offline)
+            Packets& packets, WaitingStanzas& waiting, OfflineMarks& marks, SessionRows& rows,
+            HandOuts& hand_outs)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -39,7 +43,10 @@ class Deliverer {
         states_(states),
         bounces_(bounces),
         packets_(packets),
-        offline_(offline) {}
+        waiting_(waiting),
+        marks_(marks),
+        rows_(rows),
+        hand_outs_(hand_outs) {}
 
   /// Numbers the stanza on the session, sends it to the session's gateway if there is
   /// one, and keeps it until acknowledged.
@@ -110,7 +117,10 @@ class Deliverer {
   DeliveryStates& states_;
   Bounces& bounces_;
   Packets& packets_;
-  OfflineMessages& offline_;
+  WaitingStanzas& waiting_;
+  OfflineMarks& marks_;
+  SessionRows& rows_;
+  HandOuts& hand_outs_;
 };
 
 }  // namespace rookery::session_manager

@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "domain/delivery/held_records.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/offline_marks.h"
+#include "domain/delivery/waiting_rules.h"
+#include "domain/records/shard.h"
+#include "domain/sessions/outbox.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {
@@ -29,6 +32,37 @@ UnackedPacket* FindEmptyPacket(Session& session, std::int64_t offset) {
         return unacked.offset == offset && unacked.stored_id == 0 && unacked.delivery == nullptr;
       });
   return packet == session.unacked.end() ? nullptr : &*packet;
+}
+
+bool TakeBack(OfflineMarks& marks, Outbox& outbox, User& user, WaitingStore::OfflineMessage& row) {
+  const std::int64_t offset = OffsetOf(row.id);
+  // Finished before this owner read anything: who stored it knew that no session had it.
+  if (offset < user.shard->committed) return false;
+  for (const auto& session : user.sessions) {
+    if (HasTaken(*session, row.id)) return true;
+    switch (ClaimOf(*session, offset, row.stanza.to())) {
+      case LateClaim::kNone:
+        continue;
+      case LateClaim::kAcknowledged:
+        marks.MarkGiven(*session, {row.id});
+        return true;
+      case LateClaim::kUnacknowledged:
+        break;
+    }
+    UnackedPacket& packet = *FindEmptyPacket(*session, offset);
+    packet.delivery = FromRow(user.bare, row);
+    packet.delivery->open_targets = 1;
+    packet.stored_id = row.id;
+    packet.has_row = true;
+    packet.primary = true;
+    session->unacked_bytes += packet.delivery->bytes();
+    auto& given = *session->state.add_given_offline();
+    given.set_seq(packet.seq);
+    given.set_id(row.id);
+    outbox.Publish(*session);
+    return true;
+  }
+  return false;
 }
 
 }  // namespace rookery::session_manager

@@ -4,12 +4,17 @@
 #include <string_view>
 
 #include "domain/sessions/session.h"
+#include "domain/sessions/user.h"
+#include "ports/waiting_store.h"
 
 namespace rookery::session_manager {
 
+class OfflineMarks;
+class Outbox;
+
 /// Whose a message in the offline store is, seen from a session that its gateway has brought when the
 /// shard had been read without it: what an earlier owner gave to it was stored then, as for somebody
-/// who is away. Decides only.
+/// who is away.
 enum class LateClaim {
   /// None of the session's: the message is given as to anybody.
   kNone,
@@ -24,5 +29,9 @@ LateClaim ClaimOf(const Session& session, std::int64_t offset, std::string_view 
 
 /// The packet of that record, which came without its stanza; null when there is none.
 UnackedPacket* FindEmptyPacket(Session& session, std::int64_t offset);
+
+/// Whether a session of the user that came late has the row's message already, which is marked then, or
+/// waits for its acknowledgement: the row is the packet's stanza from here on.
+bool TakeBack(OfflineMarks& marks, Outbox& outbox, User& user, WaitingStore::OfflineMessage& row);
 
 }  // namespace rookery::session_manager

@@ -1,7 +1,7 @@
 #include "domain/delivery/session_closer.h"
 
 #include "domain/addresses.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/session_rows.h"
 #include "domain/records/shards.h"
 #include "domain/sessions/link_actions.h"
 
@@ -22,7 +22,7 @@ bool SessionCloser::Close(const std::shared_ptr<Session>& session, bool is_open,
   end->tell = std::move(tell);
   if (is_open) end->limit = clock_.Now() + kOpenLimit;
   shard->pending_ends.Add(end);
-  OfflineMessages::AfterWrites(*session, [this, number = shard->number, epoch = shard->epoch, end] {
+  AfterEndWrites(*session, [this, number = shard->number, epoch = shard->epoch, end] {
     Shard* now = shards_.Find(number);
     if (now != nullptr && now->epoch == epoch) now->pending_ends.OnWritten(*end, now->last_commit);
   });

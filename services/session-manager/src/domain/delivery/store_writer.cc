@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "absl/container/flat_hash_set.h"
+#include "domain/delivery/store_errors.h"
 #include "domain/records/shard.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
@@ -21,11 +22,6 @@ constexpr std::size_t kLookAhead = 2'000;
 constexpr std::chrono::seconds kKeptOut{60};
 /// What a write costs in memory beside its stanza.
 constexpr std::size_t kOverhead = 300;
-
-bool IsTemporary(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsResourceExhausted(status) || absl::IsAborted(status);
-}
 
 // The kinds of writes, each a statement of its own.
 struct Marks {

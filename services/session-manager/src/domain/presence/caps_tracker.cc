@@ -7,6 +7,7 @@
 #include "domain/metrics.h"
 #include "domain/presence/caps_hash.h"
 #include "domain/presence/client_caps.h"
+#include "domain/records/shard.h"
 #include "domain/sessions/session_table.h"
 #include "rookery/base/random.h"
 #include "rookery/telemetry/log.h"

@@ -8,7 +8,7 @@
 
 #include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/hand_outs.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_answers.h"
 #include "domain/inbound/client_stanza_processor.h"
@@ -154,7 +154,7 @@ PresenceTracker::Work PresenceTracker::OnBroadcast(const std::shared_ptr<Session
 }
 
 void PresenceTracker::HandOutIfDue(const std::shared_ptr<Session>& session) {
-  if (session->priority() >= 0 && !session->state.offline_given()) offline_.HandOutSoon(*session->user);
+  if (session->priority() >= 0 && !session->state.offline_given()) hand_outs_.HandOutSoon(*session->user);
 }
 
 void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause,

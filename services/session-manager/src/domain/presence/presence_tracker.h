@@ -21,6 +21,7 @@
 
 namespace rookery::session_manager {
 
+class HandOuts;
 class Outbox;
 struct Session;
 struct Shard;
@@ -32,7 +33,6 @@ class Consequences;
 class Deliverer;
 class FeatureHooks;
 class KeyedLock;
-class OfflineMessages;
 class Roster;
 class SessionTable;
 class SettingsKeeper;
@@ -58,8 +58,8 @@ class PresenceTracker final : public RefusedRecords::News {
                   SessionManagerMetrics& metrics, runtime::TaskGroup& tasks, const Addresses& addresses,
                   const Shards& shards, const SessionTable& table, Users& users, AccountStore& accounts,
                   Roster& roster, KeyedLock& rosters, Consequences& consequences,
-                  const FeatureHooks& features, Outbox& outbox, OfflineMessages& offline,
-                  Deliverer& deliverer, ClientAnswers& answers, SettingsKeeper& user_settings)
+                  const FeatureHooks& features, Outbox& outbox, HandOuts& hand_outs, Deliverer& deliverer,
+                  ClientAnswers& answers, SettingsKeeper& user_settings)
       : executor_(std::move(executor)),
         settings_(settings),
         clock_(clock),
@@ -75,7 +75,7 @@ class PresenceTracker final : public RefusedRecords::News {
         consequences_(consequences),
         features_(features),
         outbox_(outbox),
-        offline_(offline),
+        hand_outs_(hand_outs),
         deliverer_(deliverer),
         answers_(answers),
         user_settings_(user_settings) {}
@@ -174,7 +174,7 @@ class PresenceTracker final : public RefusedRecords::News {
   Consequences& consequences_;
   const FeatureHooks& features_;
   Outbox& outbox_;
-  OfflineMessages& offline_;
+  HandOuts& hand_outs_;
   Deliverer& deliverer_;
   ClientAnswers& answers_;
   SettingsKeeper& user_settings_;

@@ -5,7 +5,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "domain/delivery/held_records.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/waiting_stanzas.h"
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
 #include "domain/sessions/link_actions.h"
@@ -165,7 +165,7 @@ void RecordOrder::Finish(Shard& shard, const std::string& bare, std::uint64_t id
 void RecordOrder::Release(User& user, std::int64_t offset) {
   for (const auto& session : user.sessions) {
     // It was not sent yet: it keeps its name until it is.
-    if (!OfflineMessages::IsWaiting(user, *session, offset)) ReleaseRecord(*session, offset);
+    if (!WaitingStanzas::IsWaiting(user, *session, offset)) ReleaseRecord(*session, offset);
   }
 }
 

@@ -4,10 +4,13 @@
 
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_states.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/hand_outs.h"
+#include "domain/delivery/offline_marks.h"
+#include "domain/delivery/offline_recovery.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/shard_loader.h"
 #include "domain/delivery/store_writer.h"
+#include "domain/delivery/waiting_stanzas.h"
 #include "domain/metrics.h"
 #include "domain/presence/caps_tracker.h"
 #include "domain/records/record_processor.h"
@@ -86,8 +89,8 @@ Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   co_await AwaitGateways(shard);
   if (!shard->released()) co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, deliverer_, shard);
   if (shard->released()) co_return absl::OkStatus();
-  co_await offline_.Recover(shard);
-  if (!shard->released()) co_await offline_.LookForWaiting(shard);
+  co_await recovery_.Recover(shard);
+  if (!shard->released()) co_await recovery_.LookForWaiting(shard);
   co_return absl::OkStatus();
 }
 
@@ -128,7 +131,7 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
       }
     }
   }
-  offline_.HandOutWhatIsDue(shard);
+  hand_outs_.HandOutWhatIsDue(shard);
 }
 
 bool UserShards::is_settled(sharding::Shard& shard) const {
@@ -177,7 +180,8 @@ void UserShards::Sweep() {
     if (shard->phase == sharding::Shard::Phase::kAcquiring || shard->suspended) continue;
     deliverer_.StoreOldPackets(*shard);
     if (shard->live()) sessions_.Sweep(*shard);
-    offline_.Sweep(*shard);
+    waiting_.StoreOverdue(*shard);
+    marks_.Purge(*shard);
     closer_.Sweep(*shard);
   }
   caps_.Sweep();

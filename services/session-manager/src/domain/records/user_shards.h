@@ -9,6 +9,10 @@
 
 namespace rookery::session_manager {
 
+class HandOuts;
+class OfflineMarks;
+class OfflineRecovery;
+class WaitingStanzas;
 class Outbox;
 struct Shard;
 class DeliveryStates;
@@ -17,7 +21,6 @@ class Deliverer;
 class Gateways;
 class LiveSessions;
 class Membership;
-class OfflineMessages;
 class RecordProcessor;
 class SessionCloser;
 class SessionEnds;
@@ -38,7 +41,8 @@ class UserShards final : public sharding::ShardService {
   UserShards(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
              const Shards& shards, const SessionTable& table, Membership& membership, WaitingStore& store,
              Gateways& gateways, LiveSessions& live, SessionCloser& closer, Outbox& outbox,
-             DeliveryStates& states, OfflineMessages& offline, Deliverer& deliverer, CapsTracker& caps,
+             DeliveryStates& states, WaitingStanzas& waiting, OfflineMarks& marks, HandOuts& hand_outs,
+             OfflineRecovery& recovery, Deliverer& deliverer, CapsTracker& caps,
              SettingsKeeper& user_settings, SessionParker& parker, SessionEnds& ends, SessionKeeper& sessions,
              RecordProcessor& records)
       : settings_(settings),
@@ -53,7 +57,10 @@ class UserShards final : public sharding::ShardService {
         closer_(closer),
         outbox_(outbox),
         states_(states),
-        offline_(offline),
+        waiting_(waiting),
+        marks_(marks),
+        hand_outs_(hand_outs),
+        recovery_(recovery),
         deliverer_(deliverer),
         caps_(caps),
         user_settings_(user_settings),
@@ -106,7 +113,10 @@ class UserShards final : public sharding::ShardService {
   SessionCloser& closer_;
   Outbox& outbox_;
   DeliveryStates& states_;
-  OfflineMessages& offline_;
+  WaitingStanzas& waiting_;
+  OfflineMarks& marks_;
+  HandOuts& hand_outs_;
+  OfflineRecovery& recovery_;
   Deliverer& deliverer_;
   CapsTracker& caps_;
   SettingsKeeper& user_settings_;

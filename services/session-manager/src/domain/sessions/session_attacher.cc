@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "domain/delivery/deliverer.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/hand_outs.h"
+#include "domain/delivery/offline_recovery.h"
 #include "domain/feature_hooks.h"
 #include "domain/metrics.h"
 #include "domain/presence/caps_tracker.h"
@@ -97,17 +98,17 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   parker_.OnPhase(*session);
   directory_.Changed(*session);
   const bool is_whole = Merge(*session, known);
-  offline_.OnAttached(session);
+  recovery_.OnAttached(session);
   features_.Tell(&LifeHook::OnSessionChanged, *session);
   parker_.Park(session);
-  if (is_late) offline_.OnLate(session);
+  if (is_late) recovery_.OnLate(session);
   if (is_late) presence_.TellAnew(*session);
   if (!is_live || !is_superseded) return;
   if (!is_whole && !session->user->backlog) {
     ends_.End(session, "internal-server-error");
     return;
   }
-  offline_.HandOutRows(*session->user);  // rows that the other one was given
+  hand_outs_.HandOutRows(*session->user);  // rows that the other one was given
   if (!session->detached) (void)deliverer_.Resend(*session, attach.last_seq());
   confirmations_.ConfirmLater(session);
 }
@@ -127,7 +128,7 @@ void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Se
   session->is_state_due = false;
   if (attach.state() != session->state.SerializeAsString()) outbox_.Publish(*session);
   if (!session->detached) {
-    offline_.OnBack(session);
+    hand_outs_.OnBack(session);
     if (!deliverer_.Resend(*session, attach.last_seq())) {
       ends_.End(session, "internal-server-error");
       return;

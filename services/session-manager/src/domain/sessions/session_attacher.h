@@ -8,6 +8,8 @@
 
 namespace rookery::session_manager {
 
+class HandOuts;
+class OfflineRecovery;
 class Outbox;
 class Confirmations;
 class Deliverer;
@@ -15,7 +17,6 @@ class DirectoryWriter;
 class FeatureHooks;
 class Gateways;
 class LiveSessions;
-class OfflineMessages;
 class PresenceTracker;
 class SessionEnds;
 class SessionParker;
@@ -31,8 +32,9 @@ class SessionAttacher {
   SessionAttacher(const Clock& clock, SessionManagerMetrics& metrics, const Shards& shards,
                   const SessionTable& table, Confirmations& confirmations, const FeatureHooks& features,
                   Gateways& gateways, LiveSessions& live, DirectoryWriter& directory, Outbox& outbox,
-                  OfflineMessages& offline, Deliverer& deliverer, PresenceTracker& presence,
-                  SessionParker& parker, SessionEnds& ends, SessionResumer& resumer)
+                  HandOuts& hand_outs, OfflineRecovery& recovery, Deliverer& deliverer,
+                  PresenceTracker& presence, SessionParker& parker, SessionEnds& ends,
+                  SessionResumer& resumer)
       : clock_(clock),
         metrics_(metrics),
         shards_(shards),
@@ -43,7 +45,8 @@ class SessionAttacher {
         live_(live),
         directory_(directory),
         outbox_(outbox),
-        offline_(offline),
+        hand_outs_(hand_outs),
+        recovery_(recovery),
         deliverer_(deliverer),
         presence_(presence),
         parker_(parker),
@@ -74,7 +77,8 @@ class SessionAttacher {
   LiveSessions& live_;
   DirectoryWriter& directory_;
   Outbox& outbox_;
-  OfflineMessages& offline_;
+  HandOuts& hand_outs_;
+  OfflineRecovery& recovery_;
   Deliverer& deliverer_;
   PresenceTracker& presence_;
   SessionParker& parker_;

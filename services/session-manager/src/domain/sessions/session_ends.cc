@@ -6,8 +6,9 @@
 
 #include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/offline_marks.h"
 #include "domain/delivery/session_closer.h"
+#include "domain/delivery/session_rows.h"
 #include "domain/feature_hooks.h"
 #include "domain/metrics.h"
 #include "domain/records/refused_records.h"
@@ -33,17 +34,6 @@ constexpr std::string_view kTimedOut = "connection-timeout";
 /// it has to fit into the log.
 constexpr std::size_t kMaxDirectedBytes = 256 * 1024;
 
-/// Of a session that its client has closed: nobody has seen it, nobody can bring it back, and none of its
-/// packets has to go elsewhere.
-bool LeavesNothing(const Session& session) {
-  const session::v1::SessionManagerState& state = session.state;
-  const bool is_unseen = !state.available() && state.directed().empty();
-  const bool may_come_back = session.is_resumable() || state.resumptions() > 0 ||
-                             session.row.content != ParkedRow::Content::kNone || session.row.is_busy;
-  const bool has_packets = session.has_rows || !session.unacked.empty() || !state.held_records().empty();
-  return is_unseen && !may_come_back && !has_packets && !session.user->backlog;
-}
-
 }  // namespace
 
 // ---- decisions ------------------------------------------------------------------
@@ -51,13 +41,6 @@ bool LeavesNothing(const Session& session) {
 void SessionEnds::End(const std::shared_ptr<Session>& session, std::string_view condition,
                       std::string_view text) {
   if (!session || session->ended || session->phase() == SessionPhase::kEnding) return;
-  if (condition.empty() && LeavesNothing(*session)) {
-    live_.EndedOf(*session->user->shard)
-        .Add(session->id, session->user->bare, session->state.resumptions(), CountAtEnd(*session),
-             clock_.Now());
-    Remove(session, /*ended=*/{}, /*cause=*/nullptr);
-    return;
-  }
   AppendEnd(*session, condition, text, /*holds=*/-1);
 }
 
@@ -244,10 +227,10 @@ void SessionEnds::Remove(const std::shared_ptr<Session>& session, const events::
   features_.Tell(&LifeHook::OnSessionEnded, *session);
   deliverer_.Abandon(user, *session);
   session->inbound_order.reset();
-  offline_.MarkEnded(session);
+  marks_.MarkEnded(session);
   // Its gateway forgets it when its packets are gone from the store: nobody could tell those that its
   // client has had from those that it has not.
-  if (session->has_rows) offline_.RemoveRows(*session);
+  if (session->has_rows) rows_.Remove(*session);
   if (gateway != nullptr) TellEnded(session, *gateway, ended);
   // The store forgets the session when it has what the session's rows may be the last trace of; the
   // record of the end is there until then, so that the next owner does the same.

@@ -18,7 +18,8 @@ namespace rookery::session_manager {
 class Addresses;
 class Deliverer;
 class FeatureHooks;
-class OfflineMessages;
+class OfflineMarks;
+class SessionRows;
 class SessionTable;
 class Shards;
 class Users;
@@ -40,7 +41,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
               const Shards& shards, const SessionTable& table, Users& users, RefusedRecords& refused,
               const FeatureHooks& features, const Hooks& hooks, LiveSessions& live, Gateways& gateways,
               DirectoryWriter& directory, PresenceTracker& presence, Deliverer& deliverer,
-              OfflineMessages& offline, SessionCloser& closer, SessionParker& parker)
+              OfflineMarks& marks, SessionRows& rows, SessionCloser& closer, SessionParker& parker)
       : executor_(std::move(executor)),
         clock_(clock),
         metrics_(metrics),
@@ -58,7 +59,8 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
         directory_(directory),
         presence_(presence),
         deliverer_(deliverer),
-        offline_(offline),
+        marks_(marks),
+        rows_(rows),
         closer_(closer),
         parker_(parker) {}
 
@@ -121,7 +123,8 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   DirectoryWriter& directory_;
   PresenceTracker& presence_;
   Deliverer& deliverer_;
-  OfflineMessages& offline_;
+  OfflineMarks& marks_;
+  SessionRows& rows_;
   SessionCloser& closer_;
   SessionParker& parker_;
 };

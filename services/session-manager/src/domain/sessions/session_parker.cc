@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "domain/delivery/delivery_states.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/session_rows.h"
 #include "domain/records/refused_records.h"
 #include "domain/records/shards.h"
 #include "domain/sessions/directory_writer.h"
@@ -211,7 +211,7 @@ void SessionParker::RemoveRows(const std::shared_ptr<Shard>& shard, const std::s
     // The row that is being written must not outlive the session.
     ++session->EndWritesOf()->open;
   }
-  OfflineMessages::AfterWrites(*session, [this, shard, session, may_have_rows, done] {
+  AfterEndWrites(*session, [this, shard, session, may_have_rows, done] {
     if (!may_have_rows) {
       done();
       return;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "domain/delivery/deliverer.h"
-#include "domain/delivery/offline_messages.h"
+#include "domain/delivery/hand_outs.h"
 #include "domain/feature_hooks.h"
 #include "domain/metrics.h"
 #include "domain/presence/caps_tracker.h"
@@ -158,7 +158,7 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   }
   metrics_.sessions_resumed.Increment();
   features_.Tell(&LifeHook::OnSessionChanged, *session);
-  offline_.OnBack(session);  // the connection may have broken in the middle of the offline messages
+  hand_outs_.OnBack(session);  // the connection may have broken in the middle of the offline messages
   tasks_.Spawn("session.leave_old",
                LeaveOld(shards_.Shared(session->user->shard->number), session, session->left_gateway));
 }

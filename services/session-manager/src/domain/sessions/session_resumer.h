@@ -9,6 +9,7 @@
 
 namespace rookery::session_manager {
 
+class HandOuts;
 struct Session;
 struct Shard;
 class Deliverer;
@@ -16,7 +17,6 @@ class DirectoryWriter;
 class FeatureHooks;
 class Gateways;
 class LiveSessions;
-class OfflineMessages;
 class SessionEnds;
 class SessionTable;
 class Shards;
@@ -29,8 +29,7 @@ class SessionResumer {
   SessionResumer(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
                  runtime::TaskGroup& tasks, const Shards& shards, const SessionTable& table,
                  const FeatureHooks& features, Gateways& gateways, LiveSessions& live,
-                 DirectoryWriter& directory, OfflineMessages& offline, Deliverer& deliverer,
-                 SessionEnds& ends)
+                 DirectoryWriter& directory, HandOuts& hand_outs, Deliverer& deliverer, SessionEnds& ends)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -41,7 +40,7 @@ class SessionResumer {
         gateways_(gateways),
         live_(live),
         directory_(directory),
-        offline_(offline),
+        hand_outs_(hand_outs),
         deliverer_(deliverer),
         ends_(ends) {}
 
@@ -69,7 +68,7 @@ class SessionResumer {
   Gateways& gateways_;
   LiveSessions& live_;
   DirectoryWriter& directory_;
-  OfflineMessages& offline_;
+  HandOuts& hand_outs_;
   Deliverer& deliverer_;
   SessionEnds& ends_;
 };

@@ -1,0 +1,288 @@
+#include "domain/delivery/hand_outs.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <limits>
+#include <utility>
+
+#include "domain/delivery/delivery_states.h"
+#include "domain/delivery/held_records.h"
+#include "domain/delivery/late_sessions.h"
+#include "domain/delivery/offline_marks.h"
+#include "domain/delivery/packets.h"
+#include "domain/delivery/store_errors.h"
+#include "domain/delivery/waiting_rules.h"
+#include "domain/records/shards.h"
+#include "domain/sessions/outbox.h"
+#include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
+/// Messages are read so many at a time, and given while less than a burst is unacknowledged.
+constexpr WaitingStore::PageLimit kPage{64, 512 * 1024};
+constexpr std::size_t kBurst = 256;
+constexpr std::size_t kBurstBytes = 256 * 1024;
+/// How often a receiver that takes nothing is looked at.
+constexpr std::chrono::seconds kLook{10};
+
+}  // namespace
+
+/// A message that is about to be sent: a row, or one that waits in memory.
+struct HandOuts::Candidate {
+  std::uint64_t id = 0;
+  std::optional<WaitingStore::OfflineMessage> row;
+};
+
+void HandOuts::HandOutSoon(User& user) {
+  Shard& shard = *user.shard;
+  if (shard.phase == Shard::Phase::kAcquiring) {
+    user.offline_due = true;  // HandOutWhatIsDue comes
+    if (user.storing == 0) user.delivery.reset();
+    return;
+  }
+  user.offline_due = false;
+  UserDelivery& state = waiting_.Of(user);
+  if (state.receiver) {
+    if (!CanReceive(*state.receiver)) {
+      // What comes for the next one from now on has to wait behind, too: not only when the store, which
+      // may be away, has said what waits.
+      if (const std::shared_ptr<Session> next = FindReceiver(user)) {
+        state.receiver = next;
+        waiting_.SendBehind(user, SteadyTime::max());
+      }
+    }
+    state.look_again = true;
+    state.changed.Notify();
+    return;
+  }
+  state.receiver = FindReceiver(user);
+  if (!state.receiver) {
+    if (user.storing == 0) user.delivery.reset();
+    return;
+  }
+  ++user.storing;
+  tasks_.Spawn("offline.hand_out", HandOutTask(shards_.Shared(shard.number), user.bare));
+}
+
+void HandOuts::HandOutRows(User& user) {
+  waiting_.Of(user).is_store_empty = false;
+  HandOutSoon(user);
+}
+
+void HandOuts::OnRoom(const Session& session) {
+  const User& user = *session.user;
+  if (IsBehind(user, session)) user.delivery->changed.Notify();
+}
+
+void HandOuts::OnBack(const std::shared_ptr<Session>& session) {
+  if (CanReceive(*session) && !session->state.offline_given()) HandOutSoon(*session->user);
+}
+
+void HandOuts::HandOutWhatIsDue(Shard& shard) {
+  for (const auto& [bare, user] : shard.users)
+    if (user->offline_due) HandOutRows(*user);
+}
+
+std::vector<HandOuts::Candidate> HandOuts::Candidates(User& user,
+                                                      std::vector<WaitingStore::OfflineMessage> rows,
+                                                      std::uint64_t last) {
+  const UserDelivery& state = *user.delivery;
+  std::vector<Candidate> candidates;
+  for (WaitingStore::OfflineMessage& row : rows) {
+    const auto waiting = state.waiting.find(OffsetOf(row.id));
+    // What is in memory is sent from there.
+    if (waiting != state.waiting.end() && !waiting->second.only_from_store) continue;
+    // What a session has stays with it, acknowledged (the mark is on its way, or came while the rows
+    // were read) or not.
+    const auto is_in = [&](const std::vector<std::uint64_t>& ids) {
+      return std::find(ids.begin(), ids.end(), row.id) != ids.end();
+    };
+    const bool is_taken = is_in(state.marking) || is_in(state.marked) ||
+                          std::any_of(user.sessions.begin(), user.sessions.end(),
+                                      [&](const auto& holder) { return HasRow(*holder, row.id); }) ||
+                          TakeBack(marks_, outbox_, user, row);
+    if (!is_taken) candidates.push_back({row.id, std::move(row)});
+  }
+  for (const auto& [offset, waiting] : state.waiting)
+    if (!waiting.is_sent && !waiting.only_from_store && RowIdOf(offset) <= last &&
+        (!waiting.session || waiting.session == state.receiver))
+      candidates.push_back({RowIdOf(offset), std::nullopt});
+  std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return candidates;
+}
+
+std::optional<std::uint64_t> HandOuts::FirstUnsettled(const User& user, std::uint64_t after,
+                                                      const std::vector<WaitingStore::OfflineMessage>& rows) {
+  for (const auto& [offset, waiting] : user.delivery->waiting) {
+    const std::uint64_t id = RowIdOf(offset);
+    if (!waiting.only_from_store || waiting.is_sent || id <= after) continue;
+    const auto row =
+        std::lower_bound(rows.begin(), rows.end(), id,
+                         [](const auto& message, std::uint64_t key) { return message.id < key; });
+    if (row == rows.end() || row->id != id) return id;
+  }
+  return std::nullopt;
+}
+
+std::size_t HandOuts::SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from) {
+  UserDelivery& state = *user.delivery;
+  Session& session = *state.receiver;
+  std::vector<std::pair<std::shared_ptr<Delivery>, bool>> deliveries;
+  std::size_t until = from;
+  std::size_t bytes = session.unacked_bytes;
+  for (; until < candidates.size(); ++until) {
+    if (!deliveries.empty() && (bytes > kBurstBytes || session.unacked.size() + deliveries.size() > kBurst))
+      break;
+    Candidate& candidate = candidates[until];
+    const auto waiting = state.waiting.find(OffsetOf(candidate.id));
+    if (candidate.row) {
+      deliveries.emplace_back(FromRow(user.bare, *candidate.row), true);
+    } else if (waiting != state.waiting.end() && waiting->second.session.get() == &session) {
+      deliveries.emplace_back(waiting->second.message, false);
+    } else if (waiting != state.waiting.end() && !waiting->second.session && !waiting->second.is_sent) {
+      deliveries.emplace_back(FromMemory(user.bare, waiting->second), false);
+    } else {
+      continue;  // the store has it since: it is read again
+    }
+    bytes += deliveries.back().first->bytes();
+  }
+  if (!deliveries.empty()) NotePassing(outbox_, user);
+  // First what the next owner needs to tell an acknowledged one from one that never arrived.
+  std::uint64_t seq = session.last_seq;
+  bool is_any_given = false;
+  for (const auto& [delivery, is_row] : deliveries) {
+    ++seq;
+    if (delivery->stored_id == 0) continue;
+    auto& given = *session.state.add_given_offline();
+    given.set_seq(seq);
+    given.set_id(delivery->stored_id);
+    is_any_given = true;
+  }
+  if (is_any_given) {
+    session.state.set_offline_given(false);
+    outbox_.Publish(session);
+  }
+  for (const auto& [delivery, is_row] : deliveries) {
+    const auto waiting = state.waiting.find(delivery->offset);
+    if (!is_row && waiting->second.session) {
+      const bool primary = waiting->second.primary;
+      if (primary && delivery->open_targets > 0) --delivery->open_targets;
+      packets_.SendNow(session, delivery, primary);
+      waiting_.Leave(user, waiting);
+      continue;
+    }
+    packets_.SendNow(session, delivery, /*primary=*/true);
+    if (is_row) continue;
+    waiting->second.is_sent = true;
+    // From here on the packet keeps the record.
+    const bool is_withdrawn =
+        !waiting->second.is_written ||
+        (!waiting->second.is_last_trace && states_.WriterOf(*user.shard).Withdraw(waiting->second.ticket));
+    if (is_withdrawn) waiting_.Leave(user, waiting);
+  }
+  return until - from;
+}
+
+void HandOuts::EndHandOut(User& user, bool is_done) {
+  UserDelivery& state = *user.delivery;
+  state.receiver = nullptr;
+  if (is_done) {
+    // But for rows of which sessions have the messages.
+    state.is_store_empty = true;
+    for (const auto& session : user.sessions)
+      if (CanReceive(*session)) SetGiven(outbox_, *session, true);
+  } else {
+    waiting_.WriteUnsent(user);
+  }
+  waiting_.SendBehind(user, SteadyTime::max());
+  waiting_.FinishUse(*user.shard, std::string(user.bare));
+}
+
+Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare) {
+  // Never within the call that starts it: its caller may still use the user.
+  co_await asio::post(executor_, asio::use_awaitable);
+  if (shard->released()) co_return;
+  const std::shared_ptr<UserDelivery> state = shard->FindUser(bare)->delivery;
+  runtime::Backoff backoff(kRetries);
+  std::uint64_t after = 0;
+  while (!shard->released()) {
+    User& user = *shard->FindUser(bare);
+    if (!CanReceive(*state->receiver)) {
+      state->receiver = FindReceiver(user);
+      waiting_.SendBehind(user, SteadyTime::max());
+      after = 0;
+      if (!state->receiver) {
+        EndHandOut(user, /*is_done=*/false);
+        co_return;
+      }
+    }
+    if (std::exchange(state->look_again, false)) after = 0;
+    state->marked.clear();
+    using Rows = std::vector<WaitingStore::OfflineMessage>;
+    absl::StatusOr<Rows> rows{Rows()};
+    if (!state->is_store_empty) rows = co_await store_.LoadOffline(bare, after, kPage);
+    if (shard->released()) co_return;
+    if (!rows.ok()) {
+      // Nobody knows what waits: what came later has to wait too.
+      if (backoff.failures() == 0 || !IsTemporary(rows.status()))
+        telemetry::LogWarn("offline.load_failed", {{"error", Message(rows.status())}});
+      co_await backoff.Wait();
+      continue;
+    }
+    backoff.Reset();
+    if (state->look_again) continue;
+    const bool is_last = rows->empty();
+    std::uint64_t last = is_last ? std::numeric_limits<std::uint64_t>::max() : rows->back().id;
+    const std::optional<std::uint64_t> unsettled = FirstUnsettled(user, after, *rows);
+    const bool is_cut = unsettled && *unsettled <= last;
+    if (is_cut) {
+      last = *unsettled;
+      std::erase_if(*rows, [last](const auto& row) { return row.id > last; });
+    }
+    std::vector<Candidate> candidates = Candidates(user, *std::move(rows), last);
+    const std::shared_ptr<Session> receiver = state->receiver;
+    bool is_interrupted = false;
+    for (std::size_t next = 0; next < candidates.size() && !is_interrupted;) {
+      const bool has_room = co_await AwaitRoom(shard, state, receiver);
+      if (shard->released()) co_return;
+      if (has_room) {
+        next += SendSome(user, candidates, next);
+      } else {
+        is_interrupted = true;
+      }
+    }
+    after = is_interrupted || is_cut ? 0 : last;
+    if (is_interrupted || (!is_last && !is_cut)) continue;
+    after = 0;
+    if (state->look_again || !CanReceive(*state->receiver)) continue;
+    const bool is_done = std::all_of(state->waiting.begin(), state->waiting.end(),
+                                     [](const auto& entry) { return entry.second.is_sent; });
+    if (is_done) {
+      EndHandOut(user, /*is_done=*/true);
+      co_return;
+    }
+    // More has come in meanwhile, or the store has yet to say what an earlier owner has stored.
+    const bool is_settled = unsettled && !state->waiting.contains(OffsetOf(*unsettled));
+    const bool has_more = is_settled || !Candidates(user, {}, last).empty();
+    if (!has_more) (void)co_await state->changed.Wait(Deadline::After(kLook));
+  }
+}
+
+Task<bool> HandOuts::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state,
+                               std::shared_ptr<Session> receiver) {
+  while (!shard->released() && state->receiver == receiver && CanReceive(*receiver)) {
+    if (receiver->unacked_bytes <= kBurstBytes && receiver->unacked.size() <= kBurst) co_return true;
+    (void)co_await state->changed.Wait(Deadline::After(kLook));
+  }
+  co_return false;
+}
+
+void HandOuts::OnStored(User& user) { HandOutSoon(user); }
+
+}  // namespace rookery::session_manager

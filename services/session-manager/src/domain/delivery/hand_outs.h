@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "domain/delivery/waiting_stanzas.h"
+#include "ports/waiting_store.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::session_manager {
+
+class DeliveryStates;
+class Outbox;
+class Packets;
+class Shards;
+class WaitingStanzas;
+class WaitingStore;
+class OfflineMarks;
+
+/// Hands what waits for a user to one of their sessions, in the order of the log and as fast as its client
+/// takes it (XEP-0160; README.md, W1 to W3 and L3). Nothing else of the user is held up. I/O thread only.
+class HandOuts final : public WaitingStanzas::Listener {
+ public:
+  HandOuts(asio::any_io_executor executor, runtime::TaskGroup& tasks, const Shards& shards,
+           WaitingStore& store, Outbox& outbox, DeliveryStates& states, Packets& packets,
+           WaitingStanzas& waiting, OfflineMarks& marks)
+      : executor_(std::move(executor)),
+        tasks_(tasks),
+        shards_(shards),
+        store_(store),
+        outbox_(outbox),
+        states_(states),
+        packets_(packets),
+        waiting_(waiting),
+        marks_(marks) {}
+
+  /// Hands what waits for the user to an available session, in time: never within this call. Without such
+  /// a session nothing happens.
+  void HandOutSoon(User& user);
+  /// The same: rows of which a session had the messages are nobody's again.
+  void HandOutRows(User& user);
+  /// The shard is about to be read: those who wait since before are first.
+  void HandOutWhatIsDue(Shard& shard);
+  /// The client of the session has taken some, or cannot take any more.
+  void OnRoom(const Session& session);
+  /// The client of the session is back.
+  void OnBack(const std::shared_ptr<Session>& session);
+  /// Somebody may have come meanwhile.
+  void OnStored(User& user) override;
+
+ private:
+  struct Candidate;
+
+  Task<void> HandOutTask(std::shared_ptr<Shard> shard, std::string bare);
+  /// The rows, without those that somebody has, and what waits in memory up to `last`, by age.
+  std::vector<Candidate> Candidates(User& user, std::vector<WaitingStore::OfflineMessage> rows,
+                                    std::uint64_t last);
+  /// The oldest message behind `after` that only the store can give and that is not among the rows read
+  /// from there: nothing newer goes before the store has said whether it was given before.
+  static std::optional<std::uint64_t> FirstUnsettled(const User& user, std::uint64_t after,
+                                                     const std::vector<WaitingStore::OfflineMessage>& rows);
+  /// Waits until the receiver can take more. False: it is not going to, or another one has its place.
+  Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state,
+                       std::shared_ptr<Session> receiver);
+  /// Sends the next ones to the receiver, as many as there is room for. Returns how many.
+  std::size_t SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from);
+  void EndHandOut(User& user, bool is_done);
+
+  asio::any_io_executor executor_;
+  runtime::TaskGroup& tasks_;
+  const Shards& shards_;
+  WaitingStore& store_;
+  Outbox& outbox_;
+  DeliveryStates& states_;
+  Packets& packets_;
+  WaitingStanzas& waiting_;
+  OfflineMarks& marks_;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,116 @@
+#include "domain/delivery/offline_marks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "domain/addresses.h"
+#include "domain/delivery/delivery_states.h"
+#include "domain/delivery/waiting_stanzas.h"
+#include "domain/records/shards.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_table.h"
+#include "domain/settings.h"
+
+namespace rookery::session_manager {
+
+namespace {
+/// Owners whose marks one statement deletes.
+constexpr std::size_t kKeysAtOnce = 500;
+}  // namespace
+
+void OfflineMarks::MarkGiven(Session& session, std::vector<std::uint64_t> ids) {
+  StartMarks(*session.user->shard, table_.Find(session.id), std::move(ids), nullptr);
+}
+
+void OfflineMarks::MarkEnded(const std::shared_ptr<Session>& session) {
+  std::vector<std::uint64_t> ids;
+  for (const auto& given : session->state.given_offline())
+    if (given.seq() <= session->acked_seq) ids.push_back(given.id());
+  if (ids.empty()) return;
+  // Some may be marked already, or about to be: once more does no harm.
+  ++session->EndWritesOf()->open;
+  StartMarks(*shards_.Find(addresses_.ShardOf(session->jid.bare())), session, std::move(ids),
+             session->end_writes);
+}
+
+void OfflineMarks::StartMarks(Shard& shard, const std::shared_ptr<Session>& session,
+                              std::vector<std::uint64_t> ids, Ends ends) {
+  User& user = shard.GetUser(session->jid.bare());
+  ++user.storing;
+  UserDelivery& state = waiting_.Of(user);
+  state.marking.insert(state.marking.end(), ids.begin(), ids.end());
+  std::string bare = user.bare;
+  auto done = [this, weak = std::weak_ptr(shards_.Shared(shard.number)), session, ids,
+               ends = std::move(ends)](const StoreWriter::Answer&) {
+    const std::shared_ptr<Shard> now = weak.lock();
+    if (now && !now->released()) OnMarked(*now, session, ids, ends);
+  };
+  states_.WriterOf(shard).MarkGiven(std::move(bare), ids, std::move(done));
+}
+
+void OfflineMarks::OnMarked(Shard& shard, const std::shared_ptr<Session>& session,
+                            const std::vector<std::uint64_t>& ids, const Ends& ends) {
+  const std::string bare(session->jid.bare());
+  User* user = shard.FindUser(bare);
+  if (user == nullptr || !user->delivery) return;
+  UserDelivery& state = *user->delivery;
+  for (const std::uint64_t id : ids) {
+    const auto it = std::find(state.marking.begin(), state.marking.end(), id);
+    if (it != state.marking.end()) state.marking.erase(it);
+  }
+  if (state.receiver) state.marked.insert(state.marked.end(), ids.begin(), ids.end());
+  // A record that is finished, and older than the horizon, is never applied again: then the mark has done
+  // its work.
+  ShardDelivery& of_shard = states_.Of(shard);
+  const SteadyTime purge = clock_.Now() + settings_.duplicate_horizon * 2;
+  const auto [last, is_first] = of_shard.last_marks.try_emplace(bare);
+  last->second.until = purge;
+  for (const std::uint64_t id : ids) last->second.newest = std::max(last->second.newest, id);
+  if (is_first) of_shard.marks.emplace_back(purge, bare);
+  if (!session->ended) {
+    auto& given = *session->state.mutable_given_offline();
+    given.erase(std::remove_if(given.begin(), given.end(),
+                               [&](const session::v1::GivenOffline& entry) {
+                                 return std::find(ids.begin(), ids.end(), entry.id()) != ids.end();
+                               }),
+                given.end());
+    if (given.empty()) outbox_.Publish(*session);
+  }
+  if (ends) ends->Finish();
+  waiting_.FinishUse(shard, bare);
+}
+
+void OfflineMarks::Purge(Shard& shard) {
+  if (!shard.delivery) return;
+  ShardDelivery& state = *shard.delivery;
+  const SteadyTime now = clock_.Now();
+  // The name of a row is the offset of its record plus 1.
+  const auto committed = static_cast<std::uint64_t>(std::max<std::int64_t>(shard.last_commit, 0));
+  std::vector<std::string> purged;
+  while (!state.marks.empty() && state.marks.front().first <= now) {
+    std::string bare = std::move(state.marks.front().second);
+    state.marks.pop_front();
+    const auto last = state.last_marks.find(bare);
+    if (last->second.until > now) {
+      state.marks.emplace_back(last->second.until, bare);
+    } else if (last->second.newest > committed) {
+      state.marks.emplace_back(now + settings_.duplicate_horizon, bare);
+    } else {
+      state.last_marks.erase(last);
+    }
+    purged.push_back(std::move(bare));
+    if (purged.size() == kKeysAtOnce) break;
+  }
+  if (purged.empty()) return;
+  const auto horizon = settings_.duplicate_horizon * 2;
+  tasks_.Spawn("offline.purge",
+               PurgeTask(std::move(purged), clock_.UnixMillisNow() - horizon.count(), committed));
+}
+
+Task<void> OfflineMarks::PurgeTask(std::vector<std::string> owners, std::int64_t before_ms,
+                                   std::uint64_t up_to) {
+  // A mark that stays behind is removed with the user's next ones.
+  (void)co_await store_.PurgeGiven(owners, before_ms, up_to);
+}
+
+}  // namespace rookery::session_manager

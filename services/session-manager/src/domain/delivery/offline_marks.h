@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "domain/sessions/session.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::session_manager {
+
+class Outbox;
+class WaitingStore;
+class Addresses;
+class DeliveryStates;
+class SessionTable;
+class Shards;
+class WaitingStanzas;
+struct Settings;
+struct Shard;
+
+/// Which rows of the offline store need to be handed out no more, since a client has their messages
+/// (README.md, W6). I/O thread only.
+class OfflineMarks {
+ public:
+  OfflineMarks(const Settings& settings, const Clock& clock, runtime::TaskGroup& tasks,
+               const Addresses& addresses, const Shards& shards, const SessionTable& table,
+               WaitingStore& store, Outbox& outbox, DeliveryStates& states, WaitingStanzas& waiting)
+      : settings_(settings),
+        clock_(clock),
+        tasks_(tasks),
+        addresses_(addresses),
+        shards_(shards),
+        table_(table),
+        store_(store),
+        outbox_(outbox),
+        states_(states),
+        waiting_(waiting) {}
+
+  /// The client of the session has these rows.
+  void MarkGiven(Session& session, std::vector<std::uint64_t> ids);
+  /// The session has ended: marks what its client has had.
+  void MarkEnded(const std::shared_ptr<Session>& session);
+  /// Deletes marks that have done their work. Costs what is due.
+  void Purge(Shard& shard);
+
+ private:
+  using Ends = std::shared_ptr<EndWrites>;
+  void StartMarks(Shard& shard, const std::shared_ptr<Session>& session, std::vector<std::uint64_t> ids,
+                  Ends ends);
+  void OnMarked(Shard& shard, const std::shared_ptr<Session>& session, const std::vector<std::uint64_t>& ids,
+                const Ends& ends);
+  Task<void> PurgeTask(std::vector<std::string> owners, std::int64_t before_ms, std::uint64_t up_to);
+
+  const Settings& settings_;
+  const Clock& clock_;
+  runtime::TaskGroup& tasks_;
+  const Addresses& addresses_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  WaitingStore& store_;
+  Outbox& outbox_;
+  DeliveryStates& states_;
+  WaitingStanzas& waiting_;
+};
+
+}  // namespace rookery::session_manager

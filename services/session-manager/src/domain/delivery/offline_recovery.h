@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "domain/records/shard.h"
+#include "ports/waiting_store.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::session_manager {
+
+class Outbox;
+class WaitingStore;
+class HandOuts;
+class OfflineMarks;
+class Shards;
+
+/// What a new owner of a shard, or of one session of it, has to find out in the offline store
+/// (README.md, L1 to L3). I/O thread only.
+class OfflineRecovery {
+ public:
+  OfflineRecovery(runtime::TaskGroup& tasks, const Shards& shards, WaitingStore& store, Outbox& outbox,
+                  OfflineMarks& marks, HandOuts& hand_outs)
+      : tasks_(tasks),
+        shards_(shards),
+        store_(store),
+        outbox_(outbox),
+        marks_(marks),
+        hand_outs_(hand_outs) {}
+
+  /// A session has come with a change of owner, its numbers are known.
+  void OnAttached(const std::shared_ptr<Session>& session);
+  /// The same, of one that came late: what the store has since that was given to it before is not
+  /// given again, nor to others (late_sessions.h).
+  void OnLate(const std::shared_ptr<Session>& session);
+  /// The shard is about to be read: rows that its sessions were given are loaded again.
+  Task<void> Recover(std::shared_ptr<Shard> shard);
+  /// The same: whom an earlier owner had not given everything that waits, although they are
+  /// available. HandOuts::HandOutWhatIsDue follows.
+  Task<void> LookForWaiting(std::shared_ptr<Shard> shard);
+
+ private:
+  Task<void> LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys);
+  Task<void> TakeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+
+  runtime::TaskGroup& tasks_;
+  const Shards& shards_;
+  WaitingStore& store_;
+  Outbox& outbox_;
+  OfflineMarks& marks_;
+  HandOuts& hand_outs_;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,46 @@
+#include "domain/delivery/session_rows.h"
+
+#include <utility>
+
+#include "domain/addresses.h"
+#include "domain/delivery/delivery_states.h"
+#include "domain/records/shards.h"
+
+namespace rookery::session_manager {
+
+void SessionRows::Remove(Session& session, std::optional<std::uint64_t> up_to_seq) {
+  const std::shared_ptr<EndWrites> ends = session.EndWritesOf();
+  const WaitingStore::SessionKey key{std::string(session.jid.bare()), session.id.str()};
+  if (ends->open == 0) {
+    StartRemoval(key, up_to_seq, ends);
+    return;
+  }
+  ends->remove = [this, key, up_to_seq, weak = std::weak_ptr(ends)] {
+    if (const std::shared_ptr<EndWrites> open = weak.lock()) StartRemoval(key, up_to_seq, open);
+  };
+}
+
+void SessionRows::StartRemoval(const WaitingStore::SessionKey& key, std::optional<std::uint64_t> up_to_seq,
+                               const std::shared_ptr<EndWrites>& ends) {
+  Shard* shard = shards_.Find(addresses_.ShardOf(key.owner));
+  if (shard == nullptr || shard->released()) return;
+  ++ends->open;
+  auto done = [ends](const StoreWriter::Answer& answer) {
+    if (!absl::IsCancelled(answer.status)) ends->Finish();
+  };
+  if (up_to_seq) {
+    states_.WriterOf(*shard).RemovePackets(key, *up_to_seq, std::move(done));
+  } else {
+    states_.WriterOf(*shard).RemoveSession(key, std::move(done));
+  }
+}
+
+void AfterEndWrites(const Session& session, std::function<void()> then) {
+  if (session.end_writes && session.end_writes->open > 0) {
+    session.end_writes->then.push_back(std::move(then));
+  } else {
+    then();
+  }
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "domain/delivery/delivery.h"
+#include "domain/sessions/user.h"
+#include "ports/waiting_store.h"
+
+namespace rookery::session_manager {
+
+class Outbox;
+struct WaitingStanza;
+
+// What of waiting messages follows from a user and their sessions alone (README.md, W1, W2, W5).
+
+/// A message's name in the offline store, and the offset of its record.
+inline std::int64_t OffsetOf(std::uint64_t row_id) { return static_cast<std::int64_t>(row_id) - 1; }
+inline std::uint64_t RowIdOf(std::int64_t offset) { return static_cast<std::uint64_t>(offset) + 1; }
+
+/// Whether a session can be handed what waits; and the one that is, null: none.
+bool CanReceive(const Session& session);
+std::shared_ptr<Session> FindReceiver(const User& user);
+/// Whether a message for the session must wait until it was handed what came before.
+bool IsBehind(const User& user, const Session& session);
+/// Nobody is there, and the session's client left before it had all that waits: what comes for it waits
+/// for the same hand-out.
+bool IsLeftBehind(const User& user, const Session& session);
+
+/// Whether the session was given the message as the row that it is.
+bool HasTaken(const Session& session, std::uint64_t id);
+/// The same, or as the record that the row comes from.
+bool HasRow(const Session& session, std::uint64_t id);
+/// Whether the record went to the offline store while this session was connected.
+bool IsPassedOver(const Session& session, std::int64_t offset);
+
+/// The session's state says whether it was handed all that waits.
+void SetGiven(Outbox& outbox, Session& session, bool given);
+/// The record goes to the offline store: the states of the user's sessions say so.
+void PassOver(Outbox& outbox, User& user, std::int64_t offset);
+
+/// As it is sent: from the store, and from memory.
+std::shared_ptr<Delivery> FromRow(std::string_view bare, WaitingStore::OfflineMessage& row);
+std::shared_ptr<Delivery> FromMemory(std::string_view bare, const WaitingStanza& waiting);
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,276 @@
+#include "domain/delivery/waiting_stanzas.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "domain/delivery/bounces.h"
+#include "domain/delivery/delivery_states.h"
+#include "domain/delivery/packets.h"
+#include "domain/delivery/session_closer.h"
+#include "domain/delivery/waiting_rules.h"
+#include "domain/metrics.h"
+#include "domain/records/shards.h"
+#include "domain/records/users.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_table.h"
+#include "domain/settings.h"
+
+namespace rookery::session_manager {
+
+UserDelivery& WaitingStanzas::Of(User& user) {
+  if (!user.delivery) {
+    user.delivery = std::make_shared<UserDelivery>(executor_);
+    // Somebody was handed everything, and nothing was kept since (PassOver).
+    user.delivery->is_store_empty =
+        std::any_of(user.sessions.begin(), user.sessions.end(),
+                    [](const auto& session) { return session->state.offline_given(); });
+  }
+  return *user.delivery;
+}
+
+WaitingStanza& WaitingStanzas::Keep(User& user, std::shared_ptr<Delivery> message,
+                                    std::optional<std::int64_t> quota, bool is_last_trace) {
+  const std::int64_t offset = message->offset;
+  UserDelivery& state = Of(user);
+  PassOver(outbox_, user, offset);
+  auto [it, is_new] = state.waiting.try_emplace(offset);
+  WaitingStanza& waiting = it->second;
+  // One that is being written was sent to a session, which has ended since.
+  waiting.is_sent = false;
+  waiting.message = std::move(message);
+  if (!is_new) return waiting;
+  ++user.storing;
+  waiting.is_last_trace = is_last_trace;
+  if (!is_last_trace) user.shard->window.Hold(offset);
+  waiting.since = clock_.Now();
+  waiting.quota = quota;
+  return waiting;
+}
+
+void WaitingStanzas::Store(User& user, std::shared_ptr<Delivery> message, bool recovering) {
+  WaitingStanza& waiting =
+      Keep(user, std::move(message), settings_.max_offline_messages, /*is_last_trace=*/false);
+  waiting.is_late = true;
+  waiting.only_from_store = waiting.only_from_store || recovering;
+  StoreOrAwait(user, waiting);
+}
+
+void WaitingStanzas::StoreEnded(User& user, Session& ended, std::shared_ptr<Delivery> message,
+                                bool is_last_trace) {
+  ++ended.EndWritesOf()->open;
+  WaitingStanza& waiting =
+      Keep(user, std::move(message),
+           user.HasAvailable() ? std::nullopt : std::optional(settings_.max_offline_messages), is_last_trace);
+  waiting.is_late = true;
+  // An earlier owner may have sent it to another session, whose client has it.
+  waiting.only_from_store = waiting.only_from_store || waiting.message->offset < user.shard->epoch;
+  waiting.ends.push_back(ended.end_writes);
+  StoreOrAwait(user, waiting);
+}
+
+void WaitingStanzas::WaitBehind(User& user, std::shared_ptr<Delivery> message, bool recovering) {
+  WaitingStanza& waiting =
+      Keep(user, std::move(message), settings_.max_offline_messages, /*is_last_trace=*/false);
+  waiting.only_from_store = waiting.only_from_store || recovering;
+  StoreOrAwait(user, waiting);
+  Of(user).changed.Notify();
+}
+
+bool WaitingStanzas::WaitBehind(Session& session, const std::shared_ptr<Delivery>& stanza, bool primary) {
+  User& user = *session.user;
+  auto [it, is_new] = Of(user).waiting.try_emplace(stanza->offset);
+  if (!is_new) return false;
+  WaitingStanza& waiting = it->second;
+  waiting.message = stanza;
+  waiting.session = table_.Find(session.id);
+  waiting.primary = primary;
+  waiting.is_last_trace = !stanza->is_logged;
+  waiting.since = clock_.Now();
+  if (primary) ++stanza->open_targets;
+  ++user.storing;
+  if (stanza->is_logged) user.shard->window.Hold(stanza->offset);
+  Arm(user, waiting.since);
+  Of(user).changed.Notify();
+  return true;
+}
+
+bool WaitingStanzas::IsWaiting(const User& user, const Session& session, std::int64_t offset) {
+  if (!user.delivery) return false;
+  const auto waiting = user.delivery->waiting.find(offset);
+  return waiting != user.delivery->waiting.end() && waiting->second.session.get() == &session;
+}
+
+void WaitingStanzas::DropBehind(User& user, const Session& session, const Route& route) {
+  if (!user.delivery) return;
+  const std::shared_ptr<UserDelivery> state = user.delivery;
+  for (auto it = state->waiting.begin(); it != state->waiting.end();) {
+    const auto next = std::next(it);
+    if (it->second.session.get() == &session) {
+      const std::shared_ptr<Delivery> stanza = it->second.message;
+      if (it->second.primary) {
+        if (stanza->open_targets > 0) --stanza->open_targets;
+        if (!stanza->reached && stanza->open_targets == 0) route(*stanza);
+      }
+      Leave(user, it);
+    }
+    it = next;
+  }
+}
+
+void WaitingStanzas::SendBehind(User& user, SteadyTime limit) {
+  const std::shared_ptr<UserDelivery> state = user.delivery;
+  for (auto it = state->waiting.begin(); it != state->waiting.end();) {
+    const auto next = std::next(it);
+    if (it->second.session && it->second.since <= limit) {
+      const WaitingStanza& waiting = it->second;
+      if (waiting.primary && waiting.message->open_targets > 0) --waiting.message->open_targets;
+      // Another snapshot of the same session may have taken its place.
+      const std::shared_ptr<Session> session =
+          waiting.session->ended ? table_.Find(waiting.session->id) : waiting.session;
+      if (session) packets_.SendNow(*session, waiting.message, waiting.primary);
+      Leave(user, it);
+    }
+    it = next;
+  }
+}
+
+void WaitingStanzas::Arm(User& user, SteadyTime since) {
+  if (std::exchange(Of(user).is_due, true)) return;
+  states_.Of(*user.shard).overdue.Push(since + settings_.window_time, user.bare);
+}
+
+void WaitingStanzas::StoreOrAwait(User& user, WaitingStanza& waiting) {
+  UserDelivery& state = Of(user);
+  if (waiting.is_last_trace || waiting.only_from_store || (!state.receiver && !FindReceiver(user))) {
+    Write(user, waiting);
+    return;
+  }
+  // Somebody is there who will have it before a store could.
+  Arm(user, waiting.since);
+}
+
+void WaitingStanzas::Write(User& user, WaitingStanza& waiting) {
+  if (std::exchange(waiting.is_written, true)) return;
+  user.delivery->is_store_empty = false;
+  const std::shared_ptr<Delivery>& message = waiting.message;
+  WaitingStore::OfflineWrite row;
+  row.key = {user.bare, RowIdOf(message->offset)};
+  row.received_at_ms = message->received_at_ms;
+  row.stanza = WaitingStore::SharedStanza(message, &message->stanza);
+  row.quota = waiting.quota;
+  auto done = [this, weak = std::weak_ptr(shards_.Shared(user.shard->number)), bare = user.bare,
+               offset = message->offset](const StoreWriter::Answer& answer) {
+    const std::shared_ptr<Shard> shard = weak.lock();
+    if (shard && !shard->released()) OnWritten(*shard, bare, offset, answer);
+  };
+  waiting.ticket = states_.WriterOf(*user.shard).StoreOffline(std::move(row), std::move(done));
+}
+
+void WaitingStanzas::OnWritten(Shard& shard, const std::string& bare, std::int64_t offset,
+                               const StoreWriter::Answer& answer) {
+  User* user = shard.FindUser(bare);
+  if (user == nullptr || !user->delivery) return;
+  UserDelivery& state = *user->delivery;
+  const auto it = state.waiting.find(offset);
+  if (it == state.waiting.end()) return;
+  const WaitingStanza& waiting = it->second;
+  std::optional<xmpp::ErrorCondition> refusal;
+  std::string_view text;
+  if (!answer.status.ok()) {
+    refusal = xmpp::ErrorCondition::kInternalServerError;
+  } else {
+    switch (answer.stored) {
+      case WaitingStore::Stored::kStored:
+        metrics_.stored_offline.Increment();
+        break;
+      case WaitingStore::Stored::kAlreadyThere:
+        break;
+      case WaitingStore::Stored::kNoSuchUser:
+        refusal = xmpp::ErrorCondition::kServiceUnavailable;
+        break;
+      case WaitingStore::Stored::kQuotaReached:
+        refusal = xmpp::ErrorCondition::kResourceConstraint;
+        text = "the recipient's offline storage is full";
+        break;
+    }
+  }
+  if (!refusal) state.is_store_empty = false;
+  if (waiting.is_sent) {
+    // Whoever has it: the row is there, or is not needed.
+    if (!refusal)
+      for (const auto& session : user->sessions)
+        for (UnackedPacket& packet : session->unacked)
+          if (packet.stored_id == RowIdOf(offset)) packet.has_row = true;
+  } else if (refusal && waiting.is_last_trace && !waiting.ends.empty()) {
+    bounces_.BounceEnded(shard, waiting.ends.front(), *waiting.message, *refusal, text);
+  } else if (refusal) {
+    bounces_.Bounce(shard, *waiting.message, *refusal, text);
+  } else if (state.receiver) {
+    state.look_again = true;
+  } else {
+    // Somebody may have come meanwhile.
+    listener_->OnStored(*user);
+  }
+  Leave(*user, it);
+}
+
+void WaitingStanzas::Leave(User& user, std::map<std::int64_t, WaitingStanza>::iterator waiting) {
+  Shard& shard = *user.shard;
+  const std::int64_t offset = waiting->first;
+  const std::vector<std::shared_ptr<EndWrites>> ends = std::move(waiting->second.ends);
+  const bool is_last_trace = waiting->second.is_last_trace;
+  user.delivery->waiting.erase(waiting);
+  user.delivery->changed.Notify();
+  if (!is_last_trace) shard.window.Release(offset);
+  for (const auto& end : ends) end->Finish();
+  FinishUse(shard, std::string(user.bare));
+  closer_.Check(shard);
+}
+
+void WaitingStanzas::FinishUse(Shard& shard, const std::string& bare) {
+  User* user = shard.FindUser(bare);
+  if (user == nullptr) return;
+  --user->storing;
+  // Most users have nothing that waits: nothing is kept for them.
+  if (user->delivery && user->storing == 0 && user->delivery->waiting.empty()) user->delivery.reset();
+  users_.MaybeForget(*user);
+}
+
+void WaitingStanzas::StoreOverdue(Shard& shard) {
+  if (!shard.delivery) return;
+  ShardDelivery& state = *shard.delivery;
+  const SteadyTime now = clock_.Now();
+  const auto window_time = settings_.window_time;
+  while (const auto bare = state.overdue.Pop(now)) {
+    User* user = shard.FindUser(*bare);
+    if (user == nullptr || !user->delivery) continue;
+    const std::shared_ptr<UserDelivery> of_user = user->delivery;
+    of_user->is_due = false;
+    SteadyTime next = SteadyTime::max();
+    // What no store keeps waits no longer.
+    SendBehind(*user, now - window_time);
+    user = shard.FindUser(*bare);
+    if (user == nullptr || user->delivery != of_user) continue;
+    for (auto& [offset, waiting] : of_user->waiting) {
+      if (waiting.is_sent || waiting.is_written || waiting.session) {
+        if (waiting.session) next = std::min(next, waiting.since + window_time);
+        continue;
+      }
+      if (waiting.since + window_time <= now) {
+        Write(*user, waiting);
+      } else {
+        next = std::min(next, waiting.since + window_time);
+      }
+    }
+    if (next == SteadyTime::max()) continue;
+    of_user->is_due = true;
+    state.overdue.Push(next, *bare);
+  }
+}
+
+void WaitingStanzas::WriteUnsent(User& user) {
+  for (auto& [offset, waiting] : user.delivery->waiting)
+    if (!waiting.is_sent && !waiting.session) Write(user, waiting);
+}
+
+}  // namespace rookery::session_manager

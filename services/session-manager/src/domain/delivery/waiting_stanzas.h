@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "domain/delivery/delivery.h"
+#include "domain/delivery/delivery_state.h"
+#include "domain/sessions/user.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::session_manager {
+
+class Outbox;
+class Bounces;
+class DeliveryStates;
+class Packets;
+class SessionCloser;
+class SessionTable;
+class Shards;
+class Users;
+struct SessionManagerMetrics;
+struct Settings;
+
+/// Stanzas that wait in memory for a session of their user, and on their way into the offline store
+/// (README.md, P1 and W1 to W8): each keeps its record until a session or the store has it. I/O
+/// thread only.
+class WaitingStanzas {
+ public:
+  /// Told that the store has a message which nobody was there for.
+  class Listener {
+   public:
+    virtual void OnStored(User& user) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  WaitingStanzas(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
+                 SessionManagerMetrics& metrics, const Shards& shards, const SessionTable& table,
+                 Users& users, SessionCloser& closer, Outbox& outbox, DeliveryStates& states,
+                 Bounces& bounces, Packets& packets)
+      : executor_(std::move(executor)),
+        settings_(settings),
+        clock_(clock),
+        metrics_(metrics),
+        shards_(shards),
+        table_(table),
+        users_(users),
+        closer_(closer),
+        outbox_(outbox),
+        states_(states),
+        bounces_(bounces),
+        packets_(packets) {}
+  /// Before the first message.
+  void Tell(Listener& listener) { listener_ = &listener; }
+
+  /// What the user's part of delivery is doing, made when it is needed first. Whoever makes it need
+  /// that counts in User::storing, and calls FinishUse.
+  UserDelivery& Of(User& user);
+  void FinishUse(Shard& shard, const std::string& bare);
+
+  /// Keeps the message for the user's next session; bounces it when that cannot be. `recovering`: an
+  /// earlier owner may have done so.
+  void Store(User& user, std::shared_ptr<Delivery> message, bool recovering);
+  /// The same for one of a session that has ended. It is nobody's fault if there are many, so
+  /// the quota applies only while the user is away. `is_last_trace`: the log has it no more.
+  void StoreEnded(User& user, Session& ended, std::shared_ptr<Delivery> message, bool is_last_trace);
+  /// Keeps a message for the session that is just handed what came before.
+  void WaitBehind(User& user, std::shared_ptr<Delivery> message, bool recovering);
+  /// The same for a stanza that no store keeps, for `shards.window-time` at most. False: it need not wait.
+  bool WaitBehind(Session& session, const std::shared_ptr<Delivery>& stanza, bool primary);
+  /// Whether the stanza of this record waits for the session, and for no other.
+  static bool IsWaiting(const User& user, const Session& session, std::int64_t offset);
+  /// The session has ended: calls `route` for each stanza that was addressed to it and waits for it alone.
+  using Route = std::function<void(const Delivery& stanza)>;
+  void DropBehind(User& user, const Session& session, const Route& route);
+
+  /// Sends what waits for one session alone, since before `limit`.
+  void SendBehind(User& user, SteadyTime limit);
+  /// Nobody is there any more: stores what was not sent.
+  void WriteUnsent(User& user);
+  /// It waits no more.
+  void Leave(User& user, std::map<std::int64_t, WaitingStanza>::iterator waiting);
+  /// Stores what no session has taken in time. Costs what is due.
+  void StoreOverdue(Shard& shard);
+
+ private:
+  WaitingStanza& Keep(User& user, std::shared_ptr<Delivery> message, std::optional<std::int64_t> quota,
+                      bool is_last_trace);
+  void StoreOrAwait(User& user, WaitingStanza& waiting);
+  /// StoreOverdue looks at it when it has waited for `shards.window-time`.
+  void Arm(User& user, SteadyTime since);
+  void Write(User& user, WaitingStanza& waiting);
+  void OnWritten(Shard& shard, const std::string& bare, std::int64_t offset,
+                 const StoreWriter::Answer& answer);
+
+  asio::any_io_executor executor_;
+  const Settings& settings_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  const Shards& shards_;
+  const SessionTable& table_;
+  Users& users_;
+  SessionCloser& closer_;
+  Outbox& outbox_;
+  DeliveryStates& states_;
+  Bounces& bounces_;
+  Packets& packets_;
+  Listener* listener_ = nullptr;
+};
+
+}  // namespace rookery::session_manager
