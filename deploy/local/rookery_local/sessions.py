@@ -1,7 +1,7 @@
 """`sessions`: which session is where, as the session-managers keep it in Redis.
 
 A hash for each shard, `rookery:sessions:{<shard>}`: full JID -> `<since in ms> <session-manager>
-<gateway>`, the gateway `-` while the client is away and may resume; and a field `owner`."""
+<gateway> …`, the gateway `-` while the client is away and may resume; and a field `owner`."""
 
 import json
 import time
@@ -65,6 +65,6 @@ def _shard(redis: Connection, key: str, jid: str) -> list[dict]:
 
 
 def _entry(jid: str, value: str) -> dict:
-    since, session_manager, gateway = value.split(" ")
+    since, session_manager, gateway, *_ = value.split(" ")
     return {"jid": jid, "gateway": "" if gateway == "-" else gateway, "session_manager": session_manager, "since_ms": int(since)}
 

@@ -112,6 +112,8 @@ TEST_F(DirectoryWriterTest, ANewOwnerForgetsWhatItDoesNotHave) {
   Assign(0, 1);
   ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
   Flush();
+  EXPECT_THAT(directory_.All(), SizeIs(2)) << "its gateway may still bring it";
+  Elapse(settings_.link_grace + std::chrono::seconds(2));
   EXPECT_THAT(directory_.All(), ElementsAre(Pair(alice_ + "/b", "gw-1")));
 }
 

@@ -192,8 +192,8 @@ class FakeDirectory final : public SessionDirectory {
  public:
   struct ShardEntries {
     std::int64_t epoch = -1;
-    /// Full JID -> gateway.
-    std::map<std::string, std::string> sessions;
+    /// By full JID.
+    std::map<std::string, Entry> sessions;
   };
   std::map<std::uint32_t, ShardEntries> shards;
   bool down = false;
@@ -201,7 +201,8 @@ class FakeDirectory final : public SessionDirectory {
 
   std::map<std::string, std::string> All() const {
     std::map<std::string, std::string> all;
-    for (const auto& [shard, entries] : shards) all.insert(entries.sessions.begin(), entries.sessions.end());
+    for (const auto& [shard, entries] : shards)
+      for (const auto& [jid, entry] : entries.sessions) all[jid] = entry.gateway;
     return all;
   }
   Task<absl::StatusOr<Written>> Write(Changes changes) override {
@@ -213,8 +214,14 @@ class FakeDirectory final : public SessionDirectory {
     if (changes.afresh || !known) shard.sessions.clear();
     shard.epoch = changes.epoch;
     for (const std::string& jid : changes.gone) shard.sessions.erase(jid);
-    for (const Entry& entry : changes.here) shard.sessions[entry.full_jid] = entry.gateway;
+    for (const Entry& entry : changes.here) shard.sessions[entry.full_jid] = entry;
     co_return known || changes.afresh ? Written::kDone : Written::kWasEmpty;
+  }
+  Task<absl::StatusOr<std::vector<Entry>>> Read(std::uint32_t shard) override {
+    if (down) co_return absl::UnavailableError("Redis is away");
+    std::vector<Entry> entries;
+    for (const auto& [jid, entry] : shards[shard].sessions) entries.push_back(entry);
+    co_return entries;
   }
 };
 

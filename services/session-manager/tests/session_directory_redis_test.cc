@@ -56,6 +56,21 @@ TEST_F(SessionDirectoryRedisTest, WritesAndRemoves) {
   EXPECT_GT(std::stoi(server_.Cli({"TTL", "rookery:sessions:{3}"})), 30);
 }
 
+TEST_F(SessionDirectoryRedisTest, ReadsWhatWasWritten_AndNothingElse) {
+  const std::string id = "0123456789abcd\n\x01";
+  EXPECT_EQ(*Write("sm-1", 7, true, {{"a@x/1", "gw-1", 5, id, 3, true}, {"b@x/2 y", "", 6, id, 0, false}}),
+            Written::kDone);
+  server_.Cli({"HSET", "rookery:sessions:{3}", "c@x/3", "5 sm-1 gw-1", "d@x/4", "x y z 00 1 -", "e@x/5", ""});
+  RedisSessionDirectory directory(*redis_, "sm-2");
+  const auto read = RunTask(io_, directory.Read(3));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, ::testing::UnorderedElementsAre(SessionDirectory::Entry{"a@x/1", "gw-1", 5, id, 3, true},
+                                                     SessionDirectory::Entry{"b@x/2 y", "", 6, id, 0, false}));
+  EXPECT_TRUE(RunTask(io_, directory.Read(4))->empty());
+  server_.Kill();
+  EXPECT_FALSE(RunTask(io_, directory.Read(3)).ok());
+}
+
 TEST_F(SessionDirectoryRedisTest, ANewOwnerBeginsAfresh_AnOldOneIsRefused) {
   EXPECT_EQ(*Write("sm-1", 7, true, {{"a@x/1", "gw-1", 1}}), Written::kDone);
   EXPECT_EQ(*Write("sm-2", 9007199254740990, true, {{"b@x/2", "gw-1", 2}}), Written::kDone);

@@ -472,5 +472,108 @@ TEST_F(SessionEndTest, SL11_FailedResumption_ALaterOwnerCountsTheSame) {
   EXPECT_EQ(resumed.resume_answers[0].ended_inbound_count(), 2u);
 }
 
+// ---- sessions that died with their gateway and their owner ---------------------
+
+class LostSessionTest : public SessionEndTest {
+ protected:
+  LostSessionTest() { Elapse(std::chrono::milliseconds(500)); }  // they are listed
+  void ElapseGrace() { Elapse(settings_.link_grace + std::chrono::seconds(2)); }
+};
+
+TEST_F(LostSessionTest, SL14_GatewayAndOwnerDieTogether_ContactsAreToldOnce) {
+  KillGatewayOf(*bob);
+  Move();
+  ElapseGrace();
+  EXPECT_EQ(Goodbyes(), 1u) << "alice sees a ghost";
+  EXPECT_THAT(directory_.All(), ElementsAre(::testing::Key(alice_ + "/a")));
+}
+
+TEST_F(LostSessionTest, SL14_TheNextOwnerDiesBeforeTheEndIsInTheLog_TheOneAfterItKnows) {
+  KillGatewayOf(*bob);
+  Kill(1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  ElapseHeld(settings_.link_grace + std::chrono::seconds(1));
+  Kill(2);
+  log_.held = false;
+  AddNode();
+  Assign(1, 3);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  ElapseGrace();
+  EXPECT_EQ(Goodbyes(), 1u);
+}
+
+TEST_F(LostSessionTest, SL14_TheDirectoryIsAwayAtFirst_ContactsAreToldWhenItIsBack) {
+  KillGatewayOf(*bob);
+  directory_.down = true;
+  Move();
+  ElapseGrace();
+  EXPECT_EQ(Goodbyes(), 0u);
+  directory_.down = false;
+  ElapseGrace();
+  EXPECT_EQ(Goodbyes(), 1u);
+}
+
+TEST_F(LostSessionTest, SL14_WhileARegisteredGatewayMayBringIt_NobodyIsTold) {
+  KillGatewayOf(*bob);
+  node(2).settings.attach_timeout = std::chrono::milliseconds(0);
+  node(2).membership.gateways.push_back("gw-3");
+  Move();
+  ElapseGrace();
+  EXPECT_EQ(Goodbyes(), 0u);
+  node(2).membership.gateways.pop_back();
+  ElapseGrace();
+  EXPECT_EQ(Goodbyes(), 1u);
+}
+
+TEST_F(LostSessionTest, SL14_ThatHadSaidItIsUnavailable_NobodyIsToldAgain) {
+  other_.Send(*bob, Presence("unavailable"));
+  Settle();
+  ASSERT_EQ(Goodbyes(), 1u);
+  Elapse(std::chrono::milliseconds(500));
+  KillGatewayOf(*bob);
+  Move();
+  ElapseGrace();
+  EXPECT_EQ(Goodbyes(), 1u);
+}
+
+TEST_F(LostSessionTest, SL14_ItsUserIsBackAlready_ContactsSeeTheNewSession) {
+  KillGatewayOf(*bob);
+  directory_.down = true;
+  Move();
+  SignIn(gateway_, bob_, "b");
+  directory_.down = false;
+  ElapseGrace();
+  EXPECT_EQ(Goodbyes(), 0u);
+  EXPECT_EQ(directory_.All()[bob_ + "/b"], "gw-1");
+}
+
+TEST_F(LostSessionTest, SL14_ItsClientResumes_IsToldThatItIsOverAndNoCount) {
+  other_.EnableStreamManagement(*bob);
+  KillGatewayOf(*bob);
+  Move();
+  ElapseGrace();
+  Client& resumed = gateway_.Resume(*bob, 0);
+  Settle();
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_TRUE(resumed.resume_answers[0].has_failure());
+  EXPECT_FALSE(resumed.resume_answers[0].has_ended_count()) << "nobody knows what is in the log";
+}
+
+// Out of reach for everybody, and back after its sessions were told to be gone.
+TEST_F(LostSessionTest, SL14_WhoBringsItAfterThat_IsTold) {
+  other_.EnableStreamManagement(*bob);
+  other_.Unlink(node(2));
+  for (int number : {1, 2}) std::erase(node(number).membership.gateways, "gw-2");
+  Move();
+  ElapseGrace();
+  ASSERT_EQ(Goodbyes(), 1u);
+  other_.Link(node(2));
+  Settle();
+  ASSERT_TRUE(bob->ended);
+  EXPECT_EQ(bob->ended->condition(), "reset");
+  EXPECT_EQ(Hellos(), 0u);
+}
+
 }  // namespace
 }  // namespace rookery::session_manager

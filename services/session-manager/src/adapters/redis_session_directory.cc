@@ -1,9 +1,14 @@
 #include "adapters/redis_session_directory.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "domain/sessions/session_id.h"
 
 namespace rookery::session_manager {
 
@@ -33,7 +38,30 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return (known or afresh) and 0 or 1
 )lua";
 
-constexpr int kTimeToLiveMs = 60'000;
+/// Longer than a shard is without an owner.
+constexpr int kTimeToLiveMs = 15 * 60'000;
+
+std::string ToText(const SessionDirectory::Entry& entry, const std::string& instance) {
+  return absl::StrCat(entry.since_ms, " ", instance, " ", entry.gateway.empty() ? "-" : entry.gateway, " ",
+                      absl::BytesToHexString(entry.session_id), " ", entry.resumptions, " ",
+                      entry.is_available ? "available" : "-");
+}
+
+/// None where it is not one that we have written.
+std::optional<SessionDirectory::Entry> FromText(std::string full_jid, const std::string& text) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, ' ');
+  SessionDirectory::Entry entry;
+  if (parts.size() != 6 || !absl::SimpleAtoi(parts[0], &entry.since_ms) ||
+      parts[3].size() != 2 * SessionId::kSize || !absl::SimpleAtoi(parts[4], &entry.resumptions))
+    return std::nullopt;
+  entry.session_id = absl::HexStringToBytes(parts[3]);
+  entry.full_jid = std::move(full_jid);
+  if (parts[2] != "-") entry.gateway = std::string(parts[2]);
+  entry.is_available = parts[5] == "available";
+  return entry;
+}
+
+std::string KeyOf(std::uint32_t shard) { return absl::StrCat("rookery:sessions:{", shard, "}"); }
 
 }  // namespace
 
@@ -43,13 +71,12 @@ Task<absl::StatusOr<SessionDirectory::Written>> RedisSessionDirectory::Write(Cha
   arguments.reserve(arguments.size() + changes.gone.size() + 2 * changes.here.size());
   for (std::string& jid : changes.gone) arguments.push_back(std::move(jid));
   for (Entry& entry : changes.here) {
+    std::string text = ToText(entry, instance_);
     arguments.push_back(std::move(entry.full_jid));
-    arguments.push_back(
-        absl::StrCat(entry.since_ms, " ", instance_, " ", entry.gateway.empty() ? "-" : entry.gateway));
+    arguments.push_back(std::move(text));
   }
-  std::string key = absl::StrCat("rookery:sessions:{", changes.shard, "}");
   const absl::StatusOr<redis::Reply> reply =
-      co_await redis_.Eval(kWriteScript, std::move(key), std::move(arguments));
+      co_await redis_.Eval(kWriteScript, KeyOf(changes.shard), std::move(arguments));
   if (!reply.ok()) co_return reply.status();
   switch (reply->integer) {
     case 0:
@@ -59,6 +86,19 @@ Task<absl::StatusOr<SessionDirectory::Written>> RedisSessionDirectory::Write(Cha
     default:
       co_return Written::kRefused;
   }
+}
+
+Task<absl::StatusOr<std::vector<SessionDirectory::Entry>>> RedisSessionDirectory::Read(std::uint32_t shard) {
+  const std::string key = KeyOf(shard);
+  std::vector<std::string> arguments{"HGETALL", key};
+  absl::StatusOr<redis::Reply> reply = co_await redis_.Command(key, std::move(arguments));
+  if (!reply.ok()) co_return reply.status();
+  std::vector<Entry> entries;
+  for (std::size_t i = 0; i + 1 < reply->array.size(); i += 2) {
+    std::optional<Entry> entry = FromText(std::move(reply->array[i].text), reply->array[i + 1].text);
+    if (entry) entries.push_back(*std::move(entry));
+  }
+  co_return entries;
 }
 
 }  // namespace rookery::session_manager

@@ -105,7 +105,7 @@ struct Domain::Parts {
         order(executor, tasks, shards, users, hooks, outbox, user_settings),
         presence(executor, settings, clock, metrics, tasks, addresses, shards, table, users, ports.accounts,
                  ports.roster, rosters, consequences, features, outbox, hand_outs, deliverer, answers,
-                 user_settings),
+                 user_settings, directory),
         subscriptions(settings, clock, addresses, shards, users, ports.accounts, ports.roster, rosters,
                       consequences, deliverer, answers, order, presence),
         iqs(hooks, addresses, shards, consequences, answers, order),

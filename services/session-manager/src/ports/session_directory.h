@@ -9,8 +9,9 @@
 
 namespace rookery::session_manager {
 
-/// Which session is where, for operators to read. Rebuilt by its owners whenever it is lost, so
-/// that nothing depends on it and nobody waits for it.
+/// Which session is where: for operators to read, and for the next owner of a shard, who learns from
+/// it of sessions whose gateway has died together with their owner. Rebuilt by its owners whenever it
+/// is lost, and nobody waits for it.
 class SessionDirectory {
  public:
   virtual ~SessionDirectory() = default;
@@ -20,6 +21,13 @@ class SessionDirectory {
     /// Empty while the client is away.
     std::string gateway;
     std::int64_t since_ms = 0;
+    /// 16 bytes; empty where it is not known.
+    std::string session_id = {};
+    /// How often the session has been resumed.
+    std::uint64_t resumptions = 0;
+    /// Whether contacts see it.
+    bool is_available = false;
+    friend bool operator==(const Entry&, const Entry&) = default;
   };
   struct Changes {
     std::uint32_t shard = 0;
@@ -39,6 +47,8 @@ class SessionDirectory {
   };
   /// UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED: the store is away or too busy.
   virtual Task<absl::StatusOr<Written>> Write(Changes changes) = 0;
+  /// All sessions of the shard that its last owner has written. Errors as of Write.
+  virtual Task<absl::StatusOr<std::vector<Entry>>> Read(std::uint32_t shard) = 0;
 };
 
 }  // namespace rookery::session_manager

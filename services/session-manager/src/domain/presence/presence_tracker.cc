@@ -19,6 +19,7 @@
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
 #include "domain/roster/user_settings.h"
+#include "domain/sessions/directory_writer.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/outbox.h"
 #include "domain/sessions/session_table.h"
@@ -162,6 +163,7 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
   if (!session->available()) {
     session->state.set_availability_count(cause.count);
     session->state.clear_left();
+    directory_.Changed(*session);
   }
   session->state.set_available(true);
   session->state.set_priority(priority);
@@ -260,6 +262,7 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
 
 void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset) {
   session.state.set_available(false);
+  if (!session.ended) directory_.Changed(session);
   session.state.clear_presence();
   session.state.set_offline_given(false);
   features_.Tell(&LifeHook::OnSessionChanged, session);

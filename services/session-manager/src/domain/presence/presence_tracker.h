@@ -31,6 +31,7 @@ class Addresses;
 class ClientAnswers;
 class Consequences;
 class Deliverer;
+class DirectoryWriter;
 class FeatureHooks;
 class KeyedLock;
 class Roster;
@@ -59,7 +60,7 @@ class PresenceTracker final : public RefusedRecords::News {
                   const Shards& shards, const SessionTable& table, Users& users, AccountStore& accounts,
                   Roster& roster, KeyedLock& rosters, Consequences& consequences,
                   const FeatureHooks& features, Outbox& outbox, HandOuts& hand_outs, Deliverer& deliverer,
-                  ClientAnswers& answers, SettingsKeeper& user_settings)
+                  ClientAnswers& answers, SettingsKeeper& user_settings, DirectoryWriter& directory)
       : executor_(std::move(executor)),
         settings_(settings),
         clock_(clock),
@@ -78,7 +79,8 @@ class PresenceTracker final : public RefusedRecords::News {
         hand_outs_(hand_outs),
         deliverer_(deliverer),
         answers_(answers),
-        user_settings_(user_settings) {}
+        user_settings_(user_settings),
+        directory_(directory) {}
   /// Before the first session.
   void Tell(Listener& listener) { listener_ = &listener; }
 
@@ -178,6 +180,7 @@ class PresenceTracker final : public RefusedRecords::News {
   Deliverer& deliverer_;
   ClientAnswers& answers_;
   SettingsKeeper& user_settings_;
+  DirectoryWriter& directory_;
   Listener* listener_ = nullptr;
   std::unordered_map<std::string, Owed> owed_;
   /// Users of `owed_`, and some that are not there any more.

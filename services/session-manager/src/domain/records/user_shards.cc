@@ -180,6 +180,7 @@ void UserShards::Sweep() {
     if (shard->phase == sharding::Shard::Phase::kAcquiring || shard->suspended) continue;
     deliverer_.StoreOldPackets(*shard);
     if (shard->live()) sessions_.Sweep(*shard);
+    if (shard->live() && AllGatewaysAttached(*shard)) ends_.EndLost(*shard, settings_.link_grace);
     waiting_.StoreOverdue(*shard);
     marks_.Purge(*shard);
     closer_.Sweep(*shard);

@@ -60,11 +60,34 @@ void DirectoryWriter::Ended(const Session& session) {
   ShardState* state = StateOf(*session.user->shard);
   if (state == nullptr || state->all) return;
   state->changed.erase(session.id);
-  if (state->gone.size() == kMaxGone) {
-    WriteAll(*state);
+  NoteGone(*state, std::string(session.jid.str()));
+}
+
+void DirectoryWriter::NoteGone(ShardState& state, std::string full_jid) {
+  if (state.gone.size() == kMaxGone) {
+    WriteAll(state);
     return;
   }
-  state->gone.emplace_back(session.jid.str());
+  state.gone.push_back(std::move(full_jid));
+}
+
+void DirectoryWriter::Forget(const Shard& shard, std::string_view full_jid) {
+  ShardState* state = StateOf(shard);
+  if (state == nullptr || state->all) return;
+  User* user = shard.FindUser(xmpp::BareOf(full_jid));
+  if (user != nullptr && user->FindResource(xmpp::ResourceOf(full_jid)) != nullptr) return;
+  NoteGone(*state, std::string(full_jid));
+}
+
+std::vector<SessionDirectory::Entry> DirectoryWriter::TakeUnclaimed(const Shard& shard,
+                                                                        SteadyTime::duration patience) {
+  ShardState* state = StateOf(shard);
+  if (state == nullptr) return {};
+  if (!state->asked) state->asked = clock_.Now();
+  if (clock_.Now() - *state->asked < patience) return {};
+  std::vector<SessionDirectory::Entry> left = std::exchange(state->left, {});
+  std::erase_if(left, [this](const auto& entry) { return table_.Find(SessionId(entry.session_id)) != nullptr; });
+  return left;
 }
 
 void DirectoryWriter::Flush() {
@@ -80,17 +103,44 @@ void DirectoryWriter::Flush() {
   }
 }
 
+Task<bool> DirectoryWriter::ReadWhatIsLeft(std::uint32_t shard, std::int64_t epoch) {
+  auto read = co_await store_.Read(shard);
+  ShardState& state = states_[shard];
+  if (state.epoch != epoch) co_return false;
+  if (!read.ok()) {
+    NoteAway(read.status());
+    co_return false;
+  }
+  std::erase_if(*read, [](const auto& entry) { return entry.session_id.empty(); });
+  state.left = *std::move(read);
+  state.has_read = true;
+  co_return true;
+}
+
+void DirectoryWriter::NoteAway(const absl::Status& error) {
+  metrics_.directory_failures.Increment();
+  telemetry::LogDebug("directory.away", {{"error", Message(error)}});
+  pause_until_ = clock_.Now() + kPause;
+}
+
 Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
   ShardState& state = states_[shard->number];
   const std::int64_t epoch = shard->epoch;
+  if (!state.has_read && !co_await ReadWhatIsLeft(shard->number, epoch)) {
+    if (state.epoch == epoch) state.in_flight = false;
+    co_return;
+  }
   SessionDirectory::Changes changes;
   std::vector<SessionId> ids;
+  // Before sessions, which take the place of what is listed under their address.
+  std::vector<SessionDirectory::Entry> left;
   if (state.all) {
     metrics_.directory_rewrites.Increment();
     state.all = false;
     changes.afresh = true;
     for (const auto& [bare, user] : shard->users)
       for (const auto& session : user->sessions) ids.push_back(session->id);
+    left = state.left;
   } else {
     ids.assign(state.changed.begin(), state.changed.end());
     state.changed.clear();
@@ -100,13 +150,18 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
   do {
     changes.shard = shard->number;
     changes.epoch = epoch;
+    while (!left.empty() && changes.here.size() < kChunk) {
+      changes.here.push_back(std::move(left.back()));
+      left.pop_back();
+    }
     while (next < ids.size() && changes.here.size() < kChunk) {
       const std::shared_ptr<Session> session = table_.Find(ids[next++]);
       if (!session || session->user->shard != shard.get()) continue;
       const bool is_connected = session->gateway != nullptr && !session->detached;
       changes.here.push_back({std::string(session->jid.str()),
                               is_connected ? session->gateway->instance() : std::string(),
-                              session->state.started_at_ms()});
+                              session->state.started_at_ms(), session->id.str(),
+                              session->state.resumptions(), session->available()});
     }
     const std::size_t count = changes.here.size();
     const auto written = co_await store_.Write(std::exchange(changes, {}));
@@ -117,9 +172,7 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
       co_return;
     }
     if (!written.ok()) {
-      metrics_.directory_failures.Increment();
-      telemetry::LogDebug("directory.away", {{"error", Message(written.status())}});
-      pause_until_ = clock_.Now() + kPause;
+      NoteAway(written.status());
       WriteAll(state);
       break;
     }
@@ -133,7 +186,7 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
       WriteAll(state);
       break;
     }
-  } while (next < ids.size());
+  } while (!left.empty() || next < ids.size());
   state.next_look = clock_.Now() + kLook;
   state.in_flight = false;
 }

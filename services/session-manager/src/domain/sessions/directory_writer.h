@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -21,17 +23,24 @@ struct Shard;
 
 /// Keeps the session directory up to date: gathers what happens to the sessions of each shard and
 /// writes it every so often, everything again where the directory was lost or belongs to an earlier
-/// owner. While the directory is away nothing is gathered.
+/// owner. While the directory is away nothing is gathered. What an earlier owner has listed is read
+/// first, and stays listed until it is known who brings these sessions.
 class DirectoryWriter {
  public:
   DirectoryWriter(const Clock& clock, SessionManagerMetrics& metrics, runtime::TaskGroup& tasks,
                   const Addresses& addresses, const Shards& shards, const SessionTable& table,
                   SessionDirectory& store);
 
-  /// The session has started, or has another gateway than before, or none.
+  /// The session has started, has another gateway than before, or none, or has become available or
+  /// unavailable.
   void Changed(const Session& session);
   /// The session has ended.
   void Ended(const Session& session);
+  /// A session of that address, which nobody has, is over.
+  void Forget(const Shard& shard, std::string_view full_jid);
+  /// What an earlier owner has listed and nobody has brought `patience` after this was asked first,
+  /// each session once. To be asked again and again: the directory may be away at first.
+  std::vector<SessionDirectory::Entry> TakeUnclaimed(const Shard& shard, SteadyTime::duration patience);
   /// Every 100 ms or so.
   void Flush();
 
@@ -43,6 +52,11 @@ class DirectoryWriter {
     bool in_flight = false;
     /// A newer owner has written.
     bool refused = false;
+    bool has_read = false;
+    /// Listed by an earlier owner; sessions that have been brought since are among them.
+    std::vector<SessionDirectory::Entry> left;
+    /// When somebody wanted to know who has not been brought.
+    std::optional<SteadyTime> asked;
     SteadyTime next_look;
     absl::flat_hash_set<SessionId> changed;
     std::vector<std::string> gone;
@@ -50,6 +64,10 @@ class DirectoryWriter {
   /// Null where the shard has no epoch yet.
   ShardState* StateOf(const Shard& shard);
   static void WriteAll(ShardState& state);
+  static void NoteGone(ShardState& state, std::string full_jid);
+  /// False: it could not be read.
+  Task<bool> ReadWhatIsLeft(std::uint32_t shard, std::int64_t epoch);
+  void NoteAway(const absl::Status& error);
   Task<void> FlushShard(std::shared_ptr<Shard> shard);
 
   const Clock& clock_;

@@ -5,7 +5,7 @@
 namespace rookery::session_manager {
 
 void EndedSessions::Add(const SessionId& id, std::string_view bare, std::uint64_t resumptions,
-                        std::uint64_t confirmed_count, SteadyTime now) {
+                        std::optional<std::uint64_t> confirmed_count, SteadyTime now) {
   const Ended* known = sessions_.Find(id);
   if (known != nullptr && known->resumptions > resumptions) return;
   sessions_.Put(id, {resumptions, confirmed_count, std::hash<std::string_view>{}(bare)}, now);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,15 +26,16 @@ class EndedSessions {
   struct Ended {
     /// How often the session had been resumed: with a higher count it is alive.
     std::uint64_t resumptions = 0;
-    /// How many of the client's stanzas are in the log (XEP-0198 section 5, `h` of <failed/>).
-    std::uint64_t confirmed_count = 0;
+    /// How many of the client's stanzas are in the log (XEP-0198 section 5, `h` of <failed/>); none
+    /// where nobody knows.
+    std::optional<std::uint64_t> confirmed_count;
     /// A hash of the bare JID: only its user is told anything.
     std::size_t user = 0;
   };
 
   /// `bare`: whose it was. Of two ends of one session the one after more resumptions counts.
   void Add(const SessionId& id, std::string_view bare, std::uint64_t resumptions,
-           std::uint64_t confirmed_count, SteadyTime now);
+           std::optional<std::uint64_t> confirmed_count, SteadyTime now);
   /// Whether the session, as somebody brings it, is over.
   bool IsOver(const SessionId& id, std::uint64_t resumptions) const;
   /// For one who says to be its user; null when nothing is known of its end.

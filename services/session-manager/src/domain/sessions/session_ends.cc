@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <limits>
 #include <utility>
 
 #include "domain/addresses.h"
@@ -81,6 +82,31 @@ void SessionEnds::EndConflicts(Shard& shard) {
   }
 }
 
+void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
+  const std::vector<SessionDirectory::Entry> unclaimed = directory_.TakeUnclaimed(shard, patience);
+  if (unclaimed.empty()) return;
+  telemetry::LogWarn("sessions.lost", {{"shard", shard.number}, {"sessions", unclaimed.size()}});
+  for (const SessionDirectory::Entry& lost : unclaimed) {
+    const std::string bare(xmpp::BareOf(lost.full_jid));
+    if (live_.EndedOf(shard).IsOver(SessionId(lost.session_id), lost.resumptions) ||
+        addresses_.ShardOf(bare) != shard.number) {
+      directory_.Forget(shard, lost.full_jid);
+      continue;
+    }
+    events::v1::UserRecord record;
+    owner_.FillOrigin(shard, *record.mutable_origin());
+    record.set_received_at_ms(clock_.UnixMillisNow());
+    auto& ended = *record.mutable_session_ended();
+    ended.set_session_id(lost.session_id);
+    ended.set_full_jid(lost.full_jid);
+    ended.set_condition("reset");
+    ended.set_resumptions(std::numeric_limits<std::uint64_t>::max());
+    ended.set_available(lost.is_available);
+    ended.set_is_lost(true);
+    AppendEndRecord(shards_.Shared(shard.number), bare, std::move(record), /*holds=*/-1);
+  }
+}
+
 void SessionEnds::EndOverflowing(Session& session) {
   if (session.ended) return;
   // Not from within delivery, which walks the user's sessions.
@@ -112,6 +138,13 @@ std::uint64_t SessionEnds::CountAtEnd(const Session& session) const {
       return hooks_.EffectOf(stanza) == Hooks::Effect::kNone;
     });
   });
+}
+
+std::optional<std::uint64_t> SessionEnds::CountOf(const Session* session,
+                                                  const events::v1::SessionEnded& ended) const {
+  if (session != nullptr) return CountAtEnd(*session);
+  if (ended.is_lost()) return std::nullopt;
+  return ended.confirmed_count();
 }
 
 void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::string_view text,
@@ -180,15 +213,15 @@ void SessionEnds::OnEndRecord(Shard& shard, const PendingRecord& pending) {
   }
   EndedSessions& known = live_.EndedOf(shard);
   const bool is_known = known.IsOver(id, ended.resumptions());
-  known.Add(id, bare, ended.resumptions(), session ? CountAtEnd(*session) : ended.confirmed_count(),
-            clock_.Now());
+  known.Add(id, bare, ended.resumptions(), CountOf(session.get(), ended), clock_.Now());
   Cause cause;
   cause.offset = pending.offset;
   cause.trace_id = pending.record.trace_id();
   if (session) {
     Remove(session, ended, &cause);
   } else if (!is_known) {
-    // It died with its gateway and the owner that has put this into the log.
+    // It died with its gateway and the owner that has put this into the log, or an earlier one.
+    directory_.Forget(shard, ended.full_jid());
     presence_.OnUnknownSessionEnd(shard, cause, ended);
   }
 }
@@ -202,8 +235,8 @@ void SessionEnds::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
   if (!pending.record.has_session_ended()) return;
   const events::v1::SessionEnded& ended = pending.record.session_ended();
   const SessionId id(ended.session_id());
-  live_.EndedOf(shard).Add(id, xmpp::BareOf(ended.full_jid()), ended.resumptions(), ended.confirmed_count(),
-                           now);
+  live_.EndedOf(shard).Add(id, xmpp::BareOf(ended.full_jid()), ended.resumptions(),
+                           CountOf(/*session=*/nullptr, ended), now);
   const auto session = table_.Find(id);
   if (session && session->user->shard == &shard && session->state.resumptions() <= ended.resumptions())
     Remove(session, ended, /*cause=*/nullptr);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -77,6 +78,9 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   void EndOlder(Session& session);
   /// The shard is live: ends those that were to end then.
   void EndConflicts(Shard& shard);
+  /// The shard is live and every gateway has brought what it has: ends what an earlier owner has listed
+  /// and nobody has brought for `patience` (SL14).
+  void EndLost(Shard& shard, SteadyTime::duration patience);
   /// Too much waits for the client (slow reader, long absence): soon ended.
   void EndOverflowing(Session& session) override;
   /// Its client does not know any more whom it sees.
@@ -95,6 +99,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
  private:
   /// Of the client's stanzas those that need not be sent again when the session is over.
   std::uint64_t CountAtEnd(const Session& session) const;
+  std::optional<std::uint64_t> CountOf(const Session* session, const events::v1::SessionEnded& ended) const;
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
   void AppendEndRecord(const std::shared_ptr<Shard>& shard, const std::string& bare,
                        events::v1::UserRecord record, std::int64_t holds);

@@ -124,9 +124,9 @@ void SessionResumer::Refuse(GatewayPeer& gateway, const GatewayAction& action, c
   resumed.set_attempt(action.resume().attempt());
   SetFailure(*resumed.mutable_failure(), xmpp::ErrorCondition::kItemNotFound, "no such session");
   const EndedSessions::Ended* ended = live_.EndedOf(shard).Find(id, action.resume().user());
-  if (ended == nullptr) return;
+  if (ended == nullptr || !ended->confirmed_count) return;
   resumed.set_has_ended_count(true);
-  resumed.set_ended_inbound_count(ended->confirmed_count);
+  resumed.set_ended_inbound_count(*ended->confirmed_count);
 }
 
 void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer& new_gateway,
