@@ -13,6 +13,8 @@ namespace {
 constexpr std::chrono::milliseconds kTopicTimeout{30'000};
 /// Nobody waits for the events but the cursor.
 constexpr const char* kEventLinger = "linger.ms=25";
+/// How old a record is decides what may be forgotten: that is not left to the clock of whoever writes.
+const std::pair<std::string, std::string> kOneClock{"message.timestamp.type", "LogAppendTime"};
 
 }  // namespace
 
@@ -28,7 +30,7 @@ Task<absl::StatusOr<std::unique_ptr<KafkaLog>>> KafkaLog::Open(asio::io_context&
                                                                telemetry::Metrics& metrics) {
   std::vector<kafka::TopicSpec> topics;
   for (const Topic topic : {Topic::kUsers, Topic::kRooms, Topic::kMessages, Topic::kPresence})
-    topics.push_back({std::string(Name(topic)), partitions, {}});
+    topics.push_back({std::string(Name(topic)), partitions, {kOneClock}});
   runtime::Promise<absl::StatusOr<std::vector<int>>> ensured(io.get_executor());
   asio::post(blocking, [ensured, options, topics]() mutable {
     ensured.Set(kafka::EnsureTopics(options, topics, kTopicTimeout));

@@ -1,6 +1,7 @@
 #include "rookery/kafka/producer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -99,7 +100,7 @@ class KafkaProducer final : public Producer {
   ~KafkaProducer() override {
     CloseClient();
     in_flight_gauge_.Decrement(static_cast<double>(shown_in_flight_));
-    for (std::thread& closing : closing_) closing.join();
+    for (Closing& closing : closing_) closing.thread.join();
   }
 
   void Purge() override {
@@ -170,6 +171,11 @@ class KafkaProducer final : public Producer {
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
 
+  /// A client that ends.
+  struct Closing {
+    std::thread thread;
+    std::shared_ptr<std::atomic<bool>> is_done;
+  };
   /// Ends the client with everything that it has, on a thread of its own since that takes a while.
   void CloseClient() {
     if (waker_ != nullptr) waker_->Detach();
@@ -185,12 +191,20 @@ class KafkaProducer final : public Producer {
     send_scheduled_ = false;
     in_librdkafka_ = 0;
     if (client_ == nullptr) return;
-    closing_.emplace_back([client = client_, topics = std::exchange(topics_, {})]() mutable {
+    std::erase_if(closing_, [](Closing& closing) {
+      if (!closing.is_done->load()) return false;
+      closing.thread.join();
+      return true;
+    });
+    const auto is_done = std::make_shared<std::atomic<bool>>(false);
+    std::thread thread([client = client_, topics = std::exchange(topics_, {}), is_done]() mutable {
       rd_kafka_purge(client,
                      RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
       topics.clear();
       rd_kafka_destroy(client);
+      *is_done = true;
     });
+    closing_.push_back({std::move(thread), is_done});
     client_ = nullptr;
   }
 
@@ -382,7 +396,7 @@ class KafkaProducer final : public Producer {
   std::vector<Lane*> due_, sending_, stuck_;
   std::size_t in_flight_ = 0;
   std::size_t in_flight_bytes_ = 0;
-  std::vector<std::thread> closing_;
+  std::vector<Closing> closing_;
   std::size_t shown_in_flight_ = 0;  // in the gauge
   std::size_t in_librdkafka_ = 0;
   bool send_scheduled_ = false;

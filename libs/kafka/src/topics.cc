@@ -97,10 +97,22 @@ absl::StatusOr<int> CountPartitions(rd_kafka_t* client, const std::string& name,
 // Of a batch around its one record.
 constexpr std::int64_t kBatchOverhead = 1'024;
 
+/// What a topic that was made otherwise has instead of what was asked for.
+void WarnOfDifference(const std::vector<TopicSpec>& topics, const Options& options, std::string_view topic,
+                      std::string_view name, std::string_view value) {
+  for (const TopicSpec& spec : topics) {
+    if (options.topic_prefix + spec.name != topic) continue;
+    for (const auto& [wanted_name, wanted] : spec.config)
+      if (wanted_name == name && wanted != value)
+        telemetry::LogWarn("kafka.topic_differs",
+                           {{"topic", topic}, {"setting", name}, {"is", value}, {"wanted", wanted}});
+  }
+}
+
 /// Every record that may be appended must be one that the topic takes: a refused record is a lost
 /// stanza. Where the brokers do not tell, they are believed to.
-absl::Status CheckRecordSize(rd_kafka_t* client, const Options& options, const std::vector<TopicSpec>& topics,
-                             int timeout_ms) {
+absl::Status CheckSettings(rd_kafka_t* client, const Options& options, const std::vector<TopicSpec>& topics,
+                           int timeout_ms) {
   std::vector<rd_kafka_ConfigResource_t*> asked;
   for (const TopicSpec& topic : topics) {
     asked.push_back(
@@ -113,7 +125,7 @@ absl::Status CheckRecordSize(rd_kafka_t* client, const Options& options, const s
   const rd_kafka_DescribeConfigs_result_t* answer =
       event == nullptr ? nullptr : rd_kafka_event_DescribeConfigs_result(event.get());
   if (answer == nullptr || rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    telemetry::LogWarn("kafka.record_size_unknown", {});
+    telemetry::LogWarn("kafka.settings_unknown", {});
     return absl::OkStatus();
   }
   std::size_t count = 0;
@@ -124,7 +136,9 @@ absl::Status CheckRecordSize(rd_kafka_t* client, const Options& options, const s
     for (std::size_t j = 0; j < entries; ++j) {
       const char* name = rd_kafka_ConfigEntry_name(configs[j]);
       const char* value = rd_kafka_ConfigEntry_value(configs[j]);
-      if (value == nullptr || std::string_view(name) != "max.message.bytes") continue;
+      if (value == nullptr) continue;
+      WarnOfDifference(topics, options, rd_kafka_ConfigResource_name(results[i]), name, value);
+      if (std::string_view(name) != "max.message.bytes") continue;
       if (std::atoll(value) >= options.max_record_bytes + kBatchOverhead) continue;
       return absl::FailedPreconditionError(
           std::string("kafka: the topic ") + rd_kafka_ConfigResource_name(results[i]) + " takes at most " +
@@ -164,7 +178,7 @@ absl::StatusOr<std::vector<int>> EnsureTopics(const Options& options, const std:
       if (count.ok()) counts.push_back(*count);
     }
     if (status.ok()) {
-      ROOKERY_RETURN_IF_ERROR(CheckRecordSize(client.get(), options, topics, MillisUntil(deadline, 5'000)));
+      ROOKERY_RETURN_IF_ERROR(CheckSettings(client.get(), options, topics, MillisUntil(deadline, 5'000)));
       return counts;
     }
     if (!MayPass(status)) return status;

@@ -39,7 +39,7 @@ class LibpqPool final : public Pool {
     for (const auto& connection : connections_) waiting += connection->waiting();
     if (waiting >= options_.max_waiting) {
       metrics_.refused.Increment();
-      co_return absl::ResourceExhaustedError("too many SQL statements wait");
+      co_return absl::UnavailableError("too many SQL statements wait");
     }
     Connection::Answer answer(io_.get_executor());
     connections_[lane % connections_.size()]->Send(sql, params, answer);

@@ -96,10 +96,10 @@ absl::Status StatusOfError(const PGresult* result) {
   if (state == "40001" || state == "40P01") return absl::AbortedError(text);
   if (state == "57014") return absl::DeadlineExceededError(text);  // query_canceled, by statement_timeout
   // No SQLSTATE: libpq's own message about a lost connection. Classes: 08 connection,
-  // 53 out of resources, 57P server shutting down or starting; 25006: the primary
-  // became a standby.
+  // 53 out of resources, 57P server shutting down or starting, 58 errors of its system (a disk);
+  // 25006: the primary became a standby.
   if (state.empty() || state.starts_with("08") || state.starts_with("53") || state.starts_with("57P") ||
-      state == "25006") {
+      state.starts_with("58") || state == "25006") {
     return absl::UnavailableError(text);
   }
   return absl::InternalError(text);

@@ -224,10 +224,7 @@ TEST_F(PoolTest, WaitingStatementsAreBounded) {
   std::vector<absl::Status> statuses;
   for (int i = 0; i < 12; ++i) Start(*pool, 0, "SELECT 1", {}, statuses);
   ASSERT_TRUE(RunUntil(io_, [&] { return statuses.size() == given_; }));
-  EXPECT_EQ(
-      std::count_if(statuses.begin(), statuses.end(),
-                    [](const absl::Status& s) { return s.code() == absl::StatusCode::kResourceExhausted; }),
-      2);
+  EXPECT_EQ(std::count_if(statuses.begin(), statuses.end(), absl::IsUnavailable), 2);
   EXPECT_TRUE(Run(*pool, "SELECT 1").ok());
 }
 

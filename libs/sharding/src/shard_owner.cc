@@ -189,13 +189,20 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
 }
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
-  const FormerLife former{shard->window.cursor(), shard->epoch, was_cut};
+  const bool is_read = shard->phase != Shard::Phase::kAcquiring;
+  const FormerLife former{is_read ? shard->window.cursor() : -1, shard->epoch, was_cut};
   Drop(shard);
   Begin(shard->number, former);
 }
 
 Task<void> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor) {
   for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+    if (cursor < 0) {
+      // What is committed is committed once more.
+      const absl::StatusOr<Range> range = co_await FindRange(shard->number);
+      if (!range.ok()) continue;
+      cursor = range->committed >= 0 ? range->committed : range->first;
+    }
     std::vector<kafka::Consumer::Position> position{{P(shard->number), cursor}};
     const absl::Status committed = co_await consumer_->Commit(std::move(position));
     if (committed.ok()) co_return;
@@ -374,7 +381,7 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   }
   parsed.record->offset = offset;
   parsed.record->timestamp_ms = read.timestamp_ms;
-  parsed.record->recovering = offset < shard->fence_offset;
+  parsed.record->recovering = shard->IsBeforeFence(offset);
   if (parsed.fence != nullptr) {
     if (parsed.fence->shard() == shard->number && offset > shard->fence_offset) {
       Supersede(Shared(shard->number), *parsed.fence);
@@ -582,10 +589,11 @@ void ShardOwner::Surrender(std::string_view why) {
   metrics_.surrenders.Increment();
   telemetry::LogError("shards.given_up", {{"reason", why}, {"shards", shards_.size()}});
   log_.DropInFlight();
-  while (!shards_.empty()) {
-    const std::shared_ptr<Shard> shard = shards_.begin()->second;
+  // The group may not have noticed: where it has stood still itself, it takes us for a member still, and
+  // gives the shards to nobody else.
+  for (const auto& [number, shard] : std::map(shards_)) {
     metrics_.lost.Increment();
-    Drop(shard);
+    BeginAnew(shard, /*was_cut=*/false);
   }
 }
 
@@ -638,7 +646,11 @@ Task<void> ShardOwner::CheckOwnership() {
     if (!shard->released()) service_->OnCertain(*shard);
     if (shard->released()) continue;
     if (shard->settling) {
-      if (service_->is_settled(*shard)) EndSettling(*shard);
+      if (service_->is_settled(*shard)) {
+        EndSettling(*shard);
+      } else {
+        tasks_.Spawn("shard.settle", Settle(shard));
+      }
       continue;
     }
     if (shard->unread >= 0) consumer_->Seek(P(shard->number), std::exchange(shard->unread, -1));

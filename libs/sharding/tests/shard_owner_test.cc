@@ -64,7 +64,9 @@ class FakeLog final : public events::Log {
       Pending next = std::move(in_flight.front());
       in_flight.pop_front();
       absl::StatusOr<std::int64_t> result = -1;
-      if (!refusal.ok()) {
+      if (next.is_dropped) {
+        result = absl::AbortedError("given up");
+      } else if (!refusal.ok()) {
         result = refusal;
       } else {
         auto& partition = broker_.partitions[next.partition];
@@ -78,7 +80,7 @@ class FakeLog final : public events::Log {
   bool is_congested() const override { return congested; }
   void DropInFlight() override {
     ++drops;
-    in_flight.clear();
+    for (Pending& pending : in_flight) pending.is_dropped = true;
   }
   const events::Topology& topology() const override { return topology_; }
 
@@ -86,6 +88,7 @@ class FakeLog final : public events::Log {
     std::uint32_t partition;
     std::string value;
     OnAppended on_appended;
+    bool is_dropped = false;
   };
   std::deque<Pending> in_flight;
   /// Of the next append.
@@ -493,6 +496,29 @@ TEST_F(ShardOwnerTest, FrozenWhileWhatCameBeforeTheFenceIsNotDone_LiveOnceItIsCe
   EXPECT_THAT(one->service.Take(), ElementsAre("certain", "live", "apply 1"));
 }
 
+TEST_F(ShardOwnerTest, FrozenAsTheServiceSettles_BusyAgainWhenItIsCertain_LiveAllTheSame) {
+  auto one = Make();
+  one->service.is_busy = true;
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.NoteTime();
+  one->consumer->error = absl::UnavailableError("no coordinator");
+  clock_.elapsed += std::chrono::seconds(10);
+  one->owner.NoteTime();
+  one->service.is_busy = false;
+  // The first wait ends while nothing is certain.
+  for (int i = 0; i < 5; ++i) {
+    Settle(*one);
+    io_.restart();
+    io_.run_one_for(std::chrono::milliseconds(10));
+  }
+  one->service.is_busy = true;
+  one->consumer->error = absl::OkStatus();
+  ASSERT_TRUE(SettleUntil(*one, [&] { return !one->owner.Find(0)->suspended; }));
+  one->service.is_busy = false;
+  EXPECT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+}
+
 TEST_F(ShardOwnerTest, FrozenWhileTheShardMoved_NothingOfTheNewOwnersTimeIsApplied) {
   auto one = Make("one");
   one->owner.OnAssigned(0);
@@ -562,10 +588,57 @@ TEST_F(ShardOwnerTest, FrozenForTooLong_EverythingIsGivenUp) {
   one->owner.OnAssigned(0);
   Settle(*one);
   one->owner.NoteTime();
+  one->service.Take();
+  one->consumer->error = absl::UnavailableError("no member");
   clock_.elapsed += std::chrono::seconds(61);
   one->owner.NoteTime();
-  EXPECT_EQ(one->owner.owned(), 0u);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
+  EXPECT_EQ(one->owner.live(), 0u);
   EXPECT_EQ(one->log.drops, 1);
+  one->owner.OnLost(0);
+  one->consumer->error = absl::OkStatus();
+  Settle(*one);
+  EXPECT_EQ(one->owner.owned(), 0u);
+}
+
+// The coordinator stood still as well: nobody else is given the shard.
+TEST_F(ShardOwnerTest, FrozenForTooLong_StillAMember_TakesItAnew) {
+  Put(0, "a", 1);
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  one->owner.OnAssigned(1);
+  Settle(*one);
+  CommitNow(*one);
+  one->owner.NoteTime();
+  one->service.Take();
+  clock_.elapsed += std::chrono::seconds(61);
+  Put(0, "a", 2);
+  Settle(*one);
+  EXPECT_EQ(one->owner.live(), 2u);
+  EXPECT_EQ(one->log.drops, 1);
+  EXPECT_THAT(one->service.Take(), ::testing::Contains("apply 2 again"));
+}
+
+TEST_F(ShardOwnerTest, FrozenForTooLongWhileItIsAcquired_ItsCursorStays) {
+  Put(0, "a", 1);
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  CommitNow(*one);
+  const std::int64_t committed = broker_.committed[0];
+  ASSERT_GT(committed, 0);
+  one->owner.OnLost(0);
+  one->service.stalls = true;
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.NoteTime();
+  clock_.elapsed += std::chrono::seconds(61);
+  one->owner.NoteTime();
+  Settle(*one);
+  EXPECT_EQ(broker_.committed[0], committed);
+  one->service.stalls = false;
+  EXPECT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
 }
 
 TEST_F(ShardOwnerTest, LogCut_GoesOnFromWhatIsThere_EpochsRiseForEveryLaterOwner) {

@@ -59,7 +59,7 @@ Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDa
 // ---- Gateway ----------------------------------------------------------------
 
 void Gateway::ToNode(Peer& peer, GatewayAction action) {
-  if (peer.node->alive) peer.node->domain.sessions().OnAction(peer, std::move(action));
+  if (peer.node->alive && !peer.is_closed) peer.node->domain.sessions().OnAction(peer, std::move(action));
 }
 
 void Gateway::Link(Node& node) {

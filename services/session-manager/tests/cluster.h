@@ -99,6 +99,8 @@ class Gateway {
   void Relink(Node& node);
   /// So much waits on the link from the node, or no longer does.
   void SetCongested(Node& node, bool congested);
+  /// By the session-manager.
+  bool IsClosed(const Node& node) const { return peers_.at(node.number)->is_closed; }
 
   Client& Start(const std::string& user, const std::string& resource, const std::string& id = {});
   void Send(Client& client, xmpp::Stanza stanza, bool to_malformed = false, const std::string& refused = {});
@@ -129,7 +131,8 @@ class Gateway {
     const Incarnation& incarnation() const override { return life; }
     session::v1::SessionManagerAction& Add() override { return actions.emplace_back(); }
     bool is_congested() const override { return congested; }
-    void Close() override {}
+    bool is_closed = false;
+    void Close() override { is_closed = true; }
   };
   struct Owner {
     Peer* peer = nullptr;

@@ -50,6 +50,7 @@ class FakeLog {
     std::uint32_t partition;
     std::string value;
     events::Log::OnAppended appended;
+    bool is_dropped = false;
   };
   /// What process `node` has given and the broker does not have.
   std::deque<Pending> in_flight;
@@ -80,7 +81,12 @@ class FakeLog {
         }
       }
       users[next.partition].push_back(std::move(next.value));
-      if (next.appended) next.appended(static_cast<std::int64_t>(users[next.partition].size()) - 1);
+      if (!next.appended) continue;
+      if (next.is_dropped) {
+        next.appended(absl::AbortedError("given up"));
+      } else {
+        next.appended(static_cast<std::int64_t>(users[next.partition].size()) - 1);
+      }
     }
     return any;
   }
@@ -121,11 +127,11 @@ class FakeEventLog final : public events::Log {
     if (appended) appended(0);
   }
   bool is_congested() const override { return congested; }
-  /// What is in flight reaches the log all the same, and nobody hears of it.
+  /// What is in flight reaches the log all the same, though nobody is told so.
   void DropInFlight() override {
     ++drops;
     for (FakeLog::Pending& pending : log_.in_flight)
-      if (pending.node == node_) pending.appended = {};
+      if (pending.node == node_) pending.is_dropped = true;
   }
   const events::Topology& topology() const override { return topology_; }
   bool dead = false;

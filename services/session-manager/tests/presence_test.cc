@@ -482,6 +482,31 @@ TEST_F(RosterAwayTest, TheSessionEnds_ToldWhenTheRosterIsBack) {
   EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
 }
 
+TEST_F(RosterAwayTest, ManySessionsEnd_AllAreToldHoweverLongItTakes) {
+  std::vector<std::string> contacts;
+  std::vector<Client*> clients;
+  roster_.down = false;
+  for (int i = 2; i < 12; ++i) {
+    contacts.push_back(UserIn(0, i));
+    roster_.Befriend(contacts.back(), bob_);
+    clients.push_back(&SignIn(gateway_, contacts.back(), "c"));
+  }
+  NewOwner();
+  nodes_.back()->settings.max_owed_presences = 3;
+  roster_.down = true;
+  for (Client* client : clients) gateway_.End(*client, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  clock_.Advance(std::chrono::minutes(16));
+  Settle();
+  const Shard& shard = *nodes_.back()->domain.shards().Find(0);
+  EXPECT_LT(shard.window.cursor(), shard.window.next_offset()) << "the ends are not finished";
+  roster_.down = false;
+  for (const std::string& contact : contacts)
+    ASSERT_TRUE(RunUntil([&] { return From(*bob, contact + "/c", "unavailable").size() == 1; })) << contact;
+  Settle();
+  EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
+}
+
 TEST_F(RosterAwayTest, TheOwnerDiesMeanwhile_TheNextOneTells) {
   gateway_.Send(*alice, Presence("unavailable"));
   ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));

@@ -66,6 +66,27 @@ TEST_F(ShardChangeTest, Acknowledged_NotGivenAgain) {
   EXPECT_EQ(bob->MessageIds(), Ids(1, 5));
 }
 
+TEST_F(ShardChangeTest, MoreWaitsForTheShardThanMay_TheGatewayLinksAgainAndNothingIsMissing) {
+  Kill(1);
+  node(2).settings.max_waiting_actions = 3;
+  database_.down = true;
+  Assign(1, 2);
+  Settle();
+  ASSERT_FALSE(IsLive(1));
+  for (int i = 1; i <= 5; ++i) other_.Send(*bob, Message(alice_, "b" + std::to_string(i)));
+  EXPECT_TRUE(other_.IsClosed(node(2)));
+  other_.End(*bob, END_REASON_CLOSED);
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  node(2).settings.max_waiting_actions = 100;
+  other_.Relink(node(2));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("b1", "b2", "b3", "b4", "b5"));
+  EXPECT_TRUE(node(2).domain.table().empty()) << "closed, and nobody knows";
+  EXPECT_EQ(bob->confirmed, bob->sent);
+}
+
 TEST_F(ShardChangeTest, Unacknowledged_NotGivenAgainButKept) {
   bob->acks = false;
   other_.EnableStreamManagement(*bob);

@@ -209,6 +209,29 @@ TEST_F(ShardKeeperTest, RefusedAppend_TheSenderHasAnError_NotAnAcknowledgementAl
   EXPECT_NE(errors[0].payload().find("internal-server-error"), std::string::npos);
 }
 
+TEST_F(ShardKeeperTest, ManyRefusedRecordsThatAreHeld_AllAreSaidAgain) {
+  roster_.Befriend(alice_, bob_);
+  Own(0, 0);
+  Own(1, 0);
+  node(0).settings.max_refused_records = 2;
+  std::vector<Client*> clients;
+  for (int i = 0; i < 5; ++i) clients.push_back(&SignIn(gateway_, alice_, "r" + std::to_string(i)));
+  Client& bob = SignIn(gateway_, bob_, "b");
+  bob.inbox.clear();
+  bool is_refused = true;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_fanout() && is_refused ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+  };
+  for (Client* client : clients) gateway_.End(*client, session::v1::END_REASON_CLOSED);
+  Settle();
+  const Shard& shard = *node(0).domain.shards().Find(0);
+  EXPECT_LT(shard.window.cursor(), shard.window.next_offset());
+  is_refused = false;
+  ASSERT_TRUE(RunUntil([&] { return shard.window.cursor() == shard.window.next_offset(); }));
+  Settle();
+  EXPECT_EQ(Only(bob.inbox, common::v1::STANZA_KIND_PRESENCE, "unavailable").size(), 5u);
+}
+
 TEST_F(ShardKeeperTest, RefusedError_IsSaidAgain) {
   Own(0, 0);
   Own(1, 0);
@@ -417,13 +440,16 @@ TEST_F(ShardKeeperTest, FrozenForTooLong_GivesUpItsShardsAndWhatItHadToSay) {
   log_.held = true;
   gateway_.Send(alice, Message(alice_, "m1"));
   Settle();
+  node(0).shard_log.member = false;
   clock_.Advance(settings_.duplicate_horizon / 2 + std::chrono::seconds(1));
   node(0).domain.SweepForTest();
-  EXPECT_EQ(node(0).domain.shards().Find(0), nullptr);
+  EXPECT_TRUE(node(0).domain.table().empty());
   EXPECT_EQ(node(0).event_log.drops, 1);
   log_.held = false;
   Settle();
   EXPECT_EQ(alice.confirmed, 1u);
+  EXPECT_EQ(node(0).domain.owner().live(), 0u);
+  node(0).domain.owner().OnLost(0);
   node(0).assigned.clear();
   node(0).shard_log.position.clear();
   node(1).domain.SweepForTest();

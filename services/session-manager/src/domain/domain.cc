@@ -82,7 +82,7 @@ struct Domain::Parts {
         owner(*owner_),
         shards(owner),
         confirmations(executor),
-        refused(executor, metrics, tasks, owner, shards),
+        refused(executor, settings, metrics, tasks, owner, shards),
         consequences(owner, shards, addresses, clock, metrics, confirmations, refused),
         outbox(table, confirmations),
         live(executor, settings, clock, addresses, table, gateways, features),

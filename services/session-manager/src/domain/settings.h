@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -40,6 +41,11 @@ struct Settings {
   /// What may wait for the store in one shard before the shard is read no further.
   std::int64_t max_store_waiting = 20'000;
   std::int64_t max_store_waiting_bytes = 64 * 1024 * 1024;
+  /// What waits until a shard is live; users whose presence waits for a roster, and records that the log
+  /// has refused, where no record of a shard is held for them. Tests have less.
+  std::size_t max_waiting_actions = 200'000;
+  std::size_t max_owed_presences = 10'000;
+  std::size_t max_refused_records = 10'000;
   bool registration = false;
   /// A question that a new owner reads so late is answered with an error: nobody waits for it any more.
   std::chrono::milliseconds iq_too_old{30'000};

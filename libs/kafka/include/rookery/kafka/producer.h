@@ -44,6 +44,7 @@ struct Options {
 struct TopicSpec {
   std::string name;  // without prefix
   int partitions;
+  /// Of a topic that is there and has another value, a warning is logged.
   std::vector<std::pair<std::string, std::string>> config;
 };
 /// Blocks: run it on the blocking pool. Result: partition counts in the order of `topics`.

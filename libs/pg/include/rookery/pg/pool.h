@@ -53,7 +53,7 @@ struct Options {
   std::string password;
   std::int64_t connections = 2;
   std::chrono::milliseconds timeout{5'000};
-  /// Statements waiting for an answer, over all connections; beyond it RESOURCE_EXHAUSTED.
+  /// Statements waiting for an answer, over all connections; beyond it UNAVAILABLE.
   std::size_t max_waiting = 20'000;
   void Validate(config::Problems& problems) const;
   /// Those that `connection` names.
@@ -62,7 +62,7 @@ struct Options {
 };
 
 /// PostgreSQL over libpq in pipeline mode, no thread blocked. Each statement is its own
-/// transaction (one owner a statement: design promise 7); statements given within one
+/// transaction, and should touch the rows of one owner; statements given within one
 /// turn of the loop share a round trip, and those with the same `lane` run in the
 /// order given. Statements are prepared once a connection, by address of `sql`, which
 /// must live forever. Connects on its own and again after a loss, with backoff. I/O
@@ -72,10 +72,10 @@ class Pool {
   static std::unique_ptr<Pool> Create(asio::io_context& io, Options options, telemetry::Metrics& metrics);
   virtual ~Pool() = default;
 
-  /// UNAVAILABLE: no connection, or it broke (the statement may or may not have run);
+  /// UNAVAILABLE: too many wait, no connection, or it broke (the statement may or may not have run);
   /// DEADLINE_EXCEEDED (likewise); ALREADY_EXISTS: unique violation; ABORTED:
   /// serialization failure, deadlock or a plan made stale by a migration, try again;
-  /// RESOURCE_EXHAUSTED; INVALID_ARGUMENT: a text with NUL; INTERNAL: anything else,
+  /// INVALID_ARGUMENT: a text with NUL; INTERNAL: anything else,
   /// with SQLSTATE. Given without a connection it fails at once: the caller retries.
   virtual Task<ResultOr> Execute(std::uint64_t lane, const char* sql, std::vector<Param> params) = 0;
   /// Whether every connection is there.

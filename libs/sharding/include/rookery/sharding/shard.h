@@ -55,6 +55,8 @@ struct Shard {
   /// Called when the last of them is.
   std::function<void()> on_appended_all;
 
+  /// An earlier owner may have applied the record at `offset`.
+  bool IsBeforeFence(std::int64_t offset) const { return offset < fence_offset; }
   bool live() const { return phase == Phase::kLive && !suspended; }
   bool released() const { return phase == Phase::kReleased; }
 };

@@ -62,7 +62,8 @@ struct ShardMetrics {
 /// (ShardService).
 ///
 /// Leaves shards alone when it cannot do the work: after a freeze of more than half the duplicate
-/// horizon it gives up all of them with whatever it still had to say; while the service is not able
+/// horizon it gives up all of them with whatever it still had to say, and takes those anew that the
+/// group says are still its own; while the service is not able
 /// for longer than kUnable it stays out of the group.
 ///
 /// I/O thread only.
@@ -136,6 +137,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   };
   /// What this process had of the shard just before.
   struct FormerLife {
+    /// -1: it had not been read.
     std::int64_t cursor = 0;
     std::int64_t epoch = -1;
     /// The log has become shorter meanwhile.
@@ -170,6 +172,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void GoLive(Shard& shard);
   /// The shard is not ours any more.
   void Drop(const std::shared_ptr<Shard>& shard);
+  /// Gives all shards up, with everything that was still to be said.
   void Surrender(std::string_view why);
   void UpdatePause(Shard& shard);
   void NoteContact(absl::Status status);

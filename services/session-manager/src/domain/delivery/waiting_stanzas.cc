@@ -63,7 +63,7 @@ void WaitingStanzas::StoreEnded(User& user, Session& ended, std::shared_ptr<Deli
            user.HasAvailable() ? std::nullopt : std::optional(settings_.max_offline_messages), is_last_trace);
   waiting.is_late = true;
   // An earlier owner may have sent it to another session, whose client has it.
-  waiting.only_from_store = waiting.only_from_store || waiting.message->offset < user.shard->epoch;
+  waiting.only_from_store = waiting.only_from_store || user.shard->IsBeforeFence(waiting.message->offset);
   waiting.ends.push_back(ended.end_writes);
   StoreOrAwait(user, waiting);
 }

@@ -28,7 +28,7 @@ void ClientAnswers::Answer(const Sender& sender, const Cause& cause, xmpp::Stanz
   delivery->received_at_ms = clock_.UnixMillisNow();
   delivery->trace_id = cause.trace_id;
   deliverer_.SendRecord(*sender.session, delivery, /*primary=*/false,
-                        cause.offset < sender.user.shard->epoch);
+                        sender.user.shard->IsBeforeFence(cause.offset));
 }
 
 void ClientAnswers::OnRefused(const std::shared_ptr<Session>& session, const xmpp::Stanza& stanza,

@@ -73,11 +73,13 @@ PresenceFields ReadFields(const xmpp::Stanza& presence) {
   return fields;
 }
 
-/// While the roster is away: how many users' presences wait for it, how many probes of each, how
-/// long, and how often it is tried.
-constexpr std::size_t kMaxOwed = 10'000;
+/// While the roster is away: how many probes of a user wait for it, how long, and how often it is
+/// tried. What follows from the end of a session waits for as long as it takes: its record is held, and
+/// the shard's window bounds that.
 constexpr std::size_t kMaxProbers = 100;
 constexpr std::chrono::minutes kPatience{15};
+/// Rosters that are asked for at once.
+constexpr std::size_t kMostPayers = 32;
 constexpr std::chrono::milliseconds kFirstRetry{250};
 constexpr std::chrono::milliseconds kLastRetry{4'000};
 /// Of contacts whose presence a client is told to forget.
@@ -419,7 +421,7 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
     consequences_.AppendFanout(*user.shard, cause, unavailable, subscribers);
   } else if (is_gone) {
     // The sessions came with the shard, the roster did not.
-    if (Owed* owed = Owe(*user.shard, user.bare)) {
+    if (Owed* owed = Owe(*user.shard, user.bare, /*is_held=*/true)) {
       user.shard->window.Hold(cause.offset);
       owed->unavailable.push_back({unavailable, cause});
     }
@@ -524,10 +526,10 @@ void PresenceTracker::OnShardLive(Shard& shard) {
   }
 }
 
-PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare) {
+PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare, bool is_held) {
   auto it = owed_.find(bare);
   if (it == owed_.end()) {
-    if (owed_.size() >= kMaxOwed) {
+    if (owed_.size() >= settings_.max_owed_presences && !is_held) {
       metrics_.presences_untold.Increment();
       return nullptr;
     }
@@ -543,8 +545,8 @@ PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare) 
     owed.unavailable.clear();
     owed.probers.clear();
   }
-  if (!paying_) {
-    paying_ = true;
+  if (payers_ < kMostPayers && payers_ < owed_.size()) {
+    ++payers_;
     tasks_.Spawn("presence.pay_owed", PayAllOwed());
   }
   return &owed;
@@ -575,10 +577,10 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
     if (MaySee(contacts, xmpp::BareOf(prober))) SendCurrentTo(*user, cause, prober);
 }
 
-void PresenceTracker::Drop(Owed& owed) {
-  for (const Owed::Unavailable& one : owed.unavailable)
-    if (one.cause.offset >= 0) owed.shard->window.Release(one.cause.offset);
-  owed.unavailable.clear();
+bool PresenceTracker::DropWhatIsNotHeld(Owed& owed) {
+  std::erase_if(owed.unavailable, [](const Owed::Unavailable& one) { return one.cause.offset < 0; });
+  owed.probers.clear();
+  return owed.unavailable.empty();
 }
 
 Task<void> PresenceTracker::PayAllOwed() {
@@ -590,12 +592,13 @@ Task<void> PresenceTracker::PayAllOwed() {
     owed_order_.pop_front();
     auto it = owed_.find(bare);
     if (it == owed_.end()) continue;
-    if (it->second.shard->released() || clock_.Now() - it->second.since > kPatience) {
-      if (!it->second.shard->released()) {
-        Drop(it->second);
-        metrics_.presences_untold.Increment();
-        telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});
-      }
+    if (it->second.shard->released()) {
+      owed_.erase(it);
+      continue;
+    }
+    if (clock_.Now() - it->second.since > kPatience && DropWhatIsNotHeld(it->second)) {
+      metrics_.presences_untold.Increment();
+      telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});
       owed_.erase(it);
       continue;
     }
@@ -627,7 +630,7 @@ Task<void> PresenceTracker::PayAllOwed() {
     owed_order_.push_back(bare);
     co_await backoff.Wait();
   }
-  paying_ = false;
+  --payers_;
 }
 
 // ---- what is remembered and told ----------------------------------------------

@@ -129,10 +129,10 @@ class PresenceTracker final : public RefusedRecords::News {
     /// Full JIDs whose probes were not answered.
     std::vector<std::string> probers;
   };
-  /// Null when too much is owed already.
-  Owed* Owe(Shard& shard, const std::string& bare);
-  /// Forgets what is owed: the records that it follows from are finished.
-  void Drop(Owed& owed);
+  /// Null when too much is owed already, and no record is held for it.
+  Owed* Owe(Shard& shard, const std::string& bare, bool is_held = false);
+  /// True: nothing is left.
+  static bool DropWhatIsNotHeld(Owed& owed);
   void TellEnd(User& user, Cause& cause, const xmpp::Stanza& unavailable, bool is_gone,
                const std::vector<std::string>& directed);
   void PayOwed(const std::string& bare, const Contacts& contacts);
@@ -185,7 +185,7 @@ class PresenceTracker final : public RefusedRecords::News {
   std::unordered_map<std::string, Owed> owed_;
   /// Users of `owed_`, and some that are not there any more.
   std::deque<std::string> owed_order_;
-  bool paying_ = false;
+  std::size_t payers_ = 0;
 };
 
 }  // namespace rookery::session_manager

@@ -5,6 +5,7 @@
 
 #include "domain/metrics.h"
 #include "domain/records/shards.h"
+#include "domain/settings.h"
 #include "rookery/base/status.h"
 #include "rookery/events/v1/message_event.pb.h"
 #include "rookery/events/v1/presence_event.pb.h"
@@ -16,7 +17,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-constexpr std::size_t kMostWaiting = 10'000;
 constexpr BackoffOptions kPauses{std::chrono::milliseconds(500), std::chrono::seconds(30)};
 
 std::unique_ptr<google::protobuf::MessageLite> MakeRecord(events::Topic topic) {
@@ -43,7 +43,8 @@ void RefusedRecords::SayAgain(Shard& from, events::Topic topic, std::uint32_t pa
                               const absl::Status& why, std::function<void()> done) {
   NoteRefusal(why);
   std::optional<std::string> bytes;
-  if (!absl::IsInvalidArgument(why) && waiting_ < kMostWaiting) bytes = events::RefusedRecord(why);
+  // What somebody waits for is bounded by who waits: a shard's window, a session's stanzas.
+  if (!absl::IsInvalidArgument(why) && (done || waiting_ < settings_.max_refused_records)) bytes = events::RefusedRecord(why);
   Record record = MakeRecord(topic);
   if (!bytes || !record->ParseFromString(*bytes)) {
     NoteLoss();

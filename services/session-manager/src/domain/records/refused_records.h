@@ -18,6 +18,7 @@ namespace rookery::session_manager {
 
 class Shards;
 struct SessionManagerMetrics;
+struct Settings;
 
 /// Records that this service has to say by itself (presence, answers, errors, the archive's events) and that
 /// the log has refused: they are said again until it takes them, with pauses that grow. What a client has
@@ -35,15 +36,20 @@ class RefusedRecords {
     ~News() = default;
   };
 
-  RefusedRecords(asio::any_io_executor executor, SessionManagerMetrics& metrics, runtime::TaskGroup& tasks,
-                 sharding::ShardOwner& owner, const Shards& shards)
-      : executor_(std::move(executor)), metrics_(metrics), tasks_(tasks), owner_(owner), shards_(shards) {}
+  RefusedRecords(asio::any_io_executor executor, const Settings& settings, SessionManagerMetrics& metrics,
+                 runtime::TaskGroup& tasks, sharding::ShardOwner& owner, const Shards& shards)
+      : executor_(std::move(executor)),
+        settings_(settings),
+        metrics_(metrics),
+        tasks_(tasks),
+        owner_(owner),
+        shards_(shards) {}
   /// Before the first record.
   void Ask(News& news) { news_ = &news; }
 
   /// `why`: the log's answer, which carries the record. `done` is called when the log has it, or when that
-  /// cannot be: it is larger than the log takes, or too much waits already. It is not called when the shard
-  /// goes to another owner. It may be empty.
+  /// cannot be: it is larger than the log takes. It is not called when the shard goes to another owner. It
+  /// may be empty: then the record is lost if very many wait already.
   void SayAgain(Shard& from, events::Topic topic, std::uint32_t partition, const absl::Status& why,
                 std::function<void()> done);
 
@@ -61,6 +67,7 @@ class RefusedRecords {
                     std::function<void()> done);
 
   asio::any_io_executor executor_;
+  const Settings& settings_;
   SessionManagerMetrics& metrics_;
   runtime::TaskGroup& tasks_;
   sharding::ShardOwner& owner_;

@@ -277,7 +277,7 @@ void SubscriptionHandler::FinishInbound(Shard& shard, const std::string& bare, C
       if (session->available() || (!is_request && session->state.interested()))
         sessions.push_back(session.get());
     for (Session* session : sessions)
-      deliverer_.SendRecord(*session, delivery, /*primary=*/false, cause.offset < shard.epoch);
+      deliverer_.SendRecord(*session, delivery, /*primary=*/false, shard.IsBeforeFence(cause.offset));
   }
   if (response.has_push()) Push(user, response.push());
   if (response.auto_reply())

@@ -27,8 +27,6 @@ using session::v1::SessionManagerAction;
 
 namespace {
 
-constexpr std::size_t kMaxWaitingActions = 200'000;
-
 void EndReplaced(GatewayPeer& older, const Incarnation& newer) {
   telemetry::LogWarn("gateway.replaced", {{"gateway", older.instance()}});
   auto& told = *older.Add().mutable_gateway_replaced()->mutable_newer();
@@ -203,9 +201,11 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
     return;
   }
   if (!shard->live() && !action.has_attach()) {
-    if (shard->waiting.size() >= kMaxWaitingActions) {
+    if (shard->waiting.size() >= settings_.max_waiting_actions) {
       telemetry::LogWarn("shard.waiting_full", {{"shard", shard->number}});
-      RefuseNotOwner(gateway, action, number);
+      if (action.has_start() || action.has_resume()) return RefuseNotOwner(gateway, action, number);
+      // The gateway says it again when it has linked again and attached the session.
+      gateway.Close();
       return;
     }
     shard->waiting.push_back({gateway.instance(), std::move(action)});
