@@ -492,6 +492,72 @@ TEST_F(SessionLinksTest, ResumingHereWhatIsStillHereReplacesTheOldConnection) {
   EXPECT_EQ(links_->session_count(), 1u);
 }
 
+TEST_F(SessionLinksTest, TheLossOfAConnectionIsNotTakenForTheLossOfTheOneThatResumesItsSessionHere) {
+  ClientSession& old = StartSession();
+  const SessionId id = old.id;
+  FakeClient second;
+  ClientSession* session = nullptr;
+  links_->Resume(id, kUser, 0, second,
+                 [&](const Cluster::Resumption& resumption) { session = resumption.session; });
+  const GatewayAction resume = a().Take();
+  // Noticed late: its owner has resumed it by now.
+  links_->End(old, EndReason::kConnectionLost);
+  EXPECT_TRUE(a().sent.empty());
+  auto resumed = Action(10, id.bytes());
+  resumed.mutable_ended()->set_condition("conflict");
+  a().Say(resumed);
+  resumed.mutable_resumed()->set_attempt(resume.resume().attempt());
+  resumed.mutable_resumed()->set_full_jid(kFull);
+  a().Say(resumed);
+  ASSERT_NE(session, nullptr);
+  EXPECT_EQ(session->client, &second);
+  EXPECT_TRUE(a().sent.empty());
+  links_->End(*session, EndReason::kConnectionLost);
+  EXPECT_TRUE(a().Take().has_end());
+}
+
+TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheResumptionOfItsSessionIsRefused) {
+  ClientSession& old = StartSession();
+  const SessionId id = old.id;
+  FakeClient second;
+  links_->Resume(id, kUser, 0, second, [](const Cluster::Resumption&) {});
+  const GatewayAction resume = a().Take();
+  links_->End(old, EndReason::kConnectionLost);
+  auto refused = Action(10, id.bytes());
+  refused.mutable_resumed()->set_attempt(resume.resume().attempt());
+  refused.mutable_resumed()->mutable_failure()->set_temporary(true);
+  a().Say(refused);
+  const GatewayAction end = a().Take();
+  EXPECT_EQ(end.session_id(), id.bytes());
+  EXPECT_EQ(end.end().reason(), session::v1::END_REASON_CONNECTION_LOST);
+}
+
+TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheLastAttemptToResumeItsSessionIsGivenUp) {
+  ClientSession& old = StartSession();
+  FakeClient second;
+  const auto first_attempt = links_->Resume(old.id, kUser, 0, second, [](const Cluster::Resumption&) {});
+  const auto second_attempt = links_->Resume(old.id, kUser, 0, second, [](const Cluster::Resumption&) {});
+  links_->End(old, EndReason::kConnectionLost);
+  a().sent.clear();
+  links_->Cancel(first_attempt);
+  EXPECT_TRUE(a().sent.empty());
+  links_->Cancel(second_attempt);
+  EXPECT_TRUE(a().Take().has_end());
+}
+
+TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenNobodyAnswersTheAttemptToResumeItsSession) {
+  SessionLinksOptions options;
+  options.action_timeout = std::chrono::milliseconds(0);
+  Make(options);
+  ClientSession& old = StartSession();
+  FakeClient second;
+  links_->Resume(old.id, kUser, 0, second, [](const Cluster::Resumption&) {});
+  EXPECT_TRUE(a().Take().has_resume());
+  links_->End(old, EndReason::kConnectionLost);
+  time_.Settle(io_);
+  EXPECT_TRUE(a().Take().has_end());
+}
+
 TEST_F(SessionLinksTest, ALinkIsOpenedAgainAndItsShardsAttachedAgain) {
   ClientSession& session = StartSession();
   a().handler->OnClosed(absl::UnavailableError("gone"));

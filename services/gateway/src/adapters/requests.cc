@@ -39,6 +39,7 @@ Requests::Id Requests::Add(What what, std::uint32_t shard, SteadyTime deadline) 
   const Id id = ++last_;
   bytes_ += bytes;
   if (const auto* start = std::get_if<StartRequest>(&what)) starts_[start->session] = id;
+  if (const auto* resume = std::get_if<ResumeRequest>(&what)) ++resumes_[resume->session];
   auto request = std::make_unique<Request>();
   request->what = std::move(what);
   request->shard = shard;
@@ -69,6 +70,10 @@ Requests::What Requests::Take(Id id) {
   What what = std::move(request.what);
   bytes_ -= SizeOf(what);
   if (const auto* start = std::get_if<StartRequest>(&what)) starts_.erase(start->session);
+  if (const auto* resume = std::get_if<ResumeRequest>(&what)) {
+    const auto count = resumes_.find(resume->session);
+    if (--count->second == 0) resumes_.erase(count);
+  }
   by_age_.erase(request.by_age);
   by_shard_[request.shard].erase(request.by_shard);
   by_id_.erase(found);

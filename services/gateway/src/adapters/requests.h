@@ -85,6 +85,8 @@ class Requests {
   }
   /// 0: nobody starts that session.
   Id StartOf(SessionId session) const;
+  /// Whether an attempt to resume the session has no answer yet.
+  bool IsResuming(SessionId session) const { return resumes_.contains(session); }
   /// Those of the shard, in the order in which they came.
   std::vector<Id> InShard(std::uint32_t shard) const;
 
@@ -106,6 +108,7 @@ class Requests {
   Id last_ = RandomU64() >> 16;
   absl::flat_hash_map<Id, std::unique_ptr<Request>> by_id_;
   absl::flat_hash_map<SessionId, Id> starts_;
+  absl::flat_hash_map<SessionId, std::size_t> resumes_;  // how many
   std::list<Id> by_age_;
   std::vector<std::list<Id>> by_shard_{1};
 };

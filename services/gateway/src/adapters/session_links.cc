@@ -154,7 +154,15 @@ void SessionLinks::Dispatch(RequestId id, Requests::Request& request) {
 }
 
 void SessionLinks::Cancel(RequestId request) {
-  if (requests_.Find(request) != nullptr) requests_.Take(request);
+  if (requests_.Find(request) == nullptr) return;
+  const Requests::What what = requests_.Take(request);
+  if (const auto* resume = std::get_if<ResumeRequest>(&what)) OnNotResumed(resume->session);
+}
+
+void SessionLinks::OnNotResumed(SessionId id) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end() || !IsEndDue(*found->second)) return;
+  if (rpc::GatewayLink* link = OwnerLink(found->second->shard)) SendEnd(*found->second, *link);
 }
 
 void SessionLinks::FailTemporarily(const Requests::What& request) {
@@ -176,7 +184,9 @@ void SessionLinks::FailDue() {
   const SteadyTime now = Now();
   while (const auto due = requests_.Due(now)) {
     probe_.overdue.Increment();
-    FailTemporarily(requests_.Take(*due));
+    const Requests::What what = requests_.Take(*due);
+    if (const auto* resume = std::get_if<ResumeRequest>(&what)) OnNotResumed(resume->session);
+    FailTemporarily(what);
   }
   AwaitDue();
 }
@@ -384,7 +394,7 @@ void SessionLinks::Attach(ClientSession& session, rpc::GatewayLink& link) {
     ROOKERY_CHECK(again.mutable_stanza()->ParseFromString(unconfirmed[i].bytes));
     probe_.resent.Increment();
   }
-  if (session.end != EndReason::kNone) SendEnd(session, link);
+  if (IsEndDue(session)) SendEnd(session, link);
 }
 
 void SessionLinks::HandleStarted(LinkId link, SessionId id, const session::v1::SessionStarted& started) {
@@ -413,7 +423,9 @@ void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::S
     resumption.ended_count = resumed.ended_inbound_count();
     resumption.handled_too_high = resumed.handled_too_high();
     resumption.sent_count = resumed.sent_count();
-    return std::get<ResumeRequest>(requests_.Take(resumed.attempt())).done(resumption);
+    const auto request = std::get<ResumeRequest>(requests_.Take(resumed.attempt()));
+    OnNotResumed(id);
+    return request.done(resumption);
   }
 
   // The session may still be here, on the connection that it had before.
@@ -608,7 +620,16 @@ void SessionLinks::End(ClientSession& session, EndReason reason) {
   session.client = nullptr;
   session.waiting.Leave();
   session.end = reason;
+  if (!IsEndDue(session)) return;
   if (rpc::GatewayLink* link = OwnerLink(session.shard)) SendEnd(session, *link);
+}
+
+bool SessionLinks::IsEndDue(const ClientSession& session) const {
+  // Both connections go by the session's id. Once the owner has resumed it, that the old connection is
+  // lost would be taken for the loss of the new one.
+  const bool is_told_otherwise =
+      session.end == EndReason::kConnectionLost && requests_.IsResuming(session.id);
+  return session.end != EndReason::kNone && !is_told_otherwise;
 }
 
 void SessionLinks::SendEnd(ClientSession& session, rpc::GatewayLink& link) {

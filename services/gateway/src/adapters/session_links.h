@@ -117,7 +117,11 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void RemoveSession(ClientSession& session);
   ClientSession* FindSession(const std::string& id_bytes);
   void Attach(ClientSession& session, rpc::GatewayLink& link);
+  /// Whether its owner is to be told that the session's connection has ended.
+  bool IsEndDue(const ClientSession& session) const;
   void SendEnd(ClientSession& session, rpc::GatewayLink& link);
+  /// An attempt to resume the session here has come to nothing.
+  void OnNotResumed(SessionId id);
   void Touch(ClientSession& session);
 
   /// `bytes` of the shard's sessions are unconfirmed no longer.
