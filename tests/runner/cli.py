@@ -10,31 +10,34 @@ from rookery_local import build, kafka_jars, packages, test_environment
 from rookery_local.errors import ClusterError
 from rookery_local.output import Progress
 from rookery_local.paths import BUILD
-from runner import ctest_suite, e2e_suite, fuzz_suite, lint_suite, python_suite, simulation_suite
+from runner import ctest_suite, e2e_suite, fuzz_suite, lint_suite, mutation_suite, python_suite, simulation_suite
 from runner.context import Context
 from runner.counts import Counts
+
+# Kinds that take long and say little that is new after most changes.
+ON_REQUEST = {"mutations"}
 
 
 def main(arguments: list[str]) -> int:
     suites = {"lint": lint_suite, "python": python_suite}
     suites |= {suite.name: suite for suite in ctest_suite.suites()}
-    suites |= {"simulation": simulation_suite, "fuzz": fuzz_suite, "e2e": e2e_suite}
+    suites |= {"simulation": simulation_suite, "fuzz": fuzz_suite, "e2e": e2e_suite, "mutations": mutation_suite}
     parser = argparse.ArgumentParser(
         prog="tests/run", description="Installs what is missing, builds, and runs every test, or the kinds that are named."
     )
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(suites)} (all)")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(suites)} (all but {', '.join(ON_REQUEST)})")
     parser.add_argument("-k", action="append", default=[], metavar="TEXT", help="only tests whose name has TEXT; may be repeated")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run everything N times")
     parser.add_argument("--list", action="store_true", help="name the tests and run none")
     parser.add_argument("--fuzz-seconds", type=int, default=5, metavar="N", help="of each fuzz target (5)")
-    parser.add_argument("--seeds", type=int, default=0, metavar="N", help="simulate the first N seeds, not as many as fit into three minutes")
+    parser.add_argument("--seeds", type=int, default=0, metavar="N", help="simulate the first N seeds, not as many as fit into three minutes; for mutations, at most so many (200)")
     parser.add_argument("--build-dir", type=Path, default=BUILD / "release", metavar="DIR", help="build directory (.local/build/release)")
     parser.add_argument("--no-build", action="store_true", help="neither install nor build: test what is there")
     parsed = parser.parse_args(arguments)
     unknown = [kind for kind in parsed.kinds if kind not in suites]
     if unknown:
         parser.error(f"no kind of test is called {unknown[0]}; there are {', '.join(suites)}")
-    chosen = {name: suite for name, suite in suites.items() if not parsed.kinds or name in parsed.kinds}
+    chosen = {name: suite for name, suite in suites.items() if name in (parsed.kinds or set(suites) - ON_REQUEST)}
     # With --list, standard output has the names and nothing else.
     progress = Progress(sys.stderr if parsed.list else sys.stdout)
     context = Context(progress, Path(os.path.abspath(parsed.build_dir)), parsed.k, parsed.fuzz_seconds, parsed.seeds)
@@ -72,13 +75,13 @@ def _prepare(context: Context, kinds: set[str]) -> None:
         kafka_jars.fetch(context.progress)
     if kinds & {"e2e", "python"}:
         test_environment.prepare(context.progress)
-    if kinds & {"unit", "contract", "integration", "simulation", "e2e"}:
+    if kinds & {"unit", "contract", "integration", "simulation", "mutations", "e2e"}:
         # End-to-end tests need no more than the services, a simulation only itself.
         targets = []
         if not kinds & {"unit", "contract", "integration"}:
             if "e2e" in kinds:
                 targets += [f"rookery-{s}" for s in ("gateway", "session-manager", "roster", "muc", "search")]
-            if "simulation" in kinds:
+            if kinds & {"simulation", "mutations"}:
                 targets.append("rookery-simulator")
         build.build("release", context.build_directory, targets, context.progress)
 

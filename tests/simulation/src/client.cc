@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "message_id.h"
 #include "rookery/xmpp/element.h"
+#include "rookery/xmpp/ns.h"
 
 namespace rookery::simulation {
 
@@ -16,6 +17,12 @@ using std::chrono::seconds;
 namespace {
 
 constexpr seconds kPatience{20};
+
+/// What no client of ours ever deserves: it keeps to the protocol, and its session has no rival.
+bool IsOurFault(std::string_view condition) {
+  return condition == "internal-server-error" || condition == "undefined-condition" || condition == "conflict" ||
+         condition == "bad-format" || condition == "policy-violation";
+}
 
 }  // namespace
 
@@ -94,7 +101,7 @@ void Wires::Vanish(std::uint64_t connection, Duration notice) {
 // ---- Client -----------------------------------------------------------------
 
 Client::Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways, std::string user,
-               std::string resource, Habits habits, std::uint64_t seed)
+               std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed)
     : world_(world),
       ledger_(ledger),
       wires_(wires),
@@ -102,6 +109,7 @@ Client::Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayPr
       user_(std::move(user)),
       resource_(std::move(resource)),
       habits_(habits),
+      resume_timeout_(resume_timeout),
       random_(seed) {}
 
 void Client::Later(Duration delay, std::function<void()> what) {
@@ -159,6 +167,7 @@ void Client::Receive(ToClient frame) {
       session_ = &ledger_.Begin(user_, frame.text);
       session_->has_stream_management = habits_.has_stream_management;
       received_h_ = acked_h_ = 0;
+      heard_at_ = world_.now();
       unacknowledged_.clear();
       is_enabled_ = false;
       if (!habits_.has_stream_management) return GoOnline();
@@ -184,6 +193,7 @@ void Client::Receive(ToClient frame) {
       HandleAck(frame.h);
       ++turn_;
       state_ = State::kOnline;
+      heard_at_ = world_.now();
       // XEP-0198 section 5: what the server has not handled is sent again.
       for (const Unacknowledged& entry : unacknowledged_) {
         ToServer again{};
@@ -201,11 +211,17 @@ void Client::Receive(ToClient frame) {
     case ToClient::Kind::kNotResumed:
       if (session_ == nullptr) return;
       world_.Note(session_->jid, "not-resumed", absl::StrCat(frame.text, frame.has_h ? " h" : ""));
+      if (world_.now() - heard_at_ < resume_timeout_)
+        ledger_.Violate("who-comes-in-time-resumes",
+                        absl::StrCat(session_->jid, " (session ", session_->number, ") was there ",
+                                     std::chrono::duration_cast<milliseconds>(world_.now() - heard_at_).count(),
+                                     " ms ago, and its session is gone"));
       if (frame.has_h) HandleAck(frame.h);
       EndSession();
       return StartSession();
     case ToClient::Kind::kStanza:
       if (session_ == nullptr) return;
+      heard_at_ = world_.now();
       if (is_enabled_) ++received_h_;
       if (frame.stanza.kind() == common::v1::STANZA_KIND_PRESENCE && frame.stanza.type() == "error") {
         // Its roster was away: nobody knows that it is there.
@@ -215,6 +231,8 @@ void Client::Receive(ToClient frame) {
           if (is_presence_due_ && state_ == State::kOnline) SendPresence();
         });
       }
+      if (frame.stanza.kind() == common::v1::STANZA_KIND_IQ && frame.stanza.type() == "result")
+        unanswered_.erase(frame.stanza.from());
       return ledger_.Received(*session_, frame.stanza);
     case ToClient::Kind::kRequestAck: {
       const Duration delay = habits_.is_slow_to_acknowledge && random_.Chance(0.3)
@@ -231,9 +249,10 @@ void Client::Receive(ToClient frame) {
       return HandleAck(frame.h);
     case ToClient::Kind::kClosed:
       world_.Note(user_ + "/" + resource_, "closed", frame.text);
-      if (frame.text == "internal-server-error")
-        ledger_.Violate("nobody-is-dropped", user_ + "/" + resource_ + ": the cluster has lost track of the session");
       connection_ = 0;
+      if (IsOurFault(frame.text))
+        ledger_.Violate("nobody-is-thrown-out",
+                        absl::StrCat(user_, "/", resource_, " was told ", frame.text, " and disconnected"));
       if (frame.text == "system-shutdown" || frame.text == "resource-constraint") return OnBroken();
       EndSession();
       return RetrySoon();
@@ -290,6 +309,7 @@ void Client::HandleAck(std::uint32_t h) {
                       absl::StrCat(session_->jid, " sent ", acked_h_ + unacknowledged_.size(), " and was told h=", h));
     return;
   }
+  if (newly > 0) heard_at_ = world_.now();
   acked_h_ = h;
   for (std::uint32_t i = 0; i < newly; ++i) {
     if (unacknowledged_.front().message != 0) ledger_.Acknowledged(unacknowledged_.front().message);
@@ -313,13 +333,15 @@ void Client::Talk() {
 }
 
 void Client::LoseConnection(Duration notice) {
-  if (connection_ != 0) wires_.Vanish(std::exchange(connection_, 0), notice);
+  if (connection_ == 0) return;
+  wires_.Vanish(std::exchange(connection_, 0), notice);
 }
 
 void Client::EndSession() {
   if (session_ != nullptr) ledger_.Over(*session_);
   session_ = nullptr;
   sm_id_.clear();
+  unacknowledged_.clear();
   is_enabled_ = is_presence_due_ = false;
 }
 
@@ -354,6 +376,30 @@ void Client::CalmDown() {
     ++turn_;
     Begin(random_.Between(milliseconds(0), seconds(5)));
   }
+}
+
+void Client::AskForAck() {
+  if (state_ != State::kOnline || !is_enabled_) return;
+  ToServer request{};
+  request.kind = ToServer::Kind::kRequestAck;
+  wires_.ToGateway(connection_, std::move(request));
+}
+
+void Client::AskDisco(const std::string& service) {
+  unanswered_.insert(service);
+  if (state_ != State::kOnline) return;
+  xmpp::Stanza question;
+  question.set_kind(common::v1::STANZA_KIND_IQ);
+  question.set_type("get");
+  question.set_id(absl::StrCat("disco-", service));
+  question.set_to(service);
+  xmpp::SetPayload(question, xmpp::Element("query", xmpp::ns::kDiscoInfo));
+  SendStanza(std::move(question), 0);
+}
+
+void Client::Disappear() {
+  LoseConnection(random_.Between(milliseconds(1), seconds(30)));
+  GoHome();
 }
 
 void Client::GoHome() {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,18 +59,29 @@ class Client {
     bool is_slow_to_acknowledge = false;
   };
   Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways, std::string user,
-         std::string resource, Habits habits, std::uint64_t seed);
+         std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed);
 
   const std::string& user() const { return user_; }
   bool is_online() const { return state_ == State::kOnline; }
   bool has_stream_management() const { return habits_.has_stream_management; }
   Ledger::Session* session() { return session_; }
 
+  /// What was sent on the session and is not acknowledged.
+  std::size_t unacknowledged() const { return unacknowledged_.size(); }
+
   void Begin(Duration after);
   /// Stays online from now on, in silence.
   void CalmDown();
+  /// Wants to know what the server has handled.
+  void AskForAck();
+  /// Wants to know what a service of the server's is (XEP-0030).
+  void AskDisco(const std::string& service);
+  /// The services that have not answered it with a result.
+  const std::set<std::string>& unanswered() const { return unanswered_; }
   /// Signs off for good.
   void GoHome();
+  /// Is gone for good without a word.
+  void Disappear();
   void set_contacts(std::vector<Client*> contacts) { contacts_ = std::move(contacts); }
 
   void Receive(ToClient frame);
@@ -103,6 +115,7 @@ class Client {
   const std::string user_;
   const std::string resource_;
   const Habits habits_;
+  const Duration resume_timeout_;
   Random random_;
   std::vector<Client*> contacts_;
 
@@ -114,11 +127,15 @@ class Client {
   Ledger::Session* session_ = nullptr;
   std::string sm_id_;  // the session can be resumed
   bool is_enabled_ = false;
+  /// When the session's owner last gave a sign of life. Whatever became of the connection or the
+  /// gateway then: for `resume_timeout_` from here on the session can be resumed.
+  SteadyTime heard_at_;
   bool is_presence_due_ = false;  // it was answered an error of type wait
   std::uint32_t received_h_ = 0;
   std::uint32_t acked_h_ = 0;
   std::uint32_t since_ack_ = 0;
   std::deque<Unacknowledged> unacknowledged_;
+  std::set<std::string> unanswered_;
 };
 
 }  // namespace rookery::simulation

@@ -11,17 +11,19 @@
 #include "kafka.h"
 #include "links.h"
 #include "redis.h"
+#include "rookery/disco/v1/disco_service.pb.h"
 #include "rookery/roster/v1/roster_service.pb.h"
 #include "rookery/xmpp/stanza.h"
 #include "world.h"
 
 // What the processes of a simulated cluster share, and each kind of process as the others see it. The
 // services' own headers have the same names, so each kind is wired in a file of its own that
-// sees only its service: session_manager_process.cc, gateway_process.cc, roster_process.cc.
+// sees only its service: session_manager_process.cc, gateway_process.cc, roster_process.cc, member_process.cc.
 namespace rookery::simulation {
 
 class Database;
 class RosterProcess;
+class MemberProcess;
 
 struct Environment {
   World& world;
@@ -32,6 +34,7 @@ struct Environment {
   Process& postgres;
   Database& database;
   std::map<std::string, RosterProcess*> rosters;  // by address
+  std::map<std::string, MemberProcess*> members;  // by address
   std::uint32_t shards = 8;
   std::chrono::milliseconds resume_timeout{60'000};
   /// One of mutations.h, or empty.
@@ -66,8 +69,7 @@ class SessionManagerProcess : public Process {
  public:
   using Process::Process;
   virtual std::size_t sessions() const = 0;
-  virtual std::size_t owned_shards() const = 0;
-  virtual std::size_t live_shards() const = 0;
+  virtual bool is_live(std::uint32_t shard) const = 0;
 };
 std::unique_ptr<SessionManagerProcess> MakeSessionManager(Environment& environment, std::string name);
 
@@ -89,6 +91,16 @@ class RosterProcess : public Process {
       roster::v1::UnblockAddressesRequest) = 0;
 };
 std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database, std::string name);
+
+/// One of muc or search: a process that owns shards of a topic and answers disco.
+class MemberProcess : public Process {
+ public:
+  using Process::Process;
+  virtual bool is_live(std::uint32_t shard) const = 0;
+  virtual Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(disco::v1::GetDiscoInfoRequest) = 0;
+  virtual Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(disco::v1::ListDiscoItemsRequest) = 0;
+};
+std::unique_ptr<MemberProcess> MakeMember(Environment& environment, std::string service, std::string name);
 
 // ---- clients and gateways ----
 

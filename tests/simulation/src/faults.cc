@@ -25,8 +25,14 @@ const std::vector<FaultKind>& AllFaults() {
       {"kill-gateway", "kill -9 of a gateway", ""},
       {"kill-manager", "kill -9 of a session-manager", ""},
       {"kill-roster", "kill -9 of a roster", ""},
+      {"kill-member", "kill -9 of a muc or a search", ""},
+      {"drain-member", "SIGTERM to a muc or a search, and a new one after it", ""},
       {"drain-gateway", "SIGTERM to a gateway, and a new one after it", ""},
       {"drain-manager", "SIGTERM to a session-manager, and a new one after it", ""},
+      {"die-unheard", "kill -9 of a session-manager that gateways have not heard for 0.1 to 4 s",
+       "a resumption that was done and not heard of may cost the session, or a message comes twice"},
+      {"move-unheard", "shards move and move on while gateways do not hear a session-manager for 0.5 to 4.5 s",
+       "a resumption that was done and not heard of is done again, and ends its stream with `conflict`"},
       {"freeze-short", "a process stands still for 0.1 to 4 s", ""},
       {"freeze-long", "a process stands still for 4 to 60 s", ""},
       {"freeze-minutes", "a process stands still for 1 to 5 min",
@@ -90,6 +96,7 @@ Process& Faults::Victim(bool stores) {
   for (const auto& p : simulation_.managers_) all.push_back(p.get());
   for (const auto& p : simulation_.gateways_) all.push_back(p.get());
   for (const auto& p : simulation_.rosters_) all.push_back(p.get());
+  for (const auto& p : simulation_.members_) all.push_back(p.get());
   if (stores) {
     all.push_back(&simulation_.redis_);
     all.push_back(&simulation_.postgres_);
@@ -121,14 +128,39 @@ void Faults::Do(const std::string& name) {
     process.Freeze();
     UndoLater(time, [&process] { process.Thaw(); });
   };
-  if (name == "kill-gateway" || name == "kill-manager" || name == "kill-roster") {
+  // What it says hangs in the network, and what it is told arrives.
+  const auto unhear = [this, &s](Process& manager, bool is_heard) {
+    for (const auto& gateway : s.gateways_)
+      is_heard ? world_.Heal(manager, *gateway) : world_.Cut(manager, *gateway);
+  };
+  if (name == "die-unheard") {
+    Process& manager = pick(s.managers_);
+    unhear(manager, false);
+    UndoLater(random_.LogBetween(milliseconds(100), seconds(4)), [this, unhear, &manager] {
+      manager.Kill();
+      // Its last words arrive, or are lost with their connection.
+      UndoLater(random_.Between(seconds(0), seconds(10)), [unhear, &manager] { unhear(manager, true); });
+      ReviveLater(manager, random_.LogBetween(milliseconds(100), seconds(30)));
+    });
+  } else if (name == "move-unheard") {
+    Process& manager = pick(s.managers_);
+    unhear(manager, false);
+    for (const auto after : {milliseconds(0), milliseconds(1'000), milliseconds(2'000), milliseconds(3'000)})
+      world_.After(after, [this, &s] {
+        if (!is_over_) s.kafka_.Shake();
+      });
+    UndoLater(random_.Between(milliseconds(500), milliseconds(4'500)), [unhear, &manager] { unhear(manager, true); });
+  } else if (name == "kill-gateway" || name == "kill-manager" || name == "kill-roster" || name == "kill-member") {
     Process& process = name == "kill-gateway"   ? pick(s.gateways_)
                        : name == "kill-manager" ? pick(s.managers_)
-                                                : pick(s.rosters_);
+                       : name == "kill-roster"  ? pick(s.rosters_)
+                                                : pick(s.members_);
     process.Kill();
     ReviveLater(process, random_.LogBetween(milliseconds(100), seconds(30)));
-  } else if (name == "drain-gateway" || name == "drain-manager") {
-    Process& process = name == "drain-gateway" ? pick(s.gateways_) : pick(s.managers_);
+  } else if (name == "drain-gateway" || name == "drain-manager" || name == "drain-member") {
+    Process& process = name == "drain-gateway"   ? pick(s.gateways_)
+                       : name == "drain-manager" ? pick(s.managers_)
+                                                 : pick(s.members_);
     process.Stop();
     const Duration rest = random_.LogBetween(milliseconds(100), seconds(10));
     UndoLater(seconds(25), [this, &process, rest, life = process.life()] {
@@ -201,6 +233,7 @@ void Faults::UndoAll() {
   for (const auto& p : s.managers_) all.push_back(p.get());
   for (const auto& p : s.gateways_) all.push_back(p.get());
   for (const auto& p : s.rosters_) all.push_back(p.get());
+  for (const auto& p : s.members_) all.push_back(p.get());
   for (Process* process : all) {
     process->Thaw();
     if (!process->is_alive()) process->Start();

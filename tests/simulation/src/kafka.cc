@@ -124,8 +124,9 @@ class SimulatedConsumer final : public kafka::Consumer {
         return absl::AbortedError("a rebalance runs");
       for (const Position& position : positions) {
         if (!member->owned.contains(position.partition)) return absl::FailedPreconditionError("not ours");
+        const std::int64_t end = kafka.partition(group->topic, position.partition).end();
         group->committed[position.partition] =
-            kafka.hooks.commits_everything ? kafka.partition(group->topic, position.partition).end() : position.offset;
+            kafka.hooks.commit ? kafka.hooks.commit(position.offset, end) : position.offset;
       }
       return absl::OkStatus();
     });
@@ -444,6 +445,9 @@ class SimulatedProducer final : public kafka::Producer {
         kafka.partition(place.first, place.second).is_away)
       return Retry(state, place);
     if (!std::exchange(lane.is_appended, true)) {
+      for (std::size_t i = 0; kafka.hooks.is_swapped && i + 1 < lane.batch; i += 2)
+        if (kafka.hooks.is_swapped(lane.waiting[i].value, lane.waiting[i + 1].value))
+          std::swap(lane.waiting[i], lane.waiting[i + 1]);
       for (std::size_t i = 0; i < lane.batch; ++i) {
         Sent& sent = lane.waiting[i];
         if (sent.value.size() > Kafka::kMaxRecordBytes) {

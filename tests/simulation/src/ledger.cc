@@ -133,6 +133,11 @@ void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {
 
 void Ledger::CheckMessages() {
   for (const auto& [id, message] : messages_) {
+    if (!message.is_logged && !message.is_bounced && !sessions_[message.sender].is_over)
+      Violate("what-is-sent-is-logged",
+              absl::StrCat("message #", id, " of ", sessions_[message.sender].jid,
+                           ", whose session has lasted, is not in the log"),
+              id);
     if (!message.is_acknowledged || message.receptions > 0 || message.is_handed_over || message.is_bounced ||
         message.is_lost)
       continue;
@@ -154,7 +159,10 @@ void Ledger::CheckPresence(const std::function<bool(const std::string&, const st
       if (!truth.contains(jid))
         Violate("no-ghosts", absl::StrCat(viewer.jid, " sees ", jid, " (session ", shown, "), who is not there"));
     for (const auto& [jid, there] : truth)
-      if (!viewer.sees.contains(jid))
+      if (const auto shown = viewer.sees.find(jid); shown != viewer.sees.end() && shown->second != there) {
+        Violate("no-ghosts", absl::StrCat(viewer.jid, " sees session ", shown->second, " of ", jid,
+                                          ", who is there as session ", there));
+      } else if (shown == viewer.sees.end())
         Violate("everybody-is-seen", absl::StrCat(viewer.jid, " does not see ", jid, " (session ", there, ")"));
   }
 }

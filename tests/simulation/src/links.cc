@@ -106,6 +106,8 @@ struct Links::Connection : std::enable_shared_from_this<Connection> {
     Pipe<A>& p = pipe<A>();
     world.Post(*p.to, p.to_life, [self = shared_from_this(), f = std::move(frame)]() mutable {
       Pipe<A>& q = self->template pipe<A>();
+      if constexpr (std::is_same_v<A, SessionManagerAction>)
+        if (self->hooks.heard) self->hooks.heard(*q.to, f);
       for (A& action : f)
         if (q.handler != nullptr) q.handler->OnAction(std::move(action));
       if (q.handler != nullptr) q.handler->OnFrameEnd();

@@ -25,6 +25,8 @@ class Links {
   struct Hooks {
     std::function<void(std::vector<session::v1::GatewayAction>&)> up;
     std::function<void(std::vector<session::v1::SessionManagerAction>&)> down;
+    /// `down` is asked when a frame is sent, this one when the gateway hears it.
+    std::function<void(const Process& gateway, std::vector<session::v1::SessionManagerAction>&)> heard;
   } hooks;
 
   std::unique_ptr<rpc::GatewayLink> Open(Process& from, const std::string& address,

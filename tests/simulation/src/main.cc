@@ -1,4 +1,5 @@
 // rookery-simulator: a cluster, its clients and its misfortunes, from one seed. README.md says more.
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/personality.h>
 #include <sys/timerfd.h>
@@ -6,12 +7,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -29,11 +33,11 @@ namespace {
 constexpr const char* kUsage = R"(usage: rookery-simulator [--seed N | --seeds A..B | --for SECONDS [--seed FIRST]]
                          [--minutes M] [--users N] [--managers N] [--gateways N]
                          [--faults LIST] [--story] [--html FILE] [--trace FILE] [--log]
-                         [--list-faults]
+                         [--jobs N] [--list-faults]
                          [--mutation NAME] [--list-mutations]
 
 Plays seeds; each decides everything that happens. Faults are a list of names with commas, or
-`default`, `all`, `none`; `+name` and `-name` change the default.
+`default`, `all`, `none`; `+name` and `-name` change the default. Jobs are seeds at a time (1).
 Exit status: 0 when every promise was kept, 1 otherwise, 2 for wrong usage.
 )";
 
@@ -146,7 +150,8 @@ struct Outcome {
 Outcome PlayInProcess(const Play& play, bool with_log) {
   Outcome outcome;
   int pipes[2];
-  if (::pipe(pipes) != 0) return outcome;
+  // Of no use to the children of other jobs.
+  if (::pipe2(pipes, O_CLOEXEC) != 0) return outcome;
   char fields[kFields][24];
   std::uint64_t numbers[kFields];
   std::memcpy(numbers, &play, sizeof play);
@@ -160,8 +165,6 @@ Outcome PlayInProcess(const Play& play, bool with_log) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::dup2(pipes[1], STDOUT_FILENO);
-    ::close(pipes[0]);
-    ::close(pipes[1]);
     ::execv("/proc/self/exe", arguments);
     std::_Exit(127);
   }
@@ -189,6 +192,7 @@ int Main(int argc, char** argv) {
   std::uint64_t first = 1;
   std::uint64_t last = 1;
   double seconds = 0;
+  std::uint64_t jobs = 1;
   bool tells = false;
   bool with_log = false;
   std::string html;
@@ -239,6 +243,8 @@ int Main(int argc, char** argv) {
       first = last = number;
     } else if (name == "--for") {
       seconds = static_cast<double>(number);
+    } else if (name == "--jobs") {
+      jobs = number;
     } else if (name == "--minutes") {
       play.minutes = number;
     } else if (name == "--users") {
@@ -264,13 +270,25 @@ int Main(int argc, char** argv) {
   const bool is_single = seconds == 0 && first == last;
   std::uint64_t played = 0;
   std::uint64_t failed = 0;
-  for (play.seed = first; seconds > 0 ? elapsed() < seconds : play.seed <= last; ++play.seed) {
-    const Outcome outcome = PlayInProcess(play, with_log);
-    ++played;
-    if (!outcome.is_good) ++failed;
-    if (is_single || !outcome.is_good || with_log) std::fputs(outcome.output.c_str(), stdout);
-    std::fflush(stdout);
-  }
+  std::mutex printing;
+  std::atomic<std::uint64_t> next{first};
+  // A job only waits for its child process.
+  const auto work = [&] {
+    for (Play mine = play;;) {
+      mine.seed = next++;
+      if (seconds > 0 ? elapsed() >= seconds : mine.seed > last) return;
+      const Outcome outcome = PlayInProcess(mine, with_log);
+      const std::lock_guard lock(printing);
+      ++played;
+      if (!outcome.is_good) ++failed;
+      if (is_single || !outcome.is_good || with_log) std::fputs(outcome.output.c_str(), stdout);
+      std::fflush(stdout);
+    }
+  };
+  std::vector<std::thread> others;
+  while (others.size() + 1 < jobs) others.emplace_back(work);
+  work();
+  for (std::thread& other : others) other.join();
   std::printf("%llu seeds in %.1f s, %llu failed\n", static_cast<unsigned long long>(played), elapsed(),
               static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;

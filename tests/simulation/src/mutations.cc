@@ -21,7 +21,9 @@ const std::vector<Mutation>& AllMutations() {
       {"confirm-before-append", "a record counts as appended when it is given to the producer"},
       {"accept-old-epoch", "a gateway accepts what a former owner of a shard still says"},
       {"drop-resend", "what a former owner did not confirm is not sent to the new one"},
-      {"commit-everything", "the cursor goes past records that are not finished"},
+      {"commit-everything", "the cursor goes past all records that are not finished"},
+      {"skip-a-hold", "the cursor goes past the oldest record that is not finished"},
+      {"append-out-of-order", "two messages that are appended together change places"},
       {"forget-parked", "a session whose client is away is not stored"},
       {"lose-offline", "a message for an absent user is not stored"},
       {"give-offline-again", "what was given from the offline store is not marked"},
@@ -35,6 +37,16 @@ const std::vector<Mutation>& AllMutations() {
   return kAll;
 }
 
+namespace {
+
+bool IsMessage(const std::string& value) {
+  events::v1::UserRecord record;
+  return record.ParseFromString(value) && record.has_delivery() &&
+         record.delivery().stanza().kind() == common::v1::STANZA_KIND_MESSAGE;
+}
+
+}  // namespace
+
 void Mutate(Environment& environment) {
   const std::string& name = environment.mutation;
   Kafka& kafka = environment.kafka;
@@ -42,7 +54,13 @@ void Mutate(Environment& environment) {
   if (name == "confirm-before-append") {
     kafka.hooks.confirms_early = true;
   } else if (name == "commit-everything") {
-    kafka.hooks.commits_everything = true;
+    kafka.hooks.commit = [](std::int64_t, std::int64_t end) { return end; };
+  } else if (name == "skip-a-hold") {
+    kafka.hooks.commit = [](std::int64_t offset, std::int64_t end) { return std::min(offset + 1, end); };
+  } else if (name == "append-out-of-order") {
+    kafka.hooks.is_swapped = [](const std::string& first, const std::string& second) {
+      return IsMessage(first) && IsMessage(second);
+    };
   } else if (name == "forget-what-was-applied") {
     kafka.hooks.read = [](std::string& value) {
       events::v1::UserRecord record;
@@ -57,12 +75,24 @@ void Mutate(Environment& environment) {
              record.fanout().stanza().type() != "unavailable";
     };
   } else if (name == "accept-old-epoch") {
-    const auto newest = std::make_shared<std::map<std::uint32_t, std::int64_t>>();
-    links.hooks.down = [newest](std::vector<SessionManagerAction>& actions) {
+    // When it is heard: a former owner's words are late, not new.
+    using Known = std::map<std::pair<const Process*, std::uint32_t>, std::int64_t>;
+    links.hooks.heard = [known = std::make_shared<Known>()](const Process& gateway,
+                                                            std::vector<SessionManagerAction>& actions) {
+      const auto raise = [&](std::uint32_t shard, std::int64_t said) {
+        std::int64_t& epoch = (*known)[{&gateway, shard}];
+        return epoch = std::max(epoch, said);
+      };
       for (SessionManagerAction& action : actions) {
-        std::int64_t& epoch = (*newest)[action.shard()];
-        epoch = std::max(epoch, action.epoch());
-        action.set_epoch(epoch);
+        if (action.has_hello()) {
+          for (auto& owned : *action.mutable_hello()->mutable_shards())
+            owned.set_epoch(raise(owned.shard(), owned.epoch()));
+        } else if (action.has_shard_owned()) {
+          auto* owned = action.mutable_shard_owned();
+          owned->set_epoch(raise(owned->shard(), owned->epoch()));
+        } else {
+          action.set_epoch(raise(action.shard(), action.epoch()));
+        }
       }
     };
   } else if (name == "swap-packets") {

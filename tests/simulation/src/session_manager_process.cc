@@ -1,9 +1,12 @@
 // A session-manager process: the real domain and the real adapters for Kafka, Redis and links, over
 // the simulation's Kafka, Redis, PostgreSQL and network. Mirrors services/session-manager/src/app.cc.
 #include <chrono>
+#include <map>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "adapters/redis_session_directory.h"
 #include "adapters/registry_membership.h"
@@ -15,6 +18,8 @@
 #include "fakes.h"
 #include "memory_stores.h"
 #include "rookery/base/check.h"
+#include "rookery/base/deadline.h"
+#include "rookery/base/shard.h"
 #include "rookery/events/kafka_log.h"
 #include "rookery/routing/registry.h"
 #include "rookery/sharding/member.h"
@@ -32,6 +37,7 @@ using namespace session_manager;  // NOLINT: this file is that service's part
 
 constexpr seconds kStatementTimeout{5};
 constexpr seconds kRosterTimeout{2};
+constexpr milliseconds kDiscoTimeout{2'000};
 
 class SimulatedDatabase final : public Database {
  public:
@@ -272,16 +278,70 @@ class MortalMembership final : public Membership {
   bool is_silent_ = false;
 };
 
+/// As GrpcServiceDisco: the owner of the address's shard, as it was known, and as Redis has it now.
+class RemoteServiceDisco final : public ServiceDisco {
+ public:
+  RemoteServiceDisco(Environment& environment, Process& process, routing::Registry& registry)
+      : environment_(environment), process_(process), registry_(registry) {}
+
+  Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(std::string service,
+                                                             disco::v1::GetDiscoInfoRequest request,
+                                                             std::uint64_t) override {
+    return Ask<disco::v1::GetDiscoInfoResponse>(std::move(service), std::move(request), &MemberProcess::Info);
+  }
+  Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(std::string service,
+                                                                disco::v1::ListDiscoItemsRequest request,
+                                                                std::uint64_t) override {
+    return Ask<disco::v1::ListDiscoItemsResponse>(std::move(service), std::move(request), &MemberProcess::Items);
+  }
+
+ private:
+  template <typename Response, typename Request>
+  Task<absl::StatusOr<Response>> Ask(std::string service, Request request,
+                                     Task<absl::StatusOr<Response>> (MemberProcess::*method)(Request)) {
+    using Answer = absl::StatusOr<Response>;
+    const Deadline deadline = Deadline::After(kDiscoTimeout);
+    const std::uint32_t shard = ShardOf(request.jid(), environment_.shards);
+    Answer answer = absl::UnavailableError("nobody owns the shard");
+    std::string asked;
+    for (const bool read_again : {false, true}) {
+      if (read_again) {
+        auto owners = co_await registry_.ReadShards(service);
+        if (!owners.ok()) break;
+        owners_[service] = *std::move(owners);
+      }
+      std::string address;
+      for (const routing::ShardOwner& owner : owners_[service])
+        if (owner.shard == shard) address = owner.address;
+      const auto found = environment_.members.find(address);
+      if (address.empty() || address == asked || found == environment_.members.end()) continue;
+      asked = address;
+      if (deadline.IsExpired()) co_return absl::DeadlineExceededError("the service does not answer");
+      MemberProcess& callee = *found->second;
+      absl::AnyInvocable<Task<Answer>()> call = [&callee, method, request] { return (callee.*method)(request); };
+      answer = co_await environment_.world.Call<Answer>(process_, callee, deadline.Remaining(), std::move(call));
+      if (!absl::IsUnavailable(answer.status()) && !absl::IsFailedPrecondition(answer.status())) co_return answer;
+    }
+    if (absl::IsFailedPrecondition(answer.status())) co_return absl::UnavailableError("nobody owns the shard");
+    co_return answer;
+  }
+
+  Environment& environment_;
+  Process& process_;
+  routing::Registry& registry_;
+  std::map<std::string, std::vector<routing::ShardOwner>> owners_;
+};
+
 class SimulatedSessionManager final : public SessionManagerProcess {
  public:
   SimulatedSessionManager(Environment& environment, std::string name)
       : SessionManagerProcess(environment.world, std::move(name)), environment_(environment) {}
 
   std::size_t sessions() const override { return parts_ == nullptr ? 0 : parts_->domain->table().size(); }
-  std::size_t owned_shards() const override {
-    return parts_ == nullptr ? 0 : parts_->domain->owner().owned();
+  bool is_live(std::uint32_t shard) const override {
+    const sharding::Shard* const found = parts_ == nullptr ? nullptr : parts_->domain->owner().Find(shard);
+    return found != nullptr && found->live();
   }
-  std::size_t live_shards() const override { return parts_ == nullptr ? 0 : parts_->domain->owner().live(); }
 
  private:
   // In the order of making; unmade in reverse.
@@ -296,7 +356,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     std::unique_ptr<Waiting> waiting;
     FakeKeyMaker keys;
     std::unique_ptr<RemoteRoster> roster;
-    FakeServiceDisco service_disco;
+    std::unique_ptr<RemoteServiceDisco> service_disco;
     std::unique_ptr<RedisSessionDirectory> directory;
     std::unique_ptr<Domain> domain;
     std::unique_ptr<GatewayLinks> links;
@@ -320,11 +380,12 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.accounts = std::make_unique<Accounts>(statements);
     p.waiting = std::make_unique<Waiting>(statements);
     p.roster = std::make_unique<RemoteRoster>(environment_, *this, *p.registry);
+    p.service_disco = std::make_unique<RemoteServiceDisco>(environment_, *this, *p.registry);
     p.directory = std::make_unique<RedisSessionDirectory>(*p.redis, name());
     p.domain = std::make_unique<Domain>(
         io().get_executor(), p.settings,
-        Ports{*p.log, *p.membership, *p.accounts, p.keys, *p.waiting, *p.roster, p.service_disco,
-              *p.directory, sharding::EpochsIn(*p.registry, "session-manager")},
+        Ports{*p.log, *p.membership, *p.accounts, p.keys, *p.waiting, *p.roster, *p.service_disco, *p.directory,
+              sharding::EpochsIn(*p.registry, "session-manager")},
         Clock::System(), p.metrics);
     p.links = std::make_unique<GatewayLinks>(io(), p.domain->sessions(), rpc::LinkLimits{});
     const std::string address = name() + ":" + std::to_string(life());

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "faults.h"
 #include "message_id.h"
 #include "mutations.h"
@@ -26,7 +27,7 @@ Simulation::Simulation(Options options)
       roster_database_(MakeRosterDatabase()),
       kafka_(world_, broker_),
       links_(world_),
-      environment_{world_, kafka_, links_, redis_, redis_data_, postgres_, *database_, {}, 8, seconds(60), options_.mutation},
+      environment_{world_, kafka_, links_, redis_, redis_data_, postgres_, *database_, {}, {}, 8, seconds(60), options_.mutation},
       ledger_(world_),
       wires_(world_) {
   Mutate(environment_);
@@ -43,6 +44,9 @@ Simulation::Simulation(Options options)
   };
   for (int i = 0; i < options_.rosters; ++i)
     rosters_.push_back(MakeRoster(environment_, *roster_database_, absl::StrCat("roster-", i + 1)));
+  for (const char* service : {"muc", "search"})
+    for (int i = 0; i < options_.members; ++i)
+      members_.push_back(MakeMember(environment_, service, absl::StrCat(service, "-", i + 1)));
   for (int i = 0; i < options_.session_managers; ++i)
     managers_.push_back(MakeSessionManager(environment_, absl::StrCat("manager-", i + 1)));
   std::vector<GatewayProcess*> gateways;
@@ -68,7 +72,8 @@ Simulation::Simulation(Options options)
       habits.online_for = random_.LogBetween(seconds(20), seconds(300));
       habits.is_slow_to_acknowledge = random_.Chance(0.15);
       clients_.push_back(std::make_unique<Client>(world_, ledger_, wires_, gateways, names.back(),
-                                                  absl::StrCat("d", d + 1), habits, random_.Next()));
+                                                  absl::StrCat("d", d + 1), habits, environment_.resume_timeout,
+                                                  random_.Next()));
       devices[static_cast<std::size_t>(i)].push_back(clients_.back().get());
     }
   }
@@ -86,6 +91,7 @@ Simulation::~Simulation() {
   // Before what they use.
   for (auto& p : gateways_) p->Kill();
   for (auto& p : managers_) p->Kill();
+  for (auto& p : members_) p->Kill();
   for (auto& p : rosters_) p->Kill();
   redis_.Kill();
   postgres_.Kill();
@@ -95,6 +101,7 @@ Simulation::~Simulation() {
 std::vector<std::string> Simulation::lanes() const {
   std::vector<std::string> names{"world", "redis", "postgres", "broker", "kafka"};
   for (const auto& p : rosters_) names.push_back(p->name());
+  for (const auto& p : members_) names.push_back(p->name());
   for (const auto& p : managers_) names.push_back(p->name());
   for (const auto& p : gateways_) names.push_back(p->name());
   return names;
@@ -104,6 +111,7 @@ Result Simulation::Run() {
   faults_ = std::make_unique<Faults>(*this);
   for (Process* backend : {&redis_, &postgres_, &broker_}) backend->Start();
   for (auto& p : rosters_) p->Start();
+  for (auto& p : members_) p->Start();
   for (auto& p : managers_) p->Start();
   for (auto& p : gateways_) p->Start();
   for (auto& client : clients_) client->Begin(random_.Between(seconds(5), seconds(30)));
@@ -131,15 +139,53 @@ void Simulation::Settle() {
   world_.Note("world", "settle", "");
   faults_->UndoAll();
   for (auto& client : clients_) client->CalmDown();
+  world_.RunFor(environment_.resume_timeout + minutes(1));
+  // Some leave, so that others have to see it.
+  for (auto& client : clients_) {
+    const double lot = random_.Unit();
+    if (lot > 0.3) {
+      staying_.push_back(client.get());
+      for (const char* service : {"conference.localhost", "search.localhost"}) client->AskDisco(service);
+    } else if (lot > 0.15) {
+      client->Disappear();
+    } else {
+      client->GoHome();
+    }
+  }
+  world_.RunFor(seconds(30));
+  for (Client* client : staying_) client->AskForAck();
   // Longer than anything that waits: resumption, gateways, stores, the group.
   world_.RunFor(environment_.resume_timeout + minutes(3));
 }
 
+void Simulation::CheckShards() {
+  const auto check = [this](const std::string& service, const auto& processes, const std::string& prefix) {
+    for (std::uint32_t shard = 0; shard < environment_.shards; ++shard) {
+      std::vector<std::string> owners;
+      for (const auto& process : processes)
+        if (process->name().starts_with(prefix) && process->is_live(shard)) owners.push_back(process->name());
+      if (owners.size() != 1)
+        ledger_.Violate("every-shard-has-one-owner", absl::StrCat("shard ", shard, " of ", service, " is owned by ",
+                                                                  owners.empty() ? "nobody" : absl::StrJoin(owners, " and ")));
+    }
+  };
+  check("users", managers_, "");
+  check("rooms", members_, "muc-");
+  check("messages", members_, "search-");
+}
+
 void Simulation::Check() {
   world_.Note("world", "check", "");
-  for (const auto& client : clients_)
+  for (const Client* client : staying_) {
     if (!client->is_online())
       ledger_.Violate("everybody-can-sign-in", absl::StrCat(client->user(), " could not sign in"));
+    if (client->unacknowledged() > 0)
+      ledger_.Violate("what-is-sent-is-acknowledged",
+                      absl::StrCat(client->user(), " has ", client->unacknowledged(),
+                                   " stanzas that were never acknowledged"));
+    for (const std::string& service : client->unanswered())
+      ledger_.Violate("services-answer", absl::StrCat(service, " has told ", client->user(), " nothing of itself"));
+  }
   ledger_.CheckMessages();
   ledger_.CheckPresence([this](const std::string& viewer, const std::string& contact) {
     return roster_database_->Sees(viewer, contact);
@@ -152,23 +198,19 @@ void Simulation::Check() {
       ledger_.Violate("every-record-is-finished",
                       absl::StrCat("the cursor of shard ", shard, " is ", cursor, " of ", end));
   }
-  std::size_t live = 0;
+  CheckShards();
   std::size_t sessions = 0;
-  for (const auto& manager : managers_) {
-    live += manager->live_shards();
-    sessions += manager->sessions();
-  }
-  if (live != environment_.shards) ledger_.Violate("shards-are-live", absl::StrCat(live, " shards are live"));
-  if (sessions != clients_.size())
+  for (const auto& manager : managers_) sessions += manager->sessions();
+  if (sessions != staying_.size())
     ledger_.Violate("sessions-end", absl::StrCat("session-managers have ", sessions, " sessions, and ",
-                                                 clients_.size(), " clients are online"));
+                                                 staying_.size(), " clients are online"));
   std::size_t at_gateways = 0;
   for (const auto& gateway : gateways_) at_gateways += gateway->sessions();
-  if (at_gateways != clients_.size())
-    ledger_.Violate("sessions-end", absl::StrCat("gateways have ", at_gateways, " sessions, and ", clients_.size(),
+  if (at_gateways != staying_.size())
+    ledger_.Violate("sessions-end", absl::StrCat("gateways have ", at_gateways, " sessions, and ", staying_.size(),
                                                  " clients are online"));
   // A row that is not needed any more may stay as long as its session.
-  for (auto& client : clients_) client->GoHome();
+  for (Client* client : staying_) client->GoHome();
   world_.RunFor(minutes(2));
   if (database_->offline_messages() > 0 || database_->parked_sessions() > 0 || database_->stored_packets() > 0)
     ledger_.Violate("stores-drain", absl::StrCat("left in the store:", database_->Describe()));

@@ -19,6 +19,7 @@ struct Options {
   int session_managers = 3;
   int gateways = 2;
   int rosters = 2;
+  int members = 2;  // of muc and of search
   int users = 12;
   /// Names of faults.h's table.
   std::set<std::string> faults;
@@ -54,6 +55,7 @@ class Simulation {
   friend class Faults;
   void Settle();
   void Check();
+  void CheckShards();
 
   const Options options_;
   World world_;
@@ -70,9 +72,11 @@ class Simulation {
   Ledger ledger_;
   Wires wires_;
   std::vector<std::unique_ptr<RosterProcess>> rosters_;
+  std::vector<std::unique_ptr<MemberProcess>> members_;
   std::vector<std::unique_ptr<SessionManagerProcess>> managers_;
   std::vector<std::unique_ptr<GatewayProcess>> gateways_;
   std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<Client*> staying_;  // to the end
   std::unique_ptr<class Faults> faults_;
 };
 

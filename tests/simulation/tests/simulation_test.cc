@@ -36,6 +36,13 @@ TEST(Simulator, OneSeedIsOneHistory) {
   EXPECT_NE(SeedLine(Play("--seed 5 --minutes 3 --faults all")), first);
 }
 
+TEST(Simulator, NoticesThatNobodyIsToldOfTheEndOfASession) {
+  int status = 0;
+  const std::string output = Play("--seed 1 --minutes 3 --faults none --mutation drop-unavailable", &status);
+  EXPECT_NE(status, 0);
+  EXPECT_NE(output.find("no-ghosts"), std::string::npos) << output;
+}
+
 TEST(Simulator, SaysWhatItDoesNotKnow) {
   int status = 0;
   EXPECT_NE(Play("--faults sunspots", &status).find("sunspots"), std::string::npos);

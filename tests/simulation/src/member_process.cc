@@ -1,0 +1,122 @@
+// A muc or search process: the real machinery of shards and the desk that answers disco, over the
+// simulation's Kafka, Redis and network. Mirrors libs/sharding/src/member.cc.
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "environment.h"
+#include "rookery/base/check.h"
+#include "rookery/base/clock.h"
+#include "rookery/events/kafka_log.h"
+#include "rookery/events/v1/message_event.pb.h"
+#include "rookery/events/v1/room_record.pb.h"
+#include "rookery/routing/registry.h"
+#include "rookery/sharding/member.h"
+#include "rookery/sharding/record_shards.h"
+#include "rookery/telemetry/metrics.h"
+
+namespace rookery::simulation {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr milliseconds kDrainTimeout{5'000};
+
+class SimulatedMember final : public MemberProcess {
+ public:
+  SimulatedMember(Environment& environment, std::string service, std::string name)
+      : MemberProcess(environment.world, std::move(name)),
+        environment_(environment),
+        service_(std::move(service)) {}
+
+  bool is_live(std::uint32_t shard) const override { return parts_ != nullptr && parts_->is_live(shard); }
+
+  Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(
+      disco::v1::GetDiscoInfoRequest request) override {
+    co_return parts_->disco->Info(request);
+  }
+  Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(
+      disco::v1::ListDiscoItemsRequest request) override {
+    co_return parts_->disco->Items(request);
+  }
+
+ private:
+  // In the order of making; unmade in reverse.
+  struct Parts {
+    telemetry::Metrics metrics{"member"};
+    std::unique_ptr<redis::Client> redis;
+    std::unique_ptr<routing::Registry> registry;
+    std::unique_ptr<events::KafkaLog> log;
+    std::unique_ptr<sharding::ShardService> shards;
+    std::unique_ptr<sharding::ShardOwner> owner;
+    std::unique_ptr<sharding::DiscoDesk> disco;
+
+    bool is_live(std::uint32_t shard) const {
+      const sharding::Shard* const found = owner->Find(shard);
+      return found != nullptr && found->live();
+    }
+  };
+  bool is_muc() const { return service_ == "muc"; }
+  std::string Address() const { return name() + ":" + std::to_string(life()); }
+
+  void Boot() override {
+    parts_ = std::make_unique<Parts>();
+    Parts& p = *parts_;
+    p.redis = MakeRedisClient(world(), *this, environment_.redis, environment_.redis_data);
+    p.registry = routing::Registry::Create(io(), *p.redis);
+    const std::uint32_t shards = environment_.shards;
+    p.log = std::make_unique<events::KafkaLog>(environment_.kafka.MakeProducer(*this),
+                                               environment_.kafka.MakeProducer(*this),
+                                               events::Topology({shards, shards, shards, shards}));
+    sharding::OwnerOptions options;
+    options.instance = name();
+    if (is_muc()) {
+      options.topic = events::Topic::kRooms;
+      p.shards = std::make_unique<sharding::RecordShards<events::v1::RoomRecord>>();
+    } else {
+      options.topic = events::Topic::kMessages;
+      p.shards = std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>();
+    }
+    const std::string topic(events::Name(options.topic));
+    p.owner = std::make_unique<sharding::ShardOwner>(
+        io().get_executor(), Clock::System(), std::move(options), *p.log,
+        [&p](const std::map<std::uint32_t, std::int64_t>& epochs) { p.registry->PublishShards(epochs); },
+        sharding::EpochsIn(*p.registry, service_), p.metrics);
+    p.disco = std::make_unique<sharding::DiscoDesk>(
+        shards, sharding::PlainInfo(is_muc() ? "conference" : "directory", "text", service_),
+        [&p](std::uint32_t shard) { return p.is_live(shard); });
+    environment_.members[Address()] = this;
+    p.registry->Announce(service_, {name(), Address()}, [this](const absl::Status&) { EndSoon(); });
+    const absl::Status joined = p.owner->Join(*p.shards, [this, topic](kafka::ConsumerHandler& handler) {
+      return environment_.kafka.MakeConsumer(*this, topic, service_, handler);
+    });
+    ROOKERY_CHECK(joined.ok());
+  }
+  Task<void> Drain() override {
+    Parts& p = *parts_;
+    co_await p.registry->Withdraw();
+    co_await p.owner->Leave(kDrainTimeout);
+    (void)co_await p.log->Flush(milliseconds(2'000));
+  }
+  void Unmake() override {
+    environment_.members.erase(Address());
+    // Its last coroutines end on the loop, while all that they use is still there.
+    parts_->registry.reset();
+    io().restart();
+    io().poll();
+    parts_.reset();
+  }
+
+  Environment& environment_;
+  const std::string service_;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace
+
+std::unique_ptr<MemberProcess> MakeMember(Environment& environment, std::string service, std::string name) {
+  return std::make_unique<SimulatedMember>(environment, std::move(service), std::move(name));
+}
+
+}  // namespace rookery::simulation
