@@ -469,6 +469,7 @@ TEST_F(SessionLinksTest, ResumesAsANewSessionWithTheOldCounts) {
   resumed.mutable_resumed()->set_acked_seq(6);
   a().Say(resumed);
   ASSERT_NE(session, nullptr);
+  EXPECT_EQ(a().Take().delivered().seq(), 6u);
   EXPECT_EQ(session->inbound.next_count(), 10u);
   SayPacket(a(), 10, *session, 7, "p7");
   EXPECT_EQ(client_.packets, std::vector<std::string>{"p7"});
@@ -511,6 +512,7 @@ TEST_F(SessionLinksTest, TheLossOfAConnectionIsNotTakenForTheLossOfTheOneThatRes
   a().Say(resumed);
   ASSERT_NE(session, nullptr);
   EXPECT_EQ(session->client, &second);
+  EXPECT_TRUE(a().Take().has_delivered());
   EXPECT_TRUE(a().sent.empty());
   links_->End(*session, EndReason::kConnectionLost);
   EXPECT_TRUE(a().Take().has_end());

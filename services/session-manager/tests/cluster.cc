@@ -304,6 +304,7 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
       client.confirmed = resumed.inbound_count();
       while (!client.unconfirmed.empty() && client.unconfirmed.front().count() <= client.confirmed)
         client.unconfirmed.pop_front();
+      Deliver(client, client.acked_seq);
       for (const auto& stanza : client.unconfirmed) Resend(client, stanza.count());
       return;
     }

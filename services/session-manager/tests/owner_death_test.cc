@@ -578,6 +578,36 @@ class OutdatedSession : public OwnerDeathTest {
   Client* bob = nullptr;
 };
 
+TEST_F(OutdatedSession, SL5_ItsNewGatewayHasNotHeardOfIt_TheRowIsStillTheSession) {
+  LoseConnection();
+  node(1).frozen = true;
+  Client& unheard = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  Elapse(std::chrono::seconds(2));
+  ASSERT_FALSE(unheard.started);
+  node(1).frozen = false;
+  KillBoth(unheard);
+  Say("m1", bob_);
+  Client& again = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  EXPECT_TRUE(again.started);
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(OutdatedSession, SL5_ItsNewGatewayHasNotHeardOfIt_TheOneThatItLeftStillHasIt) {
+  node(1).frozen = true;
+  Client& unheard = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  Elapse(std::chrono::seconds(2));
+  ASSERT_FALSE(unheard.started);
+  node(1).frozen = false;
+  KillBoth(unheard);
+  EXPECT_FALSE(bob->ended);
+  Client& again = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  EXPECT_TRUE(again.started);
+}
+
 TEST_F(OutdatedSession, SL13_WhatItsClientCountsIsNotTakenForWhatItHasNotHad) {
   LoseConnection();
   KeepTheRow();

@@ -140,6 +140,56 @@ TEST_F(ResumptionTest, OnTheSameGateway) {
   EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
 }
 
+TEST_F(ResumptionTest, SL5_AnAttemptThatComesAgainOverTheLinkOfItsAnswer_IsNotAnsweredTwice) {
+  Client& resumed = other_.Resume(*bob, HandledBy(*bob));
+  session::v1::GatewayAction again;
+  again.set_session_id(bob->id);
+  again.mutable_resume()->set_user(bob_);
+  again.mutable_resume()->set_handled(HandledBy(*bob));
+  again.mutable_resume()->set_attempt(resumed.attempt);
+  other_.Post(bob_, again);
+  Settle();
+  EXPECT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_FALSE(resumed.ended);
+}
+
+TEST_F(ResumptionTest, SL6_AttachedBeforeItsGatewayHeardOfTheResumptionThere_TheNewConnectionLives) {
+  session::v1::GatewayAction old;
+  old.set_session_id(bob->id);
+  auto& attach = *old.mutable_attach();
+  attach.set_full_jid(bob->jid);
+  attach.set_last_seq(bob->last_seq);
+  attach.set_acked_seq(bob->acked_seq);
+  attach.set_base_seq(bob->base_seq);
+  attach.set_stream_management(true);
+  attach.set_resume(true);
+  attach.set_state(bob->state);
+  Client& resumed = gateway_.Resume(*bob, HandledBy(*bob));
+  gateway_.Post(bob_, old);
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  EXPECT_FALSE(resumed.ended);
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(ResumptionTest, SL5_LeavesAGatewayThatHasNotHeardOfIt_NoneKeepsIt) {
+  Gateway& third = AddGateway("gw-3");
+  node(0).frozen = true;
+  Client& unheard = other_.Resume(*bob, HandledBy(*bob));
+  Client& resumed = third.Resume(*bob, HandledBy(*bob));
+  node(0).frozen = false;
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_TRUE(resumed.started);
+  EXPECT_FALSE(resumed.ended);
+  for (const Client* left : {bob, &unheard}) {
+    ASSERT_TRUE(left->ended);
+    EXPECT_EQ(left->ended->condition(), "conflict");
+  }
+}
+
 TEST_F(ResumptionTest, TooHighH_Told_AndTheSessionLives) {
   gateway_.Send(*alice, Message(bob_, "m1"));
   Settle();

@@ -439,6 +439,8 @@ void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::S
   session.outbound.Restore(resumed.base_seq(), resumed.acked_seq(), resumed.acked_offset());
   session.state = resumed.state();
   if (!request) return End(session, EndReason::kConnectionLost);
+  // So its owner knows that we have it.
+  Delivered(session);
   Resumption resumption;
   resumption.session = &session;
   request->done(resumption);

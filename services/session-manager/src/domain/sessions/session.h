@@ -155,6 +155,11 @@ struct Session : GatewayHook {
 
   /// The newest attempt to resume, while it waits; null when there is none.
   std::unique_ptr<WaitingResume> resume_waits;
+  /// The attempt that its gateway was answered over its link when the client came there; 0: none was.
+  std::uint64_t resumed_by = 0;
+  /// Whether the gateway to which the client has come knows the session is not known: nothing has been
+  /// heard from there. What was the session before could still be gone on with, should we die.
+  bool is_unheard = false;
   /// The gateway that the client left with the newest resumption, until it is told so.
   std::string left_gateway;
 

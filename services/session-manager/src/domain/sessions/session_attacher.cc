@@ -45,6 +45,8 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   if (session) {
     const std::uint64_t newest = session->state.resumptions();
     const bool is_elsewhere = session->gateway != nullptr && session->gateway != &gateway;
+    // Said before it heard that the session was resumed there: it goes by the same id.
+    if (resumptions < newest && session->gateway == &gateway) return;
     if (resumptions < newest || (resumptions == newest && is_elsewhere)) {
       // Resumed on another gateway: over for this one.
       AddAction(gateway, id, shard).mutable_ended()->set_condition("conflict");
@@ -121,6 +123,7 @@ void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Se
     session->management = ManagementOf(attach);
     session->base_seq = attach.base_seq();
   }
+  if (session->is_unheard) resumer_.OnHeard(session);
   Arrive(*session, attach.detached());
   directory_.Changed(*session);
   deliverer_.Acknowledge(*session, attach.acked_seq());

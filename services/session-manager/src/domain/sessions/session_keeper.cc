@@ -185,10 +185,11 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
   }
 
   Shard* shard = nullptr;
+  std::shared_ptr<Session> session;
   std::uint32_t number = ShardNumberFor(action);
   if (number == ~0u) {
     // Of a session that was started, resumed or attached before, or whose attachment still waits.
-    const auto session = table_.Find(SessionId(action.session_id()));
+    session = table_.Find(SessionId(action.session_id()));
     // Ended here, or its shard has just gone to another owner: there the gateway attaches it and
     // says this again. It must not take our ignorance for the end of the session.
     if (!session) return;
@@ -211,6 +212,7 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
     shard->waiting.push_back({gateway.instance(), std::move(action)});
     return;
   }
+  if (session && session->is_unheard && session->gateway == &gateway) resumer_.OnHeard(session);
   switch (action.action_case()) {
     case GatewayAction::kStart:
       Start(gateway, action, *shard);
@@ -227,11 +229,9 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
     case GatewayAction::kStanza:
       OnStanza(gateway, action);
       break;
-    case GatewayAction::kDelivered: {
-      const auto session = table_.Find(SessionId(action.session_id()));
+    case GatewayAction::kDelivered:
       if (session && session->gateway == &gateway) deliverer_.Acknowledge(*session, action.delivered().seq());
       break;
-    }
     case GatewayAction::kStreamManagementEnable:
       EnableStreamManagement(gateway, action);
       break;

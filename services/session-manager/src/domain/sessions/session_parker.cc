@@ -71,7 +71,8 @@ void SessionParker::OnPhase(const Session& session) {
     row.is_source = false;
     // What is in the store says less than its client knows from here on.
     if (row.content == ParkedRow::Content::kCurrent) row.content = ParkedRow::Content::kOutdated;
-    if (std::exchange(row.is_fresh, false)) row.misleads = true;
+    // While it is not known whether its new gateway has the session, the row is as good as that.
+    if (!session.is_unheard && std::exchange(row.is_fresh, false)) row.misleads = true;
     if (row.misleads && !session.user->shard->live()) {
       live_.NoteBack(session);
     } else if (row.misleads && !std::exchange(row.is_telling, true)) {

@@ -62,6 +62,8 @@ void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, S
     Wait(*session, gateway, action, std::min(limit, clock_.Now() + kEnableLimit));
     return;
   }
+  // Sent again to the owner of a new epoch: its answer is on the same link, behind the news of that.
+  if (session->gateway == &gateway && session->resumed_by == request.attempt() && request.attempt() != 0) return;
   const std::uint64_t handled = FloorOf(*session) + NewlyHandled(*session, request.handled());
   if (session->is_outdated() || (handled > session->sent_seq && session->row.is_source)) {
     // Its gateway and the owner that has sent it more are dead, and what we know is of before. Nobody knows
@@ -135,12 +137,18 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   GatewayPeer* const before = session->gateway;
   // On one gateway both connections go by the same id: the old one ends before the new one begins.
   if (before == gateway) AddAction(*session).mutable_ended()->set_condition("conflict");
+  std::string left = before != nullptr && before != gateway ? before->instance() : std::string();
+  if (session->is_unheard && !session->left_gateway.empty() && session->left_gateway != gateway->instance()) {
+    // Whether the one that it leaves now has the session is not known, but the one before that does.
+    if (!left.empty()) AddAction(*session).mutable_ended()->set_condition("conflict");
+    left = session->left_gateway;
+  }
   deliverer_.Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, request.handled()));
   gateways_.Assign(*session, gateway);
-  session->left_gateway = before != nullptr && before != gateway ? before->instance() : std::string();
+  session->left_gateway = std::move(left);
+  session->resumed_by = request.attempt();
+  session->is_unheard = true;
   session->state.set_resumptions(session->state.resumptions() + 1);
-  // The gateway that it has left knows as little as a row.
-  if (!session->left_gateway.empty()) session->row.misleads = true;
   live_.Enter(*session, SessionPhase::kResumed);
   directory_.Changed(*session);
   auto& resumed = *AddAction(*session).mutable_resumed();
@@ -159,14 +167,21 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   metrics_.sessions_resumed.Increment();
   features_.Tell(&LifeHook::OnSessionChanged, *session);
   hand_outs_.OnBack(session);  // the connection may have broken in the middle of the offline messages
+}
+
+void SessionResumer::OnHeard(const std::shared_ptr<Session>& session) {
+  session->is_unheard = false;
+  // The gateway that it has left knows as little as a row.
+  if (!session->left_gateway.empty()) session->row.misleads = true;
+  if (session->phase() == SessionPhase::kResumed) live_.Enter(*session, SessionPhase::kResumed);
   tasks_.Spawn("session.leave_old",
                LeaveOld(shards_.Shared(session->user->shard->number), session, session->left_gateway));
 }
 
 Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
                                     std::string gateway) {
-  // The new gateway has the session by now, or we have died: only then may the old gateway and
-  // the store forget it.
+  // The new gateway has the session. A moment later the old one and the store may forget it: what the log
+  // says of the resumption is read by then.
   const std::uint64_t resumption = session->state.resumptions();
   co_await runtime::Sleep(settings_.resume_hand_over);
   if (shard->released()) co_return;

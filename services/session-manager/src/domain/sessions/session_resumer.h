@@ -45,6 +45,8 @@ class SessionResumer {
         ends_(ends) {}
 
   void Resume(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
+  /// The gateway to which the session's client has come says something of it, and so has it.
+  void OnHeard(const std::shared_ptr<Session>& session);
   /// What an attempt to resume the session may have waited for has happened.
   void TryAgain(const std::shared_ptr<Session>& session);
   /// The attempt has waited for long enough.
