@@ -19,6 +19,20 @@ target_compile_definitions(rookery_asio INTERFACE BOOST_ASIO_SEPARATE_COMPILATIO
   BOOST_BEAST_SEPARATE_COMPILATION BOOST_BEAST_USE_STD_STRING_VIEW)
 target_link_libraries(rookery_asio INTERFACE Boost::headers Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
 
+# Headers that all sources of a target share are parsed once. Sanitizers build without,
+# so that a missing include is found.
+function(rookery_precompile target header)
+  if(ROOKERY_SANITIZE)
+    return()
+  endif()
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/libs/cmake)
+  target_precompile_headers(${target} PRIVATE ${CMAKE_SOURCE_DIR}/libs/cmake/precompiled/${header})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    # ccache compares contents instead.
+    target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  endif()
+endfunction()
+
 # rookery_library(<name> SOURCES … [DEPS …] [PRIVATE_DEPS …]) makes rookery_<name>
 # with alias rookery::<name>; public headers lie in include/.
 function(rookery_library name)
@@ -37,6 +51,7 @@ function(rookery_service name)
   add_library(rookery_${id}_core STATIC ${A_CORE_SOURCES})
   target_include_directories(rookery_${id}_core PUBLIC src)
   target_link_libraries(rookery_${id}_core PUBLIC ${A_DEPS} PRIVATE rookery_options)
+  rookery_precompile(rookery_${id}_core service.h)
   add_executable(rookery-${name} src/main.cc)
   target_link_libraries(rookery-${name} PRIVATE rookery_${id}_core rookery_options)
   if(NOT ROOKERY_SANITIZE)
@@ -57,6 +72,10 @@ function(rookery_test target)
     return()
   endif()
   target_link_libraries(${target} PRIVATE ${A_DEPS} GTest::gmock_main rookery_options)
+  list(LENGTH A_SOURCES count)
+  if(count GREATER 8)
+    rookery_precompile(${target} test.h)
+  endif()
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${A_LABELS}")
 endfunction()
