@@ -176,6 +176,7 @@ TEST_F(ResumptionTest, SL6_AttachedBeforeItsGatewayHeardOfTheResumptionThere_The
 
 TEST_F(ResumptionTest, SL5_LeavesAGatewayThatHasNotHeardOfIt_NoneKeepsIt) {
   Gateway& third = AddGateway("gw-3");
+  Settle();
   node(0).frozen = true;
   Client& unheard = other_.Resume(*bob, HandledBy(*bob));
   Client& resumed = third.Resume(*bob, HandledBy(*bob));
