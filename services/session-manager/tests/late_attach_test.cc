@@ -120,6 +120,41 @@ TEST_F(LateAttachTest, SL12_WhatIsUnacknowledged_IsKeptForItAndReplayed) {
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
+TEST_F(LateAttachTest, SL12_APacketThatTheStoreHadAndItsClientHasAcknowledged_IsNotGivenAgain) {
+  node(1).shard_log.member = true;
+  bob->acks = false;
+  Say("m1", bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_EQ(database_.Packets(bob_, bob->id), 1u);
+  MoveWithoutIt();
+  ASSERT_EQ(database_.Waiting(bob_), 1u) << "as of a session that nobody has";
+  late_.Deliver(*bob, bob->last_seq);
+  ItComes();
+  EXPECT_FALSE(bob->ended);
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(LateAttachTest, SL12_APacketThatTheStoreHadAndItsClientHasNotAcknowledged_IsReplayed) {
+  node(1).shard_log.member = true;
+  bob->acks = false;
+  Say("m1", bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_EQ(database_.Packets(bob_, bob->id), 1u);
+  MoveWithoutIt();
+  ItComes();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1"));
+  late_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& resumed = gateway_.Resume(*bob, 0);
+  resumed.inbox.clear();
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  EXPECT_FALSE(resumed.ended);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
+}
+
 TEST_F(LateAttachTest, SL12_WhatIsUnacknowledged_IsNotLostWhenTheSessionEnds) {
   bob->acks = false;
   Say("m1", bob_);

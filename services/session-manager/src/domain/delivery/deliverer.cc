@@ -547,6 +547,12 @@ void Deliverer::RestorePackets(Shard& shard, const WaitingStore::SessionKey& key
   for (const WaitingStore::SessionPacket& packet : packets)
     ended.unacked.push_back(FromRow(packet, clock_.Now()));
   metrics_.packets_orphaned.Increment(static_cast<double>(packets.size()));
+  // Its gateway may bring it yet.
+  auto& orphans = states_.Of(shard).orphans;
+  for (const UnackedPacket& packet : ended.unacked) {
+    const bool is_from_record = packet.offset >= 0 && packet.stored_id == 0;
+    if (is_from_record && orphans.size() < ShardDelivery::kMaxOrphans) orphans.insert({id, packet.offset});
+  }
   Abandon(user, ended);
   rows_.Remove(ended, packets.back().seq);
   users_.MaybeForget(user);

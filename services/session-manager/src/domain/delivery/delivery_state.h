@@ -5,8 +5,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "domain/delivery/delivery.h"
@@ -77,6 +79,10 @@ struct ShardDelivery {
     std::uint64_t newest = 0;
   };
   std::unordered_map<std::string, LastMark> last_marks;
+  /// Records of which packets in the store were a session's that nobody had brought when the shard was
+  /// loaded: they went to the offline store, or to another session. The first kMaxOrphans.
+  static constexpr std::size_t kMaxOrphans = 100'000;
+  std::set<std::pair<SessionId, std::int64_t>> orphans;
 };
 
 }  // namespace rookery::session_manager

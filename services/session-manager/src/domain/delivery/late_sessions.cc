@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "domain/delivery/delivery_state.h"
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/waiting_rules.h"
@@ -36,9 +37,12 @@ UnackedPacket* FindEmptyPacket(Session& session, std::int64_t offset) {
 
 bool TakeBack(OfflineMarks& marks, Outbox& outbox, User& user, WaitingStore::OfflineMessage& row) {
   const std::int64_t offset = OffsetOf(row.id);
-  // Finished before this owner read anything: who stored it knew that no session had it.
-  if (offset < user.shard->committed) return false;
+  const Shard& shard = *user.shard;
   for (const auto& session : user.sessions) {
+    // Finished before this owner read anything: who stored it knew that no session had it, unless that was
+    // this owner, who took it for a packet of a session that nobody has.
+    const bool is_orphan = shard.delivery && shard.delivery->orphans.contains({session->id, offset});
+    if (offset < shard.committed && !is_orphan) continue;
     if (HasTaken(*session, row.id)) return true;
     switch (ClaimOf(*session, offset, row.stanza.to())) {
       case LateClaim::kNone:
