@@ -81,6 +81,75 @@ TEST_F(SessionEndTest, SL7_TakesEffectWhereTheRecordIsRead) {
   EXPECT_EQ(Ends()[0].session_ended().condition(), "connection-timeout");
 }
 
+TEST_F(SessionEndTest, SL7_ClosedAndLeavesNothing_EndsWithoutARecord) {
+  Client& unseen = other_.Start(bob_, "unseen");
+  Settle();
+  ASSERT_TRUE(unseen.started);
+  log_.held = true;
+  other_.End(unseen, END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(SessionsAt(1), 1u);
+  EXPECT_TRUE(unseen.ended);
+  log_.held = false;
+  Settle();
+  EXPECT_THAT(Ends(), IsEmpty());
+  EXPECT_FALSE(bob->ended);
+}
+
+TEST_F(SessionEndTest, SL7_ClosedAndLeavesSomething_ItsEndIsARecord) {
+  const auto close = [&](Client& client) {
+    const std::size_t before = Ends().size();
+    other_.End(client, END_REASON_CLOSED);
+    Settle();
+    return Ends().size() - before;
+  };
+  Client& directed = other_.Start(bob_, "directed");
+  Settle();
+  other_.Send(directed, xmpp::MakePresence("", directed.jid, UserIn(0, 1)));
+  Settle();
+  EXPECT_EQ(close(directed), 1u);
+
+  Client& resumable = other_.Start(bob_, "resumable");
+  Settle();
+  other_.EnableStreamManagement(resumable);
+  Settle();
+  EXPECT_EQ(close(resumable), 1u);
+
+  Client& deaf = other_.Start(bob_, "deaf");
+  Settle();
+  deaf.acks = false;
+  gateway_.Send(*alice, Message(deaf.jid, "m1"));
+  Settle();
+  bob->inbox.clear();
+  EXPECT_EQ(close(deaf), 1u);
+  ASSERT_TRUE(RunUntil([&] { return !bob->inbox.empty(); })) << "the message reaches another resource";
+
+  EXPECT_EQ(close(*bob), 1u);
+}
+
+TEST_F(SessionEndTest, SL7_ClosedAndLeavesNothing_OwnerDiesBeforeTheGatewayHearsOfIt_TheNextOneEndsIt) {
+  Client& unseen = other_.Start(bob_, "unseen");
+  Settle();
+  Kill(1, /*lose=*/true);
+  other_.End(unseen, END_REASON_CLOSED);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  ASSERT_TRUE(RunUntil([&] { return unseen.ended.has_value(); }));
+  EXPECT_EQ(SessionsAt(2), 1u);
+  EXPECT_THAT(Ends(), IsEmpty());
+}
+
+TEST_F(SessionEndTest, SL7_ClosedWhileContactsAreStillToHearThatItIsUnavailable_ItsEndIsARecord) {
+  Elapse(std::chrono::seconds(1));  // what is read again would load the roster
+  Move();
+  roster_.down = true;
+  other_.Send(*bob, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return bob->confirmed == bob->sent; }));
+  other_.End(*bob, END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(Ends().size(), 1u);
+}
+
 TEST_F(SessionEndTest, SL7_OwnerDiesBeforeTheDecisionIsInTheLog_TheNextOneDecides) {
   other_.EnableStreamManagement(*bob);
   other_.End(*bob, END_REASON_CONNECTION_LOST);

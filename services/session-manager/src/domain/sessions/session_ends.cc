@@ -35,6 +35,17 @@ constexpr std::string_view kTimedOut = "connection-timeout";
 /// it has to fit into the log.
 constexpr std::size_t kMaxDirectedBytes = 256 * 1024;
 
+/// Of a session that its client has closed: nobody sees it, nobody can bring it back, and none of its
+/// packets has to go elsewhere.
+bool LeavesNothing(const Session& session) {
+  const session::v1::SessionManagerState& state = session.state;
+  const bool is_seen = state.available() || state.unavailable_untold() || !state.directed().empty();
+  const bool may_come_back = session.is_resumable() || state.resumptions() > 0 ||
+                             session.row.content != ParkedRow::Content::kNone || session.row.is_busy;
+  const bool has_packets = session.has_rows || !session.unacked.empty() || !state.held_records().empty();
+  return !is_seen && !may_come_back && !has_packets && !session.user->backlog;
+}
+
 }  // namespace
 
 // ---- decisions ------------------------------------------------------------------
@@ -42,6 +53,13 @@ constexpr std::size_t kMaxDirectedBytes = 256 * 1024;
 void SessionEnds::End(const std::shared_ptr<Session>& session, std::string_view condition,
                       std::string_view text) {
   if (!session || session->ended || session->phase() == SessionPhase::kEnding) return;
+  if (condition.empty() && LeavesNothing(*session)) {
+    live_.EndedOf(*session->user->shard)
+        .Add(session->id, session->user->bare, session->state.resumptions(), CountAtEnd(*session),
+             clock_.Now());
+    Remove(session, /*ended=*/{}, /*cause=*/nullptr);
+    return;
+  }
   AppendEnd(*session, condition, text, /*holds=*/-1);
 }
 
