@@ -13,6 +13,7 @@ and stay away. Everything else waits for an event."""
 import asyncio
 import collections
 import random
+import re
 import secrets
 import time
 
@@ -269,7 +270,9 @@ class Traffic:
             pass
         account = await self._account()
         faults = self._faults()
-        assert not faults, f"{len(faults)} faults: " + "; ".join(faults[:12]) + f"\n  {account}"
+        kinds = collections.Counter(re.sub(r"\d+", "N", fault).split(": [")[0] for fault in faults)
+        counted = "; ".join(f"{count} x {kind}" for kind, count in kinds.most_common(8))
+        assert not faults, f"{len(faults)} faults ({counted}): " + "; ".join(faults[:12]) + f"\n  {account}"
         return account
 
     # ---- while they talk ----
