@@ -126,9 +126,14 @@ void DirectoryWriter::NoteAway(const absl::Status& error) {
 Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
   ShardState& state = states_[shard->number];
   const std::int64_t epoch = shard->epoch;
-  if (!state.has_read && !co_await ReadWhatIsLeft(shard->number, epoch)) {
-    if (state.epoch == epoch) state.in_flight = false;
-    co_return;
+  if (!state.has_read) {
+    const bool was_read = co_await ReadWhatIsLeft(shard->number, epoch);
+    if (state.epoch != epoch) co_return;
+    // Whoever is no owner any more must not hide what was left from the next one.
+    if (!was_read || shard->released()) {
+      state.in_flight = false;
+      co_return;
+    }
   }
   SessionDirectory::Changes changes;
   std::vector<SessionId> ids;

@@ -53,7 +53,8 @@ bool LeavesNothing(const Session& session) {
 void SessionEnds::End(const std::shared_ptr<Session>& session, std::string_view condition,
                       std::string_view text) {
   if (!session || session->ended || session->phase() == SessionPhase::kEnding) return;
-  if (condition.empty() && LeavesNothing(*session)) {
+  // An owner that is not certain decides nothing by itself.
+  if (condition.empty() && session->user->shard->live() && LeavesNothing(*session)) {
     live_.EndedOf(*session->user->shard)
         .Add(session->id, session->user->bare, session->state.resumptions(), CountAtEnd(*session),
              clock_.Now());
@@ -103,7 +104,7 @@ void SessionEnds::EndConflicts(Shard& shard) {
 void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
   const std::vector<SessionDirectory::Entry> unclaimed = directory_.TakeUnclaimed(shard, patience);
   if (unclaimed.empty()) return;
-  telemetry::LogWarn("sessions.lost", {{"shard", shard.number}, {"sessions", unclaimed.size()}});
+  std::size_t count = 0;
   for (const SessionDirectory::Entry& lost : unclaimed) {
     const std::string bare(xmpp::BareOf(lost.full_jid));
     if (live_.EndedOf(shard).IsOver(SessionId(lost.session_id), lost.resumptions) ||
@@ -122,7 +123,9 @@ void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
     ended.set_available(lost.is_available);
     ended.set_is_lost(true);
     AppendEndRecord(shards_.Shared(shard.number), bare, std::move(record), /*holds=*/-1);
+    ++count;
   }
+  if (count > 0) telemetry::LogWarn("sessions.lost", {{"shard", shard.number}, {"sessions", count}});
 }
 
 void SessionEnds::EndOverflowing(Session& session) {
