@@ -555,7 +555,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
     const absl::Status committed = co_await consumer_->Commit(std::move(last));
     if (shard->released()) co_return;
     if (committed.ok()) {
-      shard->last_commit = std::max(shard->last_commit, cursor);
+      NoteCommitted(*shard, cursor);
       service_->OnCommitted(*shard);
     } else if (!absl::IsAborted(committed)) {  // in a rebalance the last one must do
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
@@ -696,15 +696,15 @@ Task<void> ShardOwner::Commit() {
   committing_ = false;
   NoteContact(committed);
   if (!committed.ok()) co_return;
-  for (std::size_t i = 0; i < committing.size(); ++i) {
-    Shard& shard = *committing[i];
-    const std::int64_t before = std::max(shard.last_commit, shard.committed);
-    if (cursors[i].offset > before)
-      metrics_.committed.Increment(static_cast<double>(cursors[i].offset - before));
-    shard.last_commit = std::max(shard.last_commit, cursors[i].offset);
-  }
+  for (std::size_t i = 0; i < committing.size(); ++i) NoteCommitted(*committing[i], cursors[i].offset);
   for (const auto& shard : committing)
     if (!shard->released()) service_->OnCommitted(*shard);
+}
+
+void ShardOwner::NoteCommitted(Shard& shard, std::int64_t cursor) {
+  const std::int64_t before = std::max(shard.last_commit, shard.committed);
+  if (cursor > before) metrics_.committed.Increment(static_cast<double>(cursor - before));
+  shard.last_commit = std::max(shard.last_commit, cursor);
 }
 
 void ShardOwner::NoteContact(absl::Status status) {

@@ -175,6 +175,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// Gives all shards up, with everything that was still to be said.
   void Surrender(std::string_view why);
   void UpdatePause(Shard& shard);
+  void NoteCommitted(Shard& shard, std::int64_t cursor);
   void NoteContact(absl::Status status);
   void PublishShards();
 
