@@ -201,6 +201,8 @@ class RedisRegistry final : public Registry {
     state_->Kick();
   }
 
+  bool is_announced() const override { return state_->has_name; }
+
   const Incarnation& incarnation() const override { return state_->incarnation; }
 
   Task<void> Withdraw() override {

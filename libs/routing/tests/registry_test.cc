@@ -123,11 +123,13 @@ TEST_F(RegistryTest, TakesItsNameOnceAndIsToldOnceWhenANewerProcessHasIt) {
   registry_->Announce("session-manager", {"r1", "h:1"},
                       [&](const absl::Status& why) { told.push_back(why); });
   const std::string own = "r1 h:1";
+  EXPECT_FALSE(registry_->is_announced());
   ASSERT_TRUE(
       RunUntil(io_, [&] { return redis_.members["rookery:instances:session-manager"].contains(own); }));
   registry_->PublishShards({{3, 7}});
   ASSERT_TRUE(RunUntil(io_, [&] { return redis_.shards.contains("3") || !told.empty(); }));
   EXPECT_EQ(redis_.announced_first, 1);
+  EXPECT_TRUE(registry_->is_announced());
   EXPECT_TRUE(told.empty());
 
   redis_.members.clear();

@@ -5,7 +5,6 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "disco_rpc.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 
@@ -54,48 +53,47 @@ ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string ser
   };
 }
 
-Task<absl::Status> Member::Start() {
+Task<absl::Status> Member::Connect() {
   redis_ = redis::Client::Create(process_.io, config_.redis, process_.metrics);
   registry_ = routing::Registry::Create(process_.io, *redis_);
   ROOKERY_CO_ASSIGN_OR_RETURN(
       log_, co_await events::KafkaLog::Open(process_.io, process_.blocking, config_.kafka,
                                             static_cast<int>(config_.partitions), process_.metrics));
-  OwnerOptions options;
-  options.instance = process_.common.instance;
-  options.topic = description_.topic;
   owner_ = std::make_unique<ShardOwner>(
-      process_.io.get_executor(), Clock::System(), std::move(options), *log_,
+      process_.io.get_executor(), Clock::System(), description_.owner, *log_,
       [this](const std::map<std::uint32_t, std::int64_t>& epochs) { registry_->PublishShards(epochs); },
       EpochsIn(*registry_, description_.service), process_.metrics);
-  const std::uint32_t shard_count = log_->topology().partitions(description_.topic);
-  disco_ = std::make_unique<DiscoDesk>(shard_count, description_.info, [this](std::uint32_t shard) {
-    const Shard* const found = owner_->Find(shard);
-    return found != nullptr && found->live();
-  });
-  disco_rpc_ = MakeDiscoRpc(process_.io, *disco_, process_.metrics);
-  std::vector<grpc::Service*> services{disco_rpc_.get()};
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Member::Join(ShardService& shards, std::vector<grpc::Service*> services) {
   ROOKERY_CO_ASSIGN_OR_RETURN(server_, rpc::Server::Start(config_.rpc, std::move(services)));
   telemetry::LogInfo("rpc.listening",
                      {{"address", server_->bound_address()}, {"advertised", server_->advertised_address()}});
-
   server_->SetServing(true);
   registry_->Announce(description_.service, {process_.common.instance, server_->advertised_address()},
                       process_.fail);
   // Last: from here on shards arrive.
-  ROOKERY_CO_RETURN_IF_ERROR(owner_->Join(*description_.shards, [this](kafka::ConsumerHandler& handler) {
-    return kafka::Consumer::Create(process_.io, config_.kafka, std::string(events::Name(description_.topic)),
-                                   description_.service, handler, process_.metrics);
+  const std::string topic(events::Name(description_.owner.topic));
+  ROOKERY_CO_RETURN_IF_ERROR(owner_->Join(shards, [this, topic](kafka::ConsumerHandler& handler) {
+    return kafka::Consumer::Create(process_.io, config_.kafka, topic, description_.consumer_group, handler,
+                                   process_.metrics);
   }));
-  telemetry::LogInfo("member.joined", {{"topic", events::Name(description_.topic)}, {"shards", shard_count}});
+  has_joined_ = true;
+  telemetry::LogInfo("member.joined",
+                     {{"topic", topic}, {"shards", log_->topology().partitions(description_.owner.topic)}});
   co_return absl::OkStatus();
 }
 
-Task<void> Member::Stop() {
+Task<void> Member::Leave() {
   server_->SetServing(false);
   co_await registry_->Withdraw();
   co_await owner_->Leave(process_.common.drain_timeout / 2);
   const absl::Status flushed = co_await log_->Flush(kFlushTimeout);
   if (!flushed.ok()) telemetry::LogWarn("log.flush_failed", {{"error", Message(flushed)}});
+}
+
+Task<void> Member::Close() {
   runtime::Promise<bool> ended(process_.io.get_executor());
   asio::post(process_.blocking, [ended, server = server_.get()]() mutable {
     server->Shutdown(kCallGrace);
@@ -104,8 +102,14 @@ Task<void> Member::Stop() {
   co_await ended.Get();
 }
 
+void Member::End() {
+  server_.reset();
+  if (owner_ != nullptr) owner_->End();
+}
+
 std::string Member::NotReadyReason() const {
-  if (!redis_->is_connected()) return "Redis is not connected";
+  if (!has_joined_) return "starting";
+  if (!registry_->is_announced()) return "Redis has not taken the announcement yet";
   return owner_->NotReadyReason();
 }
 

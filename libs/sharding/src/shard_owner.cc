@@ -70,7 +70,7 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       published_epoch_(std::move(published_epoch)),
       metrics_(metrics),
       idle_since_(clock.Now()),
-      tasks_(executor) {
+      tasks_(std::make_unique<runtime::TaskGroup>(executor)) {
   metrics.OnScrape([this] {
     std::size_t records = 0, bytes = 0, remembered = 0;
     for (const auto& [number, shard] : shards_) {
@@ -104,7 +104,14 @@ Task<void> ShardOwner::Leave(std::chrono::milliseconds timeout) {
   is_leaving_ = true;
   if (consumer_) co_await consumer_->Close(timeout);
   timer_.reset();
-  co_await tasks_.Stop();
+  co_await tasks_->Stop();
+}
+
+void ShardOwner::End() {
+  timer_.reset();
+  tasks_.reset();
+  consumer_.reset();
+  shards_.clear();
 }
 
 Task<void> ShardOwner::StayOut() {
@@ -185,7 +192,7 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
     shard->paused = true;
     consumer_->Pause(P(number));
   }
-  tasks_.Spawn("shard.acquire", Acquire(std::move(shard), former));
+  tasks_->Spawn("shard.acquire", Acquire(std::move(shard), former));
 }
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
@@ -442,7 +449,7 @@ void ShardOwner::OnFenceRead(Shard& shard) {
   if (service_->is_settled(shard)) return GoLive(shard);
   shard.settling = true;
   UpdatePause(shard);
-  tasks_.Spawn("shard.settle", Settle(Shared(shard.number)));
+  tasks_->Spawn("shard.settle", Settle(Shared(shard.number)));
 }
 
 Task<void> ShardOwner::Settle(std::shared_ptr<Shard> shard) {
@@ -471,7 +478,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
   if (shard.phase == Shard::Phase::kAcquiring) return;
   if (!is_congested_ && log_.is_congested()) {
     is_congested_ = true;
-    tasks_.Spawn("shards.await_calm", AwaitCalm());
+    tasks_->Spawn("shards.await_calm", AwaitCalm());
     for (const auto& [number, other] : shards_)
       if (other.get() != &shard) UpdatePause(*other);
   }
@@ -531,7 +538,7 @@ void ShardOwner::OnRevoking(std::int32_t partition) {
     consumer_->ReleaseDone(partition);
     return;
   }
-  tasks_.Spawn("shard.hand_over", HandOver(shard));
+  tasks_->Spawn("shard.hand_over", HandOver(shard));
 }
 
 Task<void> ShardOwner::AwaitAppends(std::shared_ptr<Shard> shard) {
@@ -618,7 +625,7 @@ void ShardOwner::NoteTime() {
   }
   ++doubts_;
   if (std::exchange(is_checking_, true)) return;
-  tasks_.Spawn("shard.check_ownership", CheckOwnership());
+  tasks_->Spawn("shard.check_ownership", CheckOwnership());
 }
 
 Task<void> ShardOwner::CheckOwnership() {
@@ -649,7 +656,7 @@ Task<void> ShardOwner::CheckOwnership() {
       if (service_->is_settled(*shard)) {
         EndSettling(*shard);
       } else {
-        tasks_.Spawn("shard.settle", Settle(shard));
+        tasks_->Spawn("shard.settle", Settle(shard));
       }
       continue;
     }
@@ -662,9 +669,9 @@ void ShardOwner::CommitCursors() {
   if (committing_ || consumer_ == nullptr || is_out_) return;
   committing_ = true;
   if (shards_.empty()) {
-    tasks_.Spawn("shard.probe", Probe());
+    tasks_->Spawn("shard.probe", Probe());
   } else {
-    tasks_.Spawn("shard.commit", Commit());
+    tasks_->Spawn("shard.commit", Commit());
   }
 }
 
@@ -727,7 +734,7 @@ void ShardOwner::Tick() {
     unable_since_ = clock_.Now();
   } else if (clock_.Now() - unable_since_ > kUnable) {
     is_out_ = true;
-    tasks_.Spawn("shards.stay_out", StayOut());
+    tasks_->Spawn("shards.stay_out", StayOut());
   }
 }
 

@@ -310,6 +310,22 @@ TEST_F(ShardOwnerTest, TheStepsOfAShardsLife) {
   EXPECT_THAT(one->published, IsEmpty());
 }
 
+TEST_F(ShardOwnerTest, ItsEndWhileAShardLives_AndOneIsLoaded_NothingMoreIsAskedOfTheService) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.stalls = true;
+  one->owner.OnAssigned(1);
+  Settle(*one);
+  EXPECT_EQ(one->owner.owned(), 2u);
+  one->service.Take();
+  one->owner.End();
+  io_.restart();
+  io_.poll();
+  EXPECT_THAT(one->service.Take(), IsEmpty());
+  EXPECT_EQ(one->owner.owned(), 0u);
+}
+
 TEST_F(ShardOwnerTest, TheNextOwnerRemembersWhatWasApplied_AndAppliesWhatWasNotFinished) {
   auto one = Make();
   one->owner.OnAssigned(0);

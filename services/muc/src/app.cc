@@ -8,8 +8,9 @@ namespace rookery::muc {
 App::App(app::Process& process, const Config& config)
     : MemberApp(process, config,
                 {.service = std::string(kDescription.name),
-                 .topic = events::Topic::kRooms,
-                 .shards = std::make_unique<sharding::RecordShards<events::v1::RoomRecord>>(),
-                 .info = sharding::PlainInfo("conference", "text", "Rooms")}) {}
+                 .consumer_group = std::string(kDescription.name),
+                 .owner = {.instance = process.common.instance, .topic = events::Topic::kRooms}},
+                std::make_unique<sharding::RecordShards<events::v1::RoomRecord>>(),
+                sharding::PlainInfo("conference", "text", "Rooms")) {}
 
 }  // namespace rookery::muc

@@ -10,8 +10,9 @@ namespace rookery::search {
 App::App(app::Process& process, const Config& config)
     : MemberApp(process, config,
                 {.service = std::string(kDescription.name),
-                 .topic = events::Topic::kMessages,
-                 .shards = std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>(),
-                 .info = sharding::PlainInfo("directory", "user", "Search")}) {}
+                 .consumer_group = std::string(kDescription.name),
+                 .owner = {.instance = process.common.instance, .topic = events::Topic::kMessages}},
+                std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>(),
+                sharding::PlainInfo("directory", "user", "Search")) {}
 
 }  // namespace rookery::search

@@ -42,14 +42,10 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("blocking.max-addresses", &settings.max_blocked_addresses,
               "addresses that one user may block (XEP-0191)", 1, 100'000);
   schema.Bind("scram.iterations", &scram_iterations, "PBKDF2 iterations of new passwords", 4'096, 10'000'000);
-  schema.Bind("kafka.partitions", &partitions, "partitions of topics that this process has to create", 1,
-              100'000);
   schema.Bind("links.max-queued-bytes", &max_link_bytes, "what may wait to be sent to one gateway", 1 << 20,
               std::int64_t{1} << 32);
-  kafka.Bind(schema);
-  redis.Bind(schema);
+  member.Bind(schema);
   pg.Bind(schema);
-  rpc.Bind(schema);
 }
 
 void Config::Validate(config::Problems& problems) {
@@ -62,16 +58,13 @@ void Config::Validate(config::Problems& problems) {
       problems.Add("domains", "has `" + domain + "`, which is not a domain name");
     }
   }
-  kafka.Validate(problems);
-  redis.Validate(problems);
+  member.Validate(problems);
   pg.Validate(problems);
-  rpc.tls.Validate(problems);
 }
 
 void Config::CheckFiles(config::Problems& problems) const {
-  kafka.CheckFiles(problems);
+  member.CheckFiles(problems);
   pg.CheckFiles(problems);
-  rpc.tls.CheckFiles(problems);
 }
 
 }  // namespace rookery::session_manager

@@ -5,25 +5,19 @@
 
 #include "domain/settings.h"
 #include "rookery/config/config.h"
-#include "rookery/kafka/producer.h"
 #include "rookery/pg/pool.h"
-#include "rookery/redis/client.h"
-#include "rookery/rpc/server.h"
+#include "rookery/sharding/member.h"
 
 namespace rookery::session_manager {
 
 struct Config {
   Settings settings;
-  std::int64_t partitions = 8;
   std::int64_t scram_iterations = 10'000;
   std::int64_t max_link_bytes = std::int64_t{16} << 20;
-  kafka::Options kafka;
-  redis::Options redis;
+  sharding::MemberConfig member;
   pg::Options pg;
-  rpc::ServerOptions rpc;
 
   void Bind(config::Schema& schema);
-  /// Prepares `domains` too.
   /// Prepares the domains' names besides.
   void Validate(config::Problems& problems);
   void CheckFiles(config::Problems& problems) const;

@@ -31,10 +31,10 @@ std::vector<xmpp::Stanza> Only(const std::vector<xmpp::Stanza>& stanzas, common:
 // ---- Node -------------------------------------------------------------------
 
 namespace {
-FakeConsumer& Join(Domain& domain, FakeLog& log) {
+FakeConsumer& Join(sharding::ShardOwner& owner, Domain& domain, FakeLog& log) {
   auto consumer = std::make_unique<FakeConsumer>(log);
   FakeConsumer& joined = *consumer;
-  domain.JoinForTest(std::move(consumer));
+  owner.JoinForTest(domain.shard_service(), std::move(consumer));
   return joined;
 }
 
@@ -51,10 +51,18 @@ Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDa
       event_log(log, n),
       accounts(database),
       waiting(database),
+      owner(
+          io.get_executor(), clock, OwnerOptionsOf(settings), event_log,
+          [this](const auto& epochs) { published = epochs; }, {}, metrics),
       domain(io.get_executor(), settings,
-             Ports{event_log, membership, accounts, keys, waiting, roster, service_disco, directory, {}},
+             Ports{owner, event_log, membership, accounts, keys, waiting, roster, service_disco, directory},
              clock, metrics),
-      shard_log(Join(domain, log)) {}
+      shard_log(Join(owner, domain, log)) {}
+
+void Node::Sweep() {
+  owner.Tick();
+  domain.Sweep();
+}
 
 // ---- Gateway ----------------------------------------------------------------
 
@@ -370,7 +378,7 @@ Cluster::~Cluster() {
     asio::co_spawn(
         io_,
         [](Node& n) -> Task<void> {
-          co_await n.domain.owner().Leave({});
+          co_await n.owner.Leave({});
           co_await n.domain.tasks().Stop();
         }(*node),
         [&](std::exception_ptr) { stopped = true; });
@@ -403,7 +411,7 @@ Gateway& Cluster::AddGateway(const std::string& name) {
 void Cluster::Assign(std::uint32_t shard, int to) {
   owners_[shard] = to;
   node(to).assigned.insert(shard);
-  node(to).domain.owner().OnAssigned(static_cast<std::int32_t>(shard));
+  node(to).owner.OnAssigned(static_cast<std::int32_t>(shard));
 }
 
 void Cluster::Kill(int number, bool lose) {
@@ -417,7 +425,7 @@ void Cluster::Kill(int number, bool lose) {
   asio::co_spawn(
       io_,
       [](Node& n) -> Task<void> {
-        co_await n.domain.owner().Leave({});
+        co_await n.owner.Leave({});
         co_await n.domain.tasks().Stop();
       }(dead),
       [&](std::exception_ptr) { stopped = true; });
@@ -426,7 +434,7 @@ void Cluster::Kill(int number, bool lose) {
 
 void Cluster::Revoke(std::uint32_t shard, int from) {
   node(from).assigned.erase(shard);
-  node(from).domain.owner().OnRevoking(static_cast<std::int32_t>(shard));
+  node(from).owner.OnRevoking(static_cast<std::int32_t>(shard));
 }
 
 bool Cluster::PumpLog() {
@@ -440,15 +448,14 @@ bool Cluster::PumpLog() {
       const auto end = static_cast<std::int64_t>(log_.users[shard].size());
       if (position->second > end) {
         const std::int64_t wanted = std::exchange(position->second, end);
-        node->domain.owner().OnOffsetMissing(static_cast<std::int32_t>(shard), wanted, 0, end);
+        node->owner.OnOffsetMissing(static_cast<std::int32_t>(shard), wanted, 0, end);
         any = true;
         continue;
       }
       if (position->second == end) continue;
       const std::int64_t offset = position->second++;
       const std::string value = log_.users[shard][static_cast<std::size_t>(offset)];
-      node->domain.owner().OnRecord(
-          {static_cast<std::int32_t>(shard), offset, clock_.UnixMillisNow(), {}, value});
+      node->owner.OnRecord({static_cast<std::int32_t>(shard), offset, clock_.UnixMillisNow(), {}, value});
       any = true;
     }
   }
@@ -486,8 +493,8 @@ void Cluster::Elapse(std::chrono::milliseconds time) {
     clock_.Advance(std::chrono::milliseconds(500));
     for (auto& node : nodes_) {
       if (!node->alive || node->frozen) continue;
-      node->domain.SweepForTest();
-      node->domain.owner().CommitCursors();
+      node->Sweep();
+      node->owner.CommitCursors();
       node->domain.directory().Flush();
     }
     Settle();

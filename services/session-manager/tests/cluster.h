@@ -71,6 +71,9 @@ class Node {
   Node(int number, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDatabase& database,
        FakeRoster& roster, FakeDirectory& directory, const Settings& settings);
 
+  /// What timers do every 500 ms.
+  void Sweep();
+
   const int number;
   Settings settings;
   bool alive = true;
@@ -82,6 +85,8 @@ class Node {
   MemoryAccountStore accounts;
   MemoryWaitingStore waiting;
   telemetry::Metrics metrics{"session_manager"};
+  std::map<std::uint32_t, std::int64_t> published;
+  sharding::ShardOwner owner;
   Domain domain;
   /// Of the domain's.
   FakeConsumer& shard_log;

@@ -186,11 +186,9 @@ class FakeConsumer final : public kafka::Consumer {
 class FakeMembership final : public Membership {
  public:
   std::vector<std::string> Gateways() const override { return gateways; }
-  void PublishShards(const std::map<std::uint32_t, std::int64_t>& epochs) override { published = epochs; }
   bool KnowsAllGateways() const override { return is_complete; }
   std::vector<std::string> gateways;
   bool is_complete = true;
-  std::map<std::uint32_t, std::int64_t> published;
 };
 
 /// Redis, as far as the session directory goes; shared by all processes.

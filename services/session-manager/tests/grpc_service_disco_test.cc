@@ -22,6 +22,7 @@ const std::string kJid = "conference.localhost";
 class FakeRegistry final : public routing::Registry {
  public:
   void Announce(std::string, routing::Instance, std::function<void(const absl::Status&)>) override {}
+  bool is_announced() const override { return true; }
   const Incarnation& incarnation() const override { return incarnation_; }
   Task<void> Withdraw() override { co_return; }
   void Watch(std::string, std::function<void(const std::vector<routing::Instance>&)>) override {}

@@ -31,7 +31,7 @@ TEST_F(ShardKeeperTest, TheFencesOffsetIsTheEpoch_NoOtherPartitionHearsOfIt) {
   EXPECT_TRUE(log_.Record(1, 0).has_fence());
   EXPECT_EQ(node(0).domain.shards().Find(1)->epoch, 0);
   for (const std::uint32_t other : {0u, 2u, 3u}) EXPECT_TRUE(log_.users[other].empty());
-  EXPECT_THAT(node(0).membership.published, ElementsAre(Pair(1u, 0)));
+  EXPECT_THAT(node(0).published, ElementsAre(Pair(1u, 0)));
   Kill(0);
   Own(1, 1);
   EXPECT_GT(node(1).domain.shards().Find(1)->epoch, 0);
@@ -60,7 +60,7 @@ TEST_F(ShardKeeperTest, AGatewayThatNeverAttachesIsNotWaitedForForever) {
   EXPECT_FALSE(IsLive(0));
   ASSERT_TRUE(RunUntil([&] {
     clock_.Advance(std::chrono::milliseconds(200));
-    node(0).domain.owner().NoteTime();
+    node(0).owner.NoteTime();
     return IsLive(0);
   }));
   EXPECT_GE(clock_.Now() - before, settings_.attach_timeout);
@@ -285,7 +285,7 @@ TEST_F(ShardKeeperTest, LogCut_TheShardGoesOn_NewRecordsAreApplied_EpochsRise) {
   ASSERT_GE(ids.size(), 2u);
   EXPECT_EQ(ids[ids.size() - 2], "before");
   EXPECT_EQ(ids.back(), "after");
-  EXPECT_EQ(node(1).domain.owner().metrics().log_cuts.Value(), 1);
+  EXPECT_EQ(node(1).owner.metrics().log_cuts.Value(), 1);
 }
 
 TEST_F(ShardKeeperTest, LogCutUnderItsOwner_TakenAfresh_NewMessagesArrive_NobodyIsSignedOut) {
@@ -308,7 +308,7 @@ TEST_F(ShardKeeperTest, LogCutUnderItsOwner_TakenAfresh_NewMessagesArrive_Nobody
   Settle();
   EXPECT_THAT(bob.MessageIds(), ElementsAre("first", "second"));
   EXPECT_FALSE(bob.ended);
-  EXPECT_EQ(node(0).domain.owner().metrics().log_cuts.Value(), 1);
+  EXPECT_EQ(node(0).owner.metrics().log_cuts.Value(), 1);
 }
 
 // ---- freeze -----------------------------------------------------------------
@@ -335,7 +335,7 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
   node(0).assigned.clear();
   node(0).shard_log.member = false;
   clock_.Advance(std::chrono::seconds(15));
-  node(1).domain.owner().NoteTime();
+  node(1).owner.NoteTime();
   Own(0, 1);
   Own(1, 1);
   gateway_.Send(alice, Message(bob_, "m1"));
@@ -343,12 +343,12 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
   EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
   // It wakes up; its timers run before it hears that it is no member any more.
   node(0).frozen = false;
-  node(0).domain.SweepForTest();
-  node(0).domain.owner().CommitCursors();
+  node(0).Sweep();
+  node(0).owner.CommitCursors();
   Settle();
   EXPECT_TRUE(node(0).domain.shards().Find(0)->suspended);
-  node(0).domain.owner().OnLost(0);
-  node(0).domain.owner().OnLost(1);
+  node(0).owner.OnLost(0);
+  node(0).owner.OnLost(1);
   Settle();
   EXPECT_EQ(node(0).domain.shards().Find(0), nullptr);
   EXPECT_TRUE(node(0).domain.table().empty());
@@ -367,7 +367,7 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_WhatTheNewOwnerGaveIsNotStoredByTheOl
   node(0).frozen = true;
   node(0).shard_log.member = false;
   clock_.Advance(std::chrono::seconds(15));
-  node(1).domain.owner().NoteTime();
+  node(1).owner.NoteTime();
   // Due before the shard is lost, and the next owner's to apply all the same.
   events::v1::UserRecord due;
   *due.mutable_delivery()->mutable_stanza() = Message(bob_, "due");
@@ -380,14 +380,14 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_WhatTheNewOwnerGaveIsNotStoredByTheOl
   Settle();
   ASSERT_EQ(bob.MessageIds().back(), "m");
   ASSERT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 0; }));
-  const double applied = node(0).domain.owner().metrics().applied.Value();
+  const double applied = node(0).owner.metrics().applied.Value();
   // It wakes up, and its records come before it hears that it is no member any more.
   node(0).frozen = false;
   Settle();
-  EXPECT_EQ(node(0).domain.owner().metrics().applied.Value(), applied);
+  EXPECT_EQ(node(0).owner.metrics().applied.Value(), applied);
   EXPECT_EQ(database_.Waiting(bob_), 0u);
-  node(0).domain.owner().OnLost(0);
-  node(0).domain.owner().OnLost(1);
+  node(0).owner.OnLost(0);
+  node(0).owner.OnLost(1);
   node(0).assigned.clear();
   Settle();
   gateway_.End(bob, session::v1::END_REASON_CLOSED);
@@ -411,9 +411,9 @@ TEST_F(ShardKeeperTest, ShardsMovedUnnoticed_WhatTheNewOwnerGaveIsNotStoredByThe
   node(0).frozen = false;
   Settle();
   EXPECT_EQ(database_.Waiting(bob_), 0u);
-  EXPECT_EQ(node(0).domain.owner().metrics().superseded.Value(), 2);
-  node(0).domain.owner().OnLost(0);
-  node(0).domain.owner().OnLost(1);
+  EXPECT_EQ(node(0).owner.metrics().superseded.Value(), 2);
+  node(0).owner.OnLost(0);
+  node(0).owner.OnLost(1);
   Settle();
   EXPECT_EQ(node(0).domain.shards().Find(1), nullptr);
 }
@@ -442,17 +442,17 @@ TEST_F(ShardKeeperTest, FrozenForTooLong_GivesUpItsShardsAndWhatItHadToSay) {
   Settle();
   node(0).shard_log.member = false;
   clock_.Advance(settings_.duplicate_horizon / 2 + std::chrono::seconds(1));
-  node(0).domain.SweepForTest();
+  node(0).Sweep();
   EXPECT_TRUE(node(0).domain.table().empty());
   EXPECT_EQ(node(0).event_log.drops, 1);
   log_.held = false;
   Settle();
   EXPECT_EQ(alice.confirmed, 1u);
-  EXPECT_EQ(node(0).domain.owner().live(), 0u);
-  node(0).domain.owner().OnLost(0);
+  EXPECT_EQ(node(0).owner.live(), 0u);
+  node(0).owner.OnLost(0);
   node(0).assigned.clear();
   node(0).shard_log.position.clear();
-  node(1).domain.SweepForTest();
+  node(1).Sweep();
   Own(0, 1);
   EXPECT_THAT(alice.MessageIds(), ElementsAre("m1"));
   EXPECT_EQ(alice.confirmed, alice.sent);
@@ -464,10 +464,10 @@ TEST_F(ShardKeeperTest, Frozen_TheGatewaysClosedTheirLinks_NoSessionIsEndedBefor
   node(0).shard_log.member = false;
   clock_.Advance(std::chrono::seconds(15));
   gateway_.Unlink(node(0));
-  node(0).domain.SweepForTest();
+  node(0).Sweep();
   for (int i = 0; i < 20; ++i) {
     clock_.Advance(std::chrono::milliseconds(500));
-    node(0).domain.SweepForTest();
+    node(0).Sweep();
   }
   io_.restart();
   io_.poll();
@@ -546,7 +546,7 @@ TEST_F(ShardKeeperTest, RevokedWhileAcquiring) {
 TEST_F(ShardKeeperTest, LostAndGivenBack) {
   Own(0, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
-  node(0).domain.owner().OnLost(0);
+  node(0).owner.OnLost(0);
   node(0).assigned.clear();
   node(0).shard_log.position.clear();
   Settle();
@@ -565,7 +565,7 @@ TEST_F(ShardKeeperTest, LostWithATurnUnderWay) {
   gateway_.Send(alice, Presence("unavailable"));
   gateway_.Send(alice, Presence());
   Settle();
-  node(0).domain.owner().OnLost(0);
+  node(0).owner.OnLost(0);
   node(0).assigned.clear();
   node(0).shard_log.position.clear();
   roster_.down = false;

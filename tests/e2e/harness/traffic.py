@@ -122,8 +122,11 @@ class Talker:
                 self.client.abort()
                 await self.client.connection.wait_closed()
             else:
-                # The log takes first what the client has said.
-                await self.client.connection.close(self.traffic.patience)
+                # The log takes first what the client has said; unless the gateway dies or gives up meanwhile.
+                connection, began = self.client.connection, time.monotonic()
+                await connection.close(self.traffic.patience)
+                if connection.error or not connection.stream_ended:
+                    self.forgive(self.traffic.uncertain + time.monotonic() - began)
             await asyncio.sleep(seconds)
             await self.come_back()
         finally:
@@ -134,7 +137,7 @@ class Talker:
         far the last messages came, in both directions."""
         now = time.monotonic()
         self.excused |= {(to, number) for when, to, number in self.recent if now - when <= seconds}
-        self.traffic.deaths[self.index].append(now)
+        self.traffic.deaths[self.index].append((now - seconds, now))
 
     async def come_back(self) -> None:
         """As often as it takes: a gateway may be gone, a backend away for a moment."""
@@ -200,7 +203,8 @@ class Traffic:
         self.random = random.Random(seed)
         self.talkers = [Talker(self, n, managed=n % 2 == 0) for n in range(users)]
         self.sent_at: dict[tuple[int, int, int], float] = {}
-        self.deaths: dict[int, list[float]] = collections.defaultdict(list)
+        # From when to when what was said to one without stream management may be lost.
+        self.deaths: dict[int, list[tuple[float, float]]] = collections.defaultdict(list)
         self.gateways = list(cluster.instances("gateway"))
         self.expected_drops = False
         # Several faults at once may leave a shard without an owner for longer than clients are kept waiting.
@@ -384,7 +388,7 @@ class Traffic:
         if receiver.managed:
             return False
         sent = self.sent_at[(sender.index, receiver.index, number)]
-        return any(death - self.uncertain <= sent <= death + 10 for death in self.deaths[receiver.index])
+        return any(first <= sent <= last + 10 for first, last in self.deaths[receiver.index])
 
     def _unacknowledged(self) -> int:
         return sum(len(t.client.unacked) for t in self.talkers if t.managed)

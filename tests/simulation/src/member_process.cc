@@ -11,6 +11,7 @@
 #include "rookery/events/v1/message_event.pb.h"
 #include "rookery/events/v1/room_record.pb.h"
 #include "rookery/routing/registry.h"
+#include "rookery/sharding/disco_desk.h"
 #include "rookery/sharding/member.h"
 #include "rookery/sharding/record_shards.h"
 #include "rookery/telemetry/metrics.h"

@@ -83,7 +83,8 @@ class Statements {
                                                ... arguments = std::move(arguments)]() -> Task<T> {
       return Run<T>(rows, method, arguments...);
     };
-    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout, std::move(statement));
+    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout,
+                                      std::move(statement));
   }
   /// Whether that mistake is to be made.
   bool Has(std::string_view mutation) const { return environment_.mutation == mutation; }
@@ -91,7 +92,8 @@ class Statements {
  private:
   template <typename T, typename Store, typename... Parameters, typename... Arguments>
   static Task<T> Run(MemoryDatabase& rows, Task<T> (Store::*method)(Parameters...), Arguments... arguments) {
-    using Memory = std::conditional_t<std::is_same_v<Store, AccountStore>, MemoryAccountStore, MemoryWaitingStore>;
+    using Memory =
+        std::conditional_t<std::is_same_v<Store, AccountStore>, MemoryAccountStore, MemoryWaitingStore>;
     Memory memory(rows);
     Store& store = memory;
     co_return co_await (store.*method)(arguments...);
@@ -118,7 +120,9 @@ class Accounts final : public AccountStore {
   Task<absl::Status> SetKeys(std::string user, Keys keys) override {
     return statements_.Ask(&AccountStore::SetKeys, user, keys);
   }
-  Task<absl::Status> Remove(std::string user) override { return statements_.Ask(&AccountStore::Remove, user); }
+  Task<absl::Status> Remove(std::string user) override {
+    return statements_.Ask(&AccountStore::Remove, user);
+  }
   Task<absl::StatusOr<bool>> Exists(std::string user) override {
     return statements_.Ask(&AccountStore::Exists, user);
   }
@@ -153,7 +157,8 @@ class Waiting final : public WaitingStore {
                                                                 PageLimit limit) override {
     return statements_.Ask(&WaitingStore::LoadOffline, owner, after, limit);
   }
-  Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(const std::vector<std::string>& owners) override {
+  Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(
+      const std::vector<std::string>& owners) override {
     return statements_.Ask(&WaitingStore::OwnersWaiting, owners);
   }
   Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
@@ -202,8 +207,8 @@ class RemoteRoster final : public Roster {
                                                                   std::uint64_t) override {
     return Ask<roster::v1::SetRosterItemResponse>(std::move(request), &RosterProcess::Set);
   }
-  Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> RemoveItem(roster::v1::RemoveRosterItemRequest request,
-                                                                        std::uint64_t) override {
+  Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> RemoveItem(
+      roster::v1::RemoveRosterItemRequest request, std::uint64_t) override {
     return Ask<roster::v1::RemoveRosterItemResponse>(std::move(request), &RosterProcess::Remove);
   }
   Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
@@ -241,14 +246,17 @@ class RemoteRoster final : public Roster {
     for (int attempt = 0; attempt < 2; ++attempt) {
       std::vector<routing::Instance> instances = registry_.Instances("roster");
       if (!tried.empty() && instances.size() > 1)
-        std::erase_if(instances, [&](const routing::Instance& instance) { return instance.address == tried; });
+        std::erase_if(instances,
+                      [&](const routing::Instance& instance) { return instance.address == tried; });
       const routing::Instance* chosen = routing::Choose(instances, request.user());
       if (chosen == nullptr) break;
       tried = chosen->address;
       const auto found = environment_.rosters.find(tried);
       if (found == environment_.rosters.end()) break;
       RosterProcess& callee = *found->second;
-      absl::AnyInvocable<Task<Answer>()> call = [&callee, method, request] { return (callee.*method)(request); };
+      absl::AnyInvocable<Task<Answer>()> call = [&callee, method, request] {
+        return (callee.*method)(request);
+      };
       answer = co_await environment_.world.Call<Answer>(process_, callee, kRosterTimeout, std::move(call));
       if (!absl::IsUnavailable(answer.status()) && !absl::IsDeadlineExceeded(answer.status())) break;
     }
@@ -269,9 +277,6 @@ class MortalMembership final : public Membership {
     return is_silent_ ? std::vector<std::string>() : registry_.Gateways();
   }
   bool KnowsAllGateways() const override { return !is_silent_ && registry_.KnowsAllGateways(); }
-  void PublishShards(const std::map<std::uint32_t, std::int64_t>& epochs) override {
-    if (!is_silent_) registry_.PublishShards(epochs);
-  }
 
  private:
   RegistryMembership registry_;
@@ -292,7 +297,8 @@ class RemoteServiceDisco final : public ServiceDisco {
   Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(std::string service,
                                                                 disco::v1::ListDiscoItemsRequest request,
                                                                 std::uint64_t) override {
-    return Ask<disco::v1::ListDiscoItemsResponse>(std::move(service), std::move(request), &MemberProcess::Items);
+    return Ask<disco::v1::ListDiscoItemsResponse>(std::move(service), std::move(request),
+                                                  &MemberProcess::Items);
   }
 
  private:
@@ -318,11 +324,16 @@ class RemoteServiceDisco final : public ServiceDisco {
       asked = address;
       if (deadline.IsExpired()) co_return absl::DeadlineExceededError("the service does not answer");
       MemberProcess& callee = *found->second;
-      absl::AnyInvocable<Task<Answer>()> call = [&callee, method, request] { return (callee.*method)(request); };
-      answer = co_await environment_.world.Call<Answer>(process_, callee, deadline.Remaining(), std::move(call));
-      if (!absl::IsUnavailable(answer.status()) && !absl::IsFailedPrecondition(answer.status())) co_return answer;
+      absl::AnyInvocable<Task<Answer>()> call = [&callee, method, request] {
+        return (callee.*method)(request);
+      };
+      answer =
+          co_await environment_.world.Call<Answer>(process_, callee, deadline.Remaining(), std::move(call));
+      if (!absl::IsUnavailable(answer.status()) && !absl::IsFailedPrecondition(answer.status()))
+        co_return answer;
     }
-    if (absl::IsFailedPrecondition(answer.status())) co_return absl::UnavailableError("nobody owns the shard");
+    if (absl::IsFailedPrecondition(answer.status()))
+      co_return absl::UnavailableError("nobody owns the shard");
     co_return answer;
   }
 
@@ -339,7 +350,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
 
   std::size_t sessions() const override { return parts_ == nullptr ? 0 : parts_->domain->table().size(); }
   bool is_live(std::uint32_t shard) const override {
-    const sharding::Shard* const found = parts_ == nullptr ? nullptr : parts_->domain->owner().Find(shard);
+    const sharding::Shard* const found = parts_ == nullptr ? nullptr : parts_->owner->Find(shard);
     return found != nullptr && found->live();
   }
 
@@ -358,6 +369,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     std::unique_ptr<RemoteRoster> roster;
     std::unique_ptr<RemoteServiceDisco> service_disco;
     std::unique_ptr<RedisSessionDirectory> directory;
+    std::unique_ptr<sharding::ShardOwner> owner;
     std::unique_ptr<Domain> domain;
     std::unique_ptr<GatewayLinks> links;
     std::unique_ptr<runtime::PeriodicTimer> sweep_timer;
@@ -382,11 +394,16 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.roster = std::make_unique<RemoteRoster>(environment_, *this, *p.registry);
     p.service_disco = std::make_unique<RemoteServiceDisco>(environment_, *this, *p.registry);
     p.directory = std::make_unique<RedisSessionDirectory>(*p.redis, name());
-    p.domain = std::make_unique<Domain>(
-        io().get_executor(), p.settings,
-        Ports{*p.log, *p.membership, *p.accounts, p.keys, *p.waiting, *p.roster, *p.service_disco, *p.directory,
-              sharding::EpochsIn(*p.registry, "session-manager")},
-        Clock::System(), p.metrics);
+    p.owner = std::make_unique<sharding::ShardOwner>(
+        io().get_executor(), Clock::System(), OwnerOptionsOf(p.settings), *p.log,
+        [&p](const std::map<std::uint32_t, std::int64_t>& epochs) {
+          if (p.registry != nullptr) p.registry->PublishShards(epochs);
+        },
+        sharding::EpochsIn(*p.registry, "session-manager"), p.metrics);
+    p.domain = std::make_unique<Domain>(io().get_executor(), p.settings,
+                                        Ports{*p.owner, *p.log, *p.membership, *p.accounts, p.keys,
+                                              *p.waiting, *p.roster, *p.service_disco, *p.directory},
+                                        Clock::System(), p.metrics);
     p.links = std::make_unique<GatewayLinks>(io(), p.domain->sessions(), rpc::LinkLimits{});
     const std::string address = name() + ":" + std::to_string(life());
     environment_.links.Serve(*this, address,
@@ -396,9 +413,10 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.registry->Watch("session-manager",
                       [&p](const std::vector<routing::Instance>& all) { p.links->SetSessionManagers(all); });
     p.registry->Announce("session-manager", {name(), address}, [this](const absl::Status&) { EndSoon(); });
-    const absl::Status joined = p.domain->Join([this](kafka::ConsumerHandler& handler) {
-      return environment_.kafka.MakeConsumer(*this, "users", "session-managers", handler);
-    });
+    const absl::Status joined =
+        p.owner->Join(p.domain->shard_service(), [this](kafka::ConsumerHandler& handler) {
+          return environment_.kafka.MakeConsumer(*this, "users", "session-managers", handler);
+        });
     ROOKERY_CHECK(joined.ok());
     const auto executor = io().get_executor();
     p.sweep_timer =
@@ -410,7 +428,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
   Task<void> Drain() override {
     Parts& p = *parts_;
     co_await p.registry->Withdraw();
-    co_await p.domain->owner().Leave(milliseconds(6'000));
+    co_await p.owner->Leave(milliseconds(6'000));
     (void)co_await p.log->Flush(milliseconds(6'000));
     p.links->CloseAll();
     co_await runtime::Sleep(milliseconds(100));

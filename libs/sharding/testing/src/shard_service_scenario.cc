@@ -232,12 +232,11 @@ std::int64_t AppendToEach(const KafkaServer& kafka, const std::string& topic) {
   std::uint32_t appended = 0;
   std::int64_t records = 0;
   for (std::uint32_t shard = 0; shard < kShards; ++shard) {
-    (*producer)->Append(
-        topic, static_cast<std::int32_t>(shard), "key", value,
-        [&](const absl::StatusOr<std::int64_t>& offset) {
-          appended += offset.ok() ? 1 : 0;
-          records += offset.ok() ? *offset + 1 : 0;
-        });
+    (*producer)->Append(topic, static_cast<std::int32_t>(shard), "key", value,
+                        [&](const absl::StatusOr<std::int64_t>& offset) {
+                          appended += offset.ok() ? 1 : 0;
+                          records += offset.ok() ? *offset + 1 : 0;
+                        });
   }
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (appended < kShards && std::chrono::steady_clock::now() < end) {

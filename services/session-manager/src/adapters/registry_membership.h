@@ -15,9 +15,6 @@ class RegistryMembership final : public Membership {
     return instances;
   }
   bool KnowsAllGateways() const override { return registry_.is_complete("gateway"); }
-  void PublishShards(const std::map<std::uint32_t, std::int64_t>& epochs) override {
-    registry_.PublishShards(epochs);
-  }
 
  private:
   routing::Registry& registry_;

@@ -50,8 +50,6 @@
 
 namespace rookery::session_manager {
 
-namespace {
-
 sharding::OwnerOptions OwnerOptionsOf(const Settings& settings) {
   sharding::OwnerOptions options;
   options.instance = settings.instance;
@@ -61,8 +59,6 @@ sharding::OwnerOptions OwnerOptionsOf(const Settings& settings) {
   options.max_unfinished_bytes = settings.max_unfinished_bytes;
   return options;
 }
-
-}  // namespace
 
 /// Each part uses those above it.
 struct Domain::Parts {
@@ -75,11 +71,7 @@ struct Domain::Parts {
         rosters(executor),
         hooks(features),
         users(cache),
-        owner_(std::make_unique<sharding::ShardOwner>(
-            executor, clock, OwnerOptionsOf(settings), ports.log,
-            [membership = &ports.membership](const auto& epochs) { membership->PublishShards(epochs); },
-            ports.published_epoch, telemetry_metrics)),
-        owner(*owner_),
+        owner(ports.owner),
         shards(owner),
         confirmations(executor),
         refused(executor, settings, metrics, tasks, owner, shards),
@@ -150,7 +142,7 @@ struct Domain::Parts {
   // Their coroutines use everything below.
   ~Parts() {
     tasks_.reset();
-    owner_.reset();
+    owner.End();
   }
 
   std::unique_ptr<runtime::TaskGroup> tasks_;
@@ -164,7 +156,6 @@ struct Domain::Parts {
   Users users;
   SessionTable table;
   Gateways gateways;
-  std::unique_ptr<sharding::ShardOwner> owner_;
   sharding::ShardOwner& owner;
   Shards shards;
   Confirmations confirmations;
@@ -208,23 +199,11 @@ Domain::Domain(asio::any_io_executor executor, const Settings& settings, Ports p
 
 Domain::~Domain() = default;
 
-absl::Status Domain::Join(sharding::ShardOwner::MakeConsumer make_consumer) {
-  return parts_->owner.Join(parts_->user_shards, std::move(make_consumer));
-}
-
-void Domain::JoinForTest(std::unique_ptr<kafka::Consumer> consumer) {
-  parts_->owner.JoinForTest(parts_->user_shards, std::move(consumer));
-}
+sharding::ShardService& Domain::shard_service() { return parts_->user_shards; }
 
 void Domain::Sweep() { parts_->user_shards.Sweep(); }
 
-void Domain::SweepForTest() {
-  parts_->owner.Tick();
-  Sweep();
-}
-
 SessionKeeper& Domain::sessions() { return parts_->sessions; }
-sharding::ShardOwner& Domain::owner() { return parts_->owner; }
 DirectoryWriter& Domain::directory() { return parts_->directory; }
 const Shards& Domain::shards() const { return parts_->shards; }
 const SessionTable& Domain::table() const { return parts_->table; }

@@ -31,6 +31,7 @@ struct SessionManagerMetrics;
 
 /// What the domain reaches the world through.
 struct Ports {
+  sharding::ShardOwner& owner;
   events::Log& log;
   Membership& membership;
   AccountStore& accounts;
@@ -39,9 +40,10 @@ struct Ports {
   Roster& roster;
   ServiceDisco& service_disco;
   SessionDirectory& directory;
-  /// May be empty.
-  sharding::ShardOwner::PublishedEpoch published_epoch;
 };
+
+/// For the owner of a session-manager's shards.
+sharding::OwnerOptions OwnerOptionsOf(const Settings& settings);
 
 /// The parts of a session-manager, put together: the only place that knows all of them. No part is given
 /// this; each says in its constructor what it needs, and those that it tells of something are an
@@ -53,18 +55,13 @@ class Domain {
          telemetry::Metrics& metrics);
   ~Domain();
 
-  /// Takes part in the shards' group from now on.
-  absl::Status Join(sharding::ShardOwner::MakeConsumer make_consumer);
-  /// In place of Join: no timers.
-  void JoinForTest(std::unique_ptr<kafka::Consumer> consumer);
+  /// What the shards' owner calls, once it has joined; no more after the domain's death.
+  sharding::ShardService& shard_service();
   /// Every 500 ms: what time brings.
   void Sweep();
-  /// The same for the shards' owner, which has its own timer once it has joined.
-  void SweepForTest();
 
   /// What gateways ask for.
   SessionKeeper& sessions();
-  sharding::ShardOwner& owner();
   /// To be flushed every 100 ms.
   DirectoryWriter& directory();
 

@@ -1,13 +1,11 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
 namespace rookery::session_manager {
 
-/// Which gateways there are and who owns what, shared with the cluster.
+/// Which gateways there are.
 class Membership {
  public:
   virtual ~Membership() = default;
@@ -16,7 +14,6 @@ class Membership {
   /// False while there may be one that Gateways() does not show yet, since this process has only
   /// just read Redis for the first time, or not yet.
   virtual bool KnowsAllGateways() const = 0;
-  virtual void PublishShards(const std::map<std::uint32_t, std::int64_t>& epochs) = 0;
 };
 
 }  // namespace rookery::session_manager

@@ -50,6 +50,8 @@ class Registry {
   /// that says so, and nothing is announced any more. `self.incarnation` is ignored.
   virtual void Announce(std::string service, Instance self,
                         std::function<void(const absl::Status& why)> on_replaced) = 0;
+  /// Whether Redis has taken it once: from then on others find this process, also while Redis is away.
+  virtual bool is_announced() const = 0;
   /// Which life of its name this process is. The first announcement may raise it, where an
   /// earlier process of the name ran on a clock that is ahead of ours.
   virtual const Incarnation& incarnation() const = 0;

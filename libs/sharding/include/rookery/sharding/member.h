@@ -13,7 +13,6 @@
 #include "rookery/redis/client.h"
 #include "rookery/routing/registry.h"
 #include "rookery/rpc/server.h"
-#include "rookery/sharding/disco_desk.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace grpc {
@@ -35,30 +34,45 @@ struct MemberConfig {
 
 /// Which service, and what it owns.
 struct MemberDescription {
-  std::string service;  // its name in the registry, and the consumer group's
-  events::Topic topic = events::Topic::kRooms;
-  std::unique_ptr<ShardService> shards;
-  /// What it says of itself (XEP-0030).
-  disco::v1::GetDiscoInfoResponse info;
+  /// Its name in the registry.
+  std::string service;
+  std::string consumer_group;
+  OwnerOptions owner;
 };
 
 /// The published epochs of a service's shards, for ShardOwner.
 ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string service);
 
-/// The part that services like muc and search have in common: a member of the cluster
-/// that owns shards of one topic, publishes which, is found by others through the registry,
-/// and answers gRPC: disco, health, reflection. Made and used by the service's App, I/O
-/// thread only.
+/// What all services that own shards have in common around them: Redis, the registry, the log, the
+/// shards' owner and the gRPC server, and the order in which these begin and end. Its App calls:
+///
+///   Connect, makes the service's own parts from what Connect has made, Join; Leave, Close; End.
+///
+/// I/O thread only.
 class Member {
  public:
   Member(app::Process& process, const MemberConfig& config, MemberDescription description);
   ~Member();
 
-  /// Makes the topics that are missing, listens, joins the group, announces itself.
-  /// UNAVAILABLE: no broker, or the address is in use. FAILED_PRECONDITION: a setting of the broker's.
-  Task<absl::Status> Start();
-  /// Withdraws, gives the shards back, ends the running calls.
-  Task<void> Stop();
+  /// Connects to Redis and the log, and makes the topics that are missing. UNAVAILABLE: no broker.
+  /// FAILED_PRECONDITION: a setting of the broker's.
+  Task<absl::Status> Connect();
+  redis::Client& redis() { return *redis_; }
+  routing::Registry& registry() { return *registry_; }
+  events::KafkaLog& log() { return *log_; }
+  ShardOwner& owner() { return *owner_; }
+  const ShardOwner& owner() const { return *owner_; }
+
+  /// Listens for `services`, announces itself, and then takes shards, for `shards`. Both must live until
+  /// End. UNAVAILABLE: the address is in use.
+  Task<absl::Status> Join(ShardService& shards, std::vector<grpc::Service*> services);
+  /// Withdraws, hands the shards over, and waits for what is still on its way into the log.
+  Task<void> Leave();
+  /// Ends the running calls.
+  Task<void> Close();
+  /// Calls neither services nor shards any more.
+  void End();
+
   /// Empty when ready.
   std::string NotReadyReason() const;
 
@@ -66,12 +80,11 @@ class Member {
   app::Process& process_;
   MemberConfig config_;
   MemberDescription description_;
+  bool has_joined_ = false;
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<routing::Registry> registry_;
   std::unique_ptr<events::KafkaLog> log_;
   std::unique_ptr<ShardOwner> owner_;
-  std::unique_ptr<DiscoDesk> disco_;
-  std::unique_ptr<grpc::Service> disco_rpc_;
   std::unique_ptr<rpc::Server> server_;
 };
 

@@ -88,6 +88,9 @@ class ShardOwner final : public kafka::ConsumerHandler {
   absl::Status Join(ShardService& service, MakeConsumer make_consumer);
   /// Hands every shard over and leaves the group.
   Task<void> Leave(std::chrono::milliseconds timeout);
+  /// Calls the service no more, and has no shard any more; tells nobody. For a service that dies before its
+  /// owner, after Leave or instead.
+  void End();
 
   /// Null unless the shard is ours.
   Shard* Find(std::uint32_t number) const;
@@ -205,7 +208,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   std::unique_ptr<kafka::Consumer> consumer_;
   std::unique_ptr<runtime::PeriodicTimer> timer_;
   // Last: its coroutines use everything above.
-  runtime::TaskGroup tasks_;
+  std::unique_ptr<runtime::TaskGroup> tasks_;
 };
 
 }  // namespace rookery::sharding

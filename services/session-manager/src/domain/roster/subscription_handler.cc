@@ -71,7 +71,7 @@ std::string_view NameOf(roster::v1::Subscription subscription) {
 
 bool HasFrom(roster::v1::Subscription subscription) { return ContactState{subscription}.from(); }
 
-bool IsTemporary(const absl::Status& status) {
+bool IsRosterAway(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsAborted(status) ||
          absl::IsCancelled(status);
 }
@@ -166,7 +166,7 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::
       }
       failure = response.status();
     }
-    if (!IsTemporary(failure)) break;
+    if (!IsRosterAway(failure)) break;
     const bool is_in_time = co_await backoff.Wait(deadline);
     if (shard->released()) co_return;
     if (!is_in_time) break;
@@ -175,7 +175,7 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::
   if (user == nullptr) co_return;
   answers_.Refuse(
       {*user, session}, cause, presence,
-      IsTemporary(failure) ? xmpp::ErrorCondition::kResourceConstraint : xmpp::ConditionOf(failure),
+      IsRosterAway(failure) ? xmpp::ErrorCondition::kResourceConstraint : xmpp::ConditionOf(failure),
       Message(failure));
 }
 
@@ -247,7 +247,7 @@ Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::s
         FinishInbound(*shard, bare, cause, presence, *response);
         co_return;
       }
-      if (!IsTemporary(response.status())) {
+      if (!IsRosterAway(response.status())) {
         telemetry::LogWarn("subscription.refused", {{"error", Message(response.status())}});
         co_return;
       }
