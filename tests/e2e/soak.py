@@ -30,6 +30,8 @@ _RELAY_PORT = {"redis": 470, "kafka": 471, "postgresql": 472, "session-manager":
 _BACKENDS = {"gateway": ("redis",), "session-manager": ("redis", "kafka", "postgresql"), "roster": ("redis", "postgresql"),
              "muc": ("redis", "kafka"), "search": ("redis", "kafka")}
 _MOST_INSTANCES = 3
+# Links are cut for up to a minute, and what was under way in that time may be lost with a connection.
+_UNCERTAIN = 75
 # What talks to what: service, what it connects to, and how often that link is drawn.
 _LINKS = (("gateway", "session-manager", 5), ("gateway", "redis", 1), ("session-manager", "kafka", 3), ("session-manager", "redis", 1),
           ("session-manager", "postgresql", 2), ("session-manager", "roster", 2), ("roster", "postgresql", 1), ("roster", "redis", 1))
@@ -55,7 +57,9 @@ class Network:
             "postgresql": f"pg: {{connection: 'host=127.0.0.1 port={self.port('postgresql')} dbname=rookery user=rookery'}}\n",
         }
         for service, backends in _BACKENDS.items():
-            (self._settings / f"{service}.yaml").write_text("".join(clauses[backend] for backend in backends))
+            # Who cannot come back for a minute has more than a thousand messages waiting.
+            own = "offline: {max-messages: 100000}\n" if service == "session-manager" else ""
+            (self._settings / f"{service}.yaml").write_text("".join(clauses[backend] for backend in backends) + own)
             if service == "gateway":
                 continue
             for instance in range(1, _MOST_INSTANCES + 1):
@@ -76,6 +80,15 @@ class Network:
     async def close(self) -> None:
         await self.relay.close()
         shutil.rmtree(self._settings, ignore_errors=True)
+
+
+@dataclass
+class Span:
+    """When a fault was there, and what it concerned."""
+
+    services: set[str]
+    began: float
+    ended: float = float("inf")
 
 
 @dataclass
@@ -100,6 +113,8 @@ class Soak:
         self.busy: set[str] = set()
         self.repairs: set[asyncio.Task] = set()
         self.count: dict[str, int] = {}
+        self.spans: list[Span] = []
+        traffic.may_lose_session = self._may_lose_session
         self._up = asyncio.Lock()
         self._session_managers = 2
         every = [
@@ -156,11 +171,14 @@ class Soak:
         self.count[fault.kind] = self.count.get(fault.kind, 0) + 1
         self.say(text)
         self.busy |= services
+        span = Span(services, time.monotonic())
+        self.spans.append(span)
         task = asyncio.create_task(repair)
         self.repairs.add(task)
 
         def done(task_: asyncio.Task) -> None:
             self.repairs.discard(task_)
+            span.ended = time.monotonic()
             self.busy -= services
             if not task_.cancelled() and task_.exception():
                 self.traffic.report(f"{text}: {task_.exception()!r}")
@@ -169,6 +187,14 @@ class Soak:
 
         task.add_done_callback(done)
         return True
+
+    def _may_lose_session(self, since: float) -> bool:
+        """Whether a session may be gone that had its connection until `since`: its gateway failed, and by another
+        fault its owner, before either was well again and had told the other."""
+        late = [span for span in self.spans if span.ended >= since - _UNCERTAIN]
+        gateways = [span for span in late if "gateway" in span.services]
+        owners = [span for span in late if span.services & {"session-manager", "kafka"}]
+        return any(one is not other for one in gateways for other in owners)
 
     async def repaired(self) -> None:
         while self.repairs:
@@ -200,6 +226,9 @@ class Soak:
     async def _end(self, service: str, number: int):
         name, after = self._free(service), self.random.uniform(0, 9)
         if name is None or (service == "gateway" and len(self.traffic.gateways) < 2):
+            return None
+        # `up` waits for a service, which waits for the broker, which waits for another `up`.
+        if service == "kafka" and self._up.locked():
             return None
         if service == "gateway":
             self.traffic.gateways.remove(name)
@@ -314,8 +343,11 @@ async def main() -> int:
     try:
         await cluster.up()
         await cluster.all_owned()
-        # Who cannot reach the database takes nobody in, and links are cut for up to a minute each.
-        async with Traffic(cluster, rate=parsed.rate, seed=parsed.seed, patience=180, uncertain=75, may_be_sent_away=True) as traffic:
+        # Who cannot reach the database takes nobody in.
+        async with Traffic(
+            cluster, rate=parsed.rate, seed=parsed.seed, patience=180, uncertain=_UNCERTAIN, may_be_sent_away=True,
+            report=parsed.state / "faults.txt",
+        ) as traffic:
             soak = Soak(cluster, network, traffic, parsed.seed, parsed.at_once, set(filter(None, parsed.faults.split(","))))
             try:
                 await soak.run(parsed.minutes)

@@ -125,12 +125,52 @@ TEST_F(LiveStream, Rfc6120_4_9_3_24_AnUnknownElement) {
   EXPECT_EQ(cluster_.end, EndReason::kClosed);
 }
 
-TEST_F(LiveStream, Rfc6120_4_4_ClosesInOrder) {
+TEST_F(LiveStream, Rfc6120_4_4_ClosesInOrder_WhenTheLogHasAllThatTheClientSaid) {
   Bind();
-  EXPECT_EQ(Feed("<message to='a@example.com'/></stream:stream>"), "</stream:stream>");
-  EXPECT_EQ(cluster_.sent.size(), 1u);
+  EXPECT_EQ(Feed("<message to='a@example.com'/><message to='b@example.com'/></stream:stream>"), "");
+  EXPECT_EQ(cluster_.sent.size(), 2u);
+  EXPECT_EQ(cluster_.end, EndReason::kNone);
+  cluster_.Confirm(1);
+  EXPECT_EQ(socket_.Take(), "");
+  cluster_.Confirm(2);
+  EXPECT_EQ(socket_.Take(), "</stream:stream>");
   EXPECT_EQ(cluster_.end, EndReason::kClosed);
   EXPECT_TRUE(Closed());
+}
+
+TEST_F(LiveStream, Xep0198_4_BeforeTheAnswerToItsEndTheStreamSaysWhatWasHandled) {
+  BindWithStreamManagement();
+  socket_.Take();
+  Feed("<message to='a@example.com'/><r xmlns='urn:xmpp:sm:3'/></stream:stream>");
+  cluster_.Confirm(1);
+  EXPECT_EQ(socket_.Take(), "<a xmlns=\"urn:xmpp:sm:3\" h=\"1\"/></stream:stream>");
+}
+
+TEST_F(LiveStream, AClientThatHasClosedIsGivenNothing_AndNothingCountsAsGivenToIt) {
+  Bind();
+  Feed("<message to='a@example.com'/></stream:stream>");
+  cluster_.Packet(Message());
+  EXPECT_EQ(socket_.Take(), "");
+  socket_.handler->OnDrained();
+  EXPECT_EQ(cluster_.session->outbound.acked_seq(), 0u);
+}
+
+TEST_F(LiveStream, WhatAClosedClientSaidMayBeLost_ItIsToldSo) {
+  for (const char* condition : {"reset", ""}) {
+    socket_ = {};
+    Bind();
+    Feed("<message to='a@example.com'/></stream:stream>");
+    cluster_.client->OnSessionEnded(condition, "");
+    EXPECT_HAS(socket_.Take(), "<stream:error>");
+    EXPECT_TRUE(Closed());
+  }
+}
+
+TEST_F(LiveStream, AConnectionThatBreaksBehindTheEndOfItsStream_IsClosed) {
+  Bind();
+  Feed("<message to='a@example.com'/></stream:stream>");
+  socket_.handler->OnClosed(absl::OkStatus());
+  EXPECT_EQ(cluster_.end, EndReason::kClosed);
 }
 
 TEST_F(LiveStream, ABrokenConnectionIsLostNotClosed) {
@@ -177,6 +217,11 @@ TEST_F(LiveStream, NothingIsReadBehindTheEndOfTheStream) {
   EXPECT_EQ(Feed("</stream:stream><message/>"), "</stream:stream>");
   EXPECT_EQ(Feed("<message/></stream:stream><"), "");
   EXPECT_TRUE(cluster_.sent.empty());
+  socket_ = {};
+  Bind();
+  Feed("<message/></stream:stream><message/>");
+  EXPECT_EQ(Feed("<message/>"), "");
+  EXPECT_EQ(cluster_.sent.size(), 1u);
 }
 
 TEST_F(LiveStream, Rfc6120_8_2_3_EveryStanzaIsTheSessionManagersToJudge) {

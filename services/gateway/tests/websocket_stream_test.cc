@@ -84,6 +84,7 @@ TEST_F(WebSocketStream, Rfc7395_3_3_SignsInWithOneElementPerMessage) {
   EXPECT_EQ(cluster_.sent.size(), 1u);
   cluster_.Packet(Message());
   EXPECT_HAS(socket_.Take(), "<message xmlns=\"jabber:client\"");
+  cluster_.Confirm(1);
 
   out = Feed(Frame("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"));
   EXPECT_HAS(out, "<close xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\"/>");

@@ -16,6 +16,7 @@ import random
 import re
 import secrets
 import time
+from pathlib import Path
 
 from harness import ns
 from harness.client import Client, Disconnected, StanzaError
@@ -24,6 +25,7 @@ from harness.wait import until
 from harness.xml import name
 
 _BODY = f"{{{ns.CLIENT}}}body"
+_TEXT = re.compile(r"<body>([0-9a-f]{6}) (\d+) (\d+) (\d+)</body>")
 _SENT_AWAY = "the server of this account"  # does not answer, or is away
 
 
@@ -41,12 +43,16 @@ class Talker:
         self.client = Client(traffic.cluster.domain, f"u{traffic.run}-{index}")
         self.index = index
         self.online = False
+        self.until = 0.0  # it was online then last
         self.leaving = False
         self.done = False
         self.unexpected_drops = 0
         self.resent = 0
         self.reconnects = 0
         self.failed_resumes: list[str] = []
+        # Sessions that were lost by two faults at once: until when, and what may come twice, or late, for it.
+        self.lost_sessions: list[float] = []
+        self.ambiguous: set[tuple[int, int]] = set()
         self.refused: list[str] = []
         # Of those without stream management: numbers that were on the way when a connection died.
         self.excused: set[tuple[int, int]] = set()
@@ -107,8 +113,14 @@ class Talker:
         self.since = time.monotonic()
         self.client.connection.on_closed = self._on_closed
 
+    @staticmethod
+    def _numbers(stanzas) -> set[tuple[int, int]]:
+        """(receiver, number) of each message among the stanzas, which are XML."""
+        return {(int(to), int(number)) for text in stanzas for _, _, to, number in _TEXT.findall(str(text))}
+
     def _on_closed(self) -> None:
         self.online = False
+        self.until = time.monotonic()
         if not self.leaving and not self.done:
             self.unexpected_drops += 1
             self.traffic.on_drop(self)
@@ -117,6 +129,7 @@ class Talker:
         """Goes, waits, comes back."""
         self.leaving = True
         self.online = False
+        self.until = time.monotonic()
         try:
             if self.managed:
                 self.client.abort()
@@ -178,9 +191,13 @@ class Talker:
             return
         conditions = [name(child) for child in answer]
         if "item-not-found" in conditions:
-            # The session is gone, and what it had not been given is elsewhere or lost: a failure.
-            self.failed_resumes.append(f"{client.bare}: {conditions}, {before} unacknowledged")
             waiting = list(client.unacked)
+            if self.traffic.may_lose_session(self.until):
+                self.lost_sessions.append(time.monotonic())
+                self.ambiguous |= self._numbers(waiting)
+            else:
+                # What it had not been given is elsewhere or lost: a failure.
+                self.failed_resumes.append(f"not resumed: {client.bare}: {conditions}, {before} unacknowledged, {_clock(time.time())}")
             await self._begin_session()
             for stanza in waiting:
                 client.send(stanza)
@@ -190,7 +207,7 @@ class Talker:
 
 class Traffic:
     def __init__(self, cluster, users: int = 40, rate: float = 560.0, away: bool = True, seed: int | None = None, patience: float = 60.0,
-                 uncertain: float = 10.0, may_be_sent_away: bool = False):
+                 uncertain: float = 10.0, may_be_sent_away: bool = False, report: Path | None = None):
         self.cluster = cluster
         self.run = secrets.token_hex(3)
         self.rate = rate
@@ -209,6 +226,10 @@ class Traffic:
         self.expected_drops = False
         # Several faults at once may leave a shard without an owner for longer than clients are kept waiting.
         self.may_be_sent_away = may_be_sent_away
+        # Whether a session may be gone that had its connection until then.
+        self.may_lose_session = lambda until: False
+        # Where all faults are written, however many.
+        self._report = report
         # False where messages for the absent may come after newer ones: PostgreSQL was away.
         self.stored_in_order = True
         self.problems: list[str] = []
@@ -275,6 +296,8 @@ class Traffic:
         account = await self._account()
         faults = self._faults()
         kinds = collections.Counter(re.sub(r"\d+", "N", fault).split(": [")[0] for fault in faults)
+        if faults and self._report:
+            self._report.write_text("".join(f"{fault}\n" for fault in faults))
         counted = "; ".join(f"{count} x {kind}" for kind, count in kinds.most_common(8))
         assert not faults, f"{len(faults)} faults ({counted}): " + "; ".join(faults[:12]) + f"\n  {account}"
         return account
@@ -390,6 +413,14 @@ class Traffic:
         sent = self.sent_at[(sender.index, receiver.index, number)]
         return any(first <= sent <= last + 10 for first, last in self.deaths[receiver.index])
 
+    def _may_come_twice(self, sender: int, receiver: Talker, number: int) -> bool:
+        """Or late: a session was lost that had sent it and not heard that it was taken, or had been given it and could
+        not say so."""
+        if (receiver.index, number) in self.talkers[sender].ambiguous or (receiver.index, number) in self.talkers[sender].excused:
+            return True
+        sent = self.sent_at[(sender, receiver.index, number)]
+        return any(lost - self.uncertain - 10 <= sent <= lost for lost in receiver.lost_sessions)
+
     def _unacknowledged(self) -> int:
         return sum(len(t.client.unacked) for t in self.talkers if t.managed)
 
@@ -414,20 +445,22 @@ class Traffic:
         faults = list(self.problems)
         for sender, receiver, number in self._missing():
             kinds = f"{self._kind(sender)} to {self._kind(receiver)}"
-            faults.append(f"lost: number {number} of {sender} to {receiver} ({kinds})")
+            when = _clock(time.time() - (time.monotonic() - self.sent_at[(sender, receiver, number)]))
+            faults.append(f"lost: number {number} of {sender} to {receiver} ({kinds}), sent at {when}")
         for talker in self.talkers:
             faults += talker.failed_resumes
             faults += [f"bounced: {text}" for text in talker.refused]
             for sender, numbers in talker.received.items():
-                first_seen = list(dict.fromkeys(numbers))
+                first_seen = [n for n in dict.fromkeys(numbers) if not self._may_come_twice(sender, talker, n)]
                 if first_seen != sorted(first_seen) and (talker.managed or self.stored_in_order):
                     at = next(i for i in range(1, len(first_seen)) if first_seen[i] < first_seen[i - 1])
                     faults.append(
                         f"out of order: {sender} to {talker.index} ({self._kind(sender)} to {self._kind(talker.index)}): "
                         f"{first_seen[max(0, at - 3):at + 3]}, {first_seen[at]} at {_clock(talker.arrived[(sender, first_seen[at])])}"
                     )
-                if talker.managed and len(first_seen) != len(numbers):
-                    twice = [n for n, count in collections.Counter(numbers).items() if count > 1]
+                counted = collections.Counter(numbers)
+                twice = [n for n, count in counted.items() if count > 1 and not self._may_come_twice(sender, talker, n)]
+                if talker.managed and twice:
                     times = " and ".join(talker.again[(sender, twice[0])])
                     faults.append(f"twice: {sender} to {talker.index} ({self._kind(sender)} to managed): {twice[:5]}, the first at {times}")
         if self._unacknowledged():
@@ -446,11 +479,13 @@ class Traffic:
         refused = sum(value - self._duplicates_before.get(key, 0.0) for key, value in refused_now.items())
         rate = sent / self._speaking_for if self._speaking_for else 0
         excused = sum(len(t.excused) for t in self.talkers)
+        lost = sum(len(t.lost_sessions) for t in self.talkers)
         return (
             f"sent {sent} in {self._speaking_for:.0f} s ({rate:.0f}/s), received {got} (twice by clients without stream "
             f"management: {again}), resent by clients {sum(t.resent for t in self.talkers)}, refused as duplicate "
             f"{refused:.0f}, streams resumed {resumed}, signed in again {sum(t.reconnects for t in self.talkers) - resumed}, "
             f"unexpected drops {sum(t.unexpected_drops for t in self.talkers)}, possibly lost with their connection {excused}, "
+            f"sessions lost by two faults at once {lost}, "
             f"longest gap {self.longest_gap:.1f} s, slowest message {self.slowest:.1f} s"
         )
 

@@ -16,6 +16,27 @@ from harness.wait import until
 EXCHANGES = 40
 
 
+@scenario
+async def the_end_of_a_stream_is_answered_when_the_log_has_all(cluster: Cluster) -> None:
+    """Else a client that closes in order loses what it said last, should its gateway fail then."""
+    await cluster.all_owned()
+    ann, bob = await pair(cluster)
+    frozen = cluster.freeze("kafka")
+    try:
+        ann.message(bob.bare, "last words")
+        ann.connection.end_stream()
+        # The gateway has read that by the time it has answered others.
+        for _ in range(5):
+            (await Client(cluster.domain, "nobody").open(cluster.address("gateway/1"))).abort()
+        assert not ann.connection.stream_ended and not ann.connection.closed
+    finally:
+        cluster.thaw(frozen)
+    await ann.connection.wait_stream_end(30)
+    assert ann.connection.stream_ended and not ann.connection.error, ann.connection.error
+    await bob.expect_message("last words")
+    await leave(bob)
+
+
 @scenario(seconds=120)
 async def postgresql_stopped(cluster: Cluster) -> None:
     """Clients stay, chat between users who are known goes on, errors are temporary ones,

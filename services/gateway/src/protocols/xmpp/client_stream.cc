@@ -53,6 +53,11 @@ void ClientStream::OnStreamClose() {
   if (closed_) return;
   // What has left counts as given, though OnDrained may not have come yet.
   if (transport_.queued_bytes() == 0) OnDrained();
+  if (negotiation_ == nullptr && !established_.OnStreamClose()) return;
+  CloseInOrder();
+}
+
+void ClientStream::CloseInOrder() {
   End(EndReason::kClosed);
   Close();
 }

@@ -56,6 +56,7 @@ class ClientStream final : public xmpp::StreamHandler, private StreamNegotiation
   void CloseWithError(StreamError error, EndReason reason, std::string_view text = {},
                       std::string_view application = {}) override;
   void Close() override;
+  void CloseInOrder() override;
   void OnSession(ClientSession& session, std::uint64_t inbound_base) override;
 
   void End(EndReason reason);

@@ -33,12 +33,20 @@ void EstablishedStream::Begin(ClientSession& session, std::string lang, std::uin
 
 void EstablishedStream::End(EndReason reason) {
   if (session_ == nullptr) return;
+  if (is_closing_) reason = EndReason::kClosed;
   telemetry::LogInfo("session.detached", {{"jid", telemetry::HashedJid(session_->user())},
                                           {"closed", reason == EndReason::kClosed}});
   services_.cluster.End(*std::exchange(session_, nullptr), reason);
 }
 
 // ---- what the client says ----------------------------------------------------
+
+bool EstablishedStream::OnStreamClose() {
+  if (session_ == nullptr || session_->inbound.unconfirmed().empty()) return true;
+  is_closing_ = true;
+  if (!std::exchange(input_paused_, true)) transport_.PauseInput();
+  return false;
+}
 
 void EstablishedStream::OnStanza(xmpp::Stanza stanza) {
   const XmppSettings& settings = services_.settings;
@@ -58,11 +66,16 @@ void EstablishedStream::OnStanza(xmpp::Stanza stanza) {
 }
 
 void EstablishedStream::OnConfirmed() {
+  if (is_closing_) {
+    if (session_ == nullptr || !session_->inbound.unconfirmed().empty()) return;
+    acks_.SendOwed();
+    return stream_.CloseInOrder();
+  }
   if (input_paused_ && !services_.cluster.is_congested(*session_)) OnUncongested();
 }
 
 void EstablishedStream::OnUncongested() {
-  if (session_ == nullptr || !input_paused_) return;
+  if (session_ == nullptr || !input_paused_ || is_closing_) return;
   const XmppSettings& settings = services_.settings;
   const InboundWindow& inbound = session_->inbound;
   // Its own bound: OnConfirmed follows.
@@ -108,7 +121,7 @@ void EstablishedStream::HandleAck(const xmpp::Element& element) {
 // ---- what the client is given ------------------------------------------------
 
 void EstablishedStream::OnPacket(const xmpp::Stanza& stanza, std::string_view to) {
-  if (session_ == nullptr) return;
+  if (session_ == nullptr || is_closing_) return;
   services_.metrics.StanzaOut(stanza.kind());
   std::string& xml = StreamScratch();
   xmpp::AppendXml(xml, stanza, transport_.framing(), to);
@@ -135,6 +148,7 @@ void EstablishedStream::CloseAsSlow() {
 }
 
 void EstablishedStream::OnDrained() {
+  if (is_closing_) return;
   if (session_->outbound.Drained()) services_.cluster.Delivered(*session_);
 }
 
@@ -145,13 +159,14 @@ void EstablishedStream::OnBatchEnd() {
 }
 
 void EstablishedStream::Ask() {
-  if (acks_.Ask()) silence_.Asked(Clock::System().Now());
+  if (!is_closing_ && acks_.Ask()) silence_.Asked(Clock::System().Now());
 }
 
 void EstablishedStream::OnSessionEnded(std::string_view condition, std::string_view text) {
   if (session_ == nullptr) return;
   session_ = nullptr;  // gone already: there is nothing to end
-  if (condition.empty()) return stream_.Close();
+  // Whoever waits for the log has not been told yet that nothing is lost.
+  if (condition.empty() && !is_closing_) return stream_.Close();
   stream_.CloseWithError(ParseStreamError(condition).value_or(StreamError::kInternalServerError),
                          EndReason::kClosed, text);
 }

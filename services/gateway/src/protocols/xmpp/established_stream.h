@@ -32,6 +32,10 @@ class EstablishedStream final : public SessionClient {
   void End(EndReason reason);
 
   // While there is a session.
+  /// The client has closed its stream. True: it is to be answered now. False: when all that the client has
+  /// sent is in the log, since the answer says that nothing of it is lost; meanwhile nothing is given to the
+  /// client.
+  bool OnStreamClose();
   void OnStanza(xmpp::Stanza stanza);
   void OnElement(const xmpp::Element& element);
   /// Its bare address; empty without session.
@@ -64,6 +68,7 @@ class EstablishedStream final : public SessionClient {
   SilenceWatch silence_;
   std::string lang_;
   bool input_paused_ = false;
+  bool is_closing_ = false;  // the client has closed its stream
 };
 
 }  // namespace rookery::gateway

@@ -20,6 +20,8 @@ class StreamControl {
   virtual void CloseWithError(StreamError error, EndReason reason, std::string_view text = {},
                               std::string_view application = {}) = 0;
   virtual void Close() = 0;
+  /// Answers the client's end of the stream; the session ends as closed.
+  virtual void CloseInOrder() = 0;
 };
 
 }  // namespace rookery::gateway
