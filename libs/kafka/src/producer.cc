@@ -24,8 +24,6 @@ using SteadyClock = std::chrono::steady_clock;
 
 // A delivery report's worth of work per turn of the loop.
 constexpr int kEventsPerTurn = 64;
-// Of one partition, handed over at once; more than this waits for nothing.
-constexpr std::size_t kBatchBytes = 512 << 10;
 
 struct Lane;
 
@@ -50,12 +48,13 @@ struct Waiting {
 
 /// One partition. A broker's work is per request, hardly per record: while a request of
 /// the partition is out, its next records gather and go together, so that batches grow
-/// with the load and an idle log waits for nothing.
+/// with the load and an idle log waits for nothing. librdkafka would not send them earlier:
+/// it lets five records of a partition be out before it waits, and its thread polls without
+/// a pause meanwhile.
 struct Lane {
   rd_kafka_topic_t* topic;
   std::int32_t partition;
   std::deque<Waiting> waiting;
-  std::size_t waiting_bytes = 0;
   std::size_t reports_due = 0;
   bool scheduled = false;  // stands in `due_`
 };
@@ -137,10 +136,9 @@ class KafkaProducer final : public Producer {
     std::copy(value.begin(), value.end(), bytes);
     std::copy(key.begin(), key.end(), bytes + value.size());
     lane.waiting.push_back(Waiting{bytes, value.size(), key.size(), handle});
-    lane.waiting_bytes += value.size();
     ++in_flight_;
     ++recent_;
-    if (lane.reports_due == 0 || lane.waiting_bytes >= kBatchBytes) Schedule(lane);
+    if (lane.reports_due == 0) Schedule(lane);
   }
 
   std::size_t in_flight() const override { return in_flight_; }
@@ -285,29 +283,43 @@ class KafkaProducer final : public Producer {
     sending_.clear();
   }
 
+  /// Gives librdkafka what fits into one request, in one call: its thread must not find half of it.
   void Send(Lane& lane) {
-    while (!lane.waiting.empty()) {
-      Waiting& record = lane.waiting.front();
-      if (rd_kafka_produce(lane.topic, lane.partition, RD_KAFKA_MSG_F_FREE, record.bytes, record.size,
-                           record.key_size == 0 ? nullptr : record.bytes + record.size, record.key_size,
-                           record.handle) != 0) {
-        const rd_kafka_resp_err_t error = rd_kafka_last_error();
-        // Its queue holds more than callers may have in flight, but counts bytes as well:
-        // the next reports make room.
-        if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL && in_librdkafka_ > 0) {
-          stuck_.push_back(&lane);
-          return;
-        }
+    request_.clear();
+    // Half of a batch, for what the protocol adds to each record.
+    const auto most = static_cast<std::size_t>(options_.max_record_bytes) / 2;
+    std::size_t bytes = 0;
+    for (const Waiting& record : lane.waiting) {
+      bytes += record.size + record.key_size;
+      if (bytes > most && !request_.empty()) break;
+      rd_kafka_message_t& message = request_.emplace_back();
+      message.payload = record.bytes;
+      message.len = record.size;
+      message.key = record.key_size == 0 ? nullptr : record.bytes + record.size;
+      message.key_len = record.key_size;
+      message._private = record.handle;
+    }
+    rd_kafka_produce_batch(lane.topic, lane.partition, RD_KAFKA_MSG_F_FREE, request_.data(),
+                           static_cast<int>(request_.size()));
+    for (const rd_kafka_message_t& message : request_) {
+      // Its queue holds more than callers may have in flight, but counts bytes as well: the next
+      // reports make room. It has taken nothing of what follows either.
+      if (message.err == RD_KAFKA_RESP_ERR__QUEUE_FULL && in_librdkafka_ > 0) {
+        stuck_.push_back(&lane);
+        return;
+      }
+      if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         DieIfFatal(client_);
-        Refuse(record.handle, Refusal(error, record.bytes, record.size));
-        std::free(record.bytes);
+        Refuse(lane.waiting.front().handle, Refusal(message.err, message.payload, message.len));
+        std::free(message.payload);
       } else {
         ++lane.reports_due;
         ++in_librdkafka_;
       }
-      lane.waiting_bytes -= record.size;
       lane.waiting.pop_front();
     }
+    // None of them is out: no report will send what is left.
+    if (lane.reports_due == 0 && !lane.waiting.empty()) Schedule(lane);
   }
 
   // Not within Append: a caller does not expect its answer before the call returns.
@@ -394,6 +406,7 @@ class KafkaProducer final : public Producer {
   std::deque<Handle> handles_;
   std::vector<Handle*> spare_;
   std::vector<Lane*> due_, sending_, stuck_;
+  std::vector<rd_kafka_message_t> request_;  // kept for its memory
   std::size_t in_flight_ = 0;
   std::size_t in_flight_bytes_ = 0;
   std::vector<Closing> closing_;
