@@ -29,15 +29,20 @@ class RecordShards : public ShardService {
     return record;
   }
   Parsed Parse(std::string_view value) override {
-    auto read = std::make_shared<Read>();
-    if (!read->body.ParseFromArray(value.data(), static_cast<int>(value.size()))) return {};
+    // The last one, with its memory, unless somebody has kept it.
+    if (read_ == nullptr || read_.use_count() > 1) read_ = std::make_shared<Read>();
+    Body& body = read_->body;
+    if (!body.ParseFromArray(value.data(), static_cast<int>(value.size()))) return {};
     Parsed parsed;
-    if constexpr (requires { read->body.origin(); }) parsed.origin = &read->body.origin();
-    if (read->body.has_fence()) parsed.fence = &read->body.fence();
-    parsed.record = std::move(read);
+    if constexpr (requires { body.origin(); }) parsed.origin = &body.origin();
+    if (body.has_fence()) parsed.fence = &body.fence();
+    parsed.record = read_;
     return parsed;
   }
   void Apply(Shard& shard, std::shared_ptr<Record> record) override { shard.window.Release(record->offset); }
+
+ private:
+  std::shared_ptr<Read> read_;
 };
 
 }  // namespace rookery::sharding
