@@ -518,15 +518,8 @@ void ShardOwner::FillOrigin(const Shard& from, events::v1::Origin& origin) const
   origin.set_cursor(std::max<std::int64_t>(from.last_commit, 0));
 }
 
-void ShardOwner::Append(Shard& from, events::Topic topic, std::uint32_t partition, std::string_view key,
-                        const google::protobuf::MessageLite& record, events::Log::OnAppended on_appended) {
-  ++from.appends_in_flight;
-  log_.Append(topic, partition, key, record,
-              [shard = Shared(from.number), done = std::move(on_appended)](const auto& offset) {
-                if (done) done(offset);
-                if (shard && --shard->appends_in_flight == 0 && shard->on_appended_all)
-                  std::exchange(shard->on_appended_all, nullptr)();
-              });
+void ShardOwner::NoteAppended(Shard& from) {
+  if (--from.appends_in_flight == 0 && from.on_appended_all) std::exchange(from.on_appended_all, nullptr)();
 }
 
 // ---- hand-over ----------------------------------------------------------------

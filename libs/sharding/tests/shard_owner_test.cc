@@ -420,7 +420,7 @@ TEST_F(ShardOwnerTest, HandOver_WaitsForTheLog) {
   bool appended = false;
   events::v1::RoomRecord record;
   one->owner.Append(shard, events::Topic::kRooms, 3, "key", record,
-                    [&](const auto& offset) { appended = offset.ok(); });
+                    [&](Shard&, const auto& offset) { appended = offset.ok(); });
   one->owner.OnRevoking(0);
   io_.restart();
   io_.poll();

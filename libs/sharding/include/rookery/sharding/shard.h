@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "rookery/sharding/duplicate_filter.h"
 #include "rookery/sharding/unfinished_records.h"
@@ -12,7 +13,7 @@ namespace rookery::sharding {
 /// A partition that the consumer group has given to this process, as far as every sharded service
 /// is concerned. Services derive from it for what is their own. Shared with coroutines that outlive
 /// the ownership: they stop once it is released. I/O thread only.
-struct Shard {
+struct Shard : std::enable_shared_from_this<Shard> {
   enum class Phase {
     kAcquiring,   // fence and stores: nothing is read yet
     kRecovering,  // reading up to our own fence

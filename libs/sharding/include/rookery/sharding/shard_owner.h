@@ -103,9 +103,20 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// recovered, or none has been assigned in the time that a group needs to settle.
   std::string NotReadyReason() const;
 
-  /// Appends what follows from the shard. The record's origin is the caller's (FillOrigin).
-  void Append(Shard& from, events::Topic topic, std::uint32_t partition, std::string_view key,
-              const google::protobuf::MessageLite& record, events::Log::OnAppended on_appended);
+  /// Appends what follows from the shard. The record's origin is the caller's (FillOrigin). `done` is
+  /// called with the shard, which may have been released by then, and what Log::OnAppended is told.
+  template <typename ServiceShard, typename Done>
+  void Append(ServiceShard& from, events::Topic topic, std::uint32_t partition, std::string_view key,
+              const google::protobuf::MessageLite& record, Done done) {
+    ++from.appends_in_flight;
+    // One closure for both of us: each would be an allocation for each record.
+    log_.Append(topic, partition, key, record,
+                [shard = std::static_pointer_cast<ServiceShard>(from.shared_from_this()),
+                 done = std::move(done)](const absl::StatusOr<std::int64_t>& offset) mutable {
+                  done(*shard, offset);
+                  NoteAppended(*shard);
+                });
+  }
   /// Whose word it is; the caller adds what it follows from.
   void FillOrigin(const Shard& from, events::v1::Origin& origin) const;
 
@@ -177,6 +188,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void Drop(const std::shared_ptr<Shard>& shard);
   /// Gives all shards up, with everything that was still to be said.
   void Surrender(std::string_view why);
+  static void NoteAppended(Shard& from);
   void UpdatePause(Shard& shard);
   void NoteCommitted(Shard& shard, std::int64_t cursor);
   void NoteContact(absl::Status status);

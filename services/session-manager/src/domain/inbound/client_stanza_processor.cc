@@ -22,6 +22,7 @@
 #include "domain/sessions/session_table.h"
 #include "modules/iq_router.h"
 #include "rookery/telemetry/log.h"
+#include "rookery/xmpp/lent_stanza.h"
 
 namespace rookery::session_manager {
 
@@ -128,8 +129,8 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
         std::make_unique<std::unordered_map<std::string, OutboundRoute, StringHash, std::equal_to<>>>();
   ++(*user.outbound)[std::string(address)].appending;
   events::v1::UserRecord record;
-  record.mutable_outbound()->mutable_stanza()->Swap(&stanza);
-  consequences_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, std::move(record),
+  const xmpp::LentStanza lent(*record.mutable_outbound(), stanza);
+  consequences_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, record,
                              [shard = shards_.Shared(user.shard->number), bare = user.bare,
                               to = std::string(address)](std::int64_t offset) {
                                User* then = shard->released() ? nullptr : shard->FindUser(bare);
@@ -255,13 +256,11 @@ void ClientStanzaProcessor::Message(const Sender& sender, Cause& cause, xmpp::St
         return other != sender.session && other->state.carbons();
       });
   const bool copy = bare != user.bare && (copied_to_others || IsArchivable(message));
-  xmpp::Stanza copied;
-  if (copy) copied = message;
-  consequences_.AppendDelivery(*user.shard, cause, std::move(message));
+  consequences_.AppendDelivery(*user.shard, cause, message);
   if (copy) {
     events::v1::UserRecord record;
-    record.mutable_sent_copy()->mutable_stanza()->Swap(&copied);
-    consequences_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, std::move(record));
+    const xmpp::LentStanza lent(*record.mutable_sent_copy(), message);
+    consequences_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, record);
   }
 }
 
@@ -295,7 +294,7 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
     return;
   }
   if (type == "probe") presence.set_to(std::string(bare));
-  consequences_.AppendDelivery(*sender.user.shard, cause, std::move(presence));
+  consequences_.AppendDelivery(*sender.user.shard, cause, presence);
 }
 
 void ClientStanzaProcessor::Iq(const Sender& sender, Cause& cause, xmpp::Stanza& iq, PendingRecord* pending) {
@@ -325,7 +324,7 @@ void ClientStanzaProcessor::Iq(const Sender& sender, Cause& cause, xmpp::Stanza&
     return;
   }
   if (!MayLeave(sender, cause, iq)) return;
-  consequences_.AppendDelivery(*sender.user.shard, cause, std::move(iq));
+  consequences_.AppendDelivery(*sender.user.shard, cause, iq);
 }
 
 void ClientStanzaProcessor::Ask(const Sender& sender, Cause& cause, xmpp::Stanza iq) {

@@ -297,7 +297,7 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
     directed.erase(it);
     outbox_.Publish(*session);
   }
-  consequences_.AppendDelivery(*session->user->shard, cause, std::move(presence));
+  consequences_.AppendDelivery(*session->user->shard, cause, presence);
 }
 
 void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
@@ -321,7 +321,7 @@ void PresenceTracker::SendCurrent(User& user, Cause& cause, std::string_view con
     if (!session->available()) continue;
     xmpp::Stanza presence = session->state.presence();
     presence.set_to(std::string(contact));
-    consequences_.AppendDelivery(*user.shard, cause, std::move(presence));
+    consequences_.AppendDelivery(*user.shard, cause, presence);
   }
 }
 
@@ -330,7 +330,7 @@ void PresenceTracker::SendUnavailable(User& user, Cause& cause, std::string_view
     if (!session->available()) continue;
     xmpp::Stanza presence = Unavailable(session->jid.str());
     presence.set_to(std::string(contact));
-    consequences_.AppendDelivery(*user.shard, cause, std::move(presence));
+    consequences_.AppendDelivery(*user.shard, cause, presence);
   }
 }
 
@@ -360,7 +360,7 @@ void PresenceTracker::SendCurrentTo(User& user, Cause& cause, std::string_view p
     if (!session->available() || session->jid.str() == prober) continue;
     xmpp::Stanza presence = session->state.presence();
     presence.set_to(std::string(prober));
-    consequences_.AppendDelivery(*user.shard, cause, std::move(presence));
+    consequences_.AppendDelivery(*user.shard, cause, presence);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "domain/sessions/confirmations.h"
 #include "rookery/events/log.h"
 #include "rookery/telemetry/log.h"
+#include "rookery/xmpp/lent_stanza.h"
 
 namespace rookery::session_manager {
 
@@ -37,7 +38,7 @@ void Consequences::FillOrigin(const Shard& from, Cause& cause, events::v1::UserR
 }
 
 void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
-                                events::v1::UserRecord record, std::function<void(std::int64_t)> then) {
+                                events::v1::UserRecord& record, std::function<void(std::int64_t)> then) {
   // A turn that outlived its shard: the next owner does its work.
   if (from.released()) return;
   if (!cause.session && cause.offset >= 0 && cause.offset < from.window.cursor()) {
@@ -47,41 +48,41 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
     cause.offset = -1;
   }
   FillOrigin(from, cause, record);
-  events::Log::OnAppended on_appended;
+  const auto append = [&](auto done) {
+    owner_.Append(from, events::Topic::kUsers, partition, key, record, std::move(done));
+  };
   if (cause.session) {
     cause.session->inbound.Open(cause.count);
-    on_appended = [this, session = cause.session, count = cause.count, partition,
-                   then = std::move(then)](const absl::StatusOr<std::int64_t>& offset) {
+    append([this, session = cause.session, count = cause.count, partition, then = std::move(then)](
+               Shard&, const absl::StatusOr<std::int64_t>& offset) {
       // Given up with the shard: the next owner is sent the stanza again.
       if (absl::IsAborted(offset.status())) return;
       if (!offset.ok()) Refuse(session, partition, offset.status());
       confirmations_.Finish(session, count);
       if (then) then(offset.value_or(-1));
-    };
+    });
   } else if (cause.offset >= 0 || cause.end) {
     from.window.Hold(cause.offset);
     if (cause.end) ++cause.end->open;
-    on_appended = [this, shard = shards_.Shared(from.number), offset = cause.offset, partition,
-                   end = cause.end](const absl::StatusOr<std::int64_t>& appended) {
-      if (shard->released() || absl::IsAborted(appended.status())) return;
-      const auto finish = [shard, offset, end] {
-        shard->window.Release(offset);
-        if (end) end->Finish();
-      };
+    const auto finish = [offset = cause.offset, end = cause.end](Shard& shard) {
+      shard.window.Release(offset);
+      if (end) end->Finish();
+    };
+    append([this, partition, finish](Shard& shard, const absl::StatusOr<std::int64_t>& appended) {
+      if (shard.released() || absl::IsAborted(appended.status())) return;
       if (appended.ok()) {
-        finish();
+        finish(shard);
       } else {
-        refused_.SayAgain(*shard, events::Topic::kUsers, partition, appended.status(), finish);
+        refused_.SayAgain(shard, events::Topic::kUsers, partition, appended.status(),
+                          [kept = shards_.Shared(shard.number), finish] { finish(*kept); });
       }
-    };
+    });
   } else {
-    on_appended = [this, shard = shards_.Shared(from.number),
-                   partition](const absl::StatusOr<std::int64_t>& appended) {
-      if (appended.ok() || shard->released() || absl::IsAborted(appended.status())) return;
-      refused_.SayAgain(*shard, events::Topic::kUsers, partition, appended.status(), {});
-    };
+    append([this, partition](Shard& shard, const absl::StatusOr<std::int64_t>& appended) {
+      if (appended.ok() || shard.released() || absl::IsAborted(appended.status())) return;
+      refused_.SayAgain(shard, events::Topic::kUsers, partition, appended.status(), {});
+    });
   }
-  owner_.Append(from, events::Topic::kUsers, partition, key, record, std::move(on_appended));
 }
 
 void Consequences::Refuse(const std::shared_ptr<Session>& session, std::uint32_t partition,
@@ -112,11 +113,11 @@ void Consequences::Refuse(const std::shared_ptr<Session>& session, std::uint32_t
       is_too_large ? "the stanza is too large" : "the stanza could not be stored");
 }
 
-void Consequences::AppendDelivery(Shard& from, Cause& cause, xmpp::Stanza stanza) {
+void Consequences::AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza) {
   events::v1::UserRecord record;
-  const std::string key(xmpp::BareOf(stanza.to()));
-  record.mutable_delivery()->mutable_stanza()->Swap(&stanza);
-  AppendRecord(from, cause, addresses_.ShardOf(key), key, std::move(record));
+  const std::string_view key = xmpp::BareOf(stanza.to());
+  const xmpp::LentStanza lent(*record.mutable_delivery(), stanza);
+  AppendRecord(from, cause, addresses_.ShardOf(key), key, record);
 }
 
 void Consequences::AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
@@ -132,12 +133,12 @@ void Consequences::AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& s
     cause.parts = first;
     for (std::size_t next = 0; next < some.size();) {
       events::v1::UserRecord record;
-      *record.mutable_fanout()->mutable_stanza() = stanza;
+      const xmpp::LentStanza lent(*record.mutable_fanout(), stanza);
       for (std::size_t bytes = 0; next < some.size() && bytes < kFanoutBytes; ++next) {
         bytes += some[next]->size();
         record.mutable_fanout()->add_recipients(*some[next]);
       }
-      AppendRecord(from, cause, partition, {}, std::move(record));
+      AppendRecord(from, cause, partition, {}, record);
     }
     last = std::max(last, cause.parts);
   }
@@ -149,17 +150,17 @@ void Consequences::AppendEvent(Shard& from, events::Topic topic, std::string_vie
   if (from.released()) return;
   const std::uint32_t partition = addresses_.topology().PartitionOf(topic, key);
   if (holds_offset >= 0) from.window.Hold(holds_offset);
+  const auto finish = [holds_offset](Shard& shard) {
+    if (holds_offset >= 0) shard.window.Release(holds_offset);
+  };
   owner_.Append(from, topic, partition, key, event,
-                [this, shard = shards_.Shared(from.number), topic, partition,
-                 holds_offset](const absl::StatusOr<std::int64_t>& appended) {
-                  if (shard->released() || absl::IsAborted(appended.status())) return;
-                  const auto finish = [shard, holds_offset] {
-                    if (holds_offset >= 0) shard->window.Release(holds_offset);
-                  };
+                [this, topic, partition, finish](Shard& shard, const absl::StatusOr<std::int64_t>& appended) {
+                  if (shard.released() || absl::IsAborted(appended.status())) return;
                   if (appended.ok()) {
-                    finish();
+                    finish(shard);
                   } else {
-                    refused_.SayAgain(*shard, topic, partition, appended.status(), finish);
+                    refused_.SayAgain(shard, topic, partition, appended.status(),
+                                      [kept = shards_.Shared(shard.number), finish] { finish(*kept); });
                   }
                 });
 }

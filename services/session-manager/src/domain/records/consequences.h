@@ -55,13 +55,14 @@ class Consequences {
   void TellRefusals(Refusals& refusals) { refusals_ = &refusals; }
 
   /// Appends a stanza to the shard of `stanza.to`'s user.
-  void AppendDelivery(Shard& from, Cause& cause, xmpp::Stanza stanza);
+  void AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza);
   /// Appends one stanza to many: one record for each shard that has recipients.
   void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                     const std::vector<std::string>& recipients);
-  /// `then`, for a client's stanza: told the record's offset, or -1 when the log refused it.
+  /// Sets the record's origin. `then`, for a client's stanza: told the record's offset, or -1 when the log
+  /// refused it.
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
-                    events::v1::UserRecord record, std::function<void(std::int64_t)> then = {});
+                    events::v1::UserRecord& record, std::function<void(std::int64_t)> then = {});
   /// For the services that read `topic`. Holds the record `holds_offset`, if it is one (>= 0), until the
   /// log has it.
   void AppendEvent(Shard& from, events::Topic topic, std::string_view key,

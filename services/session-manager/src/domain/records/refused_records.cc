@@ -44,7 +44,8 @@ void RefusedRecords::SayAgain(Shard& from, events::Topic topic, std::uint32_t pa
   NoteRefusal(why);
   std::optional<std::string> bytes;
   // What somebody waits for is bounded by who waits: a shard's window, a session's stanzas.
-  if (!absl::IsInvalidArgument(why) && (done || waiting_ < settings_.max_refused_records)) bytes = events::RefusedRecord(why);
+  if (!absl::IsInvalidArgument(why) && (done || waiting_ < settings_.max_refused_records))
+    bytes = events::RefusedRecord(why);
   Record record = MakeRecord(topic);
   if (!bytes || !record->ParseFromString(*bytes)) {
     NoteLoss();
@@ -72,7 +73,7 @@ Task<void> RefusedRecords::Repeat(std::shared_ptr<Shard> from, events::Topic top
     if (!is_outdated) {
       runtime::Promise<absl::StatusOr<std::int64_t>> appended(executor_);
       owner_.Append(*from, topic, partition, KeyOf(topic, *record), *record,
-                    [appended](const auto& answer) mutable { appended.Set(answer); });
+                    [appended](Shard&, const auto& answer) mutable { appended.Set(answer); });
       offset = co_await appended.Get();
     }
     if (from->released() || absl::IsAborted(offset.status())) break;

@@ -189,7 +189,7 @@ void SubscriptionHandler::FinishOutbound(Shard& shard, const std::string& bare, 
   if (response.route()) {
     presence.set_from(bare);
     presence.set_to(contact);
-    consequences_.AppendDelivery(shard, cause, std::move(presence));
+    consequences_.AppendDelivery(shard, cause, presence);
   }
   const bool from_before = HasFrom(response.before());
   const bool from_after = HasFrom(response.after());
@@ -334,7 +334,7 @@ Task<absl::Status> SubscriptionHandler::RemoveAccount(std::string bare, Cause ca
   }
   events::v1::UserRecord record;
   record.mutable_account_removed()->set_jid(bare);
-  consequences_.AppendRecord(*shard, cause, shard->number, bare, std::move(record));
+  consequences_.AppendRecord(*shard, cause, shard->number, bare, record);
   User* user = shard->FindUser(bare);
   if (user == nullptr) co_return absl::OkStatus();
   for (const auto& session : user->sessions) {

@@ -106,23 +106,22 @@ void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
   if (unclaimed.empty()) return;
   std::size_t count = 0;
   for (const SessionDirectory::Entry& lost : unclaimed) {
-    const std::string bare(xmpp::BareOf(lost.full_jid));
     if (live_.EndedOf(shard).IsOver(SessionId(lost.session_id), lost.resumptions) ||
-        addresses_.ShardOf(bare) != shard.number) {
+        addresses_.ShardOf(xmpp::BareOf(lost.full_jid)) != shard.number) {
       directory_.Forget(shard, lost.full_jid);
       continue;
     }
-    events::v1::UserRecord record;
-    owner_.FillOrigin(shard, *record.mutable_origin());
-    record.set_received_at_ms(clock_.UnixMillisNow());
-    auto& ended = *record.mutable_session_ended();
+    auto record = std::make_shared<events::v1::UserRecord>();
+    owner_.FillOrigin(shard, *record->mutable_origin());
+    record->set_received_at_ms(clock_.UnixMillisNow());
+    auto& ended = *record->mutable_session_ended();
     ended.set_session_id(lost.session_id);
     ended.set_full_jid(lost.full_jid);
     ended.set_condition("reset");
     ended.set_resumptions(std::numeric_limits<std::uint64_t>::max());
     ended.set_available(lost.is_available);
     ended.set_is_lost(true);
-    AppendEndRecord(shards_.Shared(shard.number), bare, std::move(record), /*holds=*/-1);
+    AppendEndRecord(shard, std::move(record), /*holds=*/-1);
     ++count;
   }
   if (count > 0) telemetry::LogWarn("sessions.lost", {{"shard", shard.number}, {"sessions", count}});
@@ -173,10 +172,10 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   Shard& shard = *session.user->shard;
   session.ends_by_timeout = condition == kTimedOut;
   live_.Enter(session, SessionPhase::kEnding);
-  events::v1::UserRecord record;
-  owner_.FillOrigin(shard, *record.mutable_origin());
-  record.set_received_at_ms(clock_.UnixMillisNow());
-  auto& ended = *record.mutable_session_ended();
+  auto record = std::make_shared<events::v1::UserRecord>();
+  owner_.FillOrigin(shard, *record->mutable_origin());
+  record->set_received_at_ms(clock_.UnixMillisNow());
+  auto& ended = *record->mutable_session_ended();
   ended.set_session_id(session.id.str());
   ended.set_full_jid(std::string(session.jid.str()));
   ended.set_condition(std::string(condition));
@@ -191,29 +190,31 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   }
   ended.set_confirmed_count(CountAtEnd(session));
   if (holds >= 0) shard.window.Hold(holds);
-  AppendEndRecord(shards_.Shared(shard.number), session.user->bare, std::move(record), holds);
+  AppendEndRecord(shard, std::move(record), holds);
 }
 
-void SessionEnds::AppendEndRecord(const std::shared_ptr<Shard>& shard, const std::string& bare,
-                                  events::v1::UserRecord record, std::int64_t holds) {
-  const auto kept = std::make_shared<const events::v1::UserRecord>(std::move(record));
-  owner_.Append(*shard, events::Topic::kUsers, shard->number, bare, *kept,
-                [this, shard, bare, kept, holds](const absl::StatusOr<std::int64_t>& appended) {
-                  if (shard->released() || absl::IsAborted(appended.status())) return;
+void SessionEnds::AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1::UserRecord> record,
+                                  std::int64_t holds) {
+  const std::string_view bare = xmpp::BareOf(record->session_ended().full_jid());
+  owner_.Append(shard, events::Topic::kUsers, shard.number, bare, *record,
+                [this, record, holds](Shard& from, const absl::StatusOr<std::int64_t>& appended) {
+                  if (from.released() || absl::IsAborted(appended.status())) return;
                   if (!appended.ok()) {
                     // The session is over all the same, and its contacts must hear of it.
                     refused_.NoteRefusal(appended.status());
-                    tasks_.Spawn("session.end_again", AppendEndAgain(shard, bare, *kept, holds));
+                    tasks_.Spawn("session.end_again",
+                                 AppendEndAgain(shards_.Shared(from.number), record, holds));
                     return;
                   }
-                  if (holds >= 0) shard->window.Release(holds);
+                  if (holds >= 0) from.window.Release(holds);
                 });
 }
 
-Task<void> SessionEnds::AppendEndAgain(std::shared_ptr<Shard> shard, std::string bare,
-                                       events::v1::UserRecord record, std::int64_t holds) {
+Task<void> SessionEnds::AppendEndAgain(std::shared_ptr<Shard> shard,
+                                       std::shared_ptr<const events::v1::UserRecord> record,
+                                       std::int64_t holds) {
   co_await runtime::Sleep(kEndAgain);
-  if (!shard->released()) AppendEndRecord(shard, bare, std::move(record), holds);
+  if (!shard->released()) AppendEndRecord(*shard, std::move(record), holds);
 }
 
 // ---- what the log says ----------------------------------------------------------

@@ -101,10 +101,10 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   std::uint64_t CountAtEnd(const Session& session) const;
   std::optional<std::uint64_t> CountOf(const Session* session, const events::v1::SessionEnded& ended) const;
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
-  void AppendEndRecord(const std::shared_ptr<Shard>& shard, const std::string& bare,
-                       events::v1::UserRecord record, std::int64_t holds);
-  Task<void> AppendEndAgain(std::shared_ptr<Shard> shard, std::string bare, events::v1::UserRecord record,
-                            std::int64_t holds);
+  void AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1::UserRecord> record,
+                       std::int64_t holds);
+  Task<void> AppendEndAgain(std::shared_ptr<Shard> shard,
+                            std::shared_ptr<const events::v1::UserRecord> record, std::int64_t holds);
   /// `cause`: the record of the end; null when an earlier owner has finished it, so that contacts
   /// know already.
   void Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended, Cause* cause);

@@ -152,8 +152,9 @@ Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr
     back.set_full_jid(std::string(session->jid.str()));
     back.set_resumptions(session->state.resumptions());
     runtime::Promise<absl::StatusOr<std::int64_t>> logged(executor_);
-    owner_.Append(*shard, events::Topic::kUsers, shard->number, session->jid.bare(), record,
-                  [logged](const absl::StatusOr<std::int64_t>& offset) mutable { logged.Set(offset); });
+    owner_.Append(
+        *shard, events::Topic::kUsers, shard->number, session->jid.bare(), record,
+        [logged](Shard&, const absl::StatusOr<std::int64_t>& offset) mutable { logged.Set(offset); });
     const absl::StatusOr<std::int64_t> offset = co_await logged.Get();
     if (offset.ok()) {
       session->row.told_at = std::max(session->row.told_at, *offset);
