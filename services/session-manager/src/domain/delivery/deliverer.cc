@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "absl/container/inlined_vector.h"
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/carbons.h"
 #include "domain/delivery/delivery_states.h"
@@ -35,8 +36,8 @@ using common::v1::STANZA_KIND_MESSAGE;
 constexpr std::size_t kPacketsAtOnce = 200;
 constexpr std::size_t kPacketBytesAtOnce = 512 * 1024;
 
-std::vector<Candidate> CandidatesOf(const User& user) {
-  std::vector<Candidate> candidates;
+absl::InlinedVector<Candidate, 4> CandidatesOf(const User& user) {
+  absl::InlinedVector<Candidate, 4> candidates;
   candidates.reserve(user.sessions.size());
   for (const auto& session : user.sessions)
     candidates.push_back(
@@ -55,7 +56,7 @@ void Deliverer::Send(Session& session, std::shared_ptr<Delivery> delivery, bool 
   if (!IsHeldBack(session, delivery, primary)) packets_.SendNow(session, std::move(delivery), primary);
 }
 
-void Deliverer::SendToAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
+void Deliverer::SendToAll(std::span<Session* const> sessions, const std::shared_ptr<Delivery>& delivery,
                           bool primary) {
   if (sessions.size() == 1) {
     Send(*sessions.front(), delivery, primary);
@@ -209,7 +210,7 @@ std::vector<std::shared_ptr<Session>> Deliverer::ResendDue(User& user) {
 
 // ---- messages ---------------------------------------------------------------
 
-void Deliverer::CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message,
+void Deliverer::CopyToOthers(User& user, std::span<Session* const> sessions, const Delivery& message,
                              bool recovering) {
   if (message.stanza.type() != "error") {
     if (!user.copied) user.copied = std::make_unique<CopiedMessages>();
@@ -234,7 +235,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
       session_manager::RouteMessage(message->stanza, resource, CandidatesOf(user), answers_copied);
   if (recovering) FindGiven(user, message, route.copies);
   if (!route.copies.empty()) {
-    std::vector<Session*> copies;
+    absl::InlinedVector<Session*, 4> copies;
     for (std::size_t i : route.copies) copies.push_back(user.sessions[i].get());
     CopyToOthers(user, copies, *message, recovering);
   }
@@ -259,7 +260,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     RouteRecovered(user, message, route.targets, /*to_account=*/!matches);
     return;
   }
-  std::vector<Session*> targets;
+  absl::InlinedVector<Session*, 4> targets;
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
   const bool is_behind =
       IsStorable(message->stanza) && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
@@ -283,7 +284,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
 }
 
 void Deliverer::FindGiven(User& user, const std::shared_ptr<Delivery>& message,
-                          const std::vector<std::size_t>& copies) {
+                          std::span<const std::size_t> copies) {
   // An earlier owner may have chosen otherwise: what it gave keeps its number on the session.
   for (std::size_t i = 0; i < user.sessions.size(); ++i) {
     if (std::find(copies.begin(), copies.end(), i) != copies.end()) continue;
@@ -305,7 +306,7 @@ void Deliverer::StoreOrBounce(User& user, const std::shared_ptr<Delivery>& messa
 }
 
 void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& message,
-                               const std::vector<std::size_t>& targets, bool to_account) {
+                               std::span<const std::size_t> targets, bool to_account) {
   const std::int64_t offset = message->offset;
   bool given = false;
   int given_priority = std::numeric_limits<int>::min();
@@ -425,7 +426,7 @@ void Deliverer::RouteUnstored(User& user, Session& ended, const Delivery& messag
   late->received_at_ms = message.received_at_ms;
   late->trace_id = message.trace_id;
   AddDelay(late->stanza, xmpp::DomainOf(user.bare), message.received_at_ms);
-  std::vector<Session*> targets;
+  absl::InlinedVector<Session*, 4> targets;
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
   SendToAll(targets, late, /*primary=*/true);
 }

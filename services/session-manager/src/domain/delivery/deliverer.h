@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -52,8 +53,7 @@ class Deliverer {
   /// one, and keeps it until acknowledged.
   void Send(Session& session, std::shared_ptr<Delivery> delivery, bool primary);
   /// One stanza to several sessions: one packet for each gateway.
-  void SendToAll(const std::vector<Session*>& sessions, const std::shared_ptr<Delivery>& delivery,
-                 bool primary);
+  void SendToAll(std::span<Session* const> sessions, const std::shared_ptr<Delivery>& delivery, bool primary);
   /// An answer that follows from no record.
   void Reply(Session& session, xmpp::Stanza stanza);
 
@@ -90,14 +90,12 @@ class Deliverer {
   /// The session is handed what came before; the stanza waits.
   bool IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void Release(Session& session, UnackedPacket& packet);
-  void CopyToOthers(User& user, const std::vector<Session*>& sessions, const Delivery& message,
-                    bool recovering);
+  void CopyToOthers(User& user, std::span<Session* const> sessions, const Delivery& message, bool recovering);
   /// The rest of RouteMessage for a record that an earlier owner may have applied.
   void RouteRecovered(User& user, const std::shared_ptr<Delivery>& message,
-                      const std::vector<std::size_t>& targets, bool to_account);
+                      std::span<const std::size_t> targets, bool to_account);
   /// Finds the message among what an earlier owner gave to the user's sessions.
-  void FindGiven(User& user, const std::shared_ptr<Delivery>& message,
-                 const std::vector<std::size_t>& copies);
+  void FindGiven(User& user, const std::shared_ptr<Delivery>& message, std::span<const std::size_t> copies);
   /// `recovering`: an earlier owner may have stored it.
   void StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
   /// What must not be stored, of a session that has ended. `is_logged`: its record is not finished.

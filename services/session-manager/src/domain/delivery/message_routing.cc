@@ -27,7 +27,7 @@ bool IsChatStateOnly(const xmpp::Stanza& message) {
          (message.traits() & ~(kHints | STANZA_TRAIT_CHAT_STATE)) == 0;
 }
 
-MessageRoute ToBareJid(MessageType type, const std::vector<Candidate>& candidates) {
+MessageRoute ToBareJid(MessageType type, std::span<const Candidate> candidates) {
   MessageRoute route;
   switch (type) {
     case MessageType::kGroupchat:
@@ -61,7 +61,7 @@ MessageRoute ToBareJid(MessageType type, const std::vector<Candidate>& candidate
 }  // namespace
 
 MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource,
-                          const std::vector<Candidate>& candidates, bool answers_copied) {
+                          std::span<const Candidate> candidates, bool answers_copied) {
   const MessageType type = ParseMessageType(message.type());
   MessageRoute route;
   if (resource.empty()) {

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {
@@ -30,15 +31,15 @@ enum class MessageFate {
 struct MessageRoute {
   MessageFate fate = MessageFate::kIgnore;
   /// Indices of candidates.
-  std::vector<std::size_t> targets;
-  std::vector<std::size_t> copies;
+  absl::InlinedVector<std::size_t, 4> targets;
+  absl::InlinedVector<std::size_t, 4> copies;
 };
 
 /// RFC 6121 section 8.5 with its table 1, and XEP-0280 section 6, for a message to a user
 /// who exists. `resource` is empty for a bare JID. `answers_copied`: it is an error that
 /// answers a message of which copies were made.
 MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource,
-                          const std::vector<Candidate>& candidates, bool answers_copied = false);
+                          std::span<const Candidate> candidates, bool answers_copied = false);
 
 /// XEP-0280 section 6.1 with carbons:rules:0: whether the account's other resources get a copy.
 /// Not of an error, which says nothing of the message that it answers.
