@@ -369,6 +369,7 @@ Cluster::Cluster(int nodes) {
   settings_.registration = true;
   database_.clock = &clock_;
   settings_.resume_hand_over = std::chrono::milliseconds(0);
+  settings_.tell_back_together = std::chrono::milliseconds(0);
   for (int i = 0; i < nodes; ++i) AddNode();
 }
 

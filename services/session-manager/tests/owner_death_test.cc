@@ -691,6 +691,21 @@ TEST_F(OutdatedSession, SL13_TheLogDoesNotTakeIt_NothingIsConfirmedBefore) {
   EXPECT_TRUE(RunUntil([&] { return resumed.confirmed == resumed.sent; }));
 }
 
+TEST_F(OutdatedSession, SL13_IsToldTogetherWithOthers_NothingIsConfirmedBefore) {
+  LoseConnection();
+  KeepTheRow();
+  node(1).settings.tell_back_together = std::chrono::hours(1);
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  const std::uint64_t before = resumed.confirmed;
+  third_.Send(resumed, Message(alice_, "b1"));
+  Settle();
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("b1"));
+  EXPECT_EQ(resumed.confirmed, before);
+  for (const auto& record : log_.Records(1)) EXPECT_FALSE(record.has_session_back());
+}
+
 TEST_F(OutdatedSession, SL13_TheLinkWasLostAndCameBack_TheRowOfMeanwhileIsOutdated) {
   other_.Unlink(node(1));
   Settle();

@@ -27,6 +27,9 @@ struct Settings {
   /// After a resumption the old gateway and the store keep the session so long: a frame to
   /// the new gateway has arrived by then.
   std::chrono::milliseconds resume_hand_over{500};
+  /// Clients that come back within such a time are told of in the log together: when thousands do, a
+  /// request for each costs more than all the rest.
+  std::chrono::milliseconds tell_back_together{50};
   std::int64_t max_unacked_packets = 2'000;
   std::int64_t max_unacked_bytes = 4 * 1024 * 1024;
   std::int64_t max_sessions_per_user = 32;

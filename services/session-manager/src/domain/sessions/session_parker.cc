@@ -142,6 +142,8 @@ Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::sh
 }
 
 Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  if (const auto together = settings_.tell_back_together; together.count() > 0)
+    co_await runtime::Sleep(together - std::chrono::milliseconds(clock_.UnixMillisNow() % together.count()));
   runtime::Backoff backoff(kStoreBackoff);
   while (!shard->released() && !session->ended && session->row.misleads) {
     events::v1::UserRecord record;
