@@ -2,12 +2,12 @@
 
 #include <grpc/support/log.h>
 #include <grpcpp/create_channel.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <boost/asio/ip/address.hpp>
 #include <mutex>
 #include <utility>
 
@@ -35,8 +35,17 @@ void InitGrpcOnce() {
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     gpr_set_log_function(OnGrpcLog);
     grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
+}
+
+/// Whether nobody outside of this machine can connect to `address` (host:port).
+bool IsLoopback(std::string_view address) {
+  std::string_view host = address.substr(0, address.rfind(':'));
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (host == "localhost") return true;
+  boost::system::error_code error;
+  const auto ip = boost::asio::ip::make_address(std::string(host), error);
+  return !error && ip.is_loopback();
 }
 
 class GrpcServer final : public Server {
@@ -106,7 +115,18 @@ void ServerOptions::Bind(config::Schema& schema) {
   schema.Bind("rpc.address", &address, "host:port where gRPC is served; port 0 takes a free one");
   schema.Bind("rpc.advertised-address", &advertised_address,
               "host:port by which other processes reach this one; empty: the bound address");
+  schema.Bind("rpc.insecure", &insecure,
+              "Listen beyond this machine without rpc.tls: whoever can connect is believed");
   tls.Bind(schema);
+}
+
+void ServerOptions::Validate(config::Problems& problems) const {
+  tls.Validate(problems);
+  if (tls.enabled() || insecure || IsLoopback(address)) return;
+  problems.Add("rpc.address",
+               absl::StrCat("(", address,
+                            ") is open to other machines and needs `rpc.tls`; where the network "
+                            "is trusted with every account, set `rpc.insecure`"));
 }
 
 absl::StatusOr<TlsTexts> ReadTlsFiles(const TlsFiles& files) {

@@ -24,6 +24,30 @@ bool Connects(const ClientOptions& options, const std::string& address) {
   return channel->WaitForConnected(std::chrono::system_clock::now() + milliseconds(1'500));
 }
 
+ServerOptions At(const char* address) {
+  ServerOptions options;
+  options.address = address;
+  return options;
+}
+
+grpc::StatusCode AskReflection(const std::string& address) {
+  grpc::GenericStub stub(MakeChannel(ClientOptions{}, address));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  void* tag = nullptr;
+  bool ok = false;
+  const auto stream =
+      stub.PrepareCall(&context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  stream->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  stream->WritesDone(nullptr);
+  queue.Next(&tag, &ok);
+  grpc::Status status;
+  stream->Finish(&status, nullptr);
+  queue.Next(&tag, &ok);
+  return status.error_code();
+}
+
 /// grpc.health.v1 by hand: an empty request; field 1 of the answer is the status.
 std::string Health(const std::string& address) {
   grpc::GenericStub stub(MakeChannel(ClientOptions{}, address));
@@ -62,6 +86,34 @@ TEST(ServerTest, TakesAFreePortAndTellsIt) {
   auto other = Server::Start(named, {});
   ASSERT_TRUE(other.ok());
   EXPECT_EQ((*other)->advertised_address(), "10.0.0.7:9000");
+}
+
+TEST(ServerTest, WhatIsServedIsToldToNobody) {
+  auto server = Server::Start(ServerOptions{}, {});
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(AskReflection((*server)->bound_address()), grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST(ServerTest, BeyondThisMachineItListensWithTls_OrWhereToldSoInSoManyWords) {
+  const auto wrong = [](const ServerOptions& options) {
+    config::Problems problems;
+    options.Validate(problems);
+    std::string text;
+    for (const std::string& line : problems.lines()) text += line;
+    return text;
+  };
+  for (const char* address : {"127.0.0.1:0", "127.1.2.3:9000", "[::1]:9000", "localhost:9000"})
+    EXPECT_EQ(wrong(At(address)), "") << address;
+  for (const char* address :
+       {"0.0.0.0:9000", "[::]:9000", "10.0.0.1:9000", "session-manager:9000", ":9000"}) {
+    ServerOptions options = At(address);
+    EXPECT_NE(wrong(options).find("rpc.insecure"), std::string::npos) << address;
+    options.insecure = true;
+    EXPECT_EQ(wrong(options), "");
+    options.insecure = false;
+    options.tls = {"/ca.pem", "/service.pem", "/service.key"};
+    EXPECT_EQ(wrong(options), "");
+  }
 }
 
 TEST(ServerTest, HealthFollowsReadiness) {

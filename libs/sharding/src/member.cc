@@ -26,7 +26,7 @@ void MemberConfig::Bind(config::Schema& schema) {
 void MemberConfig::Validate(config::Problems& problems) const {
   kafka.Validate(problems);
   redis.Validate(problems);
-  rpc.tls.Validate(problems);
+  rpc.Validate(problems);
 }
 
 void MemberConfig::CheckFiles(config::Problems& problems) const {

@@ -27,7 +27,7 @@ struct Config {
     if (answers_kept_for < std::chrono::seconds(1)) problems.Add("answers.kept-for", "must be at least 1s");
     redis.Validate(problems);
     pg.Validate(problems);
-    rpc.tls.Validate(problems);
+    rpc.Validate(problems);
   }
   void CheckFiles(config::Problems& problems) const {
     pg.CheckFiles(problems);

@@ -34,7 +34,10 @@ struct ServerOptions {
   /// How other processes reach this one; empty: the bound address.
   std::string advertised_address;
   TlsFiles tls;
-  void Bind(config::Schema& schema);  // rpc.address, rpc.advertised-address, rpc.tls.*
+  /// Listens beyond this machine without TLS, where anybody who can connect is believed.
+  bool insecure = false;
+  void Bind(config::Schema& schema);  // rpc.address, rpc.advertised-address, rpc.insecure, rpc.tls.*
+  void Validate(config::Problems& problems) const;
 };
 
 struct ClientOptions {
@@ -42,7 +45,7 @@ struct ClientOptions {
   std::chrono::milliseconds default_deadline{2'000};
 };
 
-/// A gRPC server with health (grpc.health.v1) and reflection, keepalive set.
+/// A gRPC server with health (grpc.health.v1), keepalive set.
 class Server {
  public:
   /// UNAVAILABLE: the address is in use. NOT_FOUND: a TLS file cannot be read.
