@@ -60,6 +60,7 @@ def prepare(state: State, options: Options, progress: Progress) -> None:
     if (data / "meta.properties").exists():
         return
     shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(mode=0o700)
     cluster_id = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=").replace("-", "A")
     run(
         [*_java(), "-Xmx128m", "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(path)],

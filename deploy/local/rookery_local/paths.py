@@ -30,6 +30,12 @@ class State:
         self.secrets = self.root / "secrets"
 
     def make(self) -> None:
-        for directory in (self.root, self.run, self.logs, self.config, self.settings, self.data, self.certificates, self.secrets):
+        """Nobody but its user can read what is in it: addresses, messages, keys."""
+        # PostgreSQL's user, where root calls, has its data below these, and may pass.
+        for directory in (self.root, self.data):
             directory.mkdir(parents=True, exist_ok=True)
-        self.secrets.chmod(0o700)
+            directory.chmod(0o711)
+        own = (self.run, self.logs, self.config, self.settings, self.certificates, self.secrets, self.data / "kafka", self.data / "redis")
+        for directory in own:
+            directory.mkdir(exist_ok=True)
+            directory.chmod(0o700)

@@ -45,7 +45,7 @@ def start(
                 cwd=directory or state.root,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=_raise_descriptor_limit,
+                preexec_fn=_prepare_child,
             )
         except OSError as error:
             raise ClusterError(f"{name} cannot be started: {error.filename or command[0]}: {error.strerror}") from error
@@ -172,6 +172,8 @@ def _boot_id() -> str:
         return file.read().strip()
 
 
-def _raise_descriptor_limit() -> None:
+def _prepare_child() -> None:
+    # What it writes is its user's alone.
+    os.umask(0o077)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

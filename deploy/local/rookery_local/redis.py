@@ -12,7 +12,6 @@ NAME = Name("redis", 1)
 
 def start(state: State, options: Options) -> None:
     directory = state.data / "redis"
-    directory.mkdir(exist_ok=True)
     processes.start(
         state,
         NAME,
