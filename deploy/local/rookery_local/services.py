@@ -86,11 +86,17 @@ def _gateway(state: State, options: Options, name: Name) -> dict:
         if listener in listeners
     }
     own["xmpp"]["tls"] = options.tls
+    for listener, scheme in (("websocket-tls", "wss"), ("websocket", "ws")):
+        if listener in own:
+            port = own[listener]["address"].rpartition(":")[2]
+            own.setdefault("websocket", {})["public-url"] = f"{scheme}://{DOMAIN}:{port}/xmpp-websocket"
+            break
     settings = {
         "domains": [DOMAIN],
         "listeners": own,
         # Plain passwords on a connection in the clear: for simple clients on loopback only.
-        "sasl": {"plain-without-tls": options.tls != "required"},
+        # All of its users come from one address.
+        "sasl": {"plain-without-tls": options.tls != "required", "max-failures-per-network": 0},
         "registration": {"enabled": True, "per-minute": 0},
     }
     if options.tls != "off":

@@ -73,7 +73,7 @@ class ServicesTest(unittest.TestCase):
         state = State(Path("/nowhere"))
         settings = services._settings(state, Options(tls="required"), Name("gateway", 1))
         self.assertFalse(settings["sasl"]["plain-without-tls"])
-        self.assertNotIn("websocket", settings["listeners"])
+        self.assertNotIn("address", settings["listeners"].get("websocket", {}))
         self.assertNotIn("tls", services._settings(state, Options(tls="off"), Name("gateway", 1)))
 
     def test_no_secret_is_written_into_a_configuration(self):

@@ -9,9 +9,12 @@
 #include <openssl/x509v3.h>
 
 #include <cstdio>
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <string>
+
+#include "rookery/session/v1/session_link_service.grpc.pb.h"
 
 namespace rookery::rpc {
 namespace {
@@ -22,6 +25,12 @@ using std::chrono::seconds;
 bool Connects(const ClientOptions& options, const std::string& address) {
   const auto channel = MakeChannel(options, address);
   return channel->WaitForConnected(std::chrono::system_clock::now() + milliseconds(1'500));
+}
+
+/// A server of something: gRPC starts none of nothing.
+absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options) {
+  static std::deque<session::v1::SessionLinkService::CallbackService> services;
+  return Server::Start(options, {&services.emplace_back()});
 }
 
 ServerOptions At(const char* address) {
@@ -70,7 +79,7 @@ std::string Health(const std::string& address) {
 }
 
 TEST(ServerTest, TakesAFreePortAndTellsIt) {
-  auto server = Server::Start(ServerOptions{}, {});
+  auto server = Start(ServerOptions{});
   ASSERT_TRUE(server.ok()) << server.status();
   EXPECT_TRUE((*server)->bound_address().starts_with("127.0.0.1:"));
   EXPECT_NE((*server)->bound_address(), "127.0.0.1:0");
@@ -79,17 +88,17 @@ TEST(ServerTest, TakesAFreePortAndTellsIt) {
 
   ServerOptions same;
   same.address = (*server)->bound_address();
-  EXPECT_EQ(Server::Start(same, {}).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Start(same).status().code(), absl::StatusCode::kUnavailable);
 
   ServerOptions named;
   named.advertised_address = "10.0.0.7:9000";
-  auto other = Server::Start(named, {});
+  auto other = Start(named);
   ASSERT_TRUE(other.ok());
   EXPECT_EQ((*other)->advertised_address(), "10.0.0.7:9000");
 }
 
 TEST(ServerTest, WhatIsServedIsToldToNobody) {
-  auto server = Server::Start(ServerOptions{}, {});
+  auto server = Start(ServerOptions{});
   ASSERT_TRUE(server.ok()) << server.status();
   EXPECT_EQ(AskReflection((*server)->bound_address()), grpc::StatusCode::UNIMPLEMENTED);
 }
@@ -117,7 +126,7 @@ TEST(ServerTest, BeyondThisMachineItListensWithTls_OrWhereToldSoInSoManyWords) {
 }
 
 TEST(ServerTest, HealthFollowsReadiness) {
-  auto server = Server::Start(ServerOptions{}, {});
+  auto server = Start(ServerOptions{});
   ASSERT_TRUE(server.ok()) << server.status();
   EXPECT_EQ(Health((*server)->bound_address()), "not serving");
   (*server)->SetServing(true);
@@ -211,7 +220,7 @@ TEST_F(TlsTest, OnlyOurOwnAreLetIn) {
   Authority theirs(directory_ + "/theirs");
   ServerOptions options;
   options.tls = ours.Issue("server", kTlsName);
-  auto server = Server::Start(options, {});
+  auto server = Start(options);
   ASSERT_TRUE(server.ok()) << server.status();
   const std::string address = (*server)->bound_address();
 
@@ -244,7 +253,7 @@ TEST_F(TlsTest, OnlyOurOwnAreLetIn) {
   // A server of our CA under another name is no service of ours.
   ServerOptions impostor;
   impostor.tls = ours.Issue("impostor", "www.example.org");
-  auto other = Server::Start(impostor, {});
+  auto other = Start(impostor);
   ASSERT_TRUE(other.ok());
   EXPECT_FALSE(Connects(client, (*other)->bound_address()));
 }
@@ -276,9 +285,9 @@ TEST_F(TlsTest, WrongFilesAreToldByKeyBeforeTheStart) {
 TEST_F(TlsTest, MissingFilesAreToldAtStart) {
   ServerOptions options;
   options.tls.ca_file = directory_ + "/none.pem";
-  EXPECT_EQ(Server::Start(options, {}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Start(options).status().code(), absl::StatusCode::kInvalidArgument);
   options.tls.certificate_file = options.tls.key_file = options.tls.ca_file;
-  const auto status = Server::Start(options, {}).status();
+  const auto status = Start(options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_NE(std::string(status.message()).find("none.pem"), std::string::npos);
 }

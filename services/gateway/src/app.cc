@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "adapters/pool_password_checker.h"
+#include "adapters/redis_sign_in_ledger.h"
 #include "adapters/session_links.h"
 #include "protocols/connection_set.h"
 #include "protocols/xmpp/xmpp_server.h"
@@ -42,10 +43,13 @@ struct App::Parts {
               process.metrics),
         passwords(process.io, process.blocking, kMaxWaitingPasswords),
         registrations(static_cast<std::uint32_t>(config.registrations_per_minute)),
+        names(config.reserved_names, config.mixed_scripts),
+        sign_ins(process.io.get_executor(), Clock::System(), *redis),
+        guesses(Clock::System(), config.MakeGuessLimits(), sign_ins),
         xmpp_metrics(process.metrics),
         peers(process.metrics),
         connections(process.io),
-        xmpp(process.io, {links, passwords, settings, xmpp_metrics, registrations, peers},
+        xmpp(process.io, {links, passwords, settings, xmpp_metrics, registrations, names, guesses, peers},
              config.MakeAdmissionOptions(), connections, process.metrics) {}
 
   std::unique_ptr<redis::Client> redis;
@@ -54,6 +58,9 @@ struct App::Parts {
   SessionLinks links;
   PoolPasswordChecker passwords;
   AddressLimiter registrations;
+  const AccountNames names;
+  RedisSignInLedger sign_ins;
+  GuessGuard guesses;
   XmppMetrics xmpp_metrics;
   PeerLog peers;
   std::vector<std::shared_ptr<net::TlsContext>> tls;

@@ -44,7 +44,9 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("listeners.websocket-tls.address", &websocket_tls_address,
               "XMPP over wss, host:port (empty: off)");
   schema.Bind("listeners.websocket.public-url", &websocket_public_url,
-              "The WebSocket's URL in host-meta (empty: made from the request's Host)");
+              "The WebSocket's URL in host-meta (empty: no host-meta)");
+  schema.Bind("listeners.websocket.origins", &websocket_origins,
+              "Origins whose web pages may connect, or `*`; empty: those of the domains");
   schema.Bind("listeners.websocket.channel-binding", &websocket_channel_binding,
               "Offer SCRAM with channel binding over wss, which no browser can do");
   schema.Bind("listeners.max-connections", &max_connections, "Connections of each listener", 1, 10'000'000);
@@ -77,12 +79,24 @@ void Config::Bind(config::Schema& schema) {
                     "Secret of the cluster: gives unknown users a stable salt");
   schema.Bind("sasl.iterations", &sasl_iterations,
               "PBKDF2 iterations shown for unknown users: as session-managers use", 1000, 10'000'000);
+  schema.Bind("sasl.failure-window", &failure_window, "How long a failed sign-in counts");
+  schema.Bind("sasl.max-failures-per-account", &max_failures_per_account,
+              "Failed sign-ins of one account in that time, on all gateways, before only networks that it is "
+              "known from may try; 0: no limit",
+              0, 1'000'000);
+  schema.Bind("sasl.max-failures-per-network", &max_failures_per_network,
+              "The same from one address (IPv6: /64), whatever the account; 0: no limit", 0, 1'000'000);
   schema.BindChoice("sasl.certificate-identity", &sasl_certificate_identity, {"xmpp-address", "common-name"},
                     "Where a client certificate names its user");
 
   schema.Bind("registration.enabled", &registration, "Accounts may be made in band (XEP-0077)");
   schema.Bind("registration.per-minute", &registrations_per_minute, "Attempts from one address; 0: no limit",
               0, 1'000'000);
+
+  schema.Bind("registration.reserved-names", &reserved_names,
+              "Names that nobody may register in band, nor what looks like them");
+  schema.Bind("registration.mixed-scripts", &mixed_scripts,
+              "Names may have letters of scripts that are not written together, such as Latin and Cyrillic");
 
   schema.Bind("limits.max-stanza-bytes", &max_stanza_bytes,
               "A stanza of an authenticated client, as it comes and as it is written", 10'000, 16 << 20);
@@ -134,6 +148,12 @@ void Config::Validate(config::Problems& problems) const {
       problems.Add("sasl.mechanisms", Cat("has `", mechanism, "`, which is unknown"));
     }
   }
+  for (const auto& origin : websocket_origins) {
+    if (!WebOrigins::IsValid(origin)) {
+      problems.Add("listeners.websocket.origins",
+                   Cat("has `", origin, "`, which is not like https://chat.example.org"));
+    }
+  }
   for (const auto& certificate : tls_certificates) {
     if (!ParseCertificate(certificate)) {
       problems.Add("tls.certificates", Cat("has `", certificate, "`, which is not domain=cert.pem:key.pem"));
@@ -156,7 +176,7 @@ void Config::Validate(config::Problems& problems) const {
         std::pair("limits.registration-timeout", registration_timeout),
         std::pair("limits.idle-timeout", idle_timeout), std::pair("limits.answer-timeout", answer_timeout),
         std::pair("limits.write-timeout", write_timeout), std::pair("limits.action-timeout", action_timeout),
-        std::pair("limits.owner-timeout", owner_timeout)}) {
+        std::pair("limits.owner-timeout", owner_timeout), std::pair("sasl.failure-window", failure_window)}) {
     if (duration < std::chrono::seconds(1)) problems.Add(key, "must be at least 1s");
   }
   for (const auto& [key, duration] : {std::pair("listeners.keepalive-idle", keepalive_idle),
@@ -197,6 +217,11 @@ TlsMode Config::tls_mode() const {
   return xmpp_tls == "optional" ? TlsMode::kOptional : TlsMode::kRequired;
 }
 
+GuessLimits Config::MakeGuessLimits() const {
+  return {failure_window, static_cast<std::uint32_t>(max_failures_per_account),
+          static_cast<std::uint32_t>(max_failures_per_network)};
+}
+
 XmppSettings Config::MakeXmppSettings() const {
   XmppSettings settings;
   for (const auto& domain : domains) settings.domains.push_back(*xmpp::PrepareDomain(domain));
@@ -231,6 +256,7 @@ XmppSettings Config::MakeXmppSettings() const {
   settings.write_timeout = Seconds(write_timeout);
   settings.websocket_channel_binding = websocket_channel_binding;
   settings.websocket_url = websocket_public_url;
+  settings.web_origins = WebOrigins(websocket_origins, settings.domains);
   return settings;
 }
 

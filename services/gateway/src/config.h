@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "adapters/session_links.h"
+#include "domain/guess_guard.h"
 #include "protocols/admission.h"
 #include "protocols/xmpp/xmpp_settings.h"
 #include "rookery/config/config.h"
@@ -29,6 +30,7 @@ struct Config {
   std::string websocket_address;
   std::string websocket_tls_address;
   std::string websocket_public_url;
+  std::vector<std::string> websocket_origins;
   bool websocket_channel_binding = false;
   std::int64_t max_connections = 100'000;
   std::int64_t max_connections_per_address = 0;
@@ -45,6 +47,9 @@ struct Config {
   std::string sasl_fake_salt_key;
   std::int64_t sasl_iterations = 10'000;
   std::string sasl_certificate_identity = "xmpp-address";
+  std::chrono::milliseconds failure_window{600'000};
+  std::int64_t max_failures_per_account = 10;
+  std::int64_t max_failures_per_network = 100;
 
   std::chrono::milliseconds max_loop_lag{50};
   std::int64_t min_under_way = 64;
@@ -53,6 +58,10 @@ struct Config {
 
   bool registration = false;
   std::int64_t registrations_per_minute = 10;
+  std::vector<std::string> reserved_names{
+      "abuse",      "admin", "administrator", "hostmaster", "info",    "moderator", "noreply", "operator",
+      "postmaster", "root",  "security",      "staff",      "support", "sysadmin",  "system",  "webmaster"};
+  bool mixed_scripts = false;
 
   std::int64_t max_stanza_bytes = 256 * 1024;
   std::int64_t max_record_bytes = 1'000'000;
@@ -82,6 +91,7 @@ struct Config {
 
   /// Of a valid configuration.
   XmppSettings MakeXmppSettings() const;
+  GuessLimits MakeGuessLimits() const;
   SessionLinksOptions MakeLinksOptions() const;
   rpc::LinkLimits MakeLinkLimits() const;
   Admission::Options MakeAdmissionOptions() const;

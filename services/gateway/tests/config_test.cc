@@ -44,6 +44,11 @@ TEST(Config, SaysWhatIsWrong) {
   };
   EXPECT_NE(message([](Config& c) { c.domains.clear(); }).find("domains"), std::string::npos);
   EXPECT_NE(message([](Config& c) { c.domains = {"a b"}; }).find("domains"), std::string::npos);
+  for (const char* origin :
+       {"chat.example.org", "https://chat.example.org/", "wss://chat.example.org", "null"})
+    EXPECT_NE(message([&](Config& c) { c.websocket_origins = {origin}; }).find("listeners.websocket.origins"),
+              std::string::npos);
+  EXPECT_EQ(message([](Config& c) { c.websocket_origins = {"https://chat.example.org:8443", "*"}; }), "");
   EXPECT_NE(message([](Config& c) { c.xmpp_tls = "required"; }).find("tls.certificates"), std::string::npos);
   EXPECT_NE(message([](Config& c) { c.tls_certificates = {"x.pem"}; }).find("tls.certificates"),
             std::string::npos);

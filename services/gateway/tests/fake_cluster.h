@@ -34,18 +34,20 @@ class FakeCluster final : public Cluster {
     create = std::move(done);
     return ++last_id;
   }
-  RequestId Start(std::string_view user, std::string_view resource, SessionClient& asker,
+  RequestId Start(const Identity& identity, std::string_view resource, SessionClient& asker,
                   OnStarted done) override {
-    asked_user = user;
+    asked_user = identity.user;
+    asked_version = identity.credentials_version;
     asked_text = resource;
     client = &asker;
     start = std::move(done);
     return ++last_id;
   }
-  RequestId Resume(SessionId previous, std::string_view user, std::uint32_t handled, SessionClient& asker,
+  RequestId Resume(SessionId previous, const Identity& identity, std::uint32_t handled, SessionClient& asker,
                    OnResumed done) override {
     asked_session = previous;
-    asked_user = user;
+    asked_user = identity.user;
+    asked_version = identity.credentials_version;
     asked_handled = handled;
     client = &asker;
     resume = std::move(done);
@@ -66,8 +68,11 @@ class FakeCluster final : public Cluster {
   bool is_congested(ClientSession&) override { return congested; }
 
   // What a session-manager would do.
-  void AnswerLookup(std::vector<ScramKey> keys) { std::exchange(lookup, nullptr)({false, std::move(keys)}); }
-  void FailLookup() { std::exchange(lookup, nullptr)({true, {}}); }
+  void AnswerLookup(std::vector<ScramKey> keys, std::uint64_t version = 7) {
+    std::exchange(lookup, nullptr)({false, std::move(keys), version});
+  }
+  void FailLookup() { std::exchange(lookup, nullptr)({true, {}, 0}); }
+  void RefuseStart(const Refusal& refusal) { std::exchange(start, nullptr)(nullptr, refusal); }
   ClientSession& AnswerStart(const std::string& full_jid) {
     session = std::make_unique<ClientSession>(SessionId::Random(), full_jid);
     session->client = client;
@@ -91,6 +96,7 @@ class FakeCluster final : public Cluster {
   OnResumed resume;
   SessionClient* client = nullptr;
   std::string asked_user;
+  std::uint64_t asked_version = 0;
   std::string asked_text;
   SessionId asked_session;
   std::uint32_t asked_handled = 0;

@@ -126,7 +126,7 @@ class SessionLinksTest : public ::testing::Test {
     Hello(b());
     SkipAttachDone(a());
     ClientSession* session = nullptr;
-    links_->Start(kUser, "r", client_, [&](ClientSession* started, const Refusal&) { session = started; });
+    links_->Start(Identity(kUser), "r", client_, [&](ClientSession* started, const Refusal&) { session = started; });
     const GatewayAction start = a().Take();
     EXPECT_EQ(start.start().user(), kUser);
     auto started = Action(10, start.session_id());
@@ -291,11 +291,11 @@ TEST_F(SessionLinksTest, ActionsThatNobodyAnswersFailTemporarily) {
   Make(options);
   int failed = 0;
   links_->LookUp(kUser, [&](const Cluster::Lookup& lookup) { failed += lookup.failed ? 1 : 0; });
-  links_->Start(kUser, "", client_, [&](ClientSession* session, const Refusal& refusal) {
+  links_->Start(Identity(kUser), "", client_, [&](ClientSession* session, const Refusal& refusal) {
     failed += session == nullptr && refusal.temporary ? 1 : 0;
   });
   links_->CreateAccount(kUser, "x", [&](const Refusal* refusal) { failed += refusal->temporary ? 1 : 0; });
-  links_->Resume(SessionId::Random(), kUser, 0, client_, [&](const Cluster::Resumption& resumption) {
+  links_->Resume(SessionId::Random(), Identity(kUser), 0, client_, [&](const Cluster::Resumption& resumption) {
     failed += resumption.refusal.temporary ? 1 : 0;
   });
   time_.Settle(io_);
@@ -392,7 +392,7 @@ TEST_F(SessionLinksTest, AStartThatWasNotAnsweredGoesToTheNextOwner) {
   Hello(b());
   SkipAttachDone(a());
   ClientSession* session = nullptr;
-  links_->Start(kUser, "r", client_, [&](ClientSession* started, const Refusal&) { session = started; });
+  links_->Start(Identity(kUser), "r", client_, [&](ClientSession* started, const Refusal&) { session = started; });
   const GatewayAction first = a().Take();
   a().handler->OnClosed(absl::UnavailableError("gone"));
   Own(b(), 11);
@@ -409,7 +409,7 @@ TEST_F(SessionLinksTest, AStartThatWasNotAnsweredGoesToTheNextOwner) {
 TEST_F(SessionLinksTest, ASessionWhoseClientLeftMeanwhileEnds) {
   Hello(a(), 10);
   SkipAttachDone(a());
-  const auto request = links_->Start(kUser, "r", client_, [](ClientSession*, const Refusal&) { FAIL(); });
+  const auto request = links_->Start(Identity(kUser), "r", client_, [](ClientSession*, const Refusal&) { FAIL(); });
   const GatewayAction start = a().Take();
   links_->Cancel(request);
   auto started = Action(10, start.session_id());
@@ -457,7 +457,7 @@ TEST_F(SessionLinksTest, ResumesAsANewSessionWithTheOldCounts) {
   SkipAttachDone(a());
   const SessionId id = SessionId::Random();
   ClientSession* session = nullptr;
-  links_->Resume(id, kUser, 4, client_,
+  links_->Resume(id, Identity(kUser), 4, client_,
                  [&](const Cluster::Resumption& resumption) { session = resumption.session; });
   const GatewayAction resume = a().Take();
   EXPECT_EQ(resume.resume().handled(), 4u);
@@ -481,7 +481,7 @@ TEST_F(SessionLinksTest, ResumingHereWhatIsStillHereReplacesTheOldConnection) {
   const SessionId id = old.id;
   FakeClient second;
   ClientSession* session = nullptr;
-  links_->Resume(id, kUser, 0, second,
+  links_->Resume(id, Identity(kUser), 0, second,
                  [&](const Cluster::Resumption& resumption) { session = resumption.session; });
   auto resumed = Action(10, id.bytes());
   resumed.mutable_resumed()->set_attempt(a().Take().resume().attempt());
@@ -498,7 +498,7 @@ TEST_F(SessionLinksTest, TheLossOfAConnectionIsNotTakenForTheLossOfTheOneThatRes
   const SessionId id = old.id;
   FakeClient second;
   ClientSession* session = nullptr;
-  links_->Resume(id, kUser, 0, second,
+  links_->Resume(id, Identity(kUser), 0, second,
                  [&](const Cluster::Resumption& resumption) { session = resumption.session; });
   const GatewayAction resume = a().Take();
   // Noticed late: its owner has resumed it by now.
@@ -522,7 +522,7 @@ TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheResumptionOfItsSession
   ClientSession& old = StartSession();
   const SessionId id = old.id;
   FakeClient second;
-  links_->Resume(id, kUser, 0, second, [](const Cluster::Resumption&) {});
+  links_->Resume(id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
   const GatewayAction resume = a().Take();
   links_->End(old, EndReason::kConnectionLost);
   auto refused = Action(10, id.bytes());
@@ -537,8 +537,8 @@ TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheResumptionOfItsSession
 TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheLastAttemptToResumeItsSessionIsGivenUp) {
   ClientSession& old = StartSession();
   FakeClient second;
-  const auto first_attempt = links_->Resume(old.id, kUser, 0, second, [](const Cluster::Resumption&) {});
-  const auto second_attempt = links_->Resume(old.id, kUser, 0, second, [](const Cluster::Resumption&) {});
+  const auto first_attempt = links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
+  const auto second_attempt = links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
   links_->End(old, EndReason::kConnectionLost);
   a().sent.clear();
   links_->Cancel(first_attempt);
@@ -553,7 +553,7 @@ TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenNobodyAnswersTheAttemptTo
   Make(options);
   ClientSession& old = StartSession();
   FakeClient second;
-  links_->Resume(old.id, kUser, 0, second, [](const Cluster::Resumption&) {});
+  links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
   EXPECT_TRUE(a().Take().has_resume());
   links_->End(old, EndReason::kConnectionLost);
   time_.Settle(io_);
@@ -616,7 +616,7 @@ class OneShardInTroubleTest : public SessionLinksTest {
     peer.Say(owned);
     peer.sent.clear();
     ClientSession* session = nullptr;
-    links_->Start(user, "r", client, [&](ClientSession* started, const Refusal&) { session = started; });
+    links_->Start(Identity(user), "r", client, [&](ClientSession* started, const Refusal&) { session = started; });
     SessionManagerAction started;
     started.set_shard(number);
     started.set_epoch(epoch);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "client_certificate.h"
+#include "protocols/xmpp/sm_id.h"
 #include "xmpp_stream_fixture.h"
 
 namespace rookery::gateway {
@@ -365,6 +366,66 @@ TEST_F(StreamNegotiation, Rfc6120_6_4_4_AfterSoManyTriesTheStreamEnds) {
   EXPECT_TRUE(Closed());
 }
 
+TEST_F(StreamNegotiation, AfterTooManyFailuresNoPasswordIsLookedAt_ButOfWhoSignedInFromThereBefore) {
+  for (int i = 0; i < 10; ++i) {
+    if (i % 5 == 0) {
+      socket_ = {};
+      Connect();
+      Feed(kHeaderText);
+    }
+    Feed(kPlain);
+    cluster_.AnswerLookup({});
+    passwords_.waiting(false);
+  }
+  socket_ = {};
+  Connect();
+  Feed(kHeaderText);
+  const auto lookups = cluster_.last_id;
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_FALSE(Closed());
+    EXPECT_HAS(Feed(kPlain), "<temporary-auth-failure/>");
+  }
+  EXPECT_EQ(cluster_.last_id, lookups);
+  EXPECT_TRUE(Closed());
+
+  sign_ins_.known.emplace("romeo@example.com", socket_.peer);
+  SignIn();
+}
+
+TEST_F(StreamNegotiation, TheVersionOfTheCredentialsGoesWithTheSession_AndAnOldOneEndsTheStream) {
+  const Refusal changed{"not-authorized", "", false};
+  SignIn();
+  Feed("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+  EXPECT_EQ(cluster_.asked_version, 7u);
+  cluster_.RefuseStart(changed);
+  EXPECT_HAS(socket_.Take(), "<stream:error><not-authorized");
+  EXPECT_TRUE(Closed());
+
+  socket_ = {};
+  SignIn();
+  cluster_.asked_version = 0;
+  Feed("<resume xmlns='urn:xmpp:sm:3' previd='" + SmId{SessionId::Random(), 0}.ToText() + "' h='0'/>");
+  EXPECT_EQ(cluster_.asked_version, 7u);
+  Cluster::Resumption refused;
+  refused.refusal = changed;
+  std::exchange(cluster_.resume, nullptr)(refused);
+  EXPECT_HAS(socket_.Take(), "<stream:error><not-authorized");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(StreamNegotiation, WhoSignedInIsRememberedWithTheNetwork_AndAFailureIsNot) {
+  Connect();
+  Feed(kHeaderText);
+  Feed(kPlain);
+  cluster_.AnswerLookup({});
+  passwords_.waiting(false);
+  EXPECT_TRUE(sign_ins_.known.empty());
+  EXPECT_EQ(sign_ins_.failures.size(), 2u);
+  socket_ = {};
+  SignIn();
+  EXPECT_TRUE(sign_ins_.known.contains({"romeo@example.com", socket_.peer}));
+}
+
 TEST_F(StreamNegotiation, Rfc6120_7_FeaturesAfterAuthentication) {
   SignIn();
   Feed("</stream:stream>");
@@ -532,6 +593,8 @@ TEST_F(StreamNegotiation, Xep0077_3_1_Refusals) {
   EXPECT_HAS(set("<username>a</username>"), "<not-acceptable");
   EXPECT_HAS(set("<username>a</username><password/>"), "<not-acceptable");
   EXPECT_HAS(set("<username>a@b</username><password>x</password>"), "<not-acceptable");
+  EXPECT_HAS(set("<username>Admin</username><password>x</password>"), "<not-acceptable");
+  EXPECT_HAS(set("<username>p\u0430ypal</username><password>x</password>"), "<not-acceptable");
   EXPECT_HAS(set("<remove/>"), "<unexpected-request");
   set("<username>a</username><password>x</password>");
   const Refusal conflict{"conflict", "", false};

@@ -1,5 +1,6 @@
 #include <map>
 
+#include "client_certificate.h"
 #include "domain/base64.h"
 #include "protocols/xmpp/host_meta.h"
 #include "xmpp_stream_fixture.h"
@@ -26,6 +27,12 @@ constexpr char kUpgrade[] =
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: "
     "xmpp\r\n\r\n";
 constexpr char kOpen[] = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.com' version='1.0'/>";
+
+/// As a browser asks on behalf of a page.
+std::string UpgradeFrom(std::string_view origin) {
+  std::string request = kUpgrade;
+  return request.insert(request.size() - 2, "Origin: " + std::string(origin) + "\r\n");
+}
 
 class WebSocketStream : public XmppStreamTest {
  protected:
@@ -253,20 +260,73 @@ TEST_F(WebSocketStream, Rfc7395_3_4_AStreamHeaderIsNoOpen) {
   EXPECT_TRUE(Closed());
 }
 
-TEST_F(WebSocketStream, Xep0156_HostMeta) {
+TEST_F(WebSocketStream, Xep0156_HostMeta_AsConfigured_WhateverTheRequestSays) {
+  settings_.websocket_url = "wss://ws.example.com/xmpp-websocket";
   ConnectWebSocket();
-  std::string out = Feed("GET /.well-known/host-meta HTTP/1.1\r\nHost: chat.example.com:5280\r\n\r\n");
+  std::string out = Feed("GET /.well-known/host-meta HTTP/1.1\r\nHost: evil.example.net\r\n\r\n");
   EXPECT_HAS(out, "200");
   EXPECT_HAS(out, "Access-Control-Allow-Origin: *");
-  EXPECT_HAS(out, "href=\"ws://chat.example.com:5280/xmpp-websocket\"");
+  EXPECT_HAS(out, "Cache-Control: public, max-age=600");
+  EXPECT_HAS(out, "href=\"wss://ws.example.com/xmpp-websocket\"");
+  EXPECT_HAS_NOT(out, "evil.example.net");
   EXPECT_TRUE(Closed());
   socket_ = {};
-  settings_.websocket_url = "wss://ws.example.com/xmpp-websocket";
   ConnectWebSocket();
   out = Feed("GET /.well-known/host-meta.json HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_HAS(out, "application/json");
   EXPECT_HAS(
       out, "\"rel\":\"urn:xmpp:alt-connections:websocket\",\"href\":\"wss://ws.example.com/xmpp-websocket\"");
+}
+
+TEST_F(WebSocketStream, Xep0156_HostMeta_NothingConfigured_IsNotThere) {
+  for (const std::string path : {"/.well-known/host-meta", "/.well-known/host-meta.json"}) {
+    socket_ = {};
+    ConnectWebSocket();
+    EXPECT_HAS(Feed("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"), " 404 ");
+  }
+}
+
+TEST_F(WebSocketStream, Rfc6455_10_2_OnlyPagesOfTheDomainsMayConnect_WhereNothingElseIsConfigured) {
+  settings_.web_origins = WebOrigins({}, settings_.domains);
+  for (const std::string origin : {"https://example.com", "http://example.org:8080"}) {
+    socket_ = {};
+    ConnectWebSocket();
+    EXPECT_HAS(Feed(UpgradeFrom(origin)), " 101 ");
+  }
+  for (const std::string origin :
+       {"https://evil.example.net", "https://example.com.evil.net", "null", "", "https://chat.example.com",
+        "https://example.com/path", "https://evil@example.com", "file://", "example.com"}) {
+    socket_ = {};
+    ConnectWebSocket();
+    EXPECT_HAS(Feed(UpgradeFrom(origin)), " 403 ") << origin;
+    EXPECT_TRUE(Closed());
+  }
+}
+
+TEST_F(WebSocketStream, Rfc6455_10_2_ConfiguredPagesMayConnect_AndOthersNot) {
+  settings_.web_origins = WebOrigins({"https://chat.example.net"}, settings_.domains);
+  ConnectWebSocket();
+  EXPECT_HAS(Feed(UpgradeFrom("https://chat.example.net")), " 101 ");
+  socket_ = {};
+  ConnectWebSocket();
+  EXPECT_HAS(Feed(UpgradeFrom("https://example.com")), " 403 ");
+  settings_.web_origins = WebOrigins({"*"}, settings_.domains);
+  socket_ = {};
+  ConnectWebSocket();
+  EXPECT_HAS(Feed(UpgradeFrom("null")), " 101 ");
+}
+
+TEST_F(WebSocketStream, ABrowserIsNotSignedInByItsUsersCertificate) {
+  settings_.web_origins = WebOrigins({}, settings_.domains);
+  for (const bool is_browser : {false, true}) {
+    socket_ = {};
+    socket_.tls = true;
+    socket_.certificate = ClientCertificate().Xmpp("romeo@example.com").Der();
+    ConnectWebSocket();
+    Feed(is_browser ? UpgradeFrom("https://example.com") : kUpgrade);
+    const std::string out = Feed(Frame(kOpen));
+    EXPECT_EQ(out.find("EXTERNAL") == std::string::npos, is_browser) << out;
+  }
 }
 
 TEST_F(WebSocketStream, AnythingElseIsNotThere) {
@@ -282,7 +342,7 @@ TEST_F(WebSocketStream, AnythingElseIsNotThere) {
   }
 }
 
-TEST_F(WebSocketStream, AHostHeaderCannotBreakOutOfTheDocument) {
+TEST_F(WebSocketStream, AUrlCannotBreakOutOfTheDocument) {
   EXPECT_HAS(HostMetaXml("ws://\"><x/>"), "&quot;&gt;&lt;x/&gt;");
   EXPECT_HAS(HostMetaJson("ws://\"}\n"), "ws://\\\"}\"");
 }

@@ -10,6 +10,7 @@
 #include "domain/scram_crypto.h"
 #include "fake_cluster.h"
 #include "fake_connection.h"
+#include "fake_sign_in_ledger.h"
 #include "protocols/xmpp/tcp_connection.h"
 #include "protocols/xmpp/websocket_connection.h"
 #include "rookery/telemetry/metrics.h"
@@ -52,7 +53,8 @@ class XmppStreamTest : public testing::Test {
   }
   const StreamServices& services() {
     if (!services_)
-      services_.emplace(StreamServices{cluster_, passwords_, settings_, xmpp_metrics_, limiter_, peers_});
+      services_.emplace(
+          StreamServices{cluster_, passwords_, settings_, xmpp_metrics_, limiter_, names_, guesses_, peers_});
     return *services_;
   }
 
@@ -98,6 +100,9 @@ class XmppStreamTest : public testing::Test {
   XmppMetrics xmpp_metrics_;
   PeerLog peers_;
   AddressLimiter limiter_;
+  AccountNames names_{{"admin"}, false};
+  FakeSignInLedger sign_ins_;
+  GuessGuard guesses_{Clock::System(), {std::chrono::minutes(10), 10, 100}, sign_ins_};
   FakeCluster cluster_;
   FakePasswords passwords_;
   XmppSettings settings_;

@@ -98,6 +98,53 @@ TEST_F(AccountTest, ChangedPassword_SignsTheOthersOut) {
   EXPECT_EQ(database_.accounts[alice_][0].stored_key(), "fresh");
 }
 
+TEST_F(AccountTest, AuthenticatedBeforeThePasswordChanged_NoSessionIsBegunOrResumed) {
+  database_.accounts[alice_] = {session::v1::ScramKey()};
+  database_.accounts[alice_][0].set_stored_key("old");
+  const std::uint64_t version = Do(alice_, LookUp(alice_)).credentials().version();
+  Client& in_time = gateway_.Start(alice_, "one", {}, version);
+  Settle();
+  ASSERT_TRUE(in_time.started);
+  gateway_.EnableStreamManagement(in_time);
+  gateway_.End(in_time, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+
+  database_.accounts[alice_][0].set_stored_key("fresh");
+  Client& late = gateway_.Start(alice_, "two", {}, version);
+  Client& resumed = gateway_.Resume(in_time, 0, {}, version);
+  Settle();
+  ASSERT_TRUE(late.start_failure);
+  EXPECT_EQ(late.start_failure->condition(), "not-authorized");
+  EXPECT_FALSE(late.start_failure->temporary());
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_EQ(resumed.resume_answers[0].failure().condition(), "not-authorized");
+
+  const std::uint64_t fresh = Do(alice_, LookUp(alice_)).credentials().version();
+  EXPECT_NE(fresh, version);
+  Client& welcome = gateway_.Start(alice_, "three", {}, fresh);
+  Settle();
+  EXPECT_TRUE(welcome.started);
+}
+
+TEST_F(AccountTest, AuthenticatedBeforeTheAccountWasRemoved_NoSessionIsBegun) {
+  database_.accounts[alice_] = {session::v1::ScramKey()};
+  database_.accounts[alice_][0].set_stored_key("old");
+  const std::uint64_t version = Do(alice_, LookUp(alice_)).credentials().version();
+  database_.accounts.erase(alice_);
+  Client& late = gateway_.Start(alice_, "one", {}, version);
+  Settle();
+  ASSERT_TRUE(late.start_failure);
+  EXPECT_EQ(late.start_failure->condition(), "not-authorized");
+}
+
+TEST_F(AccountTest, StoreAwayAtTheBeginningOfASession_Temporary) {
+  database_.down = true;
+  Client& client = gateway_.Start(alice_, "one", {}, 5);
+  Settle();
+  ASSERT_TRUE(client.start_failure);
+  EXPECT_TRUE(client.start_failure->temporary());
+}
+
 TEST_F(AccountTest, AnothersPassword_Refused) {
   Client& one = SignIn(gateway_, alice_, "one");
   gateway_.Send(one, Register([&](xmpp::Element& query) {

@@ -116,7 +116,8 @@ Client* Gateway::Find(const std::string& id) {
   return nullptr;
 }
 
-Client& Gateway::Start(const std::string& user, const std::string& resource, const std::string& id) {
+Client& Gateway::Start(const std::string& user, const std::string& resource, const std::string& id,
+                       std::uint64_t credentials_version) {
   Client& client = *clients.emplace_back(std::make_unique<Client>());
   client.gateway = this;
   client.id = id.empty() ? RandomBytes(16) : id;
@@ -125,6 +126,7 @@ Client& Gateway::Start(const std::string& user, const std::string& resource, con
   action.set_session_id(client.id);
   action.mutable_start()->set_user(user);
   action.mutable_start()->set_resource(resource);
+  action.mutable_start()->set_credentials_version(credentials_version);
   Post(user, std::move(action));
   return client;
 }
@@ -185,7 +187,8 @@ void Gateway::End(Client& client, session::v1::EndReason reason) {
   Post(client.user, std::move(action));
 }
 
-Client& Gateway::Resume(Client& old, std::uint32_t handled, const std::string& as_user) {
+Client& Gateway::Resume(Client& old, std::uint32_t handled, const std::string& as_user,
+                        std::uint64_t credentials_version) {
   Client& client = *clients.emplace_back(std::make_unique<Client>());
   client.gateway = this;
   client.id = old.id;
@@ -201,6 +204,7 @@ Client& Gateway::Resume(Client& old, std::uint32_t handled, const std::string& a
   action.set_session_id(client.id);
   action.mutable_resume()->set_user(client.user);
   action.mutable_resume()->set_handled(handled);
+  action.mutable_resume()->set_credentials_version(credentials_version);
   client.attempt = ++attempts_;
   action.mutable_resume()->set_attempt(client.attempt);
   Post(client.user, std::move(action));

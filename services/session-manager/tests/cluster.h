@@ -107,14 +107,16 @@ class Gateway {
   /// By the session-manager.
   bool IsClosed(const Node& node) const { return peers_.at(node.number)->is_closed; }
 
-  Client& Start(const std::string& user, const std::string& resource, const std::string& id = {});
+  Client& Start(const std::string& user, const std::string& resource, const std::string& id = {},
+                std::uint64_t credentials_version = 0);
   void Send(Client& client, xmpp::Stanza stanza, bool to_malformed = false, const std::string& refused = {});
   void Resend(Client& client, std::uint64_t count);
   void EnableStreamManagement(Client& client, bool resume = true);
   void Deliver(Client& client, std::uint64_t seq);
   void End(Client& client, session::v1::EndReason reason);
   /// The answer's session goes on here; `client` may be of another gateway.
-  Client& Resume(Client& client, std::uint32_t handled, const std::string& as_user = {});
+  Client& Resume(Client& client, std::uint32_t handled, const std::string& as_user = {},
+                 std::uint64_t credentials_version = 0);
   void Post(const std::string& user, session::v1::GatewayAction action);
 
   /// Handles what has arrived. False: nothing had.

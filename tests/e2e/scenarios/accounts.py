@@ -97,3 +97,51 @@ async def nobody_removes_or_changes_another(cluster: Cluster) -> None:
                 pass
     again = await Client(cluster.domain, bob.user).login(cluster.address("gateway/1"))
     await leave(ann, bob, again)
+
+
+async def _authenticated(cluster: Cluster, user: Client, gateway: str) -> Client:
+    """Has told its password, and has not bound a resource yet."""
+    stream = await Client(cluster.domain, user.user, user.password).open(cluster.address(gateway))
+    await stream.authenticate()
+    return stream
+
+
+async def _is_turned_away(stream: Client) -> None:
+    stream.connection.write(f"<iq xmlns='{ns.CLIENT}' type='set' id='bind'><bind xmlns='{ns.BIND}'/></iq>")
+    assert await stream.connection.wait_error() == "not-authorized"
+
+
+@scenario
+async def a_stream_outlives_neither_its_account_nor_its_password(cluster: Cluster) -> None:
+    """Who authenticated before the account was removed, or its password changed, begins no session afterwards: it
+    would be the next owner's, or a thief's for ever."""
+    user = await person(cluster, "heir")
+    waiting = [await _authenticated(cluster, user, gateway) for gateway in ("gateway/1", "gateway/2")]
+    await user.iq("set", f"<query xmlns='{ns.REGISTER}'><username>{user.user}</username><password>another</password></query>", user.domain)
+    for stream in waiting:
+        await _is_turned_away(stream)
+
+    user.password = "another"
+    waiting = [await _authenticated(cluster, user, gateway) for gateway in ("gateway/1", "gateway/2")]
+    await user.iq("set", f"<query xmlns='{ns.REGISTER}'><remove/></query>", user.domain)
+    await _is_turned_away(waiting[0])
+    # The next owner of the name, with the same password.
+    heir = await Client(cluster.domain, user.user, user.password).open(cluster.address("gateway/1"))
+    await heir.register()
+    await _is_turned_away(waiting[1])
+    await heir.authenticate()
+    await heir.bind()
+    await heir.close()
+
+
+@scenario
+async def a_session_is_not_resumed_with_an_old_password(cluster: Cluster) -> None:
+    user = await person(cluster, "resumer")
+    other = await another(cluster, user)
+    await other.enable()
+    stream = await _authenticated(cluster, user, "gateway/1")
+    other.abort()
+    await user.iq("set", f"<query xmlns='{ns.REGISTER}'><username>{user.user}</username><password>another</password></query>", user.domain)
+    stream.connection.write(f"<resume xmlns='{ns.SM}' previd='{other.sm_id}' h='0'/>")
+    assert await stream.connection.wait_error() == "not-authorized"
+    await user.close()

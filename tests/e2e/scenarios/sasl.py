@@ -240,3 +240,51 @@ async def downgrade_is_refused(cluster: Cluster) -> None:
         answer = await client.connection.next()
     assert name(answer) == "failure", text(answer)
     client.abort()
+
+
+@scenario
+async def guessing_is_slow(cluster: Cluster) -> None:
+    """A stranger's wrong passwords are soon not looked at any more, on no gateway, whether the account exists or
+    not; its owner, known by the network, signs in all the same."""
+    user = await account(cluster, "guessed")
+    await (await Client(cluster.domain, user.user).login(cluster.address("gateway/1"))).close()
+
+    async def attempt(gateway: str, name_: str, password: str) -> str:
+        stranger = Client(cluster.domain, name_, password)
+        await stranger.open(cluster.address(gateway), local_address="127.0.0.2")
+        try:
+            await stranger.authenticate()
+            return "signed in"
+        except SaslFailure as failure:
+            return failure.condition
+        finally:
+            stranger.abort()
+
+    for guessed in (user.user, unique("nobody")):
+        outcomes = [await attempt("gateway/1" if i % 2 else "gateway/2", guessed, f"wrong{i}") for i in range(24)]
+        looked_at = outcomes.count("not-authorized")
+        # One more for the gateway that has not heard of the last ones yet.
+        assert 10 <= looked_at <= 11 and outcomes[-8:] == ["temporary-auth-failure"] * 8, outcomes
+    # The right one is not told from a wrong one,
+    assert await attempt("gateway/1", user.user, user.password) == "temporary-auth-failure"
+    # and its owner signs in from where the account has been signed in to before, on whatever gateway.
+    for gateway in ("gateway/1", "gateway/2"):
+        await (await Client(cluster.domain, user.user).login(cluster.address(gateway))).close()
+
+
+@scenario
+async def foreign_pages_may_not_connect(cluster: Cluster) -> None:
+    """A browser tells whose page asks (RFC 6455 section 10.2)."""
+    for origin, accepted in ((f"http://{cluster.domain}:8080", True), ("https://evil.example.net", False), ("null", False)):
+        connection = await asyncio.open_connection(*cluster.address("gateway/1", "websocket").rsplit(":", 1))
+        reader, writer = connection
+        writer.write(
+            (
+                f"GET /xmpp-websocket HTTP/1.1\r\nHost: {cluster.domain}\r\nOrigin: {origin}\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Protocol: xmpp\r\n\r\n"
+            ).encode()
+        )
+        status = (await reader.readline()).decode()
+        writer.close()
+        assert (" 101 " in status) == accepted and (accepted or " 403 " in status), f"{origin}: {status}"

@@ -190,7 +190,8 @@ async def host_meta(cluster: Cluster) -> None:
     address = cluster.address("gateway/1", "websocket")
 
     def get(path: str) -> tuple[str, object]:
-        request = urllib.request.Request(f"http://{address}{path}", headers={"Host": f"{cluster.domain}:{address.rpartition(':')[2]}"})
+        # What a request says of the host must not come back: a cache would give it to everybody.
+        request = urllib.request.Request(f"http://{address}{path}", headers={"Host": "evil.example.net"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read().decode(), answer.headers
 
@@ -198,10 +199,11 @@ async def host_meta(cluster: Cluster) -> None:
     document, headers = await loop.run_in_executor(None, get, "/.well-known/host-meta")
     assert headers["Access-Control-Allow-Origin"] == "*", headers
     assert "urn:xmpp:alt-connections:websocket" in document and "/xmpp-websocket" in document, document
+    assert "evil" not in document and "max-age" in headers["Cache-Control"], (document, headers)
     document, headers = await loop.run_in_executor(None, get, "/.well-known/host-meta.json")
     assert headers["Access-Control-Allow-Origin"] == "*", headers
     links = json.loads(document)["links"]
-    assert any(link["rel"] == "urn:xmpp:alt-connections:websocket" and link["href"].startswith(("ws://", "wss://")) for link in links), links
+    assert any(link["rel"] == "urn:xmpp:alt-connections:websocket" and link["href"].startswith((f"ws://{cluster.domain}:", f"wss://{cluster.domain}:")) for link in links), links
     try:
         await loop.run_in_executor(None, get, "/somewhere-else")
         raise AssertionError("an unknown path was answered")

@@ -161,7 +161,7 @@ void Stream::Receive(ToServer frame) {
   if (is_closed_) return;
   switch (frame.kind) {
     case ToServer::Kind::kStart:
-      request_ = cluster().Start(frame.user, frame.resource, *this,
+      request_ = cluster().Start(Identity(frame.user), frame.resource, *this,
                                  [this](ClientSession* session, const Refusal& refusal) {
                                    request_ = 0;
                                    if (session == nullptr) {
@@ -175,7 +175,7 @@ void Stream::Receive(ToServer frame) {
     case ToServer::Kind::kResume: {
       const auto id = SmId::Parse(frame.sm_id);
       if (!id) return CloseWithError("bad-format", EndReason::kClosed);
-      request_ = cluster().Resume(id->session, frame.user, frame.h, *this,
+      request_ = cluster().Resume(id->session, Identity(frame.user), frame.h, *this,
                                   [this, sm_id = frame.sm_id, base = id->inbound_base](
                                       const Cluster::Resumption& resumption) {
                                     request_ = 0;

@@ -11,7 +11,15 @@ constexpr std::size_t kOverhead = 256;
 }  // namespace
 
 std::string_view UserOf(const Requests::What& what) {
-  return std::visit([](const auto& request) -> std::string_view { return request.user; }, what);
+  return std::visit(
+      [](const auto& request) -> std::string_view {
+        if constexpr (requires { request.identity; }) {
+          return request.identity.user;
+        } else {
+          return request.user;
+        }
+      },
+      what);
 }
 
 std::size_t Requests::SizeOf(const What& what) {

@@ -31,14 +31,14 @@ struct CreateRequest {
   Cluster::OnCreated done;
 };
 struct StartRequest {
-  std::string user;
+  Identity identity;
   std::string resource;
   SessionId session;
   SessionClient* client;
   Cluster::OnStarted done;
 };
 struct ResumeRequest {
-  std::string user;
+  Identity identity;
   SessionId session;
   std::uint32_t handled;
   SessionClient* client;

@@ -98,15 +98,15 @@ Cluster::RequestId SessionLinks::CreateAccount(std::string_view user, std::strin
   return AddRequest(CreateRequest{std::string(user), std::string(password), std::move(done)});
 }
 
-Cluster::RequestId SessionLinks::Start(std::string_view user, std::string_view resource,
+Cluster::RequestId SessionLinks::Start(const Identity& identity, std::string_view resource,
                                        SessionClient& client, OnStarted done) {
   return AddRequest(
-      StartRequest{std::string(user), std::string(resource), SessionId::Random(), &client, std::move(done)});
+      StartRequest{identity, std::string(resource), SessionId::Random(), &client, std::move(done)});
 }
 
-Cluster::RequestId SessionLinks::Resume(SessionId session, std::string_view user, std::uint32_t handled,
+Cluster::RequestId SessionLinks::Resume(SessionId session, const Identity& identity, std::uint32_t handled,
                                         SessionClient& client, OnResumed done) {
-  return AddRequest(ResumeRequest{std::string(user), session, handled, &client, std::move(done)});
+  return AddRequest(ResumeRequest{identity, session, handled, &client, std::move(done)});
 }
 
 Cluster::RequestId SessionLinks::AddRequest(Requests::What what) {
@@ -141,13 +141,15 @@ void SessionLinks::Dispatch(RequestId id, Requests::Request& request) {
   } else if (const auto* started = std::get_if<StartRequest>(&request.what)) {
     action.set_session_id(std::string(started->session.bytes()));
     auto* start = action.mutable_start();
-    start->set_user(started->user);
+    start->set_user(started->identity.user);
+    start->set_credentials_version(started->identity.credentials_version);
     start->set_resource(started->resource);
   } else {
     const auto& resumed = std::get<ResumeRequest>(request.what);
     action.set_session_id(std::string(resumed.session.bytes()));
     auto* resume = action.mutable_resume();
-    resume->set_user(resumed.user);
+    resume->set_user(resumed.identity.user);
+    resume->set_credentials_version(resumed.identity.credentials_version);
     resume->set_handled(resumed.handled);
     resume->set_attempt(id);
   }
@@ -450,7 +452,8 @@ void SessionLinks::HandleCredentials(LinkId link, const session::v1::Credentials
   const RequestId id = credentials.request_id();
   if (requests_.Find<LookupRequest>(id) == nullptr) return;
   if (credentials.has_failure() && IsNotOwner(link, id, credentials.failure())) return;
-  std::get<LookupRequest>(requests_.Take(id)).done({credentials.has_failure(), ToScramKeys(credentials)});
+  std::get<LookupRequest>(requests_.Take(id))
+      .done({credentials.has_failure(), ToScramKeys(credentials), credentials.version()});
 }
 
 void SessionLinks::HandleCreated(LinkId link, const session::v1::AccountCreated& created) {

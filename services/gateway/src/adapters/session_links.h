@@ -64,9 +64,9 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   const ServiceFacts& facts() const override { return facts_; }
   RequestId LookUp(std::string_view user, OnLookup done) override;
   RequestId CreateAccount(std::string_view user, std::string_view password, OnCreated done) override;
-  RequestId Start(std::string_view user, std::string_view resource, SessionClient& client,
+  RequestId Start(const Identity& identity, std::string_view resource, SessionClient& client,
                   OnStarted done) override;
-  RequestId Resume(SessionId session, std::string_view user, std::uint32_t handled, SessionClient& client,
+  RequestId Resume(SessionId session, const Identity& identity, std::uint32_t handled, SessionClient& client,
                    OnResumed done) override;
   void Cancel(RequestId request) override;
   void SendStanza(ClientSession& session, xmpp::Stanza stanza,

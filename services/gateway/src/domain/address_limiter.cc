@@ -1,6 +1,7 @@
 #include "domain/address_limiter.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace rookery::gateway {
 
@@ -11,15 +12,18 @@ double AddressLimiter::Refilled(const Bucket& bucket, SteadyTime now) const {
 
 bool AddressLimiter::Allow(std::string_view address, SteadyTime now) {
   if (per_minute_ == 0) return true;
-  auto found = buckets_.find(std::string(address));
-  if (found == buckets_.end()) {
+  const auto found = buckets_.find(address);
+  if (found != buckets_.end()) {
+    oldest_first_.splice(oldest_first_.end(), oldest_first_, found->second);
+  } else {
     if (buckets_.size() >= max_addresses_) {
-      std::erase_if(buckets_, [&](const auto& entry) { return Refilled(entry.second, now) >= per_minute_; });
-      if (buckets_.size() >= max_addresses_) buckets_.clear();
+      buckets_.erase(buckets_.find(oldest_first_.front().address));
+      oldest_first_.pop_front();
     }
-    found = buckets_.emplace(std::string(address), Bucket{static_cast<double>(per_minute_), now}).first;
+    oldest_first_.push_back({std::string(address), static_cast<double>(per_minute_), now});
+    buckets_[std::string(address)] = std::prev(oldest_first_.end());
   }
-  Bucket& bucket = found->second;
+  Bucket& bucket = oldest_first_.back();
   bucket.tokens = Refilled(bucket, now);
   bucket.updated = now;
   if (bucket.tokens < 1) return false;

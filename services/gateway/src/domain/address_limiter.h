@@ -2,17 +2,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "rookery/base/clock.h"
 
 namespace rookery::gateway {
 
 /// So many events a minute for each network address, with a burst of as many. Remembers
-/// a bounded number of addresses; when that is full, those whose allowance has
-/// refilled are forgotten first, then everything.
+/// a bounded number of addresses: of too many, the one that was not heard of for longest is forgotten.
 class AddressLimiter {
  public:
   /// `per_minute` 0: no limit.
@@ -23,6 +24,7 @@ class AddressLimiter {
 
  private:
   struct Bucket {
+    std::string address;
     double tokens;
     SteadyTime updated;
   };
@@ -30,7 +32,8 @@ class AddressLimiter {
 
   const std::uint32_t per_minute_;
   const std::size_t max_addresses_;
-  std::unordered_map<std::string, Bucket> buckets_;
+  std::list<Bucket> oldest_first_;
+  std::map<std::string, std::list<Bucket>::iterator, std::less<>> buckets_;
 };
 
 }  // namespace rookery::gateway

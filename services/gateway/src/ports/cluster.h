@@ -26,6 +26,15 @@ struct ServiceFacts {
   std::uint32_t resumption_seconds = 0;           // 0: not known
 };
 
+/// Who has authenticated, and with which version of the account's credentials: 0 where that is not
+/// known.
+struct Identity {
+  Identity() = default;
+  explicit Identity(std::string_view bare, std::uint64_t version = 0) : user(bare), credentials_version(version) {}
+  std::string user;  // a prepared bare JID
+  std::uint64_t credentials_version = 0;
+};
+
 /// Why the cluster did not do what was asked. `condition` names a stanza error
 /// condition (RFC 6120 section 8.3.3).
 struct Refusal {
@@ -63,6 +72,7 @@ class Cluster {
   struct Lookup {
     bool failed = false;         // then nothing is known: a temporary failure
     std::vector<ScramKey> keys;  // none: no such user
+    std::uint64_t version = 0;   // of the keys
   };
   using OnLookup = std::function<void(Lookup)>;
   /// nullptr: it is done.
@@ -86,10 +96,11 @@ class Cluster {
   /// `user`: a prepared bare JID.
   virtual RequestId LookUp(std::string_view user, OnLookup done) = 0;
   virtual RequestId CreateAccount(std::string_view user, std::string_view password, OnCreated done) = 0;
-  /// The session's packets come to `client` until End.
-  virtual RequestId Start(std::string_view user, std::string_view resource, SessionClient& client,
+  /// The session's packets come to `client` until End. Refused with `not-authorized` when the account has
+  /// other credentials since, or is another one.
+  virtual RequestId Start(const Identity& identity, std::string_view resource, SessionClient& client,
                           OnStarted done) = 0;
-  virtual RequestId Resume(SessionId session, std::string_view user, std::uint32_t handled,
+  virtual RequestId Resume(SessionId session, const Identity& identity, std::uint32_t handled,
                            SessionClient& client, OnResumed done) = 0;
   /// Nobody waits for the answer any more. A session that starts nevertheless ends as lost.
   virtual void Cancel(RequestId request) = 0;

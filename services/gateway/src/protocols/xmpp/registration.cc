@@ -62,6 +62,7 @@ void Registration::Create(const xmpp::Stanza& request) {
   if (!local.ok() || local->empty() || !prepared.ok() || prepared->empty()) {
     return Refuse(request, ErrorCondition::kNotAcceptable);
   }
+  if (!services_.names.Allows(*local)) return Refuse(request, ErrorCondition::kNotAcceptable);
   if (!services_.registrations.Allow(transport_.peer().network, Clock::System().Now())) {
     return Refuse(request, ErrorCondition::kResourceConstraint);
   }

@@ -88,27 +88,45 @@ void SaslNegotiation::Continue(SaslExchange::Outcome outcome) {
     case SaslExchange::Outcome::Kind::kFailure:
       return Fail(outcome.failure);
     case SaslExchange::Outcome::Kind::kLookUp:
-      return WaitForCredentials();
+      return AskLeave();
     case SaslExchange::Outcome::Kind::kCheckPassword:
       return WaitForPassword();
     case SaslExchange::Outcome::Kind::kSuccess: {
+      if (try_ != nullptr) try_->Succeeded();
+      try_.reset();
       services_.metrics.Authenticated(mechanism_, SaslFailure::kNone);
       services_.peers.AuthSucceeded(transport_.peer(), mechanism_, exchange_->user());
       AppendSaslData(xml, "success", outcome.data);
       transport_.Send(xml);
-      const std::string user = exchange_->user();
+      const Identity identity(exchange_->user(), credentials_version_);
       exchange_.reset();
-      owner_.OnAuthenticated(user);
+      owner_.OnAuthenticated(identity);
       return Resume();
     }
   }
 }
 
-void SaslNegotiation::WaitForCredentials() {
+void SaslNegotiation::AskLeave() {
   waiting_ = true;
   transport_.PauseInput();
+  services_.guesses.Ask(
+      exchange_->user(), transport_.peer().network,
+      [weak = std::weak_ptr<SaslNegotiation*>(self_)](std::unique_ptr<GuessGuard::Try> granted) {
+        const auto locked = weak.lock();
+        if (locked == nullptr) return;
+        SaslNegotiation& self = **locked;
+        self.try_ = std::move(granted);
+        if (self.try_ != nullptr) return self.WaitForCredentials();
+        self.services_.metrics.sign_ins_slowed.Increment();
+        self.is_slowed_ = true;
+        self.Continue(self.exchange_->CredentialsUnavailable());
+      });
+}
+
+void SaslNegotiation::WaitForCredentials() {
   request_ = services_.cluster.LookUp(exchange_->user(), [this](Cluster::Lookup lookup) {
     request_ = 0;
+    credentials_version_ = lookup.version;
     Continue(lookup.failed ? exchange_->CredentialsUnavailable() : exchange_->CredentialsFound(lookup.keys));
   });
 }
@@ -130,13 +148,17 @@ void SaslNegotiation::Resume() {
 void SaslNegotiation::Fail(SaslFailure failure) {
   services_.peers.AuthFailed(transport_.peer(), mechanism_, failure,
                              exchange_ != nullptr ? std::string_view(exchange_->user()) : std::string_view());
+  if (try_ != nullptr && failure == SaslFailure::kNotAuthorized) try_->Failed();
+  try_.reset();
   exchange_.reset();
   services_.metrics.Authenticated(mechanism_, failure);
   std::string xml;
   AppendSaslFailure(xml, Name(failure));
   transport_.Send(xml);
   // An account store that is away is not the client's fault.
-  if (failure != SaslFailure::kTemporaryAuthFailure && ++attempts_ >= services_.settings.max_auth_attempts) {
+  const bool is_clients_fault =
+      std::exchange(is_slowed_, false) || failure != SaslFailure::kTemporaryAuthFailure;
+  if (is_clients_fault && ++attempts_ >= services_.settings.max_auth_attempts) {
     return owner_.OnTooManyAttempts();
   }
   Resume();

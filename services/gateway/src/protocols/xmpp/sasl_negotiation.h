@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "domain/guess_guard.h"
 #include "domain/sasl_exchange.h"
 #include "ports/cluster.h"
 #include "protocols/xmpp/stream_services.h"
@@ -22,7 +23,7 @@ class SaslNegotiation {
    public:
     virtual ~Owner() = default;
     /// <success/> has been sent; input goes on when this returns.
-    virtual void OnAuthenticated(const std::string& user) = 0;
+    virtual void OnAuthenticated(Identity identity) = 0;
     virtual void OnTooManyAttempts() = 0;
   };
 
@@ -42,6 +43,8 @@ class SaslNegotiation {
  private:
   void Begin(const xmpp::Element& auth);
   void Continue(SaslExchange::Outcome outcome);
+  /// May this user's credentials be tried from here at all?
+  void AskLeave();
   void WaitForCredentials();
   void WaitForPassword();
   /// The client has been answered; what it sent next may be read.
@@ -55,10 +58,13 @@ class SaslNegotiation {
   SaslChannel channel_;
   std::unique_ptr<SaslExchange> exchange_;
   std::string mechanism_;
+  std::unique_ptr<GuessGuard::Try> try_;
+  std::uint64_t credentials_version_ = 0;
+  bool is_slowed_ = false;  // this exchange fails since others have
   int attempts_ = 0;
   bool waiting_ = false;
   Cluster::RequestId request_ = 0;
-  /// Expires with this object, which a password check may outlive.
+  /// Expires with this object, which the answers to a password check and to AskLeave may outlive.
   std::shared_ptr<SaslNegotiation*> self_;
 };
 

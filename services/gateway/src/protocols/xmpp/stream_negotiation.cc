@@ -24,6 +24,7 @@ constexpr std::chrono::seconds kIdleAfter{1};
 // All that a client says before it has authenticated is not larger than so many elements
 // of the largest size: several attempts, and a form or two.
 constexpr std::size_t kElementsBeforeAuth = 16;
+constexpr std::string_view kNotAuthorized = "not-authorized";
 
 }  // namespace
 
@@ -53,7 +54,7 @@ bool StreamNegotiation::OnTick(SteadyTime now, SteadyTime last_received) {
 }
 
 bool StreamNegotiation::MayReceive(std::size_t bytes) {
-  if (!user_.empty()) return true;
+  if (!user().empty()) return true;
   received_ += bytes;
   return received_ <= kElementsBeforeAuth * services_.settings.limits_before_auth.max_stanza_bytes;
 }
@@ -168,8 +169,8 @@ void StreamNegotiation::StartTls() {
   transport_.StartTls(Cat("<proceed xmlns=\"", ns::kTls, "\"/>"));
 }
 
-void StreamNegotiation::OnAuthenticated(const std::string& user) {
-  user_ = user;
+void StreamNegotiation::OnAuthenticated(Identity identity) {
+  identity_ = std::move(identity);
   phase_ = Phase::kRestart;
   owner_.ExpectHeader();
   transport_.SetLimits(services_.settings.limits, services_.settings.read_rate);
@@ -198,10 +199,11 @@ void StreamNegotiation::Bind(const xmpp::Stanza& iq) {
   }
   transport_.PauseInput();
   request_ = services_.cluster.Start(
-      user_, resource, client_, [this, id = iq.id()](ClientSession* session, const Refusal& refusal) {
+      identity_, resource, client_, [this, id = iq.id()](ClientSession* session, const Refusal& refusal) {
         request_ = 0;
         StreamTransport& transport = transport_;
         if (session == nullptr) {
+          if (refusal.condition == kNotAuthorized) return OnCredentialsChanged();
           const auto condition = xmpp::ParseErrorCondition(refusal.condition);
           SendBindError(id, refusal.temporary ? ErrorCondition::kResourceConstraint
                                               : condition.value_or(ErrorCondition::kInternalServerError));
@@ -220,6 +222,10 @@ void StreamNegotiation::Bind(const xmpp::Stanza& iq) {
         }
         transport.ResumeInput();
       });
+}
+
+void StreamNegotiation::OnCredentialsChanged() {
+  owner_.CloseWithError(StreamError::kNotAuthorized, EndReason::kClosed, "the password has changed since");
 }
 
 void StreamNegotiation::SendBindError(const std::string& id, ErrorCondition condition) {
@@ -261,7 +267,7 @@ void StreamNegotiation::Resume(const xmpp::Element& element) {
   }
   transport_.PauseInput();
   request_ =
-      services_.cluster.Resume(id->session, user_, h, client_,
+      services_.cluster.Resume(id->session, identity_, h, client_,
                                [this, previd, base = id->inbound_base, h](const Cluster::Resumption& answer) {
                                  request_ = 0;
                                  StreamTransport& transport = transport_;
@@ -287,13 +293,14 @@ void StreamNegotiation::OnResumed(const Cluster::Resumption& resumption, std::st
     return owner_.OnSession(*resumption.session, std::min(inbound_base, inbound.received()));
   }
   services_.metrics.resumptions_failed.Increment();
-  telemetry::LogInfo("session.not_resumed", {{"jid", telemetry::HashedJid(user_)},
+  telemetry::LogInfo("session.not_resumed", {{"jid", telemetry::HashedJid(user())},
                                              {"condition", resumption.refusal.condition},
                                              {"temporary", resumption.refusal.temporary}});
   if (resumption.handled_too_high) {
     return owner_.CloseWithError(StreamError::kUndefinedCondition, EndReason::kClosed, {},
                                  HandledCountTooHigh(h, resumption.sent_count));
   }
+  if (resumption.refusal.condition == kNotAuthorized) return OnCredentialsChanged();
   // <failed/> would make the client give up a session that waits for it. Sent away, it comes
   // again and asks again.
   if (resumption.refusal.temporary)

@@ -58,17 +58,19 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   /// The virtual host that the stream is with; the first one before that is known.
   std::string_view domain() const { return services_.settings.domains[domain_index_]; }
   /// The account, once it is known to be the client's.
-  const std::string& user() const { return user_; }
+  const std::string& user() const { return identity_.user; }
   /// Of the stream; may be empty.
   const std::string& lang() const { return lang_; }
 
   // SaslNegotiation::Owner
-  void OnAuthenticated(const std::string& user) override;
+  void OnAuthenticated(Identity identity) override;
   void OnTooManyAttempts() override;
 
  private:
   enum class Phase : std::uint8_t { kHeader, kAuthenticating, kRestart, kBinding };
 
+  /// What the client has authenticated with is not the account's any more.
+  void OnCredentialsChanged();
   void OfferMechanisms();
   void OfferBinding();
   /// Encrypted, or nothing demands it.
@@ -92,7 +94,7 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   Phase phase_ = Phase::kHeader;
   std::uint8_t domain_index_ = 0;
   std::string lang_;
-  std::string user_;  // authenticated
+  Identity identity_;  // authenticated
   std::unique_ptr<SaslNegotiation> sasl_;
   std::unique_ptr<Registration> registration_;
   Cluster::RequestId request_ = 0;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "domain/account_names.h"
 #include "domain/address_limiter.h"
+#include "domain/guess_guard.h"
 #include "ports/cluster.h"
 #include "ports/password_checker.h"
 #include "protocols/xmpp/peer_log.h"
@@ -16,6 +18,8 @@ struct StreamServices {
   const XmppSettings& settings;
   XmppMetrics& metrics;
   AddressLimiter& registrations;
+  const AccountNames& names;
+  GuessGuard& guesses;
   PeerLog& peers;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "domain/text.h"
 #include "protocols/xmpp/host_meta.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::string_view kPath = "/xmpp-websocket";
 constexpr std::uint16_t kNormalClosure = 1000;
+constexpr std::string_view kHostMetaCaching = "public, max-age=600";
 
 std::string_view PathOf(std::string_view target) { return target.substr(0, target.find('?')); }
 
@@ -34,24 +36,38 @@ void WebSocketConnection::OnData(std::string_view data) {
 
 void WebSocketConnection::OnHttp() {
   const auto request = request_->Next();
-  if (!request.ok()) return Respond({400, "text/plain; charset=utf-8", {}, "bad request\n"});
+  if (!request.ok()) return RespondText(400, "bad request\n");
   if (!request->has_value()) return;
 
   const net::HttpRequest& http = **request;
   const std::string_view path = PathOf(http.target);
   if (http.method != "GET")
     return Respond({405, "text/plain; charset=utf-8", {{"Allow", "GET"}}, "GET only\n"});
-  if (path == "/.well-known/host-meta" || path == "/.well-known/host-meta.json") {
-    std::string url = services_.settings.websocket_url;
-    if (url.empty()) url = Cat(is_tls() ? "wss://" : "ws://", http.Header("host"), kPath);
-    const bool json = path != "/.well-known/host-meta";
-    return Respond({200,
-                    json ? "application/json" : "application/xrd+xml",
-                    {{"Access-Control-Allow-Origin", "*"}},
-                    json ? HostMetaJson(url) : HostMetaXml(url)});
+  if (path == "/.well-known/host-meta") return SendHostMeta(/*is_json=*/false);
+  if (path == "/.well-known/host-meta.json") return SendHostMeta(/*is_json=*/true);
+  if (path != kPath) return RespondText(404, "not found\n");
+  OnUpgradeRequest(http);
+}
+
+void WebSocketConnection::SendHostMeta(bool is_json) {
+  // Nothing of the request is in it: a cache may keep it for everybody.
+  const std::string& url = services_.settings.websocket_url;
+  if (url.empty()) return RespondText(404, "not found\n");
+  Respond({200,
+           is_json ? "application/json" : "application/xrd+xml",
+           {{"Access-Control-Allow-Origin", "*"}, {"Cache-Control", std::string(kHostMetaCaching)}},
+           is_json ? HostMetaJson(url) : HostMetaXml(url)});
+}
+
+void WebSocketConnection::OnUpgradeRequest(const net::HttpRequest& request) {
+  for (const auto& [name, value] : request.headers) {
+    if (!absl::EqualsIgnoreCase(name, "origin")) continue;
+    is_browser_ = true;
+    if (services_.settings.web_origins.Allows(value) && !value.empty()) continue;
+    services_.metrics.origins_refused.Increment();
+    return RespondText(403, "pages of this origin may not connect\n");
   }
-  if (path != kPath) return Respond({404, "text/plain; charset=utf-8", {}, "not found\n"});
-  const auto upgrade = net::AcceptWebSocket(http, "xmpp");
+  const auto upgrade = net::AcceptWebSocket(request, "xmpp");
   if (!upgrade.ok()) {
     net::HttpResponse refusal{
         400, "text/plain; charset=utf-8", {}, Cat(std::string(upgrade.status().message()), "\n")};
@@ -67,6 +83,10 @@ void WebSocketConnection::OnHttp() {
   const std::string rest = request_->TakeRest();
   request_.reset();
   if (!rest.empty()) framer_->Feed(rest);
+}
+
+void WebSocketConnection::RespondText(int status, std::string_view text) {
+  Respond({status, "text/plain; charset=utf-8", {}, std::string(text)});
 }
 
 void WebSocketConnection::Respond(const net::HttpResponse& response) {
@@ -130,6 +150,10 @@ std::string WebSocketConnection::TlsExporter() const {
 
 std::string WebSocketConnection::TlsServerEndPoint() const {
   return services_.settings.websocket_channel_binding ? XmppConnection::TlsServerEndPoint() : std::string();
+}
+
+std::string WebSocketConnection::TlsPeerCertificateDer() const {
+  return is_browser_ ? std::string() : XmppConnection::TlsPeerCertificateDer();
 }
 
 void WebSocketConnection::Close() {

@@ -31,6 +31,8 @@ class WebSocketConnection final : public XmppConnection, public net::WebSocketFr
   // offered would fail.
   std::string TlsExporter() const override;
   std::string TlsServerEndPoint() const override;
+  // A browser presents its user's certificate to whatever page asks for the connection.
+  std::string TlsPeerCertificateDer() const override;
   void Close() override;
 
   // net::WebSocketFramer::Handler
@@ -41,10 +43,14 @@ class WebSocketConnection final : public XmppConnection, public net::WebSocketFr
  private:
   void TakePending() override;
   void OnHttp();
+  void OnUpgradeRequest(const net::HttpRequest& request);
+  void SendHostMeta(bool is_json);
   void Respond(const net::HttpResponse& response);
+  void RespondText(int status, std::string_view text);
 
   std::unique_ptr<net::HttpRequestParser> request_;  // until the connection is upgraded
   std::unique_ptr<net::WebSocketFramer> framer_;
+  bool is_browser_ = false;
   Ring<std::string> pending_;  // messages that came while paused
 };
 

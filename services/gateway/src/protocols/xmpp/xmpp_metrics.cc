@@ -16,6 +16,11 @@ XmppMetrics::XmppMetrics(telemetry::Metrics& m)
       registrations_refused(
           m.Counter("registrations_total", "Accounts asked for in band", {{"outcome", "refused"}})),
       slow_readers(m.Counter("slow_readers_total", "Streams closed since their client did not read")),
+      origins_refused(
+          m.Counter("websocket_origins_refused_total", "WebSockets refused to a foreign web page")),
+      sign_ins_slowed(
+          m.Counter("sign_ins_slowed_total",
+                    "Tries to sign in refused since others from there, or of the account, failed")),
       bytes_in_(m.Counter("received_bytes_total", "Bytes of XML from clients")),
       bytes_out_(m.Counter("sent_bytes_total", "Bytes of XML to clients")) {
   for (std::size_t i = 0; i < kKinds.size(); ++i) {

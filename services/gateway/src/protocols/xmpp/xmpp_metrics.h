@@ -30,6 +30,8 @@ class XmppMetrics {
   prometheus::Counter& registered;
   prometheus::Counter& registrations_refused;
   prometheus::Counter& slow_readers;
+  prometheus::Counter& origins_refused;
+  prometheus::Counter& sign_ins_slowed;
 
  private:
   std::array<prometheus::Counter*, 4> stanzas_in_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "domain/sasl_exchange.h"
+#include "protocols/xmpp/web_origins.h"
 #include "rookery/xmpp/stream_parser.h"
 
 namespace rookery::gateway {
@@ -36,7 +37,8 @@ struct XmppSettings {
   std::chrono::seconds answer_timeout{60};
   std::chrono::seconds write_timeout{60};
   bool websocket_channel_binding = false;
-  std::string websocket_url;  // for host-meta; empty: made from the request's Host
+  std::string websocket_url;  // for host-meta; empty: there is none
+  WebOrigins web_origins{{}, {}};
 };
 
 }  // namespace rookery::gateway

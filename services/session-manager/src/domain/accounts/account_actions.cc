@@ -1,5 +1,6 @@
 #include "domain/accounts/account_actions.h"
 
+#include "domain/accounts/credentials_version.h"
 #include "domain/sessions/gateways.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/settings.h"
@@ -23,7 +24,15 @@ Task<void> AccountActions::LookUpCredentials(std::string instance, session::v1::
     reply.mutable_failure()->set_temporary(true);
     co_return;
   }
+  reply.set_version(VersionOf(*keys));
   for (session::v1::ScramKey& key : *keys) *reply.add_keys() = std::move(key);
+}
+
+Task<absl::Status> AccountActions::CheckVersion(std::string user, std::uint64_t version) {
+  const auto keys = co_await accounts_.GetKeys(std::move(user));
+  if (!keys.ok()) co_return keys.status();
+  if (VersionOf(*keys) != version) co_return absl::PermissionDeniedError("the credentials have changed");
+  co_return absl::OkStatus();
 }
 
 Task<void> AccountActions::Create(std::string instance, session::v1::AccountCreate request) {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "rookery/runtime/task.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 
@@ -22,6 +24,10 @@ class AccountActions {
   /// The answer goes to the gateway with that name, if it is still linked then.
   Task<void> LookUpCredentials(std::string gateway, session::v1::CredentialsLookup request);
   Task<void> Create(std::string gateway, session::v1::AccountCreate request);
+  /// Whether somebody who has authenticated with this version of the credentials of `user` is let in still.
+  /// PERMISSION_DENIED: the password has changed since, or the account is gone or another one. UNAVAILABLE or
+  /// DEADLINE_EXCEEDED: the store is away.
+  Task<absl::Status> CheckVersion(std::string user, std::uint64_t version);
 
  private:
   const Settings& settings_;

@@ -18,6 +18,7 @@
 #include "domain/sessions/session_resumer.h"
 #include "modules/server_info.h"
 #include "rookery/base/random.h"
+#include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -215,10 +216,8 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
   if (session && session->is_unheard && session->gateway == &gateway) resumer_.OnHeard(session);
   switch (action.action_case()) {
     case GatewayAction::kStart:
-      Start(gateway, action, *shard);
-      break;
     case GatewayAction::kResume:
-      resumer_.Resume(gateway, action, *shard);
+      Admit(gateway, std::move(action), *shard);
       break;
     case GatewayAction::kAttach:
       attacher_.Attach(gateway, action, *shard);
@@ -281,6 +280,47 @@ void SessionKeeper::RefuseNotOwner(GatewayPeer& gateway, const GatewayAction& ac
 }
 
 // ---- start ------------------------------------------------------------------
+
+void SessionKeeper::Admit(GatewayPeer& gateway, GatewayAction action, Shard& shard) {
+  const std::uint64_t version =
+      action.has_start() ? action.start().credentials_version() : action.resume().credentials_version();
+  if (version == 0) return Begin(gateway, action, shard);
+  tasks_.Spawn("session.admit",
+               AdmitIfCurrent(shards_.Shared(shard.number), gateway.instance(), std::move(action), version));
+}
+
+Task<void> SessionKeeper::AdmitIfCurrent(std::shared_ptr<Shard> shard, std::string instance,
+                                         GatewayAction action, std::uint64_t version) {
+  const std::string user = action.has_start() ? action.start().user() : action.resume().user();
+  const absl::Status current = co_await accounts_.CheckVersion(user, version);
+  GatewayPeer* const gateway = gateways_.Find(instance);
+  // The next owner is asked then.
+  if (shard->released() || gateway == nullptr) co_return;
+  if (!shard->live()) {
+    // It waits with the others, and is asked about again.
+    OnAction(*gateway, std::move(action));
+    co_return;
+  }
+  if (current.ok()) {
+    Begin(*gateway, action, *shard);
+    co_return;
+  }
+  SessionManagerAction& reply = AddAction(*gateway, SessionId(action.session_id()), *shard);
+  if (action.has_resume()) reply.mutable_resumed()->set_attempt(action.resume().attempt());
+  session::v1::Failure& failure = action.has_start() ? *reply.mutable_started()->mutable_failure()
+                                                     : *reply.mutable_resumed()->mutable_failure();
+  if (absl::IsPermissionDenied(current)) {
+    SetFailure(failure, xmpp::ErrorCondition::kNotAuthorized, Message(current));
+  } else {
+    SetFailure(failure, current);
+    failure.set_temporary(true);
+  }
+}
+
+void SessionKeeper::Begin(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
+  if (action.has_start()) return Start(gateway, action, shard);
+  resumer_.Resume(gateway, action, shard);
+}
 
 void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
   const SessionId id(action.session_id());

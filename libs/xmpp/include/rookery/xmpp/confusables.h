@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace rookery::xmpp {
+
+/// The same for names that look the same (Unicode TS 39 section 4), whatever their letters are. Thread-safe.
+std::string SkeletonOf(std::string_view name);
+
+/// Whether the name's letters are of scripts that are written together (section 5.2, "highly restrictive"),
+/// and its digits of one kind. Thread-safe.
+bool IsOfScriptsWrittenTogether(std::string_view name);
+
+}  // namespace rookery::xmpp

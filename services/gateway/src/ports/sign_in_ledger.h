@@ -1,0 +1,28 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+namespace rookery::gateway {
+
+/// What all gateways remember together of who signed in, and who failed to. I/O thread only.
+class SignInLedger {
+ public:
+  /// Whose failures: of an account, wherever they came from, or of a network, whatever account it tried.
+  enum class Subject : std::uint8_t { kAccount, kNetwork };
+
+  virtual ~SignInLedger() = default;
+  /// Counts one more failure. `counted` is called later, with how many there are and for how long they are
+  /// remembered, or not at all where the ledger is away.
+  using OnCounted = std::function<void(std::uint32_t failures, std::chrono::milliseconds left)>;
+  virtual void Failed(Subject subject, std::string_view name, std::chrono::milliseconds window,
+                      OnCounted counted) = 0;
+  /// `user` has signed in from `network`: that is remembered for a month at least.
+  virtual void Succeeded(std::string_view user, std::string_view network) = 0;
+  /// `done` is called, perhaps at once: whether that is so. False where the ledger is away.
+  virtual void IsKnown(std::string_view user, std::string_view network, std::function<void(bool)> done) = 0;
+};
+
+}  // namespace rookery::gateway

@@ -1,0 +1,118 @@
+#include "domain/guess_guard.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "fake_sign_in_ledger.h"
+
+namespace rookery::gateway {
+namespace {
+
+using std::chrono::minutes;
+
+class HandClock final : public Clock {
+ public:
+  SteadyTime Now() const override { return now; }
+  std::int64_t UnixMillisNow() const override { return 0; }
+  SteadyTime now{};
+};
+
+class GuessGuardTest : public testing::Test {
+ protected:
+  std::unique_ptr<GuessGuard::Try> Ask(GuessGuard& guard, const std::string& user,
+                                       const std::string& network) {
+    std::unique_ptr<GuessGuard::Try> granted;
+    guard.Ask(user, network, [&](std::unique_ptr<GuessGuard::Try> answer) { granted = std::move(answer); });
+    return granted;
+  }
+  /// Whether a guess is let through; it is wrong.
+  bool Guess(GuessGuard& guard, const std::string& user, const std::string& network) {
+    const auto granted = Ask(guard, user, network);
+    if (granted != nullptr) granted->Failed();
+    return granted != nullptr;
+  }
+  int GuessesLetThrough(GuessGuard& guard, const std::string& user, const std::string& network, int tries) {
+    int let_through = 0;
+    for (int i = 0; i < tries; ++i) let_through += Guess(guard, user, network) ? 1 : 0;
+    return let_through;
+  }
+
+  HandClock clock_;
+  FakeSignInLedger ledger_;
+  GuessGuard guard_{clock_, {minutes(10), 3, 20}, ledger_};
+  GuessGuard other_{clock_, {minutes(10), 3, 20}, ledger_};
+};
+
+TEST_F(GuessGuardTest, AnAccountCanBeGuessedAtSoOftenInAWindow_FromWhateverNetworks) {
+  int let_through = 0;
+  for (int i = 0; i < 50; ++i) let_through += Guess(guard_, "ann", "net" + std::to_string(i)) ? 1 : 0;
+  EXPECT_EQ(let_through, 3);
+  EXPECT_TRUE(Guess(guard_, "ben", "net1"));
+  clock_.now += minutes(10);
+  ledger_.failures.clear();
+  EXPECT_EQ(GuessesLetThrough(guard_, "ann", "net1", 50), 3);
+}
+
+TEST_F(GuessGuardTest, ANetworkCanGuessSoOftenInAWindow_AtWhateverAccounts) {
+  int let_through = 0;
+  for (int i = 0; i < 50; ++i) let_through += Guess(guard_, "user" + std::to_string(i), "net") ? 1 : 0;
+  EXPECT_EQ(let_through, 20);
+  EXPECT_TRUE(Guess(guard_, "user1", "elsewhere"));
+}
+
+TEST_F(GuessGuardTest, OnAnotherGatewayOneMoreIsLetThroughAtMost) {
+  EXPECT_EQ(GuessesLetThrough(guard_, "ann", "net", 10), 3);
+  EXPECT_LE(GuessesLetThrough(other_, "ann", "net", 10), 1);
+}
+
+TEST_F(GuessGuardTest, GuessesAtOnceCountBeforeTheyHaveFailed) {
+  std::deque<std::unique_ptr<GuessGuard::Try>> under_way;
+  int let_through = 0;
+  for (int i = 0; i < 50; ++i) {
+    under_way.push_back(Ask(guard_, "ann", "net" + std::to_string(i)));
+    let_through += under_way.back() != nullptr ? 1 : 0;
+  }
+  EXPECT_EQ(let_through, 3);
+  under_way.clear();
+  EXPECT_TRUE(Guess(guard_, "ann", "net"));
+}
+
+TEST_F(GuessGuardTest, TheOwnerSignsInAllTheSame_FromWhereItHasBefore) {
+  Ask(guard_, "ann", "home")->Succeeded();
+  EXPECT_EQ(GuessesLetThrough(guard_, "ann", "net", 50), 3);
+  EXPECT_NE(Ask(guard_, "ann", "home"), nullptr);
+  EXPECT_NE(Ask(other_, "ann", "home"), nullptr);
+  EXPECT_EQ(Ask(guard_, "ann", "cafe"), nullptr);
+}
+
+TEST_F(GuessGuardTest, WithoutFailuresTheLedgerIsNotAsked) {
+  for (int i = 0; i < 100; ++i) Ask(guard_, "ann", "net")->Succeeded();
+  EXPECT_EQ(ledger_.asked, 0);
+}
+
+TEST_F(GuessGuardTest, WithoutTheLedger_EachGatewayCountsItsOwn) {
+  ledger_.is_away = true;
+  EXPECT_EQ(GuessesLetThrough(guard_, "ann", "net", 10), 3);
+  EXPECT_EQ(GuessesLetThrough(other_, "ann", "net", 10), 3);
+}
+
+TEST_F(GuessGuardTest, Zero_NoLimit) {
+  GuessGuard open(clock_, {minutes(10), 0, 0}, ledger_);
+  EXPECT_EQ(GuessesLetThrough(open, "ann", "net", 1000), 1000);
+}
+
+TEST(FailureCounts, OfTooManyNames_TheOldestIsForgotten) {
+  FailureCounts counts(minutes(10), 3);
+  SteadyTime now{};
+  for (const char* name : {"a", "b", "c", "d"}) counts.Add(name, now);
+  EXPECT_EQ(counts.size(), 3u);
+  EXPECT_EQ(counts.Of("a", now), 0u);
+  EXPECT_EQ(counts.Of("d", now), 1u);
+  counts.Learn("b", 7, minutes(1), now);
+  EXPECT_EQ(counts.Of("b", now), 7u);
+  EXPECT_EQ(counts.Of("b", now + minutes(1)), 0u);
+}
+
+}  // namespace
+}  // namespace rookery::gateway
