@@ -107,9 +107,12 @@ TEST_F(AccountTest, AuthenticatedBeforeThePasswordChanged_NoSessionIsBegunOrResu
   ASSERT_TRUE(in_time.started);
   gateway_.EnableStreamManagement(in_time);
   gateway_.End(in_time, session::v1::END_REASON_CONNECTION_LOST);
+  Client& owner = SignIn(gateway_, alice_, "owner");
+  gateway_.Send(owner, Register([&](xmpp::Element& query) {
+                  query.Add("username").SetText(alice_.substr(0, alice_.find('@')));
+                  query.Add("password").SetText("fresh");
+                }));
   Settle();
-
-  database_.accounts[alice_][0].set_stored_key("fresh");
   Client& late = gateway_.Start(alice_, "two", {}, version);
   Client& resumed = gateway_.Resume(in_time, 0, {}, version);
   Settle();
@@ -130,11 +133,28 @@ TEST_F(AccountTest, AuthenticatedBeforeTheAccountWasRemoved_NoSessionIsBegun) {
   database_.accounts[alice_] = {session::v1::ScramKey()};
   database_.accounts[alice_][0].set_stored_key("old");
   const std::uint64_t version = Do(alice_, LookUp(alice_)).credentials().version();
-  database_.accounts.erase(alice_);
+  Client& owner = SignIn(gateway_, alice_, "owner");
+  gateway_.Send(owner, Register([](xmpp::Element& query) { query.Add("remove"); }));
+  Settle();
+  ASSERT_FALSE(database_.accounts.contains(alice_));
   Client& late = gateway_.Start(alice_, "one", {}, version);
   Settle();
   ASSERT_TRUE(late.start_failure);
   EXPECT_EQ(late.start_failure->condition(), "not-authorized");
+}
+
+TEST_F(AccountTest, WhoseCredentialsWereLookedUpBeginsWithoutAnotherQuestion_ForAWhile) {
+  database_.accounts[alice_] = {session::v1::ScramKey()};
+  database_.accounts[alice_][0].set_stored_key("old");
+  const std::uint64_t version = Do(alice_, LookUp(alice_)).credentials().version();
+  database_.down = true;
+  Client& prompt = gateway_.Start(alice_, "one", {}, version);
+  Settle();
+  EXPECT_TRUE(prompt.started);
+  clock_.Advance(std::chrono::seconds(31));
+  Client& slow = gateway_.Start(alice_, "two", {}, version);
+  Settle();
+  EXPECT_TRUE(slow.start_failure && slow.start_failure->temporary());
 }
 
 TEST_F(AccountTest, StoreAwayAtTheBeginningOfASession_Temporary) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "domain/accounts/account_actions.h"
+#include "domain/accounts/known_accounts.h"
 #include "domain/addresses.h"
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/deliverer.h"
@@ -73,6 +74,7 @@ struct Domain::Parts {
         users(cache),
         owner(ports.owner),
         shards(owner),
+        accounts(ports.accounts, addresses, shards, clock),
         confirmations(executor),
         refused(executor, settings, metrics, tasks, owner, shards),
         consequences(owner, shards, addresses, clock, metrics, confirmations, refused),
@@ -95,10 +97,10 @@ struct Domain::Parts {
         caps(clock, metrics, table, deliverer),
         user_settings(executor, clock, metrics, tasks, shards, users, cache, ports.roster),
         order(executor, tasks, shards, users, hooks, outbox, user_settings),
-        presence(executor, settings, clock, metrics, tasks, addresses, shards, table, users, ports.accounts,
+        presence(executor, settings, clock, metrics, tasks, addresses, shards, table, users, accounts,
                  ports.roster, rosters, consequences, features, outbox, hand_outs, deliverer, answers,
                  user_settings, directory),
-        subscriptions(settings, clock, addresses, shards, users, ports.accounts, ports.roster, rosters,
+        subscriptions(settings, clock, addresses, shards, users, accounts, ports.roster, rosters,
                       consequences, deliverer, answers, order, presence),
         iqs(hooks, addresses, shards, consequences, answers, order),
         client_stanzas(metrics, tasks, addresses, shards, table, consequences, confirmations, features,
@@ -111,7 +113,7 @@ struct Domain::Parts {
                 hand_outs, deliverer, ends),
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
                  hand_outs, recovery, deliverer, presence, parker, ends, resumer),
-        account_actions(settings, ports.accounts, ports.keys, gateways),
+        account_actions(settings, accounts, ports.keys, gateways),
         sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, features, hooks,
                  gateways, live, confirmations, outbox, directory, deliverer, presence, client_stanzas,
                  parker, ends, resumer, attacher, account_actions),
@@ -134,9 +136,9 @@ struct Domain::Parts {
     user_settings.Tell(client_stanzas);
     user_settings.Tell(order);
     order.ApplyBy(records);
-    modules = RegisterModules(hooks, caps, settings, clock, addresses, ports.accounts, ports.keys,
-                              ports.roster, ports.service_disco, rosters, consequences, outbox, user_settings,
-                              presence, subscriptions, ends);
+    modules = RegisterModules(hooks, caps, settings, clock, addresses, accounts, ports.keys, ports.roster,
+                              ports.service_disco, rosters, consequences, outbox, user_settings, presence,
+                              subscriptions, ends);
   }
 
   // Their coroutines use everything below.
@@ -158,6 +160,7 @@ struct Domain::Parts {
   Gateways gateways;
   sharding::ShardOwner& owner;
   Shards shards;
+  KnownAccounts accounts;
   Confirmations confirmations;
   RefusedRecords refused;
   Consequences consequences;

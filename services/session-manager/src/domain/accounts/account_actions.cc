@@ -1,6 +1,7 @@
 #include "domain/accounts/account_actions.h"
 
 #include "domain/accounts/credentials_version.h"
+#include "domain/accounts/known_accounts.h"
 #include "domain/sessions/gateways.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/settings.h"
@@ -29,9 +30,9 @@ Task<void> AccountActions::LookUpCredentials(std::string instance, session::v1::
 }
 
 Task<absl::Status> AccountActions::CheckVersion(std::string user, std::uint64_t version) {
-  const auto keys = co_await accounts_.GetKeys(std::move(user));
-  if (!keys.ok()) co_return keys.status();
-  if (VersionOf(*keys) != version) co_return absl::PermissionDeniedError("the credentials have changed");
+  const auto now = co_await accounts_.Version(std::move(user));
+  if (!now.ok()) co_return now.status();
+  if (*now != version) co_return absl::PermissionDeniedError("the credentials have changed");
   co_return absl::OkStatus();
 }
 

@@ -9,16 +9,16 @@
 
 namespace rookery::session_manager {
 
-class AccountStore;
 class Gateways;
 class KeyMaker;
+class KnownAccounts;
 struct Settings;
 
 /// What gateways ask about accounts: keys to sign in with, XEP-0077's creation.
 /// Any session-manager answers for any account, so that it goes on while shards move.
 class AccountActions {
  public:
-  AccountActions(const Settings& settings, AccountStore& accounts, KeyMaker& keys, Gateways& gateways)
+  AccountActions(const Settings& settings, KnownAccounts& accounts, KeyMaker& keys, Gateways& gateways)
       : settings_(settings), accounts_(accounts), keys_(keys), gateways_(gateways) {}
 
   /// The answer goes to the gateway with that name, if it is still linked then.
@@ -31,7 +31,7 @@ class AccountActions {
 
  private:
   const Settings& settings_;
-  AccountStore& accounts_;
+  KnownAccounts& accounts_;
   KeyMaker& keys_;
   Gateways& gateways_;
 };

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "domain/recent_map.h"
+#include "ports/account_store.h"
+#include "rookery/base/clock.h"
+
+namespace rookery::session_manager {
+
+class Addresses;
+class Shards;
+
+/// The account store, with a memory of whose credentials were looked up of late: a session begins a moment
+/// after them, and must not cost another question. All that changes an account goes through the owner of
+/// its shard, so an owner believes itself while it owns the shard without interruption. I/O thread only.
+class KnownAccounts final : public AccountStore {
+ public:
+  KnownAccounts(AccountStore& store, const Addresses& addresses, const Shards& shards, const Clock& clock)
+      : store_(store), addresses_(addresses), shards_(shards), clock_(clock) {}
+
+  /// Of the credentials that the account has now; 0: there is no such account. As GetKeys.
+  Task<absl::StatusOr<std::uint64_t>> Version(std::string user);
+
+  Task<absl::StatusOr<Keys>> GetKeys(std::string user) override;
+  Task<absl::Status> Create(std::string user, Keys keys) override {
+    return store_.Create(std::move(user), std::move(keys));
+  }
+  Task<absl::Status> SetKeys(std::string user, Keys keys) override;
+  Task<absl::Status> Remove(std::string user) override;
+  Task<absl::StatusOr<bool>> Exists(std::string user) override { return store_.Exists(std::move(user)); }
+  Task<absl::Status> SetLastActivity(std::string user, LastActivity last) override {
+    return store_.SetLastActivity(std::move(user), std::move(last));
+  }
+  Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
+    return store_.GetLastActivity(std::move(user));
+  }
+
+ private:
+  static constexpr std::size_t kMost = 20'000;
+  struct Known {
+    std::int64_t epoch;
+    std::uint64_t version;  // 0: it changes, so that an answer may be an old one
+  };
+  /// -1: the shard is not ours, or not live.
+  std::int64_t EpochOf(const std::string& user) const;
+  void Learn(const std::string& user, std::int64_t epoch, std::uint64_t version);
+  void Distrust(const std::string& user);
+
+  AccountStore& store_;
+  const Addresses& addresses_;
+  const Shards& shards_;
+  const Clock& clock_;
+  RecentMap<std::string, Known> known_{kMost};
+};
+
+}  // namespace rookery::session_manager
