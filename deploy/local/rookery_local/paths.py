@@ -32,9 +32,12 @@ class State:
     def make(self) -> None:
         """Nobody but its user can read what is in it: addresses, messages, keys."""
         # PostgreSQL's user, where root calls, has its data below these, and may pass.
-        for directory in (self.root, self.data):
-            directory.mkdir(parents=True, exist_ok=True)
-            directory.chmod(0o711)
+        if not self.root.exists():
+            self.root.mkdir(parents=True)
+            self.root.chmod(0o711)
+        # One that was there is somebody's already, and keeps its mode.
+        self.data.mkdir(exist_ok=True)
+        self.data.chmod(0o711)
         own = (self.run, self.logs, self.config, self.settings, self.certificates, self.secrets, self.data / "kafka", self.data / "redis")
         for directory in own:
             directory.mkdir(exist_ok=True)

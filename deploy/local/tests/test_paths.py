@@ -31,6 +31,12 @@ class StateTest(unittest.TestCase):
         self.state.make()
         self.assertEqual(stat.S_IMODE(self.state.logs.stat().st_mode), 0o700)
 
+    def test_the_directory_that_it_is_put_into_stays_as_it_was(self):
+        self.state.root.mkdir()
+        self.state.root.chmod(0o1777)
+        self.state.make()
+        self.assertEqual(stat.S_IMODE(self.state.root.stat().st_mode), 0o1777)
+
     def test_what_processes_write_is_their_users_alone(self):
         self.state.make()
         written = self.state.data / "redis" / "written"

@@ -12,7 +12,6 @@ namespace rookery::sharding {
 namespace {
 
 constexpr std::chrono::milliseconds kCallGrace{2'000};
-constexpr std::chrono::milliseconds kFlushTimeout{2'000};
 
 }  // namespace
 
@@ -89,7 +88,7 @@ Task<void> Member::Leave() {
   server_->SetServing(false);
   co_await registry_->Withdraw();
   co_await owner_->Leave(process_.common.drain_timeout / 2);
-  const absl::Status flushed = co_await log_->Flush(kFlushTimeout);
+  const absl::Status flushed = co_await log_->Flush(process_.common.drain_timeout / 4);
   if (!flushed.ok()) telemetry::LogWarn("log.flush_failed", {{"error", Message(flushed)}});
 }
 

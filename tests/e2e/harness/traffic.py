@@ -414,8 +414,8 @@ class Traffic:
         return any(first <= sent <= last + 10 for first, last in self.deaths[receiver.index])
 
     def _may_come_twice(self, sender: int, receiver: Talker, number: int) -> bool:
-        """Or late: a session was lost that had sent it and not heard that it was taken, or had been given it and could
-        not say so."""
+        """Whether it may come twice or late: a session was lost that had sent it and did not hear that it was taken, or
+        that had been given it and could not say so."""
         if (receiver.index, number) in self.talkers[sender].ambiguous or (receiver.index, number) in self.talkers[sender].excused:
             return True
         sent = self.sent_at[(sender, receiver.index, number)]
