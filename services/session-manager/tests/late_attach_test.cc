@@ -202,6 +202,63 @@ TEST_F(LateAttachTest, SL12_WhatCameMeanwhile_IsGivenOnce) {
   EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2", "m3", "m4"));
 }
 
+class LateResumptionTest : public LateAttachTest {
+ protected:
+  // Bob's client has left his gateway, which is registered and has not brought his session.
+  LateResumptionTest() {
+    Say("m1", bob_);
+    MoveWithoutIt();
+    for (auto& node : nodes_) node->membership.gateways.push_back("gw-2");
+    late_.End(*bob, END_REASON_CONNECTION_LOST);
+    resumed = &gateway_.Resume(*bob, 1);
+    Settle();
+    EXPECT_THAT(resumed->resume_answers, IsEmpty());
+  }
+  void ExpectRefused() {
+    ASSERT_EQ(resumed->resume_answers.size(), 1u);
+    EXPECT_TRUE(resumed->resume_answers[0].has_failure());
+  }
+  Client* resumed = nullptr;
+};
+
+TEST_F(LateResumptionTest, SL5_TheGatewayBringsIt_Resumed) {
+  late_.Link(node(2));
+  Settle();
+  EXPECT_EQ(resumed->resume_answers.size(), 1u);
+  EXPECT_TRUE(resumed->started);
+  EXPECT_FALSE(resumed->ended);
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(LateResumptionTest, SL5_TheGatewayHasIt_OfTwoAttemptsTheNewerCounts) {
+  Client& again = gateway_.Resume(*bob, 1);
+  Settle();
+  late_.Link(node(2));
+  Settle();
+  EXPECT_TRUE(again.started);
+  EXPECT_THAT(resumed->resume_answers, IsEmpty());
+}
+
+TEST_F(LateResumptionTest, SL5_TheGatewayDoesNotHaveIt_Refused) {
+  bob->forgotten = true;
+  late_.Link(node(2));
+  Settle();
+  ExpectRefused();
+}
+
+TEST_F(LateResumptionTest, SL5_TheGatewayIsRegisteredNoMore_Refused) {
+  for (auto& node : nodes_) std::erase(node->membership.gateways, "gw-2");
+  Elapse(std::chrono::seconds(1));
+  ExpectRefused();
+}
+
+TEST_F(LateResumptionTest, SL5_TheGatewayDoesNotCome_RefusedInTime) {
+  Elapse(std::chrono::seconds(8));
+  EXPECT_THAT(resumed->resume_answers, IsEmpty());
+  Elapse(std::chrono::seconds(3));
+  ExpectRefused();
+}
+
 TEST_F(LateAttachTest, SL12_WhatCameMeanwhile_IsGivenWhenItsClientIsBack) {
   Say("m1", bob_);
   late_.End(*bob, END_REASON_CONNECTION_LOST);

@@ -92,6 +92,7 @@ class StoreScenarios : public Fixture {
     row.packet.offline_id = seq == 2 ? 77 : 0;
     row.packet.primary = seq % 2 == 1;
     row.packet.to_each = seq % 2 == 0;
+    row.packet.reached = seq % 3 == 0;
     row.packet.received_at_ms = 1'700'000'000'000 + static_cast<std::int64_t>(seq);
     row.packet.stanza = StanzaOf(seq, size);
     return row;
@@ -368,6 +369,7 @@ TYPED_TEST_P(StoreScenarios, Packets_StoredOnceAndLoadedInOrder) {
     EXPECT_EQ(row.packet.offline_id, expected.offline_id);
     EXPECT_EQ(row.packet.primary, expected.primary);
     EXPECT_EQ(row.packet.to_each, expected.to_each);
+    EXPECT_EQ(row.packet.reached, expected.reached);
     EXPECT_EQ(row.packet.received_at_ms, expected.received_at_ms);
     EXPECT_EQ(row.packet.stanza->SerializeAsString(), expected.stanza->SerializeAsString());
   }

@@ -164,7 +164,7 @@ void Client::Receive(ToClient frame) {
   switch (frame.kind) {
     case ToClient::Kind::kStarted: {
       if (state_ != State::kSigningIn) return;
-      session_ = &ledger_.Begin(user_, frame.text);
+      session_ = &ledger_.Begin(user_, frame.text, frame.session);
       session_->has_stream_management = habits_.has_stream_management;
       received_h_ = acked_h_ = 0;
       heard_at_ = world_.now();

@@ -119,6 +119,7 @@ struct ToClient {
   enum class Kind { kStarted, kRefused, kEnabled, kResumed, kNotResumed, kStanza, kRequestAck, kAck, kClosed };
   Kind kind;
   std::string text;     // full JID, SM-ID, or the condition of what ended
+  std::string session;  // started: by which the log knows it
   std::uint32_t h = 0;  // resumed, ack, not resumed
   bool has_h = false;
   xmpp::Stanza stanza;

@@ -169,7 +169,11 @@ void Stream::Receive(ToServer frame) {
                                      return;
                                    }
                                    session_ = session;
-                                   Send(ToClient::Kind::kStarted, session->full_jid);
+                                   ToClient started;
+                                   started.kind = ToClient::Kind::kStarted;
+                                   started.text = session->full_jid;
+                                   started.session = std::string(session->id.bytes());
+                                   gateway_.Send(connection_, std::move(started));
                                  });
       return;
     case ToServer::Kind::kResume: {

@@ -1,5 +1,6 @@
 #include "ledger.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
@@ -9,11 +10,12 @@
 
 namespace rookery::simulation {
 
-Ledger::Session& Ledger::Begin(const std::string& user, const std::string& jid) {
+Ledger::Session& Ledger::Begin(const std::string& user, const std::string& jid, const std::string& id) {
   Session& session = sessions_[++last_session_];
   session.number = last_session_;
   session.user = user;
   session.jid = jid;
+  session.id = id;
   return session;
 }
 
@@ -45,11 +47,18 @@ void Ledger::Acknowledged(std::uint64_t id) {
 }
 
 void Ledger::Logged(std::string_view value) {
+  const std::int64_t place = ++records_;
+  events::v1::UserRecord record;
+  if (record.ParseFromArray(value.data(), static_cast<int>(value.size())) && record.has_session_ended()) {
+    for (auto& [number, session] : sessions_)
+      if (session.id == record.session_ended().session_id()) session.ended_at = place;
+  }
   for (std::size_t at = value.find(kIdPrefix); at != std::string_view::npos; at = value.find(kIdPrefix, at + 1)) {
     const std::uint64_t id = ParseId(value.substr(at, kIdPrefix.size() + kIdDigits));
     const auto found = messages_.find(id);
-    if (found != messages_.end() && !std::exchange(found->second.is_logged, true))
-      world_.Note("kafka", "logged", absl::StrCat("#", id));
+    if (found == messages_.end() || std::exchange(found->second.is_logged, true)) continue;
+    found->second.logged_at = place;
+    world_.Note("kafka", "logged", absl::StrCat("#", id));
   }
 }
 
@@ -93,13 +102,27 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
   // What comes to the full address of a session that is not available is ahead of what waits for an
   // available one.
   if (!session.is_available && message.to.find('/') != std::string::npos) return;
-  std::uint64_t& last = session.last_from[absl::StrCat(message.sender, " ", message.to)];
-  if (message.sequence < last && !message.is_lost)
+  if (!message.is_lost) CheckOrder(session, message);
+}
+
+void Ledger::CheckOrder(Session& session, const Message& message) {
+  const std::string key = absl::StrCat(message.sender, " ", message.to);
+  std::uint64_t* last = &session.last_from[key];
+  // In order among themselves, too.
+  if (message.sequence < *last && IsLeftByAnother(session, message)) last = &session.last_left_from[key];
+  if (message.sequence < *last)
     Violate("order",
-            absl::StrCat(session.jid, " got message #", id, " (number ", message.sequence, " of ",
-                         sessions_[message.sender].jid, " to ", message.to, ") after number ", last),
-            id);
-  last = std::max(last, message.sequence);
+            absl::StrCat(session.jid, " got message #", message.id, " (number ", message.sequence, " of ",
+                         sessions_[message.sender].jid, " to ", message.to, ") after number ", *last),
+            message.id);
+  *last = std::max(*last, message.sequence);
+}
+
+bool Ledger::IsLeftByAnother(const Session& session, const Message& message) const {
+  return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    const Session& other = entry.second;
+    return other.user == session.user && other.jid != session.jid && other.ended_at > message.logged_at;
+  });
 }
 
 void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {

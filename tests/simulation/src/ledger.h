@@ -31,9 +31,13 @@ class Ledger {
     std::uint64_t number = 0;
     std::string user;
     std::string jid;
+    std::string id;              // in the log
+    std::int64_t ended_at = -1;  // its end is in the log; -1: not yet
     bool has_stream_management = false;  // with resumption: nothing may come twice
     bool is_over = false;
     std::map<std::string, std::uint64_t> last_from;  // sender session and address -> its last sequence number
+    /// The same of what came late, since another session of the user that had it has ended.
+    std::map<std::string, std::uint64_t> last_left_from;
     std::set<std::uint64_t> received;
     std::map<std::string, std::uint64_t> sees;  // contact's full JID -> number of the session that it shows
     bool has_sent_presence = false;
@@ -45,6 +49,7 @@ class Ledger {
     std::string to;
     std::uint64_t sequence = 0;  // among those of the sender to the address
     std::int64_t sent_at_us = 0;
+    std::int64_t logged_at = -1;  // its place among all records
     bool is_acknowledged = false;
     bool is_logged = false;
     bool is_bounced = false;
@@ -53,7 +58,8 @@ class Ledger {
     std::uint32_t receptions = 0;
   };
 
-  Session& Begin(const std::string& user, const std::string& jid);
+  /// `id`: by which the log knows the session.
+  Session& Begin(const std::string& user, const std::string& jid, const std::string& id);
   void Over(Session& session);
   /// A new message: gives its id.
   std::uint64_t Sent(const Session& sender, const std::string& to);
@@ -79,12 +85,17 @@ class Ledger {
  private:
   void ReceivedMessage(Session& session, const xmpp::Stanza& stanza);
   void ReceivedPresence(Session& session, const xmpp::Stanza& stanza);
+  void CheckOrder(Session& session, const Message& message);
+  /// Whether another session of the user may have had the message, and has ended since: what its client has not
+  /// acknowledged is routed anew then (XEP-0198 section 5), behind what came later.
+  bool IsLeftByAnother(const Session& session, const Message& message) const;
 
   World& world_;
   std::map<std::uint64_t, Session> sessions_;
   std::map<std::uint64_t, Message> messages_;
   std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> sequences_;
   std::map<std::uint64_t, std::set<std::string>> gone_;  // session -> who was told that it has ended
+  std::int64_t records_ = 0;  // of users, logged so far
   std::uint64_t last_session_ = 0;
   std::uint64_t last_message_ = 0;
   std::vector<Violation> violations_;

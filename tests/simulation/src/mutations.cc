@@ -26,6 +26,7 @@ const std::vector<Mutation>& AllMutations() {
       {"append-out-of-order", "two messages that are appended together change places"},
       {"forget-parked", "a session whose client is away is not stored"},
       {"lose-offline", "a message for an absent user is not stored"},
+      {"forget-who-has-it", "a stored packet does not say that another device of the user has the message"},
       {"give-offline-again", "what was given from the offline store is not marked"},
       {"forget-what-was-applied", "a repeated record is applied again"},
       {"attach-without-packets", "a gateway does not say what its clients have not acknowledged"},

@@ -170,6 +170,11 @@ class Waiting final : public WaitingStore {
     return statements_.Ask(&WaitingStore::ClaimAnew, writer);
   }
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
+    if (statements_.Has("forget-who-has-it")) {
+      std::vector<PacketWrite> written = packets;
+      for (PacketWrite& row : written) row.packet.reached = false;
+      return statements_.Ask(&WaitingStore::StorePackets, writer, written);
+    }
     return statements_.Ask(&WaitingStore::StorePackets, writer, packets);
   }
   Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override {

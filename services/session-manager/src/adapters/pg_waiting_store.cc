@@ -19,7 +19,7 @@ Param Bytes(const WaitingStore::PageLimit& limit) {
   return Param::Int(static_cast<std::int64_t>(limit.bytes));
 }
 
-enum PacketFlag : std::int64_t { kPrimary = 1, kToEach = 2 };
+enum PacketFlag : std::int64_t { kPrimary = 1, kToEach = 2, kReached = 4 };
 
 /// Owners and ids of rows, as two arrays.
 std::vector<Param> RowKeys(const std::vector<WaitingStore::RowKey>& keys) {
@@ -81,6 +81,7 @@ absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
         row.packet.offline_id = static_cast<std::uint64_t>(rows.Int(i, 4));
         row.packet.primary = (rows.Int(i, 5) & kPrimary) != 0;
         row.packet.to_each = (rows.Int(i, 5) & kToEach) != 0;
+        row.packet.reached = (rows.Int(i, 5) & kReached) != 0;
         row.packet.received_at_ms = rows.Int(i, 6);
         row.packet.stanza = std::move(stanza);
       }
@@ -280,7 +281,8 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
     seqs.push_back(Signed(row.packet.seq));
     offsets.push_back(row.packet.offset);
     offline_ids.push_back(Signed(row.packet.offline_id));
-    flags.push_back((row.packet.primary ? kPrimary : 0) | (row.packet.to_each ? kToEach : 0));
+    flags.push_back((row.packet.primary ? kPrimary : 0) | (row.packet.to_each ? kToEach : 0) |
+                    (row.packet.reached ? kReached : 0));
     times.push_back(row.packet.received_at_ms);
     stanzas.push_back(row.packet.stanza->SerializeAsString());
   }

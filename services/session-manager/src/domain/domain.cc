@@ -12,6 +12,8 @@
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/offline_recovery.h"
+#include "domain/delivery/packet_recovery.h"
+#include "domain/delivery/packet_rows.h"
 #include "domain/delivery/packets.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/session_rows.h"
@@ -72,6 +74,7 @@ struct Domain::Parts {
         rosters(executor),
         hooks(features),
         users(cache),
+        gateways(ports.membership),
         owner(ports.owner),
         shards(owner),
         accounts(ports.accounts, addresses, shards, clock),
@@ -91,8 +94,9 @@ struct Domain::Parts {
         rows(addresses, shards, states),
         hand_outs(executor, tasks, shards, ports.waiting, outbox, states, packets, waiting, marks),
         recovery(tasks, shards, ports.waiting, outbox, marks, hand_outs),
-        deliverer(settings, clock, metrics, table, users, outbox, states, bounces, packets, waiting, marks,
-                  rows, hand_outs),
+        packet_rows(settings, clock, metrics, shards, states),
+        deliverer(clock, metrics, outbox, states, bounces, packets, packet_rows, waiting, marks, hand_outs),
+        packet_recovery(clock, metrics, table, users, outbox, states, rows, packet_rows, deliverer),
         answers(clock, metrics, deliverer),
         caps(clock, metrics, table, deliverer),
         user_settings(executor, clock, metrics, tasks, shards, users, cache, ports.roster),
@@ -120,8 +124,8 @@ struct Domain::Parts {
         records(settings, clock, metrics, addresses, users, consequences, features, outbox, bounces,
                 deliverer, order, presence, subscriptions, iqs, client_stanzas, parker, ends),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
-                    closer, outbox, states, waiting, marks, hand_outs, recovery, deliverer, caps,
-                    user_settings, parker, ends, sessions, records) {
+                    closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows, packet_recovery,
+                    caps, user_settings, parker, ends, sessions, records) {
     // What is told upwards.
     consequences.TellRefusals(answers);
     refused.Ask(presence);
@@ -176,7 +180,9 @@ struct Domain::Parts {
   SessionRows rows;
   HandOuts hand_outs;
   OfflineRecovery recovery;
+  PacketRows packet_rows;
   Deliverer deliverer;
+  PacketRecovery packet_recovery;
   ClientAnswers answers;
   CapsTracker caps;
   SettingsKeeper user_settings;

@@ -109,6 +109,8 @@ class WaitingStore {
     std::uint64_t offline_id = 0;
     bool primary = false;
     bool to_each = false;
+    /// The client of another session that it went to has it: it needs no way to anybody when this one ends.
+    bool reached = false;
     std::int64_t received_at_ms = 0;
     SharedStanza stanza;
   };

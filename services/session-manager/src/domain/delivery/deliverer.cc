@@ -11,18 +11,15 @@
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/delivery/offline_marks.h"
+#include "domain/delivery/packet_rows.h"
 #include "domain/delivery/packets.h"
-#include "domain/delivery/session_rows.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/delivery/waiting_stanzas.h"
 #include "domain/inbound/stamps.h"
 #include "domain/metrics.h"
 #include "domain/records/consequences.h"
-#include "domain/records/users.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/outbox.h"
-#include "domain/sessions/session_table.h"
-#include "domain/settings.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
@@ -31,10 +28,6 @@ namespace {
 
 using common::v1::STANZA_KIND_IQ;
 using common::v1::STANZA_KIND_MESSAGE;
-
-/// Packets of a session are written so many at a time.
-constexpr std::size_t kPacketsAtOnce = 200;
-constexpr std::size_t kPacketBytesAtOnce = 512 * 1024;
 
 absl::InlinedVector<Candidate, 4> CandidatesOf(const User& user) {
   absl::InlinedVector<Candidate, 4> candidates;
@@ -138,7 +131,10 @@ Deliverer::Sent Deliverer::SendRecord(Session& session, const std::shared_ptr<De
     Send(session, delivery, primary);
     return Sent::kNow;
   }
-  delivery->reached = true;
+  if (!std::exchange(delivery->reached, true) && delivery->may_have_rows) {
+    session.user->shard->window.Hold(delivery->offset);
+    packet_rows_.TellReached(*session.user, {{delivery, /*holds=*/true}});
+  }
   return Sent::kBefore;
 }
 
@@ -149,23 +145,34 @@ void Deliverer::Release(Session& session, UnackedPacket& packet) {
   }
 }
 
+void Deliverer::Reach(User& user, UnackedPacket& packet) {
+  if (!std::exchange(packet.delivery->reached, true) && packet.delivery->may_have_rows)
+    packet_rows_.TellReached(user, {{packet.delivery, std::exchange(packet.holds, false)}});
+  if (std::exchange(packet.holds, false)) user.shard->window.Release(packet.offset);
+}
+
 void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
   seq = std::min(seq, session.last_seq);
   if (seq <= session.acked_seq) return;
   std::vector<std::uint64_t> offline_ids;
+  std::vector<PacketRows::Reached> reached;
   std::uint64_t stored_up_to = 0;
+  const bool is_alone = session.user->sessions.size() == 1;
   while (!session.unacked.empty() && session.unacked.front().seq <= seq) {
     UnackedPacket& packet = session.unacked.front();
-    Release(session, packet);
     if (packet.stored_id != 0) offline_ids.push_back(packet.stored_id);
     if (packet.is_leaving) stored_up_to = packet.seq;
     if (packet.delivery) {
-      packet.delivery->reached = true;
+      if (!std::exchange(packet.delivery->reached, true) && packet.delivery->may_have_rows && !is_alone)
+        reached.push_back({packet.delivery, std::exchange(packet.holds, false)});
       session.unacked_bytes -= std::min(session.unacked_bytes, packet.delivery->bytes());
     }
+    Release(session, packet);
     session.unacked.pop_front();
   }
   session.acked_seq = seq;
+  // Before the rows of this session, which say it too, are removed.
+  if (!reached.empty()) packet_rows_.TellReached(*session.user, std::move(reached));
   if (!offline_ids.empty()) marks_.MarkGiven(session, std::move(offline_ids));
   if (stored_up_to > 0)
     states_.WriterOf(*session.user->shard)
@@ -226,6 +233,13 @@ void Deliverer::CopyToOthers(User& user, std::span<Session* const> sessions, con
 }
 
 void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering) {
+  if (recovering) {
+    if (const std::shared_ptr<Delivery> restored = FindRestored(user, message->offset);
+        restored && restored != message) {
+      restored->is_logged = true;
+      return RouteMessage(user, restored, recovering);
+    }
+  }
   const std::string_view resource = xmpp::ResourceOf(message->stanza.to());
   // An error is copied where the message that it answers was (XEP-0280 section 6.1).
   const bool answers_copied =
@@ -281,6 +295,14 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     return;
   }
   SendToAll(targets, message, /*primary=*/true);
+}
+
+std::shared_ptr<Delivery> Deliverer::FindRestored(const User& user, std::int64_t offset) {
+  for (const auto& session : user.sessions)
+    for (const UnackedPacket& packet : session->unacked)
+      if (packet.offset == offset && packet.primary && packet.stored_id == 0 && packet.delivery)
+        return packet.delivery;
+  return nullptr;
 }
 
 void Deliverer::FindGiven(User& user, const std::shared_ptr<Delivery>& message,
@@ -429,161 +451,6 @@ void Deliverer::RouteUnstored(User& user, Session& ended, const Delivery& messag
   absl::InlinedVector<Session*, 4> targets;
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
   SendToAll(targets, late, /*primary=*/true);
-}
-
-// ---- the window -------------------------------------------------------------
-
-void Deliverer::StoreOldPackets(Shard& shard) {
-  if (!shard.delivery) return;
-  auto& due = shard.delivery->unacknowledged;
-  const SteadyTime now = clock_.Now();
-  while (const auto weak = due.Pop(now)) {
-    const std::shared_ptr<Session> session = weak->lock();
-    if (!session || session->ended || session->user->shard != &shard) continue;
-    session->is_store_due = false;
-    const auto oldest = std::find_if(
-        session->unacked.begin(), session->unacked.end(),
-        [](const UnackedPacket& packet) { return packet.holds && packet.delivery && !packet.is_leaving; });
-    if (oldest == session->unacked.end()) continue;  // armed again with the next packet
-    if (const SteadyTime limit = oldest->since + settings_.window_time; limit > now) {
-      session->is_store_due = true;
-      due.Push(limit, session);
-    } else {
-      StorePackets(session);
-    }
-  }
-}
-
-void Deliverer::StorePackets(const std::shared_ptr<Session>& session) {
-  // Oldest first and without a gap: a later owner appends what it reads from the log
-  // after what it finds in the store.
-  std::vector<WaitingStore::SessionPacket> rows;
-  std::size_t bytes = 0;
-  const auto hand_over = [&] {
-    if (rows.empty()) return;
-    session->has_rows = true;
-    auto done = [this, session, up_to = rows.back().seq,
-                 count = rows.size()](const StoreWriter::Answer& answer) {
-      if (!absl::IsCancelled(answer.status)) OnPacketsStored(session, up_to, count, answer.status.ok());
-    };
-    states_.WriterOf(*session->user->shard)
-        .StorePackets({session->user->bare, session->id.str()}, std::exchange(rows, {}), std::move(done));
-    bytes = 0;
-  };
-  for (UnackedPacket& packet : session->unacked) {
-    if (packet.is_leaving || packet.delivery == nullptr) continue;
-    packet.is_leaving = true;
-    WaitingStore::SessionPacket& row = rows.emplace_back();
-    row.seq = packet.seq;
-    row.offset = packet.offset;
-    row.offline_id = packet.stored_id;
-    // What another session's client has needs no way to anybody when this one ends.
-    row.primary = packet.primary && !packet.delivery->reached;
-    row.to_each = packet.delivery->to_each;
-    row.received_at_ms = packet.delivery->received_at_ms;
-    row.stanza = WaitingStore::SharedStanza(packet.delivery, &packet.delivery->stanza);
-    bytes += packet.delivery->bytes();
-    if (rows.size() >= kPacketsAtOnce || bytes >= kPacketBytesAtOnce) hand_over();
-  }
-  hand_over();
-}
-
-void Deliverer::OnPacketsStored(const std::shared_ptr<Session>& session, std::uint64_t up_to,
-                                std::size_t count, bool is_stored) {
-  if (session->ended || session->user->shard->released()) return;
-  if (is_stored) metrics_.stored_for_session.Increment(static_cast<double>(count));
-  for (UnackedPacket& packet : session->unacked) {
-    if (packet.seq > up_to) break;
-    if (!packet.is_leaving || packet.stored) continue;
-    if (is_stored) {
-      packet.stored = true;
-      Release(*session, packet);
-    } else {
-      // The log keeps it.
-      packet.is_leaving = false;
-    }
-  }
-}
-
-// ---- packets from the store -------------------------------------------------
-
-UnackedPacket Deliverer::FromRow(const WaitingStore::SessionPacket& row, SteadyTime now) {
-  UnackedPacket packet;
-  packet.seq = row.seq;
-  packet.offset = row.offset;
-  packet.stored_id = row.offline_id;
-  packet.since = now;
-  packet.primary = row.primary;
-  packet.is_leaving = packet.stored = true;
-  packet.delivery = std::make_shared<Delivery>();
-  packet.delivery->stanza = *row.stanza;
-  packet.delivery->offset = row.offset;
-  packet.delivery->stored_id = row.offline_id;
-  packet.delivery->is_logged = false;
-  packet.delivery->received_at_ms = row.received_at_ms;
-  packet.delivery->to_each = row.to_each;
-  if (row.primary) packet.delivery->open_targets = 1;
-  return packet;
-}
-
-void Deliverer::RestorePackets(Shard& shard, const WaitingStore::SessionKey& key,
-                               std::vector<WaitingStore::SessionPacket> packets) {
-  const SessionId id(key.session);
-  const std::shared_ptr<Session> known = table_.Find(id);
-  if (known && known->user->shard == &shard) {
-    known->has_rows = true;
-    if (packets.front().seq <= known->acked_seq)
-      states_.WriterOf(shard).RemovePackets(key, known->acked_seq, {});
-    for (WaitingStore::SessionPacket& packet : packets) RestorePacket(*known, std::move(packet));
-    return;
-  }
-  // Gateway and owner died together, or the session ended and its rows were not removed any more:
-  // they may be the last trace of what its client has not had.
-  User& user = shard.GetUser(key.owner);
-  Session ended;
-  ended.id = id;
-  ended.user = &user;
-  ended.jid = xmpp::Jid::FromTrusted(key.owner);
-  ended.ended = ended.has_rows = true;
-  for (const WaitingStore::SessionPacket& packet : packets)
-    ended.unacked.push_back(FromRow(packet, clock_.Now()));
-  metrics_.packets_orphaned.Increment(static_cast<double>(packets.size()));
-  // Its gateway may bring it yet.
-  auto& orphans = states_.Of(shard).orphans;
-  for (const UnackedPacket& packet : ended.unacked) {
-    const bool is_from_record = packet.offset >= 0 && packet.stored_id == 0;
-    if (is_from_record && orphans.size() < ShardDelivery::kMaxOrphans) orphans.insert({id, packet.offset});
-  }
-  Abandon(user, ended);
-  rows_.Remove(ended, packets.back().seq);
-  users_.MaybeForget(user);
-}
-
-void Deliverer::RestorePacket(Session& session, WaitingStore::SessionPacket row) {
-  if (row.seq <= session.acked_seq) return;
-  UnackedPacket restored = FromRow(row, clock_.Now());
-  for (UnackedPacket& packet : session.unacked) {
-    if (packet.seq != row.seq) continue;
-    if (packet.delivery == nullptr) {
-      packet.delivery = std::move(restored.delivery);
-      session.unacked_bytes += packet.delivery->bytes();
-    }
-    packet.is_leaving = packet.stored = true;
-    packet.primary = row.primary;
-    return;
-  }
-  if (row.seq <= session.last_seq) return;
-  // One with a gap before it: its client has acknowledged what is not there, so that nothing that only the
-  // store knows of the session is true any more; but what the row has, the client has not.
-  const bool has_gap = row.seq != session.last_seq + 1;
-  if (has_gap && session.row.is_source) session.row.told_resumptions = session.state.resumptions() + 1;
-  restored.seq = ++session.last_seq;
-  session.last_offset = std::max(session.last_offset, row.offset);
-  if (row.primary) session.last_primary = std::max(session.last_primary, row.offset);
-  session.unacked_bytes += restored.delivery->bytes();
-  session.unacked.push_back(std::move(restored));
-  // Stored by the last owner, never given to the gateway.
-  outbox_.Push(session);
 }
 
 }  // namespace rookery::session_manager

@@ -13,7 +13,7 @@ namespace rookery::session_manager {
 
 class HandOuts;
 class OfflineMarks;
-class SessionRows;
+class PacketRows;
 class WaitingStanzas;
 class Outbox;
 struct Session;
@@ -22,31 +22,24 @@ struct User;
 class Bounces;
 class DeliveryStates;
 class Packets;
-class SessionTable;
-class Users;
 struct SessionManagerMetrics;
-struct Settings;
 
 /// Sends stanzas to sessions and follows each until its client has it, a store has it,
 /// or its sender has an error (RFC 6121 section 8.5, XEP-0160, XEP-0198, XEP-0280).
 class Deliverer {
  public:
-  Deliverer(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-            const SessionTable& table, Users& users, Outbox& outbox, DeliveryStates& states, Bounces& bounces,
-            Packets& packets, WaitingStanzas& waiting, OfflineMarks& marks, SessionRows& rows,
-            HandOuts& hand_outs)
-      : settings_(settings),
-        clock_(clock),
+  Deliverer(const Clock& clock, SessionManagerMetrics& metrics, Outbox& outbox, DeliveryStates& states,
+            Bounces& bounces, Packets& packets, PacketRows& packet_rows, WaitingStanzas& waiting,
+            OfflineMarks& marks, HandOuts& hand_outs)
+      : clock_(clock),
         metrics_(metrics),
-        table_(table),
-        users_(users),
         outbox_(outbox),
         states_(states),
         bounces_(bounces),
         packets_(packets),
+        packet_rows_(packet_rows),
         waiting_(waiting),
         marks_(marks),
-        rows_(rows),
         hand_outs_(hand_outs) {}
 
   /// Numbers the stanza on the session, sends it to the session's gateway if there is
@@ -63,6 +56,9 @@ class Deliverer {
   enum class Sent { kNow, kBefore, kElsewhere };
   Sent SendRecord(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary, bool recovering);
 
+  /// The client of some session has the message of a packet, of which other sessions of the user may have
+  /// packets, too. The packet is about to go.
+  void Reach(User& user, UnackedPacket& packet);
   /// Every packet up to `seq` has reached the client.
   void Acknowledge(Session& session, std::uint64_t seq);
   /// Sends the unacknowledged packets after `after_seq` again: at once, or when the records in which some
@@ -77,19 +73,14 @@ class Deliverer {
   /// The session has ended: what its client did not acknowledge goes where a message to
   /// an absent resource goes.
   void Abandon(User& user, Session& session);
-  /// Moves what was not acknowledged for window_time to the store, so that one silent
-  /// client does not hold its shard's cursor. Costs what is due.
-  void StoreOldPackets(Shard& shard);
-  /// Packets from the store, at a change of owner, when every gateway has had its chance to bring its
-  /// sessions and the parked ones are there. Those of one session, in order. A session that nobody has
-  /// brought has ended.
-  void RestorePackets(Shard& shard, const WaitingStore::SessionKey& key,
-                      std::vector<WaitingStore::SessionPacket> packets);
 
  private:
   /// The session is handed what came before; the stanza waits.
   bool IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void Release(Session& session, UnackedPacket& packet);
+  /// Of a record that is read again: the same as packets from the store have it, if they do. What becomes of
+  /// one of them matters to all.
+  static std::shared_ptr<Delivery> FindRestored(const User& user, std::int64_t offset);
   void CopyToOthers(User& user, std::span<Session* const> sessions, const Delivery& message, bool recovering);
   /// The rest of RouteMessage for a record that an earlier owner may have applied.
   void RouteRecovered(User& user, const std::shared_ptr<Delivery>& message,
@@ -100,24 +91,16 @@ class Deliverer {
   void StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
   /// What must not be stored, of a session that has ended. `is_logged`: its record is not finished.
   void RouteUnstored(User& user, Session& ended, const Delivery& delivery, bool is_logged);
-  void StorePackets(const std::shared_ptr<Session>& session);
-  void OnPacketsStored(const std::shared_ptr<Session>& session, std::uint64_t up_to, std::size_t count,
-                       bool is_stored);
-  void RestorePacket(Session& session, WaitingStore::SessionPacket row);
-  static UnackedPacket FromRow(const WaitingStore::SessionPacket& row, SteadyTime now);
 
-  const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  const SessionTable& table_;
-  Users& users_;
   Outbox& outbox_;
   DeliveryStates& states_;
   Bounces& bounces_;
   Packets& packets_;
+  PacketRows& packet_rows_;
   WaitingStanzas& waiting_;
   OfflineMarks& marks_;
-  SessionRows& rows_;
   HandOuts& hand_outs_;
 };
 

@@ -27,6 +27,8 @@ struct Delivery {
   /// fails and none was reached, a message is routed anew (RFC 6121 section 8.5.3.2.1).
   std::uint32_t open_targets = 0;
   bool reached = false;
+  /// The store may have a packet of it that says that none was.
+  bool may_have_rows = false;
 
   /// What it keeps in memory: every field of the stanza, and itself.
   std::size_t bytes() const {

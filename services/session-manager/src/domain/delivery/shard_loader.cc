@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "domain/delivery/deliverer.h"
+#include "domain/delivery/packet_recovery.h"
 #include "domain/delivery/store_writer.h"
 #include "domain/sessions/session_parker.h"
 #include "rookery/base/status.h"
@@ -16,7 +16,7 @@ namespace {
 constexpr BackoffOptions kRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(5'000), 0.5};
 constexpr std::size_t kFewestRows = 1;
 
-void Restore(SessionParker& sessions, Deliverer& deliverer, Shard& shard, WaitingStore::Page page) {
+void Restore(SessionParker& sessions, PacketRecovery& recovery, Shard& shard, WaitingStore::Page page) {
   // A session comes before its packets, here and in an earlier page.
   for (WaitingStore::ParkedSession& parked : page.sessions) sessions.Restore(shard, std::move(parked));
   for (std::size_t i = 0; i < page.packets.size();) {
@@ -24,14 +24,14 @@ void Restore(SessionParker& sessions, Deliverer& deliverer, Shard& shard, Waitin
     std::vector<WaitingStore::SessionPacket> packets;
     for (; i < page.packets.size() && page.packets[i].session == key; ++i)
       packets.push_back(std::move(page.packets[i].packet));
-    deliverer.RestorePackets(shard, key, std::move(packets));
+    recovery.Restore(shard, key, std::move(packets));
   }
 }
 
 }  // namespace
 
-Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& sessions, Deliverer& packets,
-                       std::shared_ptr<Shard> shard) {
+Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& sessions,
+                       PacketRecovery& packets, std::shared_ptr<Shard> shard) {
   WaitingStore::Place after;
   WaitingStore::PageLimit limit;
   runtime::Backoff backoff(kRetries);
@@ -53,7 +53,10 @@ Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& 
       continue;
     }
     backoff.Reset();
-    if (!page->next) co_return;
+    if (!page->next) {
+      packets.Finish(*shard);
+      co_return;
+    }
     after = *page->next;
     Restore(sessions, packets, *shard, *std::move(page));
   }

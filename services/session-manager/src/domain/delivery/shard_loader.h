@@ -8,14 +8,14 @@
 
 namespace rookery::session_manager {
 
-class Deliverer;
+class PacketRecovery;
 class SessionParker;
 class StoreWriter;
 
 /// Reads what waits for sessions of the shard, page by page, each page a statement of its own, until the
 /// store has answered for all of them or the shard has another owner: parked sessions, and packets in
 /// the store. Every gateway has had its chance to bring its sessions before.
-Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& sessions, Deliverer& packets,
-                       std::shared_ptr<Shard> shard);
+Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& sessions,
+                       PacketRecovery& packets, std::shared_ptr<Shard> shard);
 
 }  // namespace rookery::session_manager

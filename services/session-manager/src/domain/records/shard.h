@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -37,6 +38,8 @@ struct Shard final : sharding::Shard {
   std::shared_ptr<runtime::Event> settings_known;
   /// Actions of gateways that wait until we are live.
   std::deque<WaitingAction> waiting;
+  /// Resumptions of sessions that nobody knows and that a gateway may still bring.
+  std::map<SessionId, WaitingResume> unknown_resumes;
 
   /// Sessions that have ended and whose gateways must not forget them yet.
   PendingEnds pending_ends;

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
-#include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/offline_recovery.h"
+#include "domain/delivery/packet_recovery.h"
+#include "domain/delivery/packet_rows.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/shard_loader.h"
 #include "domain/delivery/store_writer.h"
@@ -87,27 +88,18 @@ void UserShards::OnFenced(sharding::Shard& shard) {
 Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   const std::shared_ptr<Shard> shard = AsUsers(std::move(loading));
   co_await AwaitGateways(shard);
-  if (!shard->released()) co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, deliverer_, shard);
+  if (!shard->released())
+    co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
   if (shard->released()) co_return absl::OkStatus();
   co_await recovery_.Recover(shard);
   if (!shard->released()) co_await recovery_.LookForWaiting(shard);
   co_return absl::OkStatus();
 }
 
-bool UserShards::AllGatewaysAttached(const Shard& shard) const {
-  if (!membership_.KnowsAllGateways()) return false;
-  for (const auto& [instance, gateway] : gateways_.all())
-    if (!shard.attached_gateways.contains(instance)) return false;
-  // One that Redis knows and that has not linked yet may hold sessions too.
-  const std::vector<std::string> known = membership_.Gateways();
-  return std::all_of(known.begin(), known.end(),
-                     [&](const std::string& instance) { return shard.attached_gateways.contains(instance); });
-}
-
 Task<void> UserShards::AwaitGateways(std::shared_ptr<Shard> shard) {
   const SteadyTime limit = clock_.Now() + settings_.attach_timeout;
   while (!shard->released() && clock_.Now() < limit) {
-    if (AllGatewaysAttached(*shard)) co_return;
+    if (gateways_.HaveAllAttached(*shard)) co_return;
     co_await runtime::Sleep(std::chrono::milliseconds(10));
   }
   if (!shard->released()) telemetry::LogWarn("shard.gateways_missing", {{"shard", shard->number}});
@@ -165,6 +157,7 @@ void UserShards::Forget(sharding::Shard& shard) {
   DeliveryStates::ContinueWriting(AsUsers(shard));  // it ends what waits
   live_.Forget(AsUsers(shard));
   AsUsers(shard).waiting.clear();
+  AsUsers(shard).unknown_resumes.clear();
 }
 
 bool UserShards::is_full(sharding::Shard& shard) const { return states_.WriterOf(AsUsers(shard)).is_full(); }
@@ -178,9 +171,9 @@ void UserShards::Sweep() {
   for (const std::shared_ptr<Shard>& shard : shards_.All()) {
     users += shard->users.size();
     if (shard->phase == sharding::Shard::Phase::kAcquiring || shard->suspended) continue;
-    deliverer_.StoreOldPackets(*shard);
+    packet_rows_.StoreOld(*shard);
     if (shard->live()) sessions_.Sweep(*shard);
-    if (shard->live() && AllGatewaysAttached(*shard)) ends_.EndLost(*shard, settings_.link_grace);
+    if (shard->live() && gateways_.HaveAllAttached(*shard)) ends_.EndLost(*shard, settings_.link_grace);
     waiting_.StoreOverdue(*shard);
     marks_.Purge(*shard);
     closer_.Sweep(*shard);

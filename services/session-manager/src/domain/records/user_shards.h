@@ -17,7 +17,8 @@ class Outbox;
 struct Shard;
 class DeliveryStates;
 class CapsTracker;
-class Deliverer;
+class PacketRecovery;
+class PacketRows;
 class Gateways;
 class LiveSessions;
 class Membership;
@@ -42,9 +43,9 @@ class UserShards final : public sharding::ShardService {
              const Shards& shards, const SessionTable& table, Membership& membership, WaitingStore& store,
              Gateways& gateways, LiveSessions& live, SessionCloser& closer, Outbox& outbox,
              DeliveryStates& states, WaitingStanzas& waiting, OfflineMarks& marks, HandOuts& hand_outs,
-             OfflineRecovery& recovery, Deliverer& deliverer, CapsTracker& caps,
-             SettingsKeeper& user_settings, SessionParker& parker, SessionEnds& ends, SessionKeeper& sessions,
-             RecordProcessor& records)
+             OfflineRecovery& recovery, PacketRows& packet_rows, PacketRecovery& packet_recovery,
+             CapsTracker& caps, SettingsKeeper& user_settings, SessionParker& parker, SessionEnds& ends,
+             SessionKeeper& sessions, RecordProcessor& records)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -61,7 +62,8 @@ class UserShards final : public sharding::ShardService {
         marks_(marks),
         hand_outs_(hand_outs),
         recovery_(recovery),
-        deliverer_(deliverer),
+        packet_rows_(packet_rows),
+        packet_recovery_(packet_recovery),
         caps_(caps),
         user_settings_(user_settings),
         parker_(parker),
@@ -99,7 +101,6 @@ class UserShards final : public sharding::ShardService {
 
  private:
   Task<void> AwaitGateways(std::shared_ptr<Shard> shard);
-  bool AllGatewaysAttached(const Shard& shard) const;
 
   const Settings& settings_;
   const Clock& clock_;
@@ -117,7 +118,8 @@ class UserShards final : public sharding::ShardService {
   OfflineMarks& marks_;
   HandOuts& hand_outs_;
   OfflineRecovery& recovery_;
-  Deliverer& deliverer_;
+  PacketRows& packet_rows_;
+  PacketRecovery& packet_recovery_;
   CapsTracker& caps_;
   SettingsKeeper& user_settings_;
   SessionParker& parker_;

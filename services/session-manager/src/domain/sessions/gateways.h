@@ -9,15 +9,23 @@
 
 namespace rookery::session_manager {
 
-/// The gateways that are linked, by name, and which sessions each of them has. I/O thread only.
+class Membership;
+struct Shard;
+
+/// The gateways that are linked, by name, which sessions each of them has, and which may still bring some.
+/// I/O thread only.
 class Gateways {
  public:
+  explicit Gateways(const Membership& membership) : membership_(membership) {}
+
   /// Null unless it is linked.
   GatewayPeer* Find(const std::string& instance) const {
     const auto it = linked_.find(instance);
     return it == linked_.end() ? nullptr : it->second;
   }
   const std::map<std::string, GatewayPeer*>& all() const { return linked_; }
+  /// Whether every gateway, registered or linked, has brought its sessions of the shard.
+  bool HaveAllAttached(const Shard& shard) const;
 
   /// In the place of an older one of its name.
   void Add(GatewayPeer& gateway) { linked_[gateway.instance()] = &gateway; }
@@ -46,6 +54,7 @@ class Gateways {
   }
 
  private:
+  const Membership& membership_;
   std::map<std::string, GatewayPeer*> linked_;
   std::unordered_map<const GatewayPeer*, GatewaySessions> sessions_;
 };

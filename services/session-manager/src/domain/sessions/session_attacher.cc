@@ -193,9 +193,8 @@ bool SessionAttacher::Merge(Session& session, UnackedQueue& known) {
       if (old.primary) session.last_primary = std::max(session.last_primary, old.offset);
       session.unacked.push_back(std::move(old));
     } else {
-      old.delivery->reached = true;
       if (old.primary && old.delivery->open_targets > 0) --old.delivery->open_targets;
-      if (old.holds) session.user->shard->window.Release(old.offset);
+      deliverer_.Reach(*session.user, old);
     }
   }
   return is_whole;

@@ -141,6 +141,8 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
     if (!shard) continue;
     shard->attached_gateways.erase(gateway.instance());
     std::erase_if(shard->waiting, [&](const auto& waiting) { return waiting.gateway == gateway.instance(); });
+    std::erase_if(shard->unknown_resumes,
+                  [&](const auto& entry) { return entry.second.asked.gateway == gateway.instance(); });
   }
 }
 
@@ -172,6 +174,8 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
   owner_.NoteTime();
   if (action.has_attach_done()) {
     attacher_.AttachDone(gateway, action.attach_done());
+    Shard* const attached = shards_.Find(action.attach_done().shard());
+    if (attached != nullptr && attached->live()) resumer_.LookForUnknown(*attached);
     return;
   }
   if (action.has_credentials_lookup()) {
@@ -463,6 +467,7 @@ void SessionKeeper::OnEnd(GatewayPeer& gateway, const GatewayAction& action) {
 
 void SessionKeeper::Sweep(Shard& shard) {
   while (const auto session = live_.TakeDue(shard)) OnDue(session);
+  resumer_.LookForUnknown(shard);
   live_.Expire(shard);
 }
 

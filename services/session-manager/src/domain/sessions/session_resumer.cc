@@ -25,6 +25,8 @@ namespace {
 
 /// Only who was told <enabled/> knows the id: its gateway says so to us any moment.
 constexpr std::chrono::seconds kEnableLimit{1};
+/// So long an answer waits for the gateway that may have the session: shorter than gateways wait for answers.
+constexpr std::chrono::seconds kBringLimit{10};
 
 /// Where h counts on from: what is acknowledged, or where stream management began.
 std::uint64_t FloorOf(const Session& session) { return std::max(session.acked_seq, session.base_seq); }
@@ -49,6 +51,7 @@ std::uint32_t NewlyHandled(const Session& session, std::uint32_t h) {
 void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
   const session::v1::SessionResume& request = action.resume();
   const std::shared_ptr<Session> session = table_.Find(SessionId(action.session_id()));
+  if (!session && MayBeBrought(action, shard)) return AwaitGateways(gateway, action, shard);
   if (!session || session->user->bare != request.user()) return Refuse(gateway, action, shard);
   const bool is_over = session->phase() == SessionPhase::kClosing ||
                        (session->phase() == SessionPhase::kEnding && !session->ends_by_timeout);
@@ -99,6 +102,45 @@ void SessionResumer::Wait(Session& session, const GatewayPeer& gateway, const Ga
   // Of two attempts of a client the newer one is where it waits for an answer.
   session.resume_waits = std::make_unique<WaitingResume>(WaitingResume{{gateway.instance(), action}, limit});
   live_.Schedule(session);
+}
+
+bool SessionResumer::MayBeBrought(const GatewayAction& action, const Shard& shard) const {
+  const SessionId id(action.session_id());
+  return live_.EndedOf(shard).Find(id, action.resume().user()) == nullptr &&
+         !gateways_.HaveAllAttached(shard);
+}
+
+void SessionResumer::AwaitGateways(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
+  const SessionId id(action.session_id());
+  auto& waiting = shard.unknown_resumes;
+  if (waiting.size() >= settings_.max_waiting_actions && !waiting.contains(id))
+    return Refuse(gateway, action, shard);
+  const auto [attempt, is_first] = waiting.try_emplace(id);
+  // Of two attempts of a client the newer one is where it waits for an answer.
+  attempt->second.asked = {gateway.instance(), action};
+  if (is_first) attempt->second.limit = clock_.Now() + kBringLimit;
+}
+
+void SessionResumer::LookForUnknown(Shard& shard) {
+  if (shard.unknown_resumes.empty()) return;
+  const bool have_all_attached = gateways_.HaveAllAttached(shard);
+  const SteadyTime now = clock_.Now();
+  for (auto it = shard.unknown_resumes.begin(); it != shard.unknown_resumes.end();) {
+    const bool is_known = table_.Find(it->first) != nullptr;
+    if (!is_known && !have_all_attached && it->second.limit > now) {
+      ++it;
+      continue;
+    }
+    const WaitingAction asked = std::move(it->second.asked);
+    it = shard.unknown_resumes.erase(it);
+    GatewayPeer* gateway = gateways_.Find(asked.gateway);
+    if (gateway == nullptr) continue;  // asks again over its next link
+    if (is_known) {
+      Resume(*gateway, asked.action, shard);
+    } else {
+      Refuse(*gateway, asked.action, shard);
+    }
+  }
 }
 
 void SessionResumer::TryAgain(const std::shared_ptr<Session>& session) {

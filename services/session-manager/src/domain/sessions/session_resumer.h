@@ -51,8 +51,14 @@ class SessionResumer {
   void TryAgain(const std::shared_ptr<Session>& session);
   /// The attempt has waited for long enough.
   void GiveUp(const std::shared_ptr<Session>& session);
+  /// A gateway has brought its sessions, or is expected no more, or time has passed: answers attempts to
+  /// resume what nobody knew so far.
+  void LookForUnknown(Shard& shard);
 
  private:
+  /// Nobody knows the session, and a gateway that has not brought its sessions may.
+  bool MayBeBrought(const session::v1::GatewayAction& action, const Shard& shard) const;
+  void AwaitGateways(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
   void Wait(Session& session, const GatewayPeer& gateway, const session::v1::GatewayAction& action,
             SteadyTime limit);
   void Refuse(GatewayPeer& gateway, const session::v1::GatewayAction& action, const Shard& shard);

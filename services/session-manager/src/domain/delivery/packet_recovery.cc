@@ -1,0 +1,194 @@
+#include "domain/delivery/packet_recovery.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "domain/delivery/deliverer.h"
+#include "domain/delivery/delivery_states.h"
+#include "domain/delivery/late_sessions.h"
+#include "domain/delivery/packet_rows.h"
+#include "domain/delivery/session_rows.h"
+#include "domain/metrics.h"
+#include "domain/records/shard.h"
+#include "domain/records/users.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_table.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// Of a message that came in a record and was addressed to the session: other sessions of the user may have
+/// been given the same.
+bool MayBeShared(const WaitingStore::SessionPacket& row) {
+  return row.offset >= 0 && row.primary && row.offline_id == 0;
+}
+
+}  // namespace
+
+void PacketRecovery::Restore(Shard& shard, WaitingStore::SessionKey key,
+                             std::vector<WaitingStore::SessionPacket> packets) {
+  const std::shared_ptr<Session> known = table_.Find(SessionId(key.session));
+  if (known && known->user->shard == &shard) {
+    RestoreTo(*known, std::move(packets));
+    return;
+  }
+  // What other sessions have of it is known when all is read.
+  states_.Of(shard).unclaimed.emplace_back(std::move(key), std::move(packets));
+}
+
+void PacketRecovery::Finish(Shard& shard) {
+  if (!shard.delivery) return;
+  ShardDelivery& state = *shard.delivery;
+  absl::flat_hash_set<std::pair<std::string, std::int64_t>> reached;
+  for (const auto& [key, acknowledged] : state.acknowledged)
+    for (const std::int64_t offset : acknowledged.offsets) reached.emplace(key.owner, offset);
+  for (auto& [key, packets] : std::exchange(state.unclaimed, {})) {
+    // Its gateway may have brought it meanwhile.
+    const std::shared_ptr<Session> known = table_.Find(SessionId(key.session));
+    if (known && known->user->shard == &shard) {
+      RestoreTo(*known, std::move(packets));
+      continue;
+    }
+    for (WaitingStore::SessionPacket& packet : packets)
+      packet.reached = packet.reached || reached.contains(std::pair(key.owner, packet.offset));
+    Abandon(shard, key, packets);
+  }
+  for (const auto& [key, acknowledged] : std::exchange(state.acknowledged, {})) {
+    User* const user = shard.FindUser(key.owner);
+    if (user != nullptr) {
+      const Deliveries shared = SharedWith(*user, nullptr);
+      std::vector<PacketRows::Reached> told;
+      for (const std::int64_t offset : acknowledged.offsets) {
+        const auto found = shared.find(offset);
+        if (found != shared.end() && !std::exchange(found->second->reached, true))
+          told.push_back({found->second});
+      }
+      if (!told.empty()) packet_rows_.TellReached(*user, std::move(told));
+    }
+    // Only now: the rows of the others say it.
+    states_.WriterOf(shard).RemovePackets(key, acknowledged.up_to, {});
+  }
+}
+
+PacketRecovery::Deliveries PacketRecovery::SharedWith(const User& user, const Session* session) {
+  Deliveries shared;
+  for (const auto& other : user.sessions) {
+    if (other.get() == session) continue;
+    for (const UnackedPacket& packet : other->unacked)
+      if (packet.offset >= 0 && packet.primary && packet.stored_id == 0 && packet.delivery != nullptr)
+        shared.emplace(packet.offset, packet.delivery);
+  }
+  return shared;
+}
+
+UnackedPacket PacketRecovery::FromRow(const WaitingStore::SessionPacket& row,
+                                      const Deliveries& shared) const {
+  UnackedPacket packet;
+  packet.seq = row.seq;
+  packet.offset = row.offset;
+  packet.stored_id = row.offline_id;
+  packet.since = clock_.Now();
+  packet.primary = row.primary;
+  packet.is_leaving = packet.stored = true;
+  const auto same = MayBeShared(row) ? shared.find(row.offset) : shared.end();
+  if (same != shared.end()) {
+    packet.delivery = same->second;
+  } else {
+    packet.delivery = std::make_shared<Delivery>();
+    packet.delivery->stanza = *row.stanza;
+    packet.delivery->offset = row.offset;
+    packet.delivery->stored_id = row.offline_id;
+    packet.delivery->is_logged = false;
+    packet.delivery->received_at_ms = row.received_at_ms;
+    packet.delivery->to_each = row.to_each;
+  }
+  if (row.reached) {
+    packet.delivery->reached = true;
+  } else if (row.primary) {
+    packet.delivery->may_have_rows = true;
+  }
+  return packet;
+}
+
+void PacketRecovery::RestoreTo(Session& session, std::vector<WaitingStore::SessionPacket> packets) {
+  session.has_rows = true;
+  const Deliveries shared = SharedWith(*session.user, &session);
+  for (const WaitingStore::SessionPacket& packet : packets) {
+    if (packet.seq > session.acked_seq) {
+      RestorePacket(session, packet, shared);
+      continue;
+    }
+    auto& acknowledged =
+        states_.Of(*session.user->shard).acknowledged[{session.user->bare, session.id.str()}];
+    acknowledged.up_to = session.acked_seq;
+    if (MayBeShared(packet) && !packet.reached) acknowledged.offsets.push_back(packet.offset);
+  }
+}
+
+void PacketRecovery::RestorePacket(Session& session, const WaitingStore::SessionPacket& row,
+                                   const Deliveries& shared) {
+  UnackedPacket restored = FromRow(row, shared);
+  for (UnackedPacket& packet : session.unacked) {
+    if (packet.seq != row.seq) continue;
+    packet.is_leaving = packet.stored = true;
+    packet.primary = row.primary;
+    if (packet.delivery == nullptr) {
+      packet.delivery = std::move(restored.delivery);
+      if (packet.primary) ++packet.delivery->open_targets;
+      session.unacked_bytes += packet.delivery->bytes();
+    }
+    return;
+  }
+  if (row.seq <= session.last_seq) return;
+  // One with a gap before it: its client has acknowledged what is not there, so that nothing that only the
+  // store knows of the session is true any more; but what the row has, the client has not.
+  const bool has_gap = row.seq != session.last_seq + 1;
+  if (has_gap && session.row.is_source) session.row.told_resumptions = session.state.resumptions() + 1;
+  restored.seq = ++session.last_seq;
+  session.last_offset = std::max(session.last_offset, row.offset);
+  if (row.primary) {
+    session.last_primary = std::max(session.last_primary, row.offset);
+    ++restored.delivery->open_targets;
+  }
+  session.unacked_bytes += restored.delivery->bytes();
+  session.unacked.push_back(std::move(restored));
+  // Stored by the last owner, never given to the gateway.
+  outbox_.Push(session);
+}
+
+void PacketRecovery::Abandon(Shard& shard, const WaitingStore::SessionKey& key,
+                             const std::vector<WaitingStore::SessionPacket>& packets) {
+  // Gateway and owner died together, or the session ended and its rows were not removed any more:
+  // they may be the last trace of what its client has not had.
+  const SessionId id(key.session);
+  User& user = shard.GetUser(key.owner);
+  const Deliveries shared = SharedWith(user, nullptr);
+  auto& orphans = states_.Of(shard).orphans;
+  Session ended;
+  ended.id = id;
+  ended.user = &user;
+  ended.jid = xmpp::Jid::FromTrusted(key.owner);
+  ended.ended = ended.has_rows = true;
+  for (const WaitingStore::SessionPacket& row : packets) {
+    // Another session was given it: what becomes of it is decided when its record is read again.
+    const bool is_with_another =
+        MayBeShared(row) && row.offset >= shard.committed &&
+        std::any_of(user.sessions.begin(), user.sessions.end(),
+                    [&](const auto& session) { return FindEmptyPacket(*session, row.offset) != nullptr; });
+    if (is_with_another) continue;
+    UnackedPacket packet = FromRow(row, shared);
+    if (packet.primary) ++packet.delivery->open_targets;
+    // Its gateway may bring it yet.
+    const bool is_from_record = packet.offset >= 0 && packet.stored_id == 0;
+    if (is_from_record && orphans.size() < ShardDelivery::kMaxOrphans) orphans.insert({id, packet.offset});
+    ended.unacked.push_back(std::move(packet));
+  }
+  metrics_.packets_orphaned.Increment(static_cast<double>(packets.size()));
+  deliverer_.Abandon(user, ended);
+  rows_.Remove(ended, packets.back().seq);
+  users_.MaybeForget(user);
+}
+
+}  // namespace rookery::session_manager

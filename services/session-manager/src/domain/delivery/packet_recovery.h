@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "domain/delivery/delivery.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/clock.h"
+
+namespace rookery::session_manager {
+
+class Deliverer;
+class DeliveryStates;
+class Outbox;
+class PacketRows;
+class SessionRows;
+class SessionTable;
+class Users;
+struct Session;
+struct SessionManagerMetrics;
+struct Shard;
+struct User;
+
+/// What a new owner of a shard learns of sessions' packets from the waiting store (README.md, P4, E1 and L2),
+/// when every gateway has had its chance to bring its sessions. I/O thread only.
+class PacketRecovery {
+ public:
+  PacketRecovery(const Clock& clock, SessionManagerMetrics& metrics, const SessionTable& table, Users& users,
+                 Outbox& outbox, DeliveryStates& states, SessionRows& rows, PacketRows& packet_rows,
+                 Deliverer& deliverer)
+      : clock_(clock),
+        metrics_(metrics),
+        table_(table),
+        users_(users),
+        outbox_(outbox),
+        states_(states),
+        rows_(rows),
+        packet_rows_(packet_rows),
+        deliverer_(deliverer) {}
+
+  /// Packets of one session, in order, of which the session is known if anybody knows it.
+  void Restore(Shard& shard, WaitingStore::SessionKey key, std::vector<WaitingStore::SessionPacket> packets);
+  /// There are no more: packets of sessions that nobody has brought go where those of ended ones go.
+  void Finish(Shard& shard);
+
+ private:
+  using Deliveries = absl::flat_hash_map<std::int64_t, std::shared_ptr<Delivery>>;
+
+  /// What other sessions of the user have of messages that went to several.
+  static Deliveries SharedWith(const User& user, const Session* session);
+  UnackedPacket FromRow(const WaitingStore::SessionPacket& row, const Deliveries& shared) const;
+  void RestoreTo(Session& session, std::vector<WaitingStore::SessionPacket> packets);
+  void RestorePacket(Session& session, const WaitingStore::SessionPacket& row, const Deliveries& shared);
+  void Abandon(Shard& shard, const WaitingStore::SessionKey& key,
+               const std::vector<WaitingStore::SessionPacket>& packets);
+
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  const SessionTable& table_;
+  Users& users_;
+  Outbox& outbox_;
+  DeliveryStates& states_;
+  SessionRows& rows_;
+  PacketRows& packet_rows_;
+  Deliverer& deliverer_;
+};
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,146 @@
+#include "domain/delivery/packet_rows.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "domain/delivery/delivery_states.h"
+#include "domain/metrics.h"
+#include "domain/records/shards.h"
+#include "domain/sessions/session.h"
+#include "domain/sessions/user.h"
+#include "domain/settings.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// Packets of a session are written so many at a time.
+constexpr std::size_t kPacketsAtOnce = 200;
+constexpr std::size_t kPacketBytesAtOnce = 512 * 1024;
+
+using Rows = std::vector<WaitingStore::SessionPacket>;
+
+WaitingStore::SessionPacket RowOf(const UnackedPacket& packet) {
+  WaitingStore::SessionPacket row;
+  row.seq = packet.seq;
+  row.offset = packet.offset;
+  row.offline_id = packet.stored_id;
+  row.primary = packet.primary;
+  row.to_each = packet.delivery->to_each;
+  row.reached = packet.delivery->reached;
+  row.received_at_ms = packet.delivery->received_at_ms;
+  row.stanza = WaitingStore::SharedStanza(packet.delivery, &packet.delivery->stanza);
+  if (row.primary && !row.reached) packet.delivery->may_have_rows = true;
+  return row;
+}
+
+/// Rows of these packets, as many together as one write may have.
+std::vector<Rows> RowsOf(const std::vector<UnackedPacket*>& packets) {
+  std::vector<Rows> writes;
+  std::size_t bytes = 0;
+  for (const UnackedPacket* packet : packets) {
+    if (writes.empty() || writes.back().size() >= kPacketsAtOnce || bytes >= kPacketBytesAtOnce) {
+      writes.emplace_back();
+      bytes = 0;
+    }
+    writes.back().push_back(RowOf(*packet));
+    bytes += packet->delivery->bytes();
+  }
+  return writes;
+}
+
+WaitingStore::SessionKey KeyOf(const Session& session) { return {session.user->bare, session.id.str()}; }
+
+}  // namespace
+
+void PacketRows::StoreOld(Shard& shard) {
+  if (!shard.delivery) return;
+  auto& due = shard.delivery->unacknowledged;
+  const SteadyTime now = clock_.Now();
+  while (const auto weak = due.Pop(now)) {
+    const std::shared_ptr<Session> session = weak->lock();
+    if (!session || session->ended || session->user->shard != &shard) continue;
+    session->is_store_due = false;
+    const auto oldest = std::find_if(
+        session->unacked.begin(), session->unacked.end(),
+        [](const UnackedPacket& packet) { return packet.holds && packet.delivery && !packet.is_leaving; });
+    if (oldest == session->unacked.end()) continue;  // armed again with the next packet
+    if (const SteadyTime limit = oldest->since + settings_.window_time; limit > now) {
+      session->is_store_due = true;
+      due.Push(limit, session);
+    } else {
+      Store(session);
+    }
+  }
+}
+
+void PacketRows::Store(const std::shared_ptr<Session>& session) {
+  // Oldest first and without a gap: a later owner appends what it reads from the log
+  // after what it finds in the store.
+  std::vector<UnackedPacket*> leaving;
+  for (UnackedPacket& packet : session->unacked)
+    if (!packet.is_leaving && packet.delivery != nullptr) leaving.push_back(&packet);
+  for (Rows& rows : RowsOf(leaving)) {
+    session->has_rows = true;
+    auto done = [this, session, up_to = rows.back().seq,
+                 count = rows.size()](const StoreWriter::Answer& answer) {
+      if (!absl::IsCancelled(answer.status)) OnStored(session, up_to, count, answer.status.ok());
+    };
+    states_.WriterOf(*session->user->shard).StorePackets(KeyOf(*session), std::move(rows), std::move(done));
+  }
+  for (UnackedPacket* packet : leaving) packet->is_leaving = true;
+}
+
+void PacketRows::OnStored(const std::shared_ptr<Session>& session, std::uint64_t up_to, std::size_t count,
+                          bool is_stored) {
+  if (session->ended || session->user->shard->released()) return;
+  if (is_stored) metrics_.stored_for_session.Increment(static_cast<double>(count));
+  for (UnackedPacket& packet : session->unacked) {
+    if (packet.seq > up_to) break;
+    if (!packet.is_leaving || packet.stored) continue;
+    if (is_stored) {
+      packet.stored = true;
+      if (std::exchange(packet.holds, false)) session->user->shard->window.Release(packet.offset);
+    } else {
+      // The log keeps it.
+      packet.is_leaving = false;
+    }
+  }
+}
+
+void PacketRows::TellReached(User& user, std::vector<Reached> reached) {
+  const std::shared_ptr<Shard> shard = shards_.Shared(user.shard->number);
+  absl::flat_hash_set<const Delivery*> deliveries;
+  std::vector<std::int64_t> held;
+  for (const Reached& entry : reached) {
+    deliveries.insert(entry.delivery.get());
+    if (entry.holds) held.push_back(entry.delivery->offset);
+  }
+  std::vector<std::pair<WaitingStore::SessionKey, Rows>> writes;
+  for (const auto& session : user.sessions) {
+    std::vector<UnackedPacket*> outdated;
+    for (UnackedPacket& packet : session->unacked)
+      if (packet.is_leaving && packet.primary && deliveries.contains(packet.delivery.get()))
+        outdated.push_back(&packet);
+    for (Rows& rows : RowsOf(outdated)) writes.emplace_back(KeyOf(*session), std::move(rows));
+  }
+  if (writes.empty()) {
+    for (const std::int64_t offset : held) shard->window.Release(offset);
+    return;
+  }
+  for (std::size_t i = 0; i < writes.size(); ++i) {
+    StoreWriter::Done done;
+    // A user's writes are done in their order.
+    if (i + 1 == writes.size())
+      done = [weak = std::weak_ptr(shard), held = std::move(held)](const StoreWriter::Answer&) {
+        const std::shared_ptr<Shard> now = weak.lock();
+        if (!now || now->released()) return;
+        for (const std::int64_t offset : held) now->window.Release(offset);
+      };
+    states_.WriterOf(*shard).StorePackets(std::move(writes[i].first), std::move(writes[i].second),
+                                          std::move(done));
+  }
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "domain/delivery/delivery.h"
+#include "ports/waiting_store.h"
+#include "rookery/base/clock.h"
+
+namespace rookery::session_manager {
+
+class DeliveryStates;
+class Shards;
+struct Session;
+struct SessionManagerMetrics;
+struct Settings;
+struct Shard;
+struct User;
+
+/// What the waiting store has of sessions' packets (README.md, P3 and P4): those that were not acknowledged
+/// in time, and of which somebody else's client has the message. I/O thread only.
+class PacketRows {
+ public:
+  PacketRows(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
+             const Shards& shards, DeliveryStates& states)
+      : settings_(settings), clock_(clock), metrics_(metrics), shards_(shards), states_(states) {}
+
+  /// Moves what was not acknowledged for `shards.window-time` to the store, so that one silent client does
+  /// not hold its shard's cursor. Costs what is due.
+  void StoreOld(Shard& shard);
+
+  /// A message that a client of the user has.
+  struct Reached {
+    std::shared_ptr<Delivery> delivery;
+    /// Its record is held for it: here until the store knows.
+    bool holds = false;
+  };
+  /// Says so in the rows of other sessions' packets: what they leave needs no way to anybody. Costs what the
+  /// user's sessions have unacknowledged, so only call it for those that may have rows.
+  void TellReached(User& user, std::vector<Reached> reached);
+
+ private:
+  void Store(const std::shared_ptr<Session>& session);
+  void OnStored(const std::shared_ptr<Session>& session, std::uint64_t up_to, std::size_t count,
+                bool is_stored);
+
+  const Settings& settings_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  const Shards& shards_;
+  DeliveryStates& states_;
+};
+
+}  // namespace rookery::session_manager

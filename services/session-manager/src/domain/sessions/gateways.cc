@@ -1,0 +1,21 @@
+#include "domain/sessions/gateways.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "domain/records/shard.h"
+#include "ports/membership.h"
+
+namespace rookery::session_manager {
+
+bool Gateways::HaveAllAttached(const Shard& shard) const {
+  if (!membership_.KnowsAllGateways()) return false;
+  for (const auto& [instance, gateway] : linked_)
+    if (!shard.attached_gateways.contains(instance)) return false;
+  // One that Redis knows and that has not linked yet may hold sessions too.
+  const std::vector<std::string> known = membership_.Gateways();
+  return std::all_of(known.begin(), known.end(),
+                     [&](const std::string& instance) { return shard.attached_gateways.contains(instance); });
+}
+
+}  // namespace rookery::session_manager
