@@ -9,6 +9,7 @@ namespace rookery::session_manager {
 namespace {
 
 using common::v1::STANZA_KIND_PRESENCE;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -101,12 +102,76 @@ TEST_F(PresenceTest, RefusedBroadcastAndProbe_AreSaidAgain_Once) {
   Settle();
   gateway_.Send(alice, Presence());
   Settle();
-  EXPECT_EQ(alice.confirmed, alice.sent);
+  EXPECT_LT(alice.confirmed, alice.sent);
   ASSERT_TRUE(RunUntil([&] {
     return From(bob, alice_ + "/a", "").size() == 1 && From(alice, bob_ + "/b", "").size() == 1 &&
            From(alice, alice_ + "/a", "").size() == 1;
   }));
+  Settle();
+  EXPECT_EQ(alice.confirmed, alice.sent);
   EXPECT_THAT(Only(alice.inbox, STANZA_KIND_PRESENCE, "error"), IsEmpty());
+}
+
+TEST_F(PresenceTest, RefusedBroadcast_TheShardMovesBeforeItIsSaid_TheNextOwnerSaysIt) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  bob.inbox.clear();
+  bool is_refused = true;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_fanout() && is_refused ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+  };
+  gateway_.Send(alice, Presence({}, {}, 7));
+  // Its number is higher than that of what was refused, in the same partition.
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  Kill(0);
+  is_refused = false;
+  Assign(0, 1);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
+  ASSERT_TRUE(RunUntil([&] { return !From(bob, alice_ + "/a", "").empty(); }));
+  Settle();
+  EXPECT_EQ(alice.confirmed, alice.sent);
+}
+
+TEST_F(PresenceTest, RefusedUnavailable_TheShardMovesBeforeItIsSaid_TheNextOwnerSaysIt) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  bool is_refused = true;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_fanout() && is_refused ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+  };
+  gateway_.Send(alice, Presence("unavailable"));
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  Kill(0);
+  is_refused = false;
+  Assign(0, 1);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
+  ASSERT_TRUE(RunUntil([&] { return !From(bob, alice_ + "/a", "unavailable").empty(); }));
+}
+
+TEST_F(PresenceTest, RefusedUnavailable_PresenceSentDirectlyMeanwhile_IsNotSaidAfterIt) {
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  xmpp::Stanza directed = Presence();
+  directed.set_to(bob_ + "/b");
+  gateway_.Send(alice, directed);
+  Settle();
+  int refusals = 1;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    const bool is_to_bob = record.has_fanout() && record.fanout().recipients(0) == bob_ + "/b";
+    return is_to_bob && refusals-- > 0 ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+  };
+  gateway_.Send(alice, Presence("unavailable"));
+  gateway_.Send(alice, directed);
+  Settle();
+  const auto& refused = node(0).domain.refused();
+  ASSERT_EQ(refused.waiting(), 1u);
+  ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
+  EXPECT_THAT(From(bob, alice_ + "/a", "unavailable"), IsEmpty());
 }
 
 TEST_F(PresenceTest, RefusedUnavailableOfAnEnd_IsSaidAgain) {

@@ -211,7 +211,7 @@ void Client::Receive(ToClient frame) {
     case ToClient::Kind::kNotResumed:
       if (session_ == nullptr) return;
       world_.Note(session_->jid, "not-resumed", absl::StrCat(frame.text, frame.has_h ? " h" : ""));
-      if (world_.now() - heard_at_ < resume_timeout_)
+      if (world_.now() - heard_at_ < resume_timeout_ && ledger_.one_at_a_time())
         ledger_.Violate("who-comes-in-time-resumes",
                         absl::StrCat(session_->jid, " (session ", session_->number, ") was there ",
                                      std::chrono::duration_cast<milliseconds>(world_.now() - heard_at_).count(),
@@ -250,7 +250,7 @@ void Client::Receive(ToClient frame) {
     case ToClient::Kind::kClosed:
       world_.Note(user_ + "/" + resource_, "closed", frame.text);
       connection_ = 0;
-      if (IsOurFault(frame.text))
+      if (IsOurFault(frame.text) && ledger_.one_at_a_time())
         ledger_.Violate("nobody-is-thrown-out",
                         absl::StrCat(user_, "/", resource_, " was told ", frame.text, " and disconnected"));
       if (frame.text == "system-shutdown" || frame.text == "resource-constraint") return OnBroken();

@@ -76,6 +76,10 @@ class Ledger {
   /// When the dust has settled. `sees`: whether the first user is subscribed to the second.
   void CheckMessages();
   void CheckPresence(const std::function<bool(const std::string&, const std::string&)>& sees);
+  /// Several misfortunes at once: from now on a session may be lost that one alone must not cost, and who is there
+  /// may be unknown to others. What is acknowledged is as safe as ever.
+  void SeveralAtOnce() { one_at_a_time_ = false; }
+  bool one_at_a_time() const { return one_at_a_time_; }
   void Violate(std::string rule, std::string text, std::uint64_t message = 0);
 
   const std::vector<Violation>& violations() const { return violations_; }
@@ -95,6 +99,7 @@ class Ledger {
   std::map<std::uint64_t, Message> messages_;
   std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> sequences_;
   std::map<std::uint64_t, std::set<std::string>> gone_;  // session -> who was told that it has ended
+  bool one_at_a_time_ = true;
   std::int64_t records_ = 0;  // of users, logged so far
   std::uint64_t last_session_ = 0;
   std::uint64_t last_message_ = 0;

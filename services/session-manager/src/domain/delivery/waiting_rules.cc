@@ -10,7 +10,9 @@
 namespace rookery::session_manager {
 
 namespace {
-constexpr int kMaxPassedOver = 16;
+/// Of a session, in what the shard has not finished. One more is merged with the newest, and what the session was
+/// given between the two may be given to it again by the next owner.
+constexpr int kMaxPassedOver = 256;
 }  // namespace
 
 bool HasTaken(const Session& session, std::uint64_t id) {

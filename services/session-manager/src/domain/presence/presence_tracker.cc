@@ -495,9 +495,12 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, events::v1::UserRecord& recor
   const Session* session = user == nullptr ? nullptr : user->FindResource(resource);
   const bool is_available = session != nullptr && session->available();
   if (!is_unavailable) return !is_available || session->state.presence().payload() != presence.payload();
-  if (!is_available) return false;
-  // That the session is back was said to all who may see it.
+  if (session == nullptr) return false;
+  // That the session is back was said to all who may see it; whom it sent presence directly since, knows it too.
+  const auto& directed = session->state.directed();
   const auto sees = [&](std::string_view recipient) {
+    if (std::find(directed.begin(), directed.end(), recipient) != directed.end()) return true;
+    if (!is_available) return false;
     const std::string_view bare = xmpp::BareOf(recipient);
     return bare == user->bare || (user->contacts && MaySee(*user->contacts, bare));
   };
@@ -505,6 +508,21 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, events::v1::UserRecord& recor
   auto& recipients = *record.mutable_fanout()->mutable_recipients();
   recipients.erase(std::remove_if(recipients.begin(), recipients.end(), sees), recipients.end());
   return recipients.empty();
+}
+
+std::function<void()> PresenceTracker::OnRefused(const std::shared_ptr<Session>& session,
+                                                 const xmpp::Stanza& presence) {
+  // Probes are said with the presence that they belong to.
+  const bool is_unavailable = presence.type() == "unavailable";
+  if (is_unavailable == session->available()) return {};  // not its presence any more
+  const auto mark = [this, is_unavailable](const std::shared_ptr<Session>& of, bool value) {
+    if (of->ended) return;
+    is_unavailable ? of->state.set_unavailable_untold(value) : of->state.set_presence_missed(value);
+    outbox_.Publish(*of);
+  };
+  if (is_unavailable ? session->state.unavailable_untold() : session->state.presence_missed()) return {};
+  mark(session, true);
+  return [mark, session] { mark(session, false); };
 }
 
 // ---- while the roster is away -------------------------------------------------

@@ -106,6 +106,10 @@ class PresenceTracker final : public RefusedRecords::News {
   /// Of a presence that was refused some time ago: takes out those recipients to whom something newer was
   /// said since. True: nobody is left.
   bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record) override;
+  /// The log has refused what the session's presence is to tell others, and is asked again. The next owner
+  /// tells them, if we do not come to it: the answer is called when we have.
+  std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
+                                  const xmpp::Stanza& presence) override;
 
   /// The current presence of every available session to one contact, or `unavailable`.
   void SendCurrent(User& user, Cause& cause, std::string_view contact);

@@ -57,7 +57,8 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
                Shard&, const absl::StatusOr<std::int64_t>& offset) {
       // Given up with the shard: the next owner is sent the stanza again.
       if (absl::IsAborted(offset.status())) return;
-      if (!offset.ok()) Refuse(session, partition, offset.status());
+      if (!offset.ok() && SayAgainForClient(session, count, partition, offset.status())) return;
+      if (!offset.ok()) Refuse(session, offset.status());
       confirmations_.Finish(session, count);
       if (then) then(offset.value_or(-1));
     });
@@ -85,18 +86,30 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
   }
 }
 
-void Consequences::Refuse(const std::shared_ptr<Session>& session, std::uint32_t partition,
-                          const absl::Status& status) {
+bool Consequences::SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count,
+                                  std::uint32_t partition, const absl::Status& status) {
+  events::v1::UserRecord record;
+  const std::optional<std::string> bytes = events::RefusedRecord(status);
+  if (absl::IsInvalidArgument(status) || !bytes || !record.ParseFromString(*bytes)) return false;
+  // Whom the presence that we hold must reach, and what the archive is to have, the client cannot tell.
+  if (!record.has_fanout() && !record.has_sent_copy()) return false;
+  Shard* const shard = shards_.Find(addresses_.ShardOf(session->jid.bare()));
+  if (shard == nullptr) return true;  // the next owner is sent the stanza again
+  std::function<void()> said;
+  if (record.has_fanout() && !session->ended) said = refused_.news().OnRefused(session, record.fanout().stanza());
+  refused_.SayAgain(*shard, events::Topic::kUsers, partition, status,
+                    [this, session, count, said = std::move(said)] {
+                      if (said) said();
+                      confirmations_.Finish(session, count);
+                    });
+  return true;
+}
+
+void Consequences::Refuse(const std::shared_ptr<Session>& session, const absl::Status& status) {
   events::v1::UserRecord record;
   const std::optional<std::string> bytes = events::RefusedRecord(status);
   const bool is_known = bytes && record.ParseFromString(*bytes);
   const bool is_too_large = absl::IsInvalidArgument(status);
-  if (is_known && !is_too_large && (record.has_fanout() || record.has_sent_copy())) {
-    // Whom the presence that we hold must reach, and what the archive is to have, the client cannot tell.
-    if (Shard* shard = shards_.Find(addresses_.ShardOf(session->jid.bare())))
-      refused_.SayAgain(*shard, events::Topic::kUsers, partition, status, {});
-    return;
-  }
   refused_.NoteRefusal(status);
   if (session->ended || !is_known) return;
   const xmpp::Stanza* stanza = nullptr;

@@ -70,8 +70,12 @@ class Consequences {
 
  private:
   void FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const;
-  /// The log does not take what follows from a client's stanza.
-  void Refuse(const std::shared_ptr<Session>& session, std::uint32_t partition, const absl::Status& status);
+  /// The log does not take what follows from a client's stanza: is that ours to say again? Then the stanza is
+  /// confirmed when the log has it.
+  bool SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count, std::uint32_t partition,
+                         const absl::Status& status);
+  /// Otherwise the client is told.
+  void Refuse(const std::shared_ptr<Session>& session, const absl::Status& status);
 
   sharding::ShardOwner& owner_;
   const Shards& shards_;

@@ -13,16 +13,18 @@
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/shard_owner.h"
+#include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {
 
 class Shards;
+struct Session;
 struct SessionManagerMetrics;
 struct Settings;
 
 /// Records that this service has to say by itself (presence, answers, errors, the archive's events) and that
-/// the log has refused: they are said again until it takes them, with pauses that grow. What a client has
-/// sent is not among them: the client is told. I/O thread only.
+/// the log has refused: they are said again until it takes them, with pauses that grow. Of what a client has
+/// sent, its presence and the copies of its messages are among them; of the rest the client is told. I/O thread only.
 class RefusedRecords {
  public:
   /// Knows what was said since.
@@ -31,6 +33,9 @@ class RefusedRecords {
     /// Of a presence that was refused some time ago: takes out those recipients to whom something newer
     /// was said since. True: nobody is left.
     virtual bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record) = 0;
+    /// The session's presence is refused. What this returns, unless it is empty, is called when the log has it.
+    virtual std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
+                                            const xmpp::Stanza& presence) = 0;
 
    protected:
     ~News() = default;
@@ -46,6 +51,7 @@ class RefusedRecords {
         shards_(shards) {}
   /// Before the first record.
   void Ask(News& news) { news_ = &news; }
+  News& news() const { return *news_; }
 
   /// `why`: the log's answer, which carries the record. `done` is called when the log has it, or when that
   /// cannot be: it is larger than the log takes. It is not called when the shard goes to another owner. It
