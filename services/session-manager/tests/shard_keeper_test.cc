@@ -76,6 +76,19 @@ TEST_F(ShardKeeperTest, NotLiveBeforeItIsKnownWhichGatewaysThereAre) {
   EXPECT_TRUE(RunUntil([&] { return IsLive(0); }));
 }
 
+TEST_F(ShardKeeperTest, NobodyKnowsWhichGatewaysThereAre_NoneIsLinked_NotLiveAndNotAble) {
+  Node& alone = AddNode();
+  gateway_.Unlink(alone);
+  alone.membership.is_complete = false;
+  Assign(0, alone.number);
+  Elapse(2 * settings_.attach_timeout);
+  EXPECT_FALSE(IsLive(0));
+  EXPECT_FALSE(alone.domain.shard_service().is_able());
+  gateway_.Link(alone);
+  EXPECT_TRUE(alone.domain.shard_service().is_able());
+  EXPECT_TRUE(RunUntil([&] { return IsLive(0); }));
+}
+
 TEST_F(ShardKeeperTest, StaleEpoch_Refused) {
   Own(0, 0);
   Own(1, 0);

@@ -97,9 +97,11 @@ Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
 }
 
 Task<void> UserShards::AwaitGateways(std::shared_ptr<Shard> shard) {
-  const SteadyTime limit = clock_.Now() + settings_.attach_timeout;
+  SteadyTime limit = clock_.Now() + settings_.attach_timeout;
   while (!shard->released() && clock_.Now() < limit) {
     if (gateways_.HaveAllAttached(*shard)) co_return;
+    // Whoever is online would be taken for absent, and told what its client has had once more later.
+    if (!is_able()) limit = clock_.Now() + settings_.attach_timeout;
     co_await runtime::Sleep(std::chrono::milliseconds(10));
   }
   if (!shard->released()) telemetry::LogWarn("shard.gateways_missing", {{"shard", shard->number}});
@@ -162,7 +164,10 @@ void UserShards::Forget(sharding::Shard& shard) {
 
 bool UserShards::is_full(sharding::Shard& shard) const { return states_.WriterOf(AsUsers(shard)).is_full(); }
 
-bool UserShards::is_able() const { return !gateways_.all().empty() || membership_.Gateways().empty(); }
+bool UserShards::is_able() const {
+  // While Redis is away, gateways may be there that have no way to find us.
+  return !gateways_.all().empty() || (membership_.KnowsAllGateways() && membership_.Gateways().empty());
+}
 
 // ---- time -----------------------------------------------------------------------
 
