@@ -3,10 +3,13 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 
+#include "absl/strings/escaping.h"
 #include "rookery/base/check.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/random.h"
+#include "rookery/base/sha256.h"
 #include "rookery/base/shard.h"
 #include "rookery/base/status.h"
 
@@ -55,6 +58,21 @@ TEST(Random, U64DoesNotRepeatSoon) {
   std::set<std::uint64_t> seen;
   for (int i = 0; i < 10'000; ++i) seen.insert(RandomU64());
   EXPECT_EQ(seen.size(), 10'000u);
+}
+
+std::string HexOfSha256(std::string_view text) {
+  const Sha256Digest digest = Sha256(text);
+  return absl::BytesToHexString({reinterpret_cast<const char*>(digest.data()), digest.size()});
+}
+
+// Of FIPS 180-4's examples.
+TEST(Sha256, IsTheStandardsWhateverWasHashedBefore) {
+  constexpr std::string_view kOfAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  EXPECT_EQ(HexOfSha256("abc"), kOfAbc);
+  EXPECT_EQ(HexOfSha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(HexOfSha256(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(HexOfSha256("abc"), kOfAbc);
 }
 
 absl::StatusOr<int> Positive(int n) {

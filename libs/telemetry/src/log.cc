@@ -1,16 +1,15 @@
 #include "rookery/telemetry/log.h"
 
-#include <openssl/sha.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,6 +17,7 @@
 #include "log_line.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/random.h"
+#include "rookery/base/sha256.h"
 #include "siphash.h"
 
 namespace rookery::telemetry {
@@ -83,9 +83,37 @@ spdlog::level::level_enum ToSpdlog(Level level) {
   return spdlog::level::err;
 }
 
-std::string_view Hex(std::uint64_t value, std::array<char, 17>* out) {
-  std::snprintf(out->data(), out->size(), "%016llx", static_cast<unsigned long long>(value));
-  return {out->data(), 16};
+std::string_view Hex(std::uint64_t value, std::array<char, 16>* out) {
+  for (int i = 15; i >= 0; --i, value >>= 4)
+    (*out)[static_cast<std::size_t>(i)] = "0123456789abcdef"[value & 15];
+  return {out->data(), out->size()};
+}
+
+/// `digits` of them, with zeros in front.
+void AppendDigits(std::string* out, unsigned value, std::size_t digits) {
+  const std::size_t end = out->size() + digits;
+  out->resize(end);
+  for (std::size_t i = 1; i <= digits; ++i, value /= 10)
+    (*out)[end - i] = static_cast<char>('0' + value % 10);
+}
+
+/// RFC 3339, in UTC. The C library's functions take a lock and look at the environment.
+void AppendTime(std::string* out, std::int64_t unix_millis) {
+  const std::chrono::sys_time<std::chrono::milliseconds> time{std::chrono::milliseconds(unix_millis)};
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(time - day);
+  const auto append = [out](auto value, std::size_t digits, char after) {
+    AppendDigits(out, static_cast<unsigned>(value), digits);
+    out->push_back(after);
+  };
+  append(static_cast<int>(date.year()), 4, '-');
+  append(static_cast<unsigned>(date.month()), 2, '-');
+  append(static_cast<unsigned>(date.day()), 2, 'T');
+  append(clock.hours().count(), 2, ':');
+  append(clock.minutes().count(), 2, ':');
+  append(clock.seconds().count(), 2, '.');
+  append(clock.subseconds().count(), 3, 'Z');
 }
 
 // The length of the well-formed UTF-8 sequence at the beginning of `text`, or 0
@@ -153,16 +181,8 @@ std::string FormatLine(std::int64_t unix_millis, Level level, std::string_view s
                        std::initializer_list<Field> fields) {
   std::string line;
   line.reserve(192);
-  const std::time_t seconds = unix_millis / 1000;
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  char date[32];
-  const std::size_t date_size = std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-  char millis[8];
-  std::snprintf(millis, sizeof millis, ".%03dZ", static_cast<int>(unix_millis % 1000));
   line += "{\"ts\":\"";
-  line.append(date, date_size);
-  line += millis;
+  AppendTime(&line, unix_millis);
   line += "\",\"level\":\"";
   line += LevelName(level);
   line += "\",\"service\":";
@@ -229,9 +249,7 @@ std::string HashedJid(std::string_view jid) {
       std::memcpy(made.data(), random.data(), sizeof made);
     } else {
       const char* const shared = std::getenv("ROOKERY_LOG_JID_KEY");
-      unsigned char digest[SHA256_DIGEST_LENGTH];
-      SHA256(reinterpret_cast<const unsigned char*>(shared), std::strlen(shared), digest);
-      std::memcpy(made.data(), digest, sizeof made);
+      std::memcpy(made.data(), Sha256(shared).data(), sizeof made);
     }
     return made;
   }();
@@ -239,7 +257,7 @@ std::string HashedJid(std::string_view jid) {
 }
 
 std::string TraceId(std::uint64_t id) {
-  std::array<char, 17> digits;
+  std::array<char, 16> digits;
   return std::string(Hex(id, &digits));
 }
 

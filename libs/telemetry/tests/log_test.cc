@@ -56,6 +56,15 @@ TEST(LogLine, HasTheFieldsInOrder) {
             "\"most\":9223372036854775807,\"yes\":true}");
 }
 
+TEST(LogLine, SaysTheTimeInUtc) {
+  const auto time = [](std::int64_t unix_millis) {
+    return FormatLine(unix_millis, Level::kInfo, "", "", "", {}).substr(7, 24);
+  };
+  EXPECT_EQ(time(0), "1970-01-01T00:00:00.000Z");
+  EXPECT_EQ(time(951'827'696'007), "2000-02-29T12:34:56.007Z");
+  EXPECT_EQ(time(1'798'761'599'999), "2026-12-31T23:59:59.999Z");
+}
+
 TEST(Log, WritesWhatIsOnAndFlushesWarnings) {
   InitLog("test", "test-1", "warn");
   testing::internal::CaptureStdout();

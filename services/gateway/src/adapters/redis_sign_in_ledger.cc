@@ -1,13 +1,12 @@
 #include "adapters/redis_sign_in_ledger.h"
 
-#include <openssl/sha.h>
-
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "rookery/base/sha256.h"
 
 namespace rookery::gateway {
 namespace {
@@ -29,16 +28,8 @@ constexpr std::int64_t kMonthMs = std::int64_t{30} * 24 * 3'600'000;
 constexpr int kKeptSeconds = 60 * 24 * 3'600;
 constexpr std::size_t kMaxWritten = 200'000;
 
-using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
-
-Digest DigestOf(std::string_view text) {
-  Digest digest;
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  return digest;
-}
-
 std::string HexOf(std::string_view name) {
-  const Digest digest = DigestOf(name);
+  const Sha256Digest digest = Sha256(name);
   return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest.data()), 16));
 }
 
@@ -47,7 +38,7 @@ std::int64_t PairOf(std::string_view user, std::string_view network) {
   std::string text(user);
   text.push_back('\0');
   text.append(network);
-  const Digest digest = DigestOf(text);
+  const Sha256Digest digest = Sha256(text);
   std::int64_t number = 0;
   std::memcpy(&number, digest.data(), sizeof number);
   return number;
