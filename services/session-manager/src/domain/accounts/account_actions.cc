@@ -29,6 +29,10 @@ Task<void> AccountActions::LookUpCredentials(std::string instance, session::v1::
   for (session::v1::ScramKey& key : *keys) *reply.add_keys() = std::move(key);
 }
 
+bool AccountActions::IsKnownCurrent(const std::string& user, std::uint64_t version) {
+  return accounts_.KnownVersion(user) == version;
+}
+
 Task<absl::Status> AccountActions::CheckVersion(std::string user, std::uint64_t version) {
   const auto now = co_await accounts_.Version(std::move(user));
   if (!now.ok()) co_return now.status();

@@ -24,6 +24,8 @@ class AccountActions {
   /// The answer goes to the gateway with that name, if it is still linked then.
   Task<void> LookUpCredentials(std::string gateway, session::v1::CredentialsLookup request);
   Task<void> Create(std::string gateway, session::v1::AccountCreate request);
+  /// Whether it is known without a question that this is the version of the credentials that `user` has.
+  bool IsKnownCurrent(const std::string& user, std::uint64_t version);
   /// Whether somebody who has authenticated with this version of the credentials of `user` is let in still.
   /// PERMISSION_DENIED: the password has changed since, or the account is gone or another one. UNAVAILABLE or
   /// DEADLINE_EXCEEDED: the store is away.

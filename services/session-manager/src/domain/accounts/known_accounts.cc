@@ -1,11 +1,13 @@
 #include "domain/accounts/known_accounts.h"
 
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "domain/accounts/credentials_version.h"
 #include "domain/addresses.h"
 #include "domain/records/shards.h"
+#include "rookery/base/sha256.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -14,6 +16,13 @@ namespace {
 constexpr std::chrono::seconds kTrust{30};
 
 }  // namespace
+
+KnownAccounts::Name KnownAccounts::NameOf(const std::string& user) {
+  const Sha256Digest digest = Sha256(user);
+  Name name;
+  std::memcpy(name.data(), digest.data(), sizeof name);
+  return name;
+}
 
 std::int64_t KnownAccounts::EpochOf(const std::string& user) const {
   const Shard* const shard = shards_.Find(addresses_.ShardOf(user));
@@ -25,16 +34,22 @@ void KnownAccounts::Learn(const std::string& user, std::int64_t epoch, std::uint
   if (epoch < 0 || epoch != EpochOf(user)) return;
   const SteadyTime now = clock_.Now();
   known_.Expire(now - kTrust);
-  if (const Known* before = known_.Find(user); before != nullptr && before->version == 0) return;
-  known_.Put(user, {epoch, version}, now);
+  const Name name = NameOf(user);
+  if (const Known* before = known_.Find(name); before != nullptr && before->version == 0) return;
+  known_.Put(name, {epoch, version}, now);
 }
 
-void KnownAccounts::Distrust(const std::string& user) { known_.Put(user, {-1, 0}, clock_.Now()); }
+void KnownAccounts::Distrust(const std::string& user) { known_.Put(NameOf(user), {-1, 0}, clock_.Now()); }
+
+std::optional<std::uint64_t> KnownAccounts::KnownVersion(const std::string& user) {
+  known_.Expire(clock_.Now() - kTrust);
+  const Known* const known = known_.Find(NameOf(user));
+  if (known == nullptr || known->version == 0 || known->epoch != EpochOf(user)) return std::nullopt;
+  return known->version;
+}
 
 Task<absl::StatusOr<std::uint64_t>> KnownAccounts::Version(std::string user) {
-  known_.Expire(clock_.Now() - kTrust);
-  const Known* const known = known_.Find(user);
-  if (known != nullptr && known->version != 0 && known->epoch == EpochOf(user)) co_return known->version;
+  if (const auto known = KnownVersion(user)) co_return *known;
   const auto keys = co_await GetKeys(std::move(user));
   if (!keys.ok()) co_return keys.status();
   co_return VersionOf(*keys);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "domain/recent_map.h"
@@ -20,6 +22,8 @@ class KnownAccounts final : public AccountStore {
   KnownAccounts(AccountStore& store, const Addresses& addresses, const Shards& shards, const Clock& clock)
       : store_(store), addresses_(addresses), shards_(shards), clock_(clock) {}
 
+  /// Of the credentials that the account has now, where it is known without a question.
+  std::optional<std::uint64_t> KnownVersion(const std::string& user);
   /// Of the credentials that the account has now; 0: there is no such account. As GetKeys.
   Task<absl::StatusOr<std::uint64_t>> Version(std::string user);
 
@@ -39,12 +43,15 @@ class KnownAccounts final : public AccountStore {
 
  private:
   static constexpr std::size_t kMost = 20'000;
+  /// A digest of the account's name, smaller than most names.
+  using Name = std::array<std::uint64_t, 2>;
   struct Known {
     std::int64_t epoch;
     std::uint64_t version;  // 0: it changes, so that an answer may be an old one
   };
   /// -1: the shard is not ours, or not live.
   std::int64_t EpochOf(const std::string& user) const;
+  static Name NameOf(const std::string& user);
   void Learn(const std::string& user, std::int64_t epoch, std::uint64_t version);
   void Distrust(const std::string& user);
 
@@ -52,7 +59,7 @@ class KnownAccounts final : public AccountStore {
   const Addresses& addresses_;
   const Shards& shards_;
   const Clock& clock_;
-  RecentMap<std::string, Known> known_{kMost};
+  RecentMap<Name, Known> known_{kMost};
 };
 
 }  // namespace rookery::session_manager

@@ -285,10 +285,12 @@ void SessionKeeper::RefuseNotOwner(GatewayPeer& gateway, const GatewayAction& ac
 
 // ---- start ------------------------------------------------------------------
 
-void SessionKeeper::Admit(GatewayPeer& gateway, GatewayAction action, Shard& shard) {
+void SessionKeeper::Admit(GatewayPeer& gateway, GatewayAction&& action, Shard& shard) {
+  const std::string& user = action.has_start() ? action.start().user() : action.resume().user();
   const std::uint64_t version =
       action.has_start() ? action.start().credentials_version() : action.resume().credentials_version();
-  if (version == 0) return Begin(gateway, action, shard);
+  // Most have asked us for the credentials a moment ago.
+  if (version == 0 || accounts_.IsKnownCurrent(user, version)) return Begin(gateway, action, shard);
   tasks_.Spawn("session.admit",
                AdmitIfCurrent(shards_.Shared(shard.number), gateway.instance(), std::move(action), version));
 }

@@ -59,7 +59,7 @@ class SessionKeeper final : public LiveSessions::Actions,
  private:
   /// A start or a resumption, once it is known that the account is the one that the client has authenticated
   /// to, with the password that it has.
-  void Admit(GatewayPeer& gateway, session::v1::GatewayAction action, Shard& shard);
+  void Admit(GatewayPeer& gateway, session::v1::GatewayAction&& action, Shard& shard);
   Task<void> AdmitIfCurrent(std::shared_ptr<Shard> shard, std::string instance,
                             session::v1::GatewayAction action, std::uint64_t version);
   void Begin(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
