@@ -608,6 +608,19 @@ TEST_F(OutdatedSession, SL5_ItsNewGatewayHasNotHeardOfIt_TheOneThatItLeftStillHa
   EXPECT_TRUE(again.started);
 }
 
+TEST_F(OutdatedSession, SL5_ItsNewGatewayHasHeardOfIt_TheRowGoesAndTheLogNeedNotSay) {
+  LoseConnection();
+  node(1).settings.resume_hand_over = std::chrono::hours(1);
+  log_.refuse = [](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_session_back() ? absl::InternalError("refused") : absl::OkStatus();
+  };
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  third_.Send(resumed, Message(alice_, "b1"));
+  EXPECT_TRUE(RunUntil([&] { return resumed.confirmed == resumed.sent; }));
+  EXPECT_TRUE(database_.parked.empty());
+}
+
 TEST_F(OutdatedSession, SL13_WhatItsClientCountsIsNotTakenForWhatItHasNotHad) {
   LoseConnection();
   KeepTheRow();

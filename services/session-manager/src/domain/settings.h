@@ -24,12 +24,13 @@ struct Settings {
   std::chrono::milliseconds attach_timeout{5'000};
   /// A session without stream management survives the loss of its gateway's link so long.
   std::chrono::milliseconds link_grace{5'000};
-  /// After a resumption the old gateway and the store keep the session so long: a frame to
-  /// the new gateway has arrived by then.
+  /// After a resumption the old gateway keeps the session so long, and the store with it: the log has said
+  /// by then that both are outdated.
   std::chrono::milliseconds resume_hand_over{500};
-  /// Clients that come back within such a time are told of in the log together: when thousands do, a
-  /// request for each costs more than all the rest.
-  std::chrono::milliseconds tell_back_together{50};
+  /// A row is outdated when its client is back: what is not gone so much later, the log is told of, together
+  /// with all others of this time. When thousands come back, a request for each costs more than all the rest.
+  /// Well below resume_hand_over.
+  std::chrono::milliseconds tell_back_together{200};
   std::int64_t max_unacked_packets = 2'000;
   std::int64_t max_unacked_bytes = 4 * 1024 * 1024;
   std::int64_t max_sessions_per_user = 32;

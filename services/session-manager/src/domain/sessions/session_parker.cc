@@ -76,7 +76,8 @@ void SessionParker::OnPhase(const Session& session) {
     if (row.misleads && !session.user->shard->live()) {
       live_.NoteBack(session);
     } else if (row.misleads && !std::exchange(row.is_telling, true)) {
-      tasks_.Spawn("session.tell_back", TellBack(shards_.Shared(session.user->shard->number), shared));
+      back_.emplace_back(shards_.Shared(session.user->shard->number), shared);
+      if (back_.size() == 1) tasks_.Spawn("session.tell_together", TellTogether());
     }
     const bool is_done = row.content == ParkedRow::Content::kNone && !row.is_busy;
     if (session.phase() == SessionPhase::kConnected && is_done) ReleaseRecord(*session.user->shard, *shared);
@@ -141,11 +142,34 @@ Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::sh
   co_return written;
 }
 
+void SessionParker::LetRowGo(Session& session) {
+  // Where the client has left a gateway, SessionResumer says when.
+  const bool is_row_all = session.left_gateway.empty() && !session.is_unheard;
+  if (session.phase() == SessionPhase::kResumed && is_row_all) live_.Enter(session, SessionPhase::kConnected);
+}
+
+Task<void> SessionParker::TellTogether() {
+  const auto half = settings_.tell_back_together / 2;
+  // Never within the move that has brought the first of them.
+  co_await asio::post(executor_, asio::use_awaitable);
+  if (half.count() > 0) co_await runtime::Sleep(half);
+  auto together = std::exchange(back_, {});
+  for (const auto& [shard, session] : together)
+    if (!shard->released()) LetRowGo(*session);
+  if (half.count() > 0) co_await runtime::Sleep(half);
+  for (auto& [shard, session] : together) {
+    if (!shard->released() && !session->ended && session->row.misleads) {
+      tasks_.Spawn("session.tell_back", TellBack(std::move(shard), std::move(session)));
+    } else {
+      session->row.is_telling = false;
+    }
+  }
+}
+
 Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
-  if (const auto together = settings_.tell_back_together; together.count() > 0)
-    co_await runtime::Sleep(together - std::chrono::milliseconds(clock_.UnixMillisNow() % together.count()));
   runtime::Backoff backoff(kStoreBackoff);
   while (!shard->released() && !session->ended && session->row.misleads) {
+    LetRowGo(*session);
     events::v1::UserRecord record;
     owner_.FillOrigin(*shard, *record.mutable_origin());
     record.set_received_at_ms(clock_.UnixMillisNow());
@@ -168,7 +192,9 @@ Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr
     }
   }
   session->row.is_telling = false;
-  if (!shard->released()) listener_->OnRowTold(session);
+  if (shard->released()) co_return;
+  LetRowGo(*session);
+  listener_->OnRowTold(session);
 }
 
 void SessionParker::OnStateChanged(Session& session) {

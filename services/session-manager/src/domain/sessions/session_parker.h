@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/outbox.h"
@@ -76,6 +78,10 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   static bool IsRowDue(const Session& session);
   Task<void> KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   Task<absl::Status> WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  /// Makes the rows of all in `back_` go, and has the log told of those that are still there then.
+  Task<void> TellTogether();
+  /// The row is outdated, and nothing else can be taken for the session.
+  void LetRowGo(Session& session);
   Task<void> TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   /// No older row is in the store.
   static void ReleaseRecord(Shard& shard, Session& session);
@@ -93,6 +99,8 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   RefusedRecords& refused_;
   DeliveryStates& states_;
   Listener* listener_ = nullptr;
+  /// Sessions whose clients have come back since TellTogether last looked; empty while it is not under way.
+  std::vector<std::pair<std::shared_ptr<Shard>, std::shared_ptr<Session>>> back_;
 };
 
 }  // namespace rookery::session_manager

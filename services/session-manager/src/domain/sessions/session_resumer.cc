@@ -66,7 +66,8 @@ void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, S
     return;
   }
   // Sent again to the owner of a new epoch: its answer is on the same link, behind the news of that.
-  if (session->gateway == &gateway && session->resumed_by == request.attempt() && request.attempt() != 0) return;
+  if (session->gateway == &gateway && session->resumed_by == request.attempt() && request.attempt() != 0)
+    return;
   const std::uint64_t handled = FloorOf(*session) + NewlyHandled(*session, request.handled());
   if (session->is_outdated() || (handled > session->sent_seq && session->row.is_source)) {
     // Its gateway and the owner that has sent it more are dead, and what we know is of before. Nobody knows
@@ -213,9 +214,16 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
 
 void SessionResumer::OnHeard(const std::shared_ptr<Session>& session) {
   session->is_unheard = false;
+  const bool is_alone = session->left_gateway.empty();
   // The gateway that it has left knows as little as a row.
-  if (!session->left_gateway.empty()) session->row.misleads = true;
+  if (!is_alone) session->row.misleads = true;
   if (session->phase() == SessionPhase::kResumed) live_.Enter(*session, SessionPhase::kResumed);
+  if (is_alone) {
+    // A row that misleads goes with others (SessionParker).
+    if (session->phase() == SessionPhase::kResumed && !session->row.misleads)
+      live_.Enter(*session, SessionPhase::kConnected);
+    return;
+  }
   tasks_.Spawn("session.leave_old",
                LeaveOld(shards_.Shared(session->user->shard->number), session, session->left_gateway));
 }
