@@ -72,6 +72,26 @@ TEST_F(LateAttachTest, SL12_WhatItsClientHasAcknowledged_IsNotGivenAgain) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+TEST_F(LateAttachTest, W9_ItsEndIsInTheLog_WhatItHadIsNotHandedOutToItBefore) {
+  node(1).shard_log.member = true;
+  bob->acks = false;
+  Say("m1", bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  node(1).shard_log.member = false;
+  // Its gateway stands still, and knows that its client has the message.
+  late_.Unlink(node(1));
+  bob->acked_seq = bob->last_seq;
+  bob->unacked.clear();
+  Elapse(settings_.resume_timeout + settings_.link_grace + std::chrono::seconds(5));
+  ASSERT_EQ(database_.Waiting(bob_), 1u);
+  Kill(1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_TRUE(bob->ended);
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1"));
+}
+
 TEST_F(LateAttachTest, SL12_PresenceThatItHasMissed_IsToldAnew_AndItsOwn) {
   const std::string carol_ = UserIn(0, 3), dave_ = UserIn(0, 5);
   roster_.Befriend(bob_, carol_);

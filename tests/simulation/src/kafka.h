@@ -76,6 +76,8 @@ class Kafka {
       on_append;
   /// And what it held, and has lost.
   std::function<void(std::string_view topic, std::string_view value)> on_lost;
+  /// What it refuses for good.
+  std::function<void(std::string_view topic, std::string_view value)> on_refused;
 
  private:
   friend class SimulatedProducer;

@@ -62,18 +62,30 @@ void Ledger::Logged(std::string_view value) {
   }
 }
 
-void Ledger::Lost(std::string_view value) {
+Ledger::Message* Ledger::InRecord(std::string_view value) {
   events::v1::UserRecord record;
-  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return;
+  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return nullptr;
   // The sender's own copy is not what reaches anybody.
   const xmpp::Stanza* stanza = record.has_delivery()   ? &record.delivery().stanza()
                                : record.has_outbound() ? &record.outbound().stanza()
                                                        : nullptr;
-  if (stanza == nullptr) return;
+  if (stanza == nullptr) return nullptr;
   const auto found = messages_.find(ParseId(stanza->id()));
-  if (found == messages_.end()) return;
-  found->second.is_lost = true;
-  world_.Note("kafka", "lost", absl::StrCat("#", found->first));
+  return found == messages_.end() ? nullptr : &found->second;
+}
+
+void Ledger::Lost(std::string_view value) {
+  Message* message = InRecord(value);
+  if (message == nullptr) return;
+  message->is_lost = true;
+  world_.Note("kafka", "lost", absl::StrCat("#", message->id));
+}
+
+void Ledger::Refused(std::string_view value) {
+  Message* message = InRecord(value);
+  if (message == nullptr) return;
+  message->is_refused = true;
+  world_.Note("kafka", "refused", absl::StrCat("#", message->id));
 }
 
 void Ledger::Received(Session& session, const xmpp::Stanza& stanza) {
@@ -164,6 +176,8 @@ void Ledger::CheckMessages() {
     if (!message.is_acknowledged || message.receptions > 0 || message.is_handed_over || message.is_bounced ||
         message.is_lost)
       continue;
+    // The error went to a session whose client has not come back in time.
+    if (message.is_refused && sessions_[message.sender].is_over) continue;
     Violate("acknowledged-is-delivered",
             absl::StrCat("message #", id, " of ", sessions_[message.sender].jid, " to ", message.to,
                          " was acknowledged, and nobody got it or an error"),

@@ -53,6 +53,7 @@ class Ledger {
     bool is_acknowledged = false;
     bool is_logged = false;
     bool is_bounced = false;
+    bool is_refused = false;      // by the log, at least once
     bool is_handed_over = false;  // to a client without stream management: written to its socket
     bool is_lost = false;         // by the broker, which had acknowledged it: nothing is promised of it any more
     std::uint32_t receptions = 0;
@@ -72,6 +73,8 @@ class Ledger {
   void Logged(std::string_view value);
   /// A record that the log held and has lost.
   void Lost(std::string_view value);
+  /// A record that the log does not take.
+  void Refused(std::string_view value);
 
   /// When the dust has settled. `sees`: whether the first user is subscribed to the second.
   void CheckMessages();
@@ -87,6 +90,8 @@ class Ledger {
   std::map<std::uint64_t, Session>& sessions() { return sessions_; }
 
  private:
+  /// That a record brings to its recipient; null: none of ours.
+  Message* InRecord(std::string_view value);
   void ReceivedMessage(Session& session, const xmpp::Stanza& stanza);
   void ReceivedPresence(Session& session, const xmpp::Stanza& stanza);
   void CheckOrder(Session& session, const Message& message);

@@ -38,6 +38,9 @@ Simulation::Simulation(Options options)
   kafka_.on_lost = [this](std::string_view topic, std::string_view value) {
     if (topic == "users") ledger_.Lost(value);
   };
+  kafka_.on_refused = [this](std::string_view topic, std::string_view value) {
+    if (topic == "users") ledger_.Refused(value);
+  };
   wires_.on_written = [this](Client* client, const xmpp::Stanza& stanza) {
     const std::uint64_t id = ParseId(stanza.id());
     if (id != 0 && !client->has_stream_management() && stanza.type() != "error") ledger_.HandedOver(id);

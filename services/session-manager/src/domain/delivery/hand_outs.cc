@@ -89,6 +89,11 @@ void HandOuts::HandOutWhatIsDue(Shard& shard) {
     if (user->offline_due) HandOutRows(*user);
 }
 
+void HandOuts::GoLive(Shard& shard) {
+  for (const auto& [bare, user] : shard.users)
+    if (user->delivery && user->delivery->receiver) user->delivery->changed.Notify();
+}
+
 std::vector<HandOuts::Candidate> HandOuts::Candidates(User& user,
                                                       std::vector<WaitingStore::OfflineMessage> rows,
                                                       std::uint64_t last) {
@@ -209,6 +214,7 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
   co_await asio::post(executor_, asio::use_awaitable);
   if (shard->released()) co_return;
   const std::shared_ptr<UserDelivery> state = shard->FindUser(bare)->delivery;
+  while (shard->phase == Shard::Phase::kRecovering) (void)co_await state->changed.Wait(Deadline::After(kLook));
   runtime::Backoff backoff(kRetries);
   std::uint64_t after = 0;
   while (!shard->released()) {

@@ -43,8 +43,10 @@ class HandOuts final : public WaitingStanzas::Listener {
   void HandOutSoon(User& user);
   /// The same: rows of which a session had the messages are nobody's again.
   void HandOutRows(User& user);
-  /// The shard is about to be read: those who wait since before are first.
+  /// The shard is about to be read: those who wait since before are first. Nothing is handed out before the
+  /// shard is live: the records up to then may say that a session has ended.
   void HandOutWhatIsDue(Shard& shard);
+  void GoLive(Shard& shard);
   /// The client of the session has taken some, or cannot take any more.
   void OnRoom(const Session& session);
   /// The client of the session is back.

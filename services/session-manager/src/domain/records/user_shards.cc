@@ -137,7 +137,10 @@ Task<void> UserShards::Settle(std::shared_ptr<sharding::Shard> shard) {
   co_await user_settings_.AwaitAll(AsUsers(std::move(shard)));
 }
 
-void UserShards::GoLive(sharding::Shard& shard) { sessions_.RunWaiting(AsUsers(shard)); }
+void UserShards::GoLive(sharding::Shard& shard) {
+  hand_outs_.GoLive(AsUsers(shard));
+  sessions_.RunWaiting(AsUsers(shard));
+}
 
 void UserShards::OnCertain(sharding::Shard& shard) {
   DeliveryStates::ContinueWriting(AsUsers(shard));
