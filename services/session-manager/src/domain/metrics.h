@@ -14,6 +14,7 @@ struct SessionManagerMetrics {
   prometheus::Counter& records_refused;
   prometheus::Counter& records_lost;
   prometheus::Counter& causes_finished;
+  prometheus::Counter& records_out_of_order;
   prometheus::Counter& stanzas_repeated;
   prometheus::Counter& misplaced;
   prometheus::Counter& stored_offline;

@@ -50,6 +50,8 @@ const Hooks::Entry* IqRouter::Prepare(const Sender& sender, IqRequest& request) 
   return entry;
 }
 
+bool IqRouter::IsChange(const xmpp::Stanza& iq) const { return hooks_.EffectOf(iq) != Hooks::Effect::kNone; }
+
 IqRouter::Verdict IqRouter::OnClientRequest(const Sender& sender, const Cause& cause, xmpp::Stanza iq) {
   auto request = std::make_shared<IqRequest>();
   request->iq.Swap(&iq);

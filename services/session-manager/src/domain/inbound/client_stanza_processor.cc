@@ -34,16 +34,32 @@ bool IsSubscription(std::string_view type) {
 
 // ---- order --------------------------------------------------------------------
 
-Errand ClientStanzaProcessor::ErrandOf(const User& user, const xmpp::Stanza& stanza) const {
+Errand ClientStanzaProcessor::ErrandOf(const Session& session, const xmpp::Stanza& stanza) const {
+  User& user = *session.user;
   const std::string_view bare = xmpp::BareOf(stanza.to());
-  if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE) {
-    if (bare.empty()) return {Errand::Kind::kToMany, {}};
-  } else if (stanza.kind() == common::v1::STANZA_KIND_IQ) {
-    const bool to_self = bare.empty() || bare == user.bare;
-    if (to_self && xmpp::ResourceOf(stanza.to()).empty()) return {Errand::Kind::kQuestion, user.bare};
-    if (bare == xmpp::DomainOf(bare)) return {Errand::Kind::kQuestion, std::string(bare)};
-  }
-  return {Errand::Kind::kToUser, bare.empty() ? user.bare : std::string(bare)};
+  const std::string_view to = bare.empty() ? std::string_view(user.bare) : bare;
+  if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE && bare.empty()) return {Errand::Kind::kToMany, {}};
+  const bool is_request =
+      stanza.kind() == common::v1::STANZA_KIND_IQ &&
+      (to == xmpp::DomainOf(to) || (to == user.bare && xmpp::ResourceOf(stanza.to()).empty()));
+  if (!is_request) return {Errand::Kind::kToUser, std::string(to)};
+  const bool is_behind_change =
+      IsUnderWay(user, to) || (session.inbound_order && session.inbound_order->HasChangeTo(to));
+  const bool is_change = is_behind_change || iqs_.IsChange(stanza);
+  return {is_change ? Errand::Kind::kChange : Errand::Kind::kQuestion, std::string(to)};
+}
+
+std::optional<Errand> ClientStanzaProcessor::BehindWhatIsUnderWay(const Session& session,
+                                                                  const xmpp::Stanza& stanza,
+                                                                  const Errand* waited) const {
+  User& user = *session.user;
+  if (!user.outbound && !user.backlog) return std::nullopt;
+  // What has waited as a question stays one: what came later may be in the log already. Of the changes that
+  // are under way none is of its session, behind which it would have been no question.
+  std::optional<Errand> errand = waited != nullptr ? *waited : ErrandOf(session, stanza);
+  const bool is_for_log = errand->kind == Errand::Kind::kChange || errand->kind == Errand::Kind::kToUser;
+  if (!is_for_log || !IsUnderWay(user, errand->to)) errand.reset();
+  return errand;
 }
 
 bool ClientStanzaProcessor::HasToWait(User& user, const InboundOrder* order, const Errand& errand) const {
@@ -69,14 +85,14 @@ bool ClientStanzaProcessor::IsUnderWay(User& user, std::string_view address) con
 void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza) {
   User& user = *session->user;
   if (session->inbound_order || !user.settings) {
-    Errand errand = ErrandOf(user, stanza.stanza());
+    Errand errand = ErrandOf(*session, stanza.stanza());
     if (HasToWait(user, session->inbound_order.get(), errand)) {
       if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
       session->inbound_order->Wait(std::move(stanza), std::move(errand));
       return;
     }
   }
-  Process(session, stanza);
+  Process(session, stanza, /*waited=*/nullptr);
 }
 
 void ClientStanzaProcessor::OnSettingsKnown(Shard& shard, const std::string& bare) {
@@ -87,10 +103,10 @@ void ClientStanzaProcessor::OnSettingsKnown(Shard& shard, const std::string& bar
   for (const auto& session : sessions) Drain(session);
 }
 
-void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session, Cause cause,
-                                        std::vector<Errand> errands, std::function<Task<void>(Cause&)> work) {
+void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session, Cause cause, Errand errand,
+                                        std::function<Task<void>(Cause&)> work) {
   if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
-  for (Errand& errand : errands) session->inbound_order->Begin(cause.count, std::move(errand));
+  session->inbound_order->Begin(cause.count, std::move(errand));
   session->inbound.Open(cause.count);
   tasks_.Spawn("stanza.handle", Run(session, cause, std::move(work)));
 }
@@ -111,10 +127,10 @@ void ClientStanzaProcessor::Drain(const std::shared_ptr<Session>& session) {
     return;
   // Handling one may end the session.
   while (session->inbound_order && !session->ended) {
-    std::optional<session::v1::ClientStanza> next = session->inbound_order->TakeNext(
+    std::optional<InboundOrder::Waiting> next = session->inbound_order->TakeNext(
         [&](const Errand& errand) { return !HasToWait(*session->user, nullptr, errand); });
     if (!next) break;
-    Process(session, *next);
+    Process(session, next->stanza, &next->errand);
   }
   if (!session->inbound_order) return;
   session->inbound_order->is_draining = false;
@@ -145,7 +161,7 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
 // ---- stanzas ------------------------------------------------------------------
 
 void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
-                                    session::v1::ClientStanza& client) {
+                                    session::v1::ClientStanza& client, const Errand* waited) {
   Cause cause;
   cause.session = session;
   cause.count = client.count();
@@ -166,11 +182,8 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
                     xmpp::ParseErrorCondition(client.refused()).value_or(ErrorCondition::kJidMalformed));
   } else {
     if (stanza.kind() != common::v1::STANZA_KIND_IQ) RemoveForgedStamps(stanza, sender.user.bare, is_ours);
-    Errand errand;
-    const bool is_anything_under_way = sender.user.outbound || sender.user.backlog;
-    if (is_anything_under_way) errand = ErrandOf(sender.user, stanza);
-    if (is_anything_under_way && errand.kind != Errand::Kind::kToMany && IsUnderWay(sender.user, errand.to)) {
-      SendThroughLog(sender, cause, errand.to, stanza);
+    if (const auto errand = BehindWhatIsUnderWay(*session, stanza, waited)) {
+      SendThroughLog(sender, cause, errand->to, stanza);
     } else {
       switch (stanza.kind()) {
         case common::v1::STANZA_KIND_MESSAGE:
@@ -273,7 +286,7 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
   if (presence.to().empty()) {
     if (type.empty() || type == "unavailable") {
       if (auto work = presence_.OnBroadcast(sender.session, cause, presence))
-        FinishLater(sender.session, cause, {{Errand::Kind::kToMany, {}}}, std::move(work));
+        FinishLater(sender.session, cause, {Errand::Kind::kToMany, {}}, std::move(work));
     } else if (type != "error") {
       answers_.Refuse(sender, cause, presence, ErrorCondition::kBadRequest, "this presence needs an address");
     }
@@ -328,12 +341,12 @@ void ClientStanzaProcessor::Iq(const Sender& sender, Cause& cause, xmpp::Stanza&
 }
 
 void ClientStanzaProcessor::Ask(const Sender& sender, Cause& cause, xmpp::Stanza iq) {
-  const std::string address(iq.to().empty() ? sender.user.bare : iq.to());
+  const std::string address(iq.to().empty() ? sender.user.bare : xmpp::BareOf(iq.to()));
   IqRouter::Verdict verdict = iqs_.OnClientRequest(sender, cause, std::move(iq));
   if (verdict.change) {
-    SendThroughLog(sender, cause, xmpp::BareOf(address), verdict.change->iq);
+    SendThroughLog(sender, cause, address, verdict.change->iq);
   } else if (verdict.answer) {
-    FinishLater(sender.session, cause, {{Errand::Kind::kQuestion, address}}, std::move(verdict.answer));
+    FinishLater(sender.session, cause, {Errand::Kind::kQuestion, address}, std::move(verdict.answer));
   }
 }
 

@@ -2,8 +2,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
-#include <vector>
 
 #include "domain/inbound/client_answers.h"
 #include "domain/inbound/inbound_order.h"
@@ -29,12 +29,10 @@ struct SessionManagerMetrics;
 /// What clients send: checked, applied to the session, and appended to the recipient's shard (RFC
 /// 6120 section 10, RFC 6121 section 8).
 ///
-/// 1. Whatever is appended for a session is appended in the order of the count, so that the
-///    recipients' owners can tell repetitions.
-/// 2. A stanza whose effect takes a decision that cannot be made at once (a subscription, a change of
+/// 1. A stanza whose effect takes a decision that cannot be made at once (a subscription, a change of
 ///    the roster) goes through the log of its own shard (`Outbound`), where nothing is lost and what
 ///    follows has its own origin. So does what must not overtake it: what goes to the same address.
-/// 3. Within a session, stanzas wait for each other as InboundOrder says.
+/// 2. Within a session, stanzas wait for each other as InboundOrder says.
 class ClientStanzaProcessor final : public SettingsKeeper::Listener {
  public:
   ClientStanzaProcessor(SessionManagerMetrics& metrics, runtime::TaskGroup& tasks, const Addresses& addresses,
@@ -66,14 +64,19 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
 
  private:
   /// The stanza that is being handled is done, and may be confirmed, when `work` ends. Until then
-  /// `errands` say which later ones of the session must wait. `work` may begin at once.
-  void FinishLater(const std::shared_ptr<Session>& session, Cause cause, std::vector<Errand> errands,
+  /// `errand` says which later ones of the session must wait. `work` may begin at once.
+  void FinishLater(const std::shared_ptr<Session>& session, Cause cause, Errand errand,
                    std::function<Task<void>(Cause&)> work);
   /// Puts a stanza into the log of its own shard, from where Apply has it.
   void SendThroughLog(const Sender& sender, Cause& cause, std::string_view address, xmpp::Stanza& stanza);
 
-  void Process(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza);
-  Errand ErrandOf(const User& user, const xmpp::Stanza& stanza) const;
+  /// `waited`: as what it has waited; null if it has not.
+  void Process(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza,
+               const Errand* waited);
+  Errand ErrandOf(const Session& session, const xmpp::Stanza& stanza) const;
+  /// Set if the stanza must go through the log, behind what is under way there to the same address.
+  std::optional<Errand> BehindWhatIsUnderWay(const Session& session, const xmpp::Stanza& stanza,
+                                             const Errand* waited) const;
   bool HasToWait(User& user, const InboundOrder* order, const Errand& errand) const;
   /// Whether something for the address is on its way through the log.
   bool IsUnderWay(User& user, std::string_view address) const;

@@ -6,6 +6,7 @@ namespace rookery::session_manager {
 
 void InboundLedger::Reset(std::uint64_t count) {
   confirmed_ = count;
+  newest_recorded_ = 0;
   open_ = {};
   head_ = 0;
 }
@@ -20,6 +21,12 @@ void InboundLedger::Open(std::uint64_t count) {
   const std::size_t index = head_ + (count - confirmed_ - 1);
   ROOKERY_CHECK(index < open_.size());
   ++open_[index];
+}
+
+bool InboundLedger::NoteRecord(std::uint64_t count) {
+  if (count < newest_recorded_) return false;
+  newest_recorded_ = count;
+  return true;
 }
 
 bool InboundLedger::Close(std::uint64_t count) {

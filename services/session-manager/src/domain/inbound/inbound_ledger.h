@@ -14,6 +14,8 @@ class InboundLedger {
   /// The next stanza was received; it has one effect open. Returns its number.
   std::uint64_t Receive();
   void Open(std::uint64_t count);
+  /// A record of stanza `count` goes into the log. False: one of a later stanza went before it.
+  bool NoteRecord(std::uint64_t count);
   /// One effect of stanza `count` is done. Returns true if confirmed() has risen.
   bool Close(std::uint64_t count);
 
@@ -30,6 +32,8 @@ class InboundLedger {
 
  private:
   std::uint64_t confirmed_ = 0;
+  // The newest stanza that has led to a record.
+  std::uint64_t newest_recorded_ = 0;
   // Open effects of confirmed_+1 and on, from head_. Freed when empty: most sessions are idle.
   std::vector<std::uint16_t> open_;
   std::size_t head_ = 0;

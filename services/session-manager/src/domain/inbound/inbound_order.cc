@@ -4,11 +4,19 @@
 
 namespace rookery::session_manager {
 
+namespace {
+
+using Kind = Errand::Kind;
+
+bool IsRequest(const Errand& errand) {
+  return errand.kind == Kind::kQuestion || errand.kind == Kind::kChange;
+}
+
+}  // namespace
+
 bool MustWait(const Errand& later, const Errand& earlier) {
-  using Kind = Errand::Kind;
-  if (later.kind == Kind::kQuestion || earlier.kind == Kind::kQuestion)
-    return later.kind == earlier.kind && later.to == earlier.to;
-  return later.kind == Kind::kToMany || earlier.kind == Kind::kToMany || later.to == earlier.to;
+  if (later.kind != Kind::kQuestion && earlier.kind != Kind::kQuestion) return true;
+  return IsRequest(later) && IsRequest(earlier) && later.to == earlier.to;
 }
 
 bool InboundOrder::HasToWait(const Errand& errand) const {
@@ -16,10 +24,16 @@ bool InboundOrder::HasToWait(const Errand& errand) const {
                      [&](const Entry& earlier) { return MustWait(errand, earlier.errand); });
 }
 
+bool InboundOrder::HasChangeTo(std::string_view address) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.errand.kind == Kind::kChange && entry.errand.to == address;
+  });
+}
+
 bool InboundOrder::IsUnanswered(std::uint64_t count,
                                 const std::function<bool(const xmpp::Stanza&)>& is_harmless) const {
   return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return entry.count == count && entry.errand.kind == Errand::Kind::kQuestion &&
+    return entry.count == count && IsRequest(entry.errand) &&
            (!entry.stanza || is_harmless(entry.stanza->stanza()));
   });
 }
@@ -39,14 +53,14 @@ void InboundOrder::End(std::uint64_t count) {
   std::erase_if(entries_, [&](const Entry& entry) { return entry.count == count; });
 }
 
-std::optional<session::v1::ClientStanza> InboundOrder::TakeNext(
+std::optional<InboundOrder::Waiting> InboundOrder::TakeNext(
     const std::function<bool(const Errand&)>& is_ready) {
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
     if (!entry->stanza || !is_ready(entry->errand)) continue;
     if (std::any_of(entries_.begin(), entry,
                     [&](const Entry& earlier) { return MustWait(entry->errand, earlier.errand); }))
       continue;
-    std::optional<session::v1::ClientStanza> next = std::move(entry->stanza);
+    Waiting next{*std::move(entry->stanza), std::move(entry->errand)};
     entries_.erase(entry);
     return next;
   }

@@ -47,7 +47,14 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
     telemetry::LogError("record.cause_finished", {{"shard", from.number}, {"offset", cause.offset}});
     cause.offset = -1;
   }
+  const bool is_in_order = !cause.session || cause.session->inbound.NoteRecord(cause.count);
   FillOrigin(from, cause, record);
+  if (!is_in_order) {
+    // The same, by the session's count (README.md, O3).
+    metrics_.records_out_of_order.Increment();
+    telemetry::LogError("record.out_of_order", {{"shard", from.number}, {"count", cause.count}});
+    record.mutable_origin()->clear_client();
+  }
   const auto append = [&](auto done) {
     owner_.Append(from, events::Topic::kUsers, partition, key, record, std::move(done));
   };
