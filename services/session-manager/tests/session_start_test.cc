@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
+#include "domain/accounts/credentials_version.h"
 #include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
@@ -18,6 +19,23 @@ class SessionStartTest : public Cluster {
     alice_ = UserIn(0);
     bob_ = UserIn(2);
   }
+  /// The version of the account's credentials.
+  std::uint64_t SetPassword(const std::string& user) {
+    AccountStore::Keys keys(1);
+    keys[0].set_stored_key("secret");
+    database_.accounts[user] = keys;
+    return VersionOf(keys);
+  }
+  /// Until is_held_up_ is false.
+  void HoldUpFirstLookUp() {
+    is_held_up_ = true;
+    database_.on_slow = [this](std::string_view call) -> Task<void> {
+      if (call != "GetKeys" || std::exchange(has_looked_up_, true)) co_return;
+      while (is_held_up_) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    };
+  }
+  bool is_held_up_ = false;
+  bool has_looked_up_ = false;
   Gateway& gateway_;
   Gateway& other_;
   std::string alice_;
@@ -70,6 +88,60 @@ TEST_F(SessionStartTest, SL2_SameResource_TheOlderHasClosedInOrder_WhatItSentCom
   EXPECT_TRUE(RunUntil([&] { return fresh.started; }));
   EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
   EXPECT_EQ(old.confirmed, old.sent);
+}
+
+TEST_F(SessionStartTest, SL15_AStartThatIsHeldUp_DoesNotEndTheOneThatCameAfterIt) {
+  const std::uint64_t version = SetPassword(alice_);
+  HoldUpFirstLookUp();
+  Client& older = gateway_.Start(alice_, "phone", {}, version);
+  Settle();
+  Client& newer = other_.Start(alice_, "phone", {}, version);
+  Settle();
+  EXPECT_TRUE(newer.started);
+  EXPECT_FALSE(older.started || older.start_failure);
+  is_held_up_ = false;
+  ASSERT_TRUE(RunUntil([&] { return older.start_failure.has_value(); }));
+  EXPECT_EQ(older.start_failure->condition(), "conflict");
+  EXPECT_FALSE(newer.ended);
+}
+
+TEST_F(SessionStartTest, SL15_AStartThatIsHeldUp_TheOwnerIsSuspendedWhenItGoesOn) {
+  const std::uint64_t version = SetPassword(alice_);
+  HoldUpFirstLookUp();
+  Client& older = gateway_.Start(alice_, "phone", {}, version);
+  Settle();
+  node(0).shard_log.member = false;
+  clock_.Advance(std::chrono::seconds(15));
+  Client& newer = other_.Start(alice_, "phone", {}, version);
+  const Shard& shard = *node(0).domain.shards().Find(0);
+  ASSERT_EQ(shard.waiting.size(), 1u);
+  is_held_up_ = false;
+  ASSERT_TRUE(RunUntil([&] { return shard.waiting.size() == 2; }));
+  node(0).shard_log.member = true;
+  Elapse(std::chrono::seconds(1));
+  ASSERT_TRUE(RunUntil([&] { return newer.started && (older.ended || older.start_failure); }));
+  EXPECT_FALSE(newer.ended);
+}
+
+TEST_F(SessionStartTest, SL15_AnAttemptToResumeThatIsHeldUp_DoesNotTakeTheSessionFromTheOneAfterIt) {
+  const std::uint64_t version = SetPassword(alice_);
+  Client& client = SignIn(gateway_, alice_, "phone");
+  gateway_.EnableStreamManagement(client);
+  gateway_.End(client, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  HoldUpFirstLookUp();
+  Client& older = gateway_.Resume(client, 0, {}, version);
+  Settle();
+  Client& newer = other_.Resume(client, 0, {}, version);
+  Settle();
+  EXPECT_TRUE(newer.started);
+  is_held_up_ = false;
+  ASSERT_TRUE(RunUntil([&] { return !older.resume_answers.empty(); }));
+  EXPECT_TRUE(older.resume_answers[0].has_failure());
+  EXPECT_FALSE(newer.ended);
+  other_.Send(newer, Message(alice_, "m1"));
+  Settle();
+  EXPECT_EQ(newer.confirmed, newer.sent);
 }
 
 TEST_F(SessionStartTest, AnswerLost_SentAgain_SameSession) {

@@ -74,11 +74,10 @@ void LiveSessions::Retire(const std::shared_ptr<Session>& session) {
 
 // ---- what waits for an end ----------------------------------------------------
 
-bool LiveSessions::RunAfterEnd(Session& session, const GatewayPeer& gateway,
-                               session::v1::GatewayAction asked) {
+bool LiveSessions::RunAfterEnd(Session& session, WaitingAction asked) {
   if (!session.successors) session.successors = std::make_unique<std::vector<WaitingAction>>();
   if (session.successors->size() >= kMaxSuccessors) return false;
-  session.successors->push_back({gateway.instance(), std::move(asked)});
+  session.successors->push_back(std::move(asked));
   return true;
 }
 

@@ -69,7 +69,7 @@ class LiveSessions {
   void Retire(const std::shared_ptr<Session>& session);
 
   /// `asked` is done again when the session has ended. False: too much waits for that already.
-  bool RunAfterEnd(Session& session, const GatewayPeer& gateway, session::v1::GatewayAction asked);
+  bool RunAfterEnd(Session& session, WaitingAction asked);
   /// It has ended, or is not going to: does what waited for that, soon.
   void RunSuccessors(Session& session);
 

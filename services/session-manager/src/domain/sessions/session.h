@@ -27,6 +27,8 @@ struct ClientCaps;
 struct WaitingAction {
   std::string gateway;
   session::v1::GatewayAction action;
+  /// Its place among all actions of gateways to this process, from 1, whatever holds it up.
+  std::uint64_t arrival = 0;
 };
 
 /// Packets without acknowledgement, oldest first. Freed when empty.
@@ -153,6 +155,8 @@ struct Session : GatewayHook {
   /// The same, made when missing.
   const std::shared_ptr<EndWrites>& EndWritesOf();
 
+  /// Of the start or resumption that has made it what it is (WaitingAction); 0: it was there before.
+  std::uint64_t arrival = 0;
   /// The newest attempt to resume, while it waits; null when there is none.
   std::unique_ptr<WaitingResume> resume_waits;
   /// The attempt that its gateway was answered over its link when the client came there; 0: none was.

@@ -171,6 +171,10 @@ std::uint32_t SessionKeeper::ShardNumberFor(const GatewayAction& action) const {
 }
 
 void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
+  Handle(gateway, action, ++arrivals_);
+}
+
+void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uint64_t arrival) {
   owner_.NoteTime();
   if (action.has_attach_done()) {
     attacher_.AttachDone(gateway, action.attach_done());
@@ -214,14 +218,14 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
       gateway.Close();
       return;
     }
-    shard->waiting.push_back({gateway.instance(), std::move(action)});
+    shard->waiting.push_back({gateway.instance(), std::move(action), arrival});
     return;
   }
   if (session && session->is_unheard && session->gateway == &gateway) resumer_.OnHeard(session);
   switch (action.action_case()) {
     case GatewayAction::kStart:
     case GatewayAction::kResume:
-      Admit(gateway, std::move(action), *shard);
+      Admit(gateway, {gateway.instance(), std::move(action), arrival}, *shard);
       break;
     case GatewayAction::kAttach:
       attacher_.Attach(gateway, action, *shard);
@@ -261,7 +265,8 @@ void SessionKeeper::RunWaiting(Shard& shard) {
 }
 
 void SessionKeeper::Do(WaitingAction waiting) {
-  if (GatewayPeer* gateway = gateways_.Find(waiting.gateway)) OnAction(*gateway, std::move(waiting.action));
+  if (GatewayPeer* gateway = gateways_.Find(waiting.gateway))
+    Handle(*gateway, waiting.action, waiting.arrival);
 }
 
 void SessionKeeper::RefuseNotOwner(GatewayPeer& gateway, const GatewayAction& action, std::uint32_t number) {
@@ -285,30 +290,31 @@ void SessionKeeper::RefuseNotOwner(GatewayPeer& gateway, const GatewayAction& ac
 
 // ---- start ------------------------------------------------------------------
 
-void SessionKeeper::Admit(GatewayPeer& gateway, GatewayAction&& action, Shard& shard) {
+void SessionKeeper::Admit(GatewayPeer& gateway, WaitingAction&& asked, Shard& shard) {
+  const GatewayAction& action = asked.action;
   const std::string& user = action.has_start() ? action.start().user() : action.resume().user();
   const std::uint64_t version =
       action.has_start() ? action.start().credentials_version() : action.resume().credentials_version();
   // Most have asked us for the credentials a moment ago.
-  if (version == 0 || accounts_.IsKnownCurrent(user, version)) return Begin(gateway, action, shard);
-  tasks_.Spawn("session.admit",
-               AdmitIfCurrent(shards_.Shared(shard.number), gateway.instance(), std::move(action), version));
+  if (version == 0 || accounts_.IsKnownCurrent(user, version)) return Begin(gateway, asked, shard);
+  tasks_.Spawn("session.admit", AdmitIfCurrent(shards_.Shared(shard.number), std::move(asked), version));
 }
 
-Task<void> SessionKeeper::AdmitIfCurrent(std::shared_ptr<Shard> shard, std::string instance,
-                                         GatewayAction action, std::uint64_t version) {
+Task<void> SessionKeeper::AdmitIfCurrent(std::shared_ptr<Shard> shard, WaitingAction asked,
+                                         std::uint64_t version) {
+  const GatewayAction& action = asked.action;
   const std::string user = action.has_start() ? action.start().user() : action.resume().user();
   const absl::Status current = co_await accounts_.CheckVersion(user, version);
-  GatewayPeer* const gateway = gateways_.Find(instance);
+  GatewayPeer* const gateway = gateways_.Find(asked.gateway);
   // The next owner is asked then.
   if (shard->released() || gateway == nullptr) co_return;
   if (!shard->live()) {
     // It waits with the others, and is asked about again.
-    OnAction(*gateway, std::move(action));
+    Handle(*gateway, asked.action, asked.arrival);
     co_return;
   }
   if (current.ok()) {
-    Begin(*gateway, action, *shard);
+    Begin(*gateway, asked, *shard);
     co_return;
   }
   SessionManagerAction& reply = AddAction(*gateway, SessionId(action.session_id()), *shard);
@@ -323,14 +329,14 @@ Task<void> SessionKeeper::AdmitIfCurrent(std::shared_ptr<Shard> shard, std::stri
   }
 }
 
-void SessionKeeper::Begin(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
-  if (action.has_start()) return Start(gateway, action, shard);
-  resumer_.Resume(gateway, action, shard);
+void SessionKeeper::Begin(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard) {
+  if (asked.action.has_start()) return Start(gateway, asked, shard);
+  resumer_.Resume(gateway, asked, shard);
 }
 
-void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
-  const SessionId id(action.session_id());
-  const auto& request = action.start();
+void SessionKeeper::Start(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard) {
+  const SessionId id(asked.action.session_id());
+  const auto& request = asked.action.start();
   if (const auto existing = table_.Find(id)) {
     // Sent again after a broken link: the answer was lost.
     if (existing->user->bare == request.user()) {
@@ -365,7 +371,10 @@ void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Sha
   } else if (Session* old = user.FindResource(resource)) {
     // RFC 6120 section 7.7.2.2: the newer wins. It begins when the older one has ended; all that the
     // client of a session that is closed in order has sent there is applied before.
-    if (!live_.RunAfterEnd(*old, gateway, action)) {
+    if (old->arrival > asked.arrival) {
+      SetFailure(*AddAction(gateway, id, shard).mutable_started()->mutable_failure(),
+                 xmpp::ErrorCondition::kConflict, "replaced by a newer session");
+    } else if (!live_.RunAfterEnd(*old, asked)) {
       SetFailure(*AddAction(gateway, id, shard).mutable_started()->mutable_failure(),
                  xmpp::ErrorCondition::kResourceConstraint, "too many sessions of this name");
     } else if (old->phase() != SessionPhase::kClosing) {
@@ -375,6 +384,7 @@ void SessionKeeper::Start(GatewayPeer& gateway, const GatewayAction& action, Sha
   }
   auto session = std::make_shared<Session>();
   session->id = id;
+  session->arrival = asked.arrival;
   session->jid = xmpp::Jid::FromTrusted(request.user() + "/" + resource);
   session->state.set_started_at_ms(clock_.UnixMillisNow());
   session->state.set_start_offset(shard.window.next_offset() - 1);

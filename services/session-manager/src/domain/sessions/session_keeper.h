@@ -57,13 +57,15 @@ class SessionKeeper final : public LiveSessions::Actions,
   void Sweep(Shard& shard);
 
  private:
+  /// `arrival`: as in WaitingAction.
+  void Handle(GatewayPeer& gateway, session::v1::GatewayAction& action, std::uint64_t arrival);
   /// A start or a resumption, once it is known that the account is the one that the client has authenticated
-  /// to, with the password that it has.
-  void Admit(GatewayPeer& gateway, session::v1::GatewayAction&& action, Shard& shard);
-  Task<void> AdmitIfCurrent(std::shared_ptr<Shard> shard, std::string instance,
-                            session::v1::GatewayAction action, std::uint64_t version);
-  void Begin(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
-  void Start(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
+  /// to, with the password that it has. Those of one account may be admitted in another order than they came
+  /// in: whoever carries them out goes by their arrival.
+  void Admit(GatewayPeer& gateway, WaitingAction&& asked, Shard& shard);
+  Task<void> AdmitIfCurrent(std::shared_ptr<Shard> shard, WaitingAction asked, std::uint64_t version);
+  void Begin(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard);
+  void Start(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard);
   void OnEnd(GatewayPeer& gateway, const session::v1::GatewayAction& action);
   void OnStanza(GatewayPeer& gateway, session::v1::GatewayAction& action);
   void EnableStreamManagement(GatewayPeer& gateway, const session::v1::GatewayAction& action);
@@ -96,6 +98,7 @@ class SessionKeeper final : public LiveSessions::Actions,
   SessionResumer& resumer_;
   SessionAttacher& attacher_;
   AccountActions& accounts_;
+  std::uint64_t arrivals_ = 0;
 };
 
 }  // namespace rookery::session_manager

@@ -48,21 +48,24 @@ std::uint32_t NewlyHandled(const Session& session, std::uint32_t h) {
 
 }  // namespace
 
-void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
+void SessionResumer::Resume(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard) {
+  const GatewayAction& action = asked.action;
   const session::v1::SessionResume& request = action.resume();
   const std::shared_ptr<Session> session = table_.Find(SessionId(action.session_id()));
-  if (!session && MayBeBrought(action, shard)) return AwaitGateways(gateway, action, shard);
+  if (!session && MayBeBrought(action, shard)) return AwaitGateways(gateway, asked, shard);
   if (!session || session->user->bare != request.user()) return Refuse(gateway, action, shard);
   const bool is_over = session->phase() == SessionPhase::kClosing ||
                        (session->phase() == SessionPhase::kEnding && !session->ends_by_timeout);
   if (is_over) {
     // How much of it has arrived is known when it has ended.
-    if (!live_.RunAfterEnd(*session, gateway, action)) Refuse(gateway, action, shard);
+    if (!live_.RunAfterEnd(*session, asked)) Refuse(gateway, action, shard);
     return;
   }
+  const std::uint64_t waiting = session->resume_waits ? session->resume_waits->asked.arrival : 0;
+  if (asked.arrival < std::max(session->arrival, waiting)) return Refuse(gateway, action, shard);
   if (!session->is_resumable()) {
     const SteadyTime limit = session->resume_waits ? session->resume_waits->limit : SteadyTime::max();
-    Wait(*session, gateway, action, std::min(limit, clock_.Now() + kEnableLimit));
+    Wait(*session, asked, std::min(limit, clock_.Now() + kEnableLimit));
     return;
   }
   // Sent again to the owner of a new epoch: its answer is on the same link, behind the news of that.
@@ -90,18 +93,17 @@ void SessionResumer::Resume(GatewayPeer& gateway, const GatewayAction& action, S
   if (!session->inbound.is_all_confirmed() || session->row.misleads) {
     // h must say only what is in the log, and what no row denies: it will, in milliseconds. Until then
     // the session stays where it is: should we die now, its old gateway still has it.
-    Wait(*session, gateway, action, SteadyTime::max());
+    Wait(*session, asked, SteadyTime::max());
     return;
   }
   session->resume_waits.reset();
   live_.Schedule(*session);
-  Finish(session, gateway, request);
+  Finish(session, gateway, asked);
 }
 
-void SessionResumer::Wait(Session& session, const GatewayPeer& gateway, const GatewayAction& action,
-                          SteadyTime limit) {
+void SessionResumer::Wait(Session& session, const WaitingAction& asked, SteadyTime limit) {
   // Of two attempts of a client the newer one is where it waits for an answer.
-  session.resume_waits = std::make_unique<WaitingResume>(WaitingResume{{gateway.instance(), action}, limit});
+  session.resume_waits = std::make_unique<WaitingResume>(WaitingResume{asked, limit});
   live_.Schedule(session);
 }
 
@@ -111,14 +113,15 @@ bool SessionResumer::MayBeBrought(const GatewayAction& action, const Shard& shar
          !gateways_.HaveAllAttached(shard);
 }
 
-void SessionResumer::AwaitGateways(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
-  const SessionId id(action.session_id());
+void SessionResumer::AwaitGateways(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard) {
+  const SessionId id(asked.action.session_id());
   auto& waiting = shard.unknown_resumes;
   if (waiting.size() >= settings_.max_waiting_actions && !waiting.contains(id))
-    return Refuse(gateway, action, shard);
+    return Refuse(gateway, asked.action, shard);
   const auto [attempt, is_first] = waiting.try_emplace(id);
   // Of two attempts of a client the newer one is where it waits for an answer.
-  attempt->second.asked = {gateway.instance(), action};
+  if (asked.arrival < attempt->second.asked.arrival) return Refuse(gateway, asked.action, shard);
+  attempt->second.asked = asked;
   if (is_first) attempt->second.limit = clock_.Now() + kBringLimit;
 }
 
@@ -137,7 +140,7 @@ void SessionResumer::LookForUnknown(Shard& shard) {
     GatewayPeer* gateway = gateways_.Find(asked.gateway);
     if (gateway == nullptr) continue;  // asks again over its next link
     if (is_known) {
-      Resume(*gateway, asked.action, shard);
+      Resume(*gateway, asked, shard);
     } else {
       Refuse(*gateway, asked.action, shard);
     }
@@ -149,7 +152,7 @@ void SessionResumer::TryAgain(const std::shared_ptr<Session>& session) {
   const WaitingAction asked = session->resume_waits->asked;
   GatewayPeer* gateway = gateways_.Find(asked.gateway);
   if (gateway != nullptr) {
-    Resume(*gateway, asked.action, *session->user->shard);
+    Resume(*gateway, asked, *session->user->shard);
   } else {
     session->resume_waits.reset();
     live_.Schedule(*session);
@@ -175,7 +178,8 @@ void SessionResumer::Refuse(GatewayPeer& gateway, const GatewayAction& action, c
 }
 
 void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer& new_gateway,
-                            const session::v1::SessionResume& request) {
+                            const WaitingAction& asked) {
+  const session::v1::SessionResume& request = asked.action.resume();
   GatewayPeer* const gateway = &new_gateway;
   GatewayPeer* const before = session->gateway;
   // On one gateway both connections go by the same id: the old one ends before the new one begins.
@@ -190,6 +194,7 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   gateways_.Assign(*session, gateway);
   session->left_gateway = std::move(left);
   session->resumed_by = request.attempt();
+  session->arrival = asked.arrival;
   session->is_unheard = true;
   session->state.set_resumptions(session->state.resumptions() + 1);
   live_.Enter(*session, SessionPhase::kResumed);

@@ -12,6 +12,7 @@ namespace rookery::session_manager {
 class HandOuts;
 struct Session;
 struct Shard;
+struct WaitingAction;
 class Deliverer;
 class DirectoryWriter;
 class FeatureHooks;
@@ -44,7 +45,8 @@ class SessionResumer {
         deliverer_(deliverer),
         ends_(ends) {}
 
-  void Resume(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
+  /// Of two attempts the one that came later counts, whatever held up the other.
+  void Resume(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard);
   /// The gateway to which the session's client has come says something of it, and so has it.
   void OnHeard(const std::shared_ptr<Session>& session);
   /// What an attempt to resume the session may have waited for has happened.
@@ -58,12 +60,10 @@ class SessionResumer {
  private:
   /// Nobody knows the session, and a gateway that has not brought its sessions may.
   bool MayBeBrought(const session::v1::GatewayAction& action, const Shard& shard) const;
-  void AwaitGateways(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
-  void Wait(Session& session, const GatewayPeer& gateway, const session::v1::GatewayAction& action,
-            SteadyTime limit);
+  void AwaitGateways(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard);
+  void Wait(Session& session, const WaitingAction& asked, SteadyTime limit);
   void Refuse(GatewayPeer& gateway, const session::v1::GatewayAction& action, const Shard& shard);
-  void Finish(const std::shared_ptr<Session>& session, GatewayPeer& gateway,
-              const session::v1::SessionResume& request);
+  void Finish(const std::shared_ptr<Session>& session, GatewayPeer& gateway, const WaitingAction& asked);
   Task<void> LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, std::string gateway);
 
   const Settings& settings_;
