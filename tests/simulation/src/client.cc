@@ -17,6 +17,7 @@ using std::chrono::seconds;
 namespace {
 
 constexpr seconds kPatience{20};
+constexpr std::string_view kBlocking = "urn:xmpp:blocking";
 
 /// What no client of ours ever deserves: it keeps to the protocol, and its session has no rival.
 bool IsOurFault(std::string_view condition) {
@@ -271,6 +272,8 @@ void Client::GoOnline() {
   state_ = State::kOnline;
   SendPresence();
   if (is_calm_) return;
+  // Clients do not wait for answers when they begin.
+  if (random_.Chance(0.3)) ChangeList();
   Later(random_.Exponential(habits_.between_messages), [this] { Talk(); });
   Later(random_.Exponential(habits_.online_for), [this] { ChangePlace(); });
 }
@@ -323,6 +326,7 @@ void Client::Talk() {
   Client& contact = *random_.Pick(contacts_);
   std::string to = contact.user();
   if (contact.session_ != nullptr && random_.Chance(0.3)) to = contact.session_->jid;
+  if (random_.Chance(0.1)) to = user_;  // a note to oneself
   const std::uint64_t id = ledger_.Sent(*session_, to);
   xmpp::Stanza message = xmpp::MakeMessage("chat", "", to);
   message.set_id(IdText(id));
@@ -330,6 +334,24 @@ void Client::Talk() {
   body.SetText(absl::StrCat("text of ", id));
   xmpp::SetPayload(message, body);
   SendStanza(std::move(message), id);
+  if (random_.Chance(0.15)) ChangeList();
+}
+
+void Client::ChangeList() {
+  const std::string jid = absl::StrCat("stranger", random_.Below(3), "@localhost");
+  xmpp::Stanza change;
+  change.set_kind(common::v1::STANZA_KIND_IQ);
+  change.set_type("set");
+  change.set_id(absl::StrCat("change-", ++changes_));
+  const std::uint64_t what = random_.Below(3);
+  xmpp::Element list = what == 0   ? xmpp::Element("query", xmpp::ns::kRoster)
+                       : what == 1 ? xmpp::Element("block", kBlocking)
+                                   : xmpp::Element("unblock", kBlocking);
+  xmpp::Element& item = list.Add("item").SetAttr("jid", jid);
+  if (what == 0) item.SetAttr("name", change.id());
+  xmpp::SetPayload(change, list);
+  world_.Note(session_->jid, "change", change.id());
+  SendStanza(std::move(change), 0);
 }
 
 void Client::LoseConnection(Duration notice) {

@@ -91,7 +91,7 @@ class Client {
  private:
   enum class State { kAway, kSigningIn, kOnline };
   struct Unacknowledged {
-    std::uint64_t message;  // 0: presence
+    std::uint64_t message;  // 0: something else
     xmpp::Stanza stanza;
   };
 
@@ -101,6 +101,8 @@ class Client {
   void GoOnline();
   void SendPresence();
   void Talk();
+  /// Of the roster or the block list, and of nobody who takes part.
+  void ChangeList();
   void ChangePlace();
   void LoseConnection(Duration notice);
   void EndSession();
@@ -136,6 +138,7 @@ class Client {
   std::uint32_t since_ack_ = 0;
   std::deque<Unacknowledged> unacknowledged_;
   std::set<std::string> unanswered_;
+  std::uint64_t changes_ = 0;
 };
 
 }  // namespace rookery::simulation

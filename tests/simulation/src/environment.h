@@ -70,6 +70,8 @@ class SessionManagerProcess : public Process {
   using Process::Process;
   virtual std::size_t sessions() const = 0;
   virtual bool is_live(std::uint32_t shard) const = 0;
+  /// Records of clients' stanzas behind those of later ones, in all its lives.
+  virtual double records_out_of_order() const = 0;
 };
 std::unique_ptr<SessionManagerProcess> MakeSessionManager(Environment& environment, std::string name);
 

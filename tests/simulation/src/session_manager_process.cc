@@ -358,6 +358,9 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     const sharding::Shard* const found = parts_ == nullptr ? nullptr : parts_->owner->Find(shard);
     return found != nullptr && found->live();
   }
+  double records_out_of_order() const override {
+    return out_of_order_before_ + (parts_ == nullptr ? 0 : parts_->domain->metrics().records_out_of_order.Value());
+  }
 
  private:
   // In the order of making; unmade in reverse.
@@ -441,6 +444,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
 
   void Unmake() override {
     Parts& p = *parts_;
+    out_of_order_before_ = records_out_of_order();
     p.directory_timer.reset();
     p.sweep_timer.reset();
     // Its last coroutines end on the loop, while all that they use is still there. The dead say nothing.
@@ -453,6 +457,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
 
   Environment& environment_;
   std::unique_ptr<Parts> parts_;
+  double out_of_order_before_ = 0;
 };
 
 }  // namespace

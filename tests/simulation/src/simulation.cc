@@ -202,6 +202,12 @@ void Simulation::Check() {
                       absl::StrCat("the cursor of shard ", shard, " is ", cursor, " of ", end));
   }
   CheckShards();
+  for (const auto& manager : managers_) {
+    if (manager->records_out_of_order() > 0)
+      ledger_.Violate("records-keep-their-order",
+                      absl::StrCat(manager->name(), " has appended ", manager->records_out_of_order(),
+                                   " records of clients' stanzas behind those of later ones"));
+  }
   std::size_t sessions = 0;
   for (const auto& manager : managers_) sessions += manager->sessions();
   if (sessions != staying_.size())
