@@ -166,6 +166,14 @@ TEST_F(LiveStream, WhatAClosedClientSaidMayBeLost_ItIsToldSo) {
   }
 }
 
+TEST_F(LiveStream, TheClusterCanSeeThatAClientHasClosedAndWaitsForTheLog) {
+  Bind();
+  Feed("<message to='a@example.com'/>");
+  EXPECT_FALSE(cluster_.client->has_closed());
+  Feed("</stream:stream>");
+  EXPECT_TRUE(cluster_.client->has_closed());
+}
+
 TEST_F(LiveStream, AConnectionThatBreaksBehindTheEndOfItsStream_IsClosed) {
   Bind();
   Feed("<message to='a@example.com'/></stream:stream>");

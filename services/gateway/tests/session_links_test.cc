@@ -61,10 +61,12 @@ class FakeClient final : public SessionClient {
   void OnBatchEnd() override { ++batches; }
   void OnSessionEnded(std::string_view condition, std::string_view) override { ended = condition; }
   void OnUncongested() override { ++uncongested; }
+  bool has_closed() const override { return closed; }
 
   std::vector<std::string> packets;
   std::string last_to;
   std::string ended = "-";
+  bool closed = false;
   int confirmations = 0;
   int batches = 0;
   int uncongested = 0;
@@ -748,6 +750,21 @@ TEST_F(OneShardInTroubleTest, ClientsOfAShardWithoutAnOwnerAreSentAwayAndTheirSe
   EXPECT_TRUE(attach.attach().detached());
   EXPECT_EQ(b().Take().stanza().stanza().id(), "1");
   EXPECT_EQ(b().Take().end().reason(), session::v1::END_REASON_CONNECTION_LOST);
+}
+
+TEST_F(OneShardInTroubleTest, AClientThatHasClosedAndIsSentAwayHasClosed) {
+  Both();
+  mine_->outbound.EnableStreamManagement(true);
+  SendStanza(*mine_, "1");
+  client_.closed = true;  // it waits for the log
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(31));
+  EXPECT_EQ(client_.ended, "reset");
+  b().sent.clear();
+  Own(b(), 11);
+  EXPECT_FALSE(b().Take().attach().detached());
+  EXPECT_EQ(b().Take().stanza().stanza().id(), "1");
+  EXPECT_EQ(b().Take().end().reason(), session::v1::END_REASON_CLOSED);
 }
 
 TEST_F(OneShardInTroubleTest, AnOwnerThatComesInTimeKeepsItsClients) {

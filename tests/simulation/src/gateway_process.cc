@@ -40,6 +40,7 @@ class Stream final : public SessionClient, public std::enable_shared_from_this<S
   void OnBatchEnd() override;
   void OnSessionEnded(std::string_view condition, std::string_view text) override;
   void OnUncongested() override {}
+  bool has_closed() const override { return false; }
 
  private:
   Cluster& cluster();

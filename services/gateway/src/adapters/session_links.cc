@@ -485,7 +485,7 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet) {
                                                    {"expected", session->outbound.last_seq() + 1},
                                                    {"seq", target.seq()}});
         if (SessionClient* client = session->client) {
-          End(*session, EndReason::kConnectionLost);
+          Detach(*session);
           client->OnSessionEnded("internal-server-error", {});
         }
         continue;
@@ -784,10 +784,14 @@ void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
   }
 }
 
+void SessionLinks::Detach(ClientSession& session) {
+  End(session, session.client->has_closed() ? EndReason::kClosed : EndReason::kConnectionLost);
+}
+
 void SessionLinks::SendAway(ClientSession& session, prometheus::Counter& why, std::string_view text) {
   SessionClient* client = session.client;
   why.Increment();
-  End(session, EndReason::kConnectionLost);
+  Detach(session);
   client->OnSessionEnded("reset", text);
 }
 

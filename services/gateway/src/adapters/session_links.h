@@ -141,7 +141,11 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void Post(void (SessionLinks::*call)());
   /// Clients of a shard without an owner that answers, some in each turn of the loop.
   void SendAwayWaiting(std::uint32_t number, std::size_t from);
-  /// The client is told to come again; its session stays, as lost.
+  /// The session's connection ends by what the cluster has found, not its client: lost, so that it may
+  /// be resumed, unless its client has closed it already.
+  void Detach(ClientSession& session);
+  /// The client is told to come again; its session stays, as lost or, where the client had closed it
+  /// and waited for the log only, as closed.
   void SendAway(ClientSession& session, prometheus::Counter& why, std::string_view text);
   /// Of sessions that cannot be resumed, and that their owner may have ended meanwhile.
   void SendAwayUnheard(Shard& shard);

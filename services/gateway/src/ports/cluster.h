@@ -61,6 +61,8 @@ class SessionClient {
   virtual void OnSessionEnded(std::string_view condition, std::string_view text) = 0;
   /// Cluster::is_congested() was true for its session, and is no longer.
   virtual void OnUncongested() = 0;
+  /// Its client has closed the stream in order, and is answered when the log has what it has sent.
+  virtual bool has_closed() const = 0;
 };
 
 /// The session-managers as the gateway's protocols see them: the owner of a user's shard

@@ -52,6 +52,7 @@ class EstablishedStream final : public SessionClient {
   void OnBatchEnd() override;
   void OnSessionEnded(std::string_view condition, std::string_view text) override;
   void OnUncongested() override;
+  bool has_closed() const override { return is_closing_; }
 
  private:
   void HandleAck(const xmpp::Element& element);
