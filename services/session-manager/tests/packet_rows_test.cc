@@ -227,6 +227,36 @@ TEST_P(PacketRowsTest, E1_TheGatewayOfOneDiesWithTheOwner_TheRecordIsReadAgain_T
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
+TEST_P(PacketRowsTest, P5_ADeviceThatCameLater_WasNotGivenIt) {
+  Say("m1", bob_);
+  Client& late = Begin(other_, "late", 'l');
+  late.acks = true;
+  Say("m2", late.jid);
+  ASSERT_THAT(late.MessageIds(), ElementsAre("m2"));
+  Die();
+  Move();
+  PhoneCloses();
+  other_.End(*desk, END_REASON_CLOSED);
+  Settle();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_THAT(late.MessageIds(), ElementsAre("m2", "m1"));
+}
+
+TEST_P(PacketRowsTest, P5_ADeviceThatWasNotAvailableThen_WasNotGivenIt) {
+  desk->acks = true;
+  other_.Send(*desk, Presence("unavailable"));
+  Settle();
+  Say("m1", bob_);
+  other_.Send(*desk, Presence());
+  Settle();
+  Say("m2", desk->jid);
+  ASSERT_THAT(desk->MessageIds(), ElementsAre("m2"));
+  Die();
+  Move();
+  PhoneCloses();
+  EXPECT_THAT(desk->MessageIds(), ElementsAre("m2", "m1"));
+}
+
 INSTANTIATE_TEST_SUITE_P(, PacketRowsTest, ::testing::Bool(), [](const auto& info) {
   return std::string(info.param ? "PhoneFirst" : "DeskFirst");
 });

@@ -30,20 +30,23 @@ const std::vector<FaultKind>& AllFaults() {
       {"drain-gateway", "SIGTERM to a gateway, and a new one after it", ""},
       {"drain-manager", "SIGTERM to a session-manager, and a new one after it", ""},
       {"die-unheard", "kill -9 of a session-manager that gateways have not heard for 0.1 to 4 s", ""},
-      {"move-unheard", "shards move and move on while gateways do not hear a session-manager for 0.5 to 4.5 s", ""},
+      {"move-unheard",
+       "shards move and move on while gateways do not hear a session-manager for 0.5 to 4.5 s", ""},
       {"freeze-short", "a process stands still for 0.1 to 4 s", ""},
       {"freeze-long", "a process stands still for 4 to 60 s", ""},
       {"freeze-minutes", "a process stands still for 1 to 5 min",
-       "a session that ended while its gateway stood still for more than two minutes is seen again for a moment"},
+       "a session that ended while its gateway stood still for more than two minutes is seen again for a "
+       "moment"},
       {"cut", "no packet passes between two processes, none of them the broker, for 0.1 to 60 s", ""},
       {"cut-one-way", "packets pass in one direction only, for 0.1 to 60 s", ""},
       {"redis-emptied", "Redis loses everything", ""},
       {"redis-away", "Redis does not answer for 1 to 60 s", ""},
       {"postgres-away", "PostgreSQL does not answer for 1 to 60 s", ""},
       {"postgres-slow", "PostgreSQL answers a hundred times slower for 10 to 60 s", ""},
-      {"postgres-late", "PostgreSQL does statements that their callers have given up, seconds later, for 10 to 60 s",
+      {"postgres-late",
+       "PostgreSQL does statements that their callers have given up, seconds later, for 10 to 60 s", ""},
+      {"postgres-ambiguous", "a tenth of the statements is done and answered with an error, for 10 to 60 s",
        ""},
-      {"postgres-ambiguous", "a tenth of the statements is done and answered with an error, for 10 to 60 s", ""},
       {"cut-broker", "a process does not reach the broker, or is not reached, for 0.1 to 60 s", ""},
       {"broker-restart", "the broker is away for 1 to 20 s and comes back with its log", ""},
       {"partition-away", "one partition of users has no leader for 1 to 30 s", ""},
@@ -51,9 +54,11 @@ const std::vector<FaultKind>& AllFaults() {
       {"rebalance-storm", "ten rebalances within some seconds", ""},
       {"refused-appends", "one record in fifty is refused for good, for 5 to 30 s", ""},
       {"truncated-log", "a partition of users loses its newest records",
-       "the last minutes of such a log are applied again, and what is stored under lost offsets hides what gets them next"},
+       "the last minutes of such a log are applied again, and what is stored under lost offsets hides what "
+       "gets them next"},
       {kSecondDevices.data(), "a third of the users have two devices", ""},
-      {kTogether.data(), "in one seed of three misfortunes do not wait for the end of the ones before", ""},
+      {kTogether.data(), "in one seed of three misfortunes do not wait for the end of the ones before",
+       "in one of a hundred such seeds a message is lost or comes twice"},
   };
   return kAll;
 }
@@ -62,7 +67,8 @@ Faults::Faults(Simulation& simulation)
     : simulation_(simulation), world_(simulation.world_), random_(simulation.random_.Fork()) {
   // In the table's order, so that a set's order does not matter.
   for (const FaultKind& kind : AllFaults())
-    if (simulation_.options_.faults.contains(kind.name) && kind.name != kSecondDevices && kind.name != kTogether)
+    if (simulation_.options_.faults.contains(kind.name) && kind.name != kSecondDevices &&
+        kind.name != kTogether)
       enabled_.emplace_back(kind.name);
   const bool is_drawn = random_.Chance(1.0 / 3);
   is_together_ = is_drawn && simulation_.options_.faults.contains(std::string(kTogether));
@@ -121,7 +127,9 @@ void Faults::ReviveLater(Process& process, Duration after) {
 void Faults::Do(const std::string& name) {
   Simulation& s = simulation_;
   world_.Note("world", "fault", name);
-  const auto pick = [this](auto& processes) -> Process& { return *processes[random_.Below(processes.size())]; };
+  const auto pick = [this](auto& processes) -> Process& {
+    return *processes[random_.Below(processes.size())];
+  };
   const auto freeze = [this](Process& process, Duration time) {
     process.Freeze();
     UndoLater(time, [&process] { process.Thaw(); });
@@ -147,8 +155,10 @@ void Faults::Do(const std::string& name) {
       world_.After(after, [this, &s] {
         if (!is_over_) s.kafka_.Shake();
       });
-    UndoLater(random_.Between(milliseconds(500), milliseconds(4'500)), [unhear, &manager] { unhear(manager, true); });
-  } else if (name == "kill-gateway" || name == "kill-manager" || name == "kill-roster" || name == "kill-member") {
+    UndoLater(random_.Between(milliseconds(500), milliseconds(4'500)),
+              [unhear, &manager] { unhear(manager, true); });
+  } else if (name == "kill-gateway" || name == "kill-manager" || name == "kill-roster" ||
+             name == "kill-member") {
     Process& process = name == "kill-gateway"   ? pick(s.gateways_)
                        : name == "kill-manager" ? pick(s.managers_)
                        : name == "kill-roster"  ? pick(s.rosters_)

@@ -9,6 +9,7 @@
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/held_records.h"
+#include "domain/delivery/late_sessions.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/packet_rows.h"
@@ -274,6 +275,8 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     RouteRecovered(user, message, route.targets, /*to_account=*/!matches);
     return;
   }
+  if (user.sessions.size() > route.targets.size() && user.FindResource(resource) == nullptr)
+    PassOverAbsent(outbox_, user, message->offset);
   absl::InlinedVector<Session*, 4> targets;
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
   const bool is_behind =
@@ -353,8 +356,8 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   }
   for (std::size_t i : targets) {
     Session& session = *user.sessions[i];
-    // What went to the store while it was not available is given from there.
-    if (to_account && IsPassedOver(session, offset)) continue;
+    // What went to the store, or to others, while it was not available was not given to it.
+    if (to_account && !WasThereFor(session, offset) && FindEmptyPacket(session, offset) == nullptr) continue;
     // Beside the one that has it unacknowledged, only its equals were given it too.
     if (to_account && given && session.priority() < given_priority) continue;
     given = SendRecord(session, message, /*primary=*/true, /*recovering=*/true) != Sent::kElsewhere || given;
@@ -366,8 +369,7 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   // it went to one of the user's sessions then, and its client has it.
   const bool handled =
       to_account && std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& s) {
-        return s->state.start_offset() < offset && offset <= s->last_primary && !IsPassedOver(*s, offset) &&
-               !IsHeld(*s, offset);
+        return WasThereFor(*s, offset) && offset <= s->last_primary && !IsHeld(*s, offset);
       });
   if (handled) return;
   // Either an earlier owner has stored or bounced it, then doing so again changes nothing; or it

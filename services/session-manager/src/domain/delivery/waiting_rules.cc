@@ -10,8 +10,8 @@
 namespace rookery::session_manager {
 
 namespace {
-/// Of a session, in what the shard has not finished. One more is merged with the newest, and what the session was
-/// given between the two may be given to it again by the next owner.
+/// Of a session, in what the shard has not finished. One more is merged with the newest, and what the session
+/// was given between the two may be given to it again by the next owner.
 constexpr int kMaxPassedOver = 256;
 }  // namespace
 
@@ -64,32 +64,48 @@ void SetGiven(Outbox& outbox, Session& session, bool given) {
   outbox.Publish(session);
 }
 
+bool WasThereFor(const Session& session, std::int64_t offset) {
+  const auto& state = session.state;
+  return offset > std::max(state.start_offset(), state.available_offset()) && !IsPassedOver(session, offset);
+}
+
+void NotePassedOver(Session& session, std::int64_t offset) {
+  auto& ranges = *session.state.mutable_passed_over();
+  const std::int64_t committed = session.user->shard->last_commit;
+  while (!ranges.empty() && ranges.begin()->last() < committed) ranges.erase(ranges.begin());
+  if (!ranges.empty() && offset > ranges.rbegin()->last() && session.last_offset <= ranges.rbegin()->last()) {
+    // Nothing was given in between.
+    ranges.rbegin()->set_last(offset);
+  } else if (ranges.size() >= kMaxPassedOver) {
+    auto& newest = *ranges.rbegin();
+    newest.set_first(std::min(newest.first(), offset));
+    newest.set_last(std::max(newest.last(), offset));
+  } else {
+    auto& range = *ranges.Add();
+    range.set_first(offset);
+    range.set_last(offset);
+  }
+}
+
 void PassOver(Outbox& outbox, User& user, std::int64_t offset) {
   // A later owner that reads the record again must not take it for given to a session just
   // because newer ones were; and the session, should it become available, has to ask the store.
   for (const auto& session : user.sessions) {
-    auto& state = session->state;
-    if (offset <= state.start_offset() || IsPassedOver(*session, offset)) {
+    if (offset <= session->state.start_offset() || IsPassedOver(*session, offset)) {
       SetGiven(outbox, *session, false);
       continue;
     }
-    auto& ranges = *state.mutable_passed_over();
-    const std::int64_t committed = user.shard->last_commit;
-    while (!ranges.empty() && ranges.begin()->last() < committed) ranges.erase(ranges.begin());
-    if (!ranges.empty() && offset > ranges.rbegin()->last() &&
-        session->last_offset <= ranges.rbegin()->last()) {
-      // Nothing was given in between.
-      ranges.rbegin()->set_last(offset);
-    } else if (ranges.size() >= kMaxPassedOver) {
-      auto& newest = *ranges.rbegin();
-      newest.set_first(std::min(newest.first(), offset));
-      newest.set_last(std::max(newest.last(), offset));
-    } else {
-      auto& range = *ranges.Add();
-      range.set_first(offset);
-      range.set_last(offset);
-    }
-    state.set_offline_given(false);
+    NotePassedOver(*session, offset);
+    session->state.set_offline_given(false);
+    outbox.Publish(*session);
+  }
+}
+
+void PassOverAbsent(Outbox& outbox, User& user, std::int64_t offset) {
+  for (const auto& session : user.sessions) {
+    const bool has_left = !session->available() && session->state.availability_count() > 0;
+    if (!has_left || !WasThereFor(*session, offset)) continue;
+    NotePassedOver(*session, offset);
     outbox.Publish(*session);
   }
 }

@@ -32,13 +32,17 @@ bool IsLeftBehind(const User& user, const Session& session);
 bool HasTaken(const Session& session, std::uint64_t id);
 /// The same, or as the record that the row comes from.
 bool HasRow(const Session& session, std::uint64_t id);
-/// Whether the record went to the offline store while this session was connected.
+/// Whether the record went to the offline store, or to others, while this session was connected.
 bool IsPassedOver(const Session& session, std::int64_t offset);
+/// Whether the session may have been given a record that is addressed to the account: it was available.
+bool WasThereFor(const Session& session, std::int64_t offset);
 
 /// The session's state says whether it was handed all that waits.
 void SetGiven(Outbox& outbox, Session& session, bool given);
 /// The record goes to the offline store: the states of the user's sessions say so.
 void PassOver(Outbox& outbox, User& user, std::int64_t offset);
+/// It goes to others of the user's sessions: so say the states of those that are not available any more.
+void PassOverAbsent(Outbox& outbox, User& user, std::int64_t offset);
 
 /// As it is sent: from the store, and from memory.
 std::shared_ptr<Delivery> FromRow(std::string_view bare, WaitingStore::OfflineMessage& row);

@@ -163,6 +163,8 @@ void PresenceTracker::HandOutIfDue(const std::shared_ptr<Session>& session) {
 void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause,
                                       xmpp::Stanza presence, int priority) {
   if (!session->available()) {
+    if (session->state.availability_count() == 0)
+      session->state.set_available_offset(session->user->shard->window.next_offset() - 1);
     session->state.set_availability_count(cause.count);
     session->state.clear_left();
     directory_.Changed(*session);
@@ -496,7 +498,8 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, events::v1::UserRecord& recor
   const bool is_available = session != nullptr && session->available();
   if (!is_unavailable) return !is_available || session->state.presence().payload() != presence.payload();
   if (session == nullptr) return false;
-  // That the session is back was said to all who may see it; whom it sent presence directly since, knows it too.
+  // That the session is back was said to all who may see it; whom it sent presence directly since, knows it
+  // too.
   const auto& directed = session->state.directed();
   const auto sees = [&](std::string_view recipient) {
     if (std::find(directed.begin(), directed.end(), recipient) != directed.end()) return true;
