@@ -118,14 +118,19 @@ class KafkaConsumer final : public Consumer {
 
   ~KafkaConsumer() override {
     if (client_ == nullptr) return;
-    if (ending_.joinable()) {
-      ending_.join();
-      return;
-    }
-    Stop();
+    stopping_.store(true);
+    waker_->Detach();
     blocking_.join();
+    for (CommitWait* wait : waits_) {
+      wait->done.Set(absl::CancelledError("kafka: the consumer is gone"));
+      delete wait;
+    }
     if (closing_ == nullptr) AnswerWhatIsOpen();
-    End(TakeQueues());
+    partitions_.clear();
+    closing_.reset();
+    commits_.reset();
+    control_.reset();
+    rd_kafka_destroy_flags(client_, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   }
 
   void Seek(std::int32_t partition, std::int64_t offset) override {
@@ -149,7 +154,6 @@ class KafkaConsumer final : public Consumer {
   }
 
   Task<absl::StatusOr<std::int64_t>> Committed(std::int32_t partition) override {
-    if (stopping_.load()) co_return Gone();
     if (!member_) co_return absl::FailedPreconditionError("kafka: a reader without a group commits nothing");
     auto ask = [this, partition](int timeout_ms) -> absl::StatusOr<std::int64_t> {
       const ListPtr list = NewList(topic_, partition, RD_KAFKA_OFFSET_INVALID);
@@ -183,7 +187,6 @@ class KafkaConsumer final : public Consumer {
 
   Task<absl::Status> Commit(std::vector<Position> positions) override {
     if (positions.empty()) co_return absl::OkStatus();
-    if (stopping_.load()) co_return Gone();
     ROOKERY_CO_RETURN_IF_ERROR(CheckOurs(positions));
     const std::shared_ptr<Waker> waker = waker_;
     const std::uint64_t assignment = assignment_;
@@ -191,7 +194,7 @@ class KafkaConsumer final : public Consumer {
     for (auto doubt = joins_.in_doubt(); doubt.count() > 0 && !revocation_; doubt = joins_.in_doubt()) {
       if (doubt > kLongestDoubt) co_return absl::AbortedError("kafka: a rebalance may run");
       co_await runtime::Sleep(doubt);
-      if (!waker->attached()) co_return Gone();
+      if (!waker->attached()) co_return absl::CancelledError("kafka: the consumer is gone");
       if (IsLost()) co_return absl::FailedPreconditionError("kafka: not a member");
       // What was ours may have been another's in between, and be further now.
       if (assignment != assignment_) co_return absl::AbortedError("kafka: a rebalance has run");
@@ -227,7 +230,6 @@ class KafkaConsumer final : public Consumer {
 
   Task<void> Close(std::chrono::milliseconds timeout) override {
     const std::shared_ptr<Waker> waker = waker_;
-    if (!waker->attached()) co_return;
     const auto deadline = SteadyClock::now() + timeout;
     asio::steady_timer pause(io_);
     for (const auto settled = SteadyClock::now() + kSettleTime;
@@ -251,7 +253,7 @@ class KafkaConsumer final : public Consumer {
       if (SteadyClock::now() >= deadline) {
         FinishRevocation(true);
         telemetry::LogWarn("kafka.close_timed_out", {{"topic", topic_}});
-        break;
+        co_return;
       }
       // What librdkafka does last wakes nobody.
       closing_->SetReady();
@@ -259,55 +261,12 @@ class KafkaConsumer final : public Consumer {
       pause.expires_after(kPollTime);
       co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
     }
-    if (!waker->attached()) co_return;
-    Stop();
-    // On a thread of its own: it waits for the questions that librdkafka has, and for its threads.
-    runtime::Promise<bool> ended(io_.get_executor());
-    ending_ = std::thread([this, ended, queues = TakeQueues()]() mutable {
-      blocking_.join();
-      End(std::move(queues));
-      ended.Set(true);
-    });
-    co_await ended.Get();
   }
 
  private:
   struct CommitWait {
     runtime::Promise<absl::Status> done;
   };
-
-  static absl::Status Gone() { return absl::CancelledError("kafka: the consumer is gone"); }
-
-  /// Nothing is told or answered any more, but that it is gone.
-  void Stop() {
-    stopping_.store(true);
-    waker_->Detach();
-    for (CommitWait* wait : waits_) {
-      wait->done.Set(Gone());
-      delete wait;
-    }
-    waits_.clear();
-  }
-
-  /// Whatever must go before librdkafka's client does.
-  struct Queues {
-    std::map<std::int32_t, Partition> partitions;
-    std::unique_ptr<Source> closing;
-    std::unique_ptr<Source> commits;
-    std::unique_ptr<Source> control;
-  };
-  Queues TakeQueues() {
-    return {std::exchange(partitions_, {}), std::move(closing_), std::move(commits_), std::move(control_)};
-  }
-
-  /// The last of it, when no question is under way: on any thread.
-  void End(Queues queues) {
-    queues.partitions.clear();
-    queues.closing.reset();
-    queues.commits.reset();
-    queues.control.reset();
-    rd_kafka_destroy_flags(client_, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-  }
 
   Partition* Find(std::int32_t partition) {
     const auto found = partitions_.find(partition);
@@ -338,8 +297,6 @@ class KafkaConsumer final : public Consumer {
 
   template <typename T, typename Question>
   Task<absl::StatusOr<T>> Ask(Question question) {
-    if (stopping_.load()) co_return Gone();
-    const std::shared_ptr<Waker> waker = waker_;
     runtime::Promise<absl::StatusOr<T>> answer(io_.get_executor());
     asio::post(blocking_, [this, answer, question = std::move(question)]() mutable {
       const auto deadline = SteadyClock::now() + kQuestionTime;
@@ -353,7 +310,6 @@ class KafkaConsumer final : public Consumer {
       }
     });
     absl::StatusOr<T> result = co_await answer.Get();
-    if (!waker->attached()) co_return Gone();
     co_return result;
   }
 
@@ -809,8 +765,6 @@ class KafkaConsumer final : public Consumer {
   std::atomic<bool> stopping_{false};
   // Seeks must not wait behind a question to a coordinator that is away.
   asio::thread_pool blocking_{2};
-  // What Close leaves to be waited for.
-  std::thread ending_;
   prometheus::Counter& consumed_;
   prometheus::Counter& rebalances_;
   prometheus::Counter& lost_;

@@ -29,25 +29,6 @@ constexpr std::chrono::milliseconds kOutTimeout{5'000};
 
 std::int32_t P(std::uint32_t shard) { return static_cast<std::int32_t>(shard); }
 
-/// What is asked while this process is in no group.
-class NoConsumer final : public kafka::Consumer {
- public:
-  void Seek(std::int32_t, std::int64_t) override {}
-  void Pause(std::int32_t) override {}
-  void Resume(std::int32_t) override {}
-  Task<absl::StatusOr<std::int64_t>> Committed(std::int32_t) override { co_return Gone(); }
-  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t, std::int64_t) override { co_return Gone(); }
-  Task<absl::StatusOr<std::pair<std::int64_t, std::int64_t>>> Watermarks(std::int32_t) override {
-    co_return Gone();
-  }
-  Task<absl::Status> Commit(std::vector<Position>) override { co_return Gone(); }
-  void ReleaseDone(std::int32_t) override {}
-  Task<void> Close(std::chrono::milliseconds) override { co_return; }
-
- private:
-  static absl::Status Gone() { return absl::CancelledError("not a member of the group"); }
-};
-
 }  // namespace
 
 ShardMetrics::ShardMetrics(telemetry::Metrics& m)
@@ -89,7 +70,6 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       published_epoch_(std::move(published_epoch)),
       metrics_(metrics),
       idle_since_(clock.Now()),
-      consumer_(std::make_shared<NoConsumer>()),
       tasks_(std::make_unique<runtime::TaskGroup>(executor)) {
   metrics.OnScrape([this] {
     std::size_t records = 0, bytes = 0, remembered = 0;
@@ -122,8 +102,7 @@ absl::Status ShardOwner::Join(ShardService& service, MakeConsumer make_consumer)
 
 Task<void> ShardOwner::Leave(std::chrono::milliseconds timeout) {
   is_leaving_ = true;
-  const std::shared_ptr<kafka::Consumer> consumer = consumer_;
-  co_await consumer->Close(timeout);
+  if (consumer_) co_await consumer_->Close(timeout);
   timer_.reset();
   co_await tasks_->Stop();
 }
@@ -131,20 +110,15 @@ Task<void> ShardOwner::Leave(std::chrono::milliseconds timeout) {
 void ShardOwner::End() {
   timer_.reset();
   tasks_.reset();
-  consumer_ = std::make_shared<NoConsumer>();
+  consumer_.reset();
   shards_.clear();
 }
 
 Task<void> ShardOwner::StayOut() {
   metrics_.surrenders.Increment();
   telemetry::LogError("shards.given_up", {{"reason", "the service cannot do the work of an owner"}});
-  {
-    const std::shared_ptr<kafka::Consumer> consumer = consumer_;
-    co_await consumer->Close(kOutTimeout);
-  }
-  consumer_ = std::make_shared<NoConsumer>();
-  // What could not be handed over in that time.
-  for (const auto& [number, shard] : std::map(shards_)) OnLost(P(number));
+  co_await consumer_->Close(kOutTimeout);
+  consumer_.reset();
   while (!service_->is_able()) co_await runtime::Sleep(kPeriod);
   for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     auto made = make_consumer_(*this);
@@ -237,18 +211,16 @@ Task<void> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t
       cursor = range->committed >= 0 ? range->committed : range->first;
     }
     std::vector<kafka::Consumer::Position> position{{P(shard->number), cursor}};
-    const std::shared_ptr<kafka::Consumer> consumer = consumer_;
-    const absl::Status committed = co_await consumer->Commit(std::move(position));
+    const absl::Status committed = co_await consumer_->Commit(std::move(position));
     if (committed.ok()) co_return;
   }
 }
 
 Task<absl::StatusOr<ShardOwner::Range>> ShardOwner::FindRange(std::uint32_t number) {
   Range range;
-  const std::shared_ptr<kafka::Consumer> consumer = consumer_;
-  const absl::StatusOr<std::int64_t> committed = co_await consumer->Committed(P(number));
+  const absl::StatusOr<std::int64_t> committed = co_await consumer_->Committed(P(number));
   ROOKERY_CO_RETURN_IF_ERROR(committed.status());
-  const auto marks = co_await consumer->Watermarks(P(number));
+  const auto marks = co_await consumer_->Watermarks(P(number));
   ROOKERY_CO_RETURN_IF_ERROR(marks.status());
   range.committed = *committed;
   range.first = marks->first;
@@ -256,43 +228,39 @@ Task<absl::StatusOr<ShardOwner::Range>> ShardOwner::FindRange(std::uint32_t numb
   co_return range;
 }
 
-Task<absl::Status> ShardOwner::FindOffsets(const Shard& shard, Range& range, LookBack& look_back) {
+Task<absl::Status> ShardOwner::FindOffsets(const Shard& shard, Range& range, std::int64_t& look_back) {
   const absl::StatusOr<Range> found = co_await FindRange(shard.number);
   ROOKERY_CO_RETURN_IF_ERROR(found.status());
-  const absl::StatusOr<LookBack> from = co_await FindLookBack(shard.number, *found);
+  const absl::StatusOr<std::int64_t> from = co_await FindLookBack(shard.number, *found);
   ROOKERY_CO_RETURN_IF_ERROR(from.status());
   range = *found;
   look_back = *from;
   co_return absl::OkStatus();
 }
 
-Task<absl::StatusOr<ShardOwner::LookBack>> ShardOwner::FindLookBack(std::uint32_t number, Range range) {
-  LookBack look_back{range.end, 0};
-  if (range.first >= range.end) co_return look_back;
+Task<absl::StatusOr<std::int64_t>> ShardOwner::FindLookBack(std::uint32_t number, Range range) {
+  if (range.first >= range.end) co_return range.end;
   // Counted back from the newest record there is, whose time is found by asking for the first record
   // that is not older than ever earlier times: this process's clock may be ahead of the others', and
   // the log may have been silent for long. `early` is not later than the newest record.
-  const std::shared_ptr<kafka::Consumer> consumer = consumer_;
   const std::int64_t horizon = options_.duplicate_horizon.count();
   const std::int64_t now = clock_.UnixMillisNow();
   std::int64_t late = now, early = now;
   for (std::int64_t age = horizon;; age *= 2) {
     late = std::exchange(early, std::max<std::int64_t>(now - age, 0));
-    const auto from = co_await consumer->OffsetForTime(P(number), early);
+    const auto from = co_await consumer_->OffsetForTime(P(number), early);
     ROOKERY_CO_RETURN_IF_ERROR(from.status());
     if (*from < range.end || early == 0) break;
   }
   while (late - early > horizon) {
     const std::int64_t middle = early + (late - early) / 2;
-    const auto from = co_await consumer->OffsetForTime(P(number), middle);
+    const auto from = co_await consumer_->OffsetForTime(P(number), middle);
     ROOKERY_CO_RETURN_IF_ERROR(from.status());
     (*from < range.end ? early : late) = middle;
   }
-  look_back.since_ms = std::max<std::int64_t>(early - horizon, 0);
-  const auto from = co_await consumer->OffsetForTime(P(number), look_back.since_ms);
+  const auto from = co_await consumer_->OffsetForTime(P(number), std::max<std::int64_t>(early - horizon, 0));
   ROOKERY_CO_RETURN_IF_ERROR(from.status());
-  look_back.offset = std::clamp(*from, range.first, range.end);
-  co_return look_back;
+  co_return std::clamp(*from, range.first, range.end);
 }
 
 Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch) {
@@ -326,18 +294,14 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   // 1. Where the log and the last owner stand, and how far back repetitions can lie: counted from
   // now, since they may come from now on, however long the rest takes.
   Range range;
-  LookBack found_back;
+  std::int64_t look_back = 0;
   for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
-    const absl::Status found = co_await FindOffsets(*shard, range, found_back);
+    const absl::Status found = co_await FindOffsets(*shard, range, look_back);
     if (found.ok()) break;
     if (!shard->released())
       telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found)}});
   }
   if (shard->released()) co_return;
-  std::int64_t look_back = found_back.offset;
-  // Whatever the clocks say, it is the horizon at least.
-  const std::chrono::milliseconds age(clock_.UnixMillisNow() - found_back.since_ms);
-  shard->read_since = clock_.Now() - std::max(age, options_.duplicate_horizon);
   std::int64_t published = -1;
   if (published_epoch_) published = co_await published_epoch_(shard->number);
   if (former) published = std::max(published, former->epoch);
@@ -525,7 +489,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
       static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor ||
       service_->is_full(shard);
   const bool pause = is_full || is_congested_ || shard.suspended || shard.settling;
-  if (pause == shard.paused) return;
+  if (pause == shard.paused || consumer_ == nullptr) return;
   shard.paused = pause;
   if (!pause) {
     consumer_->Resume(P(shard.number));
@@ -588,8 +552,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
     if (shard->released()) co_return;
     const std::int64_t cursor = shard->window.cursor();
     std::vector<kafka::Consumer::Position> last{{P(shard->number), cursor}};
-    const std::shared_ptr<kafka::Consumer> consumer = consumer_;
-    const absl::Status committed = co_await consumer->Commit(std::move(last));
+    const absl::Status committed = co_await consumer_->Commit(std::move(last));
     if (shard->released()) co_return;
     if (committed.ok()) {
       NoteCommitted(*shard, cursor);
@@ -668,8 +631,7 @@ Task<void> ShardOwner::CheckOwnership() {
       if (shard->suspended && shard->phase != Shard::Phase::kAcquiring)
         cursors.push_back({P(number), shard->window.cursor()});
     if (cursors.empty()) break;
-    const std::shared_ptr<kafka::Consumer> consumer = consumer_;
-    const absl::Status committed = co_await consumer->Commit(std::move(cursors));
+    const absl::Status committed = co_await consumer_->Commit(std::move(cursors));
     // What was answered before another freeze says nothing of now.
     if (committed.ok() && asked_in == doubts_) break;
   }
@@ -697,7 +659,7 @@ Task<void> ShardOwner::CheckOwnership() {
 }
 
 void ShardOwner::CommitCursors() {
-  if (committing_ || service_ == nullptr || is_out_) return;
+  if (committing_ || consumer_ == nullptr || is_out_) return;
   committing_ = true;
   if (shards_.empty()) {
     tasks_->Spawn("shard.probe", Probe());
@@ -709,8 +671,7 @@ void ShardOwner::CommitCursors() {
 Task<void> ShardOwner::Probe() {
   // Whoever owns nothing commits nothing, and would not notice that Kafka is away.
   asked_at_ = clock_.Now();
-  const std::shared_ptr<kafka::Consumer> consumer = consumer_;
-  const auto marks = co_await consumer->Watermarks(0);
+  const auto marks = co_await consumer_->Watermarks(0);
   asked_at_ = SteadyTime::max();
   committing_ = false;
   NoteContact(marks.status());
@@ -730,8 +691,7 @@ Task<void> ShardOwner::Commit() {
     co_return;
   }
   asked_at_ = clock_.Now();
-  const std::shared_ptr<kafka::Consumer> consumer = consumer_;
-  const absl::Status committed = co_await consumer->Commit(cursors);
+  const absl::Status committed = co_await consumer_->Commit(cursors);
   asked_at_ = SteadyTime::max();
   committing_ = false;
   NoteContact(committed);

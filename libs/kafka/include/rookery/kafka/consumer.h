@@ -50,8 +50,8 @@ class ConsumerHandler {
 /// all its partitions that commits nothing. Cooperative-sticky, dynamic membership,
 /// session time-out 6 s. librdkafka fetches on its threads; records reach the
 /// handler in batches on the I/O thread, which is never blocked. An I/O thread that does
-/// not turn for 8 s loses its partitions. I/O thread only. Destroying it without Close leaves
-/// the group without a word (as a kill would) and blocks until librdkafka's threads have ended.
+/// not turn for 8 s loses its partitions. I/O thread only. Destroying it leaves the group
+/// without a word (as a kill would) and blocks until librdkafka's threads have ended.
 class Consumer {
  public:
   static absl::StatusOr<std::unique_ptr<Consumer>> Create(asio::io_context& io, const Options& options,
@@ -67,7 +67,6 @@ class Consumer {
   /// Nothing of the partition is given until Resume; a bounded amount is fetched ahead.
   virtual void Pause(std::int32_t partition) = 0;
   virtual void Resume(std::int32_t partition) = 0;
-  // Whoever asks keeps the consumer until there is an answer.
   /// The offset committed for the partition, or -1.
   virtual Task<absl::StatusOr<std::int64_t>> Committed(std::int32_t partition) = 0;
   /// The first offset whose record is not older than `unix_millis`, or the end.
@@ -85,9 +84,7 @@ class Consumer {
   virtual Task<absl::Status> Commit(std::vector<Position> positions) = 0;
   /// Answers OnRevoking. Without it the partition goes after 5 s, with OnLost.
   virtual void ReleaseDone(std::int32_t partition) = 0;
-  /// Leaves the group in order: OnRevoking for everything, within `timeout`; then the end, which takes up
-  /// to a second more where a question is under way. From then on nothing is told, and whatever was asked or
-  /// is asked is answered CANCELLED.
+  /// Leaves the group in order: OnRevoking for everything, then the end.
   virtual Task<void> Close(std::chrono::milliseconds timeout) = 0;
 };
 

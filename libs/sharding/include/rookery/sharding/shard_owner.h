@@ -141,11 +141,6 @@ class ShardOwner final : public kafka::ConsumerHandler {
     service_ = &service;
     consumer_ = std::move(consumer);
   }
-  /// The same, and able to leave the group and join it again.
-  void JoinForTest(ShardService& service, std::unique_ptr<kafka::Consumer> consumer, MakeConsumer make_consumer) {
-    JoinForTest(service, std::move(consumer));
-    make_consumer_ = std::move(make_consumer);
-  }
   const ShardMetrics& metrics() const { return metrics_; }
 
  private:
@@ -153,12 +148,6 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::int64_t committed = -1;
     std::int64_t first = 0;
     std::int64_t end = 0;
-  };
-  /// From where the log is read.
-  struct LookBack {
-    std::int64_t offset = 0;
-    /// ms since 1970: every later record is read.
-    std::int64_t since_ms = 0;
   };
   /// What this process had of the shard just before.
   struct FormerLife {
@@ -175,9 +164,9 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// Returns when the group has taken a commit for the shard, or the shard is released.
   Task<void> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
   Task<absl::StatusOr<Range>> FindRange(std::uint32_t number);
-  Task<absl::Status> FindOffsets(const Shard& shard, Range& range, LookBack& look_back);
+  Task<absl::Status> FindOffsets(const Shard& shard, Range& range, std::int64_t& look_back);
   /// The first record that must be read to know the repetitions of what is in the log now.
-  Task<absl::StatusOr<LookBack>> FindLookBack(std::uint32_t number, Range range);
+  Task<absl::StatusOr<std::int64_t>> FindLookBack(std::uint32_t number, Range range);
   Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);
@@ -228,9 +217,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   bool is_leaving_ = false;
   bool is_out_ = false;
   MakeConsumer make_consumer_;
-  /// One that has nothing and is asked in vain, while this process is no member. Coroutines hold the one that
-  /// they ask: it may be another one, or none, when they have the answer.
-  std::shared_ptr<kafka::Consumer> consumer_;
+  std::unique_ptr<kafka::Consumer> consumer_;
   std::unique_ptr<runtime::PeriodicTimer> timer_;
   // Last: its coroutines use everything above.
   std::unique_ptr<runtime::TaskGroup> tasks_;
