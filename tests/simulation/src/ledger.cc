@@ -48,6 +48,8 @@ void Ledger::Acknowledged(std::uint64_t id) {
 
 void Ledger::Logged(std::string_view value) {
   const std::int64_t place = ++records_;
+  // Sent again, it may be taken.
+  if (Message* message = InRecord(value)) message->is_refused = false;
   events::v1::UserRecord record;
   if (record.ParseFromArray(value.data(), static_cast<int>(value.size())) && record.has_session_ended()) {
     for (auto& [number, session] : sessions_)

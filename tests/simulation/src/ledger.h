@@ -53,7 +53,7 @@ class Ledger {
     bool is_acknowledged = false;
     bool is_logged = false;
     bool is_bounced = false;
-    bool is_refused = false;      // by the log, at least once
+    bool is_refused = false;      // by the log, the last time that it was to be appended
     bool is_handed_over = false;  // to a client without stream management: written to its socket
     bool is_lost = false;         // by the broker, which had acknowledged it: nothing is promised of it any more
     std::uint32_t receptions = 0;
@@ -80,7 +80,7 @@ class Ledger {
   void CheckMessages();
   void CheckPresence(const std::function<bool(const std::string&, const std::string&)>& sees);
   /// Several misfortunes at once: from now on a session may be lost that one alone must not cost, and who is there
-  /// may be unknown to others. What is acknowledged is as safe as ever.
+  /// may be unknown to others. All else is asked as ever.
   void SeveralAtOnce() { one_at_a_time_ = false; }
   bool one_at_a_time() const { return one_at_a_time_; }
   void Violate(std::string rule, std::string text, std::uint64_t message = 0);

@@ -131,7 +131,8 @@ void PacketRows::TellReached(User& user, std::vector<Reached> reached) {
   }
   for (std::size_t i = 0; i < writes.size(); ++i) {
     StoreWriter::Done done;
-    // A user's writes are done in their order.
+    // A user's writes are done in their order. What the store refuses for good may come twice, but holds
+    // nobody up for ever.
     if (i + 1 == writes.size())
       done = [weak = std::weak_ptr(shard), held = std::move(held)](const StoreWriter::Answer&) {
         const std::shared_ptr<Shard> now = weak.lock();
