@@ -29,8 +29,15 @@ PoolMetrics::PoolMetrics(telemetry::Metrics& metrics)
       seconds(metrics.Histogram("pg_statement_seconds", "From giving an SQL statement to its answer",
                                 {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5})) {}
 
-Connection::Connection(asio::io_context& io, const Options& options, const PoolMetrics& metrics)
-    : io_(io), options_(options), metrics_(metrics), socket_(io), timeout_(io), broken_(io) {}
+Connection::Connection(asio::io_context& io, const Options& options, const PoolMetrics& metrics,
+                       std::shared_ptr<runtime::Event> reached)
+    : io_(io),
+      options_(options),
+      metrics_(metrics),
+      reached_(std::move(reached)),
+      socket_(io),
+      timeout_(io),
+      broken_(io) {}
 
 Task<void> Connection::Run(std::shared_ptr<Connection> self) {
   std::chrono::milliseconds backoff = kFirstBackoff;
@@ -42,6 +49,7 @@ Task<void> Connection::Run(std::shared_ptr<Connection> self) {
       self->Install(*std::move(connection));
       backoff = kFirstBackoff;
       last_reason.clear();
+      self->reached_->Notify();
       // Install may have found it broken at once.
       if (self->is_ready()) {
         self->broken_.expires_at(Clock::time_point::max());
@@ -55,7 +63,7 @@ Task<void> Connection::Run(std::shared_ptr<Connection> self) {
     }
     // Spread, so that the replicas of a service do not come back in step.
     const auto spread = std::chrono::milliseconds(RandomU64() % (backoff.count() / 2));
-    co_await runtime::Sleep(backoff / 2 + spread);
+    co_await self->reached_->Wait(Deadline::After(backoff / 2 + spread));
     backoff = std::min(backoff * 2, kLongestBackoff);
   }
 }

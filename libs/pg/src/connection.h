@@ -12,6 +12,7 @@
 
 #include "libpq.h"
 #include "rookery/pg/pool.h"
+#include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::pg {
@@ -35,7 +36,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using Answer = runtime::Promise<ResultOr>;
 
-  Connection(asio::io_context& io, const Options& options, const PoolMetrics& metrics);
+  /// `reached`: the pool's, notified when one of its connections is made, so that the others are tried at
+  /// once.
+  Connection(asio::io_context& io, const Options& options, const PoolMetrics& metrics,
+             std::shared_ptr<runtime::Event> reached);
   /// Connects, serves, connects again; ends with Stop.
   static Task<void> Run(std::shared_ptr<Connection> self);
   /// Fails what waits.
@@ -72,6 +76,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::io_context& io_;
   const Options options_;
   const PoolMetrics metrics_;
+  const std::shared_ptr<runtime::Event> reached_;
   ConnectionPtr connection_;
   std::uint64_t generation_ = 0;  // handlers of an older connection do nothing
   asio::posix::stream_descriptor socket_;

@@ -15,8 +15,9 @@ class LibpqPool final : public Pool {
         options_(std::move(options)),
         metrics_(metrics),
         tasks_(std::make_unique<runtime::TaskGroup>(io.get_executor())) {
+    const auto reached = std::make_shared<runtime::Event>(io.get_executor());
     for (std::int64_t i = 0; i < options_.connections; ++i) {
-      connections_.push_back(std::make_shared<Connection>(io_, options_, metrics_));
+      connections_.push_back(std::make_shared<Connection>(io_, options_, metrics_, reached));
       tasks_->Spawn("pg connection", Connection::Run(connections_.back()));
     }
   }

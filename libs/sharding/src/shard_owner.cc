@@ -29,6 +29,25 @@ constexpr std::chrono::milliseconds kOutTimeout{5'000};
 
 std::int32_t P(std::uint32_t shard) { return static_cast<std::int32_t>(shard); }
 
+/// What is asked while this process is in no group.
+class NoConsumer final : public kafka::Consumer {
+ public:
+  void Seek(std::int32_t, std::int64_t) override {}
+  void Pause(std::int32_t) override {}
+  void Resume(std::int32_t) override {}
+  Task<absl::StatusOr<std::int64_t>> Committed(std::int32_t) override { co_return Gone(); }
+  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t, std::int64_t) override { co_return Gone(); }
+  Task<absl::StatusOr<std::pair<std::int64_t, std::int64_t>>> Watermarks(std::int32_t) override {
+    co_return Gone();
+  }
+  Task<absl::Status> Commit(std::vector<Position>) override { co_return Gone(); }
+  void ReleaseDone(std::int32_t) override {}
+  Task<void> Close(std::chrono::milliseconds) override { co_return; }
+
+ private:
+  static absl::Status Gone() { return absl::CancelledError("not a member of the group"); }
+};
+
 }  // namespace
 
 ShardMetrics::ShardMetrics(telemetry::Metrics& m)
@@ -70,6 +89,7 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       published_epoch_(std::move(published_epoch)),
       metrics_(metrics),
       idle_since_(clock.Now()),
+      consumer_(std::make_unique<NoConsumer>()),
       tasks_(std::make_unique<runtime::TaskGroup>(executor)) {
   metrics.OnScrape([this] {
     std::size_t records = 0, bytes = 0, remembered = 0;
@@ -102,7 +122,7 @@ absl::Status ShardOwner::Join(ShardService& service, MakeConsumer make_consumer)
 
 Task<void> ShardOwner::Leave(std::chrono::milliseconds timeout) {
   is_leaving_ = true;
-  if (consumer_) co_await consumer_->Close(timeout);
+  co_await consumer_->Close(timeout);
   timer_.reset();
   co_await tasks_->Stop();
 }
@@ -110,7 +130,7 @@ Task<void> ShardOwner::Leave(std::chrono::milliseconds timeout) {
 void ShardOwner::End() {
   timer_.reset();
   tasks_.reset();
-  consumer_.reset();
+  consumer_ = std::make_unique<NoConsumer>();
   shards_.clear();
 }
 
@@ -118,7 +138,9 @@ Task<void> ShardOwner::StayOut() {
   metrics_.surrenders.Increment();
   telemetry::LogError("shards.given_up", {{"reason", "the service cannot do the work of an owner"}});
   co_await consumer_->Close(kOutTimeout);
-  consumer_.reset();
+  consumer_ = std::make_unique<NoConsumer>();
+  // What could not be handed over in that time.
+  for (const auto& [number, shard] : std::map(shards_)) OnLost(P(number));
   while (!service_->is_able()) co_await runtime::Sleep(kPeriod);
   for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     auto made = make_consumer_(*this);
@@ -489,7 +511,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
       static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor ||
       service_->is_full(shard);
   const bool pause = is_full || is_congested_ || shard.suspended || shard.settling;
-  if (pause == shard.paused || consumer_ == nullptr) return;
+  if (pause == shard.paused) return;
   shard.paused = pause;
   if (!pause) {
     consumer_->Resume(P(shard.number));
@@ -659,7 +681,7 @@ Task<void> ShardOwner::CheckOwnership() {
 }
 
 void ShardOwner::CommitCursors() {
-  if (committing_ || consumer_ == nullptr || is_out_) return;
+  if (committing_ || service_ == nullptr || is_out_) return;
   committing_ = true;
   if (shards_.empty()) {
     tasks_->Spawn("shard.probe", Probe());

@@ -8,6 +8,7 @@
 #include <deque>
 
 #include "rookery/events/v1/room_record.pb.h"
+#include "rookery/runtime/event.h"
 
 namespace rookery::sharding {
 namespace {
@@ -104,12 +105,25 @@ class FakeLog final : public events::Log {
 
 class FakeConsumer final : public kafka::Consumer {
  public:
-  explicit FakeConsumer(Broker& broker) : broker_(broker) {}
+  /// `place`: who looks for it; null once it is gone.
+  FakeConsumer(Broker& broker, asio::any_io_executor executor, FakeConsumer*& place)
+      : answers(std::make_shared<runtime::Event>(std::move(executor))), broker_(broker), place_(place) {
+    place_ = this;
+  }
+  ~FakeConsumer() override {
+    if (place_ == this) place_ = nullptr;
+  }
   void Seek(std::int32_t partition, std::int64_t offset) override { position[partition] = offset; }
   void Pause(std::int32_t partition) override { paused.insert(partition); }
   void Resume(std::int32_t partition) override { paused.erase(partition); }
   Task<absl::StatusOr<std::int64_t>> Committed(std::int32_t partition) override {
     if (!error.ok()) co_return error;
+    if (is_away && !is_closed) {
+      ++asked;
+      const std::shared_ptr<runtime::Event> answer = answers;
+      co_await answer->Wait();
+      co_return absl::CancelledError("the consumer is gone");
+    }
     const auto found = broker_.committed.find(partition);
     co_return found == broker_.committed.end() ? -1 : found->second;
   }
@@ -135,16 +149,26 @@ class FakeConsumer final : public kafka::Consumer {
     position.erase(partition);
     released.push_back(partition);
   }
-  Task<void> Close(std::chrono::milliseconds) override { co_return; }
+  Task<void> Close(std::chrono::milliseconds) override {
+    is_closed = true;
+    answers->Set();
+    co_return;
+  }
 
   absl::Status error;
+  /// Questions are answered when it is closed.
+  bool is_away = false;
+  bool is_closed = false;
+  int asked = 0;
   int questions = 0;
   std::map<std::int32_t, std::int64_t> position;
   std::set<std::int32_t> paused;
   std::vector<std::int32_t> released;
+  std::shared_ptr<runtime::Event> answers;
 
  private:
   Broker& broker_;
+  FakeConsumer*& place_;
 };
 
 struct Read final : Record {
@@ -194,6 +218,7 @@ class FakeService final : public ShardService {
     co_return;
   }
   void Forget(Shard&) override { steps.push_back("forget"); }
+  bool is_able() const override { return able; }
 
   std::vector<std::string> Take() { return std::exchange(steps, {}); }
   std::vector<std::string> steps;
@@ -201,6 +226,7 @@ class FakeService final : public ShardService {
   /// Load waits.
   bool stalls = false;
   bool is_busy = false;
+  bool able = true;
   bool finishes = true;
 };
 
@@ -213,9 +239,13 @@ class ShardOwnerTest : public ::testing::Test {
           owner(
               test.io_.get_executor(), clock, Named(options, name), log,
               [this](const auto& epochs) { published = epochs; }, {}, metrics) {
-      auto made = std::make_unique<FakeConsumer>(test.broker_);
-      consumer = made.get();
-      owner.JoinForTest(service, std::move(made));
+      owner.JoinForTest(service, MakeConsumer(test), [this, &test](kafka::ConsumerHandler&) {
+        ++joined;
+        return MakeConsumer(test);
+      });
+    }
+    std::unique_ptr<FakeConsumer> MakeConsumer(ShardOwnerTest& test) {
+      return std::make_unique<FakeConsumer>(test.broker_, test.io_.get_executor(), consumer);
     }
     static OwnerOptions Named(OwnerOptions options, const char* name) {
       options.instance = name;
@@ -228,6 +258,7 @@ class ShardOwnerTest : public ::testing::Test {
     FakeService service;
     std::map<std::uint32_t, std::int64_t> published;
     FakeConsumer* consumer = nullptr;
+    int joined = 0;
     ShardOwner owner;
   };
   std::unique_ptr<Process> Make(const char* name = "one", std::chrono::milliseconds skew = {}) {
@@ -240,6 +271,7 @@ class ShardOwnerTest : public ::testing::Test {
       moved = io_.poll() > 0;
       moved = moved || !process.log.in_flight.empty();
       process.log.Flush();
+      if (process.consumer == nullptr) continue;
       for (const auto& [partition, offset] : std::map(process.consumer->position)) {
         const auto& records = broker_.partitions[static_cast<std::uint32_t>(partition)];
         if (const auto end = static_cast<std::int64_t>(records.size()); offset > end) {
@@ -803,6 +835,24 @@ TEST_F(ShardOwnerTest, AfterALongSilence_LittleMoreThanTheHorizonIsReadAgain) {
   EXPECT_THAT(steps, ::testing::Contains("finished 590"));
   EXPECT_LE(steps.size(), 40u);
   EXPECT_LE(one->consumer->questions, 30);
+}
+
+TEST_F(ShardOwnerTest, OutOfTheGroup_WhatWasAskedBefore_IsAnsweredInVain_AndItJoinsAgain) {
+  auto one = Make();
+  one->consumer->is_away = true;
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  ASSERT_EQ(one->consumer->asked, 1);
+  one->service.able = false;
+  Elapse(*one, ShardOwner::kUnable + std::chrono::seconds(3));
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.owned() == 0; }));
+  Put(0, "a", 1);
+  one->service.able = true;
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->joined == 1; }));
+  EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("fenced", "loaded", "reading", "apply 0 again", "live"));
 }
 
 TEST_F(ShardOwnerTest, UnreadableRecordsAreCountedAndPassed) {

@@ -46,6 +46,7 @@ async def postgresql_stopped(cluster: Cluster) -> None:
     await befriend(ann, bob)
     absent = await account(cluster, "absent")
     await ann.enable()
+    connections = await _store_connections(cluster)
     frozen = cluster.freeze("postgresql")
     try:
         ann.message(absent.bare, "for one who is away")
@@ -77,6 +78,19 @@ async def postgresql_stopped(cluster: Cluster) -> None:
     await absent.available()
     await absent.expect_message("for one who is away", 40)
     await leave(ann, bob, absent)
+
+    async def reached_by_all() -> bool:
+        return await _store_connections(cluster) == connections
+
+    await until(reached_by_all, "every connection to PostgreSQL is back", 30, every=0.3)
+
+
+async def _store_connections(cluster: Cluster) -> dict[str, float]:
+    up = {}
+    for service in ("session-manager", "roster"):
+        for name in cluster.instances(service):
+            up[name] = (await cluster.metrics(name))[f"rookery_{service.replace('-', '_')}_pg_connections"]
+    return up
 
 
 async def _roster_error(client: Client) -> str:

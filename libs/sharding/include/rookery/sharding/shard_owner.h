@@ -141,6 +141,12 @@ class ShardOwner final : public kafka::ConsumerHandler {
     service_ = &service;
     consumer_ = std::move(consumer);
   }
+  /// The same, and able to leave the group and join it again.
+  void JoinForTest(ShardService& service, std::unique_ptr<kafka::Consumer> consumer,
+                   MakeConsumer make_consumer) {
+    JoinForTest(service, std::move(consumer));
+    make_consumer_ = std::move(make_consumer);
+  }
   const ShardMetrics& metrics() const { return metrics_; }
 
  private:
@@ -217,6 +223,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   bool is_leaving_ = false;
   bool is_out_ = false;
   MakeConsumer make_consumer_;
+  /// One that has nothing and is asked in vain, while this process is no member: a coroutine that asked the
+  /// last one goes on with it.
   std::unique_ptr<kafka::Consumer> consumer_;
   std::unique_ptr<runtime::PeriodicTimer> timer_;
   // Last: its coroutines use everything above.
