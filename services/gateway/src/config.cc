@@ -86,6 +86,8 @@ void Config::Bind(config::Schema& schema) {
               0, 1'000'000);
   schema.Bind("sasl.max-failures-per-network", &max_failures_per_network,
               "The same from one address (IPv6: /64), whatever the account; 0: no limit", 0, 1'000'000);
+  schema.Bind("sasl.max-failures-where-known", &max_failures_where_known,
+              "The same of one account from a network that it is known from; 0: no limit", 0, 1'000'000);
   schema.BindChoice("sasl.certificate-identity", &sasl_certificate_identity, {"xmpp-address", "common-name"},
                     "Where a client certificate names its user");
 
@@ -219,7 +221,8 @@ TlsMode Config::tls_mode() const {
 
 GuessLimits Config::MakeGuessLimits() const {
   return {failure_window, static_cast<std::uint32_t>(max_failures_per_account),
-          static_cast<std::uint32_t>(max_failures_per_network)};
+          static_cast<std::uint32_t>(max_failures_per_network),
+          static_cast<std::uint32_t>(max_failures_where_known)};
 }
 
 XmppSettings Config::MakeXmppSettings() const {

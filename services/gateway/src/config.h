@@ -50,6 +50,7 @@ struct Config {
   std::chrono::milliseconds failure_window{600'000};
   std::int64_t max_failures_per_account = 10;
   std::int64_t max_failures_per_network = 100;
+  std::int64_t max_failures_where_known = 100;
 
   std::chrono::milliseconds max_loop_lag{50};
   std::int64_t min_under_way = 64;

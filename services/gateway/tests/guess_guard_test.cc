@@ -40,8 +40,8 @@ class GuessGuardTest : public testing::Test {
 
   HandClock clock_;
   FakeSignInLedger ledger_;
-  GuessGuard guard_{clock_, {minutes(10), 3, 20}, ledger_};
-  GuessGuard other_{clock_, {minutes(10), 3, 20}, ledger_};
+  GuessGuard guard_{clock_, {minutes(10), 3, 20, 10}, ledger_};
+  GuessGuard other_{clock_, {minutes(10), 3, 20, 10}, ledger_};
 };
 
 TEST_F(GuessGuardTest, AnAccountCanBeGuessedAtSoOftenInAWindow_FromWhateverNetworks) {
@@ -86,6 +86,32 @@ TEST_F(GuessGuardTest, TheOwnerSignsInAllTheSame_FromWhereItHasBefore) {
   EXPECT_EQ(Ask(guard_, "ann", "cafe"), nullptr);
 }
 
+TEST_F(GuessGuardTest, FromWhereTheAccountIsKnown_ItIsGuessedAtNoMoreThanSoOften_AndElsewhereTheOwnerGoesOn) {
+  Ask(guard_, "ann", "office")->Succeeded();
+  Ask(guard_, "ann", "home")->Succeeded();
+  // Those before it is suspect, then as many as are allowed there.
+  EXPECT_EQ(GuessesLetThrough(guard_, "ann", "office", 50), 3 + 10);
+  EXPECT_LE(GuessesLetThrough(other_, "ann", "office", 50), 2)
+      << "one for each count that it has not heard of";
+  EXPECT_NE(Ask(guard_, "ann", "home"), nullptr);
+  EXPECT_TRUE(Guess(guard_, "ben", "office"));
+  clock_.now += minutes(10);
+  ledger_.failures.clear();
+  EXPECT_NE(Ask(guard_, "ann", "office"), nullptr);
+}
+
+TEST_F(GuessGuardTest, FromWhereTheAccountIsKnown_GuessesAtOnceCountBeforeTheyHaveFailed) {
+  Ask(guard_, "ann", "office")->Succeeded();
+  GuessesLetThrough(guard_, "ann", "elsewhere", 3);
+  std::deque<std::unique_ptr<GuessGuard::Try>> under_way;
+  int let_through = 0;
+  for (int i = 0; i < 50; ++i) {
+    under_way.push_back(Ask(guard_, "ann", "office"));
+    let_through += under_way.back() != nullptr ? 1 : 0;
+  }
+  EXPECT_EQ(let_through, 10);
+}
+
 TEST_F(GuessGuardTest, WithoutFailuresTheLedgerIsNotAsked) {
   for (int i = 0; i < 100; ++i) Ask(guard_, "ann", "net")->Succeeded();
   EXPECT_EQ(ledger_.asked, 0);
@@ -98,7 +124,7 @@ TEST_F(GuessGuardTest, WithoutTheLedger_EachGatewayCountsItsOwn) {
 }
 
 TEST_F(GuessGuardTest, Zero_NoLimit) {
-  GuessGuard open(clock_, {minutes(10), 0, 0}, ledger_);
+  GuessGuard open(clock_, {minutes(10), 0, 0, 0}, ledger_);
   EXPECT_EQ(GuessesLetThrough(open, "ann", "net", 1000), 1000);
 }
 

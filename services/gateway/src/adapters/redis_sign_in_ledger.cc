@@ -33,6 +33,18 @@ std::string HexOf(std::string_view name) {
   return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest.data()), 16));
 }
 
+const char* NameOf(SignInLedger::Subject subject) {
+  switch (subject) {
+    case SignInLedger::Subject::kAccount:
+      return "account";
+    case SignInLedger::Subject::kNetwork:
+      return "network";
+    case SignInLedger::Subject::kAccountInNetwork:
+      return "account-in-network";
+  }
+  return "";
+}
+
 /// A user and a network, as a number: Redis keeps sets of these small.
 std::int64_t PairOf(std::string_view user, std::string_view network) {
   std::string text(user);
@@ -65,9 +77,8 @@ void RedisSignInLedger::NoteMonth() {
 void RedisSignInLedger::Failed(Subject subject, std::string_view name, std::chrono::milliseconds window,
                                OnCounted counted) {
   tasks_.Spawn("sign_ins.count",
-               Count(absl::StrCat("rookery:sign-in-failures:",
-                                  subject == Subject::kAccount ? "account:" : "network:", HexOf(name)),
-                     window, std::move(counted)));
+               Count(absl::StrCat("rookery:sign-in-failures:", NameOf(subject), ":", HexOf(name)), window,
+                     std::move(counted)));
 }
 
 Task<void> RedisSignInLedger::Count(std::string key, std::chrono::milliseconds window, OnCounted counted) {

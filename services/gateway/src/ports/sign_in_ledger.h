@@ -10,8 +10,9 @@ namespace rookery::gateway {
 /// What all gateways remember together of who signed in, and who failed to. I/O thread only.
 class SignInLedger {
  public:
-  /// Whose failures: of an account, wherever they came from, or of a network, whatever account it tried.
-  enum class Subject : std::uint8_t { kAccount, kNetwork };
+  /// Whose failures: of an account, wherever they came from; of a network, whatever account it tried; of an
+  /// account from one network (the name is both, with a NUL between them).
+  enum class Subject : std::uint8_t { kAccount, kNetwork, kAccountInNetwork };
 
   virtual ~SignInLedger() = default;
   /// Counts one more failure. `counted` is called later, with how many there are and for how long they are
