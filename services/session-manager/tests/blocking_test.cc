@@ -378,6 +378,28 @@ TEST_F(BlockingTest, TheNextOwnerKnows) {
   EXPECT_EQ(Only(bob->inbox, STANZA_KIND_MESSAGE, "error").size(), 1u);
 }
 
+TEST_F(BlockingTest, AnAccountIsRemoved_WhoeverHasTheNameNextBlocksNobody) {
+  Block({bob_});
+  xmpp::Stanza removal = Iq("set", {}, "r", "query", "jabber:iq:register");
+  xmpp::Element query("query", "jabber:iq:register");
+  query.Add("remove");
+  xmpp::SetPayload(removal, query);
+  gateway_.Send(*alice, removal);
+  Settle();
+  ASSERT_TRUE(alice->ended);
+  database_.accounts[alice_];
+  Clear();
+  gateway_.Send(*bob, Message(alice_, "m"));
+  Settle();
+  EXPECT_THAT(Only(bob->inbox, STANZA_KIND_MESSAGE, "error"), IsEmpty());
+  EXPECT_EQ(database_.Waiting(alice_), 1u);
+  Client& heir = SignIn(gateway_, alice_, "a", std::nullopt);
+  gateway_.Send(heir, Presence({}, {}, 0));
+  Settle();
+  EXPECT_THAT(heir.MessageIds(), ElementsAre("m"));
+  EXPECT_THAT(List(heir), Not(HasSubstr("<item")));
+}
+
 TEST_F(BlockingTest, TheOwnerDiesInBetween_WhoIsBlockedHearsAllTheSame) {
   log_.held = true;
   gateway_.Send(*alice, Change("block", {bob_}));

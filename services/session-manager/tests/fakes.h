@@ -429,6 +429,7 @@ class FakeRoster final : public Roster {
       if (item.pending_in) response.add_asking(jid);
     }
     rosters.erase(request.user());
+    blocked.erase(request.user());
     co_return Remember(request, response);
   }
 

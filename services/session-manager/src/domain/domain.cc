@@ -139,6 +139,7 @@ struct Domain::Parts {
     presence.Tell(ends);
     user_settings.Tell(client_stanzas);
     user_settings.Tell(order);
+    features.OnLife(user_settings);
     order.ApplyBy(records);
     modules = RegisterModules(hooks, caps, settings, clock, addresses, accounts, ports.keys, ports.roster,
                               ports.service_disco, rosters, consequences, outbox, user_settings, presence,

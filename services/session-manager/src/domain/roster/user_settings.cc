@@ -91,8 +91,9 @@ void SettingsKeeper::NoteSilence(SteadyTime asked) {
 }
 
 bool SettingsKeeper::IsAwaited(const Shard& shard) {
-  return std::any_of(shard.users.begin(), shard.users.end(),
-                     [](const auto& entry) { return entry.second->settings_awaited && entry.second->backlog; });
+  return std::any_of(shard.users.begin(), shard.users.end(), [](const auto& entry) {
+    return entry.second->settings_awaited && entry.second->backlog;
+  });
 }
 
 Task<void> SettingsKeeper::AwaitAll(std::shared_ptr<Shard> shard) {
@@ -135,6 +136,12 @@ void SettingsKeeper::Doubt(User& user) {
   // What was known holds until the answer is there.
   if (user.settings != nullptr)
     user.settings = std::make_shared<const UserSettings>(UserSettings{user.settings->made, false});
+}
+
+void SettingsKeeper::OnAccountRemoved(User& user) {
+  cache_.Forget(user.bare);
+  // The roster service has deleted them before; an answer that is older must not bring them back.
+  Put(user, {});
 }
 
 Task<absl::StatusOr<std::shared_ptr<const UserSettings>>> SettingsKeeper::Require(

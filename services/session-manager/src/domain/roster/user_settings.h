@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "domain/feature_hooks.h"
 #include "domain/roster/settings_cache.h"
 #include "domain/sessions/user.h"
 #include "ports/roster.h"
@@ -29,7 +30,7 @@ struct SessionManagerMetrics;
 /// While no roster service answers nobody waits for it for longer than kPatience, and nearly everybody
 /// not at all; that one answer does not come says nothing as long as others do. Users whose settings are
 /// not known are taken for users who have set nothing.
-class SettingsKeeper {
+class SettingsKeeper final : public LifeHook {
  public:
   static constexpr std::chrono::milliseconds kPatience{1'000};
   /// After a failure nobody waits for so long.
@@ -71,6 +72,8 @@ class SettingsKeeper {
   void Put(User& user, roster::v1::UserSettings made);
   /// They may have changed: asked for again when they are needed next.
   void Doubt(User& user);
+  /// Whoever has the name next has set nothing.
+  void OnAccountRemoved(User& user) override;
   /// For who must not take unknown settings for none. UNAVAILABLE, DEADLINE_EXCEEDED.
   Task<absl::StatusOr<std::shared_ptr<const UserSettings>>> Require(std::shared_ptr<Shard> shard,
                                                                     std::string bare, std::uint64_t trace_id);
