@@ -11,6 +11,7 @@ namespace {
 
 using common::v1::STANZA_KIND_IQ;
 using common::v1::STANZA_KIND_MESSAGE;
+using common::v1::STANZA_KIND_PRESENCE;
 using session::v1::END_REASON_CLOSED;
 using session::v1::END_REASON_CONNECTION_LOST;
 using ::testing::ElementsAre;
@@ -86,6 +87,62 @@ TEST_F(OwnerDeathTest, L6_TheRosterIsSlow_WhatWasGivenIsKnownBeforeItsSessionIsR
   EXPECT_TRUE(RunUntil([&] { return resumed.MessageIds().size() >= 3; }));
   EXPECT_FALSE(resumed.ended);
   EXPECT_THAT(resumed.MessageIds(), ElementsAre("m2", "m3", "m4"));
+}
+
+// ---- what the user has changed since ----
+
+/// bob's client has been given something and has not acknowledged it; then bob changes what such things
+/// depend on, and the owner dies.
+class ChangedSinceTest : public OwnerDeathTest {
+ protected:
+  ChangedSinceTest() {
+    bob = &SignIn(gateway_, bob_, "b");
+    gateway_.EnableStreamManagement(*bob);
+    bob->acks = false;
+  }
+  /// The client comes back, and has what it had not acknowledged.
+  Client& MoveAndResume() {
+    gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+    Move();
+    Client& resumed = other_.Resume(*bob, 0);
+    resumed.inbox.clear();
+    Settle();
+    Elapse(std::chrono::seconds(1));
+    EXPECT_TRUE(resumed.started);
+    EXPECT_FALSE(resumed.ended);
+    return resumed;
+  }
+  Client* bob = nullptr;
+};
+
+TEST_F(ChangedSinceTest, L7_UnavailableSince_PresenceIsResent) {
+  gateway_.Send(*alice, Presence({}, bob_));
+  Settle();
+  gateway_.Send(*bob, Presence("unavailable"));
+  Settle();
+  EXPECT_GE(Only(MoveAndResume().inbox, STANZA_KIND_PRESENCE, {}).size(), 1u);
+}
+
+TEST_F(ChangedSinceTest, L7_CarbonsAreOffSince_TheCopyIsResent) {
+  Client& desk = SignIn(other_, bob_, "desk");
+  gateway_.Send(*bob, Iq("set", {}, "on", "enable", "urn:xmpp:carbons:2"));
+  Settle();
+  other_.Send(desk, Message(alice_, "m1"));
+  Settle();
+  gateway_.Send(*bob, Iq("set", {}, "off", "disable", "urn:xmpp:carbons:2"));
+  Settle();
+  EXPECT_EQ(Only(MoveAndResume().inbox, STANZA_KIND_MESSAGE, "chat").size(), 1u);
+}
+
+TEST_F(ChangedSinceTest, L7_TheSenderIsBlockedSince_TheMessageIsResent_AndNoErrorIsSent) {
+  Say("m1", bob_);
+  gateway_.Send(*alice, Presence({}, bob_));
+  Settle();
+  roster_.blocked[bob_].push_back(alice_);
+  alice->inbox.clear();
+  const Client& resumed = MoveAndResume();
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_MESSAGE, "error"), IsEmpty());
 }
 
 // ---- offline messages -------------------------------------------------------

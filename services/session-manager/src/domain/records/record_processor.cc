@@ -8,6 +8,7 @@
 #include "domain/delivery/carbons.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/held_records.h"
+#include "domain/delivery/late_sessions.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_stanza_processor.h"
@@ -42,6 +43,16 @@ void AppendStanzaId(xmpp::Stanza& message, const User& user, const PendingRecord
       .append("\" by=\"");
   xmpp::AppendEscaped(payload, user.bare);
   payload.append("\"/>");
+}
+
+/// An earlier owner has given it to the session, whose client has not acknowledged it: whatever the user has
+/// changed since, it must be told what it was (L7).
+bool IsOwed(Session& session, const PendingRecord& pending) {
+  return pending.recovering && FindEmptyPacket(session, pending.offset) != nullptr;
+}
+bool IsOwed(const User& user, const PendingRecord& pending) {
+  return pending.recovering && std::any_of(user.sessions.begin(), user.sessions.end(),
+                                           [&](const auto& session) { return IsOwed(*session, pending); });
 }
 
 }  // namespace
@@ -138,7 +149,7 @@ void RecordProcessor::OnDrained(User& user) {
 bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
   xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
   const std::optional<Refusal> refusal = features_.ToUser(user, stanza);
-  if (!refusal) return true;
+  if (!refusal || IsOwed(user, pending)) return true;
   // Only what asks for an answer gets one.
   if (!refusal->condition || stanza.type() == "error" || stanza.type() == "result") return false;
   metrics_.bounced.Increment();
@@ -200,11 +211,12 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   const std::string_view sender = xmpp::ResourceOf(message.from());
   // An error is here because it answers a message that was copied.
   const bool is_error = message.type() == "error";
-  const bool is_wanted = (is_error || IsCarbonEligible(message, /*sent=*/true)) &&
-                         std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& session) {
-                           return session->state.carbons() && session->resource() != sender;
-                         });
-  if (!is_wanted) return;
+  const bool is_eligible = is_error || IsCarbonEligible(message, /*sent=*/true);
+  const auto is_wanted = [&](const std::shared_ptr<Session>& session) {
+    return (is_eligible && session->state.carbons() && session->resource() != sender) ||
+           IsOwed(*session, pending);
+  };
+  if (std::none_of(user.sessions.begin(), user.sessions.end(), is_wanted)) return;
   if (!is_error) {
     if (!user.copied) user.copied = std::make_unique<CopiedMessages>();
     user.copied->Add(message.id(), xmpp::BareOf(message.to()));
@@ -217,8 +229,7 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   copy->trace_id = pending.record.trace_id();
   copy->to_each = true;
   for (const auto& session : user.sessions) {
-    if (session->state.carbons() && session->resource() != sender)
-      deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
+    if (is_wanted(session)) deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
   }
 }
 
@@ -239,7 +250,8 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   auto delivery = MakeDelivery(pending, presence);
   for (const auto& session : user.sessions) {
     const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
-    if (wanted) deliverer_.SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
+    if (wanted || IsOwed(*session, pending))
+      deliverer_.SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
   }
 }
 
@@ -271,7 +283,8 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
       continue;
     }
     NotePassing(outbox_, *user);
-    if (features_.ToUser(*user, stanza)) continue;
+    const bool is_welcome = !features_.ToUser(*user, stanza);
+    if (!is_welcome && !IsOwed(*user, pending)) continue;
     if (is_probe) {
       Cause cause;
       cause.offset = pending.offset;
@@ -282,8 +295,9 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
     }
     const std::string_view resource = xmpp::ResourceOf(recipient);
     for (const auto& session : user->sessions) {
-      const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
-      if (!wanted) continue;
+      const bool wanted =
+          is_welcome && (resource.empty() ? session->available() : session->resource() == resource);
+      if (!wanted && !IsOwed(*session, pending)) continue;
       if (!delivery) {
         delivery = std::make_shared<Delivery>();
         delivery->stanza = stanza;
@@ -313,7 +327,7 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
   }
   Session* session = user.FindResource(resource);
   auto delivery = MakeDelivery(pending, iq);
-  const bool is_old = pending.recovering &&
+  const bool is_old = pending.recovering && !IsOwed(user, pending) &&
                       clock_.UnixMillisNow() - pending.record.received_at_ms() > settings_.iq_too_old.count();
   if (session == nullptr || is_old) {
     if (is_request) bounces_.Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
