@@ -17,12 +17,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Awaitable, Callable
+from typing import Awaitable, Callable, Coroutine
 
 from harness import redis
 from harness.cluster import Cluster
+from harness.faults import Span, may_lose_session
 from harness.relay import Link, Processes, Relay
-from harness.traffic import Traffic
+from harness.traffic import Talker, Traffic
 from harness.wait import until
 
 # Behind the ports that deploy/local/cluster gives to processes.
@@ -35,6 +36,24 @@ _UNCERTAIN = 75
 # What talks to what: service, what it connects to, and how often that link is drawn.
 _LINKS = (("gateway", "session-manager", 5), ("gateway", "redis", 1), ("session-manager", "kafka", 3), ("session-manager", "redis", 1),
           ("session-manager", "postgresql", 2), ("session-manager", "roster", 2), ("roster", "postgresql", 1), ("roster", "redis", 1))
+
+
+# Every session-manager.
+_ALL = "session-manager/*"
+
+
+def _hit_by(link: Link) -> set[str]:
+    """Of a disturbed link: a gateway that is apart from whom it must find or tell, and a session-manager that is apart
+    from gateways, or from Kafka and so from its shards. One without its stores keeps what it knows."""
+    client, server = link.client.split("/")[0], link.server.split("/")[0]
+    hit = set()
+    if client == "gateway":
+        hit.add(link.client)
+    if server == "session-manager":
+        hit.add(link.server)
+    if (client, server) == ("session-manager", "kafka"):
+        hit.add(link.client)
+    return hit
 
 
 class Network:
@@ -83,21 +102,23 @@ class Network:
 
 
 @dataclass
-class Span:
-    """When a fault was there, and what it concerned."""
+class Begun:
+    """A fault that is there: the services with which nothing else is done meanwhile, the processes that it hits, as
+    far as sessions go (`_ALL`: every session-manager), what it is, and what mends it."""
 
     services: set[str]
-    began: float
-    ended: float = float("inf")
+    hit: set[str]
+    text: str
+    repair: Coroutine
 
 
 @dataclass
 class Fault:
-    """`begin` names what it has done and gives what mends it; None: it cannot be done now."""
+    """`begin` gives None: it cannot be done now."""
 
     kind: str
     weight: int
-    begin: Callable[[], Awaitable[tuple[set[str], str, Awaitable] | None]]
+    begin: Callable[[], Awaitable[Begun | None]]
 
 
 class Soak:
@@ -167,34 +188,44 @@ class Soak:
         begun = await fault.begin()
         if begun is None:
             return False
-        services, text, repair = begun
         self.count[fault.kind] = self.count.get(fault.kind, 0) + 1
-        self.say(text)
-        self.busy |= services
-        span = Span(services, time.monotonic())
+        self.say(begun.text)
+        self.busy |= begun.services
+        span = Span(time.monotonic(), {name for name in begun.hit if name.startswith("gateway/")})
         self.spans.append(span)
-        task = asyncio.create_task(repair)
+        task = asyncio.create_task(begun.repair)
         self.repairs.add(task)
 
         def done(task_: asyncio.Task) -> None:
             self.repairs.discard(task_)
             span.ended = time.monotonic()
-            self.busy -= services
+            self.busy -= begun.services
             if not task_.cancelled() and task_.exception():
-                self.traffic.report(f"{text}: {task_.exception()!r}")
+                self.traffic.report(f"{begun.text}: {task_.exception()!r}")
             else:
-                self.say(f"  mended: {text}")
+                self.say(f"  mended: {begun.text}")
 
         task.add_done_callback(done)
+        span.shards = await self._shards_of(begun.hit)
         return True
 
-    def _may_lose_session(self, since: float) -> bool:
-        """Whether a session may be gone that had its connection until `since`: its gateway failed, and by another
-        fault its owner, before either was well again and had told the other."""
-        late = [span for span in self.spans if span.ended >= since - _UNCERTAIN]
-        gateways = [span for span in late if "gateway" in span.services]
-        owners = [span for span in late if span.services & {"session-manager", "kafka"}]
-        return any(one is not other for one in gateways for other in owners)
+    async def _shards_of(self, hit: set[str]) -> set[int]:
+        """Those whose owner is hit. Where Redis does not say whose a shard is, it may be any."""
+        every = set(range(self.cluster.partitions))
+        if _ALL in hit:
+            return every
+        names = {name.replace("/", "-") for name in hit if name.startswith("session-manager/")}
+        if not names:
+            return set()
+        try:
+            owners = await asyncio.wait_for(self.cluster.owners(), 2)
+        except (OSError, RuntimeError, EOFError, IndexError, asyncio.TimeoutError):
+            return every
+        return {shard for shard in every if owners.get(shard) is None or owners[shard] in names}
+
+    def _may_lose_session(self, talker: Talker) -> bool:
+        shard = self.cluster.shard(talker.client.bare)
+        return may_lose_session(self.spans, talker.at, shard, talker.until, max(talker.until, talker.tried))
 
     async def repaired(self) -> None:
         while self.repairs:
@@ -243,7 +274,8 @@ class Soak:
                 self.traffic.gateways.append(name)
                 await self._all_back()
 
-        return {service}, f"{name}: {signal.Signals(number).name}, back {after:.1f} s later", back()
+        hit = {_ALL} if service == "kafka" else {name}
+        return Begun({service}, hit, f"{name}: {signal.Signals(number).name}, back {after:.1f} s later", back())
 
     async def _all_back(self) -> None:
         await until(lambda: all(t.online or t.leaving for t in self.traffic.talkers), "all have noticed", 90)
@@ -269,13 +301,14 @@ class Soak:
                 await asyncio.sleep(5)
                 await self._all_back()
 
-        return {service}, f"{name}: SIGSTOP for {span:.1f} s", thaw()
+        hit = {_ALL} if service == "kafka" else {name}
+        return Begun({service}, hit, f"{name}: SIGSTOP for {span:.1f} s", thaw())
 
     async def _empty_redis(self):
         if "redis" in self.busy:
             return None
         await redis.command(self.cluster.address("redis", "redis"), "FLUSHALL")
-        return {"redis"}, "redis: FLUSHALL", asyncio.sleep(0)
+        return Begun({"redis"}, set(), "redis: FLUSHALL", asyncio.sleep(0))
 
     async def _scale(self):
         if self.busy:
@@ -288,7 +321,7 @@ class Soak:
                     await self.cluster.scale("session-manager", count)
                 await asyncio.sleep(self.random.uniform(1, 8))
 
-        return {"session-manager"}, "session-manager: 3, later 2 again", there_and_back()
+        return Begun({"session-manager"}, {_ALL}, "session-manager: 3, later 2 again", there_and_back())
 
     async def _delay(self):
         seconds = self.random.choice((0.01, 0.05, 0.2, 1))
@@ -320,7 +353,8 @@ class Soak:
                 for link in links:
                     link.heal()
 
-        return {service, server}, f"{client} - {target}: {text} for {span:.1f} s", heal()
+        hit = set().union(*map(_hit_by, links))
+        return Begun({service, server}, hit, f"{client} - {target}: {text} for {span:.1f} s", heal())
 
 
 async def main() -> int:

@@ -44,6 +44,9 @@ class Talker:
         self.index = index
         self.online = False
         self.until = 0.0  # it was online then last
+        # Where its session may be: it has tried to resume there since, up to `tried`.
+        self.at: set[str] = set()
+        self.tried = 0.0
         self.leaving = False
         self.done = False
         self.unexpected_drops = 0
@@ -96,20 +99,22 @@ class Talker:
 
     async def start(self) -> None:
         client = self.client
-        await client.open(self.traffic.address())
+        gateway = self.traffic.any_gateway()
+        await client.open(self.traffic.cluster.address(gateway))
         await client.register()
         await client.authenticate()
-        await self._begin_session()
+        await self._begin_session(gateway)
 
-    async def _begin_session(self) -> None:
+    async def _begin_session(self, gateway: str) -> None:
         await self.client.bind()
         if self.managed:
             await self.client.enable()
         self.client.presence()
-        self._online()
+        self._online(gateway)
 
-    def _online(self) -> None:
+    def _online(self, gateway: str) -> None:
         self.online = True
+        self.at = {gateway}
         self.since = time.monotonic()
         self.client.connection.on_closed = self._on_closed
 
@@ -175,30 +180,34 @@ class Talker:
         self.reconnects += 1
 
     async def _sign_in(self) -> None:
-        if not self.managed:
-            await self.client.open(self.traffic.address())
-            await self.client.authenticate()
-            await self._begin_session()
-            return
+        gateway = self.traffic.any_gateway()
         client = self.client
-        await client.open(self.traffic.address())
+        await client.open(self.traffic.cluster.address(gateway))
         await client.authenticate()
+        if not self.managed:
+            await self._begin_session(gateway)
+            return
         before = len(client.unacked)
-        answer = await client.resume_here()
+        try:
+            answer = await client.resume_here()
+        except BaseException:
+            self.at.add(gateway)
+            self.tried = time.monotonic()
+            raise
         if name(answer) == "resumed":
             self.resent += len(client.unacked)
-            self._online()
+            self._online(gateway)
             return
         conditions = [name(child) for child in answer]
         if "item-not-found" in conditions:
             waiting = list(client.unacked)
-            if self.traffic.may_lose_session(self.until):
+            if self.traffic.may_lose_session(self):
                 self.lost_sessions.append(time.monotonic())
                 self.ambiguous |= self._numbers(waiting)
             else:
                 # What it had not been given is elsewhere or lost: a failure.
                 self.failed_resumes.append(f"not resumed: {client.bare}: {conditions}, {before} unacknowledged, {_clock(time.time())}")
-            await self._begin_session()
+            await self._begin_session(gateway)
             for stanza in waiting:
                 client.send(stanza)
             return
@@ -226,8 +235,8 @@ class Traffic:
         self.expected_drops = False
         # Several faults at once may leave a shard without an owner for longer than clients are kept waiting.
         self.may_be_sent_away = may_be_sent_away
-        # Whether a session may be gone that had its connection until then.
-        self.may_lose_session = lambda until: False
+        # Whether a talker's session may be gone.
+        self.may_lose_session = lambda talker: False
         # Where all faults are written, however many.
         self._report = report
         # False where messages for the absent may come after newer ones: PostgreSQL was away.
@@ -242,8 +251,8 @@ class Traffic:
         self._speaking_for = 0.0
         self._duplicates_before: dict[tuple[str, int], float] = {}
 
-    def address(self) -> str:
-        return self.cluster.address(self.random.choice(self.gateways))
+    def any_gateway(self) -> str:
+        return self.random.choice(self.gateways)
 
     async def __aenter__(self) -> "Traffic":
         self._duplicates_before = await self._refused_duplicates()

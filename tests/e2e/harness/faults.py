@@ -1,0 +1,36 @@
+"""What faults excuse: which of them, by when and what they hit, may cost a client its session."""
+
+from dataclasses import dataclass, field
+from typing import Iterable
+
+# A gateway and the owner of a shard have told each other, or others, what only one of them knew so long after a
+# fault began or was mended: 10 s until a link that takes nothing is dead; 6 s until Kafka's group has noticed a
+# death, 5 s for gateways to attach, and the load of a busy machine.
+DETECTED = 20.0
+
+
+@dataclass
+class Span:
+    """When a fault was there, the gateways that it hit, and the shards whose owner it hit."""
+
+    began: float
+    gateways: set[str] = field(default_factory=set)
+    shards: set[int] = field(default_factory=set)
+    ended: float = float("inf")
+
+
+def may_lose_session(spans: Iterable[Span], gateways: set[str], shard: int, since: float, last: float) -> bool:
+    """Whether a session of `shard` may be gone that was on one of `gateways` at times from `since` to `last`: its
+    gateway was hit, and by another fault its owner, before what one of them knew alone was known to others."""
+    spans = list(spans)
+    for one in spans:
+        if not one.gateways & gateways:
+            continue
+        for other in spans:
+            if other is one or shard not in other.shards:
+                continue
+            at_once = one.began <= other.ended + DETECTED and other.began <= one.ended + DETECTED
+            meanwhile = min(one.began, other.began) - DETECTED <= last and since <= max(one.ended, other.ended) + DETECTED
+            if at_once and meanwhile:
+                return True
+    return False

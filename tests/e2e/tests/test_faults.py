@@ -1,0 +1,54 @@
+import unittest
+
+from harness.faults import DETECTED, Span, may_lose_session
+
+
+class MayLoseSessionTest(unittest.TestCase):
+    """A session of shard 3 that was on gateway/1 until 100."""
+
+    def lost(self, *spans: Span, since: float = 100, last: float = 100) -> bool:
+        return may_lose_session(spans, {"gateway/1"}, 3, since, last)
+
+    @staticmethod
+    def gateway(began: float, ended: float, name: str = "gateway/1") -> Span:
+        return Span(began, gateways={name}, ended=ended)
+
+    @staticmethod
+    def owner(began: float, ended: float, *shards: int) -> Span:
+        return Span(began, shards=set(shards or (3,)), ended=ended)
+
+    def test_its_gateway_and_its_owner_at_once(self):
+        self.assertTrue(self.lost(self.gateway(100, 105), self.owner(101, 110)))
+        self.assertTrue(self.lost(self.owner(90, 95), self.gateway(100, 105)))
+        self.assertTrue(self.lost(self.gateway(95, float("inf")), self.owner(120, float("inf"))), "it is frozen still")
+
+    def test_one_of_them_alone(self):
+        self.assertFalse(self.lost())
+        self.assertFalse(self.lost(self.gateway(100, 105), self.gateway(106, 107)))
+        self.assertFalse(self.lost(self.owner(100, 105), self.owner(106, 107)))
+
+    def test_one_fault_that_hits_both(self):
+        """The link between them: each keeps what it knows."""
+        link = Span(100, gateways={"gateway/1"}, shards={3}, ended=110)
+        self.assertFalse(self.lost(link))
+        self.assertTrue(self.lost(link, self.owner(105, 106)))
+        self.assertTrue(self.lost(link, self.gateway(105, 106)))
+
+    def test_another_gateway_or_the_owner_of_other_shards(self):
+        self.assertFalse(self.lost(self.gateway(100, 105, "gateway/2"), self.owner(101, 110)))
+        self.assertFalse(self.lost(self.gateway(100, 105), self.owner(101, 110, 1, 2)))
+
+    def test_one_after_the_other(self):
+        self.assertFalse(self.lost(self.gateway(100, 105), self.owner(106 + DETECTED, 130 + DETECTED)))
+        self.assertFalse(self.lost(self.owner(50, 60), self.gateway(81, 105)))
+
+    def test_both_before_it_had_its_connection(self):
+        self.assertFalse(self.lost(self.gateway(40, 45), self.owner(41, 50)))
+
+    def test_both_after_it_was_parked(self):
+        self.assertFalse(self.lost(self.gateway(130, 135), self.owner(131, 140)))
+        self.assertTrue(self.lost(self.gateway(130, 135), self.owner(131, 140), last=125), "it has tried to resume there")
+
+
+if __name__ == "__main__":
+    unittest.main()
