@@ -33,13 +33,13 @@ void DuplicateFilter::NoteEpoch(Source& source, std::int64_t epoch, std::int64_t
     source.epoch_since_ms = now_ms_;
     if (cursor < source.cursor) {
       // Its log was cut: offsets begin anew below what is remembered.
-      source.applied.erase(source.applied.lower_bound({cursor, 0}), source.applied.end());
+      source.applied.EraseFrom(cursor);
       source.cursor = cursor;
     }
   }
   if (cursor <= source.cursor) return;
   source.cursor = cursor;
-  source.applied.erase(source.applied.begin(), source.applied.lower_bound({cursor, 0}));
+  source.applied.EraseBefore(cursor);
 }
 
 void DuplicateFilter::PassTime(std::int64_t timestamp_ms) {
@@ -80,8 +80,8 @@ DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin
     if (IsStale(source, origin.epoch())) return Verdict::kStaleEpoch;
     NoteEpoch(source, origin.epoch(), origin.cursor());
     if (origin.log().offset() < source.cursor) return Verdict::kDuplicate;
-    return source.applied.emplace(origin.log().offset(), origin.log().part()).second ? Verdict::kApply
-                                                                                     : Verdict::kDuplicate;
+    return source.applied.Insert(origin.log().offset(), origin.log().part()) ? Verdict::kApply
+                                                                             : Verdict::kDuplicate;
   }
   if (origin.epoch() < source.epoch) return Verdict::kStaleEpoch;
   NoteEpoch(source, origin.epoch(), origin.cursor());
@@ -99,6 +99,12 @@ std::size_t DuplicateFilter::remembered() const {
   std::size_t count = 0;
   for (const auto& [key, source] : sources_) count += source.applied.size();
   return count;
+}
+
+std::size_t DuplicateFilter::remembered_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& [key, source] : sources_) bytes += source.applied.bytes();
+  return bytes;
 }
 
 }  // namespace rookery::sharding

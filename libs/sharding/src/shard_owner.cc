@@ -55,8 +55,12 @@ ShardMetrics::ShardMetrics(telemetry::Metrics& m)
       live(m.Gauge("shards_live", "Shards that this process owns and whose past it has read")),
       unfinished_records(m.Gauge("unfinished_records", "Records read and not finished")),
       unfinished_bytes(m.Gauge("unfinished_bytes", "Their bytes")),
+      follow_ups(m.Gauge("follow_ups",
+                         "Records said that follow from ones not finished, or read behind these: a new owner "
+                         "would say them again")),
       remembered(
           m.Gauge("duplicate_filter_entries", "Sessions and records whose repetition would be recognised")),
+      remembered_bytes(m.Gauge("duplicate_filter_record_bytes", "Memory for the records among these")),
       acquired(m.Counter("shards_acquired_total", "Shards that became ours")),
       lost(m.Counter("shards_lost_total", "Shards taken from us without a hand-over")),
       paused(m.Counter("shards_paused_total", "Times that a shard was not read: too much was unfinished")),
@@ -92,15 +96,19 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       consumer_(std::make_unique<NoConsumer>()),
       tasks_(std::make_unique<runtime::TaskGroup>(executor)) {
   metrics.OnScrape([this] {
-    std::size_t records = 0, bytes = 0, remembered = 0;
+    std::size_t records = 0, bytes = 0, follow_ups = 0, remembered = 0, remembered_bytes = 0;
     for (const auto& [number, shard] : shards_) {
       records += shard->window.size();
       bytes += shard->window.bytes();
+      follow_ups += shard->follow_ups.count();
       remembered += shard->duplicates.clients() + shard->duplicates.remembered();
+      remembered_bytes += shard->duplicates.remembered_bytes();
     }
     metrics_.unfinished_records.Set(static_cast<double>(records));
     metrics_.unfinished_bytes.Set(static_cast<double>(bytes));
+    metrics_.follow_ups.Set(static_cast<double>(follow_ups));
     metrics_.remembered.Set(static_cast<double>(remembered));
+    metrics_.remembered_bytes.Set(static_cast<double>(remembered_bytes));
     metrics_.live.Set(static_cast<double>(live()));
   });
 }
@@ -506,10 +514,14 @@ void ShardOwner::UpdatePause(Shard& shard) {
   }
   // Reading goes on at half of what it stops at.
   const std::int64_t divisor = shard.paused ? 2 : 1;
+  // Most of what a new owner says up to its fence has been said before: that its shard goes live comes first.
+  const bool says_too_much =
+      shard.phase == Shard::Phase::kLive &&
+      static_cast<std::int64_t>(shard.follow_ups.count()) > options_.max_follow_ups / divisor;
   const bool is_full =
       static_cast<std::int64_t>(shard.window.size()) > options_.max_unfinished_records / divisor ||
       static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor ||
-      service_->is_full(shard);
+      says_too_much || service_->is_full(shard);
   const bool pause = is_full || is_congested_ || shard.suspended || shard.settling;
   if (pause == shard.paused) return;
   shard.paused = pause;
@@ -520,9 +532,11 @@ void ShardOwner::UpdatePause(Shard& shard) {
   consumer_->Pause(P(shard.number));
   if (!shard.suspended && !shard.settling) metrics_.paused.Increment();
   if (is_full)
-    telemetry::LogWarn(
-        "shard.paused",
-        {{"shard", shard.number}, {"unfinished", shard.window.size()}, {"bytes", shard.window.bytes()}});
+    telemetry::LogWarn("shard.paused", {{"shard", shard.number},
+                                        {"unfinished", shard.window.size()},
+                                        {"bytes", shard.window.bytes()},
+                                        {"follow_ups", shard.follow_ups.count()},
+                                        {"cursor", shard.window.cursor()}});
 }
 
 Task<void> ShardOwner::AwaitCalm() {
@@ -538,6 +552,14 @@ void ShardOwner::FillOrigin(const Shard& from, events::v1::Origin& origin) const
   origin.set_shard(from.number);
   origin.set_epoch(from.epoch);
   origin.set_cursor(std::max<std::int64_t>(from.last_commit, 0));
+}
+
+void ShardOwner::FillOrigin(Shard& from, std::int64_t offset, std::uint32_t part,
+                            events::v1::Origin& origin) const {
+  FillOrigin(from, origin);
+  origin.mutable_log()->set_offset(offset);
+  origin.mutable_log()->set_part(part);
+  from.follow_ups.Note(offset);
 }
 
 void ShardOwner::NoteAppended(Shard& from) {
@@ -727,6 +749,7 @@ void ShardOwner::NoteCommitted(Shard& shard, std::int64_t cursor) {
   const std::int64_t before = std::max(shard.last_commit, shard.committed);
   if (cursor > before) metrics_.committed.Increment(static_cast<double>(cursor - before));
   shard.last_commit = std::max(shard.last_commit, cursor);
+  shard.follow_ups.Committed(shard.last_commit);
 }
 
 void ShardOwner::NoteContact(absl::Status status) {

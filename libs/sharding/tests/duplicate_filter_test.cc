@@ -93,6 +93,19 @@ TEST_F(DuplicateFilterTest, RemembersWhatIsUnderWay_NotWhatWasSaid) {
   EXPECT_EQ(Check(FromLog(1, 10, 1, 1, 99'949)), Verdict::kDuplicate);
 }
 
+TEST_F(DuplicateFilterTest, ACursorThatStandsStill_ManyRecordsAreRememberedInLittleRoom) {
+  // One record in four of the source leads to one here.
+  for (std::int64_t i = 0; i < 200'000; ++i) ASSERT_EQ(Check(FromLog(1, 4 * i, 1, 1, 0)), Verdict::kApply);
+  EXPECT_EQ(filter_.remembered(), 200'000u);
+  EXPECT_LT(filter_.remembered_bytes(), 200'000u);
+  for (std::int64_t i = 0; i < 200'000; ++i)
+    ASSERT_EQ(Check(FromLog(1, 4 * i, 1, 2, 0)), Verdict::kDuplicate);
+  // It has moved.
+  EXPECT_EQ(Check(FromLog(1, 800'001, 1, 2, 800'000)), Verdict::kApply);
+  EXPECT_EQ(filter_.remembered(), 1u);
+  EXPECT_LT(filter_.remembered_bytes(), 200u);
+}
+
 TEST_F(DuplicateFilterTest, ASourceWhoseLogWasCut_BeginsAnew) {
   EXPECT_EQ(Check(FromLog(1, 5'000, 1, 4'000, 4'990)), Verdict::kApply);
   EXPECT_EQ(Check(FromLog(1, 10, 1, 5'001, 0)), Verdict::kApply);

@@ -205,6 +205,7 @@ class FakeService final : public ShardService {
   }
   void Apply(Shard& shard, std::shared_ptr<Record> record) override {
     steps.push_back("apply " + std::to_string(record->offset) + (record->recovering ? " again" : ""));
+    if (on_apply) on_apply(shard, *record);
     if (finishes) shard.window.Release(record->offset);
   }
   bool is_settled(Shard&) const override { return !is_busy; }
@@ -228,6 +229,7 @@ class FakeService final : public ShardService {
   bool is_busy = false;
   bool able = true;
   bool finishes = true;
+  std::function<void(Shard&, const Record&)> on_apply;
 };
 
 class ShardOwnerTest : public ::testing::Test {
@@ -442,6 +444,94 @@ TEST_F(ShardOwnerTest, TooManyBytesPauseItToo) {
   Settle(*one);
   EXPECT_THAT(one->consumer->paused, ElementsAre(0));
   EXPECT_LT(one->owner.Find(0)->window.bytes(), 200u);
+}
+
+TEST_F(ShardOwnerTest, WhatOneStuckRecordMakesOthersRemember_IsBounded) {
+  // Every record of shard 0 leads to another in shard 1.
+  options_.max_follow_ups = 1'000;
+  auto one = Make();
+  one->service.on_apply = [&](Shard& shard, const Record& record) {
+    if (shard.number != 0) return;
+    events::v1::RoomRecord said;
+    one->owner.FillOrigin(shard, record.offset, 1, *said.mutable_origin());
+    one->owner.Append(shard, events::Topic::kRooms, 1, {}, said, [](Shard&, const auto&) {});
+  };
+  const auto is_read = [&](std::uint32_t shard) {
+    return one->owner.Find(shard)->next_read == static_cast<std::int64_t>(broker_.partitions[shard].size());
+  };
+  one->owner.OnAssigned(0);
+  one->owner.OnAssigned(1);
+  Settle(*one);
+  one->service.finishes = false;
+  Put(0, "stuck", 1);
+  Settle(*one);
+  const std::int64_t stuck = one->owner.Find(0)->window.cursor();
+  one->service.finishes = true;
+  for (std::uint64_t i = 1; i <= 900; ++i) Put(0, "a", i);
+  Settle(*one);
+  CommitNow(*one);
+  EXPECT_THAT(one->consumer->paused, IsEmpty()) << "nobody else is held up for it";
+  for (std::uint64_t i = 901; i <= 5'000; ++i) Put(0, "a", i);
+  Settle(*one);
+  EXPECT_THAT(one->consumer->paused, ElementsAre(0));
+  EXPECT_LE(one->owner.Find(1)->duplicates.remembered(), 1'002u);
+  // The other shard goes on, and time alone changes nothing.
+  Put(1, "b", 1);
+  Elapse(*one, std::chrono::seconds(600));
+  CommitNow(*one);
+  EXPECT_TRUE(is_read(1));
+  EXPECT_THAT(one->consumer->paused, ElementsAre(0));
+  one->owner.Find(0)->window.Release(stuck);
+  // Each commit lets it say as much again.
+  ASSERT_TRUE(SettleUntil(*one, [&] {
+    one->owner.CommitCursors();
+    one->owner.Tick();
+    return is_read(0);
+  }));
+  EXPECT_TRUE(is_read(1));
+  CommitNow(*one);
+  EXPECT_EQ(one->owner.Find(0)->follow_ups.count(), 0u);
+}
+
+TEST_F(ShardOwnerTest, ANewOwnerSaysAgainWhatWasSaid_NothingIsAppliedTwice_AndItGoesLive) {
+  options_.max_follow_ups = 40;
+  const auto said = [](Process& process) {
+    return [&process](Shard& shard, const Record& record) {
+      if (shard.number != 0) return;
+      events::v1::RoomRecord next;
+      process.owner.FillOrigin(shard, record.offset, 1, *next.mutable_origin());
+      process.owner.Append(shard, events::Topic::kRooms, 1, {}, next, [](Shard&, const auto&) {});
+    };
+  };
+  auto one = Make("one"), two = Make("two"), three = Make("three");
+  one->service.on_apply = said(*one);
+  two->service.on_apply = said(*two);
+  three->owner.OnAssigned(1);
+  one->owner.OnAssigned(0);
+  Settle(*three);
+  Settle(*one);
+  one->service.finishes = false;
+  Put(0, "stuck", 1);
+  Settle(*one);
+  one->service.finishes = true;
+  for (std::uint64_t i = 1; i <= 50; ++i) Put(0, "a", i);
+  Settle(*one);
+  CommitNow(*one);
+  EXPECT_THAT(one->consumer->paused, ElementsAre(0));
+  Settle(*three);
+  EXPECT_EQ(three->owner.metrics().applied.Value(), 41);
+  one.reset();
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  EXPECT_TRUE(two->owner.Find(0)->live());
+  Settle(*three);
+  EXPECT_EQ(three->owner.metrics().applied.Value(), 51) << "and the ten that the first had not read";
+  EXPECT_EQ(three->owner.metrics().duplicates_refused.Value(), 41);
+  // From here on it says nothing new.
+  for (std::uint64_t i = 51; i <= 100; ++i) Put(0, "a", i);
+  Settle(*two);
+  EXPECT_THAT(two->consumer->paused, ElementsAre(0));
+  EXPECT_LE(two->owner.Find(0)->follow_ups.count(), 52u);
 }
 
 TEST_F(ShardOwnerTest, HandOver_WaitsForTheLog) {

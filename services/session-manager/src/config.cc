@@ -26,6 +26,10 @@ void Config::Bind(config::Schema& schema) {
               "records of one shard that may be unfinished before no more are read", 1'000, 10'000'000);
   schema.Bind("shards.max-unfinished-bytes", &settings.max_unfinished_bytes, "the same in bytes", 1'048'576,
               std::int64_t{1} << 40);
+  schema.Bind("shards.max-follow-ups", &settings.max_follow_ups,
+              "records that may follow from those of one shard while its cursor stands still before no more "
+              "are read",
+              10'000, 1'000'000'000);
   schema.Bind("shards.store-waiting", &settings.max_store_waiting,
               "rows of one shard that may wait for PostgreSQL before the shard is read no further", 100,
               10'000'000);

@@ -60,6 +60,7 @@ sharding::OwnerOptions OwnerOptionsOf(const Settings& settings) {
   options.duplicate_horizon = settings.duplicate_horizon;
   options.max_unfinished_records = settings.max_unfinished_records;
   options.max_unfinished_bytes = settings.max_unfinished_bytes;
+  options.max_follow_ups = settings.max_follow_ups;
   return options;
 }
 

@@ -42,6 +42,8 @@ struct Settings {
   /// Of one shard, read and not finished.
   std::int64_t max_unfinished_records = 200'000;
   std::int64_t max_unfinished_bytes = std::int64_t{128} << 20;
+  /// Of one shard, said while its cursor stands still.
+  std::int64_t max_follow_ups = 8'000'000;
   /// What may wait for the store in one shard before the shard is read no further.
   std::int64_t max_store_waiting = 20'000;
   std::int64_t max_store_waiting_bytes = 64 * 1024 * 1024;

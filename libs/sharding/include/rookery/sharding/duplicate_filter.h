@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
-#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "rookery/events/v1/origin.pb.h"
+#include "rookery/sharding/applied_records.h"
 
 namespace rookery::sharding {
 
@@ -17,8 +17,9 @@ namespace rookery::sharding {
 /// records remembers the same.
 ///
 /// What is remembered is what may be said again: of a client's session the highest count (for four
-/// to eight horizons), of a source shard the records at and after its cursor. Neither grows with
-/// what was said before.
+/// to eight horizons), of a source shard what follows from the records at and after its cursor. Neither
+/// grows with what was said before. While a source's cursor stands still, what follows from it adds up;
+/// its owner bounds that (OwnerOptions::max_follow_ups).
 class DuplicateFilter {
  public:
   enum class Verdict {
@@ -38,6 +39,8 @@ class DuplicateFilter {
   std::size_t clients() const { return recent_.size() + older_.size(); }
   /// Records that follow from others and may be said again.
   std::size_t remembered() const;
+  /// Of memory for those, about.
+  std::size_t remembered_bytes() const;
 
  private:
   using Clients = absl::flat_hash_map<std::string, std::uint64_t>;
@@ -45,8 +48,7 @@ class DuplicateFilter {
     std::int64_t epoch = -1;
     std::int64_t epoch_since_ms = 0;
     std::int64_t cursor = 0;
-    // (offset, part) of what was applied.
-    absl::btree_set<std::pair<std::int64_t, std::uint32_t>> applied;
+    AppliedRecords applied;
   };
 
   Source& SourceOf(events::v1::Topic topic, std::uint32_t shard);

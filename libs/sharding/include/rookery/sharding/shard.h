@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "rookery/sharding/duplicate_filter.h"
+#include "rookery/sharding/follow_ups.h"
 #include "rookery/sharding/unfinished_records.h"
 
 namespace rookery::sharding {
@@ -50,6 +51,7 @@ struct Shard : std::enable_shared_from_this<Shard> {
 
   UnfinishedRecords window;
   DuplicateFilter duplicates;
+  FollowUps follow_ups;
 
   /// Records that follow from this shard and are not in the log yet.
   std::size_t appends_in_flight = 0;

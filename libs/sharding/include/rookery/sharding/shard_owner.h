@@ -29,6 +29,9 @@ struct OwnerOptions {
   /// What may be unfinished in one shard before nothing more is read from it.
   std::int64_t max_unfinished_records = 200'000;
   std::int64_t max_unfinished_bytes = std::int64_t{128} << 20;
+  /// What one shard may have said, while its cursor stands still, that a new owner would say again, before
+  /// nothing more is read from it: every reader remembers it, all together two to four bytes for each.
+  std::int64_t max_follow_ups = 8'000'000;
 };
 
 /// The rookery_<service>_ metrics of shards.
@@ -38,7 +41,9 @@ struct ShardMetrics {
   prometheus::Gauge& live;
   prometheus::Gauge& unfinished_records;
   prometheus::Gauge& unfinished_bytes;
+  prometheus::Gauge& follow_ups;
   prometheus::Gauge& remembered;
+  prometheus::Gauge& remembered_bytes;
   prometheus::Counter& acquired;
   prometheus::Counter& lost;
   prometheus::Counter& paused;
@@ -103,7 +108,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// recovered, or none has been assigned in the time that a group needs to settle.
   std::string NotReadyReason() const;
 
-  /// Appends what follows from the shard. The record's origin is the caller's (FillOrigin). `done` is
+  /// Appends what follows from the shard. Its origin is filled before (FillOrigin). `done` is
   /// called with the shard, which may have been released by then, and what Log::OnAppended is told.
   template <typename ServiceShard, typename Done>
   void Append(ServiceShard& from, events::Topic topic, std::uint32_t partition, std::string_view key,
@@ -119,6 +124,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   }
   /// Whose word it is; the caller adds what it follows from.
   void FillOrigin(const Shard& from, events::v1::Origin& origin) const;
+  /// Of a record that follows from the shard's own at `offset`; `part` numbers those that do, from 1.
+  void FillOrigin(Shard& from, std::int64_t offset, std::uint32_t part, events::v1::Origin& origin) const;
 
   /// Before anything is done with what arrives: notices that this process was frozen.
   void NoteTime();

@@ -20,18 +20,18 @@ constexpr std::size_t kFanoutBytes = 256 * 1024;
 
 }  // namespace
 
-void Consequences::FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const {
+void Consequences::FillOrigin(Shard& from, Cause& cause, events::v1::UserRecord& record) const {
   events::v1::Origin& origin = *record.mutable_origin();
-  owner_.FillOrigin(from, origin);
   if (cause.session) {
+    owner_.FillOrigin(from, origin);
     auto& client = *origin.mutable_client();
     client.set_session_id(cause.session->id.str());
     client.set_count(cause.count);
     client.set_part(++cause.parts);
   } else if (cause.offset >= 0) {
-    auto& log = *origin.mutable_log();
-    log.set_offset(cause.offset);
-    log.set_part(++cause.parts);
+    owner_.FillOrigin(from, cause.offset, ++cause.parts, origin);
+  } else {
+    owner_.FillOrigin(from, origin);
   }
   record.set_trace_id(cause.trace_id);
   if (record.received_at_ms() == 0) record.set_received_at_ms(clock_.UnixMillisNow());

@@ -69,7 +69,7 @@ class Consequences {
                    const google::protobuf::MessageLite& event, std::int64_t holds_offset);
 
  private:
-  void FillOrigin(const Shard& from, Cause& cause, events::v1::UserRecord& record) const;
+  void FillOrigin(Shard& from, Cause& cause, events::v1::UserRecord& record) const;
   /// The log does not take what follows from a client's stanza: is that ours to say again? Then the stanza is
   /// confirmed when the log has it.
   bool SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count, std::uint32_t partition,
