@@ -805,6 +805,122 @@ TEST_F(DeliveryRules, L1_AShardIsLoadedPageByPage) {
   EXPECT_EQ(resumed.MessageIds().size(), 1'300u);
 }
 
+/// Users with a session each, 50 messages in the store for each of these, and nobody who brings them.
+class ManyLost : public DeliveryRules {
+ protected:
+  static constexpr int kUsers = 30;
+  void SetUp() override {
+    for (int i = 0; i < kUsers; ++i) {
+      Client& lost = SignIn(other_, UserIn(1, i), "b");
+      lost.acks = false;
+      lost_.push_back(&lost);
+      for (int m = 0; m < 50; ++m) gateway_.Send(*alice, Message(UserIn(1, i), "m" + std::to_string(m)));
+    }
+    Settle();
+    Elapse(settings_.window_time + std::chrono::seconds(2));
+    ASSERT_TRUE(Eventually([&] { return Unfinished() == 0; }));
+    for (Client* lost : lost_) {
+      ASSERT_EQ(database_.Packets(lost->user, lost->id), 50u);
+      lost->forgotten = true;
+    }
+  }
+  std::size_t Waiting() {
+    std::size_t waiting = 0;
+    for (int i = 0; i < kUsers; ++i) waiting += database_.Waiting(UserIn(1, i));
+    return waiting;
+  }
+  std::vector<Client*> lost_;
+};
+
+TEST_F(ManyLost, L1_WhatNobodyHasBrought_IsSettledUserByUser) {
+  int pages = 0;
+  std::size_t kept = 0, waiting = 0;
+  database_.on_page = [&](std::size_t) {
+    ++pages;
+    Shard& shard = *node(2).domain.shards().Find(1);
+    if (!shard.delivery) return;
+    kept = std::max(kept, shard.delivery->unclaimed.size());
+    waiting = std::max(waiting, shard.delivery->writer->rows());
+  };
+  Move();
+  EXPECT_GE(pages, 4);
+  EXPECT_EQ(kept, 1u) << "the user whose rows the next page may have more of";
+  EXPECT_GT(waiting, 400u) << "those before";
+  ASSERT_TRUE(Eventually([&] { return database_.packets.empty(); }));
+  EXPECT_EQ(Waiting(), 50u * kUsers);
+}
+
+TEST_F(ManyLost, L1_TheWriterIsFull_NoMoreIsLoaded) {
+  node(2).settings.max_store_waiting = 100;
+  int pages = 0;
+  bool is_open = false;
+  Kill(1);
+  Gate("StoreOffline", is_open);
+  database_.on_page = [&](std::size_t) { ++pages; };
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return pages == 1; }));
+  Settle();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(pages, 1);
+  EXPECT_FALSE(IsLive(1));
+  is_open = true;
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  EXPECT_GE(pages, 4);
+  ASSERT_TRUE(Eventually([&] { return database_.packets.empty(); }));
+  EXPECT_EQ(Waiting(), 50u * kUsers);
+  Repair();
+}
+
+TEST_F(ManyLost, L1_TheWriterIsFull_TheShardGoesToAnotherOwner) {
+  node(2).settings.max_store_waiting = 100;
+  Kill(1);
+  Stop("StoreOffline");
+  int pages = 0;
+  database_.on_page = [&](std::size_t) { ++pages; };
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return pages == 1; }));
+  Settle();
+  ASSERT_FALSE(IsLive(1));
+  Repair();
+  Revoke(1, 2);
+  Assign(1, 0);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  ASSERT_TRUE(Eventually([&] { return database_.packets.empty(); }));
+  EXPECT_EQ(Waiting(), 50u * kUsers);
+}
+
+TEST_F(DeliveryRules, L1_AGatewayComesBetweenTwoPages_ItsSessionHasWhatIsOnBoth) {
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  // Nothing of this reaches the gateway, which the next owner does not see at first either.
+  other_.Unlink(node(1));
+  other_.Unlink(node(2));
+  for (int i = 0; i < 700; ++i) gateway_.Send(*alice, Message(bob_ + "/b", "m" + std::to_string(i)));
+  Settle();
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_EQ(database_.Packets(bob_, bob.id), 700u);
+  for (auto& node : nodes_) std::erase(node->membership.gateways, "gw-2");
+  int pages = 0;
+  bool is_open = false;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    while (call == "LoadPage" && pages == 1 && !is_open)
+      co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  database_.on_page = [&](std::size_t) { ++pages; };
+  Kill(1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return pages == 1; }));
+  other_.Link(node(2));
+  Settle();
+  is_open = true;
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1) && bob.MessageIds().size() == 700; }))
+      << bob.MessageIds().size();
+  EXPECT_EQ(bob.MessageIds().front(), "m0");
+  EXPECT_EQ(bob.MessageIds().back(), "m699");
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  Repair();
+}
+
 TEST_F(DeliveryRules, L4_APresenceThatIsReadLate_IsTold) {
   Client& carol = SignIn(gateway_, UserIn(0, 7), "c");
   Client& bob = Available("b");

@@ -83,8 +83,10 @@ struct ShardDelivery {
   /// loaded: they went to the offline store, or to another session. The first kMaxOrphans.
   static constexpr std::size_t kMaxOrphans = 100'000;
   std::set<std::pair<SessionId, std::int64_t>> orphans;
-  /// While the shard is loaded: packets in the store of sessions that nobody has brought so far, and what is
-  /// there although its session's client has acknowledged it: up to which number, and of which records.
+  /// While the shard is loaded, of the owner whose rows are read just now: packets in the store of sessions
+  /// that nobody has brought so far, and what is there although its session's client has acknowledged it: up
+  /// to which number, and of which records.
+  std::string restored_owner;
   std::vector<std::pair<WaitingStore::SessionKey, std::vector<WaitingStore::SessionPacket>>> unclaimed;
   struct Acknowledged {
     std::uint64_t up_to = 0;

@@ -1,6 +1,7 @@
 #include "domain/delivery/packet_recovery.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -29,30 +30,51 @@ bool MayBeShared(const WaitingStore::SessionPacket& row) {
 
 void PacketRecovery::Restore(Shard& shard, WaitingStore::SessionKey key,
                              std::vector<WaitingStore::SessionPacket> packets) {
-  const std::shared_ptr<Session> known = table_.Find(SessionId(key.session));
-  if (known && known->user->shard == &shard) {
-    RestoreTo(*known, std::move(packets));
-    return;
+  ShardDelivery& state = states_.Of(shard);
+  if (state.restored_owner != key.owner) {
+    SettleOwner(shard);
+    state.restored_owner = key.owner;
   }
-  // What other sessions have of it is known when all is read.
-  states_.Of(shard).unclaimed.emplace_back(std::move(key), std::move(packets));
+  // The page before may have had the first ones of the same session, when nobody had brought it.
+  auto& unclaimed = state.unclaimed;
+  if (unclaimed.empty() || unclaimed.back().first != key) {
+    unclaimed.emplace_back(std::move(key), std::move(packets));
+  } else {
+    std::move(packets.begin(), packets.end(), std::back_inserter(unclaimed.back().second));
+  }
+  const std::shared_ptr<Session> known = FindSession(shard, unclaimed.back().first);
+  // Otherwise: what other sessions of the owner have of it is known when all of the owner's is read.
+  if (!known) return;
+  packets = std::move(unclaimed.back().second);
+  unclaimed.pop_back();
+  RestoreTo(*known, std::move(packets));
 }
 
 void PacketRecovery::Finish(Shard& shard) {
   if (!shard.delivery) return;
+  SettleOwner(shard);
+  shard.delivery->restored_owner.clear();
+}
+
+std::shared_ptr<Session> PacketRecovery::FindSession(const Shard& shard,
+                                                     const WaitingStore::SessionKey& key) const {
+  std::shared_ptr<Session> known = table_.Find(SessionId(key.session));
+  return known && known->user->shard == &shard ? known : nullptr;
+}
+
+void PacketRecovery::SettleOwner(Shard& shard) {
   ShardDelivery& state = *shard.delivery;
-  absl::flat_hash_set<std::pair<std::string, std::int64_t>> reached;
+  absl::flat_hash_set<std::int64_t> reached;
   for (const auto& [key, acknowledged] : state.acknowledged)
-    for (const std::int64_t offset : acknowledged.offsets) reached.emplace(key.owner, offset);
+    reached.insert(acknowledged.offsets.begin(), acknowledged.offsets.end());
   for (auto& [key, packets] : std::exchange(state.unclaimed, {})) {
     // Its gateway may have brought it meanwhile.
-    const std::shared_ptr<Session> known = table_.Find(SessionId(key.session));
-    if (known && known->user->shard == &shard) {
+    if (const std::shared_ptr<Session> known = FindSession(shard, key)) {
       RestoreTo(*known, std::move(packets));
       continue;
     }
     for (WaitingStore::SessionPacket& packet : packets)
-      packet.reached = packet.reached || reached.contains(std::pair(key.owner, packet.offset));
+      packet.reached = packet.reached || reached.contains(packet.offset);
     Abandon(shard, key, packets);
   }
   for (const auto& [key, acknowledged] : std::exchange(state.acknowledged, {})) {

@@ -40,14 +40,19 @@ class PacketRecovery {
         packet_rows_(packet_rows),
         deliverer_(deliverer) {}
 
-  /// Packets of one session, in order, of which the session is known if anybody knows it.
+  /// Packets of one session, in order, of which the session is known if anybody knows it. They come owner by
+  /// owner: those of one owner are settled when the next one's begin, so that no more than those are kept.
   void Restore(Shard& shard, WaitingStore::SessionKey key, std::vector<WaitingStore::SessionPacket> packets);
-  /// There are no more: packets of sessions that nobody has brought go where those of ended ones go.
+  /// There are no more.
   void Finish(Shard& shard);
 
  private:
   using Deliveries = absl::flat_hash_map<std::int64_t, std::shared_ptr<Delivery>>;
 
+  /// All that the owner has is known: packets of sessions that nobody has brought go where those of ended
+  /// ones go, and those that a session's client has acknowledged go.
+  void SettleOwner(Shard& shard);
+  std::shared_ptr<Session> FindSession(const Shard& shard, const WaitingStore::SessionKey& key) const;
   /// What other sessions of the user have of messages that went to several.
   static Deliveries SharedWith(const User& user, const Session* session);
   UnackedPacket FromRow(const WaitingStore::SessionPacket& row, const Deliveries& shared) const;

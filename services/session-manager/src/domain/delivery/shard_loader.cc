@@ -59,6 +59,8 @@ Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& 
     }
     after = *page->next;
     Restore(sessions, packets, *shard, *std::move(page));
+    // What nobody has brought goes elsewhere, most of it into the store.
+    co_await writer.AwaitRoom();
   }
 }
 

@@ -84,6 +84,7 @@ StoreWriter::StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tas
       backoff_(backoff),
       shard_(std::move(shard)),
       note_time_(std::move(note_time)),
+      has_room_(executor_),
       statement_rows_(limits.statement_rows) {}
 
 StoreWriter::~StoreWriter() {
@@ -187,10 +188,7 @@ bool StoreWriter::Withdraw(const Ticket& ticket) {
   const std::shared_ptr<Write> write = ticket.lock();
   if (!write || write->is_over || write->is_asked) return false;
   write->is_withdrawn = write->is_over = true;
-  rows_ -= write->rows;
-  bytes_ -= write->bytes;
-  metrics_.store_waiting_rows.Decrement(static_cast<double>(write->rows));
-  metrics_.store_waiting_bytes.Decrement(static_cast<double>(write->bytes));
+  Subtract(*write);
   // It keeps its place, empty.
   write->done = nullptr;
   write->body = Unparked{};
@@ -238,12 +236,22 @@ void StoreWriter::PutBack(Writes writes) {
   for (auto it = writes.rbegin(); it != writes.rend(); ++it) queue_.push_front(std::move(*it));
 }
 
-void StoreWriter::Finish(Write& write, const Answer& answer) {
-  write.is_over = true;
+void StoreWriter::Subtract(const Write& write) {
+  const bool was_full = is_full();
   rows_ -= write.rows;
   bytes_ -= write.bytes;
   metrics_.store_waiting_rows.Decrement(static_cast<double>(write.rows));
   metrics_.store_waiting_bytes.Decrement(static_cast<double>(write.bytes));
+  if (was_full && !is_full()) has_room_.Notify();
+}
+
+Task<void> StoreWriter::AwaitRoom() {
+  while (is_full()) co_await has_room_.Wait();
+}
+
+void StoreWriter::Finish(Write& write, const Answer& answer) {
+  write.is_over = true;
+  Subtract(write);
   if (write.done) std::exchange(write.done, nullptr)(answer);
 }
 

@@ -12,6 +12,7 @@
 #include "ports/waiting_store.h"
 #include "rookery/base/backoff_delays.h"
 #include "rookery/base/clock.h"
+#include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
@@ -75,6 +76,8 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
 
   /// The shard should be read no further: more waits than there is room for.
   bool is_full() const { return rows_ > limits_.waiting_rows || bytes_ > limits_.waiting_bytes; }
+  /// Until it is not, which it also is when the shard has another owner.
+  Task<void> AwaitRoom();
   bool is_idle() const { return queue_.empty() && !running_; }
   std::size_t rows() const { return rows_; }
   std::size_t bytes() const { return bytes_; }
@@ -92,6 +95,8 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   Task<absl::Status> Execute(const Writes& writes, WaitingStore::Writer writer,
                              std::vector<WaitingStore::Stored>& stored);
   void PutBack(Writes writes);
+  /// It waits no more.
+  void Subtract(const Write& write);
   void Finish(Write& write, const Answer& answer);
   void CancelAll();
 
@@ -108,6 +113,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   std::deque<std::shared_ptr<Write>> queue_;
   std::size_t rows_ = 0;
   std::size_t bytes_ = 0;
+  runtime::Event has_room_;
   bool running_ = false;
   /// Of our claims the newest, and whether it stands and no statement under it may be done late.
   std::int64_t turn_ = 0;
