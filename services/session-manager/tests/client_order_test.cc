@@ -67,15 +67,21 @@ TEST_F(ClientOrderTest, O1_TheSettingsAreNotKnown_AChangeWaitsForTheMessagesBefo
     Client& tablet = SignIn(gateway_, alice_, "tablet" + suffix);
     Carbons(tablet);
     bob->inbox.clear();
-    // Nobody owns the shard: the next owner is sent all of this again, and knows nothing of alice.
-    roster_.settings_held = true;
+    // The next owner reads nothing again that it would have to know settings for before it goes live.
+    node(dead).owner.CommitCursors();
+    Settle();
+    // Nobody owns the shard: the next owner is sent all of this again, and knows nothing of alice. What she
+    // has set comes with her roster, too.
+    roster_.settings_held = roster_.held = true;
     Kill(dead);
     gateway_.Send(alice, Message(bob_, "m1" + suffix));
     gateway_.Send(alice, Message(alice_, "note" + suffix));
     gateway_.Send(alice, is_block ? Block("s", "spam@localhost") : SetItem("s", "carol@localhost"));
     for (std::uint32_t shard = 0; shard < kShards; ++shard) Assign(shard, dead + 1);
     ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
-    roster_.settings_held = false;
+    Settle();
+    EXPECT_THAT(bob->MessageIds(), IsEmpty()) << "it waits for what alice has set";
+    roster_.settings_held = roster_.held = false;
     ASSERT_TRUE(RunUntil([&] { return alice.confirmed == alice.sent && !Answers(alice).empty(); }));
     EXPECT_THAT(bob->MessageIds(), ElementsAre("m1" + suffix));
     EXPECT_THAT(tablet.MessageIds(), ::testing::Contains("note" + suffix));
