@@ -258,18 +258,19 @@ Task<absl::StatusOr<ShardOwner::Range>> ShardOwner::FindRange(std::uint32_t numb
   co_return range;
 }
 
-Task<absl::Status> ShardOwner::FindOffsets(const Shard& shard, Range& range, std::int64_t& look_back) {
+Task<absl::Status> ShardOwner::FindOffsets(const Shard& shard, Range& range, LookBack& look_back) {
   const absl::StatusOr<Range> found = co_await FindRange(shard.number);
   ROOKERY_CO_RETURN_IF_ERROR(found.status());
-  const absl::StatusOr<std::int64_t> from = co_await FindLookBack(shard.number, *found);
+  const absl::StatusOr<LookBack> from = co_await FindLookBack(shard.number, *found);
   ROOKERY_CO_RETURN_IF_ERROR(from.status());
   range = *found;
   look_back = *from;
   co_return absl::OkStatus();
 }
 
-Task<absl::StatusOr<std::int64_t>> ShardOwner::FindLookBack(std::uint32_t number, Range range) {
-  if (range.first >= range.end) co_return range.end;
+Task<absl::StatusOr<ShardOwner::LookBack>> ShardOwner::FindLookBack(std::uint32_t number, Range range) {
+  LookBack look_back{range.end, 0};
+  if (range.first >= range.end) co_return look_back;
   // Counted back from the newest record there is, whose time is found by asking for the first record
   // that is not older than ever earlier times: this process's clock may be ahead of the others', and
   // the log may have been silent for long. `early` is not later than the newest record.
@@ -288,9 +289,11 @@ Task<absl::StatusOr<std::int64_t>> ShardOwner::FindLookBack(std::uint32_t number
     ROOKERY_CO_RETURN_IF_ERROR(from.status());
     (*from < range.end ? early : late) = middle;
   }
-  const auto from = co_await consumer_->OffsetForTime(P(number), std::max<std::int64_t>(early - horizon, 0));
+  look_back.since_ms = std::max<std::int64_t>(early - horizon, 0);
+  const auto from = co_await consumer_->OffsetForTime(P(number), look_back.since_ms);
   ROOKERY_CO_RETURN_IF_ERROR(from.status());
-  co_return std::clamp(*from, range.first, range.end);
+  look_back.offset = std::clamp(*from, range.first, range.end);
+  co_return look_back;
 }
 
 Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch) {
@@ -324,14 +327,18 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   // 1. Where the log and the last owner stand, and how far back repetitions can lie: counted from
   // now, since they may come from now on, however long the rest takes.
   Range range;
-  std::int64_t look_back = 0;
+  LookBack found_back;
   for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
-    const absl::Status found = co_await FindOffsets(*shard, range, look_back);
+    const absl::Status found = co_await FindOffsets(*shard, range, found_back);
     if (found.ok()) break;
     if (!shard->released())
       telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found)}});
   }
   if (shard->released()) co_return;
+  std::int64_t look_back = found_back.offset;
+  // Whatever the clocks say, it is the horizon at least.
+  const std::chrono::milliseconds age(clock_.UnixMillisNow() - found_back.since_ms);
+  shard->read_since = clock_.Now() - std::max(age, options_.duplicate_horizon);
   std::int64_t published = -1;
   if (published_epoch_) published = co_await published_epoch_(shard->number);
   if (former) published = std::max(published, former->epoch);

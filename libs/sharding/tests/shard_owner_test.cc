@@ -945,6 +945,26 @@ TEST_F(ShardOwnerTest, OutOfTheGroup_WhatWasAskedBefore_IsAnsweredInVain_AndItJo
   EXPECT_THAT(one->service.Take(), ElementsAre("fenced", "loaded", "reading", "apply 0 again", "live"));
 }
 
+TEST_F(ShardOwnerTest, ItKnowsSinceWhenItHasReadTheShard) {
+  Put(0, "a", 1);
+  clock_.elapsed += std::chrono::minutes(10);
+  Put(0, "a", 2);
+  clock_.elapsed += std::chrono::minutes(30);  // of silence
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  one->owner.OnAssigned(1);
+  Settle(*one);
+  const auto age = clock_.Now() - one->owner.Find(0)->read_since;
+  EXPECT_GE(age, std::chrono::minutes(30) + options_.duplicate_horizon);
+  EXPECT_LT(age, std::chrono::minutes(40));
+  EXPECT_GT(clock_.Now() - one->owner.Find(1)->read_since, std::chrono::hours(1'000)) << "its log is empty";
+  // A clock that is behind those who write.
+  auto two = Make("two", std::chrono::hours(-1));
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  EXPECT_GE(clock_.Now() - two->owner.Find(0)->read_since, options_.duplicate_horizon);
+}
+
 TEST_F(ShardOwnerTest, UnreadableRecordsAreCountedAndPassed) {
   broker_.partitions[0].emplace_back("\xff\xff no record");
   auto one = Make();

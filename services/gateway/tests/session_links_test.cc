@@ -936,6 +936,59 @@ TEST_F(StandstillTest, AnOwnerThatHeardNothingOfUsForTooLongHasEndedThem) {
   EXPECT_TRUE(a().Take().attach().detached());
 }
 
+TEST_F(StandstillTest, AnAttachmentSaysForHowLongTheShardWasOutOfReach) {
+  time_.RunFor(io_, std::chrono::minutes(3));
+  Own(b(), 11);  // it has moved, and was in reach all the time
+  EXPECT_EQ(b().Take().attach().out_of_reach_ms(), 0u);
+  b().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(90));
+  a().sent.clear();
+  Own(a(), 12);
+  EXPECT_EQ(a().Take().attach().out_of_reach_ms(), 90'000u);
+}
+
+TEST_F(StandstillTest, AShardWasOutOfReachWhileTheProcessStoodStillIfItsLinkBroke) {
+  StandStill(std::chrono::minutes(5));
+  time_.RunFor(io_, std::chrono::seconds(1));
+  StandStill(std::chrono::minutes(5));
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(1));
+  a().sent.clear();
+  Hello(a(), 10);
+  EXPECT_GE(a().Take().attach().out_of_reach_ms(), 602'000u);
+}
+
+TEST_F(StandstillTest, AShardThatMovedWhileTheProcessStoodStillWasOutOfReach) {
+  StandStill(std::chrono::minutes(5));
+  Own(b(), 11);  // before the loss of the other link is noticed
+  EXPECT_GE(b().Take().attach().out_of_reach_ms(), 300'000u);
+}
+
+TEST_F(StandstillTest, AShardWasNotOutOfReachIfItsLinkHeld) {
+  StandStill(std::chrono::minutes(5));
+  time_.RunFor(io_, std::chrono::seconds(20));
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(2));
+  a().sent.clear();
+  Hello(a(), 10);
+  EXPECT_EQ(a().Take().attach().out_of_reach_ms(), 2'000u);
+}
+
+TEST_F(StandstillTest, AnAttachmentSaysWhichOwnerHasKnownTheSession) {
+  Own(b(), 11);
+  EXPECT_EQ(b().Take().attach().known_epoch(), 10);
+  Own(a(), 12);  // 11 may not have heard of it
+  EXPECT_EQ(a().Take().attach().known_epoch(), 10);
+  Confirm(a(), 12, *mine_, 0);
+  Own(b(), 13);
+  b().sent.pop_front();
+  EXPECT_EQ(b().Take().attach().known_epoch(), 12);
+  SayPacket(b(), 13, *mine_, 1, "p");
+  a().sent.clear();
+  Own(a(), 14);
+  EXPECT_EQ(a().Take().attach().known_epoch(), 13);
+}
+
 TEST_F(StandstillTest, AnotherOwnerKnowsNothingOfThemAndTakesThem) {
   a().handler->OnClosed(absl::UnavailableError("gone"));
   time_.RunFor(io_, std::chrono::seconds(8));

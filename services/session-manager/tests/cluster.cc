@@ -81,11 +81,17 @@ void Gateway::Link(Node& node) {
 void Gateway::Unlink(Node& node) {
   auto it = peers_.find(node.number);
   if (it == peers_.end()) return;
-  std::erase_if(owners_, [&](const auto& entry) { return entry.second.peer == it->second.get(); });
+  Disown(*it->second);
   it->second->actions.clear();
   if (node.alive) node.domain.sessions().OnGatewayLost(*it->second);
   old_peers_.push_back(std::move(it->second));
   peers_.erase(it);
+}
+
+void Gateway::Disown(const Peer& peer) {
+  for (const auto& [shard, owner] : owners_)
+    if (owner.peer == &peer) lost_at_.try_emplace(shard, clock_.Now());
+  std::erase_if(owners_, [&](const auto& entry) { return entry.second.peer == &peer; });
 }
 
 void Gateway::SetCongested(Node& node, bool congested) {
@@ -96,7 +102,7 @@ void Gateway::SetCongested(Node& node, bool congested) {
 
 void Gateway::Relink(Node& node) {
   std::unique_ptr<Peer> old = std::move(peers_[node.number]);
-  std::erase_if(owners_, [&](const auto& entry) { return entry.second.peer == old.get(); });
+  Disown(*old);
   old->actions.clear();
   Link(node);
   while (Pump()) {
@@ -216,11 +222,14 @@ void Gateway::OnOwned(Peer& peer, std::uint32_t shard, std::int64_t epoch) {
   if (epoch <= owner.epoch && owner.peer == &peer) return;
   if (epoch < owner.epoch) return;
   owner = {&peer, epoch};
+  std::chrono::milliseconds out_of_reach{0};
+  if (const auto lost = lost_at_.extract(shard))
+    out_of_reach = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - lost.mapped());
   if (!attaches) return;
   for (std::size_t i = 0; i < clients.size(); ++i) {
     Client& client = *clients[i];
     if (client.forgotten || !client.started || ShardOf(client.user, shard_count_) != shard) continue;
-    Attach(peer, client);
+    Attach(peer, client, out_of_reach);
   }
   GatewayAction done;
   done.mutable_attach_done()->set_shard(shard);
@@ -228,7 +237,7 @@ void Gateway::OnOwned(Peer& peer, std::uint32_t shard, std::int64_t epoch) {
   ToNode(peer, std::move(done));
 }
 
-void Gateway::Attach(Peer& peer, Client& client) {
+void Gateway::Attach(Peer& peer, Client& client, std::chrono::milliseconds out_of_reach) {
   GatewayAction action;
   action.set_session_id(client.id);
   auto& attach = *action.mutable_attach();
@@ -244,6 +253,8 @@ void Gateway::Attach(Peer& peer, Client& client) {
   attach.set_base_seq(client.base_seq);
   attach.set_detached(client.detached);
   attach.set_state(client.state);
+  if (client.known_epoch >= 0) attach.set_known_epoch(client.known_epoch);
+  attach.set_out_of_reach_ms(static_cast<std::uint32_t>(out_of_reach.count()));
   ToNode(peer, std::move(action));
   for (const auto& stanza : client.unconfirmed) {
     GatewayAction again;
@@ -259,10 +270,11 @@ void Gateway::Attach(Peer& peer, Client& client) {
   }
 }
 
-void Gateway::OnPacket(const session::v1::Packet& packet) {
+void Gateway::OnPacket(const session::v1::Packet& packet, std::int64_t epoch) {
   for (const auto& target : packet.targets()) {
     Client* client = Find(target.session_id());
     if (client == nullptr) continue;
+    client->known_epoch = epoch;
     if (client->detached) {
       ADD_FAILURE() << "a packet to a session without connection: " << packet.stanza().ShortDebugString();
       continue;
@@ -296,7 +308,7 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
   if (const auto it = owners_.find(action.shard()); it != owners_.end() && action.epoch() < it->second.epoch)
     return;
   if (action.has_packet()) {
-    OnPacket(action.packet());
+    OnPacket(action.packet(), action.epoch());
     return;
   }
   if (action.has_resumed()) {
@@ -307,6 +319,7 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
       client.resume_answers.push_back(resumed);
       if (resumed.has_failure()) return;
       client.started = true;
+      client.known_epoch = action.epoch();
       client.jid = resumed.full_jid();
       client.base_seq = resumed.base_seq();
       client.acked_seq = resumed.acked_seq();
@@ -327,6 +340,7 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
     others.push_back(action);
     return;
   }
+  if (!action.has_attached() && !action.started().has_failure()) client->known_epoch = action.epoch();
   if (action.has_started()) {
     if (action.started().has_failure()) {
       client->start_failure = action.started().failure();
@@ -404,7 +418,7 @@ Node& Cluster::AddNode() {
 }
 
 Gateway& Cluster::AddGateway(const std::string& name) {
-  Gateway& gateway = *gateways_.emplace_back(std::make_unique<Gateway>(name, kShards));
+  Gateway& gateway = *gateways_.emplace_back(std::make_unique<Gateway>(name, kShards, clock_));
   for (auto& node : nodes_) {
     if (!node->alive) continue;
     node->membership.gateways.push_back(name);
@@ -460,7 +474,9 @@ bool Cluster::PumpLog() {
       if (position->second == end) continue;
       const std::int64_t offset = position->second++;
       const std::string value = log_.users[shard][static_cast<std::size_t>(offset)];
-      node->owner.OnRecord({static_cast<std::int32_t>(shard), offset, clock_.UnixMillisNow(), {}, value});
+      const std::int64_t time = log_.clock == nullptr ? clock_.UnixMillisNow()
+                                                      : log_.times[shard][static_cast<std::size_t>(offset)];
+      node->owner.OnRecord({static_cast<std::int32_t>(shard), offset, time, {}, value});
       any = true;
     }
   }

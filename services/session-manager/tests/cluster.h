@@ -45,6 +45,7 @@ struct Client {
   std::deque<session::v1::UnackedPacket> unacked;
   int resent = 0;
   std::string state;
+  std::int64_t known_epoch = -1;
   bool stream_management = false;
   bool resume = false;
   bool detached = false;
@@ -96,7 +97,8 @@ class Node {
 /// A gateway process with a link to every session-manager that lives; it speaks session_link_service.proto.
 class Gateway {
  public:
-  Gateway(std::string name, std::uint32_t shard_count) : name_(std::move(name)), shard_count_(shard_count) {}
+  Gateway(std::string name, std::uint32_t shard_count, const Clock& clock)
+      : name_(std::move(name)), shard_count_(shard_count), clock_(clock) {}
 
   void Link(Node& node);
   void Unlink(Node& node);
@@ -148,8 +150,10 @@ class Gateway {
   Peer* PeerOf(const std::string& user);
   void On(Peer& peer, const session::v1::SessionManagerAction& action);
   void OnOwned(Peer& peer, std::uint32_t shard, std::int64_t epoch);
-  void Attach(Peer& peer, Client& client);
-  void OnPacket(const session::v1::Packet& packet);
+  void Attach(Peer& peer, Client& client, std::chrono::milliseconds out_of_reach);
+  /// The shards of the link have no owner any more.
+  void Disown(const Peer& peer);
+  void OnPacket(const session::v1::Packet& packet, std::int64_t epoch);
   Client* Find(const std::string& id);
   void ToNode(Peer& peer, session::v1::GatewayAction action);
 
@@ -158,6 +162,9 @@ class Gateway {
   std::map<int, std::unique_ptr<Peer>> peers_;
   std::vector<std::unique_ptr<Peer>> old_peers_;
   std::map<std::uint32_t, Owner> owners_;
+  /// Since when a shard has had none.
+  std::map<std::uint32_t, SteadyTime> lost_at_;
+  const Clock& clock_;
   std::uint64_t attempts_ = 0;
 };
 

@@ -60,6 +60,9 @@ class FakeLog {
   std::function<absl::Status(std::uint32_t partition, const events::v1::UserRecord&)> refuse;
 
   std::vector<std::vector<std::string>> users;
+  /// Set: when each record came counts for how far back an owner reads; else owners read everything.
+  const Clock* clock = nullptr;
+  std::vector<std::vector<std::int64_t>> times;
   std::vector<events::v1::MessageEvent> messages;
   std::vector<events::v1::PresenceEvent> presences;
   std::map<std::uint32_t, std::int64_t> committed;
@@ -81,6 +84,10 @@ class FakeLog {
         }
       }
       users[next.partition].push_back(std::move(next.value));
+      if (clock != nullptr) {
+        times.resize(users.size());
+        times[next.partition].resize(users[next.partition].size(), clock->UnixMillisNow());
+      }
       if (!next.appended) continue;
       if (next.is_dropped) {
         next.appended(absl::AbortedError("given up"));
@@ -159,7 +166,11 @@ class FakeConsumer final : public kafka::Consumer {
   Task<absl::StatusOr<std::pair<std::int64_t, std::int64_t>>> Watermarks(std::int32_t shard) override {
     co_return std::pair<std::int64_t, std::int64_t>(0, log_.users[S(shard)].size());
   }
-  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t, std::int64_t) override { co_return 0; }
+  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t shard, std::int64_t unix_millis) override {
+    if (log_.clock == nullptr) co_return 0;
+    const std::vector<std::int64_t>& times = log_.times[S(shard)];
+    co_return std::lower_bound(times.begin(), times.end(), unix_millis) - times.begin();
+  }
   Task<absl::Status> Commit(std::vector<Position> positions) override {
     ++commits;
     if (!member) co_return absl::FailedPreconditionError("no member of the group");

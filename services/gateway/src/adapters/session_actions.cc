@@ -1,8 +1,12 @@
 #include "adapters/session_actions.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace rookery::gateway {
 
-void FillAttach(const ClientSession& session, session::v1::SessionAttach* attach) {
+void FillAttach(const ClientSession& session, SteadyTime::duration out_of_reach,
+                session::v1::SessionAttach* attach) {
   const OutboundWindow& outbound = session.outbound;
   attach->set_full_jid(session.full_jid);
   attach->set_confirmed_count(session.inbound.confirmed());
@@ -23,6 +27,10 @@ void FillAttach(const ClientSession& session, session::v1::SessionAttach* attach
   attach->set_base_seq(outbound.base_seq());
   attach->set_detached(session.end == EndReason::kConnectionLost);
   attach->set_state(session.state);
+  if (session.known_epoch >= 0) attach->set_known_epoch(session.known_epoch);
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(out_of_reach).count();
+  attach->set_out_of_reach_ms(
+      static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 0, std::numeric_limits<std::uint32_t>::max())));
 }
 
 void FillEnd(const ClientSession& session, session::v1::SessionEnd* end) {

@@ -6,12 +6,15 @@
 
 #include "domain/client_session.h"
 #include "ports/cluster.h"
+#include "rookery/base/clock.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 
 namespace rookery::gateway {
 
 /// What goes over the links, made from what the gateway keeps, and back.
-void FillAttach(const ClientSession& session, session::v1::SessionAttach* attach);
+/// `out_of_reach`: how long the gateway has not been in touch with an owner of the session's shard.
+void FillAttach(const ClientSession& session, SteadyTime::duration out_of_reach,
+                session::v1::SessionAttach* attach);
 void FillEnd(const ClientSession& session, session::v1::SessionEnd* end);
 void FillStreamManagement(const ClientSession& session, session::v1::StreamManagementEnable* enable);
 Refusal ToRefusal(const session::v1::Failure& failure);

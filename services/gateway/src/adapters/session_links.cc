@@ -209,7 +209,8 @@ bool SessionLinks::IsNotOwner(LinkId link, RequestId id, const session::v1::Fail
   request.sent_to = 0;
   if (shards_.OwnerOf(request.shard) == link) {
     shards_.Disown(request.shard, link);
-    by_shard_[request.shard]->watch.OnDisowned(Now());
+    const SteadyTime now = Now();
+    by_shard_[request.shard]->watch.OnDisowned(now, standstill_.LastTouch(now));
   }
   Dispatch(id, request);
   return true;
@@ -243,7 +244,7 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
 
   switch (action.action_case()) {
     case SessionManagerAction::kPacket:
-      return HandlePacket(*action.mutable_packet());
+      return HandlePacket(*action.mutable_packet(), action.epoch());
     case SessionManagerAction::kCredentials:
       return HandleCredentials(link, action.credentials());
     case SessionManagerAction::kCreated:
@@ -259,6 +260,7 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
   const auto found = sessions_.find(*id);
   if (found == sessions_.end()) return;
   ClientSession& session = *found->second;
+  if (!action.has_attached()) session.known_epoch = action.epoch();
   switch (action.action_case()) {
     case SessionManagerAction::kConfirmed:
       return HandleConfirmed(session, action.confirmed().count());
@@ -304,7 +306,7 @@ void SessionLinks::OnLinkDown(LinkId link) {
   const bool is_aftermath = standstill_.IsAftermath(now);
   for (const std::uint32_t number : shards_.DropLink(link)) {
     Shard& shard = *by_shard_[number];
-    shard.watch.OnDisowned(now);
+    shard.watch.OnDisowned(now, standstill_.LastTouch(now));
     if (is_aftermath) SendAwayUnheard(shard);
     Wake(number);  // those who wait for room on the link
   }
@@ -356,17 +358,22 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
   rpc::GatewayLink* owner = links_.Find(link);
   if (owner == nullptr) {
     shards_.Disown(number, link);
-    return shard.watch.OnDisowned(now);
+    return shard.watch.OnDisowned(now, standstill_.LastTouch(now));
   }
+  const SteadyTime::duration out_of_reach = OutOfReach(shard, now);
   shard.watch.OnOwned();
 
-  for (ClientSession* session : shard.sessions) Attach(*session, *owner);
+  for (ClientSession* session : shard.sessions) Attach(*session, out_of_reach, *owner);
   auto* done = owner->Add().mutable_attach_done();
   done->set_shard(number);
   done->set_epoch(epoch);
   if (!shard.sessions.empty()) {
     telemetry::LogInfo("shard.attached",
-                       {{"shard", number}, {"epoch", epoch}, {"sessions", shard.sessions.size()}});
+                       {{"shard", number},
+                        {"epoch", epoch},
+                        {"sessions", shard.sessions.size()},
+                        {"out_of_reach_ms",
+                         std::chrono::duration_cast<std::chrono::milliseconds>(out_of_reach).count()}});
   }
   if (shard.unconfirmed_bytes > 0) shard.watch.OnSent(now);
   Wake(number);
@@ -384,10 +391,10 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
   }
 }
 
-void SessionLinks::Attach(ClientSession& session, rpc::GatewayLink& link) {
+void SessionLinks::Attach(ClientSession& session, SteadyTime::duration out_of_reach, rpc::GatewayLink& link) {
   GatewayAction& action = link.Add();
   SetSession(action, session);
-  FillAttach(session, action.mutable_attach());
+  FillAttach(session, out_of_reach, action.mutable_attach());
   probe_.attached.Increment();
   const auto& unconfirmed = session.inbound.unconfirmed();
   for (std::size_t i = 0; i < unconfirmed.size(); ++i) {
@@ -466,11 +473,12 @@ void SessionLinks::HandleCreated(LinkId link, const session::v1::AccountCreated&
   request.done(&refusal);
 }
 
-void SessionLinks::HandlePacket(session::v1::Packet& packet) {
+void SessionLinks::HandlePacket(session::v1::Packet& packet, std::int64_t epoch) {
   const bool kept = packet.offset() < 0 && packet.stored_id() == 0;
   for (const auto& target : packet.targets()) {
     ClientSession* session = FindSession(target.session_id());
     if (session == nullptr) continue;
+    session->known_epoch = epoch;
     switch (session->outbound.Classify(target.seq())) {
       case OutboundWindow::Arrival::kNext:
         break;
@@ -538,6 +546,8 @@ ClientSession& SessionLinks::AddSession(SessionId id, std::string_view full_jid,
   auto session = std::make_unique<ClientSession>(id, full_jid);
   session->client = client;
   session->shard = ShardOfUser(session->user());
+  // That it is there is what its owner has just said.
+  session->known_epoch = shards_.EpochOf(session->shard);
   auto& list = by_shard_[session->shard]->sessions;
   session->slot = static_cast<std::uint32_t>(list.size());
   list.push_back(session.get());
@@ -782,6 +792,11 @@ void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
     shard.is_sending_away = false;
     shard.next_look = now + options_.owner_timeout / 4;
   }
+}
+
+SteadyTime::duration SessionLinks::OutOfReach(const Shard& shard, SteadyTime now) const {
+  // The link that it had until now may have broken during a standstill, too, and not have said so.
+  return shard.watch.OutOfReach(now).value_or(now - standstill_.LastTouch(now));
 }
 
 void SessionLinks::Detach(ClientSession& session) {

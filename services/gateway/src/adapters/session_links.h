@@ -97,7 +97,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void HandleHello(LinkId link, const session::v1::SessionManagerHello& hello);
   void LearnFacts(const session::v1::SessionManagerHello& hello);
   void HandleShardOwned(LinkId link, std::uint32_t number, std::int64_t epoch);
-  void HandlePacket(session::v1::Packet& packet);
+  void HandlePacket(session::v1::Packet& packet, std::int64_t epoch);
   void HandleStarted(LinkId link, SessionId id, const session::v1::SessionStarted& started);
   void HandleResumed(LinkId link, SessionId id, const session::v1::SessionResumed& resumed);
   void HandleCredentials(LinkId link, const session::v1::Credentials& credentials);
@@ -116,7 +116,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   ClientSession& AddSession(SessionId id, std::string_view full_jid, SessionClient* client);
   void RemoveSession(ClientSession& session);
   ClientSession* FindSession(const std::string& id_bytes);
-  void Attach(ClientSession& session, rpc::GatewayLink& link);
+  void Attach(ClientSession& session, SteadyTime::duration out_of_reach, rpc::GatewayLink& link);
   /// Whether its owner is to be told that the session's connection has ended.
   bool IsEndDue(const ClientSession& session) const;
   void SendEnd(ClientSession& session, rpc::GatewayLink& link);
@@ -141,6 +141,8 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void Post(void (SessionLinks::*call)());
   /// Clients of a shard without an owner that answers, some in each turn of the loop.
   void SendAwayWaiting(std::uint32_t number, std::size_t from);
+  /// How long the shard was out of reach until now, when an owner says that it has it.
+  SteadyTime::duration OutOfReach(const Shard& shard, SteadyTime now) const;
   /// The session's connection ends by what the cluster has found, not its client: lost, so that it may
   /// be resumed, unless its client has closed it already.
   void Detach(ClientSession& session);

@@ -38,6 +38,8 @@ struct ClientSession {
   OutboundWindow outbound;
   /// What only the session-manager understands, the newest.
   std::string state;
+  /// Of the owner that has said something of it last, and so knew it; -1: none has.
+  std::int64_t known_epoch = -1;
   /// nullptr once the connection is gone.
   SessionClient* client = nullptr;
   /// Where its client waits to be read again.

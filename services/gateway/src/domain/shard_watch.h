@@ -16,9 +16,13 @@ class ShardWatch {
     without_owner_since_.reset();
     unanswered_since_.reset();
   }
-  /// It has none any more.
-  void OnDisowned(SteadyTime now) {
-    if (!without_owner_since_) without_owner_since_ = lost_at_ = now;
+  /// It has none any more, and was certainly in touch with one at `last_touch`: before a standstill, for
+  /// instance, during which the link may have broken.
+  void OnDisowned(SteadyTime now, SteadyTime last_touch) {
+    if (!without_owner_since_) {
+      without_owner_since_ = now;
+      lost_at_ = last_touch;
+    }
     unanswered_since_.reset();
   }
   /// Something was sent that the owner has to answer.
@@ -43,10 +47,12 @@ class ShardWatch {
     return unanswered_since_ && now - *unanswered_since_ >= for_long;
   }
 
-  /// By the clock: whether the owner has not been heard for longer than that.
-  bool WasLostFor(SteadyTime now, SteadyTime::duration long_) const {
-    return lost_at_ && now - *lost_at_ > long_;
+  /// By the clock: for how long it has not been in touch with an owner; none while it has one.
+  std::optional<SteadyTime::duration> OutOfReach(SteadyTime now) const {
+    if (!lost_at_) return std::nullopt;
+    return now - *lost_at_;
   }
+  bool WasLostFor(SteadyTime now, SteadyTime::duration long_) const { return OutOfReach(now) > long_; }
 
  private:
   std::optional<SteadyTime> lost_at_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "rookery/base/clock.h"
 
@@ -30,8 +31,10 @@ class Standstill {
   /// has just ended; zero: there was none.
   Duration Notice(SteadyTime now) {
     const Duration gap = now - last_;
-    last_ = now;
+    const SteadyTime before = std::exchange(last_, now);
     if (link_grace_.count() == 0 || gap <= std::max<Duration>(link_grace_, kLeast)) return Duration::zero();
+    // What broke in one that has just ended may not have shown before this one began.
+    if (!IsAftermath(before)) began_ = before;
     ended_ = now;
     return gap;
   }
@@ -42,11 +45,15 @@ class Standstill {
   }
   /// A link that goes down now may have broken while the process stood still.
   bool IsAftermath(SteadyTime now) const { return ended_ != SteadyTime() && now - ended_ < kAftermath; }
+  /// When a link that goes down now was certainly up.
+  SteadyTime LastTouch(SteadyTime now) const { return IsAftermath(now) ? began_ : now; }
   /// How long an owner keeps a session without resumption; zero: not known.
   std::chrono::milliseconds link_grace() const { return link_grace_; }
 
  private:
   SteadyTime last_;
+  // The newest; several in a row are one.
+  SteadyTime began_;
   SteadyTime ended_;
   std::chrono::milliseconds link_grace_{0};
   std::chrono::milliseconds duplicate_horizon_{0};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -39,6 +40,8 @@ class RecentMap {
     }
   }
   std::size_t size() const { return entries_.size(); }
+  /// What was put later than this is known still.
+  SteadyTime forgotten_until() const { return forgotten_until_; }
 
  private:
   struct Entry {
@@ -49,11 +52,15 @@ class RecentMap {
   void PopOldest() {
     const auto it = entries_.find(order_.front().second);
     // One that was put again has its place further back.
-    if (it != entries_.end() && it->second.number == order_.front().first) entries_.erase(it);
+    if (it != entries_.end() && it->second.number == order_.front().first) {
+      forgotten_until_ = std::max(forgotten_until_, it->second.put);
+      entries_.erase(it);
+    }
     order_.pop_front();
   }
 
   std::size_t most_;
+  SteadyTime forgotten_until_ = SteadyTime::min();
   std::uint64_t last_number_ = 0;
   absl::flat_hash_map<Key, Entry> entries_;
   std::deque<std::pair<std::uint64_t, Key>> order_;

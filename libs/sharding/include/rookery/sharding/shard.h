@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "rookery/base/clock.h"
 #include "rookery/sharding/duplicate_filter.h"
 #include "rookery/sharding/follow_ups.h"
 #include "rookery/sharding/unfinished_records.h"
@@ -38,6 +39,9 @@ struct Shard : std::enable_shared_from_this<Shard> {
   std::int64_t committed = 0;
   /// What this owner knows to be committed; -1: nothing yet.
   std::int64_t last_commit = -1;
+  /// Since when this owner has read, or reads, all that was said in the shard; never before its log was
+  /// looked at.
+  SteadyTime read_since = SteadyTime::max();
   /// We were frozen and do not know yet whether we still own it: nothing is read or applied.
   bool suspended = false;
   /// Nothing is read at present: too much is unfinished, or the shard is suspended or settling.

@@ -162,6 +162,12 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::int64_t first = 0;
     std::int64_t end = 0;
   };
+  /// From where the log is read.
+  struct LookBack {
+    std::int64_t offset = 0;
+    /// ms since 1970: every later record is read.
+    std::int64_t since_ms = 0;
+  };
   /// What this process had of the shard just before.
   struct FormerLife {
     /// -1: it had not been read.
@@ -177,9 +183,9 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// Returns when the group has taken a commit for the shard, or the shard is released.
   Task<void> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
   Task<absl::StatusOr<Range>> FindRange(std::uint32_t number);
-  Task<absl::Status> FindOffsets(const Shard& shard, Range& range, std::int64_t& look_back);
+  Task<absl::Status> FindOffsets(const Shard& shard, Range& range, LookBack& look_back);
   /// The first record that must be read to know the repetitions of what is in the log now.
-  Task<absl::StatusOr<std::int64_t>> FindLookBack(std::uint32_t number, Range range);
+  Task<absl::StatusOr<LookBack>> FindLookBack(std::uint32_t number, Range range);
   Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);

@@ -1,5 +1,6 @@
 #include "domain/sessions/ended_sessions.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace rookery::session_manager {
@@ -28,6 +29,10 @@ void EndedSessions::AddAccount(std::string_view bare, std::int64_t offset, Stead
 bool EndedSessions::IsAccountGone(std::string_view bare, std::int64_t session_start) const {
   const std::int64_t* offset = accounts_.Find(std::string(bare));
   return offset != nullptr && session_start < *offset;
+}
+
+SteadyTime EndedSessions::forgotten_until() const {
+  return std::max(sessions_.forgotten_until(), accounts_.forgotten_until());
 }
 
 void EndedSessions::Expire(SteadyTime before) {

@@ -16,8 +16,8 @@ namespace rookery::session_manager {
 /// A gateway that was out of reach may bring such a session back: it must not live again, since
 /// its contacts have been told that it is gone.
 ///
-/// Kept for `shards.duplicate-horizon`, which is longer than a gateway keeps a session that no
-/// owner knows; beyond kMost the oldest go first. A new owner of the shard fills it from the log.
+/// Kept for `shards.duplicate-horizon`; beyond kMost the oldest go first. A new owner of the shard fills
+/// it from the log. A gateway that was out of reach for longer is told so by other means (README.md, SL16).
 /// One for each shard; I/O thread only.
 class EndedSessions {
  public:
@@ -45,6 +45,8 @@ class EndedSessions {
   void AddAccount(std::string_view bare, std::int64_t offset, SteadyTime now);
   bool IsAccountGone(std::string_view bare, std::int64_t session_start) const;
 
+  /// Every end that was added later is known still.
+  SteadyTime forgotten_until() const;
   /// Forgets what was added before `before`.
   void Expire(SteadyTime before);
   std::size_t size() const { return sessions_.size() + accounts_.size(); }

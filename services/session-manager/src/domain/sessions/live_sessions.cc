@@ -10,6 +10,8 @@ namespace rookery::session_manager {
 namespace {
 /// What may wait for the end of one session.
 constexpr std::size_t kMaxSuccessors = 16;
+/// The part of the duplicate horizon by which a gateway's time out of reach is taken for longer.
+constexpr int kMargin = 4;
 }  // namespace
 
 LiveSessions::ShardState& LiveSessions::StateOf(const Shard& shard) {
@@ -124,6 +126,13 @@ std::shared_ptr<Session> LiveSessions::TakeDue(const Shard& shard) {
     return session;
   }
   return nullptr;
+}
+
+bool LiveSessions::KnowsEndsOf(const Shard& shard, std::chrono::milliseconds out_of_reach) {
+  if (out_of_reach.count() == 0) return true;
+  // Some earlier: what was under way then, and clocks that differ.
+  const SteadyTime since = clock_.Now() - out_of_reach - settings_.duplicate_horizon / kMargin;
+  return since > std::max(shard.read_since, EndedOf(shard).forgotten_until());
 }
 
 void LiveSessions::Expire(const Shard& shard) {

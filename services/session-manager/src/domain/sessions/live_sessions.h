@@ -74,6 +74,9 @@ class LiveSessions {
   void RunSuccessors(Session& session);
 
   EndedSessions& EndedOf(const Shard& shard) { return StateOf(shard).ended; }
+  /// Whether every end of a session of the shard is known that somebody missed who has not been in touch
+  /// with its owners for so long.
+  bool KnowsEndsOf(const Shard& shard, std::chrono::milliseconds out_of_reach);
   /// The session has the name of another one, and is to end when the shard is live.
   void NoteConflict(const Session& session) { StateOf(*session.user->shard).conflicts.push_back(session.id); }
   std::vector<SessionId> TakeConflicts(const Shard& shard) {

@@ -39,6 +39,16 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     return;
   }
   std::shared_ptr<Session> session = table_.Find(id);
+  if (!session && attach.has_known_epoch() && attach.known_epoch() == shard.epoch) {
+    // We had it, and have told its contacts that it is gone, however long ago.
+    AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
+    return;
+  }
+  if (!session && IsForgotten(attach, shard)) {
+    ends_.EndForgotten(gateway, shard, id, attach);
+    return;
+  }
+  const std::uint64_t logged = session ? session->inbound.confirmed() : 0;
   UnackedQueue known;
   ParkedRow before;
   bool is_superseded = false;
@@ -93,6 +103,8 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     ends_.EndOlder(*session);
   }
   Adopt(*session, attach, clock_.Now());
+  // The gateway may not have heard of all that is in the log, and sends it again.
+  if (logged > session->inbound.confirmed()) session->inbound.Reset(logged);
   if (is_late) session->late_offset = session->last_primary;
   gateways_.Assign(*session, &gateway);
   session->row.is_source = false;
@@ -113,6 +125,15 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   hand_outs_.HandOutRows(*session->user);  // rows that the other one was given
   if (!session->detached) (void)deliverer_.Resend(*session, attach.last_seq());
   confirmations_.ConfirmLater(session);
+}
+
+bool SessionAttacher::IsForgotten(const session::v1::SessionAttach& attach, const Shard& shard) const {
+  return !live_.KnowsEndsOf(shard, std::chrono::milliseconds(attach.out_of_reach_ms()));
+}
+
+bool SessionAttacher::HasToWait(const GatewayAction& action, const Shard& shard) const {
+  return !shard.live() && table_.Find(SessionId(action.session_id())) == nullptr &&
+         IsForgotten(action.attach(), shard);
 }
 
 void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Session>& session,

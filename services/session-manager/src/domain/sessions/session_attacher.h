@@ -26,7 +26,8 @@ struct SessionManagerMetrics;
 
 class SessionResumer;
 
-/// Gateways bring their live sessions to a new owner of a shard, or back over a new link.
+/// Gateways bring their sessions to a new owner of a shard, or back over a new link, however long that
+/// took (README.md, SL12 and SL16).
 class SessionAttacher {
  public:
   SessionAttacher(const Clock& clock, SessionManagerMetrics& metrics, const Shards& shards,
@@ -54,6 +55,8 @@ class SessionAttacher {
         resumer_(resumer) {}
 
   void Attach(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
+  /// Whether the session is alive can only be said when the shard is live.
+  bool HasToWait(const session::v1::GatewayAction& action, const Shard& shard) const;
   /// The gateway has attached every session of the shard that it has.
   void AttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);
 
@@ -61,6 +64,8 @@ class SessionAttacher {
   /// Back over a new link, to the owner that has it.
   void AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Session>& session,
                    const session::v1::SessionAttach& attach);
+  /// Its gateway has not been in touch for longer than we know what has ended (SL16).
+  bool IsForgotten(const session::v1::SessionAttach& attach, const Shard& shard) const;
   /// The phase of a session as its gateway brings it.
   void Arrive(Session& session, bool is_away);
   /// Gives the packets of a session that has just been adopted what is known of them, and adds

@@ -20,6 +20,7 @@
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_parker.h"
+#include "domain/sessions/session_snapshot.h"
 #include "domain/sessions/session_table.h"
 #include "modules/hooks.h"
 #include "rookery/telemetry/log.h"
@@ -34,6 +35,16 @@ constexpr std::string_view kTimedOut = "connection-timeout";
 /// Of the addresses that a session has directed presence to, the record of its end names so many:
 /// it has to fit into the log.
 constexpr std::size_t kMaxDirectedBytes = 256 * 1024;
+
+/// Whom the session has told directly that it is there, to be told that it is gone.
+void AddDirected(const session::v1::SessionManagerState& state, events::v1::SessionEnded& ended) {
+  std::size_t bytes = 0;
+  for (const std::string& address : state.directed()) {
+    bytes += address.size();
+    if (bytes > kMaxDirectedBytes) break;
+    ended.add_directed(address);
+  }
+}
 
 /// Of a session that its client has closed: nobody sees it, nobody can bring it back, and none of its
 /// packets has to go elsewhere.
@@ -111,9 +122,7 @@ void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
       directory_.Forget(shard, lost.full_jid);
       continue;
     }
-    auto record = std::make_shared<events::v1::UserRecord>();
-    owner_.FillOrigin(shard, *record->mutable_origin());
-    record->set_received_at_ms(clock_.UnixMillisNow());
+    auto record = MakeEndRecord(shard);
     auto& ended = *record->mutable_session_ended();
     ended.set_session_id(lost.session_id);
     ended.set_full_jid(lost.full_jid);
@@ -121,10 +130,28 @@ void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
     ended.set_resumptions(std::numeric_limits<std::uint64_t>::max());
     ended.set_available(lost.is_available);
     ended.set_is_lost(true);
-    AppendEndRecord(shard, std::move(record), /*holds=*/-1);
+    AppendEndRecord(shard, std::move(record), /*on_logged=*/{});
     ++count;
   }
   if (count > 0) telemetry::LogWarn("sessions.lost", {{"shard", shard.number}, {"sessions", count}});
+}
+
+void SessionEnds::EndForgotten(GatewayPeer& gateway, Shard& shard, const SessionId& id,
+                               const session::v1::SessionAttach& attach) {
+  const session::v1::SessionManagerState state = StateOf(attach);
+  auto record = MakeEndRecord(shard);
+  auto& ended = *record->mutable_session_ended();
+  ended.set_session_id(id.str());
+  ended.set_full_jid(attach.full_jid());
+  ended.set_condition("reset");
+  ended.set_resumptions(state.resumptions());
+  ended.set_available(state.available() || state.unavailable_untold());
+  AddDirected(state, ended);
+  ended.set_is_lost(true);
+  AppendEndRecord(shard, std::move(record), [this, id, instance = gateway.instance()](Shard& from) {
+    if (GatewayPeer* peer = gateways_.Find(instance))
+      AddAction(*peer, id, from).mutable_ended()->set_condition("reset");
+  });
 }
 
 void SessionEnds::EndOverflowing(Session& session) {
@@ -172,9 +199,7 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   Shard& shard = *session.user->shard;
   session.ends_by_timeout = condition == kTimedOut;
   live_.Enter(session, SessionPhase::kEnding);
-  auto record = std::make_shared<events::v1::UserRecord>();
-  owner_.FillOrigin(shard, *record->mutable_origin());
-  record->set_received_at_ms(clock_.UnixMillisNow());
+  auto record = MakeEndRecord(shard);
   auto& ended = *record->mutable_session_ended();
   ended.set_session_id(session.id.str());
   ended.set_full_jid(std::string(session.jid.str()));
@@ -182,39 +207,42 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   ended.set_text(std::string(text));
   ended.set_resumptions(session.state.resumptions());
   ended.set_available(session.available());
-  std::size_t bytes = 0;
-  for (const std::string& address : session.state.directed()) {
-    bytes += address.size();
-    if (bytes > kMaxDirectedBytes) break;
-    ended.add_directed(address);
-  }
+  AddDirected(session.state, ended);
   ended.set_confirmed_count(CountAtEnd(session));
-  if (holds >= 0) shard.window.Hold(holds);
-  AppendEndRecord(shard, std::move(record), holds);
+  if (holds < 0) return AppendEndRecord(shard, std::move(record), /*on_logged=*/{});
+  shard.window.Hold(holds);
+  AppendEndRecord(shard, std::move(record), [holds](Shard& from) { from.window.Release(holds); });
+}
+
+std::shared_ptr<events::v1::UserRecord> SessionEnds::MakeEndRecord(const Shard& shard) const {
+  auto record = std::make_shared<events::v1::UserRecord>();
+  owner_.FillOrigin(shard, *record->mutable_origin());
+  record->set_received_at_ms(clock_.UnixMillisNow());
+  return record;
 }
 
 void SessionEnds::AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1::UserRecord> record,
-                                  std::int64_t holds) {
+                                  OnLogged on_logged) {
   const std::string_view bare = xmpp::BareOf(record->session_ended().full_jid());
   owner_.Append(shard, events::Topic::kUsers, shard.number, bare, *record,
-                [this, record, holds](Shard& from, const absl::StatusOr<std::int64_t>& appended) {
+                [this, record, on_logged = std::move(on_logged)](Shard& from, const absl::StatusOr<std::int64_t>& appended) {
                   if (from.released() || absl::IsAborted(appended.status())) return;
                   if (!appended.ok()) {
                     // The session is over all the same, and its contacts must hear of it.
                     refused_.NoteRefusal(appended.status());
                     tasks_.Spawn("session.end_again",
-                                 AppendEndAgain(shards_.Shared(from.number), record, holds));
+                                 AppendEndAgain(shards_.Shared(from.number), record, on_logged));
                     return;
                   }
-                  if (holds >= 0) from.window.Release(holds);
+                  if (on_logged) on_logged(from);
                 });
 }
 
 Task<void> SessionEnds::AppendEndAgain(std::shared_ptr<Shard> shard,
                                        std::shared_ptr<const events::v1::UserRecord> record,
-                                       std::int64_t holds) {
+                                       OnLogged on_logged) {
   co_await runtime::Sleep(kEndAgain);
-  if (!shard->released()) AppendEndRecord(*shard, std::move(record), holds);
+  if (!shard->released()) AppendEndRecord(*shard, std::move(record), std::move(on_logged));
 }
 
 // ---- what the log says ----------------------------------------------------------

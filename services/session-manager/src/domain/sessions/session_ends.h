@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@ class Users;
 struct SessionManagerMetrics;
 class RefusedRecords;
 class DirectoryWriter;
+class GatewayPeer;
 class Gateways;
 class Hooks;
 class LiveSessions;
@@ -81,6 +83,10 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   /// The shard is live and every gateway has brought what it has: ends what an earlier owner has listed
   /// and nobody has brought for `patience` (SL14).
   void EndLost(Shard& shard, SteadyTime::duration patience);
+  /// A gateway brings a session that nobody knows, and has been away for longer than ends are known: it is
+  /// over (SL16). The gateway keeps it until that is in the log. The shard is live.
+  void EndForgotten(GatewayPeer& gateway, Shard& shard, const SessionId& id,
+                    const session::v1::SessionAttach& attach);
   /// Too much waits for the client (slow reader, long absence): soon ended.
   void EndOverflowing(Session& session) override;
   /// Its client does not know any more whom it sees.
@@ -100,11 +106,14 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   /// Of the client's stanzas those that need not be sent again when the session is over.
   std::uint64_t CountAtEnd(const Session& session) const;
   std::optional<std::uint64_t> CountOf(const Session* session, const events::v1::SessionEnded& ended) const;
+  /// Called when an end is in the log.
+  using OnLogged = std::function<void(Shard&)>;
+  std::shared_ptr<events::v1::UserRecord> MakeEndRecord(const Shard& shard) const;
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
   void AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1::UserRecord> record,
-                       std::int64_t holds);
+                       OnLogged on_logged);
   Task<void> AppendEndAgain(std::shared_ptr<Shard> shard,
-                            std::shared_ptr<const events::v1::UserRecord> record, std::int64_t holds);
+                            std::shared_ptr<const events::v1::UserRecord> record, OnLogged on_logged);
   /// `cause`: the record of the end; null when an earlier owner has finished it, so that contacts
   /// know already.
   void Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended, Cause* cause);

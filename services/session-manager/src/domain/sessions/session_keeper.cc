@@ -210,7 +210,7 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
     RefuseNotOwner(gateway, action, number);
     return;
   }
-  if (!shard->live() && !action.has_attach()) {
+  if (!shard->live() && (!action.has_attach() || attacher_.HasToWait(action, *shard))) {
     if (shard->waiting.size() >= settings_.max_waiting_actions) {
       telemetry::LogWarn("shard.waiting_full", {{"shard", shard->number}});
       if (action.has_start() || action.has_resume()) return RefuseNotOwner(gateway, action, number);
