@@ -34,11 +34,10 @@ const std::vector<FaultKind>& AllFaults() {
        "shards move and move on while gateways do not hear a session-manager for 0.5 to 4.5 s", ""},
       {"freeze-short", "a process stands still for 0.1 to 4 s", ""},
       {"freeze-long", "a process stands still for 4 to 60 s", ""},
-      {"freeze-minutes", "a process stands still for 1 to 5 min",
-       "a session that ended while its gateway stood still for more than two minutes is seen again for a "
-       "moment"},
+      {"freeze-minutes", "a process stands still for 1 to 5 min", ""},
       {"cut", "no packet passes between two processes, none of them the broker, for 0.1 to 60 s", ""},
       {"cut-one-way", "packets pass in one direction only, for 0.1 to 60 s", ""},
+      {"cut-link-minutes", "a gateway and a session-manager do not reach each other for 1 to 10 min", ""},
       {"redis-emptied", "Redis loses everything", ""},
       {"redis-away", "Redis does not answer for 1 to 60 s", ""},
       {"postgres-away", "PostgreSQL does not answer for 1 to 60 s", ""},
@@ -192,6 +191,15 @@ void Faults::Do(const std::string& name) {
     UndoLater(random_.LogBetween(milliseconds(100), seconds(60)), [this, &a, &b] {
       world_.Heal(a, b);
       world_.Heal(b, a);
+    });
+  } else if (name == "cut-link-minutes") {
+    Process& gateway = pick(s.gateways_);
+    Process& manager = pick(s.managers_);
+    world_.Cut(gateway, manager);
+    world_.Cut(manager, gateway);
+    UndoLater(random_.LogBetween(minutes(1), minutes(10)), [this, &gateway, &manager] {
+      world_.Heal(gateway, manager);
+      world_.Heal(manager, gateway);
     });
   } else if (name == "redis-emptied") {
     s.redis_data_.Clear();

@@ -30,6 +30,7 @@ const std::vector<Mutation>& AllMutations() {
       {"give-offline-again", "what was given from the offline store is not marked"},
       {"forget-what-was-applied", "a repeated record is applied again"},
       {"attach-without-packets", "a gateway does not say what its clients have not acknowledged"},
+      {"attach-as-if-in-reach", "a gateway does not say that it was cut off, and who knew its sessions"},
       {"acknowledge-on-receipt", "a client's stanza is acknowledged before it is confirmed"},
       {"drop-unavailable", "nobody is told that a session has ended"},
       {"swap-packets", "two packets to one client change places"},
@@ -120,6 +121,14 @@ void Mutate(Environment& environment) {
         if (!action.has_attach()) continue;
         action.mutable_attach()->clear_unacked();
         action.mutable_attach()->set_acked_seq(action.attach().last_seq());
+      }
+    };
+  } else if (name == "attach-as-if-in-reach") {
+    links.hooks.up = [](std::vector<GatewayAction>& actions) {
+      for (GatewayAction& action : actions) {
+        if (!action.has_attach()) continue;
+        action.mutable_attach()->clear_known_epoch();
+        action.mutable_attach()->clear_out_of_reach_ms();
       }
     };
   } else if (name == "ignore-deliveries") {
