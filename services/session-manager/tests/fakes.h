@@ -56,6 +56,8 @@ class FakeLog {
   std::deque<Pending> in_flight;
   /// Appends stay in flight while set.
   bool held = false;
+  /// So do those to these partitions, while others pass them.
+  std::set<std::uint32_t> held_partitions;
   /// Asked for each append before it reaches the log: what is not OK is refused.
   std::function<absl::Status(std::uint32_t partition, const events::v1::UserRecord&)> refuse;
 
@@ -70,9 +72,13 @@ class FakeLog {
   /// Up to `count` appends reach the log; the answer reaches who is still alive.
   bool Flush(std::size_t count = ~std::size_t{0}) {
     bool any = false;
-    while (!in_flight.empty() && count-- > 0) {
-      Pending next = std::move(in_flight.front());
-      in_flight.pop_front();
+    while (count-- > 0) {
+      const auto first = std::find_if(in_flight.begin(), in_flight.end(), [&](const Pending& pending) {
+        return !held_partitions.contains(pending.partition);
+      });
+      if (first == in_flight.end()) break;
+      Pending next = std::move(*first);
+      in_flight.erase(first);
       any = true;
       if (refuse) {
         events::v1::UserRecord record;
@@ -447,7 +453,8 @@ class FakeRoster final : public Roster {
   Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
       roster::v1::GetUserSettingsRequest request, std::uint64_t) override {
     ++settings_gets;
-    while (settings_held || settings_held_of == request.user()) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    while (settings_held || settings_held_of == request.user())
+      co_await runtime::Sleep(std::chrono::milliseconds(1));
     if (down) co_return Away();
     roster::v1::GetUserSettingsResponse response;
     FillSettings(*response.mutable_settings(), request.user());

@@ -10,6 +10,7 @@ namespace rookery::session_manager {
 namespace {
 
 using common::v1::STANZA_KIND_IQ;
+using common::v1::STANZA_KIND_MESSAGE;
 using common::v1::STANZA_KIND_PRESENCE;
 using session::v1::END_REASON_CLOSED;
 using ::testing::ElementsAre;
@@ -181,6 +182,25 @@ TEST_F(RecordOrderTest, ManyRequestsWhileTheRosterIsAway_MessagesGoOn) {
   EXPECT_THAT(bob->MessageIds(), ElementsAre("m"));
   roster_.down = false;
   EXPECT_TRUE(RunUntil([&] { return Requests(*bob) == askers.size(); }));
+}
+
+TEST_F(RecordOrderTest, TooMuchWaitsBehindARequest_ItsSenderIsToldSo_AndOthersGoOn) {
+  AskAndStick();
+  constexpr std::size_t kMessages = 40;
+  for (std::size_t i = 0; i < kMessages; ++i) {
+    xmpp::Stanza message = Message(bob_, "m" + std::to_string(i));
+    message.set_payload("<body>" + std::string(256 * 1024, 'x') + "</body>");
+    gateway_.Send(*alice, message);
+    Settle();
+  }
+  gateway_.Send(*eve, Message(bob_, "hello"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("hello"));
+  const auto errors = Only(alice->inbox, STANZA_KIND_MESSAGE, "error");
+  ASSERT_GT(errors.size(), kMessages / 2);
+  EXPECT_THAT(errors[0].payload(), HasSubstr("resource-constraint"));
+  roster_.stuck.clear();
+  EXPECT_TRUE(RunUntil([&] { return bob->MessageIds().size() + errors.size() == kMessages + 1; }));
 }
 
 TEST_F(RecordOrderTest, TheOwnerDies_WhatWaitedIsGivenOnce) {

@@ -7,6 +7,7 @@ namespace {
 
 using common::v1::STANZA_KIND_IQ;
 using common::v1::STANZA_KIND_PRESENCE;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -487,6 +488,98 @@ TEST_F(KilledInBetweenTest, AccountRemoved_TheContactsHear) {
   EXPECT_TRUE(bob.ended);
   EXPECT_EQ(Only(waiting.inbox, STANZA_KIND_PRESENCE, "unsubscribed").size(), 1u);
   EXPECT_FALSE(roster_.rosters[carol][bob_].pending_out);
+}
+
+TEST_F(KilledInBetweenTest, Subscribed_OneResourceHasLeft_TheContactSeesTheOther) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& one = SignIn(gateway_, bob_, "one");
+  SignIn(gateway_, bob_, "two");
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  alice.inbox.clear();
+  KillAfter(1, [&] {
+    gateway_.Send(one, Presence("subscribed", alice_));
+    Settle();
+    log_.Flush(1);  // the stanza itself
+    Settle();
+    log_.Flush(2);  // `subscribed` and the presence of the first
+    Settle();
+    gateway_.Send(one, Presence("unavailable"));
+  });
+  const auto seen = Only(alice.inbox, STANZA_KIND_PRESENCE, "");
+  EXPECT_TRUE(std::any_of(seen.begin(), seen.end(),
+                          [&](const auto& presence) { return presence.from() == bob_ + "/two"; }));
+}
+
+// ---- which way a stanza takes ---------------------------------------------------
+
+/// bob has asked alice for a subscription. The owner of her shard is to do that again, and the roster takes
+/// its time; what she says next is sent again meanwhile.
+class SentAgainTest : public KilledInBetweenTest {
+ protected:
+  void Subscribe(Client& bob) {
+    node(1).shard_log.member = false;  // nothing is committed any more
+    gateway_.Send(bob, Presence("subscribe", alice_));
+    Settle();
+  }
+  void Move(bool lose) {
+    Kill(1, lose);
+    log_.held = false;
+    log_.held_partitions.clear();
+    roster_.changes_held = true;
+    for (const std::uint32_t shard : {0u, 1u, 2u, 3u})
+      if (owners_[shard] == 1) Assign(shard, 0);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
+    Settle();
+    roster_.changes_held = false;
+  }
+  /// Behind all that was said before.
+  void SayLast(Client& from, Client& to) {
+    gateway_.Send(from, Message(alice_, "last"));
+    EXPECT_TRUE(RunUntil([&] {
+      const std::vector<std::string> ids = to.MessageIds();
+      return from.confirmed == from.sent && !ids.empty() && ids.back() == "last";
+    }));
+  }
+};
+
+TEST_F(SentAgainTest, O4_TheRecipientsLogHasNotGotIt_OnesOwnHas_Delivered) {
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Subscribe(bob);
+  log_.held_partitions.insert(0);  // alice's
+  gateway_.Send(bob, Message(alice_, "m1"));
+  Settle();
+  Move(/*lose=*/true);
+  SayLast(bob, alice);
+  EXPECT_THAT(alice.MessageIds(), ElementsAre("m1", "last"));
+}
+
+TEST_F(SentAgainTest, O4_TheRecipientsLogHasIt_DeliveredOnce) {
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Subscribe(bob);
+  log_.held = true;
+  xmpp::Stanza typing = Message(alice_, "m1");
+  xmpp::SetPayload(typing, xmpp::Element("composing", "http://jabber.org/protocol/chatstates"));
+  gateway_.Send(bob, typing);
+  Settle();
+  Move(/*lose=*/false);
+  SayLast(bob, alice);
+  EXPECT_THAT(alice.MessageIds(), ElementsAre("m1", "last"));
+}
+
+TEST_F(SentAgainTest, O4_ItWentBehindTheSubscriptionThroughTheLog_DeliveredOnce) {
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  roster_.changes_held = true;
+  Subscribe(bob);
+  log_.held = true;
+  gateway_.Send(bob, Message(alice_, "m1"));
+  Settle();
+  Move(/*lose=*/false);
+  SayLast(bob, alice);
+  EXPECT_THAT(alice.MessageIds(), ElementsAre("m1", "last"));
 }
 
 TEST_F(SubscriptionTest, PushesGoToInterestedResourcesOnly) {

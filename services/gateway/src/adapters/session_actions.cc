@@ -10,6 +10,7 @@ void FillAttach(const ClientSession& session, SteadyTime::duration out_of_reach,
   const OutboundWindow& outbound = session.outbound;
   attach->set_full_jid(session.full_jid);
   attach->set_confirmed_count(session.inbound.confirmed());
+  attach->set_received_count(session.inbound.received());
   attach->set_last_seq(outbound.last_seq());
   attach->set_acked_seq(outbound.acked_seq());
   attach->set_last_offset(outbound.last_offset());

@@ -1,6 +1,7 @@
 #include "domain/inbound/client_stanza_processor.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "domain/records/shards.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/sessions/confirmations.h"
+#include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_table.h"
 #include "modules/iq_router.h"
 #include "rookery/telemetry/log.h"
@@ -57,7 +59,9 @@ std::optional<Errand> ClientStanzaProcessor::BehindWhatIsUnderWay(const Session&
   // What has waited as a question stays one: what came later may be in the log already. Of the changes that
   // are under way none is of its session, behind which it would have been no question.
   std::optional<Errand> errand = waited != nullptr ? *waited : ErrandOf(session, stanza);
-  const bool is_for_log = errand->kind == Errand::Kind::kChange || errand->kind == Errand::Kind::kToUser;
+  // What may be in its recipient's log already goes that way, having waited.
+  const bool is_for_log =
+      errand->kind == Errand::Kind::kChange || (errand->kind == Errand::Kind::kToUser && !errand->is_resent);
   if (!is_for_log || !IsUnderWay(user, errand->to)) errand.reset();
   return errand;
 }
@@ -65,6 +69,7 @@ std::optional<Errand> ClientStanzaProcessor::BehindWhatIsUnderWay(const Session&
 bool ClientStanzaProcessor::HasToWait(User& user, const InboundOrder* order, const Errand& errand) const {
   // Presence to all contacts loads the settings itself.
   if (errand.kind == Errand::Kind::kToUser && !user_settings_.Know(user)) return true;
+  if (errand.kind == Errand::Kind::kToUser && errand.is_resent && IsUnderWay(user, errand.to)) return true;
   return order != nullptr && order->HasToWait(errand);
 }
 
@@ -84,23 +89,41 @@ bool ClientStanzaProcessor::IsUnderWay(User& user, std::string_view address) con
 
 void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza) {
   User& user = *session->user;
-  if (session->inbound_order || !user.settings) {
+  const bool is_resent = stanza.count() <= session->resent_up_to;
+  if (is_resent && live_.LoggedOf(*user.shard).Contains(session->id, stanza.count())) {
+    confirmations_.Finish(session, stanza.count());
+    return;
+  }
+  if (session->inbound_order || !user.settings || is_resent) {
     Errand errand = ErrandOf(*session, stanza.stanza());
+    errand.is_resent = is_resent;
     if (HasToWait(user, session->inbound_order.get(), errand)) {
       if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
       session->inbound_order->Wait(std::move(stanza), std::move(errand));
       return;
     }
+    return Process(session, stanza, &errand);
   }
-  Process(session, stanza, /*waited=*/nullptr);
+  Process(session, stanza, /*errand=*/nullptr);
 }
 
-void ClientStanzaProcessor::OnSettingsKnown(Shard& shard, const std::string& bare) {
+void ClientStanzaProcessor::OnSettingsKnown(Shard& shard, const std::string& bare) { DrainAll(shard, bare); }
+
+void ClientStanzaProcessor::DrainAll(Shard& shard, const std::string& bare) {
   const User* user = shard.FindUser(bare);
   if (user == nullptr) return;
   // Handling what waited may end sessions.
   const std::vector<std::shared_ptr<Session>> sessions = user->sessions;
   for (const auto& session : sessions) Drain(session);
+}
+
+void ClientStanzaProcessor::DrainSoon(const User& user) {
+  const bool is_due = std::any_of(user.sessions.begin(), user.sessions.end(),
+                                  [](const auto& session) { return session->inbound_order != nullptr; });
+  if (!is_due) return;
+  asio::post(executor_, [this, shard = shards_.Shared(user.shard->number), bare = user.bare] {
+    if (!shard->released()) DrainAll(*shard, bare);
+  });
 }
 
 void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session, Cause cause, Errand errand,
@@ -147,7 +170,7 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
   events::v1::UserRecord record;
   const xmpp::LentStanza lent(*record.mutable_outbound(), stanza);
   consequences_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, record,
-                             [shard = shards_.Shared(user.shard->number), bare = user.bare,
+                             [this, shard = shards_.Shared(user.shard->number), bare = user.bare,
                               to = std::string(address)](std::int64_t offset) {
                                User* then = shard->released() ? nullptr : shard->FindUser(bare);
                                if (then == nullptr || !then->outbound) return;
@@ -155,13 +178,14 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
                                if (route == then->outbound->end()) return;
                                --route->second.appending;
                                route->second.newest = std::max(route->second.newest, offset);
+                               if (offset < 0) DrainSoon(*then);
                              });
 }
 
 // ---- stanzas ------------------------------------------------------------------
 
 void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
-                                    session::v1::ClientStanza& client, const Errand* waited) {
+                                    session::v1::ClientStanza& client, const Errand* known) {
   Cause cause;
   cause.session = session;
   cause.count = client.count();
@@ -182,7 +206,7 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
                     xmpp::ParseErrorCondition(client.refused()).value_or(ErrorCondition::kJidMalformed));
   } else {
     if (stanza.kind() != common::v1::STANZA_KIND_IQ) RemoveForgedStamps(stanza, sender.user.bare, is_ours);
-    if (const auto errand = BehindWhatIsUnderWay(*session, stanza, waited)) {
+    if (const auto errand = BehindWhatIsUnderWay(*session, stanza, known)) {
       SendThroughLog(sender, cause, errand->to, stanza);
     } else {
       switch (stanza.kind()) {
@@ -203,7 +227,14 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
   confirmations_.Finish(session, client.count());
 }
 
+void ClientStanzaProcessor::OnEarlierOwners(const Shard& shard, const PendingRecord& pending) {
+  const auto& origin = pending.record.origin().client();
+  live_.LoggedOf(shard).Add(SessionId(origin.session_id()), origin.count(), clock_.Now());
+}
+
 void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
+  // What is not finished later is done now.
+  DrainSoon(user);
   Cause cause;
   cause.offset = pending.offset;
   cause.trace_id = pending.record.trace_id();

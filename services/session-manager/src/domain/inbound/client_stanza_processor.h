@@ -19,6 +19,7 @@ class Confirmations;
 class Consequences;
 class FeatureHooks;
 class IqRouter;
+class LiveSessions;
 class PresenceTracker;
 class SessionTable;
 class SettingsKeeper;
@@ -35,16 +36,20 @@ struct SessionManagerMetrics;
 /// 2. Within a session, stanzas wait for each other as InboundOrder says.
 class ClientStanzaProcessor final : public SettingsKeeper::Listener {
  public:
-  ClientStanzaProcessor(SessionManagerMetrics& metrics, runtime::TaskGroup& tasks, const Addresses& addresses,
-                        const Shards& shards, const SessionTable& table, Consequences& consequences,
+  ClientStanzaProcessor(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
+                        runtime::TaskGroup& tasks, const Addresses& addresses, const Shards& shards,
+                        const SessionTable& table, LiveSessions& live, Consequences& consequences,
                         Confirmations& confirmations, const FeatureHooks& features, ClientAnswers& answers,
                         CapsTracker& caps, SettingsKeeper& user_settings, PresenceTracker& presence,
                         SubscriptionHandler& subscriptions, IqRouter& iqs)
-      : metrics_(metrics),
+      : executor_(std::move(executor)),
+        clock_(clock),
+        metrics_(metrics),
         tasks_(tasks),
         addresses_(addresses),
         shards_(shards),
         table_(table),
+        live_(live),
         consequences_(consequences),
         confirmations_(confirmations),
         features_(features),
@@ -59,6 +64,10 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   void Take(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza);
   /// Stanzas of the user's clients may have waited for that.
   void OnSettingsKnown(Shard& shard, const std::string& bare) override;
+  /// Stanzas of the user's clients may have waited for records of the user that are finished now.
+  void DrainSoon(const User& user);
+  /// An Outbound that an owner of before has put into the log.
+  void OnEarlierOwners(const Shard& shard, const PendingRecord& pending);
   /// A stanza that has come through the log.
   void Apply(User& user, PendingRecord& pending);
 
@@ -70,9 +79,9 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   /// Puts a stanza into the log of its own shard, from where Apply has it.
   void SendThroughLog(const Sender& sender, Cause& cause, std::string_view address, xmpp::Stanza& stanza);
 
-  /// `waited`: as what it has waited; null if it has not.
+  /// `known`: as what it has come, or waited; null where nobody had to know.
   void Process(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza,
-               const Errand* waited);
+               const Errand* known);
   Errand ErrandOf(const Session& session, const xmpp::Stanza& stanza) const;
   /// Set if the stanza must go through the log, behind what is under way there to the same address.
   std::optional<Errand> BehindWhatIsUnderWay(const Session& session, const xmpp::Stanza& stanza,
@@ -82,6 +91,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   bool IsUnderWay(User& user, std::string_view address) const;
   Task<void> Run(std::shared_ptr<Session> session, Cause cause, std::function<Task<void>(Cause&)> work);
   void Drain(const std::shared_ptr<Session>& session);
+  void DrainAll(Shard& shard, const std::string& bare);
   void Message(const Sender& sender, Cause& cause, xmpp::Stanza& message);
   void Presence(const Sender& sender, Cause& cause, xmpp::Stanza& presence);
   /// `pending`: the record that it came with, if it came through the log.
@@ -91,11 +101,14 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   /// Whether the stanza may go to its address; else the client has its error.
   bool MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);
 
+  asio::any_io_executor executor_;
+  const Clock& clock_;
   SessionManagerMetrics& metrics_;
   runtime::TaskGroup& tasks_;
   const Addresses& addresses_;
   const Shards& shards_;
   const SessionTable& table_;
+  LiveSessions& live_;
   Consequences& consequences_;
   Confirmations& confirmations_;
   const FeatureHooks& features_;

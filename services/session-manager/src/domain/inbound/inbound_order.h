@@ -28,6 +28,8 @@ struct Errand {
   Kind kind = Kind::kToUser;
   /// Bare JID; empty for kToMany.
   std::string to;
+  /// An earlier owner of the shard may have said it (O4).
+  bool is_resent = false;
 };
 
 /// Whether a stanza of a session must wait for an earlier one that is not done (README.md, O1 and O2):

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
+#include <cstring>
 #include <optional>
 
 #include "domain/addresses.h"
@@ -26,6 +27,7 @@
 #include "domain/settings.h"
 #include "ports/account_store.h"
 #include "ports/roster.h"
+#include "rookery/base/check.h"
 #include "rookery/base/deadline.h"
 #include "rookery/base/status.h"
 #include "rookery/events/v1/presence_event.pb.h"
@@ -43,6 +45,17 @@ struct PresenceFields {
   std::string status;
   bool valid = true;
 };
+
+/// What follows from a record of the log for each of the user's sessions has a number of that session's: the
+/// next owner, should it do the same again, may have others.
+Cause CauseFor(const Session& session, const Cause& cause) {
+  Cause own = cause;
+  ROOKERY_CHECK(cause.offset >= 0);
+  std::memcpy(&own.parts, session.id.view().data(), sizeof own.parts);
+  own.parts |= std::uint32_t{1} << 31;
+  own.parts &= ~std::uint32_t{1};  // its record is the next number
+  return own;
+}
 
 PresenceFields ReadFields(const xmpp::Stanza& presence) {
   PresenceFields fields;
@@ -318,21 +331,23 @@ std::vector<std::string> PresenceTracker::Subscribers(std::string_view bare, con
   return subscribers;
 }
 
-void PresenceTracker::SendCurrent(User& user, Cause& cause, std::string_view contact) {
+void PresenceTracker::SendCurrent(User& user, const Cause& cause, std::string_view contact) {
   for (const auto& session : user.sessions) {
     if (!session->available()) continue;
     xmpp::Stanza presence = session->state.presence();
     presence.set_to(std::string(contact));
-    consequences_.AppendDelivery(*user.shard, cause, presence);
+    Cause own = CauseFor(*session, cause);
+    consequences_.AppendDelivery(*user.shard, own, presence);
   }
 }
 
-void PresenceTracker::SendUnavailable(User& user, Cause& cause, std::string_view contact) {
+void PresenceTracker::SendUnavailable(User& user, const Cause& cause, std::string_view contact) {
   for (const auto& session : user.sessions) {
     if (!session->available()) continue;
     xmpp::Stanza presence = Unavailable(session->jid.str());
     presence.set_to(std::string(contact));
-    consequences_.AppendDelivery(*user.shard, cause, presence);
+    Cause own = CauseFor(*session, cause);
+    consequences_.AppendDelivery(*user.shard, own, presence);
   }
 }
 

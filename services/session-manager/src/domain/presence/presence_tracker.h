@@ -112,8 +112,8 @@ class PresenceTracker final : public RefusedRecords::News {
                                   const xmpp::Stanza& presence) override;
 
   /// The current presence of every available session to one contact, or `unavailable`.
-  void SendCurrent(User& user, Cause& cause, std::string_view contact);
-  void SendUnavailable(User& user, Cause& cause, std::string_view contact);
+  void SendCurrent(User& user, const Cause& cause, std::string_view contact);
+  void SendUnavailable(User& user, const Cause& cause, std::string_view contact);
 
   /// Loads the user's contacts. `pending` may be null. Whoever calls holds the user's roster.
   Task<absl::Status> LoadContacts(std::shared_ptr<Shard> shard, std::string bare,

@@ -47,6 +47,8 @@ struct Backlog {
   std::deque<Entry> entries;
   /// Beyond kMaxEntries, in strict order.
   std::deque<std::shared_ptr<PendingRecord>> overflow;
+  /// Of the records that wait.
+  std::size_t bytes = 0;
   std::uint64_t last_id = 0;
   bool is_draining = false;
 };

@@ -94,7 +94,7 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
 }
 
 bool Consequences::SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count,
-                                  std::uint32_t partition, const absl::Status& status) {
+                                     std::uint32_t partition, const absl::Status& status) {
   events::v1::UserRecord record;
   const std::optional<std::string> bytes = events::RefusedRecord(status);
   if (absl::IsInvalidArgument(status) || !bytes || !record.ParseFromString(*bytes)) return false;
@@ -103,7 +103,8 @@ bool Consequences::SayAgainForClient(const std::shared_ptr<Session>& session, st
   Shard* const shard = shards_.Find(addresses_.ShardOf(session->jid.bare()));
   if (shard == nullptr) return true;  // the next owner is sent the stanza again
   std::function<void()> said;
-  if (record.has_fanout() && !session->ended) said = refused_.news().OnRefused(session, record.fanout().stanza());
+  if (record.has_fanout() && !session->ended)
+    said = refused_.news().OnRefused(session, record.fanout().stanza());
   refused_.SayAgain(*shard, events::Topic::kUsers, partition, status,
                     [this, session, count, said = std::move(said)] {
                       if (said) said();

@@ -72,8 +72,8 @@ class Consequences {
   void FillOrigin(Shard& from, Cause& cause, events::v1::UserRecord& record) const;
   /// The log does not take what follows from a client's stanza: is that ours to say again? Then the stanza is
   /// confirmed when the log has it.
-  bool SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count, std::uint32_t partition,
-                         const absl::Status& status);
+  bool SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count,
+                         std::uint32_t partition, const absl::Status& status);
   /// Otherwise the client is told.
   void Refuse(const std::shared_ptr<Session>& session, const absl::Status& status);
 

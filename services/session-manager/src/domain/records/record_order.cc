@@ -98,20 +98,23 @@ bool RecordOrder::HasToWait(User& user, const RecordKey& key) const {
                      [&](const Entry& entry) { return MustWait(key, entry.key); });
 }
 
-bool RecordOrder::Admit(User& user, const std::shared_ptr<PendingRecord>& record) {
-  if (!user.backlog && user_settings_.Know(user)) return true;
+RecordOrder::Verdict RecordOrder::Admit(User& user, const std::shared_ptr<PendingRecord>& record,
+                                        bool may_be_refused) {
+  if (!user.backlog && user_settings_.Know(user)) return Verdict::kNow;
   RecordKey key = KeyFor(*record);
   if (!HasToWait(user, key)) {
     NotePassing(outbox_, user);
-    return true;
+    return Verdict::kNow;
   }
   Backlog& backlog = BacklogOf(user);
+  if (may_be_refused && backlog.bytes > kMaxBytes) return Verdict::kFull;
+  backlog.bytes += record->record.ByteSizeLong();
   if (backlog.entries.size() >= kMaxEntries || !backlog.overflow.empty()) {
     backlog.overflow.push_back(record);
   } else {
     backlog.entries.push_back({++backlog.last_id, std::move(key), record->offset, record});
   }
-  return false;
+  return Verdict::kLater;
 }
 
 void RecordOrder::FinishLater(User& user, PendingRecord& record, const char* name,
@@ -192,6 +195,7 @@ void RecordOrder::Drain(Shard& shard, const std::string& bare) {
       entry->begun = true;
       const std::uint64_t id = entry->id;
       const std::shared_ptr<PendingRecord> record = std::exchange(entry->record, nullptr);
+      backlog.bytes -= std::min(backlog.bytes, record->record.ByteSizeLong());
       record->entry_id = id;
       if (entry != backlog.entries.begin()) NotePassing(outbox_, *user);
       applier_->Apply(*user, *record);

@@ -36,6 +36,8 @@ class RecordOrder final : public SettingsKeeper::Listener {
  public:
   /// Of these an owner can tell, after a death, which were given and which were not.
   static constexpr std::size_t kMaxEntries = 256;
+  /// Of one user's records that wait: one sender must not fill the shard's share.
+  static constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
 
   /// Applies the records that had to wait.
   class Applier {
@@ -60,9 +62,16 @@ class RecordOrder final : public SettingsKeeper::Listener {
   /// Before the first record.
   void ApplyBy(Applier& applier) { applier_ = &applier; }
 
-  /// Whether the caller is to apply the record now; else it is kept, and applied once what it must wait
-  /// for is finished.
-  bool Admit(User& user, const std::shared_ptr<PendingRecord>& record);
+  enum class Verdict : std::uint8_t {
+    /// The caller is to apply the record now.
+    kNow,
+    /// It is kept, and applied once what it must wait for is finished.
+    kLater,
+    /// It would have to wait, and more than kMaxBytes do already.
+    kFull,
+  };
+  /// `may_be_refused`: else it is never kFull.
+  Verdict Admit(User& user, const std::shared_ptr<PendingRecord>& record, bool may_be_refused);
   /// Whether a record must wait at present.
   bool HasToWait(User& user, const RecordKey& key) const;
 

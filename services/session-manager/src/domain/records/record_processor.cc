@@ -45,6 +45,13 @@ void AppendStanzaId(xmpp::Stanza& message, const User& user, const PendingRecord
   payload.append("\"/>");
 }
 
+/// Its sender is told when it cannot be taken.
+bool IsRefusable(const xmpp::Stanza& stanza) {
+  if (stanza.type() == "error") return false;
+  return stanza.kind() == common::v1::STANZA_KIND_MESSAGE ||
+         (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() != "result");
+}
+
 /// An earlier owner has given it to the session, whose client has not acknowledged it: whatever the user has
 /// changed since, it must be told what it was (L7).
 bool IsOwed(Session& session, const PendingRecord& pending) {
@@ -93,6 +100,7 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
   } else if (record.has_account_removed()) {
     to = record.account_removed().jid();
   } else if (record.has_outbound()) {
+    if (pending->recovering) client_stanzas_.OnEarlierOwners(shard, *pending);
     to = record.outbound().stanza().from();
   }
   const std::string_view bare = xmpp::BareOf(to);
@@ -105,8 +113,33 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
   ApplyInTurn(shard.GetUser(bare), pending);
 }
 
+void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
+  if (pending.record.has_outbound()) {
+    client_stanzas_.OnEarlierOwners(shard, pending);
+  } else {
+    ends_.OnFinishedRecord(shard, pending);
+  }
+}
+
 void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending) {
-  if (order_.Admit(user, pending)) Apply(user, *pending);
+  const bool may_be_refused =
+      pending->record.has_delivery() && IsRefusable(pending->record.delivery().stanza());
+  switch (order_.Admit(user, pending, may_be_refused)) {
+    case RecordOrder::Verdict::kNow:
+      return Apply(user, *pending);
+    case RecordOrder::Verdict::kLater:
+      return;
+    case RecordOrder::Verdict::kFull:
+      break;
+  }
+  metrics_.bounced.Increment();
+  Cause cause;
+  cause.offset = pending->offset;
+  cause.trace_id = pending->record.trace_id();
+  consequences_.AppendDelivery(
+      *user.shard, cause,
+      xmpp::MakeError(pending->record.delivery().stanza(), xmpp::ErrorCondition::kResourceConstraint));
+  user.shard->window.Release(pending->offset);
 }
 
 void RecordProcessor::Apply(User& user, PendingRecord& pending) {
@@ -143,6 +176,7 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
 }
 
 void RecordProcessor::OnDrained(User& user) {
+  client_stanzas_.DrainSoon(user);
   for (const auto& session : deliverer_.ResendDue(user)) ends_.End(session, "internal-server-error");
 }
 

@@ -58,6 +58,8 @@ class RecordProcessor final : public RecordOrder::Applier {
 
   /// A record of the topic `users` that has not been applied yet.
   void OnRecord(Shard& shard, std::shared_ptr<PendingRecord> record);
+  /// One that an earlier owner has finished.
+  void OnFinishedRecord(Shard& shard, const PendingRecord& pending);
   /// When nothing that it must wait for is unfinished (RecordOrder).
   void Apply(User& user, PendingRecord& pending) override;
   /// Sessions go on to which what it brought was promised.

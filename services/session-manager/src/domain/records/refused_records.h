@@ -24,7 +24,8 @@ struct Settings;
 
 /// Records that this service has to say by itself (presence, answers, errors, the archive's events) and that
 /// the log has refused: they are said again until it takes them, with pauses that grow. Of what a client has
-/// sent, its presence and the copies of its messages are among them; of the rest the client is told. I/O thread only.
+/// sent, its presence and the copies of its messages are among them; of the rest the client is told. I/O
+/// thread only.
 class RefusedRecords {
  public:
   /// Knows what was said since.
@@ -33,7 +34,8 @@ class RefusedRecords {
     /// Of a presence that was refused some time ago: takes out those recipients to whom something newer
     /// was said since. True: nobody is left.
     virtual bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record) = 0;
-    /// The session's presence is refused. What this returns, unless it is empty, is called when the log has it.
+    /// The session's presence is refused. What this returns, unless it is empty, is called when the log has
+    /// it.
     virtual std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
                                             const xmpp::Stanza& presence) = 0;
 

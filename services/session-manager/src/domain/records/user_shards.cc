@@ -70,7 +70,7 @@ void UserShards::Apply(sharding::Shard& shard, std::shared_ptr<sharding::Record>
 }
 
 void UserShards::OnFinishedRecord(sharding::Shard& shard, sharding::Record& record) {
-  ends_.OnFinishedRecord(AsUsers(shard), static_cast<PendingRecord&>(record));
+  records_.OnFinishedRecord(AsUsers(shard), static_cast<PendingRecord&>(record));
 }
 
 // ---- a new owner ----------------------------------------------------------------

@@ -137,6 +137,7 @@ bool LiveSessions::KnowsEndsOf(const Shard& shard, std::chrono::milliseconds out
 
 void LiveSessions::Expire(const Shard& shard) {
   StateOf(shard).ended.Expire(clock_.Now() - settings_.duplicate_horizon);
+  StateOf(shard).logged.Expire(clock_.Now() - settings_.duplicate_horizon);
 }
 
 // ---- the shard goes ---------------------------------------------------------------

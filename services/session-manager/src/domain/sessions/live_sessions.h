@@ -9,6 +9,7 @@
 
 #include "domain/addresses.h"
 #include "domain/feature_hooks.h"
+#include "domain/inbound/logged_stanzas.h"
 #include "domain/records/shard.h"
 #include "domain/sessions/ended_sessions.h"
 #include "domain/sessions/gateways.h"
@@ -74,6 +75,7 @@ class LiveSessions {
   void RunSuccessors(Session& session);
 
   EndedSessions& EndedOf(const Shard& shard) { return StateOf(shard).ended; }
+  LoggedStanzas& LoggedOf(const Shard& shard) { return StateOf(shard).logged; }
   /// Whether every end of a session of the shard is known that somebody missed who has not been in touch
   /// with its owners for so long.
   bool KnowsEndsOf(const Shard& shard, std::chrono::milliseconds out_of_reach);
@@ -107,6 +109,7 @@ class LiveSessions {
     explicit ShardState(const asio::any_io_executor& executor)
         : all_parked(std::make_shared<runtime::Event>(executor)) {}
     EndedSessions ended;
+    LoggedStanzas logged;
     std::set<std::pair<SteadyTime, SessionId>> due;
     std::set<SessionId> unparked;
     std::shared_ptr<runtime::Event> all_parked;

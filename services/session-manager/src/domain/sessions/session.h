@@ -134,6 +134,8 @@ struct Session : GatewayHook {
   /// whoever still holds it stops.
   bool detached = false;
   bool ended = false;
+  /// Stanzas of its client up to this one may have been handled by an earlier owner of the shard.
+  std::uint64_t resent_up_to = 0;
   SteadyTime detached_since;
   /// When LiveSessions says that it is to be looked at; max: never.
   SteadyTime due = SteadyTime::max();

@@ -1,6 +1,7 @@
 #include "domain/sessions/session_snapshot.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "domain/delivery/held_records.h"
 
@@ -36,6 +37,8 @@ StreamManagement ManagementOf(const session::v1::SessionAttach& snapshot) {
 
 void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyTime now) {
   session.inbound.Reset(snapshot.confirmed_count());
+  session.resent_up_to = snapshot.received_count() > 0 ? snapshot.received_count()
+                                                       : std::numeric_limits<std::uint64_t>::max();
   session.last_seq = session.sent_seq = session.link_seq = snapshot.last_seq();
   session.acked_seq = snapshot.acked_seq();
   session.base_seq = snapshot.base_seq();

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "domain/recent_map.h"
+#include "domain/sessions/session_id.h"
+#include "rookery/base/clock.h"
+
+namespace rookery::session_manager {
+
+/// Which stanzas of clients earlier owners of one shard have put into its log (`Outbound`), as the log says:
+/// one that is sent again is in good hands there (README.md, O4).
+///
+/// Kept for `shards.duplicate-horizon`; beyond kMost the oldest go first. One for each shard; I/O thread
+/// only.
+class LoggedStanzas {
+ public:
+  static constexpr std::size_t kMost = 200'000;
+
+  void Add(const SessionId& session, std::uint64_t count, SteadyTime now) {
+    stanzas_.Put({session, count}, true, now);
+  }
+  bool Contains(const SessionId& session, std::uint64_t count) const {
+    return stanzas_.size() > 0 && stanzas_.Find({session, count}) != nullptr;
+  }
+  /// Forgets what was added before `before`.
+  void Expire(SteadyTime before) { stanzas_.Expire(before); }
+
+ private:
+  RecentMap<std::pair<SessionId, std::uint64_t>, bool> stanzas_{kMost};
+};
+
+}  // namespace rookery::session_manager
