@@ -916,6 +916,21 @@ TEST_F(StandstillTest, IsFoundByWhateverHappensFirstAndEndsNobodyWithinTheirOwnC
   EXPECT_TRUE(b().Take().attach().detached());
 }
 
+TEST_F(StandstillTest, WhatWasDueMeanwhileIsNotAskedAnyMore) {
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  int refusals = 0;
+  links_->Start(Identity(kUser), "r", client_, [&](ClientSession* started, const Refusal&) {
+    EXPECT_EQ(started, nullptr);
+    ++refusals;
+  });
+  a().sent.clear();
+  StandStill(std::chrono::seconds(16));
+  Hello(a(), 10);
+  for (const GatewayAction& action : a().sent) EXPECT_FALSE(action.has_start());
+  time_.Settle(io_);
+  EXPECT_EQ(refusals, 1);
+}
+
 TEST_F(StandstillTest, IsNoReasonToThinkThatAShardHadNoOwner) {
   a().handler->OnClosed(absl::UnavailableError("gone"));
   StandStill(std::chrono::seconds(40));

@@ -126,7 +126,9 @@ Cluster::RequestId SessionLinks::AddRequest(Requests::What what) {
 void SessionLinks::Dispatch(RequestId id, Requests::Request& request) {
   const LinkId owner = shards_.OwnerOf(request.shard);
   rpc::GatewayLink* link = links_.Find(owner);
-  if (link == nullptr || Requests::IsRefused(request)) return;  // it waits for HandleShardOwned
+  if (link == nullptr) return;  // it waits for HandleShardOwned
+  // After a standstill links speak before the timer does. Whoever asked may have given up, and be elsewhere.
+  if (request.deadline <= Now()) return;
   request.sent_to = owner;
   GatewayAction& action = link->Add();
   if (const auto* asked = std::get_if<LookupRequest>(&request.what)) {
@@ -368,12 +370,12 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
   done->set_shard(number);
   done->set_epoch(epoch);
   if (!shard.sessions.empty()) {
-    telemetry::LogInfo("shard.attached",
-                       {{"shard", number},
-                        {"epoch", epoch},
-                        {"sessions", shard.sessions.size()},
-                        {"out_of_reach_ms",
-                         std::chrono::duration_cast<std::chrono::milliseconds>(out_of_reach).count()}});
+    telemetry::LogInfo(
+        "shard.attached",
+        {{"shard", number},
+         {"epoch", epoch},
+         {"sessions", shard.sessions.size()},
+         {"out_of_reach_ms", std::chrono::duration_cast<std::chrono::milliseconds>(out_of_reach).count()}});
   }
   if (shard.unconfirmed_bytes > 0) shard.watch.OnSent(now);
   Wake(number);
