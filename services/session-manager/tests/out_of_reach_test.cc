@@ -17,7 +17,8 @@ class OutOfReachTest : public Cluster {
  protected:
   static constexpr std::chrono::minutes kLong{20};  // what filters and lists of ends remember is less
 
-  // alice's shard stays with node 0; bob's is node 1's, which his gateway is cut off from. They see each other.
+  // alice's shard stays with node 0; bob's is node 1's, which his gateway is cut off from. They see each
+  // other.
   OutOfReachTest() : Cluster(3), gateway_(AddGateway("gw-1")), far_(AddGateway("gw-2")) {
     log_.clock = &clock_;
     settings_.attach_timeout = std::chrono::milliseconds(0);
@@ -59,7 +60,7 @@ class OutOfReachTest : public Cluster {
     std::erase_if(alice->inbox, [](const xmpp::Stanza& stanza) { return stanza.id() == "traffic"; });
   }
   void MoveToTwo() {
-    Kill(1);
+    if (node(1).alive) Kill(1);
     Assign(1, 2);
     ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
   }
@@ -120,6 +121,39 @@ TEST_F(OutOfReachTest, SL16_ToAnOwnerThatCameAfterItsEndWasForgotten_ItsStanzasA
   EXPECT_THAT(alice->MessageIds(), ElementsAre("m1"));
 }
 
+TEST_F(OutOfReachTest, SL16_WhatIsListedToTheLast_NobodyHasEnded) {
+  CutOff();
+  far_.Send(*bob, Message(alice_, "m1"));  // waits at its gateway
+  Kill(1);
+  ElapseInTraffic(kLong);
+  node(2).settings.attach_timeout = std::chrono::seconds(1);
+  far_.Link(node(2));
+  MoveToTwo();
+  Elapse(std::chrono::seconds(6));
+  EXPECT_FALSE(bob->ended);
+  EXPECT_EQ(Goodbyes(), 0u);
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("m1")) << "what was sent behind the attachment waits with it";
+  gateway_.Send(*alice, Message(bob->jid, "m2"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m2"));
+}
+
+TEST_F(OutOfReachTest, SL16_WhatIsListedToTheLast_AndHasEndedSince_IsOver) {
+  // What an earlier owner has listed is kept while a gateway has not attached.
+  node(2).membership.gateways.push_back("gw-3");
+  MoveToTwo();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_FALSE(bob->ended);
+  CutOff();
+  ElapseInTraffic(kLong);
+  ASSERT_EQ(Goodbyes(), 1u);
+  bob->known_epoch = -1;
+  alice->inbox.clear();
+  Heal(2);
+  EXPECT_TRUE(bob->ended);
+  EXPECT_EQ(Hellos(), 0u);
+}
+
 TEST_F(OutOfReachTest, SL16_WhatAnOwnerNeverHadAndCannotKnow_IsOverForItsContactsToo) {
   // No owner has ended it, since its gateway is there, and only one that came later is reached.
   CutOff();
@@ -127,6 +161,7 @@ TEST_F(OutOfReachTest, SL16_WhatAnOwnerNeverHadAndCannotKnow_IsOverForItsContact
   Elapse(std::chrono::seconds(1));
   ElapseInTraffic(kLong);
   ASSERT_EQ(Goodbyes(), 0u);
+  directory_.shards.clear();
   Kill(2);
   AddNode();
   far_.Unlink(node(3));

@@ -125,8 +125,8 @@ struct Domain::Parts {
         records(settings, clock, metrics, addresses, users, consequences, features, outbox, bounces,
                 deliverer, order, presence, subscriptions, iqs, client_stanzas, parker, ends),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
-                    closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows, packet_recovery,
-                    caps, user_settings, parker, ends, sessions, records) {
+                    directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
+                    packet_recovery, caps, user_settings, parker, ends, sessions, records) {
     // What is told upwards.
     consequences.TellRefusals(answers);
     refused.Ask(presence);

@@ -17,6 +17,7 @@
 #include "domain/records/record_processor.h"
 #include "domain/records/shards.h"
 #include "domain/roster/user_settings.h"
+#include "domain/sessions/directory_writer.h"
 #include "domain/sessions/gateways.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/live_sessions.h"
@@ -88,6 +89,7 @@ void UserShards::OnFenced(sharding::Shard& shard) {
 Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   const std::shared_ptr<Shard> shard = AsUsers(std::move(loading));
   co_await AwaitGateways(shard);
+  if (!shard->released() && sessions_.HoldsAttachments(*shard)) co_await directory_.LookForLeft(shard);
   if (!shard->released())
     co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
   if (shard->released()) co_return absl::OkStatus();
@@ -162,6 +164,7 @@ void UserShards::Forget(sharding::Shard& shard) {
   DeliveryStates::ContinueWriting(AsUsers(shard));  // it ends what waits
   live_.Forget(AsUsers(shard));
   AsUsers(shard).waiting.clear();
+  sessions_.ForgetHeld(AsUsers(shard));
   AsUsers(shard).unknown_resumes.clear();
 }
 

@@ -17,6 +17,7 @@ class Outbox;
 struct Shard;
 class DeliveryStates;
 class CapsTracker;
+class DirectoryWriter;
 class PacketRecovery;
 class PacketRows;
 class Gateways;
@@ -41,11 +42,11 @@ class UserShards final : public sharding::ShardService {
  public:
   UserShards(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
              const Shards& shards, const SessionTable& table, Membership& membership, WaitingStore& store,
-             Gateways& gateways, LiveSessions& live, SessionCloser& closer, Outbox& outbox,
-             DeliveryStates& states, WaitingStanzas& waiting, OfflineMarks& marks, HandOuts& hand_outs,
-             OfflineRecovery& recovery, PacketRows& packet_rows, PacketRecovery& packet_recovery,
-             CapsTracker& caps, SettingsKeeper& user_settings, SessionParker& parker, SessionEnds& ends,
-             SessionKeeper& sessions, RecordProcessor& records)
+             Gateways& gateways, LiveSessions& live, DirectoryWriter& directory, SessionCloser& closer,
+             Outbox& outbox, DeliveryStates& states, WaitingStanzas& waiting, OfflineMarks& marks,
+             HandOuts& hand_outs, OfflineRecovery& recovery, PacketRows& packet_rows,
+             PacketRecovery& packet_recovery, CapsTracker& caps, SettingsKeeper& user_settings,
+             SessionParker& parker, SessionEnds& ends, SessionKeeper& sessions, RecordProcessor& records)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -55,6 +56,7 @@ class UserShards final : public sharding::ShardService {
         store_(store),
         gateways_(gateways),
         live_(live),
+        directory_(directory),
         closer_(closer),
         outbox_(outbox),
         states_(states),
@@ -111,6 +113,7 @@ class UserShards final : public sharding::ShardService {
   WaitingStore& store_;
   Gateways& gateways_;
   LiveSessions& live_;
+  DirectoryWriter& directory_;
   SessionCloser& closer_;
   Outbox& outbox_;
   DeliveryStates& states_;

@@ -1,6 +1,7 @@
 #include "domain/sessions/directory_writer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "domain/addresses.h"
@@ -58,7 +59,9 @@ void DirectoryWriter::Changed(const Session& session) {
 
 void DirectoryWriter::Ended(const Session& session) {
   ShardState* state = StateOf(*session.user->shard);
-  if (state == nullptr || state->all) return;
+  if (state == nullptr) return;
+  if (SessionDirectory::Entry* left = FindLeft(*state, session.id)) left->full_jid.clear();
+  if (state->all) return;
   state->changed.erase(session.id);
   NoteGone(*state, std::string(session.jid.str()));
 }
@@ -71,9 +74,11 @@ void DirectoryWriter::NoteGone(ShardState& state, std::string full_jid) {
   state.gone.push_back(std::move(full_jid));
 }
 
-void DirectoryWriter::Forget(const Shard& shard, std::string_view full_jid) {
+void DirectoryWriter::Forget(const Shard& shard, const SessionId& id, std::string_view full_jid) {
   ShardState* state = StateOf(shard);
-  if (state == nullptr || state->all) return;
+  if (state == nullptr) return;
+  if (SessionDirectory::Entry* left = FindLeft(*state, id)) left->full_jid.clear();
+  if (state->all) return;
   User* user = shard.FindUser(xmpp::BareOf(full_jid));
   if (user != nullptr && user->FindResource(xmpp::ResourceOf(full_jid)) != nullptr) return;
   NoteGone(*state, std::string(full_jid));
@@ -86,8 +91,30 @@ std::vector<SessionDirectory::Entry> DirectoryWriter::TakeUnclaimed(const Shard&
   if (!state->asked) state->asked = clock_.Now();
   if (clock_.Now() - *state->asked < patience) return {};
   std::vector<SessionDirectory::Entry> left = std::exchange(state->left, {});
-  std::erase_if(left, [this](const auto& entry) { return table_.Find(SessionId(entry.session_id)) != nullptr; });
+  std::erase_if(left, [this](const SessionDirectory::Entry& entry) {
+    return entry.full_jid.empty() || table_.Find(SessionId(entry.session_id)) != nullptr;
+  });
   return left;
+}
+
+bool DirectoryWriter::IsLeft(const Shard& shard, const SessionId& id, std::uint64_t resumptions) {
+  ShardState* state = StateOf(shard);
+  if (state == nullptr) return false;
+  const SessionDirectory::Entry* left = FindLeft(*state, id);
+  return left != nullptr && !left->full_jid.empty() && left->resumptions <= resumptions;
+}
+
+SessionDirectory::Entry* DirectoryWriter::FindLeft(ShardState& state, const SessionId& id) {
+  const auto found = std::lower_bound(state.left.begin(), state.left.end(), id.view(),
+                                      [](const SessionDirectory::Entry& entry, std::string_view wanted) {
+                                        return entry.session_id < wanted;
+                                      });
+  return found != state.left.end() && found->session_id == id.view() ? &*found : nullptr;
+}
+
+Task<void> DirectoryWriter::LookForLeft(std::shared_ptr<Shard> shard) {
+  const ShardState* state = StateOf(*shard);
+  if (state != nullptr && !state->has_read) co_await ReadWhatIsLeft(shard->number, shard->epoch);
 }
 
 void DirectoryWriter::Flush() {
@@ -107,11 +134,14 @@ Task<bool> DirectoryWriter::ReadWhatIsLeft(std::uint32_t shard, std::int64_t epo
   auto read = co_await store_.Read(shard);
   ShardState& state = states_[shard];
   if (state.epoch != epoch) co_return false;
+  if (state.has_read) co_return true;
   if (!read.ok()) {
     NoteAway(read.status());
     co_return false;
   }
   std::erase_if(*read, [](const auto& entry) { return entry.session_id.empty(); });
+  std::sort(read->begin(), read->end(),
+            [](const auto& a, const auto& b) { return a.session_id < b.session_id; });
   state.left = *std::move(read);
   state.has_read = true;
   co_return true;
@@ -145,7 +175,8 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
     changes.afresh = true;
     for (const auto& [bare, user] : shard->users)
       for (const auto& session : user->sessions) ids.push_back(session->id);
-    left = state.left;
+    std::copy_if(state.left.begin(), state.left.end(), std::back_inserter(left),
+                 [](const SessionDirectory::Entry& entry) { return !entry.full_jid.empty(); });
   } else {
     ids.assign(state.changed.begin(), state.changed.end());
     state.changed.clear();

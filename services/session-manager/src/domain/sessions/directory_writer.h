@@ -37,10 +37,15 @@ class DirectoryWriter {
   /// The session has ended.
   void Ended(const Session& session);
   /// A session of that address, which nobody has, is over.
-  void Forget(const Shard& shard, std::string_view full_jid);
+  void Forget(const Shard& shard, const SessionId& id, std::string_view full_jid);
   /// What an earlier owner has listed and nobody has brought `patience` after this was asked first,
   /// each session once. To be asked again and again: the directory may be away at first.
   std::vector<SessionDirectory::Entry> TakeUnclaimed(const Shard& shard, SteadyTime::duration patience);
+  /// Reads what an earlier owner has listed, if that has not been read. The directory may be away.
+  Task<void> LookForLeft(std::shared_ptr<Shard> shard);
+  /// Whether an earlier owner has listed the session to the last, resumed no more often than that, and
+  /// it has not ended since.
+  bool IsLeft(const Shard& shard, const SessionId& id, std::uint64_t resumptions);
   /// Every 100 ms or so.
   void Flush();
 
@@ -53,7 +58,8 @@ class DirectoryWriter {
     /// A newer owner has written.
     bool refused = false;
     bool has_read = false;
-    /// Listed by an earlier owner; sessions that have been brought since are among them.
+    /// Listed by an earlier owner, by session; those that have been brought since are among them.
+    /// Without an address: it is over.
     std::vector<SessionDirectory::Entry> left;
     /// When somebody wanted to know who has not been brought.
     std::optional<SteadyTime> asked;
@@ -64,6 +70,8 @@ class DirectoryWriter {
   /// Null where the shard has no epoch yet.
   ShardState* StateOf(const Shard& shard);
   static void WriteAll(ShardState& state);
+  /// Null: it is not listed there.
+  static SessionDirectory::Entry* FindLeft(ShardState& state, const SessionId& id);
   static void NoteGone(ShardState& state, std::string full_jid);
   /// False: it could not be read.
   Task<bool> ReadWhatIsLeft(std::uint32_t shard, std::int64_t epoch);

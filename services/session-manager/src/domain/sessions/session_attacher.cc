@@ -1,6 +1,7 @@
 #include "domain/sessions/session_attacher.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/hand_outs.h"
@@ -44,7 +45,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
     return;
   }
-  if (!session && IsForgotten(attach, shard)) {
+  if (!session && IsForgotten(action, shard)) {
     ends_.EndForgotten(gateway, shard, id, attach);
     return;
   }
@@ -127,13 +128,23 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   confirmations_.ConfirmLater(session);
 }
 
-bool SessionAttacher::IsForgotten(const session::v1::SessionAttach& attach, const Shard& shard) const {
-  return !live_.KnowsEndsOf(shard, std::chrono::milliseconds(attach.out_of_reach_ms()));
+bool SessionAttacher::IsForgotten(const GatewayAction& action, const Shard& shard) const {
+  const session::v1::SessionAttach& attach = action.attach();
+  if (live_.KnowsEndsOf(shard, std::chrono::milliseconds(attach.out_of_reach_ms()))) return false;
+  // Its last owner had it until the end, and nobody was there since who could have ended it.
+  return !directory_.IsLeft(shard, SessionId(action.session_id()), StateOf(attach).resumptions());
+}
+
+void SessionAttacher::AddWait(SteadyTime::duration waited, GatewayAction& action) {
+  session::v1::SessionAttach& attach = *action.mutable_attach();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
+  attach.set_out_of_reach_ms(static_cast<std::uint32_t>(
+      std::min<std::int64_t>(attach.out_of_reach_ms() + ms, std::numeric_limits<std::uint32_t>::max())));
 }
 
 bool SessionAttacher::HasToWait(const GatewayAction& action, const Shard& shard) const {
   return !shard.live() && table_.Find(SessionId(action.session_id())) == nullptr &&
-         IsForgotten(action.attach(), shard);
+         IsForgotten(action, shard);
 }
 
 void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Session>& session,

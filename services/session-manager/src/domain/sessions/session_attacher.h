@@ -57,6 +57,8 @@ class SessionAttacher {
   void Attach(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
   /// Whether the session is alive can only be said when the shard is live.
   bool HasToWait(const session::v1::GatewayAction& action, const Shard& shard) const;
+  /// It has waited for so long since its gateway said for how long it had been out of reach.
+  static void AddWait(SteadyTime::duration waited, session::v1::GatewayAction& action);
   /// The gateway has attached every session of the shard that it has.
   void AttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);
 
@@ -65,7 +67,7 @@ class SessionAttacher {
   void AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Session>& session,
                    const session::v1::SessionAttach& attach);
   /// Its gateway has not been in touch for longer than we know what has ended (SL16).
-  bool IsForgotten(const session::v1::SessionAttach& attach, const Shard& shard) const;
+  bool IsForgotten(const session::v1::GatewayAction& action, const Shard& shard) const;
   /// The phase of a session as its gateway brings it.
   void Arrive(Session& session, bool is_away);
   /// Gives the packets of a session that has just been adopted what is known of them, and adds

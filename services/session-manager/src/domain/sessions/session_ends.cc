@@ -119,7 +119,7 @@ void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
   for (const SessionDirectory::Entry& lost : unclaimed) {
     if (live_.EndedOf(shard).IsOver(SessionId(lost.session_id), lost.resumptions) ||
         addresses_.ShardOf(xmpp::BareOf(lost.full_jid)) != shard.number) {
-      directory_.Forget(shard, lost.full_jid);
+      directory_.Forget(shard, SessionId(lost.session_id), lost.full_jid);
       continue;
     }
     auto record = MakeEndRecord(shard);
@@ -225,7 +225,8 @@ void SessionEnds::AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1
                                   OnLogged on_logged) {
   const std::string_view bare = xmpp::BareOf(record->session_ended().full_jid());
   owner_.Append(shard, events::Topic::kUsers, shard.number, bare, *record,
-                [this, record, on_logged = std::move(on_logged)](Shard& from, const absl::StatusOr<std::int64_t>& appended) {
+                [this, record, on_logged = std::move(on_logged)](
+                    Shard& from, const absl::StatusOr<std::int64_t>& appended) {
                   if (from.released() || absl::IsAborted(appended.status())) return;
                   if (!appended.ok()) {
                     // The session is over all the same, and its contacts must hear of it.
@@ -271,7 +272,7 @@ void SessionEnds::OnEndRecord(Shard& shard, const PendingRecord& pending) {
     Remove(session, ended, &cause);
   } else if (!is_known) {
     // It died with its gateway and the owner that has put this into the log, or an earlier one.
-    directory_.Forget(shard, ended.full_jid());
+    directory_.Forget(shard, id, ended.full_jid());
     presence_.OnUnknownSessionEnd(shard, cause, ended);
   }
 }
@@ -288,6 +289,7 @@ void SessionEnds::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
   live_.EndedOf(shard).Add(id, xmpp::BareOf(ended.full_jid()), ended.resumptions(),
                            CountOf(/*session=*/nullptr, ended), now);
   const auto session = table_.Find(id);
+  if (!session) directory_.Forget(shard, id, ended.full_jid());
   if (session && session->user->shard == &shard && session->state.resumptions() <= ended.resumptions())
     Remove(session, ended, /*cause=*/nullptr);
 }

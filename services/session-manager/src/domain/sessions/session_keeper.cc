@@ -1,5 +1,6 @@
 #include "domain/sessions/session_keeper.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "domain/delivery/deliverer.h"
@@ -140,7 +141,11 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
   for (const auto& shard : shards_.All()) {
     if (!shard) continue;
     shard->attached_gateways.erase(gateway.instance());
-    std::erase_if(shard->waiting, [&](const auto& waiting) { return waiting.gateway == gateway.instance(); });
+    std::erase_if(shard->waiting, [&](const WaitingAction& waiting) {
+      if (waiting.gateway != gateway.instance()) return false;
+      if (waiting.action.has_attach()) held_.erase(SessionId(waiting.action.session_id()));
+      return true;
+    });
     std::erase_if(shard->unknown_resumes,
                   [&](const auto& entry) { return entry.second.asked.gateway == gateway.instance(); });
   }
@@ -198,11 +203,16 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   std::uint32_t number = ShardNumberFor(action);
   if (number == ~0u) {
     // Of a session that was started, resumed or attached before, or whose attachment still waits.
-    session = table_.Find(SessionId(action.session_id()));
+    const SessionId id(action.session_id());
+    session = table_.Find(id);
+    if (session) {
+      shard = session->user->shard;
+    } else if (const auto held = held_.find(id); held != held_.end()) {
+      shard = shards_.Find(held->second.shard);
+    }
     // Ended here, or its shard has just gone to another owner: there the gateway attaches it and
     // says this again. It must not take our ignorance for the end of the session.
-    if (!session) return;
-    shard = session->user->shard;
+    if (shard == nullptr) return;
   } else {
     shard = shards_.Find(number);
   }
@@ -218,6 +228,7 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
       gateway.Close();
       return;
     }
+    if (action.has_attach()) held_[SessionId(action.session_id())] = {number, clock_.Now()};
     shard->waiting.push_back({gateway.instance(), std::move(action), arrival});
     return;
   }
@@ -247,6 +258,15 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   }
 }
 
+bool SessionKeeper::HoldsAttachments(const Shard& shard) const {
+  return std::any_of(held_.begin(), held_.end(),
+                     [&](const auto& entry) { return entry.second.shard == shard.number; });
+}
+
+void SessionKeeper::ForgetHeld(const Shard& shard) {
+  absl::erase_if(held_, [&](const auto& entry) { return entry.second.shard == shard.number; });
+}
+
 void SessionKeeper::RunWaiting(Shard& shard) {
   for (const auto& session : live_.Unparked(shard)) parker_.Park(session);
   ends_.EndConflicts(shard);
@@ -257,6 +277,12 @@ void SessionKeeper::RunWaiting(Shard& shard) {
   // Taken out first: what runs may add.
   std::deque<WaitingAction> waiting = std::move(shard.waiting);
   shard.waiting.clear();
+  for (WaitingAction& entry : waiting) {
+    if (!entry.action.has_attach()) continue;
+    const auto held = held_.find(SessionId(entry.action.session_id()));
+    if (held != held_.end()) SessionAttacher::AddWait(clock_.Now() - held->second.since, entry.action);
+  }
+  ForgetHeld(shard);
   // What clients have sent, and closed, comes before the sessions that they begin next: on another
   // gateway, whose actions may lie ahead.
   for (const bool begins : {false, true})

@@ -3,12 +3,15 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/container/flat_hash_map.h"
 #include "domain/accounts/account_actions.h"
 #include "domain/metrics.h"
 #include "domain/sessions/confirmations.h"
 #include "domain/sessions/live_sessions.h"
+#include "domain/sessions/session_id.h"
 #include "domain/sessions/session_parker.h"
 #include "ports/gateway_peer.h"
+#include "rookery/base/clock.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
@@ -49,6 +52,10 @@ class SessionKeeper final : public LiveSessions::Actions,
   void OnAction(GatewayPeer& gateway, session::v1::GatewayAction action);
   /// The shard has gone live: does what waited for that.
   void RunWaiting(Shard& shard);
+  /// Whether gateways have attached sessions that are kept until the shard is live.
+  bool HoldsAttachments(const Shard& shard) const;
+  /// They wait no more: the shard is live, or another's, to whose owner they come again.
+  void ForgetHeld(const Shard& shard);
   /// What had to wait, unless its gateway is gone.
   void Do(WaitingAction waiting) override;
   void OnAllConfirmed(const std::shared_ptr<Session>& session) override;
@@ -99,6 +106,12 @@ class SessionKeeper final : public LiveSessions::Actions,
   SessionAttacher& attacher_;
   AccountActions& accounts_;
   std::uint64_t arrivals_ = 0;
+  struct Held {
+    std::uint32_t shard = 0;
+    SteadyTime since;
+  };
+  /// Sessions whose attachment waits for its shard to be live: so does whatever is said of them meanwhile.
+  absl::flat_hash_map<SessionId, Held> held_;
 };
 
 }  // namespace rookery::session_manager
