@@ -306,8 +306,7 @@ class SimulatedConsumer final : public kafka::Consumer {
 
   template <typename T, typename Handle>
   Task<T> Ask(Handle handle) {
-    absl::AnyInvocable<Task<T>()> run = [handle = std::move(handle)]() mutable -> Task<T> { co_return handle(); };
-    return world_.Call<T>(process_, kafka_.broker_, kCallTimeout, std::move(run));
+    return world_.Call<T>(process_, kafka_.broker_, kCallTimeout, std::move(handle));
   }
 
   Kafka& kafka_;

@@ -48,10 +48,11 @@ void Ledger::Acknowledged(std::uint64_t id) {
 
 void Ledger::Logged(std::string_view value) {
   const std::int64_t place = ++records_;
-  // Sent again, it may be taken.
-  if (Message* message = InRecord(value)) message->is_refused = false;
   events::v1::UserRecord record;
-  if (record.ParseFromArray(value.data(), static_cast<int>(value.size())) && record.has_session_ended()) {
+  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) record.Clear();
+  // Sent again, it may be taken.
+  if (Message* message = InRecord(record)) message->is_refused = false;
+  if (record.has_session_ended()) {
     for (auto& [number, session] : sessions_)
       if (session.id == record.session_ended().session_id()) session.ended_at = place;
   }
@@ -66,7 +67,10 @@ void Ledger::Logged(std::string_view value) {
 
 Ledger::Message* Ledger::InRecord(std::string_view value) {
   events::v1::UserRecord record;
-  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return nullptr;
+  return record.ParseFromArray(value.data(), static_cast<int>(value.size())) ? InRecord(record) : nullptr;
+}
+
+Ledger::Message* Ledger::InRecord(const events::v1::UserRecord& record) {
   // The sender's own copy is not what reaches anybody.
   const xmpp::Stanza* stanza = record.has_delivery()   ? &record.delivery().stanza()
                                : record.has_outbound() ? &record.outbound().stanza()

@@ -11,6 +11,10 @@
 #include "rookery/xmpp/stanza.h"
 #include "world.h"
 
+namespace rookery::events::v1 {
+class UserRecord;
+}
+
 namespace rookery::simulation {
 
 /// A promise that was broken, and when it was seen.
@@ -92,6 +96,7 @@ class Ledger {
  private:
   /// That a record brings to its recipient; null: none of ours.
   Message* InRecord(std::string_view value);
+  Message* InRecord(const events::v1::UserRecord& record);
   void ReceivedMessage(Session& session, const xmpp::Stanza& stanza);
   void ReceivedPresence(Session& session, const xmpp::Stanza& stanza);
   void CheckOrder(Session& session, const Message& message);

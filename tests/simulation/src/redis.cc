@@ -180,11 +180,7 @@ class Client final : public redis::Client {
  private:
   template <typename Handle>
   Task<absl::StatusOr<Reply>> Run(Handle handle) {
-    using Answer = absl::StatusOr<Reply>;
-    absl::AnyInvocable<Task<Answer>()> run = [handle = std::move(handle)]() mutable -> Task<Answer> {
-      co_return handle();
-    };
-    return world_.Call<Answer>(process_, redis_, kTimeout, std::move(run));
+    return world_.Call<absl::StatusOr<Reply>>(process_, redis_, kTimeout, std::move(handle));
   }
 
   World& world_;

@@ -27,7 +27,7 @@ Process::~Process() { std::erase(world_.processes_, this); }
 
 void Process::Start() {
   ROOKERY_CHECK(!alive_);
-  io_ = std::make_unique<asio::io_context>(1);
+  io_ = std::make_unique<asio::io_context>(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);  // one thread: no locks
   alive_ = true;
   frozen_ = draining_ = false;
   ++life_;
@@ -94,7 +94,15 @@ World::~World() { SeedRandomForTest(std::nullopt); }
 std::int64_t World::now_us() const { return std::chrono::duration_cast<microseconds>(now() - begun_).count(); }
 
 void World::At(SteadyTime when, Action action) {
-  events_.push_back({std::max(when, now()), ++event_count_, std::move(action)});
+  std::size_t place = actions_.size();
+  if (free_actions_.empty()) {
+    actions_.push_back(std::move(action));
+  } else {
+    place = free_actions_.back();
+    free_actions_.pop_back();
+    actions_[place] = std::move(action);
+  }
+  events_.push_back({std::max(when, now()), ++event_count_, place});
   std::push_heap(events_.begin(), events_.end());
 }
 
@@ -110,9 +118,12 @@ bool World::RunEvents() {
   bool any = false;
   while (!events_.empty() && events_.front().at <= now()) {
     std::pop_heap(events_.begin(), events_.end());
-    Event event = std::move(events_.back());
+    const std::size_t place = events_.back().action;
     events_.pop_back();
-    event.action();
+    // It may add others, so that its place has to be free.
+    Action action = std::move(actions_[place]);
+    free_actions_.push_back(place);
+    action();
     any = true;
   }
   return any;
@@ -120,9 +131,10 @@ bool World::RunEvents() {
 
 bool World::RunProcesses() {
   bool any = false;
+  const SteadyTime at = now();
   for (std::size_t i = 0; i < processes_.size(); ++i) {
     Process& process = *processes_[i];
-    if (!process.is_running() || (!process.is_due_ && process.earliest_ > now())) continue;
+    if (!process.is_running() || (!process.is_due_ && process.earliest_ > at)) continue;
     process.is_due_ = false;
     process.earliest_ = time_.Settle(*process.io_);
     any = true;
@@ -194,10 +206,16 @@ void World::FailCalls(const Process& to) {
     After(Latency(), [this, number] {
       const auto call = open_calls_.find(number);
       if (call == open_calls_.end() || !AreJoined(*call->second.from, *call->second.to)) return;
-      const auto fail = call->second.fail;  // it erases the entry
-      fail(absl::UnavailableError("the connection broke"));
+      Fail(number, absl::UnavailableError("the connection broke"));
     });
   }
+}
+
+void World::Fail(std::uint64_t number, absl::Status status) {
+  const auto call = open_calls_.find(number);
+  if (call == open_calls_.end()) return;
+  const auto fail = call->second.fail;  // it erases the entry
+  fail(*this, number, std::move(status));
 }
 
 }  // namespace rookery::simulation

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -121,28 +122,38 @@ class World {
 
   /// A remote call: `handle` runs on `to`'s loop. Lost requests and answers end in
   /// DEADLINE_EXCEEDED after `limit`; a dead callee in UNAVAILABLE. The callee may have done it
-  /// nevertheless. T is absl::Status or absl::StatusOr.
-  template <typename T>
-  Task<T> Call(Process& from, Process& to, Duration limit, absl::AnyInvocable<Task<T>()> handle);
+  /// nevertheless. T is absl::Status or absl::StatusOr; `handle` gives a T, or a Task<T> where it takes time.
+  template <typename T, typename Handle>
+  Task<T> Call(Process& from, Process& to, Duration limit, Handle handle);
   /// Of so many calls to the process, this part is done and answered with an error.
   void SetAmbiguity(const Process& to, double part) { ambiguity_[&to] = part; }
 
  private:
   friend class Process;
+  /// Small, since a heap moves it about: what is to be done lies still in `actions_`.
   struct Event {
     SteadyTime at;
     std::uint64_t number;
-    Action action;
+    std::size_t action;
     friend bool operator<(const Event& a, const Event& b) {  // the earliest on top of a heap
-      return std::pair(a.at, a.number) > std::pair(b.at, b.number);
+      return a.at != b.at ? a.at > b.at : a.number > b.number;
     }
   };
   struct OpenCall {
     Process* from;
     Process* to;
-    std::function<void(absl::Status)> fail;
+    std::uint64_t caller_life;
+    void (*fail)(World&, std::uint64_t number, absl::Status);
   };
   bool RunEvents();
+  /// What is called says it, and the network carries it back.
+  template <typename T>
+  void Reply(Process& from, Process& to, std::uint64_t number, T value);
+  /// The caller of an open call learns its result.
+  template <typename T>
+  void Answer(std::uint64_t number, T value);
+  /// The same with an error, unless the call is over.
+  void Fail(std::uint64_t number, absl::Status status);
   bool RunProcesses();
   void FailCalls(const Process& to);
   Duration DelayOf(const Process& process);
@@ -152,6 +163,8 @@ class World {
   Random random_;
   Trace trace_;
   std::vector<Event> events_;
+  std::vector<Action> actions_;
+  std::vector<std::size_t> free_actions_;
   std::uint64_t event_count_ = 0;
   std::vector<Process*> processes_;
   std::set<std::pair<const Process*, const Process*>> cuts_;
@@ -163,46 +176,55 @@ class World {
   std::vector<std::function<void(Process&)>> death_listeners_;
 };
 
-template <typename T>
-Task<T> World::Call(Process& from, Process& to, Duration limit, absl::AnyInvocable<Task<T>()> handle) {
+template <typename T, typename Handle>
+Task<T> World::Call(Process& from, Process& to, Duration limit, Handle handle) {
   const std::uint64_t number = ++call_count_;
-  const std::uint64_t caller_life = from.life();
   // The caller's process owns the promise, since it hangs on its loop and must die with it.
   const auto promise = std::make_shared<runtime::Promise<T>>(from.io().get_executor());
   from.calls_[number] = promise;
-  const auto answer = [this, &from, caller_life, number, weak = std::weak_ptr(promise)](T value) {
-    open_calls_.erase(number);
-    Post(from, caller_life, [&from, number, weak, v = std::move(value)]() mutable {
-      from.calls_.erase(number);
-      if (const auto waiting = weak.lock()) waiting->Set(std::move(v));
-    });
-  };
-  open_calls_[number] = {&from, &to, [answer](absl::Status status) { answer(T(std::move(status))); }};
-  After(limit, [this, number, answer] {
-    if (open_calls_.contains(number)) answer(T(absl::DeadlineExceededError("no answer in time")));
-  });
+  open_calls_[number] = {&from, &to, from.life(), [](World& world, std::uint64_t call, absl::Status status) {
+                           world.Answer(call, T(std::move(status)));
+                         }};
+  After(limit, [this, number] { Fail(number, absl::DeadlineExceededError("no answer in time")); });
   // A request that left before its sender was killed arrives nevertheless.
-  After(DelayOf(to), [this, &from, &to, answer, number, h = std::move(handle)]() mutable {
+  After(DelayOf(to), [this, &from, &to, number, h = std::move(handle)]() mutable {
     if (!to.is_alive()) {
-      if (AreJoined(from, to)) answer(T(absl::UnavailableError("nobody listens")));
+      if (AreJoined(from, to)) Fail(number, absl::UnavailableError("nobody listens"));
       return;
     }
     if (!Passes(from, to)) return;
-    Post(to, to.life(), [this, &from, &to, answer, number, handler = std::move(h)]() mutable {
-      const auto run = [](absl::AnyInvocable<Task<T>()> handler_) -> Task<T> { co_return co_await handler_(); };
-      asio::co_spawn(to.io(), run(std::move(handler)),
-                     [this, &from, &to, answer, number](std::exception_ptr failure, T value) {
-                       if (failure) return;
-                       const bool is_lost = random_.Chance(ambiguity_[&to]);
-                       After(DelayOf(to), [this, &from, &to, answer, number, is_lost, v = std::move(value)]() mutable {
-                         if (!Passes(to, from) || !open_calls_.contains(number)) return;
-                         answer(is_lost ? T(absl::UnavailableError("the connection broke")) : std::move(v));
+    Post(to, to.life(), [this, &from, &to, number, handler = std::move(h)]() mutable {
+      if constexpr (std::is_same_v<std::invoke_result_t<Handle&>, T>) {
+        Reply(from, to, number, handler());
+      } else {
+        const auto run = [](Handle handler_) -> Task<T> { co_return co_await handler_(); };
+        asio::co_spawn(to.io(), run(std::move(handler)),
+                       [this, &from, &to, number](std::exception_ptr failure, T value) {
+                         if (!failure) Reply(from, to, number, std::move(value));
                        });
-                     });
+      }
     });
   });
   T result = co_await promise->Get();
   co_return result;
+}
+
+template <typename T>
+void World::Reply(Process& from, Process& to, std::uint64_t number, T value) {
+  const bool is_lost = random_.Chance(ambiguity_[&to]);
+  After(DelayOf(to), [this, &from, &to, number, is_lost, v = std::move(value)]() mutable {
+    if (!Passes(to, from) || !open_calls_.contains(number)) return;
+    Answer(number, is_lost ? T(absl::UnavailableError("the connection broke")) : std::move(v));
+  });
+}
+
+template <typename T>
+void World::Answer(std::uint64_t number, T value) {
+  const OpenCall call = open_calls_.extract(number).mapped();
+  Post(*call.from, call.caller_life, [from = call.from, number, v = std::move(value)]() mutable {
+    const auto promise = from->calls_.extract(number);
+    static_cast<runtime::Promise<T>*>(promise.mapped().get())->Set(std::move(v));
+  });
 }
 
 }  // namespace rookery::simulation
