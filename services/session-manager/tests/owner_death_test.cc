@@ -249,6 +249,35 @@ TEST_F(OwnerDeathTest, OfflineGivenHalfway_TheNextOwnerGoesOn) {
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
+TEST_F(OwnerDeathTest, W10_ItsGatewayDoesNotKnowThatSomethingWasStored_AwayAtTheNextOwner_HandedItWhenItIsBack) {
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  Settle();
+  const std::string known = bob.state;
+  session::v1::SessionManagerState state;
+  ASSERT_TRUE(state.ParseFromString(known));
+  ASSERT_TRUE(state.available() && state.offline_given());
+  other_.Send(bob, Presence("unavailable"));
+  Settle();
+  Say("m1", bob_);
+  Elapse(std::chrono::seconds(2));
+  ASSERT_EQ(database_.Waiting(bob_), 1u);
+  Kill(1);
+  // What the owner has said last has not arrived.
+  bob.state = known;
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(1));
+  Client& resumed = gateway_.Resume(bob, static_cast<std::uint32_t>(bob.last_seq - bob.base_seq));
+  resumed.inbox.clear();
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_TRUE(resumed.started);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
 TEST_F(OwnerDeathTest, OfflineUnacknowledged_TheStreamResumesAtTheNextOwner) {
   // The records are behind the cursor: only the store has the stanzas.
   Say("m1", bob_);

@@ -31,6 +31,12 @@ constexpr std::size_t kBurstBytes = 256 * 1024;
 /// How often a receiver that takes nothing is looked at.
 constexpr std::chrono::seconds kLook{10};
 
+/// Nobody is there whom the store's rows can be sent to: whoever is there next has to ask for them (W10).
+void LeaveToTheNext(Outbox& outbox, const User& user) {
+  if (user.delivery->is_store_empty) return;
+  for (const auto& session : user.sessions) SetGiven(outbox, *session, false);
+}
+
 }  // namespace
 
 /// A message that is about to be sent: a row, or one that waits in memory.
@@ -63,6 +69,7 @@ void HandOuts::HandOutSoon(User& user) {
   }
   state.receiver = FindReceiver(user);
   if (!state.receiver) {
+    LeaveToTheNext(outbox_, user);
     if (user.storing == 0) user.delivery.reset();
     return;
   }
@@ -203,6 +210,7 @@ void HandOuts::EndHandOut(User& user, bool is_done) {
     for (const auto& session : user.sessions)
       if (CanReceive(*session)) SetGiven(outbox_, *session, true);
   } else {
+    LeaveToTheNext(outbox_, user);
     waiting_.WriteUnsent(user);
   }
   waiting_.SendBehind(user, SteadyTime::max());
