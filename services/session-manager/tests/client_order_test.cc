@@ -199,6 +199,38 @@ TEST_F(ClientOrderTest, O2_AQuestionThatHasWaited_IsAnsweredWhateverAnotherDevic
   EXPECT_EQ(OutOfOrder(0), 0);
 }
 
+TEST_F(ClientOrderTest,
+       TheLogRefusesAMessageThatWentByWayOfItsSendersShard_ItsSenderHearsOfIt_AndOrderIsKept) {
+  Client& alice = SignIn(gateway_, alice_, "phone");
+  alice.inbox.clear();
+  bob->inbox.clear();
+  bool is_refused = true;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    const std::string& id = record.delivery().stanza().id();
+    const bool is_error = record.delivery().stanza().type() == "error";
+    return is_refused && !is_error && (id == "m1" || id == "q1") ? absl::PermissionDeniedError("not yet")
+                                                                 : absl::OkStatus();
+  };
+  // Behind a change to the same address.
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  gateway_.Send(alice, Message(bob_, "m1"));
+  gateway_.Send(alice, Iq("get", bob->jid, "q1", "ping", kPing));
+  Settle();
+  is_refused = false;
+  gateway_.Send(alice, Message(bob_, "m2"));
+  Settle();
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m2"));
+  const auto errors = Only(alice.inbox, common::v1::STANZA_KIND_MESSAGE, "error");
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].id(), "m1");
+  EXPECT_NE(errors[0].payload().find("internal-server-error"), std::string::npos);
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_IQ, "error").size(), 1u);
+  EXPECT_EQ(alice.confirmed, alice.sent);
+  const Shard& shard = *node(0).domain.shards().Find(0);
+  EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
+}
+
 TEST_F(ClientOrderTest, O3_ARecordBehindThoseOfALaterStanza_IsAppliedAllTheSame) {
   Client& alice = SignIn(gateway_, alice_, "phone");
   const auto session = node(0).domain.table().Find(SessionId(alice.id));

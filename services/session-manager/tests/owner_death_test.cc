@@ -249,7 +249,8 @@ TEST_F(OwnerDeathTest, OfflineGivenHalfway_TheNextOwnerGoesOn) {
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
-TEST_F(OwnerDeathTest, W10_ItsGatewayDoesNotKnowThatSomethingWasStored_AwayAtTheNextOwner_HandedItWhenItIsBack) {
+TEST_F(OwnerDeathTest,
+       W10_ItsGatewayDoesNotKnowThatSomethingWasStored_AwayAtTheNextOwner_HandedItWhenItIsBack) {
   Client& bob = SignIn(other_, bob_, "b");
   other_.EnableStreamManagement(bob);
   Settle();
@@ -527,6 +528,34 @@ TEST_F(OwnerDeathTest, L5_GatewayAndOwnerDieTogether_WhatTheOtherSessionWasSentH
   Move();
   EXPECT_TRUE(RunUntil([&] { return !desk.MessageIds().empty(); }));
   EXPECT_THAT(desk.MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(OwnerDeathTest, P6_ToASessionThatIsGone_ANewOneHasItsNameAtTheNextOwner_NotGivenAgain) {
+  StopCommits();
+  Client& desk = SignIn(other_, bob_, "desk");
+  Say("m1", bob_ + "/phone");
+  Say("m2", bob_ + "/desk");
+  ASSERT_THAT(desk.MessageIds(), ElementsAre("m1", "m2"));
+  Client& phone = SignIn(other_, bob_, "phone");
+  Move();
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_THAT(phone.MessageIds(), IsEmpty());
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(OwnerDeathTest, P6_GatewayAndOwnerDieTogether_TheOtherSessionIsGivenWhatThePhoneHadNotAcknowledged) {
+  StopCommits();
+  Client& phone = SignIn(gateway_, bob_, "phone");
+  phone.acks = false;
+  Client& desk = SignIn(other_, bob_, "desk");
+  Say("m1", phone.jid);
+  Say("m2", desk.jid);
+  ASSERT_THAT(desk.MessageIds(), ElementsAre("m2"));
+  phone.forgotten = true;
+  Move();
+  EXPECT_TRUE(RunUntil([&] { return desk.MessageIds().size() > 1; }));
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m2", "m1"));
 }
 
 TEST_F(OwnerDeathTest, AcknowledgedThenUnavailable_NotStoredAgain) {

@@ -242,6 +242,9 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     }
   }
   const std::string_view resource = xmpp::ResourceOf(message->stanza.to());
+  // A session that began later is not the one that the message was for.
+  const Session* const namesake = resource.empty() ? nullptr : user.FindResource(resource);
+  const bool matches = namesake != nullptr && message->offset > namesake->state.start_offset();
   // An error is copied where the message that it answers was (XEP-0280 section 6.1).
   const bool answers_copied =
       user.copied && message->stanza.type() == "error" &&
@@ -271,11 +274,10 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
       break;
   }
   if (recovering) {
-    const bool matches = !resource.empty() && user.FindResource(resource) != nullptr;
     RouteRecovered(user, message, route.targets, /*to_account=*/!matches);
     return;
   }
-  if (user.sessions.size() > route.targets.size() && user.FindResource(resource) == nullptr)
+  if (user.sessions.size() > route.targets.size() && namesake == nullptr)
     PassOverAbsent(outbox_, user, message->offset);
   absl::InlinedVector<Session*, 4> targets;
   for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
@@ -287,12 +289,13 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     waiting_.WaitBehind(user, message, /*recovering=*/false);
     return;
   }
-  // It waited while the session began: only as one that was handed out does a later owner know it.
-  const bool is_older =
-      IsStorable(message->stanza) && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
-        return message->offset <= target->state.start_offset();
-      });
-  if (is_older) {
+  // It waited while the session began, or is for one that is gone (P6): only as one that was handed out does
+  // a later owner know it.
+  const bool is_in_place = !resource.empty() && !matches && targets.size() == 1;
+  const bool is_older = std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
+    return message->offset <= target->state.start_offset();
+  });
+  if (IsStorable(message->stanza) && (is_older || is_in_place)) {
     waiting_.WaitBehind(user, message, /*recovering=*/false);
     hand_outs_.HandOutSoon(user);
     return;
@@ -344,6 +347,17 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
       given_priority = std::max(given_priority, session->priority());
     }
   }
+  const auto sent_newer = std::count_if(user.sessions.begin(), user.sessions.end(), [&](const auto& session) {
+    return WasThereFor(*session, offset) && offset <= session->last_primary && !IsHeld(*session, offset);
+  });
+  // For a session that is gone: what the only other one was sent does not say that it was sent this (P6).
+  const bool is_in_place = to_account && !xmpp::ResourceOf(message->stanza.to()).empty() && sent_newer < 2;
+  if (is_in_place && IsStorable(message->stanza) && !given && message->open_targets == 0 &&
+      !message->reached) {
+    StoreOrBounce(user, message, /*recovering=*/true);
+    hand_outs_.HandOutSoon(user);
+    return;
+  }
   const bool is_behind =
       !given && IsStorable(message->stanza) &&
       std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
@@ -367,11 +381,7 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   if (type == MessageType::kHeadline || type == MessageType::kError) return;
   // A session that was there, and was not passed over, was given newer messages than this one:
   // it went to one of the user's sessions then, and its client has it.
-  const bool handled =
-      to_account && std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& s) {
-        return WasThereFor(*s, offset) && offset <= s->last_primary && !IsHeld(*s, offset);
-      });
-  if (handled) return;
+  if (to_account && sent_newer > 0) return;
   // Either an earlier owner has stored or bounced it, then doing so again changes nothing; or it
   // died before it could.
   StoreOrBounce(user, message, /*recovering=*/true);

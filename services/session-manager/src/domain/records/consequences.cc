@@ -18,6 +18,33 @@ namespace {
 /// Of the recipients of one record, so that it is never too large for the log.
 constexpr std::size_t kFanoutBytes = 256 * 1024;
 
+/// Of what follows from a record, the numbers of errors for what the log has refused: above those of the
+/// rest.
+constexpr std::uint32_t kRefusalParts = 1u << 30;
+
+xmpp::ErrorCondition ConditionOf(const absl::Status& refusal) {
+  return absl::IsInvalidArgument(refusal) ? xmpp::ErrorCondition::kPolicyViolation
+                                          : xmpp::ErrorCondition::kInternalServerError;
+}
+
+std::string_view TextOf(const absl::Status& refusal) {
+  return absl::IsInvalidArgument(refusal) ? "the stanza is too large" : "the stanza could not be stored";
+}
+
+/// The refused record, if it brings what a client has sent, by way of the log of its own shard (`Outbound`),
+/// and is to hear about. Said again it would come behind what the client has sent since.
+std::optional<events::v1::UserRecord> AsSentByClient(const absl::Status& refusal) {
+  events::v1::UserRecord record;
+  const std::optional<std::string> bytes = events::RefusedRecord(refusal);
+  if (!bytes || !record.ParseFromString(*bytes) || !record.has_delivery()) return std::nullopt;
+  const xmpp::Stanza& stanza = record.delivery().stanza();
+  const bool is_message = stanza.kind() == common::v1::STANZA_KIND_MESSAGE && stanza.type() != "error";
+  const bool is_request =
+      stanza.kind() == common::v1::STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set");
+  if (!is_message && !is_request) return std::nullopt;
+  return record;
+}
+
 }  // namespace
 
 void Consequences::FillOrigin(Shard& from, Cause& cause, events::v1::UserRecord& record) const {
@@ -76,9 +103,20 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
       shard.window.Release(offset);
       if (end) end->Finish();
     };
-    append([this, partition, finish](Shard& shard, const absl::StatusOr<std::int64_t>& appended) {
+    append([this, partition, finish, offset = cause.offset](Shard& shard,
+                                                            const absl::StatusOr<std::int64_t>& appended) {
       if (shard.released() || absl::IsAborted(appended.status())) return;
       if (appended.ok()) {
+        finish(shard);
+      } else if (const auto refused = AsSentByClient(appended.status())) {
+        refused_.NoteRefusal(appended.status());
+        Cause error;
+        error.offset = offset;
+        error.trace_id = refused->trace_id();
+        error.parts = kRefusalParts | refused->origin().log().part();
+        AppendDelivery(shard, error,
+                       xmpp::MakeError(refused->delivery().stanza(), ConditionOf(appended.status()),
+                                       TextOf(appended.status())));
         finish(shard);
       } else {
         refused_.SayAgain(shard, events::Topic::kUsers, partition, appended.status(),
@@ -117,7 +155,6 @@ void Consequences::Refuse(const std::shared_ptr<Session>& session, const absl::S
   events::v1::UserRecord record;
   const std::optional<std::string> bytes = events::RefusedRecord(status);
   const bool is_known = bytes && record.ParseFromString(*bytes);
-  const bool is_too_large = absl::IsInvalidArgument(status);
   refused_.NoteRefusal(status);
   if (session->ended || !is_known) return;
   const xmpp::Stanza* stanza = nullptr;
@@ -128,10 +165,7 @@ void Consequences::Refuse(const std::shared_ptr<Session>& session, const absl::S
     refused_.NoteLoss();
     return;
   }
-  refusals_->OnRefused(
-      session, *stanza,
-      is_too_large ? xmpp::ErrorCondition::kPolicyViolation : xmpp::ErrorCondition::kInternalServerError,
-      is_too_large ? "the stanza is too large" : "the stanza could not be stored");
+  refusals_->OnRefused(session, *stanza, ConditionOf(status), TextOf(status));
 }
 
 void Consequences::AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza) {
