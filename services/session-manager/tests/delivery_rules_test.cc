@@ -921,6 +921,51 @@ TEST_F(DeliveryRules, L1_AGatewayComesBetweenTwoPages_ItsSessionHasWhatIsOnBoth)
   Repair();
 }
 
+TEST_F(DeliveryRules, L1_AGatewayComesWhenItsUserIsSettled_NothingIsGivenTwice) {
+  constexpr int kOfBob = 300, kOfTheOther = 400;  // the pages change within the other's
+  std::string later;
+  for (int n = 1; later <= bob_; ++n) later = UserIn(1, n);
+  Client& bob = SignIn(other_, bob_, "b");
+  Client& zoe = SignIn(other_, later, "z");
+  for (Client* client : {&bob, &zoe}) {
+    other_.EnableStreamManagement(*client);
+    client->acks = false;
+  }
+  for (int i = 0; i < kOfBob; ++i) gateway_.Send(*alice, Message(bob_ + "/b", "m" + std::to_string(i)));
+  for (int i = 0; i < kOfTheOther; ++i) gateway_.Send(*alice, Message(later + "/z", "z" + std::to_string(i)));
+  Settle();
+  Elapse(settings_.window_time + std::chrono::seconds(1));
+  ASSERT_EQ(database_.Packets(bob_, bob.id), static_cast<std::size_t>(kOfBob));
+  // The next owner does not see their gateway at first.
+  other_.Unlink(node(2));
+  for (auto& node : nodes_) std::erase(node->membership.gateways, "gw-2");
+  int pages = 0;
+  bool is_open = false;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    while (call == "LoadPage" && pages == 1 && !is_open)
+      co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  database_.on_page = [&](std::size_t) { ++pages; };
+  Kill(1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return pages == 1; }));
+  other_.Link(node(2));
+  Settle();
+  is_open = true;
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Settle();
+  Elapse(std::chrono::seconds(5));
+  EXPECT_FALSE(bob.ended);
+  EXPECT_EQ(bob.MessageIds().size(), static_cast<std::size_t>(kOfBob));
+  Client& resumed = other_.Resume(bob, 0);
+  resumed.inbox.clear();
+  ASSERT_TRUE(RunUntil([&] { return resumed.MessageIds().size() >= kOfBob; })) << resumed.MessageIds().size();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_FALSE(resumed.ended);
+  EXPECT_EQ(resumed.MessageIds().size(), static_cast<std::size_t>(kOfBob));
+  Repair();
+}
+
 TEST_F(DeliveryRules, L4_APresenceThatIsReadLate_IsTold) {
   Client& carol = SignIn(gateway_, UserIn(0, 7), "c");
   Client& bob = Available("b");

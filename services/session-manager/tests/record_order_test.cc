@@ -203,6 +203,32 @@ TEST_F(RecordOrderTest, TooMuchWaitsBehindARequest_ItsSenderIsToldSo_AndOthersGo
   EXPECT_TRUE(RunUntil([&] { return bob->MessageIds().size() + errors.size() == kMessages + 1; }));
 }
 
+TEST_F(RecordOrderTest, MuchIsReadAgain_NothingOfItIsRefused) {
+  // One that cannot be finished holds the cursor; what comes after it is given and acknowledged.
+  AskAndStick();
+  constexpr std::size_t kMessages = 40;
+  for (std::size_t i = 0; i < kMessages; ++i) {
+    xmpp::Stanza message = Message(bob_, "m" + std::to_string(i));
+    message.set_payload("<body>" + std::string(256 * 1024, 'x') + "</body>");
+    gateway_.Send(*eve, message);
+    Settle();
+  }
+  ASSERT_EQ(bob->MessageIds().size(), kMessages);
+  roster_.settings_held = true;
+  Kill(1);
+  for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 2);
+  const int before = roster_.settings_gets;
+  ASSERT_TRUE(RunUntil([&] { return roster_.settings_gets > before; }));
+  Settle();
+  roster_.settings_held = false;
+  ASSERT_TRUE(RunUntil([&] { return IsLive(2) && IsLive(3); }));
+  Settle();
+  EXPECT_THAT(Only(eve->inbox, STANZA_KIND_MESSAGE, "error"), IsEmpty());
+  EXPECT_EQ(bob->MessageIds().size(), kMessages);
+  roster_.stuck.clear();
+  EXPECT_TRUE(RequestArrives());
+}
+
 TEST_F(RecordOrderTest, TheOwnerDies_WhatWaitedIsGivenOnce) {
   AskAndStick();
   gateway_.Send(*alice, Message(bob_, "later"));

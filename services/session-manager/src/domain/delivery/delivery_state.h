@@ -87,6 +87,10 @@ struct ShardDelivery {
   /// that nobody has brought so far, and what is there although its session's client has acknowledged it: up
   /// to which number, and of which records.
   std::string restored_owner;
+  /// Whose rows are settled: those of owners up to this one, byte by byte, and at last all.
+  std::string settled_up_to;
+  bool are_all_settled = false;
+  bool IsSettled(std::string_view owner) const { return are_all_settled || owner <= settled_up_to; }
   std::vector<std::pair<WaitingStore::SessionKey, std::vector<WaitingStore::SessionPacket>>> unclaimed;
   struct Acknowledged {
     std::uint64_t up_to = 0;

@@ -54,6 +54,7 @@ void PacketRecovery::Finish(Shard& shard) {
   if (!shard.delivery) return;
   SettleOwner(shard);
   shard.delivery->restored_owner.clear();
+  shard.delivery->are_all_settled = true;
 }
 
 std::shared_ptr<Session> PacketRecovery::FindSession(const Shard& shard,
@@ -64,6 +65,7 @@ std::shared_ptr<Session> PacketRecovery::FindSession(const Shard& shard,
 
 void PacketRecovery::SettleOwner(Shard& shard) {
   ShardDelivery& state = *shard.delivery;
+  state.settled_up_to = std::max(state.settled_up_to, state.restored_owner);
   absl::flat_hash_set<std::int64_t> reached;
   for (const auto& [key, acknowledged] : state.acknowledged)
     reached.insert(acknowledged.offsets.begin(), acknowledged.offsets.end());

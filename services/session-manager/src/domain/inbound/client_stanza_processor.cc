@@ -28,6 +28,13 @@
 
 namespace rookery::session_manager {
 
+namespace {
+
+/// How often who waits for what was sent again looks for itself.
+constexpr std::chrono::milliseconds kWake{500};
+
+}  // namespace
+
 using xmpp::ErrorCondition;
 
 bool IsSubscription(std::string_view type) {
@@ -99,6 +106,7 @@ void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, sessio
     errand.is_resent = is_resent;
     if (HasToWait(user, session->inbound_order.get(), errand)) {
       if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
+      if (is_resent) tasks_.Spawn("stanza.wake", Wake(session));
       session->inbound_order->Wait(std::move(stanza), std::move(errand));
       return;
     }
@@ -132,6 +140,16 @@ void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session,
   session->inbound_order->Begin(cause.count, std::move(errand));
   session->inbound.Open(cause.count);
   tasks_.Spawn("stanza.handle", Run(session, cause, std::move(work)));
+}
+
+Task<void> ClientStanzaProcessor::Wake(std::shared_ptr<Session> session) {
+  // What it waits for may be refused as a repetition when it is read, of which nobody is told.
+  const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
+  do {
+    co_await runtime::Sleep(kWake);
+    if (shard->released() || session->ended) co_return;
+    Drain(session);
+  } while (!session->ended && session->inbound_order);
 }
 
 Task<void> ClientStanzaProcessor::Run(std::shared_ptr<Session> session, Cause cause,
@@ -209,6 +227,10 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
     if (const auto errand = BehindWhatIsUnderWay(*session, stanza, known)) {
       SendThroughLog(sender, cause, errand->to, stanza);
     } else {
+      const bool is_subscription =
+          stanza.kind() == common::v1::STANZA_KIND_PRESENCE && IsSubscription(stanza.type());
+      if (known != nullptr && known->is_resent && known->kind == Errand::Kind::kToUser && !is_subscription)
+        live_.SaidAgainOf(*session->user->shard).Add(session->id, client.count(), clock_.Now());
       switch (stanza.kind()) {
         case common::v1::STANZA_KIND_MESSAGE:
           Message(sender, cause, stanza);
@@ -227,9 +249,14 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
   confirmations_.Finish(session, client.count());
 }
 
-void ClientStanzaProcessor::OnEarlierOwners(const Shard& shard, const PendingRecord& pending) {
-  const auto& origin = pending.record.origin().client();
-  live_.LoggedOf(shard).Add(SessionId(origin.session_id()), origin.count(), clock_.Now());
+bool ClientStanzaProcessor::OnOutboundRead(const Shard& shard, const PendingRecord& pending) {
+  const events::v1::Origin& origin = pending.record.origin();
+  if (!origin.has_client() || origin.epoch() >= shard.epoch) return true;
+  const SessionId session(origin.client().session_id());
+  // It came into the log late, behind our fence: we have said it otherwise.
+  if (live_.SaidAgainOf(shard).Contains(session, origin.client().count())) return false;
+  live_.LoggedOf(shard).Add(session, origin.client().count(), clock_.Now());
+  return true;
 }
 
 void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {

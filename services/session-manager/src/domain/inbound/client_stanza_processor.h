@@ -66,8 +66,8 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   void OnSettingsKnown(Shard& shard, const std::string& bare) override;
   /// Stanzas of the user's clients may have waited for records of the user that are finished now.
   void DrainSoon(const User& user);
-  /// An Outbound that an owner of before has put into the log.
-  void OnEarlierOwners(const Shard& shard, const PendingRecord& pending);
+  /// An Outbound has been read. False: it is an earlier owner's, and we have said it otherwise.
+  [[nodiscard]] bool OnOutboundRead(const Shard& shard, const PendingRecord& pending);
   /// A stanza that has come through the log.
   void Apply(User& user, PendingRecord& pending);
 
@@ -92,6 +92,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   Task<void> Run(std::shared_ptr<Session> session, Cause cause, std::function<Task<void>(Cause&)> work);
   void Drain(const std::shared_ptr<Session>& session);
   void DrainAll(Shard& shard, const std::string& bare);
+  Task<void> Wake(std::shared_ptr<Session> session);
   void Message(const Sender& sender, Cause& cause, xmpp::Stanza& message);
   void Presence(const Sender& sender, Cause& cause, xmpp::Stanza& presence);
   /// `pending`: the record that it came with, if it came through the log.

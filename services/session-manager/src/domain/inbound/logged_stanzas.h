@@ -10,11 +10,9 @@
 
 namespace rookery::session_manager {
 
-/// Which stanzas of clients earlier owners of one shard have put into its log (`Outbound`), as the log says:
-/// one that is sent again is in good hands there (README.md, O4).
-///
-/// Kept for `shards.duplicate-horizon`; beyond kMost the oldest go first. One for each shard; I/O thread
-/// only.
+/// Stanzas of clients of one shard, by session and count: those that earlier owners have put into its log
+/// (`Outbound`), where one that is sent again is in good hands; and those that were said again without it
+/// (README.md, O4). Beyond kMost the oldest go first. I/O thread only.
 class LoggedStanzas {
  public:
   static constexpr std::size_t kMost = 200'000;

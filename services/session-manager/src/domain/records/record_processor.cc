@@ -10,6 +10,7 @@
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/late_sessions.h"
 #include "domain/delivery/message_routing.h"
+#include "domain/delivery/waiting_rules.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_stanza_processor.h"
 #include "domain/metrics.h"
@@ -100,7 +101,10 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
   } else if (record.has_account_removed()) {
     to = record.account_removed().jid();
   } else if (record.has_outbound()) {
-    if (pending->recovering) client_stanzas_.OnEarlierOwners(shard, *pending);
+    if (!client_stanzas_.OnOutboundRead(shard, *pending)) {
+      shard.window.Release(offset);
+      return;
+    }
     to = record.outbound().stanza().from();
   }
   const std::string_view bare = xmpp::BareOf(to);
@@ -115,15 +119,16 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
 
 void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
   if (pending.record.has_outbound()) {
-    client_stanzas_.OnEarlierOwners(shard, pending);
+    (void)client_stanzas_.OnOutboundRead(shard, pending);
   } else {
     ends_.OnFinishedRecord(shard, pending);
   }
 }
 
 void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending) {
+  // An earlier owner may have given it already.
   const bool may_be_refused =
-      pending->record.has_delivery() && IsRefusable(pending->record.delivery().stanza());
+      !pending->recovering && pending->record.has_delivery() && IsRefusable(pending->record.delivery().stanza());
   switch (order_.Admit(user, pending, may_be_refused)) {
     case RecordOrder::Verdict::kNow:
       return Apply(user, *pending);
@@ -133,6 +138,8 @@ void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecor
       break;
   }
   metrics_.bounced.Increment();
+  // Should we die before its sender is told, nobody must take it for given.
+  PassOver(outbox_, user, pending->offset);
   Cause cause;
   cause.offset = pending->offset;
   cause.trace_id = pending->record.trace_id();

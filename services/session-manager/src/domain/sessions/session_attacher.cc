@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/delivery_state.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/offline_recovery.h"
 #include "domain/feature_hooks.h"
@@ -75,6 +76,9 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     }
   }
   const bool is_late = !session && !is_superseded && shard.phase != Shard::Phase::kAcquiring;
+  // What the store has of the session was taken for that of one that has ended.
+  const bool is_settled = !session && !is_superseded && shard.phase == Shard::Phase::kAcquiring && shard.delivery &&
+                          shard.delivery->IsSettled(xmpp::BareOf(attach.full_jid()));
   metrics_.sessions_attached.Increment();
   if (session && is_live) {
     AttachAgain(gateway, session, attach);
@@ -106,7 +110,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   Adopt(*session, attach, clock_.Now());
   // The gateway may not have heard of all that is in the log, and sends it again.
   if (logged > session->inbound.confirmed()) session->inbound.Reset(logged);
-  if (is_late) session->late_offset = session->last_primary;
+  if (is_late || is_settled) session->late_offset = session->last_primary;
   gateways_.Assign(*session, &gateway);
   session->row.is_source = false;
   Arrive(*session, attach.detached());
@@ -116,7 +120,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   recovery_.OnAttached(session);
   features_.Tell(&LifeHook::OnSessionChanged, *session);
   parker_.Park(session);
-  if (is_late) recovery_.OnLate(session);
+  if (is_late || is_settled) recovery_.OnLate(session);
   if (is_late) presence_.TellAnew(*session);
   if (!is_live || !is_superseded) return;
   if (!is_whole && !session->user->backlog) {
