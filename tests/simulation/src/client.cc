@@ -294,7 +294,7 @@ void Client::SendStanza(xmpp::Stanza stanza, std::uint64_t message) {
   frame.stanza = stanza;
   wires_.ToGateway(connection_, std::move(frame));
   if (!is_enabled_) return;
-  unacknowledged_.push_back({message, std::move(stanza)});
+  unacknowledged_.push_back({message, std::move(stanza), world_.now()});
   if (++since_ack_ < 3 && !random_.Chance(0.5)) return;
   since_ack_ = 0;
   ToServer request{};
@@ -312,9 +312,10 @@ void Client::HandleAck(std::uint32_t h) {
                       absl::StrCat(session_->jid, " sent ", acked_h_ + unacknowledged_.size(), " and was told h=", h));
     return;
   }
-  if (newly > 0) heard_at_ = world_.now();
   acked_h_ = h;
   for (std::uint32_t i = 0; i < newly; ++i) {
+    // Its gateway may have known for long, and be cut off from the owner by now.
+    heard_at_ = std::max(heard_at_, unacknowledged_.front().sent);
     if (unacknowledged_.front().message != 0) ledger_.Acknowledged(unacknowledged_.front().message);
     unacknowledged_.pop_front();
   }

@@ -93,6 +93,7 @@ class Client {
   struct Unacknowledged {
     std::uint64_t message;  // 0: something else
     xmpp::Stanza stanza;
+    SteadyTime sent;
   };
 
   void SignIn();

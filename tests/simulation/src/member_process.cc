@@ -82,7 +82,9 @@ class SimulatedMember final : public MemberProcess {
     const std::string topic(events::Name(options.topic));
     p.owner = std::make_unique<sharding::ShardOwner>(
         io().get_executor(), Clock::System(), std::move(options), *p.log,
-        [&p](const std::map<std::uint32_t, std::int64_t>& epochs) { p.registry->PublishShards(epochs); },
+        [&p](const std::map<std::uint32_t, std::int64_t>& epochs) {
+          if (p.registry) p.registry->PublishShards(epochs);
+        },
         sharding::EpochsIn(*p.registry, service_), p.metrics);
     p.disco = std::make_unique<sharding::DiscoDesk>(
         shards, sharding::PlainInfo(is_muc() ? "conference" : "directory", "text", service_),
