@@ -79,6 +79,8 @@ StoreWriter::StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tas
       tasks_(tasks),
       store_(store),
       metrics_(metrics),
+      waiting_rows_(metrics.store_waiting_rows),
+      waiting_bytes_(metrics.store_waiting_bytes),
       clock_(clock),
       limits_(limits),
       backoff_(backoff),
@@ -88,8 +90,8 @@ StoreWriter::StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tas
       statement_rows_(limits.statement_rows) {}
 
 StoreWriter::~StoreWriter() {
-  metrics_.store_waiting_rows.Decrement(static_cast<double>(rows_));
-  metrics_.store_waiting_bytes.Decrement(static_cast<double>(bytes_));
+  waiting_rows_.Decrement(static_cast<double>(rows_));
+  waiting_bytes_.Decrement(static_cast<double>(bytes_));
 }
 
 // ---- what is given ----------------------------------------------------------
@@ -98,8 +100,8 @@ std::shared_ptr<StoreWriter::Write> StoreWriter::Add(Write write) {
   auto added = std::make_shared<Write>(std::move(write));
   rows_ += added->rows;
   bytes_ += added->bytes;
-  metrics_.store_waiting_rows.Increment(static_cast<double>(added->rows));
-  metrics_.store_waiting_bytes.Increment(static_cast<double>(added->bytes));
+  waiting_rows_.Increment(static_cast<double>(added->rows));
+  waiting_bytes_.Increment(static_cast<double>(added->bytes));
   queue_.push_back(added);
   Start();
   return added;
@@ -240,8 +242,8 @@ void StoreWriter::Subtract(const Write& write) {
   const bool was_full = is_full();
   rows_ -= write.rows;
   bytes_ -= write.bytes;
-  metrics_.store_waiting_rows.Decrement(static_cast<double>(write.rows));
-  metrics_.store_waiting_bytes.Decrement(static_cast<double>(write.bytes));
+  waiting_rows_.Decrement(static_cast<double>(write.rows));
+  waiting_bytes_.Decrement(static_cast<double>(write.bytes));
   if (was_full && !is_full()) has_room_.Notify();
 }
 

@@ -104,6 +104,9 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   runtime::TaskGroup& tasks_;
   WaitingStore& store_;
   SessionManagerMetrics& metrics_;
+  // What is appended keeps the shard, and this, for longer than the domain lives, where it is not drained.
+  prometheus::Gauge& waiting_rows_;
+  prometheus::Gauge& waiting_bytes_;
   const Clock& clock_;
   const Limits limits_;
   const BackoffOptions backoff_;
