@@ -126,6 +126,16 @@ class RecordOrderTest : public Cluster {
     ASSERT_TRUE(RunUntil([&] { return IsLive(2) && IsLive(3); }));
     Settle();
   }
+  /// More than may wait for one user.
+  static constexpr std::size_t kMessages = 40;
+  void SayMuch(Client& from) {
+    for (std::size_t i = 0; i < kMessages; ++i) {
+      xmpp::Stanza message = Message(bob_, "m" + std::to_string(i));
+      message.set_payload("<body>" + std::string(256 * 1024, 'x') + "</body>");
+      gateway_.Send(from, message);
+      Settle();
+    }
+  }
   std::size_t Requests(const Client& client) {
     return Only(client.inbox, STANZA_KIND_PRESENCE, "subscribe").size();
   }
@@ -186,13 +196,7 @@ TEST_F(RecordOrderTest, ManyRequestsWhileTheRosterIsAway_MessagesGoOn) {
 
 TEST_F(RecordOrderTest, TooMuchWaitsBehindARequest_ItsSenderIsToldSo_AndOthersGoOn) {
   AskAndStick();
-  constexpr std::size_t kMessages = 40;
-  for (std::size_t i = 0; i < kMessages; ++i) {
-    xmpp::Stanza message = Message(bob_, "m" + std::to_string(i));
-    message.set_payload("<body>" + std::string(256 * 1024, 'x') + "</body>");
-    gateway_.Send(*alice, message);
-    Settle();
-  }
+  SayMuch(*alice);
   gateway_.Send(*eve, Message(bob_, "hello"));
   Settle();
   EXPECT_THAT(bob->MessageIds(), ElementsAre("hello"));
@@ -206,13 +210,7 @@ TEST_F(RecordOrderTest, TooMuchWaitsBehindARequest_ItsSenderIsToldSo_AndOthersGo
 TEST_F(RecordOrderTest, MuchIsReadAgain_NothingOfItIsRefused) {
   // One that cannot be finished holds the cursor; what comes after it is given and acknowledged.
   AskAndStick();
-  constexpr std::size_t kMessages = 40;
-  for (std::size_t i = 0; i < kMessages; ++i) {
-    xmpp::Stanza message = Message(bob_, "m" + std::to_string(i));
-    message.set_payload("<body>" + std::string(256 * 1024, 'x') + "</body>");
-    gateway_.Send(*eve, message);
-    Settle();
-  }
+  SayMuch(*eve);
   ASSERT_EQ(bob->MessageIds().size(), kMessages);
   roster_.settings_held = true;
   Kill(1);

@@ -30,7 +30,7 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// How often who waits for what was sent again looks for itself.
+/// How often a stanza that was sent again, and waits, is looked at.
 constexpr std::chrono::milliseconds kWake{500};
 
 }  // namespace
@@ -106,13 +106,13 @@ void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, sessio
     errand.is_resent = is_resent;
     if (HasToWait(user, session->inbound_order.get(), errand)) {
       if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
-      if (is_resent) tasks_.Spawn("stanza.wake", Wake(session));
+      if (is_resent && watched_.insert(session->id).second) tasks_.Spawn("stanza.wake", Wake(session));
       session->inbound_order->Wait(std::move(stanza), std::move(errand));
       return;
     }
     return Process(session, stanza, &errand);
   }
-  Process(session, stanza, /*errand=*/nullptr);
+  Process(session, stanza, /*known=*/nullptr);
 }
 
 void ClientStanzaProcessor::OnSettingsKnown(Shard& shard, const std::string& bare) { DrainAll(shard, bare); }
@@ -147,9 +147,9 @@ Task<void> ClientStanzaProcessor::Wake(std::shared_ptr<Session> session) {
   const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   do {
     co_await runtime::Sleep(kWake);
-    if (shard->released() || session->ended) co_return;
-    Drain(session);
-  } while (!session->ended && session->inbound_order);
+    if (!shard->released()) Drain(session);
+  } while (!shard->released() && !session->ended && session->inbound_order);
+  watched_.erase(session->id);
 }
 
 Task<void> ClientStanzaProcessor::Run(std::shared_ptr<Session> session, Cause cause,

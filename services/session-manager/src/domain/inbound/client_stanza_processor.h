@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "domain/inbound/client_answers.h"
@@ -92,6 +93,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   Task<void> Run(std::shared_ptr<Session> session, Cause cause, std::function<Task<void>(Cause&)> work);
   void Drain(const std::shared_ptr<Session>& session);
   void DrainAll(Shard& shard, const std::string& bare);
+  /// Looks now and then whether what waits of the session can go; one of it for each session.
   Task<void> Wake(std::shared_ptr<Session> session);
   void Message(const Sender& sender, Cause& cause, xmpp::Stanza& message);
   void Presence(const Sender& sender, Cause& cause, xmpp::Stanza& presence);
@@ -110,6 +112,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   const Shards& shards_;
   const SessionTable& table_;
   LiveSessions& live_;
+  std::set<SessionId> watched_;
   Consequences& consequences_;
   Confirmations& confirmations_;
   const FeatureHooks& features_;

@@ -31,8 +31,8 @@ std::string_view TextOf(const absl::Status& refusal) {
   return absl::IsInvalidArgument(refusal) ? "the stanza is too large" : "the stanza could not be stored";
 }
 
-/// The refused record, if it brings what a client has sent, by way of the log of its own shard (`Outbound`),
-/// and is to hear about. Said again it would come behind what the client has sent since.
+/// The refused record, if it brings what a client has sent by way of the log of its own shard (`Outbound`)
+/// and has to be told of. Said again it would come behind what the client has sent since.
 std::optional<events::v1::UserRecord> AsSentByClient(const absl::Status& refusal) {
   events::v1::UserRecord record;
   const std::optional<std::string> bytes = events::RefusedRecord(refusal);
