@@ -530,6 +530,36 @@ TEST_F(OwnerDeathTest, L5_GatewayAndOwnerDieTogether_WhatTheOtherSessionWasSentH
   EXPECT_THAT(desk.MessageIds(), ElementsAre("m1"));
 }
 
+TEST_F(OwnerDeathTest, L5_TheDeskHasIt_ThePhoneLeftBeforeItHadWhatWaits_NotHandedOutAgain) {
+  Client& phone = SignIn(gateway_, bob_, "phone", std::nullopt);
+  gateway_.EnableStreamManagement(phone);
+  database_.down = true;
+  gateway_.Send(phone, Presence());
+  Settle();
+  gateway_.End(phone, END_REASON_CONNECTION_LOST);
+  database_.down = false;
+  Elapse(std::chrono::seconds(5));
+  ASSERT_TRUE(phone.parked);
+  Client& desk = SignIn(other_, bob_, "desk");
+  other_.EnableStreamManagement(desk);
+  ASSERT_TRUE(RunUntil([&] {
+    session::v1::SessionManagerState state;
+    return state.ParseFromString(desk.state) && state.offline_given();
+  }));
+  StopCommits();
+  Say("m1", bob_);
+  ASSERT_THAT(desk.MessageIds(), ElementsAre("m1"));
+  other_.End(desk, END_REASON_CONNECTION_LOST);
+  Move();
+  Client& resumed = gateway_.Resume(desk, static_cast<std::uint32_t>(desk.last_seq - desk.base_seq));
+  resumed.inbox.clear();
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_TRUE(resumed.started);
+  EXPECT_THAT(resumed.MessageIds(), IsEmpty());
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
 TEST_F(OwnerDeathTest, P6_ToASessionThatIsGone_ANewOneHasItsNameAtTheNextOwner_NotGivenAgain) {
   StopCommits();
   Client& desk = SignIn(other_, bob_, "desk");

@@ -347,9 +347,10 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
       given_priority = std::max(given_priority, session->priority());
     }
   }
-  const auto sent_newer = std::count_if(user.sessions.begin(), user.sessions.end(), [&](const auto& session) {
+  const auto was_sent_newer = [&](const std::shared_ptr<Session>& session) {
     return WasThereFor(*session, offset) && offset <= session->last_primary && !IsHeld(*session, offset);
-  });
+  };
+  const auto sent_newer = std::count_if(user.sessions.begin(), user.sessions.end(), was_sent_newer);
   // For a session that is gone: what the only other one was sent does not say that it was sent this (P6).
   const bool is_in_place = to_account && !xmpp::ResourceOf(message->stanza.to()).empty() && sent_newer < 2;
   if (is_in_place && IsStorable(message->stanza) && !given && message->open_targets == 0 &&
@@ -358,8 +359,12 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
     hand_outs_.HandOutSoon(user);
     return;
   }
+  // The client of one of those that it is for has it: it went to all of them then, and waits for none.
+  const bool is_had = to_account && std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
+                        return was_sent_newer(user.sessions[i]);
+                      });
   const bool is_behind =
-      !given && IsStorable(message->stanza) &&
+      !given && !is_had && IsStorable(message->stanza) &&
       std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
         const Session& session = *user.sessions[i];
         return offset > session.last_primary && (IsBehind(user, session) || IsLeftBehind(user, session));
