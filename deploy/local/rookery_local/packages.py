@@ -13,7 +13,7 @@ from rookery_local.paths import DEPS, TOOLS
 
 LIST = TOOLS / "packages.txt"
 
-# As root. The packages of PostgreSQL and Redis would start a system service and, in
+# As root. The packages of PostgreSQL, Redis and Prometheus would start system services and, in
 # PostgreSQL's case, make a database: both are held back for packages that are new to
 # the machine; what was there before is not touched.
 INSTALL = r"""
@@ -29,7 +29,7 @@ clean() {
 trap clean EXIT
 if [ ! -e "$policy" ]; then
   made_policy=1
-  printf '#!/bin/sh\ncase "$1" in redis-server*|postgresql*) exit 101 ;; esac\nexit 0\n' > "$policy"
+  printf '#!/bin/sh\ncase "$1" in redis-server*|postgresql*|prometheus*) exit 101 ;; esac\nexit 0\n' > "$policy"
   chmod 755 "$policy"
 fi
 case " $* " in *" postgresql-15 "*)
