@@ -105,9 +105,9 @@ class Family:
 def families() -> list[Family]:
     found: dict[tuple[str, tuple[str, ...]], Family] = {}
     for part in ("libs", "services"):
-        for path in sorted((SOURCE / part).rglob("src/**/*")):
+        for path in sorted((SOURCE / part).glob("*/src/**/*")):
             if path.suffix in (".cc", ".h"):
-                for family in _of(path):
+                for family in _of(str(path.relative_to(SOURCE)), path.read_text()):
                     _merge(found, family)
     order = [prefix for prefix, _, _ in GROUPS]
     return sorted(found.values(), key=lambda f: (order.index(_group(f)), f.noun))
@@ -147,9 +147,7 @@ def _merge(found: dict, family: Family) -> None:
         before.labels[label] += [value for value in values if value not in before.labels[label]]
 
 
-def _of(path: Path):
-    text = path.read_text()
-    shown = str(path.relative_to(SOURCE))
+def _of(shown: str, text: str):
     services = next((services for prefix, services in WHERE if shown.startswith(prefix)), ())
     if shown.startswith("libs/telemetry/"):
         for name, meaning in _PROCESS.findall(text):

@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from rookery_local import certificates, health, kafka, ports, postgresql, processes, redis, services, shards
+from rookery_local import certificates, health, kafka, ports, postgresql, processes, prometheus, redis, services, shards
 from rookery_local.errors import ClusterError
 from rookery_local.layout import BACKENDS, SERVICES, Name, Options
 from rookery_local.output import Progress
@@ -44,6 +44,7 @@ class Cluster:
         for name in set(processes.recorded(self.state)) - set(self.options.names()) - set(running):
             processes.forget(self.state, name)
         try:
+            prometheus.write_targets(self.state, self.options)
             self._configure(missing)
             self._start(missing)
             for service in shards.SHARDED:
