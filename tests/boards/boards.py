@@ -52,10 +52,11 @@ def bounds(board: dict) -> dict[str, str]:
     return {v["name"]: v["query"] for v in board["templating"]["list"] if v["type"] == "textbox"}
 
 
-def filled(text: str, board: dict, rate_interval: str = "1m", range_: str = "1h", chosen: str = ".+") -> str:
-    """With what Grafana would put in for its variables: all of each, and the default bounds."""
-    values = {"__rate_interval": rate_interval, "__range": range_, "__interval": rate_interval, "service": chosen, "instance": chosen}
-    values |= bounds(board)
+def filled(text: str, board: dict, rate_interval: str = "1m", range_: str = "1h", chosen: dict[str, str] | None = None) -> str:
+    """With what Grafana would put in for its variables: those chosen, otherwise all, and the default bounds."""
+    values = {"__rate_interval": rate_interval, "__range": range_}
+    values |= {variable["name"]: variable["allValue"] for variable in board["templating"]["list"] if variable["type"] == "query"}
+    values |= bounds(board) | (chosen or {})
 
     def value(match: re.Match) -> str:
         assert match.group(1) in values, f"no variable is called {match.group(1)}: {text}"

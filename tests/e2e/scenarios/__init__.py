@@ -17,6 +17,7 @@ ORDER = (
     "stream_management",
     "log",
     "log_keys",
+    "monitoring",
     "bad_input",
     "bad_streams",
     "demo",
