@@ -18,8 +18,8 @@ _DIRECTORY = SOURCE / "deploy" / "prometheus"
 
 class Prometheus:
     def __init__(self, cluster: Cluster):
-        self._directory = cluster.state / "prometheus"
-        self._targets = cluster.state / "config" / "prometheus-targets.json"
+        self._directory = cluster.state.resolve() / "prometheus"
+        self._targets = cluster.state.resolve() / "config" / "prometheus-targets.json"
         self._process: asyncio.subprocess.Process | None = None
         self._address = ""
 
