@@ -76,6 +76,8 @@ def _prepare(context: Context, kinds: set[str]) -> None:
         kafka_jars.fetch(context.progress)
     if kinds & {"e2e", "python"}:
         test_environment.prepare(context.progress)
+    if "boards" in kinds:
+        test_environment.prepare_board_schema(context.progress)
     if kinds & {"unit", "contract", "integration", "simulation", "mutations", "e2e"}:
         # End-to-end tests need no more than the services, a simulation only itself.
         targets = []

@@ -6,11 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from generator import backends, capacity, gateway, log, overview, roster, session_manager
+from generator import backends, capacity, gateway, log, muc_search, overview, roster, session_manager
 from generator.board import to_json
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "boards"
-BOARDS = (overview.BOARD, gateway.BOARD, session_manager.BOARD, roster.BOARD, log.BOARD, backends.BOARD, capacity.BOARD)
+BOARDS = (overview.BOARD, gateway.BOARD, session_manager.BOARD, roster.BOARD, muc_search.BOARD, log.BOARD, backends.BOARD, capacity.BOARD)
 
 
 def main(arguments: list[str]) -> int:

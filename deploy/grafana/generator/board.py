@@ -174,10 +174,17 @@ def to_json(board: Board) -> dict:
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "",
         "graphTooltip": 1,
-        "links": [{"type": "dashboards", "title": "Rookery", "tags": ["rookery"], "asDropdown": True, "includeVars": True, "keepTime": True}],
+        "links": [_menu()],
         "annotations": {"list": [_restarts()]},
         "templating": {"list": [_datasource(), *map(_variable, board.variables)]},
         "panels": _panels(board.rows),
+    }
+
+
+def _menu() -> dict:
+    return {
+        "type": "dashboards", "title": "Rookery", "tags": ["rookery"], "asDropdown": True, "includeVars": True, "keepTime": True,
+        "targetBlank": False, "icon": "", "tooltip": "", "url": "",
     }
 
 
@@ -197,7 +204,7 @@ def _variable(variable: Variable | Bound) -> dict:
         value = str(variable.default)
         return {"name": variable.name, "label": variable.label, "type": "textbox", "query": value, "current": {"text": value, "value": value}, "hide": 0}
     return {
-        "name": variable.name, "label": variable.label, "type": "query", "datasource": DATASOURCE, "definition": variable.query,
+        "name": variable.name, "label": variable.label, "type": "query", "datasource": DATASOURCE,
         "query": {"query": variable.query, "refId": "variable"}, "refresh": 2, "sort": 1, "includeAll": True, "multi": True, "allValue": ".+",
         "current": {"text": ["All"], "value": ["$__all"]}, "hide": 0,
     }
@@ -229,7 +236,7 @@ def _panel(panel: Panel, number: int, x: int, y: int) -> dict:
         }
         if panel.most is not None:
             defaults["custom"]["axisSoftMax"] = panel.most
-        options = {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True}, "tooltip": {"mode": "multi", "sort": "desc"}}
+        options = {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}, "tooltip": {"mode": "multi", "sort": "desc"}}
     elif panel.kind == "stat":
         defaults["color"] = {"mode": "thresholds"}
         options = {"colorMode": "value", "graphMode": "area", "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "textMode": "auto"}

@@ -50,7 +50,8 @@ BOARD = Board(
         ]),
         Row("Unfinished records", [
             Panel("Unfinished records", NUMBER, {_LEGEND: _sum("unfinished_records")},
-                  "Read and not finished, all shards of a process together: the committed offset of a shard cannot pass its oldest one, and a new owner reads from there."),
+                  "Read and not finished, all shards of a process together: the committed offset of a shard cannot pass its oldest one, and a new owner "
+                  "reads from there."),
             Panel("How long a record stays unfinished", SECONDS,
                   {"{{service}}": f"sum by (service) ({any_service('unfinished_records')}) / ({rate(any_service('records_applied_total'), 'service')} > 0)"},
                   "On average, from how many are unfinished and how many come (Little's law). Usually what clients need to acknowledge. The age of the oldest one "

@@ -13,8 +13,8 @@ from rookery_local.paths import DEPS, TOOLS
 
 LIST = TOOLS / "packages.txt"
 
-# As root. The packages of PostgreSQL, Redis and Prometheus would start system services and, in
-# PostgreSQL's case, make a database: both are held back for packages that are new to
+# As root. The packages of PostgreSQL, Redis and Prometheus would start system services and,
+# in PostgreSQL's case, make a database: both are held back for packages that are new to
 # the machine; what was there before is not touched.
 INSTALL = r"""
 set -eu
@@ -41,9 +41,11 @@ esac
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
-case " $* " in *" redis-server "*)
-  if command -v systemctl > /dev/null; then systemctl disable -q redis-server 2> /dev/null || true; fi ;;
-esac
+for service in redis-server prometheus prometheus-alertmanager; do
+  case " $* " in *" $service "*)
+    if command -v systemctl > /dev/null; then systemctl disable -q "$service" 2> /dev/null || true; fi ;;
+  esac
+done
 """
 
 

@@ -1,6 +1,7 @@
-"""What only tests and the demo need: stock XMPP clients and a Kafka consumer, pinned."""
+"""What only tests and the demo need, pinned: stock XMPP clients, a Kafka consumer, Grafana's types of boards."""
 
 import shutil
+from pathlib import Path
 
 from rookery_local import lock
 from rookery_local.commands import run
@@ -8,16 +9,21 @@ from rookery_local.output import Progress
 from rookery_local.paths import DEPS, SOURCE
 
 REQUIREMENTS = SOURCE / "tests" / "e2e" / "requirements.txt"
-NODE_FILES = [SOURCE / "tests" / "e2e" / "stanzajs" / name for name in ("package.json", "package-lock.json")]
 VENV = DEPS / "venv"
 PYTHON = VENV / "bin" / "python"
 NODE = DEPS / "node"
+BOARD_SCHEMA = DEPS / "board-schema"
 
 
 def prepare(progress: Progress) -> None:
     with lock.exclusive(DEPS / "test-environment.lock", progress):
         _python(progress)
-        _node(progress)
+        _node(progress, SOURCE / "tests" / "e2e" / "stanzajs", NODE)
+
+
+def prepare_board_schema(progress: Progress) -> None:
+    with lock.exclusive(DEPS / "test-environment.lock", progress):
+        _node(progress, SOURCE / "tests" / "boards" / "schema", BOARD_SCHEMA)
 
 
 def _python(progress: Progress) -> None:
@@ -40,21 +46,23 @@ def _python(progress: Progress) -> None:
     progress.done("packages installed")
 
 
-def _node(progress: Progress) -> None:
+def _node(progress: Progress, source: Path, directory: Path) -> None:
+    """What the lock file in `source` names."""
     progress.step("node")
-    wanted, mark = "".join(path.read_text() for path in NODE_FILES), NODE / "installed"
+    files = [source / name for name in ("package.json", "package-lock.json")]
+    wanted, mark = "".join(path.read_text() for path in files), directory / "installed"
     if mark.exists() and mark.read_text() == wanted:
         progress.done("packages there")
         return
-    shutil.rmtree(NODE, ignore_errors=True)
-    NODE.mkdir(parents=True)
-    for path in NODE_FILES:
-        shutil.copy(path, NODE)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for path in files:
+        shutil.copy(path, directory)
     run(
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"],
         "npm",
         log=DEPS / "npm.log",
-        directory=NODE,
+        directory=directory,
         on_line=progress.update,
         identify=lambda line: line.startswith(("npm ERR!", "npm error")),
     )
