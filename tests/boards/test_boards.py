@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 import boards
+import names
 import promql
 from catalogue import SOURCE, Catalogue, metric_catalogue
 
@@ -148,18 +149,10 @@ class BoardsTest(unittest.TestCase):
                 if variable["type"] == "textbox":
                     self.assertIn(f"| `{variable['label']}` | `{variable['query']}` |", readme, board["uid"])
 
-    def test_descriptions_name_settings_that_exist(self):
-        readme = (SOURCE / "README.md").read_text()
-        settings = set(re.findall(r"^\| `([a-z-]+(?:\.[a-z-]+)+)` \|", readme, re.MULTILINE))
+    def test_descriptions_name_settings_and_events_that_exist(self):
         for board in self.boards.values():
             for panel in boards.panels(board):
-                for name in re.findall(r"`((?:listeners|admission|limits|sessions|shards|sasl|registration|kafka|pg|redis|rpc)\.[a-z.-]+)`", panel["description"]):
-                    if name not in ("rpc.tls",):
-                        self.assertIn(name, settings | EVENTS, (board["uid"], panel["title"]))
-
-
-# Names in descriptions that look like settings and are events in the log.
-EVENTS = {"shards.given_up"}
+                self.assertEqual(names.unknown(panel["description"]), [], (board["uid"], panel["title"]))
 
 
 def _overlap(one: dict, other: dict) -> bool:

@@ -2,6 +2,7 @@
 
 import unittest
 
+import names
 import promql
 from catalogue import Catalogue
 
@@ -62,3 +63,9 @@ class PromqlTest(unittest.TestCase):
         self.assertEqual([(s.name, s.matchers) for s in parsed.selectors],
                          [("a", [("b", "=", "c"), ("d", "!~", 'e|"f')]), ("", [("__name__", "=", "g")])])
         self.assertEqual([(g.labels, [s.name for s in g.selectors]) for g in parsed.groupings], [(["x", "y"], ["a"])])
+
+
+class NamesTest(unittest.TestCase):
+    def test_what_does_not_exist_is_found(self):
+        text = "See `shards.store-waiting` and shard.paused (not shard.pawsed); rpc.tls, kafka.bogus, message.max.bytes. sasl.max-failures-… End."
+        self.assertEqual(names.unknown(text), ["shard.pawsed", "kafka.bogus"])

@@ -6,6 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import names
 import promql
 import yaml
 from catalogue import SOURCE, Catalogue
@@ -94,6 +95,10 @@ class RulesTest(unittest.TestCase):
         for text in texts + [(PROMETHEUS / "alertmanager.yml").read_text()]:
             for name in re.findall(r"\bRookery[A-Z]\w+", text):
                 self.assertIn(name, names)
+
+    def test_run_books_name_settings_and_events_that_exist(self):
+        for name, rule in alerts().items():
+            self.assertEqual(names.unknown(rule["annotations"]["runbook"]), [], name)
 
     def test_every_alert_has_a_firing_and_a_silent_case(self):
         cases = _cases()

@@ -37,7 +37,7 @@ BOARD = Board(
                   {"appended {{service}}": rate(any_service("kafka_appended_records_total"), "service"),
                    "refused {{service}}": rate(any_service("kafka_refused_records_total"), "service"),
                    "read {{service}}": rate(any_service("kafka_consumed_records_total"), "service")},
-                  "Refused for long: rights, `message.max.bytes`, too few replicas in sync."),
+                  "Refused: rights, `message.max.bytes`, too few replicas in sync; `kafka.append_refused` in the log has Kafka's words."),
             Panel("Not confirmed yet", NUMBER, _gauge("kafka_in_flight_records"), "At 100,000 a process stops taking more from gateways.",
                   steps=((20_000, YELLOW), (100_000, RED))),
             Panel("Records behind", NUMBER, _gauge("kafka_lag_records"), "In the log after the last one read. Near zero, but for the moments after a shard has moved."),

@@ -99,7 +99,7 @@ BOARD = Board(
             Panel("Not confirmed yet", NUMBER, {_LEGEND: _sum("kafka_in_flight_records")},
                   "At 100,000 a process stops taking more from gateways.", steps=((20_000, YELLOW), (100_000, RED))),
             Panel("Records that Kafka refused", PER_SECOND, {_LEGEND: rate(any_service("kafka_refused_records_total"), _EACH)},
-                  "Also those that a death of the process's connection took with it. For long: rights, `message.max.bytes`, too few replicas in sync.",
+                  "Rights, `message.max.bytes`, too few replicas in sync; `kafka.append_refused` in the log has Kafka's words.",
                   steps=((0.001, RED),)),
         ]),
     ],
