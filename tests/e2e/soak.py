@@ -15,13 +15,13 @@ import shutil
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Awaitable, Callable, Coroutine
 
 from harness import redis
 from harness.cluster import Cluster
-from harness.faults import Span, may_lose_session
+from harness.faults import Span, may_lose_connection, may_lose_session
 from harness.relay import Link, Processes, Relay
 from harness.traffic import Talker, Traffic
 from harness.wait import until
@@ -110,6 +110,8 @@ class Begun:
     hit: set[str]
     text: str
     repair: Coroutine
+    # Gateways that cannot talk to session-managers.
+    apart: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -136,6 +138,7 @@ class Soak:
         self.count: dict[str, int] = {}
         self.spans: list[Span] = []
         traffic.may_lose_session = self._may_lose_session
+        traffic.may_lose_connection = lambda talker: may_lose_connection(self.spans, talker.at, time.monotonic())
         self._up = asyncio.Lock()
         self._session_managers = 2
         every = [
@@ -191,7 +194,7 @@ class Soak:
         self.count[fault.kind] = self.count.get(fault.kind, 0) + 1
         self.say(begun.text)
         self.busy |= begun.services
-        span = Span(time.monotonic(), {name for name in begun.hit if name.startswith("gateway/")})
+        span = Span(time.monotonic(), {name for name in begun.hit if name.startswith("gateway/")}, apart=begun.apart)
         self.spans.append(span)
         task = asyncio.create_task(begun.repair)
         self.repairs.add(task)
@@ -354,7 +357,8 @@ class Soak:
                     link.heal()
 
         hit = set().union(*map(_hit_by, links))
-        return Begun({service, server}, hit, f"{client} - {target}: {text} for {span:.1f} s", heal())
+        apart = {link.client for link in links if service == "gateway" and server == "session-manager"}
+        return Begun({service, server}, hit, f"{client} - {target}: {text} for {span:.1f} s", heal(), apart)
 
 
 async def main() -> int:

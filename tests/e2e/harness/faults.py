@@ -1,4 +1,4 @@
-"""What faults excuse: which of them, by when and what they hit, may cost a client its session."""
+"""What faults excuse: which of them, by when and what they hit, may cost a client its session, or its connection."""
 
 from dataclasses import dataclass, field
 from typing import Iterable
@@ -7,6 +7,8 @@ from typing import Iterable
 # fault began or was mended: 10 s until a link that takes nothing is dead; 6 s until Kafka's group has noticed a
 # death, 5 s for gateways to attach, and the load of a busy machine.
 DETECTED = 20.0
+# sessions.link-grace: so long a session without XEP-0198 survives the loss of its gateway's link.
+LINK_GRACE = 5.0
 
 
 @dataclass
@@ -17,6 +19,8 @@ class Span:
     gateways: set[str] = field(default_factory=set)
     shards: set[int] = field(default_factory=set)
     ended: float = float("inf")
+    # Of the gateways, those that were apart from session-managers.
+    apart: set[str] = field(default_factory=set)
 
 
 def may_lose_session(spans: Iterable[Span], gateways: set[str], shard: int, since: float, last: float) -> bool:
@@ -34,3 +38,11 @@ def may_lose_session(spans: Iterable[Span], gateways: set[str], shard: int, sinc
             if at_once and meanwhile:
                 return True
     return False
+
+
+def may_lose_connection(spans: Iterable[Span], gateways: set[str], now: float) -> bool:
+    """Whether a client without XEP-0198 of one of `gateways` may be told now that its session is over: the gateway was
+    apart from session-managers for longer than such a session waits for it."""
+    return any(
+        span.apart & gateways and min(now, span.ended) - span.began >= LINK_GRACE and now <= span.ended + DETECTED for span in spans
+    )

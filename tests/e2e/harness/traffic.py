@@ -237,6 +237,8 @@ class Traffic:
         self.may_be_sent_away = may_be_sent_away
         # Whether a talker's session may be gone.
         self.may_lose_session = lambda talker: False
+        # Whether one without stream management may be told that its session is over.
+        self.may_lose_connection = lambda talker: False
         # Where all faults are written, however many.
         self._report = report
         # False where messages for the absent may come after newer ones: PostgreSQL was away.
@@ -332,7 +334,8 @@ class Traffic:
         """A connection ended that nobody here ended."""
         reason = talker.client.connection.error
         # Who waits for an owner of the shard for half a minute is told so, and resumes.
-        if not self.expected_drops and not (self.may_be_sent_away and _SENT_AWAY in str(reason)):
+        is_over = not talker.managed and self.may_lose_connection(talker)
+        if not self.expected_drops and not is_over and not (self.may_be_sent_away and _SENT_AWAY in str(reason)):
             self.report(f"{talker.client.bare} lost its connection: {reason or 'no stream error'}")
             return
         if not talker.managed:

@@ -1,6 +1,6 @@
 import unittest
 
-from harness.faults import DETECTED, Span, may_lose_session
+from harness.faults import DETECTED, LINK_GRACE, Span, may_lose_connection, may_lose_session
 
 
 class MayLoseSessionTest(unittest.TestCase):
@@ -48,6 +48,24 @@ class MayLoseSessionTest(unittest.TestCase):
     def test_both_after_it_was_parked(self):
         self.assertFalse(self.lost(self.gateway(130, 135), self.owner(131, 140)))
         self.assertTrue(self.lost(self.gateway(130, 135), self.owner(131, 140), last=125), "it has tried to resume there")
+
+
+class MayLoseConnectionTest(unittest.TestCase):
+    """A client without XEP-0198 at gateway/1."""
+
+    def lost(self, span: Span, now: float) -> bool:
+        return may_lose_connection([span], {"gateway/1"}, now)
+
+    def test_its_gateway_was_apart_for_longer_than_it_waits(self):
+        apart = Span(100, {"gateway/1"}, ended=100 + LINK_GRACE, apart={"gateway/1"})
+        self.assertTrue(self.lost(apart, apart.ended + 1))
+        self.assertFalse(self.lost(apart, apart.ended + DETECTED + 1))
+        self.assertTrue(self.lost(Span(100, {"gateway/1"}, apart={"gateway/1"}), 100 + LINK_GRACE), "it still is")
+
+    def test_not_so_long_or_something_else(self):
+        self.assertFalse(self.lost(Span(100, {"gateway/1"}, ended=102, apart={"gateway/1"}), 103))
+        self.assertFalse(self.lost(Span(100, {"gateway/1"}, ended=130), 131))
+        self.assertFalse(self.lost(Span(100, {"gateway/2"}, ended=130, apart={"gateway/2"}), 131))
 
 
 if __name__ == "__main__":
