@@ -766,6 +766,52 @@ TEST_F(OutdatedSession, SL5_ItsNewGatewayHasHeardOfIt_TheRowGoesAndTheLogNeedNot
   EXPECT_TRUE(database_.parked.empty());
 }
 
+/// The client has left again before the log says that it is back, and its row is newer than the record.
+class LeftAgain : public OutdatedSession {
+ protected:
+  void LeaveAgain() {
+    log_.held = true;
+    bool is_open = false;
+    database_.on_slow = [&is_open](std::string_view call) -> Task<void> {
+      while (call == "Park" && !is_open) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    };
+    Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+    Settle();
+    ASSERT_TRUE(resumed.started);
+    third_.End(resumed, END_REASON_CONNECTION_LOST);
+    Settle();
+    is_open = true;
+    ASSERT_TRUE(RunUntil([&] { return resumed.parked; }));
+    database_.on_slow = {};
+    log_.held = false;
+    Settle();
+    // The old gateway does not know yet.
+    ASSERT_GT(Unfinished(), 0);
+    Say("m1", bob_);
+  }
+  std::int64_t Unfinished() {
+    const Shard& shard = *node(1).domain.shards().Find(1);
+    return shard.window.next_offset() - shard.window.cursor();
+  }
+};
+
+TEST_F(LeftAgain, SL13_WhenTheOldGatewayIsTold_TheRecordIsFinished) {
+  node(1).settings.resume_hand_over = std::chrono::milliseconds(500);
+  LeaveAgain();
+  EXPECT_TRUE(RunUntil([&] {
+    Elapse(std::chrono::milliseconds(500));
+    return Unfinished() == 0;
+  }));
+  EXPECT_EQ(database_.parked.size(), 1u);
+}
+
+TEST_F(LeftAgain, SL13_TheSessionEnds_NothingWaitsForItself) {
+  node(1).settings.resume_hand_over = std::chrono::hours(1);
+  LeaveAgain();
+  Elapse(settings_.resume_timeout + std::chrono::seconds(5));
+  EXPECT_TRUE(RunUntil([&] { return Unfinished() == 0 && database_.parked.empty(); }));
+}
+
 TEST_F(OutdatedSession, SL13_WhatItsClientCountsIsNotTakenForWhatItHasNotHad) {
   LoseConnection();
   KeepTheRow();

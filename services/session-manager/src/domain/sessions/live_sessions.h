@@ -29,7 +29,7 @@ class LiveSessions {
   /// Told what follows from moves. Each function may be called from within any of LiveSessions.
   class Listener {
    public:
-    /// The session has another phase.
+    /// The session has another phase, or the gateway that its client has left knows so.
     virtual void OnPhase(const Session& session) = 0;
 
    protected:
@@ -62,6 +62,8 @@ class LiveSessions {
   void Add(User& user, const std::shared_ptr<Session>& session);
   /// Moves the session on, and looks at it again when something is due in its new phase.
   void Enter(Session& session, SessionPhase phase);
+  /// The gateway that its client has left has been told, while the client is away again.
+  void NoteLeft(const Session& session) { listener_->OnPhase(session); }
   /// Something else has changed that decides when that is.
   void Schedule(Session& session);
   /// The session, which has entered kEnded, is its user's no more.

@@ -320,7 +320,10 @@ void SessionEnds::Remove(const std::shared_ptr<Session>& session, const events::
   // The store forgets the session when it has what the session's rows may be the last trace of; the
   // record of the end is there until then, so that the next owner does the same.
   const std::int64_t offset = session->end_record;
-  if (offset >= 0) shard->window.Hold(offset);
+  if (offset >= 0) {
+    shard->window.Hold(offset);
+    parker_.OnEndRead(*session);
+  }
   auto remove = [this, shard, session, offset] {
     if (shard->released()) return;
     parker_.RemoveRows(shard, session, [this, shard, offset] {

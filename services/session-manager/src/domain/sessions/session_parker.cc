@@ -82,10 +82,18 @@ void SessionParker::OnPhase(const Session& session) {
     const bool is_done = row.content == ParkedRow::Content::kNone && !row.is_busy;
     if (session.phase() == SessionPhase::kConnected && is_done) ReleaseRecord(*session.user->shard, *shared);
   }
+  if (!MayMislead(session)) ReleaseRecord(*session.user->shard, *shared);
   if (session.row.is_busy || !IsRowDue(session)) return;
   shared->row.is_busy = true;
   tasks_.Spawn("session.keep_row", KeepRow(shards_.Shared(session.user->shard->number), shared));
 }
+
+bool SessionParker::MayMislead(const Session& session) {
+  return session.row.is_busy || session.row.content == ParkedRow::Content::kOutdated ||
+         !session.left_gateway.empty() || session.is_outdated();
+}
+
+void SessionParker::OnEndRead(Session& session) { ReleaseRecord(*session.user->shard, session); }
 
 Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   // Never within the move that made the row due: its caller is not done with the session.
@@ -215,10 +223,7 @@ void SessionParker::OnBackRecord(Shard& shard, const PendingRecord& pending) {
   row.told_resumptions = std::max(row.told_resumptions, pending.record.session_back().resumptions());
   if (pending.recovering && pending.offset > row.written_at) row.misleads = false;
   // One that is as the session is, has been written since.
-  const bool may_mislead = row.is_source ? pending.offset > row.written_at
-                                         : row.is_busy || row.content == ParkedRow::Content::kOutdated ||
-                                               !session->left_gateway.empty() || session->is_outdated();
-  if (!may_mislead) return;
+  if (!(row.is_source ? pending.offset > row.written_at : MayMislead(*session))) return;
   shard.window.Hold(pending.offset);
   ReleaseRecord(shard, *session);
   row.held = pending.offset;

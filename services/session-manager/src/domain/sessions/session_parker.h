@@ -66,6 +66,9 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   void OnStateChanged(Session& session) override;
   /// SessionBack has been read: it is not finished while the store may have an older row.
   void OnBackRecord(Shard& shard, const PendingRecord& pending);
+  /// The record of the session's end is being applied, and is not finished before RemoveRows is: nobody needs
+  /// SessionBack any more. RemoveRows may wait for the cursor to pass it.
+  void OnEndRead(Session& session);
   /// The session has ended: calls `done` when the store has nothing of it any more, and everything
   /// that follows from its end.
   void RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
@@ -76,6 +79,8 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
 
  private:
   static bool IsRowDue(const Session& session);
+  /// Whether somebody may take what the store has, or what another gateway knows, for the session.
+  static bool MayMislead(const Session& session);
   Task<void> KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   Task<absl::Status> WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   /// Makes the rows of all in `back_` go, and has the log told of those that are still there then.
@@ -83,7 +88,7 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   /// The row is outdated, and nothing else can be taken for the session.
   void LetRowGo(Session& session);
   Task<void> TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
-  /// No older row is in the store.
+  /// Nothing older can be taken for the session: its SessionBack is finished.
   static void ReleaseRecord(Shard& shard, Session& session);
 
   asio::any_io_executor executor_;

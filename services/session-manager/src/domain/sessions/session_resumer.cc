@@ -245,7 +245,11 @@ Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_pt
     AddAction(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
   if (session->ended || session->state.resumptions() != resumption) co_return;
   session->left_gateway.clear();
-  if (session->phase() == SessionPhase::kResumed) live_.Enter(*session, SessionPhase::kConnected);
+  if (session->phase() == SessionPhase::kResumed) {
+    live_.Enter(*session, SessionPhase::kConnected);
+  } else {
+    live_.NoteLeft(*session);
+  }
 }
 
 }  // namespace rookery::session_manager
