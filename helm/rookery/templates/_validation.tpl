@@ -1,0 +1,69 @@
+{{- /* What a schema cannot say. */ -}}
+{{- define "rookery.validate" -}}
+{{- $rpc := .Values.rpc -}}
+{{- $ways := 0 -}}
+{{- range list $rpc.insecure (ne $rpc.tls.existingSecret "") $rpc.tls.certManager.enabled -}}
+{{- if . -}}{{- $ways = add1 $ways -}}{{- end -}}
+{{- end -}}
+{{- if ne (int $ways) 1 -}}
+{{- fail "exactly one of rpc.tls.existingSecret, rpc.tls.certManager.enabled and rpc.insecure must be given" -}}
+{{- end -}}
+{{- if and $rpc.tls.certManager.enabled (not $rpc.tls.certManager.issuerRef.name) -}}
+{{- fail "rpc.tls.certManager.issuerRef.name is missing" -}}
+{{- end -}}
+{{- if and (hasPrefix "verify-" .Values.postgresql.sslmode) (not .Values.postgresql.caSecret.name) -}}
+{{- fail (printf "postgresql.sslmode %s needs postgresql.caSecret" .Values.postgresql.sslmode) -}}
+{{- end -}}
+{{- if and .Values.kafka.username (not .Values.kafka.passwordSecret.name) -}}
+{{- fail "kafka.username needs kafka.passwordSecret" -}}
+{{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.monitoring) -}}
+{{- fail "metrics.serviceMonitor needs networkPolicy.monitoring: who may read /metrics" -}}
+{{- end -}}
+{{- $doors := 0 -}}
+{{- range (include "rookery.components" . | fromJson).components -}}
+{{- $name := .name -}}
+{{- $scaling := .settings.autoscaling -}}
+{{- if $scaling.enabled -}}
+{{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) -}}
+{{- fail (printf "%s: autoscaling.minReplicas is above maxReplicas" $name) -}}
+{{- end -}}
+{{- if and (eq (int $scaling.cpuUtilization) 0) (not $scaling.podMetrics) -}}
+{{- fail (printf "%s: autoscaling needs cpuUtilization or podMetrics" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $most := ternary $scaling.maxReplicas .settings.replicas $scaling.enabled | int -}}
+{{- if and .hasKafka (gt $most (int $.Values.kafka.partitions)) -}}
+{{- fail (printf "%s: more replicas (%d) than kafka.partitions (%d): the others would own nothing" $name $most (int $.Values.kafka.partitions)) -}}
+{{- end -}}
+{{- $budget := .settings.podDisruptionBudget -}}
+{{- if and $budget.enabled (eq (toString $budget.maxUnavailable) "") (eq (toString $budget.minAvailable) "") -}}
+{{- fail (printf "%s: podDisruptionBudget needs maxUnavailable or minAvailable" $name) -}}
+{{- end -}}
+{{- if and $budget.enabled (ne (toString $budget.maxUnavailable) "") (ne (toString $budget.minAvailable) "") -}}
+{{- fail (printf "%s: podDisruptionBudget takes one of maxUnavailable and minAvailable" $name) -}}
+{{- end -}}
+{{- if eq .service "gateway" -}}
+{{- $doors = add1 $doors -}}
+{{- $settings := .settings -}}
+{{- $listeners := include "rookery.listeners" . | fromJson -}}
+{{- if not $listeners -}}
+{{- fail (printf "%s: no listener is enabled" $name) -}}
+{{- end -}}
+{{- $ports := list $.Values.admin.port -}}
+{{- range $listener, $options := $listeners -}}
+{{- if has $options.port $ports -}}
+{{- fail (printf "%s: two listeners have port %d" $name (int $options.port)) -}}
+{{- end -}}
+{{- $ports = append $ports $options.port -}}
+{{- $plain := or (eq $listener "websocket") (and (eq $listener "xmpp") (eq (toString $options.tls) "off")) -}}
+{{- if and (not $plain) (not $settings.tls.certificates) -}}
+{{- fail (printf "%s: the listener %s needs gateway.tls.certificates" $name $listener) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not $doors -}}
+{{- fail "no door of the gateway is enabled" -}}
+{{- end -}}
+{{- end -}}
