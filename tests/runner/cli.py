@@ -10,7 +10,7 @@ from rookery_local import build, kafka_jars, packages, test_environment
 from rookery_local.errors import ClusterError
 from rookery_local.output import Progress
 from rookery_local.paths import BUILD
-from runner import boards_suite, ctest_suite, e2e_suite, fuzz_suite, lint_suite, mutation_suite, python_suite, simulation_suite
+from runner import boards_suite, chart_suite, ctest_suite, e2e_suite, fuzz_suite, lint_suite, mutation_suite, python_suite, simulation_suite
 from runner.context import Context
 from runner.counts import Counts
 
@@ -19,8 +19,7 @@ ON_REQUEST = {"mutations"}
 
 
 def main(arguments: list[str]) -> int:
-    suites = {"lint": lint_suite, "python": python_suite}
-    suites["boards"] = boards_suite
+    suites = {"lint": lint_suite, "python": python_suite, "boards": boards_suite, "charts": chart_suite}
     suites |= {suite.name: suite for suite in ctest_suite.suites()}
     suites |= {"simulation": simulation_suite, "fuzz": fuzz_suite, "e2e": e2e_suite, "mutations": mutation_suite}
     parser = argparse.ArgumentParser(
@@ -78,6 +77,8 @@ def _prepare(context: Context, kinds: set[str]) -> None:
         test_environment.prepare(context.progress)
     if "boards" in kinds:
         test_environment.prepare_board_schema(context.progress)
+    if "charts" in kinds:
+        chart_suite.prepare(context.progress)
     if kinds & {"unit", "contract", "integration", "simulation", "mutations", "e2e"}:
         # End-to-end tests need no more than the services, a simulation only itself.
         targets = []

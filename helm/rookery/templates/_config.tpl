@@ -47,7 +47,7 @@ every secret come from the environment, see rookery.environment.
 {{- $listeners := dict -}}
 {{- range $name, $listener := include "rookery.listeners" $component | fromJson -}}
 {{- $options := dict "address" (printf "%s:%d" $anywhere (int $listener.port)) -}}
-{{- if eq $name "xmpp" -}}{{- $_ := set $options "tls" $listener.tls -}}{{- end -}}
+{{- if eq $name "xmpp" -}}{{- $_ := set $options "tls" (default "required" $listener.tls) -}}{{- end -}}
 {{- $_ := set $listeners $name $options -}}
 {{- end -}}
 {{- $_ := set $own "listeners" $listeners -}}

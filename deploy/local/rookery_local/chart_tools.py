@@ -1,0 +1,183 @@
+"""What the tests of the chart need: helm and kubeconform, built from Go modules that are pinned by
+their checksums, and the schemas of Kubernetes' objects. All of it lies below .local/deps/charts."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+from rookery_local import lock, packages
+from rookery_local.commands import run
+from rookery_local.errors import ClusterError
+from rookery_local.output import Progress
+from rookery_local.paths import DEPS, SOURCE
+
+ROOT = DEPS / "charts"
+HELM = ROOT / "bin" / "helm"
+KUBECONFORM = ROOT / "bin" / "kubeconform"
+PYTHON = ROOT / "venv" / "bin" / "python"
+SCHEMAS = ROOT / "schemas"
+TESTS = SOURCE / "tests" / "charts"
+
+# The newest that the Go of Debian 12 (1.19) builds. A module's checksum covers its go.sum, and with it
+# every module that it needs.
+MODULES = (
+    ("helm.sh/helm/v3", "v3.11.3", "h1:n1X5yaQTP5DYywlBOZMl2gX398Gp6YwFp/IAVj6+5D4=", "./cmd/helm", HELM),
+    ("github.com/yannh/kubeconform", "v0.6.2", "h1:xjUxiCcqTBofTsM3UT6fNb/tKRfqjakNfWvHRa3sGOo=", "./cmd/kubeconform", KUBECONFORM),
+)
+OLDEST_GO = (1, 19)
+# Debian's lies beside the path.
+_GO_PLACES = ("/usr/local/go/bin/go", "/usr/lib/go-1.19/bin/go")
+
+# The oldest that the chart is for, and the newest that the package has.
+KUBERNETES = ("1.23.0", "1.33.0")
+KINDS = (
+    "configmap-v1", "service-v1", "serviceaccount-v1", "deployment-apps-v1", "horizontalpodautoscaler-autoscaling-v2",
+    "poddisruptionbudget-policy-v1", "networkpolicy-networking-v1",
+)
+_DEFINITIONS = "/api/_definitions.json"
+
+
+def prepare(progress: Progress) -> None:
+    """Makes what is missing. ClusterError: it cannot be had here."""
+    with lock.exclusive(DEPS / "charts.lock", progress):
+        _build(progress)
+        _python(progress)
+        _schemas(progress)
+
+
+def missing() -> str:
+    """What is not there, or nothing."""
+    wanted = {"helm": HELM, "kubeconform": KUBECONFORM, "PyYAML": ROOT / "venv" / "installed", "schemas": SCHEMAS / "taken"}
+    return ", ".join(name for name, path in wanted.items() if not path.exists())
+
+
+def _build(progress: Progress) -> None:
+    progress.step("chart tools")
+    mark, wanted = ROOT / "bin" / "built", json.dumps([module[:3] for module in MODULES])
+    if mark.exists() and mark.read_text() == wanted:
+        progress.done("there")
+        return
+    go = _go(progress)
+    scratch = ROOT / "go"
+    _remove(scratch)
+    HELM.parent.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "GOPATH": str(scratch / "path"), "GOCACHE": str(scratch / "cache"), "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false",
+        "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0",
+    }
+    try:
+        for module, version, checksum, program, target in MODULES:
+            progress.step(target.name)
+            progress.update("fetching")
+            directory = _download(go, module, version, checksum, environment)
+            progress.update("building")
+            run(
+                ["nice", "-n", "10", go, "build", "-ldflags=-s -w", "-o", str(target), program],
+                f"building {target.name}", log=ROOT / f"{target.name}.log", environment=environment, directory=directory,
+                identify=lambda line: not line.startswith(("go: downloading", "#")),
+            )
+            progress.done(f"{version} built")
+    finally:
+        # A gigabyte, which nobody needs again.
+        _remove(scratch)
+    mark.write_text(wanted)
+
+
+def _download(go: str, module: str, version: str, checksum: str, environment: dict[str, str]) -> Path:
+    text = run(
+        [go, "mod", "download", "-json", f"{module}@{version}"], f"fetching {module}", environment=environment, directory=ROOT,
+        identify=lambda line: '"Error"' in line,
+    )
+    # What it says of its progress comes first.
+    answer = json.loads(text[text.index("{"):])
+    if answer.get("Sum") != checksum:
+        raise ClusterError(f"the checksum of {module}@{version} is {answer.get('Sum')}, not {checksum}")
+    return Path(answer["Dir"])
+
+
+def _go(progress: Progress) -> str:
+    for install in (False, True):
+        if install:
+            packages.install(["charts"], progress)
+        for candidate in (shutil.which("go"), *_GO_PLACES):
+            if candidate and _go_version(candidate) >= OLDEST_GO:
+                return candidate
+    raise ClusterError("there is no Go 1.19 or newer to build helm with")
+
+
+def _go_version(go: str) -> tuple[int, ...]:
+    try:
+        answer = subprocess.run([go, "version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except OSError:
+        return ()
+    match = re.search(r"\bgo(\d+)\.(\d+)", answer.stdout)
+    return (int(match[1]), int(match[2])) if match else ()
+
+
+def _python(progress: Progress) -> None:
+    requirements, mark = TESTS / "requirements.txt", ROOT / "venv" / "installed"
+    if mark.exists() and mark.read_text() == requirements.read_text():
+        return
+    progress.step("chart tools")
+    shutil.rmtree(ROOT / "venv", ignore_errors=True)
+    run(["/usr/bin/python3", "-m", "venv", str(ROOT / "venv")], "making a Python environment")
+    _pip("install", "--require-hashes", "--only-binary", ":all:", "-r", str(requirements))
+    mark.write_text(requirements.read_text())
+    progress.done("Python packages installed")
+
+
+def _pip(command: str, *arguments: str) -> None:
+    run(
+        [str(PYTHON), "-m", "pip", command, "--disable-pip-version-check", "--no-input", *arguments], "pip",
+        log=ROOT / "pip.log", identify=lambda line: line.startswith("ERROR"),
+    )
+
+
+def _schemas(progress: Progress) -> None:
+    source, mark = TESTS / "schemas.txt", SCHEMAS / "taken"
+    wanted = source.read_text() + json.dumps([KUBERNETES, KINDS])
+    if mark.exists() and mark.read_text() == wanted:
+        return
+    progress.step("chart tools")
+    scratch = ROOT / "wheel"
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(SCHEMAS, ignore_errors=True)
+    _pip("download", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-d", str(scratch), "-r", str(source))
+    with zipfile.ZipFile(next(scratch.glob("*.whl"))) as archive:
+        for version in KUBERNETES:
+            (SCHEMAS / f"v{version}").mkdir(parents=True)
+            for name in (*KINDS, "_definitions"):
+                path = f"kubernetes_validate/kubernetes-json-schema/v{version}-local-strict/{name}.json"
+                (SCHEMAS / f"v{version}" / f"{name}.json").write_text(local_schema(archive.read(path).decode()))
+    shutil.rmtree(scratch)
+    mark.write_text(wanted)
+    progress.done("Kubernetes' schemas taken")
+
+
+def local_schema(text: str) -> str:
+    """References lead to the file beside it, whatever address the schema gives itself."""
+    schema = json.loads(text)
+    schema.pop("$id", None)
+
+    def walk(node) -> None:
+        if isinstance(node, dict):
+            reference = node.get("$ref")
+            if isinstance(reference, str) and reference.startswith(_DEFINITIONS):
+                node["$ref"] = reference.removeprefix("/api/")
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(schema)
+    return json.dumps(schema)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)

@@ -1,0 +1,386 @@
+"""Mistakes made on purpose, each of which the check that it is named for must find."""
+
+from dataclasses import dataclass
+from typing import Callable
+
+# What is changed: the objects of the good chart, by `kind/name`.
+Objects = dict[str, dict]
+
+DEPLOYMENT = "Deployment/chat-session-manager"
+GATEWAY = "Deployment/chat-gateway-xmpp"
+
+
+@dataclass(frozen=True)
+class Fault:
+    check: str
+    name: str
+    make: Callable[[Objects], None]
+
+
+def _container(objects: Objects, key: str = DEPLOYMENT) -> dict:
+    return objects[key]["spec"]["template"]["spec"]["containers"][0]
+
+
+def _pod(objects: Objects, key: str = DEPLOYMENT) -> dict:
+    return objects[key]["spec"]["template"]["spec"]
+
+
+def _settings(old: str, new: str, name: str = "chat-session-manager") -> Callable[[Objects], None]:
+    def make(objects: Objects) -> None:
+        data = objects[f"ConfigMap/{name}"]["data"]
+        assert old in data["config.yaml"], f"{old} is not among the settings of {name}"
+        data["config.yaml"] = data["config.yaml"].replace(old, new)
+
+    return make
+
+
+def _enum(objects: Objects) -> None:
+    _container(objects)["imagePullPolicy"] = "Sometimes"
+
+
+def _service_type(objects: Objects) -> None:
+    objects["Service/chat-gateway-xmpp"]["spec"]["type"] = "Loadbalancer"
+
+
+def _policy_type(objects: Objects) -> None:
+    objects["NetworkPolicy/chat-roster"]["spec"]["policyTypes"] = ["Ingress", "Outgress"]
+
+
+def _name(objects: Objects) -> None:
+    objects["ConfigMap/chat-roster"]["metadata"]["name"] = "Chat_Roster"
+
+
+def _long_name(objects: Objects) -> None:
+    objects["Service/chat-roster-internal"]["metadata"]["name"] = "c" * 64
+
+
+def _twice(objects: Objects) -> None:
+    objects["Service/chat-muc-internal"]["metadata"]["name"] = "chat-roster-internal"
+
+
+def _label(objects: Objects) -> None:
+    objects["Service/chat-muc-internal"]["metadata"]["labels"]["app.kubernetes.io/version"] = "0.1.0+build"
+
+
+def _port_name(objects: Objects) -> None:
+    _container(objects, GATEWAY)["ports"][1]["name"] = "xmpp-with-starttls"
+
+
+def _port(objects: Objects) -> None:
+    _container(objects)["ports"][0]["containerPort"] = 70000
+
+
+def _node_port(objects: Objects) -> None:
+    objects["Service/chat-gateway-xmpp"]["spec"]["ports"][0]["nodePort"] = 5222
+
+
+def _same_port(objects: Objects) -> None:
+    ports = _container(objects)["ports"]
+    ports[1]["containerPort"] = ports[0]["containerPort"]
+
+
+def _min_above_max(objects: Objects) -> None:
+    objects["HorizontalPodAutoscaler/chat-roster"]["spec"]["minReplicas"] = 50
+
+
+def _no_target(objects: Objects) -> None:
+    objects["HorizontalPodAutoscaler/chat-roster"]["spec"]["scaleTargetRef"]["name"] = "chat-rooster"
+
+
+def _two_say_replicas(objects: Objects) -> None:
+    objects["Deployment/chat-roster"]["spec"]["replicas"] = 2
+
+
+def _no_cpu(objects: Objects) -> None:
+    del _container(objects, "Deployment/chat-roster")["resources"]["requests"]["cpu"]
+
+
+def _selector(objects: Objects) -> None:
+    objects[DEPLOYMENT]["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] = "sm"
+
+
+def _wide_selector(objects: Objects) -> None:
+    del objects["Service/chat-gateway-xmpp"]["spec"]["selector"]["rookery/door"]
+
+
+def _budget_selector(objects: Objects) -> None:
+    objects["PodDisruptionBudget/chat-muc"]["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] = "rooms"
+
+
+def _unseen(objects: Objects) -> None:
+    del objects["Service/chat-search-internal"]["metadata"]["labels"]["rookery/metrics"]
+
+
+def _target_port(objects: Objects) -> None:
+    objects["Service/chat-gateway-xmpp"]["spec"]["ports"][0]["targetPort"] = "c2s"
+
+
+def _two_handlers(objects: Objects) -> None:
+    _container(objects)["livenessProbe"]["tcpSocket"] = {"port": "rpc"}
+
+
+def _no_probe(objects: Objects) -> None:
+    del _container(objects)["readinessProbe"]
+
+
+def _probe_path(objects: Objects) -> None:
+    _container(objects)["startupProbe"]["httpGet"]["path"] = "/health"
+
+
+def _probe_port(objects: Objects) -> None:
+    _container(objects)["startupProbe"]["httpGet"]["port"] = "rpc"
+
+
+def _liveness_of_others(objects: Objects) -> None:
+    _container(objects)["livenessProbe"]["httpGet"]["path"] = "/readyz"
+
+
+def _quantity(objects: Objects) -> None:
+    _container(objects)["resources"]["requests"]["memory"] = "512MB"
+
+
+def _metric_quantity(objects: Objects) -> None:
+    objects["HorizontalPodAutoscaler/chat-gateway-xmpp"]["spec"]["metrics"][0]["pods"]["target"]["averageValue"] = "40 000"
+
+
+def _limit(objects: Objects) -> None:
+    _container(objects)["resources"]["limits"]["memory"] = "256Mi"
+
+
+def _no_limit(objects: Objects) -> None:
+    del _container(objects)["resources"]["limits"]
+
+
+def _both_bounds(objects: Objects) -> None:
+    objects["PodDisruptionBudget/chat-muc"]["spec"] |= {"minAvailable": 1, "maxUnavailable": 1}
+
+
+def _no_volume(objects: Objects) -> None:
+    _pod(objects)["volumes"] = [volume for volume in _pod(objects)["volumes"] if volume["name"] != "postgresql"]
+
+
+def _no_mount(objects: Objects) -> None:
+    container = _container(objects)
+    container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] != "redis"]
+
+
+def _no_config_map(objects: Objects) -> None:
+    del objects["ConfigMap/chat-muc"]
+
+
+def _variable(objects: Objects) -> None:
+    _container(objects)["env"].append({"name": "ROOKERY_SESSION_MANAGER__PG__PASSWD", "value": "x"})
+
+
+def _image(objects: Objects) -> None:
+    _container(objects)["image"] = "registry.example.org/chat/rookery-sm:0.1.0"
+
+
+def _latest(objects: Objects) -> None:
+    _container(objects)["image"] = "rookery:latest"
+
+
+def _program(objects: Objects) -> None:
+    _container(objects)["command"] = ["rookery-roster"]
+
+
+def _secret(objects: Objects) -> None:
+    next(volume for volume in _pod(objects)["volumes"] if volume["name"] == "postgresql")["secret"]["secretName"] = "postgresql"
+
+
+def _secret_variable(objects: Objects) -> None:
+    next(entry for entry in _container(objects)["env"] if entry["name"] == "KAFKA_PASSWORD")["valueFrom"]["secretKeyRef"]["name"] = "kafka"
+
+
+def _made_secret(objects: Objects) -> None:
+    objects["Secret/x"] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "stringData": {"password": "x"}}
+
+
+def _writable(objects: Objects) -> None:
+    _container(objects)["securityContext"]["readOnlyRootFilesystem"] = False
+
+
+def _root(objects: Objects) -> None:
+    _pod(objects)["securityContext"]["runAsUser"] = 0
+
+
+def _token(objects: Objects) -> None:
+    del objects["ServiceAccount/chat-muc"]["automountServiceAccountToken"]
+
+
+def _grace(objects: Objects) -> None:
+    _pod(objects, GATEWAY)["terminationGracePeriodSeconds"] = 40
+
+
+def _two_owners(objects: Objects) -> None:
+    objects[DEPLOYMENT]["spec"]["strategy"]["rollingUpdate"]["maxSurge"] = 2
+
+
+def _unavailable(objects: Objects) -> None:
+    objects[DEPLOYMENT]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] = 1
+
+
+def _hasty(objects: Objects) -> None:
+    objects[DEPLOYMENT]["spec"]["minReadySeconds"] = 10
+
+
+def _hasty_scaling(objects: Objects) -> None:
+    objects["HorizontalPodAutoscaler/chat-session-manager"]["spec"]["behavior"]["scaleDown"]["policies"][0]["value"] = 4
+
+
+def _stranger(objects: Objects) -> None:
+    objects["NetworkPolicy/chat-roster"]["spec"]["ingress"][0].pop("from")
+
+
+def _gateway_to_roster(objects: Objects) -> None:
+    rules = objects["NetworkPolicy/chat-roster"]["spec"]["ingress"]
+    labels = rules[0]["from"][0]["podSelector"]["matchLabels"]
+    rules[0]["from"].append({"podSelector": {"matchLabels": {**labels, "app.kubernetes.io/component": "gateway"}}})
+
+
+def _cut_off(objects: Objects) -> None:
+    spec = objects["NetworkPolicy/chat-session-manager"]["spec"]
+    spec["egress"] = [rule for rule in spec["egress"] if {"port": 5432, "protocol": "TCP"} not in rule["ports"]]
+
+
+def _no_policy(objects: Objects) -> None:
+    del objects["NetworkPolicy/chat-search"]
+
+
+def _door(objects: Objects) -> None:
+    objects["Service/chat-gateway-web"]["spec"]["ports"].pop()
+
+
+FAULTS = [
+    Fault("enums", "pull policy", _enum),
+    Fault("enums", "type of a Service", _service_type),
+    Fault("enums", "type of a policy", _policy_type),
+    Fault("names", "capitals", _name),
+    Fault("names", "64 letters", _long_name),
+    Fault("names", "two of one name", _twice),
+    Fault("names", "value of a label", _label),
+    Fault("names", "name of a port", _port_name),
+    Fault("ports", "above 65535", _port),
+    Fault("ports", "node port", _node_port),
+    Fault("ports", "one number twice", _same_port),
+    Fault("autoscalers", "min above max", _min_above_max),
+    Fault("autoscalers", "no target", _no_target),
+    Fault("autoscalers", "replicas beside it", _two_say_replicas),
+    Fault("autoscalers", "no CPU requested", _no_cpu),
+    Fault("selectors", "Deployment against labels", _selector),
+    Fault("selectors", "Service of several doors", _wide_selector),
+    Fault("selectors", "PodDisruptionBudget of nobody", _budget_selector),
+    Fault("selectors", "ServiceMonitor that misses one", _unseen),
+    Fault("target_ports", "names no port", _target_port),
+    Fault("probes", "two handlers", _two_handlers),
+    Fault("probes", "none", _no_probe),
+    Fault("probes", "path that nobody serves", _probe_path),
+    Fault("probes", "wrong port", _probe_port),
+    Fault("probes", "liveness by what is outside", _liveness_of_others),
+    Fault("quantities", "MB", _quantity),
+    Fault("quantities", "of a metric", _metric_quantity),
+    Fault("limits", "below the request", _limit),
+    Fault("limits", "none", _no_limit),
+    Fault("budgets", "both bounds", _both_bounds),
+    Fault("volumes", "mount without volume", _no_volume),
+    Fault("volumes", "volume without mount", _no_mount),
+    Fault("volumes", "no such ConfigMap", _no_config_map),
+    Fault("settings", "unknown key", _settings("resume-timeout:", "resumption-timeout:")),
+    Fault("settings", "secret in the file", _settings("pg:\n", "pg:\n  password: x\n")),
+    Fault("settings", "no such choice", _settings("level: warn", "level: warning")),
+    Fault("settings", "unknown variable", _variable),
+    Fault("files", "not mounted", _settings("/etc/rookery/rpc/ca.crt", "/etc/rookery/ca/ca.crt")),
+    Fault("images", "not built", _image),
+    Fault("images", "latest", _latest),
+    Fault("images", "program of another service", _program),
+    Fault("secrets", "volume", _secret),
+    Fault("secrets", "variable", _secret_variable),
+    Fault("secrets", "made by the chart", _made_secret),
+    Fault("security", "writable root", _writable),
+    Fault("security", "root", _root),
+    Fault("security", "token", _token),
+    Fault("drain", "grace period too short", _grace),
+    Fault("drain", "two owners at once", _two_owners),
+    Fault("drain", "pod taken before another is there", _unavailable),
+    Fault("drain", "update that does not wait", _hasty),
+    Fault("drain", "autoscaler that does not wait", _hasty_scaling),
+    Fault("network", "open to everybody", _stranger),
+    Fault("network", "open to a service that does not call", _gateway_to_roster),
+    Fault("network", "cut off from the database", _cut_off),
+    Fault("network", "no policy", _no_policy),
+    Fault("doors", "listener that the Service does not offer", _door),
+    Fault("doors", "port that is not the listener's", _settings("0.0.0.0:9000", "0.0.0.0:9001")),
+    Fault("domains", "not the same everywhere", _settings("- example.net", "- example.com")),
+    Fault("domains", "other partitions", _settings("partitions: 128", "partitions: 64", "chat-muc")),
+]
+
+
+def _typo(objects: Objects) -> None:
+    _container(objects)["readynessProbe"] = _container(objects).pop("readinessProbe")
+
+
+def _wrong_type(objects: Objects) -> None:
+    objects["Deployment/chat-roster"]["spec"]["minReadySeconds"] = "40"
+
+
+def _missing(objects: Objects) -> None:
+    del objects["HorizontalPodAutoscaler/chat-roster"]["spec"]["maxReplicas"]
+
+
+def _old_version(objects: Objects) -> None:
+    objects["HorizontalPodAutoscaler/chat-roster"]["apiVersion"] = "autoscaling/v2beta2"
+
+
+def _deep_typo(objects: Objects) -> None:
+    objects["NetworkPolicy/chat-roster"]["spec"]["ingress"][0]["form"] = []
+
+
+def _custom_typo(objects: Objects) -> None:
+    objects["ServiceMonitor/chat"]["spec"]["endpoints"][0]["intervall"] = "15s"
+
+
+def _certificate_typo(objects: Objects) -> None:
+    objects["Certificate/chat-rpc-tls"]["spec"]["dnsName"] = ["rookery.internal"]
+
+
+# What kubeconform finds.
+SCHEMA_FAULTS: dict[str, Callable[[Objects], None]] = {
+    "unknown field": _typo,
+    "unknown field further in": _deep_typo,
+    "text for a number": _wrong_type,
+    "missing field": _missing,
+    "version that is gone": _old_version,
+    "unknown field of a ServiceMonitor": _custom_typo,
+    "unknown field of a Certificate": _certificate_typo,
+}
+
+# Values that nobody may give, over the minimal ones, and what helm says.
+WRONG_VALUES: dict[str, tuple[dict, str]] = {
+    "unknown value": ({"gatway": {}}, "gatway is not allowed"),
+    "unknown value further in": ({"defaults": {"replica": 3}}, "replica is not allowed"),
+    "unknown setting": ({"gateway": {"config": {"limits": {"idle-timeut": "1m"}}}}, "idle-timeut is not allowed"),
+    "secret among the settings": ({"sessionManager": {"config": {"pg": {"password": "x"}}}}, "pg is not allowed"),
+    "address of a listener among the settings": ({"gateway": {"config": {"listeners": {"xmpp": {"address": ":1"}}}}}, "xmpp is not allowed"),
+    "choice that is none": ({"log": {"level": "trace"}}, "log.level must be one of"),
+    "off without quotes": ({"gateway": {"doors": {"xmpp": {"listeners": {"xmpp": {"tls": False}}}}}}, "must be one of"),
+    "port out of range": ({"rpc": {"port": 70000}}, "rpc.port"),
+    "name of a door": ({"gateway": {"doors": {"Web_1": {"enabled": True}}}}, "Web_1"),
+    "bad quantity": ({"roster": {"resources": {"requests": {"memory": "1GB"}}}}, "memory"),
+    "password among Kafka's properties": ({"kafka": {"properties": ["sasl.password=x"]}}, "kafka.properties.0"),
+    "no domain": ({"domains": []}, "domains"),
+    "no way between services": ({"rpc": {"insecure": False}}, "exactly one of rpc.tls.existingSecret"),
+    "two ways between services": ({"rpc": {"tls": {"existingSecret": "x"}}}, "exactly one of rpc.tls.existingSecret"),
+    "no issuer": ({"rpc": {"insecure": False, "tls": {"certManager": {"enabled": True}}}}, "issuerRef.name is missing"),
+    "no certificate": ({"gateway": {"tls": {"certificates": []}}}, "needs gateway.tls.certificates"),
+    "no authority": ({"postgresql": {"sslmode": "verify-full"}}, "needs postgresql.caSecret"),
+    "no password of Kafka": ({"kafka": {"username": "x"}}, "needs kafka.passwordSecret"),
+    "nobody may read metrics": ({"metrics": {"serviceMonitor": {"enabled": True}}}, "needs networkPolicy.monitoring"),
+    "min above max": ({"roster": {"autoscaling": {"enabled": True, "minReplicas": 9}}}, "minReplicas is above maxReplicas"),
+    "nothing to scale by": ({"roster": {"autoscaling": {"enabled": True, "cpuUtilization": 0}}}, "needs cpuUtilization or podMetrics"),
+    "more owners than partitions": ({"kafka": {"partitions": 1}}, "the others would own nothing"),
+    "both bounds": ({"muc": {"podDisruptionBudget": {"minAvailable": 1}}}, "takes one of maxUnavailable and minAvailable"),
+    "no bound": ({"muc": {"podDisruptionBudget": {"maxUnavailable": ""}}}, "needs maxUnavailable or minAvailable"),
+    "no door": ({"gateway": {"doors": {"xmpp": {"enabled": False}}}}, "no door of the gateway is enabled"),
+    "no listener": ({"gateway": {"doors": {"web": {"enabled": True, "listeners": {"websocket-tls": {"enabled": False}}}}}}, "no listener is enabled"),
+    "two listeners at one port": ({"gateway": {"doors": {"xmpp": {"listeners": {"xmpp-tls": {"port": 5222}}}}}}, "two listeners have port 5222"),
+}
