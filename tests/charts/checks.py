@@ -1,5 +1,6 @@
 """What no schema says of the objects of a chart. Each check takes them all and gives a line for each mistake."""
 
+import functools
 import re
 from typing import Callable, Iterator
 
@@ -130,6 +131,10 @@ def check_autoscalers(chart: Chart) -> Iterator[str]:
             yield f"{name_of(one)}: minReplicas is above maxReplicas"
         if not spec.get("metrics"):
             yield f"{name_of(one)}: no metric"
+        for metric in spec.get("metrics", []):
+            name = metric.get("pods", {}).get("metric", {}).get("name")
+            if name and re.sub("^rookery_(gateway|session_manager|roster|muc|search)_", "", name) not in chart.known.metrics:
+                yield f"{name_of(one)}: no service has the metric {name}"
         target = chart.find(spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"])
         if target is None:
             yield f"{name_of(one)}: there is no {spec['scaleTargetRef']['kind']} {spec['scaleTargetRef']['name']}"
@@ -281,11 +286,16 @@ def service_of(deployment: dict) -> str:
     return deployment["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
 
 
+@functools.cache
+def _parsed(text: str) -> dict:
+    return yaml.load(text, yaml.CSafeLoader)
+
+
 def config_of(chart: Chart, deployment: dict) -> dict:
     for volume in pod(deployment).get("volumes", []):
         found = chart.find("ConfigMap", volume.get("configMap", {}).get("name", ""))
         if found:
-            return yaml.safe_load(found["data"]["config.yaml"])
+            return _parsed(found["data"]["config.yaml"])
     return {}
 
 
@@ -481,20 +491,21 @@ def check_doors(chart: Chart) -> Iterator[str]:
             yield f"{where}: its Service offers {sorted(offered)}, its listeners are {sorted(set(ports) - {'admin'})}"
 
 
-def check_domains(chart: Chart) -> Iterator[str]:
-    """What gateways and session-managers must have in common."""
-    shared: dict[str, set] = {}
-    for _, deployment, _ in containers(chart):
-        config = config_of(chart, deployment)
-        for key in ("domains", "registration"):
-            if key in config:
-                value = config[key]["enabled"] if key == "registration" else config[key]
-                shared.setdefault(key, set()).add(str(value))
-        if "kafka" in config:
-            shared.setdefault("kafka", set()).add(str({key: value for key, value in config["kafka"].items()}))
-    for key, values in shared.items():
-        if len(values) > 1:
-            yield f"{key} is not the same everywhere: {' and '.join(sorted(values))}"
+# Settings that several services must agree on, whatever each calls them.
+SHARED = (
+    ("domains",), ("registration.enabled",), ("sasl.iterations", "scram.iterations"), ("kafka.partitions",), ("kafka.brokers",),
+    ("kafka.topic-prefix",), ("kafka.max-record-bytes", "limits.max-record-bytes"), ("redis.addresses",), ("pg.connection",),
+)
+
+
+def check_shared(chart: Chart) -> Iterator[str]:
+    for keys in SHARED:
+        said: dict[str, str] = {}
+        for where, deployment, _ in containers(chart):
+            flat = {".".join(map(str, path)): value for path, value in walk(config_of(chart, deployment))}
+            said |= {where: str(flat[key]) for key in keys if key in flat}
+        if len(set(said.values())) > 1:
+            yield f"{' and '.join(keys)}: not the same everywhere: {said}"
 
 
 CHECKS: dict[str, Check] = {name.removeprefix("check_"): check for name, check in list(globals().items()) if name.startswith("check_")}

@@ -6,7 +6,10 @@ from pathlib import Path
 import facts
 
 # What the chart sets itself, from values of its own.
-_OWN = {"instance", "log.level", "admin.address", "drain-timeout", "domains", "registration.enabled", "listeners.xmpp.tls"}
+_OWN = {
+    "instance", "log.level", "admin.address", "drain-timeout", "domains", "registration.enabled", "listeners.xmpp.tls",
+    "limits.max-record-bytes", "sasl.iterations", "scram.iterations",
+}
 _OWN_SECTIONS = ("redis.", "rpc.", "kafka.", "pg.", "tls.")
 _ANY = {"type": ["string", "number", "boolean", "array"]}
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterator
 
 SOURCE = Path(__file__).resolve().parents[2]
 SERVICES = ("gateway", "session-manager", "roster", "muc", "search")
@@ -35,6 +36,8 @@ class Facts:
     programs: frozenset[str]
     images: frozenset[str]
     admin_paths: frozenset[str]
+    # Without the part that names the service.
+    metrics: frozenset[str]
 
 
 def read() -> Facts:
@@ -44,6 +47,7 @@ def read() -> Facts:
         frozenset(re.findall(r"\brookery-(?:gateway|session-manager|roster|muc|search)\b", dockerfile)),
         frozenset(images()),
         frozenset(re.findall(r'path [!=]= "(/\w+)"', _text("libs/app/src/admin.cc"))),
+        frozenset(metrics()),
     )
 
 
@@ -63,6 +67,12 @@ def images() -> list[str]:
     compose = _text("docker-compose.yml")
     built = re.findall(r"image: (\S+)\n\s+build:\n(?:\s+\w+: \S+\n)*?\s+dockerfile: deploy/docker/Dockerfile", compose)
     return [name.split(":")[0] for name in built]
+
+
+def metrics() -> Iterator[str]:
+    for place in ("libs", "services"):
+        for path in (SOURCE / place).glob("*/src/**/*.cc"):
+            yield from re.findall(r'\b(?:Gauge|Counter|Histogram)\(\s*"([a-z_]+)"', path.read_text())
 
 
 def variables(service: str, keys: dict[str, Setting]) -> set[str]:

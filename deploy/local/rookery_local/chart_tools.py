@@ -1,6 +1,7 @@
 """What the tests of the chart need: helm and kubeconform, built from Go modules that are pinned by
 their checksums, and the schemas of Kubernetes' objects. All of it lies below .local/deps/charts."""
 
+import copy
 import json
 import os
 import re
@@ -38,7 +39,6 @@ KINDS = (
     "configmap-v1", "service-v1", "serviceaccount-v1", "deployment-apps-v1", "horizontalpodautoscaler-autoscaling-v2",
     "poddisruptionbudget-policy-v1", "networkpolicy-networking-v1",
 )
-_DEFINITIONS = "/api/_definitions.json"
 
 
 def prepare(progress: Progress) -> None:
@@ -149,25 +149,33 @@ def _schemas(progress: Progress) -> None:
     _pip("download", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-d", str(scratch), "-r", str(source))
     with zipfile.ZipFile(next(scratch.glob("*.whl"))) as archive:
         for version in KUBERNETES:
+            place = f"kubernetes_validate/kubernetes-json-schema/v{version}-local-strict"
+            definitions = json.loads(archive.read(f"{place}/_definitions.json"))["$defs"]
             (SCHEMAS / f"v{version}").mkdir(parents=True)
-            for name in (*KINDS, "_definitions"):
-                path = f"kubernetes_validate/kubernetes-json-schema/v{version}-local-strict/{name}.json"
-                (SCHEMAS / f"v{version}" / f"{name}.json").write_text(local_schema(archive.read(path).decode()))
+            for kind in KINDS:
+                text = archive.read(f"{place}/{kind}.json").decode()
+                (SCHEMAS / f"v{version}" / f"{kind}.json").write_text(local_schema(text, definitions))
     shutil.rmtree(scratch)
     mark.write_text(wanted)
     progress.done("Kubernetes' schemas taken")
 
 
-def local_schema(text: str) -> str:
-    """References lead to the file beside it, whatever address the schema gives itself."""
+def local_schema(text: str, definitions: dict) -> str:
+    """The schema of one kind with those of the common definitions that it needs, whatever address it gives
+    itself: kubeconform takes a second to read all of them."""
     schema = json.loads(text)
     schema.pop("$id", None)
+    needed: dict[str, dict] = {}
 
     def walk(node) -> None:
         if isinstance(node, dict):
             reference = node.get("$ref")
-            if isinstance(reference, str) and reference.startswith(_DEFINITIONS):
-                node["$ref"] = reference.removeprefix("/api/")
+            if isinstance(reference, str):
+                name = reference.rpartition("/")[2]
+                node["$ref"] = f"#/$defs/{name}"
+                if name not in needed:
+                    needed[name] = copy.deepcopy(definitions[name])
+                    walk(needed[name])
             for value in node.values():
                 walk(value)
         elif isinstance(node, list):
@@ -175,6 +183,7 @@ def local_schema(text: str) -> str:
                 walk(value)
 
     walk(schema)
+    schema["$defs"] = needed
     return json.dumps(schema)
 
 

@@ -43,7 +43,12 @@ every secret come from the environment, see rookery.environment.
 {{- $_ := set $own "domains" $values.domains -}}
 {{- $_ := set $own "registration" (dict "enabled" $values.registration.enabled) -}}
 {{- end -}}
+{{- if eq $component.service "session-manager" -}}
+{{- $_ := set $own "scram" (dict "iterations" $values.scram.iterations) -}}
+{{- end -}}
 {{- if eq $component.service "gateway" -}}
+{{- $_ := set $own "sasl" (dict "iterations" $values.scram.iterations) -}}
+{{- $_ := set $own "limits" (dict "max-record-bytes" $values.kafka.maxRecordBytes) -}}
 {{- $listeners := dict -}}
 {{- range $name, $listener := include "rookery.listeners" $component | fromJson -}}
 {{- $options := dict "address" (printf "%s:%d" $anywhere (int $listener.port)) -}}
