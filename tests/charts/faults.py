@@ -255,7 +255,7 @@ def _no_policy(objects: Objects) -> None:
 
 
 def _door(objects: Objects) -> None:
-    objects["Service/chat-gateway-web"]["spec"]["ports"].pop()
+    objects["Service/chat-gateway-xmpp"]["spec"]["ports"].pop()
 
 
 FAULTS = [
@@ -316,7 +316,7 @@ FAULTS = [
     Fault("network", "open to a service that does not call", "['gateway', 'session-manager'], not by", _gateway_to_roster),
     Fault("network", "cut off from the database", "[5432]", _cut_off),
     Fault("network", "no policy", "not one policy", _no_policy),
-    Fault("doors", "listener that the Service does not offer", "offers ['websocket']", _door),
+    Fault("doors", "listener that the Service does not offer", "offers ['xmpp'], its listeners are ['xmpp', 'xmpp-tls']", _door),
     Fault("doors", "port that is not the listener's", "9001", _settings("0.0.0.0:9000", "0.0.0.0:9001")),
     Fault("shared", "not the same everywhere", "domains: not the same", _settings("- example.net", "- example.com")),
     Fault(

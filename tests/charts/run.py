@@ -35,7 +35,6 @@ VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 FULL = CHART / "ci" / "full-values.yaml"
 MINIMAL = CHART / "ci" / "minimal-values.yaml"
 RELEASE = "chat"
-KUBE_VERSION = ("--kube-version", chart_tools.KUBERNETES[-1])
 
 Test = Callable[[], None]
 
@@ -95,6 +94,7 @@ def all_tests(programs: Path) -> dict[str, Test]:
     tests["every check finds something"] = every_check_has_a_fault
     for name, (values, words) in faults.WRONG_VALUES.items():
         tests[f"helm refuses: {name}"] = lambda values=values, words=words: helm_refuses(values, words)
+    tests["the longest names fit"] = lambda: long_names(known)
     tests["boards and rules come from deploy"] = boards_and_rules
     tests["the packaged chart is the same"] = packaged
     return tests
@@ -113,9 +113,12 @@ def execute(*command, text: str = "") -> tuple[int, str, str]:
     return done.returncode, done.stdout, errors
 
 
-def template(*values: Path, chart: Path = CHART, version: str = chart_tools.KUBERNETES[-1]) -> str:
-    flags = [word for file in values for word in ("-f", file)]
-    status, output, errors = execute(chart_tools.HELM, "template", RELEASE, chart, "--namespace", "chat", "--kube-version", version, *flags)
+def template(
+    values: Path, chart: Path = CHART, version: str = chart_tools.KUBERNETES[-1], release: str = RELEASE, more: dict | None = None
+) -> str:
+    """`more` are values that win over those of the file."""
+    command = [chart_tools.HELM, "template", release, chart, "--namespace", "chat", "--kube-version", version, "-f", values, "-f", "-"]
+    status, output, errors = execute(*command, text=yaml.safe_dump(more or {}))
     assert status == 0, errors
     return output
 
@@ -275,12 +278,20 @@ def every_check_has_a_fault() -> None:
 
 
 def helm_refuses(values: dict, words: str) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "values.yaml"
-        file.write_text(yaml.safe_dump(values))
-        status, _, errors = execute(chart_tools.HELM, "template", RELEASE, CHART, *KUBE_VERSION, "-f", MINIMAL, "-f", file)
-    assert status != 0, "it takes them"
-    assert words in errors, f"it does not say {words!r} but\n{errors}"
+    try:
+        template(MINIMAL, more=values)
+    except AssertionError as error:
+        assert words in str(error), f"it does not say {words!r} but\n{error}"
+    else:
+        raise AssertionError("it takes them")
+
+
+def long_names(known: facts.Facts) -> None:
+    door = {"door-of-many": {"enabled": True, "listeners": {"xmpp": {"enabled": True, "port": 5222}}}}
+    # As long as helm lets a release's be.
+    made = load(template(MINIMAL, release="r" * 53, more={"gateway": {"doors": door}}))
+    found = checks.mistakes(chart_of(MINIMAL, known, made))
+    assert not found, "\n".join(found)
 
 
 def boards_and_rules() -> None:
