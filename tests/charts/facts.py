@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
 
+import yaml
+
 SOURCE = Path(__file__).resolve().parents[2]
 SERVICES = ("gateway", "session-manager", "roster", "muc", "search")
 
@@ -62,11 +64,11 @@ def settings(service: str) -> dict[str, Setting]:
     return found
 
 
-def images() -> list[str]:
+def images() -> Iterator[str]:
     """The names under which docker-compose.yml has our Dockerfile built."""
-    compose = _text("docker-compose.yml")
-    built = re.findall(r"image: (\S+)\n\s+build:\n(?:\s+\w+: \S+\n)*?\s+dockerfile: deploy/docker/Dockerfile", compose)
-    return [name.split(":")[0] for name in built]
+    for service in yaml.safe_load(_text("docker-compose.yml"))["services"].values():
+        if service.get("build", {}).get("dockerfile") == "deploy/docker/Dockerfile":
+            yield service["image"].split(":")[0].rpartition("/")[2]
 
 
 def metrics() -> Iterator[str]:

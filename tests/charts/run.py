@@ -8,6 +8,7 @@ Exit status: 0 all passed, 1 something failed.
 
 import argparse
 import copy
+import gzip
 import json
 import os
 import re
@@ -97,6 +98,7 @@ def all_tests(programs: Path) -> dict[str, Test]:
     tests["the longest names fit"] = lambda: long_names(known)
     tests["boards and rules come from deploy"] = boards_and_rules
     tests["the packaged chart is the same"] = packaged
+    tests["appVersion is the services' version"] = release_is_ours
     return tests
 
 
@@ -332,7 +334,17 @@ def packaged() -> None:
         status, output, errors = execute(chart_tools.HELM, "package", CHART, "-d", scratch)
         assert status == 0, output + errors
         archive = next(Path(scratch).glob("*.tgz"))
-        assert template(FULL, chart=archive) == template(FULL), "it makes other objects"
+        made = template(FULL, chart=archive)
+        assert made == template(FULL), "it makes other objects"
+        # Helm keeps both in one Secret, in base64.
+        size = (archive.stat().st_size + len(gzip.compress(made.encode()))) * 4 // 3
+    assert size < 900_000, f"with {size} bytes a release does not fit into a Secret"
+
+
+def release_is_ours() -> None:
+    version = re.search(r"project\(rookery VERSION (\S+)", (facts.SOURCE / "CMakeLists.txt").read_text())[1]
+    said = load((CHART / "Chart.yaml").read_text())[0]["appVersion"]
+    assert said == version, f"appVersion is {said}, and the services are of {version}"
 
 
 if __name__ == "__main__":

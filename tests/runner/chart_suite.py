@@ -43,7 +43,7 @@ def names(context: Context) -> list[str]:
 def execute(context: Context) -> Counts:
     missing = chart_tools.missing()
     if missing:
-        context.progress.say(f"charts skipped: there is no {missing}{': ' if _cannot else ''}{_cannot}")
+        context.progress.say(f"charts skipped, since these are not there: {missing}{'; ' if _cannot else ''}{_cannot}")
         return Counts(skipped=1)
     context.progress.step("charts")
     lines: list[str] = []
@@ -57,9 +57,10 @@ def execute(context: Context) -> Counts:
     failed = [f"charts {found.group(1)}" for found in map(_FAILED.match, lines) if found]
     if not match or bool(failed) != (status != 0):
         failed.append(f"charts: the tests did not run to their end (status {status})")
-    for line in lines:
-        if not line.startswith("charts ok"):
-            context.progress.say(line) if failed or line.startswith("charts skipped") else None
+    # Of a failure whatever was said, a traceback too; else why something was left out.
+    for line in lines[:-1] if match else lines:
+        if line.startswith("charts skipped") or (failed and not line.startswith("charts ok")):
+            context.progress.say(line)
     passed, skipped = (int(match.group(1)), int(match.group(3) or 0)) if match else (0, 0)
     context.progress.done(f"{passed} of {passed + len(failed)} passed")
     return Counts(passed, failed, skipped)

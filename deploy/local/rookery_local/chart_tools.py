@@ -3,7 +3,6 @@ their checksums, and the schemas of Kubernetes' objects. All of it lies below .l
 
 import copy
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -44,30 +43,39 @@ KINDS = (
 def prepare(progress: Progress) -> None:
     """Makes what is missing. ClusterError: it cannot be had here."""
     with lock.exclusive(DEPS / "charts.lock", progress):
-        _build(progress)
-        _python(progress)
-        _schemas(progress)
+        for (_, mark, wanted), make in zip(_parts(), (_build, _python, _schemas)):
+            if not _is_there(mark, wanted):
+                make(progress)
+                mark.write_text(wanted)
 
 
 def missing() -> str:
-    """What is not there, or nothing."""
-    wanted = {"helm": HELM, "kubeconform": KUBECONFORM, "PyYAML": ROOT / "venv" / "installed", "schemas": SCHEMAS / "taken"}
-    return ", ".join(name for name, path in wanted.items() if not path.exists())
+    """What is not there, or not as it is wanted now; or nothing."""
+    return ", ".join(what for what, mark, wanted in _parts() if not _is_there(mark, wanted))
+
+
+def _parts() -> list[tuple[str, Path, str]]:
+    """What there is to make: the file that is written last, and what is in it then."""
+    return [
+        ("helm and kubeconform", ROOT / "bin" / "built", json.dumps([module[:3] for module in MODULES])),
+        ("PyYAML", ROOT / "venv" / "installed", (TESTS / "requirements.txt").read_text()),
+        ("schemas of Kubernetes", SCHEMAS / "taken", (TESTS / "schemas.txt").read_text() + json.dumps([KUBERNETES, KINDS])),
+    ]
+
+
+def _is_there(mark: Path, wanted: str) -> bool:
+    return mark.exists() and mark.read_text() == wanted
 
 
 def _build(progress: Progress) -> None:
-    progress.step("chart tools")
-    mark, wanted = ROOT / "bin" / "built", json.dumps([module[:3] for module in MODULES])
-    if mark.exists() and mark.read_text() == wanted:
-        progress.done("there")
-        return
     go = _go(progress)
     scratch = ROOT / "go"
+    shutil.rmtree(ROOT / "bin", ignore_errors=True)
     _remove(scratch)
-    HELM.parent.mkdir(parents=True, exist_ok=True)
+    HELM.parent.mkdir(parents=True)
     environment = {
-        "GOPATH": str(scratch / "path"), "GOCACHE": str(scratch / "cache"), "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false",
-        "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0",
+        "GOPATH": str(scratch / "path"), "GOCACHE": str(scratch / "cache"), "GOWORK": "off", "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false", "GOTOOLCHAIN": "local",
     }
     try:
         for module, version, checksum, program, target in MODULES:
@@ -84,7 +92,6 @@ def _build(progress: Progress) -> None:
     finally:
         # A gigabyte, which nobody needs again.
         _remove(scratch)
-    mark.write_text(wanted)
 
 
 def _download(go: str, module: str, version: str, checksum: str, environment: dict[str, str]) -> Path:
@@ -119,14 +126,10 @@ def _go_version(go: str) -> tuple[int, ...]:
 
 
 def _python(progress: Progress) -> None:
-    requirements, mark = TESTS / "requirements.txt", ROOT / "venv" / "installed"
-    if mark.exists() and mark.read_text() == requirements.read_text():
-        return
     progress.step("chart tools")
     shutil.rmtree(ROOT / "venv", ignore_errors=True)
     run(["/usr/bin/python3", "-m", "venv", str(ROOT / "venv")], "making a Python environment")
-    _pip("install", "--require-hashes", "--only-binary", ":all:", "-r", str(requirements))
-    mark.write_text(requirements.read_text())
+    _pip("install", "--require-hashes", "--only-binary", ":all:", "-r", str(TESTS / "requirements.txt"))
     progress.done("Python packages installed")
 
 
@@ -138,15 +141,13 @@ def _pip(command: str, *arguments: str) -> None:
 
 
 def _schemas(progress: Progress) -> None:
-    source, mark = TESTS / "schemas.txt", SCHEMAS / "taken"
-    wanted = source.read_text() + json.dumps([KUBERNETES, KINDS])
-    if mark.exists() and mark.read_text() == wanted:
-        return
     progress.step("chart tools")
     scratch = ROOT / "wheel"
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.rmtree(SCHEMAS, ignore_errors=True)
-    _pip("download", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-d", str(scratch), "-r", str(source))
+    _pip(
+        "download", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-d", str(scratch), "-r", str(TESTS / "schemas.txt")
+    )
     with zipfile.ZipFile(next(scratch.glob("*.whl"))) as archive:
         for version in KUBERNETES:
             place = f"kubernetes_validate/kubernetes-json-schema/v{version}-local-strict"
@@ -156,7 +157,6 @@ def _schemas(progress: Progress) -> None:
                 text = archive.read(f"{place}/{kind}.json").decode()
                 (SCHEMAS / f"v{version}" / f"{kind}.json").write_text(local_schema(text, definitions))
     shutil.rmtree(scratch)
-    mark.write_text(wanted)
     progress.done("Kubernetes' schemas taken")
 
 

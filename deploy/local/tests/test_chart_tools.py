@@ -40,9 +40,18 @@ class ChartToolsTest(unittest.TestCase):
         self.assertEqual(local["$defs"], {name: definitions[name] for name in ("A", "B")})
         self.assertNotIn("$id", local)
 
-    def test_what_is_not_there_is_named(self):
-        with tempfile.TemporaryDirectory() as name, mock.patch.object(chart_tools, "HELM", Path(name) / "helm"):
-            self.assertIn("helm", chart_tools.missing())
+    def test_what_is_not_there_is_named_and_what_is_there_is_not_made_again(self):
+        with tempfile.TemporaryDirectory() as name:
+            marks = [("helm", Path(name) / "built", "v2"), ("schemas", Path(name) / "taken", "v1")]
+            (Path(name) / "built").write_text("v1")
+            (Path(name) / "taken").write_text("v1")
+            build, python, schemas = mock.Mock(), mock.Mock(), mock.Mock()
+            with mock.patch.multiple(chart_tools, _parts=lambda: marks, _build=build, _python=python, _schemas=schemas, DEPS=Path(name)):
+                self.assertEqual(chart_tools.missing(), "helm")
+                chart_tools.prepare(Progress(io.StringIO()))
+                self.assertEqual(chart_tools.missing(), "")
+            build.assert_called_once()
+            python.assert_not_called()
 
 
 if __name__ == "__main__":
