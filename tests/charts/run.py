@@ -298,7 +298,7 @@ def long_names(known: facts.Facts) -> None:
 
 def boards_and_rules() -> None:
     """As many as there are; and, in a copy of the chart that has some, each as it is."""
-    boards = [*(facts.SOURCE / "deploy" / "grafana").glob("*.json")]
+    boards = [*(facts.SOURCE / "deploy" / "grafana" / "boards").glob("*.json")]
     rules = [*(facts.SOURCE / "deploy" / "prometheus" / "rules").glob("*.yaml")]
     made = objects(FULL)
     count_boards(made, len(boards), len(rules))
