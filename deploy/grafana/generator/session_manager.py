@@ -53,7 +53,8 @@ BOARD = Board(
         Row("Offline store", [
             Panel("Kept", PER_SECOND,
                   {"for the absent": rate(_M + "messages_stored_offline_total"), "for one session": rate(_M + "packets_stored_total"),
-                   "of a session that nobody had": rate(_M + "packets_orphaned_total"), "of an ended session, routed anew": rate(_M + "messages_rerouted_total")},
+                   "of a session that nobody had": rate(_M + "packets_orphaned_total"),
+                   "not given to a slow client": rate(_M + "packets_spared_total"), "of an ended session, routed anew": rate(_M + "messages_rerouted_total")},
                   "For one session: its client has not acknowledged for `shards.window-time`."),
             Panel("Rows that wait for PostgreSQL", RATIO,
                   {"{{instance}}": f"{total(_M + 'store_waiting_rows', 'instance')} / ({total(_M + 'shards', 'instance')} * $store_waiting > 0)"},

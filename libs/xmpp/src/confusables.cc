@@ -1,6 +1,8 @@
 #include "rookery/xmpp/confusables.h"
 
+#include <unicode/uchar.h>
 #include <unicode/uspoof.h>
+#include <unicode/utf8.h>
 
 #include <cstdint>
 #include <memory>
@@ -27,6 +29,21 @@ const USpoofChecker* Checker() {
   return checker.get();
 }
 
+/// Of decomposed text: a dot above an i, which has one, or an accent more or less is seen by nobody who looks
+/// for a name that he knows.
+std::string WithoutMarks(const std::string& text) {
+  std::string bases;
+  const auto size = static_cast<std::int32_t>(text.size());
+  for (std::int32_t at = 0; at < size;) {
+    const std::int32_t from = at;
+    UChar32 character = 0;
+    U8_NEXT(text.data(), at, size, character);
+    if (character < 0 || u_charType(character) != U_NON_SPACING_MARK)
+      bases.append(text, static_cast<std::size_t>(from), static_cast<std::size_t>(at - from));
+  }
+  return bases;
+}
+
 }  // namespace
 
 std::string SkeletonOf(std::string_view name) {
@@ -38,7 +55,7 @@ std::string SkeletonOf(std::string_view name) {
                              skeleton.data(), static_cast<std::int32_t>(skeleton.size()), &error);
   if (U_FAILURE(error)) return std::string(name);
   skeleton.resize(static_cast<std::size_t>(size));
-  return skeleton;
+  return WithoutMarks(skeleton);
 }
 
 bool IsOfScriptsWrittenTogether(std::string_view name) {

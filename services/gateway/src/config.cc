@@ -121,6 +121,10 @@ void Config::Bind(config::Schema& schema) {
               1'000'000);
   schema.Bind("limits.bytes-per-second", &bytes_per_second, "Reading from one connection; 0: no limit", 0,
               1 << 30);
+  schema.Bind("limits.stanzas-per-second", &stanzas_per_second,
+              "Of one client, in the long run; ten times as many at once, then it is read more slowly; 0: no "
+              "limit",
+              0, 1'000'000);
   schema.Bind("limits.auth-attempts", &auth_attempts, "Failed SASL exchanges on one stream", 1, 100);
   schema.Bind("limits.negotiation-timeout", &negotiation_timeout,
               "From the beginning of the sign-in to a bound resource");
@@ -248,6 +252,7 @@ XmppSettings Config::MakeXmppSettings() const {
   settings.limits_before_auth.max_elements = 128;
   settings.limits_before_auth.max_white_space_bytes = 4096;
   settings.read_rate = static_cast<std::size_t>(bytes_per_second);
+  settings.stanza_rate = static_cast<std::size_t>(stanzas_per_second);
   settings.max_queued_bytes = static_cast<std::size_t>(max_queued_bytes);
   settings.max_unconfirmed = static_cast<std::size_t>(max_unconfirmed);
   settings.max_unacked = static_cast<std::size_t>(max_unacked);

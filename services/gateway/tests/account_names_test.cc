@@ -11,6 +11,8 @@ TEST(AccountNames, ReservedNamesAreRefused_AndWhatLooksLikeThem) {
   EXPECT_FALSE(names.Allows("root"));
   EXPECT_FALSE(names.Allows("\u0430dmin"));  // a Cyrillic a
   EXPECT_FALSE(names.Allows("r\u043e\u043et"));
+  EXPECT_FALSE(names.Allows("admi\u0307n"));  // a second dot above the i
+  EXPECT_FALSE(names.Allows("\u00e1dmin"));
   EXPECT_TRUE(names.Allows("admiral"));
   EXPECT_TRUE(names.Allows("roots"));
 }

@@ -274,6 +274,28 @@ TEST_F(LiveStream, ReadingStopsWhileTooMuchIsUnconfirmed) {
   EXPECT_FALSE(socket_.paused);
 }
 
+TEST_F(LiveStream, WhoSendsTooManyStanzasIsReadMoreSlowly) {
+  settings_.stanza_rate = 2;
+  settings_.max_unconfirmed = 1'000;
+  Bind();
+  auto* connection = static_cast<ClientConnection*>(socket_.handler);
+  std::string messages;
+  for (int i = 0; i < 30; ++i) messages += "<message/>";
+  Feed(messages);
+  // Ten seconds' worth, and not one of them is lost.
+  EXPECT_GE(cluster_.sent.size(), 19u);
+  EXPECT_LE(cluster_.sent.size(), 20u);
+  EXPECT_TRUE(socket_.paused);
+  const SteadyTime now = Clock::System().Now();
+  connection->OnTick(now + std::chrono::seconds(2));
+  EXPECT_GE(cluster_.sent.size(), 22u);
+  EXPECT_LT(cluster_.sent.size(), 26u);
+  EXPECT_TRUE(socket_.paused);
+  connection->OnTick(now + std::chrono::seconds(8));
+  EXPECT_EQ(cluster_.sent.size(), 30u);
+  EXPECT_FALSE(socket_.paused);
+}
+
 TEST_F(LiveStream, ReadingStopsWhileTheProcessIsCongested) {
   Bind();
   cluster_.congested = true;

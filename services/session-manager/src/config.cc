@@ -14,10 +14,16 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("sessions.link-grace", &settings.link_grace,
               "how long a session without XEP-0198 survives the loss of the link to its gateway");
   schema.Bind("sessions.max-per-user", &settings.max_sessions_per_user, "sessions of one user", 1, 10'000);
-  schema.Bind("sessions.max-unacknowledged", &settings.max_unacked_packets,
-              "stanzas that may wait for one client before its session is ended", 16, 1'000'000);
+  schema.Bind(
+      "sessions.max-unacknowledged", &settings.max_unacked_packets,
+      "stanzas that may wait for one client before its session is ended; others may send half of them", 16,
+      1'000'000);
   schema.Bind("sessions.max-unacknowledged-bytes", &settings.max_unacked_bytes, "the same in bytes", 65'536,
               1'000'000'000);
+  schema.Bind("sessions.max-under-way-bytes", &settings.max_under_way_bytes,
+              "how much of that is on its way to the client at a time, besides one large stanza; less than "
+              "the gateways' limits.max-queued-bytes",
+              65'536, 1'000'000'000);
   schema.Bind("sessions.max-directed-presence", &settings.max_directed_presence,
               "addresses that one session may send directed presence to", 0, 100'000);
   schema.Bind("shards.window-time", &settings.window_time,
@@ -38,8 +44,11 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("shards.attach-timeout", &settings.attach_timeout, "a new owner waits so long for gateways");
   schema.Bind("shards.duplicate-horizon", &settings.duplicate_horizon,
               "how far back a repeated record can lie");
-  schema.Bind("offline.max-messages", &settings.max_offline_messages, "messages kept for one absent user", 0,
+  schema.Bind("offline.max-messages", &settings.max_offline_messages,
+              "messages kept for one absent user; each sender may have half of what others leave", 0,
               100'000);
+  schema.Bind("offline.max-bytes", &settings.max_offline_bytes, "the same in bytes", 0,
+              std::int64_t{1} << 32);
   schema.Bind("roster.max-items", &settings.max_roster_items, "items of one roster", 1, 1'000'000);
   schema.Bind("roster.max-pending-requests", &settings.max_pending_requests,
               "subscription requests kept for one user", 1, 1'000'000);

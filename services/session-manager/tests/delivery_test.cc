@@ -151,7 +151,7 @@ TEST_F(DeliveryTest, Offline_MessagesThatArriveMeanwhileComeAfter) {
 }
 
 TEST_F(DeliveryTest, Offline_QuotaBounces) {
-  node(0).settings.max_offline_messages = 2;
+  node(0).settings.max_offline_messages = 4;
   Client& alice = SignIn(gateway_, alice_, "a");
   for (int i = 1; i <= 3; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
   Settle();
@@ -439,6 +439,10 @@ TEST_F(DeliveryTest, Overflow_EndsTheSessionAndKeepsTheMessages) {
   const std::size_t had = bob.unacked.size();
   for (int i = 0; i < 30; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
   Settle();
+  ASSERT_FALSE(bob.ended) << "for what others send (B4)";
+  for (int i = 0; i < 10; ++i)
+    gateway_.Send(bob, Iq("get", "localhost", "p" + std::to_string(i), "ping", "urn:xmpp:ping"));
+  Settle();
   ASSERT_TRUE(bob.ended);
   EXPECT_EQ(bob.ended->condition(), "policy-violation");
   EXPECT_EQ(had, 0u);
@@ -455,6 +459,10 @@ TEST_F(DeliveryTest, Overflow_BytesCountToo) {
     big.mutable_payload()->append("<x xmlns=\"y\">").append(20'000, 'x').append("</x>");
     gateway_.Send(alice, big);
   }
+  Settle();
+  ASSERT_FALSE(bob.ended);
+  for (int i = 0; i < 100; ++i)
+    gateway_.Send(bob, Iq("get", "localhost", "p" + std::to_string(i), "ping", "urn:xmpp:ping"));
   Settle();
   EXPECT_TRUE(bob.ended);
   EXPECT_EQ(database_.Waiting(bob_), 5u);

@@ -31,6 +31,8 @@ class IqTest : public Cluster {
     gateway_.Send(*asker_, iq);
     Settle();
     EXPECT_EQ(asker_->confirmed, asker_->sent);
+    // Who may not know of an account hears so a moment later.
+    EXPECT_TRUE(RunUntil([&] { return !Only(asker_->inbox, STANZA_KIND_IQ).empty(); }));
     std::vector<xmpp::Stanza> answers;
     for (const xmpp::Stanza& stanza : asker_->inbox)
       if (stanza.kind() == STANZA_KIND_IQ && stanza.type() != "set") answers.push_back(stanza);
@@ -102,6 +104,35 @@ TEST_F(IqTest, ToAnotherAccount_NoTellingWhoHasOne) {
     EXPECT_EQ(items.type(), "result");
     EXPECT_THAT(items.payload(), Not(HasSubstr("<item")));
   }
+}
+
+TEST_F(IqTest, ToOneWhoMayNotKnow_RefusedAfterTheSameTimeWhoeverItIs) {
+  SignIn(gateway_, bob_, "b");
+  asker_->inbox.clear();
+  const std::string offline = UserIn(2, 1);
+  for (const std::string& to : {bob_, offline, std::string("nobody@localhost")})
+    gateway_.Send(*asker_, Iq("get", to, to, "ping", kPing));
+  Settle();
+  // Not as soon as it is known.
+  EXPECT_THAT(asker_->inbox, IsEmpty());
+  EXPECT_TRUE(RunUntil([&] { return Only(asker_->inbox, STANZA_KIND_IQ, "error").size() == 3; }));
+}
+
+TEST_F(IqTest, AFloodOfQuestionsToAnAbsentUserHoldsUpNothing) {
+  roster_.held = true;
+  for (int i = 0; i < 300; ++i)
+    gateway_.Send(*asker_, Iq("get", bob_, "q" + std::to_string(i), "ping", kPing));
+  Settle();
+  const auto refused = Only(asker_->inbox, STANZA_KIND_IQ, "error");
+  EXPECT_GE(refused.size(), 200u);
+  EXPECT_LT(refused.size(), 300u);
+  for (const xmpp::Stanza& error : refused) EXPECT_THAT(error.payload(), HasSubstr("service-unavailable"));
+  // Without presence, which would wait for the roster itself.
+  Client& carol = SignIn(gateway_, UserIn(2, 2), "c", std::nullopt);
+  gateway_.Send(carol, Message(bob_, "m1"));
+  EXPECT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 1; }));
+  roster_.held = false;
+  EXPECT_TRUE(RunUntil([&] { return Only(asker_->inbox, STANZA_KIND_IQ, "error").size() == 300; }));
 }
 
 TEST_F(IqTest, ToAnAbsentUser_NothingOfTheUserOutlivesTheAnswer) {

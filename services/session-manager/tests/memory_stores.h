@@ -165,6 +165,21 @@ class MemoryWaitingStore final : public WaitingStore {
  public:
   explicit MemoryWaitingStore(MemoryDatabase& database) : db_(database) {}
 
+  /// What waits for a user, in all and of each sender: messages and bytes.
+  struct Filled {
+    WaitingStore::Quota all;
+    std::map<std::string, WaitingStore::Quota> of;
+    void Add(const xmpp::Stanza& stanza) {
+      for (WaitingStore::Quota* part : {&all, &of[std::string(xmpp::BareOf(stanza.from()))]}) {
+        ++part->messages;
+        part->bytes += static_cast<std::int64_t>(stanza.ByteSizeLong());
+      }
+    }
+    bool Fits(const xmpp::Stanza& stanza, const WaitingStore::Quota& most) {
+      const WaitingStore::Quota& own = of[std::string(xmpp::BareOf(stanza.from()))];
+      return all.messages + own.messages <= most.messages && all.bytes + own.bytes <= most.bytes;
+    }
+  };
   Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) override {
     const absl::Status begun = co_await db_.Begin("StoreOffline", true);
     if (!begun.ok()) co_return begun;
@@ -173,7 +188,7 @@ class MemoryWaitingStore final : public WaitingStore {
       co_return absl::InternalError("refused");
     std::vector<Stored> answers;
     // As one statement: the rows of a user are placed behind what waited before it.
-    std::map<std::string, std::int64_t> places;
+    std::map<std::string, Filled> filled;
     for (const OfflineWrite& row : rows) {
       const std::string& owner = row.key.owner;
       if (!db_.accounts.contains(owner)) {
@@ -185,10 +200,16 @@ class MemoryWaitingStore final : public WaitingStore {
         answers.push_back(Stored::kAlreadyThere);
         continue;
       }
-      const auto place = places.try_emplace(owner, static_cast<std::int64_t>(db_.Waiting(owner))).first;
-      if (row.quota && ++place->second > *row.quota) {
-        answers.push_back(Stored::kQuotaReached);
-        continue;
+      const auto [found, is_first] = filled.try_emplace(owner);
+      if (is_first)
+        for (const auto& [id, other] : kept)
+          if (other.stanza) found->second.Add(*other.stanza);
+      if (row.quota) {
+        found->second.Add(*row.stanza);
+        if (!found->second.Fits(*row.stanza, *row.quota)) {
+          answers.push_back(Stored::kQuotaReached);
+          continue;
+        }
       }
       kept[row.key.id] = {row.received_at_ms, std::make_shared<xmpp::Stanza>(*row.stanza), std::nullopt};
       answers.push_back(Stored::kStored);

@@ -32,8 +32,12 @@ class RosterTest : public Cluster {
     xmpp::SetPayload(iq, query);
     gateway_.Send(client, iq);
     Settle();
-    for (const xmpp::Stanza& stanza : client.inbox)
-      if (stanza.kind() == STANZA_KIND_IQ && stanza.id() == iq.id() && stanza.type() != "set") return stanza;
+    const auto find = [&] {
+      return std::find_if(client.inbox.begin(), client.inbox.end(), [&](const xmpp::Stanza& stanza) {
+        return stanza.kind() == STANZA_KIND_IQ && stanza.id() == iq.id() && stanza.type() != "set";
+      });
+    };
+    if (RunUntil([&] { return find() != client.inbox.end(); })) return *find();
     ADD_FAILURE() << "no answer";
     return {};
   }

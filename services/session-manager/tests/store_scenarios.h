@@ -55,10 +55,18 @@ class StoreScenarios : public Fixture {
   }
   WaitingStore::OfflineWrite Row(std::uint64_t id, std::optional<std::int64_t> quota = 10,
                                  std::int64_t at = 1'000) {
-    return {{user_, id}, at, StanzaOf(id), quota};
+    return {{user_, id}, at, StanzaOf(id), quota ? std::optional(QuotaOf(*quota)) : std::nullopt};
+  }
+  /// So many messages of one sender.
+  static WaitingStore::Quota QuotaOf(std::int64_t messages) { return {2 * messages, std::int64_t{1} << 30}; }
+  WaitingStore::OfflineWrite RowFrom(std::uint64_t id, const std::string& sender, WaitingStore::Quota quota,
+                                     std::size_t size = 0) {
+    auto stanza = std::make_shared<xmpp::Stanza>(*StanzaOf(id, size));
+    stanza->set_from(sender + "/r");
+    return {{user_, id}, 1'000, stanza, quota};
   }
   WaitingStore::OfflineWrite RowOf(const std::string& user, std::uint64_t id) {
-    return {{user, id}, 1'000, StanzaOf(id), 10};
+    return {{user, id}, 1'000, StanzaOf(id), QuotaOf(10)};
   }
   std::vector<Stored> Store(std::vector<WaitingStore::OfflineWrite> rows) {
     auto stored = Run(this->waiting().StoreOffline(rows));
@@ -265,6 +273,39 @@ TYPED_TEST_P(StoreScenarios, Offline_QuotaAndDuplicates) {
   this->Mark(this->user_, {1});
   EXPECT_EQ(this->StoreOne(this->Row(3, 2)), Stored::kStored);
   EXPECT_EQ(this->StoreOne(this->Row(4, std::nullopt)), Stored::kStored) << "without a quota";
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_ASenderHasHalfOfWhatOthersLeave) {
+  using Stored = WaitingStore::Stored;
+  this->Account();
+  const WaitingStore::Quota most{8, 1 << 30};
+  const auto store = [&](std::uint64_t id, const std::string& sender) {
+    return this->StoreOne(this->RowFrom(id, sender, most));
+  };
+  for (const std::uint64_t id : {1, 2, 3, 4}) EXPECT_EQ(store(id, "a@x"), Stored::kStored);
+  EXPECT_EQ(store(5, "a@x"), Stored::kQuotaReached);
+  // All in one statement.
+  EXPECT_EQ(this->Store({this->RowFrom(6, "b@x", most), this->RowFrom(7, "b@x", most),
+                         this->RowFrom(8, "b@x", most), this->RowFrom(9, "c@x", most)}),
+            (std::vector{Stored::kStored, Stored::kStored, Stored::kQuotaReached, Stored::kQuotaReached}));
+  EXPECT_EQ(store(9, "c@x"), Stored::kStored);
+  EXPECT_EQ(store(10, "d@x"), Stored::kQuotaReached);
+  this->Mark(this->user_, {1, 2});
+  EXPECT_EQ(store(10, "d@x"), Stored::kStored);
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_BytesCount) {
+  using Stored = WaitingStore::Stored;
+  this->Account();
+  const WaitingStore::Quota most{100, 20'000};
+  const auto store = [&](std::uint64_t id, const std::string& sender, std::size_t size) {
+    return this->StoreOne(this->RowFrom(id, sender, most, size));
+  };
+  EXPECT_EQ(store(1, "a@x", 9'000), Stored::kStored);
+  EXPECT_EQ(store(2, "a@x", 9'000), Stored::kQuotaReached);
+  EXPECT_EQ(store(3, "b@x", 9'000), Stored::kQuotaReached);
+  EXPECT_EQ(store(3, "b@x", 4'000), Stored::kStored);
+  EXPECT_EQ(store(4, "a@x", 10), Stored::kQuotaReached);
 }
 
 TYPED_TEST_P(StoreScenarios, Offline_OneStatementForMany_AnAnswerForEachRow) {
@@ -547,6 +588,7 @@ REGISTER_TYPED_TEST_SUITE_P(
     StoreScenarios, Account_CreatedOnce, Account_KeysChange, Account_RemovedWithEverything,
     Account_LastActivity, Offline_OldestFirstAndWhole, Offline_PagesAreBoundedInBytes,
     Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer, Offline_QuotaAndDuplicates,
+    Offline_ASenderHasHalfOfWhatOthersLeave, Offline_BytesCount,
     Offline_OneStatementForMany_AnAnswerForEachRow, Offline_GivenStaysAsAMark,
     Offline_AMarkKeepsOutWhatIsStoredLate, Offline_UsersAreApart, Offline_RowsByKey_ThoseThatWait,
     Packets_StoredOnceAndLoadedInOrder, Packets_ManySessionsInOneStatement, Packets_Removed,

@@ -23,13 +23,19 @@ SHORT_TIMES = {
     "ROOKERY_GATEWAY__LIMITS__ANSWER_TIMEOUT": "8s",
     "ROOKERY_GATEWAY__LIMITS__WRITE_TIMEOUT": "10s",
 }
+# One talker leaves more for another than an operator would let it.
+ROOM = {
+    "ROOKERY_GATEWAY__LIMITS__STANZAS_PER_SECOND": "0",
+    "ROOKERY_SESSION_MANAGER__OFFLINE__MAX_MESSAGES": "1500",
+    "ROOKERY_SESSION_MANAGER__OFFLINE__MAX_BYTES": "67108864",
+}
 _METRIC = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
 
 
 class Cluster:
     def __init__(self, state: Path, base_port: int | None = None, times: dict[str, str] | None = None):
         self.state = state
-        self._times = SHORT_TIMES if times is None else times
+        self._times = SHORT_TIMES | ROOM if times is None else times
         self.base_port = base_port
         self.domain = "localhost"
         self._status: dict = {}

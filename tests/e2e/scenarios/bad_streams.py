@@ -159,6 +159,43 @@ async def slow_reader_with_stream_management(cluster: Cluster) -> None:
 
 
 @scenario(seconds=180)
+async def reader_that_is_slower_than_what_it_is_sent(cluster: Cluster) -> None:
+    """Who reads, however slowly, keeps the stream and gets everything, with XEP-0198 and without."""
+    ann, bob = await pair(cluster)
+    carl = await person(cluster, "carl", "gateway/1")
+    await ann.enable()
+    body = "z" * 20_000
+    sent = 250
+
+    async def read_slowly(client: Client) -> None:
+        # The slowness itself: what the socket has, ten times a second.
+        while True:
+            client.connection.transport.pause_reading()
+            await asyncio.sleep(0.1)
+            client.connection.transport.resume_reading()
+            await asyncio.sleep(0.005)
+
+    readers = [asyncio.create_task(read_slowly(client)) for client in (ann, carl)]
+    try:
+        for n in range(sent):
+            for client in (ann, carl):
+                bob.message(client.bare, f"{n} {body}")
+            if n % 20 == 19:
+                await bob.sync()
+        for client in (ann, carl):
+            await until(lambda: client.connection.closed or len(client.bodies()) >= sent, "all of it", 90)
+    finally:
+        for reader in readers:
+            reader.cancel()
+    for client in (ann, carl):
+        assert not client.connection.closed, f"{client.bare} was closed: {client.connection.error}"
+        client.connection.transport.resume_reading()
+        numbers = [int(b.split(" ")[0]) for b in client.bodies()]
+        assert numbers == list(range(sent)), f"{client.bare}: {len(numbers)} of {sent}"
+    await leave(ann, bob, carl)
+
+
+@scenario(seconds=180)
 async def more_connections_than_descriptors(cluster: Cluster) -> None:
     """20,000 connections against a gateway that may have 400 descriptors: refused, and those that
     were there stay."""

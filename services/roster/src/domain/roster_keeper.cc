@@ -264,6 +264,12 @@ v1::RosterItem ToProto(const Contact& contact) {
 
 Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterRequest request) {
   v1::GetRosterResponse response;
+  if (!request.contact().empty()) {
+    auto now = co_await store_.Read(request.user(), request.contact(), {});
+    if (!now.ok()) co_return now.status();
+    if (now->contact && now->contact->listed) *response.add_items() = ToProto(*now->contact);
+    co_return response;
+  }
   if (request.has_known_version() && request.known_version() > 0) {
     auto waiting = co_await store_.LoadPending(request.user());
     if (!waiting.ok()) co_return waiting.status();

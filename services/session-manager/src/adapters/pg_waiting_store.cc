@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "absl/strings/str_cat.h"
+#include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {
 
@@ -104,37 +105,48 @@ Task<absl::StatusOr<std::vector<WaitingStore::Stored>>> PgWaitingStore::StoreOff
     const std::vector<OfflineWrite>& rows) {
   std::vector<Stored> answers;
   if (rows.empty()) co_return answers;
-  std::vector<std::string> owners, stanzas;
-  std::vector<std::int64_t> ids, times, quotas;
+  std::vector<std::string> owners, senders, stanzas;
+  std::vector<std::int64_t> ids, times, most, most_bytes;
   std::int64_t highest = 0;
   for (const OfflineWrite& row : rows) {
     owners.push_back(row.key.owner);
+    senders.emplace_back(xmpp::BareOf(row.stanza->from()));
     ids.push_back(Signed(row.key.id));
     times.push_back(row.received_at_ms);
     stanzas.push_back(row.stanza->SerializeAsString());
-    quotas.push_back(row.quota.value_or(-1));
-    highest = std::max(highest, quotas.back());
+    most.push_back(row.quota ? row.quota->messages : -1);
+    most_bytes.push_back(row.quota ? row.quota->bytes : 0);
+    highest = std::max(highest, most.back());
   }
-  std::vector<Param> params{Param::TextArray(owners),   Param::IntArray(ids),    Param::IntArray(times),
-                            Param::BytesArray(stanzas), Param::IntArray(quotas), Param::Int(highest)};
+  std::vector<Param> params{Param::TextArray(owners),    Param::IntArray(ids),     Param::IntArray(times),
+                            Param::BytesArray(stanzas),  Param::IntArray(most),    Param::Int(highest),
+                            Param::IntArray(most_bytes), Param::TextArray(senders)};
   // Rows of one user are placed in the order given, behind what waits for that user already. A join
   // with LIMIT cannot become a scan of all accounts.
   auto result = co_await pool_.Execute(
       LaneOf(rows.front().key.owner),
       "WITH given AS MATERIALIZED (SELECT t.*, a.found IS NOT NULL AS known, m.found IS NOT NULL AS there "
-      "FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[]) WITH ORDINALITY "
-      "AS t (owner, id, at_ms, stanza, quota, n) "
+      "FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[], $7::bigint[], "
+      "$8::text[]) WITH ORDINALITY AS t (owner, id, at_ms, stanza, most, most_bytes, sender, n) "
       "LEFT JOIN LATERAL (SELECT true AS found FROM accounts WHERE owner = t.owner LIMIT 1) AS a ON true "
       "LEFT JOIN LATERAL (SELECT true AS found FROM offline_messages WHERE owner = t.owner AND id = t.id "
       "LIMIT 1) AS m ON true), "
-      "waiting AS (SELECT o.owner, (SELECT count(*) FROM (SELECT 1 FROM offline_messages m WHERE m.owner = "
-      "o.owner AND m.given_at_ms IS NULL LIMIT $6::bigint) AS found) AS many "
-      "FROM (SELECT DISTINCT owner FROM given WHERE known AND NOT there AND quota >= 0) AS o), "
-      "placed AS (SELECT g.*, quota < 0 OR coalesce(w.many, 0) + row_number() OVER (PARTITION BY g.owner "
-      "ORDER BY g.n) <= quota AS fits FROM given g LEFT JOIN waiting w USING (owner) "
-      "WHERE g.known AND NOT g.there), "
-      "stored AS (INSERT INTO offline_messages (owner, id, received_at_ms, stanza) "
-      "SELECT owner, id, at_ms, stanza FROM placed WHERE fits ORDER BY owner, id "
+      "waiting AS (SELECT m.owner, m.sender, count(*) AS many, sum(octet_length(m.stanza)) AS bytes "
+      "FROM (SELECT DISTINCT owner FROM given WHERE known AND NOT there AND most >= 0) AS o CROSS JOIN "
+      "LATERAL "
+      "(SELECT owner, sender, stanza FROM offline_messages WHERE owner = o.owner AND given_at_ms IS NULL "
+      "LIMIT $6::bigint) AS m GROUP BY m.owner, m.sender), "
+      "total AS (SELECT owner, sum(many) AS many, sum(bytes) AS bytes FROM waiting GROUP BY owner), "
+      "placed AS (SELECT g.*, most < 0 OR (coalesce(t.many, 0) + coalesce(w.many, 0) "
+      "+ row_number() OVER of_owner + row_number() OVER of_sender <= most "
+      "AND coalesce(t.bytes, 0) + coalesce(w.bytes, 0) "
+      "+ sum(octet_length(g.stanza)) OVER of_owner + sum(octet_length(g.stanza)) OVER of_sender <= "
+      "most_bytes) "
+      "AS fits FROM given g LEFT JOIN total t USING (owner) LEFT JOIN waiting w USING (owner, sender) "
+      "WHERE g.known AND NOT g.there WINDOW of_owner AS (PARTITION BY g.owner ORDER BY g.n), "
+      "of_sender AS (PARTITION BY g.owner, g.sender ORDER BY g.n)), "
+      "stored AS (INSERT INTO offline_messages (owner, id, received_at_ms, stanza, sender) "
+      "SELECT owner, id, at_ms, stanza, sender FROM placed WHERE fits ORDER BY owner, id "
       "ON CONFLICT (owner, id) DO NOTHING RETURNING owner, id) "
       "SELECT g.known, g.there, coalesce(p.fits, false), s.id IS NOT NULL FROM given g "
       "LEFT JOIN placed p USING (n) LEFT JOIN stored s ON s.owner = g.owner AND s.id = g.id ORDER BY g.n",

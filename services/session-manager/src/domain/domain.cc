@@ -82,7 +82,7 @@ struct Domain::Parts {
         confirmations(executor),
         refused(executor, settings, metrics, tasks, owner, shards),
         consequences(owner, shards, addresses, clock, metrics, confirmations, refused),
-        outbox(table, confirmations),
+        outbox(settings, table, confirmations),
         live(executor, settings, clock, addresses, table, gateways, features),
         directory(clock, metrics, tasks, addresses, shards, table, ports.directory),
         states(executor, settings, clock, metrics, tasks, owner, shards, ports.waiting),
@@ -93,10 +93,11 @@ struct Domain::Parts {
                 packets),
         marks(settings, clock, tasks, addresses, shards, table, ports.waiting, outbox, states, waiting),
         rows(addresses, shards, states),
-        hand_outs(executor, tasks, shards, ports.waiting, outbox, states, packets, waiting, marks),
+        hand_outs(executor, settings, tasks, shards, ports.waiting, outbox, states, packets, waiting, marks),
         recovery(tasks, shards, ports.waiting, outbox, marks, hand_outs),
         packet_rows(settings, clock, metrics, shards, states),
-        deliverer(clock, metrics, outbox, states, bounces, packets, packet_rows, waiting, marks, hand_outs),
+        deliverer(settings, clock, metrics, outbox, states, bounces, packets, packet_rows, waiting, marks,
+                  hand_outs),
         packet_recovery(clock, metrics, table, users, outbox, states, rows, packet_rows, deliverer),
         answers(clock, metrics, deliverer),
         caps(clock, metrics, table, deliverer),
@@ -107,7 +108,7 @@ struct Domain::Parts {
                  user_settings, directory),
         subscriptions(settings, clock, addresses, shards, users, accounts, ports.roster, rosters,
                       consequences, deliverer, answers, order, presence),
-        iqs(hooks, addresses, shards, consequences, answers, order),
+        iqs(clock, tasks, hooks, addresses, shards, consequences, answers, order),
         client_stanzas(executor, clock, metrics, tasks, addresses, shards, table, live, consequences,
                        confirmations, features, answers, caps, user_settings, presence, subscriptions, iqs),
         parker(executor, settings, clock, tasks, owner, shards, table, gateways, live, directory, refused,
@@ -138,6 +139,7 @@ struct Domain::Parts {
     packets.EndOverflowingBy(ends);
     waiting.Tell(hand_outs);
     presence.Tell(ends);
+    deliverer.Tell(presence);
     user_settings.Tell(client_stanzas);
     user_settings.Tell(order);
     features.OnLife(user_settings);

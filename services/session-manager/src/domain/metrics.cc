@@ -19,6 +19,8 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       stored_offline(m.Counter("messages_stored_offline_total", "Messages kept for an absent user")),
       stored_for_session(m.Counter("packets_stored_total", "Packets kept in the store for one session")),
       packets_orphaned(m.Counter("packets_orphaned_total", "Packets in the store whose session nobody had")),
+      spared(m.Counter("packets_spared_total",
+                       "Stanzas that sessions were not given, since their clients had too much to take")),
       store_statements(m.Counter("store_statements_total", "Statements that write what waits")),
       store_retries(m.Counter("store_retries_total", "Those that the store could not answer")),
       bounced(m.Counter("stanzas_bounced_total", "Stanzas answered with an error")),

@@ -20,6 +20,7 @@ struct SessionManagerMetrics {
   prometheus::Counter& stored_offline;
   prometheus::Counter& stored_for_session;
   prometheus::Counter& packets_orphaned;
+  prometheus::Counter& spared;
   prometheus::Counter& store_statements;
   prometheus::Counter& store_retries;
   prometheus::Counter& bounced;

@@ -33,8 +33,11 @@ struct Settings {
   std::chrono::milliseconds tell_back_together{200};
   std::int64_t max_unacked_packets = 2'000;
   std::int64_t max_unacked_bytes = 4 * 1024 * 1024;
+  /// Of what waits for one client, on its way to it.
+  std::int64_t max_under_way_bytes = 512 * 1024;
   std::int64_t max_sessions_per_user = 32;
   std::int64_t max_offline_messages = 1'000;
+  std::int64_t max_offline_bytes = 16 * 1024 * 1024;
   std::int64_t max_roster_items = 5'000;
   std::int64_t max_pending_requests = 1'000;
   std::int64_t max_directed_presence = 1'000;

@@ -14,6 +14,7 @@ Task<absl::StatusOr<bool>> MaySee(Roster& rosters, const IqRequest& request) {
   }
   roster::v1::GetRosterRequest get;
   get.set_user(request.account);
+  get.set_contact(asker);
   auto roster = co_await rosters.Get(std::move(get), request.cause->trace_id);
   if (!roster.ok()) co_return roster.status();
   for (const auto& item : roster->items())

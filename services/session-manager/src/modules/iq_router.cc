@@ -6,10 +6,14 @@
 #include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
 #include "domain/records/shards.h"
+#include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
 
 namespace {
+
+/// Longer than a roster service takes.
+constexpr std::chrono::milliseconds kRefusedAfter{50};
 
 xmpp::Stanza MakeAnswer(const xmpp::Stanza& iq, const IqReply& reply) {
   if (reply.error) return xmpp::MakeError(iq, *reply.error, reply.text, reply.error_type);
@@ -117,9 +121,25 @@ void IqRouter::OnAccountRequest(User& user, PendingRecord& pending) {
 Task<void> IqRouter::AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause,
                                   const Hooks::Entry* entry) {
   request->cause = &cause;
+  const SteadyTime refused_at = clock_.Now() + kRefusedAfter;
   IqReply reply = co_await Run(*request, entry);
   if (request->shard->released()) co_return;
+  if (reply.error && request->target == Target::kOtherAccount) {
+    // Nothing else of the user waits for it.
+    request->shard->window.Hold(cause.offset);
+    tasks_.Spawn("iq.refuse", RefuseAt(request->shard, cause, MakeAnswer(request->iq, reply), refused_at));
+    co_return;
+  }
   consequences_.AppendDelivery(*request->shard, cause, MakeAnswer(request->iq, reply));
+}
+
+Task<void> IqRouter::RefuseAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::Stanza error,
+                              SteadyTime time) {
+  if (const auto left = time - clock_.Now(); left > SteadyTime::duration::zero())
+    co_await runtime::Sleep(std::chrono::duration_cast<std::chrono::milliseconds>(left));
+  if (shard->released()) co_return;
+  consequences_.AppendDelivery(*shard, cause, std::move(error));
+  shard->window.Release(cause.offset);
 }
 
 }  // namespace rookery::session_manager

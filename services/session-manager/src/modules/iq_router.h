@@ -5,6 +5,8 @@
 
 #include "domain/inbound/client_answers.h"
 #include "modules/hooks.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
 
@@ -16,9 +18,11 @@ class Shards;
 /// get and set has exactly one answer. I/O thread only.
 class IqRouter {
  public:
-  IqRouter(const Hooks& hooks, const Addresses& addresses, const Shards& shards, Consequences& consequences,
-           ClientAnswers& answers, RecordOrder& order)
-      : hooks_(hooks),
+  IqRouter(const Clock& clock, runtime::TaskGroup& tasks, const Hooks& hooks, const Addresses& addresses,
+           const Shards& shards, Consequences& consequences, ClientAnswers& answers, RecordOrder& order)
+      : clock_(clock),
+        tasks_(tasks),
+        hooks_(hooks),
         addresses_(addresses),
         shards_(shards),
         consequences_(consequences),
@@ -46,7 +50,12 @@ class IqRouter {
   const Hooks::Entry* Prepare(const Sender& sender, IqRequest& request) const;
   Task<void> AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry);
   Task<void> AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause, const Hooks::Entry* entry);
+  /// At `time`, whatever it took to find out: how long an answer takes must not tell who has an account, or
+  /// is there.
+  Task<void> RefuseAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::Stanza error, SteadyTime time);
 
+  const Clock& clock_;
+  runtime::TaskGroup& tasks_;
   const Hooks& hooks_;
   const Addresses& addresses_;
   const Shards& shards_;

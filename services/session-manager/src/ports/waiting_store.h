@@ -61,12 +61,19 @@ class WaitingStore {
     std::uint64_t id = 0;
     auto operator<=>(const RowKey&) const = default;
   };
+  /// What may wait for a user. What a message's own sender has there counts twice: so each may take half of
+  /// what others leave, and no stranger all of it.
+  struct Quota {
+    std::int64_t messages = 0;
+    /// Of the serialised stanzas.
+    std::int64_t bytes = 0;
+  };
   struct OfflineWrite {
     RowKey key;
     std::int64_t received_at_ms = 0;
     SharedStanza stanza;
-    /// Of messages of the user that wait; none: it is stored whatever waits already.
-    std::optional<std::int64_t> quota;
+    /// None: it is stored whatever waits already.
+    std::optional<Quota> quota;
   };
   enum class Stored { kStored, kAlreadyThere, kNoSuchUser, kQuotaReached };
   /// An answer for each row, in their order.

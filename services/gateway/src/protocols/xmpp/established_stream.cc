@@ -17,7 +17,8 @@ EstablishedStream::EstablishedStream(const StreamServices& services, StreamTrans
       acks_(services.cluster, transport),
       queued_pace_(now),
       kept_pace_(now),
-      silence_(now) {}
+      silence_(now),
+      rate_(services.settings.stanza_rate, now) {}
 
 void EstablishedStream::Begin(ClientSession& session, std::string lang, std::uint64_t inbound_base,
                               SteadyTime now) {
@@ -26,6 +27,7 @@ void EstablishedStream::Begin(ClientSession& session, std::string lang, std::uin
   acks_.Begin(session, inbound_base);
   queued_pace_ = kept_pace_ = OutputPace(now);
   silence_ = SilenceWatch(now);
+  rate_ = StanzaRate(services_.settings.stanza_rate, now);
   telemetry::LogInfo("session.started", {{"jid", telemetry::HashedJid(session.user())},
                                          {"tls", transport_.is_tls()},
                                          {"resumed", session.outbound.stream_management()}});
@@ -56,8 +58,9 @@ void EstablishedStream::OnStanza(xmpp::Stanza stanza) {
   if (verdict.foreign_from) return stream_.CloseWithError(StreamError::kInvalidFrom, EndReason::kClosed);
   services_.cluster.SendStanza(*session_, std::move(stanza), verdict.refused);
 
+  rate_.Take(Clock::System().Now());
   const InboundWindow& inbound = session_->inbound;
-  const bool full = inbound.unconfirmed().size() >= settings.max_unconfirmed ||
+  const bool full = rate_.IsUsedUp() || inbound.unconfirmed().size() >= settings.max_unconfirmed ||
                     inbound.unconfirmed_bytes() >= settings.max_queued_bytes;
   if (!input_paused_ && (full || services_.cluster.is_congested(*session_))) {
     input_paused_ = true;
@@ -78,8 +81,8 @@ void EstablishedStream::OnUncongested() {
   if (session_ == nullptr || !input_paused_ || is_closing_) return;
   const XmppSettings& settings = services_.settings;
   const InboundWindow& inbound = session_->inbound;
-  // Its own bound: OnConfirmed follows.
-  if (inbound.unconfirmed().size() > settings.max_unconfirmed / 2 ||
+  // Its own bounds: OnConfirmed, or OnTick, follows.
+  if (rate_.IsUsedUp() || inbound.unconfirmed().size() > settings.max_unconfirmed / 2 ||
       inbound.unconfirmed_bytes() > settings.max_queued_bytes / 2) {
     return;
   }
@@ -180,6 +183,8 @@ void EstablishedStream::OnTick(SteadyTime now, SteadyTime last_received) {
     services_.metrics.slow_readers.Increment();
     return stream_.CloseWithError(StreamError::kConnectionTimeout, EndReason::kConnectionLost);
   }
+  rate_.Refill(now);
+  if (input_paused_ && session_ != nullptr && !services_.cluster.is_congested(*session_)) OnUncongested();
   if (input_paused_) return silence_.Unheard(now);
   switch (silence_.Check(now, last_received, settings.idle_timeout, settings.answer_timeout)) {
     case SilenceWatch::Due::kNothing:

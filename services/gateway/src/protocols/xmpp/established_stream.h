@@ -7,6 +7,7 @@
 #include "ports/cluster.h"
 #include "protocols/xmpp/output_pace.h"
 #include "protocols/xmpp/silence_watch.h"
+#include "protocols/xmpp/stanza_rate.h"
 #include "protocols/xmpp/stream_acks.h"
 #include "protocols/xmpp/stream_control.h"
 #include "protocols/xmpp/stream_services.h"
@@ -67,6 +68,7 @@ class EstablishedStream final : public SessionClient {
   OutputPace queued_pace_;
   OutputPace kept_pace_;
   SilenceWatch silence_;
+  StanzaRate rate_;
   std::string lang_;
   bool input_paused_ = false;
   bool is_closing_ = false;  // the client has closed its stream

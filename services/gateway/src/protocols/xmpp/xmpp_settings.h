@@ -27,6 +27,8 @@ struct XmppSettings {
   xmpp::ParserLimits limits_before_auth;
   xmpp::ParserLimits limits;
   std::size_t read_rate = 0;
+  /// Of one client, in the long run; 0: no limit.
+  std::size_t stanza_rate = 0;
   std::size_t max_queued_bytes = std::size_t{1} << 20;
   std::size_t max_unconfirmed = 256;
   std::size_t max_unacked = 10'000;

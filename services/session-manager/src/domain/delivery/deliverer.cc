@@ -29,6 +29,7 @@ namespace {
 
 using common::v1::STANZA_KIND_IQ;
 using common::v1::STANZA_KIND_MESSAGE;
+using common::v1::STANZA_KIND_PRESENCE;
 
 absl::InlinedVector<Candidate, 4> CandidatesOf(const User& user) {
   absl::InlinedVector<Candidate, 4> candidates;
@@ -63,13 +64,10 @@ void Deliverer::SendToAll(std::span<Session* const> sessions, const std::shared_
     if (IsHeldBack(*session, delivery, primary)) continue;
     packets_.Queue(*session, delivery, primary);
     if (session->gateway == nullptr || session->detached || session->resend_after) continue;
-    const bool is_next = session->link_seq + 1 == session->last_seq && !session->is_state_due;
-    if (!is_next || session->gateway->is_congested()) {
+    if (!outbox_.TakeTurn(*session)) {
       outbox_.Push(*session);
       continue;
     }
-    session->link_seq = session->last_seq;
-    session->sent_seq = std::max(session->sent_seq, session->last_seq);
     auto it = std::find_if(by_gateway.begin(), by_gateway.end(),
                            [&](const auto& entry) { return entry.first == session->gateway; });
     if (it == by_gateway.end()) it = by_gateway.insert(by_gateway.end(), {session->gateway, {}});
@@ -167,6 +165,7 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
       if (!std::exchange(packet.delivery->reached, true) && packet.delivery->may_have_rows && !is_alone)
         reached.push_back({packet.delivery, std::exchange(packet.holds, false)});
       session.unacked_bytes -= std::min(session.unacked_bytes, packet.delivery->bytes());
+      outbox_.OnAcknowledged(session, packet);
     }
     Release(session, packet);
     session.unacked.pop_front();
@@ -179,6 +178,15 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
     states_.WriterOf(*session.user->shard)
         .RemovePackets({session.user->bare, session.id.str()}, stored_up_to, {});
   hand_outs_.OnRoom(session);
+}
+
+void Deliverer::OnDelivered(Session& session, std::uint64_t seq) {
+  Acknowledge(session, seq);
+  if (session.link_seq < session.last_seq) outbox_.Push(session);
+  if (session.is_presence_due && !session.detached && HasRoom(settings_, session)) {
+    session.is_presence_due = false;
+    listener_->OnRoomForPresence(session);
+  }
 }
 
 bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
@@ -197,8 +205,7 @@ bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
     unacked.since = clock_.Now();
     metrics_.stanzas_resent.Increment();
   }
-  session.link_seq = after_seq;
-  outbox_.Push(session);
+  outbox_.PushFrom(session, after_seq);
   return true;
 }
 
@@ -218,6 +225,19 @@ std::vector<std::shared_ptr<Session>> Deliverer::ResendDue(User& user) {
 
 // ---- messages ---------------------------------------------------------------
 
+bool Deliverer::IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset) {
+  if (!IsFull(settings_, session)) return false;
+  // An earlier owner has given it.
+  if (offset <= session.last_offset && FindEmptyPacket(session, offset) != nullptr) return false;
+  metrics_.spared.Increment();
+  const bool is_presence = stanza.kind() == STANZA_KIND_PRESENCE && stanza.type() != "error";
+  if (is_presence && !std::exchange(session.is_presence_due, true)) {
+    session.state.set_presence_missed(true);
+    outbox_.Publish(session);
+  }
+  return true;
+}
+
 void Deliverer::CopyToOthers(User& user, std::span<Session* const> sessions, const Delivery& message,
                              bool recovering) {
   if (message.stanza.type() != "error") {
@@ -230,7 +250,9 @@ void Deliverer::CopyToOthers(User& user, std::span<Session* const> sessions, con
   copy->received_at_ms = message.received_at_ms;
   copy->trace_id = message.trace_id;
   copy->to_each = true;
-  for (Session* session : sessions) SendRecord(*session, copy, /*primary=*/false, recovering);
+  for (Session* session : sessions)
+    if (!IsSpared(*session, message.stanza, message.offset))
+      SendRecord(*session, copy, /*primary=*/false, recovering);
 }
 
 void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering) {
@@ -280,9 +302,25 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   if (user.sessions.size() > route.targets.size() && namesake == nullptr)
     PassOverAbsent(outbox_, user, message->offset);
   absl::InlinedVector<Session*, 4> targets;
-  for (std::size_t i : route.targets) targets.push_back(user.sessions[i].get());
+  for (std::size_t i : route.targets)
+    if (!IsFull(settings_, *user.sessions[i])) targets.push_back(user.sessions[i].get());
+  const bool is_storable = IsStorable(message->stanza);
+  if (targets.empty()) {
+    // None of them can take it (B4).
+    metrics_.spared.Increment();
+    if (is_storable) {
+      waiting_.WaitBehind(user, message, /*recovering=*/false);
+      hand_outs_.HandOutSoon(user);
+    } else {
+      StoreOrBounce(user, message, /*recovering=*/false);
+    }
+    return;
+  }
+  if (targets.size() < route.targets.size())
+    for (std::size_t i : route.targets)
+      if (IsFull(settings_, *user.sessions[i])) PassOver(outbox_, *user.sessions[i], message->offset);
   const bool is_behind =
-      IsStorable(message->stanza) && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
+      is_storable && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
         return IsBehind(user, *target) || IsLeftBehind(user, *target);
       });
   if (is_behind) {
@@ -295,7 +333,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   const bool is_older = std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
     return message->offset <= target->state.start_offset();
   });
-  if (IsStorable(message->stanza) && (is_older || is_in_place)) {
+  if (is_storable && (is_older || is_in_place)) {
     waiting_.WaitBehind(user, message, /*recovering=*/false);
     hand_outs_.HandOutSoon(user);
     return;
@@ -367,14 +405,18 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
       !given && !is_had && IsStorable(message->stanza) &&
       std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
         const Session& session = *user.sessions[i];
-        return offset > session.last_primary && (IsBehind(user, session) || IsLeftBehind(user, session));
+        return offset > session.last_primary &&
+               (IsBehind(user, session) || IsLeftBehind(user, session) || IsFull(settings_, session));
       });
   if (is_behind) {
     waiting_.WaitBehind(user, message, /*recovering=*/true);
+    if (!user.delivery->receiver) hand_outs_.HandOutSoon(user);
     return;
   }
   for (std::size_t i : targets) {
     Session& session = *user.sessions[i];
+    // Others have it, or nobody keeps it (B4).
+    if (offset > session.last_offset && IsFull(settings_, session)) continue;
     // What went to the store, or to others, while it was not available was not given to it.
     if (to_account && !WasThereFor(session, offset) && FindEmptyPacket(session, offset) == nullptr) continue;
     // Beside the one that has it unacknowledged, only its equals were given it too.

@@ -11,6 +11,7 @@
 
 namespace rookery::session_manager {
 
+struct Settings;
 class HandOuts;
 class OfflineMarks;
 class PacketRows;
@@ -28,10 +29,21 @@ struct SessionManagerMetrics;
 /// or its sender has an error (RFC 6121 section 8.5, XEP-0160, XEP-0198, XEP-0280).
 class Deliverer {
  public:
-  Deliverer(const Clock& clock, SessionManagerMetrics& metrics, Outbox& outbox, DeliveryStates& states,
-            Bounces& bounces, Packets& packets, PacketRows& packet_rows, WaitingStanzas& waiting,
-            OfflineMarks& marks, HandOuts& hand_outs)
-      : clock_(clock),
+  class Listener {
+   public:
+    /// The session's client has taken what it had too much of, and what it was not given of presence
+    /// meanwhile can be told.
+    virtual void OnRoomForPresence(Session& session) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  Deliverer(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics, Outbox& outbox,
+            DeliveryStates& states, Bounces& bounces, Packets& packets, PacketRows& packet_rows,
+            WaitingStanzas& waiting, OfflineMarks& marks, HandOuts& hand_outs)
+      : settings_(settings),
+        clock_(clock),
         metrics_(metrics),
         outbox_(outbox),
         states_(states),
@@ -41,6 +53,8 @@ class Deliverer {
         waiting_(waiting),
         marks_(marks),
         hand_outs_(hand_outs) {}
+  /// Before the first session.
+  void Tell(Listener& listener) { listener_ = &listener; }
 
   /// Numbers the stanza on the session, sends it to the session's gateway if there is
   /// one, and keeps it until acknowledged.
@@ -61,6 +75,11 @@ class Deliverer {
   void Reach(User& user, UnackedPacket& packet);
   /// Every packet up to `seq` has reached the client.
   void Acknowledge(Session& session, std::uint64_t seq);
+  /// The same, says the gateway: what waited for that follows.
+  void OnDelivered(Session& session, std::uint64_t seq);
+  /// Whether the session has too much of others already to be given this, too, which nobody keeps for it: a
+  /// copy, presence, an answer (B4).
+  bool IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
   /// Sends the unacknowledged packets after `after_seq` again: at once, or when the records in which some
   /// of them came have been applied. False: one of them is lost.
   bool Resend(Session& session, std::uint64_t after_seq);
@@ -92,6 +111,7 @@ class Deliverer {
   /// What must not be stored, of a session that has ended. `is_logged`: its record is not finished.
   void RouteUnstored(User& user, Session& ended, const Delivery& delivery, bool is_logged);
 
+  const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
   Outbox& outbox_;
@@ -102,6 +122,7 @@ class Deliverer {
   WaitingStanzas& waiting_;
   OfflineMarks& marks_;
   HandOuts& hand_outs_;
+  Listener* listener_ = nullptr;
 };
 
 }  // namespace rookery::session_manager

@@ -61,6 +61,8 @@ struct UnackedPacket {
   bool is_leaving = false;
   /// It is there.
   bool stored = false;
+  /// On the link to the session's gateway, or with it.
+  bool is_under_way = false;
   /// Routed anew: of a record before others that the session has been given.
   bool is_late = false;
 };

@@ -27,7 +27,7 @@ struct WaitingStanza {
   /// Set: no store keeps it, it waits for this session, behind what that is handed.
   std::shared_ptr<Session> session;
   bool primary = true;
-  std::optional<std::int64_t> quota;
+  std::optional<WaitingStore::Quota> quota;
   /// Asked to write it; none while it is hoped that a session takes it before that is due.
   StoreWriter::Ticket ticket;
   bool is_written = false;

@@ -15,6 +15,7 @@
 #include "domain/delivery/waiting_rules.h"
 #include "domain/records/shards.h"
 #include "domain/sessions/outbox.h"
+#include "domain/settings.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
@@ -24,7 +25,8 @@ namespace rookery::session_manager {
 namespace {
 
 constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
-/// Messages are read so many at a time, and given while less than a burst is unacknowledged.
+/// Messages are read so many at a time, and given while less than a burst is unacknowledged: a quarter of
+/// what may be, at most.
 constexpr WaitingStore::PageLimit kPage{64, 512 * 1024};
 constexpr std::size_t kBurst = 256;
 constexpr std::size_t kBurstBytes = 256 * 1024;
@@ -44,6 +46,11 @@ struct HandOuts::Candidate {
   std::uint64_t id = 0;
   std::optional<WaitingStore::OfflineMessage> row;
 };
+
+bool HandOuts::IsInBurst(std::size_t packets, std::size_t bytes) const {
+  return packets <= std::min(kBurst, static_cast<std::size_t>(settings_.max_unacked_packets) / 4) &&
+         bytes <= std::min(kBurstBytes, static_cast<std::size_t>(settings_.max_unacked_bytes) / 4);
+}
 
 void HandOuts::HandOutSoon(User& user) {
   Shard& shard = *user.shard;
@@ -149,8 +156,7 @@ std::size_t HandOuts::SendSome(User& user, std::vector<Candidate>& candidates, s
   std::size_t until = from;
   std::size_t bytes = session.unacked_bytes;
   for (; until < candidates.size(); ++until) {
-    if (!deliveries.empty() && (bytes > kBurstBytes || session.unacked.size() + deliveries.size() > kBurst))
-      break;
+    if (!deliveries.empty() && !IsInBurst(session.unacked.size() + deliveries.size(), bytes)) break;
     Candidate& candidate = candidates[until];
     const auto waiting = state.waiting.find(OffsetOf(candidate.id));
     if (candidate.row) {
@@ -222,7 +228,8 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
   co_await asio::post(executor_, asio::use_awaitable);
   if (shard->released()) co_return;
   const std::shared_ptr<UserDelivery> state = shard->FindUser(bare)->delivery;
-  while (shard->phase == Shard::Phase::kRecovering) (void)co_await state->changed.Wait(Deadline::After(kLook));
+  while (shard->phase == Shard::Phase::kRecovering)
+    (void)co_await state->changed.Wait(Deadline::After(kLook));
   runtime::Backoff backoff(kRetries);
   std::uint64_t after = 0;
   while (!shard->released()) {
@@ -291,7 +298,7 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
 Task<bool> HandOuts::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state,
                                std::shared_ptr<Session> receiver) {
   while (!shard->released() && state->receiver == receiver && CanReceive(*receiver)) {
-    if (receiver->unacked_bytes <= kBurstBytes && receiver->unacked.size() <= kBurst) co_return true;
+    if (IsInBurst(receiver->unacked.size(), receiver->unacked_bytes)) co_return true;
     (void)co_await state->changed.Wait(Deadline::After(kLook));
   }
   co_return false;

@@ -20,15 +20,17 @@ class Shards;
 class WaitingStanzas;
 class WaitingStore;
 class OfflineMarks;
+struct Settings;
 
 /// Hands what waits for a user to one of their sessions, in the order of the log and as fast as its client
 /// takes it (XEP-0160; README.md, W1 to W3 and L3). Nothing else of the user is held up. I/O thread only.
 class HandOuts final : public WaitingStanzas::Listener {
  public:
-  HandOuts(asio::any_io_executor executor, runtime::TaskGroup& tasks, const Shards& shards,
-           WaitingStore& store, Outbox& outbox, DeliveryStates& states, Packets& packets,
-           WaitingStanzas& waiting, OfflineMarks& marks)
+  HandOuts(asio::any_io_executor executor, const Settings& settings, runtime::TaskGroup& tasks,
+           const Shards& shards, WaitingStore& store, Outbox& outbox, DeliveryStates& states,
+           Packets& packets, WaitingStanzas& waiting, OfflineMarks& marks)
       : executor_(std::move(executor)),
+        settings_(settings),
         tasks_(tasks),
         shards_(shards),
         store_(store),
@@ -72,7 +74,11 @@ class HandOuts final : public WaitingStanzas::Listener {
   std::size_t SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from);
   void EndHandOut(User& user, bool is_done);
 
+  /// Whether a session with so much unacknowledged may be handed more.
+  bool IsInBurst(std::size_t packets, std::size_t bytes) const;
+
   asio::any_io_executor executor_;
+  const Settings& settings_;
   runtime::TaskGroup& tasks_;
   const Shards& shards_;
   WaitingStore& store_;

@@ -6,6 +6,7 @@
 #include "domain/inbound/stamps.h"
 #include "domain/records/shard.h"
 #include "domain/sessions/outbox.h"
+#include "domain/settings.h"
 
 namespace rookery::session_manager {
 
@@ -49,6 +50,16 @@ bool IsBehind(const User& user, const Session& session) {
 bool IsLeftBehind(const User& user, const Session& session) {
   return session.detached && !session.ended && session.available() && session.priority() >= 0 &&
          !session.state.offline_given() && !FindReceiver(user);
+}
+
+bool IsFull(const Settings& settings, const Session& session) {
+  return session.unacked.size() > static_cast<std::size_t>(settings.max_unacked_packets) / 2 ||
+         session.unacked_bytes > static_cast<std::size_t>(settings.max_unacked_bytes) / 2;
+}
+
+bool HasRoom(const Settings& settings, const Session& session) {
+  return session.unacked.size() <= static_cast<std::size_t>(settings.max_unacked_packets) / 8 &&
+         session.unacked_bytes <= static_cast<std::size_t>(settings.max_unacked_bytes) / 8;
 }
 
 bool IsPassedOver(const Session& session, std::int64_t offset) {
@@ -99,6 +110,12 @@ void PassOver(Outbox& outbox, User& user, std::int64_t offset) {
     session->state.set_offline_given(false);
     outbox.Publish(*session);
   }
+}
+
+void PassOver(Outbox& outbox, Session& session, std::int64_t offset) {
+  if (!WasThereFor(session, offset)) return;
+  NotePassedOver(session, offset);
+  outbox.Publish(session);
 }
 
 void PassOverAbsent(Outbox& outbox, User& user, std::int64_t offset) {

@@ -11,6 +11,7 @@
 namespace rookery::session_manager {
 
 class Outbox;
+struct Settings;
 struct WaitingStanza;
 
 // What of waiting messages follows from a user and their sessions alone (README.md, W1, W2, W5).
@@ -28,6 +29,11 @@ bool IsBehind(const User& user, const Session& session);
 /// for the same hand-out.
 bool IsLeftBehind(const User& user, const Session& session);
 
+/// Whether a session has more than half of what may wait for its client, so that it is given no more of
+/// others (B4); and whether so little that it may be given what it missed.
+bool IsFull(const Settings& settings, const Session& session);
+bool HasRoom(const Settings& settings, const Session& session);
+
 /// Whether the session was given the message as the row that it is.
 bool HasTaken(const Session& session, std::uint64_t id);
 /// The same, or as the record that the row comes from.
@@ -41,6 +47,8 @@ bool WasThereFor(const Session& session, std::int64_t offset);
 void SetGiven(Outbox& outbox, Session& session, bool given);
 /// The record goes to the offline store: the states of the user's sessions say so.
 void PassOver(Outbox& outbox, User& user, std::int64_t offset);
+/// It goes to others of the user's sessions: so says the state of this one.
+void PassOver(Outbox& outbox, Session& session, std::int64_t offset);
 /// It goes to others of the user's sessions: so say the states of those that are not available any more.
 void PassOverAbsent(Outbox& outbox, User& user, std::int64_t offset);
 

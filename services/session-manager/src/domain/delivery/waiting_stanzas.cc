@@ -17,6 +17,12 @@
 
 namespace rookery::session_manager {
 
+namespace {
+WaitingStore::Quota QuotaOf(const Settings& settings) {
+  return {settings.max_offline_messages, settings.max_offline_bytes};
+}
+}  // namespace
+
 UserDelivery& WaitingStanzas::Of(User& user) {
   if (!user.delivery) {
     user.delivery = std::make_shared<UserDelivery>(executor_);
@@ -29,7 +35,7 @@ UserDelivery& WaitingStanzas::Of(User& user) {
 }
 
 WaitingStanza& WaitingStanzas::Keep(User& user, std::shared_ptr<Delivery> message,
-                                    std::optional<std::int64_t> quota, bool is_last_trace) {
+                                    std::optional<WaitingStore::Quota> quota, bool is_last_trace) {
   const std::int64_t offset = message->offset;
   UserDelivery& state = Of(user);
   PassOver(outbox_, user, offset);
@@ -48,8 +54,7 @@ WaitingStanza& WaitingStanzas::Keep(User& user, std::shared_ptr<Delivery> messag
 }
 
 void WaitingStanzas::Store(User& user, std::shared_ptr<Delivery> message, bool recovering) {
-  WaitingStanza& waiting =
-      Keep(user, std::move(message), settings_.max_offline_messages, /*is_last_trace=*/false);
+  WaitingStanza& waiting = Keep(user, std::move(message), QuotaOf(settings_), /*is_last_trace=*/false);
   waiting.is_late = true;
   waiting.only_from_store = waiting.only_from_store || recovering;
   StoreOrAwait(user, waiting);
@@ -59,8 +64,8 @@ void WaitingStanzas::StoreEnded(User& user, Session& ended, std::shared_ptr<Deli
                                 bool is_last_trace) {
   ++ended.EndWritesOf()->open;
   WaitingStanza& waiting =
-      Keep(user, std::move(message),
-           user.HasAvailable() ? std::nullopt : std::optional(settings_.max_offline_messages), is_last_trace);
+      Keep(user, std::move(message), user.HasAvailable() ? std::nullopt : std::optional(QuotaOf(settings_)),
+           is_last_trace);
   waiting.is_late = true;
   // An earlier owner may have sent it to another session, whose client has it.
   waiting.only_from_store = waiting.only_from_store || user.shard->IsBeforeFence(waiting.message->offset);
@@ -69,8 +74,7 @@ void WaitingStanzas::StoreEnded(User& user, Session& ended, std::shared_ptr<Deli
 }
 
 void WaitingStanzas::WaitBehind(User& user, std::shared_ptr<Delivery> message, bool recovering) {
-  WaitingStanza& waiting =
-      Keep(user, std::move(message), settings_.max_offline_messages, /*is_last_trace=*/false);
+  WaitingStanza& waiting = Keep(user, std::move(message), QuotaOf(settings_), /*is_last_trace=*/false);
   waiting.only_from_store = waiting.only_from_store || recovering;
   StoreOrAwait(user, waiting);
   Of(user).changed.Notify();

@@ -90,7 +90,7 @@ class WaitingStanzas {
   void StoreOverdue(Shard& shard);
 
  private:
-  WaitingStanza& Keep(User& user, std::shared_ptr<Delivery> message, std::optional<std::int64_t> quota,
+  WaitingStanza& Keep(User& user, std::shared_ptr<Delivery> message, std::optional<WaitingStore::Quota> quota,
                       bool is_last_trace);
   void StoreOrAwait(User& user, WaitingStanza& waiting);
   /// StoreOverdue looks at it when it has waited for `shards.window-time`.

@@ -10,6 +10,7 @@
 #include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/hand_outs.h"
+#include "domain/delivery/waiting_rules.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_answers.h"
 #include "domain/inbound/client_stanza_processor.h"
@@ -548,8 +549,12 @@ std::function<void()> PresenceTracker::OnRefused(const std::shared_ptr<Session>&
 void PresenceTracker::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
-      if (session->available() && session->state.presence_missed())
-        tasks_.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session));
+      if (session->available() && session->state.presence_missed()) {
+        // Else when its client has taken what it has too much of.
+        session->is_presence_due = IsFull(settings_, *session);
+        if (!session->is_presence_due)
+          tasks_.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session));
+      }
       if (!session->state.unavailable_untold() || session->available()) continue;
       Owed* owed = Owe(shard, bare);
       // Live again after a freeze: it is owed already.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "domain/delivery/deliverer.h"
 #include "domain/records/cause.h"
 #include "domain/records/refused_records.h"
 #include "domain/records/shard.h"
@@ -44,7 +45,7 @@ struct Settings;
 
 /// RFC 6121 section 4: initial presence, broadcast, probe, directed presence, and
 /// `unavailable` however a session ends.
-class PresenceTracker final : public RefusedRecords::News {
+class PresenceTracker final : public RefusedRecords::News, public Deliverer::Listener {
  public:
   /// Ends a session of which so much is not known that its client has to begin anew.
   class Listener {
@@ -103,6 +104,7 @@ class PresenceTracker final : public RefusedRecords::News {
   /// What the session and its contacts know of each other may be out of date: records were read without
   /// it, or the log has lost some. Both are told anew, by the next owner if not by this one.
   void TellAnew(Session& session);
+  void OnRoomForPresence(Session& session) override { TellAnew(session); }
   /// Of a presence that was refused some time ago: takes out those recipients to whom something newer was
   /// said since. True: nobody is left.
   bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record) override;

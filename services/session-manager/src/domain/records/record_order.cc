@@ -107,7 +107,11 @@ RecordOrder::Verdict RecordOrder::Admit(User& user, const std::shared_ptr<Pendin
     return Verdict::kNow;
   }
   Backlog& backlog = BacklogOf(user);
-  if (may_be_refused && backlog.bytes > kMaxBytes) return Verdict::kFull;
+  const bool is_flood = key.record_class == RecordClass::kAccountQuery &&
+                        std::count_if(backlog.entries.begin(), backlog.entries.end(), [](const Entry& entry) {
+                          return entry.key.record_class == RecordClass::kAccountQuery;
+                        }) >= kMaxQueries;
+  if (may_be_refused && (is_flood || backlog.bytes > kMaxBytes)) return Verdict::kFull;
   backlog.bytes += record->record.ByteSizeLong();
   if (backlog.entries.size() >= kMaxEntries || !backlog.overflow.empty()) {
     backlog.overflow.push_back(record);

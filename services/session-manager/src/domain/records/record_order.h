@@ -38,6 +38,8 @@ class RecordOrder final : public SettingsKeeper::Listener {
   static constexpr std::size_t kMaxEntries = 256;
   /// Of one user's records that wait: one sender must not fill the shard's share.
   static constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
+  /// Of others' questions to one account: more at a time are a flood.
+  static constexpr std::ptrdiff_t kMaxQueries = 64;
 
   /// Applies the records that had to wait.
   class Applier {
@@ -67,7 +69,7 @@ class RecordOrder final : public SettingsKeeper::Listener {
     kNow,
     /// It is kept, and applied once what it must wait for is finished.
     kLater,
-    /// It would have to wait, and more than kMaxBytes do already.
+    /// It would have to wait, and more than kMaxBytes, or kMaxQueries, do already.
     kFull,
   };
   /// `may_be_refused`: else it is never kFull.

@@ -127,8 +127,8 @@ void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pendin
 
 void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending) {
   // An earlier owner may have given it already.
-  const bool may_be_refused =
-      !pending->recovering && pending->record.has_delivery() && IsRefusable(pending->record.delivery().stanza());
+  const bool may_be_refused = !pending->recovering && pending->record.has_delivery() &&
+                              IsRefusable(pending->record.delivery().stanza());
   switch (order_.Admit(user, pending, may_be_refused)) {
     case RecordOrder::Verdict::kNow:
       return Apply(user, *pending);
@@ -143,9 +143,14 @@ void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecor
   Cause cause;
   cause.offset = pending->offset;
   cause.trace_id = pending->record.trace_id();
+  const xmpp::Stanza& refused = pending->record.delivery().stanza();
+  // What a stranger is answered who may not know of the account.
+  const bool is_query =
+      refused.kind() == common::v1::STANZA_KIND_IQ && xmpp::ResourceOf(refused.to()).empty();
   consequences_.AppendDelivery(
       *user.shard, cause,
-      xmpp::MakeError(pending->record.delivery().stanza(), xmpp::ErrorCondition::kResourceConstraint));
+      xmpp::MakeError(refused, is_query ? xmpp::ErrorCondition::kServiceUnavailable
+                                        : xmpp::ErrorCondition::kResourceConstraint));
   user.shard->window.Release(pending->offset);
 }
 
@@ -270,7 +275,8 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   copy->trace_id = pending.record.trace_id();
   copy->to_each = true;
   for (const auto& session : user.sessions) {
-    if (is_wanted(session)) deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
+    if (is_wanted(session) && !deliverer_.IsSpared(*session, message, pending.offset))
+      deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
   }
 }
 
@@ -291,7 +297,8 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   auto delivery = MakeDelivery(pending, presence);
   for (const auto& session : user.sessions) {
     const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
-    if (wanted || IsOwed(*session, pending))
+    if (!wanted && !IsOwed(*session, pending)) continue;
+    if (!deliverer_.IsSpared(*session, delivery->stanza, pending.offset))
       deliverer_.SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
   }
 }
@@ -339,6 +346,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
       const bool wanted =
           is_welcome && (resource.empty() ? session->available() : session->resource() == resource);
       if (!wanted && !IsOwed(*session, pending)) continue;
+      if (deliverer_.IsSpared(*session, stanza, pending.offset)) continue;
       if (!delivery) {
         delivery = std::make_shared<Delivery>();
         delivery->stanza = stanza;
@@ -372,6 +380,10 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
                       clock_.UnixMillisNow() - pending.record.received_at_ms() > settings_.iq_too_old.count();
   if (session == nullptr || is_old) {
     if (is_request) bounces_.Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+    return;
+  }
+  if (deliverer_.IsSpared(*session, delivery->stanza, pending.offset)) {
+    if (is_request) bounces_.Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kResourceConstraint);
     return;
   }
   const auto given = deliverer_.SendRecord(*session, delivery, /*primary=*/is_request, pending.recovering);

@@ -7,6 +7,7 @@
 #include "domain/sessions/confirmations.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/session_table.h"
+#include "domain/settings.h"
 
 namespace rookery::session_manager {
 
@@ -48,6 +49,37 @@ bool Outbox::HasRoom(Session& session) {
   return false;
 }
 
+bool Outbox::IsInPace(const Session& session, const UnackedPacket& packet) const {
+  return session.bytes_under_way == 0 || session.bytes_under_way + packet.delivery->bytes() <=
+                                             static_cast<std::size_t>(settings_.max_under_way_bytes);
+}
+
+void Outbox::NoteUnderWay(Session& session, UnackedPacket& packet) {
+  session.link_seq = packet.seq;
+  session.sent_seq = std::max(session.sent_seq, packet.seq);
+  session.bytes_under_way += packet.delivery->bytes();
+  packet.is_under_way = true;
+}
+
+bool Outbox::TakeTurn(Session& session) {
+  UnackedPacket& packet = session.unacked.back();
+  const bool is_next = session.link_seq + 1 == packet.seq && !session.is_state_due;
+  if (!is_next || session.gateway->is_congested() || !IsInPace(session, packet)) return false;
+  NoteUnderWay(session, packet);
+  return true;
+}
+
+void Outbox::OnAcknowledged(Session& session, UnackedPacket& packet) {
+  if (std::exchange(packet.is_under_way, false)) session.bytes_under_way -= packet.delivery->bytes();
+}
+
+void Outbox::PushFrom(Session& session, std::uint64_t after_seq) {
+  session.link_seq = after_seq;
+  session.bytes_under_way = 0;
+  for (UnackedPacket& packet : session.unacked) packet.is_under_way = false;
+  Push(session);
+}
+
 void Outbox::Push(Session& session) {
   if (session.gateway == nullptr) return;
   if (session.is_state_due) {
@@ -60,7 +92,7 @@ void Outbox::Push(Session& session) {
       std::partition_point(session.unacked.begin(), session.unacked.end(),
                            [&](const UnackedPacket& packet) { return packet.seq <= session.link_seq; });
   for (; unacked != session.unacked.end() && unacked->delivery != nullptr; ++unacked) {
-    if (!HasRoom(session)) return;
+    if (!IsInPace(session, *unacked) || !HasRoom(session)) return;
     session::v1::SessionManagerAction& action = session.gateway->Add();
     action.set_shard(shard.number);
     action.set_epoch(shard.epoch);
@@ -69,8 +101,7 @@ void Outbox::Push(Session& session) {
     auto& target = *packet.add_targets();
     target.set_session_id(session.id.view().data(), SessionId::kSize);
     target.set_seq(unacked->seq);
-    session.link_seq = unacked->seq;
-    session.sent_seq = std::max(session.sent_seq, unacked->seq);
+    NoteUnderWay(session, *unacked);
   }
 }
 

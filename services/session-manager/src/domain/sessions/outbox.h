@@ -12,10 +12,12 @@ namespace rookery::session_manager {
 
 class Confirmations;
 class SessionTable;
+struct Settings;
 
 /// What goes to the gateways of sessions: the newest state of each, and its packets in the order of their
-/// numbers. Nothing is put on a link that is congested: it waits on its session until the link has room
-/// (delivery/README.md, B2). I/O thread only.
+/// numbers. Nothing is put on a link that is congested, and no more than a client takes: it waits on its
+/// session until the link has room, and until the client has acknowledged what came before
+/// (delivery/README.md, B2 and B3). I/O thread only.
 class Outbox {
  public:
   /// Told of a new state that no gateway can be told.
@@ -27,8 +29,8 @@ class Outbox {
     ~Listener() = default;
   };
 
-  Outbox(const SessionTable& table, Confirmations& confirmations)
-      : table_(table), confirmations_(confirmations) {}
+  Outbox(const Settings& settings, const SessionTable& table, Confirmations& confirmations)
+      : settings_(settings), table_(table), confirmations_(confirmations) {}
   /// Before the first session.
   void Tell(Listener& listener) { listener_ = &listener; }
 
@@ -39,6 +41,12 @@ class Outbox {
   /// Tells the session's gateway what is not on the link yet, its state and then packets, as long as that
   /// has room.
   void Push(Session& session);
+  /// Whether the packet that has just been numbered may go at once; it counts as under way from then on.
+  bool TakeTurn(Session& session);
+  /// What is on the link and acknowledged makes room for what comes after it.
+  void OnAcknowledged(Session& session, UnackedPacket& packet);
+  /// Sends all packets after `after_seq`, whatever was under way.
+  void PushFrom(Session& session, std::uint64_t after_seq);
   static void Fill(session::v1::Packet& packet, const Delivery& delivery, bool primary);
 
   /// The gateway's link has room again: sends what has waited for it.
@@ -48,7 +56,11 @@ class Outbox {
  private:
   /// Whether the link to the session's gateway has room. If not, Push comes when it has.
   bool HasRoom(Session& session);
+  /// Whether its client has taken enough for the packet to follow. If not, Push comes when it has.
+  bool IsInPace(const Session& session, const UnackedPacket& packet) const;
+  static void NoteUnderWay(Session& session, UnackedPacket& packet);
 
+  const Settings& settings_;
   const SessionTable& table_;
   Confirmations& confirmations_;
   Listener* listener_ = nullptr;

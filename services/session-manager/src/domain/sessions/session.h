@@ -37,6 +37,7 @@ class UnackedQueue {
   bool empty() const { return head_ == packets_.size(); }
   std::size_t size() const { return packets_.size() - head_; }
   UnackedPacket& front() { return packets_[head_]; }
+  UnackedPacket& back() { return packets_.back(); }
   void push_back(UnackedPacket packet) { packets_.push_back(std::move(packet)); }
   void pop_front();
   auto begin() { return packets_.begin() + static_cast<std::ptrdiff_t>(head_); }
@@ -182,6 +183,8 @@ struct Session : GatewayHook {
   /// The newest packet that is on the link to its gateway. Those after it wait for room there, or for a
   /// gateway.
   std::uint64_t link_seq = 0;
+  /// Of packets that are under way.
+  std::size_t bytes_under_way = 0;
   bool awaits_room = false;
   /// Its newest state waits for room, too: it goes before any packet or confirmation that comes later.
   bool is_state_due = false;
@@ -193,6 +196,8 @@ struct Session : GatewayHook {
   std::int64_t late_offset = -1;
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
+  /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.
+  bool is_presence_due = false;
   /// Set while what some of the packets after this number are is not known, but will be: the records wait
   /// (record_order.h). None after it is sent meanwhile.
   std::optional<std::uint64_t> resend_after;

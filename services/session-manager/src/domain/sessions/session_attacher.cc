@@ -77,8 +77,8 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   }
   const bool is_late = !session && !is_superseded && shard.phase != Shard::Phase::kAcquiring;
   // What the store has of the session was taken for that of one that has ended.
-  const bool is_settled = !session && !is_superseded && shard.phase == Shard::Phase::kAcquiring && shard.delivery &&
-                          shard.delivery->IsSettled(xmpp::BareOf(attach.full_jid()));
+  const bool is_settled = !session && !is_superseded && shard.phase == Shard::Phase::kAcquiring &&
+                          shard.delivery && shard.delivery->IsSettled(xmpp::BareOf(attach.full_jid()));
   metrics_.sessions_attached.Increment();
   if (session && is_live) {
     AttachAgain(gateway, session, attach);
@@ -200,6 +200,7 @@ void SessionAttacher::Arrive(Session& session, bool is_away) {
 }
 
 bool SessionAttacher::Merge(Session& session, UnackedQueue& known) {
+  for (UnackedPacket& old : known) old.is_under_way = false;
   // The numbers are the gateway's. A superseded session may have been given newer packets under
   // numbers of its own, so what follows from a record is recognized by that.
   const std::uint64_t last_seq = session.last_seq;

@@ -248,7 +248,7 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
       OnStanza(gateway, action);
       break;
     case GatewayAction::kDelivered:
-      if (session && session->gateway == &gateway) deliverer_.Acknowledge(*session, action.delivered().seq());
+      if (session && session->gateway == &gateway) deliverer_.OnDelivered(*session, action.delivered().seq());
       break;
     case GatewayAction::kStreamManagementEnable:
       EnableStreamManagement(gateway, action);

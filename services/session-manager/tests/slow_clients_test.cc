@@ -1,0 +1,277 @@
+// Clients that take less than others send them: B3 and B4 of src/domain/delivery/README.md.
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using common::v1::STANZA_KIND_IQ;
+using common::v1::STANZA_KIND_MESSAGE;
+using common::v1::STANZA_KIND_PRESENCE;
+using session::v1::END_REASON_CONNECTION_LOST;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class SlowClients : public Cluster {
+ protected:
+  static constexpr int kMost = 40;
+  // alice's shard stays with node 0; bob's moves from node 1 to node 2.
+  SlowClients() : Cluster(3), gateway_(AddGateway("gw-1")), other_(AddGateway("gw-2")) {
+    for (int i = 0; i < 3; ++i) {
+      node(i).settings.max_unacked_packets = kMost;
+      node(i).settings.max_under_way_bytes = 65'536;
+    }
+    Assign(0, 0);
+    Assign(1, 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(1);
+    alice = &SignIn(gateway_, alice_, "a");
+  }
+  Client& Slow(const std::string& resource = "b") {
+    Client& bob = SignIn(other_, bob_, resource);
+    other_.EnableStreamManagement(bob);
+    bob.acks = false;
+    Settle();
+    return bob;
+  }
+  void Say(const std::string& id, const std::string& to, std::size_t bytes = 0) {
+    xmpp::Stanza message = Message(to, id);
+    if (bytes > 0) message.set_payload("<body>" + std::string(bytes, 'x') + "</body>");
+    gateway_.Send(*alice, std::move(message));
+    Settle();
+  }
+  void Compose(const std::string& to) {
+    xmpp::Stanza state = xmpp::MakeMessage("chat", {}, to);
+    state.set_payload("<composing xmlns='http://jabber.org/protocol/chatstates'/>");
+    state.set_traits(common::v1::STANZA_TRAIT_CHAT_STATE);
+    gateway_.Send(*alice, std::move(state));
+    Settle();
+  }
+  void SayMany(int from, int to, const std::string& jid) {
+    for (int i = from; i < to; ++i) gateway_.Send(*alice, Message(jid, Id(i)));
+    Settle();
+  }
+  static std::string Id(int i) { return "m" + std::to_string(1'000 + i); }
+  static std::vector<std::string> Ids(int from, int to) {
+    std::vector<std::string> ids;
+    for (int i = from; i < to; ++i) ids.push_back(Id(i));
+    return ids;
+  }
+  void Move() {
+    Kill(1);
+    Assign(1, 2);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Elapse(std::chrono::seconds(1));
+  }
+  bool Eventually(const std::function<bool()>& done) {
+    return RunUntil([&] {
+      if (done()) return true;
+      Elapse(std::chrono::milliseconds(500));
+      return done();
+    });
+  }
+  /// The client is back, and takes all that it is given.
+  Client& Back(Client& before) {
+    Client& again = gateway_.Resume(before, 0);
+    again.inbox.clear();
+    again.acks = true;
+    Settle();
+    EXPECT_TRUE(again.started);
+    gateway_.Deliver(again, again.last_seq);
+    Settle();
+    return again;
+  }
+  Gateway& gateway_;
+  Gateway& other_;
+  std::string alice_, bob_;
+  Client* alice = nullptr;
+};
+
+// ---- what is under way -----------------------------------------------------------
+
+TEST_F(SlowClients, B3_NoMoreIsUnderWayThanFitsThePace_AndTheRestFollows) {
+  Client& bob = Slow();
+  const std::size_t before = bob.inbox.size();
+  for (const char* id : {"m1", "m2", "m3", "m4", "m5"}) Say(id, bob_, 30'000);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  other_.Deliver(bob, bob.last_seq - 1);
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3"));
+  other_.Deliver(bob, bob.last_seq);
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3", "m4", "m5"));
+  EXPECT_EQ(bob.inbox.size() - before, 5u);
+}
+
+TEST_F(SlowClients, B3_AStanzaLargerThanThePaceGoesAlone) {
+  Client& bob = Slow();
+  other_.Deliver(bob, bob.last_seq);
+  for (const char* id : {"m1", "m2"}) Say(id, bob_, 100'000);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  other_.Deliver(bob, bob.last_seq);
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+}
+
+TEST_F(SlowClients, B3_ResumedElsewhere_ThePaceBeginsAnew) {
+  Client& bob = Slow();
+  other_.Deliver(bob, bob.last_seq);
+  const std::uint64_t had = bob.last_seq;
+  for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_, 30'000);
+  Client& again = gateway_.Resume(bob, static_cast<std::uint32_t>(had - bob.base_seq));
+  again.inbox.clear();
+  Settle();
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1", "m2"));
+  gateway_.Deliver(again, again.last_seq);
+  Settle();
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1", "m2", "m3"));
+}
+
+TEST_F(SlowClients, B3_SeveralDevices_TheQuickOneDoesNotWait) {
+  Client& phone = Slow("phone");
+  other_.Deliver(phone, phone.last_seq);
+  Client& desk = SignIn(other_, bob_, "desk");
+  for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_, 30'000);
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m1", "m2", "m3"));
+  EXPECT_THAT(phone.MessageIds(), SizeIs(2));
+}
+
+// ---- who has too much ------------------------------------------------------------
+
+TEST_F(SlowClients, B4_ChatStatesDoNotEndAnAbsentSession) {
+  Client& bob = Slow();
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Say("m1", bob_);
+  for (int i = 0; i < 2 * kMost; ++i) Compose(bob.jid);
+  Say("m2", bob_);
+  Client& again = Back(bob);
+  ASSERT_TRUE(Eventually([&] { return again.MessageIds().size() > 1 && again.MessageIds().back() == "m2"; }));
+  const std::vector<std::string> ids = again.MessageIds();
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), "m1"), 1);
+}
+
+TEST_F(SlowClients, B4_MessagesForAnAbsentSession_WaitInTheStore_AndComeInOrder) {
+  Client& bob = Slow();
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  SayMany(0, 3 * kMost, bob_);
+  Elapse(std::chrono::seconds(1));
+  EXPECT_FALSE(bob.ended);
+  EXPECT_GT(database_.Waiting(bob_), 0u);
+  Client& again = Back(bob);
+  ASSERT_TRUE(Eventually([&] { return again.MessageIds().size() >= 3 * kMost; }));
+  EXPECT_EQ(again.MessageIds(), Ids(0, 3 * kMost));
+  EXPECT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 0; }));
+}
+
+TEST_F(SlowClients, B4_ThoseAddressedToTheSessionDoSo_Too) {
+  Client& bob = Slow();
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  SayMany(0, 3 * kMost, bob.jid);
+  Client& again = Back(bob);
+  ASSERT_TRUE(Eventually([&] { return again.MessageIds().size() >= 3 * kMost; }));
+  EXPECT_EQ(again.MessageIds(), Ids(0, 3 * kMost));
+}
+
+TEST_F(SlowClients, B4_AClientThatReadsSlowlyGetsAllInOrder) {
+  Client& bob = Slow();
+  SayMany(0, 3 * kMost, bob_);
+  EXPECT_FALSE(bob.ended);
+  ASSERT_TRUE(Eventually([&] {
+    other_.Deliver(bob, std::min(bob.acked_seq + 10, bob.last_seq));
+    return bob.MessageIds().size() >= 3 * kMost;
+  }));
+  EXPECT_EQ(bob.MessageIds(), Ids(0, 3 * kMost));
+  EXPECT_FALSE(bob.ended);
+}
+
+TEST_F(SlowClients, B4_TheNextOwnerHandsOutTheSame) {
+  Client& bob = Slow();
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  SayMany(0, 2 * kMost, bob_);
+  Move();
+  SayMany(2 * kMost, 3 * kMost, bob_);
+  Client& again = Back(bob);
+  ASSERT_TRUE(Eventually([&] { return again.MessageIds().size() >= 3 * kMost; }));
+  EXPECT_EQ(again.MessageIds(), Ids(0, 3 * kMost));
+}
+
+TEST_F(SlowClients, B4_TheOwnerDiesBeforeTheStoreHasThem) {
+  Client& bob = Slow();
+  database_.down = true;
+  SayMany(0, 2 * kMost, bob_);
+  Kill(1);
+  database_.down = false;
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  ASSERT_TRUE(Eventually([&] {
+    other_.Deliver(bob, std::min(bob.acked_seq + 10, bob.last_seq));
+    return bob.MessageIds().size() >= 2 * kMost;
+  }));
+  EXPECT_EQ(bob.MessageIds(), Ids(0, 2 * kMost));
+}
+
+TEST_F(SlowClients, B4_AnotherDeviceHasThem_AndIfItDiesWithTheOwnerThisOneDoes) {
+  Client& phone = Slow("phone");
+  SayMany(0, kMost, bob_);
+  ASSERT_FALSE(phone.ended);
+  const std::size_t had = phone.MessageIds().size();
+  ASSERT_LT(had, static_cast<std::size_t>(kMost));
+  Client& desk = SignIn(gateway_, bob_, "desk");
+  Elapse(std::chrono::seconds(1));
+  desk.inbox.clear();
+  desk.acks = false;
+  node(1).shard_log.member = false;  // no commit succeeds
+  Say("last", bob_);
+  ASSERT_THAT(desk.MessageIds(), ElementsAre("last"));
+  desk.forgotten = true;
+  Move();
+  ASSERT_TRUE(Eventually([&] {
+    other_.Deliver(phone, phone.last_seq);
+    const auto ids = phone.MessageIds();
+    return !ids.empty() && ids.back() == "last";
+  }));
+}
+
+TEST_F(SlowClients, B4_PresenceIsToldAnewWhenThereIsRoom) {
+  roster_.Befriend(bob_, alice_);
+  Client& bob = Slow();
+  for (int i = 0; i < kMost; ++i) {
+    xmpp::Stanza presence = Presence();
+    presence.set_to(bob.jid);
+    gateway_.Send(*alice, std::move(presence));
+  }
+  Settle();
+  EXPECT_FALSE(bob.ended);
+  gateway_.Send(*alice, Presence("unavailable"));
+  Settle();
+  bob.acks = true;
+  other_.Deliver(bob, bob.last_seq);
+  bob.inbox.clear();
+  Settle();
+  ASSERT_TRUE(Eventually([&] { return !Only(bob.inbox, STANZA_KIND_PRESENCE, "unavailable").empty(); }));
+  session::v1::SessionManagerState state;
+  ASSERT_TRUE(Eventually([&] { return state.ParseFromString(bob.state) && !state.presence_missed(); }));
+}
+
+TEST_F(SlowClients, B4_RequestsAreAnswered_AndAnswersAreDropped) {
+  Client& bob = Slow();
+  for (int i = 0; i < kMost; ++i) gateway_.Send(*alice, Iq("result", bob.jid, "r" + std::to_string(i)));
+  Settle();
+  EXPECT_FALSE(bob.ended);
+  gateway_.Send(*alice, Iq("get", bob.jid, "q", "query", "jabber:iq:version"));
+  Settle();
+  const auto errors = Only(alice->inbox, STANZA_KIND_IQ, "error");
+  ASSERT_THAT(errors, SizeIs(1));
+  EXPECT_EQ(errors[0].id(), "q");
+  EXPECT_THAT(errors[0].payload(), ::testing::HasSubstr("resource-constraint"));
+}
+
+}  // namespace
+}  // namespace rookery::session_manager
