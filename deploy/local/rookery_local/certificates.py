@@ -1,10 +1,10 @@
-"""A certificate authority and certificates for localhost, for development only."""
+"""Authorities and certificates, for development only: for clients of localhost, and between our services."""
 
 from pathlib import Path
 
 from rookery_local.commands import run
 from rookery_local.errors import ClusterError
-from rookery_local.layout import DOMAIN
+from rookery_local.layout import DOMAIN, SERVICES
 from rookery_local.paths import State
 
 # Made anew well before they end.
@@ -12,21 +12,39 @@ DAYS = 365
 RENEW_SECONDS = 30 * 24 * 3600
 
 
+# Ends in what libs/rpc expects behind a service's name.
+_SERVICE_DOMAIN = "rookery.internal"
+
+
 def make(state: State) -> None:
-    directory = state.certificates
+    _authority(state.certificates, "Rookery development authority")
+    _issue(state.certificates, "server", f"DNS:{DOMAIN},IP:127.0.0.1,IP:::1", "serverAuth")
+    # Of its own: who trusts the other one, in a browser say, need not trust this.
+    services = service_directory(state)
+    services.mkdir(exist_ok=True)
+    services.chmod(0o700)
+    _authority(services, "Rookery development authority between services")
+    for service in SERVICES:
+        _issue(services, service, f"DNS:{service}.{_SERVICE_DOMAIN}", "serverAuth,clientAuth")
+
+
+def service_directory(state: State) -> Path:
+    """ca.pem, and for each service <service>.pem and .key, which say that a process is one."""
+    return state.certificates / "services"
+
+
+def _authority(directory: Path, name: str) -> None:
     ca, ca_key = directory / "ca.pem", directory / "ca.key"
-    if not (ca.exists() and ca_key.exists() and _lasts(ca)):
-        _openssl(
-            "req", "-x509", *_NEW_KEY, "-keyout", ca_key, "-out", ca, "-days", DAYS, "-subj", "/CN=Rookery development authority",
-            "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-        )
-        ca_key.chmod(0o600)
-        for path in directory.glob("*.pem"):
-            if path != ca:
-                path.unlink()
-    _issue(directory, "server", f"DNS:{DOMAIN},IP:127.0.0.1,IP:::1", "serverAuth")
-    # Between services each side shows one; the name is that of libs/rpc.
-    _issue(directory, "service", "DNS:rookery.internal", "serverAuth,clientAuth")
+    if ca.exists() and ca_key.exists() and _lasts(ca):
+        return
+    _openssl(
+        "req", "-x509", *_NEW_KEY, "-keyout", ca_key, "-out", ca, "-days", DAYS, "-subj", f"/CN={name}",
+        "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+    )
+    ca_key.chmod(0o600)
+    for path in directory.glob("*.pem"):
+        if path != ca:
+            path.unlink()
 
 
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")

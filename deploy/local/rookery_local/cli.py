@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(f"--{service}", type=int, metavar="N", help=f"replicas of {service} (2)")
         command.add_argument("--base-port", type=int, metavar="PORT", help="port of gateway 1; the others follow from it (5222)")
         command.add_argument("--tls", choices=("off", "optional", "required"), help="of the client listeners (optional)")
-        command.add_argument("--service-tls", choices=("on", "off"), help="mutual TLS between our own services (off)")
+        command.add_argument("--service-tls", choices=("on", "off"), help="mutual TLS between our own services (on)")
         command.add_argument("--partitions", type=int, metavar="N", help="shards, fixed once the cluster has started (4)")
         command.add_argument("--preset", help="CMake preset to build and run (release)")
         command.add_argument("--build-dir", type=Path, metavar="DIR", help="build directory (.local/build/<preset>)")

@@ -54,7 +54,7 @@ class Options:
 
     base_port: int = 5222
     tls: str = "optional"
-    service_tls: bool = False
+    service_tls: bool = True
     partitions: int = 4
     build_directory: str = str(BUILD / "release")
     replicas: dict = dataclasses.field(default_factory=lambda: {service: 2 for service in SERVICES})

@@ -6,7 +6,7 @@ import secrets
 import subprocess
 from pathlib import Path
 
-from rookery_local import generated, jid_hash, postgresql, processes
+from rookery_local import certificates, generated, jid_hash, postgresql, processes
 from rookery_local.errors import ClusterError
 from rookery_local.layout import DOMAIN, HOST, Name, Options
 from rookery_local.output import Progress
@@ -64,8 +64,8 @@ def _settings(state: State, options: Options, name: Name) -> dict:
         "rpc": {},
     }
     if options.service_tls:
-        files = {"ca-file": "ca.pem", "certificate-file": "service.pem", "key-file": "service.key"}
-        settings["rpc"]["tls"] = {key: str(state.certificates / file) for key, file in files.items()}
+        files = {"ca-file": "ca.pem", "certificate-file": f"{name.service}.pem", "key-file": f"{name.service}.key"}
+        settings["rpc"]["tls"] = {key: str(certificates.service_directory(state) / file) for key, file in files.items()}
     if name.service == "gateway":
         return settings | _gateway(state, options, name)
     settings["rpc"]["address"] = f"{HOST}:{ports['rpc']}"
@@ -100,8 +100,8 @@ def _gateway(state: State, options: Options, name: Name) -> dict:
         "registration": {"enabled": True, "per-minute": 0},
     }
     if options.tls != "off":
-        certificates = state.certificates
-        settings["tls"] = {"certificates": [f"*={certificates / 'server.pem'}:{certificates / 'server.key'}"]}
+        own = state.certificates
+        settings["tls"] = {"certificates": [f"*={own / 'server.pem'}:{own / 'server.key'}"]}
     return settings
 
 

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "rookery/base/check.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/loopback.h"
 #include "rookery/base/random.h"
 #include "rookery/base/sha256.h"
 #include "rookery/base/shard.h"
@@ -104,6 +105,14 @@ TEST(Clock, SystemIsNowAndRises) {
   const SteadyTime before = clock.Now();
   EXPECT_LE(before, clock.Now());
   EXPECT_NEAR(static_cast<double>(clock.UnixMillisNow()), static_cast<double>(UnixMillis()), 1000);
+}
+
+TEST(Loopback, IsThisMachineForSure) {
+  for (const char* address : {"127.0.0.1:0", "127.1.2.3:9000", "[::1]:9000", "localhost:9000"})
+    EXPECT_TRUE(IsLoopback(address)) << address;
+  for (const char* address : {"0.0.0.0:9000", "[::]:9000", "10.0.0.1:9000", "[2001:db8::1]:1", "kafka:9092",
+                              ":9000", "", "127.0.0.1.example.org:1", "localhost.example.org:1"})
+    EXPECT_FALSE(IsLoopback(address)) << address;
 }
 
 TEST(CheckDeathTest, NamesTheInvariant) {

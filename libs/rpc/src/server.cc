@@ -7,13 +7,15 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
-#include <boost/asio/ip/address.hpp>
 #include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "caller_check.h"
 #include "channel_options.h"
+#include "rookery/base/check.h"
+#include "rookery/base/loopback.h"
 #include "rookery/base/status.h"
 #include "rookery/config/files.h"
 #include "rookery/telemetry/log.h"
@@ -38,14 +40,38 @@ void InitGrpcOnce() {
   });
 }
 
-/// Whether nobody outside of this machine can connect to `address` (host:port).
-bool IsLoopback(std::string_view address) {
-  std::string_view host = address.substr(0, address.rfind(':'));
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (host == "localhost") return true;
-  boost::system::error_code error;
-  const auto ip = boost::asio::ip::make_address(std::string(host), error);
-  return !error && ip.is_loopback();
+constexpr char kInsecureText[] =
+    "Listen and call beyond this machine without rpc.tls: whoever can connect, or answers, is believed";
+
+/// Accepted by no server of ours.
+std::shared_ptr<grpc::ChannelCredentials> CredentialsOfNobody() {
+  grpc::SslCredentialsOptions ssl;
+  ssl.pem_root_certs = "-";
+  return grpc::SslCredentials(ssl);
+}
+
+std::shared_ptr<grpc::ChannelCredentials> CredentialsFor(const ClientOptions& options,
+                                                         const std::string& address) {
+  if (options.tls.enabled()) {
+    const absl::StatusOr<TlsTexts> texts = ReadTlsFiles(options.tls);
+    if (texts.ok()) {
+      return grpc::SslCredentials(
+          {.pem_root_certs = texts->ca, .pem_private_key = texts->key, .pem_cert_chain = texts->certificate});
+    }
+    telemetry::LogError("rpc.tls_files", {{"error", texts.status().ToString()}});
+    return CredentialsOfNobody();
+  }
+  if (options.insecure || IsLoopback(address)) return grpc::InsecureChannelCredentials();
+  // Whoever says in Redis that it is one of us would be told passwords.
+  static std::once_flag told;
+  std::call_once(told, [&] {
+    telemetry::LogError("rpc.not_called", {{"address", address},
+                                           {"reason",
+                                            "it is on another machine and there is no `rpc.tls`; where "
+                                            "the network is trusted with every account, set "
+                                            "`rpc.insecure`"}});
+  });
+  return CredentialsOfNobody();
 }
 
 class GrpcServer final : public Server {
@@ -82,11 +108,13 @@ class GrpcServer final : public Server {
 
 }  // namespace
 
+std::string TlsName(std::string_view service) { return std::string(service) + ".rookery.internal"; }
+
 void TlsFiles::Bind(config::Schema& schema) {
   schema.Bind("rpc.tls.ca-file", &ca_file,
               "PEM file of the CA that signs every service's certificate; empty: no TLS");
   schema.Bind("rpc.tls.certificate-file", &certificate_file,
-              "PEM file of this process's certificate, with the DNS name rookery.internal");
+              "PEM file of this process's certificate, with the DNS name <service>.rookery.internal");
   schema.Bind("rpc.tls.key-file", &key_file, "PEM file of the certificate's private key");
 }
 
@@ -115,8 +143,12 @@ void ServerOptions::Bind(config::Schema& schema) {
   schema.Bind("rpc.address", &address, "host:port where gRPC is served; port 0 takes a free one");
   schema.Bind("rpc.advertised-address", &advertised_address,
               "host:port by which other processes reach this one; empty: the bound address");
-  schema.Bind("rpc.insecure", &insecure,
-              "Listen beyond this machine without rpc.tls: whoever can connect is believed");
+  schema.Bind("rpc.insecure", &insecure, kInsecureText);
+  tls.Bind(schema);
+}
+
+void ClientOptions::Bind(config::Schema& schema) {
+  schema.Bind("rpc.insecure", &insecure, kInsecureText);
   tls.Bind(schema);
 }
 
@@ -150,6 +182,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     ssl.pem_root_certs = std::move(texts.ca);
     ssl.pem_key_cert_pairs.push_back({std::move(texts.key), std::move(texts.certificate)});
     credentials = grpc::SslServerCredentials(ssl);
+    credentials->SetAuthMetadataProcessor(std::make_shared<CallerCheck>(options.callers));
   }
 
   InitGrpcOnce();
@@ -201,22 +234,11 @@ std::shared_ptr<grpc::Channel> NewChannel(const ClientOptions& options, const st
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   if (own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
 
-  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (options.tls.enabled()) {
-    grpc::SslCredentialsOptions ssl;
-    absl::StatusOr<TlsTexts> texts = ReadTlsFiles(options.tls);
-    if (texts.ok()) {
-      ssl = {
-          .pem_root_certs = texts->ca, .pem_private_key = texts->key, .pem_cert_chain = texts->certificate};
-    } else {
-      // Credentials that no server of ours accepts, rather than plain text.
-      telemetry::LogError("rpc.tls_files", {{"error", texts.status().ToString()}});
-      ssl.pem_root_certs = "-";
-    }
-    arguments.SetSslTargetNameOverride(kTlsName);
-    credentials = grpc::SslCredentials(ssl);
+    ROOKERY_CHECK(!options.service.empty());
+    arguments.SetSslTargetNameOverride(TlsName(options.service));
   }
-  return grpc::CreateCustomChannel(address, credentials, arguments);
+  return grpc::CreateCustomChannel(address, CredentialsFor(options, address), arguments);
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options, const std::string& address) {

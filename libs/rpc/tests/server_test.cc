@@ -1,9 +1,12 @@
 #include "rookery/rpc/server.h"
 
+#include <arpa/inet.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -13,6 +16,8 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "rookery/session/v1/session_link_service.grpc.pb.h"
 
@@ -57,25 +62,57 @@ grpc::StatusCode AskReflection(const std::string& address) {
   return status.error_code();
 }
 
-/// grpc.health.v1 by hand: an empty request; field 1 of the answer is the status.
-std::string Health(const std::string& address) {
-  grpc::GenericStub stub(MakeChannel(ClientOptions{}, address));
+constexpr char kHealth[] = "/grpc.health.v1.Health/Check";
+constexpr char kLink[] = "/rookery.session.v1.SessionLinkService/Link";
+
+/// A call with an empty request.
+grpc::Status Call(const ClientOptions& options, const std::string& address, const char* method,
+                  grpc::ByteBuffer* response) {
+  grpc::GenericStub stub(MakeChannel(options, address));
   grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + seconds(3));
   grpc::CompletionQueue queue;
   const grpc::Slice nothing;
   const grpc::ByteBuffer request(&nothing, 1);
-  auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
+  auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
   call->StartCall();
-  grpc::ByteBuffer response;
   grpc::Status status;
-  call->Finish(&response, &status, nullptr);
+  call->Finish(response, &status, nullptr);
   void* tag = nullptr;
   bool ok = false;
   queue.Next(&tag, &ok);
+  return status;
+}
+
+grpc::StatusCode Ask(const ClientOptions& options, const std::string& address, const char* method) {
+  grpc::ByteBuffer response;
+  return Call(options, address, method, &response).error_code();
+}
+
+/// grpc.health.v1 by hand: field 1 of the answer is the status.
+std::string Health(const std::string& address) {
+  grpc::ByteBuffer response;
+  const grpc::Status status = Call(ClientOptions{}, address, kHealth, &response);
   if (!status.ok()) return status.error_message();
   grpc::Slice slice;
   if (!response.DumpToSingleSlice(&slice).ok() || slice.size() < 2) return "odd";
   return slice.begin()[1] == 1 ? "serving" : "not serving";
+}
+
+/// An IPv4 address of this machine that is not loopback; empty without one.
+std::string OwnAddress() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return {};
+  std::string found;
+  for (const ifaddrs* entry = all; entry != nullptr && found.empty(); entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET) continue;
+    const in_addr address = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr;
+    if ((ntohl(address.s_addr) >> 24) == 127) continue;
+    char text[INET_ADDRSTRLEN];
+    if (inet_ntop(AF_INET, &address, text, sizeof text) != nullptr) found = text;
+  }
+  freeifaddrs(all);
+  return found;
 }
 
 TEST(ServerTest, TakesAFreePortAndTellsIt) {
@@ -212,50 +249,94 @@ class TlsTest : public testing::Test {
   }
   ~TlsTest() override { std::filesystem::remove_all(directory_); }
 
+  /// Of a service, as its own certificate and settings say.
+  static ClientOptions Client(TlsFiles tls, const std::string& callee) {
+    ClientOptions options;
+    options.tls = std::move(tls);
+    options.service = callee;
+    return options;
+  }
+  static ServerOptions Serving(TlsFiles tls, std::vector<std::string> callers) {
+    ServerOptions options;
+    options.tls = std::move(tls);
+    options.callers = std::move(callers);
+    return options;
+  }
+
   std::string directory_;
 };
 
 TEST_F(TlsTest, OnlyOurOwnAreLetIn) {
   Authority ours(directory_ + "/ours");
   Authority theirs(directory_ + "/theirs");
-  ServerOptions options;
-  options.tls = ours.Issue("server", kTlsName);
-  auto server = Start(options);
+  auto server = Start(Serving(ours.Issue("server", TlsName("session-manager")), {"gateway"}));
   ASSERT_TRUE(server.ok()) << server.status();
   const std::string address = (*server)->bound_address();
 
-  ClientOptions client;
-  client.tls = ours.Issue("client", kTlsName);
+  const ClientOptions client = Client(ours.Issue("client", TlsName("gateway")), "session-manager");
   EXPECT_TRUE(Connects(client, address));
+  EXPECT_EQ(Ask(client, address, kLink), grpc::StatusCode::UNIMPLEMENTED) << "it is let in";
   EXPECT_FALSE(Connects(ClientOptions{}, address)) << "plain text";
 
   // Signed by somebody else, though it trusts our CA. In TLS 1.3 the server refuses it
   // after the client deems itself connected, so ask for something.
-  ClientOptions stranger;
-  stranger.tls = theirs.Issue("client", kTlsName);
+  ClientOptions stranger = Client(theirs.Issue("client", TlsName("gateway")), "session-manager");
   stranger.tls.ca_file = client.tls.ca_file;
-  grpc::GenericStub stub(MakeChannel(stranger, address));
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + seconds(2));
-  grpc::CompletionQueue queue;
-  const grpc::Slice nothing;
-  const grpc::ByteBuffer request(&nothing, 1);
-  auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
-  call->StartCall();
-  grpc::ByteBuffer response;
-  grpc::Status status;
-  call->Finish(&response, &status, nullptr);
-  void* tag = nullptr;
-  bool ok = false;
-  queue.Next(&tag, &ok);
-  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(Ask(stranger, address, kHealth), grpc::StatusCode::UNAVAILABLE);
+}
 
-  // A server of our CA under another name is no service of ours.
-  ServerOptions impostor;
-  impostor.tls = ours.Issue("impostor", "www.example.org");
-  auto other = Start(impostor);
-  ASSERT_TRUE(other.ok());
-  EXPECT_FALSE(Connects(client, (*other)->bound_address()));
+TEST_F(TlsTest, AServerLetsInThoseWhoHaveBusinessWithIt) {
+  Authority ours(directory_ + "/ours");
+  auto server = Start(Serving(ours.Issue("server", TlsName("roster")), {"session-manager", "muc"}));
+  ASSERT_TRUE(server.ok()) << server.status();
+  const std::string address = (*server)->bound_address();
+  for (const auto& [name, status] :
+       {std::pair(TlsName("session-manager"), grpc::StatusCode::UNIMPLEMENTED),
+        std::pair(TlsName("muc"), grpc::StatusCode::UNIMPLEMENTED),
+        std::pair(TlsName("gateway"), grpc::StatusCode::PERMISSION_DENIED),
+        std::pair(TlsName("roster"), grpc::StatusCode::PERMISSION_DENIED),
+        std::pair(std::string("session-manager"), grpc::StatusCode::PERMISSION_DENIED),
+        std::pair(std::string("*.rookery.internal"), grpc::StatusCode::PERMISSION_DENIED)}) {
+    const ClientOptions caller = Client(ours.Issue("caller", name), "roster");
+    EXPECT_EQ(Ask(caller, address, kLink), status) << name;
+    EXPECT_EQ(Ask(caller, address, kHealth), grpc::StatusCode::OK) << name;
+  }
+  // Who forgets to say whom it serves serves nobody.
+  auto closed = Start(Serving(ours.Issue("server", TlsName("roster")), {}));
+  ASSERT_TRUE(closed.ok());
+  EXPECT_EQ(Ask(Client(ours.Issue("caller", TlsName("session-manager")), "roster"),
+                (*closed)->bound_address(), kLink),
+            grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(TlsTest, ACallerTellsNothingToWhoeverIsNotTheServiceThatItCalls) {
+  Authority ours(directory_ + "/ours");
+  const TlsFiles gateway = ours.Issue("client", TlsName("gateway"));
+  for (const char* name : {"www.example.org", "gateway.rookery.internal", "roster.rookery.internal"}) {
+    auto impostor = Start(Serving(ours.Issue("impostor", name), {"gateway"}));
+    ASSERT_TRUE(impostor.ok());
+    EXPECT_EQ(Ask(Client(gateway, "session-manager"), (*impostor)->bound_address(), kHealth),
+              grpc::StatusCode::UNAVAILABLE)
+        << name;
+  }
+}
+
+TEST(ServerTest, BeyondThisMachineItCallsWithTls_OrWhereToldSoInSoManyWords) {
+  // Any address of another machine will do, if it can be listened at: gRPC is bound to all of ours, and
+  // reached by one that is not loopback.
+  const std::string own = OwnAddress();
+  if (own.empty()) GTEST_SKIP() << "this machine has no address but loopback";
+  ServerOptions options = At("0.0.0.0:0");
+  options.insecure = true;
+  auto server = Start(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const std::string bound = (*server)->bound_address();
+  const std::string address = own + bound.substr(bound.rfind(':'));
+  EXPECT_FALSE(Connects(ClientOptions{}, address));
+  EXPECT_EQ(Ask(ClientOptions{}, address, kHealth), grpc::StatusCode::UNAVAILABLE);
+  ClientOptions trusting;
+  trusting.insecure = true;
+  EXPECT_TRUE(Connects(trusting, address));
 }
 
 TEST_F(TlsTest, WrongFilesAreToldByKeyBeforeTheStart) {
@@ -269,11 +350,11 @@ TEST_F(TlsTest, WrongFilesAreToldByKeyBeforeTheStart) {
     for (const std::string& line : problems.lines()) text += line + "\n";
     return text;
   };
-  const TlsFiles right = ours.Issue("server", kTlsName);
+  const TlsFiles right = ours.Issue("server", TlsName("roster"));
   EXPECT_EQ(wrong(right), "");
   EXPECT_EQ(wrong({}), "");
   TlsFiles files = right;
-  files.key_file = theirs.Issue("server", kTlsName).key_file;
+  files.key_file = theirs.Issue("server", TlsName("roster")).key_file;
   EXPECT_NE(wrong(files).find("`rpc.tls.key-file` cannot be used"), std::string::npos) << wrong(files);
   files.key_file.clear();
   EXPECT_NE(wrong(files).find("`rpc.tls.key-file` is needed"), std::string::npos) << wrong(files);

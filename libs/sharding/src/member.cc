@@ -36,6 +36,7 @@ void MemberConfig::CheckFiles(config::Problems& problems) const {
 Member::Member(app::Process& process, const MemberConfig& config, MemberDescription description)
     : process_(process), config_(config), description_(std::move(description)) {
   config_.kafka.client_id = process_.common.instance;
+  config_.rpc.callers = description_.callers;
 }
 
 Member::~Member() = default;

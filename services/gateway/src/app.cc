@@ -23,8 +23,8 @@ constexpr std::chrono::milliseconds kCertificateCheck{60'000};
 constexpr std::chrono::milliseconds kDrainStep{50};
 
 LinkPool::Open LinksOverRpc(asio::io_context& io, const Config& config) {
-  rpc::ClientOptions options;
-  options.tls = config.rpc_tls;
+  rpc::ClientOptions options = config.rpc;
+  options.service = "session-manager";
   return [&io, options, limits = config.MakeLinkLimits()](const std::string& address,
                                                           rpc::GatewayLinkHandler& handler) {
     return rpc::OpenLink(io, options, address, handler, limits);

@@ -138,7 +138,7 @@ void Config::Bind(config::Schema& schema) {
               "How long clients wait for a session-manager that has their shard and answers");
 
   redis.Bind(schema);
-  rpc_tls.Bind(schema);
+  rpc.Bind(schema);
 }
 
 void Config::Validate(config::Problems& problems) const {
@@ -199,7 +199,7 @@ void Config::Validate(config::Problems& problems) const {
     problems.Add("listeners.xmpp.address", "or the address of another listener is needed: all are off");
   }
   redis.Validate(problems);
-  rpc_tls.Validate(problems);
+  rpc.tls.Validate(problems);
 }
 
 void Config::CheckFiles(config::Problems& problems) const {
@@ -215,7 +215,7 @@ void Config::CheckFiles(config::Problems& problems) const {
     const auto status = config::CheckCertificates(tls_client_ca_file);
     if (!status.ok()) problems.Add("tls.client-ca-file", Cat("cannot be used: ", Message(status)));
   }
-  rpc_tls.CheckFiles(problems);
+  rpc.tls.CheckFiles(problems);
 }
 
 TlsMode Config::tls_mode() const {

@@ -85,7 +85,7 @@ struct Config {
   std::chrono::milliseconds owner_timeout{30'000};
 
   redis::Options redis;
-  rpc::TlsFiles rpc_tls;
+  rpc::ClientOptions rpc;
 
   void Bind(config::Schema& schema);
   void Validate(config::Problems& problems) const;

@@ -74,7 +74,7 @@ TEST(Config, AllMistakesAreToldNotOnlyTheFirst) {
   Config config = Valid();
   config.domains.clear();
   config.idle_timeout = config.write_timeout = std::chrono::milliseconds(1);
-  config.rpc_tls.ca_file = "/ca.pem";
+  config.rpc.tls.ca_file = "/ca.pem";
   const std::string wrong = Wrong(config);
   for (const char* key : {"`domains`", "`limits.idle-timeout`", "`limits.write-timeout`",
                           "`rpc.tls.certificate-file`", "`rpc.tls.key-file`"}) {
@@ -86,7 +86,7 @@ TEST(Config, FilesThatAreNotThereAreToldByKey) {
   Config config = Valid();
   config.tls_certificates = {"*=/nonexistent/cert.pem:/nonexistent/key.pem"};
   config.tls_client_ca_file = "/nonexistent/authority.pem";
-  config.rpc_tls = {"/nonexistent/ca.pem", "/nonexistent/service.pem", "/nonexistent/service.key"};
+  config.rpc.tls = {"/nonexistent/ca.pem", "/nonexistent/service.pem", "/nonexistent/service.key"};
   config::Problems problems;
   config.CheckFiles(problems);
   std::string text;

@@ -9,6 +9,7 @@ App::App(app::Process& process, const Config& config)
     : MemberApp(process, config,
                 {.service = std::string(kDescription.name),
                  .consumer_group = std::string(kDescription.name),
+                 .callers = {"session-manager"},
                  .owner = {.instance = process.common.instance, .topic = events::Topic::kRooms}},
                 std::make_unique<sharding::RecordShards<events::v1::RoomRecord>>(),
                 sharding::PlainInfo("conference", "text", "Rooms")) {}

@@ -57,7 +57,9 @@ Task<absl::Status> App::Start() {
   p.store = std::make_unique<PgRosterStore>(*p.pool, config_.answers_kept_for);
   p.keeper = std::make_unique<RosterKeeper>(*p.store);
   p.service = MakeRosterRpc(io, *p.keeper, process_.metrics);
-  auto server = rpc::Server::Start(config_.rpc, {p.service.get()});
+  rpc::ServerOptions rpc = config_.rpc;
+  rpc.callers = {"session-manager"};
+  auto server = rpc::Server::Start(rpc, {p.service.get()});
   if (!server.ok()) co_return server.status();
   p.server = *std::move(server);
   telemetry::LogInfo("rpc.listening", {{"address", p.server->bound_address()}});

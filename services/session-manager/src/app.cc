@@ -53,6 +53,7 @@ App::App(app::Process& process, const Config& config)
       member_(process, config_.member,
               {.service = kService,
                .consumer_group = "session-managers",
+               .callers = {"gateway"},
                .owner = OwnerOptionsOf(config_.settings)}),
       parts_(std::make_unique<Parts>()) {}
 
@@ -68,7 +69,10 @@ Task<absl::Status> App::Start() {
 
   routing::Registry& registry = member_.registry();
   const events::Topology& topology = member_.log().topology();
-  const rpc::ClientOptions calls{config_.member.rpc.tls};
+  const rpc::ServerOptions& rpc = config_.member.rpc;
+  rpc::ClientOptions calls;
+  calls.tls = rpc.tls;
+  calls.insecure = rpc.insecure;
   p.membership = std::make_unique<RegistryMembership>(registry);
   p.accounts = std::make_unique<PgAccountStore>(*p.pool);
   p.waiting = std::make_unique<PgWaitingStore>(*p.pool);

@@ -113,7 +113,7 @@ class GrpcServiceDiscoTest : public ::testing::Test {
   FakeRegistry registry_;
   GrpcServiceDisco disco_{io_,
                           registry_,
-                          {.tls = {}, .default_deadline = std::chrono::milliseconds(1'000)},
+                          {.tls = {}, .service = {}, .default_deadline = std::chrono::milliseconds(1'000)},
                           {{"muc", kShards}, {"search", 4}}};
 };
 

@@ -8,12 +8,18 @@
 
 namespace rookery::session_manager {
 
+namespace {
+constexpr char kService[] = "roster";
+}  // namespace
+
 GrpcRoster::GrpcRoster(asio::io_context& io, routing::Registry& registry, rpc::ClientOptions options)
-    : io_(io), registry_(registry), options_(std::move(options)) {}
+    : io_(io), registry_(registry), options_(std::move(options)) {
+  options_.service = kService;
+}
 
 std::shared_ptr<GrpcRoster::Stub> GrpcRoster::StubFor(std::string_view user, const std::string& except,
                                                       std::string* address) {
-  std::vector<routing::Instance> instances = registry_.Instances("roster");
+  std::vector<routing::Instance> instances = registry_.Instances(kService);
   if (!except.empty() && instances.size() > 1)
     std::erase_if(instances, [&](const routing::Instance& instance) { return instance.address == except; });
   const routing::Instance* chosen = routing::Choose(instances, user);

@@ -43,12 +43,17 @@ std::string GrpcServiceDisco::OwnerOf(const std::string& service, std::uint32_t 
   return owner == owners->second.end() ? std::string() : owner->address;
 }
 
-std::shared_ptr<GrpcServiceDisco::Stub> GrpcServiceDisco::StubFor(const std::string& address) {
-  auto& stub = stubs_[address];
-  if (!stub) stub = disco::v1::DiscoService::NewStub(rpc::MakeChannel(options_, address));
+std::shared_ptr<GrpcServiceDisco::Stub> GrpcServiceDisco::StubFor(const std::string& service,
+                                                                  const std::string& address) {
+  auto& stub = stubs_[{service, address}];
+  if (!stub) {
+    rpc::ClientOptions options = options_;
+    options.service = service;
+    stub = disco::v1::DiscoService::NewStub(rpc::MakeChannel(options, address));
+  }
   std::shared_ptr<Stub> chosen = stub;
   if (stubs_.size() > kMaxStubs)
-    std::erase_if(stubs_, [&](const auto& entry) { return entry.first != address; });
+    std::erase_if(stubs_, [&](const auto& entry) { return entry.first.second != address; });
   return chosen;
 }
 
@@ -72,7 +77,7 @@ Task<absl::StatusOr<Response>> GrpcServiceDisco::CallOwner(std::string service, 
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) co_return absl::DeadlineExceededError("the service does not answer");
-    const std::shared_ptr<Stub> stub = StubFor(address);
+    const std::shared_ptr<Stub> stub = StubFor(service, address);
     auto begin = [&](grpc::ClientContext* context, Response* out, auto done) {
       rpc::SetTrace(*context, trace_id);
       start(*stub, context, &request, out, std::move(done));

@@ -39,14 +39,15 @@ class GrpcServiceDisco final : public ServiceDisco {
   Task<absl::Status> ReadOwners(std::string service);
   /// Empty while unknown.
   std::string OwnerOf(const std::string& service, std::uint32_t shard) const;
-  std::shared_ptr<Stub> StubFor(const std::string& address);
+  std::shared_ptr<Stub> StubFor(const std::string& service, const std::string& address);
 
   asio::io_context& io_;
   routing::Registry& registry_;
   rpc::ClientOptions options_;
   std::map<std::string, std::uint32_t> shard_counts_;
   std::map<std::string, std::vector<routing::ShardOwner>> owners_;
-  std::map<std::string, std::shared_ptr<Stub>> stubs_;
+  // By service and address.
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<Stub>> stubs_;
 };
 
 }  // namespace rookery::session_manager

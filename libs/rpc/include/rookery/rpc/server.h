@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,9 +17,11 @@ class Channel;
 
 namespace rookery::rpc {
 
+/// The DNS name in the certificate of a service, say of `roster`: `roster.rookery.internal`. Processes are
+/// reached by addresses that no certificate can foresee, so names, not addresses, say who somebody is.
+std::string TlsName(std::string_view service);
+
 /// Mutual TLS between services; all empty: plain text. PEM files, read at start.
-/// Every service's certificate carries the DNS name kTlsName: processes are reached
-/// by addresses that no certificate can foresee.
 struct TlsFiles {
   std::string ca_file, certificate_file, key_file;
   /// rpc.tls.ca-file, rpc.tls.certificate-file, rpc.tls.key-file
@@ -27,22 +30,28 @@ struct TlsFiles {
   void CheckFiles(config::Problems& problems) const;
   bool enabled() const { return !ca_file.empty() || !certificate_file.empty() || !key_file.empty(); }
 };
-inline constexpr char kTlsName[] = "rookery.internal";
 
 struct ServerOptions {
   std::string address = "127.0.0.1:0";
   /// How other processes reach this one; empty: the bound address.
   std::string advertised_address;
   TlsFiles tls;
-  /// Listens beyond this machine without TLS, where anybody who can connect is believed.
+  /// Listens and calls beyond this machine without TLS, where anybody who can connect is believed.
   bool insecure = false;
+  /// With TLS: the services that may call. Not a setting: it follows from what is served. Anybody of ours may
+  /// ask for health.
+  std::vector<std::string> callers;
   void Bind(config::Schema& schema);  // rpc.address, rpc.advertised-address, rpc.insecure, rpc.tls.*
   void Validate(config::Problems& problems) const;
 };
 
 struct ClientOptions {
   TlsFiles tls;
+  bool insecure = false;
+  /// With TLS: who must answer. Not a setting either.
+  std::string service;
   std::chrono::milliseconds default_deadline{2'000};
+  void Bind(config::Schema& schema);  // rpc.insecure, rpc.tls.*: of a process that only calls
 };
 
 /// A gRPC server with health (grpc.health.v1), keepalive set.
@@ -61,8 +70,9 @@ class Server {
   virtual void Shutdown(std::chrono::milliseconds grace) = 0;
 };
 
-/// A channel with keepalive, quick reconnection and the options' TLS. Connects with the
-/// first call; where a TLS file cannot be read, every call fails with UNAVAILABLE.
+/// A channel with keepalive, quick reconnection and the options' TLS. Connects with the first call. Every
+/// call fails with UNAVAILABLE where a TLS file cannot be read, somebody else answers than `service`, or the
+/// address is beyond this machine and there is neither TLS nor `insecure`.
 std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options, const std::string& address);
 
 }  // namespace rookery::rpc

@@ -37,6 +37,8 @@ struct MemberDescription {
   /// Its name in the registry.
   std::string service;
   std::string consumer_group;
+  /// The services that may call it.
+  std::vector<std::string> callers;
   OwnerOptions owner;
 };
 
