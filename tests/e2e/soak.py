@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Awaitable, Callable, Coroutine
 
-from harness import redis
 from harness.cluster import Cluster
 from harness.faults import Span, may_lose_connection, may_lose_session
 from harness.relay import Link, Processes, Relay
@@ -73,11 +72,12 @@ class Network:
         clauses = {
             "redis": f"redis: {{addresses: ['127.0.0.1:{self.port('redis')}']}}\n",
             "kafka": f"kafka: {{brokers: ['127.0.0.1:{self.port('kafka')}']}}\n",
-            "postgresql": f"pg: {{connection: 'host=127.0.0.1 port={self.port('postgresql')} dbname=rookery user=rookery'}}\n",
         }
         for service, backends in _BACKENDS.items():
             # Who cannot come back for a minute has more than a thousand messages waiting.
             own = "offline: {max-messages: 100000}\n" if service == "session-manager" else ""
+            clauses["postgresql"] = (f"pg: {{connection: 'host=127.0.0.1 port={self.port('postgresql')} dbname=rookery "
+                                     f"user={service.replace('-', '_')}'}}\n")
             (self._settings / f"{service}.yaml").write_text("".join(clauses[backend] for backend in backends) + own)
             if service == "gateway":
                 continue
@@ -85,7 +85,7 @@ class Network:
                 address = f"127.0.0.1:{self.port(service, instance)}"
                 (self._settings / f"{service}-{instance}.yaml").write_text(f"rpc: {{advertised-address: '{address}'}}\n")
         # Whoever has found the broker through the relay is sent to the relay again.
-        (self._settings / "kafka.properties").write_text(f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port('kafka')}\n")
+        (self._settings / "kafka.properties").write_text(f"advertised.listeners=CLIENTS://127.0.0.1:{self.port('kafka')}\n")
 
     async def listen(self) -> None:
         base = self._base_port
@@ -310,7 +310,7 @@ class Soak:
     async def _empty_redis(self):
         if "redis" in self.busy:
             return None
-        await redis.command(self.cluster.address("redis", "redis"), "FLUSHALL")
+        await self.cluster.redis("FLUSHALL")
         return Begun({"redis"}, set(), "redis: FLUSHALL", asyncio.sleep(0))
 
     async def _scale(self):

@@ -216,7 +216,7 @@ def _status(parsed, progress: Progress) -> int:
 def _sessions(parsed, progress: Progress) -> int:
     jid = sessions.address(parsed.jid) if parsed.jid is not None else ""
     state, options = _existing(parsed)
-    found = sessions.read(options, jid_hash.key(state), jid)
+    found = sessions.read(state, options, jid_hash.key(state), jid)
     if parsed.json:
         print(sessions.as_json(found))
     elif found:

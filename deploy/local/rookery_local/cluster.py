@@ -142,6 +142,8 @@ class Cluster:
                     kafka.prepare(self.state, self.options, self.progress)
                     kafka.start(self.state, self.options)
             self._wait_ready(backends)
+            if kafka.NAME in backends:
+                kafka.grant(self.state, self.options)
             self.progress.done(f"{', '.join(name.service for name in backends)} ready")
         if ours:
             self.progress.step("services")

@@ -2,10 +2,9 @@
 first 16 bytes of SHA-256(ROOKERY_LOG_JID_KEY), as 16 hex digits; the same as libs/telemetry's."""
 
 import hashlib
-import secrets
 import struct
 
-from rookery_local.errors import ClusterError
+from rookery_local import secret_files
 from rookery_local.paths import State
 
 _MASK = 2**64 - 1
@@ -13,14 +12,7 @@ _MASK = 2**64 - 1
 
 def key(state: State) -> str:
     """The cluster's own, made when it is first needed."""
-    path = state.secrets / "log-jid-key"
-    try:
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(32))
-        return path.read_text().strip()
-    except PermissionError as error:
-        raise ClusterError(f"cannot read {path}: {error.strerror}") from error
+    return secret_files.read(state, "log-jid-key")
 
 
 def of(key_text: str, jid: str) -> str:

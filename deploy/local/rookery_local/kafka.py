@@ -1,25 +1,48 @@
-"""One Kafka broker in KRaft mode. Topics are made by the services."""
+"""One Kafka broker in KRaft mode, which believes nobody without a password. Topics are made by the services."""
 
 import base64
 import os
 import shutil
+from pathlib import Path
 
-from rookery_local import generated, processes
+from rookery_local import generated, kafka_admin, processes, secret_files
 from rookery_local.commands import run
+from rookery_local.errors import ClusterError
 from rookery_local.layout import HOST, Name, Options
 from rookery_local.output import Progress
 from rookery_local.paths import KAFKA_JARS, State
 
 NAME = Name("kafka", 1)
+# Who may do everything: the broker itself, and the cluster's own tools and tests.
+_BROKER, ADMIN = "broker", "admin"
+# As libs/events names them, and the default of `kafka.topic-prefix`.
+_PREFIX = "rookery."
+_TOPICS = ("users", "rooms", "messages", "presence")
+# Of each service: its group, and what it reads and writes.
+_RIGHTS = {
+    "session-manager": ("session-managers", ("users",), ("users", "messages", "presence")),
+    "muc": ("muc", ("rooms",), ("rooms",)),
+    "search": ("search", ("messages",), ("messages",)),
+}
 
 SETTINGS = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=CLIENTS://{host}:{port}
+listener.security.protocol.map=CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+inter.broker.listener.name=CLIENTS
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.clients.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+  username="{broker}" password="{password}" {users};
+listener.name.controller.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+  username="{broker}" password="{password}" user_{broker}="{password}";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:{broker};User:{admin}
 log.dirs={data}
 auto.create.topics.enable=false
 num.network.threads=1
@@ -54,9 +77,14 @@ def prepare(state: State, options: Options, progress: Progress) -> None:
     ports = options.ports(NAME)
     path = state.config / "kafka.properties"
     own = state.settings / "kafka.properties"
-    settings = SETTINGS.format(host=HOST, port=ports["kafka"], controller=ports["controller"], data=data)
+    passwords = {user: secret_files.read(state, f"kafka-{user}") for user in (_BROKER, ADMIN, *_RIGHTS)}
+    settings = SETTINGS.format(
+        host=HOST, port=ports["kafka"], controller=ports["controller"], data=data, broker=_BROKER, admin=ADMIN,
+        password=passwords[_BROKER], users=" ".join(f'user_{user}="{password}"' for user, password in passwords.items()),
+    )
     # Of a property that stands there twice, Java takes the later one.
     generated.write(path, settings + (own.read_text() if own.exists() else ""), [own], progress)
+    path.chmod(0o600)
     if (data / "meta.properties").exists():
         return
     shutil.rmtree(data, ignore_errors=True)
@@ -73,6 +101,35 @@ def start(state: State, options: Options) -> None:
     # On a small heap and few cores the parallel collector costs less than G1 and stops for less long.
     memory = ["-Xms512m", "-Xmx512m", "-XX:+UseParallelGC", "-XX:+ExitOnOutOfMemoryError"]
     processes.start(state, NAME, [*_java(), *memory, "kafka.Kafka", str(state.config / "kafka.properties")])
+
+
+def grant(state: State, options: Options) -> None:
+    """What the services may do, once Kafka answers."""
+    try:
+        with admin(state, options) as connection:
+            connection.create(_acls())
+    except OSError as error:
+        raise ClusterError(f"Kafka does not say whether it knows the services' rights ({error})") from error
+
+
+def admin(state: State, options: Options) -> kafka_admin.Admin:
+    return kafka_admin.Admin(HOST, options.ports(NAME)["kafka"], ADMIN, secret_files.read(state, f"kafka-{ADMIN}"))
+
+
+def password_file(state: State, service: str) -> Path:
+    return secret_files.path(state, f"kafka-{service}")
+
+
+def _acls() -> list[kafka_admin.Acl]:
+    acls = []
+    for service, (group, read, written) in _RIGHTS.items():
+        acls.append(kafka_admin.Acl(service, "read", "group", _PREFIX + group))
+        acls += [kafka_admin.Acl(service, "read", "topic", _PREFIX + topic) for topic in read]
+        acls += [kafka_admin.Acl(service, "write", "topic", _PREFIX + topic) for topic in written]
+        # Whoever starts first makes all of them, and each looks at how they were made.
+        acls += [kafka_admin.Acl(service, operation, "topic", _PREFIX + topic)
+                 for topic in _TOPICS for operation in ("create", "describe", "describe-configs")]
+    return acls
 
 
 def _java() -> list[str]:

@@ -32,12 +32,13 @@ class State:
     def make(self) -> None:
         """Nobody but its user can read what is in it: addresses, messages, keys."""
         # PostgreSQL's user, where root calls, has its data below these, and may pass.
+        passable = 0o711 if os.geteuid() == 0 else 0o700
         if not self.root.exists():
             self.root.mkdir(parents=True)
-            self.root.chmod(0o711)
+            self.root.chmod(passable)
         # One that was there is somebody's already, and keeps its mode.
         self.data.mkdir(exist_ok=True)
-        self.data.chmod(0o711)
+        self.data.chmod(passable)
         own = (self.run, self.logs, self.config, self.settings, self.certificates, self.secrets, self.data / "kafka", self.data / "redis")
         for directory in own:
             directory.mkdir(exist_ok=True)

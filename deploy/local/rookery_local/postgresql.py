@@ -1,13 +1,12 @@
-"""A PostgreSQL of its own: loopback TCP only, a password, data in the state."""
+"""A PostgreSQL of its own: loopback TCP only, a user and a password for each service, data in the state."""
 
 import os
 import pwd
-import secrets
 import shutil
 import subprocess
 from pathlib import Path
 
-from rookery_local import generated, processes
+from rookery_local import generated, processes, secret_files
 from rookery_local.commands import run
 from rookery_local.errors import ClusterError
 from rookery_local.health import POSTGRESQL_BIN
@@ -16,8 +15,11 @@ from rookery_local.output import Progress
 from rookery_local.paths import State
 
 NAME = Name("postgresql", 1)
-USER = "rookery"
+# The owner of everything, whom no service signs in as.
+ADMIN = "rookery"
 DATABASE = "rookery"
+# Each with its own tables, and no sight of the others'.
+USERS = ("session-manager", "roster")
 
 SETTINGS = """\
 listen_addresses = '{host}'
@@ -32,22 +34,19 @@ log_line_prefix = '%m [%p] '
 """
 
 
-def password_file(state: State) -> Path:
-    path = state.secrets / "postgresql"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(24))
-    return path
+def password_file(state: State, service: str) -> Path:
+    return secret_files.path(state, f"postgresql-{service}")
 
 
-def password(state: State) -> str:
-    return password_file(state).read_text()
+def role(service: str) -> str:
+    """The service's user, whose tables are in a schema of the same name."""
+    return service.replace("-", "_")
 
 
-def connection(options: Options) -> str:
+def connection(options: Options, service: str) -> str:
     """libpq's keywords, without the password."""
     port = options.ports(NAME)["postgresql"]
-    return f"host={HOST} port={port} dbname={DATABASE} user={USER}"
+    return f"host={HOST} port={port} dbname={DATABASE} user={role(service)}"
 
 
 def prepare(state: State, options: Options, progress: Progress) -> None:
@@ -60,11 +59,11 @@ def prepare(state: State, options: Options, progress: Progress) -> None:
         _give_away(data)
         secret = data.with_name("postgresql.password")
         secret.touch(mode=0o600)
-        secret.write_text(password(state))
+        secret.write_text(secret_files.read(state, "postgresql"))
         _give_away(secret)
         try:
             run(
-                [*_as_user(data), f"{POSTGRESQL_BIN}/initdb", "-D", str(data), "-U", USER, f"--pwfile={secret}",
+                [*_as_user(data), f"{POSTGRESQL_BIN}/initdb", "-D", str(data), "-U", ADMIN, f"--pwfile={secret}",
                  "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"],
                 "PostgreSQL's initdb",
                 log=state.logs / "initdb.log",
@@ -99,20 +98,40 @@ def create_database(state: State, options: Options) -> None:
     answer = _psql(state, options, "postgres", f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'")
     if answer.strip() != "1":
         _psql(state, options, "postgres", f"CREATE DATABASE {DATABASE}")
+    if _psql(state, options, DATABASE, "SELECT to_regclass('public.schema_migrations')").strip():
+        raise ClusterError(f"the tables in {state.data} belong to one user for all services, as they did before each had its "
+                           "own; `deploy/local/cluster reset` begins anew")
+    _psql(state, options, DATABASE, _rights(state))
 
 
-def _psql(state: State, options: Options, database: str, statement: str) -> str:
+def _rights(state: State) -> str:
+    statements = [f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC", "REVOKE ALL ON SCHEMA public FROM PUBLIC"]
+    for service in USERS:
+        user = role(service)
+        secret = secret_files.read(state, f"postgresql-{service}")
+        statements += [
+            f"DO $$ BEGIN IF to_regrole('{user}') IS NULL THEN CREATE ROLE {user}; END IF; END $$",
+            f"ALTER ROLE {user} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{secret}'",
+            f"GRANT CONNECT ON DATABASE {DATABASE} TO {user}",
+            # Where a user's tables are made unless it says otherwise: search_path begins with its own name.
+            f"CREATE SCHEMA IF NOT EXISTS {user} AUTHORIZATION {user}",
+        ]
+    return "".join(f"{statement};\n" for statement in statements)
+
+
+def _psql(state: State, options: Options, database: str, statements: str) -> str:
+    """Statements come by standard input: everybody on the machine sees the words of a command."""
     answer = subprocess.run(
-        ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", HOST, "-p", str(options.ports(NAME)["postgresql"]),
-         "-U", USER, "-d", database, "-c", statement],
-        env={**os.environ, "PGPASSWORD": password(state), "PGCONNECT_TIMEOUT": "10"},
-        stdin=subprocess.DEVNULL,
+        ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", HOST, "-p", str(options.ports(NAME)["postgresql"]),
+         "-U", ADMIN, "-d", database],
+        env={**os.environ, "PGPASSWORD": secret_files.read(state, "postgresql"), "PGCONNECT_TIMEOUT": "10"},
+        input=statements,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     if answer.returncode != 0:
-        raise ClusterError(f"PostgreSQL refused `{statement}`: {(answer.stderr.strip().splitlines() or ['?'])[-1]}")
+        raise ClusterError(f"PostgreSQL refused what makes users and tables: {(answer.stderr.strip().splitlines() or ['?'])[-1]}")
     return answer.stdout
 
 

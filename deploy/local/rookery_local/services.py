@@ -2,11 +2,10 @@
 
 import json
 import os
-import secrets
 import subprocess
 from pathlib import Path
 
-from rookery_local import certificates, generated, jid_hash, postgresql, processes
+from rookery_local import certificates, generated, jid_hash, kafka, postgresql, processes, redis, secret_files
 from rookery_local.errors import ClusterError
 from rookery_local.layout import DOMAIN, HOST, Name, Options
 from rookery_local.output import Progress
@@ -47,11 +46,17 @@ def _command(state: State, options: Options, name: Name) -> list[str]:
 
 
 def _environment(state: State, name: Name) -> dict[str, str]:
-    environment = {"ROOKERY_LOG_JID_KEY": jid_hash.key(state)}
+    environment = {
+        "ROOKERY_LOG_JID_KEY": jid_hash.key(state),
+        _variable(name, "REDIS__PASSWORD_FILE"): str(redis.password_file(state, name.service)),
+    }
+    if name.service in _WITH_KAFKA:
+        environment[_variable(name, "KAFKA__PASSWORD_FILE")] = str(kafka.password_file(state, name.service))
     if name.service in _WITH_DATABASE:
-        environment[_variable(name, "PG__PASSWORD_FILE")] = str(postgresql.password_file(state))
+        environment[_variable(name, "PG__PASSWORD_FILE")] = str(postgresql.password_file(state, name.service))
     if name.service == "gateway":
-        environment[_variable(name, "SASL__FAKE_SALT_KEY_FILE")] = str(_fake_salt_key(state))
+        # Every one must show unknown users the same salt.
+        environment[_variable(name, "SASL__FAKE_SALT_KEY_FILE")] = str(secret_files.path(state, "fake-salt-key"))
     return environment
 
 
@@ -60,7 +65,7 @@ def _settings(state: State, options: Options, name: Name) -> dict:
     settings = {
         "instance": name.file,
         "admin": {"address": f"{HOST}:{ports['admin']}"},
-        "redis": {"addresses": [options.address("redis", "redis")]},
+        "redis": {"addresses": [options.address("redis", "redis")], "user": name.service},
         "rpc": {},
     }
     if options.service_tls:
@@ -72,9 +77,11 @@ def _settings(state: State, options: Options, name: Name) -> dict:
     if name.service == "session-manager":
         settings |= {"domains": [DOMAIN], "registration": {"enabled": True}}
     if name.service in _WITH_KAFKA:
-        settings["kafka"] = {"brokers": [options.address("kafka", "kafka")], "partitions": options.partitions}
+        settings["kafka"] = {
+            "brokers": [options.address("kafka", "kafka")], "partitions": options.partitions, "user": name.service,
+        }
     if name.service in _WITH_DATABASE:
-        settings["pg"] = {"connection": postgresql.connection(options)}
+        settings["pg"] = {"connection": postgresql.connection(options, name.service)}
     return settings
 
 
@@ -103,15 +110,6 @@ def _gateway(state: State, options: Options, name: Name) -> dict:
         own = state.certificates
         settings["tls"] = {"certificates": [f"*={own / 'server.pem'}:{own / 'server.key'}"]}
     return settings
-
-
-def _fake_salt_key(state: State) -> Path:
-    """Every gateway must show unknown users the same salt."""
-    path = state.secrets / "fake-salt-key"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32))
-    return path
 
 
 def _variable(name: Name, key: str) -> str:

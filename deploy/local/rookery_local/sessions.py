@@ -10,6 +10,7 @@ import unicodedata
 from rookery_local import jid_hash
 from rookery_local.errors import ClusterError, UsageError
 from rookery_local.layout import Options
+from rookery_local.paths import State
 from rookery_local.redis import Connection
 
 _PAGE = 1000
@@ -24,11 +25,11 @@ def address(text: str) -> str:
     return unicodedata.normalize("NFC", bare).lower() + slash + resource
 
 
-def read(options: Options, log_key: str, jid: str = "") -> list[dict]:
+def read(state: State, options: Options, log_key: str, jid: str = "") -> list[dict]:
     """All of them, those of a bare JID, or the one of a full JID. By JID, each with the hash that
     stands in the logs for its user under `log_key`."""
     try:
-        with Connection(options) as redis:
+        with Connection(state, options) as redis:
             found = [entry for shard in range(options.partitions) for entry in _shard(redis, f"rookery:sessions:{{{shard}}}", jid)]
     except OSError as error:
         raise ClusterError(f"Redis does not answer ({error})") from error

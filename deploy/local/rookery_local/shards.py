@@ -13,7 +13,7 @@ SHARDED = ("session-manager", "muc", "search")
 def without_owner(state: State, options: Options, service: str) -> int | None:
     """How many. None: Redis does not say."""
     try:
-        with Connection(options, 2) as redis:
+        with Connection(state, options, 2) as redis:
             flat = redis.command("HGETALL", f"rookery:shards:{service}")
     except (OSError, ClusterError):
         return None

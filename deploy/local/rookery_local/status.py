@@ -15,7 +15,8 @@ def read(cluster: Cluster) -> dict:
     with ThreadPoolExecutor(max_workers=16) as pool:
         entries = list(pool.map(lambda name: _entry(cluster, name), names))
     ownerless = {service: shards.without_owner(cluster.state, cluster.options, service) for service in shards.SHARDED}
-    return report(cluster.state, entries, ownerless, _problems(cluster, entries, ownerless))
+    made = report(cluster.state, entries, ownerless, _problems(cluster, entries, ownerless))
+    return made | {"service_tls": cluster.options.service_tls}
 
 
 def report(state: State, entries: list[dict] = (), ownerless: dict | None = None, problems: list[str] = ()) -> dict:

@@ -1,10 +1,12 @@
 """The state of a cluster belongs to its user."""
 
 import os
+import shutil
 import stat
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from rookery_local import processes
 from rookery_local.layout import Name
@@ -20,11 +22,15 @@ class StateTest(unittest.TestCase):
         self.state = State(Path(directory.name) / "state")
 
     def test_nobody_else_can_read_or_list_what_is_in_it(self):
-        self.state.make()
-        for directory in (self.state.root, *(path for path in self.state.root.rglob("*") if path.is_dir())):
-            mode = stat.S_IMODE(directory.stat().st_mode)
-            way_to_the_database = directory in (self.state.root, self.state.data)
-            self.assertEqual(mode, 0o711 if way_to_the_database else 0o700, directory)
+        for user in (1000, 0):
+            with mock.patch("os.geteuid", return_value=user):
+                self.state.make()
+            for directory in (self.state.root, *(path for path in self.state.root.rglob("*") if path.is_dir())):
+                mode = stat.S_IMODE(directory.stat().st_mode)
+                # Where root calls, another user's PostgreSQL passes there.
+                way_to_the_database = user == 0 and directory in (self.state.root, self.state.data)
+                self.assertEqual(mode, 0o711 if way_to_the_database else 0o700, directory)
+            shutil.rmtree(self.state.root)
 
     def test_a_directory_of_before_is_closed_too(self):
         self.state.logs.mkdir(parents=True, mode=0o755)

@@ -1,12 +1,16 @@
 import socketserver
+import tempfile
 import threading
 import unittest
+from pathlib import Path
 from unittest import mock
 
 from rookery_local import jid_hash, sessions
 from rookery_local.errors import ClusterError, UsageError
 from rookery_local.layout import Options
+from rookery_local.paths import State
 
+PASSWORD = "a password for tests"
 SHARDS = {
     "rookery:sessions:{0}": {"owner": "7 session-manager-1", "ann@localhost/phone": "1700000000000 session-manager-1 gateway-1"},
     "rookery:sessions:{1}": {"bob*@localhost/x y": "1700000000001 session-manager-2 -", "bobby@localhost/z": "5 session-manager-2 gateway-2"},
@@ -22,6 +26,9 @@ class _Redis(socketserver.StreamRequestHandler):
             for _ in range(int(line[1:])):
                 size = int(self.rfile.readline()[1:])
                 words.append(self.rfile.read(size + 2)[:-2].decode())
+            if words[0] == "AUTH":
+                self.wfile.write(b"+OK\r\n" if words[1:] == ["admin", PASSWORD] else b"-WRONGPASS\r\n")
+                continue
             fields = SHARDS.get(words[1], {})
             if words[0] == "HGET":
                 self._bulk(fields.get(words[2]))
@@ -54,9 +61,14 @@ class SessionsTest(unittest.TestCase):
         patch = mock.patch.object(Options, "ports", return_value={"redis": self.server.server_address[1]})
         patch.start()
         self.addCleanup(patch.stop)
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.state = State(Path(directory.name))
+        self.state.make()
+        (self.state.secrets / "redis-admin").write_text(PASSWORD)
 
     def read(self, jid=""):
-        return [entry["jid"] for entry in sessions.read(Options(partitions=4), "key", jid)]
+        return [entry["jid"] for entry in sessions.read(self.state, Options(partitions=4), "key", jid)]
 
     def test_all_of_a_user_and_one(self):
         self.assertEqual(self.read(), ["ann@localhost/phone", "bob*@localhost/x y", "bobby@localhost/z"])
@@ -65,11 +77,11 @@ class SessionsTest(unittest.TestCase):
         self.assertEqual(self.read("ann@localhost/laptop"), [])
 
     def test_where_it_is(self):
-        (entry,) = sessions.read(Options(), "key", "ann@localhost")
+        (entry,) = sessions.read(self.state, Options(), "key", "ann@localhost")
         self.assertEqual((entry["gateway"], entry["session_manager"], entry["since_ms"]), ("gateway-1", "session-manager-1", 1700000000000))
         self.assertEqual(entry["hash"], jid_hash.of("key", "ann@localhost"))
         self.assertIn(entry["hash"], sessions.as_table([entry]))
-        (away,) = sessions.read(Options(), "key", "bob*@localhost")
+        (away,) = sessions.read(self.state, Options(), "key", "bob*@localhost")
         self.assertEqual(away["gateway"], "")
         self.assertIn("(away)", sessions.as_table([away]))
 

@@ -30,6 +30,18 @@ absl::Status Set(rd_kafka_conf_t* conf, const std::string& name, const std::stri
   return absl::InvalidArgumentError("kafka.properties: " + name + ": " + text);
 }
 
+void AddSecurity(const Options& options, std::vector<std::pair<std::string, std::string>>& properties) {
+  if (options.user.empty() && !options.tls) return;
+  properties.emplace_back("security.protocol", options.user.empty() ? "ssl"
+                                               : options.tls        ? "sasl_ssl"
+                                                                    : "sasl_plaintext");
+  if (!options.ca_file.empty()) properties.emplace_back("ssl.ca.location", options.ca_file);
+  if (options.user.empty()) return;
+  properties.emplace_back("sasl.mechanism", options.sasl_mechanism);
+  properties.emplace_back("sasl.username", options.user);
+  properties.emplace_back("sasl.password", options.password);
+}
+
 }  // namespace
 
 ListPtr NewList(const std::string& topic, std::int32_t partition, std::int64_t offset) {
@@ -59,6 +71,7 @@ absl::StatusOr<ConfPtr> MakeConf(const Options& options,
       {"log.connection.close", "false"},
       {"log_level", "5"},
   };
+  AddSecurity(options, all);
   for (const auto& [name, value] : settings) all.emplace_back(name, value);
   for (const std::string& property : options.properties) {
     const std::size_t equals = property.find('=');

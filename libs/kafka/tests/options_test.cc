@@ -43,6 +43,23 @@ TEST(Options, FilesThatPropertiesNameMustBeThere) {
               ElementsAre(HasSubstr("/nonexistent/ca.pem")));
 }
 
+TEST(Options, AUserNeedsAPasswordAndAnAuthorityTls) {
+  Options options;
+  options.user = "muc";
+  EXPECT_THAT(Wrong(options), ElementsAre(HasSubstr("`kafka.password`")));
+  options.password = "secret";
+  EXPECT_THAT(Wrong(options), IsEmpty());
+  options.brokers = {"127.0.0.1:9092", "localhost:9092", "[::1]:9092", "kafka:9092"};
+  EXPECT_THAT(Wrong(options),
+              ElementsAre(AllOf(HasSubstr("`kafka.tls` is needed"), HasSubstr("kafka:9092"))));
+  options.sasl_mechanism = "SCRAM-SHA-512";
+  EXPECT_THAT(Wrong(options), IsEmpty());
+  options.ca_file = "/nonexistent/ca.pem";
+  EXPECT_THAT(Wrong(options), ElementsAre(HasSubstr("without `kafka.tls`")));
+  options.tls = true;
+  EXPECT_THAT(Wrong(options), ElementsAre(HasSubstr("/nonexistent/ca.pem")));
+}
+
 TEST(Options, ABrokerIsNeeded) {
   Options options;
   options.brokers.clear();

@@ -40,11 +40,12 @@ Task<absl::StatusOr<Reply>> EvalClient::Eval(const char* script, std::string key
                                              std::vector<std::string> arguments) {
   std::string& digest = digests_[script];
   if (digest.empty()) digest = Sha1Hex(script);
-  std::vector<std::string> command{"EVALSHA", digest, "1", key};
+  const bool is_read_only = std::string_view(script).starts_with("#!lua flags=no-writes\n");
+  std::vector<std::string> command{is_read_only ? "EVALSHA_RO" : "EVALSHA", digest, "1", key};
   command.insert(command.end(), arguments.begin(), arguments.end());
   absl::StatusOr<Reply> reply = co_await Command(key, std::move(command));
   if (!IsError(reply.status(), "NOSCRIPT")) co_return reply;
-  std::vector<std::string> whole{"EVAL", script, "1", key};
+  std::vector<std::string> whole{is_read_only ? "EVAL_RO" : "EVAL", script, "1", key};
   whole.insert(whole.end(), std::make_move_iterator(arguments.begin()),
                std::make_move_iterator(arguments.end()));
   absl::StatusOr<Reply> second = co_await Command(std::move(key), std::move(whole));

@@ -82,6 +82,7 @@ struct HiredisCallbacks {
 Node::Node(asio::io_context& io, std::string address, const Options& options, const ClientMetrics& metrics)
     : io_(io),
       address_(std::move(address)),
+      user_(options.user),
       password_(options.password),
       time_limit_(options.timeout),
       metrics_(metrics),
@@ -169,7 +170,10 @@ void Node::OnConnect(bool is_connected) {
   if (!is_connected) return;
   socket_->SetConnected();
   if (password_.empty()) return BecomeReady();
-  Append(Kind::kAuth, {"AUTH", password_}, nullptr);
+  std::vector<std::string> command{"AUTH"};
+  if (!user_.empty()) command.push_back(user_);
+  command.push_back(password_);
+  Append(Kind::kAuth, command, nullptr);
 }
 
 void Node::BecomeReady() {

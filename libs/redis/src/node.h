@@ -79,6 +79,7 @@ class Node : public std::enable_shared_from_this<Node> {
   const std::string address_;
   std::string host_;
   std::uint16_t port_ = 0;
+  const std::string user_;
   const std::string password_;
   const std::chrono::milliseconds time_limit_;
   const ClientMetrics metrics_;

@@ -128,6 +128,46 @@ TEST_F(ClientTest, Password) {
   EXPECT_EQ(Run(*refused, {"GET", "a"}).status().code(), absl::StatusCode::kUnavailable);
 }
 
+TEST_F(ClientTest, AUserDoesWhatItMay) {
+  RedisServer server;
+  const auto set = [&](const std::string& user, const std::vector<std::string>& rights) {
+    std::vector<std::string> command{"ACL", "SETUSER", user, "on", ">secret", "resetchannels"};
+    command.insert(command.end(), rights.begin(), rights.end());
+    EXPECT_EQ(server.Cli(command), "OK\n");
+  };
+  set("writer", {"~own:*", "+get", "+set", "+eval", "+evalsha"});
+  set("reader", {"%R~own:*", "+get", "+set", "+eval_ro", "+evalsha_ro", "+eval", "+evalsha"});
+  Options options = OptionsFor(server);
+  options.password = "secret";
+  options.user = "writer";
+  const auto writer = Connect(options);
+  EXPECT_TRUE(Run(*writer, {"SET", "own:a", "1"}).ok());
+  const absl::StatusOr<Reply> foreign = Run(*writer, {"GET", "other"});
+  EXPECT_EQ(foreign.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(foreign.status().message().find("NOPERM") != absl::string_view::npos) << foreign.status();
+
+  // A script that writes nothing needs no right to write.
+  options.user = "reader";
+  const auto reader = Connect(options);
+  EXPECT_FALSE(Run(*reader, {"SET", "own:a", "2"}).ok());
+  static const char kReads[] = "#!lua flags=no-writes\nreturn redis.call('GET', KEYS[1])";
+  static const char kMayWrite[] = "return redis.call('GET', KEYS[1])";
+  const auto eval = [&](const char* script) {
+    std::vector<std::string> none;
+    return RunTask(io_, reader->Eval(script, "own:a", std::move(none)));
+  };
+  for (int i = 0; i < 2; ++i) {
+    const absl::StatusOr<Reply> read = eval(kReads);
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->text, "1");
+  }
+  EXPECT_FALSE(eval(kMayWrite).ok());
+
+  options.user = "nobody";
+  auto refused = Client::Create(io_, options, metrics_);
+  EXPECT_FALSE(RunUntil(io_, [&] { return refused->is_connected(); }, std::chrono::milliseconds(300)));
+}
+
 TEST_F(ClientTest, NamesAreResolved) {
   RedisServer server;
   Options options;

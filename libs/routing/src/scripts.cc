@@ -59,7 +59,7 @@ redis.call('ZADD', KEYS[1], now + 2 * ARGV[3], '-' .. id)
 return {ARGV[4], random}
 )lua";
 
-const char kReadScript[] = R"lua(
+const char kReadScript[] = R"lua(#!lua flags=no-writes
 local t = redis.call('TIME')
 local rows = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
 table.insert(rows, 1, string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)))

@@ -9,7 +9,7 @@ import ssl
 import urllib.request
 from pathlib import Path
 
-from harness import redis
+from harness import kafka, redis
 from harness.client import Client, trusting
 from harness.paths import CLUSTER
 from harness.shards import shard_of
@@ -157,16 +157,31 @@ class Cluster:
     def fresh_context(self) -> ssl.SSLContext:
         return trusting(str(self.state / "certificates" / "ca.pem"))
 
+    @property
+    def service_certificates(self) -> Path:
+        """Of our services, with which they know each other."""
+        return self.state / "certificates" / "services"
+
     # ---- what is inside ----
+
+    def secret(self, name: str) -> str:
+        return (self.state / "secrets" / name).read_text().strip()
+
+    async def redis(self, *words: str, user: str = "admin"):
+        """A command's reply; by default of one who may do everything."""
+        return await redis.command(self.address("redis", "redis"), user, self.secret(f"redis-{user}"), *words)
+
+    def kafka(self, user: str = "admin") -> kafka.Broker:
+        return kafka.Broker(self.address("kafka", "kafka"), user, self.secret(f"kafka-{user}"))
 
     async def owners(self) -> dict[int, str]:
         """shard -> instance of the session-manager that owns it, as Redis has it."""
-        flat = await redis.command(self.address("redis", "redis"), "HGETALL", "rookery:shards:session-manager")
+        flat = await self.redis("HGETALL", "rookery:shards:session-manager")
         return {int(flat[i]): flat[i + 1].split()[1] for i in range(0, len(flat), 2)}
 
     async def epochs(self) -> dict[int, int]:
         """shard -> epoch of its owner: the offset of the fence with which it began."""
-        flat = await redis.command(self.address("redis", "redis"), "HGETALL", "rookery:shards:session-manager")
+        flat = await self.redis("HGETALL", "rookery:shards:session-manager")
         return {int(flat[i]): int(flat[i + 1].split()[0]) for i in range(0, len(flat), 2)}
 
     async def all_owned(self, seconds: float = 60) -> dict[int, str]:

@@ -2,10 +2,13 @@
 
 import contextlib
 import importlib
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.paths import SOURCE
 
@@ -28,16 +31,22 @@ def record_class(name: str):
     return getattr(module, name)
 
 
-def ends(brokers: str, topic: str) -> dict[int, int]:
+class Broker(NamedTuple):
+    address: str
+    user: str
+    password: str
+
+
+def ends(broker: Broker, topic: str) -> dict[int, int]:
     """Partition -> the offset that the next record will have."""
-    with _consumer(brokers, topic) as (consumer, parts):
+    with _consumer(broker, topic) as (consumer, parts):
         return {part.partition: offset for part, offset in consumer.end_offsets(parts).items()}
 
 
-def read(brokers: str, topic: str, since: dict[int, int], until: dict[int, int] | None = None):
+def read(broker: Broker, topic: str, since: dict[int, int], until: dict[int, int] | None = None):
     """(partition, offset, key, record) of everything from `since` on, up to now or `until`."""
     decode = record_class(TOPICS[topic][1])
-    with _consumer(brokers, topic) as (consumer, parts):
+    with _consumer(broker, topic) as (consumer, parts):
         stop = {part: (until or {}).get(part.partition, end) for part, end in consumer.end_offsets(parts).items()}
         for part in parts:
             consumer.seek(part, since[part.partition])
@@ -52,11 +61,70 @@ def read(brokers: str, topic: str, since: dict[int, int], until: dict[int, int] 
 
 
 @contextlib.contextmanager
-def _consumer(brokers: str, topic: str):
+def denied(admin: Broker, user: str, operation: str, topic: str):
+    """`user` may not do `operation` (WRITE) with the topic for a while."""
+    from kafka.admin import ACL, ACLFilter, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
+
+    client = KafkaAdminClient(bootstrap_servers=admin.address, **_sasl(admin))
+    rule = (f"User:{user}", "*", ACLOperation[operation], ACLPermissionType.DENY, ResourcePattern(ResourceType.TOPIC, TOPICS[topic][0]))
+    try:
+        client.create_acls([ACL(*rule)])
+        try:
+            yield
+        finally:
+            client.delete_acls([ACLFilter(*rule)])
+    finally:
+        client.close()
+
+
+def may_append(broker: Broker, topic: str) -> bool:
+    """A record without a value, which nobody can read, if it may."""
+    from kafka import KafkaProducer
+    from kafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationFailedError
+
+    producer = KafkaProducer(bootstrap_servers=broker.address, enable_idempotence=False, retries=0, **_sasl(broker))
+    try:
+        producer.send(TOPICS[topic][0], b"", partition=0).get(timeout=20)
+        return True
+    except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+        return False
+    finally:
+        producer.close()
+
+
+def is_let_in(broker: Broker) -> bool:
+    """Whether the broker answers a question of its user; without a name, of nobody. By hand: kafka-python tries again."""
+    host, _, port = broker.address.rpartition(":")
+    with socket.create_connection((host, int(port)), 20) as connection, connection.makefile("rb") as file:
+
+        def ask(key: int, version: int, body: bytes) -> bytes:
+            message = struct.pack(">hhih", key, version, 1, -1) + body
+            connection.sendall(struct.pack(">i", len(message)) + message)
+            size = file.read(4)
+            return file.read(struct.unpack(">i", size)[0])[4:] if size else b""
+
+        try:
+            if broker.user:
+                ask(17, 1, struct.pack(">h", 5) + b"PLAIN")
+                words = f"\0{broker.user}\0{broker.password}".encode()
+                ask(36, 0, struct.pack(">i", len(words)) + words)
+            # Metadata, version 1, of no topic.
+            return bool(ask(3, 1, struct.pack(">i", 0)))
+        except ConnectionError:
+            return False
+
+
+def _sasl(broker: Broker) -> dict:
+    return {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_plain_username": broker.user,
+            "sasl_plain_password": broker.password}
+
+
+@contextlib.contextmanager
+def _consumer(broker: Broker, topic: str):
     from kafka import KafkaConsumer, TopicPartition
 
     name = TOPICS[topic][0]
-    consumer = KafkaConsumer(bootstrap_servers=brokers, group_id=None, enable_auto_commit=False)
+    consumer = KafkaConsumer(bootstrap_servers=broker.address, group_id=None, enable_auto_commit=False, **_sasl(broker))
     try:
         parts = [TopicPartition(name, number) for number in sorted(consumer.partitions_for_topic(name) or ())]
         assert parts, f"there is no topic {name}"

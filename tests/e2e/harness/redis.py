@@ -3,15 +3,20 @@
 import asyncio
 
 
-async def command(address: str, *words: str):
+async def command(address: str, user: str, password: str, *words: str):
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
-        parts = [word.encode() for word in words]
-        writer.write(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
-        return await _reply(reader)
+        await _ask(reader, writer, ("AUTH", user, password))
+        return await _ask(reader, writer, words)
     finally:
         writer.close()
+
+
+async def _ask(reader, writer, words: tuple[str, ...]):
+    parts = [word.encode() for word in words]
+    writer.write(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
+    return await _reply(reader)
 
 
 async def _reply(reader):

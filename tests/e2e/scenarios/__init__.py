@@ -29,6 +29,7 @@ ORDER = (
     "operating",
     "gateways",
     "service_tls",
+    "rights",
     "roster_kill",
     "owner_death",
     "kill",

@@ -7,7 +7,6 @@ from harness import ns
 from harness.client import Client, StanzaError
 from harness.cluster import Cluster
 from harness.people import account, befriend, leave, pair, unique
-from harness.redis import command
 from harness.runner import scenario
 from harness.sasl import SaslFailure
 from harness.wait import until
@@ -115,7 +114,7 @@ async def _sign_in_error(cluster: Cluster, user: str) -> str:
 @scenario(seconds=120)
 async def redis_emptied_and_restarted(cluster: Cluster) -> None:
     ann, bob = await pair(cluster)
-    await command(cluster.address("redis", "redis"), "FLUSHALL")
+    await cluster.redis("FLUSHALL")
     for n in range(20):
         ann.message(bob.bare, f"without memory {n}")
         await bob.expect_message(f"without memory {n}")

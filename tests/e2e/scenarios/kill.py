@@ -6,7 +6,6 @@ import signal
 
 from harness.cluster import Cluster
 from harness.people import unique
-from harness.redis import command
 from harness.runner import scenario
 from harness.traffic import Traffic
 from harness.wait import until
@@ -121,7 +120,7 @@ async def kafka_killed_and_redis_emptied(cluster: Cluster) -> None:
     await _usual(cluster)
     async with Traffic(cluster) as traffic:
         await traffic.talk(5)
-        assert await command(cluster.address("redis", "redis"), "FLUSHALL") == "OK"
+        assert await cluster.redis("FLUSHALL") == "OK"
         await traffic.talk(5)
         cluster.kill("kafka")
         restarting = asyncio.create_task(cluster.up())

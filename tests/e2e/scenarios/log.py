@@ -12,12 +12,12 @@ from harness.wait import until
 
 @scenario
 async def messages_and_presence_are_in_the_log(cluster: Cluster) -> None:
-    brokers = cluster.address("kafka", "kafka")
+    broker = cluster.kafka()
     loop = asyncio.get_running_loop()
-    before = {topic: await loop.run_in_executor(None, kafka.ends, brokers, topic) for topic in ("users", "messages", "presence")}
+    before = {topic: await loop.run_in_executor(None, kafka.ends, broker, topic) for topic in ("users", "messages", "presence")}
 
     async def read(topic: str) -> list:
-        return await loop.run_in_executor(None, lambda: list(kafka.read(brokers, topic, before[topic])))
+        return await loop.run_in_executor(None, lambda: list(kafka.read(broker, topic, before[topic])))
 
     ann, bob = await pair(cluster)
     mark = unique("mark")
@@ -61,8 +61,8 @@ async def an_epoch_is_the_offset_of_a_fence(cluster: Cluster) -> None:
     epochs = await cluster.epochs()
     loop = asyncio.get_running_loop()
     upto = {shard: epoch + 1 for shard, epoch in epochs.items()}
-    brokers = cluster.address("kafka", "kafka")
-    records = await loop.run_in_executor(None, lambda: list(kafka.read(brokers, "users", epochs, upto)))
+    broker = cluster.kafka()
+    records = await loop.run_in_executor(None, lambda: list(kafka.read(broker, "users", epochs, upto)))
     assert sorted(r[0] for r in records) == list(range(cluster.partitions))
     for partition, offset, _, record in records:
         assert record.WhichOneof("body") == "fence" and record.fence.shard == partition, f"{partition}:{offset} is no fence of its own"

@@ -13,12 +13,12 @@ from harness.wait import until
 
 @scenario
 async def records_have_their_keys(cluster: Cluster) -> None:
-    brokers = cluster.address("kafka", "kafka")
+    broker = cluster.kafka()
     loop = asyncio.get_running_loop()
-    before = {topic: await loop.run_in_executor(None, kafka.ends, brokers, topic) for topic in kafka.TOPICS}
+    before = {topic: await loop.run_in_executor(None, kafka.ends, broker, topic) for topic in kafka.TOPICS}
 
     async def read(topic: str) -> list:
-        return await loop.run_in_executor(None, lambda: list(kafka.read(brokers, topic, before[topic])))
+        return await loop.run_in_executor(None, lambda: list(kafka.read(broker, topic, before[topic])))
 
     ann, bob = await pair(cluster)
     await befriend(ann, bob)

@@ -7,7 +7,6 @@ from harness import ns
 from harness.client import StanzaError, error_of
 from harness.cluster import Cluster
 from harness.people import leave, pair, person
-from harness.redis import command
 from harness.runner import scenario
 from harness.shards import shard_of
 from harness.wait import until
@@ -33,7 +32,7 @@ async def _answers(client, to: str, identity: tuple) -> bool:
 
 async def _owners(cluster: Cluster, service: str) -> dict[int, str]:
     """shard -> instance, as the service publishes it."""
-    flat = await command(cluster.address("redis", "redis"), "HGETALL", f"rookery:shards:{service}")
+    flat = await cluster.redis("HGETALL", f"rookery:shards:{service}")
     return {int(flat[i]): flat[i + 1].split()[1] for i in range(0, len(flat), 2)}
 
 

@@ -4,7 +4,6 @@ import json
 
 from harness.cluster import Cluster
 from harness.people import another, leave, pair
-from harness.redis import command
 from harness.runner import scenario
 from harness.wait import until
 
@@ -46,9 +45,9 @@ async def listed_where_they_are(cluster: Cluster) -> None:
     await _until_listed(cluster, here, "who has logged out is gone", 10)
 
     # The hash of a shard has one slot in a Redis Cluster whatever is in it.
-    keys = await command(cluster.address("redis", "redis"), "KEYS", "rookery:sessions:*")
+    keys = await cluster.redis("KEYS", "rookery:sessions:*")
     assert all(key.startswith("rookery:sessions:{") and key.endswith("}") for key in keys), keys
-    await command(cluster.address("redis", "redis"), "FLUSHALL")
+    await cluster.redis("FLUSHALL")
     await _until_listed(cluster, here, "listed again after Redis was emptied", 10)
 
     victim = owners[cluster.shard(ann.bare)]

@@ -49,6 +49,8 @@ absl::StatusOr<Cluster> ParseStatus(const std::string& json) {
     // JSON is YAML.
     const YAML::Node root = YAML::Load(json);
     cluster.domain = root["domain"].as<std::string>("localhost");
+    cluster.state = root["state"].as<std::string>("");
+    cluster.service_tls = root["service_tls"].as<bool>(false);
     for (const YAML::Node& node : root["processes"]) {
       const std::string service = node["service"].as<std::string>();
       const YAML::Node pid = node["pid"];

@@ -28,6 +28,8 @@ struct Cluster {
   };
   std::string domain;
   std::string redis;  // host:port
+  std::string state;  // the directory with its secrets
+  bool service_tls = false;
   std::vector<Process> processes;
   std::vector<Gateway> gateways;
 };

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "metrics_page.h"
+#include "rookery/config/files.h"
 #include "rookery/events/topics.h"
 #include "rookery/redis/client.h"
 #include "rookery/routing/registry.h"
@@ -39,8 +40,11 @@ struct SimulatedSession {
 /// A gateway without clients: speaks the link protocol for sessions that only exist here.
 class SimulatedGateway {
  public:
-  SimulatedGateway(asio::io_context& io, const std::string& redis, bool presence)
-      : io_(io), presence_(presence), redis_(redis::Client::Create(io, RedisOptions(redis), metrics_)) {
+  SimulatedGateway(asio::io_context& io, const Cluster& cluster, bool presence)
+      : io_(io),
+        presence_(presence),
+        calls_(RpcOptions(cluster)),
+        redis_(redis::Client::Create(io, RedisOptions(cluster), metrics_)) {
     registry_ = routing::Registry::Create(io, *redis_);
     registry_->Announce("gateway", {"load", ""}, [](const absl::Status&) {});
     registry_->Watch("session-manager", [this](const std::vector<routing::Instance>& instances) {
@@ -93,9 +97,26 @@ class SimulatedGateway {
     std::int64_t epoch = -1;
   };
 
-  static redis::Options RedisOptions(const std::string& address) {
+  // It is a gateway to Redis and to session-managers: with a gateway's password and certificate.
+  static redis::Options RedisOptions(const Cluster& cluster) {
     redis::Options options;
-    options.addresses = {address};
+    options.addresses = {cluster.redis};
+    const absl::StatusOr<std::string> password =
+        config::ReadFile(absl::StrCat(cluster.state, "/secrets/redis-gateway"));
+    if (!password.ok()) return options;
+    options.user = "gateway";
+    options.password = *password;
+    return options;
+  }
+
+  static rpc::ClientOptions RpcOptions(const Cluster& cluster) {
+    rpc::ClientOptions options;
+    options.service = "session-manager";
+    if (!cluster.service_tls) return options;
+    const std::string directory = absl::StrCat(cluster.state, "/certificates/services/");
+    options.tls.ca_file = directory + "ca.pem";
+    options.tls.certificate_file = directory + "gateway.pem";
+    options.tls.key_file = directory + "gateway.key";
     return options;
   }
 
@@ -104,7 +125,7 @@ class SimulatedGateway {
     auto peer = std::make_unique<Peer>();
     peer->gateway = this;
     peer->address = instance.address;
-    peer->link = rpc::OpenLink(io_, {}, instance.address, *peer);
+    peer->link = rpc::OpenLink(io_, calls_, instance.address, *peer);
     auto& hello = *peer->link->Add().mutable_hello();
     hello.set_instance("load");
     hello.mutable_incarnation()->set_started_at_ms(registry_->incarnation().started_at_ms);
@@ -199,6 +220,7 @@ class SimulatedGateway {
 
   asio::io_context& io_;
   const bool presence_;
+  const rpc::ClientOptions calls_;
   telemetry::Metrics metrics_{"load"};
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<routing::Registry> registry_;
@@ -235,7 +257,7 @@ void MeasureTakeover(Run& run, const TakeoverOptions& options) {
   const Cluster::Process* const first = SessionManager(run.cluster(), 0);
   const Cluster::Process* const second = SessionManager(run.cluster(), 1);
   if (first == nullptr || second == nullptr) return run.report().Fault("needs two session-managers");
-  SimulatedGateway gateway(run.io(), run.cluster().redis, options.presence);
+  SimulatedGateway gateway(run.io(), run.cluster(), options.presence);
   if (!run.Until([&] { return gateway.shard_count() > 0 && gateway.owned() == gateway.shard_count(); },
                  std::chrono::seconds(60)))
     return run.report().Fault("not every shard has an owner");

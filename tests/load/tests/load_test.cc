@@ -147,9 +147,12 @@ TEST(Processes, ReadsTheStatusOfTheCluster) {
   auto cluster = ParseStatus(R"({"processes": [
     {"service": "gateway", "instance": 1, "pid": 11, "listeners": {"xmpp": "127.0.0.1:5222", "xmpp-tls": "127.0.0.1:5223"}, "log": "x"},
     {"service": "gateway", "instance": 2, "pid": null, "listeners": {"xmpp": "127.0.0.1:5322"}},
-    {"service": "kafka", "instance": 1, "pid": 12, "listeners": {}}], "domain": "example.org"})");
+    {"service": "kafka", "instance": 1, "pid": 12, "listeners": {}}],
+   "domain": "example.org", "state": "/srv/cluster", "service_tls": true})");
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->domain, "example.org");
+  EXPECT_EQ(cluster->state, "/srv/cluster");
+  EXPECT_TRUE(cluster->service_tls);
   ASSERT_EQ(cluster->processes.size(), 2u);
   EXPECT_EQ(cluster->processes[1].service, "kafka");
   EXPECT_EQ(cluster->processes[1].pid, 12);

@@ -29,13 +29,21 @@ struct Options {
   /// The largest record that is appended; topics must take records of that size
   /// (Kafka's `max.message.bytes`, by default 1,048,588).
   std::int64_t max_record_bytes = 1'000'000;
-  /// Further librdkafka properties as `name=value` (security, tuning).
+  /// Of SASL; empty: nobody in particular.
+  std::string user;
+  std::string password;
+  /// librdkafka 2.0.2 makes SCRAM's last message wrong, and Kafka 4 notices.
+  std::string sasl_mechanism = "PLAIN";
+  bool tls = false;
+  /// PEM; of those who sign the brokers' certificates. Empty: the system's.
+  std::string ca_file;
+  /// Further librdkafka properties as `name=value`.
   std::vector<std::string> properties;
-  /// kafka.brokers, kafka.topic-prefix, kafka.replication-factor, kafka.max-record-bytes,
-  /// kafka.properties
+  /// kafka.brokers, kafka.topic-prefix, kafka.replication-factor, kafka.max-record-bytes, kafka.user,
+  /// kafka.password, kafka.sasl-mechanism, kafka.tls, kafka.ca-file, kafka.properties
   void Bind(config::Schema& schema);
   void Validate(config::Problems& problems) const;
-  /// Those that librdkafka's properties name.
+  /// ca_file, and those that librdkafka's properties name.
   void CheckFiles(config::Problems& problems) const;
 };
 

@@ -27,12 +27,15 @@ struct Options {
   /// host:port each. One that is a single node, or seeds of a Redis Cluster.
   std::vector<std::string> addresses{"127.0.0.1:6379"};
   bool cluster = false;
+  /// Of Redis's access control list; empty: the default user.
+  std::string user;
   std::string password;
   std::chrono::milliseconds timeout{2'000};
   /// Commands waiting for a reply, over all nodes; beyond it RESOURCE_EXHAUSTED.
   std::size_t max_waiting = 20'000;
   void Validate(config::Problems& problems) const;
-  void Bind(config::Schema& schema);  // redis.addresses, redis.cluster, redis.password, redis.timeout
+  void Bind(
+      config::Schema& schema);  // redis.addresses, redis.cluster, redis.user, redis.password, redis.timeout
 };
 
 /// Redis, asynchronously, over hiredis; a single node or a Redis Cluster (slot map,
@@ -48,7 +51,8 @@ class Client {
   /// or may not have run); DEADLINE_EXCEEDED; FAILED_PRECONDITION: an error reply, with
   /// its text. In a cluster the node is found by `key`.
   virtual Task<absl::StatusOr<Reply>> Command(std::string key, std::vector<std::string> arguments) = 0;
-  /// EVALSHA with EVAL as fallback; `script` must live forever. One key.
+  /// EVALSHA with EVAL as fallback; `script` must live forever. One key. A script that says that it writes
+  /// nothing (`#!lua flags=no-writes`) is called so that its caller needs no right to write.
   virtual Task<absl::StatusOr<Reply>> Eval(const char* script, std::string key,
                                            std::vector<std::string> arguments) = 0;
   /// A single node: connected. A cluster: the slots are known, and every node that owns
