@@ -38,6 +38,7 @@ class FakeCluster final : public Cluster {
                   OnStarted done) override {
     asked_user = identity.user;
     asked_version = identity.credentials_version;
+    asked_generation = identity.account_generation;
     asked_text = resource;
     client = &asker;
     start = std::move(done);
@@ -48,6 +49,7 @@ class FakeCluster final : public Cluster {
     asked_session = previous;
     asked_user = identity.user;
     asked_version = identity.credentials_version;
+    asked_generation = identity.account_generation;
     asked_handled = handled;
     client = &asker;
     resume = std::move(done);
@@ -68,10 +70,10 @@ class FakeCluster final : public Cluster {
   bool is_congested(ClientSession&) override { return congested; }
 
   // What a session-manager would do.
-  void AnswerLookup(std::vector<ScramKey> keys, std::uint64_t version = 7) {
-    std::exchange(lookup, nullptr)({false, std::move(keys), version});
+  void AnswerLookup(std::vector<ScramKey> keys, std::uint64_t version = 7, std::uint64_t generation = 9) {
+    std::exchange(lookup, nullptr)({false, std::move(keys), version, generation});
   }
-  void FailLookup() { std::exchange(lookup, nullptr)({true, {}, 0}); }
+  void FailLookup() { std::exchange(lookup, nullptr)({true, {}, 0, 0}); }
   void RefuseStart(const Refusal& refusal) { std::exchange(start, nullptr)(nullptr, refusal); }
   ClientSession& AnswerStart(const std::string& full_jid) {
     session = std::make_unique<ClientSession>(SessionId::Random(), full_jid);
@@ -97,6 +99,7 @@ class FakeCluster final : public Cluster {
   SessionClient* client = nullptr;
   std::string asked_user;
   std::uint64_t asked_version = 0;
+  std::uint64_t asked_generation = 0;
   std::string asked_text;
   SessionId asked_session;
   std::uint32_t asked_handled = 0;

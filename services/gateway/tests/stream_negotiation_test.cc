@@ -392,20 +392,22 @@ TEST_F(StreamNegotiation, AfterTooManyFailuresNoPasswordIsLookedAt_ButOfWhoSigne
   SignIn();
 }
 
-TEST_F(StreamNegotiation, TheVersionOfTheCredentialsGoesWithTheSession_AndAnOldOneEndsTheStream) {
+TEST_F(StreamNegotiation, TheAccountAndItsCredentialsGoWithTheSession_AndOldOnesEndTheStream) {
   const Refusal changed{"not-authorized", "", false};
   SignIn();
   Feed("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
   EXPECT_EQ(cluster_.asked_version, 7u);
+  EXPECT_EQ(cluster_.asked_generation, 9u);
   cluster_.RefuseStart(changed);
   EXPECT_HAS(socket_.Take(), "<stream:error><not-authorized");
   EXPECT_TRUE(Closed());
 
   socket_ = {};
   SignIn();
-  cluster_.asked_version = 0;
+  cluster_.asked_version = cluster_.asked_generation = 0;
   Feed("<resume xmlns='urn:xmpp:sm:3' previd='" + SmId{SessionId::Random(), 0}.ToText() + "' h='0'/>");
   EXPECT_EQ(cluster_.asked_version, 7u);
+  EXPECT_EQ(cluster_.asked_generation, 9u);
   Cluster::Resumption refused;
   refused.refusal = changed;
   std::exchange(cluster_.resume, nullptr)(refused);

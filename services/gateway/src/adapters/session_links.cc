@@ -145,6 +145,7 @@ void SessionLinks::Dispatch(RequestId id, Requests::Request& request) {
     auto* start = action.mutable_start();
     start->set_user(started->identity.user);
     start->set_credentials_version(started->identity.credentials_version);
+    start->set_account_generation(started->identity.account_generation);
     start->set_resource(started->resource);
   } else {
     const auto& resumed = std::get<ResumeRequest>(request.what);
@@ -152,6 +153,7 @@ void SessionLinks::Dispatch(RequestId id, Requests::Request& request) {
     auto* resume = action.mutable_resume();
     resume->set_user(resumed.identity.user);
     resume->set_credentials_version(resumed.identity.credentials_version);
+    resume->set_account_generation(resumed.identity.account_generation);
     resume->set_handled(resumed.handled);
     resume->set_attempt(id);
   }
@@ -462,7 +464,8 @@ void SessionLinks::HandleCredentials(LinkId link, const session::v1::Credentials
   if (requests_.Find<LookupRequest>(id) == nullptr) return;
   if (credentials.has_failure() && IsNotOwner(link, id, credentials.failure())) return;
   std::get<LookupRequest>(requests_.Take(id))
-      .done({credentials.has_failure(), ToScramKeys(credentials), credentials.version()});
+      .done({credentials.has_failure(), ToScramKeys(credentials), credentials.version(),
+             credentials.generation()});
 }
 
 void SessionLinks::HandleCreated(LinkId link, const session::v1::AccountCreated& created) {

@@ -26,13 +26,15 @@ struct ServiceFacts {
   std::uint32_t resumption_seconds = 0;           // 0: not known
 };
 
-/// Who has authenticated, and with which version of the account's credentials: 0 where that is not
-/// known.
+/// Who has authenticated, for which account of that name, and with which version of its credentials: 0 where
+/// that is not known.
 struct Identity {
   Identity() = default;
-  explicit Identity(std::string_view bare, std::uint64_t version = 0) : user(bare), credentials_version(version) {}
+  explicit Identity(std::string_view bare, std::uint64_t version = 0, std::uint64_t generation = 0)
+      : user(bare), credentials_version(version), account_generation(generation) {}
   std::string user;  // a prepared bare JID
   std::uint64_t credentials_version = 0;
+  std::uint64_t account_generation = 0;
 };
 
 /// Why the cluster did not do what was asked. `condition` names a stanza error
@@ -75,6 +77,7 @@ class Cluster {
     bool failed = false;         // then nothing is known: a temporary failure
     std::vector<ScramKey> keys;  // none: no such user
     std::uint64_t version = 0;   // of the keys
+    std::uint64_t generation = 0;
   };
   using OnLookup = std::function<void(Lookup)>;
   /// nullptr: it is done.

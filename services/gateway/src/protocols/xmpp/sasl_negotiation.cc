@@ -98,7 +98,7 @@ void SaslNegotiation::Continue(SaslExchange::Outcome outcome) {
       services_.peers.AuthSucceeded(transport_.peer(), mechanism_, exchange_->user());
       AppendSaslData(xml, "success", outcome.data);
       transport_.Send(xml);
-      const Identity identity(exchange_->user(), credentials_version_);
+      const Identity identity(exchange_->user(), credentials_version_, account_generation_);
       exchange_.reset();
       owner_.OnAuthenticated(identity);
       return Resume();
@@ -127,6 +127,7 @@ void SaslNegotiation::WaitForCredentials() {
   request_ = services_.cluster.LookUp(exchange_->user(), [this](Cluster::Lookup lookup) {
     request_ = 0;
     credentials_version_ = lookup.version;
+    account_generation_ = lookup.generation;
     Continue(lookup.failed ? exchange_->CredentialsUnavailable() : exchange_->CredentialsFound(lookup.keys));
   });
 }

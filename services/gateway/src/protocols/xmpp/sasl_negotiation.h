@@ -60,6 +60,7 @@ class SaslNegotiation {
   std::string mechanism_;
   std::unique_ptr<GuessGuard::Try> try_;
   std::uint64_t credentials_version_ = 0;
+  std::uint64_t account_generation_ = 0;
   bool is_slowed_ = false;  // this exchange fails since others have
   int attempts_ = 0;
   bool waiting_ = false;
