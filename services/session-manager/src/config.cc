@@ -9,6 +9,8 @@ namespace rookery::session_manager {
 void Config::Bind(config::Schema& schema) {
   schema.Bind("domains", &settings.domains, "virtual hosts that this cluster serves");
   schema.Bind("registration.enabled", &settings.registration, "let clients create accounts (XEP-0077)");
+  schema.Bind("registration.reuse-after", &settings.name_reuse_after,
+              "how long nobody may have the name of an account that was removed");
   schema.Bind("sessions.resume-timeout", &settings.resume_timeout,
               "how long a session waits for its client (XEP-0198)");
   schema.Bind("sessions.link-grace", &settings.link_grace,

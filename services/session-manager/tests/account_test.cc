@@ -102,7 +102,7 @@ TEST_F(AccountTest, AuthenticatedBeforeThePasswordChanged_NoSessionIsBegunOrResu
   database_.accounts[alice_] = {session::v1::ScramKey()};
   database_.accounts[alice_][0].set_stored_key("old");
   const std::uint64_t version = Do(alice_, LookUp(alice_)).credentials().version();
-  Client& in_time = gateway_.Start(alice_, "one", {}, version);
+  Client& in_time = gateway_.Start(alice_, "one", {}, {0, version});
   Settle();
   ASSERT_TRUE(in_time.started);
   gateway_.EnableStreamManagement(in_time);
@@ -113,8 +113,8 @@ TEST_F(AccountTest, AuthenticatedBeforeThePasswordChanged_NoSessionIsBegunOrResu
                   query.Add("password").SetText("fresh");
                 }));
   Settle();
-  Client& late = gateway_.Start(alice_, "two", {}, version);
-  Client& resumed = gateway_.Resume(in_time, 0, {}, version);
+  Client& late = gateway_.Start(alice_, "two", {}, {0, version});
+  Client& resumed = gateway_.Resume(in_time, 0, {}, {0, version});
   Settle();
   ASSERT_TRUE(late.start_failure);
   EXPECT_EQ(late.start_failure->condition(), "not-authorized");
@@ -124,7 +124,7 @@ TEST_F(AccountTest, AuthenticatedBeforeThePasswordChanged_NoSessionIsBegunOrResu
 
   const std::uint64_t fresh = Do(alice_, LookUp(alice_)).credentials().version();
   EXPECT_NE(fresh, version);
-  Client& welcome = gateway_.Start(alice_, "three", {}, fresh);
+  Client& welcome = gateway_.Start(alice_, "three", {}, {0, fresh});
   Settle();
   EXPECT_TRUE(welcome.started);
 }
@@ -137,7 +137,7 @@ TEST_F(AccountTest, AuthenticatedBeforeTheAccountWasRemoved_NoSessionIsBegun) {
   gateway_.Send(owner, Register([](xmpp::Element& query) { query.Add("remove"); }));
   Settle();
   ASSERT_FALSE(database_.accounts.contains(alice_));
-  Client& late = gateway_.Start(alice_, "one", {}, version);
+  Client& late = gateway_.Start(alice_, "one", {}, {0, version});
   Settle();
   ASSERT_TRUE(late.start_failure);
   EXPECT_EQ(late.start_failure->condition(), "not-authorized");
@@ -148,18 +148,18 @@ TEST_F(AccountTest, WhoseCredentialsWereLookedUpBeginsWithoutAnotherQuestion_For
   database_.accounts[alice_][0].set_stored_key("old");
   const std::uint64_t version = Do(alice_, LookUp(alice_)).credentials().version();
   database_.down = true;
-  Client& prompt = gateway_.Start(alice_, "one", {}, version);
+  Client& prompt = gateway_.Start(alice_, "one", {}, {0, version});
   Settle();
   EXPECT_TRUE(prompt.started);
   clock_.Advance(std::chrono::seconds(31));
-  Client& slow = gateway_.Start(alice_, "two", {}, version);
+  Client& slow = gateway_.Start(alice_, "two", {}, {0, version});
   Settle();
   EXPECT_TRUE(slow.start_failure && slow.start_failure->temporary());
 }
 
 TEST_F(AccountTest, StoreAwayAtTheBeginningOfASession_Temporary) {
   database_.down = true;
-  Client& client = gateway_.Start(alice_, "one", {}, 5);
+  Client& client = gateway_.Start(alice_, "one", {}, {0, 5});
   Settle();
   ASSERT_TRUE(client.start_failure);
   EXPECT_TRUE(client.start_failure->temporary());

@@ -123,7 +123,7 @@ Client* Gateway::Find(const std::string& id) {
 }
 
 Client& Gateway::Start(const std::string& user, const std::string& resource, const std::string& id,
-                       std::uint64_t credentials_version) {
+                       const Standing& claim) {
   Client& client = *clients.emplace_back(std::make_unique<Client>());
   client.gateway = this;
   client.id = id.empty() ? RandomBytes(16) : id;
@@ -132,7 +132,8 @@ Client& Gateway::Start(const std::string& user, const std::string& resource, con
   action.set_session_id(client.id);
   action.mutable_start()->set_user(user);
   action.mutable_start()->set_resource(resource);
-  action.mutable_start()->set_credentials_version(credentials_version);
+  action.mutable_start()->set_credentials_version(claim.version);
+  action.mutable_start()->set_account_generation(claim.generation);
   Post(user, std::move(action));
   return client;
 }
@@ -194,7 +195,7 @@ void Gateway::End(Client& client, session::v1::EndReason reason) {
 }
 
 Client& Gateway::Resume(Client& old, std::uint32_t handled, const std::string& as_user,
-                        std::uint64_t credentials_version) {
+                        const Standing& claim) {
   Client& client = *clients.emplace_back(std::make_unique<Client>());
   client.gateway = this;
   client.id = old.id;
@@ -210,7 +211,8 @@ Client& Gateway::Resume(Client& old, std::uint32_t handled, const std::string& a
   action.set_session_id(client.id);
   action.mutable_resume()->set_user(client.user);
   action.mutable_resume()->set_handled(handled);
-  action.mutable_resume()->set_credentials_version(credentials_version);
+  action.mutable_resume()->set_credentials_version(claim.version);
+  action.mutable_resume()->set_account_generation(claim.generation);
   client.attempt = ++attempts_;
   action.mutable_resume()->set_attempt(client.attempt);
   Post(client.user, std::move(action));
@@ -223,7 +225,7 @@ void Gateway::OnOwned(Peer& peer, std::uint32_t shard, std::int64_t epoch) {
   if (epoch < owner.epoch) return;
   owner = {&peer, epoch};
   std::chrono::milliseconds out_of_reach{0};
-  if (const auto lost = lost_at_.extract(shard))
+  if (const auto lost = lost_at_.extract(shard); lost && has_watch)
     out_of_reach = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - lost.mapped());
   if (!attaches) return;
   for (std::size_t i = 0; i < clients.size(); ++i) {
@@ -532,8 +534,8 @@ std::string Cluster::UserIn(std::uint32_t shard, int n) {
 }
 
 Client& Cluster::SignIn(Gateway& gateway, const std::string& user, const std::string& resource,
-                        std::optional<int> priority) {
-  Client& client = gateway.Start(user, resource);
+                        std::optional<int> priority, const Standing& claim) {
+  Client& client = gateway.Start(user, resource, {}, claim);
   Settle();
   EXPECT_TRUE(client.started);
   if (priority) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "domain/accounts/credentials_version.h"
 #include "domain/domain.h"
 #include "domain/records/shards.h"
 #include "domain/sessions/session_table.h"
@@ -109,8 +110,9 @@ class Gateway {
   /// By the session-manager.
   bool IsClosed(const Node& node) const { return peers_.at(node.number)->is_closed; }
 
+  /// `claim`: what the client has authenticated as.
   Client& Start(const std::string& user, const std::string& resource, const std::string& id = {},
-                std::uint64_t credentials_version = 0);
+                const Standing& claim = {});
   void Send(Client& client, xmpp::Stanza stanza, bool to_malformed = false, const std::string& refused = {});
   void Resend(Client& client, std::uint64_t count);
   void EnableStreamManagement(Client& client, bool resume = true);
@@ -118,7 +120,7 @@ class Gateway {
   void End(Client& client, session::v1::EndReason reason);
   /// The answer's session goes on here; `client` may be of another gateway.
   Client& Resume(Client& client, std::uint32_t handled, const std::string& as_user = {},
-                 std::uint64_t credentials_version = 0);
+                 const Standing& claim = {});
   void Post(const std::string& user, session::v1::GatewayAction action);
 
   /// Handles what has arrived. False: nothing had.
@@ -126,6 +128,8 @@ class Gateway {
   const std::string& name() const { return name_; }
 
   bool attaches = true;
+  /// Whether it says for how long it was cut off.
+  bool has_watch = true;
   std::vector<session::v1::SessionManagerAction> others;
   std::deque<std::unique_ptr<Client>> clients;
 
@@ -196,7 +200,11 @@ class Cluster : public ::testing::Test {
   std::string UserIn(std::uint32_t shard, int n = 0);
   /// A started session with initial presence (unless `priority` is nullopt).
   Client& SignIn(Gateway& gateway, const std::string& user, const std::string& resource,
-                 std::optional<int> priority = 0);
+                 std::optional<int> priority = 0, const Standing& claim = {});
+  /// What whoever authenticates now is let in by.
+  Standing StandingOf(const std::string& user) const {
+    return session_manager::StandingOf(database_.AccountOf(user));
+  }
   void Carbons(Client& client);
 
   static xmpp::Stanza Message(const std::string& to, const std::string& id, const std::string& type = "chat");

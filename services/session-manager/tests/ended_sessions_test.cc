@@ -13,6 +13,15 @@ SessionId Id(int number) {
   return SessionId(bytes);
 }
 
+session::v1::SessionManagerState Began(std::int64_t offset, std::uint64_t generation = 0,
+                                       std::uint64_t version = 0) {
+  session::v1::SessionManagerState state;
+  state.set_start_offset(offset);
+  state.set_account_generation(generation);
+  state.set_credentials_version(version);
+  return state;
+}
+
 TEST(EndedSessions, KnowsOnlyWhatWasAdded) {
   EndedSessions ended;
   EXPECT_FALSE(ended.IsOver(Id(1), 0));
@@ -61,10 +70,28 @@ TEST(EndedSessions, BoundedByCount_TheOldestGoFirst) {
 
 TEST(EndedSessions, SessionsOfARemovedAccount_ButNotOfTheNextOfThatName) {
   EndedSessions ended;
-  ended.AddAccount("a@localhost", 100, kNow);
-  EXPECT_TRUE(ended.IsAccountGone("a@localhost", 99));
-  EXPECT_FALSE(ended.IsAccountGone("a@localhost", 100));
-  EXPECT_FALSE(ended.IsAccountGone("b@localhost", 99));
+  ended.AddAccount("a@localhost", 100, 7, kNow);
+  EXPECT_TRUE(ended.HasLostAccount("a@localhost", Began(99)));
+  EXPECT_TRUE(ended.HasLostAccount("a@localhost", Began(99, 6)));
+  EXPECT_FALSE(ended.HasLostAccount("a@localhost", Began(100)));
+  EXPECT_FALSE(ended.HasLostAccount("a@localhost", Began(100, 8)));
+  EXPECT_TRUE(ended.HasLostAccount("a@localhost", Began(100, 7))) << "let in by an owner that had not heard";
+  EXPECT_FALSE(ended.HasLostAccount("b@localhost", Began(99)));
+  EXPECT_TRUE(ended.IsBarred("a@localhost", 7));
+  EXPECT_FALSE(ended.IsBarred("a@localhost", 8));
+  EXPECT_FALSE(ended.IsBarred("a@localhost", 0));
+}
+
+TEST(EndedSessions, SessionsOfOlderCredentials_ButNotTheOneThatHasChangedThem) {
+  EndedSessions ended;
+  ended.AddChange("a@localhost", {100, 5, Id(1)}, kNow);
+  EXPECT_TRUE(ended.HasLostCredentials("a@localhost", Id(2), Began(99, 7, 4)));
+  EXPECT_TRUE(ended.HasLostCredentials("a@localhost", Id(2), Began(99)))
+      << "nobody knows by which it was let in";
+  EXPECT_FALSE(ended.HasLostCredentials("a@localhost", Id(1), Began(99, 7, 4)));
+  EXPECT_FALSE(ended.HasLostCredentials("a@localhost", Id(2), Began(99, 7, 5)));
+  EXPECT_FALSE(ended.HasLostCredentials("a@localhost", Id(2), Began(100, 7, 6)));
+  EXPECT_FALSE(ended.HasLostCredentials("b@localhost", Id(2), Began(99, 7, 4)));
 }
 
 }  // namespace

@@ -47,6 +47,13 @@ class MemoryDatabase {
   // ---- tables ----
 
   std::map<std::string, AccountStore::Keys> accounts;
+  /// Of those that are not the first of their name.
+  std::map<std::string, std::uint64_t> generations;
+  struct Removed {
+    std::uint64_t generation = 0;
+    std::int64_t at_ms = 0;
+  };
+  std::map<std::string, Removed> removed;
   std::map<std::string, AccountStore::LastActivity> last;
 
   struct OfflineRow {
@@ -70,6 +77,13 @@ class MemoryDatabase {
     WaitingStore::ParkedSession session;
   };
   std::map<SessionKey, ParkedRow> parked;
+
+  AccountStore::Account AccountOf(const std::string& user) const {
+    const auto it = accounts.find(user);
+    if (it == accounts.end()) return {};
+    const auto generation = generations.find(user);
+    return {it->second, generation == generations.end() ? 1 : generation->second};
+  }
 
   // ---- what tests count ----
 
@@ -109,30 +123,55 @@ class MemoryAccountStore final : public AccountStore {
  public:
   explicit MemoryAccountStore(MemoryDatabase& database) : db_(database) {}
 
-  Task<absl::StatusOr<Keys>> GetKeys(std::string user) override {
-    const absl::Status begun = co_await db_.Begin("GetKeys", false);
+  Task<absl::StatusOr<Account>> Find(std::string user) override {
+    const absl::Status begun = co_await db_.Begin("Find", false);
     if (!begun.ok()) co_return begun;
-    const auto it = db_.accounts.find(user);
-    co_return it == db_.accounts.end() ? Keys{} : it->second;
+    co_return db_.AccountOf(user);
   }
-  Task<absl::Status> Create(std::string user, Keys keys) override {
+  Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
+      std::vector<std::string> users) override {
+    const absl::Status begun = co_await db_.Begin("FindAll", false);
+    if (!begun.ok()) co_return begun;
+    std::vector<std::pair<std::string, Account>> found;
+    for (const std::string& user : users)
+      if (Account account = db_.AccountOf(user); account.exists())
+        found.emplace_back(user, std::move(account));
+    co_return found;
+  }
+  Task<absl::Status> Create(std::string user, Account account,
+                            std::chrono::milliseconds reuse_after) override {
     const absl::Status begun = co_await db_.Begin("Create", true);
     if (!begun.ok()) co_return begun;
-    if (!db_.accounts.emplace(user, std::move(keys)).second) co_return absl::AlreadyExistsError("taken");
+    const auto removed = db_.removed.find(user);
+    const bool is_kept = removed != db_.removed.end() &&
+                         removed->second.at_ms > db_.clock->UnixMillisNow() - reuse_after.count();
+    if (is_kept || !db_.accounts.emplace(user, std::move(account.keys)).second)
+      co_return absl::AlreadyExistsError("taken");
+    db_.removed.erase(user);
+    db_.generations[user] = account.generation;
     co_return db_.End();
   }
-  Task<absl::Status> SetKeys(std::string user, Keys keys) override {
+  Task<absl::Status> SetKeys(std::string user, Account before, Keys keys) override {
     const absl::Status begun = co_await db_.Begin("SetKeys", true);
     if (!begun.ok()) co_return begun;
-    const auto it = db_.accounts.find(user);
-    if (it == db_.accounts.end()) co_return absl::NotFoundError("no such account");
-    it->second = std::move(keys);
+    const Account now = db_.AccountOf(user);
+    const auto is_same = [](const session::v1::ScramKey& a, const session::v1::ScramKey& b) {
+      return a.SerializeAsString() == b.SerializeAsString();
+    };
+    if (!now.exists() || now.generation != before.generation ||
+        !std::equal(now.keys.begin(), now.keys.end(), before.keys.begin(), before.keys.end(), is_same))
+      co_return absl::AbortedError("the account has changed");
+    db_.accounts[user] = std::move(keys);
     co_return db_.End();
   }
-  Task<absl::Status> Remove(std::string user) override {
+  Task<absl::Status> Remove(std::string user, std::uint64_t generation) override {
     const absl::Status begun = co_await db_.Begin("Remove", true);
     if (!begun.ok()) co_return begun;
+    const Account now = db_.AccountOf(user);
+    if (now.exists() && now.generation != generation) co_return db_.End();
+    if (now.exists()) db_.removed[user] = {generation, db_.clock->UnixMillisNow()};
     db_.accounts.erase(user);
+    db_.generations.erase(user);
     db_.offline.erase(user);
     db_.last.erase(user);
     std::erase_if(db_.packets, [&](const auto& entry) { return entry.first.owner == user; });
@@ -144,10 +183,13 @@ class MemoryAccountStore final : public AccountStore {
     if (!begun.ok()) co_return begun;
     co_return db_.accounts.contains(user);
   }
-  Task<absl::Status> SetLastActivity(std::string user, LastActivity activity) override {
+  Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation,
+                                     LastActivity activity) override {
     const absl::Status begun = co_await db_.Begin("SetLastActivity", true);
     if (!begun.ok()) co_return begun;
-    if (db_.accounts.contains(user)) db_.last[user] = std::move(activity);
+    const Account now = db_.AccountOf(user);
+    if (now.exists() && (generation == 0 || generation == now.generation))
+      db_.last[user] = std::move(activity);
     co_return db_.End();
   }
   Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {

@@ -30,7 +30,7 @@ class SessionStartTest : public Cluster {
   void HoldUpFirstLookUp() {
     is_held_up_ = true;
     database_.on_slow = [this](std::string_view call) -> Task<void> {
-      if (call != "GetKeys" || std::exchange(has_looked_up_, true)) co_return;
+      if (call != "Find" || std::exchange(has_looked_up_, true)) co_return;
       while (is_held_up_) co_await runtime::Sleep(std::chrono::milliseconds(1));
     };
   }
@@ -93,9 +93,9 @@ TEST_F(SessionStartTest, SL2_SameResource_TheOlderHasClosedInOrder_WhatItSentCom
 TEST_F(SessionStartTest, SL15_AStartThatIsHeldUp_DoesNotEndTheOneThatCameAfterIt) {
   const std::uint64_t version = SetPassword(alice_);
   HoldUpFirstLookUp();
-  Client& older = gateway_.Start(alice_, "phone", {}, version);
+  Client& older = gateway_.Start(alice_, "phone", {}, {0, version});
   Settle();
-  Client& newer = other_.Start(alice_, "phone", {}, version);
+  Client& newer = other_.Start(alice_, "phone", {}, {0, version});
   Settle();
   EXPECT_TRUE(newer.started);
   EXPECT_FALSE(older.started || older.start_failure);
@@ -108,11 +108,11 @@ TEST_F(SessionStartTest, SL15_AStartThatIsHeldUp_DoesNotEndTheOneThatCameAfterIt
 TEST_F(SessionStartTest, SL15_AStartThatIsHeldUp_TheOwnerIsSuspendedWhenItGoesOn) {
   const std::uint64_t version = SetPassword(alice_);
   HoldUpFirstLookUp();
-  Client& older = gateway_.Start(alice_, "phone", {}, version);
+  Client& older = gateway_.Start(alice_, "phone", {}, {0, version});
   Settle();
   node(0).shard_log.member = false;
   clock_.Advance(std::chrono::seconds(15));
-  Client& newer = other_.Start(alice_, "phone", {}, version);
+  Client& newer = other_.Start(alice_, "phone", {}, {0, version});
   const Shard& shard = *node(0).domain.shards().Find(0);
   ASSERT_EQ(shard.waiting.size(), 1u);
   is_held_up_ = false;
@@ -130,9 +130,9 @@ TEST_F(SessionStartTest, SL15_AnAttemptToResumeThatIsHeldUp_DoesNotTakeTheSessio
   gateway_.End(client, session::v1::END_REASON_CONNECTION_LOST);
   Settle();
   HoldUpFirstLookUp();
-  Client& older = gateway_.Resume(client, 0, {}, version);
+  Client& older = gateway_.Resume(client, 0, {}, {0, version});
   Settle();
-  Client& newer = other_.Resume(client, 0, {}, version);
+  Client& newer = other_.Resume(client, 0, {}, {0, version});
   Settle();
   EXPECT_TRUE(newer.started);
   is_held_up_ = false;

@@ -35,7 +35,9 @@ class StoreScenarios : public Fixture {
   T Run(Task<T> task) {
     return testing::RunTask(this->io(), std::move(task));
   }
-  void Account(const std::string& user) { ASSERT_TRUE(Run(this->accounts().Create(user, Keys("k"))).ok()); }
+  void Account(const std::string& user) {
+    ASSERT_TRUE(Run(this->accounts().Create(user, {Keys("k"), 7}, {})).ok());
+  }
   void Account() { Account(user_); }
   static AccountStore::Keys Keys(const std::string& stored) {
     AccountStore::Keys keys(2);
@@ -181,22 +183,41 @@ TYPED_TEST_SUITE_P(StoreScenarios);
 
 TYPED_TEST_P(StoreScenarios, Account_CreatedOnce) {
   EXPECT_FALSE(*this->Run(this->accounts().Exists(this->user_)));
-  EXPECT_TRUE(this->Run(this->accounts().GetKeys(this->user_))->empty());
+  EXPECT_FALSE(this->Run(this->accounts().Find(this->user_))->exists());
   this->Account();
   EXPECT_TRUE(*this->Run(this->accounts().Exists(this->user_)));
-  EXPECT_TRUE(absl::IsAlreadyExists(this->Run(this->accounts().Create(this->user_, this->Keys("other")))));
-  const auto keys = this->Run(this->accounts().GetKeys(this->user_));
-  ASSERT_TRUE(keys.ok());
-  ASSERT_EQ(keys->size(), 2u);
-  EXPECT_EQ((*keys)[0].SerializeAsString(), this->Keys("k")[0].SerializeAsString());
-  EXPECT_EQ((*keys)[1].stored_key(), "k");
+  EXPECT_TRUE(
+      absl::IsAlreadyExists(this->Run(this->accounts().Create(this->user_, {this->Keys("other"), 8}, {}))));
+  const auto found = this->Run(this->accounts().Find(this->user_));
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found->generation, 7u);
+  ASSERT_EQ(found->keys.size(), 2u);
+  EXPECT_EQ(found->keys[0].SerializeAsString(), this->Keys("k")[0].SerializeAsString());
+  EXPECT_EQ(found->keys[1].stored_key(), "k");
 }
 
-TYPED_TEST_P(StoreScenarios, Account_KeysChange) {
-  EXPECT_TRUE(absl::IsNotFound(this->Run(this->accounts().SetKeys(this->user_, this->Keys("k")))));
+TYPED_TEST_P(StoreScenarios, Account_FoundTogether) {
   this->Account();
-  EXPECT_TRUE(this->Run(this->accounts().SetKeys(this->user_, this->Keys("fresh"))).ok());
-  EXPECT_EQ((*this->Run(this->accounts().GetKeys(this->user_)))[1].stored_key(), "fresh");
+  const std::vector<std::string> asked{"nobody@localhost", this->user_};
+  const auto found = this->Run(this->accounts().FindAll(asked));
+  ASSERT_TRUE(found.ok());
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->front().first, this->user_);
+  EXPECT_EQ(found->front().second.generation, 7u);
+  EXPECT_EQ(found->front().second.keys[1].stored_key(), "k");
+}
+
+TYPED_TEST_P(StoreScenarios, Account_KeysChange_OnlyThoseThatWereKnown) {
+  const AccountStore::Account before{this->Keys("k"), 7};
+  EXPECT_TRUE(absl::IsAborted(this->Run(this->accounts().SetKeys(this->user_, before, this->Keys("fresh")))));
+  this->Account();
+  EXPECT_TRUE(this->Run(this->accounts().SetKeys(this->user_, before, this->Keys("fresh"))).ok());
+  EXPECT_EQ(this->Run(this->accounts().Find(this->user_))->keys[1].stored_key(), "fresh");
+  // The same statement, done late.
+  EXPECT_TRUE(absl::IsAborted(this->Run(this->accounts().SetKeys(this->user_, before, this->Keys("late")))));
+  const AccountStore::Account other{this->Keys("fresh"), 6};
+  EXPECT_TRUE(absl::IsAborted(this->Run(this->accounts().SetKeys(this->user_, other, this->Keys("late")))));
+  EXPECT_EQ(this->Run(this->accounts().Find(this->user_))->keys[1].stored_key(), "fresh");
 }
 
 TYPED_TEST_P(StoreScenarios, Account_RemovedWithEverything) {
@@ -204,9 +225,9 @@ TYPED_TEST_P(StoreScenarios, Account_RemovedWithEverything) {
   ASSERT_EQ(this->StoreOne(this->Row(1)), WaitingStore::Stored::kStored);
   this->StorePackets(this->At(1), this->Key(), {1});
   this->Park(this->At(1), this->Parked(this->Key()));
-  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, {5, "gone"})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 0, {5, "gone"})).ok());
   for (int i = 0; i < 2; ++i) {
-    ASSERT_TRUE(this->Run(this->accounts().Remove(this->user_)).ok());
+    ASSERT_TRUE(this->Run(this->accounts().Remove(this->user_, 7)).ok());
     EXPECT_FALSE(*this->Run(this->accounts().Exists(this->user_)));
     EXPECT_TRUE(this->Ids().empty());
     EXPECT_TRUE(this->Load().packets.empty());
@@ -215,12 +236,38 @@ TYPED_TEST_P(StoreScenarios, Account_RemovedWithEverything) {
   }
 }
 
+TYPED_TEST_P(StoreScenarios, Account_RemovedAgain_TheNextOwnerOfTheNameKeepsEverything) {
+  this->Account();
+  ASSERT_TRUE(this->Run(this->accounts().Remove(this->user_, 7)).ok());
+  ASSERT_TRUE(this->Run(this->accounts().Create(this->user_, {this->Keys("next"), 8}, {})).ok());
+  ASSERT_EQ(this->StoreOne(this->Row(1)), WaitingStore::Stored::kStored);
+  this->StorePackets(this->At(1), this->Key(), {1});
+  this->Park(this->At(1), this->Parked(this->Key()));
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 8, {5, "mine"})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 7, {6, "the old one's"})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().Remove(this->user_, 7)).ok());
+  EXPECT_EQ(this->Run(this->accounts().Find(this->user_))->generation, 8u);
+  EXPECT_EQ(this->Ids().size(), 1u);
+  EXPECT_EQ(this->Load().packets.size(), 1u);
+  EXPECT_EQ(this->Load().sessions.size(), 1u);
+  EXPECT_EQ((*this->Run(this->accounts().GetLastActivity(this->user_)))->status, "mine");
+}
+
+TYPED_TEST_P(StoreScenarios, Account_TheNameIsKeptForAWhile) {
+  this->Account();
+  ASSERT_TRUE(this->Run(this->accounts().Remove(this->user_, 7)).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(this->Run(
+      this->accounts().Create(this->user_, {this->Keys("k"), 8}, std::chrono::milliseconds(3'600'000)))));
+  EXPECT_FALSE(this->Run(this->accounts().Find(this->user_))->exists());
+  EXPECT_TRUE(this->Run(this->accounts().Create(this->user_, {this->Keys("k"), 8}, {})).ok());
+}
+
 TYPED_TEST_P(StoreScenarios, Account_LastActivity) {
-  EXPECT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, {5, "nobody"})).ok());
+  EXPECT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 0, {5, "nobody"})).ok());
   EXPECT_FALSE(this->Run(this->accounts().GetLastActivity(this->user_))->has_value());
   this->Account();
-  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, {5, "off to \xe2\x82\xac"})).ok());
-  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, {6, "later"})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 0, {5, "off to \xe2\x82\xac"})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 0, {6, "later"})).ok());
   const auto last = this->Run(this->accounts().GetLastActivity(this->user_));
   ASSERT_TRUE(last.ok() && last->has_value());
   EXPECT_EQ((*last)->unix_millis, 6);
@@ -585,10 +632,11 @@ TYPED_TEST_P(StoreScenarios, Pages_AreBoundedInBytes) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(
-    StoreScenarios, Account_CreatedOnce, Account_KeysChange, Account_RemovedWithEverything,
-    Account_LastActivity, Offline_OldestFirstAndWhole, Offline_PagesAreBoundedInBytes,
-    Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer, Offline_QuotaAndDuplicates,
-    Offline_ASenderHasHalfOfWhatOthersLeave, Offline_BytesCount,
+    StoreScenarios, Account_CreatedOnce, Account_FoundTogether, Account_KeysChange_OnlyThoseThatWereKnown,
+    Account_RemovedWithEverything, Account_RemovedAgain_TheNextOwnerOfTheNameKeepsEverything,
+    Account_TheNameIsKeptForAWhile, Account_LastActivity, Offline_OldestFirstAndWhole,
+    Offline_PagesAreBoundedInBytes, Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer,
+    Offline_QuotaAndDuplicates, Offline_ASenderHasHalfOfWhatOthersLeave, Offline_BytesCount,
     Offline_OneStatementForMany_AnAnswerForEachRow, Offline_GivenStaysAsAMark,
     Offline_AMarkKeepsOutWhatIsStoredLate, Offline_UsersAreApart, Offline_RowsByKey_ThoseThatWait,
     Packets_StoredOnceAndLoadedInOrder, Packets_ManySessionsInOneStatement, Packets_Removed,

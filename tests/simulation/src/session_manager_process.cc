@@ -111,23 +111,27 @@ Task<T> Say(T answer) {
 class Accounts final : public AccountStore {
  public:
   explicit Accounts(Statements statements) : statements_(statements) {}
-  Task<absl::StatusOr<Keys>> GetKeys(std::string user) override {
-    return statements_.Ask(&AccountStore::GetKeys, user);
+  Task<absl::StatusOr<Account>> Find(std::string user) override {
+    return statements_.Ask(&AccountStore::Find, user);
   }
-  Task<absl::Status> Create(std::string user, Keys keys) override {
-    return statements_.Ask(&AccountStore::Create, user, keys);
+  Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
+      std::vector<std::string> users) override {
+    return statements_.Ask(&AccountStore::FindAll, users);
   }
-  Task<absl::Status> SetKeys(std::string user, Keys keys) override {
-    return statements_.Ask(&AccountStore::SetKeys, user, keys);
+  Task<absl::Status> Create(std::string user, Account account, milliseconds reuse_after) override {
+    return statements_.Ask(&AccountStore::Create, user, account, reuse_after);
   }
-  Task<absl::Status> Remove(std::string user) override {
-    return statements_.Ask(&AccountStore::Remove, user);
+  Task<absl::Status> SetKeys(std::string user, Account before, Keys keys) override {
+    return statements_.Ask(&AccountStore::SetKeys, user, before, keys);
+  }
+  Task<absl::Status> Remove(std::string user, std::uint64_t generation) override {
+    return statements_.Ask(&AccountStore::Remove, user, generation);
   }
   Task<absl::StatusOr<bool>> Exists(std::string user) override {
     return statements_.Ask(&AccountStore::Exists, user);
   }
-  Task<absl::Status> SetLastActivity(std::string user, LastActivity last) override {
-    return statements_.Ask(&AccountStore::SetLastActivity, user, last);
+  Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation, LastActivity last) override {
+    return statements_.Ask(&AccountStore::SetLastActivity, user, generation, last);
   }
   Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
     return statements_.Ask(&AccountStore::GetLastActivity, user);
@@ -359,7 +363,8 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     return found != nullptr && found->live();
   }
   double records_out_of_order() const override {
-    return out_of_order_before_ + (parts_ == nullptr ? 0 : parts_->domain->metrics().records_out_of_order.Value());
+    return out_of_order_before_ +
+           (parts_ == nullptr ? 0 : parts_->domain->metrics().records_out_of_order.Value());
   }
 
  private:

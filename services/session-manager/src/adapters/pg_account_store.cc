@@ -17,47 +17,89 @@ std::string Pack(const AccountStore::Keys& keys) {
   return packed.SerializeAsString();
 }
 
+absl::StatusOr<AccountStore::Account> Unpack(const std::string& bytes, std::int64_t generation) {
+  session::v1::Credentials packed;
+  if (!packed.ParseFromString(bytes)) return absl::DataLossError("the account's keys cannot be read");
+  AccountStore::Account account;
+  account.keys.assign(packed.keys().begin(), packed.keys().end());
+  account.generation = static_cast<std::uint64_t>(generation);
+  return account;
+}
+
+std::int64_t Signed(std::uint64_t generation) { return static_cast<std::int64_t>(generation); }
+
 }  // namespace
 
-Task<absl::StatusOr<AccountStore::Keys>> PgAccountStore::GetKeys(std::string user) {
+Task<absl::StatusOr<AccountStore::Account>> PgAccountStore::Find(std::string user) {
   std::vector<Param> params{Param::Text(user)};
-  auto result =
-      co_await pool_.Execute(LaneOf(user), "SELECT keys FROM accounts WHERE owner = $1", std::move(params));
-  if (!result.ok()) co_return result.status();
-  Keys keys;
-  if ((*result)->rows() == 0) co_return keys;
-  session::v1::Credentials packed;
-  if (!packed.ParseFromString((*result)->Bytes(0, 0)))
-    co_return absl::DataLossError("the account's keys cannot be read");
-  keys.assign(packed.keys().begin(), packed.keys().end());
-  co_return keys;
-}
-
-Task<absl::Status> PgAccountStore::Create(std::string user, Keys keys) {
-  std::vector<Param> params{Param::Text(user), Param::Bytes(Pack(keys))};
-  auto result = co_await pool_.Execute(LaneOf(user), "INSERT INTO accounts (owner, keys) VALUES ($1, $2)",
-                                       std::move(params));
-  co_return result.status();
-}
-
-Task<absl::Status> PgAccountStore::SetKeys(std::string user, Keys keys) {
-  std::vector<Param> params{Param::Text(user), Param::Bytes(Pack(keys))};
-  auto result = co_await pool_.Execute(LaneOf(user), "UPDATE accounts SET keys = $2 WHERE owner = $1",
+  auto result = co_await pool_.Execute(LaneOf(user), "SELECT keys, generation FROM accounts WHERE owner = $1",
                                        std::move(params));
   if (!result.ok()) co_return result.status();
-  co_return (*result)->affected() == 0 ? absl::NotFoundError("no such account") : absl::OkStatus();
+  if ((*result)->rows() == 0) co_return Account{};
+  co_return Unpack((*result)->Bytes(0, 0), (*result)->Int(0, 1));
 }
 
-Task<absl::Status> PgAccountStore::Remove(std::string user) {
-  std::vector<Param> params{Param::Text(user)};
+Task<absl::StatusOr<std::vector<std::pair<std::string, AccountStore::Account>>>> PgAccountStore::FindAll(
+    std::vector<std::string> users) {
+  std::vector<std::pair<std::string, Account>> accounts;
+  if (users.empty()) co_return accounts;
+  std::vector<Param> params{Param::TextArray(users)};
+  auto result = co_await pool_.Execute(LaneOf(users.front()),
+                                       "SELECT owner, keys, generation FROM accounts WHERE owner = ANY($1)",
+                                       std::move(params));
+  if (!result.ok()) co_return result.status();
+  const pg::Result& rows = **result;
+  for (std::size_t i = 0; i < rows.rows(); ++i) {
+    auto account = Unpack(rows.Bytes(i, 1), rows.Int(i, 2));
+    if (!account.ok()) co_return account.status();
+    accounts.emplace_back(std::string(rows.Text(i, 0)), *std::move(account));
+  }
+  co_return accounts;
+}
+
+Task<absl::Status> PgAccountStore::Create(std::string user, Account account,
+                                          std::chrono::milliseconds reuse_after) {
+  std::vector<Param> params{Param::Text(user), Param::Bytes(Pack(account.keys)),
+                            Param::Int(Signed(account.generation)), Param::Int(reuse_after.count())};
+  auto result = co_await pool_.Execute(
+      LaneOf(user),
+      "WITH kept AS (SELECT FROM removed_accounts WHERE owner = $1 "
+      "AND removed_at > clock_timestamp() - $4::bigint * interval '1 millisecond'), "
+      "forgotten AS (DELETE FROM removed_accounts WHERE owner = $1 AND NOT EXISTS (SELECT FROM kept)) "
+      "INSERT INTO accounts (owner, keys, generation) "
+      "SELECT $1, $2, $3::bigint WHERE NOT EXISTS (SELECT FROM kept)",
+      std::move(params));
+  if (!result.ok()) co_return result.status();
+  if ((*result)->affected() == 0) co_return absl::AlreadyExistsError("the name is not free again yet");
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> PgAccountStore::SetKeys(std::string user, Account before, Keys keys) {
+  std::vector<Param> params{Param::Text(user), Param::Bytes(Pack(keys)),
+                            Param::Int(Signed(before.generation)), Param::Bytes(Pack(before.keys))};
+  auto result = co_await pool_.Execute(
+      LaneOf(user),
+      "UPDATE accounts SET keys = $2 WHERE owner = $1 AND generation = $3::bigint AND keys = $4",
+      std::move(params));
+  if (!result.ok()) co_return result.status();
+  co_return (*result)->affected() == 0 ? absl::AbortedError("the account has changed") : absl::OkStatus();
+}
+
+Task<absl::Status> PgAccountStore::Remove(std::string user, std::uint64_t generation) {
+  std::vector<Param> params{Param::Text(user), Param::Int(Signed(generation))};
   // One statement, one owner: all of it or nothing.
-  auto result = co_await pool_.Execute(LaneOf(user),
-                                       "WITH a AS (DELETE FROM accounts WHERE owner = $1), "
-                                       "o AS (DELETE FROM offline_messages WHERE owner = $1), "
-                                       "p AS (DELETE FROM session_packets WHERE owner = $1), "
-                                       "l AS (DELETE FROM last_activity WHERE owner = $1) "
-                                       "DELETE FROM parked_sessions WHERE owner = $1",
-                                       std::move(params));
+  auto result = co_await pool_.Execute(
+      LaneOf(user),
+      "WITH other AS (SELECT FROM accounts WHERE owner = $1 AND generation <> $2::bigint), "
+      "a AS (DELETE FROM accounts WHERE owner = $1 AND generation = $2::bigint RETURNING owner), "
+      "t AS (INSERT INTO removed_accounts (owner, generation) SELECT owner, $2::bigint FROM a "
+      "ON CONFLICT (owner) DO UPDATE SET generation = EXCLUDED.generation, removed_at = "
+      "EXCLUDED.removed_at), "
+      "o AS (DELETE FROM offline_messages WHERE owner = $1 AND NOT EXISTS (SELECT FROM other)), "
+      "p AS (DELETE FROM session_packets WHERE owner = $1 AND NOT EXISTS (SELECT FROM other)), "
+      "l AS (DELETE FROM last_activity WHERE owner = $1 AND NOT EXISTS (SELECT FROM other)) "
+      "DELETE FROM parked_sessions WHERE owner = $1 AND NOT EXISTS (SELECT FROM other)",
+      std::move(params));
   co_return result.status();
 }
 
@@ -69,12 +111,15 @@ Task<absl::StatusOr<bool>> PgAccountStore::Exists(std::string user) {
   co_return (*result)->rows() > 0;
 }
 
-Task<absl::Status> PgAccountStore::SetLastActivity(std::string user, LastActivity last) {
-  std::vector<Param> params{Param::Text(user), Param::Int(last.unix_millis), Param::Text(last.status)};
+Task<absl::Status> PgAccountStore::SetLastActivity(std::string user, std::uint64_t generation,
+                                                   LastActivity last) {
+  std::vector<Param> params{Param::Text(user), Param::Int(last.unix_millis), Param::Text(last.status),
+                            Param::Int(Signed(generation))};
   auto result = co_await pool_.Execute(
       LaneOf(user),
       "INSERT INTO last_activity (owner, at_ms, status) "
-      "SELECT $1, $2::bigint, $3 WHERE EXISTS (SELECT 1 FROM accounts WHERE owner = $1) "
+      "SELECT $1, $2::bigint, $3 WHERE EXISTS (SELECT 1 FROM accounts WHERE owner = $1 "
+      "AND $4::bigint IN (0, generation)) "
       "ON CONFLICT (owner) DO UPDATE SET at_ms = EXCLUDED.at_ms, status = EXCLUDED.status",
       std::move(params));
   co_return result.status();

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "domain/accounts/account_actions.h"
+#include "domain/accounts/account_changes.h"
+#include "domain/accounts/account_check.h"
 #include "domain/accounts/known_accounts.h"
 #include "domain/addresses.h"
 #include "domain/delivery/bounces.h"
@@ -120,14 +122,18 @@ struct Domain::Parts {
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
                  hand_outs, recovery, deliverer, presence, parker, ends, resumer),
         account_actions(settings, accounts, ports.keys, gateways),
+        account_check(accounts, users, states, live, directory),
+        account_changes(executor, clock, addresses, shards, accounts, ports.roster, rosters, consequences,
+                        features, outbox, order, live, ends),
         sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, features, hooks,
                  gateways, live, confirmations, outbox, directory, deliverer, presence, client_stanzas,
-                 parker, ends, resumer, attacher, account_actions),
+                 parker, ends, resumer, attacher, account_actions, account_check),
         records(settings, clock, metrics, addresses, users, consequences, features, outbox, bounces,
-                deliverer, order, presence, subscriptions, iqs, client_stanzas, parker, ends),
+                deliverer, order, presence, subscriptions, iqs, client_stanzas, live, parker, ends,
+                account_changes),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
-                    packet_recovery, caps, user_settings, parker, ends, sessions, records) {
+                    packet_recovery, caps, user_settings, account_check, parker, ends, sessions, records) {
     // What is told upwards.
     consequences.TellRefusals(answers);
     refused.Ask(presence);
@@ -143,10 +149,11 @@ struct Domain::Parts {
     user_settings.Tell(client_stanzas);
     user_settings.Tell(order);
     features.OnLife(user_settings);
+    features.OnLife(account_changes);
     order.ApplyBy(records);
     modules = RegisterModules(hooks, caps, settings, clock, addresses, accounts, ports.keys, ports.roster,
                               ports.service_disco, rosters, consequences, outbox, user_settings, presence,
-                              subscriptions, ends);
+                              subscriptions, account_changes);
   }
 
   // Their coroutines use everything below.
@@ -200,6 +207,8 @@ struct Domain::Parts {
   SessionResumer resumer;
   SessionAttacher attacher;
   AccountActions account_actions;
+  AccountCheck account_check;
+  AccountChanges account_changes;
   SessionKeeper sessions;
   RecordProcessor records;
   UserShards user_shards;

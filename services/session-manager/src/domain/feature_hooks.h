@@ -59,7 +59,7 @@ class LifeHook {
   virtual void OnSessionChanged(Session&) {}
   /// It is in the user's list no more, or the shard is not ours any more.
   virtual void OnSessionEnded(Session&) {}
-  /// Before its sessions end.
+  /// All of it is gone: what comes next is another account's.
   virtual void OnAccountRemoved(User&) {}
 };
 

@@ -56,6 +56,8 @@ struct Settings {
   std::size_t max_owed_presences = 10'000;
   std::size_t max_refused_records = 10'000;
   bool registration = false;
+  /// For so long nobody may have the name of an account that was removed.
+  std::chrono::milliseconds name_reuse_after{0};
   /// A question that a new owner reads so late is answered with an error: nobody waits for it any more.
   std::chrono::milliseconds iq_too_old{30'000};
 };

@@ -7,7 +7,7 @@ std::vector<std::unique_ptr<Module>> RegisterModules(
     Hooks& hooks, CapsTracker& caps, const Settings& settings, const Clock& clock, const Addresses& addresses,
     AccountStore& accounts, KeyMaker& keys, Roster& roster, ServiceDisco& service_disco, KeyedLock& rosters,
     Consequences& consequences, Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
-    SubscriptionHandler& subscriptions, SessionEnds& ends) {
+    SubscriptionHandler& subscriptions, AccountChanges& account_changes) {
   hooks.features().OnLife(caps);
   std::vector<std::unique_ptr<Module>> modules;
   modules.push_back(MakeLegacySessionModule());
@@ -20,7 +20,7 @@ std::vector<std::unique_ptr<Module>> RegisterModules(
   modules.push_back(MakeVersionModule(settings));
   modules.push_back(MakeTimeModule(clock));
   modules.push_back(MakeLastModule(clock, accounts, roster));
-  modules.push_back(MakeRegisterModule(settings, accounts, keys, subscriptions, ends));
+  modules.push_back(MakeRegisterModule(settings, keys, account_changes));
   for (const auto& module : modules) module->Register(hooks);
   return modules;
 }

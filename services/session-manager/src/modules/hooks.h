@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -37,6 +38,8 @@ struct IqRequest {
   std::shared_ptr<Session> session;
   /// kOwnAccount, kOtherAccount: whose account.
   std::string account;
+  /// Of what has come through the log: which account of the name has sent it; 0: not known.
+  std::uint64_t generation = 0;
   /// kService: its name.
   std::string service;
   Cause* cause = nullptr;

@@ -74,6 +74,7 @@ IqRouter::Verdict IqRouter::OnClientRequest(const Sender& sender, const Cause& c
 void IqRouter::OnOutbound(const Sender& sender, PendingRecord& pending) {
   auto request = std::make_shared<IqRequest>();
   request->iq = pending.record.outbound().stanza();
+  request->generation = pending.record.outbound().account_generation();
   const Hooks::Entry* entry = Prepare(sender, *request);
   auto cause = std::make_shared<Cause>();
   cause->offset = pending.offset;

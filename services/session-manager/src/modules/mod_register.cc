@@ -1,7 +1,6 @@
 #include <algorithm>
 
-#include "domain/roster/subscription_handler.h"
-#include "domain/sessions/session_ends.h"
+#include "domain/accounts/account_changes.h"
 #include "domain/settings.h"
 #include "modules/modules.h"
 #include "ports/account_store.h"
@@ -16,9 +15,8 @@ namespace {
 /// Registration before sign-in is the gateway's, over the link's `create`.
 class RegisterModule final : public Module {
  public:
-  RegisterModule(const Settings& settings, AccountStore& accounts, KeyMaker& keys,
-                 SubscriptionHandler& subscriptions, SessionEnds& ends)
-      : settings_(settings), accounts_(accounts), keys_(keys), subscriptions_(subscriptions), ends_(ends) {}
+  RegisterModule(const Settings& settings, KeyMaker& keys, AccountChanges& changes)
+      : settings_(settings), keys_(keys), changes_(changes) {}
   void Register(Hooks& hooks) override {
     if (settings_.registration) hooks.ServerFeature(xmpp::ns::kRegister);
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount},
@@ -62,8 +60,9 @@ class RegisterModule final : public Module {
     if (IsRemoval(request.payload)) {
       if (!IsAlone(request.payload)) co_return IqReply::Error(ErrorCondition::kBadRequest);
       if (!settings_.registration) co_return IqReply::Error(ErrorCondition::kNotAllowed);
-      // Section 3.2: the record that ends the sessions comes after this answer has left.
-      const absl::Status removed = co_await subscriptions_.RemoveAccount(bare, *request.cause);
+      // Section 3.2: what ends the sessions comes into the log now, and so after this answer has left.
+      const absl::Status removed =
+          co_await changes_.Remove(request.shard, bare, request.generation, *request.cause);
       co_return IqReply::FromStatus(removed);
     }
     if (!request.session) co_return IqReply::Error(ErrorCondition::kForbidden);
@@ -77,26 +76,21 @@ class RegisterModule final : public Module {
     auto keys = co_await keys_.Derive(password->Text());
     if (!keys.ok())
       co_return IqReply::Error(ErrorCondition::kNotAcceptable, std::string(Message(keys.status())));
-    const absl::Status stored = co_await accounts_.SetKeys(bare, *std::move(keys));
-    if (!stored.ok()) co_return IqReply::FromStatus(stored);
-    if (request.shard->released()) co_return IqReply::Result();
-    // Whoever signed in with the old password is signed out.
-    if (User* user = request.shard->FindUser(bare)) ends_.EndAll(*user, "reset", request.session.get());
-    co_return IqReply::Result();
+    const absl::Status changed =
+        co_await changes_.ChangePassword(request.shard, request.session, *std::move(keys));
+    co_return IqReply::FromStatus(changed);
   }
 
   const Settings& settings_;
-  AccountStore& accounts_;
   KeyMaker& keys_;
-  SubscriptionHandler& subscriptions_;
-  SessionEnds& ends_;
+  AccountChanges& changes_;
 };
 
 }  // namespace
 
-std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, AccountStore& accounts, KeyMaker& keys,
-                                           SubscriptionHandler& subscriptions, SessionEnds& ends) {
-  return std::make_unique<RegisterModule>(settings, accounts, keys, subscriptions, ends);
+std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, KeyMaker& keys,
+                                           AccountChanges& changes) {
+  return std::make_unique<RegisterModule>(settings, keys, changes);
 }
 
 }  // namespace rookery::session_manager

@@ -8,6 +8,7 @@
 
 namespace rookery::session_manager {
 
+class AccountChanges;
 class AccountStore;
 class Addresses;
 class Consequences;
@@ -17,7 +18,6 @@ class Outbox;
 class PresenceTracker;
 class Roster;
 class ServiceDisco;
-class SessionEnds;
 class SettingsKeeper;
 class CapsTracker;
 class SubscriptionHandler;
@@ -38,14 +38,13 @@ std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, const Addre
 std::unique_ptr<Module> MakeCarbonsModule(Outbox& outbox);
 std::unique_ptr<Module> MakeRosterModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
                                          Outbox& outbox, SubscriptionHandler& subscriptions);
-std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, AccountStore& accounts, KeyMaker& keys,
-                                           SubscriptionHandler& subscriptions, SessionEnds& ends);
+std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, KeyMaker& keys, AccountChanges& changes);
 
 /// chain.cc: makes all of them and registers them, in the order in which they have a say.
 std::vector<std::unique_ptr<Module>> RegisterModules(
     Hooks& hooks, CapsTracker& caps, const Settings& settings, const Clock& clock, const Addresses& addresses,
     AccountStore& accounts, KeyMaker& keys, Roster& roster, ServiceDisco& service_disco, KeyedLock& rosters,
     Consequences& consequences, Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
-    SubscriptionHandler& subscriptions, SessionEnds& ends);
+    SubscriptionHandler& subscriptions, AccountChanges& account_changes);
 
 }  // namespace rookery::session_manager

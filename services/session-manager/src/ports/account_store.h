@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,14 +19,24 @@ class AccountStore {
  public:
   virtual ~AccountStore() = default;
   using Keys = std::vector<session::v1::ScramKey>;
-  /// Empty for an unknown user.
-  virtual Task<absl::StatusOr<Keys>> GetKeys(std::string user) = 0;
-  /// ALREADY_EXISTS.
-  virtual Task<absl::Status> Create(std::string user, Keys keys) = 0;
-  /// NOT_FOUND.
-  virtual Task<absl::Status> SetKeys(std::string user, Keys keys) = 0;
-  /// Removes the account and every row that session-managers keep of it. Repeatable.
-  virtual Task<absl::Status> Remove(std::string user) = 0;
+  struct Account {
+    Keys keys;
+    /// Tells the accounts apart that have had one name; 0: there is none.
+    std::uint64_t generation = 0;
+    bool exists() const { return generation != 0; }
+  };
+  virtual Task<absl::StatusOr<Account>> Find(std::string user) = 0;
+  /// Those that exist.
+  virtual Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
+      std::vector<std::string> users) = 0;
+  /// ALREADY_EXISTS: so does the name of an account that was removed less than `reuse_after` ago.
+  virtual Task<absl::Status> Create(std::string user, Account account,
+                                    std::chrono::milliseconds reuse_after) = 0;
+  /// ABORTED: the account is not `before` any more, and nothing was changed.
+  virtual Task<absl::Status> SetKeys(std::string user, Account before, Keys keys) = 0;
+  /// Removes the account of that generation and every row that session-managers keep of it, but nothing of
+  /// another account that has the name. Repeatable.
+  virtual Task<absl::Status> Remove(std::string user, std::uint64_t generation) = 0;
   virtual Task<absl::StatusOr<bool>> Exists(std::string user) = 0;
 
   /// XEP-0012: when the last session ended and with what status.
@@ -32,7 +44,9 @@ class AccountStore {
     std::int64_t unix_millis;
     std::string status;
   };
-  virtual Task<absl::Status> SetLastActivity(std::string user, LastActivity last) = 0;
+  /// Of the account of that generation, and no other; 0: whichever there is.
+  virtual Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation,
+                                             LastActivity last) = 0;
   virtual Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) = 0;
 };
 

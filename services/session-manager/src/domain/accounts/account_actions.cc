@@ -1,11 +1,14 @@
 #include "domain/accounts/account_actions.h"
 
-#include "domain/accounts/credentials_version.h"
+#include <algorithm>
+#include <optional>
+
 #include "domain/accounts/known_accounts.h"
 #include "domain/sessions/gateways.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/settings.h"
 #include "ports/account_store.h"
+#include "rookery/base/random.h"
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 
@@ -14,30 +17,40 @@ namespace rookery::session_manager {
 using session::v1::SessionManagerAction;
 
 Task<void> AccountActions::LookUpCredentials(std::string instance, session::v1::CredentialsLookup request) {
-  auto keys = co_await accounts_.GetKeys(request.user());
+  auto account = co_await accounts_.Find(request.user());
   GatewayPeer* gateway = gateways_.Find(instance);
   if (gateway == nullptr) co_return;
   SessionManagerAction& action = AddUnownedAction(*gateway);
   auto& reply = *action.mutable_credentials();
   reply.set_request_id(request.request_id());
-  if (!keys.ok()) {
-    SetFailure(*reply.mutable_failure(), keys.status());
+  if (!account.ok()) {
+    SetFailure(*reply.mutable_failure(), account.status());
     reply.mutable_failure()->set_temporary(true);
     co_return;
   }
-  reply.set_version(VersionOf(*keys));
-  for (session::v1::ScramKey& key : *keys) *reply.add_keys() = std::move(key);
+  const Standing standing = StandingOf(*account);
+  reply.set_version(standing.version);
+  reply.set_generation(standing.generation);
+  for (session::v1::ScramKey& key : account->keys) *reply.add_keys() = std::move(key);
 }
 
-bool AccountActions::IsKnownCurrent(const std::string& user, std::uint64_t version) {
-  return accounts_.KnownVersion(user) == version;
+bool AccountActions::IsKnownCurrent(const std::string& user, const Standing& claim) {
+  const std::optional<Standing> known = accounts_.KnownStanding(user);
+  return known && AccessOf(claim, *known) == Access::kHolds;
 }
 
-Task<absl::Status> AccountActions::CheckVersion(std::string user, std::uint64_t version) {
-  const auto now = co_await accounts_.Version(std::move(user));
+Task<absl::Status> AccountActions::Check(std::string user, Standing claim) {
+  const auto now = co_await accounts_.StandingNow(std::move(user));
   if (!now.ok()) co_return now.status();
-  if (*now != version) co_return absl::PermissionDeniedError("the credentials have changed");
-  co_return absl::OkStatus();
+  switch (AccessOf(claim, *now)) {
+    case Access::kHolds:
+      co_return absl::OkStatus();
+    case Access::kOtherCredentials:
+      co_return absl::PermissionDeniedError("the credentials have changed");
+    case Access::kOtherAccount:
+      break;
+  }
+  co_return absl::PermissionDeniedError("the account is gone");
 }
 
 Task<void> AccountActions::Create(std::string instance, session::v1::AccountCreate request) {
@@ -47,7 +60,10 @@ Task<void> AccountActions::Create(std::string instance, session::v1::AccountCrea
   } else {
     auto keys = co_await keys_.Derive(request.password());
     status = keys.status();
-    if (keys.ok()) status = co_await accounts_.Create(request.user(), *std::move(keys));
+    if (keys.ok()) {
+      AccountStore::Account account{*std::move(keys), std::max<std::uint64_t>(RandomU64(), 1)};
+      status = co_await accounts_.Create(request.user(), std::move(account), settings_.name_reuse_after);
+    }
   }
   GatewayPeer* gateway = gateways_.Find(instance);
   if (gateway == nullptr) co_return;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "domain/accounts/credentials_version.h"
 #include "rookery/runtime/task.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 
@@ -24,12 +25,12 @@ class AccountActions {
   /// The answer goes to the gateway with that name, if it is still linked then.
   Task<void> LookUpCredentials(std::string gateway, session::v1::CredentialsLookup request);
   Task<void> Create(std::string gateway, session::v1::AccountCreate request);
-  /// Whether it is known without a question that this is the version of the credentials that `user` has.
-  bool IsKnownCurrent(const std::string& user, std::uint64_t version);
-  /// Whether somebody who has authenticated with this version of the credentials of `user` is let in still.
-  /// PERMISSION_DENIED: the password has changed since, or the account is gone or another one. UNAVAILABLE or
-  /// DEADLINE_EXCEEDED: the store is away.
-  Task<absl::Status> CheckVersion(std::string user, std::uint64_t version);
+  /// Whether it is known without a question that `user` is let in by that.
+  bool IsKnownCurrent(const std::string& user, const Standing& claim);
+  /// Whether somebody who has authenticated as `claim` says is let in still. PERMISSION_DENIED: the password
+  /// has changed since, or the account is gone or another one. UNAVAILABLE or DEADLINE_EXCEEDED: the store is
+  /// away.
+  Task<absl::Status> Check(std::string user, Standing claim);
 
  private:
   const Settings& settings_;

@@ -18,4 +18,11 @@ std::uint64_t VersionOf(const AccountStore::Keys& keys) {
   return std::max<std::uint64_t>(version, 1);
 }
 
+Access AccessOf(const Standing& claim, const Standing& now) {
+  if (now.generation == 0) return Access::kOtherAccount;
+  if (claim.generation != 0 && claim.generation != now.generation) return Access::kOtherAccount;
+  if (claim.version != 0 && claim.version != now.version) return Access::kOtherCredentials;
+  return Access::kHolds;
+}
+
 }  // namespace rookery::session_manager

@@ -10,4 +10,22 @@ namespace rookery::session_manager {
 /// had its name before: each set of keys has salts of its own. 0: there are no keys.
 std::uint64_t VersionOf(const AccountStore::Keys& keys);
 
+/// What somebody is let in by: the account of the name, and the version of its credentials.
+struct Standing {
+  /// 0: there is no account; of a claim: not known.
+  std::uint64_t generation = 0;
+  /// 0: there are no keys; of a claim: not known.
+  std::uint64_t version = 0;
+  bool operator==(const Standing&) const = default;
+};
+
+inline Standing StandingOf(const AccountStore::Account& account) {
+  return {account.generation, VersionOf(account.keys)};
+}
+
+/// What has become of those who were let in by `claim`.
+enum class Access { kHolds, kOtherCredentials, kOtherAccount };
+/// `now`: what the account is.
+Access AccessOf(const Standing& claim, const Standing& now);
+
 }  // namespace rookery::session_manager

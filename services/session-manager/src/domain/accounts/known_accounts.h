@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "domain/accounts/credentials_version.h"
 #include "domain/recent_map.h"
 #include "ports/account_store.h"
 #include "rookery/base/clock.h"
@@ -22,20 +23,25 @@ class KnownAccounts final : public AccountStore {
   KnownAccounts(AccountStore& store, const Addresses& addresses, const Shards& shards, const Clock& clock)
       : store_(store), addresses_(addresses), shards_(shards), clock_(clock) {}
 
-  /// Of the credentials that the account has now, where it is known without a question.
-  std::optional<std::uint64_t> KnownVersion(const std::string& user);
-  /// Of the credentials that the account has now; 0: there is no such account. As GetKeys.
-  Task<absl::StatusOr<std::uint64_t>> Version(std::string user);
+  /// What the account is now, where it is known without a question.
+  std::optional<Standing> KnownStanding(const std::string& user);
+  /// What the account is now. As Find.
+  Task<absl::StatusOr<Standing>> StandingNow(std::string user);
 
-  Task<absl::StatusOr<Keys>> GetKeys(std::string user) override;
-  Task<absl::Status> Create(std::string user, Keys keys) override {
-    return store_.Create(std::move(user), std::move(keys));
+  Task<absl::StatusOr<Account>> Find(std::string user) override;
+  Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
+      std::vector<std::string> users) override {
+    return store_.FindAll(std::move(users));
   }
-  Task<absl::Status> SetKeys(std::string user, Keys keys) override;
-  Task<absl::Status> Remove(std::string user) override;
+  Task<absl::Status> Create(std::string user, Account account,
+                            std::chrono::milliseconds reuse_after) override {
+    return store_.Create(std::move(user), std::move(account), reuse_after);
+  }
+  Task<absl::Status> SetKeys(std::string user, Account before, Keys keys) override;
+  Task<absl::Status> Remove(std::string user, std::uint64_t generation) override;
   Task<absl::StatusOr<bool>> Exists(std::string user) override { return store_.Exists(std::move(user)); }
-  Task<absl::Status> SetLastActivity(std::string user, LastActivity last) override {
-    return store_.SetLastActivity(std::move(user), std::move(last));
+  Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation, LastActivity last) override {
+    return store_.SetLastActivity(std::move(user), generation, std::move(last));
   }
   Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
     return store_.GetLastActivity(std::move(user));
@@ -47,12 +53,12 @@ class KnownAccounts final : public AccountStore {
   using Name = std::array<std::uint64_t, 2>;
   struct Known {
     std::int64_t epoch;
-    std::uint64_t version;  // 0: it changes, so that an answer may be an old one
+    Standing standing;  // Of generation 0: it changes, so that an answer may be an old one
   };
   /// -1: the shard is not ours, or not live.
   std::int64_t EpochOf(const std::string& user) const;
   static Name NameOf(const std::string& user);
-  void Learn(const std::string& user, std::int64_t epoch, std::uint64_t version);
+  void Learn(const std::string& user, std::int64_t epoch, const Standing& standing);
   void Distrust(const std::string& user);
 
   AccountStore& store_;

@@ -187,6 +187,8 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
   ++(*user.outbound)[std::string(address)].appending;
   events::v1::UserRecord record;
   const xmpp::LentStanza lent(*record.mutable_outbound(), stanza);
+  if (sender.session)
+    record.mutable_outbound()->set_account_generation(sender.session->state.account_generation());
   consequences_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, record,
                              [this, shard = shards_.Shared(user.shard->number), bare = user.bare,
                               to = std::string(address)](std::int64_t offset) {

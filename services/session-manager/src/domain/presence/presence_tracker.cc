@@ -285,7 +285,9 @@ void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string 
   session.state.set_offline_given(false);
   features_.Tell(&LifeHook::OnSessionChanged, session);
   PublishEvent(user, session, offset);
-  if (!user.HasAvailable()) tasks_.Spawn("last_activity", RememberLastActivity(user.bare, std::move(status)));
+  if (!user.HasAvailable())
+    tasks_.Spawn("last_activity",
+                 RememberLastActivity(user.bare, session.state.account_generation(), std::move(status)));
 }
 
 void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause& cause,
@@ -676,9 +678,11 @@ Task<void> PresenceTracker::PayAllOwed() {
 
 // ---- what is remembered and told ----------------------------------------------
 
-Task<void> PresenceTracker::RememberLastActivity(std::string bare, std::string status) {
+Task<void> PresenceTracker::RememberLastActivity(std::string bare, std::uint64_t generation,
+                                                 std::string status) {
   AccountStore::LastActivity last{clock_.UnixMillisNow(), std::move(status)};
-  const absl::Status stored = co_await accounts_.SetLastActivity(std::move(bare), std::move(last));
+  const absl::Status stored =
+      co_await accounts_.SetLastActivity(std::move(bare), generation, std::move(last));
   if (!stored.ok()) telemetry::LogWarn("last_activity.store_failed", {{"error", Message(stored)}});
 }
 

@@ -165,7 +165,7 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   /// Holds the record `offset`, if it is one, until the event is in the log.
   void PublishEvent(const User& user, const Session& session, std::int64_t offset);
   Task<void> LoadAndAnswer(std::shared_ptr<Shard> shard, std::string bare, Cause cause, std::string prober);
-  Task<void> RememberLastActivity(std::string bare, std::string status);
+  Task<void> RememberLastActivity(std::string bare, std::uint64_t generation, std::string status);
 
   asio::any_io_executor executor_;
   const Settings& settings_;

@@ -20,6 +20,8 @@ enum class RecordClass : std::uint8_t {
   /// One that changes what every stanza to the user depends on.
   kSettingsRequest,
   kSessionEnd,
+  /// The account is to go.
+  kRemoval,
 };
 
 /// Between whom order is kept (RFC 6120 section 10.1): the user and `peer`, a bare JID, which is the

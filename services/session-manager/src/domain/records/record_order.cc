@@ -39,6 +39,7 @@ RecordKey KeyOf(const events::v1::UserRecord& record, RecordClass own_request) {
     key.peer = xmpp::BareOf(record.sent_copy().stanza().from());
   } else if (record.has_account_removed()) {
     key.peer = record.account_removed().jid();
+    key.record_class = RecordClass::kRemoval;
   } else if (record.has_session_ended()) {
     key.peer = xmpp::BareOf(record.session_ended().full_jid());
     key.record_class = RecordClass::kSessionEnd;
@@ -47,6 +48,8 @@ RecordKey KeyOf(const events::v1::UserRecord& record, RecordClass own_request) {
 }
 
 bool MustWait(const RecordKey& later, const RecordKey& earlier) {
+  if (later.record_class == RecordClass::kRemoval) return earlier.record_class != RecordClass::kSessionEnd;
+  if (earlier.record_class == RecordClass::kRemoval) return false;
   if (earlier.record_class == RecordClass::kSettingsRequest) return true;
   if (later.record_class == RecordClass::kSessionEnd && earlier.is_recovering) return true;
   if (later.is_outbound != earlier.is_outbound) return false;

@@ -26,7 +26,9 @@ RecordKey KeyOf(const events::v1::UserRecord& record, RecordClass own_request);
 /// 2. not for the answer to a request, unless it is another request, whose answer comes second;
 /// 3. what goes out waits for the user's own requests, and they for what went out before;
 /// 4. everything, for a change of the user's settings;
-/// 5. the end of a session, for what it may have been sent by an earlier owner: only the session tells.
+/// 5. the end of a session, for what it may have been sent by an earlier owner: only the session tells;
+/// 6. the removal of the account, for all but ends of sessions; for it nothing waits, since what comes later
+///    is not the account's.
 bool MustWait(const RecordKey& later, const RecordKey& earlier);
 
 /// The order in which the records of a user are applied. Most are applied as they are read and never

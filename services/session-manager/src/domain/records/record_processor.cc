@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "domain/accounts/account_changes.h"
 #include "domain/addresses.h"
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/carbons.h"
@@ -19,6 +20,7 @@
 #include "domain/records/record_order.h"
 #include "domain/records/users.h"
 #include "domain/roster/subscription_handler.h"
+#include "domain/sessions/live_sessions.h"
 #include "domain/sessions/outbox.h"
 #include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_parker.h"
@@ -79,6 +81,7 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
     return;
   }
   if (record.has_session_ended()) {
+    account_changes_.OnEndRead(shard, *pending);
     User* user = shard.FindUser(xmpp::BareOf(record.session_ended().full_jid()));
     if (user != nullptr && user->backlog) {
       ApplyInTurn(*user, pending);
@@ -90,6 +93,12 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
   }
   if (record.has_session_back()) {
     parker_.OnBackRecord(shard, *pending);
+    shard.window.Release(offset);
+    return;
+  }
+  if (record.has_credentials_changed()) {
+    if (addresses_.ShardOf(record.credentials_changed().jid()) == shard.number)
+      account_changes_.OnCredentialsRecord(shard, *pending);
     shard.window.Release(offset);
     return;
   }
@@ -114,12 +123,33 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
     shard.window.Release(offset);
     return;
   }
+  if (record.has_account_removed()) account_changes_.OnRemovalRead(shard, *pending);
+  const bool is_too_late =
+      account_changes_.IsGoing(shard, bare, offset) ||
+      (record.has_outbound() && live_.EndedOf(shard).IsBarred(bare, record.outbound().account_generation()));
+  if (is_too_late) {
+    Return(shard, *pending);
+    shard.window.Release(offset);
+    return;
+  }
   ApplyInTurn(shard.GetUser(bare), pending);
+}
+
+void RecordProcessor::Return(Shard& shard, PendingRecord& pending) {
+  if (!pending.record.has_delivery()) return;
+  xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
+  const bool is_message =
+      stanza.kind() == common::v1::STANZA_KIND_MESSAGE && xmpp::Has(stanza, common::v1::STANZA_TRAIT_BODY);
+  if (!IsRefusable(stanza) || !(is_message || stanza.kind() == common::v1::STANZA_KIND_IQ)) return;
+  bounces_.Bounce(shard, *MakeDelivery(pending, stanza), xmpp::ErrorCondition::kServiceUnavailable);
 }
 
 void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
   if (pending.record.has_outbound()) {
     (void)client_stanzas_.OnOutboundRead(shard, pending);
+  } else if (pending.record.has_credentials_changed()) {
+    // A gateway may have brought what the earlier owner did not know.
+    account_changes_.OnCredentialsRecord(shard, pending);
   } else {
     ends_.OnFinishedRecord(shard, pending);
   }
@@ -164,7 +194,7 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
   } else if (pending.record.has_session_ended()) {
     ends_.OnEndRecord(shard, pending);
   } else if (pending.record.has_account_removed()) {
-    ends_.OnAccountRemoved(user, offset);
+    account_changes_.OnRemoval(user, pending);
   } else if (pending.record.has_outbound()) {
     client_stanzas_.Apply(user, pending);
   } else if (pending.record.has_delivery() && IsWelcome(user, pending)) {
@@ -313,7 +343,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
   for (int i = 0; i < fanout.recipients_size(); ++i) {
     const std::string& recipient = fanout.recipients(i);
     User* user = shard.FindUser(xmpp::BareOf(recipient));
-    if (user == nullptr) continue;
+    if (user == nullptr || account_changes_.IsGoing(shard, user->bare, pending.offset)) continue;
     // Each recipient has its own numbers for what follows, whenever its turn comes.
     const std::uint32_t parts = pending.in_turn ? pending.parts : static_cast<std::uint32_t>(i) << 16;
     if (!pending.in_turn && order_.HasToWait(*user, {RecordClass::kStanza, sender})) {

@@ -12,6 +12,8 @@
 
 namespace rookery::session_manager {
 
+class AccountChanges;
+class LiveSessions;
 class Outbox;
 class SessionParker;
 class Bounces;
@@ -36,8 +38,8 @@ class RecordProcessor final : public RecordOrder::Applier {
                   const Addresses& addresses, Users& users, Consequences& consequences,
                   const FeatureHooks& features, Outbox& outbox, Bounces& bounces, Deliverer& deliverer,
                   RecordOrder& order, PresenceTracker& presence, SubscriptionHandler& subscriptions,
-                  IqRouter& iqs, ClientStanzaProcessor& client_stanzas, SessionParker& parker,
-                  SessionEnds& ends)
+                  IqRouter& iqs, ClientStanzaProcessor& client_stanzas, LiveSessions& live,
+                  SessionParker& parker, SessionEnds& ends, AccountChanges& account_changes)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -53,8 +55,10 @@ class RecordProcessor final : public RecordOrder::Applier {
         subscriptions_(subscriptions),
         iqs_(iqs),
         client_stanzas_(client_stanzas),
+        live_(live),
         parker_(parker),
-        ends_(ends) {}
+        ends_(ends),
+        account_changes_(account_changes) {}
 
   /// A record of the topic `users` that has not been applied yet.
   void OnRecord(Shard& shard, std::shared_ptr<PendingRecord> record);
@@ -68,6 +72,8 @@ class RecordProcessor final : public RecordOrder::Applier {
  private:
   /// Now, or when its turn comes.
   void ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending);
+  /// Its account is being removed: its sender hears what one hears who writes to nobody.
+  void Return(Shard& shard, PendingRecord& pending);
   /// Whether no feature refuses the stanza; else its sender has been told what there is to tell.
   bool IsWelcome(User& user, PendingRecord& pending);
   void ApplyFanout(Shard& shard, PendingRecord& pending);
@@ -95,8 +101,10 @@ class RecordProcessor final : public RecordOrder::Applier {
   SubscriptionHandler& subscriptions_;
   IqRouter& iqs_;
   ClientStanzaProcessor& client_stanzas_;
+  LiveSessions& live_;
   SessionParker& parker_;
   SessionEnds& ends_;
+  AccountChanges& account_changes_;
 };
 
 }  // namespace rookery::session_manager

@@ -34,6 +34,7 @@ std::string KeyOf(events::Topic topic, const google::protobuf::MessageLite& reco
   if (of_user.has_delivery()) return std::string(xmpp::BareOf(of_user.delivery().stanza().to()));
   if (of_user.has_sent_copy()) return std::string(xmpp::BareOf(of_user.sent_copy().stanza().from()));
   if (of_user.has_account_removed()) return of_user.account_removed().jid();
+  if (of_user.has_credentials_changed()) return of_user.credentials_changed().jid();
   return {};
 }
 

@@ -36,6 +36,17 @@ struct Shard final : sharding::Shard {
   std::set<std::string> attached_gateways;
   /// Settings of a user have come, or are waited for no more (SettingsKeeper).
   std::shared_ptr<runtime::Event> settings_known;
+  struct Removal {
+    std::int64_t record = -1;
+    std::uint64_t generation = 0;
+    /// Sessions whose contacts do not know yet that they are gone.
+    std::vector<std::string> available;
+  };
+  /// Those that are not finished, by account.
+  std::map<std::string, Removal, std::less<>> removals;
+  /// Sessions that gateways have brought so far were let in by what their accounts are; one that comes later
+  /// is asked about.
+  bool has_checked_accounts = false;
   /// Actions of gateways that wait until we are live.
   std::deque<WaitingAction> waiting;
   /// Resumptions of sessions that nobody knows and that a gateway may still bring.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "domain/accounts/account_check.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/offline_marks.h"
@@ -92,6 +93,7 @@ Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   if (!shard->released() && sessions_.HoldsAttachments(*shard)) co_await directory_.LookForLeft(shard);
   if (!shard->released())
     co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
+  if (!shard->released()) co_await accounts_.CheckAll(shard);
   if (shard->released()) co_return absl::OkStatus();
   co_await recovery_.Recover(shard);
   if (!shard->released()) co_await recovery_.LookForWaiting(shard);

@@ -9,6 +9,7 @@
 
 namespace rookery::session_manager {
 
+class AccountCheck;
 class HandOuts;
 class OfflineMarks;
 class OfflineRecovery;
@@ -46,7 +47,8 @@ class UserShards final : public sharding::ShardService {
              Outbox& outbox, DeliveryStates& states, WaitingStanzas& waiting, OfflineMarks& marks,
              HandOuts& hand_outs, OfflineRecovery& recovery, PacketRows& packet_rows,
              PacketRecovery& packet_recovery, CapsTracker& caps, SettingsKeeper& user_settings,
-             SessionParker& parker, SessionEnds& ends, SessionKeeper& sessions, RecordProcessor& records)
+             AccountCheck& accounts, SessionParker& parker, SessionEnds& ends, SessionKeeper& sessions,
+             RecordProcessor& records)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -68,6 +70,7 @@ class UserShards final : public sharding::ShardService {
         packet_recovery_(packet_recovery),
         caps_(caps),
         user_settings_(user_settings),
+        accounts_(accounts),
         parker_(parker),
         ends_(ends),
         sessions_(sessions),
@@ -125,6 +128,7 @@ class UserShards final : public sharding::ShardService {
   PacketRecovery& packet_recovery_;
   CapsTracker& caps_;
   SettingsKeeper& user_settings_;
+  AccountCheck& accounts_;
   SessionParker& parker_;
   SessionEnds& ends_;
   SessionKeeper& sessions_;

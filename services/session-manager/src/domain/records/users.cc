@@ -8,6 +8,7 @@
 namespace rookery::session_manager {
 
 void Users::MaybeForget(User& user) {
+  if (user.idle) user.idle->Notify();
   if (user.outbound) {
     // What has been read is the backlog's.
     std::erase_if(*user.outbound, [&](const auto& entry) {

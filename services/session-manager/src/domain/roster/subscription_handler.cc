@@ -303,48 +303,4 @@ void SubscriptionHandler::OnItemRemoved(User& user, Cause& cause, const std::str
   if (removed.was_from()) presence_.SendUnavailable(user, cause, contact);
 }
 
-Task<absl::Status> SubscriptionHandler::RemoveAccount(std::string bare, Cause cause) {
-  const std::shared_ptr<Shard> shard = shards_.Shared(addresses_.ShardOf(bare));
-  // What has come through the log is done by whoever reads it, live or not yet.
-  if (!shard || (cause.offset < 0 && !shard->live()))
-    co_return absl::UnavailableError("the user's shard is not here");
-  roster::v1::DeleteUserRequest request;
-  request.set_user(bare);
-  request.set_request_id(RequestIdOf(*shard, cause));
-  const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-  auto contacts = co_await roster_.DeleteUser(std::move(request), cause.trace_id);
-  if (!contacts.ok()) co_return contacts.status();
-  const absl::Status removed = co_await accounts_.Remove(bare);
-  if (!removed.ok()) co_return removed;
-  if (shard->released()) co_return absl::UnavailableError("the user's shard has moved");
-  // The records that follow from the contacts come first: a repetition numbers them alike.
-  std::vector<std::string> seeing;
-  for (const auto& item : contacts->items()) {
-    if (!addresses_.IsLocal(xmpp::DomainOf(item.jid()))) continue;
-    const ContactState state{item.subscription()};
-    if (state.to() || item.pending_out())
-      consequences_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribe", bare, item.jid()));
-    if (!state.from()) continue;
-    consequences_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, item.jid()));
-    seeing.push_back(item.jid());
-  }
-  for (const std::string& asking : contacts->asking()) {
-    if (addresses_.IsLocal(xmpp::DomainOf(asking)))
-      consequences_.AppendDelivery(*shard, cause, xmpp::MakePresence("unsubscribed", bare, asking));
-  }
-  events::v1::UserRecord record;
-  record.mutable_account_removed()->set_jid(bare);
-  consequences_.AppendRecord(*shard, cause, shard->number, bare, record);
-  User* user = shard->FindUser(bare);
-  if (user == nullptr) co_return absl::OkStatus();
-  for (const auto& session : user->sessions) {
-    if (session->available() && !seeing.empty())
-      consequences_.AppendFanout(*shard, cause, xmpp::MakePresence("unavailable", session->jid.str(), {}),
-                                 seeing);
-  }
-  // Nobody is left to be told when the sessions end.
-  if (user->contacts) user->contacts->by_jid.clear();
-  co_return absl::OkStatus();
-}
-
 }  // namespace rookery::session_manager

@@ -57,11 +57,6 @@ class SubscriptionHandler {
   void OnItemRemoved(User& user, Cause& cause, const std::string& contact,
                      const roster::v1::RemoveRosterItemResponse& removed);
 
-  /// Removes the account with everything that is kept of it, tells its contacts and ends
-  /// its sessions (XEP-0077 section 3.2). UNAVAILABLE: try later. `cause`: what asks for it;
-  /// whoever acts on it again tells the contacts again.
-  Task<absl::Status> RemoveAccount(std::string bare, Cause cause = {});
-
  private:
   Task<void> OutboundTask(std::shared_ptr<Shard> shard, std::string bare, std::shared_ptr<Session> session,
                           Cause cause, xmpp::Stanza presence);

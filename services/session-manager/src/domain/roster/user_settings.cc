@@ -139,9 +139,9 @@ void SettingsKeeper::Doubt(User& user) {
 }
 
 void SettingsKeeper::OnAccountRemoved(User& user) {
-  cache_.Forget(user.bare);
-  // The roster service has deleted them before; an answer that is older must not bring them back.
-  Put(user, {});
+  Doubt(user);
+  // Not of one who has the name already.
+  if (user.sessions.empty()) user.settings.reset();
 }
 
 Task<absl::StatusOr<std::shared_ptr<const UserSettings>>> SettingsKeeper::Require(

@@ -72,7 +72,7 @@ class SettingsKeeper final : public LifeHook {
   void Put(User& user, roster::v1::UserSettings made);
   /// They may have changed: asked for again when they are needed next.
   void Doubt(User& user);
-  /// Whoever has the name next has set nothing.
+  /// Whoever has the name next is asked about.
   void OnAccountRemoved(User& user) override;
   /// For who must not take unknown settings for none. UNAVAILABLE, DEADLINE_EXCEEDED.
   Task<absl::StatusOr<std::shared_ptr<const UserSettings>>> Require(std::shared_ptr<Shard> shard,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace rookery::session_manager {
 
@@ -22,22 +23,46 @@ const EndedSessions::Ended* EndedSessions::Find(const SessionId& id, std::string
   return ended != nullptr && ended->user == std::hash<std::string_view>{}(bare) ? ended : nullptr;
 }
 
-void EndedSessions::AddAccount(std::string_view bare, std::int64_t offset, SteadyTime now) {
-  accounts_.Put(std::string(bare), offset, now);
+void EndedSessions::AddAccount(std::string_view bare, std::int64_t offset, std::uint64_t generation,
+                               SteadyTime now) {
+  accounts_.Put(std::string(bare), {offset, generation}, now);
 }
 
-bool EndedSessions::IsAccountGone(std::string_view bare, std::int64_t session_start) const {
-  const std::int64_t* offset = accounts_.Find(std::string(bare));
-  return offset != nullptr && session_start < *offset;
+bool EndedSessions::IsBarred(std::string_view bare, std::uint64_t generation) const {
+  const Removal* removal = accounts_.Find(std::string(bare));
+  return removal != nullptr && generation != 0 && generation == removal->generation;
+}
+
+void EndedSessions::AddChange(std::string_view bare, CredentialsChange change, SteadyTime now) {
+  changes_.Put(std::string(bare), std::move(change), now);
+}
+
+const EndedSessions::CredentialsChange* EndedSessions::ChangeOf(std::string_view bare) const {
+  return changes_.Find(std::string(bare));
+}
+
+bool EndedSessions::HasLostAccount(std::string_view bare,
+                                   const session::v1::SessionManagerState& state) const {
+  const Removal* removal = accounts_.Find(std::string(bare));
+  return removal != nullptr &&
+         (state.start_offset() < removal->offset || IsBarred(bare, state.account_generation()));
+}
+
+bool EndedSessions::HasLostCredentials(std::string_view bare, const SessionId& id,
+                                       const session::v1::SessionManagerState& state) const {
+  const CredentialsChange* change = ChangeOf(bare);
+  return change != nullptr && state.start_offset() < change->offset &&
+         state.credentials_version() != change->version && id != change->session;
 }
 
 SteadyTime EndedSessions::forgotten_until() const {
-  return std::max(sessions_.forgotten_until(), accounts_.forgotten_until());
+  return std::max({sessions_.forgotten_until(), accounts_.forgotten_until(), changes_.forgotten_until()});
 }
 
 void EndedSessions::Expire(SteadyTime before) {
   sessions_.Expire(before);
   accounts_.Expire(before);
+  changes_.Expire(before);
 }
 
 }  // namespace rookery::session_manager

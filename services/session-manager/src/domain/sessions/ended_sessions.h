@@ -9,10 +9,12 @@
 #include "domain/recent_map.h"
 #include "domain/sessions/session_id.h"
 #include "rookery/base/clock.h"
+#include "rookery/session/v1/session_state.pb.h"
 
 namespace rookery::session_manager {
 
-/// The sessions of one shard that are over, and the accounts that were removed, as the log says.
+/// The sessions of one shard that are over, and what has ended others: accounts that were removed, and
+/// credentials that were changed, as the log says.
 /// A gateway that was out of reach may bring such a session back: it must not live again, since
 /// its contacts have been told that it is gone.
 ///
@@ -41,19 +43,42 @@ class EndedSessions {
   /// For one who says to be its user; null when nothing is known of its end.
   const Ended* Find(const SessionId& id, std::string_view bare) const;
 
-  /// Every session of the account that began before the record `offset` is over.
-  void AddAccount(std::string_view bare, std::int64_t offset, SteadyTime now);
-  bool IsAccountGone(std::string_view bare, std::int64_t session_start) const;
+  /// The account of that generation (0: not known) is removed by the record `offset`: every session of it,
+  /// and whatever began before that record, is over.
+  void AddAccount(std::string_view bare, std::int64_t offset, std::uint64_t generation, SteadyTime now);
+  /// Nobody is let in who has authenticated for that account.
+  bool IsBarred(std::string_view bare, std::uint64_t generation) const;
+
+  struct CredentialsChange {
+    std::int64_t offset = -1;
+    std::uint64_t version = 0;
+    /// Goes on.
+    SessionId session;
+  };
+  /// Every session of the account that began before, and was let in by older credentials, is over.
+  void AddChange(std::string_view bare, CredentialsChange change, SteadyTime now);
+  /// The newest one; null when none is known.
+  const CredentialsChange* ChangeOf(std::string_view bare) const;
+
+  /// Whether the session has lost what it was let in by.
+  bool HasLostAccount(std::string_view bare, const session::v1::SessionManagerState& state) const;
+  bool HasLostCredentials(std::string_view bare, const SessionId& id,
+                          const session::v1::SessionManagerState& state) const;
 
   /// Every end that was added later is known still.
   SteadyTime forgotten_until() const;
   /// Forgets what was added before `before`.
   void Expire(SteadyTime before);
-  std::size_t size() const { return sessions_.size() + accounts_.size(); }
+  std::size_t size() const { return sessions_.size() + accounts_.size() + changes_.size(); }
 
  private:
+  struct Removal {
+    std::int64_t offset = -1;
+    std::uint64_t generation = 0;
+  };
   RecentMap<SessionId, Ended> sessions_{kMost};
-  RecentMap<std::string, std::int64_t> accounts_{kMost};
+  RecentMap<std::string, Removal> accounts_{kMost};
+  RecentMap<std::string, CredentialsChange> changes_{kMost};
 };
 
 }  // namespace rookery::session_manager

@@ -136,7 +136,11 @@ bool LiveSessions::KnowsEndsOf(const Shard& shard, std::chrono::milliseconds out
 }
 
 void LiveSessions::Expire(const Shard& shard) {
-  StateOf(shard).ended.Expire(clock_.Now() - settings_.duplicate_horizon);
+  EndedSessions& ended = StateOf(shard).ended;
+  // What is not finished is known however long it takes.
+  for (const auto& [bare, removal] : shard.removals)
+    ended.AddAccount(bare, removal.record, removal.generation, clock_.Now());
+  ended.Expire(clock_.Now() - settings_.duplicate_horizon);
   // As long as the filter knows a client's session at most.
   StateOf(shard).logged.Expire(clock_.Now() - 8 * settings_.duplicate_horizon);
   StateOf(shard).said_again.Expire(clock_.Now() - settings_.duplicate_horizon);
@@ -153,6 +157,7 @@ void LiveSessions::Forget(Shard& shard) {
       session->unacked = {};
       table_.Erase(session->id);
     }
+    if (user->idle) user->idle->Notify();
   }
   std::unique_ptr<ShardState>& state = shards_[shard.number];
   if (!state) return;

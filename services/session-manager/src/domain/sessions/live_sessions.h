@@ -88,6 +88,13 @@ class LiveSessions {
   std::vector<SessionId> TakeConflicts(const Shard& shard) {
     return std::exchange(StateOf(shard).conflicts, {});
   }
+  /// The session is of older credentials than the account has, and is to end when the shard is live.
+  void NoteOutdated(const Session& session, std::uint64_t version) {
+    StateOf(*session.user->shard).outdated.emplace_back(session.id, version);
+  }
+  std::vector<std::pair<SessionId, std::uint64_t>> TakeOutdated(const Shard& shard) {
+    return std::exchange(StateOf(shard).outdated, {});
+  }
   /// Its client is back, which the log has to say when the shard is live.
   void NoteBack(const Session& session) { StateOf(*session.user->shard).back.push_back(session.id); }
   std::vector<SessionId> TakeBack(const Shard& shard) { return std::exchange(StateOf(shard).back, {}); }
@@ -119,6 +126,7 @@ class LiveSessions {
     std::set<SessionId> unparked;
     std::shared_ptr<runtime::Event> all_parked;
     std::vector<SessionId> conflicts;
+    std::vector<std::pair<SessionId, std::uint64_t>> outdated;
     std::vector<SessionId> back;
   };
   ShardState& StateOf(const Shard& shard);

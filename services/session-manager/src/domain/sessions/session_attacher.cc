@@ -34,8 +34,8 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   const session::v1::SessionManagerState state = StateOf(attach);
   const std::uint64_t resumptions = state.resumptions();
   const EndedSessions& ended = live_.EndedOf(shard);
-  if (ended.IsOver(id, resumptions) ||
-      ended.IsAccountGone(xmpp::BareOf(attach.full_jid()), state.start_offset())) {
+  if (ended.IsOver(id, resumptions) || ended.HasLostAccount(xmpp::BareOf(attach.full_jid()), state) ||
+      ended.HasLostCredentials(xmpp::BareOf(attach.full_jid()), id, state)) {
     // Its contacts know that it is gone.
     AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
     return;
@@ -108,6 +108,9 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     ends_.EndOlder(*session);
   }
   Adopt(*session, attach, clock_.Now());
+  // It has changed them itself, and its gateway was not told.
+  if (const auto* change = ended.ChangeOf(session->jid.bare()); change != nullptr && change->session == id)
+    session->state.set_credentials_version(change->version);
   // The gateway may not have heard of all that is in the log, and sends it again.
   if (logged > session->inbound.confirmed()) session->inbound.Reset(logged);
   if (is_late || is_settled) session->late_offset = session->last_primary;

@@ -75,11 +75,6 @@ void SessionEnds::End(const std::shared_ptr<Session>& session, std::string_view 
   AppendEnd(*session, condition, text, /*holds=*/-1);
 }
 
-void SessionEnds::EndAll(User& user, std::string_view condition, const Session* except) {
-  for (const auto& session : user.sessions)
-    if (session.get() != except) End(session, condition);
-}
-
 void SessionEnds::EndOlder(Session& session) {
   User& user = *session.user;
   Session* const other = user.FindResource(session.resource());
@@ -109,6 +104,14 @@ void SessionEnds::EndConflicts(Shard& shard) {
       return other != session && other->resource() == session->resource();
     });
     if (!is_alone) End(session, "conflict");
+  }
+}
+
+void SessionEnds::EndOutdated(Shard& shard) {
+  for (const auto& [id, version] : live_.TakeOutdated(shard)) {
+    const auto session = table_.Find(id);
+    // The log has said meanwhile that it goes on.
+    if (session && session->state.credentials_version() != version) End(session, "reset");
   }
 }
 
@@ -170,10 +173,18 @@ void SessionEnds::OnPresenceLost(const std::shared_ptr<Session>& session) {
 }
 
 void SessionEnds::OnAccountRemoved(User& user, std::int64_t offset) {
-  live_.EndedOf(*user.shard).AddAccount(user.bare, offset, clock_.Now());
-  features_.Tell(&LifeHook::OnAccountRemoved, user);
+  const EndedSessions& ended = live_.EndedOf(*user.shard);
   for (const auto& session : user.sessions)
-    if (session->phase() != SessionPhase::kEnding) AppendEnd(*session, "not-authorized", {}, offset);
+    if (session->phase() != SessionPhase::kEnding && ended.HasLostAccount(user.bare, session->state))
+      AppendEnd(*session, "not-authorized", {}, offset);
+}
+
+void SessionEnds::OnCredentialsChanged(User& user, std::int64_t offset) {
+  const EndedSessions& ended = live_.EndedOf(*user.shard);
+  for (const auto& session : user.sessions)
+    if (session->phase() != SessionPhase::kEnding &&
+        ended.HasLostCredentials(user.bare, session->id, session->state))
+      AppendEnd(*session, "reset", {}, offset);
 }
 
 std::uint64_t SessionEnds::CountAtEnd(const Session& session) const {
@@ -280,7 +291,8 @@ void SessionEnds::OnEndRecord(Shard& shard, const PendingRecord& pending) {
 void SessionEnds::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
   const SteadyTime now = clock_.Now();
   if (pending.record.has_account_removed()) {
-    live_.EndedOf(shard).AddAccount(pending.record.account_removed().jid(), pending.offset, now);
+    const events::v1::AccountRemoved& removed = pending.record.account_removed();
+    live_.EndedOf(shard).AddAccount(removed.jid(), pending.offset, removed.generation(), now);
     return;
   }
   if (!pending.record.has_session_ended()) return;

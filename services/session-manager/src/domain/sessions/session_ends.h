@@ -71,8 +71,6 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   /// Decides that the session is over: puts that into the log, where it is applied when it is
   /// read. `condition`, if any, is what its client is told then (RFC 6120 section 4.9.3).
   void End(const std::shared_ptr<Session>& session, std::string_view condition, std::string_view text = {});
-  /// Ends every session of the user, but `except`.
-  void EndAll(User& user, std::string_view condition, const Session* except = nullptr);
   /// Its client was away for too long: it may come back until the record of the end is read.
   void EndTimedOut(const std::shared_ptr<Session>& session);
   /// Of the session, which a gateway has brought, and another one of the same full JID the older
@@ -80,6 +78,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   void EndOlder(Session& session);
   /// The shard is live: ends those that were to end then.
   void EndConflicts(Shard& shard);
+  void EndOutdated(Shard& shard);
   /// The shard is live and every gateway has brought what it has: ends what an earlier owner has listed
   /// and nobody has brought for `patience` (SL14).
   void EndLost(Shard& shard, SteadyTime::duration patience);
@@ -91,9 +90,10 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   void EndOverflowing(Session& session) override;
   /// Its client does not know any more whom it sees.
   void OnPresenceLost(const std::shared_ptr<Session>& session) override;
-  /// The account was removed by the record `offset`, which is not finished before the ends of the
-  /// account's sessions are in the log.
+  /// The record `offset` removes the account, or changes its credentials, and is not finished before the ends
+  /// of the sessions that have lost what they were let in by are in the log.
   void OnAccountRemoved(User& user, std::int64_t offset);
+  void OnCredentialsChanged(User& user, std::int64_t offset);
 
   // ---- what the log says ----
   /// The record of an end has been read: applies it. It is not finished before all that follows

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "domain/accounts/account_check.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_stanza_processor.h"
@@ -17,6 +18,7 @@
 #include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_parker.h"
 #include "domain/sessions/session_resumer.h"
+#include "domain/sessions/session_snapshot.h"
 #include "modules/server_info.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
@@ -40,6 +42,14 @@ void EndReplaced(GatewayPeer& older, const Incarnation& newer) {
 /// Only what concerns one existing session may be used before the shard is live.
 bool IsAttachment(const GatewayAction& action) { return action.has_attach() || action.has_attach_done(); }
 
+/// What its client has authenticated as.
+Standing ClaimOf(const GatewayAction& action) {
+  if (action.has_start()) return {action.start().account_generation(), action.start().credentials_version()};
+  return {action.resume().account_generation(), action.resume().credentials_version()};
+}
+
+absl::Status Removed() { return absl::PermissionDeniedError("the account is removed"); }
+
 }  // namespace
 
 SessionKeeper::SessionKeeper(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
@@ -50,7 +60,7 @@ SessionKeeper::SessionKeeper(const Settings& settings, const Clock& clock, Sessi
                              Outbox& outbox, DirectoryWriter& directory, Deliverer& deliverer,
                              PresenceTracker& presence, ClientStanzaProcessor& client_stanzas,
                              SessionParker& parker, SessionEnds& ends, SessionResumer& resumer,
-                             SessionAttacher& attacher, AccountActions& accounts)
+                             SessionAttacher& attacher, AccountActions& accounts, AccountCheck& account_check)
     : settings_(settings),
       clock_(clock),
       metrics_(metrics),
@@ -74,7 +84,8 @@ SessionKeeper::SessionKeeper(const Settings& settings, const Clock& clock, Sessi
       ends_(ends),
       resumer_(resumer),
       attacher_(attacher),
-      accounts_(accounts) {}
+      accounts_(accounts),
+      account_check_(account_check) {}
 
 // ---- links ------------------------------------------------------------------
 
@@ -138,6 +149,10 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
     parker_.Park(session);
   }
   if (is_replaced) return;
+  for (auto& [key, checks] : checks_)
+    if (key.first == gateway.instance()) checks.done.reset();
+  for (auto& [id, actions] : checking_)
+    std::erase_if(actions, [&](const WaitingAction& asked) { return asked.gateway == gateway.instance(); });
   for (const auto& shard : shards_.All()) {
     if (!shard) continue;
     shard->attached_gateways.erase(gateway.instance());
@@ -179,14 +194,10 @@ void SessionKeeper::OnAction(GatewayPeer& gateway, GatewayAction action) {
   Handle(gateway, action, ++arrivals_);
 }
 
-void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uint64_t arrival) {
+void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uint64_t arrival,
+                           bool is_checked) {
   owner_.NoteTime();
-  if (action.has_attach_done()) {
-    attacher_.AttachDone(gateway, action.attach_done());
-    Shard* const attached = shards_.Find(action.attach_done().shard());
-    if (attached != nullptr && attached->live()) resumer_.LookForUnknown(*attached);
-    return;
-  }
+  if (action.has_attach_done()) return OnAttachDone(gateway, action.attach_done());
   if (action.has_credentials_lookup()) {
     tasks_.Spawn(
         "credentials.look_up",
@@ -198,6 +209,12 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
     return;
   }
 
+  const auto checking = checking_.empty() ? checking_.end() : checking_.find(SessionId(action.session_id()));
+  if (checking != checking_.end()) {
+    if (checking->second.size() >= settings_.max_waiting_actions) return gateway.Close();
+    checking->second.push_back({gateway.instance(), std::move(action), arrival});
+    return;
+  }
   Shard* shard = nullptr;
   std::shared_ptr<Session> session;
   std::uint32_t number = ShardNumberFor(action);
@@ -232,6 +249,18 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
     shard->waiting.push_back({gateway.instance(), std::move(action), arrival});
     return;
   }
+  if (action.has_attach() && !is_checked && shard->has_checked_accounts &&
+      !table_.Find(SessionId(action.session_id()))) {
+    // What follows of the session waits with it.
+    const SessionId id(action.session_id());
+    session::v1::SessionManagerState state = StateOf(action.attach());
+    const std::string bare(xmpp::BareOf(action.attach().full_jid()));
+    checking_[id].push_back({gateway.instance(), std::move(action), arrival});
+    ++checks_[{gateway.instance(), shard->number}].open;
+    tasks_.Spawn("session.check", AttachIfCurrent(shards_.Shared(shard->number), id, gateway.instance(), bare,
+                                                  std::move(state)));
+    return;
+  }
   if (session && session->is_unheard && session->gateway == &gateway) resumer_.OnHeard(session);
   switch (action.action_case()) {
     case GatewayAction::kStart:
@@ -258,6 +287,49 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   }
 }
 
+void SessionKeeper::OnAttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done) {
+  const auto checks = checks_.find({gateway.instance(), done.shard()});
+  if (checks != checks_.end()) {
+    // Who waits for what the gateway brings waits for all of it.
+    checks->second.done = done;
+    return;
+  }
+  attacher_.AttachDone(gateway, done);
+  Shard* const attached = shards_.Find(done.shard());
+  if (attached != nullptr && attached->live()) resumer_.LookForUnknown(*attached);
+}
+
+void SessionKeeper::FinishCheck(const std::string& gateway, std::uint32_t shard) {
+  const auto checks = checks_.find({gateway, shard});
+  if (--checks->second.open > 0) return;
+  const std::optional<session::v1::AttachDone> done = std::move(checks->second.done);
+  checks_.erase(checks);
+  GatewayPeer* const peer = gateways_.Find(gateway);
+  if (done && peer != nullptr) OnAttachDone(*peer, *done);
+}
+
+Task<void> SessionKeeper::AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId id, std::string by,
+                                          std::string bare, session::v1::SessionManagerState state) {
+  const Access access = co_await account_check_.Check(shard, id, std::move(bare), std::move(state));
+  std::deque<WaitingAction> waiting = std::move(checking_[id]);
+  checking_.erase(id);
+  if (shard->released()) waiting.clear();
+  for (WaitingAction& entry : waiting) {
+    GatewayPeer* const gateway = gateways_.Find(entry.gateway);
+    if (gateway == nullptr) continue;
+    const bool is_over = entry.action.has_attach() && access != Access::kHolds;
+    if (!is_over) {
+      Handle(*gateway, entry.action, entry.arrival, /*is_checked=*/true);
+    } else if (access == Access::kOtherCredentials && shard->live()) {
+      // Its contacts may see it still.
+      ends_.EndForgotten(*gateway, *shard, id, entry.action.attach());
+    } else {
+      AddAction(*gateway, id, *shard).mutable_ended()->set_condition("reset");
+    }
+  }
+  FinishCheck(by, shard->number);
+}
+
 bool SessionKeeper::HoldsAttachments(const Shard& shard) const {
   return std::any_of(held_.begin(), held_.end(),
                      [&](const auto& entry) { return entry.second.shard == shard.number; });
@@ -270,6 +342,7 @@ void SessionKeeper::ForgetHeld(const Shard& shard) {
 void SessionKeeper::RunWaiting(Shard& shard) {
   for (const auto& session : live_.Unparked(shard)) parker_.Park(session);
   ends_.EndConflicts(shard);
+  ends_.EndOutdated(shard);
   for (const SessionId& id : live_.TakeBack(shard))
     if (const auto session = table_.Find(id)) parker_.OnPhase(*session);
   presence_.OnShardLive(shard);
@@ -319,38 +392,54 @@ void SessionKeeper::RefuseNotOwner(GatewayPeer& gateway, const GatewayAction& ac
 void SessionKeeper::Admit(GatewayPeer& gateway, WaitingAction&& asked, Shard& shard) {
   const GatewayAction& action = asked.action;
   const std::string& user = action.has_start() ? action.start().user() : action.resume().user();
-  const std::uint64_t version =
-      action.has_start() ? action.start().credentials_version() : action.resume().credentials_version();
+  const Standing claim = ClaimOf(action);
+  if (IsBarred(shard, user, claim)) return RefuseAccess(gateway, action, shard, Removed());
   // Most have asked us for the credentials a moment ago.
-  if (version == 0 || accounts_.IsKnownCurrent(user, version)) return Begin(gateway, asked, shard);
-  tasks_.Spawn("session.admit", AdmitIfCurrent(shards_.Shared(shard.number), std::move(asked), version));
+  if (claim == Standing{} || accounts_.IsKnownCurrent(user, claim)) return Begin(gateway, asked, shard);
+  tasks_.Spawn("session.admit", AdmitIfCurrent(shards_.Shared(shard.number), std::move(asked), claim));
 }
 
-Task<void> SessionKeeper::AdmitIfCurrent(std::shared_ptr<Shard> shard, WaitingAction asked,
-                                         std::uint64_t version) {
+Task<void> SessionKeeper::AdmitIfCurrent(std::shared_ptr<Shard> shard, WaitingAction asked, Standing claim) {
   const GatewayAction& action = asked.action;
   const std::string user = action.has_start() ? action.start().user() : action.resume().user();
-  const absl::Status current = co_await accounts_.CheckVersion(user, version);
+  const auto newest_change = [&] {
+    const EndedSessions::CredentialsChange* const change = live_.EndedOf(*shard).ChangeOf(user);
+    return change != nullptr ? change->offset : -1;
+  };
+  const std::int64_t before = newest_change();
+  const absl::Status current = co_await accounts_.Check(user, claim);
   GatewayPeer* const gateway = gateways_.Find(asked.gateway);
   // The next owner is asked then.
   if (shard->released() || gateway == nullptr) co_return;
-  if (!shard->live()) {
-    // It waits with the others, and is asked about again.
+  if (!shard->live() || newest_change() != before) {
+    // It waits with the others, or the answer may be an older one: it is asked about again.
     Handle(*gateway, asked.action, asked.arrival);
     co_return;
   }
-  if (current.ok()) {
+  if (!current.ok()) {
+    RefuseAccess(*gateway, action, *shard, current);
+  } else if (IsBarred(*shard, user, claim)) {
+    RefuseAccess(*gateway, action, *shard, Removed());
+  } else {
     Begin(*gateway, asked, *shard);
-    co_return;
   }
-  SessionManagerAction& reply = AddAction(*gateway, SessionId(action.session_id()), *shard);
+}
+
+bool SessionKeeper::IsBarred(const Shard& shard, const std::string& user, const Standing& claim) const {
+  return live_.EndedOf(shard).IsBarred(user, claim.generation) ||
+         (claim.generation == 0 && shard.removals.contains(user));
+}
+
+void SessionKeeper::RefuseAccess(GatewayPeer& gateway, const GatewayAction& action, const Shard& shard,
+                                 const absl::Status& why) {
+  SessionManagerAction& reply = AddAction(gateway, SessionId(action.session_id()), shard);
   if (action.has_resume()) reply.mutable_resumed()->set_attempt(action.resume().attempt());
   session::v1::Failure& failure = action.has_start() ? *reply.mutable_started()->mutable_failure()
                                                      : *reply.mutable_resumed()->mutable_failure();
-  if (absl::IsPermissionDenied(current)) {
-    SetFailure(failure, xmpp::ErrorCondition::kNotAuthorized, Message(current));
+  if (absl::IsPermissionDenied(why)) {
+    SetFailure(failure, xmpp::ErrorCondition::kNotAuthorized, Message(why));
   } else {
-    SetFailure(failure, current);
+    SetFailure(failure, why);
     failure.set_temporary(true);
   }
 }
@@ -414,6 +503,8 @@ void SessionKeeper::Start(GatewayPeer& gateway, const WaitingAction& asked, Shar
   session->jid = xmpp::Jid::FromTrusted(request.user() + "/" + resource);
   session->state.set_started_at_ms(clock_.UnixMillisNow());
   session->state.set_start_offset(shard.window.next_offset() - 1);
+  session->state.set_account_generation(request.account_generation());
+  session->state.set_credentials_version(request.credentials_version());
   session->last_offset = session->state.start_offset();
   live_.Add(user, session);
   gateways_.Assign(*session, &gateway);

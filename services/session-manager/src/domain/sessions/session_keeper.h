@@ -1,7 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "domain/accounts/account_actions.h"
@@ -16,6 +21,7 @@
 
 namespace rookery::session_manager {
 
+class AccountCheck;
 class ClientStanzaProcessor;
 class Deliverer;
 class DirectoryWriter;
@@ -42,7 +48,8 @@ class SessionKeeper final : public LiveSessions::Actions,
                 const Hooks& hooks, Gateways& gateways, LiveSessions& live, Confirmations& confirmations,
                 Outbox& outbox, DirectoryWriter& directory, Deliverer& deliverer, PresenceTracker& presence,
                 ClientStanzaProcessor& client_stanzas, SessionParker& parker, SessionEnds& ends,
-                SessionResumer& resumer, SessionAttacher& attacher, AccountActions& accounts);
+                SessionResumer& resumer, SessionAttacher& attacher, AccountActions& accounts,
+                AccountCheck& account_check);
 
   void OnGatewayLinked(GatewayPeer& gateway);
   /// The link is gone; so may be the gateway.
@@ -64,13 +71,22 @@ class SessionKeeper final : public LiveSessions::Actions,
   void Sweep(Shard& shard);
 
  private:
-  /// `arrival`: as in WaitingAction.
-  void Handle(GatewayPeer& gateway, session::v1::GatewayAction& action, std::uint64_t arrival);
+  /// `arrival`: as in WaitingAction. `is_checked`: an attachment is of an account that is as it was.
+  void Handle(GatewayPeer& gateway, session::v1::GatewayAction& action, std::uint64_t arrival,
+              bool is_checked = false);
+  Task<void> AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId id, std::string by, std::string bare,
+                             session::v1::SessionManagerState state);
+  void FinishCheck(const std::string& gateway, std::uint32_t shard);
+  void OnAttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);
   /// A start or a resumption, once it is known that the account is the one that the client has authenticated
   /// to, with the password that it has. Those of one account may be admitted in another order than they came
   /// in: whoever carries them out goes by their arrival.
   void Admit(GatewayPeer& gateway, WaitingAction&& asked, Shard& shard);
-  Task<void> AdmitIfCurrent(std::shared_ptr<Shard> shard, WaitingAction asked, std::uint64_t version);
+  Task<void> AdmitIfCurrent(std::shared_ptr<Shard> shard, WaitingAction asked, Standing claim);
+  /// The account is being removed, or was of late.
+  bool IsBarred(const Shard& shard, const std::string& user, const Standing& claim) const;
+  void RefuseAccess(GatewayPeer& gateway, const session::v1::GatewayAction& action, const Shard& shard,
+                    const absl::Status& why);
   void Begin(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard);
   void Start(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard);
   void OnEnd(GatewayPeer& gateway, const session::v1::GatewayAction& action);
@@ -105,6 +121,7 @@ class SessionKeeper final : public LiveSessions::Actions,
   SessionResumer& resumer_;
   SessionAttacher& attacher_;
   AccountActions& accounts_;
+  AccountCheck& account_check_;
   std::uint64_t arrivals_ = 0;
   struct Held {
     std::uint32_t shard = 0;
@@ -112,6 +129,15 @@ class SessionKeeper final : public LiveSessions::Actions,
   };
   /// Sessions whose attachment waits for its shard to be live: so does whatever is said of them meanwhile.
   absl::flat_hash_map<SessionId, Held> held_;
+  /// The same, while the account store is asked whether they may be attached.
+  absl::flat_hash_map<SessionId, std::deque<WaitingAction>> checking_;
+  struct Checks {
+    int open = 0;
+    /// What the gateway has said after the last of them.
+    std::optional<session::v1::AttachDone> done;
+  };
+  /// By gateway and shard.
+  std::map<std::pair<std::string, std::uint32_t>, Checks> checks_;
 };
 
 }  // namespace rookery::session_manager

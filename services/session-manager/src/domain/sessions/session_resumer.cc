@@ -41,6 +41,13 @@ std::int64_t AckedOffset(const Session& session) {
   return acked;
 }
 
+/// Whether the session was let in by something else than who asks for it.
+bool IsOfOthers(const Session& session, const session::v1::SessionResume& asker) {
+  const auto differ = [](std::uint64_t a, std::uint64_t b) { return a != 0 && b != 0 && a != b; };
+  return differ(session.state.account_generation(), asker.account_generation()) ||
+         differ(session.state.credentials_version(), asker.credentials_version());
+}
+
 /// h counts modulo 2^32 from base_seq: how many packets after FloorOf it newly covers.
 std::uint32_t NewlyHandled(const Session& session, std::uint32_t h) {
   return h - static_cast<std::uint32_t>(FloorOf(session) - session.base_seq);
@@ -54,6 +61,11 @@ void SessionResumer::Resume(GatewayPeer& gateway, const WaitingAction& asked, Sh
   const std::shared_ptr<Session> session = table_.Find(SessionId(action.session_id()));
   if (!session && MayBeBrought(action, shard)) return AwaitGateways(gateway, asked, shard);
   if (!session || session->user->bare != request.user()) return Refuse(gateway, action, shard);
+  if (IsOfOthers(*session, request)) {
+    // It was let in by what the account is no more: nobody has ended it yet.
+    ends_.End(session, "reset");
+    return Refuse(gateway, action, shard);
+  }
   const bool is_over = session->phase() == SessionPhase::kClosing ||
                        (session->phase() == SessionPhase::kEnding && !session->ends_by_timeout);
   if (is_over) {

@@ -14,6 +14,7 @@
 #include "domain/sessions/session.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/roster/v1/roster_service.pb.h"
+#include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/shard.h"
 
@@ -86,6 +87,8 @@ struct User {
   /// Something in the offline store may be for a session that is available already: handed out when the
   /// shard is read.
   bool offline_due = false;
+  /// Notified when the user has fewer sessions, or less under way in `delivery`; null: nobody waits for that.
+  std::shared_ptr<runtime::Event> idle;
   /// Null unless copies were made (XEP-0280).
   std::unique_ptr<CopiedMessages> copied;
 

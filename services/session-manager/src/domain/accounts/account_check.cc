@@ -1,0 +1,101 @@
+#include "domain/accounts/account_check.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "domain/accounts/known_accounts.h"
+#include "domain/delivery/delivery_states.h"
+#include "domain/delivery/store_writer.h"
+#include "domain/records/users.h"
+#include "domain/sessions/directory_writer.h"
+#include "domain/sessions/link_actions.h"
+#include "domain/sessions/live_sessions.h"
+#include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
+constexpr std::ptrdiff_t kUsersAtOnce = 500;
+
+}  // namespace
+
+Task<void> AccountCheck::CheckAll(std::shared_ptr<Shard> shard) {
+  shard->has_checked_accounts = true;
+  std::vector<std::string> users;
+  for (const auto& [bare, user] : shard->users)
+    if (!user->sessions.empty()) users.push_back(bare);
+  runtime::Backoff backoff(kRetries);
+  for (auto from = users.begin(); from != users.end() && !shard->released();) {
+    const auto to = from + std::min(kUsersAtOnce, users.end() - from);
+    std::vector<std::string> some(from, to);
+    auto found = co_await accounts_.FindAll(some);
+    if (shard->released()) co_return;
+    if (!found.ok()) {
+      telemetry::LogWarn("shard.accounts_not_read", {{"error", Message(found.status())}});
+      co_await backoff.Wait();
+      continue;
+    }
+    backoff.Reset();
+    from = to;
+    std::map<std::string, Standing> standings;
+    for (const auto& [bare, account] : *found) standings[bare] = StandingOf(account);
+    for (const std::string& bare : some) {
+      User* const user = shard->FindUser(bare);
+      if (user == nullptr) continue;
+      const Standing& now = standings[bare];
+      // Those who are dropped leave the list.
+      const std::vector<std::shared_ptr<Session>> sessions = user->sessions;
+      for (const auto& session : sessions) {
+        switch (Judge(bare, session->id, session->state, *shard, now)) {
+          case Access::kHolds:
+            break;
+          case Access::kOtherCredentials:
+            live_.NoteOutdated(*session, now.version);
+            break;
+          case Access::kOtherAccount:
+            Drop(*shard, session);
+            break;
+        }
+      }
+      users_.MaybeForget(*user);
+    }
+  }
+}
+
+Task<Access> AccountCheck::Check(std::shared_ptr<Shard> shard, SessionId id, std::string bare,
+                                 session::v1::SessionManagerState state) {
+  for (runtime::Backoff backoff(kRetries); !shard->released();) {
+    const auto now = co_await accounts_.StandingNow(bare);
+    if (now.ok()) co_return Judge(bare, id, state, *shard, *now);
+    co_await backoff.Wait();
+  }
+  co_return Access::kHolds;
+}
+
+Access AccountCheck::Judge(const std::string& bare, const SessionId& id,
+                           const session::v1::SessionManagerState& state, const Shard& shard,
+                           const Standing& now) const {
+  Standing claim{state.account_generation(), state.credentials_version()};
+  // It has changed them itself, and its gateway may not have been told.
+  const EndedSessions::CredentialsChange* const change = live_.EndedOf(shard).ChangeOf(bare);
+  if (change != nullptr && change->session == id) claim.version = change->version;
+  return AccessOf(claim, now);
+}
+
+void AccountCheck::Drop(Shard& shard, const std::shared_ptr<Session>& session) {
+  // Its contacts were told when the account was removed, and whoever has the name now is not to be heard of.
+  telemetry::LogInfo("session.of_another_account", {{"user", telemetry::HashedJid(session->user->bare)}});
+  if (session->gateway != nullptr) AddAction(*session).mutable_ended()->set_condition("reset");
+  states_.WriterOf(shard).RemoveSession({std::string(session->jid.bare()), session->id.str()},
+                                        [](const StoreWriter::Answer&) {});
+  directory_.Ended(*session);
+  live_.Retire(session);
+}
+
+}  // namespace rookery::session_manager

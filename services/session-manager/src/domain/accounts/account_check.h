@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "domain/accounts/credentials_version.h"
+#include "domain/records/shard.h"
+#include "domain/sessions/session_id.h"
+#include "rookery/runtime/task.h"
+#include "rookery/session/v1/session_state.pb.h"
+
+namespace rookery::session_manager {
+
+class DeliveryStates;
+class DirectoryWriter;
+class KnownAccounts;
+class LiveSessions;
+class Users;
+
+/// Whether sessions that somebody brings to an owner are still let in by what their clients have
+/// authenticated as: the log tells so of the last minutes, the account store for ever (README.md, AC5). I/O
+/// thread only.
+class AccountCheck {
+ public:
+  AccountCheck(KnownAccounts& accounts, Users& users, DeliveryStates& states, LiveSessions& live,
+               DirectoryWriter& directory)
+      : accounts_(accounts), users_(users), states_(states), live_(live), directory_(directory) {}
+
+  /// Of all sessions that gateways and the store have brought while the shard is loaded. Those of another
+  /// account are gone at once; those of older credentials end when the shard is live.
+  Task<void> CheckAll(std::shared_ptr<Shard> shard);
+  /// Of one that comes later. Waits until the store answers, or the shard is not ours.
+  Task<Access> Check(std::shared_ptr<Shard> shard, SessionId id, std::string bare,
+                     session::v1::SessionManagerState state);
+
+ private:
+  Access Judge(const std::string& bare, const SessionId& id, const session::v1::SessionManagerState& state,
+               const Shard& shard, const Standing& now) const;
+  void Drop(Shard& shard, const std::shared_ptr<Session>& session);
+
+  KnownAccounts& accounts_;
+  Users& users_;
+  DeliveryStates& states_;
+  LiveSessions& live_;
+  DirectoryWriter& directory_;
+};
+
+}  // namespace rookery::session_manager

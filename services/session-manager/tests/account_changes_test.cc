@@ -1,0 +1,576 @@
+// What ends when an account is removed or has another password (README.md, AC1 to AC6): whoever owns the
+// shard, whichever process dies, and whoever brings it later.
+#include <gmock/gmock.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "cluster.h"
+#include "domain/sessions/session_keeper.h"
+
+namespace rookery::session_manager {
+namespace {
+
+using common::v1::STANZA_KIND_IQ;
+using common::v1::STANZA_KIND_MESSAGE;
+using common::v1::STANZA_KIND_PRESENCE;
+using session::v1::END_REASON_CONNECTION_LOST;
+using session::v1::GatewayAction;
+using ::testing::IsEmpty;
+
+class AccountChangesTest : public Cluster {
+ protected:
+  // alice's shard stays with node 0; bob's is node 1's, and then others'.
+  AccountChangesTest() : Cluster(3), gateway_(AddGateway("gw-1")), other_(AddGateway("gw-2")) {
+    log_.clock = &clock_;
+    database_.clock = &clock_;
+    Assign(0, 0);
+    Assign(1, 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(1);
+    SetPassword("old");
+    roster_.Befriend(alice_, bob_);
+    alice = &SignIn(gateway_, alice_, "a");
+  }
+  void SetPassword(const std::string& password) {
+    AccountStore::Keys keys(1);
+    keys[0].set_mechanism("SCRAM-SHA-256");
+    keys[0].set_stored_key(password);
+    database_.accounts[bob_] = keys;
+  }
+  Client& SignInBob(Gateway& gateway, const std::string& resource) {
+    return SignIn(gateway, bob_, resource, 0, StandingOf(bob_));
+  }
+  xmpp::Stanza Register(const std::function<void(xmpp::Element&)>& fill) {
+    xmpp::Stanza iq = Iq("set", {}, "r", "query", "jabber:iq:register");
+    xmpp::Element query("query", "jabber:iq:register");
+    fill(query);
+    xmpp::SetPayload(iq, query);
+    return iq;
+  }
+  void Remove(Client& client) {
+    client.gateway->Send(client, Register([](xmpp::Element& query) { query.Add("remove"); }));
+  }
+  void ChangePassword(Client& client, const std::string& password) {
+    client.gateway->Send(client, Register([&](xmpp::Element& query) {
+                           query.Add("username").SetText(bob_.substr(0, bob_.find('@')));
+                           query.Add("password").SetText(password);
+                         }));
+  }
+  /// The condition with which that failed; empty: it is made.
+  std::string RegisterAgain() {
+    GatewayAction action;
+    action.mutable_create()->set_request_id(7);
+    action.mutable_create()->set_user(bob_);
+    action.mutable_create()->set_password("old");
+    gateway_.others.clear();
+    gateway_.Post(alice_, action);
+    Settle();
+    EXPECT_EQ(gateway_.others.size(), 1u);
+    return gateway_.others.empty() ? "nothing" : gateway_.others.front().created().failure().condition();
+  }
+  void Move(bool lose = true) {
+    Kill(owner_, lose);
+    log_.held = false;
+    if (owner_ == 1) {
+      owner_ = 2;
+    } else {
+      owner_ = AddNode().number;
+    }
+    Assign(1, owner_);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Settle();
+  }
+  bool IsInLog(events::v1::UserRecord::BodyCase kind) const {
+    const auto records = log_.Records(1);
+    return std::any_of(records.begin(), records.end(),
+                       [&](const events::v1::UserRecord& record) { return record.body_case() == kind; });
+  }
+  /// Up to and including the first record of that kind.
+  void FlushUpTo(events::v1::UserRecord::BodyCase kind) {
+    for (int i = 0; i < 50 && !IsInLog(kind); ++i) {
+      log_.Flush(1);
+      Settle();
+    }
+    ASSERT_TRUE(IsInLog(kind));
+  }
+  static std::string ConditionOf(const Client& client) {
+    return client.ended ? client.ended->condition() : std::string("goes on");
+  }
+  Gateway& gateway_;
+  Gateway& other_;
+  int owner_ = 1;
+  std::string alice_, bob_;
+  Client* alice = nullptr;
+};
+
+// ---- removal ------------------------------------------------------------------
+
+TEST_F(AccountChangesTest, AC1_TheRosterIsAway_TheRemovalIsFinishedWhenItIsBack_ByTheNextOwner) {
+  Client& bob = SignInBob(gateway_, "b");
+  roster_.down = true;
+  alice->inbox.clear();
+  Remove(bob);
+  Settle();
+  EXPECT_EQ(Only(bob.inbox, STANZA_KIND_IQ, "result").size(), 1u) << "it is decided";
+  EXPECT_EQ(ConditionOf(bob), "not-authorized");
+  Move();
+  EXPECT_EQ(RegisterAgain(), "conflict") << "its roster is still there";
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !database_.accounts.contains(bob_); }));
+  EXPECT_FALSE(roster_.rosters.contains(bob_));
+  EXPECT_FALSE(roster_.rosters[alice_][bob_].to);
+  EXPECT_EQ(RegisterAgain(), "");
+}
+
+TEST_F(AccountChangesTest, AC1_TheStoreIsAway_TheRemovalIsFinishedWhenItIsBack) {
+  Client& bob = SignInBob(gateway_, "b");
+  database_.on_call = [&](std::string_view call) { database_.down |= call == "Remove"; };
+  Remove(bob);
+  Settle();
+  EXPECT_EQ(ConditionOf(bob), "not-authorized");
+  EXPECT_TRUE(database_.accounts.contains(bob_));
+  EXPECT_FALSE(roster_.rosters.contains(bob_));
+  database_.on_call = {};
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !database_.accounts.contains(bob_); }));
+  Settle();
+  EXPECT_EQ(node(1).domain.shards().Find(1)->window.size(), 0u);
+}
+
+TEST_F(AccountChangesTest, AC1_WhicheverRecordIsTheLastOneBeforeTheOwnerDies_AllIsGoneOrNothing) {
+  for (std::size_t last = 0; last < 9; ++last) {
+    SCOPED_TRACE(last);
+    database_.accounts.clear();
+    database_.generations.clear();
+    database_.accounts[alice_];
+    bob_ = UserIn(1, static_cast<int>(last) + 1);
+    SetPassword("old");
+    roster_.Befriend(alice_, bob_);
+    Client& bob = SignInBob(gateway_, "b");
+    Client& away = SignInBob(other_, "away");
+    other_.EnableStreamManagement(away);
+    other_.End(away, END_REASON_CONNECTION_LOST);
+    Settle();
+    Elapse(std::chrono::seconds(1));
+    alice->inbox.clear();
+    log_.held = true;
+    Remove(bob);
+    Settle();
+    for (std::size_t i = 0; i < last; ++i) {
+      log_.Flush(1);
+      Settle();
+    }
+    // Sent again by its gateway, it would be decided again.
+    const bool is_decided = last > 0;
+    if (!is_decided) gateway_.End(bob, END_REASON_CONNECTION_LOST);
+    if (!is_decided) bob.unconfirmed.clear();
+    Move();
+    Elapse(std::chrono::seconds(8));
+    EXPECT_EQ(database_.accounts.contains(bob_), !is_decided);
+    EXPECT_EQ(roster_.rosters[bob_].empty(), is_decided);
+    EXPECT_EQ(Only(alice->inbox, STANZA_KIND_PRESENCE, "unsubscribe").size(), is_decided ? 1u : 0u);
+    EXPECT_EQ(roster_.rosters[alice_][bob_].to, !is_decided);
+    if (is_decided) {
+      EXPECT_EQ(ConditionOf(bob), "not-authorized");
+      EXPECT_THAT(database_.parked, IsEmpty());
+      std::set<std::string> gone;
+      for (const xmpp::Stanza& presence : Only(alice->inbox, STANZA_KIND_PRESENCE, "unavailable"))
+        if (xmpp::BareOf(presence.from()) == bob_) EXPECT_TRUE(gone.insert(presence.from()).second);
+      EXPECT_EQ(gone.size(), 2u);
+      EXPECT_EQ(node(owner_).domain.shards().Find(1)->window.size(), 0u);
+    }
+  }
+}
+
+TEST_F(AccountChangesTest, AC2_WhatComesWhileItGoes_IsReturnedAndNotTheNextOwners) {
+  Client& bob = SignInBob(gateway_, "b");
+  roster_.down = true;
+  Remove(bob);
+  Settle();
+  alice->inbox.clear();
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !database_.accounts.contains(bob_); }));
+  ASSERT_EQ(RegisterAgain(), "");
+  Settle();
+  EXPECT_EQ(Only(alice->inbox, STANZA_KIND_MESSAGE, "error").size(), 1u);
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(AccountChangesTest, AC2_NobodyIsLetInByWhatIsGoing_HoweverLongThatTakes) {
+  Client& bob = SignInBob(gateway_, "b");
+  const Standing claim = StandingOf(bob_);
+  roster_.down = true;
+  Remove(bob);
+  Settle();
+  Elapse(std::chrono::minutes(10));
+  ASSERT_TRUE(database_.accounts.contains(bob_));
+  for (const Standing& late : {claim, Standing{}}) {
+    Client& thief = other_.Start(bob_, "late", {}, late);
+    Settle();
+    ASSERT_TRUE(thief.start_failure);
+    EXPECT_EQ(thief.start_failure->condition(), "not-authorized");
+  }
+}
+
+TEST_F(AccountChangesTest, AC3_TheNextOwnerOfTheName_FindsNothingOfTheLast) {
+  Client& bob = SignInBob(gateway_, "b");
+  Client& away = SignInBob(other_, "away");
+  other_.EnableStreamManagement(away);
+  away.acks = false;
+  gateway_.Send(*alice, Message(away.jid, "unacknowledged"));
+  Settle();
+  other_.End(away, END_REASON_CONNECTION_LOST);
+  Settle();
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_GT(database_.packets.size(), 0u);
+  const Standing claim = StandingOf(bob_);
+  Remove(bob);
+  Settle();
+  ASSERT_EQ(RegisterAgain(), "");
+  EXPECT_NE(StandingOf(bob_).generation, claim.generation);
+  EXPECT_EQ(StandingOf(bob_).version, claim.version) << "the same password";
+  Move();
+  Client& thief = other_.Start(bob_, "thief", {}, claim);
+  Client& resumed = gateway_.Resume(away, 0, {}, claim);
+  Settle();
+  ASSERT_TRUE(thief.start_failure);
+  EXPECT_EQ(thief.start_failure->condition(), "not-authorized");
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_EQ(resumed.resume_answers[0].failure().condition(), "not-authorized");
+  Client& next = SignInBob(gateway_, "b");
+  Elapse(std::chrono::seconds(2));
+  EXPECT_THAT(next.inbox, IsEmpty());
+  EXPECT_THAT(database_.packets, IsEmpty());
+  EXPECT_THAT(database_.parked, IsEmpty());
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(roster_.rosters[bob_], IsEmpty());
+  EXPECT_FALSE(next.ended);
+}
+
+TEST_F(AccountChangesTest, AC3_TheRecordIsReadAgainWhenTheNameIsAnothers_WhoKeepsEverything) {
+  Client& bob = SignInBob(gateway_, "b");
+  node(1).shard_log.member = false;  // nothing is committed
+  Remove(bob);
+  Settle();
+  ASSERT_EQ(RegisterAgain(), "");
+  roster_.Befriend(alice_, bob_);
+  Client& next = SignInBob(gateway_, "next");
+  gateway_.EnableStreamManagement(next);
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  Move();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_FALSE(next.ended);
+  EXPECT_EQ(next.MessageIds().size(), 1u);
+  EXPECT_TRUE(database_.accounts.contains(bob_));
+  EXPECT_TRUE(roster_.rosters[bob_][alice_].to);
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_MESSAGE, "error"), IsEmpty());
+}
+
+TEST_F(AccountChangesTest, AC3_TheNameIsKeptAsConfigured) {
+  node(0).settings.name_reuse_after = std::chrono::minutes(60);
+  Remove(SignInBob(gateway_, "b"));
+  Settle();
+  ASSERT_FALSE(database_.accounts.contains(bob_));
+  EXPECT_EQ(RegisterAgain(), "conflict");
+  clock_.Advance(std::chrono::minutes(61));
+  EXPECT_EQ(RegisterAgain(), "");
+}
+
+// ---- passwords ----------------------------------------------------------------
+
+TEST_F(AccountChangesTest, AC4_TheOwnerDiesWithTheNewPasswordStored_TheOthersAreOutAllTheSame) {
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  Elapse(std::chrono::seconds(1));
+  log_.held = true;
+  ChangePassword(one, "fresh");
+  Settle();
+  ASSERT_EQ(database_.accounts[bob_][0].stored_key(), "fresh");
+  ASSERT_FALSE(IsInLog(events::v1::UserRecord::kCredentialsChanged));
+  Move();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(ConditionOf(two), "reset");
+  EXPECT_EQ(ConditionOf(one), "goes on");
+  EXPECT_EQ(one.confirmed, one.sent);
+}
+
+TEST_F(AccountChangesTest, AC4_TheOwnerDiesWithTheRecordInTheLog_TheOthersAreOutAllTheSame) {
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  other_.EnableStreamManagement(two);
+  other_.End(two, END_REASON_CONNECTION_LOST);
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_EQ(database_.parked.size(), 1u);
+  log_.held = true;
+  ChangePassword(one, "fresh");
+  Settle();
+  FlushUpTo(events::v1::UserRecord::kCredentialsChanged);
+  Move();
+  Elapse(std::chrono::seconds(8));
+  EXPECT_THAT(database_.parked, IsEmpty());
+  EXPECT_EQ(ConditionOf(one), "goes on");
+  Client& resumed = gateway_.Resume(two, 0, {}, StandingOf(bob_));
+  Settle();
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_EQ(resumed.resume_answers[0].failure().condition(), "item-not-found");
+}
+
+TEST_F(AccountChangesTest, AC4_TheOneThatHasChangedIt_GoesOnThoughItsGatewayWasNotTold) {
+  Client& one = SignInBob(gateway_, "one");
+  const std::string state = one.state;
+  ChangePassword(one, "fresh");
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_NE(one.state, state);
+  one.state = state;
+  Move();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(ConditionOf(one), "goes on");
+}
+
+TEST_F(AccountChangesTest, AC4_TheAnswerComesWhenTheOthersAreOut) {
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  one.inbox.clear();
+  log_.held = true;
+  ChangePassword(one, "fresh");
+  Settle();
+  EXPECT_THAT(Only(one.inbox, STANZA_KIND_IQ), IsEmpty());
+  log_.held = false;
+  Settle();
+  EXPECT_EQ(Only(one.inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  EXPECT_EQ(ConditionOf(two), "reset");
+}
+
+TEST_F(AccountChangesTest, AC4_ALateStatementOfAnEarlierOwnerChangesNothing) {
+  Client& one = SignInBob(gateway_, "one");
+  const AccountStore::Account before = database_.AccountOf(bob_);
+  ChangePassword(one, "fresh");
+  Settle();
+  asio::co_spawn(
+      io_, [&]() -> Task<void> { (void)co_await node(0).accounts.SetKeys(bob_, before, before.keys); },
+      asio::detached);
+  Settle();
+  EXPECT_EQ(database_.accounts[bob_][0].stored_key(), "fresh");
+}
+
+TEST_F(AccountChangesTest, AC4_WhoSignsInWithTheNewPasswordBeforeTheRecordIsRead_StaysIn) {
+  Client& one = SignInBob(gateway_, "one");
+  log_.held = true;
+  ChangePassword(one, "fresh");
+  Settle();
+  Client& prompt = other_.Start(bob_, "prompt", {}, StandingOf(bob_));
+  Settle();
+  ASSERT_TRUE(prompt.started);
+  log_.held = false;
+  Settle();
+  EXPECT_EQ(ConditionOf(prompt), "goes on");
+  EXPECT_EQ(ConditionOf(one), "goes on");
+}
+
+TEST_F(AccountChangesTest, AC4_TheLookUpThatWasQuickerThanTheChange_LetsNobodyIn) {
+  Client& one = SignInBob(gateway_, "one");
+  clock_.Advance(std::chrono::minutes(1));  // nobody remembers what was looked up
+  const Standing claim = StandingOf(bob_);
+  bool is_held_up = true;
+  bool has_answered = false;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    if (call != "Find" || std::exchange(has_answered, true)) co_return;
+    // The answer is on its way, and says what there was.
+    while (is_held_up) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  Client& thief = other_.Start(bob_, "thief", {}, claim);
+  Settle();
+  ASSERT_TRUE(has_answered);
+  ChangePassword(one, "fresh");
+  Settle();
+  is_held_up = false;
+  ASSERT_TRUE(RunUntil([&] { return thief.start_failure.has_value(); }));
+  EXPECT_EQ(thief.start_failure->condition(), "not-authorized");
+}
+
+// ---- who comes later ------------------------------------------------------------
+
+/// bob's gateway keeps to itself while his shard has another owner, and does not know for how long.
+class LateGatewayTest : public AccountChangesTest {
+ protected:
+  static constexpr std::chrono::minutes kLong{20};  // ends are remembered for less
+  LateGatewayTest() {
+    for (auto& node : nodes_) node->settings.attach_timeout = std::chrono::milliseconds(0);
+    late_ = &SignInBob(other_, "late");
+    other_.EnableStreamManagement(*late_);
+    Settle();
+    Elapse(std::chrono::seconds(1));
+    other_.has_watch = false;
+    other_.Unlink(node(1));
+    other_.Unlink(node(2));
+    for (auto& node : nodes_) std::erase(node->membership.gateways, "gw-2");
+    directory_.shards.clear();
+    Move();
+    Elapse(std::chrono::seconds(10));
+  }
+  void ItComes() {
+    other_.Link(node(2));
+    Settle();
+    Elapse(std::chrono::seconds(2));
+  }
+  Client* late_ = nullptr;
+};
+
+TEST_F(LateGatewayTest, AC5_ItsAccountWasRemovedLongAgo_ItsSessionIsOver) {
+  Remove(SignInBob(gateway_, "b"));
+  Settle();
+  ASSERT_EQ(RegisterAgain(), "");
+  Elapse(kLong);
+  Client& next = SignInBob(gateway_, "next");
+  ItComes();
+  EXPECT_EQ(ConditionOf(*late_), "reset");
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_EQ(next.MessageIds().size(), 1u);
+  EXPECT_THAT(late_->MessageIds(), IsEmpty());
+}
+
+TEST_F(LateGatewayTest, AC5_ItsPasswordWasChangedLongAgo_ItsSessionIsOver) {
+  ChangePassword(SignInBob(gateway_, "b"), "fresh");
+  Settle();
+  Elapse(kLong);
+  ItComes();
+  EXPECT_EQ(ConditionOf(*late_), "reset");
+}
+
+TEST_F(LateGatewayTest, AC5_ItsPasswordWasChangedAMomentAgo_ItsSessionIsOver_WhateverTheStoreSays) {
+  ChangePassword(SignInBob(gateway_, "b"), "fresh");
+  Settle();
+  SetPassword("old");
+  ItComes();
+  EXPECT_EQ(ConditionOf(*late_), "reset");
+}
+
+TEST_F(LateGatewayTest, AC5_NothingHasChanged_ItGoesOn_AndWhatItHasSentMeanwhileIsTaken) {
+  bool is_held_up = true;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    while (call == "Find" && is_held_up) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  Elapse(std::chrono::minutes(1));
+  other_.Link(node(2));
+  Settle();
+  other_.Send(*late_, Message(alice_, "m1"));
+  other_.Send(*late_, Message(alice_, "m2"));
+  Settle();
+  EXPECT_EQ(late_->confirmed + 2, late_->sent);
+  is_held_up = false;
+  ASSERT_TRUE(RunUntil([&] { return late_->confirmed == late_->sent; }));
+  EXPECT_EQ(ConditionOf(*late_), "goes on");
+  EXPECT_EQ(alice->MessageIds().size(), 2u);
+}
+
+TEST_F(LateGatewayTest, AC5_ItsClientIsElsewhereAlready_AndWaitsForTheAnswer) {
+  node(2).membership.gateways.push_back("gw-2");
+  bool is_held_up = true;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    while (call == "Find" && is_held_up) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  Elapse(std::chrono::minutes(1));
+  Client& resumed = gateway_.Resume(*late_, 0);
+  Settle();
+  other_.Link(node(2));
+  Settle();
+  EXPECT_THAT(resumed.resume_answers, IsEmpty());
+  is_held_up = false;
+  ASSERT_TRUE(RunUntil([&] { return !resumed.resume_answers.empty(); }));
+  EXPECT_FALSE(resumed.resume_answers[0].has_failure());
+}
+
+TEST_F(LateGatewayTest, AC5_TheStoreIsAway_ItWaits) {
+  Elapse(std::chrono::minutes(1));
+  database_.down = true;
+  ItComes();
+  other_.Send(*late_, Message(alice_, "m1"));
+  Settle();
+  EXPECT_EQ(ConditionOf(*late_), "goes on");
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return late_->confirmed == late_->sent; }));
+  EXPECT_EQ(alice->MessageIds().size(), 1u);
+}
+
+/// What a new owner of the shard finds, and the log does not tell of.
+class FoundTest : public AccountChangesTest {
+ protected:
+  void Park(Client& client) {
+    other_.EnableStreamManagement(client);
+    other_.End(client, END_REASON_CONNECTION_LOST);
+    Settle();
+    Elapse(std::chrono::seconds(1));
+    ASSERT_EQ(database_.parked.size(), 1u);
+  }
+};
+
+TEST_F(FoundTest, AC5_RowsOfOlderCredentials_AreOver) {
+  Client& away = SignInBob(other_, "away");
+  Client& here = SignInBob(gateway_, "here");
+  Park(away);
+  SetPassword("fresh");
+  Move();
+  Elapse(std::chrono::seconds(8));
+  EXPECT_THAT(database_.parked, IsEmpty());
+  EXPECT_EQ(ConditionOf(here), "reset");
+  Client& resumed = gateway_.Resume(away, 0, {}, StandingOf(bob_));
+  Settle();
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_EQ(resumed.resume_answers[0].failure().condition(), "item-not-found");
+}
+
+TEST_F(FoundTest, AC5_RowsOfAnotherAccount_AreGoneBeforeAnythingIsGivenToThem) {
+  Client& away = SignInBob(other_, "away");
+  Client& here = SignInBob(gateway_, "here");
+  Park(away);
+  node(1).shard_log.member = false;
+  database_.generations[bob_] = 77;
+  log_.held = true;
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  Kill(1);
+  log_.held = false;
+  Settle();
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_THAT(database_.parked, IsEmpty());
+  EXPECT_EQ(ConditionOf(here), "reset");
+  EXPECT_THAT(here.MessageIds(), IsEmpty());
+  EXPECT_EQ(database_.Waiting(bob_), 1u);
+}
+
+TEST_F(FoundTest, AC5_AnAccountThatIsAsItWas_KeepsItsSessions) {
+  Client& away = SignInBob(other_, "away");
+  Client& here = SignInBob(gateway_, "here");
+  Park(away);
+  Move();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(ConditionOf(here), "goes on");
+  EXPECT_EQ(database_.parked.size(), 1u);
+}
+
+TEST_F(FoundTest, AC6_ASessionOfOlderCredentialsIsNotResumedWithNewOnes) {
+  Client& away = SignInBob(other_, "away");
+  Park(away);
+  // The change never came to the owner.
+  SetPassword("fresh");
+  clock_.Advance(std::chrono::minutes(1));
+  Client& resumed = gateway_.Resume(away, 0, {}, StandingOf(bob_));
+  Settle();
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  EXPECT_EQ(resumed.resume_answers[0].failure().condition(), "item-not-found");
+  Elapse(std::chrono::seconds(2));
+  EXPECT_THAT(database_.parked, IsEmpty());
+}
+
+}  // namespace
+}  // namespace rookery::session_manager
