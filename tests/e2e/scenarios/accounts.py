@@ -3,10 +3,11 @@
 from harness import ns
 from harness.client import Client, StanzaError
 from harness.cluster import Cluster
-from harness.people import account, another, befriend, leave, pair, person, unique
+from harness.people import account, another, befriend, interested, leave, pair, person, unique
 from harness.runner import scenario
 from harness.sasl import SaslFailure
-from harness.xml import child
+from harness.wait import until
+from harness.xml import child, name
 
 
 async def _register_error(cluster: Cluster, user: str, password: str = "secret") -> str:
@@ -99,6 +100,21 @@ async def nobody_removes_or_changes_another(cluster: Cluster) -> None:
     await leave(ann, bob, again)
 
 
+async def _heir(cluster: Cluster, user: Client, gateway: str = "gateway/1", seconds: float = 30) -> Client:
+    """Registers the name again, with the same password, once all of the old account is gone. Not signed in yet."""
+    async def registered() -> Client | None:
+        client = await Client(cluster.domain, user.user, user.password).open(cluster.address(gateway))
+        try:
+            await client.register()
+            return client
+        except StanzaError as error:
+            # Not free yet, or the owner of its shard is dead.
+            assert error.condition == "conflict" or error.type == "wait", error
+            client.abort()
+            return None
+    return await until(registered, f"{user.user} is free again", seconds, every=0.2)
+
+
 async def _authenticated(cluster: Cluster, user: Client, gateway: str) -> Client:
     """Has told its password, and has not bound a resource yet."""
     stream = await Client(cluster.domain, user.user, user.password).open(cluster.address(gateway))
@@ -126,8 +142,7 @@ async def a_stream_outlives_neither_its_account_nor_its_password(cluster: Cluste
     await user.iq("set", f"<query xmlns='{ns.REGISTER}'><remove/></query>", user.domain)
     await _is_turned_away(waiting[0])
     # The next owner of the name, with the same password.
-    heir = await Client(cluster.domain, user.user, user.password).open(cluster.address("gateway/1"))
-    await heir.register()
+    heir = await _heir(cluster, user)
     await _is_turned_away(waiting[1])
     await heir.authenticate()
     await heir.bind()
@@ -145,3 +160,76 @@ async def a_session_is_not_resumed_with_an_old_password(cluster: Cluster) -> Non
     stream.connection.write(f"<resume xmlns='{ns.SM}' previd='{other.sm_id}' h='0'/>")
     assert await stream.connection.wait_error() == "not-authorized"
     await user.close()
+
+
+async def _kill_the_owner_of(cluster: Cluster, user: Client) -> None:
+    owner = (await cluster.all_owned())[cluster.shard(user.bare)]
+    cluster.kill("/".join(owner.rsplit("-", 1)))
+
+
+async def _usual(cluster: Cluster) -> None:
+    await cluster.up()
+    await cluster.refresh()
+    await cluster.all_owned()
+
+
+@scenario(seconds=180)
+async def the_next_owner_of_a_name_finds_nothing_of_the_last(cluster: Cluster) -> None:
+    """The account has friends, messages that wait, a session whose client is away at another gateway and a stream that
+    has only authenticated; the owner of its shard is killed right after it has answered that the account is gone."""
+    await _usual(cluster)
+    ann, bob = await pair(cluster)
+    await befriend(ann, bob)
+    away = await another(cluster, ann, available=False)
+    await away.enable()
+    away.connection.abort()
+    bob.message(away.jid, "for the one who is away")
+    await bob.sync()
+    waiting = await _authenticated(cluster, ann, "gateway/2")
+    await ann.iq("set", f"<query xmlns='{ns.REGISTER}'><remove/></query>", ann.domain)
+    await _kill_the_owner_of(cluster, ann)
+    bob.message(ann.bare, "too late")
+    heir = await _heir(cluster, ann, "gateway/2", 60)
+    await _is_turned_away(waiting)
+    await heir.authenticate()
+    answer = await _resumed(heir, away)
+    assert name(answer) == "failed", answer
+    await heir.bind()
+    await heir.available()
+    assert len(await interested(heir)) == 0
+    await heir.sync()
+    assert not heir.bodies(), heir.bodies()
+    subscriptions = {item.get("jid"): item.get("subscription") for item in await interested(bob)}
+    assert subscriptions.get(ann.bare, "none") == "none", subscriptions
+    await _usual(cluster)
+    await leave(heir, bob)
+
+
+async def _resumed(stream: Client, previous: Client):
+    """What a stream that has authenticated is answered when it wants to go on with a session."""
+    stream.connection.write(f"<resume xmlns='{ns.SM}' previd='{previous.sm_id}' h='0'/>")
+    return await stream.connection.next()
+
+
+@scenario(seconds=180)
+async def an_old_password_keeps_nobody_in(cluster: Cluster) -> None:
+    """Of three sessions one has its client away and one is at another gateway; the owner of the shard is killed right
+    after it has answered that the password is another one."""
+    await _usual(cluster)
+    user = await person(cluster, "victim")
+    thief = await another(cluster, user)
+    away = await another(cluster, user)
+    await away.enable()
+    away.connection.abort()
+    await user.iq("set", f"<query xmlns='{ns.REGISTER}'><username>{user.user}</username><password>another</password></query>", user.domain)
+    await _kill_the_owner_of(cluster, user)
+    assert await thief.connection.wait_error(60) == "reset"
+    await cluster.all_owned()
+    await user.sync()
+    back = Client(cluster.domain, user.user, "another")
+    await back.open(cluster.address("gateway/1"))
+    await back.authenticate()
+    answer = await _resumed(back, away)
+    assert name(answer) == "failed", answer
+    await _usual(cluster)
+    await leave(back, user)
