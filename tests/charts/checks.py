@@ -491,10 +491,53 @@ def check_doors(chart: Chart) -> Iterator[str]:
             yield f"{where}: its Service offers {sorted(offered)}, its listeners are {sorted(set(ports) - {'admin'})}"
 
 
+def check_identities(chart: Chart) -> Iterator[str]:
+    """Each service proves that it is itself, and has nothing by which it could be another."""
+    owners: dict[tuple, str] = {}
+    for where, deployment, container in containers(chart):
+        service, config = service_of(deployment), config_of(chart, deployment)
+        if bool(config["rpc"].get("tls")) == config["rpc"].get("insecure", False):
+            yield f"{where}: it has both or neither of rpc.tls and rpc.insecure"
+        secrets = {volume["name"]: volume["secret"] for volume in pod(deployment).get("volumes", []) if "secret" in volume}
+        own = {("certificate", secrets["rpc"]["secretName"])} if "rpc" in secrets else set()
+        for backend in ("redis", "kafka", "postgresql"):
+            if backend in secrets:
+                own.add((f"{backend}'s password", secrets[backend]["secretName"], secrets[backend]["items"][0]["key"]))
+        for backend in ("redis", "kafka"):
+            user = config.get(backend, {}).get("user")
+            if bool(user) != (backend in secrets):
+                yield f"{where}: for {backend} it has only one of user and password"
+            if user:
+                own.add((f"{backend}'s user", user))
+        if "pg" in config:
+            user = re.search(r"\buser=(\S+)", config["pg"]["connection"])
+            if not user or "postgresql" not in secrets:
+                yield f"{where}: for postgresql it has not both of user and password"
+            else:
+                own.add(("postgresql's user", user[1]))
+        for variable, backend in (("REDIS", "redis"), ("KAFKA", "kafka"), ("PG", "postgresql")):
+            name = f"{facts.prefix(service)}{variable}__PASSWORD_FILE"
+            if (backend in secrets) != (name in {entry["name"] for entry in container.get("env", [])}):
+                yield f"{where}: {name} and {backend}'s password do not go together"
+        kafka = config.get("kafka", {})
+        if kafka.get("user") and kafka["sasl-mechanism"] == "PLAIN" and not kafka["tls"]:
+            yield f"{where}: it shows Kafka's password to the network"
+        for thing in own:
+            if owners.setdefault(thing, service) != service:
+                yield f"{where}: it has the same {' '.join(thing)} as {owners[thing]}"
+        made = [one for one in chart.of("Certificate") if ("certificate", one["spec"]["secretName"]) in own]
+        for one in made:
+            if one["spec"]["dnsNames"] != [service + chart.known.tls_domain]:
+                yield f"{name_of(one)}: it is for {one['spec']['dnsNames']}, and {service} shows it"
+            if not {"server auth", "client auth"} <= set(one["spec"]["usages"]):
+                yield f"{name_of(one)}: it is not for both sides of a connection"
+
+
 # Settings that several services must agree on, whatever each calls them.
 SHARED = (
     ("domains",), ("registration.enabled",), ("sasl.iterations", "scram.iterations"), ("kafka.partitions",), ("kafka.brokers",),
-    ("kafka.topic-prefix",), ("kafka.max-record-bytes", "limits.max-record-bytes"), ("redis.addresses",), ("pg.connection",),
+    ("kafka.topic-prefix",), ("kafka.max-record-bytes", "limits.max-record-bytes"), ("kafka.tls",), ("redis.addresses",), ("pg.connection",),
+    ("rpc.insecure",),
 )
 
 
@@ -503,7 +546,8 @@ def check_shared(chart: Chart) -> Iterator[str]:
         said: dict[str, str] = {}
         for where, deployment, _ in containers(chart):
             flat = {".".join(map(str, path)): value for path, value in walk(config_of(chart, deployment))}
-            said |= {where: str(flat[key]) for key in keys if key in flat}
+            # But for whom they sign in as.
+            said |= {where: re.sub(r"\buser=\S+", "", str(flat[key])) for key in keys if key in flat}
         if len(set(said.values())) > 1:
             yield f"{' and '.join(keys)}: not the same everywhere: {said}"
 

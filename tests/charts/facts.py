@@ -40,6 +40,8 @@ class Facts:
     admin_paths: frozenset[str]
     # Without the part that names the service.
     metrics: frozenset[str]
+    # What follows a service's name in its certificate.
+    tls_domain: str
 
 
 def read() -> Facts:
@@ -50,6 +52,7 @@ def read() -> Facts:
         frozenset(images()),
         frozenset(re.findall(r'path [!=]= "(/\w+)"', _text("libs/app/src/admin.cc"))),
         frozenset(metrics()),
+        re.search(r'TlsName\(std::string_view service\) \{ return std::string\(service\) \+ "(\.[a-z.]+)"', _text("libs/rpc/src/server.cc"))[1],
     )
 
 
@@ -57,8 +60,8 @@ def settings(service: str) -> dict[str, Setting]:
     found: dict[str, Setting] = {}
     for file in _BOUND_IN[service]:
         for how, key, choices in _BIND.findall(_text(file)):
-            # The gateway serves no gRPC: of rpc it has only what a client needs.
-            if service == "gateway" and key.startswith("rpc.") and not key.startswith("rpc.tls."):
+            # The gateway serves no gRPC.
+            if service == "gateway" and key in ("rpc.address", "rpc.advertised-address"):
                 continue
             found[key] = Setting(how == "BindSecret", tuple(re.findall(r'"([^"]+)"', choices)))
     return found

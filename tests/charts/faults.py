@@ -196,7 +196,7 @@ def _secret(objects: Objects) -> None:
 
 
 def _secret_variable(objects: Objects) -> None:
-    next(entry for entry in _container(objects)["env"] if entry["name"] == "KAFKA_PASSWORD")["valueFrom"]["secretKeyRef"]["name"] = "kafka"
+    next(entry for entry in _container(objects)["env"] if entry["name"] == "ROOKERY_LOG_JID_KEY")["valueFrom"]["secretKeyRef"]["name"] = "logs"
 
 
 def _made_secret(objects: Objects) -> None:
@@ -254,6 +254,31 @@ def _no_policy(objects: Objects) -> None:
     del objects["NetworkPolicy/chat-search"]
 
 
+def _volume(objects: Objects, volume: str, key: str = DEPLOYMENT) -> dict:
+    return next(one for one in _pod(objects, key)["volumes"] if one["name"] == volume)["secret"]
+
+
+def _others_certificate(objects: Objects) -> None:
+    _volume(objects, "rpc", "Deployment/chat-roster")["secretName"] = "chat-session-manager-rpc-tls"
+
+
+def _others_password(objects: Objects) -> None:
+    _volume(objects, "redis", "Deployment/chat-roster")["items"][0]["key"] = "muc"
+
+
+def _no_password(objects: Objects) -> None:
+    container = _container(objects, "Deployment/chat-muc")
+    container["env"] = [entry for entry in container["env"] if entry["name"] != "ROOKERY_MUC__KAFKA__PASSWORD_FILE"]
+
+
+def _shared_name(objects: Objects) -> None:
+    objects["Certificate/chat-gateway-rpc-tls"]["spec"]["dnsNames"] = ["rookery.internal"]
+
+
+def _one_sided(objects: Objects) -> None:
+    objects["Certificate/chat-gateway-rpc-tls"]["spec"]["usages"] = ["digital signature", "server auth"]
+
+
 def _door(objects: Objects) -> None:
     objects["Service/chat-gateway-xmpp"]["spec"]["ports"].pop()
 
@@ -302,8 +327,18 @@ FAULTS = [
     Fault("images", "latest", "rookery:latest", _latest),
     Fault("images", "program of another service", "runs rookery-roster", _program),
     Fault("secrets", "volume", "secret postgresql", _secret),
-    Fault("secrets", "variable", "secret kafka", _secret_variable),
+    Fault("secrets", "variable", "secret logs", _secret_variable),
     Fault("secrets", "made by the chart", "not made", _made_secret),
+    Fault("identities", "certificate of another", "same certificate chat-session-manager-rpc-tls", _others_certificate),
+    Fault("identities", "certificate that is nobody's", "for ['rookery.internal'], and gateway shows it", _shared_name),
+    Fault("identities", "certificate that cannot call", "not for both sides", _one_sided),
+    Fault("identities", "neither TLS nor word of it", "both or neither of rpc.tls", _settings("  tls:\n    ca-file", "  x:\n    ca-file")),
+    Fault("identities", "password of another", "same redis's password rookery-redis muc", _others_password),
+    Fault("identities", "password that is not read", "KAFKA__PASSWORD_FILE and kafka's password", _no_password),
+    Fault("identities", "user of another", "same kafka's user muc as muc", _settings("user: search", "user: muc", "chat-search")),
+    Fault("identities", "no user", "kafka it has only one of user and password", _settings("user: muc\n", "userx: muc\n", "chat-muc")),
+    Fault("identities", "role of another", "same postgresql's user roster", _settings("user=session_manager", "user=roster")),
+    Fault("identities", "password in the clear", "shows Kafka's password", _settings("  tls: true", "  tls: false")),
     Fault("security", "writable root", "more than it has to", _writable),
     Fault("security", "root", "more than it has to", _root),
     Fault("security", "token", "gives out tokens", _token),
@@ -352,7 +387,7 @@ def _custom_typo(objects: Objects) -> None:
 
 
 def _certificate_typo(objects: Objects) -> None:
-    objects["Certificate/chat-rpc-tls"]["spec"]["dnsName"] = ["rookery.internal"]
+    objects["Certificate/chat-muc-rpc-tls"]["spec"]["dnsName"] = ["muc.rookery.internal"]
 
 
 # What kubeconform finds.
@@ -379,13 +414,23 @@ WRONG_VALUES: dict[str, tuple[dict, str]] = {
     "name of a door": ({"gateway": {"doors": {"Web_1": {"enabled": True}}}}, "Web_1"),
     "bad quantity": ({"roster": {"resources": {"requests": {"memory": "1GB"}}}}, "memory"),
     "password among Kafka's properties": ({"kafka": {"properties": ["sasl.password=x"]}}, "properties"),
+    "Kafka's TLS among its properties": ({"kafka": {"properties": ["security.protocol=ssl"]}}, "properties"),
     "no domain": ({"domains": []}, "domains"),
-    "no way between services": ({"rpc": {"insecure": False}}, "exactly one of rpc.tls.existingSecret"),
-    "two ways between services": ({"rpc": {"tls": {"existingSecret": "x"}}}, "exactly one of rpc.tls.existingSecret"),
+    "no way between services": ({"rpc": {"insecure": False}}, "exactly one of rpc.tls.existingSecrets"),
+    "two ways between services": ({"rpc": {"tls": {"existingSecrets": {"muc": "x"}}}}, "exactly one of rpc.tls.existingSecrets"),
+    "a service without certificate": (
+        {"rpc": {"insecure": False, "tls": {"existingSecrets": {"gateway": "a", "sessionManager": "b", "roster": "c", "muc": "d"}}}},
+        "existingSecrets: nothing for search;",
+    ),
     "no issuer": ({"rpc": {"insecure": False, "tls": {"certManager": {"enabled": True}}}}, "issuerRef.name is missing"),
     "no certificate": ({"gateway": {"tls": {"certificates": []}}}, "needs gateway.tls.certificates"),
     "no authority": ({"postgresql": {"sslmode": "verify-full"}}, "needs postgresql.caSecret"),
-    "no password of Kafka": ({"kafka": {"username": "x"}}, "needs kafka.passwordSecret"),
+    "authority of Kafka without TLS": ({"kafka": {"caSecret": {"name": "x"}}}, "of no use without kafka.tls"),
+    "Kafka's passwords in the clear": ({"kafka": {"passwordsSecret": "x"}}, "PLAIN needs kafka.tls"),
+    "Kafka's passwords for some": ({"kafka": {"users": {"muc": {"passwordSecret": {"name": "x"}}}}}, "kafka: no password for search, sessionManager;"),
+    "Redis' passwords for some": ({"redis": {"users": {"gateway": {"passwordSecret": {"name": "x"}}}}}, "redis: no password for muc,"),
+    "no password of PostgreSQL": ({"postgresql": {"passwordsSecret": ""}}, "postgresql: no password for roster, sessionManager;"),
+    "PostgreSQL's role with a space": ({"postgresql": {"users": {"roster": {"name": "ro ster"}}}}, "name"),
     "nobody may read metrics": ({"metrics": {"serviceMonitor": {"enabled": True}}}, "needs networkPolicy.monitoring"),
     "min above max": ({"roster": {"autoscaling": {"enabled": True, "minReplicas": 9}}}, "minReplicas is above maxReplicas"),
     "nothing to scale by": ({"roster": {"autoscaling": {"enabled": True, "cpuUtilization": 0}}}, "needs cpuUtilization or podMetrics"),

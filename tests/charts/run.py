@@ -152,7 +152,8 @@ def named_secrets(values: Path) -> set[str]:
     for file in (CHART / "values.yaml", values):
         for path, value in checks.walk(load(file.read_text())[0]):
             keys = [key for key in path if isinstance(key, str)]
-            is_name = keys[-1:] in (["secretName"], ["existingSecret"]) or (keys[-1:] == ["name"] and keys[-2].endswith("Secret"))
+            is_name = keys[-1:] in (["secretName"], ["passwordsSecret"]) or keys[-2:-1] == ["existingSecrets"]
+            is_name = is_name or (keys[-1:] == ["name"] and keys[-2].endswith("Secret"))
             if is_name and isinstance(value, str) and value:
                 found.add(value)
     return found
@@ -218,9 +219,9 @@ def services_agree(values: Path, programs: Path) -> None:
                 raise Skipped(f"{program.name} is not built")
             environment = {"ROOKERY_LOG_JID_KEY": "x"}
             for entry in container["env"]:
-                # A pod's name and address; secrets that are variables.
+                # A pod's name and address.
                 value = entry.get("value", "192.0.2.7" if entry["name"] == "POD_IP" else "chat-0")
-                environment[entry["name"]] = local(value.replace("$(POD_IP)", "192.0.2.7").replace("$(KAFKA_PASSWORD)", "x"), certificates)
+                environment[entry["name"]] = local(value.replace("$(POD_IP)", "192.0.2.7"), certificates)
             config = root / "config.yaml"
             settings = chart.find("ConfigMap", deployment["metadata"]["name"])
             config.write_text(local(settings["data"]["config.yaml"], certificates))

@@ -13,27 +13,33 @@ every secret come from the environment, see rookery.environment.
   "admin" (dict "address" (printf "%s:%d" $anywhere (int $values.admin.port)))
   "drain-timeout" (printf "%ds" (int $settings.drainSeconds))
   "redis" (dict "addresses" $values.redis.addresses "cluster" $values.redis.cluster "timeout" $values.redis.timeout)
-  "rpc" dict
+  "rpc" (dict "insecure" $values.rpc.insecure)
 -}}
-{{- if include "rookery.rpcSecret" $root -}}
-{{- $_ := set $own.rpc "tls" (dict "ca-file" "/etc/rookery/rpc/ca.crt" "certificate-file" "/etc/rookery/rpc/tls.crt" "key-file" "/etc/rookery/rpc/tls.key") -}}
+{{- with (include "rookery.credentials" (dict "backend" $values.redis "key" $component.key) | fromJson).user -}}
+{{- $_ := set $own.redis "user" . -}}
+{{- end -}}
+{{- if include "rookery.rpcSecret" (dict "root" $root "key" $component.key) -}}
+{{- $ca := ternary "rpc-ca" "rpc" (ne $values.rpc.tls.caSecret.name "") -}}
+{{- $_ := set $own.rpc "tls" (dict "ca-file" (printf "/etc/rookery/%s/ca.crt" $ca) "certificate-file" "/etc/rookery/rpc/tls.crt" "key-file" "/etc/rookery/rpc/tls.key") -}}
 {{- end -}}
 {{- if $component.hasRpc -}}
 {{- $_ := set $own.rpc "address" (printf "%s:%d" $anywhere (int $values.rpc.port)) -}}
-{{- $_ := set $own.rpc "insecure" $values.rpc.insecure -}}
 {{- end -}}
 {{- if $component.hasKafka -}}
 {{- $kafka := dict "brokers" $values.kafka.brokers "topic-prefix" $values.kafka.topicPrefix "partitions" $values.kafka.partitions "replication-factor" $values.kafka.replicationFactor "max-record-bytes" $values.kafka.maxRecordBytes -}}
-{{- $properties := include "rookery.kafkaProperties" $root | fromJsonArray -}}
-{{- /* With a password they are in the environment, which would win. */ -}}
-{{- if and $properties (not $values.kafka.username) -}}
-{{- $_ := set $kafka "properties" $properties -}}
+{{- with $values.kafka.properties -}}{{- $_ := set $kafka "properties" . -}}{{- end -}}
+{{- with (include "rookery.credentials" (dict "backend" $values.kafka "key" $component.key) | fromJson).user -}}
+{{- $_ := set $kafka "user" . -}}
+{{- $_ := set $kafka "sasl-mechanism" $values.kafka.saslMechanism -}}
 {{- end -}}
+{{- $_ := set $kafka "tls" $values.kafka.tls -}}
+{{- if $values.kafka.caSecret.name -}}{{- $_ := set $kafka "ca-file" "/etc/rookery/kafka-ca/ca.crt" -}}{{- end -}}
 {{- $_ := set $own "kafka" $kafka -}}
 {{- end -}}
 {{- if $component.hasDatabase -}}
 {{- $pg := $values.postgresql -}}
-{{- $connection := printf "host=%s port=%d dbname=%s user=%s sslmode=%s" $pg.host (int $pg.port) $pg.database $pg.user $pg.sslmode -}}
+{{- $user := (include "rookery.credentials" (dict "backend" $pg "key" $component.key) | fromJson).user -}}
+{{- $connection := printf "host=%s port=%d dbname=%s user=%s sslmode=%s" $pg.host (int $pg.port) $pg.database $user $pg.sslmode -}}
 {{- if $pg.caSecret.name -}}
 {{- $connection = printf "%s sslrootcert=/etc/rookery/postgresql-ca/ca.crt" $connection -}}
 {{- end -}}
@@ -69,19 +75,6 @@ every secret come from the environment, see rookery.environment.
 {{- include "rookery.merged" (list $settings.config $own) | fromJson | toYaml -}}
 {{- end -}}
 
-{{- /* librdkafka's properties, as a JSON list. */ -}}
-{{- define "rookery.kafkaProperties" -}}
-{{- $properties := .Values.kafka.properties -}}
-{{- if .Values.kafka.caSecret.name -}}
-{{- $properties = append $properties "ssl.ca.location=/etc/rookery/kafka-ca/ca.crt" -}}
-{{- end -}}
-{{- if .Values.kafka.username -}}
-{{- $properties = append $properties (printf "sasl.username=%s" .Values.kafka.username) -}}
-{{- $properties = append $properties "sasl.password=$(KAFKA_PASSWORD)" -}}
-{{- end -}}
-{{- $properties | toJson -}}
-{{- end -}}
-
 {{- define "rookery.environment" -}}
 {{- $values := .root.Values -}}
 {{- $component := .component -}}
@@ -104,18 +97,15 @@ every secret come from the environment, see rookery.environment.
       name: {{ $values.log.jidKeySecret.name }}
       key: {{ $values.log.jidKeySecret.key }}
 {{- end }}
-{{- if $values.redis.passwordSecret.name }}
+{{- if (include "rookery.credentials" (dict "backend" $values.redis "key" $component.key) | fromJson).secret }}
 - name: {{ $component.variable }}REDIS__PASSWORD_FILE
   value: /etc/rookery/redis/password
 {{- end }}
-{{- if and $component.hasKafka $values.kafka.username }}
-- name: KAFKA_PASSWORD
-  valueFrom:
-    secretKeyRef:
-      name: {{ $values.kafka.passwordSecret.name }}
-      key: {{ $values.kafka.passwordSecret.key }}
-- name: {{ $component.variable }}KAFKA__PROPERTIES
-  value: {{ include "rookery.kafkaProperties" .root | fromJsonArray | join "," | quote }}
+{{- if $component.hasKafka }}
+{{- if (include "rookery.credentials" (dict "backend" $values.kafka "key" $component.key) | fromJson).secret }}
+- name: {{ $component.variable }}KAFKA__PASSWORD_FILE
+  value: /etc/rookery/kafka/password
+{{- end }}
 {{- end }}
 {{- if $component.hasDatabase }}
 - name: {{ $component.variable }}PG__PASSWORD_FILE
@@ -132,17 +122,25 @@ every secret come from the environment, see rookery.environment.
 {{- $values := .root.Values -}}
 {{- $component := .component -}}
 {{- $files := list -}}
-{{- with include "rookery.rpcSecret" .root -}}
+{{- with include "rookery.rpcSecret" (dict "root" .root "key" $component.key) -}}
 {{- $files = append $files (dict "name" "rpc" "secret" .) -}}
+{{- with $values.rpc.tls.caSecret -}}
+{{- if .name -}}{{- $files = append $files (dict "name" "rpc-ca" "secret" .name "key" .key "file" "ca.crt") -}}{{- end -}}
 {{- end -}}
-{{- with $values.redis.passwordSecret -}}
-{{- if .name -}}{{- $files = append $files (dict "name" "redis" "secret" .name "key" .key "file" "password") -}}{{- end -}}
+{{- end -}}
+{{- /* Of a secret with everybody's passwords a pod is given its own alone. */ -}}
+{{- $backends := dict "redis" true "kafka" $component.hasKafka "postgresql" $component.hasDatabase -}}
+{{- range $backend, $used := $backends -}}
+{{- if $used -}}
+{{- with include "rookery.credentials" (dict "backend" (get $values $backend) "key" $component.key) | fromJson -}}
+{{- if .secret -}}{{- $files = append $files (dict "name" $backend "secret" .secret "key" .key "file" "password") -}}{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and $component.hasKafka $values.kafka.caSecret.name -}}
 {{- $files = append $files (dict "name" "kafka-ca" "secret" $values.kafka.caSecret.name "key" $values.kafka.caSecret.key "file" "ca.crt") -}}
 {{- end -}}
 {{- if $component.hasDatabase -}}
-{{- $files = append $files (dict "name" "postgresql" "secret" $values.postgresql.passwordSecret.name "key" $values.postgresql.passwordSecret.key "file" "password") -}}
 {{- with $values.postgresql.caSecret -}}
 {{- if .name -}}{{- $files = append $files (dict "name" "postgresql-ca" "secret" .name "key" .key "file" "ca.crt") -}}{{- end -}}
 {{- end -}}

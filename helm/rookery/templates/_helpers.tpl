@@ -24,8 +24,8 @@
 {{- end -}}
 
 {{- /*
-The workloads, as JSON: {components: [{service, door, name, variable, hasRpc, hasKafka, hasDatabase, settings}]}.
-`service` is the program's, `name` the Deployment's part behind the full name.
+The workloads, as JSON: {components: [{service, key, door, name, variable, hasRpc, hasKafka, hasDatabase, settings}]}.
+`service` is the program's, `key` what values call it, `name` the Deployment's part behind the full name.
 */ -}}
 {{- define "rookery.components" -}}
 {{- $all := list -}}
@@ -33,15 +33,20 @@ The workloads, as JSON: {components: [{service, door, name, variable, hasRpc, ha
 {{- if $own.enabled -}}
 {{- $base := include "rookery.merged" (list $.Values.defaults (omit $.Values.gateway "doors")) | fromJson -}}
 {{- $settings := include "rookery.merged" (list $base $own) | fromJson -}}
-{{- $all = append $all (dict "service" "gateway" "door" $door "name" (printf "gateway-%s" $door) "variable" "ROOKERY_GATEWAY__" "hasRpc" false "hasKafka" false "hasDatabase" false "settings" $settings) -}}
+{{- $all = append $all (dict "service" "gateway" "key" "gateway" "door" $door "name" (printf "gateway-%s" $door) "variable" "ROOKERY_GATEWAY__" "hasRpc" false "hasKafka" false "hasDatabase" false "settings" $settings) -}}
 {{- end -}}
 {{- end -}}
-{{- range $key, $service := dict "sessionManager" "session-manager" "roster" "roster" "muc" "muc" "search" "search" -}}
+{{- range $key, $service := omit (include "rookery.services" . | fromJson) "gateway" -}}
 {{- $settings := include "rookery.merged" (list $.Values.defaults (get $.Values $key)) | fromJson -}}
 {{- $variable := printf "ROOKERY_%s__" ($service | upper | replace "-" "_") -}}
-{{- $all = append $all (dict "service" $service "door" "" "name" $service "variable" $variable "hasRpc" true "hasKafka" (ne $service "roster") "hasDatabase" (has $service (list "session-manager" "roster")) "settings" $settings) -}}
+{{- $all = append $all (dict "service" $service "key" $key "door" "" "name" $service "variable" $variable "hasRpc" true "hasKafka" (ne $service "roster") "hasDatabase" (has $service (list "session-manager" "roster")) "settings" $settings) -}}
 {{- end -}}
 {{- dict "components" $all | toJson -}}
+{{- end -}}
+
+{{- /* What values call the services, and what they are called elsewhere, as JSON. */ -}}
+{{- define "rookery.services" -}}
+{{- dict "gateway" "gateway" "sessionManager" "session-manager" "roster" "roster" "muc" "muc" "search" "search" | toJson -}}
 {{- end -}}
 
 {{- /* The listeners of a door that are on, as JSON: {name: {port, …}}. */ -}}
@@ -93,13 +98,35 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{- /* The secret with the services' certificate; empty: no TLS between services. */ -}}
+{{- /* The secret with a service's certificate, (dict "root" $ "key" "muc"); empty: no TLS between services. */ -}}
 {{- define "rookery.rpcSecret" -}}
-{{- if .Values.rpc.tls.certManager.enabled -}}
-{{- printf "%s-rpc-tls" (include "rookery.fullname" .) -}}
+{{- if .root.Values.rpc.tls.certManager.enabled -}}
+{{- printf "%s-%s-rpc-tls" (include "rookery.fullname" .root) (get (include "rookery.services" .root | fromJson) .key) -}}
 {{- else -}}
-{{- .Values.rpc.tls.existingSecret -}}
+{{- get .root.Values.rpc.tls.existingSecrets .key -}}
 {{- end -}}
+{{- end -}}
+
+{{- /*
+Whom a service signs in as, (dict "backend" .Values.redis "key" "muc"), as JSON: {user, secret, key}. Without a
+secret there is no user either.
+*/ -}}
+{{- define "rookery.credentials" -}}
+{{- $user := get .backend.users .key -}}
+{{- $secret := default .backend.passwordsSecret $user.passwordSecret.name -}}
+{{- dict "user" (ternary "" $user.name (eq $secret "")) "secret" $secret "key" $user.passwordSecret.key | toJson -}}
+{{- end -}}
+
+{{- /* The services that have a password for a backend, (dict "backend" .Values.redis), as JSON: {with: […], without: […]}. */ -}}
+{{- define "rookery.signIns" -}}
+{{- $backend := .backend -}}
+{{- $with := list -}}
+{{- $without := list -}}
+{{- range $key, $_ := $backend.users -}}
+{{- $has := (include "rookery.credentials" (dict "backend" $backend "key" $key) | fromJson).secret -}}
+{{- if $has -}}{{- $with = append $with $key -}}{{- else -}}{{- $without = append $without $key -}}{{- end -}}
+{{- end -}}
+{{- dict "with" $with "without" $without | toJson -}}
 {{- end -}}
 
 {{- /* Longer than the hook before SIGTERM and the drain, which ends the process by itself. */ -}}

@@ -2,11 +2,19 @@
 {{- define "rookery.validate" -}}
 {{- $rpc := .Values.rpc -}}
 {{- $ways := 0 -}}
-{{- range list $rpc.insecure (ne $rpc.tls.existingSecret "") $rpc.tls.certManager.enabled -}}
+{{- $given := list -}}
+{{- $missing := list -}}
+{{- range $key, $_ := include "rookery.services" . | fromJson -}}
+{{- if get $rpc.tls.existingSecrets $key -}}{{- $given = append $given $key -}}{{- else -}}{{- $missing = append $missing $key -}}{{- end -}}
+{{- end -}}
+{{- range list $rpc.insecure (gt (len $given) 0) $rpc.tls.certManager.enabled -}}
 {{- if . -}}{{- $ways = add1 $ways -}}{{- end -}}
 {{- end -}}
 {{- if ne (int $ways) 1 -}}
-{{- fail "exactly one of rpc.tls.existingSecret, rpc.tls.certManager.enabled and rpc.insecure must be given" -}}
+{{- fail "exactly one of rpc.tls.existingSecrets, rpc.tls.certManager.enabled and rpc.insecure must be given" -}}
+{{- end -}}
+{{- if and $given $missing -}}
+{{- fail (printf "rpc.tls.existingSecrets: nothing for %s; each service has a certificate of its own" (join ", " $missing)) -}}
 {{- end -}}
 {{- if and $rpc.tls.certManager.enabled (not $rpc.tls.certManager.issuerRef.name) -}}
 {{- fail "rpc.tls.certManager.issuerRef.name is missing" -}}
@@ -14,8 +22,17 @@
 {{- if and (hasPrefix "verify-" .Values.postgresql.sslmode) (not .Values.postgresql.caSecret.name) -}}
 {{- fail (printf "postgresql.sslmode %s needs postgresql.caSecret" .Values.postgresql.sslmode) -}}
 {{- end -}}
-{{- if and .Values.kafka.username (not .Values.kafka.passwordSecret.name) -}}
-{{- fail "kafka.username needs kafka.passwordSecret" -}}
+{{- range $backend := list "redis" "kafka" "postgresql" -}}
+{{- $signIns := include "rookery.signIns" (dict "backend" (get $.Values $backend)) | fromJson -}}
+{{- if and $signIns.without (or $signIns.with (eq $backend "postgresql")) -}}
+{{- fail (printf "%s: no password for %s; %s.passwordsSecret, or passwordSecret.name of the user, is needed" $backend (join ", " $signIns.without) $backend) -}}
+{{- end -}}
+{{- if and (eq $backend "kafka") $signIns.with (eq $.Values.kafka.saslMechanism "PLAIN") (not $.Values.kafka.tls) -}}
+{{- fail "kafka.saslMechanism PLAIN needs kafka.tls: it would show the passwords to the network" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.kafka.caSecret.name (not .Values.kafka.tls) -}}
+{{- fail "kafka.caSecret is of no use without kafka.tls" -}}
 {{- end -}}
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.monitoring) -}}
 {{- fail "metrics.serviceMonitor needs networkPolicy.monitoring: who may read /metrics" -}}
