@@ -191,7 +191,8 @@ def has_no_mistakes(values: Path, known: facts.Facts) -> None:
 
 
 def notes(values: Path) -> None:
-    """Every door's port is in the notes, which `helm template` leaves out: a template that has them is added."""
+    """Every door's port is in the notes, and a warning where something is open. `helm template` leaves notes out: a
+    template that has them is added."""
     with tempfile.TemporaryDirectory() as scratch:
         chart = Path(scratch) / "rookery"
         shutil.copytree(CHART, chart)
@@ -204,6 +205,7 @@ def notes(values: Path) -> None:
             assert one["metadata"]["name"] in text, text
             for port in one["spec"]["ports"]:
                 assert re.search(rf"(port |:){port['port']}\b", text), f"nothing of port {port['port']} in\n{text}"
+    assert ("WARNING" in text) == (values != FULL), text
     assert "<no value>" not in text and "%!" not in text, text
 
 
