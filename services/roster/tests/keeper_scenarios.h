@@ -163,6 +163,22 @@ TYPED_TEST_P(KeeperScenarios, ItemsWithNamesAndGroups) {
   EXPECT_EQ(again->push().version(), roster.version() + 1);
 }
 
+TYPED_TEST_P(KeeperScenarios, OneContactAlone) {
+  ASSERT_TRUE(this->Set("a@b", "Ann").ok());
+  ASSERT_TRUE(this->Set("c@d", "Carl").ok());
+  v1::GetRosterRequest request;
+  request.set_user(this->kUser);
+  request.set_contact("c@d");
+  const auto found = this->Run(this->keeper_.Get(request));
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->items_size(), 1);
+  EXPECT_EQ(found->items(0).name(), "Carl");
+  request.set_contact("nobody@d");
+  const auto none = this->Run(this->keeper_.Get(request));
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->items_size(), 0);
+}
+
 TYPED_TEST_P(KeeperScenarios, MutualSubscriptionStepByStep) {
   auto out = this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
   ASSERT_TRUE(out.ok()) << out.status();
@@ -636,8 +652,9 @@ TYPED_TEST_P(KeeperScenarios, BlockList_GoesWithTheUser) {
   EXPECT_EQ(this->Blocked(), Strings{"c@d"});
 }
 
-REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, MutualSubscriptionStepByStep,
-                            ARequestIsHiddenAndKept, WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
+REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, OneContactAlone,
+                            MutualSubscriptionStepByStep, ARequestIsHiddenAndKept,
+                            WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
                             RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing, LongTexts,
                             LongRequests, TotalsFollow, Repeated_TheSameAnswerOnce, Repeated_DeletedUser,
                             Repeated_WithoutAChange, Repeated_TheContactAsItIsNow,

@@ -1,6 +1,7 @@
 #include "rpc/roster_rpc.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "rookery/roster/v1/roster_service.grpc.pb.h"
 #include "rookery/rpc/trace.h"
@@ -14,7 +15,9 @@ namespace {
 /// Of the requests that are about one contact: whether it is named.
 template <typename Request>
 bool HasContact(const Request& request) {
-  if constexpr (requires { request.jid(); }) {
+  if constexpr (std::is_same_v<Request, v1::GetRosterRequest>) {
+    return true;  // about one, or all
+  } else if constexpr (requires { request.jid(); }) {
     return !request.jid().empty();
   } else if constexpr (requires { request.contact(); }) {
     return !request.contact().empty();
