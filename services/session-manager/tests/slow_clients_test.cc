@@ -273,5 +273,19 @@ TEST_F(SlowClients, B4_RequestsAreAnswered_AndAnswersAreDropped) {
   EXPECT_THAT(errors[0].payload(), ::testing::HasSubstr("resource-constraint"));
 }
 
+TEST_F(SlowClients, B4_WhatAnEarlierOwnerHasGivenIsNotRefused) {
+  Client& bob = Slow();
+  node(1).shard_log.member = false;  // no commit succeeds
+  gateway_.Send(*alice, Iq("get", bob.jid, "q", "query", "jabber:iq:version"));
+  Settle();
+  ASSERT_THAT(Only(bob.inbox, STANZA_KIND_IQ, "get"), SizeIs(1));
+  other_.Deliver(bob, bob.last_seq);
+  SayMany(0, kMost, bob_);
+  Move();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_IQ, "error"), IsEmpty());
+  EXPECT_FALSE(bob.ended);
+}
+
 }  // namespace
 }  // namespace rookery::session_manager
