@@ -83,7 +83,7 @@ class SimulatedConsumer final : public kafka::Consumer {
     Place& place = places_[partition];
     // Beyond the end of the log it stays until the broker says so (Fetch).
     place.position = std::max(offset, kafka_.partition(topic_, partition).beginning);
-    ++place.seeks;
+    place.seeks = ++last_seek_;
     FetchSoon(partition);
   }
   void Pause(std::int32_t partition) override { places_[partition].is_paused = true; }
@@ -313,6 +313,8 @@ class SimulatedConsumer final : public kafka::Consumer {
   World& world_;
   Process& process_;
   const std::uint64_t life_;
+  /// Of all partitions: what was fetched for an earlier assignment is not taken for one of this.
+  std::uint64_t last_seek_ = 0;
   const std::string topic_;
   const std::string group_;
   kafka::ConsumerHandler& handler_;
