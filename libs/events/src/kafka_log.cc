@@ -61,11 +61,7 @@ void KafkaLog::Append(Topic topic, std::uint32_t partition, std::string_view key
 }
 
 bool KafkaLog::is_congested() const {
-  for (const kafka::Producer* producer : {addressed_.get(), events_.get()})
-    if (producer->in_flight() > kafka::Producer::kHighWater ||
-        producer->in_flight_bytes() > kafka::Producer::kHighWaterBytes)
-      return true;
-  return false;
+  return addressed_->in_flight().is_congested() || events_->in_flight().is_congested();
 }
 
 void KafkaLog::DropInFlight() {

@@ -14,6 +14,7 @@
 #include "client.h"
 #include "rookery/base/check.h"
 #include "rookery/base/status.h"
+#include "rookery/kafka/in_flight.h"
 #include "rookery/kafka/refusal.h"
 #include "rookery/telemetry/log.h"
 
@@ -32,7 +33,7 @@ struct Lane;
 struct Handle {
   Producer::OnAppended on_appended;
   SteadyClock::time_point since;
-  Lane* lane = nullptr;
+  Lane* lane = nullptr;  // null once it is purged
   std::size_t bytes = 0;
   bool is_out = false;
 };
@@ -55,6 +56,7 @@ struct Lane {
   rd_kafka_topic_t* topic;
   std::int32_t partition;
   std::deque<Waiting> waiting;
+  InFlight::Lane in_flight;
   std::size_t reports_due = 0;
   bool scheduled = false;  // stands in `due_`
 };
@@ -77,18 +79,19 @@ class KafkaProducer final : public Producer {
     // A broker's limit is on a batch: one that is larger would be refused with all that is in it.
     const std::string most = std::to_string(options_.max_record_bytes);
     ROOKERY_ASSIGN_OR_RETURN(
-        ConfPtr conf, MakeConf(options_, {{"message.max.bytes", most},
-                                          {"batch.size", most},
-                                          {"enable.idempotence", "true"},
-                                          {"acks", "all"},
-                                          {"max.in.flight.requests.per.connection", "5"},
-                                          // No time limit: appended in the end, or the process dies first.
-                                          {"message.timeout.ms", "0"},
-                                          {"retry.backoff.ms", "50"},
-                                          // Lanes batch; this only lets records of one turn leave together.
-                                          {"linger.ms", "0.2"},
-                                          {"queue.buffering.max.messages", std::to_string(2 * kHighWater)},
-                                          {"queue.buffering.max.kbytes", "1048576"}}));
+        ConfPtr conf,
+        MakeConf(options_, {{"message.max.bytes", most},
+                            {"batch.size", most},
+                            {"enable.idempotence", "true"},
+                            {"acks", "all"},
+                            {"max.in.flight.requests.per.connection", "5"},
+                            // No time limit: appended in the end, or the process dies first.
+                            {"message.timeout.ms", "0"},
+                            {"retry.backoff.ms", "50"},
+                            // Lanes batch; this only lets records of one turn leave together.
+                            {"linger.ms", "0.2"},
+                            {"queue.buffering.max.messages", std::to_string(2 * InFlight::kHighWater)},
+                            {"queue.buffering.max.kbytes", "1048576"}}));
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
     ROOKERY_ASSIGN_OR_RETURN(client_, NewClient(RD_KAFKA_PRODUCER, std::move(conf)));
     waker_ = std::make_shared<Waker>(io_, [this] { Drain(); });
@@ -103,16 +106,20 @@ class KafkaProducer final : public Producer {
   }
 
   void Purge() override {
-    if (in_flight_ == 0) return;
-    telemetry::LogWarn("kafka.purged", {{"records", in_flight_}});
+    if (in_flight_.records() == 0) return;
+    telemetry::LogWarn("kafka.purged", {{"records", in_flight_.records()}});
+    std::vector<Handle*> dropped;
+    for (Handle& handle : handles_) {
+      if (!handle.is_out) continue;
+      dropped.push_back(&handle);
+      in_flight_.Remove(handle.lane->in_flight, handle.bytes);
+      handle.lane = nullptr;  // ends with its client
+    }
     // A new client: the old one's idempotence ends with what it was made to forget.
     CloseClient();
     const absl::Status opened = Open();
     // The same settings made a client before.
     ROOKERY_CHECK(opened.ok());
-    std::vector<Handle*> dropped;
-    for (Handle& handle : handles_)
-      if (handle.is_out) dropped.push_back(&handle);
     asio::post(io_, [waker = waker_, this, dropped = std::move(dropped)] {
       for (Handle* handle : dropped)
         if (waker->attached()) Complete(handle, absl::AbortedError("kafka: given up"));
@@ -129,20 +136,18 @@ class KafkaProducer final : public Producer {
     handle->lane = &lane;
     handle->bytes = value.size();
     handle->is_out = true;
-    in_flight_bytes_ += value.size();
+    in_flight_.Add(lane.in_flight, value.size());
     // The only copy on our side: librdkafka takes the buffer as it is.
     char* bytes = static_cast<char*>(std::malloc(std::max<std::size_t>(value.size() + key.size(), 1)));
     ROOKERY_CHECK(bytes != nullptr);
     std::copy(value.begin(), value.end(), bytes);
     std::copy(key.begin(), key.end(), bytes + value.size());
     lane.waiting.push_back(Waiting{bytes, value.size(), key.size(), handle});
-    ++in_flight_;
     ++recent_;
     if (lane.reports_due == 0) Schedule(lane);
   }
 
-  std::size_t in_flight() const override { return in_flight_; }
-  std::size_t in_flight_bytes() const override { return in_flight_bytes_; }
+  const InFlight& in_flight() const override { return in_flight_; }
 
   Task<absl::Status> Flush(std::chrono::milliseconds timeout) override {
     const auto deadline = SteadyClock::now() + timeout;
@@ -150,12 +155,12 @@ class KafkaProducer final : public Producer {
     const auto timer = std::make_shared<asio::steady_timer>(io_);
     flushes_.push_back(timer);
     SendDue();
-    while (in_flight_ != 0 && SteadyClock::now() < deadline) {
+    while (in_flight_.records() != 0 && SteadyClock::now() < deadline) {
       timer->expires_at(deadline);
       co_await timer->async_wait(asio::as_tuple(asio::use_awaitable));
     }
-    if (in_flight_ == 0) co_return absl::OkStatus();
-    co_return absl::DeadlineExceededError("kafka: " + std::to_string(in_flight_) +
+    if (in_flight_.records() == 0) co_return absl::OkStatus();
+    co_return absl::DeadlineExceededError("kafka: " + std::to_string(in_flight_.records()) +
                                           " records are not appended");
   }
 
@@ -342,9 +347,8 @@ class KafkaProducer final : public Producer {
     }
     const OnAppended on_appended = std::exchange(handle->on_appended, nullptr);
     handle->is_out = false;
-    in_flight_bytes_ -= handle->bytes;
+    if (handle->lane != nullptr) in_flight_.Remove(handle->lane->in_flight, handle->bytes);
     spare_.push_back(handle);
-    --in_flight_;
     if (on_appended) on_appended(result);
   }
 
@@ -373,9 +377,10 @@ class KafkaProducer final : public Producer {
       for (Lane* lane : std::exchange(stuck_, {})) Send(*lane);
     }
     // By difference: a process with two producers has one gauge.
-    in_flight_gauge_.Increment(static_cast<double>(in_flight_) - static_cast<double>(shown_in_flight_));
-    shown_in_flight_ = in_flight_;
-    if (in_flight_ == 0) {
+    in_flight_gauge_.Increment(static_cast<double>(in_flight_.records()) -
+                               static_cast<double>(shown_in_flight_));
+    shown_in_flight_ = in_flight_.records();
+    if (in_flight_.records() == 0) {
       for (const auto& flush : flushes_) {
         if (const auto timer = flush.lock()) timer->cancel();
       }
@@ -407,8 +412,7 @@ class KafkaProducer final : public Producer {
   std::vector<Handle*> spare_;
   std::vector<Lane*> due_, sending_, stuck_;
   std::vector<rd_kafka_message_t> request_;  // kept for its memory
-  std::size_t in_flight_ = 0;
-  std::size_t in_flight_bytes_ = 0;
+  InFlight in_flight_;
   std::vector<Closing> closing_;
   std::size_t shown_in_flight_ = 0;  // in the gauge
   std::size_t in_librdkafka_ = 0;

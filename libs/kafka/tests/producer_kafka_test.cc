@@ -65,7 +65,7 @@ TEST_F(KafkaTest, ARecordThatIsTooLargeComesBack_ThoseAroundItAreAppended) {
   EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
   ASSERT_TRUE(RefusedValue(refused).has_value());
   EXPECT_EQ(std::string(*RefusedValue(refused)), large);
-  EXPECT_EQ(producer->in_flight_bytes(), 0u);
+  EXPECT_EQ(producer->in_flight().bytes(), 0u);
 }
 
 TEST_F(KafkaTest, WhatIsPurgedIsAborted_WhatComesLaterIsAppended) {
@@ -84,8 +84,8 @@ TEST_F(KafkaTest, WhatIsPurgedIsAborted_WhatComesLaterIsAppended) {
     producer->Append("users", i % 2, "k", "later", [&](const auto& offset) { later += offset.ok(); });
   ASSERT_TRUE(Until([&] { return aborted + appended == 1'000 && later == 100; }));
   EXPECT_GT(aborted, 0);
-  EXPECT_EQ(producer->in_flight(), 0u);
-  EXPECT_EQ(producer->in_flight_bytes(), 0u);
+  EXPECT_EQ(producer->in_flight().records(), 0u);
+  EXPECT_EQ(producer->in_flight().bytes(), 0u);
 }
 
 TEST_F(KafkaTest, AppendsInOrderAndTellsOffsets) {
@@ -112,7 +112,7 @@ TEST_F(KafkaTest, AppendsInOrderAndTellsOffsets) {
     io.poll();
   }
   ASSERT_TRUE(Until([&] { return appended == kRecords; }));
-  EXPECT_EQ(producer->in_flight(), 0u);
+  EXPECT_EQ(producer->in_flight().records(), 0u);
   const auto took = std::chrono::steady_clock::now() - begin;
   RecordProperty("append_milliseconds", static_cast<int>(took / milliseconds(1)));
   for (const auto& list : offsets) {
@@ -153,7 +153,7 @@ TEST_F(KafkaTest, RefusedRecordsAreToldAndLaterOnesGoOn) {
   EXPECT_EQ(codes,
             (std::vector<absl::StatusCode>{absl::StatusCode::kOk, absl::StatusCode::kOk,
                                            absl::StatusCode::kInvalidArgument, absl::StatusCode::kNotFound}));
-  EXPECT_EQ(producer->in_flight(), 0u);
+  EXPECT_EQ(producer->in_flight().records(), 0u);
 }
 
 TEST_F(KafkaTest, FlushWaitsForEverythingOrTellsThatItCannot) {
@@ -184,7 +184,7 @@ TEST_F(KafkaTest, FlushWaitsForEverythingOrTellsThatItCannot) {
   ASSERT_TRUE(lonely.ok());
   (*lonely)->Append("users", 0, "", "x", nullptr);
   EXPECT_EQ(Await((*lonely)->Flush(milliseconds(300)))->code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ((*lonely)->in_flight(), 1u);
+  EXPECT_EQ((*lonely)->in_flight().records(), 1u);
 }
 
 TEST_F(KafkaTest, BrokerKilledInTheMiddleLosesAndDoublesNothing) {

@@ -36,13 +36,13 @@ class FakeProducer final : public kafka::Producer {
               OnAppended) override {
     records_.push_back({std::string(topic), partition, std::string(key), std::string(value)});
   }
-  std::size_t in_flight() const override { return 0; }
-  std::size_t in_flight_bytes() const override { return 0; }
+  const kafka::InFlight& in_flight() const override { return in_flight_; }
   void Purge() override {}
   Task<absl::Status> Flush(std::chrono::milliseconds) override { co_return absl::OkStatus(); }
 
  private:
   std::vector<Appended>& records_;
+  kafka::InFlight in_flight_;
 };
 
 /// topic -> record, of the table in protos/README.md.

@@ -343,26 +343,22 @@ class SimulatedProducer final : public kafka::Producer {
       const std::int64_t offset = state_->kafka.partition(place.first, place.second).end();
       asio::post(state_->process.io(), [tell = std::exchange(on_appended, nullptr), offset] { tell(offset); });
     }
-    ++state_->in_flight;
-    state_->in_flight_bytes += value.size();
     Lane& lane = state_->lanes[place];
+    state_->in_flight.Add(lane.in_flight, value.size());
     lane.waiting.push_back({std::string(key), std::string(value), std::move(on_appended)});
     if (std::exchange(lane.is_busy, true)) return;
     // Records of one turn of the loop go together.
     state_->kafka.world_.After(Duration::zero(), [state = state_, place] { Begin(state, place); });
   }
-  std::size_t in_flight() const override { return state_->in_flight; }
-  std::size_t in_flight_bytes() const override { return state_->in_flight_bytes; }
+  const kafka::InFlight& in_flight() const override { return state_->in_flight; }
   void Purge() override {
-    if (state_->in_flight == 0) return;
+    if (state_->in_flight.records() == 0) return;
     std::vector<OnAppended> dropped = GiveUp();
     state_ = std::make_shared<State>(state_->kafka, state_->process);
     state_->idle = idle_;
-    state_->in_flight = dropped.size();
     asio::post(state_->process.io(), [state = state_, dropped = std::move(dropped)] {
       for (const OnAppended& tell : dropped) {
         if (state->is_over()) return;
-        --state->in_flight;
         if (tell) tell(absl::AbortedError("given up"));
       }
       state->NoteIdle();
@@ -370,7 +366,7 @@ class SimulatedProducer final : public kafka::Producer {
   }
   Task<absl::Status> Flush(std::chrono::milliseconds timeout) override {
     const Deadline deadline = Deadline::After(timeout);
-    while (state_->in_flight > 0) {
+    while (state_->in_flight.records() > 0) {
       const bool is_told = co_await idle_->Wait(deadline);
       if (!is_told) co_return absl::DeadlineExceededError("records are still in flight");
     }
@@ -386,6 +382,7 @@ class SimulatedProducer final : public kafka::Producer {
   using Place = std::pair<std::string, std::int32_t>;
   struct Lane {
     std::deque<Sent> waiting;
+    kafka::InFlight::Lane in_flight;
     std::size_t batch = 0;  // of `waiting`: is under way
     bool is_busy = false;
     bool is_appended = false;  // the broker has the batch; its answer has not come
@@ -396,14 +393,13 @@ class SimulatedProducer final : public kafka::Producer {
     bool is_over() const { return is_gone || !process.is_alive() || process.life() != life; }
     void NoteIdle() const {
       const auto event = idle.lock();
-      if (in_flight == 0 && event != nullptr) event->Notify();
+      if (in_flight.records() == 0 && event != nullptr) event->Notify();
     }
     Kafka& kafka;
     Process& process;
     const std::uint64_t life;
     std::map<Place, Lane> lanes;
-    std::size_t in_flight = 0;
-    std::size_t in_flight_bytes = 0;
+    kafka::InFlight in_flight;
     std::weak_ptr<runtime::Event> idle;
     bool is_gone = false;
   };
@@ -476,11 +472,10 @@ class SimulatedProducer final : public kafka::Producer {
     Lane& lane = state->lanes[place];
     std::vector<std::pair<OnAppended, absl::StatusOr<std::int64_t>>> answers;
     for (std::size_t i = 0; i < lane.batch; ++i) {
-      state->in_flight_bytes -= lane.waiting.front().value.size();
+      state->in_flight.Remove(lane.in_flight, lane.waiting.front().value.size());
       answers.emplace_back(std::move(lane.waiting.front().on_appended), lane.offsets[i]);
       lane.waiting.pop_front();
     }
-    state->in_flight -= lane.batch;
     lane.batch = 0;
     for (auto& [tell, offset] : answers) {
       if (state->is_over()) return;

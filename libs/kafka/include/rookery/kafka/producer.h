@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/cord.h"
 #include "rookery/config/config.h"
+#include "rookery/kafka/in_flight.h"
 #include "rookery/runtime/task.h"
 #include "rookery/telemetry/metrics.h"
 
@@ -85,11 +86,8 @@ class Producer {
   /// `on_appended` may be empty.
   virtual void Append(std::string_view topic, std::int32_t partition, std::string_view key,
                       std::string_view value, OnAppended on_appended) = 0;
-  /// Records not yet appended, and their bytes. Beyond the high water callers must stop taking work.
-  virtual std::size_t in_flight() const = 0;
-  virtual std::size_t in_flight_bytes() const = 0;
-  static constexpr std::size_t kHighWater = 100'000;
-  static constexpr std::size_t kHighWaterBytes = std::size_t{128} << 20;
+  /// What is not appended yet. Callers must stop taking work while it is congested.
+  virtual const InFlight& in_flight() const = 0;
   /// Gives up every record that is not appended: this process may no longer say it. The callbacks
   /// come from the loop, never from within the call.
   virtual void Purge() = 0;
