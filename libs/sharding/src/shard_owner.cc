@@ -271,9 +271,12 @@ Task<absl::Status> ShardOwner::FindOffsets(const Shard& shard, Range& range, Loo
 Task<absl::StatusOr<ShardOwner::LookBack>> ShardOwner::FindLookBack(std::uint32_t number, Range range) {
   LookBack look_back{range.end, 0};
   if (range.first >= range.end) co_return look_back;
-  // Counted back from the newest record there is, whose time is found by asking for the first record
-  // that is not older than ever earlier times: this process's clock may be ahead of the others', and
-  // the log may have been silent for long. `early` is not later than the newest record.
+  // Counted back from the record at the cursor, for the one that it repeats; where all is finished, from
+  // the newest. Its time is found by asking for the first record that is not older than ever earlier
+  // times: this process's clock may be ahead of the others', and the log may have been silent for long.
+  // `early` is not later than that record.
+  const bool is_unfinished = range.committed >= range.first && range.committed < range.end;
+  const std::int64_t oldest = is_unfinished ? range.committed : range.end - 1;
   const std::int64_t horizon = options_.duplicate_horizon.count();
   const std::int64_t now = clock_.UnixMillisNow();
   std::int64_t late = now, early = now;
@@ -281,13 +284,13 @@ Task<absl::StatusOr<ShardOwner::LookBack>> ShardOwner::FindLookBack(std::uint32_
     late = std::exchange(early, std::max<std::int64_t>(now - age, 0));
     const auto from = co_await consumer_->OffsetForTime(P(number), early);
     ROOKERY_CO_RETURN_IF_ERROR(from.status());
-    if (*from < range.end || early == 0) break;
+    if (*from <= oldest || early == 0) break;
   }
   while (late - early > horizon) {
     const std::int64_t middle = early + (late - early) / 2;
     const auto from = co_await consumer_->OffsetForTime(P(number), middle);
     ROOKERY_CO_RETURN_IF_ERROR(from.status());
-    (*from < range.end ? early : late) = middle;
+    (*from <= oldest ? early : late) = middle;
   }
   look_back.since_ms = std::max<std::int64_t>(early - horizon, 0);
   const auto from = co_await consumer_->OffsetForTime(P(number), look_back.since_ms);
@@ -320,6 +323,7 @@ Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t le
 
 Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former) {
   const SteadyTime began = clock_.Now();
+  const std::uint64_t doubts = doubts_;
   // 0. Where it was ours a moment ago and may not be now, the group is asked: who is no member is
   // told so, and OnLost follows.
   if (former) co_await AwaitCertainty(shard, former->cursor);
@@ -342,6 +346,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   std::int64_t published = -1;
   if (published_epoch_) published = co_await published_epoch_(shard->number);
   if (former) published = std::max(published, former->epoch);
+  shard->former_epoch = published;
   if (shard->released()) co_return;
   // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
   // was committed beyond it. Epochs go on rising all the same, also for the owners that follow.
@@ -359,7 +364,15 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
                                               {"end", range.end}});
   }
 
-  // 2. The fence. What an older owner decides after it is refused.
+  // 2. The fence. What an older owner decides after it is refused. Who has stood still since the shard
+  // was given to it asks first: the fence would end the work of whoever has it now.
+  NoteTime();
+  for (std::uint64_t certain = doubts; certain != doubts_;) {
+    certain = doubts_;
+    co_await AwaitCertainty(shard, /*cursor=*/-1);
+    if (shard->released()) co_return;
+    NoteTime();
+  }
   co_await AppendFence(shard, least_epoch);
   if (shard->released()) co_return;
   service_->OnFenced(*shard);
@@ -431,9 +444,12 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
       Supersede(Shared(shard->number), *parsed.fence);
       return;
     }
-    if (parsed.fence->shard() == shard->number)
-      shard->duplicates.SawFence(events::ToProto(options_.topic), shard->number,
-                                 std::max(offset, parsed.fence->epoch()), read.timestamp_ms);
+    if (parsed.fence->shard() == shard->number) {
+      const std::int64_t epoch = std::max(offset, parsed.fence->epoch());
+      shard->duplicates.SawFence(events::ToProto(options_.topic), shard->number, epoch, read.timestamp_ms);
+      shard->read_epoch = std::max(shard->read_epoch, epoch);
+      if (offset < shard->fence_offset) shard->former_epoch = std::max(shard->former_epoch, epoch);
+    }
     if (!is_finished) shard->window.Release(offset);
     if (offset == shard->fence_offset && shard->phase == Shard::Phase::kRecovering) OnFenceRead(*shard);
     return;
@@ -525,9 +541,11 @@ void ShardOwner::UpdatePause(Shard& shard) {
   const bool says_too_much =
       shard.phase == Shard::Phase::kLive &&
       static_cast<std::int64_t>(shard.follow_ups.count()) > options_.max_follow_ups / divisor;
+  // What is unfinished again is about what the last owner had; nobody is served before our fence.
+  const std::int64_t factor = shard.phase == Shard::Phase::kRecovering ? 4 : 1;
   const bool is_full =
-      static_cast<std::int64_t>(shard.window.size()) > options_.max_unfinished_records / divisor ||
-      static_cast<std::int64_t>(shard.window.bytes()) > options_.max_unfinished_bytes / divisor ||
+      static_cast<std::int64_t>(shard.window.size()) > factor * options_.max_unfinished_records / divisor ||
+      static_cast<std::int64_t>(shard.window.bytes()) > factor * options_.max_unfinished_bytes / divisor ||
       says_too_much || service_->is_full(shard);
   const bool pause = is_full || is_congested_ || shard.suspended || shard.settling;
   if (pause == shard.paused) return;

@@ -142,6 +142,7 @@ class FakeConsumer final : public kafka::Consumer {
   }
   Task<absl::Status> Commit(std::vector<Position> positions) override {
     if (!error.ok()) co_return error;
+    if (!commit_error.ok()) co_return commit_error;
     for (const Position& next : positions) broker_.committed[next.partition] = next.offset;
     co_return absl::OkStatus();
   }
@@ -156,6 +157,7 @@ class FakeConsumer final : public kafka::Consumer {
   }
 
   absl::Status error;
+  absl::Status commit_error;
   /// Questions are answered when it is closed.
   bool is_away = false;
   bool is_closed = false;
@@ -681,6 +683,29 @@ TEST_F(ShardOwnerTest, FrozenWhileTheShardMoved_NothingOfTheNewOwnersTimeIsAppli
   EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
 }
 
+TEST_F(ShardOwnerTest, FrozenWhileItWasAcquiredAndMoved_ItPutsNoFenceBehindTheNewOwners) {
+  auto one = Make("one");
+  one->consumer->is_away = true;
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.NoteTime();
+  clock_.elapsed += std::chrono::seconds(15);
+  auto two = Make("two");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  ASSERT_EQ(two->owner.live(), 1);
+  const std::size_t records = broker_.partitions[0].size();
+  // It wakes up, and has not yet heard that it is no member any more.
+  one->consumer->is_away = false;
+  one->consumer->commit_error = absl::FailedPreconditionError("not a member");
+  one->consumer->answers->Set();
+  EXPECT_FALSE(SettleUntil(*one, [&] { return broker_.partitions[0].size() > records; }));
+  one->owner.OnLost(0);
+  Settle(*one);
+  Settle(*two);
+  EXPECT_EQ(two->owner.live(), 1);
+}
+
 TEST_F(ShardOwnerTest, ANewerOwnersFenceIsRead_TheShardIsDroppedAtOnce) {
   auto one = Make("one");
   one->owner.OnAssigned(0);
@@ -890,6 +915,35 @@ TEST_F(ShardOwnerTest, HowFarBackIsCountedFromTheNewestRecord_WhateverTheNewOwne
     EXPECT_THAT(two->service.Take(), IsEmpty()) << skew.count();
     ++shard;
   }
+}
+
+TEST_F(ShardOwnerTest, TheCursorHasStoodStill_WhatWasSaidAgainBehindItIsRecognised) {
+  auto one = Make("one");
+  one->owner.OnAssigned(0);
+  Put(0, "a", 1);
+  Settle(*one);
+  one->service.finishes = false;
+  Put(0, "b", 1);
+  Settle(*one);
+  CommitNow(*one);
+  one->service.finishes = true;
+  Elapse(*one, std::chrono::seconds(10));
+  const std::size_t again = broker_.partitions[0].size();
+  Put(0, "a", 1);
+  for (std::uint64_t i = 1; i <= 30; ++i) {
+    Elapse(*one, std::chrono::seconds(10));
+    Put(0, "c", i);
+  }
+  Settle(*one);
+  CommitNow(*one);
+  one.reset();  // killed
+  auto two = Make("two");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  ASSERT_EQ(two->owner.live(), 1);
+  const auto steps = two->service.Take();
+  EXPECT_THAT(steps, ::testing::Contains("apply " + std::to_string(again + 1) + " again"));
+  EXPECT_THAT(steps, ::testing::Not(::testing::Contains("apply " + std::to_string(again) + " again")));
 }
 
 TEST_F(ShardOwnerTest, LoadTakesLong_WhatIsSaidAgainMeanwhileIsRecognised) {

@@ -33,6 +33,10 @@ struct Shard : std::enable_shared_from_this<Shard> {
   Phase phase = Phase::kAcquiring;
   /// Rises from owner to owner; -1 before the fence is in the log.
   std::int64_t epoch = -1;
+  /// Of the newest owner before us that we know of, or -1.
+  std::int64_t former_epoch = -1;
+  /// Of the newest fence that has been read, or -1: what an older owner says behind it came late.
+  std::int64_t read_epoch = -1;
   /// Where our fence is. Older records may have been applied by an earlier owner.
   std::int64_t fence_offset = -1;
   /// Where the last owner stopped: older records only feed the duplicate filter.
