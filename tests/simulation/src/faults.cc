@@ -56,6 +56,7 @@ const std::vector<FaultKind>& AllFaults() {
        "the last minutes of such a log are applied again, and what is stored under lost offsets hides what "
        "gets them next"},
       {kSecondDevices.data(), "a third of the users have two devices", ""},
+      {kPairs.data(), "in one seed of three misfortunes come in twos, the second while the first goes on", ""},
       {kTogether.data(), "in one seed of three misfortunes do not wait for the end of the ones before",
        "in one of a hundred such seeds a message is lost or comes twice"},
   };
@@ -67,10 +68,11 @@ Faults::Faults(Simulation& simulation)
   // In the table's order, so that a set's order does not matter.
   for (const FaultKind& kind : AllFaults())
     if (simulation_.options_.faults.contains(kind.name) && kind.name != kSecondDevices &&
-        kind.name != kTogether)
+        kind.name != kPairs && kind.name != kTogether)
       enabled_.emplace_back(kind.name);
   const bool is_drawn = random_.Chance(1.0 / 3);
   is_together_ = is_drawn && simulation_.options_.faults.contains(std::string(kTogether));
+  is_paired_ = is_drawn && !is_together_ && simulation_.options_.faults.contains(std::string(kPairs));
 }
 
 void Faults::Begin(SteadyTime end) {
@@ -85,13 +87,21 @@ void Faults::DrawNext() {
     // Now and then a second one at the same moment.
     const int together = is_together_ && random_.Chance(0.25) ? 2 : 1;
     if (together > 1 || open_ > 0 || world_.now() < calm_at_) simulation_.ledger_.SeveralAtOnce();
-    for (int i = 0; i < together; ++i) {
-      ++count_;
-      Do(random_.Pick(enabled_));
+    for (int i = 0; i < together; ++i) DoAny();
+    if (is_paired_) {
+      simulation_.ledger_.SeveralAtOnce();
+      const bool is_at_once = random_.Chance(0.25);
+      // Open until then: the next two wait for both.
+      UndoLater(is_at_once ? Duration::zero() : random_.Exponential(seconds(5)), [this] { DoAny(); });
     }
-    calm_at_ = world_.now() + kRecovery;
     DrawNext();
   });
+}
+
+void Faults::DoAny() {
+  ++count_;
+  Do(random_.Pick(enabled_));
+  calm_at_ = world_.now() + kRecovery;
 }
 
 Process& Faults::Victim(bool stores) {

@@ -24,6 +24,7 @@ const std::vector<FaultKind>& AllFaults();
 
 /// No events but properties of the world from its beginning.
 inline constexpr std::string_view kSecondDevices = "second-devices";
+inline constexpr std::string_view kPairs = "pairs";
 inline constexpr std::string_view kTogether = "together";
 
 /// Draws misfortunes from the seed, one after the other or several at once, and undoes them all in the end.
@@ -39,6 +40,7 @@ class Faults {
 
  private:
   void DrawNext();
+  void DoAny();
   void Do(const std::string& name);
   Process& Victim(bool stores = false);
   void ReviveLater(Process& process, Duration after);
@@ -50,6 +52,7 @@ class Faults {
   SteadyTime end_;
   std::vector<std::string> enabled_;
   std::uint64_t count_ = 0;
+  bool is_paired_ = false;
   bool is_together_ = false;
   int open_ = 0;  // that are to be undone
   SteadyTime calm_at_;
