@@ -72,6 +72,44 @@ TEST_F(LateAttachTest, SL12_WhatItsClientHasAcknowledged_IsNotGivenAgain) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+TEST_F(LateAttachTest, SL12_OnlyAnOwnerInBetweenDidNotSeeIt_NothingIsGivenAgain) {
+  Say("m1", bob_);
+  Say("m2", bob_ + "/b");
+  MoveWithoutIt();
+  Elapse(std::chrono::seconds(2));
+  ASSERT_EQ(database_.Waiting(bob_), 2u);
+  Revoke(1, 2);
+  Assign(1, 0);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  late_.Send(*bob, Presence());
+  Settle();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_FALSE(bob->ended);
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(LateAttachTest, ItsResourceHasANewerSession_ContactsKeepWhatThatOneHasSaid) {
+  const std::string carol_ = UserIn(0, 3);
+  roster_.Befriend(bob_, carol_);
+  Client& carol = SignIn(gateway_, carol_, "c");
+  MoveWithoutIt();
+  Client& again = SignIn(gateway_, bob_, "b");
+  Settle();
+  carol.inbox.clear();
+  late_.Send(*bob, Presence());
+  late_.Send(*bob, Message(carol_, "m1"));
+  ItComes();
+  ASSERT_TRUE(bob->ended);
+  EXPECT_EQ(bob->ended->condition(), "conflict");
+  EXPECT_FALSE(again.ended);
+  EXPECT_THAT(carol.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(Only(carol.inbox, common::v1::STANZA_KIND_PRESENCE, ""), IsEmpty());
+  EXPECT_THAT(Only(carol.inbox, common::v1::STANZA_KIND_PRESENCE, "unavailable"), IsEmpty());
+}
+
 TEST_F(LateAttachTest, W9_ItsEndIsInTheLog_WhatItHadIsNotHandedOutToItBefore) {
   node(1).shard_log.member = true;
   bob->acks = false;

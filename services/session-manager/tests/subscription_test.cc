@@ -582,6 +582,52 @@ TEST_F(SentAgainTest, O4_ItWentBehindTheSubscriptionThroughTheLog_DeliveredOnce)
   EXPECT_THAT(alice.MessageIds(), ElementsAre("m1", "last"));
 }
 
+/// bob's message went into his log behind the subscription, and comes there behind the fence of the next
+/// owner, to whom it is sent again. Nothing reaches alice's shard meanwhile.
+class LateOutboundTest : public SentAgainTest {
+ protected:
+  LateOutboundTest() : bob(SignIn(gateway_, bob_, "b")), alice(SignIn(gateway_, alice_, "a")) {
+    roster_.changes_held = true;
+    Subscribe(bob);
+    log_.held = true;
+    gateway_.Send(bob, Message(alice_, "m1"));
+    Settle();
+    std::deque<FakeLog::Pending> late;
+    late.swap(log_.in_flight);
+    EXPECT_EQ(late.size(), 1u);
+    late.front().appended = {};
+    Kill(1);
+    log_.held = false;
+    log_.held_partitions = {0};
+    for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 0);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(2) && IsLive(3); }));
+    roster_.changes_held = false;
+    Settle();
+    log_.in_flight.push_back(std::move(late.front()));
+    Settle();
+    EXPECT_LT(bob.confirmed, bob.sent);
+  }
+  Client& bob;
+  Client& alice;
+};
+
+TEST_F(LateOutboundTest, O4_SaidAgainAlready_DeliveredOnce) {
+  log_.held_partitions.clear();
+  SayLast(bob, alice);
+  EXPECT_THAT(alice.MessageIds(), ElementsAre("m1", "last"));
+}
+
+TEST_F(LateOutboundTest, O4_WhatWasSaidAgainIsLost_ALaterOwnerDoesNotTakeItForSaid) {
+  Node& next = AddNode();
+  Kill(0);
+  log_.held_partitions.clear();
+  for (const std::uint32_t shard : {0u, 1u, 2u, 3u}) Assign(shard, next.number);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
+  Settle();
+  SayLast(bob, alice);
+  EXPECT_THAT(alice.MessageIds(), ElementsAre("m1", "last"));
+}
+
 TEST_F(SubscriptionTest, PushesGoToInterestedResourcesOnly) {
   Client& one = SignIn(gateway_, alice_, "one");
   Client& two = SignIn(gateway_, alice_, "two");

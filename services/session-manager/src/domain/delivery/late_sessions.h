@@ -24,6 +24,9 @@ enum class LateClaim {
   kUnacknowledged,
 };
 
+/// Whether an owner between the one that its gateway had last and this one has not seen it.
+bool WasMissed(const Session& session);
+
 /// `offset`: the record that the message came from. `to`: its address.
 LateClaim ClaimOf(const Session& session, std::int64_t offset, std::string_view to);
 

@@ -185,13 +185,18 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
     user.outbound =
         std::make_unique<std::unordered_map<std::string, OutboundRoute, StringHash, std::equal_to<>>>();
   ++(*user.outbound)[std::string(address)].appending;
+  // It is confirmed when it is read: behind the fence of another owner it counts for nobody (README.md, O4).
+  std::shared_ptr<Session> session = cause.session;
+  if (session && !session->inbound.NoteRecord(cause.count)) session = nullptr;
+  if (session) session->inbound.Open(cause.count);
   events::v1::UserRecord record;
   const xmpp::LentStanza lent(*record.mutable_outbound(), stanza);
   if (sender.session)
     record.mutable_outbound()->set_account_generation(sender.session->state.account_generation());
   consequences_.AppendRecord(*user.shard, cause, user.shard->number, user.bare, record,
                              [this, shard = shards_.Shared(user.shard->number), bare = user.bare,
-                              to = std::string(address)](std::int64_t offset) {
+                              to = std::string(address), session, count = cause.count](std::int64_t offset) {
+                               if (offset < 0 && session) confirmations_.Finish(session, count);
                                User* then = shard->released() ? nullptr : shard->FindUser(bare);
                                if (then == nullptr || !then->outbound) return;
                                const auto route = then->outbound->find(to);
@@ -229,10 +234,6 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
     if (const auto errand = BehindWhatIsUnderWay(*session, stanza, known)) {
       SendThroughLog(sender, cause, errand->to, stanza);
     } else {
-      const bool is_subscription =
-          stanza.kind() == common::v1::STANZA_KIND_PRESENCE && IsSubscription(stanza.type());
-      if (known != nullptr && known->is_resent && known->kind == Errand::Kind::kToUser && !is_subscription)
-        live_.SaidAgainOf(*session->user->shard).Add(session->id, client.count(), clock_.Now());
       switch (stanza.kind()) {
         case common::v1::STANZA_KIND_MESSAGE:
           Message(sender, cause, stanza);
@@ -253,11 +254,14 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
 
 bool ClientStanzaProcessor::OnOutboundRead(const Shard& shard, const PendingRecord& pending) {
   const events::v1::Origin& origin = pending.record.origin();
-  if (!origin.has_client() || origin.epoch() >= shard.epoch) return true;
-  const SessionId session(origin.client().session_id());
-  // It came into the log late, behind our fence: we have said it otherwise.
-  if (live_.SaidAgainOf(shard).Contains(session, origin.client().count())) return false;
-  live_.LoggedOf(shard).Add(session, origin.client().count(), clock_.Now());
+  if (!origin.has_client()) return true;
+  const SessionId id(origin.client().session_id());
+  if (origin.epoch() < shard.read_epoch) return false;
+  if (origin.epoch() < shard.epoch) {
+    live_.LoggedOf(shard).Add(id, origin.client().count(), clock_.Now());
+  } else if (const auto session = table_.Find(id)) {
+    confirmations_.Finish(session, origin.client().count());
+  }
   return true;
 }
 

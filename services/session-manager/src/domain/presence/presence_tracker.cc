@@ -120,6 +120,9 @@ bool IsRepeated(const Session& session, const Cause& cause) {
   return cause.count > 0 && session.state.availability_count() == cause.count;
 }
 
+/// Whether a newer session has its full JID: what it says would be taken for that one's presence.
+bool IsReplaced(const Session& session) { return session.user->FindResource(session.resource()) != &session; }
+
 xmpp::Stanza Unavailable(std::string_view from) { return xmpp::MakePresence("unavailable", from, {}); }
 
 }  // namespace
@@ -149,6 +152,7 @@ Task<absl::Status> PresenceTracker::LoadContacts(std::shared_ptr<Shard> shard, s
 PresenceTracker::Work PresenceTracker::OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause,
                                                    xmpp::Stanza& presence) {
   User& user = *session->user;
+  if (IsReplaced(*session)) return {};
   if (presence.type() == "unavailable") {
     if (!session->available() && !IsRepeated(*session, cause)) return {};
     BecomeUnavailable(user, *session, cause, presence);
@@ -204,13 +208,13 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
       // Until the session is available: whoever asks to subscribe is shown to it either by the
       // roster's answer or as a later change of the roster.
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      if (session->ended || shard->released()) co_return;
+      if (session->ended || shard->released() || IsReplaced(*session)) co_return;
       std::vector<roster::v1::PendingRequest> pending;
       const bool initial = !session->available() || IsRepeated(*session, cause);
       absl::Status loaded;
       if (initial || !session->user->contacts)
         loaded = co_await LoadContacts(shard, bare, &pending, cause.trace_id);
-      if (session->ended || shard->released()) co_return;
+      if (session->ended || shard->released() || IsReplaced(*session)) co_return;
       if (loaded.ok()) {
         FinishAvailable(session, cause, std::move(presence), priority, initial, pending);
         co_return;
@@ -292,6 +296,7 @@ void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string 
 
 void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause& cause,
                                  xmpp::Stanza& presence) {
+  if (IsReplaced(*session)) return;
   auto& directed = *session->state.mutable_directed();
   const auto it = std::find(directed.begin(), directed.end(), presence.to());
   if (presence.type().empty()) {
@@ -336,7 +341,7 @@ std::vector<std::string> PresenceTracker::Subscribers(std::string_view bare, con
 
 void PresenceTracker::SendCurrent(User& user, const Cause& cause, std::string_view contact) {
   for (const auto& session : user.sessions) {
-    if (!session->available()) continue;
+    if (!session->available() || IsReplaced(*session)) continue;
     xmpp::Stanza presence = session->state.presence();
     presence.set_to(std::string(contact));
     Cause own = CauseFor(*session, cause);
@@ -377,10 +382,16 @@ bool PresenceTracker::MaySee(const Contacts& contacts, std::string_view contact)
 
 void PresenceTracker::SendCurrentTo(User& user, Cause& cause, std::string_view prober) {
   for (const auto& session : user.sessions) {
-    if (!session->available() || session->jid.str() == prober) continue;
+    if (!session->available() || IsReplaced(*session) || session->jid.str() == prober) continue;
     xmpp::Stanza presence = session->state.presence();
     presence.set_to(std::string(prober));
-    consequences_.AppendDelivery(*user.shard, cause, presence);
+    if (cause.offset < 0) {
+      consequences_.AppendDelivery(*user.shard, cause, presence);
+      continue;
+    }
+    // By session: the next owner may have them in another order.
+    Cause own = CauseFor(*session, cause);
+    consequences_.AppendDelivery(*user.shard, own, presence);
   }
 }
 
@@ -469,9 +480,9 @@ Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shar
   co_await asio::post(executor_, asio::use_awaitable);
   for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-    if (shard->released() || session->ended || !session->available()) co_return;
+    if (shard->released() || session->ended || !session->available() || IsReplaced(*session)) co_return;
     if (!session->user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
-    if (shard->released() || session->ended || !session->available()) co_return;
+    if (shard->released() || session->ended || !session->available() || IsReplaced(*session)) co_return;
     if (!session->user->contacts) continue;
     TellAnewNow(session);
     co_return;

@@ -102,7 +102,7 @@ bool RecordOrder::HasToWait(User& user, const RecordKey& key) const {
 }
 
 RecordOrder::Verdict RecordOrder::Admit(User& user, const std::shared_ptr<PendingRecord>& record,
-                                        bool may_be_refused) {
+                                        bool is_refusable) {
   if (!user.backlog && user_settings_.Know(user)) return Verdict::kNow;
   RecordKey key = KeyFor(*record);
   if (!HasToWait(user, key)) {
@@ -114,7 +114,9 @@ RecordOrder::Verdict RecordOrder::Admit(User& user, const std::shared_ptr<Pendin
                         std::count_if(backlog.entries.begin(), backlog.entries.end(), [](const Entry& entry) {
                           return entry.key.record_class == RecordClass::kAccountQuery;
                         }) >= kMaxQueries;
-  if (may_be_refused && (is_flood || backlog.bytes > kMaxBytes)) return Verdict::kFull;
+  const bool is_full =
+      record->recovering ? backlog.bytes > kMaxRecoveredBytes : is_flood || backlog.bytes > kMaxBytes;
+  if (is_refusable && is_full) return Verdict::kFull;
   backlog.bytes += record->record.ByteSizeLong();
   if (backlog.entries.size() >= kMaxEntries || !backlog.overflow.empty()) {
     backlog.overflow.push_back(record);

@@ -40,6 +40,8 @@ class RecordOrder final : public SettingsKeeper::Listener {
   static constexpr std::size_t kMaxEntries = 256;
   /// Of one user's records that wait: one sender must not fill the shard's share.
   static constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
+  /// Of a new owner that reads again what its predecessor has: perhaps that was given long ago.
+  static constexpr std::size_t kMaxRecoveredBytes = 8 * kMaxBytes;
   /// Of others' questions to one account: more at a time are a flood.
   static constexpr std::ptrdiff_t kMaxQueries = 64;
 
@@ -71,11 +73,11 @@ class RecordOrder final : public SettingsKeeper::Listener {
     kNow,
     /// It is kept, and applied once what it must wait for is finished.
     kLater,
-    /// It would have to wait, and more than kMaxBytes, or kMaxQueries, do already.
+    /// It would have to wait, and more than kMaxBytes, kMaxRecoveredBytes or kMaxQueries do already.
     kFull,
   };
-  /// `may_be_refused`: else it is never kFull.
-  Verdict Admit(User& user, const std::shared_ptr<PendingRecord>& record, bool may_be_refused);
+  /// `is_refusable`: else it is never kFull.
+  Verdict Admit(User& user, const std::shared_ptr<PendingRecord>& record, bool is_refusable);
   /// Whether a record must wait at present.
   bool HasToWait(User& user, const RecordKey& key) const;
 

@@ -156,10 +156,9 @@ void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pendin
 }
 
 void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending) {
-  // An earlier owner may have given it already.
-  const bool may_be_refused = !pending->recovering && pending->record.has_delivery() &&
-                              IsRefusable(pending->record.delivery().stanza());
-  switch (order_.Admit(user, pending, may_be_refused)) {
+  const bool is_refusable =
+      pending->record.has_delivery() && IsRefusable(pending->record.delivery().stanza());
+  switch (order_.Admit(user, pending, is_refusable)) {
     case RecordOrder::Verdict::kNow:
       return Apply(user, *pending);
     case RecordOrder::Verdict::kLater:

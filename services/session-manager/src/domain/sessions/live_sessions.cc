@@ -143,7 +143,6 @@ void LiveSessions::Expire(const Shard& shard) {
   ended.Expire(clock_.Now() - settings_.duplicate_horizon);
   // As long as the filter knows a client's session at most.
   StateOf(shard).logged.Expire(clock_.Now() - 8 * settings_.duplicate_horizon);
-  StateOf(shard).said_again.Expire(clock_.Now() - settings_.duplicate_horizon);
 }
 
 // ---- the shard goes ---------------------------------------------------------------

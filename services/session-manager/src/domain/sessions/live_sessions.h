@@ -78,8 +78,6 @@ class LiveSessions {
 
   EndedSessions& EndedOf(const Shard& shard) { return StateOf(shard).ended; }
   LoggedStanzas& LoggedOf(const Shard& shard) { return StateOf(shard).logged; }
-  /// Those that we have said again, straight to their recipients.
-  LoggedStanzas& SaidAgainOf(const Shard& shard) { return StateOf(shard).said_again; }
   /// Whether every end of a session of the shard is known that somebody missed who has not been in touch
   /// with its owners for so long.
   bool KnowsEndsOf(const Shard& shard, std::chrono::milliseconds out_of_reach);
@@ -121,7 +119,6 @@ class LiveSessions {
         : all_parked(std::make_shared<runtime::Event>(executor)) {}
     EndedSessions ended;
     LoggedStanzas logged;
-    LoggedStanzas said_again;
     std::set<std::pair<SteadyTime, SessionId>> due;
     std::set<SessionId> unparked;
     std::shared_ptr<runtime::Event> all_parked;

@@ -194,6 +194,10 @@ struct Session : GatewayHook {
   /// Of a session that came when records had been read without it: the newest that had been addressed
   /// to it by then; else -1 (late_sessions.h).
   std::int64_t late_offset = -1;
+  /// The epoch of the owner that its gateway has last brought it to, and what had been addressed to it by
+  /// then; -1 where it has begun here.
+  std::int64_t known_epoch = -1;
+  std::int64_t attached_offset = -1;
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
   /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.

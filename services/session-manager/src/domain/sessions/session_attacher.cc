@@ -114,6 +114,8 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   // The gateway may not have heard of all that is in the log, and sends it again.
   if (logged > session->inbound.confirmed()) session->inbound.Reset(logged);
   if (is_late || is_settled) session->late_offset = session->last_primary;
+  session->known_epoch = attach.has_known_epoch() ? attach.known_epoch() : -1;
+  session->attached_offset = session->last_primary;
   gateways_.Assign(*session, &gateway);
   session->row.is_source = false;
   Arrive(*session, attach.detached());
