@@ -46,7 +46,7 @@ ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string ser
     return [](routing::Registry& from, std::string name, std::uint32_t number) -> Task<std::int64_t> {
       const auto owners = co_await from.ReadShards(std::move(name));
       if (!owners.ok()) co_return -1;  // only a hint
-      for (const routing::ShardOwner& owner : *owners)
+      for (const routing::OwnerEntry& owner : *owners)
         if (owner.shard == number) co_return owner.epoch;
       co_return -1;
     }(registry, service, shard);

@@ -29,11 +29,11 @@ class FakeRegistry final : public routing::Registry {
   const std::vector<routing::Instance>& Instances(std::string_view) const override { return none_; }
   bool is_complete(std::string_view) const override { return false; }
   void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
-  Task<absl::StatusOr<std::vector<routing::ShardOwner>>> ReadShards(std::string service) override {
+  Task<absl::StatusOr<std::vector<routing::OwnerEntry>>> ReadShards(std::string service) override {
     ++reads;
     EXPECT_EQ(service, "muc");
     if (is_away) co_return absl::UnavailableError("Redis is away");
-    std::vector<routing::ShardOwner> owners;
+    std::vector<routing::OwnerEntry> owners;
     if (!owner.empty()) owners.push_back({ShardOf(kJid, kShards), 1, "muc-1", owner});
     owners.push_back({(ShardOf(kJid, kShards) + 1) % kShards, 1, "muc-9", "127.0.0.1:1"});
     co_return owners;

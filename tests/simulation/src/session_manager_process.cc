@@ -326,7 +326,7 @@ class RemoteServiceDisco final : public ServiceDisco {
         owners_[service] = *std::move(owners);
       }
       std::string address;
-      for (const routing::ShardOwner& owner : owners_[service])
+      for (const routing::OwnerEntry& owner : owners_[service])
         if (owner.shard == shard) address = owner.address;
       const auto found = environment_.members.find(address);
       if (address.empty() || address == asked || found == environment_.members.end()) continue;
@@ -349,7 +349,7 @@ class RemoteServiceDisco final : public ServiceDisco {
   Environment& environment_;
   Process& process_;
   routing::Registry& registry_;
-  std::map<std::string, std::vector<routing::ShardOwner>> owners_;
+  std::map<std::string, std::vector<routing::OwnerEntry>> owners_;
 };
 
 class SimulatedSessionManager final : public SessionManagerProcess {

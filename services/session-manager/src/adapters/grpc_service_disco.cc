@@ -39,7 +39,7 @@ std::string GrpcServiceDisco::OwnerOf(const std::string& service, std::uint32_t 
   if (owners == owners_.end()) return {};
   const auto owner =
       std::find_if(owners->second.begin(), owners->second.end(),
-                   [shard](const routing::ShardOwner& candidate) { return candidate.shard == shard; });
+                   [shard](const routing::OwnerEntry& candidate) { return candidate.shard == shard; });
   return owner == owners->second.end() ? std::string() : owner->address;
 }
 

@@ -45,7 +45,7 @@ class GrpcServiceDisco final : public ServiceDisco {
   routing::Registry& registry_;
   rpc::ClientOptions options_;
   std::map<std::string, std::uint32_t> shard_counts_;
-  std::map<std::string, std::vector<routing::ShardOwner>> owners_;
+  std::map<std::string, std::vector<routing::OwnerEntry>> owners_;
   // By service and address.
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Stub>> stubs_;
 };
