@@ -37,6 +37,7 @@ Member::Member(app::Process& process, const MemberConfig& config, MemberDescript
     : process_(process), config_(config), description_(std::move(description)) {
   config_.kafka.client_id = process_.common.instance;
   config_.rpc.callers = description_.callers;
+  description_.owner.topic = events::TopicOf(description_.service);
 }
 
 Member::~Member() = default;
@@ -62,7 +63,7 @@ Task<absl::Status> Member::Connect() {
   owner_ = std::make_unique<ShardOwner>(
       process_.io.get_executor(), Clock::System(), description_.owner, *log_,
       [this](const std::map<std::uint32_t, std::int64_t>& epochs) { registry_->PublishShards(epochs); },
-      EpochsIn(*registry_, description_.service), process_.metrics);
+      EpochsIn(*registry_, std::string(events::Name(description_.service))), process_.metrics);
   co_return absl::OkStatus();
 }
 
@@ -71,8 +72,8 @@ Task<absl::Status> Member::Join(ShardService& shards, std::vector<grpc::Service*
   telemetry::LogInfo("rpc.listening",
                      {{"address", server_->bound_address()}, {"advertised", server_->advertised_address()}});
   server_->SetServing(true);
-  registry_->Announce(description_.service, {process_.common.instance, server_->advertised_address()},
-                      process_.fail);
+  registry_->Announce(std::string(events::Name(description_.service)),
+                      {process_.common.instance, server_->advertised_address()}, process_.fail);
   // Last: from here on shards arrive.
   const std::string topic(events::Name(description_.owner.topic));
   ROOKERY_CO_RETURN_IF_ERROR(owner_->Join(shards, [this, topic](kafka::ConsumerHandler& handler) {
@@ -100,6 +101,12 @@ Task<void> Member::Close() {
     ended.Set(true);
   });
   co_await ended.Get();
+}
+
+bool Member::IsOwnerOf(std::string_view address) const {
+  const events::Home home = events::HomeWith(description_.service, log_->topology(), address);
+  const Shard* const shard = owner_->Find(home.partition);
+  return shard != nullptr && shard->live();
 }
 
 void Member::End() {

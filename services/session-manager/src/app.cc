@@ -51,7 +51,7 @@ App::App(app::Process& process, const Config& config)
     : process_(process),
       config_(Completed(config, process)),
       member_(process, config_.member,
-              {.service = kService,
+              {.service = events::Service::kAccounts,
                .consumer_group = "session-managers",
                .callers = {"gateway"},
                .owner = OwnerOptionsOf(config_.settings)}),

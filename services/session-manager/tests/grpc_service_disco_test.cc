@@ -8,7 +8,7 @@
 #include <future>
 #include <optional>
 
-#include "rookery/base/shard.h"
+#include "rookery/events/partition.h"
 #include "rookery/rpc/unary.h"
 #include "rookery/telemetry/log.h"
 
@@ -34,8 +34,8 @@ class FakeRegistry final : public routing::Registry {
     EXPECT_EQ(service, "muc");
     if (is_away) co_return absl::UnavailableError("Redis is away");
     std::vector<routing::OwnerEntry> owners;
-    if (!owner.empty()) owners.push_back({ShardOf(kJid, kShards), 1, "muc-1", owner});
-    owners.push_back({(ShardOf(kJid, kShards) + 1) % kShards, 1, "muc-9", "127.0.0.1:1"});
+    if (!owner.empty()) owners.push_back({events::PartitionOf(kJid, kShards), 1, "muc-1", owner});
+    owners.push_back({(events::PartitionOf(kJid, kShards) + 1) % kShards, 1, "muc-9", "127.0.0.1:1"});
     co_return owners;
   }
 

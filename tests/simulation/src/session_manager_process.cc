@@ -19,7 +19,7 @@
 #include "memory_stores.h"
 #include "rookery/base/check.h"
 #include "rookery/base/deadline.h"
-#include "rookery/base/shard.h"
+#include "rookery/events/partition.h"
 #include "rookery/events/kafka_log.h"
 #include "rookery/routing/registry.h"
 #include "rookery/sharding/member.h"
@@ -316,7 +316,7 @@ class RemoteServiceDisco final : public ServiceDisco {
                                      Task<absl::StatusOr<Response>> (MemberProcess::*method)(Request)) {
     using Answer = absl::StatusOr<Response>;
     const Deadline deadline = Deadline::After(kDiscoTimeout);
-    const std::uint32_t shard = ShardOf(request.jid(), environment_.shards);
+    const std::uint32_t shard = events::PartitionOf(request.jid(), environment_.shards);
     Answer answer = absl::UnavailableError("nobody owns the shard");
     std::string asked;
     for (const bool read_again : {false, true}) {

@@ -26,8 +26,8 @@
 #include <thread>
 #include <vector>
 
-#include "rookery/base/shard.h"
 #include "rookery/disco/v1/disco_service.grpc.pb.h"
+#include "rookery/events/partition.h"
 #include "rookery/events/v1/room_record.pb.h"
 #include "rookery/kafka/producer.h"
 #include "rookery/testing/child_process.h"
@@ -289,7 +289,7 @@ void RunShardServiceScenario(const ShardService& service) {
     EXPECT_EQ(process->Metric("records_applied_total"), 2) << instance;
 
   // The owner of the component's shard answers for it, and nobody else.
-  const std::uint32_t shard = ShardOf(service.component, kShards);
+  const std::uint32_t shard = events::PartitionOf(service.component, kShards);
   Process& owner = *processes.at(Owners(redis, service.name).at(shard));
   Process& other =
       *processes.at(owner.instance() == service.name + "-1" ? service.name + "-2" : service.name + "-1");

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "rookery/base/shard.h"
+#include "rookery/events/partition.h"
 #include "rookery/base/status.h"
 #include "rookery/rpc/trace.h"
 #include "rookery/rpc/unary.h"
@@ -61,7 +61,7 @@ template <typename Response, typename Request, typename Start>
 Task<absl::StatusOr<Response>> GrpcServiceDisco::CallOwner(std::string service, Request request,
                                                            std::uint64_t trace_id, Start start) {
   const auto deadline = std::chrono::steady_clock::now() + options_.default_deadline;
-  const std::uint32_t shard = ShardOf(request.jid(), shard_counts_.at(service));
+  const std::uint32_t shard = events::PartitionOf(request.jid(), shard_counts_.at(service));
   absl::StatusOr<Response> response = absl::UnavailableError("nobody owns the shard");
   std::string asked;
   // What is known from an earlier call, then what Redis says now.
