@@ -219,7 +219,7 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
   if (stanza.from() != session->jid.str()) stanza.set_from(std::string(session->jid.str()));
   const Sender sender{*session->user, session};
   const auto is_ours = [this](std::string_view domain) {
-    return addresses_.IsLocal(domain) || addresses_.ServiceOf(domain);
+    return addresses_.IsLocal(domain) || addresses_.IsComponent(domain);
   };
   if (client.to_malformed()) {
     answers_.Refuse(sender, cause, stanza,
@@ -293,8 +293,8 @@ bool ClientStanzaProcessor::MayLeave(const Sender& sender, const Cause& cause, c
   const std::string_view domain = xmpp::DomainOf(stanza.to());
   if (!addresses_.IsLocal(domain)) {
     answers_.Refuse(sender, cause, stanza,
-                    addresses_.ServiceOf(domain) ? ErrorCondition::kServiceUnavailable
-                                                 : ErrorCondition::kRemoteServerNotFound);
+                    addresses_.IsComponent(domain) ? ErrorCondition::kServiceUnavailable
+                                                   : ErrorCondition::kRemoteServerNotFound);
     return false;
   }
   if (!sender.user.settings) return true;
@@ -385,7 +385,7 @@ void ClientStanzaProcessor::Iq(const Sender& sender, Cause& cause, xmpp::Stanza&
   const std::string_view bare = iq.to().empty() ? std::string_view(sender.user.bare) : xmpp::BareOf(iq.to());
   const bool to_self = bare == sender.user.bare && xmpp::ResourceOf(iq.to()).empty();
   const bool to_server = !iq.to().empty() && bare == xmpp::DomainOf(iq.to()) &&
-                         (addresses_.IsLocal(bare) || addresses_.ServiceOf(bare));
+                         (addresses_.IsLocal(bare) || addresses_.IsComponent(bare));
   if (to_self || to_server) {
     if (is_request && pending != nullptr) {
       iqs_.OnOutbound(sender, *pending);
