@@ -38,7 +38,6 @@ class CapsTracker final : public LifeHook {
 
   /// The session's features in order, or null while (or because) they are not known.
   static const std::vector<std::string>* FeaturesOf(const Session& session);
-  static bool HasFeature(const Session& session, std::string_view feature);
 
   void OnShardLive(Shard& shard) override;
   void OnSessionChanged(Session& session) override;
