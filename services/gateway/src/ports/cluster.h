@@ -10,7 +10,7 @@
 
 #include "domain/client_session.h"
 #include "domain/scram_key.h"
-#include "domain/session_id.h"
+#include "rookery/base/session_id.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::gateway {

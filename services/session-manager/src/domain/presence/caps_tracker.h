@@ -13,8 +13,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "domain/feature_hooks.h"
 #include "domain/presence/client_caps.h"
-#include "domain/sessions/session_id.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/session_id.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {
