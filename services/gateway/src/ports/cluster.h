@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "domain/client_session.h"
-#include "domain/scram_key.h"
+#include "rookery/base/scram.h"
 #include "rookery/base/session_id.h"
 #include "rookery/xmpp/stanza.h"
 
