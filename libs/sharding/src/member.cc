@@ -2,7 +2,6 @@
 
 #include <grpcpp/impl/codegen/service_type.h>
 
-#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "rookery/base/status.h"
@@ -95,12 +94,7 @@ Task<void> Member::Leave() {
 }
 
 Task<void> Member::Close() {
-  runtime::Promise<bool> ended(process_.io.get_executor());
-  asio::post(process_.blocking, [ended, server = server_.get()]() mutable {
-    server->Shutdown(kCallGrace);
-    ended.Set(true);
-  });
-  co_await ended.Get();
+  co_await server_->Stop(process_.io.get_executor(), process_.blocking, kCallGrace);
 }
 
 bool Member::IsOwnerOf(std::string_view address) const {
