@@ -143,7 +143,7 @@ void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session,
 }
 
 Task<void> ClientStanzaProcessor::Wake(std::shared_ptr<Session> session) {
-  // What it waits for may be refused as a repetition when it is read, of which nobody is told.
+  // Nobody is told when the record that a stanza waits for is read and passed over as a repetition.
   const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   do {
     co_await runtime::Sleep(kWake);
