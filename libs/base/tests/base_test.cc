@@ -11,33 +11,10 @@
 #include "rookery/base/loopback.h"
 #include "rookery/base/random.h"
 #include "rookery/base/sha256.h"
-#include "rookery/base/shard.h"
 #include "rookery/base/status.h"
 
 namespace rookery {
 namespace {
-
-// The vectors of Kafka's own UtilsTest.testMurmur2.
-TEST(Shard, Murmur2AgreesWithKafka) {
-  const auto murmur2 = [](std::string_view key) { return static_cast<std::int32_t>(Murmur2(key)); };
-  EXPECT_EQ(murmur2("21"), -973932308);
-  EXPECT_EQ(murmur2("foobar"), -790332482);
-  EXPECT_EQ(murmur2("a-little-bit-long-string"), -985981536);
-  EXPECT_EQ(murmur2("a-little-bit-longer-string"), -1486304829);
-  EXPECT_EQ(murmur2("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"), -58897971);
-  EXPECT_EQ(murmur2("abc"), 479470107);
-}
-
-TEST(Shard, IsWithinTheCountAndSpreads) {
-  std::set<std::uint32_t> seen;
-  for (int i = 0; i < 1000; ++i) {
-    const std::uint32_t shard = ShardOf("user" + std::to_string(i) + "@localhost", 8);
-    ASSERT_LT(shard, 8u);
-    seen.insert(shard);
-  }
-  EXPECT_EQ(seen.size(), 8u);
-  EXPECT_EQ(ShardOf("anything@localhost", 1), 0u);
-}
 
 TEST(Random, TokensAreUrlSafeAndDiffer) {
   const std::string a = RandomToken(16);

@@ -32,11 +32,5 @@ TEST(Deadline, NeverDoesNotExpire) {
   EXPECT_TRUE(Deadline::After(SteadyTime::duration::max(), kNow).is_never());
 }
 
-TEST(Deadline, AStepHasTheEarlierOfTwoLimits) {
-  const Deadline whole = Deadline::After(milliseconds(10), kNow);
-  EXPECT_EQ(whole.OrSooner(Deadline::After(milliseconds(5), kNow)).Remaining(kNow), milliseconds(5));
-  EXPECT_EQ(whole.OrSooner(Deadline::Never()), whole);
-}
-
 }  // namespace
 }  // namespace rookery

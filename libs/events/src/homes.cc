@@ -3,7 +3,22 @@
 #include <algorithm>
 #include <utility>
 
+#include "rookery/events/partition.h"
+
 namespace rookery::events {
+
+namespace {
+
+struct Prefix {
+  Service service;
+  std::string_view prefix;
+};
+/// What stands before a virtual host in the address of a service that is not the accounts'.
+constexpr Prefix kComponents[] = {{Service::kMuc, "conference."}, {Service::kSearch, "search."}};
+
+std::string_view BareOf(std::string_view address) { return address.substr(0, address.find('/')); }
+
+}  // namespace
 
 std::string_view Name(Service service) {
   switch (service) {
@@ -17,6 +32,27 @@ std::string_view Name(Service service) {
   return {};
 }
 
+Topic TopicOf(Service service) {
+  switch (service) {
+    case Service::kAccounts:
+      return Topic::kUsers;
+    case Service::kMuc:
+      return Topic::kRooms;
+    case Service::kSearch:
+      return Topic::kMessages;
+  }
+  return {};
+}
+
+Home HomeWith(Service service, const Topology& topology, std::string_view address) {
+  const Topic topic = TopicOf(service);
+  return {service, topic, topology.PartitionOf(topic, BareOf(address))};
+}
+
+std::uint32_t ShardOfAccount(std::string_view bare, std::uint32_t shard_count) {
+  return PartitionOf(bare, shard_count);
+}
+
 Homes::Homes(std::vector<std::string> domains, Topology topology)
     : domains_(std::move(domains)), topology_(topology) {}
 
@@ -26,29 +62,25 @@ bool Homes::IsAccountDomain(std::string_view domain) const {
 
 std::optional<Service> Homes::ServiceOf(std::string_view domain) const {
   if (IsAccountDomain(domain)) return Service::kAccounts;
-  const std::size_t dot = domain.find('.');
-  if (dot == std::string_view::npos || !IsAccountDomain(domain.substr(dot + 1))) return std::nullopt;
-  const std::string_view name = domain.substr(0, dot);
-  if (name == "conference") return Service::kMuc;
-  if (name == "search") return Service::kSearch;
+  for (const auto& [service, prefix] : kComponents)
+    if (domain.starts_with(prefix) && IsAccountDomain(domain.substr(prefix.size()))) return service;
   return std::nullopt;
 }
 
+std::vector<Component> Homes::ComponentsOf(std::string_view domain) const {
+  std::vector<Component> components;
+  for (const auto& [service, prefix] : kComponents)
+    components.push_back({service, std::string(prefix).append(domain)});
+  return components;
+}
+
 std::optional<Home> Homes::HomeOf(std::string_view address) const {
-  const std::string_view bare = address.substr(0, address.find('/'));
+  const std::string_view bare = BareOf(address);
   const std::size_t at = bare.find('@');
   const std::optional<Service> service = ServiceOf(at == std::string_view::npos ? bare : bare.substr(at + 1));
   if (!service) return std::nullopt;
-  switch (*service) {
-    case Service::kAccounts:
-      if (at == std::string_view::npos) return std::nullopt;
-      return Home{*service, Topic::kUsers, topology_.PartitionOf(Topic::kUsers, bare)};
-    case Service::kMuc:
-      return Home{*service, Topic::kRooms, topology_.PartitionOf(Topic::kRooms, bare)};
-    case Service::kSearch:
-      return Home{*service, Topic::kMessages, topology_.PartitionOf(Topic::kMessages, bare)};
-  }
-  return std::nullopt;
+  if (service == Service::kAccounts && at == std::string_view::npos) return std::nullopt;
+  return HomeWith(*service, topology_, bare);
 }
 
 }  // namespace rookery::events

@@ -1,7 +1,7 @@
 #include "rookery/events/topics.h"
 
 #include "rookery/base/check.h"
-#include "rookery/base/shard.h"
+#include "rookery/events/partition.h"
 
 namespace rookery::events {
 
@@ -38,7 +38,7 @@ Topology::Topology(std::array<std::uint32_t, kTopics> partitions) : partitions_(
 }
 
 std::uint32_t Topology::PartitionOf(Topic topic, std::string_view key) const {
-  return ShardOf(key, partitions(topic));
+  return events::PartitionOf(key, partitions(topic));
 }
 
 }  // namespace rookery::events

@@ -48,5 +48,26 @@ TEST_F(HomesTest, ServicesOfADomain) {
   EXPECT_EQ(homes_.ServiceOf("search.example.org"), Service::kSearch);
 }
 
+TEST_F(HomesTest, ComponentsOfADomain) {
+  const std::vector<Component> components = homes_.ComponentsOf("example.org");
+  ASSERT_EQ(components.size(), 2u);
+  EXPECT_EQ(components[0].address, "conference.example.org");
+  EXPECT_EQ(components[1].address, "search.example.org");
+  for (const Component& component : components)
+    EXPECT_EQ(homes_.ServiceOf(component.address), component.service);
+}
+
+TEST_F(HomesTest, AServiceAndItsCallersFindTheSameHome) {
+  for (const char* address : {"conference.localhost", "hall@conference.localhost/nick"}) {
+    const auto home = homes_.HomeOf(address);
+    const Home own = HomeWith(Service::kMuc, homes_.topology(), address);
+    ASSERT_TRUE(home) << address;
+    EXPECT_EQ(own.service, home->service) << address;
+    EXPECT_EQ(own.topic, home->topic) << address;
+    EXPECT_EQ(own.partition, home->partition) << address;
+  }
+  EXPECT_EQ(ShardOfAccount("ann@localhost", 8), homes_.ShardOfAccount("ann@localhost"));
+}
+
 }  // namespace
 }  // namespace rookery::events

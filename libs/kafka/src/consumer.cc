@@ -460,7 +460,6 @@ class KafkaConsumer final : public Consumer {
   bool DrainRecords() {
     int left = kRecordsPerTurn;
     bool more = false;
-    bool given = false;
     // Begin where the last turn's share ran out. Handlers do not change the map: a
     // partition leaves it only in events and timers.
     auto at = partitions_.lower_bound(turn_);
@@ -470,7 +469,7 @@ class KafkaConsumer final : public Consumer {
       if (!Readable(partition)) continue;
       if (left == 0) {
         turn_ = at->first;
-        return EndBatch(given, true);
+        return true;
       }
       if (!partition.source->TakeReady()) continue;
       int share = std::min(left, kRecordsPerPartition);
@@ -479,7 +478,7 @@ class KafkaConsumer final : public Consumer {
         if (event == nullptr) break;
         --share;
         --left;
-        given |= OnFetched(at->first, partition, event.get());
+        OnFetched(at->first, partition, event.get());
       }
       // Not polled until empty, so nothing will wake us for it.
       if (share == 0 || !Readable(partition)) {
@@ -487,11 +486,6 @@ class KafkaConsumer final : public Consumer {
         more |= Readable(partition);
       }
     }
-    return EndBatch(given, more);
-  }
-
-  bool EndBatch(bool given, bool more) {
-    if (given) handler_.OnBatchEnd();
     return more;
   }
 
@@ -499,18 +493,14 @@ class KafkaConsumer final : public Consumer {
     return partition.phase == Partition::Phase::kReading && !partition.paused && !partition.revoking;
   }
 
-  bool OnFetched(std::int32_t id, Partition& partition, rd_kafka_event_t* event) {
-    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR) {
-      OnPartitionError(id, partition, rd_kafka_event_error(event), rd_kafka_event_error_string(event));
-      return false;
-    }
+  void OnFetched(std::int32_t id, Partition& partition, rd_kafka_event_t* event) {
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
+      return OnPartitionError(id, partition, rd_kafka_event_error(event), rd_kafka_event_error_string(event));
     const rd_kafka_message_t* message = rd_kafka_event_message_next(event);
-    if (message == nullptr) return false;
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      OnPartitionError(id, partition, message->err, rd_kafka_message_errstr(message));
-      return false;
-    }
-    if (message->offset < partition.next) return false;
+    if (message == nullptr) return;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return OnPartitionError(id, partition, message->err, rd_kafka_message_errstr(message));
+    if (message->offset < partition.next) return;
     partition.next = message->offset + 1;
     consumed_.Increment();
     handler_.OnRecord(Record{
@@ -520,7 +510,6 @@ class KafkaConsumer final : public Consumer {
         .key = std::string_view(static_cast<const char*>(message->key), message->key_len),
         .value = std::string_view(static_cast<const char*>(message->payload), message->len),
     });
-    return true;
   }
 
   void OnPartitionError(std::int32_t id, Partition& partition, rd_kafka_resp_err_t error, const char* text) {

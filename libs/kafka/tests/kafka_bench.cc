@@ -54,7 +54,6 @@ struct Reader final : ConsumerHandler {
     std::memcpy(&sent, record.value.data(), sizeof sent);
     latencies.push_back(static_cast<double>(Nanos() - sent) / 1e6);
   }
-  void OnBatchEnd() override {}
 };
 
 int Main(int argc, char** argv) {

@@ -33,7 +33,6 @@ class Member final : public ConsumerHandler {
   void OnOffsetMissing(std::int32_t, std::int64_t wanted, std::int64_t first, std::int64_t end) override {
     missing.push_back({wanted, first, end});
   }
-  void OnBatchEnd() override { ++batches; }
 
   std::size_t total() const;
 
@@ -55,7 +54,6 @@ class Member final : public ConsumerHandler {
   std::vector<std::array<std::int64_t, 3>> missing;
   std::map<std::int32_t, std::int64_t> next;
   std::int64_t rebalances = 0;
-  int batches = 0;
 
  private:
   Task<void> Begin(std::int32_t partition);

@@ -133,7 +133,6 @@ TEST_F(KafkaTest, AppendsInOrderAndTellsOffsets) {
       ASSERT_EQ(values[i], std::to_string(static_cast<int>(i) * kPartitions + partition));
     }
   }
-  EXPECT_GT(reader.batches, 0);
   AwaitDone(reader.consumer->Close(seconds(5)));
 }
 

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "connect.h"
-#include "rookery/base/random.h"
+#include "rookery/base/backoff_delays.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::pg {
@@ -40,14 +40,14 @@ Connection::Connection(asio::io_context& io, const Options& options, const PoolM
       broken_(io) {}
 
 Task<void> Connection::Run(std::shared_ptr<Connection> self) {
-  std::chrono::milliseconds backoff = kFirstBackoff;
+  BackoffDelays backoff({.first = kFirstBackoff, .max = kLongestBackoff});
   std::string last_reason;
   while (!self->is_stopped_) {
     absl::StatusOr<ConnectionPtr> connection = co_await Connect(self->io_, self->options_, true);
     if (self->is_stopped_) co_return;
     if (connection.ok()) {
       self->Install(*std::move(connection));
-      backoff = kFirstBackoff;
+      backoff.Reset();
       last_reason.clear();
       self->reached_->Notify();
       // Install may have found it broken at once.
@@ -62,9 +62,7 @@ Task<void> Connection::Run(std::shared_ptr<Connection> self) {
       last_reason = std::move(reason);
     }
     // Spread, so that the replicas of a service do not come back in step.
-    const auto spread = std::chrono::milliseconds(RandomU64() % (backoff.count() / 2));
-    co_await self->reached_->Wait(Deadline::After(backoff / 2 + spread));
-    backoff = std::min(backoff * 2, kLongestBackoff);
+    co_await self->reached_->Wait(Deadline::After(backoff.Next()));
   }
 }
 

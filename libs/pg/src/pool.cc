@@ -14,10 +14,10 @@ class LibpqPool final : public Pool {
       : io_(io),
         options_(std::move(options)),
         metrics_(metrics),
+        reached_(std::make_shared<runtime::Event>(io.get_executor())),
         tasks_(std::make_unique<runtime::TaskGroup>(io.get_executor())) {
-    const auto reached = std::make_shared<runtime::Event>(io.get_executor());
     for (std::int64_t i = 0; i < options_.connections; ++i) {
-      connections_.push_back(std::make_shared<Connection>(io_, options_, metrics_, reached));
+      connections_.push_back(std::make_shared<Connection>(io_, options_, metrics_, reached_));
       tasks_->Spawn("pg connection", Connection::Run(connections_.back()));
     }
   }
@@ -56,10 +56,20 @@ class LibpqPool final : public Pool {
     return true;
   }
 
+  Task<bool> AwaitConnected(Deadline deadline) override {
+    const std::shared_ptr<runtime::Event> reached = reached_;
+    while (!is_connected()) {
+      const bool is_in_time = co_await reached->Wait(deadline);
+      if (!is_in_time) co_return is_connected();
+    }
+    co_return true;
+  }
+
  private:
   asio::io_context& io_;
   const Options options_;
   PoolMetrics metrics_;
+  const std::shared_ptr<runtime::Event> reached_;
   std::vector<std::shared_ptr<Connection>> connections_;
   std::unique_ptr<runtime::TaskGroup> tasks_;
 };

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "eval.h"
 #include "node.h"
+#include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
 #include "slots.h"
 
@@ -82,7 +83,7 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   // over. What was sent and got no answer is not sent again: it may have run.
   Task<absl::StatusOr<Reply>> Route(std::uint32_t slot, std::vector<std::string> arguments) {
     const Clock::time_point deadline = Clock::now() + options_.timeout;
-    std::chrono::milliseconds pause = kFirstRetry;
+    runtime::Backoff pause({.first = kFirstRetry, .max = kLongestRetry});
     std::shared_ptr<Node> asked;  // where ASK sent us, once
     absl::Status last = absl::UnavailableError("the slots of the Redis Cluster are not known");
     while (Clock::now() < deadline && !is_stopped_) {
@@ -122,8 +123,7 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
         if (node) last = absl::UnavailableError(absl::StrCat("no connection to ", node->address()));
         RequestRefresh();
       }
-      co_await runtime::Sleep(pause);
-      pause = std::min(pause * 2, kLongestRetry);
+      co_await pause.Wait();
     }
     co_return last;
   }

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "rookery/base/random.h"
+#include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
 #include "slots.h"
 #include "socket.h"
@@ -94,13 +95,13 @@ Node::Node(asio::io_context& io, std::string address, const Options& options, co
 Node::~Node() { Stop(); }
 
 Task<void> Node::Run(std::shared_ptr<Node> self) {
-  std::chrono::milliseconds backoff = kFirstBackoff;
+  runtime::Backoff backoff({.first = kFirstBackoff, .max = kLongestBackoff});
   std::string last_reason;
   while (!self->is_stopped_) {
     std::string reason = co_await self->Connect();
     if (self->is_stopped_) co_return;
     if (reason.empty()) {
-      backoff = kFirstBackoff;
+      backoff.Reset();
       last_reason.clear();
       telemetry::LogInfo("redis.connected", {{"node", self->address_}});
       while (self->socket_) {
@@ -114,9 +115,7 @@ Task<void> Node::Run(std::shared_ptr<Node> self) {
       telemetry::LogWarn("redis.connect_failed", {{"node", self->address_}, {"reason", reason}});
       last_reason = std::move(reason);
     }
-    const auto spread = std::chrono::milliseconds(RandomU64() % (backoff.count() / 2));
-    co_await runtime::Sleep(backoff / 2 + spread);
-    backoff = std::min(backoff * 2, kLongestBackoff);
+    co_await backoff.Wait();
   }
 }
 

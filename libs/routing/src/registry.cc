@@ -37,7 +37,7 @@ bool TakeNumber(std::string_view text, T* number) {
 }
 
 /// `<epoch> <id> <address>`
-bool ParseOwner(std::string_view text, ShardOwner* owner) {
+bool ParseOwner(std::string_view text, OwnerEntry* owner) {
   const std::size_t first = text.find(' ');
   const std::size_t second = first == std::string_view::npos ? first : text.find(' ', first + 1);
   if (second == std::string_view::npos || !TakeNumber(text.substr(0, first), &owner->epoch)) return false;
@@ -238,14 +238,14 @@ class RedisRegistry final : public Registry {
     state_->Kick();
   }
 
-  Task<absl::StatusOr<std::vector<ShardOwner>>> ReadShards(std::string service) override {
+  Task<absl::StatusOr<std::vector<OwnerEntry>>> ReadShards(std::string service) override {
     const std::string key = ShardsKey(service);
     std::vector<std::string> command{"HGETALL", key};
     absl::StatusOr<redis::Reply> reply = co_await state_->redis.Command(key, std::move(command));
     if (!reply.ok()) co_return reply.status();
-    std::vector<ShardOwner> owners;
+    std::vector<OwnerEntry> owners;
     for (std::size_t i = 0; i + 1 < reply->array.size(); i += 2) {
-      ShardOwner owner{};
+      OwnerEntry owner{};
       // What somebody else wrote there is not ours to judge.
       if (TakeNumber(std::string_view(reply->array[i].text), &owner.shard) &&
           ParseOwner(reply->array[i + 1].text, &owner)) {

@@ -30,11 +30,11 @@ class RegistryRedisTest : public ::testing::Test {
     return process;
   }
 
-  std::map<std::uint32_t, ShardOwner> Shards(Process& process, const std::string& service) {
+  std::map<std::uint32_t, OwnerEntry> Shards(Process& process, const std::string& service) {
     auto read = RunTask(io_, process.registry->ReadShards(service));
-    std::map<std::uint32_t, ShardOwner> owners;
+    std::map<std::uint32_t, OwnerEntry> owners;
     if (read.ok()) {
-      for (const ShardOwner& owner : *read) owners[owner.shard] = owner;
+      for (const OwnerEntry& owner : *read) owners[owner.shard] = owner;
     }
     return owners;
   }

@@ -161,7 +161,7 @@ TEST_F(RegistryTest, PublishesShardsInBoundedCalls) {
   const auto owners = RunTask(io_, registry_->ReadShards("session-manager"));
   ASSERT_TRUE(owners.ok());
   ASSERT_EQ(owners->size(), 2'500u);
-  for (const ShardOwner& owner : *owners) {
+  for (const OwnerEntry& owner : *owners) {
     EXPECT_EQ(owner.epoch, owner.shard * 10);
     EXPECT_EQ(owner.instance, "s1");
     EXPECT_EQ(owner.address, "h:1");

@@ -7,6 +7,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <boost/asio/post.hpp>
 #include <mutex>
 #include <utility>
 
@@ -107,6 +108,16 @@ class GrpcServer final : public Server {
 };
 
 }  // namespace
+
+Task<void> Server::Stop(asio::any_io_executor executor, asio::thread_pool& blocking,
+                        std::chrono::milliseconds grace) {
+  runtime::Promise<bool> ended(executor);
+  asio::post(blocking, [this, ended, grace]() mutable {
+    Shutdown(grace);
+    ended.Set(true);
+  });
+  (void)co_await ended.Get();
+}
 
 std::string TlsName(std::string_view service) { return std::string(service) + ".rookery.internal"; }
 

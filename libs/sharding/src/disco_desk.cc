@@ -1,6 +1,5 @@
 #include "rookery/sharding/disco_desk.h"
 
-#include "rookery/base/shard.h"
 #include "rookery/base/status.h"
 
 namespace rookery::sharding {
@@ -29,7 +28,7 @@ absl::StatusOr<disco::v1::ListDiscoItemsResponse> DiscoDesk::Items(
 
 absl::Status DiscoDesk::Check(const std::string& jid, const std::string& node) const {
   if (jid.empty()) return absl::InvalidArgumentError("an address is missing");
-  if (!owns_(ShardOf(jid, shard_count_))) return absl::FailedPreconditionError("the shard is not owned here");
+  if (!is_owner_(jid)) return absl::FailedPreconditionError("the shard is not owned here");
   // Only the component itself: it has no entities.
   if (jid.find_first_of("@/") != std::string::npos) return absl::NotFoundError("no such address");
   if (!node.empty()) return absl::NotFoundError("no such node");

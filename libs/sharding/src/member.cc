@@ -2,7 +2,6 @@
 
 #include <grpcpp/impl/codegen/service_type.h>
 
-#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "rookery/base/status.h"
@@ -37,6 +36,7 @@ Member::Member(app::Process& process, const MemberConfig& config, MemberDescript
     : process_(process), config_(config), description_(std::move(description)) {
   config_.kafka.client_id = process_.common.instance;
   config_.rpc.callers = description_.callers;
+  description_.owner.topic = events::TopicOf(description_.service);
 }
 
 Member::~Member() = default;
@@ -46,7 +46,7 @@ ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string ser
     return [](routing::Registry& from, std::string name, std::uint32_t number) -> Task<std::int64_t> {
       const auto owners = co_await from.ReadShards(std::move(name));
       if (!owners.ok()) co_return -1;  // only a hint
-      for (const routing::ShardOwner& owner : *owners)
+      for (const routing::OwnerEntry& owner : *owners)
         if (owner.shard == number) co_return owner.epoch;
       co_return -1;
     }(registry, service, shard);
@@ -62,7 +62,7 @@ Task<absl::Status> Member::Connect() {
   owner_ = std::make_unique<ShardOwner>(
       process_.io.get_executor(), Clock::System(), description_.owner, *log_,
       [this](const std::map<std::uint32_t, std::int64_t>& epochs) { registry_->PublishShards(epochs); },
-      EpochsIn(*registry_, description_.service), process_.metrics);
+      EpochsIn(*registry_, std::string(events::Name(description_.service))), process_.metrics);
   co_return absl::OkStatus();
 }
 
@@ -71,8 +71,8 @@ Task<absl::Status> Member::Join(ShardService& shards, std::vector<grpc::Service*
   telemetry::LogInfo("rpc.listening",
                      {{"address", server_->bound_address()}, {"advertised", server_->advertised_address()}});
   server_->SetServing(true);
-  registry_->Announce(description_.service, {process_.common.instance, server_->advertised_address()},
-                      process_.fail);
+  registry_->Announce(std::string(events::Name(description_.service)),
+                      {process_.common.instance, server_->advertised_address()}, process_.fail);
   // Last: from here on shards arrive.
   const std::string topic(events::Name(description_.owner.topic));
   ROOKERY_CO_RETURN_IF_ERROR(owner_->Join(shards, [this, topic](kafka::ConsumerHandler& handler) {
@@ -94,12 +94,13 @@ Task<void> Member::Leave() {
 }
 
 Task<void> Member::Close() {
-  runtime::Promise<bool> ended(process_.io.get_executor());
-  asio::post(process_.blocking, [ended, server = server_.get()]() mutable {
-    server->Shutdown(kCallGrace);
-    ended.Set(true);
-  });
-  co_await ended.Get();
+  co_await server_->Stop(process_.io.get_executor(), process_.blocking, kCallGrace);
+}
+
+bool Member::IsOwnerOf(std::string_view address) const {
+  const events::Home home = events::HomeWith(description_.service, log_->topology(), address);
+  const Shard* const shard = owner_->Find(home.partition);
+  return shard != nullptr && shard->live();
 }
 
 void Member::End() {

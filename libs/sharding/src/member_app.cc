@@ -12,7 +12,6 @@ namespace rookery::sharding {
 MemberApp::MemberApp(app::Process& process, const Config& config, MemberDescription description,
                      std::unique_ptr<ShardService> shards, disco::v1::GetDiscoInfoResponse info)
     : process_(process),
-      topic_(description.owner.topic),
       member_(process, config, std::move(description)),
       shards_(std::move(shards)),
       info_(std::move(info)) {}
@@ -21,11 +20,8 @@ MemberApp::~MemberApp() { member_.End(); }
 
 Task<absl::Status> MemberApp::Start() {
   ROOKERY_CO_RETURN_IF_ERROR(co_await member_.Connect());
-  disco_ = std::make_unique<DiscoDesk>(member_.log().topology().partitions(topic_), info_,
-                                       [this](std::uint32_t shard) {
-                                         const Shard* const found = member_.owner().Find(shard);
-                                         return found != nullptr && found->live();
-                                       });
+  disco_ = std::make_unique<DiscoDesk>(
+      info_, [this](std::string_view address) { return member_.IsOwnerOf(address); });
   disco_rpc_ = MakeDiscoRpc(process_.io, *disco_, process_.metrics);
   co_return co_await member_.Join(*shards_, {disco_rpc_.get()});
 }

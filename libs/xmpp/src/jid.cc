@@ -350,16 +350,6 @@ std::string_view Jid::resource() const {
 
 std::string_view Jid::bare() const { return str().substr(0, bare_size_); }
 
-Jid Jid::ToBare() const {
-  Jid jid;
-  jid.text_.assign(bare());
-  jid.local_size_ = local_size_;
-  jid.bare_size_ = bare_size_;
-  return jid;
-}
-
-Jid Jid::WithResource(std::string_view prepared) const { return FromPrepared(local(), domain(), prepared); }
-
 std::string_view BareOf(std::string_view prepared) { return prepared.substr(0, prepared.find('/')); }
 
 std::string_view ResourceOf(std::string_view prepared) {

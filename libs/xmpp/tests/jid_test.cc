@@ -333,10 +333,9 @@ TEST(JidValue, PartsAndCopies) {
   EXPECT_EQ(jid, Jid::FromTrusted("a@b/c"));
   EXPECT_EQ(Jid::FromTrusted("a@b/c@d").resource(), "c@d");
   EXPECT_EQ(Jid::FromTrusted("b/c@d").domain(), "b");
-  EXPECT_EQ(jid.ToBare().str(), "a@b");
-  EXPECT_FALSE(jid.ToBare().has_resource());
-  EXPECT_EQ(jid.ToBare().resource(), "");
-  EXPECT_EQ(jid.WithResource("d/e").resource(), "d/e");
+  EXPECT_EQ(jid.bare(), "a@b");
+  EXPECT_FALSE(Jid::FromTrusted("a@b").has_resource());
+  EXPECT_EQ(Jid::FromTrusted("a@b").resource(), "");
   EXPECT_EQ(Jid::FromPrepared("", "b", "").str(), "b");
   EXPECT_TRUE(Jid().empty());
   EXPECT_EQ(Jid().domain(), "");

@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "domain/text.h"
-#include "rookery/base/shard.h"
+#include "rookery/events/homes.h"
 #include "rookery/testing/virtual_time.h"
 
 namespace rookery::gateway {
@@ -95,7 +95,7 @@ class SessionLinksTest : public ::testing::Test {
 
   FakeLink::Peer& a() { return peers_["a"]; }
   FakeLink::Peer& b() { return peers_["b"]; }
-  std::uint32_t shard() const { return ShardOf(kUser, kShards); }
+  std::uint32_t shard() const { return events::ShardOfAccount(kUser, kShards); }
 
   void Hello(FakeLink::Peer& peer, std::int64_t owns_since = -1) {
     SessionManagerAction action;
@@ -128,7 +128,8 @@ class SessionLinksTest : public ::testing::Test {
     Hello(b());
     SkipAttachDone(a());
     ClientSession* session = nullptr;
-    links_->Start(Identity(kUser), "r", client_, [&](ClientSession* started, const Refusal&) { session = started; });
+    links_->Start(Identity(kUser), "r", client_,
+                  [&](ClientSession* started, const Refusal&) { session = started; });
     const GatewayAction start = a().Take();
     EXPECT_EQ(start.start().user(), kUser);
     auto started = Action(10, start.session_id());
@@ -297,9 +298,9 @@ TEST_F(SessionLinksTest, ActionsThatNobodyAnswersFailTemporarily) {
     failed += session == nullptr && refusal.temporary ? 1 : 0;
   });
   links_->CreateAccount(kUser, "x", [&](const Refusal* refusal) { failed += refusal->temporary ? 1 : 0; });
-  links_->Resume(SessionId::Random(), Identity(kUser), 0, client_, [&](const Cluster::Resumption& resumption) {
-    failed += resumption.refusal.temporary ? 1 : 0;
-  });
+  links_->Resume(
+      SessionId::Random(), Identity(kUser), 0, client_,
+      [&](const Cluster::Resumption& resumption) { failed += resumption.refusal.temporary ? 1 : 0; });
   time_.Settle(io_);
   EXPECT_EQ(failed, 4);
 }
@@ -394,7 +395,8 @@ TEST_F(SessionLinksTest, AStartThatWasNotAnsweredGoesToTheNextOwner) {
   Hello(b());
   SkipAttachDone(a());
   ClientSession* session = nullptr;
-  links_->Start(Identity(kUser), "r", client_, [&](ClientSession* started, const Refusal&) { session = started; });
+  links_->Start(Identity(kUser), "r", client_,
+                [&](ClientSession* started, const Refusal&) { session = started; });
   const GatewayAction first = a().Take();
   a().handler->OnClosed(absl::UnavailableError("gone"));
   Own(b(), 11);
@@ -411,7 +413,8 @@ TEST_F(SessionLinksTest, AStartThatWasNotAnsweredGoesToTheNextOwner) {
 TEST_F(SessionLinksTest, ASessionWhoseClientLeftMeanwhileEnds) {
   Hello(a(), 10);
   SkipAttachDone(a());
-  const auto request = links_->Start(Identity(kUser), "r", client_, [](ClientSession*, const Refusal&) { FAIL(); });
+  const auto request =
+      links_->Start(Identity(kUser), "r", client_, [](ClientSession*, const Refusal&) { FAIL(); });
   const GatewayAction start = a().Take();
   links_->Cancel(request);
   auto started = Action(10, start.session_id());
@@ -539,8 +542,10 @@ TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheResumptionOfItsSession
 TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheLastAttemptToResumeItsSessionIsGivenUp) {
   ClientSession& old = StartSession();
   FakeClient second;
-  const auto first_attempt = links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
-  const auto second_attempt = links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
+  const auto first_attempt =
+      links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
+  const auto second_attempt =
+      links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
   links_->End(old, EndReason::kConnectionLost);
   a().sent.clear();
   links_->Cancel(first_attempt);
@@ -608,18 +613,19 @@ class OneShardInTroubleTest : public SessionLinksTest {
  protected:
   static constexpr char kOther[] = "mercutio@example.com";
 
-  OneShardInTroubleTest() { EXPECT_NE(ShardOf(kOther, kShards), shard()); }
+  OneShardInTroubleTest() { EXPECT_NE(events::ShardOfAccount(kOther, kShards), shard()); }
 
   /// A session of `user`, whose shard `peer` owns since `epoch`.
   ClientSession& StartAt(FakeLink::Peer& peer, std::int64_t epoch, const char* user, FakeClient& client) {
-    const std::uint32_t number = ShardOf(user, kShards);
+    const std::uint32_t number = events::ShardOfAccount(user, kShards);
     SessionManagerAction owned;
     owned.mutable_shard_owned()->set_shard(number);
     owned.mutable_shard_owned()->set_epoch(epoch);
     peer.Say(owned);
     peer.sent.clear();
     ClientSession* session = nullptr;
-    links_->Start(Identity(user), "r", client, [&](ClientSession* started, const Refusal&) { session = started; });
+    links_->Start(Identity(user), "r", client,
+                  [&](ClientSession* started, const Refusal&) { session = started; });
     SessionManagerAction started;
     started.set_shard(number);
     started.set_epoch(epoch);
@@ -688,7 +694,7 @@ TEST_F(OneShardInTroubleTest, AllShardsInTroubleTogetherDoNotTakeWhatTheLastOneN
   std::map<std::uint32_t, bool> seen{{other_->shard, true}};
   for (int i = 0; seen.size() < kShards; ++i) {
     const std::string user = Cat("user", i, "@example.com");
-    if (std::exchange(seen[ShardOf(user, kShards)], true)) continue;
+    if (std::exchange(seen[events::ShardOfAccount(user, kShards)], true)) continue;
     clients.push_back(std::make_unique<FakeClient>());
     stuck.push_back(&StartAt(a(), 20, user.c_str(), *clients.back()));
   }

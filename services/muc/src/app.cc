@@ -7,10 +7,10 @@ namespace rookery::muc {
 
 App::App(app::Process& process, const Config& config)
     : MemberApp(process, config,
-                {.service = std::string(kDescription.name),
+                {.service = events::Service::kMuc,
                  .consumer_group = std::string(kDescription.name),
                  .callers = {"session-manager"},
-                 .owner = {.instance = process.common.instance, .topic = events::Topic::kRooms}},
+                 .owner = {.instance = process.common.instance}},
                 std::make_unique<sharding::RecordShards<events::v1::RoomRecord>>(),
                 sharding::PlainInfo("conference", "text", "Rooms")) {}
 

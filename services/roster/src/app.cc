@@ -2,8 +2,6 @@
 
 #include <grpcpp/impl/codegen/service_type.h>
 
-#include <boost/asio/post.hpp>
-
 #include "adapters/pg_roster_store.h"
 #include "domain/roster_keeper.h"
 #include "migrations.h"
@@ -17,8 +15,7 @@ namespace rookery::roster {
 namespace {
 /// Callers learn within this time that we leave; running calls end meanwhile.
 constexpr std::chrono::milliseconds kGrace{2'000};
-constexpr std::chrono::milliseconds kConnectPoll{10};
-constexpr int kConnectPolls = 200;
+constexpr std::chrono::milliseconds kConnectLimit{2'000};
 
 Task<void> ForgetOldAnswers(RosterStore& store, std::chrono::milliseconds every) {
   for (;;) {
@@ -53,7 +50,7 @@ Task<absl::Status> App::Start() {
   if (!migrated.ok()) co_return migrated;
   p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
   // Migrate has just reached it: who finds us in the registry is to be served at once.
-  for (int i = 0; i < kConnectPolls && !p.pool->is_connected(); ++i) co_await runtime::Sleep(kConnectPoll);
+  (void)co_await p.pool->AwaitConnected(Deadline::After(kConnectLimit));
   p.store = std::make_unique<PgRosterStore>(*p.pool, config_.answers_kept_for);
   p.keeper = std::make_unique<RosterKeeper>(*p.store);
   p.service = MakeRosterRpc(io, *p.keeper, process_.metrics);
@@ -78,12 +75,7 @@ Task<void> App::Stop() {
   p.server->SetServing(false);
   co_await p.tasks->Stop();
   co_await p.registry->Withdraw();
-  runtime::Promise<bool> closed(process_.io.get_executor());
-  asio::post(process_.blocking, [closed, server = p.server.get()]() mutable {
-    server->Shutdown(kGrace);
-    closed.Set(true);
-  });
-  (void)co_await closed.Get();
+  co_await p.server->Stop(process_.io.get_executor(), process_.blocking, kGrace);
 }
 
 std::string App::NotReadyReason() const {

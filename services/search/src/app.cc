@@ -9,10 +9,10 @@ namespace rookery::search {
 // is the archive's to know.
 App::App(app::Process& process, const Config& config)
     : MemberApp(process, config,
-                {.service = std::string(kDescription.name),
+                {.service = events::Service::kSearch,
                  .consumer_group = std::string(kDescription.name),
                  .callers = {"session-manager"},
-                 .owner = {.instance = process.common.instance, .topic = events::Topic::kMessages}},
+                 .owner = {.instance = process.common.instance}},
                 std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>(),
                 sharding::PlainInfo("directory", "user", "Search")) {}
 

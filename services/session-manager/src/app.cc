@@ -51,7 +51,7 @@ App::App(app::Process& process, const Config& config)
     : process_(process),
       config_(Completed(config, process)),
       member_(process, config_.member,
-              {.service = kService,
+              {.service = events::Service::kAccounts,
                .consumer_group = "session-managers",
                .callers = {"gateway"},
                .owner = OwnerOptionsOf(config_.settings)}),
@@ -68,7 +68,6 @@ Task<absl::Status> App::Start() {
   ROOKERY_CO_RETURN_IF_ERROR(co_await member_.Connect());
 
   routing::Registry& registry = member_.registry();
-  const events::Topology& topology = member_.log().topology();
   const rpc::ServerOptions& rpc = config_.member.rpc;
   rpc::ClientOptions calls;
   calls.tls = rpc.tls;
@@ -79,10 +78,7 @@ Task<absl::Status> App::Start() {
   p.keys = std::make_unique<ScramKeyMaker>(io.get_executor(), process_.blocking,
                                            static_cast<std::uint32_t>(config_.scram_iterations));
   p.roster = std::make_unique<GrpcRoster>(io, registry, calls);
-  p.service_disco = std::make_unique<GrpcServiceDisco>(
-      io, registry, calls,
-      std::map<std::string, std::uint32_t>{{"muc", topology.partitions(events::Topic::kRooms)},
-                                           {"search", topology.partitions(events::Topic::kMessages)}});
+  p.service_disco = std::make_unique<GrpcServiceDisco>(io, registry, calls);
   p.directory = std::make_unique<RedisSessionDirectory>(member_.redis(), config_.settings.instance);
   p.domain = std::make_unique<Domain>(io.get_executor(), config_.settings,
                                       Ports{member_.owner(), member_.log(), *p.membership, *p.accounts,

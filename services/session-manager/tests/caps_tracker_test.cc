@@ -11,6 +11,7 @@ namespace {
 
 using common::v1::STANZA_KIND_IQ;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -88,8 +89,6 @@ TEST_F(CapsTrackerTest, AsksOnce_BelievesWhatHashes_ForAllSessions) {
   ASSERT_NE(Features(alice), nullptr);
   EXPECT_THAT(*Features(alice), Contains(kNotify));
   EXPECT_EQ(Features(bob), Features(alice));
-  EXPECT_TRUE(CapsTracker::HasFeature(SessionOf(0, bob), kNotify));
-  EXPECT_FALSE(CapsTracker::HasFeature(SessionOf(0, bob), "urn:other"));
   // And it is remembered.
   Client& other = Announce(bob_, "c", WithCaps(ver));
   EXPECT_THAT(Asked(other), IsEmpty());
@@ -257,8 +256,10 @@ TEST_F(CapsTrackerTest, WhatIsRememberedIsBounded) {
   }
   EXPECT_EQ(node(0).domain.caps().known(), 1'000u);
   // The first went first, but stays with who uses it.
-  EXPECT_TRUE(
-      CapsTracker::HasFeature(*node(0).domain.shards().Find(1)->FindUser(bob_)->sessions[0], "urn:0"));
+  const auto* remembered =
+      CapsTracker::FeaturesOf(*node(0).domain.shards().Find(1)->FindUser(bob_)->sessions[0]);
+  ASSERT_NE(remembered, nullptr);
+  EXPECT_THAT(*remembered, ElementsAre("urn:0"));
   std::vector<std::string> huge;
   for (int i = 0; i < 400; ++i) huge.push_back("urn:" + std::to_string(i) + std::string(100, 'x'));
   gateway_.Send(alice, WithCaps(VerOf(huge)));

@@ -6,7 +6,7 @@
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/session_keeper.h"
 #include "rookery/base/random.h"
-#include "rookery/base/shard.h"
+#include "rookery/events/homes.h"
 
 namespace rookery::session_manager {
 
@@ -112,7 +112,7 @@ void Gateway::Relink(Node& node) {
 }
 
 Gateway::Peer* Gateway::PeerOf(const std::string& user) {
-  const auto it = owners_.find(ShardOf(user, shard_count_));
+  const auto it = owners_.find(events::ShardOfAccount(user, shard_count_));
   return it == owners_.end() ? nullptr : it->second.peer;
 }
 
@@ -230,7 +230,8 @@ void Gateway::OnOwned(Peer& peer, std::uint32_t shard, std::int64_t epoch) {
   if (!attaches) return;
   for (std::size_t i = 0; i < clients.size(); ++i) {
     Client& client = *clients[i];
-    if (client.forgotten || !client.started || ShardOf(client.user, shard_count_) != shard) continue;
+    if (client.forgotten || !client.started || events::ShardOfAccount(client.user, shard_count_) != shard)
+      continue;
     Attach(peer, client, out_of_reach);
   }
   GatewayAction done;
@@ -527,7 +528,7 @@ void Cluster::Elapse(std::chrono::milliseconds time) {
 std::string Cluster::UserIn(std::uint32_t shard, int n) {
   for (int i = 0;; ++i) {
     std::string user = "u" + std::to_string(i) + "@localhost";
-    if (ShardOf(user, kShards) != shard || n-- > 0) continue;
+    if (events::ShardOfAccount(user, kShards) != shard || n-- > 0) continue;
     database_.accounts[user];
     return user;
   }

@@ -2,7 +2,7 @@
 
 #include "cluster.h"
 #include "domain/sessions/session_keeper.h"
-#include "rookery/base/shard.h"
+#include "rookery/events/homes.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -178,7 +178,7 @@ TEST_F(DeliveryTest, NoSuchAccount) {
     bounced.push_back(stanza.id());
   }
   EXPECT_THAT(bounced, ::testing::UnorderedElementsAre("chat", "normal", "groupchat"));
-  EXPECT_EQ(node(0).domain.shards().Find(ShardOf(nobody, kShards))->FindUser(nobody), nullptr);
+  EXPECT_EQ(node(0).domain.shards().Find(events::ShardOfAccount(nobody, kShards))->FindUser(nobody), nullptr);
 }
 
 TEST_F(DeliveryTest, NoStore_BouncesWithBody_SilentWithout) {

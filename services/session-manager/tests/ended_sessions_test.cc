@@ -9,7 +9,7 @@ constexpr SteadyTime kNow = SteadyTime{} + std::chrono::hours(1);
 
 SessionId Id(int number) {
   std::string bytes = std::to_string(number);
-  bytes.resize(SessionId::kSize, '.');
+  bytes.resize(SessionId::kBytes, '.');
   return SessionId(bytes);
 }
 

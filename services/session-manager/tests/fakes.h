@@ -544,23 +544,23 @@ class FakeServiceDisco final : public ServiceDisco {
   std::vector<std::string> features{"own-feature"};
   std::vector<std::string> asked;
 
-  Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(std::string service,
+  Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(events::Home home,
                                                              disco::v1::GetDiscoInfoRequest request,
                                                              std::uint64_t) override {
-    asked.push_back(service + " " + request.jid() + " " + request.node());
+    asked.push_back(std::string(events::Name(home.service)) + " " + request.jid() + " " + request.node());
     if (!error.ok()) co_return error;
     disco::v1::GetDiscoInfoResponse response;
     auto& identity = *response.add_identities();
-    identity.set_category(service == "muc" ? "conference" : "directory");
+    identity.set_category(home.service == events::Service::kMuc ? "conference" : "directory");
     identity.set_type("own-type");
     response.add_features("http://jabber.org/protocol/disco#info");
     for (const std::string& feature : features) response.add_features(feature);
     co_return response;
   }
-  Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(std::string service,
+  Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(events::Home home,
                                                                 disco::v1::ListDiscoItemsRequest request,
                                                                 std::uint64_t) override {
-    asked.push_back(service + " " + request.jid() + " " + request.node());
+    asked.push_back(std::string(events::Name(home.service)) + " " + request.jid() + " " + request.node());
     if (!error.ok()) co_return error;
     disco::v1::ListDiscoItemsResponse response;
     auto& item = *response.add_items();

@@ -8,7 +8,6 @@
 #include <future>
 #include <optional>
 
-#include "rookery/base/shard.h"
 #include "rookery/rpc/unary.h"
 #include "rookery/telemetry/log.h"
 
@@ -17,6 +16,8 @@ namespace {
 
 constexpr std::uint32_t kShards = 8;
 const std::string kJid = "conference.localhost";
+const events::Home kHome = events::HomeWith(
+    events::Service::kMuc, events::Topology({kShards, kShards, kShards, kShards}), "conference.localhost");
 
 /// Tells of the owners that the test names.
 class FakeRegistry final : public routing::Registry {
@@ -29,13 +30,13 @@ class FakeRegistry final : public routing::Registry {
   const std::vector<routing::Instance>& Instances(std::string_view) const override { return none_; }
   bool is_complete(std::string_view) const override { return false; }
   void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
-  Task<absl::StatusOr<std::vector<routing::ShardOwner>>> ReadShards(std::string service) override {
+  Task<absl::StatusOr<std::vector<routing::OwnerEntry>>> ReadShards(std::string service) override {
     ++reads;
     EXPECT_EQ(service, "muc");
     if (is_away) co_return absl::UnavailableError("Redis is away");
-    std::vector<routing::ShardOwner> owners;
-    if (!owner.empty()) owners.push_back({ShardOf(kJid, kShards), 1, "muc-1", owner});
-    owners.push_back({(ShardOf(kJid, kShards) + 1) % kShards, 1, "muc-9", "127.0.0.1:1"});
+    std::vector<routing::OwnerEntry> owners;
+    if (!owner.empty()) owners.push_back({kHome.partition, 1, "muc-1", owner});
+    owners.push_back({(kHome.partition + 1) % kShards, 1, "muc-9", "127.0.0.1:1"});
     co_return owners;
   }
 
@@ -104,17 +105,15 @@ class GrpcServiceDiscoTest : public ::testing::Test {
   absl::Status Ask(std::uint64_t trace_id = 0) {
     disco::v1::GetDiscoInfoRequest request;
     request.set_jid(kJid);
-    const auto info = Run(disco_.Info("muc", std::move(request), trace_id));
+    const auto info = Run(disco_.Info(kHome, std::move(request), trace_id));
     if (info.ok()) EXPECT_EQ(info->features(0), kJid);
     return info.status();
   }
 
   asio::io_context io_;
   FakeRegistry registry_;
-  GrpcServiceDisco disco_{io_,
-                          registry_,
-                          {.tls = {}, .service = {}, .default_deadline = std::chrono::milliseconds(1'000)},
-                          {{"muc", kShards}, {"search", 4}}};
+  GrpcServiceDisco disco_{
+      io_, registry_, {.tls = {}, .service = {}, .default_deadline = std::chrono::milliseconds(1'000)}};
 };
 
 TEST_F(GrpcServiceDiscoTest, AsksTheOwnerAndRemembersIt) {
@@ -124,7 +123,7 @@ TEST_F(GrpcServiceDiscoTest, AsksTheOwnerAndRemembersIt) {
   EXPECT_EQ(owner.trace_id, telemetry::TraceId(0x1234));
   disco::v1::ListDiscoItemsRequest request;
   request.set_jid(kJid);
-  const auto items = Run(disco_.Items("muc", std::move(request), 0));
+  const auto items = Run(disco_.Items(kHome, std::move(request), 0));
   ASSERT_TRUE(items.ok());
   EXPECT_EQ(items->items_size(), 1);
   EXPECT_EQ(registry_.reads, 1);

@@ -6,13 +6,25 @@
 namespace rookery::session_manager {
 namespace {
 
-TEST(SessionManagerServiceTest, AFrozenOwnerAppliesNothingOfWhatIsNotItsOwnAnyMore) {
-  const testing::PostgresServer postgres;
-  testing::RunFrozenOwnerScenario(
-      {.name = "session-manager",
-       .binary = ROOKERY_SESSION_MANAGER_BINARY,
-       .topic = "users",
-       .configuration = "domains: [localhost]\npg: {connection: \"" + postgres.connection() + "\"}\n"});
+class SessionManagerServiceTest : public ::testing::Test {
+ protected:
+  testing::ShardService Service() const {
+    return {.name = "session-manager",
+            .binary = ROOKERY_SESSION_MANAGER_BINARY,
+            .topic = "users",
+            .configuration = "domains: [localhost]\npg: {connection: \"" + postgres_.connection() + "\"}\n"};
+  }
+
+ private:
+  const testing::PostgresServer postgres_;
+};
+
+TEST_F(SessionManagerServiceTest, SharesItsShardsTakesOverAndDrains) {
+  testing::RunShardServiceScenario(Service());
+}
+
+TEST_F(SessionManagerServiceTest, AFrozenOwnerAppliesNothingOfWhatIsNotItsOwnAnyMore) {
+  testing::RunFrozenOwnerScenario(Service());
 }
 
 }  // namespace

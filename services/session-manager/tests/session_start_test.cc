@@ -332,6 +332,14 @@ TEST_F(SessionStartTest, NotTheOwner_Said) {
   EXPECT_TRUE(gateway_.others[0].started().failure().not_owner());
 }
 
+TEST_F(SessionStartTest, WhatNamesNoSessionIsPassedOver) {
+  for (const std::string& id : {std::string("short"), std::string(17, 'x')})
+    other_.Start(alice_, "phone", id);
+  Settle();
+  EXPECT_EQ(node(0).domain.table().size(), 0u);
+  EXPECT_TRUE(other_.clients.back()->jid.empty());
+}
+
 TEST_F(SessionStartTest, ForeignGatewayCannotUseASession) {
   Client& alice = SignIn(gateway_, alice_, "phone");
   GatewayAction stanza;

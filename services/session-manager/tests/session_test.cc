@@ -82,13 +82,5 @@ TEST(UnackedQueue, APoppedPacketLetsGoOfItsStanza) {
   EXPECT_EQ(queue.begin(), queue.end());
 }
 
-TEST(SessionIdTest, OnlySixteenBytesName) {
-  const SessionId none;
-  EXPECT_EQ(SessionId("short"), none);
-  EXPECT_EQ(SessionId(std::string(17, 'x')), none);
-  const std::string bytes("\0abcdefghijklmn\0", 16);
-  EXPECT_EQ(SessionId(bytes).str(), bytes);
-}
-
 }  // namespace
 }  // namespace rookery::session_manager

@@ -1,11 +1,11 @@
 // Anybody's Kafka client finds a user's partition: ours computes what Kafka's own do.
+#include "rookery/events/partition.h"
+
 #include <gtest/gtest.h>
 #include <librdkafka/rdkafka.h>
 
 #include <random>
 #include <string>
-
-#include "rookery/base/shard.h"
 
 namespace rookery::contract {
 namespace {
@@ -37,10 +37,10 @@ constexpr Known kKnown[] = {
 
 TEST(Partition, AgreesWithKafkasJavaClient) {
   for (const Known& known : kKnown) {
-    EXPECT_EQ(static_cast<std::int32_t>(Murmur2(known.key)), known.murmur2) << known.key;
-    EXPECT_EQ(ShardOf(known.key, 4), known.of_4) << known.key;
-    EXPECT_EQ(ShardOf(known.key, 8), known.of_8) << known.key;
-    EXPECT_EQ(ShardOf(known.key, 1'000), known.of_1000) << known.key;
+    EXPECT_EQ(static_cast<std::int32_t>(events::Murmur2(known.key)), known.murmur2) << known.key;
+    EXPECT_EQ(events::PartitionOf(known.key, 4), known.of_4) << known.key;
+    EXPECT_EQ(events::PartitionOf(known.key, 8), known.of_8) << known.key;
+    EXPECT_EQ(events::PartitionOf(known.key, 1'000), known.of_1000) << known.key;
   }
 }
 
@@ -50,7 +50,7 @@ TEST(Partition, AgreesWithLibrdkafka) {
     std::string key(random() % 80, '\0');
     for (char& c : key) c = static_cast<char>(random());
     const auto count = static_cast<std::int32_t>(1 + random() % 5'000);
-    ASSERT_EQ(static_cast<std::int32_t>(ShardOf(key, static_cast<std::uint32_t>(count))),
+    ASSERT_EQ(static_cast<std::int32_t>(events::PartitionOf(key, static_cast<std::uint32_t>(count))),
               rd_kafka_msg_partitioner_murmur2(nullptr, key.data(), key.size(), count, nullptr, nullptr));
   }
 }

@@ -1,42 +1,29 @@
 #include "scram.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/sha.h>
-
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "rookery/base/scram.h"
 #include "rookery/base/status.h"
 
 namespace rookery::load {
 namespace {
 
-const unsigned char* Bytes(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
 absl::string_view Av(std::string_view text) { return {text.data(), text.size()}; }
 
-std::string Hmac(std::string_view key, std::string_view data) {
-  std::string out(SHA256_DIGEST_LENGTH, '\0');
-  unsigned int size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), Bytes(data), data.size(),
-       reinterpret_cast<unsigned char*>(out.data()), &size);
-  return out;
-}
+constexpr ScramHash kHash = ScramHash::kSha256;
+
+std::string Hmac(std::string_view key, std::string_view data) { return rookery::Hmac(kHash, key, data); }
 
 std::string Base64(std::string_view data) { return absl::Base64Escape(Av(data)); }
 
 }  // namespace
 
 ScramKeys DeriveScramKeys(std::string_view password, std::string_view salt, std::uint32_t iterations) {
-  std::string salted(SHA256_DIGEST_LENGTH, '\0');
-  PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), Bytes(salt),
-                    static_cast<int>(salt.size()), static_cast<int>(iterations), EVP_sha256(),
-                    SHA256_DIGEST_LENGTH, reinterpret_cast<unsigned char*>(salted.data()));
+  const std::string salted = SaltedPassword(kHash, password, salt, iterations);
   return {std::string(salt), iterations, Hmac(salted, "Client Key"), Hmac(salted, "Server Key")};
 }
 
@@ -69,8 +56,7 @@ absl::StatusOr<std::string> ScramClient::Final(std::string_view server_first) {
   }
   const std::string without_proof = "c=biws,r=" + nonce;
   const std::string message = absl::StrCat(bare_, ",", Av(server_first), ",", without_proof);
-  std::string stored(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(Bytes(keys_.client_key), keys_.client_key.size(), reinterpret_cast<unsigned char*>(stored.data()));
+  const std::string stored = Digest(kHash, keys_.client_key);
   std::string proof = Hmac(stored, message);
   for (std::size_t i = 0; i < proof.size(); ++i) proof[i] = static_cast<char>(proof[i] ^ keys_.client_key[i]);
   server_signature_ = Hmac(keys_.server_key, message);

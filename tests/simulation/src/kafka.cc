@@ -300,7 +300,6 @@ class SimulatedConsumer final : public kafka::Consumer {
       it->second.position = offset + 1;
       handler_.OnRecord({partition, offset, record.timestamp_ms, record.key, record.value});
     }
-    handler_.OnBatchEnd();
     FetchSoon(partition);
   }
 

@@ -7,6 +7,7 @@
 #include "environment.h"
 #include "rookery/base/check.h"
 #include "rookery/base/clock.h"
+#include "rookery/events/homes.h"
 #include "rookery/events/kafka_log.h"
 #include "rookery/events/v1/message_event.pb.h"
 #include "rookery/events/v1/room_record.pb.h"
@@ -72,11 +73,11 @@ class SimulatedMember final : public MemberProcess {
                                                events::Topology({shards, shards, shards, shards}));
     sharding::OwnerOptions options;
     options.instance = name();
+    const events::Service service = is_muc() ? events::Service::kMuc : events::Service::kSearch;
+    options.topic = events::TopicOf(service);
     if (is_muc()) {
-      options.topic = events::Topic::kRooms;
       p.shards = std::make_unique<sharding::RecordShards<events::v1::RoomRecord>>();
     } else {
-      options.topic = events::Topic::kMessages;
       p.shards = std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>();
     }
     const std::string topic(events::Name(options.topic));
@@ -87,8 +88,10 @@ class SimulatedMember final : public MemberProcess {
         },
         sharding::EpochsIn(*p.registry, service_), p.metrics);
     p.disco = std::make_unique<sharding::DiscoDesk>(
-        shards, sharding::PlainInfo(is_muc() ? "conference" : "directory", "text", service_),
-        [&p](std::uint32_t shard) { return p.is_live(shard); });
+        sharding::PlainInfo(is_muc() ? "conference" : "directory", "text", service_),
+        [&p, service](std::string_view address) {
+          return p.is_live(events::HomeWith(service, p.log->topology(), address).partition);
+        });
     environment_.members[Address()] = this;
     p.registry->Announce(service_, {name(), Address()}, [this](const absl::Status&) { EndSoon(); });
     const absl::Status joined = p.owner->Join(*p.shards, [this, topic](kafka::ConsumerHandler& handler) {

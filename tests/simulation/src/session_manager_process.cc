@@ -19,9 +19,9 @@
 #include "memory_stores.h"
 #include "rookery/base/check.h"
 #include "rookery/base/deadline.h"
-#include "rookery/base/shard.h"
 #include "rookery/events/kafka_log.h"
-#include "rookery/routing/registry.h"
+#include "rookery/routing/instance_client.h"
+#include "rookery/routing/owner_client.h"
 #include "rookery/sharding/member.h"
 #include "rookery/telemetry/metrics.h"
 #include "rpc/gateway_links.h"
@@ -202,11 +202,28 @@ class Waiting final : public WaitingStore {
   Statements statements_;
 };
 
-/// As GrpcRoster: the instance that serves the user, and another one when it does not answer.
+/// One call of the process that has the address.
+template <typename Callee, typename Response, typename Request>
+Task<absl::StatusOr<Response>> CallAt(Environment& environment, Process& process,
+                                      const std::map<std::string, Callee*>& callees, std::string address,
+                                      Task<absl::StatusOr<Response>> (Callee::*method)(Request),
+                                      Request request, milliseconds limit) {
+  const auto found = callees.find(address);
+  if (found == callees.end()) co_return absl::UnavailableError("nobody listens");
+  Callee& callee = *found->second;
+  absl::AnyInvocable<Task<absl::StatusOr<Response>>()> call = [&callee, method, request] {
+    return (callee.*method)(request);
+  };
+  absl::StatusOr<Response> answer =
+      co_await environment.world.Call<absl::StatusOr<Response>>(process, callee, limit, std::move(call));
+  co_return answer;
+}
+
+/// As GrpcRoster, with the network of the simulation in place of gRPC.
 class RemoteRoster final : public Roster {
  public:
-  RemoteRoster(Environment& environment, Process& process, routing::Registry& registry)
-      : environment_(environment), process_(process), registry_(registry) {}
+  RemoteRoster(Environment& environment, Process& process, const routing::Registry& registry)
+      : environment_(environment), process_(process), instances_(registry, "roster") {}
 
   Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest request,
                                                           std::uint64_t) override {
@@ -249,32 +266,16 @@ class RemoteRoster final : public Roster {
   template <typename Response, typename Request>
   Task<absl::StatusOr<Response>> Ask(Request request,
                                      Task<absl::StatusOr<Response>> (RosterProcess::*method)(Request)) {
-    using Answer = absl::StatusOr<Response>;
-    Answer answer = absl::UnavailableError("no roster service is known");
-    std::string tried;
-    for (int attempt = 0; attempt < 2; ++attempt) {
-      std::vector<routing::Instance> instances = registry_.Instances("roster");
-      if (!tried.empty() && instances.size() > 1)
-        std::erase_if(instances,
-                      [&](const routing::Instance& instance) { return instance.address == tried; });
-      const routing::Instance* chosen = routing::Choose(instances, request.user());
-      if (chosen == nullptr) break;
-      tried = chosen->address;
-      const auto found = environment_.rosters.find(tried);
-      if (found == environment_.rosters.end()) break;
-      RosterProcess& callee = *found->second;
-      absl::AnyInvocable<Task<Answer>()> call = [&callee, method, request] {
-        return (callee.*method)(request);
-      };
-      answer = co_await environment_.world.Call<Answer>(process_, callee, kRosterTimeout, std::move(call));
-      if (!absl::IsUnavailable(answer.status()) && !absl::IsDeadlineExceeded(answer.status())) break;
-    }
+    const auto call = [&](const std::string& address) {
+      return CallAt(environment_, process_, environment_.rosters, address, method, request, kRosterTimeout);
+    };
+    absl::StatusOr<Response> answer = co_await instances_.Ask<Response>(request.user(), call);
     co_return answer;
   }
 
   Environment& environment_;
   Process& process_;
-  routing::Registry& registry_;
+  routing::InstanceClient instances_;
 };
 
 /// Of a process that may be killed: its last coroutines still run when the registry is gone.
@@ -292,64 +293,38 @@ class MortalMembership final : public Membership {
   bool is_silent_ = false;
 };
 
-/// As GrpcServiceDisco: the owner of the address's shard, as it was known, and as Redis has it now.
+/// As GrpcServiceDisco, with the network of the simulation in place of gRPC.
 class RemoteServiceDisco final : public ServiceDisco {
  public:
   RemoteServiceDisco(Environment& environment, Process& process, routing::Registry& registry)
-      : environment_(environment), process_(process), registry_(registry) {}
+      : environment_(environment), process_(process), owners_(registry) {}
 
-  Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(std::string service,
+  Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(events::Home home,
                                                              disco::v1::GetDiscoInfoRequest request,
                                                              std::uint64_t) override {
-    return Ask<disco::v1::GetDiscoInfoResponse>(std::move(service), std::move(request), &MemberProcess::Info);
+    return Ask<disco::v1::GetDiscoInfoResponse>(home, std::move(request), &MemberProcess::Info);
   }
-  Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(std::string service,
+  Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(events::Home home,
                                                                 disco::v1::ListDiscoItemsRequest request,
                                                                 std::uint64_t) override {
-    return Ask<disco::v1::ListDiscoItemsResponse>(std::move(service), std::move(request),
-                                                  &MemberProcess::Items);
+    return Ask<disco::v1::ListDiscoItemsResponse>(home, std::move(request), &MemberProcess::Items);
   }
 
  private:
   template <typename Response, typename Request>
-  Task<absl::StatusOr<Response>> Ask(std::string service, Request request,
+  Task<absl::StatusOr<Response>> Ask(events::Home home, Request request,
                                      Task<absl::StatusOr<Response>> (MemberProcess::*method)(Request)) {
-    using Answer = absl::StatusOr<Response>;
-    const Deadline deadline = Deadline::After(kDiscoTimeout);
-    const std::uint32_t shard = ShardOf(request.jid(), environment_.shards);
-    Answer answer = absl::UnavailableError("nobody owns the shard");
-    std::string asked;
-    for (const bool read_again : {false, true}) {
-      if (read_again) {
-        auto owners = co_await registry_.ReadShards(service);
-        if (!owners.ok()) break;
-        owners_[service] = *std::move(owners);
-      }
-      std::string address;
-      for (const routing::ShardOwner& owner : owners_[service])
-        if (owner.shard == shard) address = owner.address;
-      const auto found = environment_.members.find(address);
-      if (address.empty() || address == asked || found == environment_.members.end()) continue;
-      asked = address;
-      if (deadline.IsExpired()) co_return absl::DeadlineExceededError("the service does not answer");
-      MemberProcess& callee = *found->second;
-      absl::AnyInvocable<Task<Answer>()> call = [&callee, method, request] {
-        return (callee.*method)(request);
-      };
-      answer =
-          co_await environment_.world.Call<Answer>(process_, callee, deadline.Remaining(), std::move(call));
-      if (!absl::IsUnavailable(answer.status()) && !absl::IsFailedPrecondition(answer.status()))
-        co_return answer;
-    }
-    if (absl::IsFailedPrecondition(answer.status()))
-      co_return absl::UnavailableError("nobody owns the shard");
+    const auto call = [&](const std::string& address, milliseconds limit) {
+      return CallAt(environment_, process_, environment_.members, address, method, request, limit);
+    };
+    absl::StatusOr<Response> answer =
+        co_await owners_.Ask<Response>(home, Deadline::After(kDiscoTimeout), call);
     co_return answer;
   }
 
   Environment& environment_;
   Process& process_;
-  routing::Registry& registry_;
-  std::map<std::string, std::vector<routing::ShardOwner>> owners_;
+  routing::OwnerClient owners_;
 };
 
 class SimulatedSessionManager final : public SessionManagerProcess {

@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "domain/session_id.h"
 #include "domain/shard_table.h"
 #include "ports/cluster.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/random.h"
+#include "rookery/base/session_id.h"
 
 namespace rookery::gateway {
 

@@ -7,7 +7,7 @@
 #include "adapters/session_actions.h"
 #include "rookery/base/check.h"
 #include "rookery/base/random.h"
-#include "rookery/base/shard.h"
+#include "rookery/events/homes.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::gateway {
@@ -17,7 +17,7 @@ using session::v1::GatewayAction;
 using session::v1::SessionManagerAction;
 
 constexpr std::chrono::milliseconds kTick{1'000};
-// A session-manager that says more is no one of ours.
+// More than a session-manager of ours can have.
 constexpr std::uint32_t kMaxShards = 65'536;
 // A session-manager's shards may have 100,000 clients: sent away in portions.
 constexpr std::size_t kSentAwayInOneTurn = 256;
@@ -86,7 +86,7 @@ void SessionLinks::Post(void (SessionLinks::*call)()) {
 // ---- requests ----------------------------------------------------------------
 
 std::uint32_t SessionLinks::ShardOfUser(std::string_view user) const {
-  return shards_.count() == 0 ? 0 : ShardOf(user, shards_.count());
+  return shards_.count() == 0 ? 0 : events::ShardOfAccount(user, shards_.count());
 }
 
 Cluster::RequestId SessionLinks::LookUp(std::string_view user, OnLookup done) {

@@ -7,7 +7,7 @@
 #include "domain/inbound_window.h"
 #include "domain/outbound_window.h"
 #include "domain/reading_gate.h"
-#include "domain/session_id.h"
+#include "rookery/base/session_id.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::gateway {

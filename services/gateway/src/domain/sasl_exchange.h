@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "domain/scram_key.h"
 #include "domain/scram_message.h"
+#include "rookery/base/scram.h"
 
 namespace rookery::gateway {
 

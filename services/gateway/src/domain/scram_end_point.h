@@ -3,8 +3,8 @@
 #include <string>
 #include <string_view>
 
-#include "domain/scram_key.h"
 #include "domain/scram_message.h"
+#include "rookery/base/scram.h"
 
 namespace rookery::gateway {
 

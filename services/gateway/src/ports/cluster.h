@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "domain/client_session.h"
-#include "domain/scram_key.h"
-#include "domain/session_id.h"
+#include "rookery/base/scram.h"
+#include "rookery/base/session_id.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::gateway {

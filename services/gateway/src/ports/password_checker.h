@@ -3,7 +3,7 @@
 #include <functional>
 #include <string>
 
-#include "domain/scram_key.h"
+#include "rookery/base/scram.h"
 
 namespace rookery::gateway {
 

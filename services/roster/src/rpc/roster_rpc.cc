@@ -4,9 +4,7 @@
 #include <type_traits>
 
 #include "rookery/roster/v1/roster_service.grpc.pb.h"
-#include "rookery/rpc/trace.h"
-#include "rookery/rpc/unary.h"
-#include "rookery/telemetry/log.h"
+#include "rookery/rpc/answers.h"
 
 namespace rookery::roster {
 
@@ -56,10 +54,7 @@ absl::string_view Flaw(const Request& request) {
 class RosterRpc final : public v1::RosterService::CallbackService {
  public:
   RosterRpc(asio::io_context& io, RosterKeeper& keeper, telemetry::Metrics& metrics)
-      : io_(io),
-        keeper_(keeper),
-        calls_(metrics.Counter("calls_total", "Calls of RosterService")),
-        failures_(metrics.Counter("calls_failed_total", "Calls that ended with an error")) {}
+      : keeper_(keeper), answers_(io, metrics, "RosterService") {}
 
   grpc::ServerUnaryReactor* GetRoster(grpc::CallbackServerContext* context,
                                       const v1::GetRosterRequest* request,
@@ -111,32 +106,17 @@ class RosterRpc final : public v1::RosterService::CallbackService {
   template <typename Request, typename Response, typename Handle>
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const Request* request,
                                    Response* response, Handle handle) {
-    std::string trace;
-    if (telemetry::IsLogged(telemetry::Level::kDebug)) trace = rpc::TraceOf(*context);
-    auto counted = [this, handle, trace](const Request& in) -> Task<absl::StatusOr<Response>> {
-      calls_.Increment();
-      const absl::string_view flaw = Flaw(in);
-      absl::StatusOr<Response> result;
-      if (flaw.empty()) {
-        result = co_await handle(in);
-      } else {
-        result = absl::InvalidArgumentError(flaw);
-      }
-      if (!result.ok()) failures_.Increment();
-      if (telemetry::IsLogged(telemetry::Level::kDebug))
-        telemetry::LogDebug("call.answered", {{"trace_id", trace},
-                                              {"call", Request::descriptor()->name()},
-                                              {"user", telemetry::HashedJid(in.user())},
-                                              {"status", absl::StatusCodeToString(result.status().code())}});
-      co_return result;
-    };
-    return rpc::Serve(io_, context, request, response, std::move(counted));
+    return answers_.Serve(context, request, response,
+                          [handle](const Request& in) -> Task<absl::StatusOr<Response>> {
+                            const absl::string_view flaw = Flaw(in);
+                            if (!flaw.empty()) co_return absl::InvalidArgumentError(flaw);
+                            absl::StatusOr<Response> answer = co_await handle(in);
+                            co_return answer;
+                          });
   }
 
-  asio::io_context& io_;
   RosterKeeper& keeper_;
-  prometheus::Counter& calls_;
-  prometheus::Counter& failures_;
+  rpc::Answers answers_;
 };
 
 }  // namespace

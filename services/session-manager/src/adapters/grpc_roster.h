@@ -1,22 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <memory>
-#include <string>
 
 #include "ports/roster.h"
 #include "rookery/roster/v1/roster_service.grpc.pb.h"
-#include "rookery/routing/registry.h"
-#include "rookery/rpc/server.h"
+#include "rookery/routing/instance_client.h"
+#include "rookery/rpc/stub_cache.h"
 
 namespace rookery::session_manager {
 
-/// Calls the roster instance that serves the user (rendezvous hashing), and once more
-/// another one when the first does not answer.
+/// Asks the roster instance that serves the user.
 class GrpcRoster final : public Roster {
  public:
-  GrpcRoster(asio::io_context& io, routing::Registry& registry, rpc::ClientOptions options);
+  GrpcRoster(asio::io_context& io, const routing::Registry& registry, rpc::ClientOptions options);
 
   Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest request,
                                                           std::uint64_t trace_id) override;
@@ -38,16 +34,14 @@ class GrpcRoster final : public Roster {
       roster::v1::UnblockAddressesRequest request, std::uint64_t trace_id) override;
 
  private:
-  using Stub = roster::v1::RosterService::Stub;
-  template <typename Response, typename Request, typename Start>
-  Task<absl::StatusOr<Response>> CallOwner(Request request, std::uint64_t trace_id, Start start);
-  /// nullptr when no instance (but `except`) is known.
-  std::shared_ptr<Stub> StubFor(std::string_view user, const std::string& except, std::string* address);
+  using Stubs = rpc::StubCache<roster::v1::RosterService>;
 
-  asio::io_context& io_;
-  routing::Registry& registry_;
-  rpc::ClientOptions options_;
-  std::map<std::string, std::shared_ptr<Stub>> stubs_;
+  template <typename Request, typename Response>
+  Task<absl::StatusOr<Response>> Ask(Request request, std::uint64_t trace_id,
+                                     Stubs::Method<Request, Response> method);
+
+  routing::InstanceClient instances_;
+  Stubs stubs_;
 };
 
 }  // namespace rookery::session_manager

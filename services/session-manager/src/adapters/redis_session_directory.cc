@@ -8,7 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "domain/sessions/session_id.h"
+#include "rookery/base/session_id.h"
 
 namespace rookery::session_manager {
 
@@ -52,7 +52,7 @@ std::optional<SessionDirectory::Entry> FromText(std::string full_jid, const std:
   const std::vector<absl::string_view> parts = absl::StrSplit(text, ' ');
   SessionDirectory::Entry entry;
   if (parts.size() != 6 || !absl::SimpleAtoi(parts[0], &entry.since_ms) ||
-      parts[3].size() != 2 * SessionId::kSize || !absl::SimpleAtoi(parts[4], &entry.resumptions))
+      parts[3].size() != 2 * SessionId::kBytes || !absl::SimpleAtoi(parts[4], &entry.resumptions))
     return std::nullopt;
   entry.session_id = absl::HexStringToBytes(parts[3]);
   entry.full_jid = std::move(full_jid);

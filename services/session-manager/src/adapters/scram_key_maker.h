@@ -7,7 +7,7 @@
 
 namespace rookery::session_manager {
 
-/// RFC 5802 section 3 over OpenSSL, on the blocking pool.
+/// RFC 5802 section 3, on the blocking pool.
 class ScramKeyMaker final : public KeyMaker {
  public:
   ScramKeyMaker(asio::any_io_executor executor, asio::thread_pool& pool, std::uint32_t iterations)

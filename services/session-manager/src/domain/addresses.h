@@ -21,12 +21,15 @@ class Addresses {
 
   /// A domain that has accounts.
   bool IsLocal(std::string_view domain) const { return homes_.IsAccountDomain(domain); }
-  /// `muc` for conference.localhost: a service of ours on a domain of ours.
-  std::optional<std::string_view> ServiceOf(std::string_view domain) const {
+  /// conference.localhost: a service of ours beside a domain of ours.
+  bool IsComponent(std::string_view domain) const {
     const std::optional<events::Service> service = homes_.ServiceOf(domain);
-    if (!service || *service == events::Service::kAccounts) return std::nullopt;
-    return events::Name(*service);
+    return service && *service != events::Service::kAccounts;
   }
+  std::vector<events::Component> ComponentsOf(std::string_view domain) const {
+    return homes_.ComponentsOf(domain);
+  }
+  std::optional<events::Home> HomeOf(std::string_view address) const { return homes_.HomeOf(address); }
 
   /// The number of the account's shard.
   std::uint32_t ShardOf(std::string_view bare) const { return homes_.ShardOfAccount(bare); }

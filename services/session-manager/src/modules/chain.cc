@@ -16,7 +16,7 @@ std::vector<std::unique_ptr<Module>> RegisterModules(
                                        presence, outbox, subscriptions));
   modules.push_back(MakeCarbonsModule(outbox));
   modules.push_back(MakePingModule(roster));
-  modules.push_back(MakeDiscoModule(settings, roster, service_disco));
+  modules.push_back(MakeDiscoModule(settings, addresses, roster, service_disco));
   modules.push_back(MakeVersionModule(settings));
   modules.push_back(MakeTimeModule(clock));
   modules.push_back(MakeLastModule(clock, accounts, roster));

@@ -13,6 +13,7 @@
 #include "domain/feature_hooks.h"
 #include "domain/records/cause.h"
 #include "domain/records/shard.h"
+#include "rookery/events/homes.h"
 #include "rookery/runtime/task.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/stanza.h"
@@ -40,8 +41,8 @@ struct IqRequest {
   std::string account;
   /// Of what has come through the log: which account of the name has sent it; 0: not known.
   std::uint64_t generation = 0;
-  /// kService: its name.
-  std::string service;
+  /// kService: of the address.
+  std::optional<events::Home> home;
   Cause* cause = nullptr;
 };
 

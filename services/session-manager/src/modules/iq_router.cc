@@ -39,9 +39,9 @@ const Hooks::Entry* IqRouter::Prepare(const Sender& sender, IqRequest& request) 
   if (to.empty() || to == sender.user.bare) {
     request.target = Target::kOwnAccount;
     request.account = sender.user.bare;
-  } else if (const auto service = addresses_.ServiceOf(xmpp::DomainOf(to))) {
+  } else if (const auto home = addresses_.HomeOf(to); home && home->service != events::Service::kAccounts) {
     request.target = Target::kService;
-    request.service = *service;
+    request.home = home;
   } else {
     request.target = Target::kServer;
   }

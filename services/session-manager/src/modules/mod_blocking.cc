@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "domain/addresses.h"
-#include "domain/delivery/deliverer.h"
 #include "domain/keyed_lock.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/consequences.h"

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "domain/addresses.h"
 #include "domain/settings.h"
 #include "modules/account_access.h"
 #include "modules/modules.h"
@@ -28,10 +29,10 @@ void AddItem(xmpp::Element& query, const std::string& jid, std::string_view name
   if (!node.empty()) item.SetAttr("node", node);
 }
 
-struct Service {
-  std::string service, prefix, name;
-};
-const std::vector<Service> kServices{{"muc", "conference.", "Rooms"}, {"search", "search.", "Search"}};
+/// As clients show it to people.
+std::string_view TitleOf(events::Service service) {
+  return service == events::Service::kMuc ? "Rooms" : "Search";
+}
 
 /// RFC 6120 section 8.3.3.17: the domain is ours, but whoever must answer cannot be reached
 /// just now. Never an answer in its place.
@@ -45,8 +46,9 @@ IqReply FromService(const absl::Status& status) {
 /// XEP-0030 for the server and accounts; muc and search are asked for their own.
 class DiscoModule final : public Module {
  public:
-  DiscoModule(const Settings& settings, Roster& roster, ServiceDisco& service_disco)
-      : settings_(settings), roster_(roster), service_disco_(service_disco) {}
+  DiscoModule(const Settings& settings, const Addresses& addresses, Roster& roster,
+              ServiceDisco& service_disco)
+      : settings_(settings), addresses_(addresses), roster_(roster), service_disco_(service_disco) {}
   void Register(Hooks& hooks) override {
     hooks_ = &hooks;
     hooks.ServerFeature(xmpp::ns::kDiscoInfo);
@@ -105,10 +107,10 @@ class DiscoModule final : public Module {
     }
     if (request.target == Target::kServer) {
       const std::string domain = request.iq.to().empty() ? settings_.domains.front() : request.iq.to();
-      for (const auto& [service, prefix, name] : kServices) {
-        const std::string address = prefix + domain;
-        const bool is_offered = co_await IsOffered(service, address, request.cause->trace_id);
-        if (is_offered) AddItem(query, address, name, {});
+      const std::vector<events::Component> components = addresses_.ComponentsOf(domain);
+      for (const events::Component& component : components) {
+        const bool is_offered = co_await IsOffered(component.address, request.cause->trace_id);
+        if (is_offered) AddItem(query, component.address, TitleOf(component.service), {});
       }
     } else if (request.target == Target::kOwnAccount) {
       if (const User* user = request.shard->FindUser(request.account)) {
@@ -121,10 +123,12 @@ class DiscoModule final : public Module {
   }
 
   /// A service that can do nothing yet, or cannot be reached, is not shown: clients would try it.
-  Task<bool> IsOffered(std::string service, std::string address, std::uint64_t trace_id) {
+  Task<bool> IsOffered(std::string address, std::uint64_t trace_id) {
+    const std::optional<events::Home> home = addresses_.HomeOf(address);
+    if (!home) co_return false;
     disco::v1::GetDiscoInfoRequest ask;
     ask.set_jid(std::move(address));
-    const auto info = co_await service_disco_.Info(std::move(service), std::move(ask), trace_id);
+    const auto info = co_await service_disco_.Info(*home, std::move(ask), trace_id);
     co_return info.ok() &&
         std::any_of(info->features().begin(), info->features().end(), [](const auto& feature) {
           return feature != xmpp::ns::kDiscoInfo && feature != xmpp::ns::kDiscoItems;
@@ -135,7 +139,7 @@ class DiscoModule final : public Module {
     disco::v1::GetDiscoInfoRequest ask;
     ask.set_jid(request.iq.to());
     ask.set_node(std::string(request.payload.Attr("node")));
-    auto info = co_await service_disco_.Info(request.service, std::move(ask), request.cause->trace_id);
+    auto info = co_await service_disco_.Info(*request.home, std::move(ask), request.cause->trace_id);
     if (!info.ok()) co_return FromService(info.status());
     xmpp::Element query("query", xmpp::ns::kDiscoInfo);
     Mirror(request, query);
@@ -150,7 +154,7 @@ class DiscoModule final : public Module {
     disco::v1::ListDiscoItemsRequest ask;
     ask.set_jid(request.iq.to());
     ask.set_node(std::string(request.payload.Attr("node")));
-    auto items = co_await service_disco_.Items(request.service, std::move(ask), request.cause->trace_id);
+    auto items = co_await service_disco_.Items(*request.home, std::move(ask), request.cause->trace_id);
     if (!items.ok()) co_return FromService(items.status());
     xmpp::Element query("query", xmpp::ns::kDiscoItems);
     Mirror(request, query);
@@ -164,6 +168,7 @@ class DiscoModule final : public Module {
   }
 
   const Settings& settings_;
+  const Addresses& addresses_;
   Roster& roster_;
   ServiceDisco& service_disco_;
   const Hooks* hooks_ = nullptr;
@@ -171,9 +176,9 @@ class DiscoModule final : public Module {
 
 }  // namespace
 
-std::unique_ptr<Module> MakeDiscoModule(const Settings& settings, Roster& roster,
+std::unique_ptr<Module> MakeDiscoModule(const Settings& settings, const Addresses& addresses, Roster& roster,
                                         ServiceDisco& service_disco) {
-  return std::make_unique<DiscoModule>(settings, roster, service_disco);
+  return std::make_unique<DiscoModule>(settings, addresses, roster, service_disco);
 }
 
 }  // namespace rookery::session_manager

@@ -26,7 +26,7 @@ struct Settings;
 /// One maker for each mod_*.cc.
 std::unique_ptr<Module> MakeLegacySessionModule();
 std::unique_ptr<Module> MakePingModule(Roster& roster);
-std::unique_ptr<Module> MakeDiscoModule(const Settings& settings, Roster& roster,
+std::unique_ptr<Module> MakeDiscoModule(const Settings& settings, const Addresses& addresses, Roster& roster,
                                         ServiceDisco& service_disco);
 std::unique_ptr<Module> MakeVersionModule(const Settings& settings);
 std::unique_ptr<Module> MakeTimeModule(const Clock& clock);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 
 #include "rookery/base/clock.h"
@@ -31,8 +30,6 @@ class Deadline {
     if (now >= when_) return std::chrono::milliseconds::zero();
     return std::chrono::ceil<std::chrono::milliseconds>(when_ - now);
   }
-  /// The earlier of both: a step's own limit within that of the whole.
-  Deadline OrSooner(Deadline other) const { return Deadline(std::min(when_, other.when_)); }
 
   friend auto operator<=>(Deadline, Deadline) = default;
 

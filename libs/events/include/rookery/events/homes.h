@@ -15,11 +15,25 @@ enum class Service : std::uint8_t { kAccounts, kMuc, kSearch };
 
 /// As the registry and the logs call it.
 std::string_view Name(Service service);
+/// The topic whose shards the service owns.
+Topic TopicOf(Service service);
 
 struct Home {
   Service service;
   Topic topic;
   std::uint32_t partition;
+};
+
+/// The home of an address that is known to be the service's, for the service itself, which need not know
+/// the domains. `address` as for Homes::HomeOf.
+Home HomeWith(Service service, const Topology& topology, std::string_view address);
+/// The shard of an account, for those that know how many shards there are and nothing else of the log.
+std::uint32_t ShardOfAccount(std::string_view bare, std::uint32_t shard_count);
+
+/// A service other than the accounts', on a virtual host.
+struct Component {
+  Service service;
+  std::string address;  // conference.example.org
 };
 
 /// Knows the home of every address of the cluster. Nobody else computes a topic or a partition
@@ -34,6 +48,8 @@ class Homes {
   /// kAccounts for a virtual host, kMuc for `conference.` and kSearch for `search.` before one;
   /// nothing for a domain of somebody else.
   std::optional<Service> ServiceOf(std::string_view domain) const;
+  /// What ServiceOf finds beside a virtual host.
+  std::vector<Component> ComponentsOf(std::string_view domain) const;
   /// Of a bare or full JID, prepared, or of a service's own address. Nothing where the domain is
   /// somebody else's, and for a virtual host itself, which has no records.
   std::optional<Home> HomeOf(std::string_view address) const;

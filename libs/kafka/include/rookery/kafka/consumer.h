@@ -42,8 +42,6 @@ class ConsumerHandler {
                                std::int64_t end) {
     (void)partition, (void)wanted, (void)first, (void)end;
   }
-  /// Everything that was fetched has been given: a good moment to send batches.
-  virtual void OnBatchEnd() = 0;
 };
 
 /// A member of a consumer group on one topic, or, with an empty group, a reader of

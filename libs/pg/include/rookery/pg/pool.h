@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "rookery/base/deadline.h"
 #include "rookery/config/config.h"
 #include "rookery/runtime/task.h"
 #include "rookery/telemetry/metrics.h"
@@ -80,6 +81,8 @@ class Pool {
   virtual Task<ResultOr> Execute(std::uint64_t lane, const char* sql, std::vector<Param> params) = 0;
   /// Whether every connection is there.
   virtual bool is_connected() const = 0;
+  /// Waits until it is so; false when the deadline came first.
+  virtual Task<bool> AwaitConnected(Deadline deadline) = 0;
 };
 
 struct Migration {

@@ -22,7 +22,8 @@ struct Instance {
   friend bool operator==(const Instance&, const Instance&) = default;
 };
 
-struct ShardOwner {
+/// Who owns a shard, as published.
+struct OwnerEntry {
   std::uint32_t shard;
   std::int64_t epoch;
   std::string instance;
@@ -70,7 +71,7 @@ class Registry {
   virtual void PublishShards(std::map<std::uint32_t, std::int64_t> epochs) = 0;
   /// The owners as published last: one that was killed stays until the next one publishes.
   /// UNAVAILABLE: Redis is away.
-  virtual Task<absl::StatusOr<std::vector<ShardOwner>>> ReadShards(std::string service) = 0;
+  virtual Task<absl::StatusOr<std::vector<OwnerEntry>>> ReadShards(std::string service) = 0;
 };
 
 /// The instance among `instances` that serves `key`: rendezvous hashing, so that a

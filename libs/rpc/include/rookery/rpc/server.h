@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -68,6 +69,9 @@ class Server {
   /// Refuses new calls, waits for running ones until the time is over, then cancels
   /// them. Blocks: call it on the blocking pool.
   virtual void Shutdown(std::chrono::milliseconds grace) = 0;
+  /// The same, from the I/O thread, which goes on turning: Shutdown on the `blocking` pool.
+  Task<void> Stop(asio::any_io_executor executor, asio::thread_pool& blocking,
+                  std::chrono::milliseconds grace);
 };
 
 /// A channel with keepalive, quick reconnection and the options' TLS. Connects with the first call. Every

@@ -1,8 +1,9 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "rookery/disco/v1/disco_service.pb.h"
@@ -16,9 +17,9 @@ disco::v1::GetDiscoInfoResponse PlainInfo(std::string category, std::string type
 /// owner of its address's shard. I/O thread only.
 class DiscoDesk {
  public:
-  DiscoDesk(std::uint32_t shard_count, disco::v1::GetDiscoInfoResponse info,
-            std::function<bool(std::uint32_t)> owns)
-      : shard_count_(shard_count), info_(std::move(info)), owns_(std::move(owns)) {}
+  /// `is_owner`: whether this process owns the shard of an address now, and is live in it.
+  DiscoDesk(disco::v1::GetDiscoInfoResponse info, std::function<bool(std::string_view address)> is_owner)
+      : info_(std::move(info)), is_owner_(std::move(is_owner)) {}
 
   absl::StatusOr<disco::v1::GetDiscoInfoResponse> Info(const disco::v1::GetDiscoInfoRequest& request) const;
   absl::StatusOr<disco::v1::ListDiscoItemsResponse> Items(
@@ -27,9 +28,8 @@ class DiscoDesk {
  private:
   absl::Status Check(const std::string& jid, const std::string& node) const;
 
-  std::uint32_t shard_count_;
   disco::v1::GetDiscoInfoResponse info_;
-  std::function<bool(std::uint32_t)> owns_;
+  std::function<bool(std::string_view address)> is_owner_;
 };
 
 }  // namespace rookery::sharding

@@ -25,7 +25,7 @@ class DuplicateFilter {
   enum class Verdict {
     kApply,
     kDuplicate,
-    /// Said by an owner whose successor has spoken: it does not know yet that it is none.
+    /// Said by a former owner, which does not know yet that its successor has taken over.
     kStaleEpoch,
   };
 

@@ -4,10 +4,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "rookery/app/app.h"
+#include "rookery/events/homes.h"
 #include "rookery/events/kafka_log.h"
 #include "rookery/kafka/consumer.h"
 #include "rookery/redis/client.h"
@@ -34,11 +36,11 @@ struct MemberConfig {
 
 /// Which service, and what it owns.
 struct MemberDescription {
-  /// Its name in the registry.
-  std::string service;
+  events::Service service;
   std::string consumer_group;
   /// The services that may call it.
   std::vector<std::string> callers;
+  /// All but the topic, which follows from the service.
   OwnerOptions owner;
 };
 
@@ -72,6 +74,8 @@ class Member {
   Task<void> Leave();
   /// Ends the running calls.
   Task<void> Close();
+  /// Whether an address of the service's is in a shard that is owned and live here.
+  bool IsOwnerOf(std::string_view address) const;
   /// Calls neither services nor shards any more.
   void End();
 

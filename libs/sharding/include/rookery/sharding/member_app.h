@@ -26,7 +26,6 @@ class MemberApp : public app::App {
 
  private:
   app::Process& process_;
-  const events::Topic topic_;
   Member member_;
   std::unique_ptr<ShardService> shards_;
   const disco::v1::GetDiscoInfoResponse info_;

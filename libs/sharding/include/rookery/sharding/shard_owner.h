@@ -141,7 +141,6 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void OnRecord(const kafka::Record& record) override;
   void OnOffsetMissing(std::int32_t partition, std::int64_t wanted, std::int64_t first,
                        std::int64_t end) override;
-  void OnBatchEnd() override {}
 
   /// In place of Join: no timers.
   void JoinForTest(ShardService& service, std::unique_ptr<kafka::Consumer> consumer) {

@@ -35,8 +35,6 @@ class Jid {
   bool empty() const { return text_.empty(); }
   bool has_local() const { return local_size_ > 0; }
   bool has_resource() const { return bare_size_ < text_.size(); }
-  Jid ToBare() const;
-  Jid WithResource(std::string_view prepared) const;
 
   friend bool operator==(const Jid& a, const Jid& b) { return a.text_ == b.text_; }
   friend auto operator<=>(const Jid& a, const Jid& b) { return a.text_ <=> b.text_; }

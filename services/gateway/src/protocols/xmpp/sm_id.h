@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "domain/session_id.h"
+#include "rookery/base/session_id.h"
 
 namespace rookery::gateway {
 

@@ -5,7 +5,7 @@
 
 #include "domain/accounts/credentials_version.h"
 #include "domain/records/shard.h"
-#include "domain/sessions/session_id.h"
+#include "rookery/base/session_id.h"
 #include "rookery/runtime/task.h"
 #include "rookery/session/v1/session_state.pb.h"
 

@@ -82,7 +82,7 @@ void Deliverer::SendToAll(std::span<Session* const> sessions, const std::shared_
     Outbox::Fill(packet, *delivery, primary);
     for (auto& [session, seq] : targets) {
       auto& target = *packet.add_targets();
-      target.set_session_id(session->id.view().data(), SessionId::kSize);
+      target.set_session_id(session->id.bytes().data(), SessionId::kBytes);
       target.set_seq(seq);
     }
   }

@@ -78,7 +78,6 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   bool is_full() const { return rows_ > limits_.waiting_rows || bytes_ > limits_.waiting_bytes; }
   /// Until it is not, which it also is when the shard has another owner.
   Task<void> AwaitRoom();
-  bool is_idle() const { return queue_.empty() && !running_; }
   std::size_t rows() const { return rows_; }
   std::size_t bytes() const { return bytes_; }
 

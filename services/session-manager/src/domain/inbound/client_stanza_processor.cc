@@ -143,7 +143,7 @@ void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session,
 }
 
 Task<void> ClientStanzaProcessor::Wake(std::shared_ptr<Session> session) {
-  // What it waits for may be refused as a repetition when it is read, of which nobody is told.
+  // Nobody is told when the record that a stanza waits for is read and passed over as a repetition.
   const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   do {
     co_await runtime::Sleep(kWake);
@@ -224,7 +224,7 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
   if (stanza.from() != session->jid.str()) stanza.set_from(std::string(session->jid.str()));
   const Sender sender{*session->user, session};
   const auto is_ours = [this](std::string_view domain) {
-    return addresses_.IsLocal(domain) || addresses_.ServiceOf(domain);
+    return addresses_.IsLocal(domain) || addresses_.IsComponent(domain);
   };
   if (client.to_malformed()) {
     answers_.Refuse(sender, cause, stanza,
@@ -297,8 +297,8 @@ bool ClientStanzaProcessor::MayLeave(const Sender& sender, const Cause& cause, c
   const std::string_view domain = xmpp::DomainOf(stanza.to());
   if (!addresses_.IsLocal(domain)) {
     answers_.Refuse(sender, cause, stanza,
-                    addresses_.ServiceOf(domain) ? ErrorCondition::kServiceUnavailable
-                                                 : ErrorCondition::kRemoteServerNotFound);
+                    addresses_.IsComponent(domain) ? ErrorCondition::kServiceUnavailable
+                                                   : ErrorCondition::kRemoteServerNotFound);
     return false;
   }
   if (!sender.user.settings) return true;
@@ -389,7 +389,7 @@ void ClientStanzaProcessor::Iq(const Sender& sender, Cause& cause, xmpp::Stanza&
   const std::string_view bare = iq.to().empty() ? std::string_view(sender.user.bare) : xmpp::BareOf(iq.to());
   const bool to_self = bare == sender.user.bare && xmpp::ResourceOf(iq.to()).empty();
   const bool to_server = !iq.to().empty() && bare == xmpp::DomainOf(iq.to()) &&
-                         (addresses_.IsLocal(bare) || addresses_.ServiceOf(bare));
+                         (addresses_.IsLocal(bare) || addresses_.IsComponent(bare));
   if (to_self || to_server) {
     if (is_request && pending != nullptr) {
       iqs_.OnOutbound(sender, *pending);

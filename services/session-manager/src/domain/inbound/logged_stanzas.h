@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "domain/recent_map.h"
-#include "domain/sessions/session_id.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/session_id.h"
 
 namespace rookery::session_manager {
 

@@ -75,11 +75,6 @@ const std::vector<std::string>* CapsTracker::FeaturesOf(const Session& session) 
   return session.caps == nullptr ? nullptr : &session.caps->features;
 }
 
-bool CapsTracker::HasFeature(const Session& session, std::string_view feature) {
-  const std::vector<std::string>* features = FeaturesOf(session);
-  return features != nullptr && std::binary_search(features->begin(), features->end(), feature);
-}
-
 // ---- what sessions announce ---------------------------------------------------
 
 void CapsTracker::OnSessionChanged(Session& session) {

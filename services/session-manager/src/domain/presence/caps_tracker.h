@@ -13,8 +13,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "domain/feature_hooks.h"
 #include "domain/presence/client_caps.h"
-#include "domain/sessions/session_id.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/session_id.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {
@@ -38,7 +38,6 @@ class CapsTracker final : public LifeHook {
 
   /// The session's features in order, or null while (or because) they are not known.
   static const std::vector<std::string>* FeaturesOf(const Session& session);
-  static bool HasFeature(const Session& session, std::string_view feature);
 
   void OnShardLive(Shard& shard) override;
   void OnSessionChanged(Session& session) override;

@@ -52,7 +52,7 @@ struct PresenceFields {
 Cause CauseFor(const Session& session, const Cause& cause) {
   Cause own = cause;
   ROOKERY_CHECK(cause.offset >= 0);
-  std::memcpy(&own.parts, session.id.view().data(), sizeof own.parts);
+  std::memcpy(&own.parts, session.id.bytes().data(), sizeof own.parts);
   own.parts |= std::uint32_t{1} << 31;
   own.parts &= ~std::uint32_t{1};  // its record is the next number
   return own;

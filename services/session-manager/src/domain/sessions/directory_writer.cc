@@ -105,11 +105,11 @@ bool DirectoryWriter::IsLeft(const Shard& shard, const SessionId& id, std::uint6
 }
 
 SessionDirectory::Entry* DirectoryWriter::FindLeft(ShardState& state, const SessionId& id) {
-  const auto found = std::lower_bound(state.left.begin(), state.left.end(), id.view(),
+  const auto found = std::lower_bound(state.left.begin(), state.left.end(), id.bytes(),
                                       [](const SessionDirectory::Entry& entry, std::string_view wanted) {
                                         return entry.session_id < wanted;
                                       });
-  return found != state.left.end() && found->session_id == id.view() ? &*found : nullptr;
+  return found != state.left.end() && found->session_id == id.bytes() ? &*found : nullptr;
 }
 
 Task<void> DirectoryWriter::LookForLeft(std::shared_ptr<Shard> shard) {

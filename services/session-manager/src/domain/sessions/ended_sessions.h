@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "domain/recent_map.h"
-#include "domain/sessions/session_id.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/session_id.h"
 #include "rookery/session/v1/session_state.pb.h"
 
 namespace rookery::session_manager {

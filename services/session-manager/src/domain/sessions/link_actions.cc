@@ -11,7 +11,7 @@ using session::v1::SessionManagerAction;
 
 SessionManagerAction& AddAction(GatewayPeer& gateway, const SessionId& id, const Shard& shard) {
   SessionManagerAction& action = gateway.Add();
-  action.set_session_id(id.view().data(), SessionId::kSize);
+  action.set_session_id(id.bytes().data(), SessionId::kBytes);
   action.set_shard(shard.number);
   action.set_epoch(shard.epoch);
   return action;

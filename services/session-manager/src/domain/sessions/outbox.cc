@@ -99,7 +99,7 @@ void Outbox::Push(Session& session) {
     session::v1::Packet& packet = *action.mutable_packet();
     Fill(packet, *unacked->delivery, unacked->primary);
     auto& target = *packet.add_targets();
-    target.set_session_id(session.id.view().data(), SessionId::kSize);
+    target.set_session_id(session.id.bytes().data(), SessionId::kBytes);
     target.set_seq(unacked->seq);
     NoteUnderWay(session, *unacked);
   }

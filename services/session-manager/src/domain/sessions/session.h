@@ -11,9 +11,9 @@
 #include "domain/delivery/delivery.h"
 #include "domain/inbound/inbound_ledger.h"
 #include "domain/inbound/inbound_order.h"
-#include "domain/sessions/session_id.h"
 #include "domain/sessions/session_phase.h"
 #include "ports/gateway_peer.h"
+#include "rookery/base/session_id.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 #include "rookery/session/v1/session_state.pb.h"
 #include "rookery/xmpp/jid.h"
@@ -158,14 +158,15 @@ struct Session : GatewayHook {
   /// The same, made when missing.
   const std::shared_ptr<EndWrites>& EndWritesOf();
 
-  /// Of the start or resumption that has made it what it is (WaitingAction); 0: it was there before.
+  /// The number of the action (WaitingAction) that started or last resumed the session; 0 where it was
+  /// started before this process had the shard.
   std::uint64_t arrival = 0;
   /// The newest attempt to resume, while it waits; null when there is none.
   std::unique_ptr<WaitingResume> resume_waits;
   /// The attempt that its gateway was answered over its link when the client came there; 0: none was.
   std::uint64_t resumed_by = 0;
-  /// Whether the gateway to which the client has come knows the session is not known: nothing has been
-  /// heard from there. What was the session before could still be gone on with, should we die.
+  /// The gateway that the client has come to has said nothing of the session yet, so it may not know of it.
+  /// If we die now, the next owner may be brought the session as it was before.
   bool is_unheard = false;
   /// The gateway that the client left with the newest resumption, until it is told so.
   std::string left_gateway;
@@ -202,8 +203,8 @@ struct Session : GatewayHook {
   std::size_t unacked_bytes = 0;
   /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.
   bool is_presence_due = false;
-  /// Set while what some of the packets after this number are is not known, but will be: the records wait
-  /// (record_order.h). None after it is sent meanwhile.
+  /// Set while the contents of some packets after this number are still unknown, because their records wait
+  /// (record_order.h). No packet after it is sent meanwhile.
   std::optional<std::uint64_t> resend_after;
   /// In ShardDelivery::unacknowledged.
   bool is_store_due = false;

@@ -208,6 +208,8 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
     tasks_.Spawn("account.create", accounts_.Create(gateway.instance(), std::move(*action.mutable_create())));
     return;
   }
+  // Everything else is about a session.
+  if (!SessionId::FromBytes(action.session_id())) return;
 
   const auto checking = checking_.empty() ? checking_.end() : checking_.find(SessionId(action.session_id()));
   if (checking != checking_.end()) {

@@ -13,10 +13,10 @@
 #include "domain/metrics.h"
 #include "domain/sessions/confirmations.h"
 #include "domain/sessions/live_sessions.h"
-#include "domain/sessions/session_id.h"
 #include "domain/sessions/session_parker.h"
 #include "ports/gateway_peer.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/session_id.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {

@@ -10,12 +10,12 @@ struct ShardService {
   std::string binary;              // the program
   std::string topic;               // "rooms"
   std::string configuration = {};  // YAML beside what every such service needs
-  std::string component = {};      // "conference.example.org"
+  std::string component = {};      // "conference.example.org", or nothing: it answers no disco
   std::string category = {};       // of its disco identity
   std::string type = {};
 };
 
-/// For a service made of sharding::Member. Real processes of it, with a real Redis and Kafka. GoogleTest
+/// For any service with shards. Real processes of it, with a real Redis and Kafka. GoogleTest
 /// failures. In order: two share the shards and publish which; health, readiness, metrics and gRPC answer;
 /// only the owner of the component's shard answers disco; an emptied Redis is filled again; one is killed,
 /// and the other takes over its shards and reads on where it had committed; SIGTERM drains.

@@ -11,9 +11,9 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 
-class ShardKeeperTest : public Cluster {
+class UserShardsTest : public Cluster {
  protected:
-  ShardKeeperTest() : Cluster(2), gateway_(AddGateway("gw-1")) {
+  UserShardsTest() : Cluster(2), gateway_(AddGateway("gw-1")) {
     alice_ = UserIn(0);
     bob_ = UserIn(1);
   }
@@ -25,7 +25,7 @@ class ShardKeeperTest : public Cluster {
   std::string alice_, bob_;
 };
 
-TEST_F(ShardKeeperTest, TheFencesOffsetIsTheEpoch_NoOtherPartitionHearsOfIt) {
+TEST_F(UserShardsTest, TheFencesOffsetIsTheEpoch_NoOtherPartitionHearsOfIt) {
   Own(1, 0);
   ASSERT_EQ(log_.users[1].size(), 1u);
   EXPECT_TRUE(log_.Record(1, 0).has_fence());
@@ -37,7 +37,7 @@ TEST_F(ShardKeeperTest, TheFencesOffsetIsTheEpoch_NoOtherPartitionHearsOfIt) {
   EXPECT_GT(node(1).domain.shards().Find(1)->epoch, 0);
 }
 
-TEST_F(ShardKeeperTest, ActionsWaitUntilTheShardIsLive) {
+TEST_F(UserShardsTest, ActionsWaitUntilTheShardIsLive) {
   log_.held = true;
   Assign(0, 0);
   Settle();
@@ -52,7 +52,7 @@ TEST_F(ShardKeeperTest, ActionsWaitUntilTheShardIsLive) {
   ASSERT_TRUE(RunUntil([&] { return alice.started; }));
 }
 
-TEST_F(ShardKeeperTest, AGatewayThatNeverAttachesIsNotWaitedForForever) {
+TEST_F(UserShardsTest, AGatewayThatNeverAttachesIsNotWaitedForForever) {
   gateway_.attaches = false;
   const auto before = clock_.Now();
   Assign(0, 0);
@@ -66,7 +66,7 @@ TEST_F(ShardKeeperTest, AGatewayThatNeverAttachesIsNotWaitedForForever) {
   EXPECT_GE(clock_.Now() - before, settings_.attach_timeout);
 }
 
-TEST_F(ShardKeeperTest, NotLiveBeforeItIsKnownWhichGatewaysThereAre) {
+TEST_F(UserShardsTest, NotLiveBeforeItIsKnownWhichGatewaysThereAre) {
   // It has just started: Redis has not told it of a gateway, and none has found it.
   node(0).membership.is_complete = false;
   Assign(0, 0);
@@ -76,7 +76,7 @@ TEST_F(ShardKeeperTest, NotLiveBeforeItIsKnownWhichGatewaysThereAre) {
   EXPECT_TRUE(RunUntil([&] { return IsLive(0); }));
 }
 
-TEST_F(ShardKeeperTest, NobodyKnowsWhichGatewaysThereAre_NoneIsLinked_NotLiveAndNotAble) {
+TEST_F(UserShardsTest, NobodyKnowsWhichGatewaysThereAre_NoneIsLinked_NotLiveAndNotAble) {
   Node& alone = AddNode();
   gateway_.Unlink(alone);
   alone.membership.is_complete = false;
@@ -89,7 +89,7 @@ TEST_F(ShardKeeperTest, NobodyKnowsWhichGatewaysThereAre_NoneIsLinked_NotLiveAnd
   EXPECT_TRUE(RunUntil([&] { return IsLive(0); }));
 }
 
-TEST_F(ShardKeeperTest, StaleEpoch_Refused) {
+TEST_F(UserShardsTest, StaleEpoch_Refused) {
   Own(0, 0);
   Own(1, 0);
   Client& bob = SignIn(gateway_, bob_, "b");
@@ -109,7 +109,7 @@ TEST_F(ShardKeeperTest, StaleEpoch_Refused) {
   EXPECT_EQ(node(0).domain.shards().Find(1)->window.size(), 0u);
 }
 
-TEST_F(ShardKeeperTest, UnreadableAndMisplacedRecordsAreSkipped) {
+TEST_F(UserShardsTest, UnreadableAndMisplacedRecordsAreSkipped) {
   Own(1, 0);
   Client& bob = SignIn(gateway_, bob_, "b");
   log_.users[1].push_back("\xff\xff not a record");
@@ -126,7 +126,7 @@ TEST_F(ShardKeeperTest, UnreadableAndMisplacedRecordsAreSkipped) {
   EXPECT_EQ(node(0).domain.shards().Find(1)->window.size(), 0u);
 }
 
-TEST_F(ShardKeeperTest, CursorIsCommitted_OnlyWhenItMoves) {
+TEST_F(UserShardsTest, CursorIsCommitted_OnlyWhenItMoves) {
   Own(0, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
   gateway_.Send(alice, Message(alice_, "m1"));
@@ -138,7 +138,7 @@ TEST_F(ShardKeeperTest, CursorIsCommitted_OnlyWhenItMoves) {
   EXPECT_EQ(node(0).shard_log.commits, commits);
 }
 
-TEST_F(ShardKeeperTest, TooMuchUnfinished_PausesTheShard) {
+TEST_F(UserShardsTest, TooMuchUnfinished_PausesTheShard) {
   settings_.max_unfinished_records = 20;
   AddNode();
   Own(0, 2);
@@ -158,7 +158,7 @@ TEST_F(ShardKeeperTest, TooMuchUnfinished_PausesTheShard) {
   }));
 }
 
-TEST_F(ShardKeeperTest, OneThatCannotFinish_HoldsBackNobodyElse) {
+TEST_F(UserShardsTest, OneThatCannotFinish_HoldsBackNobodyElse) {
   settings_.max_unfinished_records = 20;
   AddNode();
   Own(0, 2);
@@ -177,7 +177,7 @@ TEST_F(ShardKeeperTest, OneThatCannotFinish_HoldsBackNobodyElse) {
   ASSERT_TRUE(RunUntil([&] { return database_.Waiting(absent) == 1; }));
 }
 
-TEST_F(ShardKeeperTest, LogTooBusy_ReadingStopsUntilItIsCalm) {
+TEST_F(UserShardsTest, LogTooBusy_ReadingStopsUntilItIsCalm) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -195,7 +195,7 @@ TEST_F(ShardKeeperTest, LogTooBusy_ReadingStopsUntilItIsCalm) {
 
 // ---- what the log does not take -----------------------------------------------
 
-TEST_F(ShardKeeperTest, RefusedAppend_TheSenderHasAnError_NotAnAcknowledgementAlone) {
+TEST_F(UserShardsTest, RefusedAppend_TheSenderHasAnError_NotAnAcknowledgementAlone) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -222,7 +222,7 @@ TEST_F(ShardKeeperTest, RefusedAppend_TheSenderHasAnError_NotAnAcknowledgementAl
   EXPECT_NE(errors[0].payload().find("internal-server-error"), std::string::npos);
 }
 
-TEST_F(ShardKeeperTest, ManyRefusedRecordsThatAreHeld_AllAreSaidAgain) {
+TEST_F(UserShardsTest, ManyRefusedRecordsThatAreHeld_AllAreSaidAgain) {
   roster_.Befriend(alice_, bob_);
   Own(0, 0);
   Own(1, 0);
@@ -245,7 +245,7 @@ TEST_F(ShardKeeperTest, ManyRefusedRecordsThatAreHeld_AllAreSaidAgain) {
   EXPECT_EQ(Only(bob.inbox, common::v1::STANZA_KIND_PRESENCE, "unavailable").size(), 5u);
 }
 
-TEST_F(ShardKeeperTest, RefusedError_IsSaidAgain) {
+TEST_F(UserShardsTest, RefusedError_IsSaidAgain) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -263,7 +263,7 @@ TEST_F(ShardKeeperTest, RefusedError_IsSaidAgain) {
   EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
 }
 
-TEST_F(ShardKeeperTest, RefusedFence_IsTriedAgain) {
+TEST_F(UserShardsTest, RefusedFence_IsTriedAgain) {
   int refusals = 3;
   log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
     return record.has_fence() && refusals-- > 0 ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
@@ -275,7 +275,7 @@ TEST_F(ShardKeeperTest, RefusedFence_IsTriedAgain) {
 
 // ---- a log that is shorter than it was --------------------------------------------
 
-TEST_F(ShardKeeperTest, LogCut_TheShardGoesOn_NewRecordsAreApplied_EpochsRise) {
+TEST_F(UserShardsTest, LogCut_TheShardGoesOn_NewRecordsAreApplied_EpochsRise) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -301,7 +301,7 @@ TEST_F(ShardKeeperTest, LogCut_TheShardGoesOn_NewRecordsAreApplied_EpochsRise) {
   EXPECT_EQ(node(1).owner.metrics().log_cuts.Value(), 1);
 }
 
-TEST_F(ShardKeeperTest, LogCutUnderItsOwner_TakenAfresh_NewMessagesArrive_NobodyIsSignedOut) {
+TEST_F(UserShardsTest, LogCutUnderItsOwner_TakenAfresh_NewMessagesArrive_NobodyIsSignedOut) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -326,7 +326,7 @@ TEST_F(ShardKeeperTest, LogCutUnderItsOwner_TakenAfresh_NewMessagesArrive_Nobody
 
 // ---- freeze -----------------------------------------------------------------
 
-TEST_F(ShardKeeperTest, Frozen_NothingIsDoneBeforeOwnershipIsKnown_StillOurs) {
+TEST_F(UserShardsTest, Frozen_NothingIsDoneBeforeOwnershipIsKnown_StillOurs) {
   Own(0, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
   clock_.Advance(std::chrono::seconds(15));
@@ -339,7 +339,7 @@ TEST_F(ShardKeeperTest, Frozen_NothingIsDoneBeforeOwnershipIsKnown_StillOurs) {
   EXPECT_EQ(alice.confirmed, 2u);
 }
 
-TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
+TEST_F(UserShardsTest, Frozen_ShardsMoved_NoHarmDone) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -373,7 +373,7 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_NoHarmDone) {
   EXPECT_EQ(alice.confirmed, alice.sent);
 }
 
-TEST_F(ShardKeeperTest, Frozen_ShardsMoved_WhatTheNewOwnerGaveIsNotStoredByTheOldOne) {
+TEST_F(UserShardsTest, Frozen_ShardsMoved_WhatTheNewOwnerGaveIsNotStoredByTheOldOne) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -409,7 +409,7 @@ TEST_F(ShardKeeperTest, Frozen_ShardsMoved_WhatTheNewOwnerGaveIsNotStoredByTheOl
   EXPECT_THAT(again.MessageIds(), IsEmpty());
 }
 
-TEST_F(ShardKeeperTest, ShardsMovedUnnoticed_WhatTheNewOwnerGaveIsNotStoredByTheOldOne) {
+TEST_F(UserShardsTest, ShardsMovedUnnoticed_WhatTheNewOwnerGaveIsNotStoredByTheOldOne) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -431,7 +431,7 @@ TEST_F(ShardKeeperTest, ShardsMovedUnnoticed_WhatTheNewOwnerGaveIsNotStoredByThe
   EXPECT_EQ(node(0).domain.shards().Find(1), nullptr);
 }
 
-TEST_F(ShardKeeperTest, Frozen_WhatWaitsForTheStoreIsNotWrittenBeforeOwnershipIsKnown) {
+TEST_F(UserShardsTest, Frozen_WhatWaitsForTheStoreIsNotWrittenBeforeOwnershipIsKnown) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -447,7 +447,7 @@ TEST_F(ShardKeeperTest, Frozen_WhatWaitsForTheStoreIsNotWrittenBeforeOwnershipIs
   ASSERT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 1; }));
 }
 
-TEST_F(ShardKeeperTest, FrozenForTooLong_GivesUpItsShardsAndWhatItHadToSay) {
+TEST_F(UserShardsTest, FrozenForTooLong_GivesUpItsShardsAndWhatItHadToSay) {
   Own(0, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
   log_.held = true;
@@ -471,7 +471,7 @@ TEST_F(ShardKeeperTest, FrozenForTooLong_GivesUpItsShardsAndWhatItHadToSay) {
   EXPECT_EQ(alice.confirmed, alice.sent);
 }
 
-TEST_F(ShardKeeperTest, Frozen_TheGatewaysClosedTheirLinks_NoSessionIsEndedBeforeOwnershipIsKnown) {
+TEST_F(UserShardsTest, Frozen_TheGatewaysClosedTheirLinks_NoSessionIsEndedBeforeOwnershipIsKnown) {
   Own(0, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
   node(0).shard_log.member = false;
@@ -490,7 +490,7 @@ TEST_F(ShardKeeperTest, Frozen_TheGatewaysClosedTheirLinks_NoSessionIsEndedBefor
 
 // ---- hand-over --------------------------------------------------------------
 
-TEST_F(ShardKeeperTest, Revoked_HandedOverWithItsCursor) {
+TEST_F(UserShardsTest, Revoked_HandedOverWithItsCursor) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -511,7 +511,7 @@ TEST_F(ShardKeeperTest, Revoked_HandedOverWithItsCursor) {
   EXPECT_FALSE(bob.ended);
 }
 
-TEST_F(ShardKeeperTest, Revoked_ParksFirst) {
+TEST_F(UserShardsTest, Revoked_ParksFirst) {
   Own(1, 0);
   Client& bob = SignIn(gateway_, bob_, "b");
   gateway_.EnableStreamManagement(bob);
@@ -526,7 +526,7 @@ TEST_F(ShardKeeperTest, Revoked_ParksFirst) {
   EXPECT_EQ(database_.parked.size(), 1u);
 }
 
-TEST_F(ShardKeeperTest, Revoked_AppendsInFlightDoNoHarm) {
+TEST_F(UserShardsTest, Revoked_AppendsInFlightDoNoHarm) {
   Own(0, 0);
   Own(1, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -543,7 +543,7 @@ TEST_F(ShardKeeperTest, Revoked_AppendsInFlightDoNoHarm) {
   EXPECT_EQ(alice.confirmed, alice.sent);
 }
 
-TEST_F(ShardKeeperTest, RevokedWhileAcquiring) {
+TEST_F(UserShardsTest, RevokedWhileAcquiring) {
   log_.held = true;
   Assign(0, 0);
   Settle();
@@ -556,7 +556,7 @@ TEST_F(ShardKeeperTest, RevokedWhileAcquiring) {
   Own(0, 1);
 }
 
-TEST_F(ShardKeeperTest, LostAndGivenBack) {
+TEST_F(UserShardsTest, LostAndGivenBack) {
   Own(0, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
   node(0).owner.OnLost(0);
@@ -571,7 +571,7 @@ TEST_F(ShardKeeperTest, LostAndGivenBack) {
   EXPECT_FALSE(alice.ended);
 }
 
-TEST_F(ShardKeeperTest, LostWithATurnUnderWay) {
+TEST_F(UserShardsTest, LostWithATurnUnderWay) {
   Own(0, 0);
   Client& alice = SignIn(gateway_, alice_, "a");
   roster_.down = true;

@@ -1,10 +1,10 @@
-#include "rookery/base/shard.h"
+#include "rookery/events/partition.h"
 
 #include <cstddef>
 
 #include "rookery/base/check.h"
 
-namespace rookery {
+namespace rookery::events {
 
 // MurmurHash2, 32 bits, with the seed of Kafka's Java client
 // (org.apache.kafka.common.utils.Utils.murmur2 names it 0x9747b28c).
@@ -34,10 +34,10 @@ std::uint32_t Murmur2(std::string_view key) {
   return hash;
 }
 
-std::uint32_t ShardOf(std::string_view bare_jid, std::uint32_t shard_count) {
-  ROOKERY_CHECK(shard_count > 0);
+std::uint32_t PartitionOf(std::string_view key, std::uint32_t count) {
+  ROOKERY_CHECK(count > 0);
   // Kafka clears the sign bit instead of taking the absolute value.
-  return (Murmur2(bare_jid) & 0x7fffffffU) % shard_count;
+  return (Murmur2(key) & 0x7fffffffU) % count;
 }
 
-}  // namespace rookery
+}  // namespace rookery::events

@@ -1,0 +1,236 @@
+// OwnerClient and InstanceClient over a registry and a transport that the test answers for.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <exception>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rookery/routing/instance_client.h"
+#include "rookery/routing/owner_client.h"
+
+namespace rookery::routing {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class FakeRegistry final : public Registry {
+ public:
+  void Announce(std::string, Instance, std::function<void(const absl::Status&)>) override {}
+  bool is_announced() const override { return true; }
+  const Incarnation& incarnation() const override { return incarnation_; }
+  Task<void> Withdraw() override { co_return; }
+  void Watch(std::string, std::function<void(const std::vector<Instance>&)>) override {}
+  const std::vector<Instance>& Instances(std::string_view) const override { return instances; }
+  bool is_complete(std::string_view) const override { return false; }
+  void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
+  Task<absl::StatusOr<std::vector<OwnerEntry>>> ReadShards(std::string service) override {
+    reads.push_back(service);
+    if (is_away) co_return absl::UnavailableError("Redis is away");
+    co_return owners;
+  }
+
+  std::vector<Instance> instances;
+  std::vector<OwnerEntry> owners;
+  std::vector<std::string> reads;
+  bool is_away = false;
+
+ private:
+  Incarnation incarnation_;
+};
+
+class ClientsTest : public ::testing::Test {
+ protected:
+  using Answer = absl::StatusOr<std::string>;
+
+  template <typename T>
+  T Run(Task<T> task) {
+    std::optional<T> result;
+    asio::co_spawn(io_, std::move(task),
+                   [&](std::exception_ptr, T value) { result.emplace(std::move(value)); });
+    io_.restart();
+    io_.run();
+    return *std::move(result);
+  }
+  /// What the process at the address says; one that nobody has described does the work.
+  Task<Answer> Reply(std::string address) {
+    asked_.push_back(address);
+    const auto error = errors_.find(address);
+    if (error != errors_.end()) co_return error->second;
+    co_return "done by " + address;
+  }
+  /// Who was asked since the last time.
+  std::vector<std::string> Asked() { return std::exchange(asked_, {}); }
+
+  asio::io_context io_;
+  FakeRegistry registry_;
+  std::map<std::string, absl::Status> errors_;  // by address
+
+ private:
+  std::vector<std::string> asked_;
+};
+
+class OwnerClientTest : public ClientsTest {
+ protected:
+  static constexpr events::Home kHome{events::Service::kMuc, events::Topic::kRooms, 3};
+
+  Answer Ask(events::Home home = kHome, Deadline deadline = Deadline::After(milliseconds(1'000))) {
+    const auto call = [this](const std::string& address, milliseconds limit) {
+      EXPECT_GT(limit.count(), 0);
+      EXPECT_LE(limit.count(), 1'000);
+      return Reply(address);
+    };
+    return Run(owners_.Ask<std::string>(home, deadline, call));
+  }
+  /// Redis: who owns the shard.
+  void Publish(const std::string& address, std::uint32_t shard = kHome.partition) {
+    std::erase_if(registry_.owners, [&](const OwnerEntry& owner) { return owner.shard == shard; });
+    registry_.owners.push_back({shard, 1, "muc", address});
+  }
+
+  OwnerClient owners_{registry_};
+};
+
+TEST_F(OwnerClientTest, TheOwnerIsAskedAndRemembered) {
+  Publish("a");
+  Publish("b", 4);
+  EXPECT_EQ(*Ask(), "done by a");
+  EXPECT_THAT(registry_.reads, ElementsAre("muc"));
+  registry_.is_away = true;
+  EXPECT_EQ(*Ask(), "done by a");
+  EXPECT_EQ(*Ask({events::Service::kMuc, events::Topic::kRooms, 4}), "done by b");
+  EXPECT_EQ(registry_.reads.size(), 1u);
+}
+
+TEST_F(OwnerClientTest, EachServiceHasItsOwnOwners) {
+  Publish("a");
+  EXPECT_EQ(*Ask(), "done by a");
+  Publish("s");
+  EXPECT_EQ(*Ask({events::Service::kSearch, events::Topic::kMessages, 3}), "done by s");
+  EXPECT_EQ(*Ask(), "done by a");
+  EXPECT_THAT(registry_.reads, ElementsAre("muc", "search"));
+}
+
+TEST_F(OwnerClientTest, WhatTheOwnerSaysIsTheAnswer) {
+  Publish("a");
+  for (const absl::Status& error : {absl::NotFoundError("no such room"), absl::DeadlineExceededError("late"),
+                                    absl::InternalError("a mistake")}) {
+    errors_["a"] = error;
+    EXPECT_EQ(Ask().status(), error);
+    EXPECT_THAT(Asked(), ElementsAre("a"));
+  }
+  EXPECT_EQ(registry_.reads.size(), 1u);
+}
+
+TEST_F(OwnerClientTest, TheNextOwnerIsFoundInTheSameCall) {
+  for (const absl::Status& error :
+       {absl::UnavailableError("nobody listens"), absl::FailedPreconditionError("not owned here")}) {
+    errors_ = {{"b", absl::UnavailableError("gone")}};
+    Publish("a");
+    EXPECT_EQ(*Ask(), "done by a");
+    Asked();
+    errors_ = {{"a", error}};
+    Publish("b");
+    EXPECT_EQ(*Ask(), "done by b");
+    EXPECT_THAT(Asked(), ElementsAre("a", "b"));
+    EXPECT_EQ(*Ask(), "done by b") << "the former owner is forgotten";
+    EXPECT_THAT(Asked(), ElementsAre("b"));
+  }
+}
+
+TEST_F(OwnerClientTest, OneThatIsNotTheOwnerIsNotAskedTwice) {
+  Publish("a");
+  EXPECT_TRUE(Ask().ok());
+  Asked();
+  errors_["a"] = absl::FailedPreconditionError("not owned here");
+  // Redis does not know the next one yet, and then is away.
+  for (const bool is_away : {false, true}) {
+    registry_.is_away = is_away;
+    EXPECT_EQ(Ask().status().code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(Asked(), ElementsAre("a"));
+  }
+}
+
+TEST_F(OwnerClientTest, NoMoreThanTwoAreAsked) {
+  Publish("a");
+  EXPECT_TRUE(Ask().ok());
+  Asked();
+  errors_ = {{"a", absl::FailedPreconditionError("not owned here")},
+             {"b", absl::FailedPreconditionError("not owned here yet")}};
+  Publish("b");
+  EXPECT_EQ(Ask().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(Asked(), ElementsAre("a", "b"));
+}
+
+TEST_F(OwnerClientTest, NobodyToAskIsUnavailable) {
+  EXPECT_EQ(Ask().status().code(), absl::StatusCode::kUnavailable);
+  registry_.is_away = true;
+  EXPECT_EQ(Ask().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(Asked(), IsEmpty());
+}
+
+TEST_F(OwnerClientTest, AfterTheDeadlineNobodyIsAsked) {
+  Publish("a");
+  EXPECT_EQ(Ask(kHome, Deadline::After(milliseconds(0))).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(Asked(), IsEmpty());
+}
+
+class InstanceClientTest : public ClientsTest {
+ protected:
+  Answer Ask() {
+    const auto call = [this](const std::string& address) { return Reply(address); };
+    return Run(instances_.Ask<std::string>(kKey, call));
+  }
+  void Add(const std::string& name) { registry_.instances.push_back({name, name}); }
+  /// The address of whom the key belongs to.
+  std::string First() const { return Choose(registry_.instances, kKey)->address; }
+
+  static constexpr const char* kKey = "ann@localhost";
+  InstanceClient instances_{registry_, "roster"};
+};
+
+TEST_F(InstanceClientTest, TheInstanceOfTheKeyIsAsked) {
+  for (const char* name : {"a", "b", "c"}) Add(name);
+  EXPECT_EQ(*Ask(), "done by " + First());
+  errors_[First()] = absl::AbortedError("changed meanwhile");
+  EXPECT_EQ(Ask().status().code(), absl::StatusCode::kAborted) << "that is an answer";
+  EXPECT_THAT(Asked(), ElementsAre(First(), First()));
+}
+
+TEST_F(InstanceClientTest, AnotherOneIsAskedWhenItDoesNotAnswer) {
+  Add("a");
+  Add("b");
+  const std::string other = First() == "a" ? "b" : "a";
+  for (const absl::Status& error : {absl::UnavailableError("gone"), absl::DeadlineExceededError("slow")}) {
+    errors_[First()] = error;
+    EXPECT_EQ(*Ask(), "done by " + other);
+    EXPECT_THAT(Asked(), ElementsAre(First(), other));
+  }
+  errors_[other] = absl::UnavailableError("gone too");
+  EXPECT_EQ(Ask().status(), errors_[other]);
+  EXPECT_THAT(Asked(), ElementsAre(First(), other));
+}
+
+TEST_F(InstanceClientTest, TheOnlyOneIsAskedAgain) {
+  Add("a");
+  errors_["a"] = absl::UnavailableError("the connection broke");
+  EXPECT_EQ(Ask().status(), errors_["a"]);
+  EXPECT_THAT(Asked(), ElementsAre("a", "a"));
+}
+
+TEST_F(InstanceClientTest, NoInstanceIsUnavailable) {
+  EXPECT_EQ(Ask().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(Asked(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace rookery::routing
