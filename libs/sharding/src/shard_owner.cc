@@ -215,14 +215,15 @@ void ShardOwner::OnAssigned(std::int32_t partition) {
 }
 
 void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
-  std::shared_ptr<Shard> shard = service_->MakeShard(number, options_.duplicate_horizon);
+  const std::shared_ptr<Shard> shard = service_->MakeShard(number, options_.duplicate_horizon);
+  shard->tasks = tasks_->MakePart();
   shards_[number] = shard;
   if (former) {
     // What is read before it is acquired would be thrown away.
     shard->paused = true;
     consumer_->Pause(P(number));
   }
-  tasks_->Spawn("shard.acquire", Acquire(std::move(shard), former));
+  shard->Spawn("shard.acquire", Acquire(shard, former));
 }
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
@@ -233,7 +234,7 @@ void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
 }
 
 Task<void> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor) {
-  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     if (cursor < 0) {
       // What is committed is committed once more.
       const absl::StatusOr<Range> range = co_await FindRange(shard->number);
@@ -302,12 +303,11 @@ Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t le
   fence.set_instance(options_.instance);
   if (least_epoch >= 0) fence.set_epoch(least_epoch);
   const std::unique_ptr<google::protobuf::MessageLite> record = service_->MakeFence(fence);
-  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     runtime::Promise<absl::StatusOr<std::int64_t>> appended(executor_);
     log_.Append(options_.topic, shard->number, {}, *record,
                 [appended](const absl::StatusOr<std::int64_t>& offset) mutable { appended.Set(offset); });
     const absl::StatusOr<std::int64_t> offset = co_await appended.Get();
-    if (shard->released()) co_return;
     if (offset.ok()) {
       shard->fence_offset = *offset;
       shard->epoch = std::max(*offset, least_epoch);
@@ -323,18 +323,15 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   // 0. Where it was ours a moment ago and may not be now, the group is asked: who is no member is
   // told so, and OnLost follows.
   if (former) co_await AwaitCertainty(shard, former->cursor);
-  if (shard->released()) co_return;
   // 1. Where the log and the last owner stand, and how far back repetitions can lie: counted from
   // now, since they may come from now on, however long the rest takes.
   Range range;
   LookBack found_back;
-  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     const absl::Status found = co_await FindOffsets(*shard, range, found_back);
     if (found.ok()) break;
-    if (!shard->released())
-      telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found)}});
+    telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found)}});
   }
-  if (shard->released()) co_return;
   std::int64_t look_back = found_back.offset;
   // Whatever the clocks say, it is the horizon at least.
   const std::chrono::milliseconds age(clock_.UnixMillisNow() - found_back.since_ms);
@@ -342,7 +339,6 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   std::int64_t published = -1;
   if (published_epoch_) published = co_await published_epoch_(shard->number);
   if (former) published = std::max(published, former->epoch);
-  if (shard->released()) co_return;
   // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
   // was committed beyond it. Epochs go on rising all the same, also for the owners that follow.
   const bool was_cut = (former && former->was_cut) || range.committed > range.end ||
@@ -361,21 +357,18 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
 
   // 2. The fence. What an older owner decides after it is refused.
   co_await AppendFence(shard, least_epoch);
-  if (shard->released()) co_return;
   service_->OnFenced(*shard);
   PublishShards();
 
   // 3. A cursor of the log as it was would take the records of the new one for finished.
   if (was_cut) co_await AwaitCertainty(shard, look_back);
-  if (shard->released()) co_return;
 
   // 4. What the service must know.
-  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     const absl::Status loaded = co_await service_->Load(shard);
-    if (loaded.ok() || shard->released()) break;
+    if (loaded.ok()) break;
     telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(loaded)}});
   }
-  if (shard->released()) co_return;
   look_back = std::min(look_back, shard->fence_offset);
 
   // 5. From the cursor on. Nothing was ever committed: everything that the log still has is ours.
@@ -402,7 +395,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
 void ShardOwner::OnRecord(const kafka::Record& read) {
   NoteTime();
   Shard* const shard = Find(static_cast<std::uint32_t>(read.partition));
-  if (shard == nullptr || shard->released() || shard->phase == Shard::Phase::kAcquiring) return;
+  if (shard == nullptr || shard->phase == Shard::Phase::kAcquiring) return;
   const std::int64_t offset = read.offset;
   if (shard->suspended || shard->settling) {
     // Whether it is ours to apply is not known, or its turn has not come. It is read again then.
@@ -486,13 +479,13 @@ void ShardOwner::OnFenceRead(Shard& shard) {
   if (service_->is_settled(shard)) return GoLive(shard);
   shard.settling = true;
   UpdatePause(shard);
-  tasks_->Spawn("shard.settle", Settle(Shared(shard.number)));
+  shard.Spawn("shard.settle", Settle(Shared(shard.number)));
 }
 
 Task<void> ShardOwner::Settle(std::shared_ptr<Shard> shard) {
   co_await service_->Settle(shard);
   // Frozen meanwhile, it has to be certain that it is still ours.
-  if (!shard->released() && shard->settling && !shard->suspended) EndSettling(*shard);
+  if (shard->settling && !shard->suspended) EndSettling(*shard);
 }
 
 void ShardOwner::EndSettling(Shard& shard) {
@@ -582,7 +575,7 @@ void ShardOwner::OnRevoking(std::int32_t partition) {
     consumer_->ReleaseDone(partition);
     return;
   }
-  tasks_->Spawn("shard.hand_over", HandOver(shard));
+  shard->Spawn("shard.hand_over", HandOver(shard));
 }
 
 Task<void> ShardOwner::AwaitAppends(std::shared_ptr<Shard> shard) {
@@ -595,16 +588,13 @@ Task<void> ShardOwner::AwaitAppends(std::shared_ptr<Shard> shard) {
 Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
   const SteadyTime limit = clock_.Now() + kHandOver;
   if (shard->live()) co_await service_->HandOver(shard, limit);
-  if (shard->released()) co_return;
   if (shard->phase != Shard::Phase::kAcquiring) {
     // What follows from the records before the cursor is in the log, or the cursor does not pass them:
     // the next owner repeats as little as possible.
     co_await AwaitAppends(shard);
-    if (shard->released()) co_return;
     const std::int64_t cursor = shard->window.cursor();
     std::vector<kafka::Consumer::Position> last{{P(shard->number), cursor}};
     const absl::Status committed = co_await consumer_->Commit(std::move(last));
-    if (shard->released()) co_return;
     if (committed.ok()) {
       NoteCommitted(*shard, cursor);
       service_->OnCommitted(*shard);
@@ -612,7 +602,6 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
     }
   }
-  if (shard->released()) co_return;
   telemetry::LogInfo("shard.handed_over", {{"shard", shard->number}, {"cursor", shard->window.cursor()}});
   Drop(shard);
   consumer_->ReleaseDone(P(shard->number));
@@ -621,6 +610,8 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
 void ShardOwner::Drop(const std::shared_ptr<Shard>& shard) {
   service_->Forget(*shard);
   shard->phase = Shard::Phase::kReleased;
+  // One of them may be who calls.
+  shard->tasks->Cancel();
   const auto found = shards_.find(shard->number);
   if (found != shards_.end() && found->second == shard) shards_.erase(found);
   PublishShards();
@@ -700,7 +691,7 @@ Task<void> ShardOwner::CheckOwnership() {
       if (service_->is_settled(*shard)) {
         EndSettling(*shard);
       } else {
-        tasks_->Spawn("shard.settle", Settle(shard));
+        shard->Spawn("shard.settle", Settle(shard));
       }
       continue;
     }

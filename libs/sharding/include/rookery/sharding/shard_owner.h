@@ -180,7 +180,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// Forgets the shard, and acquires it with a new fence if the group says that it is ours.
   void BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut);
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
-  /// Returns when the group has taken a commit for the shard, or the shard is released.
+  // Coroutines of the shard, from here to HandOver but for questions.
+  /// Returns when the group has taken a commit for the shard.
   Task<void> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
   Task<absl::StatusOr<Range>> FindRange(std::uint32_t number);
   Task<absl::Status> FindOffsets(const Shard& shard, Range& range, LookBack& look_back);
