@@ -23,11 +23,9 @@ void SessionRows::Remove(Session& session, std::optional<std::uint64_t> up_to_se
 void SessionRows::StartRemoval(const WaitingStore::SessionKey& key, std::optional<std::uint64_t> up_to_seq,
                                const std::shared_ptr<EndWrites>& ends) {
   Shard* shard = shards_.Find(addresses_.ShardOf(key.owner));
-  if (shard == nullptr || shard->released()) return;
+  if (shard == nullptr) return;
   ++ends->open;
-  auto done = [ends](const StoreWriter::Answer& answer) {
-    if (!absl::IsCancelled(answer.status)) ends->Finish();
-  };
+  auto done = [ends](const StoreWriter::Answer&) { ends->Finish(); };
   if (up_to_seq) {
     states_.WriterOf(*shard).RemovePackets(key, *up_to_seq, std::move(done));
   } else {

@@ -106,7 +106,8 @@ void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, sessio
     errand.is_resent = is_resent;
     if (HasToWait(user, session->inbound_order.get(), errand)) {
       if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
-      if (is_resent && watched_.insert(session->id).second) tasks_.Spawn("stanza.wake", Wake(session));
+      if (is_resent && !std::exchange(session->is_watched, true))
+        user.shard->Spawn("stanza.wake", Wake(session));
       session->inbound_order->Wait(std::move(stanza), std::move(errand));
       return;
     }
@@ -139,24 +140,21 @@ void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session,
   if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
   session->inbound_order->Begin(cause.count, std::move(errand));
   session->inbound.Open(cause.count);
-  tasks_.Spawn("stanza.handle", Run(session, cause, std::move(work)));
+  session->user->shard->Spawn("stanza.handle", Run(session, cause, std::move(work)));
 }
 
 Task<void> ClientStanzaProcessor::Wake(std::shared_ptr<Session> session) {
   // What it waits for may be refused as a repetition when it is read, of which nobody is told.
-  const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   do {
     co_await runtime::Sleep(kWake);
-    if (!shard->released()) Drain(session);
-  } while (!shard->released() && !session->ended && session->inbound_order);
-  watched_.erase(session->id);
+    Drain(session);
+  } while (!session->ended && session->inbound_order);
+  session->is_watched = false;
 }
 
 Task<void> ClientStanzaProcessor::Run(std::shared_ptr<Session> session, Cause cause,
                                       std::function<Task<void>(Cause&)> work) {
-  const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   if (!session->ended) co_await work(cause);
-  if (shard->released()) co_return;
   confirmations_.Finish(session, cause.count);
   if (!session->inbound_order) co_return;
   session->inbound_order->End(cause.count);

@@ -3,7 +3,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string_view>
 
 #include "domain/inbound/client_answers.h"
@@ -38,15 +37,14 @@ struct SessionManagerMetrics;
 class ClientStanzaProcessor final : public SettingsKeeper::Listener {
  public:
   ClientStanzaProcessor(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
-                        runtime::TaskGroup& tasks, const Addresses& addresses, const Shards& shards,
-                        const SessionTable& table, LiveSessions& live, Consequences& consequences,
-                        Confirmations& confirmations, const FeatureHooks& features, ClientAnswers& answers,
-                        CapsTracker& caps, SettingsKeeper& user_settings, PresenceTracker& presence,
+                        const Addresses& addresses, const Shards& shards, const SessionTable& table,
+                        LiveSessions& live, Consequences& consequences, Confirmations& confirmations,
+                        const FeatureHooks& features, ClientAnswers& answers, CapsTracker& caps,
+                        SettingsKeeper& user_settings, PresenceTracker& presence,
                         SubscriptionHandler& subscriptions, IqRouter& iqs)
       : executor_(std::move(executor)),
         clock_(clock),
         metrics_(metrics),
-        tasks_(tasks),
         addresses_(addresses),
         shards_(shards),
         table_(table),
@@ -107,12 +105,10 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   asio::any_io_executor executor_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   const Addresses& addresses_;
   const Shards& shards_;
   const SessionTable& table_;
   LiveSessions& live_;
-  std::set<SessionId> watched_;
   Consequences& consequences_;
   Confirmations& confirmations_;
   const FeatureHooks& features_;

@@ -90,25 +90,23 @@ void UserShards::OnFenced(sharding::Shard& shard) {
 Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   const std::shared_ptr<Shard> shard = AsUsers(std::move(loading));
   co_await AwaitGateways(shard);
-  if (!shard->released() && sessions_.HoldsAttachments(*shard)) co_await directory_.LookForLeft(shard);
-  if (!shard->released())
-    co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
-  if (!shard->released()) co_await accounts_.CheckAll(shard);
-  if (shard->released()) co_return absl::OkStatus();
+  if (sessions_.HoldsAttachments(*shard)) co_await directory_.LookForLeft(shard);
+  co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
+  co_await accounts_.CheckAll(shard);
   co_await recovery_.Recover(shard);
-  if (!shard->released()) co_await recovery_.LookForWaiting(shard);
+  co_await recovery_.LookForWaiting(shard);
   co_return absl::OkStatus();
 }
 
 Task<void> UserShards::AwaitGateways(std::shared_ptr<Shard> shard) {
   SteadyTime limit = clock_.Now() + settings_.attach_timeout;
-  while (!shard->released() && clock_.Now() < limit) {
+  while (clock_.Now() < limit) {
     if (gateways_.HaveAllAttached(*shard)) co_return;
     // Whoever is online would be taken for absent, and told what its client has had once more later.
     if (!is_able()) limit = clock_.Now() + settings_.attach_timeout;
     co_await runtime::Sleep(std::chrono::milliseconds(10));
   }
-  if (!shard->released()) telemetry::LogWarn("shard.gateways_missing", {{"shard", shard->number}});
+  telemetry::LogWarn("shard.gateways_missing", {{"shard", shard->number}});
 }
 
 void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
@@ -162,8 +160,7 @@ Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, Steady
 }
 
 void UserShards::Forget(sharding::Shard& shard) {
-  if (AsUsers(shard).settings_known) AsUsers(shard).settings_known->Notify();
-  DeliveryStates::ContinueWriting(AsUsers(shard));  // it ends what waits
+  DeliveryStates::AbandonWrites(AsUsers(shard));
   live_.Forget(AsUsers(shard));
   AsUsers(shard).waiting.clear();
   sessions_.ForgetHeld(AsUsers(shard));

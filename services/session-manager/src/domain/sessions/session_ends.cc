@@ -161,7 +161,7 @@ void SessionEnds::EndOverflowing(Session& session) {
   if (session.ended) return;
   // Not from within delivery, which walks the user's sessions.
   asio::post(executor_, [this, shared = table_.Find(session.id)] {
-    if (!shared || shared->ended || shared->user->shard->released()) return;
+    if (!shared || shared->ended) return;
     telemetry::LogInfo("session.overflow",
                        {{"packets", shared->unacked.size()}, {"detached", shared->detached}});
     End(shared, "policy-violation", "too many unacknowledged stanzas");
@@ -242,8 +242,8 @@ void SessionEnds::AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1
                   if (!appended.ok()) {
                     // The session is over all the same, and its contacts must hear of it.
                     refused_.NoteRefusal(appended.status());
-                    tasks_.Spawn("session.end_again",
-                                 AppendEndAgain(shards_.Shared(from.number), record, on_logged));
+                    from.Spawn("session.end_again",
+                               AppendEndAgain(shards_.Shared(from.number), record, on_logged));
                     return;
                   }
                   if (on_logged) on_logged(from);
@@ -254,7 +254,7 @@ Task<void> SessionEnds::AppendEndAgain(std::shared_ptr<Shard> shard,
                                        std::shared_ptr<const events::v1::UserRecord> record,
                                        OnLogged on_logged) {
   co_await runtime::Sleep(kEndAgain);
-  if (!shard->released()) AppendEndRecord(*shard, std::move(record), std::move(on_logged));
+  AppendEndRecord(*shard, std::move(record), std::move(on_logged));
 }
 
 // ---- what the log says ----------------------------------------------------------

@@ -40,15 +40,14 @@ class SessionParker;
 class SessionEnds final : public Packets::Overflow, public PresenceTracker::Listener {
  public:
   SessionEnds(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
-              runtime::TaskGroup& tasks, const Addresses& addresses, sharding::ShardOwner& owner,
-              const Shards& shards, const SessionTable& table, Users& users, RefusedRecords& refused,
-              const FeatureHooks& features, const Hooks& hooks, LiveSessions& live, Gateways& gateways,
-              DirectoryWriter& directory, PresenceTracker& presence, Deliverer& deliverer,
-              OfflineMarks& marks, SessionRows& rows, SessionCloser& closer, SessionParker& parker)
+              const Addresses& addresses, sharding::ShardOwner& owner, const Shards& shards,
+              const SessionTable& table, Users& users, RefusedRecords& refused, const FeatureHooks& features,
+              const Hooks& hooks, LiveSessions& live, Gateways& gateways, DirectoryWriter& directory,
+              PresenceTracker& presence, Deliverer& deliverer, OfflineMarks& marks, SessionRows& rows,
+              SessionCloser& closer, SessionParker& parker)
       : executor_(std::move(executor)),
         clock_(clock),
         metrics_(metrics),
-        tasks_(tasks),
         addresses_(addresses),
         owner_(owner),
         shards_(shards),
@@ -123,7 +122,6 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   asio::any_io_executor executor_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   const Addresses& addresses_;
   sharding::ShardOwner& owner_;
   const Shards& shards_;
