@@ -93,6 +93,7 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       published_epoch_(std::move(published_epoch)),
       metrics_(metrics),
       idle_since_(clock.Now()),
+      able_again_(executor),
       consumer_(std::make_unique<NoConsumer>()),
       tasks_(std::make_unique<runtime::TaskGroup>(executor)) {
   metrics.OnScrape([this] {
@@ -149,7 +150,7 @@ Task<void> ShardOwner::StayOut() {
   consumer_ = std::make_unique<NoConsumer>();
   // What could not be handed over in that time.
   for (const auto& [number, shard] : std::map(shards_)) OnLost(P(number));
-  while (!service_->is_able()) co_await runtime::Sleep(kPeriod);
+  while (!service_->is_able()) co_await able_again_.Wait();
   for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     auto made = make_consumer_(*this);
     if (made.ok()) {
@@ -441,6 +442,7 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
     (verdict == DuplicateFilter::Verdict::kDuplicate ? metrics_.duplicates_refused
                                                      : metrics_.stale_epochs_refused)
         .Increment();
+    service_->OnRefused(*shard, *parsed.record);
     shard->window.Release(offset);
     return;
   }
@@ -763,8 +765,10 @@ void ShardOwner::Tick() {
   NoteTime();
   for (const auto& [number, shard] : shards_)
     if (shard->paused) UpdatePause(*shard);
-  if (make_consumer_ == nullptr || is_out_ || is_leaving_) return;
-  if (service_->is_able()) {
+  if (make_consumer_ == nullptr || is_leaving_) return;
+  if (is_out_) {
+    if (service_->is_able()) able_again_.Notify();
+  } else if (service_->is_able()) {
     unable_since_ = SteadyTime::max();
   } else if (unable_since_ == SteadyTime::max()) {
     unable_since_ = clock_.Now();

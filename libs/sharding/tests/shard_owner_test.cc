@@ -1003,6 +1003,7 @@ TEST_F(ShardOwnerTest, OutOfTheGroup_WhatWasAskedBefore_IsAnsweredInVain_AndItJo
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.owned() == 0; }));
   Put(0, "a", 1);
   one->service.able = true;
+  Elapse(*one, std::chrono::seconds(1));
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->joined == 1; }));
   EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
   one->owner.OnAssigned(0);

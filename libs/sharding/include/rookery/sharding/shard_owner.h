@@ -14,6 +14,7 @@
 #include "rookery/base/clock.h"
 #include "rookery/events/log.h"
 #include "rookery/kafka/consumer.h"
+#include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/shard_service.h"
 #include "rookery/telemetry/metrics.h"
@@ -236,6 +237,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   bool is_congested_ = false;
   bool is_leaving_ = false;
   bool is_out_ = false;
+  /// While it is out.
+  runtime::Event able_again_;
   MakeConsumer make_consumer_;
   /// One that has nothing and is asked in vain, while this process is no member: a coroutine that asked the
   /// last one goes on with it.

@@ -36,14 +36,13 @@ struct SessionManagerMetrics;
 /// 2. Within a session, stanzas wait for each other as InboundOrder says.
 class ClientStanzaProcessor final : public SettingsKeeper::Listener {
  public:
-  ClientStanzaProcessor(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
-                        const Addresses& addresses, const Shards& shards, const SessionTable& table,
-                        LiveSessions& live, Consequences& consequences, Confirmations& confirmations,
+  ClientStanzaProcessor(const Clock& clock, SessionManagerMetrics& metrics, const Addresses& addresses,
+                        const Shards& shards, const SessionTable& table, LiveSessions& live,
+                        Consequences& consequences, Confirmations& confirmations,
                         const FeatureHooks& features, ClientAnswers& answers, CapsTracker& caps,
                         SettingsKeeper& user_settings, PresenceTracker& presence,
                         SubscriptionHandler& subscriptions, IqRouter& iqs)
-      : executor_(std::move(executor)),
-        clock_(clock),
+      : clock_(clock),
         metrics_(metrics),
         addresses_(addresses),
         shards_(shards),
@@ -91,8 +90,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   Task<void> Run(std::shared_ptr<Session> session, Cause cause, std::function<Task<void>(Cause&)> work);
   void Drain(const std::shared_ptr<Session>& session);
   void DrainAll(Shard& shard, const std::string& bare);
-  /// Looks now and then whether what waits of the session can go; one of it for each session.
-  Task<void> Wake(std::shared_ptr<Session> session);
+  Task<void> DrainTask(std::shared_ptr<Shard> shard, std::string bare);
   void Message(const Sender& sender, Cause& cause, xmpp::Stanza& message);
   void Presence(const Sender& sender, Cause& cause, xmpp::Stanza& presence);
   /// `pending`: the record that it came with, if it came through the log.
@@ -102,7 +100,6 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   /// Whether the stanza may go to its address; else the client has its error.
   bool MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);
 
-  asio::any_io_executor executor_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
   const Addresses& addresses_;

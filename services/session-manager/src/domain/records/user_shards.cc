@@ -30,11 +30,16 @@
 #include "domain/settings.h"
 #include "ports/membership.h"
 #include "ports/waiting_store.h"
+#include "rookery/base/deadline.h"
+#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
 namespace {
+
+/// What the registry says of gateways changes without a word.
+constexpr std::chrono::milliseconds kLookForGateways{50};
 
 Shard& AsUsers(sharding::Shard& shard) { return static_cast<Shard&>(shard); }
 std::shared_ptr<Shard> AsUsers(std::shared_ptr<sharding::Shard> shard) {
@@ -75,6 +80,10 @@ void UserShards::OnFinishedRecord(sharding::Shard& shard, sharding::Record& reco
   records_.OnFinishedRecord(AsUsers(shard), static_cast<PendingRecord&>(record));
 }
 
+void UserShards::OnRefused(sharding::Shard& shard, sharding::Record& record) {
+  records_.OnNotApplied(AsUsers(shard), static_cast<PendingRecord&>(record));
+}
+
 // ---- a new owner ----------------------------------------------------------------
 
 void UserShards::OnFenced(sharding::Shard& shard) {
@@ -104,7 +113,7 @@ Task<void> UserShards::AwaitGateways(std::shared_ptr<Shard> shard) {
     if (gateways_.HaveAllAttached(*shard)) co_return;
     // Whoever is online would be taken for absent, and told what its client has had once more later.
     if (!is_able()) limit = clock_.Now() + settings_.attach_timeout;
-    co_await runtime::Sleep(std::chrono::milliseconds(10));
+    (void)co_await gateways_.changed().Wait(Deadline::After(kLookForGateways));
   }
   telemetry::LogWarn("shard.gateways_missing", {{"shard", shard->number}});
 }

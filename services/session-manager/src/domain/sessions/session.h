@@ -173,8 +173,6 @@ struct Session : GatewayHook {
   InboundLedger inbound;
   /// Stanzas that are not done, and what waits for them. Null when there are none.
   std::unique_ptr<InboundOrder> inbound_order;
-  /// Looked at from time to time (ClientStanzaProcessor::Wake).
-  bool is_watched = false;
   bool confirm_due = false;
 
   std::uint64_t last_seq = 0;
