@@ -5,6 +5,7 @@
 #include "domain/addresses.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/records/shards.h"
+#include "rookery/runtime/event.h"
 
 namespace rookery::session_manager {
 
@@ -39,6 +40,12 @@ void AfterEndWrites(const Session& session, std::function<void()> then) {
   } else {
     then();
   }
+}
+
+Task<void> AwaitEndWrites(asio::any_io_executor executor, std::shared_ptr<Session> session) {
+  const auto are_done = std::make_shared<runtime::Event>(std::move(executor));
+  AfterEndWrites(*session, [are_done] { are_done->Set(); });
+  co_await are_done->Wait();
 }
 
 }  // namespace rookery::session_manager

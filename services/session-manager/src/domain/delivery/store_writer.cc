@@ -183,6 +183,14 @@ Task<absl::Status> StoreWriter::Unpark(WaitingStore::SessionKey session) {
   co_return status;
 }
 
+Task<absl::Status> StoreWriter::RemoveSession(WaitingStore::SessionKey session) {
+  runtime::Promise<absl::Status> answered(executor_);
+  RemoveSession(std::move(session),
+                [answered](const Answer& answer) mutable { answered.Set(answer.status); });
+  absl::Status status = co_await answered.Get();
+  co_return status;
+}
+
 bool StoreWriter::Withdraw(const Ticket& ticket) {
   const std::shared_ptr<Write> write = ticket.lock();
   if (!write || write->is_over || write->is_asked) return false;

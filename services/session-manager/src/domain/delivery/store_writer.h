@@ -28,7 +28,7 @@ struct Shard;
 /// away it waits here, as long as there is room (`is_full`); nothing is dropped. While it is not certain
 /// that the shard is still ours it waits too: its next owner may have given to a client what would be
 /// stored here. Owned by the shard's ShardDelivery. I/O thread only; no function is called from within the
-/// call that gives it. Its shard's coroutines call it, and it is abandoned when the shard is released.
+/// call that gives it, and none once the shard is released: what waits is abandoned then.
 class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
  public:
   struct Limits {
@@ -44,7 +44,6 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
     /// Of an offline message.
     WaitingStore::Stored stored = WaitingStore::Stored::kStored;
   };
-  /// Not called once the shard is released.
   using Done = std::function<void(const Answer&)>;
   struct Write;
   /// Names one that waits.
@@ -68,6 +67,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   /// For coroutines: the same, until it is answered.
   Task<absl::Status> Park(WaitingStore::ParkedSession session);
   Task<absl::Status> Unpark(WaitingStore::SessionKey session);
+  Task<absl::Status> RemoveSession(WaitingStore::SessionKey session);
 
   /// The shard is suspended no more.
   void Continue();

@@ -116,6 +116,9 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   /// `cause`: the record of the end; null when an earlier owner has finished it, so that contacts
   /// know already.
   void Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended, Cause* cause);
+  /// What is left of the session goes, and the record of its end, at `offset`, is finished (SL8).
+  Task<void> FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, bool is_only_in_row,
+                       std::int64_t offset);
   void TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,
                  const events::v1::SessionEnded& ended);
 

@@ -16,6 +16,7 @@
 #include "domain/settings.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
+#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -121,7 +122,7 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
     co_await backoff.Wait();
   }
   session->row.is_busy = false;
-  if (session->ended && session->end_writes) session->end_writes->Finish();
+  if (session->row.at_rest) std::exchange(session->row.at_rest, nullptr)->Set();
 }
 
 Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
@@ -232,26 +233,21 @@ void SessionParker::ReleaseRecord(Shard& shard, Session& session) {
   if (session.row.held >= 0) shard.window.Release(std::exchange(session.row.held, -1));
 }
 
-void SessionParker::RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
-                               std::function<void()> remove_done) {
-  const auto done = [shard, session, then = std::move(remove_done)] {
-    ReleaseRecord(*shard, *session);
-    then();
-  };
+Task<void> SessionParker::RemoveRows(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   const bool may_have_rows = session->row.content != ParkedRow::Content::kNone || session->has_rows ||
                              session->is_resumable() || session->row.is_busy;
   if (session->row.is_busy) {
     // The row that is being written must not outlive the session.
-    ++session->EndWritesOf()->open;
+    if (!session->row.at_rest) session->row.at_rest = std::make_shared<runtime::Event>(executor_);
+    const std::shared_ptr<runtime::Event> at_rest = session->row.at_rest;
+    co_await at_rest->Wait();
   }
-  AfterEndWrites(*session, [this, shard, session, may_have_rows, done] {
-    if (!may_have_rows) {
-      done();
-      return;
-    }
+  co_await AwaitEndWrites(executor_, session);
+  if (may_have_rows) {
     WaitingStore::SessionKey key{std::string(session->jid.bare()), session->id.str()};
-    states_.WriterOf(*shard).RemoveSession(std::move(key), [done](const StoreWriter::Answer&) { done(); });
-  });
+    (void)co_await states_.WriterOf(*shard).RemoveSession(std::move(key));
+  }
+  ReleaseRecord(*shard, *session);
 }
 
 // ---- from the store ---------------------------------------------------------
