@@ -2,6 +2,7 @@
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/system/system_error.hpp>
@@ -41,8 +42,9 @@ struct Event::State {
     state->waiters.push_back(waiter);
     boost::system::error_code error;
     co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    ThrowIfCancelled(co_await asio::this_coro::cancellation_state);
     if (waiter.is_woken) co_return true;
-    // Neither woken nor expired: this coroutine was cancelled.
+    // Neither woken nor expired: the event has died.
     if (error) throw boost::system::system_error(asio::error::operation_aborted);
     co_return false;
   }

@@ -2,11 +2,12 @@
 
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -55,23 +56,40 @@ void ReportFailure(const char* name, const std::exception_ptr& failure) {
 std::uint64_t FailedTasks() { return failed_tasks.load(std::memory_order_relaxed); }
 
 struct TaskGroup::State {
-  using Running = std::list<std::shared_ptr<asio::cancellation_signal>>;
+  struct Entry {
+    asio::cancellation_signal signal;
+    /// One that has not begun yet looks for itself.
+    bool has_begun = false;
+  };
+  using Running = std::list<std::shared_ptr<Entry>>;
 
-  explicit State(asio::any_io_executor ex) : executor(std::move(ex)) {}
+  State(asio::any_io_executor ex, std::shared_ptr<State> of)
+      : executor(std::move(ex)), whole(std::move(of)) {}
+
+  bool is_stopping() const { return is_cancelled || (whole && whole->is_stopping()); }
 
   void CancelAll() {
-    stopping = true;
+    is_cancelled = true;
     // A task may end, and leave the list, while another is being cancelled.
-    const std::vector<std::shared_ptr<asio::cancellation_signal>> all(running.begin(), running.end());
-    for (const auto& signal : all) signal->emit(asio::cancellation_type::terminal);
+    const std::vector<std::shared_ptr<Entry>> all(running.begin(), running.end());
+    for (const auto& entry : all)
+      if (entry->has_begun) entry->signal.emit(asio::cancellation_type::terminal);
+  }
+
+  void OnEnded() {
+    if (running.empty())
+      for (Timer* waiting : all_ended) waiting->cancel();
+    if (whole) whole->OnEnded();
   }
 
   asio::any_io_executor executor;
+  /// Of a part: its tasks are in both lists.
+  const std::shared_ptr<State> whole;
   Running running;
   // Conditions: cancelled when `running` becomes empty. Each lies in the coroutine that waits,
   // since the group may outlive the io_context.
   std::vector<Timer*> all_ended;
-  bool stopping = false;
+  bool is_cancelled = false;
 };
 
 namespace {
@@ -81,25 +99,72 @@ namespace {
 template <typename State>
 class Place {
  public:
-  Place(std::shared_ptr<State> state, typename State::Running::iterator entry)
-      : state_(std::move(state)), entry_(entry) {}
+  Place(std::shared_ptr<State> state, std::shared_ptr<typename State::Entry> entry)
+      : state_(std::move(state)), place_(state_->running.insert(state_->running.end(), entry)) {
+    if (state_->whole) in_whole_ = std::make_unique<Place>(state_->whole, std::move(entry));
+  }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
-  ~Place() { state_->running.erase(entry_); }
+  ~Place() { state_->running.erase(place_); }
 
  private:
   const std::shared_ptr<State> state_;
-  const typename State::Running::iterator entry_;
+  const typename State::Running::iterator place_;
+  /// Of a part's task.
+  std::unique_ptr<Place> in_whole_;
 };
+
+/// Called when a task has ended. A type with a slot and without an executor: Asio hands a cancellation on to
+/// the task within the call then. Else it would post it where the loop does not run, to a task that may be
+/// gone when it comes.
+template <typename State>
+struct Ended {
+  using cancellation_slot_type = asio::cancellation_slot;
+  cancellation_slot_type get_cancellation_slot() const noexcept { return entry->signal.slot(); }
+
+  void operator()(const std::exception_ptr& failure) {
+    place.reset();
+    state->OnEnded();
+    if (failure && !(state->is_stopping() && IsCancellation(failure))) ReportFailure(name, failure);
+  }
+
+  // The signal lives as long as the handler, which Asio keeps until the task is gone.
+  std::shared_ptr<typename State::Entry> entry;
+  std::unique_ptr<Place<State>> place;
+  std::shared_ptr<State> state;
+  const char* name;
+};
+
+template <typename State>
+Task<void> Begin(std::shared_ptr<State> state, std::shared_ptr<typename State::Entry> entry,
+                 Task<void> task) {
+  if (state->is_stopping()) co_return;
+  entry->has_begun = true;
+  std::exception_ptr failure;
+  try {
+    co_await std::move(task);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  // Asio waits once more itself where the task has not waited for anything, and has nobody to tell that this
+  // is cancelled.
+  co_await asio::this_coro::throw_if_cancelled(false);
+  if (failure) std::rethrow_exception(failure);
+}
 
 // So many handlers are run for tasks to end in a group's destructor.
 constexpr int kMaxLastTurns = 100'000;
 
 }  // namespace
 
-TaskGroup::TaskGroup(asio::any_io_executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
+TaskGroup::TaskGroup(asio::any_io_executor executor)
+    : TaskGroup(std::make_shared<State>(std::move(executor), nullptr)) {}
+
+TaskGroup::TaskGroup(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 TaskGroup::~TaskGroup() {
+  // A part may die within one of its tasks, or with the io_context.
+  if (state_->whole) return;
   state_->CancelAll();
   if (state_->running.empty()) return;
   // Tasks use what their owner destroys after the group. Where the loop does not run, they would
@@ -115,18 +180,17 @@ TaskGroup::~TaskGroup() {
 }
 
 void TaskGroup::Spawn(const char* name, Task<void> task) {
-  if (state_->stopping) return;
-  auto entry = state_->running.insert(state_->running.end(), std::make_shared<asio::cancellation_signal>());
-  const asio::cancellation_slot slot = (*entry)->slot();
-  // The signal lives as long as the handler, which Asio keeps until the task is gone.
-  auto ended = [signal = *entry, place = std::make_shared<Place<State>>(state_, entry), state = state_,
-                name](std::exception_ptr failure) mutable {
-    place.reset();
-    if (state->running.empty())
-      for (Timer* waiting : state->all_ended) waiting->cancel();
-    if (failure && !(state->stopping && IsCancellation(failure))) ReportFailure(name, failure);
-  };
-  asio::co_spawn(state_->executor, std::move(task), asio::bind_cancellation_slot(slot, std::move(ended)));
+  if (state_->is_stopping()) return;
+  auto entry = std::make_shared<State::Entry>();
+  auto place = std::make_unique<Place<State>>(state_, entry);
+  asio::co_spawn(state_->executor, Begin(state_, entry, std::move(task)),
+                 Ended<State>{entry, std::move(place), state_, name});
+}
+
+void TaskGroup::Cancel() { state_->CancelAll(); }
+
+std::unique_ptr<TaskGroup> TaskGroup::MakePart() const {
+  return std::unique_ptr<TaskGroup>(new TaskGroup(std::make_shared<State>(state_->executor, state_)));
 }
 
 std::size_t TaskGroup::size() const { return state_->running.size(); }
@@ -147,10 +211,21 @@ Task<void> TaskGroup::Stop() {
   }
 }
 
+void ThrowIfCancelled(const asio::cancellation_state& state) {
+  if (state.cancelled() != asio::cancellation_type::none)
+    throw boost::system::system_error(asio::error::operation_aborted);
+}
+
 Task<void> Sleep(std::chrono::milliseconds duration) {
   Timer timer(co_await asio::this_coro::executor);
   timer.expires_after(duration);
   co_await timer.async_wait(asio::use_awaitable);
+  ThrowIfCancelled(co_await asio::this_coro::cancellation_state);
+}
+
+Task<void> Yield() {
+  co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+  ThrowIfCancelled(co_await asio::this_coro::cancellation_state);
 }
 
 struct PeriodicTimer::State : std::enable_shared_from_this<State> {

@@ -186,6 +186,65 @@ TEST(TaskGroup, StopCancelsAndWaitsForCleanUp) {
   EXPECT_EQ(FailedTasks(), failed_before) << "a cancelled task has not failed";
 }
 
+TEST(TaskGroup, APartIsCancelledAlone_OrWithTheWhole) {
+  asio::io_context io;
+  TaskGroup whole(io.get_executor());
+  const std::uint64_t failed_before = FailedTasks();
+  std::vector<std::string> ended;
+  auto wait = [&](std::string name) -> Task<void> {
+    struct AtEnd {
+      ~AtEnd() { ended.push_back(name); }
+      std::vector<std::string>& ended;
+      std::string name;
+    } at_end{ended, name};
+    co_await Sleep(hours(1));
+  };
+  auto one = whole.MakePart();
+  auto two = whole.MakePart();
+  whole.Spawn("whole", wait("whole"));
+  one->Spawn("one", wait("one"));
+  two->Spawn("two", wait("two"));
+  Settle(io);
+  EXPECT_EQ(whole.size(), 3u);
+  one->Cancel();
+  one->Spawn("late", wait("late"));
+  Settle(io);
+  EXPECT_THAT(ended, testing::ElementsAre("one"));
+  EXPECT_EQ(whole.size(), 2u);
+  two.reset();
+  bool stopped = false;
+  asio::co_spawn(
+      io,
+      [&]() -> Task<void> {
+        co_await whole.Stop();
+        stopped = true;
+      },
+      asio::detached);
+  Settle(io);
+  EXPECT_TRUE(stopped);
+  EXPECT_THAT(ended, testing::UnorderedElementsAre("one", "whole", "two"));
+  EXPECT_EQ(FailedTasks(), failed_before);
+}
+
+TEST(TaskGroup, CancelledAfterWhatItWaitsForHasCome_ItDoesNotGoOn) {
+  asio::io_context io;
+  TaskGroup group(io.get_executor());
+  Promise<int> promise(io.get_executor());
+  bool went_on = false;
+  group.Spawn("wait", [](Promise<int> p, bool& out) -> Task<void> {
+    (void)co_await p.Get();
+    out = true;
+  }(promise, went_on));
+  Settle(io);
+  promise.Set(1);
+  io.restart();
+  io.run_one();  // delivers
+  group.Cancel();
+  Settle(io);
+  EXPECT_FALSE(went_on);
+  EXPECT_EQ(group.size(), 0u);
+}
+
 TEST(TaskGroup, SpawnsNothingOnceStopped) {
   asio::io_context io;
   TaskGroup group(io.get_executor());

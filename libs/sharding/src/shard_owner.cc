@@ -93,6 +93,7 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       published_epoch_(std::move(published_epoch)),
       metrics_(metrics),
       idle_since_(clock.Now()),
+      able_again_(executor),
       consumer_(std::make_unique<NoConsumer>()),
       tasks_(std::make_unique<runtime::TaskGroup>(executor)) {
   metrics.OnScrape([this] {
@@ -149,7 +150,7 @@ Task<void> ShardOwner::StayOut() {
   consumer_ = std::make_unique<NoConsumer>();
   // What could not be handed over in that time.
   for (const auto& [number, shard] : std::map(shards_)) OnLost(P(number));
-  while (!service_->is_able()) co_await runtime::Sleep(kPeriod);
+  while (!service_->is_able()) co_await able_again_.Wait();
   for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     auto made = make_consumer_(*this);
     if (made.ok()) {
@@ -215,14 +216,15 @@ void ShardOwner::OnAssigned(std::int32_t partition) {
 }
 
 void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
-  std::shared_ptr<Shard> shard = service_->MakeShard(number, options_.duplicate_horizon);
+  const std::shared_ptr<Shard> shard = service_->MakeShard(number, options_.duplicate_horizon);
+  shard->tasks = tasks_->MakePart();
   shards_[number] = shard;
   if (former) {
     // What is read before it is acquired would be thrown away.
     shard->paused = true;
     consumer_->Pause(P(number));
   }
-  tasks_->Spawn("shard.acquire", Acquire(std::move(shard), former));
+  shard->Spawn("shard.acquire", Acquire(shard, former));
 }
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
@@ -233,7 +235,7 @@ void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
 }
 
 Task<void> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor) {
-  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     if (cursor < 0) {
       // What is committed is committed once more.
       const absl::StatusOr<Range> range = co_await FindRange(shard->number);
@@ -305,12 +307,11 @@ Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t le
   fence.set_instance(options_.instance);
   if (least_epoch >= 0) fence.set_epoch(least_epoch);
   const std::unique_ptr<google::protobuf::MessageLite> record = service_->MakeFence(fence);
-  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     runtime::Promise<absl::StatusOr<std::int64_t>> appended(executor_);
     log_.Append(options_.topic, shard->number, {}, *record,
                 [appended](const absl::StatusOr<std::int64_t>& offset) mutable { appended.Set(offset); });
     const absl::StatusOr<std::int64_t> offset = co_await appended.Get();
-    if (shard->released()) co_return;
     if (offset.ok()) {
       shard->fence_offset = *offset;
       shard->epoch = std::max(*offset, least_epoch);
@@ -327,18 +328,15 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   // 0. Where it was ours a moment ago and may not be now, the group is asked: who is no member is
   // told so, and OnLost follows.
   if (former) co_await AwaitCertainty(shard, former->cursor);
-  if (shard->released()) co_return;
   // 1. Where the log and the last owner stand, and how far back repetitions can lie: counted from
   // now, since they may come from now on, however long the rest takes.
   Range range;
   LookBack found_back;
-  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     const absl::Status found = co_await FindOffsets(*shard, range, found_back);
     if (found.ok()) break;
-    if (!shard->released())
-      telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found)}});
+    telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found)}});
   }
-  if (shard->released()) co_return;
   std::int64_t look_back = found_back.offset;
   // Whatever the clocks say, it is the horizon at least.
   const std::chrono::milliseconds age(clock_.UnixMillisNow() - found_back.since_ms);
@@ -347,7 +345,6 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   if (published_epoch_) published = co_await published_epoch_(shard->number);
   if (former) published = std::max(published, former->epoch);
   shard->former_epoch = published;
-  if (shard->released()) co_return;
   // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
   // was committed beyond it. Epochs go on rising all the same, also for the owners that follow.
   const bool was_cut = (former && former->was_cut) || range.committed > range.end ||
@@ -370,25 +367,21 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   for (std::uint64_t certain = doubts; certain != doubts_;) {
     certain = doubts_;
     co_await AwaitCertainty(shard, /*cursor=*/-1);
-    if (shard->released()) co_return;
     NoteTime();
   }
   co_await AppendFence(shard, least_epoch);
-  if (shard->released()) co_return;
   service_->OnFenced(*shard);
   PublishShards();
 
   // 3. A cursor of the log as it was would take the records of the new one for finished.
   if (was_cut) co_await AwaitCertainty(shard, look_back);
-  if (shard->released()) co_return;
 
   // 4. What the service must know.
-  for (runtime::Backoff backoff(kRetry); !shard->released(); co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     const absl::Status loaded = co_await service_->Load(shard);
-    if (loaded.ok() || shard->released()) break;
+    if (loaded.ok()) break;
     telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(loaded)}});
   }
-  if (shard->released()) co_return;
   look_back = std::min(look_back, shard->fence_offset);
 
   // 5. From the cursor on. Nothing was ever committed: everything that the log still has is ours.
@@ -415,7 +408,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
 void ShardOwner::OnRecord(const kafka::Record& read) {
   NoteTime();
   Shard* const shard = Find(static_cast<std::uint32_t>(read.partition));
-  if (shard == nullptr || shard->released() || shard->phase == Shard::Phase::kAcquiring) return;
+  if (shard == nullptr || shard->phase == Shard::Phase::kAcquiring) return;
   const std::int64_t offset = read.offset;
   if (shard->suspended || shard->settling) {
     // Whether it is ours to apply is not known, or its turn has not come. It is read again then.
@@ -464,6 +457,7 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
     (verdict == DuplicateFilter::Verdict::kDuplicate ? metrics_.duplicates_refused
                                                      : metrics_.stale_epochs_refused)
         .Increment();
+    service_->OnRefused(*shard, *parsed.record);
     shard->window.Release(offset);
     return;
   }
@@ -502,13 +496,13 @@ void ShardOwner::OnFenceRead(Shard& shard) {
   if (service_->is_settled(shard)) return GoLive(shard);
   shard.settling = true;
   UpdatePause(shard);
-  tasks_->Spawn("shard.settle", Settle(Shared(shard.number)));
+  shard.Spawn("shard.settle", Settle(Shared(shard.number)));
 }
 
 Task<void> ShardOwner::Settle(std::shared_ptr<Shard> shard) {
   co_await service_->Settle(shard);
   // Frozen meanwhile, it has to be certain that it is still ours.
-  if (!shard->released() && shard->settling && !shard->suspended) EndSettling(*shard);
+  if (shard->settling && !shard->suspended) EndSettling(*shard);
 }
 
 void ShardOwner::EndSettling(Shard& shard) {
@@ -600,7 +594,7 @@ void ShardOwner::OnRevoking(std::int32_t partition) {
     consumer_->ReleaseDone(partition);
     return;
   }
-  tasks_->Spawn("shard.hand_over", HandOver(shard));
+  shard->Spawn("shard.hand_over", HandOver(shard));
 }
 
 Task<void> ShardOwner::AwaitAppends(std::shared_ptr<Shard> shard) {
@@ -613,16 +607,13 @@ Task<void> ShardOwner::AwaitAppends(std::shared_ptr<Shard> shard) {
 Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
   const SteadyTime limit = clock_.Now() + kHandOver;
   if (shard->live()) co_await service_->HandOver(shard, limit);
-  if (shard->released()) co_return;
   if (shard->phase != Shard::Phase::kAcquiring) {
     // What follows from the records before the cursor is in the log, or the cursor does not pass them:
     // the next owner repeats as little as possible.
     co_await AwaitAppends(shard);
-    if (shard->released()) co_return;
     const std::int64_t cursor = shard->window.cursor();
     std::vector<kafka::Consumer::Position> last{{P(shard->number), cursor}};
     const absl::Status committed = co_await consumer_->Commit(std::move(last));
-    if (shard->released()) co_return;
     if (committed.ok()) {
       NoteCommitted(*shard, cursor);
       service_->OnCommitted(*shard);
@@ -630,7 +621,6 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
     }
   }
-  if (shard->released()) co_return;
   telemetry::LogInfo("shard.handed_over", {{"shard", shard->number}, {"cursor", shard->window.cursor()}});
   Drop(shard);
   consumer_->ReleaseDone(P(shard->number));
@@ -639,6 +629,8 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
 void ShardOwner::Drop(const std::shared_ptr<Shard>& shard) {
   service_->Forget(*shard);
   shard->phase = Shard::Phase::kReleased;
+  // One of them may be who calls.
+  shard->tasks->Cancel();
   const auto found = shards_.find(shard->number);
   if (found != shards_.end() && found->second == shard) shards_.erase(found);
   PublishShards();
@@ -718,7 +710,7 @@ Task<void> ShardOwner::CheckOwnership() {
       if (service_->is_settled(*shard)) {
         EndSettling(*shard);
       } else {
-        tasks_->Spawn("shard.settle", Settle(shard));
+        shard->Spawn("shard.settle", Settle(shard));
       }
       continue;
     }
@@ -790,8 +782,10 @@ void ShardOwner::Tick() {
   NoteTime();
   for (const auto& [number, shard] : shards_)
     if (shard->paused) UpdatePause(*shard);
-  if (make_consumer_ == nullptr || is_out_ || is_leaving_) return;
-  if (service_->is_able()) {
+  if (make_consumer_ == nullptr || is_leaving_) return;
+  if (is_out_) {
+    if (service_->is_able()) able_again_.Notify();
+  } else if (service_->is_able()) {
     unable_since_ = SteadyTime::max();
   } else if (unable_since_ == SteadyTime::max()) {
     unable_since_ = clock_.Now();

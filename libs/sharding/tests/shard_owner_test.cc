@@ -410,6 +410,71 @@ TEST_F(ShardOwnerTest, ReleasedWhileItIsAcquired) {
   EXPECT_EQ(one->owner.live(), 1u);
 }
 
+/// Says that the coroutine which it lies in has ended.
+struct AtEnd {
+  ~AtEnd() { steps.push_back("ended"); }
+  std::vector<std::string>& steps;
+};
+
+Task<void> AwaitAndNote(std::shared_ptr<runtime::Event> event, std::vector<std::string>& steps) {
+  const AtEnd at_end{steps};
+  steps.push_back("waits");
+  co_await event->Wait();
+  steps.push_back("goes on");
+}
+
+TEST_F(ShardOwnerTest, ItsCoroutinesEndWhereTheyWait_WhenTheShardIsReleased) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  one->owner.OnAssigned(1);
+  Settle(*one);
+  const std::uint64_t failed = runtime::FailedTasks();
+  const auto never = std::make_shared<runtime::Event>(io_.get_executor());
+  const auto just_then = std::make_shared<runtime::Event>(io_.get_executor());
+  std::vector<std::string> waiting, woken, of_another, late;
+  const std::shared_ptr<Shard> shard = one->owner.Shared(0);
+  shard->Spawn("waiting", AwaitAndNote(never, waiting));
+  shard->Spawn("woken", AwaitAndNote(just_then, woken));
+  one->owner.Shared(1)->Spawn("of another", AwaitAndNote(never, of_another));
+  Settle(*one);
+  EXPECT_EQ(shard->tasks->size(), 2u);
+  // What it waits for has come, and it has not gone on yet.
+  just_then->Set();
+  one->owner.OnLost(0);
+  EXPECT_THAT(waiting, ElementsAre("waits")) << "nothing runs within the release";
+  shard->Spawn("late", AwaitAndNote(just_then, late));
+  Settle(*one);
+  EXPECT_THAT(waiting, ElementsAre("waits", "ended"));
+  EXPECT_THAT(woken, ElementsAre("waits", "ended"));
+  EXPECT_THAT(of_another, ElementsAre("waits"));
+  EXPECT_THAT(late, IsEmpty());
+  EXPECT_EQ(shard->tasks->size(), 0u);
+  EXPECT_EQ(runtime::FailedTasks(), failed) << "a cancelled coroutine has not failed";
+  one->owner.End();
+  EXPECT_THAT(of_another, ElementsAre("waits", "ended"));
+}
+
+TEST_F(ShardOwnerTest, ReleasedByOneOfItsOwnCoroutines_ThatGoesOnToItsNextWait) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  const std::uint64_t failed = runtime::FailedTasks();
+  std::vector<std::string> steps;
+  std::weak_ptr<Shard> shard = one->owner.Shared(0);
+  one->owner.Shared(0)->Spawn("release", [](ShardOwner& owner, std::vector<std::string>& out) -> Task<void> {
+    const AtEnd at_end{out};
+    co_await runtime::Yield();
+    owner.OnLost(0);
+    out.push_back("released");
+    co_await runtime::Yield();
+    out.push_back("goes on");
+  }(one->owner, steps));
+  Settle(*one);
+  EXPECT_THAT(steps, ElementsAre("released", "ended"));
+  EXPECT_EQ(runtime::FailedTasks(), failed);
+  EXPECT_TRUE(shard.expired());
+}
+
 TEST_F(ShardOwnerTest, UnfinishedRecordsPauseTheShard_FinishedOnesBehindThemDoNot) {
   options_.max_unfinished_records = 10;
   auto one = Make();
@@ -992,6 +1057,7 @@ TEST_F(ShardOwnerTest, OutOfTheGroup_WhatWasAskedBefore_IsAnsweredInVain_AndItJo
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.owned() == 0; }));
   Put(0, "a", 1);
   one->service.able = true;
+  Elapse(*one, std::chrono::seconds(1));
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->joined == 1; }));
   EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
   one->owner.OnAssigned(0);

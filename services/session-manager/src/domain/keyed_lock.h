@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
@@ -37,29 +38,42 @@ class KeyedLock {
   Task<Hold> Take(std::string key) {
     const auto [it, is_free] = waiting_.try_emplace(key);
     if (!is_free) {
-      Waiter waiter{runtime::Promise<bool>(executor_), std::make_shared<bool>(true)};
-      const std::shared_ptr<bool> waits = waiter.waits;
-      // Whoever is cancelled is passed over.
-      const std::shared_ptr<void> gone(nullptr, [waits](void*) { *waits = false; });
+      const auto waiter = std::make_shared<Waiter>(executor_);
       it->second.push_back(waiter);
-      (void)co_await waiter.turn.Get();
+      Place place{*this, key, waiter};
+      co_await waiter->turn.Wait();
+      place.waiter = nullptr;
     }
     co_return Hold(*this, std::move(key));
   }
 
  private:
   struct Waiter {
-    runtime::Promise<bool> turn;
-    std::shared_ptr<bool> waits;
+    explicit Waiter(asio::any_io_executor executor) : turn(std::move(executor)) {}
+    /// It has the key.
+    runtime::Event turn;
+    bool is_gone = false;
+  };
+  /// Of a coroutine that waits: if it is cancelled, it is passed over, or passes on what it has just been
+  /// given.
+  struct Place {
+    ~Place() {
+      if (waiter == nullptr) return;
+      waiter->is_gone = true;
+      if (waiter->turn.is_set()) lock.Release(key);
+    }
+    KeyedLock& lock;
+    std::string key;
+    std::shared_ptr<Waiter> waiter;
   };
 
   void Release(const std::string& key) {
     const auto it = waiting_.find(key);
     while (!it->second.empty()) {
-      Waiter next = std::move(it->second.front());
+      const std::shared_ptr<Waiter> next = std::move(it->second.front());
       it->second.pop_front();
-      if (!*next.waits) continue;
-      next.turn.Set(true);
+      if (next->is_gone) continue;
+      next->turn.Set();
       return;
     }
     waiting_.erase(it);
@@ -67,7 +81,7 @@ class KeyedLock {
 
   asio::any_io_executor executor_;
   /// Keys that are taken.
-  std::unordered_map<std::string, std::deque<Waiter>> waiting_;
+  std::unordered_map<std::string, std::deque<std::shared_ptr<Waiter>>> waiting_;
 };
 
 }  // namespace rookery::session_manager

@@ -92,7 +92,7 @@ void IqRouter::OnOutbound(const Sender& sender, PendingRecord& pending) {
 
 Task<void> IqRouter::AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry) {
   IqReply reply = co_await Run(*request, entry);
-  if (!request->session || request->session->ended || request->shard->released()) co_return;
+  if (!request->session || request->session->ended) co_return;
   answers_.Answer({*request->session->user, request->session}, *request->cause,
                   MakeAnswer(request->iq, reply));
 }
@@ -124,11 +124,11 @@ Task<void> IqRouter::AnswerRecord(std::shared_ptr<IqRequest> request, Cause caus
   request->cause = &cause;
   const SteadyTime refused_at = clock_.Now() + kRefusedAfter;
   IqReply reply = co_await Run(*request, entry);
-  if (request->shard->released()) co_return;
   if (reply.error && request->target == Target::kOtherAccount) {
     // Nothing else of the user waits for it.
     request->shard->window.Hold(cause.offset);
-    tasks_.Spawn("iq.refuse", RefuseAt(request->shard, cause, MakeAnswer(request->iq, reply), refused_at));
+    request->shard->Spawn("iq.refuse",
+                          RefuseAt(request->shard, cause, MakeAnswer(request->iq, reply), refused_at));
     co_return;
   }
   consequences_.AppendDelivery(*request->shard, cause, MakeAnswer(request->iq, reply));
@@ -138,7 +138,6 @@ Task<void> IqRouter::RefuseAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::S
                               SteadyTime time) {
   if (const auto left = time - clock_.Now(); left > SteadyTime::duration::zero())
     co_await runtime::Sleep(std::chrono::duration_cast<std::chrono::milliseconds>(left));
-  if (shard->released()) co_return;
   consequences_.AppendDelivery(*shard, cause, std::move(error));
   shard->window.Release(cause.offset);
 }

@@ -18,10 +18,9 @@ class Shards;
 /// get and set has exactly one answer. I/O thread only.
 class IqRouter {
  public:
-  IqRouter(const Clock& clock, runtime::TaskGroup& tasks, const Hooks& hooks, const Addresses& addresses,
-           const Shards& shards, Consequences& consequences, ClientAnswers& answers, RecordOrder& order)
+  IqRouter(const Clock& clock, const Hooks& hooks, const Addresses& addresses, const Shards& shards,
+           Consequences& consequences, ClientAnswers& answers, RecordOrder& order)
       : clock_(clock),
-        tasks_(tasks),
         hooks_(hooks),
         addresses_(addresses),
         shards_(shards),
@@ -55,7 +54,6 @@ class IqRouter {
   Task<void> RefuseAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::Stanza error, SteadyTime time);
 
   const Clock& clock_;
-  runtime::TaskGroup& tasks_;
   const Hooks& hooks_;
   const Addresses& addresses_;
   const Shards& shards_;

@@ -154,8 +154,7 @@ class BlockingModule final : public Module {
 
   /// The change may have been made all the same: what is known of the list is in doubt.
   IqReply Failed(const IqRequest& request, const absl::Status& status) {
-    if (!request.shard->released())
-      if (User* user = request.shard->FindUser(request.account)) user_settings_.Doubt(*user);
+    if (User* user = request.shard->FindUser(request.account)) user_settings_.Doubt(*user);
     return IqReply::FromStatus(status);
   }
 
@@ -163,14 +162,12 @@ class BlockingModule final : public Module {
   /// the user is not here any more.
   Task<bool> Apply(IqRequest& request, roster::v1::UserSettings made, const std::vector<std::string>& changed,
                    bool is_block) {
-    if (request.shard->released()) co_return false;
     User* user = request.shard->FindUser(request.account);
     if (user == nullptr) co_return false;
     user_settings_.Put(*user, std::move(made));
     if (changed.empty() || !user->HasAvailable()) co_return true;
     if (!user->contacts) {
       (void)co_await presence_.LoadContacts(request.shard, request.account, nullptr, request.cause->trace_id);
-      if (request.shard->released()) co_return false;
       user = request.shard->FindUser(request.account);
       if (user == nullptr) co_return false;
     }

@@ -53,7 +53,7 @@ class RosterModule final : public Module {
     const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
     auto roster = co_await roster_.Get(std::move(get), request.cause->trace_id);
     if (!roster.ok()) co_return IqReply::FromStatus(roster.status());
-    if (request.session->ended || request.shard->released()) co_return IqReply::Result();
+    if (request.session->ended) co_return IqReply::Result();
     if (!request.session->state.interested()) {
       request.session->state.set_interested(true);
       outbox_.Publish(*request.session);
@@ -89,7 +89,6 @@ class RosterModule final : public Module {
       auto removed = co_await roster_.RemoveItem(std::move(remove), request.cause->trace_id);
       if (absl::IsNotFound(removed.status())) co_return IqReply::Error(ErrorCondition::kItemNotFound);
       if (!removed.ok()) co_return IqReply::FromStatus(removed.status());
-      if (request.shard->released()) co_return IqReply::Result();
       subscriptions_.OnItemRemoved(request.shard->GetUser(request.account), *request.cause, contact,
                                    *removed);
       co_return IqReply::Result();
@@ -124,7 +123,6 @@ class RosterModule final : public Module {
     if (absl::IsResourceExhausted(stored.status()))
       co_return IqReply::Error(ErrorCondition::kNotAllowed, std::string(Message(stored.status())));
     if (!stored.ok()) co_return IqReply::FromStatus(stored.status());
-    if (request.shard->released()) co_return IqReply::Result();
     subscriptions_.Push(request.shard->GetUser(request.account), stored->push());
     co_return IqReply::Result();
   }

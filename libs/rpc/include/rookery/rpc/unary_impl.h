@@ -4,6 +4,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <functional>
@@ -62,6 +63,7 @@ Task<absl::StatusOr<Response>> Call(asio::io_context& io, std::chrono::milliseco
       co_await asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(initiate,
                                                                                        asio::use_awaitable);
   call->work.reset();
+  runtime::ThrowIfCancelled(co_await asio::this_coro::cancellation_state);
   if (!status.ok()) co_return FromGrpc(status);
   co_return std::move(call->response);
 }

@@ -5,6 +5,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <optional>
@@ -27,7 +28,8 @@ struct Promise<T>::State {
     if (!state->value) {
       boost::system::error_code error;
       co_await state->is_set.async_wait(asio::redirect_error(asio::use_awaitable, error));
-      // Woken, but not by Set: the coroutine was cancelled.
+      ThrowIfCancelled(co_await asio::this_coro::cancellation_state);
+      // Woken, but not by Set.
       if (!state->value) throw boost::system::system_error(asio::error::operation_aborted);
     }
     T result = std::move(*state->value);

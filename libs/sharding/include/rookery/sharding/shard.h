@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
 #include "rookery/sharding/duplicate_filter.h"
 #include "rookery/sharding/follow_ups.h"
 #include "rookery/sharding/unfinished_records.h"
@@ -13,8 +15,13 @@
 namespace rookery::sharding {
 
 /// A partition that the consumer group has given to this process, as far as every sharded service
-/// is concerned. Services derive from it for what is their own. Shared with coroutines that outlive
-/// the ownership: they stop once it is released. I/O thread only.
+/// is concerned. Services derive from it for what is their own. I/O thread only.
+///
+/// What waits for something in the shard's name is a coroutine of the shard (Spawn), and does not look
+/// whether it is still ours: at the release it is cancelled where it waits, and none is started any more.
+/// What must be done then all the same is done by destructors, or by a coroutine of somebody else, which has
+/// to look
+/// (`released`), and so has a callback.
 struct Shard : std::enable_shared_from_this<Shard> {
   enum class Phase {
     kAcquiring,   // fence and stores: nothing is read yet
@@ -70,6 +77,12 @@ struct Shard : std::enable_shared_from_this<Shard> {
   bool IsBeforeFence(std::int64_t offset) const { return offset < fence_offset; }
   bool live() const { return phase == Phase::kLive && !suspended; }
   bool released() const { return phase == Phase::kReleased; }
+
+  /// Starts a coroutine of the shard. `task_name` must live forever (a literal). Does nothing once it is
+  /// released.
+  void Spawn(const char* task_name, Task<void> task) { tasks->Spawn(task_name, std::move(task)); }
+  /// A part of its owner's; cancelled at the release. Null before the owner has the shard.
+  std::unique_ptr<runtime::TaskGroup> tasks;
 };
 
 /// A record of a shard as its service has parsed it.

@@ -14,6 +14,7 @@
 #include "rookery/base/clock.h"
 #include "rookery/events/log.h"
 #include "rookery/kafka/consumer.h"
+#include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/shard_service.h"
 #include "rookery/telemetry/metrics.h"
@@ -179,7 +180,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// Forgets the shard, and acquires it with a new fence if the group says that it is ours.
   void BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut);
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
-  /// Returns when the group has taken a commit for the shard, or the shard is released.
+  // Coroutines of the shard, from here to HandOver but for questions.
+  /// Returns when the group has taken a commit for the shard.
   Task<void> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
   Task<absl::StatusOr<Range>> FindRange(std::uint32_t number);
   Task<absl::Status> FindOffsets(const Shard& shard, Range& range, LookBack& look_back);
@@ -234,6 +236,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   bool is_congested_ = false;
   bool is_leaving_ = false;
   bool is_out_ = false;
+  /// While it is out.
+  runtime::Event able_again_;
   MakeConsumer make_consumer_;
   /// One that has nothing and is asked in vain, while this process is no member: a coroutine that asked the
   /// last one goes on with it.

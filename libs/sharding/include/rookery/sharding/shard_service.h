@@ -49,6 +49,8 @@ class ShardService {
   virtual void OnFinishedRecord(Shard&, Record&) {}
   /// Once for each record. The record has one hold in shard.window, which the service releases.
   virtual void Apply(Shard& shard, std::shared_ptr<Record> record) = 0;
+  /// One that is not applied: it was before, or who says it is no owner any more. It is finished.
+  virtual void OnRefused(Shard&, Record&) {}
   /// Whether all that must be applied before the shard goes live is applied, once every record before our
   /// fence has been given to Apply. If it is not, Settle waits for it; nothing newer comes meanwhile.
   virtual bool is_settled(Shard&) const { return true; }

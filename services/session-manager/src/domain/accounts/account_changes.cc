@@ -36,7 +36,6 @@ Task<absl::Status> AccountChanges::Remove(std::shared_ptr<Shard> shard, std::str
     // Asked for by a session of which that is not known.
     const auto account = co_await accounts_.Find(bare);
     if (!account.ok()) co_return account.status();
-    if (shard->released()) co_return absl::UnavailableError("the user's shard has moved");
     if (!account->exists()) co_return absl::OkStatus();
     generation = account->generation;
   }
@@ -54,11 +53,11 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   const std::uint64_t generation = session->state.account_generation();
   // The next change begins when this one has been read: sessions that it lets in are newer than this record.
   const KeyedLock::Hold turn = co_await passwords_.Take(bare);
-  if (session->ended || shard->released()) co_return absl::UnavailableError("the session is over");
+  if (session->ended) co_return absl::UnavailableError("the session is over");
   const absl::Status stored = co_await StoreKeys(bare, generation, std::move(keys));
   if (!stored.ok()) co_return stored;
   // Should we die now, the next owner finds that the other sessions are of older credentials (AC5).
-  if (session->ended || shard->released()) co_return absl::UnavailableError("the session is over");
+  if (session->ended) co_return absl::UnavailableError("the session is over");
   session->state.set_credentials_version(version);
   outbox_.Publish(*session);
   events::v1::UserRecord record;
@@ -70,13 +69,20 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   // A decision of ours, not what follows from a stanza: asked again, the keys are others.
   Cause decision;
   const auto change = std::make_shared<Change>();
+  struct Listed {
+    ~Listed() {
+      if (const auto it = changes.find(bare); it != changes.end() && it->second == change) changes.erase(it);
+    }
+    Changes& changes;
+    const std::string& bare;
+    const std::shared_ptr<Change>& change;
+  } listed{changes_, bare, change};
   change->session = session->id;
   change->version = version;
   change->settled = std::make_shared<runtime::Event>(executor_);
   changes_[bare] = change;
   consequences_.AppendRecord(*shard, decision, shard->number, bare, record);
-  while (!change->is_read && !session->ended && !shard->released()) co_await change->settled->Wait();
-  if (const auto it = changes_.find(bare); it != changes_.end() && it->second == change) changes_.erase(it);
+  while (!change->is_read && !session->ended) co_await change->settled->Wait();
   co_return absl::OkStatus();
 }
 
@@ -143,15 +149,14 @@ void AccountChanges::OnRemoval(User& user, PendingRecord& pending) {
 Task<void> AccountChanges::RemoveTask(std::shared_ptr<Shard> shard, std::string bare,
                                       std::uint64_t generation, Cause cause) {
   co_await AwaitIdle(shard, bare);
-  if (!shard->released()) co_await RemoveRoster(shard, bare, cause);
+  co_await RemoveRoster(shard, bare, cause);
   // The row that holds the name is the last to go: before, nobody can have the name.
-  for (runtime::Backoff backoff(kRetries); !shard->released();) {
+  for (runtime::Backoff backoff(kRetries);;) {
     const absl::Status removed = co_await accounts_.Remove(bare, generation);
     if (removed.ok()) break;
     telemetry::LogWarn("account.not_removed", {{"error", Message(removed)}});
     co_await backoff.Wait();
   }
-  if (shard->released()) co_return;  // the next owner does all of it again
   const auto it = shard->removals.find(bare);
   if (it != shard->removals.end() && it->second.record == cause.offset) shard->removals.erase(it);
   if (User* const user = shard->FindUser(bare)) features_.Tell(&LifeHook::OnAccountRemoved, *user);
@@ -159,7 +164,7 @@ Task<void> AccountChanges::RemoveTask(std::shared_ptr<Shard> shard, std::string 
 }
 
 Task<void> AccountChanges::AwaitIdle(std::shared_ptr<Shard> shard, std::string bare) {
-  while (!shard->released()) {
+  while (true) {
     User* const user = shard->FindUser(bare);
     if (user == nullptr) co_return;
     const EndedSessions& ended = live_.EndedOf(*shard);
@@ -179,12 +184,10 @@ Task<void> AccountChanges::RemoveRoster(std::shared_ptr<Shard> shard, std::strin
   roster::v1::DeleteUserRequest request;
   request.set_user(bare);
   request.set_request_id(RequestIdOf(*shard, cause));
-  for (runtime::Backoff backoff(kRetries); !shard->released();) {
+  for (runtime::Backoff backoff(kRetries);;) {
     {
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      if (shard->released()) co_return;
       const auto contacts = co_await roster_.DeleteUser(request, cause.trace_id);
-      if (shard->released()) co_return;
       if (contacts.ok()) {
         std::vector<std::string> available;
         if (const auto removal = shard->removals.find(bare); removal != shard->removals.end())

@@ -111,7 +111,8 @@ class AccountChanges final : public LifeHook {
   SessionEnds& ends_;
   /// One change of a password of a user at a time.
   KeyedLock passwords_;
-  std::map<std::string, std::shared_ptr<Change>, std::less<>> changes_;
+  using Changes = std::map<std::string, std::shared_ptr<Change>, std::less<>>;
+  Changes changes_;
 };
 
 }  // namespace rookery::session_manager

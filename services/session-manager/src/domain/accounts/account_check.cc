@@ -31,11 +31,10 @@ Task<void> AccountCheck::CheckAll(std::shared_ptr<Shard> shard) {
   for (const auto& [bare, user] : shard->users)
     if (!user->sessions.empty()) users.push_back(bare);
   runtime::Backoff backoff(kRetries);
-  for (auto from = users.begin(); from != users.end() && !shard->released();) {
+  for (auto from = users.begin(); from != users.end();) {
     const auto to = from + std::min(kUsersAtOnce, users.end() - from);
     std::vector<std::string> some(from, to);
     auto found = co_await accounts_.FindAll(some);
-    if (shard->released()) co_return;
     if (!found.ok()) {
       telemetry::LogWarn("shard.accounts_not_read", {{"error", Message(found.status())}});
       co_await backoff.Wait();

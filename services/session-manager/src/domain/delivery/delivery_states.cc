@@ -1,6 +1,5 @@
 #include "domain/delivery/delivery_states.h"
 
-#include "domain/records/shards.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
@@ -15,15 +14,18 @@ ShardDelivery& DeliveryStates::Of(Shard& shard) {
     StoreWriter::Limits limits;
     limits.waiting_rows = static_cast<std::size_t>(settings_.max_store_waiting);
     limits.waiting_bytes = static_cast<std::size_t>(settings_.max_store_waiting_bytes);
-    shard.delivery->writer =
-        std::make_shared<StoreWriter>(executor_, tasks_, store_, metrics_, clock_, limits, kRetries,
-                                      shards_.Shared(shard.number), [this] { owner_.NoteTime(); });
+    shard.delivery->writer = std::make_shared<StoreWriter>(executor_, store_, metrics_, clock_, limits,
+                                                           kRetries, shard, [this] { owner_.NoteTime(); });
   }
   return *shard.delivery;
 }
 
 void DeliveryStates::ContinueWriting(Shard& shard) {
   if (shard.delivery) shard.delivery->writer->Continue();
+}
+
+void DeliveryStates::AbandonWrites(Shard& shard) {
+  if (shard.delivery) shard.delivery->writer->Abandon();
 }
 
 }  // namespace rookery::session_manager

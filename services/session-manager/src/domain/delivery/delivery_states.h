@@ -14,37 +14,32 @@ class ShardOwner;
 
 namespace rookery::session_manager {
 
-class Shards;
-
 /// What delivery keeps for each shard, made when it is needed first. I/O thread only.
 class DeliveryStates {
  public:
   DeliveryStates(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
-                 SessionManagerMetrics& metrics, runtime::TaskGroup& tasks, sharding::ShardOwner& owner,
-                 const Shards& shards, WaitingStore& store)
+                 SessionManagerMetrics& metrics, sharding::ShardOwner& owner, WaitingStore& store)
       : executor_(std::move(executor)),
         settings_(settings),
         clock_(clock),
         metrics_(metrics),
-        tasks_(tasks),
         owner_(owner),
-        shards_(shards),
         store_(store) {}
 
   ShardDelivery& Of(Shard& shard);
   /// Writes what the shard has for the store.
   StoreWriter& WriterOf(Shard& shard) { return *Of(shard).writer; }
-  /// Ownership is certain again, or the shard goes.
+  /// Ownership is certain again.
   static void ContinueWriting(Shard& shard);
+  /// The shard is released.
+  static void AbandonWrites(Shard& shard);
 
  private:
   asio::any_io_executor executor_;
   const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   sharding::ShardOwner& owner_;
-  const Shards& shards_;
   WaitingStore& store_;
 };
 

@@ -1,8 +1,6 @@
 #include "domain/delivery/hand_outs.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <limits>
 #include <utility>
 
@@ -81,7 +79,7 @@ void HandOuts::HandOutSoon(User& user) {
     return;
   }
   ++user.storing;
-  tasks_.Spawn("offline.hand_out", HandOutTask(shards_.Shared(shard.number), user.bare));
+  shard.Spawn("offline.hand_out", HandOutTask(shards_.Shared(shard.number), user.bare));
 }
 
 void HandOuts::HandOutRows(User& user) {
@@ -225,14 +223,13 @@ void HandOuts::EndHandOut(User& user, bool is_done) {
 
 Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare) {
   // Never within the call that starts it: its caller may still use the user.
-  co_await asio::post(executor_, asio::use_awaitable);
-  if (shard->released()) co_return;
+  co_await runtime::Yield();
   const std::shared_ptr<UserDelivery> state = shard->FindUser(bare)->delivery;
   while (shard->phase == Shard::Phase::kRecovering)
     (void)co_await state->changed.Wait(Deadline::After(kLook));
   runtime::Backoff backoff(kRetries);
   std::uint64_t after = 0;
-  while (!shard->released()) {
+  while (true) {
     User& user = *shard->FindUser(bare);
     if (!CanReceive(*state->receiver)) {
       state->receiver = FindReceiver(user);
@@ -248,7 +245,6 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
     using Rows = std::vector<WaitingStore::OfflineMessage>;
     absl::StatusOr<Rows> rows{Rows()};
     if (!state->is_store_empty) rows = co_await store_.LoadOffline(bare, after, kPage);
-    if (shard->released()) co_return;
     if (!rows.ok()) {
       // Nobody knows what waits: what came later has to wait too.
       if (backoff.failures() == 0 || !IsTemporary(rows.status()))
@@ -270,8 +266,7 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
     const std::shared_ptr<Session> receiver = state->receiver;
     bool is_interrupted = false;
     for (std::size_t next = 0; next < candidates.size() && !is_interrupted;) {
-      const bool has_room = co_await AwaitRoom(shard, state, receiver);
-      if (shard->released()) co_return;
+      const bool has_room = co_await AwaitRoom(state, receiver);
       if (has_room) {
         next += SendSome(user, candidates, next);
       } else {
@@ -295,9 +290,8 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
   }
 }
 
-Task<bool> HandOuts::AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state,
-                               std::shared_ptr<Session> receiver) {
-  while (!shard->released() && state->receiver == receiver && CanReceive(*receiver)) {
+Task<bool> HandOuts::AwaitRoom(std::shared_ptr<UserDelivery> state, std::shared_ptr<Session> receiver) {
+  while (state->receiver == receiver && CanReceive(*receiver)) {
     if (IsInBurst(receiver->unacked.size(), receiver->unacked_bytes)) co_return true;
     (void)co_await state->changed.Wait(Deadline::After(kLook));
   }

@@ -26,12 +26,9 @@ struct Settings;
 /// takes it (XEP-0160; README.md, W1 to W3 and L3). Nothing else of the user is held up. I/O thread only.
 class HandOuts final : public WaitingStanzas::Listener {
  public:
-  HandOuts(asio::any_io_executor executor, const Settings& settings, runtime::TaskGroup& tasks,
-           const Shards& shards, WaitingStore& store, Outbox& outbox, DeliveryStates& states,
-           Packets& packets, WaitingStanzas& waiting, OfflineMarks& marks)
-      : executor_(std::move(executor)),
-        settings_(settings),
-        tasks_(tasks),
+  HandOuts(const Settings& settings, const Shards& shards, WaitingStore& store, Outbox& outbox,
+           DeliveryStates& states, Packets& packets, WaitingStanzas& waiting, OfflineMarks& marks)
+      : settings_(settings),
         shards_(shards),
         store_(store),
         outbox_(outbox),
@@ -68,8 +65,7 @@ class HandOuts final : public WaitingStanzas::Listener {
   static std::optional<std::uint64_t> FirstUnsettled(const User& user, std::uint64_t after,
                                                      const std::vector<WaitingStore::OfflineMessage>& rows);
   /// Waits until the receiver can take more. False: it is not going to, or another one has its place.
-  Task<bool> AwaitRoom(std::shared_ptr<Shard> shard, std::shared_ptr<UserDelivery> state,
-                       std::shared_ptr<Session> receiver);
+  Task<bool> AwaitRoom(std::shared_ptr<UserDelivery> state, std::shared_ptr<Session> receiver);
   /// Sends the next ones to the receiver, as many as there is room for. Returns how many.
   std::size_t SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from);
   void EndHandOut(User& user, bool is_done);
@@ -77,9 +73,7 @@ class HandOuts final : public WaitingStanzas::Listener {
   /// Whether a session with so much unacknowledged may be handed more.
   bool IsInBurst(std::size_t packets, std::size_t bytes) const;
 
-  asio::any_io_executor executor_;
   const Settings& settings_;
-  runtime::TaskGroup& tasks_;
   const Shards& shards_;
   WaitingStore& store_;
   Outbox& outbox_;

@@ -40,10 +40,8 @@ void OfflineMarks::StartMarks(Shard& shard, const std::shared_ptr<Session>& sess
   UserDelivery& state = waiting_.Of(user);
   state.marking.insert(state.marking.end(), ids.begin(), ids.end());
   std::string bare = user.bare;
-  auto done = [this, weak = std::weak_ptr(shards_.Shared(shard.number)), session, ids,
-               ends = std::move(ends)](const StoreWriter::Answer&) {
-    const std::shared_ptr<Shard> now = weak.lock();
-    if (now && !now->released()) OnMarked(*now, session, ids, ends);
+  auto done = [this, &shard, session, ids, ends = std::move(ends)](const StoreWriter::Answer&) {
+    OnMarked(shard, session, ids, ends);
   };
   states_.WriterOf(shard).MarkGiven(std::move(bare), ids, std::move(done));
 }

@@ -50,21 +50,22 @@ void OfflineRecovery::OnAttached(const std::shared_ptr<Session>& session) {
   for (const UnackedPacket& packet : session->unacked)
     if (packet.delivery == nullptr && packet.stored_id != 0)
       keys.push_back({session->user->bare, packet.stored_id});
-  if (!keys.empty()) tasks_.Spawn("offline.load", LoadTask(shards_.Shared(shard.number), std::move(keys)));
+  if (!keys.empty()) shard.Spawn("offline.load", LoadTask(shards_.Shared(shard.number), std::move(keys)));
 }
 
 void OfflineRecovery::OnLate(const std::shared_ptr<Session>& session) {
-  tasks_.Spawn("offline.take_back", TakeBackTask(shards_.Shared(session->user->shard->number), session));
+  Shard& shard = *session->user->shard;
+  shard.Spawn("offline.take_back", TakeBackTask(session));
 }
 
-Task<void> OfflineRecovery::TakeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+Task<void> OfflineRecovery::TakeBackTask(std::shared_ptr<Session> session) {
   const std::string bare(session->jid.bare());
   std::uint64_t after =
       static_cast<std::uint64_t>(std::max<std::int64_t>(session->state.start_offset(), -1) + 1);
   runtime::Backoff backoff(kRetries);
-  while (!shard->released() && !session->ended) {
+  while (!session->ended) {
     auto rows = co_await store_.LoadOffline(bare, after, kPage);
-    if (shard->released() || session->ended) co_return;
+    if (session->ended) co_return;
     if (!rows.ok()) {
       co_await backoff.Wait();
       continue;
@@ -85,7 +86,7 @@ Task<void> OfflineRecovery::Recover(std::shared_ptr<Shard> shard) {
         if (packet.delivery == nullptr && packet.stored_id != 0) keys.push_back({bare, packet.stored_id});
     }
   }
-  for (std::size_t from = 0; from < keys.size() && !shard->released(); from += kKeysAtOnce) {
+  for (std::size_t from = 0; from < keys.size(); from += kKeysAtOnce) {
     const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(from);
     const auto end = keys.size() - from > kKeysAtOnce ? begin + kKeysAtOnce : keys.end();
     std::vector<WaitingStore::RowKey> some(begin, end);
@@ -95,9 +96,8 @@ Task<void> OfflineRecovery::Recover(std::shared_ptr<Shard> shard) {
 
 Task<void> OfflineRecovery::LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys) {
   runtime::Backoff backoff(kRetries);
-  while (!shard->released()) {
+  while (true) {
     auto rows = co_await store_.LoadRows(keys);
-    if (shard->released()) co_return;
     if (!rows.ok()) {
       if (!IsTemporary(rows.status())) {
         telemetry::LogError("offline.load_failed", {{"error", Message(rows.status())}});
@@ -136,7 +136,7 @@ Task<void> OfflineRecovery::LookForWaiting(std::shared_ptr<Shard> shard) {
     users.push_back(bare);
   }
   runtime::Backoff backoff(kRetries);
-  for (std::size_t from = 0; from < users.size() && !shard->released();) {
+  for (std::size_t from = 0; from < users.size();) {
     const auto begin = users.begin() + static_cast<std::ptrdiff_t>(from);
     std::vector<std::string> some(begin,
                                   users.size() - from > kKeysAtOnce ? begin + kKeysAtOnce : users.end());
@@ -147,7 +147,6 @@ Task<void> OfflineRecovery::LookForWaiting(std::shared_ptr<Shard> shard) {
     }
     if (!owners.ok()) telemetry::LogError("offline.look_failed", {{"error", Message(owners.status())}});
     from += kKeysAtOnce;
-    if (shard->released()) co_return;
     for (const std::string& bare : owners.ok() ? *owners : some)
       if (User* user = shard->FindUser(bare)) user->offline_due = true;
   }

@@ -19,14 +19,9 @@ class Shards;
 /// (README.md, L1 to L3). I/O thread only.
 class OfflineRecovery {
  public:
-  OfflineRecovery(runtime::TaskGroup& tasks, const Shards& shards, WaitingStore& store, Outbox& outbox,
-                  OfflineMarks& marks, HandOuts& hand_outs)
-      : tasks_(tasks),
-        shards_(shards),
-        store_(store),
-        outbox_(outbox),
-        marks_(marks),
-        hand_outs_(hand_outs) {}
+  OfflineRecovery(const Shards& shards, WaitingStore& store, Outbox& outbox, OfflineMarks& marks,
+                  HandOuts& hand_outs)
+      : shards_(shards), store_(store), outbox_(outbox), marks_(marks), hand_outs_(hand_outs) {}
 
   /// A session has come with a change of owner, its numbers are known.
   void OnAttached(const std::shared_ptr<Session>& session);
@@ -41,9 +36,9 @@ class OfflineRecovery {
 
  private:
   Task<void> LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys);
-  Task<void> TakeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  // Coroutines of the shard, like those above.
+  Task<void> TakeBackTask(std::shared_ptr<Session> session);
 
-  runtime::TaskGroup& tasks_;
   const Shards& shards_;
   WaitingStore& store_;
   Outbox& outbox_;

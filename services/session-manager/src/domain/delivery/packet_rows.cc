@@ -85,7 +85,7 @@ void PacketRows::Store(const std::shared_ptr<Session>& session) {
     session->has_rows = true;
     auto done = [this, session, up_to = rows.back().seq,
                  count = rows.size()](const StoreWriter::Answer& answer) {
-      if (!absl::IsCancelled(answer.status)) OnStored(session, up_to, count, answer.status.ok());
+      OnStored(session, up_to, count, answer.status.ok());
     };
     states_.WriterOf(*session->user->shard).StorePackets(KeyOf(*session), std::move(rows), std::move(done));
   }
@@ -94,7 +94,7 @@ void PacketRows::Store(const std::shared_ptr<Session>& session) {
 
 void PacketRows::OnStored(const std::shared_ptr<Session>& session, std::uint64_t up_to, std::size_t count,
                           bool is_stored) {
-  if (session->ended || session->user->shard->released()) return;
+  if (session->ended) return;
   if (is_stored) metrics_.stored_for_session.Increment(static_cast<double>(count));
   for (UnackedPacket& packet : session->unacked) {
     if (packet.seq > up_to) break;
@@ -110,7 +110,7 @@ void PacketRows::OnStored(const std::shared_ptr<Session>& session, std::uint64_t
 }
 
 void PacketRows::TellReached(User& user, std::vector<Reached> reached) {
-  const std::shared_ptr<Shard> shard = shards_.Shared(user.shard->number);
+  Shard& shard = *user.shard;
   absl::flat_hash_set<const Delivery*> deliveries;
   std::vector<std::int64_t> held;
   for (const Reached& entry : reached) {
@@ -126,7 +126,7 @@ void PacketRows::TellReached(User& user, std::vector<Reached> reached) {
     for (Rows& rows : RowsOf(outdated)) writes.emplace_back(KeyOf(*session), std::move(rows));
   }
   if (writes.empty()) {
-    for (const std::int64_t offset : held) shard->window.Release(offset);
+    for (const std::int64_t offset : held) shard.window.Release(offset);
     return;
   }
   for (std::size_t i = 0; i < writes.size(); ++i) {
@@ -134,13 +134,11 @@ void PacketRows::TellReached(User& user, std::vector<Reached> reached) {
     // A user's writes are done in their order. What the store refuses for good may come twice, but holds
     // nobody up for ever.
     if (i + 1 == writes.size())
-      done = [weak = std::weak_ptr(shard), held = std::move(held)](const StoreWriter::Answer&) {
-        const std::shared_ptr<Shard> now = weak.lock();
-        if (!now || now->released()) return;
-        for (const std::int64_t offset : held) now->window.Release(offset);
+      done = [&shard, held = std::move(held)](const StoreWriter::Answer&) {
+        for (const std::int64_t offset : held) shard.window.Release(offset);
       };
-    states_.WriterOf(*shard).StorePackets(std::move(writes[i].first), std::move(writes[i].second),
-                                          std::move(done));
+    states_.WriterOf(shard).StorePackets(std::move(writes[i].first), std::move(writes[i].second),
+                                         std::move(done));
   }
 }
 

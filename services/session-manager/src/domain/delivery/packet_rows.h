@@ -24,8 +24,8 @@ struct User;
 class PacketRows {
  public:
   PacketRows(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-             const Shards& shards, DeliveryStates& states)
-      : settings_(settings), clock_(clock), metrics_(metrics), shards_(shards), states_(states) {}
+             DeliveryStates& states)
+      : settings_(settings), clock_(clock), metrics_(metrics), states_(states) {}
 
   /// Moves what was not acknowledged for `shards.window-time` to the store, so that one silent client does
   /// not hold its shard's cursor. Costs what is due.
@@ -49,7 +49,6 @@ class PacketRows {
   const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  const Shards& shards_;
   DeliveryStates& states_;
 };
 

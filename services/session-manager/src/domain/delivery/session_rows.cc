@@ -5,6 +5,7 @@
 #include "domain/addresses.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/records/shards.h"
+#include "rookery/runtime/event.h"
 
 namespace rookery::session_manager {
 
@@ -23,11 +24,9 @@ void SessionRows::Remove(Session& session, std::optional<std::uint64_t> up_to_se
 void SessionRows::StartRemoval(const WaitingStore::SessionKey& key, std::optional<std::uint64_t> up_to_seq,
                                const std::shared_ptr<EndWrites>& ends) {
   Shard* shard = shards_.Find(addresses_.ShardOf(key.owner));
-  if (shard == nullptr || shard->released()) return;
+  if (shard == nullptr) return;
   ++ends->open;
-  auto done = [ends](const StoreWriter::Answer& answer) {
-    if (!absl::IsCancelled(answer.status)) ends->Finish();
-  };
+  auto done = [ends](const StoreWriter::Answer&) { ends->Finish(); };
   if (up_to_seq) {
     states_.WriterOf(*shard).RemovePackets(key, *up_to_seq, std::move(done));
   } else {
@@ -41,6 +40,12 @@ void AfterEndWrites(const Session& session, std::function<void()> then) {
   } else {
     then();
   }
+}
+
+Task<void> AwaitEndWrites(asio::any_io_executor executor, std::shared_ptr<Session> session) {
+  const auto are_done = std::make_shared<runtime::Event>(std::move(executor));
+  AfterEndWrites(*session, [are_done] { are_done->Set(); });
+  co_await are_done->Wait();
 }
 
 }  // namespace rookery::session_manager

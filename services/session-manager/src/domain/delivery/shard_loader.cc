@@ -35,16 +35,15 @@ Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& 
   WaitingStore::Place after;
   WaitingStore::PageLimit limit;
   runtime::Backoff backoff(kRetries);
-  while (!shard->released()) {
+  while (true) {
     const absl::Status claimed = co_await writer.Claim();
-    if (claimed.ok() || shard->released()) break;
+    if (claimed.ok()) break;
     telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(claimed)}});
     co_await backoff.Wait();
   }
   backoff.Reset();
-  while (!shard->released()) {
+  while (true) {
     auto page = co_await store.LoadPage(shard->number, after, limit);
-    if (shard->released()) co_return;
     if (!page.ok()) {
       telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(page.status())}});
       // The store may be too slow for so much at once.

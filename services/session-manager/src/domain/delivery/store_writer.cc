@@ -1,8 +1,6 @@
 #include "domain/delivery/store_writer.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <type_traits>
 
 #include "absl/container/flat_hash_set.h"
@@ -71,12 +69,10 @@ struct StoreWriter::Write {
   bool is_over = false;
 };
 
-StoreWriter::StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tasks, WaitingStore& store,
-                         SessionManagerMetrics& metrics, const Clock& clock, Limits limits,
-                         BackoffOptions backoff, std::weak_ptr<const Shard> shard,
+StoreWriter::StoreWriter(asio::any_io_executor executor, WaitingStore& store, SessionManagerMetrics& metrics,
+                         const Clock& clock, Limits limits, BackoffOptions backoff, Shard& shard,
                          std::function<void()> note_time)
     : executor_(std::move(executor)),
-      tasks_(tasks),
       store_(store),
       metrics_(metrics),
       waiting_rows_(metrics.store_waiting_rows),
@@ -84,7 +80,7 @@ StoreWriter::StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tas
       clock_(clock),
       limits_(limits),
       backoff_(backoff),
-      shard_(std::move(shard)),
+      shard_(shard),
       note_time_(std::move(note_time)),
       has_room_(executor_),
       statement_rows_(limits.statement_rows) {}
@@ -98,6 +94,7 @@ StoreWriter::~StoreWriter() {
 
 std::shared_ptr<StoreWriter::Write> StoreWriter::Add(Write write) {
   auto added = std::make_shared<Write>(std::move(write));
+  if (is_abandoned_) return added;
   rows_ += added->rows;
   bytes_ += added->bytes;
   waiting_rows_.Increment(static_cast<double>(added->rows));
@@ -109,7 +106,7 @@ std::shared_ptr<StoreWriter::Write> StoreWriter::Add(Write write) {
 
 void StoreWriter::Start() {
   if (std::exchange(running_, true)) return;
-  tasks_.Spawn("store.write", Run(shared_from_this()));
+  shard_.Spawn("store.write", Run(shared_from_this(), shard_.shared_from_this()));
 }
 
 void StoreWriter::Continue() {
@@ -186,6 +183,14 @@ Task<absl::Status> StoreWriter::Unpark(WaitingStore::SessionKey session) {
   co_return status;
 }
 
+Task<absl::Status> StoreWriter::RemoveSession(WaitingStore::SessionKey session) {
+  runtime::Promise<absl::Status> answered(executor_);
+  RemoveSession(std::move(session),
+                [answered](const Answer& answer) mutable { answered.Set(answer.status); });
+  absl::Status status = co_await answered.Get();
+  co_return status;
+}
+
 bool StoreWriter::Withdraw(const Ticket& ticket) {
   const std::shared_ptr<Write> write = ticket.lock();
   if (!write || write->is_over || write->is_asked) return false;
@@ -257,24 +262,21 @@ void StoreWriter::Finish(Write& write, const Answer& answer) {
   if (write.done) std::exchange(write.done, nullptr)(answer);
 }
 
-void StoreWriter::CancelAll() {
-  const Answer cancelled{absl::CancelledError("the shard has another owner"), {}};
-  while (!queue_.empty()) {
-    const std::shared_ptr<Write> write = std::move(queue_.front());
-    queue_.pop_front();
-    if (!write->is_withdrawn) Finish(*write, cancelled);
-  }
+void StoreWriter::Abandon() {
+  is_abandoned_ = true;
+  // What was to be done afterwards may keep the shard.
+  queue_.clear();
+  waiting_rows_.Decrement(static_cast<double>(std::exchange(rows_, 0)));
+  waiting_bytes_.Decrement(static_cast<double>(std::exchange(bytes_, 0)));
 }
 
 Task<absl::Status> StoreWriter::Claim() {
-  const std::shared_ptr<const Shard> shard = shard_.lock();
-  if (!shard || shard->released()) co_return absl::CancelledError("the shard has another owner");
   if (std::exchange(is_claiming_, true)) co_return absl::AbortedError("a claim is under way");
-  const WaitingStore::Writer writer{shard->number, shard->epoch, ++turn_};
+  const WaitingStore::Writer writer{shard_.number, shard_.epoch, ++turn_};
   const bool is_anew = kept_out_since_ != SteadyTime::max() && clock_.Now() - kept_out_since_ > kKeptOut;
   absl::Status claimed;
   if (is_anew) {
-    telemetry::LogError("store.claimed_anew", {{"shard", shard->number}, {"epoch", shard->epoch}});
+    telemetry::LogError("store.claimed_anew", {{"shard", shard_.number}, {"epoch", shard_.epoch}});
     claimed = co_await store_.ClaimAnew(writer);
   } else {
     claimed = co_await store_.Claim(writer);
@@ -285,7 +287,7 @@ Task<absl::Status> StoreWriter::Claim() {
     kept_out_since_ = SteadyTime::max();
   } else if (absl::IsFailedPrecondition(claimed) && kept_out_since_ == SteadyTime::max()) {
     kept_out_since_ = clock_.Now();
-    telemetry::LogWarn("store.kept_out", {{"shard", shard->number}, {"epoch", shard->epoch}});
+    telemetry::LogWarn("store.kept_out", {{"shard", shard_.number}, {"epoch", shard_.epoch}});
   }
   co_return claimed;
 }
@@ -299,18 +301,14 @@ Task<absl::Status> StoreWriter::MakeSure(const Writes& writes) {
   co_return claimed;
 }
 
-Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self) {
+Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<const sharding::Shard> shard) {
   // What is given in this turn of the loop is written together.
-  co_await asio::post(executor_, asio::use_awaitable);
+  co_await runtime::Yield();
   runtime::Backoff backoff(backoff_);
   while (true) {
     note_time_();
-    const std::shared_ptr<const Shard> shard = shard_.lock();
-    if (!shard || shard->released()) {
-      CancelAll();
-      break;
-    }
-    if (shard->suspended) break;  // until Continue
+    if (shard->released()) co_return;  // it stood still for too long
+    if (shard->suspended) break;       // until Continue
     Writes writes = NextStatement();
     if (writes.empty()) break;
     for (const auto& write : writes) write->is_asked = true;

@@ -15,6 +15,10 @@
 #include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
 
+namespace rookery::sharding {
+struct Shard;
+}
+
 namespace rookery::session_manager {
 
 struct Shard;
@@ -24,7 +28,7 @@ struct Shard;
 /// away it waits here, as long as there is room (`is_full`); nothing is dropped. While it is not certain
 /// that the shard is still ours it waits too: its next owner may have given to a client what would be
 /// stored here. Owned by the shard's ShardDelivery. I/O thread only; no function is called from within the
-/// call that gives it.
+/// call that gives it, and none once the shard is released: what waits is abandoned then.
 class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
  public:
   struct Limits {
@@ -35,7 +39,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
     std::size_t waiting_bytes = 64 * 1024 * 1024;
   };
   struct Answer {
-    /// OK: the store has it. CANCELLED: the shard has another owner. Else: the store never takes it.
+    /// OK: the store has it. Else: the store never takes it.
     absl::Status status;
     /// Of an offline message.
     WaitingStore::Stored stored = WaitingStore::Stored::kStored;
@@ -46,9 +50,9 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   using Ticket = std::weak_ptr<Write>;
 
   /// `note_time` finds out whether this process stood still, and suspends the shard if it did.
-  StoreWriter(asio::any_io_executor executor, runtime::TaskGroup& tasks, WaitingStore& store,
-              SessionManagerMetrics& metrics, const Clock& clock, Limits limits, BackoffOptions backoff,
-              std::weak_ptr<const Shard> shard, std::function<void()> note_time);
+  StoreWriter(asio::any_io_executor executor, WaitingStore& store, SessionManagerMetrics& metrics,
+              const Clock& clock, Limits limits, BackoffOptions backoff, Shard& shard,
+              std::function<void()> note_time);
   ~StoreWriter();
 
   // `done` may be empty.
@@ -63,9 +67,12 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   /// For coroutines: the same, until it is answered.
   Task<absl::Status> Park(WaitingStore::ParkedSession session);
   Task<absl::Status> Unpark(WaitingStore::SessionKey session);
+  Task<absl::Status> RemoveSession(WaitingStore::SessionKey session);
 
-  /// The shard is suspended no more, or no longer ours.
+  /// The shard is suspended no more.
   void Continue();
+  /// The shard is released: what waits is dropped.
+  void Abandon();
 
   /// Makes the shard's rows ours to change, before they are read: what older owners have asked the store to
   /// write is done by now, or never. One attempt.
@@ -76,7 +83,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
 
   /// The shard should be read no further: more waits than there is room for.
   bool is_full() const { return rows_ > limits_.waiting_rows || bytes_ > limits_.waiting_bytes; }
-  /// Until it is not, which it also is when the shard has another owner.
+  /// Until it is not.
   Task<void> AwaitRoom();
   std::size_t rows() const { return rows_; }
   std::size_t bytes() const { return bytes_; }
@@ -85,7 +92,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   using Writes = std::vector<std::shared_ptr<Write>>;
   std::shared_ptr<Write> Add(Write write);
   void Start();
-  Task<void> Run(std::shared_ptr<StoreWriter> self);
+  Task<void> Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<const sharding::Shard> shard);
   /// The same for a statement that failed, if there was one, and was not done yet.
   Task<absl::Status> MakeSure(const Writes& writes);
   /// What the next statement writes: the first that waits, and others of its kind that no other write
@@ -97,10 +104,8 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   /// It waits no more.
   void Subtract(const Write& write);
   void Finish(Write& write, const Answer& answer);
-  void CancelAll();
 
   asio::any_io_executor executor_;
-  runtime::TaskGroup& tasks_;
   WaitingStore& store_;
   SessionManagerMetrics& metrics_;
   // What is appended keeps the shard, and this, for longer than the domain lives, where it is not drained.
@@ -109,7 +114,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   const Clock& clock_;
   const Limits limits_;
   const BackoffOptions backoff_;
-  const std::weak_ptr<const Shard> shard_;
+  Shard& shard_;
   const std::function<void()> note_time_;
 
   std::deque<std::shared_ptr<Write>> queue_;
@@ -117,6 +122,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   std::size_t bytes_ = 0;
   runtime::Event has_room_;
   bool running_ = false;
+  bool is_abandoned_ = false;
   /// Of our claims the newest, and whether it stands and no statement under it may be done late.
   std::int64_t turn_ = 0;
   bool is_claimed_ = false;

@@ -162,11 +162,8 @@ void WaitingStanzas::Write(User& user, WaitingStanza& waiting) {
   row.received_at_ms = message->received_at_ms;
   row.stanza = WaitingStore::SharedStanza(message, &message->stanza);
   row.quota = waiting.quota;
-  auto done = [this, weak = std::weak_ptr(shards_.Shared(user.shard->number)), bare = user.bare,
-               offset = message->offset](const StoreWriter::Answer& answer) {
-    const std::shared_ptr<Shard> shard = weak.lock();
-    if (shard && !shard->released()) OnWritten(*shard, bare, offset, answer);
-  };
+  auto done = [this, &shard = *user.shard, bare = user.bare, offset = message->offset](
+                  const StoreWriter::Answer& answer) { OnWritten(shard, bare, offset, answer); };
   waiting.ticket = states_.WriterOf(*user.shard).StoreOffline(std::move(row), std::move(done));
 }
 

@@ -41,14 +41,13 @@ class WaitingStanzas {
   };
 
   WaitingStanzas(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
-                 SessionManagerMetrics& metrics, const Shards& shards, const SessionTable& table,
-                 Users& users, SessionCloser& closer, Outbox& outbox, DeliveryStates& states,
-                 Bounces& bounces, Packets& packets)
+                 SessionManagerMetrics& metrics, const SessionTable& table, Users& users,
+                 SessionCloser& closer, Outbox& outbox, DeliveryStates& states, Bounces& bounces,
+                 Packets& packets)
       : executor_(std::move(executor)),
         settings_(settings),
         clock_(clock),
         metrics_(metrics),
-        shards_(shards),
         table_(table),
         users_(users),
         closer_(closer),
@@ -103,7 +102,6 @@ class WaitingStanzas {
   const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  const Shards& shards_;
   const SessionTable& table_;
   Users& users_;
   SessionCloser& closer_;

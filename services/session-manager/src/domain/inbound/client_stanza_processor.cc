@@ -1,7 +1,6 @@
 #include "domain/inbound/client_stanza_processor.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -27,13 +26,6 @@
 #include "rookery/xmpp/lent_stanza.h"
 
 namespace rookery::session_manager {
-
-namespace {
-
-/// How often a stanza that was sent again, and waits, is looked at.
-constexpr std::chrono::milliseconds kWake{500};
-
-}  // namespace
 
 using xmpp::ErrorCondition;
 
@@ -106,7 +98,6 @@ void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, sessio
     errand.is_resent = is_resent;
     if (HasToWait(user, session->inbound_order.get(), errand)) {
       if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
-      if (is_resent && watched_.insert(session->id).second) tasks_.Spawn("stanza.wake", Wake(session));
       session->inbound_order->Wait(std::move(stanza), std::move(errand));
       return;
     }
@@ -129,9 +120,12 @@ void ClientStanzaProcessor::DrainSoon(const User& user) {
   const bool is_due = std::any_of(user.sessions.begin(), user.sessions.end(),
                                   [](const auto& session) { return session->inbound_order != nullptr; });
   if (!is_due) return;
-  asio::post(executor_, [this, shard = shards_.Shared(user.shard->number), bare = user.bare] {
-    if (!shard->released()) DrainAll(*shard, bare);
-  });
+  user.shard->Spawn("stanza.drain", DrainTask(shards_.Shared(user.shard->number), user.bare));
+}
+
+Task<void> ClientStanzaProcessor::DrainTask(std::shared_ptr<Shard> shard, std::string bare) {
+  co_await runtime::Yield();
+  DrainAll(*shard, bare);
 }
 
 void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session, Cause cause, Errand errand,
@@ -139,24 +133,12 @@ void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session,
   if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
   session->inbound_order->Begin(cause.count, std::move(errand));
   session->inbound.Open(cause.count);
-  tasks_.Spawn("stanza.handle", Run(session, cause, std::move(work)));
-}
-
-Task<void> ClientStanzaProcessor::Wake(std::shared_ptr<Session> session) {
-  // Nobody is told when the record that a stanza waits for is read and passed over as a repetition.
-  const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
-  do {
-    co_await runtime::Sleep(kWake);
-    if (!shard->released()) Drain(session);
-  } while (!shard->released() && !session->ended && session->inbound_order);
-  watched_.erase(session->id);
+  session->user->shard->Spawn("stanza.handle", Run(session, cause, std::move(work)));
 }
 
 Task<void> ClientStanzaProcessor::Run(std::shared_ptr<Session> session, Cause cause,
                                       std::function<Task<void>(Cause&)> work) {
-  const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   if (!session->ended) co_await work(cause);
-  if (shard->released()) co_return;
   confirmations_.Finish(session, cause.count);
   if (!session->inbound_order) co_return;
   session->inbound_order->End(cause.count);

@@ -3,7 +3,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string_view>
 
 #include "domain/inbound/client_answers.h"
@@ -37,16 +36,14 @@ struct SessionManagerMetrics;
 /// 2. Within a session, stanzas wait for each other as InboundOrder says.
 class ClientStanzaProcessor final : public SettingsKeeper::Listener {
  public:
-  ClientStanzaProcessor(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
-                        runtime::TaskGroup& tasks, const Addresses& addresses, const Shards& shards,
-                        const SessionTable& table, LiveSessions& live, Consequences& consequences,
-                        Confirmations& confirmations, const FeatureHooks& features, ClientAnswers& answers,
-                        CapsTracker& caps, SettingsKeeper& user_settings, PresenceTracker& presence,
+  ClientStanzaProcessor(const Clock& clock, SessionManagerMetrics& metrics, const Addresses& addresses,
+                        const Shards& shards, const SessionTable& table, LiveSessions& live,
+                        Consequences& consequences, Confirmations& confirmations,
+                        const FeatureHooks& features, ClientAnswers& answers, CapsTracker& caps,
+                        SettingsKeeper& user_settings, PresenceTracker& presence,
                         SubscriptionHandler& subscriptions, IqRouter& iqs)
-      : executor_(std::move(executor)),
-        clock_(clock),
+      : clock_(clock),
         metrics_(metrics),
-        tasks_(tasks),
         addresses_(addresses),
         shards_(shards),
         table_(table),
@@ -93,8 +90,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   Task<void> Run(std::shared_ptr<Session> session, Cause cause, std::function<Task<void>(Cause&)> work);
   void Drain(const std::shared_ptr<Session>& session);
   void DrainAll(Shard& shard, const std::string& bare);
-  /// Looks now and then whether what waits of the session can go; one of it for each session.
-  Task<void> Wake(std::shared_ptr<Session> session);
+  Task<void> DrainTask(std::shared_ptr<Shard> shard, std::string bare);
   void Message(const Sender& sender, Cause& cause, xmpp::Stanza& message);
   void Presence(const Sender& sender, Cause& cause, xmpp::Stanza& presence);
   /// `pending`: the record that it came with, if it came through the log.
@@ -104,15 +100,12 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   /// Whether the stanza may go to its address; else the client has its error.
   bool MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);
 
-  asio::any_io_executor executor_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   const Addresses& addresses_;
   const Shards& shards_;
   const SessionTable& table_;
   LiveSessions& live_;
-  std::set<SessionId> watched_;
   Consequences& consequences_;
   Confirmations& confirmations_;
   const FeatureHooks& features_;

@@ -1,8 +1,6 @@
 #include "domain/presence/presence_tracker.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <cstring>
 #include <optional>
@@ -208,20 +206,20 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
       // Until the session is available: whoever asks to subscribe is shown to it either by the
       // roster's answer or as a later change of the roster.
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      if (session->ended || shard->released() || IsReplaced(*session)) co_return;
+      if (session->ended || IsReplaced(*session)) co_return;
       std::vector<roster::v1::PendingRequest> pending;
       const bool initial = !session->available() || IsRepeated(*session, cause);
       absl::Status loaded;
       if (initial || !session->user->contacts)
         loaded = co_await LoadContacts(shard, bare, &pending, cause.trace_id);
-      if (session->ended || shard->released() || IsReplaced(*session)) co_return;
+      if (session->ended || IsReplaced(*session)) co_return;
       if (loaded.ok()) {
         FinishAvailable(session, cause, std::move(presence), priority, initial, pending);
         co_return;
       }
     }
     is_in_time = co_await backoff.Wait(deadline);
-    if (session->ended || shard->released()) co_return;
+    if (session->ended) co_return;
   }
   // Without the roster nobody could be told; the client may try again.
   deliverer_.Reply(*session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
@@ -368,7 +366,7 @@ void PresenceTracker::AnswerProbe(User& user, Cause& cause, std::string_view pro
     // Our sessions came with the shard, their roster did not.
     const std::shared_ptr<Shard> shard = shards_.Shared(user.shard->number);
     shard->window.Hold(cause.offset);
-    tasks_.Spawn("presence.answer_probe", LoadAndAnswer(shard, user.bare, cause, std::string(prober)));
+    shard->Spawn("presence.answer_probe", LoadAndAnswer(shard, user.bare, cause, std::string(prober)));
     return;
   }
   if (bare != user.bare && !MaySee(*user.contacts, bare)) return;
@@ -400,12 +398,10 @@ Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::str
   {
     // Whoever comes first loads for all.
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-    if (shard->released()) co_return;
     User* user = shard->FindUser(bare);
     // While the roster is away one who is owed something already asks it again.
     if (user != nullptr && !user->contacts && !owed_.contains(bare))
       (void)co_await LoadContacts(shard, bare, nullptr, cause.trace_id);
-    if (shard->released()) co_return;
   }
   if (User* user = shard->FindUser(bare)) {
     if (user->contacts) {
@@ -471,18 +467,18 @@ void PresenceTracker::TellAnew(Session& session) {
   outbox_.Publish(session);
   const std::shared_ptr<Shard> shard = shards_.Shared(session.user->shard->number);
   if (shard->live())  // else OnShardLive comes
-    tasks_.Spawn("presence.tell_anew", TellAnewTask(shard, table_.Find(session.id)));
+    shard->Spawn("presence.tell_anew", TellAnewTask(shard, table_.Find(session.id)));
 }
 
 Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   const std::string bare = session->user->bare;
   // Never within the call that finds it out, which walks the sessions.
-  co_await asio::post(executor_, asio::use_awaitable);
+  co_await runtime::Yield();
   for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-    if (shard->released() || session->ended || !session->available() || IsReplaced(*session)) co_return;
+    if (session->ended || !session->available() || IsReplaced(*session)) co_return;
     if (!session->user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
-    if (shard->released() || session->ended || !session->available() || IsReplaced(*session)) co_return;
+    if (session->ended || !session->available() || IsReplaced(*session)) co_return;
     if (!session->user->contacts) continue;
     TellAnewNow(session);
     co_return;
@@ -502,7 +498,7 @@ void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
   const auto told = std::make_shared<EndWrites>();
   ++told->open;
   told->then.push_back([this, session] {
-    if (session->ended || session->user->shard->released()) return;
+    if (session->ended) return;
     session->state.set_presence_missed(false);
     outbox_.Publish(*session);
   });
@@ -566,7 +562,7 @@ void PresenceTracker::OnShardLive(Shard& shard) {
         // Else when its client has taken what it has too much of.
         session->is_presence_due = IsFull(settings_, *session);
         if (!session->is_presence_due)
-          tasks_.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session));
+          shard.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session));
       }
       if (!session->state.unavailable_untold() || session->available()) continue;
       Owed* owed = Owe(shard, bare);
@@ -639,7 +635,7 @@ bool PresenceTracker::DropWhatIsNotHeld(Owed& owed) {
 
 Task<void> PresenceTracker::PayAllOwed() {
   // Never within the call that owes: its caller still writes down what.
-  co_await asio::post(executor_, asio::use_awaitable);
+  co_await runtime::Yield();
   runtime::Backoff backoff({kFirstRetry, kLastRetry});
   while (!owed_order_.empty()) {
     const std::string bare = std::move(owed_order_.front());

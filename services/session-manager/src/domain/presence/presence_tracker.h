@@ -56,14 +56,13 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
     ~Listener() = default;
   };
 
-  PresenceTracker(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
-                  SessionManagerMetrics& metrics, runtime::TaskGroup& tasks, const Addresses& addresses,
-                  const Shards& shards, const SessionTable& table, Users& users, AccountStore& accounts,
-                  Roster& roster, KeyedLock& rosters, Consequences& consequences,
-                  const FeatureHooks& features, Outbox& outbox, HandOuts& hand_outs, Deliverer& deliverer,
-                  ClientAnswers& answers, SettingsKeeper& user_settings, DirectoryWriter& directory)
-      : executor_(std::move(executor)),
-        settings_(settings),
+  PresenceTracker(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
+                  runtime::TaskGroup& tasks, const Addresses& addresses, const Shards& shards,
+                  const SessionTable& table, Users& users, AccountStore& accounts, Roster& roster,
+                  KeyedLock& rosters, Consequences& consequences, const FeatureHooks& features,
+                  Outbox& outbox, HandOuts& hand_outs, Deliverer& deliverer, ClientAnswers& answers,
+                  SettingsKeeper& user_settings, DirectoryWriter& directory)
+      : settings_(settings),
         clock_(clock),
         metrics_(metrics),
         tasks_(tasks),
@@ -167,7 +166,6 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   Task<void> LoadAndAnswer(std::shared_ptr<Shard> shard, std::string bare, Cause cause, std::string prober);
   Task<void> RememberLastActivity(std::string bare, std::uint64_t generation, std::string status);
 
-  asio::any_io_executor executor_;
   const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;

@@ -1,8 +1,6 @@
 #include "domain/records/record_order.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/waiting_stanzas.h"
@@ -148,16 +146,14 @@ void RecordOrder::FinishLater(User& user, PendingRecord& record, const char* nam
 
 void RecordOrder::Start(User& user, const char* name, std::uint64_t id, std::int64_t offset,
                         std::function<Task<void>()> work) {
-  tasks_.Spawn(name, Run(shards_.Shared(user.shard->number), user.bare, id, offset, std::move(work)));
+  user.shard->Spawn(name, Run(shards_.Shared(user.shard->number), user.bare, id, offset, std::move(work)));
 }
 
 Task<void> RecordOrder::Run(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t id,
                             std::int64_t offset, std::function<Task<void>()> work) {
   // Never within the call that begins it: its caller still uses the user.
-  co_await asio::post(executor_, asio::use_awaitable);
-  if (shard->released()) co_return;
+  co_await runtime::Yield();
   co_await work();
-  if (shard->released()) co_return;
   shard->window.Release(offset);
   Finish(*shard, bare, id);
 }

@@ -56,15 +56,9 @@ class RecordOrder final : public SettingsKeeper::Listener {
     ~Applier() = default;
   };
 
-  RecordOrder(asio::any_io_executor executor, runtime::TaskGroup& tasks, const Shards& shards, Users& users,
-              const Hooks& hooks, Outbox& outbox, SettingsKeeper& user_settings)
-      : executor_(std::move(executor)),
-        tasks_(tasks),
-        shards_(shards),
-        users_(users),
-        hooks_(hooks),
-        outbox_(outbox),
-        user_settings_(user_settings) {}
+  RecordOrder(const Shards& shards, Users& users, const Hooks& hooks, Outbox& outbox,
+              SettingsKeeper& user_settings)
+      : shards_(shards), users_(users), hooks_(hooks), outbox_(outbox), user_settings_(user_settings) {}
   /// Before the first record.
   void ApplyBy(Applier& applier) { applier_ = &applier; }
 
@@ -102,8 +96,6 @@ class RecordOrder final : public SettingsKeeper::Listener {
   void Release(User& user, std::int64_t offset);
   void Drain(Shard& shard, const std::string& bare);
 
-  asio::any_io_executor executor_;
-  runtime::TaskGroup& tasks_;
   const Shards& shards_;
   Users& users_;
   const Hooks& hooks_;

@@ -111,6 +111,7 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
     to = record.account_removed().jid();
   } else if (record.has_outbound()) {
     if (!client_stanzas_.OnOutboundRead(shard, *pending)) {
+      OnNotApplied(shard, *pending);
       shard.window.Release(offset);
       return;
     }
@@ -128,11 +129,19 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
       account_changes_.IsGoing(shard, bare, offset) ||
       (record.has_outbound() && live_.EndedOf(shard).IsBarred(bare, record.outbound().account_generation()));
   if (is_too_late) {
+    OnNotApplied(shard, *pending);
     Return(shard, *pending);
     shard.window.Release(offset);
     return;
   }
   ApplyInTurn(shard.GetUser(bare), pending);
+}
+
+void RecordProcessor::OnNotApplied(Shard& shard, const PendingRecord& pending) {
+  if (!pending.record.has_outbound()) return;
+  // What was sent again waits until it is read.
+  if (const User* user = shard.FindUser(xmpp::BareOf(pending.record.outbound().stanza().from())))
+    client_stanzas_.DrainSoon(*user);
 }
 
 void RecordProcessor::Return(Shard& shard, PendingRecord& pending) {

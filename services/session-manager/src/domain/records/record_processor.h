@@ -62,6 +62,8 @@ class RecordProcessor final : public RecordOrder::Applier {
 
   /// A record of the topic `users` that has not been applied yet.
   void OnRecord(Shard& shard, std::shared_ptr<PendingRecord> record);
+  /// One that is not applied: it was before, or nobody is to hear of it. Clients' stanzas may wait for it.
+  void OnNotApplied(Shard& shard, const PendingRecord& pending);
   /// One that an earlier owner has finished.
   void OnFinishedRecord(Shard& shard, const PendingRecord& pending);
   /// When nothing that it must wait for is unfinished (RecordOrder).

@@ -58,16 +58,15 @@ void RefusedRecords::SayAgain(Shard& from, events::Topic topic, std::uint32_t pa
     auto& origin = *static_cast<events::v1::UserRecord&>(*record).mutable_origin();
     if (origin.has_client()) origin.clear_client();
   }
-  ++waiting_;
-  tasks_.Spawn("record.say_again",
-               Repeat(shards_.Shared(from.number), topic, partition, std::move(record), std::move(done)));
+  auto counted = std::make_unique<Counted>(waiting_);
+  from.Spawn("record.say_again", Repeat(std::move(counted), shards_.Shared(from.number), topic, partition,
+                                        std::move(record), std::move(done)));
 }
 
-Task<void> RefusedRecords::Repeat(std::shared_ptr<Shard> from, events::Topic topic, std::uint32_t partition,
-                                  Record record, std::function<void()> done) {
+Task<void> RefusedRecords::Repeat(std::unique_ptr<Counted>, std::shared_ptr<Shard> from, events::Topic topic,
+                                  std::uint32_t partition, Record record, std::function<void()> done) {
   for (runtime::Backoff backoff(kPauses);;) {
     co_await backoff.Wait();
-    if (from->released()) break;
     const bool is_outdated = topic == events::Topic::kUsers &&
                              news_->RemoveOutdated(*from, static_cast<events::v1::UserRecord&>(*record));
     absl::StatusOr<std::int64_t> offset{-1};
@@ -77,12 +76,11 @@ Task<void> RefusedRecords::Repeat(std::shared_ptr<Shard> from, events::Topic top
                     [appended](Shard&, const auto& answer) mutable { appended.Set(answer); });
       offset = co_await appended.Get();
     }
-    if (from->released() || absl::IsAborted(offset.status())) break;
+    if (absl::IsAborted(offset.status())) co_return;
     if (!offset.ok()) continue;
     if (done) done();
-    break;
+    co_return;
   }
-  --waiting_;
 }
 
 void RefusedRecords::NoteRefusal(const absl::Status& status) {

@@ -44,11 +44,10 @@ class RefusedRecords {
   };
 
   RefusedRecords(asio::any_io_executor executor, const Settings& settings, SessionManagerMetrics& metrics,
-                 runtime::TaskGroup& tasks, sharding::ShardOwner& owner, const Shards& shards)
+                 sharding::ShardOwner& owner, const Shards& shards)
       : executor_(std::move(executor)),
         settings_(settings),
         metrics_(metrics),
-        tasks_(tasks),
         owner_(owner),
         shards_(shards) {}
   /// Before the first record.
@@ -71,13 +70,24 @@ class RefusedRecords {
 
  private:
   using Record = std::unique_ptr<google::protobuf::MessageLite>;
-  Task<void> Repeat(std::shared_ptr<Shard> from, events::Topic topic, std::uint32_t partition, Record record,
-                    std::function<void()> done);
+  /// One that waits, for as long as it does.
+  class Counted {
+   public:
+    explicit Counted(std::size_t& waiting) : waiting_(waiting) { ++waiting_; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() { --waiting_; }
+
+   private:
+    std::size_t& waiting_;
+  };
+  /// A coroutine of the shard.
+  Task<void> Repeat(std::unique_ptr<Counted> counted, std::shared_ptr<Shard> from, events::Topic topic,
+                    std::uint32_t partition, Record record, std::function<void()> done);
 
   asio::any_io_executor executor_;
   const Settings& settings_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   sharding::ShardOwner& owner_;
   const Shards& shards_;
   News* news_ = nullptr;

@@ -30,11 +30,16 @@
 #include "domain/settings.h"
 #include "ports/membership.h"
 #include "ports/waiting_store.h"
+#include "rookery/base/deadline.h"
+#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
 namespace {
+
+/// What the registry says of gateways changes without a word.
+constexpr std::chrono::milliseconds kLookForGateways{50};
 
 Shard& AsUsers(sharding::Shard& shard) { return static_cast<Shard&>(shard); }
 std::shared_ptr<Shard> AsUsers(std::shared_ptr<sharding::Shard> shard) {
@@ -75,6 +80,10 @@ void UserShards::OnFinishedRecord(sharding::Shard& shard, sharding::Record& reco
   records_.OnFinishedRecord(AsUsers(shard), static_cast<PendingRecord&>(record));
 }
 
+void UserShards::OnRefused(sharding::Shard& shard, sharding::Record& record) {
+  records_.OnNotApplied(AsUsers(shard), static_cast<PendingRecord&>(record));
+}
+
 // ---- a new owner ----------------------------------------------------------------
 
 void UserShards::OnFenced(sharding::Shard& shard) {
@@ -90,25 +99,23 @@ void UserShards::OnFenced(sharding::Shard& shard) {
 Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   const std::shared_ptr<Shard> shard = AsUsers(std::move(loading));
   co_await AwaitGateways(shard);
-  if (!shard->released() && sessions_.HoldsAttachments(*shard)) co_await directory_.LookForLeft(shard);
-  if (!shard->released())
-    co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
-  if (!shard->released()) co_await accounts_.CheckAll(shard);
-  if (shard->released()) co_return absl::OkStatus();
+  if (sessions_.HoldsAttachments(*shard)) co_await directory_.LookForLeft(shard);
+  co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
+  co_await accounts_.CheckAll(shard);
   co_await recovery_.Recover(shard);
-  if (!shard->released()) co_await recovery_.LookForWaiting(shard);
+  co_await recovery_.LookForWaiting(shard);
   co_return absl::OkStatus();
 }
 
 Task<void> UserShards::AwaitGateways(std::shared_ptr<Shard> shard) {
   SteadyTime limit = clock_.Now() + settings_.attach_timeout;
-  while (!shard->released() && clock_.Now() < limit) {
+  while (clock_.Now() < limit) {
     if (gateways_.HaveAllAttached(*shard)) co_return;
     // Whoever is online would be taken for absent, and told what its client has had once more later.
     if (!is_able()) limit = clock_.Now() + settings_.attach_timeout;
-    co_await runtime::Sleep(std::chrono::milliseconds(10));
+    (void)co_await gateways_.changed().Wait(Deadline::After(kLookForGateways));
   }
-  if (!shard->released()) telemetry::LogWarn("shard.gateways_missing", {{"shard", shard->number}});
+  telemetry::LogWarn("shard.gateways_missing", {{"shard", shard->number}});
 }
 
 void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
@@ -162,8 +169,7 @@ Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, Steady
 }
 
 void UserShards::Forget(sharding::Shard& shard) {
-  if (AsUsers(shard).settings_known) AsUsers(shard).settings_known->Notify();
-  DeliveryStates::ContinueWriting(AsUsers(shard));  // it ends what waits
+  DeliveryStates::AbandonWrites(AsUsers(shard));
   live_.Forget(AsUsers(shard));
   AsUsers(shard).waiting.clear();
   sessions_.ForgetHeld(AsUsers(shard));

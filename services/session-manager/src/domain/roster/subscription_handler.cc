@@ -157,9 +157,7 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::
   for (runtime::Backoff backoff({kFirstRetry, kLastRetry});;) {
     {
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      if (shard->released()) co_return;
       const auto response = co_await roster_.Outbound(request, cause.trace_id);
-      if (shard->released()) co_return;
       if (response.ok()) {
         FinishOutbound(*shard, bare, cause, std::move(presence), *response);
         co_return;
@@ -168,7 +166,6 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::
     }
     if (!IsRosterAway(failure)) break;
     const bool is_in_time = co_await backoff.Wait(deadline);
-    if (shard->released()) co_return;
     if (!is_in_time) break;
   }
   User* user = shard->FindUser(bare);
@@ -240,9 +237,7 @@ Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::s
     {
       // Not while it pauses: others of the user go on.
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      if (shard->released()) co_return;
       const auto response = co_await TryInbound(*shard, bare, cause, presence);
-      if (shard->released()) co_return;
       if (response.ok()) {
         FinishInbound(*shard, bare, cause, presence, *response);
         co_return;
@@ -253,7 +248,6 @@ Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::s
       }
     }
     co_await backoff.Wait();
-    if (shard->released()) co_return;
   }
 }
 

@@ -1,8 +1,6 @@
 #include "domain/roster/user_settings.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 #include "domain/metrics.h"
@@ -47,26 +45,24 @@ bool SettingsKeeper::Look(User& user) {
   }
   user.settings_awaited = true;
   if (!user.settings_loading) StartLoading(user);
-  tasks_.Spawn("settings.patience", GiveUpWaiting(shards_.Shared(user.shard->number), user.bare));
+  user.shard->Spawn("settings.patience", GiveUpWaiting(shards_.Shared(user.shard->number), user.bare));
   return false;
 }
 
 void SettingsKeeper::StartLoading(User& user) {
   user.settings_loading = true;
-  tasks_.Spawn("settings.load", Load(shards_.Shared(user.shard->number), user.bare));
+  user.shard->Spawn("settings.load", Load(shards_.Shared(user.shard->number), user.bare));
 }
 
 Task<void> SettingsKeeper::Load(std::shared_ptr<Shard> shard, std::string bare) {
   // Never within the call that asks: where no roster service is known there is an answer at once, after
   // which the user may be forgotten.
-  co_await asio::post(executor_, asio::use_awaitable);
-  if (shard->released()) co_return;
+  co_await runtime::Yield();
   const SteadyTime asked = clock_.Now();
   roster::v1::GetUserSettingsRequest request;
   request.set_user(bare);
   auto response = co_await roster_.GetUserSettings(std::move(request), /*trace_id=*/0);
   if (response.ok()) answered_at_ = clock_.Now();
-  if (shard->released()) co_return;
   if (!response.ok()) {
     telemetry::LogDebug("settings.away", {{"error", Message(response.status())}});
     NoteSilence(asked);
@@ -79,7 +75,6 @@ Task<void> SettingsKeeper::Load(std::shared_ptr<Shard> shard, std::string bare) 
 Task<void> SettingsKeeper::GiveUpWaiting(std::shared_ptr<Shard> shard, std::string bare) {
   const SteadyTime asked = clock_.Now();
   co_await runtime::Sleep(kPatience);
-  if (shard->released()) co_return;
   const User* user = shard->FindUser(bare);
   if (user == nullptr || !user->settings_awaited) co_return;
   NoteSilence(asked);
@@ -102,7 +97,7 @@ Task<void> SettingsKeeper::AwaitAll(std::shared_ptr<Shard> shard) {
     if (user->settings_awaited && user->backlog) awaited.push_back(bare);
   if (!shard->settings_known) shard->settings_known = std::make_shared<runtime::Event>(executor_);
   const std::shared_ptr<runtime::Event> known = shard->settings_known;
-  while (!awaited.empty() && !shard->released()) {
+  while (!awaited.empty()) {
     const User* user = shard->FindUser(awaited.back());
     if (user != nullptr && user->settings_awaited) {
       co_await known->Wait();
@@ -152,7 +147,6 @@ Task<absl::StatusOr<std::shared_ptr<const UserSettings>>> SettingsKeeper::Requir
   request.set_user(bare);
   auto response = co_await roster_.GetUserSettings(std::move(request), trace_id);
   if (!response.ok()) co_return response.status();
-  if (shard->released()) co_return absl::UnavailableError("the user's shard has moved");
   auto settings = Make(std::move(*response->mutable_settings()));
   if (User* user = shard->FindUser(bare)) {
     // A change may have been quicker.

@@ -46,12 +46,10 @@ class SettingsKeeper final : public LifeHook {
   };
 
   SettingsKeeper(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
-                 runtime::TaskGroup& tasks, const Shards& shards, Users& users, SettingsCache& cache,
-                 Roster& roster)
+                 const Shards& shards, Users& users, SettingsCache& cache, Roster& roster)
       : executor_(std::move(executor)),
         clock_(clock),
         metrics_(metrics),
-        tasks_(tasks),
         shards_(shards),
         users_(users),
         cache_(cache),
@@ -90,7 +88,6 @@ class SettingsKeeper final : public LifeHook {
   asio::any_io_executor executor_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   const Shards& shards_;
   Users& users_;
   SettingsCache& cache_;

@@ -26,11 +26,10 @@ constexpr std::chrono::seconds kPause{1};
 }  // namespace
 
 DirectoryWriter::DirectoryWriter(const Clock& clock, SessionManagerMetrics& metrics,
-                                 runtime::TaskGroup& tasks, const Addresses& addresses, const Shards& shards,
-                                 const SessionTable& table, SessionDirectory& store)
+                                 const Addresses& addresses, const Shards& shards, const SessionTable& table,
+                                 SessionDirectory& store)
     : clock_(clock),
       metrics_(metrics),
-      tasks_(tasks),
       shards_(shards),
       table_(table),
       store_(store),
@@ -85,7 +84,7 @@ void DirectoryWriter::Forget(const Shard& shard, const SessionId& id, std::strin
 }
 
 std::vector<SessionDirectory::Entry> DirectoryWriter::TakeUnclaimed(const Shard& shard,
-                                                                        SteadyTime::duration patience) {
+                                                                    SteadyTime::duration patience) {
   ShardState* state = StateOf(shard);
   if (state == nullptr) return {};
   if (!state->asked) state->asked = clock_.Now();
@@ -114,26 +113,25 @@ SessionDirectory::Entry* DirectoryWriter::FindLeft(ShardState& state, const Sess
 
 Task<void> DirectoryWriter::LookForLeft(std::shared_ptr<Shard> shard) {
   const ShardState* state = StateOf(*shard);
-  if (state != nullptr && !state->has_read) co_await ReadWhatIsLeft(shard->number, shard->epoch);
+  if (state != nullptr && !state->has_read) co_await ReadWhatIsLeft(shard->number);
 }
 
 void DirectoryWriter::Flush() {
   const SteadyTime now = clock_.Now();
   if (now < pause_until_) return;
   for (const std::shared_ptr<Shard>& shard : shards_.All()) {
-    if (!shard || shard->released() || shard->suspended) continue;
+    if (shard->suspended) continue;
     ShardState* state = StateOf(*shard);
     if (state == nullptr || state->in_flight || state->refused) continue;
     if (!state->all && state->changed.empty() && state->gone.empty() && now < state->next_look) continue;
     state->in_flight = true;
-    tasks_.Spawn("directory.write", FlushShard(shard));
+    shard->Spawn("directory.write", FlushShard(shard));
   }
 }
 
-Task<bool> DirectoryWriter::ReadWhatIsLeft(std::uint32_t shard, std::int64_t epoch) {
+Task<bool> DirectoryWriter::ReadWhatIsLeft(std::uint32_t shard) {
   auto read = co_await store_.Read(shard);
   ShardState& state = states_[shard];
-  if (state.epoch != epoch) co_return false;
   if (state.has_read) co_return true;
   if (!read.ok()) {
     NoteAway(read.status());
@@ -155,12 +153,9 @@ void DirectoryWriter::NoteAway(const absl::Status& error) {
 
 Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
   ShardState& state = states_[shard->number];
-  const std::int64_t epoch = shard->epoch;
   if (!state.has_read) {
-    const bool was_read = co_await ReadWhatIsLeft(shard->number, epoch);
-    if (state.epoch != epoch) co_return;
-    // Whoever is no owner any more must not hide what was left from the next one.
-    if (!was_read || shard->released()) {
+    const bool was_read = co_await ReadWhatIsLeft(shard->number);
+    if (!was_read) {
       state.in_flight = false;
       co_return;
     }
@@ -185,7 +180,7 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
   std::size_t next = 0;
   do {
     changes.shard = shard->number;
-    changes.epoch = epoch;
+    changes.epoch = shard->epoch;
     while (!left.empty() && changes.here.size() < kChunk) {
       changes.here.push_back(std::move(left.back()));
       left.pop_back();
@@ -201,12 +196,6 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
     }
     const std::size_t count = changes.here.size();
     const auto written = co_await store_.Write(std::exchange(changes, {}));
-    // The shard may have gone, or have come back under another epoch.
-    if (state.epoch != epoch) co_return;
-    if (shard->released()) {
-      state.in_flight = false;
-      co_return;
-    }
     if (!written.ok()) {
       NoteAway(written.status());
       WriteAll(state);

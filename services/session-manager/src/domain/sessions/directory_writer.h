@@ -27,9 +27,8 @@ struct Shard;
 /// first, and stays listed until it is known who brings these sessions.
 class DirectoryWriter {
  public:
-  DirectoryWriter(const Clock& clock, SessionManagerMetrics& metrics, runtime::TaskGroup& tasks,
-                  const Addresses& addresses, const Shards& shards, const SessionTable& table,
-                  SessionDirectory& store);
+  DirectoryWriter(const Clock& clock, SessionManagerMetrics& metrics, const Addresses& addresses,
+                  const Shards& shards, const SessionTable& table, SessionDirectory& store);
 
   /// The session has started, has another gateway than before, or none, or has become available or
   /// unavailable.
@@ -74,13 +73,12 @@ class DirectoryWriter {
   static SessionDirectory::Entry* FindLeft(ShardState& state, const SessionId& id);
   static void NoteGone(ShardState& state, std::string full_jid);
   /// False: it could not be read.
-  Task<bool> ReadWhatIsLeft(std::uint32_t shard, std::int64_t epoch);
+  Task<bool> ReadWhatIsLeft(std::uint32_t shard);
   void NoteAway(const absl::Status& error);
   Task<void> FlushShard(std::shared_ptr<Shard> shard);
 
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   const Shards& shards_;
   const SessionTable& table_;
   SessionDirectory& store_;

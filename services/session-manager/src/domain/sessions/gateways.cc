@@ -18,4 +18,9 @@ bool Gateways::HaveAllAttached(const Shard& shard) const {
                      [&](const std::string& instance) { return shard.attached_gateways.contains(instance); });
 }
 
+void Gateways::NoteAttached(Shard& shard, const std::string& instance) {
+  shard.attached_gateways.insert(instance);
+  changed_.Notify();
+}
+
 }  // namespace rookery::session_manager

@@ -3,9 +3,11 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "domain/sessions/session.h"
 #include "ports/gateway_peer.h"
+#include "rookery/runtime/event.h"
 
 namespace rookery::session_manager {
 
@@ -16,7 +18,8 @@ struct Shard;
 /// I/O thread only.
 class Gateways {
  public:
-  explicit Gateways(const Membership& membership) : membership_(membership) {}
+  Gateways(asio::any_io_executor executor, const Membership& membership)
+      : membership_(membership), changed_(std::move(executor)) {}
 
   /// Null unless it is linked.
   GatewayPeer* Find(const std::string& instance) const {
@@ -26,14 +29,23 @@ class Gateways {
   const std::map<std::string, GatewayPeer*>& all() const { return linked_; }
   /// Whether every gateway, registered or linked, has brought its sessions of the shard.
   bool HaveAllAttached(const Shard& shard) const;
+  /// One has brought them.
+  void NoteAttached(Shard& shard, const std::string& instance);
+  /// One is linked, is gone, or has brought the sessions of a shard. Of the registry's changes it says
+  /// nothing.
+  runtime::Event& changed() { return changed_; }
 
   /// In the place of an older one of its name.
-  void Add(GatewayPeer& gateway) { linked_[gateway.instance()] = &gateway; }
+  void Add(GatewayPeer& gateway) {
+    linked_[gateway.instance()] = &gateway;
+    changed_.Notify();
+  }
   /// False: another one of its name is linked.
   bool Remove(GatewayPeer& gateway) {
     const auto it = linked_.find(gateway.instance());
     if (it == linked_.end() || it->second != &gateway) return false;
     linked_.erase(it);
+    changed_.Notify();
     return true;
   }
 
@@ -55,6 +67,7 @@ class Gateways {
 
  private:
   const Membership& membership_;
+  runtime::Event changed_;
   std::map<std::string, GatewayPeer*> linked_;
   std::unordered_map<const GatewayPeer*, GatewaySessions> sessions_;
 };

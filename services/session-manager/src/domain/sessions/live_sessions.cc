@@ -107,7 +107,7 @@ std::vector<std::shared_ptr<Session>> LiveSessions::Unparked(const Shard& shard)
 
 Task<void> LiveSessions::AwaitParked(std::shared_ptr<Shard> shard, std::chrono::milliseconds limit) {
   const Deadline deadline = Deadline::After(limit);
-  while (!shard->released()) {
+  while (true) {
     ShardState& state = StateOf(*shard);
     if (state.unparked.empty()) co_return;
     const std::shared_ptr<runtime::Event> all_parked = state.all_parked;
@@ -156,12 +156,8 @@ void LiveSessions::Forget(Shard& shard) {
       session->unacked = {};
       table_.Erase(session->id);
     }
-    if (user->idle) user->idle->Notify();
   }
-  std::unique_ptr<ShardState>& state = shards_[shard.number];
-  if (!state) return;
-  state->all_parked->Notify();
-  state.reset();
+  shards_[shard.number].reset();
 }
 
 }  // namespace rookery::session_manager

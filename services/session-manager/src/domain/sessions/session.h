@@ -14,6 +14,7 @@
 #include "domain/sessions/session_phase.h"
 #include "ports/gateway_peer.h"
 #include "rookery/base/session_id.h"
+#include "rookery/runtime/event.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 #include "rookery/session/v1/session_state.pb.h"
 #include "rookery/xmpp/jid.h"
@@ -82,6 +83,8 @@ struct ParkedRow {
   Content content = Content::kNone;
   /// A coroutine makes the row what it should be, until it is.
   bool is_busy = false;
+  /// Set when it is not any more. Null: nobody waits for that.
+  std::shared_ptr<runtime::Event> at_rest;
   /// The state has changed since the row that is being written was made.
   bool is_behind = false;
   /// The store may have a row that was right when SessionBack was last said, or never was outdated.

@@ -245,7 +245,7 @@ bool SessionAttacher::Merge(Session& session, UnackedQueue& known) {
 void SessionAttacher::AttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done) {
   Shard* shard = shards_.Find(done.shard());
   if (shard == nullptr || shard->epoch != done.epoch()) return;
-  shard->attached_gateways.insert(gateway.instance());
+  gateways_.NoteAttached(*shard, gateway.instance());
 }
 
 }  // namespace rookery::session_manager

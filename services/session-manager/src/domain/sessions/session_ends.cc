@@ -23,6 +23,7 @@
 #include "domain/sessions/session_snapshot.h"
 #include "domain/sessions/session_table.h"
 #include "modules/hooks.h"
+#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -161,7 +162,7 @@ void SessionEnds::EndOverflowing(Session& session) {
   if (session.ended) return;
   // Not from within delivery, which walks the user's sessions.
   asio::post(executor_, [this, shared = table_.Find(session.id)] {
-    if (!shared || shared->ended || shared->user->shard->released()) return;
+    if (!shared || shared->ended) return;
     telemetry::LogInfo("session.overflow",
                        {{"packets", shared->unacked.size()}, {"detached", shared->detached}});
     End(shared, "policy-violation", "too many unacknowledged stanzas");
@@ -242,8 +243,8 @@ void SessionEnds::AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1
                   if (!appended.ok()) {
                     // The session is over all the same, and its contacts must hear of it.
                     refused_.NoteRefusal(appended.status());
-                    tasks_.Spawn("session.end_again",
-                                 AppendEndAgain(shards_.Shared(from.number), record, on_logged));
+                    from.Spawn("session.end_again",
+                               AppendEndAgain(shards_.Shared(from.number), record, on_logged));
                     return;
                   }
                   if (on_logged) on_logged(from);
@@ -254,7 +255,7 @@ Task<void> SessionEnds::AppendEndAgain(std::shared_ptr<Shard> shard,
                                        std::shared_ptr<const events::v1::UserRecord> record,
                                        OnLogged on_logged) {
   co_await runtime::Sleep(kEndAgain);
-  if (!shard->released()) AppendEndRecord(*shard, std::move(record), std::move(on_logged));
+  AppendEndRecord(*shard, std::move(record), std::move(on_logged));
 }
 
 // ---- what the log says ----------------------------------------------------------
@@ -336,22 +337,24 @@ void SessionEnds::Remove(const std::shared_ptr<Session>& session, const events::
     shard->window.Hold(offset);
     parker_.OnEndRead(*session);
   }
-  auto remove = [this, shard, session, offset] {
-    if (shard->released()) return;
-    parker_.RemoveRows(shard, session, [this, shard, offset] {
-      if (offset >= 0) shard->window.Release(offset);
-      closer_.Check(*shard);
-    });
-  };
-  if (gateway != nullptr) {
-    remove();
-  } else {
-    // The row is all that tells what its client has had.
-    closer_.Close(session, /*is_open=*/false, std::move(remove));
-  }
+  shard->Spawn("session.finish_end",
+               FinishEnd(shard, session, /*is_only_in_row=*/gateway == nullptr, offset));
   live_.RunSuccessors(*session);
   if (!user.HasAvailable()) user.contacts.reset();
   users_.MaybeForget(user);
+}
+
+Task<void> SessionEnds::FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                                  bool is_only_in_row, std::int64_t offset) {
+  if (is_only_in_row) {
+    // The row is all that tells what its client has had.
+    const auto may_go = std::make_shared<runtime::Event>(executor_);
+    closer_.Close(session, /*is_open=*/false, [may_go] { may_go->Set(); });
+    co_await may_go->Wait();
+  }
+  co_await parker_.RemoveRows(shard, session);
+  if (offset >= 0) shard->window.Release(offset);
+  closer_.Check(*shard);
 }
 
 void SessionEnds::TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,

@@ -40,15 +40,14 @@ class SessionParker;
 class SessionEnds final : public Packets::Overflow, public PresenceTracker::Listener {
  public:
   SessionEnds(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
-              runtime::TaskGroup& tasks, const Addresses& addresses, sharding::ShardOwner& owner,
-              const Shards& shards, const SessionTable& table, Users& users, RefusedRecords& refused,
-              const FeatureHooks& features, const Hooks& hooks, LiveSessions& live, Gateways& gateways,
-              DirectoryWriter& directory, PresenceTracker& presence, Deliverer& deliverer,
-              OfflineMarks& marks, SessionRows& rows, SessionCloser& closer, SessionParker& parker)
+              const Addresses& addresses, sharding::ShardOwner& owner, const Shards& shards,
+              const SessionTable& table, Users& users, RefusedRecords& refused, const FeatureHooks& features,
+              const Hooks& hooks, LiveSessions& live, Gateways& gateways, DirectoryWriter& directory,
+              PresenceTracker& presence, Deliverer& deliverer, OfflineMarks& marks, SessionRows& rows,
+              SessionCloser& closer, SessionParker& parker)
       : executor_(std::move(executor)),
         clock_(clock),
         metrics_(metrics),
-        tasks_(tasks),
         addresses_(addresses),
         owner_(owner),
         shards_(shards),
@@ -117,13 +116,15 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   /// `cause`: the record of the end; null when an earlier owner has finished it, so that contacts
   /// know already.
   void Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended, Cause* cause);
+  /// What is left of the session goes, and the record of its end, at `offset`, is finished (SL8).
+  Task<void> FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, bool is_only_in_row,
+                       std::int64_t offset);
   void TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,
                  const events::v1::SessionEnded& ended);
 
   asio::any_io_executor executor_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   const Addresses& addresses_;
   sharding::ShardOwner& owner_;
   const Shards& shards_;

@@ -123,7 +123,7 @@ void SessionKeeper::OnGatewayLinked(GatewayPeer& gateway) {
     caps.set_caps_ver(caps_ver);
   }
   for (const auto& shard : shards_.All()) {
-    if (!shard || shard->epoch < 0 || shard->released()) continue;
+    if (shard->epoch < 0) continue;
     auto& owned = *hello.add_shards();
     owned.set_shard(shard->number);
     owned.set_epoch(shard->epoch);
@@ -235,7 +235,7 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   } else {
     shard = shards_.Find(number);
   }
-  if (shard == nullptr || shard->released() || (shard->epoch < 0 && !IsAttachment(action))) {
+  if (shard == nullptr || (shard->epoch < 0 && !IsAttachment(action))) {
     RefuseNotOwner(gateway, action, number);
     return;
   }
@@ -398,7 +398,8 @@ void SessionKeeper::Admit(GatewayPeer& gateway, WaitingAction&& asked, Shard& sh
   if (IsBarred(shard, user, claim)) return RefuseAccess(gateway, action, shard, Removed());
   // Most have asked us for the credentials a moment ago.
   if (claim == Standing{} || accounts_.IsKnownCurrent(user, claim)) return Begin(gateway, asked, shard);
-  tasks_.Spawn("session.admit", AdmitIfCurrent(shards_.Shared(shard.number), std::move(asked), claim));
+  // Once it has moved, the next owner is asked.
+  shard.Spawn("session.admit", AdmitIfCurrent(shards_.Shared(shard.number), std::move(asked), claim));
 }
 
 Task<void> SessionKeeper::AdmitIfCurrent(std::shared_ptr<Shard> shard, WaitingAction asked, Standing claim) {
@@ -411,8 +412,7 @@ Task<void> SessionKeeper::AdmitIfCurrent(std::shared_ptr<Shard> shard, WaitingAc
   const std::int64_t before = newest_change();
   const absl::Status current = co_await accounts_.Check(user, claim);
   GatewayPeer* const gateway = gateways_.Find(asked.gateway);
-  // The next owner is asked then.
-  if (shard->released() || gateway == nullptr) co_return;
+  if (gateway == nullptr) co_return;
   if (!shard->live() || newest_change() != before) {
     // It waits with the others, or the answer may be an older one: it is asked about again.
     Handle(*gateway, asked.action, asked.arrival);

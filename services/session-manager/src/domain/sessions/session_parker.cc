@@ -1,8 +1,6 @@
 #include "domain/sessions/session_parker.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 #include "domain/delivery/delivery_states.h"
@@ -18,6 +16,7 @@
 #include "domain/settings.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
+#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -85,7 +84,8 @@ void SessionParker::OnPhase(const Session& session) {
   if (!MayMislead(session)) ReleaseRecord(*session.user->shard, *shared);
   if (session.row.is_busy || !IsRowDue(session)) return;
   shared->row.is_busy = true;
-  tasks_.Spawn("session.keep_row", KeepRow(shards_.Shared(session.user->shard->number), shared));
+  session.user->shard->Spawn("session.keep_row",
+                             KeepRow(shards_.Shared(session.user->shard->number), shared));
 }
 
 bool SessionParker::MayMislead(const Session& session) {
@@ -97,9 +97,9 @@ void SessionParker::OnEndRead(Session& session) { ReleaseRecord(*session.user->s
 
 Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   // Never within the move that made the row due: its caller is not done with the session.
-  co_await asio::post(executor_, asio::use_awaitable);
+  co_await runtime::Yield();
   runtime::Backoff backoff(kStoreBackoff);
-  while (!shard->released() && IsRowDue(*session)) {
+  while (IsRowDue(*session)) {
     const bool is_away = session->phase() == SessionPhase::kParking;
     absl::Status written;
     if (is_away) {
@@ -110,8 +110,8 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
       if (written.ok()) {
         session->row.content = ParkedRow::Content::kNone;
         session->row.is_fresh = session->row.misleads = false;
-        if (!shard->released()) ReleaseRecord(*shard, *session);
-        if (!shard->released()) listener_->OnRowTold(session);
+        ReleaseRecord(*shard, *session);
+        listener_->OnRowTold(session);
       }
     }
     if (written.ok()) {
@@ -122,7 +122,7 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
     co_await backoff.Wait();
   }
   session->row.is_busy = false;
-  if (!shard->released() && session->ended && session->end_writes) session->end_writes->Finish();
+  if (session->row.at_rest) std::exchange(session->row.at_rest, nullptr)->Set();
 }
 
 Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
@@ -140,7 +140,7 @@ Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::sh
   const absl::Status written = co_await states_.WriterOf(*shard).Park(std::move(row));
   // It may have been back meanwhile: the row is of the first time then.
   const bool is_same = session->phase() == SessionPhase::kParking && session->detached_since == since;
-  if (!written.ok() || shard->released() || !is_same || session->row.is_behind) co_return written;
+  if (!written.ok() || !is_same || session->row.is_behind) co_return written;
   session->row.content = ParkedRow::Content::kCurrent;
   session->row.misleads = false;
   ReleaseRecord(*shard, *session);
@@ -159,15 +159,15 @@ void SessionParker::LetRowGo(Session& session) {
 Task<void> SessionParker::TellTogether() {
   const auto half = settings_.tell_back_together / 2;
   // Never within the move that has brought the first of them.
-  co_await asio::post(executor_, asio::use_awaitable);
+  co_await runtime::Yield();
   if (half.count() > 0) co_await runtime::Sleep(half);
   auto together = std::exchange(back_, {});
   for (const auto& [shard, session] : together)
     if (!shard->released()) LetRowGo(*session);
   if (half.count() > 0) co_await runtime::Sleep(half);
   for (auto& [shard, session] : together) {
-    if (!shard->released() && !session->ended && session->row.misleads) {
-      tasks_.Spawn("session.tell_back", TellBack(std::move(shard), std::move(session)));
+    if (!session->ended && session->row.misleads) {
+      shard->Spawn("session.tell_back", TellBack(shard, session));
     } else {
       session->row.is_telling = false;
     }
@@ -176,7 +176,7 @@ Task<void> SessionParker::TellTogether() {
 
 Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   runtime::Backoff backoff(kStoreBackoff);
-  while (!shard->released() && !session->ended && session->row.misleads) {
+  while (!session->ended && session->row.misleads) {
     LetRowGo(*session);
     events::v1::UserRecord record;
     owner_.FillOrigin(*shard, *record.mutable_origin());
@@ -194,13 +194,12 @@ Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr
       session->row.told_at = std::max(session->row.told_at, *offset);
       // Else another row has been written meanwhile.
       if (*offset > session->row.written_at) session->row.misleads = false;
-    } else if (!shard->released()) {
+    } else {
       refused_.NoteRefusal(offset.status());
       co_await backoff.Wait();
     }
   }
   session->row.is_telling = false;
-  if (shard->released()) co_return;
   LetRowGo(*session);
   listener_->OnRowTold(session);
 }
@@ -234,28 +233,21 @@ void SessionParker::ReleaseRecord(Shard& shard, Session& session) {
   if (session.row.held >= 0) shard.window.Release(std::exchange(session.row.held, -1));
 }
 
-void SessionParker::RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
-                               std::function<void()> remove_done) {
-  const auto done = [shard, session, then = std::move(remove_done)] {
-    ReleaseRecord(*shard, *session);
-    then();
-  };
+Task<void> SessionParker::RemoveRows(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   const bool may_have_rows = session->row.content != ParkedRow::Content::kNone || session->has_rows ||
                              session->is_resumable() || session->row.is_busy;
   if (session->row.is_busy) {
     // The row that is being written must not outlive the session.
-    ++session->EndWritesOf()->open;
+    if (!session->row.at_rest) session->row.at_rest = std::make_shared<runtime::Event>(executor_);
+    const std::shared_ptr<runtime::Event> at_rest = session->row.at_rest;
+    co_await at_rest->Wait();
   }
-  AfterEndWrites(*session, [this, shard, session, may_have_rows, done] {
-    if (!may_have_rows) {
-      done();
-      return;
-    }
+  co_await AwaitEndWrites(executor_, session);
+  if (may_have_rows) {
     WaitingStore::SessionKey key{std::string(session->jid.bare()), session->id.str()};
-    states_.WriterOf(*shard).RemoveSession(std::move(key), [done](const StoreWriter::Answer& answer) {
-      if (!absl::IsCancelled(answer.status)) done();
-    });
-  });
+    (void)co_await states_.WriterOf(*shard).RemoveSession(std::move(key));
+  }
+  ReleaseRecord(*shard, *session);
 }
 
 // ---- from the store ---------------------------------------------------------

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -69,10 +68,9 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   /// The record of the session's end is being applied, and is not finished before RemoveRows is: nobody needs
   /// SessionBack any more. RemoveRows may wait for the cursor to pass it.
   void OnEndRead(Session& session);
-  /// The session has ended: calls `done` when the store has nothing of it any more, and everything
-  /// that follows from its end.
-  void RemoveRows(const std::shared_ptr<Shard>& shard, const std::shared_ptr<Session>& session,
-                  std::function<void()> done);
+  /// The session has ended: returns when the store has nothing of it any more, and everything that follows
+  /// from its end.
+  Task<void> RemoveRows(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
 
   /// A session from the store, at a change of owner.
   void Restore(Shard& shard, WaitingStore::ParkedSession parked);

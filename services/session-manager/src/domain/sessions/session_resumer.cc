@@ -241,8 +241,8 @@ void SessionResumer::OnHeard(const std::shared_ptr<Session>& session) {
       live_.Enter(*session, SessionPhase::kConnected);
     return;
   }
-  tasks_.Spawn("session.leave_old",
-               LeaveOld(shards_.Shared(session->user->shard->number), session, session->left_gateway));
+  Shard& shard = *session->user->shard;
+  shard.Spawn("session.leave_old", LeaveOld(shards_.Shared(shard.number), session, session->left_gateway));
 }
 
 Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
@@ -251,7 +251,6 @@ Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_pt
   // says of the resumption is read by then.
   const std::uint64_t resumption = session->state.resumptions();
   co_await runtime::Sleep(settings_.resume_hand_over);
-  if (shard->released()) co_return;
   GatewayPeer* old = gateways_.Find(gateway);
   if (old != nullptr && old != session->gateway)
     AddAction(*old, session->id, *shard).mutable_ended()->set_condition("conflict");

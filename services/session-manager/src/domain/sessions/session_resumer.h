@@ -28,13 +28,12 @@ struct Settings;
 class SessionResumer {
  public:
   SessionResumer(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-                 runtime::TaskGroup& tasks, const Shards& shards, const SessionTable& table,
-                 const FeatureHooks& features, Gateways& gateways, LiveSessions& live,
-                 DirectoryWriter& directory, HandOuts& hand_outs, Deliverer& deliverer, SessionEnds& ends)
+                 const Shards& shards, const SessionTable& table, const FeatureHooks& features,
+                 Gateways& gateways, LiveSessions& live, DirectoryWriter& directory, HandOuts& hand_outs,
+                 Deliverer& deliverer, SessionEnds& ends)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
-        tasks_(tasks),
         shards_(shards),
         table_(table),
         features_(features),
@@ -69,7 +68,6 @@ class SessionResumer {
   const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   const Shards& shards_;
   const SessionTable& table_;
   const FeatureHooks& features_;
