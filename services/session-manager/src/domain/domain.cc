@@ -108,8 +108,8 @@ struct Domain::Parts {
         presence(executor, settings, clock, metrics, tasks, addresses, shards, table, users, accounts,
                  ports.roster, rosters, consequences, features, outbox, hand_outs, deliverer, answers,
                  user_settings, directory),
-        subscriptions(settings, clock, addresses, shards, users, accounts, ports.roster, rosters,
-                      consequences, deliverer, answers, order, presence),
+        subscriptions(executor, settings, clock, metrics, tasks, addresses, shards, table, users, accounts,
+                      ports.roster, rosters, consequences, outbox, deliverer, answers, order, presence),
         iqs(clock, tasks, hooks, addresses, shards, consequences, answers, order),
         client_stanzas(executor, clock, metrics, tasks, addresses, shards, table, live, consequences,
                        confirmations, features, answers, caps, user_settings, presence, subscriptions, iqs),
@@ -145,11 +145,12 @@ struct Domain::Parts {
     packets.EndOverflowingBy(ends);
     waiting.Tell(hand_outs);
     presence.Tell(ends);
-    deliverer.Tell(presence);
+    deliverer.Tell(presence, subscriptions);
     user_settings.Tell(client_stanzas);
     user_settings.Tell(order);
     features.OnLife(user_settings);
     features.OnLife(account_changes);
+    features.OnLife(subscriptions);
     order.ApplyBy(records);
     modules = RegisterModules(hooks, caps, settings, clock, addresses, accounts, ports.keys, ports.roster,
                               ports.service_disco, rosters, consequences, outbox, user_settings, presence,

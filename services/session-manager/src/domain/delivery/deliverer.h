@@ -38,6 +38,14 @@ class Deliverer {
    protected:
     ~Listener() = default;
   };
+  class RosterListener {
+   public:
+    /// The same of requests and changes of the roster.
+    virtual void OnRoomForRoster(Session& session) = 0;
+
+   protected:
+    ~RosterListener() = default;
+  };
 
   Deliverer(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics, Outbox& outbox,
             DeliveryStates& states, Bounces& bounces, Packets& packets, PacketRows& packet_rows,
@@ -54,7 +62,10 @@ class Deliverer {
         marks_(marks),
         hand_outs_(hand_outs) {}
   /// Before the first session.
-  void Tell(Listener& listener) { listener_ = &listener; }
+  void Tell(Listener& listener, RosterListener& roster) {
+    listener_ = &listener;
+    roster_listener_ = &roster;
+  }
 
   /// Numbers the stanza on the session, sends it to the session's gateway if there is
   /// one, and keeps it until acknowledged.
@@ -123,6 +134,7 @@ class Deliverer {
   OfflineMarks& marks_;
   HandOuts& hand_outs_;
   Listener* listener_ = nullptr;
+  RosterListener* roster_listener_ = nullptr;
 };
 
 }  // namespace rookery::session_manager
