@@ -656,6 +656,26 @@ TEST_F(StreamNegotiation, WhoIsNotSignedInSendsABoundedAmount) {
   EXPECT_GE(sent, 15 * settings_.limits_before_auth.max_stanza_bytes);
 }
 
+TEST_F(StreamNegotiation, AClientThatSendsByteByByteIsWaitedForLikeASilentOne) {
+  Admission::Options options;
+  options.control.min_under_way = 100;
+  Admission admission(io_, options, metrics_);
+  Connect();
+  Admission::Ticket given;
+  const Admission::Begin begin = [&given](std::unique_ptr<net::Connection>, Admission::Ticket ticket) {
+    given = std::move(ticket);
+  };
+  FakeConnection::State other;
+  admission.Arrive(std::make_unique<FakeConnection>(other), begin);
+  const SteadyTime start = Clock::System().Now();
+  ClientStream stream(services(), *static_cast<XmppConnection*>(socket_.handler), TlsMode::kOptional, start,
+                      std::move(given));
+  stream.OnTick(start + std::chrono::milliseconds(900), start + std::chrono::milliseconds(900));
+  EXPECT_EQ(admission.under_way(), 1u);
+  stream.OnTick(start + std::chrono::milliseconds(1'800), start + std::chrono::milliseconds(1'800));
+  EXPECT_EQ(admission.under_way(), 0u);
+}
+
 TEST_F(StreamNegotiation, ASignInCountsUntilItIsDoneOrWaitsForItsClient) {
   Admission::Options options;
   options.control.min_under_way = 100;

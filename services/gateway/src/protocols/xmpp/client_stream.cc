@@ -99,8 +99,7 @@ void ClientStream::Shutdown() { CloseWithError(StreamError::kSystemShutdown, End
 void ClientStream::OnTick(SteadyTime now, SteadyTime last_received) {
   if (closed_) return;
   if (negotiation_ == nullptr) return established_.OnTick(now, last_received);
-  if (!negotiation_->OnTick(now, last_received))
-    CloseWithError(StreamError::kConnectionTimeout, EndReason::kClosed);
+  if (!negotiation_->OnTick(now)) CloseWithError(StreamError::kConnectionTimeout, EndReason::kClosed);
 }
 
 // ---- for the parts -----------------------------------------------------------
