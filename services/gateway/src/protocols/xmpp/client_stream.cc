@@ -78,7 +78,8 @@ void ClientStream::OnInput(std::size_t bytes) {
   if (closed_) return;
   if (negotiation_ != nullptr && !negotiation_->MayReceive(bytes))
     return CloseWithError(StreamError::kPolicyViolation, EndReason::kClosed);
-  if (established_.IsOutputFull()) established_.CloseAsSlow();
+  if (established_.IsOutputFull()) return established_.CloseAsSlow();
+  established_.OnInput();
 }
 
 void ClientStream::OnTlsEstablished() {
