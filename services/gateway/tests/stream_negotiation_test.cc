@@ -388,8 +388,35 @@ TEST_F(StreamNegotiation, AfterTooManyFailuresNoPasswordIsLookedAt_ButOfWhoSigne
   EXPECT_EQ(cluster_.last_id, lookups);
   EXPECT_TRUE(Closed());
 
-  sign_ins_.known.emplace("romeo@example.com", socket_.peer);
+  // Nor from where somebody else was known who had the name before.
+  sign_ins_.known[{"romeo@example.com", socket_.peer}] = 8;
+  socket_ = {};
+  Connect();
+  Feed(kHeaderText);
+  Feed(kPlain);
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  EXPECT_HAS(socket_.Take(), "<temporary-auth-failure/>");
+
+  socket_ = {};
+  sign_ins_.known[{"romeo@example.com", socket_.peer}] = 9;
   SignIn();
+}
+
+TEST_F(StreamNegotiation, WhoDoesNotWaitForTheAnswerToAPasswordHasGuessedAllTheSame) {
+  for (int i = 0; i < 10; ++i) {
+    socket_ = {};
+    Connect();
+    Feed(kHeaderText);
+    Feed(kPlain);
+    cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+    static_cast<net::ConnectionHandler*>(socket_.handler)->OnClosed(absl::OkStatus());
+    io_.restart();
+    io_.poll();
+  }
+  socket_ = {};
+  Connect();
+  Feed(kHeaderText);
+  EXPECT_HAS(Feed(kPlain), "<temporary-auth-failure/>");
 }
 
 TEST_F(StreamNegotiation, TheAccountAndItsCredentialsGoWithTheSession_AndOldOnesEndTheStream) {
@@ -425,7 +452,7 @@ TEST_F(StreamNegotiation, WhoSignedInIsRememberedWithTheNetwork_AndAFailureIsNot
   EXPECT_EQ(sign_ins_.failures.size(), 2u);
   socket_ = {};
   SignIn();
-  EXPECT_TRUE(sign_ins_.known.contains({"romeo@example.com", socket_.peer}));
+  EXPECT_EQ((sign_ins_.known[{"romeo@example.com", socket_.peer}]), 9u);
 }
 
 TEST_F(StreamNegotiation, Rfc6120_7_FeaturesAfterAuthentication) {

@@ -48,6 +48,8 @@ class SaslNegotiation {
   /// May this user's credentials be tried from here at all?
   void AskLeave();
   void WaitForCredentials();
+  /// Too many have failed.
+  void Slow();
   void WaitForPassword();
   /// The client has been answered; what it sent next may be read.
   void Resume();
