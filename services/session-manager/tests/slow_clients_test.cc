@@ -265,6 +265,21 @@ TEST_F(SlowClients, B4_PresenceIsToldAnewWhenThereIsRoom) {
   ASSERT_TRUE(Eventually([&] { return state.ParseFromString(bob.state) && !state.presence_missed(); }));
 }
 
+TEST_F(SlowClients, B4_WhatTheUserSendsElsewhereIsCopied_HoweverMuchOthersHaveSent) {
+  Client& phone = Slow("phone");
+  xmpp::Stanza enable = Iq("set", {}, "carbons", "enable", "urn:xmpp:carbons:2");
+  other_.Send(phone, std::move(enable));
+  Client& desk = SignIn(other_, bob_, "desk");
+  for (int i = 0; i < 2 * kMost; ++i) Compose(phone.jid);
+  const std::size_t before = phone.last_seq;
+  other_.Send(desk, Message(alice_, "mine"));
+  Settle();
+  EXPECT_EQ(phone.last_seq, before + 1);
+  for (int i = 0; i < 2 * kMost; ++i) other_.Send(desk, Message(alice_, Id(i)));
+  Settle();
+  EXPECT_FALSE(phone.ended);
+}
+
 TEST_F(SlowClients, B4_RequestsToSubscribeDoNotEndASession_AndTheLastIsShownWhenThereIsRoom) {
   Client& bob = Slow();
   for (int i = 0; i < 2 * kMost; ++i) {

@@ -238,6 +238,12 @@ bool Deliverer::IsSpared(Session& session, const xmpp::Stanza& stanza, std::int6
   return true;
 }
 
+bool Deliverer::IsSparedOwn(const Session& session, std::int64_t offset) {
+  if (offset <= session.last_offset || !IsFullForOwn(settings_, session)) return false;
+  metrics_.spared.Increment();
+  return true;
+}
+
 void Deliverer::CopyToOthers(User& user, std::span<Session* const> sessions, const Delivery& message,
                              bool recovering) {
   if (message.stanza.type() != "error") {

@@ -305,8 +305,11 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   copy->trace_id = pending.record.trace_id();
   copy->to_each = true;
   for (const auto& session : user.sessions) {
-    if (is_wanted(session) && !deliverer_.IsSpared(*session, message, pending.offset))
-      deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
+    if (!is_wanted(session)) continue;
+    // An error comes from others.
+    const bool is_spared = is_error ? deliverer_.IsSpared(*session, message, pending.offset)
+                                    : deliverer_.IsSparedOwn(*session, pending.offset);
+    if (!is_spared) deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
   }
 }
 
