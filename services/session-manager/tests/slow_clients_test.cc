@@ -349,7 +349,7 @@ TEST_F(SlowClients, B4_RequestsAreAnswered_AndAnswersAreDropped) {
   Settle();
   EXPECT_FALSE(bob.ended);
   gateway_.Send(*alice, Iq("get", bob.jid, "q", "query", "jabber:iq:version"));
-  Settle();
+  EXPECT_TRUE(RunUntil([&] { return !Only(alice->inbox, STANZA_KIND_IQ, "error").empty(); }));
   const auto errors = Only(alice->inbox, STANZA_KIND_IQ, "error");
   ASSERT_THAT(errors, SizeIs(1));
   EXPECT_EQ(errors[0].id(), "q");
