@@ -34,7 +34,7 @@ CHART = facts.SOURCE / "helm" / "rookery"
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 # Of which the others are mistakes: everything is on in it.
 FULL = CHART / "ci" / "full-values.yaml"
-MINIMAL = CHART / "ci" / "minimal-values.yaml"
+MINIMAL = CHART / "ci" / "insecure-values.yaml"
 RELEASE = "chat"
 
 Test = Callable[[], None]

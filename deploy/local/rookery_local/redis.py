@@ -21,8 +21,8 @@ _OWN_SHARDS = f"{_ANNOUNCE} +hget +hset +hgetall ~rookery:shards:{{service}}"
 # Everything that a service does in Redis, and nothing else.
 _RIGHTS = {
     "gateway": f"{_ANNOUNCE} %R~rookery:instances:session-manager "
-               "+incr +pexpire +pttl ~rookery:sign-in-failures:* "
-               "+sadd +sismember +ttl +expire ~rookery:known-networks:*",
+               "+incr +decr +pexpire +pttl ~rookery:sign-in-failures:* "
+               "+hset +hget +ttl +expire ~rookery:known-networks:*",
     "session-manager": f"{_OWN_SHARDS} %R~rookery:instances:gateway %R~rookery:instances:roster "
                        "%R~rookery:shards:muc %R~rookery:shards:search "
                        "+hdel +unlink +pexpire ~rookery:sessions:*",

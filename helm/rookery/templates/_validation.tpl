@@ -27,6 +27,15 @@
 {{- if and $signIns.without (or $signIns.with (eq $backend "postgresql")) -}}
 {{- fail (printf "%s: no password for %s; %s.passwordsSecret, or passwordSecret.name of the user, is needed" $backend (join ", " $signIns.without) $backend) -}}
 {{- end -}}
+{{- if ne $backend "postgresql" -}}
+{{- $isInsecure := (get $.Values $backend).insecure -}}
+{{- if and (not $signIns.with) (not $isInsecure) -}}
+{{- fail (printf "%s: no passwords; %s.passwordsSecret is needed, or %s.insecure must say that everybody is let in" $backend $backend $backend) -}}
+{{- end -}}
+{{- if and $signIns.with $isInsecure -}}
+{{- fail (printf "%s.insecure is set, and so are passwords: one of them is a mistake" $backend) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq $backend "kafka") $signIns.with (eq $.Values.kafka.saslMechanism "PLAIN") (not $.Values.kafka.tls) -}}
 {{- fail "kafka.saslMechanism PLAIN needs kafka.tls: it would show the passwords to the network" -}}
 {{- end -}}

@@ -48,8 +48,10 @@ struct App::Parts {
         guesses(Clock::System(), config.MakeGuessLimits(), sign_ins),
         xmpp_metrics(process.metrics),
         peers(process.metrics),
+        budgets(settings.stanza_rate),
         connections(process.io),
-        xmpp(process.io, {links, passwords, settings, xmpp_metrics, registrations, names, guesses, peers},
+        xmpp(process.io,
+             {links, passwords, settings, xmpp_metrics, registrations, names, guesses, peers, budgets},
              config.MakeAdmissionOptions(), connections, process.metrics) {}
 
   std::unique_ptr<redis::Client> redis;
@@ -63,6 +65,7 @@ struct App::Parts {
   GuessGuard guesses;
   XmppMetrics xmpp_metrics;
   PeerLog peers;
+  StanzaBudgets budgets;
   std::vector<std::shared_ptr<net::TlsContext>> tls;
   std::unique_ptr<runtime::PeriodicTimer> certificate_timer;
   ConnectionSet connections;

@@ -121,10 +121,11 @@ void Config::Bind(config::Schema& schema) {
               1'000'000);
   schema.Bind("limits.bytes-per-second", &bytes_per_second, "Reading from one connection; 0: no limit", 0,
               1 << 30);
-  schema.Bind("limits.stanzas-per-second", &stanzas_per_second,
-              "Of one client, in the long run; ten times as many at once, then it is read more slowly; 0: no "
-              "limit",
-              0, 1'000'000);
+  schema.Bind(
+      "limits.stanzas-per-second", &stanzas_per_second,
+      "Stanzas and the like of one account on one gateway, in the long run; ten times as many at once, "
+      "then it is read more slowly; 0: no limit",
+      0, 1'000'000);
   schema.Bind("limits.auth-attempts", &auth_attempts, "Failed SASL exchanges on one stream", 1, 100);
   schema.Bind("limits.negotiation-timeout", &negotiation_timeout,
               "From the beginning of the sign-in to a bound resource");

@@ -296,6 +296,56 @@ TEST_F(LiveStream, WhoSendsTooManyStanzasIsReadMoreSlowly) {
   EXPECT_FALSE(socket_.paused);
 }
 
+TEST_F(LiveStream, WhoConnectsAgainHasNoNewBudget_AndOthersHaveTheirs) {
+  settings_.stanza_rate = 2;
+  settings_.max_unconfirmed = 1'000;
+  Bind();
+  std::string messages;
+  for (int i = 0; i < 30; ++i) messages += "<message/>";
+  Feed(messages);
+  const std::size_t sent = cluster_.sent.size();
+  ASSERT_LE(sent, 20u);
+  static_cast<net::ConnectionHandler*>(socket_.handler)->OnClosed(absl::OkStatus());
+  socket_ = {};
+  Bind();
+  Feed(messages);
+  EXPECT_LE(cluster_.sent.size(), sent + 2);
+  EXPECT_TRUE(socket_.paused);
+}
+
+TEST_F(LiveStream, WhatIsNoStanzaCountsToo) {
+  settings_.stanza_rate = 2;
+  BindWithStreamManagement();
+  for (int i = 0; i < 30 && !socket_.paused; ++i) Feed("<r xmlns='urn:xmpp:sm:3'/>");
+  EXPECT_TRUE(socket_.paused);
+}
+
+TEST_F(LiveStream, WhiteSpaceCountsToo) {
+  settings_.stanza_rate = 2;
+  Bind();
+  int fed = 0;
+  for (; fed < 50 && !socket_.paused; ++fed) Feed(" ");
+  EXPECT_TRUE(socket_.paused);
+  EXPECT_GE(fed, 18);
+}
+
+TEST(StanzaBudgets, OneForEachAccount_ForgottenWhenItIsFullAndNobodyHoldsIt) {
+  StanzaBudgets budgets(2);
+  const SteadyTime now{};
+  {
+    const auto ann = budgets.Of("ann", now);
+    EXPECT_EQ(budgets.Of("ann", now), ann);
+    for (int i = 0; i < 20; ++i) ann->Take(now);
+    EXPECT_TRUE(ann->IsUsedUp());
+    EXPECT_FALSE(budgets.Of("ben", now)->IsUsedUp());
+  }
+  EXPECT_TRUE(budgets.Of("ann", now)->IsUsedUp());
+  const auto held = budgets.Of("eve", now);
+  for (int i = 0; i < 10; ++i) budgets.Of("dan", now + std::chrono::seconds(20));
+  EXPECT_EQ(budgets.size(), 2u) << "eve's, and dan's";
+  EXPECT_EQ(budgets.Of("eve", now), held);
+}
+
 TEST_F(LiveStream, ReadingStopsWhileTheProcessIsCongested) {
   Bind();
   cluster_.congested = true;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <map>
-#include <set>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,18 +17,29 @@ class FakeSignInLedger final : public SignInLedger {
     if (is_away) return;
     counted(++failures[{subject, std::string(name)}], window);
   }
-  void Succeeded(std::string_view user, std::string_view network) override {
-    if (!is_away) known.emplace(user, network);
+  void Take(Subject subject, std::string_view name, std::chrono::milliseconds, OnTaken done) override {
+    if (is_away) return done(std::nullopt);
+    done(++failures[{subject, std::string(name)}]);
   }
-  void IsKnown(std::string_view user, std::string_view network, std::function<void(bool)> done) override {
+  void GiveBack(Subject subject, std::string_view name) override {
+    if (is_away) return;
+    const auto found = failures.find({subject, std::string(name)});
+    if (found != failures.end() && --found->second == 0) failures.erase(found);
+  }
+  void Succeeded(std::string_view user, std::uint64_t generation, std::string_view network) override {
+    if (!is_away) known[{std::string(user), std::string(network)}] = generation;
+  }
+  void Find(std::string_view user, std::string_view network, OnFound done) override {
     ++asked;
-    done(!is_away && known.contains({std::string(user), std::string(network)}));
+    const auto found = known.find({std::string(user), std::string(network)});
+    done(is_away || found == known.end() ? std::nullopt : std::optional(found->second));
   }
 
   bool is_away = false;
   int asked = 0;
   std::map<std::pair<Subject, std::string>, std::uint32_t> failures;
-  std::set<std::pair<std::string, std::string>> known;
+  /// By user and network.
+  std::map<std::pair<std::string, std::string>, std::uint64_t> known;
 };
 
 }  // namespace rookery::gateway

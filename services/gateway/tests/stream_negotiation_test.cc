@@ -388,8 +388,35 @@ TEST_F(StreamNegotiation, AfterTooManyFailuresNoPasswordIsLookedAt_ButOfWhoSigne
   EXPECT_EQ(cluster_.last_id, lookups);
   EXPECT_TRUE(Closed());
 
-  sign_ins_.known.emplace("romeo@example.com", socket_.peer);
+  // Nor from where somebody else was known who had the name before.
+  sign_ins_.known[{"romeo@example.com", socket_.peer}] = 8;
+  socket_ = {};
+  Connect();
+  Feed(kHeaderText);
+  Feed(kPlain);
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  EXPECT_HAS(socket_.Take(), "<temporary-auth-failure/>");
+
+  socket_ = {};
+  sign_ins_.known[{"romeo@example.com", socket_.peer}] = 9;
   SignIn();
+}
+
+TEST_F(StreamNegotiation, WhoDoesNotWaitForTheAnswerToAPasswordHasGuessedAllTheSame) {
+  for (int i = 0; i < 10; ++i) {
+    socket_ = {};
+    Connect();
+    Feed(kHeaderText);
+    Feed(kPlain);
+    cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+    static_cast<net::ConnectionHandler*>(socket_.handler)->OnClosed(absl::OkStatus());
+    io_.restart();
+    io_.poll();
+  }
+  socket_ = {};
+  Connect();
+  Feed(kHeaderText);
+  EXPECT_HAS(Feed(kPlain), "<temporary-auth-failure/>");
 }
 
 TEST_F(StreamNegotiation, TheAccountAndItsCredentialsGoWithTheSession_AndOldOnesEndTheStream) {
@@ -425,7 +452,7 @@ TEST_F(StreamNegotiation, WhoSignedInIsRememberedWithTheNetwork_AndAFailureIsNot
   EXPECT_EQ(sign_ins_.failures.size(), 2u);
   socket_ = {};
   SignIn();
-  EXPECT_TRUE(sign_ins_.known.contains({"romeo@example.com", socket_.peer}));
+  EXPECT_EQ((sign_ins_.known[{"romeo@example.com", socket_.peer}]), 9u);
 }
 
 TEST_F(StreamNegotiation, Rfc6120_7_FeaturesAfterAuthentication) {
@@ -654,6 +681,26 @@ TEST_F(StreamNegotiation, WhoIsNotSignedInSendsABoundedAmount) {
   }
   EXPECT_LE(sent, 17 * settings_.limits_before_auth.max_stanza_bytes);
   EXPECT_GE(sent, 15 * settings_.limits_before_auth.max_stanza_bytes);
+}
+
+TEST_F(StreamNegotiation, AClientThatSendsByteByByteIsWaitedForLikeASilentOne) {
+  Admission::Options options;
+  options.control.min_under_way = 100;
+  Admission admission(io_, options, metrics_);
+  Connect();
+  Admission::Ticket given;
+  const Admission::Begin begin = [&given](std::unique_ptr<net::Connection>, Admission::Ticket ticket) {
+    given = std::move(ticket);
+  };
+  FakeConnection::State other;
+  admission.Arrive(std::make_unique<FakeConnection>(other), begin);
+  const SteadyTime start = Clock::System().Now();
+  ClientStream stream(services(), *static_cast<XmppConnection*>(socket_.handler), TlsMode::kOptional, start,
+                      std::move(given));
+  stream.OnTick(start + std::chrono::milliseconds(900), start + std::chrono::milliseconds(900));
+  EXPECT_EQ(admission.under_way(), 1u);
+  stream.OnTick(start + std::chrono::milliseconds(1'800), start + std::chrono::milliseconds(1'800));
+  EXPECT_EQ(admission.under_way(), 0u);
 }
 
 TEST_F(StreamNegotiation, ASignInCountsUntilItIsDoneOrWaitsForItsClient) {

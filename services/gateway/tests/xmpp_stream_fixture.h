@@ -52,9 +52,10 @@ class XmppStreamTest : public testing::Test {
     connection->Start();
   }
   const StreamServices& services() {
+    if (!budgets_) budgets_.emplace(settings_.stanza_rate);
     if (!services_)
-      services_.emplace(
-          StreamServices{cluster_, passwords_, settings_, xmpp_metrics_, limiter_, names_, guesses_, peers_});
+      services_.emplace(StreamServices{cluster_, passwords_, settings_, xmpp_metrics_, limiter_, names_,
+                                       guesses_, peers_, *budgets_});
     return *services_;
   }
 
@@ -106,6 +107,7 @@ class XmppStreamTest : public testing::Test {
   FakeCluster cluster_;
   FakePasswords passwords_;
   XmppSettings settings_;
+  std::optional<StanzaBudgets> budgets_;
   std::optional<StreamServices> services_;
   FakeConnection::State socket_;
   std::string features_;  // after authentication

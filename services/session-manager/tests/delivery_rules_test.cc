@@ -20,6 +20,7 @@ class DeliveryRules : public Cluster {
  protected:
   // alice's shard stays with node 0; bob's moves from node 1 to node 2.
   DeliveryRules() : Cluster(3), gateway_(AddGateway("gw-1")), other_(AddGateway("gw-2")) {
+    for (int i = 0; i < 3; ++i) node(i).settings.max_offline_messages = 4'000;
     Assign(0, 0);
     Assign(1, 1);
     EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
@@ -577,7 +578,6 @@ TEST_F(DeliveryRules, E3_AGatewayForgetsASessionOnlyWhenItsRowsAreGone) {
 class BrokenBacklog : public DeliveryRules {
  protected:
   void SetUp() override {
-    for (int i = 0; i < 3; ++i) node(i).settings.max_offline_messages = 2'000;
     for (int i = 100; i < 700; ++i) gateway_.Send(*alice, Message(bob_, "m" + std::to_string(i)));
     Settle();
     Elapse(std::chrono::seconds(1));
@@ -699,7 +699,7 @@ class EndedRules : public DeliveryRules {
 };
 
 TEST_F(EndedRules, E5_TheStoreHasNoRoomForWhatItLeaves_ItsSenderHearsOfIt) {
-  node(1).settings.max_offline_messages = 2;
+  node(1).settings.max_offline_messages = 4;
   for (const char* id : {"m1", "m2", "m3"}) Say(id, bob_);
   FinishRecords();
   TimeOut();
@@ -773,7 +773,7 @@ TEST_F(EndedRules, E5_NobodyHasBroughtTheSession_WhatItLeavesIsAnswered) {
   FinishRecords();
   bob->forgotten = true;
   database_.parked.clear();
-  node(2).settings.max_offline_messages = 2;
+  node(2).settings.max_offline_messages = 4;
   Move();
   Elapse(std::chrono::seconds(2));
   EXPECT_TRUE(database_.packets.empty());

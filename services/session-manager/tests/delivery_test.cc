@@ -151,7 +151,7 @@ TEST_F(DeliveryTest, Offline_MessagesThatArriveMeanwhileComeAfter) {
 }
 
 TEST_F(DeliveryTest, Offline_QuotaBounces) {
-  node(0).settings.max_offline_messages = 4;
+  node(0).settings.max_offline_messages = 8;
   Client& alice = SignIn(gateway_, alice_, "a");
   for (int i = 1; i <= 3; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
   Settle();
@@ -160,6 +160,29 @@ TEST_F(DeliveryTest, Offline_QuotaBounces) {
   EXPECT_EQ(alice.inbox[0].type(), "error");
   EXPECT_EQ(alice.inbox[0].id(), "m3");
   EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("resource-constraint"));
+}
+
+TEST_F(DeliveryTest, Offline_StrangersLeaveHalfOfTheRoomToContacts) {
+  node(0).settings.max_offline_messages = 16;
+  // Many whom the recipient does not know, and one contact.
+  std::vector<Client*> strangers;
+  for (int i = 0; i < 6; ++i) strangers.push_back(&SignIn(gateway_, UserIn(0, i + 1), "s"));
+  Client& alice = SignIn(gateway_, alice_, "a");
+  roster_.rosters[bob_][alice_].from = true;
+  for (int round = 0; round < 10; ++round)
+    for (Client* stranger : strangers) gateway_.Send(*stranger, Message(bob_, "spam"));
+  Settle();
+  EXPECT_LE(database_.Waiting(bob_), 8u);
+  const std::size_t before = database_.Waiting(bob_);
+  for (int i = 0; i < 2; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  EXPECT_EQ(database_.Waiting(bob_), before + 2);
+  EXPECT_THAT(alice.inbox, IsEmpty());
+  const int asked = roster_.gets;
+  for (Client* stranger : strangers) gateway_.Send(*stranger, Message(bob_, "spam"));
+  Settle();
+  EXPECT_EQ(database_.Waiting(bob_), before + 2);
+  EXPECT_EQ(roster_.gets, asked) << "they are known for a while";
 }
 
 TEST_F(DeliveryTest, NoSuchAccount) {

@@ -84,6 +84,11 @@ class SlowClients : public Cluster {
     Settle();
     return again;
   }
+  static std::vector<std::string> Missed(const Client& client) {
+    session::v1::SessionManagerState state;
+    EXPECT_TRUE(state.ParseFromString(client.state));
+    return {state.missed_contacts().begin(), state.missed_contacts().end()};
+  }
   Gateway& gateway_;
   Gateway& other_;
   std::string alice_, bob_;
@@ -260,13 +265,91 @@ TEST_F(SlowClients, B4_PresenceIsToldAnewWhenThereIsRoom) {
   ASSERT_TRUE(Eventually([&] { return state.ParseFromString(bob.state) && !state.presence_missed(); }));
 }
 
+TEST_F(SlowClients, B4_WhatTheUserSendsElsewhereIsCopied_HoweverMuchOthersHaveSent) {
+  Client& phone = Slow("phone");
+  xmpp::Stanza enable = Iq("set", {}, "carbons", "enable", "urn:xmpp:carbons:2");
+  other_.Send(phone, std::move(enable));
+  Client& desk = SignIn(other_, bob_, "desk");
+  for (int i = 0; i < 2 * kMost; ++i) Compose(phone.jid);
+  const std::size_t before = phone.last_seq;
+  other_.Send(desk, Message(alice_, "mine"));
+  Settle();
+  EXPECT_EQ(phone.last_seq, before + 1);
+  for (int i = 0; i < 2 * kMost; ++i) other_.Send(desk, Message(alice_, Id(i)));
+  Settle();
+  EXPECT_FALSE(phone.ended);
+}
+
+TEST_F(SlowClients, B4_RequestsToSubscribeDoNotEndASession_AndTheLastIsShownWhenThereIsRoom) {
+  Client& bob = Slow();
+  for (int i = 0; i < 2 * kMost; ++i) {
+    gateway_.Send(*alice, Presence(i % 2 == 0 ? "unsubscribe" : "subscribe", bob_));
+    Settle();
+  }
+  EXPECT_FALSE(bob.ended);
+  EXPECT_THAT(Missed(bob), ElementsAre(alice_));
+  bob.acks = true;
+  bob.inbox.clear();
+  other_.Deliver(bob, bob.last_seq);
+  EXPECT_TRUE(Eventually([&] {
+    other_.Deliver(bob, bob.last_seq);
+    const auto seen = Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe");
+    return !seen.empty() && seen.back().from() == alice_;
+  }));
+  EXPECT_TRUE(Eventually([&] { return Missed(bob).empty(); }));
+}
+
+TEST_F(SlowClients, B4_ChangesOfTheRosterByOthersDoNotEndASession_AndComeWhenThereIsRoom) {
+  Client& bob = Slow();
+  bob.acks = true;
+  gateway_.Send(*alice, Presence("unsubscribe", bob_));
+  other_.Send(bob, Iq("get", {}, "roster", "query", "jabber:iq:roster"));
+  Settle();
+  bob.acks = false;
+  for (int i = 0; i < 2 * kMost; ++i) {
+    roster_.rosters[bob_][alice_].approved = true;  // bob has approved alice
+    gateway_.Send(*alice, Presence(i % 2 == 0 ? "subscribe" : "unsubscribe", bob_));
+    Settle();
+  }
+  EXPECT_FALSE(bob.ended);
+  EXPECT_THAT(Missed(bob), ElementsAre(alice_));
+  Move();
+  EXPECT_FALSE(bob.ended);
+  // A change of the user's own comes at once, and does not say that the client is up to date.
+  other_.Send(bob, Presence("subscribe", alice_));
+  Settle();
+  for (const xmpp::Stanza& push : Only(bob.inbox, STANZA_KIND_IQ, "set"))
+    if (push.payload().find("ask=") != std::string::npos)
+      EXPECT_THAT(push.payload(), ::testing::Not(::testing::HasSubstr(" ver=")));
+  bob.acks = true;
+  bob.inbox.clear();
+  EXPECT_TRUE(Eventually([&] {
+    other_.Deliver(bob, bob.last_seq);
+    const auto pushes = Only(bob.inbox, STANZA_KIND_IQ, "set");
+    return !pushes.empty() && pushes.back().payload().find(alice_) != std::string::npos &&
+           pushes.back().payload().find(" ver=") != std::string::npos;
+  }));
+}
+
+TEST_F(SlowClients, ASubscriptionMaySayLittle) {
+  Client& bob = SignIn(other_, bob_, "b");
+  xmpp::Stanza request = Presence("subscribe", bob_);
+  request.set_payload("<status>" + std::string(5'000, 'x') + "</status>");
+  gateway_.Send(*alice, std::move(request));
+  Settle();
+  EXPECT_THAT(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe"), IsEmpty());
+  const auto errors = Only(alice->inbox, STANZA_KIND_PRESENCE, "error");
+  ASSERT_THAT(errors, SizeIs(1));
+  EXPECT_THAT(errors[0].payload(), ::testing::HasSubstr("policy-violation"));
+}
+
 TEST_F(SlowClients, B4_RequestsAreAnswered_AndAnswersAreDropped) {
   Client& bob = Slow();
   for (int i = 0; i < kMost; ++i) gateway_.Send(*alice, Iq("result", bob.jid, "r" + std::to_string(i)));
   Settle();
   EXPECT_FALSE(bob.ended);
   gateway_.Send(*alice, Iq("get", bob.jid, "q", "query", "jabber:iq:version"));
-  Settle();
+  EXPECT_TRUE(RunUntil([&] { return !Only(alice->inbox, STANZA_KIND_IQ, "error").empty(); }));
   const auto errors = Only(alice->inbox, STANZA_KIND_IQ, "error");
   ASSERT_THAT(errors, SizeIs(1));
   EXPECT_EQ(errors[0].id(), "q");

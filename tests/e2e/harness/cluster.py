@@ -26,8 +26,8 @@ SHORT_TIMES = {
 # One talker leaves more for another than an operator would let it.
 ROOM = {
     "ROOKERY_GATEWAY__LIMITS__STANZAS_PER_SECOND": "0",
-    "ROOKERY_SESSION_MANAGER__OFFLINE__MAX_MESSAGES": "1500",
-    "ROOKERY_SESSION_MANAGER__OFFLINE__MAX_BYTES": "67108864",
+    "ROOKERY_SESSION_MANAGER__OFFLINE__MAX_MESSAGES": "3000",
+    "ROOKERY_SESSION_MANAGER__OFFLINE__MAX_BYTES": "134217728",
 }
 _METRIC = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
 

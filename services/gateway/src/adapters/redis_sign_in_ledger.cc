@@ -1,10 +1,12 @@
 #include "adapters/redis_sign_in_ledger.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "rookery/base/sha256.h"
 
@@ -17,9 +19,14 @@ if failures == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {failures, redis.call('PTTL', KEYS[1])}
 )lua";
 
+const char kGiveBackScript[] = R"lua(
+if redis.call('PTTL', KEYS[1]) > 0 then redis.call('DECR', KEYS[1]) end
+return 0
+)lua";
+
 const char kRememberScript[] = R"lua(
-if redis.call('SADD', KEYS[1], ARGV[1]) == 1 and redis.call('TTL', KEYS[1]) < 0 then
-  redis.call('EXPIRE', KEYS[1], ARGV[2])
+if redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) == 1 and redis.call('TTL', KEYS[1]) < 0 then
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
 end
 return 0
 )lua";
@@ -27,6 +34,8 @@ return 0
 constexpr std::int64_t kMonthMs = std::int64_t{30} * 24 * 3'600'000;
 constexpr int kKeptSeconds = 60 * 24 * 3'600;
 constexpr std::size_t kMaxWritten = 200'000;
+/// Sign-ins are not held up by a Redis that has just not answered.
+constexpr std::chrono::seconds kAwayFor{5};
 
 std::string HexOf(std::string_view name) {
   const Sha256Digest digest = Sha256(name);
@@ -45,7 +54,11 @@ const char* NameOf(SignInLedger::Subject subject) {
   return "";
 }
 
-/// A user and a network, as a number: Redis keeps sets of these small.
+std::string FailuresKey(SignInLedger::Subject subject, std::string_view name) {
+  return absl::StrCat("rookery:sign-in-failures:", NameOf(subject), ":", HexOf(name));
+}
+
+/// A user and a network, as a number: Redis keeps hashes of these small.
 std::int64_t PairOf(std::string_view user, std::string_view network) {
   std::string text(user);
   text.push_back('\0');
@@ -56,9 +69,9 @@ std::int64_t PairOf(std::string_view user, std::string_view network) {
   return number;
 }
 
-/// Sets of some hundred members each at a million users.
+/// Of some hundred entries each at a million users.
 std::string BucketKey(std::int64_t month, std::int64_t pair) {
-  return absl::StrCat("rookery:known-networks:", month, ":", static_cast<std::uint64_t>(pair) & 0x3fff);
+  return absl::StrCat("rookery:known-networks:", month, ":by:", static_cast<std::uint64_t>(pair) & 0x3fff);
 }
 
 }  // namespace
@@ -76,9 +89,32 @@ void RedisSignInLedger::NoteMonth() {
 
 void RedisSignInLedger::Failed(Subject subject, std::string_view name, std::chrono::milliseconds window,
                                OnCounted counted) {
-  tasks_.Spawn("sign_ins.count",
-               Count(absl::StrCat("rookery:sign-in-failures:", NameOf(subject), ":", HexOf(name)), window,
-                     std::move(counted)));
+  tasks_.Spawn("sign_ins.count", Count(FailuresKey(subject, name), window, std::move(counted)));
+}
+
+void RedisSignInLedger::Take(Subject subject, std::string_view name, std::chrono::milliseconds window,
+                             OnTaken done) {
+  if (clock_.Now() < away_until_) return done(std::nullopt);
+  tasks_.Spawn("sign_ins.take", TakeOne(FailuresKey(subject, name), window, std::move(done)));
+}
+
+Task<void> RedisSignInLedger::TakeOne(std::string key, std::chrono::milliseconds window, OnTaken done) {
+  std::vector<std::string> arguments{absl::StrCat(window.count())};
+  const auto reply = co_await redis_.Eval(kCountScript, std::move(key), std::move(arguments));
+  if (reply.ok() && reply->array.size() == 2) {
+    done(static_cast<std::uint32_t>(std::clamp<std::int64_t>(reply->array[0].integer, 0, UINT32_MAX)));
+  } else {
+    away_until_ = clock_.Now() + kAwayFor;
+    done(std::nullopt);
+  }
+}
+
+void RedisSignInLedger::GiveBack(Subject subject, std::string_view name) {
+  tasks_.Spawn("sign_ins.give_back", GiveOneBack(FailuresKey(subject, name)));
+}
+
+Task<void> RedisSignInLedger::GiveOneBack(std::string key) {
+  (void)co_await redis_.Eval(kGiveBackScript, std::move(key), {});
 }
 
 Task<void> RedisSignInLedger::Count(std::string key, std::chrono::milliseconds window, OnCounted counted) {
@@ -89,44 +125,45 @@ Task<void> RedisSignInLedger::Count(std::string key, std::chrono::milliseconds w
           std::chrono::milliseconds(reply->array[1].integer));
 }
 
-void RedisSignInLedger::Succeeded(std::string_view user, std::string_view network) {
+void RedisSignInLedger::Succeeded(std::string_view user, std::uint64_t generation, std::string_view network) {
   NoteMonth();
   const std::int64_t pair = PairOf(user, network);
-  if (written_.contains(pair)) return;
-  tasks_.Spawn("sign_ins.remember", Remember(BucketKey(month_, pair), absl::StrCat(pair), pair));
+  const auto written = written_.find(pair);
+  if (written != written_.end() && written->second == generation) return;
+  tasks_.Spawn("sign_ins.remember", Remember(pair, generation));
 }
 
-Task<void> RedisSignInLedger::Remember(std::string key, std::string member, std::int64_t pair) {
-  std::vector<std::string> arguments{std::move(member), absl::StrCat(kKeptSeconds)};
-  const auto reply = co_await redis_.Eval(kRememberScript, std::move(key), std::move(arguments));
-  if (!reply.ok() || !written_.insert(pair).second) co_return;
+Task<void> RedisSignInLedger::Remember(std::int64_t pair, std::uint64_t generation) {
+  std::vector<std::string> arguments{absl::StrCat(pair), absl::StrCat(generation),
+                                     absl::StrCat(kKeptSeconds)};
+  const auto reply = co_await redis_.Eval(kRememberScript, BucketKey(month_, pair), std::move(arguments));
+  if (!reply.ok() || !written_.insert_or_assign(pair, generation).second) co_return;
   oldest_first_.push_back(pair);
   if (oldest_first_.size() <= kMaxWritten) co_return;
   written_.erase(oldest_first_.front());
   oldest_first_.pop_front();
 }
 
-void RedisSignInLedger::IsKnown(std::string_view user, std::string_view network,
-                                std::function<void(bool)> done) {
+void RedisSignInLedger::Find(std::string_view user, std::string_view network, OnFound done) {
   NoteMonth();
   const std::int64_t pair = PairOf(user, network);
-  if (written_.contains(pair)) return done(true);
-  tasks_.Spawn("sign_ins.find", Find(BucketKey(month_, pair), BucketKey(month_ - 1, pair), absl::StrCat(pair),
-                                     std::move(done)));
+  if (const auto written = written_.find(pair); written != written_.end()) return done(written->second);
+  tasks_.Spawn("sign_ins.find", Ask(pair, std::move(done)));
 }
 
-Task<void> RedisSignInLedger::Find(std::string now, std::string before, std::string member,
-                                   std::function<void(bool)> done) {
-  for (const std::string& key : {now, before}) {
-    std::vector<std::string> command{"SISMEMBER", key, member};
+Task<void> RedisSignInLedger::Ask(std::int64_t pair, OnFound done) {
+  for (const std::int64_t month : {month_, month_ - 1}) {
+    const std::string key = BucketKey(month, pair);
+    std::vector<std::string> command{"HGET", key, absl::StrCat(pair)};
     const auto reply = co_await redis_.Command(key, std::move(command));
     if (!reply.ok()) break;
-    if (reply->integer == 1) {
-      done(true);
+    std::uint64_t generation = 0;
+    if (absl::SimpleAtoi(reply->text, &generation)) {
+      done(generation);
       co_return;
     }
   }
-  done(false);
+  done(std::nullopt);
 }
 
 }  // namespace rookery::gateway

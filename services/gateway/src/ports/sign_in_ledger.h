@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 
 namespace rookery::gateway {
@@ -20,10 +21,21 @@ class SignInLedger {
   using OnCounted = std::function<void(std::uint32_t failures, std::chrono::milliseconds left)>;
   virtual void Failed(Subject subject, std::string_view name, std::chrono::milliseconds window,
                       OnCounted counted) = 0;
-  /// `user` has signed in from `network`: that is remembered for a month at least.
-  virtual void Succeeded(std::string_view user, std::string_view network) = 0;
-  /// `done` is called, perhaps at once: whether that is so. False where the ledger is away.
-  virtual void IsKnown(std::string_view user, std::string_view network, std::function<void(bool)> done) = 0;
+  /// The same before it is known whether it is a failure: `done` is called, perhaps at once, with how many
+  /// there are by now, this one included; with nothing where the ledger is away.
+  using OnTaken = std::function<void(std::optional<std::uint32_t> tries)>;
+  virtual void Take(Subject subject, std::string_view name, std::chrono::milliseconds window,
+                    OnTaken done) = 0;
+  /// What was taken was no failure.
+  virtual void GiveBack(Subject subject, std::string_view name) = 0;
+
+  /// The account of that name and generation has signed in from `network`: that is remembered for a month at
+  /// least.
+  virtual void Succeeded(std::string_view user, std::uint64_t generation, std::string_view network) = 0;
+  /// `done` is called, perhaps at once: which account of that name has; nothing if none has, or the ledger is
+  /// away.
+  using OnFound = std::function<void(std::optional<std::uint64_t> generation)>;
+  virtual void Find(std::string_view user, std::string_view network, OnFound done) = 0;
 };
 
 }  // namespace rookery::gateway

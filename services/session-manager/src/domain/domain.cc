@@ -91,7 +91,8 @@ struct Domain::Parts {
         bounces(metrics, consequences),
         packets(settings, clock, metrics, table, outbox, states),
         closer(clock, addresses, owner, shards),
-        waiting(executor, settings, clock, metrics, table, users, closer, outbox, states, bounces, packets),
+        waiting(executor, settings, clock, metrics, shards, table, users, ports.roster, closer, outbox,
+                states, bounces, packets),
         marks(settings, clock, tasks, addresses, shards, table, ports.waiting, outbox, states, waiting),
         rows(addresses, shards, states),
         hand_outs(settings, shards, ports.waiting, outbox, states, packets, waiting, marks),
@@ -107,8 +108,8 @@ struct Domain::Parts {
         presence(settings, clock, metrics, tasks, addresses, shards, table, users, accounts, ports.roster,
                  rosters, consequences, features, outbox, hand_outs, deliverer, answers, user_settings,
                  directory),
-        subscriptions(settings, clock, addresses, shards, users, accounts, ports.roster, rosters,
-                      consequences, deliverer, answers, order, presence),
+        subscriptions(settings, clock, metrics, addresses, shards, table, users, accounts, ports.roster,
+                      rosters, consequences, outbox, deliverer, answers, order, presence),
         iqs(clock, hooks, addresses, shards, consequences, answers, order),
         client_stanzas(clock, metrics, addresses, shards, table, live, consequences, confirmations, features,
                        answers, caps, user_settings, presence, subscriptions, iqs),
@@ -144,11 +145,12 @@ struct Domain::Parts {
     packets.EndOverflowingBy(ends);
     waiting.Tell(hand_outs);
     presence.Tell(ends);
-    deliverer.Tell(presence);
+    deliverer.Tell(presence, subscriptions);
     user_settings.Tell(client_stanzas);
     user_settings.Tell(order);
     features.OnLife(user_settings);
     features.OnLife(account_changes);
+    features.OnLife(subscriptions);
     order.ApplyBy(records);
     modules = RegisterModules(hooks, caps, settings, clock, addresses, accounts, ports.keys, ports.roster,
                               ports.service_disco, rosters, consequences, outbox, user_settings, presence,

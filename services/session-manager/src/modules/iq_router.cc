@@ -110,28 +110,32 @@ void IqRouter::OnAccountRequest(User& user, PendingRecord& pending) {
   cause.trace_id = pending.record.trace_id();
   const Hooks::Entry* entry = hooks_.Find(*request);
   if (entry == nullptr) {
-    consequences_.AppendDelivery(*user.shard, cause,
-                                 xmpp::MakeError(request->iq, xmpp::ErrorCondition::kServiceUnavailable));
+    Refuse(*user.shard, cause, xmpp::MakeError(request->iq, xmpp::ErrorCondition::kServiceUnavailable),
+           pending.read_at);
     return;
   }
-  order_.FinishLater(user, pending, "iq.answer", [this, request, cause, entry]() -> Task<void> {
-    return AnswerRecord(request, cause, entry);
-  });
+  order_.FinishLater(user, pending, "iq.answer",
+                     [this, request, cause, entry, read_at = pending.read_at]() -> Task<void> {
+                       return AnswerRecord(request, cause, entry, read_at);
+                     });
 }
 
-Task<void> IqRouter::AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause,
-                                  const Hooks::Entry* entry) {
+Task<void> IqRouter::AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause, const Hooks::Entry* entry,
+                                  SteadyTime read_at) {
   request->cause = &cause;
-  const SteadyTime refused_at = clock_.Now() + kRefusedAfter;
   IqReply reply = co_await Run(*request, entry);
   if (reply.error && request->target == Target::kOtherAccount) {
-    // Nothing else of the user waits for it.
-    request->shard->window.Hold(cause.offset);
-    request->shard->Spawn("iq.refuse",
-                          RefuseAt(request->shard, cause, MakeAnswer(request->iq, reply), refused_at));
+    Refuse(*request->shard, cause, MakeAnswer(request->iq, reply), read_at);
     co_return;
   }
   consequences_.AppendDelivery(*request->shard, cause, MakeAnswer(request->iq, reply));
+}
+
+void IqRouter::Refuse(Shard& shard, const Cause& cause, xmpp::Stanza error, SteadyTime read_at) {
+  // Nothing else of the user waits for it.
+  shard.window.Hold(cause.offset);
+  shard.Spawn("iq.refuse",
+              RefuseAt(shards_.Shared(shard.number), cause, std::move(error), read_at + kRefusedAfter));
 }
 
 Task<void> IqRouter::RefuseAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::Stanza error,

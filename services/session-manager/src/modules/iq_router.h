@@ -43,14 +43,16 @@ class IqRouter {
   void OnOutbound(const Sender& sender, PendingRecord& pending);
   /// From the log, to a bare JID of ours. Within the record's turn.
   void OnAccountRequest(User& user, PendingRecord& pending);
+  /// Says `error` to somebody else who has asked a user, some time after the record was read, whatever it
+  /// took to find out: how long an answer takes must not tell who has an account, or is there.
+  void Refuse(Shard& shard, const Cause& cause, xmpp::Stanza error, SteadyTime read_at);
 
  private:
   /// Null: nobody answers that.
   const Hooks::Entry* Prepare(const Sender& sender, IqRequest& request) const;
   Task<void> AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry);
-  Task<void> AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause, const Hooks::Entry* entry);
-  /// At `time`, whatever it took to find out: how long an answer takes must not tell who has an account, or
-  /// is there.
+  Task<void> AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause, const Hooks::Entry* entry,
+                          SteadyTime read_at);
   Task<void> RefuseAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::Stanza error, SteadyTime time);
 
   const Clock& clock_;

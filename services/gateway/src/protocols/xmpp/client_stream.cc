@@ -78,7 +78,8 @@ void ClientStream::OnInput(std::size_t bytes) {
   if (closed_) return;
   if (negotiation_ != nullptr && !negotiation_->MayReceive(bytes))
     return CloseWithError(StreamError::kPolicyViolation, EndReason::kClosed);
-  if (established_.IsOutputFull()) established_.CloseAsSlow();
+  if (established_.IsOutputFull()) return established_.CloseAsSlow();
+  established_.OnInput();
 }
 
 void ClientStream::OnTlsEstablished() {
@@ -99,8 +100,7 @@ void ClientStream::Shutdown() { CloseWithError(StreamError::kSystemShutdown, End
 void ClientStream::OnTick(SteadyTime now, SteadyTime last_received) {
   if (closed_) return;
   if (negotiation_ == nullptr) return established_.OnTick(now, last_received);
-  if (!negotiation_->OnTick(now, last_received))
-    CloseWithError(StreamError::kConnectionTimeout, EndReason::kClosed);
+  if (!negotiation_->OnTick(now)) CloseWithError(StreamError::kConnectionTimeout, EndReason::kClosed);
 }
 
 // ---- for the parts -----------------------------------------------------------

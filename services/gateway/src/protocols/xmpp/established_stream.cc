@@ -17,8 +17,7 @@ EstablishedStream::EstablishedStream(const StreamServices& services, StreamTrans
       acks_(services.cluster, transport),
       queued_pace_(now),
       kept_pace_(now),
-      silence_(now),
-      rate_(services.settings.stanza_rate, now) {}
+      silence_(now) {}
 
 void EstablishedStream::Begin(ClientSession& session, std::string lang, std::uint64_t inbound_base,
                               SteadyTime now) {
@@ -27,7 +26,7 @@ void EstablishedStream::Begin(ClientSession& session, std::string lang, std::uin
   acks_.Begin(session, inbound_base);
   queued_pace_ = kept_pace_ = OutputPace(now);
   silence_ = SilenceWatch(now);
-  rate_ = StanzaRate(services_.settings.stanza_rate, now);
+  rate_ = services_.budgets.Of(session.user(), now);
   telemetry::LogInfo("session.started", {{"jid", telemetry::HashedJid(session.user())},
                                          {"tls", transport_.is_tls()},
                                          {"resumed", session.outbound.stream_management()}});
@@ -46,26 +45,38 @@ void EstablishedStream::End(EndReason reason) {
 bool EstablishedStream::OnStreamClose() {
   if (session_ == nullptr || session_->inbound.unconfirmed().empty()) return true;
   is_closing_ = true;
-  if (!std::exchange(input_paused_, true)) transport_.PauseInput();
+  PauseInput();
   return false;
+}
+
+void EstablishedStream::OnInput() {
+  // White space, or a piece of something large.
+  if (session_ != nullptr && std::exchange(brought_nothing_, true)) Count();
+}
+
+void EstablishedStream::Count() {
+  rate_->Take(Clock::System().Now());
+  if (rate_->IsUsedUp()) PauseInput();
+}
+
+void EstablishedStream::PauseInput() {
+  if (!std::exchange(input_paused_, true)) transport_.PauseInput();
 }
 
 void EstablishedStream::OnStanza(xmpp::Stanza stanza) {
   const XmppSettings& settings = services_.settings;
+  brought_nothing_ = false;
   services_.metrics.StanzaIn(stanza.kind());
   const ClientStanzaVerdict verdict =
       PrepareClientStanza(stanza, {session_->full_jid, lang_, settings.limits.max_stanza_bytes});
   if (verdict.foreign_from) return stream_.CloseWithError(StreamError::kInvalidFrom, EndReason::kClosed);
   services_.cluster.SendStanza(*session_, std::move(stanza), verdict.refused);
 
-  rate_.Take(Clock::System().Now());
+  Count();
   const InboundWindow& inbound = session_->inbound;
-  const bool full = rate_.IsUsedUp() || inbound.unconfirmed().size() >= settings.max_unconfirmed ||
+  const bool full = inbound.unconfirmed().size() >= settings.max_unconfirmed ||
                     inbound.unconfirmed_bytes() >= settings.max_queued_bytes;
-  if (!input_paused_ && (full || services_.cluster.is_congested(*session_))) {
-    input_paused_ = true;
-    transport_.PauseInput();
-  }
+  if (full || services_.cluster.is_congested(*session_)) PauseInput();
 }
 
 void EstablishedStream::OnConfirmed() {
@@ -82,7 +93,7 @@ void EstablishedStream::OnUncongested() {
   const XmppSettings& settings = services_.settings;
   const InboundWindow& inbound = session_->inbound;
   // Its own bounds: OnConfirmed, or OnTick, follows.
-  if (rate_.IsUsedUp() || inbound.unconfirmed().size() > settings.max_unconfirmed / 2 ||
+  if (rate_->IsUsedUp() || inbound.unconfirmed().size() > settings.max_unconfirmed / 2 ||
       inbound.unconfirmed_bytes() > settings.max_queued_bytes / 2) {
     return;
   }
@@ -91,6 +102,10 @@ void EstablishedStream::OnUncongested() {
 }
 
 void EstablishedStream::OnElement(const xmpp::Element& element) {
+  brought_nothing_ = false;
+  // What we have asked for is free.
+  const bool is_answer = acks_.is_asked() && element.name() == "a";
+  if (!is_answer) Count();
   if (element.ns() == xmpp::ns::kStreamManagement) {
     const std::string& name = element.name();
     if (name == "enable") return acks_.Enable(element);
@@ -183,7 +198,7 @@ void EstablishedStream::OnTick(SteadyTime now, SteadyTime last_received) {
     services_.metrics.slow_readers.Increment();
     return stream_.CloseWithError(StreamError::kConnectionTimeout, EndReason::kConnectionLost);
   }
-  rate_.Refill(now);
+  if (rate_ != nullptr) rate_->Refill(now);
   if (input_paused_ && session_ != nullptr && !services_.cluster.is_congested(*session_)) OnUncongested();
   if (input_paused_) return silence_.Unheard(now);
   switch (silence_.Check(now, last_received, settings.idle_timeout, settings.answer_timeout)) {

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "ports/cluster.h"
 #include "protocols/xmpp/output_pace.h"
 #include "protocols/xmpp/silence_watch.h"
-#include "protocols/xmpp/stanza_rate.h"
 #include "protocols/xmpp/stream_acks.h"
 #include "protocols/xmpp/stream_control.h"
 #include "protocols/xmpp/stream_services.h"
@@ -39,6 +39,8 @@ class EstablishedStream final : public SessionClient {
   bool OnStreamClose();
   void OnStanza(xmpp::Stanza stanza);
   void OnElement(const xmpp::Element& element);
+  /// Bytes have come, and what they bring follows.
+  void OnInput();
   /// Its bare address; empty without session.
   std::string_view user() const { return session_ != nullptr ? session_->user() : std::string_view(); }
   void OnDrained();
@@ -56,6 +58,9 @@ class EstablishedStream final : public SessionClient {
   bool has_closed() const override { return is_closing_; }
 
  private:
+  /// One more of what the account may send.
+  void Count();
+  void PauseInput();
   void HandleAck(const xmpp::Element& element);
   void Ask();
   void Probe(SteadyTime now);
@@ -68,10 +73,12 @@ class EstablishedStream final : public SessionClient {
   OutputPace queued_pace_;
   OutputPace kept_pace_;
   SilenceWatch silence_;
-  StanzaRate rate_;
+  /// Shared with the account's other connections; null before there is a session.
+  std::shared_ptr<StanzaRate> rate_;
   std::string lang_;
   bool input_paused_ = false;
-  bool is_closing_ = false;  // the client has closed its stream
+  bool brought_nothing_ = false;  // what came last completed no element
+  bool is_closing_ = false;       // the client has closed its stream
 };
 
 }  // namespace rookery::gateway

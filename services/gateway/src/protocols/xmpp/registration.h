@@ -25,6 +25,7 @@ class Registration {
   bool Handle(const xmpp::Stanza& stanza);
   /// The client has been given the form: now a person types.
   bool form_sent() const { return form_sent_; }
+  bool is_waiting() const { return request_ != 0; }
 
  private:
   void SendForm(const xmpp::Stanza& request);

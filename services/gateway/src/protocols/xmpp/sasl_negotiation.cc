@@ -31,6 +31,8 @@ SaslNegotiation::SaslNegotiation(const StreamServices& services, StreamTransport
 }
 
 SaslNegotiation::~SaslNegotiation() {
+  // Whoever does not wait for the answer to a password has guessed all the same.
+  if (try_ != nullptr && mechanism_ == "PLAIN") try_->Failed();
   if (request_ != 0) services_.cluster.Cancel(request_);
 }
 
@@ -92,7 +94,7 @@ void SaslNegotiation::Continue(SaslExchange::Outcome outcome) {
     case SaslExchange::Outcome::Kind::kCheckPassword:
       return WaitForPassword();
     case SaslExchange::Outcome::Kind::kSuccess: {
-      if (try_ != nullptr) try_->Succeeded();
+      if (try_ != nullptr) try_->Succeeded(account_generation_);
       try_.reset();
       services_.metrics.Authenticated(mechanism_, SaslFailure::kNone);
       services_.peers.AuthSucceeded(transport_.peer(), mechanism_, exchange_->user());
@@ -112,15 +114,18 @@ void SaslNegotiation::AskLeave() {
   services_.guesses.Ask(
       exchange_->user(), transport_.peer().network,
       [weak = std::weak_ptr<SaslNegotiation*>(self_)](std::unique_ptr<GuessGuard::Try> granted) {
-        const auto locked = weak.lock();
-        if (locked == nullptr) return;
-        SaslNegotiation& self = **locked;
-        self.try_ = std::move(granted);
-        if (self.try_ != nullptr) return self.WaitForCredentials();
-        self.services_.metrics.sign_ins_slowed.Increment();
-        self.is_slowed_ = true;
-        self.Continue(self.exchange_->CredentialsUnavailable());
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        if (granted == nullptr) return (*self)->Slow();
+        (*self)->try_ = std::move(granted);
+        (*self)->WaitForCredentials();
       });
+}
+
+void SaslNegotiation::Slow() {
+  services_.metrics.sign_ins_slowed.Increment();
+  is_slowed_ = true;
+  Continue(exchange_->CredentialsUnavailable());
 }
 
 void SaslNegotiation::WaitForCredentials() {
@@ -128,7 +133,9 @@ void SaslNegotiation::WaitForCredentials() {
     request_ = 0;
     credentials_version_ = lookup.version;
     account_generation_ = lookup.generation;
-    Continue(lookup.failed ? exchange_->CredentialsUnavailable() : exchange_->CredentialsFound(lookup.keys));
+    if (lookup.failed) return Continue(exchange_->CredentialsUnavailable());
+    if (!try_->IsFor(lookup.generation)) return Slow();
+    Continue(exchange_->CredentialsFound(lookup.keys));
   });
 }
 

@@ -36,6 +36,8 @@ class SaslNegotiation {
     return OfferedMechanisms(services_.settings.sasl, channel_);
   }
   std::vector<std::string_view> channel_bindings() const;
+  /// The client is to be answered when the cluster, or a computation, has.
+  bool is_waiting() const { return waiting_; }
 
   /// An element of the SASL namespace. False: SASL defines no such element.
   bool Handle(const xmpp::Element& element);
@@ -46,6 +48,8 @@ class SaslNegotiation {
   /// May this user's credentials be tried from here at all?
   void AskLeave();
   void WaitForCredentials();
+  /// Too many have failed.
+  void Slow();
   void WaitForPassword();
   /// The client has been answered; what it sent next may be read.
   void Resume();

@@ -8,8 +8,8 @@
 
 namespace rookery::gateway {
 
-/// How many stanzas a client may send: so many a second in the long run, and ten seconds' worth at once.
-/// Who has sent more is read no further for a while. Part of a stream; no I/O.
+/// How many first-level elements an account may send: so many a second in the long run, and ten seconds'
+/// worth at once. Who has sent more is read no further for a while. Held by streams; no I/O.
 class StanzaRate {
  public:
   static constexpr double kBurstSeconds = 10;
@@ -24,6 +24,11 @@ class StanzaRate {
     left_ -= 1;
   }
   bool IsUsedUp() const { return left_ < 1 && per_second_ > 0; }
+  /// Nothing of what was taken is remembered any more.
+  bool IsFull(SteadyTime now) {
+    Refill(now);
+    return left_ >= per_second_ * kBurstSeconds;
+  }
   void Refill(SteadyTime now) {
     if (now <= at_) return;
     left_ = std::min(per_second_ * kBurstSeconds,

@@ -38,6 +38,8 @@ class StreamAcks {
   /// The <a/> that is owed, if it can be sent by now.
   void SendOwed();
 
+  /// The client owes an <a/>.
+  bool is_asked() const { return asked_; }
   bool is_enabled() const { return session_->outbound.stream_management(); }
 
  private:

@@ -19,7 +19,7 @@ namespace {
 namespace ns = xmpp::ns;
 using xmpp::ErrorCondition;
 
-// A client that has said nothing for so long is not what keeps us busy.
+// A client that takes longer for its next step is not what keeps us busy, whatever it sends meanwhile.
 constexpr std::chrono::seconds kIdleAfter{1};
 // All that a client says before it has authenticated is not larger than so many elements
 // of the largest size: several attempts, and a form or two.
@@ -37,6 +37,7 @@ StreamNegotiation::StreamNegotiation(const StreamServices& services, StreamTrans
       owner_(owner),
       tls_(tls),
       since_(now),
+      progressed_at_(now),
       ticket_(std::move(ticket)) {}
 
 StreamNegotiation::~StreamNegotiation() { Abandon(); }
@@ -46,8 +47,13 @@ void StreamNegotiation::Abandon() {
   if (request_ != 0) services_.cluster.Cancel(std::exchange(request_, 0));
 }
 
-bool StreamNegotiation::OnTick(SteadyTime now, SteadyTime last_received) {
-  if (now - last_received > kIdleAfter) ticket_.Idle();
+bool StreamNegotiation::is_our_turn() const {
+  return request_ != 0 || (sasl_ != nullptr && sasl_->is_waiting()) ||
+         (registration_ != nullptr && registration_->is_waiting());
+}
+
+bool StreamNegotiation::OnTick(SteadyTime now) {
+  if (!is_our_turn() && now - progressed_at_ > kIdleAfter) ticket_.Idle();
   const XmppSettings& settings = services_.settings;
   const bool fills_form = registration_ != nullptr && registration_->form_sent();
   return now - since_ <= (fills_form ? settings.registration_timeout : settings.negotiation_timeout);
@@ -75,6 +81,7 @@ void StreamNegotiation::OnStreamOpen(const xmpp::Element& header, std::string_vi
     return owner_.CloseWithError(StreamError::kNotAuthorized, EndReason::kClosed);
   domain_index_ = static_cast<std::uint8_t>(*client.domain);
   lang_ = std::move(client.lang);
+  Progress();
   if (restart) {
     OfferBinding();
   } else {
@@ -116,6 +123,7 @@ void StreamNegotiation::OfferBinding() {
 
 void StreamNegotiation::OnTlsEstablished() {
   phase_ = Phase::kHeader;
+  Progress();
   owner_.ExpectHeader();
 }
 
@@ -172,6 +180,7 @@ void StreamNegotiation::StartTls() {
 void StreamNegotiation::OnAuthenticated(Identity identity) {
   identity_ = std::move(identity);
   phase_ = Phase::kRestart;
+  Progress();
   owner_.ExpectHeader();
   transport_.SetLimits(services_.settings.limits, services_.settings.read_rate);
   transport_.RestartStream();

@@ -50,9 +50,8 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
 
   /// The stream is over: nobody waits for a session any more.
   void Abandon();
-  /// Once a second or so. False: the client has had its time. `last_received`: when its last
-  /// bytes came.
-  bool OnTick(SteadyTime now, SteadyTime last_received);
+  /// Once a second or so. False: the client has had its time.
+  bool OnTick(SteadyTime now);
   /// So many bytes have come. False: more than anybody needs to sign in.
   bool MayReceive(std::size_t bytes);
   /// The virtual host that the stream is with; the first one before that is known.
@@ -69,6 +68,9 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
  private:
   enum class Phase : std::uint8_t { kHeader, kAuthenticating, kRestart, kBinding };
 
+  /// The client waits for us, and not we for the client.
+  bool is_our_turn() const;
+  void Progress() { progressed_at_ = Clock::System().Now(); }
   /// What the client has authenticated with is not the account's any more.
   void OnCredentialsChanged();
   void OfferMechanisms();
@@ -91,6 +93,8 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   Owner& owner_;
   const TlsMode tls_;
   const SteadyTime since_;
+  /// When the client came further than before. Bytes that bring it no further do not count.
+  SteadyTime progressed_at_;
   Phase phase_ = Phase::kHeader;
   std::uint8_t domain_index_ = 0;
   std::string lang_;

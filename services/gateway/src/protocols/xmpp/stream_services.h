@@ -6,6 +6,7 @@
 #include "ports/cluster.h"
 #include "ports/password_checker.h"
 #include "protocols/xmpp/peer_log.h"
+#include "protocols/xmpp/stanza_budgets.h"
 #include "protocols/xmpp/xmpp_metrics.h"
 #include "protocols/xmpp/xmpp_settings.h"
 
@@ -21,6 +22,7 @@ struct StreamServices {
   const AccountNames& names;
   GuessGuard& guesses;
   PeerLog& peers;
+  StanzaBudgets& budgets;
 };
 
 }  // namespace rookery::gateway

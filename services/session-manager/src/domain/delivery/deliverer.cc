@@ -183,10 +183,10 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
 void Deliverer::OnDelivered(Session& session, std::uint64_t seq) {
   Acknowledge(session, seq);
   if (session.link_seq < session.last_seq) outbox_.Push(session);
-  if (session.is_presence_due && !session.detached && HasRoom(settings_, session)) {
-    session.is_presence_due = false;
-    listener_->OnRoomForPresence(session);
-  }
+  const bool is_behind = session.is_presence_due || session.state.missed_contacts_size() > 0;
+  if (!is_behind || session.detached || !HasRoom(settings_, session)) return;
+  if (std::exchange(session.is_presence_due, false)) listener_->OnRoomForPresence(session);
+  if (session.state.missed_contacts_size() > 0) roster_listener_->OnRoomForRoster(session);
 }
 
 bool Deliverer::Resend(Session& session, std::uint64_t after_seq) {
@@ -229,11 +229,18 @@ bool Deliverer::IsSpared(Session& session, const xmpp::Stanza& stanza, std::int6
   // What it was given since, an earlier owner has decided.
   if (offset <= session.last_offset || !IsFull(settings_, session)) return false;
   metrics_.spared.Increment();
-  const bool is_presence = stanza.kind() == STANZA_KIND_PRESENCE && stanza.type() != "error";
+  const bool is_presence =
+      stanza.kind() == STANZA_KIND_PRESENCE && (stanza.type().empty() || stanza.type() == "unavailable");
   if (is_presence && !std::exchange(session.is_presence_due, true)) {
     session.state.set_presence_missed(true);
     outbox_.Publish(session);
   }
+  return true;
+}
+
+bool Deliverer::IsSparedOwn(const Session& session, std::int64_t offset) {
+  if (offset <= session.last_offset || !IsFullForOwn(settings_, session)) return false;
+  metrics_.spared.Increment();
   return true;
 }
 

@@ -38,6 +38,14 @@ class Deliverer {
    protected:
     ~Listener() = default;
   };
+  class RosterListener {
+   public:
+    /// The same of requests and changes of the roster.
+    virtual void OnRoomForRoster(Session& session) = 0;
+
+   protected:
+    ~RosterListener() = default;
+  };
 
   Deliverer(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics, Outbox& outbox,
             DeliveryStates& states, Bounces& bounces, Packets& packets, PacketRows& packet_rows,
@@ -54,7 +62,10 @@ class Deliverer {
         marks_(marks),
         hand_outs_(hand_outs) {}
   /// Before the first session.
-  void Tell(Listener& listener) { listener_ = &listener; }
+  void Tell(Listener& listener, RosterListener& roster) {
+    listener_ = &listener;
+    roster_listener_ = &roster;
+  }
 
   /// Numbers the stanza on the session, sends it to the session's gateway if there is
   /// one, and keeps it until acknowledged.
@@ -80,6 +91,8 @@ class Deliverer {
   /// Whether the session has too much of others already to be given this, too, which nobody keeps for it: a
   /// copy, presence, an answer (B4).
   bool IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
+  /// The same of a copy of what the user has sent: others take no room from it.
+  bool IsSparedOwn(const Session& session, std::int64_t offset);
   /// Sends the unacknowledged packets after `after_seq` again: at once, or when the records in which some
   /// of them came have been applied. False: one of them is lost.
   bool Resend(Session& session, std::uint64_t after_seq);
@@ -123,6 +136,7 @@ class Deliverer {
   OfflineMarks& marks_;
   HandOuts& hand_outs_;
   Listener* listener_ = nullptr;
+  RosterListener* roster_listener_ = nullptr;
 };
 
 }  // namespace rookery::session_manager

@@ -28,6 +28,8 @@ struct WaitingStanza {
   std::shared_ptr<Session> session;
   bool primary = true;
   std::optional<WaitingStore::Quota> quota;
+  /// Whether its sender is a contact was asked, since there is no more room for strangers.
+  bool is_sender_asked = false;
   /// Asked to write it; none while it is hoped that a session takes it before that is due.
   StoreWriter::Ticket ticket;
   bool is_written = false;

@@ -62,6 +62,11 @@ bool HasRoom(const Settings& settings, const Session& session) {
          session.unacked_bytes <= static_cast<std::size_t>(settings.max_unacked_bytes) / 8;
 }
 
+bool IsFullForOwn(const Settings& settings, const Session& session) {
+  return session.unacked.size() > static_cast<std::size_t>(settings.max_unacked_packets) * 3 / 4 ||
+         session.unacked_bytes > static_cast<std::size_t>(settings.max_unacked_bytes) * 3 / 4;
+}
+
 bool IsPassedOver(const Session& session, std::int64_t offset) {
   const auto& ranges = session.state.passed_over();
   return std::any_of(ranges.begin(), ranges.end(), [&](const session::v1::PassedOver& range) {

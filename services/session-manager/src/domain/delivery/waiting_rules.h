@@ -33,6 +33,8 @@ bool IsLeftBehind(const User& user, const Session& session);
 /// others (B4); and whether so little that it may be given what it missed.
 bool IsFull(const Settings& settings, const Session& session);
 bool HasRoom(const Settings& settings, const Session& session);
+/// Whether it has so much that it is not even given copies of what the user has sent.
+bool IsFullForOwn(const Settings& settings, const Session& session);
 
 /// Whether the session was given the message as the row that it is.
 bool HasTaken(const Session& session, std::uint64_t id);

@@ -14,6 +14,7 @@
 #include "domain/sessions/outbox.h"
 #include "domain/sessions/session_table.h"
 #include "domain/settings.h"
+#include "ports/roster.h"
 
 namespace rookery::session_manager {
 
@@ -21,6 +22,14 @@ namespace {
 WaitingStore::Quota QuotaOf(const Settings& settings) {
   return {settings.max_offline_messages, settings.max_offline_bytes};
 }
+
+/// What strangers may take of it, all together.
+WaitingStore::Quota ForStrangers(const WaitingStore::Quota& quota) {
+  return {quota.messages / 2, quota.bytes / 2};
+}
+
+/// For so long it is believed who is in a roster.
+constexpr std::chrono::seconds kSenderKnown{30};
 }  // namespace
 
 UserDelivery& WaitingStanzas::Of(User& user) {
@@ -156,15 +165,53 @@ void WaitingStanzas::StoreOrAwait(User& user, WaitingStanza& waiting) {
 void WaitingStanzas::Write(User& user, WaitingStanza& waiting) {
   if (std::exchange(waiting.is_written, true)) return;
   user.delivery->is_store_empty = false;
+  const std::string_view sender = xmpp::BareOf(waiting.message->stanza.from());
+  const bool is_contact = sender == user.bare || (user.contacts && user.contacts->by_jid.contains(sender));
+  waiting.is_sender_asked = is_contact || user.contacts;
+  GiveToWriter(user, waiting, waiting.quota && !is_contact ? ForStrangers(*waiting.quota) : waiting.quota);
+}
+
+void WaitingStanzas::GiveToWriter(User& user, WaitingStanza& waiting,
+                                  std::optional<WaitingStore::Quota> quota) {
   const std::shared_ptr<Delivery>& message = waiting.message;
   WaitingStore::OfflineWrite row;
   row.key = {user.bare, RowIdOf(message->offset)};
   row.received_at_ms = message->received_at_ms;
   row.stanza = WaitingStore::SharedStanza(message, &message->stanza);
-  row.quota = waiting.quota;
+  row.quota = quota;
   auto done = [this, &shard = *user.shard, bare = user.bare, offset = message->offset](
                   const StoreWriter::Answer& answer) { OnWritten(shard, bare, offset, answer); };
   waiting.ticket = states_.WriterOf(*user.shard).StoreOffline(std::move(row), std::move(done));
+}
+
+Task<void> WaitingStanzas::AskForSender(std::shared_ptr<Shard> shard, std::string bare, std::string sender,
+                                        std::int64_t offset) {
+  std::string pair = bare;
+  pair.append(1, '\0').append(sender);
+  senders_.Expire(clock_.Now() - kSenderKnown);
+  bool is_contact = false;
+  if (const bool* known = senders_.Find(pair)) {
+    is_contact = *known;
+  } else {
+    roster::v1::GetRosterRequest request;
+    request.set_user(bare);
+    request.set_contact(sender);
+    const auto roster = co_await roster_.Get(std::move(request), /*trace_id=*/0);
+    if (roster.ok()) {
+      is_contact = std::any_of(roster->items().begin(), roster->items().end(),
+                               [&](const auto& item) { return item.jid() == sender; });
+      senders_.Put(pair, is_contact, clock_.Now());
+    }
+  }
+  User* user = shard->FindUser(bare);
+  if (user == nullptr || !user->delivery) co_return;
+  const auto it = user->delivery->waiting.find(offset);
+  if (it == user->delivery->waiting.end()) co_return;
+  if (is_contact) {
+    GiveToWriter(*user, it->second, it->second.quota);
+  } else {
+    OnWritten(*shard, bare, offset, {absl::OkStatus(), WaitingStore::Stored::kQuotaReached});
+  }
 }
 
 void WaitingStanzas::OnWritten(Shard& shard, const std::string& bare, std::int64_t offset,
@@ -174,7 +221,14 @@ void WaitingStanzas::OnWritten(Shard& shard, const std::string& bare, std::int64
   UserDelivery& state = *user->delivery;
   const auto it = state.waiting.find(offset);
   if (it == state.waiting.end()) return;
-  const WaitingStanza& waiting = it->second;
+  WaitingStanza& waiting = it->second;
+  const bool is_full = answer.status.ok() && answer.stored == WaitingStore::Stored::kQuotaReached;
+  if (is_full && !waiting.is_sent && !std::exchange(waiting.is_sender_asked, true)) {
+    shard.Spawn("offline.ask_for_sender",
+                AskForSender(shards_.Shared(shard.number), bare,
+                             std::string(xmpp::BareOf(waiting.message->stanza.from())), offset));
+    return;
+  }
   std::optional<xmpp::ErrorCondition> refusal;
   std::string_view text;
   if (!answer.status.ok()) {

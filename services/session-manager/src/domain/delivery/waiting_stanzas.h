@@ -9,9 +9,14 @@
 
 #include "domain/delivery/delivery.h"
 #include "domain/delivery/delivery_state.h"
+#include "domain/recent_map.h"
 #include "domain/sessions/user.h"
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
+
+namespace rookery::runtime {
+class TaskGroup;
+}
 
 namespace rookery::session_manager {
 
@@ -19,6 +24,7 @@ class Outbox;
 class Bounces;
 class DeliveryStates;
 class Packets;
+class Roster;
 class SessionCloser;
 class SessionTable;
 class Shards;
@@ -27,8 +33,10 @@ struct SessionManagerMetrics;
 struct Settings;
 
 /// Stanzas that wait in memory for a session of their user, and on their way into the offline store
-/// (README.md, P1 and W1 to W8): each keeps its record until a session or the store has it. I/O
-/// thread only.
+/// (README.md, P1 and W1 to W8): each keeps its record until a session or the store has it.
+///
+/// Half of a user's quota is for those in the user's roster alone, so that no number of strangers fills it.
+/// The roster is asked when the other half is full. I/O thread only.
 class WaitingStanzas {
  public:
   /// Told that the store has a message which nobody was there for.
@@ -41,15 +49,17 @@ class WaitingStanzas {
   };
 
   WaitingStanzas(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
-                 SessionManagerMetrics& metrics, const SessionTable& table, Users& users,
-                 SessionCloser& closer, Outbox& outbox, DeliveryStates& states, Bounces& bounces,
-                 Packets& packets)
+                 SessionManagerMetrics& metrics, const Shards& shards, const SessionTable& table,
+                 Users& users, Roster& roster, SessionCloser& closer, Outbox& outbox, DeliveryStates& states,
+                 Bounces& bounces, Packets& packets)
       : executor_(std::move(executor)),
         settings_(settings),
         clock_(clock),
         metrics_(metrics),
+        shards_(shards),
         table_(table),
         users_(users),
+        roster_(roster),
         closer_(closer),
         outbox_(outbox),
         states_(states),
@@ -95,6 +105,10 @@ class WaitingStanzas {
   /// StoreOverdue looks at it when it has waited for `shards.window-time`.
   void Arm(User& user, SteadyTime since);
   void Write(User& user, WaitingStanza& waiting);
+  void GiveToWriter(User& user, WaitingStanza& waiting, std::optional<WaitingStore::Quota> quota);
+  /// Looks for the message's sender in its recipient's roster, and tries again for a contact.
+  Task<void> AskForSender(std::shared_ptr<Shard> shard, std::string bare, std::string sender,
+                          std::int64_t offset);
   void OnWritten(Shard& shard, const std::string& bare, std::int64_t offset,
                  const StoreWriter::Answer& answer);
 
@@ -102,14 +116,18 @@ class WaitingStanzas {
   const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
+  const Shards& shards_;
   const SessionTable& table_;
   Users& users_;
+  Roster& roster_;
   SessionCloser& closer_;
   Outbox& outbox_;
   DeliveryStates& states_;
   Bounces& bounces_;
   Packets& packets_;
   Listener* listener_ = nullptr;
+  /// Recipient and sender, with a NUL between them: whether the roster of the one has the other.
+  RecentMap<std::string, bool> senders_{10'000};
 };
 
 }  // namespace rookery::session_manager

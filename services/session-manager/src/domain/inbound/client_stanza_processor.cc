@@ -342,6 +342,11 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
   const std::string_view bare = xmpp::BareOf(presence.to());
   if (IsSubscription(type)) {
     if (bare == sender.user.bare) return;  // one sees one's own presence anyway
+    if (presence.payload().size() > SubscriptionHandler::kMaxBytes) {
+      answers_.Refuse(sender, cause, presence, ErrorCondition::kPolicyViolation,
+                      "too much for a subscription");
+      return;
+    }
     const std::string address(bare);
     SendThroughLog(sender, cause, address, presence);
     return;

@@ -70,6 +70,7 @@ bool IsOwed(const User& user, const PendingRecord& pending) {
 void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pending) {
   const std::int64_t offset = pending->offset;
   const events::v1::UserRecord& record = pending->record;
+  pending->read_at = clock_.Now();
   if (telemetry::IsLogged(telemetry::Level::kDebug))
     telemetry::LogDebug("record.applied", {{"trace_id", telemetry::TraceId(record.trace_id())},
                                            {"shard", shard.number},
@@ -185,10 +186,13 @@ void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecor
   // What a stranger is answered who may not know of the account.
   const bool is_query =
       refused.kind() == common::v1::STANZA_KIND_IQ && xmpp::ResourceOf(refused.to()).empty();
-  consequences_.AppendDelivery(
-      *user.shard, cause,
-      xmpp::MakeError(refused, is_query ? xmpp::ErrorCondition::kServiceUnavailable
-                                        : xmpp::ErrorCondition::kResourceConstraint));
+  if (is_query) {
+    iqs_.Refuse(*user.shard, cause, xmpp::MakeError(refused, xmpp::ErrorCondition::kServiceUnavailable),
+                pending->read_at);
+  } else {
+    consequences_.AppendDelivery(*user.shard, cause,
+                                 xmpp::MakeError(refused, xmpp::ErrorCondition::kResourceConstraint));
+  }
   user.shard->window.Release(pending->offset);
 }
 
@@ -240,7 +244,11 @@ bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
   Cause cause;
   cause.offset = pending.offset;
   cause.trace_id = pending.record.trace_id();
-  consequences_.AppendDelivery(*user.shard, cause, MakeRefusal(stanza, *refusal));
+  if (stanza.kind() == common::v1::STANZA_KIND_IQ) {
+    iqs_.Refuse(*user.shard, cause, MakeRefusal(stanza, *refusal), pending.read_at);
+  } else {
+    consequences_.AppendDelivery(*user.shard, cause, MakeRefusal(stanza, *refusal));
+  }
   return false;
 }
 
@@ -313,8 +321,11 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   copy->trace_id = pending.record.trace_id();
   copy->to_each = true;
   for (const auto& session : user.sessions) {
-    if (is_wanted(session) && !deliverer_.IsSpared(*session, message, pending.offset))
-      deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
+    if (!is_wanted(session)) continue;
+    // An error comes from others.
+    const bool is_spared = is_error ? deliverer_.IsSpared(*session, message, pending.offset)
+                                    : deliverer_.IsSparedOwn(*session, pending.offset);
+    if (!is_spared) deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
   }
 }
 
@@ -403,6 +414,18 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
   if (!sessions.empty()) deliverer_.SendToAll(sessions, delivery, /*primary=*/false);
 }
 
+void RecordProcessor::BounceRequest(User& user, const PendingRecord& pending, const Delivery& request,
+                                    xmpp::ErrorCondition condition) {
+  const std::string& from = request.stanza.from();
+  if (from.empty() || xmpp::BareOf(from) == user.bare)
+    return bounces_.Bounce(*user.shard, request, condition);
+  metrics_.bounced.Increment();
+  Cause cause;
+  cause.offset = request.offset;
+  cause.trace_id = request.trace_id;
+  iqs_.Refuse(*user.shard, cause, xmpp::MakeError(request.stanza, condition), pending.read_at);
+}
+
 void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
   xmpp::Stanza& iq = *pending.record.mutable_delivery()->mutable_stanza();
   const std::string_view resource = xmpp::ResourceOf(iq.to());
@@ -417,17 +440,17 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
   const bool is_old = pending.recovering && !IsOwed(user, pending) &&
                       clock_.UnixMillisNow() - pending.record.received_at_ms() > settings_.iq_too_old.count();
   if (session == nullptr || is_old) {
-    if (is_request) bounces_.Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+    if (is_request) BounceRequest(user, pending, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
     return;
   }
   if (deliverer_.IsSpared(*session, delivery->stanza, pending.offset)) {
-    if (is_request) bounces_.Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kResourceConstraint);
+    if (is_request) BounceRequest(user, pending, *delivery, xmpp::ErrorCondition::kResourceConstraint);
     return;
   }
   const auto given = deliverer_.SendRecord(*session, delivery, /*primary=*/is_request, pending.recovering);
   // It was for an earlier session of that name.
   if (given == Deliverer::Sent::kElsewhere && is_request)
-    bounces_.Bounce(*user.shard, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
+    BounceRequest(user, pending, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
 }
 
 }  // namespace rookery::session_manager

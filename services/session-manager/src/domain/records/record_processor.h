@@ -82,6 +82,9 @@ class RecordProcessor final : public RecordOrder::Applier {
   void ApplyMessage(User& user, PendingRecord& pending);
   void ApplyPresence(User& user, PendingRecord& pending);
   void ApplyIq(User& user, PendingRecord& pending);
+  /// Of a request of somebody else no earlier than it would be said that there is no such account.
+  void BounceRequest(User& user, const PendingRecord& pending, const Delivery& request,
+                     xmpp::ErrorCondition condition);
   void ApplySentCopy(User& user, PendingRecord& pending);
   /// The message belongs in the user's history: tells the topic `messages`.
   void PublishEvent(const User& user, const PendingRecord& pending, const xmpp::Stanza& message,

@@ -1,18 +1,26 @@
 #include "domain/roster/subscription_handler.h"
 
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/waiting_rules.h"
 #include "domain/inbound/client_answers.h"
 #include "domain/inbound/client_stanza_processor.h"
 #include "domain/keyed_lock.h"
+#include "domain/metrics.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
 #include "domain/sessions/link_actions.h"
+#include "domain/sessions/outbox.h"
+#include "domain/sessions/session_table.h"
 #include "domain/settings.h"
 #include "ports/account_store.h"
 #include "ports/roster.h"
@@ -33,6 +41,8 @@ constexpr std::chrono::milliseconds kFirstRetry{100};
 constexpr std::chrono::milliseconds kLastRetry{2'000};
 /// A call for a sender is not begun again after so long: what they send to the same contact waits.
 constexpr std::chrono::milliseconds kOutboundPatience{1'500};
+/// Contacts of whom a session has missed something; beyond that they are not named.
+constexpr int kMaxMissed = 256;
 
 SubscriptionAction ActionOf(std::string_view type) {
   if (type == "subscribe") return roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE;
@@ -96,6 +106,10 @@ xmpp::Element MakeRosterItem(const roster::v1::RosterItem& item) {
 }
 
 void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push) {
+  Push(user, push, /*is_own=*/true);
+}
+
+void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push, bool is_own) {
   if (user.contacts) {
     if (push.item().subscription() == roster::v1::SUBSCRIPTION_REMOVE) {
       user.contacts->by_jid.erase(push.item().jid());
@@ -103,10 +117,23 @@ void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push) {
       user.contacts->by_jid[push.item().jid()].subscription = push.item().subscription();
     }
   }
+  std::vector<Session*> up_to_date;
+  std::vector<Session*> behind;
+  for (const auto& session : user.sessions) {
+    if (!session->state.interested()) continue;
+    if (!is_own && IsFull(settings_, *session)) {
+      metrics_.spared.Increment();
+      Miss(*session, push.item().jid());
+      continue;
+    }
+    (session->state.missed_contacts_size() > 0 ? behind : up_to_date).push_back(session.get());
+  }
   xmpp::Element query("query", xmpp::ns::kRoster);
-  query.SetAttr("ver", std::to_string(push.version()));
   query.Add(MakeRosterItem(push.item()));
-  PushTo(user, query, [](const Session& session) { return session.state.interested(); });
+  // Whoever has missed a change does not have that version.
+  SendPush(user, query, behind);
+  query.SetAttr("ver", std::to_string(push.version()));
+  SendPush(user, query, up_to_date);
 }
 
 void SubscriptionHandler::PushTo(User& user, const xmpp::Element& change,
@@ -114,7 +141,12 @@ void SubscriptionHandler::PushTo(User& user, const xmpp::Element& change,
   std::vector<Session*> interested;
   for (const auto& session : user.sessions)
     if (is_interested(*session)) interested.push_back(session.get());
-  if (interested.empty()) return;
+  SendPush(user, change, interested);
+}
+
+void SubscriptionHandler::SendPush(User& user, const xmpp::Element& change,
+                                   const std::vector<Session*>& sessions) {
+  if (sessions.empty()) return;
   auto delivery = std::make_shared<Delivery>();
   delivery->received_at_ms = clock_.UnixMillisNow();
   delivery->to_each = true;
@@ -124,7 +156,81 @@ void SubscriptionHandler::PushTo(User& user, const xmpp::Element& change,
   iq.set_id("push-" + RandomToken(6));
   iq.set_from(user.bare);
   xmpp::SetPayload(iq, change);
-  deliverer_.SendToAll(interested, delivery, /*primary=*/false);
+  deliverer_.SendToAll(sessions, delivery, /*primary=*/false);
+}
+
+// ---- what was missed --------------------------------------------------------
+
+void SubscriptionHandler::Miss(Session& session, const std::string& contact) {
+  auto& missed = *session.state.mutable_missed_contacts();
+  const bool is_known = std::any_of(missed.begin(), missed.end(), [&](const std::string& other) {
+    return other.empty() || other == contact;
+  });
+  if (is_known) return;
+  if (missed.size() >= kMaxMissed) {
+    missed.Clear();
+    missed.Add();
+  } else {
+    *missed.Add() = contact;
+  }
+  outbox_.Publish(session);
+}
+
+void SubscriptionHandler::OnRoomForRoster(Session& session) {
+  const std::shared_ptr<Shard> shard = shards_.Shared(session.user->shard->number);
+  if (!shard->live() || std::exchange(session.is_catching_up, true)) return;
+  shard->Spawn("roster.catch_up", CatchUp(shard, table_.Find(session.id)));
+}
+
+void SubscriptionHandler::OnShardLive(Shard& shard) {
+  for (const auto& [bare, user] : shard.users)
+    for (const auto& session : user->sessions)
+      // Else when its client has taken what it has too much of.
+      if (session->state.missed_contacts_size() > 0 && !session->detached && HasRoom(settings_, *session))
+        OnRoomForRoster(*session);
+}
+
+Task<void> SubscriptionHandler::CatchUp(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  const std::string bare = session->user->bare;
+  // Never within the call that finds it out, which walks the sessions.
+  co_await runtime::Yield();
+  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
+    if (session->ended) co_return;
+    const KeyedLock::Hold turn = co_await rosters_.Take(bare);
+    if (session->ended) co_return;
+    roster::v1::GetRosterRequest request;
+    request.set_user(bare);
+    const auto roster = co_await roster_.Get(std::move(request), /*trace_id=*/0);
+    if (session->ended) co_return;
+    if (!roster.ok()) continue;
+    session->is_catching_up = false;
+    TellMissed(*session, *roster);
+    co_return;
+  }
+}
+
+void SubscriptionHandler::TellMissed(Session& session, const roster::v1::GetRosterResponse& roster) {
+  const auto missed = session.state.missed_contacts();
+  const auto is_missed = [&](std::string_view contact) {
+    return std::any_of(missed.begin(), missed.end(),
+                       [&](const std::string& other) { return other.empty() || other == contact; });
+  };
+  std::vector<const roster::v1::RosterItem*> items;
+  if (session.state.interested())
+    for (const auto& item : roster.items())
+      if (is_missed(item.jid())) items.push_back(&item);
+  for (const auto* item : items) {
+    xmpp::Element query("query", xmpp::ns::kRoster);
+    if (item == items.back()) query.SetAttr("ver", std::to_string(roster.version()));
+    query.Add(MakeRosterItem(*item));
+    SendPush(*session.user, query, {&session});
+  }
+  if (session.available())
+    for (const auto& request : roster.pending())
+      if (is_missed(request.from())) deliverer_.Reply(session, request.stanza());
+  if (session.ended) return;
+  session.state.clear_missed_contacts();
+  outbox_.Publish(session);
 }
 
 // ---- outbound ---------------------------------------------------------------
@@ -270,10 +376,15 @@ void SubscriptionHandler::FinishInbound(Shard& shard, const std::string& bare, C
     for (const auto& session : user.sessions)
       if (session->available() || (!is_request && session->state.interested()))
         sessions.push_back(session.get());
-    for (Session* session : sessions)
+    for (Session* session : sessions) {
+      if (deliverer_.IsSpared(*session, delivery->stanza, cause.offset)) {
+        if (is_request) Miss(*session, contact);
+        continue;
+      }
       deliverer_.SendRecord(*session, delivery, /*primary=*/false, shard.IsBeforeFence(cause.offset));
+    }
   }
-  if (response.has_push()) Push(user, response.push());
+  if (response.has_push()) Push(user, response.push(), /*is_own=*/false);
   if (response.auto_reply())
     consequences_.AppendDelivery(shard, cause, xmpp::MakePresence("subscribed", bare, contact));
   const bool from_before = HasFrom(response.before());

@@ -1,10 +1,22 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "domain/delivery/deliverer.h"
+#include "domain/feature_hooks.h"
 #include "domain/inbound/client_stanza_processor.h"
 #include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::runtime {
+class TaskGroup;
+}
 
 namespace rookery::session_manager {
 
@@ -12,32 +24,44 @@ class AccountStore;
 class Addresses;
 class ClientAnswers;
 class Consequences;
-class Deliverer;
 class KeyedLock;
+class Outbox;
 class PresenceTracker;
 class RecordOrder;
 class Roster;
+class SessionTable;
 class Shards;
 class Users;
+struct SessionManagerMetrics;
 struct Settings;
 
 /// Subscriptions and roster pushes (RFC 6121 sections 2.1.6 and 3): asks the roster
 /// service for the state's next step and does what follows from it.
-class SubscriptionHandler {
+///
+/// A session with too much to take is given none of what others cause (delivery/README.md, B4): its state
+/// remembers of whom, and when there is room it is told what their requests and items are by then.
+class SubscriptionHandler final : public LifeHook, public Deliverer::RosterListener {
  public:
-  SubscriptionHandler(const Settings& settings, const Clock& clock, const Addresses& addresses,
-                      const Shards& shards, Users& users, AccountStore& accounts, Roster& roster,
-                      KeyedLock& rosters, Consequences& consequences, Deliverer& deliverer,
+  /// The payload of a subscription stanza is no larger: somebody who is away may be sent many.
+  static constexpr std::size_t kMaxBytes = 4'096;
+
+  SubscriptionHandler(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
+                      const Addresses& addresses, const Shards& shards, const SessionTable& table,
+                      Users& users, AccountStore& accounts, Roster& roster, KeyedLock& rosters,
+                      Consequences& consequences, Outbox& outbox, Deliverer& deliverer,
                       ClientAnswers& answers, RecordOrder& order, PresenceTracker& presence)
       : settings_(settings),
         clock_(clock),
+        metrics_(metrics),
         addresses_(addresses),
         shards_(shards),
+        table_(table),
         users_(users),
         accounts_(accounts),
         roster_(roster),
         rosters_(rosters),
         consequences_(consequences),
+        outbox_(outbox),
         deliverer_(deliverer),
         answers_(answers),
         order_(order),
@@ -48,7 +72,7 @@ class SubscriptionHandler {
   /// Our user receives one of them.
   void OnInbound(User& user, PendingRecord& pending);
 
-  /// The change to every resource that has asked for the roster, and to what we keep of it.
+  /// The user's own change to every resource that has asked for the roster, and to what we keep of it.
   void Push(User& user, const roster::v1::RosterPush& push);
   /// A pushed IQ with `change` to every session of the user that `is_interested`.
   void PushTo(User& user, const xmpp::Element& change,
@@ -57,7 +81,18 @@ class SubscriptionHandler {
   void OnItemRemoved(User& user, Cause& cause, const std::string& contact,
                      const roster::v1::RemoveRosterItemResponse& removed);
 
+  /// The session's client has taken what it had too much of.
+  void OnRoomForRoster(Session& session) override;
+  /// Goes on with what an earlier owner could not tell.
+  void OnShardLive(Shard& shard) override;
+
  private:
+  /// What others cause is spared where it is too much.
+  void Push(User& user, const roster::v1::RosterPush& push, bool is_own);
+  void SendPush(User& user, const xmpp::Element& change, const std::vector<Session*>& sessions);
+  void Miss(Session& session, const std::string& contact);
+  Task<void> CatchUp(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  void TellMissed(Session& session, const roster::v1::GetRosterResponse& roster);
   Task<void> OutboundTask(std::shared_ptr<Shard> shard, std::string bare, std::shared_ptr<Session> session,
                           Cause cause, xmpp::Stanza presence);
   void FinishOutbound(Shard& shard, const std::string& bare, Cause& cause, xmpp::Stanza presence,
@@ -70,13 +105,16 @@ class SubscriptionHandler {
 
   const Settings& settings_;
   const Clock& clock_;
+  SessionManagerMetrics& metrics_;
   const Addresses& addresses_;
   const Shards& shards_;
+  const SessionTable& table_;
   Users& users_;
   AccountStore& accounts_;
   Roster& roster_;
   KeyedLock& rosters_;
   Consequences& consequences_;
+  Outbox& outbox_;
   Deliverer& deliverer_;
   ClientAnswers& answers_;
   RecordOrder& order_;

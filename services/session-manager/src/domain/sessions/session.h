@@ -206,6 +206,8 @@ struct Session : GatewayHook {
   std::size_t unacked_bytes = 0;
   /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.
   bool is_presence_due = false;
+  /// It is being told of `state.missed_contacts`.
+  bool is_catching_up = false;
   /// Set while the contents of some packets after this number are still unknown, because their records wait
   /// (record_order.h). No packet after it is sent meanwhile.
   std::optional<std::uint64_t> resend_after;

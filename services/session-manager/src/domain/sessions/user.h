@@ -56,6 +56,8 @@ struct OutboundRoute {
 /// A record that is to be applied.
 struct PendingRecord final : sharding::Record {
   events::v1::UserRecord record;
+  /// When it was read from the log.
+  SteadyTime read_at = SteadyTime::min();
   /// The part of a fan-out that waited for what one user was given before.
   bool in_turn = false;
   std::uint32_t parts = 0;
