@@ -185,7 +185,8 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
                                if (route == then->outbound->end()) return;
                                --route->second.appending;
                                route->second.newest = std::max(route->second.newest, offset);
-                               if (offset < 0) DrainSoon(*then);
+                               // It may have been read before the log has said that it is there.
+                               if (offset < shard->window.next_offset()) DrainSoon(*then);
                              });
 }
 
