@@ -141,7 +141,9 @@ class Cluster:
         await until(is_ready, f"{name} is ready", seconds, every=0.3)
 
     def log(self, name: str) -> str:
-        return Path(self.process(name)["log"]).read_text(errors="replace")
+        """Whole lines: the last one may still be on its way."""
+        text = Path(self.process(name)["log"]).read_text(errors="replace")
+        return text[: text.rfind("\n") + 1]
 
     # ---- addresses ----
 
