@@ -27,7 +27,7 @@ WHERE = (
     ("libs/redis/", SERVICES),
     ("libs/pg/", ("session-manager", "roster")),
     ("libs/kafka/", MEMBERS),
-    ("libs/sharding/src/disco_rpc.cc", ("muc", "search")),
+    ("libs/rpc/", ("roster", "muc", "search")),  # those that answer unary calls
     ("libs/sharding/", MEMBERS),
     *((f"services/{service}/", (service,)) for service in SERVICES),
 )
@@ -38,7 +38,8 @@ GROUPS = (
     ("libs/redis/", "Every service: Redis", ""),
     ("libs/pg/", "PostgreSQL", ""),
     ("libs/kafka/", "Kafka", ""),
-    ("libs/sharding/", "Shards and calls of their owners", ""),
+    ("libs/sharding/", "Shards", ""),
+    ("libs/rpc/", "Calls between services", ""),
     ("services/gateway/", "Gateway", ""),
     ("services/session-manager/", "Session-manager", ""),
     ("services/roster/", "Roster", ""),
@@ -105,7 +106,7 @@ class Family:
 def families() -> list[Family]:
     found: dict[tuple[str, tuple[str, ...]], Family] = {}
     for part in ("libs", "services"):
-        for path in sorted((SOURCE / part).glob("*/src/**/*")):
+        for path in sorted(file for place in ("src", "include") for file in (SOURCE / part).glob(f"*/{place}/**/*")):
             if path.suffix in (".cc", ".h"):
                 for family in _of(str(path.relative_to(SOURCE)), path.read_text()):
                     _merge(found, family)

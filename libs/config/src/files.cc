@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -55,6 +56,17 @@ absl::StatusOr<std::string> ReadFile(const std::string& file) {
   // A directory opens, too, and fails when it is read.
   if (std::ferror(in.get()) != 0) return failed();
   return text;
+}
+
+absl::StatusOr<std::string> ReadSecretFile(const std::string& file) {
+  struct stat status{};
+  // Else ReadFile says why it cannot be read.
+  if (stat(file.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+      (status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(file, " is a secret that others can read or write (chmod 600, or 640 for its group)"));
+  }
+  return ReadFile(file);
 }
 
 absl::Status CheckReadable(const std::string& file) { return ReadFile(file).status(); }

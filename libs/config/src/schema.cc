@@ -300,7 +300,7 @@ struct Schema::Impl {
   }
 
   static void LoadSecretFile(const Key& key, const std::string& file, Problems& problems) {
-    absl::StatusOr<std::string> secret = ReadFile(file);
+    absl::StatusOr<std::string> secret = ReadSecretFile(file);
     if (!secret.ok()) return problems.Add(key.path, Message(secret.status()));
     // Editors end a file with a line feed that is no part of the secret.
     while (secret->ends_with('\n') || secret->ends_with('\r')) secret->pop_back();

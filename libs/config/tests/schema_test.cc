@@ -212,6 +212,13 @@ TEST_F(SchemaTest, SecretsComeFromTheEnvironmentOrAFile) {
   ASSERT_TRUE(schema.Load({}, {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD", "env"}}).empty());
   EXPECT_EQ(password, "env");
   const std::string file = File("from file\n", "secret");
+  std::filesystem::permissions(file, std::filesystem::perms(0604));
+  EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file}}),
+              HasSubstr("others can read"));
+  EXPECT_NE(password, "from file");
+  std::filesystem::permissions(file, std::filesystem::perms(0660));
+  EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file}}), HasSubstr("others can"));
+  std::filesystem::permissions(file, std::filesystem::perms(0440));
   ASSERT_TRUE(schema.Load({}, {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file}}).empty());
   EXPECT_EQ(password, "from file");
   EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file},

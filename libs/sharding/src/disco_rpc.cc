@@ -10,7 +10,7 @@ namespace {
 class DiscoRpc final : public disco::v1::DiscoService::CallbackService {
  public:
   DiscoRpc(asio::io_context& io, const DiscoDesk& desk, telemetry::Metrics& metrics)
-      : desk_(desk), answers_(io, metrics, "DiscoService") {}
+      : desk_(desk), answers_(io, metrics) {}
 
   grpc::ServerUnaryReactor* GetDiscoInfo(grpc::CallbackServerContext* context,
                                          const disco::v1::GetDiscoInfoRequest* request,

@@ -7,6 +7,7 @@ ORDER = (
     "stream_rules",
     "accounts",
     "disco",
+    "strangers",
     "delivery",
     "offline",
     "carbons",

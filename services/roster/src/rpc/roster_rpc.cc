@@ -54,7 +54,7 @@ absl::string_view Flaw(const Request& request) {
 class RosterRpc final : public v1::RosterService::CallbackService {
  public:
   RosterRpc(asio::io_context& io, RosterKeeper& keeper, telemetry::Metrics& metrics)
-      : keeper_(keeper), answers_(io, metrics, "RosterService") {}
+      : keeper_(keeper), answers_(io, metrics) {}
 
   grpc::ServerUnaryReactor* GetRoster(grpc::CallbackServerContext* context,
                                       const v1::GetRosterRequest* request,

@@ -21,10 +21,9 @@ namespace rookery::rpc {
 /// of their own.
 class Answers {
  public:
-  /// `service`: as people know it, say RosterService.
-  Answers(asio::io_context& io, telemetry::Metrics& metrics, const std::string& service)
+  Answers(asio::io_context& io, telemetry::Metrics& metrics)
       : io_(io),
-        calls_(metrics.Counter("calls_total", "Calls of " + service)),
+        calls_(metrics.Counter("calls_total", "Calls that were answered")),
         failures_(metrics.Counter("calls_failed_total", "Calls that ended with an error")) {}
 
   /// As rpc::Serve; `handle(const Request&)` may also give the answer at once, without a Task.
