@@ -306,11 +306,12 @@ void ClientStanzaProcessor::Message(const Sender& sender, Cause& cause, xmpp::St
     answers_.Refuse(sender, cause, message, ErrorCondition::kServiceUnavailable);
     return;
   }
+  const CopiedMessages* const copied = user.features.Find<CopiedMessages>();
   // What one sends to oneself arrives, and is archived, once.
   const bool is_eligible =
       (user.sessions.size() > 1 || !sender.session) &&
       (IsCarbonEligible(message, /*sent=*/true) ||
-       (message.type() == "error" && user.copied && user.copied->Contains(message.id(), bare)));
+       (message.type() == "error" && copied != nullptr && copied->Contains(message.id(), bare)));
   const bool copied_to_others =
       is_eligible && std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
         return other != sender.session && other->state.carbons();

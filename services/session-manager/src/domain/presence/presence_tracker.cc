@@ -9,7 +9,6 @@
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/waiting_rules.h"
-#include "domain/feature_hooks.h"
 #include "domain/inbound/client_answers.h"
 #include "domain/inbound/client_stanza_processor.h"
 #include "domain/keyed_lock.h"
@@ -576,6 +575,10 @@ void PresenceTracker::OnShardLive(Shard& shard) {
   }
 }
 
+void PresenceTracker::OnShardForgotten(Shard& shard) {
+  std::erase_if(owed_, [&](const auto& entry) { return entry.second.shard.get() == &shard; });
+}
+
 PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare, bool is_held) {
   auto it = owed_.find(bare);
   if (it == owed_.end()) {
@@ -584,17 +587,11 @@ PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare, 
       return nullptr;
     }
     it = owed_.try_emplace(bare).first;
+    it->second.shard = shards_.Shared(to.number);
     it->second.since = clock_.Now();
     owed_order_.push_back(bare);
   }
   Owed& owed = it->second;
-  // What an earlier time of the shard with us has left behind is its next owner's.
-  const std::shared_ptr<Shard> shard = shards_.Shared(to.number);
-  if (owed.shard != shard) {
-    owed.shard = shard;
-    owed.unavailable.clear();
-    owed.probers.clear();
-  }
   if (payers_ < kMostPayers && payers_ < owed_.size()) {
     ++payers_;
     tasks_.Spawn("presence.pay_owed", PayAllOwed());
@@ -607,7 +604,6 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
   if (it == owed_.end()) return;
   const Owed owed = std::move(it->second);
   owed_.erase(it);
-  if (owed.shard->released()) return;
   User* user = owed.shard->FindUser(bare);
   std::vector<std::string> subscribers = Subscribers(bare, contacts);
   if (user != nullptr) features_.FilterRecipients(*user, subscribers);
@@ -642,10 +638,6 @@ Task<void> PresenceTracker::PayAllOwed() {
     owed_order_.pop_front();
     auto it = owed_.find(bare);
     if (it == owed_.end()) continue;
-    if (it->second.shard->released()) {
-      owed_.erase(it);
-      continue;
-    }
     if (clock_.Now() - it->second.since > kPatience && DropWhatIsNotHeld(it->second)) {
       metrics_.presences_untold.Increment();
       telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/feature_hooks.h"
 #include "domain/records/cause.h"
 #include "domain/records/refused_records.h"
 #include "domain/records/shard.h"
@@ -33,7 +34,6 @@ class ClientAnswers;
 class Consequences;
 class Deliverer;
 class DirectoryWriter;
-class FeatureHooks;
 class KeyedLock;
 class Roster;
 class SessionTable;
@@ -45,7 +45,7 @@ struct Settings;
 
 /// RFC 6121 section 4: initial presence, broadcast, probe, directed presence, and
 /// `unavailable` however a session ends.
-class PresenceTracker final : public RefusedRecords::News, public Deliverer::Listener {
+class PresenceTracker final : public RefusedRecords::News, public Deliverer::Listener, public LifeHook {
  public:
   /// Ends a session of which so much is not known that its client has to begin anew.
   class Listener {
@@ -98,7 +98,9 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   /// The same for a session that nobody knows any more.
   void OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended);
   /// Goes on with what an earlier owner could not tell.
-  void OnShardLive(Shard& shard);
+  void OnShardLive(Shard& shard) override;
+  /// What is owed is its next owner's.
+  void OnShardForgotten(Shard& shard) override;
 
   /// What the session and its contacts know of each other may be out of date: records were read without
   /// it, or the log has lost some. Both are told anew, by the next owner if not by this one.
