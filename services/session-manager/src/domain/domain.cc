@@ -83,7 +83,7 @@ struct Domain::Parts {
         accounts(ports.accounts, addresses, shards, clock),
         confirmations(executor),
         refused(executor, settings, metrics, owner, shards),
-        consequences(owner, shards, addresses, clock, metrics, confirmations, refused),
+        consequences(owner, shards, addresses, clock, metrics, features, confirmations, refused),
         outbox(settings, table, confirmations),
         live(executor, settings, clock, addresses, table, gateways, features),
         directory(clock, metrics, addresses, shards, table, ports.directory),

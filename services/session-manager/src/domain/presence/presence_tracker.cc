@@ -243,7 +243,6 @@ std::vector<std::string> PresenceTracker::ProbedBy(const Session& session) const
   std::vector<std::string> probed;
   for (const auto& [jid, contact] : user.contacts->by_jid)
     if (contact.to() && addresses_.IsLocal(xmpp::DomainOf(jid))) probed.push_back(jid);
-  features_.FilterRecipients(user, probed);
   return probed;
 }
 
@@ -254,9 +253,8 @@ void PresenceTracker::Probe(const Session& session, Cause& cause, std::vector<st
     return other.get() != &session && other->available();
   });
   if (others) probed.push_back(user.bare);
-  if (!probed.empty())
-    consequences_.AppendFanout(*user.shard, cause, xmpp::MakePresence("probe", session.jid.str(), {}),
-                               probed);
+  consequences_.AppendBroadcast(*user.shard, cause, xmpp::MakePresence("probe", session.jid.str(), {}),
+                                std::move(probed));
 }
 
 void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause,
@@ -271,11 +269,8 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
     if (Owed* owed = Owe(*user.shard, user.bare)) owed->unavailable.push_back({presence, {}});
     session.state.set_unavailable_untold(true);
   }
-  if (session.state.left_size() > 0) {
-    std::vector<std::string> directed(session.state.left().begin(), session.state.left().end());
-    features_.FilterRecipients(user, directed);
-    consequences_.AppendFanout(*user.shard, cause, presence, directed);
-  }
+  consequences_.AppendBroadcast(*user.shard, cause, presence,
+                                {session.state.left().begin(), session.state.left().end()});
   NoteUnavailable(user, session, ReadFields(presence).status, /*offset=*/-1);
 }
 
@@ -323,10 +318,9 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
 void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
   std::vector<std::string> recipients;
   if (user.contacts) recipients = Subscribers(user.bare, *user.contacts);
-  features_.FilterRecipients(user, recipients);
   // RFC 6121 section 4.4.2: the user's own resources too, the sending one included.
   recipients.push_back(user.bare);
-  consequences_.AppendFanout(*user.shard, cause, presence, recipients);
+  consequences_.AppendBroadcast(*user.shard, cause, presence, std::move(recipients));
 }
 
 std::vector<std::string> PresenceTracker::Subscribers(std::string_view bare, const Contacts& contacts) const {
@@ -438,13 +432,11 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
   // them the same ones, although it may know less, or learn it in another order.
   if (is_gone && user.HasAvailable()) {
     cause.parts = kOwnParts;
-    consequences_.AppendFanout(*user.shard, cause, unavailable, {user.bare});
+    consequences_.AppendBroadcast(*user.shard, cause, unavailable, {user.bare});
   }
   cause.parts = kSubscriberParts;
   if (is_gone && user.contacts) {
-    std::vector<std::string> subscribers = Subscribers(user.bare, *user.contacts);
-    features_.FilterRecipients(user, subscribers);
-    consequences_.AppendFanout(*user.shard, cause, unavailable, subscribers);
+    consequences_.AppendBroadcast(*user.shard, cause, unavailable, Subscribers(user.bare, *user.contacts));
   } else if (is_gone) {
     // The sessions came with the shard, the roster did not.
     if (Owed* owed = Owe(*user.shard, user.bare, /*is_held=*/true)) {
@@ -453,9 +445,7 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
     }
   }
   cause.parts = kDirectedParts;
-  std::vector<std::string> told = directed;
-  features_.FilterRecipients(user, told);
-  consequences_.AppendFanout(*user.shard, cause, unavailable, told);
+  consequences_.AppendBroadcast(*user.shard, cause, unavailable, directed);
 }
 
 // ---- what was missed ----------------------------------------------------------
@@ -487,6 +477,8 @@ Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shar
 void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
   User& user = *session->user;
   std::vector<std::string> probed = ProbedBy(*session);
+  // Nobody is told to forget who is not asked then.
+  features_.FilterRecipients(user, probed);
   if (probed.size() > kMostTakenBack) {
     // So many packets at once are more than a client may leave unacknowledged.
     listener_->OnPresenceLost(session);
@@ -605,12 +597,11 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
   const Owed owed = std::move(it->second);
   owed_.erase(it);
   User* user = owed.shard->FindUser(bare);
-  std::vector<std::string> subscribers = Subscribers(bare, contacts);
-  if (user != nullptr) features_.FilterRecipients(*user, subscribers);
+  const std::vector<std::string> subscribers = Subscribers(bare, contacts);
   for (const auto& [unavailable, of] : owed.unavailable) {
     metrics_.presences_late.Increment();
     Cause cause = of;
-    consequences_.AppendFanout(*owed.shard, cause, unavailable, subscribers);
+    consequences_.AppendBroadcast(*owed.shard, cause, unavailable, subscribers);
     if (cause.offset >= 0) owed.shard->window.Release(cause.offset);
     Session* session = user == nullptr ? nullptr : user->FindResource(xmpp::ResourceOf(unavailable.from()));
     if (session == nullptr || !session->state.unavailable_untold()) continue;
