@@ -151,8 +151,8 @@ struct Domain::Parts {
     order.ApplyBy(records);
     RegisterLife(features, user_settings, presence, account_check, account_changes, subscriptions, caps);
     modules = RegisterModules(hooks, settings, clock, addresses, accounts, ports.keys, ports.roster,
-                              ports.service_disco, rosters, consequences, outbox, user_settings, presence,
-                              subscriptions, account_changes);
+                              ports.service_disco, rosters, outbox, user_settings, presence, subscriptions,
+                              account_changes);
   }
 
   // Their coroutines use everything below.

@@ -23,13 +23,13 @@ void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, Presenc
 std::vector<std::unique_ptr<Module>> RegisterModules(
     Hooks& hooks, const Settings& settings, const Clock& clock, const Addresses& addresses,
     AccountStore& accounts, KeyMaker& keys, Roster& roster, ServiceDisco& service_disco, KeyedLock& rosters,
-    Consequences& consequences, Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
+    Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
     SubscriptionHandler& subscriptions, AccountChanges& account_changes) {
   std::vector<std::unique_ptr<Module>> modules;
   modules.push_back(MakeLegacySessionModule());
   modules.push_back(MakeRosterModule(settings, roster, rosters, outbox, subscriptions));
-  modules.push_back(MakeBlockingModule(settings, addresses, roster, rosters, consequences, user_settings,
-                                       presence, outbox, subscriptions));
+  modules.push_back(
+      MakeBlockingModule(settings, roster, rosters, user_settings, presence, outbox, subscriptions));
   modules.push_back(MakeCarbonsModule(outbox));
   modules.push_back(MakePingModule(roster));
   modules.push_back(MakeDiscoModule(settings, addresses, roster, service_disco));

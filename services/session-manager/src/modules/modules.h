@@ -12,7 +12,6 @@ class AccountChanges;
 class AccountCheck;
 class AccountStore;
 class Addresses;
-class Consequences;
 class KeyMaker;
 class KeyedLock;
 class Outbox;
@@ -32,8 +31,7 @@ std::unique_ptr<Module> MakeDiscoModule(const Settings& settings, const Addresse
 std::unique_ptr<Module> MakeVersionModule(const Settings& settings);
 std::unique_ptr<Module> MakeTimeModule(const Clock& clock);
 std::unique_ptr<Module> MakeLastModule(const Clock& clock, AccountStore& accounts, Roster& roster);
-std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, const Addresses& addresses,
-                                           Roster& roster, KeyedLock& rosters, Consequences& consequences,
+std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
                                            SettingsKeeper& user_settings, PresenceTracker& presence,
                                            Outbox& outbox, SubscriptionHandler& subscriptions);
 std::unique_ptr<Module> MakeCarbonsModule(Outbox& outbox);
@@ -50,7 +48,7 @@ void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, Presenc
 std::vector<std::unique_ptr<Module>> RegisterModules(
     Hooks& hooks, const Settings& settings, const Clock& clock, const Addresses& addresses,
     AccountStore& accounts, KeyMaker& keys, Roster& roster, ServiceDisco& service_disco, KeyedLock& rosters,
-    Consequences& consequences, Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
+    Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
     SubscriptionHandler& subscriptions, AccountChanges& account_changes);
 
 }  // namespace rookery::session_manager

@@ -350,6 +350,62 @@ void PresenceTracker::SendUnavailable(User& user, const Cause& cause, std::strin
   }
 }
 
+// ---- whom a feature hides the user from -----------------------------------------
+
+Task<void> PresenceTracker::HideFrom(std::shared_ptr<Shard> shard, std::string bare, Cause& cause,
+                                     Audience audience) {
+  User* const user = co_await FindVisible(shard, bare, cause.trace_id);
+  if (user == nullptr) co_return;
+  const std::vector<std::string> seeing = Seeing(*user, audience);
+  for (const auto& session : user->sessions) {
+    if (!session->available()) continue;
+    std::vector<std::string> told = seeing;
+    TakeDirected(*session, audience, told);
+    // To them, although the feature keeps them from hearing of the user.
+    consequences_.AppendFanout(*shard, cause, Unavailable(session->jid.str()), told);
+  }
+}
+
+Task<void> PresenceTracker::ShowTo(std::shared_ptr<Shard> shard, std::string bare, Cause& cause,
+                                   Audience audience) {
+  User* const user = co_await FindVisible(shard, bare, cause.trace_id);
+  if (user == nullptr) co_return;
+  const std::vector<std::string> seeing = Seeing(*user, audience);
+  for (const auto& session : user->sessions)
+    if (session->available()) consequences_.AppendBroadcast(*shard, cause, session->state.presence(), seeing);
+}
+
+Task<User*> PresenceTracker::FindVisible(std::shared_ptr<Shard> shard, std::string bare,
+                                         std::uint64_t trace_id) {
+  User* user = shard->FindUser(bare);
+  if (user == nullptr || !user->HasAvailable()) co_return nullptr;
+  if (!user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, trace_id);
+  co_return shard->FindUser(bare);
+}
+
+std::vector<std::string> PresenceTracker::Seeing(const User& user, const Audience& audience) const {
+  std::vector<std::string> seeing;
+  if (!user.contacts) return seeing;
+  for (std::string& jid : Subscribers(user.bare, *user.contacts))
+    if (audience.includes(jid) && !audience.is_hidden_anyway(jid)) seeing.push_back(std::move(jid));
+  for (const std::string& jid : audience.resources)
+    if (MaySee(*user.contacts, xmpp::BareOf(jid)) && addresses_.IsLocal(xmpp::DomainOf(jid)) &&
+        !audience.is_hidden_anyway(jid))
+      seeing.push_back(jid);
+  return seeing;
+}
+
+void PresenceTracker::TakeDirected(Session& session, const Audience& audience,
+                                   std::vector<std::string>& told) {
+  auto& directed = *session.state.mutable_directed();
+  const auto is_gone = [&](const std::string& jid) { return audience.includes(jid); };
+  if (std::none_of(directed.begin(), directed.end(), is_gone)) return;
+  for (const std::string& jid : directed)
+    if (is_gone(jid) && std::find(told.begin(), told.end(), jid) == told.end()) told.push_back(jid);
+  directed.erase(std::remove_if(directed.begin(), directed.end(), is_gone), directed.end());
+  outbox_.Publish(session);
+}
+
 // ---- what others ask --------------------------------------------------------
 
 void PresenceTracker::AnswerProbe(User& user, Cause& cause, std::string_view prober) {
