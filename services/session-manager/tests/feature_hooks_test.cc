@@ -82,5 +82,39 @@ TEST_F(FeatureHooksTest, EveryStepOfALifeIsToldInOrder) {
   EXPECT_THAT(asked_, ElementsAre("one begun", "two begun", "one ended", "two ended"));
 }
 
+TEST_F(FeatureHooksTest, AShardIsSettledWhenItIsForAll) {
+  struct Feature final : LifeHook {
+    bool IsSettled(const Shard&) const override { return is_settled; }
+    bool is_settled = true;
+  };
+  Feature one, two;
+  hooks_.OnLife(one);
+  hooks_.OnLife(two);
+  const Shard shard(0, std::chrono::seconds(1));
+  EXPECT_TRUE(hooks_.AreSettled(shard));
+  two.is_settled = false;
+  EXPECT_FALSE(hooks_.AreSettled(shard));
+}
+
+TEST(FeatureState, EachTypeIsMadeOnce_WhenItIsAskedFor_AndGoesWithItsOwner) {
+  struct Count {
+    int value = 0;
+  };
+  struct Kept {
+    std::shared_ptr<int> something;
+  };
+  const auto something = std::make_shared<int>(1);
+  {
+    FeatureState features;
+    EXPECT_EQ(features.Find<Count>(), nullptr);
+    features.Of<Count>().value = 7;
+    features.Of<Kept>().something = something;
+    EXPECT_EQ(features.Of<Count>().value, 7);
+    EXPECT_EQ(features.Find<Kept>()->something, something);
+    EXPECT_EQ(something.use_count(), 2);
+  }
+  EXPECT_EQ(something.use_count(), 1);
+}
+
 }  // namespace
 }  // namespace rookery::session_manager

@@ -83,7 +83,7 @@ struct Domain::Parts {
         accounts(ports.accounts, addresses, shards, clock),
         confirmations(executor),
         refused(executor, settings, metrics, owner, shards),
-        consequences(owner, shards, addresses, clock, metrics, confirmations, refused),
+        consequences(owner, shards, addresses, clock, metrics, features, confirmations, refused),
         outbox(settings, table, confirmations),
         live(executor, settings, clock, addresses, table, gateways, features),
         directory(clock, metrics, addresses, shards, table, ports.directory),
@@ -125,15 +125,15 @@ struct Domain::Parts {
         account_check(accounts, users, states, live, directory),
         account_changes(executor, clock, addresses, shards, accounts, ports.roster, rosters, consequences,
                         features, outbox, order, live, ends),
-        sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, features, hooks,
-                 gateways, live, confirmations, outbox, directory, deliverer, presence, client_stanzas,
-                 parker, ends, resumer, attacher, account_actions, account_check),
+        sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, hooks, gateways,
+                 live, confirmations, outbox, directory, deliverer, client_stanzas, parker, ends, resumer,
+                 attacher, account_actions, account_check),
         records(settings, clock, metrics, addresses, users, consequences, features, outbox, bounces,
                 deliverer, order, presence, subscriptions, iqs, client_stanzas, live, parker, ends,
                 account_changes),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
-                    packet_recovery, caps, user_settings, account_check, parker, ends, sessions, records) {
+                    packet_recovery, features, parker, ends, sessions, records) {
     // What is told upwards.
     consequences.TellRefusals(answers);
     refused.Ask(presence);
@@ -148,13 +148,11 @@ struct Domain::Parts {
     deliverer.Tell(presence, subscriptions);
     user_settings.Tell(client_stanzas);
     user_settings.Tell(order);
-    features.OnLife(user_settings);
-    features.OnLife(account_changes);
-    features.OnLife(subscriptions);
     order.ApplyBy(records);
-    modules = RegisterModules(hooks, caps, settings, clock, addresses, accounts, ports.keys, ports.roster,
-                              ports.service_disco, rosters, consequences, outbox, user_settings, presence,
-                              subscriptions, account_changes);
+    RegisterLife(features, user_settings, presence, account_check, account_changes, subscriptions, caps);
+    modules = RegisterModules(hooks, settings, clock, addresses, accounts, ports.keys, ports.roster,
+                              ports.service_disco, rosters, outbox, user_settings, presence, subscriptions,
+                              account_changes);
   }
 
   // Their coroutines use everything below.

@@ -1,9 +1,24 @@
 #include "domain/feature_hooks.h"
 
+#include <algorithm>
+
 #include "rookery/base/check.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
+
+Task<void> FeatureHooks::Load(std::shared_ptr<Shard> shard) const {
+  for (LifeHook* hook : life_) co_await hook->OnShardLoad(shard);
+}
+
+bool FeatureHooks::AreSettled(const Shard& shard) const {
+  return std::all_of(life_.begin(), life_.end(),
+                     [&](const LifeHook* hook) { return hook->IsSettled(shard); });
+}
+
+Task<void> FeatureHooks::Settle(std::shared_ptr<Shard> shard) const {
+  for (LifeHook* hook : life_) co_await hook->Settle(shard);
+}
 
 xmpp::Stanza MakeRefusal(const xmpp::Stanza& stanza, const Refusal& refusal) {
   ROOKERY_CHECK(refusal.condition.has_value());

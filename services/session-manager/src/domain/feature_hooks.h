@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "domain/sessions/user.h"
+#include "rookery/runtime/task.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/stanza.h"
 
@@ -46,13 +48,25 @@ struct StanzaFilter {
   }
 };
 
-/// A feature that keeps something of its own for shards or sessions. Each step of their life is
-/// told once, in the order of registration.
+/// A feature that keeps something of its own for shards, users or sessions. Each step of their life is
+/// told once, in the order of registration (modules/chain.cc).
 class LifeHook {
  public:
   virtual ~LifeHook() = default;
-  /// Live for the first time, or again after it was suspended.
+  /// The sessions that gateways and the store have brought to a new owner are in their users' lists. What
+  /// waits for the users is read, and then the log, when this is done.
+  virtual Task<void> OnShardLoad(std::shared_ptr<Shard>) { co_return; }
+  /// Whether nothing that was read before our fence waits for the feature. If something does, Settle
+  /// waits until it does not, and the shard is not live before.
+  virtual bool IsSettled(const Shard&) const { return true; }
+  virtual Task<void> Settle(std::shared_ptr<Shard>) { co_return; }
+  /// Live for the first time, or again after it was suspended. Then what gateways have said meanwhile is
+  /// done.
   virtual void OnShardLive(Shard&) {}
+  /// It is not ours any more. Its sessions have ended for us.
+  virtual void OnShardForgotten(Shard&) {}
+  /// Every 500 ms.
+  virtual void OnSweep() {}
   /// It is in the user's list: begun by its client, or brought to a new owner of the shard.
   virtual void OnSessionBegun(Session&) {}
   /// Its presence is another one, or its client is back.
@@ -88,11 +102,14 @@ class FeatureHooks {
     for (const MayHear& may_hear : recipients_)
       std::erase_if(recipients, [&](const std::string& recipient) { return !may_hear(user, recipient); });
   }
-  /// Calls one step of every LifeHook: `life(&LifeHook::OnShardLive, shard)`.
+  /// Calls one step of every LifeHook: `Tell(&LifeHook::OnShardLive, shard)`.
   template <typename Step, typename... Arguments>
   void Tell(Step step, Arguments&... arguments) const {
     for (LifeHook* hook : life_) (hook->*step)(arguments...);
   }
+  Task<void> Load(std::shared_ptr<Shard> shard) const;
+  bool AreSettled(const Shard& shard) const;
+  Task<void> Settle(std::shared_ptr<Shard> shard) const;
 
  private:
   struct Entry {

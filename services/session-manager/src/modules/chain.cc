@@ -1,19 +1,35 @@
+#include "domain/accounts/account_changes.h"
+#include "domain/accounts/account_check.h"
+#include "domain/feature_hooks.h"
 #include "domain/presence/caps_tracker.h"
+#include "domain/presence/presence_tracker.h"
+#include "domain/roster/subscription_handler.h"
+#include "domain/roster/user_settings.h"
 #include "modules/modules.h"
 
 namespace rookery::session_manager {
 
+void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, PresenceTracker& presence,
+                  AccountCheck& account_check, AccountChanges& account_changes,
+                  SubscriptionHandler& subscriptions, CapsTracker& caps) {
+  features.OnLife(user_settings);
+  features.OnLife(presence);
+  features.OnLife(account_check);
+  features.OnLife(account_changes);
+  features.OnLife(subscriptions);
+  features.OnLife(caps);
+}
+
 std::vector<std::unique_ptr<Module>> RegisterModules(
-    Hooks& hooks, CapsTracker& caps, const Settings& settings, const Clock& clock, const Addresses& addresses,
+    Hooks& hooks, const Settings& settings, const Clock& clock, const Addresses& addresses,
     AccountStore& accounts, KeyMaker& keys, Roster& roster, ServiceDisco& service_disco, KeyedLock& rosters,
-    Consequences& consequences, Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
+    Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
     SubscriptionHandler& subscriptions, AccountChanges& account_changes) {
-  hooks.features().OnLife(caps);
   std::vector<std::unique_ptr<Module>> modules;
   modules.push_back(MakeLegacySessionModule());
   modules.push_back(MakeRosterModule(settings, roster, rosters, outbox, subscriptions));
-  modules.push_back(MakeBlockingModule(settings, addresses, roster, rosters, consequences, user_settings,
-                                       presence, outbox, subscriptions));
+  modules.push_back(
+      MakeBlockingModule(settings, roster, rosters, user_settings, presence, outbox, subscriptions));
   modules.push_back(MakeCarbonsModule(outbox));
   modules.push_back(MakePingModule(roster));
   modules.push_back(MakeDiscoModule(settings, addresses, roster, service_disco));

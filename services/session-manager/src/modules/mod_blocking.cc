@@ -1,9 +1,7 @@
 #include <algorithm>
 
-#include "domain/addresses.h"
 #include "domain/keyed_lock.h"
 #include "domain/presence/presence_tracker.h"
-#include "domain/records/consequences.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/roster/user_settings.h"
 #include "domain/sessions/outbox.h"
@@ -46,14 +44,11 @@ bool IsBlocked(const User& user, std::string_view address) {
 /// to them. The list is kept by the roster service.
 class BlockingModule final : public Module {
  public:
-  BlockingModule(const Settings& settings, const Addresses& addresses, Roster& roster, KeyedLock& rosters,
-                 Consequences& consequences, SettingsKeeper& user_settings, PresenceTracker& presence,
-                 Outbox& outbox, SubscriptionHandler& subscriptions)
+  BlockingModule(const Settings& settings, Roster& roster, KeyedLock& rosters, SettingsKeeper& user_settings,
+                 PresenceTracker& presence, Outbox& outbox, SubscriptionHandler& subscriptions)
       : settings_(settings),
-        addresses_(addresses),
         roster_(roster),
         rosters_(rosters),
-        consequences_(consequences),
         user_settings_(user_settings),
         presence_(presence),
         outbox_(outbox),
@@ -131,8 +126,8 @@ class BlockingModule final : public Module {
     auto blocked = co_await roster_.Block(std::move(block), request.cause->trace_id);
     if (!blocked.ok()) co_return Failed(request, blocked.status());
     const std::vector<std::string> added(blocked->added().begin(), blocked->added().end());
-    const bool goes_on = co_await Apply(request, *std::move(*blocked).mutable_settings(), added, true);
-    if (goes_on) Push(request, MakeList("block", jids));
+    co_await Apply(request, *std::move(*blocked).mutable_settings(), added, /*is_block=*/true);
+    Push(request, MakeList("block", jids));
     co_return IqReply::Result();
   }
 
@@ -147,8 +142,8 @@ class BlockingModule final : public Module {
     auto unblocked = co_await roster_.Unblock(std::move(unblock), request.cause->trace_id);
     if (!unblocked.ok()) co_return Failed(request, unblocked.status());
     const std::vector<std::string> removed(unblocked->removed().begin(), unblocked->removed().end());
-    const bool goes_on = co_await Apply(request, *std::move(*unblocked).mutable_settings(), removed, false);
-    if (goes_on) Push(request, MakeList("unblock", jids));
+    co_await Apply(request, *std::move(*unblocked).mutable_settings(), removed, /*is_block=*/false);
+    Push(request, MakeList("unblock", jids));
     co_return IqReply::Result();
   }
 
@@ -158,67 +153,27 @@ class BlockingModule final : public Module {
     return IqReply::FromStatus(status);
   }
 
-  /// The new list is in force; those whom the change makes blind, or see again, are told. False:
-  /// the user is not here any more.
-  Task<bool> Apply(IqRequest& request, roster::v1::UserSettings made, const std::vector<std::string>& changed,
+  /// The new list is in force; those whom the change makes blind, or see again, are told.
+  Task<void> Apply(IqRequest& request, roster::v1::UserSettings made, std::vector<std::string> changed,
                    bool is_block) {
     User* user = request.shard->FindUser(request.account);
-    if (user == nullptr) co_return false;
-    user_settings_.Put(*user, std::move(made));
-    if (changed.empty() || !user->HasAvailable()) co_return true;
-    if (!user->contacts) {
-      (void)co_await presence_.LoadContacts(request.shard, request.account, nullptr, request.cause->trace_id);
-      user = request.shard->FindUser(request.account);
-      if (user == nullptr) co_return false;
-    }
+    if (user == nullptr) co_return;
     // What other entries of the list say stays as it was.
     std::vector<std::string> others;
-    for (const std::string& jid : user->settings->made.blocked())
+    for (const std::string& jid : made.blocked())
       if (std::find(changed.begin(), changed.end(), jid) == changed.end()) others.push_back(jid);
-    const std::vector<std::string> seeing = Seeing(*user, changed, others);
-    for (const auto& session : user->sessions) {
-      if (!session->available()) continue;
-      std::vector<std::string> told = seeing;
-      if (is_block) AddDirected(*session, changed, told);
-      if (told.empty()) continue;
-      consequences_.AppendFanout(
-          *user->shard, *request.cause,
-          is_block ? xmpp::MakePresence("unavailable", session->jid.str(), {}) : session->state.presence(),
-          told);
+    user_settings_.Put(*user, std::move(made));
+    if (changed.empty()) co_return;
+    PresenceTracker::Audience audience;
+    for (const std::string& jid : changed)
+      if (!xmpp::ResourceOf(jid).empty()) audience.resources.push_back(jid);
+    audience.includes = [changed](std::string_view address) { return MatchesAny(changed, address); };
+    audience.is_hidden_anyway = [others](std::string_view address) { return MatchesAny(others, address); };
+    if (is_block) {
+      co_await presence_.HideFrom(request.shard, request.account, *request.cause, std::move(audience));
+    } else {
+      co_await presence_.ShowTo(request.shard, request.account, *request.cause, std::move(audience));
     }
-    co_return true;
-  }
-
-  /// Of those that `changed` names, who may see the user (RFC 6121 section 4.4) and is not
-  /// blocked by `others`.
-  std::vector<std::string> Seeing(const User& user, const std::vector<std::string>& changed,
-                                  const std::vector<std::string>& others) const {
-    std::vector<std::string> seeing;
-    if (!user.contacts) return seeing;
-    const auto add = [&](const std::string& jid) {
-      if (jid != user.bare && addresses_.IsLocal(xmpp::DomainOf(jid)) && !MatchesAny(others, jid))
-        seeing.push_back(jid);
-    };
-    for (const auto& [jid, contact] : user.contacts->by_jid)
-      if (contact.from() && MatchesAny(changed, jid)) add(jid);
-    for (const std::string& jid : changed) {
-      if (xmpp::ResourceOf(jid).empty()) continue;
-      const auto contact = user.contacts->by_jid.find(xmpp::BareOf(jid));
-      if (contact != user.contacts->by_jid.end() && contact->second.from()) add(jid);
-    }
-    return seeing;
-  }
-
-  /// Whom this session has told of itself directly (section 4.6) and is blocked now.
-  void AddDirected(Session& session, const std::vector<std::string>& blocked,
-                   std::vector<std::string>& told) {
-    auto& directed = *session.state.mutable_directed();
-    const auto is_gone = [&](const std::string& jid) { return MatchesAny(blocked, jid); };
-    if (std::none_of(directed.begin(), directed.end(), is_gone)) return;
-    for (const std::string& jid : directed)
-      if (is_gone(jid) && std::find(told.begin(), told.end(), jid) == told.end()) told.push_back(jid);
-    directed.erase(std::remove_if(directed.begin(), directed.end(), is_gone), directed.end());
-    outbox_.Publish(session);
   }
 
   void Push(const IqRequest& request, const xmpp::Element& change) {
@@ -228,10 +183,8 @@ class BlockingModule final : public Module {
   }
 
   const Settings& settings_;
-  const Addresses& addresses_;
   Roster& roster_;
   KeyedLock& rosters_;
-  Consequences& consequences_;
   SettingsKeeper& user_settings_;
   PresenceTracker& presence_;
   Outbox& outbox_;
@@ -240,12 +193,11 @@ class BlockingModule final : public Module {
 
 }  // namespace
 
-std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, const Addresses& addresses,
-                                           Roster& roster, KeyedLock& rosters, Consequences& consequences,
+std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
                                            SettingsKeeper& user_settings, PresenceTracker& presence,
                                            Outbox& outbox, SubscriptionHandler& subscriptions) {
-  return std::make_unique<BlockingModule>(settings, addresses, roster, rosters, consequences, user_settings,
-                                          presence, outbox, subscriptions);
+  return std::make_unique<BlockingModule>(settings, roster, rosters, user_settings, presence, outbox,
+                                          subscriptions);
 }
 
 }  // namespace rookery::session_manager

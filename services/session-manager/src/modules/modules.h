@@ -9,9 +9,9 @@
 namespace rookery::session_manager {
 
 class AccountChanges;
+class AccountCheck;
 class AccountStore;
 class Addresses;
-class Consequences;
 class KeyMaker;
 class KeyedLock;
 class Outbox;
@@ -31,8 +31,7 @@ std::unique_ptr<Module> MakeDiscoModule(const Settings& settings, const Addresse
 std::unique_ptr<Module> MakeVersionModule(const Settings& settings);
 std::unique_ptr<Module> MakeTimeModule(const Clock& clock);
 std::unique_ptr<Module> MakeLastModule(const Clock& clock, AccountStore& accounts, Roster& roster);
-std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, const Addresses& addresses,
-                                           Roster& roster, KeyedLock& rosters, Consequences& consequences,
+std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
                                            SettingsKeeper& user_settings, PresenceTracker& presence,
                                            Outbox& outbox, SubscriptionHandler& subscriptions);
 std::unique_ptr<Module> MakeCarbonsModule(Outbox& outbox);
@@ -40,11 +39,16 @@ std::unique_ptr<Module> MakeRosterModule(const Settings& settings, Roster& roste
                                          Outbox& outbox, SubscriptionHandler& subscriptions);
 std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, KeyMaker& keys, AccountChanges& changes);
 
-/// chain.cc: makes all of them and registers them, in the order in which they have a say.
+/// chain.cc: what keeps something for shards, users or sessions, in the order in which it is told of them.
+void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, PresenceTracker& presence,
+                  AccountCheck& account_check, AccountChanges& account_changes,
+                  SubscriptionHandler& subscriptions, CapsTracker& caps);
+/// chain.cc: makes all of them and registers them, in the order in which they have a say. What one of them
+/// keeps comes after what RegisterLife has registered.
 std::vector<std::unique_ptr<Module>> RegisterModules(
-    Hooks& hooks, CapsTracker& caps, const Settings& settings, const Clock& clock, const Addresses& addresses,
+    Hooks& hooks, const Settings& settings, const Clock& clock, const Addresses& addresses,
     AccountStore& accounts, KeyMaker& keys, Roster& roster, ServiceDisco& service_disco, KeyedLock& rosters,
-    Consequences& consequences, Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
+    Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
     SubscriptionHandler& subscriptions, AccountChanges& account_changes);
 
 }  // namespace rookery::session_manager

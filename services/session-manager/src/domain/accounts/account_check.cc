@@ -25,7 +25,7 @@ constexpr std::ptrdiff_t kUsersAtOnce = 500;
 
 }  // namespace
 
-Task<void> AccountCheck::CheckAll(std::shared_ptr<Shard> shard) {
+Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
   shard->has_checked_accounts = true;
   std::vector<std::string> users;
   for (const auto& [bare, user] : shard->users)

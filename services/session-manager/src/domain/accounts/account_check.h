@@ -4,6 +4,7 @@
 #include <string>
 
 #include "domain/accounts/credentials_version.h"
+#include "domain/feature_hooks.h"
 #include "domain/records/shard.h"
 #include "rookery/base/session_id.h"
 #include "rookery/runtime/task.h"
@@ -20,7 +21,7 @@ class Users;
 /// Whether sessions that somebody brings to an owner are still let in by what their clients have
 /// authenticated as: the log tells so of the last minutes, the account store for ever (README.md, AC5). I/O
 /// thread only.
-class AccountCheck {
+class AccountCheck final : public LifeHook {
  public:
   AccountCheck(KnownAccounts& accounts, Users& users, DeliveryStates& states, LiveSessions& live,
                DirectoryWriter& directory)
@@ -28,7 +29,7 @@ class AccountCheck {
 
   /// Of all sessions that gateways and the store have brought while the shard is loaded. Those of another
   /// account are gone at once; those of older credentials end when the shard is live.
-  Task<void> CheckAll(std::shared_ptr<Shard> shard);
+  Task<void> OnShardLoad(std::shared_ptr<Shard> shard) override;
   /// Of one that comes later. Waits until the store answers, or the shard is not ours.
   Task<Access> Check(std::shared_ptr<Shard> shard, SessionId id, std::string bare,
                      session::v1::SessionManagerState state);

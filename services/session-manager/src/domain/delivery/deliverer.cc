@@ -247,8 +247,7 @@ bool Deliverer::IsSparedOwn(const Session& session, std::int64_t offset) {
 void Deliverer::CopyToOthers(User& user, std::span<Session* const> sessions, const Delivery& message,
                              bool recovering) {
   if (message.stanza.type() != "error") {
-    if (!user.copied) user.copied = std::make_unique<CopiedMessages>();
-    user.copied->Add(message.stanza.id(), xmpp::BareOf(message.stanza.from()));
+    user.features.Of<CopiedMessages>().Add(message.stanza.id(), xmpp::BareOf(message.stanza.from()));
   }
   auto copy = std::make_shared<Delivery>();
   copy->stanza = MakeCarbon("received", message.stanza, user.bare);
@@ -274,9 +273,9 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   const Session* const namesake = resource.empty() ? nullptr : user.FindResource(resource);
   const bool matches = namesake != nullptr && message->offset > namesake->state.start_offset();
   // An error is copied where the message that it answers was (XEP-0280 section 6.1).
-  const bool answers_copied =
-      user.copied && message->stanza.type() == "error" &&
-      user.copied->Contains(message->stanza.id(), xmpp::BareOf(message->stanza.from()));
+  const CopiedMessages* const copied = user.features.Find<CopiedMessages>();
+  const bool answers_copied = copied != nullptr && message->stanza.type() == "error" &&
+                              copied->Contains(message->stanza.id(), xmpp::BareOf(message->stanza.from()));
   const auto route =
       session_manager::RouteMessage(message->stanza, resource, CandidatesOf(user), answers_copied);
   if (recovering) FindGiven(user, message, route.copies);

@@ -276,14 +276,18 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
   }
 }
 
-bool ClientStanzaProcessor::MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza) {
+bool ClientStanzaProcessor::IsReachable(const Sender& sender, const Cause& cause,
+                                        const xmpp::Stanza& stanza) {
   const std::string_view domain = xmpp::DomainOf(stanza.to());
-  if (!addresses_.IsLocal(domain)) {
-    answers_.Refuse(sender, cause, stanza,
-                    addresses_.IsComponent(domain) ? ErrorCondition::kServiceUnavailable
-                                                   : ErrorCondition::kRemoteServerNotFound);
-    return false;
-  }
+  if (addresses_.IsLocal(domain)) return true;
+  answers_.Refuse(sender, cause, stanza,
+                  addresses_.IsComponent(domain) ? ErrorCondition::kServiceUnavailable
+                                                 : ErrorCondition::kRemoteServerNotFound);
+  return false;
+}
+
+bool ClientStanzaProcessor::MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza) {
+  if (!IsReachable(sender, cause, stanza)) return false;
   if (!sender.user.settings) return true;
   const std::optional<Refusal> refusal = features_.FromClient(sender.user, stanza);
   if (!refusal) return true;
@@ -306,11 +310,12 @@ void ClientStanzaProcessor::Message(const Sender& sender, Cause& cause, xmpp::St
     answers_.Refuse(sender, cause, message, ErrorCondition::kServiceUnavailable);
     return;
   }
+  const CopiedMessages* const copied = user.features.Find<CopiedMessages>();
   // What one sends to oneself arrives, and is archived, once.
   const bool is_eligible =
       (user.sessions.size() > 1 || !sender.session) &&
       (IsCarbonEligible(message, /*sent=*/true) ||
-       (message.type() == "error" && user.copied && user.copied->Contains(message.id(), bare)));
+       (message.type() == "error" && copied != nullptr && copied->Contains(message.id(), bare)));
   const bool copied_to_others =
       is_eligible && std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
         return other != sender.session && other->state.carbons();
@@ -339,9 +344,10 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
     }
     return;
   }
-  if (!MayLeave(sender, cause, presence)) return;
   const std::string_view bare = xmpp::BareOf(presence.to());
   if (IsSubscription(type)) {
+    // Features judge it where the log has it (Apply).
+    if (!IsReachable(sender, cause, presence)) return;
     if (bare == sender.user.bare) return;  // one sees one's own presence anyway
     if (presence.payload().size() > SubscriptionHandler::kMaxBytes) {
       answers_.Refuse(sender, cause, presence, ErrorCondition::kPolicyViolation,
@@ -352,6 +358,7 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
     SendThroughLog(sender, cause, address, presence);
     return;
   }
+  if (!MayLeave(sender, cause, presence)) return;
   if (bare == xmpp::DomainOf(presence.to())) return;  // the server has no use for it
   if (type.empty() || type == "unavailable") {
     // Of a session that is gone its `unavailable` has been told.

@@ -189,7 +189,7 @@ void CapsTracker::Forget(const std::string& key) {
   questions_.erase(it);
 }
 
-void CapsTracker::Sweep() {
+void CapsTracker::OnSweep() {
   const SteadyTime now = clock_.Now();
   while (!due_.empty() && due_.front().at < now) {
     const Due due = std::move(due_.front());

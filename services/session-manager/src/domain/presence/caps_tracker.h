@@ -46,7 +46,7 @@ class CapsTracker final : public LifeHook {
   void OnAnswer(Session& session, const xmpp::Stanza& iq);
   /// Every so often: who does not answer in time is given up, and somebody else is asked. Costs
   /// nothing while nobody is late.
-  void Sweep();
+  void OnSweep() override;
 
   std::size_t known() const { return by_key_.size(); }
 

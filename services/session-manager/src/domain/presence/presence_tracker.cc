@@ -9,7 +9,6 @@
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/waiting_rules.h"
-#include "domain/feature_hooks.h"
 #include "domain/inbound/client_answers.h"
 #include "domain/inbound/client_stanza_processor.h"
 #include "domain/keyed_lock.h"
@@ -244,7 +243,6 @@ std::vector<std::string> PresenceTracker::ProbedBy(const Session& session) const
   std::vector<std::string> probed;
   for (const auto& [jid, contact] : user.contacts->by_jid)
     if (contact.to() && addresses_.IsLocal(xmpp::DomainOf(jid))) probed.push_back(jid);
-  features_.FilterRecipients(user, probed);
   return probed;
 }
 
@@ -255,9 +253,8 @@ void PresenceTracker::Probe(const Session& session, Cause& cause, std::vector<st
     return other.get() != &session && other->available();
   });
   if (others) probed.push_back(user.bare);
-  if (!probed.empty())
-    consequences_.AppendFanout(*user.shard, cause, xmpp::MakePresence("probe", session.jid.str(), {}),
-                               probed);
+  consequences_.AppendBroadcast(*user.shard, cause, xmpp::MakePresence("probe", session.jid.str(), {}),
+                                std::move(probed));
 }
 
 void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cause,
@@ -272,11 +269,8 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
     if (Owed* owed = Owe(*user.shard, user.bare)) owed->unavailable.push_back({presence, {}});
     session.state.set_unavailable_untold(true);
   }
-  if (session.state.left_size() > 0) {
-    std::vector<std::string> directed(session.state.left().begin(), session.state.left().end());
-    features_.FilterRecipients(user, directed);
-    consequences_.AppendFanout(*user.shard, cause, presence, directed);
-  }
+  consequences_.AppendBroadcast(*user.shard, cause, presence,
+                                {session.state.left().begin(), session.state.left().end()});
   NoteUnavailable(user, session, ReadFields(presence).status, /*offset=*/-1);
 }
 
@@ -324,10 +318,9 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
 void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
   std::vector<std::string> recipients;
   if (user.contacts) recipients = Subscribers(user.bare, *user.contacts);
-  features_.FilterRecipients(user, recipients);
   // RFC 6121 section 4.4.2: the user's own resources too, the sending one included.
   recipients.push_back(user.bare);
-  consequences_.AppendFanout(*user.shard, cause, presence, recipients);
+  consequences_.AppendBroadcast(*user.shard, cause, presence, std::move(recipients));
 }
 
 std::vector<std::string> PresenceTracker::Subscribers(std::string_view bare, const Contacts& contacts) const {
@@ -355,6 +348,62 @@ void PresenceTracker::SendUnavailable(User& user, const Cause& cause, std::strin
     Cause own = CauseFor(*session, cause);
     consequences_.AppendDelivery(*user.shard, own, presence);
   }
+}
+
+// ---- whom a feature hides the user from -----------------------------------------
+
+Task<void> PresenceTracker::HideFrom(std::shared_ptr<Shard> shard, std::string bare, Cause& cause,
+                                     Audience audience) {
+  User* const user = co_await FindVisible(shard, bare, cause.trace_id);
+  if (user == nullptr) co_return;
+  const std::vector<std::string> seeing = Seeing(*user, audience);
+  for (const auto& session : user->sessions) {
+    if (!session->available()) continue;
+    std::vector<std::string> told = seeing;
+    TakeDirected(*session, audience, told);
+    // To them, although the feature keeps them from hearing of the user.
+    consequences_.AppendFanout(*shard, cause, Unavailable(session->jid.str()), told);
+  }
+}
+
+Task<void> PresenceTracker::ShowTo(std::shared_ptr<Shard> shard, std::string bare, Cause& cause,
+                                   Audience audience) {
+  User* const user = co_await FindVisible(shard, bare, cause.trace_id);
+  if (user == nullptr) co_return;
+  const std::vector<std::string> seeing = Seeing(*user, audience);
+  for (const auto& session : user->sessions)
+    if (session->available()) consequences_.AppendBroadcast(*shard, cause, session->state.presence(), seeing);
+}
+
+Task<User*> PresenceTracker::FindVisible(std::shared_ptr<Shard> shard, std::string bare,
+                                         std::uint64_t trace_id) {
+  User* user = shard->FindUser(bare);
+  if (user == nullptr || !user->HasAvailable()) co_return nullptr;
+  if (!user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, trace_id);
+  co_return shard->FindUser(bare);
+}
+
+std::vector<std::string> PresenceTracker::Seeing(const User& user, const Audience& audience) const {
+  std::vector<std::string> seeing;
+  if (!user.contacts) return seeing;
+  for (std::string& jid : Subscribers(user.bare, *user.contacts))
+    if (audience.includes(jid) && !audience.is_hidden_anyway(jid)) seeing.push_back(std::move(jid));
+  for (const std::string& jid : audience.resources)
+    if (MaySee(*user.contacts, xmpp::BareOf(jid)) && addresses_.IsLocal(xmpp::DomainOf(jid)) &&
+        !audience.is_hidden_anyway(jid))
+      seeing.push_back(jid);
+  return seeing;
+}
+
+void PresenceTracker::TakeDirected(Session& session, const Audience& audience,
+                                   std::vector<std::string>& told) {
+  auto& directed = *session.state.mutable_directed();
+  const auto is_gone = [&](const std::string& jid) { return audience.includes(jid); };
+  if (std::none_of(directed.begin(), directed.end(), is_gone)) return;
+  for (const std::string& jid : directed)
+    if (is_gone(jid) && std::find(told.begin(), told.end(), jid) == told.end()) told.push_back(jid);
+  directed.erase(std::remove_if(directed.begin(), directed.end(), is_gone), directed.end());
+  outbox_.Publish(session);
 }
 
 // ---- what others ask --------------------------------------------------------
@@ -439,13 +488,11 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
   // them the same ones, although it may know less, or learn it in another order.
   if (is_gone && user.HasAvailable()) {
     cause.parts = kOwnParts;
-    consequences_.AppendFanout(*user.shard, cause, unavailable, {user.bare});
+    consequences_.AppendBroadcast(*user.shard, cause, unavailable, {user.bare});
   }
   cause.parts = kSubscriberParts;
   if (is_gone && user.contacts) {
-    std::vector<std::string> subscribers = Subscribers(user.bare, *user.contacts);
-    features_.FilterRecipients(user, subscribers);
-    consequences_.AppendFanout(*user.shard, cause, unavailable, subscribers);
+    consequences_.AppendBroadcast(*user.shard, cause, unavailable, Subscribers(user.bare, *user.contacts));
   } else if (is_gone) {
     // The sessions came with the shard, the roster did not.
     if (Owed* owed = Owe(*user.shard, user.bare, /*is_held=*/true)) {
@@ -454,9 +501,7 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
     }
   }
   cause.parts = kDirectedParts;
-  std::vector<std::string> told = directed;
-  features_.FilterRecipients(user, told);
-  consequences_.AppendFanout(*user.shard, cause, unavailable, told);
+  consequences_.AppendBroadcast(*user.shard, cause, unavailable, directed);
 }
 
 // ---- what was missed ----------------------------------------------------------
@@ -488,6 +533,8 @@ Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shar
 void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
   User& user = *session->user;
   std::vector<std::string> probed = ProbedBy(*session);
+  // Nobody is told to forget who is not asked then.
+  features_.FilterRecipients(user, probed);
   if (probed.size() > kMostTakenBack) {
     // So many packets at once are more than a client may leave unacknowledged.
     listener_->OnPresenceLost(session);
@@ -576,6 +623,10 @@ void PresenceTracker::OnShardLive(Shard& shard) {
   }
 }
 
+void PresenceTracker::OnShardForgotten(Shard& shard) {
+  std::erase_if(owed_, [&](const auto& entry) { return entry.second.shard.get() == &shard; });
+}
+
 PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare, bool is_held) {
   auto it = owed_.find(bare);
   if (it == owed_.end()) {
@@ -584,17 +635,11 @@ PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare, 
       return nullptr;
     }
     it = owed_.try_emplace(bare).first;
+    it->second.shard = shards_.Shared(to.number);
     it->second.since = clock_.Now();
     owed_order_.push_back(bare);
   }
   Owed& owed = it->second;
-  // What an earlier time of the shard with us has left behind is its next owner's.
-  const std::shared_ptr<Shard> shard = shards_.Shared(to.number);
-  if (owed.shard != shard) {
-    owed.shard = shard;
-    owed.unavailable.clear();
-    owed.probers.clear();
-  }
   if (payers_ < kMostPayers && payers_ < owed_.size()) {
     ++payers_;
     tasks_.Spawn("presence.pay_owed", PayAllOwed());
@@ -607,14 +652,12 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
   if (it == owed_.end()) return;
   const Owed owed = std::move(it->second);
   owed_.erase(it);
-  if (owed.shard->released()) return;
   User* user = owed.shard->FindUser(bare);
-  std::vector<std::string> subscribers = Subscribers(bare, contacts);
-  if (user != nullptr) features_.FilterRecipients(*user, subscribers);
+  const std::vector<std::string> subscribers = Subscribers(bare, contacts);
   for (const auto& [unavailable, of] : owed.unavailable) {
     metrics_.presences_late.Increment();
     Cause cause = of;
-    consequences_.AppendFanout(*owed.shard, cause, unavailable, subscribers);
+    consequences_.AppendBroadcast(*owed.shard, cause, unavailable, subscribers);
     if (cause.offset >= 0) owed.shard->window.Release(cause.offset);
     Session* session = user == nullptr ? nullptr : user->FindResource(xmpp::ResourceOf(unavailable.from()));
     if (session == nullptr || !session->state.unavailable_untold()) continue;
@@ -642,10 +685,6 @@ Task<void> PresenceTracker::PayAllOwed() {
     owed_order_.pop_front();
     auto it = owed_.find(bare);
     if (it == owed_.end()) continue;
-    if (it->second.shard->released()) {
-      owed_.erase(it);
-      continue;
-    }
     if (clock_.Now() - it->second.since > kPatience && DropWhatIsNotHeld(it->second)) {
       metrics_.presences_untold.Increment();
       telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/feature_hooks.h"
 #include "domain/records/cause.h"
 #include "domain/records/refused_records.h"
 #include "domain/records/shard.h"
@@ -33,7 +34,6 @@ class ClientAnswers;
 class Consequences;
 class Deliverer;
 class DirectoryWriter;
-class FeatureHooks;
 class KeyedLock;
 class Roster;
 class SessionTable;
@@ -45,7 +45,7 @@ struct Settings;
 
 /// RFC 6121 section 4: initial presence, broadcast, probe, directed presence, and
 /// `unavailable` however a session ends.
-class PresenceTracker final : public RefusedRecords::News, public Deliverer::Listener {
+class PresenceTracker final : public RefusedRecords::News, public Deliverer::Listener, public LifeHook {
  public:
   /// Ends a session of which so much is not known that its client has to begin anew.
   class Listener {
@@ -98,7 +98,9 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   /// The same for a session that nobody knows any more.
   void OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended);
   /// Goes on with what an earlier owner could not tell.
-  void OnShardLive(Shard& shard);
+  void OnShardLive(Shard& shard) override;
+  /// What is owed is its next owner's.
+  void OnShardForgotten(Shard& shard) override;
 
   /// What the session and its contacts know of each other may be out of date: records were read without
   /// it, or the log has lost some. Both are told anew, by the next owner if not by this one.
@@ -115,6 +117,23 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   /// The current presence of every available session to one contact, or `unavailable`.
   void SendCurrent(User& user, const Cause& cause, std::string_view contact);
   void SendUnavailable(User& user, const Cause& cause, std::string_view contact);
+
+  /// From whom a feature hides a user, or to whom it shows the user again.
+  struct Audience {
+    using Matcher = std::function<bool(std::string_view address)>;
+    /// Whether an address, bare or full, is one of them.
+    Matcher includes;
+    /// From whom something else hides the user, before and after.
+    Matcher is_hidden_anyway;
+    /// Full JIDs among them: the roster knows contacts by their bare addresses only.
+    std::vector<std::string> resources;
+  };
+  /// Those of them who may see the user, and to whom its sessions have sent presence directly, hear that the
+  /// sessions are unavailable. That they hear no more is the feature's word (FeatureHooks::OnRecipient).
+  /// Loads the contacts: whoever calls holds the user's roster.
+  Task<void> HideFrom(std::shared_ptr<Shard> shard, std::string bare, Cause& cause, Audience audience);
+  /// Those of them who may see the user are sent the presence of its sessions.
+  Task<void> ShowTo(std::shared_ptr<Shard> shard, std::string bare, Cause& cause, Audience audience);
 
   /// Loads the user's contacts. `pending` may be null. Whoever calls holds the user's roster.
   Task<absl::Status> LoadContacts(std::shared_ptr<Shard> shard, std::string bare,
@@ -160,6 +179,12 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);
   std::vector<std::string> Subscribers(std::string_view bare, const Contacts& contacts) const;
   static bool MaySee(const Contacts& contacts, std::string_view contact);
+  /// Null: the user is gone, or nobody can see it.
+  Task<User*> FindVisible(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t trace_id);
+  /// Of the audience, who may see the user (RFC 6121 section 4.4) unless it is hidden anyway.
+  std::vector<std::string> Seeing(const User& user, const Audience& audience) const;
+  /// Whom the session has told of itself directly (section 4.6).
+  void TakeDirected(Session& session, const Audience& audience, std::vector<std::string>& told);
   void SendCurrentTo(User& user, Cause& cause, std::string_view prober);
   /// Holds the record `offset`, if it is one, until the event is in the log.
   void PublishEvent(const User& user, const Session& session, std::int64_t offset);

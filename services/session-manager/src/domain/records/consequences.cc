@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "domain/feature_hooks.h"
 #include "domain/records/refused_records.h"
 #include "domain/sessions/confirmations.h"
 #include "rookery/events/log.h"
@@ -198,6 +199,13 @@ void Consequences::AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& s
     last = std::max(last, cause.parts);
   }
   cause.parts = last;
+}
+
+void Consequences::AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
+                                   std::vector<std::string> recipients) {
+  if (const User* const user = from.FindUser(xmpp::BareOf(stanza.from())))
+    features_.FilterRecipients(*user, recipients);
+  AppendFanout(from, cause, stanza, recipients);
 }
 
 void Consequences::AppendEvent(Shard& from, events::Topic topic, std::string_view key,

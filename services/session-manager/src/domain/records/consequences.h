@@ -21,6 +21,7 @@
 namespace rookery::session_manager {
 
 class Confirmations;
+class FeatureHooks;
 class RefusedRecords;
 
 /// Puts into the log what follows from a cause, with the origin that lets its reader tell a
@@ -42,13 +43,14 @@ class Consequences {
   };
 
   Consequences(sharding::ShardOwner& owner, const Shards& shards, const Addresses& addresses,
-               const Clock& clock, SessionManagerMetrics& metrics, Confirmations& confirmations,
-               RefusedRecords& refused)
+               const Clock& clock, SessionManagerMetrics& metrics, const FeatureHooks& features,
+               Confirmations& confirmations, RefusedRecords& refused)
       : owner_(owner),
         shards_(shards),
         addresses_(addresses),
         clock_(clock),
         metrics_(metrics),
+        features_(features),
         confirmations_(confirmations),
         refused_(refused) {}
   /// Before anything is appended for a client.
@@ -59,6 +61,10 @@ class Consequences {
   /// Appends one stanza to many: one record for each shard that has recipients.
   void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                     const std::vector<std::string>& recipients);
+  /// The same on behalf of the stanza's sender, a user of `from`: without those whom a feature keeps from
+  /// hearing it. While nobody has the user's entry, nothing is known of them, and all hear it.
+  void AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
+                       std::vector<std::string> recipients);
   /// Sets the record's origin. `then`, for a client's stanza: told the record's offset, or -1 when the log
   /// refused it.
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
@@ -82,6 +88,7 @@ class Consequences {
   const Addresses& addresses_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
+  const FeatureHooks& features_;
   Confirmations& confirmations_;
   RefusedRecords& refused_;
   Refusals* refusals_ = nullptr;

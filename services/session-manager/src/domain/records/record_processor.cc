@@ -310,8 +310,7 @@ void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
   };
   if (std::none_of(user.sessions.begin(), user.sessions.end(), is_wanted)) return;
   if (!is_error) {
-    if (!user.copied) user.copied = std::make_unique<CopiedMessages>();
-    user.copied->Add(message.id(), xmpp::BareOf(message.to()));
+    user.features.Of<CopiedMessages>().Add(message.id(), xmpp::BareOf(message.to()));
   }
   if (is_archived) AppendStanzaId(message, user, pending);
   auto copy = std::make_shared<Delivery>();

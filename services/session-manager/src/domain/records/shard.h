@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "domain/delivery/pending_ends.h"
+#include "domain/feature_state.h"
 #include "domain/sessions/user.h"
 #include "ports/waiting_store.h"
 #include "rookery/runtime/event.h"
@@ -34,8 +35,6 @@ struct Shard final : sharding::Shard {
 
   /// Gateways that have attached their sessions for this epoch.
   std::set<std::string> attached_gateways;
-  /// Settings of a user have come, or are waited for no more (SettingsKeeper).
-  std::shared_ptr<runtime::Event> settings_known;
   struct Removal {
     std::int64_t record = -1;
     std::uint64_t generation = 0;
@@ -56,6 +55,7 @@ struct Shard final : sharding::Shard {
   PendingEnds pending_ends;
   /// Null before something is delivered or stored.
   std::shared_ptr<ShardDelivery> delivery;
+  FeatureState features;
 };
 
 }  // namespace rookery::session_manager

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "domain/accounts/account_check.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/offline_marks.h"
@@ -13,11 +12,10 @@
 #include "domain/delivery/shard_loader.h"
 #include "domain/delivery/store_writer.h"
 #include "domain/delivery/waiting_stanzas.h"
+#include "domain/feature_hooks.h"
 #include "domain/metrics.h"
-#include "domain/presence/caps_tracker.h"
 #include "domain/records/record_processor.h"
 #include "domain/records/shards.h"
-#include "domain/roster/user_settings.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/gateways.h"
 #include "domain/sessions/link_actions.h"
@@ -101,7 +99,7 @@ Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   co_await AwaitGateways(shard);
   if (sessions_.HoldsAttachments(*shard)) co_await directory_.LookForLeft(shard);
   co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
-  co_await accounts_.CheckAll(shard);
+  co_await features_.Load(shard);
   co_await recovery_.Recover(shard);
   co_await recovery_.LookForWaiting(shard);
   co_return absl::OkStatus();
@@ -139,23 +137,27 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
   hand_outs_.HandOutWhatIsDue(shard);
 }
 
-bool UserShards::is_settled(sharding::Shard& shard) const {
-  return !SettingsKeeper::IsAwaited(AsUsers(shard));
-}
+bool UserShards::is_settled(sharding::Shard& shard) const { return features_.AreSettled(AsUsers(shard)); }
 
 Task<void> UserShards::Settle(std::shared_ptr<sharding::Shard> shard) {
   // What sessions were given by an earlier owner is known before they are resumed.
-  co_await user_settings_.AwaitAll(AsUsers(std::move(shard)));
+  co_await features_.Settle(AsUsers(std::move(shard)));
 }
 
 void UserShards::GoLive(sharding::Shard& shard) {
   hand_outs_.GoLive(AsUsers(shard));
-  sessions_.RunWaiting(AsUsers(shard));
+  OnLive(AsUsers(shard));
+}
+
+void UserShards::OnLive(Shard& shard) {
+  sessions_.OnShardLive(shard);
+  features_.Tell(&LifeHook::OnShardLive, shard);
+  sessions_.RunWaiting(shard);
 }
 
 void UserShards::OnCertain(sharding::Shard& shard) {
   DeliveryStates::ContinueWriting(AsUsers(shard));
-  if (shard.live()) sessions_.RunWaiting(AsUsers(shard));
+  if (shard.live()) OnLive(AsUsers(shard));
 }
 
 void UserShards::OnCommitted(sharding::Shard& shard) { closer_.OnCommitted(AsUsers(shard)); }
@@ -171,6 +173,7 @@ Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, Steady
 void UserShards::Forget(sharding::Shard& shard) {
   DeliveryStates::AbandonWrites(AsUsers(shard));
   live_.Forget(AsUsers(shard));
+  features_.Tell(&LifeHook::OnShardForgotten, AsUsers(shard));
   AsUsers(shard).waiting.clear();
   sessions_.ForgetHeld(AsUsers(shard));
   AsUsers(shard).unknown_resumes.clear();
@@ -197,7 +200,7 @@ void UserShards::Sweep() {
     marks_.Purge(*shard);
     closer_.Sweep(*shard);
   }
-  caps_.Sweep();
+  features_.Tell(&LifeHook::OnSweep);
   metrics_.users.Set(static_cast<double>(users));
   metrics_.sessions.Set(static_cast<double>(table_.size()));
   metrics_.sessions_detached.Set(static_cast<double>(live_.away()));

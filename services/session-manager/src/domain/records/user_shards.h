@@ -9,7 +9,6 @@
 
 namespace rookery::session_manager {
 
-class AccountCheck;
 class HandOuts;
 class OfflineMarks;
 class OfflineRecovery;
@@ -17,8 +16,8 @@ class WaitingStanzas;
 class Outbox;
 struct Shard;
 class DeliveryStates;
-class CapsTracker;
 class DirectoryWriter;
+class FeatureHooks;
 class PacketRecovery;
 class PacketRows;
 class Gateways;
@@ -29,7 +28,6 @@ class SessionCloser;
 class SessionEnds;
 class SessionKeeper;
 class SessionParker;
-class SettingsKeeper;
 class SessionTable;
 class Shards;
 class WaitingStore;
@@ -46,9 +44,8 @@ class UserShards final : public sharding::ShardService {
              Gateways& gateways, LiveSessions& live, DirectoryWriter& directory, SessionCloser& closer,
              Outbox& outbox, DeliveryStates& states, WaitingStanzas& waiting, OfflineMarks& marks,
              HandOuts& hand_outs, OfflineRecovery& recovery, PacketRows& packet_rows,
-             PacketRecovery& packet_recovery, CapsTracker& caps, SettingsKeeper& user_settings,
-             AccountCheck& accounts, SessionParker& parker, SessionEnds& ends, SessionKeeper& sessions,
-             RecordProcessor& records)
+             PacketRecovery& packet_recovery, const FeatureHooks& features, SessionParker& parker,
+             SessionEnds& ends, SessionKeeper& sessions, RecordProcessor& records)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -68,9 +65,7 @@ class UserShards final : public sharding::ShardService {
         recovery_(recovery),
         packet_rows_(packet_rows),
         packet_recovery_(packet_recovery),
-        caps_(caps),
-        user_settings_(user_settings),
-        accounts_(accounts),
+        features_(features),
         parker_(parker),
         ends_(ends),
         sessions_(sessions),
@@ -107,6 +102,8 @@ class UserShards final : public sharding::ShardService {
 
  private:
   Task<void> AwaitGateways(std::shared_ptr<Shard> shard);
+  /// For the first time, or once more.
+  void OnLive(Shard& shard);
 
   const Settings& settings_;
   const Clock& clock_;
@@ -127,9 +124,7 @@ class UserShards final : public sharding::ShardService {
   OfflineRecovery& recovery_;
   PacketRows& packet_rows_;
   PacketRecovery& packet_recovery_;
-  CapsTracker& caps_;
-  SettingsKeeper& user_settings_;
-  AccountCheck& accounts_;
+  const FeatureHooks& features_;
   SessionParker& parker_;
   SessionEnds& ends_;
   SessionKeeper& sessions_;

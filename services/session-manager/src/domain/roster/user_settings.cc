@@ -18,6 +18,11 @@ const std::shared_ptr<const UserSettings>& Unknown() {
   return unknown;
 }
 
+/// Of a shard that is not live yet: settings of a user have come, or are waited for no more.
+struct SettingsKnown {
+  std::shared_ptr<runtime::Event> event;
+};
+
 /// Most users have set nothing, and share that.
 std::shared_ptr<const UserSettings> Make(roster::v1::UserSettings made) {
   static const auto nothing = std::make_shared<const UserSettings>();
@@ -85,18 +90,19 @@ void SettingsKeeper::NoteSilence(SteadyTime asked) {
   if (answered_at_ < asked) away_until_ = clock_.Now() + kAwayFor;
 }
 
-bool SettingsKeeper::IsAwaited(const Shard& shard) {
-  return std::any_of(shard.users.begin(), shard.users.end(), [](const auto& entry) {
+bool SettingsKeeper::IsSettled(const Shard& shard) const {
+  return std::none_of(shard.users.begin(), shard.users.end(), [](const auto& entry) {
     return entry.second->settings_awaited && entry.second->backlog;
   });
 }
 
-Task<void> SettingsKeeper::AwaitAll(std::shared_ptr<Shard> shard) {
+Task<void> SettingsKeeper::Settle(std::shared_ptr<Shard> shard) {
   std::vector<std::string> awaited;
   for (const auto& [bare, user] : shard->users)
     if (user->settings_awaited && user->backlog) awaited.push_back(bare);
-  if (!shard->settings_known) shard->settings_known = std::make_shared<runtime::Event>(executor_);
-  const std::shared_ptr<runtime::Event> known = shard->settings_known;
+  std::shared_ptr<runtime::Event>& awaited_by = shard->features.Of<SettingsKnown>().event;
+  if (!awaited_by) awaited_by = std::make_shared<runtime::Event>(executor_);
+  const std::shared_ptr<runtime::Event> known = awaited_by;
   while (!awaited.empty()) {
     const User* user = shard->FindUser(awaited.back());
     if (user != nullptr && user->settings_awaited) {
@@ -121,7 +127,7 @@ void SettingsKeeper::Resolve(Shard& shard, const std::string& bare,
   }
   for (Listener* listener : listeners_) listener->OnSettingsKnown(shard, bare);
   if (User* left = shard.FindUser(bare)) users_.MaybeForget(*left);
-  if (shard.settings_known) shard.settings_known->Notify();
+  if (const auto* known = shard.features.Find<SettingsKnown>()) known->event->Notify();
 }
 
 void SettingsKeeper::Put(User& user, roster::v1::UserSettings made) { user.settings = Make(std::move(made)); }

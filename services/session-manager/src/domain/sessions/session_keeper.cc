@@ -5,9 +5,7 @@
 
 #include "domain/accounts/account_check.h"
 #include "domain/delivery/deliverer.h"
-#include "domain/feature_hooks.h"
 #include "domain/inbound/client_stanza_processor.h"
-#include "domain/presence/presence_tracker.h"
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
 #include "domain/sessions/directory_writer.h"
@@ -55,10 +53,9 @@ absl::Status Removed() { return absl::PermissionDeniedError("the account is remo
 SessionKeeper::SessionKeeper(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
                              runtime::TaskGroup& tasks, const Addresses& addresses,
                              sharding::ShardOwner& owner, const Shards& shards, const SessionTable& table,
-                             Users& users, const FeatureHooks& features, const Hooks& hooks,
-                             Gateways& gateways, LiveSessions& live, Confirmations& confirmations,
-                             Outbox& outbox, DirectoryWriter& directory, Deliverer& deliverer,
-                             PresenceTracker& presence, ClientStanzaProcessor& client_stanzas,
+                             Users& users, const Hooks& hooks, Gateways& gateways, LiveSessions& live,
+                             Confirmations& confirmations, Outbox& outbox, DirectoryWriter& directory,
+                             Deliverer& deliverer, ClientStanzaProcessor& client_stanzas,
                              SessionParker& parker, SessionEnds& ends, SessionResumer& resumer,
                              SessionAttacher& attacher, AccountActions& accounts, AccountCheck& account_check)
     : settings_(settings),
@@ -70,7 +67,6 @@ SessionKeeper::SessionKeeper(const Settings& settings, const Clock& clock, Sessi
       shards_(shards),
       table_(table),
       users_(users),
-      features_(features),
       hooks_(hooks),
       gateways_(gateways),
       live_(live),
@@ -78,7 +74,6 @@ SessionKeeper::SessionKeeper(const Settings& settings, const Clock& clock, Sessi
       outbox_(outbox),
       directory_(directory),
       deliverer_(deliverer),
-      presence_(presence),
       client_stanzas_(client_stanzas),
       parker_(parker),
       ends_(ends),
@@ -341,14 +336,15 @@ void SessionKeeper::ForgetHeld(const Shard& shard) {
   absl::erase_if(held_, [&](const auto& entry) { return entry.second.shard == shard.number; });
 }
 
-void SessionKeeper::RunWaiting(Shard& shard) {
+void SessionKeeper::OnShardLive(Shard& shard) {
   for (const auto& session : live_.Unparked(shard)) parker_.Park(session);
   ends_.EndConflicts(shard);
   ends_.EndOutdated(shard);
   for (const SessionId& id : live_.TakeBack(shard))
     if (const auto session = table_.Find(id)) parker_.OnPhase(*session);
-  presence_.OnShardLive(shard);
-  features_.Tell(&LifeHook::OnShardLive, shard);
+}
+
+void SessionKeeper::RunWaiting(Shard& shard) {
   // Taken out first: what runs may add.
   std::deque<WaitingAction> waiting = std::move(shard.waiting);
   shard.waiting.clear();

@@ -27,7 +27,6 @@ class Deliverer;
 class DirectoryWriter;
 class Hooks;
 class Outbox;
-class PresenceTracker;
 class SessionAttacher;
 class SessionEnds;
 class SessionResumer;
@@ -44,12 +43,11 @@ class SessionKeeper final : public LiveSessions::Actions,
  public:
   SessionKeeper(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
                 runtime::TaskGroup& tasks, const Addresses& addresses, sharding::ShardOwner& owner,
-                const Shards& shards, const SessionTable& table, Users& users, const FeatureHooks& features,
-                const Hooks& hooks, Gateways& gateways, LiveSessions& live, Confirmations& confirmations,
-                Outbox& outbox, DirectoryWriter& directory, Deliverer& deliverer, PresenceTracker& presence,
-                ClientStanzaProcessor& client_stanzas, SessionParker& parker, SessionEnds& ends,
-                SessionResumer& resumer, SessionAttacher& attacher, AccountActions& accounts,
-                AccountCheck& account_check);
+                const Shards& shards, const SessionTable& table, Users& users, const Hooks& hooks,
+                Gateways& gateways, LiveSessions& live, Confirmations& confirmations, Outbox& outbox,
+                DirectoryWriter& directory, Deliverer& deliverer, ClientStanzaProcessor& client_stanzas,
+                SessionParker& parker, SessionEnds& ends, SessionResumer& resumer, SessionAttacher& attacher,
+                AccountActions& accounts, AccountCheck& account_check);
 
   void OnGatewayLinked(GatewayPeer& gateway);
   /// The link is gone; so may be the gateway.
@@ -57,7 +55,8 @@ class SessionKeeper final : public LiveSessions::Actions,
   /// Its link was congested, and is no longer.
   void OnGatewayHasRoom(GatewayPeer& gateway);
   void OnAction(GatewayPeer& gateway, session::v1::GatewayAction action);
-  /// The shard has gone live: does what waited for that.
+  /// The shard has gone live: first what its sessions waited for, then the actions that did.
+  void OnShardLive(Shard& shard);
   void RunWaiting(Shard& shard);
   /// Whether gateways have attached sessions that are kept until the shard is live.
   bool HoldsAttachments(const Shard& shard) const;
@@ -106,7 +105,6 @@ class SessionKeeper final : public LiveSessions::Actions,
   const Shards& shards_;
   const SessionTable& table_;
   Users& users_;
-  const FeatureHooks& features_;
   const Hooks& hooks_;
   Gateways& gateways_;
   LiveSessions& live_;
@@ -114,7 +112,6 @@ class SessionKeeper final : public LiveSessions::Actions,
   Outbox& outbox_;
   DirectoryWriter& directory_;
   Deliverer& deliverer_;
-  PresenceTracker& presence_;
   ClientStanzaProcessor& client_stanzas_;
   SessionParker& parker_;
   SessionEnds& ends_;

@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "domain/delivery/carbons.h"
+#include "domain/feature_state.h"
 #include "domain/records/backlog.h"
 #include "domain/sessions/session.h"
 #include "rookery/events/v1/user_record.pb.h"
@@ -91,8 +91,7 @@ struct User {
   bool offline_due = false;
   /// Notified when the user has fewer sessions, or less under way in `delivery`; null: nobody waits for that.
   std::shared_ptr<runtime::Event> idle;
-  /// Null unless copies were made (XEP-0280).
-  std::unique_ptr<CopiedMessages> copied;
+  FeatureState features;
 
   Session* FindResource(std::string_view resource) {
     auto it = std::find_if(sessions.begin(), sessions.end(),
