@@ -53,11 +53,11 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   const std::uint64_t generation = session->state.account_generation();
   // The next change begins when this one has been read: sessions that it lets in are newer than this record.
   const KeyedLock::Hold turn = co_await passwords_.Take(bare);
-  if (session->ended) co_return absl::UnavailableError("the session is over");
+  if (session->ended()) co_return absl::UnavailableError("the session is over");
   const absl::Status stored = co_await StoreKeys(bare, generation, std::move(keys));
   if (!stored.ok()) co_return stored;
   // Should we die now, the next owner finds that the other sessions are of older credentials (AC5).
-  if (session->ended) co_return absl::UnavailableError("the session is over");
+  if (session->ended()) co_return absl::UnavailableError("the session is over");
   session->state.set_credentials_version(version);
   outbox_.Publish(*session);
   events::v1::UserRecord record;
@@ -82,7 +82,7 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   change->settled = std::make_shared<runtime::Event>(executor_);
   changes_[bare] = change;
   consequences_.AppendRecord(*shard, decision, shard->number, bare, record);
-  while (!change->is_read && !session->ended) co_await change->settled->Wait();
+  while (!change->is_read && !session->ended()) co_await change->settled->Wait();
   co_return absl::OkStatus();
 }
 

@@ -63,9 +63,9 @@ Task<void> OfflineRecovery::TakeBackTask(std::shared_ptr<Session> session) {
   std::uint64_t after =
       static_cast<std::uint64_t>(std::max<std::int64_t>(session->state.start_offset(), -1) + 1);
   runtime::Backoff backoff(kRetries);
-  while (!session->ended) {
+  while (!session->ended()) {
     auto rows = co_await store_.LoadOffline(bare, after, kPage);
-    if (session->ended) co_return;
+    if (session->ended()) co_return;
     if (!rows.ok()) {
       co_await backoff.Wait();
       continue;

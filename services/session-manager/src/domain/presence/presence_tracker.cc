@@ -206,20 +206,20 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
       // Until the session is available: whoever asks to subscribe is shown to it either by the
       // roster's answer or as a later change of the roster.
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      if (session->ended || IsReplaced(*session)) co_return;
+      if (session->ended() || IsReplaced(*session)) co_return;
       std::vector<roster::v1::PendingRequest> pending;
       const bool initial = !session->available() || IsRepeated(*session, cause);
       absl::Status loaded;
       if (initial || !session->user->contacts)
         loaded = co_await LoadContacts(shard, bare, &pending, cause.trace_id);
-      if (session->ended || IsReplaced(*session)) co_return;
+      if (session->ended() || IsReplaced(*session)) co_return;
       if (loaded.ok()) {
         FinishAvailable(session, cause, std::move(presence), priority, initial, pending);
         co_return;
       }
     }
     is_in_time = co_await backoff.Wait(deadline);
-    if (session->ended) co_return;
+    if (session->ended()) co_return;
   }
   // Without the roster nobody could be told; the client may try again.
   deliverer_.Reply(*session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
@@ -282,7 +282,7 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
 
 void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset) {
   session.state.set_available(false);
-  if (!session.ended) directory_.Changed(session);
+  if (!session.ended()) directory_.Changed(session);
   session.state.clear_presence();
   session.state.set_offline_given(false);
   features_.Tell(&LifeHook::OnSessionChanged, session);
@@ -476,9 +476,9 @@ Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shar
   co_await runtime::Yield();
   for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-    if (session->ended || !session->available() || IsReplaced(*session)) co_return;
+    if (session->ended() || !session->available() || IsReplaced(*session)) co_return;
     if (!session->user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
-    if (session->ended || !session->available() || IsReplaced(*session)) co_return;
+    if (session->ended() || !session->available() || IsReplaced(*session)) co_return;
     if (!session->user->contacts) continue;
     TellAnewNow(session);
     co_return;
@@ -498,7 +498,7 @@ void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
   const auto told = std::make_shared<EndWrites>();
   ++told->open;
   told->then.push_back([this, session] {
-    if (session->ended) return;
+    if (session->ended()) return;
     session->state.set_presence_missed(false);
     outbox_.Publish(*session);
   });
@@ -544,7 +544,7 @@ std::function<void()> PresenceTracker::OnRefused(const std::shared_ptr<Session>&
   const bool is_unavailable = presence.type() == "unavailable";
   if (is_unavailable == session->available()) return {};  // not its presence any more
   const auto mark = [this, is_unavailable](const std::shared_ptr<Session>& of, bool value) {
-    if (of->ended) return;
+    if (of->ended()) return;
     is_unavailable ? of->state.set_unavailable_untold(value) : of->state.set_presence_missed(value);
     outbox_.Publish(*of);
   };

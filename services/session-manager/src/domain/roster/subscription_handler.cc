@@ -186,7 +186,7 @@ void SubscriptionHandler::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users)
     for (const auto& session : user->sessions)
       // Else when its client has taken what it has too much of.
-      if (session->state.missed_contacts_size() > 0 && !session->detached && HasRoom(settings_, *session))
+      if (session->state.missed_contacts_size() > 0 && !session->detached() && HasRoom(settings_, *session))
         OnRoomForRoster(*session);
 }
 
@@ -195,13 +195,13 @@ Task<void> SubscriptionHandler::CatchUp(std::shared_ptr<Shard> shard, std::share
   // Never within the call that finds it out, which walks the sessions.
   co_await runtime::Yield();
   for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
-    if (session->ended) co_return;
+    if (session->ended()) co_return;
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-    if (session->ended) co_return;
+    if (session->ended()) co_return;
     roster::v1::GetRosterRequest request;
     request.set_user(bare);
     const auto roster = co_await roster_.Get(std::move(request), /*trace_id=*/0);
-    if (session->ended) co_return;
+    if (session->ended()) co_return;
     if (!roster.ok()) continue;
     session->is_catching_up = false;
     TellMissed(*session, *roster);
@@ -228,7 +228,7 @@ void SubscriptionHandler::TellMissed(Session& session, const roster::v1::GetRost
   if (session.available())
     for (const auto& request : roster.pending())
       if (is_missed(request.from())) deliverer_.Reply(session, request.stanza());
-  if (session.ended) return;
+  if (session.ended()) return;
   session.state.clear_missed_contacts();
   outbox_.Publish(session);
 }
