@@ -29,10 +29,6 @@ namespace rookery::session_manager {
 
 using xmpp::ErrorCondition;
 
-bool IsSubscription(std::string_view type) {
-  return type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
-}
-
 // ---- order --------------------------------------------------------------------
 
 Errand ClientStanzaProcessor::ErrandOf(const Session& session, const xmpp::Stanza& stanza) const {

@@ -11,7 +11,6 @@
 #include "domain/delivery/waiting_rules.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_answers.h"
-#include "domain/inbound/client_stanza_processor.h"
 #include "domain/keyed_lock.h"
 #include "domain/metrics.h"
 #include "domain/presence/caps_tracker.h"

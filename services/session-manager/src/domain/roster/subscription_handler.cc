@@ -10,7 +10,6 @@
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/inbound/client_answers.h"
-#include "domain/inbound/client_stanza_processor.h"
 #include "domain/keyed_lock.h"
 #include "domain/metrics.h"
 #include "domain/presence/presence_tracker.h"
