@@ -9,6 +9,7 @@
 #include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
 #include "domain/records/shards.h"
+#include "domain/retries.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/outbox.h"
@@ -22,7 +23,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
 /// How often a change of the password is tried when another one was quicker.
 constexpr int kAttempts = 3;
 
@@ -151,7 +151,7 @@ Task<void> AccountChanges::RemoveTask(std::shared_ptr<Shard> shard, std::string 
   co_await AwaitIdle(shard, bare);
   co_await RemoveRoster(shard, bare, cause);
   // The row that holds the name is the last to go: before, nobody can have the name.
-  for (runtime::Backoff backoff(kRetries);;) {
+  for (runtime::Backoff backoff(kBackendRetries);;) {
     const absl::Status removed = co_await accounts_.Remove(bare, generation);
     if (removed.ok()) break;
     telemetry::LogWarn("account.not_removed", {{"error", Message(removed)}});
@@ -184,7 +184,7 @@ Task<void> AccountChanges::RemoveRoster(std::shared_ptr<Shard> shard, std::strin
   roster::v1::DeleteUserRequest request;
   request.set_user(bare);
   request.set_request_id(RequestIdOf(*shard, cause));
-  for (runtime::Backoff backoff(kRetries);;) {
+  for (runtime::Backoff backoff(kBackendRetries);;) {
     {
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
       const auto contacts = co_await roster_.DeleteUser(request, cause.trace_id);

@@ -91,8 +91,7 @@ constexpr std::size_t kMaxProbers = 100;
 constexpr std::chrono::minutes kPatience{15};
 /// Rosters that are asked for at once.
 constexpr std::size_t kMostPayers = 32;
-constexpr std::chrono::milliseconds kFirstRetry{250};
-constexpr std::chrono::milliseconds kLastRetry{4'000};
+constexpr BackoffOptions kRosterRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(4'000)};
 /// Of contacts whose presence a client is told to forget.
 constexpr std::size_t kMostTakenBack = 1'000;
 /// For a session that becomes available.
@@ -199,7 +198,7 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
   const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   const std::string bare = session->user->bare;
   const Deadline deadline = Deadline::After(kLoadPatience);
-  runtime::Backoff backoff({kFirstRetry, kLastRetry});
+  runtime::Backoff backoff(kRosterRetries);
   for (bool is_in_time = true; is_in_time;) {
     {
       // Until the session is available: whoever asks to subscribe is shown to it either by the
@@ -473,7 +472,7 @@ Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shar
   const std::string bare = session->user->bare;
   // Never within the call that finds it out, which walks the sessions.
   co_await runtime::Yield();
-  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRosterRetries);; co_await backoff.Wait()) {
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
     if (session->ended() || !session->available() || IsReplaced(*session)) co_return;
     if (!session->user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
@@ -635,7 +634,7 @@ bool PresenceTracker::DropWhatIsNotHeld(Owed& owed) {
 Task<void> PresenceTracker::PayAllOwed() {
   // Never within the call that owes: its caller still writes down what.
   co_await runtime::Yield();
-  runtime::Backoff backoff({kFirstRetry, kLastRetry});
+  runtime::Backoff backoff(kRosterRetries);
   while (!owed_order_.empty()) {
     const std::string bare = std::move(owed_order_.front());
     owed_order_.pop_front();
