@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::array kAll{SessionPhase::kConnected, SessionPhase::kResumed, SessionPhase::kLinkLost,
                           SessionPhase::kAway,      SessionPhase::kParking, SessionPhase::kParked,
-                          SessionPhase::kClosing,   SessionPhase::kEnding,  SessionPhase::kEnded};
+                          SessionPhase::kClosing,   SessionPhase::kEnding,  SessionPhase::kEndingAway,
+                          SessionPhase::kEnded};
 
 TEST(SessionPhase, EachHasAName) {
   std::set<std::string_view> names;
@@ -41,16 +42,25 @@ TEST(SessionPhase, IsWrittenOnlyWhileItsClientIsAway) {
 
 TEST(SessionPhase, AClosedStreamIsNotResumed) {
   for (const SessionPhase phase : kAll) {
-    if (phase == SessionPhase::kEnding || phase == SessionPhase::kEnded) continue;
+    if (IsEnding(phase) || phase == SessionPhase::kEnded) continue;
     EXPECT_FALSE(MayFollow(SessionPhase::kClosing, phase)) << Name(phase);
   }
 }
 
 TEST(SessionPhase, OnlyAResumptionTakesADecidedEndBack) {
   for (const SessionPhase phase : kAll) {
-    EXPECT_EQ(MayFollow(SessionPhase::kEnding, phase),
-              phase == SessionPhase::kResumed || phase == SessionPhase::kEnded)
-        << Name(phase);
+    const bool may_follow = phase == SessionPhase::kResumed || phase == SessionPhase::kEnded;
+    EXPECT_EQ(MayFollow(SessionPhase::kEnding, phase), may_follow) << Name(phase);
+    EXPECT_EQ(MayFollow(SessionPhase::kEndingAway, phase), may_follow) << Name(phase);
+  }
+}
+
+TEST(SessionPhase, OneThatIsEndingIsAsMuchAwayAsItWas) {
+  for (const SessionPhase phase : kAll) {
+    const bool may_end = phase != SessionPhase::kEnded && !IsEnding(phase);
+    EXPECT_EQ(MayFollow(phase, SessionPhase::kEndingAway), may_end && IsAway(phase)) << Name(phase);
+    EXPECT_EQ(MayFollow(phase, SessionPhase::kEnding), may_end && !IsAway(phase)) << Name(phase);
+    if (may_end) EXPECT_TRUE(MayFollow(phase, EndingOf(phase))) << Name(phase);
   }
 }
 
@@ -61,17 +71,17 @@ TEST(Session, IsDetachedSinceItsClientWasFirstAway) {
   session.Move(SessionPhase::kLinkLost, start + std::chrono::seconds(1));
   session.Move(SessionPhase::kParking, start + std::chrono::seconds(2));
   session.Move(SessionPhase::kParked, start + std::chrono::seconds(3));
-  EXPECT_TRUE(session.detached);
+  EXPECT_TRUE(session.detached());
   EXPECT_EQ(session.detached_since, start + std::chrono::seconds(1));
   session.Move(SessionPhase::kResumed, start + std::chrono::seconds(4));
-  EXPECT_FALSE(session.detached);
+  EXPECT_FALSE(session.detached());
   session.Move(SessionPhase::kAway, start + std::chrono::seconds(5));
   EXPECT_EQ(session.detached_since, start + std::chrono::seconds(5));
-  session.Move(SessionPhase::kEnding, start + std::chrono::seconds(6));
-  EXPECT_TRUE(session.detached);
-  EXPECT_FALSE(session.ended);
+  session.Move(SessionPhase::kEndingAway, start + std::chrono::seconds(6));
+  EXPECT_TRUE(session.detached());
+  EXPECT_FALSE(session.ended());
   session.Move(SessionPhase::kEnded, start + std::chrono::seconds(7));
-  EXPECT_TRUE(session.ended);
+  EXPECT_TRUE(session.ended());
 }
 
 TEST(Session, IsCountedAsAwayUntilItsClientIsBack_OrItIsOver) {
@@ -84,7 +94,7 @@ TEST(Session, IsCountedAsAwayUntilItsClientIsBack_OrItIsOver) {
   EXPECT_EQ(away, 0);
   session.Move(SessionPhase::kLinkLost, SteadyTime{});
   session.Move(SessionPhase::kAway, SteadyTime{});
-  session.Move(SessionPhase::kEnding, SteadyTime{});
+  session.Move(SessionPhase::kEndingAway, SteadyTime{});
   EXPECT_EQ(away, 1);
   session.Move(SessionPhase::kEnded, SteadyTime{});
   EXPECT_EQ(away, 0);
@@ -94,6 +104,16 @@ TEST(SessionDeathTest, AMoveThatTheTableDoesNotHave_IsABrokenInvariant) {
   Session session;
   session.Move(SessionPhase::kClosing, SteadyTime{});
   EXPECT_DEATH(session.Move(SessionPhase::kConnected, SteadyTime{}), "MayFollow");
+}
+
+TEST(SessionDeathTest, OneThatHasMoved_OrIsCounted_DoesNotBeginAgain) {
+  Session moved;
+  moved.Move(SessionPhase::kAway, SteadyTime{});
+  EXPECT_DEATH(moved.BeginAs(SessionPhase::kParked, SteadyTime{}), "kConnected");
+  std::int64_t away = 0;
+  Session counted;
+  counted.CountIn(away);
+  EXPECT_DEATH(counted.BeginAs(SessionPhase::kParked, SteadyTime{}), "away_");
 }
 
 }  // namespace

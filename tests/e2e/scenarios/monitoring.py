@@ -24,7 +24,7 @@ from catalogue import metric_catalogue  # noqa: E402
 
 _SERVICES = metric_catalogue.SERVICES
 # Looked at every second: so long, a rate has enough samples.
-_RATE_INTERVAL = "15s"
+_RATE_INTERVAL = "2m"
 _SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 

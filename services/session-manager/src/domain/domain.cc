@@ -51,6 +51,7 @@
 #include "modules/hooks.h"
 #include "modules/iq_router.h"
 #include "modules/modules.h"
+#include "rookery/base/check.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
@@ -135,24 +136,30 @@ struct Domain::Parts {
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
                     packet_recovery, features, parker, ends, sessions, records) {
     // What is told upwards.
-    consequences.TellRefusals(answers);
-    refused.Ask(presence);
-    confirmations.Tell(sessions);
-    live.Tell(parker);
-    outbox.Tell(parker);
-    parker.Tell(sessions);
-    live.RunWaitingBy(sessions);
-    packets.EndOverflowingBy(ends);
-    waiting.Tell(hand_outs);
-    presence.Tell(ends);
-    deliverer.Tell(presence, subscriptions);
-    user_settings.Tell(client_stanzas);
-    user_settings.Tell(order);
-    order.ApplyBy(records);
+    consequences.SetRefusals(answers);
+    refused.SetNews(presence);
+    confirmations.SetListener(sessions);
+    live.SetListener(parker);
+    outbox.SetListener(parker);
+    parker.SetListener(sessions);
+    live.SetActions(sessions);
+    packets.SetOverflow(ends);
+    waiting.SetListener(hand_outs);
+    presence.SetListener(ends);
+    deliverer.SetListener(presence);
+    deliverer.SetRosterListener(subscriptions);
+    user_settings.AddListener(client_stanzas);
+    user_settings.AddListener(order);
+    order.SetApplier(records);
     RegisterLife(features, user_settings, presence, account_check, account_changes, subscriptions, caps);
     modules = RegisterModules(hooks, settings, clock, addresses, accounts, ports.keys, ports.roster,
                               ports.service_disco, rosters, outbox, user_settings, presence, subscriptions,
                               account_changes);
+    for (const bool is_wired :
+         {consequences.is_wired(), refused.is_wired(), confirmations.is_wired(), live.is_wired(),
+          outbox.is_wired(), parker.is_wired(), packets.is_wired(), waiting.is_wired(), presence.is_wired(),
+          deliverer.is_wired(), user_settings.is_wired(), order.is_wired()})
+      ROOKERY_CHECK(is_wired);
   }
 
   // Their coroutines use everything below.

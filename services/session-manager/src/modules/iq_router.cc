@@ -92,7 +92,7 @@ void IqRouter::OnOutbound(const Sender& sender, PendingRecord& pending) {
 
 Task<void> IqRouter::AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry) {
   IqReply reply = co_await Run(*request, entry);
-  if (!request->session || request->session->ended) co_return;
+  if (!request->session || request->session->ended()) co_return;
   answers_.Answer({*request->session->user, request->session}, *request->cause,
                   MakeAnswer(request->iq, reply));
 }

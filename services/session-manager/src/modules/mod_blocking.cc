@@ -105,7 +105,7 @@ class BlockingModule final : public Module {
     const auto settings =
         co_await user_settings_.Require(request.shard, request.account, request.cause->trace_id);
     if (!settings.ok()) co_return IqReply::FromStatus(settings.status());
-    if (!request.session->ended && !HasInterest(*request.session, kBlocking)) {
+    if (!request.session->ended() && !HasInterest(*request.session, kBlocking)) {
       request.session->state.add_interests(std::string(kBlocking));
       outbox_.Publish(*request.session);
     }

@@ -53,7 +53,7 @@ class RosterModule final : public Module {
     const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
     auto roster = co_await roster_.Get(std::move(get), request.cause->trace_id);
     if (!roster.ok()) co_return IqReply::FromStatus(roster.status());
-    if (request.session->ended) co_return IqReply::Result();
+    if (request.session->ended()) co_return IqReply::Result();
     if (!request.session->state.interested()) {
       request.session->state.set_interested(true);
       outbox_.Publish(*request.session);

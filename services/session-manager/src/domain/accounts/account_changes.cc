@@ -9,6 +9,7 @@
 #include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
 #include "domain/records/shards.h"
+#include "domain/retries.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/outbox.h"
@@ -22,7 +23,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
 /// How often a change of the password is tried when another one was quicker.
 constexpr int kAttempts = 3;
 
@@ -53,11 +53,11 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   const std::uint64_t generation = session->state.account_generation();
   // The next change begins when this one has been read: sessions that it lets in are newer than this record.
   const KeyedLock::Hold turn = co_await passwords_.Take(bare);
-  if (session->ended) co_return absl::UnavailableError("the session is over");
+  if (session->ended()) co_return absl::UnavailableError("the session is over");
   const absl::Status stored = co_await StoreKeys(bare, generation, std::move(keys));
   if (!stored.ok()) co_return stored;
   // Should we die now, the next owner finds that the other sessions are of older credentials (AC5).
-  if (session->ended) co_return absl::UnavailableError("the session is over");
+  if (session->ended()) co_return absl::UnavailableError("the session is over");
   session->state.set_credentials_version(version);
   outbox_.Publish(*session);
   events::v1::UserRecord record;
@@ -82,7 +82,7 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   change->settled = std::make_shared<runtime::Event>(executor_);
   changes_[bare] = change;
   consequences_.AppendRecord(*shard, decision, shard->number, bare, record);
-  while (!change->is_read && !session->ended) co_await change->settled->Wait();
+  while (!change->is_read && !session->ended()) co_await change->settled->Wait();
   co_return absl::OkStatus();
 }
 
@@ -151,7 +151,7 @@ Task<void> AccountChanges::RemoveTask(std::shared_ptr<Shard> shard, std::string 
   co_await AwaitIdle(shard, bare);
   co_await RemoveRoster(shard, bare, cause);
   // The row that holds the name is the last to go: before, nobody can have the name.
-  for (runtime::Backoff backoff(kRetries);;) {
+  for (runtime::Backoff backoff(kBackendRetries);;) {
     const absl::Status removed = co_await accounts_.Remove(bare, generation);
     if (removed.ok()) break;
     telemetry::LogWarn("account.not_removed", {{"error", Message(removed)}});
@@ -184,7 +184,7 @@ Task<void> AccountChanges::RemoveRoster(std::shared_ptr<Shard> shard, std::strin
   roster::v1::DeleteUserRequest request;
   request.set_user(bare);
   request.set_request_id(RequestIdOf(*shard, cause));
-  for (runtime::Backoff backoff(kRetries);;) {
+  for (runtime::Backoff backoff(kBackendRetries);;) {
     {
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
       const auto contacts = co_await roster_.DeleteUser(request, cause.trace_id);

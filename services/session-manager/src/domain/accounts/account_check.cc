@@ -9,6 +9,7 @@
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/store_writer.h"
 #include "domain/records/users.h"
+#include "domain/retries.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/live_sessions.h"
@@ -20,7 +21,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
 constexpr std::ptrdiff_t kUsersAtOnce = 500;
 
 }  // namespace
@@ -30,7 +30,7 @@ Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
   std::vector<std::string> users;
   for (const auto& [bare, user] : shard->users)
     if (!user->sessions.empty()) users.push_back(bare);
-  runtime::Backoff backoff(kRetries);
+  runtime::Backoff backoff(kBackendRetries);
   for (auto from = users.begin(); from != users.end();) {
     const auto to = from + std::min(kUsersAtOnce, users.end() - from);
     std::vector<std::string> some(from, to);
@@ -69,7 +69,7 @@ Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
 
 Task<Access> AccountCheck::Check(std::shared_ptr<Shard> shard, SessionId id, std::string bare,
                                  session::v1::SessionManagerState state) {
-  for (runtime::Backoff backoff(kRetries); !shard->released();) {
+  for (runtime::Backoff backoff(kBackendRetries); !shard->released();) {
     const auto now = co_await accounts_.StandingNow(bare);
     if (now.ok()) co_return Judge(bare, id, state, *shard, *now);
     co_await backoff.Wait();

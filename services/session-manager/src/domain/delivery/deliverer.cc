@@ -63,7 +63,7 @@ void Deliverer::SendToAll(std::span<Session* const> sessions, const std::shared_
   for (Session* session : sessions) {
     if (IsHeldBack(*session, delivery, primary)) continue;
     packets_.Queue(*session, delivery, primary);
-    if (session->gateway == nullptr || session->detached || session->resend_after) continue;
+    if (session->gateway == nullptr || session->detached() || session->resend_after) continue;
     if (!outbox_.TakeTurn(*session)) {
       outbox_.Push(*session);
       continue;
@@ -89,7 +89,7 @@ void Deliverer::SendToAll(std::span<Session* const> sessions, const std::shared_
 }
 
 void Deliverer::Reply(Session& session, xmpp::Stanza stanza) {
-  if (session.ended) return;
+  if (session.ended()) return;
   auto delivery = std::make_shared<Delivery>();
   delivery->stanza.Swap(&stanza);
   delivery->received_at_ms = clock_.UnixMillisNow();
@@ -184,7 +184,7 @@ void Deliverer::OnDelivered(Session& session, std::uint64_t seq) {
   Acknowledge(session, seq);
   if (session.link_seq < session.last_seq) outbox_.Push(session);
   const bool is_behind = session.is_presence_due || session.state.missed_contacts_size() > 0;
-  if (!is_behind || session.detached || !HasRoom(settings_, session)) return;
+  if (!is_behind || session.detached() || !HasRoom(settings_, session)) return;
   if (std::exchange(session.is_presence_due, false)) listener_->OnRoomForPresence(session);
   if (session.state.missed_contacts_size() > 0) roster_listener_->OnRoomForRoster(session);
 }
@@ -214,7 +214,7 @@ std::vector<std::shared_ptr<Session>> Deliverer::ResendDue(User& user) {
   for (const auto& session : user.sessions)
     if (session->resend_after) due.push_back(session);
   std::erase_if(due, [this](const std::shared_ptr<Session>& session) {
-    if (session->ended || session->detached) {
+    if (session->ended() || session->detached()) {
       session->resend_after.reset();
       return true;
     }

@@ -62,10 +62,9 @@ class Deliverer {
         marks_(marks),
         hand_outs_(hand_outs) {}
   /// Before the first session.
-  void Tell(Listener& listener, RosterListener& roster) {
-    listener_ = &listener;
-    roster_listener_ = &roster;
-  }
+  void SetListener(Listener& listener) { listener_ = &listener; }
+  void SetRosterListener(RosterListener& listener) { roster_listener_ = &listener; }
+  bool is_wired() const { return listener_ != nullptr && roster_listener_ != nullptr; }
 
   /// Numbers the stanza on the session, sends it to the session's gateway if there is
   /// one, and keeps it until acknowledged.

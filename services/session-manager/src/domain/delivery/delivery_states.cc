@@ -1,12 +1,9 @@
 #include "domain/delivery/delivery_states.h"
 
+#include "domain/retries.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
-
-namespace {
-constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
-}  // namespace
 
 ShardDelivery& DeliveryStates::Of(Shard& shard) {
   if (!shard.delivery) {
@@ -14,8 +11,8 @@ ShardDelivery& DeliveryStates::Of(Shard& shard) {
     StoreWriter::Limits limits;
     limits.waiting_rows = static_cast<std::size_t>(settings_.max_store_waiting);
     limits.waiting_bytes = static_cast<std::size_t>(settings_.max_store_waiting_bytes);
-    shard.delivery->writer = std::make_shared<StoreWriter>(executor_, store_, metrics_, clock_, limits,
-                                                           kRetries, shard, [this] { owner_.NoteTime(); });
+    shard.delivery->writer = std::make_shared<StoreWriter>(
+        executor_, store_, metrics_, clock_, limits, kBackendRetries, shard, [this] { owner_.NoteTime(); });
   }
   return *shard.delivery;
 }

@@ -12,6 +12,7 @@
 #include "domain/delivery/store_errors.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/records/shards.h"
+#include "domain/retries.h"
 #include "domain/sessions/outbox.h"
 #include "domain/settings.h"
 #include "rookery/base/status.h"
@@ -22,7 +23,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
 /// Messages are read so many at a time, and given while less than a burst is unacknowledged: a quarter of
 /// what may be, at most.
 constexpr WaitingStore::PageLimit kPage{64, 512 * 1024};
@@ -227,7 +227,7 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
   const std::shared_ptr<UserDelivery> state = shard->FindUser(bare)->delivery;
   while (shard->phase == Shard::Phase::kRecovering)
     (void)co_await state->changed.Wait(Deadline::After(kLook));
-  runtime::Backoff backoff(kRetries);
+  runtime::Backoff backoff(kBackendRetries);
   std::uint64_t after = 0;
   while (true) {
     User& user = *shard->FindUser(bare);

@@ -65,7 +65,7 @@ void OfflineMarks::OnMarked(Shard& shard, const std::shared_ptr<Session>& sessio
   last->second.until = purge;
   for (const std::uint64_t id : ids) last->second.newest = std::max(last->second.newest, id);
   if (is_first) of_shard.marks.emplace_back(purge, bare);
-  if (!session->ended) {
+  if (!session->ended()) {
     auto& given = *session->state.mutable_given_offline();
     given.erase(std::remove_if(given.begin(), given.end(),
                                [&](const session::v1::GivenOffline& entry) {

@@ -9,6 +9,7 @@
 #include "domain/delivery/store_errors.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/records/shards.h"
+#include "domain/retries.h"
 #include "domain/sessions/outbox.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
@@ -18,7 +19,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-constexpr BackoffOptions kRetries{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000), 0.5};
 constexpr WaitingStore::PageLimit kPage{64, 512 * 1024};
 constexpr std::size_t kKeysAtOnce = 500;
 
@@ -62,10 +62,10 @@ Task<void> OfflineRecovery::TakeBackTask(std::shared_ptr<Session> session) {
   const std::string bare(session->jid.bare());
   std::uint64_t after =
       static_cast<std::uint64_t>(std::max<std::int64_t>(session->state.start_offset(), -1) + 1);
-  runtime::Backoff backoff(kRetries);
-  while (!session->ended) {
+  runtime::Backoff backoff(kBackendRetries);
+  while (!session->ended()) {
     auto rows = co_await store_.LoadOffline(bare, after, kPage);
-    if (session->ended) co_return;
+    if (session->ended()) co_return;
     if (!rows.ok()) {
       co_await backoff.Wait();
       continue;
@@ -95,7 +95,7 @@ Task<void> OfflineRecovery::Recover(std::shared_ptr<Shard> shard) {
 }
 
 Task<void> OfflineRecovery::LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys) {
-  runtime::Backoff backoff(kRetries);
+  runtime::Backoff backoff(kBackendRetries);
   while (true) {
     auto rows = co_await store_.LoadRows(keys);
     if (!rows.ok()) {
@@ -135,7 +135,7 @@ Task<void> OfflineRecovery::LookForWaiting(std::shared_ptr<Shard> shard) {
     user->offline_due = user->delivery && !user->delivery->waiting.empty();
     users.push_back(bare);
   }
-  runtime::Backoff backoff(kRetries);
+  runtime::Backoff backoff(kBackendRetries);
   for (std::size_t from = 0; from < users.size();) {
     const auto begin = users.begin() + static_cast<std::ptrdiff_t>(from);
     std::vector<std::string> some(begin,

@@ -194,7 +194,8 @@ void PacketRecovery::Abandon(Shard& shard, const WaitingStore::SessionKey& key,
   ended.id = id;
   ended.user = &user;
   ended.jid = xmpp::Jid::FromTrusted(key.owner);
-  ended.ended = ended.has_rows = true;
+  ended.BeginAs(SessionPhase::kEnded, clock_.Now());
+  ended.has_rows = true;
   for (const WaitingStore::SessionPacket& row : packets) {
     // Another session was given it: what becomes of it is decided when its record is read again.
     const bool is_with_another =

@@ -60,7 +60,7 @@ void PacketRows::StoreOld(Shard& shard) {
   const SteadyTime now = clock_.Now();
   while (const auto weak = due.Pop(now)) {
     const std::shared_ptr<Session> session = weak->lock();
-    if (!session || session->ended || session->user->shard != &shard) continue;
+    if (!session || session->ended() || session->user->shard != &shard) continue;
     session->is_store_due = false;
     const auto oldest = std::find_if(
         session->unacked.begin(), session->unacked.end(),
@@ -94,7 +94,7 @@ void PacketRows::Store(const std::shared_ptr<Session>& session) {
 
 void PacketRows::OnStored(const std::shared_ptr<Session>& session, std::uint64_t up_to, std::size_t count,
                           bool is_stored) {
-  if (session->ended) return;
+  if (session->ended()) return;
   if (is_stored) metrics_.stored_for_session.Increment(static_cast<double>(count));
   for (UnackedPacket& packet : session->unacked) {
     if (packet.seq > up_to) break;

@@ -37,7 +37,8 @@ class Packets {
         outbox_(outbox),
         states_(states) {}
   /// Before the first session.
-  void EndOverflowingBy(Overflow& overflow) { overflow_ = &overflow; }
+  void SetOverflow(Overflow& overflow) { overflow_ = &overflow; }
+  bool is_wired() const { return overflow_ != nullptr; }
 
   /// Queues the stanza, and sends it if the session has a gateway.
   void SendNow(Session& session, std::shared_ptr<Delivery> delivery, bool primary);

@@ -31,7 +31,7 @@ bool HasRow(const Session& session, std::uint64_t id) {
 }
 
 bool CanReceive(const Session& session) {
-  return !session.ended && !session.detached && session.available() && session.priority() >= 0;
+  return !session.ended() && !session.detached() && session.available() && session.priority() >= 0;
 }
 
 std::shared_ptr<Session> FindReceiver(const User& user) {
@@ -48,7 +48,7 @@ bool IsBehind(const User& user, const Session& session) {
 }
 
 bool IsLeftBehind(const User& user, const Session& session) {
-  return session.detached && !session.ended && session.available() && session.priority() >= 0 &&
+  return session.detached() && !session.ended() && session.available() && session.priority() >= 0 &&
          !session.state.offline_given() && !FindReceiver(user);
 }
 
@@ -75,7 +75,7 @@ bool IsPassedOver(const Session& session, std::int64_t offset) {
 }
 
 void SetGiven(Outbox& outbox, Session& session, bool given) {
-  if (session.ended || session.state.offline_given() == given) return;
+  if (session.ended() || session.state.offline_given() == given) return;
   session.state.set_offline_given(given);
   outbox.Publish(session);
 }

@@ -139,7 +139,7 @@ void WaitingStanzas::SendBehind(User& user, SteadyTime limit) {
       if (waiting.primary && waiting.message->open_targets > 0) --waiting.message->open_targets;
       // Another snapshot of the same session may have taken its place.
       const std::shared_ptr<Session> session =
-          waiting.session->ended ? table_.Find(waiting.session->id) : waiting.session;
+          waiting.session->ended() ? table_.Find(waiting.session->id) : waiting.session;
       if (session) packets_.SendNow(*session, waiting.message, waiting.primary);
       Leave(user, it);
     }

@@ -66,7 +66,8 @@ class WaitingStanzas {
         bounces_(bounces),
         packets_(packets) {}
   /// Before the first message.
-  void Tell(Listener& listener) { listener_ = &listener; }
+  void SetListener(Listener& listener) { listener_ = &listener; }
+  bool is_wired() const { return listener_ != nullptr; }
 
   /// What the user's part of delivery is doing, made when it is needed first. Whoever makes it need
   /// that counts in User::storing, and calls FinishUse.

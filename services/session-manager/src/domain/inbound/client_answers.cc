@@ -17,7 +17,7 @@ void ClientAnswers::Refuse(const Sender& sender, const Cause& cause, const xmpp:
 }
 
 void ClientAnswers::Answer(const Sender& sender, const Cause& cause, xmpp::Stanza answer) {
-  if (!sender.session || sender.session->ended) return;
+  if (!sender.session || sender.session->ended()) return;
   if (cause.offset < 0) {
     deliverer_.Reply(*sender.session, std::move(answer));
     return;

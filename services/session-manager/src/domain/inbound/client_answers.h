@@ -3,6 +3,7 @@
 #include <memory>
 #include <string_view>
 
+#include "domain/inbound/sender.h"
 #include "domain/records/cause.h"
 #include "domain/records/consequences.h"
 #include "domain/sessions/user.h"
@@ -13,14 +14,6 @@ namespace rookery::session_manager {
 
 class Deliverer;
 struct SessionManagerMetrics;
-
-/// Who sends a stanza that is being handled: a client just now, or through the log, when its session
-/// may be gone.
-struct Sender {
-  User& user;
-  /// Null: gone.
-  std::shared_ptr<Session> session;
-};
 
 /// What a client is told about a stanza that it has sent. I/O thread only.
 class ClientAnswers final : public Consequences::Refusals {

@@ -29,10 +29,6 @@ namespace rookery::session_manager {
 
 using xmpp::ErrorCondition;
 
-bool IsSubscription(std::string_view type) {
-  return type == "subscribe" || type == "subscribed" || type == "unsubscribe" || type == "unsubscribed";
-}
-
 // ---- order --------------------------------------------------------------------
 
 Errand ClientStanzaProcessor::ErrandOf(const Session& session, const xmpp::Stanza& stanza) const {
@@ -138,7 +134,7 @@ void ClientStanzaProcessor::FinishLater(const std::shared_ptr<Session>& session,
 
 Task<void> ClientStanzaProcessor::Run(std::shared_ptr<Session> session, Cause cause,
                                       std::function<Task<void>(Cause&)> work) {
-  if (!session->ended) co_await work(cause);
+  if (!session->ended()) co_await work(cause);
   confirmations_.Finish(session, cause.count);
   if (!session->inbound_order) co_return;
   session->inbound_order->End(cause.count);
@@ -146,10 +142,10 @@ Task<void> ClientStanzaProcessor::Run(std::shared_ptr<Session> session, Cause ca
 }
 
 void ClientStanzaProcessor::Drain(const std::shared_ptr<Session>& session) {
-  if (session->ended || !session->inbound_order || std::exchange(session->inbound_order->is_draining, true))
+  if (session->ended() || !session->inbound_order || std::exchange(session->inbound_order->is_draining, true))
     return;
   // Handling one may end the session.
-  while (session->inbound_order && !session->ended) {
+  while (session->inbound_order && !session->ended()) {
     std::optional<InboundOrder::Waiting> next = session->inbound_order->TakeNext(
         [&](const Errand& errand) { return !HasToWait(*session->user, nullptr, errand); });
     if (!next) break;
@@ -362,7 +358,7 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
   if (bare == xmpp::DomainOf(presence.to())) return;  // the server has no use for it
   if (type.empty() || type == "unavailable") {
     // Of a session that is gone its `unavailable` has been told.
-    if (sender.session && !sender.session->ended) presence_.OnDirected(sender.session, cause, presence);
+    if (sender.session && !sender.session->ended()) presence_.OnDirected(sender.session, cause, presence);
     return;
   }
   if (type == "probe") presence.set_to(std::string(bare));

@@ -7,6 +7,7 @@
 
 #include "domain/inbound/client_answers.h"
 #include "domain/inbound/inbound_order.h"
+#include "domain/inbound/sender.h"
 #include "domain/roster/user_settings.h"
 #include "rookery/runtime/task.h"
 
@@ -118,8 +119,5 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   SubscriptionHandler& subscriptions_;
   IqRouter& iqs_;
 };
-
-/// The types of presence that manage subscriptions (RFC 6121 section 3).
-bool IsSubscription(std::string_view presence_type);
 
 }  // namespace rookery::session_manager

@@ -79,7 +79,7 @@ const std::vector<std::string>* CapsTracker::FeaturesOf(const Session& session) 
 
 void CapsTracker::OnSessionChanged(Session& session) {
   // Before the shard is live its sessions' packets have no numbers of ours.
-  if (session.ended || !session.user->shard->live()) return;
+  if (session.ended() || !session.user->shard->live()) return;
   std::optional<Announced> announced;
   if (session.available()) announced = ReadAnnounced(session.state.presence());
   if (!announced) {
@@ -104,7 +104,7 @@ void CapsTracker::OnSessionChanged(Session& session) {
     added.ver = announced->ver;
   }
   Question& question = questions_[key];
-  if (!question.iq_id.empty() || session.gateway == nullptr || session.detached) return;
+  if (!question.iq_id.empty() || session.gateway == nullptr || session.detached()) return;
   question.node = announced->node;
   Ask(key, question, session);
 }
@@ -203,7 +203,7 @@ void CapsTracker::OnSweep() {
     // Nobody now: whose client comes back asks for itself.
     for (const SessionId& id : it->second.waiting) {
       const auto session = table_.Find(id);
-      if (!session || session->gateway == nullptr || session->detached) continue;
+      if (!session || session->gateway == nullptr || session->detached()) continue;
       Ask(key, it->second, *session);
       break;
     }

@@ -10,7 +10,6 @@
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/inbound/client_answers.h"
-#include "domain/inbound/client_stanza_processor.h"
 #include "domain/keyed_lock.h"
 #include "domain/metrics.h"
 #include "domain/presence/caps_tracker.h"
@@ -91,8 +90,7 @@ constexpr std::size_t kMaxProbers = 100;
 constexpr std::chrono::minutes kPatience{15};
 /// Rosters that are asked for at once.
 constexpr std::size_t kMostPayers = 32;
-constexpr std::chrono::milliseconds kFirstRetry{250};
-constexpr std::chrono::milliseconds kLastRetry{4'000};
+constexpr BackoffOptions kRosterRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(4'000)};
 /// Of contacts whose presence a client is told to forget.
 constexpr std::size_t kMostTakenBack = 1'000;
 /// For a session that becomes available.
@@ -199,26 +197,26 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
   const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   const std::string bare = session->user->bare;
   const Deadline deadline = Deadline::After(kLoadPatience);
-  runtime::Backoff backoff({kFirstRetry, kLastRetry});
+  runtime::Backoff backoff(kRosterRetries);
   for (bool is_in_time = true; is_in_time;) {
     {
       // Until the session is available: whoever asks to subscribe is shown to it either by the
       // roster's answer or as a later change of the roster.
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      if (session->ended || IsReplaced(*session)) co_return;
+      if (session->ended() || IsReplaced(*session)) co_return;
       std::vector<roster::v1::PendingRequest> pending;
       const bool initial = !session->available() || IsRepeated(*session, cause);
       absl::Status loaded;
       if (initial || !session->user->contacts)
         loaded = co_await LoadContacts(shard, bare, &pending, cause.trace_id);
-      if (session->ended || IsReplaced(*session)) co_return;
+      if (session->ended() || IsReplaced(*session)) co_return;
       if (loaded.ok()) {
         FinishAvailable(session, cause, std::move(presence), priority, initial, pending);
         co_return;
       }
     }
     is_in_time = co_await backoff.Wait(deadline);
-    if (session->ended) co_return;
+    if (session->ended()) co_return;
   }
   // Without the roster nobody could be told; the client may try again.
   deliverer_.Reply(*session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
@@ -276,7 +274,7 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
 
 void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset) {
   session.state.set_available(false);
-  if (!session.ended) directory_.Changed(session);
+  if (!session.ended()) directory_.Changed(session);
   session.state.clear_presence();
   session.state.set_offline_given(false);
   features_.Tell(&LifeHook::OnSessionChanged, session);
@@ -519,11 +517,11 @@ Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shar
   const std::string bare = session->user->bare;
   // Never within the call that finds it out, which walks the sessions.
   co_await runtime::Yield();
-  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kRosterRetries);; co_await backoff.Wait()) {
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-    if (session->ended || !session->available() || IsReplaced(*session)) co_return;
+    if (session->ended() || !session->available() || IsReplaced(*session)) co_return;
     if (!session->user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
-    if (session->ended || !session->available() || IsReplaced(*session)) co_return;
+    if (session->ended() || !session->available() || IsReplaced(*session)) co_return;
     if (!session->user->contacts) continue;
     TellAnewNow(session);
     co_return;
@@ -545,7 +543,7 @@ void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
   const auto told = std::make_shared<EndWrites>();
   ++told->open;
   told->then.push_back([this, session] {
-    if (session->ended) return;
+    if (session->ended()) return;
     session->state.set_presence_missed(false);
     outbox_.Publish(*session);
   });
@@ -591,7 +589,7 @@ std::function<void()> PresenceTracker::OnRefused(const std::shared_ptr<Session>&
   const bool is_unavailable = presence.type() == "unavailable";
   if (is_unavailable == session->available()) return {};  // not its presence any more
   const auto mark = [this, is_unavailable](const std::shared_ptr<Session>& of, bool value) {
-    if (of->ended) return;
+    if (of->ended()) return;
     is_unavailable ? of->state.set_unavailable_untold(value) : of->state.set_presence_missed(value);
     outbox_.Publish(*of);
   };
@@ -679,7 +677,7 @@ bool PresenceTracker::DropWhatIsNotHeld(Owed& owed) {
 Task<void> PresenceTracker::PayAllOwed() {
   // Never within the call that owes: its caller still writes down what.
   co_await runtime::Yield();
-  runtime::Backoff backoff({kFirstRetry, kLastRetry});
+  runtime::Backoff backoff(kRosterRetries);
   while (!owed_order_.empty()) {
     const std::string bare = std::move(owed_order_.front());
     owed_order_.pop_front();

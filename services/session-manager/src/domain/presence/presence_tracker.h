@@ -82,7 +82,8 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
         user_settings_(user_settings),
         directory_(directory) {}
   /// Before the first session.
-  void Tell(Listener& listener) { listener_ = &listener; }
+  void SetListener(Listener& listener) { listener_ = &listener; }
+  bool is_wired() const { return listener_ != nullptr; }
 
   /// Presence without `to`: available or unavailable. Gives what is left to do and takes time; nothing:
   /// the stanza is done.

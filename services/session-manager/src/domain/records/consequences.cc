@@ -142,7 +142,7 @@ bool Consequences::SayAgainForClient(const std::shared_ptr<Session>& session, st
   Shard* const shard = shards_.Find(addresses_.ShardOf(session->jid.bare()));
   if (shard == nullptr) return true;  // the next owner is sent the stanza again
   std::function<void()> said;
-  if (record.has_fanout() && !session->ended)
+  if (record.has_fanout() && !session->ended())
     said = refused_.news().OnRefused(session, record.fanout().stanza());
   refused_.SayAgain(*shard, events::Topic::kUsers, partition, status,
                     [this, session, count, said = std::move(said)] {
@@ -157,7 +157,7 @@ void Consequences::Refuse(const std::shared_ptr<Session>& session, const absl::S
   const std::optional<std::string> bytes = events::RefusedRecord(status);
   const bool is_known = bytes && record.ParseFromString(*bytes);
   refused_.NoteRefusal(status);
-  if (session->ended || !is_known) return;
+  if (session->ended() || !is_known) return;
   const xmpp::Stanza* stanza = nullptr;
   if (record.has_delivery()) stanza = &record.delivery().stanza();
   if (record.has_fanout()) stanza = &record.fanout().stanza();

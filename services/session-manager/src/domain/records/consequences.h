@@ -54,7 +54,8 @@ class Consequences {
         confirmations_(confirmations),
         refused_(refused) {}
   /// Before anything is appended for a client.
-  void TellRefusals(Refusals& refusals) { refusals_ = &refusals; }
+  void SetRefusals(Refusals& refusals) { refusals_ = &refusals; }
+  bool is_wired() const { return refusals_ != nullptr; }
 
   /// Appends a stanza to the shard of `stanza.to`'s user.
   void AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza);

@@ -60,7 +60,8 @@ class RecordOrder final : public SettingsKeeper::Listener {
               SettingsKeeper& user_settings)
       : shards_(shards), users_(users), hooks_(hooks), outbox_(outbox), user_settings_(user_settings) {}
   /// Before the first record.
-  void ApplyBy(Applier& applier) { applier_ = &applier; }
+  void SetApplier(Applier& applier) { applier_ = &applier; }
+  bool is_wired() const { return applier_ != nullptr; }
 
   enum class Verdict : std::uint8_t {
     /// The caller is to apply the record now.

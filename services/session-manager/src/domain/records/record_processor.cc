@@ -14,6 +14,7 @@
 #include "domain/delivery/waiting_rules.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_stanza_processor.h"
+#include "domain/inbound/sender.h"
 #include "domain/metrics.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/consequences.h"

@@ -51,7 +51,8 @@ class RefusedRecords {
         owner_(owner),
         shards_(shards) {}
   /// Before the first record.
-  void Ask(News& news) { news_ = &news; }
+  void SetNews(News& news) { news_ = &news; }
+  bool is_wired() const { return news_ != nullptr; }
   News& news() const { return *news_; }
 
   /// `why`: the log's answer, which carries the record. `done` is called when the log has it, or when that

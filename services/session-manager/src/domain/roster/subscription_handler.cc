@@ -10,7 +10,6 @@
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/inbound/client_answers.h"
-#include "domain/inbound/client_stanza_processor.h"
 #include "domain/keyed_lock.h"
 #include "domain/metrics.h"
 #include "domain/presence/presence_tracker.h"
@@ -18,6 +17,7 @@
 #include "domain/records/record_order.h"
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
+#include "domain/retries.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/outbox.h"
 #include "domain/sessions/session_table.h"
@@ -37,8 +37,6 @@ using roster::v1::SubscriptionAction;
 
 namespace {
 
-constexpr std::chrono::milliseconds kFirstRetry{100};
-constexpr std::chrono::milliseconds kLastRetry{2'000};
 /// A call for a sender is not begun again after so long: what they send to the same contact waits.
 constexpr std::chrono::milliseconds kOutboundPatience{1'500};
 /// Contacts of whom a session has missed something; beyond that they are not named.
@@ -186,7 +184,7 @@ void SubscriptionHandler::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users)
     for (const auto& session : user->sessions)
       // Else when its client has taken what it has too much of.
-      if (session->state.missed_contacts_size() > 0 && !session->detached && HasRoom(settings_, *session))
+      if (session->state.missed_contacts_size() > 0 && !session->detached() && HasRoom(settings_, *session))
         OnRoomForRoster(*session);
 }
 
@@ -194,14 +192,14 @@ Task<void> SubscriptionHandler::CatchUp(std::shared_ptr<Shard> shard, std::share
   const std::string bare = session->user->bare;
   // Never within the call that finds it out, which walks the sessions.
   co_await runtime::Yield();
-  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});; co_await backoff.Wait()) {
-    if (session->ended) co_return;
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
+    if (session->ended()) co_return;
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-    if (session->ended) co_return;
+    if (session->ended()) co_return;
     roster::v1::GetRosterRequest request;
     request.set_user(bare);
     const auto roster = co_await roster_.Get(std::move(request), /*trace_id=*/0);
-    if (session->ended) co_return;
+    if (session->ended()) co_return;
     if (!roster.ok()) continue;
     session->is_catching_up = false;
     TellMissed(*session, *roster);
@@ -228,7 +226,7 @@ void SubscriptionHandler::TellMissed(Session& session, const roster::v1::GetRost
   if (session.available())
     for (const auto& request : roster.pending())
       if (is_missed(request.from())) deliverer_.Reply(session, request.stanza());
-  if (session.ended) return;
+  if (session.ended()) return;
   session.state.clear_missed_contacts();
   outbox_.Publish(session);
 }
@@ -260,7 +258,7 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::
   const Deadline deadline = Deadline::After(kOutboundPatience);
   absl::Status failure;
   // A failed call may have made the change: asked again under the same name, it answers.
-  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});;) {
+  for (runtime::Backoff backoff(kBackendRetries);;) {
     {
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
       const auto response = co_await roster_.Outbound(request, cause.trace_id);
@@ -339,7 +337,7 @@ Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Subscriptio
 Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::string bare, Cause cause,
                                             xmpp::Stanza presence) {
   // The sender has been told that it is accepted: it must not be lost.
-  for (runtime::Backoff backoff({kFirstRetry, kLastRetry});;) {
+  for (runtime::Backoff backoff(kBackendRetries);;) {
     {
       // Not while it pauses: others of the user go on.
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);

@@ -8,11 +8,17 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/feature_hooks.h"
-#include "domain/inbound/client_stanza_processor.h"
+#include "domain/inbound/sender.h"
+#include "domain/records/cause.h"
+#include "domain/sessions/user.h"
 #include "rookery/base/clock.h"
+#include "rookery/roster/v1/roster_service.pb.h"
 #include "rookery/runtime/task.h"
+#include "rookery/xmpp/element.h"
+#include "rookery/xmpp/stanza.h"
 
 namespace rookery::runtime {
 class TaskGroup;

@@ -55,7 +55,8 @@ class SettingsKeeper final : public LifeHook {
         cache_(cache),
         roster_(roster) {}
   /// In the order in which they are told.
-  void Tell(Listener& listener) { listeners_.push_back(&listener); }
+  void AddListener(Listener& listener) { listeners_.push_back(&listener); }
+  bool is_wired() const { return !listeners_.empty(); }
 
   /// Whether user.settings is set, now or from what is remembered. False: it is being loaded, and the
   /// listeners are told.

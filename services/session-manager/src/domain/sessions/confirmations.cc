@@ -15,7 +15,7 @@ void Confirmations::Finish(const std::shared_ptr<Session>& session, std::uint64_
   if (!is_awaited) return;
   // Not from within the handling of its last stanza.
   asio::post(executor_, [this, session] {
-    if (!session->ended && session->inbound.is_all_confirmed()) listener_->OnAllConfirmed(session);
+    if (!session->ended() && session->inbound.is_all_confirmed()) listener_->OnAllConfirmed(session);
   });
 }
 
@@ -34,7 +34,7 @@ void Confirmations::SendConfirms() {
     session->confirm_due = false;
     // It is said later (ConfirmLater): what the gateway drops when it is confirmed, the state has to say.
     const bool is_early = session->row.misleads || session->is_state_due;
-    if (session->ended || session->gateway == nullptr || is_early) continue;
+    if (session->ended() || session->gateway == nullptr || is_early) continue;
     AddAction(*session).mutable_confirmed()->set_count(session->inbound.confirmed());
   }
 }

@@ -28,7 +28,8 @@ class Confirmations {
 
   explicit Confirmations(asio::any_io_executor executor) : executor_(std::move(executor)) {}
   /// Before the first stanza.
-  void Tell(Listener& listener) { listener_ = &listener; }
+  void SetListener(Listener& listener) { listener_ = &listener; }
+  bool is_wired() const { return listener_ != nullptr; }
 
   /// One effect of the client's stanza `count` is in the log.
   void Finish(const std::shared_ptr<Session>& session, std::uint64_t count);

@@ -188,7 +188,7 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
     while (next < ids.size() && changes.here.size() < kChunk) {
       const std::shared_ptr<Session> session = table_.Find(ids[next++]);
       if (!session || session->user->shard != shard.get()) continue;
-      const bool is_connected = session->gateway != nullptr && !session->detached;
+      const bool is_connected = session->gateway != nullptr && !session->detached();
       changes.here.push_back({std::string(session->jid.str()),
                               is_connected ? session->gateway->instance() : std::string(),
                               session->state.started_at_ms(), session->id.str(),

@@ -55,8 +55,9 @@ class LiveSessions {
         features_(features),
         shards_(addresses.shard_count()) {}
   /// Before the first session.
-  void Tell(Listener& listener) { listener_ = &listener; }
-  void RunWaitingBy(Actions& actions) { actions_ = &actions; }
+  void SetListener(Listener& listener) { listener_ = &listener; }
+  void SetActions(Actions& actions) { actions_ = &actions; }
+  bool is_wired() const { return listener_ != nullptr && actions_ != nullptr; }
 
   /// Puts the session, whose phase the caller has set, among the user's and the shard's.
   void Add(User& user, const std::shared_ptr<Session>& session);

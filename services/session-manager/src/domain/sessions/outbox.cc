@@ -14,7 +14,7 @@ namespace rookery::session_manager {
 // ---- state ----------------------------------------------------------------------
 
 void Outbox::Publish(Session& session) {
-  if (session.ended) return;
+  if (session.ended()) return;
   if (session.gateway == nullptr) {
     listener_->OnStateChanged(session);
     return;
@@ -86,7 +86,7 @@ void Outbox::Push(Session& session) {
     if (!HasRoom(session)) return;
     SendState(session);
   }
-  if (session.detached || session.resend_after) return;
+  if (session.detached() || session.resend_after) return;
   const Shard& shard = *session.user->shard;
   auto unacked =
       std::partition_point(session.unacked.begin(), session.unacked.end(),

@@ -32,7 +32,8 @@ class Outbox {
   Outbox(const Settings& settings, const SessionTable& table, Confirmations& confirmations)
       : settings_(settings), table_(table), confirmations_(confirmations) {}
   /// Before the first session.
-  void Tell(Listener& listener) { listener_ = &listener; }
+  void SetListener(Listener& listener) { listener_ = &listener; }
+  bool is_wired() const { return listener_ != nullptr; }
 
   /// Tells the gateway the session's newest state: at once, or when its link has room.
   void Publish(Session& session);

@@ -25,25 +25,24 @@ const std::shared_ptr<EndWrites>& Session::EndWritesOf() {
 
 void Session::Move(SessionPhase to, SteadyTime now) {
   ROOKERY_CHECK(MayFollow(phase_, to));
-  BeginAs(to, now);
+  Enter(to, now);
 }
 
-void Session::BeginAs(SessionPhase to, SteadyTime now) {
-  const bool was_waiting = is_waiting();
+void Session::BeginAs(SessionPhase phase, SteadyTime now) {
+  ROOKERY_CHECK(phase_ == SessionPhase::kConnected && away_ == nullptr);
+  Enter(phase, now);
+}
+
+void Session::Enter(SessionPhase to, SteadyTime now) {
+  const bool was_detached = detached();
   phase_ = to;
-  ended = to == SessionPhase::kEnded;
-  // One that is ending is as much away as it was before.
-  if (to != SessionPhase::kEnding && to != SessionPhase::kEnded) {
-    const bool is_away = IsAway(to);
-    if (is_away && !detached) detached_since = now;
-    detached = is_away;
-  }
-  if (away_ != nullptr) *away_ += static_cast<int>(is_waiting()) - static_cast<int>(was_waiting);
+  if (detached() && !was_detached) detached_since = now;
+  if (away_ != nullptr) *away_ += static_cast<int>(detached()) - static_cast<int>(was_detached);
 }
 
 void Session::CountIn(std::int64_t& away) {
   away_ = &away;
-  away += static_cast<int>(is_waiting());
+  away += static_cast<int>(detached());
 }
 
 void UnackedQueue::pop_front() {

@@ -125,19 +125,20 @@ struct Session : GatewayHook {
   std::string_view resource() const { return jid.resource(); }
 
   SessionPhase phase() const { return phase_; }
+  /// For those who only give packets: the client is away.
+  bool detached() const { return IsDetached(phase_); }
+  /// The session is over, and whoever still holds it stops.
+  bool ended() const { return phase_ == SessionPhase::kEnded; }
   /// Checks that the move is one of the table's.
   void Move(SessionPhase to, SteadyTime now);
-  /// Of a session that begins here, or comes from a gateway or the store, before anything else.
+  /// Of a session that begins here, or comes from a gateway or the store, before anything else: it has not
+  /// moved, and is none of LiveSessions.
   void BeginAs(SessionPhase phase, SteadyTime now);
   /// From here on the session is one of `away` while its client is away, until its end.
   void CountIn(std::int64_t& away);
 
   /// Null while there is none, or while the link to it is being made again. Set by Gateways.
   GatewayPeer* gateway = nullptr;
-  /// Of the phase, for those who only give packets: the client is away; the session is over, and
-  /// whoever still holds it stops.
-  bool detached = false;
-  bool ended = false;
   /// Stanzas of its client up to this one may have been handled by an earlier owner of the shard.
   std::uint64_t resent_up_to = 0;
   SteadyTime detached_since;
@@ -230,7 +231,7 @@ struct Session : GatewayHook {
   int priority() const { return state.priority(); }
 
  private:
-  bool is_waiting() const { return detached && !ended; }
+  void Enter(SessionPhase to, SteadyTime now);
 
   SessionPhase phase_ = SessionPhase::kConnected;
   /// Of LiveSessions; null before the session is one of its.

@@ -133,7 +133,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     return;
   }
   hand_outs_.HandOutRows(*session->user);  // rows that the other one was given
-  if (!session->detached) (void)deliverer_.Resend(*session, attach.last_seq());
+  if (!session->detached()) (void)deliverer_.Resend(*session, attach.last_seq());
   confirmations_.ConfirmLater(session);
 }
 
@@ -171,7 +171,7 @@ void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Se
   // The newest may have been lost with the old link.
   session->is_state_due = false;
   if (attach.state() != session->state.SerializeAsString()) outbox_.Publish(*session);
-  if (!session->detached) {
+  if (!session->detached()) {
     hand_outs_.OnBack(session);
     if (!deliverer_.Resend(*session, attach.last_seq())) {
       ends_.End(session, "internal-server-error");
@@ -188,6 +188,7 @@ void SessionAttacher::Arrive(Session& session, bool is_away) {
   switch (session.phase()) {
     case SessionPhase::kClosing:
     case SessionPhase::kEnding:
+    case SessionPhase::kEndingAway:
       return;
     case SessionPhase::kResumed:
     case SessionPhase::kConnected:

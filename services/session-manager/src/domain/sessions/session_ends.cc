@@ -64,7 +64,7 @@ bool LeavesNothing(const Session& session) {
 
 void SessionEnds::End(const std::shared_ptr<Session>& session, std::string_view condition,
                       std::string_view text) {
-  if (!session || session->ended || session->phase() == SessionPhase::kEnding) return;
+  if (!session || session->ended() || IsEnding(session->phase())) return;
   // An owner that is not certain decides nothing by itself.
   if (condition.empty() && session->user->shard->live() && LeavesNothing(*session)) {
     live_.EndedOf(*session->user->shard)
@@ -159,12 +159,12 @@ void SessionEnds::EndForgotten(GatewayPeer& gateway, Shard& shard, const Session
 }
 
 void SessionEnds::EndOverflowing(Session& session) {
-  if (session.ended) return;
+  if (session.ended()) return;
   // Not from within delivery, which walks the user's sessions.
   asio::post(executor_, [this, shared = table_.Find(session.id)] {
-    if (!shared || shared->ended) return;
+    if (!shared || shared->ended()) return;
     telemetry::LogInfo("session.overflow",
-                       {{"packets", shared->unacked.size()}, {"detached", shared->detached}});
+                       {{"packets", shared->unacked.size()}, {"detached", shared->detached()}});
     End(shared, "policy-violation", "too many unacknowledged stanzas");
   });
 }
@@ -176,15 +176,14 @@ void SessionEnds::OnPresenceLost(const std::shared_ptr<Session>& session) {
 void SessionEnds::OnAccountRemoved(User& user, std::int64_t offset) {
   const EndedSessions& ended = live_.EndedOf(*user.shard);
   for (const auto& session : user.sessions)
-    if (session->phase() != SessionPhase::kEnding && ended.HasLostAccount(user.bare, session->state))
+    if (!IsEnding(session->phase()) && ended.HasLostAccount(user.bare, session->state))
       AppendEnd(*session, "not-authorized", {}, offset);
 }
 
 void SessionEnds::OnCredentialsChanged(User& user, std::int64_t offset) {
   const EndedSessions& ended = live_.EndedOf(*user.shard);
   for (const auto& session : user.sessions)
-    if (session->phase() != SessionPhase::kEnding &&
-        ended.HasLostCredentials(user.bare, session->id, session->state))
+    if (!IsEnding(session->phase()) && ended.HasLostCredentials(user.bare, session->id, session->state))
       AppendEnd(*session, "reset", {}, offset);
 }
 
@@ -210,7 +209,7 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
                             std::int64_t holds) {
   Shard& shard = *session.user->shard;
   session.ends_by_timeout = condition == kTimedOut;
-  live_.Enter(session, SessionPhase::kEnding);
+  live_.Enter(session, EndingOf(session.phase()));
   auto record = MakeEndRecord(shard);
   auto& ended = *record->mutable_session_ended();
   ended.set_session_id(session.id.str());

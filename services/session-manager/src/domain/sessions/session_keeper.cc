@@ -519,7 +519,7 @@ void SessionKeeper::Start(GatewayPeer& gateway, const WaitingAction& asked, Shar
 
 void SessionKeeper::OnStanza(GatewayPeer& gateway, GatewayAction& action) {
   const auto session = table_.Find(SessionId(action.session_id()));
-  if (!session || session->gateway != &gateway || session->ended) return;
+  if (!session || session->gateway != &gateway || session->ended()) return;
   session::v1::ClientStanza& stanza = *action.mutable_stanza();
   if (stanza.count() <= session->inbound.received()) {
     // Sent again after a new link: the confirmation was lost or is still to come.
@@ -549,7 +549,7 @@ void SessionKeeper::OnAllConfirmed(const std::shared_ptr<Session>& session) {
 }
 
 void SessionKeeper::OnRowTold(const std::shared_ptr<Session>& session) {
-  if (session->ended || session->row.misleads) return;
+  if (session->ended() || session->row.misleads) return;
   confirmations_.ConfirmLater(session);
   resumer_.TryAgain(session);
 }
@@ -572,7 +572,7 @@ void SessionKeeper::OnEnd(GatewayPeer& gateway, const GatewayAction& action) {
     if (session) AddAction(gateway, session->id, *session->user->shard).mutable_ended();
     return;
   }
-  if (session->phase() == SessionPhase::kEnding) return;
+  if (IsEnding(session->phase())) return;
   if (action.end().reason() == session::v1::END_REASON_CONNECTION_LOST && session->is_resumable() &&
       session->phase() != SessionPhase::kClosing) {
     if (!IsAway(session->phase()) || session->phase() == SessionPhase::kLinkLost) {

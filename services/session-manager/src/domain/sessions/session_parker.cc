@@ -166,7 +166,7 @@ Task<void> SessionParker::TellTogether() {
     if (!shard->released()) LetRowGo(*session);
   if (half.count() > 0) co_await runtime::Sleep(half);
   for (auto& [shard, session] : together) {
-    if (!session->ended && session->row.misleads) {
+    if (!session->ended() && session->row.misleads) {
       shard->Spawn("session.tell_back", TellBack(shard, session));
     } else {
       session->row.is_telling = false;
@@ -176,7 +176,7 @@ Task<void> SessionParker::TellTogether() {
 
 Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   runtime::Backoff backoff(kStoreBackoff);
-  while (!session->ended && session->row.misleads) {
+  while (!session->ended() && session->row.misleads) {
     LetRowGo(*session);
     events::v1::UserRecord record;
     owner_.FillOrigin(*shard, *record.mutable_origin());

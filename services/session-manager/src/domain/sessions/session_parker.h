@@ -52,7 +52,8 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
         refused_(refused),
         states_(states) {}
   /// Before the first session.
-  void Tell(Listener& listener) { listener_ = &listener; }
+  void SetListener(Listener& listener) { listener_ = &listener; }
+  bool is_wired() const { return listener_ != nullptr; }
 
   /// Its client is away: puts it into the store as soon as all that the client sent is in the log
   /// and the shard is live. Once it is there, its gateway may forget it. Repeatable, in any phase.

@@ -23,8 +23,10 @@ enum class SessionPhase : std::uint8_t {
   kParked,
   /// Its client has closed the stream: it ends when all that the client sent is in the log.
   kClosing,
-  /// The record of its end is on its way.
+  /// The record of its end is on its way. Its client is connected, or has closed the stream.
   kEnding,
+  /// The same, and its client is away.
+  kEndingAway,
   /// The record of its end has been applied, or another copy of the session has taken its place.
   kEnded,
 };
@@ -32,10 +34,23 @@ enum class SessionPhase : std::uint8_t {
 std::string_view Name(SessionPhase phase);
 bool MayFollow(SessionPhase from, SessionPhase to);
 
-/// Whether the client is without a connection.
+/// Whether the client is without a connection, and the end of the session is not decided.
 constexpr bool IsAway(SessionPhase phase) {
   return phase == SessionPhase::kLinkLost || phase == SessionPhase::kAway ||
          phase == SessionPhase::kParking || phase == SessionPhase::kParked;
+}
+
+/// Whether the record of its end is on its way.
+constexpr bool IsEnding(SessionPhase phase) {
+  return phase == SessionPhase::kEnding || phase == SessionPhase::kEndingAway;
+}
+
+/// Whether the client is without a connection. Not of a session that is over.
+constexpr bool IsDetached(SessionPhase phase) { return IsAway(phase) || phase == SessionPhase::kEndingAway; }
+
+/// Where a session goes when its end is decided: it is as much away as it was before.
+constexpr SessionPhase EndingOf(SessionPhase phase) {
+  return IsDetached(phase) ? SessionPhase::kEndingAway : SessionPhase::kEnding;
 }
 
 }  // namespace rookery::session_manager

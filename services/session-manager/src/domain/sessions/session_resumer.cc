@@ -66,8 +66,8 @@ void SessionResumer::Resume(GatewayPeer& gateway, const WaitingAction& asked, Sh
     ends_.End(session, "reset");
     return Refuse(gateway, action, shard);
   }
-  const bool is_over = session->phase() == SessionPhase::kClosing ||
-                       (session->phase() == SessionPhase::kEnding && !session->ends_by_timeout);
+  const bool is_over =
+      session->phase() == SessionPhase::kClosing || (IsEnding(session->phase()) && !session->ends_by_timeout);
   if (is_over) {
     // How much of it has arrived is known when it has ended.
     if (!live_.RunAfterEnd(*session, asked)) Refuse(gateway, action, shard);
@@ -254,7 +254,7 @@ Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_pt
   GatewayPeer* old = gateways_.Find(gateway);
   if (old != nullptr && old != session->gateway)
     AddAction(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
-  if (session->ended || session->state.resumptions() != resumption) co_return;
+  if (session->ended() || session->state.resumptions() != resumption) co_return;
   session->left_gateway.clear();
   if (session->phase() == SessionPhase::kResumed) {
     live_.Enter(*session, SessionPhase::kConnected);

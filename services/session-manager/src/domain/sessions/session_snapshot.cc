@@ -25,7 +25,7 @@ session::v1::SessionAttach SnapshotOf(const Session& session) {
   snapshot.set_stream_management(session.management != StreamManagement::kOff);
   snapshot.set_resume(session.is_resumable());
   snapshot.set_base_seq(session.base_seq);
-  snapshot.set_detached(session.detached);
+  snapshot.set_detached(session.detached());
   snapshot.set_state(session.state.SerializeAsString());
   return snapshot;
 }
@@ -37,8 +37,8 @@ StreamManagement ManagementOf(const session::v1::SessionAttach& snapshot) {
 
 void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyTime now) {
   session.inbound.Reset(snapshot.confirmed_count());
-  session.resent_up_to = snapshot.received_count() > 0 ? snapshot.received_count()
-                                                       : std::numeric_limits<std::uint64_t>::max();
+  session.resent_up_to =
+      snapshot.received_count() > 0 ? snapshot.received_count() : std::numeric_limits<std::uint64_t>::max();
   session.last_seq = session.sent_seq = session.link_seq = snapshot.last_seq();
   session.acked_seq = snapshot.acked_seq();
   session.base_seq = snapshot.base_seq();
