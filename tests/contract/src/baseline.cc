@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
 #include <stdexcept>
 
 #include "catalogue.h"
@@ -32,8 +33,42 @@ const Item* FindByName(const List& list, const Item& like) {
   return nullptr;
 }
 
+/// The types of fields that are there, as fields name them (".package.Message").
+void CollectTypes(const DescriptorProto& message, std::set<std::string>& types) {
+  for (const FieldDescriptorProto& field : message.field()) types.insert(field.type_name());
+  for (const DescriptorProto& nested : message.nested_type()) CollectTypes(nested, types);
+}
+
+std::set<std::string> TypesOfFields(const FileDescriptorSet& files) {
+  std::set<std::string> types;
+  for (const FileDescriptorProto& file : files.file())
+    for (const DescriptorProto& message : file.message_type()) CollectTypes(message, types);
+  return types;
+}
+
+int LastOf(const DescriptorProto::ReservedRange& range) { return range.end() - 1; }
+int LastOf(const EnumDescriptorProto::EnumReservedRange& range) { return range.end(); }
+
+/// `Item`: a message or an enum.
+template <typename Item>
+bool IsReserved(const Item& item, int number) {
+  for (const auto& range : item.reserved_range())
+    if (range.start() <= number && number <= LastOf(range)) return true;
+  return false;
+}
+
+template <typename Item>
+bool IsReserved(const Item& item, const std::string& name) {
+  for (const std::string& reserved : item.reserved_name())
+    if (reserved == name) return true;
+  return false;
+}
+
 class Comparer {
  public:
+  Comparer(const FileDescriptorSet& before, const FileDescriptorSet& now)
+      : types_before_(TypesOfFields(before)), types_now_(TypesOfFields(now)) {}
+
   std::vector<std::string> breaches;
 
   void Compare(const FileDescriptorProto& before, const FileDescriptorProto& now) {
@@ -53,19 +88,37 @@ class Comparer {
     const Item* now = FindByName(list, before);
     if (now) {
       Compare(before, *now, scope + before.name());
-    } else {
+    } else if (!HasGoneWithItsFields("." + scope + before.name())) {
       Breach(scope + before.name(), "is gone");
     }
   }
 
+  /// Of a message or an enum that is gone: it was used by fields, and these are gone, too. Whether they may
+  /// be is said of them.
+  bool HasGoneWithItsFields(const std::string& type) const {
+    return types_before_.contains(type) && !types_now_.contains(type);
+  }
+
+  /// What is reserved remains so.
+  template <typename Item>
+  void CompareReserved(const Item& before, const Item& now, const std::string& name) {
+    for (const std::string& reserved : before.reserved_name())
+      if (!IsReserved(now, reserved)) Breach(name + "." + reserved, "is reserved no more");
+    for (const auto& range : before.reserved_range())
+      for (int number = range.start(); number <= LastOf(range); ++number)
+        if (!IsReserved(now, number)) Breach(name + " = " + std::to_string(number), "is reserved no more");
+  }
+
   void Compare(const DescriptorProto& before, const DescriptorProto& now, const std::string& name) {
+    CompareReserved(before, now, name);
     for (const FieldDescriptorProto& field : before.field()) {
       const FieldDescriptorProto* same = nullptr;
       for (const FieldDescriptorProto& candidate : now.field())
         if (candidate.number() == field.number()) same = &candidate;
       const std::string full = name + "." + field.name() + " = " + std::to_string(field.number());
       if (!same) {
-        Breach(full, "is gone, or has another number");
+        if (!IsReserved(now, field.number()) || !IsReserved(now, field.name()))
+          Breach(full, "is gone and not reserved, or has another number");
         continue;
       }
       if (same->name() != field.name()) Breach(full, "is called " + same->name());
@@ -84,10 +137,12 @@ class Comparer {
   }
 
   void Compare(const EnumDescriptorProto& before, const EnumDescriptorProto& now, const std::string& name) {
+    CompareReserved(before, now, name);
     for (const auto& value : before.value()) {
       const auto* same = FindByName(now.value(), value);
       if (!same) {
-        Breach(name + "." + value.name(), "is gone");
+        if (!IsReserved(now, value.number()) || !IsReserved(now, value.name()))
+          Breach(name + "." + value.name(), "is gone and not reserved");
       } else if (same->number() != value.number()) {
         Breach(name + "." + value.name(), "has another number");
       }
@@ -107,6 +162,9 @@ class Comparer {
       }
     }
   }
+
+  const std::set<std::string> types_before_;
+  const std::set<std::string> types_now_;
 };
 
 }  // namespace
@@ -138,7 +196,7 @@ void WriteBaseline(const std::string& path, const FileDescriptorSet& files) {
 }
 
 std::vector<std::string> Breaches(const FileDescriptorSet& before, const FileDescriptorSet& now) {
-  Comparer comparer;
+  Comparer comparer(before, now);
   // A message may move to another file of its package: nothing of that crosses a process.
   std::map<std::string, FileDescriptorProto> packages;
   for (const FileDescriptorProto& file : now.file()) packages[file.package()].MergeFrom(file);

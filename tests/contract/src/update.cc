@@ -42,7 +42,7 @@ int Update(bool anew) {
   for (const Golden& golden : goldens)
     if (const std::string what = Check(golden); !what.empty()) complain(golden.name + ": " + what);
   if (wrong > 0) {
-    std::fprintf(stderr, "Nothing is recorded: v1 changes only by adding fields.\n");
+    std::fprintf(stderr, "Nothing is recorded: v1 changes by adding fields, and what goes is reserved.\n");
     return 1;
   }
   for (const auto* type : Roots()) {

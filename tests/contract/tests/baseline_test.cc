@@ -1,4 +1,4 @@
-// Nothing that was recorded of the protos is changed or taken away.
+// Nothing that was recorded of the protos is changed, or taken away without being reserved.
 #include "baseline.h"
 
 #include <gmock/gmock.h>
@@ -77,7 +77,7 @@ TEST_F(BreachTest, Fields) {
   EXPECT_THAT(After([](FileDescriptorProto& file) {
                 Find(file, "RosterItem").mutable_field()->DeleteSubrange(0, 1);
               }),
-              ElementsAre(HasSubstr("rookery.roster.v1.RosterItem.jid = 1: is gone")));
+              ElementsAre(HasSubstr("rookery.roster.v1.RosterItem.jid = 1: is gone and not reserved")));
   EXPECT_THAT(After([](FileDescriptorProto& file) { FirstField(file).set_number(500); }),
               ElementsAre(HasSubstr("another number")));
   EXPECT_THAT(After([](FileDescriptorProto& file) { FirstField(file).set_name("address"); }),
@@ -97,6 +97,69 @@ TEST_F(BreachTest, Fields) {
                 FirstField(file).set_oneof_index(0);
               }),
               ElementsAre(HasSubstr("oneof")));
+}
+
+TEST_F(BreachTest, AFieldMayGo_IfItsNumberAndNameAreReserved) {
+  const auto take_away = [](FileDescriptorProto& file, bool number, bool name) {
+    DescriptorProto& item = Find(file, "RosterItem");
+    item.mutable_field()->DeleteSubrange(0, 1);
+    if (name) item.add_reserved_name("jid");
+    if (!number) return;
+    auto& range = *item.add_reserved_range();
+    range.set_start(1);
+    range.set_end(2);
+  };
+  EXPECT_THAT(After([&](FileDescriptorProto& file) { take_away(file, true, true); }), IsEmpty());
+  EXPECT_THAT(After([&](FileDescriptorProto& file) { take_away(file, true, false); }),
+              ElementsAre(HasSubstr("not reserved")));
+  EXPECT_THAT(After([&](FileDescriptorProto& file) { take_away(file, false, true); }),
+              ElementsAre(HasSubstr("not reserved")));
+}
+
+TEST_F(BreachTest, AMessageMayGo_WithTheFieldsThatUsedIt) {
+  const auto take_away = [](FileDescriptorProto& file, bool is_reserved) {
+    for (int i = 0; i < file.message_type_size(); ++i)
+      if (file.message_type(i).name() == "PendingRequest") file.mutable_message_type()->DeleteSubrange(i, 1);
+    for (DescriptorProto& message : *file.mutable_message_type()) {
+      for (int i = 0; i < message.field_size(); ++i) {
+        const google::protobuf::FieldDescriptorProto field = message.field(i);
+        if (!field.type_name().ends_with(".PendingRequest")) continue;
+        message.mutable_field()->DeleteSubrange(i--, 1);
+        if (!is_reserved) continue;
+        message.add_reserved_name(field.name());
+        auto& range = *message.add_reserved_range();
+        range.set_start(field.number());
+        range.set_end(field.number() + 1);
+      }
+    }
+  };
+  EXPECT_THAT(After([&](FileDescriptorProto& file) { take_away(file, true); }), IsEmpty());
+  EXPECT_THAT(After([&](FileDescriptorProto& file) { take_away(file, false); }),
+              ElementsAre(HasSubstr("GetRosterResponse.pending = 4: is gone and not reserved")));
+}
+
+TEST_F(BreachTest, AValueMayGo_IfItIsReserved) {
+  EXPECT_THAT(After([](FileDescriptorProto& file) {
+                auto& values = *file.mutable_enum_type(0);
+                values.add_reserved_name(values.value(1).name());
+                auto& range = *values.add_reserved_range();
+                range.set_start(values.value(1).number());
+                range.set_end(values.value(1).number());
+                values.mutable_value()->DeleteSubrange(1, 1);
+              }),
+              IsEmpty());
+}
+
+TEST(Baseline, WhatIsReservedRemainsSo) {
+  FileDescriptorSet before = Today();
+  DescriptorProto& message = *before.mutable_file(0)->mutable_message_type(0);
+  message.add_reserved_name("gone");
+  auto& range = *message.add_reserved_range();
+  range.set_start(500);
+  range.set_end(501);
+  EXPECT_THAT(Breaches(before, before), IsEmpty());
+  EXPECT_THAT(Breaches(before, Today()),
+              ElementsAre(HasSubstr(".gone: is reserved no more"), HasSubstr(" = 500: is reserved no more")));
 }
 
 TEST_F(BreachTest, MessagesEnumsServicesAndFiles) {
