@@ -19,9 +19,8 @@ namespace rookery::sharding {
 ///
 /// What waits for something in the shard's name is a coroutine of the shard (Spawn), and does not look
 /// whether it is still ours: at the release it is cancelled where it waits, and none is started any more.
-/// What must be done then all the same is done by destructors, or by a coroutine of somebody else, which has
-/// to look
-/// (`released`), and so has a callback.
+/// What must be done then all the same is done by destructors, or by a coroutine of somebody else. That has
+/// to look (`released`), and so has a callback.
 struct Shard : std::enable_shared_from_this<Shard> {
   enum class Phase {
     kAcquiring,   // fence and stores: nothing is read yet

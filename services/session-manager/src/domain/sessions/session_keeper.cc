@@ -1,6 +1,7 @@
 #include "domain/sessions/session_keeper.h"
 
 #include <algorithm>
+#include <boost/asio/this_coro.hpp>
 #include <utility>
 
 #include "domain/accounts/account_check.h"
@@ -18,8 +19,10 @@
 #include "domain/sessions/session_resumer.h"
 #include "domain/sessions/session_snapshot.h"
 #include "modules/server_info.h"
+#include "rookery/base/deadline.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
+#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -45,6 +48,8 @@ Standing ClaimOf(const GatewayAction& action) {
   if (action.has_start()) return {action.start().account_generation(), action.start().credentials_version()};
   return {action.resume().account_generation(), action.resume().credentials_version()};
 }
+
+constexpr std::chrono::milliseconds kIdlePatience{500};
 
 absl::Status Removed() { return absl::PermissionDeniedError("the account is removed"); }
 
@@ -200,7 +205,14 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
     return;
   }
   if (action.has_create()) {
-    tasks_.Spawn("account.create", accounts_.Create(gateway.instance(), std::move(*action.mutable_create())));
+    Shard* const home = shards_.Find(ShardNumberFor(action));
+    // What was said to whoever had the name before has to be read first.
+    if (home != nullptr && !home->live() && home->waiting.size() < settings_.max_waiting_actions) {
+      home->waiting.push_back({gateway.instance(), std::move(action), arrival});
+      return;
+    }
+    tasks_.Spawn("account.create", CreateWhenIdle(home == nullptr ? nullptr : shards_.Shared(home->number),
+                                                  gateway.instance(), std::move(*action.mutable_create())));
     return;
   }
   // Everything else is about a session.
@@ -303,6 +315,19 @@ void SessionKeeper::FinishCheck(const std::string& gateway, std::uint32_t shard)
   checks_.erase(checks);
   GatewayPeer* const peer = gateways_.Find(gateway);
   if (done && peer != nullptr) OnAttachDone(*peer, *done);
+}
+
+Task<void> SessionKeeper::CreateWhenIdle(std::shared_ptr<Shard> shard, std::string by,
+                                         session::v1::AccountCreate request) {
+  while (shard && !shard->released()) {
+    User* const user = shard->FindUser(request.user());
+    // Of one whom nobody has, only a store that is away takes long, which the account needs as well.
+    if (user == nullptr || (user->storing == 0 && !user->backlog)) break;
+    if (!user->idle) user->idle = std::make_shared<runtime::Event>(co_await asio::this_coro::executor);
+    const std::shared_ptr<runtime::Event> idle = user->idle;
+    (void)co_await idle->Wait(Deadline::After(kIdlePatience));  // the shard may move
+  }
+  co_await accounts_.Create(std::move(by), std::move(request));
 }
 
 Task<void> SessionKeeper::AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId id, std::string by,

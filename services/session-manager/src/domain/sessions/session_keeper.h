@@ -73,6 +73,8 @@ class SessionKeeper final : public LiveSessions::Actions,
   /// `arrival`: as in WaitingAction. `is_checked`: an attachment is of an account that is as it was.
   void Handle(GatewayPeer& gateway, session::v1::GatewayAction& action, std::uint64_t arrival,
               bool is_checked = false);
+  /// Once nothing is under way any more to whoever had the name before.
+  Task<void> CreateWhenIdle(std::shared_ptr<Shard> shard, std::string by, session::v1::AccountCreate request);
   Task<void> AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId id, std::string by, std::string bare,
                              session::v1::SessionManagerState state);
   void FinishCheck(const std::string& gateway, std::uint32_t shard);
