@@ -9,9 +9,13 @@
 #include "domain/sasl_exchange.h"
 #include "domain/scram_crypto.h"
 #include "fuzz_input.h"
+#include "rookery/base/scram.h"
 
 namespace {
 
+using rookery::MakeScramKey;
+using rookery::ScramHash;
+using rookery::ScramKey;
 using rookery::fuzz::Input;
 using rookery::fuzz::Require;
 using namespace rookery::gateway;  // NOLINT: what is tested
