@@ -58,7 +58,7 @@ const std::vector<FaultKind>& AllFaults() {
       {kSecondDevices.data(), "a third of the users have two devices", ""},
       {kPairs.data(), "in one seed of three misfortunes come in twos, the second while the first goes on", ""},
       {kTogether.data(), "in one seed of three misfortunes do not wait for the end of the ones before",
-       "in one of a hundred such seeds a message is lost or comes twice"},
+       "in one of twelve such seeds a promise is broken"},
   };
   return kAll;
 }
