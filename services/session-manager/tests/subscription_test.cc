@@ -628,6 +628,27 @@ TEST_F(LateOutboundTest, O4_WhatWasSaidAgainIsLost_ALaterOwnerDoesNotTakeItForSa
   EXPECT_THAT(alice.MessageIds(), ElementsAre("m1", "last"));
 }
 
+TEST_F(SentAgainTest, O4_ARequestThatCameBehindTheNextOwnersFence_SentAgainThroughTheLog_IsMade) {
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  node(1).shard_log.member = false;
+  log_.held = true;
+  gateway_.Send(bob, Presence("subscribe", alice_));
+  Settle();
+  std::deque<FakeLog::Pending> late;
+  late.swap(log_.in_flight);
+  ASSERT_EQ(late.size(), 1u);
+  late.front().appended = {};
+  Kill(1);
+  for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 0);
+  ASSERT_TRUE(RunUntil([&] { return log_.in_flight.size() == 2; }));  // the fences
+  log_.in_flight.push_back(std::move(late.front()));
+  log_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return IsLive(2) && IsLive(3); }));
+  EXPECT_TRUE(RunUntil([&] { return bob.confirmed == bob.sent; }));
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u);
+}
+
 TEST_F(SubscriptionTest, PushesGoToInterestedResourcesOnly) {
   Client& one = SignIn(gateway_, alice_, "one");
   Client& two = SignIn(gateway_, alice_, "two");

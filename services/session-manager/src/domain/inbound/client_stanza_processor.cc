@@ -231,11 +231,17 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
   confirmations_.Finish(session, client.count());
 }
 
+bool ClientStanzaProcessor::CameTooLate(const Shards& shards, const events::v1::UserRecord& record) {
+  if (!record.has_outbound() || !record.origin().has_client()) return false;
+  const Shard* const shard = shards.Find(record.origin().shard());
+  return shard != nullptr && record.origin().epoch() < shard->read_epoch;
+}
+
 bool ClientStanzaProcessor::OnOutboundRead(const Shard& shard, const PendingRecord& pending) {
   const events::v1::Origin& origin = pending.record.origin();
   if (!origin.has_client()) return true;
   const SessionId id(origin.client().session_id());
-  if (origin.epoch() < shard.read_epoch) return false;
+  if (CameTooLate(shards_, pending.record)) return false;
   if (origin.epoch() < shard.epoch) {
     live_.LoggedOf(shard).Add(id, origin.client().count(), clock_.Now());
   } else if (const auto session = table_.Find(id)) {

@@ -65,7 +65,10 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   void OnSettingsKnown(Shard& shard, const std::string& bare) override;
   /// Stanzas of the user's clients may have waited for records of the user that are finished now.
   void DrainSoon(const User& user);
-  /// An Outbound has been read. False: it is an earlier owner's, and we have said it otherwise.
+  /// Whether what a client has sent came into its own user's shard behind the fence of a later owner: the one
+  /// that appended it has confirmed it to nobody.
+  static bool CameTooLate(const Shards& shards, const events::v1::UserRecord& record);
+  /// An Outbound has been read. False: it came too late, and nothing follows from it.
   [[nodiscard]] bool OnOutboundRead(const Shard& shard, const PendingRecord& pending);
   /// A stanza that has come through the log.
   void Apply(User& user, PendingRecord& pending);

@@ -13,6 +13,7 @@
 #include "domain/delivery/store_writer.h"
 #include "domain/delivery/waiting_stanzas.h"
 #include "domain/feature_hooks.h"
+#include "domain/inbound/client_stanza_processor.h"
 #include "domain/metrics.h"
 #include "domain/records/record_processor.h"
 #include "domain/records/shards.h"
@@ -64,7 +65,9 @@ sharding::ShardService::Parsed UserShards::Parse(std::string_view value) {
   events::v1::UserRecord& record = pending->record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return {};
   Parsed parsed;
-  parsed.origin = &record.origin();
+  // One that came behind a later fence counts for nobody (README.md, O4). It must not be remembered either:
+  // the stanza, when it is sent again, has the same count and may go through the log, too.
+  if (!ClientStanzaProcessor::CameTooLate(shards_, record)) parsed.origin = &record.origin();
   if (record.has_fence()) parsed.fence = &record.fence();
   parsed.record = std::move(pending);
   return parsed;
