@@ -106,6 +106,37 @@ TEST_P(PacketRowsTest, P4_TheDeskHasIt_ThePhonesGatewayDiesWithTheOwner_NotGiven
   ExpectNobodyIsGivenMore();
 }
 
+TEST_P(PacketRowsTest, P4_OnlyThePhonesRowIsWritten_AndThePhonesGatewayDiesWithTheOwner_NotGivenAgain) {
+  Say("m0", bob_ + "/phone");
+  Elapse(settings_.window_time - std::chrono::seconds(1));
+  Say("m1", bob_);
+  Elapse(std::chrono::milliseconds(1'500));
+  ASSERT_EQ(database_.Packets(bob_, phone->id), 3u);  // the desk's presence, too
+  ASSERT_EQ(database_.Packets(bob_, desk->id), 0u);
+  Die();
+  DeskHasAll();
+  phone->forgotten = true;
+  Move();
+  Elapse(std::chrono::seconds(10));
+  EXPECT_THAT(desk->MessageIds(), ElementsAre("m1", "m0"));
+  EXPECT_EQ(database_.Packets(bob_, phone->id), 0u);
+}
+
+TEST_P(PacketRowsTest, P4_OnlyThePhonesRowIsWritten_AndTheDeskNeverGotIt_GivenToIt) {
+  Say("m0", bob_ + "/phone");
+  Elapse(settings_.window_time - std::chrono::seconds(1));
+  other_.SetCongested(node(1), true);
+  Say("m1", bob_);
+  Elapse(std::chrono::milliseconds(1'500));
+  ASSERT_EQ(database_.Packets(bob_, phone->id), 3u);  // the desk's presence, too
+  Die();
+  phone->forgotten = true;
+  Move();
+  Elapse(std::chrono::seconds(10));
+  EXPECT_THAT(desk->MessageIds(), ElementsAre("m0", "m1"));
+  EXPECT_EQ(database_.Packets(bob_, phone->id), 0u);
+}
+
 TEST_P(PacketRowsTest, P4_TheDeskHasItAtTheNextOwner_NotGivenAgain) {
   Say("m1", bob_);
   StoreAll();

@@ -103,6 +103,7 @@ class StoreScenarios : public Fixture {
     row.packet.primary = seq % 2 == 1;
     row.packet.to_each = seq % 2 == 0;
     row.packet.reached = seq % 3 == 0;
+    if (seq % 2 == 0) row.packet.given_to = std::string(16, '\0') + id_;
     row.packet.received_at_ms = 1'700'000'000'000 + static_cast<std::int64_t>(seq);
     row.packet.stanza = StanzaOf(seq, size);
     return row;
@@ -458,6 +459,7 @@ TYPED_TEST_P(StoreScenarios, Packets_StoredOnceAndLoadedInOrder) {
     EXPECT_EQ(row.packet.primary, expected.primary);
     EXPECT_EQ(row.packet.to_each, expected.to_each);
     EXPECT_EQ(row.packet.reached, expected.reached);
+    EXPECT_EQ(row.packet.given_to, expected.given_to);
     EXPECT_EQ(row.packet.received_at_ms, expected.received_at_ms);
     EXPECT_EQ(row.packet.stanza->SerializeAsString(), expected.stanza->SerializeAsString());
   }

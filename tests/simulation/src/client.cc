@@ -188,6 +188,7 @@ void Client::Receive(ToClient frame) {
     case ToClient::Kind::kResumed: {
       if (session_ == nullptr) return;
       world_.Note(session_->jid, "resumed", absl::StrCat("h=", frame.h));
+      ledger_.Back(*session_);
       if (static_cast<std::int32_t>(frame.h - acked_h_) < 0)
         ledger_.Violate("h-never-falls", absl::StrCat(session_->jid, " was told h=", acked_h_,
                                                       " and is resumed with h=", frame.h));
@@ -261,6 +262,7 @@ void Client::Receive(ToClient frame) {
 }
 
 void Client::OnBroken() {
+  if (session_ != nullptr) ledger_.Away(*session_);
   connection_ = 0;
   if (state_ == State::kAway) return;
   if (sm_id_.empty()) EndSession();
@@ -357,6 +359,7 @@ void Client::ChangeList() {
 
 void Client::LoseConnection(Duration notice) {
   if (connection_ == 0) return;
+  if (session_ != nullptr) ledger_.Away(*session_);
   wires_.Vanish(std::exchange(connection_, 0), notice);
 }
 

@@ -24,6 +24,11 @@ void Ledger::Over(Session& session) {
   session.sees.clear();
 }
 
+void Ledger::Back(Session& session) {
+  session.is_away = false;
+  for (Violation& violation : std::exchange(session.if_it_comes_back, {})) violations_.push_back(std::move(violation));
+}
+
 std::uint64_t Ledger::Sent(const Session& sender, const std::string& to) {
   Message& message = messages_[++last_message_];
   message.id = last_message_;
@@ -126,13 +131,18 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
 void Ledger::CheckOrder(Session& session, const Message& message) {
   const std::string key = absl::StrCat(message.sender, " ", message.to);
   std::uint64_t* last = &session.last_from[key];
-  // In order among themselves, too.
-  if (message.sequence < *last && IsLeftByAnother(session, message)) last = &session.last_left_from[key];
-  if (message.sequence < *last)
-    Violate("order",
-            absl::StrCat(session.jid, " got message #", message.id, " (number ", message.sequence, " of ",
-                         sessions_[message.sender].jid, " to ", message.to, ") after number ", *last),
-            message.id);
+  const auto text = [&] {
+    return absl::StrCat(session.jid, " got message #", message.id, " (number ", message.sequence, " of ",
+                        sessions_[message.sender].jid, " to ", message.to, ") after number ", *last);
+  };
+  if (message.sequence < *last) {
+    const bool is_left = IsLeftByAnother(session, message);
+    Session* const away = is_left ? nullptr : FindAnotherAway(session);
+    if (away != nullptr) away->if_it_comes_back.push_back({world_.now_us(), "order", text(), message.id});
+    // In order among themselves, too.
+    if (is_left || away != nullptr) last = &session.last_left_from[key];
+  }
+  if (message.sequence < *last) Violate("order", text(), message.id);
   *last = std::max(*last, message.sequence);
 }
 
@@ -141,6 +151,13 @@ bool Ledger::IsLeftByAnother(const Session& session, const Message& message) con
     const Session& other = entry.second;
     return other.user == session.user && other.jid != session.jid && other.ended_at > message.logged_at;
   });
+}
+
+Ledger::Session* Ledger::FindAnotherAway(const Session& session) {
+  if (one_at_a_time_) return nullptr;
+  for (auto& [number, other] : sessions_)
+    if (other.user == session.user && other.jid != session.jid && other.is_away && !other.is_over) return &other;
+  return nullptr;
 }
 
 void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {

@@ -39,9 +39,12 @@ class Ledger {
     std::int64_t ended_at = -1;  // its end is in the log; -1: not yet
     bool has_stream_management = false;  // with resumption: nothing may come twice
     bool is_over = false;
+    bool is_away = false;
     std::map<std::string, std::uint64_t> last_from;  // sender session and address -> its last sequence number
     /// The same of what came late, since another session of the user that had it has ended.
     std::map<std::string, std::uint64_t> last_left_from;
+    /// Others of the user that were given older messages while this one was away, for only if it is gone may they be.
+    std::vector<Violation> if_it_comes_back;
     std::set<std::uint64_t> received;
     std::map<std::string, std::uint64_t> sees;  // contact's full JID -> number of the session that it shows
     bool has_sent_presence = false;
@@ -66,6 +69,9 @@ class Ledger {
   /// `id`: by which the log knows the session.
   Session& Begin(const std::string& user, const std::string& jid, const std::string& id);
   void Over(Session& session);
+  /// Its connection is lost; and it is resumed.
+  void Away(Session& session) { session.is_away = true; }
+  void Back(Session& session);
   /// A new message: gives its id.
   std::uint64_t Sent(const Session& sender, const std::string& to);
   void Acknowledged(std::uint64_t id);
@@ -103,6 +109,9 @@ class Ledger {
   /// Whether another session of the user may have had the message, and has ended since: what its client has not
   /// acknowledged is routed anew then (XEP-0198 section 5), behind what came later.
   bool IsLeftByAnother(const Session& session, const Message& message) const;
+  /// Another session of the user that is gone with its gateway and its owner, unless it comes back: the log has no
+  /// end of it. Null: none.
+  Session* FindAnotherAway(const Session& session);
 
   World& world_;
   std::map<std::uint64_t, Session> sessions_;

@@ -60,7 +60,7 @@ std::vector<Param> UnderClaim(const WaitingStore::Writer& writer, std::vector<Pa
 }
 
 /// Rows of both tables: owner, session, seq (-1: the session itself), offset, offline id, flags,
-/// time, bytes.
+/// time, bytes, other sessions.
 absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
   if (!result.ok()) return result.status();
   const pg::Result& rows = **result;
@@ -84,6 +84,7 @@ absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
         row.packet.to_each = (rows.Int(i, 5) & kToEach) != 0;
         row.packet.reached = (rows.Int(i, 5) & kReached) != 0;
         row.packet.received_at_ms = rows.Int(i, 6);
+        row.packet.given_to = rows.Bytes(i, 8);
         row.packet.stanza = std::move(stanza);
       }
     }
@@ -285,7 +286,7 @@ Task<absl::Status> PgWaitingStore::ClaimAnew(Writer writer) {
 
 Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector<PacketWrite>& packets) {
   if (packets.empty()) co_return absl::OkStatus();
-  std::vector<std::string> owners, sessions, stanzas;
+  std::vector<std::string> owners, sessions, stanzas, others;
   std::vector<std::int64_t> seqs, offsets, offline_ids, flags, times;
   for (const PacketWrite& row : packets) {
     owners.push_back(row.session.owner);
@@ -297,24 +298,24 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
                     (row.packet.reached ? kReached : 0));
     times.push_back(row.packet.received_at_ms);
     stanzas.push_back(row.packet.stanza->SerializeAsString());
+    others.push_back(row.packet.given_to);
   }
   static const std::string kSql = UnderClaim(
       "done AS (INSERT INTO session_packets (owner, session_id, seq, shard, epoch, record_offset, "
-      "offline_id, "
-      "flags, received_at_ms, stanza) "
+      "offline_id, flags, received_at_ms, stanza, given_to) "
       "SELECT DISTINCT ON (owner, session_id, seq) owner, session_id, seq, $1::integer, $2::bigint, "
-      "record_offset, offline_id, flags, received_at_ms, stanza "
+      "record_offset, offline_id, flags, received_at_ms, stanza, given_to "
       "FROM unnest($4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], "
-      "$10::bigint[], $11::bytea[]) WITH ORDINALITY "
-      "AS t (owner, session_id, seq, record_offset, offline_id, flags, received_at_ms, stanza, n) "
+      "$10::bigint[], $11::bytea[], $12::bytea[]) WITH ORDINALITY "
+      "AS t (owner, session_id, seq, record_offset, offline_id, flags, received_at_ms, stanza, given_to, n) "
       "WHERE EXISTS (SELECT FROM claim) ORDER BY owner, session_id, seq, n DESC "
       "ON CONFLICT (owner, session_id, seq) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
       "record_offset = EXCLUDED.record_offset, offline_id = EXCLUDED.offline_id, flags = EXCLUDED.flags, "
-      "received_at_ms = EXCLUDED.received_at_ms, stanza = EXCLUDED.stanza)");
+      "received_at_ms = EXCLUDED.received_at_ms, stanza = EXCLUDED.stanza, given_to = EXCLUDED.given_to)");
   std::vector<Param> params =
       UnderClaim(writer, {Param::TextArray(owners), Param::BytesArray(sessions), Param::IntArray(seqs),
                           Param::IntArray(offsets), Param::IntArray(offline_ids), Param::IntArray(flags),
-                          Param::IntArray(times), Param::BytesArray(stanzas)});
+                          Param::IntArray(times), Param::BytesArray(stanzas), Param::BytesArray(others)});
   co_return co_await Change(LaneOf(packets.front().session.owner), kSql.c_str(), std::move(params));
 }
 
@@ -394,14 +395,15 @@ Task<absl::StatusOr<WaitingStore::Page>> PgWaitingStore::LoadPage(std::uint32_t 
                             Param::Int(shard)};
   auto result = co_await pool_.Execute(
       shard,
-      "SELECT owner, session_id, seq, record_offset, offline_id, flags, at_ms, data FROM ("
+      "SELECT owner, session_id, seq, record_offset, offline_id, flags, at_ms, data, given_to FROM ("
       "SELECT *, sum(octet_length(data)) OVER (ORDER BY owner, session_id, seq) AS total FROM ("
       "(SELECT owner COLLATE \"C\" AS owner, session_id, -1::bigint AS seq, -1::bigint AS record_offset, "
-      "0::bigint AS offline_id, 0::bigint AS flags, expires_at_ms AS at_ms, attach AS data "
-      "FROM parked_sessions WHERE shard = $6::integer AND (owner COLLATE \"C\", session_id) > ($1, $2) "
+      "0::bigint AS offline_id, 0::bigint AS flags, expires_at_ms AS at_ms, attach AS data, "
+      "''::bytea AS given_to FROM parked_sessions WHERE shard = $6::integer AND (owner COLLATE \"C\", "
+      "session_id) > ($1, $2) "
       "ORDER BY owner COLLATE \"C\", session_id LIMIT $4::bigint) UNION ALL "
       "(SELECT owner COLLATE \"C\", session_id, seq, record_offset, offline_id, flags, received_at_ms, "
-      "stanza FROM session_packets WHERE shard = $6::integer "
+      "stanza, given_to FROM session_packets WHERE shard = $6::integer "
       "AND (owner COLLATE \"C\", session_id, seq) > ($1, $2, $3::bigint) "
       "ORDER BY owner COLLATE \"C\", session_id, seq LIMIT $4::bigint) "
       "ORDER BY owner, session_id, seq LIMIT $4::bigint) AS found) AS sized "

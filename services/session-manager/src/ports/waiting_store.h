@@ -119,6 +119,8 @@ class WaitingStore {
     /// The client of another session that it went to has it: it needs no way to anybody when this one ends.
     bool reached = false;
     std::int64_t received_at_ms = 0;
+    /// The ids of the other sessions that it went to, one behind the other.
+    std::string given_to;
     SharedStanza stanza;
   };
   struct PacketWrite {

@@ -26,6 +26,12 @@ bool MayBeShared(const WaitingStore::SessionPacket& row) {
   return row.offset >= 0 && row.primary && row.offline_id == 0;
 }
 
+bool WasGivenTo(const WaitingStore::SessionPacket& row, const Session& session) {
+  for (std::size_t at = 0; at + SessionId::kBytes <= row.given_to.size(); at += SessionId::kBytes)
+    if (std::string_view(row.given_to).substr(at, SessionId::kBytes) == session.id.bytes()) return true;
+  return false;
+}
+
 }  // namespace
 
 void PacketRecovery::Restore(Shard& shard, WaitingStore::SessionKey key,
@@ -197,11 +203,13 @@ void PacketRecovery::Abandon(Shard& shard, const WaitingStore::SessionKey& key,
   ended.BeginAs(SessionPhase::kEnded, clock_.Now());
   ended.has_rows = true;
   for (const WaitingStore::SessionPacket& row : packets) {
-    // Another session was given it: what becomes of it is decided when its record is read again.
+    // Another session was given it, and its client may have it: what becomes of it is decided when its
+    // record is read again.
     const bool is_with_another =
         MayBeShared(row) && row.offset >= shard.committed &&
-        std::any_of(user.sessions.begin(), user.sessions.end(),
-                    [&](const auto& session) { return FindEmptyPacket(*session, row.offset) != nullptr; });
+        std::any_of(user.sessions.begin(), user.sessions.end(), [&](const auto& session) {
+          return FindEmptyPacket(*session, row.offset) != nullptr || WasGivenTo(row, *session);
+        });
     if (is_with_another) continue;
     UnackedPacket packet = FromRow(row, shared);
     if (packet.primary) ++packet.delivery->open_targets;

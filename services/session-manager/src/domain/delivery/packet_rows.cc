@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/metrics.h"
@@ -21,7 +22,24 @@ constexpr std::size_t kPacketBytesAtOnce = 512 * 1024;
 
 using Rows = std::vector<WaitingStore::SessionPacket>;
 
-WaitingStore::SessionPacket RowOf(const UnackedPacket& packet) {
+/// The ids of the other sessions that have packets of the same deliveries.
+using Sharers = absl::flat_hash_map<const Delivery*, std::string>;
+
+Sharers SharersOf(const Session& session, const std::vector<UnackedPacket*>& packets) {
+  Sharers sharers;
+  for (const UnackedPacket* packet : packets)
+    if (packet->primary && packet->delivery->open_targets > 1) sharers.try_emplace(packet->delivery.get());
+  if (sharers.empty()) return sharers;
+  for (const auto& other : session.user->sessions) {
+    if (other.get() == &session) continue;
+    for (const UnackedPacket& packet : other->unacked)
+      if (const auto same = sharers.find(packet.delivery.get()); same != sharers.end())
+        same->second += other->id.bytes();
+  }
+  return sharers;
+}
+
+WaitingStore::SessionPacket RowOf(const UnackedPacket& packet, const Sharers& sharers) {
   WaitingStore::SessionPacket row;
   row.seq = packet.seq;
   row.offset = packet.offset;
@@ -31,12 +49,17 @@ WaitingStore::SessionPacket RowOf(const UnackedPacket& packet) {
   row.reached = packet.delivery->reached;
   row.received_at_ms = packet.delivery->received_at_ms;
   row.stanza = WaitingStore::SharedStanza(packet.delivery, &packet.delivery->stanza);
-  if (row.primary && !row.reached) packet.delivery->may_have_rows = true;
+  if (row.primary && !row.reached) {
+    packet.delivery->may_have_rows = true;
+    if (const auto same = sharers.find(packet.delivery.get()); same != sharers.end())
+      row.given_to = same->second;
+  }
   return row;
 }
 
 /// Rows of these packets, as many together as one write may have.
-std::vector<Rows> RowsOf(const std::vector<UnackedPacket*>& packets) {
+std::vector<Rows> RowsOf(const Session& session, const std::vector<UnackedPacket*>& packets) {
+  const Sharers sharers = SharersOf(session, packets);
   std::vector<Rows> writes;
   std::size_t bytes = 0;
   for (const UnackedPacket* packet : packets) {
@@ -44,7 +67,7 @@ std::vector<Rows> RowsOf(const std::vector<UnackedPacket*>& packets) {
       writes.emplace_back();
       bytes = 0;
     }
-    writes.back().push_back(RowOf(*packet));
+    writes.back().push_back(RowOf(*packet, sharers));
     bytes += packet->delivery->bytes();
   }
   return writes;
@@ -81,7 +104,7 @@ void PacketRows::Store(const std::shared_ptr<Session>& session) {
   std::vector<UnackedPacket*> leaving;
   for (UnackedPacket& packet : session->unacked)
     if (!packet.is_leaving && packet.delivery != nullptr) leaving.push_back(&packet);
-  for (Rows& rows : RowsOf(leaving)) {
+  for (Rows& rows : RowsOf(*session, leaving)) {
     session->has_rows = true;
     auto done = [this, session, up_to = rows.back().seq,
                  count = rows.size()](const StoreWriter::Answer& answer) {
@@ -123,7 +146,7 @@ void PacketRows::TellReached(User& user, std::vector<Reached> reached) {
     for (UnackedPacket& packet : session->unacked)
       if (packet.is_leaving && packet.primary && deliveries.contains(packet.delivery.get()))
         outdated.push_back(&packet);
-    for (Rows& rows : RowsOf(outdated)) writes.emplace_back(KeyOf(*session), std::move(rows));
+    for (Rows& rows : RowsOf(*session, outdated)) writes.emplace_back(KeyOf(*session), std::move(rows));
   }
   if (writes.empty()) {
     for (const std::int64_t offset : held) shard.window.Release(offset);
