@@ -120,7 +120,9 @@ class KafkaConsumer final : public Consumer {
     if (client_ == nullptr) return;
     stopping_.store(true);
     waker_->Detach();
-    blocking_.join();
+    seeks_.join();
+    questions_.join();
+    slow_questions_.join();
     for (CommitWait* wait : waits_) {
       wait->done.Set(absl::CancelledError("kafka: the consumer is gone"));
       delete wait;
@@ -162,7 +164,7 @@ class KafkaConsumer final : public Consumer {
       if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return ToStatus(error, "committed offset");
       return list->elems[0].offset < 0 ? -1 : list->elems[0].offset;
     };
-    absl::StatusOr<std::int64_t> offset = co_await Ask<std::int64_t>(std::move(ask));
+    absl::StatusOr<std::int64_t> offset = co_await Ask<std::int64_t>(partition, std::move(ask));
     co_return offset;
   }
 
@@ -177,12 +179,12 @@ class KafkaConsumer final : public Consumer {
       ROOKERY_ASSIGN_OR_RETURN(const auto marks, QueryWatermarks(partition, timeout_ms));
       return marks.second;
     };
-    return Ask<std::int64_t>(std::move(ask));
+    return Ask<std::int64_t>(partition, std::move(ask));
   }
 
   Task<absl::StatusOr<std::pair<std::int64_t, std::int64_t>>> Watermarks(std::int32_t partition) override {
     auto ask = [this, partition](int timeout_ms) { return QueryWatermarks(partition, timeout_ms); };
-    return Ask<std::pair<std::int64_t, std::int64_t>>(std::move(ask));
+    return Ask<std::pair<std::int64_t, std::int64_t>>(partition, std::move(ask));
   }
 
   Task<absl::Status> Commit(std::vector<Position> positions) override {
@@ -283,7 +285,7 @@ class KafkaConsumer final : public Consumer {
   /// On a thread of librdkafka's.
   void WakeLibrdkafkaAfter(std::chrono::milliseconds time) {
     asio::post(io_, [this, waker = waker_, time] {
-      if (waker->attached()) After(time, [this] { asio::post(blocking_, [this] { WakeLibrdkafka(); }); });
+      if (waker->attached()) After(time, [this] { asio::post(seeks_, [this] { WakeLibrdkafka(); }); });
     });
   }
 
@@ -295,11 +297,14 @@ class KafkaConsumer final : public Consumer {
       rd_kafka_topic_partition_list_destroy(list);
   }
 
+  /// About one partition. Whose leader is away keeps a thread for as long as it is asked, and the questions
+  /// about all others would wait for it.
   template <typename T, typename Question>
-  Task<absl::StatusOr<T>> Ask(Question question) {
+  Task<absl::StatusOr<T>> Ask(std::int32_t partition, Question question) {
+    const std::shared_ptr<Waker> waker = waker_;
     runtime::Promise<absl::StatusOr<T>> answer(io_.get_executor());
-    asio::post(blocking_, [this, answer, question = std::move(question)]() mutable {
-      const auto deadline = SteadyClock::now() + kQuestionTime;
+    const auto deadline = SteadyClock::now() + kQuestionTime;
+    auto go_on = [this, answer, question, deadline]() mutable {
       for (;;) {
         absl::StatusOr<T> result = question(kSliceMs);
         const bool again = !result.ok() && result.status().code() == absl::StatusCode::kUnavailable;
@@ -308,8 +313,27 @@ class KafkaConsumer final : public Consumer {
           return;
         }
       }
-    });
+    };
+    if (unanswered_.contains(partition)) {
+      asio::post(slow_questions_, std::move(go_on));
+    } else {
+      asio::post(questions_, [this, answer, question, go_on = std::move(go_on)]() mutable {
+        absl::StatusOr<T> result = question(kSliceMs);
+        if (!result.ok() && result.status().code() == absl::StatusCode::kUnavailable) {
+          asio::post(slow_questions_, std::move(go_on));
+        } else {
+          answer.Set(std::move(result));
+        }
+      });
+    }
     absl::StatusOr<T> result = co_await answer.Get();
+    if (waker->attached()) {
+      if (!result.ok() && result.status().code() == absl::StatusCode::kUnavailable) {
+        unanswered_.insert(partition);
+      } else {
+        unanswered_.erase(partition);
+      }
+    }
     co_return result;
   }
 
@@ -337,7 +361,7 @@ class KafkaConsumer final : public Consumer {
     // The form of librdkafka's seek that does not wait says nothing when it fails, and it
     // fails while the partition's fetcher is not started yet.
     seeks_out_.insert(partition);
-    asio::post(blocking_, [this, waker = waker_, partition, offset = state.next, seek_id = state.seek_id] {
+    asio::post(seeks_, [this, waker = waker_, partition, offset = state.next, seek_id = state.seek_id] {
       const ListPtr list = NewList(topic_, partition, offset);
       const ErrorPtr error(rd_kafka_seek_partitions(client_, list.get(), kSliceMs));
       const rd_kafka_resp_err_t code =
@@ -375,7 +399,7 @@ class KafkaConsumer final : public Consumer {
     const std::int64_t wanted = state.next;
     const std::uint64_t seek_id = state.seek_id = ++last_seek_id_;
     state.phase = Partition::Phase::kSeeking;
-    asio::post(blocking_, [this, waker = waker_, partition, wanted, seek_id] {
+    asio::post(seeks_, [this, waker = waker_, partition, wanted, seek_id] {
       const auto marks = QueryWatermarks(partition, kSliceMs);
       asio::post(io_, [this, waker, partition, wanted, seek_id, marks] {
         if (!waker->attached()) return;
@@ -689,7 +713,7 @@ class KafkaConsumer final : public Consumer {
   // ---- a reader without a group ----
 
   void AssignAll() {
-    asio::post(blocking_, [this, waker = waker_] {
+    asio::post(seeks_, [this, waker = waker_] {
       const TopicPtr topic(rd_kafka_topic_new(client_, topic_.c_str(), nullptr));
       const rd_kafka_metadata_t* metadata = nullptr;
       int count = 0;
@@ -752,8 +776,13 @@ class KafkaConsumer final : public Consumer {
   asio::steady_timer tick_;
   asio::steady_timer release_timer_;
   std::atomic<bool> stopping_{false};
-  // Seeks must not wait behind a question to a coordinator that is away.
-  asio::thread_pool blocking_{2};
+  /// Partitions whose last question had no answer in time.
+  std::set<std::int32_t> unanswered_;
+  // Seeks must not wait behind a question to a coordinator that is away, nor questions behind those about
+  // partitions without a leader.
+  asio::thread_pool seeks_{2};
+  asio::thread_pool questions_{2};
+  asio::thread_pool slow_questions_{2};
   prometheus::Counter& consumed_;
   prometheus::Counter& rebalances_;
   prometheus::Counter& lost_;

@@ -110,7 +110,8 @@ class KafkaProducer final : public Producer {
     telemetry::LogWarn("kafka.purged", {{"records", in_flight_.records()}});
     std::vector<Handle*> dropped;
     for (Handle& handle : handles_) {
-      if (!handle.is_out) continue;
+      // Without a lane: an earlier purge is about to tell its owner.
+      if (!handle.is_out || handle.lane == nullptr) continue;
       dropped.push_back(&handle);
       in_flight_.Remove(handle.lane->in_flight, handle.bytes);
       handle.lane = nullptr;  // ends with its client

@@ -42,6 +42,61 @@ TEST(InFlightTest, TooMuchForAllOfThemIsCongestion_AndEndsWithIt) {
   EXPECT_FALSE(in_flight.is_congested());
 }
 
+TEST(InFlightTest, ManyThatStandStillWhileOthersGoOnCountForHalf) {
+  InFlight in_flight;
+  InFlight::Lane still[20];
+  InFlight::Lane moving[5];
+  for (InFlight::Lane& lane : moving) in_flight.Add(lane, 1);
+  for (std::size_t i = 0; i < kShare; ++i) {
+    for (InFlight::Lane& lane : still) {
+      if (in_flight.records() < 3 * InFlight::kHighWater) in_flight.Add(lane, 1);
+    }
+    for (int n = 0; n < 10; ++n) {
+      InFlight::Lane& lane = moving[n % 5];
+      in_flight.Add(lane, 1);
+      in_flight.Remove(lane, 1);
+    }
+    ASSERT_FALSE(in_flight.is_congested()) << in_flight.records();
+  }
+  EXPECT_GT(in_flight.records(), 2 * InFlight::kHighWater);
+  // What goes on has the other half.
+  for (std::size_t i = 0; i <= InFlight::kHighWater / 2; ++i) in_flight.Add(moving[i % 5], 1);
+  EXPECT_TRUE(in_flight.is_congested());
+}
+
+TEST(InFlightTest, WhereNothingGoesOnEverythingCounts) {
+  InFlight in_flight;
+  InFlight::Lane lanes[20];
+  for (std::size_t i = 0; i <= InFlight::kHighWater / 20; ++i)
+    for (InFlight::Lane& lane : lanes) in_flight.Add(lane, 1);
+  EXPECT_TRUE(in_flight.is_congested());
+}
+
+TEST(InFlightTest, WhoStoodStillCountsInFullWhenNearlyNothingIsLeft) {
+  InFlight in_flight;
+  InFlight::Lane still, other;
+  for (std::size_t i = 0; i < kShare; ++i) in_flight.Add(still, 1);
+  for (std::size_t i = 0; i < 2 * InFlight::kPatience; ++i) {
+    in_flight.Add(other, 1);
+    in_flight.Remove(other, 1);
+  }
+  for (std::size_t i = 0; i < kShare; ++i) in_flight.Remove(still, 1);
+  EXPECT_EQ(in_flight.records(), 0u);
+  InFlight::Lane lanes[InFlight::kShares];
+  for (InFlight::Lane& lane : lanes)
+    for (std::size_t i = 0; i < kShare; ++i) in_flight.Add(lane, 1);
+  EXPECT_FALSE(in_flight.is_congested());
+  in_flight.Add(still, 1);
+  EXPECT_TRUE(in_flight.is_congested());
+}
+
+TEST(InFlightTest, MemoryEndsSomewhere) {
+  InFlight in_flight;
+  InFlight::Lane stuck;
+  for (std::size_t i = 0; i <= InFlight::kMost * InFlight::kHighWater; ++i) in_flight.Add(stuck, 1);
+  EXPECT_TRUE(in_flight.is_congested());
+}
+
 TEST(InFlightTest, BytesCountAsRecordsDo) {
   InFlight in_flight;
   InFlight::Lane lanes[InFlight::kShares + 1];
