@@ -684,6 +684,34 @@ TEST_F(OneShardInTroubleTest, OnlyItsClientsAreNotReadWhileItHasNoOwner) {
   EXPECT_FALSE(links_->is_congested(*mine_));
 }
 
+TEST_F(OneShardInTroubleTest, WhoHasNothingUnconfirmedIsReadWhileOthersFillTheShard) {
+  SessionLinksOptions options;
+  options.max_unconfirmed_bytes = 80'000;
+  Make(options);
+  Both();
+  FakeClient healthy_client;
+  ClientSession& healthy = StartAt(a(), 10, kUser, healthy_client);
+  while (!links_->is_congested(*mine_)) SendStanza(*mine_, "to a partition that stands still");
+  for (int i = 1; i <= 100; ++i) {
+    ASSERT_FALSE(links_->is_congested(healthy)) << i;
+    SendStanza(healthy, "x");
+    ASSERT_TRUE(links_->is_congested(healthy)) << "one at a time";
+    Confirm(a(), 10, healthy, static_cast<std::uint64_t>(i));
+  }
+  // But not without a bound.
+  std::vector<std::unique_ptr<FakeClient>> clients;
+  std::size_t before = 0;
+  while (mine_->inbound.unconfirmed_bytes() + before < 80'000) {
+    clients.push_back(std::make_unique<FakeClient>());
+    ClientSession& next = StartAt(a(), 10, kUser, *clients.back());
+    if (links_->is_congested(next)) break;
+    SendStanza(next, std::string(1'000, 'x').c_str());
+    before += next.inbound.unconfirmed_bytes();
+  }
+  EXPECT_GT(before, 20'000u);
+  EXPECT_LT(before, 40'000u);
+}
+
 TEST_F(OneShardInTroubleTest, AllShardsInTroubleTogetherDoNotTakeWhatTheLastOneNeeds) {
   SessionLinksOptions options;
   options.max_unconfirmed_bytes = 80'000;

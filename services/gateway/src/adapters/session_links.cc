@@ -21,6 +21,8 @@ constexpr std::chrono::milliseconds kTick{1'000};
 constexpr std::uint32_t kMaxShards = 65'536;
 // A session-manager's shards may have 100,000 clients: sent away in portions.
 constexpr std::size_t kSentAwayInOneTurn = 256;
+/// A shard that is full has room for so many times as much, for sessions that did not fill it.
+constexpr std::size_t kReserve = 4;
 
 void SetSession(GatewayAction& action, const ClientSession& session) {
   action.set_session_id(std::string(session.id.bytes()));
@@ -671,9 +673,17 @@ bool SessionLinks::IsFull(const Shard& shard, std::uint32_t number) const {
   return link != nullptr && link->is_congested();
 }
 
+bool SessionLinks::MayGoOn(const Shard& shard, const ClientSession& session) const {
+  // What fills the shard may be on its way to a partition that stands still, and its owner answers all
+  // others. Who has nothing unconfirmed has no part in it.
+  const rpc::GatewayLink* link = OwnerLink(session.shard);
+  return link != nullptr && !link->is_congested() && session.inbound.unconfirmed().empty() &&
+         shard.unconfirmed_bytes < kReserve * MaxShardBytes();
+}
+
 bool SessionLinks::is_congested(ClientSession& session) {
   Shard& shard = *by_shard_[session.shard];
-  if (IsFull(shard, session.shard)) {
+  if (IsFull(shard, session.shard) && !MayGoOn(shard, session)) {
     shard.gate.Enter(session, session.waiting);
     return true;
   }

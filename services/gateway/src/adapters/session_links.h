@@ -128,6 +128,8 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void Release(Shard& shard, std::size_t bytes);
   bool IsFull() const { return unconfirmed_bytes_ >= options_.max_unconfirmed_bytes; }
   bool IsFull(const Shard& shard, std::uint32_t number) const;
+  /// Although its shard is full.
+  bool MayGoOn(const Shard& shard, const ClientSession& session) const;
   void Wake(std::uint32_t number);
   void WakeShard(std::uint32_t number);
   void WakeEveryone();
