@@ -305,7 +305,9 @@ class Soak:
                 await self._all_back()
 
         hit = {_ALL} if service == "kafka" else {name}
-        return Begun({service}, hit, f"{name}: SIGSTOP for {span:.1f} s", thaw())
+        # A gateway that stands still is apart from everybody.
+        apart = {name} if service == "gateway" else set()
+        return Begun({service}, hit, f"{name}: SIGSTOP for {span:.1f} s", thaw(), apart)
 
     async def _empty_redis(self):
         if "redis" in self.busy:
