@@ -15,6 +15,16 @@ constexpr std::chrono::milliseconds kCallGrace{2'000};
 }  // namespace
 
 void MemberConfig::Bind(config::Schema& schema) {
+  schema.Bind("shards.max-unfinished-records", &shards.max_unfinished_records,
+              "records of one shard that may be unfinished before no more are read", 1'000, 10'000'000);
+  schema.Bind("shards.max-unfinished-bytes", &shards.max_unfinished_bytes, "the same in bytes", 1'048'576,
+              std::int64_t{1} << 40);
+  schema.Bind("shards.max-follow-ups", &shards.max_follow_ups,
+              "records that may follow from those of one shard while its cursor stands still before no more "
+              "are read",
+              10'000, 1'000'000'000);
+  schema.Bind("shards.duplicate-horizon", &shards.duplicate_horizon,
+              "how far back a repeated record can lie");
   kafka.Bind(schema);
   schema.Bind("kafka.partitions", &partitions, "Shards of a topic that does not exist yet", 1, 10'000);
   redis.Bind(schema);
@@ -36,7 +46,8 @@ Member::Member(app::Process& process, const MemberConfig& config, MemberDescript
     : process_(process), config_(config), description_(std::move(description)) {
   config_.kafka.client_id = process_.common.instance;
   config_.rpc.callers = description_.callers;
-  description_.owner.topic = events::TopicOf(description_.service);
+  config_.shards.instance = process_.common.instance;
+  config_.shards.topic = events::TopicOf(description_.service);
 }
 
 Member::~Member() = default;
@@ -60,7 +71,7 @@ Task<absl::Status> Member::Connect() {
       log_, co_await events::KafkaLog::Open(process_.io, process_.blocking, config_.kafka,
                                             static_cast<int>(config_.partitions), process_.metrics));
   owner_ = std::make_unique<ShardOwner>(
-      process_.io.get_executor(), Clock::System(), description_.owner, *log_,
+      process_.io.get_executor(), Clock::System(), config_.shards, *log_,
       [this](const std::map<std::uint32_t, std::int64_t>& epochs) { registry_->PublishShards(epochs); },
       EpochsIn(*registry_, std::string(events::Name(description_.service))), process_.metrics);
   co_return absl::OkStatus();
@@ -74,14 +85,14 @@ Task<absl::Status> Member::Join(ShardService& shards, std::vector<grpc::Service*
   registry_->Announce(std::string(events::Name(description_.service)),
                       {process_.common.instance, server_->advertised_address()}, process_.fail);
   // Last: from here on shards arrive.
-  const std::string topic(events::Name(description_.owner.topic));
+  const std::string topic(events::Name(config_.shards.topic));
   ROOKERY_CO_RETURN_IF_ERROR(owner_->Join(shards, [this, topic](kafka::ConsumerHandler& handler) {
     return kafka::Consumer::Create(process_.io, config_.kafka, topic, description_.consumer_group, handler,
                                    process_.metrics);
   }));
   has_joined_ = true;
   telemetry::LogInfo("member.joined",
-                     {{"topic", topic}, {"shards", log_->topology().partitions(description_.owner.topic)}});
+                     {{"topic", topic}, {"shards", log_->topology().partitions(config_.shards.topic)}});
   co_return absl::OkStatus();
 }
 

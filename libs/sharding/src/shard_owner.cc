@@ -307,18 +307,26 @@ Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t le
   fence.set_instance(options_.instance);
   if (least_epoch >= 0) fence.set_epoch(least_epoch);
   const std::unique_ptr<google::protobuf::MessageLite> record = service_->MakeFence(fence);
-  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+  const auto refused = [number = shard->number](const absl::Status& why) {
+    telemetry::LogError("shard.fence_failed", {{"shard", number}, {"error", Message(why)}});
+  };
+  const std::int64_t offset = co_await AppendUntilTaken(
+      shard, {options_.topic, shard->number, {}}, [&record] { return record.get(); }, refused);
+  shard->fence_offset = offset;
+  shard->epoch = std::max(offset, least_epoch);
+}
+
+Task<std::int64_t> ShardOwner::AppendUntilTaken(std::shared_ptr<Shard> from, Place place, MakeRecord make,
+                                                OnRefused on_refused) {
+  for (runtime::Backoff backoff(kSayAgain);; co_await backoff.Wait()) {
+    const google::protobuf::MessageLite* const record = make();
+    if (record == nullptr) co_return -1;
     runtime::Promise<absl::StatusOr<std::int64_t>> appended(executor_);
-    log_.Append(options_.topic, shard->number, {}, *record,
-                [appended](const absl::StatusOr<std::int64_t>& offset) mutable { appended.Set(offset); });
+    Append(*from, place.topic, place.partition, place.key, *record,
+           [appended](Shard&, const absl::StatusOr<std::int64_t>& offset) mutable { appended.Set(offset); });
     const absl::StatusOr<std::int64_t> offset = co_await appended.Get();
-    if (offset.ok()) {
-      shard->fence_offset = *offset;
-      shard->epoch = std::max(*offset, least_epoch);
-      co_return;
-    }
-    telemetry::LogError("shard.fence_failed",
-                        {{"shard", shard->number}, {"error", Message(offset.status())}});
+    if (offset.ok()) co_return *offset;
+    if (on_refused) on_refused(offset.status());
   }
 }
 

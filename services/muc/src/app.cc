@@ -9,8 +9,7 @@ App::App(app::Process& process, const Config& config)
     : MemberApp(process, config,
                 {.service = events::Service::kMuc,
                  .consumer_group = std::string(kDescription.name),
-                 .callers = {"session-manager"},
-                 .owner = {.instance = process.common.instance}},
+                 .callers = {"session-manager"}},
                 std::make_unique<sharding::RecordShards<events::v1::RoomRecord>>(),
                 sharding::PlainInfo("conference", "text", "Rooms")) {}
 

@@ -11,8 +11,7 @@ App::App(app::Process& process, const Config& config)
     : MemberApp(process, config,
                 {.service = events::Service::kSearch,
                  .consumer_group = std::string(kDescription.name),
-                 .callers = {"session-manager"},
-                 .owner = {.instance = process.common.instance}},
+                 .callers = {"session-manager"}},
                 std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>(),
                 sharding::PlainInfo("directory", "user", "Search")) {}
 

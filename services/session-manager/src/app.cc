@@ -53,8 +53,7 @@ App::App(app::Process& process, const Config& config)
       member_(process, config_.member,
               {.service = events::Service::kAccounts,
                .consumer_group = "session-managers",
-               .callers = {"gateway"},
-               .owner = OwnerOptionsOf(config_.settings)}),
+               .callers = {"gateway"}}),
       parts_(std::make_unique<Parts>()) {}
 
 App::~App() { member_.End(); }

@@ -30,22 +30,12 @@ void Config::Bind(config::Schema& schema) {
               "addresses that one session may send directed presence to", 0, 100'000);
   schema.Bind("shards.window-time", &settings.window_time,
               "a stanza that is not acknowledged for so long goes to the store");
-  schema.Bind("shards.max-unfinished-records", &settings.max_unfinished_records,
-              "records of one shard that may be unfinished before no more are read", 1'000, 10'000'000);
-  schema.Bind("shards.max-unfinished-bytes", &settings.max_unfinished_bytes, "the same in bytes", 1'048'576,
-              std::int64_t{1} << 40);
-  schema.Bind("shards.max-follow-ups", &settings.max_follow_ups,
-              "records that may follow from those of one shard while its cursor stands still before no more "
-              "are read",
-              10'000, 1'000'000'000);
   schema.Bind("shards.store-waiting", &settings.max_store_waiting,
               "rows of one shard that may wait for PostgreSQL before the shard is read no further", 100,
               10'000'000);
   schema.Bind("shards.store-waiting-bytes", &settings.max_store_waiting_bytes, "the same in bytes", 65'536,
               10'000'000'000);
   schema.Bind("shards.attach-timeout", &settings.attach_timeout, "a new owner waits so long for gateways");
-  schema.Bind("shards.duplicate-horizon", &settings.duplicate_horizon,
-              "how far back a repeated record can lie");
   schema.Bind("offline.max-messages", &settings.max_offline_messages,
               "messages kept for one absent user; each sender may have half of what others leave", 0,
               100'000);
@@ -75,6 +65,7 @@ void Config::Validate(config::Problems& problems) {
   }
   member.Validate(problems);
   pg.Validate(problems);
+  settings.duplicate_horizon = member.shards.duplicate_horizon;
 }
 
 void Config::CheckFiles(config::Problems& problems) const {

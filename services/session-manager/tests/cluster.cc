@@ -42,17 +42,23 @@ Settings Named(Settings settings, int number) {
   settings.instance = "sm-" + std::to_string(number);
   return settings;
 }
+
+sharding::OwnerOptions OwnedBy(const Settings& settings, sharding::OwnerOptions options) {
+  options.instance = settings.instance;
+  options.duplicate_horizon = settings.duplicate_horizon;
+  return options;
+}
 }  // namespace
 
 Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDatabase& database,
-           FakeRoster& roster, FakeDirectory& directory, const Settings& s)
+           FakeRoster& roster, FakeDirectory& directory, const Settings& s, sharding::OwnerOptions options)
     : number(n),
       settings(Named(s, n)),
       event_log(log, n),
       accounts(database),
       waiting(database),
       owner(
-          io.get_executor(), clock, OwnerOptionsOf(settings), event_log,
+          io.get_executor(), clock, OwnedBy(settings, std::move(options)), event_log,
           [this](const auto& epochs) { published = epochs; }, {}, metrics),
       domain(io.get_executor(), settings,
              Ports{owner, event_log, membership, accounts, keys, waiting, roster, service_disco, directory},
@@ -411,8 +417,9 @@ Cluster::~Cluster() {
 }
 
 Node& Cluster::AddNode() {
-  Node& node = *nodes_.emplace_back(std::make_unique<Node>(static_cast<int>(nodes_.size()), io_, clock_, log_,
-                                                           database_, roster_, directory_, settings_));
+  Node& node =
+      *nodes_.emplace_back(std::make_unique<Node>(static_cast<int>(nodes_.size()), io_, clock_, log_,
+                                                  database_, roster_, directory_, settings_, owner_options_));
   for (auto& gateway : gateways_) {
     node.membership.gateways.push_back(gateway->name());
     gateway->Link(node);

@@ -71,7 +71,8 @@ struct Client {
 class Node {
  public:
   Node(int number, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDatabase& database,
-       FakeRoster& roster, FakeDirectory& directory, const Settings& settings);
+       FakeRoster& roster, FakeDirectory& directory, const Settings& settings,
+       sharding::OwnerOptions options);
 
   /// What timers do every 500 ms.
   void Sweep();
@@ -214,6 +215,7 @@ class Cluster : public ::testing::Test {
                          std::string_view name = {}, std::string_view ns = {});
 
   Settings settings_;
+  sharding::OwnerOptions owner_options_;
   asio::io_context io_;
   FakeClock clock_;
   FakeLog log_{kShards};

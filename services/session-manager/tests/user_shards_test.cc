@@ -139,7 +139,7 @@ TEST_F(UserShardsTest, CursorIsCommitted_OnlyWhenItMoves) {
 }
 
 TEST_F(UserShardsTest, TooMuchUnfinished_PausesTheShard) {
-  settings_.max_unfinished_records = 20;
+  owner_options_.max_unfinished_records = 20;
   AddNode();
   Own(0, 2);
   Own(1, 2);
@@ -159,7 +159,7 @@ TEST_F(UserShardsTest, TooMuchUnfinished_PausesTheShard) {
 }
 
 TEST_F(UserShardsTest, OneThatCannotFinish_HoldsBackNobodyElse) {
-  settings_.max_unfinished_records = 20;
+  owner_options_.max_unfinished_records = 20;
   AddNode();
   Own(0, 2);
   Own(1, 2);

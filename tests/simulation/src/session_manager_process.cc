@@ -382,8 +382,11 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.roster = std::make_unique<RemoteRoster>(environment_, *this, *p.registry);
     p.service_disco = std::make_unique<RemoteServiceDisco>(environment_, *this, *p.registry);
     p.directory = std::make_unique<RedisSessionDirectory>(*p.redis, name());
+    sharding::OwnerOptions owner;
+    owner.instance = name();
+    owner.duplicate_horizon = p.settings.duplicate_horizon;
     p.owner = std::make_unique<sharding::ShardOwner>(
-        io().get_executor(), Clock::System(), OwnerOptionsOf(p.settings), *p.log,
+        io().get_executor(), Clock::System(), owner, *p.log,
         [&p](const std::map<std::uint32_t, std::int64_t>& epochs) {
           if (p.registry != nullptr) p.registry->PublishShards(epochs);
         },

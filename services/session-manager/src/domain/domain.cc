@@ -56,17 +56,6 @@
 
 namespace rookery::session_manager {
 
-sharding::OwnerOptions OwnerOptionsOf(const Settings& settings) {
-  sharding::OwnerOptions options;
-  options.instance = settings.instance;
-  options.topic = events::Topic::kUsers;
-  options.duplicate_horizon = settings.duplicate_horizon;
-  options.max_unfinished_records = settings.max_unfinished_records;
-  options.max_unfinished_bytes = settings.max_unfinished_bytes;
-  options.max_follow_ups = settings.max_follow_ups;
-  return options;
-}
-
 /// Each part uses those above it.
 struct Domain::Parts {
   Parts(asio::any_io_executor executor, const Settings& settings, Ports& ports, const Clock& clock,
@@ -83,7 +72,7 @@ struct Domain::Parts {
         shards(owner),
         accounts(ports.accounts, addresses, shards, clock),
         confirmations(executor),
-        refused(executor, settings, metrics, owner, shards),
+        refused(settings, metrics, owner, shards),
         consequences(owner, shards, addresses, clock, metrics, features, confirmations, refused),
         outbox(settings, table, confirmations),
         live(executor, settings, clock, addresses, table, gateways, features),

@@ -42,9 +42,6 @@ struct Ports {
   SessionDirectory& directory;
 };
 
-/// For the owner of a session-manager's shards.
-sharding::OwnerOptions OwnerOptionsOf(const Settings& settings);
-
 /// The parts of a session-manager, put together: the only place that knows all of them. No part is given
 /// this; each says in its constructor what it needs, and those that it tells of something are an
 /// interface of its own. For who runs a session-manager: the process, the simulator, tests. One I/O

@@ -42,11 +42,6 @@ struct Settings {
   std::int64_t max_pending_requests = 1'000;
   std::int64_t max_directed_presence = 1'000;
   std::int64_t max_blocked_addresses = 1'000;
-  /// Of one shard, read and not finished.
-  std::int64_t max_unfinished_records = 200'000;
-  std::int64_t max_unfinished_bytes = std::int64_t{128} << 20;
-  /// Of one shard, said while its cursor stands still.
-  std::int64_t max_follow_ups = 8'000'000;
   /// What may wait for the store in one shard before the shard is read no further.
   std::int64_t max_store_waiting = 20'000;
   std::int64_t max_store_waiting_bytes = 64 * 1024 * 1024;

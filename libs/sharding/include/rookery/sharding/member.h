@@ -23,8 +23,10 @@ class Service;
 
 namespace rookery::sharding {
 
-/// What a service that owns the shards of a topic must be told: `kafka.*`, `redis.*`, `rpc.*`.
+/// What a service that owns the shards of a topic must be told: `shards.*`, `kafka.*`, `redis.*`, `rpc.*`.
 struct MemberConfig {
+  /// Its instance and topic follow from the service.
+  OwnerOptions shards;
   kafka::Options kafka;
   std::int64_t partitions = 8;
   redis::Options redis;
@@ -40,8 +42,6 @@ struct MemberDescription {
   std::string consumer_group;
   /// The services that may call it.
   std::vector<std::string> callers;
-  /// All but the topic, which follows from the service.
-  OwnerOptions owner;
 };
 
 /// The published epochs of a service's shards, for ShardOwner.

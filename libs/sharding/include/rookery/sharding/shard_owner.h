@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "rookery/base/backoff_delays.h"
 #include "rookery/base/clock.h"
 #include "rookery/events/log.h"
 #include "rookery/kafka/consumer.h"
@@ -77,6 +78,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
  public:
   static constexpr std::chrono::seconds kFreeze{3};
   static constexpr std::chrono::seconds kUnable{15};
+  /// What the log has refused is said again so much later.
+  static constexpr BackoffOptions kSayAgain{std::chrono::milliseconds(200), std::chrono::seconds(10)};
 
   /// Called with the shards that are ours and their epochs whenever they change.
   using Publish = std::function<void(const std::map<std::uint32_t, std::int64_t>&)>;
@@ -123,6 +126,19 @@ class ShardOwner final : public kafka::ConsumerHandler {
                   NoteAppended(*shard);
                 });
   }
+  /// Where a record goes.
+  struct Place {
+    events::Topic topic;
+    std::uint32_t partition = 0;
+    std::string key;
+  };
+  /// What is to be said now, valid until the next call; null: it need not be said any more.
+  using MakeRecord = std::function<const google::protobuf::MessageLite*()>;
+  using OnRefused = std::function<void(const absl::Status&)>;
+  /// A coroutine of the shard: appends until the log takes it, with the pauses of kSayAgain. Returns the
+  /// offset, or -1 when it was not needed any more.
+  Task<std::int64_t> AppendUntilTaken(std::shared_ptr<Shard> from, Place place, MakeRecord make,
+                                      OnRefused on_refused = {});
   /// Whose word it is; the caller adds what it follows from.
   void FillOrigin(const Shard& from, events::v1::Origin& origin) const;
   /// Of a record that follows from the shard's own at `offset`; `part` numbers those that do, from 1.

@@ -1,6 +1,5 @@
 #include "domain/records/refused_records.h"
 
-#include <chrono>
 #include <utility>
 
 #include "domain/metrics.h"
@@ -9,15 +8,12 @@
 #include "rookery/base/status.h"
 #include "rookery/events/v1/message_event.pb.h"
 #include "rookery/events/v1/presence_event.pb.h"
-#include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {
 
 namespace {
-
-constexpr BackoffOptions kPauses{std::chrono::milliseconds(500), std::chrono::seconds(30)};
 
 std::unique_ptr<google::protobuf::MessageLite> MakeRecord(events::Topic topic) {
   if (topic == events::Topic::kMessages) return std::make_unique<events::v1::MessageEvent>();
@@ -65,22 +61,14 @@ void RefusedRecords::SayAgain(Shard& from, events::Topic topic, std::uint32_t pa
 
 Task<void> RefusedRecords::Repeat(std::unique_ptr<Counted>, std::shared_ptr<Shard> from, events::Topic topic,
                                   std::uint32_t partition, Record record, std::function<void()> done) {
-  for (runtime::Backoff backoff(kPauses);;) {
-    co_await backoff.Wait();
+  co_await runtime::Sleep(sharding::ShardOwner::kSayAgain.first);
+  const auto next = [&]() -> const google::protobuf::MessageLite* {
     const bool is_outdated = topic == events::Topic::kUsers &&
                              news_->RemoveOutdated(*from, static_cast<events::v1::UserRecord&>(*record));
-    absl::StatusOr<std::int64_t> offset{-1};
-    if (!is_outdated) {
-      runtime::Promise<absl::StatusOr<std::int64_t>> appended(executor_);
-      owner_.Append(*from, topic, partition, KeyOf(topic, *record), *record,
-                    [appended](Shard&, const auto& answer) mutable { appended.Set(answer); });
-      offset = co_await appended.Get();
-    }
-    if (absl::IsAborted(offset.status())) co_return;
-    if (!offset.ok()) continue;
-    if (done) done();
-    co_return;
-  }
+    return is_outdated ? nullptr : record.get();
+  };
+  (void)co_await owner_.AppendUntilTaken(from, {topic, partition, KeyOf(topic, *record)}, next);
+  if (done) done();
 }
 
 void RefusedRecords::NoteRefusal(const absl::Status& status) {

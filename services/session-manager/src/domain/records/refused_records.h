@@ -43,13 +43,9 @@ class RefusedRecords {
     ~News() = default;
   };
 
-  RefusedRecords(asio::any_io_executor executor, const Settings& settings, SessionManagerMetrics& metrics,
-                 sharding::ShardOwner& owner, const Shards& shards)
-      : executor_(std::move(executor)),
-        settings_(settings),
-        metrics_(metrics),
-        owner_(owner),
-        shards_(shards) {}
+  RefusedRecords(const Settings& settings, SessionManagerMetrics& metrics, sharding::ShardOwner& owner,
+                 const Shards& shards)
+      : settings_(settings), metrics_(metrics), owner_(owner), shards_(shards) {}
   /// Before the first record.
   void SetNews(News& news) { news_ = &news; }
   bool is_wired() const { return news_ != nullptr; }
@@ -86,7 +82,6 @@ class RefusedRecords {
   Task<void> Repeat(std::unique_ptr<Counted> counted, std::shared_ptr<Shard> from, events::Topic topic,
                     std::uint32_t partition, Record record, std::function<void()> done);
 
-  asio::any_io_executor executor_;
   const Settings& settings_;
   SessionManagerMetrics& metrics_;
   sharding::ShardOwner& owner_;

@@ -30,8 +30,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// Between two attempts to put an end that the log has refused on record.
-constexpr std::chrono::seconds kEndAgain{1};
 constexpr std::string_view kTimedOut = "connection-timeout";
 /// Of the addresses that a session has directed presence to, the record of its end names so many:
 /// it has to fit into the log.
@@ -253,8 +251,12 @@ void SessionEnds::AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1
 Task<void> SessionEnds::AppendEndAgain(std::shared_ptr<Shard> shard,
                                        std::shared_ptr<const events::v1::UserRecord> record,
                                        OnLogged on_logged) {
-  co_await runtime::Sleep(kEndAgain);
-  AppendEndRecord(*shard, std::move(record), std::move(on_logged));
+  co_await runtime::Sleep(sharding::ShardOwner::kSayAgain.first);
+  const std::string bare(xmpp::BareOf(record->session_ended().full_jid()));
+  (void)co_await owner_.AppendUntilTaken(
+      shard, {events::Topic::kUsers, shard->number, bare}, [&record] { return record.get(); },
+      [this](const absl::Status& why) { refused_.NoteRefusal(why); });
+  if (on_logged) on_logged(*shard);
 }
 
 // ---- what the log says ----------------------------------------------------------

@@ -175,29 +175,25 @@ Task<void> SessionParker::TellTogether() {
 }
 
 Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
-  runtime::Backoff backoff(kStoreBackoff);
-  while (!session->ended() && session->row.misleads) {
+  events::v1::UserRecord record;
+  const auto next = [&]() -> const google::protobuf::MessageLite* {
+    if (session->ended() || !session->row.misleads) return nullptr;
     LetRowGo(*session);
-    events::v1::UserRecord record;
     owner_.FillOrigin(*shard, *record.mutable_origin());
     record.set_received_at_ms(clock_.UnixMillisNow());
     events::v1::SessionBack& back = *record.mutable_session_back();
     back.set_session_id(session->id.str());
     back.set_full_jid(std::string(session->jid.str()));
     back.set_resumptions(session->state.resumptions());
-    runtime::Promise<absl::StatusOr<std::int64_t>> logged(executor_);
-    owner_.Append(
-        *shard, events::Topic::kUsers, shard->number, session->jid.bare(), record,
-        [logged](Shard&, const absl::StatusOr<std::int64_t>& offset) mutable { logged.Set(offset); });
-    const absl::StatusOr<std::int64_t> offset = co_await logged.Get();
-    if (offset.ok()) {
-      session->row.told_at = std::max(session->row.told_at, *offset);
-      // Else another row has been written meanwhile.
-      if (*offset > session->row.written_at) session->row.misleads = false;
-    } else {
-      refused_.NoteRefusal(offset.status());
-      co_await backoff.Wait();
-    }
+    return &record;
+  };
+  const auto refused = [this](const absl::Status& why) { refused_.NoteRefusal(why); };
+  while (!session->ended() && session->row.misleads) {
+    const std::int64_t offset = co_await owner_.AppendUntilTaken(
+        shard, {events::Topic::kUsers, shard->number, std::string(session->jid.bare())}, next, refused);
+    session->row.told_at = std::max(session->row.told_at, offset);
+    // Else another row has been written meanwhile.
+    if (offset > session->row.written_at) session->row.misleads = false;
   }
   session->row.is_telling = false;
   LetRowGo(*session);
