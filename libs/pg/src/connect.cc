@@ -160,11 +160,11 @@ Task<absl::StatusOr<ConnectionPtr>> Connect(asio::io_context& io, Options option
   if (!options.password.empty()) settings["password"] = options.password;
   settings.try_emplace("application_name", "rookery");
   settings["client_encoding"] = "UTF8";
-  if (!settings.contains("options")) {
-    std::string& server_options = settings["options"];
-    server_options = "-c bytea_output=hex";
-    if (limit_statements) absl::StrAppend(&server_options, " -c statement_timeout=", options.timeout.count());
-  }
+  // Behind those of `pg.connection`: of two that set the same, the server believes the last, and we rely on
+  // ours.
+  std::string& server_options = settings["options"];
+  absl::StrAppend(&server_options, server_options.empty() ? "" : " ", "-c bytea_output=hex");
+  if (limit_statements) absl::StrAppend(&server_options, " -c statement_timeout=", options.timeout.count());
   std::vector<const char*> keywords, values;
   for (const auto& [keyword, value] : settings) {
     keywords.push_back(keyword.c_str());

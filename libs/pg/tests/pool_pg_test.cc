@@ -217,6 +217,20 @@ TEST_F(PoolTest, NamesAreResolvedAndTheUnixSocketWorks) {
   EXPECT_TRUE(Run(*Connect(options), "SELECT 1").ok());
 }
 
+TEST_F(PoolTest, OptionsOfTheOperatorStandBesideOurs) {
+  Options options = MakeOptions(1);
+  options.connection += " options='-c work_mem=3MB -c statement_timeout=0 -c bytea_output=escape'";
+  options.timeout = std::chrono::milliseconds(4'321);
+  auto pool = Connect(options);
+  ResultOr result = Run(*pool,
+                        "SELECT current_setting('work_mem'), current_setting('statement_timeout'), "
+                        "current_setting('bytea_output')");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ((*result)->Text(0, 0), "3MB");
+  EXPECT_EQ((*result)->Text(0, 1), "4321ms");
+  EXPECT_EQ((*result)->Text(0, 2), "hex");
+}
+
 TEST_F(PoolTest, WaitingStatementsAreBounded) {
   Options options = MakeOptions(1);
   options.max_waiting = 10;
