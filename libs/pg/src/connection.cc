@@ -189,6 +189,8 @@ void Connection::OnResult(ResultPtr result) {
       if (!statement.error.ok()) return;
       statement.error = StatusOfError(result.get());
       const std::string_view state = SqlState(result.get());
+      // 25006: the session is read-only, since its server became a standby. Only a new one can be otherwise.
+      if (state == "25006") return Break("the server takes no changes");
       // 26000: no such prepared statement, 0A000: its plan no longer fits the tables.
       const bool is_stale = !statement.is_preparing && (state == "26000" || state == "0A000");
       if (is_stale) statement.error = absl::AbortedError(statement.error.message());

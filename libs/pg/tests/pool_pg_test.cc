@@ -43,6 +43,16 @@ class PoolTest : public ::testing::Test {
                    [&](std::exception_ptr, ResultOr result) { statuses.push_back(result.status()); });
   }
 
+  /// As a standby does, though a session may ask for more. For sessions that begin later.
+  void SetReadOnly(bool is_read_only) {
+    Options options = MakeOptions(1);
+    options.connection += " options='-c default_transaction_read_only=off'";
+    const ResultOr altered =
+        Run(*Connect(options), is_read_only ? "ALTER DATABASE postgres SET default_transaction_read_only = on"
+                                            : "ALTER DATABASE postgres RESET default_transaction_read_only");
+    EXPECT_TRUE(altered.ok()) << altered.status();
+  }
+
   PostgresServer server_;
   telemetry::Metrics metrics_{"test"};
   asio::io_context io_;
@@ -203,6 +213,45 @@ TEST_F(PoolTest, ServerStoppedAndStartedAgain) {
     ASSERT_TRUE(RunUntil(io_, [&] { return pool->is_connected(); }));
     EXPECT_TRUE(Run(*pool, "SELECT * FROM kept").ok());
   }
+}
+
+TEST_F(PoolTest, AServerThatBecameAStandbyIsLeftAndFoundAgainAsThePrimary) {
+  auto pool = Connect(MakeOptions(1));
+  ASSERT_TRUE(Run(*pool, "CREATE TABLE t (a int)").ok());
+  const char* insert = "INSERT INTO t VALUES (1)";
+  ASSERT_TRUE(Run(*pool, insert).ok());
+  SetReadOnly(true);
+  ASSERT_TRUE(Run(*pool, "SET default_transaction_read_only = on").ok());
+  EXPECT_EQ(Run(*pool, insert).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(RunUntil(io_, [&] { return pool->is_connected(); }, std::chrono::milliseconds(500)));
+  SetReadOnly(false);
+  ASSERT_TRUE(RunUntil(io_, [&] { return pool->is_connected(); }));
+  const ResultOr inserted = Run(*pool, insert);
+  EXPECT_TRUE(inserted.ok()) << inserted.status();
+}
+
+TEST_F(PoolTest, WhereStandbysAreWelcomeTheFirstChangeRefusedEndsTheSession) {
+  ASSERT_TRUE(Run(*Connect(MakeOptions(1)), "CREATE TABLE t (a int)").ok());
+  SetReadOnly(true);
+  Options options = MakeOptions(1);
+  options.connection += " target_session_attrs=any";
+  auto pool = Connect(options);
+  EXPECT_TRUE(Run(*pool, "SELECT * FROM t").ok());
+  const char* insert = "INSERT INTO t VALUES (1)";
+  EXPECT_EQ(Run(*pool, insert).status().code(), absl::StatusCode::kUnavailable);
+  SetReadOnly(false);
+  EXPECT_TRUE(RunUntil(io_, [&] { return Run(*pool, insert).ok(); }));
+}
+
+TEST_F(PoolTest, OfSeveralServersTheOneThatTakesChanges) {
+  SetReadOnly(true);
+  PostgresServer primary;
+  Options options = MakeOptions(1);
+  options.connection = absl::StrCat("host=127.0.0.1,localhost port=", server_.port(), ",", primary.port(),
+                                    " user=rookery dbname=postgres");
+  auto pool = Connect(options);
+  EXPECT_TRUE(Run(*pool, "CREATE TABLE t (a int)").ok());
+  EXPECT_EQ((*Run(*pool, "SELECT inet_server_port()"))->Int(0, 0), primary.port());
 }
 
 TEST_F(PoolTest, NamesAreResolvedAndTheUnixSocketWorks) {
