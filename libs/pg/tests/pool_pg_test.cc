@@ -177,6 +177,43 @@ TEST_F(PoolTest, StatementsThatTakeTooLong) {
   }));
 }
 
+TEST_F(PoolTest, ASlowStatementFailsAlone) {
+  Options options = MakeOptions(1);
+  options.timeout = std::chrono::milliseconds(400);
+  auto pool = Connect(options);
+  const std::int64_t backend = (*Run(*pool, "SELECT pg_backend_pid()"))->Int(0, 0);
+  std::vector<absl::Status> statuses;
+  Start(*pool, 0, "SELECT pg_sleep(20)", {}, statuses);
+  Start(*pool, 1, "SELECT 1", {}, statuses);
+  Start(*pool, 2, "SELECT 2", {}, statuses);
+  ASSERT_TRUE(RunUntil(io_, [&] { return statuses.size() == given_; }));
+  EXPECT_EQ(statuses[0].code(), absl::StatusCode::kDeadlineExceeded);
+  // query_canceled: by the server.
+  EXPECT_NE(std::string(statuses[0].message()).find("57014"), std::string::npos) << statuses[0];
+  EXPECT_TRUE(statuses[1].ok()) << statuses[1];
+  EXPECT_TRUE(statuses[2].ok()) << statuses[2];
+  EXPECT_EQ((*Run(*pool, "SELECT pg_backend_pid()"))->Int(0, 0), backend);
+}
+
+TEST_F(PoolTest, BehindManySlowStatementsOthersAreGivenUp_AndTheConnectionStays) {
+  Options options = MakeOptions(1);
+  options.timeout = std::chrono::milliseconds(400);
+  auto pool = Connect(options);
+  const std::int64_t backend = (*Run(*pool, "SELECT pg_backend_pid()"))->Int(0, 0);
+  std::vector<absl::Status> statuses;
+  for (int i = 0; i < 4; ++i) Start(*pool, 0, "SELECT pg_sleep(20)", {}, statuses);
+  Start(*pool, 1, "SELECT 1", {}, statuses);
+  ASSERT_TRUE(RunUntil(io_, [&] { return statuses.size() == given_; }));
+  for (const absl::Status& status : statuses)
+    EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+  EXPECT_EQ(statuses.back().message(), "statements before it took too long");
+  // The answers that come all the same are nobody's.
+  EXPECT_TRUE(RunUntil(io_, [&] {
+    const ResultOr pid = Run(*pool, "SELECT pg_backend_pid()");
+    return pid.ok() && (*pid)->Int(0, 0) == backend;
+  }));
+}
+
 TEST_F(PoolTest, AFrozenServerCostsTheConnectionAndTheTimeLimit) {
   Options options = MakeOptions(1);
   options.timeout = std::chrono::milliseconds(400);
