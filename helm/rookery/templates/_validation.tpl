@@ -19,8 +19,16 @@
 {{- if and $rpc.tls.certManager.enabled (not $rpc.tls.certManager.issuerRef.name) -}}
 {{- fail "rpc.tls.certManager.issuerRef.name is missing" -}}
 {{- end -}}
-{{- if and (hasPrefix "verify-" .Values.postgresql.sslmode) (not .Values.postgresql.caSecret.name) -}}
-{{- fail (printf "postgresql.sslmode %s needs postgresql.caSecret" .Values.postgresql.sslmode) -}}
+{{- $sslmode := .Values.postgresql.sslmode -}}
+{{- if hasPrefix "verify-" $sslmode -}}
+{{- if .Values.postgresql.insecure -}}
+{{- fail (printf "postgresql.insecure is set, and postgresql.sslmode is %s: one of them is a mistake" $sslmode) -}}
+{{- end -}}
+{{- if not .Values.postgresql.caSecret.name -}}
+{{- fail (printf "postgresql.sslmode %s needs postgresql.caSecret" $sslmode) -}}
+{{- end -}}
+{{- else if not .Values.postgresql.insecure -}}
+{{- fail (printf "postgresql.sslmode %s: nobody checks who the server is; verify-full does, or postgresql.insecure must say that whoever answers is believed" $sslmode) -}}
 {{- end -}}
 {{- range $backend := list "redis" "kafka" "postgresql" -}}
 {{- $signIns := include "rookery.signIns" (dict "backend" (get $.Values $backend)) | fromJson -}}

@@ -15,8 +15,21 @@ constexpr std::chrono::milliseconds kTopicTimeout{30'000};
 constexpr const char* kEventLinger = "linger.ms=25";
 /// How old a record is decides what may be forgotten: that is not left to the clock of whoever writes.
 const std::pair<std::string, std::string> kOneClock{"message.timestamp.type", "LogAppendTime"};
+/// A record that one broker alone has taken goes with that broker's disk, and its sender has been told that
+/// it is safe. Of three copies, two can be asked for with one broker away.
+constexpr std::int64_t kCopiesThatAllowLoss = 3;
+const std::pair<std::string, std::string> kTakenTwice{"min.insync.replicas", "2"};
 
 }  // namespace
+
+std::vector<kafka::TopicSpec> TopicsToMake(const kafka::Options& options, int partitions) {
+  std::vector<std::pair<std::string, std::string>> config{kOneClock};
+  if (options.replication_factor >= kCopiesThatAllowLoss) config.push_back(kTakenTwice);
+  std::vector<kafka::TopicSpec> topics;
+  for (const Topic topic : {Topic::kUsers, Topic::kRooms, Topic::kMessages, Topic::kPresence})
+    topics.push_back({std::string(Name(topic)), partitions, config});
+  return topics;
+}
 
 std::optional<std::string> RefusedRecord(const absl::Status& status) {
   const std::optional<absl::Cord> bytes = kafka::RefusedValue(status);
@@ -28,9 +41,7 @@ Task<absl::StatusOr<std::unique_ptr<KafkaLog>>> KafkaLog::Open(asio::io_context&
                                                                asio::thread_pool& blocking,
                                                                kafka::Options options, int partitions,
                                                                telemetry::Metrics& metrics) {
-  std::vector<kafka::TopicSpec> topics;
-  for (const Topic topic : {Topic::kUsers, Topic::kRooms, Topic::kMessages, Topic::kPresence})
-    topics.push_back({std::string(Name(topic)), partitions, {kOneClock}});
+  const std::vector<kafka::TopicSpec> topics = TopicsToMake(options, partitions);
   runtime::Promise<absl::StatusOr<std::vector<int>>> ensured(io.get_executor());
   asio::post(blocking, [ensured, options, topics]() mutable {
     ensured.Set(kafka::EnsureTopics(options, topics, kTopicTimeout));

@@ -24,7 +24,8 @@ void Options::Bind(config::Schema& schema) {
   schema.Bind("kafka.brokers", &brokers, "host:port of some brokers; the others are found through them");
   schema.Bind("kafka.topic-prefix", &topic_prefix,
               "put before every topic and group name, so that clusters can share a broker");
-  schema.Bind("kafka.replication-factor", &replication_factor, "copies of each topic that is created", 1,
+  schema.Bind("kafka.replication-factor", &replication_factor,
+              "copies of each topic that is created; from 3 on, 2 must have a record before it counts", 1,
               100);
   schema.Bind("kafka.max-record-bytes", &max_record_bytes,
               "largest record; a topic's `max.message.bytes` must leave room for it", 100'000, 100'000'000);

@@ -14,7 +14,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "rookery/base/deadline.h"
 #include "rookery/base/status.h"
+#include "rookery/runtime/event.h"
 
 namespace rookery::pg {
 namespace {
@@ -45,16 +47,47 @@ bool IsName(const std::string& host) {
   return static_cast<bool>(error);
 }
 
+// Shared with the resolver's handler, which comes when getaddrinfo has returned: nothing can end that
+// earlier, and it may be long after the one who asked has given up.
+struct LookUp {
+  explicit LookUp(asio::io_context& io) : resolver(io), done(io.get_executor()) {}
+  asio::ip::tcp::resolver resolver;
+  runtime::Event done;
+  boost::system::error_code error;
+  asio::ip::tcp::resolver::results_type found;
+};
+
+/// DEADLINE_EXCEEDED; UNAVAILABLE with the resolver's reason.
+Task<absl::StatusOr<asio::ip::tcp::resolver::results_type>> AddressesOf(asio::io_context& io,
+                                                                        std::string host, Deadline deadline) {
+  const auto look_up = std::make_shared<LookUp>(io);
+  look_up->resolver.async_resolve(
+      host, "",
+      [look_up](const boost::system::error_code& error, asio::ip::tcp::resolver::results_type found) {
+        look_up->error = error;
+        look_up->found = std::move(found);
+        look_up->done.Set();
+      });
+  const bool is_in_time = co_await look_up->done.Wait(deadline);
+  if (!is_in_time) {
+    // One that has not begun need not begin any more.
+    look_up->resolver.cancel();
+    co_return absl::DeadlineExceededError(absl::StrCat("looking up ", host, " took too long"));
+  }
+  if (look_up->error) co_return absl::UnavailableError(absl::StrCat(host, ": ", look_up->error.message()));
+  co_return look_up->found;
+}
+
 /// Replaces names by their addresses, in `hostaddr`; a name with several addresses
 /// becomes several hosts, which libpq tries in turn.
-Task<absl::Status> Resolve(asio::io_context& io, Settings& settings) {
+Task<absl::Status> Resolve(asio::io_context& io, Settings& settings, Deadline deadline) {
   if (settings.contains("hostaddr") || !settings.contains("host")) co_return absl::OkStatus();
   const std::vector<std::string> hosts = absl::StrSplit(settings["host"], ',');
   const auto port_setting = settings.find("port");
   const std::vector<std::string> ports =
       absl::StrSplit(port_setting == settings.end() ? std::string() : port_setting->second, ',');
   std::string host_list, address_list, port_list;
-  std::string failure;
+  absl::Status failure;
   const auto add = [&](const std::string& host, const std::string& address, const std::string& port) {
     const char* separator = host_list.empty() && address_list.empty() ? "" : ",";
     absl::StrAppend(&host_list, separator, host);
@@ -67,15 +100,15 @@ Task<absl::Status> Resolve(asio::io_context& io, Settings& settings) {
       add(hosts[i], hosts[i][0] == '/' || hosts[i][0] == '@' ? "" : hosts[i], port);
       continue;
     }
-    asio::ip::tcp::resolver resolver(io);
-    const auto [error, found] = co_await resolver.async_resolve(hosts[i], "", kAwait);
-    if (error) {
-      failure = absl::StrCat(hosts[i], ": ", error.message());
+    const auto found = co_await AddressesOf(io, hosts[i], deadline);
+    if (absl::IsDeadlineExceeded(found.status())) co_return absl::UnavailableError(found.status().message());
+    if (!found.ok()) {
+      failure = found.status();
       continue;
     }
-    for (const auto& entry : found) add(hosts[i], entry.endpoint().address().to_string(), port);
+    for (const auto& entry : *found) add(hosts[i], entry.endpoint().address().to_string(), port);
   }
-  if (host_list.empty()) co_return absl::UnavailableError(failure);
+  if (host_list.empty()) co_return failure;
   settings["host"] = host_list;
   settings["hostaddr"] = address_list;
   if (settings.contains("port")) settings["port"] = port_list;
@@ -122,16 +155,18 @@ Task<absl::StatusOr<ConnectionPtr>> Connect(asio::io_context& io, Options option
   });
 
   ROOKERY_CO_ASSIGN_OR_RETURN(Settings settings, ParseSettings(options));
-  absl::Status resolved = co_await Resolve(io, settings);
+  absl::Status resolved = co_await Resolve(io, settings, Deadline::After(options.timeout));
   if (!resolved.ok()) co_return resolved;
   if (!options.password.empty()) settings["password"] = options.password;
   settings.try_emplace("application_name", "rookery");
+  // Of several servers the primary; and no standby under the primary's name while a failover lasts.
+  settings.try_emplace("target_session_attrs", "read-write");
   settings["client_encoding"] = "UTF8";
-  if (!settings.contains("options")) {
-    std::string& server_options = settings["options"];
-    server_options = "-c bytea_output=hex";
-    if (limit_statements) absl::StrAppend(&server_options, " -c statement_timeout=", options.timeout.count());
-  }
+  // Behind those of `pg.connection`: of two that set the same, the server believes the last, and we rely on
+  // ours.
+  std::string& server_options = settings["options"];
+  absl::StrAppend(&server_options, server_options.empty() ? "" : " ", "-c bytea_output=hex");
+  if (limit_statements) absl::StrAppend(&server_options, " -c statement_timeout=", options.timeout.count());
   std::vector<const char*> keywords, values;
   for (const auto& [keyword, value] : settings) {
     keywords.push_back(keyword.c_str());

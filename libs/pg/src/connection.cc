@@ -1,5 +1,6 @@
 #include "connection.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
@@ -36,6 +37,7 @@ Connection::Connection(asio::io_context& io, const Options& options, const PoolM
       metrics_(metrics),
       reached_(std::move(reached)),
       socket_(io),
+      patience_(2 * options.timeout),
       timeout_(io),
       broken_(io) {}
 
@@ -91,7 +93,7 @@ void Connection::Send(const char* sql, const std::vector<Param>& params, Answer 
     answer.Set(absl::UnavailableError("no connection to PostgreSQL"));
     return;
   }
-  Statement statement{sql, std::move(answer), Clock::now(), false, absl::OkStatus(), nullptr};
+  Statement statement{sql, std::move(answer), Clock::now(), false, false, absl::OkStatus(), nullptr};
   const bool is_sent = Enqueue(sql, params, &statement.is_preparing);
   statements_.push_back(std::move(statement));
   metrics_.waiting.Increment();
@@ -131,6 +133,7 @@ void Connection::WaitReadable() {
 
 void Connection::OnReadable() {
   if (PQconsumeInput(connection_.get()) != 1) return Break(OneLine(PQerrorMessage(connection_.get())));
+  heard_ = Clock::now();
   const std::uint64_t generation = generation_;
   ReadResults();
   if (generation != generation_) return;
@@ -189,6 +192,8 @@ void Connection::OnResult(ResultPtr result) {
       if (!statement.error.ok()) return;
       statement.error = StatusOfError(result.get());
       const std::string_view state = SqlState(result.get());
+      // 25006: the session is read-only, since its server became a standby. Only a new one can be otherwise.
+      if (state == "25006") return Break("the server takes no changes");
       // 26000: no such prepared statement, 0A000: its plan no longer fits the tables.
       const bool is_stale = !statement.is_preparing && (state == "26000" || state == "0A000");
       if (is_stale) statement.error = absl::AbortedError(statement.error.message());
@@ -211,21 +216,30 @@ void Connection::OnResult(ResultPtr result) {
 
 void Connection::Finish(Statement& statement) {
   metrics_.waiting.Decrement();
+  if (statement.is_given_up) return;
+  if (!statement.error.ok()) return Fail(statement, std::move(statement.error));
+  if (!statement.result) return Fail(statement, absl::InternalError("no answer"));
   metrics_.seconds.Observe(std::chrono::duration<double>(Clock::now() - statement.given).count());
-  if (statement.error.ok() && statement.result) {
-    metrics_.succeeded.Increment();
-    statement.answer.Set(MakeResult(std::move(statement.result)));
-  } else {
-    metrics_.failed.Increment();
-    statement.answer.Set(statement.error.ok() ? absl::InternalError("no answer")
-                                              : std::move(statement.error));
-  }
+  metrics_.succeeded.Increment();
+  statement.answer.Set(MakeResult(std::move(statement.result)));
 }
+
+void Connection::Fail(Statement& statement, absl::Status error) {
+  metrics_.seconds.Observe(std::chrono::duration<double>(Clock::now() - statement.given).count());
+  metrics_.failed.Increment();
+  statement.answer.Set(std::move(error));
+}
+
+Clock::time_point Connection::SilentSince() const { return std::max(heard_, statements_.front().given); }
 
 void Connection::ArmTimeout() {
   if (is_timeout_armed_ || statements_.empty()) return;
   is_timeout_armed_ = true;
-  timeout_.expires_at(statements_.front().given + options_.timeout);
+  // Given up are those at the front, if any: all have the same limit.
+  const auto waited_for = std::ranges::find(statements_, false, &Statement::is_given_up);
+  Clock::time_point since = SilentSince();
+  if (waited_for != statements_.end()) since = std::min(since, waited_for->given);
+  timeout_.expires_at(since + patience_);
   timeout_.async_wait(
       [self = shared_from_this(), generation = generation_](const boost::system::error_code& error) {
         if (generation != self->generation_) return;
@@ -235,10 +249,16 @@ void Connection::ArmTimeout() {
 }
 
 void Connection::OnTimeout() {
-  // All have the same limit, so the oldest is due first; it may be long answered.
+  // What it was armed for may be long answered.
   if (statements_.empty()) return;
-  if (Clock::now() < statements_.front().given + options_.timeout) return ArmTimeout();
-  Break("a statement took too long", true);
+  const Clock::time_point now = Clock::now();
+  if (now >= SilentSince() + patience_) return Break("the server does not answer", true);
+  for (Statement& statement : statements_) {
+    if (now < statement.given + patience_) break;
+    if (std::exchange(statement.is_given_up, true)) continue;
+    Fail(statement, absl::DeadlineExceededError("statements before it took too long"));
+  }
+  ArmTimeout();
 }
 
 void Connection::Break(const std::string& reason, bool is_overdue) {
@@ -259,7 +279,7 @@ void Connection::Break(const std::string& reason, bool is_overdue) {
   for (Statement& statement : lost) {
     statement.result.reset();
     // An error that was already told stays the truth; a result was never committed for certain.
-    if (statement.error.ok()) {
+    if (statement.error.ok() && !statement.is_given_up) {
       statement.error = is_overdue ? absl::DeadlineExceededError(reason) : absl::UnavailableError(reason);
       is_overdue = false;
     }

@@ -55,6 +55,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Answer answer;
     std::chrono::steady_clock::time_point given;
     bool is_preparing;  // its first result is that of PREPARE
+    bool is_given_up;   // its caller has been told; the answer is still to come
     absl::Status error;
     ResultPtr result;
   };
@@ -68,6 +69,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void ReadResults();
   void OnResult(ResultPtr result);
   void Finish(Statement& statement);
+  void Fail(Statement& statement, absl::Status error);
+  /// Since when the server owes an answer and has said nothing.
+  std::chrono::steady_clock::time_point SilentSince() const;
   void ArmTimeout();
   void OnTimeout();
   /// Gives the connection up: `overdue` for the first that waits, UNAVAILABLE for the rest.
@@ -81,6 +85,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::uint64_t generation_ = 0;  // handlers of an older connection do nothing
   asio::posix::stream_descriptor socket_;
   bool is_waiting_writable_ = false;
+  // The server ends a statement at options_.timeout, each by itself. Ours comes later, so that it ends what
+  // the server does not: a connection on which nothing comes any more, and the wait behind others that are
+  // slow.
+  const std::chrono::milliseconds patience_;
+  std::chrono::steady_clock::time_point heard_;  // when the server last sent anything
   asio::steady_timer timeout_;
   bool is_timeout_armed_ = false;
   asio::steady_timer broken_;  // a condition: cancelled when the connection breaks

@@ -43,6 +43,16 @@ class PoolTest : public ::testing::Test {
                    [&](std::exception_ptr, ResultOr result) { statuses.push_back(result.status()); });
   }
 
+  /// As a standby does, though a session may ask for more. For sessions that begin later.
+  void SetReadOnly(bool is_read_only) {
+    Options options = MakeOptions(1);
+    options.connection += " options='-c default_transaction_read_only=off'";
+    const ResultOr altered =
+        Run(*Connect(options), is_read_only ? "ALTER DATABASE postgres SET default_transaction_read_only = on"
+                                            : "ALTER DATABASE postgres RESET default_transaction_read_only");
+    EXPECT_TRUE(altered.ok()) << altered.status();
+  }
+
   PostgresServer server_;
   telemetry::Metrics metrics_{"test"};
   asio::io_context io_;
@@ -167,6 +177,43 @@ TEST_F(PoolTest, StatementsThatTakeTooLong) {
   }));
 }
 
+TEST_F(PoolTest, ASlowStatementFailsAlone) {
+  Options options = MakeOptions(1);
+  options.timeout = std::chrono::milliseconds(400);
+  auto pool = Connect(options);
+  const std::int64_t backend = (*Run(*pool, "SELECT pg_backend_pid()"))->Int(0, 0);
+  std::vector<absl::Status> statuses;
+  Start(*pool, 0, "SELECT pg_sleep(20)", {}, statuses);
+  Start(*pool, 1, "SELECT 1", {}, statuses);
+  Start(*pool, 2, "SELECT 2", {}, statuses);
+  ASSERT_TRUE(RunUntil(io_, [&] { return statuses.size() == given_; }));
+  EXPECT_EQ(statuses[0].code(), absl::StatusCode::kDeadlineExceeded);
+  // query_canceled: by the server.
+  EXPECT_NE(std::string(statuses[0].message()).find("57014"), std::string::npos) << statuses[0];
+  EXPECT_TRUE(statuses[1].ok()) << statuses[1];
+  EXPECT_TRUE(statuses[2].ok()) << statuses[2];
+  EXPECT_EQ((*Run(*pool, "SELECT pg_backend_pid()"))->Int(0, 0), backend);
+}
+
+TEST_F(PoolTest, BehindManySlowStatementsOthersAreGivenUp_AndTheConnectionStays) {
+  Options options = MakeOptions(1);
+  options.timeout = std::chrono::milliseconds(400);
+  auto pool = Connect(options);
+  const std::int64_t backend = (*Run(*pool, "SELECT pg_backend_pid()"))->Int(0, 0);
+  std::vector<absl::Status> statuses;
+  for (int i = 0; i < 4; ++i) Start(*pool, 0, "SELECT pg_sleep(20)", {}, statuses);
+  Start(*pool, 1, "SELECT 1", {}, statuses);
+  ASSERT_TRUE(RunUntil(io_, [&] { return statuses.size() == given_; }));
+  for (const absl::Status& status : statuses)
+    EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+  EXPECT_EQ(statuses.back().message(), "statements before it took too long");
+  // The answers that come all the same are nobody's.
+  EXPECT_TRUE(RunUntil(io_, [&] {
+    const ResultOr pid = Run(*pool, "SELECT pg_backend_pid()");
+    return pid.ok() && (*pid)->Int(0, 0) == backend;
+  }));
+}
+
 TEST_F(PoolTest, AFrozenServerCostsTheConnectionAndTheTimeLimit) {
   Options options = MakeOptions(1);
   options.timeout = std::chrono::milliseconds(400);
@@ -205,6 +252,45 @@ TEST_F(PoolTest, ServerStoppedAndStartedAgain) {
   }
 }
 
+TEST_F(PoolTest, AServerThatBecameAStandbyIsLeftAndFoundAgainAsThePrimary) {
+  auto pool = Connect(MakeOptions(1));
+  ASSERT_TRUE(Run(*pool, "CREATE TABLE t (a int)").ok());
+  const char* insert = "INSERT INTO t VALUES (1)";
+  ASSERT_TRUE(Run(*pool, insert).ok());
+  SetReadOnly(true);
+  ASSERT_TRUE(Run(*pool, "SET default_transaction_read_only = on").ok());
+  EXPECT_EQ(Run(*pool, insert).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(RunUntil(io_, [&] { return pool->is_connected(); }, std::chrono::milliseconds(500)));
+  SetReadOnly(false);
+  ASSERT_TRUE(RunUntil(io_, [&] { return pool->is_connected(); }));
+  const ResultOr inserted = Run(*pool, insert);
+  EXPECT_TRUE(inserted.ok()) << inserted.status();
+}
+
+TEST_F(PoolTest, WhereStandbysAreWelcomeTheFirstChangeRefusedEndsTheSession) {
+  ASSERT_TRUE(Run(*Connect(MakeOptions(1)), "CREATE TABLE t (a int)").ok());
+  SetReadOnly(true);
+  Options options = MakeOptions(1);
+  options.connection += " target_session_attrs=any";
+  auto pool = Connect(options);
+  EXPECT_TRUE(Run(*pool, "SELECT * FROM t").ok());
+  const char* insert = "INSERT INTO t VALUES (1)";
+  EXPECT_EQ(Run(*pool, insert).status().code(), absl::StatusCode::kUnavailable);
+  SetReadOnly(false);
+  EXPECT_TRUE(RunUntil(io_, [&] { return Run(*pool, insert).ok(); }));
+}
+
+TEST_F(PoolTest, OfSeveralServersTheOneThatTakesChanges) {
+  SetReadOnly(true);
+  PostgresServer primary;
+  Options options = MakeOptions(1);
+  options.connection = absl::StrCat("host=127.0.0.1,localhost port=", server_.port(), ",", primary.port(),
+                                    " user=rookery dbname=postgres");
+  auto pool = Connect(options);
+  EXPECT_TRUE(Run(*pool, "CREATE TABLE t (a int)").ok());
+  EXPECT_EQ((*Run(*pool, "SELECT inet_server_port()"))->Int(0, 0), primary.port());
+}
+
 TEST_F(PoolTest, NamesAreResolvedAndTheUnixSocketWorks) {
   Options options = MakeOptions(1);
   options.connection = absl::StrCat("postgresql://rookery@localhost:", server_.port(), "/postgres");
@@ -215,6 +301,20 @@ TEST_F(PoolTest, NamesAreResolvedAndTheUnixSocketWorks) {
   options.connection =
       absl::StrCat("host=127.0.0.1,localhost port=1,", server_.port(), " user=rookery dbname=postgres");
   EXPECT_TRUE(Run(*Connect(options), "SELECT 1").ok());
+}
+
+TEST_F(PoolTest, OptionsOfTheOperatorStandBesideOurs) {
+  Options options = MakeOptions(1);
+  options.connection += " options='-c work_mem=3MB -c statement_timeout=0 -c bytea_output=escape'";
+  options.timeout = std::chrono::milliseconds(4'321);
+  auto pool = Connect(options);
+  ResultOr result = Run(*pool,
+                        "SELECT current_setting('work_mem'), current_setting('statement_timeout'), "
+                        "current_setting('bytea_output')");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ((*result)->Text(0, 0), "3MB");
+  EXPECT_EQ((*result)->Text(0, 1), "4321ms");
+  EXPECT_EQ((*result)->Text(0, 2), "hex");
 }
 
 TEST_F(PoolTest, WaitingStatementsAreBounded) {

@@ -117,6 +117,29 @@ TEST_F(PgStore, OldAnswersAreForgotten) {
   }
 }
 
+TEST_F(PgStore, OldAnswersAreForgottenHoweverManyThereAre) {
+  const auto run = [this](const char* sql) {
+    pg::ResultOr result = testing::RunTask(io_, pool_->Execute(0, sql, {}));
+    EXPECT_TRUE(result.ok()) << result.status();
+    return *std::move(result);
+  };
+  run("INSERT INTO roster_answers (owner, request_id, response, version, made_at) "
+      "SELECT 'u' || n % 2500, n, '', 0, now() - interval '601 seconds' FROM generate_series(1, 5000) AS n");
+  run("INSERT INTO roster_answers (owner, request_id, response, version) "
+      "SELECT 'v' || n, 1, '', 0 FROM generate_series(1, 20000) AS n");
+  run("ANALYZE roster_answers");
+  ASSERT_TRUE(testing::RunTask(io_, store_->ForgetOldAnswers()).ok());
+  EXPECT_EQ(run("SELECT count(*) FROM roster_answers WHERE owner LIKE 'u%'")->Int(0, 0), 0);
+  EXPECT_EQ(run("SELECT count(*) FROM roster_answers")->Int(0, 0), 20'000);
+  // They were found by their age: every page but the last was full.
+  run("SELECT pg_stat_force_next_flush()");
+  EXPECT_TRUE(testing::RunUntil(io_, [&] {
+    return run("SELECT coalesce(max(idx_scan), 0) FROM pg_stat_user_indexes "
+               "WHERE indexrelname = 'roster_answers_made_at'")
+               ->Int(0, 0) >= 3;
+  }));
+}
+
 TEST_F(PgStore, TheServerAway) {
   server_.Stop();
   ASSERT_TRUE(testing::RunUntil(io_, [this] { return !pool_->is_connected(); }));

@@ -34,6 +34,7 @@ Config Completed(Config config, const app::Process& process) {
 // In the order of making; unmade in reverse.
 struct App::Parts {
   std::unique_ptr<pg::Pool> pool;
+  std::unique_ptr<pg::Pool> loading_pool;
   std::unique_ptr<RegistryMembership> membership;
   std::unique_ptr<PgAccountStore> accounts;
   std::unique_ptr<PgWaitingStore> waiting;
@@ -64,6 +65,10 @@ Task<absl::Status> App::Start() {
 
   ROOKERY_CO_RETURN_IF_ERROR(co_await pg::Migrate(io, config_.pg, kService, Migrations()));
   p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
+  // Pages of a new shard are large, and nobody who signs in is to wait behind them.
+  pg::Options loading = config_.pg;
+  loading.connections = 1;
+  p.loading_pool = pg::Pool::Create(io, loading, process_.metrics);
   ROOKERY_CO_RETURN_IF_ERROR(co_await member_.Connect());
 
   routing::Registry& registry = member_.registry();
@@ -73,7 +78,7 @@ Task<absl::Status> App::Start() {
   calls.insecure = rpc.insecure;
   p.membership = std::make_unique<RegistryMembership>(registry);
   p.accounts = std::make_unique<PgAccountStore>(*p.pool);
-  p.waiting = std::make_unique<PgWaitingStore>(*p.pool);
+  p.waiting = std::make_unique<PgWaitingStore>(*p.pool, *p.loading_pool);
   p.keys = std::make_unique<ScramKeyMaker>(io.get_executor(), process_.blocking,
                                            static_cast<std::uint32_t>(config_.scram_iterations));
   p.roster = std::make_unique<GrpcRoster>(io, registry, calls);

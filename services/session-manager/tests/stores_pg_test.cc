@@ -19,10 +19,13 @@ class PgFixture : public ::testing::Test {
   PgFixture() {
     options_.connection = Server().connection();
     EXPECT_TRUE(testing::RunTask(io_, pg::Migrate(io_, options_, "session-manager", Migrations())).ok());
+    options_.connections = 1;
     pool_ = pg::Pool::Create(io_, options_, metrics_);
-    EXPECT_TRUE(testing::RunUntil(io_, [&] { return pool_->is_connected(); }));
+    loading_pool_ = pg::Pool::Create(io_, options_, metrics_);
+    EXPECT_TRUE(
+        testing::RunUntil(io_, [&] { return pool_->is_connected() && loading_pool_->is_connected(); }));
     accounts_ = std::make_unique<PgAccountStore>(*pool_);
-    waiting_ = std::make_unique<PgWaitingStore>(*pool_);
+    waiting_ = std::make_unique<PgWaitingStore>(*pool_, *loading_pool_);
   }
   asio::io_context& io() { return io_; }
   AccountStore& accounts() { return *accounts_; }
@@ -32,11 +35,41 @@ class PgFixture : public ::testing::Test {
   asio::io_context io_;
   pg::Options options_;
   std::unique_ptr<pg::Pool> pool_;
+  std::unique_ptr<pg::Pool> loading_pool_;
   std::unique_ptr<PgAccountStore> accounts_;
   std::unique_ptr<PgWaitingStore> waiting_;
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(PostgreSql, StoreScenarios, PgFixture);
+
+class PgStores : public PgFixture {};
+
+TEST_F(PgStores, NobodyWaitsBehindTheLoadingOfAShard) {
+  auto other = pg::Pool::Create(io_, options_, metrics_);
+  ASSERT_TRUE(testing::RunUntil(io_, [&] { return other->is_connected(); }));
+  std::vector<std::string> ended;
+  const auto note = [&](std::string name) {
+    return [&ended, name](std::exception_ptr, const auto& result) {
+      EXPECT_TRUE(result.ok()) << name << ": " << result.status();
+      ended.push_back(name);
+    };
+  };
+  asio::co_spawn(io_,
+                 other->Execute(0,
+                                "DO $$ BEGIN LOCK TABLE parked_sessions IN ACCESS EXCLUSIVE MODE; "
+                                "PERFORM pg_sleep(1.5); END $$",
+                                {}),
+                 note("lock"));
+  const char* locks =
+      "SELECT count(*) FROM pg_locks WHERE relation = 'parked_sessions'::regclass "
+      "AND mode = 'AccessExclusiveLock' AND granted";
+  ASSERT_TRUE(testing::RunUntil(
+      io_, [&] { return (*testing::RunTask(io_, pool_->Execute(0, locks, {})))->Int(0, 0) == 1; }));
+  asio::co_spawn(io_, waiting_->LoadPage(7, {}, {}), note("page"));
+  asio::co_spawn(io_, accounts_->Find("somebody@localhost"), note("account"));
+  ASSERT_TRUE(testing::RunUntil(io_, [&] { return ended.size() == 3; }));
+  EXPECT_EQ(ended.front(), "account");
+}
 
 /// Ends the server after the last test.
 class StopServer : public ::testing::Environment {

@@ -10,8 +10,10 @@ using pg::Param;
 
 std::uint64_t LaneOf(std::string_view owner) { return std::hash<std::string_view>{}(owner); }
 
-/// Users whose answers are swept at a time.
-constexpr int kSweepPage = 1'000;
+/// Old answers that are looked for at a time.
+constexpr std::int64_t kSweepPage = 1'000;
+/// Between two pages, so that a long sweep leaves most of the database's time to callers.
+constexpr std::chrono::milliseconds kSweepPause{50};
 
 // A user's answers: more than a session may have unconfirmed at its gateway.
 #define ROOKERY_MAX_ANSWERS "512"
@@ -261,25 +263,30 @@ Task<absl::Status> PgRosterStore::RemoveAll(std::string owner, std::string reque
 
 Task<absl::Status> PgRosterStore::ForgetOldAnswers() {
   const double seconds = static_cast<double>(answers_kept_for_.count()) / 1'000;
-  // Users are found all at once, but each is a transaction of its own.
-  std::vector<Param> params{Param::Text(std::to_string(seconds)), Param::Int(kSweepPage)};
-  const pg::ResultOr owners = co_await pool_.Execute(
-      0,
-      "SELECT DISTINCT owner FROM roster_answers "
-      "WHERE made_at < clock_timestamp() - make_interval(secs => $1::double precision) LIMIT $2::bigint",
-      std::move(params));
-  if (!owners.ok()) co_return owners.status();
-  for (std::size_t row = 0; row < (*owners)->rows(); ++row) {
-    const std::string owner((*owners)->Text(row, 0));
-    std::vector<Param> one{Param::Text(owner), Param::Text(std::to_string(seconds))};
-    const pg::ResultOr forgotten = co_await pool_.Execute(
-        LaneOf(owner),
-        "DELETE FROM roster_answers WHERE owner = $1 "
-        "AND made_at < clock_timestamp() - make_interval(secs => $2::double precision)",
-        std::move(one));
-    if (!forgotten.ok()) co_return forgotten.status();
+  for (;;) {
+    // The oldest first, each of their users once. An index cannot be searched for clock_timestamp().
+    std::vector<Param> params{Param::Text(std::to_string(seconds)), Param::Int(kSweepPage)};
+    const pg::ResultOr page =
+        co_await pool_.Execute(0,
+                               "SELECT owner, sum(count(*)) OVER () FROM (SELECT owner FROM roster_answers "
+                               "WHERE made_at < now() - make_interval(secs => $1::double precision) "
+                               "ORDER BY made_at LIMIT $2::bigint) AS oldest GROUP BY owner",
+                               std::move(params));
+    if (!page.ok()) co_return page.status();
+    // Users are found all at once, but each is a transaction of its own.
+    for (std::size_t row = 0; row < (*page)->rows(); ++row) {
+      const std::string owner((*page)->Text(row, 0));
+      std::vector<Param> one{Param::Text(owner), Param::Text(std::to_string(seconds))};
+      const pg::ResultOr forgotten =
+          co_await pool_.Execute(LaneOf(owner),
+                                 "DELETE FROM roster_answers WHERE owner = $1 "
+                                 "AND made_at < now() - make_interval(secs => $2::double precision)",
+                                 std::move(one));
+      if (!forgotten.ok()) co_return forgotten.status();
+    }
+    if ((*page)->rows() == 0 || (*page)->Int(0, 1) < kSweepPage) co_return absl::OkStatus();
+    co_await runtime::Sleep(kSweepPause);
   }
-  co_return absl::OkStatus();
 }
 
 }  // namespace rookery::roster

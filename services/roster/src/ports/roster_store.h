@@ -122,7 +122,7 @@ class RosterStore {
   virtual Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) = 0;
   /// Everything but the answers. ABORTED: the request has been answered meanwhile.
   virtual Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) = 0;
-  /// Forgets answers that nobody can ask for again, each user's in a step of its own.
+  /// Forgets all answers that nobody can ask for again, each user's in a step of its own, with pauses.
   virtual Task<absl::Status> ForgetOldAnswers() = 0;
 };
 

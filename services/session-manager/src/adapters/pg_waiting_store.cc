@@ -393,7 +393,7 @@ Task<absl::StatusOr<WaitingStore::Page>> PgWaitingStore::LoadPage(std::uint32_t 
                             Rows(limit),
                             Bytes(limit),
                             Param::Int(shard)};
-  auto result = co_await pool_.Execute(
+  auto result = co_await loading_pool_.Execute(
       shard,
       "SELECT owner, session_id, seq, record_offset, offline_id, flags, at_ms, data, given_to FROM ("
       "SELECT *, sum(octet_length(data)) OVER (ORDER BY owner, session_id, seq) AS total FROM ("

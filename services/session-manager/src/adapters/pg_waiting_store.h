@@ -6,10 +6,11 @@
 namespace rookery::session_manager {
 
 /// The waiting store in PostgreSQL (migrations/). Statements of one shard, and those of one user, run in
-/// the order given. I/O thread only.
+/// the order given, but for LoadPage, which sees what was answered before. I/O thread only.
 class PgWaitingStore final : public WaitingStore {
  public:
-  explicit PgWaitingStore(pg::Pool& pool) : pool_(pool) {}
+  /// `loading_pool`: for LoadPage, behind which nothing else waits.
+  PgWaitingStore(pg::Pool& pool, pg::Pool& loading_pool) : pool_(pool), loading_pool_(loading_pool) {}
   Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) override;
   Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) override;
   Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
@@ -35,6 +36,7 @@ class PgWaitingStore final : public WaitingStore {
   Task<absl::Status> Change(std::uint64_t lane, const char* sql, std::vector<pg::Param> params);
 
   pg::Pool& pool_;
+  pg::Pool& loading_pool_;
 };
 
 }  // namespace rookery::session_manager

@@ -5,12 +5,16 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "rookery/events/log.h"
 #include "rookery/kafka/producer.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::events {
+
+/// The four topics as KafkaLog makes those that are missing.
+std::vector<kafka::TopicSpec> TopicsToMake(const kafka::Options& options, int partitions);
 
 /// The log in Kafka. Owned by a service's App; I/O thread only.
 class KafkaLog final : public Log {

@@ -74,10 +74,11 @@ class Pool {
   virtual ~Pool() = default;
 
   /// UNAVAILABLE: too many wait, no connection, or it broke (the statement may or may not have run);
-  /// DEADLINE_EXCEEDED (likewise); ALREADY_EXISTS: unique violation; ABORTED:
-  /// serialization failure, deadlock or a plan made stale by a migration, try again;
-  /// INVALID_ARGUMENT: a text with NUL; INTERNAL: anything else,
-  /// with SQLSTATE. Given without a connection it fails at once: the caller retries.
+  /// DEADLINE_EXCEEDED: the server ended it at options.timeout, or it was not answered within twice that,
+  /// behind others that were slow (then it may even run later) or by a server that says nothing;
+  /// ALREADY_EXISTS: unique violation; ABORTED: serialization failure, deadlock or a plan made stale by a
+  /// migration, try again; INVALID_ARGUMENT: a text with NUL; INTERNAL: anything else, with SQLSTATE. Given
+  /// without a connection it fails at once: the caller retries.
   virtual Task<ResultOr> Execute(std::uint64_t lane, const char* sql, std::vector<Param> params) = 0;
   /// Whether every connection is there.
   virtual bool is_connected() const = 0;
