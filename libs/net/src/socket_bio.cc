@@ -2,28 +2,39 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdint>
 
 namespace rookery::net {
 namespace {
 
-int DescriptorOf(BIO* bio) { return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio))); }
+TlsSocket& SocketOf(BIO* bio) { return *static_cast<TlsSocket*>(BIO_get_data(bio)); }
 
 bool IsRetry(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
 int Write(BIO* bio, const char* data, int size) {
   BIO_clear_retry_flags(bio);
-  const ssize_t n = ::send(DescriptorOf(bio), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  const ssize_t n = ::send(SocketOf(bio).descriptor, data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
   if (n < 0 && IsRetry(errno)) BIO_set_retry_write(bio);
   return static_cast<int>(n);
 }
 
 int Read(BIO* bio, char* data, int size) {
   BIO_clear_retry_flags(bio);
-  const ssize_t n = ::recv(DescriptorOf(bio), data, static_cast<std::size_t>(size), 0);
+  TlsSocket& socket = SocketOf(bio);
+  const std::size_t wanted = std::min(static_cast<std::size_t>(size), socket.may_read);
+  if (wanted == 0) {
+    BIO_set_retry_read(bio);
+    errno = EAGAIN;
+    return -1;
+  }
+  const ssize_t n = ::recv(socket.descriptor, data, wanted, 0);
   if (n < 0 && IsRetry(errno)) BIO_set_retry_read(bio);
   if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+  if (n > 0) {
+    socket.may_read -= static_cast<std::size_t>(n);
+    socket.taken += static_cast<std::size_t>(n);
+  }
   return static_cast<int>(n);
 }
 
@@ -51,10 +62,10 @@ BIO_METHOD* Method() {
 
 }  // namespace
 
-BIO* NewSocketBio(int descriptor) {
+BIO* NewSocketBio(TlsSocket& socket) {
   BIO* bio = BIO_new(Method());
   if (bio == nullptr) return nullptr;
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(descriptor)));
+  BIO_set_data(bio, &socket);
   BIO_set_init(bio, 1);
   return bio;
 }

@@ -25,6 +25,11 @@ constexpr int kReadsPerTurn = 4;
 // What a closing connection still takes from its peer, so that no reset overtakes
 // our last bytes.
 constexpr std::size_t kMaxDrain = 256 * 1024;
+// From the socket in one step of a handshake.
+constexpr std::size_t kMaxHandshakeStep = 64 * 1024;
+// Records without data that a peer may send at once when TLS is up, and one more each second: new keys,
+// tickets, alerts. Each costs as much as kilobytes of data, and nobody has a use for many.
+constexpr std::size_t kMaxRecordsWithoutData = 64;
 
 absl::Status NetworkError(std::string_view what, int error) {
   return absl::UnavailableError(absl::StrCat(Av(what), ": ", std::strerror(error)));
@@ -125,6 +130,7 @@ bool TcpCore::WriteOut(absl::Status* error) {
     if (tls_ == Tls::kUp) {
       ERR_clear_error();
       errno = 0;
+      tls_socket_.may_read = kMaxHandshakeStep;
       const int limit = static_cast<int>(std::min<std::size_t>(size, std::numeric_limits<int>::max()));
       const int n = SSL_write(ssl_.get(), data, limit);
       if (n > 0) {
@@ -239,14 +245,14 @@ void TcpCore::ReadTurn() {
   const std::span<char> buffer = loop_.read_buffer();
   for (int i = 0; i < kReadsPerTurn; ++i) {
     if (paused_ || throttled_ || closing_ != Closing::kNo || tls_ != tls || tls_ == Tls::kAfterFlush) return;
-    const std::size_t limit = ReadAllowance(buffer.size());
-    if (limit == 0) return WaitForAllowance();
-    std::size_t size = 0;
-    absl::Status error;
-    const Read result = ReadSome(buffer.data(), limit, &size, &error);
-    if (size > 0) {
-      if (read_rate_ != 0) read_tokens_ -= static_cast<std::int64_t>(size);
-      handler_->OnData({buffer.data(), size});
+    const std::size_t allowance = ReadAllowance(buffer.size());
+    if (allowance == 0) return WaitForAllowance();
+    Input input;
+    const Read result =
+        tls_ == Tls::kUp ? ReadTls(buffer, allowance, &input) : ReadPlain(buffer, allowance, &input);
+    if (read_rate_ != 0) read_tokens_ -= static_cast<std::int64_t>(input.taken);
+    if (input.size > 0) {
+      handler_->OnData({buffer.data(), input.size});
       if (closed_) return;
     }
     switch (result) {
@@ -262,7 +268,7 @@ void TcpCore::ReadTurn() {
       case Read::kEof:
         return OnPeerClosed();
       case Read::kError:
-        return Finish(error);
+        return Finish(input.error);
     }
   }
   if (paused_ || closing_ != Closing::kNo || tls_ != tls) return;
@@ -274,61 +280,90 @@ void TcpCore::ReadTurn() {
   }
 }
 
-TcpCore::Read TcpCore::ReadSome(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error) {
-  return tls_ == Tls::kUp ? ReadTls(buffer, limit, size, error) : ReadPlain(buffer, limit, size, error);
-}
-
-TcpCore::Read TcpCore::ReadPlain(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error) {
+TcpCore::Read TcpCore::ReadPlain(std::span<char> buffer, std::size_t allowance, Input* input) {
   ssize_t n;
   do {
-    n = ::recv(socket_.native_handle(), buffer, limit, 0);
+    n = ::recv(socket_.native_handle(), buffer.data(), allowance, 0);
   } while (n < 0 && errno == EINTR);
   if (n > 0) {
-    *size = static_cast<std::size_t>(n);
+    input->size = input->taken = static_cast<std::size_t>(n);
     // A short read has emptied the socket; the wait sees at once if it has not.
-    return *size < limit ? Read::kWouldBlock : Read::kMore;
+    return input->size < allowance ? Read::kWouldBlock : Read::kMore;
   }
   if (n == 0) return Read::kEof;
   if (errno == EAGAIN || errno == EWOULDBLOCK) return Read::kWouldBlock;
-  *error = NetworkError("read", errno);
+  input->error = NetworkError("read", errno);
   return Read::kError;
 }
 
-TcpCore::Read TcpCore::ReadTls(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error) {
+TcpCore::Read TcpCore::ReadTls(std::span<char> buffer, std::size_t allowance, Input* input) {
+  tls_socket_.may_read = allowance;
+  tls_socket_.taken = 0;
+  const Read result = ReadRecords(buffer, input);
+  input->taken = tls_socket_.taken;
+  if (!SendsTooManyRecords()) return result;
+  input->error = absl::ResourceExhaustedError("TLS: too many records without data");
+  return Read::kError;
+}
+
+TcpCore::Read TcpCore::ReadRecords(std::span<char> buffer, Input* input) {
   // Joins the records that have arrived. What ends the stream is left for the next
   // call when there are bytes to hand over first: OpenSSL repeats it.
-  while (*size < limit) {
+  while (input->size < buffer.size()) {
     ERR_clear_error();
     errno = 0;
-    const int n = SSL_read(ssl_.get(), buffer + *size, static_cast<int>(limit - *size));
+    const std::span<char> free = buffer.subspan(input->size);
+    const int n = SSL_read(ssl_.get(), free.data(), static_cast<int>(free.size()));
     if (n > 0) {
-      *size += static_cast<std::size_t>(n);
+      input->size += static_cast<std::size_t>(n);
       continue;
     }
     const int saved = errno;
     const int reason = SSL_get_error(ssl_.get(), n);
-    if (reason == SSL_ERROR_WANT_READ) return Read::kWouldBlock;
-    if (*size > 0) return Read::kMore;
+    // The socket may have more than it was allowed to give.
+    if (reason == SSL_ERROR_WANT_READ) return tls_socket_.may_read == 0 ? Read::kMore : Read::kWouldBlock;
+    if (input->size > 0) return Read::kMore;
     switch (reason) {
       case SSL_ERROR_WANT_WRITE:
         return Read::kWantsWrite;
       case SSL_ERROR_ZERO_RETURN:
         return Read::kEof;
       case SSL_ERROR_SYSCALL:
-        *error = saved == 0 ? absl::UnavailableError("the peer closed without close_notify")
-                            : NetworkError("read", saved);
+        input->error = saved == 0 ? absl::UnavailableError("the peer closed without close_notify")
+                                  : NetworkError("read", saved);
         return Read::kError;
       default:
         if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
           ERR_clear_error();
-          *error = absl::UnavailableError("the peer closed without close_notify");
+          input->error = absl::UnavailableError("the peer closed without close_notify");
         } else {
-          *error = absl::InvalidArgumentError(absl::StrCat("TLS: ", TakeOpenSslError()));
+          input->error = absl::InvalidArgumentError(absl::StrCat("TLS: ", TakeOpenSslError()));
         }
         return Read::kError;
     }
   }
   return Read::kMore;
+}
+
+void TcpCore::OnRecord(int is_write, int, int content_type, const void* data, std::size_t size, SSL*,
+                       void* self) {
+  // TLS 1.3 calls all its records data; what one is stands within it.
+  const bool tells_kind = content_type == SSL3_RT_HEADER || content_type == SSL3_RT_INNER_CONTENT_TYPE;
+  if (is_write != 0 || !tells_kind || size == 0) return;
+  if (*static_cast<const unsigned char*>(data) == SSL3_RT_APPLICATION_DATA) return;
+  auto& core = *static_cast<TcpCore*>(self);
+  // SSL_read goes on with what it has, and returns then.
+  if (++core.records_without_data_ > kMaxRecordsWithoutData && core.tls_ == Tls::kUp)
+    core.tls_socket_.may_read = 0;
+}
+
+bool TcpCore::SendsTooManyRecords() {
+  if (records_without_data_ <= kMaxRecordsWithoutData) return false;
+  const SteadyTime now = SteadyNow();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - records_since_).count();
+  records_without_data_ -= std::min(records_without_data_, static_cast<std::size_t>(seconds));
+  records_since_ = now;
+  return records_without_data_ > kMaxRecordsWithoutData;
 }
 
 void TcpCore::ResumeReading() {
@@ -389,7 +424,8 @@ void TcpCore::OnTimer(std::uint32_t generation) {
 void TcpCore::StartTls(SslPtr ssl, std::shared_ptr<const void> keep) {
   if (closed_ || closing_ != Closing::kNo) return;
   ROOKERY_CHECK(tls_ == Tls::kNone);
-  BIO* bio = ssl != nullptr ? NewSocketBio(socket_.native_handle()) : nullptr;
+  tls_socket_.descriptor = socket_.native_handle();
+  BIO* bio = ssl != nullptr ? NewSocketBio(tls_socket_) : nullptr;
   if (bio == nullptr) {
     asio::post(loop_.io(), [self = shared_from_this()] {
       if (!self->closed_) self->Finish(absl::ResourceExhaustedError("no memory for TLS"));
@@ -399,6 +435,10 @@ void TcpCore::StartTls(SslPtr ssl, std::shared_ptr<const void> keep) {
   SSL_set_bio(ssl.get(), bio, bio);
   // One recv gives many records.
   SSL_set_read_ahead(ssl.get(), 1);
+  // SSL_read returns after a record without data when it has read all that there was.
+  SSL_clear_mode(ssl.get(), SSL_MODE_AUTO_RETRY);
+  SSL_set_msg_callback(ssl.get(), &TcpCore::OnRecord);
+  SSL_set_msg_callback_arg(ssl.get(), this);
   ssl_ = std::move(ssl);
   tls_keep_ = std::move(keep);
   if (queued_bytes() > 0) {
@@ -424,10 +464,13 @@ void TcpCore::DoHandshake() {
   const auto self = shared_from_this();
   ERR_clear_error();
   errno = 0;
+  tls_socket_.may_read = kMaxHandshakeStep;
   const int n = SSL_do_handshake(ssl_.get());
   const int saved = errno;
   if (n == 1) {
     tls_ = Tls::kUp;
+    records_without_data_ = 0;
+    records_since_ = SteadyNow();
     if (handler_ == nullptr) return;
     handler_->OnTlsEstablished();
     if (closed_) return;

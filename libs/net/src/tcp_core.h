@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,7 @@
 #include "loop.h"
 #include "rookery/net/connection.h"
 #include "rookery/runtime/timer.h"
+#include "socket_bio.h"
 #include "tls_context.h"
 
 namespace rookery::net {
@@ -58,6 +60,12 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   enum class Tls : std::uint8_t { kNone, kAfterFlush, kHandshake, kUp };
   enum class Closing : std::uint8_t { kNo, kFlushing, kDraining };
   enum class Read : std::uint8_t { kMore, kWouldBlock, kWantsWrite, kEof, kError };
+  /// What one read has brought.
+  struct Input {
+    std::size_t size = 0;   // of the data, without TLS
+    std::size_t taken = 0;  // from the socket
+    absl::Status error;     // kError
+  };
 
   void ArmRead();
   void ArmWrite();
@@ -67,10 +75,15 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   void OnReadable();
   void OnWritable();
   void ReadTurn();
-  Read ReadSome(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
-  Read ReadPlain(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
-  Read ReadTls(char* buffer, std::size_t limit, std::size_t* size, absl::Status* error);
-  /// How much may be read now under the rate limit.
+  /// No more than `allowance` from the socket.
+  Read ReadPlain(std::span<char> buffer, std::size_t allowance, Input* input);
+  Read ReadTls(std::span<char> buffer, std::size_t allowance, Input* input);
+  Read ReadRecords(std::span<char> buffer, Input* input);
+  static void OnRecord(int is_write, int version, int content_type, const void* data, std::size_t size,
+                       SSL* ssl, void* self);
+  /// The peer sends mostly what is no data.
+  bool SendsTooManyRecords();
+  /// How much may be taken from the socket now under the rate limit.
   std::size_t ReadAllowance(std::size_t wanted);
   void WaitForAllowance();
   /// True: nothing is left to write. False: waits, or has failed.
@@ -92,8 +105,12 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   Loop& loop_;
   Socket socket_;
   ConnectionHandler* handler_ = nullptr;
+  TlsSocket tls_socket_;
   SslPtr ssl_;
   std::shared_ptr<const void> tls_keep_;
+  /// Records of the peer that carried no data, since TLS is up; one is forgotten each second.
+  std::size_t records_without_data_ = 0;
+  SteadyTime records_since_{};
   std::string out_;
   std::size_t out_begin_ = 0;
   std::uint64_t taken_ = 0;

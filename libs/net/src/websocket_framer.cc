@@ -123,7 +123,8 @@ void WebSocketFramer::Impl::MakeContext() {
             auto& self = *static_cast<WebSocketFramer::Impl*>(user);
             // wslay takes half a status code for none (RFC 6455 section 5.5.1).
             if (arg->opcode == WSLAY_CONNECTION_CLOSE && arg->msg_length == 1) self.bad_close = true;
-            if (self.handler == nullptr || self.too_many || wslay_is_ctrl_frame(arg->opcode)) return;
+            if (self.handler == nullptr || self.too_many || arg->opcode == WSLAY_CONNECTION_CLOSE) return;
+            if (wslay_is_ctrl_frame(arg->opcode)) return self.handler->OnControlFrame();
             self.handler->OnMessage({reinterpret_cast<const char*>(arg->msg), arg->msg_length},
                                     arg->opcode == WSLAY_TEXT_FRAME);
           },

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "absl/strings/numbers.h"
 #include "domain/text.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
@@ -19,6 +20,16 @@ std::chrono::seconds Seconds(std::chrono::milliseconds duration) {
 }
 
 constexpr auto kStanzaReserve = static_cast<std::int64_t>(xmpp::kStanzaReserveBytes);
+
+constexpr std::int64_t kMinIterations = 1'000;
+constexpr std::int64_t kMaxIterations = 10'000'000;
+
+std::optional<std::uint32_t> ParseIterations(const std::string& text) {
+  std::int64_t count = 0;
+  if (!absl::SimpleAtoi(text, &count) || count < kMinIterations || count > kMaxIterations)
+    return std::nullopt;
+  return static_cast<std::uint32_t>(count);
+}
 
 /// `domain=cert.pem:key.pem`; without a domain it is the default.
 std::optional<net::TlsCertificate> ParseCertificate(const std::string& text) {
@@ -78,7 +89,10 @@ void Config::Bind(config::Schema& schema) {
   schema.BindSecret("sasl.fake-salt-key", &sasl_fake_salt_key,
                     "Secret of the cluster: gives unknown users a stable salt");
   schema.Bind("sasl.iterations", &sasl_iterations,
-              "PBKDF2 iterations shown for unknown users: as session-managers use", 1000, 10'000'000);
+              "PBKDF2 iterations shown for unknown users: as session-managers use", kMinIterations,
+              kMaxIterations);
+  schema.Bind("sasl.earlier-iterations", &sasl_earlier_iterations,
+              "Those that accounts have whose passwords are older; some unknown users are shown these");
   schema.Bind("sasl.failure-window", &failure_window, "How long a failed sign-in counts");
   schema.Bind("sasl.max-failures-per-account", &max_failures_per_account,
               "Failed sign-ins of one account in that time, on all gateways, before only networks that it is "
@@ -153,6 +167,12 @@ void Config::Validate(config::Problems& problems) const {
     if (std::find(std::begin(kSaslMechanisms), std::end(kSaslMechanisms), mechanism) ==
         std::end(kSaslMechanisms)) {
       problems.Add("sasl.mechanisms", Cat("has `", mechanism, "`, which is unknown"));
+    }
+  }
+  for (const auto& count : sasl_earlier_iterations) {
+    if (!ParseIterations(count)) {
+      problems.Add("sasl.earlier-iterations", Cat("has `", count, "`, which is no number from ",
+                                                  kMinIterations, " to ", kMaxIterations));
     }
   }
   for (const auto& origin : websocket_origins) {
@@ -243,6 +263,8 @@ XmppSettings Config::MakeXmppSettings() const {
     settings.sasl.fake_salt_key = RandomBytes(32);
   }
   settings.sasl.iterations = static_cast<std::uint32_t>(sasl_iterations);
+  for (const auto& count : sasl_earlier_iterations)
+    settings.sasl.earlier_iterations.push_back(*ParseIterations(count));
   settings.certificate_identity = sasl_certificate_identity == "xmpp-address"
                                       ? CertificateIdentity::kXmppAddress
                                       : CertificateIdentity::kCommonName;

@@ -46,6 +46,7 @@ struct Config {
   bool sasl_plain_without_tls = false;
   std::string sasl_fake_salt_key;
   std::int64_t sasl_iterations = 10'000;
+  std::vector<std::string> sasl_earlier_iterations;
   std::string sasl_certificate_identity = "xmpp-address";
   std::chrono::milliseconds failure_window{600'000};
   std::int64_t max_failures_per_account = 10;

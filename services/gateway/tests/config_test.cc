@@ -53,6 +53,12 @@ TEST(Config, SaysWhatIsWrong) {
   EXPECT_NE(message([](Config& c) { c.tls_certificates = {"x.pem"}; }).find("tls.certificates"),
             std::string::npos);
   EXPECT_NE(message([](Config& c) { c.sasl_mechanisms = {"CRAM-MD5"}; }).find("CRAM-MD5"), std::string::npos);
+  for (const char* count : {"999", "x", "10000001", ""}) {
+    EXPECT_NE(message([&](Config& c) {
+                c.sasl_earlier_iterations = {"4096", count};
+              }).find("sasl.earlier-iterations"),
+              std::string::npos);
+  }
   EXPECT_NE(message([](Config& c) { c.xmpp_address.clear(); }).find("listeners"), std::string::npos);
   EXPECT_NE(message([](Config& c) { c.idle_timeout = std::chrono::milliseconds(1); }).find("idle-timeout"),
             std::string::npos);
@@ -95,6 +101,14 @@ TEST(Config, FilesThatAreNotThereAreToldByKey) {
                            "/nonexistent/authority.pem", "`rpc.tls.ca-file`", "`rpc.tls.certificate-file`"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << " is not in " << text;
   }
+}
+
+TEST(Config, EarlierIterations) {
+  Config config = Valid();
+  config.sasl_earlier_iterations = {"4096", "4096", "10000"};
+  ASSERT_EQ(Wrong(config), "");
+  EXPECT_EQ(config.MakeXmppSettings().sasl.earlier_iterations,
+            (std::vector<std::uint32_t>{4096, 4096, 10'000}));
 }
 
 TEST(Config, TcpKeepalive) {

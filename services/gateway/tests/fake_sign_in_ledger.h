@@ -1,5 +1,7 @@
 #pragma once
 
+#include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -19,7 +21,15 @@ class FakeSignInLedger final : public SignInLedger {
   }
   void Take(Subject subject, std::string_view name, std::chrono::milliseconds, OnTaken done) override {
     if (is_away) return done(std::nullopt);
-    done(++failures[{subject, std::string(name)}]);
+    const std::uint32_t tries = ++failures[{subject, std::string(name)}];
+    if (!is_slow) return done(tries);
+    waiting.push_back([done = std::move(done), tries] { done(tries); });
+  }
+  /// Of those who wait for Take, the first.
+  void AnswerOne() {
+    const auto answer = std::move(waiting.front());
+    waiting.pop_front();
+    answer();
   }
   void GiveBack(Subject subject, std::string_view name) override {
     if (is_away) return;
@@ -36,6 +46,8 @@ class FakeSignInLedger final : public SignInLedger {
   }
 
   bool is_away = false;
+  bool is_slow = false;  // Take is answered by AnswerOne
+  std::deque<std::function<void()>> waiting;
   int asked = 0;
   std::map<std::pair<Subject, std::string>, std::uint32_t> failures;
   /// By user and network.

@@ -102,6 +102,63 @@ TEST_F(GuessGuardTest, GuessesAtOnceCountBeforeTheyHaveFailed) {
   EXPECT_TRUE(Guess(guard_, "ann", "net"));
 }
 
+TEST_F(GuessGuardTest, GuessesAtOnceCountForTheirNetwork_AtWhateverAccountsAndOnAllGateways) {
+  GuessGuard here(clock_, {minutes(10), 10, 100, 100}, ledger_);
+  GuessGuard there(clock_, {minutes(10), 10, 100, 100}, ledger_);
+  Ask(here, "ann", "net")->Succeeded(generation_);
+  std::deque<std::unique_ptr<GuessGuard::Try>> under_way;
+  for (int i = 0; i < 150; ++i) {
+    auto granted = Ask(i % 2 == 0 ? here : there, "user" + std::to_string(i), "net");
+    if (granted != nullptr) under_way.push_back(std::move(granted));
+  }
+  EXPECT_EQ(under_way.size(), 100u);
+  EXPECT_NE(Ask(there, "ann", "net"), nullptr) << "known there";
+  EXPECT_NE(Ask(here, "ben", "elsewhere"), nullptr);
+  // One succeeds, and one ends before it has told anything: each gives its place back.
+  under_way.front()->Succeeded(generation_);
+  under_way.pop_front();
+  under_way.pop_front();
+  for (const bool is_granted : {true, true, false}) {
+    auto granted = Ask(here, "ben", "net");
+    EXPECT_EQ(granted != nullptr, is_granted);
+    if (granted != nullptr) under_way.push_back(std::move(granted));
+  }
+  // One that fails does not.
+  under_way.front()->Failed();
+  under_way.pop_front();
+  EXPECT_EQ(Ask(here, "ben", "net"), nullptr);
+  EXPECT_EQ(Ask(there, "ben", "net"), nullptr);
+}
+
+TEST_F(GuessGuardTest, WithoutTheLedger_GuessesAtOnceCountForTheirNetworkOnEachGateway) {
+  ledger_.is_away = true;
+  std::deque<std::unique_ptr<GuessGuard::Try>> under_way;
+  int let_through = 0;
+  for (int i = 0; i < 50; ++i) {
+    under_way.push_back(Ask(guard_, "user" + std::to_string(i), "net"));
+    let_through += under_way.back() != nullptr ? 1 : 0;
+  }
+  EXPECT_EQ(let_through, 20);
+  under_way.clear();
+  EXPECT_TRUE(Guess(guard_, "user1", "net"));
+}
+
+TEST_F(GuessGuardTest, NamesThatAreOnlyAskedForLeaveNothing) {
+  for (int i = 0; i < 100; ++i) Ask(guard_, "user" + std::to_string(i), "net");
+  EXPECT_TRUE(ledger_.failures.empty());
+}
+
+TEST_F(GuessGuardTest, WhatWaitsForTheLedgerMayOutliveTheGuard) {
+  {
+    GuessGuard guard(clock_, {minutes(10), 3, 20, 10}, ledger_);
+    ledger_.is_slow = true;
+    guard.Ask("ann", "net", [](std::unique_ptr<GuessGuard::Try>) { FAIL(); });
+    ledger_.AnswerOne();  // of the account: now for the network
+  }
+  ledger_.AnswerOne();
+  EXPECT_TRUE(ledger_.waiting.empty());
+}
+
 TEST_F(GuessGuardTest, TheOwnerSignsInAllTheSame_FromWhereItHasBefore) {
   Ask(guard_, "ann", "home")->Succeeded(generation_);
   EXPECT_EQ(GuessesLetThrough(guard_, "ann", "net", 50), 3);

@@ -93,6 +93,17 @@ TEST_F(PeerLogTest, WhatIsTooMuchIsCountedAndToldLater) {
   EXPECT_NE(metrics_.Text().find("log_lines_suppressed_total{event=\"auth.failed\"} 80"), std::string::npos);
 }
 
+TEST_F(PeerLogTest, ResumptionsThatFailHideNoFailedSignIn) {
+  Capture();
+  for (int i = 0; i < 100; ++i) log_.NotResumed(peer_, "item-not-found", false, "romeo@example.com");
+  log_.AuthFailed(peer_, "PLAIN", SaslFailure::kNotAuthorized, "");
+  const std::string lines = Logged();
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 21) << lines;
+  EXPECT_NE(lines.find("\"event\":\"auth.failed\""), std::string::npos) << lines;
+  EXPECT_NE(metrics_.Text().find("log_lines_suppressed_total{event=\"session.not_resumed\"} 80"),
+            std::string::npos);
+}
+
 TEST_F(PeerLogTest, AHealthCheckOnATlsPortIsCountedAndNotLogged) {
   Capture();
   log_.TlsFailed(peer_, net::TlsFailure::kPeerClosed, "the peer closed");

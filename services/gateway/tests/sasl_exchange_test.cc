@@ -309,6 +309,44 @@ TEST_F(SaslExchangeTest, PlainDoesTheSameWorkForAnUnknownUserAndNeverLetsItIn) {
   EXPECT_EQ(exchange.PasswordChecked(true).failure, SaslFailure::kNotAuthorized);
 }
 
+TEST_F(SaslExchangeTest, AnUnknownUserHasOneOfTheCountsThatRealOnesHave_AlwaysTheSame) {
+  const auto challenge = [this](const char* mechanism, const std::string& user) {
+    auto exchange = Make(plain_);
+    EXPECT_EQ(exchange.Start(mechanism, "n,,n=" + user + ",r=nonce").kind, Kind::kLookUp);
+    const std::string text = exchange.CredentialsFound({}).data;
+    const auto salt = text.find(",s=") + 3, count = text.find(",i=") + 3;
+    return std::pair(std::stoi(text.substr(count)), text.substr(salt, count - 3 - salt));
+  };
+  policy_.iterations = 20'000;
+  std::map<std::string, std::pair<int, std::string>> before;
+  for (int i = 0; i < 200; ++i) {
+    const std::string user = "user" + std::to_string(i);
+    before[user] = challenge("SCRAM-SHA-256", user);
+    ASSERT_EQ(before[user].first, 20'000);
+  }
+  policy_.earlier_iterations = {10'000};
+  int changed = 0;
+  for (const auto& [user, shown] : before) {
+    const auto now = challenge("SCRAM-SHA-256", user);
+    EXPECT_EQ(challenge("SCRAM-SHA-256", user), now);
+    EXPECT_EQ(challenge("SCRAM-SHA-1", user).first, now.first);
+    // Another count comes with another salt, as where somebody has a new password.
+    EXPECT_EQ(now.first == shown.first, now.second == shown.second);
+    ASSERT_TRUE(now.first == 20'000 || now.first == 10'000);
+    changed += now.first == 10'000 ? 1 : 0;
+  }
+  EXPECT_GT(changed, 50);
+  EXPECT_LT(changed, 150);
+
+  std::map<std::string, int> with_two;
+  for (const auto& [user, shown] : before) with_two[user] = challenge("SCRAM-SHA-256", user).first;
+  policy_.earlier_iterations.push_back(15'000);
+  for (const auto& [user, count] : with_two) {
+    const int now = challenge("SCRAM-SHA-256", user).first;
+    EXPECT_TRUE(now == count || now == 15'000) << now;
+  }
+}
+
 TEST_F(SaslExchangeTest, Rfc6120_6_5_4_PlainNeedsEncryption) {
   auto exchange = Make(plain_);
   EXPECT_EQ(exchange.Start("PLAIN", std::string_view("\0user\0pencil", 12)).failure,

@@ -683,6 +683,97 @@ TEST_F(StreamNegotiation, WhoIsNotSignedInSendsABoundedAmount) {
   EXPECT_GE(sent, 15 * settings_.limits_before_auth.max_stanza_bytes);
 }
 
+constexpr char kAckRequest[] = "<a:r xmlns:a='urn:xmpp:sm:3'/>";
+
+TEST_F(StreamNegotiation, WhoHasSignedInIsReadNoFasterBeforeBindingThanInASession) {
+  settings_.stanza_rate = 2;
+  SignIn();
+  auto* connection = static_cast<ClientConnection*>(socket_.handler);
+  std::string requests;
+  for (int i = 0; i < 5'000; ++i) requests += kAckRequest;
+  const auto answered = [](const std::string& out) {
+    int count = 0;
+    for (auto at = out.find("<failed"); at != std::string::npos; at = out.find("<failed", at + 1)) ++count;
+    return count;
+  };
+  const int at_once = answered(Feed(requests));
+  EXPECT_GE(at_once, 19);
+  EXPECT_LE(at_once, 25);
+  EXPECT_TRUE(socket_.paused);
+  connection->OnTick(Clock::System().Now() + std::chrono::seconds(2));
+  const int later = answered(socket_.Take());
+  EXPECT_GE(later, 2);
+  EXPECT_LE(later, 10);
+  EXPECT_TRUE(socket_.paused);
+  EXPECT_FALSE(Closed());
+}
+
+TEST_F(StreamNegotiation, WhoHasSignedInAndSendsWhiteSpaceIsReadNoFaster_AndBindsAllTheSame) {
+  settings_.stanza_rate = 2;
+  SignIn();
+  int fed = 0;
+  for (; fed < 50 && !socket_.paused; ++fed) Feed(" ");
+  EXPECT_TRUE(socket_.paused);
+  EXPECT_GE(fed, 18);
+  Feed("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+  EXPECT_FALSE(cluster_.start);
+  static_cast<ClientConnection*>(socket_.handler)->OnTick(Clock::System().Now() + std::chrono::seconds(1));
+  ASSERT_TRUE(cluster_.start);
+  cluster_.AnswerStart("romeo@example.com/r");
+  EXPECT_HAS(socket_.Take(), "<jid>");
+  EXPECT_FALSE(socket_.paused);
+}
+
+TEST_F(StreamNegotiation, ASignInAnewBringsNoNewBudget) {
+  settings_.stanza_rate = 2;
+  SignIn();
+  for (int i = 0; i < 50 && !socket_.paused; ++i) Feed(kAckRequest);
+  static_cast<net::ConnectionHandler*>(socket_.handler)->OnClosed(absl::OkStatus());
+  socket_ = {};
+  SignIn();
+  Feed(kAckRequest);
+  EXPECT_TRUE(socket_.paused);
+}
+
+TEST_F(StreamNegotiation, ARefusedRequestIsAnsweredAndNotReadOnBeyondTheBudget) {
+  settings_.stanza_rate = 2;
+  SignIn();
+  const std::string resume =
+      "<resume xmlns='urn:xmpp:sm:3' previd='" + SmId{SessionId::Random(), 0}.ToText() + "' h='0'/>";
+  for (int i = 0; i < 50 && !socket_.paused; ++i) Feed(kAckRequest);
+  Feed(resume);
+  auto* connection = static_cast<ClientConnection*>(socket_.handler);
+  const SteadyTime now = Clock::System().Now();
+  // It is read, and takes what there is again.
+  connection->OnTick(now + std::chrono::milliseconds(600));
+  ASSERT_TRUE(cluster_.resume);
+  Cluster::Resumption gone;
+  gone.refusal.condition = "item-not-found";
+  std::exchange(cluster_.resume, nullptr)(gone);
+  EXPECT_HAS(socket_.Take(), "<item-not-found");
+  EXPECT_TRUE(socket_.paused);
+  connection->OnTick(now + std::chrono::seconds(2));
+  EXPECT_FALSE(socket_.paused);
+}
+
+TEST_F(StreamNegotiation, WhoAsksForFiveSessionsThatThereAreNotIsSentAway) {
+  SignIn();
+  const std::string resume =
+      "<resume xmlns='urn:xmpp:sm:3' previd='" + SmId{SessionId::Random(), 0}.ToText() + "' h='0'/>";
+  Cluster::Resumption gone;
+  gone.refusal.condition = "item-not-found";
+  for (int i = 0; i < 4; ++i) {
+    Feed(resume);
+    std::exchange(cluster_.resume, nullptr)(gone);
+    EXPECT_HAS(socket_.Take(), "<item-not-found");
+    ASSERT_FALSE(Closed());
+  }
+  Feed(resume);
+  std::exchange(cluster_.resume, nullptr)(gone);
+  EXPECT_HAS(socket_.Take(), "<policy-violation");
+  EXPECT_TRUE(Closed());
+}
+
 TEST_F(StreamNegotiation, AClientThatSendsByteByByteIsWaitedForLikeASilentOne) {
   Admission::Options options;
   options.control.min_under_way = 100;

@@ -36,7 +36,7 @@ std::string UpgradeFrom(std::string_view origin) {
 
 class WebSocketStream : public XmppStreamTest {
  protected:
-  void SignInAndBind() {
+  void SignInOnly() {
     ConnectWebSocket();
     Feed(kUpgrade);
     Feed(Frame(kOpen));
@@ -45,6 +45,9 @@ class WebSocketStream : public XmppStreamTest {
     cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
     passwords_.waiting(true);
     Feed(Frame(kOpen));
+  }
+  void SignInAndBind() {
+    SignInOnly();
     Feed(
         Frame("<iq xmlns='jabber:client' type='set' id='b'><bind "
               "xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"));
@@ -208,6 +211,37 @@ TEST_F(WebSocketStream, PingsThatAreNotReadAreNotAnsweredForEver) {
   socket_.queued = settings_.max_queued_bytes + 1;
   EXPECT_HAS(Feed(Frame("p", 9)), "<resource-constraint");
   EXPECT_TRUE(Closed());
+}
+
+TEST_F(WebSocketStream, EachPingCounts_WithASessionAndWithout) {
+  settings_.stanza_rate = 10;
+  std::string pings;
+  for (int i = 0; i < 50; ++i) pings += Frame("p", 9);
+  for (const bool bound : {false, true}) {
+    socket_ = {};
+    if (bound) {
+      SignInAndBind();
+    } else {
+      SignInOnly();
+    }
+    int reads = 0;
+    for (; reads < 100 && !socket_.paused; ++reads) Feed(pings);
+    EXPECT_TRUE(socket_.paused);
+    EXPECT_LE(reads, 3);
+    static_cast<ClientConnection*>(socket_.handler)
+        ->OnTick(Clock::System().Now() + std::chrono::seconds(bound ? 60 : 30));
+    EXPECT_FALSE(socket_.paused);
+    static_cast<net::ConnectionHandler*>(socket_.handler)->OnClosed(absl::OkStatus());
+  }
+}
+
+TEST_F(WebSocketStream, OnePingInAReadCountsOnce) {
+  settings_.stanza_rate = 2;
+  SignInAndBind();
+  int reads = 0;
+  for (; reads < 50 && !socket_.paused; ++reads) Feed(Frame("p", 9));
+  EXPECT_GE(reads, 16);
+  EXPECT_TRUE(socket_.paused);
 }
 
 TEST_F(WebSocketStream, Rfc6455_4_4_AnotherVersionIsToldOurs) {

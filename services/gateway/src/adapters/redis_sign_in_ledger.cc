@@ -20,7 +20,7 @@ return {failures, redis.call('PTTL', KEYS[1])}
 )lua";
 
 const char kGiveBackScript[] = R"lua(
-if redis.call('PTTL', KEYS[1]) > 0 then redis.call('DECR', KEYS[1]) end
+if redis.call('PTTL', KEYS[1]) > 0 and redis.call('DECR', KEYS[1]) <= 0 then redis.call('PEXPIRE', KEYS[1], 0) end
 return 0
 )lua";
 

@@ -13,9 +13,10 @@
 namespace rookery::gateway {
 
 /// The ledger in Redis. Keys, where names are hashes (16 bytes in hexadecimal):
-/// `rookery:sign-in-failures:account:<name>` and `:network:<name>`, a count that expires with the
-/// window; `rookery:known-networks:<month>:by:<bucket>`, hashes of which generation of an account has
-/// signed in from which network (a number for both) in that span of 30 days, kept for one more.
+/// `rookery:sign-in-failures:account:<name>`, `:network:<name>` and `:account-in-network:<name>`, a count
+/// that expires with the window, or when all of it has been given back;
+/// `rookery:known-networks:<month>:by:<bucket>`, hashes of which generation of an account has signed in from
+/// which network (a number for both) in that span of 30 days, kept for one more.
 class RedisSignInLedger final : public SignInLedger {
  public:
   RedisSignInLedger(asio::any_io_executor executor, const Clock& clock, redis::Client& redis);

@@ -17,127 +17,130 @@ std::string PairOf(std::string_view user, std::string_view network) {
 
 }  // namespace
 
-GuessGuard::GuessGuard(const Clock& clock, GuessLimits limits, SignInLedger& ledger)
-    : clock_(clock),
-      limits_(limits),
-      ledger_(ledger),
-      of_accounts_(limits.window, kMaxNames),
-      of_networks_(limits.window, kMaxNames),
-      of_pairs_(limits.window, kMaxNames) {}
+class GuessGuard::Place {
+ public:
+  /// `is_taken`: the ledger counts it.
+  Place(GuessGuard& guard, Subject subject, std::string name, bool is_taken)
+      : guard_(guard), alive_(guard.alive_), subject_(subject), name_(std::move(name)), is_taken_(is_taken) {
+    ++guard_.Of(subject_).under_way[name_];
+  }
+  ~Place() {
+    // Held by what waits for the ledger, it may outlive the guard.
+    if (alive_.expired()) return;
+    auto& under_way = guard_.Of(subject_).under_way;
+    const auto found = under_way.find(name_);
+    if (--found->second == 0) under_way.erase(found);
+    if (is_taken_ && !has_failed_) guard_.ledger_.GiveBack(subject_, name_);
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
 
-GuessGuard::Try::Try(GuessGuard& guard, std::string_view user, std::string_view network,
-                     std::optional<std::uint64_t> known, bool is_taken)
+  void Failed() {
+    has_failed_ = true;
+    if (!is_taken_) return guard_.CountFailure(subject_, name_);
+    guard_.Of(subject_).failures.Add(name_, guard_.clock_.Now());
+  }
+
+ private:
+  GuessGuard& guard_;
+  const std::weak_ptr<bool> alive_;
+  const Subject subject_;
+  const std::string name_;
+  const bool is_taken_;
+  bool has_failed_ = false;
+};
+
+GuessGuard::Try::Try(GuessGuard& guard, std::string user, std::string network,
+                     std::optional<std::uint64_t> known, std::vector<std::shared_ptr<Place>> places)
     : guard_(guard),
-      user_(user),
-      network_(network),
-      pair_(known ? PairOf(user, network) : std::string()),
+      user_(std::move(user)),
+      network_(std::move(network)),
       known_(known),
-      is_taken_(is_taken) {
-  ++guard_.under_way_[user_];
-  if (!pair_.empty()) ++guard_.under_way_[pair_];
-}
-
-GuessGuard::Try::~Try() {
-  for (const std::string* name : {&user_, &pair_}) {
-    if (name->empty()) continue;
-    const auto found = guard_.under_way_.find(*name);
-    if (--found->second == 0) guard_.under_way_.erase(found);
-  }
-  if (!is_taken_ || has_failed_) return;
-  if (pair_.empty()) {
-    guard_.ledger_.GiveBack(SignInLedger::Subject::kAccount, user_);
-  } else {
-    guard_.ledger_.GiveBack(SignInLedger::Subject::kAccountInNetwork, pair_);
-  }
-}
+      places_(std::move(places)) {}
 
 void GuessGuard::Try::Failed() {
-  has_failed_ = true;
-  Count(SignInLedger::Subject::kAccount, guard_.of_accounts_, user_);
-  Count(SignInLedger::Subject::kNetwork, guard_.of_networks_, network_);
-  if (!pair_.empty()) Count(SignInLedger::Subject::kAccountInNetwork, guard_.of_pairs_, pair_);
-}
-
-void GuessGuard::Try::Count(SignInLedger::Subject subject, FailureCounts& counts, const std::string& name) {
-  using Subject = SignInLedger::Subject;
-  const Subject taken = pair_.empty() ? Subject::kAccount : Subject::kAccountInNetwork;
-  if (is_taken_ && subject == taken) {
-    // The ledger has it.
-    counts.Add(name, guard_.clock_.Now());
-  } else {
-    guard_.CountFailure(subject, counts, name);
-  }
+  for (const auto& place : places_) place->Failed();
+  if (!known_) return;
+  // It has no place among these.
+  guard_.CountFailure(Subject::kAccount, user_);
+  guard_.CountFailure(Subject::kNetwork, network_);
 }
 
 void GuessGuard::Try::Succeeded(std::uint64_t generation) {
   guard_.ledger_.Succeeded(user_, generation, network_);
 }
 
-std::uint32_t GuessGuard::UnderWay(std::string_view name) const {
-  const auto found = under_way_.find(name);
-  return found == under_way_.end() ? 0 : found->second;
+GuessGuard::GuessGuard(const Clock& clock, GuessLimits limits, SignInLedger& ledger)
+    : clock_(clock),
+      limits_(limits),
+      ledger_(ledger),
+      counts_{Counts{limits.per_account, {limits.window, kMaxNames}, {}},
+              Counts{limits.per_network, {limits.window, kMaxNames}, {}},
+              Counts{limits.where_known, {limits.window, kMaxNames}, {}}} {
+  static_assert(static_cast<int>(Subject::kAccount) == 0 && static_cast<int>(Subject::kNetwork) == 1 &&
+                static_cast<int>(Subject::kAccountInNetwork) == 2);
 }
 
-bool GuessGuard::IsSuspect(std::string_view user, std::string_view network) const {
-  const SteadyTime now = clock_.Now();
-  if (limits_.per_account > 0 && of_accounts_.Of(user, now) + UnderWay(user) >= limits_.per_account)
-    return true;
-  return limits_.per_network > 0 && of_networks_.Of(network, now) >= limits_.per_network;
+bool GuessGuard::IsFull(Subject subject, const std::string& name) {
+  const Counts& counts = Of(subject);
+  if (counts.limit == 0) return false;
+  const auto under_way = counts.under_way.find(name);
+  return counts.failures.Of(name, clock_.Now()) +
+             (under_way == counts.under_way.end() ? 0 : under_way->second) >=
+         counts.limit;
 }
 
-bool GuessGuard::IsSuspectWhereKnown(const std::string& pair) const {
-  return limits_.where_known > 0 && of_pairs_.Of(pair, clock_.Now()) + UnderWay(pair) >= limits_.where_known;
+void GuessGuard::TakePlace(Subject subject, const std::string& name,
+                           std::function<void(std::shared_ptr<Place>)> done) {
+  if (IsFull(subject, name)) return done(nullptr);
+  const std::uint32_t limit = Of(subject).limit;
+  if (limit == 0) return done(std::make_shared<Place>(*this, subject, name, /*is_taken=*/false));
+  ledger_.Take(subject, name, limits_.window,
+               [this, alive = std::weak_ptr<bool>(alive_), subject, name, limit,
+                done = std::move(done)](std::optional<std::uint32_t> tries) {
+                 if (alive.expired()) return;
+                 const bool is_too_many = tries && *tries > limit;
+                 if (is_too_many) ledger_.GiveBack(subject, name);
+                 // Others may have come while the ledger did not answer.
+                 if (is_too_many || (!tries && IsFull(subject, name))) return done(nullptr);
+                 done(std::make_shared<Place>(*this, subject, name, tries.has_value()));
+               });
 }
 
 void GuessGuard::Ask(std::string_view user, std::string_view network, Done done) {
-  std::string name(user), from(network);
-  if (IsSuspect(user, network)) return AskWhereKnown(name, from, std::move(done));
-  if (limits_.per_account == 0)
-    return done(std::make_unique<Try>(*this, user, network, std::nullopt, /*is_taken=*/false));
-  ledger_.Take(SignInLedger::Subject::kAccount, user, limits_.window,
-               [this, alive = std::weak_ptr<bool>(alive_), name = std::move(name), from = std::move(from),
-                done = std::move(done)](std::optional<std::uint32_t> tries) {
-                 if (alive.expired()) return;
-                 const bool is_too_many = tries && *tries > limits_.per_account;
-                 if (is_too_many) ledger_.GiveBack(SignInLedger::Subject::kAccount, name);
-                 // Others may have come while the ledger did not answer.
-                 if (is_too_many || (!tries && IsSuspect(name, from))) return AskWhereKnown(name, from, done);
-                 done(std::make_unique<Try>(*this, name, from, std::nullopt, tries.has_value()));
-               });
+  const std::string name(user), from(network);
+  if (IsFull(Subject::kNetwork, from)) return AskWhereKnown(name, from, done);
+  TakePlace(Subject::kAccount, name, [this, name, from, done](const std::shared_ptr<Place>& account) {
+    if (account == nullptr) return AskWhereKnown(name, from, done);
+    TakePlace(Subject::kNetwork, from, [this, name, from, done, account](std::shared_ptr<Place> place) {
+      if (place == nullptr) return AskWhereKnown(name, from, done);
+      done(std::make_unique<Try>(*this, name, from, std::nullopt,
+                                 std::vector<std::shared_ptr<Place>>{account, std::move(place)}));
+    });
+  });
 }
 
-void GuessGuard::AskWhereKnown(const std::string& user, const std::string& network, Done done) {
-  ledger_.Find(user, network,
-               [this, alive = std::weak_ptr<bool>(alive_), user, network,
-                done = std::move(done)](std::optional<std::uint64_t> known) {
-                 if (alive.expired()) return;
-                 if (!known) return done(nullptr);
-                 TakeWhereKnown(user, network, *known, done);
-               });
+void GuessGuard::AskWhereKnown(const std::string& user, const std::string& network, const Done& done) {
+  ledger_.Find(
+      user, network,
+      [this, alive = std::weak_ptr<bool>(alive_), user, network, done](std::optional<std::uint64_t> known) {
+        if (alive.expired()) return;
+        if (!known) return done(nullptr);
+        TakePlace(Subject::kAccountInNetwork, PairOf(user, network),
+                  [this, user, network, known, done](std::shared_ptr<Place> place) {
+                    if (place == nullptr) return done(nullptr);
+                    done(std::make_unique<Try>(*this, user, network, known,
+                                               std::vector<std::shared_ptr<Place>>{std::move(place)}));
+                  });
+      });
 }
 
-void GuessGuard::TakeWhereKnown(std::string user, std::string network, std::uint64_t known, Done done) {
-  const std::string pair = PairOf(user, network);
-  if (IsSuspectWhereKnown(pair)) return done(nullptr);
-  if (limits_.where_known == 0)
-    return done(std::make_unique<Try>(*this, user, network, known, /*is_taken=*/false));
-  ledger_.Take(SignInLedger::Subject::kAccountInNetwork, pair, limits_.window,
-               [this, alive = std::weak_ptr<bool>(alive_), name = std::move(user), from = std::move(network),
-                known, pair, done = std::move(done)](std::optional<std::uint32_t> tries) {
-                 if (alive.expired()) return;
-                 const bool is_too_many = tries && *tries > limits_.where_known;
-                 if (is_too_many) ledger_.GiveBack(SignInLedger::Subject::kAccountInNetwork, pair);
-                 if (is_too_many || (!tries && IsSuspectWhereKnown(pair))) return done(nullptr);
-                 done(std::make_unique<Try>(*this, name, from, known, tries.has_value()));
-               });
-}
-
-void GuessGuard::CountFailure(SignInLedger::Subject subject, FailureCounts& counts, const std::string& name) {
-  counts.Add(name, clock_.Now());
+void GuessGuard::CountFailure(Subject subject, const std::string& name) {
+  Of(subject).failures.Add(name, clock_.Now());
   ledger_.Failed(subject, name, limits_.window,
-                 [this, &counts, name, alive = std::weak_ptr<bool>(alive_)](std::uint32_t failures,
+                 [this, subject, name, alive = std::weak_ptr<bool>(alive_)](std::uint32_t failures,
                                                                             std::chrono::milliseconds left) {
-                   if (!alive.expired()) counts.Learn(name, failures, left, clock_.Now());
+                   if (!alive.expired()) Of(subject).failures.Learn(name, failures, left, clock_.Now());
                  });
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -8,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "domain/failure_counts.h"
 #include "ports/sign_in_ledger.h"
@@ -27,23 +30,26 @@ struct GuessLimits {
 };
 
 /// Makes guessing passwords slow: when an account or a network has failed too often, on whatever gateway,
-/// further tries are refused for a while. A try counts on all gateways before the password is looked at, and
-/// is given back when it was no failure; while the ledger is away each gateway counts its own. Those of an
-/// account from a network that it has signed in from before have a limit of their own, so that a stranger
-/// elsewhere locks nobody out. Whether the account exists makes no difference. I/O thread only.
+/// further tries are refused for a while. A try counts for both, on all gateways, before the password is
+/// looked at, and is given back when it was no failure; while the ledger is away each gateway counts its own.
+/// Those of an account from a network that it has signed in from before have a limit of their own, so that no
+/// stranger, there or elsewhere, locks its owner out. Whether the account exists makes no difference. I/O
+/// thread only.
 class GuessGuard {
  public:
   GuessGuard(const Clock& clock, GuessLimits limits, SignInLedger& ledger);
+
+  /// One of the guesses at an account, or from a network, that may fail in a window: held by a try until it
+  /// is known whether it does.
+  class Place;
 
   /// One try at signing in, from before its credentials are looked at to its outcome. Ended without one, it
   /// has told nothing and counts for nothing.
   class Try {
    public:
-    /// `known`: let through since the account of that generation is known in the network. `is_taken`: the
-    /// ledger counts it, with the account or, if `known`, with the account in that network.
-    Try(GuessGuard& guard, std::string_view user, std::string_view network,
-        std::optional<std::uint64_t> known, bool is_taken);
-    ~Try();
+    /// `known`: let through since the account of that generation is known in the network.
+    Try(GuessGuard& guard, std::string user, std::string network, std::optional<std::uint64_t> known,
+        std::vector<std::shared_ptr<Place>> places);
     Try(const Try&) = delete;
     Try& operator=(const Try&) = delete;
     void Failed();
@@ -53,16 +59,11 @@ class GuessGuard {
     void Succeeded(std::uint64_t generation);
 
    private:
-    void Count(SignInLedger::Subject subject, FailureCounts& counts, const std::string& name);
-
     GuessGuard& guard_;
     const std::string user_;
     const std::string network_;
-    /// Empty unless it counts against the network's own limit for the account.
-    const std::string pair_;
     const std::optional<std::uint64_t> known_;
-    const bool is_taken_;
-    bool has_failed_ = false;
+    const std::vector<std::shared_ptr<Place>> places_;
   };
   /// `done` is called, perhaps at once: with the try, or with null where it is refused. Both must not outlive
   /// the guard.
@@ -70,21 +71,26 @@ class GuessGuard {
   void Ask(std::string_view user, std::string_view network, Done done);
 
  private:
-  bool IsSuspect(std::string_view user, std::string_view network) const;
-  std::uint32_t UnderWay(std::string_view name) const;
-  bool IsSuspectWhereKnown(const std::string& pair) const;
-  void AskWhereKnown(const std::string& user, const std::string& network, Done done);
-  void TakeWhereKnown(std::string user, std::string network, std::uint64_t known, Done done);
-  void CountFailure(SignInLedger::Subject subject, FailureCounts& counts, const std::string& name);
+  using Subject = SignInLedger::Subject;
+  /// All that is kept of one kind of subject.
+  struct Counts {
+    std::uint32_t limit;  // 0: none
+    FailureCounts failures;
+    /// Guesses at once count before any of them has failed.
+    std::map<std::string, std::uint32_t, std::less<>> under_way;
+  };
+
+  Counts& Of(Subject subject) { return counts_[static_cast<std::size_t>(subject)]; }
+  bool IsFull(Subject subject, const std::string& name);
+  /// `done` is called, perhaps at once: with null where there is no place left.
+  void TakePlace(Subject subject, const std::string& name, std::function<void(std::shared_ptr<Place>)> done);
+  void AskWhereKnown(const std::string& user, const std::string& network, const Done& done);
+  void CountFailure(Subject subject, const std::string& name);
 
   const Clock& clock_;
   const GuessLimits limits_;
   SignInLedger& ledger_;
-  FailureCounts of_accounts_;
-  FailureCounts of_networks_;
-  FailureCounts of_pairs_;
-  /// By account, and by account and network. Guesses at once count before any of them has failed.
-  std::map<std::string, std::uint32_t, std::less<>> under_way_;
+  std::array<Counts, 3> counts_;  // by Subject
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

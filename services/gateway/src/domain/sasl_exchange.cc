@@ -369,8 +369,12 @@ SaslExchange::Outcome SaslExchange::CredentialsFound(const std::vector<ScramKey>
     if (plain && found == nullptr) found = &key;
   }
   known_user_ = found != nullptr;
+  const std::string& secret = policy_.fake_salt_key;
   ScramKey key =
-      known_user_ ? *found : FakeScramKey(wanted, policy_.fake_salt_key, user_, policy_.iterations);
+      known_user_
+          ? *found
+          : FakeScramKey(wanted, secret, user_,
+                         FakeIterations(secret, user_, policy_.iterations, policy_.earlier_iterations));
 
   if (plain) {
     password_check_.key = std::move(key);

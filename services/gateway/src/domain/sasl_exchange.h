@@ -36,8 +36,10 @@ struct SaslPolicy {
   bool plain_without_tls = false;
   /// Secret of the cluster: see FakeScramKey.
   std::string fake_salt_key;
-  /// What an unknown user's challenge says: what session-managers use for real ones.
+  /// What an unknown user's challenge says: what session-managers use for new passwords of real ones, or what
+  /// they used for older ones.
   std::uint32_t iterations = 10'000;
+  std::vector<std::uint32_t> earlier_iterations;
 };
 
 /// Every mechanism there is here, strongest first.

@@ -71,7 +71,8 @@ class Connection {
   /// Stops and resumes reading (back-pressure). Reading resumes with what is buffered.
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
-  /// Limits reading to so many bytes a second with bursts of one second; 0: none.
+  /// Limits reading to so many bytes a second with bursts of one second; 0: none. Under TLS those of its
+  /// records count.
   virtual void SetReadRate(std::size_t bytes_per_second) = 0;
   /// Turns a plain connection into TLS as server. Everything queued is written first;
   /// bytes of the peer that came before its ClientHello must already have been refused.

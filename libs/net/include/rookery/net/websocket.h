@@ -30,6 +30,8 @@ class WebSocketFramer {
    public:
     virtual ~Handler() = default;
     virtual void OnMessage(std::string_view message, bool is_text) = 0;
+    /// A ping or a pong has come. The framer answers pings by itself.
+    virtual void OnControlFrame() {}
     /// Bytes to write to the peer.
     virtual void OnOutput(std::string_view bytes) = 0;
     /// The peer sent Close, or broke the protocol: output holds our Close. Last call.

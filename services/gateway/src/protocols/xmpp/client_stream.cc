@@ -16,10 +16,10 @@ ClientStream::ClientStream(const StreamServices& services, StreamTransport& tran
                            SteadyTime now, Admission::Ticket ticket)
     : services_(services),
       transport_(transport),
-      established_(services, transport, *this, now),
+      established_(services, transport, *this, budget_, now),
       negotiation_(std::make_unique<StreamNegotiation>(services, transport, established_,
-                                                       static_cast<StreamNegotiation::Owner&>(*this), tls,
-                                                       now, std::move(ticket))) {}
+                                                       static_cast<StreamNegotiation::Owner&>(*this), budget_,
+                                                       tls, now, std::move(ticket))) {}
 
 ClientStream::~ClientStream() { End(EndReason::kConnectionLost); }
 
@@ -79,7 +79,20 @@ void ClientStream::OnInput(std::size_t bytes) {
   if (negotiation_ != nullptr && !negotiation_->MayReceive(bytes))
     return CloseWithError(StreamError::kPolicyViolation, EndReason::kClosed);
   if (established_.IsOutputFull()) return established_.CloseAsSlow();
-  established_.OnInput();
+  if (negotiation_ != nullptr) {
+    negotiation_->OnInput();
+  } else {
+    established_.OnInput();
+  }
+}
+
+void ClientStream::OnControlFrame() {
+  if (closed_) return;
+  if (negotiation_ != nullptr) {
+    negotiation_->OnControlFrame();
+  } else {
+    established_.OnControlFrame();
+  }
 }
 
 void ClientStream::OnTlsEstablished() {

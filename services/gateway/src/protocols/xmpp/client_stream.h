@@ -6,6 +6,7 @@
 
 #include "protocols/admission.h"
 #include "protocols/xmpp/established_stream.h"
+#include "protocols/xmpp/input_budget.h"
 #include "protocols/xmpp/stream_error.h"
 #include "protocols/xmpp/stream_negotiation.h"
 #include "protocols/xmpp/stream_services.h"
@@ -31,6 +32,8 @@ class ClientStream final : public xmpp::StreamHandler, private StreamNegotiation
   /// Bytes have come: a client that sends more than it takes, or more than signing in can need, is
   /// closed.
   void OnInput(std::size_t bytes);
+  /// A ping or the like of a WebSocket: no element, and answered all the same.
+  void OnControlFrame();
   void OnParseError(xmpp::StreamParseError error);
   void OnTlsEstablished();
   /// Bytes stood behind <starttls/> (RFC 6120 section 5.4.3.3, and the injection it invites).
@@ -63,6 +66,7 @@ class ClientStream final : public xmpp::StreamHandler, private StreamNegotiation
 
   const StreamServices& services_;
   StreamTransport& transport_;
+  InputBudget budget_;
   EstablishedStream established_;
   std::unique_ptr<StreamNegotiation> negotiation_;  // until there is a session
   bool header_sent_ = false;

@@ -10,10 +10,11 @@
 namespace rookery::gateway {
 
 EstablishedStream::EstablishedStream(const StreamServices& services, StreamTransport& transport,
-                                     StreamControl& stream, SteadyTime now)
+                                     StreamControl& stream, InputBudget& budget, SteadyTime now)
     : services_(services),
       transport_(transport),
       stream_(stream),
+      budget_(budget),
       acks_(services.cluster, transport),
       queued_pace_(now),
       kept_pace_(now),
@@ -26,7 +27,6 @@ void EstablishedStream::Begin(ClientSession& session, std::string lang, std::uin
   acks_.Begin(session, inbound_base);
   queued_pace_ = kept_pace_ = OutputPace(now);
   silence_ = SilenceWatch(now);
-  rate_ = services_.budgets.Of(session.user(), now);
   telemetry::LogInfo("session.started", {{"jid", telemetry::HashedJid(session.user())},
                                          {"tls", transport_.is_tls()},
                                          {"resumed", session.outbound.stream_management()}});
@@ -50,13 +50,11 @@ bool EstablishedStream::OnStreamClose() {
 }
 
 void EstablishedStream::OnInput() {
-  // White space, or a piece of something large.
-  if (session_ != nullptr && std::exchange(brought_nothing_, true)) Count();
+  if (session_ != nullptr && !budget_.OnInput()) PauseInput();
 }
 
-void EstablishedStream::Count() {
-  rate_->Take(Clock::System().Now());
-  if (rate_->IsUsedUp()) PauseInput();
+void EstablishedStream::OnControlFrame() {
+  if (!budget_.OnBrought()) PauseInput();
 }
 
 void EstablishedStream::PauseInput() {
@@ -65,18 +63,17 @@ void EstablishedStream::PauseInput() {
 
 void EstablishedStream::OnStanza(xmpp::Stanza stanza) {
   const XmppSettings& settings = services_.settings;
-  brought_nothing_ = false;
   services_.metrics.StanzaIn(stanza.kind());
   const ClientStanzaVerdict verdict =
       PrepareClientStanza(stanza, {session_->full_jid, lang_, settings.limits.max_stanza_bytes});
   if (verdict.foreign_from) return stream_.CloseWithError(StreamError::kInvalidFrom, EndReason::kClosed);
   services_.cluster.SendStanza(*session_, std::move(stanza), verdict.refused);
 
-  Count();
+  const bool is_over_budget = !budget_.OnBrought();
   const InboundWindow& inbound = session_->inbound;
   const bool full = inbound.unconfirmed().size() >= settings.max_unconfirmed ||
                     inbound.unconfirmed_bytes() >= settings.max_queued_bytes;
-  if (full || services_.cluster.is_congested(*session_)) PauseInput();
+  if (is_over_budget || full || services_.cluster.is_congested(*session_)) PauseInput();
 }
 
 void EstablishedStream::OnConfirmed() {
@@ -93,7 +90,7 @@ void EstablishedStream::OnUncongested() {
   const XmppSettings& settings = services_.settings;
   const InboundWindow& inbound = session_->inbound;
   // Its own bounds: OnConfirmed, or OnTick, follows.
-  if (rate_->IsUsedUp() || inbound.unconfirmed().size() > settings.max_unconfirmed / 2 ||
+  if (budget_.IsUsedUp() || inbound.unconfirmed().size() > settings.max_unconfirmed / 2 ||
       inbound.unconfirmed_bytes() > settings.max_queued_bytes / 2) {
     return;
   }
@@ -102,10 +99,11 @@ void EstablishedStream::OnUncongested() {
 }
 
 void EstablishedStream::OnElement(const xmpp::Element& element) {
-  brought_nothing_ = false;
-  // What we have asked for is free.
-  const bool is_answer = acks_.is_asked() && element.name() == "a";
-  if (!is_answer) Count();
+  if (acks_.is_asked() && element.name() == "a") {
+    budget_.OnAskedFor();
+  } else if (!budget_.OnBrought()) {
+    PauseInput();
+  }
   if (element.ns() == xmpp::ns::kStreamManagement) {
     const std::string& name = element.name();
     if (name == "enable") return acks_.Enable(element);
@@ -198,7 +196,7 @@ void EstablishedStream::OnTick(SteadyTime now, SteadyTime last_received) {
     services_.metrics.slow_readers.Increment();
     return stream_.CloseWithError(StreamError::kConnectionTimeout, EndReason::kConnectionLost);
   }
-  if (rate_ != nullptr) rate_->Refill(now);
+  budget_.OnTick(now);
   if (input_paused_ && session_ != nullptr && !services_.cluster.is_congested(*session_)) OnUncongested();
   if (input_paused_) return silence_.Unheard(now);
   switch (silence_.Check(now, last_received, settings.idle_timeout, settings.answer_timeout)) {

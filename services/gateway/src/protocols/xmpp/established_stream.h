@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 
 #include "ports/cluster.h"
+#include "protocols/xmpp/input_budget.h"
 #include "protocols/xmpp/output_pace.h"
 #include "protocols/xmpp/silence_watch.h"
 #include "protocols/xmpp/stream_acks.h"
@@ -24,7 +24,7 @@ namespace rookery::gateway {
 class EstablishedStream final : public SessionClient {
  public:
   EstablishedStream(const StreamServices& services, StreamTransport& transport, StreamControl& stream,
-                    SteadyTime now);
+                    InputBudget& budget, SteadyTime now);
   EstablishedStream(const EstablishedStream&) = delete;
   EstablishedStream& operator=(const EstablishedStream&) = delete;
 
@@ -41,6 +41,8 @@ class EstablishedStream final : public SessionClient {
   void OnElement(const xmpp::Element& element);
   /// Bytes have come, and what they bring follows.
   void OnInput();
+  /// A ping or the like of a WebSocket.
+  void OnControlFrame();
   /// Its bare address; empty without session.
   std::string_view user() const { return session_ != nullptr ? session_->user() : std::string_view(); }
   void OnDrained();
@@ -58,8 +60,6 @@ class EstablishedStream final : public SessionClient {
   bool has_closed() const override { return is_closing_; }
 
  private:
-  /// One more of what the account may send.
-  void Count();
   void PauseInput();
   void HandleAck(const xmpp::Element& element);
   void Ask();
@@ -68,17 +68,15 @@ class EstablishedStream final : public SessionClient {
   const StreamServices& services_;
   StreamTransport& transport_;
   StreamControl& stream_;
+  InputBudget& budget_;
   ClientSession* session_ = nullptr;
   StreamAcks acks_;
   OutputPace queued_pace_;
   OutputPace kept_pace_;
   SilenceWatch silence_;
-  /// Shared with the account's other connections; null before there is a session.
-  std::shared_ptr<StanzaRate> rate_;
   std::string lang_;
   bool input_paused_ = false;
-  bool brought_nothing_ = false;  // what came last completed no element
-  bool is_closing_ = false;       // the client has closed its stream
+  bool is_closing_ = false;  // the client has closed its stream
 };
 
 }  // namespace rookery::gateway

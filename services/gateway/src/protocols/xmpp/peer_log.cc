@@ -9,7 +9,8 @@
 namespace rookery::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 3> kEvents = {"auth.failed", "stream.error", "tls.handshake_failed"};
+constexpr std::array<std::string_view, 4> kEvents = {"auth.failed", "stream.error", "tls.handshake_failed",
+                                                     "session.not_resumed"};
 
 /// Only what we know: the client's own text could pass for other fields.
 std::string_view KnownMechanism(std::string_view mechanism) {
@@ -47,7 +48,8 @@ PeerLog::PeerLog(telemetry::Metrics& metrics) {
 
 bool PeerLog::Allow(Event event, const Peer& peer) {
   if (!telemetry::IsLogged(telemetry::Level::kInfo)) return false;
-  if (!budget_.Allow(peer.network, Clock::System().Now())) {
+  LogBudget& budget = event == kResumption ? of_resumptions_ : budget_;
+  if (!budget.Allow(peer.network, Clock::System().Now())) {
     ++suppressed_[event];
     suppressed_total_[event]->Increment();
     return false;
@@ -71,6 +73,15 @@ void PeerLog::AuthSucceeded(const Peer& peer, std::string_view mechanism, std::s
   telemetry::LogDebug(
       "auth.succeeded",
       {{"mechanism", KnownMechanism(mechanism)}, {"jid", HashedUser(user)}, {"peer", peer.address}});
+}
+
+void PeerLog::NotResumed(const Peer& peer, std::string_view condition, bool is_temporary,
+                         std::string_view user) {
+  if (!Allow(kResumption, peer)) return;
+  telemetry::LogInfo("session.not_resumed", {{"jid", HashedUser(user)},
+                                             {"condition", condition},
+                                             {"temporary", is_temporary},
+                                             {"peer", peer.address}});
 }
 
 void PeerLog::StreamFailed(const Peer& peer, StreamError condition, std::string_view user) {

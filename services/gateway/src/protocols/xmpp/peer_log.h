@@ -48,6 +48,8 @@ class PeerLog {
   void AuthFailed(const Peer& peer, std::string_view mechanism, SaslFailure reason, std::string_view user);
   /// `auth.succeeded`, at debug.
   void AuthSucceeded(const Peer& peer, std::string_view mechanism, std::string_view user);
+  /// `session.not_resumed`, of a user who has signed in.
+  void NotResumed(const Peer& peer, std::string_view condition, bool is_temporary, std::string_view user);
   /// `stream.error`. `user` may be empty.
   void StreamFailed(const Peer& peer, StreamError condition, std::string_view user);
   /// `tls.handshake_failed`. One whose peer only went away is counted, and logged at debug: health
@@ -55,13 +57,15 @@ class PeerLog {
   void TlsFailed(const Peer& peer, net::TlsFailure reason, std::string_view detail);
 
  private:
-  enum Event : std::uint8_t { kAuth, kStream, kTls };
+  enum Event : std::uint8_t { kAuth, kStream, kTls, kResumption };
   /// Whether a line may be written. What was kept back before is told first.
   bool Allow(Event event, const Peer& peer);
 
   LogBudget budget_;
-  std::array<std::uint64_t, 3> suppressed_{};
-  std::array<prometheus::Counter*, 3> suppressed_total_;
+  /// One of their own: after an outage there are many, and they must not hide who guesses passwords.
+  LogBudget of_resumptions_;
+  std::array<std::uint64_t, 4> suppressed_{};
+  std::array<prometheus::Counter*, 4> suppressed_total_;
   std::array<prometheus::Counter*, net::kTlsFailures> tls_failures_;
 };
 

@@ -8,7 +8,6 @@
 #include "protocols/xmpp/sm_id.h"
 #include "protocols/xmpp/stream_header.h"
 #include "protocols/xmpp/stream_xml.h"
-#include "rookery/telemetry/log.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
 #include "rookery/xmpp/stanza_limits.h"
@@ -24,17 +23,20 @@ constexpr std::chrono::seconds kIdleAfter{1};
 // All that a client says before it has authenticated is not larger than so many elements
 // of the largest size: several attempts, and a form or two.
 constexpr std::size_t kElementsBeforeAuth = 16;
+// A client asks for the session that it had, perhaps for one before that, and binds then.
+constexpr int kMaxResumptionsRefused = 5;
 constexpr std::string_view kNotAuthorized = "not-authorized";
 
 }  // namespace
 
 StreamNegotiation::StreamNegotiation(const StreamServices& services, StreamTransport& transport,
-                                     SessionClient& client, Owner& owner, TlsMode tls, SteadyTime now,
-                                     Admission::Ticket ticket)
+                                     SessionClient& client, Owner& owner, InputBudget& budget, TlsMode tls,
+                                     SteadyTime now, Admission::Ticket ticket)
     : services_(services),
       transport_(transport),
       client_(client),
       owner_(owner),
+      budget_(budget),
       tls_(tls),
       since_(now),
       progressed_at_(now),
@@ -56,7 +58,11 @@ bool StreamNegotiation::OnTick(SteadyTime now) {
   if (!is_our_turn() && now - progressed_at_ > kIdleAfter) ticket_.Idle();
   const XmppSettings& settings = services_.settings;
   const bool fills_form = registration_ != nullptr && registration_->form_sent();
-  return now - since_ <= (fills_form ? settings.registration_timeout : settings.negotiation_timeout);
+  if (now - since_ > (fills_form ? settings.registration_timeout : settings.negotiation_timeout))
+    return false;
+  budget_.OnTick(now);
+  if (is_over_budget_ && !is_our_turn()) ResumeInput();
+  return true;
 }
 
 bool StreamNegotiation::MayReceive(std::size_t bytes) {
@@ -65,9 +71,30 @@ bool StreamNegotiation::MayReceive(std::size_t bytes) {
   return received_ <= kElementsBeforeAuth * services_.settings.limits_before_auth.max_stanza_bytes;
 }
 
+void StreamNegotiation::OnInput() {
+  if (!budget_.OnInput()) PauseForBudget();
+}
+
+void StreamNegotiation::OnControlFrame() {
+  if (!budget_.OnBrought()) PauseForBudget();
+}
+
+void StreamNegotiation::PauseForBudget() {
+  is_over_budget_ = true;
+  transport_.PauseInput();
+}
+
+void StreamNegotiation::ResumeInput() {
+  // Else OnTick follows.
+  if (is_over_budget_ && budget_.IsUsedUp()) return;
+  is_over_budget_ = false;
+  transport_.ResumeInput();
+}
+
 // ---- headers and features ----------------------------------------------------
 
 void StreamNegotiation::OnStreamOpen(const xmpp::Element& header, std::string_view default_ns) {
+  budget_.OnAskedFor();
   const bool restart = phase_ == Phase::kRestart;
   if (phase_ != Phase::kHeader && !restart)
     return owner_.CloseWithError(StreamError::kBadFormat, EndReason::kClosed);
@@ -132,6 +159,7 @@ void StreamNegotiation::OnTlsEstablished() {
 bool StreamNegotiation::may_authenticate() const { return tls_ != TlsMode::kRequired || transport_.is_tls(); }
 
 void StreamNegotiation::OnElement(const xmpp::Element& element) {
+  if (!budget_.OnBrought()) PauseForBudget();
   if (element.ns() == ns::kStreamManagement) return HandleStreamManagement(element);
   if (phase_ == Phase::kAuthenticating && element.Is("starttls", ns::kTls)) return StartTls();
   if (phase_ == Phase::kAuthenticating && element.ns() == ns::kSasl) {
@@ -146,6 +174,7 @@ void StreamNegotiation::OnElement(const xmpp::Element& element) {
 }
 
 void StreamNegotiation::OnStanza(xmpp::Stanza stanza) {
+  if (!budget_.OnBrought()) PauseForBudget();
   if (RefuseUnfit(stanza)) return;
   if (phase_ == Phase::kAuthenticating && may_authenticate() && registration_->Handle(stanza)) return;
   if (phase_ == Phase::kBinding && stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "set" &&
@@ -181,6 +210,7 @@ void StreamNegotiation::OnAuthenticated(Identity identity) {
   identity_ = std::move(identity);
   phase_ = Phase::kRestart;
   Progress();
+  budget_.Begin(services_.budgets.Of(user(), progressed_at_));
   owner_.ExpectHeader();
   transport_.SetLimits(services_.settings.limits, services_.settings.read_rate);
   transport_.RestartStream();
@@ -210,25 +240,25 @@ void StreamNegotiation::Bind(const xmpp::Stanza& iq) {
   request_ = services_.cluster.Start(
       identity_, resource, client_, [this, id = iq.id()](ClientSession* session, const Refusal& refusal) {
         request_ = 0;
-        StreamTransport& transport = transport_;
         if (session == nullptr) {
           if (refusal.condition == kNotAuthorized) return OnCredentialsChanged();
           const auto condition = xmpp::ParseErrorCondition(refusal.condition);
           SendBindError(id, refusal.temporary ? ErrorCondition::kResourceConstraint
                                               : condition.value_or(ErrorCondition::kInternalServerError));
-        } else {
-          xmpp::Element bind("bind", ns::kBind);
-          bind.Add("jid").SetText(session->full_jid);
-          xmpp::Stanza result;
-          result.set_kind(common::v1::STANZA_KIND_IQ);
-          result.set_type("result");
-          result.set_id(id);
-          xmpp::SetPayload(result, bind);
-          std::string& xml = StreamScratch();
-          xmpp::AppendXml(xml, result, transport.framing());
-          transport.Send(xml);
-          owner_.OnSession(*session, 0);
+          return ResumeInput();
         }
+        xmpp::Element bind("bind", ns::kBind);
+        bind.Add("jid").SetText(session->full_jid);
+        xmpp::Stanza result;
+        result.set_kind(common::v1::STANZA_KIND_IQ);
+        result.set_type("result");
+        result.set_id(id);
+        xmpp::SetPayload(result, bind);
+        StreamTransport& transport = transport_;
+        std::string& xml = StreamScratch();
+        xmpp::AppendXml(xml, result, transport.framing());
+        transport.Send(xml);
+        owner_.OnSession(*session, 0);
         transport.ResumeInput();
       });
 }
@@ -269,20 +299,22 @@ void StreamNegotiation::Resume(const xmpp::Element& element) {
   } else if (!id) {
     refused = "item-not-found";
   }
-  if (!refused.empty()) {
-    std::string& xml = StreamScratch();
-    AppendStreamManagementFailed(xml, refused, nullptr);
-    return transport_.Send(xml);
-  }
+  if (!refused.empty()) return RefuseResumption(refused, nullptr);
   transport_.PauseInput();
   request_ =
       services_.cluster.Resume(id->session, identity_, h, client_,
                                [this, previd, base = id->inbound_base, h](const Cluster::Resumption& answer) {
                                  request_ = 0;
-                                 StreamTransport& transport = transport_;
                                  OnResumed(answer, previd, base, h);
-                                 transport.ResumeInput();
                                });
+}
+
+void StreamNegotiation::RefuseResumption(std::string_view condition, const std::uint32_t* ended_h) {
+  std::string& xml = StreamScratch();
+  AppendStreamManagementFailed(xml, condition, ended_h);
+  transport_.Send(xml);
+  if (++resumptions_refused_ >= kMaxResumptionsRefused)
+    owner_.CloseWithError(StreamError::kPolicyViolation, EndReason::kClosed);
 }
 
 void StreamNegotiation::OnResumed(const Cluster::Resumption& resumption, std::string_view previd,
@@ -290,21 +322,22 @@ void StreamNegotiation::OnResumed(const Cluster::Resumption& resumption, std::st
   const auto wire_h = [inbound_base](std::uint64_t count) {
     return static_cast<std::uint32_t>(count - std::min(count, inbound_base));
   };
-  std::string& xml = StreamScratch();
   if (resumption.session != nullptr) {
     services_.metrics.resumed.Increment();
+    StreamTransport& transport = transport_;
+    std::string& xml = StreamScratch();
     const InboundWindow& inbound = resumption.session->inbound;
     Append(xml, "<resumed xmlns=\"", ns::kStreamManagement, "\" h=\"", wire_h(inbound.confirmed()),
            "\" previd=\"");
     xmpp::AppendEscaped(xml, previd);
     xml.append("\"/>");
-    transport_.Send(xml);
-    return owner_.OnSession(*resumption.session, std::min(inbound_base, inbound.received()));
+    transport.Send(xml);
+    owner_.OnSession(*resumption.session, std::min(inbound_base, inbound.received()));
+    return transport.ResumeInput();
   }
   services_.metrics.resumptions_failed.Increment();
-  telemetry::LogInfo("session.not_resumed", {{"jid", telemetry::HashedJid(user())},
-                                             {"condition", resumption.refusal.condition},
-                                             {"temporary", resumption.refusal.temporary}});
+  services_.peers.NotResumed(transport_.peer(), resumption.refusal.condition, resumption.refusal.temporary,
+                             user());
   if (resumption.handled_too_high) {
     return owner_.CloseWithError(StreamError::kUndefinedCondition, EndReason::kClosed, {},
                                  HandledCountTooHigh(h, resumption.sent_count));
@@ -316,9 +349,9 @@ void StreamNegotiation::OnResumed(const Cluster::Resumption& resumption, std::st
     return owner_.CloseWithError(StreamError::kResourceConstraint, EndReason::kClosed);
   const std::uint32_t ended_h = wire_h(resumption.ended_count);
   const auto condition = xmpp::ParseErrorCondition(resumption.refusal.condition);
-  AppendStreamManagementFailed(xml, xmpp::Name(condition.value_or(ErrorCondition::kInternalServerError)),
-                               resumption.has_ended_count ? &ended_h : nullptr);
-  transport_.Send(xml);
+  RefuseResumption(xmpp::Name(condition.value_or(ErrorCondition::kInternalServerError)),
+                   resumption.has_ended_count ? &ended_h : nullptr);
+  ResumeInput();
 }
 
 }  // namespace rookery::gateway

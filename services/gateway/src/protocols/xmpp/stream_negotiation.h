@@ -8,6 +8,7 @@
 
 #include "ports/cluster.h"
 #include "protocols/admission.h"
+#include "protocols/xmpp/input_budget.h"
 #include "protocols/xmpp/registration.h"
 #include "protocols/xmpp/sasl_negotiation.h"
 #include "protocols/xmpp/stream_control.h"
@@ -38,7 +39,7 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
 
   /// `client` is given the session's packets from the moment that there is one.
   StreamNegotiation(const StreamServices& services, StreamTransport& transport, SessionClient& client,
-                    Owner& owner, TlsMode tls, SteadyTime now, Admission::Ticket ticket);
+                    Owner& owner, InputBudget& budget, TlsMode tls, SteadyTime now, Admission::Ticket ticket);
   ~StreamNegotiation() override;
   StreamNegotiation(const StreamNegotiation&) = delete;
   StreamNegotiation& operator=(const StreamNegotiation&) = delete;
@@ -47,6 +48,10 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   void OnTlsEstablished();
   void OnStanza(xmpp::Stanza stanza);
   void OnElement(const xmpp::Element& element);
+  /// Bytes have come, and what they bring follows.
+  void OnInput();
+  /// A ping or the like of a WebSocket.
+  void OnControlFrame();
 
   /// The stream is over: nobody waits for a session any more.
   void Abandon();
@@ -70,6 +75,10 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
 
   /// The client waits for us, and not we for the client.
   bool is_our_turn() const;
+  /// Reads no further for a while: the account has sent more than it may.
+  void PauseForBudget();
+  /// The client has been answered; what it sent next may be read, within its budget.
+  void ResumeInput();
   void Progress() { progressed_at_ = Clock::System().Now(); }
   /// What the client has authenticated with is not the account's any more.
   void OnCredentialsChanged();
@@ -84,6 +93,8 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   void SendBindError(const std::string& id, xmpp::ErrorCondition condition);
   void HandleStreamManagement(const xmpp::Element& element);
   void Resume(const xmpp::Element& element);
+  /// `ended_h`: how much of the session that is over was handled, if that is known.
+  void RefuseResumption(std::string_view condition, const std::uint32_t* ended_h);
   void OnResumed(const Cluster::Resumption& resumption, std::string_view previd, std::uint64_t inbound_base,
                  std::uint32_t h);
 
@@ -91,6 +102,7 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   StreamTransport& transport_;
   SessionClient& client_;
   Owner& owner_;
+  InputBudget& budget_;
   const TlsMode tls_;
   const SteadyTime since_;
   /// When the client came further than before. Bytes that bring it no further do not count.
@@ -103,6 +115,8 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   std::unique_ptr<Registration> registration_;
   Cluster::RequestId request_ = 0;
   std::size_t received_ = 0;  // bytes before authentication
+  int resumptions_refused_ = 0;
+  bool is_over_budget_ = false;  // input is paused for that
   Admission::Ticket ticket_;
 };
 

@@ -37,6 +37,7 @@ class WebSocketConnection final : public XmppConnection, public net::WebSocketFr
 
   // net::WebSocketFramer::Handler
   void OnMessage(std::string_view message, bool is_text) override;
+  void OnControlFrame() override { stream_.OnControlFrame(); }
   void OnOutput(std::string_view bytes) override;
   void OnWebSocketClosed(std::uint16_t code) override;
 
