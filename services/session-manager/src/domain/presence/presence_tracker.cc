@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 
+#include "absl/container/flat_hash_set.h"
 #include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/hand_outs.h"
@@ -355,10 +356,12 @@ Task<void> PresenceTracker::HideFrom(std::shared_ptr<Shard> shard, std::string b
   User* const user = co_await FindVisible(shard, bare, cause.trace_id);
   if (user == nullptr) co_return;
   const std::vector<std::string> seeing = Seeing(*user, audience);
+  const absl::flat_hash_set<std::string_view> is_seeing(seeing.begin(), seeing.end());
   for (const auto& session : user->sessions) {
     if (!session->available()) continue;
     std::vector<std::string> told = seeing;
-    TakeDirected(*session, audience, told);
+    for (std::string& jid : TakeDirected(*session, audience))
+      if (!is_seeing.contains(jid)) told.push_back(std::move(jid));
     // To them, although the feature keeps them from hearing of the user.
     consequences_.AppendFanout(*shard, cause, Unavailable(session->jid.str()), told);
   }
@@ -393,15 +396,14 @@ std::vector<std::string> PresenceTracker::Seeing(const User& user, const Audienc
   return seeing;
 }
 
-void PresenceTracker::TakeDirected(Session& session, const Audience& audience,
-                                   std::vector<std::string>& told) {
+std::vector<std::string> PresenceTracker::TakeDirected(Session& session, const Audience& audience) {
   auto& directed = *session.state.mutable_directed();
-  const auto is_gone = [&](const std::string& jid) { return audience.includes(jid); };
-  if (std::none_of(directed.begin(), directed.end(), is_gone)) return;
-  for (const std::string& jid : directed)
-    if (is_gone(jid) && std::find(told.begin(), told.end(), jid) == told.end()) told.push_back(jid);
-  directed.erase(std::remove_if(directed.begin(), directed.end(), is_gone), directed.end());
+  std::vector<std::string> kept, taken;
+  for (const std::string& jid : directed) (audience.includes(jid) ? taken : kept).push_back(jid);
+  if (taken.empty()) return taken;
+  directed.Assign(kept.begin(), kept.end());
   outbox_.Publish(session);
+  return taken;
 }
 
 // ---- what others ask --------------------------------------------------------
