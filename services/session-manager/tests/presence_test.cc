@@ -433,6 +433,16 @@ TEST_F(PresenceTest, ForEverybody_IsBounded_AndTheOneBeforeHolds) {
   EXPECT_EQ(From(bob, alice.jid, "unavailable").size(), 1u);
 }
 
+TEST_F(PresenceTest, WhatChangesInOneTurn_IsPublishedOnce) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  const int before = alice.states;
+  for (int i = 0; i < 20; ++i) gateway_.Send(alice, Presence({}, UserIn(2, i)));
+  Settle();
+  EXPECT_EQ(alice.states, before + 1);
+  EXPECT_EQ(StateOf(alice).directed_size(), 20);
+  EXPECT_EQ(alice.confirmed, alice.sent);
+}
+
 TEST_F(PresenceTest, ToABareJid_AllAvailableAlsoNegative) {
   Client& positive = SignIn(gateway_, bob_, "pos", 1);
   Client& negative = SignIn(gateway_, bob_, "neg", -1);
