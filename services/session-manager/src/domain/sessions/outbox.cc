@@ -16,10 +16,10 @@ namespace rookery::session_manager {
 
 void Outbox::Publish(Session& session) {
   if (session.ended()) return;
-  if (session.gateway == nullptr) {
+  // While its row is written, its gateway may forget it at any moment.
+  if (session.gateway == nullptr || session.phase() == SessionPhase::kParking)
     listener_->OnStateChanged(session);
-    return;
-  }
+  if (session.gateway == nullptr) return;
   session.is_state_due = true;
   if (std::exchange(session.is_push_posted, true)) return;
   if (auto shared = table_.Find(session.id)) changed_.push_back(std::move(shared));

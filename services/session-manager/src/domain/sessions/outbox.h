@@ -23,7 +23,7 @@ struct Settings;
 /// (delivery/README.md, B2 and B3). I/O thread only.
 class Outbox {
  public:
-  /// Told of a new state that no gateway can be told.
+  /// Told of a new state that no gateway can be told, or not for long.
   class Listener {
    public:
     virtual void OnStateChanged(Session& session) = 0;
