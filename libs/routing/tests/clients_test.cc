@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <map>
@@ -14,6 +16,8 @@
 
 #include "rookery/routing/instance_client.h"
 #include "rookery/routing/owner_client.h"
+#include "rookery/runtime/task.h"
+#include "rookery/testing/virtual_time.h"
 
 namespace rookery::routing {
 namespace {
@@ -230,6 +234,134 @@ TEST_F(InstanceClientTest, TheOnlyOneIsAskedAgain) {
 TEST_F(InstanceClientTest, NoInstanceIsUnavailable) {
   EXPECT_EQ(Ask().status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(Asked(), IsEmpty());
+}
+
+/// Instances that are slow, or silent until the call's limit is over.
+class AskEitherTest : public InstanceClientTest {
+ protected:
+  static constexpr milliseconds kLimit{2'000};
+
+  AskEitherTest() {
+    for (const char* name : {"a", "b"}) Add(name);
+    first_ = First();
+    other_ = first_ == "a" ? "b" : "a";
+  }
+  ~AskEitherTest() override { EXPECT_EQ(open_calls_, 0) << "what is not needed any more is cancelled"; }
+
+  /// The answer, and how long it took.
+  std::pair<Answer, milliseconds> AskEither() {
+    const SteadyTime asked = time_.Now();
+    std::optional<Answer> answer;
+    const auto call = [this](const std::string& address) { return ReplySlowly(address); };
+    asio::co_spawn(io_, instances_.AskEither<std::string>(kKey, call),
+                   [&](std::exception_ptr, Answer value) { answer.emplace(std::move(value)); });
+    EXPECT_TRUE(time_.RunUntil(io_, [&] { return answer.has_value(); }));
+    return {*std::move(answer), std::chrono::duration_cast<milliseconds>(time_.Now() - asked)};
+  }
+  Task<Answer> ReplySlowly(std::string address) {
+    struct Counted {
+      explicit Counted(int& calls) : open(calls) { ++open; }
+      ~Counted() { --open; }
+      int& open;
+    } const counted(open_calls_);
+    const auto slow = delays_.find(address);
+    if (slow != delays_.end()) co_await runtime::Sleep(std::min(slow->second, kLimit));
+    Answer answer = co_await Reply(address);
+    if (slow != delays_.end() && slow->second >= kLimit) co_return absl::DeadlineExceededError("silent");
+    co_return answer;
+  }
+
+  testing::VirtualTime time_;
+  std::string first_, other_;
+  std::map<std::string, milliseconds> delays_;  // by address
+  int open_calls_ = 0;
+};
+
+TEST_F(AskEitherTest, WhileTheFirstIsWell_NobodyElseIsAsked) {
+  delays_[first_] = InstanceClient::kAloneFor - milliseconds(1);
+  const auto [answer, took] = AskEither();
+  EXPECT_EQ(*answer, "done by " + first_);
+  EXPECT_EQ(took, delays_[first_]);
+  EXPECT_THAT(Asked(), ElementsAre(first_));
+}
+
+TEST_F(AskEitherTest, OneThatIsSilentCostsAMoment) {
+  delays_[first_] = kLimit;
+  const auto [answer, took] = AskEither();
+  EXPECT_EQ(*answer, "done by " + other_);
+  EXPECT_EQ(took, InstanceClient::kAloneFor);
+}
+
+TEST_F(AskEitherTest, BothAreSlow_TheQuickerOneAnswers) {
+  delays_ = {{first_, milliseconds(700)}, {other_, milliseconds(700)}};
+  EXPECT_EQ(*AskEither().first, "done by " + first_);
+  delays_[first_] = milliseconds(1'500);
+  const auto [answer, took] = AskEither();
+  EXPECT_EQ(*answer, "done by " + other_);
+  EXPECT_EQ(took, InstanceClient::kAloneFor + milliseconds(700));
+}
+
+TEST_F(AskEitherTest, OneThatIsGoneCostsNothing) {
+  errors_[first_] = absl::UnavailableError("gone");
+  const auto [answer, took] = AskEither();
+  EXPECT_EQ(*answer, "done by " + other_);
+  EXPECT_EQ(took, milliseconds(0));
+}
+
+TEST_F(AskEitherTest, TheOtherOneIsGone_TheFirstMayTakeItsTime) {
+  delays_[first_] = milliseconds(1'000);
+  errors_[other_] = absl::UnavailableError("gone");
+  EXPECT_EQ(*AskEither().first, "done by " + first_);
+}
+
+TEST_F(AskEitherTest, WhatEitherSaysIsTheAnswer) {
+  errors_[first_] = absl::NotFoundError("nobody of that name");
+  EXPECT_EQ(AskEither().first.status(), errors_[first_]);
+  EXPECT_THAT(Asked(), ElementsAre(first_));
+}
+
+TEST_F(AskEitherTest, BothAreSilent_SoIsTheAnswer) {
+  delays_ = {{first_, kLimit}, {other_, kLimit}};
+  const auto [answer, took] = AskEither();
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(took, InstanceClient::kAloneFor + kLimit);
+}
+
+TEST_F(AskEitherTest, TheOnlyOneIsAskedAgain_NotTwiceAtATime) {
+  registry_.instances.pop_back();
+  const std::string only = First();
+  delays_[only] = milliseconds(1'000);
+  EXPECT_EQ(*AskEither().first, "done by " + only);
+  EXPECT_THAT(Asked(), ElementsAre(only));
+  delays_.clear();
+  errors_[only] = absl::UnavailableError("the connection broke");
+  EXPECT_EQ(AskEither().first.status(), errors_[only]);
+  EXPECT_THAT(Asked(), ElementsAre(only, only));
+  registry_.instances.clear();
+  EXPECT_EQ(AskEither().first.status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(AskEitherTest, CancelledAtAnyMoment_SoAreTheCalls_AndNobodyTakesThatForAFailure) {
+  delays_ = {{first_, kLimit}, {other_, kLimit}};
+  for (const milliseconds after : {milliseconds(0), milliseconds(100), InstanceClient::kAloneFor,
+                                   InstanceClient::kAloneFor + milliseconds(100), kLimit}) {
+    const std::uint64_t failed = runtime::FailedTasks();
+    bool is_over = false;
+    const auto call = [this](const std::string& address) { return ReplySlowly(address); };
+    const auto ask = [&]() -> Task<void> {
+      (void)co_await instances_.AskEither<std::string>(kKey, call);
+      is_over = true;
+    };
+    runtime::TaskGroup tasks(io_.get_executor());
+    tasks.Spawn("ask", ask());
+    time_.RunFor(io_, after);
+    tasks.Cancel();
+    time_.RunFor(io_, milliseconds(0));
+    EXPECT_EQ(tasks.size(), 0u) << after.count();
+    EXPECT_EQ(open_calls_, 0) << after.count();
+    EXPECT_FALSE(is_over);
+    EXPECT_EQ(runtime::FailedTasks(), failed);
+  }
 }
 
 }  // namespace

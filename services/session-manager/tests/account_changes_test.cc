@@ -348,6 +348,45 @@ TEST_F(AccountChangesTest, AC4_TheAnswerComesWhenTheOthersAreOut) {
   EXPECT_EQ(ConditionOf(two), "reset");
 }
 
+TEST_F(AccountChangesTest, AC4_TheLogRefusesIt_AndTooMuchIsToBeSaidAgain_TheClientIsTold_AndMayTryAgain) {
+  node(1).settings.max_refused_records = 0;
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  one.inbox.clear();
+  bool is_refused = true;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_credentials_changed() && is_refused ? absl::PermissionDeniedError("not yet")
+                                                          : absl::OkStatus();
+  };
+  ChangePassword(one, "fresh");
+  Settle();
+  const auto errors = Only(one.inbox, STANZA_KIND_IQ, "error");
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_NE(errors[0].payload().find("type=\"wait\""), std::string::npos);
+  is_refused = false;
+  ChangePassword(one, "fresher");
+  Settle();
+  EXPECT_EQ(Only(one.inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  EXPECT_EQ(ConditionOf(two), "reset");
+  EXPECT_EQ(ConditionOf(one), "goes on");
+}
+
+TEST_F(AccountChangesTest, AC4_TheLogRefusesItForAMoment_TheAnswerComesWhenItIsThere) {
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  one.inbox.clear();
+  int refusals = 2;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_credentials_changed() && refusals-- > 0 ? absl::PermissionDeniedError("not yet")
+                                                              : absl::OkStatus();
+  };
+  ChangePassword(one, "fresh");
+  Settle();
+  EXPECT_THAT(Only(one.inbox, STANZA_KIND_IQ), IsEmpty());
+  ASSERT_TRUE(RunUntil([&] { return !Only(one.inbox, STANZA_KIND_IQ, "result").empty(); }));
+  EXPECT_EQ(ConditionOf(two), "reset");
+}
+
 TEST_F(AccountChangesTest, AC4_ALateStatementOfAnEarlierOwnerChangesNothing) {
   Client& one = SignInBob(gateway_, "one");
   const AccountStore::Account before = database_.AccountOf(bob_);

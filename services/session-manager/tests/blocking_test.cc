@@ -1,6 +1,10 @@
 #include <gmock/gmock.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
 #include "cluster.h"
+#include "domain/presence/presence_tracker.h"
 #include "domain/roster/settings_cache.h"
 
 namespace rookery::session_manager {
@@ -294,6 +298,43 @@ TEST_F(BlockingTest, Blocked_WhoHadDirectedPresence_IsToldToo) {
   gateway_.End(*alice, session::v1::END_REASON_CLOSED);
   Settle();
   EXPECT_THAT(Seen(*bob, alice_ + "/a"), ElementsAre("unavailable"));
+}
+
+TEST_F(BlockingTest, HiddenFromMany_EachDirectedAddressOfASessionIsLookedUpOnce_AndToldOnce) {
+  constexpr int kDirected = 40;
+  Client& phone = SignIn(gateway_, alice_, "phone");
+  for (Client* client : {alice, &phone}) {
+    gateway_.Send(*client, Presence({}, bob_));
+    for (int i = 0; i < kDirected; ++i)
+      gateway_.Send(*client, Presence({}, "stranger" + std::to_string(i) + "@localhost"));
+    gateway_.Send(*client, Presence({}, bob_ + "/b"));
+  }
+  Settle();
+  Clear();
+  int lookups = 0;
+  PresenceTracker::Audience audience;
+  audience.includes = [&](std::string_view address) {
+    ++lookups;
+    return xmpp::BareOf(address) != eve_;
+  };
+  audience.is_hidden_anyway = [](std::string_view) { return false; };
+  asio::co_spawn(
+      io_,
+      [](PresenceTracker& presence, std::shared_ptr<Shard> of, std::string user,
+         PresenceTracker::Audience from) -> Task<void> {
+        Cause cause;
+        co_await presence.HideFrom(std::move(of), std::move(user), cause, std::move(from));
+      }(node(0).domain.presence(), node(0).domain.shards().Shared(0), alice_, std::move(audience)),
+      asio::detached);
+  Settle();
+  // Two subscribers, and what each of the two sessions has sent presence to; bob is a contact.
+  EXPECT_EQ(lookups, 2 + 2 * (kDirected + 1));
+  EXPECT_EQ(Seen(*bob, alice->jid).size(), 2u) << "as a contact, and as a resource that was told directly";
+  EXPECT_EQ(Seen(*bob, phone.jid).size(), 2u);
+  EXPECT_THAT(Seen(*eve, alice->jid), IsEmpty());
+  session::v1::SessionManagerState state;
+  ASSERT_TRUE(state.ParseFromString(alice->state));
+  EXPECT_EQ(state.directed_size(), 0);
 }
 
 TEST_F(BlockingTest, Unblocked_CurrentPresenceOfEveryResource) {

@@ -314,6 +314,27 @@ TEST_F(CarbonsTest, CopyOfASessionThatEnds_IsNotRoutedAnew) {
   EXPECT_THAT(Only(alice.inbox, STANZA_KIND_MESSAGE), IsEmpty());
 }
 
+TEST_F(CarbonsTest, TurnedOnAndOffOnACongestedLink_OneStateWaits) {
+  Client& desk = SignIn(gateway_, bob_, "desk");
+  const int before = desk.states;
+  gateway_.SetCongested(node(0), true);
+  for (int i = 0; i < 25; ++i) {
+    xmpp::Stanza iq = Iq("set", {}, "c", i % 2 == 0 ? "enable" : "disable", "urn:xmpp:carbons:2");
+    gateway_.Send(desk, std::move(iq));
+    Settle();
+  }
+  EXPECT_EQ(desk.states, before);
+  gateway_.SetCongested(node(0), false);
+  Settle();
+  EXPECT_EQ(desk.states, before + 1);
+  session::v1::SessionManagerState state;
+  ASSERT_TRUE(state.ParseFromString(desk.state));
+  EXPECT_TRUE(state.carbons());
+  EXPECT_EQ(desk.confirmed, desk.sent);
+  Carbons(desk);
+  EXPECT_EQ(desk.states, before + 1) << "they are on already";
+}
+
 TEST(CopiedMessages, RemembersTheLastOnes) {
   CopiedMessages copied;
   EXPECT_FALSE(copied.Contains("m", "bob@localhost"));

@@ -359,6 +359,7 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
     client->jid = action.started().full_jid();
   } else if (action.has_state()) {
     client->state = action.state().state();
+    ++client->states;
   } else if (action.has_confirmed()) {
     client->confirms.push_back(action.confirmed().count());
     EXPECT_GE(action.confirmed().count(), client->confirmed);

@@ -46,6 +46,8 @@ struct Client {
   std::deque<session::v1::UnackedPacket> unacked;
   int resent = 0;
   std::string state;
+  /// How often it was told.
+  int states = 0;
   std::int64_t known_epoch = -1;
   bool stream_management = false;
   bool resume = false;

@@ -372,6 +372,77 @@ TEST_F(PresenceTest, Directed_IsBounded) {
   EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("resource-constraint"));
 }
 
+session::v1::SessionManagerState StateOf(const Client& client) {
+  session::v1::SessionManagerState state;
+  EXPECT_TRUE(state.ParseFromString(client.state));
+  return state;
+}
+
+TEST_F(PresenceTest, Directed_LongAddressesAreBoundedToo_AlsoThoseOfTheLastTime) {
+  constexpr int kMany = 100;
+  Client& alice = SignIn(gateway_, alice_, "a");
+  const auto send_many = [&](char letter) {
+    alice.inbox.clear();
+    for (int i = 0; i < kMany; ++i)
+      gateway_.Send(alice, Presence({}, UserIn(2) + "/" + std::to_string(i) + std::string(1'000, letter)));
+    Settle();
+    const std::size_t refused = Only(alice.inbox, STANZA_KIND_PRESENCE, "error").size();
+    EXPECT_LT(StateOf(alice).ByteSizeLong(), 66 * 1024u);
+    EXPECT_THAT(alice.inbox.back().payload(), HasSubstr("resource-constraint"));
+    EXPECT_EQ(alice.confirmed, alice.sent);
+    return refused;
+  };
+  const std::size_t refused = send_many('x');
+  EXPECT_EQ(static_cast<int>(refused), kMany - StateOf(alice).directed_size());
+  EXPECT_GT(StateOf(alice).directed_size(), 60);
+  // Whom it has told counts until it is available again: its unavailability may have to be said once more.
+  gateway_.Send(alice, Presence("unavailable"));
+  Settle();
+  EXPECT_EQ(send_many('y'), static_cast<std::size_t>(kMany));
+  gateway_.Send(alice, Presence());
+  Settle();
+  EXPECT_EQ(send_many('z'), refused);
+}
+
+TEST_F(PresenceTest, ForEverybody_IsBounded_AndTheOneBeforeHolds) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a", 3);
+  const auto say = [&](std::size_t bytes) {
+    alice.inbox.clear();
+    bob.inbox.clear();
+    xmpp::Stanza presence = Presence();
+    presence.set_payload("<status>" + std::string(bytes, 'x') + "</status>");
+    gateway_.Send(alice, std::move(presence));
+    Settle();
+  };
+  say(16'000);
+  EXPECT_EQ(From(bob, alice.jid, "").size(), 1u);
+  say(17'000);
+  EXPECT_THAT(From(bob, alice.jid, ""), IsEmpty());
+  const auto errors = Only(alice.inbox, STANZA_KIND_PRESENCE, "error");
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_THAT(errors[0].payload(), HasSubstr("policy-violation"));
+  EXPECT_TRUE(StateOf(alice).available());
+  EXPECT_LT(StateOf(alice).ByteSizeLong(), 17'000u);
+  // Whoever goes is heard, whatever is said with it: nothing of it is kept.
+  xmpp::Stanza unavailable = Presence("unavailable");
+  unavailable.set_payload("<status>" + std::string(17'000, 'x') + "</status>");
+  gateway_.Send(alice, std::move(unavailable));
+  Settle();
+  EXPECT_EQ(From(bob, alice.jid, "unavailable").size(), 1u);
+}
+
+TEST_F(PresenceTest, WhatChangesInOneTurn_IsPublishedOnce) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  const int before = alice.states;
+  for (int i = 0; i < 20; ++i) gateway_.Send(alice, Presence({}, UserIn(2, i)));
+  Settle();
+  EXPECT_EQ(alice.states, before + 1);
+  EXPECT_EQ(StateOf(alice).directed_size(), 20);
+  EXPECT_EQ(alice.confirmed, alice.sent);
+}
+
 TEST_F(PresenceTest, ToABareJid_AllAvailableAlsoNegative) {
   Client& positive = SignIn(gateway_, bob_, "pos", 1);
   Client& negative = SignIn(gateway_, bob_, "neg", -1);

@@ -111,6 +111,29 @@ TEST_F(ResumptionTest, NothingOfTheStateIsLost) {
   EXPECT_THAT(state.directed(), ElementsAre(alice_ + "/a"));
 }
 
+TEST_F(ResumptionTest, SL4_WhatChangesWhileTheRowIsWritten_IsInTheRow) {
+  gateway_.Send(*bob, Presence({}, alice_ + "/a"));
+  Client& desk = SignIn(gateway_, bob_, "desk");
+  Settle();
+  gateway_.Deliver(*bob, bob->last_seq);
+  database_.held = true;
+  gateway_.End(*bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  ASSERT_FALSE(bob->parked);
+  xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
+  xmpp::Element element("block", "urn:xmpp:blocking");
+  element.Add("item").SetAttr("jid", alice_);
+  xmpp::SetPayload(block, element);
+  gateway_.Send(desk, block);
+  Settle();
+  database_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return bob->parked; }));
+  ASSERT_EQ(database_.parked.size(), 1u);
+  session::v1::SessionManagerState state;
+  ASSERT_TRUE(state.ParseFromString(database_.parked.begin()->second.session.attach.state()));
+  EXPECT_THAT(state.directed(), IsEmpty());
+}
+
 TEST_F(ResumptionTest, SoonerThanItsGatewayHasSaidThatItMay) {
   Client& phone = SignIn(gateway_, bob_, "phone");
   Client& resumed = other_.Resume(phone, 0);

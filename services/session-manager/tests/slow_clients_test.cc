@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
+#include "rookery/events/homes.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -297,6 +298,35 @@ TEST_F(SlowClients, B4_RequestsToSubscribeDoNotEndASession_AndTheLastIsShownWhen
     return !seen.empty() && seen.back().from() == alice_;
   }));
   EXPECT_TRUE(Eventually([&] { return Missed(bob).empty(); }));
+}
+
+TEST_F(SlowClients, B4_WhoseNamesAreLong_AreSoonNotNamedAnyMore_AndShownAllTheSame) {
+  Client& bob = Slow();
+  for (int i = 0; i < kMost; ++i) {
+    gateway_.Send(*alice, Presence(i % 2 == 0 ? "unsubscribe" : "subscribe", bob_));
+    Settle();
+  }
+  ASSERT_THAT(Missed(bob), ElementsAre(alice_));
+  std::set<std::string> asking;
+  for (int i = 0; asking.size() < 20; ++i) {
+    const std::string user = std::string(1'000, 'x') + std::to_string(i) + "@localhost";
+    if (events::ShardOfAccount(user, kShards) != 0) continue;
+    database_.accounts[user];
+    gateway_.Send(SignIn(gateway_, user, "r"), Presence("subscribe", bob_));
+    Settle();
+    asking.insert(user);
+  }
+  EXPECT_THAT(Missed(bob), ElementsAre(""));
+  EXPECT_LT(bob.state.size(), 4'096u);
+  bob.acks = true;
+  bob.inbox.clear();
+  EXPECT_TRUE(Eventually([&] {
+    other_.Deliver(bob, bob.last_seq);
+    return Missed(bob).empty();
+  }));
+  for (const xmpp::Stanza& request : Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe"))
+    asking.erase(request.from());
+  EXPECT_THAT(asking, IsEmpty());
 }
 
 TEST_F(SlowClients, B4_ChangesOfTheRosterByOthersDoNotEndASession_AndComeWhenThereIsRoom) {

@@ -251,7 +251,13 @@ class RemoteRoster final : public Roster {
   }
   Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
       roster::v1::GetUserSettingsRequest request, std::uint64_t) override {
-    return Ask<roster::v1::GetUserSettingsResponse>(std::move(request), &RosterProcess::GetUserSettings);
+    const auto call = [&](const std::string& address) {
+      return CallAt(environment_, process_, environment_.rosters, address, &RosterProcess::GetUserSettings, request,
+                    kRosterTimeout);
+    };
+    absl::StatusOr<roster::v1::GetUserSettingsResponse> answer =
+        co_await instances_.AskEither<roster::v1::GetUserSettingsResponse>(request.user(), call);
+    co_return answer;
   }
   Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> Block(roster::v1::BlockAddressesRequest request,
                                                                  std::uint64_t) override {

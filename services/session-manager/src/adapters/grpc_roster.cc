@@ -3,10 +3,15 @@
 #include <string>
 #include <utility>
 
+#include "domain/roster/user_settings.h"
+
 namespace rookery::session_manager {
 
 namespace {
 constexpr char kService[] = "roster";
+
+// The second instance has as long as the first one had.
+static_assert(2 * routing::InstanceClient::kAloneFor < SettingsKeeper::kPatience);
 }  // namespace
 
 GrpcRoster::GrpcRoster(asio::io_context& io, const routing::Registry& registry, rpc::ClientOptions options)
@@ -20,6 +25,16 @@ Task<absl::StatusOr<Response>> GrpcRoster::Ask(Request request, std::uint64_t tr
     return stubs_.Call(address, kService, method, request, stubs_.default_deadline(), trace_id);
   };
   absl::StatusOr<Response> answer = co_await instances_.Ask<Response>(request.user(), call);
+  co_return answer;
+}
+
+template <typename Request, typename Response>
+Task<absl::StatusOr<Response>> GrpcRoster::AskEither(Request request, std::uint64_t trace_id,
+                                                     Stubs::Method<Request, Response> method) {
+  const auto call = [&](const std::string& address) {
+    return stubs_.Call(address, kService, method, request, stubs_.default_deadline(), trace_id);
+  };
+  absl::StatusOr<Response> answer = co_await instances_.AskEither<Response>(request.user(), call);
   co_return answer;
 }
 
@@ -55,7 +70,7 @@ Task<absl::StatusOr<roster::v1::DeleteUserResponse>> GrpcRoster::DeleteUser(
 
 Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GrpcRoster::GetUserSettings(
     roster::v1::GetUserSettingsRequest request, std::uint64_t trace_id) {
-  return Ask(std::move(request), trace_id, &Stubs::Async::GetUserSettings);
+  return AskEither(std::move(request), trace_id, &Stubs::Async::GetUserSettings);
 }
 
 Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> GrpcRoster::Block(

@@ -39,6 +39,10 @@ class GrpcRoster final : public Roster {
   template <typename Request, typename Response>
   Task<absl::StatusOr<Response>> Ask(Request request, std::uint64_t trace_id,
                                      Stubs::Method<Request, Response> method);
+  /// What whoever waits does not wait for long, and what changes nothing.
+  template <typename Request, typename Response>
+  Task<absl::StatusOr<Response>> AskEither(Request request, std::uint64_t trace_id,
+                                           Stubs::Method<Request, Response> method);
 
   routing::InstanceClient instances_;
   Stubs stubs_;

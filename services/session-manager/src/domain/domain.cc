@@ -74,7 +74,7 @@ struct Domain::Parts {
         confirmations(executor),
         refused(settings, metrics, owner, shards),
         consequences(owner, shards, addresses, clock, metrics, features, confirmations, refused),
-        outbox(settings, table, confirmations),
+        outbox(executor, settings, table, confirmations),
         live(executor, settings, clock, addresses, table, gateways, features),
         directory(clock, metrics, addresses, shards, table, ports.directory),
         states(executor, settings, clock, metrics, owner, ports.waiting),

@@ -1,7 +1,7 @@
-#include <algorithm>
-
+#include "absl/container/flat_hash_set.h"
 #include "domain/keyed_lock.h"
 #include "domain/presence/presence_tracker.h"
+#include "domain/roster/address_set.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/roster/user_settings.h"
 #include "domain/sessions/outbox.h"
@@ -19,25 +19,10 @@ constexpr std::string_view kBlockingErrors = "urn:xmpp:blocking:errors";
 /// Of one request, so that what is pushed stays below what clients take.
 constexpr std::size_t kMaxItems = 1'000;
 
-/// Section 5: a full JID is that resource; a bare JID is all of its resources; a domain with a
-/// resource is that only; a domain is itself and every address of it.
-bool Matches(std::string_view blocked, std::string_view address) {
-  if (blocked == address) return true;
-  if (!xmpp::ResourceOf(blocked).empty()) return false;
-  const bool is_domain = blocked == xmpp::DomainOf(blocked);
-  return blocked == (is_domain ? xmpp::DomainOf(address) : xmpp::BareOf(address));
-}
-
-template <typename Addresses>
-bool MatchesAny(const Addresses& blocked, std::string_view address) {
-  return std::any_of(blocked.begin(), blocked.end(),
-                     [&](const std::string& one) { return Matches(one, address); });
-}
-
 /// Never between the user's own resources (section 4).
 bool IsBlocked(const User& user, std::string_view address) {
-  const auto& blocked = user.settings->made.blocked();
-  return !blocked.empty() && xmpp::BareOf(address) != user.bare && MatchesAny(blocked, address);
+  const AddressSet& blocked = user.settings->blocked;
+  return !blocked.empty() && xmpp::BareOf(address) != user.bare && blocked.Matches(address);
 }
 
 /// XEP-0191: a user neither hears from blocked addresses nor is heard by them, and looks offline
@@ -89,12 +74,13 @@ class BlockingModule final : public Module {
   /// The items' addresses, prepared, each once; or the error that they deserve.
   static std::optional<xmpp::ErrorCondition> ReadItems(const xmpp::Element& payload,
                                                        std::vector<std::string>& jids) {
+    absl::flat_hash_set<std::string> seen;
     for (const xmpp::Element& child : payload.children()) {
       if (!child.Is("item", kBlocking)) continue;
       if (child.Attr("jid").empty()) return xmpp::ErrorCondition::kBadRequest;
       const auto jid = xmpp::Jid::Parse(child.Attr("jid"));
       if (!jid.ok()) return xmpp::ErrorCondition::kJidMalformed;
-      if (std::find(jids.begin(), jids.end(), jid->str()) == jids.end()) jids.emplace_back(jid->str());
+      if (seen.emplace(jid->str()).second) jids.emplace_back(jid->str());
       if (jids.size() > kMaxItems) return xmpp::ErrorCondition::kPolicyViolation;
     }
     return std::nullopt;
@@ -159,16 +145,18 @@ class BlockingModule final : public Module {
     User* user = request.shard->FindUser(request.account);
     if (user == nullptr) co_return;
     // What other entries of the list say stays as it was.
+    const absl::flat_hash_set<std::string_view> changes(changed.begin(), changed.end());
     std::vector<std::string> others;
     for (const std::string& jid : made.blocked())
-      if (std::find(changed.begin(), changed.end(), jid) == changed.end()) others.push_back(jid);
+      if (!changes.contains(jid)) others.push_back(jid);
     user_settings_.Put(*user, std::move(made));
     if (changed.empty()) co_return;
+    const AddressSet included(changed), hidden_anyway(others);
     PresenceTracker::Audience audience;
     for (const std::string& jid : changed)
       if (!xmpp::ResourceOf(jid).empty()) audience.resources.push_back(jid);
-    audience.includes = [changed](std::string_view address) { return MatchesAny(changed, address); };
-    audience.is_hidden_anyway = [others](std::string_view address) { return MatchesAny(others, address); };
+    audience.includes = [&](std::string_view address) { return included.Matches(address); };
+    audience.is_hidden_anyway = [&](std::string_view address) { return hidden_anyway.Matches(address); };
     if (is_block) {
       co_await presence_.HideFrom(request.shard, request.account, *request.cause, std::move(audience));
     } else {

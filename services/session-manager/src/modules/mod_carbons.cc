@@ -24,8 +24,11 @@ class CarbonsModule final : public Module {
   Task<IqReply> Handle(IqRequest& request) {
     // Only a session of ours can have asked: copies belong to a resource.
     if (!request.session) co_return IqReply::Error(xmpp::ErrorCondition::kNotAllowed);
-    request.session->state.set_carbons(request.payload.name() == "enable");
-    outbox_.Publish(*request.session);
+    const bool is_enabled = request.payload.name() == "enable";
+    if (request.session->state.carbons() != is_enabled) {
+      request.session->state.set_carbons(is_enabled);
+      outbox_.Publish(*request.session);
+    }
     co_return IqReply::Result();
   }
   Outbox& outbox_;

@@ -1,12 +1,19 @@
 #pragma once
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <chrono>
+#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "rookery/base/deadline.h"
 #include "rookery/routing/registry.h"
+#include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::routing {
@@ -17,6 +24,10 @@ namespace rookery::routing {
 /// The service must be watched. I/O thread only.
 class InstanceClient {
  public:
+  /// AskEither waits for the first instance alone for so long: for longer than one that is well takes, and
+  /// not long for whoever waits.
+  static constexpr std::chrono::milliseconds kAloneFor{300};
+
   InstanceClient(const Registry& registry, std::string service)
       : registry_(registry), service_(std::move(service)) {}
 
@@ -24,6 +35,12 @@ class InstanceClient {
   /// limit of its own. UNAVAILABLE: no instance is known.
   template <typename Response, typename Call>
   Task<absl::StatusOr<Response>> Ask(std::string key, Call call);
+
+  /// The same for a question that is asked often and changes nothing: when the first instance is silent, it
+  /// is not given up, but another one is asked too, and whichever answers first counts. So one that is frozen
+  /// costs kAloneFor. Cancelling cancels both calls.
+  template <typename Response, typename Call>
+  Task<absl::StatusOr<Response>> AskEither(std::string key, Call call);
 
  private:
   static bool IsWorthAnotherInstance(const absl::Status& status);
@@ -46,6 +63,40 @@ Task<absl::StatusOr<Response>> InstanceClient::Ask(std::string key, Call call) {
     if (!IsWorthAnotherInstance(answer.status())) break;
   }
   co_return answer;
+}
+
+template <typename Response, typename Call>
+Task<absl::StatusOr<Response>> InstanceClient::AskEither(std::string key, Call call) {
+  using asio::experimental::awaitable_operators::operator||;
+  std::optional<absl::StatusOr<Response>> answer;
+  const std::optional<std::string> first = AddressFor(key, {});
+  if (!first) co_return absl::UnavailableError("no instance of " + service_ + " is known");
+  runtime::Event first_failed(co_await asio::this_coro::executor);
+  runtime::Event never(co_await asio::this_coro::executor);
+  const auto ask_first = [&]() -> Task<void> {
+    absl::StatusOr<Response> said = co_await call(*first);
+    if (IsWorthAnotherInstance(said.status())) {
+      first_failed.Set();
+      co_await never.Wait();  // what the other one says is the answer
+    }
+    answer = std::move(said);
+  };
+  const auto ask_second = [&]() -> Task<void> {
+    (void)co_await first_failed.Wait(Deadline::After(kAloneFor));
+    std::optional<std::string> second = AddressFor(key, *first);
+    if (!second || *second == *first) co_await first_failed.Wait();
+    absl::StatusOr<Response> said = co_await call(second.value_or(*first));
+    // The first may still do better.
+    if (IsWorthAnotherInstance(said.status())) co_await first_failed.Wait();
+    answer = std::move(said);
+  };
+  try {
+    co_await (ask_first() || ask_second());
+  } catch (const asio::multiple_exceptions& both) {
+    // Cancelled: what waits for us knows that by its own name.
+    std::rethrow_exception(both.first_exception());
+  }
+  co_return *std::move(answer);
 }
 
 }  // namespace rookery::routing

@@ -81,8 +81,12 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   change->version = version;
   change->settled = std::make_shared<runtime::Event>(executor_);
   changes_[bare] = change;
-  consequences_.AppendRecord(*shard, decision, shard->number, bare, record);
-  while (!change->is_read && !session->ended()) co_await change->settled->Wait();
+  consequences_.AppendRecord(*shard, decision, shard->number, bare, record, [change](std::int64_t offset) {
+    change->is_lost = offset < 0;
+    if (change->is_lost) change->settled->Notify();
+  });
+  while (!change->is_read && !change->is_lost && !session->ended()) co_await change->settled->Wait();
+  if (change->is_lost) co_return absl::UnavailableError("the log does not take the change");
   co_return absl::OkStatus();
 }
 

@@ -58,7 +58,7 @@ class AccountChanges final : public LifeHook {
   Task<absl::Status> Remove(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                             Cause& cause);
   /// The session's client gives its account another password. Done when whoever came in with the old one is
-  /// out. UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED: try later.
+  /// out. UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED: try later. The account may have the password all the same.
   Task<absl::Status> ChangePassword(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
                                     AccountStore::Keys keys);
 
@@ -83,6 +83,8 @@ class AccountChanges final : public LifeHook {
     SessionId session;
     std::uint64_t version = 0;
     bool is_read = false;
+    /// The log will never have it.
+    bool is_lost = false;
     std::shared_ptr<runtime::Event> settled;
   };
   Task<absl::Status> StoreKeys(std::string bare, std::uint64_t generation, AccountStore::Keys keys);

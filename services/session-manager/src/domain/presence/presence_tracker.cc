@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <numeric>
 #include <optional>
 
+#include "absl/container/flat_hash_set.h"
 #include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/hand_outs.h"
@@ -83,6 +85,12 @@ PresenceFields ReadFields(const xmpp::Stanza& presence) {
   return fields;
 }
 
+/// Of the presence that a session keeps: it goes to all who ask, and with the session's state wherever that
+/// goes.
+constexpr std::size_t kMaxPresenceBytes = 16 * 1024;
+/// Of the addresses that a session's state names as told of it directly.
+constexpr std::size_t kMaxDirectedBytes = 64 * 1024;
+
 /// While the roster is away: how many probes of a user wait for it, how long, and how often it is
 /// tried. What follows from the end of a session waits for as long as it takes: its record is held, and
 /// the shard's window bounds that.
@@ -107,6 +115,12 @@ std::unique_ptr<Contacts> MakeContacts(const roster::v1::GetRosterResponse& rost
   contacts->by_jid.reserve(static_cast<std::size_t>(roster.items_size()));
   for (const auto& item : roster.items()) contacts->by_jid[item.jid()].subscription = item.subscription();
   return contacts;
+}
+
+std::size_t DirectedBytes(const session::v1::SessionManagerState& state) {
+  const auto sum = [](std::size_t bytes, const std::string& address) { return bytes + address.size(); };
+  return std::accumulate(state.directed().begin(), state.directed().end(),
+                         std::accumulate(state.left().begin(), state.left().end(), std::size_t{0}, sum), sum);
 }
 
 /// Whether the session became what it is by the stanza that is handled. Its owner died before that was
@@ -157,6 +171,11 @@ PresenceTracker::Work PresenceTracker::OnBroadcast(const std::shared_ptr<Session
   const PresenceFields fields = ReadFields(presence);
   if (!fields.valid) {
     answers_.Refuse({user, session}, cause, presence, xmpp::ErrorCondition::kBadRequest);
+    return {};
+  }
+  if (presence.payload().size() > kMaxPresenceBytes) {
+    answers_.Refuse({user, session}, cause, presence, xmpp::ErrorCondition::kPolicyViolation,
+                    "too much for a presence");
     return {};
   }
   if (session->available() && user.contacts && !IsRepeated(*session, cause)) {
@@ -298,7 +317,8 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
       told_anyway = contact != user.contacts->by_jid.end() && contact->second.from();
     }
     if (it == directed.end() && !told_anyway) {
-      if (directed.size() >= settings_.max_directed_presence) {
+      if (directed.size() >= settings_.max_directed_presence ||
+          DirectedBytes(session->state) + presence.to().size() > kMaxDirectedBytes) {
         answers_.Refuse({*session->user, session}, cause, presence, xmpp::ErrorCondition::kResourceConstraint,
                         "too many directed presences");
         return;
@@ -355,10 +375,12 @@ Task<void> PresenceTracker::HideFrom(std::shared_ptr<Shard> shard, std::string b
   User* const user = co_await FindVisible(shard, bare, cause.trace_id);
   if (user == nullptr) co_return;
   const std::vector<std::string> seeing = Seeing(*user, audience);
+  const absl::flat_hash_set<std::string_view> is_seeing(seeing.begin(), seeing.end());
   for (const auto& session : user->sessions) {
     if (!session->available()) continue;
     std::vector<std::string> told = seeing;
-    TakeDirected(*session, audience, told);
+    for (std::string& jid : TakeDirected(*session, audience))
+      if (!is_seeing.contains(jid)) told.push_back(std::move(jid));
     // To them, although the feature keeps them from hearing of the user.
     consequences_.AppendFanout(*shard, cause, Unavailable(session->jid.str()), told);
   }
@@ -393,15 +415,14 @@ std::vector<std::string> PresenceTracker::Seeing(const User& user, const Audienc
   return seeing;
 }
 
-void PresenceTracker::TakeDirected(Session& session, const Audience& audience,
-                                   std::vector<std::string>& told) {
+std::vector<std::string> PresenceTracker::TakeDirected(Session& session, const Audience& audience) {
   auto& directed = *session.state.mutable_directed();
-  const auto is_gone = [&](const std::string& jid) { return audience.includes(jid); };
-  if (std::none_of(directed.begin(), directed.end(), is_gone)) return;
-  for (const std::string& jid : directed)
-    if (is_gone(jid) && std::find(told.begin(), told.end(), jid) == told.end()) told.push_back(jid);
-  directed.erase(std::remove_if(directed.begin(), directed.end(), is_gone), directed.end());
+  std::vector<std::string> kept, taken;
+  for (const std::string& jid : directed) (audience.includes(jid) ? taken : kept).push_back(jid);
+  if (taken.empty()) return taken;
+  directed.Assign(kept.begin(), kept.end());
   outbox_.Publish(session);
+  return taken;
 }
 
 // ---- what others ask --------------------------------------------------------

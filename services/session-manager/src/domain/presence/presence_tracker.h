@@ -184,8 +184,8 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   Task<User*> FindVisible(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t trace_id);
   /// Of the audience, who may see the user (RFC 6121 section 4.4) unless it is hidden anyway.
   std::vector<std::string> Seeing(const User& user, const Audience& audience) const;
-  /// Whom the session has told of itself directly (section 4.6).
-  void TakeDirected(Session& session, const Audience& audience, std::vector<std::string>& told);
+  /// Of the audience, whom the session has told of itself directly (section 4.6). It has no more.
+  std::vector<std::string> TakeDirected(Session& session, const Audience& audience);
   void SendCurrentTo(User& user, Cause& cause, std::string_view prober);
   /// Holds the record `offset`, if it is one, until the event is in the log.
   void PublishEvent(const User& user, const Session& session, std::int64_t offset);

@@ -125,9 +125,12 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
       }
     });
   } else {
-    append([this, partition](Shard& shard, const absl::StatusOr<std::int64_t>& appended) {
-      if (appended.ok() || shard.released() || absl::IsAborted(appended.status())) return;
-      refused_.SayAgain(shard, events::Topic::kUsers, partition, appended.status(), {});
+    append([this, partition, then = std::move(then)](Shard& shard,
+                                                     const absl::StatusOr<std::int64_t>& appended) {
+      if (shard.released() || absl::IsAborted(appended.status())) return;
+      const bool is_to_come =
+          !appended.ok() && refused_.SayAgain(shard, events::Topic::kUsers, partition, appended.status(), {});
+      if (then && !is_to_come) then(appended.value_or(-1));
     });
   }
 }

@@ -66,8 +66,8 @@ class Consequences {
   /// hearing it. While nobody has the user's entry, nothing is known of them, and all hear it.
   void AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                        std::vector<std::string> recipients);
-  /// Sets the record's origin. `then`, for a client's stanza: told the record's offset, or -1 when the log
-  /// refused it.
+  /// Sets the record's origin. `then`, of a client's stanza, and of what follows from nothing but a decision
+  /// of ours: told the record's offset, or -1 when the log has refused it and we do not say it again.
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                     events::v1::UserRecord& record, std::function<void(std::int64_t)> then = {});
   /// For the services that read `topic`. Holds the record `holds_offset`, if it is one (>= 0), until the

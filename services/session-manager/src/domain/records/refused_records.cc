@@ -36,7 +36,7 @@ std::string KeyOf(events::Topic topic, const google::protobuf::MessageLite& reco
 
 }  // namespace
 
-void RefusedRecords::SayAgain(Shard& from, events::Topic topic, std::uint32_t partition,
+bool RefusedRecords::SayAgain(Shard& from, events::Topic topic, std::uint32_t partition,
                               const absl::Status& why, std::function<void()> done) {
   NoteRefusal(why);
   std::optional<std::string> bytes;
@@ -47,7 +47,7 @@ void RefusedRecords::SayAgain(Shard& from, events::Topic topic, std::uint32_t pa
   if (!bytes || !record->ParseFromString(*bytes)) {
     NoteLoss();
     if (done) done();
-    return;
+    return false;
   }
   if (topic == events::Topic::kUsers) {
     // By then the client may have sent more, and what bears the number of this would be taken for said.
@@ -57,6 +57,7 @@ void RefusedRecords::SayAgain(Shard& from, events::Topic topic, std::uint32_t pa
   auto counted = std::make_unique<Counted>(waiting_);
   from.Spawn("record.say_again", Repeat(std::move(counted), shards_.Shared(from.number), topic, partition,
                                         std::move(record), std::move(done)));
+  return true;
 }
 
 Task<void> RefusedRecords::Repeat(std::unique_ptr<Counted>, std::shared_ptr<Shard> from, events::Topic topic,

@@ -53,8 +53,8 @@ class RefusedRecords {
 
   /// `why`: the log's answer, which carries the record. `done` is called when the log has it, or when that
   /// cannot be: it is larger than the log takes. It is not called when the shard goes to another owner. It
-  /// may be empty: then the record is lost if very many wait already.
-  void SayAgain(Shard& from, events::Topic topic, std::uint32_t partition, const absl::Status& why,
+  /// may be empty: then the record is lost if very many wait already. Whether it will be said again.
+  bool SayAgain(Shard& from, events::Topic topic, std::uint32_t partition, const absl::Status& why,
                 std::function<void()> done);
 
   /// The log has refused a record: what a client sent is answered with an error, what we say ourselves is

@@ -8,7 +8,8 @@ namespace {
 
 std::size_t BytesOf(const UserSettings& settings) {
   // Of what has been set, only; the rest is shared.
-  return 300 + (settings.made.ByteSizeLong() == 0 ? 0 : settings.made.SpaceUsedLong());
+  if (settings.made.ByteSizeLong() == 0) return 300;
+  return 300 + settings.made.SpaceUsedLong() + settings.blocked.bytes();
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
+#include "domain/roster/address_set.h"
 #include "domain/sessions/user.h"
 #include "rookery/roster/v1/roster_service.pb.h"
 
@@ -15,9 +17,17 @@ namespace rookery::session_manager {
 
 /// What a user has set.
 struct UserSettings {
-  roster::v1::UserSettings made;
+  UserSettings() = default;
+  UserSettings(roster::v1::UserSettings settings, bool known)
+      : made(std::move(settings)), is_known(known), blocked(made.blocked()) {}
+  UserSettings(const UserSettings&) = delete;
+  UserSettings& operator=(const UserSettings&) = delete;
+
+  const roster::v1::UserSettings made;
   /// False: no roster service has answered. Then nothing is set.
-  bool is_known = true;
+  const bool is_known = true;
+  /// Those of `made`.
+  const AddressSet blocked;
 };
 
 /// What users have set who are not in memory any more: the newest 100,000, of 32 MiB at most. I/O

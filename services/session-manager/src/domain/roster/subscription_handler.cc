@@ -41,6 +41,7 @@ namespace {
 constexpr std::chrono::milliseconds kOutboundPatience{1'500};
 /// Contacts of whom a session has missed something; beyond that they are not named.
 constexpr int kMaxMissed = 256;
+constexpr std::size_t kMaxMissedBytes = 16 * 1024;
 
 SubscriptionAction ActionOf(std::string_view type) {
   if (type == "subscribe") return roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE;
@@ -161,11 +162,12 @@ void SubscriptionHandler::SendPush(User& user, const xmpp::Element& change,
 
 void SubscriptionHandler::Miss(Session& session, const std::string& contact) {
   auto& missed = *session.state.mutable_missed_contacts();
-  const bool is_known = std::any_of(missed.begin(), missed.end(), [&](const std::string& other) {
-    return other.empty() || other == contact;
-  });
-  if (is_known) return;
-  if (missed.size() >= kMaxMissed) {
+  std::size_t bytes = contact.size();
+  for (const std::string& other : missed) {
+    if (other.empty() || other == contact) return;
+    bytes += other.size();
+  }
+  if (missed.size() >= kMaxMissed || bytes > kMaxMissedBytes) {
     missed.Clear();
     missed.Add();
   } else {

@@ -14,7 +14,7 @@ namespace rookery::session_manager {
 namespace {
 
 const std::shared_ptr<const UserSettings>& Unknown() {
-  static const auto unknown = std::make_shared<const UserSettings>(UserSettings{{}, false});
+  static const auto unknown = std::make_shared<const UserSettings>(roster::v1::UserSettings(), false);
   return unknown;
 }
 
@@ -27,7 +27,7 @@ struct SettingsKnown {
 std::shared_ptr<const UserSettings> Make(roster::v1::UserSettings made) {
   static const auto nothing = std::make_shared<const UserSettings>();
   if (made.ByteSizeLong() == 0) return nothing;
-  return std::make_shared<const UserSettings>(UserSettings{std::move(made)});
+  return std::make_shared<const UserSettings>(std::move(made), true);
 }
 
 }  // namespace
@@ -136,7 +136,7 @@ void SettingsKeeper::Doubt(User& user) {
   cache_.Forget(user.bare);
   // What was known holds until the answer is there.
   if (user.settings != nullptr)
-    user.settings = std::make_shared<const UserSettings>(UserSettings{user.settings->made, false});
+    user.settings = std::make_shared<const UserSettings>(user.settings->made, false);
 }
 
 void SettingsKeeper::OnAccountRemoved(User& user) {

@@ -32,9 +32,10 @@ void Confirmations::SendConfirms() {
   is_posted_ = false;
   for (const auto& session : std::exchange(to_confirm_, {})) {
     session->confirm_due = false;
+    if (session->ended() || session->gateway == nullptr) continue;
     // It is said later (ConfirmLater): what the gateway drops when it is confirmed, the state has to say.
-    const bool is_early = session->row.misleads || session->is_state_due;
-    if (session->ended() || session->gateway == nullptr || is_early) continue;
+    session->awaits_state = session->is_state_due;
+    if (session->row.misleads || session->is_state_due) continue;
     AddAction(*session).mutable_confirmed()->set_count(session->inbound.confirmed());
   }
 }

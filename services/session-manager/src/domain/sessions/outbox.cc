@@ -1,6 +1,7 @@
 #include "domain/sessions/outbox.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "domain/records/shard.h"
@@ -15,21 +16,30 @@ namespace rookery::session_manager {
 
 void Outbox::Publish(Session& session) {
   if (session.ended()) return;
-  if (session.gateway == nullptr) {
+  // While its row is written, its gateway may forget it at any moment.
+  if (session.gateway == nullptr || session.phase() == SessionPhase::kParking)
     listener_->OnStateChanged(session);
-    return;
-  }
-  if (!session.is_state_due && !session.gateway->is_congested()) {
-    SendState(session);
-    return;
-  }
+  if (session.gateway == nullptr) return;
   session.is_state_due = true;
-  Push(session);
+  if (std::exchange(session.is_push_posted, true)) return;
+  if (auto shared = table_.Find(session.id)) changed_.push_back(std::move(shared));
+  if (std::exchange(is_posted_, true)) return;
+  asio::post(executor_, [this] { PushChanged(); });
+}
+
+void Outbox::PushChanged() {
+  is_posted_ = false;
+  for (const auto& session : std::exchange(changed_, {})) {
+    session->is_push_posted = false;
+    // What came later for the session may have taken the state along.
+    if (!session->ended() && session->is_state_due) Push(*session);
+  }
 }
 
 void Outbox::SendState(Session& session) {
   AddAction(session).mutable_state()->set_state(session.state.SerializeAsString());
-  if (std::exchange(session.is_state_due, false)) confirmations_.ConfirmLater(table_.Find(session.id));
+  session.is_state_due = false;
+  if (std::exchange(session.awaits_state, false)) confirmations_.ConfirmLater(table_.Find(session.id));
 }
 
 // ---- packets --------------------------------------------------------------------
@@ -62,9 +72,10 @@ void Outbox::NoteUnderWay(Session& session, UnackedPacket& packet) {
 }
 
 bool Outbox::TakeTurn(Session& session) {
+  if (session.gateway->is_congested()) return false;
+  if (session.is_state_due) SendState(session);
   UnackedPacket& packet = session.unacked.back();
-  const bool is_next = session.link_seq + 1 == packet.seq && !session.is_state_due;
-  if (!is_next || session.gateway->is_congested() || !IsInPace(session, packet)) return false;
+  if (session.link_seq + 1 != packet.seq || !IsInPace(session, packet)) return false;
   NoteUnderWay(session, packet);
   return true;
 }

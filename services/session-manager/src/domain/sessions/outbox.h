@@ -1,8 +1,11 @@
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <deque>
 #include <memory>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "domain/delivery/delivery.h"
 #include "domain/sessions/session.h"
@@ -20,7 +23,7 @@ struct Settings;
 /// (delivery/README.md, B2 and B3). I/O thread only.
 class Outbox {
  public:
-  /// Told of a new state that no gateway can be told.
+  /// Told of a new state that no gateway can be told, or not for long.
   class Listener {
    public:
     virtual void OnStateChanged(Session& session) = 0;
@@ -29,13 +32,15 @@ class Outbox {
     ~Listener() = default;
   };
 
-  Outbox(const Settings& settings, const SessionTable& table, Confirmations& confirmations)
-      : settings_(settings), table_(table), confirmations_(confirmations) {}
+  Outbox(asio::any_io_executor executor, const Settings& settings, const SessionTable& table,
+         Confirmations& confirmations)
+      : executor_(std::move(executor)), settings_(settings), table_(table), confirmations_(confirmations) {}
   /// Before the first session.
   void SetListener(Listener& listener) { listener_ = &listener; }
   bool is_wired() const { return listener_ != nullptr; }
 
-  /// Tells the gateway the session's newest state: at once, or when its link has room.
+  /// Tells the gateway the session's newest state, before anything that comes later for the session: at the
+  /// end of the loop's turn, once for all that changes in it, or when its link has room.
   void Publish(Session& session);
   /// At once, to the session's gateway, which it must have.
   void SendState(Session& session);
@@ -55,18 +60,23 @@ class Outbox {
   void OnGatewayLost(GatewayPeer& gateway) { behind_.erase(&gateway); }
 
  private:
+  void PushChanged();
   /// Whether the link to the session's gateway has room. If not, Push comes when it has.
   bool HasRoom(Session& session);
   /// Whether its client has taken enough for the packet to follow. If not, Push comes when it has.
   bool IsInPace(const Session& session, const UnackedPacket& packet) const;
   static void NoteUnderWay(Session& session, UnackedPacket& packet);
 
+  asio::any_io_executor executor_;
   const Settings& settings_;
   const SessionTable& table_;
   Confirmations& confirmations_;
   Listener* listener_ = nullptr;
   /// Sessions that wait for room on the link to their gateway.
   std::unordered_map<const GatewayPeer*, std::deque<std::weak_ptr<Session>>> behind_;
+  /// Sessions whose state has changed in this turn.
+  std::vector<std::shared_ptr<Session>> changed_;
+  bool is_posted_ = false;
 };
 
 }  // namespace rookery::session_manager

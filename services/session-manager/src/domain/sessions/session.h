@@ -191,8 +191,12 @@ struct Session : GatewayHook {
   /// Of packets that are under way.
   std::size_t bytes_under_way = 0;
   bool awaits_room = false;
-  /// Its newest state waits for room, too: it goes before any packet or confirmation that comes later.
+  /// Its newest state is not on the link either: it goes before any packet or confirmation that comes later.
   bool is_state_due = false;
+  /// Outbox::Push comes at the end of this turn of the loop.
+  bool is_push_posted = false;
+  /// A confirmation waits for the state.
+  bool awaits_state = false;
   /// The newest record given, and the newest that was addressed to this session.
   std::int64_t last_offset = -1;
   std::int64_t last_primary = -1;

@@ -31,8 +31,8 @@ namespace rookery::session_manager {
 namespace {
 
 constexpr std::string_view kTimedOut = "connection-timeout";
-/// Of the addresses that a session has directed presence to, the record of its end names so many:
-/// it has to fit into the log.
+/// Of the addresses that a session has directed presence to, the record of its end names so many: it has to
+/// fit into the log. Sessions that an earlier release has begun may have more.
 constexpr std::size_t kMaxDirectedBytes = 256 * 1024;
 
 /// Whom the session has told directly that it is there, to be told that it is gone.
