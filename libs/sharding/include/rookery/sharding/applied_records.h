@@ -10,11 +10,12 @@
 namespace rookery::sharding {
 
 /// Of the records that follow from those of one source shard, which have been applied: a set of
-/// (offset, part). Part numbers of one offset are small: what follows from a record is counted from 1.
+/// (offset, part). What follows from a record is counted from 1; where it has several recipients, or leads to
+/// things of several kinds, each has numbers of its own, 65,536 apart.
 ///
 /// While the source's cursor stands still this is what grows, so a member costs little: two to four bytes
 /// where few offsets of a chunk are there, down to one bit where many are; and 40 bytes for each chunk and
-/// part of which there is any.
+/// part of which there is any. The same part of many records is what there is most of.
 class AppliedRecords {
  public:
   /// False: it was there.

@@ -17,8 +17,9 @@ namespace rookery::sharding {
 /// What a sharded service brings to the machinery: the steps in the life of one of its shards, in
 /// this order. Called on the I/O thread by the ShardOwner.
 ///
-///   MakeShard, OnFenced, Load, OnReading, OnFinishedRecord*, Apply*, GoLive, Apply*,
-///   then HandOver (in order) and Forget, or Forget alone (lost).
+///   MakeShard, OnFenced, Load, OnReading, OnFinishedRecord*, Apply*, Settle (if it is not settled),
+///   GoLive, Apply*, then HandOver (in order, of one that is live) and Forget. A shard may be lost, and so be
+///   forgotten, at any of them.
 class ShardService {
  public:
   virtual ~ShardService() = default;
