@@ -1,0 +1,425 @@
+// Whole sessions of hostile clients: the gateway's streams with the real session-manager, roster, muc and
+// search behind them, over the simulation's Kafka, Redis, PostgreSQL and time.
+//
+// Each line of the input is one act: a letter for the client, one for what it does, and decisions
+// (hostile_sessions/line.h). A capital letter for the client: what follows from the act comes before the next
+// one; a small one: both are under way at once. A is Ann, B is Bob, both over TCP, and W is Ann's second
+// device, over WebSocket. A client that is not signed in signs in before it says something.
+//
+//   m p i   a message, presence or IQ (hostile_sessions/stanzas.cc)
+//   x       the rest of the line as it is
+//   r h e   <r/>; <a/> with some h; <enable/>
+//   n u     a new connection with a new session; with the old one, resumed, or something like it
+//   o g s b only a connection; a header; SASL; bind
+//   l       <starttls/>
+//   c k     </stream:stream>; the connection is cut
+//   w d q   reads no more, or again; sends in pieces; does not answer, or does again
+//   t       time passes
+
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "domain/text.h"
+#include "environment.h"
+#include "fuzz_input.h"
+#include "hostile_sessions/client.h"
+#include "hostile_sessions/edge.h"
+#include "hostile_sessions/ledger.h"
+#include "hostile_sessions/line.h"
+#include "hostile_sessions/stanzas.h"
+#include "rookery/telemetry/log.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::fuzz {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Goal = Client::Goal;
+
+constexpr std::size_t kMaxLines = 64;
+constexpr std::uint32_t kShards = 2;
+constexpr seconds kResumeTimeout{4};
+
+/// FNV-1a.
+std::uint64_t HashOf(std::string_view text) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return hash;
+}
+
+/// The smallest cluster that has everything.
+class SmallCluster {
+ public:
+  explicit SmallCluster(std::uint64_t key) : ledger(key) {
+    environment_.has_registration = true;
+    for (const char* topic : {"users", "messages", "presence", "rooms"}) kafka_.CreateTopic(topic, kShards);
+    for (const char* user : {"ann@localhost", "bob@localhost", "cyd@localhost"})
+      database_->AddAccount(user, "secret");
+    rosters_->Befriend("ann@localhost", "bob@localhost");
+    ledger.Befriend("ann@localhost", "bob@localhost");
+    roster_ = MakeRoster(environment_, *rosters_, "roster");
+    for (const char* service : {"muc", "search"})
+      members_.push_back(MakeMember(environment_, service, service));
+    manager_ = MakeSessionManager(environment_, "manager");
+    edge = std::make_unique<Edge>(environment_, ledger, "gateway");
+    for (simulation::Process* process : Processes()) process->Start();
+    RunUntil([this] { return IsLive(); }, seconds(30));
+    Require(IsLive(), "a cluster comes up");
+  }
+  ~SmallCluster() {
+    auto processes = Processes();
+    for (auto it = processes.rbegin(); it != processes.rend(); ++it) (*it)->Kill();
+  }
+
+  void RunFor(milliseconds duration) { world.RunFor(duration); }
+  /// False: not within `limit`.
+  template <typename Condition>
+  bool RunUntil(Condition condition, milliseconds limit, milliseconds step = milliseconds(10)) {
+    for (milliseconds passed{0}; passed < limit; passed += step) {
+      if (condition()) return true;
+      world.RunFor(step);
+    }
+    return condition();
+  }
+
+  /// When everybody has gone for good.
+  void RequireSilence() {
+    RunUntil([this] { return IsSilent(); }, kResumeTimeout + seconds(60), milliseconds(500));
+    if (!IsSilent())
+      std::fprintf(stderr, "session-manager: %zu sessions, gateway: %zu sessions, %zu connections\n",
+                   manager_->sessions(), edge->sessions(), edge->connections());
+    Require(IsSilent(), "in the end nothing is left of sessions, and every record is finished");
+    Require(manager_->records_out_of_order() == 0, "what follows from a session's stanzas is in their order");
+  }
+
+ private:
+  std::vector<simulation::Process*> Processes() {
+    return {&redis_,           &postgres_,        &broker_,       roster_.get(),
+            members_[0].get(), members_[1].get(), manager_.get(), edge.get()};
+  }
+  bool IsLive() {
+    for (std::uint32_t shard = 0; shard < kShards; ++shard)
+      if (!manager_->is_live(shard) || !members_[0]->is_live(shard) || !members_[1]->is_live(shard))
+        return false;
+    return edge->is_connected();
+  }
+  bool IsSilent() {
+    for (std::int32_t shard = 0; shard < static_cast<std::int32_t>(kShards); ++shard)
+      if (kafka_.CommittedOf("session-managers", shard) < kafka_.partition("users", shard).end())
+        return false;
+    return manager_->sessions() == 0 && edge->sessions() == 0 && edge->connections() == 0;
+  }
+
+ public:
+  Ledger ledger;
+  simulation::World world{1, false};
+
+ private:
+  simulation::Process redis_{world, "redis"};
+  simulation::Process postgres_{world, "postgres"};
+  simulation::Process broker_{world, "broker"};
+  simulation::RedisData redis_data_;
+  std::unique_ptr<simulation::Database> database_ = simulation::MakeDatabase();
+  std::unique_ptr<simulation::RosterDatabase> rosters_ = simulation::MakeRosterDatabase();
+  simulation::Kafka kafka_{world, broker_};
+  simulation::Links links_{world};
+  simulation::Environment environment_{world,      kafka_, links_, redis_,  redis_data_,    postgres_,
+                                       *database_, {},     {},     kShards, kResumeTimeout, {}};
+  std::unique_ptr<simulation::RosterProcess> roster_;
+  std::vector<std::unique_ptr<simulation::MemberProcess>> members_;
+  std::unique_ptr<simulation::SessionManagerProcess> manager_;
+
+ public:
+  std::unique_ptr<Edge> edge;
+};
+
+/// The clients, and what one input makes of them.
+class Play {
+ public:
+  explicit Play(std::string_view input)
+      : cluster_(HashOf(input)),
+        clients_{std::make_unique<Client>(*cluster_.edge, cluster_.ledger, "ann@localhost", "a", false),
+                 std::make_unique<Client>(*cluster_.edge, cluster_.ledger, "bob@localhost", "b", false),
+                 std::make_unique<Client>(*cluster_.edge, cluster_.ledger, "ann@localhost", "w", true),
+                 std::make_unique<Client>(*cluster_.edge, cluster_.ledger, "cyd@localhost", "c", false)} {}
+
+  void Act(std::string_view text) {
+    Line line(text);
+    const char who = line.NextChar();
+    const std::size_t number = WhoIs(who);
+    Client& client = *clients_[number];
+    const char what = line.NextChar();
+    Do(client, number, what, line);
+    if (who >= 'a' && who <= 'z') return;
+    Run(milliseconds(4));
+  }
+
+  void End() {
+    Settle();
+    CheckAmounts();
+    // One leaves with a word, the others without.
+    if (clients_[0]->is_connected()) clients_[0]->SendClose();
+    Run(milliseconds(100));
+    for (const auto& client : clients_) client->Cut(true);
+    cluster_.RequireSilence();
+  }
+
+ private:
+  std::size_t WhoIs(char c) const {
+    switch (c) {
+      case 'A':
+      case 'a':
+        return 0;
+      case 'B':
+      case 'b':
+        return 1;
+      case 'W':
+      case 'w':
+        return 2;
+      case 'C':
+      case 'c':
+        return 3;
+      default:
+        return static_cast<unsigned char>(c) % clients_.size();
+    }
+  }
+
+  /// With whom a client has to do mostly.
+  static std::size_t OtherOf(std::size_t number) { return number == 1 || number == 3 ? 0 : 1; }
+
+  Cast CastOf(std::size_t number) const {
+    const Client& own = *clients_[number];
+    const Client& other = *clients_[OtherOf(number)];
+    return {own.user(), own.full_jid(), clients_[number == 0 ? 2 : 0]->full_jid(), other.user(),
+            other.full_jid()};
+  }
+
+  void Run(milliseconds duration) {
+    const auto step = std::min(duration, milliseconds(50));
+    for (milliseconds passed{0}; passed < duration; passed += step) {
+      cluster_.RunFor(step);
+      for (const auto& client : clients_) client->Reply();
+    }
+    CheckAmounts();
+  }
+
+  bool RunUntilThere(Client& client, Goal goal) {
+    for (int i = 0; i < 300 && client.is_connected() && !client.is_there(goal); ++i) Run(milliseconds(1));
+    return client.is_there(goal);
+  }
+
+  void SignIn(Client& client, std::size_t number, std::size_t how) {
+    client.Connect(Goal::kBound);
+    if (!RunUntilThere(client, Goal::kBound)) return;
+    if ((how & 1) == 0) client.SendEnable(true);
+    if ((how & 2) == 0) Send(client, number, "<presence xmlns='jabber:client'/>");
+    if ((how & 4) != 0)
+      Send(client, number,
+           gateway::Cat("<iq xmlns='jabber:client' type='set' id='", NextId(), "'><enable xmlns='",
+                        xmpp::ns::kCarbons, "'/></iq>"));
+    if ((how & 8) != 0)
+      Send(client, number,
+           gateway::Cat("<iq xmlns='jabber:client' type='get' id='", NextId(), "'><query xmlns='",
+                        xmpp::ns::kRoster, "'/></iq>"));
+    Run(milliseconds(4));
+  }
+
+  void Send(Client& client, std::size_t, std::string xml) { client.Send(std::move(xml)); }
+  std::string NextId() { return gateway::Cat("i", ++ids_); }
+
+  void Do(Client& client, std::size_t number, char what, Line& line) {
+    const std::string_view kWithoutSignIn = "noguklsbtwdq";
+    if (!client.is_connected() && kWithoutSignIn.find(what) == std::string_view::npos)
+      SignIn(client, number, 0);
+    switch (what) {
+      case 'm':
+        return client.Send(MakeMessage(line, CastOf(number), cluster_.ledger.NextMark(), NextId()));
+      case 'p':
+        return client.Send(MakePresence(line, CastOf(number), cluster_.ledger.NextMark(), NextId()));
+      case 'i':
+        return client.Send(MakeIq(line, CastOf(number), cluster_.ledger.NextMark(), NextId()));
+      case 'x':
+        return client.Send(std::string(line.rest()));
+      case 'r':
+        return client.AskForAck();
+      case 'h': {
+        const std::uint32_t h = client.received();
+        const std::uint32_t numbers[] = {h, h - 1, h + 1, 0, 0xFFFFFFFF, h + 1000, h / 2};
+        return client.SendAck(numbers[line.Next(std::size(numbers))]);
+      }
+      case 'e':
+        return client.SendEnable(line.Next(2) == 0);
+      case 'n':
+        return SignIn(client, number, line.Next(16));
+      case 'u':
+        return Resume(client, number, line);
+      case 'o':
+        client.Connect(line.Next(2) == 0 ? Goal::kStarted : Goal::kConnected);
+        return;
+      case 'g':
+        return client.SendHeader();
+      case 's': {
+        static constexpr std::string_view kPasswords[] = {"secret", "wrong", "", "\xFF",
+                                                          "secret\xE2\x80\x8F"};
+        return client.SendAuth(kPasswords[line.Next(std::size(kPasswords))]);
+      }
+      case 'b': {
+        static constexpr std::string_view kResources[] = {"",  "a", "b",        "w",
+                                                          "x", " ", "&#x200F;", "&quot;&gt;\xC3\xA9"};
+        const std::size_t choice = line.Next(std::size(kResources) + 1);
+        return client.SendBind(choice == 0 ? std::string_view(client.resource()) : kResources[choice - 1]);
+      }
+      case 'l':
+        return client.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+      case 'c':
+        return client.SendClose();
+      case 'k':
+        return client.Cut(line.Next(2) == 1);
+      case 'w':
+        return client.set_reading(line.Next(2) == 1);
+      case 'd': {
+        static constexpr std::size_t kSizes[] = {0, 1, 7, 100};
+        return client.set_piece(kSizes[line.Next(std::size(kSizes))]);
+      }
+      case 'q':
+        return client.set_polite(line.Next(2) == 1);
+      case 't': {
+        static constexpr milliseconds kTimes[] = {milliseconds(10), milliseconds(300), seconds(1),
+                                                  seconds(4),       seconds(12),       seconds(70)};
+        const milliseconds time = kTimes[line.Next(std::size(kTimes))];
+        if (time_passed_ + time > seconds(150)) return;
+        time_passed_ += time;
+        return Run(time);
+      }
+      default:
+        // Bytes that mean nothing here still mean something to a server.
+        return client.Send(std::string(line.rest()));
+    }
+  }
+
+  void Resume(Client& client, std::size_t number, Line& line) {
+    const std::string own = client.sm_id();
+    const std::uint32_t h = client.received();
+    const std::size_t choice = line.Next(9);
+    if (choice == 0) {
+      client.Connect(Goal::kResumed);
+      RunUntilThere(client, Goal::kResumed);
+      return;
+    }
+    if (choice < 8) {
+      client.Connect(Goal::kSignedIn);
+      if (!RunUntilThere(client, Goal::kSignedIn)) return;
+      client.SendHeader();
+    }
+    const std::string others = clients_[OtherOf(number)]->sm_id();
+    const std::string devices = clients_[number == 0 ? 2 : 0]->sm_id();
+    switch (choice) {
+      case 1:
+        return client.SendResume(own, 0);
+      case 2:
+        return client.SendResume(own, h + 1);
+      case 3:
+        return client.SendResume(own, 0xFFFFFFFF);
+      case 4:
+        return client.SendResume(others, 0);
+      case 5:
+        return client.SendResume(devices, 0);
+      case 6:
+        return client.SendResume("AAAAAAAAAAAAAAAAAAAAAA", h);
+      case 7:
+        return client.SendResume(gateway::Cat(own, line.rest().substr(0, 12)), h);
+      default:  // on the stream that there is
+        return client.SendResume(own, h);
+    }
+  }
+
+  /// All that is under way comes to its end.
+  void Settle() {
+    for (const auto& client : clients_) {
+      client->set_reading(true);
+      client->set_polite(true);
+      client->set_piece(0);
+    }
+    std::vector<std::uint64_t> acknowledgements;
+    for (const auto& client : clients_) acknowledgements.push_back(client->acknowledgements());
+    for (int i = 0; i < 40; ++i) {
+      for (const auto& client : clients_)
+        if (client->is_bound() && client->has_stream_management()) client->AskForAck();
+      Run(milliseconds(i < 4 ? 50 : 1000));
+      bool is_done = i > 0;
+      for (std::size_t c = 0; c < clients_.size(); ++c) {
+        const Client& client = *clients_[c];
+        if (!client.is_bound()) continue;
+        // Whoever has left an element open says nothing more.
+        const bool is_stuck = i > 10 && client.acknowledgements() == acknowledgements[c];
+        is_done = is_done && cluster_.ledger.Unanswered(*client.session()) == 0 &&
+                  (is_stuck || client.is_acknowledged());
+      }
+      if (is_done) break;
+    }
+    for (std::size_t c = 0; c < clients_.size(); ++c) {
+      const Client& client = *clients_[c];
+      if (!client.is_bound()) continue;
+      cluster_.ledger.RequireAnswers(*client.session());
+      if (client.acknowledgements() > acknowledgements[c])
+        Require(client.is_acknowledged(), "what was sent is acknowledged in the end");
+    }
+  }
+
+  /// Whatever clients send, it costs no more than its share.
+  void CheckAmounts() {
+    static const std::size_t kMaxQueued = [] {
+      const gateway::XmppSettings settings = HostileSettings();
+      // And one stanza more, with what the cluster may add, as well as answers to <r/>.
+      return settings.max_queued_bytes + settings.limits.max_stanza_bytes + std::size_t{64} * 1024;
+    }();
+    std::uint64_t sent = 0, received = 0, connections = 0;
+    for (const auto& client : clients_) {
+      Require(client->queued_bytes() <= kMaxQueued, "what waits for a client that reads nothing is bounded");
+      sent += client->bytes_sent();
+      received += client->bytes_received();
+      connections += static_cast<std::uint64_t>(client->connections());
+    }
+    Require(received <= 32 * sent + 64 * 1024 * (connections + 1),
+            "what comes out is bounded by what went in");
+  }
+
+  SmallCluster cluster_;
+  std::array<std::unique_ptr<Client>, 4> clients_;
+  std::uint64_t ids_ = 0;
+  milliseconds time_passed_{0};
+};
+
+}  // namespace
+
+}  // namespace rookery::fuzz
+
+// In place of the kernel's timers. In virtual time Asio asks with each turn of a loop for one that is due at
+// once (rookery/runtime/timer.h): something that can always be read does the same, and saves half of all
+// time.
+extern "C" int timerfd_create(int, int) { return eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); }
+extern "C" int timerfd_settime(int, int, const itimerspec*, itimerspec*) { return 0; }
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  rookery::telemetry::InitLog("fuzz", "hostile_sessions", "error");
+  return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  rookery::fuzz::Play play(text);
+  rookery::fuzz::Input input(data, size);
+  for (std::size_t i = 0; i < rookery::fuzz::kMaxLines && !input.empty(); ++i) play.Act(input.Until('\n'));
+  play.End();
+  return 0;
+}
