@@ -23,8 +23,11 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "domain/text.h"
@@ -35,6 +38,7 @@
 #include "hostile_sessions/ledger.h"
 #include "hostile_sessions/line.h"
 #include "hostile_sessions/stanzas.h"
+#include "random.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
 
@@ -48,7 +52,7 @@ using Goal = Client::Goal;
 
 constexpr std::size_t kMaxLines = 64;
 constexpr std::uint32_t kShards = 2;
-constexpr seconds kResumeTimeout{4};
+constexpr seconds kResumeTimeout{2};
 
 /// FNV-1a.
 std::uint64_t HashOf(std::string_view text) {
@@ -56,6 +60,72 @@ std::uint64_t HashOf(std::string_view text) {
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
   return hash;
 }
+
+// ---- the generator -----------------------------------------------------------
+
+/// One act, as a line.
+std::string MakeLine(simulation::Random& random) {
+  // As often as they stand here.
+  static constexpr std::string_view kClients = "AAABBBWWCabw";
+  static constexpr std::string_view kActs = "mmmmmmmmppppppiiiiiiiiiiirrhxenuuuogsblckkwwdqttt";
+  static constexpr std::string_view kDecisions =
+      "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  static constexpr std::string_view kRaw[] = {
+      "<presence xmlns='jabber:client'/>",
+      "<message xmlns='jabber:client' to='bob@localhost'>",
+      "</message>",
+      "<iq xmlns='jabber:client' type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>",
+      "</stream:stream>",
+      "<r xmlns='urn:xmpp:sm:3'/>",
+      "<a xmlns='urn:xmpp:sm:3' h='-1'/>",
+      " ",
+      "<",
+      "]]>",
+      "<stream:error/>",
+      "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>biwsbj1hbm4scj1h</auth>"};
+  const auto any = [&](std::string_view from) { return from[random.Below(from.size())]; };
+  std::string line{any(kClients), any(kActs)};
+  if (line[1] == 'x') return line.append(kRaw[random.Below(std::size(kRaw))]);
+  // A type and a recipient that are usual as often as any other, and nothing wrong twice as often as
+  // something.
+  line.push_back(random.Chance(0.5) ? any("0123") : any(kDecisions));
+  line.push_back(random.Chance(0.5) ? any("0123") : any(kDecisions));
+  line.push_back(any(kDecisions));
+  if (line[1] == 'p') line.push_back(any(kDecisions));
+  if (random.Chance(0.33)) line.push_back(any(kDecisions));
+  return line;
+}
+
+/// An input with one act more, less, or another one.
+std::string Mutated(std::string_view input, simulation::Random& random) {
+  std::vector<std::string> lines;
+  for (Input rest(reinterpret_cast<const std::uint8_t*>(input.data()), input.size()); !rest.empty();)
+    lines.emplace_back(rest.Until('\n'));
+  if (lines.size() >= kMaxLines) lines.resize(random.Below(kMaxLines));
+  const std::size_t at = random.Below(lines.size() + 1);
+  const auto here = lines.begin() + static_cast<std::ptrdiff_t>(at);
+  switch (at == lines.size() ? 0 : random.Below(5)) {
+    case 0:
+    case 1:
+      for (std::size_t i = 1 + random.Below(4); i > 0; --i)
+        lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(at), MakeLine(random));
+      break;
+    case 2:
+      *here = MakeLine(random);
+      break;
+    case 3:
+      lines.erase(here);
+      break;
+    default:
+      std::swap(*here, lines[random.Below(lines.size())]);
+      break;
+  }
+  std::string out;
+  for (const std::string& line : lines) out.append(line).push_back('\n');
+  return out;
+}
+
+// ---- the cluster -------------------------------------------------------------
 
 /// The smallest cluster that has everything.
 class SmallCluster {
@@ -413,6 +483,18 @@ extern "C" int timerfd_settime(int, int, const itimerspec*, itimerspec*) { retur
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
   rookery::telemetry::InitLog("fuzz", "hostile_sessions", "error");
   return 0;
+}
+
+extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                                               unsigned seed) {
+  rookery::simulation::Random random(seed);
+  if (random.Chance(0.3)) return LLVMFuzzerMutate(data, size, max_size);
+  const std::string mutated =
+      rookery::fuzz::Mutated({reinterpret_cast<const char*>(data), size}, random).substr(0, max_size);
+  std::copy(mutated.begin(), mutated.end(), data);
+  return mutated.size();
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

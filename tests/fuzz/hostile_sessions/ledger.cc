@@ -112,8 +112,8 @@ void Ledger::Received(Session& session, const Stanza& stanza) {
   const std::string& user = session.user;
   const std::string xml = Written(stanza);
   const std::vector<std::string> marks = MarksIn(xml);
-  RequireOf(stanza, session.full_jid,
-            stanza.to().empty() || stanza.to() == session.full_jid || stanza.to() == user,
+  // RFC 6121 section 8.5.3.2: it may have been meant for another of the user's devices, which is gone.
+  RequireOf(stanza, session.full_jid, stanza.to().empty() || BareOf(stanza.to()) == user,
             "a stanza is addressed to who receives it");
   for (const std::string& mark : marks) {
     const auto origin = origins_.find(mark);
@@ -183,12 +183,18 @@ void Ledger::CheckAnswer(Session& session, const Stanza& stanza) {
   const std::string& from = stanza.from();
   // Of a client, which may say what it likes.
   if (IsFull(from) && IsLocalUser(from) && stanza.type() == "result") return;
-  const auto found = session.requests.find({stanza.id(), from.empty() ? session.user : from});
-  if (found == session.requests.end())
+  const std::pair key(stanza.id(), from.empty() ? session.user : from);
+  // What a session has asked, and not waited for, is answered to the next one that has its address.
+  Session* asker = &session;
+  if (!session.requests.contains(key))
+    for (auto& [id, other] : sessions_)
+      if (other.full_jid == session.full_jid && other.requests.contains(key)) asker = &other;
+  const auto found = asker->requests.find(key);
+  if (found == asker->requests.end())
     return RequireOf(stanza, session.full_jid, IsFull(from), "nobody answers what was not asked");
   Session::Request& request = found->second;
   ++request.answered;
-  if (request.is_for_a_client || !session.is_honest) return;
+  if (request.is_for_a_client || !asker->is_honest) return;
   RequireOf(stanza, session.full_jid, request.answered <= request.asked, "a request is answered once");
 }
 
