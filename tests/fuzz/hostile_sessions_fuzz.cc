@@ -107,6 +107,10 @@ std::string Mutated(std::string_view input, simulation::Random& random) {
   switch (at == lines.size() ? 0 : random.Below(5)) {
     case 0:
     case 1:
+      if (random.Chance(0.1)) {  // one that says the same over and over
+        lines.insert(here, 2 + random.Below(16), MakeLine(random));
+        break;
+      }
       for (std::size_t i = 1 + random.Below(4); i > 0; --i)
         lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(at), MakeLine(random));
       break;
@@ -450,8 +454,8 @@ class Play {
   void CheckAmounts() {
     static const std::size_t kMaxQueued = [] {
       const gateway::XmppSettings settings = HostileSettings();
-      // And one stanza more, with what the cluster may add, as well as answers to <r/>.
-      return settings.max_queued_bytes + settings.limits.max_stanza_bytes + std::size_t{64} * 1024;
+      // And one stanza more, with what the cluster adds (addresses, a carbon), then the end of the stream.
+      return settings.max_queued_bytes + 2 * settings.limits.max_stanza_bytes + std::size_t{4} * 1024;
     }();
     std::uint64_t sent = 0, received = 0, connections = 0;
     for (const auto& client : clients_) {

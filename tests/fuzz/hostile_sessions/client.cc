@@ -253,6 +253,7 @@ void Client::OnStanza(xmpp::Stanza stanza) {
 }
 
 void Client::OnBound() {
+  Require(place_->session->user == user_, "a client is given a session of its own user");
   has_session_ = true;
   last_session_ = place_->session;
   full_jid_ = last_session_->full_jid;
@@ -266,6 +267,8 @@ void Client::OnElement(const xmpp::Element& element) {
   Require(has_header_, "elements come within a stream");
   Require(!has_error_, "behind a stream error comes nothing but the end");
   if (element.Is("error", ns::kStreams)) {
+    Require(element.Find("internal-server-error", ns::kStreamErrors) == nullptr,
+            "no stream ends by a fault of ours");
     has_error_ = is_ending_ = true;
   } else if (element.Is("features", ns::kStreams)) {
     OnFeatures(element);
@@ -311,6 +314,7 @@ void Client::OnStreamManagement(const xmpp::Element& element) {
     received_ = 0;
   } else if (name == "resumed") {
     Require(place_->session != nullptr && !has_session_, "what is resumed is a session");
+    Require(place_->session->user == user_, "a client resumes a session of its own user");
     if (place_->session != last_session_) {
       // Of another device, of which we know nothing.
       last_session_ = place_->session;

@@ -122,6 +122,9 @@ void Ledger::Received(Session& session, const Stanza& stanza) {
               std::ranges::any_of(origin->second, [&](const Origin& o) { return MayReach(o, user); }),
               "nothing reaches whom it was not meant for");
   }
+  RequireOf(stanza, session.full_jid,
+            stanza.type() != "error" || stanza.payload().find("<internal-server-error") == std::string::npos,
+            "no answer speaks of a fault of ours");
   CheckSender(session, stanza, marks);
   if (IsAnswer(stanza)) CheckAnswer(session, stanza);
   if (stanza.kind() == common::v1::STANZA_KIND_MESSAGE && stanza.type() != "error" && !marks.empty() &&

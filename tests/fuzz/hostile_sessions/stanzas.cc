@@ -191,12 +191,15 @@ std::string Spoil(std::size_t choice, Draft draft, const Cast& cast) {
     case 38:
       draft.id = "&#9;&quot;&gt;]]&gt;&#10;";
       return Write(draft);
-    default:
+    case 39:
       draft.payload += "<e>\xEF\xBF\xBE\xF4\x8F\xBF\xBF&#x85;&#x2028;]]&gt;</e>";
+      return Write(draft);
+    default:  // as large as it may be
+      draft.payload += "<big xmlns='urn:big'>" + Repeat("x", 5000) + "</big>";
       return Write(draft);
   }
 }
-constexpr std::size_t kSpoilCount = 40;
+constexpr std::size_t kSpoilCount = 41;
 
 Draft MakeDraft(Line& line, const Cast& cast, std::string_view mark, std::string_view id,
                 std::string_view name, const std::vector<std::string_view>& types,
