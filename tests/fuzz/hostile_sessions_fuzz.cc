@@ -16,9 +16,6 @@
 //   w d q   reads no more, or again; sends in pieces; does not answer, or does again
 //   t       time passes
 
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -41,6 +38,7 @@
 #include "random.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
+#include "virtual_kernel.h"
 
 namespace rookery::fuzz {
 
@@ -478,13 +476,8 @@ class Play {
 
 }  // namespace rookery::fuzz
 
-// In place of the kernel's timers. In virtual time Asio asks with each turn of a loop for one that is due at
-// once (rookery/runtime/timer.h): something that can always be read does the same, and saves half of all
-// time.
-extern "C" int timerfd_create(int, int) { return eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); }
-extern "C" int timerfd_settime(int, int, const itimerspec*, itimerspec*) { return 0; }
-
-extern "C" int LLVMFuzzerInitialize(int*, char***) {
+extern "C" int LLVMFuzzerInitialize(int*, char*** argv) {
+  rookery::simulation::FixAddresses(*argv);
   rookery::telemetry::InitLog("fuzz", "hostile_sessions", "error");
   return 0;
 }
