@@ -51,6 +51,8 @@ using Goal = Client::Goal;
 constexpr std::size_t kMaxLines = 64;
 constexpr std::uint32_t kShards = 2;
 constexpr seconds kResumeTimeout{2};
+/// That acts let pass, since each second costs as much as an act.
+constexpr seconds kMaxTime{30};
 
 /// FNV-1a.
 std::uint64_t HashOf(std::string_view text) {
@@ -290,38 +292,38 @@ class Play {
     return client.is_there(goal);
   }
 
-  void SignIn(Client& client, std::size_t number, std::size_t how) {
+  void SignIn(Client& client, std::size_t how) {
     client.Connect(Goal::kBound);
     if (!RunUntilThere(client, Goal::kBound)) return;
     if ((how & 1) == 0) client.SendEnable(true);
-    if ((how & 2) == 0) Send(client, number, "<presence xmlns='jabber:client'/>");
+    if ((how & 2) == 0) client.SendStanza("<presence xmlns='jabber:client'/>");
     if ((how & 4) != 0)
-      Send(client, number,
-           gateway::Cat("<iq xmlns='jabber:client' type='set' id='", NextId(), "'><enable xmlns='",
-                        xmpp::ns::kCarbons, "'/></iq>"));
+      client.SendStanza(gateway::Cat("<iq xmlns='jabber:client' type='set' id='", NextId(),
+                                     "'><enable xmlns='", xmpp::ns::kCarbons, "'/></iq>"));
     if ((how & 8) != 0)
-      Send(client, number,
-           gateway::Cat("<iq xmlns='jabber:client' type='get' id='", NextId(), "'><query xmlns='",
-                        xmpp::ns::kRoster, "'/></iq>"));
+      client.SendStanza(gateway::Cat("<iq xmlns='jabber:client' type='get' id='", NextId(),
+                                     "'><query xmlns='", xmpp::ns::kRoster, "'/></iq>"));
     Run(milliseconds(4));
   }
 
-  void Send(Client& client, std::size_t, std::string xml) { client.Send(std::move(xml)); }
+  static void Say(Client& client, Written stanza) {
+    if (stanza.is_valid) return client.SendStanza(std::move(stanza.xml));
+    client.SendRaw(std::move(stanza.xml));
+  }
   std::string NextId() { return gateway::Cat("i", ++ids_); }
 
   void Do(Client& client, std::size_t number, char what, Line& line) {
     const std::string_view kWithoutSignIn = "noguklsbtwdq";
-    if (!client.is_connected() && kWithoutSignIn.find(what) == std::string_view::npos)
-      SignIn(client, number, 0);
+    if (!client.is_connected() && kWithoutSignIn.find(what) == std::string_view::npos) SignIn(client, 0);
     switch (what) {
       case 'm':
-        return client.Send(MakeMessage(line, CastOf(number), cluster_.ledger.NextMark(), NextId()));
+        return Say(client, MakeMessage(line, CastOf(number), cluster_.ledger.NextMark(), NextId()));
       case 'p':
-        return client.Send(MakePresence(line, CastOf(number), cluster_.ledger.NextMark(), NextId()));
+        return Say(client, MakePresence(line, CastOf(number), cluster_.ledger.NextMark(), NextId()));
       case 'i':
-        return client.Send(MakeIq(line, CastOf(number), cluster_.ledger.NextMark(), NextId()));
+        return Say(client, MakeIq(line, CastOf(number), cluster_.ledger.NextMark(), NextId()));
       case 'x':
-        return client.Send(std::string(line.rest()));
+        return client.SendRaw(std::string(line.rest()));
       case 'r':
         return client.AskForAck();
       case 'h': {
@@ -332,7 +334,7 @@ class Play {
       case 'e':
         return client.SendEnable(line.Next(2) == 0);
       case 'n':
-        return SignIn(client, number, line.Next(16));
+        return SignIn(client, line.Next(16));
       case 'u':
         return Resume(client, number, line);
       case 'o':
@@ -352,7 +354,7 @@ class Play {
         return client.SendBind(choice == 0 ? std::string_view(client.resource()) : kResources[choice - 1]);
       }
       case 'l':
-        return client.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+        return client.SendRaw("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
       case 'c':
         return client.SendClose();
       case 'k':
@@ -367,15 +369,15 @@ class Play {
         return client.set_polite(line.Next(2) == 1);
       case 't': {
         static constexpr milliseconds kTimes[] = {milliseconds(10), milliseconds(300), seconds(1),
-                                                  seconds(4),       seconds(12),       seconds(70)};
+                                                  seconds(3),       seconds(6),        seconds(12)};
         const milliseconds time = kTimes[line.Next(std::size(kTimes))];
-        if (time_passed_ + time > seconds(150)) return;
+        if (time_passed_ + time > kMaxTime) return;
         time_passed_ += time;
         return Run(time);
       }
       default:
         // Bytes that mean nothing here still mean something to a server.
-        return client.Send(std::string(line.rest()));
+        return client.SendRaw(std::string(line.rest()));
     }
   }
 
@@ -435,7 +437,7 @@ class Play {
         // Whoever has left an element open says nothing more.
         const bool is_stuck = i > 10 && client.acknowledgements() == acknowledgements[c];
         is_done = is_done && cluster_.ledger.Unanswered(*client.session()) == 0 &&
-                  (is_stuck || client.is_acknowledged());
+                  (is_stuck || client.is_acknowledged()) && client.is_all_taken();
       }
       if (is_done) break;
     }
@@ -443,6 +445,7 @@ class Play {
       const Client& client = *clients_[c];
       if (!client.is_bound()) continue;
       cluster_.ledger.RequireAnswers(*client.session());
+      Require(client.is_all_taken(), "every valid stanza is taken once");
       if (client.acknowledgements() > acknowledgements[c])
         Require(client.is_acknowledged(), "what was sent is acknowledged in the end");
     }

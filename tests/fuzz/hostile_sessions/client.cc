@@ -61,6 +61,8 @@ void Client::Connect(Goal goal) {
   frames_.clear();
   due_.clear();
   is_upgraded_ = has_header_ = has_signed_in_ = has_session_ = is_ending_ = has_error_ = has_close_ = false;
+  is_clean_ = true;
+  stanzas_ = 0;
   place_ = std::make_shared<Edge::Place>();
   parser_ =
       std::make_unique<xmpp::StreamParser>(is_websocket_ ? xmpp::Framing::kWebSocket : xmpp::Framing::kStream,
@@ -139,6 +141,17 @@ void Client::Send(std::string xml) {
   std::string bytes = is_websocket_ ? Frame(xml) : std::move(xml);
   if (piece_ == 0) return Write(std::move(bytes));
   for (std::size_t at = 0; at < bytes.size(); at += piece_) Write(bytes.substr(at, piece_));
+}
+
+void Client::SendStanza(std::string xml) {
+  ++stanzas_;
+  is_clean_ = is_clean_ && is_bound();
+  Send(std::move(xml));
+}
+
+void Client::SendRaw(std::string xml) {
+  is_clean_ = false;
+  Send(std::move(xml));
 }
 
 void Client::SendEnable(bool resume) {
@@ -247,6 +260,7 @@ void Client::OnStanza(xmpp::Stanza stanza) {
   const bool is_request =
       stanza.kind() == common::v1::STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set");
   if (!is_request || !is_polite_) return;
+  ++stanzas_;
   std::string& answer = due_.emplace_back();
   xmpp::AppendXml(answer, xmpp::MakeResult(stanza),
                   is_websocket_ ? xmpp::Framing::kWebSocket : xmpp::Framing::kStream);
@@ -324,6 +338,7 @@ void Client::OnStreamManagement(const xmpp::Element& element) {
     }
     received_ = resumed_from_;
     has_session_ = has_stream_management_ = true;
+    is_clean_ = false;
     OnAcknowledged(element);
   } else {
     Require(name == "failed", "an element of stream management is of a known kind");

@@ -32,7 +32,7 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
   /// The next step of a sign-in, whatever has come.
   void SendHeader() { Send(Header()); }
   void SendAuth(std::string_view password) { Send(Auth(password)); }
-  void SendBind(std::string_view resource) { Send(Bind(resource)); }
+  void SendBind(std::string_view resource) { SendRaw(Bind(resource)); }
   void SendResume(std::string_view sm_id, std::uint32_t h) { Send(Resume(sm_id, h)); }
   /// </stream:stream>.
   void SendClose();
@@ -45,8 +45,10 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
   bool is_there(Goal goal) const;
 
   // ---- what goes out ----
-  /// As it is, in pieces where cuts are wanted.
-  void Send(std::string xml);
+  /// A valid stanza.
+  void SendStanza(std::string xml);
+  /// Whatever else. What the server makes of the rest of the stream is not known any more.
+  void SendRaw(std::string xml);
   void SendEnable(bool resume);
   void SendAck(std::uint32_t h);
   void AskForAck();
@@ -72,6 +74,8 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
     return !has_stream_management_ || !session()->is_honest ||
            acknowledged_ == session()->accepted - session()->accepted_before_enable;
   }
+  /// Each valid stanza has become one of the session's, as far as that can be told.
+  bool is_all_taken() const { return !is_clean_ || stanzas_ == session()->accepted; }
   /// How many times it was told an h.
   std::uint64_t acknowledgements() const { return acknowledgements_; }
   std::uint64_t bytes_received() const { return bytes_received_; }
@@ -94,6 +98,8 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
   std::string Bind(std::string_view resource) const;
   std::string Resume(std::string_view sm_id, std::uint32_t h);
 
+  /// As it is, in pieces where cuts are wanted.
+  void Send(std::string xml);
   void Write(std::string bytes);
   void OnFrames();
   void Parse(std::string_view bytes);
@@ -121,6 +127,8 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
   bool has_header_ = false;
   bool has_signed_in_ = false;
   bool has_session_ = false;
+  bool is_clean_ = true;  // all that was sent was valid, and at its time
+  std::uint64_t stanzas_ = 0;
   bool is_ending_ = false;  // an end was sent or received
   bool has_error_ = false;
   bool has_close_ = false;

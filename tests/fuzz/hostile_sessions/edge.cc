@@ -1,6 +1,7 @@
 #include "edge.h"
 
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -59,6 +60,11 @@ XmppSettings HostileSettings() {
   settings.max_queued_bytes = 16 * 1024;
   settings.max_unconfirmed = 8;
   settings.max_unacked = 48;
+  settings.negotiation_timeout = std::chrono::seconds(8);
+  settings.registration_timeout = std::chrono::seconds(10);
+  settings.idle_timeout = std::chrono::seconds(5);
+  settings.answer_timeout = std::chrono::seconds(4);
+  settings.write_timeout = std::chrono::seconds(4);
   return settings;
 }
 

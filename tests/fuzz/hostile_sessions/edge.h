@@ -13,7 +13,8 @@
 
 namespace rookery::fuzz {
 
-/// The settings of the streams: those of an operator with little memory, so that limits are reached.
+/// The settings of the streams: those of an operator with little memory and patience, so that limits are
+/// reached.
 gateway::XmppSettings HostileSettings();
 
 /// A gateway process of the simulated cluster with what the simulation leaves out: real connections with

@@ -213,9 +213,14 @@ Draft MakeDraft(Line& line, const Cast& cast, std::string_view mark, std::string
   return draft;
 }
 
+Written Finish(Line& line, const Draft& draft, const Cast& cast) {
+  const std::size_t choice = line.Next(kSpoilCount);
+  return {Spoil(choice, draft, cast), choice == 0};
+}
+
 }  // namespace
 
-std::string MakeMessage(Line& line, const Cast& cast, std::string_view mark, std::string_view id) {
+Written MakeMessage(Line& line, const Cast& cast, std::string_view mark, std::string_view id) {
   static const std::vector<std::string_view> types = {"chat", "", "normal", "headline", "groupchat", "error"};
   static const std::vector<std::string_view> payloads = {
       "<body>$MARK</body>",
@@ -250,10 +255,10 @@ std::string MakeMessage(Line& line, const Cast& cast, std::string_view mark, std
       "<iq xmlns='jabber:client' type='get' id='$MARK'/><presence from='$OTHERFULL'/>",
       "<p:body xmlns:p='jabber:client' p:a='1' xmlns:q='urn:q' q:a='$MARK'>$MARK<q:b/></p:body>"};
   const Draft draft = MakeDraft(line, cast, mark, id, "message", types, payloads);
-  return Spoil(line.Next(kSpoilCount), draft, cast);
+  return Finish(line, draft, cast);
 }
 
-std::string MakePresence(Line& line, const Cast& cast, std::string_view mark, std::string_view id) {
+Written MakePresence(Line& line, const Cast& cast, std::string_view mark, std::string_view id) {
   static const std::vector<std::string_view> types = {
       "", "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "error"};
   static const std::vector<std::string_view> payloads = {
@@ -280,10 +285,10 @@ std::string MakePresence(Line& line, const Cast& cast, std::string_view mark, st
   const std::size_t to = line.Next(kAddressCount + 1);
   if (to > 0) draft.to = AddressOf(to - 1, cast);
   draft.payload = Fill(payloads[line.Next(payloads.size())], cast, mark);
-  return Spoil(line.Next(kSpoilCount), draft, cast);
+  return Finish(line, draft, cast);
 }
 
-std::string MakeIq(Line& line, const Cast& cast, std::string_view mark, std::string_view id) {
+Written MakeIq(Line& line, const Cast& cast, std::string_view mark, std::string_view id) {
   static const std::vector<std::string_view> types = {"get", "set", "result", "error", ""};
   static const std::vector<std::string_view> payloads = {
       "<ping xmlns='urn:xmpp:ping'/>",
@@ -336,7 +341,7 @@ std::string MakeIq(Line& line, const Cast& cast, std::string_view mark, std::str
       "<query xmlns='jabber:iq:roster'><item/></query>",
       "<query xmlns='jabber:iq:register'><username>bob</username><password>$MARK</password></query>"};
   const Draft draft = MakeDraft(line, cast, mark, id, "iq", types, payloads);
-  return Spoil(line.Next(kSpoilCount), draft, cast);
+  return Finish(line, draft, cast);
 }
 
 }  // namespace rookery::fuzz

@@ -16,10 +16,16 @@ struct Cast {
   std::string other_full;  // full
 };
 
-/// The XML of one stanza, of its kind: a line's decisions are type, recipient, payload and what is wrong
+/// What a client is to send.
+struct Written {
+  std::string xml;
+  bool is_valid;  // any server takes it for one stanza
+};
+
+/// One stanza, of its kind: a line's decisions are type, recipient, payload and what is wrong
 /// with it: nothing at all, or one thing. `mark` is in whatever the payload lets users write, `id` its id.
-std::string MakeMessage(Line& line, const Cast& cast, std::string_view mark, std::string_view id);
-std::string MakePresence(Line& line, const Cast& cast, std::string_view mark, std::string_view id);
-std::string MakeIq(Line& line, const Cast& cast, std::string_view mark, std::string_view id);
+Written MakeMessage(Line& line, const Cast& cast, std::string_view mark, std::string_view id);
+Written MakePresence(Line& line, const Cast& cast, std::string_view mark, std::string_view id);
+Written MakeIq(Line& line, const Cast& cast, std::string_view mark, std::string_view id);
 
 }  // namespace rookery::fuzz
