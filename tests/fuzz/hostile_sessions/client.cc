@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -24,6 +25,14 @@ xmpp::ParserLimits Wide() {
   limits.max_attributes = limits.max_namespaces = 1024;
   limits.max_name_bytes = limits.max_elements = limits.max_white_space_bytes = std::size_t{1} << 20;
   return limits;
+}
+
+/// For whoever looks at a finding.
+void Tell(const std::string& address, std::string_view arrow, std::string_view bytes) {
+  static const bool tells = std::getenv("ROOKERY_FUZZ_TRANSCRIPT") != nullptr;
+  if (tells)
+    std::fprintf(stderr, "%s %.*s %.*s\n", address.c_str(), static_cast<int>(arrow.size()), arrow.data(),
+                 static_cast<int>(bytes.size()), bytes.data());
 }
 
 /// A frame of a client: text, with a mask that changes nothing.
@@ -133,6 +142,7 @@ bool Client::is_there(Goal goal) const {
 void Client::Write(std::string bytes) {
   if (wire_ == nullptr) return;
   bytes_sent_ += bytes.size();
+  Tell(full_jid_, ">", bytes);
   wire_->Send(std::move(bytes));
 }
 
@@ -179,6 +189,7 @@ void Client::Reply() {
 
 void Client::OnBytes(std::string_view bytes) {
   bytes_received_ += bytes.size();
+  Tell(full_jid_, "<", bytes);
   if (!is_websocket_) return Parse(bytes);
   frames_.append(bytes);
   OnFrames();
