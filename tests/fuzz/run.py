@@ -18,7 +18,7 @@ SOURCE = HERE.parent.parent
 LOCAL = SOURCE / ".local"
 BUILD = LOCAL / "build" / "fuzz"
 STATE = LOCAL / "fuzz"
-TARGETS = ("xml_stream", "jid", "websocket", "sasl")
+TARGETS = ("xml_stream", "jid", "websocket", "sasl", "hostile_sessions")
 # Larger inputs are slow and find nothing that smaller ones do not.
 MAX_INPUT_BYTES = 8192
 

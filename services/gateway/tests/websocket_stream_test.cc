@@ -180,6 +180,37 @@ TEST_F(WebSocketStream, Rfc7395_3_3_EachMessageIsOneWholeElement) {
   EXPECT_EQ(cluster_.sent.size(), 1u);
 }
 
+TEST_F(WebSocketStream, Rfc7395_3_4_NothingIsAnsweredBeforeOpen_ButWithTheEndOfTheStream) {
+  const std::string long_id(2000, 'i');
+  for (const std::string& first :
+       {std::string("<enable xmlns='urn:xmpp:sm:3'/>"), std::string("<r xmlns='urn:xmpp:sm:3'/>"),
+        "<iq xmlns='jabber:client' type='get' id='" + long_id + "'><ping xmlns='urn:xmpp:ping'/></iq>"}) {
+    socket_ = {};
+    ConnectWebSocket();
+    Feed(kUpgrade);
+    const std::string out = Feed(Frame(first));
+    EXPECT_HAS_NOT(out, "<failed");
+    EXPECT_HAS_NOT(out, "<iq");
+    EXPECT_LT(out.find("<open"), out.find("<stream:error"));
+    EXPECT_HAS(out, "<close");
+    EXPECT_TRUE(Closed());
+  }
+}
+
+TEST_F(WebSocketStream, Rfc7395_3_4_AfterSignInNothingIsAnsweredBeforeTheNextOpen) {
+  ConnectWebSocket();
+  Feed(kUpgrade);
+  Feed(Frame(kOpen));
+  Feed(Frame("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>"));
+  cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+  passwords_.waiting(true);
+  socket_.Take();
+  const std::string out = Feed(Frame("<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>"));
+  EXPECT_HAS_NOT(out, "<failed");
+  EXPECT_HAS(out, "<open");
+  EXPECT_HAS(out, "<stream:error");
+}
+
 TEST_F(WebSocketStream, Rfc7395_3_3_2_OpenMustSayWhereToAndWhichVersion) {
   for (const auto& [attributes, condition] :
        std::map<std::string, std::string>{{"version='1.0'", "improper-addressing"},

@@ -39,6 +39,8 @@ struct Environment {
   std::chrono::milliseconds resume_timeout{60'000};
   /// One of mutations.h, or empty.
   std::string mutation;
+  /// Clients may change their password and remove their account.
+  bool has_registration = false;
 };
 
 /// What PostgreSQL holds for session-managers.
@@ -46,6 +48,8 @@ class Database {
  public:
   virtual ~Database() = default;
   virtual void AddAccount(const std::string& user) = 0;
+  /// One that can be signed in to.
+  virtual void AddAccount(const std::string& user, const std::string& password) = 0;
   virtual std::size_t parked_sessions() const = 0;
   virtual std::size_t stored_packets() const = 0;
   virtual std::size_t offline_messages() const = 0;  // not given yet

@@ -15,15 +15,16 @@
 #include "domain/sessions/session_keeper.h"
 #include "domain/sessions/session_table.h"
 #include "environment.h"
-#include "fakes.h"
 #include "memory_stores.h"
 #include "rookery/base/check.h"
 #include "rookery/base/deadline.h"
+#include "rookery/base/scram.h"
 #include "rookery/events/kafka_log.h"
 #include "rookery/routing/instance_client.h"
 #include "rookery/routing/owner_client.h"
 #include "rookery/sharding/member.h"
 #include "rookery/telemetry/metrics.h"
+#include "rookery/xmpp/jid.h"
 #include "rpc/gateway_links.h"
 
 namespace rookery::simulation {
@@ -39,9 +40,37 @@ constexpr seconds kStatementTimeout{5};
 constexpr seconds kRosterTimeout{2};
 constexpr milliseconds kDiscoTimeout{2'000};
 
+/// Real keys, but as cheap as they can be.
+AccountStore::Keys KeysOf(std::string_view password) {
+  AccountStore::Keys keys;
+  for (const ScramHash hash : {ScramHash::kSha256, ScramHash::kSha1}) {
+    ScramKey made = MakeScramKey(hash, password, "16 bytes of salt", 1);
+    session::v1::ScramKey& key = keys.emplace_back();
+    key.set_mechanism(hash == ScramHash::kSha256 ? "SCRAM-SHA-256" : "SCRAM-SHA-1");
+    key.set_salt(std::move(made.salt));
+    key.set_iterations(made.iterations);
+    key.set_stored_key(std::move(made.stored_key));
+    key.set_server_key(std::move(made.server_key));
+  }
+  return keys;
+}
+
+/// As ScramKeyMaker, at once.
+class QuickKeyMaker final : public KeyMaker {
+ public:
+  Task<absl::StatusOr<AccountStore::Keys>> Derive(std::string password) override {
+    const auto prepared = xmpp::PreparePassword(password);
+    if (!prepared.ok()) co_return prepared.status();
+    co_return KeysOf(*prepared);
+  }
+};
+
 class SimulatedDatabase final : public Database {
  public:
   void AddAccount(const std::string& user) override { rows.accounts[user]; }
+  void AddAccount(const std::string& user, const std::string& password) override {
+    rows.accounts[user] = KeysOf(password);
+  }
   std::size_t parked_sessions() const override { return rows.parked.size(); }
   std::size_t stored_packets() const override {
     std::size_t count = 0;
@@ -359,7 +388,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     std::unique_ptr<events::KafkaLog> log;
     std::unique_ptr<Accounts> accounts;
     std::unique_ptr<Waiting> waiting;
-    FakeKeyMaker keys;
+    QuickKeyMaker keys;
     std::unique_ptr<RemoteRoster> roster;
     std::unique_ptr<RemoteServiceDisco> service_disco;
     std::unique_ptr<RedisSessionDirectory> directory;
@@ -375,6 +404,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     Parts& p = *parts_;
     p.settings.instance = name();
     p.settings.resume_timeout = environment_.resume_timeout;
+    p.settings.registration = environment_.has_registration;
     p.redis = MakeRedisClient(world(), *this, environment_.redis, environment_.redis_data);
     p.registry = routing::Registry::Create(io(), *p.redis);
     p.membership = std::make_unique<MortalMembership>(*p.registry);

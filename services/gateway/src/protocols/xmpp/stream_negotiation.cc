@@ -156,11 +156,17 @@ void StreamNegotiation::OnTlsEstablished() {
 
 // ---- what the client says ----------------------------------------------------
 
+// In a WebSocket each message is a document of its own: one may come before the client has opened a stream.
+// It has no answer but a stream error.
+bool StreamNegotiation::has_stream() const {
+  return phase_ == Phase::kAuthenticating || phase_ == Phase::kBinding;
+}
+
 bool StreamNegotiation::may_authenticate() const { return tls_ != TlsMode::kRequired || transport_.is_tls(); }
 
 void StreamNegotiation::OnElement(const xmpp::Element& element) {
   if (!budget_.OnBrought()) PauseForBudget();
-  if (element.ns() == ns::kStreamManagement) return HandleStreamManagement(element);
+  if (has_stream() && element.ns() == ns::kStreamManagement) return HandleStreamManagement(element);
   if (phase_ == Phase::kAuthenticating && element.Is("starttls", ns::kTls)) return StartTls();
   if (phase_ == Phase::kAuthenticating && element.ns() == ns::kSasl) {
     if (!may_authenticate()) {
@@ -175,7 +181,7 @@ void StreamNegotiation::OnElement(const xmpp::Element& element) {
 
 void StreamNegotiation::OnStanza(xmpp::Stanza stanza) {
   if (!budget_.OnBrought()) PauseForBudget();
-  if (RefuseUnfit(stanza)) return;
+  if (has_stream() && RefuseUnfit(stanza)) return;
   if (phase_ == Phase::kAuthenticating && may_authenticate() && registration_->Handle(stanza)) return;
   if (phase_ == Phase::kBinding && stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "set" &&
       stanza.payload_namespace() == ns::kBind && stanza.payload_name() == "bind") {

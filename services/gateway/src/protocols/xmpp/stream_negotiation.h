@@ -84,6 +84,8 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   void OnCredentialsChanged();
   void OfferMechanisms();
   void OfferBinding();
+  /// The client has opened one, and it has not been restarted since.
+  bool has_stream() const;
   /// Encrypted, or nothing demands it.
   bool may_authenticate() const;
   void StartTls();

@@ -1,0 +1,11 @@
+#pragma once
+
+// What a program that lives in virtual time needs of its kernel. Whoever lists virtual_kernel.cc among its
+// sources has its epoll and timers.
+namespace rookery::simulation {
+
+/// Starts the program again with addresses that do not change from run to run: hash tables mix them into their
+/// order. Returns when that is so, or cannot be had.
+void FixAddresses(char** argv);
+
+}  // namespace rookery::simulation
