@@ -3,8 +3,9 @@
 //
 // Each line of the input is one act: a letter for the client, one for what it does, and decisions
 // (hostile_sessions/line.h). A capital letter for the client: what follows from the act comes before the next
-// one; a small one: both are under way at once. A is Ann, B is Bob, both over TCP, and W is Ann's second
-// device, over WebSocket. A client that is not signed in signs in before it says something.
+// one; a small one: both are under way at once. A is Ann, B is Bob, C is Cyd, a stranger to both, all over
+// TCP, and W is Ann's second device, over WebSocket. A client that is not signed in signs in before it says
+// something.
 //
 //   m p i   a message, presence or IQ (hostile_sessions/stanzas.cc)
 //   x       the rest of the line as it is

@@ -7,6 +7,7 @@ A finding's input and log are kept under .local/fuzz/findings. The last line say
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ STATE = LOCAL / "fuzz"
 TARGETS = ("xml_stream", "jid", "websocket", "sasl", "hostile_sessions")
 # Larger inputs are slow and find nothing that smaller ones do not.
 MAX_INPUT_BYTES = 8192
+# To play again what earlier runs have kept would take all the time: these begin with their seeds.
+SLOW_TARGETS = ("hostile_sessions",)
 
 
 def say(text: str) -> None:
@@ -60,6 +63,8 @@ def fuzz(target: str, seconds: int, seed: int | None) -> bool:
     """Runs one target; True when nothing was found."""
     grown = STATE / "corpus" / target
     findings = STATE / "findings" / target
+    if target in SLOW_TARGETS:
+        shutil.rmtree(grown, ignore_errors=True)
     grown.mkdir(parents=True, exist_ok=True)
     findings.mkdir(parents=True, exist_ok=True)
     before = set(findings.iterdir())

@@ -93,6 +93,7 @@ void Ledger::Accepted(Session& session, const Stanza& stanza) {
   // Whoever was shown the user's presence sees also what follows, up to its end.
   if (is_presence && !to.empty()) shown_.insert({session.user, to});
   if (!IsIq(stanza) || IsAnswer(stanza)) return;
+  if (stanza.payload().starts_with("<block ")) blockers_.insert(session.user);
   // What has no address is for the sender's account.
   Session::Request& request =
       session.requests[{stanza.id(), stanza.to().empty() ? session.user : stanza.to()}];
@@ -201,19 +202,24 @@ void Ledger::CheckAnswer(Session& session, const Stanza& stanza) {
   RequireOf(stanza, session.full_jid, request.answered <= request.asked, "a request is answered once");
 }
 
+bool Ledger::IsDue(const Session& session, const Session::Request& request) const {
+  if (request.answered >= request.well_asked || (request.is_for_a_client && IsClient(request.to)))
+    return false;
+  // XEP-0191 section 3: whoever is blocked while the request is under way is not heard any more.
+  return request.to.empty() || request.to == session.user || !blockers_.contains(session.user);
+}
+
 std::size_t Ledger::Unanswered(const Session& session) const {
-  return static_cast<std::size_t>(std::ranges::count_if(session.requests, [this](const auto& entry) {
-    const Session::Request& request = entry.second;
-    return request.answered < request.well_asked && !(request.is_for_a_client && IsClient(request.to));
-  }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      session.requests, [&](const auto& entry) { return IsDue(session, entry.second); }));
 }
 
 void Ledger::RequireAnswers(const Session& session) const {
   if (Unanswered(session) == 0) return;
   for (const auto& [key, request] : session.requests)
-    if (request.answered < request.well_asked)
+    if (IsDue(session, request))
       std::fprintf(stderr, "%s asked %s as '%s' %d times and was answered %d times\n",
-                   session.full_jid.c_str(), request.to.c_str(), key.first.c_str(), request.asked,
+                   session.full_jid.c_str(), request.to.c_str(), key.first.c_str(), request.well_asked,
                    request.answered);
   Require(false, "every request is answered");
 }

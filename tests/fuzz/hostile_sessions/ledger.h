@@ -73,6 +73,8 @@ class Ledger {
   void CheckCarbon(const Session& session, const xmpp::Stanza& stanza,
                    const std::vector<std::string>& marks) const;
   void CheckAnswer(Session& session, const xmpp::Stanza& stanza);
+  /// Whether an answer must come.
+  bool IsDue(const Session& session, const Session::Request& request) const;
   bool IsClient(std::string_view jid) const { return clients_.contains(std::string(jid)); }
 
   const std::uint64_t key_;
@@ -80,6 +82,7 @@ class Ledger {
   std::map<std::string, Session> sessions_;  // by id
   std::set<std::string> clients_;            // full addresses that sessions have had
   std::map<std::string, std::vector<Origin>> origins_;
+  std::set<std::string> blockers_;                           // users who have blocked somebody
   std::set<std::pair<std::string, std::string>> addressed_;  // who has written to which address
   std::set<std::pair<std::string, std::string>> shown_;      // whose presence who may see
 };
