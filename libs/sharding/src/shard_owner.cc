@@ -605,6 +605,13 @@ void ShardOwner::OnRevoking(std::int32_t partition) {
   shard->Spawn("shard.hand_over", HandOver(shard));
 }
 
+Task<absl::Status> ShardOwner::AwaitAllRead(std::shared_ptr<Shard> shard) {
+  const auto marks = co_await consumer_->Watermarks(P(shard->number));
+  if (!marks.ok()) co_return marks.status();
+  while (!shard->released() && shard->next_read < marks->second) co_await runtime::Sleep(kCalm);
+  co_return absl::OkStatus();
+}
+
 Task<void> ShardOwner::AwaitAppends(std::shared_ptr<Shard> shard) {
   if (shard->appends_in_flight == 0) co_return;
   const auto appended = std::make_shared<runtime::Event>(executor_);

@@ -1095,6 +1095,31 @@ TEST_F(ShardOwnerTest, UnreadableRecordsAreCountedAndPassed) {
   EXPECT_EQ(one->owner.Find(0)->window.cursor(), 2);
 }
 
+TEST_F(ShardOwnerTest, WhatIsInTheLogAndNotRead_IsWaitedFor) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  const auto wait = [](ShardOwner& owner, bool& is_read) -> Task<void> {
+    EXPECT_TRUE((co_await owner.AwaitAllRead(owner.Shared(0))).ok());
+    is_read = true;
+  };
+  bool nothing_to_read = false;
+  one->owner.Find(0)->Spawn("wait", wait(one->owner, nothing_to_read));
+  io_.restart();
+  io_.poll();
+  EXPECT_TRUE(nothing_to_read);
+  broker_.partitions[0].emplace_back("\xff\xff another's, on its way to us");
+  bool is_read = false;
+  one->owner.Find(0)->Spawn("wait", wait(one->owner, is_read));
+  io_.restart();
+  io_.poll();
+  EXPECT_FALSE(is_read);
+  Settle(*one);
+  io_.restart();
+  io_.run_for(std::chrono::seconds(1));
+  EXPECT_TRUE(is_read);
+}
+
 TEST_F(ShardOwnerTest, NotReadyBeforeShardsAreLive) {
   auto one = Make();
   EXPECT_EQ(one->owner.NotReadyReason(), "no shard is assigned yet");

@@ -144,6 +144,10 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// Of a record that follows from the shard's own at `offset`; `part` numbers those that do, from 1.
   void FillOrigin(Shard& from, std::int64_t offset, std::uint32_t part, events::v1::Origin& origin) const;
 
+  /// Returns when all that is in the shard's log now has been given to the service, or the shard is not ours
+  /// any more. UNAVAILABLE: Kafka does not say how much that is.
+  Task<absl::Status> AwaitAllRead(std::shared_ptr<Shard> shard);
+
   /// Before anything is done with what arrives: notices that this process was frozen.
   void NoteTime();
   /// Commits cursors that have moved. Every 500 ms, and when somebody waits for it.

@@ -9,6 +9,7 @@
 #include "domain/inbound/client_stanza_processor.h"
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
+#include "domain/retries.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/live_sessions.h"
@@ -22,6 +23,7 @@
 #include "rookery/base/deadline.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
 #include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
@@ -319,6 +321,11 @@ void SessionKeeper::FinishCheck(const std::string& gateway, std::uint32_t shard)
 
 Task<void> SessionKeeper::CreateWhenIdle(std::shared_ptr<Shard> shard, std::string by,
                                          session::v1::AccountCreate request) {
+  // What is in the log and not read was for the last one, too.
+  for (runtime::Backoff backoff(kBackendRetries); shard && !shard->released(); co_await backoff.Wait()) {
+    const absl::Status read = co_await owner_.AwaitAllRead(shard);
+    if (read.ok()) break;
+  }
   while (shard && !shard->released()) {
     User* const user = shard->FindUser(request.user());
     // Of one whom nobody has, only a store that is away takes long, which the account needs as well.
