@@ -18,12 +18,18 @@ GrpcRoster::GrpcRoster(asio::io_context& io, const routing::Registry& registry, 
     : instances_(registry, kService), stubs_(io, std::move(options)) {}
 
 template <typename Request, typename Response>
+auto GrpcRoster::CallOf(const Request& request, std::uint64_t trace_id,
+                        Stubs::Method<Request, Response> method) {
+  return [this, &request, trace_id, method](const std::string& address) {
+    return stubs_.Call(address, kService, method, request, stubs_.default_deadline(), trace_id);
+  };
+}
+
+template <typename Request, typename Response>
 Task<absl::StatusOr<Response>> GrpcRoster::Ask(Request request, std::uint64_t trace_id,
                                                Stubs::Method<Request, Response> method) {
   // A call that failed may have made its change: under the same request_id it is safe again.
-  const auto call = [&](const std::string& address) {
-    return stubs_.Call(address, kService, method, request, stubs_.default_deadline(), trace_id);
-  };
+  const auto call = CallOf(request, trace_id, method);
   absl::StatusOr<Response> answer = co_await instances_.Ask<Response>(request.user(), call);
   co_return answer;
 }
@@ -31,9 +37,7 @@ Task<absl::StatusOr<Response>> GrpcRoster::Ask(Request request, std::uint64_t tr
 template <typename Request, typename Response>
 Task<absl::StatusOr<Response>> GrpcRoster::AskEither(Request request, std::uint64_t trace_id,
                                                      Stubs::Method<Request, Response> method) {
-  const auto call = [&](const std::string& address) {
-    return stubs_.Call(address, kService, method, request, stubs_.default_deadline(), trace_id);
-  };
+  const auto call = CallOf(request, trace_id, method);
   absl::StatusOr<Response> answer = co_await instances_.AskEither<Response>(request.user(), call);
   co_return answer;
 }

@@ -36,10 +36,13 @@ class GrpcRoster final : public Roster {
  private:
   using Stubs = rpc::StubCache<roster::v1::RosterService>;
 
+  /// How an instance is called; `request` must outlive it.
+  template <typename Request, typename Response>
+  auto CallOf(const Request& request, std::uint64_t trace_id, Stubs::Method<Request, Response> method);
   template <typename Request, typename Response>
   Task<absl::StatusOr<Response>> Ask(Request request, std::uint64_t trace_id,
                                      Stubs::Method<Request, Response> method);
-  /// What whoever waits does not wait for long, and what changes nothing.
+  /// For a question that changes nothing and that nobody waits for long.
   template <typename Request, typename Response>
   Task<absl::StatusOr<Response>> AskEither(Request request, std::uint64_t trace_id,
                                            Stubs::Method<Request, Response> method);
