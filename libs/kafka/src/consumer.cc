@@ -306,9 +306,11 @@ class KafkaConsumer final : public Consumer {
     const auto deadline = SteadyClock::now() + kQuestionTime;
     auto go_on = [this, answer, question, deadline]() mutable {
       for (;;) {
+        // However many wait for their turn, the end does not wait for their answers.
+        if (stopping_.load()) return answer.Set(absl::CancelledError("kafka: the consumer is gone"));
         absl::StatusOr<T> result = question(kSliceMs);
         const bool again = !result.ok() && result.status().code() == absl::StatusCode::kUnavailable;
-        if (!again || stopping_.load() || SteadyClock::now() >= deadline) {
+        if (!again || SteadyClock::now() >= deadline) {
           answer.Set(std::move(result));
           return;
         }
@@ -318,6 +320,7 @@ class KafkaConsumer final : public Consumer {
       asio::post(slow_questions_, std::move(go_on));
     } else {
       asio::post(questions_, [this, answer, question, go_on = std::move(go_on)]() mutable {
+        if (stopping_.load()) return answer.Set(absl::CancelledError("kafka: the consumer is gone"));
         absl::StatusOr<T> result = question(kSliceMs);
         if (!result.ok() && result.status().code() == absl::StatusCode::kUnavailable) {
           asio::post(slow_questions_, std::move(go_on));
