@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "rookery/muc/v1/room_state.pb.h"
+#include "rookery/runtime/task.h"
+
+namespace rookery::muc {
+
+/// A room as its last checkpoint has it.
+struct StoredRoom {
+  std::string room;
+  /// The offset of the newest record of `rooms` that is in it, and the epoch of the owner who said so.
+  std::int64_t applied = -1;
+  std::int64_t epoch = -1;
+  muc::v1::RoomState state;
+  std::vector<muc::v1::Affiliated> affiliations;
+  std::vector<muc::v1::Occupant> occupants;
+  /// Oldest first.
+  std::vector<muc::v1::PastMessage> history;
+};
+
+/// What has changed in a room since its last checkpoint.
+struct RoomChanges {
+  std::string room;
+  std::int64_t applied = -1;
+  /// Nothing of the room remains. What follows is empty.
+  bool is_destroyed = false;
+  /// All that the store has of an earlier room of this name goes first.
+  bool is_new = false;
+  muc::v1::RoomState state;
+  /// How many occupants there are: for the list of rooms.
+  std::int64_t occupant_count = 0;
+  /// With their new values. One without affiliation, nick and version goes.
+  std::vector<muc::v1::Affiliated> affiliations;
+  std::vector<std::string> forgotten_affiliations;
+  std::vector<muc::v1::Occupant> occupants;
+  std::vector<std::string> gone_nicks;
+  /// New ones, and older ones that were changed (moderation).
+  std::vector<muc::v1::PastMessage> history;
+  /// Messages with a lower archive id go.
+  std::uint64_t history_from = 0;
+};
+
+/// Which public rooms are asked for (XEP-0030 with XEP-0059; XEP-0433).
+struct RoomQuery {
+  /// The service's address, conference.example.org.
+  std::string service;
+  enum class SortKey { kAddress, kOccupants } sort_key = SortKey::kAddress;
+  /// Words, all of which are in name, description or address, as far as asked; empty: every room.
+  std::string text;
+  bool in_name = true;
+  bool in_description = true;
+  bool in_address = true;
+  std::int64_t min_occupants = 0;
+  /// XEP-0059. At most `max` rooms; those behind `after`, or the last before `before` (empty: of all).
+  std::int64_t max = 100;
+  std::optional<std::string> after;
+  std::optional<std::string> before;
+  /// From this number on, in place of `after`.
+  std::optional<std::int64_t> index;
+};
+
+struct ListedRoom {
+  std::string room;
+  std::string name;
+  std::string description;
+  std::string lang;
+  std::int64_t occupants = 0;
+  bool is_open = true;
+  bool is_anonymous = true;
+};
+
+struct RoomPage {
+  std::vector<ListedRoom> rooms;
+  /// Of all that match.
+  std::int64_t count = 0;
+  /// The number of the first one of this page among them.
+  std::int64_t first_index = 0;
+};
+
+/// Rooms on disk. I/O thread only. Errors are those of pg::Pool.
+class RoomStore {
+ public:
+  virtual ~RoomStore() = default;
+
+  /// From now on nobody but the owner of this epoch changes the shard's rooms, however late a statement of
+  /// an older one is done. FAILED_PRECONDITION: a newer one has claimed it.
+  virtual Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) = 0;
+  /// Those that there are, in any order. At most kMaxLoaded at a time.
+  static constexpr std::size_t kMaxLoaded = 100;
+  virtual Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) = 0;
+  /// All of a room's changes or none. FAILED_PRECONDITION: the shard is claimed by a newer owner.
+  virtual Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) = 0;
+  /// INVALID_ARGUMENT: nothing can be searched for with this text. NOT_FOUND: there is no room `after` or
+  /// `before`.
+  virtual Task<absl::StatusOr<RoomPage>> List(RoomQuery query) = 0;
+  /// How many persistent rooms the account owns at the service.
+  virtual Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) = 0;
+};
+
+}  // namespace rookery::muc
