@@ -100,6 +100,9 @@ class RoomStore {
   /// INVALID_ARGUMENT: nothing can be searched for with this text. NOT_FOUND: there is no room `after` or
   /// `before`.
   virtual Task<absl::StatusOr<RoomPage>> List(RoomQuery query) = 0;
+  /// 32 random bytes, made when they are first asked for and the same for ever after: occupant ids are keyed
+  /// by them (XEP-0421).
+  virtual Task<absl::StatusOr<std::string>> Secret() = 0;
   /// How many persistent rooms the account owns at the service.
   virtual Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) = 0;
 };

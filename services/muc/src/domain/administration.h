@@ -1,0 +1,26 @@
+#pragma once
+
+#include "domain/turn.h"
+
+namespace rookery::muc {
+
+/// http://jabber.org/protocol/muc#admin, get: a list of who has a role or an affiliation (XEP-0045 section
+/// 9).
+void OnAdminGet(Turn& turn);
+/// set: roles and affiliations, of several at once, all or none (sections 8 to 10).
+void OnAdminSet(Turn& turn);
+
+/// Sets an affiliation, for whoever it may be: presence of who is in, its role, who is taken out (bans, 301;
+/// members-only, 321), messages about who is not in (101), the list's version (XEP-0463). The caller has
+/// checked that it is allowed.
+void SetAffiliation(Turn& turn, std::string_view jid, v1::Affiliation affiliation,
+                    const std::string& actor_nick, const std::string& reason);
+/// Sets the role of an occupant; none: kicked (307).
+void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string& actor_nick,
+             const std::string& reason);
+
+/// XEP-0463: what has changed of the affiliations since the version that <x/> of an entering client names, to
+/// the session; nothing if it names none.
+void SendAffiliationChanges(Turn& turn, std::string_view full_jid, const xmpp::Element& muc);
+
+}  // namespace rookery::muc

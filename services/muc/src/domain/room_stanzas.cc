@@ -1,0 +1,116 @@
+// Which use case a stanza is: kind, type, and of IQs the payload.
+#include <string_view>
+
+#include "domain/administration.h"
+#include "domain/avatar.h"
+#include "domain/entering.h"
+#include "domain/hats.h"
+#include "domain/messages.h"
+#include "domain/occupant_iqs.h"
+#include "domain/ownership.h"
+#include "domain/registration.h"
+#include "domain/room_disco.h"
+#include "domain/turn.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::muc {
+
+namespace {
+
+using common::v1::STANZA_KIND_IQ;
+using common::v1::STANZA_KIND_MESSAGE;
+using common::v1::STANZA_KIND_PRESENCE;
+using xmpp::ErrorCondition;
+
+using Handler = void (*)(Turn&);
+
+/// What the room itself answers.
+struct Request {
+  std::string_view type;
+  std::string_view name;
+  std::string_view ns;
+  Handler handler;
+};
+constexpr Request kRequests[] = {
+    {"get", "query", xmpp::ns::kDiscoInfo, OnDiscoInfo},
+    {"get", "query", xmpp::ns::kDiscoItems, OnDiscoItems},
+    {"get", "query", xmpp::ns::kMucAdmin, OnAdminGet},
+    {"set", "query", xmpp::ns::kMucAdmin, OnAdminSet},
+    {"get", "query", xmpp::ns::kMucOwner, OnOwnerGet},
+    {"set", "query", xmpp::ns::kMucOwner, OnOwnerSet},
+    {"get", "query", xmpp::ns::kRegister, OnRegisterGet},
+    {"set", "query", xmpp::ns::kRegister, OnRegisterSet},
+    {"get", "vCard", xmpp::ns::kVcardTemp, OnVcardGet},
+    {"set", "vCard", xmpp::ns::kVcardTemp, OnVcardSet},
+    {"set", "moderate", xmpp::ns::kModerate, OnModerate},
+    {"set", "command", xmpp::ns::kCommands, OnCommand},
+    {"get", "ping", xmpp::ns::kPing, OnPing},
+};
+
+void OnRequest(Turn& turn) {
+  const xmpp::Stanza& iq = turn.stanza;
+  if (!turn.room.exists()) return turn.Refuse(ErrorCondition::kItemNotFound);
+  for (const Request& request : kRequests)
+    if (iq.type() == request.type && iq.payload_name() == request.name &&
+        iq.payload_namespace() == request.ns)
+      return request.handler(turn);
+  turn.Refuse(ErrorCondition::kServiceUnavailable);
+}
+
+void OnIq(Turn& turn) {
+  const std::string& type = turn.stanza.type();
+  const bool is_request = type == "get" || type == "set";
+  if (turn.nick().empty()) {
+    if (is_request) OnRequest(turn);
+  } else if (is_request) {
+    OnRequestToOccupant(turn);
+  } else {
+    OnAnswerToOccupant(turn);
+  }
+}
+
+void OnMessage(Turn& turn) {
+  const std::string& type = turn.stanza.type();
+  if (type == "error") return OnOccupantError(turn);
+  if (!turn.room.exists()) return turn.Refuse(ErrorCondition::kItemNotFound);
+  if (!turn.nick().empty()) {
+    // XEP-0045 section 7.5: a message to all is to the room.
+    if (type == "groupchat") return turn.Refuse(ErrorCondition::kBadRequest);
+    return OnPrivateMessage(turn);
+  }
+  if (type == "groupchat") return OnGroupchat(turn);
+  OnMessageToRoom(turn);
+}
+
+void OnPresence(Turn& turn) {
+  const std::string& type = turn.stanza.type();
+  if (type.empty()) {
+    OnAvailable(turn);
+  } else if (type == "unavailable") {
+    OnUnavailable(turn);
+  } else if (type == "error") {
+    OnOccupantError(turn);
+  }
+}
+
+}  // namespace
+
+void ApplyStanza(Turn& turn) {
+  switch (turn.stanza.kind()) {
+    case STANZA_KIND_IQ:
+      return OnIq(turn);
+    case STANZA_KIND_MESSAGE:
+      return OnMessage(turn);
+    case STANZA_KIND_PRESENCE:
+      return OnPresence(turn);
+    default:
+      return;
+  }
+}
+
+bool WouldCreate(const Room& room, const xmpp::Stanza& stanza) {
+  return !room.exists() && stanza.kind() == STANZA_KIND_PRESENCE && stanza.type().empty() &&
+         !xmpp::ResourceOf(stanza.to()).empty();
+}
+
+}  // namespace rookery::muc

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace rookery::muc {
+
+/// Who may create rooms (`rooms.creation`).
+enum class Creation : std::uint8_t {
+  kEverybody,
+  /// Accounts of the service's own virtual host.
+  kMembers,
+  /// `rooms.administrators` only.
+  kAdministrators,
+};
+
+/// What an operator has set. The same at every process of the service: records are applied by it.
+struct Settings {
+  Creation creation = Creation::kEverybody;
+  /// Bare JIDs: owners of every room.
+  std::vector<std::string> administrators;
+  /// Persistent rooms that one account may own; 0: any number.
+  std::int64_t max_rooms_per_user = 100;
+  std::int64_t max_occupants = 10'000;
+  /// Of the accounts that a room remembers with an affiliation or a nick.
+  std::int64_t max_affiliations = 10'000;
+  /// Bytes, as prepared.
+  std::int64_t max_nick_bytes = 256;
+  std::int64_t max_subject_bytes = 4096;
+  std::int64_t max_description_bytes = 4096;
+  /// Of what a presence carries besides `show` and the like.
+  std::int64_t max_presence_bytes = 8192;
+  std::int64_t max_vcard_bytes = std::int64_t{64} << 10;
+  /// Messages that a room remembers for those who enter, and the most that an owner can allow.
+  std::int64_t history_messages = 20;
+  std::int64_t max_history_messages = 100;
+  std::int64_t max_history_bytes = std::int64_t{256} << 10;
+  /// Changes of nick, and joins, of one occupant in `changes_period`.
+  std::int64_t max_changes = 20;
+  std::chrono::milliseconds changes_period{60'000};
+  /// Rooms are created so: with this many occupants allowed, and presence of moderators only broadcast
+  /// where the room has more than `quiet_above` occupants; 0: never.
+  std::int64_t quiet_above = 0;
+  /// XEP-0421: occupant ids are keyed by it. 32 bytes, the same for ever.
+  std::string occupant_id_key;
+};
+
+}  // namespace rookery::muc

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "domain/outcome.h"
+#include "domain/room.h"
+#include "domain/settings.h"
+#include "rookery/xmpp/stanza.h"
+
+namespace rookery::muc {
+
+/// One stanza to a room or to an occupant, while it is applied. All that applying it depends on is here:
+/// the room, the record and the settings.
+struct Turn {
+  const Settings& settings;
+  Room& room;
+  /// `from`: the sender's full JID (or bare, of a service); `to`: the room, or an occupant.
+  const xmpp::Stanza& stanza;
+  /// When the cluster received it: ms since 1970.
+  std::int64_t now_ms;
+  /// Of the record in `rooms`.
+  std::int64_t offset;
+  Outcome& outcome;
+  /// Set where creating a room was refused to the sender, who would create it (RoomVerdict).
+  std::optional<xmpp::ErrorCondition> creation_refusal;
+
+  std::string_view sender() const { return xmpp::BareOf(stanza.from()); }
+  /// Empty: to the room itself.
+  std::string_view nick() const { return xmpp::ResourceOf(stanza.to()); }
+  /// The sender as an occupant, or null.
+  const v1::Occupant* occupant() const { return room.FindSession(stanza.from()); }
+  /// With what the operator has given to administrators.
+  v1::Affiliation AffiliationOf(std::string_view bare) const;
+
+  /// To the sender: an error, unless the stanza is one itself or asks for no answer (an IQ result).
+  void Refuse(xmpp::ErrorCondition condition, std::string_view text = {},
+              std::optional<xmpp::ErrorType> type = {}) const;
+  void Answer(const xmpp::Element& payload) const { outcome.Send(xmpp::MakeResult(stanza, payload)); }
+  void Answer() const { outcome.Send(xmpp::MakeResult(stanza)); }
+};
+
+/// Applies one stanza to a room: the chain of use cases, by kind, type and payload (room_stanzas.cc).
+void ApplyStanza(Turn& turn);
+/// Whether applying it would create the room, which has to be allowed first.
+bool WouldCreate(const Room& room, const xmpp::Stanza& stanza);
+
+}  // namespace rookery::muc

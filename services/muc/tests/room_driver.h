@@ -1,0 +1,71 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "domain/turn.h"
+#include "rookery/xmpp/element.h"
+#include "rookery/xmpp/stanza.h"
+
+namespace rookery::muc::testing {
+
+/// One room that is given stanzas as XML, for tests of the protocol: `Apply` says what follows from one.
+class RoomDriver {
+ public:
+  explicit RoomDriver(std::string jid = "coven@conference.example.org") : room_(std::move(jid)) {
+    settings_.occupant_id_key = std::string(32, 'k');
+  }
+
+  /// `xml`: one stanza in jabber:client with `from` and `to`. Gives what is said, one for each recipient, as
+  /// XML with `to`, in the order in which it is said.
+  std::vector<std::string> Apply(std::string_view xml) {
+    const auto elements = xmpp::ParsePayload(xml);
+    const xmpp::Stanza stanza = *xmpp::FromElement(elements->front());
+    outcome_.clear();
+    Turn turn{.settings = settings_,
+              .room = room_,
+              .stanza = stanza,
+              .now_ms = now_ms_,
+              .offset = ++offset_,
+              .outcome = outcome_,
+              .creation_refusal = creation_refusal_};
+    ApplyStanza(turn);
+    std::vector<std::string> said;
+    for (const Outcome::Said& one : outcome_.said) {
+      const Recipients single{one.stanza.to()};
+      for (const std::string& to : one.recipients ? *one.recipients : single) {
+        std::string text;
+        xmpp::AppendXml(text, one.stanza, xmpp::Framing::kStream, to);
+        said.push_back(std::move(text));
+      }
+    }
+    return said;
+  }
+  /// Those of what Apply said that are to `full_jid`.
+  static std::vector<std::string> To(const std::vector<std::string>& said, std::string_view full_jid) {
+    std::vector<std::string> found;
+    const std::string attribute = " to=\"" + std::string(full_jid) + "\"";
+    for (const std::string& one : said)
+      if (one.substr(0, one.find('>')).find(attribute) != std::string::npos) found.push_back(one);
+    return found;
+  }
+  void Pass(std::int64_t ms) { now_ms_ += ms; }
+
+  Settings& settings() { return settings_; }
+  Room& room() { return room_; }
+  Outcome& outcome() { return outcome_; }
+  std::int64_t now_ms() const { return now_ms_; }
+  void RefuseCreation(xmpp::ErrorCondition condition) { creation_refusal_ = condition; }
+
+ private:
+  Settings settings_;
+  Room room_;
+  Outcome outcome_;
+  std::optional<xmpp::ErrorCondition> creation_refusal_;
+  std::int64_t now_ms_ = 1'700'000'000'000;
+  std::int64_t offset_ = 41;
+};
+
+}  // namespace rookery::muc::testing
