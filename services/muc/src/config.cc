@@ -1,0 +1,71 @@
+#include "config.h"
+
+#include <utility>
+
+#include "rookery/xmpp/jid.h"
+
+namespace rookery::muc {
+
+void Config::Bind(config::Schema& schema) {
+  schema.BindChoice("rooms.creation", &creation, {"everybody", "members", "administrators"},
+                    "who may create rooms; members: accounts of the domain that the service is of");
+  schema.Bind("rooms.administrators", &settings.administrators, "bare JIDs that are owners of every room");
+  schema.Bind("rooms.max-per-user", &settings.max_rooms_per_user,
+              "rooms that one account may own; 0: any number", 0, 1'000'000);
+  schema.Bind("rooms.max-occupants", &settings.max_occupants, "occupants of one room", 1, 100'000);
+  schema.Bind("rooms.max-affiliations", &settings.max_affiliations,
+              "accounts that one room remembers, with an affiliation or a nick", 1, 1'000'000);
+  schema.Bind("rooms.max-nick-bytes", &settings.max_nick_bytes, "bytes of a nick", 1, 1'023);
+  schema.Bind("rooms.max-subject-bytes", &settings.max_subject_bytes, "bytes of a subject", 1, 65'536);
+  schema.Bind("rooms.max-description-bytes", &settings.max_description_bytes,
+              "bytes of each text of a room's configuration", 1, 65'536);
+  schema.Bind("rooms.max-presence-bytes", &settings.max_presence_bytes,
+              "bytes of what an occupant's presence carries", 256, 65'536);
+  schema.Bind("rooms.max-vcard-bytes", &settings.max_vcard_bytes, "bytes of a room's vCard (XEP-0486)", 1'024,
+              200'000);
+  schema.Bind("rooms.history", &settings.history_messages,
+              "messages that those who enter a new room are given", 0, 1'000);
+  schema.Bind("rooms.max-history", &settings.max_history_messages,
+              "messages that a room remembers, and the most that its owner can allow", 0, 1'000);
+  schema.Bind("rooms.max-history-bytes", &settings.max_history_bytes, "the same in bytes", 1'024,
+              std::int64_t{16} << 20);
+  schema.Bind("rooms.max-changes", &settings.max_changes,
+              "how often one account may enter, or change its nick in, a room in rooms.changes-period", 1,
+              100'000);
+  schema.Bind("rooms.changes-period", &settings.changes_period, "see rooms.max-changes");
+  schema.Bind("rooms.quiet-above", &settings.quiet_above,
+              "a room with more occupants shows the presence of moderators only, unless its owner has said "
+              "otherwise; 0: never",
+              0, 100'000);
+  member.Bind(schema);
+  pg.Bind(schema);
+}
+
+void Config::Validate(config::Problems& problems) {
+  if (creation == "everybody") {
+    settings.creation = Creation::kEverybody;
+  } else if (creation == "members") {
+    settings.creation = Creation::kMembers;
+  } else {
+    settings.creation = Creation::kAdministrators;
+  }
+  for (std::string& address : settings.administrators) {
+    const auto jid = xmpp::Jid::Parse(address);
+    if (jid.ok() && jid->has_local() && !jid->has_resource()) {
+      address = std::string(jid->str());
+    } else {
+      problems.Add("rooms.administrators", "has `" + address + "`, which is not the address of an account");
+    }
+  }
+  if (settings.history_messages > settings.max_history_messages)
+    problems.Add("rooms.history", "must not be more than rooms.max-history");
+  member.Validate(problems);
+  pg.Validate(problems);
+}
+
+void Config::CheckFiles(config::Problems& problems) const {
+  member.CheckFiles(problems);
+  pg.CheckFiles(problems);
+}
+
+}  // namespace rookery::muc

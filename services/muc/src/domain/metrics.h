@@ -1,0 +1,29 @@
+#pragma once
+
+#include "rookery/telemetry/metrics.h"
+
+namespace rookery::muc {
+
+/// rookery_muc_*.
+struct MucMetrics {
+  explicit MucMetrics(telemetry::Metrics& metrics);
+
+  prometheus::Counter& stanzas;
+  prometheus::Counter& said;
+  prometheus::Counter& deliveries;
+  prometheus::Counter& archived;
+  prometheus::Counter& records_refused;
+  prometheus::Counter& records_lost;
+  prometheus::Counter& misplaced;
+  prometheus::Counter& rooms_loaded;
+  prometheus::Counter& rooms_unloaded;
+  prometheus::Counter& failed_loads;
+  prometheus::Counter& stanzas_without_room;
+  prometheus::Counter& checkpoints;
+  prometheus::Counter& failed_checkpoints;
+  prometheus::Gauge& rooms;
+  prometheus::Gauge& occupants;
+  prometheus::Gauge& unsaved_rooms;
+};
+
+}  // namespace rookery::muc

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "domain/records/room_shard.h"
+#include "ports/room_store.h"
+
+namespace rookery::muc {
+
+struct MucMetrics;
+
+/// Writes what has changed of rooms to the store, each room on its own and many at a time, until the store
+/// takes it. I/O thread only.
+class Checkpointer {
+ public:
+  /// A room that changes all the time is written so often.
+  static constexpr std::chrono::milliseconds kEvery{1'000};
+  /// Rooms of a shard that are being written at a time.
+  static constexpr std::size_t kMaxSaving = 128;
+
+  Checkpointer(asio::any_io_executor executor, RoomStore& store, const Clock& clock, MucMetrics& metrics)
+      : executor_(std::move(executor)), store_(store), clock_(clock), metrics_(metrics) {}
+
+  /// The room has changed: it is written when its time comes, or at once if it is urgent.
+  void OnChanged(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
+  /// Begins to write the rooms whose time has come; `all`: all that have changed.
+  void SaveDue(RoomShard& shard, bool all);
+  /// Until nothing is left to write, or `limit`.
+  Task<void> SaveAll(std::shared_ptr<RoomShard> shard, SteadyTime limit);
+
+ private:
+  void Save(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
+  Task<void> Write(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot);
+
+  asio::any_io_executor executor_;
+  RoomStore& store_;
+  const Clock& clock_;
+  MucMetrics& metrics_;
+};
+
+}  // namespace rookery::muc
