@@ -26,7 +26,8 @@ CREATE TABLE muc_rooms (
     search_description text COLLATE "C" NOT NULL,
     search_address text COLLATE "C" NOT NULL
 ) WITH (fillfactor = 80);
-CREATE INDEX muc_rooms_by_address ON muc_rooms (service, room) WHERE is_listed;
+-- Pages are looked for and counted in the indexes alone.
+CREATE INDEX muc_rooms_by_address ON muc_rooms (service, room) INCLUDE (minus_occupants) WHERE is_listed;
 CREATE INDEX muc_rooms_by_occupants ON muc_rooms (service, minus_occupants, room) WHERE is_listed;
 
 CREATE TABLE muc_affiliations (

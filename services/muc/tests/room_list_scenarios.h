@@ -191,7 +191,7 @@ TYPED_TEST_P(RoomListScenarios, HowManyThereAre) {
 TYPED_TEST_P(RoomListScenarios, BesideARoomThatIsGone) {
   this->Rooms({{"a", 3}, {"b", 2}, {"c", 1}});
   this->Destroy("b");
-  // Of addresses it is known what follows (XEP-0059 section 2.5).
+  // Of addresses it is known what follows (XEP-0059 section 2.4).
   RoomQuery query = this->Query();
   query.after = this->Room("b");
   RoomPage page = this->List(query);

@@ -335,9 +335,16 @@ TEST_F(PgRooms, ARoomIsNotLoadedInTheMiddleOfASave) {
   EXPECT_GT(loads, 20);
 }
 
+class HandClock final : public Clock {
+ public:
+  SteadyTime Now() const override { return now; }
+  std::int64_t UnixMillisNow() const override { return 0; }
+  SteadyTime now;
+};
+
 class PgManyRooms : public PgRooms {
  protected:
-  static constexpr std::int64_t kRooms = 3 * PgRoomList::kCounted;
+  static constexpr std::int64_t kRooms = 4 * PgRoomList::kCounted;
 
   PgManyRooms() {
     // Of this service and, between them, of another one.
@@ -353,7 +360,7 @@ class PgManyRooms : public PgRooms {
     one.connections = 1;
     one.connection += " options='-c plan_cache_mode=force_generic_plan'";
     reading_pool_ = MakePool(one);
-    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_);
+    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_, clock_);
   }
   ~PgManyRooms() override { Sql("DELETE FROM muc_rooms WHERE service LIKE '%" + service_ + "'"); }
 
@@ -374,8 +381,8 @@ class PgManyRooms : public PgRooms {
     const pg::ResultOr result = Run(blocker_->Execute(0, sums, {}));
     return {(*result)->Int(0, 0), (*result)->Int(0, 1)};
   }
-  /// What the first statement of a list, which is that of its page, reads.
-  Reads ReadsOfPage(const RoomQuery& query, std::size_t which = 0) {
+  /// What a statement of a list reads. The first one is that of the page, unless a place is looked for.
+  Reads ReadsOf(const RoomQuery& query, std::size_t which) {
     const std::size_t first = reading_pool_->statements.size() + which;
     const auto page = Run(store_->List(query));
     EXPECT_TRUE(page.ok()) << page.status();
@@ -390,6 +397,8 @@ class PgManyRooms : public PgRooms {
     query.max = 50;
     return query;
   }
+
+  HandClock clock_;
 };
 
 TEST_F(PgManyRooms, APageCostsWhatItShows) {
@@ -397,15 +406,26 @@ TEST_F(PgManyRooms, APageCostsWhatItShows) {
     for (const std::int64_t number : {std::int64_t{0}, kRooms / 2, kRooms - 1}) {
       RoomQuery query = Query();
       (is_backward ? query.before : query.after) = Room(number);
-      Reads reads = ReadsOfPage(query);
-      EXPECT_LE(reads.entries, query.max + 1) << number << is_backward;
+      // Its keys in one index, and the rooms by their own.
+      Reads reads = ReadsOf(query, 0);
+      EXPECT_LE(reads.entries, 2 * query.max + 1) << number << is_backward;
       EXPECT_EQ(reads.scans_of_the_table, 0);
-      // Behind the statement that finds the neighbour.
       query.sort_key = RoomQuery::SortKey::kOccupants;
-      reads = ReadsOfPage(query, 1);
-      EXPECT_LE(reads.entries, query.max + 1) << number << is_backward;
+      reads = ReadsOf(query, 1);
+      EXPECT_LE(reads.entries, 2 * query.max + 1) << number << is_backward;
       EXPECT_EQ(reads.scans_of_the_table, 0);
     }
+  }
+}
+
+TEST_F(PgManyRooms, NoMoreIsReadThanIsCounted) {
+  for (const auto key : {RoomQuery::SortKey::kAddress, RoomQuery::SortKey::kOccupants}) {
+    RoomQuery query = Query();
+    query.sort_key = key;
+    query.before = "";
+    const Reads reads = ReadsOf(query, 1);
+    EXPECT_LE(reads.entries, 2 * (PgRoomList::kCounted + 1) + 1);
+    EXPECT_EQ(reads.scans_of_the_table, 0);
   }
 }
 
@@ -417,6 +437,8 @@ TEST_F(PgManyRooms, TheirNumberIsRemembered) {
   page = *Run(store_->List(Query()));
   EXPECT_EQ(page.rooms.front().room, Room(1));
   EXPECT_EQ(page.count, kRooms);
+  clock_.now += std::chrono::minutes(1);
+  EXPECT_EQ(Run(store_->List(Query()))->count, kRooms - 1);
   // As far as they are counted for a page, its number is known.
   RoomQuery query = Query();
   query.after = Room(PgRoomList::kCounted - 1);

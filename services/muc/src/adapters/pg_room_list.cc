@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,7 +24,8 @@ constexpr std::chrono::minutes kRemembered{1};
 constexpr char kAboveAll[] = "\xf4\x8f\xbf\xbf";
 
 // ---- statements -------------------------------------------------------------
-// Each combination has a text of its own, since one plan for all of them would use no index.
+// Each combination has a text of its own: one plan for all of them would use no index. Keys are looked for
+// apart from what is shown, since an index has all that their order and the number of occupants need.
 
 enum class Filter { kNone, kOccupants, kWords };
 constexpr int kFilters = 3;
@@ -35,7 +37,7 @@ Filter FilterOf(const RoomQuery& query) {
 
 /// The rooms that are asked for. $1 service; then, from $`next` on, what the filter needs.
 std::string Match(Filter filter, int& next) {
-  std::string sql = "service = $1::text AND is_listed";
+  std::string sql = "FROM muc_rooms WHERE service = $1::text AND is_listed";
   if (filter == Filter::kNone) return sql;
   absl::StrAppend(&sql, " AND minus_occupants <= $", next++, "::bigint");
   if (filter == Filter::kOccupants) return sql;
@@ -49,55 +51,71 @@ std::string Match(Filter filter, int& next) {
   return sql;
 }
 
+std::string OrderBy(SortKey key, bool is_backward) {
+  const char* way = is_backward ? " DESC" : "";
+  if (key == SortKey::kAddress) return absl::StrCat(" ORDER BY room", way);
+  return absl::StrCat(" ORDER BY minus_occupants", way, ", room", way);
+}
+
 /// Where a room is before or behind a place: $`next` its room, and $`next + 1` its occupants where they
 /// matter.
 std::string Beside(SortKey key, const char* sign, int next) {
-  if (key == SortKey::kAddress) return absl::StrCat("room ", sign, " $", next, "::text");
-  return absl::StrCat("(minus_occupants, room) ", sign, " ($", next + 1, "::bigint, $", next, "::text)");
+  if (key == SortKey::kAddress) return absl::StrCat(" AND room ", sign, " $", next, "::text");
+  return absl::StrCat(" AND (minus_occupants, room) ", sign, " ($", next + 1, "::bigint, $", next, "::text)");
 }
 
-/// $2 how many, $3 how many are left out before them, then filter and place.
+/// $2 how many, then filter and place. The limit within the join keeps it from reading the whole table.
 std::string PageSql(SortKey key, Filter filter, bool is_backward) {
-  int next = 4;
+  int next = 3;
   const std::string match = Match(filter, next);
-  const char* way = is_backward ? " DESC" : "";
-  const char* by_occupants = key == SortKey::kOccupants ? "minus_occupants" : "";
+  const std::string order = OrderBy(key, is_backward);
   return absl::StrCat(
-      "SELECT room, name, description, lang, minus_occupants, is_open, is_anonymous FROM muc_rooms WHERE ",
-      match, " AND ", Beside(key, is_backward ? "<" : ">", next), " ORDER BY ", by_occupants,
-      *by_occupants != '\0' ? absl::StrCat(way, ", ") : "", "room", way,
-      " LIMIT $2::bigint OFFSET $3::bigint");
+      "SELECT room, name, description, lang, minus_occupants, is_open, is_anonymous FROM "
+      "(SELECT room AS found ",
+      match, Beside(key, is_backward ? "<" : ">", next), order,
+      " LIMIT $2::bigint) AS keys CROSS JOIN LATERAL (SELECT * FROM muc_rooms WHERE room = found LIMIT 1) AS "
+      "r",
+      order);
+}
+
+/// The place of the room with the number $2, then filter.
+std::string PlaceSql(SortKey key, Filter filter) {
+  int next = 3;
+  const std::string match = Match(filter, next);
+  return absl::StrCat("SELECT room, ", key == SortKey::kAddress ? "0" : "minus_occupants", " ", match,
+                      OrderBy(key, false), " LIMIT 1 OFFSET $2::bigint");
 }
 
 /// Of all and of those before a place, $2 at most; then filter and place.
 std::string CountSql(SortKey key, Filter filter) {
   int next = 3;
   const std::string match = Match(filter, next);
-  const std::string some = absl::StrCat("(SELECT count(*) FROM (SELECT FROM muc_rooms WHERE ", match);
-  return absl::StrCat("SELECT ", some, " LIMIT $2::bigint) AS found), ", some, " AND ",
-                      Beside(key, "<", next), " LIMIT $2::bigint) AS found)");
+  // In the order of an index, so that no more of it is read. With words every room is read anyway.
+  std::string all, before;
+  if (filter != Filter::kWords) {
+    all = OrderBy(filter == Filter::kNone ? SortKey::kAddress : SortKey::kOccupants, false);
+    before = OrderBy(key, true);
+  }
+  return absl::StrCat("SELECT (SELECT count(*) FROM (SELECT ", match, all,
+                      " LIMIT $2::bigint) AS found), (SELECT count(*) FROM (SELECT ", match,
+                      Beside(key, "<", next), before, " LIMIT $2::bigint) AS found)");
 }
 
-const char* PageStatement(SortKey key, Filter filter, bool is_backward) {
-  static const auto statements = [] {
-    std::array<std::string, 2 * kFilters * 2> made;
-    for (std::size_t i = 0; i < made.size(); ++i)
-      made[i] =
-          PageSql(static_cast<SortKey>(i / 2 / kFilters), static_cast<Filter>(i / 2 % kFilters), i % 2 == 1);
-    return made;
-  }();
-  const std::size_t pair = static_cast<std::size_t>(key) * kFilters + static_cast<std::size_t>(filter);
-  return statements[2 * pair + (is_backward ? 1 : 0)].c_str();
+using Statements = std::array<std::array<std::string, kFilters>, 2>;
+
+/// By sort key and filter.
+template <typename Make>
+Statements MakeAll(const Make& make) {
+  Statements made;
+  for (const SortKey key : {SortKey::kAddress, SortKey::kOccupants})
+    for (const Filter filter : {Filter::kNone, Filter::kOccupants, Filter::kWords})
+      made[static_cast<std::size_t>(key)][static_cast<std::size_t>(filter)] = make(key, filter);
+  return made;
 }
 
-const char* CountStatement(SortKey key, Filter filter) {
-  static const auto statements = [] {
-    std::array<std::string, 2 * kFilters> made;
-    for (std::size_t i = 0; i < made.size(); ++i)
-      made[i] = CountSql(static_cast<SortKey>(i / kFilters), static_cast<Filter>(i % kFilters));
-    return made;
-  }();
-  return statements[static_cast<std::size_t>(key) * kFilters + static_cast<std::size_t>(filter)].c_str();
+const char* Of(const RoomQuery& query, const Statements& statements) {
+  return statements[static_cast<std::size_t>(query.sort_key)][static_cast<std::size_t>(FilterOf(query))]
+      .c_str();
 }
 
 /// What Match needs.
@@ -123,16 +141,6 @@ std::vector<Param> FilterParams(const RoomQuery& query, const std::vector<std::s
   return params;
 }
 
-std::vector<Param> Params(const RoomQuery& query, std::vector<Param> own, const std::vector<Param>& filter,
-                          std::int64_t minus_occupants, const std::string& room) {
-  std::vector<Param> params{Param::Text(query.service)};
-  params.insert(params.end(), own.begin(), own.end());
-  params.insert(params.end(), filter.begin(), filter.end());
-  params.push_back(Param::Text(room));
-  if (query.sort_key == SortKey::kOccupants) params.push_back(Param::Int(minus_occupants));
-  return params;
-}
-
 std::vector<ListedRoom> ReadPage(const pg::Result& rows, bool is_backward) {
   std::vector<ListedRoom> rooms;
   rooms.reserve(rows.rows());
@@ -152,27 +160,51 @@ std::vector<ListedRoom> ReadPage(const pg::Result& rows, bool is_backward) {
 
 }  // namespace
 
+// ---- pages ------------------------------------------------------------------
+
+std::vector<Param> PgRoomList::Params(const RoomQuery& query, std::int64_t number,
+                                      const std::vector<Param>& filter) {
+  std::vector<Param> params{Param::Text(query.service), Param::Int(number)};
+  params.insert(params.end(), filter.begin(), filter.end());
+  return params;
+}
+
+std::vector<Param> PgRoomList::Params(const RoomQuery& query, std::int64_t number,
+                                      const std::vector<Param>& filter, const Place& place) {
+  std::vector<Param> params = Params(query, number, filter);
+  params.push_back(Param::Text(place.room));
+  if (query.sort_key == SortKey::kOccupants) params.push_back(Param::Int(place.minus_occupants));
+  return params;
+}
+
 Task<absl::StatusOr<RoomPage>> PgRoomList::Read(RoomQuery query) {
   ROOKERY_CO_ASSIGN_OR_RETURN(const std::vector<std::string> words, WordsOf(query));
   const std::vector<Param> filter = FilterParams(query, words);
   const std::int64_t most = std::max<std::int64_t>(query.max, 0);
   const std::int64_t left_out = std::max<std::int64_t>(query.index.value_or(0), 0);
   const bool is_backward = !query.index && query.before;
-
-  using Limits = std::numeric_limits<std::int64_t>;
-  const Place before_all{Limits::min(), ""};
-  Place place = is_backward ? Place{Limits::max(), kAboveAll} : before_all;
   std::string neighbour;
   if (!query.index) neighbour = query.before ? *query.before : query.after.value_or("");
+
+  using Limits = std::numeric_limits<std::int64_t>;
+  const Place before_all{Limits::min(), ""}, behind_all{Limits::max(), kAboveAll};
+  Place place = is_backward ? behind_all : before_all;
   if (!neighbour.empty()) {
-    ROOKERY_CO_ASSIGN_OR_RETURN(place, co_await Find(query, neighbour));
+    ROOKERY_CO_ASSIGN_OR_RETURN(place, co_await PlaceOf(query, neighbour));
+  } else if (left_out > 0) {
+    ROOKERY_CO_ASSIGN_OR_RETURN(const std::optional<Place> found,
+                                co_await PlaceOf(query, left_out - 1, filter));
+    place = found.value_or(behind_all);
   }
 
   RoomPage page;
   if (most > 0) {
-    std::vector<Param> own{Param::Int(most), Param::Int(left_out)};
-    std::vector<Param> params = Params(query, std::move(own), filter, place.minus_occupants, place.room);
-    const char* sql = PageStatement(query.sort_key, FilterOf(query), is_backward);
+    static const Statements forward =
+        MakeAll([](SortKey key, Filter with) { return PageSql(key, with, false); });
+    static const Statements backward =
+        MakeAll([](SortKey key, Filter with) { return PageSql(key, with, true); });
+    std::vector<Param> params = Params(query, most, filter, place);
+    const char* sql = Of(query, is_backward ? backward : forward);
     const pg::ResultOr result = co_await pool_.Execute(kLane, sql, std::move(params));
     if (!result.ok()) co_return result.status();
     page.rooms = ReadPage(**result, is_backward);
@@ -199,7 +231,7 @@ Task<absl::StatusOr<RoomPage>> PgRoomList::Read(RoomQuery query) {
   co_return page;
 }
 
-Task<absl::StatusOr<PgRoomList::Place>> PgRoomList::Find(const RoomQuery& query, std::string room) {
+Task<absl::StatusOr<PgRoomList::Place>> PgRoomList::PlaceOf(const RoomQuery& query, std::string room) {
   Place place{0, std::move(room)};
   if (query.sort_key == SortKey::kAddress) co_return place;
   std::vector<Param> params{Param::Text(place.room), Param::Text(query.service)};
@@ -212,12 +244,25 @@ Task<absl::StatusOr<PgRoomList::Place>> PgRoomList::Find(const RoomQuery& query,
   co_return place;
 }
 
+Task<absl::StatusOr<std::optional<PgRoomList::Place>>> PgRoomList::PlaceOf(const RoomQuery& query,
+                                                                           std::int64_t number,
+                                                                           const std::vector<Param>& filter) {
+  static const Statements statements = MakeAll(PlaceSql);
+  std::vector<Param> params = Params(query, number, filter);
+  const pg::ResultOr result = co_await pool_.Execute(kLane, Of(query, statements), std::move(params));
+  if (!result.ok()) co_return result.status();
+  std::optional<Place> place;
+  if ((*result)->rows() > 0) place = Place{(*result)->Int(0, 1), std::string((*result)->Text(0, 0))};
+  co_return place;
+}
+
+// ---- counts -----------------------------------------------------------------
+
 Task<absl::Status> PgRoomList::Count(const RoomQuery& query, const std::vector<Param>& filter,
                                      const Place& first, RoomPage& page) {
-  std::vector<Param> own{Param::Int(kCounted + 1)};
-  std::vector<Param> params = Params(query, std::move(own), filter, first.minus_occupants, first.room);
-  const char* sql = CountStatement(query.sort_key, FilterOf(query));
-  const pg::ResultOr result = co_await pool_.Execute(kLane, sql, std::move(params));
+  static const Statements statements = MakeAll(CountSql);
+  std::vector<Param> params = Params(query, kCounted + 1, filter, first);
+  const pg::ResultOr result = co_await pool_.Execute(kLane, Of(query, statements), std::move(params));
   if (!result.ok()) co_return result.status();
   if ((*result)->rows() != 1) co_return absl::InternalError("a count is one row");
   page.count = (*result)->Int(0, 0);
@@ -231,13 +276,13 @@ Task<absl::Status> PgRoomList::Count(const RoomQuery& query, const std::vector<P
 
 Task<absl::StatusOr<std::int64_t>> PgRoomList::CountAll(std::string service) {
   const auto found = counted_.find(service);
-  if (found != counted_.end() && SteadyNow() - found->second.at < kRemembered) co_return found->second.rooms;
+  if (found != counted_.end() && clock_.Now() - found->second.at < kRemembered) co_return found->second.rooms;
   std::vector<Param> params{Param::Text(service)};
   const pg::ResultOr result = co_await pool_.Execute(
       kLane, "SELECT count(*) FROM muc_rooms WHERE service = $1 AND is_listed", std::move(params));
   if (!result.ok()) co_return result.status();
   const std::int64_t rooms = (*result)->Int(0, 0);
-  counted_[service] = {SteadyNow(), rooms};
+  counted_[service] = {clock_.Now(), rooms};
   co_return rooms;
 }
 

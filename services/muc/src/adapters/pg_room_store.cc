@@ -208,8 +208,8 @@ absl::StatusOr<std::vector<StoredRoom>> ReadRooms(const pg::Result& rows) {
 
 }  // namespace
 
-PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool)
-    : pool_(pool), reading_pool_(reading_pool), list_(reading_pool) {}
+PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock)
+    : pool_(pool), reading_pool_(reading_pool), list_(reading_pool, clock) {}
 
 // ---- claims -----------------------------------------------------------------
 

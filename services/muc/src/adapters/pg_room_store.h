@@ -8,6 +8,7 @@
 
 #include "adapters/pg_room_list.h"
 #include "ports/room_store.h"
+#include "rookery/base/clock.h"
 #include "rookery/pg/pool.h"
 #include "rookery/runtime/event.h"
 
@@ -19,7 +20,7 @@ class PgRoomStore final : public RoomStore {
  public:
   /// `reading_pool`: for all but Claim and Save, which do not wait behind a search. With two connections or
   /// more, loading does not either.
-  PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool);
+  PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock = Clock::System());
   Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override;
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override;
   Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override;

@@ -88,7 +88,7 @@ struct ListedRoom {
 struct RoomPage {
   /// In the order of the sort key, whichever way was paged.
   std::vector<ListedRoom> rooms;
-  /// Of all that match. Where there are many it may be an estimate (XEP-0059 section 2.2), never less than
+  /// Of all that match. Where there are many it may be an estimate (XEP-0059 section 2.7), never less than
   /// what this page shows.
   std::int64_t count = 0;
   /// The number of the first one of this page among them. Nothing: the page is empty, or too many are before
