@@ -67,3 +67,9 @@ CREATE TABLE muc_shard_writers (
     -- How often it was claimed.
     turn bigint NOT NULL
 );
+
+-- What this cluster has made up once and keeps (occupant ids are keyed by it).
+CREATE TABLE muc_secrets (
+    name text PRIMARY KEY,
+    secret bytea NOT NULL
+);

@@ -13,6 +13,11 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-per-user", &settings.max_rooms_per_user,
               "rooms that one account may own; 0: any number", 0, 1'000'000);
   schema.Bind("rooms.max-occupants", &settings.max_occupants, "occupants of one room", 1, 100'000);
+  schema.Bind("rooms.max-sessions-per-nick", &settings.max_sessions_per_nick,
+              "devices of one account that may share a nick", 1, 10'000);
+  schema.Bind("rooms.groupchat-1", &settings.admits_groupchat_1,
+              "whether presence without the element of XEP-0045 is a join, as it was before (groupchat 1.0); "
+              "else its sender is told that it is not in the room");
   schema.Bind("rooms.max-affiliations", &settings.max_affiliations,
               "accounts that one room remembers, with an affiliation or a nick", 1, 1'000'000);
   schema.Bind("rooms.max-nick-bytes", &settings.max_nick_bytes, "bytes of a nick", 1, 1'023);

@@ -153,6 +153,7 @@ class MemoryRoomStore final : public RoomStore {
     co_return page;
   }
 
+  Task<absl::StatusOr<std::string>> Secret() override { co_return std::string(32, 's'); }
   Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) override {
     absl::Status status = co_await db_.Begin("CountOwned");
     if (!status.ok()) co_return status;

@@ -445,6 +445,13 @@ TYPED_TEST_P(RoomStoreScenarios, Save_TheLongestAddresses) {
 
 // ---- accounts' rooms --------------------------------------------------------
 
+TYPED_TEST_P(RoomStoreScenarios, Secret_StaysTheSame) {
+  const auto secret = this->Run(this->store().Secret());
+  ASSERT_TRUE(secret.ok()) << secret.status();
+  EXPECT_EQ(secret->size(), 32u);
+  EXPECT_EQ(*this->Run(this->store().Secret()), *secret);
+}
+
 TYPED_TEST_P(RoomStoreScenarios, CountOwned_PersistentRoomsOfTheService) {
   this->Claim();
   this->Save(this->Full("public"));
@@ -478,6 +485,7 @@ REGISTER_TYPED_TEST_SUITE_P(RoomStoreScenarios, Claim_TheNewestStands, Claim_Wit
                             Save_OnlyWhatChangesIsChanged, Save_WhoIsForgottenAndWhoIsGone,
                             Save_TheLastWordOnARowCounts, Save_OldHistoryGoes,
                             Save_ANewRoomHasNothingOfAnEarlierOne, Save_OfADestroyedRoomNothingRemains,
-                            Save_TheLongestAddresses, CountOwned_PersistentRoomsOfTheService);
+                            Save_TheLongestAddresses, Secret_StaysTheSame,
+                            CountOwned_PersistentRoomsOfTheService);
 
 }  // namespace rookery::muc

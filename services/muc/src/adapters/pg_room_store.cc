@@ -7,11 +7,14 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "domain/room_listing.h"
+#include "rookery/base/random.h"
 #include "rookery/base/sha256.h"
 
 namespace rookery::muc {
 
 namespace {
+
+constexpr std::size_t kSecretBytes = 32;
 
 using pg::Param;
 
@@ -314,6 +317,18 @@ Task<absl::StatusOr<std::vector<StoredRoom>>> PgRoomStore::Load(std::vector<std:
 }
 
 Task<absl::StatusOr<RoomPage>> PgRoomStore::List(RoomQuery query) { return list_.Read(std::move(query)); }
+
+Task<absl::StatusOr<std::string>> PgRoomStore::Secret() {
+  std::vector<Param> params{Param::Bytes(RandomBytes(kSecretBytes))};
+  // Of those who ask at the same time one is the first; the update makes the row the others' answer, too.
+  const pg::ResultOr result =
+      co_await pool_.Execute(0,
+                             "INSERT INTO muc_secrets (name, secret) VALUES ('occupant-ids', $1) "
+                             "ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name RETURNING secret",
+                             std::move(params));
+  if (!result.ok()) co_return result.status();
+  co_return (*result)->Bytes(0, 0);
+}
 
 Task<absl::StatusOr<std::int64_t>> PgRoomStore::CountOwned(std::string service, std::string bare) {
   std::vector<Param> params{Param::Text(service), Param::Text(KeyOf(bare))};

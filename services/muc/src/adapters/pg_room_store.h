@@ -25,6 +25,7 @@ class PgRoomStore final : public RoomStore {
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override;
   Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override;
   Task<absl::StatusOr<RoomPage>> List(RoomQuery query) override;
+  Task<absl::StatusOr<std::string>> Secret() override;
   Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) override;
 
  private:
