@@ -26,6 +26,10 @@ struct Settings {
   std::int64_t max_occupants = 10'000;
   /// Of the accounts that a room remembers with an affiliation or a nick.
   std::int64_t max_affiliations = 10'000;
+  /// Of the changes that one request of muc#admin makes.
+  std::int64_t max_items = 100;
+  std::int64_t max_reason_bytes = 1024;
+  std::int64_t max_name_bytes = 256;
   /// Bytes, as prepared.
   std::int64_t max_nick_bytes = 256;
   std::int64_t max_subject_bytes = 4096;
@@ -45,6 +49,8 @@ struct Settings {
   std::int64_t quiet_above = 0;
   /// XEP-0421: occupant ids are keyed by it. 32 bytes, the same for ever.
   std::string occupant_id_key;
+  /// Of the software, as XEP-0092 tells it.
+  std::string version;
 };
 
 }  // namespace rookery::muc
