@@ -1,6 +1,6 @@
 #include "domain/administration.h"
 
-#include "coven.h"
+#include "staffed_room.h"
 
 namespace rookery::muc {
 namespace {
@@ -20,7 +20,7 @@ using testing::kStranger;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-class Administration : public testing::CovenTest {
+class Administration : public testing::StaffedRoomTest {
  protected:
   std::string Role(std::string_view from, const std::string& nick, const std::string& role) {
     return RefusalIn(AdminSet(from, "<item nick='" + nick + "' role='" + role + "'/>"));

@@ -1,6 +1,6 @@
 #include "domain/affiliation_versions.h"
 
-#include "coven.h"
+#include "staffed_room.h"
 #include "domain/administration.h"
 #include "rookery/xmpp/jid.h"
 
@@ -21,7 +21,7 @@ using ::testing::Not;
 using ::testing::SizeIs;
 
 /// XEP-0463, in a room as it is created: with a version that is above its horizon.
-class AffiliationVersions : public testing::CovenTest {
+class AffiliationVersions : public testing::StaffedRoomTest {
  protected:
   AffiliationVersions() {
     driver_.room().ChangeState().set_affiliation_version(1001);

@@ -43,6 +43,7 @@ constexpr Request kRequests[] = {
     {"get", "vCard", xmpp::ns::kVcardTemp, OnVcardGet},
     {"set", "vCard", xmpp::ns::kVcardTemp, OnVcardSet},
     {"set", "moderate", xmpp::ns::kModerate, OnModerate},
+    {"set", "apply-to", xmpp::ns::kFastening, OnModerate},
     {"set", "command", xmpp::ns::kCommands, OnCommand},
     {"get", "ping", xmpp::ns::kPing, OnPing},
 };

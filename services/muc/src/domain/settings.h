@@ -45,6 +45,11 @@ struct Settings {
   std::int64_t history_messages = 20;
   std::int64_t max_history_messages = 100;
   std::int64_t max_history_bytes = std::int64_t{256} << 10;
+  /// Of a message to a room or an occupant: its payload, id and language.
+  std::int64_t max_message_bytes = std::int64_t{64} << 10;
+  /// Invitations and requests for voice of one occupant in `changes_period`, and the invitations in one
+  /// message.
+  std::int64_t max_requests = 20;
   /// Devices of one account with one nick.
   std::int64_t max_sessions_per_nick = 64;
   /// Changes of nick, and joins, of one account in `changes_period`; 0: any number.
