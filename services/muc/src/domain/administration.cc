@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "domain/nicks.h"
 #include "domain/presence.h"
 #include "domain/privileges.h"
-#include "domain/registration.h"
 #include "domain/request.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/jid.h"
@@ -109,9 +109,9 @@ struct Change {
 
 /// Several changes, checked against each other and the room before the first is made: all or none (section
 /// 9.2).
-class Changes {
+class AdminRequest {
  public:
-  explicit Changes(Turn& turn) : turn_(turn), actor_(StandingOf(turn, turn.sender())) {}
+  explicit AdminRequest(Turn& turn) : turn_(turn), actor_(StandingOf(turn, turn.sender())) {}
 
   /// The refusal, or nullopt.
   std::optional<ErrorCondition> Read(const std::vector<const xmpp::Element*>& items) {
@@ -213,8 +213,7 @@ class Changes {
     if ((is_domain && wanted >= v1::AFFILIATION_MEMBER) || change.who == turn_.room.jid())
       return ErrorCondition::kNotAcceptable;
     if (change.reserved_nick && !change.reserved_nick->empty()) {
-      if (const auto refusal = RefusalOfReservedNick(turn_, change.who, *change.reserved_nick))
-        return refusal;
+      if (const auto refusal = RefusalOfNick(turn_, *change.reserved_nick, change.who)) return refusal;
       if (!reserved_.insert(*change.reserved_nick).second) return ErrorCondition::kConflict;
     }
     owners_ += (wanted == v1::AFFILIATION_OWNER) - (present == v1::AFFILIATION_OWNER);
@@ -279,11 +278,11 @@ void OnAdminSet(Turn& turn) {
   if (items.empty()) return turn.Refuse(ErrorCondition::kBadRequest);
   if (items.size() > static_cast<std::size_t>(turn.settings.max_items))
     return turn.Refuse(ErrorCondition::kNotAcceptable, "Too many items in one request.");
-  Changes changes(turn);
-  if (const auto refusal = changes.Read(items)) return turn.Refuse(*refusal);
+  AdminRequest request(turn);
+  if (const auto refusal = request.Read(items)) return turn.Refuse(*refusal);
   // Section 8.2: who has asked is told first.
   turn.Answer();
-  changes.Make();
+  request.Make();
 }
 
 }  // namespace rookery::muc

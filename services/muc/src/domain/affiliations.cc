@@ -20,6 +20,7 @@ struct AffiliationChange {
   v1::Affiliation before;
   v1::Affiliation after;
   Deed deed;
+  Courtesy courtesy;
 };
 
 /// Occupants whose account it is, or of whose domain.
@@ -93,7 +94,7 @@ void TellOfAbsent(Turn& turn, const AffiliationChange& change) {
     for (const v1::OccupantSession& session : occupant.sessions()) recipients.push_back(session.jid());
   }
   turn.outcome.SendToAll(MessageWith(turn, item + change.deed.extra), std::move(recipients));
-  if (xmpp::DomainOf(change.jid) == change.jid) return;
+  if (change.courtesy == Courtesy::kNone || xmpp::DomainOf(change.jid) == change.jid) return;
   const bool is_invited = room.config().is_members_only() && change.before == v1::AFFILIATION_NONE &&
                           change.after >= v1::AFFILIATION_MEMBER;
   xmpp::Stanza message =
@@ -135,7 +136,7 @@ void TellOfPresent(Turn& turn, const std::string& nick, const AffiliationChange&
 }  // namespace
 
 void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affiliation,
-                    const std::string& actor_nick, const std::string& reason) {
+                    const std::string& actor_nick, const std::string& reason, Courtesy courtesy) {
   Room& room = turn.room;
   const std::string jid(jid_view);
   const v1::Affiliated* known = room.FindAffiliated(jid);
@@ -170,12 +171,12 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
     if (!room.exists()) return;
     const v1::Affiliation after = turn.AffiliationOf(one.account);
     if (after == one.before) continue;
-    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed});
+    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
     is_told = true;
   }
   // Who is in and remains what the operator has made them hears nothing.
   const bool is_absent = present.empty() || (!is_told && xmpp::DomainOf(jid) == jid);
-  if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed});
+  if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy});
 }
 
 void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string& actor_nick,

@@ -223,7 +223,8 @@ bool ReadContacts(const Settings&, const FormField& field, v1::RoomConfig& confi
 }
 
 using Config = v1::RoomConfig;
-// XEP-0045, the registry of muc#roomconfig; XEP-0500; XEP-0452; of muc#roominfo what only an owner can know.
+// XEP-0045, the registry of muc#roomconfig; XEP-0500; XEP-0452; of muc#roominfo what only an owner can know;
+// and fields of our own, named as XEP-0068 section 3.4 wants it.
 constexpr ConfigField kFields[] = {
     Text<&Config::name, &Config::mutable_name, IsName>("muc#roomconfig_roomname", "Name"),
     Text<&Config::description, &Config::mutable_description, IsDescription>("muc#roomconfig_roomdesc",
@@ -249,6 +250,11 @@ constexpr ConfigField kFields[] = {
                                                                         "Whose presence is shown to others?"),
     Roles<&Config::member_list_readers, &Config::set_member_list_readers>(
         "muc#roomconfig_getmemberlist", "Who may read the list of members?"),
+    Boolean<&Config::visitors_keep_nick, &Config::set_visitors_keep_nick>(
+        "{https://rookery.invalid/muc}visitors_keep_nick",
+        "Do visitors keep the nick they have entered with?"),
+    Boolean<&Config::locks_nicks, &Config::set_locks_nicks>(
+        "{https://rookery.invalid/muc}locks_nicks", "Do those who have reserved a nick have no other?"),
     {"muc#roomconfig_maxusers", "list-single", "Most occupants", WriteMaxUsers, ReadMaxUsers},
     Number<&Config::max_history_fetch, &Config::set_max_history_fetch, MostHistory>(
         "muc#maxhistoryfetch", "Messages shown to who enters"),

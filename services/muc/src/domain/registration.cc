@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "domain/administration.h"
+#include "domain/nicks.h"
 #include "domain/request.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
@@ -88,9 +89,10 @@ Recipients Approvers(const Turn& turn) {
 }
 
 /// The caller has checked that it is allowed.
-void Register(Turn& turn, const std::string& jid, const std::string& nick, const std::string& actor) {
+void Register(Turn& turn, const std::string& jid, const std::string& nick, const std::string& actor,
+              Courtesy courtesy) {
   if (turn.AffiliationOf(jid) < v1::AFFILIATION_MEMBER)
-    SetAffiliation(turn, jid, v1::AFFILIATION_MEMBER, actor, {});
+    SetAffiliation(turn, jid, v1::AFFILIATION_MEMBER, actor, {}, courtesy);
   turn.room.SetReservedNick(jid, nick);
 }
 
@@ -103,7 +105,7 @@ void Unregister(Turn& turn) {
   const bool is_member = entry->affiliation() == v1::AFFILIATION_MEMBER;
   turn.Answer();
   turn.room.SetReservedNick(account, {});
-  if (is_member) SetAffiliation(turn, account, v1::AFFILIATION_NONE, {}, {});
+  if (is_member) SetAffiliation(turn, account, v1::AFFILIATION_NONE, {}, {}, Courtesy::kNone);
 }
 
 /// The nick of a form, prepared. The refusal otherwise.
@@ -118,19 +120,6 @@ std::optional<ErrorCondition> ReadNick(const xmpp::Form& form, std::string& nick
 }
 
 }  // namespace
-
-std::optional<ErrorCondition> RefusalOfReservedNick(const Turn& turn, std::string_view account,
-                                                    std::string_view nick) {
-  const bool is_blank =
-      std::all_of(nick.begin(), nick.end(), [](char c) { return c == ' ' || c == '\t' || c == '\n'; });
-  if (is_blank || nick.size() > static_cast<std::size_t>(turn.settings.max_nick_bytes))
-    return ErrorCondition::kNotAcceptable;
-  const v1::Affiliated* holder = turn.room.FindReserved(nick);
-  if (holder != nullptr && holder->jid() != account) return ErrorCondition::kConflict;
-  const v1::Occupant* occupant = turn.room.FindNick(nick);
-  if (occupant != nullptr && Room::AccountOf(*occupant) != account) return ErrorCondition::kConflict;
-  return std::nullopt;
-}
 
 void OnRegisterGet(Turn& turn) {
   if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST)
@@ -170,13 +159,13 @@ void OnRegisterSet(Turn& turn) {
     return turn.Refuse(ErrorCondition::kBadRequest);
   std::string nick;
   if (const auto refusal = ReadNick(*form, nick)) return turn.Refuse(*refusal);
-  if (const auto refusal = RefusalOfReservedNick(turn, turn.sender(), nick)) return turn.Refuse(*refusal);
+  if (const auto refusal = RefusalOfNick(turn, nick, turn.sender())) return turn.Refuse(*refusal);
   const v1::Affiliated* entry = EntryOfSender(turn);
   const bool is_new = entry == nullptr || !IsRemembered(*entry);
   if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return turn.Refuse(*refusal);
   if (!NeedsApproval(turn)) {
     turn.Answer();
-    return Register(turn, std::string(turn.sender()), nick, {});
+    return Register(turn, std::string(turn.sender()), nick, {}, Courtesy::kNone);
   }
   const bool is_within_bounds = std::all_of(form->fields.begin(), form->fields.end(), IsWithinBounds);
   if (!is_within_bounds) return turn.Refuse(ErrorCondition::kNotAcceptable);
@@ -210,11 +199,11 @@ bool OnApproval(Turn& turn, const xmpp::Element& x) {
   if (!jid->has_local() || account == turn.room.jid()) return refuse(ErrorCondition::kNotAcceptable);
   // A ban that came meanwhile is lifted with the list of bans.
   if (turn.AffiliationOf(account) == v1::AFFILIATION_OUTCAST) return refuse(ErrorCondition::kNotAllowed);
-  if (const auto refusal = RefusalOfReservedNick(turn, account, nick)) return refuse(*refusal);
+  if (const auto refusal = RefusalOfNick(turn, nick, account)) return refuse(*refusal);
   const v1::Affiliated* entry = turn.room.FindAffiliated(account);
   const bool is_new = entry == nullptr || !IsRemembered(*entry);
   if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return refuse(*refusal);
-  Register(turn, account, nick, NickOfSender(turn));
+  Register(turn, account, nick, NickOfSender(turn), Courtesy::kTell);
   return true;
 }
 

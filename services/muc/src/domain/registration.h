@@ -1,8 +1,5 @@
 #pragma once
 
-#include <optional>
-#include <string_view>
-
 #include "domain/turn.h"
 
 namespace rookery::muc {
@@ -13,10 +10,5 @@ void OnRegisterGet(Turn& turn);
 void OnRegisterSet(Turn& turn);
 /// The answers of an admin to the form for approval (section 9.9). False: `form` is not one.
 bool OnApproval(Turn& turn, const xmpp::Element& form);
-
-/// Why a nick, which is prepared, may not be reserved for an account; nullopt: it may. not-acceptable: it is
-/// none, or too long; conflict: somebody else has reserved it or has it in the room.
-std::optional<xmpp::ErrorCondition> RefusalOfReservedNick(const Turn& turn, std::string_view account,
-                                                          std::string_view nick);
 
 }  // namespace rookery::muc
