@@ -129,7 +129,8 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x) {
   if (RefuseIfTooMany(turn, *occupant, static_cast<std::int64_t>(invitations.size()))) return true;
 
   const std::string nick = occupant->nick();
-  for (const std::string& account : members) SetAffiliation(turn, account, v1::AFFILIATION_MEMBER, nick, {});
+  for (const std::string& account : members)
+    SetAffiliation(turn, account, v1::AFFILIATION_MEMBER, nick, {}, Courtesy::kNone);
   const bool is_named = turn.room.config().whois() == v1::AUDIENCE_ANYONE;
   const std::string from = is_named ? std::string(turn.sender()) : turn.room.AddressOf(nick);
   for (const auto& [to, invite] : invitations) {

@@ -21,11 +21,19 @@ struct Settings {
   Creation creation = Creation::kEverybody;
   /// Bare JIDs: owners of every room.
   std::vector<std::string> administrators;
+  /// Whether presence without <x xmlns='…muc'/> of somebody who is not in is a join, as it was before MUC
+  /// (groupchat 1.0). By default it is taken for that of a client which has lost its place, and which is told
+  /// so (XEP-0045 section 7.2.18 since 1.32).
+  bool admits_groupchat_1 = false;
   /// Persistent rooms that one account may own; 0: any number.
   std::int64_t max_rooms_per_user = 100;
   std::int64_t max_occupants = 10'000;
   /// Of the accounts that a room remembers with an affiliation or a nick.
   std::int64_t max_affiliations = 10'000;
+  /// Of the changes that one request of muc#admin makes.
+  std::int64_t max_items = 100;
+  std::int64_t max_reason_bytes = 1024;
+  std::int64_t max_name_bytes = 256;
   /// Bytes, as prepared.
   std::int64_t max_nick_bytes = 256;
   std::int64_t max_subject_bytes = 4096;
@@ -42,7 +50,9 @@ struct Settings {
   /// Invitations and requests for voice of one occupant in `changes_period`, and the invitations in one
   /// message.
   std::int64_t max_requests = 20;
-  /// Changes of nick, and joins, of one occupant in `changes_period`.
+  /// Devices of one account with one nick.
+  std::int64_t max_sessions_per_nick = 64;
+  /// Changes of nick, and joins, of one account in `changes_period`; 0: any number.
   std::int64_t max_changes = 20;
   std::chrono::milliseconds changes_period{60'000};
   /// Rooms are created so: with this many occupants allowed, and presence of moderators only broadcast
@@ -50,6 +60,8 @@ struct Settings {
   std::int64_t quiet_above = 0;
   /// XEP-0421: occupant ids are keyed by it. 32 bytes, the same for ever.
   std::string occupant_id_key;
+  /// Of the software, as XEP-0092 tells it.
+  std::string version;
 };
 
 }  // namespace rookery::muc
