@@ -48,7 +48,8 @@ absl::StatusOr<std::optional<PageRequest>> ReadPageRequest(const Element& parent
 Element MakePageInfo(const PageInfo& info) {
   Element set("set", ns::kRsm);
   if (!info.first.empty()) {
-    set.Add("first").SetAttr("index", std::to_string(info.first_index)).SetText(info.first);
+    Element& first = set.Add("first").SetText(info.first);
+    if (info.first_index) first.SetAttr("index", std::to_string(*info.first_index));
     set.Add("last").SetText(info.last);
   }
   set.Add("count").SetText(std::to_string(info.count));

@@ -41,6 +41,9 @@ TEST(Rsm, TellsWhereAPageIs) {
   EXPECT_EQ(MakePageInfo({.first = "a", .last = "c", .first_index = 3, .count = 9}).ToXml(),
             "<set xmlns=\"http://jabber.org/protocol/rsm\"><first index=\"3\">a</first><last>c</last>"
             "<count>9</count></set>");
+  EXPECT_EQ(
+      MakePageInfo({.first = "a", .last = "a", .count = 9}).ToXml(),
+      "<set xmlns=\"http://jabber.org/protocol/rsm\"><first>a</first><last>a</last><count>9</count></set>");
   EXPECT_EQ(MakePageInfo({.count = 800}).ToXml(),
             "<set xmlns=\"http://jabber.org/protocol/rsm\"><count>800</count></set>");
 }

@@ -38,8 +38,8 @@ struct PageInfo {
   /// Of the page's first and last item. Empty: the page is.
   std::string first = {};
   std::string last = {};
-  /// The number of the first one.
-  std::int64_t first_index = 0;
+  /// The number of the first one, where it is known.
+  std::optional<std::int64_t> first_index = {};
   /// Of the whole.
   std::int64_t count = 0;
 };
