@@ -75,9 +75,10 @@ async def postgresql_shows_each_service_its_own_tables(cluster: Cluster) -> None
 @scenario
 async def kafka_lets_each_service_do_what_it_does(cluster: Cluster) -> None:
     loop = asyncio.get_running_loop()
-    written = {"muc": (), "search": ("messages",), "session-manager": ("users", "messages", "presence")}
+    all_of_them = ("users", "rooms", "messages", "presence")
+    written = {"muc": ("users", "rooms", "messages"), "search": ("messages",), "session-manager": all_of_them}
     for service, topics in written.items():
-        for topic in sorted({"users", "messages", "presence"} - set(topics)):
+        for topic in sorted(set(all_of_them) - set(topics)):
             allowed = await loop.run_in_executor(None, kafka.may_append, cluster.kafka(service), topic)
             assert not allowed, f"{service} may write {topic}"
     muc = cluster.kafka("muc")
