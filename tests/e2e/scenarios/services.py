@@ -1,16 +1,16 @@
-"""search answers for itself: what it says in disco comes from the owner of its address's shard, and
-from nobody in its place (XEP-0030)."""
+"""muc and search answer for themselves: what they say in disco comes from the owner of their
+address's shard, and from nobody in its place (XEP-0030). Rooms are in rooms_*.py."""
 
 import asyncio
 
 from harness import ns
 from harness.client import StanzaError, error_of
 from harness.cluster import Cluster
-from harness.people import leave, pair, person
+from harness.people import leave, pair, person, unique
 from harness.runner import scenario
 from harness.shards import shard_of
 from harness.wait import until
-from harness.xml import name
+from harness.xml import child, name, text
 
 
 async def _info(client, to: str, node: str = "") -> tuple[set, set]:
@@ -30,40 +30,35 @@ async def _answers(client, to: str, identity: tuple) -> bool:
         return False
 
 
-async def _owners(cluster: Cluster, service: str) -> dict[int, str]:
-    """shard -> instance, as the service publishes it."""
-    flat = await cluster.redis("HGETALL", f"rookery:shards:{service}")
-    return {int(flat[i]): flat[i + 1].split()[1] for i in range(0, len(flat), 2)}
-
-
-async def _shared(cluster: Cluster, service: str, instances: set[str]) -> dict[int, str]:
+async def _shared(cluster: Cluster, instances: set[str]) -> dict[int, str]:
     """Waits until exactly these instances own the shards, each its share."""
 
     async def is_shared():
-        owners = await _owners(cluster, service)
+        owners = await cluster.owners("search")
         least = cluster.partitions // len(instances)
         counts = [list(owners.values()).count(instance) for instance in instances]
         return owners if len(owners) == cluster.partitions == sum(counts) and min(counts) >= least else None
 
-    return await until(is_shared, f"{instances} share the shards of {service}", 40, every=0.3)
+    return await until(is_shared, f"{instances} share the shards of search", 40, every=0.3)
 
 
 @scenario
 async def services_say_what_they_are(cluster: Cluster) -> None:
     client = await person(cluster, "disco")
-    to = f"search.{client.domain}"
+    conference, search = f"conference.{client.domain}", f"search.{client.domain}"
     # A service that has no feature yet is not shown: clients would try it. Who knows its address is answered.
     items = (await client.iq("get", f"<query xmlns='{ns.DISCO_ITEMS}'/>", client.domain))[0]
-    assert {item.get("jid") for item in items} == {f"conference.{client.domain}"}, [item.attrib for item in items]
-    await _shared(cluster, "search", {"search-1", "search-2"})
-    await until(lambda: _answers(client, to, ("directory", "user")), f"{to} answers", 10, every=0.2)
-    assert len((await client.iq("get", f"<query xmlns='{ns.DISCO_ITEMS}'/>", to))[0]) == 0
-    for query in (ns.DISCO_INFO, ns.DISCO_ITEMS):
-        try:
-            await client.iq("get", f"<query xmlns='{query}' node='nowhere'/>", to)
-            raise AssertionError("a node that nobody has was answered")
-        except StanzaError as error:
-            assert (error.type, error.condition) == ("cancel", "item-not-found"), error
+    assert [item.get("jid") for item in items] == [conference], [item.attrib for item in items]
+    await cluster.all_owned(service="search")
+    await until(lambda: _answers(client, search, ("directory", "user")), f"{search} answers", 10, every=0.2)
+    assert len((await client.iq("get", f"<query xmlns='{ns.DISCO_ITEMS}'/>", search))[0]) == 0
+    for to in (conference, search):
+        for query in (ns.DISCO_INFO, ns.DISCO_ITEMS):
+            try:
+                await client.iq("get", f"<query xmlns='{query}' node='nowhere'/>", to)
+                raise AssertionError("a node that nobody has was answered")
+            except StanzaError as error:
+                assert (error.type, error.condition) == ("cancel", "item-not-found"), error
     await client.close()
 
 
@@ -71,14 +66,21 @@ async def services_say_what_they_are(cluster: Cluster) -> None:
 async def services_refuse_what_they_do_not_have(cluster: Cluster) -> None:
     """RFC 6120 section 8.4; nothing is lost without a word, nothing goes round."""
     client = await person(cluster, "asks")
-    search = f"search.{client.domain}"
-    for to in (search, f"room@{search}", f"room@{search}/nick"):
+    conference, search = f"conference.{client.domain}", f"search.{client.domain}"
+    for to in (search, f"x@{search}", f"x@{search}/y", conference):
+        ids = [f"m-{to}", f"i-{to}"]
         client.send(f"<message xmlns='{ns.CLIENT}' type='groupchat' id='m-{to}' to='{to}'><body>hi</body></message>")
-        client.send(f"<presence xmlns='{ns.CLIENT}' id='p-{to}' to='{to}'/>")
         client.send(f"<iq xmlns='{ns.CLIENT}' type='set' id='i-{to}' to='{to}'><x xmlns='urn:example:unknown'/></iq>")
-        for id_ in (f"m-{to}", f"p-{to}", f"i-{to}"):
+        if to != conference:
+            client.send(f"<presence xmlns='{ns.CLIENT}' id='p-{to}' to='{to}'/>")
+            ids.append(f"p-{to}")
+        for id_ in ids:
             answer = await client.expect(lambda s: s.get("id") == id_ and s.get("type") == "error", f"the answer to {id_}")
             assert answer.get("from") == to and error_of(answer) == ("cancel", "service-unavailable"), error_of(answer)
+    # Some clients know the answer to a join only by what they asked (RFC 6120 section 8.3.1).
+    client.presence(f"{unique('room')}@{conference}", extra=f"<x xmlns='{ns.MUC}'/>")
+    answer = await client.expect(lambda s: name(s) == "presence" and s.get("type") == "error" and conference in s.get("from", ""), "the answer to a join")
+    assert error_of(answer) == ("modify", "jid-malformed") and child(answer, ns.MUC, "x") is not None, text(answer)
     await client.close()
 
 
@@ -99,7 +101,7 @@ async def search_answers_when_either_instance_is_killed(cluster: Cluster) -> Non
         return is_answered
 
     for victim, survivor in (("search-1", "search-2"), ("search-2", "search-1")):
-        owners = await _shared(cluster, "search", instances)
+        owners = await _shared(cluster, instances)
         for client in clients:
             await until(lambda: answers(client), "search answers", 30, every=0.2)
         waits = 0
@@ -107,8 +109,8 @@ async def search_answers_when_either_instance_is_killed(cluster: Cluster) -> Non
         await asyncio.gather(*(until(lambda c=client: answers(c), "search answers", 40, every=0.2) for client in clients))
         # Whoever has nobody to ask says so, and invents nothing.
         assert (waits > 0) == (owners[shard] == victim), f"{waits} were told to wait; {owners[shard]} was the owner"
-        await _shared(cluster, "search", {survivor})
+        await _shared(cluster, {survivor})
         await cluster.up()
         await cluster.ready(victim.replace("-", "/"))
-    await _shared(cluster, "search", instances)
+    await _shared(cluster, instances)
     await leave(*clients)
