@@ -17,8 +17,6 @@ using std::chrono::duration;
 constexpr char kUnlockId[] = "unlock";
 /// For what is still under way when the last message has been said.
 constexpr std::chrono::seconds kDrain{30};
-/// In which a repetition of the last messages would come.
-constexpr std::chrono::milliseconds kAfterwards{500};
 
 double Seconds(Clock::duration time) { return duration<double>(time).count(); }
 
@@ -55,7 +53,7 @@ class Rooms {
       };
       clients_[i]->Send("<presence/>");
     }
-    run_.For(std::chrono::seconds(1));
+    run_.For(options_.settle);
     if (dropped_ > 0) FaultDropped();
     return dropped_ == 0;
   }
@@ -138,7 +136,7 @@ class Rooms {
         },
         kDrain);
     const double drained = Seconds(Clock::now() - end);
-    if (!Broken()) run_.For(kAfterwards);
+    if (!Broken()) run_.For(options_.settle);
     Report& report = run_.report();
     if (options_.rate > 0) report.Number("messages per second, due", options_.rate, "/s");
     if (measuring_) {

@@ -109,7 +109,9 @@ bool Run::Until(const std::function<bool()>& done, Clock::duration limit) {
     const auto slice = std::min<Clock::duration>(left, std::chrono::milliseconds(100));
     if (io_.run_one_for(slice) == 0 && io_.stopped())
       std::this_thread::sleep_for(std::min<Clock::duration>(slice, std::chrono::milliseconds(1)));
-    io_.poll();
+    // Not all that is ready: with many busy connections that has no end, and `done` would not be asked.
+    for (int i = 0; i < 256 && io_.poll_one() > 0; ++i) {
+    }
   }
   return true;
 }

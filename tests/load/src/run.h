@@ -48,6 +48,7 @@ class Report {
   /// A count that should be 0: a fault if it is not.
   void FaultCount(const std::string& what, std::uint64_t count);
   bool ok() const { return faults_.empty(); }
+  const std::vector<std::string>& faults() const { return faults_; }
   void Print(bool json) const;
 
  private:

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 
@@ -38,6 +39,8 @@ struct RoomsOptions {
   std::size_t window = 1;       // of each sender, closed loop
   std::size_t body = 64;        // bytes
   std::string service;          // empty: conference.<domain>
+  /// In which nothing is said after signing in, and a repetition of the last messages would come.
+  std::chrono::milliseconds settle{1000};
   bool stream_management = false;
 };
 /// Group chat (XEP-0045): all enter, some talk, everyone hears all of it in the same order.
