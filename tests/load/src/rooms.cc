@@ -65,17 +65,18 @@ class Rooms {
     const Clock::time_point begin = Clock::now();
     // A room is locked until who entered first has configured it, and nobody else gets in (section 10.1).
     const std::size_t rooms = rooms_.size();
-    bool done = run_.InParallel(rooms, [this](std::size_t r, std::function<void()> finish) {
+    bool in_time = run_.InParallel(rooms, [this](std::size_t r, std::function<void()> finish) {
       Enter(r * options_.occupants, std::move(finish));
     });
-    done = done && refused_entries_ == 0 &&
-           run_.InParallel(occupants_.size() - rooms, [&](std::size_t k, std::function<void()> finish) {
-             Enter(k % rooms * options_.occupants + 1 + k / rooms, std::move(finish));
-           });
+    if (in_time && refused_entries_ == 0) {
+      in_time = run_.InParallel(occupants_.size() - rooms, [&](std::size_t k, std::function<void()> finish) {
+        Enter(k % rooms * options_.occupants + 1 + k / rooms, std::move(finish));
+      });
+    }
     const double entered = Seconds(Clock::now() - begin);
     // Everyone is told of everyone, but for the service's policy (muc#roomconfig_presencebroadcast).
     const std::uint64_t presences = occupants_.size() * options_.occupants;
-    if (done && refused_entries_ == 0) {
+    if (in_time && refused_entries_ == 0) {
       run_.Until([&] { return presences_ >= presences || dropped_ > 0; }, kDrain);
     }
     const double all = Seconds(Clock::now() - begin);
@@ -91,9 +92,9 @@ class Rooms {
     report.FaultCount("presences missing", presences - std::min(presences, presences_));
     report.FaultCount("entries refused", refused_entries_);
     if (!first_refusal_.empty()) report.Fault(first_refusal_);
-    if (!done) report.Fault("entering took too long");
+    if (!in_time) report.Fault("entering took too long");
     if (dropped_ > 0) FaultDropped();
-    return done && refused_entries_ == 0 && dropped_ == 0;
+    return in_time && refused_entries_ == 0 && dropped_ == 0;
   }
 
   /// Message k goes to room k % rooms.
@@ -149,6 +150,30 @@ class Rooms {
     report.Number("rest delivered after", drained, "s");
     report.Count("messages said", said_);
     report.Count("deliveries", deliveries_);
+    ReportFaults();
+  }
+
+  void SignOut() {
+    for (const auto& client : clients_) client->on_stanza = nullptr;
+    run_.SignOut(clients_);
+  }
+
+ private:
+  enum class Stage : std::uint8_t { kOutside, kEntering, kUnlocking, kInside };
+  struct Occupant {
+    std::uint32_t room = 0;
+    std::uint32_t place = 0;  // among the room's occupants
+    Stage stage = Stage::kOutside;
+    Clock::time_point since;          // it began to enter
+    std::function<void()> on_finish;  // of entering, well or not
+  };
+  struct Room {
+    std::string jid;
+    RoomLog log;
+  };
+
+  void ReportFaults() {
+    Report& report = run_.report();
     RoomLog::Verdict all;
     for (const Room& room : rooms_) {
       const RoomLog::Verdict verdict = room.log.Check();
@@ -170,25 +195,6 @@ class Rooms {
     if (!first_error_.empty()) report.Fault(first_error_);
     if (dropped_ > 0) FaultDropped();
   }
-
-  void SignOut() {
-    for (const auto& client : clients_) client->on_stanza = nullptr;
-    run_.SignOut(clients_);
-  }
-
- private:
-  enum class Stage : std::uint8_t { kOutside, kEntering, kUnlocking, kInside };
-  struct Occupant {
-    std::uint32_t room = 0;
-    std::uint32_t place = 0;  // among the room's occupants
-    Stage stage = Stage::kOutside;
-    Clock::time_point since;          // it began to enter
-    std::function<void()> on_finish;  // of entering, well or not
-  };
-  struct Room {
-    std::string jid;
-    RoomLog log;
-  };
 
   bool Broken() const { return dropped_ > 0 || removed_ > 0; }
 
