@@ -281,12 +281,12 @@ TEST_F(Administration, ANewMemberOfAMembersOnlyRoomIsInvited) {
   driver_.config().set_password("cauldronburn");
   Said said = AdminSet(kAdmin, "<item affiliation='member' jid='hecate@example.org'/>");
   EXPECT_THAT(To(said, "hecate@example.org"),
-              ElementsAre(AllOf(HasSubstr("<invite from=\"coven@conference.example.org/secondwitch\">"),
+              ElementsAre(AllOf(HasSubstr("<invite from=\"coven@conference.example.org/secondwitch\"/>"),
                                 HasSubstr("<password>cauldronburn</password>"))));
   driver_.config().set_whois(v1::AUDIENCE_ANYONE);
   said = AdminSet(kAdmin, "<item affiliation='member' jid='other@example.org'/>");
   EXPECT_THAT(To(said, "other@example.org"),
-              ElementsAre(HasSubstr("<invite from=\"wiccarocks@example.org\">")));
+              ElementsAre(HasSubstr("<invite from=\"wiccarocks@example.org\"/>")));
   // Who was a member before knows the room.
   said = AdminSet(kOwner, "<item affiliation='admin' jid='other@example.org'/>");
   EXPECT_THAT(To(said, "other@example.org"), ElementsAre(HasSubstr("<status code=\"101\"/>")));

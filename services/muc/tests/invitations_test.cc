@@ -88,9 +88,20 @@ TEST_F(InvitationsTest, OfAMemberPassWhereTheRoomAllowsIt) {
   config().set_is_members_only(true);
   config().set_allow_invites(true);
   Affiliate("hag66@example.org", v1::AFFILIATION_MEMBER);
-  EXPECT_THAT(Invite(kHag, "hecate@example.org"), ::testing::Contains(HasSubstr("<invite ")));
+  EXPECT_THAT(User(kHag, InviteOf("hecate@example.org/broom", "<continue thread='t'/>")),
+              ElementsAre(AllOf(HasSubstr("to=\"crone1@example.org/desktop\""),
+                                HasSubstr("<item affiliation=\"member\" jid=\"hecate@example.org\"")),
+                          AllOf(HasSubstr("to=\"hecate@example.org/broom\""), HasSubstr("<continue "))));
+  EXPECT_EQ(room().AffiliationOf("hecate@example.org"), v1::AFFILIATION_MEMBER);
   // Who is in without being a member, since the room was open once, may not.
   EXPECT_THAT(Invite(kWicca, "king@example.org"), IsError(kWicca, "auth", "forbidden"));
+}
+
+TEST_F(InvitationsTest, LeaveAnAffiliationAsItIs) {
+  config().set_is_members_only(true);
+  Affiliate("hecate@example.org", v1::AFFILIATION_ADMIN);
+  EXPECT_THAT(Invite(kCrone, "hecate@example.org"), ElementsAre(HasSubstr("<invite ")));
+  EXPECT_EQ(room().AffiliationOf("hecate@example.org"), v1::AFFILIATION_ADMIN);
 }
 
 TEST_F(InvitationsTest, OfAdminsPassWhetherOrNotMembersMayInvite) {
@@ -139,6 +150,7 @@ TEST_F(InvitationsTest, MakeNoMoreMembersThanTheOperatorAllows) {
   config().set_is_members_only(true);
   settings().max_affiliations = 1;  // the owner
   EXPECT_THAT(Invite(kCrone, "hecate@example.org"), IsError(kCrone, "wait", "resource-constraint"));
+  EXPECT_EQ(room().AffiliationOf("hecate@example.org"), v1::AFFILIATION_NONE);
 }
 
 // Section 7.8.2, "Room Informs Invitor that Invitation Was Declined".

@@ -247,6 +247,18 @@ TEST_F(ModerationTest, AModeratorAsksInTheOlderWay) {
   EXPECT_THAT(History(), ElementsAre(HasSubstr("<retracted ")));
 }
 
+TEST_F(ModerationTest, ASubjectIsRetractedToo) {
+  config().set_change_subject(true);
+  for (const bool is_moderated : {false, true}) {
+    Groupchat(kHag, "<subject xml:lang='en'>secret</subject>");
+    const std::string id = NewestIdText();
+    EXPECT_THAT(Retract(kWicca, id), IsError(kWicca, "auth", "forbidden"));
+    EXPECT_THAT(Enter(kHecate).back(), HasSubstr("secret"));
+    is_moderated ? Moderate(kCrone, id) : Retract(kHag, id);
+    EXPECT_THAT(Enter(kHecate).back(), AllOf(HasSubstr("<subject/>"), Not(HasSubstr("secret"))));
+  }
+}
+
 TEST_F(ModerationTest, TheFirstTombstoneStays) {
   const std::string id = Say(kHag);
   Moderate(kCrone, id, "<reason>Not here</reason>");

@@ -6,6 +6,7 @@ namespace rookery::muc {
 namespace {
 
 using namespace testing;  // NOLINT
+using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -116,6 +117,27 @@ TEST_F(VoiceRequestsTest, AreAnsweredByModeratorsOnly) {
   EXPECT_THAT(Answer(kHag, "true"), IsError(kHag, "auth", "forbidden"));
   EXPECT_THAT(Answer(kHecate, "true"), IsError(kHecate, "modify", "not-acceptable"));
   EXPECT_EQ(room().FindNick("thirdwitch")->role(), v1::ROLE_VISITOR);
+}
+
+// Section 8.6: "the service shall grant voice to the occupant and send a presence update".
+TEST_F(VoiceRequestsTest, ThatAreGrantedGiveVoice) {
+  const Said said = Answer(kCrone, "true");
+  EXPECT_EQ(room().FindNick("thirdwitch")->role(), v1::ROLE_PARTICIPANT);
+  for (const std::string_view to : {kCrone, kWicca, kHag})
+    EXPECT_THAT(To(said, to), ElementsAre(AllOf(HasSubstr("<presence "), HasSubstr("/thirdwitch\""),
+                                                HasSubstr("role=\"participant\""))));
+  EXPECT_THAT(Groupchat(kHag, "<body>hi</body>"), SizeIs(3));
+}
+
+TEST_F(VoiceRequestsTest, AreGrantedToWhoHasANewNick) {
+  room().Rename("thirdwitch", "oldhag");
+  Answer(kCrone, "1");
+  EXPECT_EQ(room().FindNick("oldhag")->role(), v1::ROLE_PARTICIPANT);
+}
+
+TEST_F(VoiceRequestsTest, AreGrantedByNickWhereTheFormNamesNoSession) {
+  Answer(kCrone, "true", "");
+  EXPECT_EQ(room().FindNick("thirdwitch")->role(), v1::ROLE_PARTICIPANT);
 }
 
 TEST_F(VoiceRequestsTest, ThatAreDeniedChangeNothing) {

@@ -7,6 +7,7 @@
 
 #include "domain/administration.h"
 #include "domain/affiliation_versions.h"
+#include "domain/invitations.h"
 #include "domain/presence.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
@@ -68,19 +69,7 @@ xmpp::Stanza InvitationOf(const Turn& turn, const AffiliationChange& change) {
   const Room& room = turn.room;
   const bool is_named = room.config().whois() == v1::AUDIENCE_ANYONE || change.deed.actor_nick.empty();
   const std::string inviter = is_named ? std::string(turn.sender()) : room.AddressOf(change.deed.actor_nick);
-  std::string children = "<invite from=\"";
-  xmpp::AppendEscaped(children, inviter);
-  children.append("\">");
-  AppendReason(children, change.deed.reason);
-  children.append("</invite>");
-  if (!room.config().password().empty()) {
-    children.append("<password>");
-    xmpp::AppendEscaped(children, room.config().password());
-    children.append("</password>");
-  }
-  xmpp::Stanza message = MessageWith(turn, children);
-  message.set_traits(message.traits() | common::v1::STANZA_TRAIT_MUC_INVITE);
-  return message;
+  return MakeInvitation(room, change.jid, inviter, change.deed.reason);
 }
 
 /// Of one who is not in: those who see addresses are told (sections 10.3, 10.6, 10.7; XEP-0463), and the one

@@ -55,12 +55,12 @@ std::vector<std::string> NewMembers(const Turn& turn, const std::vector<Invitati
   return accounts;
 }
 
-bool HaveSpace(const Turn& turn, const std::vector<std::string>& accounts) {
-  const auto unknown = std::count_if(accounts.begin(), accounts.end(), [&](const std::string& account) {
-    return turn.room.FindAffiliated(account) == nullptr;
+/// Those of whom the room knows nothing yet.
+std::int64_t CountUnknown(const Room& room, const std::vector<std::string>& accounts) {
+  return std::count_if(accounts.begin(), accounts.end(), [&](const std::string& account) {
+    const v1::Affiliated* entry = room.FindAffiliated(account);
+    return entry == nullptr || !IsRemembered(*entry);
   });
-  return static_cast<std::int64_t>(turn.room.affiliations().size()) + unknown <=
-         turn.settings.max_affiliations;
 }
 
 xmpp::Stanza MessageOf(const Room& room, std::string_view to, const xmpp::Element& x) {
@@ -125,7 +125,7 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x) {
     if (!is_double) invitations.push_back({*std::move(to), invite});
   }
   const std::vector<std::string> members = NewMembers(turn, invitations);
-  if (!HaveSpace(turn, members)) return refuse(ErrorCondition::kResourceConstraint);
+  if (const auto refusal = RefusalOfMore(turn, CountUnknown(turn.room, members))) return refuse(*refusal);
   if (RefuseIfTooMany(turn, *occupant, static_cast<std::int64_t>(invitations.size()))) return true;
 
   const std::string nick = occupant->nick();

@@ -36,12 +36,14 @@ std::optional<std::uint64_t> RetractedBy(const xmpp::Element& child) {
 
 bool IsTombstone(const xmpp::Stanza& message) { return MayHold(message, "<retracted "); }
 
-/// The first tombstone stays: an author does not replace a moderator's.
-void Bury(Turn& turn, std::uint64_t archive_id, const xmpp::Element& retracted) {
-  const v1::PastMessage* remembered = turn.room.FindRemembered(archive_id);
-  if (remembered == nullptr || IsTombstone(remembered->stanza())) return;
-  v1::PastMessage tombstone = *remembered;
-  xmpp::Stanza& message = *tombstone.mutable_stanza();
+/// The change of the subject that is in force, or what is remembered, or null.
+const v1::PastMessage* FindSaid(const Room& room, std::uint64_t archive_id) {
+  const v1::PastMessage& subject = room.state().subject();
+  return subject.archive_id() == archive_id ? &subject : room.FindRemembered(archive_id);
+}
+
+/// Nothing but who has said it, under which id, and `in_place` of what was said.
+void Empty(xmpp::Stanza& message, const xmpp::Element& in_place) {
   const auto children = xmpp::ParsePayload(message.payload());
   xmpp::ClearPayload(message);
   message.clear_lang();
@@ -49,7 +51,19 @@ void Bury(Turn& turn, std::uint64_t archive_id, const xmpp::Element& retracted) 
     for (const xmpp::Element& child : *children)
       if (child.ns() == ns::kOccupantId || child.Is("stanza-id", ns::kStanzaId))
         xmpp::AddPayload(message, child);
-  xmpp::AddPayload(message, retracted);
+  xmpp::AddPayload(message, in_place);
+}
+
+/// The first tombstone stays: an author does not replace a moderator's. A subject becomes empty, since that
+/// is how those who enter know of none.
+void Bury(Turn& turn, std::uint64_t archive_id, const xmpp::Element& retracted) {
+  if (turn.room.state().subject().archive_id() == archive_id)
+    return Empty(*turn.room.ChangeState().mutable_subject()->mutable_stanza(),
+                 xmpp::Element("subject", ns::kClient));
+  const v1::PastMessage* remembered = turn.room.FindRemembered(archive_id);
+  if (remembered == nullptr || IsTombstone(remembered->stanza())) return;
+  v1::PastMessage tombstone = *remembered;
+  Empty(*tombstone.mutable_stanza(), retracted);
   turn.room.ReplaceRemembered(std::move(tombstone));
 }
 
@@ -148,8 +162,8 @@ std::optional<std::uint64_t> RetractedBy(const xmpp::Stanza& message) {
 }
 
 bool MayRetract(const Turn& turn, std::uint64_t archive_id) {
-  const v1::PastMessage* remembered = turn.room.FindRemembered(archive_id);
-  return remembered == nullptr || remembered->sender() == turn.sender();
+  const v1::PastMessage* said = FindSaid(turn.room, archive_id);
+  return said == nullptr || said->sender() == turn.sender();
 }
 
 void OnRetracted(Turn& turn, std::uint64_t archive_id, const v1::PastMessage& said) {
