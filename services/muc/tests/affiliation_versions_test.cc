@@ -1,8 +1,8 @@
 #include "domain/affiliation_versions.h"
 
-#include "staffed_room.h"
 #include "domain/administration.h"
 #include "rookery/xmpp/jid.h"
+#include "staffed_room.h"
 
 namespace rookery::muc {
 namespace {

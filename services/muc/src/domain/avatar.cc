@@ -35,10 +35,8 @@ std::string Sha1Of(std::string_view data) {
 /// XEP-0153 section 4.5: in base64, in which white space means nothing.
 std::optional<std::string> ImageOf(const xmpp::Element& photo) {
   const xmpp::Element* value = photo.Find("BINVAL", xmpp::ns::kVcardTemp);
-  std::string text = value == nullptr ? std::string() : value->Text();
-  std::erase_if(text, [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; });
   std::string image;
-  if (!absl::Base64Unescape(text, &image)) return std::nullopt;
+  if (value != nullptr && !absl::Base64Unescape(value->Text(), &image)) return std::nullopt;
   return image;
 }
 

@@ -285,7 +285,7 @@ bool ReadPassword(const xmpp::Form& form, v1::RoomConfig& config) {
   if (secret != nullptr) {
     const std::optional<std::string_view> text = secret->Single();
     if (!text || text->size() > kMaxPasswordBytes) return false;
-    if (*is_protected) config.set_password(std::string(*text));
+    config.set_password(std::string(*text));
   }
   if (!*is_protected) config.clear_password();
   return !*is_protected || !config.password().empty();
