@@ -51,6 +51,7 @@ Task<absl::Status> App::Start() {
   auto secret = co_await p.store->Secret();
   if (!secret.ok()) co_return secret.status();
   config_.settings.occupant_id_key = *std::move(secret);
+  config_.settings.version = process_.version;
   ROOKERY_CO_RETURN_IF_ERROR(co_await member_.Connect());
 
   p.metrics = std::make_unique<MucMetrics>(process_.metrics);
