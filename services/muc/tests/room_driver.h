@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "domain/presence.h"
 #include "domain/turn.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/stanza.h"
@@ -20,7 +21,10 @@ class RoomDriver {
 
   /// `xml`: one stanza in jabber:client with `from` and `to`. Gives what is said, one for each recipient, as
   /// XML with `to`, in the order in which it is said.
-  std::vector<std::string> Apply(std::string_view xml) {
+  std::vector<std::string> Apply(std::string_view xml) { return Do(xml, ApplyStanza); }
+  /// What `action`, which is given a Turn, says while the stanza is applied.
+  template <typename Action>
+  std::vector<std::string> Do(std::string_view xml, Action action) {
     const auto elements = xmpp::ParsePayload(xml);
     const xmpp::Stanza stanza = *xmpp::FromElement(elements->front());
     outcome_.clear();
@@ -31,7 +35,7 @@ class RoomDriver {
               .offset = ++offset_,
               .outcome = outcome_,
               .creation_refusal = creation_refusal_};
-    ApplyStanza(turn);
+    action(turn);
     std::vector<std::string> said;
     for (const Outcome::Said& one : outcome_.said) {
       const Recipients single{one.stanza.to()};
@@ -51,6 +55,23 @@ class RoomDriver {
       if (one.substr(0, one.find('>')).find(attribute) != std::string::npos) found.push_back(one);
     return found;
   }
+  /// Makes the room, open and with everybody's presence broadcast, and puts somebody in without a word.
+  void Create() {
+    room_.Create();
+    v1::RoomConfig& config = *room_.ChangeState().mutable_config();
+    config.set_whois(v1::AUDIENCE_MODERATORS);
+    config.set_is_persistent(true);
+    config.set_presence_broadcast(1u << v1::ROLE_VISITOR | 1u << v1::ROLE_PARTICIPANT |
+                                  1u << v1::ROLE_MODERATOR);
+  }
+  void Put(std::string_view nick, const std::string& full_jid, v1::Role role = v1::ROLE_PARTICIPANT) {
+    v1::Occupant& occupant = room_.AddOccupant(nick);
+    occupant.set_role(role);
+    occupant.set_occupant_id(OccupantIdOf(settings_, room_, xmpp::BareOf(full_jid)));
+    occupant.set_is_shown(true);
+    room_.AddSession(nick, full_jid);
+  }
+  v1::RoomConfig& config() { return *room_.ChangeState().mutable_config(); }
   void Pass(std::int64_t ms) { now_ms_ += ms; }
 
   Settings& settings() { return settings_; }

@@ -37,6 +37,8 @@ TEST(Room, WithItsLastSessionAnOccupantIsGone) {
   EXPECT_EQ(room.everyone()->size(), 2u);
   EXPECT_FALSE(room.RemoveSession("crone1@example.org/desktop"));
   EXPECT_EQ(*room.everyone(), Recipients{"crone1@example.org/phone"});
+  room.AddSession("firstwitch", "crone1@example.org/tablet");
+  EXPECT_FALSE(room.RemoveSession("crone1@example.org/tablet"));
   EXPECT_TRUE(room.RemoveSession("crone1@example.org/phone"));
   EXPECT_EQ(room.FindNick("firstwitch"), nullptr);
 }

@@ -33,45 +33,69 @@ enum class Status : int {
 /// Who has done something to somebody, and why (XEP-0045 section 9).
 struct Deed {
   /// The actor's nick, or empty where nobody is named.
-  std::string actor_nick;
-  std::string reason;
+  std::string actor_nick = {};
+  std::string reason = {};
+  /// Canonical XML: further children of <x xmlns='…muc#user'/>, as <mav/> with a change of affiliation
+  /// (XEP-0463).
+  std::string extra = {};
 };
 
 /// Whether an occupant learns the real addresses of others (muc#roomconfig_whois).
 bool SeesAddresses(const Room& room, const v1::Occupant& viewer);
 /// Whether the presence of somebody with this role is broadcast (muc#roomconfig_presencebroadcast).
 bool IsBroadcast(const Room& room, v1::Role role);
+/// Which of an occupant's sessions others hear of: they are told one presence for each nick, as of one with
+/// several resources most clients take the last for the only one. The most available one, and among equals
+/// the one that came first, so that nothing changes for others when a second device enters. The occupant
+/// has a session.
+const v1::OccupantSession& ShownSession(const v1::Occupant& occupant);
 
-/// Tells everybody, in the variants that the XEP makes, what is known of an occupant: one presence for
-/// each of the occupant's sessions, the own one last with 110. `statuses` go to the occupant alone.
+/// Tells everybody, in the variants that the XEP makes, what is known of an occupant, who is in `turn.room`:
+/// others its shown session, then each of its own sessions what it has said itself, with 110. `statuses` go
+/// to the occupant alone. Of an occupant whose presence is not broadcast others hear nothing, and moderators
+/// what is done to it (a deed that is not empty); of one whose presence is not broadcast any more the others
+/// hear that it goes.
 void BroadcastAvailable(Turn& turn, const v1::Occupant& occupant, std::vector<Status> statuses = {},
                         const Deed& deed = {});
+/// The two parts of it: all others, and one of the occupant's own sessions.
+void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed = {});
+void TellSelf(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid,
+              std::vector<Status> statuses = {}, const Deed& deed = {});
+/// After a change of the configuration: whose presence is broadcast now and was not, or the other way round,
+/// is told.
+void UpdateBroadcast(Turn& turn);
 /// The presence of all others, to one session that enters (XEP-0045 section 7.2.2).
 void SendOccupantsTo(Turn& turn, std::string_view full_jid);
 
 /// How somebody goes.
 struct Exit {
   /// Told to all: 301, 303, 307, 321, 322, 332, 333.
-  std::vector<Status> statuses;
-  Deed deed;
+  std::vector<Status> statuses = {};
+  Deed deed = {};
   /// The <item/> says this: of one who was kicked or banned not what they had.
   v1::Affiliation affiliation = v1::AFFILIATION_NONE;
   v1::Role role = v1::ROLE_NONE;
   /// With 303.
-  std::string new_nick;
+  std::string new_nick = {};
   /// Of the client's own `unavailable`: what it said, or empty.
-  std::string payload;
-  /// Further children of <x xmlns='…muc#user'/>: <destroy/>.
-  std::string extra;
+  std::string payload = {};
+  /// Canonical XML: further children of <x xmlns='…muc#user'/>, as <destroy/>.
+  std::string extra = {};
 };
-/// One session goes; with its last one the occupant. All hear of it. Destroys a temporary room that is
-/// empty then.
+/// One session goes; with its last one the occupant: all hear of it, and a temporary room that is empty then
+/// is destroyed. While the occupant has others, only that session hears that it goes; others hear where what
+/// they are shown changes.
 void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit);
-/// All of an occupant's sessions go.
+/// All of an occupant's sessions go. Of one whose presence is not broadcast moderators hear.
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit);
+/// Tells what RemoveOccupant tells, and changes nothing.
+void TellGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
+/// Everybody goes and hears of oneself only (section 10.9), then the room is destroyed.
+void DestroyRoom(Turn& turn, const Exit& exit);
 
-/// What of a client's presence is broadcast: not what only services may say (<x muc#user/>, occupant-id,
-/// hats, <x muc/>), and no more than `settings.max_presence_bytes`.
+/// What of a client's presence is broadcast, without addresses and id: not what only services may say (<x
+/// muc#user/>, occupant-id, hats, <x muc/> and its password), one <show/> and <priority/>, and of the rest no
+/// more than `settings.max_presence_bytes`.
 xmpp::Stanza CleanPresence(const Turn& turn);
 
 std::string_view Name(v1::Affiliation affiliation);

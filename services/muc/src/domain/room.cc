@@ -142,8 +142,8 @@ bool Room::RemoveSession(std::string_view full_jid) {
   const std::string nick = it->second;
   v1::Occupant& occupant = *ChangeOccupant(nick);
   auto& sessions = *occupant.mutable_sessions();
-  const v1::OccupantSession* session = SessionOf(occupant, full_jid);
-  sessions.DeleteSubrange(static_cast<int>(session - &sessions.Get(0)), 1);
+  sessions.erase(std::find_if(sessions.begin(), sessions.end(),
+                              [&](const auto& session) { return session.jid() == full_jid; }));
   nick_by_session_.erase(it);
   NoteOccupants();
   if (!sessions.empty()) return false;
