@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "domain/hats.h"
+#include "domain/nicks.h"
 #include "rookery/base/scram.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/jid.h"
@@ -277,16 +278,17 @@ void SendOccupantsTo(Turn& turn, std::string_view full_jid) {
   }
 }
 
-void TellGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit) {
+void TellSelfGone(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid, const Exit& exit) {
   const Variants variants(turn, occupant, "unavailable", SaidAtExit(turn, exit));
-  const MucUser self = MucUserOf(exit, WithSelf(exit.statuses));
-  for (const v1::OccupantSession& session : occupant.sessions())
-    SendToSelf(turn, variants.Make(self, session.jid()), session.jid());
+  SendToSelf(turn, variants.Make(MucUserOf(exit, WithSelf(exit.statuses)), full_jid), full_jid);
+}
+
+void TellOthersGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit) {
   Audience audience = AudienceOf(turn.room, occupant, [&](const v1::Occupant& viewer) {
     return occupant.is_shown() || IsModerator(viewer);
   });
-  Send(turn, variants, MucUserOf(exit, Sorted(exit.statuses)), ShownSession(occupant).jid(),
-       std::move(audience));
+  Send(turn, Variants(turn, occupant, "unavailable", SaidAtExit(turn, exit)),
+       MucUserOf(exit, Sorted(exit.statuses)), ShownSession(occupant).jid(), std::move(audience));
 }
 
 void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit) {
@@ -298,8 +300,7 @@ void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit) {
   const std::string jid(full_jid);
   if (occupant->sessions_size() == 1) return RemoveOccupant(turn, nick, exit);
   const bool was_shown = ShownSession(*occupant).jid() == jid;
-  const MucUser self = MucUserOf(exit, WithSelf(exit.statuses));
-  SendToSelf(turn, Variants(turn, *occupant, "unavailable", SaidAtExit(turn, exit)).Make(self, jid), jid);
+  TellSelfGone(turn, *occupant, jid, exit);
   room.RemoveSession(jid);
   if (was_shown) TellOthers(turn, *room.FindNick(nick));
 }
@@ -308,19 +309,19 @@ void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit) {
   Room& room = turn.room;
   const v1::Occupant* occupant = room.FindNick(nick);
   if (occupant == nullptr) return;
-  TellGone(turn, *occupant, exit);
+  for (const v1::OccupantSession& session : occupant->sessions())
+    TellSelfGone(turn, *occupant, session.jid(), exit);
+  TellOthersGone(turn, *occupant, exit);
+  KeepChangesOf(turn, *occupant);
   room.RemoveOccupant(std::string(nick));
   const bool is_temporary = !room.config().is_persistent() || room.state().is_locked();
   if (is_temporary && room.occupants().empty()) room.Destroy();
 }
 
 void DestroyRoom(Turn& turn, const Exit& exit) {
-  const MucUser self = MucUserOf(exit, WithSelf(exit.statuses));
-  for (const auto& [nick, occupant] : turn.room.occupants()) {
-    const Variants variants(turn, occupant, "unavailable", {});
+  for (const auto& [nick, occupant] : turn.room.occupants())
     for (const v1::OccupantSession& session : occupant.sessions())
-      SendToSelf(turn, variants.Make(self, session.jid()), session.jid());
-  }
+      TellSelfGone(turn, occupant, session.jid(), exit);
   turn.room.Destroy();
 }
 

@@ -9,7 +9,7 @@
 
 namespace rookery::muc {
 
-/// XEP-0045 section 15.6: what a presence or message says by number.
+/// XEP-0045 section 16.6: what a presence or message says by number.
 enum class Status : int {
   kNonAnonymousEntered = 100,
   kAffiliationChangedAbsent = 101,
@@ -88,8 +88,9 @@ struct Exit {
 void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit);
 /// All of an occupant's sessions go. Of one whose presence is not broadcast moderators hear.
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit);
-/// Tells what RemoveOccupant tells, and changes nothing.
-void TellGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
+/// What RemoveOccupant tells: one of the occupant's own sessions, and all others.
+void TellSelfGone(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid, const Exit& exit);
+void TellOthersGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
 /// Everybody goes and hears of oneself only (section 10.9), then the room is destroyed.
 void DestroyRoom(Turn& turn, const Exit& exit);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "rookery/xmpp/confusables.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::muc {
@@ -20,10 +21,15 @@ Room::Room(StoredRoom stored) : jid_(std::move(stored.room)), exists_(true), sta
     for (const v1::OccupantSession& session : occupant.sessions())
       nick_by_session_.emplace(session.jid(), occupant.nick());
     std::string nick = occupant.nick();
+    nicks_by_account_[AccountOf(occupant)].insert(nick);
+    NoteNick(nick);
     occupants_.emplace(std::move(nick), std::move(occupant));
   }
   for (v1::Affiliated& affiliated : stored.affiliations) {
-    if (!affiliated.nick().empty()) jid_by_reserved_nick_.emplace(affiliated.nick(), affiliated.jid());
+    if (!affiliated.nick().empty()) {
+      jid_by_reserved_nick_.emplace(affiliated.nick(), affiliated.jid());
+      NoteNick(affiliated.nick());
+    }
     std::string jid = affiliated.jid();
     affiliations_.emplace(std::move(jid), std::move(affiliated));
   }
@@ -59,6 +65,8 @@ void Room::Destroy() {
   state_.set_last_archive_id(last_archive_id);
   occupants_.clear();
   nick_by_session_.clear();
+  nicks_by_account_.clear();
+  nicks_by_look_.clear();
   affiliations_.clear();
   jid_by_reserved_nick_.clear();
   history_.clear();
@@ -95,8 +103,9 @@ const v1::OccupantSession* Room::SessionOf(const v1::Occupant& occupant, std::st
 
 std::vector<const v1::Occupant*> Room::FindAccount(std::string_view bare) const {
   std::vector<const v1::Occupant*> found;
-  for (const auto& [nick, occupant] : occupants_)
-    if (AccountOf(occupant) == bare) found.push_back(&occupant);
+  const auto it = nicks_by_account_.find(bare);
+  if (it == nicks_by_account_.end()) return found;
+  for (const std::string& nick : it->second) found.push_back(FindNick(nick));
   return found;
 }
 
@@ -107,6 +116,7 @@ std::string_view Room::AccountOf(const v1::Occupant& occupant) {
 v1::Occupant& Room::AddOccupant(std::string_view nick) {
   v1::Occupant& occupant = occupants_[std::string(nick)];
   occupant.set_nick(std::string(nick));
+  NoteNick(nick);
   changed_nicks_.emplace(nick);
   has_changed_ = true;
   return occupant;
@@ -125,6 +135,7 @@ v1::OccupantSession& Room::AddSession(std::string_view nick, std::string_view fu
   v1::OccupantSession& session = *ChangeOccupant(nick)->add_sessions();
   session.set_jid(std::string(full_jid));
   nick_by_session_.emplace(std::string(full_jid), std::string(nick));
+  nicks_by_account_[xmpp::BareOf(full_jid)].emplace(nick);
   NoteOccupants();
   return session;
 }
@@ -142,36 +153,61 @@ bool Room::RemoveSession(std::string_view full_jid) {
   const std::string nick = it->second;
   v1::Occupant& occupant = *ChangeOccupant(nick);
   auto& sessions = *occupant.mutable_sessions();
+  if (sessions.size() == 1) {
+    RemoveOccupant(nick);
+    return true;
+  }
+  nick_by_session_.erase(it);
   sessions.erase(std::find_if(sessions.begin(), sessions.end(),
                               [&](const auto& session) { return session.jid() == full_jid; }));
-  nick_by_session_.erase(it);
   NoteOccupants();
-  if (!sessions.empty()) return false;
-  occupants_.erase(nick);
-  return true;
+  return false;
 }
 
 void Room::RemoveOccupant(std::string_view nick) {
   const auto it = occupants_.find(nick);
   if (it == occupants_.end()) return;
-  for (const v1::OccupantSession& session : it->second.sessions()) nick_by_session_.erase(session.jid());
-  changed_nicks_.emplace(nick);
+  auto node = occupants_.extract(it);
+  const std::string& gone = node.key();
+  for (const v1::OccupantSession& session : node.mapped().sessions()) nick_by_session_.erase(session.jid());
+  Erase(nicks_by_account_, AccountOf(node.mapped()), gone);
+  ForgetNick(gone);
+  changed_nicks_.insert(gone);
   has_changed_ = true;
-  occupants_.erase(it);
   NoteOccupants();
 }
 
 void Room::Rename(std::string_view from, std::string_view to) {
   auto node = occupants_.extract(occupants_.find(from));
-  changed_nicks_.emplace(from);
+  const std::string old = std::move(node.key());
+  changed_nicks_.insert(old);
   changed_nicks_.emplace(to);
   has_changed_ = true;
   node.key() = std::string(to);
   node.mapped().set_nick(std::string(to));
   for (const v1::OccupantSession& session : node.mapped().sessions())
     nick_by_session_[session.jid()] = std::string(to);
+  const std::string_view account = AccountOf(node.mapped());
+  Erase(nicks_by_account_, account, old);
+  nicks_by_account_[account].emplace(to);
+  ForgetNick(old);
+  NoteNick(to);
   occupants_.insert(std::move(node));
   NoteOccupants();
+}
+
+void Room::Erase(NickSets& sets, std::string_view key, std::string_view nick) {
+  const auto it = sets.find(key);
+  if (it == sets.end()) return;
+  if (const auto at = it->second.find(nick); at != it->second.end()) it->second.erase(at);
+  if (it->second.empty()) sets.erase(it);
+}
+
+void Room::NoteNick(std::string_view nick) { nicks_by_look_[LookOf(nick)].emplace(nick); }
+
+void Room::ForgetNick(std::string_view nick) {
+  if (!occupants_.contains(nick) && !jid_by_reserved_nick_.contains(nick))
+    Erase(nicks_by_look_, LookOf(nick), nick);
 }
 
 void Room::NoteOccupants() { everyone_.reset(); }
@@ -206,6 +242,25 @@ const v1::Affiliated* Room::FindReserved(std::string_view nick) const {
   return it == jid_by_reserved_nick_.end() ? nullptr : FindAffiliated(it->second);
 }
 
+bool Room::IsOfAnother(std::string_view nick, std::string_view bare) const {
+  const auto it = nicks_by_look_.find(LookOf(nick));
+  if (it == nicks_by_look_.end()) return false;
+  return std::any_of(it->second.begin(), it->second.end(), [&](const std::string& alike) {
+    const v1::Occupant* occupant = FindNick(alike);
+    const v1::Affiliated* reserved = FindReserved(alike);
+    return (occupant != nullptr && AccountOf(*occupant) != bare) ||
+           (reserved != nullptr && reserved->jid() != bare);
+  });
+}
+
+std::string Room::LookOf(std::string_view nick) {
+  std::string look;
+  for (const char c : xmpp::SkeletonOf(nick))
+    if (c != ' ' || (!look.empty() && look.back() != ' ')) look.push_back(c);
+  if (look.ends_with(' ')) look.pop_back();
+  return look;
+}
+
 v1::Affiliated& Room::ChangeAffiliated(std::string_view jid) {
   v1::Affiliated& affiliated = affiliations_[std::string(jid)];
   affiliated.set_jid(std::string(jid));
@@ -216,15 +271,23 @@ v1::Affiliated& Room::ChangeAffiliated(std::string_view jid) {
 
 void Room::SetReservedNick(std::string_view jid, std::string_view nick) {
   v1::Affiliated& affiliated = ChangeAffiliated(jid);
-  if (!affiliated.nick().empty()) jid_by_reserved_nick_.erase(affiliated.nick());
+  if (const std::string old = affiliated.nick(); !old.empty()) {
+    jid_by_reserved_nick_.erase(old);
+    ForgetNick(old);
+  }
   affiliated.set_nick(std::string(nick));
-  if (!nick.empty()) jid_by_reserved_nick_[std::string(nick)] = std::string(jid);
+  if (nick.empty()) return;
+  jid_by_reserved_nick_[std::string(nick)] = std::string(jid);
+  NoteNick(nick);
 }
 
 void Room::ForgetAffiliated(std::string_view jid) {
   const auto it = affiliations_.find(jid);
   if (it == affiliations_.end()) return;
-  if (!it->second.nick().empty()) jid_by_reserved_nick_.erase(it->second.nick());
+  if (const std::string& nick = it->second.nick(); !nick.empty()) {
+    jid_by_reserved_nick_.erase(nick);
+    ForgetNick(nick);
+  }
   changed_affiliations_.emplace(jid);
   has_changed_ = true;
   affiliations_.erase(it);
@@ -306,7 +369,7 @@ RoomChanges Room::TakeChanges() {
 }
 
 std::size_t Room::bytes() const {
-  return 1024 + history_bytes_ + occupants_.size() * 512 + nick_by_session_.size() * 256 +
+  return 1024 + history_bytes_ + occupants_.size() * 512 + nick_by_session_.size() * 384 +
          affiliations_.size() * 256;
 }
 

@@ -50,7 +50,7 @@ class Room {
   /// Who has this session (full JID) in the room.
   const v1::Occupant* FindSession(std::string_view full_jid) const;
   static const v1::OccupantSession* SessionOf(const v1::Occupant& occupant, std::string_view full_jid);
-  /// The occupants of an account, by nick.
+  /// The occupants of an account (several if its sessions have different nicks), by nick.
   std::vector<const v1::Occupant*> FindAccount(std::string_view bare) const;
   /// The bare JID behind an occupant.
   static std::string_view AccountOf(const v1::Occupant& occupant);
@@ -82,6 +82,11 @@ class Room {
   v1::Affiliation AffiliationOf(std::string_view bare) const;
   /// Who has reserved the nick, or null.
   const v1::Affiliated* FindReserved(std::string_view nick) const;
+  /// Whether another account than `bare` has this nick or one that looks the same, or has reserved one.
+  bool IsOfAnother(std::string_view nick, std::string_view bare) const;
+  /// The same for nicks that look the same (xmpp::SkeletonOf, spaces at the ends and several together not
+  /// counted). Empty: nothing of it is seen.
+  static std::string LookOf(std::string_view nick);
   /// The entry, made if there was none.
   v1::Affiliated& ChangeAffiliated(std::string_view jid);
   void SetReservedNick(std::string_view jid, std::string_view nick);
@@ -106,13 +111,22 @@ class Room {
   std::size_t bytes() const;
 
  private:
+  using NickSets = absl::flat_hash_map<std::string, absl::btree_set<std::string, std::less<>>, StringHash,
+                                       std::equal_to<>>;
+  static void Erase(NickSets& sets, std::string_view key, std::string_view nick);
   void NoteOccupants();
+  /// The nick is an occupant's or reserved; it may be neither any more.
+  void NoteNick(std::string_view nick);
+  void ForgetNick(std::string_view nick);
 
   std::string jid_;
   bool exists_ = false;
   v1::RoomState state_;
   Occupants occupants_;
   absl::flat_hash_map<std::string, std::string, StringHash, std::equal_to<>> nick_by_session_;
+  NickSets nicks_by_account_;
+  /// Of occupants and reserved ones.
+  NickSets nicks_by_look_;
   Affiliations affiliations_;
   absl::btree_map<std::string, std::string, std::less<>> jid_by_reserved_nick_;
   std::deque<v1::PastMessage> history_;

@@ -21,6 +21,10 @@ struct Settings {
   Creation creation = Creation::kEverybody;
   /// Bare JIDs: owners of every room.
   std::vector<std::string> administrators;
+  /// Whether presence without <x xmlns='…muc'/> of somebody who is not in is a join, as it was before MUC
+  /// (groupchat 1.0). By default it is taken for that of a client which has lost its place, and which is told
+  /// so (XEP-0045 section 7.2.18 since 1.32).
+  bool admits_groupchat_1 = false;
   /// Persistent rooms that one account may own; 0: any number.
   std::int64_t max_rooms_per_user = 100;
   std::int64_t max_occupants = 10'000;
@@ -37,7 +41,9 @@ struct Settings {
   std::int64_t history_messages = 20;
   std::int64_t max_history_messages = 100;
   std::int64_t max_history_bytes = std::int64_t{256} << 10;
-  /// Changes of nick, and joins, of one occupant in `changes_period`.
+  /// Devices of one account with one nick.
+  std::int64_t max_sessions_per_nick = 64;
+  /// Changes of nick, and joins, of one account in `changes_period`; 0: any number.
   std::int64_t max_changes = 20;
   std::chrono::milliseconds changes_period{60'000};
   /// Rooms are created so: with this many occupants allowed, and presence of moderators only broadcast

@@ -1,0 +1,64 @@
+// How sessions leave: by themselves, or since nothing reaches them any more.
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "domain/entering.h"
+#include "domain/presence.h"
+#include "rookery/xmpp/element.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::muc {
+
+namespace {
+
+using xmpp::ErrorCondition;
+
+/// What says that the session is not there (XEP-0045 section 18.1.2), not that it minds what it was sent.
+constexpr std::array kGone = {
+    ErrorCondition::kGone,
+    ErrorCondition::kItemNotFound,
+    ErrorCondition::kJidMalformed,
+    ErrorCondition::kRecipientUnavailable,
+    ErrorCondition::kRedirect,
+    ErrorCondition::kRemoteServerNotFound,
+    ErrorCondition::kRemoteServerTimeout,
+    // Of servers, where a session has ended (RFC 6121 section 8.5.3.2).
+    ErrorCondition::kServiceUnavailable,
+};
+
+std::optional<ErrorCondition> ConditionIn(const xmpp::Stanza& stanza) {
+  const auto children = xmpp::ParsePayload(stanza.payload());
+  if (!children.ok()) return std::nullopt;
+  for (const xmpp::Element& child : *children) {
+    if (!child.Is("error", xmpp::ns::kClient)) continue;
+    for (const xmpp::Element& part : child.children())
+      if (part.ns() == xmpp::ns::kStanzaErrors && part.name() != "text")
+        return xmpp::ParseErrorCondition(part.name());
+  }
+  return std::nullopt;
+}
+
+Exit ExitOf(const Turn& turn) { return {.affiliation = turn.AffiliationOf(turn.sender())}; }
+
+}  // namespace
+
+void OnUnavailable(Turn& turn) {
+  // XEP-0045 section 17.3.5: of one who is not in, nobody hears.
+  if (turn.occupant() == nullptr) return;
+  Exit exit = ExitOf(turn);
+  exit.payload = CleanPresence(turn).payload();
+  RemoveSession(turn, turn.stanza.from(), exit);
+}
+
+void OnOccupantError(Turn& turn) {
+  // An IQ's answer is for who has asked (OnAnswerToOccupant).
+  if (turn.stanza.kind() == common::v1::STANZA_KIND_IQ || turn.occupant() == nullptr) return;
+  const std::optional<ErrorCondition> condition = ConditionIn(turn.stanza);
+  if (!condition || std::find(kGone.begin(), kGone.end(), *condition) == kGone.end()) return;
+  Exit exit = ExitOf(turn);
+  exit.statuses = {Status::kTechnical};
+  RemoveSession(turn, turn.stanza.from(), exit);
+}
+
+}  // namespace rookery::muc
