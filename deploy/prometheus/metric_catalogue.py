@@ -25,9 +25,9 @@ WHERE = (
     ("libs/telemetry/", SERVICES),
     ("libs/app/", SERVICES),
     ("libs/redis/", SERVICES),
-    ("libs/pg/", ("session-manager", "roster")),
+    ("libs/pg/", ("session-manager", "roster", "muc")),
     ("libs/kafka/", MEMBERS),
-    ("libs/rpc/", ("roster", "muc", "search")),  # those that answer unary calls
+    ("libs/rpc/", ("roster", "search")),  # those that answer unary calls
     ("libs/sharding/", MEMBERS),
     *((f"services/{service}/", (service,)) for service in SERVICES),
 )
@@ -43,6 +43,7 @@ GROUPS = (
     ("services/gateway/", "Gateway", ""),
     ("services/session-manager/", "Session-manager", ""),
     ("services/roster/", "Roster", ""),
+    ("services/muc/", "Muc", ""),
 )
 
 # (noun, label) -> where the values of a label stand that the call does not spell out: an array, the strings of a

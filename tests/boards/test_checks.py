@@ -33,7 +33,7 @@ class CatalogueTest(unittest.TestCase):
             ('rookery_gateway_sessions{listener="xmpp"}', "no label listener"),
             ('rookery_gateway_connections{listener="bosh"}', "listener is never 'bosh'"),
             ('rookery_gateway_connections{listener=~"bosh|http"}', "listener is never"),
-            ('{__name__=~"rookery_.+_pg_connections", service="muc"}', "service is never 'muc'"),
+            ('{__name__=~"rookery_.+_pg_connections", service="search"}', "service is never 'search'"),
             ("sum by (listener) (rookery_gateway_sessions)", "no label listener, by which"),
             ("sum by (le) (rookery_gateway_sessions)", "no label le, by which"),
             ('sum by (topic) ({__name__=~"rookery_.+_shards"})', "no label topic, by which"),

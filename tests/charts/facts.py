@@ -19,7 +19,7 @@ _BOUND_IN = {
     "gateway": (*_EVERY, *_RPC, "services/gateway/src/config.cc"),
     "session-manager": (*_EVERY, *_RPC, *_MEMBER, *_DATABASE, "services/session-manager/src/config.cc"),
     "roster": (*_EVERY, *_RPC, *_DATABASE, "services/roster/src/config.h"),
-    "muc": (*_EVERY, *_RPC, *_MEMBER),
+    "muc": (*_EVERY, *_RPC, *_MEMBER, *_DATABASE, "services/muc/src/config.cc"),
     "search": (*_EVERY, *_RPC, *_MEMBER),
 }
 _BIND = re.compile(r'\bschema\.(Bind|BindSecret|BindChoice)\(\s*"([^"]+)"\s*,\s*&[\w.]+\s*,\s*(?:\{([^}]*)\})?')

@@ -245,8 +245,8 @@ def _gateway_to_roster(objects: Objects) -> None:
     rules[0]["from"].append({"podSelector": {"matchLabels": {**labels, "app.kubernetes.io/component": "gateway"}}})
 
 
-def _cut_off(objects: Objects) -> None:
-    spec = objects["NetworkPolicy/chat-session-manager"]["spec"]
+def _cut_off(objects: Objects, service: str = "session-manager") -> None:
+    spec = objects[f"NetworkPolicy/chat-{service}"]["spec"]
     spec["egress"] = [rule for rule in spec["egress"] if {"port": 5432, "protocol": "TCP"} not in rule["ports"]]
 
 
@@ -321,6 +321,7 @@ FAULTS = [
     Fault("settings", "unknown key", "sessions.resumption-timeout", _settings("resume-timeout:", "resumption-timeout:")),
     Fault("settings", "secret in the file", "pg.password is a secret", _settings("pg:\n", "pg:\n  password: x\n")),
     Fault("settings", "no such choice", "warning", _settings("level: warn", "level: warning")),
+    Fault("settings", "no such choice of rooms", "creation is 'nobody'", _settings("creation: members", "creation: nobody", "chat-muc")),
     Fault("settings", "unknown variable", "PG__PASSWD", _variable),
     Fault("files", "not mounted", "/etc/rookery/ca/ca.crt is not mounted", _settings("/etc/rookery/rpc/ca.crt", "/etc/rookery/ca/ca.crt")),
     Fault("images", "not built", "rookery-sm", _image),
@@ -350,6 +351,7 @@ FAULTS = [
     Fault("network", "open to everybody", "['*']", _stranger),
     Fault("network", "open to a service that does not call", "['gateway', 'session-manager'], not by", _gateway_to_roster),
     Fault("network", "cut off from the database", "[5432]", _cut_off),
+    Fault("network", "rooms that are cut off from the database", "Deployment chat-muc: it cannot reach ports [5432]", lambda objects: _cut_off(objects, "muc")),
     Fault("network", "no policy", "not one policy", _no_policy),
     Fault("doors", "listener that the Service does not offer", "offers ['xmpp'], its listeners are ['xmpp', 'xmpp-tls']", _door),
     Fault("doors", "port that is not the listener's", "9001", _settings("0.0.0.0:9000", "0.0.0.0:9001")),
@@ -435,7 +437,7 @@ WRONG_VALUES: dict[str, tuple[dict, str]] = {
     "Kafka's passwords in the clear": ({"kafka": {"passwordsSecret": "x", "insecure": False}}, "PLAIN needs kafka.tls"),
     "Kafka's passwords for some": ({"kafka": {"insecure": False, "users": {"muc": {"passwordSecret": {"name": "x"}}}}}, "kafka: no password for search, sessionManager;"),
     "Redis' passwords for some": ({"redis": {"insecure": False, "users": {"gateway": {"passwordSecret": {"name": "x"}}}}}, "redis: no password for muc,"),
-    "no password of PostgreSQL": ({"postgresql": {"passwordsSecret": ""}}, "postgresql: no password for roster, sessionManager;"),
+    "no password of PostgreSQL": ({"postgresql": {"passwordsSecret": ""}}, "postgresql: no password for muc, roster, sessionManager;"),
     "PostgreSQL's role with a space": ({"postgresql": {"users": {"roster": {"name": "ro ster"}}}}, "name"),
     "nobody may read metrics": ({"metrics": {"serviceMonitor": {"enabled": True}}}, "needs networkPolicy.monitoring"),
     "min above max": ({"roster": {"autoscaling": {"enabled": True, "minReplicas": 9}}}, "minReplicas is above maxReplicas"),

@@ -28,7 +28,7 @@ from harness.wait import until
 # Behind the ports that deploy/local/cluster gives to processes.
 _RELAY_PORT = {"redis": 470, "kafka": 471, "postgresql": 472, "session-manager": 480, "roster": 500, "muc": 520, "search": 540}
 _BACKENDS = {"gateway": ("redis",), "session-manager": ("redis", "kafka", "postgresql"), "roster": ("redis", "postgresql"),
-             "muc": ("redis", "kafka"), "search": ("redis", "kafka")}
+             "muc": ("redis", "kafka", "postgresql"), "search": ("redis", "kafka")}
 _MOST_INSTANCES = 3
 # Links are cut for up to a minute, and what was under way in that time may be lost with a connection.
 _UNCERTAIN = 75

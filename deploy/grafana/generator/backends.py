@@ -65,7 +65,7 @@ BOARD = Board(
                   steps=((0.1, YELLOW), (1, RED))),
             Panel("Statements that wait", NUMBER, _gauge("pg_statements_waiting"), "More than a few for long: PostgreSQL is slower than what is asked of it."),
             Panel("PostgreSQL connections", NUMBER, _gauge("pg_connections"),
-                  "Should be `pg.connections`, and one more at a session-manager. Zero: nobody signs in through this process, and messages for the absent wait in the log."),
+                  "Should be `pg.connections`, and one more at a session-manager. Zero: nobody signs in through this process, messages for the absent wait in the log, rooms are neither loaded nor saved."),
             Panel("PostgreSQL connections made and lost", PER_SECOND,
                   {"made {{service}}": rate(any_service("pg_connects_total"), "service"),
                    "lost {{service}}": rate(any_service("pg_connection_losses_total"), "service")},

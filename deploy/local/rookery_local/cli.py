@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     restart.add_argument("name", metavar="SERVICE[/N]")
     scale = add("scale", _scale, "start or stop instances until there are N")
     scale.add_argument("target", metavar="SERVICE=N")
-    demo = add("demo", _demo, "two stock clients chat while a session-manager is killed (starts the cluster if needed)")
+    demo = add("demo", _demo, "two stock clients chat, also in a room, while a session-manager and the owner of the room are killed (starts the cluster if needed)")
     add_start_options(demo)
     reset = add("reset", _reset, "stop everything and delete data, generated configuration and logs; settings of your own stay")
     reset.add_argument("--yes", action="store_true", help="do not ask")

@@ -20,8 +20,8 @@ _PREFIX = "rookery."
 _TOPICS = ("users", "rooms", "messages", "presence")
 # Of each service: its group, and what it reads and writes.
 _RIGHTS = {
-    "session-manager": ("session-managers", ("users",), ("users", "messages", "presence")),
-    "muc": ("muc", ("rooms",), ("rooms",)),
+    "session-manager": ("session-managers", ("users",), ("users", "rooms", "messages", "presence")),
+    "muc": ("muc", ("rooms",), ("rooms", "users", "messages")),
     "search": ("search", ("messages",), ("messages",)),
 }
 

@@ -19,13 +19,13 @@ NAME = Name("postgresql", 1)
 ADMIN = "rookery"
 DATABASE = "rookery"
 # Each with its own tables, and no sight of the others'.
-USERS = ("session-manager", "roster")
+USERS = ("session-manager", "roster", "muc")
 
 SETTINGS = """\
 listen_addresses = '{host}'
 port = {port}
 unix_socket_directories = ''
-max_connections = 100
+max_connections = 150
 shared_buffers = 64MB
 fsync = on
 synchronous_commit = on

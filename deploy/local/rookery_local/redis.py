@@ -24,7 +24,7 @@ _RIGHTS = {
                "+incr +decr +pexpire +pttl ~rookery:sign-in-failures:* "
                "+hset +hget +ttl +expire ~rookery:known-networks:*",
     "session-manager": f"{_OWN_SHARDS} %R~rookery:instances:gateway %R~rookery:instances:roster "
-                       "%R~rookery:shards:muc %R~rookery:shards:search "
+                       "%R~rookery:instances:muc %R~rookery:shards:search "
                        "+hdel +unlink +pexpire ~rookery:sessions:*",
     "roster": _ANNOUNCE,
     "muc": _OWN_SHARDS,

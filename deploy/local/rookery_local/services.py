@@ -11,7 +11,7 @@ from rookery_local.layout import DOMAIN, HOST, Name, Options
 from rookery_local.output import Progress
 from rookery_local.paths import State
 
-_WITH_DATABASE = ("session-manager", "roster")
+_WITH_DATABASE = ("session-manager", "roster", "muc")
 _WITH_KAFKA = ("session-manager", "muc", "search")
 
 

@@ -52,7 +52,7 @@ _WITHOUT = {
     "gateway": "nobody can connect",
     "session-manager": "nobody can sign in",
     "roster": "there are no contact lists",
-    "muc": "conference. does not answer",
+    "muc": "there are no rooms",
     "search": "search. does not answer",
 }
 

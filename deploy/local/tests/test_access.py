@@ -78,8 +78,10 @@ class AccessTest(unittest.TestCase):
 
     def test_of_kafka_each_has_its_own_topics(self):
         acls = kafka._acls()
-        self.assertIn(kafka_admin.Acl("muc", "write", "topic", "rookery.rooms"), acls)
-        self.assertEqual({acl.name for acl in acls if acl.user == "search" and acl.operation == "write"}, {"rookery.messages"})
+        written = {user: {acl.name for acl in acls if acl.user == user and acl.operation == "write"} for user in ("session-manager", "muc", "search")}
+        self.assertEqual(written["search"], {"rookery.messages"})
+        self.assertEqual(written["muc"], {"rookery.rooms", "rookery.users", "rookery.messages"})
+        self.assertIn("rookery.rooms", written["session-manager"])
         self.assertEqual({acl.name for acl in acls if acl.user == "muc" and acl.operation == "read"}, {"rookery.muc", "rookery.rooms"})
         self.assertEqual({acl.user for acl in acls}, {"session-manager", "muc", "search"})
 

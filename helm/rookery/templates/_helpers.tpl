@@ -39,7 +39,7 @@ The workloads, as JSON: {components: [{service, key, door, name, variable, hasRp
 {{- range $key, $service := omit (include "rookery.services" . | fromJson) "gateway" -}}
 {{- $settings := include "rookery.merged" (list $.Values.defaults (get $.Values $key)) | fromJson -}}
 {{- $variable := printf "ROOKERY_%s__" ($service | upper | replace "-" "_") -}}
-{{- $all = append $all (dict "service" $service "key" $key "door" "" "name" $service "variable" $variable "hasRpc" true "hasKafka" (ne $service "roster") "hasDatabase" (has $service (list "session-manager" "roster")) "settings" $settings) -}}
+{{- $all = append $all (dict "service" $service "key" $key "door" "" "name" $service "variable" $variable "hasRpc" true "hasKafka" (ne $service "roster") "hasDatabase" (has $service (list "session-manager" "roster" "muc")) "settings" $settings) -}}
 {{- end -}}
 {{- dict "components" $all | toJson -}}
 {{- end -}}

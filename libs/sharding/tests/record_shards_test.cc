@@ -39,6 +39,17 @@ TEST(RecordShards, NothingOfTheLastRecordIsInTheNext) {
   EXPECT_EQ(next->body.SerializeAsString(), fence.SerializeAsString());
 }
 
+// Shown to a filter it would be the word of an owner that nobody knows.
+TEST(RecordShards, ARecordWithoutOriginHasNone) {
+  Shards shards;
+  EXPECT_EQ(shards.Parse(EventOf("a@localhost")).origin, nullptr);
+  events::v1::MessageEvent event;
+  event.mutable_origin()->set_shard(3);
+  const auto parsed = shards.Parse(event.SerializeAsString());
+  ASSERT_NE(parsed.origin, nullptr);
+  EXPECT_EQ(parsed.origin->shard(), 3u);
+}
+
 TEST(RecordShards, WhatCannotBeReadIsNoRecord_AndTheNextOneIs) {
   Shards shards;
   EXPECT_EQ(Read(shards, "\x0a\x7f"), nullptr);

@@ -398,13 +398,17 @@ Element MakeErrorElement(ErrorCondition condition, std::string_view text, std::o
 
 Stanza MakeError(const Stanza& stanza, ErrorCondition condition, std::string_view text,
                  std::optional<ErrorType> type) {
+  return MakeError(stanza, MakeErrorElement(condition, text, type));
+}
+
+Stanza MakeError(const Stanza& stanza, const Element& error) {
   ROOKERY_CHECK(stanza.type() != "error");
   Stanza reply = MakeReply(stanza, "error");
   if (IsGivenBack(stanza)) {
     reply.set_payload(stanza.payload());
     reply.set_traits(stanza.traits());
   }
-  AddPayload(reply, MakeErrorElement(condition, text, type));
+  AddPayload(reply, error);
   return reply;
 }
 

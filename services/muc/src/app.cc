@@ -19,6 +19,7 @@ constexpr std::chrono::milliseconds kConnectLimit{2'000};
 // In the order of making; unmade in reverse.
 struct App::Parts {
   std::unique_ptr<pg::Pool> pool;
+  std::unique_ptr<pg::Pool> reading_pool;
   std::unique_ptr<PgRoomStore> store;
   std::unique_ptr<MucMetrics> metrics;
   std::unique_ptr<ServiceDesk> desk;
@@ -44,10 +45,13 @@ Task<absl::Status> App::Start() {
   p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
   // Migrate has just reached it.
   (void)co_await p.pool->AwaitConnected(Deadline::After(kConnectLimit));
-  p.store = std::make_unique<PgRoomStore>(*p.pool);
+  // Searches are slow, and neither a checkpoint nor a room that is wanted is to wait behind one.
+  p.reading_pool = pg::Pool::Create(io, config_.pg, process_.metrics);
+  p.store = std::make_unique<PgRoomStore>(*p.pool, *p.reading_pool);
   auto secret = co_await p.store->Secret();
   if (!secret.ok()) co_return secret.status();
   config_.settings.occupant_id_key = *std::move(secret);
+  config_.settings.version = process_.version;
   ROOKERY_CO_RETURN_IF_ERROR(co_await member_.Connect());
 
   p.metrics = std::make_unique<MucMetrics>(process_.metrics);

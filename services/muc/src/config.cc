@@ -13,9 +13,18 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-per-user", &settings.max_rooms_per_user,
               "rooms that one account may own; 0: any number", 0, 1'000'000);
   schema.Bind("rooms.max-occupants", &settings.max_occupants, "occupants of one room", 1, 100'000);
+  schema.Bind("rooms.max-sessions-per-nick", &settings.max_sessions_per_nick,
+              "devices of one account that may share a nick", 1, 10'000);
+  schema.Bind("rooms.groupchat-1", &settings.admits_groupchat_1,
+              "whether presence without the element of XEP-0045 is a join, as it was before (groupchat 1.0); "
+              "else its sender is told that it is not in the room");
   schema.Bind("rooms.max-affiliations", &settings.max_affiliations,
               "accounts that one room remembers, with an affiliation or a nick", 1, 1'000'000);
   schema.Bind("rooms.max-nick-bytes", &settings.max_nick_bytes, "bytes of a nick", 1, 1'023);
+  schema.Bind("rooms.max-message-bytes", &settings.max_message_bytes, "bytes of a message to a room", 1'024,
+              200'000);
+  schema.Bind("rooms.max-requests", &settings.max_requests,
+              "invitations and requests for voice of one occupant in rooms.changes-period", 1, 100'000);
   schema.Bind("rooms.max-subject-bytes", &settings.max_subject_bytes, "bytes of a subject", 1, 65'536);
   schema.Bind("rooms.max-description-bytes", &settings.max_description_bytes,
               "bytes of each text of a room's configuration", 1, 65'536);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "room_driver.h"
 
 namespace rookery::muc {
@@ -80,6 +82,42 @@ TEST_F(EnteringTest, TellsWhatTheClientSaysButNotThatItEnters) {
             "<x xmlns='http://jabber.org/protocol/muc'><password>p</password></x><show>away</show>");
   EXPECT_THAT(To(said, kCrone), ElementsAre(AllOf(HasSubstr("<show>away</show>"), Not(HasSubstr("password")),
                                                   Not(HasSubstr("\"http://jabber.org/protocol/muc\"")))));
+}
+
+// Section 7.1, XEP-0463 section 5.2.1, XEP-0486.
+TEST_F(EnteringTest, TellsThingsInTheirOrder) {
+  Open();
+  v1::PastMessage message;
+  message.mutable_stanza()->set_kind(common::v1::STANZA_KIND_MESSAGE);
+  message.mutable_stanza()->set_type("groupchat");
+  message.mutable_stanza()->set_from("coven@conference.example.org/firstwitch");
+  message.mutable_stanza()->set_payload("<body>Harpier cries</body>");
+  message.set_archive_id(1);
+  message.set_received_at_ms(driver_.now_ms());
+  driver_.config().set_max_history_fetch(20);
+  driver_.room().Remember(message, 20, 10'000);
+  driver_.room().ChangeState().set_avatar_hash("da39a3ee5e6b4b0d3255bfef95601890afd80709");
+  // One who may know the affiliations.
+  driver_.config().set_member_list_readers(1u << v1::ROLE_PARTICIPANT);
+  driver_.config().set_whois(v1::AUDIENCE_ANYONE);
+  driver_.room().ChangeAffiliated("hag66@example.org").set_affiliation(v1::AFFILIATION_MEMBER);
+  const auto step_of = [](const std::string& one) {
+    const std::string open_tag = one.substr(0, one.find('>'));
+    const bool is_presence = open_tag.starts_with("<presence");
+    if (one.find("<mav ") != std::string::npos && !is_presence) return 0;
+    if (is_presence && open_tag.find("/firstwitch\"") != std::string::npos) return 1;
+    if (is_presence && open_tag.find("/thirdwitch\"") != std::string::npos) return 2;
+    if (is_presence) return 3;
+    return one.find("<subject") == std::string::npos ? 4 : 5;
+  };
+  const Said own = To(Enter(kHag, "thirdwitch",
+                            "<x xmlns='http://jabber.org/protocol/muc'>"
+                            "<mav xmlns='urn:xmpp:muc:affiliations:1'/></x>"),
+                      kHag);
+  std::vector<int> steps;
+  for (const std::string& one : own) steps.push_back(step_of(one));
+  EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end())) << ::testing::PrintToString(own);
+  EXPECT_THAT(steps, AllOf(Contains(0), Contains(1), Contains(2)));
 }
 
 // Section 7.2.1, "No Nickname Specified".

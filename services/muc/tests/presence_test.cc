@@ -200,6 +200,7 @@ TEST_F(PresenceTest, InACrowdOnlyModeratorsIsBroadcast) {
   driver_.room().ChangeOccupant("thirdwitch")->set_is_shown(false);
   EXPECT_THAT(Broadcast("thirdwitch"), SizeIs(1));
   EXPECT_THAT(Broadcast("firstwitch"), SizeIs(3));
+  EXPECT_THAT(Broadcast("secondwitch"), SizeIs(3));  // was there before the crowd
 }
 
 // ---- those who go

@@ -66,5 +66,30 @@ TEST(Room, IsMadeAgainFromWhatWasStored) {
   EXPECT_EQ(again.state().last_archive_id(), 7u);
 }
 
+TEST(Room, ReplacesWhatItRemembersAndKnowsHowMuchThatIs) {
+  Room room("coven@conference.example.org");
+  room.Create();
+  const auto message_of = [](std::uint64_t archive_id, std::size_t bytes) {
+    v1::PastMessage message;
+    message.set_archive_id(archive_id);
+    message.mutable_stanza()->set_payload(std::string(bytes, 'x'));
+    return message;
+  };
+  room.Remember(message_of(7, 5000), 10, 10'000);
+  room.Remember(message_of(8, 4000), 10, 10'000);
+  room.TakeChanges();
+  room.ReplaceRemembered(message_of(7, 10));
+  room.ReplaceRemembered(message_of(9, 10));
+  EXPECT_EQ(room.FindRemembered(7)->stanza().payload().size(), 10u);
+  EXPECT_EQ(room.FindRemembered(9), nullptr);
+  const RoomChanges changes = room.TakeChanges();
+  ASSERT_EQ(changes.history.size(), 1u);
+  EXPECT_EQ(changes.history[0].archive_id(), 7u);
+  room.Remember(message_of(9, 5000), 10, 10'000);
+  EXPECT_EQ(room.history().size(), 3u);
+  room.Remember(message_of(10, 5000), 10, 10'000);
+  EXPECT_EQ(room.history().front().archive_id(), 10u);
+}
+
 }  // namespace
 }  // namespace rookery::muc

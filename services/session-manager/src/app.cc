@@ -94,6 +94,7 @@ Task<absl::Status> App::Start() {
   p.links = std::make_unique<GatewayLinks>(io, p.domain->sessions(), limits);
   registry.Watch("gateway", [](const auto&) {});
   registry.Watch("roster", [](const auto&) {});
+  registry.Watch(std::string(events::Name(events::Service::kMuc)), [](const auto&) {});
   registry.Watch(kService,
                  [&p](const std::vector<routing::Instance>& all) { p.links->SetSessionManagers(all); });
 

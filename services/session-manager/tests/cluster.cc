@@ -280,6 +280,7 @@ void Gateway::Attach(Peer& peer, Client& client, std::chrono::milliseconds out_o
 }
 
 void Gateway::OnPacket(const session::v1::Packet& packet, std::int64_t epoch) {
+  ++packets;
   for (const auto& target : packet.targets()) {
     Client* client = Find(target.session_id());
     if (client == nullptr) continue;

@@ -131,6 +131,8 @@ class Gateway {
   const std::string& name() const { return name_; }
 
   bool attaches = true;
+  /// So many have come.
+  std::size_t packets = 0;
   /// Whether it says for how long it was cut off.
   bool has_watch = true;
   std::vector<session::v1::SessionManagerAction> others;

@@ -50,6 +50,7 @@ TEST_F(DiscoTest, TheDomainNamesServicesThatHaveFeatures) {
 
 // A client that is shown a room service tries to join.
 TEST_F(DiscoTest, AServiceWithoutFeaturesOrOutOfReachIsNotNamed) {
+  services().has_muc = false;
   services().features.clear();
   EXPECT_THAT(Ask("localhost", kItems).payload(), Not(HasSubstr("<item")));
   services().features = {"own-feature"};
@@ -60,15 +61,15 @@ TEST_F(DiscoTest, AServiceWithoutFeaturesOrOutOfReachIsNotNamed) {
 }
 
 TEST_F(DiscoTest, AServiceAnswersForItself) {
-  const xmpp::Stanza info = Ask("conference.localhost", kInfo);
+  const xmpp::Stanza info = Ask("search.localhost", kInfo);
   EXPECT_EQ(info.type(), "result");
-  EXPECT_EQ(info.from(), "conference.localhost");
-  EXPECT_THAT(info.payload(), AllOf(HasSubstr("category=\"conference\""), HasSubstr("type=\"own-type\""),
+  EXPECT_EQ(info.from(), "search.localhost");
+  EXPECT_THAT(info.payload(), AllOf(HasSubstr("category=\"directory\""), HasSubstr("type=\"own-type\""),
                                     HasSubstr("var=\"own-feature\""), Not(HasSubstr("node="))));
   const xmpp::Stanza items = Ask("search.localhost", kItems);
   EXPECT_EQ(items.type(), "result");
   EXPECT_THAT(items.payload(), AllOf(HasSubstr("jid=\"room@search.localhost\""), HasSubstr("A room")));
-  EXPECT_THAT(services().asked, ElementsAre("muc conference.localhost ", "search search.localhost "));
+  EXPECT_THAT(services().asked, ElementsAre("search search.localhost ", "search search.localhost "));
 }
 
 TEST_F(DiscoTest, TheNodeIsTheServicesMatter) {
@@ -91,9 +92,9 @@ TEST_F(DiscoTest, AServiceThatIsAwayIsNotAnsweredFor) {
        {absl::UnavailableError("nobody owns the shard"), absl::DeadlineExceededError("frozen")}) {
     services().error = away;
     for (const std::string_view ns : {kInfo, kItems}) {
-      const xmpp::Stanza answer = Ask("conference.localhost", ns);
+      const xmpp::Stanza answer = Ask("search.localhost", ns);
       EXPECT_EQ(answer.type(), "error");
-      EXPECT_EQ(answer.from(), "conference.localhost");
+      EXPECT_EQ(answer.from(), "search.localhost");
       EXPECT_THAT(answer.payload(), AllOf(HasSubstr("remote-server-timeout"), HasSubstr("type=\"wait\"")));
     }
   }
@@ -107,7 +108,7 @@ TEST_F(DiscoTest, UnknownNodesOfTheDomain_ItemNotFound) {
 
 // RFC 6120 section 8.4: what nobody understands there is refused, whether or not the service runs.
 TEST_F(DiscoTest, WhatServicesDoNotUnderstandIsRefused) {
-  for (const char* to : {"conference.localhost", "room@conference.localhost", "search.localhost"}) {
+  for (const char* to : {"search.localhost", "room@search.localhost"}) {
     asker_->inbox.clear();
     gateway_.Send(*asker_, Iq("set", to, "1", "query", "x:y"));
     gateway_.Send(*asker_, Message(to, "2", "groupchat"));

@@ -20,6 +20,7 @@
 #include "rookery/events/log.h"
 #include "rookery/events/v1/message_event.pb.h"
 #include "rookery/events/v1/presence_event.pb.h"
+#include "rookery/events/v1/room_record.pb.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/kafka/consumer.h"
 #include "rookery/kafka/refusal.h"
@@ -43,11 +44,14 @@ class FakeClock final : public Clock {
 /// The topics in memory. An append waits in `in_flight` until Flush: a process may die before.
 class FakeLog {
  public:
-  explicit FakeLog(std::uint32_t partitions) : users(partitions) {}
+  explicit FakeLog(std::uint32_t partitions) : users(partitions), rooms(partitions) {}
 
   struct Pending {
     int node;
+    /// kUsers or kRooms.
+    events::Topic topic;
     std::uint32_t partition;
+    std::string key;
     std::string value;
     events::Log::OnAppended appended;
     bool is_dropped = false;
@@ -56,12 +60,18 @@ class FakeLog {
   std::deque<Pending> in_flight;
   /// Appends stay in flight while set.
   bool held = false;
-  /// So do those to these partitions, while others pass them.
+  /// So do those to these partitions of `users`, while others pass them.
   std::set<std::uint32_t> held_partitions;
   /// Asked for each append before it reaches the log: what is not OK is refused.
   std::function<absl::Status(std::uint32_t partition, const events::v1::UserRecord&)> refuse;
+  std::function<absl::Status(std::uint32_t partition, const events::v1::RoomRecord&)> refuse_room;
 
   std::vector<std::vector<std::string>> users;
+  struct RoomEntry {
+    std::string key;
+    events::v1::RoomRecord record;
+  };
+  std::vector<std::vector<RoomEntry>> rooms;
   /// Set: when each record came counts for how far back an owner reads; else owners read everything.
   const Clock* clock = nullptr;
   std::vector<std::vector<std::int64_t>> times;
@@ -74,31 +84,25 @@ class FakeLog {
     bool any = false;
     while (count-- > 0) {
       const auto first = std::find_if(in_flight.begin(), in_flight.end(), [&](const Pending& pending) {
-        return !held_partitions.contains(pending.partition);
+        return pending.topic != events::Topic::kUsers || !held_partitions.contains(pending.partition);
       });
       if (first == in_flight.end()) break;
       Pending next = std::move(*first);
       in_flight.erase(first);
       any = true;
-      if (refuse) {
-        events::v1::UserRecord record;
-        record.ParseFromString(next.value);
-        const absl::Status refused = refuse(next.partition, record);
-        if (!refused.ok()) {
-          if (next.appended) next.appended(kafka::Refused(refused, next.value));
-          continue;
-        }
+      const absl::Status refused = next.topic == events::Topic::kUsers
+                                       ? Ask<events::v1::UserRecord>(refuse, next)
+                                       : Ask<events::v1::RoomRecord>(refuse_room, next);
+      if (!refused.ok()) {
+        if (next.appended) next.appended(kafka::Refused(refused, next.value));
+        continue;
       }
-      users[next.partition].push_back(std::move(next.value));
-      if (clock != nullptr) {
-        times.resize(users.size());
-        times[next.partition].resize(users[next.partition].size(), clock->UnixMillisNow());
-      }
+      const std::int64_t offset = Take(next);
       if (!next.appended) continue;
       if (next.is_dropped) {
         next.appended(absl::AbortedError("given up"));
       } else {
-        next.appended(static_cast<std::int64_t>(users[next.partition].size()) - 1);
+        next.appended(offset);
       }
     }
     return any;
@@ -119,17 +123,49 @@ class FakeLog {
     for (std::size_t i = 0; i < users[partition].size(); ++i) records.push_back(Record(partition, i));
     return records;
   }
+  /// Of the room's shard: what is for the room or its occupants.
+  std::vector<events::v1::RoomRecord> RoomRecords(std::string_view room) const {
+    std::vector<events::v1::RoomRecord> records;
+    for (const auto& partition : rooms)
+      for (const RoomEntry& entry : partition)
+        if (entry.key == room) records.push_back(entry.record);
+    return records;
+  }
+
+ private:
+  template <typename Record, typename Refuse>
+  static absl::Status Ask(const Refuse& refuse, const Pending& pending) {
+    if (!refuse) return absl::OkStatus();
+    Record record;
+    record.ParseFromString(pending.value);
+    return refuse(pending.partition, record);
+  }
+  std::int64_t Take(Pending& next) {
+    if (next.topic == events::Topic::kRooms) {
+      std::vector<RoomEntry>& log = rooms[next.partition];
+      log.emplace_back().key = std::move(next.key);
+      log.back().record.ParseFromString(next.value);
+      return static_cast<std::int64_t>(log.size()) - 1;
+    }
+    users[next.partition].push_back(std::move(next.value));
+    if (clock != nullptr) {
+      times.resize(users.size());
+      times[next.partition].resize(users[next.partition].size(), clock->UnixMillisNow());
+    }
+    return static_cast<std::int64_t>(users[next.partition].size()) - 1;
+  }
 };
 
 class FakeEventLog final : public events::Log {
  public:
   FakeEventLog(FakeLog& log, int node)
       : log_(log), node_(node), topology_({Count(log), Count(log), Count(log), Count(log)}) {}
-  void Append(events::Topic topic, std::uint32_t partition, std::string_view,
+  void Append(events::Topic topic, std::uint32_t partition, std::string_view key,
               const google::protobuf::MessageLite& record, OnAppended appended) override {
     if (dead) return;
-    if (topic == events::Topic::kUsers) {
-      log_.in_flight.push_back({node_, partition, record.SerializeAsString(), std::move(appended)});
+    if (topic == events::Topic::kUsers || topic == events::Topic::kRooms) {
+      log_.in_flight.push_back(
+          {node_, topic, partition, std::string(key), record.SerializeAsString(), std::move(appended)});
       return;
     }
     if (topic == events::Topic::kMessages) {
@@ -537,13 +573,15 @@ class FakeRoster final : public Roster {
   std::map<std::pair<std::string, std::string>, std::string> answers_;
 };
 
-/// muc and search: answer for what they are told of, of the domain that they are asked for.
+/// Search: answers for what it is told of, of the domain that it is asked for.
 class FakeServiceDisco final : public ServiceDisco {
  public:
   absl::Status error;
+  bool has_muc = true;
   std::vector<std::string> features{"own-feature"};
   std::vector<std::string> asked;
 
+  bool IsThere(events::Service service) const override { return service == events::Service::kMuc && has_muc; }
   Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(events::Home home,
                                                              disco::v1::GetDiscoInfoRequest request,
                                                              std::uint64_t) override {
@@ -551,7 +589,7 @@ class FakeServiceDisco final : public ServiceDisco {
     if (!error.ok()) co_return error;
     disco::v1::GetDiscoInfoResponse response;
     auto& identity = *response.add_identities();
-    identity.set_category(home.service == events::Service::kMuc ? "conference" : "directory");
+    identity.set_category("directory");
     identity.set_type("own-type");
     response.add_features("http://jabber.org/protocol/disco#info");
     for (const std::string& feature : features) response.add_features(feature);

@@ -27,7 +27,9 @@ class FakeRegistry final : public routing::Registry {
   const Incarnation& incarnation() const override { return incarnation_; }
   Task<void> Withdraw() override { co_return; }
   void Watch(std::string, std::function<void(const std::vector<routing::Instance>&)>) override {}
-  const std::vector<routing::Instance>& Instances(std::string_view) const override { return none_; }
+  const std::vector<routing::Instance>& Instances(std::string_view service) const override {
+    return service == "muc" ? muc : none_;
+  }
   bool is_complete(std::string_view) const override { return false; }
   void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
   Task<absl::StatusOr<std::vector<routing::OwnerEntry>>> ReadShards(std::string service) override {
@@ -40,6 +42,7 @@ class FakeRegistry final : public routing::Registry {
     co_return owners;
   }
 
+  std::vector<routing::Instance> muc;
   std::string owner;
   bool is_away = false;
   int reads = 0;
@@ -115,6 +118,13 @@ class GrpcServiceDiscoTest : public ::testing::Test {
   GrpcServiceDisco disco_{
       io_, registry_, {.tls = {}, .service = {}, .default_deadline = std::chrono::milliseconds(1'000)}};
 };
+
+TEST_F(GrpcServiceDiscoTest, AServiceIsThereWhileAProcessIsRegistered) {
+  EXPECT_FALSE(disco_.IsThere(events::Service::kMuc));
+  registry_.muc.push_back({"muc-1", "127.0.0.1:1"});
+  EXPECT_TRUE(disco_.IsThere(events::Service::kMuc));
+  EXPECT_FALSE(disco_.IsThere(events::Service::kSearch));
+}
 
 TEST_F(GrpcServiceDiscoTest, AsksTheOwnerAndRemembersIt) {
   Muc owner;

@@ -63,8 +63,8 @@ TEST_F(IqTest, EveryRequestHasExactlyOneAnswer) {
   EXPECT_EQ(ErrorOf(Iq("get", "localhost", "7", "query", "jabber:iq:version")), "result");
   EXPECT_EQ(ErrorOf(Iq("get", "localhost", "8", "time", "urn:xmpp:time")), "result");
   EXPECT_EQ(ErrorOf(Iq("get", "localhost", "9", "query", "jabber:iq:last")), "result");
-  EXPECT_EQ(ErrorOf(Iq("get", "conference.localhost", "10", "query", kInfo)), "result");
-  EXPECT_EQ(ErrorOf(Iq("get", "conference.localhost", "11", "ping", kPing)), "service-unavailable");
+  EXPECT_EQ(ErrorOf(Iq("get", "search.localhost", "10", "query", kInfo)), "result");
+  EXPECT_EQ(ErrorOf(Iq("get", "search.localhost", "11", "ping", kPing)), "service-unavailable");
 }
 
 TEST_F(IqTest, NotWellMade_BadRequest) {

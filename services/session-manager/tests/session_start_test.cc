@@ -281,7 +281,7 @@ TEST_F(SessionStartTest, BadAddressesAreToldAndConfirmed) {
   Client& alice = SignIn(gateway_, alice_, "phone");
   gateway_.Send(alice, Message("\x7f", "m1"), /*to_malformed=*/true);
   gateway_.Send(alice, Message("x@elsewhere.example", "m2"));
-  gateway_.Send(alice, Message("room@conference.localhost", "m3"));
+  gateway_.Send(alice, Message("room@search.localhost", "m3"));
   gateway_.Send(alice, Message("localhost", "m4"));
   gateway_.Send(alice, Message("x@elsewhere.example", "m5", "error"));
   Settle();

@@ -365,11 +365,13 @@ class Client:
 
     # ---- stream management ----
 
-    async def enable(self, resume: bool = True) -> Element:
+    async def enable(self, resume: bool = True, seconds: int | None = None) -> Element:
+        """`seconds`: for how long the session is to wait for its client at most."""
         self.handled, self.acked = 0, 0
         self.unacked.clear()
         self.sm_answers.clear()
-        self.connection.write(f"<enable xmlns='{ns.SM}'{' resume=' + chr(39) + 'true' + chr(39) if resume else ''}/>")
+        options = (" resume='true'" if resume else "") + (f" max='{seconds}'" if seconds is not None else "")
+        self.connection.write(f"<enable xmlns='{ns.SM}'{options}/>")
         answer = await self._sm_answer("enabled", "failed")
         assert name(answer) == "enabled", text(answer)
         self.sm_id = answer.get("id", "")

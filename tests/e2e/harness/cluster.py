@@ -176,26 +176,26 @@ class Cluster:
     def kafka(self, user: str = "admin") -> kafka.Broker:
         return kafka.Broker(self.address("kafka", "kafka"), user, self.secret(f"kafka-{user}"))
 
-    async def owners(self) -> dict[int, str]:
-        """shard -> instance of the session-manager that owns it, as Redis has it."""
-        flat = await self.redis("HGETALL", "rookery:shards:session-manager")
+    async def owners(self, service: str = "session-manager") -> dict[int, str]:
+        """shard -> instance of the service that owns it, as Redis has it."""
+        flat = await self.redis("HGETALL", f"rookery:shards:{service}")
         return {int(flat[i]): flat[i + 1].split()[1] for i in range(0, len(flat), 2)}
 
-    async def epochs(self) -> dict[int, int]:
+    async def epochs(self, service: str = "session-manager") -> dict[int, int]:
         """shard -> epoch of its owner: the offset of the fence with which it began."""
-        flat = await self.redis("HGETALL", "rookery:shards:session-manager")
+        flat = await self.redis("HGETALL", f"rookery:shards:{service}")
         return {int(flat[i]): int(flat[i + 1].split()[0]) for i in range(0, len(flat), 2)}
 
-    async def all_owned(self, seconds: float = 60) -> dict[int, str]:
-        """Waits until the shards rest: each has an owner that runs and is live, every
-        session-manager has its share, and no epoch has changed between two looks."""
+    async def all_owned(self, seconds: float = 60, service: str = "session-manager") -> dict[int, str]:
+        """Waits until the service's shards rest: each has an owner that runs and is live, every
+        instance has its share, and no epoch has changed between two looks."""
         last, seen = None, ""
 
         async def at_rest():
             nonlocal last, seen
             await self.refresh()
-            names = [n for n in self.instances("session-manager") if self.alive(n)]
-            owners, epochs = await self.owners(), await self.epochs()
+            names = [n for n in self.instances(service) if self.alive(n)]
+            owners, epochs = await self.owners(service), await self.epochs(service)
             shares = [list(owners.values()).count(n.replace("/", "-")) for n in names]
             unchanged, last = epochs == last, epochs
             unready = {n: self.process(n)["reason"] for n in names if not self.process(n)["ready"]}
@@ -204,7 +204,7 @@ class Cluster:
             return owners if complete and unchanged and not unready else None
 
         try:
-            return await until(at_rest, "every shard has a live owner", seconds, every=0.7)
+            return await until(at_rest, f"every shard of {service} has a live owner", seconds, every=0.7)
         except AssertionError as error:
             raise AssertionError(f"{error} ({seen})") from None
 

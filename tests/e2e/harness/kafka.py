@@ -13,8 +13,9 @@ from typing import NamedTuple
 from harness.paths import SOURCE
 
 TOPICS = {"users": ("rookery.users", "UserRecord"), "messages": ("rookery.messages", "MessageEvent"),
-          "presence": ("rookery.presence", "PresenceEvent")}
-_FILES = {"UserRecord": "user_record", "MessageEvent": "message_event", "PresenceEvent": "presence_event"}
+          "presence": ("rookery.presence", "PresenceEvent"), "rooms": ("rookery.rooms", "RoomRecord")}
+_FILES = {"UserRecord": "user_record", "MessageEvent": "message_event", "PresenceEvent": "presence_event",
+          "RoomRecord": "room_record"}
 _generated: tempfile.TemporaryDirectory | None = None
 
 

@@ -34,8 +34,15 @@ class _Events:
             except asyncio.TimeoutError:
                 raise AssertionError(f"waited in vain for {kind} {fields}; there was {self._events[-6:]}") from None
 
-    def count(self, kind: str) -> int:
-        return sum(1 for kind_, _ in self._events if kind_ == kind)
+    def count(self, kind: str, **fields) -> int:
+        return len(self.all(kind, **fields))
+
+    def all(self, kind: str, **fields) -> list[dict]:
+        """Those that nobody has waited for, in their order."""
+        return [f for kind_, f in self._events if kind_ == kind and all(f.get(key) == value for key, value in fields.items())]
+
+    def last(self) -> list[tuple[str, dict]]:
+        return self._events[-6:]
 
 
 class Slixmpp:
@@ -135,7 +142,7 @@ class Slixmpp:
     def _message(self, message) -> None:
         if message["type"] == "error":
             self.events.add("message-error", jid=str(message["from"]))
-        elif message["body"]:
+        elif message["type"] != "groupchat" and message["body"]:
             delayed = message.xml.find("{urn:xmpp:delay}delay") is not None
             self.events.add("message", jid=message["from"].bare, body=message["body"], delayed=delayed)
 
@@ -163,6 +170,17 @@ class StanzaJs:
 
     async def message(self, to: str, body: str) -> None:
         await self._command(do="message", to=to, body=body)
+
+    async def enter(self, room: str, nick: str) -> dict:
+        """Gives `codes` and `nick`, as the room has them."""
+        await self._command(do="enter", to=room, nick=nick)
+        return await self.events.wait("entered", room=room)
+
+    async def say(self, room: str, body: str, id_: str = "") -> None:
+        await self._command(do="say", to=room, body=body, id=id_ or None)
+
+    async def set_subject(self, room: str, subject: str) -> None:
+        await self._command(do="topic", to=room, subject=subject)
 
     async def subscribe(self, to: str) -> None:
         await self._command(do="subscribe", to=to)

@@ -12,6 +12,7 @@ and stay away. Everything else waits for an event."""
 
 import asyncio
 import collections
+import math
 import random
 import re
 import secrets
@@ -26,6 +27,8 @@ from harness.xml import name
 
 _BODY = f"{{{ns.CLIENT}}}body"
 _TEXT = re.compile(r"<body>([0-9a-f]{6}) (\d+) (\d+) (\d+)</body>")
+# Seconds that a gateway waits, at the end of a connection, for its client to read (libs/net).
+_HEARD_OUT = 1.5
 _SENT_AWAY = "the server of this account"  # does not answer, or is away
 
 
@@ -252,6 +255,8 @@ class Traffic:
         self._speaking = False
         self._speaking_for = 0.0
         self._duplicates_before: dict[tuple[str, int], float] = {}
+        # When this process last went on after it had stood still for longer than a gateway waits to be heard out.
+        self._stood_still = -math.inf
 
     def any_gateway(self) -> str:
         return self.random.choice(self.gateways)
@@ -268,6 +273,7 @@ class Traffic:
         self._speaking = True
         self._spawn(self._speak())
         self._spawn(self._acknowledge())
+        self._spawn(self._watch_itself())
         if self.with_away:
             self._spawn(self._send_some_away())
         return self
@@ -330,12 +336,22 @@ class Traffic:
         self.problems.append(problem)
         self._problem.set()
 
+    async def _watch_itself(self) -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.1)
+            if time.monotonic() - before > _HEARD_OUT:
+                self._stood_still = time.monotonic()
+
     def on_drop(self, talker: Talker) -> None:
         """A connection ended that nobody here ended."""
         reason = talker.client.connection.error
         # Who waits for an owner of the shard for half a minute is told so, and resumes.
         is_over = not talker.managed and self.may_lose_connection(talker)
-        if not self.expected_drops and not is_over and not (self.may_be_sent_away and _SENT_AWAY in str(reason)):
+        # Whoever reads nothing for so long while it is sent away loses the words with the connection.
+        was_deaf = reason is None and time.monotonic() - self._stood_still < 10
+        is_sent_away = self.may_be_sent_away and (was_deaf or _SENT_AWAY in str(reason))
+        if not self.expected_drops and not is_over and not is_sent_away:
             self.report(f"{talker.client.bare} lost its connection: {reason or 'no stream error'}")
             return
         if not talker.managed:

@@ -21,6 +21,8 @@ ORDER = (
     "monitoring",
     "bad_input",
     "bad_streams",
+    "rooms_basics",
+    "rooms_administration",
     "demo",
     "backends",
     "roster_away",
@@ -33,5 +35,6 @@ ORDER = (
     "rights",
     "roster_kill",
     "owner_death",
+    "rooms_faults",
     "kill",
 )

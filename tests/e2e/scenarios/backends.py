@@ -86,7 +86,7 @@ async def postgresql_stopped(cluster: Cluster) -> None:
 
 async def _store_connections(cluster: Cluster) -> dict[str, float]:
     up = {}
-    for service in ("session-manager", "roster"):
+    for service in ("session-manager", "roster", "muc"):
         for name in cluster.instances(service):
             up[name] = (await cluster.metrics(name))[f"rookery_{service.replace('-', '_')}_pg_connections"]
     return up

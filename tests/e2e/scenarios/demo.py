@@ -1,4 +1,4 @@
-"""The main job with clients that we did not write: slixmpp on TCP and stanza.js on WebSocket.
+"""The main job with clients that we did not write: slixmpp on TCP and stanza.js on WebSocket, in private and in a room.
 
 Also `deploy/local/cluster demo`: `python -m scenarios.demo --state DIR` prints the talk for
 a person to read, on the cluster that runs there."""
@@ -10,10 +10,11 @@ import time
 
 from harness.cluster import Cluster
 from harness.runner import scenario
-from harness.stock import Slixmpp, StanzaJs
+from harness.stock import StanzaJs
+from harness.stock_rooms import RoomSlixmpp
 from harness.wait import until
 
-# In the middle of which the session-manager is killed.
+# In the middle of which the session-manager is killed, or the room's owner.
 TALK = 40
 
 
@@ -45,7 +46,7 @@ async def play(cluster: Cluster, out: Transcript) -> None:
 
     out.say("romeo", f"is {romeo_jid}, slixmpp on TCP at gateway/1; shard {cluster.shard(romeo_jid)} of {managers[0]}")
     out.say("juliet", f"is {juliet_jid}, stanza.js on {url} at gateway/2; shard {cluster.shard(juliet_jid)} of {managers[1]}")
-    romeo = Slixmpp(romeo_jid, "wherefore", cluster.address("gateway/1", "xmpp"), ca, register=True)
+    romeo = RoomSlixmpp(romeo_jid, "wherefore", cluster.address("gateway/1", "xmpp"), ca, register=True)
     juliet = StanzaJs(juliet_jid, "balcony", url, ca, register=True)
     try:
         await _sign_in(romeo, juliet, out)
@@ -53,6 +54,7 @@ async def play(cluster: Cluster, out: Transcript) -> None:
         await _chat(romeo, juliet, romeo_jid, juliet_jid, out)
         await _miss_and_catch_up(cluster, romeo, juliet, romeo_jid, juliet_jid, out)
         await _survive(cluster, romeo, juliet, romeo_jid, juliet_jid, managers[1], out)
+        await _meet_in_a_room(cluster, romeo, juliet, f"balcony-{unique}@conference.{cluster.domain}", out)
     finally:
         await asyncio.gather(romeo.close(), juliet.close())
 
@@ -168,8 +170,48 @@ async def _survive(cluster: Cluster, romeo, juliet, romeo_jid: str, juliet_jid: 
     out.say("", f"all {2 * TALK} messages arrived, each once and in order, {waited:.1f} s after the kill; no connection was lost")
 
 
-@scenario(seconds=180)
-async def two_stock_clients_and_a_kill(cluster: Cluster) -> None:
+async def _meet_in_a_room(cluster: Cluster, romeo, juliet, room: str, out: Transcript) -> None:
+    await romeo.create(room, "romeo", roomname="The balcony")
+    out.say("romeo", f"has made the room {room}")
+    await juliet.enter(room, "juliet")
+    await romeo.events.wait("occupant", room=room, nick="juliet", gone=False)
+    out.say("juliet", "has entered it, and romeo sees it")
+    owner = (await cluster.owners("muc"))[cluster.shard(room)].replace("muc-", "muc/")
+    out.say("", f"both write {TALK} messages there; in the middle {owner}, which has the room, is killed with kill -9")
+    half_said = asyncio.Event()
+
+    async def write(client, who: str) -> None:
+        for n in range(1, TALK + 1):
+            said = client.say(room, f"{who} {n}")
+            if said is not None:
+                await said
+            if n == TALK // 2:
+                half_said.set()
+            await asyncio.sleep(0.05)
+
+    writing = asyncio.gather(write(romeo, "romeo"), write(juliet, "juliet"))
+    await half_said.wait()
+    cluster.kill(owner)
+    killed = time.monotonic()
+    out.say("", f"{owner} is dead")
+    await writing
+    heard = [[await client.events.wait("groupchat", 40, room=room) for _ in range(2 * TALK)] for client in (romeo, juliet)]
+    waited = time.monotonic() - killed
+    orders = [[(message["stanza_id"], message["body"]) for message in messages] for messages in heard]
+    assert orders[0] == orders[1], f"not in one order: {orders}"
+    for who in ("romeo", "juliet"):
+        bodies = [message["body"] for message in heard[0] if message["nick"] == who]
+        assert bodies == [f"{who} {n}" for n in range(1, TALK + 1)], f"lost, doubled or out of order: {bodies}"
+    assert await romeo.is_in(room, "romeo"), "romeo is not in the room any more"
+    for client in (romeo, juliet):
+        assert client.events.count("groupchat") == 0, "a message came twice"
+        assert client.events.count("disconnected") == 0, "a client's connection dropped"
+        assert client.events.count("occupant", room=room, gone=True) == 0, "somebody has left the room"
+    out.say("", f"all {2 * TALK} messages were heard, each once and in one order for both, {waited:.1f} s after the kill; nobody has left the room")
+
+
+@scenario(seconds=240)
+async def two_stock_clients_and_kills(cluster: Cluster) -> None:
     await cluster.up()
     try:
         await play(cluster, Transcript(show=False))
@@ -185,7 +227,7 @@ async def _main(state) -> None:
     finally:
         # What was killed comes back.
         await cluster.command("up", "--no-build")
-    print("\nThe session-manager runs again. `deploy/local/cluster down` stops the cluster.")
+    print("\nThe session-manager and the muc process run again. `deploy/local/cluster down` stops the cluster.")
 
 
 if __name__ == "__main__":

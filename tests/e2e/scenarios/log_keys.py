@@ -6,6 +6,7 @@ import asyncio
 from harness import kafka
 from harness.cluster import Cluster
 from harness.people import befriend, leave, pair, unique
+from harness.rooms import configure, enter
 from harness.runner import scenario
 from harness.shards import shard_of
 from harness.wait import until
@@ -25,6 +26,11 @@ async def records_have_their_keys(cluster: Cluster) -> None:
     mark = unique("keys")
     ann.message(bob.bare, mark)
     await bob.expect_message(mark)
+    room = f"{mark}@conference.{ann.domain}"
+    await enter(ann, room, "ann")
+    await configure(ann, room)
+    ann.message(room, mark, "groupchat")
+    await ann.expect_message(mark)
     await leave(ann, bob)
 
     async def complete():
@@ -52,6 +58,13 @@ async def records_have_their_keys(cluster: Cluster) -> None:
                  "account_removed": lambda: record.account_removed.jid}[kind]()
         assert key == owner.encode() and partition == shard_of(owner, cluster.partitions), f"{where}: {kind} {key}"
     assert {"delivery", "fanout", "sent_copy", "session_ended"} <= kinds, kinds
+    kinds = set()
+    for partition, offset, key, record in records["rooms"]:
+        where, kind = f"rooms {partition}:{offset}", record.WhichOneof("body")
+        kinds.add(kind)
+        owner = {"fence": lambda: "", "delivery": lambda: record.delivery.stanza.to.partition("/")[0], "verdict": lambda: record.verdict.room}[kind]()
+        assert (key or b"") == owner.encode() and (not owner or partition == shard_of(owner, cluster.partitions)), f"{where}: {kind} {key}"
+    assert "delivery" in kinds, kinds
     for topic, owner_of in (("messages", lambda e: e.owner), ("presence", lambda e: e.jid.partition("/")[0])):
         for partition, offset, key, event in records[topic]:
             if topic == "messages" and event.HasField("fence"):

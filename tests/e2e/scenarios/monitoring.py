@@ -13,6 +13,7 @@ from harness.cluster import Cluster
 from harness.paths import SOURCE
 from harness.people import account, interested, leave, person, unique
 from harness.prometheus import Prometheus
+from harness.rooms import configure, enter
 from harness.runner import scenario
 from harness.sasl import SaslFailure
 from harness.traffic import Traffic
@@ -136,6 +137,13 @@ async def _every_kind_of_thing(cluster: Cluster) -> None:
     ann.abort()
     await ann.connection.wait_closed()
     await ann.resume(cluster.address("gateway/2"))
+    # A room.
+    room = f"{unique('watched')}@conference.{ann.domain}"
+    await enter(ann, room, "ann")
+    await configure(ann, room)
+    for n in range(20):
+        ann.message(room, f"{n}", "groupchat")
+    await ann.expect_message("19")
     # Rosters, and a message for one who is away.
     await interested(ann)
     bob = await account(cluster, "absent")

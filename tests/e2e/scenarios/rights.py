@@ -58,16 +58,16 @@ async def postgresql_shows_each_service_its_own_tables(cluster: Cluster) -> None
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
         )
 
-    own = {"session-manager": "accounts", "roster": "roster_items"}
+    own = {"session-manager": "accounts", "roster": "roster_items", "muc": "muc_rooms"}
     for service, table in own.items():
         role, password = service.replace("-", "_"), cluster.secret(f"postgresql-{service}")
         answer = ask(role, password, f"SELECT count(*) FROM {table}")
         assert answer.returncode == 0, answer.stderr
         assert ask(role, password + "x", "SELECT 1").returncode != 0, f"{role} is let in with a wrong password"
         assert ask(role, "", "SELECT 1").returncode != 0, f"{role} is let in without a password"
-        other = next(key for key in own if key != service)
-        for statement in (f"SELECT * FROM {other.replace('-', '_')}.{own[other]} LIMIT 1", "CREATE TABLE public.x (y int)",
-                          "CREATE ROLE x", "SELECT passwd FROM pg_shadow", "COPY (SELECT 1) TO PROGRAM 'true'"):
+        foreign = [f"SELECT * FROM {other.replace('-', '_')}.{own[other]} LIMIT 1" for other in own if other != service]
+        for statement in (*foreign, "CREATE TABLE public.x (y int)", "CREATE ROLE x", "SELECT passwd FROM pg_shadow",
+                          "COPY (SELECT 1) TO PROGRAM 'true'"):
             answer = ask(role, password, statement)
             assert answer.returncode != 0 and re.search("permission denied|must be superuser", answer.stderr), f"{role}: {statement}: {answer}"
 
@@ -75,9 +75,9 @@ async def postgresql_shows_each_service_its_own_tables(cluster: Cluster) -> None
 @scenario
 async def kafka_lets_each_service_do_what_it_does(cluster: Cluster) -> None:
     loop = asyncio.get_running_loop()
-    written = {"muc": (), "search": ("messages",), "session-manager": ("users", "messages", "presence")}
+    written = {"muc": ("rooms", "users", "messages"), "search": ("messages",), "session-manager": tuple(kafka.TOPICS)}
     for service, topics in written.items():
-        for topic in sorted({"users", "messages", "presence"} - set(topics)):
+        for topic in sorted(set(kafka.TOPICS) - set(topics)):
             allowed = await loop.run_in_executor(None, kafka.may_append, cluster.kafka(service), topic)
             assert not allowed, f"{service} may write {topic}"
     muc = cluster.kafka("muc")

@@ -18,7 +18,7 @@ _SERVICES = ("gateway", "session-manager", "roster", "muc", "search")
 _SERVERS = (
     ("session-manager", "/rookery.session.v1.SessionLinkService/Link", "gateway"),
     ("roster", "/rookery.roster.v1.RosterService/GetRoster", "session-manager"),
-    ("muc", "/rookery.disco.v1.DiscoService/GetDiscoInfo", "session-manager"),
+    ("muc", "/grpc.health.v1.Health/Check", "session-manager"),
     ("search", "/rookery.disco.v1.DiscoService/GetDiscoInfo", "session-manager"),
 )
 

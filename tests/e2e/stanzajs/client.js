@@ -5,6 +5,7 @@
 //
 // Commands: {"do": "message", "to", "body"}, {"do": "presence"}, {"do": "subscribe", "to"},
 // {"do": "accept", "to"}, {"do": "block", "to"}, {"do": "unblock", "to"}, {"do": "cut"} (the connection breaks), {"do": "connect"}, {"do": "disconnect"}.
+// Of rooms: {"do": "enter", "to", "nick"}, {"do": "say", "to", "body", "id"}, {"do": "topic", "to", "subject"}.
 'use strict';
 
 const readline = require('readline');
@@ -14,6 +15,11 @@ const options = JSON.parse(process.argv[2]);
 
 function tell(event, fields = {}) {
   process.stdout.write(JSON.stringify({ event, ...fields }) + '\n');
+}
+
+function split(address) {
+  const slash = address.indexOf('/');
+  return slash < 0 ? [address, ''] : [address.slice(0, slash), address.slice(slash + 1)];
 }
 
 const client = createClient({
@@ -59,8 +65,19 @@ client.on('stream:error', (error) => tell('stream-error', { condition: error.con
 client.on('auth:failed', () => tell('auth-failed'));
 client.on('message', (m) => {
   if (m.type === 'error') tell('message-error', { from: m.from });
-  else if (m.body) tell('message', { from: m.from, body: m.body, delayed: m.delay ? m.delay.timestamp : null });
+  else if (m.type === 'groupchat' && m.body) {
+    const [room, nick] = split(m.from);
+    const ids = (m.stanzaIds || []).filter((mark) => mark.by === room).map((mark) => mark.id);
+    tell('groupchat', { room, nick, body: m.body, id: m.id, stanza_id: ids.length === 1 ? ids[0] : ids, delayed: Boolean(m.delay) });
+  } else if (m.body) tell('message', { from: m.from, body: m.body, delayed: m.delay ? m.delay.timestamp : null });
 });
+client.on('muc:join', (p) => {
+  const [room, nick] = split(p.from);
+  tell('entered', { room, nick, codes: p.muc.statusCodes.map(Number).sort() });
+});
+client.on('muc:topic', (m) => tell('subject', { room: m.room, nick: split(m.from)[1], subject: m.topic }));
+client.on('muc:available', (p) => tell('occupant', { room: split(p.from)[0], nick: split(p.from)[1], gone: false }));
+client.on('muc:unavailable', (p) => tell('occupant', { room: split(p.from)[0], nick: split(p.from)[1], gone: true }));
 client.on('available', (p) => tell('available', { from: p.from, show: p.show || '' }));
 client.on('unavailable', (p) => tell('unavailable', { from: p.from }));
 client.on('subscribe', (p) => tell('subscribe', { from: p.from }));
@@ -74,6 +91,16 @@ readline.createInterface({ input: process.stdin }).on('line', async (line) => {
   switch (command.do) {
     case 'message':
       client.sendMessage({ to: command.to, type: 'chat', body: command.body });
+      break;
+    case 'enter':
+      // What comes of it is an event.
+      client.joinRoom(command.to, command.nick).catch((p) => tell('room-error', { room: command.to, condition: p.error && p.error.condition }));
+      break;
+    case 'say':
+      client.sendMessage({ to: command.to, type: 'groupchat', body: command.body, ...(command.id ? { id: command.id } : {}) });
+      break;
+    case 'topic':
+      client.setSubject(command.to, command.subject);
       break;
     case 'presence':
       client.sendPresence({ show: command.show });

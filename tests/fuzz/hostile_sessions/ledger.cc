@@ -203,6 +203,8 @@ void Ledger::CheckAnswer(Session& session, const Stanza& stanza) {
 }
 
 bool Ledger::IsDue(const Session& session, const Session::Request& request) const {
+  // Who stands for muc here reads what it is sent and answers nothing.
+  if (xmpp::DomainOf(request.to) == "conference.localhost") return false;
   if (request.answered >= request.well_asked || (request.is_for_a_client && IsClient(request.to)))
     return false;
   // XEP-0191 section 3: whoever is blocked while the request is under way is not heard any more.

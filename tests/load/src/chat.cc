@@ -32,35 +32,23 @@ class Chat {
     return true;
   }
 
-  /// Message k is due at begin + k / rate, whatever happened to those before: a server
-  /// that stops is charged for everything that it made late.
   void OpenLoop() {
-    const double interval = 1.0 / options_.rate;
-    const auto due = [&](std::uint64_t k) {
-      return begin_ +
-             std::chrono::duration_cast<Clock::duration>(duration<double>(interval * static_cast<double>(k)));
-    };
     begin_ = Clock::now();
     measure_from_ = begin_ + std::chrono::seconds(run_.options().warm_up);
     const auto total =
         static_cast<std::uint64_t>(options_.rate * (run_.options().warm_up + run_.options().duration));
-    due_.reserve(total + 1);
+    due_.reserve(total);
     bool cpu = false;
-    asio::steady_timer timer(run_.io());
-    while (sent_ < total && dropped_ == 0) {
-      const Clock::time_point now = Clock::now();
-      if (!cpu && now >= measure_from_) {
-        run_.BeginCpu();
-        cpu_from_ = received_;
-        cpu = true;
-      }
-      while (sent_ < total && due(sent_) <= now) SendFrom(sent_ % clients_.size(), due(sent_));
-      if (sent_ == total) break;
-      bool woke = false;
-      timer.expires_at(due(sent_));
-      timer.async_wait([&woke](const boost::system::error_code&) { woke = true; });
-      if (!run_.Until([&] { return woke; }, std::chrono::seconds(5))) break;
-    }
+    run_.AtRate(
+        begin_, options_.rate, total, [this] { return dropped_ > 0; },
+        [&](std::uint64_t k, Clock::time_point due) {
+          if (!cpu && due >= measure_from_) {
+            run_.BeginCpu();
+            cpu_from_ = received_;
+            cpu = true;
+          }
+          SendFrom(k % clients_.size(), due);
+        });
     if (cpu) run_.EndCpu(received_ - cpu_from_, "message");
     Finish(static_cast<double>(run_.options().duration));
   }
@@ -146,8 +134,7 @@ class Chat {
                                       {"answered with an error", errors_},
                                       {"strange messages", strange_},
                                       {"connections dropped", dropped_}}) {
-      report.Count(what, count);
-      if (count > 0) report.Fault(absl::StrCat(count, " ", what));
+      report.FaultCount(what, count);
     }
     if (!first_error_.empty()) report.Fault(first_error_);
     if (!first_drop_.ok()) report.Fault(first_drop_.ToString());

@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
   app.add_option("--timeout", options.timeout, "seconds for the whole command")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
-  app.add_option("--parallel", options.parallel, "log-ins in progress at a time")
+  app.add_option("--parallel", options.parallel, "log-ins in progress at a time; also entries into rooms")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
 
@@ -97,6 +97,43 @@ int main(int argc, char** argv) {
     if (closed == (chat_options.rate > 0))
       throw CLI::ValidationError("chat", "needs --open-loop RATE or --closed-loop");
     scenario = [&](Run& run) { MeasureChat(run, chat_options); };
+  });
+
+  RoomsOptions rooms_options;
+  bool rooms_closed = false;
+  CLI::App* rooms = app.add_subcommand(
+      "rooms", "group chat: time to enter, then latency (open loop) or throughput (closed loop)");
+  CLI::Option* rooms_open = rooms
+                                ->add_option("--open-loop", rooms_options.rate,
+                                             "messages per second that are said, in all rooms together")
+                                ->check(CLI::PositiveNumber);
+  rooms->add_flag("--closed-loop", rooms_closed, "each sender keeps --window messages under way")
+      ->excludes(rooms_open);
+  rooms
+      ->add_option("--window", rooms_options.window,
+                   "messages of each sender that it has not heard itself yet")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  rooms->add_option("--rooms", rooms_options.rooms, "rooms")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  rooms->add_option("--occupants", rooms_options.occupants, "of each room; each is a session of its own")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  rooms->add_option("--senders", rooms_options.senders, "of each room's occupants")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  rooms->add_option("--body", rooms_options.body, "bytes of text")
+      ->check(CLI::Range(0, 60000))
+      ->capture_default_str();
+  rooms->add_option("--service", rooms_options.service, "address of the rooms. Default: conference.<domain>");
+  rooms->add_flag("--stream-management", rooms_options.stream_management, "clients use XEP-0198");
+  rooms->callback([&] {
+    if (rooms_closed == (rooms_options.rate > 0))
+      throw CLI::ValidationError("rooms", "needs --open-loop RATE or --closed-loop");
+    if (rooms_options.senders > rooms_options.occupants)
+      throw CLI::ValidationError("rooms", "more senders than occupants");
+    scenario = [&](Run& run) { MeasureRooms(run, rooms_options); };
   });
 
   PresenceOptions presence_options;

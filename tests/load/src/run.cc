@@ -41,6 +41,11 @@ void Report::Percentiles(const std::string& name, Latencies& latencies) {
 
 void Report::Fault(const std::string& what) { faults_.push_back(what); }
 
+void Report::FaultCount(const std::string& what, std::uint64_t count) {
+  Count(what, count);
+  if (count > 0) Fault(absl::StrCat(count, " ", what));
+}
+
 void Report::Print(bool json) const {
   if (json) {
     std::string out = "{";
@@ -104,9 +109,31 @@ bool Run::Until(const std::function<bool()>& done, Clock::duration limit) {
     const auto slice = std::min<Clock::duration>(left, std::chrono::milliseconds(100));
     if (io_.run_one_for(slice) == 0 && io_.stopped())
       std::this_thread::sleep_for(std::min<Clock::duration>(slice, std::chrono::milliseconds(1)));
-    io_.poll();
+    // Not all that is ready: with many busy connections that has no end, and `done` would not be asked.
+    for (int i = 0; i < 256 && io_.poll_one() > 0; ++i) {
+    }
   }
   return true;
+}
+
+void Run::AtRate(Clock::time_point begin, double rate, std::uint64_t total, const std::function<bool()>& stop,
+                 const std::function<void(std::uint64_t, Clock::time_point)>& send) {
+  const auto due = [&](std::uint64_t k) {
+    const std::chrono::duration<double> after(static_cast<double>(k) / rate);
+    return begin + std::chrono::duration_cast<Clock::duration>(after);
+  };
+  asio::steady_timer timer(io_);
+  std::uint64_t k = 0;
+  while (!stop()) {
+    const Clock::time_point now = Clock::now();
+    for (; k < total && due(k) <= now; ++k) send(k, due(k));
+    if (k == total) return;
+    // The handler may outlive this call.
+    const auto woke = std::make_shared<bool>(false);
+    timer.expires_at(due(k));
+    timer.async_wait([woke](const boost::system::error_code&) { *woke = true; });
+    if (!Until([&] { return *woke || stop(); }, due(k) - now + std::chrono::seconds(5))) return;
+  }
 }
 
 void Run::Say(const std::string& line) const {
@@ -189,18 +216,19 @@ void Run::BeginCpu() {
   cpu_since_ = Clock::now();
 }
 
-void Run::EndCpu(std::uint64_t units, const std::string& unit) {
+void Run::EndCpu(std::uint64_t units, const std::string& unit, const std::string& phase) {
+  const std::string suffix = phase.empty() ? "" : absl::StrCat(", ", phase);
   const double wall = std::chrono::duration<double>(Clock::now() - cpu_since_).count();
   double ours = 0;
   double all = 0;
   for (const auto& [service, after] : CpuSeconds(cluster_)) {
     const double used = after - cpu_before_[service];
-    report_.Number(absl::StrCat("CPU ", service), used, "s");
+    report_.Number(absl::StrCat("CPU ", service, suffix), used, "s");
     all += used;
     if (IsOurs(service)) ours += used;
   }
-  report_.Number("CPU together", all, "s");
-  report_.Number("wall clock of the above", wall, "s");
+  report_.Number("CPU together" + suffix, all, "s");
+  report_.Number("wall clock of the above" + suffix, wall, "s");
   if (units > 0 && ours > 0) {
     report_.Number(absl::StrCat("CPU of our services per ", unit), ours * 1e6 / static_cast<double>(units),
                    "us");

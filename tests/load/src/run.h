@@ -45,7 +45,10 @@ class Report {
   void Percentiles(const std::string& name, Latencies& latencies);
   /// A fault of the server: the command's exit status is 1.
   void Fault(const std::string& what);
+  /// A count that should be 0: a fault if it is not.
+  void FaultCount(const std::string& what, std::uint64_t count);
   bool ok() const { return faults_.empty(); }
+  const std::vector<std::string>& faults() const { return faults_; }
   void Print(bool json) const;
 
  private:
@@ -80,6 +83,11 @@ class Run {
   void For(Clock::duration time) {
     Until([] { return false; }, time);
   }
+  /// Calls `send(k, due)` for 0 ≤ k < total as soon as `due` = begin + k / rate is reached, whatever became
+  /// of those before: a server that stops is charged for everything that it made late. Ends early when
+  /// `stop` says so or the command's time is over.
+  void AtRate(Clock::time_point begin, double rate, std::uint64_t total, const std::function<bool()>& stop,
+              const std::function<void(std::uint64_t, Clock::time_point)>& send);
   void Say(const std::string& line) const;
 
   /// Creates `count` clients on accounts 0, 1, … and signs them in, `parallel` at a
@@ -92,9 +100,9 @@ class Run {
   void SignOut(std::vector<std::unique_ptr<Client>>& clients);
 
   /// CPU seconds of each service between the two calls, and of our own services for
-  /// each of `units` ("message").
+  /// each of `units` ("message"). `phase` tells the figures of a command with several apart.
   void BeginCpu();
-  void EndCpu(std::uint64_t units, const std::string& unit);
+  void EndCpu(std::uint64_t units, const std::string& unit, const std::string& phase = "");
 
  private:
   const CommonOptions& options_;

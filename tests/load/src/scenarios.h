@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 
@@ -29,6 +30,21 @@ struct ChatOptions {
 };
 /// 1:1 chat between users on different gateways.
 void MeasureChat(Run& run, const ChatOptions& options);
+
+struct RoomsOptions {
+  double rate = 0;  // messages a second in all rooms together, open loop; 0: closed loop
+  std::size_t rooms = 10;
+  std::size_t occupants = 100;  // of each room, each a session of its own
+  std::size_t senders = 10;     // of each room, among the occupants
+  std::size_t window = 1;       // of each sender, closed loop
+  std::size_t body = 64;        // bytes
+  std::string service;          // empty: conference.<domain>
+  /// In which nothing is said after signing in, and a repetition of the last messages would come.
+  std::chrono::milliseconds settle{1000};
+  bool stream_management = false;
+};
+/// Group chat (XEP-0045): all enter, some talk, everyone hears all of it in the same order.
+void MeasureRooms(Run& run, const RoomsOptions& options);
 
 struct PresenceOptions {
   std::size_t users = 500;

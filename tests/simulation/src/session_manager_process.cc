@@ -332,8 +332,11 @@ class MortalMembership final : public Membership {
 class RemoteServiceDisco final : public ServiceDisco {
  public:
   RemoteServiceDisco(Environment& environment, Process& process, routing::Registry& registry)
-      : environment_(environment), process_(process), owners_(registry) {}
+      : environment_(environment), process_(process), registry_(registry), owners_(registry) {}
 
+  bool IsThere(events::Service service) const override {
+    return !registry_.Instances(events::Name(service)).empty();
+  }
   Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(events::Home home,
                                                              disco::v1::GetDiscoInfoRequest request,
                                                              std::uint64_t) override {
@@ -359,6 +362,7 @@ class RemoteServiceDisco final : public ServiceDisco {
 
   Environment& environment_;
   Process& process_;
+  routing::Registry& registry_;
   routing::OwnerClient owners_;
 };
 

@@ -148,7 +148,7 @@ void Simulation::Settle() {
     const double lot = random_.Unit();
     if (lot > 0.3) {
       staying_.push_back(client.get());
-      for (const char* service : {"conference.localhost", "search.localhost"}) client->AskDisco(service);
+      client->AskDisco("search.localhost");
     } else if (lot > 0.15) {
       client->Disappear();
     } else {

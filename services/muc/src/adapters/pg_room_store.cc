@@ -1,1 +1,344 @@
+#include "adapters/pg_room_store.h"
 
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "domain/room_listing.h"
+#include "rookery/base/random.h"
+#include "rookery/base/sha256.h"
+
+namespace rookery::muc {
+
+namespace {
+
+constexpr std::size_t kSecretBytes = 32;
+
+using pg::Param;
+
+static_assert(v1::AFFILIATION_OWNER == 4, "the index of owners names it");
+
+std::uint64_t LaneOf(std::string_view room) { return std::hash<std::string_view>{}(room); }
+/// Archive ids are less than 2^63.
+std::int64_t Signed(std::uint64_t id) { return static_cast<std::int64_t>(id); }
+
+absl::Status NotClaimed() { return absl::FailedPreconditionError("another owner has claimed the shard"); }
+
+/// Of who has an affiliation, as a part of keys. A room's name has 1023 bytes and the account of another
+/// server 2047, which together are more than an index takes.
+std::string KeyOf(std::string_view jid) {
+  if (jid.size() <= 1'023) return std::string(jid);
+  const Sha256Digest digest = Sha256(jid);
+  const std::string bytes(digest.begin(), digest.end());
+  return absl::StrCat("sha256:", absl::BytesToHexString(bytes));  // no address has such a colon
+}
+
+// ---- what a Save says -------------------------------------------------------
+
+// A statement that changes a room, with the writer as $1 to $3 and the room as $4. The claim cannot change
+// before the statement is done: who claims the shard waits for the lock. Nor does the statement begin when it
+// has changed: it waits for who is claiming, looks again and finds no claim of its own. Each part that
+// changes something reads `claim`, and the answer says whether the claim stood.
+#define ROOKERY_UNDER_CLAIM                                                                   \
+  "WITH claim AS MATERIALIZED (SELECT true FROM muc_shard_writers WHERE shard = $1::integer " \
+  "AND epoch = $2::bigint AND turn = $3::bigint FOR SHARE), "
+
+// No row is changed twice by one statement: what is written is not among what is deleted.
+#define ROOKERY_WRITTEN                                                                                      \
+  "room AS (INSERT INTO muc_rooms (room, epoch, applied, state, service, is_persistent, is_listed, name, "   \
+  "description, lang, minus_occupants, is_open, is_anonymous, search_name, search_description, "             \
+  "search_address) SELECT $4::text, $2::bigint, $5::bigint, $6::bytea, $7::text, $8::boolean, $9::boolean, " \
+  "$10::text, $11::text, $12::text, $13::bigint, $14::boolean, $15::boolean, $16::text, $17::text, "         \
+  "$18::text FROM claim ON CONFLICT (room) DO UPDATE SET epoch = EXCLUDED.epoch, "                           \
+  "applied = EXCLUDED.applied, state = EXCLUDED.state, service = EXCLUDED.service, "                         \
+  "is_persistent = EXCLUDED.is_persistent, is_listed = EXCLUDED.is_listed, name = EXCLUDED.name, "           \
+  "description = EXCLUDED.description, lang = EXCLUDED.lang, minus_occupants = EXCLUDED.minus_occupants, "   \
+  "is_open = EXCLUDED.is_open, is_anonymous = EXCLUDED.is_anonymous, search_name = EXCLUDED.search_name, "   \
+  "search_description = EXCLUDED.search_description, search_address = EXCLUDED.search_address), "            \
+  "affiliations AS (INSERT INTO muc_affiliations (room, jid, affiliation, entry) "                           \
+  "SELECT $4::text, t.jid, t.affiliation::smallint, t.entry FROM claim, "                                    \
+  "unnest($19::text[], $20::bigint[], $21::bytea[]) AS t (jid, affiliation, entry) "                         \
+  "ON CONFLICT (room, jid) DO UPDATE SET affiliation = EXCLUDED.affiliation, entry = EXCLUDED.entry), "      \
+  "occupants AS (INSERT INTO muc_occupants (room, nick, occupant) "                                          \
+  "SELECT $4::text, t.nick, t.occupant FROM claim, unnest($22::text[], $23::bytea[]) AS t (nick, occupant) " \
+  "ON CONFLICT (room, nick) DO UPDATE SET occupant = EXCLUDED.occupant), "                                   \
+  "history AS (INSERT INTO muc_history (room, archive_id, message) "                                         \
+  "SELECT $4::text, t.id, t.message FROM claim, unnest($24::bigint[], $25::bytea[]) AS t (id, message) "     \
+  "ON CONFLICT (room, archive_id) DO UPDATE SET message = EXCLUDED.message), "
+
+constexpr char kClaim[] =
+    "INSERT INTO muc_shard_writers AS w (shard, epoch, turn) VALUES ($1::integer, $2::bigint, 1) "
+    "ON CONFLICT (shard) DO UPDATE SET epoch = EXCLUDED.epoch, turn = w.turn + 1 "
+    "WHERE w.epoch <= EXCLUDED.epoch RETURNING turn";
+
+constexpr char kUpdate[] = ROOKERY_UNDER_CLAIM ROOKERY_WRITTEN
+    "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+    "AND jid = ANY ($26::text[])), "
+    "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+    "AND nick = ANY ($27::text[])), "
+    "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+    "AND archive_id < $28::bigint) SELECT count(*) FROM claim";
+
+constexpr char kCreate[] = ROOKERY_UNDER_CLAIM ROOKERY_WRITTEN
+    "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+    "AND jid <> ALL ($19::text[])), "
+    "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+    "AND nick <> ALL ($22::text[])), "
+    "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+    "AND archive_id <> ALL ($24::bigint[])) SELECT count(*) FROM claim";
+
+constexpr char kDestroy[] = ROOKERY_UNDER_CLAIM
+    "no_room AS (DELETE FROM muc_rooms WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
+    "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
+    "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
+    "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text) "
+    "SELECT count(*) FROM claim";
+
+/// $5 to $25, of what has changed.
+void AddWritten(const RoomChanges& changes, std::vector<Param>& params, std::vector<std::string>& forgotten,
+                std::vector<std::string>& gone) {
+  const RoomListing listing = ListingOf(changes);
+  params.push_back(Param::Int(changes.applied));
+  params.push_back(Param::Bytes(changes.state.SerializeAsString()));
+  params.push_back(Param::Text(listing.service));
+  params.push_back(Param::Bool(listing.is_persistent));
+  params.push_back(Param::Bool(listing.is_listed));
+  params.push_back(Param::Text(listing.shown.name));
+  params.push_back(Param::Text(listing.shown.description));
+  params.push_back(Param::Text(listing.shown.lang));
+  params.push_back(Param::Int(-listing.shown.occupants));
+  params.push_back(Param::Bool(listing.shown.is_open));
+  params.push_back(Param::Bool(listing.shown.is_anonymous));
+  params.push_back(Param::Text(listing.search_name));
+  params.push_back(Param::Text(listing.search_description));
+  params.push_back(Param::Text(listing.search_address));
+
+  // A statement may not write one row twice.
+  std::map<std::string, const v1::Affiliated*> affiliations;
+  for (const std::string& jid : changes.forgotten_affiliations) affiliations[KeyOf(jid)] = nullptr;
+  for (const v1::Affiliated& entry : changes.affiliations) {
+    const bool is_kept =
+        entry.affiliation() != v1::AFFILIATION_NONE || !entry.nick().empty() || entry.version() != 0;
+    affiliations[KeyOf(entry.jid())] = is_kept ? &entry : nullptr;
+  }
+  std::vector<std::string> jids, entries;
+  std::vector<std::int64_t> kinds;
+  for (const auto& [key, entry] : affiliations) {
+    if (entry == nullptr) {
+      forgotten.push_back(key);
+      continue;
+    }
+    jids.push_back(key);
+    kinds.push_back(entry->affiliation());
+    entries.push_back(entry->SerializeAsString());
+  }
+  params.push_back(Param::TextArray(jids));
+  params.push_back(Param::IntArray(kinds));
+  params.push_back(Param::BytesArray(entries));
+
+  std::map<std::string_view, const v1::Occupant*> occupants;
+  for (const std::string& nick : changes.gone_nicks) occupants[nick] = nullptr;
+  for (const v1::Occupant& occupant : changes.occupants) occupants[occupant.nick()] = &occupant;
+  std::vector<std::string> nicks, rows;
+  for (const auto& [nick, occupant] : occupants) {
+    if (occupant == nullptr) {
+      gone.emplace_back(nick);
+      continue;
+    }
+    nicks.emplace_back(nick);
+    rows.push_back(occupant->SerializeAsString());
+  }
+  params.push_back(Param::TextArray(nicks));
+  params.push_back(Param::BytesArray(rows));
+
+  std::map<std::int64_t, const v1::PastMessage*> history;
+  for (const v1::PastMessage& message : changes.history)
+    if (message.archive_id() >= changes.history_from) history[Signed(message.archive_id())] = &message;
+  std::vector<std::int64_t> ids;
+  std::vector<std::string> messages;
+  for (const auto& [id, message] : history) {
+    ids.push_back(id);
+    messages.push_back(message->SerializeAsString());
+  }
+  params.push_back(Param::IntArray(ids));
+  params.push_back(Param::BytesArray(messages));
+}
+
+// ---- what is loaded ---------------------------------------------------------
+
+/// One statement, so one snapshot: no Save comes between the parts of a room.
+constexpr char kLoad[] =
+    "SELECT kind, room, number, epoch, data FROM ("
+    "SELECT 0 AS kind, room, applied AS number, epoch, state AS data, '' AS key "
+    "FROM muc_rooms WHERE room = ANY ($1::text[]) UNION ALL "
+    "SELECT 1, room, 0, 0, entry, jid FROM muc_affiliations WHERE room = ANY ($1::text[]) UNION ALL "
+    "SELECT 2, room, 0, 0, occupant, nick FROM muc_occupants WHERE room = ANY ($1::text[]) UNION ALL "
+    "SELECT 3, room, archive_id, 0, message, '' FROM muc_history WHERE room = ANY ($1::text[])"
+    ") AS found ORDER BY kind, room, number, key";
+
+template <typename Message>
+bool AddTo(std::vector<Message>& messages, const std::string& bytes) {
+  return messages.emplace_back().ParseFromString(bytes);
+}
+
+absl::StatusOr<std::vector<StoredRoom>> ReadRooms(const pg::Result& rows) {
+  std::vector<StoredRoom> rooms;
+  std::map<std::string, std::size_t, std::less<>> places;
+  for (std::size_t i = 0; i < rows.rows(); ++i) {
+    const std::int64_t kind = rows.Int(i, 0);
+    const std::string_view name = rows.Text(i, 1);
+    const std::string data = rows.Bytes(i, 4);
+    bool is_read = false;
+    if (kind == 0) {
+      places.emplace(name, rooms.size());
+      StoredRoom& room = rooms.emplace_back();
+      room.room = name;
+      room.applied = rows.Int(i, 2);
+      room.epoch = rows.Int(i, 3);
+      is_read = room.state.ParseFromString(data);
+    } else if (const auto place = places.find(name); place != places.end()) {
+      StoredRoom& room = rooms[place->second];
+      if (kind == 1) is_read = AddTo(room.affiliations, data);
+      if (kind == 2) is_read = AddTo(room.occupants, data);
+      if (kind == 3) is_read = AddTo(room.history, data);
+    }
+    if (!is_read) return absl::DataLossError("a room cannot be read");
+  }
+  return rooms;
+}
+
+}  // namespace
+
+PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock)
+    : pool_(pool), reading_pool_(reading_pool), list_(reading_pool, clock) {}
+
+// ---- claims -----------------------------------------------------------------
+
+Task<absl::Status> PgRoomStore::Claim(std::uint32_t shard, std::int64_t epoch) {
+  std::shared_ptr<Held>& held = held_[shard];
+  if (held == nullptr) held = std::make_shared<Held>();
+  const absl::Status claimed = co_await Renew(held, shard, epoch);
+  co_return claimed;
+}
+
+Task<absl::Status> PgRoomStore::Renew(std::shared_ptr<Held> held, std::uint32_t shard, std::int64_t epoch) {
+  std::vector<Param> params{Param::Int(shard), Param::Int(epoch)};
+  const pg::ResultOr result = co_await pool_.Execute(shard, kClaim, std::move(params));
+  if (!result.ok()) {
+    // It may have been done: then our turn is over.
+    if (held->epoch == epoch) held->is_in_doubt = true;
+    co_return result.status();
+  }
+  if ((*result)->rows() == 0) co_return NotClaimed();
+  const std::int64_t turn = (*result)->Int(0, 0);
+  if (std::pair(held->epoch, held->turn) < std::pair(epoch, turn)) {
+    held->epoch = epoch;
+    held->turn = turn;
+    held->is_in_doubt = false;
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> PgRoomStore::MakeSure(std::shared_ptr<Held> held, std::uint32_t shard,
+                                         std::int64_t epoch) {
+  if (!held->is_in_doubt) co_return absl::OkStatus();
+  if (const std::shared_ptr<runtime::Event> renewal = held->renewal) {
+    co_await renewal->Wait();
+    if (held->is_in_doubt) co_return absl::UnavailableError("the shard could not be claimed again");
+    co_return absl::OkStatus();
+  }
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  held->renewal = std::make_shared<runtime::Event>(executor);
+  const auto end = [&held] { std::exchange(held->renewal, nullptr)->Set(); };
+  absl::Status renewed;
+  try {
+    renewed = co_await Renew(held, shard, epoch);
+  } catch (...) {
+    end();
+    throw;
+  }
+  end();
+  co_return renewed;
+}
+
+// ---- rooms ------------------------------------------------------------------
+
+Task<absl::Status> PgRoomStore::Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) {
+  const auto found = held_.find(shard);
+  if (found == held_.end()) co_return NotClaimed();
+  const std::shared_ptr<Held> held = found->second;
+  if (held->epoch == epoch) {
+    const absl::Status sure = co_await MakeSure(held, shard, epoch);
+    if (!sure.ok()) co_return sure;
+  }
+  if (held->epoch != epoch) co_return NotClaimed();
+
+  const std::int64_t turn = held->turn;
+  std::vector<Param> params{Param::Int(shard), Param::Int(epoch), Param::Int(turn),
+                            Param::Text(changes.room)};
+  const char* sql = kDestroy;
+  if (!changes.is_destroyed) {
+    std::vector<std::string> forgotten, gone;
+    AddWritten(changes, params, forgotten, gone);
+    sql = kCreate;
+    if (!changes.is_new) {
+      sql = kUpdate;
+      params.push_back(Param::TextArray(forgotten));
+      params.push_back(Param::TextArray(gone));
+      params.push_back(Param::Int(Signed(changes.history_from)));
+    }
+  }
+  const pg::ResultOr result = co_await pool_.Execute(LaneOf(changes.room), sql, std::move(params));
+  const bool is_same_turn = held->epoch == epoch && held->turn == turn;
+  if (!result.ok()) {
+    // It may be done later. In another turn it cannot.
+    const bool may_be_done =
+        absl::IsUnavailable(result.status()) || absl::IsDeadlineExceeded(result.status());
+    if (may_be_done && is_same_turn) held->is_in_doubt = true;
+    co_return result.status();
+  }
+  if ((*result)->rows() == 1 && (*result)->Int(0, 0) == 1) co_return absl::OkStatus();
+  // The turn is over: a newer owner has claimed the shard, or we have, by a claim that was not answered.
+  if (held->epoch != epoch) co_return NotClaimed();
+  if (is_same_turn) held->is_in_doubt = true;
+  const absl::Status sure = co_await MakeSure(held, shard, epoch);
+  if (!sure.ok()) co_return sure;
+  co_return absl::AbortedError("the shard was claimed again meanwhile");
+}
+
+Task<absl::StatusOr<std::vector<StoredRoom>>> PgRoomStore::Load(std::vector<std::string> rooms) {
+  if (rooms.size() > kMaxLoaded) co_return absl::InvalidArgumentError("too many rooms at a time");
+  std::vector<Param> params{Param::TextArray(rooms)};
+  const pg::ResultOr result = co_await reading_pool_.Execute(0, kLoad, std::move(params));
+  if (!result.ok()) co_return result.status();
+  co_return ReadRooms(**result);
+}
+
+Task<absl::StatusOr<RoomPage>> PgRoomStore::List(RoomQuery query) { return list_.Read(std::move(query)); }
+
+Task<absl::StatusOr<std::string>> PgRoomStore::Secret() {
+  std::vector<Param> params{Param::Bytes(RandomBytes(kSecretBytes))};
+  // Of those who ask at the same time one is the first; the update makes the row the others' answer, too.
+  const pg::ResultOr result =
+      co_await pool_.Execute(0,
+                             "INSERT INTO muc_secrets (name, secret) VALUES ('occupant-ids', $1) "
+                             "ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name RETURNING secret",
+                             std::move(params));
+  if (!result.ok()) co_return result.status();
+  co_return (*result)->Bytes(0, 0);
+}
+
+Task<absl::StatusOr<std::int64_t>> PgRoomStore::CountOwned(std::string service, std::string bare) {
+  std::vector<Param> params{Param::Text(service), Param::Text(KeyOf(bare))};
+  const pg::ResultOr result = co_await reading_pool_.Execute(
+      0,
+      "SELECT count(*) FROM muc_affiliations AS a JOIN muc_rooms AS r USING (room) "
+      "WHERE a.jid = $2 AND a.affiliation = 4 AND r.service = $1 AND r.is_persistent",
+      std::move(params));
+  if (!result.ok()) co_return result.status();
+  co_return (*result)->Int(0, 0);
+}
+
+}  // namespace rookery::muc

@@ -1,11 +1,288 @@
 #include "domain/administration.h"
 
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "domain/nicks.h"
+#include "domain/presence.h"
+#include "domain/privileges.h"
+#include "domain/request.h"
+#include "rookery/xmpp/element.h"
+#include "rookery/xmpp/jid.h"
+#include "rookery/xmpp/ns.h"
+
 namespace rookery::muc {
 
-void OnAdminGet(Turn& turn) { turn.Refuse(xmpp::ErrorCondition::kFeatureNotImplemented); }
-void OnAdminSet(Turn& turn) { turn.Refuse(xmpp::ErrorCondition::kFeatureNotImplemented); }
-void SetAffiliation(Turn&, std::string_view, v1::Affiliation, const std::string&, const std::string&) {}
-void SetRole(Turn&, std::string_view, v1::Role, const std::string&, const std::string&) {}
-void SendAffiliationChanges(Turn&, std::string_view, const xmpp::Element&) {}
+namespace {
+
+using xmpp::ErrorCondition;
+
+constexpr v1::Affiliation kAffiliations[] = {v1::AFFILIATION_NONE, v1::AFFILIATION_OUTCAST,
+                                             v1::AFFILIATION_MEMBER, v1::AFFILIATION_ADMIN,
+                                             v1::AFFILIATION_OWNER};
+constexpr v1::Role kRoles[] = {v1::ROLE_NONE, v1::ROLE_VISITOR, v1::ROLE_PARTICIPANT, v1::ROLE_MODERATOR};
+
+std::optional<v1::Affiliation> ParseAffiliation(std::string_view name) {
+  for (const v1::Affiliation affiliation : kAffiliations)
+    if (Name(affiliation) == name) return affiliation;
+  return std::nullopt;
+}
+
+std::optional<v1::Role> ParseRole(std::string_view name) {
+  for (const v1::Role role : kRoles)
+    if (Name(role) == name) return role;
+  return std::nullopt;
+}
+
+std::vector<const xmpp::Element*> ItemsOf(const xmpp::Element& query) {
+  std::vector<const xmpp::Element*> items;
+  for (const xmpp::Element& child : query.children())
+    if (child.Is("item", xmpp::ns::kMucAdmin)) items.push_back(&child);
+  return items;
+}
+
+// ---- lists ----------------------------------------------------------------------
+
+void AnswerAffiliations(Turn& turn, const xmpp::Element& query, v1::Affiliation affiliation) {
+  const Room& room = turn.room;
+  if (!MayReadList(room, StandingOf(turn, turn.sender()), affiliation))
+    return turn.Refuse(ErrorCondition::kForbidden);
+  std::vector<std::string> jids;
+  for (const auto& [jid, entry] : room.affiliations())
+    if (entry.affiliation() == affiliation) jids.push_back(jid);
+  std::map<std::string_view, std::string_view> nick_of;
+  for (const auto& [nick, occupant] : room.occupants()) nick_of.emplace(Room::AccountOf(occupant), nick);
+
+  // Business Rules, IQ: without a role; with a nick, if there is one.
+  const auto make = [&](std::size_t i) {
+    const v1::Affiliated& entry = *room.FindAffiliated(jids[i]);
+    xmpp::Element item("item", xmpp::ns::kMucAdmin);
+    item.SetAttr("affiliation", Name(affiliation)).SetAttr("jid", entry.jid());
+    const auto present = nick_of.find(entry.jid());
+    if (!entry.nick().empty()) {
+      item.SetAttr("nick", entry.nick());
+    } else if (present != nick_of.end()) {
+      item.SetAttr("nick", present->second);
+    }
+    if (!entry.reason().empty()) item.Add("reason").SetText(entry.reason());
+    return item;
+  };
+  xmpp::Element answer("query", xmpp::ns::kMucAdmin);
+  if (AddItems(turn, query, jids, make, answer)) turn.Answer(answer);
+}
+
+void AnswerRoles(Turn& turn, const xmpp::Element& query, v1::Role role) {
+  const Room& room = turn.room;
+  if (!MayReadList(StandingOf(turn, turn.sender()), role)) return turn.Refuse(ErrorCondition::kForbidden);
+  std::vector<std::string> nicks;
+  for (const auto& [nick, occupant] : room.occupants())
+    if (occupant.role() == role) nicks.push_back(nick);
+  const auto make = [&](std::size_t i) {
+    const v1::Occupant& occupant = *room.FindNick(nicks[i]);
+    xmpp::Element item("item", xmpp::ns::kMucAdmin);
+    item.SetAttr("affiliation", Name(turn.AffiliationOf(Room::AccountOf(occupant))))
+        .SetAttr("jid", ShownSession(occupant).jid())
+        .SetAttr("nick", occupant.nick())
+        .SetAttr("role", Name(role));
+    return item;
+  };
+  xmpp::Element answer("query", xmpp::ns::kMucAdmin);
+  if (AddItems(turn, query, nicks, make, answer)) turn.Answer(answer);
+}
+
+// ---- changes --------------------------------------------------------------------
+
+struct Change {
+  /// Of a role: the nick. Of an affiliation: the bare JID, or a domain.
+  std::string who = {};
+  std::optional<v1::Role> role = {};
+  std::optional<v1::Affiliation> affiliation = {};
+  /// With membership: the nick that is reserved; empty: none any more.
+  std::optional<std::string> reserved_nick = {};
+  std::string reason = {};
+};
+
+/// Several changes, checked against each other and the room before the first is made: all or none (section
+/// 9.2).
+class AdminRequest {
+ public:
+  explicit AdminRequest(Turn& turn) : turn_(turn), actor_(StandingOf(turn, turn.sender())) {}
+
+  /// The refusal, or nullopt.
+  std::optional<ErrorCondition> Read(const std::vector<const xmpp::Element*>& items) {
+    for (const xmpp::Element* item : items) {
+      Change change;
+      if (const auto refusal = Read(*item, change)) return refusal;
+      // What would hold of two that are of one?
+      const auto& already = change.role ? nicks_ : jids_;
+      if (already.contains(change.who)) return ErrorCondition::kBadRequest;
+      if (const auto refusal = change.role ? CheckRole(change) : CheckAffiliation(change)) return refusal;
+      (change.role ? nicks_ : jids_).insert(change.who);
+      changes_.push_back(std::move(change));
+    }
+    return CheckAll();
+  }
+
+  void Make() {
+    const std::string actor = NickOfSender(turn_);
+    for (const Change& change : changes_) {
+      // With the last occupant a temporary room has gone.
+      if (!turn_.room.exists()) return;
+      if (change.role) {
+        SetRole(turn_, change.who, *change.role, actor, change.reason);
+        continue;
+      }
+      SetAffiliation(turn_, change.who, *change.affiliation, actor, change.reason);
+      if (change.reserved_nick && turn_.room.exists())
+        turn_.room.SetReservedNick(change.who, *change.reserved_nick);
+    }
+  }
+
+ private:
+  std::optional<ErrorCondition> Read(const xmpp::Element& item, Change& change) const {
+    const std::string* role = item.FindAttr("role");
+    const std::string* affiliation = item.FindAttr("affiliation");
+    // Business Rules, IQ: never both of one.
+    if ((role == nullptr) == (affiliation == nullptr)) return ErrorCondition::kBadRequest;
+    if (const xmpp::Element* reason = item.Find("reason", xmpp::ns::kMucAdmin)) {
+      change.reason = reason->Text();
+      if (change.reason.size() > static_cast<std::size_t>(turn_.settings.max_reason_bytes))
+        return ErrorCondition::kNotAcceptable;
+    }
+    return role != nullptr ? ReadRole(item, *role, change) : ReadAffiliation(item, *affiliation, change);
+  }
+
+  std::optional<ErrorCondition> ReadRole(const xmpp::Element& item, std::string_view role,
+                                         Change& change) const {
+    change.role = ParseRole(role);
+    const std::string_view nick = item.Attr("nick");
+    if (!change.role || nick.empty()) return ErrorCondition::kBadRequest;
+    if (actor_.role != v1::ROLE_MODERATOR) return ErrorCondition::kForbidden;
+    const auto prepared = xmpp::PrepareResource(nick);
+    if (!prepared.ok() || turn_.room.FindNick(*prepared) == nullptr) return ErrorCondition::kItemNotFound;
+    change.who = *prepared;
+    return std::nullopt;
+  }
+
+  std::optional<ErrorCondition> ReadAffiliation(const xmpp::Element& item, std::string_view affiliation,
+                                                Change& change) const {
+    change.affiliation = ParseAffiliation(affiliation);
+    const std::string_view jid = item.Attr("jid");
+    if (!change.affiliation || jid.empty()) return ErrorCondition::kBadRequest;
+    const auto parsed = xmpp::Jid::Parse(jid);
+    if (!parsed.ok()) return ErrorCondition::kJidMalformed;
+    // Sections 10.3 to 10.8: the bare JID of a full one.
+    change.who = parsed->bare();
+    const std::string* nick = item.FindAttr("nick");
+    if (nick == nullptr || change.affiliation != v1::AFFILIATION_MEMBER) return std::nullopt;
+    if (nick->empty()) {
+      change.reserved_nick.emplace();
+      return std::nullopt;
+    }
+    const auto prepared = xmpp::PrepareResource(*nick);
+    if (!prepared.ok()) return ErrorCondition::kNotAcceptable;
+    change.reserved_nick = *prepared;
+    return std::nullopt;
+  }
+
+  std::optional<ErrorCondition> CheckRole(const Change& change) const {
+    const v1::Occupant& occupant = *turn_.room.FindNick(change.who);
+    const std::string_view account = Room::AccountOf(occupant);
+    const Standing target{.affiliation = turn_.AffiliationOf(account), .role = occupant.role()};
+    return RefusalOfRole(actor_, target, *change.role, account == turn_.sender());
+  }
+
+  std::optional<ErrorCondition> CheckAffiliation(const Change& change) {
+    const v1::Affiliation wanted = *change.affiliation;
+    const v1::Affiliated* known = turn_.room.FindAffiliated(change.who);
+    const v1::Affiliation present = known == nullptr ? v1::AFFILIATION_NONE : known->affiliation();
+    const bool is_self = change.who == turn_.sender();
+    if (const auto refusal = RefusalOfAffiliation(actor_.affiliation, present, wanted, is_self))
+      return refusal;
+    const auto& administrators = turn_.settings.administrators;
+    if (wanted == v1::AFFILIATION_OUTCAST &&
+        std::find(administrators.begin(), administrators.end(), change.who) != administrators.end())
+      return ErrorCondition::kNotAllowed;
+    // Section 9.2 knows domains as what is banned, and the room itself is nobody.
+    const bool is_domain = xmpp::DomainOf(change.who) == change.who;
+    if ((is_domain && wanted >= v1::AFFILIATION_MEMBER) || change.who == turn_.room.jid())
+      return ErrorCondition::kNotAcceptable;
+    if (change.reserved_nick && !change.reserved_nick->empty()) {
+      if (const auto refusal = RefusalOfNick(turn_, *change.reserved_nick, change.who)) return refusal;
+      if (!reserved_.insert(*change.reserved_nick).second) return ErrorCondition::kConflict;
+    }
+    owners_ += (wanted == v1::AFFILIATION_OWNER) - (present == v1::AFFILIATION_OWNER);
+    if (wanted != v1::AFFILIATION_NONE && (known == nullptr || !IsRemembered(*known))) ++added_;
+    return std::nullopt;
+  }
+
+  std::optional<ErrorCondition> CheckAll() const {
+    const auto count = static_cast<std::int64_t>(turn_.room.CountOf(v1::AFFILIATION_OWNER));
+    // Section 10.4: a room is never without an owner.
+    if (owners_ < 0 && count + owners_ <= 0) return ErrorCondition::kConflict;
+    return RefusalOfMore(turn_, added_);
+  }
+
+  Turn& turn_;
+  const Standing actor_;
+  std::vector<Change> changes_;
+  std::set<std::string> nicks_;
+  std::set<std::string> jids_;
+  std::set<std::string> reserved_;
+  /// How many owners, and how many entries, there are more then.
+  std::int64_t owners_ = 0;
+  std::int64_t added_ = 0;
+};
+
+}  // namespace
+
+bool IsRemembered(const v1::Affiliated& entry) {
+  return entry.affiliation() != v1::AFFILIATION_NONE || !entry.nick().empty() || !entry.hats().empty();
+}
+
+std::optional<ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added) {
+  if (added <= 0) return std::nullopt;
+  const auto& affiliations = turn.room.affiliations();
+  const auto count = std::count_if(affiliations.begin(), affiliations.end(),
+                                   [](const auto& entry) { return IsRemembered(entry.second); });
+  return count + added > turn.settings.max_affiliations ? std::optional(ErrorCondition::kResourceConstraint)
+                                                        : std::nullopt;
+}
+
+void OnAdminGet(Turn& turn) {
+  const xmpp::Element query = PayloadOf(turn);
+  const std::vector<const xmpp::Element*> items = ItemsOf(query);
+  if (items.size() != 1) return turn.Refuse(ErrorCondition::kBadRequest);
+  const std::string* role = items.front()->FindAttr("role");
+  const std::string* affiliation = items.front()->FindAttr("affiliation");
+  if ((role == nullptr) == (affiliation == nullptr)) return turn.Refuse(ErrorCondition::kBadRequest);
+  // There is no list of those who are nothing (section 5.2).
+  if (role != nullptr) {
+    const auto parsed = ParseRole(*role);
+    if (!parsed || parsed == v1::ROLE_NONE) return turn.Refuse(ErrorCondition::kBadRequest);
+    return AnswerRoles(turn, query, *parsed);
+  }
+  const auto parsed = ParseAffiliation(*affiliation);
+  if (!parsed || parsed == v1::AFFILIATION_NONE) return turn.Refuse(ErrorCondition::kBadRequest);
+  AnswerAffiliations(turn, query, *parsed);
+}
+
+void OnAdminSet(Turn& turn) {
+  const xmpp::Element query = PayloadOf(turn);
+  const std::vector<const xmpp::Element*> items = ItemsOf(query);
+  if (items.empty()) return turn.Refuse(ErrorCondition::kBadRequest);
+  if (items.size() > static_cast<std::size_t>(turn.settings.max_items))
+    return turn.Refuse(ErrorCondition::kNotAcceptable, "Too many items in one request.");
+  AdminRequest request(turn);
+  if (const auto refusal = request.Read(items)) return turn.Refuse(*refusal);
+  // Section 8.2: who has asked is told first.
+  turn.Answer();
+  request.Make();
+}
 
 }  // namespace rookery::muc

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "domain/administration.h"
+#include "domain/affiliation_versions.h"
 #include "domain/avatar.h"
 #include "domain/messages.h"
 #include "domain/nicks.h"
@@ -135,9 +136,7 @@ void Welcome(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<St
   // XEP-0463 section 5.2.1: before any presence.
   if (muc) SendAffiliationChanges(turn, from, *muc);
   SendOccupantsTo(turn, from);
-  const std::string version = "<mav xmlns=\"" + std::string(xmpp::ns::kMucAffiliations) + "\" until=\"" +
-                              std::to_string(room.state().affiliation_version()) + "\"/>";
-  TellSelf(turn, *room.FindSession(from), from, std::move(statuses), {.extra = version});
+  TellSelf(turn, *room.FindSession(from), from, std::move(statuses), {.extra = MarkOfPresent(room)});
   SendAvatarHash(turn, {from});
   SendHistoryAndSubject(turn, from, muc ? muc->Find("history", xmpp::ns::kMuc) : nullptr);
 }

@@ -1,14 +1,26 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "domain/turn.h"
 
 namespace rookery::muc {
 
-/// The commands of XEP-0317 at the room (XEP-0050): hats are made, given and taken.
+/// The commands of XEP-0317 at the room (XEP-0050): owners make hats and destroy them, admins give them to
+/// accounts and take them, whoever may look inside the room reads which there are. No command has a state
+/// between its steps, so each may be the first.
 void OnCommand(Turn& turn);
+/// The commands that the sender may use, as items of disco#items (XEP-0050 section 2.2).
+void AddCommandItems(const Turn& turn, xmpp::Element& query);
+/// disco#info of a command (section 2.3). False: the sender knows no command with this node.
+bool AddCommandInfo(const Turn& turn, std::string_view node, xmpp::Element& query);
+
 /// Whether a child of a presence is a hat's, which only the room may say.
 bool IsHats(const xmpp::Element& child);
 /// <hats/> of an account, or an empty string.
 std::string HatsOf(const Room& room, std::string_view bare);
+/// Changes with the list of hats; empty: there are none (section 2).
+std::string HashOfHats(const Room& room);
 
 }  // namespace rookery::muc

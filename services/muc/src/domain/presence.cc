@@ -91,14 +91,21 @@ class Variants {
     AppendAttribute(end_, "id", occupant.occupant_id());
     AppendAll(end_, {"/>", HatsOf(turn.room, Room::AccountOf(occupant))});
   }
-  xmpp::Stanza Make(const MucUser& user, std::string_view jid) const {
-    xmpp::Stanza stanza = base_;
-    Append(*stanza.mutable_payload(), user, jid);
-    stanza.mutable_payload()->append(end_);
-    return stanza;
+  xmpp::Stanza Make(const MucUser& user, std::string_view jid) const& {
+    return Variants(*this).Finish(user, jid);
   }
+  /// The last one.
+  xmpp::Stanza Make(const MucUser& user, std::string_view jid) && { return Finish(user, jid); }
 
  private:
+  xmpp::Stanza Finish(const MucUser& user, std::string_view jid) {
+    std::string& payload = *base_.mutable_payload();
+    payload.reserve(payload.size() + jid.size() + end_.size() + 256);
+    Append(payload, user, jid);
+    payload.append(end_);
+    return std::move(base_);
+  }
+
   xmpp::Stanza base_;
   std::string end_;
 };
@@ -150,12 +157,14 @@ bool IsDone(const Deed& deed) {
   return !deed.actor_nick.empty() || !deed.reason.empty() || !deed.extra.empty();
 }
 
-/// With what the operator has set for crowds.
-bool IsBroadcastNow(const Turn& turn, v1::Role role) {
+/// With what the operator has set for crowds. Who was shown before there was one stays so: nobody comes and
+/// goes with those who are around the bound.
+bool IsBroadcastNow(const Turn& turn, const v1::Occupant& occupant) {
+  if (!IsBroadcast(turn.room, occupant.role())) return false;
   const std::int64_t quiet_above = turn.settings.quiet_above;
   const bool is_crowded =
       quiet_above > 0 && turn.room.occupants().size() > static_cast<std::size_t>(quiet_above);
-  return IsBroadcast(turn.room, role) && (!is_crowded || role == v1::ROLE_MODERATOR);
+  return !is_crowded || occupant.is_shown() || IsModerator(occupant);
 }
 
 xmpp::Stanza SaidAtExit(const Turn& turn, const Exit& exit) {
@@ -217,7 +226,7 @@ const v1::OccupantSession& ShownSession(const v1::Occupant& occupant) {
 void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed) {
   Room& room = turn.room;
   const bool was_shown = occupant.is_shown();
-  const bool is_shown = IsBroadcastNow(turn, occupant.role());
+  const bool is_shown = IsBroadcastNow(turn, occupant);
   if (is_shown != was_shown) room.ChangeOccupant(occupant.nick())->set_is_shown(is_shown);
   const bool do_moderators_hear = is_shown || IsDone(deed);
 
@@ -258,7 +267,7 @@ void BroadcastAvailable(Turn& turn, const v1::Occupant& occupant, std::vector<St
 
 void UpdateBroadcast(Turn& turn) {
   for (const auto& [nick, occupant] : turn.room.occupants())
-    if (occupant.is_shown() != IsBroadcastNow(turn, occupant.role())) TellOthers(turn, occupant);
+    if (occupant.is_shown() != IsBroadcastNow(turn, occupant)) TellOthers(turn, occupant);
 }
 
 void SendOccupantsTo(Turn& turn, std::string_view full_jid) {
@@ -273,14 +282,14 @@ void SendOccupantsTo(Turn& turn, std::string_view full_jid) {
     const MucUser user{.affiliation = turn.AffiliationOf(Room::AccountOf(occupant)),
                        .role = occupant.role(),
                        .deed = nothing};
-    const Variants variants(turn, occupant, {}, shown.presence());
-    SendTo(turn, variants.Make(user, sees ? std::string_view(shown.jid()) : std::string_view()), full_jid);
+    const std::string_view jid = sees ? std::string_view(shown.jid()) : std::string_view();
+    SendTo(turn, Variants(turn, occupant, {}, shown.presence()).Make(user, jid), full_jid);
   }
 }
 
 void TellSelfGone(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid, const Exit& exit) {
-  const Variants variants(turn, occupant, "unavailable", SaidAtExit(turn, exit));
-  SendToSelf(turn, variants.Make(MucUserOf(exit, WithSelf(exit.statuses)), full_jid), full_jid);
+  Variants variants(turn, occupant, "unavailable", SaidAtExit(turn, exit));
+  SendToSelf(turn, std::move(variants).Make(MucUserOf(exit, WithSelf(exit.statuses)), full_jid), full_jid);
 }
 
 void TellOthersGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit) {

@@ -1,9 +1,210 @@
 #include "domain/registration.h"
 
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "domain/administration.h"
+#include "domain/nicks.h"
+#include "domain/request.h"
+#include "rookery/xmpp/forms.h"
+#include "rookery/xmpp/jid.h"
+#include "rookery/xmpp/ns.h"
+
 namespace rookery::muc {
 
-void OnRegisterGet(Turn& turn) { turn.Refuse(xmpp::ErrorCondition::kFeatureNotImplemented); }
-void OnRegisterSet(Turn& turn) { turn.Refuse(xmpp::ErrorCondition::kFeatureNotImplemented); }
-bool OnApproval(Turn&, const xmpp::Element&) { return false; }
+namespace {
+
+using xmpp::ErrorCondition;
+
+constexpr std::string_view kFormType = "http://jabber.org/protocol/muc#register";
+constexpr std::string_view kNick = "muc#register_roomnick";
+constexpr std::string_view kAllow = "muc#register_allow";
+/// Who it is that an admin lets in: the XEP's form for approval does not say.
+constexpr std::string_view kJid = "muc#jid";
+/// What an admin may want to know of who registers. It is passed on and not kept.
+struct About {
+  std::string_view var;
+  std::string_view type;
+  std::string_view label;
+};
+constexpr About kAbout[] = {
+    {"muc#register_first", "text-single", "Given Name"},
+    {"muc#register_last", "text-single", "Family Name"},
+    {"muc#register_url", "text-single", "A Web Page"},
+    {"muc#register_email", "text-single", "Email Address"},
+    {"muc#register_faqentry", "text-multi", "FAQ Entry"},
+};
+/// Of one of these, its lines together.
+constexpr std::size_t kMaxAboutBytes = 1024;
+/// So many admins who are not in the room are asked, where none is.
+constexpr std::size_t kMaxAbsentAdmins = 20;
+
+bool NeedsApproval(const Turn& turn) {
+  return turn.room.config().is_members_only() && turn.AffiliationOf(turn.sender()) < v1::AFFILIATION_MEMBER;
+}
+
+const v1::Affiliated* EntryOfSender(const Turn& turn) { return turn.room.FindAffiliated(turn.sender()); }
+
+bool IsWithinBounds(const xmpp::FormField& field) {
+  std::size_t bytes = 0;
+  for (const std::string& value : field.values) bytes += value.size() + 1;
+  return bytes <= kMaxAboutBytes;
+}
+
+/// Section 9.9.
+xmpp::Stanza ApprovalFormOf(const Turn& turn, const xmpp::Form& submitted, const std::string& nick) {
+  xmpp::Form form{.type = "form",
+                  .title = "Registration request",
+                  .instructions =
+                      "Somebody wants to become a member of this room. To skip the request, "
+                      "cancel.",
+                  .form_type = std::string(kFormType)};
+  form.Add(kJid, "jid-single", "User ID").values = {std::string(turn.sender())};
+  form.Add(kNick, "text-single", "Desired Nickname").values = {nick};
+  for (const About& about : kAbout)
+    if (const xmpp::FormField* field = submitted.Find(about.var))
+      form.Add(about.var, about.type, about.label).values = field->values;
+  form.Add(kAllow, "boolean", "Allow this person to register with the room?").values = {"0"};
+  xmpp::Stanza message = xmpp::MakeMessage({}, turn.room.jid(), {});
+  xmpp::AddPayload(message, xmpp::WriteForm(form));
+  return message;
+}
+
+/// The sessions of admins and owners who are in; else their accounts.
+Recipients Approvers(const Turn& turn) {
+  Recipients approvers;
+  for (const auto& [nick, occupant] : turn.room.occupants()) {
+    if (turn.AffiliationOf(Room::AccountOf(occupant)) < v1::AFFILIATION_ADMIN) continue;
+    for (const v1::OccupantSession& session : occupant.sessions()) approvers.push_back(session.jid());
+  }
+  if (!approvers.empty()) return approvers;
+  for (const auto& [jid, entry] : turn.room.affiliations()) {
+    if (entry.affiliation() < v1::AFFILIATION_ADMIN) continue;
+    approvers.push_back(jid);
+    if (approvers.size() == kMaxAbsentAdmins) break;
+  }
+  return approvers;
+}
+
+/// The caller has checked that it is allowed.
+void Register(Turn& turn, const std::string& jid, const std::string& nick, const std::string& actor,
+              Courtesy courtesy) {
+  if (turn.AffiliationOf(jid) < v1::AFFILIATION_MEMBER)
+    SetAffiliation(turn, jid, v1::AFFILIATION_MEMBER, actor, {}, courtesy);
+  turn.room.SetReservedNick(jid, nick);
+}
+
+/// XEP-0077 section 3.2: what registering has given is given up.
+void Unregister(Turn& turn) {
+  const std::string account(turn.sender());
+  const v1::Affiliated* entry = EntryOfSender(turn);
+  if (entry == nullptr || (entry->nick().empty() && entry->affiliation() != v1::AFFILIATION_MEMBER))
+    return turn.Refuse(ErrorCondition::kRegistrationRequired);
+  const bool is_member = entry->affiliation() == v1::AFFILIATION_MEMBER;
+  turn.Answer();
+  turn.room.SetReservedNick(account, {});
+  if (is_member) SetAffiliation(turn, account, v1::AFFILIATION_NONE, {}, {}, Courtesy::kNone);
+}
+
+/// The nick of a form, prepared. The refusal otherwise.
+std::optional<ErrorCondition> ReadNick(const xmpp::Form& form, std::string& nick) {
+  const xmpp::FormField* field = form.Find(kNick);
+  const std::optional<std::string_view> value = field == nullptr ? std::nullopt : field->Single();
+  if (!value || value->empty()) return ErrorCondition::kBadRequest;
+  const auto prepared = xmpp::PrepareResource(*value);
+  if (!prepared.ok()) return ErrorCondition::kNotAcceptable;
+  nick = *prepared;
+  return std::nullopt;
+}
+
+}  // namespace
+
+void OnRegisterGet(Turn& turn) {
+  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST)
+    return turn.Refuse(ErrorCondition::kNotAllowed);
+  xmpp::Element query("query", xmpp::ns::kRegister);
+  const v1::Affiliated* entry = EntryOfSender(turn);
+  if (entry != nullptr && !entry->nick().empty()) {
+    query.Add("registered");
+    query.Add("username").SetText(entry->nick());
+    return turn.Answer(query);
+  }
+  constexpr std::string_view kInstructions =
+      "The nickname is yours in this room, and you become a member of it.";
+  query.Add("instructions").SetText(kInstructions);
+  xmpp::Form form{.type = "form",
+                  .title = "Registration",
+                  .instructions = std::string(kInstructions),
+                  .form_type = std::string(kFormType)};
+  form.Add(kNick, "text-single", "Desired Nickname").is_required = true;
+  // Where nobody reads it, nobody is asked.
+  if (NeedsApproval(turn))
+    for (const About& about : kAbout) form.Add(about.var, about.type, about.label);
+  query.Add(xmpp::WriteForm(form));
+  turn.Answer(query);
+}
+
+void OnRegisterSet(Turn& turn) {
+  const xmpp::Element query = PayloadOf(turn);
+  if (query.Find("remove", xmpp::ns::kRegister) != nullptr) return Unregister(turn);
+  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST)
+    return turn.Refuse(ErrorCondition::kNotAllowed);
+  const xmpp::Element* x = query.Find("x", xmpp::ns::kDataForms);
+  const auto form = x == nullptr ? absl::InvalidArgumentError("no form") : xmpp::ReadForm(*x);
+  if (!form.ok()) return turn.Refuse(ErrorCondition::kBadRequest);
+  if (form->type == "cancel") return turn.Answer();
+  if (form->type != "submit" || (!form->form_type.empty() && form->form_type != kFormType))
+    return turn.Refuse(ErrorCondition::kBadRequest);
+  std::string nick;
+  if (const auto refusal = ReadNick(*form, nick)) return turn.Refuse(*refusal);
+  if (const auto refusal = RefusalOfNick(turn, nick, turn.sender())) return turn.Refuse(*refusal);
+  const v1::Affiliated* entry = EntryOfSender(turn);
+  const bool is_new = entry == nullptr || !IsRemembered(*entry);
+  if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return turn.Refuse(*refusal);
+  if (!NeedsApproval(turn)) {
+    turn.Answer();
+    return Register(turn, std::string(turn.sender()), nick, {}, Courtesy::kNone);
+  }
+  const bool is_within_bounds = std::all_of(form->fields.begin(), form->fields.end(), IsWithinBounds);
+  if (!is_within_bounds) return turn.Refuse(ErrorCondition::kNotAcceptable);
+  turn.Answer();
+  turn.outcome.SendToAll(ApprovalFormOf(turn, *form, nick), Approvers(turn));
+}
+
+bool OnApproval(Turn& turn, const xmpp::Element& x) {
+  const auto form = xmpp::ReadForm(x);
+  if (!form.ok() || form->form_type != kFormType) return false;
+  const auto refuse = [&](ErrorCondition condition) {
+    turn.Refuse(condition);
+    return true;
+  };
+  if (turn.AffiliationOf(turn.sender()) < v1::AFFILIATION_ADMIN) return refuse(ErrorCondition::kForbidden);
+  if (form->type == "cancel") return true;
+  const xmpp::FormField* allow = form->Find(kAllow);
+  const std::optional<bool> is_allowed = allow == nullptr ? std::nullopt : allow->Boolean();
+  if (form->type != "submit" || !is_allowed) return refuse(ErrorCondition::kBadRequest);
+  // Nobody has asked to be told no.
+  if (!*is_allowed) return true;
+
+  std::string nick;
+  if (const auto refusal = ReadNick(*form, nick)) return refuse(*refusal);
+  const xmpp::FormField* field = form->Find(kJid);
+  const std::optional<std::string_view> address = field == nullptr ? std::nullopt : field->Single();
+  if (!address || address->empty()) return refuse(ErrorCondition::kBadRequest);
+  const auto jid = xmpp::Jid::Parse(*address);
+  if (!jid.ok()) return refuse(ErrorCondition::kJidMalformed);
+  const std::string account(jid->bare());
+  if (!jid->has_local() || account == turn.room.jid()) return refuse(ErrorCondition::kNotAcceptable);
+  // A ban that came meanwhile is lifted with the list of bans.
+  if (turn.AffiliationOf(account) == v1::AFFILIATION_OUTCAST) return refuse(ErrorCondition::kNotAllowed);
+  if (const auto refusal = RefusalOfNick(turn, nick, account)) return refuse(*refusal);
+  const v1::Affiliated* entry = turn.room.FindAffiliated(account);
+  const bool is_new = entry == nullptr || !IsRemembered(*entry);
+  if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return refuse(*refusal);
+  Register(turn, account, nick, NickOfSender(turn), Courtesy::kTell);
+  return true;
+}
 
 }  // namespace rookery::muc

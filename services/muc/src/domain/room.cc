@@ -313,14 +313,20 @@ void Room::Remember(v1::PastMessage message, std::size_t max_messages, std::size
   }
 }
 
-v1::PastMessage* Room::ChangeRemembered(std::uint64_t archive_id) {
+const v1::PastMessage* Room::FindRemembered(std::uint64_t archive_id) const {
   const auto it = std::find_if(history_.begin(), history_.end(), [&](const v1::PastMessage& message) {
     return message.archive_id() == archive_id;
   });
-  if (it == history_.end()) return nullptr;
-  changed_messages_.insert(archive_id);
+  return it == history_.end() ? nullptr : &*it;
+}
+
+void Room::ReplaceRemembered(v1::PastMessage message) {
+  auto* known = const_cast<v1::PastMessage*>(FindRemembered(message.archive_id()));
+  if (known == nullptr) return;
+  changed_messages_.insert(message.archive_id());
   has_changed_ = true;
-  return &*it;
+  history_bytes_ = history_bytes_ - BytesOf(*known) + BytesOf(message);
+  *known = std::move(message);
 }
 
 std::uint64_t Room::TakeArchiveId(std::uint64_t least) {

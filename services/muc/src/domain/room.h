@@ -98,8 +98,10 @@ class Room {
   const std::deque<v1::PastMessage>& history() const { return history_; }
   /// The newest message. Those beyond `max_messages` or `max_bytes` are forgotten.
   void Remember(v1::PastMessage message, std::size_t max_messages, std::size_t max_bytes);
-  /// Null: it is not remembered. The archive id stays.
-  v1::PastMessage* ChangeRemembered(std::uint64_t archive_id);
+  /// Null: it is not remembered.
+  const v1::PastMessage* FindRemembered(std::uint64_t archive_id) const;
+  /// In place of the remembered one with its archive id.
+  void ReplaceRemembered(v1::PastMessage message);
   /// The next id of the archive: rises, and is not below `least` (XEP-0359).
   std::uint64_t TakeArchiveId(std::uint64_t least);
 

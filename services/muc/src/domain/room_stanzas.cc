@@ -43,13 +43,17 @@ constexpr Request kRequests[] = {
     {"get", "vCard", xmpp::ns::kVcardTemp, OnVcardGet},
     {"set", "vCard", xmpp::ns::kVcardTemp, OnVcardSet},
     {"set", "moderate", xmpp::ns::kModerate, OnModerate},
+    {"set", "apply-to", xmpp::ns::kFastening, OnModerate},
     {"set", "command", xmpp::ns::kCommands, OnCommand},
     {"get", "ping", xmpp::ns::kPing, OnPing},
 };
 
 void OnRequest(Turn& turn) {
   const xmpp::Stanza& iq = turn.stanza;
-  if (!turn.room.exists()) return turn.Refuse(ErrorCondition::kItemNotFound);
+  // XEP-0045 section 10.1: of one that is not configured yet only its owner knows.
+  const bool is_secret =
+      turn.room.state().is_locked() && turn.AffiliationOf(turn.sender()) != v1::AFFILIATION_OWNER;
+  if (!turn.room.exists() || is_secret) return turn.Refuse(ErrorCondition::kItemNotFound);
   for (const Request& request : kRequests)
     if (iq.type() == request.type && iq.payload_name() == request.name &&
         iq.payload_namespace() == request.ns)

@@ -30,6 +30,10 @@ struct Settings {
   std::int64_t max_occupants = 10'000;
   /// Of the accounts that a room remembers with an affiliation or a nick.
   std::int64_t max_affiliations = 10'000;
+  /// Of the changes that one request of muc#admin makes.
+  std::int64_t max_items = 100;
+  std::int64_t max_reason_bytes = 1024;
+  std::int64_t max_name_bytes = 256;
   /// Bytes, as prepared.
   std::int64_t max_nick_bytes = 256;
   std::int64_t max_subject_bytes = 4096;
@@ -41,6 +45,11 @@ struct Settings {
   std::int64_t history_messages = 20;
   std::int64_t max_history_messages = 100;
   std::int64_t max_history_bytes = std::int64_t{256} << 10;
+  /// Of a message to a room or an occupant: its payload, id and language.
+  std::int64_t max_message_bytes = std::int64_t{64} << 10;
+  /// Invitations and requests for voice of one occupant in `changes_period`, and the invitations in one
+  /// message.
+  std::int64_t max_requests = 20;
   /// Devices of one account with one nick.
   std::int64_t max_sessions_per_nick = 64;
   /// Changes of nick, and joins, of one account in `changes_period`; 0: any number.
@@ -51,6 +60,8 @@ struct Settings {
   std::int64_t quiet_above = 0;
   /// XEP-0421: occupant ids are keyed by it. 32 bytes, the same for ever.
   std::string occupant_id_key;
+  /// Of the software, as XEP-0092 tells it.
+  std::string version;
 };
 
 }  // namespace rookery::muc

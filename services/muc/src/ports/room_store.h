@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -36,7 +37,8 @@ struct RoomChanges {
   muc::v1::RoomState state;
   /// How many occupants there are: for the list of rooms.
   std::int64_t occupant_count = 0;
-  /// With their new values. One without affiliation, nick and version goes.
+  /// With their new values. One without affiliation, nick and version goes. What is written is not forgotten
+  /// or gone, should it be both; of two of the same the last counts.
   std::vector<muc::v1::Affiliated> affiliations;
   std::vector<std::string> forgotten_affiliations;
   std::vector<muc::v1::Occupant> occupants;
@@ -51,18 +53,23 @@ struct RoomChanges {
 struct RoomQuery {
   /// The service's address, conference.example.org.
   std::string service;
+  /// Addresses ascend byte by byte. Occupants: the most first, among equals by address.
   enum class SortKey { kAddress, kOccupants } sort_key = SortKey::kAddress;
-  /// Words, all of which are in name, description or address, as far as asked; empty: every room.
+  /// Words (xmpp::SearchWordsOf), each of which is somewhere in name, description or address, as far as
+  /// asked, whatever its case; empty: every room.
   std::string text;
+  /// In bytes.
+  static constexpr std::size_t kMaxText = 256;
   bool in_name = true;
   bool in_description = true;
   bool in_address = true;
   std::int64_t min_occupants = 0;
-  /// XEP-0059. At most `max` rooms; those behind `after`, or the last before `before` (empty: of all).
+  /// XEP-0059. At most `max` rooms: the last before `before` (empty: of all), or those behind `after`, or the
+  /// first.
   std::int64_t max = 100;
   std::optional<std::string> after;
   std::optional<std::string> before;
-  /// From this number on, in place of `after`.
+  /// From this number on, in place of both. Costs as much as there are rooms before it.
   std::optional<std::int64_t> index;
 };
 
@@ -72,33 +79,43 @@ struct ListedRoom {
   std::string description;
   std::string lang;
   std::int64_t occupants = 0;
+  /// Whoever comes is let in: neither a password nor membership is needed.
   bool is_open = true;
+  /// Only moderators see real addresses.
   bool is_anonymous = true;
 };
 
 struct RoomPage {
+  /// In the order of the sort key, whichever way was paged.
   std::vector<ListedRoom> rooms;
-  /// Of all that match.
+  /// Of all that match. Where there are many it may be an estimate (XEP-0059 section 2.7), never less than
+  /// what this page shows.
   std::int64_t count = 0;
-  /// The number of the first one of this page among them.
-  std::int64_t first_index = 0;
+  /// The number of the first one of this page among them. Nothing: the page is empty, or too many are before
+  /// it to be counted.
+  std::optional<std::int64_t> first_index;
 };
 
-/// Rooms on disk. I/O thread only. Errors are those of pg::Pool.
+/// Rooms on disk. I/O thread only. Errors are those of pg::Pool, and those that are named.
 class RoomStore {
  public:
   virtual ~RoomStore() = default;
 
   /// From now on nobody but the owner of this epoch changes the shard's rooms, however late a statement of
-  /// an older one is done. FAILED_PRECONDITION: a newer one has claimed it.
+  /// an older one is done. May be said again. FAILED_PRECONDITION: a newer one has claimed it.
   virtual Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) = 0;
-  /// Those that there are, in any order. At most kMaxLoaded at a time.
+  /// Those that there are, in any order, each as one Save has left it. At most kMaxLoaded at a time
+  /// (INVALID_ARGUMENT). DATA_LOSS: something of one of them cannot be read.
   static constexpr std::size_t kMaxLoaded = 100;
   virtual Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) = 0;
-  /// All of a room's changes or none. FAILED_PRECONDITION: the shard is claimed by a newer owner.
+  /// All of a room's changes or none. A room's next Save is given when the last one has been answered.
+  /// FAILED_PRECONDITION: the shard is not claimed by this owner, or by a newer one since. UNAVAILABLE,
+  /// DEADLINE_EXCEEDED, ABORTED: it may have been done or be done later, but no more once the room's next
+  /// Save is answered, which has to have these changes, too.
   virtual Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) = 0;
-  /// INVALID_ARGUMENT: nothing can be searched for with this text. NOT_FOUND: there is no room `after` or
-  /// `before`.
+  /// INVALID_ARGUMENT: nothing can be searched for with this text: it is longer than kMaxText, has no letter
+  /// or digit, or is to be in no field. NOT_FOUND: sorted by occupants, and the room `after` or `before` is
+  /// not listed any more; in the order of addresses the page goes on from where it was.
   virtual Task<absl::StatusOr<RoomPage>> List(RoomQuery query) = 0;
   /// 32 random bytes, made when they are first asked for and the same for ever after: occupant ids are keyed
   /// by them (XEP-0421).

@@ -1,9 +1,105 @@
 #include "service/service_desk.h"
 
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "rookery/xmpp/element.h"
+#include "rookery/xmpp/ns.h"
+#include "rookery/xmpp/rsm.h"
+#include "service/channel_search.h"
+#include "service/room_pages.h"
+
 namespace rookery::muc {
 
+namespace {
+
+using xmpp::ErrorCondition;
+
+constexpr std::string_view kName = "Rooms";
+constexpr std::string_view kFeatures[] = {
+    xmpp::ns::kDiscoInfo,
+    xmpp::ns::kDiscoItems,
+    xmpp::ns::kMuc,
+    "muc_rooms",
+    xmpp::ns::kRsm,
+    channel_search::kNamespace,
+    // XEP-0486 section 4.1: rooms have avatars.
+    xmpp::ns::kVcardTemp,
+    xmpp::ns::kPing,
+    xmpp::ns::kVersion,
+};
+
+xmpp::Element PayloadOf(const xmpp::Stanza& stanza) {
+  auto children = xmpp::ParsePayload(stanza.payload());
+  if (!children.ok()) return {};
+  for (xmpp::Element& child : *children)
+    if (!child.name().empty()) return std::move(child);
+  return {};
+}
+
+}  // namespace
+
 Task<xmpp::Stanza> ServiceDesk::Answer(xmpp::Stanza request) {
-  co_return xmpp::MakeError(request, xmpp::ErrorCondition::kServiceUnavailable);
+  const xmpp::Element payload = PayloadOf(request);
+  const bool is_get = request.type() == "get";
+  if (is_get && payload.Is("query", xmpp::ns::kDiscoInfo)) co_return AnswerInfo(request, payload);
+  if (is_get && payload.Is("query", xmpp::ns::kDiscoItems)) {
+    xmpp::Stanza answer = co_await AnswerItems(std::move(request), payload);
+    co_return answer;
+  }
+  if (is_get && payload.Is("search", channel_search::kNamespace)) {
+    xmpp::Stanza answer = co_await channel_search::Answer(store_, std::move(request), payload);
+    co_return answer;
+  }
+  if (is_get && payload.Is("ping", xmpp::ns::kPing)) co_return xmpp::MakeResult(request);
+  if (is_get && payload.Is("query", xmpp::ns::kVersion)) {
+    xmpp::Element query("query", xmpp::ns::kVersion);
+    query.Add("name").SetText("Rookery");
+    query.Add("version").SetText(settings_.version);
+    co_return xmpp::MakeResult(request, query);
+  }
+  if (is_get && payload.Is("vCard", xmpp::ns::kVcardTemp)) {
+    xmpp::Element vcard("vCard", xmpp::ns::kVcardTemp);
+    vcard.Add("FN").SetText(kName);
+    co_return xmpp::MakeResult(request, vcard);
+  }
+  co_return xmpp::MakeError(request, ErrorCondition::kServiceUnavailable);
+}
+
+xmpp::Stanza ServiceDesk::AnswerInfo(const xmpp::Stanza& request, const xmpp::Element& query) const {
+  if (!query.Attr("node").empty()) return xmpp::MakeError(request, ErrorCondition::kItemNotFound);
+  xmpp::Element info("query", xmpp::ns::kDiscoInfo);
+  info.Add("identity").SetAttr("category", "conference").SetAttr("type", "text").SetAttr("name", kName);
+  for (const std::string_view feature : kFeatures) info.Add("feature").SetAttr("var", feature);
+  return xmpp::MakeResult(request, info);
+}
+
+Task<xmpp::Stanza> ServiceDesk::AnswerItems(xmpp::Stanza request, xmpp::Element query) {
+  if (!query.Attr("node").empty()) co_return xmpp::MakeError(request, ErrorCondition::kItemNotFound);
+  const auto page_request = xmpp::ReadPageRequest(query);
+  if (!page_request.ok()) co_return xmpp::MakeError(request, ErrorCondition::kBadRequest);
+  RoomQuery room_query;
+  room_query.service = request.to();
+  Ask(room_query, *page_request);
+  const auto page = co_await store_.List(std::move(room_query));
+  if (!page.ok()) co_return ErrorOf(request, page.status());
+  xmpp::Element items("query", xmpp::ns::kDiscoItems);
+  for (const ListedRoom& room : page->rooms) {
+    xmpp::Element& item = items.Add("item");
+    item.SetAttr("jid", room.room);
+    if (!room.name.empty()) item.SetAttr("name", room.name);
+  }
+  // XEP-0045 section 6.3: who is not given all is told so.
+  const bool is_whole = page->count == static_cast<std::int64_t>(page->rooms.size());
+  if (page->count > 0 && (page_request->has_value() || !is_whole)) items.Add(InfoOf(*page));
+  co_return xmpp::MakeResult(request, items);
+}
+
+std::optional<xmpp::Stanza> ServiceDesk::RefusalOf(const xmpp::Stanza& stanza) {
+  const bool is_message = stanza.kind() == common::v1::STANZA_KIND_MESSAGE;
+  if (!is_message || stanza.type() == "error" || stanza.type() == "headline") return std::nullopt;
+  return xmpp::MakeError(stanza, ErrorCondition::kServiceUnavailable);
 }
 
 }  // namespace rookery::muc

@@ -1,22 +1,36 @@
 #pragma once
 
+#include <optional>
+
 #include "domain/settings.h"
 #include "ports/room_store.h"
+#include "rookery/runtime/task.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::muc {
 
-/// What is asked of the service itself (XEP-0045 section 6, XEP-0433). I/O thread only.
+/// What the service's own address answers, conference.example.org: what it is (XEP-0030; XEP-0045
+/// section 6.2), which public rooms there are (section 6.3, XEP-0059), the search for them (XEP-0433), ping
+/// (XEP-0199) and version (XEP-0092). It keeps nothing between two requests. I/O thread only.
 class ServiceDesk {
  public:
+  /// Both live longer.
   ServiceDesk(const Settings& settings, RoomStore& store) : settings_(settings), store_(store) {}
 
-  /// The answer to an IQ request, or the error to a message, to the service's own address.
+  /// `request`: an IQ get or set to the service. The answer is its result or an error. It waits for the
+  /// store; where that cannot be reached the error is of type `wait`. Cancelling leaves nothing behind.
   Task<xmpp::Stanza> Answer(xmpp::Stanza request);
 
+  /// What anything else that is sent to the service is answered (RFC 6121 section 8.5.1): a message that is
+  /// no error service-unavailable; presence, and the answer to an IQ, nothing.
+  static std::optional<xmpp::Stanza> RefusalOf(const xmpp::Stanza& stanza);
+
  private:
-  [[maybe_unused]] const Settings& settings_;
-  [[maybe_unused]] RoomStore& store_;
+  xmpp::Stanza AnswerInfo(const xmpp::Stanza& request, const xmpp::Element& query) const;
+  Task<xmpp::Stanza> AnswerItems(xmpp::Stanza request, xmpp::Element query);
+
+  const Settings& settings_;
+  RoomStore& store_;
 };
 
 }  // namespace rookery::muc

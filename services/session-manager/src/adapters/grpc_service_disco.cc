@@ -8,7 +8,7 @@ namespace rookery::session_manager {
 
 GrpcServiceDisco::GrpcServiceDisco(asio::io_context& io, routing::Registry& registry,
                                    rpc::ClientOptions options)
-    : owners_(registry), stubs_(io, std::move(options)) {}
+    : registry_(registry), owners_(registry), stubs_(io, std::move(options)) {}
 
 template <typename Request, typename Response>
 Task<absl::StatusOr<Response>> GrpcServiceDisco::Ask(events::Home home, Request request,

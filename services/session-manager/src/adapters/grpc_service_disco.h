@@ -9,11 +9,15 @@
 
 namespace rookery::session_manager {
 
-/// Asks the owner of the address's shard.
+/// Asks the owner of the address's shard. `registry` watches the services of which is asked whether they are
+/// there.
 class GrpcServiceDisco final : public ServiceDisco {
  public:
   GrpcServiceDisco(asio::io_context& io, routing::Registry& registry, rpc::ClientOptions options);
 
+  bool IsThere(events::Service service) const override {
+    return !registry_.Instances(events::Name(service)).empty();
+  }
   Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(events::Home home,
                                                              disco::v1::GetDiscoInfoRequest request,
                                                              std::uint64_t trace_id) override;
@@ -28,6 +32,7 @@ class GrpcServiceDisco final : public ServiceDisco {
   Task<absl::StatusOr<Response>> Ask(events::Home home, Request request, std::uint64_t trace_id,
                                      Stubs::Method<Request, Response> method);
 
+  routing::Registry& registry_;
   routing::OwnerClient owners_;
   Stubs stubs_;
 };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rookery/events/homes.h"
+#include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {
 
@@ -30,6 +31,11 @@ class Addresses {
     return homes_.ComponentsOf(domain);
   }
   std::optional<events::Home> HomeOf(std::string_view address) const { return homes_.HomeOf(address); }
+  /// The service of rooms itself, a room, or one of its occupants.
+  bool IsOfRooms(std::string_view address) const { return IsRoomDomain(xmpp::DomainOf(address)); }
+  bool IsRoomDomain(std::string_view domain) const {
+    return homes_.ServiceOf(domain) == events::Service::kMuc;
+  }
 
   /// The number of the account's shard.
   std::uint32_t ShardOf(std::string_view bare) const { return homes_.ShardOfAccount(bare); }

@@ -25,7 +25,7 @@ enum class Target {
   kOwnAccount,    // no `to`, or the sender's own bare JID
   kOtherAccount,  // another user's bare JID; the asker may be anybody
   kServer,        // a domain of ours
-  kService,       // muc or search on a domain of ours
+  kService,       // search on a domain of ours
 };
 
 struct IqRequest {

@@ -43,7 +43,7 @@ IqReply FromService(const absl::Status& status) {
   return reply;
 }
 
-/// XEP-0030 for the server and accounts; muc and search are asked for their own.
+/// XEP-0030 for the server and accounts, and for search, which is asked; rooms answer for themselves.
 class DiscoModule final : public Module {
  public:
   DiscoModule(const Settings& settings, const Addresses& addresses, Roster& roster,
@@ -109,7 +109,7 @@ class DiscoModule final : public Module {
       const std::string domain = request.iq.to().empty() ? settings_.domains.front() : request.iq.to();
       const std::vector<events::Component> components = addresses_.ComponentsOf(domain);
       for (const events::Component& component : components) {
-        const bool is_offered = co_await IsOffered(component.address, request.cause->trace_id);
+        const bool is_offered = co_await IsOffered(component, request.cause->trace_id);
         if (is_offered) AddItem(query, component.address, TitleOf(component.service), {});
       }
     } else if (request.target == Target::kOwnAccount) {
@@ -123,11 +123,12 @@ class DiscoModule final : public Module {
   }
 
   /// A service that can do nothing yet, or cannot be reached, is not shown: clients would try it.
-  Task<bool> IsOffered(std::string address, std::uint64_t trace_id) {
-    const std::optional<events::Home> home = addresses_.HomeOf(address);
+  Task<bool> IsOffered(events::Component component, std::uint64_t trace_id) {
+    if (component.service == events::Service::kMuc) co_return service_disco_.IsThere(component.service);
+    const std::optional<events::Home> home = addresses_.HomeOf(component.address);
     if (!home) co_return false;
     disco::v1::GetDiscoInfoRequest ask;
-    ask.set_jid(std::move(address));
+    ask.set_jid(std::move(component.address));
     const auto info = co_await service_disco_.Info(*home, std::move(ask), trace_id);
     co_return info.ok() &&
         std::any_of(info->features().begin(), info->features().end(), [](const auto& feature) {

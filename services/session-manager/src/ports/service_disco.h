@@ -9,12 +9,15 @@
 
 namespace rookery::session_manager {
 
-/// What muc and search say of themselves (protos/rookery/disco/v1). `home`: of the address that the request
-/// names, with one of the two. `trace_id` follows the stanza into their logs. Bounded in time. UNAVAILABLE,
-/// DEADLINE_EXCEEDED: nobody answers in its name just now. NOT_FOUND: no such address or node.
+/// What services say of themselves to who does not ask them through the log (protos/rookery/disco/v1): search
+/// does. `home`: of the address that the request names. `trace_id` follows the stanza into their logs.
+/// Bounded in time. UNAVAILABLE, DEADLINE_EXCEEDED: nobody answers in its name just now. NOT_FOUND: no such
+/// address or node.
 class ServiceDisco {
  public:
   virtual ~ServiceDisco() = default;
+  /// Whether a process of the service is registered.
+  virtual bool IsThere(events::Service service) const = 0;
   virtual Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(events::Home home,
                                                                      disco::v1::GetDiscoInfoRequest request,
                                                                      std::uint64_t trace_id) = 0;

@@ -34,7 +34,9 @@ class RecordShards : public ShardService {
     Body& body = read_->body;
     if (!body.ParseFromArray(value.data(), static_cast<int>(value.size()))) return {};
     Parsed parsed;
-    if constexpr (requires { body.origin(); }) parsed.origin = &body.origin();
+    // One that an earlier release has written may have none.
+    if constexpr (requires { body.origin(); })
+      if (body.has_origin()) parsed.origin = &body.origin();
     if (body.has_fence()) parsed.fence = &body.fence();
     parsed.record = read_;
     return parsed;

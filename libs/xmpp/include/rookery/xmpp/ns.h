@@ -41,11 +41,22 @@ inline constexpr std::string_view kMucUser = "http://jabber.org/protocol/muc#use
 inline constexpr std::string_view kMuc = "http://jabber.org/protocol/muc";
 inline constexpr std::string_view kMucAdmin = "http://jabber.org/protocol/muc#admin";
 inline constexpr std::string_view kMucOwner = "http://jabber.org/protocol/muc#owner";
+// A FORM_TYPE.
+inline constexpr std::string_view kMucRequest = "http://jabber.org/protocol/muc#request";
 inline constexpr std::string_view kMucSelfPing = "http://jabber.org/protocol/muc#self-ping-optimization";
 inline constexpr std::string_view kMucAffiliations = "urn:xmpp:muc:affiliations:1";
 inline constexpr std::string_view kOccupantId = "urn:xmpp:occupant-id:0";
 inline constexpr std::string_view kRetract = "urn:xmpp:message-retract:1";
 inline constexpr std::string_view kModerate = "urn:xmpp:message-moderate:1";
+// XEP-0424 and XEP-0425 before version 0.3, as fastenings (XEP-0422).
+inline constexpr std::string_view kRetractLegacy = "urn:xmpp:message-retract:0";
+inline constexpr std::string_view kModerateLegacy = "urn:xmpp:message-moderate:0";
+inline constexpr std::string_view kFastening = "urn:xmpp:fasten:0";
+inline constexpr std::string_view kCorrection = "urn:xmpp:message-correct:0";
+inline constexpr std::string_view kReactions = "urn:xmpp:reactions:0";
+inline constexpr std::string_view kReferences = "urn:xmpp:reference:0";
+inline constexpr std::string_view kMentions = "urn:xmpp:mmn:0";
+inline constexpr std::string_view kAddresses = "http://jabber.org/protocol/address";
 inline constexpr std::string_view kHats = "urn:xmpp:hats:0";
 inline constexpr std::string_view kCommands = "http://jabber.org/protocol/commands";
 inline constexpr std::string_view kRsm = "http://jabber.org/protocol/rsm";

@@ -95,6 +95,8 @@ inline constexpr std::size_t kMaxEchoedPayloadBytes = 4096;
 /// Must not be called for a stanza of type error.
 Stanza MakeError(const Stanza& stanza, ErrorCondition condition, std::string_view text = {},
                  std::optional<ErrorType> type = {});
+/// The same with an <error/> that has more in it, as MakeErrorElement begins it.
+Stanza MakeError(const Stanza& stanza, const Element& error);
 
 /// One table between our status codes and stanza errors.
 ErrorCondition ConditionOf(const absl::Status& status);

@@ -269,9 +269,11 @@ Task<void> RoomShards::FindVerdict(std::shared_ptr<RoomShard> shard, std::shared
 
 Task<void> RoomShards::AnswerRequest(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record) {
   const xmpp::Stanza& stanza = StanzaOf(*record);
-  if (IsRefusable(stanza) && stanza.kind() != common::v1::STANZA_KIND_PRESENCE) {
+  if (stanza.kind() == common::v1::STANZA_KIND_IQ && IsRefusable(stanza)) {
     const xmpp::Stanza answer = co_await desk_.Answer(stanza);
     writer_.WriteAnswer(*shard, CauseOf(*record), answer);
+  } else if (const std::optional<xmpp::Stanza> refusal = ServiceDesk::RefusalOf(stanza)) {
+    writer_.WriteAnswer(*shard, CauseOf(*record), *refusal);
   }
   shard->window.Release(record->offset);
 }

@@ -226,15 +226,20 @@ std::vector<std::shared_ptr<Session>> Deliverer::ResendDue(User& user) {
 // ---- messages ---------------------------------------------------------------
 
 bool Deliverer::IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset) {
-  // What it was given since, an earlier owner has decided.
-  if (offset <= session.last_offset || !IsFull(settings_, session)) return false;
-  metrics_.spared.Increment();
+  if (!HasTooMuch(session, offset)) return false;
   const bool is_presence =
       stanza.kind() == STANZA_KIND_PRESENCE && (stanza.type().empty() || stanza.type() == "unavailable");
   if (is_presence && !std::exchange(session.is_presence_due, true)) {
     session.state.set_presence_missed(true);
     outbox_.Publish(session);
   }
+  return true;
+}
+
+bool Deliverer::HasTooMuch(const Session& session, std::int64_t offset) {
+  // What it was given since, an earlier owner has decided.
+  if (offset <= session.last_offset || !IsFull(settings_, session)) return false;
+  metrics_.spared.Increment();
   return true;
 }
 
@@ -371,7 +376,9 @@ void Deliverer::FindGiven(User& user, const std::shared_ptr<Delivery>& message,
 void Deliverer::StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering) {
   if (IsStorable(message->stanza)) {
     waiting_.Store(user, message, recovering);
-  } else if (xmpp::Has(message->stanza, common::v1::STANZA_TRAIT_BODY)) {
+  } else if (xmpp::Has(message->stanza, common::v1::STANZA_TRAIT_BODY) ||
+             ParseMessageType(message->stanza.type()) == MessageType::kGroupchat) {
+    // Whatever a room has said: nobody would tell it otherwise that one of its occupants lacks it.
     bounces_.Bounce(*user.shard, *message, xmpp::ErrorCondition::kServiceUnavailable);
   }
 }
@@ -431,6 +438,9 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
   if (given || message->open_targets > 0 || message->reached) return;
   const MessageType type = ParseMessageType(message->stanza.type());
   if (type == MessageType::kHeadline || type == MessageType::kError) return;
+  // For an earlier session of that name: an error would take this one out of the room.
+  if (type == MessageType::kGroupchat && user.FindResource(xmpp::ResourceOf(message->stanza.to())) != nullptr)
+    return;
   // A session that was there, and was not passed over, was given newer messages than this one:
   // it went to one of the user's sessions then, and its client has it.
   if (to_account && sent_newer > 0) return;
@@ -496,11 +506,12 @@ void Deliverer::RouteUnstored(User& user, Session& ended, const Delivery& messag
   if (stanza.kind() == STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set")) bounce();
   if (stanza.kind() != STANZA_KIND_MESSAGE) return;
   const MessageType type = ParseMessageType(stanza.type());
-  if (type == MessageType::kHeadline || type == MessageType::kError) return;
+  // The room of the last one hears that the session is gone, and the next one of that name has not entered
+  // it.
+  if (type == MessageType::kHeadline || type == MessageType::kError || type == MessageType::kGroupchat)
+    return;
   if (!xmpp::Has(stanza, common::v1::STANZA_TRAIT_BODY)) return;  // a chat state of then
-  const bool to_account = type == MessageType::kChat || type == MessageType::kNormal;
-  const auto route = session_manager::RouteMessage(stanza, to_account ? "" : xmpp::ResourceOf(stanza.to()),
-                                                   CandidatesOf(user), /*answers_copied=*/false);
+  const auto route = session_manager::RouteMessage(stanza, /*resource=*/{}, CandidatesOf(user));
   if (route.fate != MessageFate::kDeliver) {
     bounce();
     return;

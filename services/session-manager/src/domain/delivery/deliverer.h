@@ -90,6 +90,8 @@ class Deliverer {
   /// Whether the session has too much of others already to be given this, too, which nobody keeps for it: a
   /// copy, presence, an answer (B4).
   bool IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
+  /// The same of what is not to be told anew when there is room.
+  bool HasTooMuch(const Session& session, std::int64_t offset);
   /// The same of a copy of what the user has sent: others take no room from it.
   bool IsSparedOwn(const Session& session, std::int64_t offset);
   /// Sends the unacknowledged packets after `after_seq` again: at once, or when the records in which some

@@ -37,7 +37,7 @@ Errand ClientStanzaProcessor::ErrandOf(const Session& session, const xmpp::Stanz
   const std::string_view to = bare.empty() ? std::string_view(user.bare) : bare;
   if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE && bare.empty()) return {Errand::Kind::kToMany, {}};
   const bool is_request =
-      stanza.kind() == common::v1::STANZA_KIND_IQ &&
+      stanza.kind() == common::v1::STANZA_KIND_IQ && !addresses_.IsOfRooms(to) &&
       (to == xmpp::DomainOf(to) || (to == user.bare && xmpp::ResourceOf(stanza.to()).empty()));
   if (!is_request) return {Errand::Kind::kToUser, std::string(to)};
   const bool is_behind_change =
@@ -266,7 +266,7 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
     case common::v1::STANZA_KIND_PRESENCE:
       if (!IsSubscription(stanza.type())) {
         Presence(sender, cause, stanza);
-      } else if (MayLeave(sender, cause, stanza)) {
+      } else if (!addresses_.IsOfRooms(stanza.to()) && MayLeave(sender, cause, stanza)) {
         subscriptions_.OnOutbound(sender, pending);
       }
       break;
@@ -281,7 +281,7 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
 bool ClientStanzaProcessor::IsReachable(const Sender& sender, const Cause& cause,
                                         const xmpp::Stanza& stanza) {
   const std::string_view domain = xmpp::DomainOf(stanza.to());
-  if (addresses_.IsLocal(domain)) return true;
+  if (addresses_.IsLocal(domain) || addresses_.IsRoomDomain(domain)) return true;
   answers_.Refuse(sender, cause, stanza,
                   addresses_.IsComponent(domain) ? ErrorCondition::kServiceUnavailable
                                                  : ErrorCondition::kRemoteServerNotFound);
@@ -307,7 +307,7 @@ void ClientStanzaProcessor::Message(const Sender& sender, Cause& cause, xmpp::St
   if (message.to().empty()) message.set_to(user.bare);
   if (!MayLeave(sender, cause, message)) return;
   const std::string_view bare = xmpp::BareOf(message.to());
-  if (bare == xmpp::DomainOf(message.to())) {
+  if (bare == xmpp::DomainOf(message.to()) && !addresses_.IsRoomDomain(bare)) {
     // To the server itself: nobody reads there (RFC 6121 section 8.4).
     answers_.Refuse(sender, cause, message, ErrorCondition::kServiceUnavailable);
     return;
@@ -347,7 +347,10 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
     return;
   }
   const std::string_view bare = xmpp::BareOf(presence.to());
+  const bool is_of_rooms = addresses_.IsOfRooms(bare);
   if (IsSubscription(type)) {
+    // One enters a room, and nobody there could answer (XEP-0045, Presence Subscriptions).
+    if (is_of_rooms) return;
     // Features judge it where the log has it (Apply).
     if (!IsReachable(sender, cause, presence)) return;
     if (bare == sender.user.bare) return;  // one sees one's own presence anyway
@@ -361,13 +364,13 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
     return;
   }
   if (!MayLeave(sender, cause, presence)) return;
-  if (bare == xmpp::DomainOf(presence.to())) return;  // the server has no use for it
+  if (bare == xmpp::DomainOf(presence.to()) && !is_of_rooms) return;  // the server has no use for it
   if (type.empty() || type == "unavailable") {
     // Of a session that is gone its `unavailable` has been told.
     if (sender.session && !sender.session->ended()) presence_.OnDirected(sender.session, cause, presence);
     return;
   }
-  if (type == "probe") presence.set_to(std::string(bare));
+  if (type == "probe" && !is_of_rooms) presence.set_to(std::string(bare));
   consequences_.AppendDelivery(*sender.user.shard, cause, presence);
 }
 
@@ -386,7 +389,8 @@ void ClientStanzaProcessor::Iq(const Sender& sender, Cause& cause, xmpp::Stanza&
   const std::string_view bare = iq.to().empty() ? std::string_view(sender.user.bare) : xmpp::BareOf(iq.to());
   const bool to_self = bare == sender.user.bare && xmpp::ResourceOf(iq.to()).empty();
   const bool to_server = !iq.to().empty() && bare == xmpp::DomainOf(iq.to()) &&
-                         (addresses_.IsLocal(bare) || addresses_.IsComponent(bare));
+                         (addresses_.IsLocal(bare) || addresses_.IsComponent(bare)) &&
+                         !addresses_.IsRoomDomain(bare);
   if (to_self || to_server) {
     if (is_request && pending != nullptr) {
       iqs_.OnOutbound(sender, *pending);

@@ -101,7 +101,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   void Iq(const Sender& sender, Cause& cause, xmpp::Stanza& iq, PendingRecord* pending);
   /// A request to the server or to the sender's account.
   void Ask(const Sender& sender, Cause& cause, xmpp::Stanza iq);
-  /// Whether its address is a user's of ours; else the client has its error.
+  /// Whether its address is a user's of ours, or one of rooms; else the client has its error.
   bool IsReachable(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);
   /// And whether features let the stanza go there; else the client has its error, if it deserves one.
   bool MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);

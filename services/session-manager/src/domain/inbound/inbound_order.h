@@ -20,7 +20,7 @@ struct Errand {
     kQuestion,
     /// A request that goes through the log: it changes something, or comes behind one that does.
     kChange,
-    /// To another user.
+    /// To another user, or to a room.
     kToUser,
     /// To users whom only the server knows, such as all contacts.
     kToMany,

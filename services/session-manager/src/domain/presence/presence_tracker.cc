@@ -307,7 +307,9 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
                                  xmpp::Stanza& presence) {
   if (IsReplaced(*session)) return;
   auto& directed = *session->state.mutable_directed();
-  const auto it = std::find(directed.begin(), directed.end(), presence.to());
+  const auto it = std::find_if(directed.begin(), directed.end(), [&](const std::string& address) {
+    return HearTogether(address, presence.to());
+  });
   if (presence.type().empty()) {
     const User& user = *session->user;
     bool told_anyway = false;
@@ -325,12 +327,19 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
       }
       *directed.Add() = presence.to();
       outbox_.Publish(*session);
+    } else if (it != directed.end() && *it != presence.to()) {
+      *it = presence.to();
+      outbox_.Publish(*session);
     }
   } else if (it != directed.end()) {
     directed.erase(it);
     outbox_.Publish(*session);
   }
   consequences_.AppendDelivery(*session->user->shard, cause, presence);
+}
+
+bool PresenceTracker::HearTogether(std::string_view a, std::string_view b) const {
+  return a == b || (xmpp::BareOf(a) == xmpp::BareOf(b) && addresses_.IsOfRooms(a));
 }
 
 void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
@@ -575,33 +584,34 @@ void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
   told->Finish();
 }
 
-bool PresenceTracker::RemoveOutdated(Shard& shard, events::v1::UserRecord& record) {
-  const bool is_fanout = record.has_fanout();
-  if (!is_fanout && !record.has_delivery()) return false;
-  const xmpp::Stanza& presence = is_fanout ? record.fanout().stanza() : record.delivery().stanza();
-  const bool is_unavailable = presence.type() == "unavailable";
-  if (presence.kind() != common::v1::STANZA_KIND_PRESENCE || (!presence.type().empty() && !is_unavailable))
-    return false;
-  const std::string_view resource = xmpp::ResourceOf(presence.from());
+bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
+                                     google::protobuf::RepeatedPtrField<std::string>* recipients) {
+  const std::string_view resource = xmpp::ResourceOf(stanza.from());
   if (resource.empty()) return false;
-  User* user = shard.FindUser(xmpp::BareOf(presence.from()));
+  User* user = shard.FindUser(xmpp::BareOf(stanza.from()));
   const Session* session = user == nullptr ? nullptr : user->FindResource(resource);
+  // That a room has nobody there is outdated when somebody has come, and may have entered it.
+  if (stanza.type() == "error") return session != nullptr && addresses_.IsOfRooms(stanza.to());
+  const bool is_unavailable = stanza.type() == "unavailable";
+  if (stanza.kind() != common::v1::STANZA_KIND_PRESENCE || (!stanza.type().empty() && !is_unavailable))
+    return false;
   const bool is_available = session != nullptr && session->available();
-  if (!is_unavailable) return !is_available || session->state.presence().payload() != presence.payload();
+  if (!is_unavailable) return !is_available || session->state.presence().payload() != stanza.payload();
   if (session == nullptr) return false;
   // That the session is back was said to all who may see it; whom it sent presence directly since, knows it
   // too.
   const auto& directed = session->state.directed();
   const auto sees = [&](std::string_view recipient) {
-    if (std::find(directed.begin(), directed.end(), recipient) != directed.end()) return true;
+    if (std::any_of(directed.begin(), directed.end(),
+                    [&](const std::string& address) { return HearTogether(address, recipient); }))
+      return true;
     if (!is_available) return false;
     const std::string_view bare = xmpp::BareOf(recipient);
     return bare == user->bare || (user->contacts && MaySee(*user->contacts, bare));
   };
-  if (!is_fanout) return sees(presence.to());
-  auto& recipients = *record.mutable_fanout()->mutable_recipients();
-  recipients.erase(std::remove_if(recipients.begin(), recipients.end(), sees), recipients.end());
-  return recipients.empty();
+  if (recipients == nullptr) return sees(stanza.to());
+  recipients->erase(std::remove_if(recipients->begin(), recipients->end(), sees), recipients->end());
+  return recipients->empty();
 }
 
 std::function<void()> PresenceTracker::OnRefused(const std::shared_ptr<Session>& session,

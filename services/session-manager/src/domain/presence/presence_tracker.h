@@ -89,7 +89,8 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   /// the stanza is done.
   using Work = std::function<Task<void>(Cause&)>;
   Work OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
-  /// Presence to one address (section 4.6).
+  /// Presence to one address (section 4.6). Of a room the newest address counts: whoever has entered under
+  /// one nickname and goes by another is one occupant, and leaves once (XEP-0045 section 7.14).
   void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
   /// Section 4.3.2, for the full JID `prober`. Silence where it may not see the user.
   void AnswerProbe(User& user, Cause& cause, std::string_view prober);
@@ -107,9 +108,10 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   /// it, or the log has lost some. Both are told anew, by the next owner if not by this one.
   void TellAnew(Session& session);
   void OnRoomForPresence(Session& session) override { TellAnew(session); }
-  /// Of a presence that was refused some time ago: takes out those recipients to whom something newer was
+  /// Of a stanza that was refused some time ago: takes out those recipients to whom something newer was
   /// said since. True: nobody is left.
-  bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record) override;
+  bool RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
+                      google::protobuf::RepeatedPtrField<std::string>* recipients) override;
   /// The log has refused what the session's presence is to tell others, and is asked again. The next owner
   /// tells them, if we do not come to it: the answer is called when we have.
   std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
@@ -176,6 +178,8 @@ class PresenceTracker final : public RefusedRecords::News, public Deliverer::Lis
   void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
                        int priority);
   void BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence);
+  /// Whether presence that was sent to one of the addresses directly is what the other one knows, too.
+  bool HearTogether(std::string_view a, std::string_view b) const;
   void NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset);
   void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);
   std::vector<std::string> Subscribers(std::string_view bare, const Contacts& contacts) const;

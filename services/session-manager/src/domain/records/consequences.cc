@@ -1,14 +1,15 @@
 #include "domain/records/consequences.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <utility>
 
 #include "domain/feature_hooks.h"
 #include "domain/records/refused_records.h"
+#include "domain/records/returned_record.h"
 #include "domain/sessions/confirmations.h"
-#include "rookery/events/log.h"
+#include "rookery/events/partition.h"
+#include "rookery/events/v1/room_record.pb.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/lent_stanza.h"
 
@@ -16,12 +17,17 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// Of the recipients of one record, so that it is never too large for the log.
-constexpr std::size_t kFanoutBytes = 256 * 1024;
-
 /// Of what follows from a record, the numbers of errors for what the log has refused: above those of the
 /// rest.
 constexpr std::uint32_t kRefusalParts = 1u << 30;
+/// And those of what a fan-out says to rooms, below these.
+constexpr std::uint32_t kRoomParts = 1u << 29;
+
+/// By what is said to whom: the next owner may know of fewer rooms that are to hear it, or of more.
+std::uint32_t RoomPartOf(const xmpp::Stanza& stanza, std::string_view room) {
+  return kRoomParts |
+         (events::Murmur2(std::string(stanza.from()).append("\n").append(room)) & (kRoomParts - 1));
+}
 
 xmpp::ErrorCondition ConditionOf(const absl::Status& refusal) {
   return absl::IsInvalidArgument(refusal) ? xmpp::ErrorCondition::kPolicyViolation
@@ -32,24 +38,20 @@ std::string_view TextOf(const absl::Status& refusal) {
   return absl::IsInvalidArgument(refusal) ? "the stanza is too large" : "the stanza could not be stored";
 }
 
-/// The refused record, if it brings what a client has sent by way of the log of its own shard (`Outbound`)
+/// Whether the refused record brings what a client has sent by way of the log of its own shard (`Outbound`)
 /// and has to be told of. Said again it would come behind what the client has sent since.
-std::optional<events::v1::UserRecord> AsSentByClient(const absl::Status& refusal) {
-  events::v1::UserRecord record;
-  const std::optional<std::string> bytes = events::RefusedRecord(refusal);
-  if (!bytes || !record.ParseFromString(*bytes) || !record.has_delivery()) return std::nullopt;
-  const xmpp::Stanza& stanza = record.delivery().stanza();
+bool IsSentByClient(const ReturnedRecord& refused) {
+  if (refused.brings != ReturnedRecord::Brings::kDelivery) return false;
+  const xmpp::Stanza& stanza = *refused.stanza;
   const bool is_message = stanza.kind() == common::v1::STANZA_KIND_MESSAGE && stanza.type() != "error";
   const bool is_request =
       stanza.kind() == common::v1::STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set");
-  if (!is_message && !is_request) return std::nullopt;
-  return record;
+  return is_message || is_request;
 }
 
 }  // namespace
 
-void Consequences::FillOrigin(Shard& from, Cause& cause, events::v1::UserRecord& record) const {
-  events::v1::Origin& origin = *record.mutable_origin();
+void Consequences::FillOrigin(Shard& from, Cause& cause, events::v1::Origin& origin) const {
   if (cause.session) {
     owner_.FillOrigin(from, origin);
     auto& client = *origin.mutable_client();
@@ -61,12 +63,25 @@ void Consequences::FillOrigin(Shard& from, Cause& cause, events::v1::UserRecord&
   } else {
     owner_.FillOrigin(from, origin);
   }
-  record.set_trace_id(cause.trace_id);
-  if (record.received_at_ms() == 0) record.set_received_at_ms(clock_.UnixMillisNow());
 }
 
 void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                                 events::v1::UserRecord& record, std::function<void(std::int64_t)> then) {
+  // Whom the presence that we hold must reach, and what the archive is to have, a client cannot tell.
+  const bool is_ours = record.has_fanout() || record.has_sent_copy();
+  Append(from, cause, {events::Topic::kUsers, partition, is_ours}, key, record, std::move(then));
+}
+
+template <typename Record>
+void Consequences::Append(Shard& from, Cause& cause, const Place& place, std::string_view key, Record& record,
+                          std::function<void(std::int64_t)> then) {
+  record.set_trace_id(cause.trace_id);
+  if (record.received_at_ms() == 0) record.set_received_at_ms(clock_.UnixMillisNow());
+  Append(from, cause, {place, key, record, *record.mutable_origin()}, std::move(then));
+}
+
+void Consequences::Append(Shard& from, Cause& cause, const Outgoing& outgoing,
+                          std::function<void(std::int64_t)> then) {
   // A turn that outlived its shard: the next owner does its work.
   if (from.released()) return;
   if (!cause.session && cause.offset >= 0 && cause.offset < from.window.cursor()) {
@@ -76,24 +91,25 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
     cause.offset = -1;
   }
   const bool is_in_order = !cause.session || cause.session->inbound.NoteRecord(cause.count);
-  FillOrigin(from, cause, record);
+  FillOrigin(from, cause, outgoing.origin);
   if (!is_in_order) {
     // The same, by the session's count (README.md, O3).
     metrics_.records_out_of_order.Increment();
     telemetry::LogError("record.out_of_order", {{"shard", from.number}, {"count", cause.count}});
-    record.mutable_origin()->clear_client();
+    outgoing.origin.clear_client();
   }
+  const Place place = outgoing.place;
   const auto append = [&](auto done) {
-    owner_.Append(from, events::Topic::kUsers, partition, key, record, std::move(done));
+    owner_.Append(from, place.topic, place.partition, outgoing.key, outgoing.record, std::move(done));
   };
   if (cause.session) {
     cause.session->inbound.Open(cause.count);
-    append([this, session = cause.session, count = cause.count, partition, then = std::move(then)](
+    append([this, session = cause.session, count = cause.count, place, then = std::move(then)](
                Shard&, const absl::StatusOr<std::int64_t>& offset) {
       // Given up with the shard: the next owner is sent the stanza again.
       if (absl::IsAborted(offset.status())) return;
-      if (!offset.ok() && SayAgainForClient(session, count, partition, offset.status())) return;
-      if (!offset.ok()) Refuse(session, offset.status());
+      if (!offset.ok() && SayAgainForClient(session, count, place, offset.status())) return;
+      if (!offset.ok()) Refuse(session, place, offset.status());
       confirmations_.Finish(session, count);
       if (then) then(offset.value_or(-1));
     });
@@ -104,50 +120,50 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
       shard.window.Release(offset);
       if (end) end->Finish();
     };
-    append([this, partition, finish, offset = cause.offset](Shard& shard,
-                                                            const absl::StatusOr<std::int64_t>& appended) {
+    append([this, place, finish, offset = cause.offset](Shard& shard,
+                                                        const absl::StatusOr<std::int64_t>& appended) {
       if (shard.released() || absl::IsAborted(appended.status())) return;
       if (appended.ok()) {
         finish(shard);
-      } else if (const auto refused = AsSentByClient(appended.status())) {
+        return;
+      }
+      const auto refused = ReadReturned(place.topic, appended.status());
+      if (refused && IsSentByClient(*refused)) {
         refused_.NoteRefusal(appended.status());
         Cause error;
         error.offset = offset;
-        error.trace_id = refused->trace_id();
-        error.parts = kRefusalParts | refused->origin().log().part();
-        AppendDelivery(shard, error,
-                       xmpp::MakeError(refused->delivery().stanza(), ConditionOf(appended.status()),
-                                       TextOf(appended.status())));
+        error.trace_id = refused->trace_id;
+        error.parts = kRefusalParts | refused->origin->log().part();
+        AppendDelivery(
+            shard, error,
+            xmpp::MakeError(*refused->stanza, ConditionOf(appended.status()), TextOf(appended.status())));
         finish(shard);
       } else {
-        refused_.SayAgain(shard, events::Topic::kUsers, partition, appended.status(),
+        refused_.SayAgain(shard, place.topic, place.partition, appended.status(),
                           [kept = shards_.Shared(shard.number), finish] { finish(*kept); });
       }
     });
   } else {
-    append([this, partition, then = std::move(then)](Shard& shard,
-                                                     const absl::StatusOr<std::int64_t>& appended) {
+    append([this, place, then = std::move(then)](Shard& shard, const absl::StatusOr<std::int64_t>& appended) {
       if (shard.released() || absl::IsAborted(appended.status())) return;
       const bool is_to_come =
-          !appended.ok() && refused_.SayAgain(shard, events::Topic::kUsers, partition, appended.status(), {});
+          !appended.ok() && refused_.SayAgain(shard, place.topic, place.partition, appended.status(), {});
       if (then && !is_to_come) then(appended.value_or(-1));
     });
   }
 }
 
 bool Consequences::SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count,
-                                     std::uint32_t partition, const absl::Status& status) {
-  events::v1::UserRecord record;
-  const std::optional<std::string> bytes = events::RefusedRecord(status);
-  if (absl::IsInvalidArgument(status) || !bytes || !record.ParseFromString(*bytes)) return false;
-  // Whom the presence that we hold must reach, and what the archive is to have, the client cannot tell.
-  if (!record.has_fanout() && !record.has_sent_copy()) return false;
+                                     const Place& place, const absl::Status& status) {
+  if (!place.is_ours || absl::IsInvalidArgument(status)) return false;
+  const auto refused = ReadReturned(place.topic, status);
+  if (!refused) return false;
   Shard* const shard = shards_.Find(addresses_.ShardOf(session->jid.bare()));
   if (shard == nullptr) return true;  // the next owner is sent the stanza again
   std::function<void()> said;
-  if (record.has_fanout() && !session->ended())
-    said = refused_.news().OnRefused(session, record.fanout().stanza());
-  refused_.SayAgain(*shard, events::Topic::kUsers, partition, status,
+  if (refused->brings == ReturnedRecord::Brings::kFanout && !session->ended())
+    said = refused_.news().OnRefused(session, *refused->stanza);
+  refused_.SayAgain(*shard, place.topic, place.partition, status,
                     [this, session, count, said = std::move(said)] {
                       if (said) said();
                       confirmations_.Finish(session, count);
@@ -155,53 +171,76 @@ bool Consequences::SayAgainForClient(const std::shared_ptr<Session>& session, st
   return true;
 }
 
-void Consequences::Refuse(const std::shared_ptr<Session>& session, const absl::Status& status) {
-  events::v1::UserRecord record;
-  const std::optional<std::string> bytes = events::RefusedRecord(status);
-  const bool is_known = bytes && record.ParseFromString(*bytes);
+void Consequences::Refuse(const std::shared_ptr<Session>& session, const Place& place,
+                          const absl::Status& status) {
+  const auto refused = ReadReturned(place.topic, status);
   refused_.NoteRefusal(status);
-  if (session->ended() || !is_known) return;
-  const xmpp::Stanza* stanza = nullptr;
-  if (record.has_delivery()) stanza = &record.delivery().stanza();
-  if (record.has_fanout()) stanza = &record.fanout().stanza();
-  if (record.has_outbound()) stanza = &record.outbound().stanza();
-  if (stanza == nullptr) {
+  if (session->ended() || !refused) return;
+  const bool is_sent = refused->stanza != nullptr && refused->brings != ReturnedRecord::Brings::kSentCopy;
+  if (!is_sent) {
     refused_.NoteLoss();
     return;
   }
-  refusals_->OnRefused(session, *stanza, ConditionOf(status), TextOf(status));
+  refusals_->OnRefused(session, *refused->stanza, ConditionOf(status), TextOf(status));
+}
+
+template <typename Record>
+void Consequences::AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza) {
+  Record record;
+  const xmpp::LentStanza lent(*record.mutable_delivery(), stanza);
+  Append(from, cause, place, xmpp::BareOf(stanza.to()), record, {});
 }
 
 void Consequences::AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza) {
-  events::v1::UserRecord record;
-  const std::string_view key = xmpp::BareOf(stanza.to());
-  const xmpp::LentStanza lent(*record.mutable_delivery(), stanza);
-  AppendRecord(from, cause, addresses_.ShardOf(key), key, record);
+  const std::optional<events::Home> home = addresses_.HomeOf(stanza.to());
+  if (!home) return;
+  const Place place{home->topic, home->partition, /*is_ours=*/false};
+  if (home->topic == events::Topic::kUsers) {
+    AppendStanza<events::v1::UserRecord>(from, cause, place, stanza);
+  } else if (home->topic == events::Topic::kRooms) {
+    AppendStanza<events::v1::RoomRecord>(from, cause, place, stanza);
+  }
 }
 
 void Consequences::AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                                 const std::vector<std::string>& recipients) {
-  std::map<std::uint32_t, std::vector<const std::string*>> by_shard;
-  for (const std::string& recipient : recipients)
-    by_shard[addresses_.ShardOf(xmpp::BareOf(recipient))].push_back(&recipient);
-  // The same numbers in each partition: what follows from the same cause a second time must have the
-  // same ones, also where the recipients in other partitions have changed.
-  const std::uint32_t first = cause.parts;
-  std::uint32_t last = first;
-  for (auto& [partition, some] : by_shard) {
-    cause.parts = first;
-    for (std::size_t next = 0; next < some.size();) {
-      events::v1::UserRecord record;
-      const xmpp::LentStanza lent(*record.mutable_fanout(), stanza);
-      for (std::size_t bytes = 0; next < some.size() && bytes < kFanoutBytes; ++next) {
-        bytes += some[next]->size();
-        record.mutable_fanout()->add_recipients(*some[next]);
-      }
-      AppendRecord(from, cause, partition, {}, record);
-    }
-    last = std::max(last, cause.parts);
+  std::vector<sharding::Recipient> users, rooms;
+  users.reserve(recipients.size());
+  for (const std::string& recipient : recipients) {
+    const std::optional<events::Home> home = addresses_.HomeOf(recipient);
+    if (!home) continue;
+    if (home->topic == events::Topic::kUsers) users.push_back({home->partition, recipient});
+    if (home->topic == events::Topic::kRooms) rooms.push_back({home->partition, recipient});
   }
+  const std::uint32_t part = cause.parts;
+  const std::uint32_t last = sharding::SplitFanout(users, part, [&](const sharding::FanoutRecord& some) {
+    events::v1::UserRecord record;
+    const xmpp::LentStanza lent(*record.mutable_fanout(), stanza);
+    record.mutable_fanout()->mutable_recipients()->Reserve(static_cast<int>(some.recipients.size()));
+    for (const sharding::Recipient& recipient : some.recipients)
+      record.mutable_fanout()->add_recipients(recipient.address.data(), recipient.address.size());
+    cause.parts = some.part - 1;
+    AppendRecord(from, cause, some.partition, {}, record);
+  });
   cause.parts = last;
+  if (!rooms.empty()) AppendToRooms(from, cause, part, stanza, rooms);
+}
+
+void Consequences::AppendToRooms(Shard& from, Cause& cause, std::uint32_t part, const xmpp::Stanza& stanza,
+                                 std::vector<sharding::Recipient>& rooms) {
+  // Each has its own address in it.
+  xmpp::Stanza one = stanza;
+  const std::uint32_t last = cause.parts;
+  // What follows from a client's stanza has to rise.
+  const bool is_counted = cause.session != nullptr;
+  std::sort(rooms.begin(), rooms.end(), [](const auto& a, const auto& b) { return a.address < b.address; });
+  for (const sharding::Recipient& room : rooms) {
+    one.set_to(room.address.data(), room.address.size());
+    cause.parts = is_counted ? part++ : RoomPartOf(one, room.address) - 1;
+    AppendStanza<events::v1::RoomRecord>(from, cause,
+                                         {events::Topic::kRooms, room.partition, /*is_ours=*/true}, one);
+  }
+  cause.parts = std::max(last, part);
 }
 
 void Consequences::AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza& stanza,

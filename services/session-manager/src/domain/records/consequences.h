@@ -14,8 +14,10 @@
 #include "domain/records/shards.h"
 #include "google/protobuf/message_lite.h"
 #include "rookery/base/clock.h"
-#include "rookery/events/topics.h"
+#include "rookery/events/homes.h"
+#include "rookery/events/v1/origin.pb.h"
 #include "rookery/events/v1/user_record.pb.h"
+#include "rookery/sharding/fanout.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {
@@ -57,9 +59,11 @@ class Consequences {
   void SetRefusals(Refusals& refusals) { refusals_ = &refusals; }
   bool is_wired() const { return refusals_ != nullptr; }
 
-  /// Appends a stanza to the shard of `stanza.to`'s user.
+  /// Appends a stanza where the home of `stanza.to` is: to the shard of a user, or to that of a room or of
+  /// the service of rooms. Nothing where nobody reads: for a virtual host itself, or who is not ours.
   void AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza);
-  /// Appends one stanza to many: one record for each shard that has recipients.
+  /// Appends one stanza to many: one record for each shard that has users among them, and one for each
+  /// address of rooms.
   void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                     const std::vector<std::string>& recipients);
   /// The same on behalf of the stanza's sender, a user of `from`: without those whom a feature keeps from
@@ -70,19 +74,47 @@ class Consequences {
   /// of ours: told the record's offset, or -1 when the log has refused it and we do not say it again.
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                     events::v1::UserRecord& record, std::function<void(std::int64_t)> then = {});
+  /// Of an event that follows from the record `offset` of the shard.
+  void FillOrigin(Shard& from, std::int64_t offset, events::v1::Origin& origin) const {
+    owner_.FillOrigin(from, offset, /*part=*/0, origin);
+  }
   /// For the services that read `topic`. Holds the record `holds_offset`, if it is one (>= 0), until the
   /// log has it.
   void AppendEvent(Shard& from, events::Topic topic, std::string_view key,
                    const google::protobuf::MessageLite& event, std::int64_t holds_offset);
 
  private:
-  void FillOrigin(Shard& from, Cause& cause, events::v1::UserRecord& record) const;
+  /// Where a record goes.
+  struct Place {
+    events::Topic topic;
+    std::uint32_t partition;
+    /// Whether the log's refusal is ours to mend. Otherwise it is what a client has sent to somebody.
+    bool is_ours;
+  };
+  /// A record of a topic whose records have an origin.
+  struct Outgoing {
+    Place place;
+    std::string_view key;
+    const google::protobuf::MessageLite& record;
+    /// The record's.
+    events::v1::Origin& origin;
+  };
+  template <typename Record>
+  void Append(Shard& from, Cause& cause, const Place& place, std::string_view key, Record& record,
+              std::function<void(std::int64_t)> then);
+  void Append(Shard& from, Cause& cause, const Outgoing& outgoing, std::function<void(std::int64_t)> then);
+  template <typename Record>
+  void AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza);
+  /// Those of a fan-out that are no users. `part`: what came last before it.
+  void AppendToRooms(Shard& from, Cause& cause, std::uint32_t part, const xmpp::Stanza& stanza,
+                     std::vector<sharding::Recipient>& rooms);
+  void FillOrigin(Shard& from, Cause& cause, events::v1::Origin& origin) const;
   /// The log does not take what follows from a client's stanza: is that ours to say again? Then the stanza is
   /// confirmed when the log has it.
-  bool SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count,
-                         std::uint32_t partition, const absl::Status& status);
+  bool SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count, const Place& place,
+                         const absl::Status& status);
   /// Otherwise the client is told.
-  void Refuse(const std::shared_ptr<Session>& session, const absl::Status& status);
+  void Refuse(const std::shared_ptr<Session>& session, const Place& place, const absl::Status& status);
 
   sharding::ShardOwner& owner_;
   const Shards& shards_;

@@ -56,6 +56,12 @@ bool IsRefusable(const xmpp::Stanza& stanza) {
          (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() != "result");
 }
 
+/// Tells an occupant that they are out of the room (XEP-0045 section 7.14).
+bool IsFarewell(const xmpp::Stanza& stanza) {
+  return stanza.kind() == common::v1::STANZA_KIND_PRESENCE && stanza.type() == "unavailable" &&
+         stanza.payload().find("<status code=\"110\"/>") != std::string::npos;
+}
+
 /// An earlier owner has given it to the session, whose client has not acknowledged it: whatever the user has
 /// changed since, it must be told what it was (L7).
 bool IsOwed(Session& session, const PendingRecord& pending) {
@@ -149,6 +155,12 @@ void RecordProcessor::OnNotApplied(Shard& shard, const PendingRecord& pending) {
 void RecordProcessor::Return(Shard& shard, PendingRecord& pending) {
   if (!pending.record.has_delivery()) return;
   xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
+  if (const auto ghost = GhostOf(stanza); ghost && !xmpp::ResourceOf(stanza.to()).empty()) {
+    Cause cause;
+    cause.offset = pending.offset;
+    cause.trace_id = pending.record.trace_id();
+    return TellOfGhost(shard, cause, stanza, stanza.to(), *ghost);
+  }
   const bool is_message =
       stanza.kind() == common::v1::STANZA_KIND_MESSAGE && xmpp::Has(stanza, common::v1::STANZA_TRAIT_BODY);
   if (!IsRefusable(stanza) || !(is_message || stanza.kind() == common::v1::STANZA_KIND_IQ)) return;
@@ -241,6 +253,9 @@ bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
   if (!refusal || IsOwed(user, pending)) return true;
   // Only what asks for an answer gets one.
   if (!refusal->condition || stanza.type() == "error" || stanza.type() == "result") return false;
+  // Whom a room hears nobody is at, it takes out: that the user does not want to hear one occupant is none of
+  // its business.
+  if (GhostOf(stanza)) return false;
   metrics_.bounced.Increment();
   Cause cause;
   cause.offset = pending.offset;
@@ -273,6 +288,7 @@ void RecordProcessor::PublishEvent(const User& user, const PendingRecord& pendin
   event.set_trace_id(pending.record.trace_id());
   event.set_source_partition(user.shard->number);
   event.set_source_offset(pending.offset);
+  consequences_.FillOrigin(*user.shard, pending.offset, *event.mutable_origin());
   consequences_.AppendEvent(*user.shard, events::Topic::kMessages, user.bare, event, pending.offset);
 }
 
@@ -344,65 +360,109 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   }
   const std::string resource(xmpp::ResourceOf(presence.to()));
   auto delivery = MakeDelivery(pending, presence);
+  const xmpp::Stanza& stanza = delivery->stanza;
+  const bool is_of_room = addresses_.IsOfRooms(stanza.from());
+  bool is_there = resource.empty();
   for (const auto& session : user.sessions) {
     const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
     if (!wanted && !IsOwed(*session, pending)) continue;
-    if (!deliverer_.IsSpared(*session, delivery->stanza, pending.offset))
-      deliverer_.SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
+    const bool is_spared = is_of_room ? IsSparedOfRooms(*session, stanza, pending.offset)
+                                      : deliverer_.IsSpared(*session, stanza, pending.offset);
+    if (is_spared) continue;
+    is_there = true;
+    deliverer_.SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
+  }
+  if (is_there) return;
+  if (const auto ghost = GhostOf(stanza)) {
+    Cause cause;
+    cause.offset = pending.offset;
+    cause.trace_id = pending.record.trace_id();
+    TellOfGhost(*user.shard, cause, stanza, stanza.to(), *ghost);
   }
 }
 
+std::optional<xmpp::ErrorCondition> RecordProcessor::GhostOf(const xmpp::Stanza& stanza) const {
+  const bool is_message = stanza.kind() == common::v1::STANZA_KIND_MESSAGE && stanza.type() == "groupchat";
+  const bool is_presence = stanza.kind() == common::v1::STANZA_KIND_PRESENCE && stanza.type().empty();
+  if ((!is_message && !is_presence) || !addresses_.IsOfRooms(stanza.from())) return std::nullopt;
+  return is_message ? xmpp::ErrorCondition::kServiceUnavailable : xmpp::ErrorCondition::kRecipientUnavailable;
+}
+
+void RecordProcessor::TellOfGhost(Shard& shard, Cause cause, const xmpp::Stanza& stanza,
+                                  std::string_view ghost, xmpp::ErrorCondition condition) {
+  metrics_.bounced.Increment();
+  xmpp::Stanza said;
+  said.set_kind(stanza.kind());
+  said.set_type(stanza.type());
+  said.set_id(stanza.id());
+  said.set_from(stanza.from());
+  said.set_to(ghost.data(), ghost.size());
+  consequences_.AppendDelivery(shard, cause, xmpp::MakeError(said, condition));
+}
+
+bool RecordProcessor::IsSparedOfRooms(const Session& session, const xmpp::Stanza& stanza,
+                                      std::int64_t offset) {
+  return !IsFarewell(stanza) && deliverer_.HasTooMuch(session, offset);
+}
+
 void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
-  const events::v1::Fanout& fanout = pending.record.fanout();
-  const xmpp::Stanza& stanza = fanout.stanza();
-  const bool is_probe = stanza.type() == "probe";
-  const std::string sender(xmpp::BareOf(stanza.from()));
+  events::v1::Fanout& fanout = *pending.record.mutable_fanout();
+  const xmpp::Stanza* stanza = &fanout.stanza();
+  const bool is_probe = stanza->type() == "probe";
+  const bool is_of_room = addresses_.IsOfRooms(stanza->from());
+  const auto ghost = is_of_room ? GhostOf(*stanza) : std::nullopt;
+  const RecordKey key{RecordClass::kStanza, std::string(xmpp::BareOf(stanza->from()))};
+  // One stanza for all of them: nothing of it is copied for one more.
   std::shared_ptr<Delivery> delivery;
   std::vector<Session*> sessions;
   for (int i = 0; i < fanout.recipients_size(); ++i) {
     const std::string& recipient = fanout.recipients(i);
-    User* user = shard.FindUser(xmpp::BareOf(recipient));
-    if (user == nullptr || account_changes_.IsGoing(shard, user->bare, pending.offset)) continue;
+    const std::string_view resource = xmpp::ResourceOf(recipient);
     // Each recipient has its own numbers for what follows, whenever its turn comes.
-    const std::uint32_t parts = pending.in_turn ? pending.parts : static_cast<std::uint32_t>(i) << 16;
-    if (!pending.in_turn && order_.HasToWait(*user, {RecordClass::kStanza, sender})) {
+    Cause cause;
+    cause.offset = pending.offset;
+    cause.trace_id = pending.record.trace_id();
+    cause.parts = pending.in_turn ? pending.parts : static_cast<std::uint32_t>(i) << 16;
+    bool is_there = !ghost || resource.empty();
+    User* user = shard.FindUser(xmpp::BareOf(recipient));
+    if (user == nullptr || account_changes_.IsGoing(shard, user->bare, pending.offset)) {
+      if (!is_there) TellOfGhost(shard, cause, *stanza, recipient, *ghost);
+      continue;
+    }
+    if (!pending.in_turn && order_.HasToWait(*user, key)) {
       auto later = std::make_shared<PendingRecord>();
       later->offset = pending.offset;
       later->recovering = pending.recovering;
       later->in_turn = true;
-      later->parts = parts;
+      later->parts = cause.parts;
       later->record.set_received_at_ms(pending.record.received_at_ms());
       later->record.set_trace_id(pending.record.trace_id());
-      *later->record.mutable_fanout()->mutable_stanza() = stanza;
+      *later->record.mutable_fanout()->mutable_stanza() = *stanza;
       later->record.mutable_fanout()->add_recipients(recipient);
       shard.window.Hold(pending.offset);
       ApplyInTurn(*user, later);
       continue;
     }
     NotePassing(outbox_, *user);
-    const bool is_welcome = !features_.ToUser(*user, stanza);
+    const bool is_welcome = !features_.ToUser(*user, *stanza);
     if (!is_welcome && !IsOwed(*user, pending)) continue;
     if (is_probe) {
-      Cause cause;
-      cause.offset = pending.offset;
-      cause.trace_id = pending.record.trace_id();
-      cause.parts = parts;
-      presence_.AnswerProbe(*user, cause, stanza.from());
+      presence_.AnswerProbe(*user, cause, stanza->from());
       continue;
     }
-    const std::string_view resource = xmpp::ResourceOf(recipient);
     for (const auto& session : user->sessions) {
       const bool wanted =
           is_welcome && (resource.empty() ? session->available() : session->resource() == resource);
       if (!wanted && !IsOwed(*session, pending)) continue;
-      if (deliverer_.IsSpared(*session, stanza, pending.offset)) continue;
+      const bool is_spared = is_of_room ? IsSparedOfRooms(*session, *stanza, pending.offset)
+                                        : deliverer_.IsSpared(*session, *stanza, pending.offset);
+      if (is_spared) continue;
+      is_there = true;
       if (!delivery) {
-        delivery = std::make_shared<Delivery>();
-        delivery->stanza = stanza;
-        delivery->offset = pending.offset;
-        delivery->received_at_ms = pending.record.received_at_ms();
-        delivery->trace_id = pending.record.trace_id();
+        delivery = MakeDelivery(pending, *fanout.mutable_stanza());
         delivery->to_each = true;
+        stanza = &delivery->stanza;
+        sessions.reserve(static_cast<std::size_t>(fanout.recipients_size() - i));
       }
       if (pending.recovering) {
         deliverer_.SendRecord(*session, delivery, /*primary=*/false, true);
@@ -410,6 +470,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
         sessions.push_back(session.get());
       }
     }
+    if (!is_there) TellOfGhost(shard, cause, *stanza, recipient, *ghost);
   }
   if (!sessions.empty()) deliverer_.SendToAll(sessions, delivery, /*primary=*/false);
 }

@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "domain/delivery/delivery.h"
+#include "domain/records/cause.h"
 #include "domain/records/record_order.h"
 #include "domain/records/shard.h"
 #include "rookery/base/clock.h"
@@ -79,6 +81,14 @@ class RecordProcessor final : public RecordOrder::Applier {
   /// Whether no feature refuses the stanza; else its sender has been told what there is to tell.
   bool IsWelcome(User& user, PendingRecord& pending);
   void ApplyFanout(Shard& shard, PendingRecord& pending);
+  /// What a room is told that has said this to somebody who is not there, so that it takes them out
+  /// (XEP-0045, Ghost Users); nothing where it has nothing to learn, or the sender is no room.
+  std::optional<xmpp::ErrorCondition> GhostOf(const xmpp::Stanza& stanza) const;
+  /// `ghost`: to whom it was said. Nothing of the stanza is given back.
+  void TellOfGhost(Shard& shard, Cause cause, const xmpp::Stanza& stanza, std::string_view ghost,
+                   xmpp::ErrorCondition condition);
+  /// Whether the session has too much already to be given what a room says, too (delivery/README.md, B4).
+  bool IsSparedOfRooms(const Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
   void ApplyMessage(User& user, PendingRecord& pending);
   void ApplyPresence(User& user, PendingRecord& pending);
   void ApplyIq(User& user, PendingRecord& pending);

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "domain/records/returned_record.h"
 #include "domain/records/shard.h"
-#include "google/protobuf/message_lite.h"
+#include "google/protobuf/repeated_field.h"
 #include "rookery/events/topics.h"
-#include "rookery/events/v1/user_record.pb.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/shard_owner.h"
 #include "rookery/xmpp/stanza.h"
@@ -31,9 +31,10 @@ class RefusedRecords {
   /// Knows what was said since.
   class News {
    public:
-    /// Of a presence that was refused some time ago: takes out those recipients to whom something newer
-    /// was said since. True: nobody is left.
-    virtual bool RemoveOutdated(Shard& shard, events::v1::UserRecord& record) = 0;
+    /// Of a stanza that was refused some time ago: takes out those recipients to whom something newer was
+    /// said since. `recipients` null: it is for `stanza.to`. True: nobody is left.
+    virtual bool RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
+                                google::protobuf::RepeatedPtrField<std::string>* recipients) = 0;
     /// The session's presence is refused. What this returns, unless it is empty, is called when the log has
     /// it.
     virtual std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
@@ -66,7 +67,6 @@ class RefusedRecords {
   std::size_t waiting() const { return waiting_; }
 
  private:
-  using Record = std::unique_ptr<google::protobuf::MessageLite>;
   /// One that waits, for as long as it does.
   class Counted {
    public:
@@ -80,7 +80,7 @@ class RefusedRecords {
   };
   /// A coroutine of the shard.
   Task<void> Repeat(std::unique_ptr<Counted> counted, std::shared_ptr<Shard> from, events::Topic topic,
-                    std::uint32_t partition, Record record, std::function<void()> done);
+                    std::uint32_t partition, ReturnedRecord record, std::function<void()> done);
 
   const Settings& settings_;
   SessionManagerMetrics& metrics_;

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "adapters/pg_room_list.h"
+#include "ports/room_store.h"
+#include "rookery/base/clock.h"
+#include "rookery/pg/pool.h"
+#include "rookery/runtime/event.h"
+
+namespace rookery::muc {
+
+/// The store of rooms in PostgreSQL (migrations/). A Save is one statement. Saves of one room run in the
+/// order given, and those given in one turn of the loop share a round trip. I/O thread only.
+class PgRoomStore final : public RoomStore {
+ public:
+  /// `reading_pool`: for all but Claim and Save, which do not wait behind a search. With two connections or
+  /// more, loading does not either.
+  PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock = Clock::System());
+  Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override;
+  Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override;
+  Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override;
+  Task<absl::StatusOr<RoomPage>> List(RoomQuery query) override;
+  Task<absl::StatusOr<std::string>> Secret() override;
+  Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) override;
+
+ private:
+  /// Under what this process changes a shard's rooms. A Save that was not answered may still be done: before
+  /// the next one the shard is claimed again, for another turn, in which it changes nothing any more.
+  struct Held {
+    std::int64_t epoch = -1;
+    std::int64_t turn = -1;
+    bool is_in_doubt = false;
+    /// While it is claimed again.
+    std::shared_ptr<runtime::Event> renewal;
+  };
+  Task<absl::Status> MakeSure(std::shared_ptr<Held> held, std::uint32_t shard, std::int64_t epoch);
+  Task<absl::Status> Renew(std::shared_ptr<Held> held, std::uint32_t shard, std::int64_t epoch);
+
+  pg::Pool& pool_;
+  pg::Pool& reading_pool_;
+  PgRoomList list_;
+  std::map<std::uint32_t, std::shared_ptr<Held>> held_;
+};
+
+}  // namespace rookery::muc

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "domain/turn.h"
+
+namespace rookery::muc {
+
+/// XEP-0463: what the room's affiliations were at a time has a number, which rises. A new room begins above
+/// what an earlier one of its address can have reached, with that as its horizon.
+
+/// Notes that the entry of `jid` changes now. Its affiliation is set by the caller.
+void RaiseAffiliationVersion(Room& room, std::string_view jid);
+/// Forgets who had an affiliation once, the oldest first, where there are many of them. Who asks for what has
+/// changed since gets the whole list.
+void ForgetFormer(Room& room);
+
+/// <mav/> of a change that has just been noted: from the version before to the present one.
+std::string MarkOfChange(const Room& room);
+/// <mav/> of the present version: for the presence with 110 of one who enters.
+std::string MarkOfPresent(const Room& room);
+
+}  // namespace rookery::muc

@@ -1,0 +1,185 @@
+// How an affiliation or a role changes, and who is told (XEP-0045 sections 8 to 10). Whether it may is
+// decided before (privileges.h).
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "domain/administration.h"
+#include "domain/affiliation_versions.h"
+#include "domain/invitations.h"
+#include "domain/presence.h"
+#include "rookery/xmpp/jid.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::muc {
+
+namespace {
+
+struct AffiliationChange {
+  std::string_view jid;
+  v1::Affiliation before;
+  v1::Affiliation after;
+  Deed deed;
+  Courtesy courtesy;
+};
+
+/// Occupants whose account it is, or of whose domain.
+std::vector<std::string> NicksOf(const Room& room, std::string_view jid) {
+  const bool is_domain = xmpp::DomainOf(jid) == jid;
+  std::vector<std::string> nicks;
+  for (const auto& [nick, occupant] : room.occupants()) {
+    const std::string_view account = Room::AccountOf(occupant);
+    if (account == jid || (is_domain && xmpp::DomainOf(account) == jid)) nicks.push_back(nick);
+  }
+  return nicks;
+}
+
+void AppendReason(std::string& out, const std::string& reason) {
+  if (reason.empty()) return;
+  out.append("<reason>");
+  xmpp::AppendEscaped(out, reason);
+  out.append("</reason>");
+}
+
+/// <item/> of one who is not in the room.
+std::string ItemOf(const AffiliationChange& change) {
+  std::string item = "<item affiliation=\"";
+  item.append(Name(change.after)).append("\" jid=\"");
+  xmpp::AppendEscaped(item, change.jid);
+  item.append("\" role=\"none\">");
+  if (!change.deed.actor_nick.empty()) {
+    item.append("<actor nick=\"");
+    xmpp::AppendEscaped(item, change.deed.actor_nick);
+    item.append("\"/>");
+  }
+  AppendReason(item, change.deed.reason);
+  return item.append("</item>");
+}
+
+xmpp::Stanza MessageWith(const Turn& turn, const std::string& children) {
+  xmpp::Stanza message = xmpp::MakeMessage({}, turn.room.jid(), {});
+  message.set_payload("<x xmlns=\"" + std::string(xmpp::ns::kMucUser) + "\">" + children + "</x>");
+  message.set_traits(common::v1::STANZA_TRAIT_MUC_USER);
+  return message;
+}
+
+/// Section 9.5: who may enter now, and had nothing to do with the room before, is invited.
+xmpp::Stanza InvitationOf(const Turn& turn, const AffiliationChange& change) {
+  const Room& room = turn.room;
+  const bool is_named = room.config().whois() == v1::AUDIENCE_ANYONE || change.deed.actor_nick.empty();
+  const std::string inviter = is_named ? std::string(turn.sender()) : room.AddressOf(change.deed.actor_nick);
+  return MakeInvitation(room, change.jid, inviter, change.deed.reason);
+}
+
+/// Of one who is not in: those who see addresses are told (sections 10.3, 10.6, 10.7; XEP-0463), and the one
+/// whom it concerns (Implementation Notes, Services).
+void TellOfAbsent(Turn& turn, const AffiliationChange& change) {
+  const Room& room = turn.room;
+  const std::string item = ItemOf(change);
+  Recipients recipients;
+  for (const auto& [nick, occupant] : room.occupants()) {
+    if (!SeesAddresses(room, occupant)) continue;
+    for (const v1::OccupantSession& session : occupant.sessions()) recipients.push_back(session.jid());
+  }
+  turn.outcome.SendToAll(MessageWith(turn, item + change.deed.extra), std::move(recipients));
+  if (change.courtesy == Courtesy::kNone || xmpp::DomainOf(change.jid) == change.jid) return;
+  const bool is_invited = room.config().is_members_only() && change.before == v1::AFFILIATION_NONE &&
+                          change.after >= v1::AFFILIATION_MEMBER;
+  xmpp::Stanza message =
+      is_invited ? InvitationOf(turn, change)
+                 : MessageWith(turn, item + "<status code=\"" +
+                                         std::to_string(static_cast<int>(Status::kAffiliationChangedAbsent)) +
+                                         "\"/>");
+  message.set_to(std::string(change.jid));
+  turn.outcome.Send(std::move(message));
+}
+
+/// Section 5.1.3: what is gained is had at once; who is no admin any more has the role of who enters so; else
+/// the role stays.
+v1::Role RoleAfter(const v1::RoomConfig& config, v1::Role role, const AffiliationChange& change) {
+  const v1::Role at_entrance = RoleAtEntrance(config, change.after);
+  if (change.after >= v1::AFFILIATION_MEMBER && change.after > change.before)
+    return std::max(role, at_entrance);
+  const bool was_admin = change.before >= v1::AFFILIATION_ADMIN;
+  return was_admin && change.after < v1::AFFILIATION_ADMIN ? at_entrance : role;
+}
+
+void TellOfPresent(Turn& turn, const std::string& nick, const AffiliationChange& change) {
+  Room& room = turn.room;
+  Exit exit{.deed = change.deed, .affiliation = change.after};
+  if (change.after == v1::AFFILIATION_OUTCAST) {
+    exit.statuses = {Status::kBanned};
+    return RemoveOccupant(turn, nick, exit);
+  }
+  if (room.config().is_members_only() && change.after < v1::AFFILIATION_MEMBER) {
+    // Section 9.4: they hear that they go, and nothing before that.
+    exit.statuses = {Status::kAffiliationChanged};
+    return RemoveOccupant(turn, nick, exit);
+  }
+  v1::Occupant& occupant = *room.ChangeOccupant(nick);
+  occupant.set_role(RoleAfter(room.config(), occupant.role(), change));
+  BroadcastAvailable(turn, occupant, {}, change.deed);
+}
+
+}  // namespace
+
+void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affiliation,
+                    const std::string& actor_nick, const std::string& reason, Courtesy courtesy) {
+  Room& room = turn.room;
+  const std::string jid(jid_view);
+  const v1::Affiliated* known = room.FindAffiliated(jid);
+  const v1::Affiliation before = known == nullptr ? v1::AFFILIATION_NONE : known->affiliation();
+  if (before == affiliation) return;
+
+  struct Present {
+    std::string nick;
+    std::string account;
+    v1::Affiliation before;
+  };
+  std::vector<Present> present;
+  for (std::string& nick : NicksOf(room, jid)) {
+    const std::string account(Room::AccountOf(*room.FindNick(nick)));
+    present.push_back({std::move(nick), account, turn.AffiliationOf(account)});
+  }
+
+  RaiseAffiliationVersion(room, jid);
+  v1::Affiliated& entry = room.ChangeAffiliated(jid);
+  entry.set_affiliation(affiliation);
+  // What is known of it is shown with the list of bans.
+  const bool is_outcast = affiliation == v1::AFFILIATION_OUTCAST;
+  entry.set_reason(is_outcast ? reason : std::string());
+  // Section 9.1: outcasts have no reserved nick; and what was got with membership goes with it.
+  if (is_outcast || affiliation == v1::AFFILIATION_NONE) room.SetReservedNick(jid, {});
+
+  const Deed deed{.actor_nick = actor_nick, .reason = reason, .extra = MarkOfChange(room)};
+  if (affiliation == v1::AFFILIATION_NONE) ForgetFormer(room);
+  bool is_told = false;
+  for (const Present& one : present) {
+    // With the last one who goes, a temporary room does.
+    if (!room.exists()) return;
+    const v1::Affiliation after = turn.AffiliationOf(one.account);
+    if (after == one.before) continue;
+    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
+    is_told = true;
+  }
+  // Who is in and remains what the operator has made them hears nothing.
+  const bool is_absent = present.empty() || (!is_told && xmpp::DomainOf(jid) == jid);
+  if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy});
+}
+
+void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string& actor_nick,
+             const std::string& reason) {
+  const v1::Occupant* occupant = turn.room.FindNick(nick);
+  if (occupant == nullptr || occupant->role() == role) return;
+  const Deed deed{.actor_nick = actor_nick, .reason = reason};
+  if (role == v1::ROLE_NONE) {
+    const v1::Affiliation affiliation = turn.AffiliationOf(Room::AccountOf(*occupant));
+    return RemoveOccupant(turn, nick,
+                          {.statuses = {Status::kKicked}, .deed = deed, .affiliation = affiliation});
+  }
+  turn.room.ChangeOccupant(nick)->set_role(role);
+  BroadcastAvailable(turn, *occupant, {}, deed);
+}
+
+}  // namespace rookery::muc

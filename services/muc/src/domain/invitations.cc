@@ -1,0 +1,173 @@
+#include "domain/invitations.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "domain/administration.h"
+#include "domain/pace.h"
+#include "rookery/xmpp/jid.h"
+#include "rookery/xmpp/ns.h"
+
+namespace rookery::muc {
+
+namespace {
+
+namespace ns = xmpp::ns;
+using xmpp::ErrorCondition;
+
+struct Invitation {
+  xmpp::Jid to;
+  const xmpp::Element* asked;
+};
+
+std::string ReasonOf(const xmpp::Element& element) {
+  const xmpp::Element* reason = element.Find("reason", ns::kMucUser);
+  return reason == nullptr ? std::string() : reason->Text();
+}
+
+bool MayInvite(const Turn& turn) {
+  const v1::RoomConfig& config = turn.room.config();
+  if (!config.is_members_only()) return true;
+  const v1::Affiliation own = turn.AffiliationOf(turn.sender());
+  return own >= v1::AFFILIATION_ADMIN || (config.allow_invites() && own >= v1::AFFILIATION_MEMBER);
+}
+
+/// What keeps an address from being invited.
+std::optional<ErrorCondition> RefusalOf(const Turn& turn, const xmpp::Jid& to) {
+  if (to.domain() == turn.room.service()) return ErrorCondition::kItemNotFound;
+  if (turn.AffiliationOf(to.bare()) == v1::AFFILIATION_OUTCAST) return ErrorCondition::kForbidden;
+  return std::nullopt;
+}
+
+/// Those whom the invitations make members.
+std::vector<std::string> NewMembers(const Turn& turn, const std::vector<Invitation>& invitations) {
+  std::vector<std::string> accounts;
+  if (!turn.room.config().is_members_only()) return accounts;
+  for (const Invitation& invitation : invitations) {
+    const std::string account(invitation.to.bare());
+    if (turn.AffiliationOf(account) == v1::AFFILIATION_NONE &&
+        std::find(accounts.begin(), accounts.end(), account) == accounts.end())
+      accounts.push_back(account);
+  }
+  return accounts;
+}
+
+/// Those of whom the room knows nothing yet.
+std::int64_t CountUnknown(const Room& room, const std::vector<std::string>& accounts) {
+  return std::count_if(accounts.begin(), accounts.end(), [&](const std::string& account) {
+    const v1::Affiliated* entry = room.FindAffiliated(account);
+    return entry == nullptr || !IsRemembered(*entry);
+  });
+}
+
+xmpp::Stanza MessageOf(const Room& room, std::string_view to, const xmpp::Element& x) {
+  xmpp::Stanza message = xmpp::MakeMessage({}, room.jid(), to);
+  xmpp::SetPayload(message, x);
+  return message;
+}
+
+xmpp::Element ElementOf(const Room& room, std::string_view from, std::string_view reason,
+                        const xmpp::Element* continues) {
+  xmpp::Element x("x", ns::kMucUser);
+  xmpp::Element& invite = x.Add("invite");
+  invite.SetAttr("from", from);
+  if (!reason.empty()) invite.Add("reason").SetText(reason);
+  if (continues != nullptr) {
+    xmpp::Element& same = invite.Add("continue");
+    if (const std::string* thread = continues->FindAttr("thread")) same.SetAttr("thread", *thread);
+  }
+  if (!room.config().password().empty()) x.Add("password").SetText(room.config().password());
+  return x;
+}
+
+/// Whom a decline is for. Empty: for nobody whom the room knows.
+Recipients InviterOf(const Turn& turn, const xmpp::Jid& to) {
+  const Room& room = turn.room;
+  if (to.bare() == room.jid()) {
+    Recipients sessions;
+    if (const v1::Occupant* occupant = room.FindNick(to.resource()))
+      for (const v1::OccupantSession& session : occupant->sessions()) sessions.push_back(session.jid());
+    return sessions;
+  }
+  if (room.FindSession(to.str()) != nullptr) return {std::string(to.str())};
+  const bool is_known =
+      room.AffiliationOf(to.bare()) >= v1::AFFILIATION_MEMBER || !room.FindAccount(to.bare()).empty();
+  return is_known ? Recipients{std::string(to.bare())} : Recipients();
+}
+
+}  // namespace
+
+bool OnInvitations(Turn& turn, const xmpp::Element& x) {
+  std::vector<const xmpp::Element*> asked;
+  for (const xmpp::Element& child : x.children())
+    if (child.Is("invite", ns::kMucUser)) asked.push_back(&child);
+  if (asked.empty()) return false;
+  const auto refuse = [&](ErrorCondition condition, std::string_view text = {}) {
+    turn.Refuse(condition, text);
+    return true;
+  };
+
+  const v1::Occupant* occupant = turn.occupant();
+  if (occupant == nullptr) return refuse(ErrorCondition::kNotAcceptable);
+  if (!MayInvite(turn)) return refuse(ErrorCondition::kForbidden);
+  if (static_cast<std::int64_t>(asked.size()) > turn.settings.max_requests)
+    return refuse(ErrorCondition::kPolicyViolation, "Too many invitations in one message");
+  std::vector<Invitation> invitations;
+  for (const xmpp::Element* invite : asked) {
+    auto to = xmpp::Jid::Parse(invite->Attr("to"));
+    if (!to.ok()) return refuse(ErrorCondition::kJidMalformed);
+    if (const auto refusal = RefusalOf(turn, *to)) return refuse(*refusal);
+    const bool is_double = std::any_of(invitations.begin(), invitations.end(),
+                                       [&](const Invitation& other) { return other.to == *to; });
+    if (!is_double) invitations.push_back({*std::move(to), invite});
+  }
+  const std::vector<std::string> members = NewMembers(turn, invitations);
+  if (const auto refusal = RefusalOfMore(turn, CountUnknown(turn.room, members))) return refuse(*refusal);
+  if (RefuseIfTooMany(turn, *occupant, static_cast<std::int64_t>(invitations.size()))) return true;
+
+  const std::string nick = occupant->nick();
+  for (const std::string& account : members)
+    SetAffiliation(turn, account, v1::AFFILIATION_MEMBER, nick, {}, Courtesy::kNone);
+  const bool is_named = turn.room.config().whois() == v1::AUDIENCE_ANYONE;
+  const std::string from = is_named ? std::string(turn.sender()) : turn.room.AddressOf(nick);
+  for (const auto& [to, invite] : invitations) {
+    xmpp::Stanza message =
+        MessageOf(turn.room, to.str(),
+                  ElementOf(turn.room, from, ReasonOf(*invite), invite->Find("continue", ns::kMucUser)));
+    message.set_id(turn.stanza.id());
+    turn.outcome.Send(std::move(message));
+  }
+  return true;
+}
+
+bool OnDecline(Turn& turn, const xmpp::Element& x) {
+  const xmpp::Element* asked = x.Find("decline", ns::kMucUser);
+  if (asked == nullptr) return false;
+  const auto to = xmpp::Jid::Parse(asked->Attr("to"));
+  if (!to.ok()) {
+    turn.Refuse(ErrorCondition::kJidMalformed);
+    return true;
+  }
+  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST) {
+    turn.Refuse(ErrorCondition::kForbidden);
+    return true;
+  }
+  xmpp::Element answer("x", ns::kMucUser);
+  xmpp::Element& decline = answer.Add("decline");
+  decline.SetAttr("from", turn.sender());
+  if (const std::string reason = ReasonOf(*asked); !reason.empty()) decline.Add("reason").SetText(reason);
+  xmpp::Stanza message = MessageOf(turn.room, {}, answer);
+  message.set_id(turn.stanza.id());
+  turn.outcome.SendToAll(std::move(message), InviterOf(turn, *to));
+  return true;
+}
+
+xmpp::Stanza MakeInvitation(const Room& room, std::string_view to, std::string_view from,
+                            std::string_view reason) {
+  return MessageOf(room, to, ElementOf(room, from, reason, nullptr));
+}
+
+}  // namespace rookery::muc

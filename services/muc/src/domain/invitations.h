@@ -1,0 +1,24 @@
+#pragma once
+
+#include "domain/turn.h"
+#include "rookery/xmpp/element.h"
+
+namespace rookery::muc {
+
+/// The mediated invitations in an occupant's <x/> (XEP-0045 sections 7.8.2 and 7.9): all are passed on or
+/// none. In a members-only room those who may invite are admins, and members where the room allows it; who
+/// is invited becomes a member first. The inviter is named by account where everybody sees accounts, else
+/// as an occupant. False: there is none.
+/// Errors: not-acceptable (not in the room), forbidden (may not invite, or the invitee is banned),
+/// jid-malformed, item-not-found (an address of this service, where nobody can be invited),
+/// policy-violation (too many), resource-constraint (the list of members is full).
+bool OnInvitations(Turn& turn, const xmpp::Element& x);
+/// Who was invited declines: whoever has invited is told, if in the room or affiliated with it, named by
+/// account or as an occupant. Anybody else is not, and nobody learns who is in the room. False: it is none.
+bool OnDecline(Turn& turn, const xmpp::Element& x);
+
+/// The invitation of section 7.8.2 to `to`, named `from`, with the room's password. `reason` may be empty.
+xmpp::Stanza MakeInvitation(const Room& room, std::string_view to, std::string_view from,
+                            std::string_view reason);
+
+}  // namespace rookery::muc

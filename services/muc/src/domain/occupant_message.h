@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "domain/turn.h"
+
+namespace rookery::muc {
+
+/// Whether a child, or a part of one, that no trait tells of may have this name or namespace. It looks at
+/// the bytes: only a message that may hold one is worth parsing.
+bool MayHold(const xmpp::Stanza& message, std::string_view name);
+
+/// More than `settings.max_message_bytes`: policy-violation, and true.
+bool RefuseIfTooLarge(const Turn& turn);
+
+/// What others are given of an occupant's message: from the occupant's address, with the occupant id
+/// (XEP-0421), without `to` and without what only the room may say: <x/> of muc#user, occupant ids, ids of
+/// the room's archive (XEP-0359), delays in the room's name, hats, tombstones and moderation, forwarded
+/// mentions, original senders (XEP-0033 ofrom). Nor is the id left that the sender's own archive has given,
+/// which names the account.
+xmpp::Stanza MessageFrom(const Turn& turn, const v1::Occupant& occupant);
+
+/// Adds an id of the room's archive.
+void AddArchiveId(xmpp::Stanza& message, std::string_view room, std::uint64_t archive_id);
+
+}  // namespace rookery::muc

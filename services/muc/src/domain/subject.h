@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string_view>
+
+#include "domain/turn.h"
+
+namespace rookery::muc {
+
+/// XEP-0045 section 8.1: a <subject/> without <body/> and without <thread/>.
+bool IsSubjectChange(const xmpp::Stanza& message);
+/// Moderators may, and participants where the room says so; others: forbidden. More than
+/// `settings.max_subject_bytes`: policy-violation.
+void OnSubjectChange(Turn& turn, const v1::Occupant& occupant);
+/// The subject as it was set last, or an empty one (section 7.2.15).
+void SendSubject(Turn& turn, std::string_view full_jid);
+
+}  // namespace rookery::muc

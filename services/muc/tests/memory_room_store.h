@@ -1,0 +1,255 @@
+#pragma once
+
+// PostgreSQL's part in memory, for tests and simulations. It passes the suite that PostgreSQL passes
+// (room_store_scenarios.h). One MemoryRoomDatabase is shared by all processes of a test; each store is one
+// process's way into it. Tables are open: tests look into them.
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "domain/room_listing.h"
+#include "ports/room_store.h"
+#include "rookery/runtime/event.h"
+
+namespace rookery::muc {
+
+class MemoryRoomDatabase {
+ public:
+  // ---- faults ----
+
+  /// While set every call fails (UNAVAILABLE), as when the server is away.
+  bool is_down = false;
+  /// While set, calls that change something are made and their answers are lost (DEADLINE_EXCEEDED).
+  bool is_ambiguous = false;
+  /// Awaited at the start of each call ("Claim", "Load", "Save", "List", "CountOwned"): makes the server
+  /// slow, or acts in between.
+  std::function<Task<void>(std::string_view call)> on_call;
+  /// From now on calls are made and their answers wait.
+  void HoldAnswers() { is_held_ = true; }
+  void ReleaseAnswers() {
+    is_held_ = false;
+    if (released_) released_->Notify();
+  }
+  /// How many answers wait.
+  std::size_t held() const { return held_; }
+
+  // ---- tables ----
+
+  struct Room {
+    std::int64_t applied = -1;
+    std::int64_t epoch = -1;
+    v1::RoomState state;
+    RoomListing listing;
+    std::map<std::string, v1::Affiliated> affiliations;
+    std::map<std::string, v1::Occupant> occupants;
+    std::map<std::uint64_t, v1::PastMessage> history;
+  };
+  std::map<std::string, Room> rooms;
+  /// The epoch whose claim stands, by shard.
+  std::map<std::uint32_t, std::int64_t> writers;
+
+  // ---- what tests count ----
+
+  /// Calls so far.
+  std::map<std::string, int, std::less<>> calls;
+
+ private:
+  friend class MemoryRoomStore;
+
+  /// The fate of a call before it is made; OK: it is made.
+  Task<absl::Status> Begin(std::string call) {
+    ++calls[call];
+    if (on_call) {
+      // Named, so that the function lives as long as the coroutine that it makes.
+      const std::function<Task<void>(std::string_view)> wait = on_call;
+      co_await wait(call);
+    }
+    co_return is_down ? absl::UnavailableError("the database is away") : absl::OkStatus();
+  }
+  /// The answer to a call that was made.
+  Task<absl::Status> End(bool changes) {
+    if (is_held_ && !released_) {
+      const asio::any_io_executor executor = co_await asio::this_coro::executor;
+      released_ = std::make_unique<runtime::Event>(executor);
+    }
+    ++held_;
+    while (is_held_) co_await released_->Wait();
+    --held_;
+    co_return changes&& is_ambiguous ? absl::DeadlineExceededError("no answer") : absl::OkStatus();
+  }
+
+  bool is_held_ = false;
+  std::size_t held_ = 0;
+  std::unique_ptr<runtime::Event> released_;
+};
+
+class MemoryRoomStore final : public RoomStore {
+ public:
+  explicit MemoryRoomStore(MemoryRoomDatabase& database) : db_(database) {}
+
+  Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override {
+    absl::Status status = co_await db_.Begin("Claim");
+    if (!status.ok()) co_return status;
+    const auto [writer, is_first] = db_.writers.try_emplace(shard, epoch);
+    if (writer->second > epoch) co_return NotClaimed();
+    writer->second = epoch;
+    status = co_await db_.End(true);
+    if (status.ok()) held_[shard] = std::max(epoch, held_[shard]);
+    co_return status;
+  }
+
+  Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override {
+    absl::Status status = co_await db_.Begin("Load");
+    if (!status.ok()) co_return status;
+    if (rooms.size() > kMaxLoaded) co_return absl::InvalidArgumentError("too many rooms at a time");
+    std::sort(rooms.begin(), rooms.end());
+    rooms.erase(std::unique(rooms.begin(), rooms.end()), rooms.end());
+    std::vector<StoredRoom> found;
+    for (const std::string& name : rooms) {
+      const auto it = db_.rooms.find(name);
+      if (it == db_.rooms.end()) continue;
+      const MemoryRoomDatabase::Room& room = it->second;
+      StoredRoom& stored = found.emplace_back();
+      stored.room = name;
+      stored.applied = room.applied;
+      stored.epoch = room.epoch;
+      stored.state = room.state;
+      for (const auto& [jid, entry] : room.affiliations) stored.affiliations.push_back(entry);
+      for (const auto& [nick, occupant] : room.occupants) stored.occupants.push_back(occupant);
+      for (const auto& [id, message] : room.history) stored.history.push_back(message);
+    }
+    status = co_await db_.End(false);
+    if (!status.ok()) co_return status;
+    co_return found;
+  }
+
+  Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override {
+    absl::Status status = co_await db_.Begin("Save");
+    if (!status.ok()) co_return status;
+    const auto writer = db_.writers.find(shard);
+    const auto held = held_.find(shard);
+    if (writer == db_.writers.end() || writer->second != epoch || held == held_.end() ||
+        held->second != epoch)
+      co_return NotClaimed();
+    if (changes.is_new || changes.is_destroyed) db_.rooms.erase(changes.room);
+    if (!changes.is_destroyed) Write(epoch, changes);
+    status = co_await db_.End(true);
+    co_return status;
+  }
+
+  Task<absl::StatusOr<RoomPage>> List(RoomQuery query) override {
+    absl::Status status = co_await db_.Begin("List");
+    if (!status.ok()) co_return status;
+    absl::StatusOr<RoomPage> page = MakePage(query);
+    status = co_await db_.End(false);
+    if (!status.ok()) co_return status;
+    co_return page;
+  }
+
+  Task<absl::StatusOr<std::string>> Secret() override { co_return std::string(32, 's'); }
+  Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) override {
+    absl::Status status = co_await db_.Begin("CountOwned");
+    if (!status.ok()) co_return status;
+    const std::int64_t count = std::count_if(db_.rooms.begin(), db_.rooms.end(), [&](const auto& entry) {
+      const MemoryRoomDatabase::Room& room = entry.second;
+      const auto owner = room.affiliations.find(bare);
+      return room.listing.service == service && room.listing.is_persistent &&
+             owner != room.affiliations.end() && owner->second.affiliation() == v1::AFFILIATION_OWNER;
+    });
+    status = co_await db_.End(false);
+    if (!status.ok()) co_return status;
+    co_return count;
+  }
+
+ private:
+  static absl::Status NotClaimed() {
+    return absl::FailedPreconditionError("another owner has claimed the shard");
+  }
+
+  void Write(std::int64_t epoch, const RoomChanges& changes) {
+    MemoryRoomDatabase::Room& room = db_.rooms[changes.room];
+    room.applied = changes.applied;
+    room.epoch = epoch;
+    room.state = changes.state;
+    room.listing = ListingOf(changes);
+    for (const std::string& jid : changes.forgotten_affiliations) room.affiliations.erase(jid);
+    for (const v1::Affiliated& entry : changes.affiliations) {
+      room.affiliations.erase(entry.jid());
+      if (entry.affiliation() != v1::AFFILIATION_NONE || !entry.nick().empty() || entry.version() != 0)
+        room.affiliations[entry.jid()] = entry;
+    }
+    for (const std::string& nick : changes.gone_nicks) room.occupants.erase(nick);
+    for (const v1::Occupant& occupant : changes.occupants) room.occupants[occupant.nick()] = occupant;
+    for (const v1::PastMessage& message : changes.history) room.history[message.archive_id()] = message;
+    std::erase_if(room.history, [&](const auto& entry) { return entry.first < changes.history_from; });
+  }
+
+  static bool HasAll(const RoomListing& listing, const RoomQuery& query,
+                     const std::vector<std::string>& words) {
+    return std::all_of(words.begin(), words.end(), [&](const std::string& word) {
+      const auto is_in = [&](bool is_asked, const std::string& field) {
+        return is_asked && field.find(word) != std::string::npos;
+      };
+      return is_in(query.in_name, listing.search_name) ||
+             is_in(query.in_description, listing.search_description) ||
+             is_in(query.in_address, listing.search_address);
+    });
+  }
+
+  absl::StatusOr<RoomPage> MakePage(const RoomQuery& query) const {
+    const absl::StatusOr<std::vector<std::string>> words = WordsOf(query);
+    if (!words.ok()) return words.status();
+    // In their order.
+    using Key = std::pair<std::int64_t, std::string>;
+    const auto key_of = [&](const ListedRoom& room) {
+      return Key(query.sort_key == RoomQuery::SortKey::kAddress ? 0 : -room.occupants, room.room);
+    };
+    std::map<Key, ListedRoom> all;
+    for (const auto& [name, room] : db_.rooms) {
+      if (room.listing.is_listed && room.listing.service == query.service &&
+          room.listing.shown.occupants >= query.min_occupants && HasAll(room.listing, query, *words))
+        all.emplace(key_of(room.listing.shown), room.listing.shown);
+    }
+    const auto most = std::max<std::int64_t>(query.max, 0);
+    const auto count = static_cast<std::int64_t>(all.size());
+    std::int64_t first = std::max<std::int64_t>(query.index.value_or(0), 0);
+    std::int64_t end = count;
+    const std::string neighbour =
+        query.index ? std::string() : query.before.value_or(query.after.value_or(std::string()));
+    if (!neighbour.empty()) {
+      Key key(0, neighbour);
+      if (query.sort_key == RoomQuery::SortKey::kOccupants) {
+        const auto room = db_.rooms.find(neighbour);
+        if (room == db_.rooms.end() || !room->second.listing.is_listed ||
+            room->second.listing.service != query.service)
+          return absl::NotFoundError("the room is not listed");
+        key.first = -room->second.listing.shown.occupants;
+      }
+      if (query.before) {
+        end = std::distance(all.begin(), all.lower_bound(key));
+      } else {
+        first = std::distance(all.begin(), all.upper_bound(key));
+      }
+    }
+    if (!query.index && query.before) first = std::max<std::int64_t>(end - most, 0);
+    end = std::min(end, first + std::min(most, count));
+    RoomPage page;
+    page.count = count;
+    if (first < end) page.first_index = first;
+    for (std::int64_t i = first; i < end; ++i) page.rooms.push_back(std::next(all.begin(), i)->second);
+    return page;
+  }
+
+  MemoryRoomDatabase& db_;
+  /// The epochs under which this process has claimed.
+  std::map<std::uint32_t, std::int64_t> held_;
+};
+
+}  // namespace rookery::muc
