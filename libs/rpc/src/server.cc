@@ -2,6 +2,7 @@
 
 #include <grpc/support/log.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
@@ -77,8 +78,13 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsFor(const ClientOptions& op
 
 class GrpcServer final : public Server {
  public:
-  GrpcServer(std::unique_ptr<grpc::Server> server, std::string bound, std::string advertised)
-      : server_(std::move(server)), bound_(std::move(bound)), advertised_(std::move(advertised)) {
+  /// `refusal`: what answers the calls that no service of ours has; may be null.
+  GrpcServer(std::unique_ptr<grpc::CallbackGenericService> refusal, std::unique_ptr<grpc::Server> server,
+             std::string bound, std::string advertised)
+      : refusal_(std::move(refusal)),
+        server_(std::move(server)),
+        bound_(std::move(bound)),
+        advertised_(std::move(advertised)) {
     // The default of the health service is "serving"; readiness is the App's to say.
     SetServing(false);
   }
@@ -101,6 +107,7 @@ class GrpcServer final : public Server {
   }
 
  private:
+  std::unique_ptr<grpc::CallbackGenericService> refusal_;
   std::unique_ptr<grpc::Server> server_;
   std::string bound_;
   std::string advertised_;
@@ -214,13 +221,19 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  // gRPC's own health service alone has no thread that would listen for its calls.
+  std::unique_ptr<grpc::CallbackGenericService> refusal;
+  if (services.empty()) {
+    refusal = std::make_unique<grpc::CallbackGenericService>();
+    builder.RegisterCallbackGenericService(refusal.get());
+  }
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || port == 0) {
     return absl::UnavailableError("cannot listen for gRPC on " + options.address);
   }
   const std::string host = options.address.substr(0, options.address.rfind(':'));
-  return std::make_unique<GrpcServer>(std::move(server), host + ":" + std::to_string(port),
-                                      options.advertised_address);
+  return std::make_unique<GrpcServer>(std::move(refusal), std::move(server),
+                                      host + ":" + std::to_string(port), options.advertised_address);
 }
 
 std::shared_ptr<grpc::Channel> NewChannel(const ClientOptions& options, const std::string& address,

@@ -3,9 +3,9 @@
 #include "adapters/pg_room_store.h"
 #include "domain/metrics.h"
 #include "domain/records/room_shards.h"
+#include "domain/service/service_desk.h"
 #include "migrations.h"
 #include "rookery/base/status.h"
-#include "service/service_desk.h"
 
 namespace rookery::muc {
 

@@ -1,4 +1,4 @@
-#include "service/service_desk.h"
+#include "domain/service/service_desk.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

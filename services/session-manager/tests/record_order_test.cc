@@ -344,6 +344,45 @@ TEST_F(RecordOrderTest, TheSessionBeganWhileItWaited_NotGivenAgainByTheNextOwner
   EXPECT_THAT(next.MessageIds(), ElementsAre("later"));
 }
 
+TEST_F(RecordOrderTest, P5_TheSessionBecameAvailableWhileItWaited_NotGivenAgainByTheNextOwner) {
+  gateway_.End(*bob, END_REASON_CLOSED);
+  Client& next = SignIn(gateway_, bob_, "next", std::nullopt);
+  AskAndStick();
+  gateway_.Send(*alice, Message(bob_, "later"));
+  Settle();
+  gateway_.Send(next, Presence());
+  Settle();
+  ASSERT_THAT(next.MessageIds(), IsEmpty());
+  roster_.stuck.clear();
+  ASSERT_TRUE(RunUntil([&] { return !next.MessageIds().empty(); }));
+  Settle();
+  ASSERT_EQ(next.acked_seq, next.last_seq);
+  Move();
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(next.MessageIds(), ElementsAre("later"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
+TEST_F(RecordOrderTest, P5_AnotherSessionWasThereWhenItCame_OnlyThatOneIsGivenIt) {
+  Client& next = SignIn(gateway_, bob_, "next", std::nullopt);
+  bob->acks = false;  // so that the next owner reads it again
+  AskAndStick();
+  gateway_.Send(*alice, Message(bob_, "later"));
+  Settle();
+  gateway_.Send(next, Presence());
+  Settle();
+  roster_.stuck.clear();
+  ASSERT_TRUE(RunUntil([&] { return !bob->MessageIds().empty(); }));
+  Settle();
+  EXPECT_THAT(next.MessageIds(), IsEmpty());
+  // Its gateway dies together with the owner: the other one is there for what it had not acknowledged.
+  bob->forgotten = true;
+  Move();
+  ASSERT_TRUE(RunUntil([&] { return !next.MessageIds().empty(); }));
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(next.MessageIds(), ElementsAre("later"));
+}
+
 TEST_F(RecordOrderTest, TheSessionEndsAtTheNextOwner_BehindWhatCannotBeStored) {
   gateway_.Send(*alice, Presence("subscribe", bob_));
   gateway_.Send(*alice, Message(bob_, "later"));

@@ -33,6 +33,13 @@ class RoomCluster : public Cluster {
     Settle();
   }
 
+  void KillGateway(Gateway& gateway) {
+    for (const auto& node : nodes_) {
+      std::erase(node->membership.gateways, gateway.name());
+      gateway.Unlink(*node);
+    }
+  }
+
   static std::uint32_t ShardOfRoom(std::string_view room) {
     const events::Topology topology({kShards, kShards, kShards, kShards});
     return events::HomeWith(events::Service::kMuc, topology, room).partition;

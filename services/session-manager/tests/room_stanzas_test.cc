@@ -326,20 +326,21 @@ TEST_F(RoomStanzasTest, RM4_TheOwnerDies_WhatWasGivenIsNotGivenAgain_AndNothingI
 
 // An error would take the one that has entered the room since out of it.
 TEST_F(RoomStanzasTest, RM3_WhatWasForAnEarlierSessionOfTheNameIsNotAnsweredFor) {
-  Client& bob = SignIn(gateway_, bob_, "b");
-  gateway_.EnableStreamManagement(bob);
-  Settle();
-  // Holds the cursor.
+  // Holds the cursor, so that all of it is read again.
   Client& other = SignIn(gateway_, bob_, "other");
   gateway_.EnableStreamManagement(other);
   other.acks = false;
+  Gateway& mortal = AddGateway("gw-2");
+  Settle();
+  Client& bob = SignIn(mortal, bob_, "b");
   Say(1, Fanout(10, Groupchat("m1"), {other.jid}));
   Say(1, Fanout(11, Groupchat("m2"), {bob.jid}));
   Say(1, Single(12, Groupchat("m3"), bob.jid));
-  gateway_.End(bob, session::v1::END_REASON_CLOSED);
+  mortal.End(bob, session::v1::END_REASON_CLOSED);
   Settle();
+  // Nobody brings it again.
+  KillGateway(mortal);
   Client& next = SignIn(gateway_, bob_, "b");
-  Settle();
   MoveTo(1, 0);
   EXPECT_THAT(next.MessageIds(), IsEmpty());
   EXPECT_THAT(Ghosts(), IsEmpty());

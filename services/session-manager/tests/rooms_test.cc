@@ -148,6 +148,28 @@ TEST_F(RoomsTest, WhatGoesToUsersAndRoomsKeepsTheOrderOfTheSession) {
   EXPECT_DOUBLE_EQ(node(0).domain.metrics().records_out_of_order.Value(), 0);
 }
 
+// O1. A request to the service goes into the log, and so behind what waits.
+TEST_F(RoomsTest, TheSettingsAreNotKnown_WhatGoesToRoomsWaitsInItsOrder) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  node(0).owner.CommitCursors();
+  Settle();
+  // The next owner is sent all of this again, and knows nothing of alice.
+  roster_.settings_held = roster_.held = true;
+  Kill(0);
+  gateway_.Send(alice, Message(bob_, "m1"));
+  gateway_.Send(alice, Iq("get", std::string(kService), "q2", "query", "x:y"));
+  gateway_.Send(alice, Message(std::string(kRoom), "m3", "groupchat"));
+  Assign(0, 1);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
+  Settle();
+  EXPECT_THAT(Heard(kService), IsEmpty()) << "it waits for what alice has set";
+  roster_.settings_held = roster_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return alice.confirmed == alice.sent; }));
+  EXPECT_THAT(HeardIds(kService), ElementsAre("q2"));
+  EXPECT_THAT(HeardIds(kRoom), ElementsAre("m3"));
+  EXPECT_DOUBLE_EQ(node(1).domain.metrics().records_out_of_order.Value(), 0);
+}
+
 TEST_F(RoomsTest, SearchHasNoRecords) {
   Client& alice = SignIn(gateway_, alice_, "a");
   gateway_.Send(alice, Message("room@search.localhost", "m1", "groupchat"));
@@ -294,10 +316,7 @@ TEST_F(RoomsTest, RM2_HoweverASessionEnds_ItsRoomsHearIt) {
       Elapse(settings_.resume_timeout + std::chrono::seconds(1));
     }
     if (is == "gateway killed") {
-      for (const auto& node : nodes_) {
-        std::erase(node->membership.gateways, gateway.name());
-        gateway.Unlink(*node);
-      }
+      KillGateway(gateway);
       Elapse(settings_.link_grace + std::chrono::seconds(1));
     }
     if (is == "unavailable") gateway.Send(alice, Presence("unavailable"));

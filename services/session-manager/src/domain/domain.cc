@@ -11,6 +11,7 @@
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_states.h"
+#include "domain/delivery/ghosts.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/offline_recovery.h"
@@ -90,6 +91,7 @@ struct Domain::Parts {
         packet_rows(settings, clock, metrics, states),
         deliverer(settings, clock, metrics, outbox, states, bounces, packets, packet_rows, waiting, marks,
                   hand_outs),
+        ghosts(metrics, addresses, consequences, deliverer),
         packet_recovery(clock, metrics, table, users, outbox, states, rows, packet_rows, deliverer),
         answers(clock, metrics, deliverer),
         caps(clock, metrics, table, deliverer),
@@ -118,7 +120,7 @@ struct Domain::Parts {
         sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, hooks, gateways,
                  live, confirmations, outbox, directory, deliverer, client_stanzas, parker, ends, resumer,
                  attacher, account_actions, account_check),
-        records(settings, clock, metrics, addresses, users, consequences, features, outbox, bounces,
+        records(settings, clock, metrics, addresses, users, consequences, features, outbox, bounces, ghosts,
                 deliverer, order, presence, subscriptions, iqs, client_stanzas, live, parker, ends,
                 account_changes),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
@@ -188,6 +190,7 @@ struct Domain::Parts {
   OfflineRecovery recovery;
   PacketRows packet_rows;
   Deliverer deliverer;
+  Ghosts ghosts;
   PacketRecovery packet_recovery;
   ClientAnswers answers;
   CapsTracker caps;

@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "domain/metrics.h"
+#include "domain/service/service_desk.h"
 #include "domain/turn.h"
 #include "ports/room_store.h"
 #include "rookery/events/homes.h"
 #include "rookery/telemetry/log.h"
-#include "service/service_desk.h"
 
 namespace rookery::muc {
 

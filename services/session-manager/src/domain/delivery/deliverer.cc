@@ -329,6 +329,14 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   if (targets.size() < route.targets.size())
     for (std::size_t i : route.targets)
       if (IsFull(settings_, *user.sessions[i])) PassOver(outbox_, *user.sessions[i], message->offset);
+  // What waited while a session began or became available was not for it, and should it be sent to it all the
+  // same, a later owner would not know (P5): it goes to those who were there.
+  const auto was_absent = [&](const Session* target) {
+    return !matches && !WasThereFor(*target, message->offset);
+  };
+  const bool is_too_old = std::all_of(targets.begin(), targets.end(), was_absent);
+  if (is_storable && !is_too_old)
+    targets.erase(std::remove_if(targets.begin(), targets.end(), was_absent), targets.end());
   const bool is_behind =
       is_storable && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
         return IsBehind(user, *target) || IsLeftBehind(user, *target);
@@ -337,13 +345,10 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     waiting_.WaitBehind(user, message, /*recovering=*/false);
     return;
   }
-  // It waited while the session began, or is for one that is gone (P6): only as one that was handed out does
-  // a later owner know it.
+  // Nobody was there, or it is for one that is gone (P6): only as one that was handed out does a later owner
+  // know it.
   const bool is_in_place = !resource.empty() && !matches && targets.size() == 1;
-  const bool is_older = std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
-    return message->offset <= target->state.start_offset();
-  });
-  if (is_storable && (is_older || is_in_place)) {
+  if (is_storable && (is_too_old || is_in_place)) {
     waiting_.WaitBehind(user, message, /*recovering=*/false);
     hand_outs_.HandOutSoon(user);
     return;

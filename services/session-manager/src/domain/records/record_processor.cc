@@ -8,6 +8,7 @@
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/carbons.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/ghosts.h"
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/late_sessions.h"
 #include "domain/delivery/message_routing.h"
@@ -54,12 +55,6 @@ bool IsRefusable(const xmpp::Stanza& stanza) {
   if (stanza.type() == "error") return false;
   return stanza.kind() == common::v1::STANZA_KIND_MESSAGE ||
          (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() != "result");
-}
-
-/// Tells an occupant that they are out of the room (XEP-0045 section 7.14).
-bool IsFarewell(const xmpp::Stanza& stanza) {
-  return stanza.kind() == common::v1::STANZA_KIND_PRESENCE && stanza.type() == "unavailable" &&
-         stanza.payload().find("<status code=\"110\"/>") != std::string::npos;
 }
 
 /// An earlier owner has given it to the session, whose client has not acknowledged it: whatever the user has
@@ -155,11 +150,11 @@ void RecordProcessor::OnNotApplied(Shard& shard, const PendingRecord& pending) {
 void RecordProcessor::Return(Shard& shard, PendingRecord& pending) {
   if (!pending.record.has_delivery()) return;
   xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
-  if (const auto ghost = GhostOf(stanza); ghost && !xmpp::ResourceOf(stanza.to()).empty()) {
+  if (const auto ghost = ghosts_.ConditionFor(stanza); ghost && !xmpp::ResourceOf(stanza.to()).empty()) {
     Cause cause;
     cause.offset = pending.offset;
     cause.trace_id = pending.record.trace_id();
-    return TellOfGhost(shard, cause, stanza, stanza.to(), *ghost);
+    return ghosts_.Tell(shard, cause, stanza, stanza.to(), *ghost);
   }
   const bool is_message =
       stanza.kind() == common::v1::STANZA_KIND_MESSAGE && xmpp::Has(stanza, common::v1::STANZA_TRAIT_BODY);
@@ -255,7 +250,7 @@ bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
   if (!refusal->condition || stanza.type() == "error" || stanza.type() == "result") return false;
   // Whom a room hears nobody is at, it takes out: that the user does not want to hear one occupant is none of
   // its business.
-  if (GhostOf(stanza)) return false;
+  if (ghosts_.ConditionFor(stanza)) return false;
   metrics_.bounced.Increment();
   Cause cause;
   cause.offset = pending.offset;
@@ -361,56 +356,28 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   const std::string resource(xmpp::ResourceOf(presence.to()));
   auto delivery = MakeDelivery(pending, presence);
   const xmpp::Stanza& stanza = delivery->stanza;
-  const bool is_of_room = addresses_.IsOfRooms(stanza.from());
   bool is_there = resource.empty();
   for (const auto& session : user.sessions) {
     const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
     if (!wanted && !IsOwed(*session, pending)) continue;
-    const bool is_spared = is_of_room ? IsSparedOfRooms(*session, stanza, pending.offset)
-                                      : deliverer_.IsSpared(*session, stanza, pending.offset);
-    if (is_spared) continue;
+    if (ghosts_.IsSpared(*session, stanza, pending.offset)) continue;
     is_there = true;
     deliverer_.SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
   }
   if (is_there) return;
-  if (const auto ghost = GhostOf(stanza)) {
+  if (const auto ghost = ghosts_.ConditionFor(stanza)) {
     Cause cause;
     cause.offset = pending.offset;
     cause.trace_id = pending.record.trace_id();
-    TellOfGhost(*user.shard, cause, stanza, stanza.to(), *ghost);
+    ghosts_.Tell(*user.shard, cause, stanza, stanza.to(), *ghost);
   }
-}
-
-std::optional<xmpp::ErrorCondition> RecordProcessor::GhostOf(const xmpp::Stanza& stanza) const {
-  const bool is_message = stanza.kind() == common::v1::STANZA_KIND_MESSAGE && stanza.type() == "groupchat";
-  const bool is_presence = stanza.kind() == common::v1::STANZA_KIND_PRESENCE && stanza.type().empty();
-  if ((!is_message && !is_presence) || !addresses_.IsOfRooms(stanza.from())) return std::nullopt;
-  return is_message ? xmpp::ErrorCondition::kServiceUnavailable : xmpp::ErrorCondition::kRecipientUnavailable;
-}
-
-void RecordProcessor::TellOfGhost(Shard& shard, Cause cause, const xmpp::Stanza& stanza,
-                                  std::string_view ghost, xmpp::ErrorCondition condition) {
-  metrics_.bounced.Increment();
-  xmpp::Stanza said;
-  said.set_kind(stanza.kind());
-  said.set_type(stanza.type());
-  said.set_id(stanza.id());
-  said.set_from(stanza.from());
-  said.set_to(ghost.data(), ghost.size());
-  consequences_.AppendDelivery(shard, cause, xmpp::MakeError(said, condition));
-}
-
-bool RecordProcessor::IsSparedOfRooms(const Session& session, const xmpp::Stanza& stanza,
-                                      std::int64_t offset) {
-  return !IsFarewell(stanza) && deliverer_.HasTooMuch(session, offset);
 }
 
 void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
   events::v1::Fanout& fanout = *pending.record.mutable_fanout();
   const xmpp::Stanza* stanza = &fanout.stanza();
   const bool is_probe = stanza->type() == "probe";
-  const bool is_of_room = addresses_.IsOfRooms(stanza->from());
-  const auto ghost = is_of_room ? GhostOf(*stanza) : std::nullopt;
+  const auto ghost = ghosts_.ConditionFor(*stanza);
   const RecordKey key{RecordClass::kStanza, std::string(xmpp::BareOf(stanza->from()))};
   // One stanza for all of them: nothing of it is copied for one more.
   std::shared_ptr<Delivery> delivery;
@@ -426,7 +393,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
     bool is_there = !ghost || resource.empty();
     User* user = shard.FindUser(xmpp::BareOf(recipient));
     if (user == nullptr || account_changes_.IsGoing(shard, user->bare, pending.offset)) {
-      if (!is_there) TellOfGhost(shard, cause, *stanza, recipient, *ghost);
+      if (!is_there) ghosts_.Tell(shard, cause, *stanza, recipient, *ghost);
       continue;
     }
     if (!pending.in_turn && order_.HasToWait(*user, key)) {
@@ -454,9 +421,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
       const bool wanted =
           is_welcome && (resource.empty() ? session->available() : session->resource() == resource);
       if (!wanted && !IsOwed(*session, pending)) continue;
-      const bool is_spared = is_of_room ? IsSparedOfRooms(*session, *stanza, pending.offset)
-                                        : deliverer_.IsSpared(*session, *stanza, pending.offset);
-      if (is_spared) continue;
+      if (ghosts_.IsSpared(*session, *stanza, pending.offset)) continue;
       is_there = true;
       if (!delivery) {
         delivery = MakeDelivery(pending, *fanout.mutable_stanza());
@@ -470,7 +435,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
         sessions.push_back(session.get());
       }
     }
-    if (!is_there) TellOfGhost(shard, cause, *stanza, recipient, *ghost);
+    if (!is_there) ghosts_.Tell(shard, cause, *stanza, recipient, *ghost);
   }
   if (!sessions.empty()) deliverer_.SendToAll(sessions, delivery, /*primary=*/false);
 }

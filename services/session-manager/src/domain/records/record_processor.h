@@ -2,11 +2,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string_view>
 
 #include "domain/delivery/delivery.h"
-#include "domain/records/cause.h"
 #include "domain/records/record_order.h"
 #include "domain/records/shard.h"
 #include "rookery/base/clock.h"
@@ -24,6 +22,7 @@ class ClientStanzaProcessor;
 class Consequences;
 class Deliverer;
 class FeatureHooks;
+class Ghosts;
 class IqRouter;
 class PresenceTracker;
 class RecordOrder;
@@ -38,10 +37,11 @@ class RecordProcessor final : public RecordOrder::Applier {
  public:
   RecordProcessor(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
                   const Addresses& addresses, Users& users, Consequences& consequences,
-                  const FeatureHooks& features, Outbox& outbox, Bounces& bounces, Deliverer& deliverer,
-                  RecordOrder& order, PresenceTracker& presence, SubscriptionHandler& subscriptions,
-                  IqRouter& iqs, ClientStanzaProcessor& client_stanzas, LiveSessions& live,
-                  SessionParker& parker, SessionEnds& ends, AccountChanges& account_changes)
+                  const FeatureHooks& features, Outbox& outbox, Bounces& bounces, Ghosts& ghosts,
+                  Deliverer& deliverer, RecordOrder& order, PresenceTracker& presence,
+                  SubscriptionHandler& subscriptions, IqRouter& iqs, ClientStanzaProcessor& client_stanzas,
+                  LiveSessions& live, SessionParker& parker, SessionEnds& ends,
+                  AccountChanges& account_changes)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -51,6 +51,7 @@ class RecordProcessor final : public RecordOrder::Applier {
         features_(features),
         outbox_(outbox),
         bounces_(bounces),
+        ghosts_(ghosts),
         deliverer_(deliverer),
         order_(order),
         presence_(presence),
@@ -81,14 +82,6 @@ class RecordProcessor final : public RecordOrder::Applier {
   /// Whether no feature refuses the stanza; else its sender has been told what there is to tell.
   bool IsWelcome(User& user, PendingRecord& pending);
   void ApplyFanout(Shard& shard, PendingRecord& pending);
-  /// What a room is told that has said this to somebody who is not there, so that it takes them out
-  /// (XEP-0045, Ghost Users); nothing where it has nothing to learn, or the sender is no room.
-  std::optional<xmpp::ErrorCondition> GhostOf(const xmpp::Stanza& stanza) const;
-  /// `ghost`: to whom it was said. Nothing of the stanza is given back.
-  void TellOfGhost(Shard& shard, Cause cause, const xmpp::Stanza& stanza, std::string_view ghost,
-                   xmpp::ErrorCondition condition);
-  /// Whether the session has too much already to be given what a room says, too (delivery/README.md, B4).
-  bool IsSparedOfRooms(const Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
   void ApplyMessage(User& user, PendingRecord& pending);
   void ApplyPresence(User& user, PendingRecord& pending);
   void ApplyIq(User& user, PendingRecord& pending);
@@ -110,6 +103,7 @@ class RecordProcessor final : public RecordOrder::Applier {
   const FeatureHooks& features_;
   Outbox& outbox_;
   Bounces& bounces_;
+  Ghosts& ghosts_;
   Deliverer& deliverer_;
   RecordOrder& order_;
   PresenceTracker& presence_;

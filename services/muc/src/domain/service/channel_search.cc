@@ -1,4 +1,4 @@
-#include "service/channel_search.h"
+#include "domain/service/channel_search.h"
 
 #include <algorithm>
 #include <optional>
@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "domain/service/room_pages.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/ns.h"
 #include "rookery/xmpp/rsm.h"
-#include "service/room_pages.h"
 
 namespace rookery::muc::channel_search {
 

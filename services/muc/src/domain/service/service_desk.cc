@@ -1,14 +1,14 @@
-#include "service/service_desk.h"
+#include "domain/service/service_desk.h"
 
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "domain/service/channel_search.h"
+#include "domain/service/room_pages.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
 #include "rookery/xmpp/rsm.h"
-#include "service/channel_search.h"
-#include "service/room_pages.h"
 
 namespace rookery::muc {
 

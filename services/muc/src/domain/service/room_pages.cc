@@ -1,4 +1,4 @@
-#include "service/room_pages.h"
+#include "domain/service/room_pages.h"
 
 #include <algorithm>
 
