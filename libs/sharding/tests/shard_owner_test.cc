@@ -64,8 +64,9 @@ class FakeService final : public ShardService {
     return parsed;
   }
   void OnFenced(Shard&) override { steps.push_back("fenced"); }
-  Task<absl::Status> Load(std::shared_ptr<Shard>) override {
+  Task<absl::Status> Load(std::shared_ptr<Shard> shard) override {
     while (stalls) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    shard->stored_epoch = std::exchange(stored_epoch, -1);
     steps.push_back(load_error.ok() ? "loaded" : "not loaded");
     co_return std::exchange(load_error, absl::OkStatus());
   }
@@ -94,6 +95,7 @@ class FakeService final : public ShardService {
   std::vector<std::string> Take() { return std::exchange(steps, {}); }
   std::vector<std::string> steps;
   absl::Status load_error;
+  std::int64_t stored_epoch = -1;
   /// Load waits.
   bool stalls = false;
   bool is_busy = false;
@@ -668,6 +670,47 @@ TEST_F(ShardOwnerTest, AFenceThatCameLate_TheRightfulOwnerTakesTheShardAgain) {
   EXPECT_EQ(one->owner.Find(0)->epoch, 3);
 }
 
+TEST_F(ShardOwnerTest, AStoreKnowsOfANewerOwner_TheShardIsAcquiredAfreshWithANewerEpoch) {
+  auto one = Make();
+  one->service.load_error = absl::FailedPreconditionError("another owner");
+  one->service.stored_epoch = 100;
+  one->owner.OnAssigned(0);
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_THAT(one->service.Take(),
+              ElementsAre("fenced", "not loaded", "forget", "fenced", "loaded", "reading", "live"));
+  EXPECT_EQ(one->owner.Find(0)->epoch, 101);
+  EXPECT_EQ(one->owner.metrics().superseded.Value(), 1);
+}
+
+TEST_F(ShardOwnerTest, ALiveShardIsDoubted_ItIsAcquiredAfreshIfTheGroupSaysThatItIsOurs) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  Put(0, "a", 1);
+  one->service.finishes = false;
+  Settle(*one);
+  one->service.Take();
+  one->consumer->error = absl::FailedPreconditionError("not a member");
+  one->owner.Doubt(one->owner.Shared(0));
+  const std::size_t records = Records(0).size();
+  EXPECT_FALSE(SettleUntil(*one, [&] { return Records(0).size() > records; }));
+  EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
+  one->consumer->error = absl::OkStatus();
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_THAT(one->service.Take(), ElementsAre("fenced", "loaded", "reading", "apply 1 again", "live"));
+}
+
+TEST_F(ShardOwnerTest, DoubtedWhileItIsHandedOver_ItIsGivenBack) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.OnRevoking(0);
+  one->owner.Doubt(one->owner.Shared(0));
+  Settle(*one);
+  EXPECT_THAT(one->consumer->released, ElementsAre(0));
+  EXPECT_EQ(one->owner.owned(), 0u);
+}
+
 TEST_F(ShardOwnerTest, FrozenForTooLong_EverythingIsGivenUp) {
   auto one = Make();
   one->owner.OnAssigned(0);
@@ -745,6 +788,30 @@ TEST_F(ShardOwnerTest, LogCut_GoesOnFromWhatIsThere_EpochsRiseForEveryLaterOwner
   EXPECT_EQ(two->owner.Find(0)->epoch, 22);
   CommitNow(*two);
   EXPECT_EQ(Committed()[0], 2);
+}
+
+TEST_F(ShardOwnerTest, LogCut_LaterOwnersReadSinceWhichEpochItsOffsetsAreThese) {
+  for (int i = 0; i < 20; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  EXPECT_EQ(one->owner.Find(0)->log_since, -1);
+  CommitNow(*one);
+  one.reset();
+  Records(0).clear();
+
+  auto two = Make("two");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  EXPECT_EQ(two->owner.Find(0)->log_since, 22);
+  CommitNow(*two);
+  two.reset();
+
+  auto three = Make("three");
+  three->owner.OnAssigned(0);
+  Settle(*three);
+  EXPECT_EQ(three->owner.Find(0)->log_since, 22);
+  EXPECT_EQ(three->owner.metrics().log_cuts.Value(), 0);
 }
 
 TEST_F(ShardOwnerTest, LogCutUnderALivingOwner_AcquiredAfresh_NewRecordsAreApplied) {
