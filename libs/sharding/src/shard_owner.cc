@@ -75,8 +75,9 @@ ShardMetrics::ShardMetrics(telemetry::Metrics& m)
       expired(m.Counter("expired_records_total",
                         "Records that the log dropped (retention) before they were finished")),
       freezes(m.Counter("freezes_total", "Times this process stood still for seconds")),
-      superseded(m.Counter("shards_superseded_total",
-                           "Shards in whose log a newer owner was found before the group had said so")),
+      superseded(
+          m.Counter("shards_superseded_total",
+                    "Shards of which the log or a store knew a newer owner before the group had said so")),
       surrenders(m.Counter("surrenders_total",
                            "Times this process gave up its shards since it could not do their work")),
       acquire_seconds(m.Histogram("shard_acquire_seconds", "From assignment to reading",
@@ -229,7 +230,8 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
   const bool is_read = shard->phase != Shard::Phase::kAcquiring;
-  const FormerLife former{is_read ? shard->window.cursor() : -1, shard->epoch, was_cut};
+  const FormerLife former{is_read ? shard->window.cursor() : -1, std::max(shard->epoch, shard->stored_epoch),
+                          was_cut};
   Drop(shard);
   Begin(shard->number, former);
 }
@@ -301,11 +303,12 @@ Task<absl::StatusOr<ShardOwner::LookBack>> ShardOwner::FindLookBack(std::uint32_
   co_return look_back;
 }
 
-Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch) {
+Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch, bool was_cut) {
   events::v1::Fence fence;
   fence.set_shard(shard->number);
   fence.set_instance(options_.instance);
   if (least_epoch >= 0) fence.set_epoch(least_epoch);
+  fence.set_log_was_cut(was_cut);
   const std::unique_ptr<google::protobuf::MessageLite> record = service_->MakeFence(fence);
   const auto refused = [number = shard->number](const absl::Status& why) {
     telemetry::LogError("shard.fence_failed", {{"shard", number}, {"error", Message(why)}});
@@ -314,6 +317,7 @@ Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t le
       shard, {options_.topic, shard->number, {}}, [&record] { return record.get(); }, refused);
   shard->fence_offset = offset;
   shard->epoch = std::max(offset, least_epoch);
+  if (was_cut) shard->log_since = shard->epoch;
 }
 
 Task<std::int64_t> ShardOwner::AppendUntilTaken(std::shared_ptr<Shard> from, Place place, MakeRecord make,
@@ -377,7 +381,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
     co_await AwaitCertainty(shard, /*cursor=*/-1);
     NoteTime();
   }
-  co_await AppendFence(shard, least_epoch);
+  co_await AppendFence(shard, least_epoch, was_cut);
   service_->OnFenced(*shard);
   PublishShards();
 
@@ -388,6 +392,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     const absl::Status loaded = co_await service_->Load(shard);
     if (loaded.ok()) break;
+    if (absl::IsFailedPrecondition(loaded)) co_return Doubt(shard);
     telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(loaded)}});
   }
   look_back = std::min(look_back, shard->fence_offset);
@@ -450,6 +455,7 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
       shard->duplicates.SawFence(events::ToProto(options_.topic), shard->number, epoch, read.timestamp_ms);
       shard->read_epoch = std::max(shard->read_epoch, epoch);
       if (offset < shard->fence_offset) shard->former_epoch = std::max(shard->former_epoch, epoch);
+      if (parsed.fence->log_was_cut()) shard->log_since = std::max(shard->log_since, epoch);
     }
     if (!is_finished) shard->window.Release(offset);
     if (offset == shard->fence_offset && shard->phase == Shard::Phase::kRecovering) OnFenceRead(*shard);
@@ -497,6 +503,16 @@ void ShardOwner::Supersede(const std::shared_ptr<Shard>& shard, const events::v1
   metrics_.superseded.Increment();
   telemetry::LogWarn("shard.superseded",
                      {{"shard", shard->number}, {"epoch", shard->epoch}, {"by", fence.instance()}});
+  BeginAnew(shard, /*was_cut=*/false);
+}
+
+void ShardOwner::Doubt(const std::shared_ptr<Shard>& shard) {
+  // One that is being given back has nothing more to ask.
+  if (shard->released() || shard->leaving) return;
+  metrics_.superseded.Increment();
+  telemetry::LogWarn(
+      "shard.superseded",
+      {{"shard", shard->number}, {"epoch", shard->epoch}, {"stored_epoch", shard->stored_epoch}});
   BeginAnew(shard, /*was_cut=*/false);
 }
 
@@ -602,6 +618,7 @@ void ShardOwner::OnRevoking(std::int32_t partition) {
     consumer_->ReleaseDone(partition);
     return;
   }
+  shard->leaving = true;
   shard->Spawn("shard.hand_over", HandOver(shard));
 }
 

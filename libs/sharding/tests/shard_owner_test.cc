@@ -5,14 +5,17 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <deque>
 
 #include "rookery/events/v1/room_record.pb.h"
 #include "rookery/runtime/event.h"
+#include "rookery/testing/fake_broker.h"
 
 namespace rookery::sharding {
 namespace {
 
+using rookery::testing::FakeBroker;
+using rookery::testing::FakeConsumer;
+using rookery::testing::FakeLog;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
@@ -38,141 +41,6 @@ class SkewedClock final : public Clock {
   const std::chrono::milliseconds skew_;
 };
 
-struct Kept {
-  Kept(std::string bytes, std::int64_t time = kStart)  // NOLINT: most tests care for the value only
-      : value(std::move(bytes)), timestamp_ms(time) {}
-  std::string value;
-  std::int64_t timestamp_ms;
-};
-
-/// One topic in memory. What is appended is in the log when the test says so.
-struct Broker {
-  std::map<std::uint32_t, std::vector<Kept>> partitions;
-  /// What retention has left.
-  std::int64_t first = 0;
-  std::map<std::int32_t, std::int64_t> committed;
-};
-
-class FakeLog final : public events::Log {
- public:
-  FakeLog(Broker& broker, const Clock& clock) : broker_(broker), clock_(clock) {}
-  void Append(events::Topic, std::uint32_t partition, std::string_view,
-              const google::protobuf::MessageLite& record, OnAppended on_appended) override {
-    in_flight.push_back({partition, record.SerializeAsString(), std::move(on_appended)});
-  }
-  void Flush() {
-    while (!in_flight.empty()) {
-      Pending next = std::move(in_flight.front());
-      in_flight.pop_front();
-      absl::StatusOr<std::int64_t> result = -1;
-      if (next.is_dropped) {
-        result = absl::AbortedError("given up");
-      } else if (!refusal.ok()) {
-        result = refusal;
-      } else {
-        auto& partition = broker_.partitions[next.partition];
-        partition.emplace_back(std::move(next.value), clock_.UnixMillisNow());
-        result = static_cast<std::int64_t>(partition.size()) - 1;
-      }
-      refusal = absl::OkStatus();
-      if (next.on_appended) next.on_appended(result);
-    }
-  }
-  bool is_congested() const override { return congested; }
-  void DropInFlight() override {
-    ++drops;
-    for (Pending& pending : in_flight) pending.is_dropped = true;
-  }
-  const events::Topology& topology() const override { return topology_; }
-
-  struct Pending {
-    std::uint32_t partition;
-    std::string value;
-    OnAppended on_appended;
-    bool is_dropped = false;
-  };
-  std::deque<Pending> in_flight;
-  /// Of the next append.
-  absl::Status refusal;
-  bool congested = false;
-  int drops = 0;
-
- private:
-  Broker& broker_;
-  const Clock& clock_;
-  events::Topology topology_{{4, 4, 4, 4}};
-};
-
-class FakeConsumer final : public kafka::Consumer {
- public:
-  /// `place`: who looks for it; null once it is gone.
-  FakeConsumer(Broker& broker, asio::any_io_executor executor, FakeConsumer*& place)
-      : answers(std::make_shared<runtime::Event>(std::move(executor))), broker_(broker), place_(place) {
-    place_ = this;
-  }
-  ~FakeConsumer() override {
-    if (place_ == this) place_ = nullptr;
-  }
-  void Seek(std::int32_t partition, std::int64_t offset) override { position[partition] = offset; }
-  void Pause(std::int32_t partition) override { paused.insert(partition); }
-  void Resume(std::int32_t partition) override { paused.erase(partition); }
-  Task<absl::StatusOr<std::int64_t>> Committed(std::int32_t partition) override {
-    if (!error.ok()) co_return error;
-    if (is_away && !is_closed) {
-      ++asked;
-      const std::shared_ptr<runtime::Event> answer = answers;
-      co_await answer->Wait();
-      co_return absl::CancelledError("the consumer is gone");
-    }
-    const auto found = broker_.committed.find(partition);
-    co_return found == broker_.committed.end() ? -1 : found->second;
-  }
-  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t partition,
-                                                   std::int64_t unix_millis) override {
-    ++questions;
-    const auto& records = broker_.partitions[static_cast<std::uint32_t>(partition)];
-    auto at = static_cast<std::size_t>(broker_.first);
-    while (at < records.size() && records[at].timestamp_ms < unix_millis) ++at;
-    co_return static_cast<std::int64_t>(at);
-  }
-  Task<absl::StatusOr<std::pair<std::int64_t, std::int64_t>>> Watermarks(std::int32_t partition) override {
-    if (!error.ok()) co_return error;
-    co_return std::pair<std::int64_t, std::int64_t>(
-        broker_.first, broker_.partitions[static_cast<std::uint32_t>(partition)].size());
-  }
-  Task<absl::Status> Commit(std::vector<Position> positions) override {
-    if (!error.ok()) co_return error;
-    if (!commit_error.ok()) co_return commit_error;
-    for (const Position& next : positions) broker_.committed[next.partition] = next.offset;
-    co_return absl::OkStatus();
-  }
-  void ReleaseDone(std::int32_t partition) override {
-    position.erase(partition);
-    released.push_back(partition);
-  }
-  Task<void> Close(std::chrono::milliseconds) override {
-    is_closed = true;
-    answers->Set();
-    co_return;
-  }
-
-  absl::Status error;
-  absl::Status commit_error;
-  /// Questions are answered when it is closed.
-  bool is_away = false;
-  bool is_closed = false;
-  int asked = 0;
-  int questions = 0;
-  std::map<std::int32_t, std::int64_t> position;
-  std::set<std::int32_t> paused;
-  std::vector<std::int32_t> released;
-  std::shared_ptr<runtime::Event> answers;
-
- private:
-  Broker& broker_;
-  FakeConsumer*& place_;
-};
-
 struct Read final : Record {
   events::v1::RoomRecord body;
 };
@@ -196,8 +64,9 @@ class FakeService final : public ShardService {
     return parsed;
   }
   void OnFenced(Shard&) override { steps.push_back("fenced"); }
-  Task<absl::Status> Load(std::shared_ptr<Shard>) override {
+  Task<absl::Status> Load(std::shared_ptr<Shard> shard) override {
     while (stalls) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    shard->stored_epoch = std::exchange(stored_epoch, -1);
     steps.push_back(load_error.ok() ? "loaded" : "not loaded");
     co_return std::exchange(load_error, absl::OkStatus());
   }
@@ -226,6 +95,7 @@ class FakeService final : public ShardService {
   std::vector<std::string> Take() { return std::exchange(steps, {}); }
   std::vector<std::string> steps;
   absl::Status load_error;
+  std::int64_t stored_epoch = -1;
   /// Load waits.
   bool stalls = false;
   bool is_busy = false;
@@ -249,7 +119,8 @@ class ShardOwnerTest : public ::testing::Test {
       });
     }
     std::unique_ptr<FakeConsumer> MakeConsumer(ShardOwnerTest& test) {
-      return std::make_unique<FakeConsumer>(test.broker_, test.io_.get_executor(), consumer);
+      return std::make_unique<FakeConsumer>(test.broker_, events::Topic::kRooms, test.io_.get_executor(),
+                                            consumer);
     }
     static OwnerOptions Named(OwnerOptions options, const char* name) {
       options.instance = name;
@@ -273,25 +144,8 @@ class ShardOwnerTest : public ::testing::Test {
     for (bool moved = true; moved;) {
       io_.restart();
       moved = io_.poll() > 0;
-      moved = moved || !process.log.in_flight.empty();
-      process.log.Flush();
-      if (process.consumer == nullptr) continue;
-      for (const auto& [partition, offset] : std::map(process.consumer->position)) {
-        const auto& records = broker_.partitions[static_cast<std::uint32_t>(partition)];
-        if (const auto end = static_cast<std::int64_t>(records.size()); offset > end) {
-          process.consumer->position[partition] = end;
-          process.owner.OnOffsetMissing(partition, offset, broker_.first, end);
-          moved = true;
-          continue;
-        }
-        if (process.consumer->paused.contains(partition) ||
-            offset >= static_cast<std::int64_t>(records.size()))
-          continue;
-        ++process.consumer->position[partition];
-        const Kept read = records[static_cast<std::size_t>(offset)];
-        process.owner.OnRecord({partition, offset, read.timestamp_ms, {}, read.value});
-        moved = true;
-      }
+      moved = process.log.Flush() || moved;
+      if (process.consumer != nullptr) moved = process.consumer->Give(process.owner) || moved;
     }
   }
   bool SettleUntil(Process& process, const std::function<bool()>& done) {
@@ -307,7 +161,7 @@ class ShardOwnerTest : public ::testing::Test {
     events::v1::RoomRecord record;
     record.mutable_origin()->mutable_client()->set_session_id(session);
     record.mutable_origin()->mutable_client()->set_count(count);
-    broker_.partitions[partition].emplace_back(record.SerializeAsString(), clock_.UnixMillisNow());
+    Records(partition).push_back({record.SerializeAsString(), clock_.UnixMillisNow()});
   }
   /// Time passes for a process that runs.
   void Elapse(Process& process, std::chrono::seconds time) {
@@ -321,9 +175,14 @@ class ShardOwnerTest : public ::testing::Test {
     Settle(process);
   }
 
+  std::vector<FakeBroker::Record>& Records(std::uint32_t partition) {
+    return broker_.records(events::Topic::kRooms, partition);
+  }
+  std::map<std::int32_t, std::int64_t>& Committed() { return broker_.committed(events::Topic::kRooms); }
+
   asio::io_context io_;
   HandClock clock_;
-  Broker broker_;
+  FakeBroker broker_;
   OwnerOptions options_;
 };
 
@@ -342,7 +201,7 @@ TEST_F(ShardOwnerTest, TheStepsOfAShardsLife) {
   Settle(*one);
   EXPECT_THAT(one->service.Take(), ElementsAre("hand over", "forget"));
   EXPECT_THAT(one->consumer->released, ElementsAre(2));
-  EXPECT_EQ(broker_.committed[2], 4);
+  EXPECT_EQ(Committed()[2], 4);
   EXPECT_THAT(one->published, IsEmpty());
 }
 
@@ -524,7 +383,7 @@ TEST_F(ShardOwnerTest, WhatOneStuckRecordMakesOthersRemember_IsBounded) {
     one->owner.Append(shard, events::Topic::kRooms, 1, {}, said, [](Shard&, const auto&) {});
   };
   const auto is_read = [&](std::uint32_t shard) {
-    return one->owner.Find(shard)->next_read == static_cast<std::int64_t>(broker_.partitions[shard].size());
+    return one->owner.Find(shard)->next_read == static_cast<std::int64_t>(Records(shard).size());
   };
   one->owner.OnAssigned(0);
   one->owner.OnAssigned(1);
@@ -759,12 +618,12 @@ TEST_F(ShardOwnerTest, FrozenWhileItWasAcquiredAndMoved_ItPutsNoFenceBehindTheNe
   two->owner.OnAssigned(0);
   Settle(*two);
   ASSERT_EQ(two->owner.live(), 1);
-  const std::size_t records = broker_.partitions[0].size();
+  const std::size_t records = Records(0).size();
   // It wakes up, and has not yet heard that it is no member any more.
   one->consumer->is_away = false;
   one->consumer->commit_error = absl::FailedPreconditionError("not a member");
   one->consumer->answers->Set();
-  EXPECT_FALSE(SettleUntil(*one, [&] { return broker_.partitions[0].size() > records; }));
+  EXPECT_FALSE(SettleUntil(*one, [&] { return Records(0).size() > records; }));
   one->owner.OnLost(0);
   Settle(*one);
   Settle(*two);
@@ -798,17 +657,58 @@ TEST_F(ShardOwnerTest, AFenceThatCameLate_TheRightfulOwnerTakesTheShardAgain) {
   Settle(*one);
   one->service.Take();
   // Of a process that was cut off when the shard became ours.
-  broker_.partitions[0].push_back([] {
+  Records(0).push_back([] {
     events::v1::RoomRecord record;
     record.mutable_fence()->set_shard(0);
     record.mutable_fence()->set_instance("late");
-    return Kept(record.SerializeAsString());
+    return FakeBroker::Record{record.SerializeAsString(), kStart};
   }());
   Put(0, "a", 1);
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
   EXPECT_THAT(one->service.Take(),
               ElementsAre("forget", "fenced", "loaded", "reading", "apply 2 again", "live"));
   EXPECT_EQ(one->owner.Find(0)->epoch, 3);
+}
+
+TEST_F(ShardOwnerTest, AStoreKnowsOfANewerOwner_TheShardIsAcquiredAfreshWithANewerEpoch) {
+  auto one = Make();
+  one->service.load_error = absl::FailedPreconditionError("another owner");
+  one->service.stored_epoch = 100;
+  one->owner.OnAssigned(0);
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_THAT(one->service.Take(),
+              ElementsAre("fenced", "not loaded", "forget", "fenced", "loaded", "reading", "live"));
+  EXPECT_EQ(one->owner.Find(0)->epoch, 101);
+  EXPECT_EQ(one->owner.metrics().superseded.Value(), 1);
+}
+
+TEST_F(ShardOwnerTest, ALiveShardIsDoubted_ItIsAcquiredAfreshIfTheGroupSaysThatItIsOurs) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  Put(0, "a", 1);
+  one->service.finishes = false;
+  Settle(*one);
+  one->service.Take();
+  one->consumer->error = absl::FailedPreconditionError("not a member");
+  one->owner.Doubt(one->owner.Shared(0));
+  const std::size_t records = Records(0).size();
+  EXPECT_FALSE(SettleUntil(*one, [&] { return Records(0).size() > records; }));
+  EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
+  one->consumer->error = absl::OkStatus();
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_THAT(one->service.Take(), ElementsAre("fenced", "loaded", "reading", "apply 1 again", "live"));
+}
+
+TEST_F(ShardOwnerTest, DoubtedWhileItIsHandedOver_ItIsGivenBack) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.OnRevoking(0);
+  one->owner.Doubt(one->owner.Shared(0));
+  Settle(*one);
+  EXPECT_THAT(one->consumer->released, ElementsAre(0));
+  EXPECT_EQ(one->owner.owned(), 0u);
 }
 
 TEST_F(ShardOwnerTest, FrozenForTooLong_EverythingIsGivenUp) {
@@ -854,7 +754,7 @@ TEST_F(ShardOwnerTest, FrozenForTooLongWhileItIsAcquired_ItsCursorStays) {
   one->owner.OnAssigned(0);
   Settle(*one);
   CommitNow(*one);
-  const std::int64_t committed = broker_.committed[0];
+  const std::int64_t committed = Committed()[0];
   ASSERT_GT(committed, 0);
   one->owner.OnLost(0);
   one->service.stalls = true;
@@ -864,7 +764,7 @@ TEST_F(ShardOwnerTest, FrozenForTooLongWhileItIsAcquired_ItsCursorStays) {
   clock_.elapsed += std::chrono::seconds(61);
   one->owner.NoteTime();
   Settle(*one);
-  EXPECT_EQ(broker_.committed[0], committed);
+  EXPECT_EQ(Committed()[0], committed);
   one->service.stalls = false;
   EXPECT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
 }
@@ -875,9 +775,9 @@ TEST_F(ShardOwnerTest, LogCut_GoesOnFromWhatIsThere_EpochsRiseForEveryLaterOwner
   one->owner.OnAssigned(0);
   Settle(*one);
   CommitNow(*one);
-  EXPECT_EQ(broker_.committed[0], 21);
+  EXPECT_EQ(Committed()[0], 21);
   one.reset();
-  broker_.partitions[0].clear();
+  Records(0).clear();
   Put(0, "b", 1);
 
   auto two = Make("two");
@@ -887,7 +787,31 @@ TEST_F(ShardOwnerTest, LogCut_GoesOnFromWhatIsThere_EpochsRiseForEveryLaterOwner
               ElementsAre("fenced", "loaded", "reading a cut log", "apply 0 again", "live"));
   EXPECT_EQ(two->owner.Find(0)->epoch, 22);
   CommitNow(*two);
-  EXPECT_EQ(broker_.committed[0], 2);
+  EXPECT_EQ(Committed()[0], 2);
+}
+
+TEST_F(ShardOwnerTest, LogCut_LaterOwnersReadSinceWhichEpochItsOffsetsAreThese) {
+  for (int i = 0; i < 20; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  EXPECT_EQ(one->owner.Find(0)->log_since, -1);
+  CommitNow(*one);
+  one.reset();
+  Records(0).clear();
+
+  auto two = Make("two");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  EXPECT_EQ(two->owner.Find(0)->log_since, 22);
+  CommitNow(*two);
+  two.reset();
+
+  auto three = Make("three");
+  three->owner.OnAssigned(0);
+  Settle(*three);
+  EXPECT_EQ(three->owner.Find(0)->log_since, 22);
+  EXPECT_EQ(three->owner.metrics().log_cuts.Value(), 0);
 }
 
 TEST_F(ShardOwnerTest, LogCutUnderALivingOwner_AcquiredAfresh_NewRecordsAreApplied) {
@@ -898,7 +822,7 @@ TEST_F(ShardOwnerTest, LogCutUnderALivingOwner_AcquiredAfresh_NewRecordsAreAppli
   CommitNow(*one);
   one->service.Take();
   const std::int64_t epoch = one->owner.Find(0)->epoch;
-  broker_.partitions[0].clear();
+  Records(0).clear();
   Put(0, "b", 1);
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
   EXPECT_THAT(one->service.Take(),
@@ -909,7 +833,7 @@ TEST_F(ShardOwnerTest, LogCutUnderALivingOwner_AcquiredAfresh_NewRecordsAreAppli
   Settle(*one);
   EXPECT_THAT(one->service.Take(), ElementsAre("apply 2"));
   CommitNow(*one);
-  EXPECT_EQ(broker_.committed[0], 3);
+  EXPECT_EQ(Committed()[0], 3);
 }
 
 TEST_F(ShardOwnerTest, LogCutUnderALivingOwner_TheNextOwnerTakesNoNewRecordForAFinishedOne) {
@@ -918,10 +842,10 @@ TEST_F(ShardOwnerTest, LogCutUnderALivingOwner_TheNextOwnerTakesNoNewRecordForAF
   one->owner.OnAssigned(0);
   Settle(*one);
   CommitNow(*one);
-  EXPECT_EQ(broker_.committed[0], 21);
-  broker_.partitions[0].clear();
+  EXPECT_EQ(Committed()[0], 21);
+  Records(0).clear();
   one->service.stalls = true;  // it dies before it has read anything of what is new
-  SettleUntil(*one, [&] { return !broker_.partitions[0].empty(); });
+  SettleUntil(*one, [&] { return !Records(0).empty(); });
   Settle(*one);
   one->consumer->position.clear();
   one.reset();
@@ -949,8 +873,8 @@ TEST_F(ShardOwnerTest, AnOffsetBelowTheOnesThatWereRead_TheLogIsAnotherOne) {
 
 TEST_F(ShardOwnerTest, TheLogDroppedWhatWasNotFinished_IsCounted) {
   for (int i = 0; i < 20; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
-  broker_.committed[0] = 5;
-  broker_.first = 12;
+  Committed()[0] = 5;
+  broker_.first(events::Topic::kRooms, 0) = 12;
   auto one = Make();
   one->owner.OnAssigned(0);
   Settle(*one);
@@ -993,7 +917,7 @@ TEST_F(ShardOwnerTest, TheCursorHasStoodStill_WhatWasSaidAgainBehindItIsRecognis
   CommitNow(*one);
   one->service.finishes = true;
   Elapse(*one, std::chrono::seconds(10));
-  const std::size_t again = broker_.partitions[0].size();
+  const std::size_t again = Records(0).size();
   Put(0, "a", 1);
   for (std::uint64_t i = 1; i <= 30; ++i) {
     Elapse(*one, std::chrono::seconds(10));
@@ -1034,7 +958,7 @@ TEST_F(ShardOwnerTest, AfterALongSilence_LittleMoreThanTheHorizonIsReadAgain) {
     Put(0, "a", static_cast<std::uint64_t>(i + 1));
     clock_.elapsed += std::chrono::seconds(10);
   }
-  broker_.committed[0] = 600;
+  Committed()[0] = 600;
   clock_.elapsed += std::chrono::hours(24);
   auto one = Make();
   one->owner.OnAssigned(0);
@@ -1086,7 +1010,7 @@ TEST_F(ShardOwnerTest, ItKnowsSinceWhenItHasReadTheShard) {
 }
 
 TEST_F(ShardOwnerTest, UnreadableRecordsAreCountedAndPassed) {
-  broker_.partitions[0].emplace_back("\xff\xff no record");
+  Records(0).push_back({"\xff\xff no record", kStart});
   auto one = Make();
   one->owner.OnAssigned(0);
   Settle(*one);
@@ -1108,7 +1032,7 @@ TEST_F(ShardOwnerTest, WhatIsInTheLogAndNotRead_IsWaitedFor) {
   io_.restart();
   io_.poll();
   EXPECT_TRUE(nothing_to_read);
-  broker_.partitions[0].emplace_back("\xff\xff another's, on its way to us");
+  Records(0).push_back({"\xff\xff another's, on its way to us", kStart});
   bool is_read = false;
   one->owner.Find(0)->Spawn("wait", wait(one->owner, is_read));
   io_.restart();

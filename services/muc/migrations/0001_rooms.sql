@@ -59,6 +59,16 @@ CREATE TABLE muc_history (
     PRIMARY KEY (room, archive_id)
 );
 
+-- Rooms that are no more, until nobody reads records of before.
+CREATE TABLE muc_destroyed_rooms (
+    room text COLLATE "C" PRIMARY KEY,
+    shard integer NOT NULL,
+    -- The record of the topic `rooms` that has destroyed it, and the owner who wrote so.
+    epoch bigint NOT NULL,
+    applied bigint NOT NULL
+);
+CREATE INDEX muc_destroyed_rooms_by_record ON muc_destroyed_rooms (shard, applied);
+
 -- Whose statements change a shard's rooms: those of the owner of this epoch that were given since it last
 -- claimed the shard. A statement of any other changes nothing, however late it is done.
 CREATE TABLE muc_shard_writers (

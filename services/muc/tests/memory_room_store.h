@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +29,8 @@ class MemoryRoomDatabase {
   bool is_down = false;
   /// While set, calls that change something are made and their answers are lost (DEADLINE_EXCEEDED).
   bool is_ambiguous = false;
+  /// Of these rooms something cannot be read (DATA_LOSS).
+  std::set<std::string> unreadable;
   /// Awaited at the start of each call ("Claim", "Load", "Save", "List", "CountOwned"): makes the server
   /// slow, or acts in between.
   std::function<Task<void>(std::string_view call)> on_call;
@@ -52,6 +55,13 @@ class MemoryRoomDatabase {
     std::map<std::uint64_t, v1::PastMessage> history;
   };
   std::map<std::string, Room> rooms;
+  struct Destroyed {
+    std::uint32_t shard = 0;
+    std::int64_t applied = -1;
+    std::int64_t epoch = -1;
+  };
+  /// And not made again.
+  std::map<std::string, Destroyed> destroyed;
   /// The epoch whose claim stands, by shard.
   std::map<std::uint32_t, std::int64_t> writers;
 
@@ -105,6 +115,13 @@ class MemoryRoomStore final : public RoomStore {
     co_return status;
   }
 
+  Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override {
+    absl::Status status = co_await db_.Begin("ClaimedBy");
+    if (!status.ok()) co_return status;
+    const auto writer = db_.writers.find(shard);
+    co_return writer == db_.writers.end() ? -1 : writer->second;
+  }
+
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override {
     absl::Status status = co_await db_.Begin("Load");
     if (!status.ok()) co_return status;
@@ -113,6 +130,14 @@ class MemoryRoomStore final : public RoomStore {
     rooms.erase(std::unique(rooms.begin(), rooms.end()), rooms.end());
     std::vector<StoredRoom> found;
     for (const std::string& name : rooms) {
+      if (db_.unreadable.contains(name)) co_return absl::DataLossError("a room cannot be read");
+      if (const auto gone = db_.destroyed.find(name); gone != db_.destroyed.end()) {
+        StoredRoom& stored = found.emplace_back();
+        stored.room = name;
+        stored.applied = gone->second.applied;
+        stored.epoch = gone->second.epoch;
+        stored.is_destroyed = true;
+      }
       const auto it = db_.rooms.find(name);
       if (it == db_.rooms.end()) continue;
       const MemoryRoomDatabase::Room& room = it->second;
@@ -139,7 +164,23 @@ class MemoryRoomStore final : public RoomStore {
         held->second != epoch)
       co_return NotClaimed();
     if (changes.is_new || changes.is_destroyed) db_.rooms.erase(changes.room);
-    if (!changes.is_destroyed) Write(epoch, changes);
+    if (changes.is_destroyed) {
+      db_.destroyed[changes.room] = {shard, changes.applied, epoch};
+    } else {
+      Write(epoch, changes);
+    }
+    status = co_await db_.End(true);
+    co_return status;
+  }
+
+  Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override {
+    absl::Status status = co_await db_.Begin("ForgetDestroyed");
+    if (!status.ok()) co_return status;
+    const auto writer = db_.writers.find(shard);
+    if (writer == db_.writers.end() || writer->second != epoch) co_return NotClaimed();
+    std::erase_if(db_.destroyed, [&](const auto& entry) {
+      return entry.second.shard == shard && entry.second.applied < cursor;
+    });
     status = co_await db_.End(true);
     co_return status;
   }
@@ -174,6 +215,7 @@ class MemoryRoomStore final : public RoomStore {
   }
 
   void Write(std::int64_t epoch, const RoomChanges& changes) {
+    db_.destroyed.erase(changes.room);
     MemoryRoomDatabase::Room& room = db_.rooms[changes.room];
     room.applied = changes.applied;
     room.epoch = epoch;

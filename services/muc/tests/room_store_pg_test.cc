@@ -108,7 +108,7 @@ class PgRooms : public PgFixture, public RoomStoreTools {
   std::int64_t Applied(const std::string& name) {
     const auto rooms = Run(store_->Load({name + "@" + service_}));
     EXPECT_TRUE(rooms.ok()) << rooms.status();
-    return rooms.ok() && !rooms->empty() ? rooms->front().applied : -1;
+    return rooms.ok() && !rooms->empty() && !rooms->front().is_destroyed ? rooms->front().applied : -1;
   }
   /// Starts it; its answer goes to `answers`.
   void Start(Task<absl::Status> task) {

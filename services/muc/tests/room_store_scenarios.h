@@ -118,7 +118,7 @@ class RoomStoreScenarios : public Fixture, public RoomStoreTools {
   StoredRoom Load(const std::string& name) {
     std::vector<StoredRoom> rooms = LoadAll({name});
     EXPECT_LE(rooms.size(), 1u);
-    return rooms.empty() ? StoredRoom() : std::move(rooms.front());
+    return rooms.empty() || rooms.front().is_destroyed ? StoredRoom() : std::move(rooms.front());
   }
   RoomQuery Query(RoomQuery::SortKey key = RoomQuery::SortKey::kAddress) const {
     RoomQuery query;
@@ -170,6 +170,12 @@ TYPED_TEST_P(RoomStoreScenarios, Claim_TheNewestStands) {
   EXPECT_TRUE(absl::IsFailedPrecondition(this->Run(this->store().Claim(this->shard_, 5))));
   // Each shard has its own.
   EXPECT_EQ(this->Run(this->other().Claim(this->shard_ + 1'000, 1)), absl::OkStatus());
+}
+
+TYPED_TEST_P(RoomStoreScenarios, Claim_ByWhom) {
+  EXPECT_EQ(*this->Run(this->store().ClaimedBy(this->shard_)), -1);
+  this->Claim(5);
+  EXPECT_EQ(*this->Run(this->other().ClaimedBy(this->shard_)), 5);
 }
 
 TYPED_TEST_P(RoomStoreScenarios, Claim_WithoutOneNothingIsSaved) {
@@ -416,6 +422,58 @@ TYPED_TEST_P(RoomStoreScenarios, Save_OfADestroyedRoomNothingRemains) {
   this->Destroy("r");
 }
 
+TYPED_TEST_P(RoomStoreScenarios, Destroyed_ByWhichRecord_UntilItIsForgotten) {
+  this->Claim(5);
+  this->Save(this->Full("r", 1), 5);
+  RoomChanges destroyed = this->Changes("r", 20);
+  destroyed.is_destroyed = true;
+  this->Save(destroyed, 5);
+  destroyed = this->Changes("never saved", 21);
+  destroyed.is_destroyed = true;
+  this->Save(destroyed, 5);
+  std::vector<StoredRoom> rooms = this->LoadAll({"r"});
+  ASSERT_THAT(rooms, SizeIs(1));
+  EXPECT_TRUE(rooms[0].is_destroyed);
+  EXPECT_EQ(rooms[0].applied, 20);
+  EXPECT_EQ(rooms[0].epoch, 5);
+  EXPECT_THAT(rooms[0].affiliations, IsEmpty());
+  EXPECT_THAT(this->LoadAll({"r", "never saved"}), SizeIs(2));
+  const auto forget = [&](std::uint32_t shard, std::int64_t cursor) {
+    EXPECT_EQ(this->Run(this->store().ForgetDestroyed(shard, 5, cursor)), absl::OkStatus());
+  };
+  forget(this->shard_, 20);
+  EXPECT_THAT(this->LoadAll({"r", "never saved"}), SizeIs(2));
+  ASSERT_EQ(this->Run(this->store().Claim(this->shard_ + 1'000, 5)), absl::OkStatus());
+  forget(this->shard_ + 1'000, 100);
+  EXPECT_THAT(this->LoadAll({"r", "never saved"}), SizeIs(2));
+  forget(this->shard_, 21);
+  rooms = this->LoadAll({"r", "never saved"});
+  ASSERT_THAT(rooms, SizeIs(1));
+  EXPECT_EQ(rooms[0].applied, 21);
+}
+
+TYPED_TEST_P(RoomStoreScenarios, Destroyed_AndMadeAgain) {
+  this->Claim();
+  this->Save(this->Full("r", 1));
+  this->Destroy("r");
+  RoomChanges anew = this->Full("r", 30);
+  anew.is_new = true;
+  this->Save(anew);
+  ASSERT_EQ(this->Run(this->store().ForgetDestroyed(this->shard_, 1, 100)), absl::OkStatus());
+  const std::vector<StoredRoom> rooms = this->LoadAll({"r"});
+  ASSERT_THAT(rooms, SizeIs(1));
+  EXPECT_FALSE(rooms[0].is_destroyed);
+  EXPECT_EQ(rooms[0].applied, 30);
+}
+
+TYPED_TEST_P(RoomStoreScenarios, Destroyed_AnOlderOwnerForgetsNone) {
+  this->Claim(5);
+  this->Destroy("r", 5);
+  ASSERT_EQ(this->Run(this->other().Claim(this->shard_, 6)), absl::OkStatus());
+  EXPECT_FALSE(this->Run(this->store().ForgetDestroyed(this->shard_, 5, 100)).ok());
+  EXPECT_THAT(this->LoadAll({"r"}), SizeIs(1));
+}
+
 TYPED_TEST_P(RoomStoreScenarios, Save_TheLongestAddresses) {
   // Texts that do not compress, of all the lengths that RFC 7622 allows.
   const auto text = [](std::uint32_t seed, std::size_t size) {
@@ -479,7 +537,9 @@ TYPED_TEST_P(RoomStoreScenarios, CountOwned_PersistentRoomsOfTheService) {
   EXPECT_EQ(this->Owned("romeo@example.org"), 0);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(RoomStoreScenarios, Claim_TheNewestStands, Claim_WithoutOneNothingIsSaved,
+REGISTER_TYPED_TEST_SUITE_P(RoomStoreScenarios, Claim_TheNewestStands, Claim_ByWhom,
+                            Claim_WithoutOneNothingIsSaved, Destroyed_ByWhichRecord_UntilItIsForgotten,
+                            Destroyed_AndMadeAgain, Destroyed_AnOlderOwnerForgetsNone,
                             Claim_AnOlderOwnerChangesNothing, Claim_AnOlderOwnerBringsNoDestroyedRoomBack,
                             Load_WhatWasSaved, Load_SeveralTogether, Load_NotTooManyAtATime,
                             Save_OnlyWhatChangesIsChanged, Save_WhoIsForgottenAndWhoIsGone,

@@ -23,11 +23,15 @@ using ::testing::Not;
 class ListingStore final : public RoomStore {
  public:
   Task<absl::Status> Claim(std::uint32_t, std::int64_t) override { co_return absl::OkStatus(); }
+  Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t) override { co_return -1; }
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string>) override {
     co_return absl::UnimplementedError("");
   }
   Task<absl::Status> Save(std::uint32_t, std::int64_t, RoomChanges) override {
     co_return absl::UnimplementedError("");
+  }
+  Task<absl::Status> ForgetDestroyed(std::uint32_t, std::int64_t, std::int64_t) override {
+    co_return absl::OkStatus();
   }
   Task<absl::StatusOr<RoomPage>> List(RoomQuery query) override {
     asked = std::move(query);

@@ -37,10 +37,10 @@ std::string KeyOf(std::string_view jid) {
 
 // ---- what a Save says -------------------------------------------------------
 
-// A statement that changes a room, with the writer as $1 to $3 and the room as $4. The claim cannot change
-// before the statement is done: who claims the shard waits for the lock. Nor does the statement begin when it
-// has changed: it waits for who is claiming, looks again and finds no claim of its own. Each part that
-// changes something reads `claim`, and the answer says whether the claim stood.
+// A statement that changes rooms, with the writer as $1 to $3 and mostly the room as $4. The claim cannot
+// change before the statement is done: who claims the shard waits for the lock. Nor does the statement begin
+// when it has changed: it waits for who is claiming, looks again and finds no claim of its own. Each part
+// that changes something reads `claim`, and the answer says whether the claim stood.
 #define ROOKERY_UNDER_CLAIM                                                                   \
   "WITH claim AS MATERIALIZED (SELECT true FROM muc_shard_writers WHERE shard = $1::integer " \
   "AND epoch = $2::bigint AND turn = $3::bigint FOR SHARE), "
@@ -82,6 +82,8 @@ constexpr char kUpdate[] = ROOKERY_UNDER_CLAIM ROOKERY_WRITTEN
     "AND archive_id < $28::bigint) SELECT count(*) FROM claim";
 
 constexpr char kCreate[] = ROOKERY_UNDER_CLAIM ROOKERY_WRITTEN
+    "not_destroyed AS (DELETE FROM muc_destroyed_rooms WHERE EXISTS (SELECT FROM claim) "
+    "AND room = $4::text), "
     "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
     "AND jid <> ALL ($19::text[])), "
     "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
@@ -90,11 +92,19 @@ constexpr char kCreate[] = ROOKERY_UNDER_CLAIM ROOKERY_WRITTEN
     "AND archive_id <> ALL ($24::bigint[])) SELECT count(*) FROM claim";
 
 constexpr char kDestroy[] = ROOKERY_UNDER_CLAIM
+    "destroyed AS (INSERT INTO muc_destroyed_rooms (room, shard, epoch, applied) "
+    "SELECT $4::text, $1::integer, $2::bigint, $5::bigint FROM claim "
+    "ON CONFLICT (room) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
+    "applied = EXCLUDED.applied), "
     "no_room AS (DELETE FROM muc_rooms WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
     "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
     "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
     "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text) "
     "SELECT count(*) FROM claim";
+
+constexpr char kForgetDestroyed[] = ROOKERY_UNDER_CLAIM
+    "forgotten AS (DELETE FROM muc_destroyed_rooms WHERE EXISTS (SELECT FROM claim) "
+    "AND shard = $1::integer AND applied < $4::bigint) SELECT count(*) FROM claim";
 
 /// $5 to $25, of what has changed.
 void AddWritten(const RoomChanges& changes, std::vector<Param>& params, std::vector<std::string>& forgotten,
@@ -175,7 +185,8 @@ constexpr char kLoad[] =
     "FROM muc_rooms WHERE room = ANY ($1::text[]) UNION ALL "
     "SELECT 1, room, 0, 0, entry, jid FROM muc_affiliations WHERE room = ANY ($1::text[]) UNION ALL "
     "SELECT 2, room, 0, 0, occupant, nick FROM muc_occupants WHERE room = ANY ($1::text[]) UNION ALL "
-    "SELECT 3, room, archive_id, 0, message, '' FROM muc_history WHERE room = ANY ($1::text[])"
+    "SELECT 3, room, archive_id, 0, message, '' FROM muc_history WHERE room = ANY ($1::text[]) UNION ALL "
+    "SELECT 4, room, applied, epoch, '', '' FROM muc_destroyed_rooms WHERE room = ANY ($1::text[])"
     ") AS found ORDER BY kind, room, number, key";
 
 template <typename Message>
@@ -198,6 +209,15 @@ absl::StatusOr<std::vector<StoredRoom>> ReadRooms(const pg::Result& rows) {
       room.applied = rows.Int(i, 2);
       room.epoch = rows.Int(i, 3);
       is_read = room.state.ParseFromString(data);
+    } else if (kind == 4) {
+      is_read = true;
+      // One that was made again is there.
+      if (places.contains(name)) continue;
+      StoredRoom& room = rooms.emplace_back();
+      room.room = name;
+      room.applied = rows.Int(i, 2);
+      room.epoch = rows.Int(i, 3);
+      room.is_destroyed = true;
     } else if (const auto place = places.find(name); place != places.end()) {
       StoredRoom& room = rooms[place->second];
       if (kind == 1) is_read = AddTo(room.affiliations, data);
@@ -221,6 +241,14 @@ Task<absl::Status> PgRoomStore::Claim(std::uint32_t shard, std::int64_t epoch) {
   if (held == nullptr) held = std::make_shared<Held>();
   const absl::Status claimed = co_await Renew(held, shard, epoch);
   co_return claimed;
+}
+
+Task<absl::StatusOr<std::int64_t>> PgRoomStore::ClaimedBy(std::uint32_t shard) {
+  std::vector<Param> params{Param::Int(shard)};
+  const pg::ResultOr result = co_await pool_.Execute(
+      shard, "SELECT epoch FROM muc_shard_writers WHERE shard = $1", std::move(params));
+  if (!result.ok()) co_return result.status();
+  co_return (*result)->rows() == 0 ? -1 : (*result)->Int(0, 0);
 }
 
 Task<absl::Status> PgRoomStore::Renew(std::shared_ptr<Held> held, std::uint32_t shard, std::int64_t epoch) {
@@ -279,7 +307,9 @@ Task<absl::Status> PgRoomStore::Save(std::uint32_t shard, std::int64_t epoch, Ro
   std::vector<Param> params{Param::Int(shard), Param::Int(epoch), Param::Int(turn),
                             Param::Text(changes.room)};
   const char* sql = kDestroy;
-  if (!changes.is_destroyed) {
+  if (changes.is_destroyed) {
+    params.push_back(Param::Int(changes.applied));
+  } else {
     std::vector<std::string> forgotten, gone;
     AddWritten(changes, params, forgotten, gone);
     sql = kCreate;
@@ -306,6 +336,18 @@ Task<absl::Status> PgRoomStore::Save(std::uint32_t shard, std::int64_t epoch, Ro
   const absl::Status sure = co_await MakeSure(held, shard, epoch);
   if (!sure.ok()) co_return sure;
   co_return absl::AbortedError("the shard was claimed again meanwhile");
+}
+
+Task<absl::Status> PgRoomStore::ForgetDestroyed(std::uint32_t shard, std::int64_t epoch,
+                                                std::int64_t cursor) {
+  const auto found = held_.find(shard);
+  if (found == held_.end() || found->second->epoch != epoch) co_return NotClaimed();
+  const std::shared_ptr<Held> held = found->second;
+  std::vector<Param> params{Param::Int(shard), Param::Int(epoch), Param::Int(held->turn), Param::Int(cursor)};
+  const pg::ResultOr result = co_await pool_.Execute(shard, kForgetDestroyed, std::move(params));
+  if (!result.ok()) co_return result.status();
+  if ((*result)->rows() == 1 && (*result)->Int(0, 0) == 1) co_return absl::OkStatus();
+  co_return absl::AbortedError("the shard was claimed meanwhile");
 }
 
 Task<absl::StatusOr<std::vector<StoredRoom>>> PgRoomStore::Load(std::vector<std::string> rooms) {

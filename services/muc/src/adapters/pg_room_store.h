@@ -22,8 +22,10 @@ class PgRoomStore final : public RoomStore {
   /// more, loading does not either.
   PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock = Clock::System());
   Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override;
+  Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override;
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override;
   Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override;
+  Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override;
   Task<absl::StatusOr<RoomPage>> List(RoomQuery query) override;
   Task<absl::StatusOr<std::string>> Secret() override;
   Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) override;

@@ -16,7 +16,8 @@ std::size_t BytesOf(const v1::PastMessage& message) {
 
 }  // namespace
 
-Room::Room(StoredRoom stored) : jid_(std::move(stored.room)), exists_(true), state_(std::move(stored.state)) {
+Room::Room(StoredRoom stored)
+    : jid_(std::move(stored.room)), exists_(!stored.is_destroyed), state_(std::move(stored.state)) {
   for (v1::Occupant& occupant : stored.occupants) {
     for (const v1::OccupantSession& session : occupant.sessions())
       nick_by_session_.emplace(session.jid(), occupant.nick());

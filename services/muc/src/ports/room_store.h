@@ -19,6 +19,8 @@ struct StoredRoom {
   /// The offset of the newest record of `rooms` that is in it, and the epoch of the owner who said so.
   std::int64_t applied = -1;
   std::int64_t epoch = -1;
+  /// There is no such room any more: what follows is empty.
+  bool is_destroyed = false;
   muc::v1::RoomState state;
   std::vector<muc::v1::Affiliated> affiliations;
   std::vector<muc::v1::Occupant> occupants;
@@ -30,7 +32,7 @@ struct StoredRoom {
 struct RoomChanges {
   std::string room;
   std::int64_t applied = -1;
-  /// Nothing of the room remains. What follows is empty.
+  /// Nothing of the room remains but up to which record that is so. What follows is empty.
   bool is_destroyed = false;
   /// All that the store has of an earlier room of this name goes first.
   bool is_new = false;
@@ -104,8 +106,10 @@ class RoomStore {
   /// From now on nobody but the owner of this epoch changes the shard's rooms, however late a statement of
   /// an older one is done. May be said again. FAILED_PRECONDITION: a newer one has claimed it.
   virtual Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) = 0;
-  /// Those that there are, in any order, each as one Save has left it. At most kMaxLoaded at a time
-  /// (INVALID_ARGUMENT). DATA_LOSS: something of one of them cannot be read.
+  /// The epoch that has claimed the shard, or -1.
+  virtual Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) = 0;
+  /// Those that there are or that were destroyed, in any order, each as one Save has left it. At most
+  /// kMaxLoaded at a time (INVALID_ARGUMENT). DATA_LOSS: something of one of them cannot be read.
   static constexpr std::size_t kMaxLoaded = 100;
   virtual Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) = 0;
   /// All of a room's changes or none. A room's next Save is given when the last one has been answered.
@@ -113,6 +117,11 @@ class RoomStore {
   /// DEADLINE_EXCEEDED, ABORTED: it may have been done or be done later, but no more once the room's next
   /// Save is answered, which has to have these changes, too.
   virtual Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) = 0;
+  /// Nothing more is kept of the shard's rooms that were destroyed by records before `cursor`: none of these
+  /// is read again. ABORTED, FAILED_PRECONDITION: the shard is not claimed by this owner any more, or it was
+  /// claimed again meanwhile.
+  virtual Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch,
+                                             std::int64_t cursor) = 0;
   /// INVALID_ARGUMENT: nothing can be searched for with this text: it is longer than kMaxText, has no letter
   /// or digit, or is to be in no field. NOT_FOUND: sorted by occupants, and the room `after` or `before` is
   /// not listed any more; in the order of addresses the page goes on from where it was.

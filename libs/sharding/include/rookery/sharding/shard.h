@@ -43,6 +43,11 @@ struct Shard : std::enable_shared_from_this<Shard> {
   std::int64_t former_epoch = -1;
   /// Of the newest fence that has been read, or -1: what an older owner says behind it came late.
   std::int64_t read_epoch = -1;
+  /// The epoch of the first owner since the log was cut, as far as what was read of it tells, or -1: offsets
+  /// that earlier owners have kept in a store are of another log.
+  std::int64_t log_since = -1;
+  /// Of an owner whom a store knows of, or -1: the next epoch is above it.
+  std::int64_t stored_epoch = -1;
   /// Where our fence is. Older records may have been applied by an earlier owner.
   std::int64_t fence_offset = -1;
   /// Where the last owner stopped: older records only feed the duplicate filter.
@@ -60,6 +65,8 @@ struct Shard : std::enable_shared_from_this<Shard> {
   std::int64_t next_read = 0;
   /// Its fence has been read, and the service has not done with what came before: nothing newer is read.
   bool settling = false;
+  /// The group wants it back, and it is being handed over.
+  bool leaving = false;
   /// The first record that came while it was suspended or settling, or -1.
   std::int64_t unread = -1;
 

@@ -148,6 +148,12 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// any more. UNAVAILABLE: Kafka does not say how much that is.
   Task<absl::Status> AwaitAllRead(std::shared_ptr<Shard> shard);
 
+  /// A store knows of a newer owner, whom the log has not shown us yet. The shard is forgotten at once, and
+  /// acquired afresh if the group says that it is ours all the same: the other's fence was a late one.
+  void Doubt(const std::shared_ptr<Shard>& shard);
+  /// More is on its way to the log than may be (events::Log).
+  bool is_congested() const { return log_.is_congested(); }
+
   /// Before anything is done with what arrives: notices that this process was frozen.
   void NoteTime();
   /// Commits cursors that have moved. Every 500 ms, and when somebody waits for it.
@@ -207,7 +213,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   Task<absl::Status> FindOffsets(const Shard& shard, Range& range, LookBack& look_back);
   /// The first record that must be read to know the repetitions of what is in the log now.
   Task<absl::StatusOr<LookBack>> FindLookBack(std::uint32_t number, Range range);
-  Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch);
+  Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch, bool was_cut);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);
   Task<void> Commit();

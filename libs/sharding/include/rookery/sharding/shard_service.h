@@ -41,7 +41,8 @@ class ShardService {
   /// The shard has its epoch.
   virtual void OnFenced(Shard&) {}
   /// Whatever must be known before the first record is applied. An error is tried again, until the
-  /// shard is released.
+  /// shard is released. FAILED_PRECONDITION: a store knows of a newer owner (ShardOwner::Doubt),
+  /// whose epoch is in shard.stored_epoch.
   virtual Task<absl::Status> Load(std::shared_ptr<Shard>) { co_return absl::OkStatus(); }
   /// Records are about to come. `was_cut`: the log is shorter than it had been, so that offsets
   /// above the fence's, remembered from earlier, mean nothing any more.

@@ -53,15 +53,14 @@ Task<void> Checkpointer::Write(std::shared_ptr<RoomShard> shard, std::shared_ptr
     const absl::Status saved = co_await store_.Save(shard->number, shard->epoch, changes);
     if (saved.ok()) break;
     metrics_.failed_checkpoints.Increment();
-    if (absl::IsFailedPrecondition(saved)) {
-      // A newer owner writes from now on: what is here is not to be written by anybody.
-      telemetry::LogWarn("room.superseded", {{"shard", shard->number}});
-      co_return;
-    }
+    if (absl::IsFailedPrecondition(saved)) co_return OnSuperseded(shard);
     if (backoff.failures() == 0)
       telemetry::LogWarn("room.not_saved", {{"shard", shard->number}, {"error", Message(saved)}});
   }
   metrics_.checkpoints.Increment();
+  // Kept until no record from before is read again: else a new owner would find no room, and make it anew of
+  // what was said in it.
+  if (changes.is_destroyed) shard->destroyed.insert(changes.applied);
   for (const std::int64_t offset : held) shard->window.Release(offset);
   slot->saved_at = clock_.Now();
   slot->is_saving = false;
@@ -69,12 +68,34 @@ Task<void> Checkpointer::Write(std::shared_ptr<RoomShard> shard, std::shared_ptr
   if (slot->room->has_changed()) OnChanged(*shard, slot);
 }
 
+void Checkpointer::OnSuperseded(const std::shared_ptr<RoomShard>& shard) {
+  shard->is_superseded = true;
+  owner_.Doubt(shard);
+}
+
 Task<void> Checkpointer::SaveAll(std::shared_ptr<RoomShard> shard, SteadyTime limit) {
-  while (clock_.Now() < limit && !shard->released()) {
+  while (clock_.Now() < limit && !shard->is_superseded) {
     SaveDue(*shard, /*all=*/true);
     if (shard->saving == 0 && shard->to_save.empty()) co_return;
     co_await runtime::Sleep(kLook);
   }
+}
+
+void Checkpointer::ForgetDestroyed(RoomShard& shard) {
+  if (shard.destroyed.empty() || *shard.destroyed.begin() >= shard.last_commit ||
+      clock_.Now() < shard.forget_destroyed_at)
+    return;
+  shard.forget_destroyed_at = clock_.Now() + kForgetEvery;
+  shard.Spawn("rooms.forget_destroyed",
+              Forget(std::static_pointer_cast<RoomShard>(shard.shared_from_this())));
+}
+
+Task<void> Checkpointer::Forget(std::shared_ptr<RoomShard> shard) {
+  const std::int64_t cursor = shard->last_commit;
+  const absl::Status forgotten = co_await store_.ForgetDestroyed(shard->number, shard->epoch, cursor);
+  if (absl::IsFailedPrecondition(forgotten)) co_return OnSuperseded(shard);
+  if (!forgotten.ok()) co_return;  // the next one will do
+  shard->destroyed.erase(shard->destroyed.begin(), shard->destroyed.lower_bound(cursor));
 }
 
 }  // namespace rookery::muc

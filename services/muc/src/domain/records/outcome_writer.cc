@@ -17,6 +17,31 @@ namespace {
 /// recipients there were.
 constexpr std::uint32_t kArchiveParts = 1U << 24;
 
+std::unique_ptr<google::protobuf::MessageLite> MakeRecord(events::Topic topic) {
+  switch (topic) {
+    case events::Topic::kUsers:
+      return std::make_unique<events::v1::UserRecord>();
+    case events::Topic::kRooms:
+      return std::make_unique<events::v1::RoomRecord>();
+    default:
+      return std::make_unique<events::v1::MessageEvent>();
+  }
+}
+
+/// The key under which it was appended.
+std::string KeyOf(events::Topic topic, const google::protobuf::MessageLite& record) {
+  switch (topic) {
+    case events::Topic::kUsers: {
+      const auto& of_user = static_cast<const events::v1::UserRecord&>(record);
+      return of_user.has_delivery() ? std::string(xmpp::BareOf(of_user.delivery().stanza().to())) : "";
+    }
+    case events::Topic::kRooms:
+      return static_cast<const events::v1::RoomRecord&>(record).verdict().room();
+    default:
+      return static_cast<const events::v1::MessageEvent&>(record).owner();
+  }
+}
+
 }  // namespace
 
 void OutcomeWriter::Fill(RoomShard& shard, const Cause& cause, std::uint32_t part,
@@ -90,7 +115,9 @@ void OutcomeWriter::WriteAnswer(RoomShard& shard, const Cause& cause, const xmpp
 void OutcomeWriter::WriteVerdict(RoomShard& shard, const Cause& cause,
                                  const events::v1::RoomVerdict& verdict) {
   events::v1::RoomRecord record;
-  owner_.FillOrigin(shard, cause.offset, 1, *record.mutable_origin());
+  // A decision of this owner: behind a newer one's fence it is refused by everybody who reads it, also where
+  // the record is applied again later. A repetition changes nothing, since the first one that is read holds.
+  owner_.FillOrigin(shard, *record.mutable_origin());
   record.set_trace_id(cause.trace_id);
   record.set_received_at_ms(cause.received_at_ms);
   *record.mutable_verdict() = verdict;
@@ -125,16 +152,10 @@ void OutcomeWriter::Append(RoomShard& shard, std::shared_ptr<Appends> appends, s
 Task<void> OutcomeWriter::SayAgain(std::shared_ptr<sharding::Shard> shard, std::shared_ptr<Appends> appends,
                                    std::int64_t offset, events::Topic topic, std::uint32_t partition,
                                    std::string bytes) {
-  std::unique_ptr<google::protobuf::MessageLite> record;
-  if (topic == events::Topic::kUsers) {
-    record = std::make_unique<events::v1::UserRecord>();
-  } else if (topic == events::Topic::kRooms) {
-    record = std::make_unique<events::v1::RoomRecord>();
-  } else {
-    record = std::make_unique<events::v1::MessageEvent>();
-  }
+  const std::unique_ptr<google::protobuf::MessageLite> record = MakeRecord(topic);
   if (!record->ParseFromString(bytes)) co_return;
-  (void)co_await owner_.AppendUntilTaken(shard, {topic, partition, {}}, [&] { return record.get(); });
+  sharding::ShardOwner::Place place{topic, partition, KeyOf(topic, *record)};
+  (void)co_await owner_.AppendUntilTaken(shard, std::move(place), [&] { return record.get(); });
   Finish(*shard, appends.get(), offset);
 }
 

@@ -32,7 +32,7 @@ class OutcomeWriter {
   void Write(RoomShard& shard, RoomSlot& slot, const Cause& cause, const Outcome& outcome);
   /// One stanza that follows from a record to no room.
   void WriteAnswer(RoomShard& shard, const Cause& cause, const xmpp::Stanza& answer);
-  /// `verdict` on the record of `cause`, to the shard itself.
+  /// `verdict` on the record of `cause`, to the shard itself. Holds that record in the window meanwhile.
   void WriteVerdict(RoomShard& shard, const Cause& cause, const events::v1::RoomVerdict& verdict);
 
  private:

@@ -1,6 +1,8 @@
 #include "domain/records/room_loader.h"
 
 #include <algorithm>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "domain/metrics.h"
@@ -14,47 +16,68 @@ namespace {
 
 constexpr BackoffOptions kRetry{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
 
+/// Whether the offset up to which it is true is one of the log that the shard's owner reads.
+bool IsOfThisLog(const RoomShard& shard, const StoredRoom& stored) {
+  if (stored.epoch >= shard.epoch) return true;
+  // No earlier owner has applied what lies behind our fence.
+  return stored.epoch >= shard.log_since && stored.applied < shard.fence_offset;
+}
+
 }  // namespace
 
-void RoomLoader::Want(const std::shared_ptr<RoomShard>& shard, const std::shared_ptr<RoomSlot>& slot) {
+void RoomLoader::Want(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
   if (std::exchange(slot->is_loading, true)) return;
-  slot->used_at = clock_.Now();
-  shard->to_load.push_back(slot);
-  if (std::exchange(shard->is_loading, true)) return;
-  shard->Spawn("rooms.load", Run(shard));
+  slot->wanted_at = clock_.Now();
+  shard.to_load.push_back(slot);
+  if (std::exchange(shard.is_loading, true)) return;
+  shard.Spawn("rooms.load", Run(std::static_pointer_cast<RoomShard>(shard.shared_from_this())));
+}
+
+std::vector<std::shared_ptr<RoomSlot>> RoomLoader::First(RoomShard& shard, std::size_t most) {
+  std::vector<std::shared_ptr<RoomSlot>> slots;
+  std::erase_if(shard.to_load, [&](const std::shared_ptr<RoomSlot>& slot) {
+    // Who has waited for it was told that it cannot be loaded.
+    if (!slot->waiting.empty()) return false;
+    slot->is_loading = false;
+    return true;
+  });
+  while (slots.size() < std::min(most, shard.to_load.size())) slots.push_back(shard.to_load[slots.size()]);
+  return slots;
 }
 
 Task<void> RoomLoader::Run(std::shared_ptr<RoomShard> shard) {
   // What is wanted in the same turn of the loop is asked for together.
   co_await runtime::Yield();
   runtime::Backoff backoff(kRetry);
-  while (!shard->to_load.empty()) {
-    std::vector<std::shared_ptr<RoomSlot>> slots;
+  std::size_t most = RoomStore::kMaxLoaded;
+  for (;;) {
+    const std::vector<std::shared_ptr<RoomSlot>> slots = First(*shard, most);
+    if (slots.empty()) break;
     std::vector<std::string> rooms;
-    while (slots.size() < std::min(RoomStore::kMaxLoaded, shard->to_load.size())) {
-      slots.push_back(shard->to_load[slots.size()]);
-      rooms.push_back(slots.back()->room_jid);
-    }
+    for (const auto& slot : slots) rooms.push_back(slot->room_jid);
     auto loaded = co_await store_.Load(std::move(rooms));
+    shard->to_load.erase(shard->to_load.begin(),
+                         shard->to_load.begin() + static_cast<std::ptrdiff_t>(slots.size()));
     if (!loaded.ok()) {
       metrics_.failed_loads.Increment();
       if (backoff.failures() == 0)
         telemetry::LogWarn("rooms.not_loaded",
                            {{"shard", shard->number}, {"error", Message(loaded.status())}});
-      for (const auto& slot : std::vector(shard->to_load.begin(), shard->to_load.end()))
-        if (clock_.Now() - slot->used_at >= kPatience) listener_.OnUnavailable(*shard, *slot);
+      // It may be for one of them: the others are not to wait for that one.
+      shard->to_load.insert(shard->to_load.end(), slots.begin(), slots.end());
+      most = std::max<std::size_t>(most / 4, 1);
       co_await backoff.Wait();
       continue;
     }
     backoff.Reset();
-    shard->to_load.erase(shard->to_load.begin(),
-                         shard->to_load.begin() + static_cast<std::ptrdiff_t>(slots.size()));
+    most = std::min(most * 2, RoomStore::kMaxLoaded);
+    std::unordered_map<std::string, StoredRoom*> found;
+    for (StoredRoom& room : *loaded) found.emplace(room.room, &room);
     for (const auto& slot : slots) {
-      const auto stored = std::find_if(loaded->begin(), loaded->end(),
-                                       [&](const StoredRoom& room) { return room.room == slot->room_jid; });
-      Take(*shard, *slot, stored == loaded->end() ? nullptr : &*stored);
+      const auto stored = found.find(slot->room_jid);
+      Take(*shard, *slot, stored == found.end() ? nullptr : stored->second);
     }
-    for (const auto& slot : slots) listener_.OnLoaded(*shard, *slot);
+    for (const auto& slot : slots) listener_.OnLoaded(*shard, slot);
   }
   shard->is_loading = false;
 }
@@ -67,10 +90,16 @@ void RoomLoader::Take(RoomShard& shard, RoomSlot& slot, StoredRoom* stored) {
     slot.room = std::make_unique<Room>(slot.room_jid);
     return;
   }
-  // After a cut the offsets of earlier owners are those of records that are gone.
-  const bool is_of_this_log = !shard.was_cut || stored->epoch >= shard.epoch;
-  slot.stored_up_to = is_of_this_log ? stored->applied : -1;
+  slot.stored_up_to = IsOfThisLog(shard, *stored) ? stored->applied : -1;
   slot.room = std::make_unique<Room>(std::move(*stored));
+}
+
+void RoomLoader::Look(RoomShard& shard) {
+  const SteadyTime now = clock_.Now();
+  if (shard.to_load.empty() || now < shard.looked_at + kLook) return;
+  shard.looked_at = now;
+  for (const auto& slot : std::vector(shard.to_load.begin(), shard.to_load.end()))
+    if (now - slot->wanted_at >= kPatience) listener_.OnUnavailable(shard, *slot);
 }
 
 }  // namespace rookery::muc

@@ -15,12 +15,14 @@ class RoomLoader {
  public:
   /// So long those wait who could be told that the store is away.
   static constexpr std::chrono::seconds kPatience{3};
+  /// So often who has waited too long is looked for.
+  static constexpr std::chrono::milliseconds kLook{500};
 
   class Listener {
    public:
     /// slot.room is there; it may be one that does not exist.
-    virtual void OnLoaded(RoomShard& shard, RoomSlot& slot) = 0;
-    /// The store is away, and the slot has waited for kPatience or more. Called again and again.
+    virtual void OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) = 0;
+    /// The room has been wanted for kPatience or more, and is not there. Called again and again.
     virtual void OnUnavailable(RoomShard& shard, RoomSlot& slot) = 0;
 
    protected:
@@ -30,11 +32,15 @@ class RoomLoader {
   RoomLoader(RoomStore& store, const Clock& clock, MucMetrics& metrics, Listener& listener)
       : store_(store), clock_(clock), metrics_(metrics), listener_(listener) {}
 
-  /// The slot's room is wanted.
-  void Want(const std::shared_ptr<RoomShard>& shard, const std::shared_ptr<RoomSlot>& slot);
+  /// The slot's room is wanted, for as long as records wait for it.
+  void Want(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
+  /// Tells the listener what has been wanted for too long.
+  void Look(RoomShard& shard);
 
  private:
   Task<void> Run(std::shared_ptr<RoomShard> shard);
+  /// Those that are asked for next.
+  static std::vector<std::shared_ptr<RoomSlot>> First(RoomShard& shard, std::size_t most);
   void Take(RoomShard& shard, RoomSlot& slot, StoredRoom* stored);
 
   RoomStore& store_;

@@ -4,12 +4,14 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "domain/room.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/string_hash.h"
@@ -30,26 +32,34 @@ struct Appends {
   runtime::Event all_done;
 };
 
+/// A record of a room that is not applied yet.
+struct WaitingRecord {
+  std::shared_ptr<RoomRecord> record;
+  /// A verdict on it is being found or appended: it is not applied before that is read.
+  bool is_asked = false;
+  /// The first one that was read: it holds.
+  std::optional<events::v1::RoomVerdict> verdict = std::nullopt;
+};
+
 /// A room while something is to do with it: loaded when a record comes for it, and forgotten when it is
 /// quiet.
 struct RoomSlot {
   explicit RoomSlot(std::string jid) : room_jid(std::move(jid)) {}
 
   const std::string room_jid;
-  /// Null: it is being looked for in the store.
+  /// Null: it is being looked for in the store, or nobody has asked for it any more.
   std::unique_ptr<Room> room;
   bool is_loading = false;
+  SteadyTime wanted_at = SteadyTime::min();
   /// Records up to here are in the checkpoint that it was loaded from, with all that follows from them.
   std::int64_t stored_up_to = -1;
   /// Of the newest record applied.
   std::int64_t applied = -1;
 
-  /// Not applied yet, in their order: for the room to be loaded, or for a verdict on the first of them.
-  std::deque<std::shared_ptr<RoomRecord>> waiting;
-  /// What the first of them has been read to be answered (events.v1.RoomVerdict).
-  std::unordered_map<std::int64_t, events::v1::RoomVerdict> verdicts;
-  /// The record whose verdict is being found or appended, or -1.
-  std::int64_t asked_about = -1;
+  /// In their order: for the room to be loaded, for a verdict on the first of them, or for their turn.
+  std::deque<WaitingRecord> waiting;
+  /// It is in RoomShard::to_apply.
+  bool is_to_apply = false;
 
   /// Applied and not in a checkpoint: held in the shard's window.
   std::vector<std::int64_t> unsaved;
@@ -57,9 +67,8 @@ struct RoomSlot {
   bool is_saving = false;
   /// Others read of it in the store: it is not to wait.
   bool is_urgent = false;
-  /// It is in RoomShard::to_save, or in RoomShard::watched.
+  /// It is in RoomShard::to_save.
   bool is_to_save = false;
-  bool is_watched = false;
   SteadyTime saved_at = SteadyTime::min();
   SteadyTime used_at = SteadyTime::min();
 
@@ -72,9 +81,16 @@ struct RoomShard final : sharding::Shard {
   using Shard::Shard;
 
   std::unordered_map<std::string, std::shared_ptr<RoomSlot>, StringHash, std::equal_to<>> rooms;
-  /// To be loaded, in the order in which they were asked for.
+  /// To be loaded, in the order in which they are asked for.
   std::deque<std::shared_ptr<RoomSlot>> to_load;
   bool is_loading = false;
+  /// When those who wait for rooms were looked at last.
+  SteadyTime looked_at = SteadyTime::min();
+  /// More waits in them than is applied in one turn of the loop.
+  std::deque<std::shared_ptr<RoomSlot>> to_apply;
+  bool is_applying = false;
+  /// Too much has been read before our fence to be kept until that is read.
+  bool keeps_too_much = false;
   /// Changed, by when they are to be written.
   struct Due {
     SteadyTime at;
@@ -83,10 +99,13 @@ struct RoomShard final : sharding::Shard {
   };
   std::priority_queue<Due, std::vector<Due>, std::greater<>> to_save;
   std::size_t saving = 0;
+  /// The store has been claimed by a newer owner: nothing is written any more.
+  bool is_superseded = false;
+  /// The records by which rooms were destroyed that the store still knows of; -1: of earlier owners.
+  absl::btree_set<std::int64_t> destroyed;
+  SteadyTime forget_destroyed_at = SteadyTime::min();
   /// Every room, by when it is looked at next whether it is quiet.
   std::priority_queue<Due, std::vector<Due>, std::greater<>> watched;
-  /// The log is shorter than it was: offsets in older checkpoints mean nothing.
-  bool was_cut = false;
 };
 
 }  // namespace rookery::muc

@@ -9,6 +9,7 @@
 #include "ports/room_store.h"
 #include "rookery/events/homes.h"
 #include "rookery/telemetry/log.h"
+#include "rookery/xmpp/ns.h"
 
 namespace rookery::muc {
 
@@ -36,6 +37,12 @@ bool IsRefusable(const xmpp::Stanza& stanza) {
   }
 }
 
+/// Whoever lists rooms is to find what somebody has just configured.
+bool IsConfiguration(const xmpp::Stanza& stanza) {
+  return stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "set" &&
+         stanza.payload_namespace() == xmpp::ns::kMucOwner;
+}
+
 bool IsRoom(std::string_view bare) { return bare.find('@') != std::string_view::npos; }
 
 OutcomeWriter::Cause CauseOf(const RoomRecord& record) {
@@ -54,6 +61,9 @@ void Refuse(events::v1::RoomVerdict& verdict, xmpp::ErrorCondition condition, st
   verdict.set_text(std::string(text));
 }
 
+constexpr std::chrono::milliseconds kSettleLook{5};
+constexpr std::chrono::milliseconds kCalm{20};
+
 }  // namespace
 
 RoomShards::RoomShards(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
@@ -68,7 +78,7 @@ RoomShards::RoomShards(asio::any_io_executor executor, const Settings& settings,
       desk_(desk),
       metrics_(metrics),
       writer_(owner, topology, metrics),
-      checkpointer_(executor, store, clock, metrics),
+      checkpointer_(executor, owner, store, clock, metrics),
       loader_(store, clock, metrics, *this) {}
 
 RoomShards::~RoomShards() = default;
@@ -82,23 +92,38 @@ std::shared_ptr<sharding::Shard> RoomShards::MakeShard(std::uint32_t number,
 
 Task<absl::Status> RoomShards::Load(std::shared_ptr<sharding::Shard> shard) {
   // Before anything is read of the store: nobody changes it any more but us.
-  co_return co_await store_.Claim(shard->number, shard->epoch);
+  const absl::Status claimed = co_await store_.Claim(shard->number, shard->epoch);
+  if (!absl::IsFailedPrecondition(claimed)) co_return claimed;
+  const absl::StatusOr<std::int64_t> newer = co_await store_.ClaimedBy(shard->number);
+  if (!newer.ok()) co_return newer.status();
+  shard->stored_epoch = *newer;
+  co_return claimed;
 }
 
-void RoomShards::OnReading(sharding::Shard& shard, bool was_cut) { AsRooms(shard).was_cut = was_cut; }
-
-bool RoomShards::is_settled(sharding::Shard& shard) const {
-  const auto& rooms = AsRooms(shard).rooms;
-  return std::all_of(rooms.begin(), rooms.end(),
-                     [](const auto& entry) { return entry.second->room != nullptr; });
+bool RoomShards::is_settled(sharding::Shard& settling) const {
+  const RoomShard& shard = AsRooms(settling);
+  return shard.to_load.empty() && shard.to_apply.empty() &&
+         std::all_of(shard.rooms.begin(), shard.rooms.end(),
+                     [](const auto& entry) { return entry.second->room || entry.second->waiting.empty(); });
 }
 
 Task<void> RoomShards::Settle(std::shared_ptr<sharding::Shard> settling) {
   const std::shared_ptr<RoomShard> shard = AsRooms(std::move(settling));
-  for (const auto& [jid, slot] : shard->rooms)
-    if (!slot->room) loader_.Want(shard, slot);
-  while (!is_settled(*shard)) co_await runtime::Sleep(std::chrono::milliseconds(5));
+  const SteadyTime limit = clock_.Now() + RoomLoader::kPatience;
+  PumpAll(*shard);
+  // A room that cannot be loaded by then waits alone.
+  while (!(shard->to_load.empty() && shard->to_apply.empty()) && clock_.Now() < limit)
+    co_await runtime::Sleep(kSettleLook);
 }
+
+void RoomShards::GoLive(sharding::Shard& live) {
+  RoomShard& shard = AsRooms(live);
+  shard.keeps_too_much = false;
+  shard.destroyed.insert(-1);
+  PumpAll(shard);
+}
+
+void RoomShards::OnCertain(sharding::Shard& shard) { PumpAll(AsRooms(shard)); }
 
 // ---- records --------------------------------------------------------------------
 
@@ -125,90 +150,145 @@ void RoomShards::Apply(sharding::Shard& reading, std::shared_ptr<sharding::Recor
   }
   if (!IsRoom(bare)) {
     shard.Spawn("request.answer",
-                AnswerRequest(std::static_pointer_cast<RoomShard>(shard.shared_from_this()), record));
+                Answer(std::static_pointer_cast<RoomShard>(shard.shared_from_this()), std::move(record)));
     return;
   }
   const std::shared_ptr<RoomSlot> slot = SlotOf(shard, bare);
-  slot->waiting.push_back(std::move(record));
+  slot->waiting.push_back({std::move(record)});
+  NoteKept(shard);
   Pump(shard, slot);
 }
 
 void RoomShards::OnVerdict(RoomShard& shard, const std::shared_ptr<RoomRecord>& record) {
   const events::v1::RoomVerdict& verdict = record->body.verdict();
-  const auto found = shard.rooms.find(verdict.room());
-  if (found != shard.rooms.end()) {
-    const std::shared_ptr<RoomSlot> slot = found->second;
-    const auto about = std::find_if(slot->waiting.begin(), slot->waiting.end(),
-                                    [&](const auto& waiting) { return waiting->offset == verdict.offset(); });
-    // Else it is about a record that is finished.
-    if (about != slot->waiting.end()) {
-      slot->verdicts.emplace(verdict.offset(), verdict);
-      if (slot->asked_about == verdict.offset()) slot->asked_about = -1;
-      if (!slot->room && !verdict.condition().empty() && shard.phase != sharding::Shard::Phase::kRecovering) {
-        // It needs no room, and what comes behind it has not to wait for it.
-        const std::shared_ptr<RoomRecord> refused = *about;
-        slot->waiting.erase(about);
-        Refuse(shard, *slot, *refused, verdict);
-        slot->verdicts.erase(verdict.offset());
-        shard.window.Release(refused->offset);
-      } else {
-        Pump(shard, slot);
-      }
-    }
-  }
   shard.window.Release(record->offset);
+  const auto found = shard.rooms.find(verdict.room());
+  if (found == shard.rooms.end()) return;
+  const std::shared_ptr<RoomSlot> slot = found->second;
+  const auto about = std::lower_bound(
+      slot->waiting.begin(), slot->waiting.end(), verdict.offset(),
+      [](const WaitingRecord& waiting, std::int64_t offset) { return waiting.record->offset < offset; });
+  // Else it is about a record that is finished.
+  if (about == slot->waiting.end() || about->record->offset != verdict.offset() || about->verdict) return;
+  about->verdict = verdict;
+  if (slot->room || verdict.condition().empty() || !IsTime(shard)) return Pump(shard, slot);
+  // It needs no room, and what comes behind it has not to wait for it.
+  const std::shared_ptr<RoomRecord> refused = about->record;
+  slot->waiting.erase(about);
+  Refuse(shard, *slot, *refused, verdict);
+  shard.window.Release(refused->offset);
 }
 
-void RoomShards::OnLoaded(RoomShard& shard, RoomSlot& slot) {
-  occupants_ += slot.room->session_count();
-  Pump(shard, SlotOf(shard, slot.room_jid));
+void RoomShards::OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
+  occupants_ += slot->room->session_count();
+  ApplyLater(shard, slot);
 }
 
 void RoomShards::OnUnavailable(RoomShard& shard, RoomSlot& slot) {
-  if (shard.phase != sharding::Shard::Phase::kLive) return;
-  for (const std::shared_ptr<RoomRecord>& record : slot.waiting) {
-    if (!IsRefusable(StanzaOf(*record)) || record->offset <= slot.asked_about ||
-        slot.verdicts.contains(record->offset))
-      continue;
+  for (WaitingRecord& waiting : slot.waiting) {
+    const RoomRecord& record = *waiting.record;
+    if (waiting.is_asked || waiting.verdict || !IsRefusable(StanzaOf(record))) continue;
     metrics_.stanzas_without_room.Increment();
-    events::v1::RoomVerdict verdict = VerdictOn(*record);
+    events::v1::RoomVerdict verdict = VerdictOn(record);
     muc::Refuse(verdict, xmpp::ErrorCondition::kResourceConstraint, "the room cannot be loaded at present");
-    slot.asked_about = record->offset;
-    writer_.WriteVerdict(shard, CauseOf(*record), verdict);
+    waiting.is_asked = true;
+    writer_.WriteVerdict(shard, CauseOf(record), verdict);
+  }
+}
+
+// ---- waiting records ------------------------------------------------------------
+
+bool RoomShards::IsTime(const RoomShard& shard) const {
+  if (shard.suspended) return false;
+  // R2.
+  return shard.phase == sharding::Shard::Phase::kLive || shard.settling || shard.keeps_too_much;
+}
+
+void RoomShards::NoteKept(RoomShard& shard) {
+  if (shard.phase != sharding::Shard::Phase::kRecovering) return;
+  const std::size_t records = shard.window.size(), bytes = shard.window.bytes();
+  if (shard.keeps_too_much) {
+    shard.keeps_too_much = records > kMaxKept / 2 || bytes > kMaxKeptBytes / 2;
+  } else if (records > kMaxKept || bytes > kMaxKeptBytes) {
+    shard.keeps_too_much = true;
+    PumpAll(shard);
   }
 }
 
 void RoomShards::Pump(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
-  // R2.
-  if (shard.phase == sharding::Shard::Phase::kRecovering && !shard.settling) return;
+  if (!IsTime(shard)) return;
   slot->used_at = clock_.Now();
-  if (!slot->room) return loader_.Want(std::static_pointer_cast<RoomShard>(shard.shared_from_this()), slot);
-  while (!slot->waiting.empty() && ApplyFirst(shard, slot)) slot->waiting.pop_front();
+  if (!slot->room) return loader_.Want(shard, slot);
+  if (slot->waiting.size() > 1) return ApplyLater(shard, slot);
+  std::size_t budget = 1;
+  (void)ApplyWaiting(shard, slot, budget);
+}
+
+void RoomShards::PumpAll(RoomShard& shard) {
+  if (!IsTime(shard)) return;
+  for (const auto& [jid, slot] : shard.rooms) {
+    if (slot->waiting.empty()) continue;
+    if (slot->room) {
+      ApplyLater(shard, slot);
+    } else {
+      loader_.Want(shard, slot);
+    }
+  }
+}
+
+void RoomShards::ApplyLater(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
+  if (slot->waiting.empty() || std::exchange(slot->is_to_apply, true)) return;
+  shard.to_apply.push_back(slot);
+  if (std::exchange(shard.is_applying, true)) return;
+  shard.Spawn("records.apply", ApplyInTurns(std::static_pointer_cast<RoomShard>(shard.shared_from_this())));
+}
+
+Task<void> RoomShards::ApplyInTurns(std::shared_ptr<RoomShard> shard) {
+  // Others have their turns too, and what follows goes no faster than the log takes it.
+  for (;;) {
+    co_await runtime::Yield();
+    while (!IsTime(*shard) || owner_.is_congested()) co_await runtime::Sleep(kCalm);
+    for (std::size_t budget = kAppliedPerTurn; budget > 0 && !shard->to_apply.empty();) {
+      const std::shared_ptr<RoomSlot> slot = std::move(shard->to_apply.front());
+      shard->to_apply.pop_front();
+      slot->is_to_apply = false;
+      if (!ApplyWaiting(*shard, slot, budget)) continue;
+      slot->is_to_apply = true;
+      shard->to_apply.push_back(slot);
+    }
+    if (shard->to_apply.empty()) break;
+  }
+  shard->is_applying = false;
+}
+
+bool RoomShards::ApplyWaiting(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot, std::size_t& budget) {
+  slot->used_at = clock_.Now();
+  for (; !slot->waiting.empty(); slot->waiting.pop_front()) {
+    if (budget == 0) return true;
+    --budget;
+    if (!ApplyFirst(shard, slot)) return false;
+  }
+  return false;
 }
 
 bool RoomShards::ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
-  RoomRecord& record = *slot->waiting.front();
+  WaitingRecord& first = slot->waiting.front();
+  RoomRecord& record = *first.record;
   if (record.offset <= slot->stored_up_to) {
     shard.window.Release(record.offset);
-    slot->verdicts.erase(record.offset);
     return true;
   }
-  const auto verdict = slot->verdicts.find(record.offset);
-  if (verdict == slot->verdicts.end()) {
-    if (slot->asked_about == record.offset) return false;
-    if (settings_.max_rooms_per_user > 0 && WouldCreate(*slot->room, StanzaOf(record))) {
-      slot->asked_about = record.offset;
+  if (!first.verdict) {
+    if (!first.is_asked && settings_.max_rooms_per_user > 0 && WouldCreate(*slot->room, StanzaOf(record))) {
+      first.is_asked = true;
       shard.Spawn("verdict.find", FindVerdict(std::static_pointer_cast<RoomShard>(shard.shared_from_this()),
-                                              slot, slot->waiting.front()));
-      return false;
+                                              slot, first.record));
     }
-  } else if (!verdict->second.condition().empty()) {
-    Refuse(shard, *slot, record, verdict->second);
-    slot->verdicts.erase(verdict);
+    if (first.is_asked) return false;
+  } else if (!first.verdict->condition().empty()) {
+    Refuse(shard, *slot, record, *first.verdict);
     shard.window.Release(record.offset);
     return true;
-  } else {
-    slot->verdicts.erase(verdict);
   }
   ApplyTo(shard, *slot, record);
   if (slot->room->has_changed()) checkpointer_.OnChanged(shard, slot);
@@ -248,9 +328,8 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
   if (!room.has_changed()) return shard.window.Release(record.offset);
   slot.applied = record.offset;
   slot.unsaved.push_back(record.offset);
-  // Whoever lists rooms is to find, or not to find, what somebody has just made or ended.
-  const bool is_configured = turn.stanza.kind() == common::v1::STANZA_KIND_IQ;
-  if (existed != room.exists() || is_configured) slot.is_urgent = true;
+  // Nor is to be found what has just ended.
+  if (existed != room.exists() || IsConfiguration(turn.stanza)) slot.is_urgent = true;
 }
 
 Task<void> RoomShards::FindVerdict(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot,
@@ -267,14 +346,9 @@ Task<void> RoomShards::FindVerdict(std::shared_ptr<RoomShard> shard, std::shared
   writer_.WriteVerdict(*shard, CauseOf(*record), verdict);
 }
 
-Task<void> RoomShards::AnswerRequest(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record) {
-  const xmpp::Stanza& stanza = StanzaOf(*record);
-  if (stanza.kind() == common::v1::STANZA_KIND_IQ && IsRefusable(stanza)) {
-    const xmpp::Stanza answer = co_await desk_.Answer(stanza);
-    writer_.WriteAnswer(*shard, CauseOf(*record), answer);
-  } else if (const std::optional<xmpp::Stanza> refusal = ServiceDesk::RefusalOf(stanza)) {
-    writer_.WriteAnswer(*shard, CauseOf(*record), *refusal);
-  }
+Task<void> RoomShards::Answer(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record) {
+  const std::optional<xmpp::Stanza> answer = co_await desk_.Respond(StanzaOf(*record));
+  if (answer) writer_.WriteAnswer(*shard, CauseOf(*record), *answer);
   shard->window.Release(record->offset);
 }
 
@@ -290,6 +364,7 @@ void RoomShards::Forget(sharding::Shard& forgotten) {
     if (slot->room) occupants_ -= slot->room->session_count();
   shard.rooms.clear();
   shard.to_load.clear();
+  shard.to_apply.clear();
   shard.to_save = {};
   shard.watched = {};
 }
@@ -301,16 +376,19 @@ void RoomShards::ForgetQuiet(RoomShard& shard) {
   while (!shard.watched.empty() && shard.watched.top().at <= now) {
     const std::shared_ptr<RoomSlot> slot = shard.watched.top().slot;
     shard.watched.pop();
-    const bool is_idle = slot->room && slot->waiting.empty() && !slot->is_saving && slot->unsaved.empty() &&
-                         !slot->room->has_changed() && slot->appends->open == 0;
+    const bool is_idle = slot->waiting.empty() && !slot->is_loading && !slot->is_saving &&
+                         slot->unsaved.empty() && slot->appends->open == 0 &&
+                         (!slot->room || !slot->room->has_changed());
     const SteadyTime quiet_at =
         slot->used_at + (slot->room && slot->room->exists() ? kQuiet : kQuietWithoutRoom);
     if (!is_idle || quiet_at > now) {
       shard.watched.push({std::max(quiet_at, now + kQuietWithoutRoom), slot});
       continue;
     }
-    metrics_.rooms_unloaded.Increment();
-    occupants_ -= slot->room->session_count();
+    if (slot->room) {
+      metrics_.rooms_unloaded.Increment();
+      occupants_ -= slot->room->session_count();
+    }
     shard.rooms.erase(slot->room_jid);
   }
 }
@@ -319,9 +397,13 @@ void RoomShards::Tick() {
   std::size_t rooms = 0, unsaved = 0;
   for (const auto& [number, shared] : owner_.shards()) {
     RoomShard& shard = AsRooms(*shared);
-    if (shard.phase != sharding::Shard::Phase::kLive || shard.suspended) continue;
+    if (shard.phase == sharding::Shard::Phase::kAcquiring || shard.suspended) continue;
     checkpointer_.SaveDue(shard, /*all=*/false);
-    ForgetQuiet(shard);
+    if (shard.live()) {
+      loader_.Look(shard);
+      checkpointer_.ForgetDestroyed(shard);
+      ForgetQuiet(shard);
+    }
     rooms += shard.rooms.size();
     unsaved += shard.to_save.size() + shard.saving;
   }

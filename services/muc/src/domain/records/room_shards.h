@@ -21,25 +21,19 @@ class ServiceDesk;
 struct MucMetrics;
 
 /// The shards of `rooms`: each record is applied once to its room, in the order of the log, and is finished
-/// when all that follows from it is in the log and a checkpoint of the room has what it changed. I/O thread
-/// only.
-///
-/// R1. What a record leads to depends on the room, the record and the settings alone. What else must be known
-///     (how many rooms somebody owns, that the store is away) is put on the shard's own log first, as a
-///     verdict on the record, and holds whenever the record is read.
-/// R2. While a shard is recovered, records are kept until our fence has been read: verdicts on them may lie
-///     behind them. Then their rooms are loaded, and all are applied.
-/// R3. A room is loaded when a record comes for it. What waits for it holds back nothing but the room. While
-///     the store is away, who can be told is (RoomLoader::kPatience); what only informs waits.
-/// R4. A checkpoint of a room is written when all that follows from what it holds is in the log; a record
-/// that a
-///     checkpoint holds is not applied again.
+/// when all that follows from it is in the log and a checkpoint of the room has what it changed. The rules
+/// that this keeps are in README.md (R1 and on). I/O thread only.
 class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, private RoomLoader::Listener {
  public:
   /// A room of which nobody has heard for so long is forgotten here.
   static constexpr std::chrono::seconds kQuiet{60};
   /// Of the address of a room that does not exist.
   static constexpr std::chrono::seconds kQuietWithoutRoom{5};
+  /// So much of a shard is kept until our fence is read; more is applied as it comes.
+  static constexpr std::size_t kMaxKept = 100'000;
+  static constexpr std::size_t kMaxKeptBytes = std::size_t{64} << 20;
+  /// So many waiting records are applied in one turn of the loop.
+  static constexpr std::size_t kAppliedPerTurn = 200;
 
   RoomShards(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
              sharding::ShardOwner& owner, const events::Topology& topology, RoomStore& store,
@@ -50,10 +44,11 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
                                              std::chrono::milliseconds horizon) override;
   /// Claims the shard's rooms in the store.
   Task<absl::Status> Load(std::shared_ptr<sharding::Shard> shard) override;
-  void OnReading(sharding::Shard& shard, bool was_cut) override;
   void Apply(sharding::Shard& shard, std::shared_ptr<sharding::Record> record) override;
   bool is_settled(sharding::Shard& shard) const override;
   Task<void> Settle(std::shared_ptr<sharding::Shard> shard) override;
+  void GoLive(sharding::Shard& shard) override;
+  void OnCertain(sharding::Shard& shard) override;
   /// The last checkpoint.
   Task<void> HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTime limit) override;
   void Forget(sharding::Shard& shard) override;
@@ -62,13 +57,23 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   void Tick();
 
  private:
-  void OnLoaded(RoomShard& shard, RoomSlot& slot) override;
+  void OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) override;
   void OnUnavailable(RoomShard& shard, RoomSlot& slot) override;
 
   std::shared_ptr<RoomSlot> SlotOf(RoomShard& shard, std::string_view room);
   void OnVerdict(RoomShard& shard, const std::shared_ptr<RoomRecord>& record);
-  /// Applies what waits for the room as far as that can be done now.
+  /// The shard's records are applied now.
+  bool IsTime(const RoomShard& shard) const;
+  void NoteKept(RoomShard& shard);
+  /// Applies what waits for the room as far as that can be done now, in this turn of the loop or in later
+  /// ones.
   void Pump(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
+  /// Those of all rooms.
+  void PumpAll(RoomShard& shard);
+  void ApplyLater(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
+  Task<void> ApplyInTurns(std::shared_ptr<RoomShard> shard);
+  /// At most `budget` records, which are taken off. True: more could be applied.
+  bool ApplyWaiting(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot, std::size_t& budget);
   /// False: the first record that waits needs a verdict that there is not yet.
   bool ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
   void ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record);
@@ -76,7 +81,7 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
               const events::v1::RoomVerdict& verdict);
   Task<void> FindVerdict(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot,
                          std::shared_ptr<RoomRecord> record);
-  Task<void> AnswerRequest(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record);
+  Task<void> Answer(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record);
   void ForgetQuiet(RoomShard& shard);
 
   asio::any_io_executor executor_;

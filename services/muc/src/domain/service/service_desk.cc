@@ -102,4 +102,12 @@ std::optional<xmpp::Stanza> ServiceDesk::RefusalOf(const xmpp::Stanza& stanza) {
   return xmpp::MakeError(stanza, ErrorCondition::kServiceUnavailable);
 }
 
+Task<std::optional<xmpp::Stanza>> ServiceDesk::Respond(xmpp::Stanza stanza) {
+  const bool is_request =
+      stanza.kind() == common::v1::STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set");
+  if (!is_request) co_return RefusalOf(stanza);
+  std::optional<xmpp::Stanza> answer = co_await Answer(std::move(stanza));
+  co_return answer;
+}
+
 }  // namespace rookery::muc

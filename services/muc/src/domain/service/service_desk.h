@@ -24,6 +24,8 @@ class ServiceDesk {
   /// What anything else that is sent to the service is answered (RFC 6121 section 8.5.1): a message that is
   /// no error service-unavailable; presence, and the answer to an IQ, nothing.
   static std::optional<xmpp::Stanza> RefusalOf(const xmpp::Stanza& stanza);
+  /// Either of them.
+  Task<std::optional<xmpp::Stanza>> Respond(xmpp::Stanza stanza);
 
  private:
   xmpp::Stanza AnswerInfo(const xmpp::Stanza& request, const xmpp::Element& query) const;

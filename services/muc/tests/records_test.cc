@@ -1,0 +1,322 @@
+// How the records of rooms are applied and finished: R1, R3, R8.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "muc_cluster.h"
+
+namespace rookery::muc::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+class RoomRecords : public ::testing::Test, protected MucCluster {
+ protected:
+  MucProcess& StartLive(std::uint32_t shard = 1) {
+    MucProcess& process = Start();
+    Assign(process, shard);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(process, shard); }));
+    return process;
+  }
+  std::int64_t Message(const std::string& who, const std::string& to, const std::string& type = "groupchat") {
+    return Say("<message type='" + type + "' from='" + who + "' to='" + to + "'><body>x</body></message>");
+  }
+
+  const std::string room_ = RoomIn(1);
+  const std::string crone_ = "crone1@example.org/desktop";
+  const std::string hag_ = "hag66@example.org/pda";
+  const std::string wicca_ = "wiccarocks@example.org/laptop";
+};
+
+auto IsWait() { return HasSubstr("type=\"wait\""); }
+
+TEST_F(RoomRecords, R1_EachIsAppliedOnce_InTheOrderOfTheLog) {
+  MucProcess& process = StartLive();
+  Enter(crone_, room_, "firstwitch");
+  for (int i = 0; i < 20; ++i) {
+    Show(crone_, room_ + "/firstwitch", "mood " + std::to_string(i));
+    SayAgain();
+  }
+  Elapse(seconds(2));
+  const auto heard = TakeHeard(crone_);
+  ASSERT_THAT(heard, SizeIs(21));
+  for (int i = 0; i < 20; ++i)
+    EXPECT_THAT(heard[static_cast<std::size_t>(i) + 1], HasSubstr("mood " + std::to_string(i) + "<"));
+  EXPECT_EQ(process.muc_metrics.stanzas.Value(), 21);
+  EXPECT_EQ(process.owner.metrics().duplicates_refused.Value(), 20);
+  EXPECT_EQ(committed(1), static_cast<std::int64_t>(Records(1).size()));
+}
+
+TEST_F(RoomRecords, R1_WhatFollowsNamesItsRecord) {
+  MucProcess& process = StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Enter(hag_, room_, "thirdwitch");
+  const std::int64_t offset = Enter(wicca_, room_, "secondwitch");
+  Elapse(seconds(1));
+  const auto said = SaidOf(1, offset);
+  ASSERT_GE(said.size(), 3u);
+  std::map<std::uint32_t, std::uint32_t> newest;
+  for (const events::v1::UserRecord& record : said) {
+    EXPECT_EQ(record.origin().topic(), events::v1::TOPIC_ROOMS);
+    EXPECT_EQ(record.origin().epoch(), process.shard(1).epoch);
+    EXPECT_GT(record.received_at_ms(), 0);
+    const std::string& to =
+        record.has_delivery() ? record.delivery().stanza().to() : record.fanout().recipients(0);
+    std::uint32_t& part = newest[broker_.topology().PartitionOf(events::Topic::kUsers, xmpp::BareOf(to))];
+    EXPECT_GT(record.origin().log().part(), part) << "no two parts of a partition are the same";
+    part = record.origin().log().part();
+  }
+}
+
+TEST_F(RoomRecords, R1_OnesOfOtherShardsAndOfNoUse_ArePassed) {
+  MucProcess& process = StartLive(2);
+  Enter(crone_, room_, "firstwitch");
+  Records(2).push_back(Records(1).back());
+  Records(2).push_back({events::v1::RoomRecord().SerializeAsString(), 0});
+  Elapse(seconds(1));
+  EXPECT_EQ(process.muc_metrics.misplaced.Value(), 2);
+  EXPECT_EQ(process.shard(2).window.size(), 0u);
+  EXPECT_EQ(process.slot(room_), nullptr);
+}
+
+TEST_F(RoomRecords, R1_TheServiceItselfIsAsked_TheRecordIsFinishedWhenTheAnswerIsInTheLog) {
+  const std::string service = "conference.example.org";
+  MucProcess& process = StartLive(ShardOf(service));
+  const sharding::Shard& shard = process.shard(ShardOf(service));
+  broker_.holds = [](const auto& pending) { return pending.topic == events::Topic::kUsers; };
+  Say("<iq type='get' id='a' from='" + crone_ + "' to='" + service +
+      "'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
+  Message(crone_, service, "chat");
+  Elapse(seconds(1));
+  EXPECT_EQ(shard.window.size(), 2u);
+  broker_.holds = nullptr;
+  // Nobody is answered for these.
+  Say("<iq type='result' id='b' from='" + crone_ + "' to='" + service + "'/>");
+  Say("<presence from='" + crone_ + "' to='" + service + "'/>");
+  Message(crone_, service, "error");
+  Elapse(seconds(1));
+  EXPECT_EQ(shard.window.size(), 0u);
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(AllOf(HasSubstr("<iq"), HasSubstr("result")),
+                                             AllOf(HasSubstr("<message"), HasSubstr("service-unavailable"))));
+}
+
+TEST_F(RoomRecords, R1_WhatTheLogRefuses_IsSaidAgainUntilItTakesIt) {
+  MucProcess& process = StartLive();
+  int refused = 0;
+  std::string key;
+  broker_.refuse = [&](const FakeBroker::Pending& pending) {
+    if (pending.topic != events::Topic::kUsers || refused >= 6) return absl::OkStatus();
+    if (refused++ == 0) key = pending.key;
+    return absl::NotFoundError("no such topic");
+  };
+  Enter(crone_, room_, "firstwitch");
+  Elapse(milliseconds(150));
+  ASSERT_GT(refused, 0);
+  EXPECT_EQ(database_.calls["Save"], 0) << "R4";
+  EXPECT_GT(process.shard(1).window.size(), 0u);
+  Elapse(seconds(5));
+  EXPECT_THAT(TakeHeard(crone_), SizeIs(1));
+  EXPECT_EQ(process.shard(1).window.size(), 0u);
+  EXPECT_TRUE(database_.rooms.contains(room_));
+  EXPECT_FALSE(key.empty());
+  for (std::uint32_t partition = 0; partition < kShards; ++partition)
+    for (const auto& record : broker_.records(events::Topic::kUsers, partition)) EXPECT_EQ(record.key, key);
+}
+
+TEST_F(RoomRecords, R1_WhatTheLogWillNeverTake_IsCountedAndPassed) {
+  MucProcess& process = StartLive();
+  broker_.refuse = [&](const FakeBroker::Pending& pending) {
+    return pending.topic == events::Topic::kUsers ? absl::InvalidArgumentError("too large")
+                                                  : absl::OkStatus();
+  };
+  Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(2));
+  EXPECT_GT(process.muc_metrics.records_lost.Value(), 0);
+  EXPECT_EQ(process.shard(1).window.size(), 0u);
+  EXPECT_TRUE(database_.rooms.contains(room_));
+}
+
+TEST_F(RoomRecords, R1_MuchThatHasWaited_IsAppliedInTurns_AsFastAsTheLogTakesIt) {
+  MucProcess& process = StartLive();
+  database_.HoldAnswers();
+  constexpr int kCount = 1'000;
+  for (int i = 0; i < kCount; ++i) Show(crone_, room_ + "/nick", std::to_string(i));
+  Elapse(milliseconds(100));
+  process.log.congested = true;
+  database_.ReleaseAnswers();
+  Elapse(seconds(1));
+  EXPECT_EQ(process.muc_metrics.stanzas.Value(), 0);
+  process.log.congested = false;
+  time_.JumpTo(time_.Now() + milliseconds(20));
+  double most = 0;
+  for (double before = 0; io_.poll_one() > 0; before = process.muc_metrics.stanzas.Value())
+    most = std::max(most, process.muc_metrics.stanzas.Value() - before);
+  EXPECT_GT(most, 0);
+  EXPECT_LT(most, kCount / 2);
+  Elapse(seconds(3));
+  EXPECT_EQ(process.muc_metrics.stanzas.Value(), kCount);
+  const auto heard = TakeHeard(crone_);
+  ASSERT_THAT(heard, SizeIs(kCount));
+  for (int i = 0; i < kCount; ++i)
+    EXPECT_THAT(heard[static_cast<std::size_t>(i)], HasSubstr(">" + std::to_string(i) + "<"));
+}
+
+// ---- loading --------------------------------------------------------------------
+
+TEST_F(RoomRecords, R3_WhatWaitsForOneRoomHoldsBackNothingOfOthers) {
+  StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(1));
+  database_.HoldAnswers();
+  const std::string other = RoomIn(1, 1);
+  Enter(hag_, other, "thirdwitch");
+  Show(crone_, room_ + "/firstwitch", "here");
+  Elapse(milliseconds(500));
+  EXPECT_THAT(TakeHeard(hag_), IsEmpty());
+  EXPECT_THAT(TakeHeard(crone_), Contains(HasSubstr("here")));
+  database_.ReleaseAnswers();
+  Elapse(milliseconds(100));
+  EXPECT_THAT(TakeHeard(hag_), SizeIs(1));
+}
+
+TEST_F(RoomRecords, R3_WhatIsWantedAtATimeIsLoadedTogether) {
+  StartLive();
+  database_.on_call = [](std::string_view call) -> Task<void> {
+    if (call == "Load") co_await runtime::Sleep(milliseconds(10));
+  };
+  for (int i = 0; i < 250; ++i) Enter(crone_, RoomIn(1, i), "firstwitch");
+  Elapse(milliseconds(100));
+  EXPECT_LE(database_.calls["Load"], 4);
+  Elapse(seconds(1));
+  EXPECT_THAT(TakeHeard(crone_), SizeIs(250));
+}
+
+TEST_F(RoomRecords, R3_ARoomThatCannotBeRead_HoldsBackNoOther) {
+  StartLive();
+  database_.unreadable.insert(room_);
+  Enter(crone_, room_, "firstwitch");
+  for (int i = 1; i <= 150; ++i) Enter(hag_, RoomIn(1, i), "thirdwitch");
+  Elapse(seconds(30));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(IsWait()));
+  const auto heard = TakeHeard(hag_);
+  EXPECT_THAT(heard, SizeIs(150));
+  EXPECT_THAT(heard, Contains(Not(HasSubstr("error"))).Times(::testing::Ge(140)));
+}
+
+TEST_F(RoomRecords, R3_TheStoreIsAway_WhoCanBeToldIs_WhatInformsWaits) {
+  MucProcess& process = StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Enter(hag_, room_, "thirdwitch");
+  Elapse(minutes(2));
+  ASSERT_EQ(process.slot(room_), nullptr);
+  TakeHeard(crone_), TakeHeard(hag_);
+  database_.is_down = true;
+  const std::int64_t leaves = Leave(hag_, room_);
+  Message(wicca_, room_);
+  Enter(wicca_, room_, "secondwitch");
+  Say("<iq type='get' id='a' from='" + wicca_ + "' to='" + room_ + "'><query xmlns='x:y'/></iq>");
+  Message(wicca_, room_, "error");
+  Say("<iq type='result' id='b' from='" + wicca_ + "' to='" + room_ + "'/>");
+  Elapse(RoomLoader::kPatience - milliseconds(100));
+  EXPECT_THAT(TakeHeard(wicca_), IsEmpty());
+  Elapse(milliseconds(800));
+  EXPECT_THAT(TakeHeard(wicca_),
+              ElementsAre(AllOf(HasSubstr("<message"), IsWait()), AllOf(HasSubstr("<presence"), IsWait()),
+                          AllOf(HasSubstr("<iq"), IsWait())));
+  EXPECT_EQ(process.shard(1).window.cursor(), leaves);
+  EXPECT_EQ(process.shard(1).window.size(), 3u);
+  Elapse(minutes(1));
+  EXPECT_EQ(process.shard(1).window.size(), 3u);
+  EXPECT_THAT(TakeHeard(wicca_), IsEmpty()) << "they are told once";
+  database_.is_down = false;
+  Elapse(seconds(5));
+  EXPECT_EQ(process.shard(1).window.size(), 0u);
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("type=\"unavailable\"")));
+}
+
+TEST_F(RoomRecords, R3_TheStoreIsAway_WhoComesLaterDoesNotProlongIt) {
+  StartLive();
+  database_.is_down = true;
+  for (int i = 0; i < 50; ++i) {
+    Message(wicca_, room_);
+    Elapse(milliseconds(100));
+  }
+  EXPECT_GE(TakeHeard(wicca_).size(), 40u);
+}
+
+TEST_F(RoomRecords, R3_TheStoreSaysNothing_WhoCanBeToldIs) {
+  StartLive();
+  database_.HoldAnswers();
+  Message(wicca_, room_);
+  Elapse(RoomLoader::kPatience + milliseconds(800));
+  EXPECT_THAT(TakeHeard(wicca_), ElementsAre(IsWait()));
+  database_.ReleaseAnswers();
+}
+
+// ---- quiet rooms ----------------------------------------------------------------
+
+TEST_F(RoomRecords, R8_TenThousandQuietRoomsCostNothing_AndAreThereWhenSomebodyComes) {
+  MucProcess& process = Start();
+  for (std::uint32_t shard = 0; shard < kShards; ++shard) Assign(process, shard);
+  std::string last;
+  for (int i = 0; i < 10'000; ++i) {
+    last = "quiet" + std::to_string(i) + "@conference.example.org";
+    Enter(crone_, last, "firstwitch");
+  }
+  Elapse(seconds(5));
+  EXPECT_EQ(process.muc_metrics.rooms.Value(), 10'000);
+  EXPECT_EQ(process.muc_metrics.occupants.Value(), 10'000);
+  EXPECT_EQ(database_.rooms.size(), 10'000u);
+  Elapse(minutes(2));
+  EXPECT_EQ(process.muc_metrics.rooms.Value(), 0);
+  EXPECT_EQ(process.muc_metrics.occupants.Value(), 0);
+  for (std::uint32_t shard = 0; shard < kShards; ++shard) {
+    EXPECT_EQ(process.shard(shard).rooms.size(), 0u);
+    EXPECT_EQ(process.shard(shard).watched.size(), 0u);
+    EXPECT_EQ(process.shard(shard).to_save.size(), 0u);
+    EXPECT_EQ(committed(shard), static_cast<std::int64_t>(Records(shard).size()));
+  }
+  const auto calls = database_.calls;
+  Elapse(minutes(10));
+  EXPECT_EQ(database_.calls, calls);
+  TakeHeard(crone_);
+  Enter(hag_, last, "thirdwitch");
+  Elapse(seconds(1));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr(last + "/thirdwitch")));
+}
+
+TEST_F(RoomRecords, R8_WhatIsNotSavedIsNotForgotten) {
+  MucProcess& process = StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(1));
+  database_.is_down = true;
+  Show(crone_, room_ + "/firstwitch", "here");
+  Elapse(minutes(5));
+  ASSERT_NE(process.slot(room_), nullptr);
+  database_.is_down = false;
+  Elapse(minutes(2));
+  EXPECT_EQ(process.slot(room_), nullptr);
+  EXPECT_THAT(database_.rooms[room_].occupants["firstwitch"].ShortDebugString(), HasSubstr("here"));
+}
+
+TEST_F(RoomRecords, R8_AddressesWithoutARoomAreForgottenSooner) {
+  MucProcess& process = StartLive();
+  Message(wicca_, room_);
+  Elapse(seconds(1));
+  ASSERT_NE(process.slot(room_), nullptr);
+  Elapse(RoomShards::kQuietWithoutRoom * 2);
+  EXPECT_EQ(process.slot(room_), nullptr);
+  EXPECT_THAT(TakeHeard(wicca_), ElementsAre(HasSubstr("item-not-found")));
+}
+
+}  // namespace
+}  // namespace rookery::muc::testing
