@@ -20,6 +20,10 @@ void Config::Bind(config::Schema& schema) {
               "else its sender is told that it is not in the room");
   schema.Bind("rooms.max-affiliations", &settings.max_affiliations,
               "accounts that one room remembers, with an affiliation or a nick", 1, 1'000'000);
+  schema.Bind("rooms.max-items", &settings.max_items, "roles or affiliations that one request may change", 1,
+              10'000);
+  schema.Bind("rooms.max-reason-bytes", &settings.max_reason_bytes, "bytes of a reason", 1, 65'536);
+  schema.Bind("rooms.max-name-bytes", &settings.max_name_bytes, "bytes of a room's name", 1, 4'096);
   schema.Bind("rooms.max-nick-bytes", &settings.max_nick_bytes, "bytes of a nick", 1, 1'023);
   schema.Bind("rooms.max-message-bytes", &settings.max_message_bytes, "bytes of a message to a room", 1'024,
               200'000);

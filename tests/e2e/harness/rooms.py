@@ -275,7 +275,7 @@ class RoomTalk:
         assert not faults, f"{len(faults)} faults: " + "; ".join(faults[:10]) + f"\n  {account}"
         self.longest_silence = 0.0
         for occupant in self.occupants:
-            occupant.latest.clear()
+            occupant.latest = dict.fromkeys(self.rooms, time.monotonic())
         self._speaking.set()
         return account
 

@@ -123,6 +123,10 @@ class Slixmpp:
             await asyncio.wait_for(asyncio.ensure_future(self._client.disconnect(wait=1)), 5)
         except (asyncio.TimeoutError, TypeError):
             pass
+        # What sends goes on for as long as the client exists, and complains when that is over.
+        if self._client._run_out_filters:
+            self._client._run_out_filters.cancel()
+            await asyncio.gather(self._client._run_out_filters, return_exceptions=True)
 
     async def _register(self, form) -> None:
         iq = self._client.Iq()

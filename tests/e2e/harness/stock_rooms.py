@@ -66,6 +66,7 @@ class RoomSlixmpp(Slixmpp):
         try:
             presence, subject, others, history = await self._rooms.join_muc_wait(JID(room), nick, timeout=BOUND, **options)
         except PresenceError as error:
+            await self.events.wait("room-error", room=room, nick=error.presence["from"].resource)
             raise Refused(error.etype, error.condition) from None
         except asyncio.TimeoutError:
             raise AssertionError(f"{self.bare} is not told that it is in {room}; there was {self.events.last()}") from None

@@ -142,9 +142,9 @@ async def redis_is_emptied_and_kafka_killed(cluster: Cluster) -> None:
 @scenario(seconds=240)
 async def postgresql_is_away(cluster: Cluster) -> None:
     """Rooms that are in memory go on; who would enter, or speaks in, another one is told to wait, and is served when
-    PostgreSQL is back."""
+    PostgreSQL is back. Somebody who does not come back in time meanwhile leaves, once."""
     owners = await _usual(cluster)
-    host, visitor = await asyncio.gather(person(cluster, "host"), person(cluster, "visitor", "gateway/2"))
+    host, visitor, sleeper = await asyncio.gather(person(cluster, "host"), person(cluster, "visitor", "gateway/2"), person(cluster, "sleeper"))
     shard = 0
     quiet, new = room_in(cluster, shard, f"quiet-{host.user}"), room_in(cluster, shard, f"new-{host.user}")
     await enter(host, quiet, "host")
@@ -153,12 +153,16 @@ async def postgresql_is_away(cluster: Cluster) -> None:
     await cluster.restart(_process(owners[shard]))
     await cluster.all_owned(service="muc")
     async with RoomTalk(cluster) as talk:
+        await sleeper.enable()
+        await enter(sleeper, talk.rooms[1], "sleeper")
         await talk.talk(1)
         frozen = cluster.freeze("postgresql")
         try:
             began = asyncio.get_running_loop().time()
             await asyncio.gather(_told_to_wait(visitor, quiet), _told_to_wait(visitor, new), _told_to_wait_who_speaks(host, quiet))
             _say(await talk.check("PostgreSQL is away"))
+            # Its session waits for a minute (sessions.resume-timeout), so nobody has left at the next look.
+            sleeper.abort()
             await talk.talk(max(0.0, AWAY - (asyncio.get_running_loop().time() - began)))
             _say(await talk.check("PostgreSQL is still away"))
         finally:
@@ -169,7 +173,7 @@ async def postgresql_is_away(cluster: Cluster) -> None:
         for client in (host, visitor):
             await client.expect_message("welcome")
         await until(lambda: _enters(visitor, new), "rooms can be made again", 40, every=0.5)
-        _say(await talk.check("PostgreSQL is back"))
+        _say(await talk.check("PostgreSQL is back", gone={(talk.rooms[1], "sleeper")}, seconds=90))
     await until(lambda: _all_saved(cluster), "all rooms are saved", 40, every=0.5)
     await leave(host, visitor)
 

@@ -18,7 +18,8 @@ _SERVICES = ("gateway", "session-manager", "roster", "muc", "search")
 _SERVERS = (
     ("session-manager", "/rookery.session.v1.SessionLinkService/Link", "gateway"),
     ("roster", "/rookery.roster.v1.RosterService/GetRoster", "session-manager"),
-    ("muc", "/grpc.health.v1.Health/Check", "session-manager"),
+    # It has no methods but those of its health, which anybody of ours may ask: who may call at all is told that.
+    ("muc", "/rookery.disco.v1.DiscoService/GetDiscoInfo", "session-manager"),
     ("search", "/rookery.disco.v1.DiscoService/GetDiscoInfo", "session-manager"),
 )
 
