@@ -506,9 +506,15 @@ void ShardOwner::Supersede(const std::shared_ptr<Shard>& shard, const events::v1
   BeginAnew(shard, /*was_cut=*/false);
 }
 
-void ShardOwner::Doubt(const std::shared_ptr<Shard>& shard) {
+void ShardOwner::Doubt(std::shared_ptr<Shard> shard) {
+  tasks_->Spawn("shard.doubt", ForgetDoubted(std::move(shard)));
+}
+
+Task<void> ShardOwner::ForgetDoubted(std::shared_ptr<Shard> shard) {
+  // Whoever has called may be at work on the shard.
+  co_await runtime::Yield();
   // One that is being given back has nothing more to ask.
-  if (shard->released() || shard->leaving) return;
+  if (shard->released() || shard->leaving) co_return;
   metrics_.superseded.Increment();
   telemetry::LogWarn(
       "shard.superseded",

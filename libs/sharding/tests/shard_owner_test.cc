@@ -700,6 +700,22 @@ TEST_F(ShardOwnerTest, ALiveShardIsDoubted_ItIsAcquiredAfreshIfTheGroupSaysThatI
   EXPECT_THAT(one->service.Take(), ElementsAre("fenced", "loaded", "reading", "apply 1 again", "live"));
 }
 
+TEST_F(ShardOwnerTest, DoubtedByWhoIsAtWorkOnIt_ItIsForgottenLater) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.Take();
+  one->service.on_apply = [&](Shard& shard, const Record&) {
+    one->owner.Doubt(one->owner.Shared(0));
+    EXPECT_FALSE(shard.released());
+    one->service.on_apply = nullptr;
+  };
+  Put(0, "a", 1);
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.owned() == 1 && one->owner.live() == 1; }));
+  EXPECT_THAT(one->service.Take(),
+              ElementsAre("apply 1", "forget", "fenced", "loaded", "reading", "finished 1", "live"));
+}
+
 TEST_F(ShardOwnerTest, DoubtedWhileItIsHandedOver_ItIsGivenBack) {
   auto one = Make();
   one->owner.OnAssigned(0);

@@ -288,6 +288,7 @@ TEST_F(RoomCheckpoints, R4_TheLogWasCutLongAgo_NewOffsetsAreNotTakenForOldOnes) 
 TEST_F(RoomCheckpoints, R6_ARoomIsNotMadeAnewOfWhatWasSaidInIt) {
   MucProcess& one = StartLive();
   Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(2));
   const std::string earlier = RoomIn(1, 2);
   Enter(crone_, earlier, "firstwitch");
   Leave(crone_, earlier);
@@ -298,6 +299,7 @@ TEST_F(RoomCheckpoints, R6_ARoomIsNotMadeAnewOfWhatWasSaidInIt) {
   Elapse(Checkpointer::kForgetEvery * 2);
   ASSERT_FALSE(database_.rooms.contains(room_));
   EXPECT_FALSE(database_.destroyed.contains(earlier));
+  EXPECT_TRUE(database_.destroyed.contains(room_));
   TakeHeard(hag_);
   Kill(one);
   broker_.holds = nullptr;

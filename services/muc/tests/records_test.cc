@@ -201,7 +201,7 @@ TEST_F(RoomRecords, R3_WhatIsWantedAtATimeIsLoadedTogether) {
 }
 
 TEST_F(RoomRecords, R3_ARoomThatCannotBeRead_HoldsBackNoOther) {
-  StartLive();
+  MucProcess& process = StartLive();
   database_.unreadable.insert(room_);
   Enter(crone_, room_, "firstwitch");
   for (int i = 1; i <= 150; ++i) Enter(hag_, RoomIn(1, i), "thirdwitch");
@@ -210,6 +210,11 @@ TEST_F(RoomRecords, R3_ARoomThatCannotBeRead_HoldsBackNoOther) {
   const auto heard = TakeHeard(hag_);
   EXPECT_THAT(heard, SizeIs(150));
   EXPECT_THAT(heard, Contains(Not(HasSubstr("error"))).Times(::testing::Ge(140)));
+  // Nobody waits for it any more.
+  const int loads = database_.calls["Load"];
+  Elapse(minutes(1));
+  EXPECT_EQ(database_.calls["Load"], loads);
+  EXPECT_EQ(process.slot(room_), nullptr);
 }
 
 TEST_F(RoomRecords, R3_TheStoreIsAway_WhoCanBeToldIs_WhatInformsWaits) {

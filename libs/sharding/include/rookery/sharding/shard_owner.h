@@ -148,9 +148,10 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// any more. UNAVAILABLE: Kafka does not say how much that is.
   Task<absl::Status> AwaitAllRead(std::shared_ptr<Shard> shard);
 
-  /// A store knows of a newer owner, whom the log has not shown us yet. The shard is forgotten at once, and
-  /// acquired afresh if the group says that it is ours all the same: the other's fence was a late one.
-  void Doubt(const std::shared_ptr<Shard>& shard);
+  /// A store knows of a newer owner, whom the log has not shown us yet. The shard is soon forgotten, not
+  /// within the call, and acquired afresh if the group says that it is ours all the same: the other's fence
+  /// was a late one.
+  void Doubt(std::shared_ptr<Shard> shard);
   /// More is on its way to the log than may be (events::Log).
   bool is_congested() const { return log_.is_congested(); }
 
@@ -225,6 +226,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void NoteExpired(std::uint32_t number, std::int64_t wanted, std::int64_t first);
   /// A fence behind ours: somebody has owned the shard since.
   void Supersede(const std::shared_ptr<Shard>& shard, const events::v1::Fence& fence);
+  Task<void> ForgetDoubted(std::shared_ptr<Shard> shard);
   /// Every record before our fence has been applied, or waits in the service.
   void OnFenceRead(Shard& shard);
   Task<void> Settle(std::shared_ptr<Shard> shard);

@@ -123,8 +123,6 @@ void RoomShards::GoLive(sharding::Shard& live) {
   PumpAll(shard);
 }
 
-void RoomShards::OnCertain(sharding::Shard& shard) { PumpAll(AsRooms(shard)); }
-
 // ---- records --------------------------------------------------------------------
 
 std::shared_ptr<RoomSlot> RoomShards::SlotOf(RoomShard& shard, std::string_view room) {

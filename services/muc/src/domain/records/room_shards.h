@@ -48,7 +48,6 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   bool is_settled(sharding::Shard& shard) const override;
   Task<void> Settle(std::shared_ptr<sharding::Shard> shard) override;
   void GoLive(sharding::Shard& shard) override;
-  void OnCertain(sharding::Shard& shard) override;
   /// The last checkpoint.
   Task<void> HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTime limit) override;
   void Forget(sharding::Shard& shard) override;
