@@ -218,6 +218,28 @@ TEST_F(MissedInBetweenTest, SL12_TheOwnerDiesBeforeItIsLive_TheNextOneKnows) {
   ExpectToldAnew();
 }
 
+TEST_F(LateAttachTest, SL2_AnOwnerInBetweenHasParkedANewerSessionOfItsResource_ItIsOver) {
+  const std::string carol_ = UserIn(0, 3);
+  roster_.Befriend(bob_, carol_);
+  Client& carol = SignIn(gateway_, carol_, "c");
+  MoveWithoutIt();
+  Client& again = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(again);
+  gateway_.End(again, END_REASON_CONNECTION_LOST);
+  Elapse(std::chrono::seconds(2));
+  ASSERT_TRUE(again.parked);
+  carol.inbox.clear();
+  MoveOn();
+  ASSERT_TRUE(bob->ended);
+  EXPECT_EQ(bob->ended->condition(), "conflict");
+  EXPECT_EQ(Told(carol, bob->jid, ""), 0) << "it is the newer one that contacts see";
+  EXPECT_EQ(Told(carol, bob->jid, "unavailable"), 0);
+  Say("m1", again.jid);
+  Client& resumed = gateway_.Resume(again, 0);
+  Settle();
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
+}
+
 TEST_F(LateAttachTest, SL12_AnOwnerInBetweenHadIt_AndHadNothingToSayOfIt_NothingIsToldAnew) {
   const std::string carol_ = UserIn(0, 3);
   roster_.Befriend(bob_, carol_);
