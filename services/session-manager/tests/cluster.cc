@@ -59,7 +59,12 @@ Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDa
       waiting(database),
       owner(
           io.get_executor(), clock, OwnedBy(settings, std::move(options)), event_log,
-          [this](const auto& epochs) { published = epochs; }, {}, metrics),
+          [this](const auto& epochs) { published = epochs; },
+          // Redis has the list of sessions, too, which its owner has written.
+          [&directory](std::uint32_t shard) -> Task<std::int64_t> {
+            co_return directory.down ? -1 : directory.shards[shard].epoch;
+          },
+          metrics),
       domain(io.get_executor(), settings,
              Ports{owner, event_log, membership, accounts, keys, waiting, roster, service_disco, directory},
              clock, metrics),

@@ -45,6 +45,18 @@ class LateAttachTest : public Cluster {
     Settle();
     Elapse(std::chrono::seconds(6));
   }
+  /// From node 2 to node 0, which has seen his gateway all the time.
+  void MoveOn() {
+    Revoke(1, 2);
+    Assign(1, 0);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Elapse(std::chrono::seconds(2));
+  }
+  static auto Told(const Client& client, const std::string& from, const std::string& type) {
+    const auto presences = Only(client.inbox, common::v1::STANZA_KIND_PRESENCE, type);
+    return std::count_if(presences.begin(), presences.end(),
+                         [&](const xmpp::Stanza& presence) { return presence.from() == from; });
+  }
   /// What a session that begins now is given.
   std::vector<std::string> NextSession() {
     Client& next = SignIn(gateway_, bob_, "next", std::nullopt);
@@ -78,10 +90,7 @@ TEST_F(LateAttachTest, SL12_OnlyAnOwnerInBetweenDidNotSeeIt_NothingIsGivenAgain)
   MoveWithoutIt();
   Elapse(std::chrono::seconds(2));
   ASSERT_EQ(database_.Waiting(bob_), 2u);
-  Revoke(1, 2);
-  Assign(1, 0);
-  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
-  Elapse(std::chrono::seconds(2));
+  MoveOn();
   late_.Send(*bob, Presence());
   Settle();
   Elapse(std::chrono::seconds(2));
@@ -145,15 +154,107 @@ TEST_F(LateAttachTest, SL12_PresenceThatItHasMissed_IsToldAnew_AndItsOwn) {
   Settle();
   ASSERT_THAT(bob->inbox, IsEmpty());
   ItComes();
-  const auto told = [&](const Client& client, const std::string& from, const std::string& type) {
-    const auto presences = Only(client.inbox, common::v1::STANZA_KIND_PRESENCE, type);
-    return std::count_if(presences.begin(), presences.end(),
-                         [&](const xmpp::Stanza& presence) { return presence.from() == from; });
-  };
-  EXPECT_EQ(told(*bob, carol_, "unavailable"), 1);
-  EXPECT_EQ(told(*bob, carol.jid, ""), 0);
-  EXPECT_EQ(told(*bob, dave.jid, ""), 1);
-  EXPECT_EQ(told(dave, bob->jid, ""), 1);
+  EXPECT_EQ(Told(*bob, carol_, "unavailable"), 1);
+  EXPECT_EQ(Told(*bob, carol.jid, ""), 0);
+  EXPECT_EQ(Told(*bob, dave.jid, ""), 1);
+  EXPECT_EQ(Told(dave, bob->jid, ""), 1);
+}
+
+class MissedInBetweenTest : public LateAttachTest {
+ protected:
+  MissedInBetweenTest() {
+    roster_.Befriend(bob_, carol_);
+    roster_.Befriend(bob_, dave_);
+    carol = &SignIn(gateway_, carol_, "c");
+    MoveWithoutIt();
+    bob->inbox.clear();
+    gateway_.Send(*carol, Presence("unavailable"));
+    dave = &SignIn(gateway_, dave_, "d");
+    Elapse(std::chrono::seconds(2));
+    EXPECT_EQ(Told(*bob, carol->jid, "unavailable"), 0);
+  }
+  void ExpectToldAnew() {
+    EXPECT_EQ(Told(*bob, carol_, "unavailable"), 1);
+    EXPECT_EQ(Told(*bob, carol->jid, ""), 0);
+    EXPECT_EQ(Told(*bob, dave->jid, ""), 1);
+    EXPECT_EQ(Told(*dave, bob->jid, ""), 1);
+  }
+  bool IsMissed() const {
+    session::v1::SessionManagerState state;
+    return state.ParseFromString(bob->state) && state.presence_missed();
+  }
+  const std::string carol_ = UserIn(0, 3), dave_ = UserIn(0, 5);
+  Client* carol = nullptr;
+  Client* dave = nullptr;
+};
+
+TEST_F(MissedInBetweenTest, SL12_Presence_IsToldAnew_AndItsOwn) {
+  MoveOn();
+  ExpectToldAnew();
+  EXPECT_FALSE(IsMissed());
+}
+
+TEST_F(MissedInBetweenTest, SL12_OnlyTheLogTellsOfThatOwner_PresenceIsToldAnew) {
+  directory_.down = true;
+  MoveOn();
+  ExpectToldAnew();
+}
+
+TEST_F(MissedInBetweenTest, SL12_TheOwnerDiesBeforeItIsLive_TheNextOneKnows) {
+  Revoke(1, 2);
+  database_.down = true;
+  Assign(1, 0);
+  ASSERT_TRUE(RunUntil([&] { return IsMissed(); }));
+  ASSERT_FALSE(IsLive(1));
+  const std::int64_t known = bob->known_epoch;
+  Kill(0);
+  database_.down = false;
+  late_.Link(node(2));
+  Assign(0, 2);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+  ASSERT_EQ(node(2).domain.shards().Find(1)->former_epoch, known) << "it was not missed by the last one";
+  Elapse(std::chrono::seconds(2));
+  ExpectToldAnew();
+}
+
+TEST_F(LateAttachTest, SL2_AnOwnerInBetweenHasParkedANewerSessionOfItsResource_ItIsOver) {
+  const std::string carol_ = UserIn(0, 3);
+  roster_.Befriend(bob_, carol_);
+  Client& carol = SignIn(gateway_, carol_, "c");
+  MoveWithoutIt();
+  Client& again = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(again);
+  gateway_.End(again, END_REASON_CONNECTION_LOST);
+  Elapse(std::chrono::seconds(2));
+  ASSERT_TRUE(again.parked);
+  carol.inbox.clear();
+  MoveOn();
+  ASSERT_TRUE(bob->ended);
+  EXPECT_EQ(bob->ended->condition(), "conflict");
+  EXPECT_EQ(Told(carol, bob->jid, ""), 0) << "it is the newer one that contacts see";
+  EXPECT_EQ(Told(carol, bob->jid, "unavailable"), 0);
+  Say("m1", again.jid);
+  Client& resumed = gateway_.Resume(again, 0);
+  Settle();
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(LateAttachTest, SL12_AnOwnerInBetweenHadIt_AndHadNothingToSayOfIt_NothingIsToldAnew) {
+  const std::string carol_ = UserIn(0, 3);
+  roster_.Befriend(bob_, carol_);
+  Client& carol = SignIn(gateway_, carol_, "c");
+  node(1).shard_log.member = true;
+  Elapse(std::chrono::seconds(2));
+  Revoke(1, 1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  carol.inbox.clear();
+  bob->inbox.clear();
+  MoveOn();
+  EXPECT_FALSE(bob->ended);
+  EXPECT_THAT(bob->inbox, IsEmpty());
+  EXPECT_THAT(carol.inbox, IsEmpty());
 }
 
 TEST_F(LateAttachTest, SL12_WhatIsUnacknowledged_IsKeptForItAndReplayed) {

@@ -4,6 +4,7 @@
 
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/hand_outs.h"
+#include "domain/delivery/late_sessions.h"
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/offline_recovery.h"
 #include "domain/delivery/packet_recovery.h"
@@ -147,9 +148,18 @@ Task<void> UserShards::Settle(std::shared_ptr<sharding::Shard> shard) {
   co_await features_.Settle(AsUsers(std::move(shard)));
 }
 
-void UserShards::GoLive(sharding::Shard& shard) {
-  hand_outs_.GoLive(AsUsers(shard));
-  OnLive(AsUsers(shard));
+void UserShards::GoLive(sharding::Shard& live) {
+  Shard& shard = AsUsers(live);
+  // The log has told of owners that the registry did not know when the sessions were brought.
+  for (const auto& [bare, user] : shard.users) {
+    for (const auto& session : user->sessions) {
+      if (!WasMissed(*session) || !session->available() || session->state.presence_missed()) continue;
+      session->state.set_presence_missed(true);
+      outbox_.Publish(*session);
+    }
+  }
+  hand_outs_.GoLive(shard);
+  OnLive(shard);
 }
 
 void UserShards::OnLive(Shard& shard) {

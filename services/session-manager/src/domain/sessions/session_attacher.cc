@@ -6,6 +6,7 @@
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_state.h"
 #include "domain/delivery/hand_outs.h"
+#include "domain/delivery/late_sessions.h"
 #include "domain/delivery/offline_recovery.h"
 #include "domain/feature_hooks.h"
 #include "domain/metrics.h"
@@ -126,7 +127,12 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   features_.Tell(&LifeHook::OnSessionChanged, *session);
   parker_.Park(session);
   if (is_late || is_settled) recovery_.OnLate(session);
-  if (is_late) presence_.TellAnew(*session);
+  if (is_late || WasMissed(*session)) {
+    presence_.TellAnew(*session);
+  } else if (!is_settled && session->known_epoch == shard.former_epoch) {
+    // Its gateway tells the next owner that this one had it, too, although nothing else may be said of it.
+    confirmations_.ConfirmLater(session);
+  }
   if (!is_live || !is_superseded) return;
   if (!is_whole && !session->user->backlog) {
     ends_.End(session, "internal-server-error");

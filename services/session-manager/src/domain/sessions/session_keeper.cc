@@ -586,6 +586,9 @@ void SessionKeeper::OnRowTold(const std::shared_ptr<Session>& session) {
   resumer_.TryAgain(session);
 }
 
+// A gateway may have brought an older one, which the owner that has begun this one did not see.
+void SessionKeeper::OnRestored(Session& session) { ends_.EndOlder(session); }
+
 void SessionKeeper::EnableStreamManagement(GatewayPeer& gateway, const GatewayAction& action) {
   const auto session = table_.Find(SessionId(action.session_id()));
   if (!session || session->gateway != &gateway) return;

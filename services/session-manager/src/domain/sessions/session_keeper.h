@@ -66,6 +66,7 @@ class SessionKeeper final : public LiveSessions::Actions,
   void Do(WaitingAction waiting) override;
   void OnAllConfirmed(const std::shared_ptr<Session>& session) override;
   void OnRowTold(const std::shared_ptr<Session>& session) override;
+  void OnRestored(Session& session) override;
   /// Ends the sessions that have waited for too long.
   void Sweep(Shard& shard);
 

@@ -278,6 +278,7 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   session->detached_since -= resume_timeout - left;
   live_.Add(shard.GetUser(parked.key.owner), session);
   directory_.Changed(*session);
+  listener_->OnRestored(*session);
 }
 
 }  // namespace rookery::session_manager

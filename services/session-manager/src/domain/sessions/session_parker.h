@@ -30,6 +30,8 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
    public:
     /// Nothing that is stored of the session misleads a next owner any more, or is going to be looked at.
     virtual void OnRowTold(const std::shared_ptr<Session>& session) = 0;
+    /// It is in its user's list, the last.
+    virtual void OnRestored(Session& session) = 0;
 
    protected:
     ~Listener() = default;
