@@ -382,12 +382,6 @@ TEST_F(EnteringTest, AdministratorsAlwaysCreate) {
   EXPECT_THAT(Enter("root@example.com/x", "root"), Contains(HasSubstr("201")));
 }
 
-TEST_F(EnteringTest, CreatingIsRefusedAsTheTurnSays) {
-  driver_.RefuseCreation(xmpp::ErrorCondition::kResourceConstraint);
-  EXPECT_THAT(Enter(kHag, "thirdwitch"), IsRefused("wait", "resource-constraint"));
-  EXPECT_FALSE(driver_.room().exists());
-}
-
 TEST_F(EnteringTest, ARefusedNickCreatesNothing) {
   EXPECT_THAT(Enter(kHag, " "), IsRefused("modify", "not-acceptable"));
   EXPECT_FALSE(driver_.room().exists());

@@ -33,8 +33,7 @@ class RoomDriver {
               .stanza = stanza,
               .now_ms = now_ms_,
               .offset = ++offset_,
-              .outcome = outcome_,
-              .creation_refusal = creation_refusal_};
+              .outcome = outcome_};
     action(turn);
     std::vector<std::string> said;
     for (const Outcome::Said& one : outcome_.said) {
@@ -78,13 +77,11 @@ class RoomDriver {
   Room& room() { return room_; }
   Outcome& outcome() { return outcome_; }
   std::int64_t now_ms() const { return now_ms_; }
-  void RefuseCreation(xmpp::ErrorCondition condition) { creation_refusal_ = condition; }
 
  private:
   Settings settings_;
   Room room_;
   Outcome outcome_;
-  std::optional<xmpp::ErrorCondition> creation_refusal_;
   std::int64_t now_ms_ = 1'700'000'000'000;
   std::int64_t offset_ = 41;
 };

@@ -181,7 +181,6 @@ void Enter(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<Stat
 /// Section 10.1. One who speaks MUC configures the room first; for others it is open at once.
 void EnterNew(Turn& turn, const std::optional<xmpp::Element>& muc) {
   if (!MayCreate(turn)) return turn.Refuse(ErrorCondition::kNotAllowed);
-  if (turn.creation_refusal) return turn.Refuse(*turn.creation_refusal);
   if (const auto condition = RefusalOfNick(turn, turn.nick(), turn.sender())) return turn.Refuse(*condition);
   CreateRoom(turn, muc.has_value());
   Enter(turn, muc, {Status::kCreated});

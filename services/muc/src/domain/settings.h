@@ -55,8 +55,8 @@ struct Settings {
   /// Changes of nick, and joins, of one account in `changes_period`; 0: any number.
   std::int64_t max_changes = 20;
   std::chrono::milliseconds changes_period{60'000};
-  /// Rooms are created so: with this many occupants allowed, and presence of moderators only broadcast
-  /// where the room has more than `quiet_above` occupants; 0: never.
+  /// A room with more occupants shows the presence of moderators only, unless its owner has said otherwise;
+  /// 0: never.
   std::int64_t quiet_above = 0;
   /// XEP-0421: occupant ids are keyed by it. 32 bytes, the same for ever.
   std::string occupant_id_key;

@@ -24,8 +24,6 @@ struct Turn {
   /// Of the record in `rooms`.
   std::int64_t offset;
   Outcome& outcome;
-  /// Set where creating a room was refused to the sender, who would create it (RoomVerdict).
-  std::optional<xmpp::ErrorCondition> creation_refusal = std::nullopt;
 
   std::string_view sender() const { return xmpp::BareOf(stanza.from()); }
   /// Empty: to the room itself.
