@@ -53,7 +53,8 @@ void DuplicateFilter::PassTime(std::int64_t timestamp_ms) {
   turned_ms_ = now_ms_;
 }
 
-DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin, std::int64_t timestamp_ms) {
+DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin, std::int64_t timestamp_ms,
+                                                bool is_apart) {
   PassTime(timestamp_ms);
   Source& source = SourceOf(origin.topic(), origin.shard());
   if (origin.has_client()) {
@@ -65,15 +66,16 @@ DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin
     const std::uint64_t number = client.count() * kParts + std::min<std::uint64_t>(client.part(), kParts - 1);
     auto known = recent_.find(client.session_id());
     if (known == recent_.end()) {
-      std::uint64_t highest = 0;
+      Highest highest;
       if (const auto old = older_.find(client.session_id()); old != older_.end()) {
         highest = old->second;
         older_.erase(old);
       }
       known = recent_.emplace(client.session_id(), highest).first;
     }
-    if (number <= known->second) return Verdict::kDuplicate;
-    known->second = number;
+    std::uint64_t& highest = is_apart ? known->second.of_those_apart : known->second.of_all_others;
+    if (number <= highest) return Verdict::kDuplicate;
+    highest = number;
     return Verdict::kApply;
   }
   if (origin.has_log()) {

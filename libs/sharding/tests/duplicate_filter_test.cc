@@ -63,6 +63,15 @@ TEST_F(DuplicateFilterTest, EachPartOfOneStanzaOnce) {
   EXPECT_EQ(Check(Client("a", 4, 1)), Verdict::kApply);
 }
 
+TEST_F(DuplicateFilterTest, WhatIsApartIsCountedByItself) {
+  EXPECT_EQ(Check(Client("a", 3)), Verdict::kApply);
+  EXPECT_EQ(filter_.Check(Client("a", 2), now_ms_, /*is_apart=*/true), Verdict::kApply);
+  EXPECT_EQ(filter_.Check(Client("a", 2), now_ms_, /*is_apart=*/true), Verdict::kDuplicate);
+  EXPECT_EQ(Check(Client("a", 2)), Verdict::kDuplicate);
+  EXPECT_EQ(filter_.Check(Client("a", 4), now_ms_, /*is_apart=*/true), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 4)), Verdict::kApply);
+}
+
 TEST_F(DuplicateFilterTest, PartsBeyondTheirBitsDoNotReachTheNextStanza) {
   EXPECT_EQ(Check(Client("a", 1, 1'000'000)), Verdict::kApply);
   EXPECT_EQ(Check(Client("a", 2, 1)), Verdict::kApply);

@@ -628,25 +628,42 @@ TEST_F(LateOutboundTest, O4_WhatWasSaidAgainIsLost_ALaterOwnerDoesNotTakeItForSa
   EXPECT_THAT(alice.MessageIds(), ElementsAre("m1", "last"));
 }
 
-TEST_F(SentAgainTest, O4_ARequestThatCameBehindTheNextOwnersFence_SentAgainThroughTheLog_IsMade) {
+/// What bob says goes into his log, and comes there behind the fence of the next owner, to whom it is sent
+/// again.
+class CameLateTest : public SentAgainTest {
+ protected:
+  void SayLate(Client& from, const std::vector<xmpp::Stanza>& stanzas) {
+    node(1).shard_log.member = false;
+    log_.held = true;
+    for (const xmpp::Stanza& stanza : stanzas) gateway_.Send(from, stanza);
+    Settle();
+    std::deque<FakeLog::Pending> late;
+    late.swap(log_.in_flight);
+    ASSERT_EQ(late.size(), stanzas.size());
+    for (FakeLog::Pending& record : late) record.appended = {};
+    Kill(1);
+    for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 0);
+    ASSERT_TRUE(RunUntil([&] { return log_.in_flight.size() == 2; }));  // the fences
+    for (FakeLog::Pending& record : late) log_.in_flight.push_back(std::move(record));
+    log_.held = false;
+    ASSERT_TRUE(RunUntil([&] { return IsLive(2) && IsLive(3); }));
+    EXPECT_TRUE(RunUntil([&] { return from.confirmed == from.sent; }));
+  }
+};
+
+TEST_F(CameLateTest, O4_ARequestThatCameBehindTheNextOwnersFence_SentAgainThroughTheLog_IsMade) {
   Client& bob = SignIn(gateway_, bob_, "b");
   Client& alice = SignIn(gateway_, alice_, "a");
-  node(1).shard_log.member = false;
-  log_.held = true;
-  gateway_.Send(bob, Presence("subscribe", alice_));
-  Settle();
-  std::deque<FakeLog::Pending> late;
-  late.swap(log_.in_flight);
-  ASSERT_EQ(late.size(), 1u);
-  late.front().appended = {};
-  Kill(1);
-  for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 0);
-  ASSERT_TRUE(RunUntil([&] { return log_.in_flight.size() == 2; }));  // the fences
-  log_.in_flight.push_back(std::move(late.front()));
-  log_.held = false;
-  ASSERT_TRUE(RunUntil([&] { return IsLive(2) && IsLive(3); }));
-  EXPECT_TRUE(RunUntil([&] { return bob.confirmed == bob.sent; }));
+  SayLate(bob, {Presence("subscribe", alice_)});
   EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u);
+}
+
+TEST_F(CameLateTest, O4_AMessageToOneselfCameLateBehindIt_TheRequestIsMadeAllTheSame) {
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  SayLate(bob, {Presence("subscribe", alice_), Message(bob_, "m1")});
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
 }
 
 TEST_F(SubscriptionTest, PushesGoToInterestedResourcesOnly) {

@@ -31,8 +31,9 @@ class DuplicateFilter {
 
   explicit DuplicateFilter(std::chrono::milliseconds horizon) : horizon_ms_(horizon.count()) {}
 
-  /// Remembers the record's origin and says whether to apply the record.
-  Verdict Check(const events::v1::Origin& origin, std::int64_t timestamp_ms);
+  /// Remembers the record's origin and says whether to apply the record. `is_apart`: of its client's records
+  /// it is among those that are counted by themselves, so that none of the others makes it a repetition.
+  Verdict Check(const events::v1::Origin& origin, std::int64_t timestamp_ms, bool is_apart = false);
   /// The owner of the shard itself, read from the fence in its own partition.
   void SawFence(events::v1::Topic topic, std::uint32_t shard, std::int64_t epoch, std::int64_t timestamp_ms);
 
@@ -43,7 +44,12 @@ class DuplicateFilter {
   std::size_t remembered_bytes() const;
 
  private:
-  using Clients = absl::flat_hash_map<std::string, std::uint64_t>;
+  /// The highest (count, part), part in the low 16 bits.
+  struct Highest {
+    std::uint64_t of_all_others = 0;
+    std::uint64_t of_those_apart = 0;
+  };
+  using Clients = absl::flat_hash_map<std::string, Highest>;
   struct Source {
     std::int64_t epoch = -1;
     std::int64_t epoch_since_ms = 0;
@@ -59,8 +65,7 @@ class DuplicateFilter {
   const std::int64_t horizon_ms_;
   std::int64_t now_ms_ = 0;
   std::int64_t turned_ms_ = 0;
-  // The highest (count, part) of each session, part in the low 16 bits. Those silent since
-  // `turned_ms_` are in `older_`, and are forgotten when the two turn again.
+  // By session. Those silent since `turned_ms_` are in `older_`, and are forgotten when the two turn again.
   Clients recent_, older_;
   absl::flat_hash_map<std::pair<int, std::uint32_t>, Source> sources_;
 };
