@@ -1,5 +1,8 @@
 #include "domain/delivery/session_closer.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "domain/addresses.h"
 #include "domain/delivery/session_rows.h"
 #include "domain/records/shards.h"
@@ -14,10 +17,12 @@ constexpr std::chrono::seconds kOpenLimit{1};
 constexpr std::size_t kMaxPending = 20'000;
 }  // namespace
 
-bool SessionCloser::Close(const std::shared_ptr<Session>& session, bool is_open, std::function<void()> tell) {
+bool SessionCloser::Close(const std::shared_ptr<Session>& session, bool is_open, std::function<void()> tell,
+                          std::int64_t holds) {
   const std::shared_ptr<Shard> shard = shards_.Shared(addresses_.ShardOf(session->jid.bare()));
   auto end = std::make_shared<PendingEnd>();
-  end->offset = session->last_primary;
+  // No commit goes beyond what holds the cursor.
+  end->offset = holds < 0 ? session->last_primary : std::min(session->last_primary, holds - 1);
   end->has_rows = session->has_rows;
   end->tell = std::move(tell);
   if (is_open) end->limit = clock_.Now() + kOpenLimit;

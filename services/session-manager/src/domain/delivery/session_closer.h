@@ -25,7 +25,9 @@ class SessionCloser {
 
   /// Calls `tell` when the gateway may forget the session, which has ended. True: at once, since
   /// nothing was addressed to it lately. `is_open`: a connection waits to be closed, so not for long.
-  bool Close(const std::shared_ptr<Session>& session, bool is_open, std::function<void()> tell);
+  /// `holds`: this record is not finished before `tell`, which waits for none behind it; -1: none is.
+  bool Close(const std::shared_ptr<Session>& session, bool is_open, std::function<void()> tell,
+             std::int64_t holds = -1);
   /// Records have been finished: commits if somebody waits for that.
   void Check(Shard& shard);
   /// The cursor has been committed.

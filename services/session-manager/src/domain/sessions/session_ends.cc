@@ -350,7 +350,7 @@ Task<void> SessionEnds::FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<
   if (is_only_in_row) {
     // The row is all that tells what its client has had.
     const auto may_go = std::make_shared<runtime::Event>(executor_);
-    closer_.Close(session, /*is_open=*/false, [may_go] { may_go->Set(); });
+    closer_.Close(session, /*is_open=*/false, [may_go] { may_go->Set(); }, /*holds=*/offset);
     co_await may_go->Wait();
   }
   co_await parker_.RemoveRows(shard, session);
