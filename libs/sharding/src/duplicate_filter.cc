@@ -48,35 +48,24 @@ void DuplicateFilter::PassTime(std::int64_t timestamp_ms) {
   if (now_ms_ - turned_ms_ < kHorizonsRemembered * horizon_ms_) return;
   const bool is_long_ago = now_ms_ - turned_ms_ >= 2 * kHorizonsRemembered * horizon_ms_;
   older_ = std::move(recent_);
-  if (is_long_ago) older_.clear();
+  older_late_ = std::move(late_);
+  if (is_long_ago) {
+    older_.clear();
+    older_late_.clear();
+  }
   recent_.clear();
+  late_.clear();
   turned_ms_ = now_ms_;
 }
 
-DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin, std::int64_t timestamp_ms,
-                                                bool is_apart) {
+DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin, std::int64_t timestamp_ms) {
   PassTime(timestamp_ms);
   Source& source = SourceOf(origin.topic(), origin.shard());
   if (origin.has_client()) {
     if (IsStale(source, origin.epoch())) return Verdict::kStaleEpoch;
+    const bool is_late = origin.epoch() < source.epoch;
     NoteEpoch(source, origin.epoch(), origin.cursor());
-    // Under any other epoch: an owner that was frozen appends only what its successor appends
-    // again, and what it appended first may already be acknowledged.
-    const auto& client = origin.client();
-    const std::uint64_t number = client.count() * kParts + std::min<std::uint64_t>(client.part(), kParts - 1);
-    auto known = recent_.find(client.session_id());
-    if (known == recent_.end()) {
-      Highest highest;
-      if (const auto old = older_.find(client.session_id()); old != older_.end()) {
-        highest = old->second;
-        older_.erase(old);
-      }
-      known = recent_.emplace(client.session_id(), highest).first;
-    }
-    std::uint64_t& highest = is_apart ? known->second.of_those_apart : known->second.of_all_others;
-    if (number <= highest) return Verdict::kDuplicate;
-    highest = number;
-    return Verdict::kApply;
+    return CheckClient(origin.client(), is_late);
   }
   if (origin.has_log()) {
     if (IsStale(source, origin.epoch())) return Verdict::kStaleEpoch;
@@ -88,6 +77,39 @@ DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin
   if (origin.epoch() < source.epoch) return Verdict::kStaleEpoch;
   NoteEpoch(source, origin.epoch(), origin.cursor());
   return Verdict::kApply;
+}
+
+DuplicateFilter::Verdict DuplicateFilter::CheckClient(const events::v1::ClientOrigin& client, bool is_late) {
+  // Under any other epoch: an owner that was frozen appends only what its successor appends
+  // again, and what it appended first may already be acknowledged.
+  const std::uint64_t number = client.count() * kParts + std::min<std::uint64_t>(client.part(), kParts - 1);
+  auto known = recent_.find(client.session_id());
+  if (known == recent_.end()) {
+    std::uint64_t highest = 0;
+    if (const auto old = older_.find(client.session_id()); old != older_.end()) {
+      highest = old->second;
+      older_.erase(old);
+    }
+    known = recent_.emplace(client.session_id(), highest).first;
+  }
+  if (number <= known->second) return Verdict::kDuplicate;
+  if (Contains(late_, client.session_id(), number) || Contains(older_late_, client.session_id(), number))
+    return Verdict::kDuplicate;
+  // Of what came late, some may count for nobody, and is said again in its order: what came behind it makes
+  // it no repetition.
+  if (is_late) {
+    late_[client.session_id()].push_back(number);
+  } else {
+    known->second = number;
+  }
+  return Verdict::kApply;
+}
+
+bool DuplicateFilter::Contains(const LateRecords& late, const std::string& session, std::uint64_t number) {
+  if (late.empty()) return false;
+  const auto found = late.find(session);
+  return found != late.end() &&
+         std::find(found->second.begin(), found->second.end(), number) != found->second.end();
 }
 
 void DuplicateFilter::SawFence(events::v1::Topic topic, std::uint32_t shard, std::int64_t epoch,

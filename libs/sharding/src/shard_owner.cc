@@ -462,8 +462,7 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
     return;
   }
   DuplicateFilter::Verdict verdict = DuplicateFilter::Verdict::kApply;
-  if (parsed.origin != nullptr)
-    verdict = shard->duplicates.Check(*parsed.origin, read.timestamp_ms, parsed.is_apart);
+  if (parsed.origin != nullptr) verdict = shard->duplicates.Check(*parsed.origin, read.timestamp_ms);
   if (is_finished) {
     if (verdict == DuplicateFilter::Verdict::kApply) service_->OnFinishedRecord(*shard, *parsed.record);
     return;

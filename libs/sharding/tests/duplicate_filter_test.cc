@@ -63,13 +63,23 @@ TEST_F(DuplicateFilterTest, EachPartOfOneStanzaOnce) {
   EXPECT_EQ(Check(Client("a", 4, 1)), Verdict::kApply);
 }
 
-TEST_F(DuplicateFilterTest, WhatIsApartIsCountedByItself) {
-  EXPECT_EQ(Check(Client("a", 3)), Verdict::kApply);
-  EXPECT_EQ(filter_.Check(Client("a", 2), now_ms_, /*is_apart=*/true), Verdict::kApply);
-  EXPECT_EQ(filter_.Check(Client("a", 2), now_ms_, /*is_apart=*/true), Verdict::kDuplicate);
-  EXPECT_EQ(Check(Client("a", 2)), Verdict::kDuplicate);
-  EXPECT_EQ(filter_.Check(Client("a", 4), now_ms_, /*is_apart=*/true), Verdict::kApply);
+TEST_F(DuplicateFilterTest, WhatAFormerOwnerSaysLate_MakesNothingARepetitionButItself) {
+  EXPECT_EQ(Check(Client("a", 1)), Verdict::kApply);
+  SawFence(0, /*epoch=*/2);
   EXPECT_EQ(Check(Client("a", 4)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 4)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(Client("a", 2, 1, /*epoch=*/2)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 4, 1, /*epoch=*/2)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(Client("a", 5, 1, /*epoch=*/2)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 3)), Verdict::kDuplicate);
+}
+
+TEST_F(DuplicateFilterTest, WhatWasSaidLateIsRememberedAsLongAsItsSession) {
+  SawFence(0, /*epoch=*/2);
+  EXPECT_EQ(Check(Client("a", 4)), Verdict::kApply);
+  Pass(kHorizon * 4);
+  EXPECT_EQ(Check(Client("b", 1, 1, /*epoch=*/2)), Verdict::kApply);
+  EXPECT_EQ(Check(Client("a", 4, 1, /*epoch=*/2)), Verdict::kDuplicate);
 }
 
 TEST_F(DuplicateFilterTest, PartsBeyondTheirBitsDoNotReachTheNextStanza) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "rookery/events/v1/origin.pb.h"
@@ -19,7 +20,9 @@ namespace rookery::sharding {
 /// What is remembered is what may be said again: of a client's session the highest count (for four
 /// to eight horizons), of a source shard what follows from the records at and after its cursor. Neither
 /// grows with what was said before. While a source's cursor stands still, what follows from it adds up;
-/// its owner bounds that (OwnerOptions::max_follow_ups).
+/// its owner bounds that (OwnerOptions::max_follow_ups). Records that a former owner of the client's shard
+/// still says when its successor has spoken are remembered one by one: what they came behind may count for
+/// nobody, and is then said again.
 class DuplicateFilter {
  public:
   enum class Verdict {
@@ -31,9 +34,8 @@ class DuplicateFilter {
 
   explicit DuplicateFilter(std::chrono::milliseconds horizon) : horizon_ms_(horizon.count()) {}
 
-  /// Remembers the record's origin and says whether to apply the record. `is_apart`: of its client's records
-  /// it is among those that are counted by themselves, so that none of the others makes it a repetition.
-  Verdict Check(const events::v1::Origin& origin, std::int64_t timestamp_ms, bool is_apart = false);
+  /// Remembers the record's origin and says whether to apply the record.
+  Verdict Check(const events::v1::Origin& origin, std::int64_t timestamp_ms);
   /// The owner of the shard itself, read from the fence in its own partition.
   void SawFence(events::v1::Topic topic, std::uint32_t shard, std::int64_t epoch, std::int64_t timestamp_ms);
 
@@ -44,12 +46,9 @@ class DuplicateFilter {
   std::size_t remembered_bytes() const;
 
  private:
-  /// The highest (count, part), part in the low 16 bits.
-  struct Highest {
-    std::uint64_t of_all_others = 0;
-    std::uint64_t of_those_apart = 0;
-  };
-  using Clients = absl::flat_hash_map<std::string, Highest>;
+  using Clients = absl::flat_hash_map<std::string, std::uint64_t>;
+  /// What came late, in no order: of one client no more than its former owner had under way.
+  using LateRecords = absl::flat_hash_map<std::string, std::vector<std::uint64_t>>;
   struct Source {
     std::int64_t epoch = -1;
     std::int64_t epoch_since_ms = 0;
@@ -59,14 +58,18 @@ class DuplicateFilter {
 
   Source& SourceOf(events::v1::Topic topic, std::uint32_t shard);
   bool IsStale(const Source& source, std::int64_t epoch) const;
+  Verdict CheckClient(const events::v1::ClientOrigin& client, bool is_late);
+  static bool Contains(const LateRecords& late, const std::string& session, std::uint64_t number);
   void NoteEpoch(Source& source, std::int64_t epoch, std::int64_t cursor);
   void PassTime(std::int64_t timestamp_ms);
 
   const std::int64_t horizon_ms_;
   std::int64_t now_ms_ = 0;
   std::int64_t turned_ms_ = 0;
-  // By session. Those silent since `turned_ms_` are in `older_`, and are forgotten when the two turn again.
+  // The highest (count, part) of each session, part in the low 16 bits. Those silent since
+  // `turned_ms_` are in `older_`, and are forgotten when the two turn again.
   Clients recent_, older_;
+  LateRecords late_, older_late_;
   absl::flat_hash_map<std::pair<int, std::uint32_t>, Source> sources_;
 };
 

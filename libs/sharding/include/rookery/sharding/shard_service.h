@@ -35,8 +35,6 @@ class ShardService {
     /// Null where there is none; both live as long as the record.
     const events::v1::Origin* origin = nullptr;
     const events::v1::Fence* fence = nullptr;
-    /// For the duplicate filter: counted by itself among the records of its client.
-    bool is_apart = false;
   };
   virtual Parsed Parse(std::string_view value) = 0;
 

@@ -67,10 +67,8 @@ sharding::ShardService::Parsed UserShards::Parse(std::string_view value) {
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return {};
   Parsed parsed;
   // One that came behind a later fence counts for nobody (README.md, O4). It must not be remembered either:
-  // the stanza, when it is sent again, has the same count and may go through the log, too. Nor is that a
-  // repetition where later stanzas of the client, which came as late, were applied.
+  // the stanza, when it is sent again, has the same count and may go through the log, too.
   if (!ClientStanzaProcessor::CameTooLate(shards_, record)) parsed.origin = &record.origin();
-  parsed.is_apart = record.has_outbound();
   if (record.has_fence()) parsed.fence = &record.fence();
   parsed.record = std::move(pending);
   return parsed;
