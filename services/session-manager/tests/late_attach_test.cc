@@ -218,6 +218,66 @@ TEST_F(MissedInBetweenTest, SL12_TheOwnerDiesBeforeItIsLive_TheNextOneKnows) {
   ExpectToldAnew();
 }
 
+// ---- rooms --------------------------------------------------------------------
+
+class MissedRoomsTest : public LateAttachTest {
+ protected:
+  MissedRoomsTest() {
+    late_.Send(*bob, Presence({}, kOccupant));
+    late_.Send(*bob, Presence({}, alice_));
+    Settle();
+    MoveWithoutIt();
+    bob->inbox.clear();
+  }
+  void ExpectOut() {
+    ASSERT_EQ(Told(*bob, kOccupant, "unavailable"), 1);
+    const auto told = Only(bob->inbox, common::v1::STANZA_KIND_PRESENCE, "unavailable");
+    EXPECT_THAT(told.back().payload(), ::testing::HasSubstr("<status code=\"110\"/><status code=\"333\"/>"));
+    const std::vector<events::v1::RoomRecord> said = log_.RoomRecords(std::string(xmpp::BareOf(kOccupant)));
+    ASSERT_FALSE(said.empty());
+    const xmpp::Stanza& last = said.back().delivery().stanza();
+    EXPECT_EQ(last.type(), "unavailable");
+    EXPECT_EQ(last.from(), bob->jid);
+    EXPECT_EQ(last.to(), kOccupant);
+    EXPECT_EQ(Told(*alice, bob->jid, "unavailable"), 0) << "she is no room";
+    // It may enter again, and is in from then on.
+    late_.Send(*bob, Presence({}, kOccupant));
+    Elapse(std::chrono::seconds(2));
+    EXPECT_EQ(log_.RoomRecords(std::string(xmpp::BareOf(kOccupant))).back().delivery().stanza().type(), "");
+    EXPECT_EQ(Told(*bob, kOccupant, "unavailable"), 1);
+  }
+  const std::string kOccupant = "coven@conference.localhost/bob";
+};
+
+TEST_F(MissedRoomsTest, RM7_ItsGatewayComesLate_ItIsOutOfItsRooms_AndHearsIt) {
+  ItComes();
+  ExpectOut();
+}
+
+TEST_F(MissedRoomsTest, RM7_AnOwnerInBetweenHasReadWithoutIt) {
+  MoveOn();
+  ExpectOut();
+}
+
+TEST_F(MissedRoomsTest, RM7_TheOwnerDiesBeforeItIsLive_TheNextOneKnows) {
+  Revoke(1, 2);
+  database_.down = true;
+  Assign(1, 0);
+  ASSERT_TRUE(RunUntil([&] {
+    session::v1::SessionManagerState state;
+    return state.ParseFromString(bob->state) && state.rooms_missed();
+  }));
+  ASSERT_FALSE(IsLive(1));
+  Kill(0);
+  database_.down = false;
+  late_.Link(node(2));
+  Assign(0, 2);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  ExpectOut();
+}
+
 TEST_F(LateAttachTest, SL2_AnOwnerInBetweenHasParkedANewerSessionOfItsResource_ItIsOver) {
   const std::string carol_ = UserIn(0, 3);
   roster_.Befriend(bob_, carol_);

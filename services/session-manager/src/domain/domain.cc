@@ -91,7 +91,7 @@ struct Domain::Parts {
         packet_rows(settings, clock, metrics, states),
         deliverer(settings, clock, metrics, outbox, states, bounces, packets, packet_rows, waiting, marks,
                   hand_outs),
-        ghosts(metrics, addresses, consequences, deliverer),
+        ghosts(metrics, addresses, shards, consequences, outbox, deliverer),
         packet_recovery(clock, metrics, table, users, outbox, states, rows, packet_rows, deliverer),
         answers(clock, metrics, deliverer),
         caps(clock, metrics, table, deliverer),
@@ -112,7 +112,7 @@ struct Domain::Parts {
         resumer(settings, clock, metrics, shards, table, features, gateways, live, directory, hand_outs,
                 deliverer, ends),
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
-                 hand_outs, recovery, deliverer, presence, parker, ends, resumer),
+                 hand_outs, recovery, deliverer, ghosts, presence, parker, ends, resumer),
         account_actions(settings, accounts, ports.keys, gateways),
         account_check(accounts, users, states, live, directory),
         account_changes(executor, clock, addresses, shards, accounts, ports.roster, rosters, consequences,
@@ -142,7 +142,8 @@ struct Domain::Parts {
     user_settings.AddListener(client_stanzas);
     user_settings.AddListener(order);
     order.SetApplier(records);
-    RegisterLife(features, user_settings, presence, account_check, account_changes, subscriptions, caps);
+    RegisterLife(features, user_settings, presence, ghosts, account_check, account_changes, subscriptions,
+                 caps);
     modules = RegisterModules(hooks, settings, clock, addresses, accounts, ports.keys, ports.roster,
                               ports.service_disco, rosters, outbox, user_settings, presence, subscriptions,
                               account_changes);

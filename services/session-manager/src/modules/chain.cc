@@ -1,5 +1,6 @@
 #include "domain/accounts/account_changes.h"
 #include "domain/accounts/account_check.h"
+#include "domain/delivery/ghosts.h"
 #include "domain/feature_hooks.h"
 #include "domain/presence/caps_tracker.h"
 #include "domain/presence/presence_tracker.h"
@@ -10,10 +11,11 @@
 namespace rookery::session_manager {
 
 void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, PresenceTracker& presence,
-                  AccountCheck& account_check, AccountChanges& account_changes,
+                  Ghosts& ghosts, AccountCheck& account_check, AccountChanges& account_changes,
                   SubscriptionHandler& subscriptions, CapsTracker& caps) {
   features.OnLife(user_settings);
   features.OnLife(presence);
+  features.OnLife(ghosts);
   features.OnLife(account_check);
   features.OnLife(account_changes);
   features.OnLife(subscriptions);

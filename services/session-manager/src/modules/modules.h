@@ -12,6 +12,7 @@ class AccountChanges;
 class AccountCheck;
 class AccountStore;
 class Addresses;
+class Ghosts;
 class KeyMaker;
 class KeyedLock;
 class Outbox;
@@ -41,7 +42,7 @@ std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, KeyMaker& k
 
 /// chain.cc: what keeps something for shards, users or sessions, in the order in which it is told of them.
 void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, PresenceTracker& presence,
-                  AccountCheck& account_check, AccountChanges& account_changes,
+                  Ghosts& ghosts, AccountCheck& account_check, AccountChanges& account_changes,
                   SubscriptionHandler& subscriptions, CapsTracker& caps);
 /// chain.cc: makes all of them and registers them, in the order in which they have a say. What one of them
 /// keeps comes after what RegisterLife has registered.

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
+#include "domain/feature_hooks.h"
 #include "domain/records/cause.h"
 #include "domain/records/shard.h"
 #include "rookery/xmpp/stanza.h"
@@ -13,15 +15,22 @@ namespace rookery::session_manager {
 class Addresses;
 class Consequences;
 class Deliverer;
+class Outbox;
+class Shards;
 struct SessionManagerMetrics;
 
 /// Those to whom rooms speak and who are not there: the room is told, so that it takes them out (XEP-0045,
 /// Ghost Users; README.md, RM3). I/O thread only.
-class Ghosts {
+class Ghosts : public LifeHook {
  public:
-  Ghosts(SessionManagerMetrics& metrics, const Addresses& addresses, Consequences& consequences,
-         Deliverer& deliverer)
-      : metrics_(metrics), addresses_(addresses), consequences_(consequences), deliverer_(deliverer) {}
+  Ghosts(SessionManagerMetrics& metrics, const Addresses& addresses, const Shards& shards,
+         Consequences& consequences, Outbox& outbox, Deliverer& deliverer)
+      : metrics_(metrics),
+        addresses_(addresses),
+        shards_(shards),
+        consequences_(consequences),
+        outbox_(outbox),
+        deliverer_(deliverer) {}
 
   /// What a room is told that has said this to somebody who is not there. Nothing where it has nothing to
   /// learn, or the sender is no room.
@@ -32,11 +41,23 @@ class Ghosts {
   /// Whether the session has too much already to be given the stanza, too (B4): for a room it is not there
   /// then.
   bool IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
+  /// What a room is told that has said this to somebody who is spared it: also where it says that somebody
+  /// else is gone, which nobody says again.
+  std::optional<xmpp::ErrorCondition> ConditionForSpared(const xmpp::Stanza& stanza) const;
+  /// Of a session that has missed what rooms said, and was perhaps answered for: its client is told that it
+  /// is out of each, and each that it has left (RM7), by the next owner if not by this one.
+  void TakeOut(Session& session);
+
+  void OnShardLive(Shard& shard) override;
 
  private:
+  Task<void> TakeOutTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+
   SessionManagerMetrics& metrics_;
   const Addresses& addresses_;
+  const Shards& shards_;
   Consequences& consequences_;
+  Outbox& outbox_;
   Deliverer& deliverer_;
 };
 

@@ -357,15 +357,19 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   auto delivery = MakeDelivery(pending, presence);
   const xmpp::Stanza& stanza = delivery->stanza;
   bool is_there = resource.empty();
+  bool is_spared = false;
   for (const auto& session : user.sessions) {
     const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
     if (!wanted && !IsOwed(*session, pending)) continue;
-    if (ghosts_.IsSpared(*session, stanza, pending.offset)) continue;
+    if (ghosts_.IsSpared(*session, stanza, pending.offset)) {
+      is_spared = true;
+      continue;
+    }
     is_there = true;
     deliverer_.SendRecord(*session, delivery, /*primary=*/false, pending.recovering);
   }
   if (is_there) return;
-  if (const auto ghost = ghosts_.ConditionFor(stanza)) {
+  if (const auto ghost = is_spared ? ghosts_.ConditionForSpared(stanza) : ghosts_.ConditionFor(stanza)) {
     Cause cause;
     cause.offset = pending.offset;
     cause.trace_id = pending.record.trace_id();
@@ -378,6 +382,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
   const xmpp::Stanza* stanza = &fanout.stanza();
   const bool is_probe = stanza->type() == "probe";
   const auto ghost = ghosts_.ConditionFor(*stanza);
+  const auto spared = ghosts_.ConditionForSpared(*stanza);
   const RecordKey key{RecordClass::kStanza, std::string(xmpp::BareOf(stanza->from()))};
   // One stanza for all of them: nothing of it is copied for one more.
   std::shared_ptr<Delivery> delivery;
@@ -417,11 +422,15 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
       presence_.AnswerProbe(*user, cause, stanza->from());
       continue;
     }
+    bool is_spared = false;
     for (const auto& session : user->sessions) {
       const bool wanted =
           is_welcome && (resource.empty() ? session->available() : session->resource() == resource);
       if (!wanted && !IsOwed(*session, pending)) continue;
-      if (ghosts_.IsSpared(*session, *stanza, pending.offset)) continue;
+      if (ghosts_.IsSpared(*session, *stanza, pending.offset)) {
+        is_spared = true;
+        continue;
+      }
       is_there = true;
       if (!delivery) {
         delivery = MakeDelivery(pending, *fanout.mutable_stanza());
@@ -435,7 +444,11 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
         sessions.push_back(session.get());
       }
     }
-    if (!is_there) ghosts_.Tell(shard, cause, *stanza, recipient, *ghost);
+    if (is_spared && spared) {
+      ghosts_.Tell(shard, cause, *stanza, recipient, *spared);
+    } else if (!is_there) {
+      ghosts_.Tell(shard, cause, *stanza, recipient, *ghost);
+    }
   }
   if (!sessions.empty()) deliverer_.SendToAll(sessions, delivery, /*primary=*/false);
 }

@@ -5,6 +5,7 @@
 
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_state.h"
+#include "domain/delivery/ghosts.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/late_sessions.h"
 #include "domain/delivery/offline_recovery.h"
@@ -129,6 +130,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   if (is_late || is_settled) recovery_.OnLate(session);
   if (is_late || WasMissed(*session)) {
     presence_.TellAnew(*session);
+    ghosts_.TakeOut(*session);
   } else if (!is_settled && session->known_epoch == shard.former_epoch) {
     // Its gateway tells the next owner that this one had it, too, although nothing else may be said of it.
     confirmations_.ConfirmLater(session);

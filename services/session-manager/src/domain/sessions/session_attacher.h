@@ -16,6 +16,7 @@ class Deliverer;
 class DirectoryWriter;
 class FeatureHooks;
 class Gateways;
+class Ghosts;
 class LiveSessions;
 class PresenceTracker;
 class SessionEnds;
@@ -33,7 +34,7 @@ class SessionAttacher {
   SessionAttacher(const Clock& clock, SessionManagerMetrics& metrics, const Shards& shards,
                   const SessionTable& table, Confirmations& confirmations, const FeatureHooks& features,
                   Gateways& gateways, LiveSessions& live, DirectoryWriter& directory, Outbox& outbox,
-                  HandOuts& hand_outs, OfflineRecovery& recovery, Deliverer& deliverer,
+                  HandOuts& hand_outs, OfflineRecovery& recovery, Deliverer& deliverer, Ghosts& ghosts,
                   PresenceTracker& presence, SessionParker& parker, SessionEnds& ends,
                   SessionResumer& resumer)
       : clock_(clock),
@@ -49,6 +50,7 @@ class SessionAttacher {
         hand_outs_(hand_outs),
         recovery_(recovery),
         deliverer_(deliverer),
+        ghosts_(ghosts),
         presence_(presence),
         parker_(parker),
         ends_(ends),
@@ -87,6 +89,7 @@ class SessionAttacher {
   HandOuts& hand_outs_;
   OfflineRecovery& recovery_;
   Deliverer& deliverer_;
+  Ghosts& ghosts_;
   PresenceTracker& presence_;
   SessionParker& parker_;
   SessionEnds& ends_;
