@@ -31,7 +31,7 @@ struct Settings {
   /// with all others of this time. When thousands come back, a request for each costs more than all the rest.
   /// Well below resume_hand_over.
   std::chrono::milliseconds tell_back_together{200};
-  std::int64_t max_unacked_packets = 2'000;
+  std::int64_t max_unacked_packets = 5'000;
   std::int64_t max_unacked_bytes = 4 * 1024 * 1024;
   /// Of what waits for one client, on its way to it.
   std::int64_t max_under_way_bytes = 512 * 1024;
