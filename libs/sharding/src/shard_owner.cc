@@ -236,17 +236,19 @@ void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
   Begin(shard->number, former);
 }
 
-Task<void> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor) {
+Task<bool> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor) {
+  bool had_cursor = true;
   for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
     if (cursor < 0) {
       // What is committed is committed once more.
       const absl::StatusOr<Range> range = co_await FindRange(shard->number);
       if (!range.ok()) continue;
+      had_cursor = range->committed >= 0;
       cursor = range->committed >= 0 ? range->committed : range->first;
     }
     std::vector<kafka::Consumer::Position> position{{P(shard->number), cursor}};
     const absl::Status committed = co_await consumer_->Commit(std::move(position));
-    if (committed.ok()) co_return;
+    if (committed.ok()) co_return had_cursor;
   }
 }
 
@@ -339,7 +341,8 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   const std::uint64_t doubts = doubts_;
   // 0. Where it was ours a moment ago and may not be now, the group is asked: who is no member is
   // told so, and OnLost follows.
-  if (former) co_await AwaitCertainty(shard, former->cursor);
+  bool had_cursor = true;
+  if (former) had_cursor = co_await AwaitCertainty(shard, former->cursor);
   // 1. Where the log and the last owner stand, and how far back repetitions can lie: counted from
   // now, since they may come from now on, however long the rest takes.
   Range range;
@@ -360,7 +363,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
   // was committed beyond it. Epochs go on rising all the same, also for the owners that follow.
   const bool was_cut = (former && former->was_cut) || range.committed > range.end ||
-                       (range.committed < 0 && published >= range.end);
+                       ((range.committed < 0 || !had_cursor) && published >= range.end);
   std::int64_t least_epoch = published >= range.end ? published + 1 : -1;
   if (was_cut) least_epoch = std::max(least_epoch, range.committed + 1);
   if (!was_cut && range.committed >= 0 && range.committed < range.first)

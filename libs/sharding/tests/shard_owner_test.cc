@@ -671,15 +671,36 @@ TEST_F(ShardOwnerTest, AFenceThatCameLate_TheRightfulOwnerTakesTheShardAgain) {
 }
 
 TEST_F(ShardOwnerTest, AStoreKnowsOfANewerOwner_TheShardIsAcquiredAfreshWithANewerEpoch) {
+  auto one = Make("one");
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  CommitNow(*one);
+  one.reset();
+  auto two = Make("two");
+  two->service.load_error = absl::FailedPreconditionError("another owner");
+  two->service.stored_epoch = 100;
+  two->owner.OnAssigned(0);
+  ASSERT_TRUE(SettleUntil(*two, [&] { return two->owner.live() == 1; }));
+  EXPECT_THAT(two->service.Take(),
+              ElementsAre("fenced", "not loaded", "forget", "fenced", "loaded", "reading", "live"));
+  EXPECT_EQ(two->owner.Find(0)->epoch, 101);
+  EXPECT_EQ(two->owner.metrics().superseded.Value(), 1);
+  EXPECT_EQ(two->owner.metrics().log_cuts.Value(), 0);
+}
+
+// The topic was made anew, and Redis is empty.
+TEST_F(ShardOwnerTest, OnlyAStoreKnowsOfOwners_TheLogIsAnother_WhatIsInItIsApplied) {
+  Put(0, "a", 1);
   auto one = Make();
   one->service.load_error = absl::FailedPreconditionError("another owner");
   one->service.stored_epoch = 100;
   one->owner.OnAssigned(0);
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
-  EXPECT_THAT(one->service.Take(),
-              ElementsAre("fenced", "not loaded", "forget", "fenced", "loaded", "reading", "live"));
+  EXPECT_THAT(one->service.Take(), ElementsAre("fenced", "not loaded", "forget", "fenced", "loaded",
+                                               "reading a cut log", "apply 0 again", "live"));
   EXPECT_EQ(one->owner.Find(0)->epoch, 101);
-  EXPECT_EQ(one->owner.metrics().superseded.Value(), 1);
+  EXPECT_EQ(one->owner.Find(0)->log_since, 101);
+  EXPECT_EQ(one->owner.metrics().log_cuts.Value(), 1);
 }
 
 TEST_F(ShardOwnerTest, ALiveShardIsDoubted_ItIsAcquiredAfreshIfTheGroupSaysThatItIsOurs) {

@@ -354,18 +354,18 @@ TEST_F(RoomCheckpoints, R7_TheStoreKnowsANewerOwner_WhoseFenceWasLate_TheShardIs
   Enter(crone_, room_, "firstwitch");
   Elapse(seconds(2));
   const std::int64_t epoch = process.shard(1).epoch;
-  database_.writers[1] = epoch + 100;
+  database_.claims.rows[1].epoch = epoch + 100;
   Mood("brewing");
   Elapse(seconds(3));
   ASSERT_TRUE(IsLive(process, 1));
   EXPECT_GT(process.shard(1).epoch, epoch + 100);
-  EXPECT_EQ(database_.writers[1], process.shard(1).epoch);
+  EXPECT_EQ(database_.claims.rows[1].epoch, process.shard(1).epoch);
   EXPECT_THAT(StoredMood(), HasSubstr("brewing"));
   EXPECT_THAT(TakeHeard(crone_), Contains(HasSubstr("brewing")).Times(1));
 }
 
 TEST_F(RoomCheckpoints, R7_TheStoreKnowsANewerOwnerFromTheBeginning) {
-  database_.writers[1] = 1'000'000;
+  database_.claims.rows[1].epoch = 1'000'000;
   MucProcess& process = Start();
   Assign(process, 1);
   Elapse(seconds(2));
@@ -388,7 +388,7 @@ TEST_F(RoomCheckpoints, R7_WhoIsNoMemberAnyMore_WritesNothingAndSaysNothing) {
   Elapse(seconds(5));
   EXPECT_FALSE(IsLive(one, 1));
   EXPECT_TRUE(IsLive(two, 1));
-  EXPECT_EQ(database_.writers[1], two.shard(1).epoch);
+  EXPECT_EQ(database_.claims.rows[1].epoch, two.shard(1).epoch);
   EXPECT_THAT(StoredMood(), HasSubstr("brewing"));
   EXPECT_THAT(TakeHeard(crone_), Contains(HasSubstr("brewing")).Times(1));
 }
@@ -399,7 +399,7 @@ TEST_F(RoomCheckpoints, R7_AHandOverOfWhatANewerOwnerHasClaimed_EndsAtOnce) {
   Elapse(seconds(2));
   Mood("brewing");
   Settle();
-  database_.writers[1] = 1'000;
+  database_.claims.rows[1].epoch = 1'000;
   one.owner.OnRevoking(1);
   Elapse(milliseconds(200));
   EXPECT_EQ(one.owner.Find(1), nullptr);

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,7 +18,9 @@
 
 #include "domain/room_listing.h"
 #include "ports/room_store.h"
+#include "rookery/pg/shard_claims.h"
 #include "rookery/runtime/event.h"
+#include "rookery/testing/memory_claims.h"
 
 namespace rookery::muc {
 
@@ -62,8 +65,7 @@ class MemoryRoomDatabase {
   };
   /// And not made again.
   std::map<std::string, Destroyed> destroyed;
-  /// The epoch whose claim stands, by shard.
-  std::map<std::uint32_t, std::int64_t> writers;
+  testing::MemoryClaims claims;
 
   // ---- what tests count ----
 
@@ -102,24 +104,19 @@ class MemoryRoomDatabase {
 
 class MemoryRoomStore final : public RoomStore {
  public:
-  explicit MemoryRoomStore(MemoryRoomDatabase& database) : db_(database) {}
+  explicit MemoryRoomStore(MemoryRoomDatabase& database)
+      : db_(database), held_([this](std::uint32_t shard, std::int64_t epoch, std::int64_t above) {
+          return Ask(shard, epoch, above);
+        }) {}
 
   Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override {
-    absl::Status status = co_await db_.Begin("Claim");
-    if (!status.ok()) co_return status;
-    const auto [writer, is_first] = db_.writers.try_emplace(shard, epoch);
-    if (writer->second > epoch) co_return NotClaimed();
-    writer->second = epoch;
-    status = co_await db_.End(true);
-    if (status.ok()) held_[shard] = std::max(epoch, held_[shard]);
-    co_return status;
+    return held_.Claim(shard, epoch);
   }
 
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override {
-    absl::Status status = co_await db_.Begin("ClaimedBy");
+    const absl::Status status = co_await db_.Begin("ClaimedBy");
     if (!status.ok()) co_return status;
-    const auto writer = db_.writers.find(shard);
-    co_return writer == db_.writers.end() ? -1 : writer->second;
+    co_return db_.claims.ClaimedBy(shard);
   }
 
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override {
@@ -156,33 +153,26 @@ class MemoryRoomStore final : public RoomStore {
   }
 
   Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override {
-    absl::Status status = co_await db_.Begin("Save");
-    if (!status.ok()) co_return status;
-    const auto writer = db_.writers.find(shard);
-    const auto held = held_.find(shard);
-    if (writer == db_.writers.end() || writer->second != epoch || held == held_.end() ||
-        held->second != epoch)
-      co_return NotClaimed();
-    if (changes.is_new || changes.is_destroyed) db_.rooms.erase(changes.room);
-    if (changes.is_destroyed) {
-      db_.destroyed[changes.room] = {shard, changes.applied, epoch};
-    } else {
-      Write(epoch, changes);
-    }
-    status = co_await db_.End(true);
-    co_return status;
+    const auto save = [&] {
+      if (changes.is_new || changes.is_destroyed) db_.rooms.erase(changes.room);
+      if (changes.is_destroyed) {
+        db_.destroyed[changes.room] = {shard, changes.applied, epoch};
+      } else {
+        Write(epoch, changes);
+      }
+    };
+    const absl::Status saved = co_await Change("Save", shard, epoch, save);
+    co_return saved;
   }
 
   Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override {
-    absl::Status status = co_await db_.Begin("ForgetDestroyed");
-    if (!status.ok()) co_return status;
-    const auto writer = db_.writers.find(shard);
-    if (writer == db_.writers.end() || writer->second != epoch) co_return NotClaimed();
-    std::erase_if(db_.destroyed, [&](const auto& entry) {
-      return entry.second.shard == shard && entry.second.applied < cursor;
-    });
-    status = co_await db_.End(true);
-    co_return status;
+    const auto forget = [&] {
+      std::erase_if(db_.destroyed, [&](const auto& entry) {
+        return entry.second.shard == shard && entry.second.applied < cursor;
+      });
+    };
+    const absl::Status forgotten = co_await Change("ForgetDestroyed", shard, epoch, forget);
+    co_return forgotten;
   }
 
   Task<absl::StatusOr<RoomPage>> List(RoomQuery query) override {
@@ -210,8 +200,33 @@ class MemoryRoomStore final : public RoomStore {
   }
 
  private:
-  static absl::Status NotClaimed() {
-    return absl::FailedPreconditionError("another owner has claimed the shard");
+  Task<absl::StatusOr<std::optional<std::int64_t>>> Ask(std::uint32_t shard, std::int64_t epoch,
+                                                        std::int64_t above) {
+    absl::Status status = co_await db_.Begin("Claim");
+    if (!status.ok()) co_return status;
+    const std::optional<std::int64_t> turn = db_.claims.Claim(shard, epoch, above);
+    status = co_await db_.End(true);
+    if (!status.ok()) co_return status;
+    co_return turn;
+  }
+  /// `change` is made if the claim stands.
+  Task<absl::Status> Change(const char* call, std::uint32_t shard, std::int64_t epoch,
+                            std::function<void()> change) {
+    pg::HeldClaims::Statement statement = [&](std::int64_t turn) {
+      return ChangeIn(call, shard, epoch, turn, change);
+    };
+    const absl::Status changed = co_await held_.Execute(shard, epoch, std::move(statement));
+    co_return changed;
+  }
+  Task<absl::StatusOr<bool>> ChangeIn(const char* call, std::uint32_t shard, std::int64_t epoch,
+                                      std::int64_t turn, std::function<void()> change) {
+    absl::Status status = co_await db_.Begin(call);
+    if (!status.ok()) co_return status;
+    const bool stands = db_.claims.Stands(shard, epoch, turn);
+    if (stands) change();
+    status = co_await db_.End(true);
+    if (!status.ok()) co_return status;
+    co_return stands;
   }
 
   void Write(std::int64_t epoch, const RoomChanges& changes) {
@@ -290,8 +305,7 @@ class MemoryRoomStore final : public RoomStore {
   }
 
   MemoryRoomDatabase& db_;
-  /// The epochs under which this process has claimed.
-  std::map<std::uint32_t, std::int64_t> held_;
+  pg::HeldClaims held_;
 };
 
 }  // namespace rookery::muc

@@ -4,6 +4,7 @@
 #include "adapters/pg_room_store.h"
 #include "migrations.h"
 #include "rookery/testing/postgres_server.h"
+#include "rookery/testing/recording_pool.h"
 #include "room_list_scenarios.h"
 
 namespace rookery::muc {
@@ -15,41 +16,7 @@ testing::PostgresServer& Server() {
   return *server;
 }
 
-/// Notes statements, and loses some: they are answered as by a server that cannot be reached, and may be done
-/// later.
-class RecordingPool final : public pg::Pool {
- public:
-  struct Statement {
-    std::uint64_t lane = 0;
-    const char* sql = nullptr;
-    std::vector<pg::Param> params;
-  };
-
-  explicit RecordingPool(std::unique_ptr<pg::Pool> pool) : pool_(std::move(pool)) {}
-  Task<pg::ResultOr> Execute(std::uint64_t lane, const char* sql, std::vector<pg::Param> params) override {
-    statements.push_back({lane, sql, params});
-    if (to_lose > 0) {
-      --to_lose;
-      lost.push_back(statements.back());
-      co_await runtime::Yield();  // as an answer that is waited for
-      co_return absl::UnavailableError("lost");
-    }
-    auto result = co_await pool_->Execute(lane, sql, std::move(params));
-    co_return result;
-  }
-  bool is_connected() const override { return pool_->is_connected(); }
-  Task<bool> AwaitConnected(Deadline deadline) override { return pool_->AwaitConnected(deadline); }
-  Task<pg::ResultOr> Repeat(Statement statement) {
-    return pool_->Execute(statement.lane, statement.sql, statement.params);
-  }
-
-  std::vector<Statement> statements;
-  int to_lose = 0;
-  std::vector<Statement> lost;
-
- private:
-  std::unique_ptr<pg::Pool> pool_;
-};
+using testing::RecordingPool;
 
 class PgFixture : public ::testing::Test {
  protected:
@@ -129,14 +96,6 @@ class PgRooms : public PgFixture, public RoomStoreTools {
     const pg::ResultOr result = Run(blocker_->Execute(0, texts_.back()->c_str(), {}));
     EXPECT_TRUE(result.ok()) << result.status();
   }
-  bool AwaitWaiters(std::int64_t many) {
-    return testing::RunUntil(io_, [&] {
-      const char* waiters = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-      return (*Run(reading_pool_->Execute(0, waiters, {})))->Int(0, 0) == many;
-    });
-  }
-  std::string Shard() const { return std::to_string(shard_); }
-
   std::uint32_t shard_ = 0;
   std::string service_;
   std::vector<absl::Status> answers_;
@@ -144,129 +103,7 @@ class PgRooms : public PgFixture, public RoomStoreTools {
   std::vector<std::unique_ptr<std::string>> texts_;
 };
 
-// ---- an older owner's statements --------------------------------------------
-
-TEST_F(PgRooms, AClaimWaitsForTheSaveThatIsUnderWay) {
-  ASSERT_EQ(Save(Changes("r", 1)), absl::OkStatus());
-  Sql("BEGIN");
-  Sql("SELECT FROM muc_rooms WHERE room = 'r@" + service_ + "' FOR UPDATE");
-  Start(store_->Save(shard_, 5, Changes("r", 2)));
-  ASSERT_TRUE(AwaitWaiters(1));
-  Start(other_->Claim(shard_, 6));
-  ASSERT_TRUE(AwaitWaiters(2));
-  EXPECT_TRUE(answers_.empty());
-  Sql("COMMIT");
-  ASSERT_TRUE(AwaitAnswers(2));
-  EXPECT_EQ(answers_[0], absl::OkStatus());
-  EXPECT_EQ(answers_[1], absl::OkStatus());
-  // Whoever has claimed sees all that there will be of the older owner.
-  EXPECT_EQ(Applied("r"), 2);
-  EXPECT_TRUE(absl::IsFailedPrecondition(Save(Changes("r", 3))));
-  EXPECT_EQ(Applied("r"), 2);
-}
-
-TEST_F(PgRooms, ASaveThatComesDuringAClaimChangesNothing) {
-  RoomChanges there = Changes("r", 1);
-  there.occupants = {OccupantOf("Juliet")};
-  ASSERT_EQ(Save(there), absl::OkStatus());
-  RoomChanges changed = Changes("r", 2), anew = changed, destroyed = changed;
-  changed.gone_nicks = {"Juliet"};
-  anew.is_new = true;
-  destroyed.is_destroyed = true;
-  for (const RoomChanges& late : {changed, anew, destroyed}) {
-    PgRoomStore owner(*pool_, *reading_pool_);
-    ASSERT_EQ(Run(owner.Claim(shard_, 5)), absl::OkStatus());
-    // As a claim that is not committed yet.
-    Sql("BEGIN");
-    Sql("UPDATE muc_shard_writers SET epoch = 6, turn = turn + 1 WHERE shard = " + Shard());
-    answers_.clear();
-    Start(owner.Save(shard_, 5, late));
-    ASSERT_TRUE(AwaitWaiters(1));
-    Sql("COMMIT");
-    ASSERT_TRUE(AwaitAnswers(1));
-    EXPECT_TRUE(absl::IsFailedPrecondition(answers_[0])) << answers_[0];
-    EXPECT_EQ(Applied("r"), 1);
-    EXPECT_EQ(Nicks(Run(store_->Load({"r@" + service_}))->front()), std::vector<std::string>{"Juliet"});
-    Sql("UPDATE muc_shard_writers SET epoch = 5 WHERE shard = " + Shard());
-  }
-}
-
-TEST_F(PgRooms, AClaimThatFailedLeavesTheOwner) {
-  Sql("BEGIN");
-  Sql("UPDATE muc_shard_writers SET epoch = 6, turn = turn + 1 WHERE shard = " + Shard());
-  Start(store_->Save(shard_, 5, Changes("r", 1)));
-  ASSERT_TRUE(AwaitWaiters(1));
-  Sql("ROLLBACK");
-  ASSERT_TRUE(AwaitAnswers(1));
-  EXPECT_EQ(answers_[0], absl::OkStatus());
-  EXPECT_EQ(Applied("r"), 1);
-}
-
-// ---- the owner's own statements, done late ----------------------------------
-
-TEST_F(PgRooms, ALostSaveIsNotDoneAfterTheNextOne) {
-  ASSERT_EQ(Save(Changes("r", 1)), absl::OkStatus());
-  pool_->to_lose = 1;
-  EXPECT_TRUE(absl::IsUnavailable(Save(Changes("r", 2))));
-  ASSERT_EQ(Save(Changes("r", 3)), absl::OkStatus());
-  const pg::ResultOr late = Run(pool_->Repeat(pool_->lost[0]));
-  ASSERT_TRUE(late.ok()) << late.status();
-  EXPECT_EQ(Applied("r"), 3);
-  EXPECT_EQ(Save(Changes("r", 4)), absl::OkStatus());
-}
-
-TEST_F(PgRooms, ALostSaveBringsNoDestroyedRoomBack) {
-  RoomChanges created = Changes("r", 1);
-  created.is_new = true;
-  pool_->to_lose = 1;
-  EXPECT_TRUE(absl::IsUnavailable(Save(created)));
-  RoomChanges destroyed = Changes("r", 2);
-  destroyed.is_destroyed = true;
-  ASSERT_EQ(Save(destroyed), absl::OkStatus());
-  ASSERT_TRUE(Run(pool_->Repeat(pool_->lost[0])).ok());
-  EXPECT_EQ(Applied("r"), -1);
-}
-
-TEST_F(PgRooms, ALostSave_TheShardIsClaimedAgainOnceForAll) {
-  pool_->to_lose = 1;
-  EXPECT_TRUE(absl::IsUnavailable(Save(Changes("r0", 1))));
-  const std::size_t before = pool_->statements.size();
-  for (int i = 0; i < 5; ++i) Start(store_->Save(shard_, 5, Changes("r" + std::to_string(i), 2)));
-  ASSERT_TRUE(AwaitAnswers(5));
-  for (const absl::Status& answer : answers_) EXPECT_EQ(answer, absl::OkStatus());
-  EXPECT_EQ(pool_->statements.size() - before, 6u);
-  // The claim is lost, too: nothing is saved without it.
-  answers_.clear();
-  pool_->to_lose = 2;
-  EXPECT_TRUE(absl::IsUnavailable(Save(Changes("r0", 3))));
-  for (int i = 0; i < 5; ++i) Start(store_->Save(shard_, 5, Changes("r" + std::to_string(i), 3)));
-  ASSERT_TRUE(AwaitAnswers(5));
-  for (const absl::Status& answer : answers_) EXPECT_TRUE(absl::IsUnavailable(answer)) << answer;
-  EXPECT_EQ(Applied("r1"), 2);
-  EXPECT_EQ(Save(Changes("r1", 4)), absl::OkStatus());
-  EXPECT_EQ(Applied("r1"), 4);
-}
-
-TEST_F(PgRooms, ALostSave_MeanwhileSomebodyElseHasTheShard) {
-  pool_->to_lose = 1;
-  EXPECT_TRUE(absl::IsUnavailable(Save(Changes("r", 1))));
-  ASSERT_EQ(Run(other_->Claim(shard_, 6)), absl::OkStatus());
-  EXPECT_TRUE(absl::IsFailedPrecondition(Save(Changes("r", 2))));
-  ASSERT_TRUE(Run(pool_->Repeat(pool_->lost[0])).ok());
-  EXPECT_EQ(Applied("r"), -1);
-}
-
-TEST_F(PgRooms, ALostClaimThatIsDoneLateCostsOneSave) {
-  pool_->to_lose = 1;
-  EXPECT_TRUE(absl::IsUnavailable(Run(store_->Claim(shard_, 5))));
-  ASSERT_EQ(Save(Changes("r", 1)), absl::OkStatus());
-  ASSERT_TRUE(Run(pool_->Repeat(pool_->lost[0])).ok());
-  // Nobody else has the shard.
-  EXPECT_TRUE(absl::IsAborted(Save(Changes("r", 2))));
-  EXPECT_EQ(Applied("r"), 1);
-  EXPECT_EQ(Save(Changes("r", 3)), absl::OkStatus());
-  EXPECT_EQ(Applied("r"), 3);
-}
+// ---- faults -----------------------------------------------------------------
 
 TEST_F(PgRooms, TheServerWasAway) {
   ASSERT_EQ(Save(Changes("r", 1)), absl::OkStatus());

@@ -39,7 +39,7 @@ TEST_F(MemoryStore, Away_NothingIsMade) {
   EXPECT_TRUE(absl::IsUnavailable(testing::RunTask(io_, store_.List({})).status()));
   EXPECT_TRUE(absl::IsUnavailable(testing::RunTask(io_, store_.Claim(1, 2))));
   EXPECT_TRUE(database_.rooms.empty());
-  EXPECT_EQ(database_.writers[1], 1);
+  EXPECT_EQ(database_.claims.rows[1].epoch, 1);
 }
 
 TEST_F(MemoryStore, Ambiguous_ItIsMadeAndNobodyIsTold) {
@@ -67,7 +67,7 @@ TEST_F(MemoryStore, Held_AnswersComeWhenTheyAreReleased) {
 
 TEST_F(MemoryStore, Slow_SomebodyElseComesFirst) {
   database_.on_call = [this](std::string_view call) -> Task<void> {
-    if (call == "Save") database_.writers[1] = 2;
+    if (call == "Save") database_.claims.rows[1].epoch = 2;
     co_return;
   };
   EXPECT_TRUE(absl::IsFailedPrecondition(testing::RunTask(io_, store_.Save(1, 1, Changes()))));

@@ -169,19 +169,69 @@ TEST_F(DeliveryRules, S5_TheAnswerIsLost_StoredOnce) {
 TEST_F(DeliveryRules, S6_AfterAFailure_WhatIsDoneLateIsKeptOut) {
   Client& bob = SignIn(other_, bob_, "b");
   other_.EnableStreamManagement(bob);
-  const WaitingStore::Writer before = database_.writers[1];
+  const testing::MemoryClaims::Row before = database_.claims.rows[1];
   database_.ambiguous = true;
   other_.End(bob, END_REASON_CONNECTION_LOST);
   Settle();
   database_.ambiguous = false;
   ASSERT_TRUE(Eventually([&] { return bob.parked; }));
-  EXPECT_EQ(database_.writers[1].epoch, before.epoch);
-  EXPECT_GT(database_.writers[1].turn, before.turn);
+  EXPECT_EQ(database_.claims.rows[1].epoch, before.epoch);
+  EXPECT_GT(database_.claims.rows[1].turn, before.turn);
+}
+
+TEST_F(DeliveryRules, S6_ANewerOwnerHasClaimedTheShard_WhoIsNoMemberAnyMoreChangesNothing) {
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  Say("m1", bob_);
+  database_.claims.rows[1] = {1'000, 1};
+  node(1).shard_log.member = false;
+  const std::size_t records = log_.users[1].size();
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Elapse(std::chrono::seconds(5));
+  EXPECT_EQ(node(1).owner.metrics().superseded.Value(), 1);
+  EXPECT_EQ(node(1).domain.table().size(), 0u) << "dropped at once";
+  EXPECT_THAT(database_.parked, IsEmpty());
+  EXPECT_EQ(database_.claims.rows[1].epoch, 1'000);
+  EXPECT_EQ(log_.users[1].size(), records) << "no fence either";
+}
+
+TEST_F(DeliveryRules, S6_ANewerOwnerHasClaimedTheShard_WhoIsStillItsOwnerTakesItAfreshAboveIt) {
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  Client& desk = SignIn(other_, bob_, "desk");
+  // A late word of somebody whose epoch was above that of the log.
+  database_.claims.rows[1] = {1'000, 1};
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  ASSERT_TRUE(Eventually([&] { return IsLive(1) && node(1).domain.shards().Find(1)->epoch > 1'000; }));
+  EXPECT_EQ(database_.claims.rows[1].epoch, node(1).domain.shards().Find(1)->epoch);
+  Say("m1", bob_ + "/desk");
+  EXPECT_THAT(desk.MessageIds(), ElementsAre("m1"));
+  EXPECT_FALSE(desk.ended);
+  Client& gone = SignIn(other_, bob_, "gone");
+  other_.EnableStreamManagement(gone);
+  other_.End(gone, END_REASON_CONNECTION_LOST);
+  ASSERT_TRUE(Eventually([&] { return gone.parked; }));
+}
+
+TEST_F(DeliveryRules, S6_AnOlderBackupOfTheStoreIsRestored_TheOwnerGoesOn) {
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  for (const testing::MemoryClaims::Row& row : {testing::MemoryClaims::Row{0, 1}, {}}) {
+    database_.claims.rows[1] = row;
+    const std::int64_t epoch = node(1).domain.shards().Find(1)->epoch;
+    Client& gone = SignIn(other_, bob_, "gone");
+    other_.EnableStreamManagement(gone);
+    other_.End(gone, END_REASON_CONNECTION_LOST);
+    ASSERT_TRUE(Eventually([&] { return gone.parked; }));
+    EXPECT_EQ(node(1).domain.shards().Find(1)->epoch, epoch);
+    EXPECT_EQ(database_.claims.rows[1].epoch, epoch);
+  }
+  EXPECT_EQ(node(1).owner.metrics().superseded.Value(), 0);
 }
 
 TEST_F(DeliveryRules, S6_ANewOwnerClaimsBeforeItReads) {
   std::vector<std::string> calls;
-  const std::int64_t epoch = database_.writers[1].epoch;
+  const std::int64_t epoch = database_.claims.rows[1].epoch;
   database_.on_slow = [&](std::string_view call) -> Task<void> {
     if (call == "Claim" || call == "LoadPage") calls.emplace_back(call);
     co_return;
@@ -190,7 +240,7 @@ TEST_F(DeliveryRules, S6_ANewOwnerClaimsBeforeItReads) {
   Assign(1, 2);
   ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
   EXPECT_THAT(calls, ElementsAre("Claim", "LoadPage"));
-  EXPECT_GT(database_.writers[1].epoch, epoch);
+  EXPECT_GT(database_.claims.rows[1].epoch, epoch);
 }
 
 // ---- waiting and handing out ------------------------------------------------

@@ -18,6 +18,8 @@
 #include "ports/account_store.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/clock.h"
+#include "rookery/pg/shard_claims.h"
+#include "rookery/testing/memory_claims.h"
 
 namespace rookery::session_manager {
 
@@ -63,8 +65,7 @@ class MemoryDatabase {
   };
   std::map<std::string, std::map<std::uint64_t, OfflineRow>> offline;
 
-  /// Whose claim stands, by shard.
-  std::map<std::uint32_t, WaitingStore::Writer> writers;
+  testing::MemoryClaims claims;
 
   struct PacketRow {
     WaitingStore::Writer writer;
@@ -203,9 +204,12 @@ class MemoryAccountStore final : public AccountStore {
   MemoryDatabase& db_;
 };
 
-class MemoryWaitingStore final : public WaitingStore {
+class MemoryWaitingStore : public WaitingStore {
  public:
-  explicit MemoryWaitingStore(MemoryDatabase& database) : db_(database) {}
+  explicit MemoryWaitingStore(MemoryDatabase& database)
+      : db_(database), held_([this](std::uint32_t shard, std::int64_t epoch, std::int64_t above) {
+          return Ask(shard, epoch, above);
+        }) {}
 
   /// What waits for a user, in all and of each sender: messages and bytes.
   struct Filled {
@@ -318,64 +322,59 @@ class MemoryWaitingStore final : public WaitingStore {
     co_return messages;
   }
 
-  Task<absl::Status> Claim(Writer writer) override {
-    const absl::Status begun = co_await db_.Begin("Claim", true);
-    if (!begun.ok()) co_return begun;
-    const auto order = [](const Writer& w) { return std::pair(w.epoch, w.turn); };
-    const auto [it, is_first] = db_.writers.try_emplace(writer.shard, writer);
-    if (!is_first && order(it->second) > order(writer)) co_return NotClaimed();
-    it->second = writer;
-    co_return db_.End();
-  }
-  Task<absl::Status> ClaimAnew(Writer writer) override {
-    const absl::Status begun = co_await db_.Begin("ClaimAnew", true);
-    if (!begun.ok()) co_return begun;
-    db_.writers[writer.shard] = writer;
-    co_return db_.End();
+  Task<absl::Status> Claim(Writer writer) override { return held_.Claim(writer.shard, writer.epoch); }
+  Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override {
+    return Send([shard](MemoryDatabase& db) { return SayWhoClaimed(db, shard); });
   }
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
-    const absl::Status begun = co_await Begin("StorePackets", writer);
-    if (!begun.ok()) co_return begun;
-    for (const PacketWrite& row : packets) {
-      auto& packet = db_.packets[row.session][row.packet.seq];
-      packet = {writer, row.packet};
-      packet.packet.stanza = std::make_shared<xmpp::Stanza>(*row.packet.stanza);
-    }
-    co_return db_.End();
+    return Change("StorePackets", writer, [writer, packets](MemoryDatabase& db) {
+      for (const PacketWrite& row : packets) {
+        auto& packet = db.packets[row.session][row.packet.seq];
+        packet = {writer, row.packet};
+        packet.packet.stanza = std::make_shared<xmpp::Stanza>(*row.packet.stanza);
+      }
+    });
   }
   Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override {
-    const absl::Status begun = co_await Begin("RemovePackets", writer);
-    if (!begun.ok()) co_return begun;
-    for (const PacketsUpTo& upto : packets) RemoveRows(upto.session, upto.seq);
-    co_return db_.End();
+    return Change("RemovePackets", writer, [packets](MemoryDatabase& db) {
+      for (const PacketsUpTo& upto : packets) RemoveRows(db, upto.session, upto.seq);
+    });
   }
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override {
-    const absl::Status begun = co_await Begin("Park", writer);
-    if (!begun.ok()) co_return begun;
-    while (db_.held) co_await runtime::Sleep(std::chrono::milliseconds(1));
-    for (const ParkedSession& session : sessions) db_.parked[session.key] = {writer, session};
-    co_return db_.End();
+    return Change("Park", writer, [writer, sessions](MemoryDatabase& db) {
+      for (const ParkedSession& session : sessions) db.parked[session.key] = {writer, session};
+    });
   }
   Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) override {
-    const absl::Status begun = co_await Begin("Unpark", writer);
-    if (!begun.ok()) co_return begun;
-    for (const SessionKey& key : sessions) db_.parked.erase(key);
-    co_return db_.End();
+    return Change("Unpark", writer, [sessions](MemoryDatabase& db) {
+      for (const SessionKey& key : sessions) db.parked.erase(key);
+    });
   }
   Task<absl::Status> RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) override {
-    const absl::Status begun = co_await Begin("RemoveSessions", writer);
-    if (!begun.ok()) co_return begun;
-    for (const SessionKey& key : sessions) {
-      db_.parked.erase(key);
-      RemoveRows(key, ~std::uint64_t{0});
-    }
-    co_return db_.End();
+    return Change("RemoveSessions", writer, [sessions](MemoryDatabase& db) {
+      for (const SessionKey& key : sessions) {
+        db.parked.erase(key);
+        RemoveRows(db, key, ~std::uint64_t{0});
+      }
+    });
   }
 
   Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override {
     const absl::Status begun = co_await db_.Begin("LoadPage", false);
     if (!begun.ok()) co_return begun;
     co_return MakePage(shard, after, limit);
+  }
+
+ protected:
+  /// What is to be done in the database, there and then; it owns what it needs. The answer is a number.
+  using Statement = std::function<Task<absl::StatusOr<std::int64_t>>(MemoryDatabase&)>;
+  /// Brings what concerns claims to the database, and its answer back.
+  virtual Task<absl::StatusOr<std::int64_t>> Send(Statement statement) {
+    return Make(db_, std::move(statement));
+  }
+  static Task<absl::StatusOr<std::int64_t>> Make(MemoryDatabase& db, Statement statement) {
+    const absl::StatusOr<std::int64_t> answer = co_await statement(db);
+    co_return answer;
   }
 
  private:
@@ -406,25 +405,61 @@ class MemoryWaitingStore final : public WaitingStore {
     if (db_.on_page) db_.on_page(count);
     return page;
   }
-  void RemoveRows(const SessionKey& key, std::uint64_t up_to) {
-    const auto it = db_.packets.find(key);
-    if (it == db_.packets.end()) return;
+  static void RemoveRows(MemoryDatabase& db, const SessionKey& key, std::uint64_t up_to) {
+    const auto it = db.packets.find(key);
+    if (it == db.packets.end()) return;
     std::erase_if(it->second, [&](const auto& row) { return row.first <= up_to; });
-    if (it->second.empty()) db_.packets.erase(it);
+    if (it->second.empty()) db.packets.erase(it);
   }
-  /// Of a statement on the rows of a shard.
-  Task<absl::Status> Begin(const char* call, Writer writer) {
-    const absl::Status begun = co_await db_.Begin(call, true);
+
+  using Rows = std::function<void(MemoryDatabase&)>;
+  /// Of a shard's rows, under the claim of their writer.
+  Task<absl::Status> Change(const char* call, Writer writer, Rows change) {
+    pg::HeldClaims::Statement statement = [&](std::int64_t turn) {
+      return ChangeIn(turn, call, writer, change);
+    };
+    const absl::Status changed = co_await held_.Execute(writer.shard, writer.epoch, std::move(statement));
+    co_return changed;
+  }
+  Task<absl::StatusOr<bool>> ChangeIn(std::int64_t turn, const char* call, Writer writer, Rows change) {
+    Statement statement = [=](MemoryDatabase& db) { return MakeChange(db, turn, call, writer, change); };
+    const absl::StatusOr<std::int64_t> stood = co_await Send(std::move(statement));
+    if (!stood.ok()) co_return stood.status();
+    co_return *stood == 1;
+  }
+  static Task<absl::StatusOr<std::int64_t>> MakeChange(MemoryDatabase& db, std::int64_t turn,
+                                                       const char* call, Writer writer, Rows change) {
+    const absl::Status begun = co_await db.Begin(call, true);
     if (!begun.ok()) co_return begun;
-    const auto it = db_.writers.find(writer.shard);
-    const bool is_claimed = it != db_.writers.end() && it->second == writer;
-    co_return is_claimed ? absl::OkStatus() : NotClaimed();
+    while (db.held && std::string_view(call) == "Park") co_await runtime::Sleep(std::chrono::milliseconds(1));
+    const bool stands = db.claims.Stands(writer.shard, writer.epoch, turn);
+    if (stands) change(db);
+    if (const absl::Status end = db.End(); !end.ok()) co_return end;
+    co_return stands ? 1 : 0;
   }
-  static absl::Status NotClaimed() {
-    return absl::FailedPreconditionError("another writer has claimed the shard");
+  Task<absl::StatusOr<std::optional<std::int64_t>>> Ask(std::uint32_t shard, std::int64_t epoch,
+                                                        std::int64_t above) {
+    Statement statement = [=](MemoryDatabase& db) { return MakeClaim(db, shard, epoch, above); };
+    const absl::StatusOr<std::int64_t> turn = co_await Send(std::move(statement));
+    if (!turn.ok()) co_return turn.status();
+    co_return *turn < 0 ? std::nullopt : std::optional(*turn);
+  }
+  static Task<absl::StatusOr<std::int64_t>> MakeClaim(MemoryDatabase& db, std::uint32_t shard,
+                                                      std::int64_t epoch, std::int64_t above) {
+    const absl::Status begun = co_await db.Begin("Claim", true);
+    if (!begun.ok()) co_return begun;
+    const std::int64_t turn = db.claims.Claim(shard, epoch, above).value_or(-1);
+    if (const absl::Status end = db.End(); !end.ok()) co_return end;
+    co_return turn;
+  }
+  static Task<absl::StatusOr<std::int64_t>> SayWhoClaimed(MemoryDatabase& db, std::uint32_t shard) {
+    const absl::Status begun = co_await db.Begin("ClaimedBy", false);
+    if (!begun.ok()) co_return begun;
+    co_return db.claims.ClaimedBy(shard);
   }
 
   MemoryDatabase& db_;
+  pg::HeldClaims held_;
 };
 
 }  // namespace rookery::session_manager

@@ -12,11 +12,13 @@ class MemoryFixture : public ::testing::Test {
   asio::io_context& io() { return io_; }
   AccountStore& accounts() { return accounts_; }
   WaitingStore& waiting() { return waiting_; }
+  WaitingStore& other() { return other_; }
 
   asio::io_context io_;
   MemoryDatabase database_;
   MemoryAccountStore accounts_{database_};
   MemoryWaitingStore waiting_{database_};
+  MemoryWaitingStore other_{database_};
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, StoreScenarios, MemoryFixture);

@@ -26,10 +26,12 @@ class PgFixture : public ::testing::Test {
         testing::RunUntil(io_, [&] { return pool_->is_connected() && loading_pool_->is_connected(); }));
     accounts_ = std::make_unique<PgAccountStore>(*pool_);
     waiting_ = std::make_unique<PgWaitingStore>(*pool_, *loading_pool_);
+    other_ = std::make_unique<PgWaitingStore>(*pool_, *loading_pool_);
   }
   asio::io_context& io() { return io_; }
   AccountStore& accounts() { return *accounts_; }
   WaitingStore& waiting() { return *waiting_; }
+  WaitingStore& other() { return *other_; }
 
   telemetry::Metrics metrics_{"test"};
   asio::io_context io_;
@@ -38,6 +40,7 @@ class PgFixture : public ::testing::Test {
   std::unique_ptr<pg::Pool> loading_pool_;
   std::unique_ptr<PgAccountStore> accounts_;
   std::unique_ptr<PgWaitingStore> waiting_;
+  std::unique_ptr<PgWaitingStore> other_;
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(PostgreSql, StoreScenarios, PgFixture);

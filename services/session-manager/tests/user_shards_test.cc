@@ -324,6 +324,74 @@ TEST_F(UserShardsTest, LogCutUnderItsOwner_TakenAfresh_NewMessagesArrive_NobodyI
   EXPECT_EQ(node(0).owner.metrics().log_cuts.Value(), 1);
 }
 
+// The topic was made anew, and Redis is empty: only the store knows of earlier owners.
+TEST_F(UserShardsTest, LogMadeAnew_EpochsRiseAboveTheOneInTheStore_NothingIsLost) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(bob);
+  for (int i = 0; i < 20; ++i) gateway_.Send(alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  Kill(0);
+  bob.inbox.clear();
+  log_.users[1].clear();
+  log_.committed.erase(1);
+  directory_.shards.clear();
+  database_.claims.rows[1] = {1'000, 7};
+  Own(0, 1);
+  gateway_.Send(alice, Message(bob_, "before"));
+  Settle();
+  Own(1, 1);
+  EXPECT_EQ(node(1).domain.shards().Find(1)->epoch, 1'001);
+  EXPECT_EQ(node(1).owner.metrics().log_cuts.Value(), 1);
+  gateway_.Send(alice, Message(bob_, "after"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("before", "after"));
+  EXPECT_FALSE(bob.ended);
+  // What this owner writes counts.
+  gateway_.End(bob, END_REASON_CONNECTION_LOST);
+  ASSERT_TRUE(RunUntil([&] { return bob.parked; }));
+  EXPECT_EQ(database_.parked.begin()->second.writer, (WaitingStore::Writer{1, 1'001}));
+  EXPECT_EQ(database_.claims.rows[1].epoch, 1'001);
+}
+
+// ---- a store that knows of a newer owner ------------------------------------------
+
+TEST_F(UserShardsTest, TheStoreKnowsANewerOwnerFromTheBeginning_TheEpochIsAboveIts) {
+  Own(0, 0);
+  Own(1, 0);
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Elapse(std::chrono::seconds(1));
+  Kill(0);
+  database_.claims.rows[1] = {1'000, 7};
+  Own(0, 1);
+  gateway_.Send(alice, Message(bob_, "m2"));
+  Settle();
+  Own(1, 1);
+  EXPECT_EQ(node(1).domain.shards().Find(1)->epoch, 1'001);
+  EXPECT_EQ(node(1).owner.metrics().superseded.Value(), 1);
+  EXPECT_EQ(node(1).owner.metrics().log_cuts.Value(), 0);
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_FALSE(bob.ended);
+}
+
+TEST_F(UserShardsTest, TheStoreKnowsANewerOwner_AndDoesNotSayWho_ItIsAskedAgain) {
+  database_.claims.rows[1] = {1'000, 7};
+  int asked = 0;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    if (call == "ClaimedBy") database_.down = ++asked == 1;
+    if (call == "Claim") database_.down = false;
+    co_return;
+  };
+  Own(1, 0);
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(node(0).domain.shards().Find(1)->epoch, 1'001);
+}
+
 // ---- freeze -----------------------------------------------------------------
 
 TEST_F(UserShardsTest, Frozen_NothingIsDoneBeforeOwnershipIsKnown_StillOurs) {

@@ -115,6 +115,12 @@ class Statements {
     return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout,
                                       std::move(statement));
   }
+  /// The same, for one that is given as it is.
+  template <typename T>
+  Task<T> Send(absl::AnyInvocable<Task<T>()> statement) {
+    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout, std::move(statement));
+  }
+  MemoryDatabase& rows() { return Rows(environment_); }
   /// Whether that mistake is to be made.
   bool Has(std::string_view mutation) const { return environment_.mutation == mutation; }
 
@@ -170,9 +176,11 @@ class Accounts final : public AccountStore {
   Statements statements_;
 };
 
-class Waiting final : public WaitingStore {
+/// What concerns claims is on the way where it is given to the database: this process holds them as one with a
+/// real PostgreSQL does.
+class Waiting final : public MemoryWaitingStore {
  public:
-  explicit Waiting(Statements statements) : statements_(statements) {}
+  explicit Waiting(Statements statements) : MemoryWaitingStore(statements.rows()), statements_(statements) {}
   Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) override {
     if (statements_.Has("lose-offline"))
       return Say(absl::StatusOr<std::vector<Stored>>(std::vector<Stored>(rows.size(), Stored::kStored)));
@@ -198,36 +206,29 @@ class Waiting final : public WaitingStore {
       const std::vector<RowKey>& keys) override {
     return statements_.Ask(&WaitingStore::LoadRows, keys);
   }
-  Task<absl::Status> Claim(Writer writer) override { return statements_.Ask(&WaitingStore::Claim, writer); }
-  Task<absl::Status> ClaimAnew(Writer writer) override {
-    return statements_.Ask(&WaitingStore::ClaimAnew, writer);
-  }
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
     if (statements_.Has("forget-who-has-it")) {
       std::vector<PacketWrite> written = packets;
       for (PacketWrite& row : written) row.packet.reached = false;
-      return statements_.Ask(&WaitingStore::StorePackets, writer, written);
+      return MemoryWaitingStore::StorePackets(writer, written);
     }
-    return statements_.Ask(&WaitingStore::StorePackets, writer, packets);
-  }
-  Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override {
-    return statements_.Ask(&WaitingStore::RemovePackets, writer, packets);
+    return MemoryWaitingStore::StorePackets(writer, packets);
   }
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override {
     if (statements_.Has("forget-parked")) return Say(absl::OkStatus());
-    return statements_.Ask(&WaitingStore::Park, writer, sessions);
-  }
-  Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) override {
-    return statements_.Ask(&WaitingStore::Unpark, writer, sessions);
-  }
-  Task<absl::Status> RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) override {
-    return statements_.Ask(&WaitingStore::RemoveSessions, writer, sessions);
+    return MemoryWaitingStore::Park(writer, sessions);
   }
   Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override {
     return statements_.Ask(&WaitingStore::LoadPage, shard, after, limit);
   }
 
  private:
+  Task<absl::StatusOr<std::int64_t>> Send(Statement statement) override {
+    absl::AnyInvocable<Task<absl::StatusOr<std::int64_t>>()> sent =
+        [&rows = statements_.rows(), statement = std::move(statement)] { return Make(rows, statement); };
+    return statements_.Send<absl::StatusOr<std::int64_t>>(std::move(sent));
+  }
+
   Statements statements_;
 };
 

@@ -24,7 +24,10 @@ std::uint64_t LaneOf(std::string_view room) { return std::hash<std::string_view>
 /// Archive ids are less than 2^63.
 std::int64_t Signed(std::uint64_t id) { return static_cast<std::int64_t>(id); }
 
-absl::Status NotClaimed() { return absl::FailedPreconditionError("another owner has claimed the shard"); }
+const pg::ClaimTable& Claims() {
+  static const pg::ClaimTable kTable("muc_shard_writers");
+  return kTable;
+}
 
 /// Of who has an affiliation, as a part of keys. A room's name has 1023 bytes and the account of another
 /// server 2047, which together are more than an index takes.
@@ -37,13 +40,7 @@ std::string KeyOf(std::string_view jid) {
 
 // ---- what a Save says -------------------------------------------------------
 
-// A statement that changes rooms, with the writer as $1 to $3 and mostly the room as $4. The claim cannot
-// change before the statement is done: who claims the shard waits for the lock. Nor does the statement begin
-// when it has changed: it waits for who is claiming, looks again and finds no claim of its own. Each part
-// that changes something reads `claim`, and the answer says whether the claim stood.
-#define ROOKERY_UNDER_CLAIM                                                                   \
-  "WITH claim AS MATERIALIZED (SELECT true FROM muc_shard_writers WHERE shard = $1::integer " \
-  "AND epoch = $2::bigint AND turn = $3::bigint FOR SHARE), "
+// Statements that change rooms, under a claim ($1 to $3), mostly with the room as $4.
 
 // No row is changed twice by one statement: what is written is not among what is deleted.
 #define ROOKERY_WRITTEN                                                                                      \
@@ -68,43 +65,52 @@ std::string KeyOf(std::string_view jid) {
   "SELECT $4::text, t.id, t.message FROM claim, unnest($24::bigint[], $25::bytea[]) AS t (id, message) "     \
   "ON CONFLICT (room, archive_id) DO UPDATE SET message = EXCLUDED.message), "
 
-constexpr char kClaim[] =
-    "INSERT INTO muc_shard_writers AS w (shard, epoch, turn) VALUES ($1::integer, $2::bigint, 1) "
-    "ON CONFLICT (shard) DO UPDATE SET epoch = EXCLUDED.epoch, turn = w.turn + 1 "
-    "WHERE w.epoch <= EXCLUDED.epoch RETURNING turn";
+const std::string& UpdateSql() {
+  static const std::string kSql = Claims().UnderClaim(
+      ROOKERY_WRITTEN
+      "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+      "AND jid = ANY ($26::text[])), "
+      "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+      "AND nick = ANY ($27::text[])), "
+      "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+      "AND archive_id < $28::bigint)");
+  return kSql;
+}
 
-constexpr char kUpdate[] = ROOKERY_UNDER_CLAIM ROOKERY_WRITTEN
-    "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
-    "AND jid = ANY ($26::text[])), "
-    "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
-    "AND nick = ANY ($27::text[])), "
-    "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
-    "AND archive_id < $28::bigint) SELECT count(*) FROM claim";
+const std::string& CreateSql() {
+  static const std::string kSql = Claims().UnderClaim(
+      ROOKERY_WRITTEN
+      "not_destroyed AS (DELETE FROM muc_destroyed_rooms WHERE EXISTS (SELECT FROM claim) "
+      "AND room = $4::text), "
+      "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+      "AND jid <> ALL ($19::text[])), "
+      "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+      "AND nick <> ALL ($22::text[])), "
+      "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
+      "AND archive_id <> ALL ($24::bigint[]))");
+  return kSql;
+}
 
-constexpr char kCreate[] = ROOKERY_UNDER_CLAIM ROOKERY_WRITTEN
-    "not_destroyed AS (DELETE FROM muc_destroyed_rooms WHERE EXISTS (SELECT FROM claim) "
-    "AND room = $4::text), "
-    "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
-    "AND jid <> ALL ($19::text[])), "
-    "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
-    "AND nick <> ALL ($22::text[])), "
-    "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
-    "AND archive_id <> ALL ($24::bigint[])) SELECT count(*) FROM claim";
+const std::string& DestroySql() {
+  static const std::string kSql = Claims().UnderClaim(
+      "destroyed AS (INSERT INTO muc_destroyed_rooms (room, shard, epoch, applied) "
+      "SELECT $4::text, $1::integer, $2::bigint, $5::bigint FROM claim "
+      "ON CONFLICT (room) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
+      "applied = EXCLUDED.applied), "
+      "no_room AS (DELETE FROM muc_rooms WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
+      "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = "
+      "$4::text), "
+      "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
+      "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text)");
+  return kSql;
+}
 
-constexpr char kDestroy[] = ROOKERY_UNDER_CLAIM
-    "destroyed AS (INSERT INTO muc_destroyed_rooms (room, shard, epoch, applied) "
-    "SELECT $4::text, $1::integer, $2::bigint, $5::bigint FROM claim "
-    "ON CONFLICT (room) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
-    "applied = EXCLUDED.applied), "
-    "no_room AS (DELETE FROM muc_rooms WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
-    "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
-    "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text), "
-    "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text) "
-    "SELECT count(*) FROM claim";
-
-constexpr char kForgetDestroyed[] = ROOKERY_UNDER_CLAIM
-    "forgotten AS (DELETE FROM muc_destroyed_rooms WHERE EXISTS (SELECT FROM claim) "
-    "AND shard = $1::integer AND applied < $4::bigint) SELECT count(*) FROM claim";
+const std::string& ForgetDestroyedSql() {
+  static const std::string kSql = Claims().UnderClaim(
+      "forgotten AS (DELETE FROM muc_destroyed_rooms WHERE EXISTS (SELECT FROM claim) "
+      "AND shard = $1::integer AND applied < $4::bigint)");
+  return kSql;
+}
 
 /// $5 to $25, of what has changed.
 void AddWritten(const RoomChanges& changes, std::vector<Param>& params, std::vector<std::string>& forgotten,
@@ -232,122 +238,45 @@ absl::StatusOr<std::vector<StoredRoom>> ReadRooms(const pg::Result& rows) {
 }  // namespace
 
 PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock)
-    : pool_(pool), reading_pool_(reading_pool), list_(reading_pool, clock) {}
+    : pool_(pool), reading_pool_(reading_pool), claims_(pool, Claims()), list_(reading_pool, clock) {}
 
 // ---- claims -----------------------------------------------------------------
 
 Task<absl::Status> PgRoomStore::Claim(std::uint32_t shard, std::int64_t epoch) {
-  std::shared_ptr<Held>& held = held_[shard];
-  if (held == nullptr) held = std::make_shared<Held>();
-  const absl::Status claimed = co_await Renew(held, shard, epoch);
-  co_return claimed;
+  return claims_.Claim(shard, epoch);
 }
 
 Task<absl::StatusOr<std::int64_t>> PgRoomStore::ClaimedBy(std::uint32_t shard) {
-  std::vector<Param> params{Param::Int(shard)};
-  const pg::ResultOr result = co_await pool_.Execute(
-      shard, "SELECT epoch FROM muc_shard_writers WHERE shard = $1", std::move(params));
-  if (!result.ok()) co_return result.status();
-  co_return (*result)->rows() == 0 ? -1 : (*result)->Int(0, 0);
-}
-
-Task<absl::Status> PgRoomStore::Renew(std::shared_ptr<Held> held, std::uint32_t shard, std::int64_t epoch) {
-  std::vector<Param> params{Param::Int(shard), Param::Int(epoch)};
-  const pg::ResultOr result = co_await pool_.Execute(shard, kClaim, std::move(params));
-  if (!result.ok()) {
-    // It may have been done: then our turn is over.
-    if (held->epoch == epoch) held->is_in_doubt = true;
-    co_return result.status();
-  }
-  if ((*result)->rows() == 0) co_return NotClaimed();
-  const std::int64_t turn = (*result)->Int(0, 0);
-  if (std::pair(held->epoch, held->turn) < std::pair(epoch, turn)) {
-    held->epoch = epoch;
-    held->turn = turn;
-    held->is_in_doubt = false;
-  }
-  co_return absl::OkStatus();
-}
-
-Task<absl::Status> PgRoomStore::MakeSure(std::shared_ptr<Held> held, std::uint32_t shard,
-                                         std::int64_t epoch) {
-  if (!held->is_in_doubt) co_return absl::OkStatus();
-  if (const std::shared_ptr<runtime::Event> renewal = held->renewal) {
-    co_await renewal->Wait();
-    if (held->is_in_doubt) co_return absl::UnavailableError("the shard could not be claimed again");
-    co_return absl::OkStatus();
-  }
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  held->renewal = std::make_shared<runtime::Event>(executor);
-  const auto end = [&held] { std::exchange(held->renewal, nullptr)->Set(); };
-  absl::Status renewed;
-  try {
-    renewed = co_await Renew(held, shard, epoch);
-  } catch (...) {
-    end();
-    throw;
-  }
-  end();
-  co_return renewed;
+  return claims_.ClaimedBy(shard);
 }
 
 // ---- rooms ------------------------------------------------------------------
 
 Task<absl::Status> PgRoomStore::Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) {
-  const auto found = held_.find(shard);
-  if (found == held_.end()) co_return NotClaimed();
-  const std::shared_ptr<Held> held = found->second;
-  if (held->epoch == epoch) {
-    const absl::Status sure = co_await MakeSure(held, shard, epoch);
-    if (!sure.ok()) co_return sure;
-  }
-  if (held->epoch != epoch) co_return NotClaimed();
-
-  const std::int64_t turn = held->turn;
-  std::vector<Param> params{Param::Int(shard), Param::Int(epoch), Param::Int(turn),
-                            Param::Text(changes.room)};
-  const char* sql = kDestroy;
+  std::vector<Param> params{Param::Text(changes.room)};
+  const std::string* sql = &DestroySql();
   if (changes.is_destroyed) {
     params.push_back(Param::Int(changes.applied));
   } else {
     std::vector<std::string> forgotten, gone;
     AddWritten(changes, params, forgotten, gone);
-    sql = kCreate;
+    sql = &CreateSql();
     if (!changes.is_new) {
-      sql = kUpdate;
+      sql = &UpdateSql();
       params.push_back(Param::TextArray(forgotten));
       params.push_back(Param::TextArray(gone));
       params.push_back(Param::Int(Signed(changes.history_from)));
     }
   }
-  const pg::ResultOr result = co_await pool_.Execute(LaneOf(changes.room), sql, std::move(params));
-  const bool is_same_turn = held->epoch == epoch && held->turn == turn;
-  if (!result.ok()) {
-    // It may be done later. In another turn it cannot.
-    const bool may_be_done =
-        absl::IsUnavailable(result.status()) || absl::IsDeadlineExceeded(result.status());
-    if (may_be_done && is_same_turn) held->is_in_doubt = true;
-    co_return result.status();
-  }
-  if ((*result)->rows() == 1 && (*result)->Int(0, 0) == 1) co_return absl::OkStatus();
-  // The turn is over: a newer owner has claimed the shard, or we have, by a claim that was not answered.
-  if (held->epoch != epoch) co_return NotClaimed();
-  if (is_same_turn) held->is_in_doubt = true;
-  const absl::Status sure = co_await MakeSure(held, shard, epoch);
-  if (!sure.ok()) co_return sure;
-  co_return absl::AbortedError("the shard was claimed again meanwhile");
+  const absl::Status saved =
+      co_await claims_.Execute(shard, epoch, LaneOf(changes.room), sql->c_str(), std::move(params));
+  co_return saved;
 }
 
 Task<absl::Status> PgRoomStore::ForgetDestroyed(std::uint32_t shard, std::int64_t epoch,
                                                 std::int64_t cursor) {
-  const auto found = held_.find(shard);
-  if (found == held_.end() || found->second->epoch != epoch) co_return NotClaimed();
-  const std::shared_ptr<Held> held = found->second;
-  std::vector<Param> params{Param::Int(shard), Param::Int(epoch), Param::Int(held->turn), Param::Int(cursor)};
-  const pg::ResultOr result = co_await pool_.Execute(shard, kForgetDestroyed, std::move(params));
-  if (!result.ok()) co_return result.status();
-  if ((*result)->rows() == 1 && (*result)->Int(0, 0) == 1) co_return absl::OkStatus();
-  co_return absl::AbortedError("the shard was claimed meanwhile");
+  std::vector<Param> params{Param::Int(cursor)};
+  return claims_.Execute(shard, epoch, shard, ForgetDestroyedSql().c_str(), std::move(params));
 }
 
 Task<absl::StatusOr<std::vector<StoredRoom>>> PgRoomStore::Load(std::vector<std::string> rooms) {

@@ -118,8 +118,8 @@ class RoomStore {
   /// Save is answered, which has to have these changes, too.
   virtual Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) = 0;
   /// Nothing more is kept of the shard's rooms that were destroyed by records before `cursor`: none of these
-  /// is read again. ABORTED, FAILED_PRECONDITION: the shard is not claimed by this owner any more, or it was
-  /// claimed again meanwhile.
+  /// is read again. FAILED_PRECONDITION: the shard is not claimed by this owner, or by a newer one since.
+  /// ABORTED, UNAVAILABLE, DEADLINE_EXCEEDED: it may not have been done, and may be said again.
   virtual Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch,
                                              std::int64_t cursor) = 0;
   /// INVALID_ARGUMENT: nothing can be searched for with this text: it is longer than kMaxText, has no letter

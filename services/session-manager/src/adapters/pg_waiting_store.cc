@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 
-#include "absl/strings/str_cat.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {
@@ -43,20 +42,9 @@ std::vector<Param> SessionKeys(const Keys& keys) {
   return {Param::TextArray(owners), Param::BytesArray(sessions)};
 }
 
-/// A statement that changes rows of a shard, with the writer as $1 to $3. The claim cannot change before the
-/// statement is done, nor can the statement begin when it has. Each part that changes something says
-/// `WHERE EXISTS (SELECT FROM claim)`; the answer says whether the claim stood.
-std::string UnderClaim(std::string_view changes) {
-  return absl::StrCat(
-      "WITH claim AS MATERIALIZED (SELECT true FROM shard_writers WHERE shard = $1::integer "
-      "AND epoch = $2::bigint AND turn = $3::bigint FOR SHARE), ",
-      std::string(changes), " SELECT count(*) FROM claim");
-}
-
-std::vector<Param> UnderClaim(const WaitingStore::Writer& writer, std::vector<Param> more) {
-  std::vector<Param> params{Param::Int(writer.shard), Param::Int(writer.epoch), Param::Int(writer.turn)};
-  for (Param& param : more) params.push_back(std::move(param));
-  return params;
+const pg::ClaimTable& Claims() {
+  static const pg::ClaimTable kTable("shard_writers");
+  return kTable;
 }
 
 /// Rows of both tables: owner, session, seq (-1: the session itself), offset, offline id, flags,
@@ -94,6 +82,9 @@ absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
 }
 
 }  // namespace
+
+PgWaitingStore::PgWaitingStore(pg::Pool& pool, pg::Pool& loading_pool)
+    : pool_(pool), loading_pool_(loading_pool), claims_(pool, Claims()) {}
 
 Task<absl::Status> PgWaitingStore::Execute(std::uint64_t lane, const char* sql, std::vector<Param> params) {
   auto result = co_await pool_.Execute(lane, sql, std::move(params));
@@ -259,29 +250,15 @@ PgWaitingStore::LoadRows(const std::vector<RowKey>& keys) {
 
 // ---- sessions and their packets ---------------------------------------------
 
-Task<absl::Status> PgWaitingStore::Change(std::uint64_t lane, const char* sql, std::vector<Param> params) {
-  auto result = co_await pool_.Execute(lane, sql, std::move(params));
-  if (!result.ok()) co_return result.status();
-  if ((*result)->rows() == 1 && (*result)->Int(0, 0) == 1) co_return absl::OkStatus();
-  co_return absl::FailedPreconditionError("another writer has claimed the shard");
+Task<absl::Status> PgWaitingStore::Change(Writer writer, std::uint64_t lane, const std::string& sql,
+                                          std::vector<Param> params) {
+  return claims_.Execute(writer.shard, writer.epoch, lane, sql.c_str(), std::move(params));
 }
 
-Task<absl::Status> PgWaitingStore::Claim(Writer writer) {
-  // A row that stays as it is, since a newer writer has it, is not returned.
-  return Change(writer.shard,
-                "WITH claimed AS (INSERT INTO shard_writers AS w (shard, epoch, turn) VALUES ($1::integer, "
-                "$2::bigint, $3::bigint) ON CONFLICT (shard) DO UPDATE SET epoch = EXCLUDED.epoch, "
-                "turn = EXCLUDED.turn WHERE (w.epoch, w.turn) <= (EXCLUDED.epoch, EXCLUDED.turn) "
-                "RETURNING true) SELECT count(*) FROM claimed",
-                UnderClaim(writer, {}));
-}
+Task<absl::Status> PgWaitingStore::Claim(Writer writer) { return claims_.Claim(writer.shard, writer.epoch); }
 
-Task<absl::Status> PgWaitingStore::ClaimAnew(Writer writer) {
-  return Change(writer.shard,
-                "WITH claimed AS (INSERT INTO shard_writers (shard, epoch, turn) VALUES ($1::integer, "
-                "$2::bigint, $3::bigint) ON CONFLICT (shard) DO UPDATE SET epoch = EXCLUDED.epoch, "
-                "turn = EXCLUDED.turn RETURNING true) SELECT count(*) FROM claimed",
-                UnderClaim(writer, {}));
+Task<absl::StatusOr<std::int64_t>> PgWaitingStore::ClaimedBy(std::uint32_t shard) {
+  return claims_.ClaimedBy(shard);
 }
 
 Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector<PacketWrite>& packets) {
@@ -300,7 +277,7 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
     stanzas.push_back(row.packet.stanza->SerializeAsString());
     others.push_back(row.packet.given_to);
   }
-  static const std::string kSql = UnderClaim(
+  static const std::string kSql = Claims().UnderClaim(
       "done AS (INSERT INTO session_packets (owner, session_id, seq, shard, epoch, record_offset, "
       "offline_id, flags, received_at_ms, stanza, given_to) "
       "SELECT DISTINCT ON (owner, session_id, seq) owner, session_id, seq, $1::integer, $2::bigint, "
@@ -312,11 +289,11 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
       "ON CONFLICT (owner, session_id, seq) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
       "record_offset = EXCLUDED.record_offset, offline_id = EXCLUDED.offline_id, flags = EXCLUDED.flags, "
       "received_at_ms = EXCLUDED.received_at_ms, stanza = EXCLUDED.stanza, given_to = EXCLUDED.given_to)");
-  std::vector<Param> params =
-      UnderClaim(writer, {Param::TextArray(owners), Param::BytesArray(sessions), Param::IntArray(seqs),
-                          Param::IntArray(offsets), Param::IntArray(offline_ids), Param::IntArray(flags),
-                          Param::IntArray(times), Param::BytesArray(stanzas), Param::BytesArray(others)});
-  co_return co_await Change(LaneOf(packets.front().session.owner), kSql.c_str(), std::move(params));
+  std::vector<Param> params{
+      Param::TextArray(owners), Param::BytesArray(sessions),  Param::IntArray(seqs),
+      Param::IntArray(offsets), Param::IntArray(offline_ids), Param::IntArray(flags),
+      Param::IntArray(times),   Param::BytesArray(stanzas),   Param::BytesArray(others)};
+  co_return co_await Change(writer, LaneOf(packets.front().session.owner), kSql, std::move(params));
 }
 
 Task<absl::Status> PgWaitingStore::RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) {
@@ -328,14 +305,13 @@ Task<absl::Status> PgWaitingStore::RemovePackets(Writer writer, const std::vecto
     sessions.push_back(row.session.session);
     seqs.push_back(Signed(row.seq));
   }
-  static const std::string kSql = UnderClaim(
+  static const std::string kSql = Claims().UnderClaim(
       "done AS (DELETE FROM session_packets p USING unnest($4::text[], $5::bytea[], $6::bigint[]) AS t "
       "(owner, "
       "session_id, seq) WHERE EXISTS (SELECT FROM claim) AND p.owner = t.owner "
       "AND p.session_id = t.session_id AND p.seq <= t.seq)");
-  std::vector<Param> params =
-      UnderClaim(writer, {Param::TextArray(owners), Param::BytesArray(sessions), Param::IntArray(seqs)});
-  co_return co_await Change(LaneOf(packets.front().session.owner), kSql.c_str(), std::move(params));
+  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(sessions), Param::IntArray(seqs)};
+  co_return co_await Change(writer, LaneOf(packets.front().session.owner), kSql, std::move(params));
 }
 
 Task<absl::Status> PgWaitingStore::Park(Writer writer, const std::vector<ParkedSession>& sessions) {
@@ -348,7 +324,7 @@ Task<absl::Status> PgWaitingStore::Park(Writer writer, const std::vector<ParkedS
     limits.push_back(session.expires_at_ms);
     attachments.push_back(session.attach.SerializeAsString());
   }
-  static const std::string kSql = UnderClaim(
+  static const std::string kSql = Claims().UnderClaim(
       "done AS (INSERT INTO parked_sessions (owner, session_id, shard, epoch, expires_at_ms, attach) "
       "SELECT DISTINCT ON (owner, session_id) owner, session_id, $1::integer, $2::bigint, expires_at_ms, "
       "attach FROM unnest($4::text[], $5::bytea[], $6::bigint[], $7::bytea[]) WITH ORDINALITY "
@@ -356,31 +332,29 @@ Task<absl::Status> PgWaitingStore::Park(Writer writer, const std::vector<ParkedS
       "WHERE EXISTS (SELECT FROM claim) ORDER BY owner, session_id, n DESC "
       "ON CONFLICT (owner, session_id) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
       "expires_at_ms = EXCLUDED.expires_at_ms, attach = EXCLUDED.attach)");
-  std::vector<Param> params = UnderClaim(writer, {Param::TextArray(owners), Param::BytesArray(ids),
-                                                  Param::IntArray(limits), Param::BytesArray(attachments)});
-  co_return co_await Change(LaneOf(sessions.front().key.owner), kSql.c_str(), std::move(params));
+  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(ids), Param::IntArray(limits),
+                            Param::BytesArray(attachments)};
+  co_return co_await Change(writer, LaneOf(sessions.front().key.owner), kSql, std::move(params));
 }
 
 Task<absl::Status> PgWaitingStore::Unpark(Writer writer, const std::vector<SessionKey>& sessions) {
   if (sessions.empty()) co_return absl::OkStatus();
-  static const std::string kSql = UnderClaim(
+  static const std::string kSql = Claims().UnderClaim(
       "done AS (DELETE FROM parked_sessions p USING unnest($4::text[], $5::bytea[]) AS t (owner, session_id) "
       "WHERE EXISTS (SELECT FROM claim) AND p.owner = t.owner AND p.session_id = t.session_id)");
-  std::vector<Param> params = UnderClaim(writer, SessionKeys(sessions));
-  co_return co_await Change(LaneOf(sessions.front().owner), kSql.c_str(), std::move(params));
+  co_return co_await Change(writer, LaneOf(sessions.front().owner), kSql, SessionKeys(sessions));
 }
 
 Task<absl::Status> PgWaitingStore::RemoveSessions(Writer writer, const std::vector<SessionKey>& sessions) {
   if (sessions.empty()) co_return absl::OkStatus();
-  static const std::string kSql = UnderClaim(
+  static const std::string kSql = Claims().UnderClaim(
       "t AS (SELECT * FROM unnest($4::text[], $5::bytea[]) AS t (owner, session_id) "
       "WHERE EXISTS (SELECT FROM claim)), "
       "packets AS (DELETE FROM session_packets p USING t WHERE p.owner = t.owner "
       "AND p.session_id = t.session_id), "
       "done AS (DELETE FROM parked_sessions s USING t WHERE s.owner = t.owner "
       "AND s.session_id = t.session_id)");
-  std::vector<Param> params = UnderClaim(writer, SessionKeys(sessions));
-  co_return co_await Change(LaneOf(sessions.front().owner), kSql.c_str(), std::move(params));
+  co_return co_await Change(writer, LaneOf(sessions.front().owner), kSql, SessionKeys(sessions));
 }
 
 // ---- a change of owner ------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include "ports/waiting_store.h"
 #include "rookery/pg/pool.h"
+#include "rookery/pg/shard_claims.h"
 
 namespace rookery::session_manager {
 
@@ -10,7 +11,7 @@ namespace rookery::session_manager {
 class PgWaitingStore final : public WaitingStore {
  public:
   /// `loading_pool`: for LoadPage, behind which nothing else waits.
-  PgWaitingStore(pg::Pool& pool, pg::Pool& loading_pool) : pool_(pool), loading_pool_(loading_pool) {}
+  PgWaitingStore(pg::Pool& pool, pg::Pool& loading_pool);
   Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) override;
   Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) override;
   Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
@@ -22,7 +23,7 @@ class PgWaitingStore final : public WaitingStore {
   Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
       const std::vector<RowKey>& keys) override;
   Task<absl::Status> Claim(Writer writer) override;
-  Task<absl::Status> ClaimAnew(Writer writer) override;
+  Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override;
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override;
   Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override;
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override;
@@ -33,10 +34,12 @@ class PgWaitingStore final : public WaitingStore {
  private:
   Task<absl::Status> Execute(std::uint64_t lane, const char* sql, std::vector<pg::Param> params);
   /// Of a shard's rows, under the claim of their writer.
-  Task<absl::Status> Change(std::uint64_t lane, const char* sql, std::vector<pg::Param> params);
+  Task<absl::Status> Change(Writer writer, std::uint64_t lane, const std::string& sql,
+                            std::vector<pg::Param> params);
 
   pg::Pool& pool_;
   pg::Pool& loading_pool_;
+  pg::ShardClaims claims_;
 };
 
 }  // namespace rookery::session_manager

@@ -78,7 +78,7 @@ struct Domain::Parts {
         outbox(executor, settings, table, confirmations),
         live(executor, settings, clock, addresses, table, gateways, features),
         directory(clock, metrics, addresses, shards, table, ports.directory),
-        states(executor, settings, clock, metrics, owner, ports.waiting),
+        states(executor, settings, metrics, owner, ports.waiting),
         bounces(metrics, consequences),
         packets(settings, clock, metrics, table, outbox, states),
         closer(clock, addresses, owner, shards),

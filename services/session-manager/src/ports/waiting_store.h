@@ -21,23 +21,21 @@ namespace rookery::session_manager {
 /// repeat. Parameters by reference live until the call is over.
 ///
 /// Sessions and their packets are fenced: those of a shard are changed by the writer that has claimed it
-/// last, and by nobody else. A statement whose answer did not come may still be done, seconds later: who
-/// claims the shard for a new turn of its before it tries again keeps that one from undoing what comes then.
-/// Offline messages need no fence: a row's name is the record that it came from, so that every owner writes
-/// the same.
+/// last, and by nobody else, however late a statement is done. One whose answer did not come may still be
+/// done seconds later, but no more once another fenced one of this writer has been answered with OK. Offline
+/// messages need no fence: a row's name is the record that it came from, so that every owner writes the same.
 ///
 /// Errors: UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED: the store is away or too
-/// busy, and the write was made or was not. FAILED_PRECONDITION: the writer's claim does not stand, and
-/// nothing was changed. Anything else comes again when it is tried again.
+/// busy, and the write was made or was not. FAILED_PRECONDITION: the writer has not claimed the shard, or a
+/// newer one has since, and nothing was changed. Anything else comes again when it is tried again.
 class WaitingStore {
  public:
   virtual ~WaitingStore() = default;
 
-  /// The owner of a shard, as it writes, and which of its claims this is.
+  /// The owner of a shard, as it writes.
   struct Writer {
     std::uint32_t shard = 0;
     std::int64_t epoch = -1;
-    std::int64_t turn = 0;
     bool operator==(const Writer&) const = default;
   };
   struct SessionKey {
@@ -102,11 +100,11 @@ class WaitingStore {
 
   // ---- sessions and their packets ----
 
-  /// From now on the shard's rows are this writer's to change. FAILED_PRECONDITION: a newer one has claimed
-  /// it, by epoch, then by turn.
+  /// From now on the shard's rows are this writer's to change. May be said again. FAILED_PRECONDITION: a
+  /// newer one has claimed it.
   virtual Task<absl::Status> Claim(Writer writer) = 0;
-  /// The same whatever was claimed before: the log of the shard has begun anew, with lower epochs.
-  virtual Task<absl::Status> ClaimAnew(Writer writer) = 0;
+  /// The epoch that has claimed the shard, or -1.
+  virtual Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) = 0;
 
   /// A packet of one session that was not acknowledged in time.
   struct SessionPacket {

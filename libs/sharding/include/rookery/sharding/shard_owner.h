@@ -208,8 +208,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut);
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
   // Coroutines of the shard, from here to HandOver but for questions.
-  /// Returns when the group has taken a commit for the shard.
-  Task<void> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
+  /// Returns when the group has taken a commit for the shard: whether it had a cursor before.
+  Task<bool> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
   Task<absl::StatusOr<Range>> FindRange(std::uint32_t number);
   Task<absl::Status> FindOffsets(const Shard& shard, Range& range, LookBack& look_back);
   /// The first record that must be read to know the repetitions of what is in the log now.

@@ -12,7 +12,8 @@ ShardDelivery& DeliveryStates::Of(Shard& shard) {
     limits.waiting_rows = static_cast<std::size_t>(settings_.max_store_waiting);
     limits.waiting_bytes = static_cast<std::size_t>(settings_.max_store_waiting_bytes);
     shard.delivery->writer = std::make_shared<StoreWriter>(
-        executor_, store_, metrics_, clock_, limits, kBackendRetries, shard, [this] { owner_.NoteTime(); });
+        executor_, store_, metrics_, limits, kBackendRetries, shard, [this] { owner_.NoteTime(); },
+        [this, &shard] { owner_.Doubt(shard.shared_from_this()); });
   }
   return *shard.delivery;
 }

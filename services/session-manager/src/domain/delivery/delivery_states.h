@@ -5,7 +5,6 @@
 #include "domain/records/shard.h"
 #include "domain/settings.h"
 #include "ports/waiting_store.h"
-#include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::sharding {
@@ -17,11 +16,10 @@ namespace rookery::session_manager {
 /// What delivery keeps for each shard, made when it is needed first. I/O thread only.
 class DeliveryStates {
  public:
-  DeliveryStates(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
-                 SessionManagerMetrics& metrics, sharding::ShardOwner& owner, WaitingStore& store)
+  DeliveryStates(asio::any_io_executor executor, const Settings& settings, SessionManagerMetrics& metrics,
+                 sharding::ShardOwner& owner, WaitingStore& store)
       : executor_(std::move(executor)),
         settings_(settings),
-        clock_(clock),
         metrics_(metrics),
         owner_(owner),
         store_(store) {}
@@ -37,7 +35,6 @@ class DeliveryStates {
  private:
   asio::any_io_executor executor_;
   const Settings& settings_;
-  const Clock& clock_;
   SessionManagerMetrics& metrics_;
   sharding::ShardOwner& owner_;
   WaitingStore& store_;

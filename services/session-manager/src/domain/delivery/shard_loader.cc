@@ -30,14 +30,22 @@ void Restore(SessionParker& sessions, PacketRecovery& recovery, Shard& shard, Wa
 
 }  // namespace
 
-Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& sessions,
-                       PacketRecovery& packets, std::shared_ptr<Shard> shard) {
+Task<absl::Status> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& sessions,
+                               PacketRecovery& packets, std::shared_ptr<Shard> shard) {
   WaitingStore::Place after;
   WaitingStore::PageLimit limit;
   runtime::Backoff backoff(kRetries);
   while (true) {
-    const absl::Status claimed = co_await writer.Claim();
+    absl::Status claimed = co_await writer.Claim();
     if (claimed.ok()) break;
+    if (absl::IsFailedPrecondition(claimed)) {
+      const absl::StatusOr<std::int64_t> newer = co_await store.ClaimedBy(shard->number);
+      if (newer.ok()) {
+        shard->stored_epoch = *newer;
+        co_return claimed;
+      }
+      claimed = newer.status();
+    }
     telemetry::LogWarn("shard.load_failed", {{"shard", shard->number}, {"error", Message(claimed)}});
     co_await backoff.Wait();
   }
@@ -54,7 +62,7 @@ Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& 
     backoff.Reset();
     if (!page->next) {
       packets.Finish(*shard);
-      co_return;
+      co_return absl::OkStatus();
     }
     after = *page->next;
     Restore(sessions, packets, *shard, *std::move(page));

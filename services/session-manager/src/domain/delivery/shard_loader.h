@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "absl/status/status.h"
 #include "domain/records/shard.h"
 #include "ports/waiting_store.h"
 #include "rookery/runtime/task.h"
@@ -14,8 +15,9 @@ class StoreWriter;
 
 /// Reads what waits for sessions of the shard, page by page, each page a statement of its own, until the
 /// store has answered for all of them or the shard has another owner: parked sessions, and packets in
-/// the store. Every gateway has had its chance to bring its sessions before.
-Task<void> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& sessions,
-                       PacketRecovery& packets, std::shared_ptr<Shard> shard);
+/// the store. Every gateway has had its chance to bring its sessions before. FAILED_PRECONDITION: a newer
+/// owner has claimed the shard, whose epoch is in shard->stored_epoch; nothing was read.
+Task<absl::Status> LoadWaiting(WaitingStore& store, StoreWriter& writer, SessionParker& sessions,
+                               PacketRecovery& packets, std::shared_ptr<Shard> shard);
 
 }  // namespace rookery::session_manager

@@ -16,8 +16,6 @@ namespace {
 
 /// How far a statement looks for more of its kind.
 constexpr std::size_t kLookAhead = 2'000;
-/// Who is no owner any more knows that by then: the claim that keeps us out is of a log that is gone.
-constexpr std::chrono::seconds kKeptOut{60};
 /// What a write costs in memory beside its stanza.
 constexpr std::size_t kOverhead = 300;
 
@@ -70,18 +68,18 @@ struct StoreWriter::Write {
 };
 
 StoreWriter::StoreWriter(asio::any_io_executor executor, WaitingStore& store, SessionManagerMetrics& metrics,
-                         const Clock& clock, Limits limits, BackoffOptions backoff, Shard& shard,
-                         std::function<void()> note_time)
+                         Limits limits, BackoffOptions backoff, Shard& shard, std::function<void()> note_time,
+                         std::function<void()> on_superseded)
     : executor_(std::move(executor)),
       store_(store),
       metrics_(metrics),
       waiting_rows_(metrics.store_waiting_rows),
       waiting_bytes_(metrics.store_waiting_bytes),
-      clock_(clock),
       limits_(limits),
       backoff_(backoff),
       shard_(shard),
       note_time_(std::move(note_time)),
+      on_superseded_(std::move(on_superseded)),
       has_room_(executor_),
       statement_rows_(limits.statement_rows) {}
 
@@ -271,24 +269,8 @@ void StoreWriter::Abandon() {
 }
 
 Task<absl::Status> StoreWriter::Claim() {
-  if (std::exchange(is_claiming_, true)) co_return absl::AbortedError("a claim is under way");
-  const WaitingStore::Writer writer{shard_.number, shard_.epoch, ++turn_};
-  const bool is_anew = kept_out_since_ != SteadyTime::max() && clock_.Now() - kept_out_since_ > kKeptOut;
-  absl::Status claimed;
-  if (is_anew) {
-    telemetry::LogError("store.claimed_anew", {{"shard", shard_.number}, {"epoch", shard_.epoch}});
-    claimed = co_await store_.ClaimAnew(writer);
-  } else {
-    claimed = co_await store_.Claim(writer);
-  }
-  is_claiming_ = false;
-  if (claimed.ok()) {
-    is_claimed_ = true;
-    kept_out_since_ = SteadyTime::max();
-  } else if (absl::IsFailedPrecondition(claimed) && kept_out_since_ == SteadyTime::max()) {
-    kept_out_since_ = clock_.Now();
-    telemetry::LogWarn("store.kept_out", {{"shard", shard_.number}, {"epoch", shard_.epoch}});
-  }
+  absl::Status claimed = co_await store_.Claim({shard_.number, shard_.epoch});
+  is_claimed_ = is_claimed_ || claimed.ok();
   co_return claimed;
 }
 
@@ -315,12 +297,17 @@ Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<c
     std::vector<WaitingStore::Stored> stored;
     absl::Status status = co_await MakeSure(writes);
     if (status.ok()) {
-      const WaitingStore::Writer writer{shard->number, shard->epoch, turn_};
+      const WaitingStore::Writer writer{shard->number, shard->epoch};
       status = co_await Execute(writes, writer, stored);
     }
     metrics_.store_statements.Increment();
+    if (absl::IsFailedPrecondition(status) && is_claimed_) {
+      PutBack(std::move(writes));
+      on_superseded_();
+      co_return;
+    }
+    // Where a newer owner is known from the beginning, that is found out before the shard is read.
     if (IsTemporary(status) || absl::IsFailedPrecondition(status)) {
-      is_claimed_ = false;
       if (backoff.failures() == 0) telemetry::LogWarn("store.away", {{"error", Message(status)}});
       metrics_.store_retries.Increment();
       // The same rows may be too many.

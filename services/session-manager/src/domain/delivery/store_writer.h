@@ -11,7 +11,6 @@
 #include "domain/metrics.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/backoff_delays.h"
-#include "rookery/base/clock.h"
 #include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
 
@@ -27,8 +26,9 @@ struct Shard;
 /// users, each user's in the order given, again and again until the store has them. While the store is
 /// away it waits here, as long as there is room (`is_full`); nothing is dropped. While it is not certain
 /// that the shard is still ours it waits too: its next owner may have given to a client what would be
-/// stored here. Owned by the shard's ShardDelivery. I/O thread only; no function is called from within the
-/// call that gives it, and none once the shard is released: what waits is abandoned then.
+/// stored here. Once a newer owner has claimed the shard nothing more is written. Owned by the shard's
+/// ShardDelivery. I/O thread only; no function is called from within the call that gives it, and none once
+/// the shard is released: what waits is abandoned then.
 class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
  public:
   struct Limits {
@@ -50,9 +50,10 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   using Ticket = std::weak_ptr<Write>;
 
   /// `note_time` finds out whether this process stood still, and suspends the shard if it did.
+  /// `on_superseded` is called when a newer owner has claimed what was ours.
   StoreWriter(asio::any_io_executor executor, WaitingStore& store, SessionManagerMetrics& metrics,
-              const Clock& clock, Limits limits, BackoffOptions backoff, Shard& shard,
-              std::function<void()> note_time);
+              Limits limits, BackoffOptions backoff, Shard& shard, std::function<void()> note_time,
+              std::function<void()> on_superseded);
   ~StoreWriter();
 
   // `done` may be empty.
@@ -75,7 +76,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   void Abandon();
 
   /// Makes the shard's rows ours to change, before they are read: what older owners have asked the store to
-  /// write is done by now, or never. One attempt.
+  /// write is done by now, or never. One attempt. FAILED_PRECONDITION: a newer owner has claimed it.
   Task<absl::Status> Claim();
 
   /// Takes back what the store was never asked to write. False: the store has it, or may have it.
@@ -93,7 +94,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   std::shared_ptr<Write> Add(Write write);
   void Start();
   Task<void> Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<const sharding::Shard> shard);
-  /// The same for a statement that failed, if there was one, and was not done yet.
+  /// Claims the shard for the first that need it, should they come before it is read.
   Task<absl::Status> MakeSure(const Writes& writes);
   /// What the next statement writes: the first that waits, and others of its kind that no other write
   /// of the same user comes before.
@@ -111,11 +112,11 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   // What is appended keeps the shard, and this, for longer than the domain lives, where it is not drained.
   prometheus::Gauge& waiting_rows_;
   prometheus::Gauge& waiting_bytes_;
-  const Clock& clock_;
   const Limits limits_;
   const BackoffOptions backoff_;
   Shard& shard_;
   const std::function<void()> note_time_;
+  const std::function<void()> on_superseded_;
 
   std::deque<std::shared_ptr<Write>> queue_;
   std::size_t rows_ = 0;
@@ -123,12 +124,8 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   runtime::Event has_room_;
   bool running_ = false;
   bool is_abandoned_ = false;
-  /// Of our claims the newest, and whether it stands and no statement under it may be done late.
-  std::int64_t turn_ = 0;
+  /// The shard was ours to change at least once.
   bool is_claimed_ = false;
-  bool is_claiming_ = false;
-  /// Since when another writer's claim has kept ours out; max: it does not.
-  SteadyTime kept_out_since_ = SteadyTime::max();
   /// Rows in a statement just now: fewer after one that took too long.
   std::size_t statement_rows_;
   /// So many of the next writes go alone: one of them is what the store refuses.

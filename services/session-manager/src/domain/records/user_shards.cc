@@ -102,7 +102,9 @@ Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   const std::shared_ptr<Shard> shard = AsUsers(std::move(loading));
   co_await AwaitGateways(shard);
   if (sessions_.HoldsAttachments(*shard)) co_await directory_.LookForLeft(shard);
-  co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
+  const absl::Status loaded =
+      co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
+  if (!loaded.ok()) co_return loaded;
   co_await features_.Load(shard);
   co_await recovery_.Recover(shard);
   co_await recovery_.LookForWaiting(shard);

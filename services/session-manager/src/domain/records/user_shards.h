@@ -78,7 +78,7 @@ class UserShards final : public sharding::ShardService {
   /// Gateways learn of the owner, and attach their sessions meanwhile.
   void OnFenced(sharding::Shard& shard) override;
   /// Sessions and packets from the store, and the gateways' sessions: for as long as
-  /// `shards.attach-timeout` where one of them is not heard.
+  /// `shards.attach-timeout` where one of them is not heard. The store is claimed before it is read.
   Task<absl::Status> Load(std::shared_ptr<sharding::Shard> shard) override;
   void OnReading(sharding::Shard& shard, bool was_cut) override;
   void OnFinishedRecord(sharding::Shard& shard, sharding::Record& record) override;
