@@ -25,6 +25,7 @@ Simulation::Simulation(Options options)
       broker_(world_, "broker"),
       database_(MakeDatabase()),
       roster_database_(MakeRosterDatabase()),
+      room_database_(MakeRoomDatabase()),
       kafka_(world_, broker_),
       links_(world_),
       environment_{world_, kafka_, links_, redis_, redis_data_, postgres_, *database_, {}, {}, 8, seconds(60), options_.mutation},
@@ -47,9 +48,10 @@ Simulation::Simulation(Options options)
   };
   for (int i = 0; i < options_.rosters; ++i)
     rosters_.push_back(MakeRoster(environment_, *roster_database_, absl::StrCat("roster-", i + 1)));
-  for (const char* service : {"muc", "search"})
-    for (int i = 0; i < options_.members; ++i)
-      members_.push_back(MakeMember(environment_, service, absl::StrCat(service, "-", i + 1)));
+  for (int i = 0; i < options_.members; ++i)
+    members_.push_back(MakeMuc(environment_, *room_database_, absl::StrCat("muc-", i + 1)));
+  for (int i = 0; i < options_.members; ++i)
+    members_.push_back(MakeSearch(environment_, absl::StrCat("search-", i + 1)));
   for (int i = 0; i < options_.session_managers; ++i)
     managers_.push_back(MakeSessionManager(environment_, absl::StrCat("manager-", i + 1)));
   std::vector<GatewayProcess*> gateways;

@@ -66,6 +66,7 @@ class Simulation {
   RedisData redis_data_;
   std::unique_ptr<Database> database_;
   std::unique_ptr<RosterDatabase> roster_database_;
+  std::unique_ptr<RoomDatabase> room_database_;
   Kafka kafka_;
   Links links_;
   Environment environment_;

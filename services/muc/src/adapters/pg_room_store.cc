@@ -1,6 +1,7 @@
 #include "adapters/pg_room_store.h"
 
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -232,15 +233,32 @@ absl::StatusOr<std::vector<StoredRoom>> ReadRooms(const pg::Result& rows) {
 }  // namespace
 
 PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock)
-    : pool_(pool), reading_pool_(reading_pool), list_(reading_pool, clock) {}
+    : pool_(pool),
+      reading_pool_(reading_pool),
+      list_(reading_pool, clock),
+      claims_([this](std::uint32_t shard, std::int64_t epoch) { return ClaimTurn(shard, epoch); }) {}
 
 // ---- claims -----------------------------------------------------------------
 
+Task<absl::StatusOr<std::optional<std::int64_t>>> PgRoomStore::ClaimTurn(std::uint32_t shard,
+                                                                         std::int64_t epoch) {
+  std::vector<Param> params{Param::Int(shard), Param::Int(epoch)};
+  const pg::ResultOr result = co_await pool_.Execute(shard, kClaim, std::move(params));
+  if (!result.ok()) co_return result.status();
+  std::optional<std::int64_t> turn;
+  if ((*result)->rows() > 0) turn = (*result)->Int(0, 0);
+  co_return turn;
+}
+
+Task<absl::StatusOr<bool>> PgRoomStore::Execute(std::uint64_t lane, const char* sql,
+                                                std::vector<Param> params) {
+  const pg::ResultOr result = co_await pool_.Execute(lane, sql, std::move(params));
+  if (!result.ok()) co_return result.status();
+  co_return (*result)->rows() == 1 && (*result)->Int(0, 0) == 1;
+}
+
 Task<absl::Status> PgRoomStore::Claim(std::uint32_t shard, std::int64_t epoch) {
-  std::shared_ptr<Held>& held = held_[shard];
-  if (held == nullptr) held = std::make_shared<Held>();
-  const absl::Status claimed = co_await Renew(held, shard, epoch);
-  co_return claimed;
+  return claims_.Claim(shard, epoch);
 }
 
 Task<absl::StatusOr<std::int64_t>> PgRoomStore::ClaimedBy(std::uint32_t shard) {
@@ -251,102 +269,40 @@ Task<absl::StatusOr<std::int64_t>> PgRoomStore::ClaimedBy(std::uint32_t shard) {
   co_return (*result)->rows() == 0 ? -1 : (*result)->Int(0, 0);
 }
 
-Task<absl::Status> PgRoomStore::Renew(std::shared_ptr<Held> held, std::uint32_t shard, std::int64_t epoch) {
-  std::vector<Param> params{Param::Int(shard), Param::Int(epoch)};
-  const pg::ResultOr result = co_await pool_.Execute(shard, kClaim, std::move(params));
-  if (!result.ok()) {
-    // It may have been done: then our turn is over.
-    if (held->epoch == epoch) held->is_in_doubt = true;
-    co_return result.status();
-  }
-  if ((*result)->rows() == 0) co_return NotClaimed();
-  const std::int64_t turn = (*result)->Int(0, 0);
-  if (std::pair(held->epoch, held->turn) < std::pair(epoch, turn)) {
-    held->epoch = epoch;
-    held->turn = turn;
-    held->is_in_doubt = false;
-  }
-  co_return absl::OkStatus();
-}
-
-Task<absl::Status> PgRoomStore::MakeSure(std::shared_ptr<Held> held, std::uint32_t shard,
-                                         std::int64_t epoch) {
-  if (!held->is_in_doubt) co_return absl::OkStatus();
-  if (const std::shared_ptr<runtime::Event> renewal = held->renewal) {
-    co_await renewal->Wait();
-    if (held->is_in_doubt) co_return absl::UnavailableError("the shard could not be claimed again");
-    co_return absl::OkStatus();
-  }
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  held->renewal = std::make_shared<runtime::Event>(executor);
-  const auto end = [&held] { std::exchange(held->renewal, nullptr)->Set(); };
-  absl::Status renewed;
-  try {
-    renewed = co_await Renew(held, shard, epoch);
-  } catch (...) {
-    end();
-    throw;
-  }
-  end();
-  co_return renewed;
-}
-
 // ---- rooms ------------------------------------------------------------------
 
 Task<absl::Status> PgRoomStore::Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) {
-  const auto found = held_.find(shard);
-  if (found == held_.end()) co_return NotClaimed();
-  const std::shared_ptr<Held> held = found->second;
-  if (held->epoch == epoch) {
-    const absl::Status sure = co_await MakeSure(held, shard, epoch);
-    if (!sure.ok()) co_return sure;
-  }
-  if (held->epoch != epoch) co_return NotClaimed();
-
-  const std::int64_t turn = held->turn;
-  std::vector<Param> params{Param::Int(shard), Param::Int(epoch), Param::Int(turn),
-                            Param::Text(changes.room)};
-  const char* sql = kDestroy;
-  if (changes.is_destroyed) {
-    params.push_back(Param::Int(changes.applied));
-  } else {
-    std::vector<std::string> forgotten, gone;
-    AddWritten(changes, params, forgotten, gone);
-    sql = kCreate;
-    if (!changes.is_new) {
-      sql = kUpdate;
-      params.push_back(Param::TextArray(forgotten));
-      params.push_back(Param::TextArray(gone));
-      params.push_back(Param::Int(Signed(changes.history_from)));
+  ShardClaims::Change save = [this, shard, epoch, changes = std::move(changes)](std::int64_t turn) {
+    std::vector<Param> params{Param::Int(shard), Param::Int(epoch), Param::Int(turn),
+                              Param::Text(changes.room)};
+    const char* sql = kDestroy;
+    if (changes.is_destroyed) {
+      params.push_back(Param::Int(changes.applied));
+    } else {
+      std::vector<std::string> forgotten, gone;
+      AddWritten(changes, params, forgotten, gone);
+      sql = kCreate;
+      if (!changes.is_new) {
+        sql = kUpdate;
+        params.push_back(Param::TextArray(forgotten));
+        params.push_back(Param::TextArray(gone));
+        params.push_back(Param::Int(Signed(changes.history_from)));
+      }
     }
-  }
-  const pg::ResultOr result = co_await pool_.Execute(LaneOf(changes.room), sql, std::move(params));
-  const bool is_same_turn = held->epoch == epoch && held->turn == turn;
-  if (!result.ok()) {
-    // It may be done later. In another turn it cannot.
-    const bool may_be_done =
-        absl::IsUnavailable(result.status()) || absl::IsDeadlineExceeded(result.status());
-    if (may_be_done && is_same_turn) held->is_in_doubt = true;
-    co_return result.status();
-  }
-  if ((*result)->rows() == 1 && (*result)->Int(0, 0) == 1) co_return absl::OkStatus();
-  // The turn is over: a newer owner has claimed the shard, or we have, by a claim that was not answered.
-  if (held->epoch != epoch) co_return NotClaimed();
-  if (is_same_turn) held->is_in_doubt = true;
-  const absl::Status sure = co_await MakeSure(held, shard, epoch);
-  if (!sure.ok()) co_return sure;
-  co_return absl::AbortedError("the shard was claimed again meanwhile");
+    return Execute(LaneOf(changes.room), sql, std::move(params));
+  };
+  const absl::Status saved = co_await claims_.Under(shard, epoch, std::move(save));
+  co_return saved;
 }
 
 Task<absl::Status> PgRoomStore::ForgetDestroyed(std::uint32_t shard, std::int64_t epoch,
                                                 std::int64_t cursor) {
-  const auto found = held_.find(shard);
-  if (found == held_.end() || found->second->epoch != epoch) co_return NotClaimed();
-  const std::shared_ptr<Held> held = found->second;
-  std::vector<Param> params{Param::Int(shard), Param::Int(epoch), Param::Int(held->turn), Param::Int(cursor)};
-  const pg::ResultOr result = co_await pool_.Execute(shard, kForgetDestroyed, std::move(params));
-  if (!result.ok()) co_return result.status();
-  if ((*result)->rows() == 1 && (*result)->Int(0, 0) == 1) co_return absl::OkStatus();
+  const std::optional<std::int64_t> turn = claims_.TurnOf(shard, epoch);
+  if (!turn) co_return NotClaimed();
+  std::vector<Param> params{Param::Int(shard), Param::Int(epoch), Param::Int(*turn), Param::Int(cursor)};
+  const absl::StatusOr<bool> stood = co_await Execute(shard, kForgetDestroyed, std::move(params));
+  if (!stood.ok()) co_return stood.status();
+  if (*stood) co_return absl::OkStatus();
   co_return absl::AbortedError("the shard was claimed meanwhile");
 }
 

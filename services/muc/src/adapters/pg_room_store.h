@@ -1,16 +1,15 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "adapters/pg_room_list.h"
+#include "adapters/shard_claims.h"
 #include "ports/room_store.h"
 #include "rookery/base/clock.h"
 #include "rookery/pg/pool.h"
-#include "rookery/runtime/event.h"
 
 namespace rookery::muc {
 
@@ -31,22 +30,14 @@ class PgRoomStore final : public RoomStore {
   Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) override;
 
  private:
-  /// Under what this process changes a shard's rooms. A Save that was not answered may still be done: before
-  /// the next one the shard is claimed again, for another turn, in which it changes nothing any more.
-  struct Held {
-    std::int64_t epoch = -1;
-    std::int64_t turn = -1;
-    bool is_in_doubt = false;
-    /// While it is claimed again.
-    std::shared_ptr<runtime::Event> renewal;
-  };
-  Task<absl::Status> MakeSure(std::shared_ptr<Held> held, std::uint32_t shard, std::int64_t epoch);
-  Task<absl::Status> Renew(std::shared_ptr<Held> held, std::uint32_t shard, std::int64_t epoch);
+  /// See ShardClaims.
+  Task<absl::StatusOr<std::optional<std::int64_t>>> ClaimTurn(std::uint32_t shard, std::int64_t epoch);
+  Task<absl::StatusOr<bool>> Execute(std::uint64_t lane, const char* sql, std::vector<pg::Param> params);
 
   pg::Pool& pool_;
   pg::Pool& reading_pool_;
   PgRoomList list_;
-  std::map<std::uint32_t, std::shared_ptr<Held>> held_;
+  ShardClaims claims_;
 };
 
 }  // namespace rookery::muc
