@@ -336,7 +336,7 @@ void Client::HandleAck(std::uint32_t h) {
     if (unacknowledged_.front().message != 0) {
       ledger_.Acknowledged(unacknowledged_.front().message);
     } else {
-      room_ledger_.Acknowledged(RoomLedger::ParseId(unacknowledged_.front().stanza.id()));
+      room_ledger_.Acknowledged(ParseRoomId(unacknowledged_.front().stanza.id()));
     }
     unacknowledged_.pop_front();
   }

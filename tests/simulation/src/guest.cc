@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "message_id.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
@@ -120,7 +121,7 @@ void Guest::ActIn(const std::string& room, Place& place) {
 }
 
 void Guest::Send(xmpp::Stanza stanza, std::uint64_t id) {
-  stanza.set_id(RoomLedger::IdText(id));
+  stanza.set_id(RoomIdText(id));
   send_(std::move(stanza));
 }
 
@@ -209,7 +210,7 @@ void Guest::ReceivePresence(const std::string& room, Place& place, const xmpp::S
   const bool is_self = HasStatus(stanza, 110);
   if (stanza.type() == "error") {
     world_.Note(session_->jid, "refused-entry", stanza.payload());
-    if (place.state != State::kEntering || RoomLedger::ParseId(stanza.id()) != place.entering) return;
+    if (place.state != State::kEntering || ParseRoomId(stanza.id()) != place.entering) return;
     Out(place);
     place.next = world_.now() + random_.Between(seconds(2), seconds(8));
   } else if (stanza.type() == "unavailable") {
@@ -238,6 +239,7 @@ void Guest::ReceivePresence(const std::string& room, Place& place, const xmpp::S
     if (place.state == State::kEntering) {
       place.state = State::kIn;
       place.stay = &ledger_.Enter(*session_, room, place.entering);
+      for (const xmpp::Stanza& said : std::exchange(place.history, {})) ledger_.Heard(*place.stay, said);
       place.next = world_.now() + kPingEvery;
     }
     if (HasStatus(stanza, 201)) Configure(room, place);
@@ -246,10 +248,14 @@ void Guest::ReceivePresence(const std::string& room, Place& place, const xmpp::S
 
 void Guest::ReceiveMessage(Place& place, const xmpp::Stanza& stanza) {
   if (stanza.type() != "error") {
-    if (place.stay != nullptr) ledger_.Heard(*place.stay, stanza);
+    if (place.stay != nullptr) {
+      ledger_.Heard(*place.stay, stanza);
+    } else if (place.state == State::kEntering && xmpp::Has(stanza, common::v1::STANZA_TRAIT_DELAY)) {
+      place.history.push_back(stanza);
+    }
     return;
   }
-  const std::uint64_t id = RoomLedger::ParseId(stanza.id());
+  const std::uint64_t id = ParseRoomId(stanza.id());
   world_.Note(session_->jid, "bounced", absl::StrCat("#", id, " ", stanza.payload()));
   ledger_.Told(id);
   const bool is_out = HasCondition(stanza, "not-acceptable") || HasCondition(stanza, "item-not-found");
@@ -258,7 +264,7 @@ void Guest::ReceiveMessage(Place& place, const xmpp::Stanza& stanza) {
 }
 
 void Guest::ReceiveAnswer(Place& place, const xmpp::Stanza& stanza) {
-  const std::uint64_t id = RoomLedger::ParseId(stanza.id());
+  const std::uint64_t id = ParseRoomId(stanza.id());
   if (id != 0 && id == place.configuring) {
     const bool is_wait = stanza.type() == "error" && HasCondition(stanza, "resource-constraint");
     if (!is_wait) place.configuring = 0;

@@ -56,6 +56,8 @@ class Guest {
     bool is_moderator = false;
     SteadyTime next;  // when it tries again, or asks again
     std::set<std::string> seen;
+    /// Of what was said before it entered, should that come ahead of its own presence.
+    std::vector<xmpp::Stanza> history;
   };
 
   void Enter(const std::string& room, Place& place);

@@ -49,6 +49,7 @@ std::set<std::string> DefaultFaults() {
 }
 
 bool ParseFaults(const std::string& text, std::set<std::string>& faults) {
+  if (!text.starts_with('+') && !text.starts_with('-')) faults.clear();
   for (std::string word : std::vector<std::string>(absl::StrSplit(text, ',', absl::SkipEmpty()))) {
     if (word == "none") {
       faults.clear();
@@ -65,7 +66,6 @@ bool ParseFaults(const std::string& text, std::set<std::string>& faults) {
     const bool is_off = word[0] == '-';
     if (word[0] == '-' || word[0] == '+') {
       word = word.substr(1);
-      if (faults.empty()) faults = DefaultFaults();
     }
     bool is_known = false;
     for (const FaultKind& kind : AllFaults()) is_known = is_known || word == kind.name;

@@ -1,12 +1,13 @@
 #include "room_ledger.h"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "message_id.h"
 #include "rookery/events/v1/room_record.pb.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/xmpp/jid.h"
@@ -15,18 +16,12 @@ namespace rookery::simulation {
 
 namespace {
 
-constexpr std::string_view kPrefix = "in-room-";
+/// The log is asked again for so long, about.
+constexpr std::chrono::seconds kLate{60};
 
 bool IsLater(const RoomLedger::Said* a, std::int64_t offset) { return a->applied < offset; }
 
 }  // namespace
-
-std::string RoomLedger::IdText(std::uint64_t id) { return std::string(kPrefix) + std::to_string(id); }
-
-std::uint64_t RoomLedger::ParseId(std::string_view text) {
-  std::uint64_t id = 0;
-  return text.starts_with(kPrefix) && absl::SimpleAtoi(std::string(text.substr(kPrefix.size())), &id) ? id : 0;
-}
 
 RoomLedger::Said* RoomLedger::Find(std::uint64_t id) {
   const auto found = said_.find(id);
@@ -61,7 +56,8 @@ void RoomLedger::Acknowledged(std::uint64_t id) {
 }
 
 void RoomLedger::Told(std::uint64_t id) {
-  if (Said* const said = Find(id)) said->is_told = true;
+  // What the log has not taken its sender may be told directly.
+  if (Said* const said = Find(id)) said->is_told = said->is_bounced = true;
 }
 
 RoomLedger::Stay& RoomLedger::Enter(const Ledger::Session& session, const std::string& room, std::uint64_t entering) {
@@ -69,6 +65,8 @@ RoomLedger::Stay& RoomLedger::Enter(const Ledger::Session& session, const std::s
   stay.session = &session;
   stay.room = room;
   stay.entering = entering;
+  const auto refused = refused_.find({room, session.jid});
+  stay.is_muddled = refused != refused_.end() && world_.now() - refused->second < kLate;
   world_.Note(session.jid, "entered", room);
   return stay;
 }
@@ -84,7 +82,7 @@ void RoomLedger::Over(Stay& stay) {
 }
 
 void RoomLedger::Heard(Stay& stay, const xmpp::Stanza& stanza) {
-  Said* const said = Find(ParseId(stanza.id()));
+  Said* const said = Find(ParseRoomId(stanza.id()));
   if (said == nullptr) return;
   const bool is_live = !xmpp::Has(stanza, common::v1::STANZA_TRAIT_DELAY);
   const bool is_new = stay.heard.insert(said->id).second;
@@ -96,7 +94,7 @@ void RoomLedger::Heard(Stay& stay, const xmpp::Stanza& stanza) {
                       absl::StrCat(stay.session->jid, " has heard #", said->id, " in ", stay.room, " twice"), said->id);
     return;
   }
-  if (said->applied < stay.last_live)
+  if (said->applied < stay.last_live && !said->is_late)
     ledger_.Violate("order", absl::StrCat(stay.session->jid, " has heard #", said->id, " in ", stay.room,
                                           ", record ", said->applied, ", after record ", stay.last_live),
                     said->id);
@@ -115,7 +113,7 @@ void RoomLedger::ThrownOut(const Stay& stay, const std::string& how) {
 void RoomLedger::LoggedForRooms(std::int64_t offset, std::string_view value) {
   events::v1::RoomRecord record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size())) || !record.has_delivery()) return;
-  const std::uint64_t id = ParseId(record.delivery().stanza().id());
+  const std::uint64_t id = ParseRoomId(record.delivery().stanza().id());
   if (id == 0) return;
   if (offsets_.emplace(id, offset).second) world_.Note("kafka", "logged", absl::StrCat("#", id, " as ", offset));
   if (Said* const said = Find(id)) {
@@ -124,7 +122,7 @@ void RoomLedger::LoggedForRooms(std::int64_t offset, std::string_view value) {
   }
 }
 
-void RoomLedger::LoggedForUsers(std::int32_t partition, std::string_view value) {
+void RoomLedger::LoggedForUsers(std::int32_t partition, std::int64_t place, std::string_view value) {
   if (value.find("@conference.") == std::string_view::npos) return;
   events::v1::UserRecord record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return;
@@ -135,7 +133,7 @@ void RoomLedger::LoggedForUsers(std::int32_t partition, std::string_view value) 
   if (stanza == nullptr) return;
   const bool is_of_room = record.origin().topic() == events::v1::TOPIC_ROOMS && record.origin().has_log();
   if (is_of_room) CheckRepetition(partition, record);
-  Said* const said = Find(ParseId(stanza->id()));
+  Said* const said = Find(ParseRoomId(stanza->id()));
   if (said == nullptr) return;
   if (record.has_outbound()) {
     said->is_logged = true;
@@ -149,6 +147,9 @@ void RoomLedger::LoggedForUsers(std::int32_t partition, std::string_view value) 
                                                        " and as record ", offset, " of ", said->room),
                       said->id);
     said->applied = offset;
+    world_.Note("kafka", "said", absl::StrCat("#", said->id, ", record ", offset, " of shard ", record.origin().shard(),
+                                              ", as ", place, " of shard ", partition, " of users, part ",
+                                              record.origin().log().part()));
   }
 }
 
@@ -168,7 +169,16 @@ void RoomLedger::CheckRepetition(std::int32_t partition, const events::v1::UserR
 void RoomLedger::RefusedForRooms(std::string_view value) {
   events::v1::RoomRecord record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return;
-  if (Said* const said = Find(ParseId(record.delivery().stanza().id()))) said->is_refused = true;
+  if (Said* const said = Find(ParseRoomId(record.delivery().stanza().id()))) said->is_refused = true;
+}
+
+void RoomLedger::RefusedForUsers(std::string_view value) {
+  events::v1::UserRecord record;
+  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return;
+  if (Said* const said = Find(ParseRoomId(record.fanout().stanza().id()))) said->is_late = true;
+  const xmpp::Stanza& stanza = record.delivery().stanza();
+  if (stanza.from().find("@conference.") != std::string::npos)
+    refused_[{std::string(xmpp::BareOf(stanza.from())), stanza.to()}] = world_.now();
 }
 
 std::uint64_t RoomLedger::heard() const {
@@ -203,6 +213,7 @@ void RoomLedger::CheckStays() {
 }
 
 void RoomLedger::CheckStay(const Stay& stay, const std::vector<const Said*>& said) {
+  if (stay.is_muddled) return;
   std::int64_t from = OffsetOf(stay.entering);
   if (from < 0) return;
   for (const std::uint64_t id : stay.heard) from = std::min(from, Find(id)->applied);

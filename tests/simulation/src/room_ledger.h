@@ -35,6 +35,7 @@ class RoomLedger {
     bool is_refused = false;  // by the log, the last time that it was to be appended
     bool is_bounced = false;  // an error about it is in the log
     bool is_told = false;     // and has come to its sender
+    bool is_late = false;     // the log has refused to take it to some, and takes it later
   };
   /// A session's stay in a room, from when it has heard of itself until it is told or knows that it is out.
   struct Stay {
@@ -43,16 +44,13 @@ class RoomLedger {
     std::uint64_t entering = 0;  // the newest stanza with which it entered
     std::uint64_t leaving = 0;   // and the one with which it has left, once that is confirmed
     bool is_over = false;
+    bool is_muddled = false;  // the log has refused what the session was told as it entered: that comes late
     std::int64_t last_live = -1;  // the newest record of which it has heard
     std::set<std::uint64_t> heard;
   };
 
   /// An id for a stanza to a room.
   std::uint64_t Next() { return ++last_; }
-  static std::string IdText(std::uint64_t id);
-  /// 0: none of ours.
-  static std::uint64_t ParseId(std::string_view text);
-
   std::uint64_t Say(const Ledger::Session& sender, const std::string& room);
   /// The stanza is sent: its sender is a moderator.
   void Kick(const std::string& room, const std::string& nick) { kicked_.insert(room + "/" + nick); }
@@ -69,8 +67,9 @@ class RoomLedger {
   void ThrownOut(const Stay& stay, const std::string& how);
 
   void LoggedForRooms(std::int64_t offset, std::string_view value);
-  void LoggedForUsers(std::int32_t partition, std::string_view value);
+  void LoggedForUsers(std::int32_t partition, std::int64_t offset, std::string_view value);
   void RefusedForRooms(std::string_view value);
+  void RefusedForUsers(std::string_view value);
 
   std::uint64_t said() const { return said_.size(); }
   /// By how many, all in all.
@@ -93,6 +92,8 @@ class RoomLedger {
   std::map<std::uint64_t, std::int64_t> offsets_;  // of the first records with these stanzas
   std::vector<std::unique_ptr<Stay>> stays_;
   std::set<std::string> kicked_;
+  /// By room and full JID: when the log has refused what was for that session alone.
+  std::map<std::pair<std::string, std::string>, SteadyTime> refused_;
   /// What follows from a record of rooms, by partition of users, shard, offset and part.
   std::map<std::tuple<std::int32_t, std::uint32_t, std::int64_t, std::uint32_t>, std::size_t> said_in_log_;
 };

@@ -41,7 +41,7 @@ Simulation::Simulation(Options options)
                             std::string_view value) {
     if (topic == "users") ledger_.Logged(value);
     if (rooms_.empty()) return;
-    if (topic == "users") room_ledger_.LoggedForUsers(partition, value);
+    if (topic == "users") room_ledger_.LoggedForUsers(partition, offset, value);
     if (topic == "rooms") room_ledger_.LoggedForRooms(offset, value);
   };
   kafka_.on_lost = [this](std::string_view topic, std::string_view value) {
@@ -49,6 +49,7 @@ Simulation::Simulation(Options options)
   };
   kafka_.on_refused = [this](std::string_view topic, std::string_view value) {
     if (topic == "users") ledger_.Refused(value);
+    if (topic == "users") room_ledger_.RefusedForUsers(value);
     if (topic == "rooms") room_ledger_.RefusedForRooms(value);
   };
   wires_.on_written = [this](Client* client, const xmpp::Stanza& stanza) {
