@@ -129,7 +129,7 @@ void Guest::Enter(const std::string& room, Place& place) {
   place.state = State::kEntering;
   place.entering = ledger_.Next();
   place.next = world_.now() + kPatience;
-  world_.Note(session_->jid, "enter", absl::StrCat(room, " #", place.entering));
+  ledger_.Entering(*session_, room, place.entering);
   xmpp::Stanza presence = xmpp::MakePresence("", "", room + "/" + nick_);
   xmpp::SetPayload(presence, xmpp::Element("x", xmpp::ns::kMuc));
   Send(std::move(presence), place.entering);
@@ -227,6 +227,14 @@ void Guest::ReceivePresence(const std::string& room, Place& place, const xmpp::S
       if (is_kick) {
         Out(place);
         place.next = world_.now() + random_.Between(seconds(1), seconds(10));
+      } else if (!HasStatus(stanza, 307) && !HasStatus(stanza, 333)) {
+        // An earlier session of its name has left, and it was of that one that the room spoke before. What the room
+        // says to this one is still to come.
+        const std::uint64_t entering = place.entering;
+        Out(place);
+        place.state = State::kEntering;
+        place.entering = entering;
+        place.next = world_.now() + kPatience;
       } else {
         ThrownOut(place, stanza.payload());
       }

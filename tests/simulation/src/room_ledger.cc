@@ -60,6 +60,11 @@ void RoomLedger::Told(std::uint64_t id) {
   if (Said* const said = Find(id)) said->is_told = said->is_bounced = true;
 }
 
+void RoomLedger::Entering(const Ledger::Session& session, const std::string& room, std::uint64_t entering) {
+  entering_[{room, session.jid}] = {&session, entering};
+  world_.Note(session.jid, "enter", absl::StrCat(room, " #", entering));
+}
+
 RoomLedger::Stay& RoomLedger::Enter(const Ledger::Session& session, const std::string& room, std::uint64_t entering) {
   Stay& stay = *stays_.emplace_back(std::make_unique<Stay>());
   stay.session = &session;
@@ -114,12 +119,28 @@ void RoomLedger::LoggedForRooms(std::int64_t offset, std::string_view value) {
   events::v1::RoomRecord record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size())) || !record.has_delivery()) return;
   const std::uint64_t id = ParseRoomId(record.delivery().stanza().id());
-  if (id == 0) return;
+  if (id == 0) return CheckLeaving(offset, record);
   if (offsets_.emplace(id, offset).second) world_.Note("kafka", "logged", absl::StrCat("#", id, " as ", offset));
   if (Said* const said = Find(id)) {
     said->is_logged = true;
     said->is_refused = false;
   }
+}
+
+void RoomLedger::CheckLeaving(std::int64_t offset, const events::v1::RoomRecord& record) {
+  const xmpp::Stanza& stanza = record.delivery().stanza();
+  if (stanza.type() != "unavailable" || !record.origin().has_log()) return;
+  // A repetition comes late, and is dropped.
+  const auto& origin = record.origin();
+  if (!leavings_.insert({origin.shard(), origin.log().offset(), origin.log().part()}).second) return;
+  const auto found = entering_.find({std::string(xmpp::BareOf(stanza.to())), stanza.from()});
+  if (found == entering_.end()) return;
+  const auto& [session, entering] = found->second;
+  const std::int64_t entered = OffsetOf(entering);
+  if (entered < 0 || entered > offset || session->is_over || session->is_away || !ledger_.one_at_a_time()) return;
+  // Its owner may have lost it without its knowing, since their link is cut. Then it ends as soon as it hears of that.
+  taken_out_.emplace_back(session, absl::StrCat(session->jid, " (session ", session->number, ") was there, and ",
+                                                stanza.to(), " was told that it was not"));
 }
 
 void RoomLedger::LoggedForUsers(std::int32_t partition, std::int64_t place, std::string_view value) {
@@ -190,6 +211,8 @@ std::uint64_t RoomLedger::heard() const {
 // ---- in the end ---------------------------------------------------------------
 
 void RoomLedger::CheckSaid() {
+  for (const auto& [session, text] : taken_out_)
+    if (!session->is_over) ledger_.Violate("rooms-keep-who-is-in", text);
   for (const auto& [id, said] : said_) {
     const std::string text = absl::StrCat("what ", said.sender->jid, " has said in ", said.room, " (#", id, ")");
     const bool is_over = said.sender->is_over;

@@ -13,6 +13,7 @@
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::events::v1 {
+class RoomRecord;
 class UserRecord;
 }
 
@@ -58,6 +59,9 @@ class RoomLedger {
   void Acknowledged(std::uint64_t id);
   void Told(std::uint64_t id);
 
+  /// It says that it enters.
+  void Entering(const Ledger::Session& session, const std::string& room, std::uint64_t entering);
+  /// It has heard of itself.
   Stay& Enter(const Ledger::Session& session, const std::string& room, std::uint64_t entering);
   /// It has said that it goes, and its room has confirmed it.
   void Left(Stay& stay, std::uint64_t leaving);
@@ -82,6 +86,8 @@ class RoomLedger {
  private:
   Said* Find(std::uint64_t id);
   void CheckStay(const Stay& stay, const std::vector<const Said*>& said);
+  /// Nobody but itself says that a session which is there has left.
+  void CheckLeaving(std::int64_t offset, const events::v1::RoomRecord& record);
   void CheckRepetition(std::int32_t partition, const events::v1::UserRecord& record);
   std::int64_t OffsetOf(std::uint64_t id) const;
 
@@ -92,6 +98,11 @@ class RoomLedger {
   std::map<std::uint64_t, std::int64_t> offsets_;  // of the first records with these stanzas
   std::vector<std::unique_ptr<Stay>> stays_;
   std::set<std::string> kicked_;
+  /// By room and full JID: who entered last, and with which stanza.
+  std::map<std::pair<std::string, std::string>, std::pair<const Ledger::Session*, std::uint64_t>> entering_;
+  /// Who was said to be gone, and what is wrong with that if they were not.
+  std::vector<std::pair<const Ledger::Session*, std::string>> taken_out_;
+  std::set<std::tuple<std::uint32_t, std::int64_t, std::uint32_t>> leavings_;  // by shard of users, offset and part
   /// By room and full JID: when the log has refused what was for that session alone.
   std::map<std::pair<std::string, std::string>, SteadyTime> refused_;
   /// What follows from a record of rooms, by partition of users, shard, offset and part.
