@@ -209,7 +209,12 @@ void Guest::ReceivePresence(const std::string& room, Place& place, const xmpp::S
   const std::string nick(xmpp::ResourceOf(stanza.from()));
   const bool is_self = HasStatus(stanza, 110);
   if (stanza.type() == "error") {
-    world_.Note(session_->jid, "refused-entry", stanza.payload());
+    world_.Note(session_->jid, "refused", stanza.payload());
+    if (place.state == State::kLeaving && ParseRoomId(stanza.id()) == place.leaving) {
+      // It is still there, and stays.
+      place.state = State::kIn;
+      place.wants = true;
+    }
     if (place.state != State::kEntering || ParseRoomId(stanza.id()) != place.entering) return;
     Out(place);
     place.next = world_.now() + random_.Between(seconds(2), seconds(8));
