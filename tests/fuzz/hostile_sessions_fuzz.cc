@@ -143,8 +143,8 @@ class SmallCluster {
     rosters_->Befriend("ann@localhost", "bob@localhost");
     ledger.Befriend("ann@localhost", "bob@localhost");
     roster_ = MakeRoster(environment_, *rosters_, "roster");
-    for (const char* service : {"muc", "search"})
-      members_.push_back(MakeMember(environment_, service, service));
+    members_.push_back(MakeMuc(environment_, *rooms_, "muc"));
+    members_.push_back(MakeSearch(environment_, "search"));
     manager_ = MakeSessionManager(environment_, "manager");
     edge = std::make_unique<Edge>(environment_, ledger, "gateway");
     for (simulation::Process* process : Processes()) process->Start();
@@ -206,6 +206,7 @@ class SmallCluster {
   simulation::RedisData redis_data_;
   std::unique_ptr<simulation::Database> database_ = simulation::MakeDatabase();
   std::unique_ptr<simulation::RosterDatabase> rosters_ = simulation::MakeRosterDatabase();
+  std::unique_ptr<simulation::RoomDatabase> rooms_ = simulation::MakeRoomDatabase();
   simulation::Kafka kafka_{world, broker_};
   simulation::Links links_{world};
   simulation::Environment environment_{world,      kafka_, links_, redis_,  redis_data_,    postgres_,

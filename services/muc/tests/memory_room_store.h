@@ -153,25 +153,14 @@ class MemoryRoomStore final : public RoomStore {
   }
 
   Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override {
-    const auto save = [&] {
-      if (changes.is_new || changes.is_destroyed) db_.rooms.erase(changes.room);
-      if (changes.is_destroyed) {
-        db_.destroyed[changes.room] = {shard, changes.applied, epoch};
-      } else {
-        Write(epoch, changes);
-      }
-    };
-    const absl::Status saved = co_await Change("Save", shard, epoch, save);
+    const absl::Status saved =
+        co_await Change("Save", shard, epoch, [&] { MakeSave(shard, epoch, changes); });
     co_return saved;
   }
 
   Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override {
-    const auto forget = [&] {
-      std::erase_if(db_.destroyed, [&](const auto& entry) {
-        return entry.second.shard == shard && entry.second.applied < cursor;
-      });
-    };
-    const absl::Status forgotten = co_await Change("ForgetDestroyed", shard, epoch, forget);
+    const absl::Status forgotten =
+        co_await Change("ForgetDestroyed", shard, epoch, [&] { MakeForgetDestroyed(shard, cursor); });
     co_return forgotten;
   }
 
@@ -197,6 +186,22 @@ class MemoryRoomStore final : public RoomStore {
     status = co_await db_.End(false);
     if (!status.ok()) co_return status;
     co_return count;
+  }
+
+  // ---- what changes do where the claim stands ----
+
+  void MakeSave(std::uint32_t shard, std::int64_t epoch, const RoomChanges& changes) {
+    if (changes.is_new || changes.is_destroyed) db_.rooms.erase(changes.room);
+    if (changes.is_destroyed) {
+      db_.destroyed[changes.room] = {shard, changes.applied, epoch};
+    } else {
+      Write(epoch, changes);
+    }
+  }
+  void MakeForgetDestroyed(std::uint32_t shard, std::int64_t cursor) {
+    std::erase_if(db_.destroyed, [&](const auto& entry) {
+      return entry.second.shard == shard && entry.second.applied < cursor;
+    });
   }
 
  private:

@@ -74,6 +74,25 @@ TEST_F(Recovery, R2_MoreThanCanBeKept_IsAppliedAsItComes) {
   EXPECT_EQ(process.shard(1).window.size(), 0u);
 }
 
+TEST_F(Recovery, R3_WhatAnEarlierOwnerMayHaveApplied_WaitsForItsRoom) {
+  Enter(crone_, room_, "firstwitch");
+  database_.unreadable.insert(room_);
+  MucProcess& process = Start();
+  Assign(process, 1);
+  Elapse(2 * RoomLoader::kPatience + seconds(1));
+  ASSERT_TRUE(IsLive(process, 1));
+  EXPECT_TRUE(Verdicts(1).empty());
+  // What comes now was applied by nobody.
+  const std::int64_t late = Enter(hag_, room_, "thirdwitch");
+  Elapse(RoomLoader::kPatience + seconds(1));
+  ASSERT_EQ(Verdicts(1).size(), 1u);
+  EXPECT_EQ(Verdicts(1).front().offset(), late);
+  database_.unreadable.clear();
+  Elapse(seconds(5));
+  EXPECT_NE(process.slot(room_)->room->FindNick("firstwitch"), nullptr);
+  EXPECT_EQ(process.slot(room_)->room->FindNick("thirdwitch"), nullptr);
+}
+
 // ---- deaths ---------------------------------------------------------------------
 
 /// Rooms as they are in the store, but for when that was written.

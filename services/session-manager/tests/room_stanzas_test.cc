@@ -324,6 +324,34 @@ TEST_F(RoomStanzasTest, RM4_TheOwnerDies_WhatWasGivenIsNotGivenAgain_AndNothingI
   EXPECT_EQ(log_.committed[1], static_cast<std::int64_t>(log_.users[1].size()));
 }
 
+TEST_F(RoomStanzasTest, RM4_TheOwnerDies_WhatWaitedForTwoDevicesIsGivenOnceToEach) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& one = SignIn(gateway_, bob_, "one");
+  Client& two = SignIn(gateway_, bob_, "two");
+  for (Client* device : {&one, &two}) gateway_.EnableStreamManagement(*device);
+  Settle();
+  // It is under way for long.
+  roster_.stuck = alice_;
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  // And everything waits for this.
+  roster_.changes_held = true;
+  xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
+  block.set_payload("<block xmlns='urn:xmpp:blocking'><item jid='far.example'/></block>");
+  gateway_.Send(one, block);
+  Settle();
+  two.acks = false;  // so that the next owner reads it again
+  Say(1, Fanout(10, Groupchat("m1"), {one.jid, two.jid}));
+  ASSERT_THAT(one.MessageIds(), IsEmpty());
+  roster_.changes_held = false;
+  ASSERT_TRUE(RunUntil([&] { return one.MessageIds().size() == 1 && two.MessageIds().size() == 1; }));
+  Settle();
+  MoveTo(1, 0);
+  Elapse(std::chrono::seconds(5));
+  EXPECT_THAT(one.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(two.MessageIds(), ElementsAre("m1"));
+}
+
 // An error would take the one that has entered the room since out of it.
 TEST_F(RoomStanzasTest, RM3_WhatWasForAnEarlierSessionOfTheNameIsNotAnsweredFor) {
   // Holds the cursor, so that all of it is read again.

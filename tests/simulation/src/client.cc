@@ -102,7 +102,7 @@ void Wires::Vanish(std::uint64_t connection, Duration notice) {
 // ---- Client -----------------------------------------------------------------
 
 Client::Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways, std::string user,
-               std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed)
+               std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed, Rooms rooms)
     : world_(world),
       ledger_(ledger),
       wires_(wires),
@@ -111,7 +111,10 @@ Client::Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayPr
       resource_(std::move(resource)),
       habits_(habits),
       resume_timeout_(resume_timeout),
-      random_(seed) {}
+      random_(seed),
+      room_ledger_(rooms.ledger),
+      guest_(world, rooms.ledger, user_, std::move(rooms.addresses), rooms.seed,
+             [this](xmpp::Stanza stanza) { SendStanza(std::move(stanza), 0); }) {}
 
 void Client::Later(Duration delay, std::function<void()> what) {
   world_.After(delay, [this, turn = turn_, run = std::move(what)] {
@@ -204,6 +207,7 @@ void Client::Receive(ToClient frame) {
         wires_.ToGateway(connection_, std::move(again));
       }
       if (is_presence_due_) SendPresence();
+      ActInRooms();
       if (!is_calm_) {
         Later(random_.Exponential(habits_.between_messages), [this] { Talk(); });
         Later(random_.Exponential(habits_.online_for), [this] { ChangePlace(); });
@@ -225,6 +229,7 @@ void Client::Receive(ToClient frame) {
       if (session_ == nullptr) return;
       heard_at_ = world_.now();
       if (is_enabled_) ++received_h_;
+      if (Guest::IsOfRoom(frame.stanza)) return guest_.Receive(frame.stanza);
       if (frame.stanza.kind() == common::v1::STANZA_KIND_PRESENCE && frame.stanza.type() == "error") {
         // Its roster was away: nobody knows that it is there.
         world_.Note(session_->jid, "presence-refused", "");
@@ -273,11 +278,21 @@ void Client::GoOnline() {
   ++turn_;
   state_ = State::kOnline;
   SendPresence();
+  guest_.Begin(*session_);
+  ActInRooms();
   if (is_calm_) return;
   // Clients do not wait for answers when they begin.
   if (random_.Chance(0.3)) ChangeList();
   Later(random_.Exponential(habits_.between_messages), [this] { Talk(); });
   Later(random_.Exponential(habits_.online_for), [this] { ChangePlace(); });
+}
+
+void Client::ActInRooms() {
+  if (!guest_.has_rooms()) return;
+  Later(guest_.between(), [this] {
+    guest_.Act();
+    ActInRooms();
+  });
 }
 
 void Client::SendPresence() {
@@ -318,7 +333,11 @@ void Client::HandleAck(std::uint32_t h) {
   for (std::uint32_t i = 0; i < newly; ++i) {
     // Its gateway may have known for long, and be cut off from the owner by now.
     heard_at_ = std::max(heard_at_, unacknowledged_.front().sent);
-    if (unacknowledged_.front().message != 0) ledger_.Acknowledged(unacknowledged_.front().message);
+    if (unacknowledged_.front().message != 0) {
+      ledger_.Acknowledged(unacknowledged_.front().message);
+    } else {
+      room_ledger_.Acknowledged(ParseRoomId(unacknowledged_.front().stanza.id()));
+    }
     unacknowledged_.pop_front();
   }
 }
@@ -364,6 +383,7 @@ void Client::LoseConnection(Duration notice) {
 }
 
 void Client::EndSession() {
+  guest_.EndSession();
   if (session_ != nullptr) ledger_.Over(*session_);
   session_ = nullptr;
   sm_id_.clear();
@@ -398,6 +418,7 @@ void Client::ChangePlace() {
 
 void Client::CalmDown() {
   is_calm_ = true;
+  guest_.CalmDown();
   if (state_ == State::kAway) {
     ++turn_;
     Begin(random_.Between(milliseconds(0), seconds(5)));

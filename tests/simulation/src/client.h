@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "environment.h"
+#include "guest.h"
 #include "ledger.h"
+#include "room_ledger.h"
 
 namespace rookery::simulation {
 
@@ -58,13 +60,20 @@ class Client {
     Duration online_for = std::chrono::seconds(60);
     bool is_slow_to_acknowledge = false;
   };
+  /// Where it may go, and the seed of what it does there.
+  struct Rooms {
+    RoomLedger& ledger;
+    std::vector<std::string> addresses;
+    std::uint64_t seed = 0;
+  };
   Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways, std::string user,
-         std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed);
+         std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed, Rooms rooms);
 
   const std::string& user() const { return user_; }
   bool is_online() const { return state_ == State::kOnline; }
   bool has_stream_management() const { return habits_.has_stream_management; }
   Ledger::Session* session() { return session_; }
+  const Guest& guest() const { return guest_; }
 
   /// What was sent on the session and is not acknowledged.
   std::size_t unacknowledged() const { return unacknowledged_.size(); }
@@ -72,6 +81,8 @@ class Client {
   void Begin(Duration after);
   /// Stays online from now on, in silence.
   void CalmDown();
+  /// Says nothing more in rooms.
+  void Rest() { guest_.Rest(); }
   /// Wants to know what the server has handled.
   void AskForAck();
   /// Wants to know what a service of the server's is (XEP-0030).
@@ -102,6 +113,7 @@ class Client {
   void GoOnline();
   void SendPresence();
   void Talk();
+  void ActInRooms();
   /// Of the roster or the block list, and of nobody who takes part.
   void ChangeList();
   void ChangePlace();
@@ -120,6 +132,8 @@ class Client {
   const Habits habits_;
   const Duration resume_timeout_;
   Random random_;
+  RoomLedger& room_ledger_;
+  Guest guest_;
   std::vector<Client*> contacts_;
 
   State state_ = State::kAway;

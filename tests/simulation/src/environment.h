@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,13 @@
 
 // What the processes of a simulated cluster share, and each kind of process as the others see it. The
 // services' own headers have the same names, so each kind is wired in a file of its own that
-// sees only its service: session_manager_process.cc, gateway_process.cc, roster_process.cc, member_process.cc.
+// sees only its service: session_manager_process.cc, gateway_process.cc, roster_process.cc, muc_process.cc,
+// search_process.cc.
 namespace rookery::simulation {
 
 class Database;
 class RosterProcess;
-class MemberProcess;
+class SearchProcess;
 
 struct Environment {
   World& world;
@@ -34,7 +36,7 @@ struct Environment {
   Process& postgres;
   Database& database;
   std::map<std::string, RosterProcess*> rosters;  // by address
-  std::map<std::string, MemberProcess*> members;  // by address
+  std::map<std::string, SearchProcess*> searches;  // by address
   std::uint32_t shards = 8;
   std::chrono::milliseconds resume_timeout{60'000};
   /// One of mutations.h, or empty.
@@ -98,15 +100,34 @@ class RosterProcess : public Process {
 };
 std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database, std::string name);
 
-/// One of muc or search: a process that owns shards of a topic and answers disco.
+/// What PostgreSQL holds for muc.
+class RoomDatabase {
+ public:
+  virtual ~RoomDatabase() = default;
+  virtual std::vector<std::string> rooms() const = 0;
+  virtual bool IsPersistent(const std::string& room) const = 0;
+  /// The full JIDs that it believes in; none where there is no such room.
+  virtual std::set<std::string> SessionsIn(const std::string& room) const = 0;
+  /// Of which it still knows that they are no more.
+  virtual std::size_t destroyed_rooms() const = 0;
+};
+std::unique_ptr<RoomDatabase> MakeRoomDatabase();
+
+/// One of muc or search: a process that owns shards of a topic.
 class MemberProcess : public Process {
  public:
   using Process::Process;
   virtual bool is_live(std::uint32_t shard) const = 0;
+};
+std::unique_ptr<MemberProcess> MakeMuc(Environment& environment, RoomDatabase& database, std::string name);
+
+class SearchProcess : public MemberProcess {
+ public:
+  using MemberProcess::MemberProcess;
   virtual Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(disco::v1::GetDiscoInfoRequest) = 0;
   virtual Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(disco::v1::ListDiscoItemsRequest) = 0;
 };
-std::unique_ptr<MemberProcess> MakeMember(Environment& environment, std::string service, std::string name);
+std::unique_ptr<SearchProcess> MakeSearch(Environment& environment, std::string name);
 
 // ---- clients and gateways ----
 

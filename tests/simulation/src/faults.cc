@@ -48,7 +48,7 @@ const std::vector<FaultKind>& AllFaults() {
        ""},
       {"cut-broker", "a process does not reach the broker, or is not reached, for 0.1 to 60 s", ""},
       {"broker-restart", "the broker is away for 1 to 20 s and comes back with its log", ""},
-      {"partition-away", "one partition of users has no leader for 1 to 30 s", ""},
+      {"partition-away", "one partition of users or of rooms has no leader for 1 to 30 s", ""},
       {"rebalance", "the consumer group rebalances, some partitions move", ""},
       {"rebalance-storm", "ten rebalances within some seconds", ""},
       {"refused-appends", "one record in fifty is refused for good, for 5 to 30 s", ""},
@@ -228,9 +228,10 @@ void Faults::Do(const std::string& name) {
     freeze(s.broker_, random_.LogBetween(seconds(1), seconds(20)));
   } else if (name == "partition-away") {
     const auto partition = static_cast<std::int32_t>(random_.Below(s.environment_.shards));
-    s.kafka_.SetAway("users", partition, true);
+    const char* const topic = random_.Chance(0.6) ? "users" : "rooms";
+    s.kafka_.SetAway(topic, partition, true);
     UndoLater(random_.LogBetween(seconds(1), seconds(30)),
-              [&s, partition] { s.kafka_.SetAway("users", partition, false); });
+              [&s, topic, partition] { s.kafka_.SetAway(topic, partition, false); });
   } else if (name == "rebalance") {
     s.kafka_.Shake();
   } else if (name == "rebalance-storm") {
@@ -252,9 +253,10 @@ void Faults::UndoAll() {
   Simulation& s = simulation_;
   world_.HealAll();
   s.kafka_.set_refusals(0);
-  for (std::uint32_t i = 0; i < s.environment_.shards; ++i)
-    if (s.kafka_.partition("users", static_cast<std::int32_t>(i)).is_away)
-      s.kafka_.SetAway("users", static_cast<std::int32_t>(i), false);
+  for (const char* topic : {"users", "rooms"})
+    for (std::uint32_t i = 0; i < s.environment_.shards; ++i)
+      if (s.kafka_.partition(topic, static_cast<std::int32_t>(i)).is_away)
+        s.kafka_.SetAway(topic, static_cast<std::int32_t>(i), false);
   std::vector<Process*> all{&s.redis_, &s.postgres_, &s.broker_};
   for (const auto& p : s.managers_) all.push_back(p.get());
   for (const auto& p : s.gateways_) all.push_back(p.get());

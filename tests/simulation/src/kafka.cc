@@ -267,7 +267,7 @@ class SimulatedConsumer final : public kafka::Consumer {
          offset < log.end() && batch->size() < count; ++offset)
       batch->emplace_back(offset, log.records[static_cast<std::size_t>(offset - log.beginning)]);
     if (kafka_.hooks.read)
-      for (auto& [offset, record] : *batch) kafka_.hooks.read(record.value);
+      for (auto& [offset, record] : *batch) kafka_.hooks.read(topic_, record.value);
     const std::uint64_t seeks = place.seeks;
     world_.After(world_.Latency(), [&kafka = kafka_, self = this, partition, seeks, batch] {
       if (!kafka.Has(self)) return;

@@ -66,7 +66,7 @@ class Kafka {
     std::function<std::int64_t(std::int64_t offset, std::int64_t end)> commit;
     /// Whether these records, which follow each other in a producer's batch, change places.
     std::function<bool(const std::string& first, const std::string& second)> is_swapped;
-    std::function<void(std::string& value)> read;
+    std::function<void(const std::string& topic, std::string& value)> read;
     /// False: it is not appended, and nobody is told.
     std::function<bool(const std::string& topic, const std::string& value)> append;
   } hooks;

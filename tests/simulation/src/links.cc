@@ -83,7 +83,7 @@ struct Links::Connection : std::enable_shared_from_this<Connection> {
   }
 
   void NotePacket(const SessionManagerAction& action) {
-    const std::uint64_t id = action.has_packet() ? ParseId(action.packet().stanza().id()) : 0;
+    const std::uint64_t id = action.has_packet() ? ParseAnyId(action.packet().stanza().id()) : 0;
     if (id == 0) return;
     std::string text = absl::StrCat("#", id, " to ", up.from->name(), ", epoch ", action.epoch());
     for (const auto& target : action.packet().targets()) absl::StrAppend(&text, ", number ", target.seq());

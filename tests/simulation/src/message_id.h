@@ -25,4 +25,21 @@ inline std::uint64_t ParseId(std::string_view text) {
   return std::strtoull(std::string(text.substr(kIdPrefix.size())).c_str(), nullptr, 10);
 }
 
+// And of what they send to rooms, numbered from a million.
+inline constexpr std::string_view kRoomIdPrefix = "in-room-";
+
+inline std::string RoomIdText(std::uint64_t id) { return std::string(kRoomIdPrefix) + std::to_string(id); }
+
+/// 0: not one of ours.
+inline std::uint64_t ParseRoomId(std::string_view text) {
+  if (text.substr(0, kRoomIdPrefix.size()) != kRoomIdPrefix) return 0;
+  return std::strtoull(std::string(text.substr(kRoomIdPrefix.size())).c_str(), nullptr, 10);
+}
+
+/// Of either.
+inline std::uint64_t ParseAnyId(std::string_view text) {
+  const std::uint64_t id = ParseId(text);
+  return id != 0 ? id : ParseRoomId(text);
+}
+
 }  // namespace rookery::simulation

@@ -8,6 +8,7 @@
 
 #include "environment.h"
 #include "rookery/base/random.h"
+#include "rookery/events/v1/room_record.pb.h"
 #include "rookery/events/v1/user_record.pb.h"
 
 namespace rookery::simulation {
@@ -35,6 +36,9 @@ const std::vector<Mutation>& AllMutations() {
       {"drop-unavailable", "nobody is told that a session has ended"},
       {"swap-packets", "two packets to one client change places"},
       {"ignore-deliveries", "the owner does not hear what clients have acknowledged"},
+      {"forget-rooms", "a room's checkpoint counts as written and is not"},
+      {"repeat-in-rooms", "a record of rooms that is repeated is applied again"},
+      {"say-no-more", "one message in twenty is said to none of a shard's occupants"},
   };
   return kAll;
 }
@@ -64,11 +68,24 @@ void Mutate(Environment& environment) {
       return IsMessage(first) && IsMessage(second);
     };
   } else if (name == "forget-what-was-applied") {
-    kafka.hooks.read = [](std::string& value) {
+    kafka.hooks.read = [](const std::string& topic, std::string& value) {
       events::v1::UserRecord record;
-      if (!record.ParseFromString(value) || !record.origin().has_client()) return;
+      if (topic != "users" || !record.ParseFromString(value) || !record.origin().has_client()) return;
       record.mutable_origin()->mutable_client()->set_session_id(RandomBytes(16));
       record.SerializeToString(&value);
+    };
+  } else if (name == "repeat-in-rooms") {
+    kafka.hooks.read = [](const std::string& topic, std::string& value) {
+      events::v1::RoomRecord record;
+      if (topic != "rooms" || !record.ParseFromString(value) || !record.has_delivery() || !record.origin().has_client()) return;
+      record.mutable_origin()->mutable_client()->set_session_id(RandomBytes(16));
+      record.SerializeToString(&value);
+    };
+  } else if (name == "say-no-more") {
+    kafka.hooks.append = [count = 0](const std::string& topic, const std::string& value) mutable {
+      events::v1::UserRecord record;
+      return topic != "users" || !record.ParseFromString(value) || !record.has_fanout() ||
+             record.fanout().stanza().type() != "groupchat" || ++count % 20 != 0;
     };
   } else if (name == "drop-unavailable") {
     kafka.hooks.append = [](const std::string& topic, const std::string& value) {

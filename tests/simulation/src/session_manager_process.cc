@@ -341,20 +341,20 @@ class RemoteServiceDisco final : public ServiceDisco {
   Task<absl::StatusOr<disco::v1::GetDiscoInfoResponse>> Info(events::Home home,
                                                              disco::v1::GetDiscoInfoRequest request,
                                                              std::uint64_t) override {
-    return Ask<disco::v1::GetDiscoInfoResponse>(home, std::move(request), &MemberProcess::Info);
+    return Ask<disco::v1::GetDiscoInfoResponse>(home, std::move(request), &SearchProcess::Info);
   }
   Task<absl::StatusOr<disco::v1::ListDiscoItemsResponse>> Items(events::Home home,
                                                                 disco::v1::ListDiscoItemsRequest request,
                                                                 std::uint64_t) override {
-    return Ask<disco::v1::ListDiscoItemsResponse>(home, std::move(request), &MemberProcess::Items);
+    return Ask<disco::v1::ListDiscoItemsResponse>(home, std::move(request), &SearchProcess::Items);
   }
 
  private:
   template <typename Response, typename Request>
   Task<absl::StatusOr<Response>> Ask(events::Home home, Request request,
-                                     Task<absl::StatusOr<Response>> (MemberProcess::*method)(Request)) {
+                                     Task<absl::StatusOr<Response>> (SearchProcess::*method)(Request)) {
     const auto call = [&](const std::string& address, milliseconds limit) {
-      return CallAt(environment_, process_, environment_.members, address, method, request, limit);
+      return CallAt(environment_, process_, environment_.searches, address, method, request, limit);
     };
     absl::StatusOr<Response> answer =
         co_await owners_.Ask<Response>(home, Deadline::After(kDiscoTimeout), call);
@@ -442,6 +442,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
                              [&links = *p.links](auto link) { return links.Accept(std::move(link)); });
     p.registry->Watch("gateway", [](const auto&) {});
     p.registry->Watch("roster", [](const auto&) {});
+    p.registry->Watch("muc", [](const auto&) {});
     p.registry->Watch("session-manager",
                       [&p](const std::vector<routing::Instance>& all) { p.links->SetSessionManagers(all); });
     p.registry->Announce("session-manager", {name(), address}, [this](const absl::Status&) { EndSoon(); });

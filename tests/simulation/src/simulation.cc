@@ -9,6 +9,7 @@
 #include "faults.h"
 #include "message_id.h"
 #include "mutations.h"
+#include "rookery/events/homes.h"
 
 namespace rookery::simulation {
 
@@ -25,21 +26,31 @@ Simulation::Simulation(Options options)
       broker_(world_, "broker"),
       database_(MakeDatabase()),
       roster_database_(MakeRosterDatabase()),
+      room_database_(MakeRoomDatabase()),
       kafka_(world_, broker_),
       links_(world_),
       environment_{world_, kafka_, links_, redis_, redis_data_, postgres_, *database_, {}, {}, 8, seconds(60), options_.mutation},
       ledger_(world_),
+      room_ledger_(world_, ledger_),
+      room_random_(options_.seed ^ 0x1200051200051200ULL),
+      rooms_(DrawRooms()),
       wires_(world_) {
   Mutate(environment_);
   for (const char* topic : {"users", "messages", "presence", "rooms"}) kafka_.CreateTopic(topic, environment_.shards);
-  kafka_.on_append = [this](std::string_view topic, std::int32_t, std::int64_t, std::string_view value) {
+  kafka_.on_append = [this](std::string_view topic, std::int32_t partition, std::int64_t offset,
+                            std::string_view value) {
     if (topic == "users") ledger_.Logged(value);
+    if (rooms_.empty()) return;
+    if (topic == "users") room_ledger_.LoggedForUsers(partition, offset, value);
+    if (topic == "rooms") room_ledger_.LoggedForRooms(offset, value);
   };
   kafka_.on_lost = [this](std::string_view topic, std::string_view value) {
     if (topic == "users") ledger_.Lost(value);
   };
   kafka_.on_refused = [this](std::string_view topic, std::string_view value) {
     if (topic == "users") ledger_.Refused(value);
+    if (topic == "users") room_ledger_.RefusedForUsers(value);
+    if (topic == "rooms") room_ledger_.RefusedForRooms(value);
   };
   wires_.on_written = [this](Client* client, const xmpp::Stanza& stanza) {
     const std::uint64_t id = ParseId(stanza.id());
@@ -47,9 +58,10 @@ Simulation::Simulation(Options options)
   };
   for (int i = 0; i < options_.rosters; ++i)
     rosters_.push_back(MakeRoster(environment_, *roster_database_, absl::StrCat("roster-", i + 1)));
-  for (const char* service : {"muc", "search"})
-    for (int i = 0; i < options_.members; ++i)
-      members_.push_back(MakeMember(environment_, service, absl::StrCat(service, "-", i + 1)));
+  for (int i = 0; i < options_.members; ++i)
+    members_.push_back(MakeMuc(environment_, *room_database_, absl::StrCat("muc-", i + 1)));
+  for (int i = 0; i < options_.members; ++i)
+    members_.push_back(MakeSearch(environment_, absl::StrCat("search-", i + 1)));
   for (int i = 0; i < options_.session_managers; ++i)
     managers_.push_back(MakeSessionManager(environment_, absl::StrCat("manager-", i + 1)));
   std::vector<GatewayProcess*> gateways;
@@ -74,9 +86,12 @@ Simulation::Simulation(Options options)
       habits.between_messages = random_.LogBetween(seconds(1), seconds(20));
       habits.online_for = random_.LogBetween(seconds(20), seconds(300));
       habits.is_slow_to_acknowledge = random_.Chance(0.15);
+      Client::Rooms rooms{room_ledger_, {}, room_random_.Next()};
+      for (const std::string& room : rooms_)
+        if (room_random_.Chance(0.5)) rooms.addresses.push_back(room);
       clients_.push_back(std::make_unique<Client>(world_, ledger_, wires_, gateways, names.back(),
                                                   absl::StrCat("d", d + 1), habits, environment_.resume_timeout,
-                                                  random_.Next()));
+                                                  random_.Next(), std::move(rooms)));
       devices[static_cast<std::size_t>(i)].push_back(clients_.back().get());
     }
   }
@@ -88,6 +103,20 @@ Simulation::Simulation(Options options)
       if (j != i) others.insert(others.end(), devices[j].begin(), devices[j].end());
     for (Client* client : devices[i]) client->set_contacts(others);
   }
+}
+
+std::vector<std::string> Simulation::DrawRooms() {
+  std::size_t count = room_random_.Chance(0.5) ? 1 + room_random_.Below(4) : 0;
+  if (options_.rooms >= 0) count = std::min<std::size_t>(static_cast<std::size_t>(options_.rooms), environment_.shards);
+  const events::Topology topology({environment_.shards, environment_.shards, environment_.shards, environment_.shards});
+  std::set<std::uint32_t> shards;
+  std::vector<std::string> rooms;
+  // Each in a shard of its own. Halls are there when nobody is in.
+  for (int i = 0; rooms.size() < count; ++i) {
+    const std::string room = absl::StrCat(rooms.size() % 2 == 0 ? "room" : "hall", i, "@conference.localhost");
+    if (shards.insert(topology.PartitionOf(events::Topic::kRooms, room)).second) rooms.push_back(room);
+  }
+  return rooms;
 }
 
 Simulation::~Simulation() {
@@ -133,6 +162,8 @@ Result Simulation::Run() {
     result.acknowledged += message.is_acknowledged ? 1 : 0;
     result.received += message.receptions > 0 ? 1 : 0;
   }
+  result.said = room_ledger_.said();
+  result.heard = room_ledger_.heard();
   result.records = kafka_.appended();
   result.faults = faults_->count();
   return result;
@@ -149,6 +180,7 @@ void Simulation::Settle() {
     if (lot > 0.3) {
       staying_.push_back(client.get());
       client->AskDisco("search.localhost");
+      client->AskDisco("conference.localhost");
     } else if (lot > 0.15) {
       client->Disappear();
     } else {
@@ -158,7 +190,12 @@ void Simulation::Settle() {
   world_.RunFor(seconds(30));
   for (Client* client : staying_) client->AskForAck();
   // Longer than anything that waits: resumption, gateways, stores, the group.
-  world_.RunFor(environment_.resume_timeout + minutes(3));
+  world_.RunFor(environment_.resume_timeout + seconds(150));
+  for (Client* client : staying_) {
+    client->Rest();
+    client->AskForAck();
+  }
+  world_.RunFor(seconds(30));
 }
 
 void Simulation::CheckShards() {
@@ -177,6 +214,49 @@ void Simulation::CheckShards() {
   check("messages", members_, "search-");
 }
 
+void Simulation::CheckCursors(const std::string& topic, const std::string& group) {
+  for (std::uint32_t shard = 0; shard < environment_.shards; ++shard) {
+    const auto partition = static_cast<std::int32_t>(shard);
+    const std::int64_t end = kafka_.partition(topic, partition).end();
+    const std::int64_t cursor = kafka_.CommittedOf(group, partition);
+    if (cursor < end)
+      ledger_.Violate("every-record-is-finished",
+                      absl::StrCat("the cursor of shard ", shard, " of ", topic, " is ", cursor, " of ", end));
+  }
+}
+
+void Simulation::CheckRooms() {
+  room_ledger_.CheckSaid();
+  room_ledger_.CheckStays();
+  for (const Client* client : staying_)
+    for (const std::string& room : client->guest().unsettled())
+      ledger_.Violate("who-wants-is-in", absl::StrCat(client->user(), " waits for ", room));
+  for (const std::string& room : rooms_) {
+    std::set<std::string> truth;
+    std::set<std::string> nicks;
+    for (Client* client : staying_) {
+      if (!client->guest().IsIn(room)) continue;
+      truth.insert(client->session()->jid);
+      nicks.insert(client->guest().nick());
+    }
+    const std::set<std::string> believed = room_database_->SessionsIn(room);
+    for (const std::string& jid : believed)
+      if (!truth.contains(jid)) ledger_.Violate("no-ghosts", absl::StrCat(room, " believes that ", jid, " is in"));
+    for (const std::string& jid : truth)
+      if (!believed.contains(jid))
+        ledger_.Violate("everybody-is-seen", absl::StrCat(jid, " is in ", room, ", which does not know it"));
+    for (Client* client : staying_) {
+      if (!client->guest().IsIn(room)) continue;
+      for (const std::string& nick : client->guest().SeenIn(room))
+        if (!nicks.contains(nick))
+          ledger_.Violate("no-ghosts", absl::StrCat(client->session()->jid, " sees ", nick, " in ", room, ", who is not in"));
+      for (const std::string& nick : nicks)
+        if (!client->guest().SeenIn(room).contains(nick))
+          ledger_.Violate("everybody-is-seen", absl::StrCat(client->session()->jid, " does not see ", nick, " in ", room));
+    }
+  }
+}
+
 void Simulation::Check() {
   world_.Note("world", "check", "");
   for (const Client* client : staying_) {
@@ -193,15 +273,10 @@ void Simulation::Check() {
   ledger_.CheckPresence([this](const std::string& viewer, const std::string& contact) {
     return roster_database_->Sees(viewer, contact);
   });
-  for (std::uint32_t shard = 0; shard < environment_.shards; ++shard) {
-    const auto partition = static_cast<std::int32_t>(shard);
-    const std::int64_t end = kafka_.partition("users", partition).end();
-    const std::int64_t cursor = kafka_.CommittedOf("session-managers", partition);
-    if (cursor < end)
-      ledger_.Violate("every-record-is-finished",
-                      absl::StrCat("the cursor of shard ", shard, " is ", cursor, " of ", end));
-  }
+  CheckCursors("users", "session-managers");
+  CheckCursors("rooms", "muc");
   CheckShards();
+  CheckRooms();
   for (const auto& manager : managers_) {
     if (manager->records_out_of_order() > 0)
       ledger_.Violate("records-keep-their-order",
@@ -223,6 +298,11 @@ void Simulation::Check() {
   world_.RunFor(minutes(2));
   if (database_->offline_messages() > 0 || database_->parked_sessions() > 0 || database_->stored_packets() > 0)
     ledger_.Violate("stores-drain", absl::StrCat("left in the store:", database_->Describe()));
+  for (const std::string& room : room_database_->rooms())
+    if (const auto in = room_database_->SessionsIn(room); !in.empty() || !room_database_->IsPersistent(room))
+      ledger_.Violate("stores-drain", absl::StrCat("when all have left, ", room, " is there with ", absl::StrJoin(in, ", ")));
+  if (room_database_->destroyed_rooms() > 0)
+    ledger_.Violate("stores-drain", absl::StrCat(room_database_->destroyed_rooms(), " destroyed rooms are remembered"));
 }
 
 }  // namespace rookery::simulation

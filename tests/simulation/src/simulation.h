@@ -10,6 +10,7 @@
 #include "client.h"
 #include "environment.h"
 #include "ledger.h"
+#include "room_ledger.h"
 
 namespace rookery::simulation {
 
@@ -21,6 +22,8 @@ struct Options {
   int rosters = 2;
   int members = 2;  // of muc and of search
   int users = 12;
+  /// People may be in; -1: none or some, as the seed says.
+  int rooms = -1;
   /// Names of faults.h's table.
   std::set<std::string> faults;
   /// One of mutations.h, or empty.
@@ -35,6 +38,8 @@ struct Result {
   std::uint64_t messages = 0;
   std::uint64_t acknowledged = 0;
   std::uint64_t received = 0;
+  std::uint64_t said = 0;  // in rooms
+  std::uint64_t heard = 0;
   std::uint64_t records = 0;
   std::uint64_t faults = 0;
 };
@@ -56,6 +61,9 @@ class Simulation {
   void Settle();
   void Check();
   void CheckShards();
+  void CheckRooms();
+  void CheckCursors(const std::string& topic, const std::string& group);
+  std::vector<std::string> DrawRooms();
 
   const Options options_;
   World world_;
@@ -66,10 +74,14 @@ class Simulation {
   RedisData redis_data_;
   std::unique_ptr<Database> database_;
   std::unique_ptr<RosterDatabase> roster_database_;
+  std::unique_ptr<RoomDatabase> room_database_;
   Kafka kafka_;
   Links links_;
   Environment environment_;
   Ledger ledger_;
+  RoomLedger room_ledger_;
+  Random room_random_;
+  const std::vector<std::string> rooms_;
   Wires wires_;
   std::vector<std::unique_ptr<RosterProcess>> rosters_;
   std::vector<std::unique_ptr<MemberProcess>> members_;

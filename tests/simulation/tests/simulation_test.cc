@@ -24,9 +24,10 @@ std::string SeedLine(const std::string& output) { return output.substr(0, output
 
 TEST(Simulator, ACalmClusterKeepsEveryPromise) {
   int status = -1;
-  const std::string output = Play("--seed 1 --minutes 3 --faults none", &status);
+  const std::string output = Play("--seed 1 --minutes 3 --rooms 2 --faults none", &status);
   EXPECT_EQ(status, 0) << output;
   EXPECT_EQ(output.find("acknowledged, 0 received"), std::string::npos) << output;
+  EXPECT_EQ(output.find("in rooms, 0 heard"), std::string::npos) << output;
 }
 
 TEST(Simulator, OneSeedIsOneHistory) {
@@ -41,6 +42,13 @@ TEST(Simulator, NoticesThatNobodyIsToldOfTheEndOfASession) {
   const std::string output = Play("--seed 1 --minutes 3 --faults none --mutation drop-unavailable", &status);
   EXPECT_NE(status, 0);
   EXPECT_NE(output.find("no-ghosts"), std::string::npos) << output;
+}
+
+TEST(Simulator, NoticesThatSomethingSaidInARoomIsNotHeard) {
+  int status = 0;
+  const std::string output = Play("--seed 1 --minutes 3 --rooms 3 --faults none --mutation say-no-more", &status);
+  EXPECT_NE(status, 0);
+  EXPECT_NE(output.find("who-is-in-hears-all"), std::string::npos) << output;
 }
 
 TEST(Simulator, SaysWhatItDoesNotKnow) {

@@ -186,6 +186,8 @@ void RoomShards::OnUnavailable(RoomShard& shard, RoomSlot& slot) {
   for (WaitingRecord& waiting : slot.waiting) {
     const RoomRecord& record = *waiting.record;
     if (waiting.is_asked || waiting.verdict || !IsRefusable(StanzaOf(record))) continue;
+    // An earlier owner may have applied it and told everybody: it cannot be taken back.
+    if (record.offset < shard.fence_offset) continue;
     metrics_.stanzas_without_room.Increment();
     events::v1::RoomVerdict verdict = VerdictOn(record);
     muc::Refuse(verdict, xmpp::ErrorCondition::kResourceConstraint, "the room cannot be loaded at present");

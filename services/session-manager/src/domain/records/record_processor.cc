@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/btree_map.h"
 #include "domain/accounts/account_changes.h"
 #include "domain/addresses.h"
 #include "domain/delivery/bounces.h"
@@ -387,6 +388,8 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
   // One stanza for all of them: nothing of it is copied for one more.
   std::shared_ptr<Delivery> delivery;
   std::vector<Session*> sessions;
+  const bool is_in_turn = !pending.places.empty();
+  absl::btree_map<std::string_view, std::shared_ptr<PendingRecord>> later;  // by account
   for (int i = 0; i < fanout.recipients_size(); ++i) {
     const std::string& recipient = fanout.recipients(i);
     const std::string_view resource = xmpp::ResourceOf(recipient);
@@ -394,25 +397,29 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
     Cause cause;
     cause.offset = pending.offset;
     cause.trace_id = pending.record.trace_id();
-    cause.parts = pending.in_turn ? pending.parts : static_cast<std::uint32_t>(i) << 16;
+    const std::uint32_t place =
+        is_in_turn ? pending.places[static_cast<std::size_t>(i)] : static_cast<std::uint32_t>(i);
+    cause.parts = place << 16;
     bool is_there = !ghost || resource.empty();
     User* user = shard.FindUser(xmpp::BareOf(recipient));
     if (user == nullptr || account_changes_.IsGoing(shard, user->bare, pending.offset)) {
       if (!is_there) ghosts_.Tell(shard, cause, *stanza, recipient, *ghost);
       continue;
     }
-    if (!pending.in_turn && order_.HasToWait(*user, key)) {
-      auto later = std::make_shared<PendingRecord>();
-      later->offset = pending.offset;
-      later->recovering = pending.recovering;
-      later->in_turn = true;
-      later->parts = cause.parts;
-      later->record.set_received_at_ms(pending.record.received_at_ms());
-      later->record.set_trace_id(pending.record.trace_id());
-      *later->record.mutable_fanout()->mutable_stanza() = *stanza;
-      later->record.mutable_fanout()->add_recipients(recipient);
-      shard.window.Hold(pending.offset);
-      ApplyInTurn(*user, later);
+    if (!is_in_turn && order_.HasToWait(*user, key)) {
+      // All that is for one user has one turn: that of one recipient must not be taken for that of another.
+      std::shared_ptr<PendingRecord>& part = later[user->bare];
+      if (part == nullptr) {
+        part = std::make_shared<PendingRecord>();
+        part->offset = pending.offset;
+        part->recovering = pending.recovering;
+        part->record.set_received_at_ms(pending.record.received_at_ms());
+        part->record.set_trace_id(pending.record.trace_id());
+        *part->record.mutable_fanout()->mutable_stanza() = *stanza;
+        shard.window.Hold(pending.offset);
+      }
+      part->places.push_back(place);
+      part->record.mutable_fanout()->add_recipients(recipient);
       continue;
     }
     NotePassing(outbox_, *user);
@@ -451,6 +458,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
     }
   }
   if (!sessions.empty()) deliverer_.SendToAll(sessions, delivery, /*primary=*/false);
+  for (const auto& [bare, part] : later) ApplyInTurn(shard.GetUser(bare), part);
 }
 
 void RecordProcessor::BounceRequest(User& user, const PendingRecord& pending, const Delivery& request,

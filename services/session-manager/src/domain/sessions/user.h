@@ -58,9 +58,9 @@ struct PendingRecord final : sharding::Record {
   events::v1::UserRecord record;
   /// When it was read from the log.
   SteadyTime read_at = SteadyTime::min();
-  /// The part of a fan-out that waited for what one user was given before.
-  bool in_turn = false;
-  std::uint32_t parts = 0;
+  /// Of the part of a fan-out that waited for what one user was given before: the places of its recipients
+  /// among all. Empty: it is whole.
+  std::vector<std::uint32_t> places;
   /// Its entry in Backlog; 0: none.
   std::uint64_t entry_id = 0;
   bool is_finished_later = false;

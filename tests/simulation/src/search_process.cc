@@ -1,5 +1,5 @@
-// A muc or search process: the real machinery of shards and the desk that answers disco, over the
-// simulation's Kafka, Redis and network. Mirrors libs/sharding/src/member.cc.
+// A search process: the real machinery of shards and the desk that answers disco, over the simulation's
+// Kafka, Redis and network. Mirrors libs/sharding/src/member.cc.
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -10,7 +10,6 @@
 #include "rookery/events/homes.h"
 #include "rookery/events/kafka_log.h"
 #include "rookery/events/v1/message_event.pb.h"
-#include "rookery/events/v1/room_record.pb.h"
 #include "rookery/routing/registry.h"
 #include "rookery/sharding/disco_desk.h"
 #include "rookery/sharding/member.h"
@@ -25,12 +24,10 @@ namespace {
 
 constexpr milliseconds kDrainTimeout{5'000};
 
-class SimulatedMember final : public MemberProcess {
+class SimulatedSearch final : public SearchProcess {
  public:
-  SimulatedMember(Environment& environment, std::string service, std::string name)
-      : MemberProcess(environment.world, std::move(name)),
-        environment_(environment),
-        service_(std::move(service)) {}
+  SimulatedSearch(Environment& environment, std::string name)
+      : SearchProcess(environment.world, std::move(name)), environment_(environment) {}
 
   bool is_live(std::uint32_t shard) const override { return parts_ != nullptr && parts_->is_live(shard); }
 
@@ -46,7 +43,7 @@ class SimulatedMember final : public MemberProcess {
  private:
   // In the order of making; unmade in reverse.
   struct Parts {
-    telemetry::Metrics metrics{"member"};
+    telemetry::Metrics metrics{"search"};
     std::unique_ptr<redis::Client> redis;
     std::unique_ptr<routing::Registry> registry;
     std::unique_ptr<events::KafkaLog> log;
@@ -59,7 +56,6 @@ class SimulatedMember final : public MemberProcess {
       return found != nullptr && found->live();
     }
   };
-  bool is_muc() const { return service_ == "muc"; }
   std::string Address() const { return name() + ":" + std::to_string(life()); }
 
   void Boot() override {
@@ -73,29 +69,24 @@ class SimulatedMember final : public MemberProcess {
                                                events::Topology({shards, shards, shards, shards}));
     sharding::OwnerOptions options;
     options.instance = name();
-    const events::Service service = is_muc() ? events::Service::kMuc : events::Service::kSearch;
-    options.topic = events::TopicOf(service);
-    if (is_muc()) {
-      p.shards = std::make_unique<sharding::RecordShards<events::v1::RoomRecord>>();
-    } else {
-      p.shards = std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>();
-    }
+    options.topic = events::Topic::kMessages;
+    p.shards = std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>();
     const std::string topic(events::Name(options.topic));
     p.owner = std::make_unique<sharding::ShardOwner>(
         io().get_executor(), Clock::System(), std::move(options), *p.log,
         [&p](const std::map<std::uint32_t, std::int64_t>& epochs) {
           if (p.registry) p.registry->PublishShards(epochs);
         },
-        sharding::EpochsIn(*p.registry, service_), p.metrics);
+        sharding::EpochsIn(*p.registry, "search"), p.metrics);
     p.disco = std::make_unique<sharding::DiscoDesk>(
-        sharding::PlainInfo(is_muc() ? "conference" : "directory", "text", service_),
-        [&p, service](std::string_view address) {
-          return p.is_live(events::HomeWith(service, p.log->topology(), address).partition);
+        sharding::PlainInfo("directory", "text", "search"),
+        [&p](std::string_view address) {
+          return p.is_live(events::HomeWith(events::Service::kSearch, p.log->topology(), address).partition);
         });
-    environment_.members[Address()] = this;
-    p.registry->Announce(service_, {name(), Address()}, [this](const absl::Status&) { EndSoon(); });
+    environment_.searches[Address()] = this;
+    p.registry->Announce("search", {name(), Address()}, [this](const absl::Status&) { EndSoon(); });
     const absl::Status joined = p.owner->Join(*p.shards, [this, topic](kafka::ConsumerHandler& handler) {
-      return environment_.kafka.MakeConsumer(*this, topic, service_, handler);
+      return environment_.kafka.MakeConsumer(*this, topic, "search", handler);
     });
     ROOKERY_CHECK(joined.ok());
   }
@@ -106,7 +97,7 @@ class SimulatedMember final : public MemberProcess {
     (void)co_await p.log->Flush(milliseconds(2'000));
   }
   void Unmake() override {
-    environment_.members.erase(Address());
+    environment_.searches.erase(Address());
     // Its last coroutines end on the loop, while all that they use is still there.
     parts_->registry.reset();
     io().restart();
@@ -115,14 +106,13 @@ class SimulatedMember final : public MemberProcess {
   }
 
   Environment& environment_;
-  const std::string service_;
   std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace
 
-std::unique_ptr<MemberProcess> MakeMember(Environment& environment, std::string service, std::string name) {
-  return std::make_unique<SimulatedMember>(environment, std::move(service), std::move(name));
+std::unique_ptr<SearchProcess> MakeSearch(Environment& environment, std::string name) {
+  return std::make_unique<SimulatedSearch>(environment, std::move(name));
 }
 
 }  // namespace rookery::simulation
