@@ -31,10 +31,10 @@ std::vector<kafka::TopicSpec> TopicsToMake(const kafka::Options& options, int pa
   return topics;
 }
 
-std::optional<std::string> RefusedRecord(const absl::Status& status) {
-  const std::optional<absl::Cord> bytes = kafka::RefusedValue(status);
-  if (!bytes) return std::nullopt;
-  return std::string(*bytes);
+std::optional<ReturnedRecord> RefusedRecord(const absl::Status& status) {
+  std::optional<kafka::ReturnedRecord> refused = kafka::RefusedRecord(status);
+  if (!refused) return std::nullopt;
+  return ReturnedRecord{std::move(refused->key), std::move(refused->value)};
 }
 
 Task<absl::StatusOr<std::unique_ptr<KafkaLog>>> KafkaLog::Open(asio::io_context& io,

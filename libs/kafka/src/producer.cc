@@ -316,7 +316,7 @@ class KafkaProducer final : public Producer {
       }
       if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         DieIfFatal(client_);
-        Refuse(lane.waiting.front().handle, Refusal(message.err, message.payload, message.len));
+        Refuse(lane.waiting.front().handle, Refusal(message));
         std::free(message.payload);
       } else {
         ++lane.reports_due;
@@ -335,8 +335,9 @@ class KafkaProducer final : public Producer {
     });
   }
 
-  static absl::Status Refusal(rd_kafka_resp_err_t error, const void* value, std::size_t size) {
-    return Refused(ToStatus(error, "append"), {static_cast<const char*>(value), size});
+  static absl::Status Refusal(const rd_kafka_message_t& message) {
+    return Refused(ToStatus(message.err, "append"), {static_cast<const char*>(message.key), message.key_len},
+                   {static_cast<const char*>(message.payload), message.len});
   }
 
   void Complete(Handle* handle, const absl::StatusOr<std::int64_t>& result) {
@@ -398,7 +399,7 @@ class KafkaProducer final : public Producer {
       Complete(handle, message.offset);
     } else {
       DieIfFatal(client_);
-      Complete(handle, Refusal(message.err, message.payload, message.len));
+      Complete(handle, Refusal(message));
     }
   }
 
@@ -438,10 +439,11 @@ absl::StatusOr<std::unique_ptr<Producer>> Producer::Create(asio::io_context& io,
   return producer;
 }
 
-std::optional<absl::Cord> RefusedValue(const absl::Status& status) {
+std::optional<ReturnedRecord> RefusedRecord(const absl::Status& status) {
+  const absl::optional<absl::Cord> key = status.GetPayload(kRefusedKeyUrl);
   const absl::optional<absl::Cord> value = status.GetPayload(kRefusedValueUrl);
-  if (!value.has_value()) return std::nullopt;
-  return *value;
+  if (!key.has_value() || !value.has_value()) return std::nullopt;
+  return ReturnedRecord{std::string(*key), std::string(*value)};
 }
 
 }  // namespace rookery::kafka

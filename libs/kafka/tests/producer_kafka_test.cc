@@ -57,14 +57,15 @@ TEST_F(KafkaTest, ARecordThatIsTooLargeComesBack_ThoseAroundItAreAppended) {
   for (int i = 0; i < 100; ++i)
     producer->Append("users", 0, "k", std::string(10'000, 'a'),
                      [&](const auto& offset) { appended += offset.ok(); });
-  producer->Append("users", 0, "k", large, [&](const auto& offset) { refused = offset.status(); });
+  producer->Append("users", 0, "its key", large, [&](const auto& offset) { refused = offset.status(); });
   for (int i = 0; i < 100; ++i)
     producer->Append("users", 0, "k", std::string(10'000, 'b'),
                      [&](const auto& offset) { appended += offset.ok(); });
   ASSERT_TRUE(Until([&] { return appended == 200 && !refused.ok(); })) << appended << " " << refused;
   EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
-  ASSERT_TRUE(RefusedValue(refused).has_value());
-  EXPECT_EQ(std::string(*RefusedValue(refused)), large);
+  ASSERT_TRUE(RefusedRecord(refused).has_value());
+  EXPECT_EQ(RefusedRecord(refused)->key, "its key");
+  EXPECT_EQ(RefusedRecord(refused)->value, large);
   EXPECT_EQ(producer->in_flight().bytes(), 0u);
 }
 

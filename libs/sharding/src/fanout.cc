@@ -1,6 +1,9 @@
 #include "rookery/sharding/fanout.h"
 
 #include <algorithm>
+#include <string>
+
+#include "rookery/xmpp/lent_stanza.h"
 
 namespace rookery::sharding {
 
@@ -25,6 +28,18 @@ std::uint32_t SplitFanout(std::span<Recipient> recipients, std::uint32_t part,
     begin = end;
   }
   return highest;
+}
+
+std::uint32_t SplitFanout(std::span<Recipient> recipients, std::uint32_t part, const xmpp::Stanza& stanza,
+                          absl::FunctionRef<void(const FanoutRecord&, events::v1::UserRecord&)> append) {
+  return SplitFanout(recipients, part, [&](const FanoutRecord& some) {
+    events::v1::UserRecord record;
+    const xmpp::LentStanza lent(*record.mutable_fanout(), stanza);
+    auto& addresses = *record.mutable_fanout()->mutable_recipients();
+    addresses.Reserve(static_cast<int>(some.recipients.size()));
+    for (const Recipient& recipient : some.recipients) addresses.Add(std::string(recipient.address));
+    append(some, record);
+  });
 }
 
 }  // namespace rookery::sharding

@@ -71,6 +71,9 @@ ShardMetrics::ShardMetrics(telemetry::Metrics& m)
       stale_epochs_refused(
           m.Counter("stale_epochs_refused_total", "Records refused because a newer owner has spoken")),
       unreadable(m.Counter("bad_records_total", "Records that could not be read")),
+      misplaced(m.Counter("misplaced_records_total", "Records that belong to nobody of their shard")),
+      records_refused(m.Counter("records_refused_total", "Records that the log did not take")),
+      records_lost(m.Counter("records_lost_total", "Records of ours that the log will never have")),
       log_cuts(m.Counter("log_cuts_total", "Shards whose log was shorter than it had been")),
       expired(m.Counter("expired_records_total",
                         "Records that the log dropped (retention) before they were finished")),
@@ -612,6 +615,11 @@ void ShardOwner::FillOrigin(Shard& from, std::int64_t offset, std::uint32_t part
   origin.mutable_log()->set_offset(offset);
   origin.mutable_log()->set_part(part);
   from.follow_ups.Note(offset);
+}
+
+void ShardOwner::NoteMisplaced(const Shard& shard, std::int64_t offset) const {
+  metrics_.misplaced.Increment();
+  telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", offset}});
 }
 
 void ShardOwner::NoteAppended(Shard& from) {

@@ -58,5 +58,31 @@ TEST(Fanout, WhatAPartitionIsToldDoesNotDependOnTheOthers) {
   EXPECT_EQ(both[1], alone.at(0));
 }
 
+TEST(Fanout, OfAStanza_EachRecordSaysItToItsRecipients_AndTheStanzaStaysWhoseItWas) {
+  xmpp::Stanza stanza;
+  stanza.set_id("m1");
+  std::vector<Recipient> recipients{{2, "c@x"}, {0, "b@x"}, {2, "a@x"}};
+  std::vector<events::v1::UserRecord> said;
+  std::vector<FanoutRecord> places;
+  const std::uint32_t highest =
+      SplitFanout(recipients, 7, stanza, [&](const FanoutRecord& some, events::v1::UserRecord& record) {
+        places.push_back(some);
+        EXPECT_TRUE(said.emplace_back().ParseFromString(record.SerializeAsString()));
+      });
+  EXPECT_EQ(highest, 8u);
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_EQ(places[0].partition, 0u);
+  EXPECT_EQ(places[1].partition, 2u);
+  EXPECT_EQ(places[1].part, 8u);
+  for (const auto& record : said) EXPECT_EQ(record.fanout().stanza().id(), "m1");
+  EXPECT_EQ(
+      std::vector<std::string>(said[0].fanout().recipients().begin(), said[0].fanout().recipients().end()),
+      std::vector<std::string>{"b@x"});
+  EXPECT_EQ(
+      std::vector<std::string>(said[1].fanout().recipients().begin(), said[1].fanout().recipients().end()),
+      (std::vector<std::string>{"a@x", "c@x"}));
+  EXPECT_EQ(stanza.id(), "m1");
+}
+
 }  // namespace
 }  // namespace rookery::sharding

@@ -83,7 +83,7 @@ TEST_F(RoomRecords, R1_OnesOfOtherShardsAndOfNoUse_ArePassed) {
   Records(2).push_back(Records(1).back());
   Records(2).push_back({events::v1::RoomRecord().SerializeAsString(), 0});
   Elapse(seconds(1));
-  EXPECT_EQ(process.muc_metrics.misplaced.Value(), 2);
+  EXPECT_EQ(process.owner.metrics().misplaced.Value(), 2);
   EXPECT_EQ(process.shard(2).window.size(), 0u);
   EXPECT_EQ(process.slot(room_), nullptr);
 }
@@ -140,7 +140,7 @@ TEST_F(RoomRecords, R1_WhatTheLogWillNeverTake_IsCountedAndPassed) {
   };
   Enter(crone_, room_, "firstwitch");
   Elapse(seconds(2));
-  EXPECT_GT(process.muc_metrics.records_lost.Value(), 0);
+  EXPECT_GT(process.owner.metrics().records_lost.Value(), 0);
   EXPECT_EQ(process.shard(1).window.size(), 0u);
   EXPECT_TRUE(database_.rooms.contains(room_));
 }

@@ -94,7 +94,7 @@ class FakeLog {
                                        ? Ask<events::v1::UserRecord>(refuse, next)
                                        : Ask<events::v1::RoomRecord>(refuse_room, next);
       if (!refused.ok()) {
-        if (next.appended) next.appended(kafka::Refused(refused, next.value));
+        if (next.appended) next.appended(kafka::Refused(refused, next.key, next.value));
         continue;
       }
       const std::int64_t offset = Take(next);

@@ -3,7 +3,7 @@
 #include "cluster.h"
 #include "domain/metrics.h"
 #include "domain/presence/presence_tracker.h"
-#include "domain/records/refused_records.h"
+#include "rookery/sharding/follow_up_writer.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -168,7 +168,7 @@ TEST_F(PresenceTest, RefusedUnavailable_PresenceSentDirectlyMeanwhile_IsNotSaidA
   gateway_.Send(alice, Presence("unavailable"));
   gateway_.Send(alice, directed);
   Settle();
-  const auto& refused = node(0).domain.refused();
+  const auto& refused = node(0).domain.follow_ups();
   ASSERT_EQ(refused.waiting(), 1u);
   ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
   EXPECT_THAT(From(bob, alice_ + "/a", "unavailable"), IsEmpty());
@@ -207,7 +207,7 @@ TEST_F(PresenceTest, RefusedUnavailable_BackMeanwhile_IsNotSaidAfterIt) {
   Settle();
   const Shard& shard = *node(0).domain.shards().Find(0);
   ASSERT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
-  const auto& refused = node(0).domain.refused();
+  const auto& refused = node(0).domain.follow_ups();
   ASSERT_EQ(refused.waiting(), 1u);
   ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
   EXPECT_THAT(From(bob, alice_ + "/a", "unavailable"), IsEmpty());

@@ -447,11 +447,11 @@ class SimulatedProducer final : public kafka::Producer {
       for (std::size_t i = 0; i < lane.batch; ++i) {
         Sent& sent = lane.waiting[i];
         if (sent.value.size() > Kafka::kMaxRecordBytes) {
-          lane.offsets.emplace_back(kafka::Refused(absl::InvalidArgumentError("message.max.bytes"), sent.value));
+          lane.offsets.emplace_back(kafka::Refused(absl::InvalidArgumentError("message.max.bytes"), sent.key, sent.value));
         } else if (kafka.world_.random().Chance(kafka.refusals_)) {
           kafka.world_.Note(state->process.name(), "refused", place.first);
           if (kafka.on_refused) kafka.on_refused(place.first, sent.value);
-          lane.offsets.emplace_back(kafka::Refused(absl::PermissionDeniedError("not authorised"), sent.value));
+          lane.offsets.emplace_back(kafka::Refused(absl::PermissionDeniedError("not authorised"), sent.key, sent.value));
         } else {
           lane.offsets.emplace_back(kafka.Append(place.first, place.second, sent.key, sent.value));
         }

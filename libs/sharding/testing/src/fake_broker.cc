@@ -32,7 +32,7 @@ void FakeBroker::Take(Pending pending) {
     if (pending.from != nullptr) refused = std::exchange(pending.from->refusal, absl::OkStatus());
     if (refused.ok() && refuse) refused = refuse(pending);
     if (!refused.ok()) {
-      result = kafka::Refused(refused, pending.value);
+      result = forgets ? refused : kafka::Refused(refused, pending.key, pending.value);
     } else {
       std::vector<Record>& log = records(pending.topic, pending.partition);
       const std::int64_t now = pending.from == nullptr ? pending.timestamp_ms : pending.from->UnixMillisNow();

@@ -12,9 +12,6 @@ struct MucMetrics {
   prometheus::Counter& said;
   prometheus::Counter& deliveries;
   prometheus::Counter& archived;
-  prometheus::Counter& records_refused;
-  prometheus::Counter& records_lost;
-  prometheus::Counter& misplaced;
   prometheus::Counter& rooms_loaded;
   prometheus::Counter& rooms_unloaded;
   prometheus::Counter& failed_loads;

@@ -31,7 +31,6 @@
 #include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
 #include "domain/records/record_processor.h"
-#include "domain/records/refused_records.h"
 #include "domain/records/shards.h"
 #include "domain/records/user_shards.h"
 #include "domain/records/users.h"
@@ -73,8 +72,8 @@ struct Domain::Parts {
         shards(owner),
         accounts(ports.accounts, addresses, shards, clock),
         confirmations(executor),
-        refused(settings, metrics, owner, shards),
-        consequences(owner, shards, addresses, clock, metrics, features, confirmations, refused),
+        follow_ups(owner),
+        consequences(settings, follow_ups, addresses, clock, metrics, features, confirmations),
         outbox(executor, settings, table, confirmations),
         live(executor, settings, clock, addresses, table, gateways, features),
         directory(clock, metrics, addresses, shards, table, ports.directory),
@@ -105,10 +104,10 @@ struct Domain::Parts {
         iqs(clock, hooks, addresses, shards, consequences, answers, order),
         client_stanzas(clock, metrics, addresses, shards, table, live, consequences, confirmations, features,
                        answers, caps, user_settings, presence, subscriptions, iqs),
-        parker(executor, settings, clock, tasks, owner, shards, table, gateways, live, directory, refused,
+        parker(executor, settings, clock, tasks, owner, shards, table, gateways, live, directory, follow_ups,
                states),
-        ends(executor, clock, metrics, addresses, owner, shards, table, users, refused, features, hooks, live,
-             gateways, directory, presence, deliverer, marks, rows, closer, parker),
+        ends(executor, clock, metrics, addresses, owner, shards, table, users, follow_ups, features, hooks,
+             live, gateways, directory, presence, deliverer, marks, rows, closer, parker),
         resumer(settings, clock, metrics, shards, table, features, gateways, live, directory, hand_outs,
                 deliverer, ends),
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
@@ -120,15 +119,15 @@ struct Domain::Parts {
         sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, hooks, gateways,
                  live, confirmations, outbox, directory, deliverer, client_stanzas, parker, ends, resumer,
                  attacher, account_actions, account_check),
-        records(settings, clock, metrics, addresses, users, consequences, features, outbox, bounces, ghosts,
-                deliverer, order, presence, subscriptions, iqs, client_stanzas, live, parker, ends,
+        records(settings, clock, metrics, addresses, owner, users, consequences, features, outbox, bounces,
+                ghosts, deliverer, order, presence, subscriptions, iqs, client_stanzas, live, parker, ends,
                 account_changes),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
                     packet_recovery, features, parker, ends, sessions, records) {
     // What is told upwards.
     consequences.SetRefusals(answers);
-    refused.SetNews(presence);
+    consequences.SetNews(presence);
     confirmations.SetListener(sessions);
     live.SetListener(parker);
     outbox.SetListener(parker);
@@ -148,8 +147,8 @@ struct Domain::Parts {
                               ports.service_disco, rosters, outbox, user_settings, presence, subscriptions,
                               account_changes);
     for (const bool is_wired :
-         {consequences.is_wired(), refused.is_wired(), confirmations.is_wired(), live.is_wired(),
-          outbox.is_wired(), parker.is_wired(), packets.is_wired(), waiting.is_wired(), presence.is_wired(),
+         {consequences.is_wired(), confirmations.is_wired(), live.is_wired(), outbox.is_wired(),
+          parker.is_wired(), packets.is_wired(), waiting.is_wired(), presence.is_wired(),
           deliverer.is_wired(), user_settings.is_wired(), order.is_wired()})
       ROOKERY_CHECK(is_wired);
   }
@@ -175,7 +174,7 @@ struct Domain::Parts {
   Shards shards;
   KnownAccounts accounts;
   Confirmations confirmations;
-  RefusedRecords refused;
+  sharding::FollowUpWriter follow_ups;
   Consequences consequences;
   Outbox outbox;
   LiveSessions live;
@@ -232,7 +231,7 @@ const SettingsCache& Domain::settings_cache() const { return parts_->cache; }
 const CapsTracker& Domain::caps() const { return parts_->caps; }
 PresenceTracker& Domain::presence() { return parts_->presence; }
 const Gateways& Domain::gateways() const { return parts_->gateways; }
-const RefusedRecords& Domain::refused() const { return parts_->refused; }
+const sharding::FollowUpWriter& Domain::follow_ups() const { return parts_->follow_ups; }
 SessionEnds& Domain::ends() { return parts_->ends; }
 SessionManagerMetrics& Domain::metrics() { return parts_->metrics; }
 runtime::TaskGroup& Domain::tasks() { return parts_->tasks; }

@@ -12,6 +12,7 @@
 #include "rookery/base/clock.h"
 #include "rookery/events/log.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/follow_up_writer.h"
 #include "rookery/sharding/shard_owner.h"
 #include "rookery/telemetry/metrics.h"
 
@@ -21,7 +22,6 @@ class CapsTracker;
 class DirectoryWriter;
 class Gateways;
 class PresenceTracker;
-class RefusedRecords;
 class SessionEnds;
 class SessionKeeper;
 class SessionTable;
@@ -66,7 +66,7 @@ class Domain {
   const Shards& shards() const;
   const SessionTable& table() const;
   const Gateways& gateways() const;
-  const RefusedRecords& refused() const;
+  const sharding::FollowUpWriter& follow_ups() const;
   const SettingsCache& settings_cache() const;
   const CapsTracker& caps() const;
   PresenceTracker& presence();

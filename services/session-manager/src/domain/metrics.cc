@@ -7,15 +7,12 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       packets_sent(m.Counter("packets_sent_total", "Stanzas given to gateways, one for each session")),
       stanzas_resent(
           m.Counter("packets_resent_total", "Packets given again after a resumption or a new link")),
-      records_refused(m.Counter("records_refused_total", "Records that the log did not take")),
-      records_lost(m.Counter("records_lost_total", "Records of ours that the log will never have")),
       causes_finished(m.Counter("finished_causes_total",
                                 "Records that follow from one that was finished before: an error of ours")),
       records_out_of_order(
           m.Counter("records_out_of_order_total",
                     "Records of a client's stanza behind those of a later one: an error of ours")),
       stanzas_repeated(m.Counter("stanzas_repeated_total", "Client stanzas refused as received before")),
-      misplaced(m.Counter("misplaced_records_total", "Records that belong to no user of their shard")),
       stored_offline(m.Counter("messages_stored_offline_total", "Messages kept for an absent user")),
       stored_for_session(m.Counter("packets_stored_total", "Packets kept in the store for one session")),
       packets_orphaned(m.Counter("packets_orphaned_total", "Packets in the store whose session nobody had")),

@@ -11,12 +11,9 @@ struct SessionManagerMetrics {
   prometheus::Counter& stanzas_received;
   prometheus::Counter& packets_sent;
   prometheus::Counter& stanzas_resent;
-  prometheus::Counter& records_refused;
-  prometheus::Counter& records_lost;
   prometheus::Counter& causes_finished;
   prometheus::Counter& records_out_of_order;
   prometheus::Counter& stanzas_repeated;
-  prometheus::Counter& misplaced;
   prometheus::Counter& stored_offline;
   prometheus::Counter& stored_for_session;
   prometheus::Counter& packets_orphaned;

@@ -35,7 +35,12 @@ class Log {
   virtual const Topology& topology() const = 0;
 };
 
-/// The serialised record that an error is about, where the log gives it back.
-std::optional<std::string> RefusedRecord(const absl::Status& status);
+/// A record as it was appended, serialised.
+struct ReturnedRecord {
+  std::string key;
+  std::string value;
+};
+/// The record that an error is about, where the log gives it back.
+std::optional<ReturnedRecord> RefusedRecord(const absl::Status& status);
 
 }  // namespace rookery::events

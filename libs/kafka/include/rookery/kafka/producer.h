@@ -13,7 +13,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/cord.h"
 #include "rookery/config/config.h"
 #include "rookery/kafka/in_flight.h"
 #include "rookery/runtime/task.h"
@@ -61,9 +60,12 @@ struct TopicSpec {
 absl::StatusOr<std::vector<int>> EnsureTopics(const Options& options, const std::vector<TopicSpec>& topics,
                                               std::chrono::milliseconds timeout);
 
-/// The value of the record that an error of Producer::OnAppended is about, where the log has refused
-/// it for good.
-std::optional<absl::Cord> RefusedValue(const absl::Status& status);
+struct ReturnedRecord {
+  std::string key;
+  std::string value;
+};
+/// The record that an error of Producer::OnAppended is about, where the log has refused it for good.
+std::optional<ReturnedRecord> RefusedRecord(const absl::Status& status);
 
 /// One idempotent producer, acks=all, no time limit on a record: it is appended in the
 /// end, in the order given for its partition, unless it is purged or the process dies first. While the log
@@ -74,7 +76,7 @@ class Producer {
  public:
   /// Called on the I/O thread with the record's offset. Small, no throw. Errors, which no
   /// retry would mend: INVALID_ARGUMENT (larger than Options::max_record_bytes), NOT_FOUND
-  /// (no such topic or partition), PERMISSION_DENIED; RefusedValue gives the value back, and later
+  /// (no such topic or partition), PERMISSION_DENIED; RefusedRecord gives the record back, and later
   /// records go on. ABORTED: purged, and perhaps appended all the same.
   using OnAppended = std::function<void(const absl::StatusOr<std::int64_t>&)>;
 

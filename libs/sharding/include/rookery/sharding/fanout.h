@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "absl/functional/function_ref.h"
+#include "rookery/events/v1/user_record.pb.h"
+#include "rookery/xmpp/stanza.h"
 
 namespace rookery::sharding {
 
@@ -41,5 +43,10 @@ inline constexpr std::size_t kFanoutBytes = 256 * 1024;
 /// those that are sorted already are only compared.
 std::uint32_t SplitFanout(std::span<Recipient> recipients, std::uint32_t part,
                           absl::FunctionRef<void(const FanoutRecord&)> append);
+
+/// The same for a stanza: each comes with the record that says it, of which nothing but `fanout` is filled.
+/// The stanza is lent to the record for the call.
+std::uint32_t SplitFanout(std::span<Recipient> recipients, std::uint32_t part, const xmpp::Stanza& stanza,
+                          absl::FunctionRef<void(const FanoutRecord&, events::v1::UserRecord&)> append);
 
 }  // namespace rookery::sharding

@@ -55,6 +55,9 @@ struct ShardMetrics {
   prometheus::Counter& duplicates_refused;
   prometheus::Counter& stale_epochs_refused;
   prometheus::Counter& unreadable;
+  prometheus::Counter& misplaced;
+  prometheus::Counter& records_refused;
+  prometheus::Counter& records_lost;
   prometheus::Counter& log_cuts;
   prometheus::Counter& expired;
   prometheus::Counter& freezes;
@@ -135,7 +138,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// What is to be said now, valid until the next call; null: it need not be said any more.
   using MakeRecord = std::function<const google::protobuf::MessageLite*()>;
   using OnRefused = std::function<void(const absl::Status&)>;
-  /// A coroutine of the shard: appends until the log takes it, with the pauses of kSayAgain. Returns the
+  /// A coroutine of the shard, for what has to be made anew each time that it is said (FollowUpWriter does
+  /// the rest): appends until the log takes it, with the pauses of kSayAgain. Returns the
   /// offset, or -1 when it was not needed any more.
   Task<std::int64_t> AppendUntilTaken(std::shared_ptr<Shard> from, Place place, MakeRecord make,
                                       OnRefused on_refused = {});
@@ -143,6 +147,9 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void FillOrigin(const Shard& from, events::v1::Origin& origin) const;
   /// Of a record that follows from the shard's own at `offset`; `part` numbers those that do, from 1.
   void FillOrigin(Shard& from, std::int64_t offset, std::uint32_t part, events::v1::Origin& origin) const;
+
+  /// The record at `offset` belongs to nobody of the shard: it is logged and counted.
+  void NoteMisplaced(const Shard& shard, std::int64_t offset) const;
 
   /// Returns when all that is in the shard's log now has been given to the service, or the shard is not ours
   /// any more. UNAVAILABLE: Kafka does not say how much that is.

@@ -2,13 +2,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "domain/outcome.h"
 #include "domain/records/room_shard.h"
-#include "rookery/events/v1/message_event.pb.h"
-#include "rookery/events/v1/user_record.pb.h"
-#include "rookery/sharding/shard_owner.h"
+#include "rookery/events/topics.h"
+#include "rookery/events/v1/room_record.pb.h"
+#include "rookery/sharding/follow_up_writer.h"
+#include "rookery/xmpp/stanza.h"
 
 namespace rookery::muc {
 
@@ -19,7 +21,7 @@ struct MucMetrics;
 class OutcomeWriter {
  public:
   OutcomeWriter(sharding::ShardOwner& owner, const events::Topology& topology, MucMetrics& metrics)
-      : owner_(owner), topology_(topology), metrics_(metrics) {}
+      : topology_(topology), metrics_(metrics), writer_(owner) {}
 
   /// The record of what is said, and when and under which trace it came.
   struct Cause {
@@ -27,8 +29,8 @@ class OutcomeWriter {
     std::int64_t received_at_ms = 0;
     std::uint64_t trace_id = 0;
   };
-  /// Holds the record in the shard's window, and counts in slot.appends, until all of it is in the log. What
-  /// the log refuses is said again until it takes it; what it never will take is lost, and counted.
+  /// Holds the record in the shard's window, and counts in slot.appends, until all of it is in the log or
+  /// will never be: what the log refuses is said again (sharding::FollowUpWriter).
   void Write(RoomShard& shard, RoomSlot& slot, const Cause& cause, const Outcome& outcome);
   /// One stanza that follows from a record to no room.
   void WriteAnswer(RoomShard& shard, const Cause& cause, const xmpp::Stanza& answer);
@@ -36,17 +38,18 @@ class OutcomeWriter {
   void WriteVerdict(RoomShard& shard, const Cause& cause, const events::v1::RoomVerdict& verdict);
 
  private:
-  void Append(RoomShard& shard, std::shared_ptr<Appends> appends, std::int64_t offset, events::Topic topic,
-              std::uint32_t partition, std::string_view key, const google::protobuf::MessageLite& record);
-  void Fill(RoomShard& shard, const Cause& cause, std::uint32_t part, events::v1::UserRecord& record) const;
-  Task<void> SayAgain(std::shared_ptr<sharding::Shard> shard, std::shared_ptr<Appends> appends,
-                      std::int64_t offset, events::Topic topic, std::uint32_t partition, std::string bytes);
-  void Finish(sharding::Shard& shard, Appends* appends, std::int64_t offset);
+  sharding::FollowUpWriter::Place PlaceOf(events::Topic topic, std::string_view key) const;
+  void WriteTo(RoomShard& shard, std::shared_ptr<Appends> appends, const Cause& cause, std::uint32_t part,
+               const xmpp::Stanza& stanza);
+  template <typename Record>
+  void Append(RoomShard& shard, std::shared_ptr<Appends> appends, const Cause& cause,
+              std::optional<std::uint32_t> part, const sharding::FollowUpWriter::Place& place,
+              Record& record);
   void Group(RoomSlot& slot, const std::shared_ptr<const Recipients>& recipients) const;
 
-  sharding::ShardOwner& owner_;
   const events::Topology& topology_;
   MucMetrics& metrics_;
+  sharding::FollowUpWriter writer_;
 };
 
 }  // namespace rookery::muc

@@ -142,8 +142,7 @@ void RoomShards::Apply(sharding::Shard& reading, std::shared_ptr<sharding::Recor
   if (record->body.has_verdict()) return OnVerdict(shard, record);
   const std::string_view bare = record->body.has_delivery() ? xmpp::BareOf(StanzaOf(*record).to()) : "";
   if (bare.empty() || topology_.PartitionOf(events::Topic::kRooms, bare) != shard.number) {
-    metrics_.misplaced.Increment();
-    telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", record->offset}});
+    owner_.NoteMisplaced(shard, record->offset);
     return shard.window.Release(record->offset);
   }
   if (!IsRoom(bare)) {

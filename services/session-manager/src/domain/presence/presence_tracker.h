@@ -12,7 +12,7 @@
 #include "domain/delivery/deliverer.h"
 #include "domain/feature_hooks.h"
 #include "domain/records/cause.h"
-#include "domain/records/refused_records.h"
+#include "domain/records/consequences.h"
 #include "domain/records/shard.h"
 #include "domain/sessions/user.h"
 #include "rookery/base/clock.h"
@@ -45,7 +45,7 @@ struct Settings;
 
 /// RFC 6121 section 4: initial presence, broadcast, probe, directed presence, and
 /// `unavailable` however a session ends.
-class PresenceTracker final : public RefusedRecords::News, public Deliverer::Listener, public LifeHook {
+class PresenceTracker final : public Consequences::News, public Deliverer::Listener, public LifeHook {
  public:
   /// Ends a session of which so much is not known that its client has to begin anew.
   class Listener {

@@ -5,9 +5,8 @@
 #include <utility>
 
 #include "domain/feature_hooks.h"
-#include "domain/records/refused_records.h"
-#include "domain/records/returned_record.h"
 #include "domain/sessions/confirmations.h"
+#include "domain/settings.h"
 #include "rookery/events/partition.h"
 #include "rookery/events/v1/room_record.pb.h"
 #include "rookery/telemetry/log.h"
@@ -38,11 +37,33 @@ std::string_view TextOf(const absl::Status& refusal) {
   return absl::IsInvalidArgument(refusal) ? "the stanza is too large" : "the stanza could not be stored";
 }
 
-/// Whether the refused record brings what a client has sent by way of the log of its own shard (`Outbound`)
-/// and has to be told of. Said again it would come behind what the client has sent since.
-bool IsSentByClient(const ReturnedRecord& refused) {
-  if (refused.brings != ReturnedRecord::Brings::kDelivery) return false;
-  const xmpp::Stanza& stanza = *refused.stanza;
+/// The stanza of a record, if it brings one, and how.
+struct Brought {
+  enum class By : std::uint8_t { kNothing, kDelivery, kFanout, kSentCopy, kOutbound };
+  By by = By::kNothing;
+  const xmpp::Stanza* stanza = nullptr;
+  /// Of a fan-out.
+  google::protobuf::RepeatedPtrField<std::string>* recipients = nullptr;
+};
+
+Brought In(events::v1::UserRecord& record) {
+  if (record.has_delivery()) return {Brought::By::kDelivery, &record.delivery().stanza()};
+  if (record.has_sent_copy()) return {Brought::By::kSentCopy, &record.sent_copy().stanza()};
+  if (record.has_outbound()) return {Brought::By::kOutbound, &record.outbound().stanza()};
+  if (!record.has_fanout()) return {};
+  return {Brought::By::kFanout, &record.fanout().stanza(), record.mutable_fanout()->mutable_recipients()};
+}
+
+Brought In(events::v1::RoomRecord& record) {
+  if (!record.has_delivery()) return {};
+  return {Brought::By::kDelivery, &record.delivery().stanza()};
+}
+
+/// Whether it is what a client has sent by way of the log of its own shard (`Outbound`) and has to be told
+/// of. Said again it would come behind what the client has sent since.
+bool IsSentByClient(const Brought& brought) {
+  if (brought.by != Brought::By::kDelivery) return false;
+  const xmpp::Stanza& stanza = *brought.stanza;
   const bool is_message = stanza.kind() == common::v1::STANZA_KIND_MESSAGE && stanza.type() != "error";
   const bool is_request =
       stanza.kind() == common::v1::STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set");
@@ -51,19 +72,70 @@ bool IsSentByClient(const ReturnedRecord& refused) {
 
 }  // namespace
 
-void Consequences::FillOrigin(Shard& from, Cause& cause, events::v1::Origin& origin) const {
-  if (cause.session) {
-    owner_.FillOrigin(from, origin);
-    auto& client = *origin.mutable_client();
-    client.set_session_id(cause.session->id.str());
-    client.set_count(cause.count);
-    client.set_part(++cause.parts);
-  } else if (cause.offset >= 0) {
-    owner_.FillOrigin(from, cause.offset, ++cause.parts, origin);
-  } else {
-    owner_.FillOrigin(from, origin);
+struct Consequences::FollowUp {
+  Consequences& self;
+  Cause cause;
+  bool is_ours;
+  std::function<void(std::int64_t)> then;
+
+  void operator()(Shard&, std::int64_t offset) const {
+    if (cause.session) self.confirmations_.Finish(cause.session, cause.count);
+    if (cause.end) cause.end->Finish();
+    if (then) then(offset);
   }
-}
+
+  template <typename Record>
+  sharding::Refusal OnRefused(Shard& from, const absl::Status& why, Record& record) {
+    const Brought brought = In(record);
+    if (cause.session) {
+      if (!is_ours || absl::IsInvalidArgument(why)) return Refuse(brought, why);
+      if (brought.by == Brought::By::kFanout && !cause.session->ended()) NotePresence(*brought.stanza);
+    } else if (cause.offset >= 0 || cause.end) {
+      if (IsSentByClient(brought)) return AnswerWithError(from, why, record, *brought.stanza);
+    } else if (self.follow_ups_.waiting() >= self.settings_.max_refused_records) {
+      // What somebody waits for is bounded by who waits: a shard's window, a session's stanzas.
+      return sharding::Refusal::kLost;
+    }
+    // By then the client may have sent more, and what bears the number of this would be taken for said.
+    record.mutable_origin()->clear_client();
+    return sharding::Refusal::kSayAgain;
+  }
+
+  template <typename Record>
+  bool IsWanted(Shard& from, Record& record) const {
+    const Brought brought = In(record);
+    const bool is_news = brought.by == Brought::By::kDelivery || brought.by == Brought::By::kFanout;
+    return !is_news || !self.news_->RemoveOutdated(from, *brought.stanza, brought.recipients);
+  }
+
+ private:
+  /// The client is told.
+  sharding::Refusal Refuse(const Brought& brought, const absl::Status& why) const {
+    if (cause.session->ended()) return sharding::Refusal::kHandled;
+    if (brought.stanza == nullptr || brought.by == Brought::By::kSentCopy) return sharding::Refusal::kLost;
+    self.refusals_->OnRefused(cause.session, *brought.stanza, ConditionOf(why), TextOf(why));
+    return sharding::Refusal::kHandled;
+  }
+  /// Where its presence is said again, the session waits for that.
+  void NotePresence(const xmpp::Stanza& presence) {
+    std::function<void()> said = self.news_->OnRefused(cause.session, presence);
+    if (!said) return;
+    then = [said = std::move(said), before = std::move(then)](std::int64_t offset) {
+      said();
+      if (before) before(offset);
+    };
+  }
+  template <typename Record>
+  sharding::Refusal AnswerWithError(Shard& from, const absl::Status& why, const Record& record,
+                                    const xmpp::Stanza& stanza) const {
+    Cause error;
+    error.offset = cause.offset;
+    error.trace_id = record.trace_id();
+    error.parts = kRefusalParts | record.origin().log().part();
+    self.AppendDelivery(from, error, xmpp::MakeError(stanza, ConditionOf(why), TextOf(why)));
+    return sharding::Refusal::kHandled;
+  }
+};
 
 void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                                 events::v1::UserRecord& record, std::function<void(std::int64_t)> then) {
@@ -75,113 +147,40 @@ void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partiti
 template <typename Record>
 void Consequences::Append(Shard& from, Cause& cause, const Place& place, std::string_view key, Record& record,
                           std::function<void(std::int64_t)> then) {
-  record.set_trace_id(cause.trace_id);
-  if (record.received_at_ms() == 0) record.set_received_at_ms(clock_.UnixMillisNow());
-  Append(from, cause, {place, key, record, *record.mutable_origin()}, std::move(then));
-}
-
-void Consequences::Append(Shard& from, Cause& cause, const Outgoing& outgoing,
-                          std::function<void(std::int64_t)> then) {
   // A turn that outlived its shard: the next owner does its work.
   if (from.released()) return;
-  if (!cause.session && cause.offset >= 0 && cause.offset < from.window.cursor()) {
-    // Whoever reads it would take it for said before: rather twice than never.
+  record.set_trace_id(cause.trace_id);
+  if (record.received_at_ms() == 0) record.set_received_at_ms(clock_.UnixMillisNow());
+  const sharding::FollowUpWriter::Cause opened = Open(from, cause, *record.mutable_origin());
+  follow_ups_.Append(from, opened, {place.topic, place.partition, key}, record,
+                     FollowUp{*this, cause, place.is_ours, std::move(then)});
+}
+
+sharding::FollowUpWriter::Cause Consequences::Open(Shard& from, Cause& cause, events::v1::Origin& origin) {
+  if (cause.session) {
+    ++cause.parts;
+    if (cause.session->inbound.NoteRecord(cause.count)) {
+      auto& client = *origin.mutable_client();
+      client.set_session_id(cause.session->id.str());
+      client.set_count(cause.count);
+      client.set_part(cause.parts);
+    } else {
+      // Whoever reads it would take it for said before: rather twice than never (README.md, O3).
+      metrics_.records_out_of_order.Increment();
+      telemetry::LogError("record.out_of_order", {{"shard", from.number}, {"count", cause.count}});
+    }
+    cause.session->inbound.Open(cause.count);
+    return {};
+  }
+  if (cause.offset >= 0 && cause.offset < from.window.cursor()) {
+    // The same, by the shard's cursor.
     metrics_.causes_finished.Increment();
     telemetry::LogError("record.cause_finished", {{"shard", from.number}, {"offset", cause.offset}});
     cause.offset = -1;
   }
-  const bool is_in_order = !cause.session || cause.session->inbound.NoteRecord(cause.count);
-  FillOrigin(from, cause, outgoing.origin);
-  if (!is_in_order) {
-    // The same, by the session's count (README.md, O3).
-    metrics_.records_out_of_order.Increment();
-    telemetry::LogError("record.out_of_order", {{"shard", from.number}, {"count", cause.count}});
-    outgoing.origin.clear_client();
-  }
-  const Place place = outgoing.place;
-  const auto append = [&](auto done) {
-    owner_.Append(from, place.topic, place.partition, outgoing.key, outgoing.record, std::move(done));
-  };
-  if (cause.session) {
-    cause.session->inbound.Open(cause.count);
-    append([this, session = cause.session, count = cause.count, place, then = std::move(then)](
-               Shard&, const absl::StatusOr<std::int64_t>& offset) {
-      // Given up with the shard: the next owner is sent the stanza again.
-      if (absl::IsAborted(offset.status())) return;
-      if (!offset.ok() && SayAgainForClient(session, count, place, offset.status())) return;
-      if (!offset.ok()) Refuse(session, place, offset.status());
-      confirmations_.Finish(session, count);
-      if (then) then(offset.value_or(-1));
-    });
-  } else if (cause.offset >= 0 || cause.end) {
-    from.window.Hold(cause.offset);
-    if (cause.end) ++cause.end->open;
-    const auto finish = [offset = cause.offset, end = cause.end](Shard& shard) {
-      shard.window.Release(offset);
-      if (end) end->Finish();
-    };
-    append([this, place, finish, offset = cause.offset](Shard& shard,
-                                                        const absl::StatusOr<std::int64_t>& appended) {
-      if (shard.released() || absl::IsAborted(appended.status())) return;
-      if (appended.ok()) {
-        finish(shard);
-        return;
-      }
-      const auto refused = ReadReturned(place.topic, appended.status());
-      if (refused && IsSentByClient(*refused)) {
-        refused_.NoteRefusal(appended.status());
-        Cause error;
-        error.offset = offset;
-        error.trace_id = refused->trace_id;
-        error.parts = kRefusalParts | refused->origin->log().part();
-        AppendDelivery(
-            shard, error,
-            xmpp::MakeError(*refused->stanza, ConditionOf(appended.status()), TextOf(appended.status())));
-        finish(shard);
-      } else {
-        refused_.SayAgain(shard, place.topic, place.partition, appended.status(),
-                          [kept = shards_.Shared(shard.number), finish] { finish(*kept); });
-      }
-    });
-  } else {
-    append([this, place, then = std::move(then)](Shard& shard, const absl::StatusOr<std::int64_t>& appended) {
-      if (shard.released() || absl::IsAborted(appended.status())) return;
-      const bool is_to_come =
-          !appended.ok() && refused_.SayAgain(shard, place.topic, place.partition, appended.status(), {});
-      if (then && !is_to_come) then(appended.value_or(-1));
-    });
-  }
-}
-
-bool Consequences::SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count,
-                                     const Place& place, const absl::Status& status) {
-  if (!place.is_ours || absl::IsInvalidArgument(status)) return false;
-  const auto refused = ReadReturned(place.topic, status);
-  if (!refused) return false;
-  Shard* const shard = shards_.Find(addresses_.ShardOf(session->jid.bare()));
-  if (shard == nullptr) return true;  // the next owner is sent the stanza again
-  std::function<void()> said;
-  if (refused->brings == ReturnedRecord::Brings::kFanout && !session->ended())
-    said = refused_.news().OnRefused(session, *refused->stanza);
-  refused_.SayAgain(*shard, place.topic, place.partition, status,
-                    [this, session, count, said = std::move(said)] {
-                      if (said) said();
-                      confirmations_.Finish(session, count);
-                    });
-  return true;
-}
-
-void Consequences::Refuse(const std::shared_ptr<Session>& session, const Place& place,
-                          const absl::Status& status) {
-  const auto refused = ReadReturned(place.topic, status);
-  refused_.NoteRefusal(status);
-  if (session->ended() || !refused) return;
-  const bool is_sent = refused->stanza != nullptr && refused->brings != ReturnedRecord::Brings::kSentCopy;
-  if (!is_sent) {
-    refused_.NoteLoss();
-    return;
-  }
-  refusals_->OnRefused(session, *refused->stanza, ConditionOf(status), TextOf(status));
+  if (cause.end) ++cause.end->open;
+  if (cause.offset < 0) return {};
+  return {cause.offset, ++cause.parts};
 }
 
 template <typename Record>
@@ -213,15 +212,11 @@ void Consequences::AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& s
     if (home->topic == events::Topic::kRooms) rooms.push_back({home->partition, recipient});
   }
   const std::uint32_t part = cause.parts;
-  const std::uint32_t last = sharding::SplitFanout(users, part, [&](const sharding::FanoutRecord& some) {
-    events::v1::UserRecord record;
-    const xmpp::LentStanza lent(*record.mutable_fanout(), stanza);
-    record.mutable_fanout()->mutable_recipients()->Reserve(static_cast<int>(some.recipients.size()));
-    for (const sharding::Recipient& recipient : some.recipients)
-      record.mutable_fanout()->add_recipients(recipient.address.data(), recipient.address.size());
-    cause.parts = some.part - 1;
-    AppendRecord(from, cause, some.partition, {}, record);
-  });
+  const std::uint32_t last = sharding::SplitFanout(
+      users, part, stanza, [&](const sharding::FanoutRecord& some, events::v1::UserRecord& record) {
+        cause.parts = some.part - 1;
+        AppendRecord(from, cause, some.partition, {}, record);
+      });
   cause.parts = last;
   if (!rooms.empty()) AppendToRooms(from, cause, part, stanza, rooms);
 }
@@ -248,26 +243,6 @@ void Consequences::AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza
   if (const User* const user = from.FindUser(xmpp::BareOf(stanza.from())))
     features_.FilterRecipients(*user, recipients);
   AppendFanout(from, cause, stanza, recipients);
-}
-
-void Consequences::AppendEvent(Shard& from, events::Topic topic, std::string_view key,
-                               const google::protobuf::MessageLite& event, std::int64_t holds_offset) {
-  if (from.released()) return;
-  const std::uint32_t partition = addresses_.topology().PartitionOf(topic, key);
-  if (holds_offset >= 0) from.window.Hold(holds_offset);
-  const auto finish = [holds_offset](Shard& shard) {
-    if (holds_offset >= 0) shard.window.Release(holds_offset);
-  };
-  owner_.Append(from, topic, partition, key, event,
-                [this, topic, partition, finish](Shard& shard, const absl::StatusOr<std::int64_t>& appended) {
-                  if (shard.released() || absl::IsAborted(appended.status())) return;
-                  if (appended.ok()) {
-                    finish(shard);
-                  } else {
-                    refused_.SayAgain(shard, topic, partition, appended.status(),
-                                      [kept = shards_.Shared(shard.number), finish] { finish(*kept); });
-                  }
-                });
 }
 
 }  // namespace rookery::session_manager

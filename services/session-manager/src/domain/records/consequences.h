@@ -7,31 +7,32 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "domain/addresses.h"
 #include "domain/metrics.h"
 #include "domain/records/cause.h"
-#include "domain/records/shards.h"
-#include "google/protobuf/message_lite.h"
+#include "domain/records/shard.h"
+#include "google/protobuf/repeated_field.h"
 #include "rookery/base/clock.h"
 #include "rookery/events/homes.h"
 #include "rookery/events/v1/origin.pb.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/sharding/fanout.h"
+#include "rookery/sharding/follow_up_writer.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {
 
 class Confirmations;
 class FeatureHooks;
-class RefusedRecords;
+struct Settings;
 
 /// Puts into the log what follows from a cause, with the origin that lets its reader tell a
 /// repetition. The cause stays open until the log has it: a client's stanza is confirmed, a record
 /// finished, only then. After its shard is released nothing is appended: the next owner does that.
 ///
-/// What the log refuses is an error for the client whose stanza it was; what we say ourselves is said again
-/// (RefusedRecords). I/O thread only.
+/// What the log refuses is an error for the client who has sent it to somebody. What we say ourselves
+/// (presence, answers, errors, copies, the archive's events) is said again (sharding::FollowUpWriter), unless
+/// something newer was said since. I/O thread only.
 class Consequences {
  public:
   /// Tells a client that the log does not take its stanza.
@@ -43,21 +44,36 @@ class Consequences {
    protected:
     ~Refusals() = default;
   };
+  /// Knows what was said since.
+  class News {
+   public:
+    /// Of a stanza that was refused some time ago: takes out those recipients to whom something newer was
+    /// said since. `recipients` null: it is for `stanza.to`. True: nobody is left.
+    virtual bool RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
+                                google::protobuf::RepeatedPtrField<std::string>* recipients) = 0;
+    /// The session's presence is refused. What this returns, unless it is empty, is called when the log has
+    /// it.
+    virtual std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
+                                            const xmpp::Stanza& presence) = 0;
 
-  Consequences(sharding::ShardOwner& owner, const Shards& shards, const Addresses& addresses,
+   protected:
+    ~News() = default;
+  };
+
+  Consequences(const Settings& settings, sharding::FollowUpWriter& follow_ups, const Addresses& addresses,
                const Clock& clock, SessionManagerMetrics& metrics, const FeatureHooks& features,
-               Confirmations& confirmations, RefusedRecords& refused)
-      : owner_(owner),
-        shards_(shards),
+               Confirmations& confirmations)
+      : settings_(settings),
+        follow_ups_(follow_ups),
         addresses_(addresses),
         clock_(clock),
         metrics_(metrics),
         features_(features),
-        confirmations_(confirmations),
-        refused_(refused) {}
-  /// Before anything is appended for a client.
+        confirmations_(confirmations) {}
+  /// Both before anything is appended.
   void SetRefusals(Refusals& refusals) { refusals_ = &refusals; }
-  bool is_wired() const { return refusals_ != nullptr; }
+  void SetNews(News& news) { news_ = &news; }
+  bool is_wired() const { return refusals_ != nullptr && news_ != nullptr; }
 
   /// Appends a stanza where the home of `stanza.to` is: to the shard of a user, or to that of a room or of
   /// the service of rooms. Nothing where nobody reads: for a virtual host itself, or who is not ours.
@@ -70,18 +86,19 @@ class Consequences {
   /// hearing it. While nobody has the user's entry, nothing is known of them, and all hear it.
   void AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                        std::vector<std::string> recipients);
-  /// Sets the record's origin. `then`, of a client's stanza, and of what follows from nothing but a decision
-  /// of ours: told the record's offset, or -1 when the log has refused it and we do not say it again.
+  /// Sets the record's origin. `then`: told the record's offset, or -1 when the log does not have it and we
+  /// do not say it again.
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                     events::v1::UserRecord& record, std::function<void(std::int64_t)> then = {});
-  /// Of an event that follows from the record `offset` of the shard.
-  void FillOrigin(Shard& from, std::int64_t offset, events::v1::Origin& origin) const {
-    owner_.FillOrigin(from, offset, /*part=*/0, origin);
+  /// For the services that read `topic`. Sets the event's origin, if its type has one: it follows from the
+  /// record `offset`, which is not finished until the log has it; -1: from none.
+  template <typename Event>
+  void AppendEvent(Shard& from, events::Topic topic, std::string_view key, Event& event,
+                   std::int64_t offset) {
+    follow_ups_.Append(from, {offset, kEventPart},
+                       {topic, addresses_.topology().PartitionOf(topic, key), key}, event,
+                       [](Shard&, std::int64_t) {});
   }
-  /// For the services that read `topic`. Holds the record `holds_offset`, if it is one (>= 0), until the
-  /// log has it.
-  void AppendEvent(Shard& from, events::Topic topic, std::string_view key,
-                   const google::protobuf::MessageLite& event, std::int64_t holds_offset);
 
  private:
   /// Where a record goes.
@@ -91,40 +108,30 @@ class Consequences {
     /// Whether the log's refusal is ours to mend. Otherwise it is what a client has sent to somebody.
     bool is_ours;
   };
-  /// A record of a topic whose records have an origin.
-  struct Outgoing {
-    Place place;
-    std::string_view key;
-    const google::protobuf::MessageLite& record;
-    /// The record's.
-    events::v1::Origin& origin;
-  };
+  /// What is done when the log has a record, or refuses it.
+  struct FollowUp;
+  /// Of what follows from a record, the number of the event: the others begin at 1.
+  static constexpr std::uint32_t kEventPart = 0;
   template <typename Record>
   void Append(Shard& from, Cause& cause, const Place& place, std::string_view key, Record& record,
               std::function<void(std::int64_t)> then);
-  void Append(Shard& from, Cause& cause, const Outgoing& outgoing, std::function<void(std::int64_t)> then);
+  /// What the record of `origin` follows from, which is open from now on.
+  sharding::FollowUpWriter::Cause Open(Shard& from, Cause& cause, events::v1::Origin& origin);
   template <typename Record>
   void AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza);
   /// Those of a fan-out that are no users. `part`: what came last before it.
   void AppendToRooms(Shard& from, Cause& cause, std::uint32_t part, const xmpp::Stanza& stanza,
                      std::vector<sharding::Recipient>& rooms);
-  void FillOrigin(Shard& from, Cause& cause, events::v1::Origin& origin) const;
-  /// The log does not take what follows from a client's stanza: is that ours to say again? Then the stanza is
-  /// confirmed when the log has it.
-  bool SayAgainForClient(const std::shared_ptr<Session>& session, std::uint64_t count, const Place& place,
-                         const absl::Status& status);
-  /// Otherwise the client is told.
-  void Refuse(const std::shared_ptr<Session>& session, const Place& place, const absl::Status& status);
 
-  sharding::ShardOwner& owner_;
-  const Shards& shards_;
+  const Settings& settings_;
+  sharding::FollowUpWriter& follow_ups_;
   const Addresses& addresses_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
   const FeatureHooks& features_;
   Confirmations& confirmations_;
-  RefusedRecords& refused_;
   Refusals* refusals_ = nullptr;
+  News* news_ = nullptr;
 };
 
 }  // namespace rookery::session_manager

@@ -123,8 +123,7 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
   }
   const std::string_view bare = xmpp::BareOf(to);
   if (bare.empty() || addresses_.ShardOf(bare) != shard.number) {
-    metrics_.misplaced.Increment();
-    telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", offset}});
+    owner_.NoteMisplaced(shard, offset);
     shard.window.Release(offset);
     return;
   }
@@ -230,7 +229,7 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
         ApplyIq(user, pending);
         break;
       default:
-        metrics_.misplaced.Increment();
+        owner_.NoteMisplaced(shard, offset);
         break;
     }
   }
@@ -284,7 +283,6 @@ void RecordProcessor::PublishEvent(const User& user, const PendingRecord& pendin
   event.set_trace_id(pending.record.trace_id());
   event.set_source_partition(user.shard->number);
   event.set_source_offset(pending.offset);
-  consequences_.FillOrigin(*user.shard, pending.offset, *event.mutable_origin());
   consequences_.AppendEvent(*user.shard, events::Topic::kMessages, user.bare, event, pending.offset);
 }
 

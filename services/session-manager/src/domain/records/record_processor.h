@@ -9,6 +9,7 @@
 #include "domain/records/shard.h"
 #include "rookery/base/clock.h"
 #include "rookery/events/v1/message_event.pb.h"
+#include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
 
@@ -36,9 +37,9 @@ struct Settings;
 class RecordProcessor final : public RecordOrder::Applier {
  public:
   RecordProcessor(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-                  const Addresses& addresses, Users& users, Consequences& consequences,
-                  const FeatureHooks& features, Outbox& outbox, Bounces& bounces, Ghosts& ghosts,
-                  Deliverer& deliverer, RecordOrder& order, PresenceTracker& presence,
+                  const Addresses& addresses, const sharding::ShardOwner& owner, Users& users,
+                  Consequences& consequences, const FeatureHooks& features, Outbox& outbox, Bounces& bounces,
+                  Ghosts& ghosts, Deliverer& deliverer, RecordOrder& order, PresenceTracker& presence,
                   SubscriptionHandler& subscriptions, IqRouter& iqs, ClientStanzaProcessor& client_stanzas,
                   LiveSessions& live, SessionParker& parker, SessionEnds& ends,
                   AccountChanges& account_changes)
@@ -46,6 +47,7 @@ class RecordProcessor final : public RecordOrder::Applier {
         clock_(clock),
         metrics_(metrics),
         addresses_(addresses),
+        owner_(owner),
         users_(users),
         consequences_(consequences),
         features_(features),
@@ -98,6 +100,7 @@ class RecordProcessor final : public RecordOrder::Applier {
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
   const Addresses& addresses_;
+  const sharding::ShardOwner& owner_;
   Users& users_;
   Consequences& consequences_;
   const FeatureHooks& features_;

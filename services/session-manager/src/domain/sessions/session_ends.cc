@@ -12,7 +12,6 @@
 #include "domain/delivery/session_rows.h"
 #include "domain/feature_hooks.h"
 #include "domain/metrics.h"
-#include "domain/records/refused_records.h"
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
 #include "domain/sessions/directory_writer.h"
@@ -124,15 +123,15 @@ void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
       directory_.Forget(shard, SessionId(lost.session_id), lost.full_jid);
       continue;
     }
-    auto record = MakeEndRecord(shard);
-    auto& ended = *record->mutable_session_ended();
+    events::v1::UserRecord record = MakeEndRecord();
+    auto& ended = *record.mutable_session_ended();
     ended.set_session_id(lost.session_id);
     ended.set_full_jid(lost.full_jid);
     ended.set_condition("reset");
     ended.set_resumptions(std::numeric_limits<std::uint64_t>::max());
     ended.set_available(lost.is_available);
     ended.set_is_lost(true);
-    AppendEndRecord(shard, std::move(record), /*on_logged=*/{});
+    AppendEndRecord(shard, record, /*holds=*/-1, /*on_logged=*/{});
     ++count;
   }
   if (count > 0) telemetry::LogWarn("sessions.lost", {{"shard", shard.number}, {"sessions", count}});
@@ -141,8 +140,8 @@ void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
 void SessionEnds::EndForgotten(GatewayPeer& gateway, Shard& shard, const SessionId& id,
                                const session::v1::SessionAttach& attach) {
   const session::v1::SessionManagerState state = StateOf(attach);
-  auto record = MakeEndRecord(shard);
-  auto& ended = *record->mutable_session_ended();
+  events::v1::UserRecord record = MakeEndRecord();
+  auto& ended = *record.mutable_session_ended();
   ended.set_session_id(id.str());
   ended.set_full_jid(attach.full_jid());
   ended.set_condition("reset");
@@ -150,7 +149,7 @@ void SessionEnds::EndForgotten(GatewayPeer& gateway, Shard& shard, const Session
   ended.set_available(state.available() || state.unavailable_untold());
   AddDirected(state, ended);
   ended.set_is_lost(true);
-  AppendEndRecord(shard, std::move(record), [this, id, instance = gateway.instance()](Shard& from) {
+  AppendEndRecord(shard, record, /*holds=*/-1, [this, id, instance = gateway.instance()](Shard& from) {
     if (GatewayPeer* peer = gateways_.Find(instance))
       AddAction(*peer, id, from).mutable_ended()->set_condition("reset");
   });
@@ -208,8 +207,8 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   Shard& shard = *session.user->shard;
   session.ends_by_timeout = condition == kTimedOut;
   live_.Enter(session, EndingOf(session.phase()));
-  auto record = MakeEndRecord(shard);
-  auto& ended = *record->mutable_session_ended();
+  events::v1::UserRecord record = MakeEndRecord();
+  auto& ended = *record.mutable_session_ended();
   ended.set_session_id(session.id.str());
   ended.set_full_jid(std::string(session.jid.str()));
   ended.set_condition(std::string(condition));
@@ -218,45 +217,39 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   ended.set_available(session.available());
   AddDirected(session.state, ended);
   ended.set_confirmed_count(CountAtEnd(session));
-  if (holds < 0) return AppendEndRecord(shard, std::move(record), /*on_logged=*/{});
-  shard.window.Hold(holds);
-  AppendEndRecord(shard, std::move(record), [holds](Shard& from) { from.window.Release(holds); });
+  AppendEndRecord(shard, record, holds, /*on_logged=*/{});
 }
 
-std::shared_ptr<events::v1::UserRecord> SessionEnds::MakeEndRecord(const Shard& shard) const {
-  auto record = std::make_shared<events::v1::UserRecord>();
-  owner_.FillOrigin(shard, *record->mutable_origin());
-  record->set_received_at_ms(clock_.UnixMillisNow());
+events::v1::UserRecord SessionEnds::MakeEndRecord() const {
+  events::v1::UserRecord record;
+  record.set_received_at_ms(clock_.UnixMillisNow());
   return record;
 }
 
-void SessionEnds::AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1::UserRecord> record,
-                                  OnLogged on_logged) {
-  const std::string_view bare = xmpp::BareOf(record->session_ended().full_jid());
-  owner_.Append(shard, events::Topic::kUsers, shard.number, bare, *record,
-                [this, record, on_logged = std::move(on_logged)](
-                    Shard& from, const absl::StatusOr<std::int64_t>& appended) {
-                  if (from.released() || absl::IsAborted(appended.status())) return;
-                  if (!appended.ok()) {
-                    // The session is over all the same, and its contacts must hear of it.
-                    refused_.NoteRefusal(appended.status());
-                    from.Spawn("session.end_again",
-                               AppendEndAgain(shards_.Shared(from.number), record, on_logged));
-                    return;
-                  }
-                  if (on_logged) on_logged(from);
-                });
-}
+/// The session is over whatever the log says, and its contacts must hear of it.
+struct SessionEnds::FollowUp {
+  SessionEnds& ends;
+  std::int64_t holds;
+  OnLogged on_logged;
 
-Task<void> SessionEnds::AppendEndAgain(std::shared_ptr<Shard> shard,
-                                       std::shared_ptr<const events::v1::UserRecord> record,
-                                       OnLogged on_logged) {
-  co_await runtime::Sleep(sharding::ShardOwner::kSayAgain.first);
-  const std::string bare(xmpp::BareOf(record->session_ended().full_jid()));
-  (void)co_await owner_.AppendUntilTaken(
-      shard, {events::Topic::kUsers, shard->number, bare}, [&record] { return record.get(); },
-      [this](const absl::Status& why) { refused_.NoteRefusal(why); });
-  if (on_logged) on_logged(*shard);
+  sharding::Refusal OnRefused(Shard& from, const absl::Status& why, events::v1::UserRecord& record) {
+    events::v1::SessionEnded& ended = *record.mutable_session_ended();
+    if (!absl::IsInvalidArgument(why) || ended.directed().empty()) return sharding::Refusal::kSayAgain;
+    // It is too large: rather without those to whom the session has directed presence than never.
+    ended.clear_directed();
+    ends.AppendEndRecord(from, record, holds, std::exchange(on_logged, nullptr));
+    return sharding::Refusal::kHandled;
+  }
+  void operator()(Shard& from, std::int64_t offset) const {
+    if (offset >= 0 && on_logged) on_logged(from);
+  }
+};
+
+void SessionEnds::AppendEndRecord(Shard& shard, events::v1::UserRecord& record, std::int64_t holds,
+                                  OnLogged on_logged) {
+  const std::string bare(xmpp::BareOf(record.session_ended().full_jid()));
+  follow_ups_.Append(shard, {.offset = holds}, {events::Topic::kUsers, shard.number, bare}, record,
+                     FollowUp{*this, holds, std::move(on_logged)});
 }
 
 // ---- what the log says ----------------------------------------------------------
@@ -267,8 +260,7 @@ void SessionEnds::OnEndRecord(Shard& shard, const PendingRecord& pending) {
   const SessionId id(ended.session_id());
   const auto session = table_.Find(id);
   if (addresses_.ShardOf(bare) != shard.number || (session && session->user->bare != bare)) {
-    metrics_.misplaced.Increment();
-    telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", pending.offset}});
+    owner_.NoteMisplaced(shard, pending.offset);
     return;
   }
   if (session && session->state.resumptions() > ended.resumptions()) {

@@ -13,6 +13,7 @@
 #include "domain/records/shard.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/follow_up_writer.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
@@ -26,7 +27,6 @@ class SessionTable;
 class Shards;
 class Users;
 struct SessionManagerMetrics;
-class RefusedRecords;
 class DirectoryWriter;
 class GatewayPeer;
 class Gateways;
@@ -41,10 +41,10 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
  public:
   SessionEnds(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
               const Addresses& addresses, sharding::ShardOwner& owner, const Shards& shards,
-              const SessionTable& table, Users& users, RefusedRecords& refused, const FeatureHooks& features,
-              const Hooks& hooks, LiveSessions& live, Gateways& gateways, DirectoryWriter& directory,
-              PresenceTracker& presence, Deliverer& deliverer, OfflineMarks& marks, SessionRows& rows,
-              SessionCloser& closer, SessionParker& parker)
+              const SessionTable& table, Users& users, sharding::FollowUpWriter& follow_ups,
+              const FeatureHooks& features, const Hooks& hooks, LiveSessions& live, Gateways& gateways,
+              DirectoryWriter& directory, PresenceTracker& presence, Deliverer& deliverer,
+              OfflineMarks& marks, SessionRows& rows, SessionCloser& closer, SessionParker& parker)
       : executor_(std::move(executor)),
         clock_(clock),
         metrics_(metrics),
@@ -53,7 +53,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
         shards_(shards),
         table_(table),
         users_(users),
-        refused_(refused),
+        follow_ups_(follow_ups),
         features_(features),
         hooks_(hooks),
         live_(live),
@@ -107,12 +107,11 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   std::optional<std::uint64_t> CountOf(const Session* session, const events::v1::SessionEnded& ended) const;
   /// Called when an end is in the log.
   using OnLogged = std::function<void(Shard&)>;
-  std::shared_ptr<events::v1::UserRecord> MakeEndRecord(const Shard& shard) const;
+  struct FollowUp;
+  events::v1::UserRecord MakeEndRecord() const;
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
-  void AppendEndRecord(Shard& shard, std::shared_ptr<const events::v1::UserRecord> record,
-                       OnLogged on_logged);
-  Task<void> AppendEndAgain(std::shared_ptr<Shard> shard,
-                            std::shared_ptr<const events::v1::UserRecord> record, OnLogged on_logged);
+  /// Of the record `holds`, if it is one (>= 0), the end must be in the log before it is finished.
+  void AppendEndRecord(Shard& shard, events::v1::UserRecord& record, std::int64_t holds, OnLogged on_logged);
   /// `cause`: the record of the end; null when an earlier owner has finished it, so that contacts
   /// know already.
   void Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended, Cause* cause);
@@ -130,7 +129,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   const Shards& shards_;
   const SessionTable& table_;
   Users& users_;
-  RefusedRecords& refused_;
+  sharding::FollowUpWriter& follow_ups_;
   const FeatureHooks& features_;
   const Hooks& hooks_;
   LiveSessions& live_;

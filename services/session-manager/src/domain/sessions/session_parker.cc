@@ -5,7 +5,6 @@
 
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/session_rows.h"
-#include "domain/records/refused_records.h"
 #include "domain/records/shards.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/gateways.h"
@@ -187,7 +186,9 @@ Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr
     back.set_resumptions(session->state.resumptions());
     return &record;
   };
-  const auto refused = [this](const absl::Status& why) { refused_.NoteRefusal(why); };
+  const auto refused = [&](const absl::Status& why) {
+    follow_ups_.NoteRefusal(events::Topic::kUsers, shard->number, why);
+  };
   while (!session->ended() && session->row.misleads) {
     const std::int64_t offset = co_await owner_.AppendUntilTaken(
         shard, {events::Topic::kUsers, shard->number, std::string(session->jid.bare())}, next, refused);

@@ -8,12 +8,12 @@
 #include "domain/sessions/outbox.h"
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/follow_up_writer.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
 
 class LiveSessions;
-class RefusedRecords;
 class DeliveryStates;
 class DirectoryWriter;
 class Gateways;
@@ -40,7 +40,7 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   SessionParker(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
                 runtime::TaskGroup& tasks, sharding::ShardOwner& owner, const Shards& shards,
                 const SessionTable& table, Gateways& gateways, LiveSessions& live, DirectoryWriter& directory,
-                RefusedRecords& refused, DeliveryStates& states)
+                const sharding::FollowUpWriter& follow_ups, DeliveryStates& states)
       : executor_(std::move(executor)),
         settings_(settings),
         clock_(clock),
@@ -51,7 +51,7 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
         gateways_(gateways),
         live_(live),
         directory_(directory),
-        refused_(refused),
+        follow_ups_(follow_ups),
         states_(states) {}
   /// Before the first session.
   void SetListener(Listener& listener) { listener_ = &listener; }
@@ -102,7 +102,7 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   Gateways& gateways_;
   LiveSessions& live_;
   DirectoryWriter& directory_;
-  RefusedRecords& refused_;
+  const sharding::FollowUpWriter& follow_ups_;
   DeliveryStates& states_;
   Listener* listener_ = nullptr;
   /// Sessions whose clients have come back since TellTogether last looked; empty while it is not under way.

@@ -64,8 +64,10 @@ class FakeBroker {
   std::deque<Pending> in_flight;
   /// What it is true of stays in flight, and others pass it. May be empty.
   std::function<bool(const Pending&)> holds;
-  /// Asked for each before it is in the log: what is not OK is refused with its value. May be empty.
+  /// Asked for each before it is in the log: what is not OK is refused, and given back. May be empty.
   std::function<absl::Status(const Pending&)> refuse;
+  /// What is refused is not given back.
+  bool forgets = false;
 
   /// Up to `count` appends are answered, of one log or of all. False: there was none.
   bool Flush(std::size_t count = std::numeric_limits<std::size_t>::max(), const FakeLog* of = nullptr);

@@ -1,0 +1,189 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "google/protobuf/message_lite.h"
+#include "rookery/events/log.h"
+#include "rookery/runtime/task.h"
+#include "rookery/sharding/shard_owner.h"
+
+namespace rookery::sharding {
+
+/// What becomes of a record that the log has refused.
+enum class Refusal : std::uint8_t {
+  /// It is said until the log takes it. One that is too large for the log (INVALID_ARGUMENT) is lost all the
+  /// same.
+  kSayAgain,
+  /// Nobody will hear it.
+  kLost,
+  /// The service has seen to it.
+  kHandled,
+};
+
+/// Puts into the log what follows from a shard: its records, its clients' stanzas, its owner's decisions. The
+/// record that it follows from is unfinished until the log has it, or will never have it. After the release
+/// of the shard nothing is appended, and nobody is told of what was: the next owner says it.
+///
+/// A record that the log refuses is said again, unless the service decides otherwise: 200 ms later, then with
+/// pauses that grow to 10 s. Of those that one shard says again to one partition, each waits for the one
+/// before it, so that they keep their order among themselves. What was appended behind them is not held back:
+/// it overtakes them. Whoever must not hear old news after new says so (`IsWanted`).
+///
+/// The log client keeps a record's bytes until they are in the log, and gives them back with a refusal: here
+/// nothing is kept of what it takes. Owned by the service; outlives the owner's shards (ShardOwner::End). I/O
+/// thread only.
+class FollowUpWriter {
+ public:
+  /// What a record follows from.
+  struct Cause {
+    /// The record of the shard that is unfinished until then; -1: none.
+    std::int64_t offset = -1;
+    /// Its number among what follows from that record: part of its origin, by which its readers tell a
+    /// repetition (events.v1.LogOrigin.part). Nothing: it is not known by that record, but by a client's
+    /// count that the caller has set, or is a decision of the owner's.
+    std::optional<std::uint32_t> part = std::nullopt;
+  };
+  struct Place {
+    events::Topic topic;
+    std::uint32_t partition = 0;
+    /// Of the record; used within the call only.
+    std::string_view key;
+  };
+
+  explicit FollowUpWriter(ShardOwner& owner) : owner_(owner) {}
+  FollowUpWriter(const FollowUpWriter&) = delete;
+  FollowUpWriter& operator=(const FollowUpWriter&) = delete;
+
+  /// Sets whose word the record is, and by which number it is known, in its origin (if its type has one), and
+  /// appends it.
+  ///
+  /// `then(shard, offset)` is called once, when the cause does not wait for it any more: with the record's
+  /// offset, or -1 where the log does not have it. It may have these methods, too:
+  /// - `Refusal OnRefused(ServiceShard&, const absl::Status& why, Record&)`: called at most once, when the
+  ///   log refuses the record for the first time. It may change the record, which is said again as it is
+  ///   then. Without it: kSayAgain.
+  /// - `bool IsWanted(ServiceShard&, Record&)`: before the record is said again, each time. It may change the
+  ///   record. False: it is not said any more.
+  template <typename ServiceShard, typename Record, typename Then>
+  void Append(ServiceShard& from, const Cause& cause, const Place& place, Record& record, Then then);
+
+  /// A record was refused that somebody says again by himself.
+  void NoteRefusal(events::Topic topic, std::uint32_t partition, const absl::Status& why) const;
+  /// How many records wait to be said again.
+  std::size_t waiting() const { return waiting_; }
+
+ private:
+  /// A record that the log has refused.
+  class Waiting {
+   public:
+    Waiting(std::string key, std::int64_t offset) : key_(std::move(key)), offset_(offset) {}
+    virtual ~Waiting() = default;
+    const std::string& key() const { return key_; }
+    /// Of its cause.
+    std::int64_t offset() const { return offset_; }
+    /// Null: it is not wanted any more.
+    virtual const google::protobuf::MessageLite* Next(Shard& from) = 0;
+    virtual void Done(Shard& from, std::int64_t offset) = 0;
+
+   private:
+    const std::string key_;
+    const std::int64_t offset_;
+  };
+  template <typename ServiceShard, typename Record, typename Then>
+  class WaitingRecord;
+  using LaneId = std::tuple<const Shard*, events::Topic, std::uint32_t>;
+  /// What one shard says again to one partition, in the order in which it was refused.
+  struct Lane {
+    ~Lane();
+    FollowUpWriter& writer;
+    const LaneId id;
+    std::deque<std::unique_ptr<Waiting>> records = {};
+  };
+
+  void FillOrigin(Shard& from, const Cause& cause, events::v1::Origin& origin) const;
+  template <typename Record, typename ServiceShard, typename Then>
+  void OnRefused(ServiceShard& from, std::int64_t offset, events::Topic topic, std::uint32_t partition,
+                 const absl::Status& why, Then& then);
+  void NoteLoss(events::Topic topic, std::uint32_t partition) const;
+  void SayAgain(Shard& from, events::Topic topic, std::uint32_t partition, std::unique_ptr<Waiting> record);
+  /// A coroutine of the shard.
+  Task<void> SayAllAgain(std::shared_ptr<Shard> from, std::unique_ptr<Lane> lane);
+
+  ShardOwner& owner_;
+  /// Each is its coroutine's.
+  std::map<LaneId, Lane*> lanes_;
+  std::size_t waiting_ = 0;
+};
+
+// ---- templates ------------------------------------------------------------------
+
+template <typename ServiceShard, typename Record, typename Then>
+class FollowUpWriter::WaitingRecord final : public Waiting {
+ public:
+  WaitingRecord(std::string key, std::int64_t offset, Record record, Then then)
+      : Waiting(std::move(key), offset), record_(std::move(record)), then_(std::move(then)) {}
+  const google::protobuf::MessageLite* Next(Shard& from) override {
+    if constexpr (requires { then_.IsWanted(static_cast<ServiceShard&>(from), record_); })
+      if (!then_.IsWanted(static_cast<ServiceShard&>(from), record_)) return nullptr;
+    return &record_;
+  }
+  void Done(Shard& from, std::int64_t offset) override { then_(static_cast<ServiceShard&>(from), offset); }
+
+ private:
+  Record record_;
+  Then then_;
+};
+
+template <typename ServiceShard, typename Record, typename Then>
+void FollowUpWriter::Append(ServiceShard& from, const Cause& cause, const Place& place, Record& record,
+                            Then then) {
+  if (from.released()) return;
+  if constexpr (requires { record.mutable_origin(); }) FillOrigin(from, cause, *record.mutable_origin());
+  from.window.Hold(cause.offset);
+  owner_.Append(
+      from, place.topic, place.partition, place.key, record,
+      [this, offset = cause.offset, topic = place.topic, partition = place.partition, then = std::move(then)](
+          ServiceShard& shard, const absl::StatusOr<std::int64_t>& appended) mutable {
+        // ABORTED: given up with the shard.
+        if (shard.released() || absl::IsAborted(appended.status())) return;
+        if (!appended.ok())
+          return OnRefused<Record>(shard, offset, topic, partition, appended.status(), then);
+        shard.window.Release(offset);
+        then(shard, *appended);
+      });
+}
+
+template <typename Record, typename ServiceShard, typename Then>
+void FollowUpWriter::OnRefused(ServiceShard& from, std::int64_t offset, events::Topic topic,
+                               std::uint32_t partition, const absl::Status& why, Then& then) {
+  NoteRefusal(topic, partition, why);
+  std::optional<events::ReturnedRecord> returned = events::RefusedRecord(why);
+  Record record;
+  Refusal refusal = Refusal::kLost;
+  if (returned && record.ParseFromString(returned->value)) {
+    refusal = Refusal::kSayAgain;
+    if constexpr (requires { then.OnRefused(from, why, record); })
+      refusal = then.OnRefused(from, why, record);
+    if (refusal == Refusal::kSayAgain && absl::IsInvalidArgument(why)) refusal = Refusal::kLost;
+  }
+  if (refusal == Refusal::kSayAgain)
+    return SayAgain(from, topic, partition,
+                    std::make_unique<WaitingRecord<ServiceShard, Record, Then>>(
+                        std::move(returned->key), offset, std::move(record), std::move(then)));
+  if (refusal == Refusal::kLost) NoteLoss(topic, partition);
+  from.window.Release(offset);
+  then(from, -1);
+}
+
+}  // namespace rookery::sharding
