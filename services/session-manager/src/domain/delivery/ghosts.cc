@@ -11,7 +11,6 @@
 #include "domain/records/consequences.h"
 #include "domain/records/shards.h"
 #include "domain/sessions/outbox.h"
-#include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
 
@@ -21,16 +20,6 @@ namespace {
 bool IsFarewell(const xmpp::Stanza& stanza) {
   return stanza.kind() == common::v1::STANZA_KIND_PRESENCE && stanza.type() == "unavailable" &&
          stanza.payload().find("<status code=\"110\"/>") != std::string::npos;
-}
-
-/// The same, for whom the room may still have in it: the service has lost touch with them (status 333).
-xmpp::Stanza MakeFarewell(const std::string& occupant, std::string_view to) {
-  xmpp::Stanza stanza = xmpp::MakePresence("unavailable", occupant, to);
-  xmpp::Element x("x", xmpp::ns::kMucUser);
-  x.Add("item").SetAttr("affiliation", "none").SetAttr("role", "none");
-  for (const char* code : {"110", "333"}) x.Add("status").SetAttr("code", code);
-  xmpp::SetPayload(stanza, x);
-  return stanza;
 }
 
 }  // namespace
@@ -66,7 +55,7 @@ std::optional<xmpp::ErrorCondition> Ghosts::ConditionForSpared(const xmpp::Stanz
   return ConditionFor(stanza);
 }
 
-void Ghosts::TakeOut(Session& session) {
+void Ghosts::ComeBack(Session& session) {
   const auto& directed = session.state.directed();
   if (std::none_of(directed.begin(), directed.end(),
                    [this](const std::string& address) { return addresses_.IsOfRooms(address); }))
@@ -77,33 +66,38 @@ void Ghosts::TakeOut(Session& session) {
   if (!shard.live()) return;  // OnShardLive comes
   for (const auto& shared : session.user->sessions)
     if (shared.get() == &session)
-      shard.Spawn("rooms.take_out", TakeOutTask(shards_.Shared(shard.number), shared));
+      shard.Spawn("rooms.come_back", ComeBackTask(shards_.Shared(shard.number), shared));
 }
 
-Task<void> Ghosts::TakeOutTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+Task<void> Ghosts::ComeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   // Never within the call that finds it out, which is not done with the session.
   co_await runtime::Yield();
   if (session->ended() || !session->state.rooms_missed()) co_return;
-  auto& directed = *session->state.mutable_directed();
-  std::vector<std::string> rooms, others;
-  for (std::string& address : directed)
-    (addresses_.IsOfRooms(address) ? rooms : others).push_back(std::move(address));
-  directed.Assign(others.begin(), others.end());
-  session->state.set_rooms_missed(false);
-  for (const std::string& occupant : rooms)
-    deliverer_.Reply(*session, MakeFarewell(occupant, session->jid.str()));
-  if (session->ended()) co_return;
-  outbox_.Publish(*session);
+  std::vector<std::string> rooms;
+  for (const std::string& address : session->state.directed())
+    if (addresses_.IsOfRooms(address)) rooms.push_back(address);
+  xmpp::Stanza presence = session->available() ? session->state.presence() : xmpp::Stanza();
+  presence.set_kind(common::v1::STANZA_KIND_PRESENCE);
+  presence.set_from(std::string(session->jid.str()));
+  presence.clear_id();
+  const auto told = std::make_shared<EndWrites>();
+  ++told->open;
+  told->then.push_back([this, session] {
+    if (session->ended()) return;
+    session->state.set_rooms_missed(false);
+    outbox_.Publish(*session);
+  });
   Cause cause;
-  consequences_.AppendBroadcast(*shard, cause, xmpp::MakePresence("unavailable", session->jid.str(), {}),
-                                std::move(rooms));
+  cause.end = told;
+  consequences_.AppendBroadcast(*shard, cause, presence, std::move(rooms));
+  told->Finish();
 }
 
 void Ghosts::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users)
     for (const auto& session : user->sessions)
       if (session->state.rooms_missed())
-        shard.Spawn("rooms.take_out", TakeOutTask(shards_.Shared(shard.number), session));
+        shard.Spawn("rooms.come_back", ComeBackTask(shards_.Shared(shard.number), session));
 }
 
 }  // namespace rookery::session_manager

@@ -44,14 +44,14 @@ class Ghosts : public LifeHook {
   /// What a room is told that has said this to somebody who is spared it: also where it says that somebody
   /// else is gone, which nobody says again.
   std::optional<xmpp::ErrorCondition> ConditionForSpared(const xmpp::Stanza& stanza) const;
-  /// Of a session that has missed what rooms said, and was perhaps answered for: its client is told that it
-  /// is out of each, and each that it has left (RM7), by the next owner if not by this one.
-  void TakeOut(Session& session);
+  /// Of a session that may have missed what rooms said, and was answered for then: its rooms are told that it
+  /// is there (RM7), by the next owner if not by this one. One that has taken it out tells its client so.
+  void ComeBack(Session& session);
 
   void OnShardLive(Shard& shard) override;
 
  private:
-  Task<void> TakeOutTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
+  Task<void> ComeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
 
   SessionManagerMetrics& metrics_;
   const Addresses& addresses_;

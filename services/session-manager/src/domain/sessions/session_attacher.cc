@@ -130,7 +130,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   if (is_late || is_settled) recovery_.OnLate(session);
   if (is_late || WasMissed(*session)) {
     presence_.TellAnew(*session);
-    ghosts_.TakeOut(*session);
+    ghosts_.ComeBack(*session);
   } else if (!is_settled && session->known_epoch == shard.former_epoch) {
     // Its gateway tells the next owner that this one had it, too, although nothing else may be said of it.
     confirmations_.ConfirmLater(session);
