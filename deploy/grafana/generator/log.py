@@ -101,6 +101,10 @@ BOARD = Board(
             Panel("Records that Kafka refused", PER_SECOND, {_LEGEND: rate(any_service("kafka_refused_records_total"), _EACH)},
                   "Rights, `message.max.bytes`, too few replicas in sync; `kafka.append_refused` in the log has Kafka's words.",
                   steps=((0.001, RED),)),
+            Panel("Records that follow, and that the log does not have", PER_SECOND,
+                  _rates("records_refused_total", "records_lost_total", "misplaced_records_total"),
+                  "Of those that follow from a shard's records. Refused: said again until the log takes them. Lost: larger than it ever takes. Misplaced: read in a "
+                  "shard to which they do not belong; processes disagree about the number of partitions.", steps=((0.001, RED),)),
         ]),
     ],
 )
