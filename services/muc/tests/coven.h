@@ -7,7 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "domain/messages.h"
+#include "domain/history.h"
+#include "domain/subject.h"
 #include "room_driver.h"
 
 namespace rookery::muc::testing {
@@ -57,7 +58,10 @@ class Coven : public ::testing::Test {
   /// What somebody who has entered is given of the past.
   Said Enter(std::string_view full_jid, const xmpp::Element* history = nullptr) {
     return driver_.Do("<presence from='x@example.org/x' to='coven@conference.example.org/x'/>",
-                      [&](Turn& turn) { SendHistoryAndSubject(turn, full_jid, history); });
+                      [&](Turn& turn) {
+                        SendHistory(turn, full_jid, history);
+                        SendSubject(turn, full_jid);
+                      });
   }
   /// The newest id of the room's archive.
   std::uint64_t NewestId() { return room().state().last_archive_id(); }

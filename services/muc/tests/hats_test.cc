@@ -1,5 +1,6 @@
 #include "domain/hats.h"
 
+#include "domain/hat_list.h"
 #include "staffed_room.h"
 
 namespace rookery::muc {

@@ -1,7 +1,8 @@
+#include "domain/leaving.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "domain/entering.h"
 #include "room_driver.h"
 
 namespace rookery::muc {

@@ -10,7 +10,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "domain/messages.h"
 #include "domain/presence.h"
 #include "domain/request.h"
 #include "rookery/xmpp/element.h"

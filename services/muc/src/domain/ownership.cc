@@ -6,9 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "domain/administration.h"
+#include "domain/affiliations.h"
 #include "domain/config_form.h"
-#include "domain/messages.h"
 #include "domain/presence.h"
 #include "domain/request.h"
 #include "rookery/xmpp/element.h"

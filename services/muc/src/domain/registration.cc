@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "domain/administration.h"
+#include "domain/affiliations.h"
 #include "domain/nicks.h"
 #include "domain/request.h"
 #include "rookery/xmpp/forms.h"

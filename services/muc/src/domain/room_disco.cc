@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "domain/activity.h"
 #include "domain/avatar.h"
+#include "domain/hat_list.h"
 #include "domain/hats.h"
 #include "domain/presence.h"
 #include "domain/privileges.h"

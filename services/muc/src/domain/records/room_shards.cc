@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "domain/metrics.h"
+#include "domain/room_stanzas.h"
 #include "domain/service/service_desk.h"
-#include "domain/turn.h"
 #include "ports/room_store.h"
 #include "rookery/events/homes.h"
 #include "rookery/telemetry/log.h"
