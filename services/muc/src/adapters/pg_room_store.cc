@@ -1,6 +1,5 @@
 #include "adapters/pg_room_store.h"
 
-#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -16,13 +15,10 @@ namespace {
 
 constexpr std::size_t kSecretBytes = 32;
 
+using pg::LaneOf;
 using pg::Param;
 
 static_assert(v1::AFFILIATION_OWNER == 4, "the index of owners names it");
-
-std::uint64_t LaneOf(std::string_view room) { return std::hash<std::string_view>{}(room); }
-/// Archive ids are less than 2^63.
-std::int64_t Signed(std::uint64_t id) { return static_cast<std::int64_t>(id); }
 
 absl::Status NotClaimed() { return absl::FailedPreconditionError("another owner has claimed the shard"); }
 
@@ -163,16 +159,16 @@ void AddWritten(const RoomChanges& changes, std::vector<Param>& params, std::vec
   params.push_back(Param::TextArray(nicks));
   params.push_back(Param::BytesArray(rows));
 
-  std::map<std::int64_t, const v1::PastMessage*> history;
+  std::map<std::uint64_t, const v1::PastMessage*> history;
   for (const v1::PastMessage& message : changes.history)
-    if (message.archive_id() >= changes.history_from) history[Signed(message.archive_id())] = &message;
-  std::vector<std::int64_t> ids;
+    if (message.archive_id() >= changes.history_from) history[message.archive_id()] = &message;
+  std::vector<std::uint64_t> ids;
   std::vector<std::string> messages;
   for (const auto& [id, message] : history) {
     ids.push_back(id);
     messages.push_back(message->SerializeAsString());
   }
-  params.push_back(Param::IntArray(ids));
+  params.push_back(Param::IdArray(ids));
   params.push_back(Param::BytesArray(messages));
 }
 
@@ -317,16 +313,14 @@ Task<absl::Status> PgRoomStore::Save(std::uint32_t shard, std::int64_t epoch, Ro
       sql = kUpdate;
       params.push_back(Param::TextArray(forgotten));
       params.push_back(Param::TextArray(gone));
-      params.push_back(Param::Int(Signed(changes.history_from)));
+      params.push_back(Param::Id(changes.history_from));
     }
   }
   const pg::ResultOr result = co_await pool_.Execute(LaneOf(changes.room), sql, std::move(params));
   const bool is_same_turn = held->epoch == epoch && held->turn == turn;
   if (!result.ok()) {
     // It may be done later. In another turn it cannot.
-    const bool may_be_done =
-        absl::IsUnavailable(result.status()) || absl::IsDeadlineExceeded(result.status());
-    if (may_be_done && is_same_turn) held->is_in_doubt = true;
+    if (pg::MayHaveRun(result.status()) && is_same_turn) held->is_in_doubt = true;
     co_return result.status();
   }
   if ((*result)->rows() == 1 && (*result)->Int(0, 0) == 1) co_return absl::OkStatus();

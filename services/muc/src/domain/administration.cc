@@ -243,7 +243,7 @@ class AdminRequest {
 }  // namespace
 
 void OnAdminGet(Turn& turn) {
-  const xmpp::Element query = PayloadOf(turn);
+  const xmpp::Element query = xmpp::OnlyChild(turn.stanza);
   const std::vector<const xmpp::Element*> items = ItemsOf(query);
   if (items.size() != 1) return turn.Refuse(ErrorCondition::kBadRequest);
   const std::string* role = items.front()->FindAttr("role");
@@ -261,7 +261,7 @@ void OnAdminGet(Turn& turn) {
 }
 
 void OnAdminSet(Turn& turn) {
-  const xmpp::Element query = PayloadOf(turn);
+  const xmpp::Element query = xmpp::OnlyChild(turn.stanza);
   const std::vector<const xmpp::Element*> items = ItemsOf(query);
   if (items.empty()) return turn.Refuse(ErrorCondition::kBadRequest);
   if (items.size() > static_cast<std::size_t>(turn.settings.max_items))

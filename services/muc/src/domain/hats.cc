@@ -13,6 +13,7 @@
 #include "domain/presence.h"
 #include "domain/privileges.h"
 #include "domain/request.h"
+#include "rookery/xmpp/disco.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
@@ -311,7 +312,7 @@ void AskFor(const Execution& execution, const Command& command) {
 }  // namespace
 
 void OnCommand(Turn& turn) {
-  const xmpp::Element request = PayloadOf(turn);
+  const xmpp::Element request = xmpp::OnlyChild(turn.stanza);
   Execution execution{turn, request.Attr("node"), std::string(request.Attr("sessionid"))};
   const Command* command = FindCommand(execution.node);
   if (command == nullptr) return turn.Refuse(ErrorCondition::kItemNotFound);
@@ -350,12 +351,9 @@ void AddCommandItems(const Turn& turn, xmpp::Element& query) {
 bool AddCommandInfo(const Turn& turn, std::string_view node, xmpp::Element& query) {
   const Command* command = FindCommand(node);
   if (command == nullptr || !MayUse(turn, *command)) return false;
-  query.Add("identity")
-      .SetAttr("category", "automation")
-      .SetAttr("type", "command-node")
-      .SetAttr("name", command->title);
-  query.Add("feature").SetAttr("var", xmpp::ns::kCommands);
-  query.Add("feature").SetAttr("var", xmpp::ns::kDataForms);
+  xmpp::AddIdentity(query, "automation", "command-node", command->title);
+  xmpp::AddFeature(query, xmpp::ns::kCommands);
+  xmpp::AddFeature(query, xmpp::ns::kDataForms);
   return true;
 }
 

@@ -199,7 +199,7 @@ void OnOwnerGet(Turn& turn) {
 
 void OnOwnerSet(Turn& turn) {
   if (!IsOwner(turn)) return turn.Refuse(ErrorCondition::kForbidden);
-  const xmpp::Element query = PayloadOf(turn);
+  const xmpp::Element query = xmpp::OnlyChild(turn.stanza);
   const xmpp::Element* destroy = query.Find("destroy", xmpp::ns::kMucOwner);
   const xmpp::Element* x = query.Find("x", xmpp::ns::kDataForms);
   if ((destroy == nullptr) == (x == nullptr)) return turn.Refuse(ErrorCondition::kBadRequest);

@@ -5,7 +5,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,6 +13,7 @@
 #include "absl/container/btree_set.h"
 #include "domain/room.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/due_heap.h"
 #include "rookery/base/string_hash.h"
 #include "rookery/events/v1/room_record.pb.h"
 #include "rookery/runtime/event.h"
@@ -92,12 +92,7 @@ struct RoomShard final : sharding::Shard {
   /// Too much has been read before our fence to be kept until that is read.
   bool keeps_too_much = false;
   /// Changed, by when they are to be written.
-  struct Due {
-    SteadyTime at;
-    std::shared_ptr<RoomSlot> slot;
-    bool operator>(const Due& other) const { return at > other.at; }
-  };
-  std::priority_queue<Due, std::vector<Due>, std::greater<>> to_save;
+  DueHeap<std::shared_ptr<RoomSlot>> to_save;
   std::size_t saving = 0;
   /// The store has been claimed by a newer owner: nothing is written any more.
   bool is_superseded = false;
@@ -105,7 +100,7 @@ struct RoomShard final : sharding::Shard {
   absl::btree_set<std::int64_t> destroyed;
   SteadyTime forget_destroyed_at = SteadyTime::min();
   /// Every room, by when it is looked at next whether it is quiet.
-  std::priority_queue<Due, std::vector<Due>, std::greater<>> watched;
+  DueHeap<std::shared_ptr<RoomSlot>> watched;
 };
 
 }  // namespace rookery::muc
