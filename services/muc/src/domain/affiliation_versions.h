@@ -8,8 +8,8 @@
 
 namespace rookery::muc {
 
-/// XEP-0463: what the room's affiliations were at a time has a number, which rises. A new room begins above
-/// what an earlier one of its address can have reached, with that as its horizon.
+// XEP-0463: each state of the room's affiliations has a number, its version, and versions rise. A new room
+// begins above every version that an earlier room of its address can have had; of these it knows nothing.
 
 /// Notes that the entry of `jid` changes now. Its affiliation is set by the caller.
 void RaiseAffiliationVersion(Room& room, std::string_view jid);
