@@ -13,6 +13,8 @@ Rules (the order of the libraries is the one in libs/CMakeLists.txt):
            of runtime what waits without I/O (task.h, timer.h, event.h, backoff.h), generated
            messages (*.pb.h) and the service's own domain/, modules/ and ports/; and no sockets
            and no gRPC
+  circle   files of a service's domain/, a header taken together with its source, do not include each
+           other in a circle
   testing  fixtures (rookery/testing/) are used by tests and fixtures only
   path     no text file has an absolute path of a developer's machine
 
@@ -53,6 +55,7 @@ class Checker:
         self.root = root
         self.breaches = []
         self.files = 0
+        self.includes = {}  # of each file in a domain/, without its suffix: {other file: (path, line)}
         self.order = self.read_order()
         self.services = sorted(
             name for name in self.list_directory("services")
@@ -77,7 +80,25 @@ class Checker:
             names[:] = sorted(name for name in names if name not in SKIPPED_DIRECTORIES)
             for name in sorted(set(files) - SKIPPED_DIRECTORIES):  # .git is a file in a work tree
                 self.check_file(os.path.relpath(os.path.join(directory, name), self.root))
+        self.check_circles()
         return self.breaches
+
+    def check_circles(self):
+        done = set()
+
+        def look(file, way):
+            if file in way:
+                circle = way[way.index(file):]
+                path, line = self.includes[circle[-1]][file]
+                names = " -> ".join(os.path.basename(one) for one in circle + [file])
+                self.breach(path, line, "circle", names)
+            elif file not in done:
+                for other in sorted(self.includes.get(file, ())):
+                    look(other, way + [file])
+                done.add(file)
+
+        for file in sorted(self.includes):
+            look(file, [])
 
     def check_file(self, path):
         try:
@@ -129,6 +150,11 @@ class Checker:
                 self.check_order(path, parts[1], number, library.group(1))
         elif len(parts) > 4 and parts[2] == "src" and parts[3] in DOMAIN_DIRECTORIES:
             self.check_domain(path, parts, number, is_quoted, included, is_generated)
+            if parts[3] == "domain" and included.startswith("domain/"):
+                file = os.path.splitext(path)[0]
+                other = os.path.splitext(os.path.join(*parts[:3], included))[0]
+                if other != file:
+                    self.includes.setdefault(file, {})[other] = (path, number)
         self.check_vendor(path, parts, number, included)
         if is_quoted and not included.startswith("rookery/"):
             self.check_inside(path, parts, number, included)

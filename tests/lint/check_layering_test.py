@@ -51,6 +51,15 @@ class CheckLayeringTest(unittest.TestCase):
     def test_git_file_of_a_work_tree_is_no_text_of_ours(self):
         self.assertEqual(self.breaches({".git": "gitdir: /" + "home/somebody/main/.git\n"}), [])
 
+    def test_files_of_a_domain_include_each_other_in_no_circle(self):
+        domain = "services/muc/src/domain/"
+        line = {domain + "a.cc": '#include "domain/a.h"\n#include "domain/b.h"\n',
+                domain + "b.cc": '#include "domain/b.h"\n#include "domain/c.h"\n',
+                domain + "c.h": "#pragma once\n"}
+        self.assertEqual(self.breaches(line), [])
+        self.assert_one({**line, domain + "c.cc": '\n#include "domain/a.h"\n'},
+                        domain + "c.cc:2: circle: a -> b -> c -> a")
+
     def test_include_upwards(self):
         self.assert_one({"libs/base/src/a.cc": '#include "rookery/xmpp/jid.h"\n'},
                         "libs/base/src/a.cc:1: order: base must not use xmpp")

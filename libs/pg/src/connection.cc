@@ -14,8 +14,6 @@ namespace rookery::pg {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kFirstBackoff{100};
-constexpr std::chrono::milliseconds kLongestBackoff{2'000};
 
 }  // namespace
 
@@ -42,7 +40,7 @@ Connection::Connection(asio::io_context& io, const Options& options, const PoolM
       broken_(io) {}
 
 Task<void> Connection::Run(std::shared_ptr<Connection> self) {
-  BackoffDelays backoff({.first = kFirstBackoff, .max = kLongestBackoff});
+  BackoffDelays backoff(kBackendRetries);
   std::string last_reason;
   while (!self->is_stopped_) {
     absl::StatusOr<ConnectionPtr> connection = co_await Connect(self->io_, self->options_, true);

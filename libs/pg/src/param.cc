@@ -7,6 +7,17 @@ namespace {
 
 constexpr char kHexDigits[] = "0123456789abcdef";
 
+template <typename Number>
+std::string ArrayOf(const std::vector<Number>& values) {
+  std::string literal = "{";
+  for (const Number value : values) {
+    if (literal.size() > 1) literal += ',';
+    literal += std::to_string(static_cast<std::int64_t>(value));
+  }
+  literal += '}';
+  return literal;
+}
+
 }  // namespace
 
 Param Param::TextArray(const std::vector<std::string>& values) {
@@ -40,14 +51,8 @@ Param Param::BytesArray(const std::vector<std::string>& values) {
   return {std::move(literal), false};
 }
 
-Param Param::IntArray(const std::vector<std::int64_t>& values) {
-  std::string literal = "{";
-  for (const std::int64_t value : values) {
-    if (literal.size() > 1) literal += ',';
-    literal += std::to_string(value);
-  }
-  literal += '}';
-  return {std::move(literal), false};
-}
+Param Param::IntArray(const std::vector<std::int64_t>& values) { return {ArrayOf(values), false}; }
+
+Param Param::IdArray(const std::vector<std::uint64_t>& values) { return {ArrayOf(values), false}; }
 
 }  // namespace rookery::pg

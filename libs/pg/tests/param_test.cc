@@ -19,6 +19,18 @@ TEST(Param, IntArray) {
   EXPECT_EQ(*Param::IntArray({1, -2, 9007199254740993}).value, "{1,-2,9007199254740993}");
 }
 
+TEST(Param, IdsAreNumbersAsBigintHasThem) {
+  EXPECT_EQ(*Param::Id(0x7fff'ffff'ffff'ffff).value, "9223372036854775807");
+  EXPECT_EQ(*Param::IdArray({0, 0x7fff'ffff'ffff'ffff}).value, "{0,9223372036854775807}");
+}
+
+TEST(MayHaveRun, IsKnownOfNoStatementThatWasNotAnswered) {
+  EXPECT_TRUE(MayHaveRun(absl::UnavailableError("the connection broke")));
+  EXPECT_TRUE(MayHaveRun(absl::DeadlineExceededError("")));
+  EXPECT_FALSE(MayHaveRun(absl::AbortedError("a deadlock")));
+  EXPECT_FALSE(MayHaveRun(absl::OkStatus()));
+}
+
 TEST(Param, NullIsNotEmpty) {
   EXPECT_FALSE(Param::Null().value.has_value());
   EXPECT_TRUE(Param::Text("").value.has_value());

@@ -17,6 +17,7 @@
 #include "rookery/routing/instance_client.h"
 #include "rookery/routing/owner_client.h"
 #include "rookery/runtime/task.h"
+#include "rookery/testing/fake_registry.h"
 #include "rookery/testing/virtual_time.h"
 
 namespace rookery::routing {
@@ -25,31 +26,6 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-class FakeRegistry final : public Registry {
- public:
-  void Announce(std::string, Instance, std::function<void(const absl::Status&)>) override {}
-  bool is_announced() const override { return true; }
-  const Incarnation& incarnation() const override { return incarnation_; }
-  Task<void> Withdraw() override { co_return; }
-  void Watch(std::string, std::function<void(const std::vector<Instance>&)>) override {}
-  const std::vector<Instance>& Instances(std::string_view) const override { return instances; }
-  bool is_complete(std::string_view) const override { return false; }
-  void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
-  Task<absl::StatusOr<std::vector<OwnerEntry>>> ReadShards(std::string service) override {
-    reads.push_back(service);
-    if (is_away) co_return absl::UnavailableError("Redis is away");
-    co_return owners;
-  }
-
-  std::vector<Instance> instances;
-  std::vector<OwnerEntry> owners;
-  std::vector<std::string> reads;
-  bool is_away = false;
-
- private:
-  Incarnation incarnation_;
-};
 
 class ClientsTest : public ::testing::Test {
  protected:
@@ -75,7 +51,7 @@ class ClientsTest : public ::testing::Test {
   std::vector<std::string> Asked() { return std::exchange(asked_, {}); }
 
   asio::io_context io_;
-  FakeRegistry registry_;
+  rookery::testing::FakeRegistry registry_;
   std::map<std::string, absl::Status> errors_;  // by address
 
  private:
@@ -194,11 +170,12 @@ class InstanceClientTest : public ClientsTest {
     const auto call = [this](const std::string& address) { return Reply(address); };
     return Run(instances_.Ask<std::string>(kKey, call));
   }
-  void Add(const std::string& name) { registry_.instances.push_back({name, name}); }
+  void Add(const std::string& name) { known_.push_back({name, name}); }
   /// The address of whom the key belongs to.
-  std::string First() const { return Choose(registry_.instances, kKey)->address; }
+  std::string First() const { return Choose(known_, kKey)->address; }
 
   static constexpr const char* kKey = "ann@localhost";
+  std::vector<Instance>& known_ = registry_.instances["roster"];
   InstanceClient instances_{registry_, "roster"};
 };
 
@@ -328,7 +305,7 @@ TEST_F(AskEitherTest, BothAreSilent_SoIsTheAnswer) {
 }
 
 TEST_F(AskEitherTest, TheOnlyOneIsAskedAgain_NotTwiceAtATime) {
-  registry_.instances.pop_back();
+  known_.pop_back();
   const std::string only = First();
   delays_[only] = milliseconds(1'000);
   EXPECT_EQ(*AskEither().first, "done by " + only);
@@ -337,7 +314,7 @@ TEST_F(AskEitherTest, TheOnlyOneIsAskedAgain_NotTwiceAtATime) {
   errors_[only] = absl::UnavailableError("the connection broke");
   EXPECT_EQ(AskEither().first.status(), errors_[only]);
   EXPECT_THAT(Asked(), ElementsAre(only, only));
-  registry_.instances.clear();
+  known_.clear();
   EXPECT_EQ(AskEither().first.status().code(), absl::StatusCode::kUnavailable);
 }
 

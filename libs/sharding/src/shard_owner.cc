@@ -14,7 +14,6 @@ namespace rookery::sharding {
 namespace {
 
 constexpr std::chrono::milliseconds kPeriod{500};
-constexpr BackoffOptions kRetry{std::chrono::milliseconds(100), std::chrono::seconds(2)};
 /// A revocation waits no longer than the group does (kafka/consumer.h): 2 s for what the service
 /// puts into stores, then the log.
 constexpr std::chrono::milliseconds kHandOver{2'000};
@@ -155,7 +154,7 @@ Task<void> ShardOwner::StayOut() {
   // What could not be handed over in that time.
   for (const auto& [number, shard] : std::map(shards_)) OnLost(P(number));
   while (!service_->is_able()) co_await able_again_.Wait();
-  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     auto made = make_consumer_(*this);
     if (made.ok()) {
       consumer_ = *std::move(made);
@@ -241,7 +240,7 @@ void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
 
 Task<bool> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor) {
   bool had_cursor = true;
-  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     if (cursor < 0) {
       // What is committed is committed once more.
       const absl::StatusOr<Range> range = co_await FindRange(shard->number);
@@ -350,7 +349,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   // now, since they may come from now on, however long the rest takes.
   Range range;
   LookBack found_back;
-  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     const absl::Status found = co_await FindOffsets(*shard, range, found_back);
     if (found.ok()) break;
     telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found)}});
@@ -395,7 +394,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   if (was_cut) co_await AwaitCertainty(shard, look_back);
 
   // 4. What the service must know.
-  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     const absl::Status loaded = co_await service_->Load(shard);
     if (loaded.ok()) break;
     if (absl::IsFailedPrecondition(loaded)) co_return Doubt(shard);
@@ -734,7 +733,7 @@ void ShardOwner::NoteTime() {
 Task<void> ShardOwner::CheckOwnership() {
   // The group refuses a commit of who is no member any more; then OnLost follows.
   std::uint64_t asked_in = 0;
-  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     asked_in = doubts_;
     std::vector<kafka::Consumer::Position> cursors;
     for (const auto& [number, shard] : shards_)

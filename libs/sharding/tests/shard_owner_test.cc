@@ -9,6 +9,7 @@
 #include "rookery/events/v1/room_record.pb.h"
 #include "rookery/runtime/event.h"
 #include "rookery/testing/fake_broker.h"
+#include "rookery/testing/hand_clock.h"
 
 namespace rookery::sharding {
 namespace {
@@ -16,18 +17,12 @@ namespace {
 using rookery::testing::FakeBroker;
 using rookery::testing::FakeConsumer;
 using rookery::testing::FakeLog;
+using rookery::testing::HandClock;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 
-constexpr std::int64_t kStart = 1'700'000'000'000;
-
-class HandClock final : public Clock {
- public:
-  SteadyTime Now() const override { return SteadyTime{} + std::chrono::hours(1) + elapsed; }
-  std::int64_t UnixMillisNow() const override { return kStart + elapsed.count(); }
-  std::chrono::milliseconds elapsed{0};
-};
+constexpr std::int64_t kStart = HandClock::kStart;
 
 /// A clock that goes wrong by `skew`.
 class SkewedClock final : public Clock {
@@ -166,7 +161,7 @@ class ShardOwnerTest : public ::testing::Test {
   /// Time passes for a process that runs.
   void Elapse(Process& process, std::chrono::seconds time) {
     for (; time.count() > 0; --time) {
-      clock_.elapsed += std::chrono::seconds(1);
+      clock_.Advance(std::chrono::seconds(1));
       process.owner.Tick();
     }
   }
@@ -495,7 +490,7 @@ TEST_F(ShardOwnerTest, FrozenForAWhile_CertainAgainAfterACommit) {
   Settle(*one);
   one->owner.NoteTime();
   one->service.Take();
-  clock_.elapsed += std::chrono::seconds(10);
+  clock_.Advance(std::chrono::seconds(10));
   one->owner.NoteTime();
   EXPECT_FALSE(one->owner.Find(0)->live());
   Settle(*one);
@@ -510,7 +505,7 @@ TEST_F(ShardOwnerTest, Frozen_NothingIsAppliedBeforeTheGroupHasSaidThatTheShardI
   one->owner.NoteTime();
   one->service.Take();
   one->consumer->error = absl::UnavailableError("no coordinator");
-  clock_.elapsed += std::chrono::seconds(10);
+  clock_.Advance(std::chrono::seconds(10));
   Put(0, "a", 1);
   Put(0, "a", 2);
   Settle(*one);
@@ -548,7 +543,7 @@ TEST_F(ShardOwnerTest, FrozenWhileWhatCameBeforeTheFenceIsNotDone_LiveOnceItIsCe
   one->owner.NoteTime();
   one->service.Take();
   one->consumer->error = absl::UnavailableError("no coordinator");
-  clock_.elapsed += std::chrono::seconds(10);
+  clock_.Advance(std::chrono::seconds(10));
   one->owner.NoteTime();
   one->service.is_busy = false;
   Put(0, "a", 1);
@@ -567,7 +562,7 @@ TEST_F(ShardOwnerTest, FrozenAsTheServiceSettles_BusyAgainWhenItIsCertain_LiveAl
   Settle(*one);
   one->owner.NoteTime();
   one->consumer->error = absl::UnavailableError("no coordinator");
-  clock_.elapsed += std::chrono::seconds(10);
+  clock_.Advance(std::chrono::seconds(10));
   one->owner.NoteTime();
   one->service.is_busy = false;
   // The first wait ends while nothing is certain.
@@ -589,7 +584,7 @@ TEST_F(ShardOwnerTest, FrozenWhileTheShardMoved_NothingOfTheNewOwnersTimeIsAppli
   Settle(*one);
   one->owner.NoteTime();
   one->service.Take();
-  clock_.elapsed += std::chrono::seconds(15);
+  clock_.Advance(std::chrono::seconds(15));
   Put(0, "a", 1);
   auto two = Make("two");
   two->owner.OnAssigned(0);
@@ -613,7 +608,7 @@ TEST_F(ShardOwnerTest, FrozenWhileItWasAcquiredAndMoved_ItPutsNoFenceBehindTheNe
   one->owner.OnAssigned(0);
   Settle(*one);
   one->owner.NoteTime();
-  clock_.elapsed += std::chrono::seconds(15);
+  clock_.Advance(std::chrono::seconds(15));
   auto two = Make("two");
   two->owner.OnAssigned(0);
   Settle(*two);
@@ -755,7 +750,7 @@ TEST_F(ShardOwnerTest, FrozenForTooLong_EverythingIsGivenUp) {
   one->owner.NoteTime();
   one->service.Take();
   one->consumer->error = absl::UnavailableError("no member");
-  clock_.elapsed += std::chrono::seconds(61);
+  clock_.Advance(std::chrono::seconds(61));
   one->owner.NoteTime();
   Settle(*one);
   EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
@@ -777,7 +772,7 @@ TEST_F(ShardOwnerTest, FrozenForTooLong_StillAMember_TakesItAnew) {
   CommitNow(*one);
   one->owner.NoteTime();
   one->service.Take();
-  clock_.elapsed += std::chrono::seconds(61);
+  clock_.Advance(std::chrono::seconds(61));
   Put(0, "a", 2);
   Settle(*one);
   EXPECT_EQ(one->owner.live(), 2u);
@@ -798,7 +793,7 @@ TEST_F(ShardOwnerTest, FrozenForTooLongWhileItIsAcquired_ItsCursorStays) {
   one->owner.OnAssigned(0);
   Settle(*one);
   one->owner.NoteTime();
-  clock_.elapsed += std::chrono::seconds(61);
+  clock_.Advance(std::chrono::seconds(61));
   one->owner.NoteTime();
   Settle(*one);
   EXPECT_EQ(Committed()[0], committed);
@@ -931,7 +926,7 @@ TEST_F(ShardOwnerTest, HowFarBackIsCountedFromTheNewestRecord_WhateverTheNewOwne
     Settle(*one);
     CommitNow(*one);
     one.reset();  // killed
-    clock_.elapsed += std::chrono::seconds(6);
+    clock_.Advance(std::chrono::seconds(6));
     auto two = Make("two", skew);
     two->owner.OnAssigned(static_cast<std::int32_t>(shard));
     Settle(*two);
@@ -993,10 +988,10 @@ TEST_F(ShardOwnerTest, LoadTakesLong_WhatIsSaidAgainMeanwhileIsRecognised) {
 TEST_F(ShardOwnerTest, AfterALongSilence_LittleMoreThanTheHorizonIsReadAgain) {
   for (int i = 0; i < 600; ++i) {
     Put(0, "a", static_cast<std::uint64_t>(i + 1));
-    clock_.elapsed += std::chrono::seconds(10);
+    clock_.Advance(std::chrono::seconds(10));
   }
   Committed()[0] = 600;
-  clock_.elapsed += std::chrono::hours(24);
+  clock_.Advance(std::chrono::hours(24));
   auto one = Make();
   one->owner.OnAssigned(0);
   Settle(*one);
@@ -1028,9 +1023,9 @@ TEST_F(ShardOwnerTest, OutOfTheGroup_WhatWasAskedBefore_IsAnsweredInVain_AndItJo
 
 TEST_F(ShardOwnerTest, ItKnowsSinceWhenItHasReadTheShard) {
   Put(0, "a", 1);
-  clock_.elapsed += std::chrono::minutes(10);
+  clock_.Advance(std::chrono::minutes(10));
   Put(0, "a", 2);
-  clock_.elapsed += std::chrono::minutes(30);  // of silence
+  clock_.Advance(std::chrono::minutes(30));  // of silence
   auto one = Make();
   one->owner.OnAssigned(0);
   one->owner.OnAssigned(1);
@@ -1092,7 +1087,7 @@ TEST_F(ShardOwnerTest, NotReadyBeforeShardsAreLive) {
 
 TEST_F(ShardOwnerTest, NeverGivenAShard_ReadyAllTheSameOnceTheGroupHasSettled) {
   auto one = Make();
-  clock_.elapsed += std::chrono::seconds(11);
+  clock_.Advance(std::chrono::seconds(11));
   EXPECT_EQ(one->owner.NotReadyReason(), "");
 }
 

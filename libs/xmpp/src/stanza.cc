@@ -348,6 +348,13 @@ void RemovePayload(Stanza& stanza, std::string_view name, std::string_view ns, s
   }
 }
 
+Element OnlyChild(const Stanza& iq) {
+  auto children = ParsePayload(iq.payload());
+  if (!children.ok()) return {};
+  std::erase_if(*children, [](const Element& child) { return child.name().empty(); });  // text
+  return children->size() == 1 ? std::move(children->front()) : Element();
+}
+
 Stanza MakeMessage(std::string_view type, std::string_view from, std::string_view to) {
   Stanza stanza;
   stanza.set_kind(common::v1::STANZA_KIND_MESSAGE);

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "rookery/xmpp/disco.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::xmpp {
@@ -330,6 +331,28 @@ TEST(DateTime, Xep0082) {
         "2026-01-01T00:00:00Zx", "2026-01-01T00:00:00+1:00", "2026-01-01T00:00:00+15:00"}) {
     EXPECT_EQ(ParseDateTime(text), std::nullopt) << text;
   }
+}
+
+TEST(OnlyChild, IsTheOneThatARequestHas) {
+  Stanza iq;
+  iq.set_payload("<query xmlns=\"q\"><a/></query>");
+  EXPECT_EQ(OnlyChild(iq).ToXml(), "<query xmlns=\"q\"><a/></query>");
+  iq.set_payload(" <query xmlns=\"q\"/>\n");
+  EXPECT_TRUE(OnlyChild(iq).Is("query", "q"));
+  for (const char* none : {"", "text", "<a/><b/>"}) {
+    iq.set_payload(none);
+    EXPECT_EQ(OnlyChild(iq).name(), "") << none;
+  }
+}
+
+TEST(Disco, AnEmptyNameOfAnIdentityIsLeftOut) {
+  Element query("query", "q");
+  AddIdentity(query, "server", "im", "Rook & co");
+  AddIdentity(query, "account", "registered");
+  AddFeature(query, "urn:xmpp:ping");
+  EXPECT_EQ(query.ToXml(),
+            "<query xmlns=\"q\"><identity category=\"server\" type=\"im\" name=\"Rook &amp; co\"/>"
+            "<identity category=\"account\" type=\"registered\"/><feature var=\"urn:xmpp:ping\"/></query>");
 }
 
 TEST(MakeDelay, Xep0203) {

@@ -5,20 +5,14 @@
 #include <deque>
 
 #include "fake_sign_in_ledger.h"
+#include "rookery/testing/hand_clock.h"
 
 namespace rookery::gateway {
 namespace {
 
 using std::chrono::minutes;
 
-class HandClock final : public Clock {
- public:
-  SteadyTime Now() const override { return now; }
-  std::int64_t UnixMillisNow() const override { return 0; }
-  SteadyTime now{};
-};
-
-class GuessGuardTest : public testing::Test {
+class GuessGuardTest : public ::testing::Test {
  protected:
   std::unique_ptr<GuessGuard::Try> Ask(GuessGuard& guard, const std::string& user,
                                        const std::string& network) {
@@ -40,7 +34,7 @@ class GuessGuardTest : public testing::Test {
     return let_through;
   }
 
-  HandClock clock_;
+  testing::HandClock clock_;
   std::uint64_t generation_ = 1;
   FakeSignInLedger ledger_;
   GuessGuard guard_{clock_, {minutes(10), 3, 20, 10}, ledger_};
@@ -52,7 +46,7 @@ TEST_F(GuessGuardTest, AnAccountCanBeGuessedAtSoOftenInAWindow_FromWhateverNetwo
   for (int i = 0; i < 50; ++i) let_through += Guess(guard_, "ann", "net" + std::to_string(i)) ? 1 : 0;
   EXPECT_EQ(let_through, 3);
   EXPECT_TRUE(Guess(guard_, "ben", "net1"));
-  clock_.now += minutes(10);
+  clock_.Advance(minutes(10));
   ledger_.failures.clear();
   EXPECT_EQ(GuessesLetThrough(guard_, "ann", "net1", 50), 3);
 }
@@ -175,7 +169,7 @@ TEST_F(GuessGuardTest, FromWhereTheAccountIsKnown_ItIsGuessedAtNoMoreThanSoOften
   EXPECT_EQ(GuessesLetThrough(other_, "ann", "office", 50), 0);
   EXPECT_NE(Ask(guard_, "ann", "home"), nullptr);
   EXPECT_TRUE(Guess(guard_, "ben", "office"));
-  clock_.now += minutes(10);
+  clock_.Advance(minutes(10));
   ledger_.failures.clear();
   EXPECT_NE(Ask(guard_, "ann", "office"), nullptr);
 }

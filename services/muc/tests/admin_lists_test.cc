@@ -23,14 +23,14 @@ TEST_F(AdminLists, AdminsReadTheListOfBans) {
   const Said said = AdminGet(kAdmin, "<item affiliation='outcast'/>");
   EXPECT_THAT(said, ElementsAre(HasSubstr("<item affiliation=\"outcast\" jid=\"earl@example.org\">"
                                           "<reason>Treason</reason></item></query>")));
-  for (const char* from : {kMember, kModerator, kNobody, kStranger})
+  for (const std::string& from : {kMember, kModerator, kNobody, kStranger})
     EXPECT_EQ(RefusalIn(AdminGet(from, "<item affiliation='outcast'/>")), "auth forbidden") << from;
 }
 
 // Section 9.5, "Service Sends Member List to Admin"; Business Rules, IQ: with the nick, without a role.
 TEST_F(AdminLists, TheListOfMembersHasTheirNicks) {
   driver_.room().SetReservedNick("absent@example.org", "Absent");
-  Give("absent@example.org", v1::AFFILIATION_MEMBER);
+  Affiliate("absent@example.org", v1::AFFILIATION_MEMBER);
   EXPECT_THAT(AdminGet(kAdmin, "<item affiliation='member'/>"),
               ElementsAre(HasSubstr(
                   "<item affiliation=\"member\" jid=\"absent@example.org\" nick=\"Absent\"/>"
@@ -39,11 +39,11 @@ TEST_F(AdminLists, TheListOfMembersHasTheirNicks) {
 
 // Sections 5.2.1, 7.11 and 9.5.
 TEST_F(AdminLists, MembersReadTheirListWhereAddressesAreOpen) {
-  const auto read = [&](const char* from) {
+  const auto read = [&](std::string_view from) {
     const Said said = AdminGet(from, "<item affiliation='member'/>");
     return IsResult(said.front()) ? "read" : RefusalIn(said);
   };
-  Give("hecate@example.org", v1::AFFILIATION_MEMBER);
+  Affiliate("hecate@example.org", v1::AFFILIATION_MEMBER);
   EXPECT_EQ(read(kMember), "auth forbidden");
   EXPECT_EQ(read(kStranger), "auth forbidden");
   // Moderators see addresses anyway.
@@ -64,7 +64,7 @@ TEST_F(AdminLists, MembersReadTheirListWhereAddressesAreOpen) {
 TEST_F(AdminLists, OwnersReadTheListsOfOwnersAndAdmins) {
   for (const char* item : {"<item affiliation='owner'/>", "<item affiliation='admin'/>"}) {
     EXPECT_TRUE(IsResult(AdminGet(kOwner, item).front()));
-    for (const char* from : {kAdmin, kModerator, kMember, kNobody, kStranger})
+    for (const std::string& from : {kAdmin, kModerator, kMember, kNobody, kStranger})
       EXPECT_EQ(RefusalIn(AdminGet(from, item)), "auth forbidden") << from << item;
   }
   driver_.config().set_whois(v1::AUDIENCE_ANYONE);
@@ -96,7 +96,7 @@ TEST_F(AdminLists, ListsThatAreNoneAreBadRequests) {
 // XEP-0059.
 TEST_F(AdminLists, LongListsComeInPages) {
   for (int i = 0; i < 600; ++i)
-    Give("a" + std::to_string(1000 + i) + "@example.org", v1::AFFILIATION_OUTCAST);
+    Affiliate("a" + std::to_string(1000 + i) + "@example.org", v1::AFFILIATION_OUTCAST);
   const std::string set = "<set xmlns='http://jabber.org/protocol/rsm'>";
   Said said = AdminGet(kOwner, "<item affiliation='outcast'/>");
   EXPECT_THAT(said, ElementsAre(AllOf(HasSubstr("<first index=\"0\">a1000@example.org</first>"

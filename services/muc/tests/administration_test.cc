@@ -42,7 +42,7 @@ TEST_F(Administration, AModeratorKicksAndIsTheFirstToHear) {
       ElementsAre(AllOf(HasSubstr("type=\"unavailable\""), HasSubstr("affiliation=\"none\" role=\"none\""),
                         HasSubstr("<actor nick=\"Bard\"/><reason>Avaunt!</reason>"),
                         HasSubstr("<status code=\"110\"/><status code=\"307\"/>"))));
-  for (const char* one : {kOwner, kAdmin, kMember})
+  for (const std::string& one : {kOwner, kAdmin, kMember})
     EXPECT_THAT(To(said, one),
                 ElementsAre(AllOf(HasSubstr("type=\"unavailable\""), HasSubstr("<status code=\"307\"/>"),
                                   Not(HasSubstr("110")))));
@@ -81,7 +81,7 @@ TEST_F(Administration, AModeratorMayKickThemself) {
 
 // Section 8: requests of others are denied.
 TEST_F(Administration, WhoIsNoModeratorChangesNoRole) {
-  for (const char* from : {kMember, kNobody, kStranger})
+  for (const std::string& from : {kMember, kNobody, kStranger})
     for (const char* role : {"none", "visitor", "participant", "moderator"})
       EXPECT_EQ(Role(from, "Polo", role), "auth forbidden") << from << role;
   // Whether there is such a nick is not told.
@@ -90,7 +90,7 @@ TEST_F(Administration, WhoIsNoModeratorChangesNoRole) {
 
 // Section 5.1.3: an admin is a moderator, in the room or not; another session of a moderator's, too.
 TEST_F(Administration, ModeratorsAreKnownByTheirAccount) {
-  Give("hecate@example.org", v1::AFFILIATION_ADMIN);
+  Affiliate("hecate@example.org", v1::AFFILIATION_ADMIN);
   EXPECT_TRUE(IsResult(AdminSet(kStranger, "<item nick='Polo' role='visitor'/>").front()));
   EXPECT_TRUE(IsResult(AdminSet("bard@example.org/phone", "<item nick='Polo' role='participant'/>").front()));
 }
@@ -110,16 +110,16 @@ TEST_F(Administration, AModeratorRevokesAndGrantsVoice) {
 
 // Section 8.4: nobody's voice is taken whose affiliation is at or above one's own.
 TEST_F(Administration, VoiceIsNotTakenFromEqualsOrHigher) {
-  Give("bard@example.org", v1::AFFILIATION_MEMBER);
+  Affiliate("bard@example.org", v1::AFFILIATION_MEMBER);
   EXPECT_EQ(Role(kModerator, "thirdwitch", "visitor"), "cancel not-allowed");
-  Give("bard@example.org", v1::AFFILIATION_NONE);
+  Affiliate("bard@example.org", v1::AFFILIATION_NONE);
   EXPECT_EQ(Role(kModerator, "thirdwitch", "visitor"), "cancel not-allowed");
   EXPECT_TRUE(IsResult(AdminSet(kAdmin, "<item nick='thirdwitch' role='visitor'/>").front()));
 }
 
 // Sections 8.4, 9.7: of admins and owners by nobody.
 TEST_F(Administration, AdminsAndOwnersRemainModerators) {
-  for (const char* from : {kOwner, kAdmin})
+  for (const std::string& from : {kOwner, kAdmin})
     for (const char* nick : {"firstwitch", "secondwitch"})
       for (const char* role : {"participant", "visitor"})
         EXPECT_EQ(Role(from, nick, role), "cancel not-allowed") << from << nick << role;
@@ -181,7 +181,7 @@ TEST_F(Administration, AnAdminBansAnOccupant) {
 // Section 9.2: JIDs match as user@domain, then as domain.
 TEST_F(Administration, ADomainIsBannedButForThoseWhoHaveAnAffiliation) {
   driver_.Put("Rose", "rosencrantz@example.net/a");
-  Give("rosencrantz@example.net", v1::AFFILIATION_MEMBER);
+  Affiliate("rosencrantz@example.net", v1::AFFILIATION_MEMBER);
   AdminSet(kAdmin, "<item affiliation='outcast' jid='example.net'/>");
   EXPECT_EQ(RoleOf("Polo"), v1::ROLE_NONE);
   EXPECT_EQ(RoleOf("Rose"), v1::ROLE_PARTICIPANT);
@@ -205,7 +205,7 @@ TEST_F(Administration, NobodyBansThemselfOrSomebodyHigher) {
   EXPECT_EQ(Affiliation(kAdmin, "wiccarocks@example.org", "outcast"), "cancel conflict");
   EXPECT_EQ(Affiliation(kOwner, "crone1@example.org/other", "outcast"), "cancel conflict");
   EXPECT_EQ(Affiliation(kAdmin, "crone1@example.org", "outcast"), "cancel not-allowed");
-  Give("hecate@example.org", v1::AFFILIATION_ADMIN);
+  Affiliate("hecate@example.org", v1::AFFILIATION_ADMIN);
   EXPECT_EQ(Affiliation(kAdmin, "hecate@example.org", "outcast"), "cancel not-allowed");
   driver_.settings().administrators = {"root@example.org"};
   EXPECT_EQ(Affiliation(kOwner, "root@example.org", "outcast"), "cancel not-allowed");
@@ -213,7 +213,7 @@ TEST_F(Administration, NobodyBansThemselfOrSomebodyHigher) {
 
 // Section 9: requests of others are denied.
 TEST_F(Administration, WhoIsNoAdminChangesNoAffiliation) {
-  for (const char* from : {kMember, kModerator, kNobody, kStranger})
+  for (const std::string& from : {kMember, kModerator, kNobody, kStranger})
     for (const char* affiliation : {"outcast", "none", "member", "admin", "owner"})
       EXPECT_EQ(Affiliation(from, "hecate@example.org", affiliation), "auth forbidden")
           << from << affiliation;
@@ -268,7 +268,7 @@ TEST_F(Administration, MembershipIsRevoked) {
 TEST_F(Administration, WithMembershipSomebodyLeavesAMembersOnlyRoom) {
   driver_.config().set_is_members_only(true);
   const Said said = AdminSet(kAdmin, "<item affiliation='none' jid='hag66@example.org'/>");
-  for (const char* one : {kMember, kOwner})
+  for (const std::string& one : {kMember, kOwner})
     EXPECT_THAT(
         To(said, one),
         ElementsAre(AllOf(HasSubstr("type=\"unavailable\""), HasSubstr("affiliation=\"none\" role=\"none\""),
@@ -350,13 +350,13 @@ TEST_F(Administration, TheLastOwnerRemains) {
 // Implementation Notes, Services: to that one.
 TEST_F(Administration, OfTheAbsentThoseHearWhoSeeAddresses) {
   Said said = AdminSet(kOwner, "<item affiliation='owner' jid='hecate@example.org'/>");
-  for (const char* one : {kOwner, kAdmin, kModerator})
+  for (const std::string& one : {kOwner, kAdmin, kModerator})
     EXPECT_THAT(To(said, one),
                 Contains(AllOf(HasSubstr("<message"), HasSubstr("from=\"coven@conference.example.org\""),
                                HasSubstr("affiliation=\"owner\" jid=\"hecate@example.org\" role=\"none\""),
                                Not(HasSubstr("<status")))))
         << one;
-  for (const char* one : {kMember, kNobody}) EXPECT_THAT(To(said, one), IsEmpty()) << one;
+  for (const std::string& one : {kMember, kNobody}) EXPECT_THAT(To(said, one), IsEmpty()) << one;
   EXPECT_THAT(To(said, "hecate@example.org"),
               ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("affiliation=\"owner\""),
                                 HasSubstr("<status code=\"101\"/>"))));

@@ -1,6 +1,5 @@
 #include "domain/affiliation_versions.h"
 
-#include "domain/administration.h"
 #include "rookery/xmpp/jid.h"
 #include "staffed_room.h"
 

@@ -70,7 +70,7 @@ TEST_F(Avatar, SeveralFormatsHaveSeveralHashes) {
 
 // Section 4.2, "User is not allowed to set vCard-temp".
 TEST_F(Avatar, OthersDoNotPublishIt) {
-  for (const char* from : {kAdmin, kMember, kNobody, kStranger})
+  for (const std::string& from : {kAdmin, kMember, kNobody, kStranger})
     EXPECT_EQ(RefusalIn(Set(from, Photo("YWJj"))), "auth forbidden") << from;
   EXPECT_EQ(driver_.room().state().vcard(), "");
 }
@@ -108,7 +108,7 @@ TEST_F(Avatar, IsForThoseWhoMayEnter) {
   EXPECT_THAT(Info(kStranger), Not(HasSubstr("avatarhash")));
   EXPECT_TRUE(IsResult(Get(kMember).front()));
   driver_.config().set_is_members_only(false);
-  Give("hecate@example.org", v1::AFFILIATION_OUTCAST);
+  Affiliate("hecate@example.org", v1::AFFILIATION_OUTCAST);
   EXPECT_EQ(RefusalIn(Get(kStranger)), "auth forbidden");
 }
 

@@ -1,46 +1,30 @@
 // Presence and nick of one who is in (XEP-0045 sections 7.6 and 7.7).
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "domain/entering.h"
-#include "room_driver.h"
+#include "room_fixture.h"
 
 namespace rookery::muc {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kCrone;
+using testing::kHag;
 using ::testing::Not;
+using testing::RoomTest;
 using ::testing::SizeIs;
 
-const std::string kCrone = "crone1@example.org/desktop";
-const std::string kHag = "hag66@example.org/pda";
 const std::string kPhone = "hag66@example.org/phone";
 
-class ChangingPresenceTest : public ::testing::Test {
+class ChangingPresenceTest : public RoomTest {
  protected:
-  using Said = std::vector<std::string>;
-  ChangingPresenceTest() {
-    driver_.Create();
-    driver_.Put("firstwitch", kCrone, v1::ROLE_MODERATOR);
-    driver_.Put("thirdwitch", kHag);
-  }
+  ChangingPresenceTest() { Gather(); }
   Said Say(std::string_view from, std::string_view nick, std::string_view payload = {}) {
     return driver_.Apply("<presence from='" + std::string(from) + "' to='coven@conference.example.org/" +
-                         std::string(nick) + "' id='ifd1c35'>" + std::string(payload) + "</presence>");
+                         std::string(nick) + "' id='n13mt3l'>" + std::string(payload) + "</presence>");
   }
-  static Said To(const Said& said, std::string_view full_jid) {
-    return testing::RoomDriver::To(said, full_jid);
-  }
-  static ::testing::Matcher<const Said&> IsRefused(const std::string& type, const std::string& condition) {
-    return ElementsAre(AllOf(HasSubstr(" id=\"ifd1c35\" type=\"error\""),
-                             HasSubstr("<error type=\"" + type + "\"><" + condition + " ")));
-  }
-
-  testing::RoomDriver driver_;
 };
 
 // ---- availability (section 7.7)
@@ -51,7 +35,7 @@ TEST_F(ChangingPresenceTest, AvailabilityGoesToAllAndToOneselfWith110) {
               ElementsAre(AllOf(HasSubstr("<show>xa</show><status>gone where the goblins go</status>"),
                                 HasSubstr("role=\"participant\""), Not(HasSubstr("110")))));
   EXPECT_THAT(To(said, kHag), ElementsAre(AllOf(HasSubstr("<show>xa</show>"), HasSubstr("110"),
-                                                HasSubstr("id=\"ifd1c35\""))));
+                                                HasSubstr("id=\"n13mt3l\""))));
 }
 
 TEST_F(ChangingPresenceTest, ThatChangesNothingGoesToOneselfOnly) {

@@ -1,11 +1,8 @@
 #include "domain/entering.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
 
-#include "room_driver.h"
+#include "room_fixture.h"
 
 namespace rookery::muc {
 namespace {
@@ -15,18 +12,16 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kCrone;
+using testing::kHag;
 using ::testing::Not;
+using testing::RoomTest;
 using ::testing::SizeIs;
-using ::testing::StartsWith;
 
 constexpr std::string_view kMuc = "<x xmlns='http://jabber.org/protocol/muc'/>";
-const std::string kCrone = "crone1@example.org/desktop";
-const std::string kHag = "hag66@example.org/pda";
 
-class EnteringTest : public ::testing::Test {
+class EnteringTest : public RoomTest {
  protected:
-  using Said = std::vector<std::string>;
-
   static std::string Presence(std::string_view from, std::string_view nick, std::string_view payload = kMuc) {
     return "<presence from='" + std::string(from) + "' to='coven@conference.example.org/" +
            std::string(nick) + "' id='n13mt3l'>" + std::string(payload) + "</presence>";
@@ -37,23 +32,9 @@ class EnteringTest : public ::testing::Test {
   /// An open room with its owner in it.
   void Open() {
     driver_.Create();
-    driver_.room().ChangeAffiliated("crone1@example.org").set_affiliation(v1::AFFILIATION_OWNER);
-    driver_.Put("firstwitch", kCrone, v1::ROLE_MODERATOR);
+    Affiliate("crone1@example.org", v1::AFFILIATION_OWNER);
+    Put("firstwitch", kCrone, v1::ROLE_MODERATOR);
   }
-  void Affiliate(std::string_view bare, v1::Affiliation affiliation) {
-    driver_.room().ChangeAffiliated(bare).set_affiliation(affiliation);
-  }
-  static Said To(const Said& said, std::string_view full_jid) {
-    return testing::RoomDriver::To(said, full_jid);
-  }
-  /// One error, and nothing else.
-  static ::testing::Matcher<const Said&> IsRefused(const std::string& type, const std::string& condition) {
-    return ElementsAre(AllOf(StartsWith("<presence from=\"coven@conference.example.org/"),
-                             HasSubstr(" id=\"n13mt3l\" type=\"error\""),
-                             HasSubstr("<error type=\"" + type + "\"><" + condition + " ")));
-  }
-
-  testing::RoomDriver driver_;
 };
 
 // ---- entering (XEP-0045 section 7.2)
@@ -100,7 +81,7 @@ TEST_F(EnteringTest, TellsThingsInTheirOrder) {
   // One who may know the affiliations.
   driver_.config().set_member_list_readers(1u << v1::ROLE_PARTICIPANT);
   driver_.config().set_whois(v1::AUDIENCE_ANYONE);
-  driver_.room().ChangeAffiliated("hag66@example.org").set_affiliation(v1::AFFILIATION_MEMBER);
+  Affiliate("hag66@example.org", v1::AFFILIATION_MEMBER);
   const auto step_of = [](const std::string& one) {
     const std::string open_tag = one.substr(0, one.find('>'));
     const bool is_presence = open_tag.starts_with("<presence");

@@ -1,5 +1,6 @@
 #include "domain/hats.h"
 
+#include "domain/hat_list.h"
 #include "staffed_room.h"
 
 namespace rookery::muc {
@@ -140,10 +141,10 @@ TEST_F(Hats, ABanLeavesNoHatBehindThatIsShown) {
 
 TEST_F(Hats, EachCommandIsForThoseWhoMayUseIt) {
   Make(kOwner, kTeacher, "Teacher");
-  for (const char* from : {kAdmin, kMember, kModerator, kNobody, kStranger})
+  for (const std::string& from : {kAdmin, kMember, kModerator, kNobody, kStranger})
     for (const char* node : {"create", "destroy"})
       EXPECT_EQ(RefusalIn(Command(from, node)), "auth forbidden") << from << node;
-  for (const char* from : {kMember, kModerator, kNobody, kStranger})
+  for (const std::string& from : {kMember, kModerator, kNobody, kStranger})
     for (const char* node : {"assign", "unassign", "list-assigned"})
       EXPECT_EQ(RefusalIn(Command(from, node)), "auth forbidden") << from << node;
   EXPECT_EQ(RefusalIn(Assign(kMember, "hag66@example.org", kTeacher)), "auth forbidden");

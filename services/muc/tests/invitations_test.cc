@@ -126,8 +126,8 @@ TEST_F(InvitationsTest, ToWhatIsNoAddressAreRefusedAsAWhole) {
 
 // Section 7.8.2: "a non-existent JID". At the service's own addresses there is nobody.
 TEST_F(InvitationsTest, ToRoomsAreNotFound) {
-  for (const std::string_view to : {kRoom, std::string_view("other@conference.example.org/nick"),
-                                    std::string_view("conference.example.org")})
+  for (const std::string& to :
+       {kRoom, std::string("other@conference.example.org/nick"), std::string("conference.example.org")})
     EXPECT_THAT(Invite(kHag, to), IsError(kHag, "cancel", "item-not-found"));
 }
 

@@ -1,8 +1,6 @@
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+#include "domain/leaving.h"
 
-#include "domain/entering.h"
-#include "room_driver.h"
+#include "room_fixture.h"
 
 namespace rookery::muc {
 namespace {
@@ -11,20 +9,17 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kCrone;
+using testing::kHag;
 using ::testing::Not;
+using testing::RoomTest;
 using ::testing::SizeIs;
 
-const std::string kCrone = "crone1@example.org/desktop";
-const std::string kHag = "hag66@example.org/pda";
-
-class LeavingTest : public ::testing::Test {
+class LeavingTest : public RoomTest {
  protected:
-  using Said = std::vector<std::string>;
   LeavingTest() {
-    driver_.Create();
-    driver_.Put("firstwitch", kCrone, v1::ROLE_MODERATOR);
-    driver_.Put("thirdwitch", kHag);
-    driver_.room().ChangeAffiliated("hag66@example.org").set_affiliation(v1::AFFILIATION_MEMBER);
+    Gather();
+    Affiliate("hag66@example.org", v1::AFFILIATION_MEMBER);
   }
   Said Leave(std::string_view from, std::string_view to = "coven@conference.example.org/thirdwitch",
              std::string_view payload = {}) {
@@ -39,11 +34,6 @@ class LeavingTest : public ::testing::Test {
   static std::string Error(const std::string& condition) {
     return "<error type='cancel'><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
   }
-  static Said To(const Said& said, std::string_view full_jid) {
-    return testing::RoomDriver::To(said, full_jid);
-  }
-
-  testing::RoomDriver driver_;
 };
 
 // ---- by oneself (XEP-0045 section 7.14)

@@ -1,9 +1,6 @@
 #include "domain/occupant_iqs.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "room_driver.h"
+#include "room_fixture.h"
 
 namespace rookery::muc {
 namespace {
@@ -12,24 +9,20 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kCrone;
+using testing::kHag;
 using ::testing::Not;
+using testing::RoomTest;
 using ::testing::SizeIs;
 
-const std::string kCrone = "crone1@example.org/desktop";
-const std::string kHag = "hag66@example.org/pda";
 constexpr std::string_view kPing = "<ping xmlns='urn:xmpp:ping'/>";
 constexpr std::string_view kVersion = "<query xmlns='jabber:iq:version'/>";
 
-class OccupantIqsTest : public ::testing::Test {
+class OccupantIqsTest : public RoomTest {
  protected:
-  using Said = std::vector<std::string>;
-  OccupantIqsTest() {
-    driver_.Create();
-    driver_.Put("firstwitch", kCrone, v1::ROLE_MODERATOR);
-    driver_.Put("thirdwitch", kHag);
-  }
+  OccupantIqsTest() { Gather(); }
   Said Ask(std::string_view from, std::string_view nick, std::string_view payload,
-           const std::string& id = "s2c1", const std::string& type = "get") {
+           const std::string& id = "n13mt3l", const std::string& type = "get") {
     return driver_.Apply(Iq(type, from, nick, id, payload));
   }
   static std::string Iq(const std::string& type, std::string_view from, std::string_view nick,
@@ -39,12 +32,6 @@ class OccupantIqsTest : public ::testing::Test {
   }
   /// The id under which the request that is said went on.
   std::string RelayedId() { return driver_.outcome().said.front().stanza.id(); }
-  static ::testing::Matcher<const Said&> IsRefused(const std::string& type, const std::string& condition) {
-    return ElementsAre(AllOf(HasSubstr(" id=\"s2c1\" type=\"error\""),
-                             HasSubstr("<error type=\"" + type + "\"><" + condition + " ")));
-  }
-
-  testing::RoomDriver driver_;
 };
 
 // ---- XEP-0410
@@ -52,7 +39,7 @@ class OccupantIqsTest : public ::testing::Test {
 TEST_F(OccupantIqsTest, APingOfOnesOwnNickIsAnsweredByTheRoom) {
   EXPECT_THAT(Ask(kHag, "thirdwitch", kPing),
               ElementsAre("<iq from=\"coven@conference.example.org/thirdwitch\" to=\"hag66@example.org/pda\" "
-                          "id=\"s2c1\" type=\"result\"/>"));
+                          "id=\"n13mt3l\" type=\"result\"/>"));
 }
 
 TEST_F(OccupantIqsTest, APingOfOneWhoIsNotInIsNotAcceptable) {
@@ -61,7 +48,7 @@ TEST_F(OccupantIqsTest, APingOfOneWhoIsNotInIsNotAcceptable) {
   EXPECT_THAT(Ask("wiccarocks@example.org/x", "thirdwitch", kPing), IsRefused("cancel", "not-acceptable"));
   EXPECT_THAT(Ask("wiccarocks@example.org/x", "nobody", kPing), IsRefused("cancel", "not-acceptable"));
   testing::RoomDriver nowhere;
-  EXPECT_THAT(nowhere.Apply(Iq("get", kHag, "thirdwitch", "s2c1", kPing)),
+  EXPECT_THAT(nowhere.Apply(Iq("get", kHag, "thirdwitch", "n13mt3l", kPing)),
               IsRefused("cancel", "not-acceptable"));
 }
 
@@ -73,7 +60,7 @@ TEST_F(OccupantIqsTest, APingOfANickThatWasChangedFindsNobody) {
 // XEP-0199.
 TEST_F(OccupantIqsTest, APingOfTheRoomIsAnsweredToAnybody) {
   for (const std::string& from : {kHag, std::string("wiccarocks@example.org/x")})
-    EXPECT_THAT(driver_.Apply("<iq type='get' id='s2c1' from='" + from +
+    EXPECT_THAT(driver_.Apply("<iq type='get' id='n13mt3l' from='" + from +
                               "' to='coven@conference.example.org'>" + std::string(kPing) + "</iq>"),
                 ElementsAre(HasSubstr("type=\"result\"/>")));
 }
@@ -91,7 +78,7 @@ TEST_F(OccupantIqsTest, ARequestGoesToOneSessionAndItsAnswerBack) {
       Ask(kCrone, "thirdwitch", "<query xmlns='jabber:iq:version'><name>Cauldron</name></query>", RelayedId(),
           "result"),
       ElementsAre("<iq from=\"coven@conference.example.org/firstwitch\" to=\"hag66@example.org/pda\" "
-                  "id=\"s2c1\" type=\"result\"><query xmlns=\"jabber:iq:version\"><name>Cauldron</name>"
+                  "id=\"n13mt3l\" type=\"result\"><query xmlns=\"jabber:iq:version\"><name>Cauldron</name>"
                   "</query></iq>"));
 }
 
@@ -119,7 +106,7 @@ TEST_F(OccupantIqsTest, TheNextOwnerOfTheRoomPassesAnAnswerOn) {
   EXPECT_THAT(next.Apply(Iq("error", kCrone, "thirdwitch", RelayedId(),
                             "<error type='cancel'><service-unavailable "
                             "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>")),
-              ElementsAre(AllOf(HasSubstr("to=\"" + kHag + "\""), HasSubstr("id=\"s2c1\""),
+              ElementsAre(AllOf(HasSubstr("to=\"" + kHag + "\""), HasSubstr("id=\"n13mt3l\""),
                                 HasSubstr("<service-unavailable "))));
 }
 
@@ -154,7 +141,7 @@ TEST_F(OccupantIqsTest, APingOfAnotherGoesToIt) {
 
 TEST_F(OccupantIqsTest, RequestsOfThoseWhoAreNotInAreNotAcceptable) {
   EXPECT_THAT(Ask("wiccarocks@example.org/x", "firstwitch", kVersion), IsRefused("cancel", "not-acceptable"));
-  EXPECT_THAT(Ask("wiccarocks@example.org/x", "firstwitch", kVersion, "s2c1", "set"),
+  EXPECT_THAT(Ask("wiccarocks@example.org/x", "firstwitch", kVersion, "n13mt3l", "set"),
               IsRefused("cancel", "not-acceptable"));
 }
 
@@ -191,7 +178,7 @@ TEST_F(OccupantIqsTest, AnIdThatTheRoomHasNotMadeIsIgnored) {
     changed[i] = changed[i] == 'A' ? 'Q' : 'A';
     EXPECT_THAT(Ask(kCrone, "thirdwitch", {}, changed, "result"), IsEmpty()) << i;
   }
-  for (const std::string& forged : {std::string(), std::string("s2c1"), id + id, id.substr(0, 20),
+  for (const std::string& forged : {std::string(), std::string("n13mt3l"), id + id, id.substr(0, 20),
                                     std::string(1023, 'A'), std::string("not base64!")})
     EXPECT_THAT(Ask(kCrone, "thirdwitch", {}, forged, "result"), IsEmpty()) << forged;
   // Nor in another room.

@@ -139,7 +139,7 @@ TEST_F(Ownership, TheFormIsTakenAsItWasGiven) {
 
 // "Service Denies Configuration Access to Non-Owner".
 TEST_F(Ownership, OthersSeeNothingAndChangeNothing) {
-  for (const char* from : {kAdmin, kMember, kModerator, kNobody, kStranger}) {
+  for (const std::string& from : {kAdmin, kMember, kModerator, kNobody, kStranger}) {
     EXPECT_EQ(RefusalIn(OwnerGet(from)), "auth forbidden") << from;
     EXPECT_EQ(RefusalIn(OwnerSet(from, FormWith(Field("muc#roomconfig_publicroom", {"0"})))),
               "auth forbidden");
@@ -347,7 +347,7 @@ TEST_F(Ownership, TheOwnerIsAnsweredFirst) {
 // Section 10.2: "the service MUST remove any non-members from the room".
 TEST_F(Ownership, NonMembersLeaveARoomThatIsForMembersNow) {
   const Said said = SubmitOne("muc#roomconfig_membersonly", "1");
-  for (const char* one : {kNobody, kOwner, kMember})
+  for (const std::string& one : {kNobody, kOwner, kMember})
     EXPECT_THAT(To(said, one), Contains(AllOf(HasSubstr("from=\"coven@conference.example.org/Polo\""),
                                               HasSubstr("type=\"unavailable\""),
                                               HasSubstr("affiliation=\"none\" role=\"none\""),

@@ -1,9 +1,6 @@
 #include "domain/presence.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "room_driver.h"
+#include "room_fixture.h"
 
 namespace rookery::muc {
 namespace {
@@ -12,22 +9,20 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kCrone;
+using testing::kHag;
+using testing::kWicca;
 using ::testing::Not;
+using testing::RoomTest;
 using ::testing::SizeIs;
 
 constexpr std::string_view kNudge = "<presence from='x@example.org/x' to='coven@conference.example.org/x'/>";
-constexpr std::string_view kFirst = "crone1@example.org/desktop";
-constexpr std::string_view kSecond = "wiccarocks@example.org/laptop";
-constexpr std::string_view kThird = "hag66@example.org/pda";
 
-class PresenceTest : public ::testing::Test {
+class PresenceTest : public RoomTest {
  protected:
-  using Said = std::vector<std::string>;
   PresenceTest() {
-    driver_.Create();
-    driver_.Put("firstwitch", std::string(kFirst), v1::ROLE_MODERATOR);
-    driver_.Put("secondwitch", std::string(kSecond));
-    driver_.Put("thirdwitch", std::string(kThird));
+    Gather();
+    Put("secondwitch", kWicca);
   }
   void Say(std::string_view full_jid, std::string_view payload) {
     driver_.room().ChangeSession(full_jid)->mutable_presence()->set_payload(std::string(payload));
@@ -42,9 +37,6 @@ class PresenceTest : public ::testing::Test {
   Said RemoveOne(std::string_view full_jid, const Exit& exit) {
     return driver_.Do(kNudge, [&](Turn& turn) { RemoveSession(turn, full_jid, exit); });
   }
-  static Said To(const Said& said, std::string_view full_jid) {
-    return testing::RoomDriver::To(said, full_jid);
-  }
   xmpp::Stanza Clean(const std::string& children) {
     xmpp::Stanza clean;
     driver_.Do("<presence from='hag66@example.org/pda' to='coven@conference.example.org/thirdwitch'>" +
@@ -52,8 +44,6 @@ class PresenceTest : public ::testing::Test {
                [&](Turn& turn) { clean = CleanPresence(turn); });
     return clean;
   }
-
-  testing::RoomDriver driver_;
 };
 
 // XEP-0045 section 7.2.2, "Service Sends New Occupant's Presence to All Occupants".
@@ -63,23 +53,22 @@ TEST_F(PresenceTest, GoesToAllAndLastToOneselfWith110) {
   EXPECT_THAT(said.back(), AllOf(HasSubstr("to=\"hag66@example.org/pda\""),
                                  HasSubstr("from=\"coven@conference.example.org/thirdwitch\""),
                                  HasSubstr("<status code=\"110\"/>")));
-  EXPECT_THAT(To(said, kFirst), ElementsAre(Not(HasSubstr("110"))));
-  EXPECT_THAT(To(said, kSecond),
-              ElementsAre(AllOf(Not(HasSubstr("110")), HasSubstr("role=\"participant\""))));
+  EXPECT_THAT(To(said, kCrone), ElementsAre(Not(HasSubstr("110"))));
+  EXPECT_THAT(To(said, kWicca), ElementsAre(AllOf(Not(HasSubstr("110")), HasSubstr("role=\"participant\""))));
 }
 
 // Section 7.2.4.
 TEST_F(PresenceTest, OfSemiAnonymousRoomsShowsAddressesToModeratorsAndOneself) {
   const Said said = Broadcast("thirdwitch");
-  EXPECT_THAT(To(said, kFirst), ElementsAre(HasSubstr("jid=\"hag66@example.org/pda\"")));
-  EXPECT_THAT(To(said, kSecond), ElementsAre(Not(HasSubstr("jid="))));
-  EXPECT_THAT(To(said, kThird), ElementsAre(HasSubstr("jid=\"hag66@example.org/pda\"")));
+  EXPECT_THAT(To(said, kCrone), ElementsAre(HasSubstr("jid=\"hag66@example.org/pda\"")));
+  EXPECT_THAT(To(said, kWicca), ElementsAre(Not(HasSubstr("jid="))));
+  EXPECT_THAT(To(said, kHag), ElementsAre(HasSubstr("jid=\"hag66@example.org/pda\"")));
 }
 
 // Section 7.2.3.
 TEST_F(PresenceTest, OfNonAnonymousRoomsShowsAddressesToAll) {
   driver_.config().set_whois(v1::AUDIENCE_ANYONE);
-  EXPECT_THAT(To(Broadcast("thirdwitch"), kSecond), ElementsAre(HasSubstr("jid=\"hag66@example.org/pda\"")));
+  EXPECT_THAT(To(Broadcast("thirdwitch"), kWicca), ElementsAre(HasSubstr("jid=\"hag66@example.org/pda\"")));
 }
 
 TEST_F(PresenceTest, IsOneStanzaForAllWhoSeeTheSame) {
@@ -92,9 +81,9 @@ TEST_F(PresenceTest, IsOneStanzaForAllWhoSeeTheSame) {
 TEST_F(PresenceTest, TellsTheOccupantAloneWhatItsStatusesSay) {
   const Said said = Broadcast("thirdwitch", {Status::kNickAssigned, Status::kNonAnonymousEntered});
   EXPECT_THAT(
-      To(said, kThird),
+      To(said, kHag),
       ElementsAre(HasSubstr("<status code=\"100\"/><status code=\"110\"/><status code=\"210\"/></x>")));
-  EXPECT_THAT(To(said, kFirst), ElementsAre(Not(HasSubstr("<status"))));
+  EXPECT_THAT(To(said, kCrone), ElementsAre(Not(HasSubstr("<status"))));
 }
 
 // Section 8.3.
@@ -122,19 +111,19 @@ TEST_F(PresenceTest, CarriesAnOccupantIdThatIsTheAccountsInThisRoomOnly) {
 
 TEST_F(PresenceTest, OfSeveralSessionsIsOneForOthersAndEachSessionsOwn) {
   driver_.room().AddSession("thirdwitch", "hag66@example.org/phone");
-  Say(kThird, "<show>away</show>");
+  Say(kHag, "<show>away</show>");
   const Said said = Broadcast("thirdwitch");
   ASSERT_THAT(said, SizeIs(4));
-  EXPECT_THAT(To(said, kFirst),
+  EXPECT_THAT(To(said, kCrone),
               ElementsAre(AllOf(HasSubstr("jid=\"hag66@example.org/phone\""), Not(HasSubstr("away")))));
-  EXPECT_THAT(To(said, kThird), ElementsAre(AllOf(HasSubstr("away"), HasSubstr("110"))));
+  EXPECT_THAT(To(said, kHag), ElementsAre(AllOf(HasSubstr("away"), HasSubstr("110"))));
   EXPECT_THAT(To(said, "hag66@example.org/phone"),
               ElementsAre(AllOf(Not(HasSubstr("away")), HasSubstr("110"))));
 }
 
 TEST_F(PresenceTest, OfEqualSessionsIsTheFirstOnes) {
   driver_.room().AddSession("thirdwitch", "hag66@example.org/phone");
-  EXPECT_EQ(ShownSession(*driver_.room().FindNick("thirdwitch")).jid(), kThird);
+  EXPECT_EQ(ShownSession(*driver_.room().FindNick("thirdwitch")).jid(), kHag);
   Say("hag66@example.org/phone", "<show>chat</show>");
   EXPECT_EQ(ShownSession(*driver_.room().FindNick("thirdwitch")).jid(), "hag66@example.org/phone");
 }
@@ -150,10 +139,10 @@ TEST_F(PresenceTest, OneOfSeveralSessionsGoesUnnoticedWhereAnotherIsShown) {
 
 TEST_F(PresenceTest, TheShownOneOfSeveralSessionsGoesAndOthersHearOfTheNext) {
   driver_.room().AddSession("thirdwitch", "hag66@example.org/phone");
-  const Said said = RemoveOne(kThird, {});
-  EXPECT_THAT(To(said, kFirst), ElementsAre(AllOf(HasSubstr("jid=\"hag66@example.org/phone\""),
+  const Said said = RemoveOne(kHag, {});
+  EXPECT_THAT(To(said, kCrone), ElementsAre(AllOf(HasSubstr("jid=\"hag66@example.org/phone\""),
                                                   Not(HasSubstr("unavailable")))));
-  EXPECT_THAT(To(said, kThird), ElementsAre(HasSubstr("type=\"unavailable\"")));
+  EXPECT_THAT(To(said, kHag), ElementsAre(HasSubstr("type=\"unavailable\"")));
   EXPECT_THAT(To(said, "hag66@example.org/phone"), IsEmpty());
 }
 
@@ -163,23 +152,23 @@ TEST_F(PresenceTest, ThatIsNotBroadcastIsHeardByOneselfOnly) {
   driver_.config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);
   driver_.room().ChangeOccupant("thirdwitch")->set_is_shown(false);
   EXPECT_THAT(Broadcast("thirdwitch"), ElementsAre(HasSubstr("to=\"hag66@example.org/pda\"")));
-  EXPECT_THAT(driver_.Do(kNudge, [](Turn& turn) { SendOccupantsTo(turn, kSecond); }),
+  EXPECT_THAT(driver_.Do(kNudge, [](Turn& turn) { SendOccupantsTo(turn, kWicca); }),
               ElementsAre(HasSubstr("/firstwitch")));
 }
 
 TEST_F(PresenceTest, ThatIsNotBroadcastAnyMoreGoesForOthers) {
   driver_.config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);
   const Said said = driver_.Do(kNudge, [](Turn& turn) { UpdateBroadcast(turn); });
-  EXPECT_THAT(To(said, kFirst), SizeIs(2));
-  EXPECT_THAT(To(said, kSecond), ElementsAre(AllOf(HasSubstr("/thirdwitch"), HasSubstr("unavailable"))));
-  EXPECT_THAT(To(said, kThird), ElementsAre(AllOf(HasSubstr("/secondwitch"), HasSubstr("unavailable"))));
+  EXPECT_THAT(To(said, kCrone), SizeIs(2));
+  EXPECT_THAT(To(said, kWicca), ElementsAre(AllOf(HasSubstr("/thirdwitch"), HasSubstr("unavailable"))));
+  EXPECT_THAT(To(said, kHag), ElementsAre(AllOf(HasSubstr("/secondwitch"), HasSubstr("unavailable"))));
   EXPECT_THAT(driver_.Do(kNudge, [](Turn& turn) { UpdateBroadcast(turn); }), IsEmpty());
 }
 
 TEST_F(PresenceTest, ThatIsBroadcastAgainComes) {
   driver_.room().ChangeOccupant("thirdwitch")->set_is_shown(false);
   const Said said = driver_.Do(kNudge, [](Turn& turn) { UpdateBroadcast(turn); });
-  EXPECT_THAT(To(said, kSecond), ElementsAre(Not(HasSubstr("unavailable"))));
+  EXPECT_THAT(To(said, kWicca), ElementsAre(Not(HasSubstr("unavailable"))));
   EXPECT_TRUE(driver_.room().FindNick("thirdwitch")->is_shown());
 }
 
@@ -187,12 +176,12 @@ TEST_F(PresenceTest, ThatIsNotBroadcastIsHeardByModeratorsWhereSomethingIsDone) 
   driver_.config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);
   driver_.room().ChangeOccupant("thirdwitch")->set_is_shown(false);
   const Said changed = Broadcast("thirdwitch", {}, {.actor_nick = "firstwitch"});
-  EXPECT_THAT(To(changed, kFirst), SizeIs(1));
-  EXPECT_THAT(To(changed, kSecond), IsEmpty());
+  EXPECT_THAT(To(changed, kCrone), SizeIs(1));
+  EXPECT_THAT(To(changed, kWicca), IsEmpty());
   const Said kicked = Remove("thirdwitch", {.statuses = {Status::kKicked}});
-  EXPECT_THAT(To(kicked, kFirst), ElementsAre(HasSubstr("<status code=\"307\"/>")));
-  EXPECT_THAT(To(kicked, kSecond), IsEmpty());
-  EXPECT_THAT(To(kicked, kThird), ElementsAre(HasSubstr("<status code=\"110\"/><status code=\"307\"/>")));
+  EXPECT_THAT(To(kicked, kCrone), ElementsAre(HasSubstr("<status code=\"307\"/>")));
+  EXPECT_THAT(To(kicked, kWicca), IsEmpty());
+  EXPECT_THAT(To(kicked, kHag), ElementsAre(HasSubstr("<status code=\"110\"/><status code=\"307\"/>")));
 }
 
 TEST_F(PresenceTest, InACrowdOnlyModeratorsIsBroadcast) {
@@ -214,8 +203,8 @@ TEST_F(PresenceTest, OfOneWhoGoesComesFirstToOneselfThenToAll) {
   for (const std::string& one : said)
     EXPECT_THAT(one, AllOf(HasSubstr("type=\"unavailable\""), HasSubstr("<status>bye</status>"),
                            HasSubstr("affiliation=\"member\" role=\"none\"")));
-  EXPECT_THAT(To(said, kFirst), ElementsAre(HasSubstr("jid=\"hag66@example.org/pda\"")));
-  EXPECT_THAT(To(said, kSecond), ElementsAre(Not(HasSubstr("jid="))));
+  EXPECT_THAT(To(said, kCrone), ElementsAre(HasSubstr("jid=\"hag66@example.org/pda\"")));
+  EXPECT_THAT(To(said, kWicca), ElementsAre(Not(HasSubstr("jid="))));
   EXPECT_EQ(driver_.room().FindNick("thirdwitch"), nullptr);
   EXPECT_TRUE(driver_.room().exists());
 }
@@ -225,7 +214,7 @@ TEST_F(PresenceTest, ATemporaryRoomIsDestroyedWithItsLastOccupant) {
   Remove("firstwitch", {});
   Remove("secondwitch", {});
   EXPECT_TRUE(driver_.room().exists());
-  RemoveOne(kThird, {});
+  RemoveOne(kHag, {});
   EXPECT_FALSE(driver_.room().exists());
 }
 
@@ -235,11 +224,11 @@ TEST_F(PresenceTest, OfADestroyedRoomEverybodyHearsOfOneselfOnly) {
     DestroyRoom(turn, {.extra = "<destroy jid=\"heath@conference.example.org\"/>"});
   });
   ASSERT_THAT(said, SizeIs(3));
-  EXPECT_THAT(To(said, kSecond),
-              ElementsAre(AllOf(HasSubstr("/secondwitch"),
-                                HasSubstr("<item affiliation=\"none\" role=\"none\" jid=\"" +
-                                          std::string(kSecond) + "\"/>"),
-                                HasSubstr("<destroy jid=\"heath@conference.example.org\"/></x>"))));
+  EXPECT_THAT(
+      To(said, kWicca),
+      ElementsAre(AllOf(HasSubstr("/secondwitch"),
+                        HasSubstr("<item affiliation=\"none\" role=\"none\" jid=\"" + kWicca + "\"/>"),
+                        HasSubstr("<destroy jid=\"heath@conference.example.org\"/></x>"))));
   EXPECT_FALSE(driver_.room().exists());
 }
 

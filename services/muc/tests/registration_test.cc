@@ -72,7 +72,7 @@ TEST_F(Registration, WhoIsRegisteredIsToldTheNick) {
 
 // "User Is Not Allowed to Register".
 TEST_F(Registration, OutcastsDoNotRegister) {
-  Give("hecate@example.org", v1::AFFILIATION_OUTCAST);
+  Affiliate("hecate@example.org", v1::AFFILIATION_OUTCAST);
   EXPECT_EQ(RefusalIn(Get(kStranger)), "cancel not-allowed");
   EXPECT_EQ(RefusalIn(Register(kStranger, "Hecate")), "cancel not-allowed");
 }
@@ -186,7 +186,7 @@ TEST_F(Registration, InAMembersOnlyRoomAdminsAreAsked) {
                              Field("muc#register_email", "hecate@broom") + Field("unknown", "not passed on"));
   EXPECT_TRUE(IsResult(said.front()));
   EXPECT_EQ(AffiliationOf("hecate@example.org"), v1::AFFILIATION_NONE);
-  for (const char* one : {kOwner, kAdmin})
+  for (const std::string& one : {kOwner, kAdmin})
     EXPECT_THAT(
         To(said, one),
         ElementsAre(AllOf(HasSubstr("<message from=\"coven@conference.example.org\""),
@@ -196,7 +196,7 @@ TEST_F(Registration, InAMembersOnlyRoomAdminsAreAsked) {
                           HasSubstr("<value>hecate@broom</value>"), Not(HasSubstr("not passed on")),
                           HasSubstr("<field var=\"muc#register_allow\" type=\"boolean\""))))
         << one;
-  for (const char* one : {kMember, kModerator, kNobody}) EXPECT_THAT(To(said, one), IsEmpty()) << one;
+  for (const std::string& one : {kMember, kModerator, kNobody}) EXPECT_THAT(To(said, one), IsEmpty()) << one;
 }
 
 TEST_F(Registration, WhereNoAdminIsInTheyAreAskedOutside) {
@@ -229,7 +229,7 @@ TEST_F(Registration, AnAdminLetsSomebodyIn) {
 TEST_F(Registration, OthersLetNobodyIn) {
   const std::string form = Field("muc#jid", "hecate@example.org") + Field("muc#register_roomnick", "Hecate") +
                            Field("muc#register_allow", "1");
-  for (const char* from : {kMember, kModerator, kNobody, kStranger})
+  for (const std::string& from : {kMember, kModerator, kNobody, kStranger})
     EXPECT_EQ(RefusalIn(Answer(from, form)), "auth forbidden") << from;
   EXPECT_EQ(AffiliationOf("hecate@example.org"), v1::AFFILIATION_NONE);
 }
@@ -248,7 +248,7 @@ TEST_F(Registration, AnAdminsAnswerIsChecked) {
             "modify not-acceptable");
   EXPECT_EQ(RefusalIn(Answer(kAdmin, jid + Field("muc#register_roomnick", "Polo") + allow)),
             "cancel conflict");
-  Give("hecate@example.org", v1::AFFILIATION_OUTCAST);
+  Affiliate("hecate@example.org", v1::AFFILIATION_OUTCAST);
   EXPECT_EQ(RefusalIn(Answer(kAdmin, jid + nick + allow)), "cancel not-allowed");
 }
 

@@ -131,7 +131,7 @@ TEST_F(RoomDisco, TheFormTellsMore) {
 TEST_F(RoomDisco, StrangersDoNotSeeInside) {
   xmpp::SetPayload(*driver_.room().ChangeState().mutable_subject()->mutable_stanza(),
                    xmpp::Element("subject", "jabber:client").SetText("Spells"));
-  const auto sees = [&](const char* from) {
+  const auto sees = [&](std::string_view from) {
     const std::string info = Info(from);
     EXPECT_EQ(FieldOf(info, "muc#roominfo_subject").empty(), FieldOf(info, "muc#roominfo_occupants").empty());
     return !FieldOf(info, "muc#roominfo_subject").empty();
@@ -148,7 +148,7 @@ TEST_F(RoomDisco, StrangersDoNotSeeInside) {
   driver_.config().set_password("cauldronburn");
   EXPECT_FALSE(sees(kStranger));
   driver_.config().clear_password();
-  Give("hecate@example.org", v1::AFFILIATION_OUTCAST);
+  Affiliate("hecate@example.org", v1::AFFILIATION_OUTCAST);
   EXPECT_FALSE(sees(kStranger));
 }
 

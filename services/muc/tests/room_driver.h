@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "domain/presence.h"
-#include "domain/turn.h"
+#include "domain/room_stanzas.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/stanza.h"
 

@@ -1,8 +1,6 @@
 // One room from its making to its end, through all use cases together.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "room_driver.h"
+#include "room_fixture.h"
 
 namespace rookery::muc {
 namespace {
@@ -11,15 +9,13 @@ using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
+using testing::kCrone;
+using testing::kHag;
 using ::testing::Not;
+using testing::RoomTest;
 
-constexpr char kCrone[] = "crone1@example.org/desktop";
-constexpr char kHag[] = "hag66@example.org/pda";
-
-class RoomLife : public ::testing::Test {
+class RoomLife : public RoomTest {
  protected:
-  using Said = std::vector<std::string>;
   Said Enter(const std::string& from, const std::string& nick, const std::string& in_x = {}) {
     return driver_.Apply("<presence from='" + from + "' to='coven@conference.example.org/" + nick +
                          "'><x xmlns='http://jabber.org/protocol/muc'>" + in_x + "</x></presence>");
@@ -34,9 +30,6 @@ class RoomLife : public ::testing::Test {
   Said Administer(const std::string& from, const std::string& items) {
     return Iq(from, "set", "<query xmlns='http://jabber.org/protocol/muc#admin'>" + items + "</query>");
   }
-  static Said To(const Said& said, std::string_view jid) { return testing::RoomDriver::To(said, jid); }
-
-  testing::RoomDriver driver_;
 };
 
 // XEP-0045 sections 10.1.2, 7.2, 9.1, 7.2.7 and 10.9.

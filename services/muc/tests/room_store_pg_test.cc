@@ -3,6 +3,7 @@
 
 #include "adapters/pg_room_store.h"
 #include "migrations.h"
+#include "rookery/testing/hand_clock.h"
 #include "rookery/testing/postgres_server.h"
 #include "rookery/testing/recording_pool.h"
 #include "room_list_scenarios.h"
@@ -172,13 +173,6 @@ TEST_F(PgRooms, ARoomIsNotLoadedInTheMiddleOfASave) {
   EXPECT_GT(loads, 20);
 }
 
-class HandClock final : public Clock {
- public:
-  SteadyTime Now() const override { return now; }
-  std::int64_t UnixMillisNow() const override { return 0; }
-  SteadyTime now;
-};
-
 class PgManyRooms : public PgRooms {
  protected:
   static constexpr std::int64_t kRooms = 4 * PgRoomList::kCounted;
@@ -235,7 +229,7 @@ class PgManyRooms : public PgRooms {
     return query;
   }
 
-  HandClock clock_;
+  testing::HandClock clock_;
 };
 
 TEST_F(PgManyRooms, APageCostsWhatItShows) {
@@ -274,7 +268,7 @@ TEST_F(PgManyRooms, TheirNumberIsRemembered) {
   page = *Run(store_->List(Query()));
   EXPECT_EQ(page.rooms.front().room, Room(1));
   EXPECT_EQ(page.count, kRooms);
-  clock_.now += std::chrono::minutes(1);
+  clock_.Advance(std::chrono::minutes(1));
   EXPECT_EQ(Run(store_->List(Query()))->count, kRooms - 1);
   // As far as they are counted for a page, its number is known.
   RoomQuery query = Query();

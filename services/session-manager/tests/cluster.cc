@@ -50,7 +50,7 @@ sharding::OwnerOptions OwnedBy(const Settings& settings, sharding::OwnerOptions 
 }
 }  // namespace
 
-Node::Node(int n, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDatabase& database,
+Node::Node(int n, asio::io_context& io, testing::HandClock& clock, FakeLog& log, MemoryDatabase& database,
            FakeRoster& roster, FakeDirectory& directory, const Settings& s, sharding::OwnerOptions options)
     : number(n),
       settings(Named(s, n)),

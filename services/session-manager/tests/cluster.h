@@ -19,6 +19,7 @@
 #include "fakes.h"
 #include "ports/gateway_peer.h"
 #include "rookery/telemetry/metrics.h"
+#include "rookery/testing/hand_clock.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {
@@ -72,7 +73,7 @@ struct Client {
 /// A session-manager process: the Domain over fakes.
 class Node {
  public:
-  Node(int number, asio::io_context& io, FakeClock& clock, FakeLog& log, MemoryDatabase& database,
+  Node(int number, asio::io_context& io, testing::HandClock& clock, FakeLog& log, MemoryDatabase& database,
        FakeRoster& roster, FakeDirectory& directory, const Settings& settings,
        sharding::OwnerOptions options);
 
@@ -221,7 +222,7 @@ class Cluster : public ::testing::Test {
   Settings settings_;
   sharding::OwnerOptions owner_options_;
   asio::io_context io_;
-  FakeClock clock_;
+  testing::HandClock clock_;
   FakeLog log_{kShards};
   MemoryDatabase database_;
   FakeRoster roster_;

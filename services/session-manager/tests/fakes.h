@@ -27,20 +27,6 @@
 
 namespace rookery::session_manager {
 
-class FakeClock final : public Clock {
- public:
-  SteadyTime Now() const override { return now_; }
-  std::int64_t UnixMillisNow() const override { return 1'700'000'000'000 + elapsed_.count(); }
-  void Advance(std::chrono::milliseconds by) {
-    now_ += by;
-    elapsed_ += by;
-  }
-
- private:
-  SteadyTime now_ = SteadyTime{} + std::chrono::hours(1);
-  std::chrono::milliseconds elapsed_{0};
-};
-
 /// The topics in memory. An append waits in `in_flight` until Flush: a process may die before.
 class FakeLog {
  public:

@@ -10,29 +10,10 @@
 #include <future>
 #include <optional>
 
+#include "rookery/testing/fake_registry.h"
+
 namespace rookery::session_manager {
 namespace {
-
-/// Tells of the instances that the test names.
-class FakeRegistry final : public routing::Registry {
- public:
-  void Announce(std::string, routing::Instance, std::function<void(const absl::Status&)>) override {}
-  bool is_announced() const override { return true; }
-  const Incarnation& incarnation() const override { return incarnation_; }
-  Task<void> Withdraw() override { co_return; }
-  void Watch(std::string, std::function<void(const std::vector<routing::Instance>&)>) override {}
-  const std::vector<routing::Instance>& Instances(std::string_view) const override { return instances; }
-  bool is_complete(std::string_view) const override { return true; }
-  void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
-  Task<absl::StatusOr<std::vector<routing::OwnerEntry>>> ReadShards(std::string) override {
-    co_return absl::UnavailableError("Redis is away");
-  }
-
-  std::vector<routing::Instance> instances;
-
- private:
-  Incarnation incarnation_;
-};
 
 /// An instance of roster.
 class RosterInstance final : public roster::v1::RosterService::Service {
@@ -68,9 +49,9 @@ class RosterInstance final : public roster::v1::RosterService::Service {
 TEST(GrpcRosterTest, OneOfTwoInstancesIsFrozen_EverybodysSettingsAreKnownAMomentLater) {
   constexpr std::chrono::seconds kDeadline{20};
   asio::io_context io;
-  FakeRegistry registry;
+  testing::FakeRegistry registry;
   RosterInstance frozen, well;
-  registry.instances = {{"roster-1", frozen.address()}, {"roster-2", well.address()}};
+  registry.instances["roster"] = {{"roster-1", frozen.address()}, {"roster-2", well.address()}};
   frozen.is_frozen = true;
   GrpcRoster roster(io, registry, {.tls = {}, .service = {}, .default_deadline = kDeadline});
   for (int i = 0; i < 4 || frozen.calls == 0; ++i) {

@@ -10,6 +10,7 @@
 
 #include "rookery/rpc/unary.h"
 #include "rookery/telemetry/log.h"
+#include "rookery/testing/fake_registry.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -18,39 +19,6 @@ constexpr std::uint32_t kShards = 8;
 const std::string kJid = "conference.localhost";
 const events::Home kHome = events::HomeWith(
     events::Service::kMuc, events::Topology({kShards, kShards, kShards, kShards}), "conference.localhost");
-
-/// Tells of the owners that the test names.
-class FakeRegistry final : public routing::Registry {
- public:
-  void Announce(std::string, routing::Instance, std::function<void(const absl::Status&)>) override {}
-  bool is_announced() const override { return true; }
-  const Incarnation& incarnation() const override { return incarnation_; }
-  Task<void> Withdraw() override { co_return; }
-  void Watch(std::string, std::function<void(const std::vector<routing::Instance>&)>) override {}
-  const std::vector<routing::Instance>& Instances(std::string_view service) const override {
-    return service == "muc" ? muc : none_;
-  }
-  bool is_complete(std::string_view) const override { return false; }
-  void PublishShards(std::map<std::uint32_t, std::int64_t>) override {}
-  Task<absl::StatusOr<std::vector<routing::OwnerEntry>>> ReadShards(std::string service) override {
-    ++reads;
-    EXPECT_EQ(service, "muc");
-    if (is_away) co_return absl::UnavailableError("Redis is away");
-    std::vector<routing::OwnerEntry> owners;
-    if (!owner.empty()) owners.push_back({kHome.partition, 1, "muc-1", owner});
-    owners.push_back({(kHome.partition + 1) % kShards, 1, "muc-9", "127.0.0.1:1"});
-    co_return owners;
-  }
-
-  std::vector<routing::Instance> muc;
-  std::string owner;
-  bool is_away = false;
-  int reads = 0;
-
- private:
-  std::vector<routing::Instance> none_;
-  Incarnation incarnation_;
-};
 
 /// An instance of muc.
 class Muc final : public disco::v1::DiscoService::Service {
@@ -113,22 +81,28 @@ class GrpcServiceDiscoTest : public ::testing::Test {
     return info.status();
   }
 
+  /// Redis: who owns the room's shard; another one is always somebody else's.
+  void Publish(const Muc& owner) {
+    registry_.owners = {{kHome.partition, 1, "muc-1", owner.address()}, kOther};
+  }
+
+  inline static const routing::OwnerEntry kOther{(kHome.partition + 1) % kShards, 1, "muc-9", "127.0.0.1:1"};
   asio::io_context io_;
-  FakeRegistry registry_;
+  testing::FakeRegistry registry_;
   GrpcServiceDisco disco_{
       io_, registry_, {.tls = {}, .service = {}, .default_deadline = std::chrono::milliseconds(1'000)}};
 };
 
 TEST_F(GrpcServiceDiscoTest, AServiceIsThereWhileAProcessIsRegistered) {
   EXPECT_FALSE(disco_.IsThere(events::Service::kMuc));
-  registry_.muc.push_back({"muc-1", "127.0.0.1:1"});
+  registry_.instances["muc"].push_back({"muc-1", "127.0.0.1:1"});
   EXPECT_TRUE(disco_.IsThere(events::Service::kMuc));
   EXPECT_FALSE(disco_.IsThere(events::Service::kSearch));
 }
 
 TEST_F(GrpcServiceDiscoTest, AsksTheOwnerAndRemembersIt) {
   Muc owner;
-  registry_.owner = owner.address();
+  Publish(owner);
   EXPECT_TRUE(Ask(0x1234).ok());
   EXPECT_EQ(owner.trace_id, telemetry::TraceId(0x1234));
   disco::v1::ListDiscoItemsRequest request;
@@ -136,16 +110,16 @@ TEST_F(GrpcServiceDiscoTest, AsksTheOwnerAndRemembersIt) {
   const auto items = Run(disco_.Items(kHome, std::move(request), 0));
   ASSERT_TRUE(items.ok());
   EXPECT_EQ(items->items_size(), 1);
-  EXPECT_EQ(registry_.reads, 1);
+  EXPECT_EQ(registry_.reads, std::vector<std::string>{"muc"});
   // An owner that stays is found without Redis.
   registry_.is_away = true;
   EXPECT_TRUE(Ask().ok());
-  EXPECT_EQ(registry_.reads, 1);
+  EXPECT_EQ(registry_.reads, std::vector<std::string>{"muc"});
 }
 
 TEST_F(GrpcServiceDiscoTest, WhatTheOwnerSaysIsTheAnswer) {
   Muc owner;
-  registry_.owner = owner.address();
+  Publish(owner);
   owner.status = grpc::Status(grpc::StatusCode::NOT_FOUND, "no such node");
   EXPECT_EQ(Ask().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(owner.calls, 1);
@@ -155,27 +129,28 @@ TEST_F(GrpcServiceDiscoTest, AnotherOwnerIsFoundWhenTheOldOneIsGone) {
   Muc next;
   {
     Muc owner;
-    registry_.owner = owner.address();
+    Publish(owner);
     EXPECT_TRUE(Ask().ok());
   }
   EXPECT_EQ(Ask().code(), absl::StatusCode::kUnavailable) << "nobody has taken over yet";
-  registry_.owner = next.address();
+  Publish(next);
   EXPECT_TRUE(Ask().ok());
 }
 
 TEST_F(GrpcServiceDiscoTest, AnotherOwnerIsFoundWhenTheOldOneSaysThatItIsNone) {
   Muc owner, next;
-  registry_.owner = owner.address();
+  Publish(owner);
   EXPECT_TRUE(Ask().ok());
   owner.status = grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "not owned here");
   EXPECT_EQ(Ask().code(), absl::StatusCode::kUnavailable) << "Redis does not know the next one yet";
   EXPECT_EQ(owner.calls, 2) << "the same one is not asked again";
-  registry_.owner = next.address();
+  Publish(next);
   EXPECT_TRUE(Ask().ok());
   EXPECT_EQ(next.calls, 1);
 }
 
 TEST_F(GrpcServiceDiscoTest, NobodyToAskIsUnavailable) {
+  registry_.owners = {kOther};
   EXPECT_EQ(Ask().code(), absl::StatusCode::kUnavailable);
   registry_.is_away = true;
   EXPECT_EQ(Ask().code(), absl::StatusCode::kUnavailable);
@@ -183,7 +158,7 @@ TEST_F(GrpcServiceDiscoTest, NobodyToAskIsUnavailable) {
 
 TEST_F(GrpcServiceDiscoTest, AFrozenOwnerCostsNoMoreThanTheDeadline) {
   Muc owner;
-  registry_.owner = owner.address();
+  Publish(owner);
   owner.is_frozen = true;
   EXPECT_EQ(Ask().code(), absl::StatusCode::kDeadlineExceeded);
 }

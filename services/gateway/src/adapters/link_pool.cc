@@ -11,8 +11,6 @@
 namespace rookery::gateway {
 namespace {
 
-constexpr BackoffOptions kRetry{.first = std::chrono::milliseconds(100),
-                                .max = std::chrono::milliseconds(2'000)};
 // More than any cluster has: whoever says so is no session-manager of ours.
 constexpr int kMaxKnown = 10'000;
 
@@ -151,7 +149,7 @@ class LinkPool::Peer final : public rpc::GatewayLinkHandler, public std::enable_
   LinkPool& pool_;
   routing::Instance instance_;
   runtime::Timer timer_;
-  BackoffDelays retry_{kRetry};
+  BackoffDelays retry_{kBackendRetries};
   std::unique_ptr<rpc::GatewayLink> link_;
   LinkId id_ = 0;
   std::vector<routing::Instance> known_;  // as it told last

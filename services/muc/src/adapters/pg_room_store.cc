@@ -1,6 +1,5 @@
 #include "adapters/pg_room_store.h"
 
-#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -16,13 +15,10 @@ namespace {
 
 constexpr std::size_t kSecretBytes = 32;
 
+using pg::LaneOf;
 using pg::Param;
 
 static_assert(v1::AFFILIATION_OWNER == 4, "the index of owners names it");
-
-std::uint64_t LaneOf(std::string_view room) { return std::hash<std::string_view>{}(room); }
-/// Archive ids are less than 2^63.
-std::int64_t Signed(std::uint64_t id) { return static_cast<std::int64_t>(id); }
 
 const pg::ClaimTable& Claims() {
   static const pg::ClaimTable kTable("muc_shard_writers");
@@ -169,16 +165,16 @@ void AddWritten(const RoomChanges& changes, std::vector<Param>& params, std::vec
   params.push_back(Param::TextArray(nicks));
   params.push_back(Param::BytesArray(rows));
 
-  std::map<std::int64_t, const v1::PastMessage*> history;
+  std::map<std::uint64_t, const v1::PastMessage*> history;
   for (const v1::PastMessage& message : changes.history)
-    if (message.archive_id() >= changes.history_from) history[Signed(message.archive_id())] = &message;
-  std::vector<std::int64_t> ids;
+    if (message.archive_id() >= changes.history_from) history[message.archive_id()] = &message;
+  std::vector<std::uint64_t> ids;
   std::vector<std::string> messages;
   for (const auto& [id, message] : history) {
     ids.push_back(id);
     messages.push_back(message->SerializeAsString());
   }
-  params.push_back(Param::IntArray(ids));
+  params.push_back(Param::IdArray(ids));
   params.push_back(Param::BytesArray(messages));
 }
 
@@ -265,7 +261,7 @@ Task<absl::Status> PgRoomStore::Save(std::uint32_t shard, std::int64_t epoch, Ro
       sql = &UpdateSql();
       params.push_back(Param::TextArray(forgotten));
       params.push_back(Param::TextArray(gone));
-      params.push_back(Param::Int(Signed(changes.history_from)));
+      params.push_back(Param::Id(changes.history_from));
     }
   }
   const absl::Status saved =

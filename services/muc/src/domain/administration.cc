@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "domain/affiliations.h"
 #include "domain/nicks.h"
 #include "domain/presence.h"
 #include "domain/privileges.h"
@@ -241,21 +242,8 @@ class AdminRequest {
 
 }  // namespace
 
-bool IsRemembered(const v1::Affiliated& entry) {
-  return entry.affiliation() != v1::AFFILIATION_NONE || !entry.nick().empty() || !entry.hats().empty();
-}
-
-std::optional<ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added) {
-  if (added <= 0) return std::nullopt;
-  const auto& affiliations = turn.room.affiliations();
-  const auto count = std::count_if(affiliations.begin(), affiliations.end(),
-                                   [](const auto& entry) { return IsRemembered(entry.second); });
-  return count + added > turn.settings.max_affiliations ? std::optional(ErrorCondition::kResourceConstraint)
-                                                        : std::nullopt;
-}
-
 void OnAdminGet(Turn& turn) {
-  const xmpp::Element query = PayloadOf(turn);
+  const xmpp::Element query = xmpp::OnlyChild(turn.stanza);
   const std::vector<const xmpp::Element*> items = ItemsOf(query);
   if (items.size() != 1) return turn.Refuse(ErrorCondition::kBadRequest);
   const std::string* role = items.front()->FindAttr("role");
@@ -273,7 +261,7 @@ void OnAdminGet(Turn& turn) {
 }
 
 void OnAdminSet(Turn& turn) {
-  const xmpp::Element query = PayloadOf(turn);
+  const xmpp::Element query = xmpp::OnlyChild(turn.stanza);
   const std::vector<const xmpp::Element*> items = ItemsOf(query);
   if (items.empty()) return turn.Refuse(ErrorCondition::kBadRequest);
   if (items.size() > static_cast<std::size_t>(turn.settings.max_items))

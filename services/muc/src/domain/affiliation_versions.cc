@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "domain/administration.h"
 #include "domain/presence.h"
 #include "domain/privileges.h"
 #include "domain/request.h"

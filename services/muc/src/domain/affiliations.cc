@@ -1,13 +1,12 @@
-// How an affiliation or a role changes, and who is told (XEP-0045 sections 8 to 10). Whether it may is
-// decided before (privileges.h).
+#include "domain/affiliations.h"
+
 #include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "domain/administration.h"
 #include "domain/affiliation_versions.h"
-#include "domain/invitations.h"
+#include "domain/mediated_invitation.h"
 #include "domain/presence.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
@@ -180,6 +179,16 @@ void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string
   }
   turn.room.ChangeOccupant(nick)->set_role(role);
   BroadcastAvailable(turn, *occupant, {}, deed);
+}
+
+std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added) {
+  if (added <= 0) return std::nullopt;
+  const auto& affiliations = turn.room.affiliations();
+  const auto count = std::count_if(affiliations.begin(), affiliations.end(),
+                                   [](const auto& entry) { return IsRemembered(entry.second); });
+  return count + added > turn.settings.max_affiliations
+             ? std::optional(xmpp::ErrorCondition::kResourceConstraint)
+             : std::nullopt;
 }
 
 }  // namespace rookery::muc

@@ -10,7 +10,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "domain/messages.h"
 #include "domain/presence.h"
 #include "domain/request.h"
 #include "rookery/xmpp/element.h"
@@ -87,7 +86,7 @@ void OnVcardSet(Turn& turn) {
   Room& room = turn.room;
   if (turn.AffiliationOf(turn.sender()) != v1::AFFILIATION_OWNER)
     return turn.Refuse(ErrorCondition::kForbidden, "Only owners set the avatar of a room.");
-  const xmpp::Element vcard = PayloadOf(turn);
+  const xmpp::Element vcard = xmpp::OnlyChild(turn.stanza);
   const std::string text = vcard.ToXml(xmpp::ns::kClient);
   if (text.size() > static_cast<std::size_t>(turn.settings.max_vcard_bytes))
     return turn.Refuse(ErrorCondition::kNotAcceptable, "The vCard is too large.");

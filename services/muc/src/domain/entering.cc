@@ -6,13 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include "domain/administration.h"
 #include "domain/affiliation_versions.h"
 #include "domain/avatar.h"
-#include "domain/messages.h"
+#include "domain/history.h"
 #include "domain/nicks.h"
 #include "domain/ownership.h"
 #include "domain/presence.h"
+#include "domain/subject.h"
 #include "rookery/base/scram.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
@@ -138,7 +138,8 @@ void Welcome(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<St
   SendOccupantsTo(turn, from);
   TellSelf(turn, *room.FindSession(from), from, std::move(statuses), {.extra = MarkOfPresent(room)});
   SendAvatarHash(turn, {from});
-  SendHistoryAndSubject(turn, from, muc ? muc->Find("history", xmpp::ns::kMuc) : nullptr);
+  SendHistory(turn, from, muc ? muc->Find("history", xmpp::ns::kMuc) : nullptr);
+  SendSubject(turn, from);
 }
 
 /// The sender is not in, and the room exists.

@@ -8,10 +8,5 @@ namespace rookery::muc {
 /// (section 10.1), or is refused; who is in under this nick changes presence (section 7.7), who is in under
 /// another changes the nick (section 7.6). GC 1.0 too.
 void OnAvailable(Turn& turn);
-/// `unavailable`: the session leaves (section 7.14), whatever nick it is addressed to.
-void OnUnavailable(Turn& turn);
-/// An error that an occupant's client or server returns for what the room has sent: the session is taken out
-///, with 333. `turn.stanza` is of any kind.
-void OnOccupantError(Turn& turn);
 
 }  // namespace rookery::muc

@@ -1,7 +1,5 @@
 #include "domain/hats.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -9,13 +7,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
-#include "domain/administration.h"
-#include "domain/messages.h"
+#include "domain/affiliations.h"
+#include "domain/hat_list.h"
 #include "domain/presence.h"
 #include "domain/privileges.h"
 #include "domain/request.h"
+#include "rookery/xmpp/disco.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
@@ -63,13 +61,6 @@ struct Command {
   xmpp::Form (*form)(const Turn&);
   void (*run)(const Execution&, const xmpp::Form&);
 };
-
-const v1::Hat* FindHat(const Room& room, std::string_view uri) {
-  const auto& hats = room.state().hats();
-  const auto it =
-      std::find_if(hats.begin(), hats.end(), [&](const v1::Hat& hat) { return hat.uri() == uri; });
-  return it == hats.end() ? nullptr : &*it;
-}
 
 bool Wears(const v1::Affiliated& entry, std::string_view uri) {
   return std::any_of(entry.hats().begin(), entry.hats().end(),
@@ -318,17 +309,10 @@ void AskFor(const Execution& execution, const Command& command) {
   execution.turn.Answer(reply);
 }
 
-void AppendAttribute(std::string& out, std::string_view name, std::string_view value) {
-  if (value.empty()) return;
-  out.append(" ").append(name).append("=\"");
-  xmpp::AppendEscaped(out, value);
-  out.push_back('"');
-}
-
 }  // namespace
 
 void OnCommand(Turn& turn) {
-  const xmpp::Element request = PayloadOf(turn);
+  const xmpp::Element request = xmpp::OnlyChild(turn.stanza);
   Execution execution{turn, request.Attr("node"), std::string(request.Attr("sessionid"))};
   const Command* command = FindCommand(execution.node);
   if (command == nullptr) return turn.Refuse(ErrorCondition::kItemNotFound);
@@ -367,43 +351,10 @@ void AddCommandItems(const Turn& turn, xmpp::Element& query) {
 bool AddCommandInfo(const Turn& turn, std::string_view node, xmpp::Element& query) {
   const Command* command = FindCommand(node);
   if (command == nullptr || !MayUse(turn, *command)) return false;
-  query.Add("identity")
-      .SetAttr("category", "automation")
-      .SetAttr("type", "command-node")
-      .SetAttr("name", command->title);
-  query.Add("feature").SetAttr("var", xmpp::ns::kCommands);
-  query.Add("feature").SetAttr("var", xmpp::ns::kDataForms);
+  xmpp::AddIdentity(query, "automation", "command-node", command->title);
+  xmpp::AddFeature(query, xmpp::ns::kCommands);
+  xmpp::AddFeature(query, xmpp::ns::kDataForms);
   return true;
-}
-
-bool IsHats(const xmpp::Element& child) { return child.Is("hats", xmpp::ns::kHats); }
-
-std::string HatsOf(const Room& room, std::string_view bare) {
-  const v1::Affiliated* entry = room.FindAffiliated(bare);
-  if (entry == nullptr || entry->hats().empty()) return {};
-  std::string hats = "<hats xmlns=\"" + std::string(xmpp::ns::kHats) + "\">";
-  for (const v1::Hat& worn : entry->hats()) {
-    const v1::Hat* hat = FindHat(room, worn.uri());
-    if (hat == nullptr) continue;
-    hats.append("<hat");
-    AppendAttribute(hats, "title", hat->title());
-    AppendAttribute(hats, "uri", hat->uri());
-    AppendAttribute(hats, "hue", hat->hue());
-    AppendAttribute(hats, "xml:lang", hat->lang());
-    hats.append("/>");
-  }
-  return hats.append("</hats>");
-}
-
-std::string HashOfHats(const Room& room) {
-  if (room.state().hats().empty()) return {};
-  std::string text;
-  for (const v1::Hat& hat : room.state().hats())
-    for (const std::string* part : {&hat.uri(), &hat.title(), &hat.hue()}) text.append(*part).push_back('\0');
-  std::array<unsigned char, EVP_MAX_MD_SIZE> hash;
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), hash.data(), &size, EVP_sha1(), nullptr);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(hash.data()), size));
 }
 
 }  // namespace rookery::muc

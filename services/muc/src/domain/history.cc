@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "domain/occupant_message.h"
-#include "domain/subject.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::muc {
@@ -109,7 +108,7 @@ void KeepInHistory(Turn& turn, v1::PastMessage message) {
                      static_cast<std::size_t>(turn.settings.max_history_bytes));
 }
 
-void SendHistoryAndSubject(Turn& turn, std::string_view full_jid, const xmpp::Element* wanted) {
+void SendHistory(Turn& turn, std::string_view full_jid, const xmpp::Element* wanted) {
   const Limits limits = LimitsOf(turn, wanted);
   const auto& history = turn.room.history();
   std::vector<xmpp::Stanza> newest_first;
@@ -127,7 +126,6 @@ void SendHistoryAndSubject(Turn& turn, std::string_view full_jid, const xmpp::El
   }
   for (auto message = newest_first.rbegin(); message != newest_first.rend(); ++message)
     turn.outcome.Send(std::move(*message));
-  SendSubject(turn, full_jid);
 }
 
 }  // namespace rookery::muc

@@ -24,8 +24,8 @@ v1::PastMessage SayToAll(Turn& turn, xmpp::Stanza message, std::string_view send
 /// Remembers it for those who enter, as many and as much as the room and the settings allow.
 void KeepInHistory(Turn& turn, v1::PastMessage message);
 
-/// To one session that has entered: as much of the history as it wants and may have, then the subject
-/// (sections 7.2.13 to 7.2.15). `wanted`: its <history/>, or null. What is wrong in it is ignored.
-void SendHistoryAndSubject(Turn& turn, std::string_view full_jid, const xmpp::Element* wanted);
+/// To one session that has entered: as much of the history as it wants and may have (sections 7.2.13 and
+/// 7.2.14). `wanted`: its <history/>, or null. What is wrong in it is ignored.
+void SendHistory(Turn& turn, std::string_view full_jid, const xmpp::Element* wanted);
 
 }  // namespace rookery::muc

@@ -6,7 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "domain/administration.h"
+#include "domain/affiliations.h"
+#include "domain/mediated_invitation.h"
 #include "domain/pace.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
@@ -63,26 +64,6 @@ std::int64_t CountUnknown(const Room& room, const std::vector<std::string>& acco
   });
 }
 
-xmpp::Stanza MessageOf(const Room& room, std::string_view to, const xmpp::Element& x) {
-  xmpp::Stanza message = xmpp::MakeMessage({}, room.jid(), to);
-  xmpp::SetPayload(message, x);
-  return message;
-}
-
-xmpp::Element ElementOf(const Room& room, std::string_view from, std::string_view reason,
-                        const xmpp::Element* continues) {
-  xmpp::Element x("x", ns::kMucUser);
-  xmpp::Element& invite = x.Add("invite");
-  invite.SetAttr("from", from);
-  if (!reason.empty()) invite.Add("reason").SetText(reason);
-  if (continues != nullptr) {
-    xmpp::Element& same = invite.Add("continue");
-    if (const std::string* thread = continues->FindAttr("thread")) same.SetAttr("thread", *thread);
-  }
-  if (!room.config().password().empty()) x.Add("password").SetText(room.config().password());
-  return x;
-}
-
 /// Whom a decline is for. Empty: for nobody whom the room knows.
 Recipients InviterOf(const Turn& turn, const xmpp::Jid& to) {
   const Room& room = turn.room;
@@ -135,8 +116,7 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x) {
   const std::string from = is_named ? std::string(turn.sender()) : turn.room.AddressOf(nick);
   for (const auto& [to, invite] : invitations) {
     xmpp::Stanza message =
-        MessageOf(turn.room, to.str(),
-                  ElementOf(turn.room, from, ReasonOf(*invite), invite->Find("continue", ns::kMucUser)));
+        MakeInvitation(turn.room, to.str(), from, ReasonOf(*invite), invite->Find("continue", ns::kMucUser));
     message.set_id(turn.stanza.id());
     turn.outcome.Send(std::move(message));
   }
@@ -159,15 +139,11 @@ bool OnDecline(Turn& turn, const xmpp::Element& x) {
   xmpp::Element& decline = answer.Add("decline");
   decline.SetAttr("from", turn.sender());
   if (const std::string reason = ReasonOf(*asked); !reason.empty()) decline.Add("reason").SetText(reason);
-  xmpp::Stanza message = MessageOf(turn.room, {}, answer);
+  xmpp::Stanza message = xmpp::MakeMessage({}, turn.room.jid(), {});
+  xmpp::SetPayload(message, answer);
   message.set_id(turn.stanza.id());
   turn.outcome.SendToAll(std::move(message), InviterOf(turn, *to));
   return true;
-}
-
-xmpp::Stanza MakeInvitation(const Room& room, std::string_view to, std::string_view from,
-                            std::string_view reason) {
-  return MessageOf(room, to, ElementOf(room, from, reason, nullptr));
 }
 
 }  // namespace rookery::muc

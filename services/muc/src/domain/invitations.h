@@ -17,8 +17,4 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x);
 /// account or as an occupant. Anybody else is not, and nobody learns who is in the room. False: it is none.
 bool OnDecline(Turn& turn, const xmpp::Element& x);
 
-/// The invitation of section 7.8.2 to `to`, named `from`, with the room's password. `reason` may be empty.
-xmpp::Stanza MakeInvitation(const Room& room, std::string_view to, std::string_view from,
-                            std::string_view reason);
-
 }  // namespace rookery::muc

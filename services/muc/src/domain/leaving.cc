@@ -1,9 +1,9 @@
-// How sessions leave: by themselves, or since nothing reaches them any more.
+#include "domain/leaving.h"
+
 #include <algorithm>
 #include <array>
 #include <optional>
 
-#include "domain/entering.h"
 #include "domain/presence.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"

@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "domain/activity.h"
+#include "domain/history.h"
 #include "domain/invitations.h"
 #include "domain/mentions.h"
+#include "domain/moderation.h"
 #include "domain/occupant_message.h"
 #include "domain/pace.h"
 #include "domain/registration.h"
@@ -71,14 +73,6 @@ void OnMessageToRoom(Turn& turn) {
   // XEP-0045 section 7.4: what is to be said to all has another type. Nobody is told that a chat state or a
   // receipt went nowhere.
   if (xmpp::Has(turn.stanza, STANZA_TRAIT_BODY)) turn.Refuse(ErrorCondition::kBadRequest);
-}
-
-void BroadcastStatuses(Turn& turn, const std::vector<int>& codes) {
-  xmpp::Element x("x", xmpp::ns::kMucUser);
-  for (const int code : codes) x.Add("status").SetAttr("code", std::to_string(code));
-  xmpp::Stanza message = xmpp::MakeMessage("groupchat", turn.room.jid(), {});
-  xmpp::SetPayload(message, x);
-  turn.outcome.SendToAll(std::move(message), turn.room.everyone());
 }
 
 }  // namespace rookery::muc

@@ -1,10 +1,5 @@
 #pragma once
 
-#include <vector>
-
-#include "domain/history.h"
-#include "domain/moderation.h"
-#include "domain/private_messages.h"
 #include "domain/turn.h"
 
 namespace rookery::muc {
@@ -16,9 +11,5 @@ void OnGroupchat(Turn& turn);
 /// requests for voice and their approval (sections 7.13 and 8.6), the approval of who registers
 /// (section 9.9).
 void OnMessageToRoom(Turn& turn);
-
-/// What the room says for itself to all, without a body: <x xmlns='…muc#user'/> with these codes
-/// (section 10.2.1).
-void BroadcastStatuses(Turn& turn, const std::vector<int>& codes);
 
 }  // namespace rookery::muc

@@ -11,6 +11,7 @@ namespace rookery::muc {
 
 namespace {
 
+using common::v1::STANZA_TRAIT_BODY;
 using common::v1::STANZA_TRAIT_DELAY;
 using common::v1::STANZA_TRAIT_MUC_USER;
 using common::v1::STANZA_TRAIT_OTHER_PAYLOAD;
@@ -76,6 +77,18 @@ void RemoveWhatOnlyTheRoomSays(const Turn& turn, xmpp::Stanza& message) {
 
 bool MayHold(const xmpp::Stanza& message, std::string_view name) {
   return xmpp::Has(message, STANZA_TRAIT_OTHER_PAYLOAD) && message.payload().find(name) != std::string::npos;
+}
+
+bool IsSubjectChange(const xmpp::Stanza& message) {
+  if (xmpp::Has(message, STANZA_TRAIT_BODY) || !MayHold(message, "<subject")) return false;
+  const auto children = xmpp::ParsePayload(message.payload());
+  if (!children.ok()) return false;
+  bool has_subject = false;
+  for (const xmpp::Element& child : *children) {
+    if (child.Is("body", ns::kClient) || child.Is("thread", ns::kClient)) return false;
+    has_subject = has_subject || child.Is("subject", ns::kClient);
+  }
+  return has_subject;
 }
 
 bool RefuseIfTooLarge(const Turn& turn) {

@@ -12,6 +12,9 @@ namespace rookery::muc {
 /// the bytes: only a message that may hold one is worth parsing.
 bool MayHold(const xmpp::Stanza& message, std::string_view name);
 
+/// XEP-0045 section 8.1: a <subject/> without <body/> and without <thread/>.
+bool IsSubjectChange(const xmpp::Stanza& message);
+
 /// More than `settings.max_message_bytes`: policy-violation, and true.
 bool RefuseIfTooLarge(const Turn& turn);
 

@@ -6,9 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "domain/administration.h"
+#include "domain/affiliations.h"
 #include "domain/config_form.h"
-#include "domain/messages.h"
 #include "domain/presence.h"
 #include "domain/request.h"
 #include "rookery/xmpp/element.h"
@@ -200,7 +199,7 @@ void OnOwnerGet(Turn& turn) {
 
 void OnOwnerSet(Turn& turn) {
   if (!IsOwner(turn)) return turn.Refuse(ErrorCondition::kForbidden);
-  const xmpp::Element query = PayloadOf(turn);
+  const xmpp::Element query = xmpp::OnlyChild(turn.stanza);
   const xmpp::Element* destroy = query.Find("destroy", xmpp::ns::kMucOwner);
   const xmpp::Element* x = query.Find("x", xmpp::ns::kDataForms);
   if ((destroy == nullptr) == (x == nullptr)) return turn.Refuse(ErrorCondition::kBadRequest);

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
-#include "domain/hats.h"
+#include "domain/hat_list.h"
 #include "domain/nicks.h"
 #include "rookery/base/scram.h"
 #include "rookery/xmpp/element.h"
@@ -268,6 +268,14 @@ void BroadcastAvailable(Turn& turn, const v1::Occupant& occupant, std::vector<St
 void UpdateBroadcast(Turn& turn) {
   for (const auto& [nick, occupant] : turn.room.occupants())
     if (occupant.is_shown() != IsBroadcastNow(turn, occupant)) TellOthers(turn, occupant);
+}
+
+void BroadcastStatuses(Turn& turn, const std::vector<int>& codes) {
+  xmpp::Element x("x", xmpp::ns::kMucUser);
+  for (const int code : codes) x.Add("status").SetAttr("code", std::to_string(code));
+  xmpp::Stanza message = xmpp::MakeMessage("groupchat", turn.room.jid(), {});
+  xmpp::SetPayload(message, x);
+  turn.outcome.SendToAll(std::move(message), turn.room.everyone());
 }
 
 void SendOccupantsTo(Turn& turn, std::string_view full_jid) {

@@ -67,6 +67,10 @@ void UpdateBroadcast(Turn& turn);
 /// The presence of all others, to one session that enters (XEP-0045 section 7.2.2).
 void SendOccupantsTo(Turn& turn, std::string_view full_jid);
 
+/// What the room says for itself to all, without a body: <x xmlns='…muc#user'/> with these codes
+/// (section 10.2.1).
+void BroadcastStatuses(Turn& turn, const std::vector<int>& codes);
+
 /// How somebody goes.
 struct Exit {
   /// Told to all: 301, 303, 307, 321, 322, 332, 333.

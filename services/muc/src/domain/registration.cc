@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "domain/administration.h"
+#include "domain/affiliations.h"
 #include "domain/nicks.h"
 #include "domain/request.h"
 #include "rookery/xmpp/forms.h"
@@ -147,7 +147,7 @@ void OnRegisterGet(Turn& turn) {
 }
 
 void OnRegisterSet(Turn& turn) {
-  const xmpp::Element query = PayloadOf(turn);
+  const xmpp::Element query = xmpp::OnlyChild(turn.stanza);
   if (query.Find("remove", xmpp::ns::kRegister) != nullptr) return Unregister(turn);
   if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST)
     return turn.Refuse(ErrorCondition::kNotAllowed);

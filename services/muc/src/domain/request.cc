@@ -8,14 +8,6 @@
 
 namespace rookery::muc {
 
-xmpp::Element PayloadOf(const Turn& turn) {
-  auto children = xmpp::ParsePayload(turn.stanza.payload());
-  if (!children.ok()) return {};
-  for (xmpp::Element& child : *children)
-    if (!child.name().empty()) return std::move(child);
-  return {};
-}
-
 bool AddItems(Turn& turn, const xmpp::Element& asked, const std::vector<std::string>& uids,
               const std::function<xmpp::Element(std::size_t)>& make, xmpp::Element& answer) {
   const auto request = xmpp::ReadPageRequest(asked);

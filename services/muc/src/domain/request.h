@@ -14,9 +14,6 @@ namespace rookery::muc {
 
 /// What use cases that are IQs have in common.
 
-/// The only child of the IQ, or an empty element.
-xmpp::Element PayloadOf(const Turn& turn);
-
 /// Bytes of list items in one answer: with all the rest it fits into one record and one stanza.
 inline constexpr std::size_t kMaxListBytes = std::size_t{128} << 10;
 inline constexpr std::size_t kMaxListItems = 500;

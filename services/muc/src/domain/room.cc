@@ -380,4 +380,8 @@ std::size_t Room::bytes() const {
          affiliations_.size() * 256;
 }
 
+bool IsRemembered(const v1::Affiliated& entry) {
+  return entry.affiliation() != v1::AFFILIATION_NONE || !entry.nick().empty() || !entry.hats().empty();
+}
+
 }  // namespace rookery::muc

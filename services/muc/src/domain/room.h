@@ -144,4 +144,7 @@ class Room {
   absl::btree_set<std::uint64_t> changed_messages_;
 };
 
+/// Whether the entry says more than that there was one (`settings.max_affiliations`).
+bool IsRemembered(const v1::Affiliated& entry);
+
 }  // namespace rookery::muc

@@ -8,10 +8,12 @@
 #include "absl/strings/str_format.h"
 #include "domain/activity.h"
 #include "domain/avatar.h"
+#include "domain/hat_list.h"
 #include "domain/hats.h"
 #include "domain/presence.h"
 #include "domain/privileges.h"
 #include "domain/request.h"
+#include "rookery/xmpp/disco.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
@@ -51,12 +53,6 @@ constexpr std::string_view kFeatures[] = {
     xmpp::ns::kRsm,
 };
 
-void AddFeature(xmpp::Element& query, std::string_view var) { query.Add("feature").SetAttr("var", var); }
-
-void AddIdentity(xmpp::Element& query, std::string_view name) {
-  query.Add("identity").SetAttr("category", "conference").SetAttr("type", "text").SetAttr("name", name);
-}
-
 /// Of the room's type (section 6.4).
 void AddTypeFeatures(const v1::RoomConfig& config, xmpp::Element& query) {
   const std::pair<bool, std::pair<std::string_view, std::string_view>> types[] = {
@@ -67,8 +63,8 @@ void AddTypeFeatures(const v1::RoomConfig& config, xmpp::Element& query) {
       {config.is_moderated(), {"muc_moderated", "muc_unmoderated"}},
       {config.whois() == v1::AUDIENCE_ANYONE, {"muc_nonanonymous", "muc_semianonymous"}},
   };
-  for (const auto& [is_so, names] : types) AddFeature(query, is_so ? names.first : names.second);
-  if (config.forwards_mentions()) AddFeature(query, "urn:xmpp:mmn:0");
+  for (const auto& [is_so, names] : types) xmpp::AddFeature(query, is_so ? names.first : names.second);
+  if (config.forwards_mentions()) xmpp::AddFeature(query, "urn:xmpp:mmn:0");
 }
 
 std::string SubjectOf(const Room& room) {
@@ -159,9 +155,10 @@ class RoomInfo {
 
 void AnswerRoom(Turn& turn, xmpp::Element query) {
   const v1::RoomConfig& config = turn.room.config();
-  AddIdentity(query,
-              config.name().empty() ? turn.room.jid().substr(0, turn.room.jid().find('@')) : config.name());
-  for (const std::string_view feature : kFeatures) AddFeature(query, feature);
+  xmpp::AddIdentity(
+      query, "conference", "text",
+      config.name().empty() ? turn.room.jid().substr(0, turn.room.jid().find('@')) : config.name());
+  for (const std::string_view feature : kFeatures) xmpp::AddFeature(query, feature);
   AddTypeFeatures(config, query);
   query.Add(RoomInfo(turn).Make());
   turn.Answer(query);
@@ -170,7 +167,8 @@ void AnswerRoom(Turn& turn, xmpp::Element query) {
 /// Section 7.12: who has no nick gets an empty answer.
 void AnswerReservedNick(Turn& turn, xmpp::Element query) {
   const v1::Affiliated* entry = turn.room.FindAffiliated(turn.sender());
-  if (entry != nullptr && !entry->nick().empty()) AddIdentity(query, entry->nick());
+  if (entry != nullptr && !entry->nick().empty())
+    xmpp::AddIdentity(query, "conference", "text", entry->nick());
   turn.Answer(query);
 }
 
@@ -184,7 +182,7 @@ xmpp::Element AnswerTo(const xmpp::Element& asked) {
 }  // namespace
 
 void OnDiscoInfo(Turn& turn) {
-  const xmpp::Element asked = PayloadOf(turn);
+  const xmpp::Element asked = xmpp::OnlyChild(turn.stanza);
   const std::string_view node = asked.Attr("node");
   xmpp::Element query = AnswerTo(asked);
   if (node.empty()) return AnswerRoom(turn, std::move(query));
@@ -196,7 +194,7 @@ void OnDiscoInfo(Turn& turn) {
 }
 
 void OnDiscoItems(Turn& turn) {
-  const xmpp::Element asked = PayloadOf(turn);
+  const xmpp::Element asked = xmpp::OnlyChild(turn.stanza);
   const std::string_view node = asked.Attr("node");
   xmpp::Element query = AnswerTo(asked);
   if (node == xmpp::ns::kCommands) {

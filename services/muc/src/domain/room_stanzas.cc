@@ -1,16 +1,19 @@
-// Which use case a stanza is: kind, type, and of IQs the payload.
+#include "domain/room_stanzas.h"
+
 #include <string_view>
 
 #include "domain/administration.h"
 #include "domain/avatar.h"
 #include "domain/entering.h"
 #include "domain/hats.h"
+#include "domain/leaving.h"
 #include "domain/messages.h"
+#include "domain/moderation.h"
 #include "domain/occupant_iqs.h"
 #include "domain/ownership.h"
+#include "domain/private_messages.h"
 #include "domain/registration.h"
 #include "domain/room_disco.h"
-#include "domain/turn.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::muc {

@@ -42,18 +42,6 @@ void KeepSubjectAndIds(xmpp::Stanza& message) {
 
 }  // namespace
 
-bool IsSubjectChange(const xmpp::Stanza& message) {
-  if (xmpp::Has(message, common::v1::STANZA_TRAIT_BODY) || !MayHold(message, "<subject")) return false;
-  const auto children = xmpp::ParsePayload(message.payload());
-  if (!children.ok()) return false;
-  bool has_subject = false;
-  for (const xmpp::Element& child : *children) {
-    if (child.Is("body", xmpp::ns::kClient) || child.Is("thread", xmpp::ns::kClient)) return false;
-    has_subject = has_subject || IsSubject(child);
-  }
-  return has_subject;
-}
-
 void OnSubjectChange(Turn& turn, const v1::Occupant& occupant) {
   if (!MayChangeSubject(turn.room, occupant)) return turn.Refuse(ErrorCondition::kForbidden);
   if (BytesOfSubject(turn.stanza) > static_cast<std::size_t>(turn.settings.max_subject_bytes))

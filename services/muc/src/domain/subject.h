@@ -6,10 +6,8 @@
 
 namespace rookery::muc {
 
-/// XEP-0045 section 8.1: a <subject/> without <body/> and without <thread/>.
-bool IsSubjectChange(const xmpp::Stanza& message);
-/// Moderators may, and participants where the room says so; others: forbidden. More than
-/// `settings.max_subject_bytes`: policy-violation.
+/// A change of the subject (XEP-0045 section 8.1): moderators may, and participants where the room says so;
+/// others: forbidden. More than `settings.max_subject_bytes`: policy-violation.
 void OnSubjectChange(Turn& turn, const v1::Occupant& occupant);
 /// The subject as it was set last, or an empty one (section 7.2.15).
 void SendSubject(Turn& turn, std::string_view full_jid);

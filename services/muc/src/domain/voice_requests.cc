@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "domain/administration.h"
+#include "domain/affiliations.h"
 #include "domain/pace.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"

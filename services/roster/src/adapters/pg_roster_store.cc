@@ -1,14 +1,11 @@
 #include "adapters/pg_roster_store.h"
 
-#include <functional>
-
 namespace rookery::roster {
 
 namespace {
 
+using pg::LaneOf;
 using pg::Param;
-
-std::uint64_t LaneOf(std::string_view owner) { return std::hash<std::string_view>{}(owner); }
 
 /// Old answers that are looked for at a time.
 constexpr std::int64_t kSweepPage = 1'000;

@@ -1,14 +1,11 @@
 #include "adapters/pg_account_store.h"
 
-#include <functional>
-
 namespace rookery::session_manager {
 
 namespace {
 
+using pg::LaneOf;
 using pg::Param;
-
-std::uint64_t LaneOf(std::string_view owner) { return std::hash<std::string_view>{}(owner); }
 
 /// The keys travel as one protobuf: nothing in the database ever looks inside.
 std::string Pack(const AccountStore::Keys& keys) {
@@ -25,8 +22,6 @@ absl::StatusOr<AccountStore::Account> Unpack(const std::string& bytes, std::int6
   account.generation = static_cast<std::uint64_t>(generation);
   return account;
 }
-
-std::int64_t Signed(std::uint64_t generation) { return static_cast<std::int64_t>(generation); }
 
 }  // namespace
 
@@ -60,7 +55,7 @@ Task<absl::StatusOr<std::vector<std::pair<std::string, AccountStore::Account>>>>
 Task<absl::Status> PgAccountStore::Create(std::string user, Account account,
                                           std::chrono::milliseconds reuse_after) {
   std::vector<Param> params{Param::Text(user), Param::Bytes(Pack(account.keys)),
-                            Param::Int(Signed(account.generation)), Param::Int(reuse_after.count())};
+                            Param::Id(account.generation), Param::Int(reuse_after.count())};
   auto result = co_await pool_.Execute(
       LaneOf(user),
       "WITH kept AS (SELECT FROM removed_accounts WHERE owner = $1 "
@@ -75,8 +70,8 @@ Task<absl::Status> PgAccountStore::Create(std::string user, Account account,
 }
 
 Task<absl::Status> PgAccountStore::SetKeys(std::string user, Account before, Keys keys) {
-  std::vector<Param> params{Param::Text(user), Param::Bytes(Pack(keys)),
-                            Param::Int(Signed(before.generation)), Param::Bytes(Pack(before.keys))};
+  std::vector<Param> params{Param::Text(user), Param::Bytes(Pack(keys)), Param::Id(before.generation),
+                            Param::Bytes(Pack(before.keys))};
   auto result = co_await pool_.Execute(
       LaneOf(user),
       "UPDATE accounts SET keys = $2 WHERE owner = $1 AND generation = $3::bigint AND keys = $4",
@@ -86,7 +81,7 @@ Task<absl::Status> PgAccountStore::SetKeys(std::string user, Account before, Key
 }
 
 Task<absl::Status> PgAccountStore::Remove(std::string user, std::uint64_t generation) {
-  std::vector<Param> params{Param::Text(user), Param::Int(Signed(generation))};
+  std::vector<Param> params{Param::Text(user), Param::Id(generation)};
   // One statement, one owner: all of it or nothing.
   auto result = co_await pool_.Execute(
       LaneOf(user),
@@ -114,7 +109,7 @@ Task<absl::StatusOr<bool>> PgAccountStore::Exists(std::string user) {
 Task<absl::Status> PgAccountStore::SetLastActivity(std::string user, std::uint64_t generation,
                                                    LastActivity last) {
   std::vector<Param> params{Param::Text(user), Param::Int(last.unix_millis), Param::Text(last.status),
-                            Param::Int(Signed(generation))};
+                            Param::Id(generation)};
   auto result = co_await pool_.Execute(
       LaneOf(user),
       "INSERT INTO last_activity (owner, at_ms, status) "

@@ -1,7 +1,6 @@
 #include "adapters/pg_waiting_store.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "rookery/xmpp/jid.h"
 
@@ -9,11 +8,10 @@ namespace rookery::session_manager {
 
 namespace {
 
+using pg::LaneOf;
 using pg::Param;
 using Keys = std::vector<WaitingStore::SessionKey>;
 
-std::uint64_t LaneOf(std::string_view owner) { return std::hash<std::string_view>{}(owner); }
-std::int64_t Signed(std::uint64_t id) { return static_cast<std::int64_t>(id); }
 Param Rows(const WaitingStore::PageLimit& limit) { return Param::Int(static_cast<std::int64_t>(limit.rows)); }
 Param Bytes(const WaitingStore::PageLimit& limit) {
   return Param::Int(static_cast<std::int64_t>(limit.bytes));
@@ -24,12 +22,12 @@ enum PacketFlag : std::int64_t { kPrimary = 1, kToEach = 2, kReached = 4 };
 /// Owners and ids of rows, as two arrays.
 std::vector<Param> RowKeys(const std::vector<WaitingStore::RowKey>& keys) {
   std::vector<std::string> owners;
-  std::vector<std::int64_t> ids;
+  std::vector<std::uint64_t> ids;
   for (const auto& key : keys) {
     owners.push_back(key.owner);
-    ids.push_back(Signed(key.id));
+    ids.push_back(key.id);
   }
-  return {Param::TextArray(owners), Param::IntArray(ids)};
+  return {Param::TextArray(owners), Param::IdArray(ids)};
 }
 
 /// Owners and sessions, as two arrays.
@@ -98,19 +96,20 @@ Task<absl::StatusOr<std::vector<WaitingStore::Stored>>> PgWaitingStore::StoreOff
   std::vector<Stored> answers;
   if (rows.empty()) co_return answers;
   std::vector<std::string> owners, senders, stanzas;
-  std::vector<std::int64_t> ids, times, most, most_bytes;
+  std::vector<std::uint64_t> ids;
+  std::vector<std::int64_t> times, most, most_bytes;
   std::int64_t highest = 0;
   for (const OfflineWrite& row : rows) {
     owners.push_back(row.key.owner);
     senders.emplace_back(xmpp::BareOf(row.stanza->from()));
-    ids.push_back(Signed(row.key.id));
+    ids.push_back(row.key.id);
     times.push_back(row.received_at_ms);
     stanzas.push_back(row.stanza->SerializeAsString());
     most.push_back(row.quota ? row.quota->messages : -1);
     most_bytes.push_back(row.quota ? row.quota->bytes : 0);
     highest = std::max(highest, most.back());
   }
-  std::vector<Param> params{Param::TextArray(owners),    Param::IntArray(ids),     Param::IntArray(times),
+  std::vector<Param> params{Param::TextArray(owners),    Param::IdArray(ids),      Param::IntArray(times),
                             Param::BytesArray(stanzas),  Param::IntArray(most),    Param::Int(highest),
                             Param::IntArray(most_bytes), Param::TextArray(senders)};
   // Rows of one user are placed in the order given, behind what waits for that user already. A join
@@ -180,7 +179,7 @@ Task<absl::Status> PgWaitingStore::MarkGiven(const std::vector<RowKey>& rows) {
 Task<absl::Status> PgWaitingStore::PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
                                               std::uint64_t up_to) {
   if (owners.empty()) co_return absl::OkStatus();
-  std::vector<Param> params{Param::TextArray(owners), Param::Int(before_ms), Param::Int(Signed(up_to))};
+  std::vector<Param> params{Param::TextArray(owners), Param::Int(before_ms), Param::Id(up_to)};
   co_return co_await Execute(
       LaneOf(owners.front()),
       "DELETE FROM offline_messages WHERE owner = ANY ($1::text[]) AND given_at_ms < $2::bigint "
@@ -190,7 +189,7 @@ Task<absl::Status> PgWaitingStore::PurgeGiven(const std::vector<std::string>& ow
 
 Task<absl::StatusOr<std::vector<WaitingStore::OfflineMessage>>> PgWaitingStore::LoadOffline(
     std::string owner, std::uint64_t after, PageLimit limit) {
-  std::vector<Param> params{Param::Text(owner), Param::Int(Signed(after)), Rows(limit), Bytes(limit)};
+  std::vector<Param> params{Param::Text(owner), Param::Id(after), Rows(limit), Bytes(limit)};
   auto result = co_await pool_.Execute(
       LaneOf(owner),
       "SELECT id, received_at_ms, stanza FROM (SELECT id, received_at_ms, stanza, "
@@ -264,13 +263,14 @@ Task<absl::StatusOr<std::int64_t>> PgWaitingStore::ClaimedBy(std::uint32_t shard
 Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector<PacketWrite>& packets) {
   if (packets.empty()) co_return absl::OkStatus();
   std::vector<std::string> owners, sessions, stanzas, others;
-  std::vector<std::int64_t> seqs, offsets, offline_ids, flags, times;
+  std::vector<std::uint64_t> seqs, offline_ids;
+  std::vector<std::int64_t> offsets, flags, times;
   for (const PacketWrite& row : packets) {
     owners.push_back(row.session.owner);
     sessions.push_back(row.session.session);
-    seqs.push_back(Signed(row.packet.seq));
+    seqs.push_back(row.packet.seq);
     offsets.push_back(row.packet.offset);
-    offline_ids.push_back(Signed(row.packet.offline_id));
+    offline_ids.push_back(row.packet.offline_id);
     flags.push_back((row.packet.primary ? kPrimary : 0) | (row.packet.to_each ? kToEach : 0) |
                     (row.packet.reached ? kReached : 0));
     times.push_back(row.packet.received_at_ms);
@@ -290,8 +290,8 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
       "record_offset = EXCLUDED.record_offset, offline_id = EXCLUDED.offline_id, flags = EXCLUDED.flags, "
       "received_at_ms = EXCLUDED.received_at_ms, stanza = EXCLUDED.stanza, given_to = EXCLUDED.given_to)");
   std::vector<Param> params{
-      Param::TextArray(owners), Param::BytesArray(sessions),  Param::IntArray(seqs),
-      Param::IntArray(offsets), Param::IntArray(offline_ids), Param::IntArray(flags),
+      Param::TextArray(owners), Param::BytesArray(sessions),  Param::IdArray(seqs),
+      Param::IntArray(offsets), Param::IdArray(offline_ids), Param::IntArray(flags),
       Param::IntArray(times),   Param::BytesArray(stanzas),   Param::BytesArray(others)};
   co_return co_await Change(writer, LaneOf(packets.front().session.owner), kSql, std::move(params));
 }
@@ -299,18 +299,18 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
 Task<absl::Status> PgWaitingStore::RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) {
   if (packets.empty()) co_return absl::OkStatus();
   std::vector<std::string> owners, sessions;
-  std::vector<std::int64_t> seqs;
+  std::vector<std::uint64_t> seqs;
   for (const PacketsUpTo& row : packets) {
     owners.push_back(row.session.owner);
     sessions.push_back(row.session.session);
-    seqs.push_back(Signed(row.seq));
+    seqs.push_back(row.seq);
   }
   static const std::string kSql = Claims().UnderClaim(
       "done AS (DELETE FROM session_packets p USING unnest($4::text[], $5::bytea[], $6::bigint[]) AS t "
       "(owner, "
       "session_id, seq) WHERE EXISTS (SELECT FROM claim) AND p.owner = t.owner "
       "AND p.session_id = t.session_id AND p.seq <= t.seq)");
-  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(sessions), Param::IntArray(seqs)};
+  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(sessions), Param::IdArray(seqs)};
   co_return co_await Change(writer, LaneOf(packets.front().session.owner), kSql, std::move(params));
 }
 

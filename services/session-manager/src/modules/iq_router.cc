@@ -22,9 +22,8 @@ xmpp::Stanza MakeAnswer(const xmpp::Stanza& iq, const IqReply& reply) {
 
 /// The handler with the payload parsed; coroutine so that its frame keeps `request`.
 Task<IqReply> Run(IqRequest& request, const Hooks::Entry* entry) {
-  auto children = xmpp::ParsePayload(request.iq.payload());
-  if (!children.ok() || children->size() != 1) co_return IqReply::Error(xmpp::ErrorCondition::kBadRequest);
-  request.payload = std::move(children->front());
+  request.payload = xmpp::OnlyChild(request.iq);
+  if (request.payload.name().empty()) co_return IqReply::Error(xmpp::ErrorCondition::kBadRequest);
   IqReply reply = co_await entry->handler(request);
   co_return reply;
 }

@@ -7,20 +7,12 @@
 #include "modules/server_info.h"
 #include "ports/roster.h"
 #include "ports/service_disco.h"
+#include "rookery/xmpp/disco.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
 
 namespace {
-
-void AddIdentity(xmpp::Element& query, std::string_view category, std::string_view type,
-                 std::string_view name) {
-  xmpp::Element& identity = query.Add("identity");
-  identity.SetAttr("category", category).SetAttr("type", type);
-  if (!name.empty()) identity.SetAttr("name", name);
-}
-
-void AddFeature(xmpp::Element& query, std::string_view var) { query.Add("feature").SetAttr("var", var); }
 
 void AddItem(xmpp::Element& query, const std::string& jid, std::string_view name, std::string_view node) {
   xmpp::Element& item = query.Add("item");
@@ -90,8 +82,8 @@ class DiscoModule final : public Module {
       co_return IqReply::Result(std::move(query));
     }
     if (!node.empty()) co_return IqReply::Error(xmpp::ErrorCondition::kItemNotFound);
-    AddIdentity(query, "account", "registered", {});
-    for (const std::string& feature : hooks_->account_features) AddFeature(query, feature);
+    xmpp::AddIdentity(query, "account", "registered");
+    for (const std::string& feature : hooks_->account_features) xmpp::AddFeature(query, feature);
     co_return IqReply::Result(std::move(query));
   }
 
@@ -145,8 +137,8 @@ class DiscoModule final : public Module {
     xmpp::Element query("query", xmpp::ns::kDiscoInfo);
     Mirror(request, query);
     for (const auto& identity : info->identities())
-      AddIdentity(query, identity.category(), identity.type(), identity.name());
-    for (const std::string& feature : info->features()) AddFeature(query, feature);
+      xmpp::AddIdentity(query, identity.category(), identity.type(), identity.name());
+    for (const std::string& feature : info->features()) xmpp::AddFeature(query, feature);
     co_return IqReply::Result(std::move(query));
   }
 

@@ -2,14 +2,15 @@
 
 #include "domain/presence/caps_hash.h"
 #include "rookery/base/check.h"
+#include "rookery/xmpp/disco.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
 
 xmpp::Element MakeServerInfo(const Hooks& hooks) {
   xmpp::Element query("query", xmpp::ns::kDiscoInfo);
-  query.Add("identity").SetAttr("category", "server").SetAttr("type", "im").SetAttr("name", "Rookery");
-  for (const std::string& feature : hooks.server_features) query.Add("feature").SetAttr("var", feature);
+  xmpp::AddIdentity(query, "server", "im", "Rookery");
+  for (const std::string& feature : hooks.server_features) xmpp::AddFeature(query, feature);
   return query;
 }
 

@@ -12,6 +12,10 @@ struct BackoffOptions {
   double jitter = 0.5;
 };
 
+/// Between attempts of what a store, the log or another service has not done, and that must be done.
+inline constexpr BackoffOptions kBackendRetries{.first = std::chrono::milliseconds(100),
+                                                .max = std::chrono::milliseconds(2'000)};
+
 /// How long to wait after each failure in a row: `first`, then twice as long each time, up to `max`.
 /// Only says; `runtime::Backoff` waits.
 class BackoffDelays {

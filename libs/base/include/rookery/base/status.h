@@ -17,6 +17,13 @@ inline std::string_view Message(const absl::Status& status) {
   return {text.data(), text.size()};
 }
 
+/// Whether whoever has failed so now may do the same later: it was away, slow, full, or somebody else came
+/// in between.
+inline bool IsTemporary(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsResourceExhausted(status) || absl::IsAborted(status);
+}
+
 }  // namespace rookery
 
 #define ROOKERY_CONCAT_INNER_(a, b) a##b

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,12 +25,15 @@ struct Param {
   static Param Text(std::string_view text) { return {std::string(text), false}; }
   static Param Bytes(std::string_view bytes) { return {std::string(bytes), true}; }
   static Param Int(std::int64_t number) { return {std::to_string(number), false}; }
+  /// An id or a counter below 2^63, which is as far as a bigint goes.
+  static Param Id(std::uint64_t id) { return Int(static_cast<std::int64_t>(id)); }
   static Param Bool(bool value) { return {value ? "t" : "f", false}; }
   static Param Null() { return {}; }
   /// PostgreSQL array literals, for unnest().
   static Param TextArray(const std::vector<std::string>& values);
   static Param BytesArray(const std::vector<std::string>& values);
   static Param IntArray(const std::vector<std::int64_t>& values);
+  static Param IdArray(const std::vector<std::uint64_t>& values);
 };
 
 /// Rows of one result, all in memory. Column numbers from 0.
@@ -61,6 +65,14 @@ struct Options {
   void CheckFiles(config::Problems& problems) const;
   void Bind(config::Schema& schema);  // pg.connection, pg.password, pg.connections, pg.timeout
 };
+
+/// The lane of statements about what belongs to one owner (an account, a room).
+inline std::uint64_t LaneOf(std::string_view owner) { return std::hash<std::string_view>{}(owner); }
+
+/// Whether a statement that was answered so may have run all the same, or may run later.
+inline bool MayHaveRun(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
 
 /// PostgreSQL over libpq in pipeline mode, no thread blocked. Each statement is its own
 /// transaction, and should touch the rows of one owner; statements given within one

@@ -43,6 +43,10 @@ void ClearPayload(Stanza& stanza);
 /// attribute `by`. Unchanged bytes when there is none.
 void RemovePayload(Stanza& stanza, std::string_view name, std::string_view ns, std::string_view by = {});
 
+/// The one child that an IQ request has (RFC 6120 section 8.2.3), or an empty element: there is none, or
+/// several.
+Element OnlyChild(const Stanza& iq);
+
 Stanza MakeMessage(std::string_view type, std::string_view from, std::string_view to);
 Stanza MakePresence(std::string_view type, std::string_view from, std::string_view to);
 /// The empty result of `request` (addresses swapped).

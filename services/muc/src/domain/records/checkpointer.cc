@@ -11,7 +11,6 @@ namespace rookery::muc {
 
 namespace {
 
-constexpr BackoffOptions kRetry{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
 constexpr std::chrono::milliseconds kLook{20};
 
 }  // namespace
@@ -21,16 +20,16 @@ void Checkpointer::OnChanged(RoomShard& shard, const std::shared_ptr<RoomSlot>& 
   if (slot->is_saving) return;
   if (slot->is_urgent && shard.saving < kMaxSaving) return Save(shard, slot);
   if (std::exchange(slot->is_to_save, true)) return;
-  shard.to_save.push({slot->is_urgent ? clock_.Now() : slot->saved_at + kEvery, slot});
+  shard.to_save.Push(slot->is_urgent ? clock_.Now() : slot->saved_at + kEvery, slot);
 }
 
 void Checkpointer::SaveDue(RoomShard& shard, bool all) {
-  const SteadyTime now = clock_.Now();
-  while (!shard.to_save.empty() && shard.saving < kMaxSaving && (all || shard.to_save.top().at <= now)) {
-    const std::shared_ptr<RoomSlot> slot = shard.to_save.top().slot;
-    shard.to_save.pop();
-    slot->is_to_save = false;
-    Save(shard, slot);
+  const SteadyTime until = all ? SteadyTime::max() : clock_.Now();
+  while (shard.saving < kMaxSaving) {
+    const auto slot = shard.to_save.Pop(until);
+    if (!slot) break;
+    (*slot)->is_to_save = false;
+    Save(shard, *slot);
   }
 }
 
@@ -49,7 +48,7 @@ Task<void> Checkpointer::Write(std::shared_ptr<RoomShard> shard, std::shared_ptr
   slot->is_urgent = false;
   // R4: whoever loads this does not say again what follows from it.
   while (appends->open > 0) co_await appends->all_done.Wait();
-  for (runtime::Backoff backoff(kRetry);; co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     const absl::Status saved = co_await store_.Save(shard->number, shard->epoch, changes);
     if (saved.ok()) break;
     metrics_.failed_checkpoints.Increment();

@@ -11,36 +11,36 @@ namespace rookery::muc {
 
 struct MucMetrics;
 
-/// Writes what has changed of rooms to the store, each room on its own and many at a time, until the store
-/// takes it. I/O thread only.
+/// Writes the changes of rooms to the store: each room in a statement of its own, many at a time, again and
+/// again until the store takes them. I/O thread only.
 class Checkpointer {
  public:
-  /// A room that changes all the time is written so often.
+  /// How often a room is written that changes all the time.
   static constexpr std::chrono::milliseconds kEvery{1'000};
-  /// Rooms of a shard that are being written at a time.
+  /// How many rooms of a shard are being written at a time.
   static constexpr std::size_t kMaxSaving = 128;
-  /// What is kept of destroyed rooms goes so often.
+  /// How often the store's notes of destroyed rooms are cleared of those that no record needs any more.
   static constexpr std::chrono::seconds kForgetEvery{10};
 
   Checkpointer(asio::any_io_executor executor, sharding::ShardOwner& owner, RoomStore& store,
                const Clock& clock, MucMetrics& metrics)
       : executor_(std::move(executor)), owner_(owner), store_(store), clock_(clock), metrics_(metrics) {}
 
-  /// The room has changed: it is written when its time comes, or at once if it is urgent.
+  /// The room has changed: it is written kEvery after the last time, or at once if it is urgent.
   void OnChanged(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
-  /// Begins to write the rooms whose time has come; `all`: all that have changed.
+  /// Begins to write the rooms that are due; with `all`, every room that has changed.
   void SaveDue(RoomShard& shard, bool all);
-  /// Until nothing is left to write, or `limit`.
+  /// Writes every room that has changed. Returns when all are written, or at `limit`.
   Task<void> SaveAll(std::shared_ptr<RoomShard> shard, SteadyTime limit);
-  /// Begins to remove what the store keeps of destroyed rooms that no record is about any more, if it is
-  /// time.
+  /// Every kForgetEvery: begins to remove the store's notes of destroyed rooms that no record needs any more
+  /// (R6).
   void ForgetDestroyed(RoomShard& shard);
 
  private:
   void Save(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
   Task<void> Write(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot);
   Task<void> Forget(std::shared_ptr<RoomShard> shard);
-  /// A newer owner writes from now on: what is here is not to be written by anybody.
+  /// A newer owner has claimed the shard and writes its rooms from now on; nothing that we hold is written.
   void OnSuperseded(const std::shared_ptr<RoomShard>& shard);
 
   asio::any_io_executor executor_;

@@ -14,8 +14,6 @@ namespace rookery::muc {
 
 namespace {
 
-constexpr BackoffOptions kRetry{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
-
 /// Whether the offset up to which it is true is one of the log that the shard's owner reads.
 bool IsOfThisLog(const RoomShard& shard, const StoredRoom& stored) {
   if (stored.epoch >= shard.epoch) return true;
@@ -48,7 +46,7 @@ std::vector<std::shared_ptr<RoomSlot>> RoomLoader::First(RoomShard& shard, std::
 Task<void> RoomLoader::Run(std::shared_ptr<RoomShard> shard) {
   // What is wanted in the same turn of the loop is asked for together.
   co_await runtime::Yield();
-  runtime::Backoff backoff(kRetry);
+  runtime::Backoff backoff(kBackendRetries);
   std::size_t most = RoomStore::kMaxLoaded;
   for (;;) {
     const std::vector<std::shared_ptr<RoomSlot>> slots = First(*shard, most);

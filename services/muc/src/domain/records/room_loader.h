@@ -10,19 +10,19 @@ namespace rookery::muc {
 
 struct MucMetrics;
 
-/// Looks for rooms in the store, many at a time, until the store answers. I/O thread only.
+/// Loads rooms from the store, many at a time, and tries again until the store answers. I/O thread only.
 class RoomLoader {
  public:
-  /// So long those wait who could be told that the store is away.
+  /// How long a sender waits before being told that the store is away.
   static constexpr std::chrono::seconds kPatience{3};
-  /// So often who has waited too long is looked for.
+  /// How often rooms are looked for that have been waited for too long.
   static constexpr std::chrono::milliseconds kLook{500};
 
   class Listener {
    public:
-    /// slot.room is there; it may be one that does not exist.
+    /// slot.room is set. Where the store has no such room, it is one that does not exist.
     virtual void OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) = 0;
-    /// The room has been wanted for kPatience or more, and is not there. Called again and again.
+    /// The room has been wanted for kPatience or more and is not loaded yet. Called every kLook until it is.
     virtual void OnUnavailable(RoomShard& shard, RoomSlot& slot) = 0;
 
    protected:
@@ -32,14 +32,14 @@ class RoomLoader {
   RoomLoader(RoomStore& store, const Clock& clock, MucMetrics& metrics, Listener& listener)
       : store_(store), clock_(clock), metrics_(metrics), listener_(listener) {}
 
-  /// The slot's room is wanted, for as long as records wait for it.
+  /// Begins to load the slot's room. It is given up when no record waits for it any more.
   void Want(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
-  /// Tells the listener what has been wanted for too long.
+  /// Tells the listener which rooms have been wanted for too long.
   void Look(RoomShard& shard);
 
  private:
   Task<void> Run(std::shared_ptr<RoomShard> shard);
-  /// Those that are asked for next.
+  /// The rooms that are asked for next, at most so many. Drops those that no record waits for any more.
   static std::vector<std::shared_ptr<RoomSlot>> First(RoomShard& shard, std::size_t most);
   void Take(RoomShard& shard, RoomSlot& slot, StoredRoom* stored);
 

@@ -5,7 +5,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,6 +13,7 @@
 #include "absl/container/btree_set.h"
 #include "domain/room.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/due_heap.h"
 #include "rookery/base/string_hash.h"
 #include "rookery/events/v1/room_record.pb.h"
 #include "rookery/runtime/event.h"
@@ -35,44 +35,46 @@ struct Appends {
 /// A record of a room that is not applied yet.
 struct WaitingRecord {
   std::shared_ptr<RoomRecord> record;
-  /// A verdict on it is being found or appended: it is not applied before that is read.
+  /// A verdict on it is being found or appended. The record waits until a verdict is read.
   bool is_asked = false;
-  /// The first one that was read: it holds.
+  /// The first verdict that was read, which holds.
   std::optional<events::v1::RoomVerdict> verdict = std::nullopt;
 };
 
-/// A room while something is to do with it: loaded when a record comes for it, and forgotten when it is
-/// quiet.
+/// What a shard holds of a room, from the first record that comes for it until it has been quiet.
 struct RoomSlot {
   explicit RoomSlot(std::string jid) : room_jid(std::move(jid)) {}
 
   const std::string room_jid;
-  /// Null: it is being looked for in the store, or nobody has asked for it any more.
+  /// Null: it is not loaded yet, or was given up since no record waits for it.
   std::unique_ptr<Room> room;
   bool is_loading = false;
   SteadyTime wanted_at = SteadyTime::min();
-  /// Records up to here are in the checkpoint that it was loaded from, with all that follows from them.
+  /// Records up to this offset are in the checkpoint that the room was loaded from, and all that follows from
+  /// them is in the log.
   std::int64_t stored_up_to = -1;
-  /// Of the newest record applied.
+  /// The offset of the newest record that was applied.
   std::int64_t applied = -1;
 
-  /// In their order: for the room to be loaded, for a verdict on the first of them, or for their turn.
+  /// In the log's order. They wait for the room to be loaded, for a verdict on the first of them, or for
+  /// their turn.
   std::deque<WaitingRecord> waiting;
   /// It is in RoomShard::to_apply.
   bool is_to_apply = false;
 
-  /// Applied and not in a checkpoint: held in the shard's window.
+  /// The offsets of records that were applied and are in no checkpoint; the shard's window holds them.
   std::vector<std::int64_t> unsaved;
   std::shared_ptr<Appends> appends;
   bool is_saving = false;
-  /// Others read of it in the store: it is not to wait.
+  /// Others read its changes in the store (lists of rooms): they are written at once.
   bool is_urgent = false;
   /// It is in RoomShard::to_save.
   bool is_to_save = false;
   SteadyTime saved_at = SteadyTime::min();
   SteadyTime used_at = SteadyTime::min();
 
-  /// `recipients` by their partitions, as it was needed last.
+  /// The recipients of what was said last, and the same by partition. What is said next mostly has the same
+  /// ones.
   std::shared_ptr<const Recipients> grouped;
   std::vector<sharding::Recipient> groups;
 };
@@ -81,31 +83,27 @@ struct RoomShard final : sharding::Shard {
   using Shard::Shard;
 
   std::unordered_map<std::string, std::shared_ptr<RoomSlot>, StringHash, std::equal_to<>> rooms;
-  /// To be loaded, in the order in which they are asked for.
+  /// Rooms to be loaded, in the order in which the store is asked for them.
   std::deque<std::shared_ptr<RoomSlot>> to_load;
   bool is_loading = false;
-  /// When those who wait for rooms were looked at last.
+  /// When rooms that have been wanted for too long were looked for last.
   SteadyTime looked_at = SteadyTime::min();
-  /// More waits in them than is applied in one turn of the loop.
+  /// Rooms whose waiting records are applied in later turns of the loop.
   std::deque<std::shared_ptr<RoomSlot>> to_apply;
   bool is_applying = false;
-  /// Too much has been read before our fence to be kept until that is read.
+  /// More was read before our fence than is kept (RoomShards::kMaxKept): records are applied as they come.
   bool keeps_too_much = false;
-  /// Changed, by when they are to be written.
-  struct Due {
-    SteadyTime at;
-    std::shared_ptr<RoomSlot> slot;
-    bool operator>(const Due& other) const { return at > other.at; }
-  };
-  std::priority_queue<Due, std::vector<Due>, std::greater<>> to_save;
+  /// Rooms that have changed, by when they are to be written.
+  DueHeap<std::shared_ptr<RoomSlot>> to_save;
   std::size_t saving = 0;
-  /// The store has been claimed by a newer owner: nothing is written any more.
+  /// A newer owner has claimed the shard in the store: we write nothing any more.
   bool is_superseded = false;
-  /// The records by which rooms were destroyed that the store still knows of; -1: of earlier owners.
+  /// The offsets of the records that destroyed the rooms of which the store still has a note; -1 stands for
+  /// those of earlier owners.
   absl::btree_set<std::int64_t> destroyed;
   SteadyTime forget_destroyed_at = SteadyTime::min();
-  /// Every room, by when it is looked at next whether it is quiet.
-  std::priority_queue<Due, std::vector<Due>, std::greater<>> watched;
+  /// Every room, by when it is next looked at whether it has been quiet for long enough to be forgotten.
+  DueHeap<std::shared_ptr<RoomSlot>> watched;
 };
 
 }  // namespace rookery::muc

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "domain/metrics.h"
+#include "domain/room_stanzas.h"
 #include "domain/service/service_desk.h"
-#include "domain/turn.h"
 #include "ports/room_store.h"
 #include "rookery/events/homes.h"
 #include "rookery/telemetry/log.h"
@@ -132,7 +132,7 @@ std::shared_ptr<RoomSlot> RoomShards::SlotOf(RoomShard& shard, std::string_view 
   slot->appends = std::make_shared<Appends>(executor_);
   shard.rooms.emplace(slot->room_jid, slot);
   slot->used_at = clock_.Now();
-  shard.watched.push({slot->used_at + kQuietWithoutRoom, slot});
+  shard.watched.Push(slot->used_at + kQuietWithoutRoom, slot);
   return slot;
 }
 
@@ -364,24 +364,23 @@ void RoomShards::Forget(sharding::Shard& forgotten) {
   shard.rooms.clear();
   shard.to_load.clear();
   shard.to_apply.clear();
-  shard.to_save = {};
-  shard.watched = {};
+  shard.to_save.clear();
+  shard.watched.clear();
 }
 
 // ---- time -----------------------------------------------------------------------
 
 void RoomShards::ForgetQuiet(RoomShard& shard) {
   const SteadyTime now = clock_.Now();
-  while (!shard.watched.empty() && shard.watched.top().at <= now) {
-    const std::shared_ptr<RoomSlot> slot = shard.watched.top().slot;
-    shard.watched.pop();
+  while (const auto due = shard.watched.Pop(now)) {
+    const std::shared_ptr<RoomSlot>& slot = *due;
     const bool is_idle = slot->waiting.empty() && !slot->is_loading && !slot->is_saving &&
                          slot->unsaved.empty() && slot->appends->open == 0 &&
                          (!slot->room || !slot->room->has_changed());
     const SteadyTime quiet_at =
         slot->used_at + (slot->room && slot->room->exists() ? kQuiet : kQuietWithoutRoom);
     if (!is_idle || quiet_at > now) {
-      shard.watched.push({std::max(quiet_at, now + kQuietWithoutRoom), slot});
+      shard.watched.Push(std::max(quiet_at, now + kQuietWithoutRoom), slot);
       continue;
     }
     if (slot->room) {

@@ -25,14 +25,15 @@ struct MucMetrics;
 /// that this keeps are in README.md (R1 and on). I/O thread only.
 class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, private RoomLoader::Listener {
  public:
-  /// A room of which nobody has heard for so long is forgotten here.
+  /// A room that has been quiet for so long leaves our memory; the store has it.
   static constexpr std::chrono::seconds kQuiet{60};
-  /// Of the address of a room that does not exist.
+  /// The same for an address at which there is no room.
   static constexpr std::chrono::seconds kQuietWithoutRoom{5};
-  /// So much of a shard is kept until our fence is read; more is applied as it comes.
+  /// How many records of a shard, and bytes of them, are kept until our fence is read (R2). Beyond that,
+  /// records are applied as they come.
   static constexpr std::size_t kMaxKept = 100'000;
   static constexpr std::size_t kMaxKeptBytes = std::size_t{64} << 20;
-  /// So many waiting records are applied in one turn of the loop.
+  /// How many waiting records are applied in one turn of the loop.
   static constexpr std::size_t kAppliedPerTurn = 200;
 
   RoomShards(asio::any_io_executor executor, const Settings& settings, const Clock& clock,
@@ -48,7 +49,7 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   bool is_settled(sharding::Shard& shard) const override;
   Task<void> Settle(std::shared_ptr<sharding::Shard> shard) override;
   void GoLive(sharding::Shard& shard) override;
-  /// The last checkpoint.
+  /// Writes the last checkpoints.
   Task<void> HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTime limit) override;
   void Forget(sharding::Shard& shard) override;
 
@@ -61,19 +62,19 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
 
   std::shared_ptr<RoomSlot> SlotOf(RoomShard& shard, std::string_view room);
   void OnVerdict(RoomShard& shard, const std::shared_ptr<RoomRecord>& record);
-  /// The shard's records are applied now.
+  /// Whether the shard's records are to be applied now (R2).
   bool IsTime(const RoomShard& shard) const;
   void NoteKept(RoomShard& shard);
-  /// Applies what waits for the room as far as that can be done now, in this turn of the loop or in later
-  /// ones.
+  /// Applies the records that wait for the room, as far as that can be done now: one at once, several in
+  /// later turns of the loop. Where the room is not in memory, begins to load it.
   void Pump(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
-  /// Those of all rooms.
+  /// The same for every room of the shard.
   void PumpAll(RoomShard& shard);
   void ApplyLater(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
   Task<void> ApplyInTurns(std::shared_ptr<RoomShard> shard);
-  /// At most `budget` records, which are taken off. True: more could be applied.
+  /// Applies at most `budget` records and takes them off it. True: more could be applied.
   bool ApplyWaiting(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot, std::size_t& budget);
-  /// False: the first record that waits needs a verdict that there is not yet.
+  /// Applies or refuses the first record that waits. False: it needs a verdict, which has not been read yet.
   bool ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
   void ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record);
   void Refuse(RoomShard& shard, RoomSlot& slot, const RoomRecord& record,

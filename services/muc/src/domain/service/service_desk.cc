@@ -6,6 +6,7 @@
 
 #include "domain/service/channel_search.h"
 #include "domain/service/room_pages.h"
+#include "rookery/xmpp/disco.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
 #include "rookery/xmpp/rsm.h"
@@ -30,18 +31,10 @@ constexpr std::string_view kFeatures[] = {
     xmpp::ns::kVersion,
 };
 
-xmpp::Element PayloadOf(const xmpp::Stanza& stanza) {
-  auto children = xmpp::ParsePayload(stanza.payload());
-  if (!children.ok()) return {};
-  for (xmpp::Element& child : *children)
-    if (!child.name().empty()) return std::move(child);
-  return {};
-}
-
 }  // namespace
 
 Task<xmpp::Stanza> ServiceDesk::Answer(xmpp::Stanza request) {
-  const xmpp::Element payload = PayloadOf(request);
+  const xmpp::Element payload = xmpp::OnlyChild(request);
   const bool is_get = request.type() == "get";
   if (is_get && payload.Is("query", xmpp::ns::kDiscoInfo)) co_return AnswerInfo(request, payload);
   if (is_get && payload.Is("query", xmpp::ns::kDiscoItems)) {
@@ -70,8 +63,8 @@ Task<xmpp::Stanza> ServiceDesk::Answer(xmpp::Stanza request) {
 xmpp::Stanza ServiceDesk::AnswerInfo(const xmpp::Stanza& request, const xmpp::Element& query) const {
   if (!query.Attr("node").empty()) return xmpp::MakeError(request, ErrorCondition::kItemNotFound);
   xmpp::Element info("query", xmpp::ns::kDiscoInfo);
-  info.Add("identity").SetAttr("category", "conference").SetAttr("type", "text").SetAttr("name", kName);
-  for (const std::string_view feature : kFeatures) info.Add("feature").SetAttr("var", feature);
+  xmpp::AddIdentity(info, "conference", "text", kName);
+  for (const std::string_view feature : kFeatures) xmpp::AddFeature(info, feature);
   return xmpp::MakeResult(request, info);
 }
 

@@ -9,7 +9,6 @@
 #include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
 #include "domain/records/shards.h"
-#include "domain/retries.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/outbox.h"

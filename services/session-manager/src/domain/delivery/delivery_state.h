@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "domain/delivery/delivery.h"
-#include "domain/delivery/due_heap.h"
 #include "domain/delivery/store_writer.h"
 #include "domain/sessions/session.h"
+#include "rookery/base/due_heap.h"
 #include "rookery/runtime/event.h"
 
 namespace rookery::session_manager {

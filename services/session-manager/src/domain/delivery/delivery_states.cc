@@ -1,6 +1,6 @@
 #include "domain/delivery/delivery_states.h"
 
-#include "domain/retries.h"
+#include "rookery/base/backoff_delays.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {

@@ -6,8 +6,8 @@
 #include <memory>
 #include <optional>
 
-#include "domain/delivery/due_heap.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/due_heap.h"
 
 namespace rookery::session_manager {
 

@@ -4,7 +4,6 @@
 #include <type_traits>
 
 #include "absl/container/flat_hash_set.h"
-#include "domain/delivery/store_errors.h"
 #include "domain/records/shard.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"

@@ -15,6 +15,7 @@
 #include "domain/feature_state.h"
 #include "domain/sessions/user.h"
 #include "ports/waiting_store.h"
+#include "rookery/base/string_hash.h"
 #include "rookery/runtime/event.h"
 #include "rookery/sharding/shard.h"
 

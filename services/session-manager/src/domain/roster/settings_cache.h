@@ -11,6 +11,7 @@
 
 #include "domain/roster/address_set.h"
 #include "domain/sessions/user.h"
+#include "rookery/base/string_hash.h"
 #include "rookery/roster/v1/roster_service.pb.h"
 
 namespace rookery::session_manager {

@@ -17,7 +17,6 @@
 #include "domain/records/record_order.h"
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
-#include "domain/retries.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/outbox.h"
 #include "domain/sessions/session_table.h"

@@ -34,8 +34,7 @@ void SetFailure(session::v1::Failure& failure, xmpp::ErrorCondition condition, s
 
 void SetFailure(session::v1::Failure& failure, const absl::Status& status) {
   SetFailure(failure, xmpp::ConditionOf(status), Message(status));
-  failure.set_temporary(absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-                        absl::IsResourceExhausted(status) || absl::IsAborted(status));
+  failure.set_temporary(IsTemporary(status));
 }
 
 }  // namespace rookery::session_manager

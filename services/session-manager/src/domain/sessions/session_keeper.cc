@@ -9,7 +9,6 @@
 #include "domain/inbound/client_stanza_processor.h"
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
-#include "domain/retries.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/live_sessions.h"

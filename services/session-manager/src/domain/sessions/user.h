@@ -12,6 +12,7 @@
 #include "domain/feature_state.h"
 #include "domain/records/backlog.h"
 #include "domain/sessions/session.h"
+#include "rookery/base/string_hash.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/roster/v1/roster_service.pb.h"
 #include "rookery/runtime/event.h"
@@ -33,12 +34,6 @@ struct ContactState {
   bool to() const {
     return subscription == roster::v1::SUBSCRIPTION_TO || subscription == roster::v1::SUBSCRIPTION_BOTH;
   }
-};
-
-/// Lets a map of strings be searched by string_view.
-struct StringHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
 };
 
 struct Contacts {

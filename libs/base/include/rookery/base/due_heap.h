@@ -1,13 +1,14 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "rookery/base/clock.h"
 
-namespace rookery::session_manager {
+namespace rookery {
 
 /// What is due when, the soonest first. Looking costs nothing while nothing is due.
 template <typename T>
@@ -17,7 +18,7 @@ class DueHeap {
     entries_.emplace_back(at, std::move(item));
     std::push_heap(entries_.begin(), entries_.end(), IsLater);
   }
-  /// The next one that is due, if any.
+  /// The next one that is due, if any. SteadyTime::max(): the next one, due or not.
   std::optional<T> Pop(SteadyTime now) {
     if (entries_.empty() || entries_.front().first > now) return std::nullopt;
     std::pop_heap(entries_.begin(), entries_.end(), IsLater);
@@ -26,6 +27,8 @@ class DueHeap {
     return item;
   }
   std::size_t size() const { return entries_.size(); }
+  bool empty() const { return entries_.empty(); }
+  void clear() { entries_.clear(); }
 
  private:
   using Entry = std::pair<SteadyTime, T>;
@@ -33,4 +36,4 @@ class DueHeap {
   std::vector<Entry> entries_;
 };
 
-}  // namespace rookery::session_manager
+}  // namespace rookery
