@@ -28,7 +28,9 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-message-bytes", &settings.max_message_bytes, "bytes of a message to a room", 1'024,
               200'000);
   schema.Bind("rooms.max-requests", &settings.max_requests,
-              "invitations and requests for voice of one occupant in rooms.changes-period", 1, 100'000);
+              "invitations, requests for voice and notices to people who are absent, of one account in "
+              "rooms.changes-period",
+              1, 100'000);
   schema.Bind("rooms.max-subject-bytes", &settings.max_subject_bytes, "bytes of a subject", 1, 65'536);
   schema.Bind("rooms.max-description-bytes", &settings.max_description_bytes,
               "bytes of each text of a room's configuration", 1, 65'536);

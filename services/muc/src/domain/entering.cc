@@ -172,7 +172,7 @@ void Enter(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<Stat
   v1::OccupantSession& session = room.AddSession(nick, from);
   *session.mutable_presence() = CleanPresence(turn);
   session.set_is_gc1(!muc);
-  changes.Count(turn, nick);
+  changes.Add(turn);
   const v1::Occupant& occupant = *room.FindNick(nick);
   if (is_new || ShownSession(occupant).jid() != shown) TellOthers(turn, occupant);
   Welcome(turn, muc, std::move(statuses));
@@ -190,7 +190,7 @@ void EnterNew(Turn& turn, const std::optional<xmpp::Element>& muc) {
 void EnterAgain(Turn& turn, const std::optional<xmpp::Element>& muc) {
   const Changes changes(turn, turn.sender());
   if (!changes.may_change()) return Refuse(turn, kTooManyChanges);
-  changes.Count(turn, turn.occupant()->nick());
+  changes.Add(turn);
   TakePresence(turn);
   Welcome(turn, muc, {});
 }
@@ -218,6 +218,7 @@ void Join(Turn& turn, const std::string& old, const std::string& nick) {
   for (const v1::OccupantSession& session : gone.sessions())
     TellSelfGone(turn, gone, session.jid(), renaming);
   TellOthersGone(turn, gone, {.affiliation = renaming.affiliation});
+  KeepChangesOf(turn, gone);
   room.RemoveOccupant(old);
   const std::string shown = ShownSession(*room.FindNick(nick)).jid();
   for (const v1::OccupantSession& session : gone.sessions()) room.AddSession(nick, session.jid()) = session;
@@ -260,7 +261,7 @@ bool ChangeNick(Turn& turn) {
     *room.ChangeSession(turn.stanza.from())->mutable_presence() = CleanPresence(turn);
     BroadcastAvailable(turn, *room.FindNick(nick));
   }
-  changes.Count(turn, nick);
+  changes.Add(turn);
   return true;
 }
 

@@ -126,7 +126,7 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x) {
   }
   const std::vector<std::string> members = NewMembers(turn, invitations);
   if (const auto refusal = RefusalOfMore(turn, CountUnknown(turn.room, members))) return refuse(*refusal);
-  if (RefuseIfTooMany(turn, *occupant, static_cast<std::int64_t>(invitations.size()))) return true;
+  if (RefuseIfTooMany(turn, static_cast<std::int64_t>(invitations.size()))) return true;
 
   const std::string nick = occupant->nick();
   for (const std::string& account : members)

@@ -47,8 +47,8 @@ struct Settings {
   std::int64_t max_history_bytes = std::int64_t{256} << 10;
   /// Of a message to a room or an occupant: its payload, id and language.
   std::int64_t max_message_bytes = std::int64_t{64} << 10;
-  /// Invitations and requests for voice of one occupant in `changes_period`, and the invitations in one
-  /// message.
+  /// Invitations, requests for voice and other requests that reach others, of one account in
+  /// `changes_period`; and the invitations in one message.
   std::int64_t max_requests = 20;
   /// Devices of one account with one nick.
   std::int64_t max_sessions_per_nick = 64;
