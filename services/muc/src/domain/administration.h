@@ -17,7 +17,9 @@ void OnAdminSet(Turn& turn);
 
 /// What somebody hears of an affiliation who is not in the room.
 enum class Courtesy {
-  /// An invitation, where one may enter now and had no affiliation before (XEP-0045 section 9.5); else 101.
+  /// An invitation, where one may enter now and had no affiliation before (XEP-0045 section 9.5); else 101,
+  /// if
+  /// the room knew who it is. Without a reason, and no more than `settings.max_requests` of the sender's.
   kTell,
   /// The caller tells.
   kNone,

@@ -38,14 +38,17 @@ bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant) {
   return true;
 }
 
-bool RefuseIfTooMany(Turn& turn, std::int64_t requests) {
+bool CountRequests(Turn& turn, std::int64_t requests) {
   const Count count(turn, turn.sender(), Counted::kRequests);
-  if (!count.Fits(requests, turn.settings.max_requests)) {
-    turn.Refuse(xmpp::ErrorCondition::kPolicyViolation, "Too many requests", xmpp::ErrorType::kWait);
-    return true;
-  }
+  if (!count.Fits(requests, turn.settings.max_requests)) return false;
   count.Add(turn, requests);
-  return false;
+  return true;
+}
+
+bool RefuseIfTooMany(Turn& turn, std::int64_t requests) {
+  if (CountRequests(turn, requests)) return false;
+  turn.Refuse(xmpp::ErrorCondition::kPolicyViolation, "Too many requests", xmpp::ErrorType::kWait);
+  return true;
 }
 
 }  // namespace rookery::muc
