@@ -213,6 +213,17 @@ bool ReadJids(const FormField& field, std::vector<std::string>& jids) {
   return true;
 }
 
+/// Kept as its opposite: rooms of before allow it.
+void WriteRegistration(const Settings&, const v1::RoomConfig& config, FormField& field) {
+  field.values = {config.forbids_registration() ? "0" : "1"};
+}
+
+bool ReadRegistration(const Settings&, const FormField& field, v1::RoomConfig& config) {
+  const std::optional<bool> allows = field.Boolean();
+  if (allows) config.set_forbids_registration(!*allows);
+  return allows.has_value();
+}
+
 void WriteContacts(const Settings&, const v1::RoomConfig& config, FormField& field) {
   field.values.assign(config.contacts().begin(), config.contacts().end());
 }
@@ -257,6 +268,8 @@ constexpr ConfigField kFields[] = {
         "Do visitors keep the nick they have entered with?"),
     Boolean<&Config::locks_nicks, &Config::set_locks_nicks>(
         "{https://rookery.invalid/muc}locks_nicks", "Do those who have reserved a nick have no other?"),
+    {"{https://rookery.invalid/muc}allow_registration", "boolean",
+     "May people reserve a nick, or ask to become members?", WriteRegistration, ReadRegistration},
     {"muc#roomconfig_maxusers", "list-single", "Most occupants", WriteMaxUsers, ReadMaxUsers},
     Number<&Config::max_history_fetch, &Config::set_max_history_fetch, MostHistory>(
         "muc#maxhistoryfetch", "Messages shown to who enters"),

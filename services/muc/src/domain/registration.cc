@@ -41,8 +41,21 @@ constexpr std::size_t kMaxAboutBytes = 1024;
 /// So many admins who are not in the room are asked, where none is.
 constexpr std::size_t kMaxAbsentAdmins = 20;
 
+bool IsMember(const Turn& turn) { return turn.AffiliationOf(turn.sender()) >= v1::AFFILIATION_MEMBER; }
+
+/// Section 7.10 leaves it to the room what registering leads to. Where membership opens something, a voice,
+/// the door, a look inside or the list of addresses, an admin decides on it. Elsewhere it would be of use
+/// against moderators only, who have no affiliation themselves, so the nick is reserved and nothing else.
 bool NeedsApproval(const Turn& turn) {
-  return turn.room.config().is_members_only() && turn.AffiliationOf(turn.sender()) < v1::AFFILIATION_MEMBER;
+  const v1::RoomConfig& config = turn.room.config();
+  const bool is_of_use = config.is_members_only() || config.is_moderated() || !config.password().empty() ||
+                         !config.is_public() || config.whois() == v1::AUDIENCE_ANYONE;
+  return is_of_use && !IsMember(turn);
+}
+
+bool MayRegister(const Turn& turn) {
+  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST) return false;
+  return IsMember(turn) || !turn.room.config().forbids_registration();
 }
 
 const v1::Affiliated* EntryOfSender(const Turn& turn) { return turn.room.FindAffiliated(turn.sender()); }
@@ -88,12 +101,12 @@ Recipients Approvers(const Turn& turn) {
   return approvers;
 }
 
-/// The caller has checked that it is allowed.
-void Register(Turn& turn, const std::string& jid, const std::string& nick, const std::string& actor,
-              Courtesy courtesy) {
-  if (turn.AffiliationOf(jid) < v1::AFFILIATION_MEMBER)
-    SetAffiliation(turn, jid, v1::AFFILIATION_MEMBER, actor, {}, courtesy);
-  turn.room.SetReservedNick(jid, nick);
+void GiveNickUp(Room& room, const std::string& account) {
+  room.SetReservedNick(account, {});
+  const v1::Affiliated& entry = *room.FindAffiliated(account);
+  // Of who was nothing else nothing is kept.
+  if (!IsRemembered(entry) && entry.version() <= room.state().affiliation_horizon())
+    room.ForgetAffiliated(account);
 }
 
 /// XEP-0077 section 3.2: what registering has given is given up.
@@ -104,7 +117,7 @@ void Unregister(Turn& turn) {
     return turn.Refuse(ErrorCondition::kRegistrationRequired);
   const bool is_member = entry->affiliation() == v1::AFFILIATION_MEMBER;
   turn.Answer();
-  turn.room.SetReservedNick(account, {});
+  GiveNickUp(turn.room, account);
   if (is_member) SetAffiliation(turn, account, v1::AFFILIATION_NONE, {}, {}, Courtesy::kNone);
 }
 
@@ -122,8 +135,6 @@ std::optional<ErrorCondition> ReadNick(const xmpp::Form& form, std::string& nick
 }  // namespace
 
 void OnRegisterGet(Turn& turn) {
-  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST)
-    return turn.Refuse(ErrorCondition::kNotAllowed);
   xmpp::Element query("query", xmpp::ns::kRegister);
   const v1::Affiliated* entry = EntryOfSender(turn);
   if (entry != nullptr && !entry->nick().empty()) {
@@ -131,12 +142,14 @@ void OnRegisterGet(Turn& turn) {
     query.Add("username").SetText(entry->nick());
     return turn.Answer(query);
   }
-  constexpr std::string_view kInstructions =
-      "The nickname is yours in this room, and you become a member of it.";
-  query.Add("instructions").SetText(kInstructions);
+  if (!MayRegister(turn)) return turn.Refuse(ErrorCondition::kNotAllowed);
+  const std::string_view instructions =
+      NeedsApproval(turn) ? "An admin decides whether you become a member of this room, with this nickname."
+                          : "The nickname is yours in this room.";
+  query.Add("instructions").SetText(instructions);
   xmpp::Form form{.type = "form",
                   .title = "Registration",
-                  .instructions = std::string(kInstructions),
+                  .instructions = std::string(instructions),
                   .form_type = std::string(kFormType)};
   form.Add(kNick, "text-single", "Desired Nickname").is_required = true;
   // Where nobody reads it, nobody is asked.
@@ -149,8 +162,7 @@ void OnRegisterGet(Turn& turn) {
 void OnRegisterSet(Turn& turn) {
   const xmpp::Element query = PayloadOf(turn);
   if (query.Find("remove", xmpp::ns::kRegister) != nullptr) return Unregister(turn);
-  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST)
-    return turn.Refuse(ErrorCondition::kNotAllowed);
+  if (!MayRegister(turn)) return turn.Refuse(ErrorCondition::kNotAllowed);
   const xmpp::Element* x = query.Find("x", xmpp::ns::kDataForms);
   const auto form = x == nullptr ? absl::InvalidArgumentError("no form") : xmpp::ReadForm(*x);
   if (!form.ok()) return turn.Refuse(ErrorCondition::kBadRequest);
@@ -165,7 +177,7 @@ void OnRegisterSet(Turn& turn) {
   if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return turn.Refuse(*refusal);
   if (!NeedsApproval(turn)) {
     turn.Answer();
-    return Register(turn, std::string(turn.sender()), nick, {}, Courtesy::kNone);
+    return turn.room.SetReservedNick(turn.sender(), nick);
   }
   const bool is_within_bounds = std::all_of(form->fields.begin(), form->fields.end(), IsWithinBounds);
   if (!is_within_bounds) return turn.Refuse(ErrorCondition::kNotAcceptable);
@@ -203,7 +215,9 @@ bool OnApproval(Turn& turn, const xmpp::Element& x) {
   const v1::Affiliated* entry = turn.room.FindAffiliated(account);
   const bool is_new = entry == nullptr || !IsRemembered(*entry);
   if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return refuse(*refusal);
-  Register(turn, account, nick, NickOfSender(turn), Courtesy::kTell);
+  if (turn.AffiliationOf(account) < v1::AFFILIATION_MEMBER)
+    SetAffiliation(turn, account, v1::AFFILIATION_MEMBER, NickOfSender(turn), {});
+  turn.room.SetReservedNick(account, nick);
   return true;
 }
 
