@@ -129,5 +129,57 @@ TEST_F(RegistrationApproval, AnOwnerMayForbidIt) {
   EXPECT_TRUE(IsResult(Register(kStranger, "Hecate").front()));
 }
 
+TEST_F(RegistrationApproval, AdminsAreAskedOnceOfEachAccount) {
+  driver_.config().set_is_members_only(true);
+  EXPECT_THAT(To(Register(kStranger, "Hecate"), kAdmin), SizeIs(1));
+  for (const char* from : {kStranger, "hecate@example.org/other"})
+    EXPECT_EQ(RefusalIn(Register(from, "Other")), "wait unexpected-request");
+  // No is no, for a day.
+  Decide("hecate@example.org", "Hecate", "0");
+  EXPECT_EQ(RefusalIn(Register(kStranger, "Hecate")), "wait unexpected-request");
+  EXPECT_EQ(RefusalIn(Unregister(kStranger)), "auth registration-required");
+  EXPECT_EQ(RefusalIn(Register(kStranger, "Hecate")), "wait unexpected-request");
+  driver_.Pass(24 * 3'600'000);
+  EXPECT_THAT(To(Register(kStranger, "Hecate"), kAdmin), SizeIs(1));
+  EXPECT_THAT(driver_.room().state().registrations(), SizeIs(1));
+  Decide("hecate@example.org", "Hecate", "1");
+  EXPECT_THAT(driver_.room().state().registrations(), SizeIs(0));
+}
+
+TEST_F(RegistrationApproval, ManyAccountsAskNoMoreThanARoomRemembers) {
+  driver_.config().set_is_members_only(true);
+  for (int i = 0; i < 256; ++i)
+    ASSERT_TRUE(IsResult(Register("a" + std::to_string(i) + "@example.org/x", "Hecate").front()));
+  EXPECT_EQ(RefusalIn(Register(kStranger, "Hecate")), "wait resource-constraint");
+  driver_.Pass(24 * 3'600'000);
+  EXPECT_TRUE(IsResult(Register(kStranger, "Hecate").front()));
+}
+
+TEST_F(RegistrationApproval, RegisteringAndUnregisteringIsCounted) {
+  driver_.settings().max_changes = 3;
+  EXPECT_TRUE(IsResult(Register(kStranger, "a").front()));
+  EXPECT_TRUE(IsResult(Unregister(kStranger).front()));
+  EXPECT_TRUE(IsResult(Register("hecate@example.org/other", "b").front()));
+  EXPECT_EQ(RefusalIn(Unregister(kStranger)), "wait resource-constraint");
+  EXPECT_EQ(RefusalIn(Register(kStranger, "c")), "wait resource-constraint");
+  EXPECT_EQ(NickOf("hecate@example.org"), "b");
+  driver_.Pass(driver_.settings().changes_period.count());
+  EXPECT_TRUE(IsResult(Register(kStranger, "c").front()));
+}
+
+TEST_F(RegistrationApproval, WhoIsInsideIsNotToldToStrangers) {
+  driver_.config().set_is_members_only(true);
+  EXPECT_TRUE(IsResult(Register(kStranger, "Polo").front()));
+  EXPECT_EQ(RefusalIn(Decide("hecate@example.org", "Polo", "1")), "cancel conflict");
+  EXPECT_EQ(AffiliationOf("hecate@example.org"), v1::AFFILIATION_NONE);
+}
+
+// Of who is nothing an admin frees the nick as of everybody else.
+TEST_F(RegistrationApproval, AnAdminTakesANickBack) {
+  Register(kStranger, "Hecate");
+  AdminSet(kAdmin, "<item affiliation='none' jid='hecate@example.org'/>");
+  EXPECT_EQ(driver_.room().FindReserved("Hecate"), nullptr);
+}
+
 }  // namespace
 }  // namespace rookery::muc

@@ -144,7 +144,10 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   const v1::Affiliated* known = room.FindAffiliated(jid);
   const v1::Affiliation before = known == nullptr ? v1::AFFILIATION_NONE : known->affiliation();
   const bool is_stranger = known == nullptr || !IsRemembered(*known);
-  if (before == affiliation) return;
+  if (before == affiliation) {
+    if (affiliation == v1::AFFILIATION_NONE) GiveNickUp(room, jid);
+    return;
+  }
 
   struct Present {
     std::string nick;
@@ -180,6 +183,14 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   // Who is in and remains what the operator has made them hears nothing.
   const bool is_absent = present.empty() || (!is_told && xmpp::DomainOf(jid) == jid);
   if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy, is_stranger});
+}
+
+void GiveNickUp(Room& room, const std::string& jid) {
+  const v1::Affiliated* entry = room.FindAffiliated(jid);
+  if (entry == nullptr || entry->nick().empty()) return;
+  room.SetReservedNick(jid, {});
+  if (!IsRemembered(*entry) && entry->version() <= room.state().affiliation_horizon())
+    room.ForgetAffiliated(jid);
 }
 
 void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string& actor_nick,

@@ -9,9 +9,6 @@ namespace {
 
 constexpr Counted kAll[] = {Counted::kChanges, Counted::kRequests};
 
-/// So far the clocks of those who receive stanzas may differ.
-constexpr std::int64_t kMaxAheadMs = 5'000;
-
 struct Span {
   std::int64_t since_ms;
   std::uint32_t count;

@@ -8,6 +8,10 @@
 
 namespace rookery::muc {
 
+/// So far the clocks of those who receive stanzas may differ: what is further in the future was said by a
+/// wrong one.
+inline constexpr std::int64_t kMaxAheadMs = 5'000;
+
 /// What is counted of an account in a room, in periods of `settings.changes_period`.
 enum class Counted : std::uint8_t {
   /// Joins, changes of nick, registrations.

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "domain/administration.h"
+#include "domain/asked.h"
 #include "domain/nicks.h"
+#include "domain/privileges.h"
 #include "domain/request.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
@@ -101,12 +103,15 @@ Recipients Approvers(const Turn& turn) {
   return approvers;
 }
 
-void GiveNickUp(Room& room, const std::string& account) {
-  room.SetReservedNick(account, {});
-  const v1::Affiliated& entry = *room.FindAffiliated(account);
-  // Of who was nothing else nothing is kept.
-  if (!IsRemembered(entry) && entry.version() <= room.state().affiliation_horizon())
-    room.ForgetAffiliated(account);
+/// False: there have been too many, and it has been refused.
+bool CountChange(Turn& turn) {
+  const Changes changes(turn, turn.sender());
+  if (changes.may_change()) {
+    changes.Add(turn);
+    return true;
+  }
+  turn.Refuse(ErrorCondition::kResourceConstraint, "Too many changes");
+  return false;
 }
 
 /// XEP-0077 section 3.2: what registering has given is given up.
@@ -116,9 +121,20 @@ void Unregister(Turn& turn) {
   if (entry == nullptr || (entry->nick().empty() && entry->affiliation() != v1::AFFILIATION_MEMBER))
     return turn.Refuse(ErrorCondition::kRegistrationRequired);
   const bool is_member = entry->affiliation() == v1::AFFILIATION_MEMBER;
+  if (!CountChange(turn)) return;
   turn.Answer();
   GiveNickUp(turn.room, account);
   if (is_member) SetAffiliation(turn, account, v1::AFFILIATION_NONE, {}, {}, Courtesy::kNone);
+}
+
+/// Why it is not passed on to admins; nullopt: it is. Each account is asked about once, also where the answer
+/// was no.
+std::optional<ErrorCondition> RefusalOfRequest(const Turn& turn, const xmpp::Form& form) {
+  if (!std::all_of(form.fields.begin(), form.fields.end(), IsWithinBounds))
+    return ErrorCondition::kNotAcceptable;
+  if (IsAsked(turn, Asked::kMembership, turn.sender())) return ErrorCondition::kUnexpectedRequest;
+  if (CountAsked(turn, Asked::kMembership) >= kMaxAsked) return ErrorCondition::kResourceConstraint;
+  return std::nullopt;
 }
 
 /// The nick of a form, prepared. The refusal otherwise.
@@ -171,16 +187,24 @@ void OnRegisterSet(Turn& turn) {
     return turn.Refuse(ErrorCondition::kBadRequest);
   std::string nick;
   if (const auto refusal = ReadNick(*form, nick)) return turn.Refuse(*refusal);
-  if (const auto refusal = RefusalOfNick(turn, nick, turn.sender())) return turn.Refuse(*refusal);
+  const auto nick_refusal = RefusalOfNick(turn, nick, turn.sender());
+  // That a nick is taken says who is inside. An admin hears of it.
+  const bool is_secret = nick_refusal == ErrorCondition::kConflict && !MayLookInside(turn, turn.sender());
+  if (nick_refusal && !is_secret) return turn.Refuse(*nick_refusal);
   const v1::Affiliated* entry = EntryOfSender(turn);
   const bool is_new = entry == nullptr || !IsRemembered(*entry);
   if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return turn.Refuse(*refusal);
   if (!NeedsApproval(turn)) {
+    if (!CountChange(turn)) return;
     turn.Answer();
     return turn.room.SetReservedNick(turn.sender(), nick);
   }
-  const bool is_within_bounds = std::all_of(form->fields.begin(), form->fields.end(), IsWithinBounds);
-  if (!is_within_bounds) return turn.Refuse(ErrorCondition::kNotAcceptable);
+  if (const auto refusal = RefusalOfRequest(turn, *form))
+    return turn.Refuse(*refusal, {},
+                       *refusal == ErrorCondition::kUnexpectedRequest ? std::optional(xmpp::ErrorType::kWait)
+                                                                      : std::nullopt);
+  if (!CountChange(turn)) return;
+  NoteAsked(turn, Asked::kMembership, turn.sender());
   turn.Answer();
   turn.outcome.SendToAll(ApprovalFormOf(turn, *form, nick), Approvers(turn));
 }
@@ -217,6 +241,7 @@ bool OnApproval(Turn& turn, const xmpp::Element& x) {
   if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return refuse(*refusal);
   if (turn.AffiliationOf(account) < v1::AFFILIATION_MEMBER)
     SetAffiliation(turn, account, v1::AFFILIATION_MEMBER, NickOfSender(turn), {});
+  ForgetAsked(turn, Asked::kMembership, account);
   turn.room.SetReservedNick(account, nick);
   return true;
 }
