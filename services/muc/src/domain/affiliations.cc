@@ -69,12 +69,12 @@ xmpp::Stanza MessageWith(const Turn& turn, const std::string& children) {
 
 /// Section 9.5: who may enter now, and had nothing to do with the room before, is invited. Where addresses
 /// are not for everybody an admin who is not in has no name but the room's.
-xmpp::Stanza InvitationOf(const Turn& turn, const AffiliationChange& change) {
+xmpp::Stanza InvitationOf(Turn& turn, const AffiliationChange& change) {
   const Room& room = turn.room;
   const std::string& nick = change.deed.actor_nick;
   const bool is_named = room.config().whois() == v1::AUDIENCE_ANYONE;
   const std::string as_occupant = nick.empty() ? room.jid() : room.AddressOf(nick);
-  return MakeInvitation(room, change.jid, is_named ? std::string(turn.sender()) : as_occupant, {});
+  return MakeInvitation(turn, change.jid, is_named ? std::string(turn.sender()) : as_occupant);
 }
 
 /// The one whom it concerns, who is not in, and may never have been: so nobody hears words of an admin.
