@@ -18,8 +18,10 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.groupchat-1", &settings.admits_groupchat_1,
               "whether presence without the element of XEP-0045 is a join, as it was before (groupchat 1.0); "
               "else its sender is told that it is not in the room");
-  schema.Bind("rooms.max-affiliations", &settings.max_affiliations,
-              "accounts that one room remembers, with an affiliation or a nick", 1, 1'000'000);
+  schema.Bind(
+      "rooms.max-affiliations", &settings.max_affiliations,
+      "accounts that one room remembers, with an affiliation or a nick; and as many that it has banned", 1,
+      1'000'000);
   schema.Bind("rooms.max-items", &settings.max_items, "roles or affiliations that one request may change", 1,
               10'000);
   schema.Bind("rooms.max-reason-bytes", &settings.max_reason_bytes, "bytes of a reason", 1, 65'536);

@@ -392,11 +392,11 @@ TEST_F(Administration, RequestsHaveBounds) {
 
 TEST_F(Administration, ARoomRemembersSoManyAndNoMore) {
   driver_.settings().max_affiliations = 4;
-  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='outcast' jid='a@example.org'/>").front()));
-  EXPECT_EQ(Affiliation(kOwner, "b@example.org", "outcast"), "wait resource-constraint");
+  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='member' jid='a@example.org'/>").front()));
+  EXPECT_EQ(Affiliation(kOwner, "b@example.org", "member"), "wait resource-constraint");
   // Who had an affiliation once takes no place.
   AdminSet(kOwner, "<item affiliation='none' jid='a@example.org'/>");
-  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='outcast' jid='b@example.org'/>").front()));
+  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='admin' jid='b@example.org'/>").front()));
   EXPECT_EQ(Affiliation(kOwner, "a@example.org", "member"), "wait resource-constraint");
   // Nor does a change.
   EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='member' jid='b@example.org'/>").front()));

@@ -27,5 +27,22 @@ TEST_F(Bounds, AListOfOwnersThatIsTooLongIsRefusedUnread) {
   }
 }
 
+// Whoever may invite can fill the list of members, and is banned for it.
+TEST_F(Bounds, BansHavePlacesOfTheirOwn) {
+  driver_.settings().max_affiliations = 3;
+  EXPECT_EQ(RefusalIn(AdminSet(kOwner, "<item affiliation='member' jid='hecate@example.org'/>")),
+            "wait resource-constraint");
+  for (const char* jid : {"polonius@example.net", "hag66@example.org", "evil.example.org"})
+    EXPECT_TRUE(
+        IsResult(AdminSet(kOwner, "<item affiliation='outcast' jid='" + std::string(jid) + "'/>").front()))
+        << jid;
+  EXPECT_EQ(RefusalIn(AdminSet(kOwner, "<item affiliation='outcast' jid='king@example.org'/>")),
+            "wait resource-constraint");
+  // The place of who was banned is free, and who is banned no more has none of before.
+  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='member' jid='hecate@example.org'/>").front()));
+  EXPECT_EQ(RefusalIn(AdminSet(kOwner, "<item affiliation='member' jid='hag66@example.org'/>")),
+            "wait resource-constraint");
+}
+
 }  // namespace
 }  // namespace rookery::muc

@@ -217,7 +217,13 @@ class AdminRequest {
       if (!reserved_.insert(*change.reserved_nick).second) return ErrorCondition::kConflict;
     }
     owners_ += (wanted == v1::AFFILIATION_OWNER) - (present == v1::AFFILIATION_OWNER);
-    if (wanted != v1::AFFILIATION_NONE && (known == nullptr || !IsRemembered(*known))) ++added_;
+    if (wanted == v1::AFFILIATION_OUTCAST) {
+      banned_ += present != v1::AFFILIATION_OUTCAST;
+    } else if (wanted != v1::AFFILIATION_NONE) {
+      const bool is_among_them =
+          known != nullptr && IsRemembered(*known) && present != v1::AFFILIATION_OUTCAST;
+      added_ += !is_among_them;
+    }
     return std::nullopt;
   }
 
@@ -225,7 +231,8 @@ class AdminRequest {
     const auto count = static_cast<std::int64_t>(turn_.room.CountOf(v1::AFFILIATION_OWNER));
     // Section 10.4: a room is never without an owner.
     if (owners_ < 0 && count + owners_ <= 0) return ErrorCondition::kConflict;
-    return RefusalOfMore(turn_, added_);
+    if (const auto refusal = RefusalOfMore(turn_, added_)) return refusal;
+    return RefusalOfMoreBans(turn_, banned_);
   }
 
   Turn& turn_;
@@ -234,10 +241,18 @@ class AdminRequest {
   std::set<std::string> nicks_;
   std::set<std::string> jids_;
   std::set<std::string> reserved_;
-  /// How many owners, and how many entries, there are more then.
+  /// How many owners, entries and bans there are more then.
   std::int64_t owners_ = 0;
   std::int64_t added_ = 0;
+  std::int64_t banned_ = 0;
 };
+
+template <typename Count>
+std::optional<ErrorCondition> RefusalOf(const Turn& turn, std::int64_t added, Count count) {
+  const bool fits =
+      added <= 0 || static_cast<std::int64_t>(count()) + added <= turn.settings.max_affiliations;
+  return fits ? std::nullopt : std::optional(ErrorCondition::kResourceConstraint);
+}
 
 }  // namespace
 
@@ -246,12 +261,16 @@ bool IsRemembered(const v1::Affiliated& entry) {
 }
 
 std::optional<ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added) {
-  if (added <= 0) return std::nullopt;
   const auto& affiliations = turn.room.affiliations();
-  const auto count = std::count_if(affiliations.begin(), affiliations.end(),
-                                   [](const auto& entry) { return IsRemembered(entry.second); });
-  return count + added > turn.settings.max_affiliations ? std::optional(ErrorCondition::kResourceConstraint)
-                                                        : std::nullopt;
+  return RefusalOf(turn, added, [&] {
+    return std::count_if(affiliations.begin(), affiliations.end(), [](const auto& entry) {
+      return IsRemembered(entry.second) && entry.second.affiliation() != v1::AFFILIATION_OUTCAST;
+    });
+  });
+}
+
+std::optional<ErrorCondition> RefusalOfMoreBans(const Turn& turn, std::int64_t added) {
+  return RefusalOf(turn, added, [&] { return turn.room.CountOf(v1::AFFILIATION_OUTCAST); });
 }
 
 void OnAdminGet(Turn& turn) {

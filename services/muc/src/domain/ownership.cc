@@ -78,7 +78,7 @@ std::optional<FormRefusal> RefusalOf(const Turn& turn, const ConfigChange& chang
   if (changes.size() > static_cast<std::size_t>(turn.settings.max_items)) return TooManyPeople();
   const auto added = std::count_if(changes.begin(), changes.end(), [&](const auto& one) {
     const v1::Affiliated* entry = turn.room.FindAffiliated(one.first);
-    return entry == nullptr || !IsRemembered(*entry);
+    return entry == nullptr || !IsRemembered(*entry) || entry->affiliation() == v1::AFFILIATION_OUTCAST;
   });
   const auto refusal = RefusalOfMore(turn, added);
   return refusal ? std::optional(FormRefusal{*refusal}) : std::nullopt;

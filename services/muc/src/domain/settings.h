@@ -28,7 +28,7 @@ struct Settings {
   /// Persistent rooms that one account may own; 0: any number.
   std::int64_t max_rooms_per_user = 100;
   std::int64_t max_occupants = 10'000;
-  /// Of the accounts that a room remembers with an affiliation or a nick.
+  /// Of the accounts that a room remembers with an affiliation or a nick; and of those that it has banned.
   std::int64_t max_affiliations = 10'000;
   /// Of the changes that one request of muc#admin makes.
   std::int64_t max_items = 100;
