@@ -15,6 +15,8 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-occupants", &settings.max_occupants, "occupants of one room", 1, 100'000);
   schema.Bind("rooms.max-sessions-per-nick", &settings.max_sessions_per_nick,
               "devices of one account that may share a nick", 1, 10'000);
+  schema.Bind("rooms.max-nicks-per-account", &settings.max_nicks_per_account,
+              "nicks that one account may have in a room at a time", 1, 10'000);
   schema.Bind("rooms.groupchat-1", &settings.admits_groupchat_1,
               "whether presence without the element of XEP-0045 is a join, as it was before (groupchat 1.0); "
               "else its sender is told that it is not in the room");
@@ -49,6 +51,11 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-changes", &settings.max_changes,
               "how often one account may enter, or change its nick in, a room in rooms.changes-period", 1,
               100'000);
+  schema.Bind(
+      "rooms.max-wrong-passwords", &settings.max_wrong_passwords,
+      "wrong passwords of one account for a room in rooms.changes-period; beyond it, and beyond ten times "
+      "as many of all, passwords are not looked at",
+      1, 100'000);
   schema.Bind("rooms.changes-period", &settings.changes_period, "see rooms.max-changes");
   schema.Bind("rooms.quiet-above", &settings.quiet_above,
               "a room with more occupants shows the presence of moderators only, unless its owner has said "

@@ -7,7 +7,7 @@ namespace rookery::muc {
 
 namespace {
 
-constexpr Counted kAll[] = {Counted::kChanges, Counted::kRequests};
+constexpr Counted kAll[] = {Counted::kChanges, Counted::kRequests, Counted::kRefusals};
 
 struct Span {
   std::int64_t since_ms;
@@ -20,6 +20,8 @@ Span SpanOf(const v1::Occupant& occupant, Counted what) {
       return {occupant.changes_since_ms(), occupant.changes()};
     case Counted::kRequests:
       return {occupant.requests_since_ms(), occupant.requests()};
+    case Counted::kRefusals:
+      return {occupant.refusals_since_ms(), occupant.refusals()};
   }
   return {};
 }
@@ -30,6 +32,8 @@ Span SpanOf(const v1::RecentChanges& kept, Counted what) {
       return {kept.since_ms(), kept.changes()};
     case Counted::kRequests:
       return {kept.requests_since_ms(), kept.requests()};
+    case Counted::kRefusals:
+      return {kept.refusals_since_ms(), kept.refusals()};
   }
   return {};
 }
@@ -42,6 +46,9 @@ void Set(v1::Occupant& occupant, Counted what, Span span) {
     case Counted::kRequests:
       occupant.set_requests_since_ms(span.since_ms);
       return occupant.set_requests(span.count);
+    case Counted::kRefusals:
+      occupant.set_refusals_since_ms(span.since_ms);
+      return occupant.set_refusals(span.count);
   }
 }
 
@@ -53,6 +60,9 @@ void Set(v1::RecentChanges& kept, Counted what, Span span) {
     case Counted::kRequests:
       kept.set_requests_since_ms(span.since_ms);
       return kept.set_requests(span.count);
+    case Counted::kRefusals:
+      kept.set_refusals_since_ms(span.since_ms);
+      return kept.set_refusals(span.count);
   }
 }
 
@@ -149,6 +159,18 @@ void KeepChangesOf(Turn& turn, const v1::Occupant& occupant) {
   if (!Matters(turn, known)) return;
   (void)TakeKept(turn, bare);
   PutKept(turn, std::move(known));
+}
+
+bool HasRefusalsLeft(const Turn& turn, std::int64_t most) {
+  const v1::RoomState& state = turn.room.state();
+  return state.refusals() < most || !IsRunning(turn, {state.refusals_since_ms(), state.refusals()});
+}
+
+void CountRefusal(Turn& turn) {
+  v1::RoomState& state = turn.room.ChangeState();
+  const bool is_running = IsRunning(turn, {state.refusals_since_ms(), state.refusals()});
+  if (!is_running) state.set_refusals_since_ms(turn.now_ms);
+  state.set_refusals(is_running ? state.refusals() + 1 : 1);
 }
 
 std::int64_t LastMessageOf(const Turn& turn, std::string_view bare) {

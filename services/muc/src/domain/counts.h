@@ -18,6 +18,8 @@ enum class Counted : std::uint8_t {
   kChanges,
   /// Requests that reach others: invitations, requests for voice, notices to people who are absent.
   kRequests,
+  /// Wrong passwords.
+  kRefusals,
 };
 
 /// How often an account (bare JID) has done something in the period that runs: with all of its nicks
@@ -41,6 +43,11 @@ class Count {
 /// Keeps what is counted of an occupant who goes, while it matters: who comes back does not begin anew.
 inline constexpr int kMaxKeptChanges = 256;
 void KeepChangesOf(Turn& turn, const v1::Occupant& occupant);
+
+/// The wrong passwords that all accounts together have given in the period that runs: whether they are fewer
+/// than `most`, and one more.
+bool HasRefusalsLeft(const Turn& turn, std::int64_t most);
+void CountRefusal(Turn& turn);
 
 /// When the account has last said something to all that XEP-0500 counts, under any nick, in the room or gone;
 /// 0: not that the room knows. What a clock ahead has said of the future counts for nothing.

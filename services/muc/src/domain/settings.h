@@ -52,6 +52,10 @@ struct Settings {
   std::int64_t max_requests = 20;
   /// Devices of one account with one nick.
   std::int64_t max_sessions_per_nick = 64;
+  /// Wrong passwords of one account for a room in `changes_period`; ten times as many of all together.
+  std::int64_t max_wrong_passwords = 10;
+  /// Nicks that one account has in a room at a time, on whatever devices.
+  std::int64_t max_nicks_per_account = 5;
   /// Changes of nick, and joins, of one account in `changes_period`; 0: any number.
   std::int64_t max_changes = 20;
   std::chrono::milliseconds changes_period{60'000};
