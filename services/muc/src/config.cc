@@ -7,6 +7,8 @@
 namespace rookery::muc {
 
 void Config::Bind(config::Schema& schema) {
+  schema.Bind("domains", &settings.domains,
+              "virtual hosts that this cluster serves: rooms invite and tell their accounts only");
   schema.BindChoice("rooms.creation", &creation, {"everybody", "members", "administrators"},
                     "who may create rooms; members: accounts of the domain that the service is of");
   schema.Bind("rooms.administrators", &settings.administrators, "bare JIDs that are owners of every room");
@@ -72,6 +74,15 @@ void Config::Validate(config::Problems& problems) {
     settings.creation = Creation::kMembers;
   } else {
     settings.creation = Creation::kAdministrators;
+  }
+  if (settings.domains.empty()) problems.Add("domains", "must name at least one");
+  for (std::string& domain : settings.domains) {
+    auto prepared = xmpp::PrepareDomain(domain);
+    if (prepared.ok()) {
+      domain = *std::move(prepared);
+    } else {
+      problems.Add("domains", "has `" + domain + "`, which is not a domain name");
+    }
   }
   for (std::string& address : settings.administrators) {
     const auto jid = xmpp::Jid::Parse(address);

@@ -95,5 +95,27 @@ TEST_F(AbsentPeople, AnAdminOutsideIsNotNamedToWhoIsInvited) {
               ElementsAre(HasSubstr("<invite from=\"wiccarocks@example.org\"/>")));
 }
 
+// There is nobody who could read it.
+TEST_F(AbsentPeople, NothingIsSaidToWhatNobodyReaches) {
+  driver_.config().set_is_members_only(true);
+  const auto invite = [&](const std::string& to) {
+    return RefusalIn(driver_.Apply("<message id='1' from='" + std::string(kOwner) +
+                                   "' to='coven@conference.example.org'><x "
+                                   "xmlns='http://jabber.org/protocol/muc#user'><invite to='" +
+                                   to + "'/></x></message>"));
+  };
+  for (const char* to : {"king@example.com", "king@conference.example.com/x", "example.com"})
+    EXPECT_EQ(invite(to), "cancel remote-server-not-found") << to;
+  for (const char* to : {"example.org", "example.net/x", "king@search.example.org", "conference.example.net",
+                         "coven@conference.example.net/nick"})
+    EXPECT_EQ(invite(to), "cancel item-not-found") << to;
+  for (const char* jid : {"king@example.com", "king@search.example.org", "coven@conference.example.net"})
+    for (const char* affiliation : {"member", "admin", "none"}) {
+      const Said said = AdminSet(kOwner, Item(jid, affiliation));
+      EXPECT_TRUE(IsResult(said.front()));
+      EXPECT_THAT(To(said, jid), IsEmpty()) << jid;
+    }
+}
+
 }  // namespace
 }  // namespace rookery::muc

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "domain/addresses.h"
 #include "domain/administration.h"
 #include "domain/affiliation_versions.h"
 #include "domain/invitations.h"
@@ -82,7 +83,7 @@ xmpp::Stanza InvitationOf(Turn& turn, const AffiliationChange& change) {
 /// (Implementation Notes, Services), which strangers are not shown. What one account has them told is
 /// counted; beyond that they hear nothing.
 void TellConcerned(Turn& turn, const AffiliationChange& change) {
-  if (change.courtesy == Courtesy::kNone || xmpp::DomainOf(change.jid) == change.jid) return;
+  if (change.courtesy == Courtesy::kNone || RefusalOfAddress(turn.settings, change.jid)) return;
   const bool is_invited = turn.room.config().is_members_only() && change.before == v1::AFFILIATION_NONE &&
                           change.after >= v1::AFFILIATION_MEMBER;
   if ((!is_invited && change.is_stranger) || !CountRequests(turn, 1)) return;

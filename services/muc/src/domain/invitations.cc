@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "domain/addresses.h"
 #include "domain/administration.h"
 #include "domain/asked.h"
 #include "domain/pace.h"
@@ -42,9 +43,8 @@ bool MayInvite(const Turn& turn) {
 
 /// What keeps an address from being invited.
 std::optional<ErrorCondition> RefusalOf(const Turn& turn, const xmpp::Jid& to) {
-  if (to.domain() == turn.room.service()) return ErrorCondition::kItemNotFound;
   if (turn.AffiliationOf(to.bare()) == v1::AFFILIATION_OUTCAST) return ErrorCondition::kForbidden;
-  return std::nullopt;
+  return RefusalOfAddress(turn.settings, to.str());
 }
 
 /// Those whom the invitations make members.
@@ -109,7 +109,7 @@ Inviter InviterOf(const Turn& turn, const xmpp::Jid& to) {
   if (room.FindSession(to.str()) != nullptr) return {std::move(account), {std::string(to.str())}};
   const bool is_known =
       room.AffiliationOf(account) >= v1::AFFILIATION_MEMBER || !room.FindAccount(account).empty();
-  return is_known ? Inviter{account, {account}} : Inviter{};
+  return is_known && !RefusalOfAddress(turn.settings, account) ? Inviter{account, {account}} : Inviter{};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "domain/addresses.h"
 #include "domain/administration.h"
 #include "domain/asked.h"
 #include "domain/nicks.h"
@@ -96,7 +97,7 @@ Recipients Approvers(const Turn& turn) {
   }
   if (!approvers.empty()) return approvers;
   for (const auto& [jid, entry] : turn.room.affiliations()) {
-    if (entry.affiliation() < v1::AFFILIATION_ADMIN) continue;
+    if (entry.affiliation() < v1::AFFILIATION_ADMIN || RefusalOfAddress(turn.settings, jid)) continue;
     approvers.push_back(jid);
     if (approvers.size() == kMaxAbsentAdmins) break;
   }

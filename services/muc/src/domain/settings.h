@@ -18,6 +18,8 @@ enum class Creation : std::uint8_t {
 
 /// What an operator has set. The same at every process of the service: records are applied by it.
 struct Settings {
+  /// The virtual hosts, prepared: whose accounts rooms reach.
+  std::vector<std::string> domains{"localhost"};
   Creation creation = Creation::kEverybody;
   /// Bare JIDs: owners of every room.
   std::vector<std::string> administrators;
