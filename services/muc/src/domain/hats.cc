@@ -376,8 +376,6 @@ bool AddCommandInfo(const Turn& turn, std::string_view node, xmpp::Element& quer
   return true;
 }
 
-bool IsHats(const xmpp::Element& child) { return child.Is("hats", xmpp::ns::kHats); }
-
 std::string HatsOf(const Room& room, std::string_view bare) {
   const v1::Affiliated* entry = room.FindAffiliated(bare);
   if (entry == nullptr || entry->hats().empty()) return {};

@@ -16,8 +16,6 @@ void AddCommandItems(const Turn& turn, xmpp::Element& query);
 /// disco#info of a command (section 2.3). False: the sender knows no command with this node.
 bool AddCommandInfo(const Turn& turn, std::string_view node, xmpp::Element& query);
 
-/// Whether a child of a presence is a hat's, which only the room may say.
-bool IsHats(const xmpp::Element& child);
 /// <hats/> of an account, or an empty string.
 std::string HatsOf(const Room& room, std::string_view bare);
 /// Changes with the list of hats; empty: there are none (section 2).
