@@ -357,12 +357,12 @@ TEST_F(Administration, OfTheAbsentThoseHearWhoSeeAddresses) {
                                Not(HasSubstr("<status")))))
         << one;
   for (const std::string& one : {kMember, kNobody}) EXPECT_THAT(To(said, one), IsEmpty()) << one;
-  EXPECT_THAT(To(said, "hecate@example.org"),
-              ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("affiliation=\"owner\""),
-                                HasSubstr("<status code=\"101\"/>"))));
   driver_.config().set_whois(v1::AUDIENCE_ANYONE);
   said = AdminSet(kOwner, "<item affiliation='admin' jid='hecate@example.org'/>");
   EXPECT_THAT(To(said, kNobody), ElementsAre(HasSubstr("hecate@example.org")));
+  EXPECT_THAT(To(said, "hecate@example.org"),
+              ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("affiliation=\"admin\""),
+                                HasSubstr("<status code=\"101\"/>"))));
 }
 
 // ---- hostile requests
@@ -392,11 +392,11 @@ TEST_F(Administration, RequestsHaveBounds) {
 
 TEST_F(Administration, ARoomRemembersSoManyAndNoMore) {
   driver_.settings().max_affiliations = 4;
-  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='outcast' jid='a@example.org'/>").front()));
-  EXPECT_EQ(Affiliation(kOwner, "b@example.org", "outcast"), "wait resource-constraint");
+  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='member' jid='a@example.org'/>").front()));
+  EXPECT_EQ(Affiliation(kOwner, "b@example.org", "member"), "wait resource-constraint");
   // Who had an affiliation once takes no place.
   AdminSet(kOwner, "<item affiliation='none' jid='a@example.org'/>");
-  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='outcast' jid='b@example.org'/>").front()));
+  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='admin' jid='b@example.org'/>").front()));
   EXPECT_EQ(Affiliation(kOwner, "a@example.org", "member"), "wait resource-constraint");
   // Nor does a change.
   EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='member' jid='b@example.org'/>").front()));

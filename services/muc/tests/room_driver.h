@@ -16,6 +16,7 @@ namespace rookery::muc::testing {
 class RoomDriver {
  public:
   explicit RoomDriver(std::string jid = "coven@conference.example.org") : room_(std::move(jid)) {
+    settings_.domains = {"example.org", "example.net"};
     settings_.occupant_id_key = std::string(32, 'k');
   }
 

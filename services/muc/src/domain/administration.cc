@@ -218,7 +218,13 @@ class AdminRequest {
       if (!reserved_.insert(*change.reserved_nick).second) return ErrorCondition::kConflict;
     }
     owners_ += (wanted == v1::AFFILIATION_OWNER) - (present == v1::AFFILIATION_OWNER);
-    if (wanted != v1::AFFILIATION_NONE && (known == nullptr || !IsRemembered(*known))) ++added_;
+    if (wanted == v1::AFFILIATION_OUTCAST) {
+      banned_ += present != v1::AFFILIATION_OUTCAST;
+    } else if (wanted != v1::AFFILIATION_NONE) {
+      const bool is_among_them =
+          known != nullptr && IsRemembered(*known) && present != v1::AFFILIATION_OUTCAST;
+      added_ += !is_among_them;
+    }
     return std::nullopt;
   }
 
@@ -226,7 +232,8 @@ class AdminRequest {
     const auto count = static_cast<std::int64_t>(turn_.room.CountOf(v1::AFFILIATION_OWNER));
     // Section 10.4: a room is never without an owner.
     if (owners_ < 0 && count + owners_ <= 0) return ErrorCondition::kConflict;
-    return RefusalOfMore(turn_, added_);
+    if (const auto refusal = RefusalOfMore(turn_, added_)) return refusal;
+    return RefusalOfMoreBans(turn_, banned_);
   }
 
   Turn& turn_;
@@ -235,9 +242,10 @@ class AdminRequest {
   std::set<std::string> nicks_;
   std::set<std::string> jids_;
   std::set<std::string> reserved_;
-  /// How many owners, and how many entries, there are more then.
+  /// How many owners, entries and bans there are more then.
   std::int64_t owners_ = 0;
   std::int64_t added_ = 0;
+  std::int64_t banned_ = 0;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "domain/hat_list.h"
 #include "domain/nicks.h"
+#include "domain/occupant_message.h"
 #include "rookery/base/scram.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/jid.h"
@@ -195,16 +196,6 @@ int AvailabilityOf(const v1::OccupantSession& session) {
   return 3;
 }
 
-/// What of a presence only the room may say.
-bool IsRooms(const Room& room, const xmpp::Element& child) {
-  if (child.name().empty()) return true;
-  if (child.Is("x", xmpp::ns::kMucUser) || child.Is("x", xmpp::ns::kMuc) || IsHats(child) ||
-      child.ns() == xmpp::ns::kHats || child.ns() == xmpp::ns::kOccupantId)
-    return true;
-  if (child.Is("delay", xmpp::ns::kDelay)) return xmpp::BareOf(child.Attr("from")) == room.jid();
-  return child.Is("stanza-id", xmpp::ns::kStanzaId) && child.Attr("by") == room.jid();
-}
-
 }  // namespace
 
 bool SeesAddresses(const Room& room, const v1::Occupant& viewer) {
@@ -348,13 +339,13 @@ xmpp::Stanza CleanPresence(const Turn& turn) {
   clean.set_type(turn.stanza.type());
   clean.set_lang(turn.stanza.lang());
   if (turn.stanza.payload().empty()) return clean;
-  const auto children = xmpp::ParsePayload(turn.stanza.payload());
+  auto children = xmpp::ParsePayload(turn.stanza.payload());
   if (!children.ok()) return clean;
   bool has_show = false;
   bool has_priority = false;
   std::size_t bytes = 0;
-  for (const xmpp::Element& child : *children) {
-    if (IsRooms(turn.room, child)) continue;
+  for (xmpp::Element& child : *children) {
+    if (!LeaveWhatOccupantsSay(turn, child)) continue;
     // RFC 6121 section 4.7.2: at most one of each. They are short, whatever a client has put into them.
     const bool is_show = child.Is("show", xmpp::ns::kClient);
     const bool is_priority = child.Is("priority", xmpp::ns::kClient);

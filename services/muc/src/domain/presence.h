@@ -98,9 +98,9 @@ void TellOthersGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
 /// Everybody goes and hears of oneself only (section 10.9), then the room is destroyed.
 void DestroyRoom(Turn& turn, const Exit& exit);
 
-/// What of a client's presence is broadcast, without addresses and id: not what only services may say (<x
-/// muc#user/>, occupant-id, hats, <x muc/> and its password), one <show/> and <priority/>, and of the rest no
-/// more than `settings.max_presence_bytes`.
+/// What of a client's presence is broadcast, without addresses and id: not what only the room may say
+/// (occupant_message.h), one <show/> and <priority/>, and of the rest no more than
+/// `settings.max_presence_bytes`.
 xmpp::Stanza CleanPresence(const Turn& turn);
 
 std::string_view Name(v1::Affiliation affiliation);

@@ -51,12 +51,16 @@ constexpr Request kRequests[] = {
     {"get", "ping", xmpp::ns::kPing, OnPing},
 };
 
-void OnRequest(Turn& turn) {
-  const xmpp::Stanza& iq = turn.stanza;
-  // XEP-0045 section 10.1: of one that is not configured yet only its owner knows.
+/// XEP-0045 section 10.1: of a room that is not configured yet only its owner knows.
+bool IsThere(const Turn& turn) {
   const bool is_secret =
       turn.room.state().is_locked() && turn.AffiliationOf(turn.sender()) != v1::AFFILIATION_OWNER;
-  if (!turn.room.exists() || is_secret) return turn.Refuse(ErrorCondition::kItemNotFound);
+  return turn.room.exists() && !is_secret;
+}
+
+void OnRequest(Turn& turn) {
+  const xmpp::Stanza& iq = turn.stanza;
+  if (!IsThere(turn)) return turn.Refuse(ErrorCondition::kItemNotFound);
   for (const Request& request : kRequests)
     if (iq.type() == request.type && iq.payload_name() == request.name &&
         iq.payload_namespace() == request.ns)
@@ -79,7 +83,7 @@ void OnIq(Turn& turn) {
 void OnMessage(Turn& turn) {
   const std::string& type = turn.stanza.type();
   if (type == "error") return OnOccupantError(turn);
-  if (!turn.room.exists()) return turn.Refuse(ErrorCondition::kItemNotFound);
+  if (!IsThere(turn)) return turn.Refuse(ErrorCondition::kItemNotFound);
   if (!turn.nick().empty()) {
     // XEP-0045 section 7.5: a message to all is to the room.
     if (type == "groupchat") return turn.Refuse(ErrorCondition::kBadRequest);
