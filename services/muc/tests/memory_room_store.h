@@ -66,6 +66,7 @@ class MemoryRoomDatabase {
   /// And not made again.
   std::map<std::string, Destroyed> destroyed;
   testing::MemoryClaims claims;
+  testing::MemoryCursors cursors;
 
   // ---- what tests count ----
 
@@ -117,6 +118,18 @@ class MemoryRoomStore final : public RoomStore {
     const absl::Status status = co_await db_.Begin("ClaimedBy");
     if (!status.ok()) co_return status;
     co_return db_.claims.ClaimedBy(shard);
+  }
+
+  Task<absl::Status> KeepCursor(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override {
+    const absl::Status status = co_await db_.Begin("KeepCursor");
+    if (!status.ok()) co_return status;
+    db_.cursors.Keep(shard, epoch, cursor);
+    co_return absl::OkStatus();
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override {
+    const absl::Status status = co_await db_.Begin("FindCursor");
+    if (!status.ok()) co_return status;
+    co_return db_.cursors.Find(shard);
   }
 
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override {

@@ -132,6 +132,61 @@ TEST_F(RoomRecords, R1_WhatTheLogRefuses_IsSaidAgainUntilItTakesIt) {
     for (const auto& record : broker_.records(events::Topic::kUsers, partition)) EXPECT_EQ(record.key, key);
 }
 
+TEST_F(RoomRecords, R1_ARefusedPresence_IsNotSaidAgainBehindANewerOne) {
+  MucProcess& process = StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Enter(hag_, room_, "thirdwitch");
+  Elapse(seconds(2));
+  TakeHeard(crone_);
+  TakeHeard(hag_);
+  bool is_refusing = true;
+  broker_.refuse = [&](const FakeBroker::Pending& pending) {
+    return is_refusing && pending.topic == events::Topic::kUsers &&
+                   pending.value.find(">old<") != std::string::npos
+               ? absl::PermissionDeniedError("not yet")
+               : absl::OkStatus();
+  };
+  Show(crone_, room_ + "/firstwitch", "old");
+  Elapse(milliseconds(50));
+  EXPECT_FALSE(process.shard(1).refused_presences.empty());
+  Show(crone_, room_ + "/firstwitch", "new");
+  Elapse(milliseconds(50));
+  is_refusing = false;
+  Elapse(seconds(2));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr(">new<")));
+  EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr(">new<")));
+  EXPECT_EQ(process.shard(1).window.size(), 0u);
+  EXPECT_TRUE(process.shard(1).refused_presences.empty());
+}
+
+TEST_F(RoomRecords, R1_ARefusedPresence_IsSaidAgainToWhomNothingNewerWasSaid) {
+  MucProcess& process = StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Enter(hag_, room_, "thirdwitch");
+  Elapse(seconds(2));
+  TakeHeard(crone_);
+  TakeHeard(hag_);
+  bool is_refusing = true;
+  broker_.refuse = [&](const FakeBroker::Pending& pending) {
+    return is_refusing && pending.topic == events::Topic::kUsers &&
+                   pending.value.find(">old<") != std::string::npos
+               ? absl::PermissionDeniedError("not yet")
+               : absl::OkStatus();
+  };
+  Show(crone_, room_ + "/firstwitch", "old");
+  Elapse(milliseconds(50));
+  // Is told of firstwitch, too; the others are not.
+  is_refusing = false;
+  Enter(wicca_, room_, "secondwitch");
+  Elapse(milliseconds(50));
+  // Of another occupant.
+  Show(hag_, room_ + "/thirdwitch", "other");
+  Elapse(seconds(2));
+  EXPECT_THAT(TakeHeard(crone_), Contains(HasSubstr(">old<")));
+  EXPECT_THAT(TakeHeard(hag_), Contains(HasSubstr(">old<")));
+  EXPECT_TRUE(process.shard(1).refused_presences.empty());
+}
+
 TEST_F(RoomRecords, R1_WhatTheLogWillNeverTake_IsCountedAndPassed) {
   MucProcess& process = StartLive();
   broker_.refuse = [&](const FakeBroker::Pending& pending) {

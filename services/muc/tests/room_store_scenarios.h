@@ -197,6 +197,18 @@ TYPED_TEST_P(RoomStoreScenarios, Claim_AnOlderOwnerChangesNothing) {
   EXPECT_TRUE(gone.front().is_destroyed);
 }
 
+TYPED_TEST_P(RoomStoreScenarios, Cursor_TheNewestOwnersLastWord) {
+  const auto keep = [this](std::int64_t epoch, std::int64_t cursor) {
+    EXPECT_EQ(this->Run(this->other().KeepCursor(this->shard_, epoch, cursor)), absl::OkStatus());
+    return *this->Run(this->store().FindCursor(this->shard_));
+  };
+  EXPECT_EQ(*this->Run(this->store().FindCursor(this->shard_)), -1);
+  EXPECT_EQ(keep(5, 100), 100);
+  EXPECT_EQ(keep(5, 120), 120);
+  EXPECT_EQ(keep(4, 130), 120) << "an older owner's";
+  EXPECT_EQ(keep(6, 7), 7) << "the log was cut";
+}
+
 // ---- rooms ------------------------------------------------------------------
 
 TYPED_TEST_P(RoomStoreScenarios, Load_WhatWasSaved) {
@@ -497,8 +509,9 @@ TYPED_TEST_P(RoomStoreScenarios, CountOwned_PersistentRoomsOfTheService) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(RoomStoreScenarios, Destroyed_ByWhichRecord_UntilItIsForgotten,
-                            Destroyed_AndMadeAgain, Claim_AnOlderOwnerChangesNothing, Load_WhatWasSaved,
-                            Load_SeveralTogether, Load_NotTooManyAtATime, Save_OnlyWhatChangesIsChanged,
+                            Destroyed_AndMadeAgain, Claim_AnOlderOwnerChangesNothing,
+                            Cursor_TheNewestOwnersLastWord, Load_WhatWasSaved, Load_SeveralTogether,
+                            Load_NotTooManyAtATime, Save_OnlyWhatChangesIsChanged,
                             Save_WhoIsForgottenAndWhoIsGone, Save_TheLastWordOnARowCounts,
                             Save_OldHistoryGoes, Save_ANewRoomHasNothingOfAnEarlierOne,
                             Save_OfADestroyedRoomNothingRemains, Save_TheLongestAddresses,

@@ -24,6 +24,10 @@ class ListingStore final : public RoomStore {
  public:
   Task<absl::Status> Claim(std::uint32_t, std::int64_t) override { co_return absl::OkStatus(); }
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t) override { co_return -1; }
+  Task<absl::Status> KeepCursor(std::uint32_t, std::int64_t, std::int64_t) override {
+    co_return absl::OkStatus();
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t) override { co_return -1; }
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string>) override {
     co_return absl::UnimplementedError("");
   }

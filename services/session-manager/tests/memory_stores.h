@@ -66,6 +66,7 @@ class MemoryDatabase {
   std::map<std::string, std::map<std::uint64_t, OfflineRow>> offline;
 
   testing::MemoryClaims claims;
+  testing::MemoryCursors cursors;
 
   struct PacketRow {
     WaitingStore::Writer writer;
@@ -325,6 +326,17 @@ class MemoryWaitingStore : public WaitingStore {
   Task<absl::Status> Claim(Writer writer) override { return held_.Claim(writer.shard, writer.epoch); }
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override {
     return Send([shard](MemoryDatabase& db) { return SayWhoClaimed(db, shard); });
+  }
+  Task<absl::Status> KeepCursor(Writer writer, std::int64_t cursor) override {
+    const absl::Status begun = co_await db_.Begin("KeepCursor", true);
+    if (!begun.ok()) co_return begun;
+    db_.cursors.Keep(writer.shard, writer.epoch, cursor);
+    co_return db_.End();
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override {
+    const absl::Status begun = co_await db_.Begin("FindCursor", false);
+    if (!begun.ok()) co_return begun;
+    co_return db_.cursors.Find(shard);
   }
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
     return Change("StorePackets", writer, [writer, packets](MemoryDatabase& db) {

@@ -556,6 +556,19 @@ TYPED_TEST_P(StoreScenarios, Fence_AnOlderOwnerChangesNothing) {
   EXPECT_TRUE(loaded.packets.empty());
 }
 
+TYPED_TEST_P(StoreScenarios, Cursor_TheNewestOwnersLastWord) {
+  const auto keep = [this](std::int64_t epoch, std::int64_t cursor) {
+    EXPECT_EQ(this->Run(this->other().KeepCursor({this->shard_, epoch}, cursor)), absl::OkStatus());
+    return *this->Run(this->waiting().FindCursor(this->shard_));
+  };
+  EXPECT_EQ(*this->Run(this->waiting().FindCursor(this->shard_)), -1);
+  EXPECT_EQ(keep(5, 100), 100);
+  EXPECT_EQ(keep(5, 120), 120);
+  EXPECT_EQ(keep(4, 130), 120) << "an older owner's";
+  EXPECT_EQ(keep(6, 7), 7) << "the log was cut";
+  EXPECT_EQ(*this->Run(this->waiting().FindCursor(this->shard_ + 1'000)), -1);
+}
+
 // ---- pages ------------------------------------------------------------------
 
 TYPED_TEST_P(StoreScenarios, Pages_EveryRowOnce_SessionsBeforeTheirPackets) {
@@ -608,6 +621,7 @@ REGISTER_TYPED_TEST_SUITE_P(StoreScenarios, Account_CreatedOnce, Account_FoundTo
                             Packets_StoredOnceAndLoadedInOrder, Packets_ManySessionsInOneStatement,
                             Packets_Removed, Packets_WithoutARecord, Parked_NewestWins_UnparkKeepsPackets,
                             Parked_RemovedWithItsPackets, Fence_AnOlderOwnerChangesNothing,
-                            Pages_EveryRowOnce_SessionsBeforeTheirPackets, Pages_AreBoundedInBytes);
+                            Cursor_TheNewestOwnersLastWord, Pages_EveryRowOnce_SessionsBeforeTheirPackets,
+                            Pages_AreBoundedInBytes);
 
 }  // namespace rookery::session_manager

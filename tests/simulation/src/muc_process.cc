@@ -97,6 +97,12 @@ class RemoteRoomStore final : public RoomStore {
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override {
     return Ask<absl::StatusOr<std::int64_t>>([=](SimulatedRooms& db) { return db.store().ClaimedBy(shard); });
   }
+  Task<absl::Status> KeepCursor(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override {
+    return Ask<absl::Status>([=](SimulatedRooms& db) { return db.store().KeepCursor(shard, epoch, cursor); });
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override {
+    return Ask<absl::StatusOr<std::int64_t>>([=](SimulatedRooms& db) { return db.store().FindCursor(shard); });
+  }
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override {
     return Ask<absl::StatusOr<std::vector<StoredRoom>>>(
         [rooms = std::move(rooms)](SimulatedRooms& db) { return db.store().Load(rooms); });

@@ -218,6 +218,12 @@ class Waiting final : public MemoryWaitingStore {
     if (statements_.Has("forget-parked")) return Say(absl::OkStatus());
     return MemoryWaitingStore::Park(writer, sessions);
   }
+  Task<absl::Status> KeepCursor(Writer writer, std::int64_t cursor) override {
+    return statements_.Ask(&WaitingStore::KeepCursor, writer, cursor);
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override {
+    return statements_.Ask(&WaitingStore::FindCursor, shard);
+  }
   Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override {
     return statements_.Ask(&WaitingStore::LoadPage, shard, after, limit);
   }

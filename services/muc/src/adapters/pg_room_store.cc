@@ -25,6 +25,11 @@ const pg::ClaimTable& Claims() {
   return kTable;
 }
 
+const pg::CursorTable& Cursors() {
+  static const pg::CursorTable kTable("muc_shard_cursors");
+  return kTable;
+}
+
 /// Of who has an affiliation, as a part of keys. A room's name has 1023 bytes and the account of another
 /// server 2047, which together are more than an index takes.
 std::string KeyOf(std::string_view jid) {
@@ -234,7 +239,11 @@ absl::StatusOr<std::vector<StoredRoom>> ReadRooms(const pg::Result& rows) {
 }  // namespace
 
 PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock)
-    : pool_(pool), reading_pool_(reading_pool), claims_(pool, Claims()), list_(reading_pool, clock) {}
+    : pool_(pool),
+      reading_pool_(reading_pool),
+      claims_(pool, Claims()),
+      cursors_(pool, Cursors()),
+      list_(reading_pool, clock) {}
 
 // ---- claims -----------------------------------------------------------------
 
@@ -244,6 +253,14 @@ Task<absl::Status> PgRoomStore::Claim(std::uint32_t shard, std::int64_t epoch) {
 
 Task<absl::StatusOr<std::int64_t>> PgRoomStore::ClaimedBy(std::uint32_t shard) {
   return claims_.ClaimedBy(shard);
+}
+
+Task<absl::Status> PgRoomStore::KeepCursor(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) {
+  return cursors_.Keep(shard, epoch, cursor);
+}
+
+Task<absl::StatusOr<std::int64_t>> PgRoomStore::FindCursor(std::uint32_t shard) {
+  return cursors_.Find(shard);
 }
 
 // ---- rooms ------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include "rookery/base/clock.h"
 #include "rookery/pg/pool.h"
 #include "rookery/pg/shard_claims.h"
+#include "rookery/pg/shard_cursors.h"
 
 namespace rookery::muc {
 
@@ -21,6 +22,8 @@ class PgRoomStore final : public RoomStore {
   PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock = Clock::System());
   Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override;
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override;
+  Task<absl::Status> KeepCursor(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override;
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override;
   Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override;
   Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override;
   Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override;
@@ -32,6 +35,7 @@ class PgRoomStore final : public RoomStore {
   pg::Pool& pool_;
   pg::Pool& reading_pool_;
   pg::ShardClaims claims_;
+  pg::ShardCursors cursors_;
   PgRoomList list_;
 };
 

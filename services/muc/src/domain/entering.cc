@@ -322,4 +322,8 @@ void OnAvailable(Turn& turn) {
   }
 }
 
+void OnProbe(Turn& turn) {
+  if (!turn.nick().empty() && turn.occupant() == nullptr) TellNotIn(turn);
+}
+
 }  // namespace rookery::muc

@@ -99,6 +99,8 @@ void OnPresence(Turn& turn) {
     OnAvailable(turn);
   } else if (type == "unavailable") {
     OnUnavailable(turn);
+  } else if (type == "probe") {
+    OnProbe(turn);
   } else if (type == "error") {
     OnOccupantError(turn);
   }

@@ -108,6 +108,10 @@ class RoomStore {
   virtual Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) = 0;
   /// The epoch that has claimed the shard, or -1.
   virtual Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) = 0;
+  /// Up to which record the shard is finished. Changes nothing where a newer owner has said it.
+  virtual Task<absl::Status> KeepCursor(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) = 0;
+  /// As it was said last, or -1.
+  virtual Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) = 0;
   /// Those that there are or that were destroyed, in any order, each as one Save has left it. At most
   /// kMaxLoaded at a time (INVALID_ARGUMENT). DATA_LOSS: something of one of them cannot be read.
   static constexpr std::size_t kMaxLoaded = 100;

@@ -45,6 +45,11 @@ const pg::ClaimTable& Claims() {
   return kTable;
 }
 
+const pg::CursorTable& Cursors() {
+  static const pg::CursorTable kTable("shard_cursors");
+  return kTable;
+}
+
 /// Rows of both tables: owner, session, seq (-1: the session itself), offset, offline id, flags,
 /// time, bytes, other sessions.
 absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
@@ -82,7 +87,7 @@ absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
 }  // namespace
 
 PgWaitingStore::PgWaitingStore(pg::Pool& pool, pg::Pool& loading_pool)
-    : pool_(pool), loading_pool_(loading_pool), claims_(pool, Claims()) {}
+    : pool_(pool), loading_pool_(loading_pool), claims_(pool, Claims()), cursors_(pool, Cursors()) {}
 
 Task<absl::Status> PgWaitingStore::Execute(std::uint64_t lane, const char* sql, std::vector<Param> params) {
   auto result = co_await pool_.Execute(lane, sql, std::move(params));
@@ -260,6 +265,14 @@ Task<absl::StatusOr<std::int64_t>> PgWaitingStore::ClaimedBy(std::uint32_t shard
   return claims_.ClaimedBy(shard);
 }
 
+Task<absl::Status> PgWaitingStore::KeepCursor(Writer writer, std::int64_t cursor) {
+  return cursors_.Keep(writer.shard, writer.epoch, cursor);
+}
+
+Task<absl::StatusOr<std::int64_t>> PgWaitingStore::FindCursor(std::uint32_t shard) {
+  return cursors_.Find(shard);
+}
+
 Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector<PacketWrite>& packets) {
   if (packets.empty()) co_return absl::OkStatus();
   std::vector<std::string> owners, sessions, stanzas, others;
@@ -289,10 +302,9 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
       "ON CONFLICT (owner, session_id, seq) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
       "record_offset = EXCLUDED.record_offset, offline_id = EXCLUDED.offline_id, flags = EXCLUDED.flags, "
       "received_at_ms = EXCLUDED.received_at_ms, stanza = EXCLUDED.stanza, given_to = EXCLUDED.given_to)");
-  std::vector<Param> params{
-      Param::TextArray(owners), Param::BytesArray(sessions),  Param::IdArray(seqs),
-      Param::IntArray(offsets), Param::IdArray(offline_ids), Param::IntArray(flags),
-      Param::IntArray(times),   Param::BytesArray(stanzas),   Param::BytesArray(others)};
+  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(sessions), Param::IdArray(seqs),
+                            Param::IntArray(offsets), Param::IdArray(offline_ids), Param::IntArray(flags),
+                            Param::IntArray(times),   Param::BytesArray(stanzas),  Param::BytesArray(others)};
   co_return co_await Change(writer, LaneOf(packets.front().session.owner), kSql, std::move(params));
 }
 

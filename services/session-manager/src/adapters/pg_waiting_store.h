@@ -3,6 +3,7 @@
 #include "ports/waiting_store.h"
 #include "rookery/pg/pool.h"
 #include "rookery/pg/shard_claims.h"
+#include "rookery/pg/shard_cursors.h"
 
 namespace rookery::session_manager {
 
@@ -24,6 +25,8 @@ class PgWaitingStore final : public WaitingStore {
       const std::vector<RowKey>& keys) override;
   Task<absl::Status> Claim(Writer writer) override;
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override;
+  Task<absl::Status> KeepCursor(Writer writer, std::int64_t cursor) override;
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override;
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override;
   Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override;
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override;
@@ -40,6 +43,7 @@ class PgWaitingStore final : public WaitingStore {
   pg::Pool& pool_;
   pg::Pool& loading_pool_;
   pg::ShardClaims claims_;
+  pg::ShardCursors cursors_;
 };
 
 }  // namespace rookery::session_manager

@@ -105,6 +105,10 @@ class WaitingStore {
   virtual Task<absl::Status> Claim(Writer writer) = 0;
   /// The epoch that has claimed the shard, or -1.
   virtual Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) = 0;
+  /// Up to which record the shard is finished. Changes nothing where a newer writer has said it.
+  virtual Task<absl::Status> KeepCursor(Writer writer, std::int64_t cursor) = 0;
+  /// As it was said last, or -1.
+  virtual Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) = 0;
 
   /// A packet of one session that was not acknowledged in time.
   struct SessionPacket {

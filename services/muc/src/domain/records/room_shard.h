@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
 #include "domain/room.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/due_heap.h"
@@ -30,6 +31,16 @@ struct Appends {
   std::size_t open = 0;
   /// Notified when `open` falls to 0.
   runtime::Event all_done;
+};
+
+/// An occupant's presence that the log has refused, and those of its recipients who have not been told
+/// anything newer of the occupant since.
+struct RefusedPresence {
+  /// Of the record that it follows from.
+  std::int64_t offset = -1;
+  /// Where it is said again.
+  std::uint32_t partition = 0;
+  absl::flat_hash_set<std::string> recipients;
 };
 
 /// A record of a room that is not applied yet.
@@ -104,6 +115,8 @@ struct RoomShard final : sharding::Shard {
   SteadyTime forget_destroyed_at = SteadyTime::min();
   /// Every room, by when it is next looked at whether it has been quiet for long enough to be forgotten.
   DueHeap<std::shared_ptr<RoomSlot>> watched;
+  /// By the occupant's address. Empty but while the log refuses something.
+  std::unordered_multimap<std::string, std::shared_ptr<RefusedPresence>> refused_presences;
 };
 
 }  // namespace rookery::muc

@@ -7,6 +7,7 @@
 #include "domain/room_stanzas.h"
 #include "domain/service/service_desk.h"
 #include "ports/room_store.h"
+#include "rookery/base/status.h"
 #include "rookery/events/homes.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
@@ -355,6 +356,18 @@ Task<void> RoomShards::Answer(std::shared_ptr<RoomShard> shard, std::shared_ptr<
 
 Task<void> RoomShards::HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTime limit) {
   co_await checkpointer_.SaveAll(AsRooms(std::move(shard)), limit);
+}
+
+Task<absl::StatusOr<std::optional<RoomShards::KeptCursor>>> RoomShards::FindCursor(std::uint32_t number) {
+  const absl::StatusOr<std::int64_t> epoch = co_await store_.ClaimedBy(number);
+  ROOKERY_CO_RETURN_IF_ERROR(epoch.status());
+  const absl::StatusOr<std::int64_t> cursor = co_await store_.FindCursor(number);
+  ROOKERY_CO_RETURN_IF_ERROR(cursor.status());
+  co_return KeptCursor{*epoch, *cursor};
+}
+
+Task<absl::Status> RoomShards::KeepCursor(std::uint32_t number, std::int64_t epoch, std::int64_t cursor) {
+  return store_.KeepCursor(number, epoch, cursor);
 }
 
 void RoomShards::Forget(sharding::Shard& forgotten) {

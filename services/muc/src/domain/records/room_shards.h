@@ -51,6 +51,8 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   void GoLive(sharding::Shard& shard) override;
   /// Writes the last checkpoints.
   Task<void> HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTime limit) override;
+  Task<absl::StatusOr<std::optional<KeptCursor>>> FindCursor(std::uint32_t number) override;
+  Task<absl::Status> KeepCursor(std::uint32_t number, std::int64_t epoch, std::int64_t cursor) override;
   void Forget(sharding::Shard& shard) override;
 
   /// Every 100 ms: checkpoints that are due, rooms that are quiet, and the metrics.

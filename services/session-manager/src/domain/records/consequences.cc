@@ -184,20 +184,22 @@ sharding::FollowUpWriter::Cause Consequences::Open(Shard& from, Cause& cause, ev
 }
 
 template <typename Record>
-void Consequences::AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza) {
+void Consequences::AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza,
+                                std::function<void(std::int64_t)> then) {
   Record record;
   const xmpp::LentStanza lent(*record.mutable_delivery(), stanza);
-  Append(from, cause, place, xmpp::BareOf(stanza.to()), record, {});
+  Append(from, cause, place, xmpp::BareOf(stanza.to()), record, std::move(then));
 }
 
-void Consequences::AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza) {
+void Consequences::AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
+                                  std::function<void(std::int64_t)> then) {
   const std::optional<events::Home> home = addresses_.HomeOf(stanza.to());
   if (!home) return;
   const Place place{home->topic, home->partition, /*is_ours=*/false};
   if (home->topic == events::Topic::kUsers) {
-    AppendStanza<events::v1::UserRecord>(from, cause, place, stanza);
+    AppendStanza<events::v1::UserRecord>(from, cause, place, stanza, std::move(then));
   } else if (home->topic == events::Topic::kRooms) {
-    AppendStanza<events::v1::RoomRecord>(from, cause, place, stanza);
+    AppendStanza<events::v1::RoomRecord>(from, cause, place, stanza, std::move(then));
   }
 }
 
