@@ -19,21 +19,21 @@ Task<absl::StatusOr<KeptCursors::Found>> KeptCursors::Find(ShardService& service
   if (!*kept) co_return found;
   found.is_kept = true;
   found.epoch = (*kept)->epoch;
+  if (published_epoch_) {
+    const std::int64_t published = co_await published_epoch_(number);
+    found.epoch = std::max(found.epoch, published);
+  }
+  // The log does not reach as far as that owner's fence: it is another one, whose offsets the store has not.
+  if (found.epoch >= end) co_return found;
   if ((*kept)->cursor >= 0) {
     found.cursor = (*kept)->cursor;
     telemetry::LogWarn("shard.cursor_from_store", {{"shard", number}, {"cursor", found.cursor}});
     co_return found;
   }
-  std::int64_t epoch = found.epoch;
-  if (published_epoch_) {
-    const std::int64_t published = co_await published_epoch_(number);
-    epoch = std::max(epoch, published);
-  }
-  // An owner commits a cursor before it appends its fence: whoever has had an epoch has had one. Where the
-  // log does not reach as far as that fence, it was made anew.
-  if (epoch < 0 || epoch >= end) co_return found;
+  // An owner commits a cursor before it appends its fence: whoever has had an epoch has had one.
+  if (found.epoch < 0) co_return found;
   co_return absl::DataLossError("neither the group nor the store has the cursor of shard " +
-                                std::to_string(number) + ", which epoch " + std::to_string(epoch) +
+                                std::to_string(number) + ", which epoch " + std::to_string(found.epoch) +
                                 " has owned: set the offset of the group");
 }
 

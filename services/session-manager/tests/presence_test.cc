@@ -397,17 +397,6 @@ TEST_F(PresenceTest, Directed_SaidAgainWhileItIsTakenBack_IsCleanedUp) {
   EXPECT_EQ(From(eve, alice_ + "/a", "unavailable").size(), 2u);
 }
 
-TEST_F(PresenceTest, Directed_ToWhomNobodyReads_CountsNoMoreOnceTakenBack) {
-  node(0).settings.max_directed_presence = 1;
-  Client& alice = SignIn(gateway_, alice_, "a");
-  for (const std::string far : {"romeo@elsewhere.example", "juliet@elsewhere.example"}) {
-    gateway_.Send(alice, Presence({}, far));
-    gateway_.Send(alice, Presence("unavailable", far));
-  }
-  Settle();
-  EXPECT_THAT(alice.inbox, IsEmpty());
-}
-
 TEST_F(PresenceTest, Directed_IsBounded) {
   node(0).settings.max_directed_presence = 2;
   Client& alice = SignIn(gateway_, alice_, "a");

@@ -30,7 +30,7 @@ class KeptCursors {
   struct Found {
     /// -1: nobody has read the shard yet, or not this log of it.
     std::int64_t cursor = -1;
-    /// Of the newest owner that the store knows, or -1.
+    /// Of the newest owner that is known, or -1.
     std::int64_t epoch = -1;
     /// Whether the service keeps cursors at all.
     bool is_kept = false;

@@ -346,8 +346,6 @@ void PresenceTracker::SayFarewell(const std::shared_ptr<Session>& session, Cause
   std::erase_if(session->farewells,
                 [&](const Farewell& older) { return HearTogether(older.address, unavailable.to()); });
   session->farewells.push_back({unavailable.to(), number});
-  // Nobody reads it, and nobody has to hear it again.
-  if (!addresses_.HomeOf(unavailable.to())) return OnFarewellDone(*session, number, /*is_said=*/true);
   consequences_.AppendDelivery(*session->user->shard, cause, unavailable,
                                [this, session, number](std::int64_t offset) {
                                  OnFarewellDone(*session, number, /*is_said=*/offset >= 0);
