@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "domain/unfinished.h"
 #include "room_driver.h"
 
 namespace rookery::muc {
@@ -19,6 +20,12 @@ constexpr std::string_view kNudge = "<presence from='x@example.org/x' to='coven@
 constexpr std::string_view kFirst = "crone1@example.org/desktop";
 constexpr std::string_view kSecond = "wiccarocks@example.org/laptop";
 constexpr std::string_view kThird = "hag66@example.org/pda";
+
+void ShowWhoIsBroadcast(Turn& turn) {
+  v1::Unfinished broadcast;
+  broadcast.set_kind(v1::Unfinished::KIND_BROADCAST);
+  Begin(turn, std::move(broadcast));
+}
 
 class PresenceTest : public ::testing::Test {
  protected:
@@ -169,16 +176,16 @@ TEST_F(PresenceTest, ThatIsNotBroadcastIsHeardByOneselfOnly) {
 
 TEST_F(PresenceTest, ThatIsNotBroadcastAnyMoreGoesForOthers) {
   driver_.config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);
-  const Said said = driver_.Do(kNudge, [](Turn& turn) { UpdateBroadcast(turn); });
+  const Said said = driver_.Do(kNudge, ShowWhoIsBroadcast);
   EXPECT_THAT(To(said, kFirst), SizeIs(2));
   EXPECT_THAT(To(said, kSecond), ElementsAre(AllOf(HasSubstr("/thirdwitch"), HasSubstr("unavailable"))));
   EXPECT_THAT(To(said, kThird), ElementsAre(AllOf(HasSubstr("/secondwitch"), HasSubstr("unavailable"))));
-  EXPECT_THAT(driver_.Do(kNudge, [](Turn& turn) { UpdateBroadcast(turn); }), IsEmpty());
+  EXPECT_THAT(driver_.Do(kNudge, ShowWhoIsBroadcast), IsEmpty());
 }
 
 TEST_F(PresenceTest, ThatIsBroadcastAgainComes) {
   driver_.room().ChangeOccupant("thirdwitch")->set_is_shown(false);
-  const Said said = driver_.Do(kNudge, [](Turn& turn) { UpdateBroadcast(turn); });
+  const Said said = driver_.Do(kNudge, ShowWhoIsBroadcast);
   EXPECT_THAT(To(said, kSecond), ElementsAre(Not(HasSubstr("unavailable"))));
   EXPECT_TRUE(driver_.room().FindNick("thirdwitch")->is_shown());
 }

@@ -9,6 +9,7 @@
 #include "domain/affiliation_versions.h"
 #include "domain/invitations.h"
 #include "domain/presence.h"
+#include "domain/unfinished.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
 
@@ -122,6 +123,17 @@ void TellOfPresent(Turn& turn, const std::string& nick, const AffiliationChange&
   BroadcastAvailable(turn, occupant, {}, change.deed);
 }
 
+/// Those whose domain has been banned.
+void RemoveBanned(Turn& turn, const std::string& domain, const Deed& deed) {
+  v1::Unfinished banned;
+  banned.set_kind(v1::Unfinished::KIND_BANNED_DOMAIN);
+  banned.set_domain(domain);
+  banned.set_actor_nick(deed.actor_nick);
+  banned.set_reason(deed.reason);
+  banned.set_extra(deed.extra);
+  Begin(turn, std::move(banned));
+}
+
 }  // namespace
 
 void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affiliation,
@@ -154,17 +166,22 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
 
   const Deed deed{.actor_nick = actor_nick, .reason = reason, .extra = MarkOfChange(room)};
   if (affiliation == v1::AFFILIATION_NONE) ForgetFormer(room);
+  const bool is_domain = xmpp::DomainOf(jid) == jid;
   bool is_told = false;
   for (const Present& one : present) {
     // With the last one who goes, a temporary room does.
     if (!room.exists()) return;
     const v1::Affiliation after = turn.AffiliationOf(one.account);
     if (after == one.before) continue;
-    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
     is_told = true;
+    if (is_domain && is_outcast) {
+      RemoveBanned(turn, jid, deed);
+      break;
+    }
+    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
   }
   // Who is in and remains what the operator has made them hears nothing.
-  const bool is_absent = present.empty() || (!is_told && xmpp::DomainOf(jid) == jid);
+  const bool is_absent = is_domain ? !is_told : present.empty();
   if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy});
 }
 

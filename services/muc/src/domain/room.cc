@@ -72,7 +72,7 @@ void Room::Destroy() {
   jid_by_reserved_nick_.clear();
   history_.clear();
   history_bytes_ = 0;
-  everyone_.reset();
+  NoteOccupants();
   changed_nicks_.clear();
   changed_affiliations_.clear();
   changed_messages_.clear();
@@ -124,6 +124,11 @@ v1::Occupant& Room::AddOccupant(std::string_view nick) {
 }
 
 v1::Occupant* Room::ChangeOccupant(std::string_view nick) {
+  by_role_ = {};
+  return ChangeKnown(nick);
+}
+
+v1::Occupant* Room::ChangeKnown(std::string_view nick) {
   const auto it = occupants_.find(nick);
   if (it == occupants_.end()) return nullptr;
   changed_nicks_.emplace(nick);
@@ -211,7 +216,10 @@ void Room::ForgetNick(std::string_view nick) {
     Erase(nicks_by_look_, LookOf(nick), nick);
 }
 
-void Room::NoteOccupants() { everyone_.reset(); }
+void Room::NoteOccupants() {
+  everyone_.reset();
+  by_role_ = {};
+}
 
 std::shared_ptr<const Recipients> Room::everyone() const {
   if (everyone_) return everyone_;
@@ -221,6 +229,16 @@ std::shared_ptr<const Recipients> Room::everyone() const {
     for (const v1::OccupantSession& session : occupant.sessions()) everyone->push_back(session.jid());
   everyone_ = std::move(everyone);
   return everyone_;
+}
+
+const Room::ByRole& Room::by_role() const {
+  if (by_role_.moderators) return by_role_;
+  by_role_ = {std::make_shared<Recipients>(), std::make_shared<Recipients>()};
+  for (const auto& [nick, occupant] : occupants_) {
+    Recipients& recipients = occupant.role() == v1::ROLE_MODERATOR ? *by_role_.moderators : *by_role_.others;
+    for (const v1::OccupantSession& session : occupant.sessions()) recipients.push_back(session.jid());
+  }
+  return by_role_;
 }
 
 // ---- affiliations ---------------------------------------------------------------

@@ -83,7 +83,8 @@ void OutcomeWriter::Write(RoomShard& shard, RoomSlot& slot, const Cause& cause, 
       auto& recipients = *record.mutable_fanout()->mutable_recipients();
       recipients.Reserve(static_cast<int>(fanout.recipients.size()));
       for (const sharding::Recipient& recipient : fanout.recipients)
-        recipients.Add(std::string(recipient.address));
+        if (said.IsFor(recipient.address)) recipients.Add(std::string(recipient.address));
+      if (recipients.empty()) return;
       Append(shard, slot.appends, cause.offset, events::Topic::kUsers, fanout.partition, {}, record);
     });
   }

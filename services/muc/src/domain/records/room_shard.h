@@ -65,6 +65,8 @@ struct RoomSlot {
   std::vector<std::int64_t> unsaved;
   std::shared_ptr<Appends> appends;
   bool is_saving = false;
+  /// A record by which it goes on with what it has not finished is on its way.
+  bool is_prompted = false;
   /// Others read of it in the store: it is not to wait.
   bool is_urgent = false;
   /// It is in RoomShard::to_save.

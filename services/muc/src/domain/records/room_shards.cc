@@ -6,6 +6,7 @@
 #include "domain/metrics.h"
 #include "domain/service/service_desk.h"
 #include "domain/turn.h"
+#include "domain/unfinished.h"
 #include "ports/room_store.h"
 #include "rookery/events/homes.h"
 #include "rookery/telemetry/log.h"
@@ -41,6 +42,12 @@ bool IsRefusable(const xmpp::Stanza& stanza) {
 bool IsConfiguration(const xmpp::Stanza& stanza) {
   return stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "set" &&
          stanza.payload_namespace() == xmpp::ns::kMucOwner;
+}
+
+/// The room, or the service, that the record is for. Empty: neither.
+std::string_view AddressOf(const RoomRecord& record) {
+  if (record.body.has_prompt()) return record.body.prompt().room();
+  return record.body.has_delivery() ? xmpp::BareOf(StanzaOf(record).to()) : std::string_view();
 }
 
 bool IsRoom(std::string_view bare) { return bare.find('@') != std::string_view::npos; }
@@ -79,6 +86,7 @@ RoomShards::RoomShards(asio::any_io_executor executor, const Settings& settings,
       metrics_(metrics),
       writer_(owner, topology, metrics),
       checkpointer_(executor, owner, store, clock, metrics),
+      prompts_(owner),
       loader_(store, clock, metrics, *this) {}
 
 RoomShards::~RoomShards() = default;
@@ -140,7 +148,7 @@ void RoomShards::Apply(sharding::Shard& reading, std::shared_ptr<sharding::Recor
   RoomShard& shard = AsRooms(reading);
   auto record = std::static_pointer_cast<RoomRecord>(std::move(sharding_record));
   if (record->body.has_verdict()) return OnVerdict(shard, record);
-  const std::string_view bare = record->body.has_delivery() ? xmpp::BareOf(StanzaOf(*record).to()) : "";
+  const std::string_view bare = AddressOf(*record);
   if (bare.empty() || topology_.PartitionOf(events::Topic::kRooms, bare) != shard.number) {
     metrics_.misplaced.Increment();
     telemetry::LogError("record.misplaced", {{"shard", shard.number}, {"offset", record->offset}});
@@ -273,6 +281,8 @@ bool RoomShards::ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& s
   WaitingRecord& first = slot->waiting.front();
   RoomRecord& record = *first.record;
   if (record.offset <= slot->stored_up_to) {
+    // A prompt that followed from it need not be in the log.
+    prompts_.Look(shard, slot, CauseOf(record));
     shard.window.Release(record.offset);
     return true;
   }
@@ -289,6 +299,7 @@ bool RoomShards::ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& s
     return true;
   }
   ApplyTo(shard, *slot, record);
+  prompts_.Look(shard, slot, CauseOf(record));
   if (slot->room->has_changed()) checkpointer_.OnChanged(shard, slot);
   return true;
 }
@@ -314,7 +325,11 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
             .now_ms = record.body.received_at_ms(),
             .offset = record.offset,
             .outcome = outcome_};
-  ApplyStanza(turn);
+  if (record.body.has_prompt()) {
+    OnPrompt(turn, slot, record.body.prompt());
+  } else {
+    ApplyStanza(turn);
+  }
   occupants_ += room.session_count();
   metrics_.stanzas.Increment();
   if (telemetry::IsLogged(telemetry::Level::kDebug))
@@ -328,6 +343,14 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
   slot.unsaved.push_back(record.offset);
   // Nor is to be found what has just ended.
   if (existed != room.exists() || IsConfiguration(turn.stanza)) slot.is_urgent = true;
+}
+
+void RoomShards::OnPrompt(Turn& turn, RoomSlot& slot, const events::v1::RoomPrompt& prompt) {
+  slot.is_prompted = false;
+  // It was said twice, or to an earlier room of the name.
+  if (!turn.room.exists() || turn.room.state().prompts() != prompt.number()) return;
+  turn.room.ChangeState().set_prompts(prompt.number() + 1);
+  GoOn(turn);
 }
 
 Task<void> RoomShards::FindVerdict(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot,

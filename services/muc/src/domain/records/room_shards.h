@@ -10,6 +10,7 @@
 #include "domain/records/checkpointer.h"
 #include "domain/records/outcome_writer.h"
 #include "domain/records/room_loader.h"
+#include "domain/records/room_prompts.h"
 #include "domain/records/room_shard.h"
 #include "domain/settings.h"
 #include "rookery/base/clock.h"
@@ -19,6 +20,7 @@ namespace rookery::muc {
 
 class ServiceDesk;
 struct MucMetrics;
+struct Turn;
 
 /// The shards of `rooms`: each record is applied once to its room, in the order of the log, and is finished
 /// when all that follows from it is in the log and a checkpoint of the room has what it changed. The rules
@@ -78,6 +80,7 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   void ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record);
   void Refuse(RoomShard& shard, RoomSlot& slot, const RoomRecord& record,
               const events::v1::RoomVerdict& verdict);
+  static void OnPrompt(Turn& turn, RoomSlot& slot, const events::v1::RoomPrompt& prompt);
   Task<void> FindVerdict(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot,
                          std::shared_ptr<RoomRecord> record);
   Task<void> Answer(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record);
@@ -93,6 +96,7 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   MucMetrics& metrics_;
   OutcomeWriter writer_;
   Checkpointer checkpointer_;
+  RoomPrompts prompts_;
   RoomLoader loader_;
   Outcome outcome_;
   /// Sessions in the rooms that are in memory.
