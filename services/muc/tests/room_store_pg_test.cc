@@ -106,9 +106,11 @@ class PgRooms : public PgFixture, public RoomStoreTools {
   absl::Status Save(RoomChanges changes) { return Run(store_->Save(shard_, 5, std::move(changes))); }
   /// -1: it is not there.
   std::int64_t Applied(const std::string& name) {
-    const auto rooms = Run(store_->Load({name + "@" + service_}));
+    const auto rooms = Run(store_->Load(shard_, {name + "@" + service_}, 1));
     EXPECT_TRUE(rooms.ok()) << rooms.status();
-    return rooms.ok() && !rooms->empty() && !rooms->front().is_destroyed ? rooms->front().applied : -1;
+    return rooms.ok() && !rooms->rooms.empty() && !rooms->rooms.front().is_destroyed
+               ? rooms->rooms.front().applied
+               : -1;
   }
   /// Starts it; its answer goes to `answers`.
   void Start(Task<absl::Status> task) {
@@ -186,7 +188,8 @@ TEST_F(PgRooms, ASaveThatComesDuringAClaimChangesNothing) {
     ASSERT_TRUE(AwaitAnswers(1));
     EXPECT_TRUE(absl::IsFailedPrecondition(answers_[0])) << answers_[0];
     EXPECT_EQ(Applied("r"), 1);
-    EXPECT_EQ(Nicks(Run(store_->Load({"r@" + service_}))->front()), std::vector<std::string>{"Juliet"});
+    EXPECT_EQ(Nicks(Run(store_->Load(shard_, {"r@" + service_}, 1))->rooms.front()),
+              std::vector<std::string>{"Juliet"});
     Sql("UPDATE muc_shard_writers SET epoch = 5 WHERE shard = " + Shard());
   }
 }
@@ -273,7 +276,7 @@ TEST_F(PgRooms, TheServerWasAway) {
   Server().Stop();
   ASSERT_TRUE(testing::RunUntil(io_, [&] { return !pool_->is_connected(); }));
   EXPECT_TRUE(absl::IsUnavailable(Save(Changes("r", 2))));
-  EXPECT_TRUE(absl::IsUnavailable(Run(store_->Load({"r@" + service_})).status()));
+  EXPECT_TRUE(absl::IsUnavailable(Run(store_->Load(shard_, {"r@" + service_}, 1)).status()));
   Server().Start();
   ASSERT_TRUE(testing::RunUntil(io_, [&] { return pool_->is_connected() && reading_pool_->is_connected(); }));
   EXPECT_EQ(Save(Changes("r", 3)), absl::OkStatus());
@@ -319,10 +322,10 @@ TEST_F(PgRooms, ARoomIsNotLoadedInTheMiddleOfASave) {
   Start(save_all());
   std::int64_t loads = 0, last = 0;
   while (answers_.empty()) {
-    const auto rooms = Run(store_->Load({"r@" + service_}));
+    const auto rooms = Run(store_->Load(shard_, {"r@" + service_}, 1));
     ASSERT_TRUE(rooms.ok()) << rooms.status();
-    if (rooms->empty()) continue;
-    const StoredRoom& room = rooms->front();
+    if (rooms->rooms.empty()) continue;
+    const StoredRoom& room = rooms->rooms.front();
     ASSERT_EQ(room.affiliations.size(), 1u);
     ASSERT_EQ(room.affiliations[0].version(), static_cast<std::uint64_t>(room.applied));
     ASSERT_EQ(room.occupants[0].occupant_id(), std::to_string(room.applied));

@@ -24,7 +24,7 @@ class ListingStore final : public RoomStore {
  public:
   Task<absl::Status> Claim(std::uint32_t, std::int64_t) override { co_return absl::OkStatus(); }
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t) override { co_return -1; }
-  Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string>) override {
+  Task<absl::StatusOr<Loaded>> Load(std::uint32_t, std::vector<std::string>, std::size_t) override {
     co_return absl::UnimplementedError("");
   }
   Task<absl::Status> Save(std::uint32_t, std::int64_t, RoomChanges) override {
@@ -38,7 +38,7 @@ class ListingStore final : public RoomStore {
     co_return answer;
   }
   Task<absl::StatusOr<std::string>> Secret() override { co_return absl::UnimplementedError(""); }
-  Task<absl::StatusOr<std::int64_t>> CountOwned(std::string, std::string) override {
+  Task<absl::StatusOr<bool>> Reserve(std::string, std::string, std::int64_t) override {
     co_return absl::UnimplementedError("");
   }
 

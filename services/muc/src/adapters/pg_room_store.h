@@ -23,12 +23,13 @@ class PgRoomStore final : public RoomStore {
   PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock = Clock::System());
   Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override;
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override;
-  Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override;
+  Task<absl::StatusOr<Loaded>> Load(std::uint32_t shard, std::vector<std::string> rooms,
+                                    std::size_t max_bytes) override;
   Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override;
   Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override;
   Task<absl::StatusOr<RoomPage>> List(RoomQuery query) override;
   Task<absl::StatusOr<std::string>> Secret() override;
-  Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) override;
+  Task<absl::StatusOr<bool>> Reserve(std::string room, std::string creator, std::int64_t most) override;
 
  private:
   /// Under what this process changes a shard's rooms. A Save that was not answered may still be done: before

@@ -217,7 +217,15 @@ class AdminRequest {
       if (!reserved_.insert(*change.reserved_nick).second) return ErrorCondition::kConflict;
     }
     owners_ += (wanted == v1::AFFILIATION_OWNER) - (present == v1::AFFILIATION_OWNER);
-    if (wanted != v1::AFFILIATION_NONE && (known == nullptr || !IsRemembered(*known))) ++added_;
+    if (wanted == v1::AFFILIATION_NONE) return std::nullopt;
+    const bool is_new = known == nullptr || !IsRemembered(*known);
+    if (is_new) {
+      ++added_;
+      added_bytes_ += 512 + 3 * change.who.size();
+    }
+    // A reason is kept with a ban only.
+    if (wanted == v1::AFFILIATION_OUTCAST) added_bytes_ += change.reason.size();
+    if (change.reserved_nick) added_bytes_ += 5 * change.reserved_nick->size();
     return std::nullopt;
   }
 
@@ -225,7 +233,7 @@ class AdminRequest {
     const auto count = static_cast<std::int64_t>(turn_.room.CountOf(v1::AFFILIATION_OWNER));
     // Section 10.4: a room is never without an owner.
     if (owners_ < 0 && count + owners_ <= 0) return ErrorCondition::kConflict;
-    return RefusalOfMore(turn_, added_);
+    return RefusalOfMore(turn_, added_, added_bytes_);
   }
 
   Turn& turn_;
@@ -237,6 +245,7 @@ class AdminRequest {
   /// How many owners, and how many entries, there are more then.
   std::int64_t owners_ = 0;
   std::int64_t added_ = 0;
+  std::size_t added_bytes_ = 0;
 };
 
 }  // namespace
@@ -245,7 +254,10 @@ bool IsRemembered(const v1::Affiliated& entry) {
   return entry.affiliation() != v1::AFFILIATION_NONE || !entry.nick().empty() || !entry.hats().empty();
 }
 
-std::optional<ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added) {
+std::optional<ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added, std::size_t bytes) {
+  const auto most = static_cast<std::size_t>(turn.settings.max_room_bytes);
+  if ((added > 0 || bytes > 0) && turn.room.bytes() + bytes > most)
+    return ErrorCondition::kResourceConstraint;
   if (added <= 0) return std::nullopt;
   const auto& affiliations = turn.room.affiliations();
   const auto count = std::count_if(affiliations.begin(), affiliations.end(),

@@ -35,8 +35,9 @@ void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string
 
 /// Whether the entry says more than that there was one (`settings.max_affiliations`).
 bool IsRemembered(const v1::Affiliated& entry);
-/// Why so many entries more may not be remembered; nullopt: they may.
-std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added);
+/// Why so many entries more, or so many bytes, may not be remembered; nullopt: they may.
+std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added,
+                                                  std::size_t bytes = 0);
 
 /// XEP-0463: what has changed of the affiliations since the version that <x/> of an entering client names, to
 /// the session, before anything else is sent to it; nothing if it names none. <mav/> of its presence with 110

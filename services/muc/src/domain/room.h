@@ -114,7 +114,7 @@ class Room {
   bool has_changed() const { return has_changed_; }
   /// What has changed since the last call. `applied` is filled by the caller.
   RoomChanges TakeChanges();
-  /// What is in memory of it, about.
+  /// What is in memory of it, about. It follows from what the room has, so it is the same for every owner.
   std::size_t bytes() const;
 
  private:
@@ -127,6 +127,9 @@ class Room {
     std::shared_ptr<Recipients> others;
   };
   const ByRole& by_role() const;
+  /// What is known by these keys changes: it is measured again when bytes() is asked for.
+  void Unmeasure(std::string_view nick);
+  void UnmeasureAffiliated(std::string_view jid);
   /// The nick is an occupant's or reserved; it may be neither any more.
   void NoteNick(std::string_view nick);
   void ForgetNick(std::string_view nick);
@@ -145,6 +148,12 @@ class Room {
   std::size_t history_bytes_ = 0;
   mutable std::shared_ptr<const Recipients> everyone_;
   mutable ByRole by_role_;
+
+  /// Of all but those that are to be measured.
+  mutable std::size_t occupant_bytes_ = 0;
+  mutable std::size_t affiliation_bytes_ = 0;
+  mutable absl::btree_set<std::string, std::less<>> unmeasured_nicks_;
+  mutable absl::btree_set<std::string, std::less<>> unmeasured_jids_;
 
   // Since the last checkpoint.
   bool has_changed_ = false;

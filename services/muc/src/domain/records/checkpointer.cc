@@ -35,7 +35,7 @@ void Checkpointer::SaveDue(RoomShard& shard, bool all) {
 }
 
 void Checkpointer::Save(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
-  if (slot->is_saving || !slot->room->has_changed()) return;
+  if (slot->is_saving || !slot->room || !slot->room->has_changed()) return;
   slot->is_saving = true;
   ++shard.saving;
   shard.Spawn("room.save", Write(std::static_pointer_cast<RoomShard>(shard.shared_from_this()), slot));

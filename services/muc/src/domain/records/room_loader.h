@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 
+#include "domain/records/room_memory.h"
 #include "domain/records/room_shard.h"
 #include "ports/room_store.h"
 
@@ -10,13 +11,16 @@ namespace rookery::muc {
 
 struct MucMetrics;
 
-/// Looks for rooms in the store, many at a time, until the store answers. I/O thread only.
+/// Looks for rooms in the store, many at a time, until the store answers, while there is memory for them. I/O
+/// thread only.
 class RoomLoader {
  public:
   /// So long those wait who could be told that the store is away.
   static constexpr std::chrono::seconds kPatience{3};
   /// So often who has waited too long is looked for.
   static constexpr std::chrono::milliseconds kLook{500};
+  /// Of rooms that are asked for together.
+  static constexpr std::size_t kPageBytes = std::size_t{8} << 20;
 
   class Listener {
    public:
@@ -29,8 +33,9 @@ class RoomLoader {
     ~Listener() = default;
   };
 
-  RoomLoader(RoomStore& store, const Clock& clock, MucMetrics& metrics, Listener& listener)
-      : store_(store), clock_(clock), metrics_(metrics), listener_(listener) {}
+  RoomLoader(RoomStore& store, RoomMemory& memory, const Clock& clock, MucMetrics& metrics,
+             Listener& listener)
+      : store_(store), memory_(memory), clock_(clock), metrics_(metrics), listener_(listener) {}
 
   /// The slot's room is wanted, for as long as records wait for it.
   void Want(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
@@ -44,6 +49,7 @@ class RoomLoader {
   void Take(RoomShard& shard, RoomSlot& slot, StoredRoom* stored);
 
   RoomStore& store_;
+  RoomMemory& memory_;
   const Clock& clock_;
   MucMetrics& metrics_;
   Listener& listener_;

@@ -73,6 +73,9 @@ struct RoomSlot {
   bool is_to_save = false;
   SteadyTime saved_at = SteadyTime::min();
   SteadyTime used_at = SteadyTime::min();
+  /// As RoomMemory has counted it last.
+  std::size_t counted_bytes = 0;
+  std::size_t counted_occupants = 0;
 
   /// `recipients` by their partitions, as it was needed last.
   std::shared_ptr<const Recipients> grouped;

@@ -87,7 +87,8 @@ RoomShards::RoomShards(asio::any_io_executor executor, const Settings& settings,
       writer_(owner, topology, metrics),
       checkpointer_(executor, owner, store, clock, metrics),
       prompts_(owner),
-      loader_(store, clock, metrics, *this) {}
+      memory_(executor, settings, clock, metrics),
+      loader_(store, memory_, clock, metrics, *this) {}
 
 RoomShards::~RoomShards() = default;
 
@@ -139,8 +140,7 @@ std::shared_ptr<RoomSlot> RoomShards::SlotOf(RoomShard& shard, std::string_view 
   auto slot = std::make_shared<RoomSlot>(std::string(room));
   slot->appends = std::make_shared<Appends>(executor_);
   shard.rooms.emplace(slot->room_jid, slot);
-  slot->used_at = clock_.Now();
-  shard.watched.push({slot->used_at + kQuietWithoutRoom, slot});
+  memory_.Watch(shard, slot);
   return slot;
 }
 
@@ -186,7 +186,7 @@ void RoomShards::OnVerdict(RoomShard& shard, const std::shared_ptr<RoomRecord>& 
 }
 
 void RoomShards::OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
-  occupants_ += slot->room->session_count();
+  memory_.Measure(*slot);
   ApplyLater(shard, slot);
 }
 
@@ -287,7 +287,8 @@ bool RoomShards::ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& s
     return true;
   }
   if (!first.verdict) {
-    if (!first.is_asked && settings_.max_rooms_per_user > 0 && WouldCreate(*slot->room, StanzaOf(record))) {
+    if (!first.is_asked && settings_.max_rooms_per_user > 0 &&
+        WouldCreate(settings_, *slot->room, StanzaOf(record))) {
       first.is_asked = true;
       shard.Spawn("verdict.find", FindVerdict(std::static_pointer_cast<RoomShard>(shard.shared_from_this()),
                                               slot, first.record));
@@ -317,7 +318,6 @@ void RoomShards::Refuse(RoomShard& shard, RoomSlot& slot, const RoomRecord& reco
 void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
   Room& room = *slot.room;
   const bool existed = room.exists();
-  occupants_ -= room.session_count();
   outcome_.clear();
   Turn turn{.settings = settings_,
             .room = room,
@@ -330,7 +330,9 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
   } else {
     ApplyStanza(turn);
   }
-  occupants_ += room.session_count();
+  if (!existed && room.exists())
+    room.ChangeState().set_creator(std::string(xmpp::BareOf(turn.stanza.from())));
+  if (room.has_changed()) memory_.Measure(slot);
   metrics_.stanzas.Increment();
   if (telemetry::IsLogged(telemetry::Level::kDebug))
     telemetry::LogDebug("record.applied", {{"trace_id", telemetry::TraceId(record.body.trace_id())},
@@ -356,13 +358,12 @@ void RoomShards::OnPrompt(Turn& turn, RoomSlot& slot, const events::v1::RoomProm
 Task<void> RoomShards::FindVerdict(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot,
                                    std::shared_ptr<RoomRecord> record) {
   events::v1::RoomVerdict verdict = VerdictOn(*record);
-  const std::string_view creator = xmpp::BareOf(StanzaOf(*record).from());
-  const auto owned =
-      co_await store_.CountOwned(std::string(xmpp::DomainOf(slot->room_jid)), std::string(creator));
-  if (!owned.ok()) {
+  const auto may_make = co_await store_.Reserve(
+      slot->room_jid, std::string(xmpp::BareOf(StanzaOf(*record).from())), settings_.max_rooms_per_user);
+  if (!may_make.ok()) {
     muc::Refuse(verdict, xmpp::ErrorCondition::kResourceConstraint, "rooms cannot be created at present");
-  } else if (*owned >= settings_.max_rooms_per_user) {
-    muc::Refuse(verdict, xmpp::ErrorCondition::kNotAllowed, "you own too many rooms");
+  } else if (!*may_make) {
+    muc::Refuse(verdict, xmpp::ErrorCondition::kNotAllowed, "you have made too many rooms");
   }
   writer_.WriteVerdict(*shard, CauseOf(*record), verdict);
 }
@@ -379,40 +380,9 @@ Task<void> RoomShards::HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTi
   co_await checkpointer_.SaveAll(AsRooms(std::move(shard)), limit);
 }
 
-void RoomShards::Forget(sharding::Shard& forgotten) {
-  RoomShard& shard = AsRooms(forgotten);
-  for (const auto& [jid, slot] : shard.rooms)
-    if (slot->room) occupants_ -= slot->room->session_count();
-  shard.rooms.clear();
-  shard.to_load.clear();
-  shard.to_apply.clear();
-  shard.to_save = {};
-  shard.watched = {};
-}
+void RoomShards::Forget(sharding::Shard& forgotten) { memory_.ForgetAll(AsRooms(forgotten)); }
 
 // ---- time -----------------------------------------------------------------------
-
-void RoomShards::ForgetQuiet(RoomShard& shard) {
-  const SteadyTime now = clock_.Now();
-  while (!shard.watched.empty() && shard.watched.top().at <= now) {
-    const std::shared_ptr<RoomSlot> slot = shard.watched.top().slot;
-    shard.watched.pop();
-    const bool is_idle = slot->waiting.empty() && !slot->is_loading && !slot->is_saving &&
-                         slot->unsaved.empty() && slot->appends->open == 0 &&
-                         (!slot->room || !slot->room->has_changed());
-    const SteadyTime quiet_at =
-        slot->used_at + (slot->room && slot->room->exists() ? kQuiet : kQuietWithoutRoom);
-    if (!is_idle || quiet_at > now) {
-      shard.watched.push({std::max(quiet_at, now + kQuietWithoutRoom), slot});
-      continue;
-    }
-    if (slot->room) {
-      metrics_.rooms_unloaded.Increment();
-      occupants_ -= slot->room->session_count();
-    }
-    shard.rooms.erase(slot->room_jid);
-  }
-}
 
 void RoomShards::Tick() {
   std::size_t rooms = 0, unsaved = 0;
@@ -423,13 +393,15 @@ void RoomShards::Tick() {
     if (shard.live()) {
       loader_.Look(shard);
       checkpointer_.ForgetDestroyed(shard);
-      ForgetQuiet(shard);
+      memory_.ForgetQuiet(shard);
     }
     rooms += shard.rooms.size();
     unsaved += shard.to_save.size() + shard.saving;
   }
+  memory_.ForgetLeastUsed(owner_);
   metrics_.rooms.Set(static_cast<double>(rooms));
-  metrics_.occupants.Set(static_cast<double>(occupants_));
+  metrics_.occupants.Set(static_cast<double>(memory_.occupants()));
+  metrics_.room_bytes.Set(static_cast<double>(memory_.bytes()));
   metrics_.unsaved_rooms.Set(static_cast<double>(unsaved));
 }
 

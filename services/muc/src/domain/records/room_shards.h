@@ -10,6 +10,7 @@
 #include "domain/records/checkpointer.h"
 #include "domain/records/outcome_writer.h"
 #include "domain/records/room_loader.h"
+#include "domain/records/room_memory.h"
 #include "domain/records/room_prompts.h"
 #include "domain/records/room_shard.h"
 #include "domain/settings.h"
@@ -27,10 +28,6 @@ struct Turn;
 /// that this keeps are in README.md (R1 and on). I/O thread only.
 class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, private RoomLoader::Listener {
  public:
-  /// A room of which nobody has heard for so long is forgotten here.
-  static constexpr std::chrono::seconds kQuiet{60};
-  /// Of the address of a room that does not exist.
-  static constexpr std::chrono::seconds kQuietWithoutRoom{5};
   /// So much of a shard is kept until our fence is read; more is applied as it comes.
   static constexpr std::size_t kMaxKept = 100'000;
   static constexpr std::size_t kMaxKeptBytes = std::size_t{64} << 20;
@@ -56,6 +53,8 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
 
   /// Every 100 ms: checkpoints that are due, rooms that are quiet, and the metrics.
   void Tick();
+
+  const RoomMemory& memory() const { return memory_; }
 
  private:
   void OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) override;
@@ -84,7 +83,6 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   Task<void> FindVerdict(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot,
                          std::shared_ptr<RoomRecord> record);
   Task<void> Answer(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record);
-  void ForgetQuiet(RoomShard& shard);
 
   asio::any_io_executor executor_;
   const Settings& settings_;
@@ -97,10 +95,9 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   OutcomeWriter writer_;
   Checkpointer checkpointer_;
   RoomPrompts prompts_;
+  RoomMemory memory_;
   RoomLoader loader_;
   Outcome outcome_;
-  /// Sessions in the rooms that are in memory.
-  std::size_t occupants_ = 0;
 };
 
 }  // namespace rookery::muc
