@@ -58,9 +58,10 @@ class PgFixture : public ::testing::Test {
     EXPECT_TRUE(testing::RunTask(io_, pg::Migrate(io_, options_, "muc", Migrations())).ok());
     pool_ = MakePool(options_);
     reading_pool_ = MakePool(options_);
+    list_pool_ = MakePool(options_);
     other_pool_ = MakePool(options_);
-    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_);
-    other_ = std::make_unique<PgRoomStore>(*other_pool_, *reading_pool_);
+    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_, *list_pool_);
+    other_ = std::make_unique<PgRoomStore>(*other_pool_, *reading_pool_, *list_pool_);
   }
   std::unique_ptr<RecordingPool> MakePool(const pg::Options& options) {
     auto pool = std::make_unique<RecordingPool>(pg::Pool::Create(io_, options, metrics_));
@@ -76,6 +77,7 @@ class PgFixture : public ::testing::Test {
   pg::Options options_;
   std::unique_ptr<RecordingPool> pool_;
   std::unique_ptr<RecordingPool> reading_pool_;
+  std::unique_ptr<RecordingPool> list_pool_;
   std::unique_ptr<RecordingPool> other_pool_;
   std::unique_ptr<PgRoomStore> store_;
   std::unique_ptr<PgRoomStore> other_;
@@ -176,7 +178,7 @@ TEST_F(PgRooms, ASaveThatComesDuringAClaimChangesNothing) {
   anew.is_new = true;
   destroyed.is_destroyed = true;
   for (const RoomChanges& late : {changed, anew, destroyed}) {
-    PgRoomStore owner(*pool_, *reading_pool_);
+    PgRoomStore owner(*pool_, *reading_pool_, *list_pool_);
     ASSERT_EQ(Run(owner.Claim(shard_, 5)), absl::OkStatus());
     // As a claim that is not committed yet.
     Sql("BEGIN");
@@ -362,8 +364,8 @@ class PgManyRooms : public PgRooms {
     pg::Options one = options_;
     one.connections = 1;
     one.connection += " options='-c plan_cache_mode=force_generic_plan'";
-    reading_pool_ = MakePool(one);
-    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_, clock_);
+    list_pool_ = MakePool(one);
+    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_, *list_pool_, clock_);
   }
   ~PgManyRooms() override { Sql("DELETE FROM muc_rooms WHERE service LIKE '%" + service_ + "'"); }
 
@@ -377,7 +379,7 @@ class PgManyRooms : public PgRooms {
   };
   Reads ReadSoFar() {
     // Of the connection whose turn it is.
-    EXPECT_TRUE(Run(reading_pool_->Execute(0, "SELECT pg_stat_force_next_flush()", {})).ok());
+    EXPECT_TRUE(Run(list_pool_->Execute(0, "SELECT pg_stat_force_next_flush()", {})).ok());
     const char* sums =
         "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'muc_rooms'), "
         "(SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'muc_rooms')";
@@ -386,11 +388,11 @@ class PgManyRooms : public PgRooms {
   }
   /// What a statement of a list reads. The first one is that of the page, unless a place is looked for.
   Reads ReadsOf(const RoomQuery& query, std::size_t which) {
-    const std::size_t first = reading_pool_->statements.size() + which;
+    const std::size_t first = list_pool_->statements.size() + which;
     const auto page = Run(store_->List(query));
     EXPECT_TRUE(page.ok()) << page.status();
     const Reads before = ReadSoFar();
-    EXPECT_TRUE(Run(reading_pool_->Repeat(reading_pool_->statements.at(first))).ok());
+    EXPECT_TRUE(Run(list_pool_->Repeat(list_pool_->statements.at(first))).ok());
     const Reads after = ReadSoFar();
     return {after.entries - before.entries, after.scans_of_the_table - before.scans_of_the_table};
   }

@@ -253,8 +253,8 @@ absl::StatusOr<RoomStore::Loaded> ReadRooms(const pg::Result& rows) {
 
 }  // namespace
 
-PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock)
-    : pool_(pool), reading_pool_(reading_pool), list_(reading_pool, clock) {}
+PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, pg::Pool& list_pool, const Clock& clock)
+    : pool_(pool), reading_pool_(reading_pool), list_(list_pool, clock) {}
 
 // ---- claims -----------------------------------------------------------------
 

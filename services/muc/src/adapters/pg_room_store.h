@@ -18,9 +18,10 @@ namespace rookery::muc {
 /// order given, and those given in one turn of the loop share a round trip. I/O thread only.
 class PgRoomStore final : public RoomStore {
  public:
-  /// `reading_pool`: for all but Claim and Save, which do not wait behind a search. With two connections or
-  /// more, loading does not either.
-  PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock = Clock::System());
+  /// `pool`: for what is changed; `reading_pool`: for what is loaded; `list_pool`: for lists, which may be
+  /// slow (two connections: then those without words do not wait for searches).
+  PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, pg::Pool& list_pool,
+              const Clock& clock = Clock::System());
   Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override;
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override;
   Task<absl::StatusOr<Loaded>> Load(std::uint32_t shard, std::vector<std::string> rooms,

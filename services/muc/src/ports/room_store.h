@@ -131,9 +131,10 @@ class RoomStore {
   /// claimed again meanwhile.
   virtual Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch,
                                              std::int64_t cursor) = 0;
-  /// INVALID_ARGUMENT: nothing can be searched for with this text: it is longer than kMaxText, has no letter
-  /// or digit, or is to be in no field. NOT_FOUND: sorted by occupants, and the room `after` or `before` is
-  /// not listed any more; in the order of addresses the page goes on from where it was.
+  /// INVALID_ARGUMENT: nothing can be searched for with this text: it is longer than kMaxText, has more than
+  /// 16 words, no letter or digit, or is to be in no field. NOT_FOUND: sorted by occupants, and the room
+  /// `after` or `before` is not listed any more; in the order of addresses the page goes on from where it
+  /// was.
   virtual Task<absl::StatusOr<RoomPage>> List(RoomQuery query) = 0;
   /// 32 random bytes, made when they are first asked for and the same for ever after: occupant ids are keyed
   /// by them (XEP-0421).

@@ -68,6 +68,17 @@ void Refuse(events::v1::RoomVerdict& verdict, xmpp::ErrorCondition condition, st
   verdict.set_text(std::string(text));
 }
 
+/// The log takes no more of one record (kafka.max-record-bytes), with what is around it.
+constexpr std::size_t kMaxAnswerBytes = 768'000;
+
+/// An answer that would not get into the log is an error.
+void Bound(xmpp::Stanza& answer, const xmpp::Stanza& request) {
+  const bool is_answer = answer.kind() == common::v1::STANZA_KIND_IQ && answer.type() == "result" &&
+                         answer.to() == request.from();
+  if (is_answer && answer.payload().size() > kMaxAnswerBytes)
+    answer = xmpp::MakeError(request, xmpp::ErrorCondition::kResourceConstraint, "the answer is too large");
+}
+
 constexpr std::chrono::milliseconds kSettleLook{5};
 constexpr std::chrono::milliseconds kCalm{20};
 
@@ -329,6 +340,8 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
     OnPrompt(turn, slot, record.body.prompt());
   } else {
     ApplyStanza(turn);
+    for (Outcome::Said& said : outcome_.said)
+      if (!said.recipients) Bound(said.stanza, turn.stanza);
   }
   if (!existed && room.exists())
     room.ChangeState().set_creator(std::string(xmpp::BareOf(turn.stanza.from())));
@@ -369,7 +382,8 @@ Task<void> RoomShards::FindVerdict(std::shared_ptr<RoomShard> shard, std::shared
 }
 
 Task<void> RoomShards::Answer(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record) {
-  const std::optional<xmpp::Stanza> answer = co_await desk_.Respond(StanzaOf(*record));
+  std::optional<xmpp::Stanza> answer = co_await desk_.Respond(StanzaOf(*record));
+  if (answer) Bound(*answer, StanzaOf(*record));
   if (answer) writer_.WriteAnswer(*shard, CauseOf(*record), *answer);
   shard->window.Release(record->offset);
 }
