@@ -80,8 +80,10 @@ Task<void> RoomLoader::Run(std::shared_ptr<RoomShard> shard) {
       Take(*shard, *slot, stored == found.end() ? nullptr : stored->second);
     }
     for (const auto& slot : slots) listener_.OnLoaded(*shard, slot);
+    shard->moved.Notify();
   }
   shard->is_loading = false;
+  shard->moved.Notify();
 }
 
 void RoomLoader::Take(RoomShard& shard, RoomSlot& slot, StoredRoom* stored) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -83,7 +84,9 @@ struct RoomSlot {
 };
 
 struct RoomShard final : sharding::Shard {
-  using Shard::Shard;
+  RoomShard(std::uint32_t shard_number, std::chrono::milliseconds horizon,
+            const asio::any_io_executor& executor)
+      : Shard(shard_number, horizon), saved(executor), moved(executor) {}
 
   std::unordered_map<std::string, std::shared_ptr<RoomSlot>, StringHash, std::equal_to<>> rooms;
   /// To be loaded, in the order in which they are asked for.
@@ -103,7 +106,13 @@ struct RoomShard final : sharding::Shard {
     bool operator>(const Due& other) const { return at > other.at; }
   };
   std::priority_queue<Due, std::vector<Due>, std::greater<>> to_save;
+  /// Rooms that are being written, and those that will be when all that follows from them is in the log.
   std::size_t saving = 0;
+  std::size_t awaiting_log = 0;
+  /// Notified when one has been written.
+  runtime::Event saved;
+  /// Notified when rooms have been loaded, or all that can be applied has been.
+  runtime::Event moved;
   /// The store has been claimed by a newer owner: nothing is written any more.
   bool is_superseded = false;
   /// The records by which rooms were destroyed that the store still knows of; -1: of earlier owners.

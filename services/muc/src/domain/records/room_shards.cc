@@ -79,7 +79,6 @@ void Bound(xmpp::Stanza& answer, const xmpp::Stanza& request) {
     answer = xmpp::MakeError(request, xmpp::ErrorCondition::kResourceConstraint, "the answer is too large");
 }
 
-constexpr std::chrono::milliseconds kSettleLook{5};
 constexpr std::chrono::milliseconds kCalm{20};
 
 }  // namespace
@@ -105,7 +104,7 @@ RoomShards::~RoomShards() = default;
 
 std::shared_ptr<sharding::Shard> RoomShards::MakeShard(std::uint32_t number,
                                                        std::chrono::milliseconds horizon) {
-  return std::make_shared<RoomShard>(number, horizon);
+  return std::make_shared<RoomShard>(number, horizon, executor_);
 }
 
 // ---- a new owner ----------------------------------------------------------------
@@ -133,7 +132,7 @@ Task<void> RoomShards::Settle(std::shared_ptr<sharding::Shard> settling) {
   PumpAll(*shard);
   // A room that cannot be loaded by then waits alone.
   while (!(shard->to_load.empty() && shard->to_apply.empty()) && clock_.Now() < limit)
-    co_await runtime::Sleep(kSettleLook);
+    co_await shard->moved.Wait(Deadline::After(limit - clock_.Now()));
 }
 
 void RoomShards::GoLive(sharding::Shard& live) {
@@ -264,6 +263,7 @@ Task<void> RoomShards::ApplyInTurns(std::shared_ptr<RoomShard> shard) {
   // Others have their turns too, and what follows goes no faster than the log takes it.
   for (;;) {
     co_await runtime::Yield();
+    // Neither tells when it has changed.
     while (!IsTime(*shard) || owner_.is_congested()) co_await runtime::Sleep(kCalm);
     for (std::size_t budget = kAppliedPerTurn; budget > 0 && !shard->to_apply.empty();) {
       const std::shared_ptr<RoomSlot> slot = std::move(shard->to_apply.front());
@@ -276,6 +276,7 @@ Task<void> RoomShards::ApplyInTurns(std::shared_ptr<RoomShard> shard) {
     if (shard->to_apply.empty()) break;
   }
   shard->is_applying = false;
+  shard->moved.Notify();
 }
 
 bool RoomShards::ApplyWaiting(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot, std::size_t& budget) {
@@ -410,7 +411,7 @@ void RoomShards::Tick() {
       memory_.ForgetQuiet(shard);
     }
     rooms += shard.rooms.size();
-    unsaved += shard.to_save.size() + shard.saving;
+    unsaved += shard.to_save.size() + shard.saving + shard.awaiting_log;
   }
   memory_.ForgetLeastUsed(owner_);
   metrics_.rooms.Set(static_cast<double>(rooms));
