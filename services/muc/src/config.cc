@@ -13,7 +13,16 @@ void Config::Bind(config::Schema& schema) {
                     "who may create rooms; members: accounts of the domain that the service is of");
   schema.Bind("rooms.administrators", &settings.administrators, "bare JIDs that are owners of every room");
   schema.Bind("rooms.max-per-user", &settings.max_rooms_per_user,
-              "rooms that one account may own; 0: any number", 0, 1'000'000);
+              "rooms that one account may have made, as long as there are these; 0: any number", 0,
+              1'000'000);
+  schema.Bind("rooms.max-bytes", &settings.max_room_bytes,
+              "bytes that one room takes in memory, about: nobody enters one that takes more", 1 << 20,
+              std::int64_t{1} << 30);
+  schema.Bind(
+      "rooms.max-memory-bytes", &settings.max_memory_bytes,
+      "bytes that all rooms of one process take in memory, about: those that were used least recently "
+      "are forgotten first",
+      std::int64_t{32} << 20, std::int64_t{1} << 40);
   schema.Bind("rooms.max-occupants", &settings.max_occupants, "occupants of one room", 1, 100'000);
   schema.Bind("rooms.max-sessions-per-nick", &settings.max_sessions_per_nick,
               "devices of one account that may share a nick", 1, 10'000);

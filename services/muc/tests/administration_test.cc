@@ -411,5 +411,40 @@ TEST_F(Administration, ATemporaryRoomEndsWithTheLastWhoIsTakenOut) {
   EXPECT_FALSE(driver_.room().exists());
 }
 
+// ---- a room that takes too much memory
+
+TEST_F(Administration, ARoomThatTakesTooMuchRemembersNobodyMore_AndForgetsWhomItKnows) {
+  driver_.settings().max_room_bytes = static_cast<std::int64_t>(driver_.room().bytes()) + 2'000;
+  const std::string reason(900, 'r');
+  const auto ban = [&](const std::string& jid) {
+    return AdminSet(kOwner,
+                    "<item affiliation='outcast' jid='" + jid + "'><reason>" + reason + "</reason></item>");
+  };
+  EXPECT_TRUE(IsResult(ban("a@example.net").front()));
+  EXPECT_EQ(RefusalIn(ban("b@example.net")), "wait resource-constraint");
+  EXPECT_EQ(AffiliationOf("b@example.net"), v1::AFFILIATION_NONE);
+  // Nor more of whom it knows.
+  EXPECT_EQ(RefusalIn(ban("hag66@example.org")), "wait resource-constraint");
+  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='none' jid='a@example.net'/>").front()));
+}
+
+TEST_F(Administration, ARoomThatTakesTooMuchIsNotEntered_WhoIsInSaysNoMoreThanBefore) {
+  driver_.settings().max_room_bytes = static_cast<std::int64_t>(driver_.room().bytes()) - 1;
+  const std::string enter = "<presence from='" + std::string(kStranger) +
+                            "' to='coven@conference.example.org/hecate'>"
+                            "<x xmlns='http://jabber.org/protocol/muc'/></presence>";
+  EXPECT_EQ(RefusalIn(driver_.Apply(enter)), "wait resource-constraint");
+  const std::string show = "<presence from='" + std::string(kMember) +
+                           "' to='coven@conference.example.org/thirdwitch'><status>long</status></presence>";
+  EXPECT_EQ(RefusalIn(driver_.Apply(show)), "wait resource-constraint");
+  EXPECT_GT(driver_
+                .Apply("<presence type='unavailable' from='" + std::string(kMember) +
+                       "' to='coven@conference.example.org/thirdwitch'/>")
+                .size(),
+            1u);
+  driver_.settings().max_room_bytes = 1 << 20;
+  EXPECT_GT(driver_.Apply(enter).size(), 1u);
+}
+
 }  // namespace
 }  // namespace rookery::muc

@@ -368,12 +368,66 @@ TEST_F(RoomRecords, R8_WhatIsNotSavedIsNotForgotten) {
   EXPECT_THAT(database_.rooms[room_].occupants["firstwitch"].ShortDebugString(), HasSubstr("here"));
 }
 
+TEST_F(RoomRecords, R8_ThereIsTooMuchInMemory_WhatWasUsedLeastRecentlyIsForgotten_AndLoadedWhenItIsWanted) {
+  settings_.max_memory_bytes = 100'000;
+  MucProcess& process = StartLive();
+  constexpr int kRooms = 60;
+  for (int i = 0; i < kRooms; ++i) {
+    Enter(crone_, RoomIn(1, i), "firstwitch");
+    Elapse(milliseconds(200));
+    EXPECT_LE(process.shards.memory().bytes(), 120'000u);
+  }
+  EXPECT_EQ(process.slot(RoomIn(1, 0)), nullptr);
+  EXPECT_NE(process.slot(RoomIn(1, kRooms - 1)), nullptr);
+  TakeHeard(crone_);
+  Enter(hag_, RoomIn(1, 0), "thirdwitch");
+  Elapse(seconds(1));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("thirdwitch")));
+}
+
+TEST_F(RoomRecords, R8_NoRoomIsLoadedWhileThereIsNoMemoryForIt_TheSenderIsTold) {
+  settings_.max_memory_bytes = 1;
+  MucProcess& process = StartLive();
+  // What follows from it does not get into the log.
+  broker_.holds = [&](const FakeBroker::Pending& pending) {
+    return pending.topic == events::Topic::kUsers && pending.value.find(room_) != std::string::npos;
+  };
+  Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(1));
+  const int loads = database_.calls["Load"];
+  Enter(hag_, RoomIn(1, 1), "thirdwitch");
+  Elapse(RoomLoader::kPatience + seconds(1));
+  EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr("resource-constraint")));
+  EXPECT_EQ(database_.calls["Load"], loads);
+  broker_.holds = nullptr;
+  Elapse(seconds(5));
+  Enter(hag_, RoomIn(1, 1), "thirdwitch");
+  Elapse(seconds(2));
+  EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr("201")));
+  EXPECT_EQ(process.shard(1).window.size(), 0u);
+}
+
+TEST_F(RoomRecords, R3_RoomsAreLoadedSoManyBytesAtATime) {
+  MucProcess& one = StartLive();
+  constexpr int kRooms = 10;
+  for (int i = 0; i < kRooms; ++i) Enter(crone_, RoomIn(1, i), "firstwitch");
+  Elapse(seconds(1));
+  Kill(one);
+  for (auto& [name, room] : database_.rooms) room.bytes = RoomLoader::kPageBytes / 2;
+  const int loads = database_.calls["Load"];
+  for (int i = 0; i < kRooms; ++i) Show(crone_, RoomIn(1, i) + "/firstwitch", "here");
+  MucProcess& two = StartLive();
+  Elapse(seconds(1));
+  EXPECT_EQ(database_.calls["Load"] - loads, kRooms / 2);
+  EXPECT_EQ(two.shard(1).window.size(), 0u);
+}
+
 TEST_F(RoomRecords, R8_AddressesWithoutARoomAreForgottenSooner) {
   MucProcess& process = StartLive();
   Message(wicca_, room_);
   Elapse(seconds(1));
   ASSERT_NE(process.slot(room_), nullptr);
-  Elapse(RoomShards::kQuietWithoutRoom * 2);
+  Elapse(RoomMemory::kQuietWithoutRoom * 2);
   EXPECT_EQ(process.slot(room_), nullptr);
   EXPECT_THAT(TakeHeard(wicca_), ElementsAre(HasSubstr("item-not-found")));
 }

@@ -40,6 +40,7 @@ class RoomDriver {
     for (const Outcome::Said& one : outcome_.said) {
       const Recipients single{one.stanza.to()};
       for (const std::string& to : one.recipients ? *one.recipients : single) {
+        if (!one.IsFor(to)) continue;
         std::string text;
         xmpp::AppendXml(text, one.stanza, xmpp::Framing::kStream, to);
         said.push_back(std::move(text));

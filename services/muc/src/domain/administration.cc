@@ -218,13 +218,17 @@ class AdminRequest {
       if (!reserved_.insert(*change.reserved_nick).second) return ErrorCondition::kConflict;
     }
     owners_ += (wanted == v1::AFFILIATION_OWNER) - (present == v1::AFFILIATION_OWNER);
+    if (wanted == v1::AFFILIATION_NONE) return std::nullopt;
+    const bool is_new = known == nullptr || !IsRemembered(*known);
     if (wanted == v1::AFFILIATION_OUTCAST) {
       banned_ += present != v1::AFFILIATION_OUTCAST;
-    } else if (wanted != v1::AFFILIATION_NONE) {
-      const bool is_among_them =
-          known != nullptr && IsRemembered(*known) && present != v1::AFFILIATION_OUTCAST;
-      added_ += !is_among_them;
+      // A reason is kept with a ban only.
+      added_bytes_ += change.reason.size();
+    } else {
+      added_ += is_new || present == v1::AFFILIATION_OUTCAST;
     }
+    if (is_new) added_bytes_ += 512 + 3 * change.who.size();
+    if (change.reserved_nick) added_bytes_ += 5 * change.reserved_nick->size();
     return std::nullopt;
   }
 
@@ -232,7 +236,7 @@ class AdminRequest {
     const auto count = static_cast<std::int64_t>(turn_.room.CountOf(v1::AFFILIATION_OWNER));
     // Section 10.4: a room is never without an owner.
     if (owners_ < 0 && count + owners_ <= 0) return ErrorCondition::kConflict;
-    if (const auto refusal = RefusalOfMore(turn_, added_)) return refusal;
+    if (const auto refusal = RefusalOfMore(turn_, added_, added_bytes_)) return refusal;
     return RefusalOfMoreBans(turn_, banned_);
   }
 
@@ -246,6 +250,7 @@ class AdminRequest {
   std::int64_t owners_ = 0;
   std::int64_t added_ = 0;
   std::int64_t banned_ = 0;
+  std::size_t added_bytes_ = 0;
 };
 
 }  // namespace

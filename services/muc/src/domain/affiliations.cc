@@ -10,6 +10,7 @@
 #include "domain/mediated_invitation.h"
 #include "domain/pace.h"
 #include "domain/presence.h"
+#include "domain/unfinished.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
 
@@ -143,6 +144,17 @@ std::optional<xmpp::ErrorCondition> RefusalOf(const Turn& turn, std::int64_t add
   return fits ? std::nullopt : std::optional(xmpp::ErrorCondition::kResourceConstraint);
 }
 
+/// Those whose domain has been banned.
+void RemoveBanned(Turn& turn, const std::string& domain, const Deed& deed) {
+  v1::Unfinished banned;
+  banned.set_kind(v1::Unfinished::KIND_BANNED_DOMAIN);
+  banned.set_domain(domain);
+  banned.set_actor_nick(deed.actor_nick);
+  banned.set_reason(deed.reason);
+  banned.set_extra(deed.extra);
+  Begin(turn, std::move(banned));
+}
+
 }  // namespace
 
 void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affiliation,
@@ -179,17 +191,22 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
 
   const Deed deed{.actor_nick = actor_nick, .reason = reason, .extra = MarkOfChange(room)};
   if (affiliation == v1::AFFILIATION_NONE) ForgetFormer(room);
+  const bool is_domain = xmpp::DomainOf(jid) == jid;
   bool is_told = false;
   for (const Present& one : present) {
     // With the last one who goes, a temporary room does.
     if (!room.exists()) return;
     const v1::Affiliation after = turn.AffiliationOf(one.account);
     if (after == one.before) continue;
-    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
     is_told = true;
+    if (is_domain && is_outcast) {
+      RemoveBanned(turn, jid, deed);
+      break;
+    }
+    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
   }
   // Who is in and remains what the operator has made them hears nothing.
-  const bool is_absent = present.empty() || (!is_told && xmpp::DomainOf(jid) == jid);
+  const bool is_absent = is_domain ? !is_told : present.empty();
   if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy, is_stranger});
 }
 
@@ -215,7 +232,10 @@ void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string
   BroadcastAvailable(turn, *occupant, {}, deed);
 }
 
-std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added) {
+std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added, std::size_t bytes) {
+  const auto most = static_cast<std::size_t>(turn.settings.max_room_bytes);
+  if ((added > 0 || bytes > 0) && turn.room.bytes() + bytes > most)
+    return xmpp::ErrorCondition::kResourceConstraint;
   const auto& affiliations = turn.room.affiliations();
   return RefusalOf(turn, added, [&] {
     return std::count_if(affiliations.begin(), affiliations.end(), [](const auto& entry) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,8 +31,10 @@ void GiveNickUp(Room& room, const std::string& jid);
 void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string& actor_nick,
              const std::string& reason);
 
-/// Why so many entries more may not be remembered, of people who are not banned; nullopt: they may.
-std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added);
+/// Why so many entries more, of people who are not banned, or so many bytes, of whomever, may not be
+/// remembered; nullopt: they may.
+std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added,
+                                                  std::size_t bytes = 0);
 /// The same of bans, which have as many places of their own: who fills the list keeps nobody from being
 /// banned.
 std::optional<xmpp::ErrorCondition> RefusalOfMoreBans(const Turn& turn, std::int64_t added);

@@ -328,9 +328,15 @@ bool ReadPeople(const xmpp::Form& form, std::string_view var, const Room& room,
 void AddPeople(const Room& room, v1::Affiliation affiliation, std::string_view var, std::string_view label,
                xmpp::Form& form) {
   if (room.CountOf(affiliation) > kMaxListItems) return;
-  FormField& field = form.Add(var, "jid-multi", label);
-  for (const auto& [jid, entry] : room.affiliations())
-    if (entry.affiliation() == affiliation) field.values.push_back(jid);
+  std::vector<std::string> people;
+  std::size_t bytes = 0;
+  for (const auto& [jid, entry] : room.affiliations()) {
+    if (entry.affiliation() != affiliation) continue;
+    people.push_back(jid);
+    bytes += jid.size();
+  }
+  if (bytes > kMaxListBytes) return;
+  form.Add(var, "jid-multi", label).values = std::move(people);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "domain/config_form.h"
 #include "domain/presence.h"
 #include "domain/request.h"
+#include "domain/unfinished.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
@@ -98,12 +99,10 @@ std::vector<int> StatusesOf(v1::RoomConfig before, const v1::RoomConfig& after, 
   return codes;
 }
 
-/// Section 10.2: who may not be in a members-only room leaves it.
-void RemoveNonMembers(Turn& turn) {
-  std::vector<std::string> nicks;
-  for (const auto& [nick, occupant] : turn.room.occupants())
-    if (turn.AffiliationOf(Room::AccountOf(occupant)) < v1::AFFILIATION_MEMBER) nicks.push_back(nick);
-  for (const std::string& nick : nicks) RemoveOccupant(turn, nick, {.statuses = {Status::kMembersOnly}});
+void Begin(Turn& turn, v1::Unfinished::Kind kind) {
+  v1::Unfinished unfinished;
+  unfinished.set_kind(kind);
+  Begin(turn, std::move(unfinished));
 }
 
 void Apply(Turn& turn, const ConfigChange& change, const AffiliationChanges& changes) {
@@ -117,11 +116,14 @@ void Apply(Turn& turn, const ConfigChange& change, const AffiliationChanges& cha
     if (!room.exists()) return;
     SetAffiliation(turn, jid, affiliation, actor, {});
   }
-  if (room.exists() && change.config.is_members_only() && !before.is_members_only()) RemoveNonMembers(turn);
+  // Section 10.2: who may not be in a members-only room leaves it.
+  if (room.exists() && change.config.is_members_only() && !before.is_members_only())
+    Begin(turn, v1::Unfinished::KIND_NON_MEMBERS);
   // One that nobody is in is not kept for nobody.
   if (room.exists() && !change.config.is_persistent() && room.occupants().empty()) room.Destroy();
   if (!room.exists()) return;
-  if (change.config.presence_broadcast() != before.presence_broadcast()) UpdateBroadcast(turn);
+  if (change.config.presence_broadcast() != before.presence_broadcast())
+    Begin(turn, v1::Unfinished::KIND_BROADCAST);
   const std::vector<int> codes = StatusesOf(before, change.config, was_locked);
   if (!codes.empty()) BroadcastStatuses(turn, codes);
 }

@@ -1,5 +1,6 @@
 #include "domain/room_stanzas.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "domain/administration.h"
@@ -14,6 +15,7 @@
 #include "domain/private_messages.h"
 #include "domain/registration.h"
 #include "domain/room_disco.h"
+#include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::muc {
@@ -93,9 +95,20 @@ void OnMessage(Turn& turn) {
   OnMessageToRoom(turn);
 }
 
+/// The room takes as much as it may: nobody enters it, and nobody in it says more than before.
+bool IsTooMuch(const Turn& turn) {
+  const Room& room = turn.room;
+  if (!room.exists() || room.bytes() <= static_cast<std::size_t>(turn.settings.max_room_bytes)) return false;
+  const v1::Occupant* occupant = turn.occupant();
+  return occupant == nullptr ||
+         turn.stanza.payload().size() >
+             Room::SessionOf(*occupant, turn.stanza.from())->presence().payload().size();
+}
+
 void OnPresence(Turn& turn) {
   const std::string& type = turn.stanza.type();
   if (type.empty()) {
+    if (IsTooMuch(turn)) return turn.Refuse(ErrorCondition::kResourceConstraint, "The room is too large.");
     OnAvailable(turn);
   } else if (type == "unavailable") {
     OnUnavailable(turn);
@@ -121,9 +134,15 @@ void ApplyStanza(Turn& turn) {
   }
 }
 
-bool WouldCreate(const Room& room, const xmpp::Stanza& stanza) {
-  return !room.exists() && stanza.kind() == STANZA_KIND_PRESENCE && stanza.type().empty() &&
-         !xmpp::ResourceOf(stanza.to()).empty();
+bool WouldCreate(const Settings& settings, const Room& room, const xmpp::Stanza& stanza) {
+  if (room.exists() || stanza.kind() != STANZA_KIND_PRESENCE || !stanza.type().empty() ||
+      xmpp::ResourceOf(stanza.to()).empty())
+    return false;
+  if (settings.admits_groupchat_1) return true;
+  const auto children = xmpp::ParsePayload(stanza.payload());
+  return children.ok() && std::any_of(children->begin(), children->end(), [](const xmpp::Element& child) {
+           return child.Is("x", xmpp::ns::kMuc);
+         });
 }
 
 }  // namespace rookery::muc

@@ -27,7 +27,13 @@ struct Settings {
   /// (groupchat 1.0). By default it is taken for that of a client which has lost its place, and which is told
   /// so (XEP-0045 section 7.2.18 since 1.32).
   bool admits_groupchat_1 = false;
-  /// Persistent rooms that one account may own; 0: any number.
+  /// Of what a room takes in memory (Room::bytes): nobody enters one that takes more, and it remembers nobody
+  /// more.
+  std::int64_t max_room_bytes = std::int64_t{16} << 20;
+  /// Of all rooms in memory. Those that were used least recently are forgotten first; while there are too
+  /// many that are in use, no others are loaded.
+  std::int64_t max_memory_bytes = std::int64_t{512} << 20;
+  /// Rooms that one account may have made and that there are; 0: any number.
   std::int64_t max_rooms_per_user = 100;
   std::int64_t max_occupants = 10'000;
   /// Of the accounts that a room remembers with an affiliation or a nick; and of those that it has banned.

@@ -1,6 +1,7 @@
 #include "domain/records/outcome_writer.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "domain/metrics.h"
@@ -122,6 +123,12 @@ void OutcomeWriter::Write(RoomShard& shard, RoomSlot& slot, const Cause& cause, 
     Group(slot, said.recipients);
     part = sharding::SplitFanout(slot.groups, part, said.stanza,
                                  [&](const sharding::FanoutRecord& fanout, events::v1::UserRecord& record) {
+                                   auto& to = *record.mutable_fanout()->mutable_recipients();
+                                   const auto left_out = [&](const std::string& recipient) {
+                                     return !said.IsFor(recipient);
+                                   };
+                                   to.erase(std::remove_if(to.begin(), to.end(), left_out), to.end());
+                                   if (to.empty()) return;
                                    Append(shard, slot.appends, cause, fanout.part,
                                           {events::Topic::kUsers, fanout.partition, {}}, record, presence);
                                  });
@@ -151,6 +158,14 @@ void OutcomeWriter::WriteTo(RoomShard& shard, std::shared_ptr<Appends> appends, 
   const xmpp::LentStanza lent(*record.mutable_delivery(), stanza);
   Append(shard, std::move(appends), cause, part, PlaceOf(events::Topic::kUsers, xmpp::BareOf(stanza.to())),
          record, std::move(presence));
+}
+
+void OutcomeWriter::WritePrompt(RoomShard& shard, const Cause& cause, const events::v1::RoomPrompt& prompt) {
+  events::v1::RoomRecord record;
+  *record.mutable_prompt() = prompt;
+  // A decision of this owner, too. One that is read twice is known by its number.
+  Append(shard, nullptr, cause, /*part=*/std::nullopt, {events::Topic::kRooms, shard.number, prompt.room()},
+         record);
 }
 
 void OutcomeWriter::WriteVerdict(RoomShard& shard, const Cause& cause,

@@ -37,6 +37,8 @@ class OutcomeWriter {
   void WriteAnswer(RoomShard& shard, const Cause& cause, const xmpp::Stanza& answer);
   /// `verdict` on the record of `cause`, to the shard itself. Holds that record in the window meanwhile.
   void WriteVerdict(RoomShard& shard, const Cause& cause, const events::v1::RoomVerdict& verdict);
+  /// By which the room goes on after the record of `cause`, to the shard itself. Holds that record meanwhile.
+  void WritePrompt(RoomShard& shard, const Cause& cause, const events::v1::RoomPrompt& prompt);
 
  private:
   /// Who is told of which occupant.
