@@ -652,6 +652,57 @@ TEST_F(OwnerDeathTest, ParkedSession_ItsTimeEndsWhileNobodyOwnsTheShard) {
   EXPECT_THAT(NextSession(), ElementsAre("m1"));
 }
 
+TEST_F(OwnerDeathTest, ParkedSession_TheNextOwnersClockIsAhead_ItIsKept) {
+  testing::HandClock clock_of_database;
+  database_.clock = &clock_of_database;
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  ASSERT_TRUE(bob.parked);
+  Kill(1);
+  clock_.Advance(settings_.resume_timeout + std::chrono::hours(3));
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(node(2).domain.table().size(), 1u);
+  Elapse(settings_.resume_timeout);
+  EXPECT_EQ(node(2).domain.table().size(), 0u);
+  database_.clock = &clock_;
+}
+
+TEST_F(OwnerDeathTest, ParkedSession_TheNextOwnersClockIsBehind_ItEnds) {
+  testing::HandClock clock_of_database;
+  database_.clock = &clock_of_database;
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  ASSERT_TRUE(bob.parked);
+  Kill(1);
+  clock_of_database.Advance(settings_.resume_timeout);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(node(2).domain.table().size(), 0u);
+  database_.clock = &clock_;
+}
+
+TEST_F(OwnerDeathTest, SL4_TheStateChangesWhileParked_ItsTimeGoesOn) {
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.EnableStreamManagement(bob);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Elapse(settings_.resume_timeout - std::chrono::seconds(10));
+  // Stored, since the session is not available, and passed over by it: its row is written again.
+  Say("m1", bob_);
+  Elapse(std::chrono::seconds(1));
+  Move();
+  ASSERT_EQ(node(2).domain.table().size(), 1u);
+  Elapse(std::chrono::seconds(10));
+  EXPECT_EQ(node(2).domain.table().size(), 0u);
+}
+
 TEST_F(OwnerDeathTest, L5_PassedOverAndThenPresenceCame_GivenAllTheSame) {
   Client& bob = SignIn(other_, bob_, "b", std::nullopt);
   database_.down = true;
