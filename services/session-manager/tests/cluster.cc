@@ -374,7 +374,8 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
       client->unconfirmed.pop_front();
   } else if (action.has_ended()) {
     client->ended = action.ended();
-    client->forgotten = true;
+    client->forgotten = !action.ended().keep();
+    if (action.ended().keep()) client->pending_end = session::v1::END_REASON_CLOSED;
   } else if (action.has_parked()) {
     client->parked = true;
     client->forgotten = true;

@@ -5,6 +5,7 @@
 // into it. Tables are open: tests look into them and change them.
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -43,7 +44,7 @@ class MemoryDatabase {
   std::function<bool(const std::string& owner)> refuses;
   /// Called with the number of rows of each page that is loaded.
   std::function<void(std::size_t rows)> on_page;
-  /// Marks are as old as this clock says.
+  /// Marks, and sessions that are parked, are as old as this clock says.
   const Clock* clock = &Clock::System();
 
   // ---- tables ----
@@ -77,6 +78,7 @@ class MemoryDatabase {
   struct ParkedRow {
     WaitingStore::Writer writer;
     WaitingStore::ParkedSession session;
+    std::int64_t expires_at_ms = 0;
   };
   std::map<SessionKey, ParkedRow> parked;
 
@@ -354,7 +356,8 @@ class MemoryWaitingStore : public WaitingStore {
   }
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override {
     return Change("Park", writer, [writer, sessions](MemoryDatabase& db) {
-      for (const ParkedSession& session : sessions) db.parked[session.key] = {writer, session};
+      for (const ParkedSession& session : sessions)
+        db.parked[session.key] = {writer, session, db.clock->UnixMillisNow() + session.left.count()};
     });
   }
   Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) override {
@@ -408,6 +411,8 @@ class MemoryWaitingStore : public WaitingStore {
       if (row.first != nullptr) {
         bytes += row.first->session.attach.ByteSizeLong();
         page.sessions.push_back(row.first->session);
+        page.sessions.back().left =
+            std::chrono::milliseconds(row.first->expires_at_ms - db_.clock->UnixMillisNow());
       } else {
         bytes += row.second->packet.stanza->ByteSizeLong();
         page.packets.push_back({place.session, row.second->packet});

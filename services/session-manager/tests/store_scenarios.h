@@ -113,12 +113,13 @@ class StoreScenarios : public Fixture {
     for (const std::uint64_t seq : seqs) rows.push_back(Packet(session, seq));
     ASSERT_EQ(Run(this->waiting().StorePackets(writer, rows)), absl::OkStatus());
   }
-  WaitingStore::ParkedSession Parked(const SessionKey& key, std::int64_t expires = 5'000) {
+  WaitingStore::ParkedSession Parked(const SessionKey& key,
+                                     std::chrono::milliseconds left = std::chrono::hours(1)) {
     WaitingStore::ParkedSession parked;
     parked.key = key;
     parked.attach.set_full_jid(key.owner + "/r");
     parked.attach.set_state(std::string("\0\1\2", 3));
-    parked.expires_at_ms = expires;
+    parked.left = left;
     return parked;
   }
   void Park(Writer writer, WaitingStore::ParkedSession session) {
@@ -493,19 +494,35 @@ TYPED_TEST_P(StoreScenarios, Packets_WithoutARecord) {
 }
 
 TYPED_TEST_P(StoreScenarios, Parked_NewestWins_UnparkKeepsPackets) {
-  this->Park(this->At(1), this->Parked(this->Key(), 5'000));
-  this->Park(this->At(1), this->Parked(this->Key(), 6'000));
+  this->Park(this->At(1), this->Parked(this->Key(), std::chrono::hours(1)));
+  this->Park(this->At(1), this->Parked(this->Key(), std::chrono::hours(3)));
   this->StorePackets(this->At(1), this->Key(), {1});
   WaitingStore::Page loaded = this->Load();
   ASSERT_EQ(loaded.sessions.size(), 1u);
   EXPECT_EQ(loaded.sessions[0].key, this->Key());
-  EXPECT_EQ(loaded.sessions[0].expires_at_ms, 6'000);
+  EXPECT_GT(loaded.sessions[0].left, std::chrono::hours(2));
   EXPECT_EQ(loaded.sessions[0].attach.SerializeAsString(),
             this->Parked(this->Key()).attach.SerializeAsString());
   for (int i = 0; i < 2; ++i) this->Unpark(this->At(1), this->Key());
   loaded = this->Load();
   EXPECT_TRUE(loaded.sessions.empty());
   EXPECT_EQ(loaded.packets.size(), 1u);
+}
+
+TYPED_TEST_P(StoreScenarios, Parked_TheStoreMeasuresWhatIsLeft) {
+  const std::chrono::milliseconds given = std::chrono::minutes(5);
+  const SteadyTime before = Clock::System().Now();
+  this->Park(this->At(1), this->Parked(this->Key(), given));
+  this->Park(this->At(1), this->Parked(this->Key("over"), std::chrono::milliseconds(-1)));
+  const WaitingStore::Page loaded = this->Load();
+  const auto passed = Clock::System().Now() - before;
+  ASSERT_EQ(loaded.sessions.size(), 2u);
+  const auto left = [&](const WaitingStore::SessionKey& key) {
+    return loaded.sessions[loaded.sessions[0].key == key ? 0 : 1].left;
+  };
+  EXPECT_LE(left(this->Key()), given);
+  EXPECT_GE(left(this->Key()), given - passed - std::chrono::seconds(1));
+  EXPECT_LT(left(this->Key("over")).count(), 0);
 }
 
 TYPED_TEST_P(StoreScenarios, Parked_RemovedWithItsPackets) {
@@ -524,12 +541,12 @@ TYPED_TEST_P(StoreScenarios, Parked_RemovedWithItsPackets) {
 // What claims promise is in libs/pg (claim_scenarios.h). Here: each statement is under one.
 TYPED_TEST_P(StoreScenarios, Fence_AnOlderOwnerChangesNothing) {
   const auto writer = this->At(4);
-  this->Park(writer, this->Parked(this->Key(), 4'000));
+  this->Park(writer, this->Parked(this->Key(), std::chrono::hours(3)));
   this->StorePackets(writer, this->Key(), {1, 2});
   ASSERT_EQ(this->Run(this->other().Claim({this->shard_, 9})), absl::OkStatus());
   EXPECT_EQ(*this->Run(this->waiting().ClaimedBy(this->shard_)), 9);
 
-  const std::vector<WaitingStore::ParkedSession> sessions{this->Parked(this->Key(), 5'000),
+  const std::vector<WaitingStore::ParkedSession> sessions{this->Parked(this->Key(), std::chrono::hours(1)),
                                                           this->Parked(this->Key("other"))};
   const std::vector<WaitingStore::SessionKey> keys{this->Key()};
   const std::vector<WaitingStore::PacketsUpTo> up_to{{this->Key(), 2}};
@@ -546,7 +563,7 @@ TYPED_TEST_P(StoreScenarios, Fence_AnOlderOwnerChangesNothing) {
   EXPECT_TRUE(is_refused(this->waiting().RemoveSessions(writer, keys)));
   WaitingStore::Page loaded = this->Load();
   ASSERT_EQ(loaded.sessions.size(), 1u);
-  EXPECT_EQ(loaded.sessions[0].expires_at_ms, 4'000);
+  EXPECT_GT(loaded.sessions[0].left, std::chrono::hours(2));
   EXPECT_EQ(this->Seqs(loaded), (std::vector<std::uint64_t>{1, 2}));
   EXPECT_EQ(loaded.packets[0].packet.stanza->id(), "1");
 
@@ -620,8 +637,8 @@ REGISTER_TYPED_TEST_SUITE_P(StoreScenarios, Account_CreatedOnce, Account_FoundTo
                             Offline_UsersAreApart, Offline_RowsByKey_ThoseThatWait,
                             Packets_StoredOnceAndLoadedInOrder, Packets_ManySessionsInOneStatement,
                             Packets_Removed, Packets_WithoutARecord, Parked_NewestWins_UnparkKeepsPackets,
-                            Parked_RemovedWithItsPackets, Fence_AnOlderOwnerChangesNothing,
-                            Cursor_TheNewestOwnersLastWord, Pages_EveryRowOnce_SessionsBeforeTheirPackets,
-                            Pages_AreBoundedInBytes);
+                            Parked_TheStoreMeasuresWhatIsLeft, Parked_RemovedWithItsPackets,
+                            Fence_AnOlderOwnerChangesNothing, Cursor_TheNewestOwnersLastWord,
+                            Pages_EveryRowOnce_SessionsBeforeTheirPackets, Pages_AreBoundedInBytes);
 
 }  // namespace rookery::session_manager

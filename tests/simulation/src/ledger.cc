@@ -125,10 +125,7 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
   }
   // What comes to the full address of a session that is not available is ahead of what waits for an
   // available one.
-  const bool is_for_one_name = message.to.find('/') != std::string::npos;
-  if (!session.is_available && is_for_one_name) return;
-  // An earlier session of that name had it in its order, and has not said so.
-  if (is_for_one_name && message.receptions > 1) return;
+  if (!session.is_available && message.to.find('/') != std::string::npos) return;
   if (!message.is_lost) CheckOrder(session, message);
 }
 

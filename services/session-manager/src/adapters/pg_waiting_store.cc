@@ -51,7 +51,7 @@ const pg::CursorTable& Cursors() {
 }
 
 /// Rows of both tables: owner, session, seq (-1: the session itself), offset, offline id, flags,
-/// time, bytes, other sessions.
+/// time (of a session: what is left of it), bytes, other sessions.
 absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
   if (!result.ok()) return result.status();
   const pg::Result& rows = **result;
@@ -61,7 +61,7 @@ absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
     if (place.seq < 0) {
       WaitingStore::ParkedSession parked;
       parked.key = place.session;
-      parked.expires_at_ms = rows.Int(i, 6);
+      parked.left = std::chrono::milliseconds(rows.Int(i, 6));
       if (parked.attach.ParseFromString(rows.Bytes(i, 7))) page.sessions.push_back(std::move(parked));
     } else {
       auto stanza = std::make_shared<xmpp::Stanza>();
@@ -329,22 +329,23 @@ Task<absl::Status> PgWaitingStore::RemovePackets(Writer writer, const std::vecto
 Task<absl::Status> PgWaitingStore::Park(Writer writer, const std::vector<ParkedSession>& sessions) {
   if (sessions.empty()) co_return absl::OkStatus();
   std::vector<std::string> owners, ids, attachments;
-  std::vector<std::int64_t> limits;
+  std::vector<std::int64_t> left;
   for (const ParkedSession& session : sessions) {
     owners.push_back(session.key.owner);
     ids.push_back(session.key.session);
-    limits.push_back(session.expires_at_ms);
+    left.push_back(session.left.count());
     attachments.push_back(session.attach.SerializeAsString());
   }
   static const std::string kSql = Claims().UnderClaim(
       "done AS (INSERT INTO parked_sessions (owner, session_id, shard, epoch, expires_at_ms, attach) "
-      "SELECT DISTINCT ON (owner, session_id) owner, session_id, $1::integer, $2::bigint, expires_at_ms, "
-      "attach FROM unnest($4::text[], $5::bytea[], $6::bigint[], $7::bytea[]) WITH ORDINALITY "
-      "AS t (owner, session_id, expires_at_ms, attach, n) "
+      "SELECT DISTINCT ON (owner, session_id) owner, session_id, $1::integer, $2::bigint, "
+      "(extract(epoch FROM clock_timestamp()) * 1000)::bigint + left_ms, attach FROM unnest($4::text[], "
+      "$5::bytea[], $6::bigint[], $7::bytea[]) WITH ORDINALITY "
+      "AS t (owner, session_id, left_ms, attach, n) "
       "WHERE EXISTS (SELECT FROM claim) ORDER BY owner, session_id, n DESC "
       "ON CONFLICT (owner, session_id) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
       "expires_at_ms = EXCLUDED.expires_at_ms, attach = EXCLUDED.attach)");
-  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(ids), Param::IntArray(limits),
+  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(ids), Param::IntArray(left),
                             Param::BytesArray(attachments)};
   co_return co_await Change(writer, LaneOf(sessions.front().key.owner), kSql, std::move(params));
 }
@@ -384,7 +385,8 @@ Task<absl::StatusOr<WaitingStore::Page>> PgWaitingStore::LoadPage(std::uint32_t 
       "SELECT owner, session_id, seq, record_offset, offline_id, flags, at_ms, data, given_to FROM ("
       "SELECT *, sum(octet_length(data)) OVER (ORDER BY owner, session_id, seq) AS total FROM ("
       "(SELECT owner COLLATE \"C\" AS owner, session_id, -1::bigint AS seq, -1::bigint AS record_offset, "
-      "0::bigint AS offline_id, 0::bigint AS flags, expires_at_ms AS at_ms, attach AS data, "
+      "0::bigint AS offline_id, 0::bigint AS flags, "
+      "expires_at_ms - (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS at_ms, attach AS data, "
       "''::bytea AS given_to FROM parked_sessions WHERE shard = $6::integer AND (owner COLLATE \"C\", "
       "session_id) > ($1, $2) "
       "ORDER BY owner COLLATE \"C\", session_id LIMIT $4::bigint) UNION ALL "

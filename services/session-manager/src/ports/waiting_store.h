@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <memory>
@@ -140,7 +141,9 @@ class WaitingStore {
   struct ParkedSession {
     SessionKey key;
     session::v1::SessionAttach attach;
-    std::int64_t expires_at_ms = 0;
+    /// How long its client may still come back, from when the store is asked; 0 or less: no longer. The store
+    /// measures it: the clocks of two owners may be hours apart.
+    std::chrono::milliseconds left{0};
   };
   virtual Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) = 0;
   /// They were resumed. Their packets stay until acknowledged.

@@ -275,7 +275,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   }
   const std::string_view resource = xmpp::ResourceOf(message->stanza.to());
   // A session that began later is not the one that the message was for.
-  const Session* const namesake = resource.empty() ? nullptr : user.FindResource(resource);
+  const Session* const namesake = resource.empty() ? nullptr : user.FindResource(resource, message->offset);
   const bool matches = namesake != nullptr && message->offset > namesake->state.start_offset();
   // An error is copied where the message that it answers was (XEP-0280 section 6.1).
   const CopiedMessages* const copied = user.features.Find<CopiedMessages>();

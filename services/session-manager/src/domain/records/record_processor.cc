@@ -480,7 +480,7 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
     if (is_request) iqs_.OnAccountRequest(user, pending);
     return;
   }
-  Session* session = user.FindResource(resource);
+  Session* session = user.FindResource(resource, pending.offset);
   auto delivery = MakeDelivery(pending, iq);
   const bool is_old = pending.recovering && !IsOwed(user, pending) &&
                       clock_.UnixMillisNow() - pending.record.received_at_ms() > settings_.iq_too_old.count();
