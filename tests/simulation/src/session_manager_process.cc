@@ -412,8 +412,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.settings.instance = name();
     p.settings.resume_timeout = environment_.resume_timeout;
     p.settings.registration = environment_.has_registration;
-    // Little, so that what waits for a store that is away comes to its bounds.
-    p.settings.max_store_waiting = 160;
+    if (environment_.has_little_room) p.settings.max_store_waiting = 64;
     p.redis = MakeRedisClient(world(), *this, environment_.redis, environment_.redis_data);
     p.registry = routing::Registry::Create(io(), *p.redis);
     p.membership = std::make_unique<MortalMembership>(*p.registry);
