@@ -56,8 +56,9 @@ void Ledger::Logged(std::string_view value) {
   const std::int64_t place = ++records_;
   events::v1::UserRecord record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) record.Clear();
-  // Sent again, it may be taken.
-  if (Message* message = InRecord(record)) message->is_refused = false;
+  // Sent again, it may be taken; an error that says that it is refused changes nothing.
+  const bool is_error = record.has_delivery() && record.delivery().stanza().type() == "error";
+  if (Message* message = InRecord(record); message != nullptr && !is_error) message->is_refused = false;
   if (record.has_message_refused()) {
     const auto found = messages_.find(ParseId(record.message_refused().error().id()));
     if (found != messages_.end()) found->second.is_refused = true;
