@@ -260,6 +260,34 @@ TYPED_TEST_P(StoreScenarios, Account_TheNameIsKeptForAWhile) {
   EXPECT_TRUE(this->Run(this->accounts().Create(this->user_, {this->Keys("k"), 8}, {})).ok());
 }
 
+TYPED_TEST_P(StoreScenarios, Account_RemovedLongAgo_IsForgotten) {
+  using std::chrono::milliseconds;
+  // Others' tests have removed accounts, too.
+  while (*this->Run(this->accounts().ForgetRemoved(milliseconds(0), 1'000)) > 0) {
+  }
+  std::vector<std::string> users;
+  for (int i = 0; i < 3; ++i) {
+    users.push_back(std::to_string(i) + this->user_);
+    this->Account(users.back());
+    ASSERT_TRUE(this->Run(this->accounts().Remove(users.back(), 7)).ok());
+    const std::int64_t removed = UnixMillis();
+    while (UnixMillis() - removed < 2) {
+    }
+  }
+  EXPECT_EQ(*this->Run(this->accounts().ForgetRemoved(milliseconds(3'600'000), 10)), 0u);
+  EXPECT_EQ(*this->Run(this->accounts().ForgetRemoved(milliseconds(0), 2)), 2u);
+  // The oldest first: their names are free, whatever is asked for.
+  const milliseconds reuse_after(3'600'000);
+  EXPECT_TRUE(this->Run(this->accounts().Create(users[0], {this->Keys("k"), 8}, reuse_after)).ok());
+  EXPECT_TRUE(this->Run(this->accounts().Create(users[1], {this->Keys("k"), 8}, reuse_after)).ok());
+  EXPECT_TRUE(
+      absl::IsAlreadyExists(this->Run(this->accounts().Create(users[2], {this->Keys("k"), 8}, reuse_after))));
+  // Done once more, a removal is not remembered anew.
+  EXPECT_EQ(*this->Run(this->accounts().ForgetRemoved(milliseconds(0), 2)), 1u);
+  ASSERT_TRUE(this->Run(this->accounts().Remove(users[2], 7)).ok());
+  EXPECT_EQ(*this->Run(this->accounts().ForgetRemoved(milliseconds(-1'000), 2)), 0u);
+}
+
 TYPED_TEST_P(StoreScenarios, Account_LastActivity) {
   EXPECT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 0, {5, "nobody"})).ok());
   EXPECT_FALSE(this->Run(this->accounts().GetLastActivity(this->user_))->has_value());
@@ -416,12 +444,13 @@ TYPED_TEST_P(StoreScenarios, Offline_RowsByKey_ThoseThatWait) {
   // Not each owner with each id, and nothing that was given or never was.
   const std::vector<WaitingStore::RowKey> wanted{
       {this->user_, 1}, {other, 2}, {this->user_, 3}, {this->user_, 4}, {"nobody@x", 1}};
-  auto rows = this->Run(this->waiting().LoadRows(wanted));
-  ASSERT_TRUE(rows.ok()) << rows.status();
+  auto found = this->Run(this->waiting().LoadRows(wanted, 1'000'000));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->answered, wanted.size());
   std::vector<std::pair<std::string, std::uint64_t>> keys;
-  for (const auto& [owner, row] : *rows) keys.emplace_back(owner, row.id);
-  EXPECT_THAT(keys, ::testing::UnorderedElementsAre(std::pair(this->user_, 1u), std::pair(other, 2u)));
-  for (const auto& [owner, row] : *rows)
+  for (const auto& [owner, row] : found->rows) keys.emplace_back(owner, row.id);
+  EXPECT_THAT(keys, ::testing::ElementsAre(std::pair(this->user_, 1u), std::pair(other, 2u)));
+  for (const auto& [owner, row] : found->rows)
     EXPECT_EQ(row.stanza.SerializeAsString(), this->StanzaOf(row.id)->SerializeAsString());
   std::vector<std::string> owners{this->user_, "nobody@x", other};
   EXPECT_THAT(*this->Run(this->waiting().OwnersWaiting(owners)),
@@ -429,9 +458,39 @@ TYPED_TEST_P(StoreScenarios, Offline_RowsByKey_ThoseThatWait) {
   this->Mark(other, {2});
   EXPECT_THAT(*this->Run(this->waiting().OwnersWaiting(owners)), ::testing::ElementsAre(this->user_));
   const std::vector<WaitingStore::RowKey> none;
-  rows = this->Run(this->waiting().LoadRows(none));
-  ASSERT_TRUE(rows.ok());
-  EXPECT_TRUE(rows->empty());
+  found = this->Run(this->waiting().LoadRows(none, 1));
+  ASSERT_TRUE(found.ok());
+  EXPECT_TRUE(found->rows.empty());
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_RowsByKey_AreBoundedInBytes) {
+  this->Account();
+  std::vector<WaitingStore::OfflineWrite> rows;
+  for (const std::uint64_t id : {1, 2, 3, 5}) {
+    rows.push_back(this->Row(id));
+    rows.back().stanza = this->StanzaOf(id, 10'000);
+  }
+  this->Store(rows);
+  // In the order of the keys; 4 and 6 are not there.
+  std::vector<WaitingStore::RowKey> keys;
+  for (const std::uint64_t id : {5, 4, 3, 6, 2, 1}) keys.push_back({this->user_, id});
+  const auto ids = [&](std::size_t bytes) {
+    std::vector<std::vector<std::uint64_t>> pages;
+    std::vector<WaitingStore::RowKey> left = keys;
+    while (!left.empty()) {
+      const auto page = this->Run(this->waiting().LoadRows(left, bytes));
+      EXPECT_TRUE(page.ok() && page->answered > 0) << page.status();
+      if (!page.ok() || page->answered == 0) break;
+      pages.emplace_back();
+      for (const auto& [owner, row] : page->rows) pages.back().push_back(row.id);
+      left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(page->answered));
+    }
+    return pages;
+  };
+  using Pages = std::vector<std::vector<std::uint64_t>>;
+  EXPECT_EQ(ids(100'000), (Pages{{5, 3, 2, 1}}));
+  EXPECT_EQ(ids(15'000), (Pages{{5, 3}, {2, 1}}));
+  EXPECT_EQ(ids(1), (Pages{{5}, {3}, {2}, {1}})) << "one, whatever its size";
 }
 
 // ---- sessions and their packets ---------------------------------------------
@@ -629,12 +688,13 @@ TYPED_TEST_P(StoreScenarios, Pages_AreBoundedInBytes) {
 REGISTER_TYPED_TEST_SUITE_P(StoreScenarios, Account_CreatedOnce, Account_FoundTogether,
                             Account_KeysChange_OnlyThoseThatWereKnown, Account_RemovedWithEverything,
                             Account_RemovedAgain_TheNextOwnerOfTheNameKeepsEverything,
-                            Account_TheNameIsKeptForAWhile, Account_LastActivity, Offline_OldestFirstAndWhole,
-                            Offline_PagesAreBoundedInBytes, Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer,
-                            Offline_QuotaAndDuplicates, Offline_ASenderHasHalfOfWhatOthersLeave,
-                            Offline_BytesCount, Offline_OneStatementForMany_AnAnswerForEachRow,
-                            Offline_GivenStaysAsAMark, Offline_AMarkKeepsOutWhatIsStoredLate,
-                            Offline_UsersAreApart, Offline_RowsByKey_ThoseThatWait,
+                            Account_TheNameIsKeptForAWhile, Account_RemovedLongAgo_IsForgotten,
+                            Account_LastActivity, Offline_OldestFirstAndWhole, Offline_PagesAreBoundedInBytes,
+                            Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer, Offline_QuotaAndDuplicates,
+                            Offline_ASenderHasHalfOfWhatOthersLeave, Offline_BytesCount,
+                            Offline_OneStatementForMany_AnAnswerForEachRow, Offline_GivenStaysAsAMark,
+                            Offline_AMarkKeepsOutWhatIsStoredLate, Offline_UsersAreApart,
+                            Offline_RowsByKey_ThoseThatWait, Offline_RowsByKey_AreBoundedInBytes,
                             Packets_StoredOnceAndLoadedInOrder, Packets_ManySessionsInOneStatement,
                             Packets_Removed, Packets_WithoutARecord, Parked_NewestWins_UnparkKeepsPackets,
                             Parked_TheStoreMeasuresWhatIsLeft, Parked_RemovedWithItsPackets,

@@ -61,6 +61,9 @@ const std::vector<FaultKind>& AllFaults() {
       {kPairs.data(), "in one seed of three misfortunes come in twos, the second while the first goes on", ""},
       {kTogether.data(), "in one seed of three misfortunes do not wait for the end of the ones before",
        "in one of twelve such seeds a promise is broken"},
+      {kLittleRoom.data(), "64 rows of a shard may wait for PostgreSQL, 8 for one recipient, 4 of one sender",
+       "most messages for the absent are refused then while PostgreSQL is away, and what is done with those that wait "
+       "is seen less"},
   };
   return kAll;
 }
@@ -70,7 +73,7 @@ Faults::Faults(Simulation& simulation)
   // In the table's order, so that a set's order does not matter.
   for (const FaultKind& kind : AllFaults())
     if (simulation_.options_.faults.contains(kind.name) && kind.name != kSecondDevices &&
-        kind.name != kPairs && kind.name != kTogether)
+        kind.name != kPairs && kind.name != kTogether && kind.name != kLittleRoom)
       enabled_.emplace_back(kind.name);
   const bool is_drawn = random_.Chance(1.0 / 3);
   is_together_ = is_drawn && simulation_.options_.faults.contains(std::string(kTogether));

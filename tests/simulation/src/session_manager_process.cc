@@ -162,6 +162,9 @@ class Accounts final : public AccountStore {
   Task<absl::Status> Remove(std::string user, std::uint64_t generation) override {
     return statements_.Ask(&AccountStore::Remove, user, generation);
   }
+  Task<absl::StatusOr<std::size_t>> ForgetRemoved(milliseconds age, std::size_t most) override {
+    return statements_.Ask(&AccountStore::ForgetRemoved, age, most);
+  }
   Task<absl::StatusOr<bool>> Exists(std::string user) override {
     return statements_.Ask(&AccountStore::Exists, user);
   }
@@ -202,9 +205,8 @@ class Waiting final : public MemoryWaitingStore {
       const std::vector<std::string>& owners) override {
     return statements_.Ask(&WaitingStore::OwnersWaiting, owners);
   }
-  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      const std::vector<RowKey>& keys) override {
-    return statements_.Ask(&WaitingStore::LoadRows, keys);
+  Task<absl::StatusOr<FoundRows>> LoadRows(const std::vector<RowKey>& keys, std::size_t bytes) override {
+    return statements_.Ask(&WaitingStore::LoadRows, keys, bytes);
   }
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
     if (statements_.Has("forget-who-has-it")) {
@@ -416,6 +418,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.settings.instance = name();
     p.settings.resume_timeout = environment_.resume_timeout;
     p.settings.registration = environment_.has_registration;
+    if (environment_.has_little_room) p.settings.max_store_waiting = 64;
     p.redis = MakeRedisClient(world(), *this, environment_.redis, environment_.redis_data);
     p.registry = routing::Registry::Create(io(), *p.redis);
     p.membership = std::make_unique<MortalMembership>(*p.registry);

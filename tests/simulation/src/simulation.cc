@@ -35,6 +35,7 @@ Simulation::Simulation(Options options)
       room_random_(options_.seed ^ 0x1200051200051200ULL),
       rooms_(DrawRooms()),
       wires_(world_) {
+  environment_.has_little_room = options_.faults.contains(std::string(kLittleRoom));
   Mutate(environment_);
   for (const char* topic : {"users", "messages", "presence", "rooms"}) kafka_.CreateTopic(topic, environment_.shards);
   kafka_.on_append = [this](std::string_view topic, std::int32_t partition, std::int64_t offset,

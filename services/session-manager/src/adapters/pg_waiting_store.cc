@@ -231,25 +231,38 @@ Task<absl::StatusOr<std::vector<std::string>>> PgWaitingStore::OwnersWaiting(
   co_return waiting;
 }
 
-Task<absl::StatusOr<std::vector<std::pair<std::string, WaitingStore::OfflineMessage>>>>
-PgWaitingStore::LoadRows(const std::vector<RowKey>& keys) {
+Task<absl::StatusOr<WaitingStore::FoundRows>> PgWaitingStore::LoadRows(const std::vector<RowKey>& keys,
+                                                                       std::size_t bytes) {
+  FoundRows page;
+  if (keys.empty()) co_return page;
+  std::vector<Param> params = RowKeys(keys);
+  params.push_back(Param::Int(static_cast<std::int64_t>(bytes)));
+  // A size is known without reading the stanza: only those of the page are read.
   auto result = co_await pool_.Execute(
       0,
-      "SELECT m.owner, m.id, m.received_at_ms, m.stanza FROM unnest($1::text[], $2::bigint[]) AS k (owner, "
-      "id) "
-      "JOIN offline_messages m ON m.owner = k.owner AND m.id = k.id AND m.given_at_ms IS NULL",
-      RowKeys(keys));
+      "WITH found AS (SELECT k.n, m.owner, m.id, octet_length(m.stanza) AS size "
+      "FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS k (owner, id, n) "
+      "JOIN offline_messages m ON m.owner = k.owner AND m.id = k.id AND m.given_at_ms IS NULL), "
+      "sized AS (SELECT *, sum(size) OVER (ORDER BY n) - size AS before, count(*) OVER () AS many FROM "
+      "found) "
+      "SELECT m.owner, m.id, m.received_at_ms, m.stanza, s.n, s.many FROM sized s "
+      "JOIN offline_messages m ON m.owner = s.owner AND m.id = s.id "
+      "WHERE s.before < $3::bigint ORDER BY s.n",
+      std::move(params));
   if (!result.ok()) co_return result.status();
-  std::vector<std::pair<std::string, OfflineMessage>> messages;
-  messages.reserve((*result)->rows());
-  for (std::size_t i = 0; i < (*result)->rows(); ++i) {
+  const pg::Result& found = **result;
+  page.answered = keys.size();
+  page.rows.reserve(found.rows());
+  for (std::size_t i = 0; i < found.rows(); ++i) {
+    if (i + 1 == found.rows() && found.Int(i, 5) > static_cast<std::int64_t>(found.rows()))
+      page.answered = static_cast<std::size_t>(found.Int(i, 4));
     OfflineMessage message;
-    message.id = static_cast<std::uint64_t>((*result)->Int(i, 1));
-    message.received_at_ms = (*result)->Int(i, 2);
-    if (!message.stanza.ParseFromString((*result)->Bytes(i, 3))) continue;
-    messages.emplace_back(std::string((*result)->Text(i, 0)), std::move(message));
+    message.id = static_cast<std::uint64_t>(found.Int(i, 1));
+    message.received_at_ms = found.Int(i, 2);
+    if (!message.stanza.ParseFromString(found.Bytes(i, 3))) continue;
+    page.rows.emplace_back(std::string(found.Text(i, 0)), std::move(message));
   }
-  co_return messages;
+  co_return page;
 }
 
 // ---- sessions and their packets ---------------------------------------------

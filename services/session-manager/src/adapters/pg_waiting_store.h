@@ -21,8 +21,7 @@ class PgWaitingStore final : public WaitingStore {
                                                                 PageLimit limit) override;
   Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(
       const std::vector<std::string>& owners) override;
-  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      const std::vector<RowKey>& keys) override;
+  Task<absl::StatusOr<FoundRows>> LoadRows(const std::vector<RowKey>& keys, std::size_t bytes) override;
   Task<absl::Status> Claim(Writer writer) override;
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override;
   Task<absl::Status> KeepCursor(Writer writer, std::int64_t cursor) override;

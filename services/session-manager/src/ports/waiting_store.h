@@ -95,9 +95,14 @@ class WaitingStore {
   /// Those of the owners for whom something waits.
   virtual Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(
       const std::vector<std::string>& owners) = 0;
-  /// Those of the rows that wait, in any order, with their owners.
-  virtual Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      const std::vector<RowKey>& keys) = 0;
+  struct FoundRows {
+    /// In the order of their keys, with their owners.
+    std::vector<std::pair<std::string, OfflineMessage>> rows;
+    /// So many of the keys are answered: what is not among the rows waits no more, or never did.
+    std::size_t answered = 0;
+  };
+  /// Those of the rows that wait, as many as have together about `bytes`; one is given whatever its size.
+  virtual Task<absl::StatusOr<FoundRows>> LoadRows(const std::vector<RowKey>& keys, std::size_t bytes) = 0;
 
   // ---- sessions and their packets ----
 

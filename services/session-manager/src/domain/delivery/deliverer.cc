@@ -391,6 +391,7 @@ void Deliverer::StoreOrBounce(User& user, const std::shared_ptr<Delivery>& messa
 void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& message,
                                std::span<const std::size_t> targets, bool to_account) {
   const std::int64_t offset = message->offset;
+  if (WaitingStanzas::IsRefused(*user.shard, offset)) return;
   bool given = false;
   int given_priority = std::numeric_limits<int>::min();
   for (const auto& session : user.sessions) {
