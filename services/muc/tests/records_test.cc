@@ -30,6 +30,21 @@ class RoomRecords : public ::testing::Test, protected MucCluster {
   std::int64_t Message(const std::string& who, const std::string& to, const std::string& type = "groupchat") {
     return Say("<message type='" + type + "' from='" + who + "' to='" + to + "'><body>x</body></message>");
   }
+  void EnterBoth() {
+    Enter(crone_, room_, "firstwitch");
+    Enter(hag_, room_, "thirdwitch");
+    Elapse(seconds(2));
+    TakeHeard(crone_);
+    TakeHeard(hag_);
+  }
+  /// The log takes nothing for users that has these bytes, until broker_.refuse is another one.
+  void RefuseWhatSays(std::string bytes) {
+    broker_.refuse = [bytes = std::move(bytes)](const FakeBroker::Pending& pending) {
+      return pending.topic == events::Topic::kUsers && pending.value.find(bytes) != std::string::npos
+                 ? absl::PermissionDeniedError("not yet")
+                 : absl::OkStatus();
+    };
+  }
 
   const std::string room_ = RoomIn(1);
   const std::string crone_ = "crone1@example.org/desktop";
@@ -134,24 +149,14 @@ TEST_F(RoomRecords, R1_WhatTheLogRefuses_IsSaidAgainUntilItTakesIt) {
 
 TEST_F(RoomRecords, R1_ARefusedPresence_IsNotSaidAgainBehindANewerOne) {
   MucProcess& process = StartLive();
-  Enter(crone_, room_, "firstwitch");
-  Enter(hag_, room_, "thirdwitch");
-  Elapse(seconds(2));
-  TakeHeard(crone_);
-  TakeHeard(hag_);
-  bool is_refusing = true;
-  broker_.refuse = [&](const FakeBroker::Pending& pending) {
-    return is_refusing && pending.topic == events::Topic::kUsers &&
-                   pending.value.find(">old<") != std::string::npos
-               ? absl::PermissionDeniedError("not yet")
-               : absl::OkStatus();
-  };
+  EnterBoth();
+  RefuseWhatSays(">old<");
   Show(crone_, room_ + "/firstwitch", "old");
   Elapse(milliseconds(50));
   EXPECT_FALSE(process.shard(1).refused_presences.empty());
   Show(crone_, room_ + "/firstwitch", "new");
   Elapse(milliseconds(50));
-  is_refusing = false;
+  broker_.refuse = nullptr;
   Elapse(seconds(2));
   EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr(">new<")));
   EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr(">new<")));
@@ -161,22 +166,12 @@ TEST_F(RoomRecords, R1_ARefusedPresence_IsNotSaidAgainBehindANewerOne) {
 
 TEST_F(RoomRecords, R1_ARefusedPresence_IsSaidAgainToWhomNothingNewerWasSaid) {
   MucProcess& process = StartLive();
-  Enter(crone_, room_, "firstwitch");
-  Enter(hag_, room_, "thirdwitch");
-  Elapse(seconds(2));
-  TakeHeard(crone_);
-  TakeHeard(hag_);
-  bool is_refusing = true;
-  broker_.refuse = [&](const FakeBroker::Pending& pending) {
-    return is_refusing && pending.topic == events::Topic::kUsers &&
-                   pending.value.find(">old<") != std::string::npos
-               ? absl::PermissionDeniedError("not yet")
-               : absl::OkStatus();
-  };
+  EnterBoth();
+  RefuseWhatSays(">old<");
   Show(crone_, room_ + "/firstwitch", "old");
   Elapse(milliseconds(50));
   // Is told of firstwitch, too; the others are not.
-  is_refusing = false;
+  broker_.refuse = nullptr;
   Enter(wicca_, room_, "secondwitch");
   Elapse(milliseconds(50));
   // Of another occupant.
@@ -185,6 +180,31 @@ TEST_F(RoomRecords, R1_ARefusedPresence_IsSaidAgainToWhomNothingNewerWasSaid) {
   EXPECT_THAT(TakeHeard(crone_), Contains(HasSubstr(">old<")));
   EXPECT_THAT(TakeHeard(hag_), Contains(HasSubstr(">old<")));
   EXPECT_TRUE(process.shard(1).refused_presences.empty());
+}
+
+// Another device of the occupant's own account is not told what the others are.
+TEST_F(RoomRecords, R1_ARefusedPresence_IsSaidAgainToWhomTheNewerOneLeftOut) {
+  MucProcess& process = StartLive();
+  const std::string phone = "crone1@example.org/phone";
+  // Of the same partition, and no moderator either: the two are in one list and in one record.
+  int n = 0;
+  const auto neighbour = [&] { return "hag" + std::to_string(n) + "@example.org"; };
+  while (ShardOf(neighbour()) != ShardOf("crone1@example.org")) ++n;
+  Enter(wicca_, room_, "secondwitch");
+  Enter(crone_, room_, "firstwitch");
+  Enter(phone, room_, "firstwitch");
+  Enter(neighbour() + "/pda", room_, "thirdwitch");
+  Elapse(seconds(2));
+  TakeHeard(phone);
+  RefuseWhatSays(phone);
+  Show(phone, room_ + "/firstwitch", "here");
+  Elapse(milliseconds(50));
+  ASSERT_FALSE(process.shard(1).refused_presences.empty());
+  Leave(crone_, room_);
+  Elapse(milliseconds(50));
+  broker_.refuse = nullptr;
+  Elapse(seconds(2));
+  EXPECT_THAT(TakeHeard(phone), Contains(HasSubstr(">here<")));
 }
 
 TEST_F(RoomRecords, R1_WhatTheLogWillNeverTake_IsCountedAndPassed) {

@@ -705,15 +705,26 @@ TEST_F(OwnerDeathTest, ParkedSession_ItsTimeEndsWhileNobodyOwnsTheShard) {
   EXPECT_THAT(NextSession(), ElementsAre("m1"));
 }
 
-TEST_F(OwnerDeathTest, ParkedSession_TheNextOwnersClockIsAhead_ItIsKept) {
-  testing::HandClock clock_of_database;
-  database_.clock = &clock_of_database;
-  Client& bob = SignIn(other_, bob_, "b");
-  other_.EnableStreamManagement(bob);
-  other_.End(bob, END_REASON_CONNECTION_LOST);
-  Settle();
-  ASSERT_TRUE(bob.parked);
-  Kill(1);
+/// The store has a clock of its own.
+class ParkedUnderAnotherClock : public OwnerDeathTest {
+ protected:
+  ParkedUnderAnotherClock() { database_.clock = &clock_of_database_; }
+  ~ParkedUnderAnotherClock() override { database_.clock = &clock_; }
+  /// A session of bob's is parked, and its owner dies.
+  void ParkAndKill() {
+    Client& bob = SignIn(other_, bob_, "b");
+    other_.EnableStreamManagement(bob);
+    other_.End(bob, END_REASON_CONNECTION_LOST);
+    Settle();
+    ASSERT_TRUE(bob.parked);
+    Kill(1);
+  }
+
+  testing::HandClock clock_of_database_;
+};
+
+TEST_F(ParkedUnderAnotherClock, TheNextOwnersClockIsAhead_ItIsKept) {
+  ParkAndKill();
   clock_.Advance(settings_.resume_timeout + std::chrono::hours(3));
   Assign(1, 2);
   ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
@@ -721,24 +732,15 @@ TEST_F(OwnerDeathTest, ParkedSession_TheNextOwnersClockIsAhead_ItIsKept) {
   EXPECT_EQ(node(2).domain.table().size(), 1u);
   Elapse(settings_.resume_timeout);
   EXPECT_EQ(node(2).domain.table().size(), 0u);
-  database_.clock = &clock_;
 }
 
-TEST_F(OwnerDeathTest, ParkedSession_TheNextOwnersClockIsBehind_ItEnds) {
-  testing::HandClock clock_of_database;
-  database_.clock = &clock_of_database;
-  Client& bob = SignIn(other_, bob_, "b");
-  other_.EnableStreamManagement(bob);
-  other_.End(bob, END_REASON_CONNECTION_LOST);
-  Settle();
-  ASSERT_TRUE(bob.parked);
-  Kill(1);
-  clock_of_database.Advance(settings_.resume_timeout);
+TEST_F(ParkedUnderAnotherClock, TheNextOwnersClockIsBehind_ItEnds) {
+  ParkAndKill();
+  clock_of_database_.Advance(settings_.resume_timeout);
   Assign(1, 2);
   ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
   Elapse(std::chrono::seconds(2));
   EXPECT_EQ(node(2).domain.table().size(), 0u);
-  database_.clock = &clock_;
 }
 
 TEST_F(OwnerDeathTest, SL4_TheStateChangesWhileParked_ItsTimeGoesOn) {

@@ -13,8 +13,8 @@ namespace rookery::pg {
 /// The statements of one table of cursors, with the columns shard (integer, the key), epoch and cursor
 /// (bigint). Must live as long as any pool that it is used with (Pool).
 ///
-/// It is none of the claims' columns: whoever changes the row of a claim waits until nothing is written under
-/// it, which in a busy shard may never be so.
+/// Cursors have no column in the table of claims: whoever changes the row of a claim waits for what is being
+/// written under it, and in a busy shard something always is.
 class CursorTable {
  public:
   explicit CursorTable(const std::string& name);

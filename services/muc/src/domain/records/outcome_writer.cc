@@ -80,7 +80,9 @@ struct OutcomeWriter::FollowUp {
       if (presence->recipients == nullptr) {
         untold.erase(presence->recipient);
       } else {
-        for (const std::string& recipient : *presence->recipients) untold.erase(recipient);
+        for (const std::string& recipient : *presence->recipients)
+          if (presence->except.empty() || xmpp::BareOf(recipient) != presence->except)
+            untold.erase(recipient);
       }
     }
   }
@@ -92,6 +94,7 @@ std::shared_ptr<const OutcomeWriter::Presence> OutcomeWriter::PresenceIn(const O
   auto presence = std::make_shared<Presence>();
   presence->occupant = stanza.from();
   presence->recipients = said.recipients;
+  presence->except = said.except;
   if (!said.recipients) presence->recipient = stanza.to();
   return presence;
 }

@@ -46,6 +46,8 @@ class OutcomeWriter {
     std::string occupant;
     /// Null: one, `recipient`.
     std::shared_ptr<const Recipients> recipients;
+    /// The account that is left out of them; empty: none.
+    std::string except;
     std::string recipient;
   };
   struct FollowUp;
