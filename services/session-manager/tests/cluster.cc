@@ -156,6 +156,7 @@ void Gateway::Post(const std::string& user, GatewayAction action) {
 void Gateway::Send(Client& client, xmpp::Stanza stanza, bool to_malformed, const std::string& refused) {
   session::v1::ClientStanza sent;
   sent.set_count(++client.sent);
+  sent.set_confirmed_count(client.confirmed);
   sent.set_trace_id(1'000 + client.sent);
   stanza.set_from(client.jid);
   sent.mutable_stanza()->Swap(&stanza);

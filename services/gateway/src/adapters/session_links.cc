@@ -600,6 +600,7 @@ void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza,
   Shard& shard = *by_shard_[session.shard];
   const auto fill = [&](session::v1::ClientStanza& action) {
     action.set_count(session.inbound.next_count());
+    action.set_confirmed_count(session.inbound.confirmed());
     action.set_trace_id(RandomU64());
     action.set_received_at_ms(clock_.UnixMillisNow());
     if (refused) {

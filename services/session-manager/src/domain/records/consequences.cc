@@ -159,13 +159,12 @@ void Consequences::Append(Shard& from, Cause& cause, const Place& place, std::st
 sharding::FollowUpWriter::Cause Consequences::Open(Shard& from, Cause& cause, events::v1::Origin& origin) {
   if (cause.session) {
     ++cause.parts;
-    if (cause.session->inbound.NoteRecord(cause.count)) {
-      auto& client = *origin.mutable_client();
-      client.set_session_id(cause.session->id.str());
-      client.set_count(cause.count);
-      client.set_part(cause.parts);
-    } else {
-      // Whoever reads it would take it for said before: rather twice than never (README.md, O3).
+    auto& client = *origin.mutable_client();
+    client.set_session_id(cause.session->id.str());
+    client.set_count(cause.count);
+    client.set_part(cause.parts);
+    client.set_confirmed_count(cause.session->inbound.seen_confirmed());
+    if (!cause.session->inbound.NoteRecord(cause.count)) {
       metrics_.records_out_of_order.Increment();
       telemetry::LogError("record.out_of_order", {{"shard", from.number}, {"count", cause.count}});
     }
