@@ -1084,6 +1084,52 @@ TEST_F(OutdatedSession, SL13_ItsGatewayComesLate_ItIsTheSession) {
   EXPECT_EQ(bob->confirmed, bob->sent);
 }
 
+/// The gateway has had packets that the next owner, which has the session from the row, knows nothing of.
+class NumberedWithoutIt : public OutdatedSession, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(NumberedWithoutIt, SL13_WhatIsStoredIsNotTakenForWhatTheGatewayHas) {
+  other_.Unlink(node(1));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  KeepTheRow();
+  other_.Link(node(1));
+  Settle();
+  bob->acks = GetParam();
+  other_.Send(*bob, Iq("get", {}, "r1", "query", "jabber:iq:roster"));
+  Settle();
+  ASSERT_EQ(Only(bob->inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  other_.attaches = false;
+  for (auto& node : nodes_) node->settings.attach_timeout = std::chrono::milliseconds(100);
+  database_.on_call = {};
+  Kill(1);
+  database_.down = false;
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] {
+    clock_.Advance(std::chrono::milliseconds(50));
+    return IsLive(1);
+  }));
+  Say("m1", bob_);
+  Say("m2", bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(1));
+  ASSERT_EQ(database_.Packets(bob_, bob->id), 2u);
+  node(2).owner.CommitCursors();
+  Settle();
+  other_.attaches = true;
+  Kill(2);
+  Assign(1, 0);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(Only(bob->inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  bob->acks = true;
+  Say("m3", bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(1));
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2", "m3"));
+  EXPECT_EQ(database_.Packets(bob_, bob->id), 0u);
+}
+INSTANTIATE_TEST_SUITE_P(All, NumberedWithoutIt, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "Acknowledged" : "NotAcknowledged"; });
+
 TEST_F(OutdatedSession, SL13_ItsGatewayLives_TheNextOwnerGoesOnWithIt) {
   LoseConnection();
   KeepTheRow();

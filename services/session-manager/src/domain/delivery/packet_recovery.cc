@@ -10,6 +10,7 @@
 #include "domain/delivery/late_sessions.h"
 #include "domain/delivery/packet_rows.h"
 #include "domain/delivery/session_rows.h"
+#include "domain/delivery/waiting_rules.h"
 #include "domain/metrics.h"
 #include "domain/records/shard.h"
 #include "domain/records/users.h"
@@ -20,11 +21,16 @@ namespace rookery::session_manager {
 
 namespace {
 
+bool IsFromRecord(const WaitingStore::SessionPacket& row) { return row.offset >= 0 && row.offline_id == 0; }
+
+/// The record that a packet says, also by way of the offline store (P2); -1: none.
+std::int64_t RecordOf(std::int64_t offset, std::uint64_t stored_id) {
+  return stored_id != 0 ? OffsetOf(stored_id) : offset;
+}
+
 /// Of a message that came in a record and was addressed to the session: other sessions of the user may have
 /// been given the same.
-bool MayBeShared(const WaitingStore::SessionPacket& row) {
-  return row.offset >= 0 && row.primary && row.offline_id == 0;
-}
+bool MayBeShared(const WaitingStore::SessionPacket& row) { return IsFromRecord(row) && row.primary; }
 
 bool WasGivenTo(const WaitingStore::SessionPacket& row, const Session& session) {
   for (std::size_t at = 0; at + SessionId::kBytes <= row.given_to.size(); at += SessionId::kBytes)
@@ -53,7 +59,7 @@ void PacketRecovery::Restore(Shard& shard, WaitingStore::SessionKey key,
   if (!known) return;
   packets = std::move(unclaimed.back().second);
   unclaimed.pop_back();
-  RestoreTo(*known, std::move(packets));
+  RestoreTo(known, std::move(packets));
 }
 
 void PacketRecovery::Finish(Shard& shard) {
@@ -78,7 +84,7 @@ void PacketRecovery::SettleOwner(Shard& shard) {
   for (auto& [key, packets] : std::exchange(state.unclaimed, {})) {
     // Its gateway may have brought it meanwhile.
     if (const std::shared_ptr<Session> known = FindSession(shard, key)) {
-      RestoreTo(*known, std::move(packets));
+      RestoreTo(known, std::move(packets));
       continue;
     }
     for (WaitingStore::SessionPacket& packet : packets)
@@ -142,48 +148,73 @@ UnackedPacket PacketRecovery::FromRow(const WaitingStore::SessionPacket& row,
   return packet;
 }
 
-void PacketRecovery::RestoreTo(Session& session, std::vector<WaitingStore::SessionPacket> packets) {
+void PacketRecovery::RestoreTo(const std::shared_ptr<Session>& known,
+                               std::vector<WaitingStore::SessionPacket> packets) {
+  Session& session = *known;
   session.has_rows = true;
   const Deliveries shared = SharedWith(*session.user, &session);
-  for (const WaitingStore::SessionPacket& packet : packets) {
-    if (packet.seq > session.acked_seq) {
-      RestorePacket(session, packet, shared);
-      continue;
+  const std::uint64_t last_seq = session.last_seq;
+  const std::int64_t last_offset = session.last_offset;
+  bool is_renumbered = false;
+  for (const WaitingStore::SessionPacket& row : packets) {
+    // An owner that did not know what the gateway has, since it had the session from an outdated row (SL13),
+    // has given numbers of its own: what follows from a record is recognized by that.
+    const bool is_news = row.seq > last_seq || (IsFromRecord(row) && row.offset > last_offset);
+    if (const UnackedPacket* packet = Fill(session, row, shared)) {
+      is_renumbered = is_renumbered || packet->seq != row.seq;
+    } else if (is_news) {
+      Append(session, row, shared);
+      is_renumbered = is_renumbered || session.last_seq != row.seq;
+    } else if (row.seq <= session.acked_seq) {
+      auto& acknowledged =
+          states_.Of(*session.user->shard).acknowledged[{session.user->bare, session.id.str()}];
+      acknowledged.up_to = session.acked_seq;
+      if (MayBeShared(row) && !row.reached) acknowledged.offsets.push_back(row.offset);
     }
-    auto& acknowledged =
-        states_.Of(*session.user->shard).acknowledged[{session.user->bare, session.id.str()}];
-    acknowledged.up_to = session.acked_seq;
-    if (MayBeShared(packet) && !packet.reached) acknowledged.offsets.push_back(packet.offset);
   }
+  // Under their new numbers, before the others go.
+  if (is_renumbered) packet_rows_.Store(known);
 }
 
-void PacketRecovery::RestorePacket(Session& session, const WaitingStore::SessionPacket& row,
-                                   const Deliveries& shared) {
-  UnackedPacket restored = FromRow(row, shared);
-  for (UnackedPacket& packet : session.unacked) {
-    if (packet.seq != row.seq) continue;
-    packet.is_leaving = packet.stored = true;
-    packet.primary = row.primary;
-    if (packet.delivery == nullptr) {
-      packet.delivery = std::move(restored.delivery);
-      if (packet.primary) ++packet.delivery->open_targets;
-      session.unacked_bytes += packet.delivery->bytes();
-    }
-    return;
+UnackedPacket* PacketRecovery::Fill(Session& session, const WaitingStore::SessionPacket& row,
+                                    const Deliveries& shared) const {
+  const std::int64_t record = RecordOf(row.offset, row.offline_id);
+  auto& packets = session.unacked;
+  auto packet = std::find_if(packets.begin(), packets.end(), [&](const UnackedPacket& unacked) {
+    return unacked.seq == row.seq && RecordOf(unacked.offset, unacked.stored_id) == record;
+  });
+  if (packet == packets.end() && record >= 0) {
+    packet = std::find_if(packets.begin(), packets.end(), [&](const UnackedPacket& unacked) {
+      return unacked.delivery == nullptr && RecordOf(unacked.offset, unacked.stored_id) == record;
+    });
   }
-  if (row.seq <= session.last_seq) return;
+  if (packet == packets.end()) return nullptr;
+  packet->is_leaving = packet->stored = packet->seq == row.seq;
+  packet->primary = row.primary;
+  if (packet->delivery == nullptr) {
+    packet->delivery = FromRow(row, shared).delivery;
+    if (packet->primary) ++packet->delivery->open_targets;
+    session.unacked_bytes += packet->delivery->bytes();
+  }
+  return &*packet;
+}
+
+void PacketRecovery::Append(Session& session, const WaitingStore::SessionPacket& row,
+                            const Deliveries& shared) {
+  UnackedPacket packet = FromRow(row, shared);
   // One with a gap before it: its client has acknowledged what is not there, so that nothing that only the
   // store knows of the session is true any more; but what the row has, the client has not.
   const bool has_gap = row.seq != session.last_seq + 1;
   if (has_gap && session.row.is_source) session.row.told_resumptions = session.state.resumptions() + 1;
-  restored.seq = ++session.last_seq;
+  packet.seq = ++session.last_seq;
+  packet.is_leaving = packet.stored = !has_gap;
   session.last_offset = std::max(session.last_offset, row.offset);
   if (row.primary) {
     session.last_primary = std::max(session.last_primary, row.offset);
-    ++restored.delivery->open_targets;
+    ++packet.delivery->open_targets;
   }
-  session.unacked_bytes += restored.delivery->bytes();
-  session.unacked.push_back(std::move(restored));
+  session.unacked_bytes += packet.delivery->bytes();
+  session.unacked.push_back(std::move(packet));
   // Stored by the last owner, never given to the gateway.
   outbox_.Push(session);
 }

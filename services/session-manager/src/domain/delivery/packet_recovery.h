@@ -56,8 +56,11 @@ class PacketRecovery {
   /// What other sessions of the user have of messages that went to several.
   static Deliveries SharedWith(const User& user, const Session* session);
   UnackedPacket FromRow(const WaitingStore::SessionPacket& row, const Deliveries& shared) const;
-  void RestoreTo(Session& session, std::vector<WaitingStore::SessionPacket> packets);
-  void RestorePacket(Session& session, const WaitingStore::SessionPacket& row, const Deliveries& shared);
+  void RestoreTo(const std::shared_ptr<Session>& known, std::vector<WaitingStore::SessionPacket> packets);
+  /// The packet of the session that the row is; null where there is none.
+  UnackedPacket* Fill(Session& session, const WaitingStore::SessionPacket& row,
+                      const Deliveries& shared) const;
+  void Append(Session& session, const WaitingStore::SessionPacket& row, const Deliveries& shared);
   void Abandon(Shard& shard, const WaitingStore::SessionKey& key,
                const std::vector<WaitingStore::SessionPacket>& packets);
 

@@ -30,6 +30,9 @@ class PacketRows {
   /// Moves what was not acknowledged for `shards.window-time` to the store, so that one silent client does
   /// not hold its shard's cursor. What the writer has no room for stays where it is (S7). Costs what is due.
   void StoreOld(Shard& shard);
+  /// All that the session's client has not acknowledged and that is not on its way there. As many as the
+  /// writer has room for: the others keep their records, as they would in it. False: some are left.
+  bool Store(const std::shared_ptr<Session>& session);
 
   /// A message that a client of the user has.
   struct Reached {
@@ -42,9 +45,6 @@ class PacketRows {
   void TellReached(User& user, std::vector<Reached> reached);
 
  private:
-  /// As many as the writer has room for: the others keep their records, as they would in it. False: some are
-  /// left.
-  bool Store(const std::shared_ptr<Session>& session);
   void OnStored(const std::shared_ptr<Session>& session, std::uint64_t up_to, std::size_t count,
                 bool is_stored);
 
