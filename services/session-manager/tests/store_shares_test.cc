@@ -121,6 +121,18 @@ class StoreAway : public Cluster {
   Client* alice = nullptr;
 };
 
+TEST_F(StoreAway, S7_TheStoreIsThereAndSlow_NobodyIsRefused) {
+  bool is_open = false;
+  database_.on_slow = [&is_open](std::string_view call) -> Task<void> {
+    while (call == "StoreOffline" && !is_open) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  Say(*alice, bob_, "m", 3 * kOfSender);
+  EXPECT_THAT(Refused(*alice), IsEmpty());
+  is_open = true;
+  ASSERT_TRUE(Eventually([&] { return IsIdle(); }));
+  EXPECT_EQ(database_.Waiting(bob_), 3u * kOfSender);
+}
+
 TEST_F(StoreAway, S7_OneSenderFloods_NobodyElseWaits) {
   Client& carol = SignIn(gateway_, UserIn(0, 1), "c");
   Client& dave = SignIn(other_, UserIn(1, 500), "d");

@@ -328,7 +328,8 @@ void StoreWriter::BringBack(const std::string& owner, bool is_first) {
 
 bool StoreWriter::HasRoomFor(std::string_view recipient, std::string_view sender,
                              const xmpp::Stanza& message) const {
-  return shares_.Fits(recipient, sender, message.ByteSizeLong() + kOverhead);
+  const bool is_behind = is_away_ || aside_.contains(absl::string_view(recipient.data(), recipient.size()));
+  return !is_behind || shares_.Fits(recipient, sender, message.ByteSizeLong() + kOverhead);
 }
 
 StoreShares::Amount StoreWriter::RoomForPackets(std::string_view recipient) const {
@@ -426,11 +427,13 @@ Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<c
     if (IsTemporary(status) || absl::IsFailedPrecondition(status)) {
       if (backoff.failures() == 0) telemetry::LogWarn("store.away", {{"error", Message(status)}});
       metrics_.store_retries.Increment();
+      is_away_ = is_away_ || !is_of_aside;
       if (OnFailed(status, std::move(writes), is_of_aside)) co_await backoff.Wait();
       continue;
     }
     if (backoff.failures() > 0) telemetry::LogInfo("store.back", {{"rows", rows_}});
     backoff.Reset();
+    is_away_ = false;
     OnAnswered(status, std::move(writes), stored, is_of_aside);
   }
   running_ = false;

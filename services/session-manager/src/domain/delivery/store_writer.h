@@ -95,8 +95,9 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   bool is_full() const { return rows_ > limits_.waiting_rows || bytes_ > limits_.waiting_bytes; }
   /// Until it is not.
   Task<void> AwaitRoom();
-  /// Whether the message is within the shares of its recipient and its sender (bare JIDs). It is taken all
-  /// the same when it is given.
+  /// Whether the message is within the shares of its recipient and its sender (bare JIDs), or the store does
+  /// what it is asked: then who says much waits with the shard (`is_full`). It is taken all the same when it is
+  /// given.
   bool HasRoomFor(std::string_view recipient, std::string_view sender, const xmpp::Stanza& message) const;
   /// How many packets of the recipient's sessions should be given, and bytes: they wait with their sessions
   /// as well, so they leave most of the room to what waits nowhere else.
@@ -166,6 +167,8 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   std::size_t bytes_ = 0;
   runtime::Event has_room_;
   bool running_ = false;
+  /// It has not done what it was asked last.
+  bool is_away_ = false;
   bool is_abandoned_ = false;
   /// The shard was ours to change at least once.
   bool is_claimed_ = false;
