@@ -100,6 +100,63 @@ TEST_F(LateAttachTest, SL12_OnlyAnOwnerInBetweenDidNotSeeIt_NothingIsGivenAgain)
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+TEST_F(LateAttachTest, SL12_AnOwnerInBetweenDidNotSeeIt_TheNextIsNotDone_TheOneAfterThatIs) {
+  Say("m1", bob_);
+  Say("m2", bob_ + "/b");
+  MoveWithoutIt();
+  Elapse(std::chrono::seconds(2));
+  ASSERT_EQ(database_.Waiting(bob_), 2u);
+  bool is_open = false;
+  database_.on_slow = [&is_open](std::string_view call) -> Task<void> {
+    while (call == "LoadOffline" && !is_open) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  MoveOn();
+  const std::int64_t known = bob->known_epoch;
+  late_.Link(node(2));
+  Settle();
+  Kill(0);
+  is_open = true;
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  ASSERT_EQ(node(2).domain.shards().Find(1)->former_epoch, known) << "it was not missed by the last one";
+  Elapse(std::chrono::seconds(2));
+  late_.Send(*bob, Presence());
+  Settle();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_FALSE(bob->ended);
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_TRUE(RunUntil([&] {
+    session::v1::SessionManagerState state;
+    return state.ParseFromString(bob->state) && !state.has_late_offset();
+  }));
+}
+
+TEST_F(LateAttachTest, SL12_AnOwnerInBetweenDidNotSeeIt_ItIsParked_TheOneAfterThatKnows) {
+  Say("m1", bob_);
+  MoveWithoutIt();
+  Elapse(std::chrono::seconds(2));
+  ASSERT_EQ(database_.Waiting(bob_), 1u);
+  database_.on_slow = [](std::string_view call) -> Task<void> {
+    while (call == "LoadOffline") co_await runtime::Sleep(std::chrono::hours(1));
+  };
+  late_.End(*bob, END_REASON_CONNECTION_LOST);
+  MoveOn();
+  ASSERT_TRUE(RunUntil([&] { return bob->parked; }));
+  database_.on_slow = {};
+  Kill(0);
+  late_.Link(node(2));
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1) && database_.Waiting(bob_) == 0; }));
+  Client& again = late_.Resume(*bob, static_cast<std::uint32_t>(bob->last_seq - bob->base_seq));
+  Settle();
+  ASSERT_TRUE(again.started);
+  late_.Send(again, Presence());
+  Settle();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1"));
+}
+
 TEST_F(LateAttachTest, ItsResourceHasANewerSession_ContactsKeepWhatThatOneHasSaid) {
   const std::string carol_ = UserIn(0, 3);
   roster_.Befriend(bob_, carol_);

@@ -88,7 +88,7 @@ struct Domain::Parts {
         marks(settings, clock, tasks, addresses, shards, table, ports.waiting, outbox, states, waiting),
         rows(addresses, shards, states),
         hand_outs(settings, shards, ports.waiting, outbox, states, packets, waiting, marks),
-        recovery(shards, ports.waiting, outbox, marks, hand_outs),
+        recovery(shards, ports.waiting, outbox, states, marks, hand_outs),
         packet_rows(settings, clock, metrics, states),
         deliverer(settings, clock, metrics, outbox, states, bounces, packets, packet_rows, waiting, marks,
                   hand_outs),

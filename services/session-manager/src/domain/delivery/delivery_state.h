@@ -85,6 +85,9 @@ struct ShardDelivery {
     std::uint64_t newest = 0;
   };
   std::unordered_map<std::string, LastMark> last_marks;
+  /// Sessions of which the store may have what they were given (OfflineRecovery).
+  std::deque<std::shared_ptr<Session>> late;
+  bool is_taking_back = false;
   /// Messages that earlier owners have refused, by their records, and that may be applied once more (S8).
   std::set<std::int64_t> refused;
   /// Records of which packets in the store were a session's that nobody had brought when the shard was

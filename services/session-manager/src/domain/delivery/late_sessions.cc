@@ -16,10 +16,17 @@ bool WasMissed(const Session& session) {
   return session.known_epoch >= 0 && session.known_epoch < session.user->shard->former_epoch;
 }
 
+void NoteLate(Session& session, bool by_us, bool by_another) {
+  const bool is_left = session.state.has_late_offset();
+  if (!by_us && !by_another && !is_left) return;
+  if (by_us || by_another) session.state.set_late_offset(session.last_primary);
+  session.late_offset = session.state.late_offset();
+  session.late_since =
+      by_another || is_left ? session.state.passed_over_since() : session.user->shard->committed;
+}
+
 LateClaim ClaimOf(const Session& session, std::int64_t offset, std::string_view to) {
-  const std::int64_t newest =
-      WasMissed(session) ? std::max(session.late_offset, session.attached_offset) : session.late_offset;
-  if (offset > newest || offset <= session.state.start_offset()) return LateClaim::kNone;
+  if (offset > session.late_offset || offset <= session.state.start_offset()) return LateClaim::kNone;
   // It was stored, not given, while the session was there.
   if (IsPassedOver(session, offset) || IsHeld(session, offset)) return LateClaim::kNone;
   const auto packet = std::find_if(
@@ -48,11 +55,10 @@ bool TakeBack(OfflineMarks& marks, Outbox& outbox, User& user, WaitingStore::Off
   const std::int64_t offset = OffsetOf(row.id);
   const Shard& shard = *user.shard;
   for (const auto& session : user.sessions) {
-    // Finished before this owner read anything: who stored it knew that no session had it, unless it did
-    // not see the session's gateway, or was this owner, who took it for a packet of a session that nobody
-    // has.
+    // Finished before anybody read without the session: who stored it knew that no session had it, unless
+    // that was this owner, who took it for a packet of a session that nobody has.
     const bool is_orphan = shard.delivery && shard.delivery->orphans.contains({session->id, offset});
-    if (offset < shard.committed && !is_orphan && !WasMissed(*session)) continue;
+    if (offset < session->late_since && !is_orphan) continue;
     if (HasTaken(*session, row.id)) return true;
     switch (ClaimOf(*session, offset, row.stanza.to())) {
       case LateClaim::kNone:

@@ -27,6 +27,11 @@ enum class LateClaim {
 /// Whether an owner between the one that its gateway had last and this one has not seen it.
 bool WasMissed(const Session& session);
 
+/// The session has come. By us, or by an owner before us, records were read without it: what it was given of
+/// them may be in the store (`Session::late_offset`), and is taken back, by a later owner where we are not
+/// done.
+void NoteLate(Session& session, bool by_us, bool by_another);
+
 /// `offset`: the record that the message came from. `to`: its address.
 LateClaim ClaimOf(const Session& session, std::int64_t offset, std::string_view to);
 

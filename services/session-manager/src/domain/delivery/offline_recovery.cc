@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
+#include "domain/delivery/delivery_states.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/late_sessions.h"
 #include "domain/delivery/offline_marks.h"
@@ -41,6 +43,12 @@ void OfflineRecovery::OnAttached(const std::shared_ptr<Session>& session) {
   }
   if (!acked.empty()) marks_.MarkGiven(*session, std::move(acked));
   Shard& shard = *session->user->shard;
+  if (session->state.has_late_offset() && !std::exchange(session->is_to_take_back, true)) {
+    ShardDelivery& state = states_.Of(shard);
+    state.late.push_back(session);
+    if (!std::exchange(state.is_taking_back, true))
+      shard.Spawn("offline.take_back", TakeBackAll(shards_.Shared(shard.number)));
+  }
   // Unless LookForWaiting, which may have passed, knows better.
   if (session->available() && session->priority() >= 0) hand_outs_.HandOutRows(*session->user);
   if (shard.phase == Shard::Phase::kAcquiring) return;  // Recover comes
@@ -53,28 +61,62 @@ void OfflineRecovery::OnAttached(const std::shared_ptr<Session>& session) {
   if (!keys.empty()) shard.Spawn("offline.load", LoadTask(shards_.Shared(shard.number), std::move(keys)));
 }
 
-void OfflineRecovery::OnLate(const std::shared_ptr<Session>& session) {
-  Shard& shard = *session->user->shard;
-  shard.Spawn("offline.take_back", TakeBackTask(session));
-}
-
-Task<void> OfflineRecovery::TakeBackTask(std::shared_ptr<Session> session) {
-  const std::string bare(session->jid.bare());
-  std::uint64_t after =
-      static_cast<std::uint64_t>(std::max<std::int64_t>(session->state.start_offset(), -1) + 1);
+Task<void> OfflineRecovery::TakeBackAll(std::shared_ptr<Shard> shard) {
+  auto& late = shard->delivery->late;
   runtime::Backoff backoff(kBackendRetries);
-  while (!session->ended()) {
-    auto rows = co_await store_.LoadOffline(bare, after, kPage);
-    if (session->ended()) co_return;
-    if (!rows.ok()) {
+  while (!late.empty()) {
+    std::vector<std::string> users;
+    for (std::size_t i = 0; i < std::min(late.size(), kKeysAtOnce); ++i)
+      users.emplace_back(late[i]->jid.bare());
+    auto owners = co_await store_.OwnersWaiting(users);
+    if (!owners.ok()) {
       co_await backoff.Wait();
       continue;
     }
-    backoff.Reset();
+    const absl::flat_hash_set<std::string> waiting(owners->begin(), owners->end());
+    bool is_all = true;
+    for (const std::string& user : users) {
+      std::shared_ptr<Session> session = std::move(late.front());
+      late.pop_front();
+      const bool is_done = !waiting.contains(user) || co_await TakeBackFrom(session);
+      if (session->ended()) continue;
+      // What is marked just now, or was read without the session and is on its way into the store, counts
+      // too.
+      if (is_done && session->user->storing == 0) {
+        EndLate(*session);
+      } else {
+        late.push_back(std::move(session));
+        is_all = false;
+      }
+    }
+    if (is_all) {
+      backoff.Reset();
+    } else {
+      co_await backoff.Wait();
+    }
+  }
+  shard->delivery->is_taking_back = false;
+}
+
+Task<bool> OfflineRecovery::TakeBackFrom(std::shared_ptr<Session> session) {
+  const std::string bare(session->jid.bare());
+  std::uint64_t after =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(session->state.start_offset(), -1) + 1);
+  while (!session->ended()) {
+    auto rows = co_await store_.LoadOffline(bare, after, kPage);
+    if (session->ended() || !rows.ok()) break;
     for (WaitingStore::OfflineMessage& row : *rows) (void)TakeBack(marks_, outbox_, *session->user, row);
-    if (rows->empty() || OffsetOf(rows->back().id) >= session->late_offset) co_return;
+    if (rows->empty() || OffsetOf(rows->back().id) >= session->late_offset) co_return true;
     after = rows->back().id;
   }
+  co_return false;
+}
+
+void OfflineRecovery::EndLate(Session& session) {
+  session.is_to_take_back = false;
+  if (!session.state.has_late_offset()) return;
+  session.state.clear_late_offset();
+  outbox_.Publish(session);
 }
 
 Task<void> OfflineRecovery::Recover(std::shared_ptr<Shard> shard) {

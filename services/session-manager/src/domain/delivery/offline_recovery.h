@@ -12,6 +12,7 @@ namespace rookery::session_manager {
 class Outbox;
 class WaitingStore;
 class HandOuts;
+class DeliveryStates;
 class OfflineMarks;
 class Shards;
 
@@ -19,15 +20,17 @@ class Shards;
 /// (README.md, L1 to L3). I/O thread only.
 class OfflineRecovery {
  public:
-  OfflineRecovery(const Shards& shards, WaitingStore& store, Outbox& outbox, OfflineMarks& marks,
-                  HandOuts& hand_outs)
-      : shards_(shards), store_(store), outbox_(outbox), marks_(marks), hand_outs_(hand_outs) {}
+  OfflineRecovery(const Shards& shards, WaitingStore& store, Outbox& outbox, DeliveryStates& states,
+                  OfflineMarks& marks, HandOuts& hand_outs)
+      : shards_(shards),
+        store_(store),
+        outbox_(outbox),
+        states_(states),
+        marks_(marks),
+        hand_outs_(hand_outs) {}
 
   /// A session has come with a change of owner, its numbers are known.
   void OnAttached(const std::shared_ptr<Session>& session);
-  /// The same, of one that came late: what the store has since that was given to it before is not
-  /// given again, nor to others (late_sessions.h).
-  void OnLate(const std::shared_ptr<Session>& session);
   /// The shard is about to be read: rows that its sessions were given are loaded again.
   Task<void> Recover(std::shared_ptr<Shard> shard);
   /// The same: whom an earlier owner had not given everything that waits, although they are
@@ -41,11 +44,18 @@ class OfflineRecovery {
   /// The row is the packet that a session was given as it.
   static void Fill(const Shard& shard, const std::string& owner, WaitingStore::OfflineMessage& row);
   // Coroutines of the shard, like those above.
-  Task<void> TakeBackTask(std::shared_ptr<Session> session);
+  /// What the store has and late sessions were given before is not given again, nor to others
+  /// (late_sessions.h). One session after the other; those of whose users nothing waits cost little.
+  Task<void> TakeBackAll(std::shared_ptr<Shard> shard);
+  /// False: the store has not said all.
+  Task<bool> TakeBackFrom(std::shared_ptr<Session> session);
+  /// Nothing of it is left: no later owner needs to look.
+  void EndLate(Session& session);
 
   const Shards& shards_;
   WaitingStore& store_;
   Outbox& outbox_;
+  DeliveryStates& states_;
   OfflineMarks& marks_;
   HandOuts& hand_outs_;
 };

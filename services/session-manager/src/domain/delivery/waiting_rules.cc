@@ -88,7 +88,10 @@ bool WasThereFor(const Session& session, std::int64_t offset) {
 void NotePassedOver(Session& session, std::int64_t offset) {
   auto& ranges = *session.state.mutable_passed_over();
   const std::int64_t committed = session.user->shard->last_commit;
-  while (!ranges.empty() && ranges.begin()->last() < committed) ranges.erase(ranges.begin());
+  while (!ranges.empty() && ranges.begin()->last() < committed) {
+    ranges.erase(ranges.begin());
+    session.state.set_passed_over_since(committed);
+  }
   if (!ranges.empty() && offset > ranges.rbegin()->last() && session.last_offset <= ranges.rbegin()->last()) {
     // Nothing was given in between.
     ranges.rbegin()->set_last(offset);

@@ -208,13 +208,15 @@ struct Session : GatewayHook {
   /// The newest record given, and the newest that was addressed to this session.
   std::int64_t last_offset = -1;
   std::int64_t last_primary = -1;
-  /// Of a session that came when records had been read without it: the newest that had been addressed
-  /// to it by then; else -1 (late_sessions.h).
+  /// Of a session that came when records had been read without it, by us or by an owner before us: the newest
+  /// that had been addressed to it by then, else -1; and which of them were the first to be read so
+  /// (late_sessions.h).
   std::int64_t late_offset = -1;
-  /// The epoch of the owner that its gateway has last brought it to, and what had been addressed to it by
-  /// then; -1 where it has begun here.
+  std::int64_t late_since = 0;
+  /// In ShardDelivery::late.
+  bool is_to_take_back = false;
+  /// The epoch of the owner that its gateway has last brought it to; -1 where it has begun here.
   std::int64_t known_epoch = -1;
-  std::int64_t attached_offset = -1;
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
   /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.

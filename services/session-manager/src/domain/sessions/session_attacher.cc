@@ -115,9 +115,8 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     session->state.set_credentials_version(change->version);
   // The gateway may not have heard of all that is in the log, and sends it again.
   if (logged > session->inbound.confirmed()) session->inbound.Reset(logged);
-  if (is_late || is_settled) session->late_offset = session->last_primary;
   session->known_epoch = attach.has_known_epoch() ? attach.known_epoch() : -1;
-  session->attached_offset = session->last_primary;
+  NoteLate(*session, is_late || is_settled, WasMissed(*session));
   gateways_.Assign(*session, &gateway);
   session->row.is_source = false;
   Arrive(*session, attach.detached());
@@ -127,7 +126,6 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   recovery_.OnAttached(session);
   features_.Tell(&LifeHook::OnSessionChanged, *session);
   parker_.Park(session);
-  if (is_late || is_settled) recovery_.OnLate(session);
   if (is_late || WasMissed(*session)) {
     presence_.TellAnew(*session);
     ghosts_.ComeBack(*session);

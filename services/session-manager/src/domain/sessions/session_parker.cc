@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "domain/delivery/delivery_states.h"
+#include "domain/delivery/late_sessions.h"
 #include "domain/delivery/session_rows.h"
 #include "domain/records/shards.h"
 #include "domain/sessions/directory_writer.h"
@@ -278,6 +279,7 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   const auto left = std::clamp(parked.left, std::chrono::milliseconds(-1), resume_timeout);
   session->detached_since -= resume_timeout - left;
   live_.Add(shard.GetUser(parked.key.owner), session);
+  NoteLate(*session, /*by_us=*/false, /*by_another=*/false);
   directory_.Changed(*session);
   listener_->OnRestored(*session);
 }
