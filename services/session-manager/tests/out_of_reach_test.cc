@@ -226,5 +226,30 @@ TEST_F(OutOfReachTest, SL16_WhatTheStoreKnowsToBeLogged_IsNotAppliedAgain) {
   EXPECT_THAT(bob->unconfirmed, IsEmpty());
 }
 
+// The row is read when the gateway has brought the session.
+TEST_F(OutOfReachTest, SL16_WhatTheStoreKnowsToBeLogged_ItsGatewayCameFirst_IsNotAppliedAgain) {
+  settings_.resume_timeout = std::chrono::hours(1);
+  for (int number : {1, 2}) node(number).settings.resume_timeout = settings_.resume_timeout;
+  node(2).settings.attach_timeout = std::chrono::seconds(5);
+  far_.EnableStreamManagement(*bob);
+  far_.Send(*bob, Message(alice_, "m1"));
+  SettleUnheard();
+  far_.Unlink(node(1));
+  // For less long than ends are remembered: it does not wait for the store.
+  ElapseInTraffic(std::chrono::minutes(3));
+  ASSERT_THAT(alice->MessageIds(), ElementsAre("m1"));
+  ASSERT_EQ(database_.parked.size(), 1u);
+  MoveToTwo();
+  Settle();
+  Elapse(std::chrono::seconds(6));
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("m1"));
+  const auto records = log_.Records(0);
+  EXPECT_EQ(std::count_if(records.begin(), records.end(),
+                          [](const auto& record) { return record.delivery().stanza().id() == "m1"; }),
+            1);
+  EXPECT_FALSE(bob->ended);
+  EXPECT_THAT(bob->unconfirmed, IsEmpty());
+}
+
 }  // namespace
 }  // namespace rookery::session_manager

@@ -96,8 +96,6 @@ struct Consequences::FollowUp {
       // What somebody waits for is bounded by who waits: a shard's window, a session's stanzas.
       return sharding::Refusal::kLost;
     }
-    // By then the client may have sent more, and what bears the number of this would be taken for said.
-    record.mutable_origin()->clear_client();
     return sharding::Refusal::kSayAgain;
   }
 

@@ -135,6 +135,9 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
         session->state.set_start_offset(std::min(session->state.start_offset(), before));
         session->state.clear_passed_over();
         session->state.clear_held_records();
+        session->state.clear_passed_over_since();
+        session->state.clear_late_offset();
+        session->late_offset = -1;
         // Of what was lost, nobody says presence again.
         if (session->available()) session->state.set_presence_missed(true);
         outbox_.Publish(*session);

@@ -259,6 +259,10 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
       known->row.content = ParkedRow::Content::kOutdated;
       known->row.is_fresh = true;
       known->row.written_at = ParkedAt(attach);
+      // Its gateway may not have heard of all that is in the log, and sends it again (SL16). None of it is
+      // taken before the shard is live.
+      if (attach.confirmed_count() > known->inbound.confirmed() && known->inbound.is_all_confirmed())
+        known->inbound.Reset(attach.confirmed_count());
       OnPhase(*known);
       return;
     }
