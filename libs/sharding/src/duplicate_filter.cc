@@ -26,20 +26,23 @@ bool DuplicateFilter::IsStale(const Source& source, std::int64_t epoch) const {
   return epoch < source.epoch && now_ms_ - source.epoch_since_ms > horizon_ms_ / 2;
 }
 
-void DuplicateFilter::NoteEpoch(Source& source, std::int64_t epoch, std::int64_t cursor) {
-  if (epoch < source.epoch) return;
-  if (epoch > source.epoch) {
-    source.epoch = epoch;
+void DuplicateFilter::NoteEpoch(Source& source, const events::v1::Origin& origin) {
+  if (origin.epoch() < source.epoch) return;
+  if (origin.epoch() > source.epoch) {
+    source.epoch = origin.epoch();
     source.epoch_since_ms = now_ms_;
-    if (cursor < source.cursor) {
-      // Its log was cut: offsets begin anew below what is remembered.
-      source.applied.EraseFrom(cursor);
-      source.cursor = cursor;
+  }
+  if (origin.log_since() > source.log_since) {
+    source.log_since = origin.log_since();
+    if (origin.cursor() < source.cursor) {
+      // Offsets begin anew below what is remembered.
+      source.applied.EraseFrom(origin.cursor());
+      source.cursor = origin.cursor();
     }
   }
-  if (cursor <= source.cursor) return;
-  source.cursor = cursor;
-  source.applied.EraseBefore(cursor);
+  if (origin.cursor() <= source.cursor) return;
+  source.cursor = origin.cursor();
+  source.applied.EraseBefore(source.cursor);
 }
 
 void DuplicateFilter::PassTime(std::int64_t timestamp_ms) {
@@ -58,18 +61,18 @@ DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin
   Source& source = SourceOf(origin.topic(), origin.shard());
   if (origin.has_client()) {
     if (IsStale(source, origin.epoch())) return Verdict::kStaleEpoch;
-    NoteEpoch(source, origin.epoch(), origin.cursor());
+    NoteEpoch(source, origin);
     return CheckClient(origin.client());
   }
   if (origin.has_log()) {
     if (IsStale(source, origin.epoch())) return Verdict::kStaleEpoch;
-    NoteEpoch(source, origin.epoch(), origin.cursor());
+    NoteEpoch(source, origin);
     if (origin.log().offset() < source.cursor) return Verdict::kDuplicate;
     return source.applied.Insert(origin.log().offset(), origin.log().part()) ? Verdict::kApply
                                                                              : Verdict::kDuplicate;
   }
   if (origin.epoch() < source.epoch) return Verdict::kStaleEpoch;
-  NoteEpoch(source, origin.epoch(), origin.cursor());
+  NoteEpoch(source, origin);
   return Verdict::kApply;
 }
 
@@ -113,7 +116,9 @@ void DuplicateFilter::SawFence(events::v1::Topic topic, std::uint32_t shard, std
                                std::int64_t timestamp_ms) {
   PassTime(timestamp_ms);
   Source& source = SourceOf(topic, shard);
-  NoteEpoch(source, epoch, source.cursor);
+  if (epoch <= source.epoch) return;
+  source.epoch = epoch;
+  source.epoch_since_ms = now_ms_;
 }
 
 std::size_t DuplicateFilter::remembered() const {

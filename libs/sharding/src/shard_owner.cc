@@ -474,6 +474,12 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   shard->next_read = offset + 1;
   const bool is_finished = offset < shard->committed;
   ShardService::Parsed parsed = service_->Parse(read.value);
+  if (shard->phase == Shard::Phase::kRecovering && offset >= shard->fence_offset &&
+      !IsFence(*shard, offset, parsed)) {
+    // The log had lost it before it was read, and has grown beyond it since.
+    BeginAnew(Shared(shard->number), /*was_cut=*/true);
+    return;
+  }
   if (!is_finished) shard->window.Add(offset, read.value.size());
   if (parsed.record == nullptr) {
     metrics_.unreadable.Increment();
@@ -519,6 +525,11 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   UpdatePause(*shard);
 }
 
+bool ShardOwner::IsFence(const Shard& shard, std::int64_t offset, const ShardService::Parsed& parsed) const {
+  if (parsed.fence == nullptr || parsed.fence->shard() != shard.number) return false;
+  return offset > shard.fence_offset || parsed.fence->instance() == options_.instance;
+}
+
 void ShardOwner::OnOffsetMissing(std::int32_t partition, std::int64_t wanted, std::int64_t first,
                                  std::int64_t end) {
   NoteTime();
@@ -528,6 +539,8 @@ void ShardOwner::OnOffsetMissing(std::int32_t partition, std::int64_t wanted, st
     BeginAnew(shard, /*was_cut=*/true);
   } else if (wanted < first) {
     NoteExpired(shard->number, std::max(wanted, shard->committed), first);
+    if (first > shard->fence_offset && shard->phase == Shard::Phase::kRecovering)
+      BeginAnew(shard, /*was_cut=*/false);
   }
 }
 
@@ -640,6 +653,7 @@ void ShardOwner::FillOrigin(const Shard& from, events::v1::Origin& origin) const
   origin.set_shard(from.number);
   origin.set_epoch(from.epoch);
   origin.set_cursor(std::max<std::int64_t>(from.last_commit, 0));
+  if (from.log_since > 0) origin.set_log_since(from.log_since);
 }
 
 void ShardOwner::FillOrigin(Shard& from, std::int64_t offset, std::uint32_t part,

@@ -168,10 +168,24 @@ TEST_F(DuplicateFilterTest, ACursorThatStandsStill_ManyRecordsAreRememberedInLit
 }
 
 TEST_F(DuplicateFilterTest, ASourceWhoseLogWasCut_BeginsAnew) {
+  const auto since_cut = [](std::int64_t offset, std::int64_t cursor) {
+    Origin origin = FromLog(1, offset, 1, 5'001, cursor);
+    origin.set_log_since(5'001);
+    return origin;
+  };
   EXPECT_EQ(Check(FromLog(1, 5'000, 1, 4'000, 4'990)), Verdict::kApply);
-  EXPECT_EQ(Check(FromLog(1, 10, 1, 5'001, 0)), Verdict::kApply);
-  EXPECT_EQ(Check(FromLog(1, 10, 1, 5'001, 0)), Verdict::kDuplicate);
-  EXPECT_EQ(Check(FromLog(1, 11, 1, 5'001, 5)), Verdict::kApply);
+  EXPECT_EQ(Check(since_cut(10, 0)), Verdict::kApply);
+  EXPECT_EQ(Check(since_cut(10, 0)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(since_cut(11, 5)), Verdict::kApply);
+  EXPECT_EQ(Check(since_cut(4, 5)), Verdict::kDuplicate);
+}
+
+// The offsets of its group were lost: the next owner goes on from an older one.
+TEST_F(DuplicateFilterTest, ASourceWhoseCursorIsAnOlderOne_SaysAgainWhatItHasSaid) {
+  EXPECT_EQ(Check(FromLog(1, 100, 1, 50, 90)), Verdict::kApply);
+  EXPECT_EQ(Check(FromLog(1, 100, 1, 120, 60)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(FromLog(1, 70, 1, 120, 60)), Verdict::kDuplicate);
+  EXPECT_EQ(Check(FromLog(1, 101, 1, 120, 60)), Verdict::kApply);
 }
 
 TEST_F(DuplicateFilterTest, AnOwnersOwnDecisionOnlyUnderTheNewestEpoch) {

@@ -900,6 +900,34 @@ TEST_F(ShardOwnerTest, LogCutUnderALivingOwner_TheNextOwnerTakesNoNewRecordForAF
   EXPECT_EQ(two->owner.metrics().applied.Value(), 40);
 }
 
+// While the shard is loaded, the log loses its end and grows beyond it. `GetParam`: another owner's fence is
+// where its own was.
+class ShardOwnerLogCutTest : public ShardOwnerTest, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(ShardOwnerLogCutTest, BeforeItsFenceIsRead_AcquiredAfresh) {
+  for (int i = 0; i < 5; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
+  auto one = Make();
+  one->service.stalls = true;
+  one->owner.OnAssigned(0);
+  ASSERT_TRUE(SettleUntil(*one, [&] { return Records(0).size() == 6; }));
+  Records(0).pop_back();
+  if (GetParam()) {
+    auto two = Make("two");
+    two->service.stalls = true;
+    two->owner.OnAssigned(0);
+    ASSERT_TRUE(SettleUntil(*two, [&] { return Records(0).size() == 6; }));
+  }
+  Put(0, "b", 1);
+  Put(0, "b", 2);
+  one->service.stalls = false;
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_EQ(one->owner.metrics().log_cuts.Value(), 1);
+  EXPECT_GT(one->owner.Find(0)->fence_offset, 6);
+  CommitNow(*one);
+  EXPECT_EQ(Committed()[0], one->owner.Find(0)->fence_offset + 1);
+}
+INSTANTIATE_TEST_SUITE_P(All, ShardOwnerLogCutTest, ::testing::Bool());
+
 TEST_F(ShardOwnerTest, AnOffsetBelowTheOnesThatWereRead_TheLogIsAnotherOne) {
   auto one = Make();
   one->owner.OnAssigned(0);

@@ -60,6 +60,7 @@ class DuplicateFilter {
   struct Source {
     std::int64_t epoch = -1;
     std::int64_t epoch_since_ms = 0;
+    std::int64_t log_since = 0;
     std::int64_t cursor = 0;
     AppliedRecords applied;
   };
@@ -68,7 +69,7 @@ class DuplicateFilter {
   bool IsStale(const Source& source, std::int64_t epoch) const;
   Verdict CheckClient(const events::v1::ClientOrigin& origin);
   Client& ClientOf(const std::string& session);
-  void NoteEpoch(Source& source, std::int64_t epoch, std::int64_t cursor);
+  void NoteEpoch(Source& source, const events::v1::Origin& origin);
   void PassTime(std::int64_t timestamp_ms);
 
   const std::int64_t horizon_ms_;

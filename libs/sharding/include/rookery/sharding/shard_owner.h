@@ -217,6 +217,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
     bool was_cut = false;
   };
   void Begin(std::uint32_t number, std::optional<FormerLife> former);
+  /// Whether it is our fence, or one that comes behind it.
+  bool IsFence(const Shard& shard, std::int64_t offset, const ShardService::Parsed& parsed) const;
   /// Forgets the shard, and acquires it with a new fence if the group says that it is ours.
   void BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut);
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
