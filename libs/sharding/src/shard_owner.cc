@@ -215,7 +215,7 @@ void ShardOwner::PublishShards() {
 // ---- assignment ---------------------------------------------------------------
 
 void ShardOwner::OnAssigned(std::int32_t partition) {
-  // A freeze of before concerns what was ours then.
+  // An earlier freeze concerns what was ours then.
   NoteTime();
   const auto number = static_cast<std::uint32_t>(partition);
   if (number >= log_.topology().partitions(options_.topic)) {
@@ -797,7 +797,7 @@ void ShardOwner::NoteTime() {
 }
 
 Task<void> ShardOwner::CheckOwnership() {
-  // The group refuses a commit of who is no member any more; then OnLost follows.
+  // The group refuses a commit of a process that is no member any more; then OnLost follows.
   std::uint64_t asked_in = 0;
   for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     asked_in = doubts_;

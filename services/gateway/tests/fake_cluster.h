@@ -67,7 +67,7 @@ class FakeCluster final : public Cluster {
     EXPECT_EQ(&ended, session.get());
     end = reason;
   }
-  bool is_congested(ClientSession&) override { return congested; }
+  bool MayRead(ClientSession&) override { return !congested; }
 
   // What a session-manager would do.
   void AnswerLookup(std::vector<ScramKey> keys, std::uint64_t version = 7, std::uint64_t generation = 9) {

@@ -621,14 +621,14 @@ TEST_F(SessionLinksTest, TheProcessBoundsWhatIsUnconfirmed) {
   Make(options);
   ClientSession& session = StartSession();
   int sent = 0;
-  while (!links_->is_congested(session)) SendStanza(session, Cat(++sent).c_str());
+  while (links_->MayRead(session)) SendStanza(session, Cat(++sent).c_str());
   EXPECT_LT(sent, 30);
   auto confirmed = Action(10, session.id.bytes());
   confirmed.mutable_confirmed()->set_count(static_cast<std::uint64_t>(sent));
   a().Say(confirmed);
   time_.Settle(io_);
   EXPECT_EQ(client_.uncongested, 1);
-  EXPECT_FALSE(links_->is_congested(session));
+  EXPECT_TRUE(links_->MayRead(session));
 }
 
 // ---- trouble with one shard is that shard's alone ------------------------------
@@ -686,12 +686,12 @@ TEST_F(OneShardInTroubleTest, OnlyItsClientsAreNotReadWhileItHasNoOwner) {
   Both();
   a().handler->OnClosed(absl::UnavailableError("gone"));
   int sent = 0;
-  while (!links_->is_congested(*mine_)) SendStanza(*mine_, Cat(++sent).c_str());
+  while (links_->MayRead(*mine_)) SendStanza(*mine_, Cat(++sent).c_str());
   EXPECT_LE(mine_->inbound.unconfirmed_bytes(), 11'000u);
-  EXPECT_FALSE(links_->is_congested(*other_));
+  EXPECT_TRUE(links_->MayRead(*other_));
   for (int i = 1; i <= 1'000; ++i) {
     SendStanza(*other_, "x");
-    ASSERT_FALSE(links_->is_congested(*other_)) << i;
+    ASSERT_TRUE(links_->MayRead(*other_)) << i;
     Confirm(b(), 10, *other_, static_cast<std::uint64_t>(i));
   }
   EXPECT_EQ(client_.uncongested, 0);
@@ -705,7 +705,7 @@ TEST_F(OneShardInTroubleTest, OnlyItsClientsAreNotReadWhileItHasNoOwner) {
   Confirm(b(), 11, *mine_, static_cast<std::uint64_t>(sent));
   time_.Settle(io_);
   EXPECT_EQ(client_.uncongested, 1);
-  EXPECT_FALSE(links_->is_congested(*mine_));
+  EXPECT_TRUE(links_->MayRead(*mine_));
 }
 
 TEST_F(OneShardInTroubleTest, WhoHasNothingUnconfirmedIsReadWhileOthersFillTheShard) {
@@ -715,11 +715,11 @@ TEST_F(OneShardInTroubleTest, WhoHasNothingUnconfirmedIsReadWhileOthersFillTheSh
   Both();
   FakeClient healthy_client;
   ClientSession& healthy = StartAt(a(), 10, kUser, healthy_client);
-  while (!links_->is_congested(*mine_)) SendStanza(*mine_, "to a partition that stands still");
+  while (links_->MayRead(*mine_)) SendStanza(*mine_, "to a partition that stands still");
   for (int i = 1; i <= 100; ++i) {
-    ASSERT_FALSE(links_->is_congested(healthy)) << i;
+    ASSERT_TRUE(links_->MayRead(healthy)) << i;
     SendStanza(healthy, "x");
-    ASSERT_TRUE(links_->is_congested(healthy)) << "one at a time";
+    ASSERT_FALSE(links_->MayRead(healthy)) << "one at a time";
     Confirm(a(), 10, healthy, static_cast<std::uint64_t>(i));
   }
   // But not without a bound.
@@ -728,7 +728,7 @@ TEST_F(OneShardInTroubleTest, WhoHasNothingUnconfirmedIsReadWhileOthersFillTheSh
   while (mine_->inbound.unconfirmed_bytes() + before < 80'000) {
     clients.push_back(std::make_unique<FakeClient>());
     ClientSession& next = StartAt(a(), 10, kUser, *clients.back());
-    if (links_->is_congested(next)) break;
+    if (!links_->MayRead(next)) break;
     SendStanza(next, std::string(1'000, 'x').c_str());
     before += next.inbound.unconfirmed_bytes();
   }
@@ -751,11 +751,11 @@ TEST_F(OneShardInTroubleTest, AllShardsInTroubleTogetherDoNotTakeWhatTheLastOneN
     stuck.push_back(&StartAt(a(), 20, user.c_str(), *clients.back()));
   }
   for (ClientSession* session : stuck) {
-    while (!links_->is_congested(*session)) SendStanza(*session, "x");
+    while (links_->MayRead(*session)) SendStanza(*session, "x");
   }
   for (int i = 1; i <= 100; ++i) {
     SendStanza(*other_, "x");
-    ASSERT_FALSE(links_->is_congested(*other_)) << i;
+    ASSERT_TRUE(links_->MayRead(*other_)) << i;
     Confirm(b(), 10, *other_, static_cast<std::uint64_t>(i));
   }
 }
@@ -764,9 +764,9 @@ TEST_F(OneShardInTroubleTest, OnlyClientsBehindAFullLinkAreNotReadAndAllAreReadO
   Both();
   a().congested = true;
   SendStanza(*mine_, "1");
-  EXPECT_TRUE(links_->is_congested(*mine_));
+  EXPECT_FALSE(links_->MayRead(*mine_));
   SendStanza(*other_, "1");
-  EXPECT_FALSE(links_->is_congested(*other_));
+  EXPECT_TRUE(links_->MayRead(*other_));
   // A confirmation alone makes no room on the link.
   Confirm(a(), 10, *mine_, 1);
   time_.Settle(io_);
@@ -781,7 +781,7 @@ TEST_F(OneShardInTroubleTest, AClientThatLeavesWhileItIsNotReadIsNotCalledAgain)
   Both();
   a().congested = true;
   SendStanza(*mine_, "1");
-  EXPECT_TRUE(links_->is_congested(*mine_));
+  EXPECT_FALSE(links_->MayRead(*mine_));
   links_->End(*mine_, EndReason::kConnectionLost);
   a().congested = false;
   a().handler->OnUncongested();

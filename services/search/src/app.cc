@@ -5,8 +5,6 @@
 
 namespace rookery::search {
 
-// Events carry no origin: they are applied once by the record of `users` that they follow from, which
-// is the archive's to know.
 App::App(app::Process& process, const Config& config)
     : MemberApp(process, config,
                 {.service = events::Service::kSearch,

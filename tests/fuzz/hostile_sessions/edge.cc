@@ -120,7 +120,7 @@ class Edge::WatchedCluster final : public Cluster {
   }
   void Delivered(ClientSession& session) override { links_.Delivered(session); }
   void End(ClientSession& session, EndReason reason) override { links_.End(session, reason); }
-  bool is_congested(ClientSession& session) override { return links_.is_congested(session); }
+  bool MayRead(ClientSession& session) override { return links_.MayRead(session); }
 
  private:
   std::shared_ptr<Place> PlaceOf(const SessionClient& client) const {

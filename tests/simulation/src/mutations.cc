@@ -16,7 +16,7 @@ namespace rookery::simulation {
 using session::v1::GatewayAction;
 using session::v1::SessionManagerAction;
 
-// Those without a hook here are made in gateway_process.cc and session_manager_process.cc.
+// Those without a hook here are made in the files of the processes.
 const std::vector<Mutation>& AllMutations() {
   static const std::vector<Mutation> kAll{
       {"confirm-before-append", "a record counts as appended when it is given to the producer"},

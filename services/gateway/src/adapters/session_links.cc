@@ -208,7 +208,7 @@ void SessionLinks::AwaitDue() {
   });
 }
 
-bool SessionLinks::IsNotOwner(LinkId link, RequestId id, const session::v1::Failure& failure) {
+bool SessionLinks::RetryElsewhere(LinkId link, RequestId id, const session::v1::Failure& failure) {
   if (!failure.not_owner()) return false;
   Requests::Request& request = *requests_.Find(id);
   if (request.sent_to != link) return true;  // it is with the next owner already
@@ -421,7 +421,7 @@ void SessionLinks::HandleStarted(LinkId link, SessionId id, const session::v1::S
     }
     return;
   }
-  if (started.has_failure() && IsNotOwner(link, request_id, started.failure())) return;
+  if (started.has_failure() && RetryElsewhere(link, request_id, started.failure())) return;
   const auto request = std::get<StartRequest>(requests_.Take(request_id));
   if (started.has_failure()) return request.done(nullptr, ToRefusal(started.failure()));
   request.done(&AddSession(id, started.full_jid(), request.client), {});
@@ -431,7 +431,7 @@ void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::S
   const Requests::Request* found = requests_.Find<ResumeRequest>(resumed.attempt());
   const bool wanted = found != nullptr && std::get<ResumeRequest>(found->what).session == id;
   if (resumed.has_failure()) {
-    if (!wanted || IsNotOwner(link, resumed.attempt(), resumed.failure())) return;
+    if (!wanted || RetryElsewhere(link, resumed.attempt(), resumed.failure())) return;
     Resumption resumption;
     resumption.refusal = ToRefusal(resumed.failure());
     resumption.has_ended_count = resumed.has_ended_count();
@@ -465,7 +465,7 @@ void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::S
 void SessionLinks::HandleCredentials(LinkId link, const session::v1::Credentials& credentials) {
   const RequestId id = credentials.request_id();
   if (requests_.Find<LookupRequest>(id) == nullptr) return;
-  if (credentials.has_failure() && IsNotOwner(link, id, credentials.failure())) return;
+  if (credentials.has_failure() && RetryElsewhere(link, id, credentials.failure())) return;
   std::get<LookupRequest>(requests_.Take(id))
       .done({credentials.has_failure(), ToScramKeys(credentials), credentials.version(),
              credentials.generation()});
@@ -474,7 +474,7 @@ void SessionLinks::HandleCredentials(LinkId link, const session::v1::Credentials
 void SessionLinks::HandleCreated(LinkId link, const session::v1::AccountCreated& created) {
   const RequestId id = created.request_id();
   if (requests_.Find<CreateRequest>(id) == nullptr) return;
-  if (created.has_failure() && IsNotOwner(link, id, created.failure())) return;
+  if (created.has_failure() && RetryElsewhere(link, id, created.failure())) return;
   const auto request = std::get<CreateRequest>(requests_.Take(id));
   if (!created.has_failure()) return request.done(nullptr);
   const Refusal refusal = ToRefusal(created.failure());
@@ -688,18 +688,18 @@ bool SessionLinks::MayGoOn(const Shard& shard, const ClientSession& session) con
          shard.unconfirmed_bytes < kReserve * MaxShardBytes();
 }
 
-bool SessionLinks::is_congested(ClientSession& session) {
+bool SessionLinks::MayRead(ClientSession& session) {
   Shard& shard = *by_shard_[session.shard];
   if (IsFull(shard, session.shard) && !MayGoOn(shard, session)) {
     shard.gate.Enter(session, session.waiting);
-    return true;
+    return false;
   }
   if (IsFull()) {
     everyone_.Enter(session, session.waiting);
-    return true;
+    return false;
   }
   session.waiting.Leave();
-  return false;
+  return true;
 }
 
 void SessionLinks::Release(Shard& shard, std::size_t bytes) {

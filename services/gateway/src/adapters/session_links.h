@@ -74,7 +74,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void StreamManagementEnabled(ClientSession& session) override;
   void Delivered(ClientSession& session) override;
   void End(ClientSession& session, EndReason reason) override;
-  bool is_congested(ClientSession& session) override;
+  bool MayRead(ClientSession& session) override;
 
  private:
   using LinkId = LinkPool::LinkId;
@@ -109,7 +109,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   RequestId AddRequest(Requests::What what);
   void Dispatch(RequestId id, Requests::Request& request);
   /// True: the answer says that `link` is not the owner, and the request waits or went on.
-  bool IsNotOwner(LinkId link, RequestId id, const session::v1::Failure& failure);
+  bool RetryElsewhere(LinkId link, RequestId id, const session::v1::Failure& failure);
   static void FailTemporarily(const Requests::What& request);
   void FailDue();
   void AwaitDue();

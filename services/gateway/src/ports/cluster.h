@@ -61,7 +61,7 @@ class SessionClient {
   /// The session is gone and the ClientSession with it. `condition` names a stream error
   /// condition, or is empty.
   virtual void OnSessionEnded(std::string_view condition, std::string_view text) = 0;
-  /// Cluster::is_congested() was true for its session, and is no longer.
+  /// Cluster::MayRead() was false for its session, and is no longer.
   virtual void OnUncongested() = 0;
   /// Its client has closed the stream in order, and is answered when the log has what it has sent.
   virtual bool has_closed() const = 0;
@@ -111,7 +111,7 @@ class Cluster {
   virtual void Cancel(RequestId request) = 0;
 
   /// Takes the next stanza of the session. `refused`: it is counted, goes to nobody, and its
-  /// sender is answered this error. The caller keeps to is_congested and to the bound of
+  /// sender is answered this error. The caller keeps to MayRead and to the bound of
   /// InboundWindow.
   virtual void SendStanza(ClientSession& session, xmpp::Stanza stanza,
                           std::optional<xmpp::ErrorCondition> refused) = 0;
@@ -122,9 +122,10 @@ class Cluster {
   /// The connection is gone; `session` must not be used afterwards.
   virtual void End(ClientSession& session, EndReason reason) = 0;
 
-  /// More is unconfirmed, of the session's shard or of the whole process, than may be, or the
-  /// link to the shard's owner is full: read no more; its client hears OnUncongested.
-  virtual bool is_congested(ClientSession& session) = 0;
+  /// Whether more may be read of the session's client. False: more is unconfirmed, of the session's shard or of
+  /// the whole process, than may be, or the link to the shard's owner is full. Then the session waits, and its
+  /// client hears OnUncongested.
+  virtual bool MayRead(ClientSession& session) = 0;
 };
 
 }  // namespace rookery::gateway

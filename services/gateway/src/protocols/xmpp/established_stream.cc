@@ -73,7 +73,7 @@ void EstablishedStream::OnStanza(xmpp::Stanza stanza) {
   const InboundWindow& inbound = session_->inbound;
   const bool full = inbound.unconfirmed().size() >= settings.max_unconfirmed ||
                     inbound.unconfirmed_bytes() >= settings.max_queued_bytes;
-  if (is_over_budget || full || services_.cluster.is_congested(*session_)) PauseInput();
+  if (is_over_budget || full || !services_.cluster.MayRead(*session_)) PauseInput();
 }
 
 void EstablishedStream::OnConfirmed() {
@@ -82,7 +82,7 @@ void EstablishedStream::OnConfirmed() {
     acks_.SendOwed();
     return stream_.CloseInOrder();
   }
-  if (input_paused_ && !services_.cluster.is_congested(*session_)) OnUncongested();
+  if (input_paused_ && services_.cluster.MayRead(*session_)) OnUncongested();
 }
 
 void EstablishedStream::OnUncongested() {
@@ -197,7 +197,7 @@ void EstablishedStream::OnTick(SteadyTime now, SteadyTime last_received) {
     return stream_.CloseWithError(StreamError::kConnectionTimeout, EndReason::kConnectionLost);
   }
   budget_.OnTick(now);
-  if (input_paused_ && session_ != nullptr && !services_.cluster.is_congested(*session_)) OnUncongested();
+  if (input_paused_ && session_ != nullptr && services_.cluster.MayRead(*session_)) OnUncongested();
   if (input_paused_) return silence_.Unheard(now);
   switch (silence_.Check(now, last_received, settings.idle_timeout, settings.answer_timeout)) {
     case SilenceWatch::Due::kNothing:

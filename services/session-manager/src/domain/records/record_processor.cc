@@ -258,8 +258,7 @@ bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
   if (!refusal || IsOwed(user, pending)) return true;
   // Only what asks for an answer gets one.
   if (!refusal->condition || stanza.type() == "error" || stanza.type() == "result") return false;
-  // Whom a room hears nobody is at, it takes out: that the user does not want to hear one occupant is none of
-  // its business.
+  // A room removes an occupant when it is told that nobody is there; blocking one occupant must not cause that.
   if (ghosts_.ConditionFor(stanza)) return false;
   metrics_.bounced.Increment();
   Cause cause;

@@ -95,7 +95,7 @@ class SessionKeeper final : public LiveSessions::Actions,
   void OnStanza(GatewayPeer& gateway, session::v1::GatewayAction& action);
   void EnableStreamManagement(GatewayPeer& gateway, const session::v1::GatewayAction& action);
   void OnDue(const std::shared_ptr<Session>& session);
-  /// The shard's number of the action's user, and whether it waits for a shard to be live.
+  /// The number of the shard of the action's user.
   std::uint32_t ShardNumberFor(const session::v1::GatewayAction& action) const;
   void RefuseNotOwner(GatewayPeer& gateway, const session::v1::GatewayAction& action, std::uint32_t shard);
 

@@ -85,7 +85,7 @@ void SessionResumer::Resume(GatewayPeer& gateway, const WaitingAction& asked, Sh
     return;
   const std::uint64_t handled = FloorOf(*session) + NewlyHandled(*session, request.handled());
   if (session->is_outdated() || (handled > session->sent_seq && session->row.is_source)) {
-    // Its gateway and the owner that has sent it more are dead, and what we know is of before. Nobody knows
+    // Its gateway and the owner that has sent it more are dead, and what we know is older. Nobody knows
     // what the client counts: whatever it may lack goes to its next session. A gateway that brings it after
     // all comes too late.
     session->state.set_resumptions(std::max(session->state.resumptions(), session->row.told_resumptions));
