@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -30,6 +31,7 @@ class MemoryRosterStore final : public RosterStore {
   Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override {
     if (is_away) co_return absl::UnavailableError("away");
     Snapshot snapshot;
+    snapshot.read_at_ms = now_ms();
     for (const Contact& contact : rosters[owner].contacts) {
       if (contact.jid == jid) snapshot.contact = contact;
     }
@@ -40,6 +42,7 @@ class MemoryRosterStore final : public RosterStore {
   }
   Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override {
     if (meddle) meddle();
+    if (IsTooOld(change.read_at_ms)) co_return TooOld();
     if (answers.contains({owner, change.request_id})) co_return absl::AbortedError("answered");
     StoredRoster& roster = rosters[owner];
     if (change.kind != Change::Kind::kNone) {
@@ -67,13 +70,14 @@ class MemoryRosterStore final : public RosterStore {
   }
   Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override {
     if (is_away) co_return absl::UnavailableError("away");
-    BlockSnapshot snapshot{block_lists[owner], {}};
+    BlockSnapshot snapshot{now_ms(), block_lists[owner], {}};
     const auto answer = answers.find({owner, request_id});
     if (answer != answers.end()) snapshot.answer = answer->second;
     co_return snapshot;
   }
   Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) override {
     if (meddle) meddle();
+    if (IsTooOld(change.read_at_ms)) co_return TooOld();
     if (answers.contains({owner, change.request_id})) co_return absl::AbortedError("answered");
     BlockList& list = block_lists[owner];
     if (list.revision != change.list.revision) co_return absl::AbortedError("changed");
@@ -82,24 +86,32 @@ class MemoryRosterStore final : public RosterStore {
     if (!change.request_id.empty()) answers[{owner, change.request_id}] = {change.response, 0};
     co_return absl::OkStatus();
   }
-  Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override {
+  Task<absl::Status> RemoveAll(std::string owner, Removal removal) override {
     if (is_away) co_return absl::UnavailableError("away");
+    if (meddle) meddle();
+    if (IsTooOld(removal.read_at_ms)) co_return TooOld();
+    if (answers.contains({owner, removal.request_id})) co_return absl::AbortedError("answered");
     rosters.erase(owner);
     totals.erase(owner);
     block_lists.erase(owner);
-    if (!request_id.empty()) answers[{owner, request_id}] = {response, 0};
+    if (!removal.request_id.empty()) answers[{owner, removal.request_id}] = {removal.response, 0};
     co_return absl::OkStatus();
   }
   Task<absl::Status> ForgetOldAnswers() override { co_return absl::OkStatus(); }
 
   bool is_away = false;
   std::function<void()> meddle;
+  /// The store's clock, and for how long what is read may be acted on.
+  std::function<std::int64_t()> now_ms = [] { return std::int64_t{0}; };
+  std::int64_t fresh_for_ms = 300'000;
   std::map<std::string, StoredRoster> rosters;
   std::map<std::string, Totals> totals;
   std::map<std::string, BlockList> block_lists;
   std::map<std::pair<std::string, std::string>, Answer> answers;
 
  private:
+  bool IsTooOld(std::int64_t read_at_ms) const { return now_ms() - read_at_ms > fresh_for_ms; }
+  static absl::Status TooOld() { return absl::FailedPreconditionError("decided too long ago"); }
   static std::vector<Contact>::iterator Place(StoredRoster& roster, const std::string& jid) {
     return std::find_if(roster.contacts.begin(), roster.contacts.end(),
                         [&](const Contact& contact) { return contact.jid == jid; });

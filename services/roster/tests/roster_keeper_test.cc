@@ -71,6 +71,31 @@ TEST_F(KeeperRaces, BlockedByTwoAtOnce_BothHold) {
   EXPECT_EQ(Blocked(), (std::vector<std::string>{"other@x", "a@b"}));
 }
 
+// It stood still between reading and storing. Its request has long been answered by another, and who has
+// asked has gone on: it is neither made nor decided anew.
+TEST_F(KeeperRaces, StoodStillForTooLong_NothingIsDone) {
+  ASSERT_TRUE(Set(kContact, "before").ok());
+  ASSERT_TRUE(Block({"a@b"}).ok());
+  std::int64_t now = 0;
+  store().now_ms = [&] { return now; };
+  store().meddle = [&] { now += store().fresh_for_ms + 1; };
+  id_ = "0123/7";
+  const auto too_late = absl::StatusCode::kFailedPrecondition;
+  EXPECT_EQ(Set(kContact, "after").status().code(), too_late);
+  EXPECT_EQ(Remove(kContact).status().code(), too_late);
+  EXPECT_EQ(Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).status().code(), too_late);
+  EXPECT_EQ(In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).status().code(), too_late);
+  EXPECT_EQ(Block({"c@d"}).status().code(), too_late);
+  EXPECT_EQ(Block({"a@b"}).status().code(), too_late);  // which changes nothing
+  EXPECT_EQ(Unblock({}).status().code(), too_late);
+  EXPECT_EQ(Delete().status().code(), too_late);
+  id_.clear();
+  EXPECT_EQ(Delete().status().code(), too_late);
+  EXPECT_EQ(Item().name(), "before");
+  EXPECT_EQ(Blocked(), std::vector<std::string>{"a@b"});
+  EXPECT_TRUE(store().answers.empty());
+}
+
 TEST_F(KeeperRaces, NotForEver) {
   ASSERT_TRUE(Set(kContact, "x").ok());
   store().meddle = [&] { ++store().rosters[kUser].contacts[0].revision; };

@@ -30,13 +30,22 @@ class PgFixture : public ::testing::Test {
 
 INSTANTIATE_TYPED_TEST_SUITE_P(PostgreSql, KeeperScenarios, PgFixture);
 
-class PgStore : public PgFixture {};
+class PgStore : public PgFixture {
+ protected:
+  std::int64_t DatabaseTime() { return testing::RunTask(io_, store_->Read("u@x", "", ""))->read_at_ms; }
+  /// As who has read just now.
+  Change NewChange() {
+    Change change;
+    change.read_at_ms = DatabaseTime();
+    return change;
+  }
+};
 
 TEST_F(PgStore, CompareAndSet) {
   const auto apply = [this](Change change) {
     return testing::RunTask(io_, store_->Apply("u@x", std::move(change)));
   };
-  Change change;
+  Change change = NewChange();
   change.kind = Change::Kind::kSave;
   change.contact.jid = "a@b";
   change.contact.listed = true;
@@ -74,14 +83,15 @@ TEST_F(PgStore, CompareAndSet) {
   EXPECT_TRUE(absl::IsAborted(apply(change).status()));
   change.kind = Change::Kind::kNone;
   EXPECT_TRUE(absl::IsAborted(apply(change).status()));
-  EXPECT_TRUE(absl::IsAborted(testing::RunTask(io_, store_->RemoveAll("u@x", "1", ""))));
+  const Removal removal{change.read_at_ms, "1", ""};
+  EXPECT_TRUE(absl::IsAborted(testing::RunTask(io_, store_->RemoveAll("u@x", removal))));
   EXPECT_EQ(read("2")->contact->revision, change.contact.revision);
   // Nobody else's roster was touched.
   EXPECT_TRUE(testing::RunTask(io_, store_->Load("v@x"))->contacts.empty());
 }
 
 TEST_F(PgStore, TheLastAnswersStay) {
-  Change change;
+  Change change = NewChange();
   change.request_id = "0";
   ASSERT_TRUE(testing::RunTask(io_, store_->Apply("v@x", change)).ok());
   for (int i = 0; i < 515; ++i) {
@@ -99,7 +109,7 @@ TEST_F(PgStore, TheLastAnswersStay) {
 }
 
 TEST_F(PgStore, OldAnswersAreForgotten) {
-  Change change;
+  Change change = NewChange();
   for (const char* id : {"old", "new"}) {
     change.request_id = id;
     ASSERT_TRUE(testing::RunTask(io_, store_->Apply("u@x", change)).ok());
@@ -138,6 +148,52 @@ TEST_F(PgStore, OldAnswersAreForgottenHoweverManyThereAre) {
                "WHERE indexrelname = 'roster_answers_made_at'")
                ->Int(0, 0) >= 3;
   }));
+}
+
+// Whoever was quicker may have been answered, and that forgotten.
+TEST_F(PgStore, WhatWasDecidedTooLongAgoIsNotMade) {
+  const std::int64_t now = DatabaseTime();
+  EXPECT_GT(now, 1'700'000'000'000);
+  EXPECT_EQ(testing::RunTask(io_, store_->ReadBlockList("u@x", ""))->read_at_ms / 600'000, now / 600'000);
+  const auto is_refused = [](const absl::Status& status) { return absl::IsFailedPrecondition(status); };
+  const auto apply = [this](const Change& change) {
+    return testing::RunTask(io_, store_->Apply("u@x", change)).status();
+  };
+  Change change = NewChange();
+  change.kind = Change::Kind::kSave;
+  change.contact.jid = "a@b";
+  change.contact.listed = change.is_visible = true;
+  change.added.items = 1;
+  change.request_id = "1";
+  BlockChange block{now, {{"c@d"}, 0}, "2", ""};
+  // The answers are kept for 600 s; half of it is for the statement.
+  for (const bool is_old : {true, false}) {
+    const std::int64_t read_at = is_old ? now - 601'000 : now;
+    change.read_at_ms = block.read_at_ms = read_at;
+    EXPECT_EQ(is_refused(apply(change)), is_old);
+    EXPECT_EQ(is_refused(testing::RunTask(io_, store_->SaveBlockList("u@x", block))), is_old);
+    const auto found = testing::RunTask(io_, store_->Load("u@x"));
+    EXPECT_EQ(found->contacts.empty(), is_old);
+    EXPECT_EQ(found->has_block_list, !is_old);
+  }
+  const auto before = testing::RunTask(io_, store_->Read("u@x", "a@b", "1"));
+  ASSERT_TRUE(before->contact);
+  EXPECT_TRUE(before->answer);
+  change.contact = *before->contact;
+  change.read_at_ms = now - 601'000;
+  change.request_id = "3";
+  for (const auto kind : {Change::Kind::kSave, Change::Kind::kRemove, Change::Kind::kNone}) {
+    change.kind = kind;
+    EXPECT_TRUE(is_refused(apply(change)));
+  }
+  const Removal removal{now - 601'000, "3", ""};
+  EXPECT_TRUE(is_refused(testing::RunTask(io_, store_->RemoveAll("u@x", removal))));
+  const auto after = testing::RunTask(io_, store_->Read("u@x", "a@b", "3"));
+  ASSERT_TRUE(after->contact);
+  EXPECT_EQ(after->contact->revision, before->contact->revision);
+  EXPECT_EQ(after->totals, before->totals);
+  EXPECT_FALSE(after->answer);
+  EXPECT_TRUE(testing::RunTask(io_, store_->Load("u@x"))->has_block_list);
 }
 
 TEST_F(PgStore, TheServerAway) {

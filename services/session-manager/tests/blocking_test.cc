@@ -475,15 +475,50 @@ TEST_F(BlockingTest, WhatComesWhileABlockIsUnderWay_IsJudgedByIt) {
   EXPECT_THAT(alice->MessageIds(), ElementsAre("m2"));
 }
 
-TEST_F(BlockingTest, RosterAway_TheClientIsToldToTryLater) {
-  roster_.down = true;
+// What came of it is found out; meanwhile nobody waits for it.
+TEST_F(BlockingTest, AnswersAreLost_AllThatFollowsComesWhenItIsKnown_AndMessagesGoOn) {
+  roster_.answers_lost = 1'000;
   gateway_.Send(*alice, Change("block", {bob_}));
   Settle();
-  const auto errors = Only(alice->inbox, STANZA_KIND_IQ, "error");
-  ASSERT_EQ(errors.size(), 1u);
-  EXPECT_THAT(errors[0].payload(), HasSubstr("type=\"wait\""));
+  gateway_.Send(*eve, Message(alice_, "m1"));
+  Settle();
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_IQ), IsEmpty());
+  EXPECT_THAT(Seen(*bob, alice_ + "/a"), IsEmpty());
+  roster_.answers_lost = 0;
+  ASSERT_TRUE(RunUntil([&] { return !Only(alice->inbox, STANZA_KIND_IQ).empty(); }));
+  EXPECT_EQ(Only(alice->inbox, STANZA_KIND_IQ)[0].type(), "result");
+  Settle();
+  EXPECT_THAT(Seen(*bob, alice_ + "/a"), ElementsAre("unavailable"));
+}
+
+TEST_F(BlockingTest, BehindAChangeOfTheRosterThatIsInDoubt_MessagesGoOn_AndItIsMadeAfterwards) {
+  roster_.answers_lost = 1'000;
+  xmpp::Stanza name = Iq("set", {}, "n", "query", "jabber:iq:roster");
+  xmpp::Element query("query", "jabber:iq:roster");
+  query.Add("item").SetAttr("jid", eve_).SetAttr("name", "Eve");
+  xmpp::SetPayload(name, query);
+  gateway_.Send(*alice, name);
+  gateway_.Send(*alice, Change("block", {bob_}));
+  Settle();
+  gateway_.Send(*bob, Message(alice_, "m1"));
+  Settle();
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("m1"));
+  roster_.answers_lost = 0;
+  ASSERT_TRUE(RunUntil([&] { return Only(alice->inbox, STANZA_KIND_IQ, "result").size() == 2; }));
+  gateway_.Send(*bob, Message(alice_, "m2"));
+  Settle();
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(Seen(*bob, alice_ + "/a"), ElementsAre("unavailable"));
+}
+
+TEST_F(BlockingTest, RosterAway_BlockedWhenItIsBack) {
+  roster_.down = true;
+  EXPECT_EQ(Block({bob_}), "nothing");
   roster_.down = false;
-  EXPECT_EQ(Block({bob_}), "result");
+  ASSERT_TRUE(RunUntil([&] { return !Only(alice->inbox, STANZA_KIND_IQ, "result").empty(); }));
+  EXPECT_THAT(roster_.blocked[alice_], ElementsAre(bob_));
+  EXPECT_EQ(Unblock({bob_}), "result");
 }
 
 // ---- settings -----------------------------------------------------------------------

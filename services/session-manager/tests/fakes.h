@@ -300,8 +300,12 @@ class FakeRoster final : public Roster {
   /// Subscriptions wait meanwhile; those of `stuck` fail as if the store could not take them.
   bool changes_held = false;
   std::string stuck;
-  /// So many next changes are made, and their callers hear that the call has failed.
+  /// So many next answers to changes are lost: the change is made, or was before.
   int answers_lost = 0;
+  /// So many next changes are not made, and end with these.
+  std::deque<absl::Status> failures;
+  /// Outbound subscriptions, by user.
+  std::map<std::string, int> outbound_asked;
   int gets = 0;
   /// XEP-0191, the oldest first.
   std::map<std::string, std::vector<std::string>> blocked;
@@ -345,9 +349,9 @@ class FakeRoster final : public Roster {
   Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> SetItem(roster::v1::SetRosterItemRequest request,
                                                                   std::uint64_t trace_id) override {
     traces.push_back(trace_id);
-    if (down) co_return Away();
+    if (absl::Status failed = TakeFailure(); !failed.ok()) co_return failed;
     roster::v1::SetRosterItemResponse response;
-    if (Repeat(request, response)) co_return response;
+    if (Repeat(request, response)) co_return Send(response);
     Item& item = rosters[request.user()][request.jid()];
     item.name = request.name();
     item.groups.assign(request.groups().begin(), request.groups().end());
@@ -357,9 +361,9 @@ class FakeRoster final : public Roster {
   Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> RemoveItem(
       roster::v1::RemoveRosterItemRequest request, std::uint64_t trace_id) override {
     traces.push_back(trace_id);
-    if (down) co_return Away();
+    if (absl::Status failed = TakeFailure(); !failed.ok()) co_return failed;
     roster::v1::RemoveRosterItemResponse response;
-    if (Repeat(request, response)) co_return response;
+    if (Repeat(request, response)) co_return Send(response);
     auto& items = rosters[request.user()];
     if (!items.contains(request.jid())) co_return absl::NotFoundError("no such item");
     const Item item = items[request.jid()];
@@ -374,10 +378,12 @@ class FakeRoster final : public Roster {
   Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
       roster::v1::ProcessOutboundSubscriptionRequest request, std::uint64_t trace_id) override {
     traces.push_back(trace_id);
+    ++outbound_asked[request.user()];
     while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
-    if (down || (!stuck.empty() && request.contact() == stuck)) co_return Away();
+    if (!stuck.empty() && request.contact() == stuck) co_return Away();
+    if (absl::Status failed = TakeFailure(); !failed.ok()) co_return failed;
     roster::v1::ProcessOutboundSubscriptionResponse response;
-    if (Repeat(request, response)) co_return response;
+    if (Repeat(request, response)) co_return Send(response);
     Item& item = rosters[request.user()][request.contact()];
     response.set_before(item.subscription());
     bool changed = false;
@@ -415,9 +421,10 @@ class FakeRoster final : public Roster {
       roster::v1::ProcessInboundSubscriptionRequest request, std::uint64_t trace_id) override {
     traces.push_back(trace_id);
     while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
-    if (down || (!stuck.empty() && request.contact() == stuck)) co_return Away();
+    if (!stuck.empty() && request.contact() == stuck) co_return Away();
+    if (absl::Status failed = TakeFailure(); !failed.ok()) co_return failed;
     roster::v1::ProcessInboundSubscriptionResponse response;
-    if (Repeat(request, response)) co_return response;
+    if (Repeat(request, response)) co_return Send(response);
     Item& item = rosters[request.user()][request.contact()];
     response.set_before(item.subscription());
     bool changed = false;
@@ -462,7 +469,7 @@ class FakeRoster final : public Roster {
     traces.push_back(trace_id);
     if (down) co_return Away();
     roster::v1::DeleteUserResponse response;
-    if (Repeat(request, response)) co_return response;
+    if (Repeat(request, response)) co_return Send(response);
     for (const auto& [jid, item] : rosters[request.user()]) {
       *response.add_items() = Describe(jid, item);
       if (item.pending_in) response.add_asking(jid);
@@ -486,7 +493,7 @@ class FakeRoster final : public Roster {
                                                                  std::uint64_t trace_id) override {
     traces.push_back(trace_id);
     while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
-    if (down) co_return Away();
+    if (absl::Status failed = TakeFailure(); !failed.ok()) co_return failed;
     roster::v1::BlockAddressesResponse response;
     if (!Repeat(request, response)) {
       auto& list = blocked[request.user()];
@@ -505,7 +512,7 @@ class FakeRoster final : public Roster {
       roster::v1::UnblockAddressesRequest request, std::uint64_t trace_id) override {
     traces.push_back(trace_id);
     while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
-    if (down) co_return Away();
+    if (absl::Status failed = TakeFailure(); !failed.ok()) co_return failed;
     roster::v1::UnblockAddressesResponse response;
     if (!Repeat(request, response)) {
       std::erase_if(blocked[request.user()], [&](const std::string& jid) {
@@ -521,6 +528,14 @@ class FakeRoster final : public Roster {
 
  private:
   static absl::Status Away() { return absl::UnavailableError("the roster is away"); }
+  /// Of a change.
+  absl::Status TakeFailure() {
+    if (down) return Away();
+    if (failures.empty()) return absl::OkStatus();
+    const absl::Status failure = failures.front();
+    failures.pop_front();
+    return failure;
+  }
   void FillSettings(roster::v1::UserSettings& settings, const std::string& user) {
     const auto& list = blocked[user];
     settings.mutable_blocked()->Assign(list.begin(), list.end());
@@ -535,11 +550,13 @@ class FakeRoster final : public Roster {
   absl::StatusOr<Response> Remember(const Request& request, Response response) {
     if (!request.request_id().empty())
       answers_[{request.user(), request.request_id()}] = response.SerializeAsString();
-    if (answers_lost > 0) {
-      --answers_lost;
-      return absl::DeadlineExceededError("no answer");
-    }
-    return response;
+    return Send(std::move(response));
+  }
+  template <typename Response>
+  absl::StatusOr<Response> Send(Response response) {
+    if (answers_lost == 0) return response;
+    --answers_lost;
+    return absl::DeadlineExceededError("no answer");
   }
   static roster::v1::RosterItem Describe(const std::string& jid, const Item& item) {
     roster::v1::RosterItem described;

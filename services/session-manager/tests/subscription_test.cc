@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 
+#include <functional>
+
 #include "cluster.h"
+#include "domain/records/record_order.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -297,15 +300,6 @@ TEST_F(SubscriptionTest, TheSendersOwnerDies_RequestAndMessage_OnceAndInOrder) {
   EXPECT_EQ(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe").size(), 1u);
 }
 
-TEST_F(SubscriptionTest, RosterAway_TheSenderIsTold) {
-  Client& alice = SignIn(gateway_, alice_, "a");
-  roster_.down = true;
-  gateway_.Send(alice, Presence("subscribe", bob_));
-  EXPECT_TRUE(RunUntil([&] { return alice.inbox.size() == 1; }));
-  ASSERT_EQ(alice.inbox.size(), 1u);
-  EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("type=\"wait\""));
-}
-
 TEST_F(SubscriptionTest, RosterAwayForAMoment_NobodyNotices) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");
@@ -317,17 +311,209 @@ TEST_F(SubscriptionTest, RosterAwayForAMoment_NobodyNotices) {
   EXPECT_THAT(alice.inbox, IsEmpty());
 }
 
-// The service makes the change, its answer is lost.
-TEST_F(SubscriptionTest, AnswerLost_AskedAgainAndToldOnce) {
-  Client& alice = SignIn(gateway_, alice_, "a");
-  Client& bob = SignIn(gateway_, bob_, "b");
-  gateway_.Send(alice, Presence("subscribe", bob_));
+// ---- answers that do not say what became of the change --------------------------
+
+/// alice and bob see each other, and both keep a roster.
+class UnsureTest : public SubscriptionTest {
+ protected:
+  UnsureTest() {
+    roster_.Befriend(alice_, bob_);
+    alice = &SignIn(gateway_, alice_, "a");
+    bob = &SignIn(gateway_, bob_, "b");
+    AskForRoster(*alice);
+    AskForRoster(*bob);
+    alice->inbox.clear();
+  }
+  /// The request was made, and nobody hears so for longer than anybody waits.
+  void LoseAnswers() { roster_.answers_lost = 6; }
+  std::size_t Seen(const Client& client, const std::string& type) {
+    return Only(client.inbox, STANZA_KIND_PRESENCE, type).size();
+  }
+  xmpp::Stanza Change(const std::string& id, const std::function<void(xmpp::Element&)>& fill) {
+    xmpp::Stanza iq = Iq("set", {}, id, "query", "jabber:iq:roster");
+    xmpp::Element query("query", "jabber:iq:roster");
+    fill(query.Add("item"));
+    xmpp::SetPayload(iq, query);
+    return iq;
+  }
+  xmpp::Stanza Removal(const std::string& jid) {
+    return Change("remove",
+                  [&](xmpp::Element& item) { item.SetAttr("jid", jid).SetAttr("subscription", "remove"); });
+  }
+  Client* alice = nullptr;
+  Client* bob = nullptr;
+};
+
+TEST_F(UnsureTest, Revoked_AllThatFollowsComesWhenItIsKnown) {
+  LoseAnswers();
+  gateway_.Send(*bob, Presence("unsubscribed", alice_));
+  ASSERT_TRUE(RunUntil([&] { return Seen(*alice, "unsubscribed") == 1; }));
   Settle();
-  alice.inbox.clear();
+  EXPECT_EQ(roster_.answers_lost, 0);
+  EXPECT_EQ(Seen(*alice, "unavailable"), 1u);
+  ASSERT_EQ(Pushes(*bob).size(), 1u);
+  EXPECT_THAT(Pushes(*bob)[0].payload(), HasSubstr("subscription=\"to\""));
+  EXPECT_EQ(Seen(*bob, "error"), 0u);
+}
+
+TEST_F(UnsureTest, Revoked_WhoIsOutOfTheRosterIsShownNothingMeanwhile) {
+  roster_.answers_lost = 1'000;
+  gateway_.Send(*bob, Presence("unsubscribed", alice_));
+  Settle();
+  ASSERT_FALSE(roster_.rosters[bob_][alice_].from);
+  gateway_.Send(*bob, Presence({}, {}, 7));
+  gateway_.Send(*bob, Message(alice_, "m"));
+  Settle();
+  EXPECT_EQ(Seen(*alice, ""), 0u);
+  // He himself is.
+  EXPECT_TRUE(RunUntil([&] { return Seen(*bob, "") == 1; }));
+  roster_.answers_lost = 0;
+  ASSERT_TRUE(RunUntil([&] { return !alice->MessageIds().empty(); }));
+  EXPECT_EQ(Seen(*alice, ""), 0u);
+  EXPECT_EQ(Seen(*alice, "unavailable"), 1u);
+}
+
+TEST_F(UnsureTest, Granted_SeenWhenItIsKnown) {
+  roster_.rosters[bob_][alice_].from = roster_.rosters[alice_][bob_].to = false;
+  roster_.rosters[bob_][alice_].pending_in = roster_.rosters[alice_][bob_].pending_out = true;
   roster_.answers_lost = 1;
-  gateway_.Send(bob, Presence("subscribed", alice_));
-  EXPECT_TRUE(RunUntil([&] { return Only(alice.inbox, STANZA_KIND_PRESENCE, "subscribed").size() == 1; }));
-  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "").size(), 1u);
+  gateway_.Send(*bob, Presence("subscribed", alice_));
+  ASSERT_TRUE(RunUntil([&] { return Seen(*alice, "subscribed") == 1; }));
+  EXPECT_EQ(Seen(*alice, ""), 1u);
+}
+
+TEST_F(UnsureTest, Removed_ResultPushAndStanzasComeWhenItIsKnown) {
+  LoseAnswers();
+  gateway_.Send(*bob, Removal(alice_));
+  const auto answers = [&] {
+    std::vector<xmpp::Stanza> all = Only(bob->inbox, STANZA_KIND_IQ);
+    std::erase_if(all, [](const xmpp::Stanza& iq) { return iq.id() != "remove"; });
+    return all;
+  };
+  ASSERT_TRUE(RunUntil([&] { return !answers().empty(); }));
+  Settle();
+  ASSERT_EQ(answers().size(), 1u);
+  EXPECT_EQ(answers()[0].type(), "result");
+  ASSERT_EQ(Pushes(*bob).size(), 1u);
+  EXPECT_THAT(Pushes(*bob)[0].payload(), HasSubstr("subscription=\"remove\""));
+  EXPECT_EQ(Seen(*alice, "unsubscribe"), 1u);
+  EXPECT_EQ(Seen(*alice, "unsubscribed"), 1u);
+  EXPECT_EQ(Seen(*alice, "unavailable"), 1u);
+}
+
+TEST_F(UnsureTest, Named_ResultWhenItIsKnown) {
+  roster_.answers_lost = 1;
+  gateway_.Send(*bob, Change("name", [&](xmpp::Element& item) {
+    item.SetAttr("jid", alice_).SetAttr("name", "Ally");
+  }));
+  ASSERT_TRUE(RunUntil([&] { return Only(bob->inbox, STANZA_KIND_IQ, "result").size() == 1; }));
+  ASSERT_EQ(Pushes(*bob).size(), 1u);
+  EXPECT_THAT(Pushes(*bob)[0].payload(), HasSubstr("Ally"));
+  EXPECT_THAT(Only(bob->inbox, STANZA_KIND_IQ, "error"), IsEmpty());
+}
+
+TEST_F(UnsureTest, TheSessionIsOverMeanwhile_TheContactHearsAllTheSame) {
+  roster_.answers_lost = 1'000;
+  gateway_.Send(*bob, Removal(alice_));
+  Settle();
+  gateway_.End(*bob, session::v1::END_REASON_CLOSED);
+  Settle();
+  roster_.answers_lost = 0;
+  ASSERT_TRUE(RunUntil([&] { return Seen(*alice, "unsubscribed") == 1; }));
+  EXPECT_EQ(Seen(*alice, "unsubscribe"), 1u);
+}
+
+TEST_F(UnsureTest, TheOwnerDiesMeanwhile_ItsHeirFindsOut) {
+  roster_.answers_lost = 1'000;
+  gateway_.Send(*bob, Presence("unsubscribed", alice_));
+  Settle();
+  Kill(1);
+  for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 0);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(2) && IsLive(3); }));
+  roster_.answers_lost = 0;
+  ASSERT_TRUE(RunUntil([&] { return Seen(*alice, "unsubscribed") == 1; }));
+  EXPECT_TRUE(RunUntil([&] { return Seen(*alice, "unavailable") == 1; }));
+}
+
+// Somebody else may have been answered, and the answer forgotten.
+TEST_F(UnsureTest, WhoHasStoodStillDoesNotAskWhileItsShardIsPerhapsAnothers) {
+  roster_.answers_lost = 1'000;
+  const std::string carol = UserIn(1);
+  gateway_.Send(*bob, Presence("unsubscribed", alice_));
+  gateway_.Send(*alice, Presence("subscribe", carol));
+  Settle();
+  const auto asked_for = [&](const std::string& user) { return roster_.outbound_asked[user]; };
+  Shard& shard = *node(1).domain.shards().Shared(2);
+  shard.suspended = true;
+  const int before = asked_for(bob_);
+  EXPECT_TRUE(RunUntil([&] { return asked_for(alice_) >= 4; }));
+  EXPECT_EQ(asked_for(bob_), before);
+  shard.suspended = false;
+  roster_.answers_lost = 0;
+  EXPECT_TRUE(RunUntil([&] { return Seen(*alice, "unsubscribed") == 1; }));
+}
+
+// Whatever is wrong with the service: only what it refuses is not asked again.
+TEST_F(UnsureTest, AnyOtherError_AskedAgain) {
+  const std::string carol_name = UserIn(1);
+  Client& carol = SignIn(gateway_, carol_name, "c");
+  roster_.failures = {absl::InternalError("a bug"), absl::UnknownError("?")};
+  gateway_.Send(carol, Presence("subscribe", bob_));
+  ASSERT_TRUE(RunUntil([&] { return Seen(*bob, "subscribe") == 1; }));
+  bob->inbox.clear();
+  gateway_.Send(carol, Presence("unsubscribe", bob_));
+  Settle();
+  log_.held = true;
+  gateway_.Send(carol, Presence("subscribe", bob_));
+  Settle();
+  log_.Flush();  // her own shard has it
+  Settle();
+  roster_.failures = {absl::InternalError("a bug"), absl::PermissionDeniedError("who?")};  // bob's
+  log_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return Seen(*bob, "subscribe") == 1; }));
+  EXPECT_EQ(Seen(carol, "error"), 0u);
+}
+
+TEST_F(UnsureTest, Refused_ToldAtOnce_AndAskedNoMore) {
+  const std::string carol = UserIn(1);
+  roster_.failures = {absl::ResourceExhaustedError("the roster is full")};
+  gateway_.Send(*bob, Presence("subscribe", carol));
+  Settle();
+  ASSERT_EQ(Seen(*bob, "error"), 1u);
+  roster_.failures = {absl::InvalidArgumentError("too long")};
+  gateway_.Send(*bob, Change("name", [&](xmpp::Element& item) { item.SetAttr("jid", carol); }));
+  Settle();
+  EXPECT_EQ(Only(bob->inbox, STANZA_KIND_IQ, "error").size(), 1u);
+  Elapse(std::chrono::seconds(5));
+  EXPECT_FALSE(roster_.rosters[bob_].contains(carol));
+}
+
+TEST_F(UnsureTest, RosterAwayForLong_WhatCannotWaitAnyMoreIsRefused_AndOthersGoOn) {
+  roster_.down = true;
+  const auto nth = [](std::size_t n) { return "n" + std::to_string(n) + "@localhost"; };
+  for (std::size_t i = 0; i < RecordOrder::kMaxSending + 10; ++i)
+    gateway_.Send(*bob, Presence("subscribe", nth(i)));
+  Settle();
+  // That many at once are no error yet.
+  EXPECT_EQ(Seen(*bob, "error"), 0u);
+  clock_.Advance(std::chrono::seconds(2));
+  const std::size_t records = log_.Records(2).size();
+  gateway_.Send(*bob, Presence("subscribe", nth(1'000)));
+  gateway_.Send(*bob, Message(nth(0), "behind the first"));
+  gateway_.Send(*bob, Change("name", [&](xmpp::Element& item) { item.SetAttr("jid", alice_); }));
+  gateway_.Send(*bob, Message(alice_, "hello"));
+  Settle();
+  EXPECT_EQ(Seen(*bob, "error"), 1u);
+  ASSERT_EQ(Only(bob->inbox, common::v1::STANZA_KIND_MESSAGE, "error").size(), 1u);
+  EXPECT_THAT(Only(bob->inbox, common::v1::STANZA_KIND_MESSAGE, "error")[0].payload(),
+              HasSubstr("resource-constraint"));
+  EXPECT_EQ(Only(bob->inbox, STANZA_KIND_IQ, "error").size(), 1u);
+  EXPECT_EQ(alice->MessageIds(), std::vector<std::string>{"hello"});
+  EXPECT_EQ(bob->confirmed, bob->sent);
+  // Nothing of that is in his log but the copy of what went out.
+  EXPECT_EQ(log_.Records(2).size(), records + 1);
+  roster_.down = false;
+  EXPECT_TRUE(RunUntil([&] { return roster_.rosters[bob_][nth(0)].pending_out; }));
 }
 
 // ---- the owner dies between the roster's change and what follows from it -------

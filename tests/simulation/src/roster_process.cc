@@ -6,6 +6,7 @@
 #include "domain/roster_keeper.h"
 #include "environment.h"
 #include "memory_roster_store.h"
+#include "rookery/base/clock.h"
 #include "rookery/routing/registry.h"
 
 namespace rookery::simulation {
@@ -20,6 +21,7 @@ constexpr seconds kStatementTimeout{5};
 
 class MemoryRosterDatabase final : public RosterDatabase {
  public:
+  MemoryRosterDatabase() { rows.now_ms = UnixMillis; }
   void Befriend(const std::string& a, const std::string& b) override {
     Add(a, b);
     Add(b, a);
@@ -85,8 +87,8 @@ class RemoteStore final : public RosterStore {
   Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) override {
     return Ask<absl::Status>([=](RosterStore& rows) { return rows.SaveBlockList(owner, change); });
   }
-  Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override {
-    return Ask<absl::Status>([=](RosterStore& rows) { return rows.RemoveAll(owner, request_id, response); });
+  Task<absl::Status> RemoveAll(std::string owner, Removal removal) override {
+    return Ask<absl::Status>([=](RosterStore& rows) { return rows.RemoveAll(owner, removal); });
   }
   Task<absl::Status> ForgetOldAnswers() override {
     return Ask<absl::Status>([](RosterStore& rows) { return rows.ForgetOldAnswers(); });

@@ -40,8 +40,16 @@ std::vector<std::string> Split(std::string_view joined) {
   "WHERE owner = $1), 0) AS version, EXISTS (SELECT 1 FROM block_lists WHERE owner = $1 AND "   \
   "jids <> '{}') AS blocks) AS v LEFT JOIN (" contacts ") AS i ON true ORDER BY i.jid"
 
-// The parameters that every change has: $1 owner, $2 the contact, $3 by how much the version
-// rises, $4 to $7 what the roster gains, $8 and $9 the request and its answer.
+// The database's clock in ms since 1970.
+#define ROOKERY_MS_OF(time) "(extract(epoch FROM " time ") * 1000)::bigint"
+
+// Whether it is not too late for a change: a row or none. $2 is until when it may be made, in ms.
+#define ROOKERY_FRESH \
+  "fresh AS MATERIALIZED (SELECT 1 WHERE " ROOKERY_MS_OF("clock_timestamp()") " <= $2::bigint)"
+#define ROOKERY_IS_FRESH "EXISTS (SELECT 1 FROM fresh)"
+
+// The parameters that every change of a contact has: $1 owner, $2 of ROOKERY_FRESH, $3 the contact, $4 by how
+// much the version rises, $5 to $8 what the roster gains, $9 and $10 the request and its answer.
 
 // Room for one more answer.
 #define ROOKERY_PRUNE                                                                                  \
@@ -51,17 +59,17 @@ std::vector<std::string> Split(std::string_view joined) {
 
 // What follows from a change named `changed`, if it has a row: the version and the totals (a
 // roster's first version is the time, in ms), and the answer.
-#define ROOKERY_FOLLOWS                                                                                  \
+#define ROOKERY_FOLLOWS \
   ", bump AS (INSERT INTO roster_versions (owner, version, items, item_bytes, requests, request_bytes) " \
-  "SELECT $1::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $4::bigint, $5::bigint, "    \
-  "$6::bigint, $7::bigint FROM changed "                                                                 \
-  "ON CONFLICT (owner) DO UPDATE SET version = roster_versions.version + $3::int, "                      \
-  "items = roster_versions.items + $4::bigint, item_bytes = roster_versions.item_bytes + $5::bigint, "   \
-  "requests = roster_versions.requests + $6::bigint, "                                                   \
-  "request_bytes = roster_versions.request_bytes + $7::bigint RETURNING version), " ROOKERY_PRUNE        \
+  "SELECT $1::text, " ROOKERY_MS_OF("clock_timestamp()") ", $5::bigint, $6::bigint, "                    \
+  "$7::bigint, $8::bigint FROM changed "                                                                 \
+  "ON CONFLICT (owner) DO UPDATE SET version = roster_versions.version + $4::int, "                      \
+  "items = roster_versions.items + $5::bigint, item_bytes = roster_versions.item_bytes + $6::bigint, "   \
+  "requests = roster_versions.requests + $7::bigint, "                                                   \
+  "request_bytes = roster_versions.request_bytes + $8::bigint RETURNING version), " ROOKERY_PRUNE        \
   ", kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "                        \
-  "SELECT $1::text, $8::text, $9::bytea, version FROM bump WHERE $8::text <> '') "                       \
-  "SELECT version FROM bump"
+  "SELECT $1::text, $9::text, $10::bytea, version FROM bump WHERE $9::text <> '') "                       \
+  "SELECT " ROOKERY_IS_FRESH ", (SELECT version FROM bump)"
 
 Contact ReadContact(const pg::Result& rows, std::size_t row, std::size_t first) {
   Contact contact;
@@ -92,16 +100,28 @@ absl::StatusOr<StoredRoster> ReadRoster(const pg::ResultOr& result) {
   return roster;
 }
 
+/// What became of a change whose row says whether it was fresh, and of what it has made.
+absl::Status OutcomeOf(const pg::ResultOr& result) {
+  // The request has been answered, or the contact is there.
+  if (absl::IsAlreadyExists(result.status())) return absl::AbortedError("somebody was quicker");
+  if (!result.ok()) return result.status();
+  if ((*result)->rows() != 1) return absl::InternalError("the outcome of a change is one row");
+  if (!(*result)->Bool(0, 0)) return absl::FailedPreconditionError("it was decided too long ago");
+  if ((*result)->IsNull(0, 1)) return absl::AbortedError("somebody was quicker");
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::uint64_t> VersionOf(const pg::ResultOr& result) {
-  if (!result.ok()) {
-    if (absl::IsAlreadyExists(result.status())) return absl::AbortedError("the contact has changed");
-    return result.status();
-  }
-  if ((*result)->rows() == 0) return absl::AbortedError("the contact has changed");
-  return static_cast<std::uint64_t>((*result)->Int(0, 0));
+  if (absl::Status made = OutcomeOf(result); !made.ok()) return made;
+  return static_cast<std::uint64_t>((*result)->Int(0, 1));
 }
 
 }  // namespace
+
+Param PgRosterStore::LatestFor(std::int64_t read_at_ms) const {
+  // The statement takes its time, too.
+  return Param::Int(read_at_ms + answers_kept_for_.count() / 2);
+}
 
 Task<absl::StatusOr<StoredRoster>> PgRosterStore::Load(std::string owner) {
   std::vector<Param> params{Param::Text(owner)};
@@ -129,7 +149,8 @@ Task<absl::StatusOr<Snapshot>> PgRosterStore::Read(std::string owner, std::strin
   const pg::ResultOr result = co_await pool_.Execute(
       LaneOf(owner),
       "SELECT coalesce(v.items, 0), coalesce(v.item_bytes, 0), coalesce(v.requests, 0), "
-      "coalesce(v.request_bytes, 0), a.response, a.version, i.* FROM (SELECT 1) AS one "
+      "coalesce(v.request_bytes, 0), a.response, a.version, " ROOKERY_MS_OF("now()")
+      ", i.* FROM (SELECT 1) AS one "
       "LEFT JOIN roster_versions AS v ON v.owner = $1 "
       "LEFT JOIN roster_answers AS a ON a.owner = $1 AND a.request_id = $3 "
       "LEFT JOIN (SELECT " ROOKERY_CONTACT_COLUMNS
@@ -141,25 +162,30 @@ Task<absl::StatusOr<Snapshot>> PgRosterStore::Read(std::string owner, std::strin
   Snapshot snapshot;
   snapshot.totals = {rows.Int(0, 0), rows.Int(0, 1), rows.Int(0, 2), rows.Int(0, 3)};
   if (!rows.IsNull(0, 5)) snapshot.answer = {rows.Bytes(0, 4), static_cast<std::uint64_t>(rows.Int(0, 5))};
-  if (!rows.IsNull(0, 6)) snapshot.contact = ReadContact(rows, 0, 6);
+  // Before what else is in the row was looked at.
+  snapshot.read_at_ms = rows.Int(0, 6);
+  if (!rows.IsNull(0, 7)) snapshot.contact = ReadContact(rows, 0, 7);
   co_return snapshot;
 }
 
 Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Apply(std::string owner, Change change) {
   const std::uint64_t lane = LaneOf(owner);
   if (change.kind == Change::Kind::kNone) {
-    std::vector<Param> params{Param::Text(owner), Param::Text(change.request_id),
-                              Param::Bytes(change.response)};
+    std::vector<Param> params{Param::Text(owner), LatestFor(change.read_at_ms),
+                              Param::Text(change.request_id), Param::Bytes(change.response)};
     const pg::ResultOr kept = co_await pool_.Execute(
         lane,
-        "WITH " ROOKERY_PRUNE
-        " INSERT INTO roster_answers (owner, request_id, response, version) VALUES ($1, $2, $3, "
-        "coalesce((SELECT version FROM roster_versions WHERE owner = $1), 0)) RETURNING version",
+        "WITH " ROOKERY_FRESH ", " ROOKERY_PRUNE
+        ", kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "
+        "SELECT $1::text, $3::text, $4::bytea, coalesce((SELECT version FROM roster_versions "
+        "WHERE owner = $1), 0) FROM fresh RETURNING version) "
+        "SELECT " ROOKERY_IS_FRESH ", (SELECT version FROM kept)",
         std::move(params));
     co_return VersionOf(kept);
   }
   const Contact& contact = change.contact;
   std::vector<Param> params{Param::Text(owner),
+                            LatestFor(change.read_at_ms),
                             Param::Text(contact.jid),
                             Param::Int(change.is_visible ? 1 : 0),
                             Param::Int(change.added.items),
@@ -172,8 +198,9 @@ Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Apply(std::string owner, Chan
     params.push_back(Param::Int(contact.revision));
     const pg::ResultOr removed =
         co_await pool_.Execute(lane,
-                               "WITH changed AS (DELETE FROM roster_items WHERE owner = $1 AND jid = $2 AND "
-                               "revision = $10 RETURNING 1)" ROOKERY_FOLLOWS,
+                               "WITH " ROOKERY_FRESH
+                               ", changed AS (DELETE FROM roster_items WHERE owner = $1 AND jid = $3 AND "
+                               "revision = $11 AND " ROOKERY_IS_FRESH " RETURNING 1)" ROOKERY_FOLLOWS,
                                std::move(params));
     co_return VersionOf(removed);
   }
@@ -188,8 +215,10 @@ Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Apply(std::string owner, Chan
   if (contact.revision == 0) {
     const pg::ResultOr inserted = co_await pool_.Execute(
         lane,
-        "WITH changed AS (INSERT INTO roster_items (owner, jid, name, groups, subscription, pending_out, "
-        "pending_in, approved, listed, request) VALUES ($1, $2, $10, $11, $12, $13, $14, $15, $16, $17) "
+        "WITH " ROOKERY_FRESH
+        ", changed AS (INSERT INTO roster_items (owner, jid, name, groups, subscription, pending_out, "
+        "pending_in, approved, listed, request) SELECT $1::text, $3::text, $11::text, $12::text[], "
+        "$13::smallint, $14::boolean, $15::boolean, $16::boolean, $17::boolean, $18::bytea FROM fresh "
         "RETURNING 1)" ROOKERY_FOLLOWS,
         std::move(params));
     co_return VersionOf(inserted);
@@ -197,9 +226,11 @@ Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Apply(std::string owner, Chan
   params.push_back(Param::Int(contact.revision));
   const pg::ResultOr updated = co_await pool_.Execute(
       lane,
-      "WITH changed AS (UPDATE roster_items SET name = $10, groups = $11, subscription = $12, "
-      "pending_out = $13, pending_in = $14, approved = $15, listed = $16, request = $17, "
-      "revision = revision + 1 WHERE owner = $1 AND jid = $2 AND revision = $18 RETURNING 1)" ROOKERY_FOLLOWS,
+      "WITH " ROOKERY_FRESH
+      ", changed AS (UPDATE roster_items SET name = $11, groups = $12, subscription = $13, "
+      "pending_out = $14, pending_in = $15, approved = $16, listed = $17, request = $18, "
+      "revision = revision + 1 WHERE owner = $1 AND jid = $3 AND revision = $19 AND " ROOKERY_IS_FRESH
+      " RETURNING 1)" ROOKERY_FOLLOWS,
       std::move(params));
   co_return VersionOf(updated);
 }
@@ -209,7 +240,8 @@ Task<absl::StatusOr<BlockSnapshot>> PgRosterStore::ReadBlockList(std::string own
   const pg::ResultOr result = co_await pool_.Execute(
       LaneOf(owner),
       "SELECT coalesce(array_to_string(b.jids, chr(31)), ''), coalesce(b.revision, 0), "
-      "a.response, a.version FROM (SELECT 1) AS one "
+      "a.response, a.version, " ROOKERY_MS_OF("now()")
+      " FROM (SELECT 1) AS one "
       "LEFT JOIN block_lists AS b ON b.owner = $1 "
       "LEFT JOIN roster_answers AS a ON a.owner = $1 AND a.request_id = $2",
       std::move(params));
@@ -219,43 +251,46 @@ Task<absl::StatusOr<BlockSnapshot>> PgRosterStore::ReadBlockList(std::string own
   BlockSnapshot snapshot;
   snapshot.list.jids = Split(rows.Text(0, 0));
   snapshot.list.revision = rows.Int(0, 1);
+  snapshot.read_at_ms = rows.Int(0, 4);
   if (!rows.IsNull(0, 3)) snapshot.answer = {rows.Bytes(0, 2), static_cast<std::uint64_t>(rows.Int(0, 3))};
   co_return snapshot;
 }
 
 Task<absl::Status> PgRosterStore::SaveBlockList(std::string owner, BlockChange change) {
-  std::vector<Param> params{Param::Text(owner), Param::TextArray(change.list.jids),
-                            Param::Int(change.list.revision), Param::Text(change.request_id),
+  std::vector<Param> params{Param::Text(owner),
+                            LatestFor(change.read_at_ms),
+                            Param::TextArray(change.list.jids),
+                            Param::Int(change.list.revision),
+                            Param::Text(change.request_id),
                             Param::Bytes(change.response)};
   const pg::ResultOr saved = co_await pool_.Execute(
       LaneOf(owner),
-      "WITH changed AS (INSERT INTO block_lists (owner, jids, revision) "
-      "SELECT $1::text, $2::text[], 1 WHERE $3::bigint = 0 OR EXISTS (SELECT 1 FROM block_lists "
-      "WHERE owner = $1) ON CONFLICT (owner) DO UPDATE SET jids = $2::text[], "
-      "revision = block_lists.revision + 1 WHERE block_lists.revision = $3::bigint RETURNING "
+      "WITH " ROOKERY_FRESH
+      ", changed AS (INSERT INTO block_lists (owner, jids, revision) "
+      "SELECT $1::text, $3::text[], 1 FROM fresh WHERE $4::bigint = 0 OR EXISTS (SELECT 1 FROM block_lists "
+      "WHERE owner = $1) ON CONFLICT (owner) DO UPDATE SET jids = $3::text[], "
+      "revision = block_lists.revision + 1 WHERE block_lists.revision = $4::bigint RETURNING "
       "1), " ROOKERY_PRUNE
       ", kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "
-      "SELECT $1::text, $4::text, $5::bytea, 0 FROM changed WHERE $4::text <> '') "
-      "SELECT 1 FROM changed",
+      "SELECT $1::text, $5::text, $6::bytea, 0 FROM changed WHERE $5::text <> '') "
+      "SELECT " ROOKERY_IS_FRESH ", (SELECT 1 FROM changed)",
       std::move(params));
-  if (absl::IsAlreadyExists(saved.status())) co_return absl::AbortedError("the request has been answered");
-  if (!saved.ok()) co_return saved.status();
-  if ((*saved)->rows() == 0) co_return absl::AbortedError("the list has changed");
-  co_return absl::OkStatus();
+  co_return OutcomeOf(saved);
 }
 
-Task<absl::Status> PgRosterStore::RemoveAll(std::string owner, std::string request_id, std::string response) {
-  std::vector<Param> params{Param::Text(owner), Param::Text(request_id), Param::Bytes(response)};
-  const pg::ResultOr result =
-      co_await pool_.Execute(LaneOf(owner),
-                             "WITH i AS (DELETE FROM roster_items WHERE owner = $1), "
-                             "v AS (DELETE FROM roster_versions WHERE owner = $1), "
-                             "b AS (DELETE FROM block_lists WHERE owner = $1) "
-                             "INSERT INTO roster_answers (owner, request_id, response, version) "
-                             "SELECT $1::text, $2::text, $3::bytea, 0 WHERE $2::text <> ''",
-                             std::move(params));
-  if (absl::IsAlreadyExists(result.status())) co_return absl::AbortedError("the request has been answered");
-  co_return result.status();
+Task<absl::Status> PgRosterStore::RemoveAll(std::string owner, Removal removal) {
+  std::vector<Param> params{Param::Text(owner), LatestFor(removal.read_at_ms),
+                            Param::Text(removal.request_id), Param::Bytes(removal.response)};
+  const pg::ResultOr removed = co_await pool_.Execute(
+      LaneOf(owner),
+      "WITH " ROOKERY_FRESH ", i AS (DELETE FROM roster_items WHERE owner = $1 AND " ROOKERY_IS_FRESH
+      "), v AS (DELETE FROM roster_versions WHERE owner = $1 AND " ROOKERY_IS_FRESH
+      "), b AS (DELETE FROM block_lists WHERE owner = $1 AND " ROOKERY_IS_FRESH
+      "), kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "
+      "SELECT $1::text, $3::text, $4::bytea, 0 FROM fresh WHERE $3::text <> '') "
+      "SELECT " ROOKERY_IS_FRESH ", 1",
+      std::move(params));
+  co_return OutcomeOf(removed);
 }
 
 Task<absl::Status> PgRosterStore::ForgetOldAnswers() {

@@ -12,7 +12,7 @@ namespace rookery::roster {
 class PgRosterStore final : public RosterStore {
  public:
   /// Answers older than `answers_kept_for` are forgotten, and at any time all but the last
-  /// 512 of a user.
+  /// 512 of a user. A change is made within half of `answers_kept_for` or not at all.
   PgRosterStore(pg::Pool& pool, std::chrono::milliseconds answers_kept_for)
       : pool_(pool), answers_kept_for_(answers_kept_for) {}
 
@@ -22,10 +22,14 @@ class PgRosterStore final : public RosterStore {
   Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override;
   Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override;
   Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) override;
-  Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) override;
+  Task<absl::Status> RemoveAll(std::string owner, Removal removal) override;
   Task<absl::Status> ForgetOldAnswers() override;
 
  private:
+  /// Until when a change may be made that rests on what was read then: for less long than the answer of
+  /// somebody who was quicker is kept.
+  pg::Param LatestFor(std::int64_t read_at_ms) const;
+
   pg::Pool& pool_;
   std::chrono::milliseconds answers_kept_for_;
 };

@@ -332,6 +332,7 @@ Task<absl::StatusOr<Response>> RosterKeeper::ChangeContact(Request request, std:
     if (decision->has_push) decision->response.mutable_push();
     if (decision->kind == Change::Kind::kNone && request.request_id().empty()) co_return decision->response;
     change.kind = decision->kind;
+    change.read_at_ms = now->read_at_ms;
     change.contact = decision->after;
     change.is_visible = decision->has_push;
     change.request_id = request.request_id();
@@ -382,14 +383,12 @@ Task<absl::StatusOr<v1::DeleteUserResponse>> RosterKeeper::DeleteUser(v1::Delete
   absl::Status last = absl::AbortedError("the roster keeps changing");
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     v1::DeleteUserResponse response;
-    if (!request.request_id().empty()) {
-      auto now = co_await store_.Read(request.user(), {}, request.request_id());
-      if (!now.ok()) co_return now.status();
-      if (now->answer) {
-        if (!response.ParseFromString(now->answer->response))
-          co_return absl::InternalError("a remembered answer is unreadable");
-        co_return response;
-      }
+    auto now = co_await store_.Read(request.user(), {}, request.request_id());
+    if (!now.ok()) co_return now.status();
+    if (now->answer) {
+      if (!response.ParseFromString(now->answer->response))
+        co_return absl::InternalError("a remembered answer is unreadable");
+      co_return response;
     }
     auto roster = co_await store_.Load(request.user());
     if (!roster.ok()) co_return roster.status();
@@ -401,7 +400,11 @@ Task<absl::StatusOr<v1::DeleteUserResponse>> RosterKeeper::DeleteUser(v1::Delete
       item.set_subscription(ToProto(contact.state));
       item.set_pending_out(contact.state.pending_out);
     }
-    last = co_await store_.RemoveAll(request.user(), request.request_id(), response.SerializeAsString());
+    Removal removal;
+    removal.read_at_ms = now->read_at_ms;
+    removal.request_id = request.request_id();
+    removal.response = response.SerializeAsString();
+    last = co_await store_.RemoveAll(request.user(), std::move(removal));
     if (last.ok()) co_return response;
     if (!absl::IsAborted(last)) break;
   }
@@ -431,6 +434,7 @@ Task<absl::StatusOr<Response>> RosterKeeper::ChangeBlockList(Request request, De
       co_return response;
     }
     BlockChange change;
+    change.read_at_ms = now->read_at_ms;
     change.list = now->list;
     const absl::Status decided = decide(request, change.list, response);
     if (!decided.ok()) co_return decided;
@@ -442,6 +446,7 @@ Task<absl::StatusOr<Response>> RosterKeeper::ChangeBlockList(Request request, De
       last = co_await store_.SaveBlockList(request.user(), std::move(change));
     } else if (!change.request_id.empty()) {
       Change answer;
+      answer.read_at_ms = change.read_at_ms;
       answer.request_id = std::move(change.request_id);
       answer.response = std::move(change.response);
       const auto kept = co_await store_.Apply(request.user(), std::move(answer));

@@ -59,6 +59,8 @@ struct Answer {
 
 /// All that the next change of one contact rests on.
 struct Snapshot {
+  /// When it was read, by the store's clock (ms since 1970).
+  std::int64_t read_at_ms = 0;
   std::optional<Contact> contact;
   Totals totals;
   /// Set when the same request was answered before.
@@ -67,6 +69,8 @@ struct Snapshot {
 
 /// All that the next change of a block list rests on.
 struct BlockSnapshot {
+  /// As in Snapshot.
+  std::int64_t read_at_ms = 0;
   BlockList list;
   /// Set when the same request was answered before.
   std::optional<Answer> answer;
@@ -74,6 +78,8 @@ struct BlockSnapshot {
 
 /// A change of a block list with what is remembered of it, made as one.
 struct BlockChange {
+  /// Of what it rests on.
+  std::int64_t read_at_ms = 0;
   /// As it is to be; its revision is the one that was read.
   BlockList list;
   /// Empty: nothing is remembered.
@@ -90,6 +96,8 @@ struct Change {
     kRemove,  // likewise; only the address and the revision matter
   };
   Kind kind = Kind::kNone;
+  /// Of what it rests on.
+  std::int64_t read_at_ms = 0;
   Contact contact;
   /// Clients see it: the version rises.
   bool is_visible = false;
@@ -101,8 +109,19 @@ struct Change {
   std::string response;
 };
 
+/// The removal of all that is kept of one owner, with what is remembered of it, made as one.
+struct Removal {
+  /// Of what it rests on.
+  std::int64_t read_at_ms = 0;
+  /// Empty: nothing is remembered.
+  std::string request_id;
+  /// A serialised response.
+  std::string response;
+};
+
 /// Rosters. Every method: UNAVAILABLE or DEADLINE_EXCEEDED when the store is away; a
-/// change may then have been made or not.
+/// change may then have been made or not. A change that rests on what was read too long ago is not
+/// made (FAILED_PRECONDITION): its request may have been answered since, and the answer forgotten.
 class RosterStore {
  public:
   virtual ~RosterStore() = default;
@@ -121,7 +140,7 @@ class RosterStore {
   /// ABORTED: somebody was quicker with the list or with the request; read it again.
   virtual Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) = 0;
   /// Everything but the answers. ABORTED: the request has been answered meanwhile.
-  virtual Task<absl::Status> RemoveAll(std::string owner, std::string request_id, std::string response) = 0;
+  virtual Task<absl::Status> RemoveAll(std::string owner, Removal removal) = 0;
   /// Forgets all answers that nobody can ask for again, each user's in a step of its own, with pauses.
   virtual Task<absl::Status> ForgetOldAnswers() = 0;
 };

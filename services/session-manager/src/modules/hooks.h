@@ -44,6 +44,9 @@ struct IqRequest {
   /// kService: of the address.
   std::optional<events::Home> home;
   Cause* cause = nullptr;
+  /// Of what changes something: says that its outcome is in doubt and takes longer to find out, so that no
+  /// stanza to the user waits for it. May be empty.
+  std::function<void()> on_doubt;
 };
 
 /// What a module answers: an empty result, a result with a payload, or an error.

@@ -83,6 +83,9 @@ void IqRouter::OnOutbound(const Sender& sender, PendingRecord& pending) {
     answers_.Refuse(sender, *cause, request->iq, xmpp::ErrorCondition::kServiceUnavailable);
     return;
   }
+  request->on_doubt = [this, shard = request->shard, bare = sender.user.bare, offset = pending.offset] {
+    order_.OnDoubt(*shard, bare, offset);
+  };
   // Another owner may hold other views; what changes nothing and has nobody to be told is not asked.
   if (!sender.session && entry->effect(request->iq) == Hooks::Effect::kNone) return;
   order_.FinishLater(sender.user, pending, "iq.change",

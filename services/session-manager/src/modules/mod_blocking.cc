@@ -2,6 +2,7 @@
 #include "domain/keyed_lock.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/roster/address_set.h"
+#include "domain/roster/ask_roster.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/roster/user_settings.h"
 #include "domain/sessions/outbox.h"
@@ -108,11 +109,14 @@ class BlockingModule final : public Module {
     block.mutable_jids()->Assign(jids.begin(), jids.end());
     block.set_max_addresses(static_cast<std::uint32_t>(settings_.max_blocked_addresses));
     block.set_request_id(RequestIdOf(*request.shard, *request.cause));
-    const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
-    auto blocked = co_await roster_.Block(std::move(block), request.cause->trace_id);
-    if (!blocked.ok()) co_return Failed(request, blocked.status());
+    const auto call = [&] { return roster_.Block(block, request.cause->trace_id); };
+    const auto on_doubt = [&] { OnDoubt(request); };
+    const auto answer = co_await AskRoster<roster::v1::BlockAddressesResponse>(
+        *request.shard, rosters_, request.account, call, on_doubt);
+    const auto& blocked = answer.response;
+    if (!blocked.ok()) co_return IqReply::FromStatus(blocked.status());
     const std::vector<std::string> added(blocked->added().begin(), blocked->added().end());
-    co_await Apply(request, *std::move(*blocked).mutable_settings(), added, /*is_block=*/true);
+    co_await Apply(request, blocked->settings(), added, /*is_block=*/true);
     Push(request, MakeList("block", jids));
     co_return IqReply::Result();
   }
@@ -124,19 +128,22 @@ class BlockingModule final : public Module {
     unblock.set_user(request.account);
     unblock.mutable_jids()->Assign(jids.begin(), jids.end());
     unblock.set_request_id(RequestIdOf(*request.shard, *request.cause));
-    const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
-    auto unblocked = co_await roster_.Unblock(std::move(unblock), request.cause->trace_id);
-    if (!unblocked.ok()) co_return Failed(request, unblocked.status());
+    const auto call = [&] { return roster_.Unblock(unblock, request.cause->trace_id); };
+    const auto on_doubt = [&] { OnDoubt(request); };
+    const auto answer = co_await AskRoster<roster::v1::UnblockAddressesResponse>(
+        *request.shard, rosters_, request.account, call, on_doubt);
+    const auto& unblocked = answer.response;
+    if (!unblocked.ok()) co_return IqReply::FromStatus(unblocked.status());
     const std::vector<std::string> removed(unblocked->removed().begin(), unblocked->removed().end());
-    co_await Apply(request, *std::move(*unblocked).mutable_settings(), removed, /*is_block=*/false);
+    co_await Apply(request, unblocked->settings(), removed, /*is_block=*/false);
     Push(request, MakeList("unblock", jids));
     co_return IqReply::Result();
   }
 
-  /// The change may have been made all the same: what is known of the list is in doubt.
-  IqReply Failed(const IqRequest& request, const absl::Status& status) {
+  /// The change may have been made or not.
+  void OnDoubt(const IqRequest& request) {
     if (User* user = request.shard->FindUser(request.account)) user_settings_.Doubt(*user);
-    return IqReply::FromStatus(status);
+    if (request.on_doubt) request.on_doubt();
   }
 
   /// The new list is in force; those whom the change makes blind, or see again, are told.

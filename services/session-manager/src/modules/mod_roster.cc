@@ -2,6 +2,7 @@
 #include <set>
 
 #include "domain/keyed_lock.h"
+#include "domain/roster/ask_roster.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/sessions/outbox.h"
 #include "domain/settings.h"
@@ -85,8 +86,11 @@ class RosterModule final : public Module {
       remove.set_user(request.account);
       remove.set_jid(contact);
       remove.set_request_id(RequestIdOf(*request.shard, *request.cause));
-      const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
-      auto removed = co_await roster_.RemoveItem(std::move(remove), request.cause->trace_id);
+      const auto call = [&] { return roster_.RemoveItem(remove, request.cause->trace_id); };
+      const auto on_doubt = [&] { OnDoubt(request); };
+      const auto answer = co_await AskRoster<roster::v1::RemoveRosterItemResponse>(
+          *request.shard, rosters_, request.account, call, on_doubt);
+      const auto& removed = answer.response;
       if (absl::IsNotFound(removed.status())) co_return IqReply::Error(ErrorCondition::kItemNotFound);
       if (!removed.ok()) co_return IqReply::FromStatus(removed.status());
       subscriptions_.OnItemRemoved(request.shard->GetUser(request.account), *request.cause, contact,
@@ -118,13 +122,22 @@ class RosterModule final : public Module {
         co_return IqReply::Error(ErrorCondition::kNotAcceptable, "the groups' names are too long");
       set.add_groups(std::move(group));
     }
-    const KeyedLock::Hold turn = co_await rosters_.Take(request.account);
-    auto stored = co_await roster_.SetItem(std::move(set), request.cause->trace_id);
+    const auto call = [&] { return roster_.SetItem(set, request.cause->trace_id); };
+    const auto on_doubt = [&] { OnDoubt(request); };
+    const auto answer = co_await AskRoster<roster::v1::SetRosterItemResponse>(
+        *request.shard, rosters_, request.account, call, on_doubt);
+    const auto& stored = answer.response;
     if (absl::IsResourceExhausted(stored.status()))
       co_return IqReply::Error(ErrorCondition::kNotAllowed, std::string(Message(stored.status())));
     if (!stored.ok()) co_return IqReply::FromStatus(stored.status());
     subscriptions_.Push(request.shard->GetUser(request.account), stored->push());
     co_return IqReply::Result();
+  }
+
+  /// The change may have been made or not.
+  static void OnDoubt(const IqRequest& request) {
+    ForgetContacts(*request.shard, request.account);
+    if (request.on_doubt) request.on_doubt();
   }
 
   const Settings& settings_;

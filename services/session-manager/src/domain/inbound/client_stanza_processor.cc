@@ -29,6 +29,17 @@ namespace rookery::session_manager {
 
 using xmpp::ErrorCondition;
 
+namespace {
+
+/// Its sender is told when it cannot be taken.
+bool HasToBeAnswered(const xmpp::Stanza& stanza) {
+  if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE) return IsSubscription(stanza.type());
+  return stanza.type() != "error" &&
+         (stanza.kind() == common::v1::STANZA_KIND_MESSAGE || stanza.type() != "result");
+}
+
+}  // namespace
+
 // ---- order --------------------------------------------------------------------
 
 Errand ClientStanzaProcessor::ErrandOf(const Session& session, const xmpp::Stanza& stanza) const {
@@ -159,6 +170,13 @@ void ClientStanzaProcessor::Drain(const std::shared_ptr<Session>& session) {
 void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, std::string_view address,
                                            xmpp::Stanza& stanza) {
   User& user = sender.user;
+  // Sent again, it may be in the log.
+  const bool is_new = sender.session && cause.count > sender.session->resent_up_to;
+  if (is_new && HasToBeAnswered(stanza) && RecordOrder::IsClogged(user, clock_.Now())) {
+    answers_.Refuse(sender, cause, stanza, ErrorCondition::kResourceConstraint,
+                    "too much waits for a roster");
+    return;
+  }
   if (!user.outbound)
     user.outbound =
         std::make_unique<std::unordered_map<std::string, OutboundRoute, StringHash, std::equal_to<>>>();

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "rookery/base/clock.h"
+
 namespace rookery::session_manager {
 
 struct PendingRecord;
@@ -40,17 +42,22 @@ struct Backlog {
     std::uint64_t id = 0;
     RecordKey key;
     std::int64_t offset = -1;
+    SteadyTime read_at = SteadyTime::min();
     /// Set while it waits for an earlier entry.
     std::shared_ptr<PendingRecord> record;
     bool begun = false;
     /// The sessions' states say that newer records may have been given before this one.
     bool is_noted = false;
+    /// A change of which the roster service has not said what became of it.
+    bool is_in_doubt = false;
   };
   std::deque<Entry> entries;
   /// Beyond kMaxEntries, in strict order.
   std::deque<std::shared_ptr<PendingRecord>> overflow;
   /// Of the records that wait.
   std::size_t bytes = 0;
+  /// Entries that are in doubt.
+  int doubts = 0;
   std::uint64_t last_id = 0;
   bool is_draining = false;
 };

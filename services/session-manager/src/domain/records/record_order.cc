@@ -45,10 +45,10 @@ RecordKey KeyOf(const events::v1::UserRecord& record, RecordClass own_request) {
   return key;
 }
 
-bool MustWait(const RecordKey& later, const RecordKey& earlier) {
+bool MustWait(const RecordKey& later, const RecordKey& earlier, bool is_in_doubt) {
   if (later.record_class == RecordClass::kRemoval) return earlier.record_class != RecordClass::kSessionEnd;
   if (earlier.record_class == RecordClass::kRemoval) return false;
-  if (earlier.record_class == RecordClass::kSettingsRequest) return true;
+  if (earlier.record_class == RecordClass::kSettingsRequest && !is_in_doubt) return true;
   if (later.record_class == RecordClass::kSessionEnd && earlier.is_recovering) return true;
   if (later.is_outbound != earlier.is_outbound) return false;
   for (const RecordKey* key : {&later, &earlier})
@@ -69,6 +69,23 @@ bool RecordOrder::IsSending(const User& user, std::string_view address) {
   return !user.backlog->overflow.empty() ||
          std::any_of(user.backlog->entries.begin(), user.backlog->entries.end(),
                      [&](const Entry& entry) { return entry.key.is_outbound && entry.key.peer == address; });
+}
+
+bool RecordOrder::IsClogged(const User& user, SteadyTime now) {
+  if (!user.backlog) return false;
+  const auto is_outbound = [](const Entry& entry) { return entry.key.is_outbound; };
+  const std::deque<Entry>& entries = user.backlog->entries;
+  const auto oldest = std::find_if(entries.begin(), entries.end(), is_outbound);
+  if (oldest == entries.end() || now - oldest->read_at < kSendingPatience) return false;
+  return user.backlog->bytes > kMaxBytes || std::count_if(oldest, entries.end(), is_outbound) >= kMaxSending;
+}
+
+void RecordOrder::OnDoubt(Shard& shard, const std::string& bare, std::int64_t offset) {
+  const User* const user = shard.FindUser(bare);
+  if (user == nullptr || !user->backlog) return;
+  for (Entry& entry : user->backlog->entries)
+    if (entry.offset == offset && !std::exchange(entry.is_in_doubt, true)) ++user->backlog->doubts;
+  Drain(shard, bare);
 }
 
 RecordKey RecordOrder::KeyFor(const PendingRecord& pending) const {
@@ -96,7 +113,7 @@ bool RecordOrder::HasToWait(User& user, const RecordKey& key) const {
   if (!user.backlog) return false;
   return user.backlog->entries.size() >= kMaxEntries || !user.backlog->overflow.empty() ||
          std::any_of(user.backlog->entries.begin(), user.backlog->entries.end(),
-                     [&](const Entry& entry) { return MustWait(key, entry.key); });
+                     [&](const Entry& entry) { return MustWait(key, entry.key, user.backlog->doubts > 0); });
 }
 
 RecordOrder::Verdict RecordOrder::Admit(User& user, const std::shared_ptr<PendingRecord>& record,
@@ -119,7 +136,7 @@ RecordOrder::Verdict RecordOrder::Admit(User& user, const std::shared_ptr<Pendin
   if (backlog.entries.size() >= kMaxEntries || !backlog.overflow.empty()) {
     backlog.overflow.push_back(record);
   } else {
-    backlog.entries.push_back({++backlog.last_id, std::move(key), record->offset, record});
+    backlog.entries.push_back({++backlog.last_id, std::move(key), record->offset, record->read_at, record});
   }
   return Verdict::kLater;
 }
@@ -132,7 +149,7 @@ void RecordOrder::FinishLater(User& user, PendingRecord& record, const char* nam
     // What comes after it may be finished before it, and it before what is there already.
     NotePassing(outbox_, user);
     id = ++backlog.last_id;
-    backlog.entries.push_back({id, KeyFor(record), record.offset, nullptr, /*begun=*/true});
+    backlog.entries.push_back({id, KeyFor(record), record.offset, record.read_at, nullptr, /*begun=*/true});
   } else {
     const auto entry = std::find_if(backlog.entries.begin(), backlog.entries.end(),
                                     [&](const Entry& other) { return other.id == id; });
@@ -166,6 +183,7 @@ void RecordOrder::Finish(Shard& shard, const std::string& bare, std::uint64_t id
       std::find_if(entries.begin(), entries.end(), [&](const Entry& other) { return other.id == id; });
   if (entry == entries.end()) return;
   if (entry->is_noted) Release(*user, entry->offset);
+  if (entry->is_in_doubt) --user->backlog->doubts;
   entries.erase(entry);
   Drain(shard, bare);
 }
@@ -188,13 +206,16 @@ void RecordOrder::Drain(Shard& shard, const std::string& bare) {
     while (!backlog.overflow.empty() && backlog.entries.size() < kMaxEntries) {
       std::shared_ptr<PendingRecord> record = std::move(backlog.overflow.front());
       backlog.overflow.pop_front();
+      RecordKey key = KeyFor(*record);
       const std::int64_t offset = record->offset;
-      backlog.entries.push_back({++backlog.last_id, KeyFor(*record), offset, std::move(record)});
+      const SteadyTime read_at = record->read_at;
+      backlog.entries.push_back({++backlog.last_id, std::move(key), offset, read_at, std::move(record)});
     }
     for (auto entry = backlog.entries.begin(); entry != backlog.entries.end(); ++entry) {
       if (entry->begun || !is_known) continue;
-      if (std::any_of(backlog.entries.begin(), entry,
-                      [&](const Entry& earlier) { return MustWait(entry->key, earlier.key); }))
+      if (std::any_of(backlog.entries.begin(), entry, [&](const Entry& earlier) {
+            return MustWait(entry->key, earlier.key, backlog.doubts > 0);
+          }))
         continue;
       goes_on = true;
       entry->begun = true;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -9,6 +11,7 @@
 
 #include "domain/roster/user_settings.h"
 #include "domain/sessions/user.h"
+#include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
@@ -25,11 +28,12 @@ RecordKey KeyOf(const events::v1::UserRecord& record, RecordClass own_request);
 /// 1. for one of the same sender, so that their order stays;
 /// 2. not for the answer to a request, unless it is another request, whose answer comes second;
 /// 3. what goes out waits for the user's own requests, and they for what went out before;
-/// 4. everything, for a change of the user's settings;
+/// 4. everything, for a change of the user's settings, unless `is_in_doubt`: a change of the user's own
+///    has an unknown outcome, so that it may take long;
 /// 5. the end of a session, for what it may have been sent by an earlier owner: only the session tells;
 /// 6. the removal of the account, for all but ends of sessions; for it nothing waits, since what comes later
 ///    is not the account's.
-bool MustWait(const RecordKey& later, const RecordKey& earlier);
+bool MustWait(const RecordKey& later, const RecordKey& earlier, bool is_in_doubt = false);
 
 /// The order in which the records of a user are applied. Most are applied as they are read and never
 /// come here. One whose application takes time (a subscription that the roster must store) holds
@@ -44,6 +48,9 @@ class RecordOrder final : public SettingsKeeper::Listener {
   static constexpr std::size_t kMaxRecoveredBytes = 8 * kMaxBytes;
   /// Of others' questions to one account: more at a time are a flood.
   static constexpr std::ptrdiff_t kMaxQueries = 64;
+  /// Of what a user's clients have sent and a roster does not answer for longer than that.
+  static constexpr std::ptrdiff_t kMaxSending = 16;
+  static constexpr std::chrono::milliseconds kSendingPatience{1'500};
 
   /// Applies the records that had to wait.
   class Applier {
@@ -81,6 +88,12 @@ class RecordOrder final : public SettingsKeeper::Listener {
   void FinishLater(User& user, PendingRecord& record, const char* name, std::function<Task<void>()> work);
   /// Whether a stanza of the user's client to `address` is not finished.
   static bool IsSending(const User& user, std::string_view address);
+  /// Whether the user's clients may send no more that goes through the log of their shard: what they have
+  /// sent is not finished for more than kSendingPatience, and it is kMaxSending records, or kMaxBytes wait.
+  static bool IsClogged(const User& user, SteadyTime now);
+  /// The roster service has not said what became of a change that the user's client has asked for, the record
+  /// `offset`, and is asked again.
+  void OnDoubt(Shard& shard, const std::string& bare, std::int64_t offset);
   /// Records of the user may have waited for that.
   void OnSettingsKnown(Shard& shard, const std::string& bare) override { Drain(shard, bare); }
 

@@ -17,13 +17,13 @@
 #include "domain/records/record_order.h"
 #include "domain/records/shards.h"
 #include "domain/records/users.h"
+#include "domain/roster/ask_roster.h"
 #include "domain/sessions/link_actions.h"
 #include "domain/sessions/outbox.h"
 #include "domain/sessions/session_table.h"
 #include "domain/settings.h"
 #include "ports/account_store.h"
 #include "ports/roster.h"
-#include "rookery/base/deadline.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
@@ -36,8 +36,6 @@ using roster::v1::SubscriptionAction;
 
 namespace {
 
-/// A call for a sender is not begun again after so long: what they send to the same contact waits.
-constexpr std::chrono::milliseconds kOutboundPatience{1'500};
 /// Contacts of whom a session has missed something; beyond that they are not named.
 constexpr int kMaxMissed = 256;
 constexpr std::size_t kMaxMissedBytes = 16 * 1024;
@@ -78,11 +76,6 @@ std::string_view NameOf(roster::v1::Subscription subscription) {
 }
 
 bool HasFrom(roster::v1::Subscription subscription) { return ContactState{subscription}.from(); }
-
-bool IsRosterAway(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsAborted(status) ||
-         absl::IsCancelled(status);
-}
 
 }  // namespace
 
@@ -256,29 +249,19 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::
   request.set_action(ActionOf(presence.type()));
   request.set_max_items(static_cast<std::uint32_t>(settings_.max_roster_items));
   request.set_request_id(RequestIdOf(*shard, cause));
-  const Deadline deadline = Deadline::After(kOutboundPatience);
-  absl::Status failure;
-  // A failed call may have made the change: asked again under the same name, it answers.
-  for (runtime::Backoff backoff(kBackendRetries);;) {
-    {
-      const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      const auto response = co_await roster_.Outbound(request, cause.trace_id);
-      if (response.ok()) {
-        FinishOutbound(*shard, bare, cause, std::move(presence), *response);
-        co_return;
-      }
-      failure = response.status();
-    }
-    if (!IsRosterAway(failure)) break;
-    const bool is_in_time = co_await backoff.Wait(deadline);
-    if (!is_in_time) break;
+  const auto call = [&] { return roster_.Outbound(request, cause.trace_id); };
+  const auto on_doubt = [&] {
+    ForgetContacts(*shard, bare);
+    order_.OnDoubt(*shard, bare, cause.offset);
+  };
+  const auto answer = co_await AskRoster<roster::v1::ProcessOutboundSubscriptionResponse>(
+      *shard, rosters_, bare, call, on_doubt);
+  if (answer.response.ok()) {
+    FinishOutbound(*shard, bare, cause, std::move(presence), *answer.response);
+  } else if (User* const user = shard->FindUser(bare)) {
+    const absl::Status& refusal = answer.response.status();
+    answers_.Refuse({*user, session}, cause, presence, xmpp::ConditionOf(refusal), Message(refusal));
   }
-  User* user = shard->FindUser(bare);
-  if (user == nullptr) co_return;
-  answers_.Refuse(
-      {*user, session}, cause, presence,
-      IsRosterAway(failure) ? xmpp::ErrorCondition::kResourceConstraint : xmpp::ConditionOf(failure),
-      Message(failure));
 }
 
 void SubscriptionHandler::FinishOutbound(Shard& shard, const std::string& bare, Cause& cause,
@@ -337,22 +320,14 @@ Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Subscriptio
 
 Task<void> SubscriptionHandler::InboundTask(std::shared_ptr<Shard> shard, std::string bare, Cause cause,
                                             xmpp::Stanza presence) {
-  // The sender has been told that it is accepted: it must not be lost.
-  for (runtime::Backoff backoff(kBackendRetries);;) {
-    {
-      // Not while it pauses: others of the user go on.
-      const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      const auto response = co_await TryInbound(*shard, bare, cause, presence);
-      if (response.ok()) {
-        FinishInbound(*shard, bare, cause, presence, *response);
-        co_return;
-      }
-      if (!IsRosterAway(response.status())) {
-        telemetry::LogWarn("subscription.refused", {{"error", Message(response.status())}});
-        co_return;
-      }
-    }
-    co_await backoff.Wait();
+  const auto call = [&] { return TryInbound(*shard, bare, cause, presence); };
+  const auto on_doubt = [&] { ForgetContacts(*shard, bare); };
+  const auto answer = co_await AskRoster<roster::v1::ProcessInboundSubscriptionResponse>(
+      *shard, rosters_, bare, call, on_doubt);
+  if (answer.response.ok()) {
+    FinishInbound(*shard, bare, cause, presence, *answer.response);
+  } else {
+    telemetry::LogWarn("subscription.refused", {{"error", Message(answer.response.status())}});
   }
 }
 
