@@ -531,10 +531,19 @@ TYPED_TEST_P(KeeperScenarios, Repeated_TheContactAsItIsNow) {
   EXPECT_EQ(this->Item().name(), "R2");
 }
 
-TYPED_TEST_P(KeeperScenarios, Repeated_EachUsersOwnAndFailuresNot) {
+TYPED_TEST_P(KeeperScenarios, Repeated_RefusedAgain) {
   this->id_ = "1";
-  EXPECT_EQ(this->Remove(this->kContact).status().code(), absl::StatusCode::kNotFound);
+  const absl::Status refused = this->Remove(this->kContact).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kNotFound);
+  this->id_ = "2";
   ASSERT_TRUE(this->Set(this->kContact, "R").ok());
+  // A call that was given up, and comes late.
+  this->id_ = "1";
+  EXPECT_EQ(this->Remove(this->kContact).status(), refused);
+  EXPECT_EQ(this->Item().name(), "R");
+}
+
+TYPED_TEST_P(KeeperScenarios, Repeated_EachUsersOwn) {
   this->id_ = "2";
   ASSERT_TRUE(this->Set("a@b", "A").ok());
   v1::SetRosterItemRequest request;
@@ -657,8 +666,8 @@ REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, OneContact
                             WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
                             RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing, LongTexts,
                             LongRequests, TotalsFollow, Repeated_TheSameAnswerOnce, Repeated_DeletedUser,
-                            Repeated_WithoutAChange, Repeated_TheContactAsItIsNow,
-                            Repeated_EachUsersOwnAndFailuresNot, NoSuchAction, Blocked_InOrder_EachOnce,
+                            Repeated_WithoutAChange, Repeated_TheContactAsItIsNow, Repeated_RefusedAgain,
+                            Repeated_EachUsersOwn, NoSuchAction, Blocked_InOrder_EachOnce,
                             Unblocked_SomeOrAll, BlockList_Bounds, BlockList_Repeated_TheSameAnswerOnce,
                             BlockList_ComesWithTheRosterWhenAskedFor, BlockList_GoesWithTheUser);
 
