@@ -98,10 +98,21 @@ void RosterLedger::LoggedForUsers(std::int32_t partition, std::int64_t offset, s
 
 void RosterLedger::Say(const std::string& from, const std::string& to, std::string type) {
   const Pair sight = SightOf(from, to, type);
-  const Words& other = words_[{to, from}];
-  for (std::size_t i = other.heard.size(); i < other.said.size(); ++i)
-    if (SightOf(to, from, other.said[i]) == sight) crossed_.insert(sight);
-  words_[{from, to}].said.push_back(std::move(type));
+  const Words& other = words_[{to, from, sight.first}];
+  if (other.heard.size() < other.said.size()) crossed_.insert(sight);
+  words_[{from, to, sight.first}].said.push_back(std::move(type));
+}
+
+void RosterLedger::RefusedForUsers(std::string_view value) {
+  events::v1::UserRecord record;
+  if (!record.ParseFromArray(value.data(), static_cast<int>(value.size())) || !record.has_delivery()) return;
+  const xmpp::Stanza& stanza = record.delivery().stanza();
+  if (stanza.kind() != common::v1::STANZA_KIND_PRESENCE || stanza.type().find("subscribe") == std::string::npos) return;
+  const std::string from(xmpp::BareOf(stanza.from()));
+  const std::string to(xmpp::BareOf(stanza.to()));
+  refused_.insert({from, to});
+  // What is said after it comes before it.
+  crossed_.insert(SightOf(from, to, stanza.type()));
 }
 
 void RosterLedger::Applied(const RosterDatabase::Applied& applied) {
@@ -116,7 +127,8 @@ void RosterLedger::Applied(const RosterDatabase::Applied& applied) {
   const Pair item{applied.owner, applied.jid};
   world_.Note("postgres", "roster-applied", absl::StrCat("#", record.id, " ", record.type, ": ", applied.owner, " ", applied.jid));
   if (record.is_inbound) {
-    words_[{record.from, applied.owner}].heard.push_back(record.type);
+    const Pair sight = SightOf(record.from, applied.owner, record.type);
+    words_[{record.from, applied.owner, sight.first}].heard.push_back(record.type);
     roster::v1::ProcessInboundSubscriptionResponse response;
     if (response.ParseFromString(applied.response) && response.auto_reply())
       Say(applied.owner, applied.jid, "subscribed");
@@ -160,11 +172,22 @@ void RosterLedger::CheckChanges(const std::map<std::uint64_t, Ledger::Session>& 
       ledger_.Violate("what-is-asked-is-answered",
                       absl::StrCat("#", id, " (", change.what, "), whose session has lasted, has no answer"), id);
   }
-  for (const auto& [pair, words] : words_)
-    if (words.said != words.heard)
-      ledger_.Violate("subscriptions-arrive",
-                      absl::StrCat(pair.first, " has said to ", pair.second, ": ", absl::StrJoin(words.said, ", "),
-                                   "; that was heard: ", absl::StrJoin(words.heard, ", ")));
+  for (const auto& [between, words] : words_) {
+    const auto& [from, to, viewer] = between;
+    std::vector<std::string> said = words.said;
+    std::vector<std::string> heard = words.heard;
+    if (refused_.contains({from, to})) {
+      std::sort(said.begin(), said.end());
+      std::sort(heard.begin(), heard.end());
+    }
+    if (said == heard) continue;
+    const auto [first, other] = std::mismatch(said.begin(), said.end(), heard.begin(), heard.end());
+    ledger_.Violate("subscriptions-arrive",
+                    absl::StrCat("of what ", from, " has said to ", to, " of what ", viewer, " sees, ", said.size(),
+                                 " words, number ", first - said.begin() + 1, " is to be `",
+                                 first == said.end() ? "" : *first, "` and was heard as `",
+                                 other == heard.end() ? "" : *other, "`"));
+  }
 }
 
 std::optional<bool> RosterLedger::Sees(const std::string& viewer, const std::string& contact) const {

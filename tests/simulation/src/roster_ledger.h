@@ -1,12 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -44,6 +44,7 @@ class RosterLedger {
   std::uint64_t Sent(const Ledger::Session& sender, const std::string& contact, bool is_iq, const std::string& what);
   void Answered(const Ledger::Session& session, std::uint64_t id, bool is_error);
   void LoggedForUsers(std::int32_t partition, std::int64_t offset, std::string_view value);
+  void RefusedForUsers(std::string_view value);
   /// The database has made it.
   void Applied(const RosterDatabase::Applied& applied);
 
@@ -67,7 +68,7 @@ class RosterLedger {
     std::string from;  // bare
     std::string name;
   };
-  /// Words from the first to the second about who sees whom.
+  /// From the first to the second about what the third, one of them, sees of the other.
   struct Words {
     std::vector<std::string> said;
     std::vector<std::string> heard;
@@ -83,7 +84,8 @@ class RosterLedger {
   std::set<Pair> pairs_;
   std::map<std::uint64_t, Change> changes_;
   std::map<std::string, Record> records_;  // by the name that the roster service knows it by
-  std::map<Pair, Words> words_;
+  std::map<std::tuple<std::string, std::string, std::string>, Words> words_;
+  std::set<Pair> refused_;  // from whom to whom the log has refused words, and takes them later
   std::set<Pair> crossed_;                 // viewer and contact
   std::map<Pair, std::string> names_;      // owner and contact: as the newest change says; none where it is not listed
   std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> newest_;  // session and contact -> its newest change

@@ -53,6 +53,7 @@ Simulation::Simulation(Options options)
   kafka_.on_refused = [this](std::string_view topic, std::string_view value) {
     if (topic == "users") ledger_.Refused(value);
     if (topic == "users") room_ledger_.RefusedForUsers(value);
+    if (topic == "users") roster_ledger_.RefusedForUsers(value);
     if (topic == "rooms") room_ledger_.RefusedForRooms(value);
   };
   wires_.on_written = [this](Client* client, const xmpp::Stanza& stanza) {
