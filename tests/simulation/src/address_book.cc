@@ -50,7 +50,7 @@ AddressBook::AddressBook(World& world, RosterLedger& ledger, std::vector<std::st
       random_(seed),
       send_(std::move(send)),
       has_versions_(random_.Chance(0.5)),
-      between_(random_.LogBetween(seconds(5), seconds(60))) {}
+      between_(random_.LogBetween(seconds(8), seconds(90))) {}
 
 Duration AddressBook::between() { return is_calm_ ? seconds(5) : random_.Exponential(between_); }
 

@@ -198,7 +198,7 @@ void Client::Receive(ToClient frame) {
       if (static_cast<std::int32_t>(frame.h - acked_h_) < 0)
         ledger_.Violate("h-never-falls", absl::StrCat(session_->jid, " was told h=", acked_h_,
                                                       " and is resumed with h=", frame.h));
-      HandleAck(frame.h);
+      HandleAck(frame.h, /*is_resumed=*/true);
       ++turn_;
       state_ = State::kOnline;
       heard_at_ = world_.now();
@@ -339,7 +339,7 @@ void Client::SendStanza(xmpp::Stanza stanza, std::uint64_t message) {
   wires_.ToGateway(connection_, std::move(request));
 }
 
-void Client::HandleAck(std::uint32_t h) {
+void Client::HandleAck(std::uint32_t h, bool is_resumed) {
   if (session_ == nullptr) return;
   const std::uint32_t newly = h - acked_h_;
   if (newly > unacknowledged_.size()) {
@@ -354,7 +354,7 @@ void Client::HandleAck(std::uint32_t h) {
     // Its gateway may have known for long, and be cut off from the owner by now.
     heard_at_ = std::max(heard_at_, unacknowledged_.front().sent);
     if (unacknowledged_.front().message != 0) {
-      ledger_.Acknowledged(unacknowledged_.front().message);
+      ledger_.Acknowledged(unacknowledged_.front().message, is_resumed);
     } else {
       room_ledger_.Acknowledged(ParseRoomId(unacknowledged_.front().stanza.id()));
     }

@@ -133,7 +133,7 @@ class Client {
   void LoseConnection(Duration notice);
   void EndSession();
   void SendStanza(xmpp::Stanza stanza, std::uint64_t message);
-  void HandleAck(std::uint32_t h);
+  void HandleAck(std::uint32_t h, bool is_resumed = false);
   void Later(Duration delay, std::function<void()> what);
 
   World& world_;

@@ -40,12 +40,12 @@ std::uint64_t Ledger::Sent(const Session& sender, const std::string& to) {
   return message.id;
 }
 
-void Ledger::Acknowledged(std::uint64_t id) {
+void Ledger::Acknowledged(std::uint64_t id, bool is_resumed) {
   Message& message = messages_[id];
   if (std::exchange(message.is_acknowledged, true)) return;
   world_.Note(sessions_[message.sender].jid, "acked", absl::StrCat("#", id));
   // Of one that was refused the error may come behind the acknowledgement; in the end it has to be there.
-  if (!message.is_logged && !message.is_bounced && !message.is_refused)
+  if (!message.is_logged && !message.is_bounced && !message.is_refused && !is_resumed)
     Violate("acknowledged-is-logged",
             absl::StrCat("message #", id, " was acknowledged to ", sessions_[message.sender].jid,
                          " and is not in the log"),

@@ -80,7 +80,8 @@ class Ledger {
   void Back(Session& session);
   /// A new message: gives its id.
   std::uint64_t Sent(const Session& sender, const std::string& to);
-  void Acknowledged(std::uint64_t id);
+  /// `is_resumed`: by the answer to a resumption, which is ahead of the errors that the session has been sent.
+  void Acknowledged(std::uint64_t id, bool is_resumed);
   /// A stanza for the session is in the kernel of its gateway.
   void HandedOver(std::uint64_t id) { messages_[id].is_handed_over = true; }
   void Received(Session& session, const xmpp::Stanza& stanza);

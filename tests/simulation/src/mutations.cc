@@ -101,7 +101,8 @@ void Mutate(Environment& environment) {
     kafka.hooks.append = [](const std::string& topic, const std::string& value) {
       events::v1::UserRecord record;
       return topic != "users" || !record.ParseFromString(value) || !record.has_delivery() ||
-             record.delivery().stanza().type() != "unavailable";
+             record.delivery().stanza().type() != "unavailable" ||
+             record.delivery().stanza().from().find("@conference.") != std::string::npos;
     };
   } else if (name == "drop-push") {
     links.hooks.down = [count = 0](std::vector<SessionManagerAction>& actions) mutable {
