@@ -642,7 +642,7 @@ TEST_F(KilledInBetweenTest, GivenAndNotAcknowledged_ResumedWithIt) {
 }
 
 // The answer is given beforehand: nothing but the push tells the client of the subscription.
-TEST_F(KilledInBetweenTest, P3_PushedToOneWhoIsAway_ResumedWithIt) {
+TEST_F(KilledInBetweenTest, PushedToOneWhoIsAway_ResumedWithIt) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");
   gateway_.EnableStreamManagement(bob);

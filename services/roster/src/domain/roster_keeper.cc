@@ -195,9 +195,10 @@ absl::StatusOr<Decision<v1::ProcessInboundSubscriptionResponse>> DecideInbound(
   return decision;
 }
 
-/// The answer as it was given, its push with the contact as it is now: a repetition must
-/// not take a client back to what has changed since. The version is the one of then, so
-/// that a client that has missed something in between is not taken to be up to date.
+/// The answer as it was given, but with the contact as it is now: a repetition must not take a client back to
+/// what has changed since, nor show presence to one who has lost sight of the user, or the other way round.
+/// The version is the one of then, so that a client that has missed something in between is not taken to be
+/// up to date.
 template <typename Response>
 absl::StatusOr<Response> Repeat(const std::string& jid, const Snapshot& now) {
   if (absl::Status refusal = DecodeRefusal(now.answer->response); !refusal.ok()) return refusal;
@@ -205,6 +206,9 @@ absl::StatusOr<Response> Repeat(const std::string& jid, const Snapshot& now) {
   if (!response.ParseFromString(now.answer->response))
     return absl::InternalError("a remembered answer is unreadable");
   if (response.has_push()) FillPush(jid, now.contact, now.answer->version, *response.mutable_push());
+  const SubscriptionState state = now.contact ? now.contact->state : SubscriptionState{};
+  if constexpr (requires { response.after(); }) response.set_after(ToProto(state));
+  if constexpr (requires { response.was_from(); }) response.set_was_from(response.was_from() && !state.from);
   return response;
 }
 
