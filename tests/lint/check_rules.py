@@ -24,7 +24,6 @@ NOT_YET = {
     "session-manager": """
         P1 P2 P3
         W5 W7 W8
-        E4
         L2 L3
     """,
 }

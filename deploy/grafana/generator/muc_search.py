@@ -36,6 +36,10 @@ BOARD = Board(
                   "Those in which something happened within the last minute; the others are in PostgreSQL only, whoever is in them. An instance without any owns no "
                   "shard of `rooms`.", stacked=True),
             Panel("Occupants", NUMBER, _muc("occupants"), "Sessions in the rooms that are in memory. It falls and rises with them.", stacked=True),
+            Panel("Memory of these rooms", BYTES, _muc("room_bytes"),
+                  "About. At `rooms.max-memory-bytes` (512 MiB) the rooms that were used least recently go until a quarter is free. What stays there is in use: "
+                  "no other rooms are loaded, and who writes to them is told to wait. Add replicas, or memory.",
+                  steps=((512 * 2**20, YELLOW),)),
             Panel("Rooms loaded and left", PER_SECOND, {"loaded": rate(_MUC + "rooms_loaded_total"), "left": rate(_MUC + "rooms_unloaded_total")},
                   "Looked for in PostgreSQL, rooms that do not exist among them, and forgotten since they were quiet. A peak of loads follows each change of owners."),
             Panel("Stanzas", PER_SECOND,

@@ -67,8 +67,10 @@ BOARD = Board(
                   "It should empty many times a second."),
             Panel("Waiting bytes, as they are", BYTES, {"{{instance}}": total(_M + "store_waiting_bytes", "instance")}, "It should empty many times a second."),
             Panel("Statements of the store", PER_SECOND,
-                  {"written": rate(_M + "store_statements_total"), "not answered, tried again": rate(_M + "store_retries_total")},
-                  "Statements tried again: PostgreSQL is away or slower than `pg.timeout`. Nothing is lost meanwhile; it waits in the log."),
+                  {"written": rate(_M + "store_statements_total"), "not answered, tried again": rate(_M + "store_retries_total"),
+                   "rows refused for good": rate(_M + "store_refused_total"), "messages refused: no room": rate(_M + "store_no_room_total")},
+                  "Statements tried again: PostgreSQL is away or slower than `pg.timeout`. Nothing is lost meanwhile; it waits in the log. Refused for good: "
+                  "look for `store.refused` in the log. No room: one recipient or sender has more waiting than `shards.store-waiting` allows a single one."),
         ]),
         Row("Directory, rosters, capabilities", [
             Panel("Directory in Redis", PER_SECOND,

@@ -74,8 +74,10 @@ def _settings(state: State, options: Options, name: Name) -> dict:
     if name.service == "gateway":
         return settings | _gateway(state, options, name)
     settings["rpc"]["address"] = f"{HOST}:{ports['rpc']}"
+    if name.service in ("session-manager", "muc"):
+        settings["domains"] = [DOMAIN]
     if name.service == "session-manager":
-        settings |= {"domains": [DOMAIN], "registration": {"enabled": True}}
+        settings["registration"] = {"enabled": True}
     if name.service in _WITH_KAFKA:
         settings["kafka"] = {
             "brokers": [options.address("kafka", "kafka")], "partitions": options.partitions, "user": name.service,

@@ -45,8 +45,10 @@ every secret come from the environment, see rookery.environment.
 {{- end -}}
 {{- $_ := set $own "pg" (dict "connection" $connection "connections" $pg.connections "timeout" $pg.timeout) -}}
 {{- end -}}
-{{- if has $component.service (list "gateway" "session-manager") -}}
+{{- if has $component.service (list "gateway" "session-manager" "muc") -}}
 {{- $_ := set $own "domains" $values.domains -}}
+{{- end -}}
+{{- if has $component.service (list "gateway" "session-manager") -}}
 {{- $_ := set $own "registration" (dict "enabled" $values.registration.enabled) -}}
 {{- end -}}
 {{- if eq $component.service "session-manager" -}}

@@ -53,18 +53,21 @@ std::uint32_t ShardOfAccount(std::string_view bare, std::uint32_t shard_count) {
   return PartitionOf(bare, shard_count);
 }
 
+std::optional<Service> ServiceOf(const std::vector<std::string>& domains, std::string_view domain) {
+  const auto is_host = [&](std::string_view name) {
+    return std::find(domains.begin(), domains.end(), name) != domains.end();
+  };
+  if (is_host(domain)) return Service::kAccounts;
+  for (const auto& [service, prefix] : kComponents)
+    if (domain.starts_with(prefix) && is_host(domain.substr(prefix.size()))) return service;
+  return std::nullopt;
+}
+
 Homes::Homes(std::vector<std::string> domains, Topology topology)
     : domains_(std::move(domains)), topology_(topology) {}
 
 bool Homes::IsAccountDomain(std::string_view domain) const {
   return std::find(domains_.begin(), domains_.end(), domain) != domains_.end();
-}
-
-std::optional<Service> Homes::ServiceOf(std::string_view domain) const {
-  if (IsAccountDomain(domain)) return Service::kAccounts;
-  for (const auto& [service, prefix] : kComponents)
-    if (domain.starts_with(prefix) && IsAccountDomain(domain.substr(prefix.size()))) return service;
-  return std::nullopt;
 }
 
 std::vector<Component> Homes::ComponentsOf(std::string_view domain) const {

@@ -48,13 +48,8 @@ void DuplicateFilter::PassTime(std::int64_t timestamp_ms) {
   if (now_ms_ - turned_ms_ < kHorizonsRemembered * horizon_ms_) return;
   const bool is_long_ago = now_ms_ - turned_ms_ >= 2 * kHorizonsRemembered * horizon_ms_;
   older_ = std::move(recent_);
-  older_late_ = std::move(late_);
-  if (is_long_ago) {
-    older_.clear();
-    older_late_.clear();
-  }
+  if (is_long_ago) older_.clear();
   recent_.clear();
-  late_.clear();
   turned_ms_ = now_ms_;
 }
 
@@ -63,9 +58,8 @@ DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin
   Source& source = SourceOf(origin.topic(), origin.shard());
   if (origin.has_client()) {
     if (IsStale(source, origin.epoch())) return Verdict::kStaleEpoch;
-    const bool is_late = origin.epoch() < source.epoch;
     NoteEpoch(source, origin.epoch(), origin.cursor());
-    return CheckClient(origin.client(), is_late);
+    return CheckClient(origin.client());
   }
   if (origin.has_log()) {
     if (IsStale(source, origin.epoch())) return Verdict::kStaleEpoch;
@@ -79,37 +73,40 @@ DuplicateFilter::Verdict DuplicateFilter::Check(const events::v1::Origin& origin
   return Verdict::kApply;
 }
 
-DuplicateFilter::Verdict DuplicateFilter::CheckClient(const events::v1::ClientOrigin& client, bool is_late) {
-  // Under any other epoch: an owner that was frozen appends only what its successor appends
-  // again, and what it appended first may already be acknowledged.
-  const std::uint64_t number = client.count() * kParts + std::min<std::uint64_t>(client.part(), kParts - 1);
-  auto known = recent_.find(client.session_id());
-  if (known == recent_.end()) {
-    std::uint64_t highest = 0;
-    if (const auto old = older_.find(client.session_id()); old != older_.end()) {
-      highest = old->second;
+DuplicateFilter::Client& DuplicateFilter::ClientOf(const std::string& session) {
+  const auto [known, is_new] = recent_.try_emplace(session);
+  if (is_new) {
+    if (const auto old = older_.find(session); old != older_.end()) {
+      known->second = std::move(old->second);
       older_.erase(old);
     }
-    known = recent_.emplace(client.session_id(), highest).first;
   }
-  if (number <= known->second) return Verdict::kDuplicate;
-  if (Contains(late_, client.session_id(), number) || Contains(older_late_, client.session_id(), number))
-    return Verdict::kDuplicate;
-  // Of what came late, some may count for nobody, and is said again in its order: what came behind it makes
-  // it no repetition.
-  if (is_late) {
-    late_[client.session_id()].push_back(number);
-  } else {
-    known->second = number;
-  }
-  return Verdict::kApply;
+  return known->second;
 }
 
-bool DuplicateFilter::Contains(const LateRecords& late, const std::string& session, std::uint64_t number) {
-  if (late.empty()) return false;
-  const auto found = late.find(session);
-  return found != late.end() &&
-         std::find(found->second.begin(), found->second.end(), number) != found->second.end();
+DuplicateFilter::Verdict DuplicateFilter::CheckClient(const events::v1::ClientOrigin& origin) {
+  // Under any epoch: an owner that was frozen appends only what its successor appends again, and what
+  // it appended first may already be acknowledged.
+  const std::uint64_t number = origin.count() * kParts + std::min<std::uint64_t>(origin.part(), kParts - 1);
+  Client& client = ClientOf(origin.session_id());
+  auto& applied = client.applied;
+  // The last part of the last stanza that was confirmed.
+  client.settled = std::max(client.settled, origin.confirmed_count() * kParts + kParts - 1);
+  if (!applied.empty() && applied.front() <= client.settled)
+    applied.erase(applied.begin(), std::upper_bound(applied.begin(), applied.end(), client.settled));
+  if (number <= client.settled) return Verdict::kDuplicate;
+  if (applied.empty() || applied.back() < number) {
+    applied.push_back(number);
+  } else {
+    const auto place = std::lower_bound(applied.begin(), applied.end(), number);
+    if (*place == number) return Verdict::kDuplicate;
+    applied.insert(place, number);
+  }
+  if (applied.size() > kMostOfAClient) {
+    client.settled = applied.front();
+    applied.erase(applied.begin());
+  }
+  return Verdict::kApply;
 }
 
 void DuplicateFilter::SawFence(events::v1::Topic topic, std::uint32_t shard, std::int64_t epoch,

@@ -18,6 +18,10 @@ constexpr std::chrono::milliseconds kPeriod{500};
 /// puts into stores, then the log.
 constexpr std::chrono::milliseconds kHandOver{2'000};
 constexpr std::chrono::milliseconds kAppendsOut{1'000};
+/// What a former turn of a shard has under way may come for this part of the duplicate horizon: half of it is
+/// the time in which readers take what a former owner says (DuplicateFilter), all of it what every one of
+/// them has read.
+constexpr int kLastWords = 4;
 /// The driver asks again for much longer than this.
 constexpr std::chrono::seconds kPatience{3};
 /// A group has settled by then even when a member was killed (6 s). Who owns nothing afterwards is
@@ -94,6 +98,7 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       log_(log),
       publish_(std::move(publish)),
       published_epoch_(std::move(published_epoch)),
+      kept_cursors_(executor, clock, published_epoch_),
       metrics_(metrics),
       idle_since_(clock.Now()),
       able_again_(executor),
@@ -194,6 +199,8 @@ std::string ShardOwner::NotReadyReason() const {
   if (asked_at_ != SteadyTime::max() && now - asked_at_ > kPatience) return "Kafka: no answer";
   if (!last_contact_.ok()) return "Kafka: " + std::string(Message(last_contact_));
   if (owned() == 0 && now - idle_since_ < kSettled) return "no shard is assigned yet";
+  for (const auto& [number, shard] : shards_)
+    if (shard->is_cursor_lost) return "the cursor of shard " + std::to_string(number) + " is lost";
   if (live() < owned())
     return "recovering " + std::to_string(owned() - live()) + " of " + std::to_string(owned()) + " shards";
   return {};
@@ -244,7 +251,10 @@ Task<bool> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t
     if (cursor < 0) {
       // What is committed is committed once more.
       const absl::StatusOr<Range> range = co_await FindRange(shard->number);
-      if (!range.ok()) continue;
+      if (!range.ok()) {
+        NoteNoOffsets(*shard, range.status());
+        continue;
+      }
       had_cursor = range->committed >= 0;
       cursor = range->committed >= 0 ? range->committed : range->first;
     }
@@ -263,7 +273,22 @@ Task<absl::StatusOr<ShardOwner::Range>> ShardOwner::FindRange(std::uint32_t numb
   range.committed = *committed;
   range.first = marks->first;
   range.end = marks->second;
+  if (range.committed >= 0) co_return range;
+  const absl::StatusOr<KeptCursors::Found> kept = co_await kept_cursors_.Find(*service_, number, range.end);
+  ROOKERY_CO_RETURN_IF_ERROR(kept.status());
+  range.committed = kept->cursor;
+  range.kept_epoch = kept->epoch;
+  range.is_kept = kept->is_kept;
   co_return range;
+}
+
+void ShardOwner::NoteNoOffsets(Shard& shard, const absl::Status& why) {
+  shard.is_cursor_lost = absl::IsDataLoss(why);
+  if (shard.is_cursor_lost) {
+    telemetry::LogError("shard.cursor_lost", {{"shard", shard.number}, {"error", Message(why)}});
+  } else {
+    telemetry::LogWarn("shard.offsets_failed", {{"shard", shard.number}, {"error", Message(why)}});
+  }
 }
 
 Task<absl::Status> ShardOwner::FindOffsets(const Shard& shard, Range& range, LookBack& look_back) {
@@ -352,14 +377,16 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     const absl::Status found = co_await FindOffsets(*shard, range, found_back);
     if (found.ok()) break;
-    telemetry::LogWarn("shard.offsets_failed", {{"shard", shard->number}, {"error", Message(found)}});
+    NoteNoOffsets(*shard, found);
   }
+  shard->is_cursor_lost = false;
   std::int64_t look_back = found_back.offset;
   // Whatever the clocks say, it is the horizon at least.
   const std::chrono::milliseconds age(clock_.UnixMillisNow() - found_back.since_ms);
   shard->read_since = clock_.Now() - std::max(age, options_.duplicate_horizon);
   std::int64_t published = -1;
   if (published_epoch_) published = co_await published_epoch_(shard->number);
+  published = std::max(published, range.kept_epoch);
   if (former) published = std::max(published, former->epoch);
   shard->former_epoch = published;
   // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
@@ -376,6 +403,12 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
                                               {"committed", range.committed},
                                               {"last_epoch", published},
                                               {"end", range.end}});
+  }
+  // The first owner of a shard commits its cursor before its fence: a shard that has had an owner, and has no
+  // cursor, has lost it (KeptCursors).
+  if (range.committed < 0 && range.is_kept && !was_cut) {
+    co_await AwaitCertainty(shard, range.first);
+    range.committed = range.first;
   }
 
   // 2. The fence. What an older owner decides after it is refused. Who has stood still since the shard
@@ -409,6 +442,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
     shard->committed = std::max(range.committed, range.first);
     shard->last_commit = range.committed;
   }
+  kept_cursors_.KeepIfDue(*service_, *shard);
   shard->window.Start(shard->committed);
   shard->phase = Shard::Phase::kRecovering;
   service_->OnReading(*shard, was_cut);
@@ -668,6 +702,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
     } else if (!absl::IsAborted(committed)) {  // in a rebalance the last one must do
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
     }
+    co_await kept_cursors_.Keep(*service_, *tasks_, shard, limit + kAppendsOut);
   }
   telemetry::LogInfo("shard.handed_over", {{"shard", shard->number}, {"cursor", shard->window.cursor()}});
   Drop(shard);
@@ -677,11 +712,28 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
 void ShardOwner::Drop(const std::shared_ptr<Shard>& shard) {
   service_->Forget(*shard);
   shard->phase = Shard::Phase::kReleased;
+  if (shard->appends_in_flight > 0) tasks_->Spawn("shard.last_words", AwaitLastWords(shard));
   // One of them may be who calls.
   shard->tasks->Cancel();
   const auto found = shards_.find(shard->number);
   if (found != shards_.end() && found->second == shard) shards_.erase(found);
   PublishShards();
+}
+
+Task<void> ShardOwner::AwaitLastWords(std::shared_ptr<Shard> former) {
+  // What comes in this time does no harm: its reader has the successor's word for the same, or takes it in
+  // place of that. Later one might have come that does not know any more that there is a successor. The
+  // producer drops all or nothing, so the shards that stay are given up with what they have under way, and
+  // acquired afresh: the memory for it ends with it, too.
+  const auto appended = std::make_shared<runtime::Event>(executor_);
+  former->on_appended_all = [appended] { appended->Set(); };
+  const bool are_all = co_await appended->Wait(Deadline::After(options_.duplicate_horizon / kLastWords));
+  if (are_all || is_leaving_) co_return;
+  if (shards_.empty()) {
+    log_.DropInFlight();
+  } else {
+    Surrender("the log does not take what a shard that went had to say");
+  }
 }
 
 void ShardOwner::OnLost(std::int32_t partition) {
@@ -806,8 +858,11 @@ Task<void> ShardOwner::Commit() {
   NoteContact(committed);
   if (!committed.ok()) co_return;
   for (std::size_t i = 0; i < committing.size(); ++i) NoteCommitted(*committing[i], cursors[i].offset);
-  for (const auto& shard : committing)
-    if (!shard->released()) service_->OnCommitted(*shard);
+  for (const auto& shard : committing) {
+    if (shard->released()) continue;
+    kept_cursors_.KeepIfDue(*service_, *shard);
+    service_->OnCommitted(*shard);
+  }
 }
 
 void ShardOwner::NoteCommitted(Shard& shard, std::int64_t cursor) {

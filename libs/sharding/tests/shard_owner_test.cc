@@ -85,11 +85,22 @@ class FakeService final : public ShardService {
     co_return;
   }
   void Forget(Shard&) override { steps.push_back("forget"); }
+  Task<absl::StatusOr<std::optional<KeptCursor>>> FindCursor(std::uint32_t) override {
+    if (!kept_error.ok()) co_return kept_error;
+    co_return kept;
+  }
+  Task<absl::Status> KeepCursor(std::uint32_t, std::int64_t epoch, std::int64_t cursor) override {
+    if (kept) kept = KeptCursor{epoch, cursor};
+    co_return absl::OkStatus();
+  }
   bool is_able() const override { return able; }
 
   std::vector<std::string> Take() { return std::exchange(steps, {}); }
   std::vector<std::string> steps;
   absl::Status load_error;
+  /// Nothing: it keeps no cursors.
+  std::optional<KeptCursor> kept;
+  absl::Status kept_error;
   std::int64_t stored_epoch = -1;
   /// Load waits.
   bool stalls = false;
@@ -1089,6 +1100,188 @@ TEST_F(ShardOwnerTest, NeverGivenAShard_ReadyAllTheSameOnceTheGroupHasSettled) {
   auto one = Make();
   clock_.Advance(std::chrono::seconds(11));
   EXPECT_EQ(one->owner.NotReadyReason(), "");
+}
+
+// ---- the group has lost the cursor ------------------------------------------------
+
+class LostCursorTest : public ShardOwnerTest {
+ protected:
+  using Kept = ShardService::KeptCursor;
+  std::unique_ptr<Process> MakeKeeping(const char* name = "one") {
+    auto process = Make(name);
+    process->service.kept = kept_;
+    return process;
+  }
+  /// It was owned and read, and then nobody was there for longer than offsets are kept.
+  void BeOwnedAndForgotten() {
+    Put(0, "a", 1);
+    auto one = MakeKeeping();
+    one->owner.OnAssigned(0);
+    Settle(*one);
+    Put(0, "a", 2);
+    Settle(*one);
+    one->owner.OnRevoking(0);
+    Settle(*one);
+    ASSERT_EQ(Committed()[0], 3);
+    kept_ = *one->service.kept;
+    Committed().clear();
+  }
+  Kept kept_;
+};
+
+TEST_F(LostCursorTest, TheStoreHasIt_ItGoesOnFromThere) {
+  BeOwnedAndForgotten();
+  EXPECT_EQ(kept_.cursor, 3);
+  Put(0, "a", 3);
+  auto two = MakeKeeping("two");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  EXPECT_THAT(two->service.Take(), ElementsAre("fenced", "loaded", "reading", "finished 0", "finished 2",
+                                               "apply 3 again", "live"));
+  EXPECT_EQ(two->owner.metrics().log_cuts.Value(), 0);
+}
+
+TEST_F(LostCursorTest, NobodyHasIt_ItIsNotReady_UntilSomebodySaysIt) {
+  BeOwnedAndForgotten();
+  kept_.cursor = -1;
+  auto two = MakeKeeping("two");
+  two->owner.OnAssigned(0);
+  const std::size_t records = Records(0).size();
+  EXPECT_FALSE(SettleUntil(*two, [&] { return Records(0).size() > records || !Committed().empty(); }));
+  EXPECT_THAT(two->service.Take(), IsEmpty());
+  EXPECT_EQ(two->owner.NotReadyReason(), "the cursor of shard 0 is lost");
+  Committed()[0] = 2;
+  ASSERT_TRUE(SettleUntil(*two, [&] { return two->owner.live() == 1; }));
+  EXPECT_THAT(two->service.Take(),
+              ElementsAre("fenced", "loaded", "reading", "finished 0", "apply 2 again", "live"));
+  EXPECT_EQ(two->owner.NotReadyReason(), "");
+}
+
+TEST_F(LostCursorTest, DoubtedMeanwhile_NothingIsCommittedThatNobodyKnows) {
+  BeOwnedAndForgotten();
+  kept_.cursor = -1;
+  auto two = MakeKeeping("two");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  two->owner.Doubt(two->owner.Shared(0));
+  EXPECT_FALSE(SettleUntil(*two, [&] { return !Committed().empty(); }));
+  EXPECT_EQ(two->owner.NotReadyReason(), "the cursor of shard 0 is lost");
+}
+
+TEST_F(LostCursorTest, TheStoreIsAway_ItIsWaitedFor) {
+  BeOwnedAndForgotten();
+  auto two = MakeKeeping("two");
+  two->service.kept_error = absl::UnavailableError("no store");
+  two->owner.OnAssigned(0);
+  Settle(*two);
+  EXPECT_THAT(two->service.Take(), IsEmpty());
+  EXPECT_EQ(two->owner.NotReadyReason(), "recovering 1 of 1 shards");
+  two->service.kept_error = absl::OkStatus();
+  ASSERT_TRUE(SettleUntil(*two, [&] { return two->owner.live() == 1; }));
+  EXPECT_THAT(two->service.Take(), ::testing::Not(::testing::Contains("apply 0 again")));
+}
+
+TEST_F(LostCursorTest, TheTopicWasMadeAnew_WhatIsInItIsApplied) {
+  for (const std::int64_t cursor : {90, -1}) {
+    Records(0).clear();
+    Committed().clear();
+    Put(0, "a", 1);
+    kept_ = {100, cursor};
+    auto one = MakeKeeping();
+    one->owner.OnAssigned(0);
+    Settle(*one);
+    EXPECT_THAT(one->service.Take(),
+                ElementsAre("fenced", "loaded", "reading a cut log", "apply 0 again", "live"));
+    EXPECT_EQ(one->owner.metrics().log_cuts.Value(), 1);
+  }
+}
+
+TEST_F(LostCursorTest, TheFirstOwnerCommitsBeforeItsFence) {
+  Put(0, "a", 1);
+  auto one = MakeKeeping();
+  one->consumer->commit_error = absl::AbortedError("a rebalance");
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  EXPECT_EQ(Records(0).size(), 1u);
+  one->consumer->commit_error = absl::OkStatus();
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->log.in_flight() > 0 || Records(0).size() > 1; }));
+  EXPECT_EQ(Committed()[0], 0);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("fenced", "loaded", "reading", "apply 0 again", "live"));
+}
+
+TEST_F(LostCursorTest, TheStoreIsToldWithEachFence_EachMinute_AndAtTheHandOver) {
+  auto one = MakeKeeping();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  EXPECT_EQ(one->service.kept->epoch, 0);
+  EXPECT_EQ(one->service.kept->cursor, 0);
+  Put(0, "a", 1);
+  Settle(*one);
+  CommitNow(*one);
+  EXPECT_EQ(one->service.kept->cursor, 0);
+  Elapse(*one, KeptCursors::kEvery);
+  Put(0, "a", 2);
+  Settle(*one);
+  CommitNow(*one);
+  EXPECT_EQ(one->service.kept->cursor, 3);
+  Put(0, "a", 3);
+  Settle(*one);
+  one->owner.OnRevoking(0);
+  Settle(*one);
+  EXPECT_EQ(one->service.kept->cursor, 4);
+  EXPECT_EQ(one->consumer->released.size(), 1u);
+}
+
+// ---- what a shard that went still has to say ---------------------------------------
+
+class LastWordsTest : public ShardOwnerTest {
+ protected:
+  LastWordsTest() { options_.duplicate_horizon = std::chrono::milliseconds(400); }
+  /// Owns two shards; what the first one says does not reach the log.
+  std::unique_ptr<Process> MakeStuck() {
+    auto process = Make();
+    process->owner.OnAssigned(0);
+    process->owner.OnAssigned(1);
+    Settle(*process);
+    broker_.holds = [](const FakeBroker::Pending& pending) { return pending.topic == events::Topic::kUsers; };
+    process->owner.Append(*process->owner.Find(0), events::Topic::kUsers, 0, "key", events::v1::RoomRecord(),
+                          [](Shard&, const absl::StatusOr<std::int64_t>&) {});
+    process->service.Take();
+    return process;
+  }
+  std::size_t Said() { return broker_.records(events::Topic::kUsers, 0).size(); }
+};
+
+TEST_F(LastWordsTest, TheyComeInTime_TheShardsThatStayAreNotTouched) {
+  auto one = MakeStuck();
+  one->owner.OnLost(0);
+  Settle(*one);
+  broker_.holds = nullptr;
+  Settle(*one);
+  EXPECT_EQ(Said(), 1u);
+  io_.restart();
+  io_.run_for(std::chrono::milliseconds(150));
+  EXPECT_EQ(one->log.drops, 0);
+  EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
+  EXPECT_TRUE(one->owner.Find(1)->live());
+}
+
+TEST_F(LastWordsTest, TheyDoNot_AllIsGivenUp_AndTheShardsThatStayAreAcquiredAfresh) {
+  auto one = MakeStuck();
+  one->owner.OnRevoking(0);
+  ASSERT_TRUE(SettleUntil(*one, [&] { return !one->consumer->released.empty(); }));
+  EXPECT_EQ(one->log.drops, 0);
+  EXPECT_EQ(one->log.in_flight(), 1u);
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->log.drops > 0; }));
+  broker_.holds = nullptr;
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_EQ(Said(), 0u) << "what a former turn had to say";
+  EXPECT_EQ(one->log.in_flight(), 0u);
+  EXPECT_EQ(one->owner.metrics().surrenders.Value(), 1);
+  io_.restart();
+  io_.run_for(std::chrono::milliseconds(150));
+  EXPECT_EQ(one->log.drops, 1) << "once";
 }
 
 }  // namespace

@@ -580,6 +580,30 @@ TEST_F(SessionLinksTest, ALinkIsOpenedAgainAndItsShardsAttachedAgain) {
   SkipAttachDone(a());
 }
 
+TEST_F(SessionLinksTest, AnEndedSessionIsKeptAsLongAsItsOwnerSaysSo) {
+  const std::string id(StartSession().id.bytes());
+  auto ended = Action(10, id);
+  ended.mutable_ended()->set_condition("conflict");
+  ended.mutable_ended()->set_keep(true);
+  a().Say(ended);
+  EXPECT_EQ(client_.ended, "conflict");
+  ASSERT_EQ(links_->session_count(), 1u);
+  EXPECT_EQ(a().Take().end().reason(), session::v1::END_REASON_CLOSED);
+
+  client_.ended = "-";
+  Own(b(), 11);
+  const GatewayAction attach = b().Take();
+  EXPECT_EQ(attach.session_id(), id);
+  EXPECT_TRUE(attach.has_attach());
+  EXPECT_EQ(b().Take().end().reason(), session::v1::END_REASON_CLOSED);
+  SkipAttachDone(b());
+  ended = Action(11, id);
+  ended.mutable_ended()->set_condition("conflict");
+  b().Say(ended);
+  EXPECT_EQ(links_->session_count(), 0u);
+  EXPECT_EQ(client_.ended, "-") << "its client was told before";
+}
+
 TEST_F(SessionLinksTest, AnAttachmentThatIsRefusedEndsTheSession) {
   ClientSession& session = StartSession();
   const std::string id(session.id.bytes());

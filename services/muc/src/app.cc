@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kConnectLimit{2'000};
+/// For searches, and for other lists of rooms.
+constexpr std::int64_t kListConnections = 2;
 
 }  // namespace
 
@@ -20,6 +22,7 @@ constexpr std::chrono::milliseconds kConnectLimit{2'000};
 struct App::Parts {
   std::unique_ptr<pg::Pool> pool;
   std::unique_ptr<pg::Pool> reading_pool;
+  std::unique_ptr<pg::Pool> list_pool;
   std::unique_ptr<PgRoomStore> store;
   std::unique_ptr<MucMetrics> metrics;
   std::unique_ptr<ServiceDesk> desk;
@@ -45,9 +48,12 @@ Task<absl::Status> App::Start() {
   p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
   // Migrate has just reached it.
   (void)co_await p.pool->AwaitConnected(Deadline::After(kConnectLimit));
-  // Searches are slow, and neither a checkpoint nor a room that is wanted is to wait behind one.
+  // Neither does a checkpoint wait behind rooms that are loaded, nor one of both behind a search.
   p.reading_pool = pg::Pool::Create(io, config_.pg, process_.metrics);
-  p.store = std::make_unique<PgRoomStore>(*p.pool, *p.reading_pool);
+  pg::Options list_options = config_.pg;
+  list_options.connections = kListConnections;
+  p.list_pool = pg::Pool::Create(io, list_options, process_.metrics);
+  p.store = std::make_unique<PgRoomStore>(*p.pool, *p.reading_pool, *p.list_pool);
   auto secret = co_await p.store->Secret();
   if (!secret.ok()) co_return secret.status();
   config_.settings.occupant_id_key = *std::move(secret);

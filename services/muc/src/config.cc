@@ -7,19 +7,34 @@
 namespace rookery::muc {
 
 void Config::Bind(config::Schema& schema) {
+  schema.Bind("domains", &settings.domains,
+              "virtual hosts that this cluster serves: rooms invite and tell their accounts only");
   schema.BindChoice("rooms.creation", &creation, {"everybody", "members", "administrators"},
                     "who may create rooms; members: accounts of the domain that the service is of");
   schema.Bind("rooms.administrators", &settings.administrators, "bare JIDs that are owners of every room");
   schema.Bind("rooms.max-per-user", &settings.max_rooms_per_user,
-              "rooms that one account may own; 0: any number", 0, 1'000'000);
+              "rooms that one account may have made, as long as there are these; 0: any number", 0,
+              1'000'000);
+  schema.Bind("rooms.max-bytes", &settings.max_room_bytes,
+              "bytes that one room takes in memory, about: nobody enters one that takes more", 1 << 20,
+              std::int64_t{1} << 30);
+  schema.Bind(
+      "rooms.max-memory-bytes", &settings.max_memory_bytes,
+      "bytes that all rooms of one process take in memory, about: those that were used least recently "
+      "are forgotten first",
+      std::int64_t{32} << 20, std::int64_t{1} << 40);
   schema.Bind("rooms.max-occupants", &settings.max_occupants, "occupants of one room", 1, 100'000);
   schema.Bind("rooms.max-sessions-per-nick", &settings.max_sessions_per_nick,
               "devices of one account that may share a nick", 1, 10'000);
+  schema.Bind("rooms.max-nicks-per-account", &settings.max_nicks_per_account,
+              "nicks that one account may have in a room at a time", 1, 10'000);
   schema.Bind("rooms.groupchat-1", &settings.admits_groupchat_1,
               "whether presence without the element of XEP-0045 is a join, as it was before (groupchat 1.0); "
               "else its sender is told that it is not in the room");
-  schema.Bind("rooms.max-affiliations", &settings.max_affiliations,
-              "accounts that one room remembers, with an affiliation or a nick", 1, 1'000'000);
+  schema.Bind(
+      "rooms.max-affiliations", &settings.max_affiliations,
+      "accounts that one room remembers, with an affiliation or a nick; and as many that it has banned", 1,
+      1'000'000);
   schema.Bind("rooms.max-items", &settings.max_items, "roles or affiliations that one request may change", 1,
               10'000);
   schema.Bind("rooms.max-reason-bytes", &settings.max_reason_bytes, "bytes of a reason", 1, 65'536);
@@ -28,7 +43,9 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-message-bytes", &settings.max_message_bytes, "bytes of a message to a room", 1'024,
               200'000);
   schema.Bind("rooms.max-requests", &settings.max_requests,
-              "invitations and requests for voice of one occupant in rooms.changes-period", 1, 100'000);
+              "invitations, requests for voice and notices to people who are absent, of one account in "
+              "rooms.changes-period",
+              1, 100'000);
   schema.Bind("rooms.max-subject-bytes", &settings.max_subject_bytes, "bytes of a subject", 1, 65'536);
   schema.Bind("rooms.max-description-bytes", &settings.max_description_bytes,
               "bytes of each text of a room's configuration", 1, 65'536);
@@ -45,6 +62,11 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-changes", &settings.max_changes,
               "how often one account may enter, or change its nick in, a room in rooms.changes-period", 1,
               100'000);
+  schema.Bind(
+      "rooms.max-wrong-passwords", &settings.max_wrong_passwords,
+      "wrong passwords of one account for a room in rooms.changes-period; beyond it, and beyond ten times "
+      "as many of all, passwords are not looked at",
+      1, 100'000);
   schema.Bind("rooms.changes-period", &settings.changes_period, "see rooms.max-changes");
   schema.Bind("rooms.quiet-above", &settings.quiet_above,
               "a room with more occupants shows the presence of moderators only, unless its owner has said "
@@ -61,6 +83,15 @@ void Config::Validate(config::Problems& problems) {
     settings.creation = Creation::kMembers;
   } else {
     settings.creation = Creation::kAdministrators;
+  }
+  if (settings.domains.empty()) problems.Add("domains", "must name at least one");
+  for (std::string& domain : settings.domains) {
+    auto prepared = xmpp::PrepareDomain(domain);
+    if (prepared.ok()) {
+      domain = *std::move(prepared);
+    } else {
+      problems.Add("domains", "has `" + domain + "`, which is not a domain name");
+    }
   }
   for (std::string& address : settings.administrators) {
     const auto jid = xmpp::Jid::Parse(address);

@@ -357,12 +357,12 @@ TEST_F(Administration, OfTheAbsentThoseHearWhoSeeAddresses) {
                                Not(HasSubstr("<status")))))
         << one;
   for (const std::string& one : {kMember, kNobody}) EXPECT_THAT(To(said, one), IsEmpty()) << one;
-  EXPECT_THAT(To(said, "hecate@example.org"),
-              ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("affiliation=\"owner\""),
-                                HasSubstr("<status code=\"101\"/>"))));
   driver_.config().set_whois(v1::AUDIENCE_ANYONE);
   said = AdminSet(kOwner, "<item affiliation='admin' jid='hecate@example.org'/>");
   EXPECT_THAT(To(said, kNobody), ElementsAre(HasSubstr("hecate@example.org")));
+  EXPECT_THAT(To(said, "hecate@example.org"),
+              ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("affiliation=\"admin\""),
+                                HasSubstr("<status code=\"101\"/>"))));
 }
 
 // ---- hostile requests
@@ -392,11 +392,11 @@ TEST_F(Administration, RequestsHaveBounds) {
 
 TEST_F(Administration, ARoomRemembersSoManyAndNoMore) {
   driver_.settings().max_affiliations = 4;
-  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='outcast' jid='a@example.org'/>").front()));
-  EXPECT_EQ(Affiliation(kOwner, "b@example.org", "outcast"), "wait resource-constraint");
+  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='member' jid='a@example.org'/>").front()));
+  EXPECT_EQ(Affiliation(kOwner, "b@example.org", "member"), "wait resource-constraint");
   // Who had an affiliation once takes no place.
   AdminSet(kOwner, "<item affiliation='none' jid='a@example.org'/>");
-  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='outcast' jid='b@example.org'/>").front()));
+  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='admin' jid='b@example.org'/>").front()));
   EXPECT_EQ(Affiliation(kOwner, "a@example.org", "member"), "wait resource-constraint");
   // Nor does a change.
   EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='member' jid='b@example.org'/>").front()));
@@ -409,6 +409,41 @@ TEST_F(Administration, ATemporaryRoomEndsWithTheLastWhoIsTakenOut) {
     items += "<item nick='" + std::string(nick) + "' role='none'/>";
   EXPECT_TRUE(IsResult(AdminSet(kOwner, items).front()));
   EXPECT_FALSE(driver_.room().exists());
+}
+
+// ---- a room that takes too much memory
+
+TEST_F(Administration, ARoomThatTakesTooMuchRemembersNobodyMore_AndForgetsWhomItKnows) {
+  driver_.settings().max_room_bytes = static_cast<std::int64_t>(driver_.room().bytes()) + 2'000;
+  const std::string reason(900, 'r');
+  const auto ban = [&](const std::string& jid) {
+    return AdminSet(kOwner,
+                    "<item affiliation='outcast' jid='" + jid + "'><reason>" + reason + "</reason></item>");
+  };
+  EXPECT_TRUE(IsResult(ban("a@example.net").front()));
+  EXPECT_EQ(RefusalIn(ban("b@example.net")), "wait resource-constraint");
+  EXPECT_EQ(AffiliationOf("b@example.net"), v1::AFFILIATION_NONE);
+  // Nor more of whom it knows.
+  EXPECT_EQ(RefusalIn(ban("hag66@example.org")), "wait resource-constraint");
+  EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='none' jid='a@example.net'/>").front()));
+}
+
+TEST_F(Administration, ARoomThatTakesTooMuchIsNotEntered_WhoIsInSaysNoMoreThanBefore) {
+  driver_.settings().max_room_bytes = static_cast<std::int64_t>(driver_.room().bytes()) - 1;
+  const std::string enter = "<presence from='" + std::string(kStranger) +
+                            "' to='coven@conference.example.org/hecate'>"
+                            "<x xmlns='http://jabber.org/protocol/muc'/></presence>";
+  EXPECT_EQ(RefusalIn(driver_.Apply(enter)), "wait resource-constraint");
+  const std::string show = "<presence from='" + std::string(kMember) +
+                           "' to='coven@conference.example.org/thirdwitch'><status>long</status></presence>";
+  EXPECT_EQ(RefusalIn(driver_.Apply(show)), "wait resource-constraint");
+  EXPECT_GT(driver_
+                .Apply("<presence type='unavailable' from='" + std::string(kMember) +
+                       "' to='coven@conference.example.org/thirdwitch'/>")
+                .size(),
+            1u);
+  driver_.settings().max_room_bytes = 1 << 20;
+  EXPECT_GT(driver_.Apply(enter).size(), 1u);
 }
 
 }  // namespace

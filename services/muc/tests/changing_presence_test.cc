@@ -12,6 +12,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::kCrone;
 using testing::kHag;
+using testing::kWicca;
 using ::testing::Not;
 using testing::RoomTest;
 using ::testing::SizeIs;
@@ -24,6 +25,10 @@ class ChangingPresenceTest : public RoomTest {
   Said Say(std::string_view from, std::string_view nick, std::string_view payload = {}) {
     return driver_.Apply("<presence from='" + std::string(from) + "' to='coven@conference.example.org/" +
                          std::string(nick) + "' id='n13mt3l'>" + std::string(payload) + "</presence>");
+  }
+  Said Probe(std::string_view from, std::string_view nick) {
+    return driver_.Apply("<presence type='probe' from='" + std::string(from) +
+                         "' to='coven@conference.example.org/" + std::string(nick) + "'/>");
   }
 };
 
@@ -148,12 +153,24 @@ TEST_F(ChangingPresenceTest, OfOneWhosePresenceIsNotBroadcastTheNickIsNotTold) {
 }
 
 TEST_F(ChangingPresenceTest, OtherTypesOfPresenceAreIgnored) {
-  for (const std::string type :
-       {"probe", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "invisible"})
+  for (const std::string type : {"subscribe", "subscribed", "unsubscribe", "unsubscribed", "invisible"})
     EXPECT_THAT(driver_.Apply("<presence type='" + type +
                               "' from='hag66@example.org/pda' to='coven@conference.example.org/oldhag'/>"),
                 IsEmpty());
   EXPECT_EQ(driver_.room().FindSession(kHag)->nick(), "thirdwitch");
+}
+
+TEST_F(ChangingPresenceTest, AProbeOfWhoIsIn_ChangesNothingAndTellsNobody) {
+  EXPECT_THAT(Probe(kHag, "thirdwitch"), IsEmpty());
+  EXPECT_THAT(Probe(kHag, "oldhag"), IsEmpty());
+  EXPECT_EQ(driver_.room().FindSession(kHag)->nick(), "thirdwitch");
+}
+
+TEST_F(ChangingPresenceTest, AProbeOfWhoIsNotIn_IsAnsweredThatItIsOut) {
+  EXPECT_THAT(Probe(kWicca, "secondwitch"),
+              ElementsAre(AllOf(HasSubstr("type=\"unavailable\""), HasSubstr("to=\"" + kWicca + "\""),
+                                HasSubstr("from=\"coven@conference.example.org/secondwitch\""),
+                                HasSubstr("<status code=\"110\"/>"), HasSubstr("<status code=\"333\"/>"))));
 }
 
 }  // namespace

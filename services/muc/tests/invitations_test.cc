@@ -155,11 +155,13 @@ TEST_F(InvitationsTest, MakeNoMoreMembersThanTheOperatorAllows) {
 
 // Section 7.8.2, "Room Informs Invitor that Invitation Was Declined".
 TEST_F(InvitationsTest, AreDeclinedToTheInviter) {
+  Invite(kHag, "hecate@example.org");
   EXPECT_THAT(User(kHecate, "<decline to='hag66@example.org'><reason>Too busy</reason></decline>"),
               ElementsAre("<message from=\"coven@conference.example.org\" to=\"hag66@example.org\" id=\"m1\">"
                           "<x xmlns=\"http://jabber.org/protocol/muc#user\">"
                           "<decline from=\"hecate@example.org\"><reason>Too busy</reason></decline></x>"
                           "</message>"));
+  Invite(kHag, "hecate@example.org");
   EXPECT_THAT(User(kHecate, "<decline to='hag66@example.org/pda'/>"),
               ElementsAre(HasSubstr("to=\"hag66@example.org/pda\"")));
 }
@@ -167,6 +169,7 @@ TEST_F(InvitationsTest, AreDeclinedToTheInviter) {
 // "certain implementations might choose to base invitations on occupant JIDs"
 TEST_F(InvitationsTest, AreDeclinedToTheOccupantWhoWasNamed) {
   Put("thirdwitch", "hag66@example.org/phone");
+  Invite(kHag, "hecate@example.org");
   EXPECT_THAT(
       User(kHecate, "<decline to='coven@conference.example.org/thirdwitch'/>"),
       ElementsAre(HasSubstr("to=\"hag66@example.org/pda\""), HasSubstr("to=\"hag66@example.org/phone\"")));
@@ -174,6 +177,9 @@ TEST_F(InvitationsTest, AreDeclinedToTheOccupantWhoWasNamed) {
 
 TEST_F(InvitationsTest, AreDeclinedToAnInviterWhoIsAMemberAndHasLeft) {
   Affiliate("king@example.org", v1::AFFILIATION_MEMBER);
+  Put("king", "king@example.org/castle");
+  Invite("king@example.org/castle", "hecate@example.org");
+  room().RemoveSession("king@example.org/castle");
   EXPECT_THAT(User(kHecate, "<decline to='king@example.org/castle'/>"),
               ElementsAre(HasSubstr("to=\"king@example.org\"")));
 }

@@ -21,6 +21,7 @@
 #include "rookery/pg/shard_claims.h"
 #include "rookery/runtime/event.h"
 #include "rookery/testing/memory_claims.h"
+#include "rookery/xmpp/jid.h"
 
 namespace rookery::muc {
 
@@ -34,7 +35,7 @@ class MemoryRoomDatabase {
   bool is_ambiguous = false;
   /// Of these rooms something cannot be read (DATA_LOSS).
   std::set<std::string> unreadable;
-  /// Awaited at the start of each call ("Claim", "Load", "Save", "List", "CountOwned"): makes the server
+  /// Awaited at the start of each call ("Claim", "Load", "Save", "List", "Reserve"): makes the server
   /// slow, or acts in between.
   std::function<Task<void>(std::string_view call)> on_call;
   /// From now on calls are made and their answers wait.
@@ -52,6 +53,7 @@ class MemoryRoomDatabase {
     std::int64_t applied = -1;
     std::int64_t epoch = -1;
     v1::RoomState state;
+    std::int64_t bytes = 0;
     RoomListing listing;
     std::map<std::string, v1::Affiliated> affiliations;
     std::map<std::string, v1::Occupant> occupants;
@@ -65,7 +67,10 @@ class MemoryRoomDatabase {
   };
   /// And not made again.
   std::map<std::string, Destroyed> destroyed;
+  /// By creator: rooms that may be made and are not here yet.
+  std::set<std::pair<std::string, std::string>> reserved;
   testing::MemoryClaims claims;
+  testing::MemoryCursors cursors;
 
   // ---- what tests count ----
 
@@ -119,14 +124,34 @@ class MemoryRoomStore final : public RoomStore {
     co_return db_.claims.ClaimedBy(shard);
   }
 
-  Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override {
+  Task<absl::Status> KeepCursor(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override {
+    const absl::Status status = co_await db_.Begin("KeepCursor");
+    if (!status.ok()) co_return status;
+    db_.cursors.Keep(shard, epoch, cursor);
+    co_return absl::OkStatus();
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override {
+    const absl::Status status = co_await db_.Begin("FindCursor");
+    if (!status.ok()) co_return status;
+    co_return db_.cursors.Find(shard);
+  }
+
+  Task<absl::StatusOr<Loaded>> Load(std::uint32_t, std::vector<std::string> rooms,
+                                    std::size_t max_bytes) override {
     absl::Status status = co_await db_.Begin("Load");
     if (!status.ok()) co_return status;
     if (rooms.size() > kMaxLoaded) co_return absl::InvalidArgumentError("too many rooms at a time");
-    std::sort(rooms.begin(), rooms.end());
-    rooms.erase(std::unique(rooms.begin(), rooms.end()), rooms.end());
-    std::vector<StoredRoom> found;
+    Loaded loaded;
+    std::vector<StoredRoom>& found = loaded.rooms;
+    std::size_t bytes = 0;
     for (const std::string& name : rooms) {
+      const bool is_twice = std::any_of(found.begin(), found.end(),
+                                        [&](const StoredRoom& known) { return known.room == name; });
+      if (const auto known = db_.rooms.find(name); known != db_.rooms.end())
+        bytes += static_cast<std::size_t>(known->second.bytes);
+      if (loaded.looked_for > 0 && bytes > max_bytes) break;
+      ++loaded.looked_for;
+      if (is_twice) continue;
       if (db_.unreadable.contains(name)) co_return absl::DataLossError("a room cannot be read");
       if (const auto gone = db_.destroyed.find(name); gone != db_.destroyed.end()) {
         StoredRoom& stored = found.emplace_back();
@@ -149,7 +174,7 @@ class MemoryRoomStore final : public RoomStore {
     }
     status = co_await db_.End(false);
     if (!status.ok()) co_return status;
-    co_return found;
+    co_return loaded;
   }
 
   Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override {
@@ -174,18 +199,20 @@ class MemoryRoomStore final : public RoomStore {
   }
 
   Task<absl::StatusOr<std::string>> Secret() override { co_return std::string(32, 's'); }
-  Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) override {
-    absl::Status status = co_await db_.Begin("CountOwned");
+  Task<absl::StatusOr<bool>> Reserve(std::string room, std::string creator, std::int64_t most) override {
+    absl::Status status = co_await db_.Begin("Reserve");
     if (!status.ok()) co_return status;
-    const std::int64_t count = std::count_if(db_.rooms.begin(), db_.rooms.end(), [&](const auto& entry) {
-      const MemoryRoomDatabase::Room& room = entry.second;
-      const auto owner = room.affiliations.find(bare);
-      return room.listing.service == service && room.listing.is_persistent &&
-             owner != room.affiliations.end() && owner->second.affiliation() == v1::AFFILIATION_OWNER;
-    });
-    status = co_await db_.End(false);
+    std::set<std::string> made{room};
+    const std::string_view service = xmpp::DomainOf(room);
+    for (const auto& [name, kept] : db_.rooms)
+      if (kept.state.creator() == creator && xmpp::DomainOf(name) == service) made.insert(name);
+    for (const auto& [account, name] : db_.reserved)
+      if (account == creator && xmpp::DomainOf(name) == service) made.insert(name);
+    const bool may_make = static_cast<std::int64_t>(made.size()) <= most;
+    if (may_make) db_.reserved.emplace(creator, room);
+    status = co_await db_.End(true);
     if (!status.ok()) co_return status;
-    co_return count;
+    co_return may_make;
   }
 
   // ---- what changes do where the claim stands ----
@@ -236,10 +263,12 @@ class MemoryRoomStore final : public RoomStore {
 
   void Write(std::int64_t epoch, const RoomChanges& changes) {
     db_.destroyed.erase(changes.room);
+    std::erase_if(db_.reserved, [&](const auto& entry) { return entry.second == changes.room; });
     MemoryRoomDatabase::Room& room = db_.rooms[changes.room];
     room.applied = changes.applied;
     room.epoch = epoch;
     room.state = changes.state;
+    room.bytes = changes.bytes;
     room.listing = ListingOf(changes);
     for (const std::string& jid : changes.forgotten_affiliations) room.affiliations.erase(jid);
     for (const v1::Affiliated& entry : changes.affiliations) {

@@ -120,6 +120,7 @@ MucCluster::MucCluster() {
     return true;
   }();
   (void)is_quiet;
+  settings_.domains = {"example.org"};
   settings_.occupant_id_key = std::string(32, 'k');
   settings_.admits_groupchat_1 = true;
   settings_.max_rooms_per_user = 0;

@@ -468,5 +468,16 @@ TEST_F(Ownership, ANewRoomIsOpenPublicAndTemporary) {
   EXPECT_EQ(made.max_history_fetch(), 20u);
 }
 
+TEST_F(Ownership, TheFormHasNoListThatIsTooLong) {
+  const std::string domain = "@" + std::string(1'000, 'd') + ".example";
+  for (int i = 0; i < 400; ++i)
+    Affiliate(std::to_string(i) + std::string(900, 'a') + domain, v1::AFFILIATION_ADMIN);
+  const Said said = Iq("get", kOwner, "<query xmlns='http://jabber.org/protocol/muc#owner'/>");
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_LT(said.front().size(), 200'000u);
+  EXPECT_EQ(said.front().find("muc#roomconfig_roomadmins"), std::string::npos);
+  EXPECT_NE(said.front().find("muc#roomconfig_roomowners"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace rookery::muc

@@ -1,5 +1,6 @@
 #include "domain/presence.h"
 
+#include "domain/unfinished.h"
 #include "room_fixture.h"
 
 namespace rookery::muc {
@@ -17,6 +18,12 @@ using testing::RoomTest;
 using ::testing::SizeIs;
 
 constexpr std::string_view kNudge = "<presence from='x@example.org/x' to='coven@conference.example.org/x'/>";
+
+void ShowWhoIsBroadcast(Turn& turn) {
+  v1::Unfinished broadcast;
+  broadcast.set_kind(v1::Unfinished::KIND_BROADCAST);
+  Begin(turn, std::move(broadcast));
+}
 
 class PresenceTest : public RoomTest {
  protected:
@@ -158,16 +165,16 @@ TEST_F(PresenceTest, ThatIsNotBroadcastIsHeardByOneselfOnly) {
 
 TEST_F(PresenceTest, ThatIsNotBroadcastAnyMoreGoesForOthers) {
   driver_.config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);
-  const Said said = driver_.Do(kNudge, [](Turn& turn) { UpdateBroadcast(turn); });
+  const Said said = driver_.Do(kNudge, ShowWhoIsBroadcast);
   EXPECT_THAT(To(said, kCrone), SizeIs(2));
   EXPECT_THAT(To(said, kWicca), ElementsAre(AllOf(HasSubstr("/thirdwitch"), HasSubstr("unavailable"))));
   EXPECT_THAT(To(said, kHag), ElementsAre(AllOf(HasSubstr("/secondwitch"), HasSubstr("unavailable"))));
-  EXPECT_THAT(driver_.Do(kNudge, [](Turn& turn) { UpdateBroadcast(turn); }), IsEmpty());
+  EXPECT_THAT(driver_.Do(kNudge, ShowWhoIsBroadcast), IsEmpty());
 }
 
 TEST_F(PresenceTest, ThatIsBroadcastAgainComes) {
   driver_.room().ChangeOccupant("thirdwitch")->set_is_shown(false);
-  const Said said = driver_.Do(kNudge, [](Turn& turn) { UpdateBroadcast(turn); });
+  const Said said = driver_.Do(kNudge, ShowWhoIsBroadcast);
   EXPECT_THAT(To(said, kWicca), ElementsAre(Not(HasSubstr("unavailable"))));
   EXPECT_TRUE(driver_.room().FindNick("thirdwitch")->is_shown());
 }

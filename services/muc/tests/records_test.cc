@@ -30,6 +30,21 @@ class RoomRecords : public ::testing::Test, protected MucCluster {
   std::int64_t Message(const std::string& who, const std::string& to, const std::string& type = "groupchat") {
     return Say("<message type='" + type + "' from='" + who + "' to='" + to + "'><body>x</body></message>");
   }
+  void EnterBoth() {
+    Enter(crone_, room_, "firstwitch");
+    Enter(hag_, room_, "thirdwitch");
+    Elapse(seconds(2));
+    TakeHeard(crone_);
+    TakeHeard(hag_);
+  }
+  /// The log takes nothing for users that has these bytes, until broker_.refuse is another one.
+  void RefuseWhatSays(std::string bytes) {
+    broker_.refuse = [bytes = std::move(bytes)](const FakeBroker::Pending& pending) {
+      return pending.topic == events::Topic::kUsers && pending.value.find(bytes) != std::string::npos
+                 ? absl::PermissionDeniedError("not yet")
+                 : absl::OkStatus();
+    };
+  }
 
   const std::string room_ = RoomIn(1);
   const std::string crone_ = "crone1@example.org/desktop";
@@ -130,6 +145,66 @@ TEST_F(RoomRecords, R1_WhatTheLogRefuses_IsSaidAgainUntilItTakesIt) {
   EXPECT_FALSE(key.empty());
   for (std::uint32_t partition = 0; partition < kShards; ++partition)
     for (const auto& record : broker_.records(events::Topic::kUsers, partition)) EXPECT_EQ(record.key, key);
+}
+
+TEST_F(RoomRecords, R1_ARefusedPresence_IsNotSaidAgainBehindANewerOne) {
+  MucProcess& process = StartLive();
+  EnterBoth();
+  RefuseWhatSays(">old<");
+  Show(crone_, room_ + "/firstwitch", "old");
+  Elapse(milliseconds(50));
+  EXPECT_FALSE(process.shard(1).refused_presences.empty());
+  Show(crone_, room_ + "/firstwitch", "new");
+  Elapse(milliseconds(50));
+  broker_.refuse = nullptr;
+  Elapse(seconds(2));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr(">new<")));
+  EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr(">new<")));
+  EXPECT_EQ(process.shard(1).window.size(), 0u);
+  EXPECT_TRUE(process.shard(1).refused_presences.empty());
+}
+
+TEST_F(RoomRecords, R1_ARefusedPresence_IsSaidAgainToWhomNothingNewerWasSaid) {
+  MucProcess& process = StartLive();
+  EnterBoth();
+  RefuseWhatSays(">old<");
+  Show(crone_, room_ + "/firstwitch", "old");
+  Elapse(milliseconds(50));
+  // Is told of firstwitch, too; the others are not.
+  broker_.refuse = nullptr;
+  Enter(wicca_, room_, "secondwitch");
+  Elapse(milliseconds(50));
+  // Of another occupant.
+  Show(hag_, room_ + "/thirdwitch", "other");
+  Elapse(seconds(2));
+  EXPECT_THAT(TakeHeard(crone_), Contains(HasSubstr(">old<")));
+  EXPECT_THAT(TakeHeard(hag_), Contains(HasSubstr(">old<")));
+  EXPECT_TRUE(process.shard(1).refused_presences.empty());
+}
+
+// Another device of the occupant's own account is not told what the others are.
+TEST_F(RoomRecords, R1_ARefusedPresence_IsSaidAgainToWhomTheNewerOneLeftOut) {
+  MucProcess& process = StartLive();
+  const std::string phone = "crone1@example.org/phone";
+  // Of the same partition, and no moderator either: the two are in one list and in one record.
+  int n = 0;
+  const auto neighbour = [&] { return "hag" + std::to_string(n) + "@example.org"; };
+  while (ShardOf(neighbour()) != ShardOf("crone1@example.org")) ++n;
+  Enter(wicca_, room_, "secondwitch");
+  Enter(crone_, room_, "firstwitch");
+  Enter(phone, room_, "firstwitch");
+  Enter(neighbour() + "/pda", room_, "thirdwitch");
+  Elapse(seconds(2));
+  TakeHeard(phone);
+  RefuseWhatSays(phone);
+  Show(phone, room_ + "/firstwitch", "here");
+  Elapse(milliseconds(50));
+  ASSERT_FALSE(process.shard(1).refused_presences.empty());
+  Leave(crone_, room_);
+  Elapse(milliseconds(50));
+  broker_.refuse = nullptr;
+  Elapse(seconds(2));
+  EXPECT_THAT(TakeHeard(phone), Contains(HasSubstr(">here<")));
 }
 
 TEST_F(RoomRecords, R1_WhatTheLogWillNeverTake_IsCountedAndPassed) {
@@ -313,12 +388,66 @@ TEST_F(RoomRecords, R8_WhatIsNotSavedIsNotForgotten) {
   EXPECT_THAT(database_.rooms[room_].occupants["firstwitch"].ShortDebugString(), HasSubstr("here"));
 }
 
+TEST_F(RoomRecords, R8_ThereIsTooMuchInMemory_WhatWasUsedLeastRecentlyIsForgotten_AndLoadedWhenItIsWanted) {
+  settings_.max_memory_bytes = 100'000;
+  MucProcess& process = StartLive();
+  constexpr int kRooms = 60;
+  for (int i = 0; i < kRooms; ++i) {
+    Enter(crone_, RoomIn(1, i), "firstwitch");
+    Elapse(milliseconds(200));
+    EXPECT_LE(process.shards.memory().bytes(), 120'000u);
+  }
+  EXPECT_EQ(process.slot(RoomIn(1, 0)), nullptr);
+  EXPECT_NE(process.slot(RoomIn(1, kRooms - 1)), nullptr);
+  TakeHeard(crone_);
+  Enter(hag_, RoomIn(1, 0), "thirdwitch");
+  Elapse(seconds(1));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("thirdwitch")));
+}
+
+TEST_F(RoomRecords, R8_NoRoomIsLoadedWhileThereIsNoMemoryForIt_TheSenderIsTold) {
+  settings_.max_memory_bytes = 1;
+  MucProcess& process = StartLive();
+  // What follows from it does not get into the log.
+  broker_.holds = [&](const FakeBroker::Pending& pending) {
+    return pending.topic == events::Topic::kUsers && pending.value.find(room_) != std::string::npos;
+  };
+  Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(1));
+  const int loads = database_.calls["Load"];
+  Enter(hag_, RoomIn(1, 1), "thirdwitch");
+  Elapse(RoomLoader::kPatience + seconds(1));
+  EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr("resource-constraint")));
+  EXPECT_EQ(database_.calls["Load"], loads);
+  broker_.holds = nullptr;
+  Elapse(seconds(5));
+  Enter(hag_, RoomIn(1, 1), "thirdwitch");
+  Elapse(seconds(2));
+  EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr("201")));
+  EXPECT_EQ(process.shard(1).window.size(), 0u);
+}
+
+TEST_F(RoomRecords, R3_RoomsAreLoadedSoManyBytesAtATime) {
+  MucProcess& one = StartLive();
+  constexpr int kRooms = 10;
+  for (int i = 0; i < kRooms; ++i) Enter(crone_, RoomIn(1, i), "firstwitch");
+  Elapse(seconds(1));
+  Kill(one);
+  for (auto& [name, room] : database_.rooms) room.bytes = RoomLoader::kPageBytes / 2;
+  const int loads = database_.calls["Load"];
+  for (int i = 0; i < kRooms; ++i) Show(crone_, RoomIn(1, i) + "/firstwitch", "here");
+  MucProcess& two = StartLive();
+  Elapse(seconds(1));
+  EXPECT_EQ(database_.calls["Load"] - loads, kRooms / 2);
+  EXPECT_EQ(two.shard(1).window.size(), 0u);
+}
+
 TEST_F(RoomRecords, R8_AddressesWithoutARoomAreForgottenSooner) {
   MucProcess& process = StartLive();
   Message(wicca_, room_);
   Elapse(seconds(1));
   ASSERT_NE(process.slot(room_), nullptr);
-  Elapse(RoomShards::kQuietWithoutRoom * 2);
+  Elapse(RoomMemory::kQuietWithoutRoom * 2);
   EXPECT_EQ(process.slot(room_), nullptr);
   EXPECT_THAT(TakeHeard(wicca_), ElementsAre(HasSubstr("item-not-found")));
 }

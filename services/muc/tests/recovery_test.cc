@@ -48,6 +48,34 @@ TEST_F(Recovery, R2_NotLiveBeforeWhatCameBeforeIsApplied) {
   EXPECT_EQ(process.muc_metrics.stanzas.Value(), 2);
 }
 
+TEST_F(Recovery, AllWereOffUntilKafkaHadForgottenTheGroup_NothingIsAppliedAgain) {
+  for (const bool is_orderly : {true, false}) {
+    MucProcess& process = Start();
+    Assign(process, 1);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(process, 1); }));
+    Enter(crone_, room_, "firstwitch");
+    for (int i = 0; i < 10; ++i) Show(crone_, room_ + "/firstwitch", "mood " + std::to_string(i));
+    Elapse(std::chrono::minutes(2));
+    TakeHeard(crone_);
+    if (is_orderly) ASSERT_TRUE(Revoke(process, 1));
+    Kill(process);
+    broker_.committed(events::Topic::kRooms).clear();
+
+    MucProcess& next = Start();
+    Assign(next, 1);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(next, 1); }));
+    EXPECT_EQ(next.muc_metrics.stanzas.Value(), 0);
+    Show(crone_, room_ + "/firstwitch", "new");
+    Elapse(seconds(1));
+    EXPECT_EQ(TakeHeard(crone_).size(), 1u);
+    Leave(crone_, room_);
+    Elapse(seconds(2));
+    ASSERT_TRUE(Revoke(next, 1));
+    Kill(next);
+    TakeHeard(crone_);
+  }
+}
+
 TEST_F(Recovery, R2_ARoomThatCannotBeRead_KeepsNoShardFromGoingLive) {
   database_.unreadable.insert(room_);
   Leave(crone_, room_);

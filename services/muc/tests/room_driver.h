@@ -16,6 +16,7 @@ namespace rookery::muc::testing {
 class RoomDriver {
  public:
   explicit RoomDriver(std::string jid = "coven@conference.example.org") : room_(std::move(jid)) {
+    settings_.domains = {"example.org", "example.net"};
     settings_.occupant_id_key = std::string(32, 'k');
   }
 
@@ -39,6 +40,7 @@ class RoomDriver {
     for (const Outcome::Said& one : outcome_.said) {
       const Recipients single{one.stanza.to()};
       for (const std::string& to : one.recipients ? *one.recipients : single) {
+        if (!one.IsFor(to)) continue;
         std::string text;
         xmpp::AppendXml(text, one.stanza, xmpp::Framing::kStream, to);
         said.push_back(std::move(text));

@@ -26,9 +26,10 @@ class PgFixture : public ::testing::Test {
     EXPECT_TRUE(testing::RunTask(io_, pg::Migrate(io_, options_, "muc", Migrations())).ok());
     pool_ = MakePool(options_);
     reading_pool_ = MakePool(options_);
+    list_pool_ = MakePool(options_);
     other_pool_ = MakePool(options_);
-    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_);
-    other_ = std::make_unique<PgRoomStore>(*other_pool_, *reading_pool_);
+    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_, *list_pool_);
+    other_ = std::make_unique<PgRoomStore>(*other_pool_, *reading_pool_, *list_pool_);
   }
   std::unique_ptr<RecordingPool> MakePool(const pg::Options& options) {
     auto pool = std::make_unique<RecordingPool>(pg::Pool::Create(io_, options, metrics_));
@@ -44,6 +45,7 @@ class PgFixture : public ::testing::Test {
   pg::Options options_;
   std::unique_ptr<RecordingPool> pool_;
   std::unique_ptr<RecordingPool> reading_pool_;
+  std::unique_ptr<RecordingPool> list_pool_;
   std::unique_ptr<RecordingPool> other_pool_;
   std::unique_ptr<PgRoomStore> store_;
   std::unique_ptr<PgRoomStore> other_;
@@ -74,9 +76,11 @@ class PgRooms : public PgFixture, public RoomStoreTools {
   absl::Status Save(RoomChanges changes) { return Run(store_->Save(shard_, 5, std::move(changes))); }
   /// -1: it is not there.
   std::int64_t Applied(const std::string& name) {
-    const auto rooms = Run(store_->Load({name + "@" + service_}));
+    const auto rooms = Run(store_->Load(shard_, {name + "@" + service_}, 1));
     EXPECT_TRUE(rooms.ok()) << rooms.status();
-    return rooms.ok() && !rooms->empty() && !rooms->front().is_destroyed ? rooms->front().applied : -1;
+    return rooms.ok() && !rooms->rooms.empty() && !rooms->rooms.front().is_destroyed
+               ? rooms->rooms.front().applied
+               : -1;
   }
   /// Starts it; its answer goes to `answers`.
   void Start(Task<absl::Status> task) {
@@ -111,7 +115,7 @@ TEST_F(PgRooms, TheServerWasAway) {
   Server().Stop();
   ASSERT_TRUE(testing::RunUntil(io_, [&] { return !pool_->is_connected(); }));
   EXPECT_TRUE(absl::IsUnavailable(Save(Changes("r", 2))));
-  EXPECT_TRUE(absl::IsUnavailable(Run(store_->Load({"r@" + service_})).status()));
+  EXPECT_TRUE(absl::IsUnavailable(Run(store_->Load(shard_, {"r@" + service_}, 1)).status()));
   Server().Start();
   ASSERT_TRUE(testing::RunUntil(io_, [&] { return pool_->is_connected() && reading_pool_->is_connected(); }));
   EXPECT_EQ(Save(Changes("r", 3)), absl::OkStatus());
@@ -157,10 +161,10 @@ TEST_F(PgRooms, ARoomIsNotLoadedInTheMiddleOfASave) {
   Start(save_all());
   std::int64_t loads = 0, last = 0;
   while (answers_.empty()) {
-    const auto rooms = Run(store_->Load({"r@" + service_}));
+    const auto rooms = Run(store_->Load(shard_, {"r@" + service_}, 1));
     ASSERT_TRUE(rooms.ok()) << rooms.status();
-    if (rooms->empty()) continue;
-    const StoredRoom& room = rooms->front();
+    if (rooms->rooms.empty()) continue;
+    const StoredRoom& room = rooms->rooms.front();
     ASSERT_EQ(room.affiliations.size(), 1u);
     ASSERT_EQ(room.affiliations[0].version(), static_cast<std::uint64_t>(room.applied));
     ASSERT_EQ(room.occupants[0].occupant_id(), std::to_string(room.applied));
@@ -190,8 +194,8 @@ class PgManyRooms : public PgRooms {
     pg::Options one = options_;
     one.connections = 1;
     one.connection += " options='-c plan_cache_mode=force_generic_plan'";
-    reading_pool_ = MakePool(one);
-    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_, clock_);
+    list_pool_ = MakePool(one);
+    store_ = std::make_unique<PgRoomStore>(*pool_, *reading_pool_, *list_pool_, clock_);
   }
   ~PgManyRooms() override { Sql("DELETE FROM muc_rooms WHERE service LIKE '%" + service_ + "'"); }
 
@@ -205,7 +209,7 @@ class PgManyRooms : public PgRooms {
   };
   Reads ReadSoFar() {
     // Of the connection whose turn it is.
-    EXPECT_TRUE(Run(reading_pool_->Execute(0, "SELECT pg_stat_force_next_flush()", {})).ok());
+    EXPECT_TRUE(Run(list_pool_->Execute(0, "SELECT pg_stat_force_next_flush()", {})).ok());
     const char* sums =
         "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'muc_rooms'), "
         "(SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'muc_rooms')";
@@ -214,11 +218,11 @@ class PgManyRooms : public PgRooms {
   }
   /// What a statement of a list reads. The first one is that of the page, unless a place is looked for.
   Reads ReadsOf(const RoomQuery& query, std::size_t which) {
-    const std::size_t first = reading_pool_->statements.size() + which;
+    const std::size_t first = list_pool_->statements.size() + which;
     const auto page = Run(store_->List(query));
     EXPECT_TRUE(page.ok()) << page.status();
     const Reads before = ReadSoFar();
-    EXPECT_TRUE(Run(reading_pool_->Repeat(reading_pool_->statements.at(first))).ok());
+    EXPECT_TRUE(Run(list_pool_->Repeat(list_pool_->statements.at(first))).ok());
     const Reads after = ReadSoFar();
     return {after.entries - before.entries, after.scans_of_the_table - before.scans_of_the_table};
   }

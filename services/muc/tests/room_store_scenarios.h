@@ -75,6 +75,7 @@ class RoomStoreTools {
 template <typename Fixture>
 class RoomStoreScenarios : public Fixture, public RoomStoreTools {
  protected:
+  static constexpr std::size_t kAnySize = std::size_t{1} << 40;
   RoomStoreScenarios() {
     static std::uint32_t shards = 0;
     shard_ = ++shards;
@@ -110,9 +111,9 @@ class RoomStoreScenarios : public Fixture, public RoomStoreTools {
   }
   std::vector<StoredRoom> LoadAll(std::vector<std::string> names) {
     for (std::string& name : names) name = Room(name);
-    auto rooms = Run(this->store().Load(std::move(names)));
-    EXPECT_TRUE(rooms.ok()) << rooms.status();
-    return rooms.ok() ? *std::move(rooms) : std::vector<StoredRoom>();
+    auto loaded = Run(this->store().Load(shard_, std::move(names), kAnySize));
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return loaded.ok() ? std::move(loaded->rooms) : std::vector<StoredRoom>();
   }
   /// One without a name is not there.
   StoredRoom Load(const std::string& name) {
@@ -132,10 +133,10 @@ class RoomStoreScenarios : public Fixture, public RoomStoreTools {
     return page.ok() ? *std::move(page) : RoomPage();
   }
   absl::Status ListStatus(RoomQuery query) { return Run(this->store().List(std::move(query))).status(); }
-  std::int64_t Owned(const std::string& bare) {
-    const auto count = Run(this->store().CountOwned(service_, bare));
-    EXPECT_TRUE(count.ok()) << count.status();
-    return count.value_or(-1);
+  bool MayMake(const std::string& room, const std::string& creator, std::int64_t most) {
+    const auto may_make = Run(this->store().Reserve(room, creator, most));
+    EXPECT_TRUE(may_make.ok()) << may_make.status();
+    return may_make.value_or(false);
   }
   /// With something in each table.
   RoomChanges Full(const std::string& name, std::int64_t applied = 1) const {
@@ -197,6 +198,18 @@ TYPED_TEST_P(RoomStoreScenarios, Claim_AnOlderOwnerChangesNothing) {
   EXPECT_TRUE(gone.front().is_destroyed);
 }
 
+TYPED_TEST_P(RoomStoreScenarios, Cursor_TheNewestOwnersLastWord) {
+  const auto keep = [this](std::int64_t epoch, std::int64_t cursor) {
+    EXPECT_EQ(this->Run(this->other().KeepCursor(this->shard_, epoch, cursor)), absl::OkStatus());
+    return *this->Run(this->store().FindCursor(this->shard_));
+  };
+  EXPECT_EQ(*this->Run(this->store().FindCursor(this->shard_)), -1);
+  EXPECT_EQ(keep(5, 100), 100);
+  EXPECT_EQ(keep(5, 120), 120);
+  EXPECT_EQ(keep(4, 130), 120) << "an older owner's";
+  EXPECT_EQ(keep(6, 7), 7) << "the log was cut";
+}
+
 // ---- rooms ------------------------------------------------------------------
 
 TYPED_TEST_P(RoomStoreScenarios, Load_WhatWasSaved) {
@@ -248,9 +261,10 @@ TYPED_TEST_P(RoomStoreScenarios, Load_SeveralTogether) {
 TYPED_TEST_P(RoomStoreScenarios, Load_NotTooManyAtATime) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < RoomStore::kMaxLoaded; ++i) names.push_back(this->Room(std::to_string(i)));
-  EXPECT_TRUE(this->Run(this->store().Load(names)).ok());
+  EXPECT_TRUE(this->Run(this->store().Load(this->shard_, names, this->kAnySize)).ok());
   names.push_back(this->Room("more"));
-  EXPECT_TRUE(absl::IsInvalidArgument(this->Run(this->store().Load(names)).status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(this->Run(this->store().Load(this->shard_, names, this->kAnySize)).status()));
 }
 
 TYPED_TEST_P(RoomStoreScenarios, Save_OnlyWhatChangesIsChanged) {
@@ -377,7 +391,6 @@ TYPED_TEST_P(RoomStoreScenarios, Save_OfADestroyedRoomNothingRemains) {
   this->Destroy("r");
   EXPECT_EQ(this->Load("r").room, "");
   EXPECT_THAT(this->Names(this->List(this->Query())), ElementsAre("other"));
-  EXPECT_EQ(this->Owned("juliet@example.org"), 1);
   // Were a row left somewhere, it would be in the next room of this name.
   this->Save(this->Changes("r", 9));
   const StoredRoom room = this->Load("r");
@@ -448,8 +461,9 @@ TYPED_TEST_P(RoomStoreScenarios, Save_TheLongestAddresses) {
   changes.affiliations = {this->Entry(stranger, v1::AFFILIATION_OWNER),
                           this->Entry(text(5, 1'023) + "@" + text(3, 1'023), v1::AFFILIATION_OUTCAST)};
   changes.occupants = {this->OccupantOf(nick)};
+  changes.state.set_creator(stranger);
   this->Save(changes);
-  EXPECT_EQ(this->Owned(stranger), 1);
+  EXPECT_FALSE(this->MayMake(this->Room("second"), stranger, 1));
   EXPECT_THAT(this->Names(this->List(this->Query())), ElementsAre(name));
   EXPECT_THAT(this->Bytes(this->Load(name).affiliations),
               ::testing::UnorderedElementsAreArray(this->Bytes(changes.affiliations)));
@@ -457,7 +471,7 @@ TYPED_TEST_P(RoomStoreScenarios, Save_TheLongestAddresses) {
   changes = this->Changes(name);
   changes.forgotten_affiliations = {stranger};
   this->Save(changes);
-  EXPECT_EQ(this->Owned(stranger), 0);
+  EXPECT_THAT(this->Jids(this->Load(name)), SizeIs(1));
 }
 
 // ---- accounts' rooms --------------------------------------------------------
@@ -469,39 +483,68 @@ TYPED_TEST_P(RoomStoreScenarios, Secret_StaysTheSame) {
   EXPECT_EQ(*this->Run(this->store().Secret()), *secret);
 }
 
-TYPED_TEST_P(RoomStoreScenarios, CountOwned_PersistentRoomsOfTheService) {
+TYPED_TEST_P(RoomStoreScenarios, Load_AsManyAsTakeSoManyBytes) {
   this->Claim();
-  this->Save(this->Full("public"));
-  RoomChanges hidden = this->Full("hidden");
-  hidden.state.mutable_config()->set_is_public(false);
-  this->Save(hidden);
+  std::vector<std::string> names;
+  for (const std::string name : {"a", "b", "c", "d"}) {
+    RoomChanges changes = this->Full(name);
+    changes.bytes = name == "a" ? 1'000 : 100;
+    this->Save(changes);
+    names.push_back(this->Room(name));
+  }
+  names.insert(names.begin() + 1, this->Room("nobodys"));
+  const auto load = [&](std::size_t bytes) {
+    const auto loaded = this->Run(this->store().Load(this->shard_, names, bytes));
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return std::pair(loaded->looked_for, loaded->rooms.size());
+  };
+  EXPECT_EQ(load(1), std::pair(std::size_t{1}, std::size_t{1})) << "one, whatever its size";
+  EXPECT_EQ(load(1'000), std::pair(std::size_t{2}, std::size_t{1}));
+  EXPECT_EQ(load(1'200), std::pair(std::size_t{4}, std::size_t{3}));
+  EXPECT_EQ(load(1'300), std::pair(std::size_t{5}, std::size_t{4}));
+}
+
+TYPED_TEST_P(RoomStoreScenarios, Reserve_RoomsThatThereAreByWhoHasMadeThem) {
+  this->Claim();
+  const std::string juliet = "juliet@" + this->service_, romeo = "romeo@" + this->service_;
   RoomChanges temporary = this->Full("temporary");
   temporary.state.mutable_config()->set_is_persistent(false);
+  temporary.state.set_creator(juliet);
   this->Save(temporary);
-  RoomChanges elsewhere = this->Full("r");
-  elsewhere.room = "r@elsewhere." + this->service_;
-  this->Save(elsewhere);
-  EXPECT_EQ(this->Owned("juliet@example.org"), 2);
-  EXPECT_EQ(this->Owned("romeo@example.org"), 0);  // member
-  EXPECT_EQ(this->Owned("nobody@example.org"), 0);
-  // It gives one up, and another is given to a second owner.
-  RoomChanges changes = this->Public("public");
-  changes.affiliations = {this->Entry("juliet@example.org", v1::AFFILIATION_ADMIN),
-                          this->Entry("romeo@example.org", v1::AFFILIATION_OWNER)};
-  this->Save(changes);
-  EXPECT_EQ(this->Owned("juliet@example.org"), 1);
-  EXPECT_EQ(this->Owned("romeo@example.org"), 1);
-  changes = this->Changes("public");  // not persistent any more
-  this->Save(changes);
-  EXPECT_EQ(this->Owned("romeo@example.org"), 0);
+  // It is given the room, and has not made it.
+  RoomChanges given = this->Full("given");
+  given.affiliations = {this->Entry(juliet, v1::AFFILIATION_OWNER)};
+  given.state.set_creator(romeo);
+  this->Save(given);
+  EXPECT_FALSE(this->MayMake(this->Room("second"), juliet, 1));
+  EXPECT_TRUE(this->MayMake(this->Room("temporary"), juliet, 1)) << "which is one of them";
+  EXPECT_TRUE(this->MayMake(this->Room("second"), juliet, 2));
+  EXPECT_TRUE(this->MayMake("first@elsewhere." + this->service_, juliet, 1));
+}
+
+TYPED_TEST_P(RoomStoreScenarios, Reserve_CountsBeforeTheRoomIsSaved) {
+  this->Claim();
+  const std::string juliet = "juliet@" + this->service_;
+  EXPECT_TRUE(this->MayMake(this->Room("a"), juliet, 2));
+  EXPECT_TRUE(this->MayMake(this->Room("b"), juliet, 2));
+  EXPECT_TRUE(this->MayMake(this->Room("b"), juliet, 2)) << "again";
+  EXPECT_FALSE(this->MayMake(this->Room("c"), juliet, 2));
+  EXPECT_TRUE(this->MayMake(this->Room("c"), "romeo@" + this->service_, 2));
+  RoomChanges made = this->Full("a");
+  made.state.set_creator(juliet);
+  this->Save(made);
+  EXPECT_FALSE(this->MayMake(this->Room("c"), juliet, 2)) << "it counts once, and still";
+  EXPECT_TRUE(this->MayMake(this->Room("c"), juliet, 3));
 }
 
 REGISTER_TYPED_TEST_SUITE_P(RoomStoreScenarios, Destroyed_ByWhichRecord_UntilItIsForgotten,
-                            Destroyed_AndMadeAgain, Claim_AnOlderOwnerChangesNothing, Load_WhatWasSaved,
-                            Load_SeveralTogether, Load_NotTooManyAtATime, Save_OnlyWhatChangesIsChanged,
+                            Destroyed_AndMadeAgain, Claim_AnOlderOwnerChangesNothing,
+                            Cursor_TheNewestOwnersLastWord, Load_WhatWasSaved, Load_SeveralTogether,
+                            Load_NotTooManyAtATime, Save_OnlyWhatChangesIsChanged,
                             Save_WhoIsForgottenAndWhoIsGone, Save_TheLastWordOnARowCounts,
                             Save_OldHistoryGoes, Save_ANewRoomHasNothingOfAnEarlierOne,
                             Save_OfADestroyedRoomNothingRemains, Save_TheLongestAddresses,
-                            Secret_StaysTheSame, CountOwned_PersistentRoomsOfTheService);
+                            Secret_StaysTheSame, Load_AsManyAsTakeSoManyBytes,
+                            Reserve_RoomsThatThereAreByWhoHasMadeThem, Reserve_CountsBeforeTheRoomIsSaved);
 
 }  // namespace rookery::muc

@@ -35,7 +35,8 @@ class MemoryStore : public MemoryFixture {
 TEST_F(MemoryStore, Away_NothingIsMade) {
   database_.is_down = true;
   EXPECT_TRUE(absl::IsUnavailable(testing::RunTask(io_, store_.Save(1, 1, Changes()))));
-  EXPECT_TRUE(absl::IsUnavailable(testing::RunTask(io_, store_.Load({"r@conference.example"})).status()));
+  EXPECT_TRUE(
+      absl::IsUnavailable(testing::RunTask(io_, store_.Load(1, {"r@conference.example"}, 1)).status()));
   EXPECT_TRUE(absl::IsUnavailable(testing::RunTask(io_, store_.List({})).status()));
   EXPECT_TRUE(absl::IsUnavailable(testing::RunTask(io_, store_.Claim(1, 2))));
   EXPECT_TRUE(database_.rooms.empty());
@@ -46,7 +47,7 @@ TEST_F(MemoryStore, Ambiguous_ItIsMadeAndNobodyIsTold) {
   database_.is_ambiguous = true;
   EXPECT_TRUE(absl::IsDeadlineExceeded(testing::RunTask(io_, store_.Save(1, 1, Changes()))));
   EXPECT_TRUE(database_.rooms.contains("r@conference.example"));
-  EXPECT_TRUE(testing::RunTask(io_, store_.Load({"r@conference.example"})).ok());
+  EXPECT_TRUE(testing::RunTask(io_, store_.Load(1, {"r@conference.example"}, 1)).ok());
 }
 
 TEST_F(MemoryStore, Held_AnswersComeWhenTheyAreReleased) {

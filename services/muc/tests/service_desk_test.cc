@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "domain/room_listing.h"
+#include "rookery/runtime/event.h"
 #include "rookery/testing/run_task.h"
 #include "rookery/xmpp/element.h"
 
@@ -24,7 +26,11 @@ class ListingStore final : public RoomStore {
  public:
   Task<absl::Status> Claim(std::uint32_t, std::int64_t) override { co_return absl::OkStatus(); }
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t) override { co_return -1; }
-  Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string>) override {
+  Task<absl::Status> KeepCursor(std::uint32_t, std::int64_t, std::int64_t) override {
+    co_return absl::OkStatus();
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t) override { co_return -1; }
+  Task<absl::StatusOr<Loaded>> Load(std::uint32_t, std::vector<std::string>, std::size_t) override {
     co_return absl::UnimplementedError("");
   }
   Task<absl::Status> Save(std::uint32_t, std::int64_t, RoomChanges) override {
@@ -35,15 +41,20 @@ class ListingStore final : public RoomStore {
   }
   Task<absl::StatusOr<RoomPage>> List(RoomQuery query) override {
     asked = std::move(query);
+    ++lists;
+    if (slow) co_await slow->Wait();
     co_return answer;
   }
   Task<absl::StatusOr<std::string>> Secret() override { co_return absl::UnimplementedError(""); }
-  Task<absl::StatusOr<std::int64_t>> CountOwned(std::string, std::string) override {
+  Task<absl::StatusOr<bool>> Reserve(std::string, std::string, std::int64_t) override {
     co_return absl::UnimplementedError("");
   }
 
   absl::StatusOr<RoomPage> answer = RoomPage{};
   std::optional<RoomQuery> asked;
+  int lists = 0;
+  /// While set, lists wait for it.
+  std::unique_ptr<runtime::Event> slow;
 };
 
 class ServiceDeskTest : public ::testing::Test {
@@ -329,6 +340,92 @@ TEST_F(ServiceDeskTest, HostileSearchesAreBadRequests) {
                 HasSubstr(bad))
         << x;
   EXPECT_FALSE(store_.asked);
+}
+
+// ---- bounds
+
+TEST_F(ServiceDeskTest, OnePageHasAsManyRoomsAsAnAnswerTakes) {
+  RoomPage page;
+  for (int i = 0; i < 100; ++i) {
+    ListedRoom room;
+    room.room = "room" + std::to_string(100 + i) + "@conference.example.org";
+    room.name = std::string(1'000, '<');
+    room.description = std::string(4'096, '&');
+    page.rooms.push_back(std::move(room));
+  }
+  page.count = 1'000;
+  page.first_index = 300;
+  store_.answer = page;
+  const std::string first = Search({{"all", "true"}}, Set("<max>100</max>"));
+  EXPECT_LT(first.size(), 200'000u);
+  EXPECT_THAT(first, HasSubstr("<first index=\"300\">room100@"));
+  EXPECT_THAT(first, HasSubstr("<count>1000</count>"));
+  EXPECT_THAT(first, Not(HasSubstr("room199@")));
+  const std::size_t last = first.find("<last>room") + 10;
+  const int shown = std::stoi(first.substr(last, 3)) - 100 + 1;
+  EXPECT_GT(shown, 3);
+  // The page in front of a room is next to it.
+  const std::string before = Search({{"all", "true"}}, Set("<max>100</max><before>room200@x</before>"));
+  EXPECT_LT(before.size(), 200'000u);
+  EXPECT_THAT(before, HasSubstr("<last>room199@"));
+  EXPECT_THAT(before, HasSubstr("<first index=\"" + std::to_string(400 - shown) + "\">"));
+  for (ListedRoom& room : store_.answer->rooms) room.name = std::string(4'096, '&');
+  const std::string items = Items();
+  EXPECT_LT(items.size(), 200'000u);
+  EXPECT_THAT(items, HasSubstr("<last>room"));
+}
+
+TEST_F(ServiceDeskTest, ListsAreMadeAFewAtATime_AndOneForEach) {
+  store_.slow = std::make_unique<runtime::Event>(io_.get_executor());
+  std::vector<std::string> answers;
+  const auto ask = [&](const std::string& who) {
+    asio::co_spawn(io_,
+                   desk_.Answer(StanzaOf("<iq type='get' id='1' from='" + who +
+                                         "' to='conference.example.org'>"
+                                         "<query xmlns='http://jabber.org/protocol/disco#items'/></iq>")),
+                   [&](std::exception_ptr, const xmpp::Stanza& answer) { answers.push_back(XmlOf(answer)); });
+    io_.restart();
+    io_.poll();
+  };
+  ask("hag@example.org/pda");
+  ask("hag@example.org/phone");
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_THAT(answers[0], HasSubstr(Error("wait", "resource-constraint")));
+  for (std::size_t i = 1; i < RoomLists::kMost; ++i) ask("hag" + std::to_string(i) + "@example.org/pda");
+  EXPECT_EQ(answers.size(), 1u);
+  ask("one-too-many@example.org/pda");
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_THAT(answers[1], HasSubstr(Error("wait", "resource-constraint")));
+  EXPECT_EQ(store_.lists, static_cast<int>(RoomLists::kMost));
+  store_.slow->Set();
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(answers.size(), RoomLists::kMost + 2);
+  ask("hag@example.org/phone");
+  EXPECT_THAT(answers.back(), HasSubstr("coven@"));
+}
+
+TEST_F(ServiceDeskTest, WhatFoldsToMuchMoreIsNotSearchedToItsEnd) {
+  RoomChanges changes;
+  changes.room = "coven@conference.example.org";
+  changes.state.mutable_config()->set_is_public(true);
+  std::string phrase;
+  for (int i = 0; i < 1'000; ++i) phrase += "\xef\xb7\xba";  // U+FDFA, 33 bytes when folded
+  changes.state.mutable_config()->set_description(phrase);
+  changes.state.mutable_config()->set_name("Coven");
+  const RoomListing listing = ListingOf(changes);
+  EXPECT_LE(listing.search_description.size(), 2 * phrase.size());
+  EXPECT_GT(listing.search_description.size(), 2 * phrase.size() - 4);
+  EXPECT_NE(static_cast<unsigned char>(listing.search_description.back()) & 0xc0, 0xc0) << "a character cut";
+  EXPECT_EQ(listing.search_name, "coven");
+}
+
+TEST_F(ServiceDeskTest, AQuestionHasNotTooManyWords) {
+  RoomQuery query;
+  for (int i = 0; i < 16; ++i) query.text += "w" + std::to_string(i) + " ";
+  EXPECT_TRUE(WordsOf(query).ok());
+  query.text += "more";
+  EXPECT_TRUE(absl::IsInvalidArgument(WordsOf(query).status()));
 }
 
 }  // namespace

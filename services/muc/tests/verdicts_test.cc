@@ -28,12 +28,11 @@ class RoomVerdicts : public ::testing::Test, protected MucCluster {
     return process;
   }
   /// The account of crone_ has as many rooms as it may have.
-  void OwnEnough() {
+  void MakeEnough() {
     MemoryRoomDatabase::Room room;
     room.listing.service = "conference.example.org";
-    room.listing.is_persistent = true;
-    room.affiliations["crone1@example.org"].set_affiliation(v1::AFFILIATION_OWNER);
-    database_.rooms["owned@conference.example.org"] = room;
+    room.state.set_creator("crone1@example.org");
+    database_.rooms["made@conference.example.org"] = room;
   }
   std::int64_t Message(const std::string& who) {
     return Say("<message type='groupchat' from='" + who + "' to='" + room_ + "'><body>x</body></message>");
@@ -57,9 +56,9 @@ class RoomVerdicts : public ::testing::Test, protected MucCluster {
 
 auto IsWait() { return HasSubstr("type=\"wait\""); }
 
-TEST_F(RoomVerdicts, R1_WhoOwnsTooManyRooms_MakesNoMore) {
+TEST_F(RoomVerdicts, R1_WhoHasMadeTooManyRooms_MakesNoMore) {
   StartLive();
-  OwnEnough();
+  MakeEnough();
   const std::int64_t offset = Enter(crone_, room_, "firstwitch");
   Enter(hag_, room_, "thirdwitch");
   Elapse(seconds(2));
@@ -72,6 +71,35 @@ TEST_F(RoomVerdicts, R1_WhoOwnsTooManyRooms_MakesNoMore) {
   EXPECT_EQ(verdicts[0].condition(), "not-allowed");
   EXPECT_EQ(verdicts[1].condition(), "");
   EXPECT_EQ(committed(1), static_cast<std::int64_t>(Records(1).size()));
+}
+
+TEST_F(RoomVerdicts, R1_RoomsThatAreMadeAtTheSameTimeAreCounted_TemporaryOnesToo) {
+  settings_.max_rooms_per_user = 3;
+  StartLive();
+  for (int i = 0; i < 5; ++i) Enter(crone_, RoomIn(1, i), "firstwitch");
+  Elapse(seconds(2));
+  int made = 0, refused = 0;
+  for (const std::string& one : TakeHeard(crone_)) {
+    made += one.find("code=\"201\"") != std::string::npos ? 1 : 0;
+    refused += one.find("too many rooms") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_EQ(made, 3);
+  EXPECT_EQ(refused, 2);
+}
+
+TEST_F(RoomVerdicts, R1_WhoDoesNotSpeakMuc_MakesNoRoom_AndNothingIsCounted) {
+  settings_.admits_groupchat_1 = false;
+  StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(1));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("code=\"333\"")));
+  EXPECT_THAT(Verdicts(1), IsEmpty());
+  EXPECT_EQ(database_.calls["Reserve"], 0);
+  Say("<presence from='" + crone_ + "' to='" + room_ +
+      "/firstwitch'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+  Elapse(seconds(1));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("201")));
+  EXPECT_EQ(database_.rooms[room_].state.creator(), "crone1@example.org");
 }
 
 TEST_F(RoomVerdicts, R1_WhatComesBehindARecordWaitsForItsVerdict_OtherRoomsDoNot) {
@@ -92,10 +120,10 @@ TEST_F(RoomVerdicts, R1_WhatComesBehindARecordWaitsForItsVerdict_OtherRoomsDoNot
   Elapse(seconds(2));
   EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("201"), HasSubstr("thirdwitch"), HasSubstr("mood")));
   EXPECT_EQ(process.muc_metrics.stanzas.Value(), 5);
-  EXPECT_EQ(database_.calls["CountOwned"], 2);
+  EXPECT_EQ(database_.calls["Reserve"], 2);
 }
 
-TEST_F(RoomVerdicts, R1_NobodyKnowsHowManyRoomsSomebodyOwns_NoneIsMade) {
+TEST_F(RoomVerdicts, R1_NobodyKnowsHowManyRoomsSomebodyHasMade_NoneIsMade) {
   StartLive();
   Message(crone_);  // and the room is known not to exist
   Elapse(milliseconds(100));

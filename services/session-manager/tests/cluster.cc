@@ -156,6 +156,7 @@ void Gateway::Post(const std::string& user, GatewayAction action) {
 void Gateway::Send(Client& client, xmpp::Stanza stanza, bool to_malformed, const std::string& refused) {
   session::v1::ClientStanza sent;
   sent.set_count(++client.sent);
+  sent.set_confirmed_count(client.confirmed);
   sent.set_trace_id(1'000 + client.sent);
   stanza.set_from(client.jid);
   sent.mutable_stanza()->Swap(&stanza);
@@ -374,7 +375,8 @@ void Gateway::On(Peer& peer, const SessionManagerAction& action) {
       client->unconfirmed.pop_front();
   } else if (action.has_ended()) {
     client->ended = action.ended();
-    client->forgotten = true;
+    client->forgotten = !action.ended().keep();
+    if (action.ended().keep()) client->pending_end = session::v1::END_REASON_CLOSED;
   } else if (action.has_parked()) {
     client->parked = true;
     client->forgotten = true;

@@ -120,21 +120,27 @@ TEST_F(DeliveryRules, S2_StoreAway_OneStatementIsTriedAgain_OthersGoOn) {
 }
 
 TEST_F(DeliveryRules, S3_Full_TheShardIsReadNoFurther_NothingIsDropped) {
-  node(2).settings.max_store_waiting = 10;
+  node(2).settings.max_store_waiting = 64;
   Move();
+  // Four of each sender and eight for each recipient may wait (S7): it takes many of both.
+  std::vector<Client*> senders;
+  for (int n = 1; n <= 30; ++n) senders.push_back(&SignIn(gateway_, UserIn(0, n), "s"));
   database_.down = true;
-  for (int i = 0; i < 60; ++i) gateway_.Send(*alice, Message(UserIn(1, i % 20), "m" + std::to_string(i)));
+  for (int n = 0; n < 30; ++n)
+    for (int i = 0; i < 4; ++i)
+      gateway_.Send(*senders[static_cast<std::size_t>(n)],
+                    Message(UserIn(1, (4 * n + i) % 40), "m" + std::to_string(i)));
   Settle();
   EXPECT_TRUE(node(2).shard_log.paused.contains(1));
   // Some were read before it was full, and waited for their users' settings.
-  EXPECT_LT(BobsShard().delivery->writer->rows(), 20u);
+  EXPECT_LT(BobsShard().delivery->writer->rows(), 120u);
   database_.down = false;
   const auto stored = [&] {
     std::size_t waiting = 0;
-    for (int i = 0; i < 20; ++i) waiting += database_.Waiting(UserIn(1, i));
+    for (int i = 0; i < 40; ++i) waiting += database_.Waiting(UserIn(1, i));
     return waiting;
   };
-  ASSERT_TRUE(Eventually([&] { return stored() == 60; })) << stored();
+  ASSERT_TRUE(Eventually([&] { return stored() == 120; })) << stored();
   EXPECT_FALSE(node(2).shard_log.paused.contains(1));
 }
 
@@ -938,6 +944,50 @@ TEST_F(ManyLost, L1_TheWriterIsFull_TheShardGoesToAnotherOwner) {
   ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
   ASSERT_TRUE(Eventually([&] { return database_.packets.empty(); }));
   EXPECT_EQ(Waiting(), 50u * kUsers);
+}
+
+/// Rows of the offline store that a session was given, and has not acknowledged when the shard moves.
+class GivenRows : public DeliveryRules {
+ protected:
+  void SetUp() override {
+    for (int i = 0; i < 20; ++i) Say("m" + std::to_string(i), bob_);
+    ASSERT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 20; }));
+    // The next owner does not read their records again.
+    Elapse(std::chrono::seconds(1));
+    bob = &Available("b", /*acks=*/false);
+    ASSERT_EQ(bob->MessageIds().size(), 20u);
+  }
+  /// A packet without its row would end the stream when its client resumes.
+  void ExpectWhole() {
+    for (const auto& session : BobsShard().FindUser(bob_)->sessions)
+      for (const UnackedPacket& packet : session->unacked) EXPECT_NE(packet.delivery, nullptr) << packet.seq;
+  }
+  Client* bob = nullptr;
+};
+
+TEST_F(GivenRows, L1_APageThatFails_IsMadeSmaller) {
+  std::vector<std::size_t> asked;
+  database_.on_load_rows = [&](std::size_t keys, std::size_t bytes) {
+    EXPECT_LE(bytes, 2u * 1024 * 1024);
+    asked.push_back(keys);
+    return keys > 6 ? absl::ResourceExhaustedError("too much") : absl::OkStatus();
+  };
+  Move();
+  EXPECT_THAT(asked, ElementsAre(20, 10, 5, 10, 5, 10, 5, 5)) << "and larger again when it was given";
+  ExpectWhole();
+}
+
+TEST_F(GivenRows, L1_ARowThatCannotBeRead_CostsNoOther) {
+  int refused = 0;
+  database_.on_load_rows = [&](std::size_t keys, std::size_t) {
+    if (refused == 0 && keys > 1) return absl::InternalError("invalid page");
+    return keys == 1 && refused++ == 0 ? absl::InternalError("invalid page") : absl::OkStatus();
+  };
+  Move();
+  std::size_t empty = 0;
+  for (const auto& session : BobsShard().FindUser(bob_)->sessions)
+    for (const UnackedPacket& packet : session->unacked) empty += packet.delivery == nullptr ? 1 : 0;
+  EXPECT_EQ(empty, 1u);
 }
 
 TEST_F(DeliveryRules, L1_AGatewayComesBetweenTwoPages_ItsSessionHasWhatIsOnBoth) {

@@ -236,7 +236,8 @@ class MissedRoomsTest : public LateAttachTest {
     ASSERT_EQ(Said().size(), 2u);
     const xmpp::Stanza again = Said().back().delivery().stanza();
     EXPECT_EQ(again.kind(), common::v1::STANZA_KIND_PRESENCE);
-    EXPECT_EQ(again.type(), "");
+    EXPECT_EQ(again.type(), "probe");
+    EXPECT_EQ(again.payload(), "") << "what others were told is not for rooms";
     EXPECT_EQ(again.from(), bob->jid);
     EXPECT_EQ(again.to(), kOccupant);
     session::v1::SessionManagerState state;
@@ -247,7 +248,7 @@ class MissedRoomsTest : public LateAttachTest {
   const std::string kOccupant = "coven@conference.localhost/bob";
 };
 
-TEST_F(MissedRoomsTest, RM7_ItsGatewayComesLate_ItsRoomsAreToldThatItIsThere) {
+TEST_F(MissedRoomsTest, RM7_ItsGatewayComesLate_ItsRoomsAreAskedWhetherItIsIn) {
   ItComes();
   ExpectSaidAgain();
 }

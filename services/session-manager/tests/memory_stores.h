@@ -5,6 +5,7 @@
 // into it. Tables are open: tests look into them and change them.
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -41,9 +42,13 @@ class MemoryDatabase {
   std::function<void(std::string_view call)> on_call;
   /// Messages of these users are refused for good (a row that the server cannot take).
   std::function<bool(const std::string& owner)> refuses;
+  /// Somebody has locked the messages of these users: who writes one waits until the statement is given up.
+  std::function<bool(const std::string& owner)> locks;
+  /// The fate of rows that are asked for by their keys: so many, and so many bytes of them at most.
+  std::function<absl::Status(std::size_t keys, std::size_t bytes)> on_load_rows;
   /// Called with the number of rows of each page that is loaded.
   std::function<void(std::size_t rows)> on_page;
-  /// Marks are as old as this clock says.
+  /// Marks, and sessions that are parked, are as old as this clock says.
   const Clock* clock = &Clock::System();
 
   // ---- tables ----
@@ -66,6 +71,7 @@ class MemoryDatabase {
   std::map<std::string, std::map<std::uint64_t, OfflineRow>> offline;
 
   testing::MemoryClaims claims;
+  testing::MemoryCursors cursors;
 
   struct PacketRow {
     WaitingStore::Writer writer;
@@ -76,6 +82,7 @@ class MemoryDatabase {
   struct ParkedRow {
     WaitingStore::Writer writer;
     WaitingStore::ParkedSession session;
+    std::int64_t expires_at_ms = 0;
   };
   std::map<SessionKey, ParkedRow> parked;
 
@@ -179,6 +186,18 @@ class MemoryAccountStore final : public AccountStore {
     std::erase_if(db_.parked, [&](const auto& entry) { return entry.first.owner == user; });
     co_return db_.End();
   }
+  Task<absl::StatusOr<std::size_t>> ForgetRemoved(std::chrono::milliseconds age, std::size_t most) override {
+    const absl::Status begun = co_await db_.Begin("ForgetRemoved", true);
+    if (!begun.ok()) co_return begun;
+    std::vector<std::pair<std::int64_t, std::string>> old;
+    for (const auto& [user, removed] : db_.removed)
+      if (removed.at_ms < db_.clock->UnixMillisNow() - age.count()) old.emplace_back(removed.at_ms, user);
+    std::sort(old.begin(), old.end());
+    if (old.size() > most) old.resize(most);
+    for (const auto& [at_ms, user] : old) db_.removed.erase(user);
+    if (const absl::Status end = db_.End(); !end.ok()) co_return end;
+    co_return old.size();
+  }
   Task<absl::StatusOr<bool>> Exists(std::string user) override {
     const absl::Status begun = co_await db_.Begin("Exists", false);
     if (!begun.ok()) co_return begun;
@@ -232,6 +251,11 @@ class MemoryWaitingStore : public WaitingStore {
     if (db_.refuses && std::any_of(rows.begin(), rows.end(),
                                    [&](const OfflineWrite& row) { return db_.refuses(row.key.owner); }))
       co_return absl::InternalError("refused");
+    const auto is_locked = [&](const OfflineWrite& row) { return db_.locks && db_.locks(row.key.owner); };
+    if (std::any_of(rows.begin(), rows.end(), is_locked)) {
+      co_await runtime::Sleep(std::chrono::seconds(5));
+      co_return absl::DeadlineExceededError("canceling statement due to statement timeout");
+    }
     std::vector<Stored> answers;
     // As one statement: the rows of a user are placed behind what waited before it.
     std::map<std::string, Filled> filled;
@@ -307,24 +331,41 @@ class MemoryWaitingStore : public WaitingStore {
     std::erase_if(waiting, [this](const std::string& owner) { return db_.Waiting(owner) == 0; });
     co_return waiting;
   }
-  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      const std::vector<RowKey>& keys) override {
+  Task<absl::StatusOr<FoundRows>> LoadRows(const std::vector<RowKey>& keys, std::size_t bytes) override {
     const absl::Status begun = co_await db_.Begin("LoadRows", false);
     if (!begun.ok()) co_return begun;
-    std::vector<std::pair<std::string, OfflineMessage>> messages;
+    if (db_.on_load_rows)
+      if (const absl::Status fate = db_.on_load_rows(keys.size(), bytes); !fate.ok()) co_return fate;
+    FoundRows page;
+    std::size_t loaded = 0;
     for (const RowKey& key : keys) {
       const auto& rows = db_.offline[key.owner];
       const auto row = rows.find(key.id);
-      if (row != rows.end() && !row->second.given_at_ms)
-        messages.emplace_back(key.owner,
-                              OfflineMessage{key.id, row->second.received_at_ms, *row->second.stanza});
+      if (row != rows.end() && !row->second.given_at_ms) {
+        if (loaded >= bytes) co_return page;
+        loaded += row->second.stanza->ByteSizeLong();
+        page.rows.emplace_back(key.owner,
+                               OfflineMessage{key.id, row->second.received_at_ms, *row->second.stanza});
+      }
+      ++page.answered;
     }
-    co_return messages;
+    co_return page;
   }
 
   Task<absl::Status> Claim(Writer writer) override { return held_.Claim(writer.shard, writer.epoch); }
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override {
     return Send([shard](MemoryDatabase& db) { return SayWhoClaimed(db, shard); });
+  }
+  Task<absl::Status> KeepCursor(Writer writer, std::int64_t cursor) override {
+    const absl::Status begun = co_await db_.Begin("KeepCursor", true);
+    if (!begun.ok()) co_return begun;
+    db_.cursors.Keep(writer.shard, writer.epoch, cursor);
+    co_return db_.End();
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override {
+    const absl::Status begun = co_await db_.Begin("FindCursor", false);
+    if (!begun.ok()) co_return begun;
+    co_return db_.cursors.Find(shard);
   }
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
     return Change("StorePackets", writer, [writer, packets](MemoryDatabase& db) {
@@ -342,7 +383,8 @@ class MemoryWaitingStore : public WaitingStore {
   }
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override {
     return Change("Park", writer, [writer, sessions](MemoryDatabase& db) {
-      for (const ParkedSession& session : sessions) db.parked[session.key] = {writer, session};
+      for (const ParkedSession& session : sessions)
+        db.parked[session.key] = {writer, session, db.clock->UnixMillisNow() + session.left.count()};
     });
   }
   Task<absl::Status> Unpark(Writer writer, const std::vector<SessionKey>& sessions) override {
@@ -396,6 +438,8 @@ class MemoryWaitingStore : public WaitingStore {
       if (row.first != nullptr) {
         bytes += row.first->session.attach.ByteSizeLong();
         page.sessions.push_back(row.first->session);
+        page.sessions.back().left =
+            std::chrono::milliseconds(row.first->expires_at_ms - db_.clock->UnixMillisNow());
       } else {
         bytes += row.second->packet.stanza->ByteSizeLong();
         page.packets.push_back({place.session, row.second->packet});

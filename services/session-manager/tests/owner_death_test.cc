@@ -416,6 +416,59 @@ TEST_F(OwnerDeathTest, E3_AcknowledgedAndAway_ItsNameIsTaken_BehindASilentClient
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
+/// What bob's client has acknowledged before another one took its name, while a silent client holds the
+/// cursor.
+class ReplacedTest : public OwnerDeathTest {
+ protected:
+  void ExpectEachHasItsOwn(const std::string& to) {
+    Client& carol = SignIn(gateway_, UserIn(1, 1), "c");
+    carol.acks = false;
+    Say("c1", UserIn(1, 1));
+    Client& bob = SignIn(other_, bob_, "b");
+    Say("m1", to);
+    Client& next = SignIn(other_, bob_, "b");
+    Say("m2", to);
+    EXPECT_FALSE(bob.ended);
+    Elapse(std::chrono::seconds(2));
+    ASSERT_TRUE(bob.ended) << "its connection is open";
+    EXPECT_EQ(bob.ended->condition(), "conflict");
+    EXPECT_TRUE(bob.ended->keep());
+    Move();
+    Say("m3", to);
+    Elapse(std::chrono::seconds(2));
+    EXPECT_THAT(next.MessageIds(), ElementsAre("m2", "m3"));
+    EXPECT_EQ(database_.Waiting(bob_), 0u);
+    Elapse(settings_.window_time + std::chrono::seconds(2));
+    EXPECT_FALSE(bob.ended->keep());
+    EXPECT_TRUE(bob.forgotten);
+  }
+};
+
+TEST_F(ReplacedTest, E4_ClosedInTime_AndKnownUntilTheCursorHasPassed) { ExpectEachHasItsOwn(bob_); }
+
+TEST_F(ReplacedTest, E6_TheSameOfTheirFullAddress) { ExpectEachHasItsOwn(bob_ + "/b"); }
+
+TEST_F(OwnerDeathTest, E6_AcknowledgedAndAway_ItsNameIsTaken) {
+  Client& carol = SignIn(gateway_, UserIn(1, 1), "c");
+  carol.acks = false;
+  Say("c1", UserIn(1, 1));
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  Say("m1", bob_ + "/b");
+  gateway_.Send(*alice, Iq("get", bob_ + "/b", "q1", "ping", "urn:xmpp:ping"));
+  Settle();
+  other_.Deliver(bob, bob.last_seq);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  ASSERT_TRUE(bob.parked);
+  Client& next = SignIn(other_, bob_, "b");
+  Say("m2", bob_ + "/b");
+  Move();
+  EXPECT_THAT(next.MessageIds(), ElementsAre("m2"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(Only(alice->Take(), STANZA_KIND_IQ), IsEmpty()) << "bob's client may answer it yet";
+}
+
 TEST_F(OwnerDeathTest, W6_OfflineAcknowledged_TheMarkStaysUntilTheRecordIsFinished) {
   const std::string carol_ = UserIn(1, 1);
   roster_.stuck = alice_;
@@ -650,6 +703,59 @@ TEST_F(OwnerDeathTest, ParkedSession_ItsTimeEndsWhileNobodyOwnsTheShard) {
   EXPECT_THAT(database_.parked, IsEmpty());
   EXPECT_EQ(database_.Packets(bob_, bob.id), 0u);
   EXPECT_THAT(NextSession(), ElementsAre("m1"));
+}
+
+/// The store has a clock of its own.
+class ParkedUnderAnotherClock : public OwnerDeathTest {
+ protected:
+  ParkedUnderAnotherClock() { database_.clock = &clock_of_database_; }
+  ~ParkedUnderAnotherClock() override { database_.clock = &clock_; }
+  /// A session of bob's is parked, and its owner dies.
+  void ParkAndKill() {
+    Client& bob = SignIn(other_, bob_, "b");
+    other_.EnableStreamManagement(bob);
+    other_.End(bob, END_REASON_CONNECTION_LOST);
+    Settle();
+    ASSERT_TRUE(bob.parked);
+    Kill(1);
+  }
+
+  testing::HandClock clock_of_database_;
+};
+
+TEST_F(ParkedUnderAnotherClock, TheNextOwnersClockIsAhead_ItIsKept) {
+  ParkAndKill();
+  clock_.Advance(settings_.resume_timeout + std::chrono::hours(3));
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(node(2).domain.table().size(), 1u);
+  Elapse(settings_.resume_timeout);
+  EXPECT_EQ(node(2).domain.table().size(), 0u);
+}
+
+TEST_F(ParkedUnderAnotherClock, TheNextOwnersClockIsBehind_ItEnds) {
+  ParkAndKill();
+  clock_of_database_.Advance(settings_.resume_timeout);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(node(2).domain.table().size(), 0u);
+}
+
+TEST_F(OwnerDeathTest, SL4_TheStateChangesWhileParked_ItsTimeGoesOn) {
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.EnableStreamManagement(bob);
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Elapse(settings_.resume_timeout - std::chrono::seconds(10));
+  // Stored, since the session is not available, and passed over by it: its row is written again.
+  Say("m1", bob_);
+  Elapse(std::chrono::seconds(1));
+  Move();
+  ASSERT_EQ(node(2).domain.table().size(), 1u);
+  Elapse(std::chrono::seconds(10));
+  EXPECT_EQ(node(2).domain.table().size(), 0u);
 }
 
 TEST_F(OwnerDeathTest, L5_PassedOverAndThenPresenceCame_GivenAllTheSame) {

@@ -13,18 +13,18 @@ using ::testing::IsEmpty;
 
 class PendingEndsTest : public ::testing::Test {
  protected:
-  std::shared_ptr<PendingEnd> Add(std::int64_t offset, SteadyTime limit = SteadyTime::max(),
-                                  bool has_rows = false) {
+  std::shared_ptr<PendingEnd> Add(std::int64_t offset, SteadyTime limit = SteadyTime::max()) {
     auto end = std::make_shared<PendingEnd>();
     end->offset = offset;
     end->limit = limit;
-    end->has_rows = has_rows;
+    end->on_limit = [this, offset] { closed_.push_back(offset); };
     end->tell = [this, offset] { told_.push_back(offset); };
     ends_.Add(end);
     return end;
   }
   PendingEnds ends_;
   std::vector<std::int64_t> told_;
+  std::vector<std::int64_t> closed_;
   const SteadyTime now_ = SteadyTime{} + std::chrono::hours(1);
 };
 
@@ -55,15 +55,18 @@ TEST_F(PendingEndsTest, ACommitIsWantedOnlyWhereItWouldEndAWait) {
   EXPECT_FALSE(ends_.WantCommit(10, 10));
 }
 
-TEST_F(PendingEndsTest, TheLimitPasses_ToldAllTheSame_UnlessItsMessagesAreNowhereElse) {
-  const auto kept = Add(5, now_ + seconds(1), /*has_rows=*/true);
-  Add(6, now_ + seconds(1));
+TEST_F(PendingEndsTest, TheLimitPasses_ClosedOnce_AndToldWhenItMayBeForgotten) {
+  const auto first = Add(5, now_ + seconds(1));
+  const auto second = Add(6, now_ + seconds(1));
   Add(7);
   ends_.OnTime(now_);
-  EXPECT_THAT(told_, IsEmpty());
+  EXPECT_THAT(closed_, IsEmpty());
+  ends_.OnWritten(*second, 7);
   ends_.OnTime(now_ + seconds(2));
+  ends_.OnTime(now_ + seconds(3));
+  EXPECT_THAT(closed_, ElementsAre(5));
   EXPECT_THAT(told_, ElementsAre(6));
-  ends_.OnWritten(*kept, 0);
+  ends_.OnWritten(*first, 6);
   EXPECT_THAT(told_, ElementsAre(6, 5));
 }
 

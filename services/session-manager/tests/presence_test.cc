@@ -363,6 +363,40 @@ TEST_F(PresenceTest, Directed_TakenBackIsNotSaidTwice) {
   EXPECT_EQ(From(eve, alice_ + "/a", "unavailable").size(), 1u);
 }
 
+TEST_F(PresenceTest, Directed_TakenBackIsRefused_TheEndOfTheSessionSaysIt) {
+  Client& eve = SignIn(gateway_, eve_, "e");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Presence({}, eve_));
+  Settle();
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.delivery().stanza().type() == "unavailable" ? absl::PermissionDeniedError("not yet")
+                                                              : absl::OkStatus();
+  };
+  gateway_.Send(alice, Presence("unavailable", eve_));
+  Settle();
+  EXPECT_EQ(Only(alice.inbox, STANZA_KIND_PRESENCE, "error").size(), 1u);
+  log_.refuse = {};
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(From(eve, alice_ + "/a", "unavailable").size(), 1u);
+}
+
+TEST_F(PresenceTest, Directed_SaidAgainWhileItIsTakenBack_IsCleanedUp) {
+  Client& eve = SignIn(gateway_, eve_, "e");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  gateway_.Send(alice, Presence({}, eve_));
+  Settle();
+  log_.held = true;
+  gateway_.Send(alice, Presence("unavailable", eve_));
+  gateway_.Send(alice, Presence({}, eve_));
+  Settle();
+  log_.held = false;
+  Settle();
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_EQ(From(eve, alice_ + "/a", "unavailable").size(), 2u);
+}
+
 TEST_F(PresenceTest, Directed_IsBounded) {
   node(0).settings.max_directed_presence = 2;
   Client& alice = SignIn(gateway_, alice_, "a");

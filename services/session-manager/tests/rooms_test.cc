@@ -392,5 +392,30 @@ TEST_F(RoomsTest, RM2_ARoomIsLeftOnce_UnderTheNewestNickname) {
   EXPECT_THAT(Left(kRoom), ElementsAre(std::string(kRoom) + "/other", kNick));
 }
 
+// ---- a leaving that the log refuses ---------------------------------------------
+
+TEST_F(RoomsTest, RM8_ItsLeavingIsRefused_TheEndOfTheSessionSaysIt) {
+  Client& alice = Enter(gateway_, alice_, "a");
+  log_.refuse_room = [](std::uint32_t, const events::v1::RoomRecord&) {
+    return absl::PermissionDeniedError("not yet");
+  };
+  gateway_.Send(alice, Presence("unavailable", std::string(kNick)));
+  Settle();
+  EXPECT_EQ(alice.confirmed, alice.sent);
+  EXPECT_THAT(Left(kRoom), IsEmpty());
+  log_.refuse_room = {};
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(Left(kRoom), ElementsAre(std::string(kNick)));
+}
+
+TEST_F(RoomsTest, RM8_ItHasLeft_TheEndOfTheSessionDoesNotSayItAgain) {
+  Client& alice = Enter(gateway_, alice_, "a");
+  gateway_.Send(alice, Presence("unavailable", std::string(kNick)));
+  gateway_.End(alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(Left(kRoom), ElementsAre(std::string(kNick)));
+}
+
 }  // namespace
 }  // namespace rookery::session_manager

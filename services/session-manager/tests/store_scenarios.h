@@ -113,12 +113,13 @@ class StoreScenarios : public Fixture {
     for (const std::uint64_t seq : seqs) rows.push_back(Packet(session, seq));
     ASSERT_EQ(Run(this->waiting().StorePackets(writer, rows)), absl::OkStatus());
   }
-  WaitingStore::ParkedSession Parked(const SessionKey& key, std::int64_t expires = 5'000) {
+  WaitingStore::ParkedSession Parked(const SessionKey& key,
+                                     std::chrono::milliseconds left = std::chrono::hours(1)) {
     WaitingStore::ParkedSession parked;
     parked.key = key;
     parked.attach.set_full_jid(key.owner + "/r");
     parked.attach.set_state(std::string("\0\1\2", 3));
-    parked.expires_at_ms = expires;
+    parked.left = left;
     return parked;
   }
   void Park(Writer writer, WaitingStore::ParkedSession session) {
@@ -257,6 +258,34 @@ TYPED_TEST_P(StoreScenarios, Account_TheNameIsKeptForAWhile) {
       this->accounts().Create(this->user_, {this->Keys("k"), 8}, std::chrono::milliseconds(3'600'000)))));
   EXPECT_FALSE(this->Run(this->accounts().Find(this->user_))->exists());
   EXPECT_TRUE(this->Run(this->accounts().Create(this->user_, {this->Keys("k"), 8}, {})).ok());
+}
+
+TYPED_TEST_P(StoreScenarios, Account_RemovedLongAgo_IsForgotten) {
+  using std::chrono::milliseconds;
+  // Others' tests have removed accounts, too.
+  while (*this->Run(this->accounts().ForgetRemoved(milliseconds(0), 1'000)) > 0) {
+  }
+  std::vector<std::string> users;
+  for (int i = 0; i < 3; ++i) {
+    users.push_back(std::to_string(i) + this->user_);
+    this->Account(users.back());
+    ASSERT_TRUE(this->Run(this->accounts().Remove(users.back(), 7)).ok());
+    const std::int64_t removed = UnixMillis();
+    while (UnixMillis() - removed < 2) {
+    }
+  }
+  EXPECT_EQ(*this->Run(this->accounts().ForgetRemoved(milliseconds(3'600'000), 10)), 0u);
+  EXPECT_EQ(*this->Run(this->accounts().ForgetRemoved(milliseconds(0), 2)), 2u);
+  // The oldest first: their names are free, whatever is asked for.
+  const milliseconds reuse_after(3'600'000);
+  EXPECT_TRUE(this->Run(this->accounts().Create(users[0], {this->Keys("k"), 8}, reuse_after)).ok());
+  EXPECT_TRUE(this->Run(this->accounts().Create(users[1], {this->Keys("k"), 8}, reuse_after)).ok());
+  EXPECT_TRUE(
+      absl::IsAlreadyExists(this->Run(this->accounts().Create(users[2], {this->Keys("k"), 8}, reuse_after))));
+  // Done once more, a removal is not remembered anew.
+  EXPECT_EQ(*this->Run(this->accounts().ForgetRemoved(milliseconds(0), 2)), 1u);
+  ASSERT_TRUE(this->Run(this->accounts().Remove(users[2], 7)).ok());
+  EXPECT_EQ(*this->Run(this->accounts().ForgetRemoved(milliseconds(-1'000), 2)), 0u);
 }
 
 TYPED_TEST_P(StoreScenarios, Account_LastActivity) {
@@ -415,12 +444,13 @@ TYPED_TEST_P(StoreScenarios, Offline_RowsByKey_ThoseThatWait) {
   // Not each owner with each id, and nothing that was given or never was.
   const std::vector<WaitingStore::RowKey> wanted{
       {this->user_, 1}, {other, 2}, {this->user_, 3}, {this->user_, 4}, {"nobody@x", 1}};
-  auto rows = this->Run(this->waiting().LoadRows(wanted));
-  ASSERT_TRUE(rows.ok()) << rows.status();
+  auto found = this->Run(this->waiting().LoadRows(wanted, 1'000'000));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->answered, wanted.size());
   std::vector<std::pair<std::string, std::uint64_t>> keys;
-  for (const auto& [owner, row] : *rows) keys.emplace_back(owner, row.id);
-  EXPECT_THAT(keys, ::testing::UnorderedElementsAre(std::pair(this->user_, 1u), std::pair(other, 2u)));
-  for (const auto& [owner, row] : *rows)
+  for (const auto& [owner, row] : found->rows) keys.emplace_back(owner, row.id);
+  EXPECT_THAT(keys, ::testing::ElementsAre(std::pair(this->user_, 1u), std::pair(other, 2u)));
+  for (const auto& [owner, row] : found->rows)
     EXPECT_EQ(row.stanza.SerializeAsString(), this->StanzaOf(row.id)->SerializeAsString());
   std::vector<std::string> owners{this->user_, "nobody@x", other};
   EXPECT_THAT(*this->Run(this->waiting().OwnersWaiting(owners)),
@@ -428,9 +458,39 @@ TYPED_TEST_P(StoreScenarios, Offline_RowsByKey_ThoseThatWait) {
   this->Mark(other, {2});
   EXPECT_THAT(*this->Run(this->waiting().OwnersWaiting(owners)), ::testing::ElementsAre(this->user_));
   const std::vector<WaitingStore::RowKey> none;
-  rows = this->Run(this->waiting().LoadRows(none));
-  ASSERT_TRUE(rows.ok());
-  EXPECT_TRUE(rows->empty());
+  found = this->Run(this->waiting().LoadRows(none, 1));
+  ASSERT_TRUE(found.ok());
+  EXPECT_TRUE(found->rows.empty());
+}
+
+TYPED_TEST_P(StoreScenarios, Offline_RowsByKey_AreBoundedInBytes) {
+  this->Account();
+  std::vector<WaitingStore::OfflineWrite> rows;
+  for (const std::uint64_t id : {1, 2, 3, 5}) {
+    rows.push_back(this->Row(id));
+    rows.back().stanza = this->StanzaOf(id, 10'000);
+  }
+  this->Store(rows);
+  // In the order of the keys; 4 and 6 are not there.
+  std::vector<WaitingStore::RowKey> keys;
+  for (const std::uint64_t id : {5, 4, 3, 6, 2, 1}) keys.push_back({this->user_, id});
+  const auto ids = [&](std::size_t bytes) {
+    std::vector<std::vector<std::uint64_t>> pages;
+    std::vector<WaitingStore::RowKey> left = keys;
+    while (!left.empty()) {
+      const auto page = this->Run(this->waiting().LoadRows(left, bytes));
+      EXPECT_TRUE(page.ok() && page->answered > 0) << page.status();
+      if (!page.ok() || page->answered == 0) break;
+      pages.emplace_back();
+      for (const auto& [owner, row] : page->rows) pages.back().push_back(row.id);
+      left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(page->answered));
+    }
+    return pages;
+  };
+  using Pages = std::vector<std::vector<std::uint64_t>>;
+  EXPECT_EQ(ids(100'000), (Pages{{5, 3, 2, 1}}));
+  EXPECT_EQ(ids(15'000), (Pages{{5, 3}, {2, 1}}));
+  EXPECT_EQ(ids(1), (Pages{{5}, {3}, {2}, {1}})) << "one, whatever its size";
 }
 
 // ---- sessions and their packets ---------------------------------------------
@@ -493,19 +553,35 @@ TYPED_TEST_P(StoreScenarios, Packets_WithoutARecord) {
 }
 
 TYPED_TEST_P(StoreScenarios, Parked_NewestWins_UnparkKeepsPackets) {
-  this->Park(this->At(1), this->Parked(this->Key(), 5'000));
-  this->Park(this->At(1), this->Parked(this->Key(), 6'000));
+  this->Park(this->At(1), this->Parked(this->Key(), std::chrono::hours(1)));
+  this->Park(this->At(1), this->Parked(this->Key(), std::chrono::hours(3)));
   this->StorePackets(this->At(1), this->Key(), {1});
   WaitingStore::Page loaded = this->Load();
   ASSERT_EQ(loaded.sessions.size(), 1u);
   EXPECT_EQ(loaded.sessions[0].key, this->Key());
-  EXPECT_EQ(loaded.sessions[0].expires_at_ms, 6'000);
+  EXPECT_GT(loaded.sessions[0].left, std::chrono::hours(2));
   EXPECT_EQ(loaded.sessions[0].attach.SerializeAsString(),
             this->Parked(this->Key()).attach.SerializeAsString());
   for (int i = 0; i < 2; ++i) this->Unpark(this->At(1), this->Key());
   loaded = this->Load();
   EXPECT_TRUE(loaded.sessions.empty());
   EXPECT_EQ(loaded.packets.size(), 1u);
+}
+
+TYPED_TEST_P(StoreScenarios, Parked_TheStoreMeasuresWhatIsLeft) {
+  const std::chrono::milliseconds given = std::chrono::minutes(5);
+  const SteadyTime before = Clock::System().Now();
+  this->Park(this->At(1), this->Parked(this->Key(), given));
+  this->Park(this->At(1), this->Parked(this->Key("over"), std::chrono::milliseconds(-1)));
+  const WaitingStore::Page loaded = this->Load();
+  const auto passed = Clock::System().Now() - before;
+  ASSERT_EQ(loaded.sessions.size(), 2u);
+  const auto left = [&](const WaitingStore::SessionKey& key) {
+    return loaded.sessions[loaded.sessions[0].key == key ? 0 : 1].left;
+  };
+  EXPECT_LE(left(this->Key()), given);
+  EXPECT_GE(left(this->Key()), given - passed - std::chrono::seconds(1));
+  EXPECT_LT(left(this->Key("over")).count(), 0);
 }
 
 TYPED_TEST_P(StoreScenarios, Parked_RemovedWithItsPackets) {
@@ -524,12 +600,12 @@ TYPED_TEST_P(StoreScenarios, Parked_RemovedWithItsPackets) {
 // What claims promise is in libs/pg (claim_scenarios.h). Here: each statement is under one.
 TYPED_TEST_P(StoreScenarios, Fence_AnOlderOwnerChangesNothing) {
   const auto writer = this->At(4);
-  this->Park(writer, this->Parked(this->Key(), 4'000));
+  this->Park(writer, this->Parked(this->Key(), std::chrono::hours(3)));
   this->StorePackets(writer, this->Key(), {1, 2});
   ASSERT_EQ(this->Run(this->other().Claim({this->shard_, 9})), absl::OkStatus());
   EXPECT_EQ(*this->Run(this->waiting().ClaimedBy(this->shard_)), 9);
 
-  const std::vector<WaitingStore::ParkedSession> sessions{this->Parked(this->Key(), 5'000),
+  const std::vector<WaitingStore::ParkedSession> sessions{this->Parked(this->Key(), std::chrono::hours(1)),
                                                           this->Parked(this->Key("other"))};
   const std::vector<WaitingStore::SessionKey> keys{this->Key()};
   const std::vector<WaitingStore::PacketsUpTo> up_to{{this->Key(), 2}};
@@ -546,7 +622,7 @@ TYPED_TEST_P(StoreScenarios, Fence_AnOlderOwnerChangesNothing) {
   EXPECT_TRUE(is_refused(this->waiting().RemoveSessions(writer, keys)));
   WaitingStore::Page loaded = this->Load();
   ASSERT_EQ(loaded.sessions.size(), 1u);
-  EXPECT_EQ(loaded.sessions[0].expires_at_ms, 4'000);
+  EXPECT_GT(loaded.sessions[0].left, std::chrono::hours(2));
   EXPECT_EQ(this->Seqs(loaded), (std::vector<std::uint64_t>{1, 2}));
   EXPECT_EQ(loaded.packets[0].packet.stanza->id(), "1");
 
@@ -554,6 +630,19 @@ TYPED_TEST_P(StoreScenarios, Fence_AnOlderOwnerChangesNothing) {
   loaded = this->Load();
   EXPECT_TRUE(loaded.sessions.empty());
   EXPECT_TRUE(loaded.packets.empty());
+}
+
+TYPED_TEST_P(StoreScenarios, Cursor_TheNewestOwnersLastWord) {
+  const auto keep = [this](std::int64_t epoch, std::int64_t cursor) {
+    EXPECT_EQ(this->Run(this->other().KeepCursor({this->shard_, epoch}, cursor)), absl::OkStatus());
+    return *this->Run(this->waiting().FindCursor(this->shard_));
+  };
+  EXPECT_EQ(*this->Run(this->waiting().FindCursor(this->shard_)), -1);
+  EXPECT_EQ(keep(5, 100), 100);
+  EXPECT_EQ(keep(5, 120), 120);
+  EXPECT_EQ(keep(4, 130), 120) << "an older owner's";
+  EXPECT_EQ(keep(6, 7), 7) << "the log was cut";
+  EXPECT_EQ(*this->Run(this->waiting().FindCursor(this->shard_ + 1'000)), -1);
 }
 
 // ---- pages ------------------------------------------------------------------
@@ -599,15 +688,17 @@ TYPED_TEST_P(StoreScenarios, Pages_AreBoundedInBytes) {
 REGISTER_TYPED_TEST_SUITE_P(StoreScenarios, Account_CreatedOnce, Account_FoundTogether,
                             Account_KeysChange_OnlyThoseThatWereKnown, Account_RemovedWithEverything,
                             Account_RemovedAgain_TheNextOwnerOfTheNameKeepsEverything,
-                            Account_TheNameIsKeptForAWhile, Account_LastActivity, Offline_OldestFirstAndWhole,
-                            Offline_PagesAreBoundedInBytes, Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer,
-                            Offline_QuotaAndDuplicates, Offline_ASenderHasHalfOfWhatOthersLeave,
-                            Offline_BytesCount, Offline_OneStatementForMany_AnAnswerForEachRow,
-                            Offline_GivenStaysAsAMark, Offline_AMarkKeepsOutWhatIsStoredLate,
-                            Offline_UsersAreApart, Offline_RowsByKey_ThoseThatWait,
+                            Account_TheNameIsKeptForAWhile, Account_RemovedLongAgo_IsForgotten,
+                            Account_LastActivity, Offline_OldestFirstAndWhole, Offline_PagesAreBoundedInBytes,
+                            Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer, Offline_QuotaAndDuplicates,
+                            Offline_ASenderHasHalfOfWhatOthersLeave, Offline_BytesCount,
+                            Offline_OneStatementForMany_AnAnswerForEachRow, Offline_GivenStaysAsAMark,
+                            Offline_AMarkKeepsOutWhatIsStoredLate, Offline_UsersAreApart,
+                            Offline_RowsByKey_ThoseThatWait, Offline_RowsByKey_AreBoundedInBytes,
                             Packets_StoredOnceAndLoadedInOrder, Packets_ManySessionsInOneStatement,
                             Packets_Removed, Packets_WithoutARecord, Parked_NewestWins_UnparkKeepsPackets,
-                            Parked_RemovedWithItsPackets, Fence_AnOlderOwnerChangesNothing,
+                            Parked_TheStoreMeasuresWhatIsLeft, Parked_RemovedWithItsPackets,
+                            Fence_AnOlderOwnerChangesNothing, Cursor_TheNewestOwnersLastWord,
                             Pages_EveryRowOnce_SessionsBeforeTheirPackets, Pages_AreBoundedInBytes);
 
 }  // namespace rookery::session_manager

@@ -54,6 +54,7 @@ async def records_have_their_keys(cluster: Cluster) -> None:
                  "outbound": lambda: getattr(record.outbound.stanza, "from").partition("/")[0],
                  "session_ended": lambda: record.session_ended.full_jid.partition("/")[0],
                  "session_back": lambda: record.session_back.full_jid.partition("/")[0],
+                 "message_refused": lambda: getattr(record.message_refused.error, "from").partition("/")[0],
                  "credentials_changed": lambda: record.credentials_changed.jid,
                  "account_removed": lambda: record.account_removed.jid}[kind]()
         assert key == owner.encode() and partition == shard_of(owner, cluster.partitions), f"{where}: {kind} {key}"

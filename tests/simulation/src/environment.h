@@ -44,6 +44,8 @@ struct Environment {
   std::string mutation;
   /// Clients may change their password and remove their account.
   bool has_registration = false;
+  /// Of what waits for PostgreSQL.
+  bool has_little_room = false;
 };
 
 /// What PostgreSQL holds for session-managers.

@@ -55,10 +55,15 @@ const std::vector<FaultKind>& AllFaults() {
       {"truncated-log", "a partition of users loses its newest records",
        "the last minutes of such a log are applied again, and what is stored under lost offsets hides what "
        "gets them next"},
+      {"lost-offsets", "all session-managers or all mucs are stopped, and Kafka forgets the offsets of their group",
+       "who is connected while a whole service is off is promised less, and not asked for it from then on"},
       {kSecondDevices.data(), "a third of the users have two devices", ""},
       {kPairs.data(), "in one seed of three misfortunes come in twos, the second while the first goes on", ""},
       {kTogether.data(), "in one seed of three misfortunes do not wait for the end of the ones before",
        "in one of twelve such seeds a promise is broken"},
+      {kLittleRoom.data(), "64 rows of a shard may wait for PostgreSQL, 8 for one recipient, 4 of one sender",
+       "most messages for the absent are refused then while PostgreSQL is away, and what is done with those that wait "
+       "is seen less"},
   };
   return kAll;
 }
@@ -68,7 +73,7 @@ Faults::Faults(Simulation& simulation)
   // In the table's order, so that a set's order does not matter.
   for (const FaultKind& kind : AllFaults())
     if (simulation_.options_.faults.contains(kind.name) && kind.name != kSecondDevices &&
-        kind.name != kPairs && kind.name != kTogether)
+        kind.name != kPairs && kind.name != kTogether && kind.name != kLittleRoom)
       enabled_.emplace_back(kind.name);
   const bool is_drawn = random_.Chance(1.0 / 3);
   is_together_ = is_drawn && simulation_.options_.faults.contains(std::string(kTogether));
@@ -240,6 +245,21 @@ void Faults::Do(const std::string& name) {
   } else if (name == "refused-appends") {
     s.kafka_.set_refusals(0.02);
     UndoLater(random_.Between(seconds(5), seconds(30)), [&s] { s.kafka_.set_refusals(0); });
+  } else if (name == "lost-offsets") {
+    s.ledger_.SeveralAtOnce();
+    std::vector<Process*> all;
+    const bool is_rooms = random_.Chance(0.5);
+    if (!is_rooms)
+      for (const auto& p : s.managers_) all.push_back(p.get());
+    for (const auto& p : s.members_)
+      if (is_rooms && p->name().starts_with("muc-")) all.push_back(p.get());
+    for (Process* process : all) process->Stop();
+    UndoLater(seconds(20), [&s, all, is_rooms] {
+      for (Process* process : all)
+        if (process->is_alive()) process->Kill();
+      s.kafka_.ForgetOffsets(is_rooms ? "rooms" : "users");
+      for (Process* process : all) process->Start();
+    });
   } else if (name == "truncated-log") {
     s.kafka_.Truncate("users", static_cast<std::int32_t>(random_.Below(s.environment_.shards)),
                       static_cast<std::int64_t>(1 + random_.Below(20)));

@@ -26,6 +26,7 @@ const std::vector<FaultKind>& AllFaults();
 inline constexpr std::string_view kSecondDevices = "second-devices";
 inline constexpr std::string_view kPairs = "pairs";
 inline constexpr std::string_view kTogether = "together";
+inline constexpr std::string_view kLittleRoom = "little-room";
 
 /// Draws misfortunes from the seed, one after the other or several at once, and undoes them all in the end.
 class Faults {

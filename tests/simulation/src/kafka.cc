@@ -506,6 +506,11 @@ std::int64_t Kafka::CommittedOf(const std::string& group, std::int32_t partition
   return found == it->second->committed.end() ? -1 : found->second;
 }
 
+void Kafka::ForgetOffsets(std::string_view topic) {
+  for (const auto& [name, group] : groups_)
+    if (group->topic == topic) group->committed.clear();
+}
+
 std::unique_ptr<kafka::Producer> Kafka::MakeProducer(Process& process) {
   return std::make_unique<SimulatedProducer>(*this, process);
 }

@@ -55,6 +55,8 @@ class Kafka {
   void Shake();
   /// A broker that came back without the newest records.
   void Truncate(const std::string& topic, std::int32_t partition, std::int64_t records);
+  /// What a broker does with the offsets of groups that have had no member for days.
+  void ForgetOffsets(std::string_view topic);
   /// Of what producers append, this part is refused for good.
   void set_refusals(double part) { refusals_ = part; }
   static constexpr std::size_t kMaxRecordBytes = 1'000'000;

@@ -56,8 +56,13 @@ void Ledger::Logged(std::string_view value) {
   const std::int64_t place = ++records_;
   events::v1::UserRecord record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) record.Clear();
-  // Sent again, it may be taken.
-  if (Message* message = InRecord(record)) message->is_refused = false;
+  // Sent again, it may be taken; an error that says that it is refused changes nothing.
+  const bool is_error = record.has_delivery() && record.delivery().stanza().type() == "error";
+  if (Message* message = InRecord(record); message != nullptr && !is_error) message->is_refused = false;
+  if (record.has_message_refused()) {
+    const auto found = messages_.find(ParseId(record.message_refused().error().id()));
+    if (found != messages_.end()) found->second.is_refused = true;
+  }
   if (record.has_session_ended()) {
     for (auto& [number, session] : sessions_)
       if (session.id == record.session_ended().session_id()) session.ended_at = place;
@@ -112,6 +117,9 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
   Message& message = found->second;
   if (stanza.type() == "error") {
     message.is_bounced = true;
+    // What else is refused may have been heard all the same: the log may not have said so.
+    if (stanza.payload().find("too much waits") != std::string::npos && ++message.refusals > 1)
+      Violate("never-twice", absl::StrCat(session.jid, " was told twice that message #", id, " is refused"), id);
     world_.Note(session.jid, "bounced", absl::StrCat("#", id));
     return;
   }
@@ -125,10 +133,7 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
   }
   // What comes to the full address of a session that is not available is ahead of what waits for an
   // available one.
-  const bool is_for_one_name = message.to.find('/') != std::string::npos;
-  if (!session.is_available && is_for_one_name) return;
-  // An earlier session of that name had it in its order, and has not said so.
-  if (is_for_one_name && message.receptions > 1) return;
+  if (!session.is_available && message.to.find('/') != std::string::npos) return;
   if (!message.is_lost) CheckOrder(session, message);
 }
 
@@ -202,6 +207,11 @@ void Ledger::CheckMessages() {
       Violate("what-is-sent-is-logged",
               absl::StrCat("message #", id, " of ", sessions_[message.sender].jid,
                            ", whose session has lasted, is not in the log"),
+              id);
+    if (message.refusals > 0 && message.receptions > 0)
+      Violate("refused-is-not-delivered",
+              absl::StrCat("message #", id, " of ", sessions_[message.sender].jid, " to ", message.to,
+                           " was refused, since too much waited, and somebody has it"),
               id);
     if (!message.is_acknowledged || message.receptions > 0 || message.is_handed_over || message.is_bounced ||
         message.is_lost)

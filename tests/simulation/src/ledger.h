@@ -66,7 +66,8 @@ class Ledger {
     bool is_acknowledged = false;
     bool is_logged = false;
     bool is_bounced = false;
-    bool is_refused = false;      // by the log, the last time that it was to be appended
+    bool is_refused = false;      // by the log, the last time that it was to be appended, or in it
+    std::uint32_t refusals = 0;   // told to its sender, since too much waited for the store
     bool is_handed_over = false;  // to a client without stream management: written to its socket
     bool is_lost = false;         // by the broker, which had acknowledged it: nothing is promised of it any more
     std::uint32_t receptions = 0;

@@ -97,9 +97,17 @@ class RemoteRoomStore final : public RoomStore {
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override {
     return Ask<absl::StatusOr<std::int64_t>>([=](SimulatedRooms& db) { return db.store().ClaimedBy(shard); });
   }
-  Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) override {
-    return Ask<absl::StatusOr<std::vector<StoredRoom>>>(
-        [rooms = std::move(rooms)](SimulatedRooms& db) { return db.store().Load(rooms); });
+  Task<absl::Status> KeepCursor(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) override {
+    return Ask<absl::Status>([=](SimulatedRooms& db) { return db.store().KeepCursor(shard, epoch, cursor); });
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override {
+    return Ask<absl::StatusOr<std::int64_t>>([=](SimulatedRooms& db) { return db.store().FindCursor(shard); });
+  }
+  Task<absl::StatusOr<Loaded>> Load(std::uint32_t shard, std::vector<std::string> rooms,
+                                    std::size_t max_bytes) override {
+    return Ask<absl::StatusOr<Loaded>>([shard, rooms = std::move(rooms), max_bytes](SimulatedRooms& db) {
+      return db.store().Load(shard, rooms, max_bytes);
+    });
   }
   Task<absl::Status> Save(std::uint32_t shard, std::int64_t epoch, RoomChanges changes) override {
     if (environment_.mutation == "forget-rooms") co_return absl::OkStatus();
@@ -124,9 +132,9 @@ class RemoteRoomStore final : public RoomStore {
   Task<absl::StatusOr<std::string>> Secret() override {
     return Ask<absl::StatusOr<std::string>>([](SimulatedRooms& db) { return db.store().Secret(); });
   }
-  Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) override {
-    return Ask<absl::StatusOr<std::int64_t>>(
-        [=](SimulatedRooms& db) { return db.store().CountOwned(service, bare); });
+  Task<absl::StatusOr<bool>> Reserve(std::string room, std::string creator, std::int64_t most) override {
+    return Ask<absl::StatusOr<bool>>(
+        [=](SimulatedRooms& db) { return db.store().Reserve(room, creator, most); });
   }
 
  private:

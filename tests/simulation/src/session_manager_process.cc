@@ -162,6 +162,9 @@ class Accounts final : public AccountStore {
   Task<absl::Status> Remove(std::string user, std::uint64_t generation) override {
     return statements_.Ask(&AccountStore::Remove, user, generation);
   }
+  Task<absl::StatusOr<std::size_t>> ForgetRemoved(milliseconds age, std::size_t most) override {
+    return statements_.Ask(&AccountStore::ForgetRemoved, age, most);
+  }
   Task<absl::StatusOr<bool>> Exists(std::string user) override {
     return statements_.Ask(&AccountStore::Exists, user);
   }
@@ -202,9 +205,8 @@ class Waiting final : public MemoryWaitingStore {
       const std::vector<std::string>& owners) override {
     return statements_.Ask(&WaitingStore::OwnersWaiting, owners);
   }
-  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      const std::vector<RowKey>& keys) override {
-    return statements_.Ask(&WaitingStore::LoadRows, keys);
+  Task<absl::StatusOr<FoundRows>> LoadRows(const std::vector<RowKey>& keys, std::size_t bytes) override {
+    return statements_.Ask(&WaitingStore::LoadRows, keys, bytes);
   }
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override {
     if (statements_.Has("forget-who-has-it")) {
@@ -217,6 +219,12 @@ class Waiting final : public MemoryWaitingStore {
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override {
     if (statements_.Has("forget-parked")) return Say(absl::OkStatus());
     return MemoryWaitingStore::Park(writer, sessions);
+  }
+  Task<absl::Status> KeepCursor(Writer writer, std::int64_t cursor) override {
+    return statements_.Ask(&WaitingStore::KeepCursor, writer, cursor);
+  }
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override {
+    return statements_.Ask(&WaitingStore::FindCursor, shard);
   }
   Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) override {
     return statements_.Ask(&WaitingStore::LoadPage, shard, after, limit);
@@ -415,6 +423,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.settings.instance = name();
     p.settings.resume_timeout = environment_.resume_timeout;
     p.settings.registration = environment_.has_registration;
+    if (environment_.has_little_room) p.settings.max_store_waiting = 64;
     p.redis = MakeRedisClient(world(), *this, environment_.redis, environment_.redis_data);
     p.registry = routing::Registry::Create(io(), *p.redis);
     p.membership = std::make_unique<MortalMembership>(*p.registry);

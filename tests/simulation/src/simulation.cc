@@ -37,6 +37,7 @@ Simulation::Simulation(Options options)
       roster_random_(options_.seed ^ 0x7057e27057e27057ULL),
       rooms_(DrawRooms()),
       wires_(world_) {
+  environment_.has_little_room = options_.faults.contains(std::string(kLittleRoom));
   Mutate(environment_);
   for (const char* topic : {"users", "messages", "presence", "rooms"}) kafka_.CreateTopic(topic, environment_.shards);
   kafka_.on_append = [this](std::string_view topic, std::int32_t partition, std::int64_t offset,

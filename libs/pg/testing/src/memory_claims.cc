@@ -21,4 +21,14 @@ std::int64_t MemoryClaims::ClaimedBy(std::uint32_t shard) const {
   return row == rows.end() ? -1 : row->second.epoch;
 }
 
+void MemoryCursors::Keep(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) {
+  Row& row = rows[shard];
+  if (row.epoch <= epoch) row = {epoch, cursor};
+}
+
+std::int64_t MemoryCursors::Find(std::uint32_t shard) const {
+  const auto row = rows.find(shard);
+  return row == rows.end() ? -1 : row->second.cursor;
+}
+
 }  // namespace rookery::testing

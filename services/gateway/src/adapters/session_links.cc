@@ -271,7 +271,7 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
     case SessionManagerAction::kConfirmed:
       return HandleConfirmed(session, action.confirmed().count());
     case SessionManagerAction::kEnded:
-      return HandleEnded(session, action.ended().condition(), action.ended().text());
+      return HandleEnded(session, action.ended().condition(), action.ended().text(), action.ended().keep());
     case SessionManagerAction::kState:
       session.state = std::move(*action.mutable_state()->mutable_state());
       return;
@@ -280,8 +280,8 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
       return;
     case SessionManagerAction::kAttached:
       if (!action.attached().has_failure() || action.attached().failure().not_owner()) return;
-      return HandleEnded(session, action.attached().failure().condition(),
-                         action.attached().failure().text());
+      return HandleEnded(session, action.attached().failure().condition(), action.attached().failure().text(),
+                         /*keep=*/false);
     default:
       return;
   }
@@ -444,7 +444,8 @@ void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::S
   }
 
   // The session may still be here, on the connection that it had before.
-  if (const auto old = sessions_.find(id); old != sessions_.end()) HandleEnded(*old->second, "conflict", {});
+  if (const auto old = sessions_.find(id); old != sessions_.end())
+    HandleEnded(*old->second, "conflict", {}, /*keep=*/false);
   std::optional<ResumeRequest> request;
   // The end of the old connection may have taken it back.
   if (wanted && requests_.Find(resumed.attempt()) != nullptr)
@@ -536,14 +537,19 @@ void SessionLinks::HandleConfirmed(ClientSession& session, std::uint64_t count) 
   session.client->OnConfirmed();
 }
 
-void SessionLinks::HandleEnded(ClientSession& session, std::string_view condition, std::string_view text) {
+void SessionLinks::HandleEnded(ClientSession& session, std::string_view condition, std::string_view text,
+                               bool keep) {
   SessionClient* client = session.client;
   if (!condition.empty()) {
     telemetry::LogInfo("session.ended_by_owner", {{"jid", telemetry::HashedJid(session.user())},
                                                   {"condition", condition},
                                                   {"connected", client != nullptr}});
   }
-  RemoveSession(session);
+  if (keep) {
+    End(session, EndReason::kClosed);
+  } else {
+    RemoveSession(session);
+  }
   if (client != nullptr) client->OnSessionEnded(condition, text);
 }
 
@@ -594,6 +600,7 @@ void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza,
   Shard& shard = *by_shard_[session.shard];
   const auto fill = [&](session::v1::ClientStanza& action) {
     action.set_count(session.inbound.next_count());
+    action.set_confirmed_count(session.inbound.confirmed());
     action.set_trace_id(RandomU64());
     action.set_received_at_ms(clock_.UnixMillisNow());
     if (refused) {

@@ -103,7 +103,8 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void HandleCredentials(LinkId link, const session::v1::Credentials& credentials);
   void HandleCreated(LinkId link, const session::v1::AccountCreated& created);
   void HandleConfirmed(ClientSession& session, std::uint64_t count);
-  void HandleEnded(ClientSession& session, std::string_view condition, std::string_view text);
+  /// `keep`: the next owner of its shard needs what is known of it; only its client is told.
+  void HandleEnded(ClientSession& session, std::string_view condition, std::string_view text, bool keep);
 
   RequestId AddRequest(Requests::What what);
   void Dispatch(RequestId id, Requests::Request& request);

@@ -17,8 +17,6 @@ namespace {
 using pg::Param;
 using SortKey = RoomQuery::SortKey;
 
-/// Another connection than the one that rooms are loaded on, where there are two.
-constexpr std::uint64_t kLane = 1;
 constexpr std::chrono::minutes kRemembered{1};
 /// Above every address: no text has it, and nothing is encoded higher.
 constexpr char kAboveAll[] = "\xf4\x8f\xbf\xbf";
@@ -113,6 +111,9 @@ Statements MakeAll(const Make& make) {
   return made;
 }
 
+/// Searches read every room: others do not wait behind them, where there are two connections.
+std::uint64_t LaneOf(const RoomQuery& query) { return FilterOf(query) == Filter::kWords ? 1 : 0; }
+
 const char* Of(const RoomQuery& query, const Statements& statements) {
   return statements[static_cast<std::size_t>(query.sort_key)][static_cast<std::size_t>(FilterOf(query))]
       .c_str();
@@ -205,7 +206,7 @@ Task<absl::StatusOr<RoomPage>> PgRoomList::Read(RoomQuery query) {
         MakeAll([](SortKey key, Filter with) { return PageSql(key, with, true); });
     std::vector<Param> params = Params(query, most, filter, place);
     const char* sql = Of(query, is_backward ? backward : forward);
-    const pg::ResultOr result = co_await pool_.Execute(kLane, sql, std::move(params));
+    const pg::ResultOr result = co_await pool_.Execute(LaneOf(query), sql, std::move(params));
     if (!result.ok()) co_return result.status();
     page.rooms = ReadPage(**result, is_backward);
   }
@@ -236,7 +237,7 @@ Task<absl::StatusOr<PgRoomList::Place>> PgRoomList::PlaceOf(const RoomQuery& que
   if (query.sort_key == SortKey::kAddress) co_return place;
   std::vector<Param> params{Param::Text(place.room), Param::Text(query.service)};
   const pg::ResultOr result = co_await pool_.Execute(
-      kLane, "SELECT minus_occupants FROM muc_rooms WHERE room = $1 AND service = $2 AND is_listed",
+      LaneOf(query), "SELECT minus_occupants FROM muc_rooms WHERE room = $1 AND service = $2 AND is_listed",
       std::move(params));
   if (!result.ok()) co_return result.status();
   if ((*result)->rows() == 0) co_return absl::NotFoundError("the room is not listed");
@@ -249,7 +250,7 @@ Task<absl::StatusOr<std::optional<PgRoomList::Place>>> PgRoomList::PlaceOf(const
                                                                            const std::vector<Param>& filter) {
   static const Statements statements = MakeAll(PlaceSql);
   std::vector<Param> params = Params(query, number, filter);
-  const pg::ResultOr result = co_await pool_.Execute(kLane, Of(query, statements), std::move(params));
+  const pg::ResultOr result = co_await pool_.Execute(LaneOf(query), Of(query, statements), std::move(params));
   if (!result.ok()) co_return result.status();
   std::optional<Place> place;
   if ((*result)->rows() > 0) place = Place{(*result)->Int(0, 1), std::string((*result)->Text(0, 0))};
@@ -262,7 +263,7 @@ Task<absl::Status> PgRoomList::Count(const RoomQuery& query, const std::vector<P
                                      const Place& first, RoomPage& page) {
   static const Statements statements = MakeAll(CountSql);
   std::vector<Param> params = Params(query, kCounted + 1, filter, first);
-  const pg::ResultOr result = co_await pool_.Execute(kLane, Of(query, statements), std::move(params));
+  const pg::ResultOr result = co_await pool_.Execute(LaneOf(query), Of(query, statements), std::move(params));
   if (!result.ok()) co_return result.status();
   if ((*result)->rows() != 1) co_return absl::InternalError("a count is one row");
   page.count = (*result)->Int(0, 0);
@@ -279,7 +280,7 @@ Task<absl::StatusOr<std::int64_t>> PgRoomList::CountAll(std::string service) {
   if (found != counted_.end() && clock_.Now() - found->second.at < kRemembered) co_return found->second.rooms;
   std::vector<Param> params{Param::Text(service)};
   const pg::ResultOr result = co_await pool_.Execute(
-      kLane, "SELECT count(*) FROM muc_rooms WHERE service = $1 AND is_listed", std::move(params));
+      0, "SELECT count(*) FROM muc_rooms WHERE service = $1 AND is_listed", std::move(params));
   if (!result.ok()) co_return result.status();
   const std::int64_t rooms = (*result)->Int(0, 0);
   counted_[service] = {clock_.Now(), rooms};

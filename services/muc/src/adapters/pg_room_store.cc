@@ -1,5 +1,7 @@
 #include "adapters/pg_room_store.h"
 
+#include <algorithm>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -8,6 +10,7 @@
 #include "domain/room_listing.h"
 #include "rookery/base/random.h"
 #include "rookery/base/sha256.h"
+#include "rookery/xmpp/jid.h"
 
 namespace rookery::muc {
 
@@ -18,10 +21,13 @@ constexpr std::size_t kSecretBytes = 32;
 using pg::LaneOf;
 using pg::Param;
 
-static_assert(v1::AFFILIATION_OWNER == 4, "the index of owners names it");
-
 const pg::ClaimTable& Claims() {
   static const pg::ClaimTable kTable("muc_shard_writers");
+  return kTable;
+}
+
+const pg::CursorTable& Cursors() {
+  static const pg::CursorTable kTable("muc_shard_cursors");
   return kTable;
 }
 
@@ -42,14 +48,17 @@ std::string KeyOf(std::string_view jid) {
 #define ROOKERY_WRITTEN                                                                                      \
   "room AS (INSERT INTO muc_rooms (room, epoch, applied, state, service, is_persistent, is_listed, name, "   \
   "description, lang, minus_occupants, is_open, is_anonymous, search_name, search_description, "             \
-  "search_address) SELECT $4::text, $2::bigint, $5::bigint, $6::bytea, $7::text, $8::boolean, $9::boolean, " \
+  "search_address, bytes, creator) SELECT $4::text, $2::bigint, $5::bigint, $6::bytea, $7::text, "           \
+  "$8::boolean, $9::boolean, "                                                                               \
   "$10::text, $11::text, $12::text, $13::bigint, $14::boolean, $15::boolean, $16::text, $17::text, "         \
-  "$18::text FROM claim ON CONFLICT (room) DO UPDATE SET epoch = EXCLUDED.epoch, "                           \
+  "$18::text, $26::bigint, $27::text FROM claim ON CONFLICT (room) DO UPDATE SET epoch = EXCLUDED.epoch, "   \
   "applied = EXCLUDED.applied, state = EXCLUDED.state, service = EXCLUDED.service, "                         \
   "is_persistent = EXCLUDED.is_persistent, is_listed = EXCLUDED.is_listed, name = EXCLUDED.name, "           \
   "description = EXCLUDED.description, lang = EXCLUDED.lang, minus_occupants = EXCLUDED.minus_occupants, "   \
   "is_open = EXCLUDED.is_open, is_anonymous = EXCLUDED.is_anonymous, search_name = EXCLUDED.search_name, "   \
-  "search_description = EXCLUDED.search_description, search_address = EXCLUDED.search_address), "            \
+  "search_description = EXCLUDED.search_description, search_address = EXCLUDED.search_address, bytes = "     \
+  "EXCLUDED.bytes, "                                                                                         \
+  "creator = EXCLUDED.creator), "                                                                            \
   "affiliations AS (INSERT INTO muc_affiliations (room, jid, affiliation, entry) "                           \
   "SELECT $4::text, t.jid, t.affiliation::smallint, t.entry FROM claim, "                                    \
   "unnest($19::text[], $20::bigint[], $21::bytea[]) AS t (jid, affiliation, entry) "                         \
@@ -65,11 +74,11 @@ const std::string& UpdateSql() {
   static const std::string kSql = Claims().UnderClaim(
       ROOKERY_WRITTEN
       "no_affiliations AS (DELETE FROM muc_affiliations WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
-      "AND jid = ANY ($26::text[])), "
+      "AND jid = ANY ($28::text[])), "
       "no_occupants AS (DELETE FROM muc_occupants WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
-      "AND nick = ANY ($27::text[])), "
+      "AND nick = ANY ($29::text[])), "
       "no_history AS (DELETE FROM muc_history WHERE EXISTS (SELECT FROM claim) AND room = $4::text "
-      "AND archive_id < $28::bigint)");
+      "AND archive_id < $30::bigint)");
   return kSql;
 }
 
@@ -108,7 +117,7 @@ const std::string& ForgetDestroyedSql() {
   return kSql;
 }
 
-/// $5 to $25, of what has changed.
+/// $5 to $27, of what has changed.
 void AddWritten(const RoomChanges& changes, std::vector<Param>& params, std::vector<std::string>& forgotten,
                 std::vector<std::string>& gone) {
   const RoomListing listing = ListingOf(changes);
@@ -176,19 +185,33 @@ void AddWritten(const RoomChanges& changes, std::vector<Param>& params, std::vec
   }
   params.push_back(Param::IdArray(ids));
   params.push_back(Param::BytesArray(messages));
+  params.push_back(Param::Int(changes.bytes));
+  params.push_back(Param::Text(KeyOf(changes.state.creator())));
 }
 
 // ---- what is loaded ---------------------------------------------------------
 
-/// One statement, so one snapshot: no Save comes between the parts of a room.
+/// One statement, so one snapshot: no Save comes between the parts of a room. $2: how many bytes of rooms at
+/// most, but for the first one.
 constexpr char kLoad[] =
+    "WITH asked AS MATERIALIZED (SELECT a.room, a.place, sum(coalesce(r.bytes, 0)) OVER (ORDER BY a.place) "
+    "AS bytes FROM unnest($1::text[]) WITH ORDINALITY AS a (room, place) "
+    "LEFT JOIN muc_rooms AS r ON r.room = a.room), "
+    "page AS MATERIALIZED (SELECT coalesce(array_agg(room), '{}') AS rooms FROM asked "
+    "WHERE place = 1 OR bytes <= $2::bigint) "
     "SELECT kind, room, number, epoch, data FROM ("
-    "SELECT 0 AS kind, room, applied AS number, epoch, state AS data, '' AS key "
-    "FROM muc_rooms WHERE room = ANY ($1::text[]) UNION ALL "
-    "SELECT 1, room, 0, 0, entry, jid FROM muc_affiliations WHERE room = ANY ($1::text[]) UNION ALL "
-    "SELECT 2, room, 0, 0, occupant, nick FROM muc_occupants WHERE room = ANY ($1::text[]) UNION ALL "
-    "SELECT 3, room, archive_id, 0, message, '' FROM muc_history WHERE room = ANY ($1::text[]) UNION ALL "
-    "SELECT 4, room, applied, epoch, '', '' FROM muc_destroyed_rooms WHERE room = ANY ($1::text[])"
+    "SELECT -1 AS kind, '' AS room, cardinality(rooms) AS number, 0 AS epoch, ''::bytea AS data, '' AS key "
+    "FROM page UNION ALL "
+    "SELECT 0, room, applied, epoch, state, '' "
+    "FROM muc_rooms WHERE room = ANY ((SELECT rooms FROM page)::text[]) UNION ALL "
+    "SELECT 1, room, 0, 0, entry, jid "
+    "FROM muc_affiliations WHERE room = ANY ((SELECT rooms FROM page)::text[]) UNION ALL "
+    "SELECT 2, room, 0, 0, occupant, nick "
+    "FROM muc_occupants WHERE room = ANY ((SELECT rooms FROM page)::text[]) UNION ALL "
+    "SELECT 3, room, archive_id, 0, message, '' "
+    "FROM muc_history WHERE room = ANY ((SELECT rooms FROM page)::text[]) UNION ALL "
+    "SELECT 4, room, applied, epoch, '', '' "
+    "FROM muc_destroyed_rooms WHERE room = ANY ((SELECT rooms FROM page)::text[])"
     ") AS found ORDER BY kind, room, number, key";
 
 template <typename Message>
@@ -196,15 +219,19 @@ bool AddTo(std::vector<Message>& messages, const std::string& bytes) {
   return messages.emplace_back().ParseFromString(bytes);
 }
 
-absl::StatusOr<std::vector<StoredRoom>> ReadRooms(const pg::Result& rows) {
-  std::vector<StoredRoom> rooms;
+absl::StatusOr<RoomStore::Loaded> ReadRooms(const pg::Result& rows) {
+  RoomStore::Loaded loaded;
+  std::vector<StoredRoom>& rooms = loaded.rooms;
   std::map<std::string, std::size_t, std::less<>> places;
   for (std::size_t i = 0; i < rows.rows(); ++i) {
     const std::int64_t kind = rows.Int(i, 0);
     const std::string_view name = rows.Text(i, 1);
     const std::string data = rows.Bytes(i, 4);
     bool is_read = false;
-    if (kind == 0) {
+    if (kind == -1) {
+      loaded.looked_for = static_cast<std::size_t>(rows.Int(i, 2));
+      is_read = true;
+    } else if (kind == 0) {
       places.emplace(name, rooms.size());
       StoredRoom& room = rooms.emplace_back();
       room.room = name;
@@ -228,13 +255,17 @@ absl::StatusOr<std::vector<StoredRoom>> ReadRooms(const pg::Result& rows) {
     }
     if (!is_read) return absl::DataLossError("a room cannot be read");
   }
-  return rooms;
+  return loaded;
 }
 
 }  // namespace
 
-PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, const Clock& clock)
-    : pool_(pool), reading_pool_(reading_pool), claims_(pool, Claims()), list_(reading_pool, clock) {}
+PgRoomStore::PgRoomStore(pg::Pool& pool, pg::Pool& reading_pool, pg::Pool& list_pool, const Clock& clock)
+    : pool_(pool),
+      reading_pool_(reading_pool),
+      claims_(pool, Claims()),
+      cursors_(pool, Cursors()),
+      list_(list_pool, clock) {}
 
 // ---- claims -----------------------------------------------------------------
 
@@ -244,6 +275,14 @@ Task<absl::Status> PgRoomStore::Claim(std::uint32_t shard, std::int64_t epoch) {
 
 Task<absl::StatusOr<std::int64_t>> PgRoomStore::ClaimedBy(std::uint32_t shard) {
   return claims_.ClaimedBy(shard);
+}
+
+Task<absl::Status> PgRoomStore::KeepCursor(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) {
+  return cursors_.Keep(shard, epoch, cursor);
+}
+
+Task<absl::StatusOr<std::int64_t>> PgRoomStore::FindCursor(std::uint32_t shard) {
+  return cursors_.Find(shard);
 }
 
 // ---- rooms ------------------------------------------------------------------
@@ -275,10 +314,13 @@ Task<absl::Status> PgRoomStore::ForgetDestroyed(std::uint32_t shard, std::int64_
   return claims_.Execute(shard, epoch, shard, ForgetDestroyedSql().c_str(), std::move(params));
 }
 
-Task<absl::StatusOr<std::vector<StoredRoom>>> PgRoomStore::Load(std::vector<std::string> rooms) {
+Task<absl::StatusOr<RoomStore::Loaded>> PgRoomStore::Load(std::uint32_t shard, std::vector<std::string> rooms,
+                                                          std::size_t max_bytes) {
   if (rooms.size() > kMaxLoaded) co_return absl::InvalidArgumentError("too many rooms at a time");
-  std::vector<Param> params{Param::TextArray(rooms)};
-  const pg::ResultOr result = co_await reading_pool_.Execute(0, kLoad, std::move(params));
+  constexpr std::size_t kMost = std::numeric_limits<std::int64_t>::max();
+  std::vector<Param> params{Param::TextArray(rooms),
+                            Param::Int(static_cast<std::int64_t>(std::min(max_bytes, kMost)))};
+  const pg::ResultOr result = co_await reading_pool_.Execute(shard, kLoad, std::move(params));
   if (!result.ok()) co_return result.status();
   co_return ReadRooms(**result);
 }
@@ -297,15 +339,35 @@ Task<absl::StatusOr<std::string>> PgRoomStore::Secret() {
   co_return (*result)->Bytes(0, 0);
 }
 
-Task<absl::StatusOr<std::int64_t>> PgRoomStore::CountOwned(std::string service, std::string bare) {
-  std::vector<Param> params{Param::Text(service), Param::Text(KeyOf(bare))};
-  const pg::ResultOr result = co_await reading_pool_.Execute(
-      0,
-      "SELECT count(*) FROM muc_affiliations AS a JOIN muc_rooms AS r USING (room) "
-      "WHERE a.jid = $2 AND a.affiliation = 4 AND r.service = $1 AND r.is_persistent",
-      std::move(params));
-  if (!result.ok()) co_return result.status();
-  co_return (*result)->Int(0, 0);
+Task<absl::StatusOr<bool>> PgRoomStore::Reserve(std::string room, std::string creator, std::int64_t most) {
+  const std::string key = KeyOf(creator);
+  const std::uint64_t lane = LaneOf(key);
+  const std::string service(xmpp::DomainOf(room));
+  // Of two at the same time each counts the other: together they are not too many.
+  std::vector<Param> reserved{Param::Text(key), Param::Text(room), Param::Text(service)};
+  const pg::ResultOr reservation = co_await reading_pool_.Execute(
+      lane,
+      "WITH old AS (DELETE FROM muc_reserved_rooms WHERE creator = $1::text AND room <> $2::text "
+      "AND reserved_at < now() - interval '1 minute') "
+      "INSERT INTO muc_reserved_rooms (creator, room, service) VALUES ($1::text, $2::text, $3::text) "
+      "ON CONFLICT (creator, room) DO UPDATE SET reserved_at = now()",
+      std::move(reserved));
+  if (!reservation.ok()) co_return reservation.status();
+  std::vector<Param> counted{Param::Text(key), Param::Text(service)};
+  const pg::ResultOr count = co_await reading_pool_.Execute(
+      lane,
+      "SELECT count(*) FROM (SELECT room FROM muc_rooms WHERE creator = $1::text AND creator <> '' "
+      "AND service = $2::text UNION SELECT room FROM muc_reserved_rooms WHERE creator = $1::text "
+      "AND service = $2::text AND reserved_at >= now() - interval '1 minute') AS made",
+      std::move(counted));
+  if (!count.ok()) co_return count.status();
+  if ((*count)->Int(0, 0) <= most) co_return true;
+  std::vector<Param> given_up{Param::Text(key), Param::Text(room)};
+  const pg::ResultOr gone = co_await reading_pool_.Execute(
+      lane, "DELETE FROM muc_reserved_rooms WHERE creator = $1::text AND room = $2::text",
+      std::move(given_up));
+  if (!gone.ok()) co_return gone.status();
+  co_return false;
 }
 
 }  // namespace rookery::muc

@@ -218,7 +218,17 @@ class AdminRequest {
       if (!reserved_.insert(*change.reserved_nick).second) return ErrorCondition::kConflict;
     }
     owners_ += (wanted == v1::AFFILIATION_OWNER) - (present == v1::AFFILIATION_OWNER);
-    if (wanted != v1::AFFILIATION_NONE && (known == nullptr || !IsRemembered(*known))) ++added_;
+    if (wanted == v1::AFFILIATION_NONE) return std::nullopt;
+    const bool is_new = known == nullptr || !IsRemembered(*known);
+    if (wanted == v1::AFFILIATION_OUTCAST) {
+      banned_ += present != v1::AFFILIATION_OUTCAST;
+      // A reason is kept with a ban only.
+      added_bytes_ += change.reason.size();
+    } else {
+      added_ += is_new || present == v1::AFFILIATION_OUTCAST;
+    }
+    if (is_new) added_bytes_ += 512 + 3 * change.who.size();
+    if (change.reserved_nick) added_bytes_ += 5 * change.reserved_nick->size();
     return std::nullopt;
   }
 
@@ -226,7 +236,8 @@ class AdminRequest {
     const auto count = static_cast<std::int64_t>(turn_.room.CountOf(v1::AFFILIATION_OWNER));
     // Section 10.4: a room is never without an owner.
     if (owners_ < 0 && count + owners_ <= 0) return ErrorCondition::kConflict;
-    return RefusalOfMore(turn_, added_);
+    if (const auto refusal = RefusalOfMore(turn_, added_, added_bytes_)) return refusal;
+    return RefusalOfMoreBans(turn_, banned_);
   }
 
   Turn& turn_;
@@ -235,9 +246,11 @@ class AdminRequest {
   std::set<std::string> nicks_;
   std::set<std::string> jids_;
   std::set<std::string> reserved_;
-  /// How many owners, and how many entries, there are more then.
+  /// How many owners, entries and bans there are more then.
   std::int64_t owners_ = 0;
   std::int64_t added_ = 0;
+  std::int64_t banned_ = 0;
+  std::size_t added_bytes_ = 0;
 };
 
 }  // namespace

@@ -5,9 +5,12 @@
 #include <utility>
 #include <vector>
 
+#include "domain/addresses.h"
 #include "domain/affiliation_versions.h"
 #include "domain/mediated_invitation.h"
+#include "domain/pace.h"
 #include "domain/presence.h"
+#include "domain/unfinished.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
 
@@ -21,6 +24,8 @@ struct AffiliationChange {
   v1::Affiliation after;
   Deed deed;
   Courtesy courtesy;
+  /// The room knew nothing of it.
+  bool is_stranger = false;
 };
 
 /// Occupants whose account it is, or of whose domain.
@@ -41,8 +46,8 @@ void AppendReason(std::string& out, const std::string& reason) {
   out.append("</reason>");
 }
 
-/// <item/> of one who is not in the room.
-std::string ItemOf(const AffiliationChange& change) {
+/// <item/> of one who is not in the room, with these words.
+std::string ItemOf(const AffiliationChange& change, const std::string& reason) {
   std::string item = "<item affiliation=\"";
   item.append(Name(change.after)).append("\" jid=\"");
   xmpp::AppendEscaped(item, change.jid);
@@ -52,7 +57,7 @@ std::string ItemOf(const AffiliationChange& change) {
     xmpp::AppendEscaped(item, change.deed.actor_nick);
     item.append("\"/>");
   }
-  AppendReason(item, change.deed.reason);
+  AppendReason(item, reason);
   return item.append("</item>");
 }
 
@@ -63,35 +68,45 @@ xmpp::Stanza MessageWith(const Turn& turn, const std::string& children) {
   return message;
 }
 
-/// Section 9.5: who may enter now, and had nothing to do with the room before, is invited.
-xmpp::Stanza InvitationOf(const Turn& turn, const AffiliationChange& change) {
+/// Section 9.5: who may enter now, and had nothing to do with the room before, is invited. Where addresses
+/// are not for everybody an admin who is not in has no name but the room's.
+xmpp::Stanza InvitationOf(Turn& turn, const AffiliationChange& change) {
   const Room& room = turn.room;
-  const bool is_named = room.config().whois() == v1::AUDIENCE_ANYONE || change.deed.actor_nick.empty();
-  const std::string inviter = is_named ? std::string(turn.sender()) : room.AddressOf(change.deed.actor_nick);
-  return MakeInvitation(room, change.jid, inviter, change.deed.reason);
+  const std::string& nick = change.deed.actor_nick;
+  const bool is_named = room.config().whois() == v1::AUDIENCE_ANYONE;
+  const std::string as_occupant = nick.empty() ? room.jid() : room.AddressOf(nick);
+  return MakeInvitation(turn, change.jid, is_named ? std::string(turn.sender()) : as_occupant);
+}
+
+/// The one whom it concerns, who is not in, and may never have been: so nobody hears words of an admin.
+/// Section 9.3 wants nothing to be said to who is absent, section 9.5 an invitation, and 101 is a courtesy
+/// (Implementation Notes, Services), which strangers are not shown. What one account has them told is
+/// counted; beyond that they hear nothing.
+void TellConcerned(Turn& turn, const AffiliationChange& change) {
+  if (change.courtesy == Courtesy::kNone || RefusalOfAddress(turn.settings, change.jid)) return;
+  const bool is_invited = turn.room.config().is_members_only() && change.before == v1::AFFILIATION_NONE &&
+                          change.after >= v1::AFFILIATION_MEMBER;
+  if ((!is_invited && change.is_stranger) || !CountRequests(turn, 1)) return;
+  constexpr int kCode = static_cast<int>(Status::kAffiliationChangedAbsent);
+  xmpp::Stanza message =
+      is_invited ? InvitationOf(turn, change)
+                 : MessageWith(turn, ItemOf(change, {}) + "<status code=\"" + std::to_string(kCode) + "\"/>");
+  message.set_to(std::string(change.jid));
+  turn.outcome.Send(std::move(message));
 }
 
 /// Of one who is not in: those who see addresses are told (sections 10.3, 10.6, 10.7; XEP-0463), and the one
-/// whom it concerns (Implementation Notes, Services).
+/// whom it concerns.
 void TellOfAbsent(Turn& turn, const AffiliationChange& change) {
   const Room& room = turn.room;
-  const std::string item = ItemOf(change);
+  const std::string item = ItemOf(change, change.deed.reason);
   Recipients recipients;
   for (const auto& [nick, occupant] : room.occupants()) {
     if (!SeesAddresses(room, occupant)) continue;
     for (const v1::OccupantSession& session : occupant.sessions()) recipients.push_back(session.jid());
   }
   turn.outcome.SendToAll(MessageWith(turn, item + change.deed.extra), std::move(recipients));
-  if (change.courtesy == Courtesy::kNone || xmpp::DomainOf(change.jid) == change.jid) return;
-  const bool is_invited = room.config().is_members_only() && change.before == v1::AFFILIATION_NONE &&
-                          change.after >= v1::AFFILIATION_MEMBER;
-  xmpp::Stanza message =
-      is_invited ? InvitationOf(turn, change)
-                 : MessageWith(turn, item + "<status code=\"" +
-                                         std::to_string(static_cast<int>(Status::kAffiliationChangedAbsent)) +
-                                         "\"/>");
-  message.set_to(std::string(change.jid));
-  turn.outcome.Send(std::move(message));
+  TellConcerned(turn, change);
 }
 
 /// Section 5.1.3: what is gained is had at once; who is no admin any more has the role of who enters so; else
@@ -121,6 +136,25 @@ void TellOfPresent(Turn& turn, const std::string& nick, const AffiliationChange&
   BroadcastAvailable(turn, occupant, {}, change.deed);
 }
 
+/// `count` says how many there are.
+template <typename Count>
+std::optional<xmpp::ErrorCondition> RefusalOf(const Turn& turn, std::int64_t added, Count count) {
+  const bool fits =
+      added <= 0 || static_cast<std::int64_t>(count()) + added <= turn.settings.max_affiliations;
+  return fits ? std::nullopt : std::optional(xmpp::ErrorCondition::kResourceConstraint);
+}
+
+/// Those whose domain has been banned.
+void RemoveBanned(Turn& turn, const std::string& domain, const Deed& deed) {
+  v1::Unfinished banned;
+  banned.set_kind(v1::Unfinished::KIND_BANNED_DOMAIN);
+  banned.set_domain(domain);
+  banned.set_actor_nick(deed.actor_nick);
+  banned.set_reason(deed.reason);
+  banned.set_extra(deed.extra);
+  Begin(turn, std::move(banned));
+}
+
 }  // namespace
 
 void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affiliation,
@@ -129,7 +163,11 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   const std::string jid(jid_view);
   const v1::Affiliated* known = room.FindAffiliated(jid);
   const v1::Affiliation before = known == nullptr ? v1::AFFILIATION_NONE : known->affiliation();
-  if (before == affiliation) return;
+  const bool is_stranger = known == nullptr || !IsRemembered(*known);
+  if (before == affiliation) {
+    if (affiliation == v1::AFFILIATION_NONE) GiveNickUp(room, jid);
+    return;
+  }
 
   struct Present {
     std::string nick;
@@ -153,18 +191,31 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
 
   const Deed deed{.actor_nick = actor_nick, .reason = reason, .extra = MarkOfChange(room)};
   if (affiliation == v1::AFFILIATION_NONE) ForgetFormer(room);
+  const bool is_domain = xmpp::DomainOf(jid) == jid;
   bool is_told = false;
   for (const Present& one : present) {
     // With the last one who goes, a temporary room does.
     if (!room.exists()) return;
     const v1::Affiliation after = turn.AffiliationOf(one.account);
     if (after == one.before) continue;
-    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
     is_told = true;
+    if (is_domain && is_outcast) {
+      RemoveBanned(turn, jid, deed);
+      break;
+    }
+    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
   }
   // Who is in and remains what the operator has made them hears nothing.
-  const bool is_absent = present.empty() || (!is_told && xmpp::DomainOf(jid) == jid);
-  if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy});
+  const bool is_absent = is_domain ? !is_told : present.empty();
+  if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy, is_stranger});
+}
+
+void GiveNickUp(Room& room, const std::string& jid) {
+  const v1::Affiliated* entry = room.FindAffiliated(jid);
+  if (entry == nullptr || entry->nick().empty()) return;
+  room.SetReservedNick(jid, {});
+  if (!IsRemembered(*entry) && entry->version() <= room.state().affiliation_horizon())
+    room.ForgetAffiliated(jid);
 }
 
 void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string& actor_nick,
@@ -181,14 +232,20 @@ void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string
   BroadcastAvailable(turn, *occupant, {}, deed);
 }
 
-std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added) {
-  if (added <= 0) return std::nullopt;
+std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added, std::size_t bytes) {
+  const auto most = static_cast<std::size_t>(turn.settings.max_room_bytes);
+  if ((added > 0 || bytes > 0) && turn.room.bytes() + bytes > most)
+    return xmpp::ErrorCondition::kResourceConstraint;
   const auto& affiliations = turn.room.affiliations();
-  const auto count = std::count_if(affiliations.begin(), affiliations.end(),
-                                   [](const auto& entry) { return IsRemembered(entry.second); });
-  return count + added > turn.settings.max_affiliations
-             ? std::optional(xmpp::ErrorCondition::kResourceConstraint)
-             : std::nullopt;
+  return RefusalOf(turn, added, [&] {
+    return std::count_if(affiliations.begin(), affiliations.end(), [](const auto& entry) {
+      return IsRemembered(entry.second) && entry.second.affiliation() != v1::AFFILIATION_OUTCAST;
+    });
+  });
+}
+
+std::optional<xmpp::ErrorCondition> RefusalOfMoreBans(const Turn& turn, std::int64_t added) {
+  return RefusalOf(turn, added, [&] { return turn.room.CountOf(v1::AFFILIATION_OUTCAST); });
 }
 
 }  // namespace rookery::muc

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "domain/presence.h"
 #include "domain/request.h"
 #include "rookery/xmpp/jid.h"
@@ -199,16 +200,28 @@ bool ReadMaxUsers(const Settings& settings, const FormField& field, v1::RoomConf
   return true;
 }
 
-/// Bare JIDs of people, each once. False: one is none.
+/// Bare JIDs of people, each once, in their order. False: one is none.
 bool ReadJids(const FormField& field, std::vector<std::string>& jids) {
+  absl::flat_hash_set<std::string> known;
   for (const std::string& value : field.values) {
     // One who clears the field may leave an empty line.
     if (value.empty()) continue;
     const auto jid = xmpp::Jid::Parse(value);
     if (!jid.ok() || !jid->has_local()) return false;
-    if (std::find(jids.begin(), jids.end(), jid->bare()) == jids.end()) jids.emplace_back(jid->bare());
+    if (known.emplace(jid->bare()).second) jids.emplace_back(jid->bare());
   }
   return true;
+}
+
+/// Kept as its opposite: rooms of before allow it.
+void WriteRegistration(const Settings&, const v1::RoomConfig& config, FormField& field) {
+  field.values = {config.forbids_registration() ? "0" : "1"};
+}
+
+bool ReadRegistration(const Settings&, const FormField& field, v1::RoomConfig& config) {
+  const std::optional<bool> allows = field.Boolean();
+  if (allows) config.set_forbids_registration(!*allows);
+  return allows.has_value();
 }
 
 void WriteContacts(const Settings&, const v1::RoomConfig& config, FormField& field) {
@@ -255,6 +268,8 @@ constexpr ConfigField kFields[] = {
         "Do visitors keep the nick they have entered with?"),
     Boolean<&Config::locks_nicks, &Config::set_locks_nicks>(
         "{https://rookery.invalid/muc}locks_nicks", "Do those who have reserved a nick have no other?"),
+    {"{https://rookery.invalid/muc}allow_registration", "boolean",
+     "May people reserve a nick, or ask to become members?", WriteRegistration, ReadRegistration},
     {"muc#roomconfig_maxusers", "list-single", "Most occupants", WriteMaxUsers, ReadMaxUsers},
     Number<&Config::max_history_fetch, &Config::set_max_history_fetch, MostHistory>(
         "muc#maxhistoryfetch", "Messages shown to who enters"),
@@ -291,6 +306,16 @@ bool ReadPassword(const xmpp::Form& form, v1::RoomConfig& config) {
   return !*is_protected || !config.password().empty();
 }
 
+/// More names than there are owners and admins, with those that one request may add.
+bool HasTooMany(const Turn& turn, const xmpp::Form& form, std::string_view var) {
+  const FormField* field = form.Find(var);
+  if (field == nullptr) return false;
+  const Room& room = turn.room;
+  const std::size_t known = room.CountOf(v1::AFFILIATION_OWNER) + room.CountOf(v1::AFFILIATION_ADMIN);
+  // One who clears the field may leave an empty line.
+  return field->values.size() > known + static_cast<std::size_t>(turn.settings.max_items) + 1;
+}
+
 bool ReadPeople(const xmpp::Form& form, std::string_view var, const Room& room,
                 std::optional<std::vector<std::string>>& people) {
   const FormField* field = form.Find(var);
@@ -303,12 +328,22 @@ bool ReadPeople(const xmpp::Form& form, std::string_view var, const Room& room,
 void AddPeople(const Room& room, v1::Affiliation affiliation, std::string_view var, std::string_view label,
                xmpp::Form& form) {
   if (room.CountOf(affiliation) > kMaxListItems) return;
-  FormField& field = form.Add(var, "jid-multi", label);
-  for (const auto& [jid, entry] : room.affiliations())
-    if (entry.affiliation() == affiliation) field.values.push_back(jid);
+  std::vector<std::string> people;
+  std::size_t bytes = 0;
+  for (const auto& [jid, entry] : room.affiliations()) {
+    if (entry.affiliation() != affiliation) continue;
+    people.push_back(jid);
+    bytes += jid.size();
+  }
+  if (bytes > kMaxListBytes) return;
+  form.Add(var, "jid-multi", label).values = std::move(people);
 }
 
 }  // namespace
+
+FormRefusal TooManyPeople() {
+  return {ErrorCondition::kNotAcceptable, "Too many owners or admins are changed at once."};
+}
 
 xmpp::Form ConfigFormOf(const Turn& turn) {
   const v1::RoomConfig& config = turn.room.config();
@@ -332,6 +367,8 @@ xmpp::Form ConfigFormOf(const Turn& turn) {
 std::optional<FormRefusal> ReadConfig(const Turn& turn, const xmpp::Form& form, ConfigChange& change) {
   if (!form.form_type.empty() && form.form_type != kFormType)
     return FormRefusal{ErrorCondition::kBadRequest, "Not the form of this room."};
+  // Before any of them is looked at.
+  if (HasTooMany(turn, form, kOwners) || HasTooMany(turn, form, kAdmins)) return TooManyPeople();
   change.config = turn.room.config();
   for (const ConfigField& field : kFields) {
     const FormField* submitted = form.Find(field.var);

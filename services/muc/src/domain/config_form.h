@@ -25,6 +25,9 @@ struct FormRefusal {
   std::string text = {};
 };
 
+/// More than `settings.max_items` owners and admins would change.
+FormRefusal TooManyPeople();
+
 /// Reads a form of type `submit` over the present configuration: fields that are not in it stay as they are,
 /// unknown ones mean nothing. The refusal otherwise: bad-request for the form of something else,
 /// not-acceptable for a value that is none (XEP-0004 section 4) or against the service's bounds, or a blank

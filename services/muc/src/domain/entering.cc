@@ -68,8 +68,29 @@ bool MayCreate(const Turn& turn) {
   return false;
 }
 
+/// Section 7.2.5. Beyond the bounds of wrong ones no password is looked at, so that none is found by trying.
+/// Who has an affiliation is not kept out by what others try.
+std::optional<Refusal> RefusalOfPassword(Turn& turn, v1::Affiliation affiliation,
+                                         const std::optional<xmpp::Element>& muc) {
+  const std::string& wanted = turn.room.config().password();
+  if (wanted.empty()) return std::nullopt;
+  const std::string given = PasswordIn(muc);
+  // Clients ask their user when they hear that there is one.
+  if (given.empty()) return Refusal{ErrorCondition::kNotAuthorized};
+  constexpr std::int64_t kOfAll = 10;
+  const std::int64_t most = turn.settings.max_wrong_passwords;
+  const Count count(turn, turn.sender(), Counted::kRefusals);
+  const bool is_known = affiliation >= v1::AFFILIATION_MEMBER;
+  if (!count.Fits(1, most) || (!is_known && !HasRefusalsLeft(turn, kOfAll * most)))
+    return Refusal{ErrorCondition::kResourceConstraint, "Too many wrong passwords", ErrorType::kWait};
+  if (EqualSecret(wanted, given)) return std::nullopt;
+  count.Add(turn);
+  CountRefusal(turn);
+  return Refusal{ErrorCondition::kNotAuthorized};
+}
+
 /// Why the sender may not come in, whatever the nick (XEP-0045 sections 7.2.5 to 7.2.10).
-std::optional<Refusal> RefusalOfEntrance(const Turn& turn, v1::Affiliation affiliation,
+std::optional<Refusal> RefusalOfEntrance(Turn& turn, v1::Affiliation affiliation,
                                          const std::optional<xmpp::Element>& muc) {
   const v1::RoomState& state = turn.room.state();
   if (affiliation == v1::AFFILIATION_OUTCAST) return Refusal{ErrorCondition::kForbidden};
@@ -77,9 +98,7 @@ std::optional<Refusal> RefusalOfEntrance(const Turn& turn, v1::Affiliation affil
     return Refusal{ErrorCondition::kItemNotFound};
   if (state.config().is_members_only() && affiliation == v1::AFFILIATION_NONE)
     return Refusal{ErrorCondition::kRegistrationRequired};
-  if (!state.config().password().empty() && !EqualSecret(state.config().password(), PasswordIn(muc)))
-    return Refusal{ErrorCondition::kNotAuthorized};
-  return std::nullopt;
+  return RefusalOfPassword(turn, affiliation, muc);
 }
 
 /// Section 7.2.9. Those who administer the room always find a place.
@@ -158,6 +177,9 @@ void Enter(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<Stat
   const v1::Occupant* own = room.FindNick(nick);
   if (own == nullptr && IsFull(turn, affiliation))
     return turn.Refuse(ErrorCondition::kServiceUnavailable, {}, ErrorType::kWait);
+  const auto nicks = static_cast<std::int64_t>(room.FindAccount(account).size());
+  if (own == nullptr && nicks >= turn.settings.max_nicks_per_account)
+    return turn.Refuse(ErrorCondition::kResourceConstraint, "Too many nicks of one account");
   if (own != nullptr && own->sessions_size() >= turn.settings.max_sessions_per_nick)
     return turn.Refuse(ErrorCondition::kResourceConstraint, "Too many devices with this nick");
   const Changes changes(turn, account);
@@ -173,7 +195,7 @@ void Enter(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<Stat
   v1::OccupantSession& session = room.AddSession(nick, from);
   *session.mutable_presence() = CleanPresence(turn);
   session.set_is_gc1(!muc);
-  changes.Count(turn, nick);
+  changes.Add(turn);
   const v1::Occupant& occupant = *room.FindNick(nick);
   if (is_new || ShownSession(occupant).jid() != shown) TellOthers(turn, occupant);
   Welcome(turn, muc, std::move(statuses));
@@ -191,7 +213,7 @@ void EnterNew(Turn& turn, const std::optional<xmpp::Element>& muc) {
 void EnterAgain(Turn& turn, const std::optional<xmpp::Element>& muc) {
   const Changes changes(turn, turn.sender());
   if (!changes.may_change()) return Refuse(turn, kTooManyChanges);
-  changes.Count(turn, turn.occupant()->nick());
+  changes.Add(turn);
   TakePresence(turn);
   Welcome(turn, muc, {});
 }
@@ -219,6 +241,7 @@ void Join(Turn& turn, const std::string& old, const std::string& nick) {
   for (const v1::OccupantSession& session : gone.sessions())
     TellSelfGone(turn, gone, session.jid(), renaming);
   TellOthersGone(turn, gone, {.affiliation = renaming.affiliation});
+  KeepChangesOf(turn, gone);
   room.RemoveOccupant(old);
   const std::string shown = ShownSession(*room.FindNick(nick)).jid();
   for (const v1::OccupantSession& session : gone.sessions()) room.AddSession(nick, session.jid()) = session;
@@ -261,7 +284,7 @@ bool ChangeNick(Turn& turn) {
     *room.ChangeSession(turn.stanza.from())->mutable_presence() = CleanPresence(turn);
     BroadcastAvailable(turn, *room.FindNick(nick));
   }
-  changes.Count(turn, nick);
+  changes.Add(turn);
   return true;
 }
 
@@ -297,6 +320,10 @@ void OnAvailable(Turn& turn) {
   } else {
     ChangePresence(turn);
   }
+}
+
+void OnProbe(Turn& turn) {
+  if (!turn.nick().empty() && turn.occupant() == nullptr) TellNotIn(turn);
 }
 
 }  // namespace rookery::muc

@@ -28,8 +28,6 @@ const v1::Hat* FindHat(const Room& room, std::string_view uri) {
   return it == hats.end() ? nullptr : &*it;
 }
 
-bool IsHats(const xmpp::Element& child) { return child.Is("hats", xmpp::ns::kHats); }
-
 std::string HatsOf(const Room& room, std::string_view bare) {
   const v1::Affiliated* entry = room.FindAffiliated(bare);
   if (entry == nullptr || entry->hats().empty()) return {};

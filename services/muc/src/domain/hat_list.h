@@ -12,8 +12,6 @@ namespace rookery::muc {
 
 /// By its URI; null: the room has none with it.
 const v1::Hat* FindHat(const Room& room, std::string_view uri);
-/// Whether a child of a presence is a hat's, which only the room may say.
-bool IsHats(const xmpp::Element& child);
 /// <hats/> of an account, or an empty string.
 std::string HatsOf(const Room& room, std::string_view bare);
 /// Changes with the list of hats; empty: there are none (section 2).

@@ -13,6 +13,7 @@
 #include "domain/presence.h"
 #include "domain/privileges.h"
 #include "domain/request.h"
+#include "domain/unfinished.h"
 #include "rookery/xmpp/disco.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
@@ -77,7 +78,11 @@ std::vector<std::string> WearersOf(const Room& room, std::string_view uri) {
 /// Everybody is told what the accounts wear now.
 void Show(Turn& turn, const std::vector<std::string>& accounts) {
   for (const std::string& account : accounts)
-    for (const v1::Occupant* occupant : turn.room.FindAccount(account)) BroadcastAvailable(turn, *occupant);
+    for (const v1::Occupant* occupant : turn.room.FindAccount(account))
+      turn.room.ChangeKnown(occupant->nick())->set_has_news(true);
+  v1::Unfinished news;
+  news.set_kind(v1::Unfinished::KIND_NEWS);
+  Begin(turn, std::move(news));
 }
 
 void TellChange(Turn& turn) { BroadcastStatuses(turn, {static_cast<int>(Status::kConfigurationChanged)}); }

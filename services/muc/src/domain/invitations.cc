@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "domain/addresses.h"
 #include "domain/affiliations.h"
+#include "domain/asked.h"
 #include "domain/mediated_invitation.h"
 #include "domain/pace.h"
 #include "rookery/xmpp/jid.h"
@@ -29,6 +31,10 @@ std::string ReasonOf(const xmpp::Element& element) {
   return reason == nullptr ? std::string() : reason->Text();
 }
 
+bool IsWithinBounds(const Turn& turn, const std::string& reason) {
+  return reason.size() <= static_cast<std::size_t>(turn.settings.max_reason_bytes);
+}
+
 bool MayInvite(const Turn& turn) {
   const v1::RoomConfig& config = turn.room.config();
   if (!config.is_members_only()) return true;
@@ -38,9 +44,8 @@ bool MayInvite(const Turn& turn) {
 
 /// What keeps an address from being invited.
 std::optional<ErrorCondition> RefusalOf(const Turn& turn, const xmpp::Jid& to) {
-  if (to.domain() == turn.room.service()) return ErrorCondition::kItemNotFound;
   if (turn.AffiliationOf(to.bare()) == v1::AFFILIATION_OUTCAST) return ErrorCondition::kForbidden;
-  return std::nullopt;
+  return RefusalOfAddress(turn.settings, to.str());
 }
 
 /// Those whom the invitations make members.
@@ -64,19 +69,28 @@ std::int64_t CountUnknown(const Room& room, const std::vector<std::string>& acco
   });
 }
 
-/// Whom a decline is for. Empty: for nobody whom the room knows.
-Recipients InviterOf(const Turn& turn, const xmpp::Jid& to) {
+/// Whom a decline names, by account or as an occupant.
+struct Inviter {
+  /// Empty: nobody whom the room knows.
+  std::string account = {};
+  Recipients recipients = {};
+};
+
+Inviter InviterOf(const Turn& turn, const xmpp::Jid& to) {
   const Room& room = turn.room;
   if (to.bare() == room.jid()) {
-    Recipients sessions;
-    if (const v1::Occupant* occupant = room.FindNick(to.resource()))
-      for (const v1::OccupantSession& session : occupant->sessions()) sessions.push_back(session.jid());
-    return sessions;
+    const v1::Occupant* occupant = room.FindNick(to.resource());
+    if (occupant == nullptr) return {};
+    Inviter inviter{.account = std::string(Room::AccountOf(*occupant))};
+    for (const v1::OccupantSession& session : occupant->sessions())
+      inviter.recipients.push_back(session.jid());
+    return inviter;
   }
-  if (room.FindSession(to.str()) != nullptr) return {std::string(to.str())};
+  std::string account(to.bare());
+  if (room.FindSession(to.str()) != nullptr) return {std::move(account), {std::string(to.str())}};
   const bool is_known =
-      room.AffiliationOf(to.bare()) >= v1::AFFILIATION_MEMBER || !room.FindAccount(to.bare()).empty();
-  return is_known ? Recipients{std::string(to.bare())} : Recipients();
+      room.AffiliationOf(account) >= v1::AFFILIATION_MEMBER || !room.FindAccount(account).empty();
+  return is_known && !RefusalOfAddress(turn.settings, account) ? Inviter{account, {account}} : Inviter{};
 }
 
 }  // namespace
@@ -101,13 +115,14 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x) {
     auto to = xmpp::Jid::Parse(invite->Attr("to"));
     if (!to.ok()) return refuse(ErrorCondition::kJidMalformed);
     if (const auto refusal = RefusalOf(turn, *to)) return refuse(*refusal);
+    if (!IsWithinBounds(turn, ReasonOf(*invite))) return refuse(ErrorCondition::kNotAcceptable);
     const bool is_double = std::any_of(invitations.begin(), invitations.end(),
                                        [&](const Invitation& other) { return other.to == *to; });
     if (!is_double) invitations.push_back({*std::move(to), invite});
   }
   const std::vector<std::string> members = NewMembers(turn, invitations);
   if (const auto refusal = RefusalOfMore(turn, CountUnknown(turn.room, members))) return refuse(*refusal);
-  if (RefuseIfTooMany(turn, *occupant, static_cast<std::int64_t>(invitations.size()))) return true;
+  if (RefuseIfTooMany(turn, static_cast<std::int64_t>(invitations.size()))) return true;
 
   const std::string nick = occupant->nick();
   for (const std::string& account : members)
@@ -116,7 +131,7 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x) {
   const std::string from = is_named ? std::string(turn.sender()) : turn.room.AddressOf(nick);
   for (const auto& [to, invite] : invitations) {
     xmpp::Stanza message =
-        MakeInvitation(turn.room, to.str(), from, ReasonOf(*invite), invite->Find("continue", ns::kMucUser));
+        MakeInvitation(turn, to.str(), from, ReasonOf(*invite), invite->Find("continue", ns::kMucUser));
     message.set_id(turn.stanza.id());
     turn.outcome.Send(std::move(message));
   }
@@ -127,22 +142,27 @@ bool OnDecline(Turn& turn, const xmpp::Element& x) {
   const xmpp::Element* asked = x.Find("decline", ns::kMucUser);
   if (asked == nullptr) return false;
   const auto to = xmpp::Jid::Parse(asked->Attr("to"));
-  if (!to.ok()) {
-    turn.Refuse(ErrorCondition::kJidMalformed);
+  const auto refuse = [&](ErrorCondition condition) {
+    turn.Refuse(condition);
     return true;
-  }
-  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST) {
-    turn.Refuse(ErrorCondition::kForbidden);
+  };
+  if (!to.ok()) return refuse(ErrorCondition::kJidMalformed);
+  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST) return refuse(ErrorCondition::kForbidden);
+  const std::string reason = ReasonOf(*asked);
+  if (!IsWithinBounds(turn, reason)) return refuse(ErrorCondition::kNotAcceptable);
+  Inviter inviter = InviterOf(turn, *to);
+  if (inviter.account.empty() || !IsAsked(turn, Asked::kInvitation, inviter.account, turn.sender()))
     return true;
-  }
+  if (RefuseIfTooMany(turn, 1)) return true;
+  ForgetAsked(turn, Asked::kInvitation, inviter.account, turn.sender());
   xmpp::Element answer("x", ns::kMucUser);
   xmpp::Element& decline = answer.Add("decline");
   decline.SetAttr("from", turn.sender());
-  if (const std::string reason = ReasonOf(*asked); !reason.empty()) decline.Add("reason").SetText(reason);
+  if (!reason.empty()) decline.Add("reason").SetText(reason);
   xmpp::Stanza message = xmpp::MakeMessage({}, turn.room.jid(), {});
   xmpp::SetPayload(message, answer);
   message.set_id(turn.stanza.id());
-  turn.outcome.SendToAll(std::move(message), InviterOf(turn, *to));
+  turn.outcome.SendToAll(std::move(message), std::move(inviter.recipients));
   return true;
 }
 

@@ -10,11 +10,14 @@ namespace rookery::muc {
 /// is invited becomes a member first. The inviter is named by account where everybody sees accounts, else
 /// as an occupant. False: there is none.
 /// Errors: not-acceptable (not in the room), forbidden (may not invite, or the invitee is banned),
-/// jid-malformed, item-not-found (an address of this service, where nobody can be invited),
-/// policy-violation (too many), resource-constraint (the list of members is full).
+/// jid-malformed, not-acceptable (too long a reason), item-not-found (an address of this cluster that is
+/// no account's), remote-server-not-found (a foreign domain), policy-violation (too many),
+/// resource-constraint (the list of members is full).
 bool OnInvitations(Turn& turn, const xmpp::Element& x);
 /// Who was invited declines: whoever has invited is told, if in the room or affiliated with it, named by
-/// account or as an occupant. Anybody else is not, and nobody learns who is in the room. False: it is none.
+/// account or as an occupant; once, and as long as the room remembers the invitation. Anybody else is not,
+/// and nobody learns who is in the room. False: it is none. Errors: jid-malformed, forbidden (banned),
+/// not-acceptable (too long a reason), policy-violation (too many).
 bool OnDecline(Turn& turn, const xmpp::Element& x);
 
 }  // namespace rookery::muc

@@ -2,12 +2,16 @@
 
 #include <string>
 
+#include "domain/asked.h"
+#include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::muc {
 
-xmpp::Stanza MakeInvitation(const Room& room, std::string_view to, std::string_view from,
-                            std::string_view reason, const xmpp::Element* continues) {
+xmpp::Stanza MakeInvitation(Turn& turn, std::string_view to, std::string_view from, std::string_view reason,
+                            const xmpp::Element* continues) {
+  const Room& room = turn.room;
+  NoteAsked(turn, Asked::kInvitation, turn.sender(), xmpp::BareOf(to));
   xmpp::Element x("x", xmpp::ns::kMucUser);
   xmpp::Element& invite = x.Add("invite");
   invite.SetAttr("from", from);

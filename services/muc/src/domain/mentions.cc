@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "domain/addresses.h"
 #include "domain/occupant_message.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
@@ -46,24 +47,26 @@ std::optional<xmpp::Jid> AddressOfUri(std::string_view uri) {
 }
 
 /// The account that is to hear of it, or an empty string.
-std::string MentionedBy(const Room& room, const xmpp::Element& child) {
+std::string MentionedBy(const Turn& turn, const xmpp::Element& child) {
+  const Room& room = turn.room;
   if (!child.Is("reference", ns::kReferences) || child.Attr("type") != "mention") return {};
   const std::optional<xmpp::Jid> address = AddressOfUri(child.Attr("uri"));
   if (!address) return {};
   const v1::Affiliated* affiliated = address->bare() == room.jid() ? room.FindReserved(address->resource())
                                                                    : room.FindAffiliated(address->bare());
   if (affiliated == nullptr || affiliated->affiliation() < v1::AFFILIATION_MEMBER) return {};
-  return room.FindAccount(affiliated->jid()).empty() ? affiliated->jid() : std::string();
+  const bool is_away = room.FindAccount(affiliated->jid()).empty();
+  return is_away && !RefusalOfAddress(turn.settings, affiliated->jid()) ? affiliated->jid() : std::string();
 }
 
-Recipients MentionedIn(const Room& room, const xmpp::Stanza& message) {
+Recipients MentionedIn(const Turn& turn, const xmpp::Stanza& message) {
   Recipients mentioned;
   const auto children = xmpp::ParsePayload(message.payload());
   if (!children.ok()) return mentioned;
   std::size_t references = 0;
   for (const xmpp::Element& child : *children) {
     if (child.ns() == ns::kReferences && ++references > kMaxMentions) break;
-    std::string account = MentionedBy(room, child);
+    std::string account = MentionedBy(turn, child);
     if (!account.empty() && std::find(mentioned.begin(), mentioned.end(), account) == mentioned.end())
       mentioned.push_back(std::move(account));
   }
@@ -74,7 +77,7 @@ Recipients MentionedIn(const Room& room, const xmpp::Stanza& message) {
 
 void ForwardMentions(Turn& turn, const v1::PastMessage& said) {
   if (!turn.room.config().forwards_mentions() || !MayHold(said.stanza(), ns::kReferences)) return;
-  Recipients mentioned = MentionedIn(turn.room, said.stanza());
+  Recipients mentioned = MentionedIn(turn, said.stanza());
   if (mentioned.empty()) return;
   std::string payload;
   payload.append("<mentions xmlns=\"").append(ns::kMentions).append("\"><forwarded xmlns=\"");

@@ -51,7 +51,9 @@ void OnGroupchat(Turn& turn) {
   if (RefuseIfTooSoon(turn, *occupant)) return;
 
   CountMessage(turn);
-  v1::PastMessage said = SayToAll(turn, MessageFrom(turn, *occupant), turn.sender());
+  xmpp::Stanza message = MessageFrom(turn, *occupant);
+  RemoveSubjectOf(turn, *occupant, message);
+  v1::PastMessage said = SayToAll(turn, std::move(message), turn.sender());
   ForwardMentions(turn, said);
   if (retracted) OnRetracted(turn, *retracted, said);
   if (BelongsInHistory(said.stanza())) KeepInHistory(turn, std::move(said));

@@ -17,6 +17,7 @@ MucMetrics::MucMetrics(telemetry::Metrics& m)
       failed_checkpoints(m.Counter("failed_checkpoints_total", "Times that the store did not take one")),
       rooms(m.Gauge("rooms", "Rooms in memory")),
       occupants(m.Gauge("occupants", "Sessions in these rooms")),
+      room_bytes(m.Gauge("room_bytes", "Bytes that these rooms take, about")),
       unsaved_rooms(m.Gauge("unsaved_rooms", "Rooms that have changed since their last checkpoint")) {}
 
 }  // namespace rookery::muc

@@ -20,6 +20,7 @@ struct MucMetrics {
   prometheus::Counter& failed_checkpoints;
   prometheus::Gauge& rooms;
   prometheus::Gauge& occupants;
+  prometheus::Gauge& room_bytes;
   prometheus::Gauge& unsaved_rooms;
 };
 

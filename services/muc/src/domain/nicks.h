@@ -3,6 +3,7 @@
 #include <optional>
 #include <string_view>
 
+#include "domain/counts.h"
 #include "domain/turn.h"
 
 namespace rookery::muc {
@@ -15,26 +16,21 @@ namespace rookery::muc {
 std::optional<xmpp::ErrorCondition> RefusalOfNick(const Turn& turn, std::string_view nick,
                                                   std::string_view bare);
 
-/// The joins and changes of nick of an account (bare JID), in the room or not, in the period that runs
-/// (`settings.changes_period`). What it costs others bounds how many there may be.
+/// The joins, changes of nick and registrations of an account (bare JID), in the room or not, in the period
+/// that runs. What it costs others bounds how many there may be.
 class Changes {
  public:
-  Changes(const Turn& turn, std::string_view bare);
-  std::int64_t since_ms() const { return since_ms_; }
-  std::uint32_t count() const { return count_; }
+  Changes(const Turn& turn, std::string_view bare) : count_(turn, bare, Counted::kChanges) {
+    may_change_ = turn.settings.max_changes <= 0 || count_.Fits(1, turn.settings.max_changes);
+  }
   /// Whether one more is within `settings.max_changes`.
   bool may_change() const { return may_change_; }
-  /// One more, kept with the account's occupant who has this nick.
-  void Count(Turn& turn, std::string_view nick) const;
+  /// One more.
+  void Add(Turn& turn) const { count_.Add(turn); }
 
  private:
-  std::int64_t since_ms_ = 0;
-  std::uint32_t count_ = 0;
-  bool may_change_ = true;
+  Count count_;
+  bool may_change_;
 };
-/// Keeps what an occupant who goes has counted, while it matters: who comes back does not begin anew. The
-/// newest kMaxKeptChanges of a room.
-inline constexpr int kMaxKeptChanges = 256;
-void KeepChangesOf(Turn& turn, const v1::Occupant& occupant);
 
 }  // namespace rookery::muc

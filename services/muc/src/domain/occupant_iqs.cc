@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "domain/presence.h"
+#include "domain/tags.h"
 #include "rookery/base/scram.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
@@ -19,18 +20,8 @@ namespace {
 using xmpp::ErrorCondition;
 using xmpp::ErrorType;
 
-constexpr std::size_t kTagBytes = 16;
+constexpr std::size_t kTagBytes = 16;  // of TagOf
 
-/// Whoever owns the room when the answer comes makes the same. A room's address does not begin with a NUL:
-/// nothing made here is an occupant id (XEP-0421).
-std::string TagOf(const Turn& turn, std::string_view purpose, std::string_view data) {
-  std::string text(1, '\0');
-  for (const std::string_view part : {purpose, std::string_view(turn.room.jid()), data}) {
-    text.append(part);
-    text.push_back('\0');
-  }
-  return Hmac(ScramHash::kSha256, turn.settings.occupant_id_key, text).substr(0, kTagBytes);
-}
 std::string AskerTag(const Turn& turn, std::string_view full_jid) { return TagOf(turn, "asker", full_jid); }
 std::string Seal(const Turn& turn, std::string_view answerer, std::string_view asked) {
   std::string data(answerer);

@@ -22,8 +22,9 @@ namespace ns = xmpp::ns;
 constexpr std::size_t kBytesOfIds = 320;
 
 /// What the edge does not tell apart from other payload.
-constexpr std::array<std::string_view, 7> kOnlyTheRoomSays = {
-    ns::kOccupantId, ns::kHats, ns::kMentions, "<retracted", ns::kModerate, ns::kModerateLegacy, "\"ofrom\""};
+constexpr std::array<std::string_view, 8> kOnlyTheRoomSays = {
+    ns::kOccupantId, ns::kHats,           ns::kMentions, "<retracted",
+    ns::kModerate,   ns::kModerateLegacy, "\"ofrom\"",   "jabber.org/protocol/muc\""};
 
 bool MayHoldWhatOnlyTheRoomSays(const xmpp::Stanza& message) {
   if ((message.traits() & (STANZA_TRAIT_STANZA_ID | STANZA_TRAIT_DELAY | STANZA_TRAIT_MUC_USER)) != 0)
@@ -54,26 +55,29 @@ bool OnlyTheRoomSays(const Turn& turn, const xmpp::Element& child) {
     return std::any_of(child.children().begin(), child.children().end(),
                        [](const xmpp::Element& address) { return address.Attr("type") == "ofrom"; });
   const std::string& of = child.ns();
-  return of == ns::kMucUser || of == ns::kOccupantId || of == ns::kHats || of == ns::kMentions ||
-         of == ns::kModerate || of == ns::kModerateLegacy;
+  return child.name().empty() || of == ns::kMuc || of == ns::kMucUser || of == ns::kOccupantId ||
+         of == ns::kHats || of == ns::kMentions || of == ns::kModerate || of == ns::kModerateLegacy;
 }
 
 void RemoveWhatOnlyTheRoomSays(const Turn& turn, xmpp::Stanza& message) {
   auto children = xmpp::ParsePayload(message.payload());
   xmpp::ClearPayload(message);
   if (!children.ok()) return;
-  for (xmpp::Element& child : *children) {
-    if (OnlyTheRoomSays(turn, child)) continue;
-    // A retraction of one's own does not claim to be a moderator's (XEP-0425 section 6).
-    if (child.ns() == ns::kRetract || child.ns() == ns::kFastening)
-      std::erase_if(child.children(), [](const xmpp::Element& part) {
-        return part.ns() == ns::kModerate || part.ns() == ns::kModerateLegacy;
-      });
-    xmpp::AddPayload(message, child);
-  }
+  for (xmpp::Element& child : *children)
+    if (LeaveWhatOccupantsSay(turn, child)) xmpp::AddPayload(message, child);
 }
 
 }  // namespace
+
+bool LeaveWhatOccupantsSay(const Turn& turn, xmpp::Element& child) {
+  if (OnlyTheRoomSays(turn, child)) return false;
+  // A retraction of one's own does not claim to be a moderator's (XEP-0425 section 6).
+  if (child.ns() == ns::kRetract || child.ns() == ns::kFastening)
+    std::erase_if(child.children(), [](const xmpp::Element& part) {
+      return part.ns() == ns::kModerate || part.ns() == ns::kModerateLegacy;
+    });
+  return true;
+}
 
 bool MayHold(const xmpp::Stanza& message, std::string_view name) {
   return xmpp::Has(message, STANZA_TRAIT_OTHER_PAYLOAD) && message.payload().find(name) != std::string::npos;
@@ -85,7 +89,8 @@ bool IsSubjectChange(const xmpp::Stanza& message) {
   if (!children.ok()) return false;
   bool has_subject = false;
   for (const xmpp::Element& child : *children) {
-    if (child.Is("body", ns::kClient) || child.Is("thread", ns::kClient)) return false;
+    // A body in which nothing is said is none.
+    if (child.Is("thread", ns::kClient)) return false;
     has_subject = has_subject || child.Is("subject", ns::kClient);
   }
   return has_subject;

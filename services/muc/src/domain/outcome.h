@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "rookery/muc/v1/room_state.pb.h"
+#include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::muc {
@@ -22,15 +24,29 @@ struct Outcome {
     xmpp::Stanza stanza;
     /// Null: it goes to stanza.to().
     std::shared_ptr<const Recipients> recipients;
+    /// The account (bare JID) whose sessions among them are left out, so that what is said of each of many
+    /// has one list. Empty: nobody is.
+    std::string except = {};
+
+    bool IsFor(std::string_view recipient) const {
+      return except.empty() || xmpp::BareOf(recipient) != except;
+    }
   };
   std::vector<Said> said;
   /// For the room's archive.
   std::vector<v1::PastMessage> archived;
+  /// To how many all of it goes, those who are left out among them.
+  std::size_t deliveries = 0;
 
-  void Send(xmpp::Stanza stanza) { said.push_back({std::move(stanza), nullptr}); }
-  void SendToAll(xmpp::Stanza stanza, std::shared_ptr<const Recipients> recipients) {
+  void Send(xmpp::Stanza stanza) {
+    ++deliveries;
+    said.push_back({std::move(stanza), nullptr});
+  }
+  void SendToAll(xmpp::Stanza stanza, std::shared_ptr<const Recipients> recipients,
+                 std::string_view except = {}) {
     if (recipients->empty()) return;
-    said.push_back({std::move(stanza), std::move(recipients)});
+    deliveries += recipients->size();
+    said.push_back({std::move(stanza), std::move(recipients), std::string(except)});
   }
   void SendToAll(xmpp::Stanza stanza, Recipients recipients) {
     SendToAll(std::move(stanza), std::make_shared<const Recipients>(std::move(recipients)));
@@ -38,6 +54,7 @@ struct Outcome {
   void clear() {
     said.clear();
     archived.clear();
+    deliveries = 0;
   }
 };
 

@@ -6,10 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "domain/affiliations.h"
 #include "domain/config_form.h"
 #include "domain/presence.h"
 #include "domain/request.h"
+#include "domain/unfinished.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
@@ -28,8 +30,10 @@ constexpr std::size_t kMaxPasswordBytes = 256;
 
 using AffiliationChanges = std::vector<std::pair<std::string, v1::Affiliation>>;
 
-bool Contains(const std::optional<std::vector<std::string>>& list, std::string_view jid) {
-  return list && std::find(list->begin(), list->end(), jid) != list->end();
+using People = absl::flat_hash_set<std::string_view>;
+
+People SetOf(const std::optional<std::vector<std::string>>& list) {
+  return list ? People(list->begin(), list->end()) : People();
 }
 
 /// What the lists of owners and admins, which are whole, change. Who is in both is an owner; an owner who is
@@ -38,6 +42,8 @@ bool Contains(const std::optional<std::vector<std::string>>& list, std::string_v
 AffiliationChanges ChangesOf(const Room& room, const ConfigChange& change) {
   const v1::Affiliation below =
       change.config.is_members_only() ? v1::AFFILIATION_MEMBER : v1::AFFILIATION_NONE;
+  const People owners = SetOf(change.owners);
+  const People admins = SetOf(change.admins);
   AffiliationChanges changes;
   const auto add = [&](const std::string& jid, v1::Affiliation affiliation) {
     const v1::Affiliated* entry = room.FindAffiliated(jid);
@@ -47,8 +53,8 @@ AffiliationChanges ChangesOf(const Room& room, const ConfigChange& change) {
   if (change.owners)
     for (const std::string& jid : *change.owners) add(jid, v1::AFFILIATION_OWNER);
   for (const auto& [jid, entry] : room.affiliations()) {
-    if (Contains(change.owners, jid)) continue;
-    const bool is_listed = Contains(change.admins, jid);
+    if (owners.contains(jid)) continue;
+    const bool is_listed = admins.contains(jid);
     if (entry.affiliation() == v1::AFFILIATION_OWNER && change.owners) {
       add(jid, is_listed || !change.admins ? v1::AFFILIATION_ADMIN : below);
     } else if (entry.affiliation() == v1::AFFILIATION_ADMIN && change.admins && !is_listed) {
@@ -60,7 +66,7 @@ AffiliationChanges ChangesOf(const Room& room, const ConfigChange& change) {
     const v1::Affiliated* entry = room.FindAffiliated(jid);
     // Owners who are in the list of admins: that of the owners decides.
     const bool is_owner = entry != nullptr && entry->affiliation() == v1::AFFILIATION_OWNER;
-    if (!is_owner && !Contains(change.owners, jid)) add(jid, v1::AFFILIATION_ADMIN);
+    if (!is_owner && !owners.contains(jid)) add(jid, v1::AFFILIATION_ADMIN);
   }
   return changes;
 }
@@ -69,11 +75,10 @@ std::optional<FormRefusal> RefusalOf(const Turn& turn, const ConfigChange& chang
                                      const AffiliationChanges& changes) {
   // Section 10.2: a room is never without an owner.
   if (change.owners && change.owners->empty()) return FormRefusal{ErrorCondition::kConflict};
-  if (changes.size() > static_cast<std::size_t>(turn.settings.max_items))
-    return FormRefusal{ErrorCondition::kNotAcceptable, "Too many owners or admins are changed at once."};
+  if (changes.size() > static_cast<std::size_t>(turn.settings.max_items)) return TooManyPeople();
   const auto added = std::count_if(changes.begin(), changes.end(), [&](const auto& one) {
     const v1::Affiliated* entry = turn.room.FindAffiliated(one.first);
-    return entry == nullptr || !IsRemembered(*entry);
+    return entry == nullptr || !IsRemembered(*entry) || entry->affiliation() == v1::AFFILIATION_OUTCAST;
   });
   const auto refusal = RefusalOfMore(turn, added);
   return refusal ? std::optional(FormRefusal{*refusal}) : std::nullopt;
@@ -94,12 +99,10 @@ std::vector<int> StatusesOf(v1::RoomConfig before, const v1::RoomConfig& after, 
   return codes;
 }
 
-/// Section 10.2: who may not be in a members-only room leaves it.
-void RemoveNonMembers(Turn& turn) {
-  std::vector<std::string> nicks;
-  for (const auto& [nick, occupant] : turn.room.occupants())
-    if (turn.AffiliationOf(Room::AccountOf(occupant)) < v1::AFFILIATION_MEMBER) nicks.push_back(nick);
-  for (const std::string& nick : nicks) RemoveOccupant(turn, nick, {.statuses = {Status::kMembersOnly}});
+void Begin(Turn& turn, v1::Unfinished::Kind kind) {
+  v1::Unfinished unfinished;
+  unfinished.set_kind(kind);
+  Begin(turn, std::move(unfinished));
 }
 
 void Apply(Turn& turn, const ConfigChange& change, const AffiliationChanges& changes) {
@@ -113,11 +116,14 @@ void Apply(Turn& turn, const ConfigChange& change, const AffiliationChanges& cha
     if (!room.exists()) return;
     SetAffiliation(turn, jid, affiliation, actor, {});
   }
-  if (room.exists() && change.config.is_members_only() && !before.is_members_only()) RemoveNonMembers(turn);
+  // Section 10.2: who may not be in a members-only room leaves it.
+  if (room.exists() && change.config.is_members_only() && !before.is_members_only())
+    Begin(turn, v1::Unfinished::KIND_NON_MEMBERS);
   // One that nobody is in is not kept for nobody.
   if (room.exists() && !change.config.is_persistent() && room.occupants().empty()) room.Destroy();
   if (!room.exists()) return;
-  if (change.config.presence_broadcast() != before.presence_broadcast()) UpdateBroadcast(turn);
+  if (change.config.presence_broadcast() != before.presence_broadcast())
+    Begin(turn, v1::Unfinished::KIND_BROADCAST);
   const std::vector<int> codes = StatusesOf(before, change.config, was_locked);
   if (!codes.empty()) BroadcastStatuses(turn, codes);
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "domain/counts.h"
+
 namespace rookery::muc {
 
 namespace {
@@ -22,7 +24,7 @@ bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant) {
     return at_ms > 0 && at_ms <= turn.now_ms && turn.now_ms - at_ms < std::int64_t{seconds} * 1000;
   };
   const auto& history = turn.room.history();
-  const bool is_too_soon = is_recent(occupant.last_message_at_ms()) ||
+  const bool is_too_soon = is_recent(LastMessageOf(turn, turn.sender())) ||
                            std::any_of(history.begin(), history.end(), [&](const v1::PastMessage& past) {
                              return past.sender() == turn.sender() && is_recent(past.received_at_ms());
                            });
@@ -36,18 +38,17 @@ bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant) {
   return true;
 }
 
-bool RefuseIfTooMany(Turn& turn, const v1::Occupant& occupant, std::int64_t requests) {
-  const bool is_new_period =
-      turn.now_ms - occupant.requests_since_ms() >= turn.settings.changes_period.count();
-  const std::int64_t before = is_new_period ? 0 : occupant.requests();
-  if (before + requests > turn.settings.max_requests) {
-    turn.Refuse(xmpp::ErrorCondition::kPolicyViolation, "Too many requests", xmpp::ErrorType::kWait);
-    return true;
-  }
-  v1::Occupant& counted = *turn.room.ChangeOccupant(occupant.nick());
-  if (is_new_period) counted.set_requests_since_ms(turn.now_ms);
-  counted.set_requests(static_cast<std::uint32_t>(before + requests));
-  return false;
+bool CountRequests(Turn& turn, std::int64_t requests) {
+  const Count count(turn, turn.sender(), Counted::kRequests);
+  if (!count.Fits(requests, turn.settings.max_requests)) return false;
+  count.Add(turn, requests);
+  return true;
+}
+
+bool RefuseIfTooMany(Turn& turn, std::int64_t requests) {
+  if (CountRequests(turn, requests)) return false;
+  turn.Refuse(xmpp::ErrorCondition::kPolicyViolation, "Too many requests", xmpp::ErrorType::kWait);
+  return true;
 }
 
 }  // namespace rookery::muc

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "domain/hat_list.h"
 #include "domain/nicks.h"
+#include "domain/occupant_message.h"
 #include "rookery/base/scram.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/jid.h"
@@ -110,32 +111,41 @@ class Variants {
   std::string end_;
 };
 
-struct Audience {
-  Recipients with_address;
-  Recipients without_address;
+/// Who hears of an occupant, besides itself.
+struct Hearers {
+  bool moderators = true;
+  bool others = true;
 };
 
-/// Those for whom `hears` is true, without the occupant who is told about. They see the address where they
-/// may, or where it is their own.
-template <typename Hears>
-Audience AudienceOf(const Room& room, const v1::Occupant& about, Hears hears) {
-  const std::string_view account = Room::AccountOf(about);
-  Audience audience;
-  for (const auto& [nick, viewer] : room.occupants()) {
-    if (nick == about.nick() || !hears(viewer)) continue;
-    const bool sees = SeesAddresses(room, viewer) || Room::AccountOf(viewer) == account;
-    Recipients& recipients = sees ? audience.with_address : audience.without_address;
-    for (const v1::OccupantSession& session : viewer.sessions()) recipients.push_back(session.jid());
-  }
-  return audience;
-}
-
+/// To those who hear of `about`. They see its address where they may, or where it is their own. However many
+/// are told about, there is one list of moderators and one of others.
 void Send(Turn& turn, const Variants& variants, const MucUser& user, std::string_view jid,
-          Audience audience) {
-  if (!audience.with_address.empty())
-    turn.outcome.SendToAll(variants.Make(user, jid), std::move(audience.with_address));
-  if (!audience.without_address.empty())
-    turn.outcome.SendToAll(variants.Make(user, {}), std::move(audience.without_address));
+          const v1::Occupant& about, Hearers hearers) {
+  const Room& room = turn.room;
+  const std::string_view account = Room::AccountOf(about);
+  const std::vector<const v1::Occupant*> own = room.FindAccount(account);
+  // Its account's other nicks are told apart from the rest.
+  Recipients seeing;
+  std::size_t own_moderators = 0, own_others = 0;
+  for (const v1::Occupant* occupant : own) {
+    const bool is_moderator = occupant->role() == v1::ROLE_MODERATOR;
+    (is_moderator ? own_moderators : own_others) += static_cast<std::size_t>(occupant->sessions_size());
+    if (occupant->nick() == about.nick() || !(is_moderator ? hearers.moderators : hearers.others)) continue;
+    for (const v1::OccupantSession& session : occupant->sessions()) seeing.push_back(session.jid());
+  }
+  const auto send = [&](std::string_view shown, std::shared_ptr<const Recipients> recipients,
+                        std::size_t own_sessions) {
+    if (recipients->size() > own_sessions)
+      turn.outcome.SendToAll(variants.Make(user, shown), std::move(recipients), account);
+  };
+  const bool is_open = room.config().whois() == v1::AUDIENCE_ANYONE;
+  if (is_open && hearers.moderators && hearers.others) {
+    send(jid, room.everyone(), own_moderators + own_others);
+  } else {
+    if (hearers.moderators) send(jid, room.moderators(), own_moderators);
+    if (hearers.others) send(is_open ? jid : std::string_view(), room.others(), own_others);
+  }
+  if (!seeing.empty()) turn.outcome.SendToAll(variants.Make(user, jid), std::move(seeing));
 }
 
 void SendTo(Turn& turn, xmpp::Stanza stanza, std::string_view full_jid) {
@@ -167,6 +177,15 @@ bool IsBroadcastNow(const Turn& turn, const v1::Occupant& occupant) {
   return !is_crowded || occupant.is_shown() || IsModerator(occupant);
 }
 
+/// Nobody is told. A temporary room that is empty then is no more.
+void TakeOut(Turn& turn, const v1::Occupant& occupant) {
+  Room& room = turn.room;
+  KeepChangesOf(turn, occupant);
+  room.RemoveOccupant(std::string(occupant.nick()));
+  const bool is_temporary = !room.config().is_persistent() || room.state().is_locked();
+  if (is_temporary && room.occupants().empty()) room.Destroy();
+}
+
 xmpp::Stanza SaidAtExit(const Turn& turn, const Exit& exit) {
   xmpp::Stanza said;
   if (exit.payload.empty()) return said;
@@ -195,16 +214,6 @@ int AvailabilityOf(const v1::OccupantSession& session) {
   return 3;
 }
 
-/// What of a presence only the room may say.
-bool IsRooms(const Room& room, const xmpp::Element& child) {
-  if (child.name().empty()) return true;
-  if (child.Is("x", xmpp::ns::kMucUser) || child.Is("x", xmpp::ns::kMuc) || IsHats(child) ||
-      child.ns() == xmpp::ns::kHats || child.ns() == xmpp::ns::kOccupantId)
-    return true;
-  if (child.Is("delay", xmpp::ns::kDelay)) return xmpp::BareOf(child.Attr("from")) == room.jid();
-  return child.Is("stanza-id", xmpp::ns::kStanzaId) && child.Attr("by") == room.jid();
-}
-
 }  // namespace
 
 bool SeesAddresses(const Room& room, const v1::Occupant& viewer) {
@@ -227,24 +236,20 @@ void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed) {
   Room& room = turn.room;
   const bool was_shown = occupant.is_shown();
   const bool is_shown = IsBroadcastNow(turn, occupant);
-  if (is_shown != was_shown) room.ChangeOccupant(occupant.nick())->set_is_shown(is_shown);
+  if (is_shown != was_shown) room.ChangeKnown(occupant.nick())->set_is_shown(is_shown);
   const bool do_moderators_hear = is_shown || IsDone(deed);
 
   const v1::OccupantSession& shown = ShownSession(occupant);
   const v1::Affiliation affiliation = turn.AffiliationOf(Room::AccountOf(occupant));
   const MucUser user{.affiliation = affiliation, .role = occupant.role(), .deed = deed};
-  if (do_moderators_hear) {
-    Audience audience = AudienceOf(
-        room, occupant, [&](const v1::Occupant& viewer) { return is_shown || IsModerator(viewer); });
-    Send(turn, Variants(turn, occupant, {}, shown.presence()), user, shown.jid(), std::move(audience));
-  }
+  if (do_moderators_hear)
+    Send(turn, Variants(turn, occupant, {}, shown.presence()), user, shown.jid(), occupant,
+         {.others = is_shown});
   if (is_shown || !was_shown) return;
   const Deed nothing;
   const MucUser gone{.affiliation = affiliation, .role = v1::ROLE_NONE, .deed = nothing};
-  Audience audience = AudienceOf(room, occupant, [&](const v1::Occupant& viewer) {
-    return !do_moderators_hear || !IsModerator(viewer);
-  });
-  Send(turn, Variants(turn, occupant, "unavailable", {}), gone, shown.jid(), std::move(audience));
+  Send(turn, Variants(turn, occupant, "unavailable", {}), gone, shown.jid(), occupant,
+       {.moderators = !do_moderators_hear});
 }
 
 void TellSelf(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid,
@@ -265,9 +270,8 @@ void BroadcastAvailable(Turn& turn, const v1::Occupant& occupant, std::vector<St
     TellSelf(turn, occupant, session.jid(), statuses, deed);
 }
 
-void UpdateBroadcast(Turn& turn) {
-  for (const auto& [nick, occupant] : turn.room.occupants())
-    if (occupant.is_shown() != IsBroadcastNow(turn, occupant)) TellOthers(turn, occupant);
+bool IsShownWrongly(const Turn& turn, const v1::Occupant& occupant) {
+  return occupant.is_shown() != IsBroadcastNow(turn, occupant);
 }
 
 void BroadcastStatuses(Turn& turn, const std::vector<int>& codes) {
@@ -301,11 +305,9 @@ void TellSelfGone(Turn& turn, const v1::Occupant& occupant, std::string_view ful
 }
 
 void TellOthersGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit) {
-  Audience audience = AudienceOf(turn.room, occupant, [&](const v1::Occupant& viewer) {
-    return occupant.is_shown() || IsModerator(viewer);
-  });
   Send(turn, Variants(turn, occupant, "unavailable", SaidAtExit(turn, exit)),
-       MucUserOf(exit, Sorted(exit.statuses)), ShownSession(occupant).jid(), std::move(audience));
+       MucUserOf(exit, Sorted(exit.statuses)), ShownSession(occupant).jid(), occupant,
+       {.others = occupant.is_shown()});
 }
 
 void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit) {
@@ -323,16 +325,33 @@ void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit) {
 }
 
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit) {
-  Room& room = turn.room;
-  const v1::Occupant* occupant = room.FindNick(nick);
+  const v1::Occupant* occupant = turn.room.FindNick(nick);
   if (occupant == nullptr) return;
   for (const v1::OccupantSession& session : occupant->sessions())
     TellSelfGone(turn, *occupant, session.jid(), exit);
   TellOthersGone(turn, *occupant, exit);
-  KeepChangesOf(turn, *occupant);
-  room.RemoveOccupant(std::string(nick));
-  const bool is_temporary = !room.config().is_persistent() || room.state().is_locked();
-  if (is_temporary && room.occupants().empty()) room.Destroy();
+  TakeOut(turn, *occupant);
+}
+
+void RemoveOccupants(Turn& turn, const std::vector<std::string>& nicks, const Exit& exit,
+                     const Staying& staying) {
+  const Room& room = turn.room;
+  const bool is_open = room.config().whois() == v1::AUDIENCE_ANYONE;
+  for (const std::string& nick : nicks) {
+    const v1::Occupant& occupant = *room.FindNick(nick);
+    for (const v1::OccupantSession& session : occupant.sessions())
+      TellSelfGone(turn, occupant, session.jid(), exit);
+    const Variants variants(turn, occupant, "unavailable", SaidAtExit(turn, exit));
+    const MucUser user = MucUserOf(exit, Sorted(exit.statuses));
+    const std::string& jid = ShownSession(occupant).jid();
+    turn.outcome.SendToAll(variants.Make(user, jid), staying.moderators);
+    if (occupant.is_shown())
+      turn.outcome.SendToAll(variants.Make(user, is_open ? jid : std::string_view()), staying.others);
+  }
+  for (const std::string& nick : nicks) {
+    if (!room.exists()) return;
+    TakeOut(turn, *room.FindNick(nick));
+  }
 }
 
 void DestroyRoom(Turn& turn, const Exit& exit) {
@@ -348,13 +367,13 @@ xmpp::Stanza CleanPresence(const Turn& turn) {
   clean.set_type(turn.stanza.type());
   clean.set_lang(turn.stanza.lang());
   if (turn.stanza.payload().empty()) return clean;
-  const auto children = xmpp::ParsePayload(turn.stanza.payload());
+  auto children = xmpp::ParsePayload(turn.stanza.payload());
   if (!children.ok()) return clean;
   bool has_show = false;
   bool has_priority = false;
   std::size_t bytes = 0;
-  for (const xmpp::Element& child : *children) {
-    if (IsRooms(turn.room, child)) continue;
+  for (xmpp::Element& child : *children) {
+    if (!LeaveWhatOccupantsSay(turn, child)) continue;
     // RFC 6121 section 4.7.2: at most one of each. They are short, whatever a client has put into them.
     const bool is_show = child.Is("show", xmpp::ns::kClient);
     const bool is_priority = child.Is("priority", xmpp::ns::kClient);

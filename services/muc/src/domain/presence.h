@@ -1,6 +1,6 @@
 #pragma once
 
-#include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,9 +61,9 @@ void BroadcastAvailable(Turn& turn, const v1::Occupant& occupant, std::vector<St
 void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed = {});
 void TellSelf(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid,
               std::vector<Status> statuses = {}, const Deed& deed = {});
-/// After a change of the configuration: whose presence is broadcast now and was not, or the other way round,
-/// is told.
-void UpdateBroadcast(Turn& turn);
+/// After a change of the configuration: the occupant's presence is broadcast now and was not, or the other
+/// way round. TellOthers tells.
+bool IsShownWrongly(const Turn& turn, const v1::Occupant& occupant);
 /// The presence of all others, to one session that enters (XEP-0045 section 7.2.2).
 void SendOccupantsTo(Turn& turn, std::string_view full_jid);
 
@@ -92,15 +92,23 @@ struct Exit {
 void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit);
 /// All of an occupant's sessions go. Of one whose presence is not broadcast moderators hear.
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit);
+/// Who stays when several go at once: lists of full JIDs, not null.
+struct Staying {
+  std::shared_ptr<const Recipients> moderators;
+  std::shared_ptr<const Recipients> others;
+};
+/// They go together: each hears of itself alone, and those who stay of each. They are in the room.
+void RemoveOccupants(Turn& turn, const std::vector<std::string>& nicks, const Exit& exit,
+                     const Staying& staying);
 /// What RemoveOccupant tells: one of the occupant's own sessions, and all others.
 void TellSelfGone(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid, const Exit& exit);
 void TellOthersGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
 /// Everybody goes and hears of oneself only (section 10.9), then the room is destroyed.
 void DestroyRoom(Turn& turn, const Exit& exit);
 
-/// What of a client's presence is broadcast, without addresses and id: not what only services may say (<x
-/// muc#user/>, occupant-id, hats, <x muc/> and its password), one <show/> and <priority/>, and of the rest no
-/// more than `settings.max_presence_bytes`.
+/// What of a client's presence is broadcast, without addresses and id: not what only the room may say
+/// (occupant_message.h), one <show/> and <priority/>, and of the rest no more than
+/// `settings.max_presence_bytes`.
 xmpp::Stanza CleanPresence(const Turn& turn);
 
 std::string_view Name(v1::Affiliation affiliation);

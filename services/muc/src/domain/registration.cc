@@ -5,8 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "domain/addresses.h"
 #include "domain/affiliations.h"
+#include "domain/asked.h"
 #include "domain/nicks.h"
+#include "domain/privileges.h"
 #include "domain/request.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
@@ -41,8 +44,21 @@ constexpr std::size_t kMaxAboutBytes = 1024;
 /// So many admins who are not in the room are asked, where none is.
 constexpr std::size_t kMaxAbsentAdmins = 20;
 
+bool IsMember(const Turn& turn) { return turn.AffiliationOf(turn.sender()) >= v1::AFFILIATION_MEMBER; }
+
+/// Section 7.10 leaves it to the room what registering leads to. Where membership opens something, a voice,
+/// the door, a look inside or the list of addresses, an admin decides on it. Elsewhere it would be of use
+/// against moderators only, who have no affiliation themselves, so the nick is reserved and nothing else.
 bool NeedsApproval(const Turn& turn) {
-  return turn.room.config().is_members_only() && turn.AffiliationOf(turn.sender()) < v1::AFFILIATION_MEMBER;
+  const v1::RoomConfig& config = turn.room.config();
+  const bool is_of_use = config.is_members_only() || config.is_moderated() || !config.password().empty() ||
+                         !config.is_public() || config.whois() == v1::AUDIENCE_ANYONE;
+  return is_of_use && !IsMember(turn);
+}
+
+bool MayRegister(const Turn& turn) {
+  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST) return false;
+  return IsMember(turn) || !turn.room.config().forbids_registration();
 }
 
 const v1::Affiliated* EntryOfSender(const Turn& turn) { return turn.room.FindAffiliated(turn.sender()); }
@@ -81,19 +97,22 @@ Recipients Approvers(const Turn& turn) {
   }
   if (!approvers.empty()) return approvers;
   for (const auto& [jid, entry] : turn.room.affiliations()) {
-    if (entry.affiliation() < v1::AFFILIATION_ADMIN) continue;
+    if (entry.affiliation() < v1::AFFILIATION_ADMIN || RefusalOfAddress(turn.settings, jid)) continue;
     approvers.push_back(jid);
     if (approvers.size() == kMaxAbsentAdmins) break;
   }
   return approvers;
 }
 
-/// The caller has checked that it is allowed.
-void Register(Turn& turn, const std::string& jid, const std::string& nick, const std::string& actor,
-              Courtesy courtesy) {
-  if (turn.AffiliationOf(jid) < v1::AFFILIATION_MEMBER)
-    SetAffiliation(turn, jid, v1::AFFILIATION_MEMBER, actor, {}, courtesy);
-  turn.room.SetReservedNick(jid, nick);
+/// False: there have been too many, and it has been refused.
+bool CountChange(Turn& turn) {
+  const Changes changes(turn, turn.sender());
+  if (changes.may_change()) {
+    changes.Add(turn);
+    return true;
+  }
+  turn.Refuse(ErrorCondition::kResourceConstraint, "Too many changes");
+  return false;
 }
 
 /// XEP-0077 section 3.2: what registering has given is given up.
@@ -103,9 +122,20 @@ void Unregister(Turn& turn) {
   if (entry == nullptr || (entry->nick().empty() && entry->affiliation() != v1::AFFILIATION_MEMBER))
     return turn.Refuse(ErrorCondition::kRegistrationRequired);
   const bool is_member = entry->affiliation() == v1::AFFILIATION_MEMBER;
+  if (!CountChange(turn)) return;
   turn.Answer();
-  turn.room.SetReservedNick(account, {});
+  GiveNickUp(turn.room, account);
   if (is_member) SetAffiliation(turn, account, v1::AFFILIATION_NONE, {}, {}, Courtesy::kNone);
+}
+
+/// Why it is not passed on to admins; nullopt: it is. Each account is asked about once, also where the answer
+/// was no.
+std::optional<ErrorCondition> RefusalOfRequest(const Turn& turn, const xmpp::Form& form) {
+  if (!std::all_of(form.fields.begin(), form.fields.end(), IsWithinBounds))
+    return ErrorCondition::kNotAcceptable;
+  if (IsAsked(turn, Asked::kMembership, turn.sender())) return ErrorCondition::kUnexpectedRequest;
+  if (CountAsked(turn, Asked::kMembership) >= kMaxAsked) return ErrorCondition::kResourceConstraint;
+  return std::nullopt;
 }
 
 /// The nick of a form, prepared. The refusal otherwise.
@@ -122,8 +152,6 @@ std::optional<ErrorCondition> ReadNick(const xmpp::Form& form, std::string& nick
 }  // namespace
 
 void OnRegisterGet(Turn& turn) {
-  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST)
-    return turn.Refuse(ErrorCondition::kNotAllowed);
   xmpp::Element query("query", xmpp::ns::kRegister);
   const v1::Affiliated* entry = EntryOfSender(turn);
   if (entry != nullptr && !entry->nick().empty()) {
@@ -131,12 +159,14 @@ void OnRegisterGet(Turn& turn) {
     query.Add("username").SetText(entry->nick());
     return turn.Answer(query);
   }
-  constexpr std::string_view kInstructions =
-      "The nickname is yours in this room, and you become a member of it.";
-  query.Add("instructions").SetText(kInstructions);
+  if (!MayRegister(turn)) return turn.Refuse(ErrorCondition::kNotAllowed);
+  const std::string_view instructions =
+      NeedsApproval(turn) ? "An admin decides whether you become a member of this room, with this nickname."
+                          : "The nickname is yours in this room.";
+  query.Add("instructions").SetText(instructions);
   xmpp::Form form{.type = "form",
                   .title = "Registration",
-                  .instructions = std::string(kInstructions),
+                  .instructions = std::string(instructions),
                   .form_type = std::string(kFormType)};
   form.Add(kNick, "text-single", "Desired Nickname").is_required = true;
   // Where nobody reads it, nobody is asked.
@@ -149,8 +179,7 @@ void OnRegisterGet(Turn& turn) {
 void OnRegisterSet(Turn& turn) {
   const xmpp::Element query = xmpp::OnlyChild(turn.stanza);
   if (query.Find("remove", xmpp::ns::kRegister) != nullptr) return Unregister(turn);
-  if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST)
-    return turn.Refuse(ErrorCondition::kNotAllowed);
+  if (!MayRegister(turn)) return turn.Refuse(ErrorCondition::kNotAllowed);
   const xmpp::Element* x = query.Find("x", xmpp::ns::kDataForms);
   const auto form = x == nullptr ? absl::InvalidArgumentError("no form") : xmpp::ReadForm(*x);
   if (!form.ok()) return turn.Refuse(ErrorCondition::kBadRequest);
@@ -159,16 +188,24 @@ void OnRegisterSet(Turn& turn) {
     return turn.Refuse(ErrorCondition::kBadRequest);
   std::string nick;
   if (const auto refusal = ReadNick(*form, nick)) return turn.Refuse(*refusal);
-  if (const auto refusal = RefusalOfNick(turn, nick, turn.sender())) return turn.Refuse(*refusal);
+  const auto nick_refusal = RefusalOfNick(turn, nick, turn.sender());
+  // That a nick is taken says who is inside. An admin hears of it.
+  const bool is_secret = nick_refusal == ErrorCondition::kConflict && !MayLookInside(turn, turn.sender());
+  if (nick_refusal && !is_secret) return turn.Refuse(*nick_refusal);
   const v1::Affiliated* entry = EntryOfSender(turn);
   const bool is_new = entry == nullptr || !IsRemembered(*entry);
   if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return turn.Refuse(*refusal);
   if (!NeedsApproval(turn)) {
+    if (!CountChange(turn)) return;
     turn.Answer();
-    return Register(turn, std::string(turn.sender()), nick, {}, Courtesy::kNone);
+    return turn.room.SetReservedNick(turn.sender(), nick);
   }
-  const bool is_within_bounds = std::all_of(form->fields.begin(), form->fields.end(), IsWithinBounds);
-  if (!is_within_bounds) return turn.Refuse(ErrorCondition::kNotAcceptable);
+  if (const auto refusal = RefusalOfRequest(turn, *form))
+    return turn.Refuse(*refusal, {},
+                       *refusal == ErrorCondition::kUnexpectedRequest ? std::optional(xmpp::ErrorType::kWait)
+                                                                      : std::nullopt);
+  if (!CountChange(turn)) return;
+  NoteAsked(turn, Asked::kMembership, turn.sender());
   turn.Answer();
   turn.outcome.SendToAll(ApprovalFormOf(turn, *form, nick), Approvers(turn));
 }
@@ -203,7 +240,10 @@ bool OnApproval(Turn& turn, const xmpp::Element& x) {
   const v1::Affiliated* entry = turn.room.FindAffiliated(account);
   const bool is_new = entry == nullptr || !IsRemembered(*entry);
   if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return refuse(*refusal);
-  Register(turn, account, nick, NickOfSender(turn), Courtesy::kTell);
+  if (turn.AffiliationOf(account) < v1::AFFILIATION_MEMBER)
+    SetAffiliation(turn, account, v1::AFFILIATION_MEMBER, NickOfSender(turn), {});
+  ForgetAsked(turn, Asked::kMembership, account);
+  turn.room.SetReservedNick(account, nick);
   return true;
 }
 

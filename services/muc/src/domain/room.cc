@@ -10,6 +10,25 @@ namespace rookery::muc {
 
 namespace {
 
+/// With what the indexes have of them.
+std::size_t BytesOf(const v1::Occupant& occupant) {
+  std::size_t bytes = 1024 + occupant.ByteSizeLong() + 4 * occupant.nick().size();
+  for (const v1::OccupantSession& session : occupant.sessions()) bytes += 512 + 4 * session.jid().size();
+  return bytes;
+}
+
+std::size_t BytesOf(const v1::Affiliated& entry) {
+  return 384 + entry.ByteSizeLong() + 2 * entry.jid().size() + 4 * entry.nick().size();
+}
+
+/// Those of the keys that are there; then they are measured.
+template <typename Map>
+void Measure(const Map& map, absl::btree_set<std::string, std::less<>>& unmeasured, std::size_t& bytes) {
+  for (const std::string& key : unmeasured)
+    if (const auto it = map.find(key); it != map.end()) bytes += BytesOf(it->second);
+  unmeasured.clear();
+}
+
 std::size_t BytesOf(const v1::PastMessage& message) {
   return message.stanza().payload().size() + message.stanza().from().size() + message.sender().size() + 128;
 }
@@ -24,6 +43,7 @@ Room::Room(StoredRoom stored)
     std::string nick = occupant.nick();
     nicks_by_account_[AccountOf(occupant)].insert(nick);
     NoteNick(nick);
+    occupant_bytes_ += BytesOf(occupant);
     occupants_.emplace(std::move(nick), std::move(occupant));
   }
   for (v1::Affiliated& affiliated : stored.affiliations) {
@@ -31,6 +51,7 @@ Room::Room(StoredRoom stored)
       jid_by_reserved_nick_.emplace(affiliated.nick(), affiliated.jid());
       NoteNick(affiliated.nick());
     }
+    affiliation_bytes_ += BytesOf(affiliated);
     std::string jid = affiliated.jid();
     affiliations_.emplace(std::move(jid), std::move(affiliated));
   }
@@ -72,7 +93,11 @@ void Room::Destroy() {
   jid_by_reserved_nick_.clear();
   history_.clear();
   history_bytes_ = 0;
-  everyone_.reset();
+  occupant_bytes_ = 0;
+  affiliation_bytes_ = 0;
+  unmeasured_nicks_.clear();
+  unmeasured_jids_.clear();
+  NoteOccupants();
   changed_nicks_.clear();
   changed_affiliations_.clear();
   changed_messages_.clear();
@@ -115,6 +140,7 @@ std::string_view Room::AccountOf(const v1::Occupant& occupant) {
 }
 
 v1::Occupant& Room::AddOccupant(std::string_view nick) {
+  Unmeasure(nick);
   v1::Occupant& occupant = occupants_[std::string(nick)];
   occupant.set_nick(std::string(nick));
   NoteNick(nick);
@@ -124,8 +150,14 @@ v1::Occupant& Room::AddOccupant(std::string_view nick) {
 }
 
 v1::Occupant* Room::ChangeOccupant(std::string_view nick) {
+  by_role_ = {};
+  return ChangeKnown(nick);
+}
+
+v1::Occupant* Room::ChangeKnown(std::string_view nick) {
   const auto it = occupants_.find(nick);
   if (it == occupants_.end()) return nullptr;
+  Unmeasure(nick);
   changed_nicks_.emplace(nick);
   has_changed_ = true;
   return &it->second;
@@ -168,6 +200,7 @@ bool Room::RemoveSession(std::string_view full_jid) {
 void Room::RemoveOccupant(std::string_view nick) {
   const auto it = occupants_.find(nick);
   if (it == occupants_.end()) return;
+  Unmeasure(it->first);
   auto node = occupants_.extract(it);
   const std::string& gone = node.key();
   for (const v1::OccupantSession& session : node.mapped().sessions()) nick_by_session_.erase(session.jid());
@@ -179,6 +212,8 @@ void Room::RemoveOccupant(std::string_view nick) {
 }
 
 void Room::Rename(std::string_view from, std::string_view to) {
+  Unmeasure(from);
+  Unmeasure(to);
   auto node = occupants_.extract(occupants_.find(from));
   const std::string old = std::move(node.key());
   changed_nicks_.insert(old);
@@ -211,7 +246,10 @@ void Room::ForgetNick(std::string_view nick) {
     Erase(nicks_by_look_, LookOf(nick), nick);
 }
 
-void Room::NoteOccupants() { everyone_.reset(); }
+void Room::NoteOccupants() {
+  everyone_.reset();
+  by_role_ = {};
+}
 
 std::shared_ptr<const Recipients> Room::everyone() const {
   if (everyone_) return everyone_;
@@ -221,6 +259,16 @@ std::shared_ptr<const Recipients> Room::everyone() const {
     for (const v1::OccupantSession& session : occupant.sessions()) everyone->push_back(session.jid());
   everyone_ = std::move(everyone);
   return everyone_;
+}
+
+const Room::ByRole& Room::by_role() const {
+  if (by_role_.moderators) return by_role_;
+  by_role_ = {std::make_shared<Recipients>(), std::make_shared<Recipients>()};
+  for (const auto& [nick, occupant] : occupants_) {
+    Recipients& recipients = occupant.role() == v1::ROLE_MODERATOR ? *by_role_.moderators : *by_role_.others;
+    for (const v1::OccupantSession& session : occupant.sessions()) recipients.push_back(session.jid());
+  }
+  return by_role_;
 }
 
 // ---- affiliations ---------------------------------------------------------------
@@ -263,6 +311,7 @@ std::string Room::LookOf(std::string_view nick) {
 }
 
 v1::Affiliated& Room::ChangeAffiliated(std::string_view jid) {
+  UnmeasureAffiliated(jid);
   v1::Affiliated& affiliated = affiliations_[std::string(jid)];
   affiliated.set_jid(std::string(jid));
   changed_affiliations_.emplace(jid);
@@ -289,6 +338,7 @@ void Room::ForgetAffiliated(std::string_view jid) {
     jid_by_reserved_nick_.erase(nick);
     ForgetNick(nick);
   }
+  UnmeasureAffiliated(jid);
   changed_affiliations_.emplace(jid);
   has_changed_ = true;
   affiliations_.erase(it);
@@ -352,6 +402,7 @@ RoomChanges Room::TakeChanges() {
   was_destroyed_ = false;
   changes.state = state_;
   changes.occupant_count = static_cast<std::int64_t>(occupants_.size());
+  changes.bytes = static_cast<std::int64_t>(bytes());
   for (const std::string& nick : changed_nicks_) {
     if (const v1::Occupant* occupant = FindNick(nick)) {
       changes.occupants.push_back(*occupant);
@@ -375,9 +426,22 @@ RoomChanges Room::TakeChanges() {
   return changes;
 }
 
+// ---- memory ---------------------------------------------------------------------
+
+void Room::Unmeasure(std::string_view nick) {
+  if (!unmeasured_nicks_.emplace(nick).second) return;
+  if (const v1::Occupant* known = FindNick(nick)) occupant_bytes_ -= BytesOf(*known);
+}
+
+void Room::UnmeasureAffiliated(std::string_view jid) {
+  if (!unmeasured_jids_.emplace(jid).second) return;
+  if (const v1::Affiliated* known = FindAffiliated(jid)) affiliation_bytes_ -= BytesOf(*known);
+}
+
 std::size_t Room::bytes() const {
-  return 1024 + history_bytes_ + occupants_.size() * 512 + nick_by_session_.size() * 384 +
-         affiliations_.size() * 256;
+  Measure(occupants_, unmeasured_nicks_, occupant_bytes_);
+  Measure(affiliations_, unmeasured_jids_, affiliation_bytes_);
+  return 2048 + state_.ByteSizeLong() + history_bytes_ + occupant_bytes_ + affiliation_bytes_;
 }
 
 bool IsRemembered(const v1::Affiliated& entry) {

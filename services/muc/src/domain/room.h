@@ -58,6 +58,8 @@ class Room {
   v1::Occupant& AddOccupant(std::string_view nick);
   /// Null: nobody has the nick. Sessions and nick are changed by the calls below only.
   v1::Occupant* ChangeOccupant(std::string_view nick);
+  /// The same for `is_shown` and `has_news` alone: what others know of an occupant.
+  v1::Occupant* ChangeKnown(std::string_view nick);
   /// Adds the session, or replaces what is known of it, at the occupant that has the nick. The session is in
   /// the room under no other nick.
   v1::OccupantSession& AddSession(std::string_view nick, std::string_view full_jid);
@@ -71,6 +73,9 @@ class Room {
 
   /// All sessions, in the order of nicks, and of entering within one. Cached until somebody comes or goes.
   std::shared_ptr<const Recipients> everyone() const;
+  /// Those of moderators, and those of all others. Cached until somebody comes, goes or is changed.
+  std::shared_ptr<const Recipients> moderators() const { return by_role().moderators; }
+  std::shared_ptr<const Recipients> others() const { return by_role().others; }
   std::size_t session_count() const { return nick_by_session_.size(); }
 
   // ---- affiliations
@@ -109,7 +114,7 @@ class Room {
   bool has_changed() const { return has_changed_; }
   /// What has changed since the last call. `applied` is filled by the caller.
   RoomChanges TakeChanges();
-  /// What is in memory of it, about.
+  /// What is in memory of it, about. It follows from what the room has, so it is the same for every owner.
   std::size_t bytes() const;
 
  private:
@@ -117,6 +122,14 @@ class Room {
                                        std::equal_to<>>;
   static void Erase(NickSets& sets, std::string_view key, std::string_view nick);
   void NoteOccupants();
+  struct ByRole {
+    std::shared_ptr<Recipients> moderators;
+    std::shared_ptr<Recipients> others;
+  };
+  const ByRole& by_role() const;
+  /// What is known by these keys changes: it is measured again when bytes() is asked for.
+  void Unmeasure(std::string_view nick);
+  void UnmeasureAffiliated(std::string_view jid);
   /// The nick is an occupant's or reserved; it may be neither any more.
   void NoteNick(std::string_view nick);
   void ForgetNick(std::string_view nick);
@@ -134,6 +147,13 @@ class Room {
   std::deque<v1::PastMessage> history_;
   std::size_t history_bytes_ = 0;
   mutable std::shared_ptr<const Recipients> everyone_;
+  mutable ByRole by_role_;
+
+  /// Of all but those that are to be measured.
+  mutable std::size_t occupant_bytes_ = 0;
+  mutable std::size_t affiliation_bytes_ = 0;
+  mutable absl::btree_set<std::string, std::less<>> unmeasured_nicks_;
+  mutable absl::btree_set<std::string, std::less<>> unmeasured_jids_;
 
   // Since the last checkpoint.
   bool has_changed_ = false;

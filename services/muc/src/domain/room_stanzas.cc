@@ -1,5 +1,6 @@
 #include "domain/room_stanzas.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "domain/administration.h"
@@ -14,6 +15,7 @@
 #include "domain/private_messages.h"
 #include "domain/registration.h"
 #include "domain/room_disco.h"
+#include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::muc {
@@ -51,12 +53,16 @@ constexpr Request kRequests[] = {
     {"get", "ping", xmpp::ns::kPing, OnPing},
 };
 
-void OnRequest(Turn& turn) {
-  const xmpp::Stanza& iq = turn.stanza;
-  // XEP-0045 section 10.1: of one that is not configured yet only its owner knows.
+/// XEP-0045 section 10.1: of a room that is not configured yet only its owner knows.
+bool IsThere(const Turn& turn) {
   const bool is_secret =
       turn.room.state().is_locked() && turn.AffiliationOf(turn.sender()) != v1::AFFILIATION_OWNER;
-  if (!turn.room.exists() || is_secret) return turn.Refuse(ErrorCondition::kItemNotFound);
+  return turn.room.exists() && !is_secret;
+}
+
+void OnRequest(Turn& turn) {
+  const xmpp::Stanza& iq = turn.stanza;
+  if (!IsThere(turn)) return turn.Refuse(ErrorCondition::kItemNotFound);
   for (const Request& request : kRequests)
     if (iq.type() == request.type && iq.payload_name() == request.name &&
         iq.payload_namespace() == request.ns)
@@ -79,7 +85,7 @@ void OnIq(Turn& turn) {
 void OnMessage(Turn& turn) {
   const std::string& type = turn.stanza.type();
   if (type == "error") return OnOccupantError(turn);
-  if (!turn.room.exists()) return turn.Refuse(ErrorCondition::kItemNotFound);
+  if (!IsThere(turn)) return turn.Refuse(ErrorCondition::kItemNotFound);
   if (!turn.nick().empty()) {
     // XEP-0045 section 7.5: a message to all is to the room.
     if (type == "groupchat") return turn.Refuse(ErrorCondition::kBadRequest);
@@ -89,12 +95,25 @@ void OnMessage(Turn& turn) {
   OnMessageToRoom(turn);
 }
 
+/// The room takes as much as it may: nobody enters it, and nobody in it says more than before.
+bool IsTooMuch(const Turn& turn) {
+  const Room& room = turn.room;
+  if (!room.exists() || room.bytes() <= static_cast<std::size_t>(turn.settings.max_room_bytes)) return false;
+  const v1::Occupant* occupant = turn.occupant();
+  return occupant == nullptr ||
+         turn.stanza.payload().size() >
+             Room::SessionOf(*occupant, turn.stanza.from())->presence().payload().size();
+}
+
 void OnPresence(Turn& turn) {
   const std::string& type = turn.stanza.type();
   if (type.empty()) {
+    if (IsTooMuch(turn)) return turn.Refuse(ErrorCondition::kResourceConstraint, "The room is too large.");
     OnAvailable(turn);
   } else if (type == "unavailable") {
     OnUnavailable(turn);
+  } else if (type == "probe") {
+    OnProbe(turn);
   } else if (type == "error") {
     OnOccupantError(turn);
   }
@@ -115,9 +134,15 @@ void ApplyStanza(Turn& turn) {
   }
 }
 
-bool WouldCreate(const Room& room, const xmpp::Stanza& stanza) {
-  return !room.exists() && stanza.kind() == STANZA_KIND_PRESENCE && stanza.type().empty() &&
-         !xmpp::ResourceOf(stanza.to()).empty();
+bool WouldCreate(const Settings& settings, const Room& room, const xmpp::Stanza& stanza) {
+  if (room.exists() || stanza.kind() != STANZA_KIND_PRESENCE || !stanza.type().empty() ||
+      xmpp::ResourceOf(stanza.to()).empty())
+    return false;
+  if (settings.admits_groupchat_1) return true;
+  const auto children = xmpp::ParsePayload(stanza.payload());
+  return children.ok() && std::any_of(children->begin(), children->end(), [](const xmpp::Element& child) {
+           return child.Is("x", xmpp::ns::kMuc);
+         });
 }
 
 }  // namespace rookery::muc

@@ -18,6 +18,8 @@ enum class Creation : std::uint8_t {
 
 /// What an operator has set. The same at every process of the service: records are applied by it.
 struct Settings {
+  /// The virtual hosts, prepared: whose accounts rooms reach.
+  std::vector<std::string> domains{"localhost"};
   Creation creation = Creation::kEverybody;
   /// Bare JIDs: owners of every room.
   std::vector<std::string> administrators;
@@ -25,10 +27,16 @@ struct Settings {
   /// (groupchat 1.0). By default it is taken for that of a client which has lost its place, and which is told
   /// so (XEP-0045 section 7.2.18 since 1.32).
   bool admits_groupchat_1 = false;
-  /// Persistent rooms that one account may own; 0: any number.
+  /// Of what a room takes in memory (Room::bytes): nobody enters one that takes more, and it remembers nobody
+  /// more.
+  std::int64_t max_room_bytes = std::int64_t{16} << 20;
+  /// Of all rooms in memory. Those that were used least recently are forgotten first; while there are too
+  /// many that are in use, no others are loaded.
+  std::int64_t max_memory_bytes = std::int64_t{512} << 20;
+  /// Rooms that one account may have made and that there are; 0: any number.
   std::int64_t max_rooms_per_user = 100;
   std::int64_t max_occupants = 10'000;
-  /// Of the accounts that a room remembers with an affiliation or a nick.
+  /// Of the accounts that a room remembers with an affiliation or a nick; and of those that it has banned.
   std::int64_t max_affiliations = 10'000;
   /// Of the changes that one request of muc#admin makes.
   std::int64_t max_items = 100;
@@ -47,11 +55,15 @@ struct Settings {
   std::int64_t max_history_bytes = std::int64_t{256} << 10;
   /// Of a message to a room or an occupant: its payload, id and language.
   std::int64_t max_message_bytes = std::int64_t{64} << 10;
-  /// Invitations and requests for voice of one occupant in `changes_period`, and the invitations in one
-  /// message.
+  /// Invitations, requests for voice and other requests that reach others, of one account in
+  /// `changes_period`; and the invitations in one message.
   std::int64_t max_requests = 20;
   /// Devices of one account with one nick.
   std::int64_t max_sessions_per_nick = 64;
+  /// Wrong passwords of one account for a room in `changes_period`; ten times as many of all together.
+  std::int64_t max_wrong_passwords = 10;
+  /// Nicks that one account has in a room at a time, on whatever devices.
+  std::int64_t max_nicks_per_account = 5;
   /// Changes of nick, and joins, of one account in `changes_period`; 0: any number.
   std::int64_t max_changes = 20;
   std::chrono::milliseconds changes_period{60'000};

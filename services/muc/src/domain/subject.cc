@@ -30,14 +30,24 @@ bool MayChangeSubject(const Room& room, const v1::Occupant& occupant) {
          (room.config().change_subject() && occupant.role() == v1::ROLE_PARTICIPANT);
 }
 
-/// What else stood in the message was for those who were in the room.
-void KeepSubjectAndIds(xmpp::Stanza& message) {
+/// Without the children for which `is_out` is true.
+template <typename IsOut>
+void Remove(xmpp::Stanza& message, IsOut is_out) {
   const auto children = xmpp::ParsePayload(message.payload());
   xmpp::ClearPayload(message);
   if (!children.ok()) return;
   for (const xmpp::Element& child : *children)
-    if (IsSubject(child) || child.ns() == xmpp::ns::kOccupantId || child.Is("stanza-id", xmpp::ns::kStanzaId))
-      xmpp::AddPayload(message, child);
+    if (!is_out(child)) xmpp::AddPayload(message, child);
+}
+
+bool IsBody(const xmpp::Element& child) { return child.Is("body", xmpp::ns::kClient); }
+
+/// What else stood in the message was for those who were in the room.
+void KeepSubjectAndIds(xmpp::Stanza& message) {
+  Remove(message, [](const xmpp::Element& child) {
+    return !IsSubject(child) && child.ns() != xmpp::ns::kOccupantId &&
+           !child.Is("stanza-id", xmpp::ns::kStanzaId);
+  });
 }
 
 }  // namespace
@@ -46,9 +56,16 @@ void OnSubjectChange(Turn& turn, const v1::Occupant& occupant) {
   if (!MayChangeSubject(turn.room, occupant)) return turn.Refuse(ErrorCondition::kForbidden);
   if (BytesOfSubject(turn.stanza) > static_cast<std::size_t>(turn.settings.max_subject_bytes))
     return turn.Refuse(ErrorCondition::kPolicyViolation, "The subject is too long");
-  v1::PastMessage said = SayToAll(turn, MessageFrom(turn, occupant), turn.sender());
+  xmpp::Stanza message = MessageFrom(turn, occupant);
+  // Beside an empty body clients would take it for no change.
+  Remove(message, IsBody);
+  v1::PastMessage said = SayToAll(turn, std::move(message), turn.sender());
   KeepSubjectAndIds(*said.mutable_stanza());
   *turn.room.ChangeState().mutable_subject() = std::move(said);
+}
+
+void RemoveSubjectOf(const Turn& turn, const v1::Occupant& occupant, xmpp::Stanza& message) {
+  if (MayHold(message, "<subject") && !MayChangeSubject(turn.room, occupant)) Remove(message, IsSubject);
 }
 
 void SendSubject(Turn& turn, std::string_view full_jid) {

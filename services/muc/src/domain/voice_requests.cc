@@ -45,7 +45,7 @@ void OnRequest(Turn& turn, const v1::Occupant& occupant) {
   if (occupant.role() != v1::ROLE_VISITOR) return;
   Recipients moderators = Moderators(turn.room);
   if (moderators.empty()) return turn.Refuse(ErrorCondition::kRecipientUnavailable);
-  if (RefuseIfTooMany(turn, occupant, 1)) return;
+  if (RefuseIfTooMany(turn, 1)) return;
   xmpp::Stanza message = xmpp::MakeMessage({}, turn.room.jid(), {});
   message.set_id(turn.stanza.id());
   xmpp::SetPayload(message, ApprovalForm(turn.stanza.from(), occupant.nick()));

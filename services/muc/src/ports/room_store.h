@@ -39,6 +39,8 @@ struct RoomChanges {
   muc::v1::RoomState state;
   /// How many occupants there are: for the list of rooms.
   std::int64_t occupant_count = 0;
+  /// What all of the room takes in memory, about.
+  std::int64_t bytes = 0;
   /// With their new values. One without affiliation, nick and version goes. What is written is not forgotten
   /// or gone, should it be both; of two of the same the last counts.
   std::vector<muc::v1::Affiliated> affiliations;
@@ -108,10 +110,21 @@ class RoomStore {
   virtual Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) = 0;
   /// The epoch that has claimed the shard, or -1.
   virtual Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) = 0;
-  /// Those that there are or that were destroyed, in any order, each as one Save has left it. At most
+  /// Up to which record the shard is finished. Changes nothing where a newer owner has said it.
+  virtual Task<absl::Status> KeepCursor(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor) = 0;
+  /// As it was said last, or -1.
+  virtual Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) = 0;
+  struct Loaded {
+    /// Those that there are or that were destroyed, in any order, each as one Save has left it.
+    std::vector<StoredRoom> rooms;
+    /// So many of those that were asked for have been looked for, from the first on.
+    std::size_t looked_for = 0;
+  };
+  /// The first one, and of the others as many as take `max_bytes` together (RoomChanges.bytes). At most
   /// kMaxLoaded at a time (INVALID_ARGUMENT). DATA_LOSS: something of one of them cannot be read.
   static constexpr std::size_t kMaxLoaded = 100;
-  virtual Task<absl::StatusOr<std::vector<StoredRoom>>> Load(std::vector<std::string> rooms) = 0;
+  virtual Task<absl::StatusOr<Loaded>> Load(std::uint32_t shard, std::vector<std::string> rooms,
+                                            std::size_t max_bytes) = 0;
   /// All of a room's changes or none. A room's next Save is given when the last one has been answered.
   /// FAILED_PRECONDITION: the shard is not claimed by this owner, or by a newer one since. UNAVAILABLE,
   /// DEADLINE_EXCEEDED, ABORTED: it may have been done or be done later, but no more once the room's next
@@ -122,15 +135,18 @@ class RoomStore {
   /// ABORTED, UNAVAILABLE, DEADLINE_EXCEEDED: it may not have been done, and may be said again.
   virtual Task<absl::Status> ForgetDestroyed(std::uint32_t shard, std::int64_t epoch,
                                              std::int64_t cursor) = 0;
-  /// INVALID_ARGUMENT: nothing can be searched for with this text: it is longer than kMaxText, has no letter
-  /// or digit, or is to be in no field. NOT_FOUND: sorted by occupants, and the room `after` or `before` is
-  /// not listed any more; in the order of addresses the page goes on from where it was.
+  /// INVALID_ARGUMENT: nothing can be searched for with this text: it is longer than kMaxText, has more than
+  /// 16 words, no letter or digit, or is to be in no field. NOT_FOUND: sorted by occupants, and the room
+  /// `after` or `before` is not listed any more; in the order of addresses the page goes on from where it
+  /// was.
   virtual Task<absl::StatusOr<RoomPage>> List(RoomQuery query) = 0;
   /// 32 random bytes, made when they are first asked for and the same for ever after: occupant ids are keyed
   /// by them (XEP-0421).
   virtual Task<absl::StatusOr<std::string>> Secret() = 0;
-  /// How many persistent rooms the account owns at the service.
-  virtual Task<absl::StatusOr<std::int64_t>> CountOwned(std::string service, std::string bare) = 0;
+  /// Whether the account may make the room: with it, it has made no more than `most` of those of its service
+  /// that there are (RoomState.creator), those among them that it may make since a minute or less. Then this
+  /// is one of them. May be said again.
+  virtual Task<absl::StatusOr<bool>> Reserve(std::string room, std::string creator, std::int64_t most) = 0;
 };
 
 }  // namespace rookery::muc

@@ -98,6 +98,20 @@ Task<absl::Status> PgAccountStore::Remove(std::string user, std::uint64_t genera
   co_return result.status();
 }
 
+Task<absl::StatusOr<std::size_t>> PgAccountStore::ForgetRemoved(std::chrono::milliseconds age,
+                                                                std::size_t most) {
+  std::vector<Param> params{Param::Int(age.count()), Param::Int(static_cast<std::int64_t>(most))};
+  // Several processes do this: none waits for another, nor for whoever registers just now.
+  auto result = co_await pool_.Execute(
+      0,
+      "DELETE FROM removed_accounts r USING (SELECT owner FROM removed_accounts "
+      "WHERE removed_at < clock_timestamp() - $1::bigint * interval '1 millisecond' "
+      "ORDER BY removed_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED) AS old WHERE r.owner = old.owner",
+      std::move(params));
+  if (!result.ok()) co_return result.status();
+  co_return static_cast<std::size_t>((*result)->affected());
+}
+
 Task<absl::StatusOr<bool>> PgAccountStore::Exists(std::string user) {
   std::vector<Param> params{Param::Text(user)};
   auto result =

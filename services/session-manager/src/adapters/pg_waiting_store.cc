@@ -45,8 +45,13 @@ const pg::ClaimTable& Claims() {
   return kTable;
 }
 
+const pg::CursorTable& Cursors() {
+  static const pg::CursorTable kTable("shard_cursors");
+  return kTable;
+}
+
 /// Rows of both tables: owner, session, seq (-1: the session itself), offset, offline id, flags,
-/// time, bytes, other sessions.
+/// time (of a session: what is left of it), bytes, other sessions.
 absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
   if (!result.ok()) return result.status();
   const pg::Result& rows = **result;
@@ -56,7 +61,7 @@ absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
     if (place.seq < 0) {
       WaitingStore::ParkedSession parked;
       parked.key = place.session;
-      parked.expires_at_ms = rows.Int(i, 6);
+      parked.left = std::chrono::milliseconds(rows.Int(i, 6));
       if (parked.attach.ParseFromString(rows.Bytes(i, 7))) page.sessions.push_back(std::move(parked));
     } else {
       auto stanza = std::make_shared<xmpp::Stanza>();
@@ -82,7 +87,7 @@ absl::StatusOr<WaitingStore::Page> ReadPage(const pg::ResultOr& result) {
 }  // namespace
 
 PgWaitingStore::PgWaitingStore(pg::Pool& pool, pg::Pool& loading_pool)
-    : pool_(pool), loading_pool_(loading_pool), claims_(pool, Claims()) {}
+    : pool_(pool), loading_pool_(loading_pool), claims_(pool, Claims()), cursors_(pool, Cursors()) {}
 
 Task<absl::Status> PgWaitingStore::Execute(std::uint64_t lane, const char* sql, std::vector<Param> params) {
   auto result = co_await pool_.Execute(lane, sql, std::move(params));
@@ -226,25 +231,38 @@ Task<absl::StatusOr<std::vector<std::string>>> PgWaitingStore::OwnersWaiting(
   co_return waiting;
 }
 
-Task<absl::StatusOr<std::vector<std::pair<std::string, WaitingStore::OfflineMessage>>>>
-PgWaitingStore::LoadRows(const std::vector<RowKey>& keys) {
+Task<absl::StatusOr<WaitingStore::FoundRows>> PgWaitingStore::LoadRows(const std::vector<RowKey>& keys,
+                                                                       std::size_t bytes) {
+  FoundRows page;
+  if (keys.empty()) co_return page;
+  std::vector<Param> params = RowKeys(keys);
+  params.push_back(Param::Int(static_cast<std::int64_t>(bytes)));
+  // A size is known without reading the stanza: only those of the page are read.
   auto result = co_await pool_.Execute(
       0,
-      "SELECT m.owner, m.id, m.received_at_ms, m.stanza FROM unnest($1::text[], $2::bigint[]) AS k (owner, "
-      "id) "
-      "JOIN offline_messages m ON m.owner = k.owner AND m.id = k.id AND m.given_at_ms IS NULL",
-      RowKeys(keys));
+      "WITH found AS (SELECT k.n, m.owner, m.id, octet_length(m.stanza) AS size "
+      "FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS k (owner, id, n) "
+      "JOIN offline_messages m ON m.owner = k.owner AND m.id = k.id AND m.given_at_ms IS NULL), "
+      "sized AS (SELECT *, sum(size) OVER (ORDER BY n) - size AS before, count(*) OVER () AS many FROM "
+      "found) "
+      "SELECT m.owner, m.id, m.received_at_ms, m.stanza, s.n, s.many FROM sized s "
+      "JOIN offline_messages m ON m.owner = s.owner AND m.id = s.id "
+      "WHERE s.before < $3::bigint ORDER BY s.n",
+      std::move(params));
   if (!result.ok()) co_return result.status();
-  std::vector<std::pair<std::string, OfflineMessage>> messages;
-  messages.reserve((*result)->rows());
-  for (std::size_t i = 0; i < (*result)->rows(); ++i) {
+  const pg::Result& found = **result;
+  page.answered = keys.size();
+  page.rows.reserve(found.rows());
+  for (std::size_t i = 0; i < found.rows(); ++i) {
+    if (i + 1 == found.rows() && found.Int(i, 5) > static_cast<std::int64_t>(found.rows()))
+      page.answered = static_cast<std::size_t>(found.Int(i, 4));
     OfflineMessage message;
-    message.id = static_cast<std::uint64_t>((*result)->Int(i, 1));
-    message.received_at_ms = (*result)->Int(i, 2);
-    if (!message.stanza.ParseFromString((*result)->Bytes(i, 3))) continue;
-    messages.emplace_back(std::string((*result)->Text(i, 0)), std::move(message));
+    message.id = static_cast<std::uint64_t>(found.Int(i, 1));
+    message.received_at_ms = found.Int(i, 2);
+    if (!message.stanza.ParseFromString(found.Bytes(i, 3))) continue;
+    page.rows.emplace_back(std::string(found.Text(i, 0)), std::move(message));
   }
-  co_return messages;
+  co_return page;
 }
 
 // ---- sessions and their packets ---------------------------------------------
@@ -258,6 +276,14 @@ Task<absl::Status> PgWaitingStore::Claim(Writer writer) { return claims_.Claim(w
 
 Task<absl::StatusOr<std::int64_t>> PgWaitingStore::ClaimedBy(std::uint32_t shard) {
   return claims_.ClaimedBy(shard);
+}
+
+Task<absl::Status> PgWaitingStore::KeepCursor(Writer writer, std::int64_t cursor) {
+  return cursors_.Keep(writer.shard, writer.epoch, cursor);
+}
+
+Task<absl::StatusOr<std::int64_t>> PgWaitingStore::FindCursor(std::uint32_t shard) {
+  return cursors_.Find(shard);
 }
 
 Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector<PacketWrite>& packets) {
@@ -289,10 +315,9 @@ Task<absl::Status> PgWaitingStore::StorePackets(Writer writer, const std::vector
       "ON CONFLICT (owner, session_id, seq) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
       "record_offset = EXCLUDED.record_offset, offline_id = EXCLUDED.offline_id, flags = EXCLUDED.flags, "
       "received_at_ms = EXCLUDED.received_at_ms, stanza = EXCLUDED.stanza, given_to = EXCLUDED.given_to)");
-  std::vector<Param> params{
-      Param::TextArray(owners), Param::BytesArray(sessions),  Param::IdArray(seqs),
-      Param::IntArray(offsets), Param::IdArray(offline_ids), Param::IntArray(flags),
-      Param::IntArray(times),   Param::BytesArray(stanzas),   Param::BytesArray(others)};
+  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(sessions), Param::IdArray(seqs),
+                            Param::IntArray(offsets), Param::IdArray(offline_ids), Param::IntArray(flags),
+                            Param::IntArray(times),   Param::BytesArray(stanzas),  Param::BytesArray(others)};
   co_return co_await Change(writer, LaneOf(packets.front().session.owner), kSql, std::move(params));
 }
 
@@ -317,22 +342,23 @@ Task<absl::Status> PgWaitingStore::RemovePackets(Writer writer, const std::vecto
 Task<absl::Status> PgWaitingStore::Park(Writer writer, const std::vector<ParkedSession>& sessions) {
   if (sessions.empty()) co_return absl::OkStatus();
   std::vector<std::string> owners, ids, attachments;
-  std::vector<std::int64_t> limits;
+  std::vector<std::int64_t> left;
   for (const ParkedSession& session : sessions) {
     owners.push_back(session.key.owner);
     ids.push_back(session.key.session);
-    limits.push_back(session.expires_at_ms);
+    left.push_back(session.left.count());
     attachments.push_back(session.attach.SerializeAsString());
   }
   static const std::string kSql = Claims().UnderClaim(
       "done AS (INSERT INTO parked_sessions (owner, session_id, shard, epoch, expires_at_ms, attach) "
-      "SELECT DISTINCT ON (owner, session_id) owner, session_id, $1::integer, $2::bigint, expires_at_ms, "
-      "attach FROM unnest($4::text[], $5::bytea[], $6::bigint[], $7::bytea[]) WITH ORDINALITY "
-      "AS t (owner, session_id, expires_at_ms, attach, n) "
+      "SELECT DISTINCT ON (owner, session_id) owner, session_id, $1::integer, $2::bigint, "
+      "(extract(epoch FROM clock_timestamp()) * 1000)::bigint + left_ms, attach FROM unnest($4::text[], "
+      "$5::bytea[], $6::bigint[], $7::bytea[]) WITH ORDINALITY "
+      "AS t (owner, session_id, left_ms, attach, n) "
       "WHERE EXISTS (SELECT FROM claim) ORDER BY owner, session_id, n DESC "
       "ON CONFLICT (owner, session_id) DO UPDATE SET shard = EXCLUDED.shard, epoch = EXCLUDED.epoch, "
       "expires_at_ms = EXCLUDED.expires_at_ms, attach = EXCLUDED.attach)");
-  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(ids), Param::IntArray(limits),
+  std::vector<Param> params{Param::TextArray(owners), Param::BytesArray(ids), Param::IntArray(left),
                             Param::BytesArray(attachments)};
   co_return co_await Change(writer, LaneOf(sessions.front().key.owner), kSql, std::move(params));
 }
@@ -372,7 +398,8 @@ Task<absl::StatusOr<WaitingStore::Page>> PgWaitingStore::LoadPage(std::uint32_t 
       "SELECT owner, session_id, seq, record_offset, offline_id, flags, at_ms, data, given_to FROM ("
       "SELECT *, sum(octet_length(data)) OVER (ORDER BY owner, session_id, seq) AS total FROM ("
       "(SELECT owner COLLATE \"C\" AS owner, session_id, -1::bigint AS seq, -1::bigint AS record_offset, "
-      "0::bigint AS offline_id, 0::bigint AS flags, expires_at_ms AS at_ms, attach AS data, "
+      "0::bigint AS offline_id, 0::bigint AS flags, "
+      "expires_at_ms - (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS at_ms, attach AS data, "
       "''::bytea AS given_to FROM parked_sessions WHERE shard = $6::integer AND (owner COLLATE \"C\", "
       "session_id) > ($1, $2) "
       "ORDER BY owner COLLATE \"C\", session_id LIMIT $4::bigint) UNION ALL "

@@ -3,6 +3,7 @@
 #include "ports/waiting_store.h"
 #include "rookery/pg/pool.h"
 #include "rookery/pg/shard_claims.h"
+#include "rookery/pg/shard_cursors.h"
 
 namespace rookery::session_manager {
 
@@ -20,10 +21,11 @@ class PgWaitingStore final : public WaitingStore {
                                                                 PageLimit limit) override;
   Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(
       const std::vector<std::string>& owners) override;
-  Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      const std::vector<RowKey>& keys) override;
+  Task<absl::StatusOr<FoundRows>> LoadRows(const std::vector<RowKey>& keys, std::size_t bytes) override;
   Task<absl::Status> Claim(Writer writer) override;
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override;
+  Task<absl::Status> KeepCursor(Writer writer, std::int64_t cursor) override;
+  Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override;
   Task<absl::Status> StorePackets(Writer writer, const std::vector<PacketWrite>& packets) override;
   Task<absl::Status> RemovePackets(Writer writer, const std::vector<PacketsUpTo>& packets) override;
   Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) override;
@@ -40,6 +42,7 @@ class PgWaitingStore final : public WaitingStore {
   pg::Pool& pool_;
   pg::Pool& loading_pool_;
   pg::ShardClaims claims_;
+  pg::ShardCursors cursors_;
 };
 
 }  // namespace rookery::session_manager

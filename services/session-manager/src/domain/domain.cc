@@ -7,6 +7,7 @@
 #include "domain/accounts/account_changes.h"
 #include "domain/accounts/account_check.h"
 #include "domain/accounts/known_accounts.h"
+#include "domain/accounts/removed_names.h"
 #include "domain/addresses.h"
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/deliverer.h"
@@ -20,6 +21,7 @@
 #include "domain/delivery/packets.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/session_rows.h"
+#include "domain/delivery/store_refusals.h"
 #include "domain/delivery/waiting_stanzas.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_answers.h"
@@ -90,6 +92,7 @@ struct Domain::Parts {
         packet_rows(settings, clock, metrics, states),
         deliverer(settings, clock, metrics, outbox, states, bounces, packets, packet_rows, waiting, marks,
                   hand_outs),
+        refusals(metrics, consequences, waiting, marks),
         ghosts(metrics, addresses, shards, consequences, outbox, deliverer),
         packet_recovery(clock, metrics, table, users, outbox, states, rows, packet_rows, deliverer),
         answers(clock, metrics, deliverer),
@@ -116,12 +119,13 @@ struct Domain::Parts {
         account_check(accounts, users, states, live, directory),
         account_changes(executor, clock, addresses, shards, accounts, ports.roster, rosters, consequences,
                         features, outbox, order, live, ends),
+        removed_names(settings, clock, tasks, accounts),
         sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, hooks, gateways,
                  live, confirmations, outbox, directory, deliverer, client_stanzas, parker, ends, resumer,
                  attacher, account_actions, account_check),
         records(settings, clock, metrics, addresses, owner, users, consequences, features, outbox, bounces,
-                ghosts, deliverer, order, presence, subscriptions, iqs, client_stanzas, live, parker, ends,
-                account_changes),
+                ghosts, deliverer, refusals, order, presence, subscriptions, iqs, client_stanzas, live,
+                parker, ends, account_changes),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
                     packet_recovery, features, parker, ends, sessions, records) {
@@ -141,8 +145,8 @@ struct Domain::Parts {
     user_settings.AddListener(client_stanzas);
     user_settings.AddListener(order);
     order.SetApplier(records);
-    RegisterLife(features, user_settings, presence, ghosts, account_check, account_changes, subscriptions,
-                 caps);
+    RegisterLife(features, user_settings, presence, ghosts, account_check, account_changes, removed_names,
+                 subscriptions, caps);
     modules = RegisterModules(hooks, settings, clock, addresses, accounts, ports.keys, ports.roster,
                               ports.service_disco, rosters, outbox, user_settings, presence, subscriptions,
                               account_changes);
@@ -190,6 +194,7 @@ struct Domain::Parts {
   OfflineRecovery recovery;
   PacketRows packet_rows;
   Deliverer deliverer;
+  StoreRefusals refusals;
   Ghosts ghosts;
   PacketRecovery packet_recovery;
   ClientAnswers answers;
@@ -207,6 +212,7 @@ struct Domain::Parts {
   AccountActions account_actions;
   AccountCheck account_check;
   AccountChanges account_changes;
+  RemovedNames removed_names;
   SessionKeeper sessions;
   RecordProcessor records;
   UserShards user_shards;

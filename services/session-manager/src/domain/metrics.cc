@@ -20,6 +20,11 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
                        "Stanzas that sessions were not given, since their clients had too much to take")),
       store_statements(m.Counter("store_statements_total", "Statements that write what waits")),
       store_retries(m.Counter("store_retries_total", "Those that the store could not answer")),
+      store_refused(
+          m.Counter("store_refused_total", "Rows that the store refuses whenever they are written")),
+      store_no_room(m.Counter("store_no_room_total",
+                              "Messages refused while the store was away: too many of the same recipient or "
+                              "sender waited for it")),
       bounced(m.Counter("stanzas_bounced_total", "Stanzas answered with an error")),
       rerouted(m.Counter("messages_rerouted_total", "Messages of an ended session routed anew")),
       sessions_started(m.Counter("sessions_started_total", "Sessions started")),

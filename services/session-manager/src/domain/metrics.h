@@ -20,6 +20,8 @@ struct SessionManagerMetrics {
   prometheus::Counter& spared;
   prometheus::Counter& store_statements;
   prometheus::Counter& store_retries;
+  prometheus::Counter& store_refused;
+  prometheus::Counter& store_no_room;
   prometheus::Counter& bounced;
   prometheus::Counter& rerouted;
   prometheus::Counter& sessions_started;

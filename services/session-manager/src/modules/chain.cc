@@ -1,5 +1,6 @@
 #include "domain/accounts/account_changes.h"
 #include "domain/accounts/account_check.h"
+#include "domain/accounts/removed_names.h"
 #include "domain/delivery/ghosts.h"
 #include "domain/feature_hooks.h"
 #include "domain/presence/caps_tracker.h"
@@ -12,12 +13,13 @@ namespace rookery::session_manager {
 
 void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, PresenceTracker& presence,
                   Ghosts& ghosts, AccountCheck& account_check, AccountChanges& account_changes,
-                  SubscriptionHandler& subscriptions, CapsTracker& caps) {
+                  RemovedNames& removed_names, SubscriptionHandler& subscriptions, CapsTracker& caps) {
   features.OnLife(user_settings);
   features.OnLife(presence);
   features.OnLife(ghosts);
   features.OnLife(account_check);
   features.OnLife(account_changes);
+  features.OnLife(removed_names);
   features.OnLife(subscriptions);
   features.OnLife(caps);
 }

@@ -17,6 +17,7 @@ class KeyMaker;
 class KeyedLock;
 class Outbox;
 class PresenceTracker;
+class RemovedNames;
 class Roster;
 class ServiceDisco;
 class SettingsKeeper;
@@ -43,7 +44,7 @@ std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, KeyMaker& k
 /// chain.cc: what keeps something for shards, users or sessions, in the order in which it is told of them.
 void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, PresenceTracker& presence,
                   Ghosts& ghosts, AccountCheck& account_check, AccountChanges& account_changes,
-                  SubscriptionHandler& subscriptions, CapsTracker& caps);
+                  RemovedNames& removed_names, SubscriptionHandler& subscriptions, CapsTracker& caps);
 /// chain.cc: makes all of them and registers them, in the order in which they have a say. What one of them
 /// keeps comes after what RegisterLife has registered.
 std::vector<std::unique_ptr<Module>> RegisterModules(

@@ -37,6 +37,12 @@ class AccountStore {
   /// Removes the account of that generation and every row that session-managers keep of it, but nothing of
   /// another account that has the name. Repeatable.
   virtual Task<absl::Status> Remove(std::string user, std::uint64_t generation) = 0;
+  /// That an account was removed is remembered for the sake of Create, and for nothing else: a removal that
+  /// is done again finds no account, and remembers nothing. So whoever was removed longer ago than a name is
+  /// kept can be forgotten. Forgets at most so many of those that were removed more than `age` ago, the
+  /// oldest first, and says how many.
+  virtual Task<absl::StatusOr<std::size_t>> ForgetRemoved(std::chrono::milliseconds age,
+                                                          std::size_t most) = 0;
   virtual Task<absl::StatusOr<bool>> Exists(std::string user) = 0;
 
   /// XEP-0012: when the last session ended and with what status.

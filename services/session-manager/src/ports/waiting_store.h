@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <memory>
@@ -94,9 +95,14 @@ class WaitingStore {
   /// Those of the owners for whom something waits.
   virtual Task<absl::StatusOr<std::vector<std::string>>> OwnersWaiting(
       const std::vector<std::string>& owners) = 0;
-  /// Those of the rows that wait, in any order, with their owners.
-  virtual Task<absl::StatusOr<std::vector<std::pair<std::string, OfflineMessage>>>> LoadRows(
-      const std::vector<RowKey>& keys) = 0;
+  struct FoundRows {
+    /// In the order of their keys, with their owners.
+    std::vector<std::pair<std::string, OfflineMessage>> rows;
+    /// So many of the keys are answered: what is not among the rows waits no more, or never did.
+    std::size_t answered = 0;
+  };
+  /// Those of the rows that wait, as many as have together about `bytes`; one is given whatever its size.
+  virtual Task<absl::StatusOr<FoundRows>> LoadRows(const std::vector<RowKey>& keys, std::size_t bytes) = 0;
 
   // ---- sessions and their packets ----
 
@@ -105,6 +111,10 @@ class WaitingStore {
   virtual Task<absl::Status> Claim(Writer writer) = 0;
   /// The epoch that has claimed the shard, or -1.
   virtual Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) = 0;
+  /// Up to which record the shard is finished. Changes nothing where a newer writer has said it.
+  virtual Task<absl::Status> KeepCursor(Writer writer, std::int64_t cursor) = 0;
+  /// As it was said last, or -1.
+  virtual Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) = 0;
 
   /// A packet of one session that was not acknowledged in time.
   struct SessionPacket {
@@ -136,7 +146,9 @@ class WaitingStore {
   struct ParkedSession {
     SessionKey key;
     session::v1::SessionAttach attach;
-    std::int64_t expires_at_ms = 0;
+    /// How long its client may still come back, from when the store is asked; 0 or less: no longer. The store
+    /// measures it: the clocks of two owners may be hours apart.
+    std::chrono::milliseconds left{0};
   };
   virtual Task<absl::Status> Park(Writer writer, const std::vector<ParkedSession>& sessions) = 0;
   /// They were resumed. Their packets stay until acknowledged.

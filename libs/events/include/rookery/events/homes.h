@@ -30,6 +30,10 @@ Home HomeWith(Service service, const Topology& topology, std::string_view addres
 /// The shard of an account, for those that know how many shards there are and nothing else of the log.
 std::uint32_t ShardOfAccount(std::string_view bare, std::uint32_t shard_count);
 
+/// Whose a domain is in a cluster with these virtual hosts (prepared): kAccounts for one of them, kMuc for
+/// `conference.` and kSearch for `search.` before one; nothing for a domain of somebody else.
+std::optional<Service> ServiceOf(const std::vector<std::string>& domains, std::string_view domain);
+
 /// A service other than the accounts', on a virtual host.
 struct Component {
   Service service;
@@ -45,9 +49,10 @@ class Homes {
 
   /// A domain that has accounts.
   bool IsAccountDomain(std::string_view domain) const;
-  /// kAccounts for a virtual host, kMuc for `conference.` and kSearch for `search.` before one;
-  /// nothing for a domain of somebody else.
-  std::optional<Service> ServiceOf(std::string_view domain) const;
+  /// As the function of this name.
+  std::optional<Service> ServiceOf(std::string_view domain) const {
+    return events::ServiceOf(domains_, domain);
+  }
   /// What ServiceOf finds beside a virtual host.
   std::vector<Component> ComponentsOf(std::string_view domain) const;
   /// Of a bare or full JID, prepared, or of a service's own address. Nothing where the domain is

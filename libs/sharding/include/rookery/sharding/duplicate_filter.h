@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "rookery/events/v1/origin.pb.h"
 #include "rookery/sharding/applied_records.h"
 
@@ -17,14 +17,17 @@ namespace rookery::sharding {
 /// (`horizon`). It counts time by the records' timestamps, so that every owner who reads the same
 /// records remembers the same.
 ///
-/// What is remembered is what may be said again: of a client's session the highest count (for four
-/// to eight horizons), of a source shard what follows from the records at and after its cursor. Neither
-/// grows with what was said before. While a source's cursor stands still, what follows from it adds up;
-/// its owner bounds that (OwnerOptions::max_follow_ups). Records that a former owner of the client's shard
-/// still says when its successor has spoken are remembered one by one: what they came behind may count for
-/// nobody, and is then said again.
+/// What is remembered is what may be said again: of a client's session its stanzas after the last that its
+/// gateway has seen confirmed (for four to eight horizons), of a source shard what follows from the records
+/// at and after its cursor. Neither grows with what was said before. Both are known one by one, since either
+/// may come behind what is newer: the log refuses a stanza and takes the one after it, the owner dies before
+/// the gateway has heard of it, and the next owner says both. While a source's cursor stands still, what
+/// follows from it adds up; its owner bounds that (OwnerOptions::max_follow_ups). Of a session no more than
+/// kMostOfAClient are known one by one, and the lowest go first: a gateway has fewer under way.
 class DuplicateFilter {
  public:
+  static constexpr std::size_t kMostOfAClient = 1024;
+
   enum class Verdict {
     kApply,
     kDuplicate,
@@ -46,9 +49,14 @@ class DuplicateFilter {
   std::size_t remembered_bytes() const;
 
  private:
-  using Clients = absl::flat_hash_map<std::string, std::uint64_t>;
-  /// What came late, in no order: of one client no more than its former owner had under way.
-  using LateRecords = absl::flat_hash_map<std::string, std::vector<std::uint64_t>>;
+  /// Records of one session by number: the count, and the part in the low 16 bits.
+  struct Client {
+    // None up to this one is said again.
+    std::uint64_t settled = 0;
+    // Those beyond it that were applied, rising.
+    absl::InlinedVector<std::uint64_t, 2> applied;
+  };
+  using Clients = absl::flat_hash_map<std::string, Client>;
   struct Source {
     std::int64_t epoch = -1;
     std::int64_t epoch_since_ms = 0;
@@ -58,18 +66,16 @@ class DuplicateFilter {
 
   Source& SourceOf(events::v1::Topic topic, std::uint32_t shard);
   bool IsStale(const Source& source, std::int64_t epoch) const;
-  Verdict CheckClient(const events::v1::ClientOrigin& client, bool is_late);
-  static bool Contains(const LateRecords& late, const std::string& session, std::uint64_t number);
+  Verdict CheckClient(const events::v1::ClientOrigin& origin);
+  Client& ClientOf(const std::string& session);
   void NoteEpoch(Source& source, std::int64_t epoch, std::int64_t cursor);
   void PassTime(std::int64_t timestamp_ms);
 
   const std::int64_t horizon_ms_;
   std::int64_t now_ms_ = 0;
   std::int64_t turned_ms_ = 0;
-  // The highest (count, part) of each session, part in the low 16 bits. Those silent since
-  // `turned_ms_` are in `older_`, and are forgotten when the two turn again.
+  // By session. Those silent since `turned_ms_` are in `older_`, and are forgotten when the two turn again.
   Clients recent_, older_;
-  LateRecords late_, older_late_;
   absl::flat_hash_map<std::pair<int, std::uint32_t>, Source> sources_;
 };
 

@@ -54,6 +54,11 @@ struct Shard : std::enable_shared_from_this<Shard> {
   std::int64_t committed = 0;
   /// What this owner knows to be committed; -1: nothing yet.
   std::int64_t last_commit = -1;
+  /// The newest cursor that a store was given (KeptCursors), and when.
+  std::int64_t kept_cursor = -1;
+  SteadyTime kept_at = SteadyTime::min();
+  /// Nobody knows where the last owner stopped: it is not read until somebody says so.
+  bool is_cursor_lost = false;
   /// Since when this owner has read, or reads, all that was said in the shard; never before its log was
   /// looked at.
   SteadyTime read_since = SteadyTime::max();

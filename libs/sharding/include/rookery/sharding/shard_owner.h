@@ -17,6 +17,7 @@
 #include "rookery/kafka/consumer.h"
 #include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/kept_cursors.h"
 #include "rookery/sharding/shard_service.h"
 #include "rookery/telemetry/metrics.h"
 
@@ -192,9 +193,14 @@ class ShardOwner final : public kafka::ConsumerHandler {
 
  private:
   struct Range {
+    /// -1: nobody has read the shard.
     std::int64_t committed = -1;
     std::int64_t first = 0;
     std::int64_t end = 0;
+    /// Where the group has no cursor: of an owner that the service's store knows of, or -1; and whether that
+    /// store keeps cursors.
+    std::int64_t kept_epoch = -1;
+    bool is_kept = false;
   };
   /// From where the log is read.
   struct LookBack {
@@ -215,14 +221,18 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut);
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
   // Coroutines of the shard, from here to HandOver but for questions.
-  /// Returns when the group has taken a commit for the shard: whether it had a cursor before.
+  /// Returns when the group has taken a commit for the shard: whether there was a cursor before.
   Task<bool> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
+  /// DATA_LOSS: the shard's cursor is lost.
   Task<absl::StatusOr<Range>> FindRange(std::uint32_t number);
+  void NoteNoOffsets(Shard& shard, const absl::Status& why);
   Task<absl::Status> FindOffsets(const Shard& shard, Range& range, LookBack& look_back);
   /// The first record that must be read to know the repetitions of what is in the log now.
   Task<absl::StatusOr<LookBack>> FindLookBack(std::uint32_t number, Range range);
   Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch, bool was_cut);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
+  /// What a former turn still has under way to the log is there in time, or is not said any more.
+  Task<void> AwaitLastWords(std::shared_ptr<Shard> former);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);
   Task<void> Commit();
   Task<void> Probe();
@@ -257,6 +267,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   ShardService* service_ = nullptr;
   Publish publish_;
   PublishedEpoch published_epoch_;
+  KeptCursors kept_cursors_;
   ShardMetrics metrics_;
   std::map<std::uint32_t, std::shared_ptr<Shard>> shards_;
   SteadyTime last_seen_ = SteadyTime::min();

@@ -3,9 +3,11 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "google/protobuf/message_lite.h"
 #include "rookery/base/clock.h"
 #include "rookery/events/v1/origin.pb.h"
@@ -68,6 +70,25 @@ class ShardService {
   virtual Task<void> HandOver(std::shared_ptr<Shard>, SteadyTime limit) {
     (void)limit;
     co_return;
+  }
+  /// What a store has of a shard's cursor (KeptCursors).
+  struct KeptCursor {
+    /// Of the newest owner that it knows of, or -1.
+    std::int64_t epoch = -1;
+    /// -1: it has none.
+    std::int64_t cursor = -1;
+  };
+  /// Asked where the group has lost the cursor. Nothing: the service keeps none, and applies the whole log
+  /// again. An error is tried again.
+  virtual Task<absl::StatusOr<std::optional<KeptCursor>>> FindCursor(std::uint32_t number) {
+    (void)number;
+    co_return std::nullopt;
+  }
+  /// Has the store know the cursor, unless it knows one of a newer epoch. Every minute, and when the shard is
+  /// handed over: it may not be ours any more when this is done.
+  virtual Task<absl::Status> KeepCursor(std::uint32_t number, std::int64_t epoch, std::int64_t cursor) {
+    (void)number, (void)epoch, (void)cursor;
+    co_return absl::OkStatus();
   }
   /// The shard is no longer ours. Nobody is told anything.
   virtual void Forget(Shard&) {}

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "domain/records/room_shard.h"
 #include "ports/room_store.h"
@@ -37,8 +39,17 @@ class Checkpointer {
   void ForgetDestroyed(RoomShard& shard);
 
  private:
+  /// What is written of a room, with the records that are finished then.
+  struct Checkpoint {
+    RoomChanges changes;
+    std::vector<std::int64_t> held;
+    std::shared_ptr<Appends> appends;
+  };
+  static bool MayBegin(const RoomShard& shard, const RoomSlot& slot);
   void Save(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
-  Task<void> Write(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot);
+  Task<void> WriteOnceLogged(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot,
+                             Checkpoint checkpoint);
+  Task<void> Write(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot, Checkpoint checkpoint);
   Task<void> Forget(std::shared_ptr<RoomShard> shard);
   /// A newer owner has claimed the shard and writes its rooms from now on; nothing that we hold is written.
   void OnSuperseded(const std::shared_ptr<RoomShard>& shard);

@@ -17,7 +17,8 @@ namespace rookery::muc {
 struct MucMetrics;
 
 /// Puts into the log what follows from a room's record, each part with its number, so that whoever reads it a
-/// second time drops it. I/O thread only.
+/// second time drops it. What the log refuses is said again, but for an occupant's presence to those who have
+/// heard something newer of that occupant since. I/O thread only.
 class OutcomeWriter {
  public:
   OutcomeWriter(sharding::ShardOwner& owner, const events::Topology& topology, MucMetrics& metrics)
@@ -36,15 +37,31 @@ class OutcomeWriter {
   void WriteAnswer(RoomShard& shard, const Cause& cause, const xmpp::Stanza& answer);
   /// `verdict` on the record of `cause`, to the shard itself. Holds that record in the window meanwhile.
   void WriteVerdict(RoomShard& shard, const Cause& cause, const events::v1::RoomVerdict& verdict);
+  /// By which the room goes on after the record of `cause`, to the shard itself. Holds that record meanwhile.
+  void WritePrompt(RoomShard& shard, const Cause& cause, const events::v1::RoomPrompt& prompt);
 
  private:
+  /// Who is told of which occupant.
+  struct Presence {
+    std::string occupant;
+    /// Null: one, `recipient`.
+    std::shared_ptr<const Recipients> recipients;
+    /// The account that is left out of them; empty: none.
+    std::string except;
+    std::string recipient;
+  };
+  struct FollowUp;
+
   sharding::FollowUpWriter::Place PlaceOf(events::Topic topic, std::string_view key) const;
+  /// Null: it is no presence of an occupant's.
+  static std::shared_ptr<const Presence> PresenceIn(const Outcome::Said& said);
   void WriteTo(RoomShard& shard, std::shared_ptr<Appends> appends, const Cause& cause, std::uint32_t part,
-               const xmpp::Stanza& stanza);
+               const xmpp::Stanza& stanza, std::shared_ptr<const Presence> presence);
+  /// `presence` null: none.
   template <typename Record>
   void Append(RoomShard& shard, std::shared_ptr<Appends> appends, const Cause& cause,
-              std::optional<std::uint32_t> part, const sharding::FollowUpWriter::Place& place,
-              Record& record);
+              std::optional<std::uint32_t> part, const sharding::FollowUpWriter::Place& place, Record& record,
+              std::shared_ptr<const Presence> presence = nullptr);
   void Group(RoomSlot& slot, const std::shared_ptr<const Recipients>& recipients) const;
 
   const events::Topology& topology_;

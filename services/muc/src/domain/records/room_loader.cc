@@ -49,11 +49,13 @@ Task<void> RoomLoader::Run(std::shared_ptr<RoomShard> shard) {
   runtime::Backoff backoff(kBackendRetries);
   std::size_t most = RoomStore::kMaxLoaded;
   for (;;) {
-    const std::vector<std::shared_ptr<RoomSlot>> slots = First(*shard, most);
+    co_await memory_.AwaitSpace();
+    std::vector<std::shared_ptr<RoomSlot>> slots = First(*shard, most);
     if (slots.empty()) break;
     std::vector<std::string> rooms;
     for (const auto& slot : slots) rooms.push_back(slot->room_jid);
-    auto loaded = co_await store_.Load(std::move(rooms));
+    auto loaded = co_await store_.Load(shard->number, std::move(rooms), kPageBytes);
+    if (loaded.ok()) slots.resize(std::clamp<std::size_t>(loaded->looked_for, 1, slots.size()));
     shard->to_load.erase(shard->to_load.begin(),
                          shard->to_load.begin() + static_cast<std::ptrdiff_t>(slots.size()));
     if (!loaded.ok()) {
@@ -70,14 +72,16 @@ Task<void> RoomLoader::Run(std::shared_ptr<RoomShard> shard) {
     backoff.Reset();
     most = std::min(most * 2, RoomStore::kMaxLoaded);
     std::unordered_map<std::string, StoredRoom*> found;
-    for (StoredRoom& room : *loaded) found.emplace(room.room, &room);
+    for (StoredRoom& room : loaded->rooms) found.emplace(room.room, &room);
     for (const auto& slot : slots) {
       const auto stored = found.find(slot->room_jid);
       Take(*shard, *slot, stored == found.end() ? nullptr : stored->second);
     }
     for (const auto& slot : slots) listener_.OnLoaded(*shard, slot);
+    shard->moved.Notify();
   }
   shard->is_loading = false;
+  shard->moved.Notify();
 }
 
 void RoomLoader::Take(RoomShard& shard, RoomSlot& slot, StoredRoom* stored) {

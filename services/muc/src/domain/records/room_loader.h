@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 
+#include "domain/records/room_memory.h"
 #include "domain/records/room_shard.h"
 #include "ports/room_store.h"
 
@@ -10,13 +11,16 @@ namespace rookery::muc {
 
 struct MucMetrics;
 
-/// Loads rooms from the store, many at a time, and tries again until the store answers. I/O thread only.
+/// Loads rooms from the store, many at a time, while there is memory for them, and tries again until the
+/// store answers. I/O thread only.
 class RoomLoader {
  public:
   /// How long a sender waits before being told that the store is away.
   static constexpr std::chrono::seconds kPatience{3};
   /// How often rooms are looked for that have been waited for too long.
   static constexpr std::chrono::milliseconds kLook{500};
+  /// Of rooms that are asked for together.
+  static constexpr std::size_t kPageBytes = std::size_t{8} << 20;
 
   class Listener {
    public:
@@ -29,8 +33,9 @@ class RoomLoader {
     ~Listener() = default;
   };
 
-  RoomLoader(RoomStore& store, const Clock& clock, MucMetrics& metrics, Listener& listener)
-      : store_(store), clock_(clock), metrics_(metrics), listener_(listener) {}
+  RoomLoader(RoomStore& store, RoomMemory& memory, const Clock& clock, MucMetrics& metrics,
+             Listener& listener)
+      : store_(store), memory_(memory), clock_(clock), metrics_(metrics), listener_(listener) {}
 
   /// Begins to load the slot's room. It is given up when no record waits for it any more.
   void Want(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
@@ -44,6 +49,7 @@ class RoomLoader {
   void Take(RoomShard& shard, RoomSlot& slot, StoredRoom* stored);
 
   RoomStore& store_;
+  RoomMemory& memory_;
   const Clock& clock_;
   MucMetrics& metrics_;
   Listener& listener_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
 #include "domain/room.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/due_heap.h"
@@ -30,6 +32,16 @@ struct Appends {
   std::size_t open = 0;
   /// Notified when `open` falls to 0.
   runtime::Event all_done;
+};
+
+/// An occupant's presence that the log has refused, and those of its recipients who have not been told
+/// anything newer of the occupant since.
+struct RefusedPresence {
+  /// Of the record that it follows from.
+  std::int64_t offset = -1;
+  /// Where it is said again.
+  std::uint32_t partition = 0;
+  absl::flat_hash_set<std::string> recipients;
 };
 
 /// A record of a room that is not applied yet.
@@ -66,12 +78,17 @@ struct RoomSlot {
   std::vector<std::int64_t> unsaved;
   std::shared_ptr<Appends> appends;
   bool is_saving = false;
+  /// A record by which it goes on with what it has not finished is on its way.
+  bool is_prompted = false;
   /// Others read its changes in the store (lists of rooms): they are written at once.
   bool is_urgent = false;
   /// It is in RoomShard::to_save.
   bool is_to_save = false;
   SteadyTime saved_at = SteadyTime::min();
   SteadyTime used_at = SteadyTime::min();
+  /// As RoomMemory has counted it last.
+  std::size_t counted_bytes = 0;
+  std::size_t counted_occupants = 0;
 
   /// The recipients of what was said last, and the same by partition. What is said next mostly has the same
   /// ones.
@@ -80,7 +97,9 @@ struct RoomSlot {
 };
 
 struct RoomShard final : sharding::Shard {
-  using Shard::Shard;
+  RoomShard(std::uint32_t shard_number, std::chrono::milliseconds horizon,
+            const asio::any_io_executor& executor)
+      : Shard(shard_number, horizon), saved(executor), moved(executor) {}
 
   std::unordered_map<std::string, std::shared_ptr<RoomSlot>, StringHash, std::equal_to<>> rooms;
   /// Rooms to be loaded, in the order in which the store is asked for them.
@@ -95,7 +114,13 @@ struct RoomShard final : sharding::Shard {
   bool keeps_too_much = false;
   /// Rooms that have changed, by when they are to be written.
   DueHeap<std::shared_ptr<RoomSlot>> to_save;
+  /// Rooms that are being written, and those that will be when all that follows from them is in the log.
   std::size_t saving = 0;
+  std::size_t awaiting_log = 0;
+  /// Notified when one has been written.
+  runtime::Event saved;
+  /// Notified when rooms have been loaded, or all that can be applied has been.
+  runtime::Event moved;
   /// A newer owner has claimed the shard in the store: we write nothing any more.
   bool is_superseded = false;
   /// The offsets of the records that destroyed the rooms of which the store still has a note; -1 stands for
@@ -104,6 +129,8 @@ struct RoomShard final : sharding::Shard {
   SteadyTime forget_destroyed_at = SteadyTime::min();
   /// Every room, by when it is next looked at whether it has been quiet for long enough to be forgotten.
   DueHeap<std::shared_ptr<RoomSlot>> watched;
+  /// By the occupant's address. Empty but while the log refuses something.
+  std::unordered_multimap<std::string, std::shared_ptr<RefusedPresence>> refused_presences;
 };
 
 }  // namespace rookery::muc

@@ -6,7 +6,9 @@
 #include "domain/metrics.h"
 #include "domain/room_stanzas.h"
 #include "domain/service/service_desk.h"
+#include "domain/unfinished.h"
 #include "ports/room_store.h"
+#include "rookery/base/status.h"
 #include "rookery/events/homes.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
@@ -43,6 +45,12 @@ bool IsConfiguration(const xmpp::Stanza& stanza) {
          stanza.payload_namespace() == xmpp::ns::kMucOwner;
 }
 
+/// The room, or the service, that the record is for. Empty: neither.
+std::string_view AddressOf(const RoomRecord& record) {
+  if (record.body.has_prompt()) return record.body.prompt().room();
+  return record.body.has_delivery() ? xmpp::BareOf(StanzaOf(record).to()) : std::string_view();
+}
+
 bool IsRoom(std::string_view bare) { return bare.find('@') != std::string_view::npos; }
 
 OutcomeWriter::Cause CauseOf(const RoomRecord& record) {
@@ -61,7 +69,17 @@ void Refuse(events::v1::RoomVerdict& verdict, xmpp::ErrorCondition condition, st
   verdict.set_text(std::string(text));
 }
 
-constexpr std::chrono::milliseconds kSettleLook{5};
+/// The log takes no more of one record (kafka.max-record-bytes), with what is around it.
+constexpr std::size_t kMaxAnswerBytes = 768'000;
+
+/// An answer that would not get into the log is an error.
+void Bound(xmpp::Stanza& answer, const xmpp::Stanza& request) {
+  const bool is_answer = answer.kind() == common::v1::STANZA_KIND_IQ && answer.type() == "result" &&
+                         answer.to() == request.from();
+  if (is_answer && answer.payload().size() > kMaxAnswerBytes)
+    answer = xmpp::MakeError(request, xmpp::ErrorCondition::kResourceConstraint, "the answer is too large");
+}
+
 constexpr std::chrono::milliseconds kCalm{20};
 
 }  // namespace
@@ -79,13 +97,15 @@ RoomShards::RoomShards(asio::any_io_executor executor, const Settings& settings,
       metrics_(metrics),
       writer_(owner, topology, metrics),
       checkpointer_(executor, owner, store, clock, metrics),
-      loader_(store, clock, metrics, *this) {}
+      prompts_(writer_),
+      memory_(executor, settings, clock, metrics),
+      loader_(store, memory_, clock, metrics, *this) {}
 
 RoomShards::~RoomShards() = default;
 
 std::shared_ptr<sharding::Shard> RoomShards::MakeShard(std::uint32_t number,
                                                        std::chrono::milliseconds horizon) {
-  return std::make_shared<RoomShard>(number, horizon);
+  return std::make_shared<RoomShard>(number, horizon, executor_);
 }
 
 // ---- a new owner ----------------------------------------------------------------
@@ -113,7 +133,7 @@ Task<void> RoomShards::Settle(std::shared_ptr<sharding::Shard> settling) {
   PumpAll(*shard);
   // A room that cannot be loaded by then waits alone.
   while (!(shard->to_load.empty() && shard->to_apply.empty()) && clock_.Now() < limit)
-    co_await runtime::Sleep(kSettleLook);
+    co_await shard->moved.Wait(Deadline::After(limit - clock_.Now()));
 }
 
 void RoomShards::GoLive(sharding::Shard& live) {
@@ -131,8 +151,7 @@ std::shared_ptr<RoomSlot> RoomShards::SlotOf(RoomShard& shard, std::string_view 
   auto slot = std::make_shared<RoomSlot>(std::string(room));
   slot->appends = std::make_shared<Appends>(executor_);
   shard.rooms.emplace(slot->room_jid, slot);
-  slot->used_at = clock_.Now();
-  shard.watched.Push(slot->used_at + kQuietWithoutRoom, slot);
+  memory_.Watch(shard, slot);
   return slot;
 }
 
@@ -140,7 +159,7 @@ void RoomShards::Apply(sharding::Shard& reading, std::shared_ptr<sharding::Recor
   RoomShard& shard = AsRooms(reading);
   auto record = std::static_pointer_cast<RoomRecord>(std::move(sharding_record));
   if (record->body.has_verdict()) return OnVerdict(shard, record);
-  const std::string_view bare = record->body.has_delivery() ? xmpp::BareOf(StanzaOf(*record).to()) : "";
+  const std::string_view bare = AddressOf(*record);
   if (bare.empty() || topology_.PartitionOf(events::Topic::kRooms, bare) != shard.number) {
     owner_.NoteMisplaced(shard, record->offset);
     return shard.window.Release(record->offset);
@@ -177,7 +196,7 @@ void RoomShards::OnVerdict(RoomShard& shard, const std::shared_ptr<RoomRecord>& 
 }
 
 void RoomShards::OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
-  occupants_ += slot->room->session_count();
+  memory_.Measure(*slot);
   ApplyLater(shard, slot);
 }
 
@@ -246,6 +265,7 @@ Task<void> RoomShards::ApplyInTurns(std::shared_ptr<RoomShard> shard) {
   // Others have their turns too, and what follows goes no faster than the log takes it.
   for (;;) {
     co_await runtime::Yield();
+    // Neither tells when it has changed.
     while (!IsTime(*shard) || owner_.is_congested()) co_await runtime::Sleep(kCalm);
     for (std::size_t budget = kAppliedPerTurn; budget > 0 && !shard->to_apply.empty();) {
       const std::shared_ptr<RoomSlot> slot = std::move(shard->to_apply.front());
@@ -258,6 +278,7 @@ Task<void> RoomShards::ApplyInTurns(std::shared_ptr<RoomShard> shard) {
     if (shard->to_apply.empty()) break;
   }
   shard->is_applying = false;
+  shard->moved.Notify();
 }
 
 bool RoomShards::ApplyWaiting(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot, std::size_t& budget) {
@@ -274,11 +295,14 @@ bool RoomShards::ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& s
   WaitingRecord& first = slot->waiting.front();
   RoomRecord& record = *first.record;
   if (record.offset <= slot->stored_up_to) {
+    // A prompt that followed from it need not be in the log.
+    prompts_.Look(shard, slot, CauseOf(record));
     shard.window.Release(record.offset);
     return true;
   }
   if (!first.verdict) {
-    if (!first.is_asked && settings_.max_rooms_per_user > 0 && WouldCreate(*slot->room, StanzaOf(record))) {
+    if (!first.is_asked && settings_.max_rooms_per_user > 0 &&
+        WouldCreate(settings_, *slot->room, StanzaOf(record))) {
       first.is_asked = true;
       shard.Spawn("verdict.find", FindVerdict(std::static_pointer_cast<RoomShard>(shard.shared_from_this()),
                                               slot, first.record));
@@ -290,6 +314,7 @@ bool RoomShards::ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& s
     return true;
   }
   ApplyTo(shard, *slot, record);
+  prompts_.Look(shard, slot, CauseOf(record));
   if (slot->room->has_changed()) checkpointer_.OnChanged(shard, slot);
   return true;
 }
@@ -307,7 +332,6 @@ void RoomShards::Refuse(RoomShard& shard, RoomSlot& slot, const RoomRecord& reco
 void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
   Room& room = *slot.room;
   const bool existed = room.exists();
-  occupants_ -= room.session_count();
   outcome_.clear();
   Turn turn{.settings = settings_,
             .room = room,
@@ -315,8 +339,16 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
             .now_ms = record.body.received_at_ms(),
             .offset = record.offset,
             .outcome = outcome_};
-  ApplyStanza(turn);
-  occupants_ += room.session_count();
+  if (record.body.has_prompt()) {
+    OnPrompt(turn, slot, record.body.prompt());
+  } else {
+    ApplyStanza(turn);
+    for (Outcome::Said& said : outcome_.said)
+      if (!said.recipients) Bound(said.stanza, turn.stanza);
+  }
+  if (!existed && room.exists())
+    room.ChangeState().set_creator(std::string(xmpp::BareOf(turn.stanza.from())));
+  if (room.has_changed()) memory_.Measure(slot);
   metrics_.stanzas.Increment();
   if (telemetry::IsLogged(telemetry::Level::kDebug))
     telemetry::LogDebug("record.applied", {{"trace_id", telemetry::TraceId(record.body.trace_id())},
@@ -331,22 +363,30 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
   if (existed != room.exists() || IsConfiguration(turn.stanza)) slot.is_urgent = true;
 }
 
+void RoomShards::OnPrompt(Turn& turn, RoomSlot& slot, const events::v1::RoomPrompt& prompt) {
+  slot.is_prompted = false;
+  // It was said twice, or to an earlier room of the name.
+  if (!turn.room.exists() || turn.room.state().prompts() != prompt.number()) return;
+  turn.room.ChangeState().set_prompts(prompt.number() + 1);
+  GoOn(turn);
+}
+
 Task<void> RoomShards::FindVerdict(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot,
                                    std::shared_ptr<RoomRecord> record) {
   events::v1::RoomVerdict verdict = VerdictOn(*record);
-  const std::string_view creator = xmpp::BareOf(StanzaOf(*record).from());
-  const auto owned =
-      co_await store_.CountOwned(std::string(xmpp::DomainOf(slot->room_jid)), std::string(creator));
-  if (!owned.ok()) {
+  const auto may_make = co_await store_.Reserve(
+      slot->room_jid, std::string(xmpp::BareOf(StanzaOf(*record).from())), settings_.max_rooms_per_user);
+  if (!may_make.ok()) {
     muc::Refuse(verdict, xmpp::ErrorCondition::kResourceConstraint, "rooms cannot be created at present");
-  } else if (*owned >= settings_.max_rooms_per_user) {
-    muc::Refuse(verdict, xmpp::ErrorCondition::kNotAllowed, "you own too many rooms");
+  } else if (!*may_make) {
+    muc::Refuse(verdict, xmpp::ErrorCondition::kNotAllowed, "you have made too many rooms");
   }
   writer_.WriteVerdict(*shard, CauseOf(*record), verdict);
 }
 
 Task<void> RoomShards::Answer(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record) {
-  const std::optional<xmpp::Stanza> answer = co_await desk_.Respond(StanzaOf(*record));
+  std::optional<xmpp::Stanza> answer = co_await desk_.Respond(StanzaOf(*record));
+  if (answer) Bound(*answer, StanzaOf(*record));
   if (answer) writer_.WriteAnswer(*shard, CauseOf(*record), *answer);
   shard->window.Release(record->offset);
 }
@@ -357,39 +397,21 @@ Task<void> RoomShards::HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTi
   co_await checkpointer_.SaveAll(AsRooms(std::move(shard)), limit);
 }
 
-void RoomShards::Forget(sharding::Shard& forgotten) {
-  RoomShard& shard = AsRooms(forgotten);
-  for (const auto& [jid, slot] : shard.rooms)
-    if (slot->room) occupants_ -= slot->room->session_count();
-  shard.rooms.clear();
-  shard.to_load.clear();
-  shard.to_apply.clear();
-  shard.to_save.clear();
-  shard.watched.clear();
+Task<absl::StatusOr<std::optional<RoomShards::KeptCursor>>> RoomShards::FindCursor(std::uint32_t number) {
+  const absl::StatusOr<std::int64_t> epoch = co_await store_.ClaimedBy(number);
+  ROOKERY_CO_RETURN_IF_ERROR(epoch.status());
+  const absl::StatusOr<std::int64_t> cursor = co_await store_.FindCursor(number);
+  ROOKERY_CO_RETURN_IF_ERROR(cursor.status());
+  co_return KeptCursor{*epoch, *cursor};
 }
+
+Task<absl::Status> RoomShards::KeepCursor(std::uint32_t number, std::int64_t epoch, std::int64_t cursor) {
+  return store_.KeepCursor(number, epoch, cursor);
+}
+
+void RoomShards::Forget(sharding::Shard& forgotten) { memory_.ForgetAll(AsRooms(forgotten)); }
 
 // ---- time -----------------------------------------------------------------------
-
-void RoomShards::ForgetQuiet(RoomShard& shard) {
-  const SteadyTime now = clock_.Now();
-  while (const auto due = shard.watched.Pop(now)) {
-    const std::shared_ptr<RoomSlot>& slot = *due;
-    const bool is_idle = slot->waiting.empty() && !slot->is_loading && !slot->is_saving &&
-                         slot->unsaved.empty() && slot->appends->open == 0 &&
-                         (!slot->room || !slot->room->has_changed());
-    const SteadyTime quiet_at =
-        slot->used_at + (slot->room && slot->room->exists() ? kQuiet : kQuietWithoutRoom);
-    if (!is_idle || quiet_at > now) {
-      shard.watched.Push(std::max(quiet_at, now + kQuietWithoutRoom), slot);
-      continue;
-    }
-    if (slot->room) {
-      metrics_.rooms_unloaded.Increment();
-      occupants_ -= slot->room->session_count();
-    }
-    shard.rooms.erase(slot->room_jid);
-  }
-}
 
 void RoomShards::Tick() {
   std::size_t rooms = 0, unsaved = 0;
@@ -400,13 +422,15 @@ void RoomShards::Tick() {
     if (shard.live()) {
       loader_.Look(shard);
       checkpointer_.ForgetDestroyed(shard);
-      ForgetQuiet(shard);
+      memory_.ForgetQuiet(shard);
     }
     rooms += shard.rooms.size();
-    unsaved += shard.to_save.size() + shard.saving;
+    unsaved += shard.to_save.size() + shard.saving + shard.awaiting_log;
   }
+  memory_.ForgetLeastUsed(owner_);
   metrics_.rooms.Set(static_cast<double>(rooms));
-  metrics_.occupants.Set(static_cast<double>(occupants_));
+  metrics_.occupants.Set(static_cast<double>(memory_.occupants()));
+  metrics_.room_bytes.Set(static_cast<double>(memory_.bytes()));
   metrics_.unsaved_rooms.Set(static_cast<double>(unsaved));
 }
 

@@ -10,6 +10,8 @@
 #include "domain/records/checkpointer.h"
 #include "domain/records/outcome_writer.h"
 #include "domain/records/room_loader.h"
+#include "domain/records/room_memory.h"
+#include "domain/records/room_prompts.h"
 #include "domain/records/room_shard.h"
 #include "domain/settings.h"
 #include "rookery/base/clock.h"
@@ -19,16 +21,13 @@ namespace rookery::muc {
 
 class ServiceDesk;
 struct MucMetrics;
+struct Turn;
 
 /// The shards of `rooms`: each record is applied once to its room, in the order of the log, and is finished
 /// when all that follows from it is in the log and a checkpoint of the room has what it changed. The rules
 /// that this keeps are in README.md (R1 and on). I/O thread only.
 class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, private RoomLoader::Listener {
  public:
-  /// A room that has been quiet for so long leaves our memory; the store has it.
-  static constexpr std::chrono::seconds kQuiet{60};
-  /// The same for an address at which there is no room.
-  static constexpr std::chrono::seconds kQuietWithoutRoom{5};
   /// How many records of a shard, and bytes of them, are kept until our fence is read (R2). Beyond that,
   /// records are applied as they come.
   static constexpr std::size_t kMaxKept = 100'000;
@@ -51,10 +50,14 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   void GoLive(sharding::Shard& shard) override;
   /// Writes the last checkpoints.
   Task<void> HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTime limit) override;
+  Task<absl::StatusOr<std::optional<KeptCursor>>> FindCursor(std::uint32_t number) override;
+  Task<absl::Status> KeepCursor(std::uint32_t number, std::int64_t epoch, std::int64_t cursor) override;
   void Forget(sharding::Shard& shard) override;
 
   /// Every 100 ms: checkpoints that are due, rooms that are quiet, and the metrics.
   void Tick();
+
+  const RoomMemory& memory() const { return memory_; }
 
  private:
   void OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) override;
@@ -79,10 +82,10 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   void ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record);
   void Refuse(RoomShard& shard, RoomSlot& slot, const RoomRecord& record,
               const events::v1::RoomVerdict& verdict);
+  static void OnPrompt(Turn& turn, RoomSlot& slot, const events::v1::RoomPrompt& prompt);
   Task<void> FindVerdict(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomSlot> slot,
                          std::shared_ptr<RoomRecord> record);
   Task<void> Answer(std::shared_ptr<RoomShard> shard, std::shared_ptr<RoomRecord> record);
-  void ForgetQuiet(RoomShard& shard);
 
   asio::any_io_executor executor_;
   const Settings& settings_;
@@ -94,10 +97,10 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   MucMetrics& metrics_;
   OutcomeWriter writer_;
   Checkpointer checkpointer_;
+  RoomPrompts prompts_;
+  RoomMemory memory_;
   RoomLoader loader_;
   Outcome outcome_;
-  /// Sessions in the rooms that are in memory.
-  std::size_t occupants_ = 0;
 };
 
 }  // namespace rookery::muc

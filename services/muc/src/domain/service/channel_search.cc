@@ -169,7 +169,7 @@ xmpp::Stanza ErrorOfSearch(const xmpp::Stanza& request, const absl::Status& stat
 
 }  // namespace
 
-Task<xmpp::Stanza> Answer(RoomStore& store, xmpp::Stanza request, xmpp::Element search) {
+Task<xmpp::Stanza> Answer(RoomLists& lists, xmpp::Stanza request, xmpp::Element search) {
   const xmpp::Element* x = search.Find("x", xmpp::ns::kDataForms);
   if (x == nullptr) co_return xmpp::MakeResult(request, FormOf());
   const auto form = xmpp::ReadForm(*x);
@@ -183,9 +183,11 @@ Task<xmpp::Stanza> Answer(RoomStore& store, xmpp::Stanza request, xmpp::Element 
   if (wanted.is_nothing) co_return xmpp::MakeResult(request, result);
   wanted.query.service = request.to();
   Ask(wanted.query, *page_request);
-  const auto page = co_await store.List(std::move(wanted.query));
+  const bool is_backward = IsBackward(wanted.query);
+  auto page = co_await lists.Read(request.from(), std::move(wanted.query));
   if (!page.ok()) co_return ErrorOfSearch(request, page.status());
-  for (const ListedRoom& room : page->rooms) result.Add(ItemOf(room));
+  for (xmpp::Element& item : ItemsThatFit(*page, is_backward, ItemOf, kNamespace))
+    result.Add(std::move(item));
   if (page->count > 0) result.Add(InfoOf(*page));
   co_return xmpp::MakeResult(request, result);
 }

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "ports/room_store.h"
+#include "domain/service/room_lists.h"
 #include "rookery/runtime/task.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/stanza.h"
@@ -14,6 +14,6 @@ inline constexpr std::string_view kNamespace = "urn:xmpp:channel-search:0:search
 
 /// The answer to <search/> at the service: its form, or the rooms that the submitted form asks for, in pages
 /// (XEP-0059). Errors as the XEP's section 4.2.2 has them, and those of the store.
-Task<xmpp::Stanza> Answer(RoomStore& store, xmpp::Stanza request, xmpp::Element search);
+Task<xmpp::Stanza> Answer(RoomLists& lists, xmpp::Stanza request, xmpp::Element search);
 
 }  // namespace rookery::muc::channel_search

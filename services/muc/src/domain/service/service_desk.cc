@@ -42,7 +42,7 @@ Task<xmpp::Stanza> ServiceDesk::Answer(xmpp::Stanza request) {
     co_return answer;
   }
   if (is_get && payload.Is("search", channel_search::kNamespace)) {
-    xmpp::Stanza answer = co_await channel_search::Answer(store_, std::move(request), payload);
+    xmpp::Stanza answer = co_await channel_search::Answer(lists_, std::move(request), payload);
     co_return answer;
   }
   if (is_get && payload.Is("ping", xmpp::ns::kPing)) co_return xmpp::MakeResult(request);
@@ -75,14 +75,18 @@ Task<xmpp::Stanza> ServiceDesk::AnswerItems(xmpp::Stanza request, xmpp::Element 
   RoomQuery room_query;
   room_query.service = request.to();
   Ask(room_query, *page_request);
-  const auto page = co_await store_.List(std::move(room_query));
+  const bool is_backward = IsBackward(room_query);
+  auto page = co_await lists_.Read(request.from(), std::move(room_query));
   if (!page.ok()) co_return ErrorOf(request, page.status());
   xmpp::Element items("query", xmpp::ns::kDiscoItems);
-  for (const ListedRoom& room : page->rooms) {
-    xmpp::Element& item = items.Add("item");
+  const auto item_of = [](const ListedRoom& room) {
+    xmpp::Element item("item", xmpp::ns::kDiscoItems);
     item.SetAttr("jid", room.room);
     if (!room.name.empty()) item.SetAttr("name", room.name);
-  }
+    return item;
+  };
+  for (xmpp::Element& item : ItemsThatFit(*page, is_backward, item_of, xmpp::ns::kDiscoItems))
+    items.Add(std::move(item));
   // XEP-0045 section 6.3: who is not given all is told so.
   const bool is_whole = page->count == static_cast<std::int64_t>(page->rooms.size());
   if (page->count > 0 && (page_request->has_value() || !is_whole)) items.Add(InfoOf(*page));

@@ -2,8 +2,8 @@
 
 #include <optional>
 
+#include "domain/service/room_lists.h"
 #include "domain/settings.h"
-#include "ports/room_store.h"
 #include "rookery/runtime/task.h"
 #include "rookery/xmpp/stanza.h"
 
@@ -11,11 +11,13 @@ namespace rookery::muc {
 
 /// What the service's own address answers, conference.example.org: what it is (XEP-0030; XEP-0045
 /// section 6.2), which public rooms there are (section 6.3, XEP-0059), the search for them (XEP-0433), ping
-/// (XEP-0199) and version (XEP-0092). It keeps nothing between two requests. I/O thread only.
+/// (XEP-0199) and version (XEP-0092). It keeps nothing between two requests. Lists and searches are made a
+/// few at a time and one for each account (RoomLists): others are told to wait (`resource-constraint`). I/O
+/// thread only.
 class ServiceDesk {
  public:
   /// Both live longer.
-  ServiceDesk(const Settings& settings, RoomStore& store) : settings_(settings), store_(store) {}
+  ServiceDesk(const Settings& settings, RoomStore& store) : settings_(settings), lists_(store) {}
 
   /// `request`: an IQ get or set to the service. The answer is its result or an error. It waits for the
   /// store; where that cannot be reached the error is of type `wait`. Cancelling leaves nothing behind.
@@ -32,7 +34,7 @@ class ServiceDesk {
   Task<xmpp::Stanza> AnswerItems(xmpp::Stanza request, xmpp::Element query);
 
   const Settings& settings_;
-  RoomStore& store_;
+  RoomLists lists_;
 };
 
 }  // namespace rookery::muc

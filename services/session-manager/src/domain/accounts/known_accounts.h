@@ -39,6 +39,9 @@ class KnownAccounts final : public AccountStore {
   }
   Task<absl::Status> SetKeys(std::string user, Account before, Keys keys) override;
   Task<absl::Status> Remove(std::string user, std::uint64_t generation) override;
+  Task<absl::StatusOr<std::size_t>> ForgetRemoved(std::chrono::milliseconds age, std::size_t most) override {
+    return store_.ForgetRemoved(age, most);
+  }
   Task<absl::StatusOr<bool>> Exists(std::string user) override { return store_.Exists(std::move(user)); }
   Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation, LastActivity last) override {
     return store_.SetLastActivity(std::move(user), generation, std::move(last));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -19,12 +20,18 @@ class Bounces {
   Bounces(SessionManagerMetrics& metrics, Consequences& consequences)
       : metrics_(metrics), consequences_(consequences) {}
 
+  /// Whether the sender can be told at all.
+  static bool CanTell(const Delivery& delivery);
   /// Of what came in a record that is not finished.
   void Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
               std::string_view text = {});
   /// Of what a session has left that has ended: its record may be finished.
   void BounceEnded(Shard& shard, const std::shared_ptr<EndWrites>& end, const Delivery& delivery,
                    xmpp::ErrorCondition condition, std::string_view text = {});
+  /// Puts on record that the user's message is kept for nobody: where that is read its sender is told
+  /// (README.md, S8). `then`: told whether the log has it; if it has not, and never will, nobody is told.
+  void BounceByRecord(Shard& shard, std::string_view user, const Delivery& delivery,
+                      xmpp::ErrorCondition condition, std::string_view text, std::function<void(bool)> then);
 
  private:
   void Append(Shard& shard, Cause cause, const Delivery& delivery, xmpp::ErrorCondition condition,

@@ -272,7 +272,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   }
   const std::string_view resource = xmpp::ResourceOf(message->stanza.to());
   // A session that began later is not the one that the message was for.
-  const Session* const namesake = resource.empty() ? nullptr : user.FindResource(resource);
+  const Session* const namesake = resource.empty() ? nullptr : user.FindResource(resource, message->offset);
   const bool matches = namesake != nullptr && message->offset > namesake->state.start_offset();
   // An error is copied where the message that it answers was (XEP-0280 section 6.1).
   const CopiedMessages* const copied = user.features.Find<CopiedMessages>();
@@ -388,6 +388,7 @@ void Deliverer::StoreOrBounce(User& user, const std::shared_ptr<Delivery>& messa
 void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& message,
                                std::span<const std::size_t> targets, bool to_account) {
   const std::int64_t offset = message->offset;
+  if (WaitingStanzas::IsRefused(*user.shard, offset)) return;
   bool given = false;
   int given_priority = std::numeric_limits<int>::min();
   for (const auto& session : user.sessions) {

@@ -39,6 +39,10 @@ struct WaitingStanza {
   bool only_from_store = false;
   /// Was given to a session meanwhile.
   bool is_sent = false;
+  /// Nobody is given it, nor the store: that it is refused is on its way into the log.
+  bool is_refused = false;
+  /// Whether it still waits for a session.
+  bool is_open() const { return !is_sent && !is_refused; }
   /// It was for somebody who was away: says when it was received (XEP-0203).
   bool is_late = false;
   /// Ends of sessions that wait until it is safe.
@@ -81,6 +85,8 @@ struct ShardDelivery {
     std::uint64_t newest = 0;
   };
   std::unordered_map<std::string, LastMark> last_marks;
+  /// Messages that earlier owners have refused, by their records, and that may be applied once more (S8).
+  std::set<std::int64_t> refused;
   /// Records of which packets in the store were a session's that nobody had brought when the shard was
   /// loaded: they went to the offline store, or to another session. The first kMaxOrphans.
   static constexpr std::size_t kMaxOrphans = 100'000;

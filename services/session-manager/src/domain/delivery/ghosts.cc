@@ -73,13 +73,14 @@ Task<void> Ghosts::ComeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Se
   // Never within the call that finds it out, which is not done with the session.
   co_await runtime::Yield();
   if (session->ended() || !session->state.rooms_missed()) co_return;
+  const auto is_left = [&](const std::string& room) {
+    return std::any_of(session->farewells.begin(), session->farewells.end(), [&](const Farewell& farewell) {
+      return xmpp::BareOf(farewell.address) == xmpp::BareOf(room);
+    });
+  };
   std::vector<std::string> rooms;
   for (const std::string& address : session->state.directed())
-    if (addresses_.IsOfRooms(address)) rooms.push_back(address);
-  xmpp::Stanza presence = session->available() ? session->state.presence() : xmpp::Stanza();
-  presence.set_kind(common::v1::STANZA_KIND_PRESENCE);
-  presence.set_from(std::string(session->jid.str()));
-  presence.clear_id();
+    if (addresses_.IsOfRooms(address) && !is_left(address)) rooms.push_back(address);
   const auto told = std::make_shared<EndWrites>();
   ++told->open;
   told->then.push_back([this, session] {
@@ -89,7 +90,10 @@ Task<void> Ghosts::ComeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Se
   });
   Cause cause;
   cause.end = told;
-  consequences_.AppendBroadcast(*shard, cause, presence, std::move(rooms));
+  // No presence: what the session has said to others is not a room's to know, and what it has said to each
+  // room nobody has kept.
+  consequences_.AppendBroadcast(*shard, cause, xmpp::MakePresence("probe", session->jid.str(), {}),
+                                std::move(rooms));
   told->Finish();
 }
 

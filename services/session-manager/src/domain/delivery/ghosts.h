@@ -44,8 +44,9 @@ class Ghosts : public LifeHook {
   /// What a room is told that has said this to somebody who is spared it: also where it says that somebody
   /// else is gone, which nobody says again.
   std::optional<xmpp::ErrorCondition> ConditionForSpared(const xmpp::Stanza& stanza) const;
-  /// Of a session that may have missed what rooms said, and was answered for then: its rooms are told that it
-  /// is there (RM7), by the next owner if not by this one. One that has taken it out tells its client so.
+  /// Of a session that may have missed what rooms said, and was answered for then: its rooms are asked
+  /// whether it is in (RM7), by the next owner if not by this one. One that has taken it out tells its client
+  /// so.
   void ComeBack(Session& session);
 
   void OnShardLive(Shard& shard) override;

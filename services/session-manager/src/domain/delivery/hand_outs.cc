@@ -125,7 +125,7 @@ std::vector<HandOuts::Candidate> HandOuts::Candidates(User& user,
     if (!is_taken) candidates.push_back({row.id, std::move(row)});
   }
   for (const auto& [offset, waiting] : state.waiting)
-    if (!waiting.is_sent && !waiting.only_from_store && RowIdOf(offset) <= last &&
+    if (waiting.is_open() && !waiting.only_from_store && RowIdOf(offset) <= last &&
         (!waiting.session || waiting.session == state.receiver))
       candidates.push_back({RowIdOf(offset), std::nullopt});
   std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
@@ -136,7 +136,7 @@ std::optional<std::uint64_t> HandOuts::FirstUnsettled(const User& user, std::uin
                                                       const std::vector<WaitingStore::OfflineMessage>& rows) {
   for (const auto& [offset, waiting] : user.delivery->waiting) {
     const std::uint64_t id = RowIdOf(offset);
-    if (!waiting.only_from_store || waiting.is_sent || id <= after) continue;
+    if (!waiting.only_from_store || !waiting.is_open() || id <= after) continue;
     const auto row =
         std::lower_bound(rows.begin(), rows.end(), id,
                          [](const auto& message, std::uint64_t key) { return message.id < key; });
@@ -159,7 +159,7 @@ std::size_t HandOuts::SendSome(User& user, std::vector<Candidate>& candidates, s
       deliveries.emplace_back(FromRow(user.bare, *candidate.row), true);
     } else if (waiting != state.waiting.end() && waiting->second.session.get() == &session) {
       deliveries.emplace_back(waiting->second.message, false);
-    } else if (waiting != state.waiting.end() && !waiting->second.session && !waiting->second.is_sent) {
+    } else if (waiting != state.waiting.end() && !waiting->second.session && waiting->second.is_open()) {
       deliveries.emplace_back(FromMemory(user.bare, waiting->second), false);
     } else {
       continue;  // the store has it since: it is read again
@@ -276,7 +276,7 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
     after = 0;
     if (state->look_again || !CanReceive(*state->receiver)) continue;
     const bool is_done = std::all_of(state->waiting.begin(), state->waiting.end(),
-                                     [](const auto& entry) { return entry.second.is_sent; });
+                                     [](const auto& entry) { return !entry.second.is_open(); });
     if (is_done) {
       EndHandOut(user, /*is_done=*/true);
       co_return;

@@ -19,7 +19,7 @@ constexpr std::size_t kKeysAtOnce = 500;
 }  // namespace
 
 void OfflineMarks::MarkGiven(Session& session, std::vector<std::uint64_t> ids) {
-  StartMarks(*session.user->shard, table_.Find(session.id), std::move(ids), nullptr);
+  StartMarks(*session.user->shard, session.user->bare, table_.Find(session.id), std::move(ids), {});
 }
 
 void OfflineMarks::MarkEnded(const std::shared_ptr<Session>& session) {
@@ -29,26 +29,32 @@ void OfflineMarks::MarkEnded(const std::shared_ptr<Session>& session) {
   if (ids.empty()) return;
   // Some may be marked already, or about to be: once more does no harm.
   ++session->EndWritesOf()->open;
-  StartMarks(*shards_.Find(addresses_.ShardOf(session->jid.bare())), session, std::move(ids),
-             session->end_writes);
+  StartMarks(*shards_.Find(addresses_.ShardOf(session->jid.bare())), session->jid.bare(), session,
+             std::move(ids), [ends = session->end_writes] { ends->Finish(); });
 }
 
-void OfflineMarks::StartMarks(Shard& shard, const std::shared_ptr<Session>& session,
-                              std::vector<std::uint64_t> ids, Ends ends) {
-  User& user = shard.GetUser(session->jid.bare());
+void OfflineMarks::MarkRefused(Shard& shard, std::string_view bare, std::uint64_t id,
+                               std::function<void()> then) {
+  StartMarks(shard, bare, nullptr, {id}, std::move(then));
+}
+
+void OfflineMarks::StartMarks(Shard& shard, std::string_view bare, std::shared_ptr<Session> session,
+                              std::vector<std::uint64_t> ids, std::function<void()> then) {
+  User& user = shard.GetUser(bare);
   ++user.storing;
   UserDelivery& state = waiting_.Of(user);
   state.marking.insert(state.marking.end(), ids.begin(), ids.end());
-  std::string bare = user.bare;
-  auto done = [this, &shard, session, ids, ends = std::move(ends)](const StoreWriter::Answer&) {
-    OnMarked(shard, session, ids, ends);
+  auto done = [this, &shard, name = user.bare, session = std::move(session), ids,
+               then = std::move(then)](const StoreWriter::Answer&) {
+    OnMarked(shard, name, session.get(), ids);
+    if (then) then();
+    waiting_.FinishUse(shard, name);
   };
-  states_.WriterOf(shard).MarkGiven(std::move(bare), ids, std::move(done));
+  states_.WriterOf(shard).MarkGiven(user.bare, ids, std::move(done));
 }
 
-void OfflineMarks::OnMarked(Shard& shard, const std::shared_ptr<Session>& session,
-                            const std::vector<std::uint64_t>& ids, const Ends& ends) {
-  const std::string bare(session->jid.bare());
+void OfflineMarks::OnMarked(Shard& shard, const std::string& bare, Session* session,
+                            const std::vector<std::uint64_t>& ids) {
   User* user = shard.FindUser(bare);
   if (user == nullptr || !user->delivery) return;
   UserDelivery& state = *user->delivery;
@@ -65,7 +71,7 @@ void OfflineMarks::OnMarked(Shard& shard, const std::shared_ptr<Session>& sessio
   last->second.until = purge;
   for (const std::uint64_t id : ids) last->second.newest = std::max(last->second.newest, id);
   if (is_first) of_shard.marks.emplace_back(purge, bare);
-  if (!session->ended()) {
+  if (session != nullptr && !session->ended()) {
     auto& given = *session->state.mutable_given_offline();
     given.erase(std::remove_if(given.begin(), given.end(),
                                [&](const session::v1::GivenOffline& entry) {
@@ -74,8 +80,6 @@ void OfflineMarks::OnMarked(Shard& shard, const std::shared_ptr<Session>& sessio
                 given.end());
     if (given.empty()) outbox_.Publish(*session);
   }
-  if (ends) ends->Finish();
-  waiting_.FinishUse(shard, bare);
 }
 
 void OfflineMarks::Purge(Shard& shard) {

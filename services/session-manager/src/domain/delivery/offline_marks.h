@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "domain/sessions/session.h"
@@ -44,15 +46,17 @@ class OfflineMarks {
   void MarkGiven(Session& session, std::vector<std::uint64_t> ids);
   /// The session has ended: marks what its client has had.
   void MarkEnded(const std::shared_ptr<Session>& session);
+  /// The row is of a message that was refused: nobody is to have it. `then`: the store knows.
+  void MarkRefused(Shard& shard, std::string_view bare, std::uint64_t id, std::function<void()> then);
   /// Deletes marks that have done their work. Costs what is due.
   void Purge(Shard& shard);
 
  private:
-  using Ends = std::shared_ptr<EndWrites>;
-  void StartMarks(Shard& shard, const std::shared_ptr<Session>& session, std::vector<std::uint64_t> ids,
-                  Ends ends);
-  void OnMarked(Shard& shard, const std::shared_ptr<Session>& session, const std::vector<std::uint64_t>& ids,
-                const Ends& ends);
+  /// `session`, which may be null: of which state they are taken out.
+  void StartMarks(Shard& shard, std::string_view bare, std::shared_ptr<Session> session,
+                  std::vector<std::uint64_t> ids, std::function<void()> then);
+  void OnMarked(Shard& shard, const std::string& bare, Session* session,
+                const std::vector<std::uint64_t>& ids);
   Task<void> PurgeTask(std::vector<std::string> owners, std::int64_t before_ms, std::uint64_t up_to);
 
   const Settings& settings_;

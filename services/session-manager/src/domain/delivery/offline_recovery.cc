@@ -19,6 +19,8 @@ namespace {
 
 constexpr WaitingStore::PageLimit kPage{64, 512 * 1024};
 constexpr std::size_t kKeysAtOnce = 500;
+constexpr std::size_t kBytesAtOnce = 2 * 1024 * 1024;
+constexpr std::size_t kFewestBytes = 64 * 1024;
 
 }  // namespace
 
@@ -84,42 +86,52 @@ Task<void> OfflineRecovery::Recover(std::shared_ptr<Shard> shard) {
         if (packet.delivery == nullptr && packet.stored_id != 0) keys.push_back({bare, packet.stored_id});
     }
   }
-  for (std::size_t from = 0; from < keys.size(); from += kKeysAtOnce) {
-    const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(from);
-    const auto end = keys.size() - from > kKeysAtOnce ? begin + kKeysAtOnce : keys.end();
-    std::vector<WaitingStore::RowKey> some(begin, end);
-    co_await LoadTask(shard, std::move(some));
-  }
+  co_await LoadTask(shard, std::move(keys));
 }
 
 Task<void> OfflineRecovery::LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys) {
   runtime::Backoff backoff(kBackendRetries);
-  while (true) {
-    auto rows = co_await store_.LoadRows(keys);
-    if (!rows.ok()) {
-      if (!IsTemporary(rows.status())) {
-        telemetry::LogError("offline.load_failed", {{"error", Message(rows.status())}});
-        co_return;
-      }
-      co_await backoff.Wait();
+  std::size_t at_once = kKeysAtOnce, bytes = kBytesAtOnce;
+  for (std::size_t from = 0; from < keys.size();) {
+    const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(from);
+    const std::vector<WaitingStore::RowKey> some(
+        begin, begin + static_cast<std::ptrdiff_t>(std::min(at_once, keys.size() - from)));
+    auto found = co_await store_.LoadRows(some, bytes);
+    if (found.ok()) {
+      backoff.Reset();
+      from += found->answered;
+      at_once = std::min(at_once * 2, kKeysAtOnce);
+      bytes = std::min(bytes * 2, kBytesAtOnce);
+      for (auto& [owner, row] : found->rows) Fill(*shard, owner, row);
       continue;
     }
-    // One that is not there has never been written: its record is read again.
-    for (auto& [owner, row] : *rows) {
-      User* user = shard->FindUser(owner);
-      if (user == nullptr) continue;
-      for (const auto& session : user->sessions) {
-        for (UnackedPacket& packet : session->unacked) {
-          if (packet.delivery != nullptr || packet.stored_id != row.id) continue;
-          packet.delivery = FromRow(owner, row);
-          packet.delivery->open_targets = 1;
-          packet.primary = true;
-          packet.has_row = true;
-          session->unacked_bytes += packet.delivery->bytes();
-        }
-      }
+    telemetry::LogWarn("offline.load_failed", {{"keys", some.size()}, {"error", Message(found.status())}});
+    // The same may be too much once more; and of what cannot be read, the rest has to be found.
+    at_once = std::max<std::size_t>(some.size() / 2, 1);
+    bytes = std::max(bytes / 2, kFewestBytes);
+    if (IsTemporary(found.status())) {
+      co_await backoff.Wait();
+    } else if (some.size() == 1) {
+      telemetry::LogError("offline.unreadable",
+                          {{"owner", telemetry::HashedJid(some[0].owner)}, {"id", some[0].id}});
+      ++from;
     }
-    co_return;
+  }
+}
+
+void OfflineRecovery::Fill(const Shard& shard, const std::string& owner, WaitingStore::OfflineMessage& row) {
+  // One that is not there has never been written: its record is read again.
+  User* user = shard.FindUser(owner);
+  if (user == nullptr) return;
+  for (const auto& session : user->sessions) {
+    for (UnackedPacket& packet : session->unacked) {
+      if (packet.delivery != nullptr || packet.stored_id != row.id) continue;
+      packet.delivery = FromRow(owner, row);
+      packet.delivery->open_targets = 1;
+      packet.primary = true;
+      packet.has_row = true;
+      session->unacked_bytes += packet.delivery->bytes();
+    }
   }
 }
 

@@ -35,7 +35,11 @@ class OfflineRecovery {
   Task<void> LookForWaiting(std::shared_ptr<Shard> shard);
 
  private:
+  /// In pages that are bounded in rows and bytes, and made smaller when the store does not give one. What it
+  /// can never give is passed over.
   Task<void> LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys);
+  /// The row is the packet that a session was given as it.
+  static void Fill(const Shard& shard, const std::string& owner, WaitingStore::OfflineMessage& row);
   // Coroutines of the shard, like those above.
   Task<void> TakeBackTask(std::shared_ptr<Session> session);
 

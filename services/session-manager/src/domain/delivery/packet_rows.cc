@@ -19,6 +19,8 @@ namespace {
 /// Packets of a session are written so many at a time.
 constexpr std::size_t kPacketsAtOnce = 200;
 constexpr std::size_t kPacketBytesAtOnce = 512 * 1024;
+/// Packets for which the writer has no room are offered to it again so much later.
+constexpr std::chrono::milliseconds kLookForRoom{500};
 
 using Rows = std::vector<WaitingStore::SessionPacket>;
 
@@ -93,18 +95,27 @@ void PacketRows::StoreOld(Shard& shard) {
     if (const SteadyTime limit = oldest->since + settings_.window_time; limit > now) {
       session->is_store_due = true;
       due.Push(limit, session);
-    } else {
-      Store(session);
+    } else if (!Store(session)) {
+      session->is_store_due = true;
+      due.Push(now + kLookForRoom, session);
     }
   }
 }
 
-void PacketRows::Store(const std::shared_ptr<Session>& session) {
+bool PacketRows::Store(const std::shared_ptr<Session>& session) {
+  StoreShares::Amount room = states_.WriterOf(*session->user->shard).RoomForPackets(session->user->bare);
   // Oldest first and without a gap: a later owner appends what it reads from the log
   // after what it finds in the store.
   std::vector<UnackedPacket*> leaving;
-  for (UnackedPacket& packet : session->unacked)
-    if (!packet.is_leaving && packet.delivery != nullptr) leaving.push_back(&packet);
+  bool is_all = true;
+  for (UnackedPacket& packet : session->unacked) {
+    if (packet.is_leaving || packet.delivery == nullptr) continue;
+    is_all = room.rows > 0 && room.bytes > 0;
+    if (!is_all) break;
+    leaving.push_back(&packet);
+    --room.rows;
+    room.bytes -= std::min(room.bytes, packet.delivery->bytes());
+  }
   for (Rows& rows : RowsOf(*session, leaving)) {
     session->has_rows = true;
     auto done = [this, session, up_to = rows.back().seq,
@@ -114,6 +125,7 @@ void PacketRows::Store(const std::shared_ptr<Session>& session) {
     states_.WriterOf(*session->user->shard).StorePackets(KeyOf(*session), std::move(rows), std::move(done));
   }
   for (UnackedPacket* packet : leaving) packet->is_leaving = true;
+  return is_all;
 }
 
 void PacketRows::OnStored(const std::shared_ptr<Session>& session, std::uint64_t up_to, std::size_t count,

@@ -28,7 +28,7 @@ class PacketRows {
       : settings_(settings), clock_(clock), metrics_(metrics), states_(states) {}
 
   /// Moves what was not acknowledged for `shards.window-time` to the store, so that one silent client does
-  /// not hold its shard's cursor. Costs what is due.
+  /// not hold its shard's cursor. What the writer has no room for stays where it is (S7). Costs what is due.
   void StoreOld(Shard& shard);
 
   /// A message that a client of the user has.
@@ -42,7 +42,9 @@ class PacketRows {
   void TellReached(User& user, std::vector<Reached> reached);
 
  private:
-  void Store(const std::shared_ptr<Session>& session);
+  /// As many as the writer has room for: the others keep their records, as they would in it. False: some are
+  /// left.
+  bool Store(const std::shared_ptr<Session>& session);
   void OnStored(const std::shared_ptr<Session>& session, std::uint64_t up_to, std::size_t count,
                 bool is_stored);
 

@@ -21,7 +21,7 @@ void PendingEnds::Tell(PendingEnd& end) {
 
 void PendingEnds::OnWritten(PendingEnd& end, std::int64_t last_commit) {
   end.written = true;
-  if (end.offset < last_commit || end.offset < 0 || end.is_overdue) Tell(end);
+  if (end.offset < last_commit || end.offset < 0) Tell(end);
 }
 
 void PendingEnds::OnCommitted(std::int64_t last_commit) {
@@ -38,9 +38,7 @@ void PendingEnds::OnTime(SteadyTime now) {
   while (const auto due = limits_.Pop(now)) {
     ++looks_;
     const std::shared_ptr<PendingEnd> end = due->lock();
-    if (!end || end->told) continue;
-    end->is_overdue = true;
-    if (end->written || !end->has_rows) Tell(*end);
+    if (end && !end->told) end->on_limit();
   }
 }
 

@@ -15,23 +15,21 @@ namespace rookery::session_manager {
 struct PendingEnd {
   /// Records up to here must be finished and the cursor committed beyond them; below 0: none.
   std::int64_t offset = -1;
-  /// It has messages that are nowhere else, not in the log either.
-  bool has_rows = false;
-  /// Told then, written or not, unless it has rows.
-  SteadyTime limit = SteadyTime::max();
   std::function<void()> tell;
+  /// Called when `limit` has passed before it is told, if there is one.
+  std::function<void()> on_limit;
+  SteadyTime limit = SteadyTime::max();
 
   // PendingEnds' own.
   bool written = false;
-  bool is_overdue = false;
   bool told = false;
   std::optional<std::multimap<std::int64_t, std::shared_ptr<PendingEnd>>::iterator> place;
 };
 
 /// The ends of one shard's sessions of which gateways are not told yet. An end is told when the
-/// offline store has what the session leaves to it and the cursor is committed beyond its records,
-/// or when its limit has passed. Every call costs what is due, not what waits: one client that holds
-/// the cursor keeps thousands of ends waiting. Owned by the shard.
+/// offline store has what the session leaves to it and the cursor is committed beyond its records.
+/// Every call costs what is due, not what waits: one client that holds the cursor keeps thousands of ends
+/// waiting. Owned by the shard.
 class PendingEnds {
  public:
   void Add(const std::shared_ptr<PendingEnd>& end);

@@ -12,29 +12,28 @@ namespace rookery::session_manager {
 
 namespace {
 /// A client whose stream is to be closed waits no longer than this for a log or a store.
-constexpr std::chrono::seconds kOpenLimit{1};
+constexpr std::chrono::seconds kCloseAfter{1};
 /// More ends than this are not held back in one shard.
 constexpr std::size_t kMaxPending = 20'000;
 }  // namespace
 
-bool SessionCloser::Close(const std::shared_ptr<Session>& session, bool is_open, std::function<void()> tell,
-                          std::int64_t holds) {
+void SessionCloser::Close(const std::shared_ptr<Session>& session, std::function<void()> tell,
+                          std::function<void()> close, std::int64_t holds) {
   const std::shared_ptr<Shard> shard = shards_.Shared(addresses_.ShardOf(session->jid.bare()));
   auto end = std::make_shared<PendingEnd>();
   // No commit goes beyond what holds the cursor.
   end->offset = holds < 0 ? session->last_primary : std::min(session->last_primary, holds - 1);
-  end->has_rows = session->has_rows;
   end->tell = std::move(tell);
-  if (is_open) end->limit = clock_.Now() + kOpenLimit;
+  end->on_limit = std::move(close);
+  if (end->on_limit) end->limit = clock_.Now() + kCloseAfter;
   shard->pending_ends.Add(end);
   AfterEndWrites(*session, [this, number = shard->number, epoch = shard->epoch, end] {
     Shard* now = shards_.Find(number);
     if (now != nullptr && now->epoch == epoch) now->pending_ends.OnWritten(*end, now->last_commit);
   });
-  if (!end->has_rows && shard->pending_ends.size() > kMaxPending) shard->pending_ends.Tell(*end);
-  if (end->told) return true;
-  Check(*shard);
-  return false;
+  // Rather is something given twice than nobody knows what became of the only copy.
+  if (!session->has_rows && shard->pending_ends.size() > kMaxPending) shard->pending_ends.Tell(*end);
+  if (!end->told) Check(*shard);
 }
 
 void SessionCloser::Check(Shard& shard) {

@@ -1,6 +1,7 @@
 #include "domain/delivery/store_writer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <type_traits>
 
 #include "absl/container/flat_hash_set.h"
@@ -8,6 +9,7 @@
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"
+#include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {
 
@@ -17,6 +19,10 @@ namespace {
 constexpr std::size_t kLookAhead = 2'000;
 /// What a write costs in memory beside its stanza.
 constexpr std::size_t kOverhead = 300;
+/// So many users in a row who cannot be written in time: it is not they, it is the store.
+constexpr std::size_t kMostAsideInARow = 2;
+/// So much smaller is a statement after one that took too long.
+constexpr std::size_t kNarrowing = 8;
 
 // The kinds of writes, each a statement of its own.
 struct Marks {
@@ -52,6 +58,13 @@ const std::string& OwnerOf(const Body& body) {
       body);
 }
 
+const char* NameOf(const Body& body) {
+  static constexpr const char* kNames[] = {"offline", "marks",    "packets", "packets_up_to",
+                                           "parked",  "unparked", "removed"};
+  static_assert(std::size(kNames) == std::variant_size_v<Body>);
+  return kNames[body.index()];
+}
+
 }  // namespace
 
 struct StoreWriter::Write {
@@ -79,6 +92,7 @@ StoreWriter::StoreWriter(asio::any_io_executor executor, WaitingStore& store, Se
       shard_(shard),
       note_time_(std::move(note_time)),
       on_superseded_(std::move(on_superseded)),
+      shares_(limits.shares),
       has_room_(executor_),
       statement_rows_(limits.statement_rows) {}
 
@@ -96,6 +110,11 @@ std::shared_ptr<StoreWriter::Write> StoreWriter::Add(Write write) {
   bytes_ += added->bytes;
   waiting_rows_.Increment(static_cast<double>(added->rows));
   waiting_bytes_.Increment(static_cast<double>(added->bytes));
+  CountShares(*added, /*is_more=*/true);
+  if (const auto aside = aside_.find(OwnerOf(added->body)); aside != aside_.end()) {
+    aside->second->writes.push_back(added);
+    return added;
+  }
   queue_.push_back(added);
   Start();
   return added;
@@ -107,7 +126,7 @@ void StoreWriter::Start() {
 }
 
 void StoreWriter::Continue() {
-  if (!queue_.empty()) Start();
+  if (!queue_.empty() || !due_.empty()) Start();
 }
 
 StoreWriter::Ticket StoreWriter::StoreOffline(WaitingStore::OfflineWrite row, Done done) {
@@ -206,7 +225,8 @@ StoreWriter::Writes StoreWriter::NextStatement() {
   while (!queue_.empty() && queue_.front()->is_withdrawn) queue_.pop_front();
   if (queue_.empty()) return writes;
   const std::size_t kind = queue_.front()->body.index();
-  const std::size_t most = alone_ > 0 ? 1 : statement_rows_;
+  // Of those of which the store refuses one, half.
+  const std::size_t most_writes = suspects_ > 0 ? (suspects_ + 1) / 2 : kLookAhead;
   absl::flat_hash_set<std::string> behind;  // users of whom something else has to be written first
   std::size_t rows = 0, bytes = 0, looked = 0;
   std::deque<std::shared_ptr<Write>> left;
@@ -218,7 +238,8 @@ StoreWriter::Writes StoreWriter::NextStatement() {
       continue;
     }
     const bool has_room =
-        writes.empty() || (rows + next->rows <= most && bytes + next->bytes <= limits_.statement_bytes);
+        writes.empty() || (writes.size() < most_writes && rows + next->rows <= statement_rows_ &&
+                           bytes + next->bytes <= limits_.statement_bytes);
     if (!has_room) break;
     const std::string& owner = OwnerOf(next->body);
     if (next->body.index() == kind && !behind.contains(owner)) {
@@ -240,8 +261,99 @@ void StoreWriter::PutBack(Writes writes) {
   for (auto it = writes.rbegin(); it != writes.rend(); ++it) queue_.push_front(std::move(*it));
 }
 
+StoreWriter::Writes StoreWriter::NextOfAside() {
+  Writes writes;
+  while (writes.empty() && !due_.empty()) {
+    const auto aside = aside_.find(due_.front());
+    due_.pop_front();
+    if (aside == aside_.end()) continue;
+    auto& waiting = aside->second->writes;
+    while (!waiting.empty() && waiting.front()->is_withdrawn) waiting.pop_front();
+    if (waiting.empty()) {
+      aside_.erase(aside);
+    } else {
+      writes.push_back(std::move(waiting.front()));
+      waiting.pop_front();
+    }
+  }
+  return writes;
+}
+
+bool StoreWriter::SetAside(const std::string& owner) {
+  const bool is_alone = std::all_of(queue_.begin(), queue_.end(), [&](const auto& write) {
+    return write->is_withdrawn || OwnerOf(write->body) == owner;
+  });
+  if (is_alone) return false;
+  Aside& aside = *aside_.emplace(owner, std::make_unique<Aside>(limits_.aside)).first->second;
+  std::deque<std::shared_ptr<Write>> left;
+  for (std::shared_ptr<Write>& write : queue_) {
+    const bool is_theirs = !write->is_withdrawn && OwnerOf(write->body) == owner;
+    (is_theirs ? aside.writes : left).push_back(std::move(write));
+  }
+  queue_ = std::move(left);
+  if (++in_a_row_ >= kMostAsideInARow) {
+    // Behind all others.
+    in_a_row_ = 0;
+    std::vector<std::string> all;
+    for (const auto& [other, theirs] : aside_) all.push_back(other);
+    std::sort(all.begin(), all.end());
+    for (const std::string& other : all) BringBack(other, /*is_first=*/false);
+    return false;
+  }
+  telemetry::LogWarn("store.user_set_aside",
+                     {{"user", telemetry::HashedJid(owner)}, {"writes", aside.writes.size()}});
+  Pause(owner, aside);
+  return true;
+}
+
+void StoreWriter::Pause(const std::string& owner, Aside& aside) {
+  shard_.Spawn("store.try_again", TryAgain(shared_from_this(), owner, aside.pauses.Next()));
+}
+
+Task<void> StoreWriter::TryAgain(std::shared_ptr<StoreWriter> self, std::string owner,
+                                 std::chrono::milliseconds pause) {
+  co_await runtime::Sleep(pause);
+  due_.push_back(std::move(owner));
+  Start();
+}
+
+void StoreWriter::BringBack(const std::string& owner, bool is_first) {
+  const auto aside = aside_.find(owner);
+  if (aside == aside_.end()) return;
+  auto& writes = aside->second->writes;
+  queue_.insert(is_first ? queue_.begin() : queue_.end(), std::make_move_iterator(writes.begin()),
+                std::make_move_iterator(writes.end()));
+  aside_.erase(aside);
+}
+
+bool StoreWriter::HasRoomFor(std::string_view recipient, std::string_view sender,
+                             const xmpp::Stanza& message) const {
+  return shares_.Fits(recipient, sender, message.ByteSizeLong() + kOverhead);
+}
+
+StoreShares::Amount StoreWriter::RoomForPackets(std::string_view recipient) const {
+  if (rows_ > limits_.waiting_rows / 2 || bytes_ > limits_.waiting_bytes / 2) return {};
+  return shares_.LeftForPackets(recipient);
+}
+
+void StoreWriter::CountShares(const Write& write, bool is_more) {
+  std::string_view sender;
+  if (const auto* message = std::get_if<WaitingStore::OfflineWrite>(&write.body)) {
+    sender = xmpp::BareOf(message->stanza->from());
+  } else if (!std::holds_alternative<Packets>(write.body)) {
+    return;
+  }
+  const StoreShares::Amount amount{write.rows, write.bytes};
+  if (is_more) {
+    shares_.Add(OwnerOf(write.body), sender, amount);
+  } else {
+    shares_.Subtract(OwnerOf(write.body), sender, amount);
+  }
+}
+
 void StoreWriter::Subtract(const Write& write) {
   const bool was_full = is_full();
+  CountShares(write, /*is_more=*/false);
   rows_ -= write.rows;
   bytes_ -= write.bytes;
   waiting_rows_.Decrement(static_cast<double>(write.rows));
@@ -263,6 +375,9 @@ void StoreWriter::Abandon() {
   is_abandoned_ = true;
   // What was to be done afterwards may keep the shard.
   queue_.clear();
+  aside_.clear();
+  due_.clear();
+  shares_.Clear();
   waiting_rows_.Decrement(static_cast<double>(std::exchange(rows_, 0)));
   waiting_bytes_.Decrement(static_cast<double>(std::exchange(bytes_, 0)));
 }
@@ -290,7 +405,9 @@ Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<c
     note_time_();
     if (shard->released()) co_return;  // it stood still for too long
     if (shard->suspended) break;       // until Continue
-    Writes writes = NextStatement();
+    Writes writes = NextOfAside();
+    const bool is_of_aside = !writes.empty();
+    if (!is_of_aside) writes = NextStatement();
     if (writes.empty()) break;
     for (const auto& write : writes) write->is_asked = true;
     std::vector<WaitingStore::Stored> stored;
@@ -309,26 +426,59 @@ Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<c
     if (IsTemporary(status) || absl::IsFailedPrecondition(status)) {
       if (backoff.failures() == 0) telemetry::LogWarn("store.away", {{"error", Message(status)}});
       metrics_.store_retries.Increment();
-      // The same rows may be too many.
-      if (absl::IsDeadlineExceeded(status)) statement_rows_ = std::max<std::size_t>(statement_rows_ / 2, 1);
-      PutBack(std::move(writes));
-      co_await backoff.Wait();
+      if (OnFailed(status, std::move(writes), is_of_aside)) co_await backoff.Wait();
       continue;
     }
     if (backoff.failures() > 0) telemetry::LogInfo("store.back", {{"rows", rows_}});
     backoff.Reset();
-    if (!status.ok() && writes.size() > 1) {
-      alone_ = writes.size();
-      PutBack(std::move(writes));
-      continue;
-    }
-    if (!status.ok()) telemetry::LogError("store.refused", {{"error", Message(status)}});
-    if (alone_ > 0) --alone_;
-    statement_rows_ = std::min(statement_rows_ + 16, limits_.statement_rows);
-    for (std::size_t i = 0; i < writes.size(); ++i)
-      Finish(*writes[i], {status, i < stored.size() ? stored[i] : WaitingStore::Stored::kStored});
+    OnAnswered(status, std::move(writes), stored, is_of_aside);
   }
   running_ = false;
+}
+
+bool StoreWriter::OnFailed(const absl::Status& status, Writes writes, bool is_of_aside) {
+  const std::string owner = OwnerOf(writes.front()->body);
+  const bool is_too_late = absl::IsDeadlineExceeded(status);
+  if (is_of_aside) {
+    Aside& aside = *aside_.at(owner);
+    aside.writes.push_front(std::move(writes.front()));
+    Pause(owner, aside);
+    return !is_too_late;
+  }
+  const std::size_t count = writes.size();
+  PutBack(std::move(writes));
+  if (!is_too_late) return true;
+  // Either the same rows are too many, or one of them is locked: whose that is, is found in few steps, each
+  // of which costs the time limit of a statement.
+  statement_rows_ = std::max<std::size_t>(statement_rows_ / kNarrowing, 1);
+  careful_ = std::max(careful_, count);
+  return count > 1 || !SetAside(owner);
+}
+
+void StoreWriter::OnAnswered(const absl::Status& status, Writes writes,
+                             const std::vector<WaitingStore::Stored>& stored, bool is_of_aside) {
+  if (!status.ok() && writes.size() > 1) {
+    suspects_ = writes.size();
+    PutBack(std::move(writes));
+    return;
+  }
+  in_a_row_ = 0;
+  const std::string owner = OwnerOf(writes.front()->body);
+  if (!status.ok()) {
+    metrics_.store_refused.Increment(static_cast<double>(writes.front()->rows));
+    telemetry::LogError("store.refused", {{"user", telemetry::HashedJid(owner)},
+                                          {"what", NameOf(writes.front()->body)},
+                                          {"rows", writes.front()->rows},
+                                          {"error", Message(status)}});
+  }
+  if (!is_of_aside) {
+    suspects_ = status.ok() ? suspects_ - std::min(suspects_, writes.size()) : 0;
+    careful_ -= std::min(careful_, writes.size());
+    if (careful_ == 0) statement_rows_ = std::min(statement_rows_ + 16, limits_.statement_rows);
+  }
+  for (std::size_t i = 0; i < writes.size(); ++i)
+    Finish(*writes[i], {status, i < stored.size() ? stored[i] : WaitingStore::Stored::kStored});
+  if (is_of_aside) BringBack(owner, /*is_first=*/true);
 }
 
 Task<absl::Status> StoreWriter::Execute(const Writes& writes, WaitingStore::Writer writer,

@@ -5,9 +5,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "domain/delivery/store_shares.h"
 #include "domain/metrics.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/backoff_delays.h"
@@ -24,8 +27,10 @@ struct Shard;
 
 /// Writes what one shard has for the waiting store: one statement at a time with the rows of many
 /// users, each user's in the order given, again and again until the store has them. While the store is
-/// away it waits here, as long as there is room (`is_full`); nothing is dropped. While it is not certain
-/// that the shard is still ours it waits too: its next owner may have given to a client what would be
+/// away it waits here, as long as there is room (`is_full`, and of each user and sender: `HasRoomFor`);
+/// nothing is dropped. A write that the store refuses for good is found and holds up nobody, nor does a user
+/// whose rows somebody has locked, for longer than it takes to find that out (README.md, S4). While it is not
+/// certain that the shard is still ours it waits too: its next owner may have given to a client what would be
 /// stored here. Once a newer owner has claimed the shard nothing more is written. Owned by the shard's
 /// ShardDelivery. I/O thread only; no function is called from within the call that gives it, and none once
 /// the shard is released: what waits is abandoned then.
@@ -37,6 +42,10 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
     /// What may wait before `is_full`.
     std::size_t waiting_rows = 20'000;
     std::size_t waiting_bytes = 64 * 1024 * 1024;
+    /// Of it, what is one user's.
+    StoreShares::Limits shares;
+    /// A user whose rows cannot be written in time is tried again after pauses.
+    BackoffOptions aside{std::chrono::seconds(5), std::chrono::seconds(30), 0.5};
   };
   struct Answer {
     /// OK: the store has it. Else: the store never takes it.
@@ -86,11 +95,23 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   bool is_full() const { return rows_ > limits_.waiting_rows || bytes_ > limits_.waiting_bytes; }
   /// Until it is not.
   Task<void> AwaitRoom();
+  /// Whether the message is within the shares of its recipient and its sender (bare JIDs). It is taken all
+  /// the same when it is given.
+  bool HasRoomFor(std::string_view recipient, std::string_view sender, const xmpp::Stanza& message) const;
+  /// How many packets of the recipient's sessions should be given, and bytes: they wait with their sessions
+  /// as well, so they leave most of the room to what waits nowhere else.
+  StoreShares::Amount RoomForPackets(std::string_view recipient) const;
   std::size_t rows() const { return rows_; }
   std::size_t bytes() const { return bytes_; }
 
  private:
   using Writes = std::vector<std::shared_ptr<Write>>;
+  /// A user of whom nothing is written for a while, since that did not come to an end.
+  struct Aside {
+    explicit Aside(BackoffOptions options) : pauses(options) {}
+    std::deque<std::shared_ptr<Write>> writes;
+    BackoffDelays pauses;
+  };
   std::shared_ptr<Write> Add(Write write);
   void Start();
   Task<void> Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<const sharding::Shard> shard);
@@ -99,11 +120,27 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   /// What the next statement writes: the first that waits, and others of its kind that no other write
   /// of the same user comes before.
   Writes NextStatement();
+  /// Of a user who was set aside and is to be tried again: one write, and nobody else's. Empty: there is
+  /// none.
+  Writes NextOfAside();
   Task<absl::Status> Execute(const Writes& writes, WaitingStore::Writer writer,
                              std::vector<WaitingStore::Stored>& stored);
   void PutBack(Writes writes);
+  /// The store may take them at another time. True: it is of no use to ask it for anything else at once.
+  bool OnFailed(const absl::Status& status, Writes writes, bool is_of_aside);
+  /// It has them, or refuses one of them for good.
+  void OnAnswered(const absl::Status& status, Writes writes, const std::vector<WaitingStore::Stored>& stored,
+                  bool is_of_aside);
+  /// The store has not done a single write of this user in time. False: it may be the store's own fault, or
+  /// nobody else waits.
+  bool SetAside(const std::string& owner);
+  void Pause(const std::string& owner, Aside& aside);
+  Task<void> TryAgain(std::shared_ptr<StoreWriter> self, std::string owner, std::chrono::milliseconds pause);
+  /// What of the user waits is in the queue again.
+  void BringBack(const std::string& owner, bool is_first);
   /// It waits no more.
   void Subtract(const Write& write);
+  void CountShares(const Write& write, bool is_more);
   void Finish(Write& write, const Answer& answer);
 
   asio::any_io_executor executor_;
@@ -119,6 +156,12 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   const std::function<void()> on_superseded_;
 
   std::deque<std::shared_ptr<Write>> queue_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Aside>> aside_;
+  /// Those of them who are to be tried again.
+  std::deque<std::string> due_;
+  /// Users set aside since the store has done anything.
+  std::size_t in_a_row_ = 0;
+  StoreShares shares_;
   std::size_t rows_ = 0;
   std::size_t bytes_ = 0;
   runtime::Event has_room_;
@@ -128,8 +171,10 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   bool is_claimed_ = false;
   /// Rows in a statement just now: fewer after one that took too long.
   std::size_t statement_rows_;
-  /// So many of the next writes go alone: one of them is what the store refuses.
-  std::size_t alone_ = 0;
+  /// So many of the next writes were in one that took too long: until they are done it grows no more.
+  std::size_t careful_ = 0;
+  /// One of so many of the next writes is what the store refuses for good.
+  std::size_t suspects_ = 0;
 };
 
 }  // namespace rookery::session_manager

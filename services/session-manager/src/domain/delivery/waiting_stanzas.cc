@@ -168,7 +168,59 @@ void WaitingStanzas::Write(User& user, WaitingStanza& waiting) {
   const std::string_view sender = xmpp::BareOf(waiting.message->stanza.from());
   const bool is_contact = sender == user.bare || (user.contacts && user.contacts->by_jid.contains(sender));
   waiting.is_sender_asked = is_contact || user.contacts;
+  if (MustRefuse(user, waiting)) return BounceByRecord(user, waiting);
   GiveToWriter(user, waiting, waiting.quota && !is_contact ? ForStrangers(*waiting.quota) : waiting.quota);
+}
+
+bool WaitingStanzas::MustRefuse(const User& user, const WaitingStanza& waiting) const {
+  const Delivery& message = *waiting.message;
+  // What an earlier owner may have stored, or what a session leaves that has ended, is bounded elsewhere.
+  if (waiting.only_from_store || waiting.is_last_trace || !waiting.ends.empty() || !waiting.quota)
+    return false;
+  if (user.shard->IsBeforeFence(message.offset) || !Bounces::CanTell(message)) return false;
+  return !states_.WriterOf(*user.shard)
+              .HasRoomFor(user.bare, xmpp::BareOf(message.stanza.from()), message.stanza);
+}
+
+void WaitingStanzas::BounceByRecord(User& user, WaitingStanza& waiting) {
+  waiting.is_refused = true;
+  metrics_.store_no_room.Increment();
+  bounces_.BounceByRecord(*user.shard, user.bare, *waiting.message, xmpp::ErrorCondition::kResourceConstraint,
+                          "too much waits for the recipient's offline storage",
+                          [this, &shard = *user.shard, bare = user.bare, offset = waiting.message->offset](
+                              bool is_on_record) { OnOnRecord(shard, bare, offset, is_on_record); });
+}
+
+void WaitingStanzas::OnOnRecord(Shard& shard, const std::string& bare, std::int64_t offset,
+                                bool is_on_record) {
+  User* const user = shard.FindUser(bare);
+  if (user == nullptr || !user->delivery) return;
+  const auto it = user->delivery->waiting.find(offset);
+  if (it == user->delivery->waiting.end() || !it->second.is_refused) return;
+  if (is_on_record) {
+    // From here on that record keeps what is to be said.
+    Leave(*user, it);
+  } else {
+    it->second.is_refused = false;
+    GiveToWriter(*user, it->second, it->second.quota);
+  }
+}
+
+void WaitingStanzas::Refuse(Shard& shard, std::string_view bare, std::int64_t offset) {
+  auto& refused = states_.Of(shard).refused;
+  refused.erase(refused.begin(), refused.lower_bound(shard.window.cursor()));
+  if (offset >= shard.window.cursor()) refused.insert(offset);
+  User* const user = shard.FindUser(bare);
+  if (user == nullptr || !user->delivery) return;
+  const auto it = user->delivery->waiting.find(offset);
+  if (it == user->delivery->waiting.end() || !it->second.is_open() || it->second.session) return;
+  // What the store has been asked to write is marked.
+  (void)states_.WriterOf(shard).Withdraw(it->second.ticket);
+  Leave(*user, it);
+}
+
+bool WaitingStanzas::IsRefused(const Shard& shard, std::int64_t offset) {
+  return shard.delivery && shard.delivery->refused.contains(offset);
 }
 
 void WaitingStanzas::GiveToWriter(User& user, WaitingStanza& waiting,
@@ -307,7 +359,7 @@ void WaitingStanzas::StoreOverdue(Shard& shard) {
     user = shard.FindUser(*bare);
     if (user == nullptr || user->delivery != of_user) continue;
     for (auto& [offset, waiting] : of_user->waiting) {
-      if (waiting.is_sent || waiting.is_written || waiting.session) {
+      if (!waiting.is_open() || waiting.is_written || waiting.session) {
         if (waiting.session) next = std::min(next, waiting.since + window_time);
         continue;
       }
@@ -325,7 +377,7 @@ void WaitingStanzas::StoreOverdue(Shard& shard) {
 
 void WaitingStanzas::WriteUnsent(User& user) {
   for (auto& [offset, waiting] : user.delivery->waiting)
-    if (!waiting.is_sent && !waiting.session) Write(user, waiting);
+    if (waiting.is_open() && !waiting.session) Write(user, waiting);
 }
 
 }  // namespace rookery::session_manager

@@ -99,6 +99,11 @@ class WaitingStanzas {
   /// Stores what no session has taken in time. Costs what is due.
   void StoreOverdue(Shard& shard);
 
+  /// An earlier owner has refused the message of this record: it waits for nobody, nor will it (S8).
+  void Refuse(Shard& shard, std::string_view bare, std::int64_t offset);
+  /// Whether one has, as far as it was read.
+  static bool IsRefused(const Shard& shard, std::int64_t offset);
+
  private:
   WaitingStanza& Keep(User& user, std::shared_ptr<Delivery> message, std::optional<WaitingStore::Quota> quota,
                       bool is_last_trace);
@@ -106,6 +111,10 @@ class WaitingStanzas {
   /// StoreOverdue looks at it when it has waited for `shards.window-time`.
   void Arm(User& user, SteadyTime since);
   void Write(User& user, WaitingStanza& waiting);
+  /// Whether the writer has no room for it, so that it is refused (S7).
+  bool MustRefuse(const User& user, const WaitingStanza& waiting) const;
+  void BounceByRecord(User& user, WaitingStanza& waiting);
+  void OnOnRecord(Shard& shard, const std::string& bare, std::int64_t offset, bool is_on_record);
   void GiveToWriter(User& user, WaitingStanza& waiting, std::optional<WaitingStore::Quota> quota);
   /// Looks for the message's sender in its recipient's roster, and tries again for a contact.
   Task<void> AskForSender(std::shared_ptr<Shard> shard, std::string bare, std::string sender,

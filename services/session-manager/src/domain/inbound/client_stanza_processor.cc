@@ -182,8 +182,7 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
         std::make_unique<std::unordered_map<std::string, OutboundRoute, StringHash, std::equal_to<>>>();
   ++(*user.outbound)[std::string(address)].appending;
   // It is confirmed when it is read: behind the fence of another owner it counts for nobody (README.md, O4).
-  std::shared_ptr<Session> session = cause.session;
-  if (session && !session->inbound.NoteRecord(cause.count)) session = nullptr;
+  const std::shared_ptr<Session> session = cause.session;
   if (session) session->inbound.Open(cause.count);
   events::v1::UserRecord record;
   const xmpp::LentStanza lent(*record.mutable_outbound(), stanza);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -14,10 +15,16 @@ class InboundLedger {
   /// The next stanza was received; it has one effect open. Returns its number.
   std::uint64_t Receive();
   void Open(std::uint64_t count);
-  /// A record of stanza `count` goes into the log. False: one of a later stanza went before it.
+  /// A record of stanza `count` goes into the log. False: one of a later stanza went before it (README.md,
+  /// O3).
   bool NoteRecord(std::uint64_t count);
   /// One effect of stanza `count` is done. Returns true if confirmed() has risen.
   bool Close(std::uint64_t count);
+
+  /// The gateway says that it has seen stanzas up to `count` confirmed, and sends none of them again.
+  void NoteSeenConfirmed(std::uint64_t count) { seen_confirmed_ = std::max(seen_confirmed_, count); }
+  /// Below confirmed() while the gateway has not said that it knows, as after a confirmation that was lost.
+  std::uint64_t seen_confirmed() const { return seen_confirmed_; }
 
   std::uint64_t received() const { return confirmed_ + (open_.size() - head_); }
   std::uint64_t confirmed() const { return confirmed_; }
@@ -32,6 +39,7 @@ class InboundLedger {
 
  private:
   std::uint64_t confirmed_ = 0;
+  std::uint64_t seen_confirmed_ = 0;
   // The newest stanza that has led to a record.
   std::uint64_t newest_recorded_ = 0;
   // Open effects of confirmed_+1 and on, from head_. Freed when empty: most sessions are idle.

@@ -331,11 +331,46 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
       *it = presence.to();
       outbox_.Publish(*session);
     }
+    // It knows of the session again.
+    std::erase_if(session->farewells,
+                  [&](const Farewell& older) { return HearTogether(older.address, presence.to()); });
   } else if (it != directed.end()) {
-    directed.erase(it);
-    outbox_.Publish(*session);
+    return SayFarewell(session, cause, presence);
   }
   consequences_.AppendDelivery(*session->user->shard, cause, presence);
+}
+
+void PresenceTracker::SayFarewell(const std::shared_ptr<Session>& session, Cause& cause,
+                                  const xmpp::Stanza& unavailable) {
+  const std::uint64_t number = ++last_farewell_;
+  std::erase_if(session->farewells,
+                [&](const Farewell& older) { return HearTogether(older.address, unavailable.to()); });
+  session->farewells.push_back({unavailable.to(), number});
+  consequences_.AppendDelivery(*session->user->shard, cause, unavailable,
+                               [this, session, number](std::int64_t offset) {
+                                 OnFarewellDone(*session, number, /*is_said=*/offset >= 0);
+                               });
+}
+
+void PresenceTracker::OnFarewellDone(Session& session, std::uint64_t number, bool is_said) {
+  const auto done = std::find_if(session.farewells.begin(), session.farewells.end(),
+                                 [&](const Farewell& farewell) { return farewell.number == number; });
+  // Else something newer was said to the address.
+  if (done == session.farewells.end()) return;
+  const std::string address = std::move(done->address);
+  session.farewells.erase(done);
+  if (!is_said || session.ended()) return;
+  auto& directed = *session.state.mutable_directed();
+  const auto it = std::find_if(directed.begin(), directed.end(),
+                               [&](const std::string& told) { return HearTogether(told, address); });
+  if (it == directed.end()) return;
+  directed.erase(it);
+  outbox_.Publish(session);
+}
+
+bool PresenceTracker::IsBeingLeft(const Session& session, std::string_view address) const {
+  return std::any_of(session.farewells.begin(), session.farewells.end(),
+                     [&](const Farewell& farewell) { return HearTogether(farewell.address, address); });
 }
 
 bool PresenceTracker::HearTogether(std::string_view a, std::string_view b) const {
@@ -606,9 +641,10 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
   // too.
   const auto& directed = session->state.directed();
   const auto sees = [&](std::string_view recipient) {
-    if (std::any_of(directed.begin(), directed.end(),
-                    [&](const std::string& address) { return HearTogether(address, recipient); }))
-      return true;
+    const bool is_told = std::any_of(directed.begin(), directed.end(), [&](const std::string& address) {
+      return HearTogether(address, recipient);
+    });
+    if (is_told && !IsBeingLeft(*session, recipient)) return true;
     if (!is_available) return false;
     const std::string_view bare = xmpp::BareOf(recipient);
     return bare == user->bare || (user->contacts && MaySee(*user->contacts, bare));

@@ -178,6 +178,12 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
                        int priority);
   void BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence);
+  /// To an address that has been told of the session, which is forgotten when the log has it: what the log
+  /// refuses is said by the end of the session.
+  void SayFarewell(const std::shared_ptr<Session>& session, Cause& cause, const xmpp::Stanza& unavailable);
+  void OnFarewellDone(Session& session, std::uint64_t number, bool is_said);
+  /// Whether it is among the farewells that are under way.
+  bool IsBeingLeft(const Session& session, std::string_view address) const;
   /// Whether presence that was sent to one of the addresses directly is what the other one knows, too.
   bool HearTogether(std::string_view a, std::string_view b) const;
   void NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset);
@@ -220,6 +226,7 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   /// Users of `owed_`, and some that are not there any more.
   std::deque<std::string> owed_order_;
   std::size_t payers_ = 0;
+  std::uint64_t last_farewell_ = 0;
 };
 
 }  // namespace rookery::session_manager

@@ -159,13 +159,12 @@ void Consequences::Append(Shard& from, Cause& cause, const Place& place, std::st
 sharding::FollowUpWriter::Cause Consequences::Open(Shard& from, Cause& cause, events::v1::Origin& origin) {
   if (cause.session) {
     ++cause.parts;
-    if (cause.session->inbound.NoteRecord(cause.count)) {
-      auto& client = *origin.mutable_client();
-      client.set_session_id(cause.session->id.str());
-      client.set_count(cause.count);
-      client.set_part(cause.parts);
-    } else {
-      // Whoever reads it would take it for said before: rather twice than never (README.md, O3).
+    auto& client = *origin.mutable_client();
+    client.set_session_id(cause.session->id.str());
+    client.set_count(cause.count);
+    client.set_part(cause.parts);
+    client.set_confirmed_count(cause.session->inbound.seen_confirmed());
+    if (!cause.session->inbound.NoteRecord(cause.count)) {
       metrics_.records_out_of_order.Increment();
       telemetry::LogError("record.out_of_order", {{"shard", from.number}, {"count", cause.count}});
     }
@@ -184,20 +183,22 @@ sharding::FollowUpWriter::Cause Consequences::Open(Shard& from, Cause& cause, ev
 }
 
 template <typename Record>
-void Consequences::AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza) {
+void Consequences::AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza,
+                                std::function<void(std::int64_t)> then) {
   Record record;
   const xmpp::LentStanza lent(*record.mutable_delivery(), stanza);
-  Append(from, cause, place, xmpp::BareOf(stanza.to()), record, {});
+  Append(from, cause, place, xmpp::BareOf(stanza.to()), record, std::move(then));
 }
 
-void Consequences::AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza) {
+void Consequences::AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
+                                  std::function<void(std::int64_t)> then) {
   const std::optional<events::Home> home = addresses_.HomeOf(stanza.to());
   if (!home) return;
   const Place place{home->topic, home->partition, /*is_ours=*/false};
   if (home->topic == events::Topic::kUsers) {
-    AppendStanza<events::v1::UserRecord>(from, cause, place, stanza);
+    AppendStanza<events::v1::UserRecord>(from, cause, place, stanza, std::move(then));
   } else if (home->topic == events::Topic::kRooms) {
-    AppendStanza<events::v1::RoomRecord>(from, cause, place, stanza);
+    AppendStanza<events::v1::RoomRecord>(from, cause, place, stanza, std::move(then));
   }
 }
 

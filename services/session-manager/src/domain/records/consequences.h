@@ -76,8 +76,10 @@ class Consequences {
   bool is_wired() const { return refusals_ != nullptr && news_ != nullptr; }
 
   /// Appends a stanza where the home of `stanza.to` is: to the shard of a user, or to that of a room or of
-  /// the service of rooms. Nothing where nobody reads: for a virtual host itself, or who is not ours.
-  void AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza);
+  /// the service of rooms. Nothing where nobody reads: for a virtual host itself, or who is not ours. `then`:
+  /// told the record's offset, or -1 when the log does not have it and we do not say it again.
+  void AppendDelivery(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
+                      std::function<void(std::int64_t)> then = {});
   /// Appends one stanza to many: one record for each shard that has users among them, and one for each
   /// address of rooms.
   void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
@@ -86,8 +88,7 @@ class Consequences {
   /// hearing it. While nobody has the user's entry, nothing is known of them, and all hear it.
   void AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                        std::vector<std::string> recipients);
-  /// Sets the record's origin. `then`: told the record's offset, or -1 when the log does not have it and we
-  /// do not say it again.
+  /// Sets the record's origin. `then`: as above.
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                     events::v1::UserRecord& record, std::function<void(std::int64_t)> then = {});
   /// For the services that read `topic`. Sets the event's origin, if its type has one: it follows from the
@@ -118,7 +119,8 @@ class Consequences {
   /// What the record of `origin` follows from, which is open from now on.
   sharding::FollowUpWriter::Cause Open(Shard& from, Cause& cause, events::v1::Origin& origin);
   template <typename Record>
-  void AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza);
+  void AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza,
+                    std::function<void(std::int64_t)> then = {});
   /// Those of a fan-out that are no users. `part`: what came last before it.
   void AppendToRooms(Shard& from, Cause& cause, std::uint32_t part, const xmpp::Stanza& stanza,
                      std::vector<sharding::Recipient>& rooms);

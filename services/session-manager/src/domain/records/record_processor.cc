@@ -13,6 +13,7 @@
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/late_sessions.h"
 #include "domain/delivery/message_routing.h"
+#include "domain/delivery/store_refusals.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/feature_hooks.h"
 #include "domain/inbound/client_stanza_processor.h"
@@ -97,6 +98,15 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
   }
   if (record.has_session_back()) {
     parker_.OnBackRecord(shard, *pending);
+    shard.window.Release(offset);
+    return;
+  }
+  if (record.has_message_refused()) {
+    if (addresses_.ShardOf(xmpp::BareOf(record.message_refused().error().from())) == shard.number) {
+      refusals_.OnRead(shard, *pending);
+    } else {
+      owner_.NoteMisplaced(shard, offset);
+    }
     shard.window.Release(offset);
     return;
   }
@@ -480,7 +490,7 @@ void RecordProcessor::ApplyIq(User& user, PendingRecord& pending) {
     if (is_request) iqs_.OnAccountRequest(user, pending);
     return;
   }
-  Session* session = user.FindResource(resource);
+  Session* session = user.FindResource(resource, pending.offset);
   auto delivery = MakeDelivery(pending, iq);
   const bool is_old = pending.recovering && !IsOwed(user, pending) &&
                       clock_.UnixMillisNow() - pending.record.received_at_ms() > settings_.iq_too_old.count();

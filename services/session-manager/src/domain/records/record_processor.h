@@ -28,6 +28,7 @@ class IqRouter;
 class PresenceTracker;
 class RecordOrder;
 class SessionEnds;
+class StoreRefusals;
 class SubscriptionHandler;
 class Users;
 struct SessionManagerMetrics;
@@ -39,10 +40,10 @@ class RecordProcessor final : public RecordOrder::Applier {
   RecordProcessor(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
                   const Addresses& addresses, const sharding::ShardOwner& owner, Users& users,
                   Consequences& consequences, const FeatureHooks& features, Outbox& outbox, Bounces& bounces,
-                  Ghosts& ghosts, Deliverer& deliverer, RecordOrder& order, PresenceTracker& presence,
-                  SubscriptionHandler& subscriptions, IqRouter& iqs, ClientStanzaProcessor& client_stanzas,
-                  LiveSessions& live, SessionParker& parker, SessionEnds& ends,
-                  AccountChanges& account_changes)
+                  Ghosts& ghosts, Deliverer& deliverer, StoreRefusals& refusals, RecordOrder& order,
+                  PresenceTracker& presence, SubscriptionHandler& subscriptions, IqRouter& iqs,
+                  ClientStanzaProcessor& client_stanzas, LiveSessions& live, SessionParker& parker,
+                  SessionEnds& ends, AccountChanges& account_changes)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -55,6 +56,7 @@ class RecordProcessor final : public RecordOrder::Applier {
         bounces_(bounces),
         ghosts_(ghosts),
         deliverer_(deliverer),
+        refusals_(refusals),
         order_(order),
         presence_(presence),
         subscriptions_(subscriptions),
@@ -108,6 +110,7 @@ class RecordProcessor final : public RecordOrder::Applier {
   Bounces& bounces_;
   Ghosts& ghosts_;
   Deliverer& deliverer_;
+  StoreRefusals& refusals_;
   RecordOrder& order_;
   PresenceTracker& presence_;
   SubscriptionHandler& subscriptions_;

@@ -31,6 +31,7 @@
 #include "ports/membership.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/deadline.h"
+#include "rookery/base/status.h"
 #include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
@@ -183,6 +184,18 @@ Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, Steady
   // What is in the window stays in the log: the next owner reads it from the cursor.
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(limit - clock_.Now());
   co_await live_.AwaitParked(AsUsers(std::move(leaving)), left);
+}
+
+Task<absl::StatusOr<std::optional<UserShards::KeptCursor>>> UserShards::FindCursor(std::uint32_t number) {
+  const absl::StatusOr<std::int64_t> epoch = co_await store_.ClaimedBy(number);
+  ROOKERY_CO_RETURN_IF_ERROR(epoch.status());
+  const absl::StatusOr<std::int64_t> cursor = co_await store_.FindCursor(number);
+  ROOKERY_CO_RETURN_IF_ERROR(cursor.status());
+  co_return KeptCursor{*epoch, *cursor};
+}
+
+Task<absl::Status> UserShards::KeepCursor(std::uint32_t number, std::int64_t epoch, std::int64_t cursor) {
+  return store_.KeepCursor({number, epoch}, cursor);
 }
 
 void UserShards::Forget(sharding::Shard& shard) {

@@ -91,6 +91,8 @@ class UserShards final : public sharding::ShardService {
   void OnCommitted(sharding::Shard& shard) override;
   /// Sessions whose clients are away go to the store.
   Task<void> HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTime limit) override;
+  Task<absl::StatusOr<std::optional<KeptCursor>>> FindCursor(std::uint32_t number) override;
+  Task<absl::Status> KeepCursor(std::uint32_t number, std::int64_t epoch, std::int64_t cursor) override;
   void Forget(sharding::Shard& shard) override;
   /// While as much waits for the store as may.
   bool is_full(sharding::Shard& shard) const override;

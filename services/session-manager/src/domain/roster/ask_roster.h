@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/shard_owner.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -21,9 +21,6 @@ namespace rookery::session_manager {
 inline bool IsRefusal(const absl::Status& status) {
   return absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status) || absl::IsNotFound(status);
 }
-
-/// A pause that is longer by so much is a freeze, as for sharding::ShardOwner.
-inline constexpr std::chrono::seconds kStoodStill{3};
 
 template <typename Response>
 struct RosterAnswer {
@@ -52,11 +49,13 @@ Task<RosterAnswer<Response>> AskRoster(const Shard& shard, KeyedLock& rosters, s
       on_doubt();
     }
     // Whoever has stood still may not be the owner any more, and the service may have forgotten what it has
-    // answered the next one. The shard's owner notices that, but perhaps after us.
+    // answered the next one. ShardOwner notices that, but perhaps after us: so a pause that was too long is
+    // made once more.
     for (bool is_certain = false; !is_certain;) {
       const SteadyTime since = SteadyNow();
       co_await backoff.Wait();
-      is_certain = !shard.suspended && SteadyNow() - since < kBackendRetries.max + kStoodStill;
+      is_certain =
+          !shard.suspended && SteadyNow() - since < kBackendRetries.max + sharding::ShardOwner::kFreeze;
     }
   }
 }

@@ -104,6 +104,12 @@ struct ParkedRow {
   std::int64_t held = -1;
 };
 
+/// `unavailable` to one address that has been told of the session directly, on its way into the log.
+struct Farewell {
+  std::string address;
+  std::uint64_t number = 0;
+};
+
 /// An attempt to resume that cannot be answered yet.
 struct WaitingResume {
   WaitingAction asked;
@@ -179,6 +185,8 @@ struct Session : GatewayHook {
   /// Stanzas that are not done, and what waits for them. Null when there are none.
   std::unique_ptr<InboundOrder> inbound_order;
   bool confirm_due = false;
+  /// The newest to each address. Until the log has it, the address is one of `state.directed`.
+  std::vector<Farewell> farewells;
 
   std::uint64_t last_seq = 0;
   std::uint64_t acked_seq = 0;

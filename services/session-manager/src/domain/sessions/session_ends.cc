@@ -342,7 +342,7 @@ Task<void> SessionEnds::FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<
   if (is_only_in_row) {
     // The row is all that tells what its client has had.
     const auto may_go = std::make_shared<runtime::Event>(executor_);
-    closer_.Close(session, /*is_open=*/false, [may_go] { may_go->Set(); }, /*holds=*/offset);
+    closer_.Close(session, [may_go] { may_go->Set(); }, /*close=*/nullptr, /*holds=*/offset);
     co_await may_go->Wait();
   }
   co_await parker_.RemoveRows(shard, session);
@@ -353,16 +353,20 @@ Task<void> SessionEnds::FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<
 void SessionEnds::TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,
                             const events::v1::SessionEnded& ended) {
   const Shard& shard = *session->user->shard;
-  closer_.Close(session, /*is_open=*/!ended.condition().empty(),
-                [this, id = session->id, number = shard.number, epoch = shard.epoch,
-                 instance = gateway.instance(), condition = ended.condition(), text = ended.text()] {
-                  const Shard* now = shards_.Find(number);
-                  GatewayPeer* peer = gateways_.Find(instance);
-                  if (peer == nullptr || now == nullptr || now->epoch != epoch) return;
-                  auto& told = *AddAction(*peer, id, *now).mutable_ended();
-                  told.set_condition(condition);
-                  told.set_text(text);
-                });
+  const auto tell = [this, id = session->id, number = shard.number, epoch = shard.epoch,
+                     instance = gateway.instance(), condition = ended.condition(),
+                     text = ended.text()](bool keep) {
+    const Shard* now = shards_.Find(number);
+    GatewayPeer* peer = gateways_.Find(instance);
+    if (peer == nullptr || now == nullptr || now->epoch != epoch) return;
+    auto& told = *AddAction(*peer, id, *now).mutable_ended();
+    told.set_condition(condition);
+    told.set_text(text);
+    told.set_keep(keep);
+  };
+  std::function<void()> close;
+  if (!ended.condition().empty()) close = [tell] { tell(/*keep=*/true); };
+  closer_.Close(session, [tell] { tell(/*keep=*/false); }, std::move(close));
 }
 
 }  // namespace rookery::session_manager

@@ -566,6 +566,7 @@ void SessionKeeper::OnStanza(GatewayPeer& gateway, GatewayAction& action) {
     return;
   }
   session->inbound.Receive();
+  session->inbound.NoteSeenConfirmed(stanza.confirmed_count());
   metrics_.stanzas_received.Increment();
   client_stanzas_.Take(session, stanza);
 }

@@ -132,7 +132,8 @@ Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::sh
   session->row.written_at = std::max(shard->window.next_offset() - 1, session->row.told_at);
   WaitingStore::ParkedSession row;
   row.key = {session->user->bare, session->id.str()};
-  row.expires_at_ms = clock_.UnixMillisNow() + settings_.resume_timeout.count();
+  row.left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(since + settings_.resume_timeout - clock_.Now());
   row.attach = SnapshotOf(*session);
   row.attach.set_detached(true);
   row.attach.set_parked_at(session->row.written_at);
@@ -274,8 +275,7 @@ void SessionParker::Restore(Shard& shard, WaitingStore::ParkedSession parked) {
   session->row.written_at = ParkedAt(attach);
   // One whose time is over ends when the shard is live: what its client has not had goes elsewhere.
   const auto resume_timeout = settings_.resume_timeout;
-  const auto left = std::clamp(std::chrono::milliseconds(parked.expires_at_ms - clock_.UnixMillisNow()),
-                               std::chrono::milliseconds(-1), resume_timeout);
+  const auto left = std::clamp(parked.left, std::chrono::milliseconds(-1), resume_timeout);
   session->detached_since -= resume_timeout - left;
   live_.Add(shard.GetUser(parked.key.owner), session);
   directory_.Changed(*session);

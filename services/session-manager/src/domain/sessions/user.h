@@ -93,6 +93,15 @@ struct User {
                            [&](const auto& session) { return session->resource() == resource; });
     return it == sessions.end() ? nullptr : it->get();
   }
+  /// The same, for what the record at `offset` says to it: of two of that name, of which the older one is
+  /// about to end, the one that began before the record.
+  Session* FindResource(std::string_view resource, std::int64_t offset) {
+    Session* const first = FindResource(resource);
+    if (first == nullptr || offset > first->state.start_offset()) return first;
+    for (const auto& session : sessions)
+      if (session->resource() == resource && offset > session->state.start_offset()) return session.get();
+    return first;
+  }
   bool HasAvailable() const {
     return std::any_of(sessions.begin(), sessions.end(),
                        [](const auto& session) { return session->available(); });

@@ -22,4 +22,17 @@ struct MemoryClaims {
   std::int64_t ClaimedBy(std::uint32_t shard) const;
 };
 
+/// The same for cursors (pg::ShardCursors).
+struct MemoryCursors {
+  struct Row {
+    std::int64_t epoch = -1;
+    std::int64_t cursor = -1;
+  };
+  std::map<std::uint32_t, Row> rows;
+
+  void Keep(std::uint32_t shard, std::int64_t epoch, std::int64_t cursor);
+  /// -1: nobody has said it.
+  std::int64_t Find(std::uint32_t shard) const;
+};
+
 }  // namespace rookery::testing
