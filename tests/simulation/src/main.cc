@@ -37,7 +37,8 @@ constexpr const char* kUsage = R"(usage: rookery-simulator [--seed N | --seeds A
 
 Plays seeds; each decides everything that happens. Faults are a list of names with commas, or
 `default`, `all`, `none`; `+name` and `-name` change the default. How many rooms there are is the seed's choice,
-unless it is said; in every second seed there are none. Of rosters all are changed, unless it is said how many. Jobs are seeds at a time (1).
+unless it is said; in every second seed there are none. Of rosters all are changed, unless it is said how many.
+Jobs are seeds at a time (1).
 Exit status: 0 when every promise was kept, 1 otherwise, 2 for wrong usage.
 )";
 
