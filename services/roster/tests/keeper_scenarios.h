@@ -531,10 +531,44 @@ TYPED_TEST_P(KeeperScenarios, Repeated_TheContactAsItIsNow) {
   EXPECT_EQ(this->Item().name(), "R2");
 }
 
-TYPED_TEST_P(KeeperScenarios, Repeated_EachUsersOwnAndFailuresNot) {
+// What presence is to be sent follows from it.
+TYPED_TEST_P(KeeperScenarios, Repeated_WhoSeesTheUserNow) {
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
   this->id_ = "1";
-  EXPECT_EQ(this->Remove(this->kContact).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED)->after(), v1::SUBSCRIPTION_FROM);
+  this->id_ = "2";
+  ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE).ok());
+  this->id_ = "1";
+  EXPECT_EQ(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED)->after(), v1::SUBSCRIPTION_NONE);
+  const auto see_again = [this](std::string id) {
+    this->id_ = id + "a";
+    ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
+    this->id_ = id + "b";
+    ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED).ok());
+  };
+  see_again("3");
+  this->id_ = "2";
+  EXPECT_EQ(this->In(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBE)->after(), v1::SUBSCRIPTION_FROM);
+  this->id_ = "4";
+  EXPECT_TRUE(this->Remove(this->kContact)->was_from());
+  see_again("5");
+  this->id_ = "4";
+  EXPECT_FALSE(this->Remove(this->kContact)->was_from());
+}
+
+TYPED_TEST_P(KeeperScenarios, Repeated_RefusedAgain) {
+  this->id_ = "1";
+  const absl::Status refused = this->Remove(this->kContact).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kNotFound);
+  this->id_ = "2";
   ASSERT_TRUE(this->Set(this->kContact, "R").ok());
+  // A call that was given up, and comes late.
+  this->id_ = "1";
+  EXPECT_EQ(this->Remove(this->kContact).status(), refused);
+  EXPECT_EQ(this->Item().name(), "R");
+}
+
+TYPED_TEST_P(KeeperScenarios, Repeated_EachUsersOwn) {
   this->id_ = "2";
   ASSERT_TRUE(this->Set("a@b", "A").ok());
   v1::SetRosterItemRequest request;
@@ -657,9 +691,10 @@ REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, OneContact
                             WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
                             RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing, LongTexts,
                             LongRequests, TotalsFollow, Repeated_TheSameAnswerOnce, Repeated_DeletedUser,
-                            Repeated_WithoutAChange, Repeated_TheContactAsItIsNow,
-                            Repeated_EachUsersOwnAndFailuresNot, NoSuchAction, Blocked_InOrder_EachOnce,
-                            Unblocked_SomeOrAll, BlockList_Bounds, BlockList_Repeated_TheSameAnswerOnce,
-                            BlockList_ComesWithTheRosterWhenAskedFor, BlockList_GoesWithTheUser);
+                            Repeated_WithoutAChange, Repeated_TheContactAsItIsNow, Repeated_WhoSeesTheUserNow,
+                            Repeated_RefusedAgain, Repeated_EachUsersOwn, NoSuchAction,
+                            Blocked_InOrder_EachOnce, Unblocked_SomeOrAll, BlockList_Bounds,
+                            BlockList_Repeated_TheSameAnswerOnce, BlockList_ComesWithTheRosterWhenAskedFor,
+                            BlockList_GoesWithTheUser);
 
 }  // namespace rookery::roster

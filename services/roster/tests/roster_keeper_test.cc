@@ -60,6 +60,37 @@ TEST_F(KeeperRaces, TheSameRequestTwiceAtOnce_OneChangeAndOneAnswer) {
   EXPECT_TRUE(out->has_push());
 }
 
+// Of two calls one reads before there is a contact, and is refused; the other one reads after it.
+TEST_F(KeeperRaces, TheSameRequestTwiceAtOnce_RefusedOnce_IsNotMade) {
+  bool is_done = false;
+  store().meddle = [&] {
+    if (std::exchange(is_done, true)) return;
+    id_ = "0123/8";
+    EXPECT_TRUE(Set(kContact, "R").ok());
+  };
+  id_ = "0123/7";
+  EXPECT_EQ(Remove(kContact).status().code(), absl::StatusCode::kNotFound);
+  id_ = "0123/7";
+  EXPECT_EQ(Remove(kContact).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Item().name(), "R");
+}
+
+// The other way round: what was refused has been made by the other call.
+TEST_F(KeeperRaces, TheSameRequestTwiceAtOnce_MadeByOne_IsNotRefused) {
+  bool is_done = false;
+  store().meddle = [&] {
+    if (std::exchange(is_done, true)) return;
+    id_ = "0123/8";
+    EXPECT_TRUE(Set(kContact, "R").ok());
+    id_ = "0123/7";
+    EXPECT_TRUE(Remove(kContact).ok());
+  };
+  id_ = "0123/7";
+  const auto removed = Remove(kContact);
+  ASSERT_TRUE(removed.ok()) << removed.status();
+  EXPECT_TRUE(removed->has_push());
+}
+
 TEST_F(KeeperRaces, BlockedByTwoAtOnce_BothHold) {
   bool is_done = false;
   store().meddle = [&] {

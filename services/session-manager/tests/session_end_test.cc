@@ -2,6 +2,8 @@
 // the user's shard and takes effect where it is read, whoever owns the shard by then.
 #include <gmock/gmock.h>
 
+#include <set>
+
 #include "cluster.h"
 #include "domain/sessions/session_keeper.h"
 
@@ -627,6 +629,21 @@ TEST_F(LostSessionTest, SL14_ItsClientResumes_IsToldThatItIsOverAndNoCount) {
   ASSERT_EQ(resumed.resume_answers.size(), 1u);
   EXPECT_TRUE(resumed.resume_answers[0].has_failure());
   EXPECT_FALSE(resumed.resume_answers[0].has_ended_count()) << "nobody knows what is in the log";
+}
+
+// Her subscription is taken back while nobody knows what has become of it: it is no news for her later.
+TEST_F(LostSessionTest, ItsUserIsHiddenMeanwhile_WhoLosesSightIsTold) {
+  KillGatewayOf(*bob);
+  node(2).settings.attach_timeout = std::chrono::milliseconds(0);
+  node(2).membership.gateways.push_back("gw-3");
+  Move();
+  Client& here = SignIn(gateway_, bob_, "here");
+  gateway_.Send(here, Presence("unsubscribed", alice_));
+  Settle();
+  std::set<std::string> gone;
+  for (const auto& presence : Only(alice->inbox, STANZA_KIND_PRESENCE, "unavailable"))
+    gone.insert(presence.from());
+  EXPECT_THAT(gone, ElementsAre(bob_ + "/b", bob_ + "/here"));
 }
 
 // Out of reach for everybody, and back after its sessions were told to be gone.

@@ -641,6 +641,25 @@ TEST_F(KilledInBetweenTest, GivenAndNotAcknowledged_ResumedWithIt) {
   EXPECT_TRUE(RunUntil([&] { return Only(again.inbox, STANZA_KIND_PRESENCE, "subscribe").size() == 1; }));
 }
 
+// The answer is given beforehand: nothing but the push tells the client of the subscription.
+TEST_F(KilledInBetweenTest, PushedToOneWhoIsAway_ResumedWithIt) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(bob);
+  AskForRoster(bob);
+  gateway_.Send(bob, Presence("subscribed", alice_));
+  Settle();
+  gateway_.End(bob, session::v1::END_REASON_CONNECTION_LOST);
+  Elapse(std::chrono::seconds(1));
+  ASSERT_TRUE(bob.parked);
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  KillAfter(1, [] {});
+  Client& again = gateway_.Resume(bob, static_cast<std::uint32_t>(bob.last_seq - bob.base_seq));
+  ASSERT_TRUE(RunUntil([&] { return !Pushes(again).empty(); }));
+  EXPECT_THAT(Pushes(again).back().payload(), HasSubstr("subscription=\"from\""));
+}
+
 // It never reached the log: the gateway has it still.
 TEST_F(KilledInBetweenTest, SubscribedAndLostInFlight_SentAgain) {
   Client& alice = SignIn(gateway_, alice_, "a");

@@ -102,7 +102,8 @@ void Wires::Vanish(std::uint64_t connection, Duration notice) {
 // ---- Client -----------------------------------------------------------------
 
 Client::Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways, std::string user,
-               std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed, Rooms rooms)
+               std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed, Rooms rooms,
+               Contacts contacts)
     : world_(world),
       ledger_(ledger),
       wires_(wires),
@@ -114,7 +115,9 @@ Client::Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayPr
       random_(seed),
       room_ledger_(rooms.ledger),
       guest_(world, rooms.ledger, user_, std::move(rooms.addresses), rooms.seed,
-             [this](xmpp::Stanza stanza) { SendStanza(std::move(stanza), 0); }) {}
+             [this](xmpp::Stanza stanza) { SendStanza(std::move(stanza), 0); }),
+      address_book_(world, contacts.ledger, std::move(contacts.users), contacts.seed,
+                    [this](xmpp::Stanza stanza) { SendStanza(std::move(stanza), 0); }) {}
 
 void Client::Later(Duration delay, std::function<void()> what) {
   world_.After(delay, [this, turn = turn_, run = std::move(what)] {
@@ -195,7 +198,7 @@ void Client::Receive(ToClient frame) {
       if (static_cast<std::int32_t>(frame.h - acked_h_) < 0)
         ledger_.Violate("h-never-falls", absl::StrCat(session_->jid, " was told h=", acked_h_,
                                                       " and is resumed with h=", frame.h));
-      HandleAck(frame.h);
+      HandleAck(frame.h, /*is_resumed=*/true);
       ++turn_;
       state_ = State::kOnline;
       heard_at_ = world_.now();
@@ -208,6 +211,7 @@ void Client::Receive(ToClient frame) {
       }
       if (is_presence_due_) SendPresence();
       ActInRooms();
+      ActOnRoster();
       if (!is_calm_) {
         Later(random_.Exponential(habits_.between_messages), [this] { Talk(); });
         Later(random_.Exponential(habits_.online_for), [this] { ChangePlace(); });
@@ -230,6 +234,7 @@ void Client::Receive(ToClient frame) {
       heard_at_ = world_.now();
       if (is_enabled_) ++received_h_;
       if (Guest::IsOfRoom(frame.stanza)) return guest_.Receive(frame.stanza);
+      if (AddressBook::IsOfRoster(frame.stanza)) return address_book_.Receive(frame.stanza);
       if (frame.stanza.kind() == common::v1::STANZA_KIND_PRESENCE && frame.stanza.type() == "error") {
         // Its roster was away: nobody knows that it is there.
         world_.Note(session_->jid, "presence-refused", "");
@@ -277,9 +282,12 @@ void Client::OnBroken() {
 void Client::GoOnline() {
   ++turn_;
   state_ = State::kOnline;
+  // RFC 6121 section 2.2: the roster first.
+  if (address_book_.has_contacts()) address_book_.Begin(*session_);
   SendPresence();
   guest_.Begin(*session_);
   ActInRooms();
+  ActOnRoster();
   if (is_calm_) return;
   // Clients do not wait for answers when they begin.
   if (random_.Chance(0.3)) ChangeList();
@@ -295,13 +303,25 @@ void Client::ActInRooms() {
   });
 }
 
+void Client::ActOnRoster() {
+  if (!address_book_.has_contacts()) return;
+  Later(address_book_.between(), [this] {
+    address_book_.Act();
+    if (!is_calm_ && random_.Chance(0.1)) SendPresence();
+    ActOnRoster();
+  });
+}
+
+void Client::ShowPresence() {
+  if (state_ == State::kOnline) SendPresence();
+}
+
 void Client::SendPresence() {
   is_presence_due_ = false;
   xmpp::Stanza presence = xmpp::MakePresence("", "", "");
   xmpp::Element status("status", "jabber:client");
-  status.SetText(Ledger::Marker(*session_));
+  status.SetText(Ledger::NextMarker(*session_));
   xmpp::SetPayload(presence, status);
-  session_->has_sent_presence = true;
   SendStanza(std::move(presence), 0);
 }
 
@@ -319,7 +339,7 @@ void Client::SendStanza(xmpp::Stanza stanza, std::uint64_t message) {
   wires_.ToGateway(connection_, std::move(request));
 }
 
-void Client::HandleAck(std::uint32_t h) {
+void Client::HandleAck(std::uint32_t h, bool is_resumed) {
   if (session_ == nullptr) return;
   const std::uint32_t newly = h - acked_h_;
   if (newly > unacknowledged_.size()) {
@@ -334,7 +354,7 @@ void Client::HandleAck(std::uint32_t h) {
     // Its gateway may have known for long, and be cut off from the owner by now.
     heard_at_ = std::max(heard_at_, unacknowledged_.front().sent);
     if (unacknowledged_.front().message != 0) {
-      ledger_.Acknowledged(unacknowledged_.front().message);
+      ledger_.Acknowledged(unacknowledged_.front().message, is_resumed);
     } else {
       room_ledger_.Acknowledged(ParseRoomId(unacknowledged_.front().stanza.id()));
     }
@@ -384,6 +404,7 @@ void Client::LoseConnection(Duration notice) {
 
 void Client::EndSession() {
   guest_.EndSession();
+  address_book_.EndSession();
   if (session_ != nullptr) ledger_.Over(*session_);
   session_ = nullptr;
   sm_id_.clear();
@@ -419,6 +440,7 @@ void Client::ChangePlace() {
 void Client::CalmDown() {
   is_calm_ = true;
   guest_.CalmDown();
+  address_book_.CalmDown();
   if (state_ == State::kAway) {
     ++turn_;
     Begin(random_.Between(milliseconds(0), seconds(5)));

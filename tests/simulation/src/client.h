@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "address_book.h"
 #include "environment.h"
 #include "guest.h"
 #include "ledger.h"
 #include "room_ledger.h"
+#include "roster_ledger.h"
 
 namespace rookery::simulation {
 
@@ -66,14 +68,22 @@ class Client {
     std::vector<std::string> addresses;
     std::uint64_t seed = 0;
   };
+  /// Of whom it changes something in its user's roster, and the seed of what.
+  struct Contacts {
+    RosterLedger& ledger;
+    std::vector<std::string> users;
+    std::uint64_t seed = 0;
+  };
   Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways, std::string user,
-         std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed, Rooms rooms);
+         std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed, Rooms rooms,
+         Contacts contacts);
 
   const std::string& user() const { return user_; }
   bool is_online() const { return state_ == State::kOnline; }
   bool has_stream_management() const { return habits_.has_stream_management; }
   Ledger::Session* session() { return session_; }
   const Guest& guest() const { return guest_; }
+  const AddressBook& address_book() const { return address_book_; }
 
   /// What was sent on the session and is not acknowledged.
   std::size_t unacknowledged() const { return unacknowledged_.size(); }
@@ -83,6 +93,8 @@ class Client {
   void CalmDown();
   /// Says nothing more in rooms.
   void Rest() { guest_.Rest(); }
+  /// Its contacts are to hear from it.
+  void ShowPresence();
   /// Wants to know what the server has handled.
   void AskForAck();
   /// Wants to know what a service of the server's is (XEP-0030).
@@ -114,13 +126,14 @@ class Client {
   void SendPresence();
   void Talk();
   void ActInRooms();
+  void ActOnRoster();
   /// Of the roster or the block list, and of nobody who takes part.
   void ChangeList();
   void ChangePlace();
   void LoseConnection(Duration notice);
   void EndSession();
   void SendStanza(xmpp::Stanza stanza, std::uint64_t message);
-  void HandleAck(std::uint32_t h);
+  void HandleAck(std::uint32_t h, bool is_resumed = false);
   void Later(Duration delay, std::function<void()> what);
 
   World& world_;
@@ -134,6 +147,7 @@ class Client {
   Random random_;
   RoomLedger& room_ledger_;
   Guest guest_;
+  AddressBook address_book_;
   std::vector<Client*> contacts_;
 
   State state_ = State::kAway;

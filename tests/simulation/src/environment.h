@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -66,10 +67,31 @@ std::unique_ptr<Database> MakeDatabase();
 class RosterDatabase {
  public:
   virtual ~RosterDatabase() = default;
+  /// One contact of one user.
+  struct Item {
+    std::string jid;
+    std::string name;
+    std::vector<std::string> groups;
+    bool to = false;
+    bool from = false;
+    bool pending_out = false;
+    bool pending_in = false;
+    bool approved = false;
+    bool is_listed = false;
+  };
+  /// A change that was made, or one that had nothing to change; and what is remembered of it.
+  struct Applied {
+    std::string owner;
+    std::string jid;
+    bool is_listed = false;
+    std::string request_id;
+    std::string response;
+  };
+  std::function<void(const Applied&)> on_applied;
   /// Both see each other's presence.
   virtual void Befriend(const std::string& a, const std::string& b) = 0;
-  /// Whether `viewer` is subscribed to `contact`, as both rosters say.
-  virtual bool Sees(const std::string& viewer, const std::string& contact) const = 0;
+  virtual std::vector<Item> Items(const std::string& owner) const = 0;
+  virtual std::optional<Item> Find(const std::string& owner, const std::string& contact) const = 0;
 };
 std::unique_ptr<RosterDatabase> MakeRosterDatabase();
 

@@ -60,7 +60,8 @@ const std::vector<FaultKind>& AllFaults() {
       {kSecondDevices.data(), "a third of the users have two devices", ""},
       {kPairs.data(), "in one seed of three misfortunes come in twos, the second while the first goes on", ""},
       {kTogether.data(), "in one seed of three misfortunes do not wait for the end of the ones before",
-       "in one of twelve such seeds a promise is broken"},
+       "in one of four such seeds a promise is broken, most often since a session that an owner has gone on "
+       "without is not told what became of its roster meanwhile"},
       {kLittleRoom.data(), "64 rows of a shard may wait for PostgreSQL, 8 for one recipient, 4 of one sender",
        "most messages for the absent are refused then while PostgreSQL is away, and what is done with those that wait "
        "is seen less"},

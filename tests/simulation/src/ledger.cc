@@ -40,12 +40,12 @@ std::uint64_t Ledger::Sent(const Session& sender, const std::string& to) {
   return message.id;
 }
 
-void Ledger::Acknowledged(std::uint64_t id) {
+void Ledger::Acknowledged(std::uint64_t id, bool is_resumed) {
   Message& message = messages_[id];
   if (std::exchange(message.is_acknowledged, true)) return;
   world_.Note(sessions_[message.sender].jid, "acked", absl::StrCat("#", id));
   // Of one that was refused the error may come behind the acknowledgement; in the end it has to be there.
-  if (!message.is_logged && !message.is_bounced && !message.is_refused)
+  if (!message.is_logged && !message.is_bounced && !message.is_refused && !is_resumed)
     Violate("acknowledged-is-logged",
             absl::StrCat("message #", id, " was acknowledged to ", sessions_[message.sender].jid,
                          " and is not in the log"),
@@ -181,7 +181,7 @@ void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {
     }
     const auto seen = session.sees.find(stanza.from());
     if (seen == session.sees.end()) return;
-    gone_[seen->second].insert(session.jid);
+    gone_[seen->second.session].insert(session.jid);
     world_.Note(session.jid, "sees-gone", stanza.from());
     session.sees.erase(seen);
     return;
@@ -189,13 +189,16 @@ void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {
   if (!stanza.type().empty()) return;
   const std::size_t at = stanza.payload().find("<status>s");
   if (at == std::string::npos) return;
-  const std::uint64_t number = std::strtoull(stanza.payload().c_str() + at + 9, nullptr, 10);
+  char* end = nullptr;
+  const std::uint64_t number = std::strtoull(stanza.payload().c_str() + at + 9, &end, 10);
+  const std::uint64_t presence = std::strtoull(end + 1, nullptr, 10);
   const auto told = gone_.find(number);
-  if (told != gone_.end() && told->second.contains(session.jid) && one_at_a_time_)
+  const bool is_back = changes_sight && changes_sight(session.user, std::string(xmpp::BareOf(stanza.from())));
+  if (told != gone_.end() && told->second.contains(session.jid) && one_at_a_time_ && !is_back)
     Violate("gone-is-gone", absl::StrCat(session.jid, " was told that session ", number, " of ", stanza.from(),
                                          " is gone, and sees it again"));
-  world_.Note(session.jid, "sees", absl::StrCat(stanza.from(), " ", number));
-  session.sees[stanza.from()] = number;
+  world_.Note(session.jid, "sees", absl::StrCat(stanza.from(), " ", number, ".", presence));
+  session.sees[stanza.from()] = {number, presence};
 }
 
 void Ledger::CheckMessages() {
@@ -222,22 +225,32 @@ void Ledger::CheckMessages() {
   }
 }
 
-void Ledger::CheckPresence(const std::function<bool(const std::string&, const std::string&)>& sees) {
+void Ledger::CheckPresence(const std::function<std::optional<bool>(const std::string&, const std::string&)>& sees,
+                           bool is_last) {
   for (const auto& [number, viewer] : sessions_) {
     if (viewer.is_over) continue;
-    std::map<std::string, std::uint64_t> truth;
+    std::map<std::string, const Session*> truth;
     for (const auto& [other_number, other] : sessions_)
-      if (!other.is_over && other.has_sent_presence && other.user != viewer.user && sees(viewer.user, other.user))
-        truth[other.jid] = other_number;
+      if (!other.is_over && other.presences > 0 && other.user != viewer.user &&
+          sees(viewer.user, other.user).value_or(false))
+        truth[other.jid] = &other;
     for (const auto& [jid, shown] : viewer.sees)
-      if (!truth.contains(jid))
-        Violate("no-ghosts", absl::StrCat(viewer.jid, " sees ", jid, " (session ", shown, "), who is not there"));
-    for (const auto& [jid, there] : truth)
-      if (const auto shown = viewer.sees.find(jid); shown != viewer.sees.end() && shown->second != there) {
-        Violate("no-ghosts", absl::StrCat(viewer.jid, " sees session ", shown->second, " of ", jid,
-                                          ", who is there as session ", there));
-      } else if (shown == viewer.sees.end() && one_at_a_time_)
-        Violate("everybody-is-seen", absl::StrCat(viewer.jid, " does not see ", jid, " (session ", there, ")"));
+      if (!truth.contains(jid) && sees(viewer.user, std::string(xmpp::BareOf(jid))).has_value())
+        Violate("no-ghosts",
+                absl::StrCat(viewer.jid, " sees ", jid, " (session ", shown.session, "), who is not there or not its to see"));
+    for (const auto& [jid, there] : truth) {
+      const auto shown = viewer.sees.find(jid);
+      if (shown == viewer.sees.end()) {
+        if (one_at_a_time_)
+          Violate("everybody-is-seen", absl::StrCat(viewer.jid, " does not see ", jid, " (session ", there->number, ")"));
+      } else if (shown->second.session != there->number) {
+        Violate("no-ghosts", absl::StrCat(viewer.jid, " sees session ", shown->second.session, " of ", jid,
+                                          ", who is there as session ", there->number));
+      } else if (is_last && shown->second.presence != there->presences) {
+        Violate("the-last-presence-is-seen", absl::StrCat(viewer.jid, " sees presence ", shown->second.presence, " of ", jid,
+                                                          ", whose last one is ", there->presences));
+      }
+    }
   }
 }
 

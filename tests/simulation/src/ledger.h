@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -31,6 +32,11 @@ class Ledger {
  public:
   explicit Ledger(World& world) : world_(world) {}
 
+  /// What a contact's presence shows: which session, and which of its presences.
+  struct Seen {
+    std::uint64_t session = 0;
+    std::uint64_t presence = 0;
+  };
   struct Session {
     std::uint64_t number = 0;
     std::string user;
@@ -46,8 +52,8 @@ class Ledger {
     /// Others of the user that were given older messages while this one was away, for only if it is gone may they be.
     std::vector<Violation> if_it_comes_back;
     std::set<std::uint64_t> received;
-    std::map<std::string, std::uint64_t> sees;  // contact's full JID -> number of the session that it shows
-    bool has_sent_presence = false;
+    std::map<std::string, Seen> sees;  // by contact's full JID
+    std::uint64_t presences = 0;       // that it has sent
     bool is_available = false;  // its own presence has come back to it
   };
   struct Message {
@@ -75,21 +81,27 @@ class Ledger {
   void Back(Session& session);
   /// A new message: gives its id.
   std::uint64_t Sent(const Session& sender, const std::string& to);
-  void Acknowledged(std::uint64_t id);
+  /// `is_resumed`: by the answer to a resumption, which is ahead of the errors that the session has been sent.
+  void Acknowledged(std::uint64_t id, bool is_resumed);
   /// A stanza for the session is in the kernel of its gateway.
   void HandedOver(std::uint64_t id) { messages_[id].is_handed_over = true; }
   void Received(Session& session, const xmpp::Stanza& stanza);
-  /// The status that a session's presence carries, so that others' views can be told apart.
-  static std::string Marker(const Session& session) { return "s" + std::to_string(session.number) + "."; }
+  /// The status that a session's next presence carries, so that others' views can be told apart.
+  static std::string NextMarker(Session& session) {
+    return "s" + std::to_string(session.number) + "." + std::to_string(++session.presences) + ".";
+  }
   void Logged(std::string_view value);
   /// A record that the log held and has lost.
   void Lost(std::string_view value);
   /// A record that the log does not take.
   void Refused(std::string_view value);
 
-  /// When the dust has settled. `sees`: whether the first user is subscribed to the second.
+  /// When the dust has settled. `sees`: whether the first user is subscribed to the second; nothing: either may be.
+  /// `is_last`: nobody shows an older presence than the last one.
   void CheckMessages();
-  void CheckPresence(const std::function<bool(const std::string&, const std::string&)>& sees);
+  void CheckPresence(const std::function<std::optional<bool>(const std::string&, const std::string&)>& sees, bool is_last);
+  /// Whether the first user may have lost sight of the second, and seen it again.
+  std::function<bool(const std::string&, const std::string&)> changes_sight;
   /// Several misfortunes at once: from now on a session may be lost that one alone must not cost, and who is there
   /// may be unknown to others. All else is asked as ever.
   void SeveralAtOnce() { one_at_a_time_ = false; }

@@ -30,14 +30,15 @@ namespace rookery::simulation {
 namespace {
 
 constexpr const char* kUsage = R"(usage: rookery-simulator [--seed N | --seeds A..B | --for SECONDS [--seed FIRST]]
-                         [--minutes M] [--users N] [--managers N] [--gateways N] [--rooms N]
+                         [--minutes M] [--users N] [--managers N] [--gateways N] [--rooms N] [--rosters N]
                          [--faults LIST] [--story] [--html FILE] [--trace FILE] [--log]
                          [--jobs N] [--list-faults]
                          [--mutation NAME] [--list-mutations]
 
 Plays seeds; each decides everything that happens. Faults are a list of names with commas, or
 `default`, `all`, `none`; `+name` and `-name` change the default. How many rooms there are is the seed's choice,
-unless it is said; in every second seed there are none. Jobs are seeds at a time (1).
+unless it is said; in every second seed there are none. Of rosters all are changed, unless it is said how many.
+Jobs are seeds at a time (1).
 Exit status: 0 when every promise was kept, 1 otherwise, 2 for wrong usage.
 )";
 
@@ -92,6 +93,7 @@ struct Play {
   std::uint64_t managers = 3;
   std::uint64_t gateways = 2;
   std::uint64_t rooms = 0;     // one more than that; 0: as the seed says
+  std::uint64_t rosters = 0;   // one more than are changed; 0: all
   std::uint64_t faults = 0;    // bits, in the order of the table
   std::uint64_t mutation = 0;  // its place in the table, from 1
   std::uint64_t tells = 0;
@@ -113,6 +115,7 @@ int PlayInChild(char** arguments) {
   options.session_managers = static_cast<int>(play.managers);
   options.gateways = static_cast<int>(play.gateways);
   options.rooms = static_cast<int>(play.rooms) - 1;
+  options.changing = static_cast<int>(play.rosters) - 1;
   for (std::size_t i = 0; i < AllFaults().size(); ++i)
     if ((play.faults >> i & 1U) != 0) options.faults.insert(AllFaults()[i].name);
   if (play.mutation != 0) options.mutation = AllMutations()[play.mutation - 1].name;
@@ -123,11 +126,12 @@ int PlayInChild(char** arguments) {
   const Result result = simulation.Run();
   telemetry::FlushLog();
   std::printf("seed %llu: %zu violations, %llu messages, %llu acknowledged, %llu received, "
-              "%llu said in rooms, %llu heard, %llu records, %llu faults, trace %016llx\n",
+              "%llu said in rooms, %llu heard, %llu changes of rosters, %llu records, %llu faults, trace %016llx\n",
               static_cast<unsigned long long>(play.seed), result.violations.size(),
               static_cast<unsigned long long>(result.messages), static_cast<unsigned long long>(result.acknowledged),
               static_cast<unsigned long long>(result.received), static_cast<unsigned long long>(result.said),
-              static_cast<unsigned long long>(result.heard), static_cast<unsigned long long>(result.records),
+              static_cast<unsigned long long>(result.heard), static_cast<unsigned long long>(result.changes),
+              static_cast<unsigned long long>(result.records),
               static_cast<unsigned long long>(result.faults), static_cast<unsigned long long>(result.trace_hash));
   constexpr std::size_t kShown = 10;
   for (std::size_t i = 0; i < std::min(kShown, result.violations.size()); ++i) {
@@ -258,6 +262,8 @@ int Main(int argc, char** argv) {
       play.gateways = number;
     } else if (name == "--rooms") {
       play.rooms = number + 1;
+    } else if (name == "--rosters") {
+      play.rosters = number + 1;
     } else {
       return fail(name + " is not known");
     }

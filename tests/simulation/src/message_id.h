@@ -36,10 +36,23 @@ inline std::uint64_t ParseRoomId(std::string_view text) {
   return std::strtoull(std::string(text.substr(kRoomIdPrefix.size())).c_str(), nullptr, 10);
 }
 
-/// Of either.
+// And of what they ask of rosters, numbered from two million.
+inline constexpr std::string_view kRosterIdPrefix = "in-roster-";
+
+inline std::string RosterIdText(std::uint64_t id) { return std::string(kRosterIdPrefix) + std::to_string(id); }
+
+/// 0: not one of ours.
+inline std::uint64_t ParseRosterId(std::string_view text) {
+  if (text.substr(0, kRosterIdPrefix.size()) != kRosterIdPrefix) return 0;
+  return std::strtoull(std::string(text.substr(kRosterIdPrefix.size())).c_str(), nullptr, 10);
+}
+
+/// Of any of these.
 inline std::uint64_t ParseAnyId(std::string_view text) {
   const std::uint64_t id = ParseId(text);
-  return id != 0 ? id : ParseRoomId(text);
+  if (id != 0) return id;
+  const std::uint64_t in_room = ParseRoomId(text);
+  return in_room != 0 ? in_room : ParseRosterId(text);
 }
 
 }  // namespace rookery::simulation

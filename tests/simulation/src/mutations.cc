@@ -39,6 +39,10 @@ const std::vector<Mutation>& AllMutations() {
       {"forget-rooms", "a room's checkpoint counts as written and is not"},
       {"repeat-in-rooms", "a record of rooms that is repeated is applied again"},
       {"say-no-more", "one message in twenty is said to none of a shard's occupants"},
+      {"drop-push", "one roster push in ten has nothing in it"},
+      {"lose-subscription", "one word in twenty of one roster to another is lost"},
+      {"revoke-in-silence", "who loses sight of somebody is not told"},
+      {"silence-is-refusal", "a change of a roster that has no answer is taken for a refused one"},
   };
   return kAll;
 }
@@ -86,6 +90,28 @@ void Mutate(Environment& environment) {
       events::v1::UserRecord record;
       return topic != "users" || !record.ParseFromString(value) || !record.has_fanout() ||
              record.fanout().stanza().type() != "groupchat" || ++count % 20 != 0;
+    };
+  } else if (name == "lose-subscription") {
+    kafka.hooks.append = [count = 0](const std::string& topic, const std::string& value) mutable {
+      events::v1::UserRecord record;
+      return topic != "users" || !record.ParseFromString(value) || !record.has_delivery() ||
+             record.delivery().stanza().type().find("subscribe") == std::string::npos || ++count % 20 != 0;
+    };
+  } else if (name == "revoke-in-silence") {
+    kafka.hooks.append = [](const std::string& topic, const std::string& value) {
+      events::v1::UserRecord record;
+      return topic != "users" || !record.ParseFromString(value) || !record.has_delivery() ||
+             record.delivery().stanza().type() != "unavailable" ||
+             record.delivery().stanza().from().find("@conference.") != std::string::npos;
+    };
+  } else if (name == "drop-push") {
+    links.hooks.down = [count = 0](std::vector<SessionManagerAction>& actions) mutable {
+      for (SessionManagerAction& action : actions) {
+        if (!action.has_packet()) continue;
+        xmpp::Stanza& stanza = *action.mutable_packet()->mutable_stanza();
+        const bool is_push = stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "set";
+        if (is_push && ++count % 10 == 0) xmpp::ClearPayload(stanza);
+      }
     };
   } else if (name == "drop-unavailable") {
     kafka.hooks.append = [](const std::string& topic, const std::string& value) {

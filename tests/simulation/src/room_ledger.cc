@@ -83,6 +83,7 @@ void RoomLedger::Left(Stay& stay, std::uint64_t leaving) {
 
 void RoomLedger::Over(Stay& stay) {
   stay.is_over = true;
+  stay.over_at = world_.now();
   world_.Note(stay.session->jid, "is-out", stay.room);
 }
 
@@ -196,7 +197,10 @@ void RoomLedger::RefusedForRooms(std::string_view value) {
 void RoomLedger::RefusedForUsers(std::string_view value) {
   events::v1::UserRecord record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return;
-  if (Said* const said = Find(ParseRoomId(record.fanout().stanza().id()))) said->is_late = true;
+  if (Said* const said = Find(ParseRoomId(record.fanout().stanza().id()))) {
+    said->is_late = true;
+    said->refused_at = world_.now();
+  }
   const xmpp::Stanza& stanza = record.delivery().stanza();
   if (stanza.from().find("@conference.") != std::string::npos)
     refused_[{std::string(xmpp::BareOf(stanza.from())), stanza.to()}] = world_.now();
@@ -244,8 +248,12 @@ void RoomLedger::CheckStay(const Stay& stay, const std::vector<const Said*>& sai
   std::int64_t to = stay.last_live;
   if (!stay.is_over) to = INT64_MAX;
   if (stay.leaving != 0) to = std::max(to, OffsetOf(stay.leaving));
+  // What comes late does not reach those who have left before it.
+  const auto may_be_missed = [&](const Said& one) {
+    return stay.is_over && one.is_late && stay.over_at - one.refused_at < kLate;
+  };
   for (auto it = std::lower_bound(said.begin(), said.end(), from, IsLater); it != said.end() && (*it)->applied < to; ++it)
-    if (!stay.heard.contains((*it)->id))
+    if (!stay.heard.contains((*it)->id) && !may_be_missed(**it))
       ledger_.Violate("who-is-in-hears-all",
                       absl::StrCat(stay.session->jid, " (session ", stay.session->number, ") was in ", stay.room,
                                    " from record ", from, " to ", stay.is_over ? absl::StrCat(to) : "the end",

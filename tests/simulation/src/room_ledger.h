@@ -37,6 +37,7 @@ class RoomLedger {
     bool is_bounced = false;  // an error about it is in the log
     bool is_told = false;     // and has come to its sender
     bool is_late = false;     // the log has refused to take it to some, and takes it later
+    SteadyTime refused_at;    // when it has, the last time
   };
   /// A session's stay in a room, from when it has heard of itself until it is told or knows that it is out.
   struct Stay {
@@ -45,6 +46,7 @@ class RoomLedger {
     std::uint64_t entering = 0;  // the newest stanza with which it entered
     std::uint64_t leaving = 0;   // and the one with which it has left, once that is confirmed
     bool is_over = false;
+    SteadyTime over_at;
     bool is_muddled = false;  // the log has refused what the session was told as it entered: that comes late
     std::int64_t last_live = -1;  // the newest record of which it has heard
     std::set<std::uint64_t> heard;

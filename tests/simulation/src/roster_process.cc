@@ -26,10 +26,17 @@ class MemoryRosterDatabase final : public RosterDatabase {
     Add(a, b);
     Add(b, a);
   }
-  bool Sees(const std::string& viewer, const std::string& contact) const override {
-    const Contact* to = Find(viewer, contact);
-    const Contact* from = Find(contact, viewer);
-    return to != nullptr && to->state.to && from != nullptr && from->state.from;
+  std::vector<Item> Items(const std::string& owner) const override {
+    std::vector<Item> items;
+    const auto stored = rows.rosters.find(owner);
+    if (stored == rows.rosters.end()) return items;
+    for (const Contact& contact : stored->second.contacts) items.push_back(ItemOf(contact));
+    return items;
+  }
+  std::optional<Item> Find(const std::string& owner, const std::string& jid) const override {
+    for (Item& item : Items(owner))
+      if (item.jid == jid) return std::move(item);
+    return std::nullopt;
   }
 
   MemoryRosterStore rows;
@@ -46,19 +53,17 @@ class MemoryRosterDatabase final : public RosterDatabase {
     stored.contacts.push_back(std::move(contact));
     ++rows.totals[owner].items;
   }
-  const Contact* Find(const std::string& owner, const std::string& jid) const {
-    const auto stored = rows.rosters.find(owner);
-    if (stored == rows.rosters.end()) return nullptr;
-    for (const Contact& contact : stored->second.contacts)
-      if (contact.jid == jid) return &contact;
-    return nullptr;
+  static Item ItemOf(const Contact& contact) {
+    const SubscriptionState& state = contact.state;
+    return {contact.jid,      contact.name,     contact.groups, state.to,      state.from,
+            state.pending_out, state.pending_in, state.approved, contact.listed};
   }
 };
 
 class RemoteStore final : public RosterStore {
  public:
-  RemoteStore(Environment& environment, Process& process, MemoryRosterStore& rows)
-      : environment_(environment), process_(process), rows_(rows) {}
+  RemoteStore(Environment& environment, Process& process, MemoryRosterDatabase& database)
+      : environment_(environment), process_(process), database_(database) {}
 
   Task<absl::StatusOr<StoredRoster>> Load(std::string owner) override {
     return Ask<absl::StatusOr<StoredRoster>>([=](RosterStore& rows) { return rows.Load(owner); });
@@ -70,7 +75,10 @@ class RemoteStore final : public RosterStore {
     return Ask<absl::StatusOr<Snapshot>>([=](RosterStore& rows) { return rows.Read(owner, jid, request_id); });
   }
   Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override {
-    return Ask<absl::StatusOr<std::uint64_t>>([=](RosterStore& rows) { return rows.Apply(owner, change); });
+    absl::AnyInvocable<Task<absl::StatusOr<std::uint64_t>>()> statement = [&database = database_, owner, change] {
+      return Make(database, owner, change);
+    };
+    return Send<absl::StatusOr<std::uint64_t>>(std::move(statement));
   }
   Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override {
     return Ask<absl::StatusOr<BlockSnapshot>>(
@@ -89,19 +97,29 @@ class RemoteStore final : public RosterStore {
  private:
   template <typename T, typename Run>
   Task<T> Ask(Run run) {
-    absl::AnyInvocable<Task<T>()> statement = [&rows = rows_, run = std::move(run)]() mutable { return run(rows); };
+    absl::AnyInvocable<Task<T>()> statement = [&rows = database_.rows, run = std::move(run)]() mutable { return run(rows); };
+    return Send<T>(std::move(statement));
+  }
+  template <typename T>
+  Task<T> Send(absl::AnyInvocable<Task<T>()> statement) {
     return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout, std::move(statement));
+  }
+  static Task<absl::StatusOr<std::uint64_t>> Make(MemoryRosterDatabase& database, std::string owner, Change change) {
+    auto version = co_await database.rows.Apply(owner, change);
+    if (version.ok() && database.on_applied && !change.contact.jid.empty())
+      database.on_applied({owner, change.contact.jid, change.contact.listed, change.request_id, change.response});
+    co_return version;
   }
 
   Environment& environment_;
   Process& process_;
-  MemoryRosterStore& rows_;
+  MemoryRosterDatabase& database_;
 };
 
 class SimulatedRoster final : public RosterProcess {
  public:
-  SimulatedRoster(Environment& environment, MemoryRosterStore& rows, std::string name)
-      : RosterProcess(environment.world, std::move(name)), environment_(environment), rows_(rows) {}
+  SimulatedRoster(Environment& environment, MemoryRosterDatabase& database, std::string name)
+      : RosterProcess(environment.world, std::move(name)), environment_(environment), database_(database) {}
 
   Task<absl::StatusOr<v1::GetRosterResponse>> Get(v1::GetRosterRequest request) override {
     return parts_->keeper.Get(std::move(request));
@@ -135,8 +153,8 @@ class SimulatedRoster final : public RosterProcess {
 
  private:
   struct Parts {
-    Parts(Environment& environment, Process& process, MemoryRosterStore& rows)
-        : store(environment, process, rows),
+    Parts(Environment& environment, Process& process, MemoryRosterDatabase& database)
+        : store(environment, process, database),
           keeper(store),
           redis(MakeRedisClient(environment.world, process, environment.redis, environment.redis_data)),
           registry(routing::Registry::Create(process.io(), *redis)) {}
@@ -147,7 +165,7 @@ class SimulatedRoster final : public RosterProcess {
   };
 
   void Boot() override {
-    parts_ = std::make_unique<Parts>(environment_, *this, rows_);
+    parts_ = std::make_unique<Parts>(environment_, *this, database_);
     const std::string address = name() + ":" + std::to_string(life());
     environment_.rosters[address] = this;
     parts_->registry->Announce("roster", {name(), address}, [this](const absl::Status&) { EndSoon(); });
@@ -166,7 +184,7 @@ class SimulatedRoster final : public RosterProcess {
   }
 
   Environment& environment_;
-  MemoryRosterStore& rows_;
+  MemoryRosterDatabase& database_;
   std::unique_ptr<Parts> parts_;
 };
 
@@ -175,7 +193,7 @@ class SimulatedRoster final : public RosterProcess {
 std::unique_ptr<RosterDatabase> MakeRosterDatabase() { return std::make_unique<MemoryRosterDatabase>(); }
 
 std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database, std::string name) {
-  return std::make_unique<SimulatedRoster>(environment, static_cast<MemoryRosterDatabase&>(database).rows,
+  return std::make_unique<SimulatedRoster>(environment, static_cast<MemoryRosterDatabase&>(database),
                                            std::move(name));
 }
 

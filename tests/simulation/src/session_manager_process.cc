@@ -314,6 +314,11 @@ class RemoteRoster final : public Roster {
       return CallAt(environment_, process_, environment_.rosters, address, method, request, kRosterTimeout);
     };
     absl::StatusOr<Response> answer = co_await instances_.Ask<Response>(request.user(), call);
+    if constexpr (!std::is_same_v<Request, roster::v1::GetRosterRequest>) {
+      const bool is_silence = absl::IsUnavailable(answer.status()) || absl::IsDeadlineExceeded(answer.status());
+      if (is_silence && environment_.mutation == "silence-is-refusal")
+        co_return absl::InvalidArgumentError("no answer");
+    }
     co_return answer;
   }
 

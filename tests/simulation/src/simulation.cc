@@ -32,7 +32,9 @@ Simulation::Simulation(Options options)
       environment_{world_, kafka_, links_, redis_, redis_data_, postgres_, *database_, {}, {}, 8, seconds(60), options_.mutation},
       ledger_(world_),
       room_ledger_(world_, ledger_),
+      roster_ledger_(world_, ledger_, *roster_database_),
       room_random_(options_.seed ^ 0x1200051200051200ULL),
+      roster_random_(options_.seed ^ 0x7057e27057e27057ULL),
       rooms_(DrawRooms()),
       wires_(world_) {
   environment_.has_little_room = options_.faults.contains(std::string(kLittleRoom));
@@ -41,6 +43,7 @@ Simulation::Simulation(Options options)
   kafka_.on_append = [this](std::string_view topic, std::int32_t partition, std::int64_t offset,
                             std::string_view value) {
     if (topic == "users") ledger_.Logged(value);
+    if (topic == "users" && options_.changing != 0) roster_ledger_.LoggedForUsers(partition, offset, value);
     if (rooms_.empty()) return;
     if (topic == "users") room_ledger_.LoggedForUsers(partition, offset, value);
     if (topic == "rooms") room_ledger_.LoggedForRooms(offset, value);
@@ -51,11 +54,17 @@ Simulation::Simulation(Options options)
   kafka_.on_refused = [this](std::string_view topic, std::string_view value) {
     if (topic == "users") ledger_.Refused(value);
     if (topic == "users") room_ledger_.RefusedForUsers(value);
+    if (topic == "users") roster_ledger_.RefusedForUsers(value);
     if (topic == "rooms") room_ledger_.RefusedForRooms(value);
   };
   wires_.on_written = [this](Client* client, const xmpp::Stanza& stanza) {
     const std::uint64_t id = ParseId(stanza.id());
     if (id != 0 && !client->has_stream_management() && stanza.type() != "error") ledger_.HandedOver(id);
+  };
+  if (options_.changing != 0)
+    roster_database_->on_applied = [this](const RosterDatabase::Applied& applied) { roster_ledger_.Applied(applied); };
+  ledger_.changes_sight = [this](const std::string& viewer, const std::string& contact) {
+    return roster_ledger_.MayHaveChanged(viewer, contact);
   };
   for (int i = 0; i < options_.rosters; ++i)
     rosters_.push_back(MakeRoster(environment_, *roster_database_, absl::StrCat("roster-", i + 1)));
@@ -75,10 +84,12 @@ Simulation::Simulation(Options options)
   }
 
   std::vector<std::vector<Client*>> devices(static_cast<std::size_t>(options_.users));
-  std::vector<std::string> names;
+  std::vector<std::string>& names = users_;
+  for (int i = 0; i < options_.users; ++i) names.push_back(absl::StrCat("user", i + 1, "@localhost"));
+  const std::vector<std::vector<std::string>> contacts = DrawContacts();
   for (int i = 0; i < options_.users; ++i) {
-    names.push_back(absl::StrCat("user", i + 1, "@localhost"));
-    database_->AddAccount(names.back());
+    const std::string& name = names[static_cast<std::size_t>(i)];
+    database_->AddAccount(name);
     const bool is_drawn = random_.Chance(0.3);
     const int count = is_drawn && options_.faults.contains(std::string(kSecondDevices)) ? 2 : 1;
     for (int d = 0; d < count; ++d) {
@@ -90,20 +101,40 @@ Simulation::Simulation(Options options)
       Client::Rooms rooms{room_ledger_, {}, room_random_.Next()};
       for (const std::string& room : rooms_)
         if (room_random_.Chance(0.5)) rooms.addresses.push_back(room);
-      clients_.push_back(std::make_unique<Client>(world_, ledger_, wires_, gateways, names.back(),
+      clients_.push_back(std::make_unique<Client>(world_, ledger_, wires_, gateways, name,
                                                   absl::StrCat("d", d + 1), habits, environment_.resume_timeout,
-                                                  random_.Next(), std::move(rooms)));
+                                                  random_.Next(), std::move(rooms),
+                                                  Client::Contacts{roster_ledger_, contacts[static_cast<std::size_t>(i)],
+                                                                   roster_random_.Next()}));
       devices[static_cast<std::size_t>(i)].push_back(clients_.back().get());
     }
   }
   for (std::size_t i = 0; i < names.size(); ++i) {
     for (std::size_t j = i + 1; j < names.size(); ++j)
-      if (random_.Chance(0.4)) roster_database_->Befriend(names[i], names[j]);
+      if (random_.Chance(0.4)) {
+        roster_database_->Befriend(names[i], names[j]);
+        roster_ledger_.AreFriends(names[i], names[j]);
+      }
     std::vector<Client*> others;
     for (std::size_t j = 0; j < names.size(); ++j)
       if (j != i) others.insert(others.end(), devices[j].begin(), devices[j].end());
     for (Client* client : devices[i]) client->set_contacts(others);
   }
+}
+
+std::vector<std::vector<std::string>> Simulation::DrawContacts() {
+  constexpr std::size_t kContacts = 2;
+  std::vector<std::vector<std::string>> contacts(users_.size());
+  const std::size_t changing = options_.changing < 0 ? users_.size() : static_cast<std::size_t>(options_.changing);
+  // Both may change what they are to each other.
+  for (std::size_t i = 0; i < std::min(changing, users_.size()) && users_.size() > 1; ++i)
+    for (std::size_t k = 0; k < kContacts; ++k) {
+      const std::size_t j = (i + 1 + roster_random_.Below(users_.size() - 1)) % users_.size();
+      roster_ledger_.MayChange(users_[i], users_[j]);
+      contacts[i].push_back(users_[j]);
+      contacts[j].push_back(users_[i]);
+    }
+  return contacts;
 }
 
 std::vector<std::string> Simulation::DrawRooms() {
@@ -165,6 +196,7 @@ Result Simulation::Run() {
   }
   result.said = room_ledger_.said();
   result.heard = room_ledger_.heard();
+  result.changes = roster_ledger_.applied();
   result.records = kafka_.appended();
   result.faults = faults_->count();
   return result;
@@ -258,6 +290,29 @@ void Simulation::CheckRooms() {
   }
 }
 
+void Simulation::CheckRosters() {
+  const auto sees = [this](const std::string& viewer, const std::string& contact) {
+    return roster_ledger_.Sees(viewer, contact);
+  };
+  ledger_.CheckPresence(sees, /*is_last=*/false);
+  if (options_.changing == 0) return;
+  roster_ledger_.CheckChanges(ledger_.sessions());
+  roster_ledger_.CheckRosters(users_);
+  for (Client* client : staying_) {
+    const AddressBook& book = client->address_book();
+    if (!book.is_interested()) continue;
+    if (book.has_roster()) {
+      roster_ledger_.CheckView(client->session()->jid, client->user(), book.view());
+    } else {
+      ledger_.Violate("who-asks-has-the-roster", absl::StrCat(client->session()->jid, " has asked, and has no roster"));
+    }
+  }
+  // What owners believe of rosters shows when somebody says something.
+  for (Client* client : staying_) client->ShowPresence();
+  world_.RunFor(seconds(20));
+  ledger_.CheckPresence(sees, /*is_last=*/true);
+}
+
 void Simulation::Check() {
   world_.Note("world", "check", "");
   for (const Client* client : staying_) {
@@ -271,9 +326,7 @@ void Simulation::Check() {
       ledger_.Violate("services-answer", absl::StrCat(service, " has told ", client->user(), " nothing of itself"));
   }
   ledger_.CheckMessages();
-  ledger_.CheckPresence([this](const std::string& viewer, const std::string& contact) {
-    return roster_database_->Sees(viewer, contact);
-  });
+  CheckRosters();
   CheckCursors("users", "session-managers");
   CheckCursors("rooms", "muc");
   CheckShards();

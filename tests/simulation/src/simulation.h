@@ -11,6 +11,7 @@
 #include "environment.h"
 #include "ledger.h"
 #include "room_ledger.h"
+#include "roster_ledger.h"
 
 namespace rookery::simulation {
 
@@ -24,6 +25,8 @@ struct Options {
   int users = 12;
   /// People may be in; -1: none or some, as the seed says.
   int rooms = -1;
+  /// People who change their rosters; -1: all.
+  int changing = -1;
   /// Names of faults.h's table.
   std::set<std::string> faults;
   /// One of mutations.h, or empty.
@@ -40,6 +43,7 @@ struct Result {
   std::uint64_t received = 0;
   std::uint64_t said = 0;  // in rooms
   std::uint64_t heard = 0;
+  std::uint64_t changes = 0;  // of rosters
   std::uint64_t records = 0;
   std::uint64_t faults = 0;
 };
@@ -62,8 +66,11 @@ class Simulation {
   void Check();
   void CheckShards();
   void CheckRooms();
+  void CheckRosters();
   void CheckCursors(const std::string& topic, const std::string& group);
   std::vector<std::string> DrawRooms();
+  /// Of whom each user changes something in its roster.
+  std::vector<std::vector<std::string>> DrawContacts();
 
   const Options options_;
   World world_;
@@ -80,7 +87,9 @@ class Simulation {
   Environment environment_;
   Ledger ledger_;
   RoomLedger room_ledger_;
+  RosterLedger roster_ledger_;
   Random room_random_;
+  Random roster_random_;
   const std::vector<std::string> rooms_;
   Wires wires_;
   std::vector<std::unique_ptr<RosterProcess>> rosters_;
@@ -88,6 +97,7 @@ class Simulation {
   std::vector<std::unique_ptr<SessionManagerProcess>> managers_;
   std::vector<std::unique_ptr<GatewayProcess>> gateways_;
   std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::string> users_;
   std::vector<Client*> staying_;  // to the end
   std::unique_ptr<class Faults> faults_;
 };

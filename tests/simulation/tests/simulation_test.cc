@@ -28,6 +28,7 @@ TEST(Simulator, ACalmClusterKeepsEveryPromise) {
   EXPECT_EQ(status, 0) << output;
   EXPECT_EQ(output.find("acknowledged, 0 received"), std::string::npos) << output;
   EXPECT_EQ(output.find("in rooms, 0 heard"), std::string::npos) << output;
+  EXPECT_EQ(output.find(" 0 changes of rosters"), std::string::npos) << output;
 }
 
 TEST(Simulator, OneSeedIsOneHistory) {
@@ -49,6 +50,13 @@ TEST(Simulator, NoticesThatSomethingSaidInARoomIsNotHeard) {
   const std::string output = Play("--seed 1 --minutes 3 --rooms 3 --faults none --mutation say-no-more", &status);
   EXPECT_NE(status, 0);
   EXPECT_NE(output.find("who-is-in-hears-all"), std::string::npos) << output;
+}
+
+TEST(Simulator, NoticesThatAClientIsNotToldOfAChangeOfItsRoster) {
+  int status = 0;
+  const std::string output = Play("--seed 1 --minutes 3 --faults none --mutation drop-push", &status);
+  EXPECT_NE(status, 0);
+  EXPECT_NE(output.find("views-are-rosters"), std::string::npos) << output;
 }
 
 TEST(Simulator, SaysWhatItDoesNotKnow) {

@@ -3,6 +3,8 @@
 #include <set>
 #include <string_view>
 
+#include "domain/refusal.h"
+
 namespace rookery::roster {
 
 namespace {
@@ -193,15 +195,20 @@ absl::StatusOr<Decision<v1::ProcessInboundSubscriptionResponse>> DecideInbound(
   return decision;
 }
 
-/// The answer as it was given, its push with the contact as it is now: a repetition must
-/// not take a client back to what has changed since. The version is the one of then, so
-/// that a client that has missed something in between is not taken to be up to date.
+/// The answer as it was given, but with the contact as it is now: a repetition must not take a client back to
+/// what has changed since, nor show presence to one who has lost sight of the user, or the other way round.
+/// The version is the one of then, so that a client that has missed something in between is not taken to be
+/// up to date.
 template <typename Response>
 absl::StatusOr<Response> Repeat(const std::string& jid, const Snapshot& now) {
+  if (absl::Status refusal = DecodeRefusal(now.answer->response); !refusal.ok()) return refusal;
   Response response;
   if (!response.ParseFromString(now.answer->response))
     return absl::InternalError("a remembered answer is unreadable");
   if (response.has_push()) FillPush(jid, now.contact, now.answer->version, *response.mutable_push());
+  const SubscriptionState state = now.contact ? now.contact->state : SubscriptionState{};
+  if constexpr (requires { response.after(); }) response.set_after(ToProto(state));
+  if constexpr (requires { response.was_from(); }) response.set_was_from(response.was_from() && !state.from);
   return response;
 }
 
@@ -308,6 +315,18 @@ Task<absl::Status> RosterKeeper::AddSettings(bool has_block_list, std::string ow
   co_return absl::OkStatus();
 }
 
+template <typename Request>
+Task<absl::Status> RosterKeeper::Refuse(const Request& request, std::int64_t read_at_ms,
+                                        absl::Status refusal) {
+  if (request.request_id().empty() || absl::IsInvalidArgument(refusal)) co_return absl::OkStatus();
+  Change answer;
+  answer.read_at_ms = read_at_ms;
+  answer.request_id = request.request_id();
+  answer.response = EncodeRefusal(refusal);
+  const auto kept = co_await store_.Apply(request.user(), std::move(answer));
+  co_return kept.status();
+}
+
 template <typename Response, typename Request, typename Decide>
 Task<absl::StatusOr<Response>> RosterKeeper::ChangeContact(Request request, std::string jid, Decide decide) {
   absl::Status last = absl::AbortedError("the contact keeps changing");
@@ -322,12 +341,17 @@ Task<absl::StatusOr<Response>> RosterKeeper::ChangeContact(Request request, std:
       before.jid = jid;
     }
     absl::StatusOr<Decision<Response>> decision = decide(request, before, now->totals);
-    if (!decision.ok()) co_return decision.status();
     Change change;
-    change.added = Difference(WeightOf(decision->after), WeightOf(before));
-    const absl::Status room =
-        CheckRoom(now->totals, change.added, decision->max_items, decision->max_requests);
-    if (!room.ok()) co_return room;
+    absl::Status refusal = decision.status();
+    if (refusal.ok()) {
+      change.added = Difference(WeightOf(decision->after), WeightOf(before));
+      refusal = CheckRoom(now->totals, change.added, decision->max_items, decision->max_requests);
+    }
+    if (!refusal.ok()) {
+      const absl::Status kept = co_await Refuse(request, now->read_at_ms, refusal);
+      if (!absl::IsAborted(kept)) co_return kept.ok() ? refusal : kept;
+      continue;
+    }
     // That there is a push is remembered, what is in it is not.
     if (decision->has_push) decision->response.mutable_push();
     if (decision->kind == Change::Kind::kNone && request.request_id().empty()) co_return decision->response;
@@ -428,6 +452,7 @@ Task<absl::StatusOr<Response>> RosterKeeper::ChangeBlockList(Request request, De
     if (!now.ok()) co_return now.status();
     Response response;
     if (now->answer) {
+      if (absl::Status refusal = DecodeRefusal(now->answer->response); !refusal.ok()) co_return refusal;
       if (!response.ParseFromString(now->answer->response))
         co_return absl::InternalError("a remembered answer is unreadable");
       Fill(*response.mutable_settings(), now->list);
@@ -437,7 +462,11 @@ Task<absl::StatusOr<Response>> RosterKeeper::ChangeBlockList(Request request, De
     change.read_at_ms = now->read_at_ms;
     change.list = now->list;
     const absl::Status decided = decide(request, change.list, response);
-    if (!decided.ok()) co_return decided;
+    if (!decided.ok()) {
+      const absl::Status kept = co_await Refuse(request, now->read_at_ms, decided);
+      if (!absl::IsAborted(kept)) co_return kept.ok() ? decided : kept;
+      continue;
+    }
     // What is in the list is not remembered: a repetition says what is in it then.
     change.request_id = request.request_id();
     change.response = response.SerializeAsString();

@@ -44,6 +44,10 @@ class RosterKeeper {
   template <typename Response, typename Request, typename Decide>
   Task<absl::StatusOr<Response>> ChangeContact(Request request, std::string jid, Decide decide);
 
+  /// Remembers that the request is refused. ABORTED: it has been answered otherwise, read again.
+  template <typename Request>
+  Task<absl::Status> Refuse(const Request& request, std::int64_t read_at_ms, absl::Status refusal);
+
   /// Reads the block list, decides, stores; again while others are quicker. `decide` changes the
   /// list and fills the answer in, or says why it does not.
   template <typename Response, typename Request, typename Decide>

@@ -51,7 +51,7 @@ struct Totals {
 
 /// What was answered to one request.
 struct Answer {
-  /// A serialised response.
+  /// A serialised response, or a refusal (domain/refusal.h).
   std::string response;
   /// The roster's version after the change.
   std::uint64_t version = 0;

@@ -173,7 +173,7 @@ class BlockingModule final : public Module {
 
   void Push(const IqRequest& request, const xmpp::Element& change) {
     if (User* user = request.shard->FindUser(request.account))
-      subscriptions_.PushTo(*user, change,
+      subscriptions_.PushTo(*user, *request.cause, change,
                             [](const Session& session) { return HasInterest(session, kBlocking); });
   }
 

@@ -130,7 +130,7 @@ class RosterModule final : public Module {
     if (absl::IsResourceExhausted(stored.status()))
       co_return IqReply::Error(ErrorCondition::kNotAllowed, std::string(Message(stored.status())));
     if (!stored.ok()) co_return IqReply::FromStatus(stored.status());
-    subscriptions_.Push(request.shard->GetUser(request.account), stored->push());
+    subscriptions_.Push(request.shard->GetUser(request.account), *request.cause, stored->push());
     co_return IqReply::Result();
   }
 

@@ -138,16 +138,13 @@ Deliverer::Sent Deliverer::SendRecord(Session& session, const std::shared_ptr<De
 }
 
 void Deliverer::Release(Session& session, UnackedPacket& packet) {
-  if (packet.holds) {
-    session.user->shard->window.Release(packet.offset);
-    packet.holds = false;
-  }
+  if (packet.held >= 0) session.user->shard->window.Release(std::exchange(packet.held, -1));
 }
 
 void Deliverer::Reach(User& user, UnackedPacket& packet) {
   if (!std::exchange(packet.delivery->reached, true) && packet.delivery->may_have_rows)
-    packet_rows_.TellReached(user, {{packet.delivery, std::exchange(packet.holds, false)}});
-  if (std::exchange(packet.holds, false)) user.shard->window.Release(packet.offset);
+    packet_rows_.TellReached(user, {{packet.delivery, std::exchange(packet.held, -1) >= 0}});
+  if (packet.held >= 0) user.shard->window.Release(std::exchange(packet.held, -1));
 }
 
 void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
@@ -163,7 +160,7 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
     if (packet.is_leaving) stored_up_to = packet.seq;
     if (packet.delivery) {
       if (!std::exchange(packet.delivery->reached, true) && packet.delivery->may_have_rows && !is_alone)
-        reached.push_back({packet.delivery, std::exchange(packet.holds, false)});
+        reached.push_back({packet.delivery, std::exchange(packet.held, -1) >= 0});
       session.unacked_bytes -= std::min(session.unacked_bytes, packet.delivery->bytes());
       outbox_.OnAcknowledged(session, packet);
     }
@@ -476,17 +473,17 @@ void Deliverer::Abandon(User& user, Session& session) {
           } else if (IsStorable(stanza)) {
             // Not to another session at once: should we die in between, nobody could tell which of
             // its records that session has not been given (XEP-0198 section 5).
-            waiting_.StoreEnded(user, session, delivery, /*is_last_trace=*/!packet.holds);
+            waiting_.StoreEnded(user, session, delivery, /*is_last_trace=*/packet.held < 0);
             waits = true;
           } else {
-            RouteUnstored(user, session, *delivery, packet.holds);
+            RouteUnstored(user, session, *delivery, packet.held >= 0);
           }
         } else {
-          RouteUnstored(user, session, *delivery, packet.holds);
+          RouteUnstored(user, session, *delivery, packet.held >= 0);
         }
       }
     }
-    if (packet.holds) user.shard->window.Release(packet.offset);
+    if (packet.held >= 0) user.shard->window.Release(packet.held);
   }
   waiting_.DropBehind(user, session, [&](const Delivery& delivery) {
     RouteUnstored(user, session, delivery, delivery.is_logged);

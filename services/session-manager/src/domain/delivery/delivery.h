@@ -13,6 +13,9 @@ struct Delivery {
   xmpp::Stanza stanza;
   /// The record it follows from, or -1.
   std::int64_t offset = -1;
+  /// The record that it follows from and does not stand for: a packet of it holds that record, too, but who
+  /// reads the record again says it again, as things are then. -1: none.
+  std::int64_t follows = -1;
   /// Its name in the offline store, or 0; it may be on its way there.
   std::uint64_t stored_id = 0;
   /// It is there for certain.
@@ -53,8 +56,8 @@ struct UnackedPacket {
   SteadyTime since;
   /// Addressed to this session, not a carbon copy.
   bool primary = false;
-  /// Keeps its record in the shard's window.
-  bool holds = false;
+  /// The record that it keeps in the shard's window, or -1.
+  std::int64_t held = -1;
   /// The offline store has it for certain.
   bool has_row = false;
   /// The writer was asked to put it into the waiting store, under this session.

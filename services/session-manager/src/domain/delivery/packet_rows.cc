@@ -87,9 +87,10 @@ void PacketRows::StoreOld(Shard& shard) {
     const std::shared_ptr<Session> session = weak->lock();
     if (!session || session->ended() || session->user->shard != &shard) continue;
     session->is_store_due = false;
-    const auto oldest = std::find_if(
-        session->unacked.begin(), session->unacked.end(),
-        [](const UnackedPacket& packet) { return packet.holds && packet.delivery && !packet.is_leaving; });
+    const auto oldest =
+        std::find_if(session->unacked.begin(), session->unacked.end(), [](const UnackedPacket& packet) {
+          return packet.held >= 0 && packet.delivery && !packet.is_leaving;
+        });
     if (oldest == session->unacked.end()) continue;  // armed again with the next packet
     if (const SteadyTime limit = oldest->since + settings_.window_time; limit > now) {
       session->is_store_due = true;
@@ -136,7 +137,7 @@ void PacketRows::OnStored(const std::shared_ptr<Session>& session, std::uint64_t
     if (!packet.is_leaving || packet.stored) continue;
     if (is_stored) {
       packet.stored = true;
-      if (std::exchange(packet.holds, false)) session->user->shard->window.Release(packet.offset);
+      if (packet.held >= 0) session->user->shard->window.Release(std::exchange(packet.held, -1));
     } else {
       // The log keeps it.
       packet.is_leaving = false;

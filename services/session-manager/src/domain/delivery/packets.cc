@@ -22,7 +22,7 @@ void Packets::Queue(Session& session, const std::shared_ptr<Delivery>& delivery,
   packet.since = clock_.Now();
   packet.primary = primary;
   packet.has_row = delivery->has_row;
-  if (delivery->offset >= 0 && delivery->is_logged) Hold(session, packet);
+  if ((delivery->offset >= 0 || delivery->follows >= 0) && delivery->is_logged) Hold(session, packet);
   packet.is_late = delivery->offset >= 0 && !delivery->has_row && delivery->offset < session.last_offset;
   session.last_offset = std::max(session.last_offset, delivery->offset);
   if (NoteHeldGiven(session, delivery->offset, packet.seq)) outbox_.Publish(session);
@@ -41,8 +41,8 @@ void Packets::Queue(Session& session, const std::shared_ptr<Delivery>& delivery,
 
 void Packets::Hold(Session& session, UnackedPacket& packet) {
   Shard& shard = *session.user->shard;
-  shard.window.Hold(packet.offset);
-  packet.holds = true;
+  packet.held = packet.offset >= 0 ? packet.offset : packet.delivery->follows;
+  shard.window.Hold(packet.held);
   if (std::exchange(session.is_store_due, true)) return;
   states_.Of(shard).unacknowledged.Push(packet.since + settings_.window_time, table_.Find(session.id));
 }

@@ -47,10 +47,10 @@ struct PresenceFields {
 
 /// What follows from a record of the log for each of the user's sessions has a number of that session's: the
 /// next owner, should it do the same again, may have others.
-Cause CauseFor(const Session& session, const Cause& cause) {
+Cause CauseFor(const SessionId& session, const Cause& cause) {
   Cause own = cause;
   ROOKERY_CHECK(cause.offset >= 0);
-  std::memcpy(&own.parts, session.id.bytes().data(), sizeof own.parts);
+  std::memcpy(&own.parts, session.bytes().data(), sizeof own.parts);
   own.parts |= std::uint32_t{1} << 31;
   own.parts &= ~std::uint32_t{1};  // its record is the next number
   return own;
@@ -397,19 +397,23 @@ void PresenceTracker::SendCurrent(User& user, const Cause& cause, std::string_vi
     if (!session->available() || IsReplaced(*session)) continue;
     xmpp::Stanza presence = session->state.presence();
     presence.set_to(std::string(contact));
-    Cause own = CauseFor(*session, cause);
+    Cause own = CauseFor(session->id, cause);
     consequences_.AppendDelivery(*user.shard, own, presence);
   }
 }
 
 void PresenceTracker::SendUnavailable(User& user, const Cause& cause, std::string_view contact) {
-  for (const auto& session : user.sessions) {
-    if (!session->available()) continue;
-    xmpp::Stanza presence = Unavailable(session->jid.str());
+  const auto send = [&](const SessionId& session, std::string_view jid) {
+    xmpp::Stanza presence = Unavailable(jid);
     presence.set_to(std::string(contact));
-    Cause own = CauseFor(*session, cause);
+    Cause own = CauseFor(session, cause);
     consequences_.AppendDelivery(*user.shard, own, presence);
-  }
+  };
+  for (const auto& session : user.sessions)
+    if (session->available()) send(session->id, session->jid.str());
+  // When one of these is found to be over, the contact is nobody who is told.
+  for (const SessionDirectory::Entry& left : directory_.LeftOf(*user.shard, user.bare))
+    send(SessionId(left.session_id), left.full_jid);
 }
 
 // ---- whom a feature hides the user from -----------------------------------------
@@ -500,7 +504,7 @@ void PresenceTracker::SendCurrentTo(User& user, Cause& cause, std::string_view p
       continue;
     }
     // By session: the next owner may have them in another order.
-    Cause own = CauseFor(*session, cause);
+    Cause own = CauseFor(session->id, cause);
     consequences_.AppendDelivery(*user.shard, own, presence);
   }
 }

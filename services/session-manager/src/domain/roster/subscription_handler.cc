@@ -96,11 +96,12 @@ xmpp::Element MakeRosterItem(const roster::v1::RosterItem& item) {
   return element;
 }
 
-void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push) {
-  Push(user, push, /*is_own=*/true);
+void SubscriptionHandler::Push(User& user, const Cause& cause, const roster::v1::RosterPush& push) {
+  Push(user, cause, push, /*is_own=*/true);
 }
 
-void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push, bool is_own) {
+void SubscriptionHandler::Push(User& user, const Cause& cause, const roster::v1::RosterPush& push,
+                               bool is_own) {
   if (user.contacts) {
     if (push.item().subscription() == roster::v1::SUBSCRIPTION_REMOVE) {
       user.contacts->by_jid.erase(push.item().jid());
@@ -122,25 +123,26 @@ void SubscriptionHandler::Push(User& user, const roster::v1::RosterPush& push, b
   xmpp::Element query("query", xmpp::ns::kRoster);
   query.Add(MakeRosterItem(push.item()));
   // Whoever has missed a change does not have that version.
-  SendPush(user, query, behind);
+  SendPush(user, cause, query, behind);
   query.SetAttr("ver", std::to_string(push.version()));
-  SendPush(user, query, up_to_date);
+  SendPush(user, cause, query, up_to_date);
 }
 
-void SubscriptionHandler::PushTo(User& user, const xmpp::Element& change,
+void SubscriptionHandler::PushTo(User& user, const Cause& cause, const xmpp::Element& change,
                                  const std::function<bool(const Session&)>& is_interested) {
   std::vector<Session*> interested;
   for (const auto& session : user.sessions)
     if (is_interested(*session)) interested.push_back(session.get());
-  SendPush(user, change, interested);
+  SendPush(user, cause, change, interested);
 }
 
-void SubscriptionHandler::SendPush(User& user, const xmpp::Element& change,
+void SubscriptionHandler::SendPush(User& user, const Cause& cause, const xmpp::Element& change,
                                    const std::vector<Session*>& sessions) {
   if (sessions.empty()) return;
   auto delivery = std::make_shared<Delivery>();
   delivery->received_at_ms = clock_.UnixMillisNow();
   delivery->to_each = true;
+  delivery->follows = cause.offset;
   xmpp::Stanza& iq = delivery->stanza;
   iq.set_kind(common::v1::STANZA_KIND_IQ);
   iq.set_type("set");
@@ -215,7 +217,7 @@ void SubscriptionHandler::TellMissed(Session& session, const roster::v1::GetRost
     xmpp::Element query("query", xmpp::ns::kRoster);
     if (item == items.back()) query.SetAttr("ver", std::to_string(roster.version()));
     query.Add(MakeRosterItem(*item));
-    SendPush(*session.user, query, {&session});
+    SendPush(*session.user, /*cause=*/{}, query, {&session});
   }
   if (session.available())
     for (const auto& request : roster.pending())
@@ -270,7 +272,7 @@ void SubscriptionHandler::FinishOutbound(Shard& shard, const std::string& bare, 
   const std::string contact(xmpp::BareOf(presence.to()));
   User& user = shard.GetUser(bare);
   // RFC 6121 section 3.1.2: the push comes before the stanza leaves.
-  if (response.has_push()) Push(user, response.push());
+  if (response.has_push()) Push(user, cause, response.push());
   if (response.route()) {
     presence.set_from(bare);
     presence.set_to(contact);
@@ -358,7 +360,7 @@ void SubscriptionHandler::FinishInbound(Shard& shard, const std::string& bare, C
       deliverer_.SendRecord(*session, delivery, /*primary=*/false, shard.IsBeforeFence(cause.offset));
     }
   }
-  if (response.has_push()) Push(user, response.push(), /*is_own=*/false);
+  if (response.has_push()) Push(user, cause, response.push(), /*is_own=*/false);
   if (response.auto_reply())
     consequences_.AppendDelivery(shard, cause, xmpp::MakePresence("subscribed", bare, contact));
   const bool from_before = HasFrom(response.before());
@@ -371,7 +373,7 @@ void SubscriptionHandler::FinishInbound(Shard& shard, const std::string& bare, C
 
 void SubscriptionHandler::OnItemRemoved(User& user, Cause& cause, const std::string& contact,
                                         const roster::v1::RemoveRosterItemResponse& removed) {
-  Push(user, removed.push());
+  Push(user, cause, removed.push());
   // An address outside the cluster was never asked for anything.
   if (!addresses_.IsLocal(xmpp::DomainOf(contact))) return;
   for (const int action : removed.send()) {

@@ -78,10 +78,12 @@ class SubscriptionHandler final : public LifeHook, public Deliverer::RosterListe
   /// Our user receives one of them.
   void OnInbound(User& user, PendingRecord& pending);
 
-  /// The user's own change to every resource that has asked for the roster, and to what we keep of it.
-  void Push(User& user, const roster::v1::RosterPush& push);
+  /// The user's own change to every resource that has asked for the roster, and to what we keep of it. Like
+  /// a packet of the record that is its cause, a push holds it: nobody else tells a client what it has not
+  /// been told.
+  void Push(User& user, const Cause& cause, const roster::v1::RosterPush& push);
   /// A pushed IQ with `change` to every session of the user that `is_interested`.
-  void PushTo(User& user, const xmpp::Element& change,
+  void PushTo(User& user, const Cause& cause, const xmpp::Element& change,
               const std::function<bool(const Session&)>& is_interested);
   /// What follows from the removal of an item: the contact is told.
   void OnItemRemoved(User& user, Cause& cause, const std::string& contact,
@@ -94,8 +96,9 @@ class SubscriptionHandler final : public LifeHook, public Deliverer::RosterListe
 
  private:
   /// What others cause is spared where it is too much.
-  void Push(User& user, const roster::v1::RosterPush& push, bool is_own);
-  void SendPush(User& user, const xmpp::Element& change, const std::vector<Session*>& sessions);
+  void Push(User& user, const Cause& cause, const roster::v1::RosterPush& push, bool is_own);
+  void SendPush(User& user, const Cause& cause, const xmpp::Element& change,
+                const std::vector<Session*>& sessions);
   void Miss(Session& session, const std::string& contact);
   Task<void> CatchUp(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   void TellMissed(Session& session, const roster::v1::GetRosterResponse& roster);

@@ -103,6 +103,18 @@ bool DirectoryWriter::IsLeft(const Shard& shard, const SessionId& id, std::uint6
   return left != nullptr && !left->full_jid.empty() && left->resumptions <= resumptions;
 }
 
+std::vector<SessionDirectory::Entry> DirectoryWriter::LeftOf(const Shard& shard, std::string_view bare) {
+  std::vector<SessionDirectory::Entry> left;
+  ShardState* state = StateOf(shard);
+  if (state == nullptr) return left;
+  std::copy_if(state->left.begin(), state->left.end(), std::back_inserter(left),
+               [&](const SessionDirectory::Entry& entry) {
+                 return entry.is_available && xmpp::BareOf(entry.full_jid) == bare &&
+                        table_.Find(SessionId(entry.session_id)) == nullptr;
+               });
+  return left;
+}
+
 SessionDirectory::Entry* DirectoryWriter::FindLeft(ShardState& state, const SessionId& id) {
   const auto found = std::lower_bound(state.left.begin(), state.left.end(), id.bytes(),
                                       [](const SessionDirectory::Entry& entry, std::string_view wanted) {
@@ -191,8 +203,8 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
       const bool is_connected = session->gateway != nullptr && !session->detached();
       changes.here.push_back({std::string(session->jid.str()),
                               is_connected ? session->gateway->instance() : std::string(),
-                              session->state.started_at_ms(), session->id.str(),
-                              session->state.resumptions(), session->available()});
+                              session->state.started_at_ms(), session->id.str(), session->state.resumptions(),
+                              session->available()});
     }
     const std::size_t count = changes.here.size();
     const auto written = co_await store_.Write(std::exchange(changes, {}));

@@ -68,7 +68,7 @@ void LiveSessions::Retire(const std::shared_ptr<Session>& session) {
   Remove(session);
   features_.Tell(&LifeHook::OnSessionEnded, *session);
   for (UnackedPacket& packet : session->unacked)
-    if (packet.holds) shard.window.Release(packet.offset);
+    if (packet.held >= 0) shard.window.Release(packet.held);
   session->unacked = {};
   session->inbound_order.reset();
   RunSuccessors(*session);
