@@ -1,9 +1,12 @@
 """The command line of tests/run. Exit status: 0 all passed, 1 something failed, 2 wrong command line."""
 
 import argparse
+import dataclasses
+import io
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rookery_local import build, kafka_jars, packages, test_environment
@@ -16,6 +19,8 @@ from runner.counts import Counts
 
 # Kinds that take long and say little that is new after most changes.
 ON_REQUEST = {"mutations"}
+# Kinds that need a processor and no clock. Clusters leave them most of one.
+BESIDE_E2E = ("simulation", "fuzz")
 
 
 def main(arguments: list[str]) -> int:
@@ -52,8 +57,7 @@ def main(arguments: list[str]) -> int:
         for round_ in range(parsed.repeat):
             if parsed.repeat > 1:
                 progress.say(f"round {round_ + 1} of {parsed.repeat}")
-            for name, suite in chosen.items():
-                counts.add(_execute(name, suite, context))
+            counts.add(_execute_all(chosen, context))
     except ClusterError as error:
         progress.clear()
         print(f"error: {error}", file=sys.stderr, flush=True)
@@ -88,6 +92,41 @@ def _prepare(context: Context, kinds: set[str]) -> None:
             if kinds & {"simulation", "mutations"}:
                 targets.append("rookery-simulator")
         build.build("release", context.build_directory, targets, context.progress)
+
+
+def _execute_all(chosen: dict, context: Context) -> Counts:
+    counts = Counts()
+    beside = {name: suite for name, suite in chosen.items() if "e2e" in chosen and name in BESIDE_E2E and suite.names(context)}
+    for name, suite in chosen.items():
+        if name == "e2e" and beside:
+            counts.add(_execute_beside(beside, suite, context))
+        elif name not in beside:
+            counts.add(_execute(name, suite, context))
+    return counts
+
+
+def _execute_beside(beside: dict, e2e, context: Context) -> Counts:
+    # What they say comes when all is done: lines of two programs at a time are read by nobody.
+    said = io.StringIO()
+    quiet = dataclasses.replace(context, progress=Progress(said), yields=True)
+
+    def others() -> Counts:
+        counts = Counts()
+        for name, suite in beside.items():
+            counts.add(_execute(name, suite, quiet))
+        return counts
+
+    context.progress.say(f"{' and '.join(beside)} run beside e2e")
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        running = executor.submit(others)
+        counts = _execute("e2e", e2e, context)
+        context.progress.step(" and ".join(beside))
+        while not running.done():
+            context.progress.update((said.getvalue().splitlines() or ["begins"])[-1])
+            time.sleep(1)
+        counts.add(running.result())
+    context.progress.say(said.getvalue().rstrip())
+    return counts
 
 
 def _execute(name: str, suite, context: Context) -> Counts:

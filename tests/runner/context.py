@@ -14,6 +14,8 @@ class Context:
     filters: list[str]
     fuzz_seconds: int
     seeds: int = 0
+    # Others run at the same time, and need the processor more.
+    yields: bool = False
     # Results, and the state of the tests' own cluster.
     work: Path = LOCAL / "tests"
 

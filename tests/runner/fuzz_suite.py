@@ -26,7 +26,7 @@ def execute(context: Context) -> Counts:
         lines.append(line)
         context.progress.update(line)
 
-    status = run([sys.executable, str(PROGRAM), "--seconds", str(context.fuzz_seconds)], on_line)
+    status = run([sys.executable, str(PROGRAM), "--seconds", str(context.fuzz_seconds)], on_line, yields=context.yields)
     match = _SUMMARY.match(lines[-1]) if lines else None
     passed, failed = (int(match.group(1)), int(match.group(2))) if match else (int(status == 0), int(status != 0))
     if failed or status != 0:

@@ -27,7 +27,7 @@ def execute(context: Context) -> Counts:
         lines.append(line)
         context.progress.update(line)
 
-    status = run([str(program), *which], on_line)
+    status = run([str(program), *which], on_line, yields=context.yields)
     played = next((int(match.group(1)) for match in map(_SUMMARY.match, reversed(lines)) if match), 0)
     failed = [match.group(1) for match in map(_FAILED.match, lines) if match]
     if status != 0 or failed:
