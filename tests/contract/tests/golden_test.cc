@@ -37,7 +37,7 @@ TEST(Golden, EveryFieldOfWhatCrossesAProcessIsInOne) {
 
 TEST(Golden, OneVariantForEachCase) {
   const auto& record = *events::v1::UserRecord::descriptor();
-  ASSERT_EQ(VariantCount(record), 9u);
+  ASSERT_EQ(VariantCount(record), 10u);
   std::set<std::string> fields;
   for (std::size_t variant = 0; variant < VariantCount(record); ++variant) {
     const auto message = MakeVariant(record, variant);
@@ -75,14 +75,15 @@ TEST(Golden, CheckTellsWhatIsWrong) {
 
 TEST(Golden, AFieldMoreNeedsOneMore) {
   const auto& record = *events::v1::UserRecord::descriptor();
+  const std::size_t all = static_cast<std::size_t>(VariantCount(record));
   std::vector<Golden> goldens;
-  EXPECT_EQ(MissingVariants(record, goldens).size(), 9u);
+  EXPECT_EQ(MissingVariants(record, goldens).size(), all);
   events::v1::UserRecord poor;
   poor.mutable_fence()->set_shard(1);
   goldens.push_back(MakeGolden(VariantName(record, 0), poor));
-  EXPECT_EQ(MissingVariants(record, goldens).size(), 9u);
+  EXPECT_EQ(MissingVariants(record, goldens).size(), all);
   goldens.push_back(MakeGolden(VariantName(record, 0) + ".2", *MakeVariant(record, 0)));
-  EXPECT_EQ(MissingVariants(record, goldens).size(), 8u);
+  EXPECT_EQ(MissingVariants(record, goldens).size(), all - 1);
 }
 
 }  // namespace
