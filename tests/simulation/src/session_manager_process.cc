@@ -488,9 +488,10 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.sweep_timer.reset();
     // Its last coroutines end on the loop, while all that they use is still there. The dead say nothing.
     p.membership->Silence();
-    p.registry.reset();
+    std::unique_ptr<routing::Registry> registry = std::move(p.registry);
     io().restart();
     io().poll();
+    registry.reset();
     parts_.reset();
   }
 
