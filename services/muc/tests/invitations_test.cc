@@ -182,6 +182,8 @@ TEST_F(InvitationsTest, AreDeclinedToAnInviterWhoIsAMemberAndHasLeft) {
   room().RemoveSession("king@example.org/castle");
   EXPECT_THAT(User(kHecate, "<decline to='king@example.org/castle'/>"),
               ElementsAre(HasSubstr("to=\"king@example.org\"")));
+  // So that it waits for who is away.
+  EXPECT_EQ(outcome().said[0].recipients, nullptr);
 }
 
 TEST_F(InvitationsTest, AreNotDeclinedToWhomTheRoomDoesNotKnow) {

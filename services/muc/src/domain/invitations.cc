@@ -150,7 +150,7 @@ bool OnDecline(Turn& turn, const xmpp::Element& x) {
   if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST) return refuse(ErrorCondition::kForbidden);
   const std::string reason = ReasonOf(*asked);
   if (!IsWithinBounds(turn, reason)) return refuse(ErrorCondition::kNotAcceptable);
-  Inviter inviter = InviterOf(turn, *to);
+  const Inviter inviter = InviterOf(turn, *to);
   if (inviter.account.empty() || !IsAsked(turn, Asked::kInvitation, inviter.account, turn.sender()))
     return true;
   if (RefuseIfTooMany(turn, 1)) return true;
@@ -162,7 +162,7 @@ bool OnDecline(Turn& turn, const xmpp::Element& x) {
   xmpp::Stanza message = xmpp::MakeMessage({}, turn.room.jid(), {});
   xmpp::SetPayload(message, answer);
   message.set_id(turn.stanza.id());
-  turn.outcome.SendToAll(std::move(message), std::move(inviter.recipients));
+  turn.outcome.SendToEach(message, inviter.recipients);
   return true;
 }
 
