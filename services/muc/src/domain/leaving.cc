@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "domain/invitations.h"
 #include "domain/presence.h"
 #include "domain/private_messages.h"
 #include "rookery/xmpp/element.h"
@@ -65,6 +66,7 @@ void OnOccupantError(Turn& turn) {
   const bool is_message = turn.stanza.kind() == common::v1::STANZA_KIND_MESSAGE;
   const std::optional<ErrorCondition> condition = ConditionIn(turn.stanza);
   if (!condition) return;
+  if (is_message && turn.nick().empty()) ReturnInvitation(turn, *condition);
   const v1::Occupant* occupant = turn.occupant();
   if (occupant == nullptr) return;
   // Else another device of the occupant may have it.
