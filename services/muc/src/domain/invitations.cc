@@ -174,12 +174,10 @@ void ReturnInvitation(Turn& turn, ErrorCondition condition) {
   // Servers say no more of accounts that they do not have (RFC 6121 section 8.5.1).
   if (condition == ErrorCondition::kServiceUnavailable && !turn.is_from_client)
     condition = ErrorCondition::kItemNotFound;
-  xmpp::Element x("x", ns::kMucUser);
-  x.Add("invite").SetAttr("to", turn.stanza.from());
   xmpp::Stanza error = xmpp::MakeMessage("error", room.jid(), session);
   error.set_id(invited->id);
-  xmpp::SetPayload(error, x);
-  xmpp::AddPayload(error, xmpp::MakeErrorElement(condition));
+  // One of several, perhaps.
+  xmpp::AddPayload(error, xmpp::MakeErrorElement(condition, "The invitation has not reached " + invitee));
   turn.outcome.Send(std::move(error));
 }
 
