@@ -97,6 +97,17 @@ TEST_F(OccupantIqsTest, AnAnswerIsFromTheNickThatWasAsked) {
               ElementsAre(HasSubstr("from=\"coven@conference.example.org/firstwitch\"")));
 }
 
+TEST_F(OccupantIqsTest, AnAnswerFindsWhoHasAskedUnderAnotherNick) {
+  driver_.room().AddSession("thirdwitch", "hag66@example.org/phone");
+  Ask(kHag, "firstwitch", kVersion);
+  const std::string id = RelayedId();
+  driver_.room().Rename("thirdwitch", "oldhag");
+  EXPECT_THAT(Ask(kCrone, "thirdwitch", {}, id, "result"), ElementsAre(HasSubstr("to=\"" + kHag + "\"")));
+  // Also where somebody else has it now.
+  driver_.Put("thirdwitch", "wiccarocks@example.org/x");
+  EXPECT_THAT(Ask(kCrone, "thirdwitch", {}, id, "result"), ElementsAre(HasSubstr("to=\"" + kHag + "\"")));
+}
+
 TEST_F(OccupantIqsTest, TheNextOwnerOfTheRoomPassesAnAnswerOn) {
   Ask(kHag, "firstwitch", kVersion);
   testing::RoomDriver next;
@@ -165,9 +176,11 @@ TEST_F(OccupantIqsTest, NobodyElseCanAnswer) {
   const std::string id = RelayedId();
   EXPECT_THAT(Ask("wiccarocks@example.org/x", "thirdwitch", {}, id, "result"), IsEmpty());
   // Nor is it given to another than who has asked.
-  EXPECT_THAT(Ask(kCrone, "secondwitch", {}, id, "result"), IsEmpty());
-  EXPECT_THAT(Ask(kCrone, "nobody", {}, id, "result"), IsEmpty());
-  EXPECT_THAT(Ask(kCrone, "thirdwitch", {}, id, "result"), SizeIs(1));
+  for (const char* nick : {"secondwitch", "nobody", "thirdwitch"})
+    EXPECT_THAT(Ask(kCrone, nick, {}, id, "result"), ElementsAre(HasSubstr("to=\"" + kHag + "\""))) << nick;
+  driver_.room().RemoveSession(kHag);
+  driver_.Put("thirdwitch", "hag66@example.org/other");
+  EXPECT_THAT(Ask(kCrone, "thirdwitch", {}, id, "result"), IsEmpty());
 }
 
 TEST_F(OccupantIqsTest, AnIdThatTheRoomHasNotMadeIsIgnored) {

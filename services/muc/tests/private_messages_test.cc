@@ -6,6 +6,7 @@ namespace rookery::muc {
 namespace {
 
 using namespace testing;  // NOLINT
+using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -116,6 +117,72 @@ TEST_F(PrivateMessagesTest, OfAnUnknownTypeAreNormal) {
   EXPECT_THAT(Whisper(kWicca, "firstwitch", "<body>hi</body>", "normal"), Each(Not(HasSubstr(" type="))));
   EXPECT_THAT(Whisper(kWicca, "firstwitch", "<body>hi</body>", "headline"),
               Each(HasSubstr(" type=\"headline\"")));
+}
+
+// ---- that come back
+
+class ReturnedMessagesTest : public PrivateMessagesTest {
+ protected:
+  /// What firstwitch's server, or client, returns to secondwitch for a message with this id.
+  static std::string ErrorOf(std::string_view condition, std::string_view mark = {},
+                             std::string_view from = kCrone, std::string_view to = "secondwitch") {
+    return "<message type='error' id='hgn27af1' from='" + std::string(from) +
+           "' to='coven@conference.example.org/" + std::string(to) + "'>" + std::string(mark) +
+           "<error type='cancel' by='crone1@example.org'><" + std::string(condition) +
+           " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text "
+           "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>crone1@example.org</text></error></message>";
+  }
+  static constexpr std::string_view kMark = "<x xmlns='http://jabber.org/protocol/muc#user'/>";
+};
+
+TEST_F(ReturnedMessagesTest, AreToldToTheirSender_AndWhoIsGoneIsOut) {
+  Put("secondwitch", "wiccarocks@example.org/phone");
+  const Said said = driver_.Apply(ErrorOf("service-unavailable", kMark));
+  EXPECT_EQ(room().FindNick("firstwitch"), nullptr);
+  EXPECT_EQ(To(said, kWicca).back(),
+            "<message from=\"coven@conference.example.org/firstwitch\" to=\"wiccarocks@example.org/laptop\" "
+            "id=\"hgn27af1\" type=\"error\"><error type=\"cancel\"><service-unavailable "
+            "xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/></error></message>");
+  EXPECT_THAT(To(said, "wiccarocks@example.org/phone").back(), HasSubstr(" type=\"error\""));
+  EXPECT_THAT(To(said, kHag), Each(Not(HasSubstr("type=\"error\""))));
+}
+
+// What cannot be given to somebody of what is said to all comes back to the same address.
+TEST_F(ReturnedMessagesTest, AreNotMessagesToAll) {
+  const Said said = driver_.Apply(ErrorOf("service-unavailable"));
+  EXPECT_EQ(room().FindNick("firstwitch"), nullptr);
+  EXPECT_THAT(said, Each(Not(HasSubstr("type=\"error\""))));
+}
+
+TEST_F(ReturnedMessagesTest, OfAClientTakeItOutOnlyWhereItSaysThatItHasGone) {
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("service-unavailable")),
+              ElementsAre(AllOf(HasSubstr("to=\"" + kWicca + "\""), HasSubstr("<service-unavailable "),
+                                Not(HasSubstr("crone1")))));
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("feature-not-implemented")),
+              ElementsAre(HasSubstr("<feature-not-implemented ")));
+  EXPECT_NE(room().FindNick("firstwitch"), nullptr);
+  driver_.ApplyOfClient(ErrorOf("gone"));
+  EXPECT_EQ(room().FindNick("firstwitch"), nullptr);
+}
+
+// Another one has it.
+TEST_F(ReturnedMessagesTest, OfOneOfSeveralDevicesAreToldToNobody) {
+  Put("firstwitch", "crone1@example.org/phone");
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), IsEmpty());
+  EXPECT_THAT(driver_.Apply(ErrorOf("service-unavailable", kMark)), Each(Not(HasSubstr("type=\"error\""))));
+  EXPECT_EQ(room().FindSession(kCrone), nullptr);
+  EXPECT_THAT(
+      To(driver_.Apply(ErrorOf("service-unavailable", kMark, "crone1@example.org/phone")), kWicca).back(),
+      HasSubstr("type=\"error\""));
+}
+
+TEST_F(ReturnedMessagesTest, AreToldToWhoMayHaveSentThemOnly) {
+  config().set_allow_pm(v1::AUDIENCE_MODERATORS);
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), IsEmpty());
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable", {}, kWicca, "firstwitch")), SizeIs(1));
+  config().set_allow_pm(v1::AUDIENCE_ANYONE);
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable", {}, kWicca, "nobody")), IsEmpty());
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable", {}, kHecate, "firstwitch")), IsEmpty());
 }
 
 }  // namespace

@@ -92,6 +92,25 @@ TEST_F(RoomRecords, R1_WhatFollowsNamesItsRecord) {
   }
 }
 
+// Its server would say so in a record of its own.
+TEST_F(RoomRecords, R1_WhoseClientReturnsAMessageIsThere) {
+  StartLive();
+  EnterBoth();
+  Say("<message type='error' id='p1' from='" + hag_ + "' to='" + room_ +
+      "/firstwitch'><error type='cancel'><service-unavailable "
+      "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
+  Elapse(seconds(1));
+  EXPECT_THAT(TakeHeard(crone_),
+              ElementsAre(AllOf(HasSubstr("/thirdwitch\""), HasSubstr("<service-unavailable "))));
+  events::v1::RoomRecord of_server;
+  of_server.ParseFromString(Records(1).back().value);
+  of_server.mutable_origin()->set_shard(3);
+  of_server.mutable_origin()->mutable_log()->set_offset(1);
+  Records(1).push_back({of_server.SerializeAsString(), time_.UnixMillisNow()});
+  Elapse(seconds(1));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("<status code=\"333\"/>")));
+}
+
 TEST_F(RoomRecords, R1_OnesOfOtherShardsAndOfNoUse_ArePassed) {
   MucProcess& process = StartLive(2);
   Enter(crone_, room_, "firstwitch");

@@ -207,6 +207,8 @@ TEST_F(Registration, WhereNoAdminIsInTheyAreAskedOutside) {
   const Said said = Register(kStranger, "Hecate");
   EXPECT_THAT(To(said, "crone1@example.org"), SizeIs(1));
   EXPECT_THAT(To(said, "wiccarocks@example.org"), SizeIs(1));
+  // Each alone, so that it waits for who is away.
+  for (const Outcome::Said& one : driver_.outcome().said) EXPECT_EQ(one.recipients, nullptr);
 }
 
 TEST_F(Registration, WhatAdminsAreToldHasABound) {

@@ -23,6 +23,13 @@ class RoomDriver {
   /// `xml`: one stanza in jabber:client with `from` and `to`. Gives what is said, one for each recipient, as
   /// XML with `to`, in the order in which it is said.
   std::vector<std::string> Apply(std::string_view xml) { return Do(xml, ApplyStanza); }
+  /// The same of what a client says itself, and not its server in its name.
+  std::vector<std::string> ApplyOfClient(std::string_view xml) {
+    return Do(xml, [](Turn& turn) {
+      turn.is_from_client = true;
+      ApplyStanza(turn);
+    });
+  }
   /// What `action`, which is given a Turn, says while the stanza is applied.
   template <typename Action>
   std::vector<std::string> Do(std::string_view xml, Action action) {

@@ -9,6 +9,7 @@
 #include "cluster.h"
 #include "rookery/events/homes.h"
 #include "rookery/sharding/duplicate_filter.h"
+#include "rookery/xmpp/element.h"
 
 namespace rookery::session_manager {
 
@@ -65,6 +66,16 @@ class RoomCluster : public Cluster {
     for (const auto& stanza : Heard(room)) ids.push_back(stanza.id());
     return ids;
   }
+  /// Whom the room has heard nobody is at.
+  std::vector<std::string> Ghosts() const {
+    std::vector<std::string> ghosts;
+    for (const auto& stanza : Heard(kRoom))
+      if (stanza.type() == "error") ghosts.push_back(stanza.from());
+    return ghosts;
+  }
+  std::shared_ptr<Session> SessionOf(const Client& client, int at) {
+    return node(at).domain.table().Find(SessionId(client.id));
+  }
   /// Another room of the same shard as kRoom.
   static std::string Neighbour(int n = 0) {
     for (int i = 0;; ++i) {
@@ -105,6 +116,13 @@ class RoomCluster : public Cluster {
   static xmpp::Stanza Groupchat(const std::string& id, std::string_view from = kNick) {
     xmpp::Stanza message = Message({}, id, "groupchat");
     message.set_from(std::string(from));
+    return message;
+  }
+  /// As the room sends it.
+  static xmpp::Stanza PrivateMessage(const std::string& id, std::string_view from = kNick) {
+    xmpp::Stanza message = Message({}, id);
+    message.set_from(std::string(from));
+    xmpp::AddPayload(message, xmpp::Element("x", "http://jabber.org/protocol/muc#user"));
     return message;
   }
   static xmpp::Stanza OccupantPresence(const std::string& type = {}, std::string_view from = kNick) {

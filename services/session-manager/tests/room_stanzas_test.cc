@@ -17,19 +17,7 @@ using ::testing::SizeIs;
 using common::v1::STANZA_KIND_MESSAGE;
 using common::v1::STANZA_KIND_PRESENCE;
 
-class RoomStanzasTest : public RoomCluster {
- protected:
-  /// Whom the room has heard nobody is at.
-  std::vector<std::string> Ghosts() const {
-    std::vector<std::string> ghosts;
-    for (const auto& stanza : Heard(kRoom))
-      if (stanza.type() == "error") ghosts.push_back(stanza.from());
-    return ghosts;
-  }
-  std::shared_ptr<Session> SessionOf(const Client& client, int at) {
-    return node(at).domain.table().Find(SessionId(client.id));
-  }
-};
+class RoomStanzasTest : public RoomCluster {};
 
 // ---- those who are there ----------------------------------------------------------
 
@@ -391,7 +379,10 @@ TEST_F(RoomStanzasTest, RM6_ABlockedRoomIsNotHeard_AndBlockedOccupantsAreNotTold
   Say(1, Fanout(10, Groupchat("m1"), {bob.jid, carol.jid}));
   Say(1, Fanout(11, Groupchat("m2", std::string(kRoom) + "/other"), {bob.jid, carol.jid}));
   Say(1, Single(12, Groupchat("m3"), bob.jid));
+  Say(1, Fanout(13, PrivateMessage("m4"), {bob.jid, carol.jid}));
+  Say(1, Single(14, PrivateMessage("m5"), bob.jid));
   EXPECT_THAT(bob.MessageIds(), ElementsAre("m2"));
+  EXPECT_THAT(log_.messages, IsEmpty());
   EXPECT_THAT(carol.MessageIds(), IsEmpty());
   EXPECT_THAT(Ghosts(), IsEmpty());
 }

@@ -104,6 +104,11 @@ async def invited_and_destroyed(cluster: Cluster) -> None:
         assert invited["password"] == "capulet", invited
         await romeo.enter(room, "romeo", password="capulet")
         assert romeo.bare in await prince.affiliated(room, "member")
+        # Who does not exist is no member of it (7.8.2).
+        nobody = f"nobody-{room.partition('@')[0]}@{prince.bare.partition('@')[2]}"
+        prince.invite(room, nobody, "come")
+        assert (await prince.events.wait("room-error", room=room, nick=""))["error"] == ("cancel", "item-not-found")
+        assert nobody not in await prince.affiliated(room, "member")
         juliet.invite(room, romeo.bare, "I am not in")
         assert (await juliet.events.wait("room-error", room=room))["error"][1] in ("not-acceptable", "forbidden"), juliet.events.last()
         assert await _refusal(romeo.destroy(room)) == ("auth", "forbidden")

@@ -11,8 +11,10 @@
 #include "domain/asked.h"
 #include "domain/mediated_invitation.h"
 #include "domain/pace.h"
+#include "domain/relayed_ids.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
+#include "rookery/xmpp/stanza_limits.h"
 
 namespace rookery::muc {
 
@@ -20,6 +22,11 @@ namespace {
 
 namespace ns = xmpp::ns;
 using xmpp::ErrorCondition;
+
+/// Of MakeRelayedId; the note is the version of the membership that the invitation has made, or empty.
+constexpr std::string_view kPurpose = "invited";
+/// So that it has a place in an id that goes on.
+constexpr std::size_t kMaxIdBytes = xmpp::kMaxIdBytes / 2;
 
 struct Invitation {
   xmpp::Jid to;
@@ -69,6 +76,12 @@ std::int64_t CountUnknown(const Room& room, const std::vector<std::string>& acco
   });
 }
 
+/// Of the account's affiliation; empty: it has never had one.
+std::string VersionOf(const Room& room, std::string_view account) {
+  const v1::Affiliated* entry = room.FindAffiliated(account);
+  return entry == nullptr ? std::string() : std::to_string(entry->version());
+}
+
 /// Whom a decline names, by account or as an occupant.
 struct Inviter {
   /// Empty: nobody whom the room knows.
@@ -110,6 +123,8 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x) {
   if (!MayInvite(turn)) return refuse(ErrorCondition::kForbidden);
   if (static_cast<std::int64_t>(asked.size()) > turn.settings.max_requests)
     return refuse(ErrorCondition::kPolicyViolation, "Too many invitations in one message");
+  if (turn.stanza.id().size() > kMaxIdBytes)
+    return refuse(ErrorCondition::kPolicyViolation, "The id is too long to be passed on");
   std::vector<Invitation> invitations;
   for (const xmpp::Element* invite : asked) {
     auto to = xmpp::Jid::Parse(invite->Attr("to"));
@@ -125,6 +140,7 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x) {
   if (RefuseIfTooMany(turn, static_cast<std::int64_t>(invitations.size()))) return true;
 
   const std::string nick = occupant->nick();
+  const std::string asker = TagOfAsker(turn, *occupant, turn.stanza.from());
   for (const std::string& account : members)
     SetAffiliation(turn, account, v1::AFFILIATION_MEMBER, nick, {}, Courtesy::kNone);
   const bool is_named = turn.room.config().whois() == v1::AUDIENCE_ANYONE;
@@ -132,10 +148,37 @@ bool OnInvitations(Turn& turn, const xmpp::Element& x) {
   for (const auto& [to, invite] : invitations) {
     xmpp::Stanza message =
         MakeInvitation(turn, to.str(), from, ReasonOf(*invite), invite->Find("continue", ns::kMucUser));
-    message.set_id(turn.stanza.id());
+    const bool is_made = std::find(members.begin(), members.end(), to.bare()) != members.end();
+    const std::string version = is_made ? VersionOf(turn.room, to.bare()) : std::string();
+    message.set_id(
+        MakeRelayedId(turn, kPurpose, to.bare(), {.asker = asker, .note = version, .id = turn.stanza.id()}));
     turn.outcome.Send(std::move(message));
   }
   return true;
+}
+
+void ReturnInvitation(Turn& turn, ErrorCondition condition) {
+  Room& room = turn.room;
+  const std::string invitee(turn.sender());
+  const std::optional<Relayed> invited = ReadRelayedId(turn, kPurpose, invitee, turn.stanza.id());
+  if (!invited || !room.exists()) return;
+  const bool is_unchanged = !invited->note.empty() && invited->note == VersionOf(room, invitee) &&
+                            room.AffiliationOf(invitee) == v1::AFFILIATION_MEMBER;
+  if (is_unchanged && room.FindAccount(invitee).empty())
+    SetAffiliation(turn, invitee, v1::AFFILIATION_NONE, {}, {}, Courtesy::kNone);
+
+  const std::string session = FindAsker(turn, invited->asker, {});
+  const std::string_view inviter = xmpp::BareOf(session);
+  if (session.empty() || !IsAsked(turn, Asked::kInvitation, inviter, invitee)) return;
+  ForgetAsked(turn, Asked::kInvitation, inviter, invitee);
+  // Servers say no more of accounts that they do not have (RFC 6121 section 8.5.1).
+  if (condition == ErrorCondition::kServiceUnavailable && !turn.is_from_client)
+    condition = ErrorCondition::kItemNotFound;
+  xmpp::Stanza error = xmpp::MakeMessage("error", room.jid(), session);
+  error.set_id(invited->id);
+  // One of several, perhaps.
+  xmpp::AddPayload(error, xmpp::MakeErrorElement(condition, "The invitation has not reached " + invitee));
+  turn.outcome.Send(std::move(error));
 }
 
 bool OnDecline(Turn& turn, const xmpp::Element& x) {
@@ -150,7 +193,7 @@ bool OnDecline(Turn& turn, const xmpp::Element& x) {
   if (turn.AffiliationOf(turn.sender()) == v1::AFFILIATION_OUTCAST) return refuse(ErrorCondition::kForbidden);
   const std::string reason = ReasonOf(*asked);
   if (!IsWithinBounds(turn, reason)) return refuse(ErrorCondition::kNotAcceptable);
-  Inviter inviter = InviterOf(turn, *to);
+  const Inviter inviter = InviterOf(turn, *to);
   if (inviter.account.empty() || !IsAsked(turn, Asked::kInvitation, inviter.account, turn.sender()))
     return true;
   if (RefuseIfTooMany(turn, 1)) return true;
@@ -162,7 +205,7 @@ bool OnDecline(Turn& turn, const xmpp::Element& x) {
   xmpp::Stanza message = xmpp::MakeMessage({}, turn.room.jid(), {});
   xmpp::SetPayload(message, answer);
   message.set_id(turn.stanza.id());
-  turn.outcome.SendToAll(std::move(message), std::move(inviter.recipients));
+  turn.outcome.SendToEach(message, inviter.recipients);
   return true;
 }
 

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <string>
 
+#include "domain/invitations.h"
 #include "domain/presence.h"
+#include "domain/private_messages.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
 
@@ -39,6 +42,12 @@ std::optional<ErrorCondition> ConditionIn(const xmpp::Stanza& stanza) {
   return std::nullopt;
 }
 
+bool IsGone(const Turn& turn, ErrorCondition condition) {
+  // A client that has no use for what it was sent is there.
+  if (turn.is_from_client && condition == ErrorCondition::kServiceUnavailable) return false;
+  return std::find(kGone.begin(), kGone.end(), condition) != kGone.end();
+}
+
 Exit ExitOf(const Turn& turn) { return {.affiliation = turn.AffiliationOf(turn.sender())}; }
 
 }  // namespace
@@ -53,12 +62,22 @@ void OnUnavailable(Turn& turn) {
 
 void OnOccupantError(Turn& turn) {
   // An IQ's answer is for who has asked (OnAnswerToOccupant).
-  if (turn.stanza.kind() == common::v1::STANZA_KIND_IQ || turn.occupant() == nullptr) return;
+  if (turn.stanza.kind() == common::v1::STANZA_KIND_IQ) return;
+  const bool is_message = turn.stanza.kind() == common::v1::STANZA_KIND_MESSAGE;
   const std::optional<ErrorCondition> condition = ConditionIn(turn.stanza);
-  if (!condition || std::find(kGone.begin(), kGone.end(), *condition) == kGone.end()) return;
-  Exit exit = ExitOf(turn);
-  exit.statuses = {Status::kTechnical};
-  RemoveSession(turn, turn.stanza.from(), exit);
+  if (!condition) return;
+  if (is_message && turn.nick().empty()) ReturnInvitation(turn, *condition);
+  const v1::Occupant* occupant = turn.occupant();
+  if (occupant == nullptr) return;
+  // Else another device of the occupant may have it.
+  const bool is_alone = occupant->sessions_size() == 1;
+  const std::string nick = occupant->nick();
+  if (IsGone(turn, *condition)) {
+    Exit exit = ExitOf(turn);
+    exit.statuses = {Status::kTechnical};
+    RemoveSession(turn, turn.stanza.from(), exit);
+  }
+  if (is_message && is_alone) ReturnPrivateMessage(turn, nick, *condition);
 }
 
 }  // namespace rookery::muc

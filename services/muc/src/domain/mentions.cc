@@ -89,7 +89,7 @@ void ForwardMentions(Turn& turn, const v1::PastMessage& said) {
   xmpp::Stanza message = xmpp::MakeMessage({}, turn.room.jid(), {});
   message.set_payload(std::move(payload));
   message.set_traits(common::v1::STANZA_TRAIT_OTHER_PAYLOAD);
-  turn.outcome.SendToAll(std::move(message), std::move(mentioned));
+  turn.outcome.SendToEach(message, mentioned);
 }
 
 }  // namespace rookery::muc

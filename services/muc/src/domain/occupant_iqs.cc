@@ -5,10 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "domain/presence.h"
-#include "domain/tags.h"
-#include "rookery/base/scram.h"
+#include "domain/relayed_ids.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
 #include "rookery/xmpp/stanza_limits.h"
@@ -20,48 +18,8 @@ namespace {
 using xmpp::ErrorCondition;
 using xmpp::ErrorType;
 
-constexpr std::size_t kTagBytes = 16;  // of TagOf
-
-std::string AskerTag(const Turn& turn, std::string_view full_jid) { return TagOf(turn, "asker", full_jid); }
-std::string Seal(const Turn& turn, std::string_view answerer, std::string_view asked) {
-  std::string data(answerer);
-  data.push_back('\0');
-  data.append(asked);
-  return TagOf(turn, "iq", data);
-}
-
-/// What the answer needs, in the id under which the request goes on, so that nothing is kept here:
-///   seal, asker's tag, nick that was asked, NUL, id of the asker
-/// in base64url. Only the account that was asked can use it, since the seal is made with its address, and it
-/// learns no address from it.
-struct Asked {
-  std::string asker_tag;
-  std::string nick;
-  std::string id;
-};
-
-std::string RelayedId(const Turn& turn, std::string_view answerer, const Asked& asked) {
-  std::string text = asked.asker_tag + asked.nick;
-  text.push_back('\0');
-  text.append(asked.id);
-  std::string id;
-  absl::WebSafeBase64Escape(Seal(turn, answerer, text) + text, &id);
-  while (id.ends_with('=')) id.pop_back();
-  return id;
-}
-
-std::optional<Asked> ReadRelayedId(const Turn& turn, std::string_view answerer, const std::string& id) {
-  std::string text;
-  if (!absl::WebSafeBase64Unescape(id, &text) || text.size() < 2 * kTagBytes) return std::nullopt;
-  const std::string seal = text.substr(0, kTagBytes);
-  text.erase(0, kTagBytes);
-  if (!EqualSecret(seal, Seal(turn, answerer, text))) return std::nullopt;
-  const std::size_t nul = text.find('\0', kTagBytes);
-  if (nul == std::string::npos) return std::nullopt;
-  return Asked{.asker_tag = text.substr(0, kTagBytes),
-               .nick = text.substr(kTagBytes, nul - kTagBytes),
-               .id = text.substr(nul + 1)};
-}
+/// Of MakeRelayedId; the note is the nick that was asked.
+constexpr std::string_view kPurpose = "request";
 
 /// Servers name the real address in `by`, in a text, or where somebody has gone to: none of it goes on.
 xmpp::Element WithoutAddresses(const xmpp::Element& error) {
@@ -111,8 +69,9 @@ void OnRequestToOccupant(Turn& turn) {
 
   const std::string_view answerer = Room::AccountOf(*asked);
   xmpp::Stanza request = iq;
-  request.set_id(RelayedId(turn, answerer,
-                           {.asker_tag = AskerTag(turn, iq.from()), .nick = asked->nick(), .id = iq.id()}));
+  request.set_id(
+      MakeRelayedId(turn, kPurpose, answerer,
+                    {.asker = TagOfAsker(turn, *asker, iq.from()), .note = asked->nick(), .id = iq.id()}));
   if (request.id().size() > xmpp::kMaxIdBytes)
     return turn.Refuse(ErrorCondition::kPolicyViolation, "The id is too long to be passed on");
   request.set_from(turn.room.AddressOf(asker->nick()));
@@ -123,18 +82,16 @@ void OnRequestToOccupant(Turn& turn) {
 }
 
 void OnAnswerToOccupant(Turn& turn) {
-  // Who answers may have left, and with an error for it.
-  const std::optional<Asked> asked = ReadRelayedId(turn, turn.sender(), turn.stanza.id());
-  const v1::Occupant* asker = turn.room.FindNick(turn.nick());
-  if (!asked || asker == nullptr) return;
-  for (const v1::OccupantSession& session : asker->sessions()) {
-    if (AskerTag(turn, session.jid()) != asked->asker_tag) continue;
-    xmpp::Stanza answer = AnswerOf(turn);
-    answer.set_id(asked->id);
-    answer.set_from(turn.room.AddressOf(asked->nick));
-    answer.set_to(session.jid());
-    return turn.outcome.Send(std::move(answer));
-  }
+  // Who answers may have left, and with an error for it. Who has asked may have another nick by now.
+  const std::optional<Relayed> asked = ReadRelayedId(turn, kPurpose, turn.sender(), turn.stanza.id());
+  if (!asked) return;
+  const std::string asker = FindAsker(turn, asked->asker, turn.nick());
+  if (asker.empty()) return;
+  xmpp::Stanza answer = AnswerOf(turn);
+  answer.set_id(asked->id);
+  answer.set_from(turn.room.AddressOf(asked->note));
+  answer.set_to(asker);
+  turn.outcome.Send(std::move(answer));
 }
 
 void OnPing(Turn& turn) { turn.Answer(); }

@@ -13,7 +13,7 @@
 
 namespace rookery::muc {
 
-/// Full JIDs to whom the same stanza goes, in a fixed order.
+/// Those to whom the same stanza goes, in a fixed order: full JIDs, but for SendToEach.
 using Recipients = std::vector<std::string>;
 
 /// What follows from one record, in the order in which it is said. Two owners who apply the record make
@@ -50,6 +50,19 @@ struct Outcome {
   }
   void SendToAll(xmpp::Stanza stanza, Recipients recipients) {
     SendToAll(std::move(stanza), std::make_shared<const Recipients>(std::move(recipients)));
+  }
+  /// To sessions as SendToAll, to accounts (bare JIDs) each alone: only so it waits for who is away.
+  void SendToEach(const xmpp::Stanza& stanza, const Recipients& recipients) {
+    Recipients sessions;
+    for (const std::string& recipient : recipients) {
+      if (!xmpp::ResourceOf(recipient).empty()) {
+        sessions.push_back(recipient);
+        continue;
+      }
+      Send(stanza);
+      said.back().stanza.set_to(recipient);
+    }
+    SendToAll(stanza, std::move(sessions));
   }
   void clear() {
     said.clear();

@@ -24,6 +24,12 @@ bool MaySendPrivately(const v1::RoomConfig& config, v1::Role role) {
   }
 }
 
+Recipients SessionsOf(const v1::Occupant& occupant) {
+  Recipients sessions;
+  for (const v1::OccupantSession& session : occupant.sessions()) sessions.push_back(session.jid());
+  return sessions;
+}
+
 }  // namespace
 
 void OnPrivateMessage(Turn& turn) {
@@ -38,9 +44,18 @@ void OnPrivateMessage(Turn& turn) {
   // RFC 6121 section 5.2.2: any other type is as good as none.
   if (message.type() != "chat" && message.type() != "headline") message.clear_type();
   xmpp::AddPayload(message, xmpp::Element("x", xmpp::ns::kMucUser));
-  Recipients sessions;
-  for (const v1::OccupantSession& session : recipient->sessions()) sessions.push_back(session.jid());
-  turn.outcome.SendToAll(std::move(message), std::move(sessions));
+  turn.outcome.SendToAll(std::move(message), SessionsOf(*recipient));
+}
+
+void ReturnPrivateMessage(Turn& turn, std::string_view nick, ErrorCondition condition) {
+  if (!turn.is_from_client && !xmpp::Has(turn.stanza, common::v1::STANZA_TRAIT_MUC_USER)) return;
+  const v1::Occupant* sender = turn.room.FindNick(turn.nick());
+  if (sender == nullptr || !MaySendPrivately(turn.room.config(), sender->role())) return;
+  // The condition alone: what else is in it may name addresses, or be a message that is not allowed.
+  xmpp::Stanza error = xmpp::MakeMessage("error", turn.room.AddressOf(nick), {});
+  error.set_id(turn.stanza.id());
+  xmpp::AddPayload(error, xmpp::MakeErrorElement(condition));
+  turn.outcome.SendToAll(std::move(error), SessionsOf(*sender));
 }
 
 }  // namespace rookery::muc

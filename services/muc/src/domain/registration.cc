@@ -207,7 +207,7 @@ void OnRegisterSet(Turn& turn) {
   if (!CountChange(turn)) return;
   NoteAsked(turn, Asked::kMembership, turn.sender());
   turn.Answer();
-  turn.outcome.SendToAll(ApprovalFormOf(turn, *form, nick), Approvers(turn));
+  turn.outcome.SendToEach(ApprovalFormOf(turn, *form, nick), Approvers(turn));
 }
 
 bool OnApproval(Turn& turn, const xmpp::Element& x) {

@@ -24,6 +24,8 @@ struct Turn {
   /// Of the record in `rooms`.
   std::int64_t offset;
   Outcome& outcome;
+  /// A client has said it itself, not its server in its name. False: nobody knows.
+  bool is_from_client = false;
 
   std::string_view sender() const { return xmpp::BareOf(stanza.from()); }
   /// Empty: to the room itself.

@@ -338,7 +338,8 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
             .stanza = StanzaOf(record),
             .now_ms = record.body.received_at_ms(),
             .offset = record.offset,
-            .outcome = outcome_};
+            .outcome = outcome_,
+            .is_from_client = record.body.origin().has_client()};
   if (record.body.has_prompt()) {
     OnPrompt(turn, slot, record.body.prompt());
   } else {

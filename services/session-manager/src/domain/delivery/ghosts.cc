@@ -7,10 +7,13 @@
 
 #include "domain/addresses.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/message_routing.h"
 #include "domain/metrics.h"
 #include "domain/records/consequences.h"
 #include "domain/records/shards.h"
 #include "domain/sessions/outbox.h"
+#include "rookery/xmpp/element.h"
+#include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
 
@@ -24,8 +27,16 @@ bool IsFarewell(const xmpp::Stanza& stanza) {
 
 }  // namespace
 
+bool Ghosts::IsPrivate(const xmpp::Stanza& stanza) const {
+  if (stanza.kind() != common::v1::STANZA_KIND_MESSAGE || !addresses_.IsOfRooms(stanza.from())) return false;
+  const MessageType type = ParseMessageType(stanza.type());
+  return (type == MessageType::kChat || type == MessageType::kNormal) &&
+         !xmpp::ResourceOf(stanza.from()).empty();
+}
+
 std::optional<xmpp::ErrorCondition> Ghosts::ConditionFor(const xmpp::Stanza& stanza) const {
-  const bool is_message = stanza.kind() == common::v1::STANZA_KIND_MESSAGE && stanza.type() == "groupchat";
+  const bool is_message =
+      (stanza.kind() == common::v1::STANZA_KIND_MESSAGE && stanza.type() == "groupchat") || IsPrivate(stanza);
   const bool is_presence = stanza.kind() == common::v1::STANZA_KIND_PRESENCE && stanza.type().empty();
   if ((!is_message && !is_presence) || !addresses_.IsOfRooms(stanza.from())) return std::nullopt;
   return is_message ? xmpp::ErrorCondition::kServiceUnavailable : xmpp::ErrorCondition::kRecipientUnavailable;
@@ -40,7 +51,9 @@ void Ghosts::Tell(Shard& shard, Cause cause, const xmpp::Stanza& stanza, std::st
   said.set_id(stanza.id());
   said.set_from(stanza.from());
   said.set_to(ghost.data(), ghost.size());
-  consequences_.AppendDelivery(shard, cause, xmpp::MakeError(said, condition));
+  xmpp::Stanza error = xmpp::MakeError(said, condition);
+  if (IsPrivate(stanza)) xmpp::AddPayload(error, xmpp::Element("x", xmpp::ns::kMucUser));
+  consequences_.AppendDelivery(shard, cause, error);
 }
 
 bool Ghosts::IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset) {

@@ -32,10 +32,13 @@ class Ghosts : public LifeHook {
         outbox_(outbox),
         deliverer_(deliverer) {}
 
+  /// A private message of an occupant (XEP-0045 section 7.5).
+  bool IsPrivate(const xmpp::Stanza& stanza) const;
   /// What a room is told that has said this to somebody who is not there. Nothing where it has nothing to
   /// learn, or the sender is no room.
   std::optional<xmpp::ErrorCondition> ConditionFor(const xmpp::Stanza& stanza) const;
-  /// `ghost`: the full JID that it was said to. Nothing of the stanza is given back.
+  /// `ghost`: the full JID that it was said to. Nothing of the stanza is given back but, of a private
+  /// message, <x/> of muc#user, so that the room tells its sender.
   void Tell(Shard& shard, Cause cause, const xmpp::Stanza& stanza, std::string_view ghost,
             xmpp::ErrorCondition condition);
   /// Whether the session has too much already to be given the stanza, too (B4): for a room it is not there

@@ -298,22 +298,23 @@ void RecordProcessor::PublishEvent(const User& user, const PendingRecord& pendin
 void RecordProcessor::ApplyMessage(User& user, PendingRecord& pending) {
   auto delivery = MakeDelivery(pending, *pending.record.mutable_delivery()->mutable_stanza());
   xmpp::Stanza& message = delivery->stanza;
-  if (message.type() != "error") {
-    // XEP-0359 section 5: only we may speak as the user's archive.
-    if (xmpp::Has(message, common::v1::STANZA_TRAIT_STANZA_ID))
-      xmpp::RemovePayload(message, "stanza-id", xmpp::ns::kStanzaId, user.bare);
-    if (xmpp::Has(message, common::v1::STANZA_TRAIT_PRIVATE)) {
-      // It has told us what it says; the trait still says it to routing.
-      const std::uint32_t traits = message.traits();
-      xmpp::RemovePayload(message, "private", xmpp::ns::kCarbons);
-      message.set_traits(traits);
-    }
-    if (IsArchivable(message)) {
-      PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_RECEIVED);
-      AppendStanzaId(message, user, pending);
-    }
-  }
+  if (message.type() != "error") Archive(user, pending, message);
   deliverer_.RouteMessage(user, delivery, pending.recovering);
+}
+
+void RecordProcessor::Archive(const User& user, const PendingRecord& pending, xmpp::Stanza& message) {
+  // XEP-0359 section 5: only we may speak as the user's archive.
+  if (xmpp::Has(message, common::v1::STANZA_TRAIT_STANZA_ID))
+    xmpp::RemovePayload(message, "stanza-id", xmpp::ns::kStanzaId, user.bare);
+  if (xmpp::Has(message, common::v1::STANZA_TRAIT_PRIVATE)) {
+    // It has told us what it says; the trait still says it to routing.
+    const std::uint32_t traits = message.traits();
+    xmpp::RemovePayload(message, "private", xmpp::ns::kCarbons);
+    message.set_traits(traits);
+  }
+  if (!IsArchivable(message)) return;
+  PublishEvent(user, pending, message, events::v1::MESSAGE_DIRECTION_RECEIVED);
+  AppendStanzaId(message, user, pending);
 }
 
 void RecordProcessor::ApplySentCopy(User& user, PendingRecord& pending) {
@@ -447,6 +448,11 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
       }
       is_there = true;
       if (!delivery) {
+        if (ghosts_.IsPrivate(*stanza)) {
+          // All of its recipients are sessions of this user.
+          fanout.mutable_stanza()->set_to(recipient);
+          Archive(*user, pending, *fanout.mutable_stanza());
+        }
         delivery = MakeDelivery(pending, *fanout.mutable_stanza());
         delivery->to_each = true;
         stanza = &delivery->stanza;

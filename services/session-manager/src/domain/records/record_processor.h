@@ -93,6 +93,9 @@ class RecordProcessor final : public RecordOrder::Applier {
   void BounceRequest(User& user, const PendingRecord& pending, const Delivery& request,
                      xmpp::ErrorCondition condition);
   void ApplySentCopy(User& user, PendingRecord& pending);
+  /// What somebody has said to the user, before it is given to sessions: in the user's history, if it belongs
+  /// there, and with its id there. Nobody else says so in our name.
+  void Archive(const User& user, const PendingRecord& pending, xmpp::Stanza& message);
   /// The message belongs in the user's history: tells the topic `messages`.
   void PublishEvent(const User& user, const PendingRecord& pending, const xmpp::Stanza& message,
                     events::v1::MessageDirection direction);
