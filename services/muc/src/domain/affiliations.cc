@@ -222,14 +222,8 @@ void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string
              const std::string& reason) {
   const v1::Occupant* occupant = turn.room.FindNick(nick);
   if (occupant == nullptr || occupant->role() == role) return;
-  const Deed deed{.actor_nick = actor_nick, .reason = reason};
-  if (role == v1::ROLE_NONE) {
-    const v1::Affiliation affiliation = turn.AffiliationOf(Room::AccountOf(*occupant));
-    return RemoveOccupant(turn, nick,
-                          {.statuses = {Status::kKicked}, .deed = deed, .affiliation = affiliation});
-  }
   turn.room.ChangeOccupant(nick)->set_role(role);
-  BroadcastAvailable(turn, *occupant, {}, deed);
+  BroadcastAvailable(turn, *occupant, {}, {.actor_nick = actor_nick, .reason = reason});
 }
 
 std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added, std::size_t bytes) {

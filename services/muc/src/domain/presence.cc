@@ -177,13 +177,14 @@ bool IsBroadcastNow(const Turn& turn, const v1::Occupant& occupant) {
   return !is_crowded || occupant.is_shown() || IsModerator(occupant);
 }
 
-/// Nobody is told. A temporary room that is empty then is no more.
-void TakeOut(Turn& turn, const v1::Occupant& occupant) {
+/// Nobody is told. A temporary room that is empty then is no more. Gives who has gone.
+v1::Occupant TakeOut(Turn& turn, const v1::Occupant& occupant) {
   Room& room = turn.room;
   KeepChangesOf(turn, occupant);
-  room.RemoveOccupant(std::string(occupant.nick()));
+  v1::Occupant gone = room.RemoveOccupant(std::string(occupant.nick()));
   const bool is_temporary = !room.config().is_persistent() || room.state().is_locked();
   if (is_temporary && room.occupants().empty()) room.Destroy();
+  return gone;
 }
 
 xmpp::Stanza SaidAtExit(const Turn& turn, const Exit& exit) {
@@ -327,10 +328,14 @@ void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit) {
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit) {
   const v1::Occupant* occupant = turn.room.FindNick(nick);
   if (occupant == nullptr) return;
-  for (const v1::OccupantSession& session : occupant->sessions())
-    TellSelfGone(turn, *occupant, session.jid(), exit);
-  TellOthersGone(turn, *occupant, exit);
-  TakeOut(turn, *occupant);
+  const v1::Occupant gone = Expel(turn, *occupant, exit);
+  TellOthersGone(turn, gone, exit);
+}
+
+v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, const Exit& exit) {
+  for (const v1::OccupantSession& session : occupant.sessions())
+    TellSelfGone(turn, occupant, session.jid(), exit);
+  return TakeOut(turn, occupant);
 }
 
 void RemoveOccupants(Turn& turn, const std::vector<std::string>& nicks, const Exit& exit,

@@ -92,6 +92,9 @@ struct Exit {
 void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit);
 /// All of an occupant's sessions go. Of one whose presence is not broadcast moderators hear.
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit);
+/// The first part of it: the occupant hears that it goes, and is out. Gives who it was; then TellOthersGone
+/// tells the others, if the room still exists.
+v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
 /// Who stays when several go at once: lists of full JIDs, not null.
 struct Staying {
   std::shared_ptr<const Recipients> moderators;
@@ -100,7 +103,7 @@ struct Staying {
 /// They go together: each hears of itself alone, and those who stay of each. They are in the room.
 void RemoveOccupants(Turn& turn, const std::vector<std::string>& nicks, const Exit& exit,
                      const Staying& staying);
-/// What RemoveOccupant tells: one of the occupant's own sessions, and all others.
+/// What RemoveOccupant tells: one of the occupant's own sessions, and all others, of one who is in or was.
 void TellSelfGone(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid, const Exit& exit);
 void TellOthersGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
 /// Everybody goes and hears of oneself only (section 10.9), then the room is destroyed.
