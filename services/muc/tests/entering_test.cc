@@ -390,6 +390,16 @@ TEST_F(EnteringTest, AgainWithAnotherPresenceTellsOthers) {
               ElementsAre(HasSubstr("<show>dnd</show>")));
 }
 
+// Section 10.1.1: the room still waits for its configuration.
+TEST_F(EnteringTest, AgainInALockedRoomSaysThatItIsNew) {
+  Enter(kCrone, "firstwitch");
+  const auto is_new = Contains(HasSubstr("<status code=\"110\"/><status code=\"201\"/>"));
+  EXPECT_THAT(Enter(kCrone, "firstwitch"), is_new);
+  EXPECT_THAT(To(Enter("crone1@example.org/phone", "firstwitch"), "crone1@example.org/phone"), is_new);
+  driver_.room().ChangeState().set_is_locked(false);
+  EXPECT_THAT(Enter(kCrone, "firstwitch"), Not(Contains(HasSubstr("201"))));
+}
+
 TEST_F(EnteringTest, AgainUnderAnotherNickChangesItAndGivesEverything) {
   Open();
   Enter(kHag, "thirdwitch");

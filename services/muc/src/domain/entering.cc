@@ -152,6 +152,8 @@ void Welcome(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<St
   const std::string& from = turn.stanza.from();
   if (room.config().whois() == v1::AUDIENCE_ANYONE) statuses.push_back(Status::kNonAnonymousEntered);
   if (room.config().is_logged()) statuses.push_back(Status::kLogged);
+  // Section 10.1.1: it still waits for its configuration.
+  if (room.state().is_locked()) statuses.push_back(Status::kCreated);
   // XEP-0463 section 5.2.1: before any presence.
   if (muc) SendAffiliationChanges(turn, from, *muc);
   SendOccupantsTo(turn, from);

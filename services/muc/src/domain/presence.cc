@@ -332,7 +332,12 @@ void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit) {
   TellOthersGone(turn, gone, exit);
 }
 
-v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, const Exit& exit) {
+v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, Exit exit) {
+  // Section 10.1.3: with its last occupant a room that was never configured is destroyed.
+  if (turn.room.state().is_locked() && turn.room.occupants().size() == 1) {
+    exit.affiliation = v1::AFFILIATION_NONE;
+    exit.extra.append("<destroy/>");
+  }
   for (const v1::OccupantSession& session : occupant.sessions())
     TellSelfGone(turn, occupant, session.jid(), exit);
   return TakeOut(turn, occupant);

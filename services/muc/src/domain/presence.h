@@ -94,7 +94,7 @@ void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit);
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit);
 /// The first part of it: the occupant hears that it goes, and is out. Gives who it was; then TellOthersGone
 /// tells the others, if the room still exists.
-v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
+v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, Exit exit);
 /// Who stays when several go at once: lists of full JIDs, not null.
 struct Staying {
   std::shared_ptr<const Recipients> moderators;
