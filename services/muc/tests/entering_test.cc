@@ -405,7 +405,38 @@ TEST_F(EnteringTest, AgainUnderAnotherNickChangesItAndGivesEverything) {
   Enter(kHag, "thirdwitch");
   const Said said = Enter(kHag, "oldhag");
   EXPECT_THAT(To(said, kCrone), ElementsAre(HasSubstr("303"), HasSubstr("/oldhag\"")));
-  EXPECT_THAT(To(said, kHag), Contains(HasSubstr("/firstwitch\"")));
+  // Section 7.2.2: oneself last.
+  EXPECT_THAT(To(said, kHag),
+              ElementsAre(AllOf(HasSubstr("/thirdwitch\""), HasSubstr("303")), HasSubstr("/firstwitch\""),
+                          AllOf(HasSubstr("/oldhag\""), HasSubstr("110"), HasSubstr("id=\"n13mt3l\"")),
+                          HasSubstr("<subject")));
+}
+
+TEST_F(EnteringTest, AgainUnderTheNickOfAnotherDeviceGivesOneselfLast) {
+  Open();
+  Enter(kHag, "thirdwitch");
+  Enter("hag66@example.org/phone", "oldhag");
+  EXPECT_THAT(To(Enter(kHag, "oldhag"), kHag),
+              ElementsAre(AllOf(HasSubstr("/thirdwitch\""), HasSubstr("303")), HasSubstr("/firstwitch\""),
+                          AllOf(HasSubstr("/oldhag\""), HasSubstr("110")), HasSubstr("<subject")));
+}
+
+// Section 7.2.2: as at the first time, whatever nick the client asks for.
+TEST_F(EnteringTest, AgainWithALockedNickIsUnderTheReservedOneWith210) {
+  Open();
+  driver_.room().SetReservedNick("hag66@example.org", "thirdwitch");
+  driver_.config().set_locks_nicks(true);
+  Enter(kHag, "other");
+  const auto is_assigned =
+      Contains(AllOf(HasSubstr("/thirdwitch\""), HasSubstr("<status code=\"110\"/><status code=\"210\"/>")));
+  const Said said = Enter(kHag, "other");
+  EXPECT_THAT(To(said, kHag), AllOf(Contains(HasSubstr("/firstwitch\"")), is_assigned));
+  EXPECT_THAT(To(said, kCrone), IsEmpty());
+  EXPECT_THAT(To(Enter(kHag, "thirdwitch"), kHag), Not(Contains(HasSubstr("210"))));
+  // Who was in before nicks were locked has the reserved one then.
+  driver_.room().Rename("thirdwitch", "oldhag");
+  EXPECT_THAT(To(Enter(kHag, "other"), kHag), is_assigned);
+  EXPECT_EQ(driver_.room().FindSession(kHag)->nick(), "thirdwitch");
 }
 
 // ---- how often
