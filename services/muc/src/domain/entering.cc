@@ -297,7 +297,8 @@ bool ChangeNick(Turn& turn, const std::string& nick, bool is_entering) {
     room.Rename(old, nick);
     *room.ChangeSession(turn.stanza.from())->mutable_presence() = CleanPresence(turn);
     const v1::Occupant& renamed = *room.FindNick(nick);
-    TellOthers(turn, renamed);
+    // Moderators have heard, of whomever, that the old one goes.
+    TellOthers(turn, renamed, {}, true);
     TellSelves(turn, renamed, renamed.sessions(), is_entering);
   }
   changes.Add(turn);

@@ -233,12 +233,12 @@ const v1::OccupantSession& ShownSession(const v1::Occupant& occupant) {
   });
 }
 
-void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed) {
+void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed, bool do_moderators_hear) {
   Room& room = turn.room;
   const bool was_shown = occupant.is_shown();
   const bool is_shown = IsBroadcastNow(turn, occupant);
   if (is_shown != was_shown) room.ChangeKnown(occupant.nick())->set_is_shown(is_shown);
-  const bool do_moderators_hear = is_shown || IsDone(deed);
+  do_moderators_hear = do_moderators_hear || is_shown || IsDone(deed);
 
   const v1::OccupantSession& shown = ShownSession(occupant);
   const v1::Affiliation affiliation = turn.AffiliationOf(Room::AccountOf(occupant));

@@ -58,7 +58,9 @@ const v1::OccupantSession& ShownSession(const v1::Occupant& occupant);
 void BroadcastAvailable(Turn& turn, const v1::Occupant& occupant, std::vector<Status> statuses = {},
                         const Deed& deed = {});
 /// The two parts of it: all others, and one of the occupant's own sessions.
-void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed = {});
+/// `do_moderators_hear`: of one whose presence is not broadcast, too, as if something were done to it.
+void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed = {},
+                bool do_moderators_hear = false);
 void TellSelf(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid,
               std::vector<Status> statuses = {}, const Deed& deed = {});
 /// After a change of the configuration: the occupant's presence is broadcast now and was not, or the other
