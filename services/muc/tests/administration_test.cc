@@ -311,10 +311,39 @@ TEST_F(Administration, ANewMemberOfAMembersOnlyRoomIsInvited) {
 TEST_F(Administration, AnAdminMakesModeratorsAndUnmakesThem) {
   EXPECT_EQ(Role(kModerator, "Polo", "moderator"), "auth forbidden");
   Said said = AdminSet(kAdmin, "<item nick='Polo' role='moderator'/>");
-  EXPECT_THAT(To(said, kNobody), ElementsAre(HasSubstr("role=\"moderator\"")));
+  EXPECT_THAT(To(said, kMember), ElementsAre(HasSubstr("role=\"moderator\"")));
   EXPECT_EQ(Role(kModerator, "Polo", "participant"), "auth forbidden");
   said = AdminSet(kAdmin, "<item nick='Polo' role='participant'/>");
   EXPECT_THAT(To(said, kNobody), ElementsAre(HasSubstr("role=\"participant\"")));
+}
+
+// Section 7.2.4: moderators know the addresses, from when they are some.
+TEST_F(Administration, WhoBecomesAModeratorLearnsTheAddressesOfTheOthers) {
+  driver_.room().AddSession("Polo", "polonius@example.net/phone");
+  driver_.Put("hidden", "hidden@example.net/a");
+  driver_.room().ChangeOccupant("hidden")->set_is_shown(false);
+  const auto learns = [](const std::string& own) {
+    return ElementsAre(AllOf(HasSubstr("/Polo\""), HasSubstr(own)),
+                       AllOf(HasSubstr("/Bard\""), HasSubstr("jid=\"" + kModerator + "\"")),
+                       AllOf(HasSubstr("/firstwitch\""), HasSubstr("jid=\"" + kOwner + "\"")),
+                       AllOf(HasSubstr("/secondwitch\""), HasSubstr("jid=\"" + kAdmin + "\"")),
+                       AllOf(HasSubstr("/thirdwitch\""), HasSubstr("jid=\"" + kMember + "\"")));
+  };
+  Said said = AdminSet(kAdmin, "<item nick='Polo' role='moderator'/>");
+  EXPECT_THAT(To(said, kNobody), learns("role=\"moderator\""));
+  EXPECT_THAT(To(said, "polonius@example.net/phone"), learns("role=\"moderator\""));
+  EXPECT_THAT(To(said, kModerator), SizeIs(1));
+  EXPECT_THAT(To(said, kMember), SizeIs(1));
+  // Who is one already learns nothing.
+  said = AdminSet(kOwner, "<item affiliation='admin' jid='polonius@example.net'/>");
+  EXPECT_THAT(To(said, kNobody), SizeIs(1));
+  AdminSet(kOwner, "<item affiliation='none' jid='polonius@example.net'/>");
+  said = AdminSet(kOwner, "<item affiliation='admin' jid='polonius@example.net'/>");
+  EXPECT_THAT(To(said, kNobody), learns("affiliation=\"admin\" role=\"moderator\""));
+  // Nor anybody where all know them.
+  AdminSet(kOwner, "<item affiliation='none' jid='polonius@example.net'/>");
+  driver_.config().set_whois(v1::AUDIENCE_ANYONE);
+  EXPECT_THAT(To(AdminSet(kAdmin, "<item nick='Polo' role='moderator'/>"), kNobody), SizeIs(1));
 }
 
 // ---- section 10: owners

@@ -378,6 +378,20 @@ TEST_F(Ownership, ATemporaryRoomThatNobodyIsInIsGone) {
   EXPECT_FALSE(driver_.room().exists());
 }
 
+// Section 7.2.3: the addresses of those who are in, too.
+TEST_F(Ownership, OfARoomThatIsNonAnonymousNowAllLearnTheAddresses) {
+  driver_.room().ChangeOccupant("Bard")->set_is_shown(false);
+  Said said = SubmitOne("muc#roomconfig_whois", "anyone");
+  EXPECT_THAT(To(said, kNobody),
+              ElementsAre(AllOf(HasSubstr("/firstwitch\""), HasSubstr("jid=\"" + kOwner + "\"")),
+                          AllOf(HasSubstr("/secondwitch\""), HasSubstr("jid=\"" + kAdmin + "\"")),
+                          AllOf(HasSubstr("/thirdwitch\""), HasSubstr("jid=\"" + kMember + "\"")),
+                          HasSubstr("<status code=\"172\"/>")));
+  EXPECT_THAT(To(said, kModerator), SizeIs(1)) << "moderators know them";
+  said = SubmitOne("muc#roomconfig_whois", "moderators");
+  EXPECT_THAT(To(said, kNobody), SizeIs(1));
+}
+
 // ---- owners and admins by the form: section 10.2
 
 // "Service Notes Gain of Admin Affiliation to All Users", "Service Notes Loss of Admin Affiliation".

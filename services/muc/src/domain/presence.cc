@@ -161,6 +161,16 @@ void SendToSelf(Turn& turn, xmpp::Stanza stanza, std::string_view full_jid) {
   SendTo(turn, std::move(stanza), full_jid);
 }
 
+/// The presence of another, to a session of an occupant that sees its address or does not.
+void SendOccupantTo(Turn& turn, const v1::Occupant& occupant, bool sees, std::string_view full_jid) {
+  const Deed nothing;
+  const MucUser user{
+      .affiliation = turn.AffiliationOf(Room::AccountOf(occupant)), .role = occupant.role(), .deed = nothing};
+  const v1::OccupantSession& shown = ShownSession(occupant);
+  const std::string_view jid = sees ? std::string_view(shown.jid()) : std::string_view();
+  SendTo(turn, Variants(turn, occupant, {}, shown.presence()).Make(user, jid), full_jid);
+}
+
 bool IsModerator(const v1::Occupant& occupant) { return occupant.role() == v1::ROLE_MODERATOR; }
 
 bool IsDone(const Deed& deed) {
@@ -283,20 +293,34 @@ void BroadcastStatuses(Turn& turn, const std::vector<int>& codes) {
   turn.outcome.SendToAll(std::move(message), turn.room.everyone());
 }
 
-void SendOccupantsTo(Turn& turn, std::string_view full_jid) {
+void TellAddress(Turn& turn, const v1::Occupant& occupant, std::string_view account) {
   const Room& room = turn.room;
-  const v1::Occupant* viewer = room.FindSession(full_jid);
-  const Deed nothing;
-  for (const auto& [nick, occupant] : room.occupants()) {
-    if (&occupant == viewer || !occupant.is_shown()) continue;
+  if (!occupant.is_shown()) return;
+  if (account.empty()) {
+    if (room.config().whois() != v1::AUDIENCE_ANYONE) return;
     const v1::OccupantSession& shown = ShownSession(occupant);
-    const bool sees = viewer != nullptr &&
-                      (SeesAddresses(room, *viewer) || Room::AccountOf(*viewer) == Room::AccountOf(occupant));
+    const Deed nothing;
     const MucUser user{.affiliation = turn.AffiliationOf(Room::AccountOf(occupant)),
                        .role = occupant.role(),
                        .deed = nothing};
-    const std::string_view jid = sees ? std::string_view(shown.jid()) : std::string_view();
-    SendTo(turn, Variants(turn, occupant, {}, shown.presence()).Make(user, jid), full_jid);
+    return Send(turn, Variants(turn, occupant, {}, shown.presence()), user, shown.jid(), occupant,
+                {.moderators = false});
+  }
+  for (const v1::Occupant* viewer : room.FindAccount(account)) {
+    if (viewer == &occupant || !SeesAddresses(room, *viewer)) continue;
+    for (const v1::OccupantSession& session : viewer->sessions())
+      SendOccupantTo(turn, occupant, true, session.jid());
+  }
+}
+
+void SendOccupantsTo(Turn& turn, std::string_view full_jid) {
+  const Room& room = turn.room;
+  const v1::Occupant* viewer = room.FindSession(full_jid);
+  for (const auto& [nick, occupant] : room.occupants()) {
+    if (&occupant == viewer || !occupant.is_shown()) continue;
+    const bool sees = viewer != nullptr &&
+                      (SeesAddresses(room, *viewer) || Room::AccountOf(*viewer) == Room::AccountOf(occupant));
+    SendOccupantTo(turn, occupant, sees, full_jid);
   }
 }
 

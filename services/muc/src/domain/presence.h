@@ -66,6 +66,11 @@ void TellSelf(Turn& turn, const v1::Occupant& occupant, std::string_view full_ji
 /// After a change of the configuration: the occupant's presence is broadcast now and was not, or the other
 /// way round. TellOthers tells.
 bool IsShownWrongly(const Turn& turn, const v1::Occupant& occupant);
+/// An occupant's presence again, unless it is not broadcast, to those who see its address now and have not
+/// seen it before: the sessions of an account (bare JID) that has become a moderator (XEP-0045
+/// section 7.2.4), or, if that is empty, all but moderators of a room that has become non-anonymous. Those
+/// who do not see addresses hear nothing.
+void TellAddress(Turn& turn, const v1::Occupant& occupant, std::string_view account);
 /// The presence of all others, to one session that enters (XEP-0045 section 7.2.2).
 void SendOccupantsTo(Turn& turn, std::string_view full_jid);
 
