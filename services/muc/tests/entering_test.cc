@@ -104,9 +104,10 @@ TEST_F(EnteringTest, TellsThingsInTheirOrder) {
 // Section 7.2.1, "No Nickname Specified".
 TEST_F(EnteringTest, WithoutNickIsRefused) {
   Open();
-  EXPECT_THAT(driver_.Apply("<presence from='hag66@example.org/pda' to='coven@conference.example.org'>" +
-                            std::string(kMuc) + "</presence>"),
-              ElementsAre(HasSubstr("<error type=\"modify\"><jid-malformed ")));
+  EXPECT_THAT(
+      driver_.Apply("<presence from='hag66@example.org/pda' to='coven@conference.example.org'>" +
+                    std::string(kMuc) + "</presence>"),
+      ElementsAre(HasSubstr("<error type=\"modify\" by=\"coven@conference.example.org\"><jid-malformed ")));
 }
 
 // Section 7.2.3.
