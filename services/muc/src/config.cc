@@ -40,6 +40,10 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-reason-bytes", &settings.max_reason_bytes, "bytes of a reason", 1, 65'536);
   schema.Bind("rooms.max-name-bytes", &settings.max_name_bytes, "bytes of a room's name", 1, 4'096);
   schema.Bind("rooms.max-nick-bytes", &settings.max_nick_bytes, "bytes of a nick", 1, 1'023);
+  schema.Bind(
+      "rooms.mixed-scripts", &settings.admits_mixed_scripts,
+      "nicks may have letters of scripts that are not written together, such as Latin and Cyrillic; one that "
+      "looks like another's is refused all the same");
   schema.Bind("rooms.max-message-bytes", &settings.max_message_bytes, "bytes of a message to a room", 1'024,
               200'000);
   schema.Bind("rooms.max-requests", &settings.max_requests,

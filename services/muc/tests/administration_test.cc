@@ -33,10 +33,8 @@ class Administration : public testing::StaffedRoomTest {
 // ---- XEP-0045 section 8: moderators
 
 // Section 8.2, "Moderator Kicks Occupant" to "Service Informs Remaining Occupants".
-TEST_F(Administration, AModeratorKicksAndIsTheFirstToHear) {
+TEST_F(Administration, AModeratorKicks) {
   const Said said = AdminSet(kModerator, "<item nick='Polo' role='none'><reason>Avaunt!</reason></item>");
-  ASSERT_FALSE(said.empty());
-  EXPECT_TRUE(IsResult(said.front()));
   EXPECT_THAT(
       To(said, kNobody),
       ElementsAre(AllOf(HasSubstr("type=\"unavailable\""), HasSubstr("affiliation=\"none\" role=\"none\""),
@@ -47,6 +45,23 @@ TEST_F(Administration, AModeratorKicksAndIsTheFirstToHear) {
                 ElementsAre(AllOf(HasSubstr("type=\"unavailable\""), HasSubstr("<status code=\"307\"/>"),
                                   Not(HasSubstr("110")))));
   EXPECT_EQ(RoleOf("Polo"), v1::ROLE_NONE);
+}
+
+// Section 8.2: first those who are kicked hear of it, then who has asked, then the others.
+TEST_F(Administration, WhoIsKickedHearsOfItBeforeWhoHasAskedAndTheOthersAfter) {
+  const Said said = AdminSet(kAdmin,
+                             "<item nick='Bard' role='visitor'/><item nick='Polo' role='none'/><item "
+                             "nick='thirdwitch' role='none'/>");
+  ASSERT_THAT(said, SizeIs(3 + 2 * 3 + 3));
+  EXPECT_THAT(said[0], AllOf(HasSubstr("to=\"" + kNobody + "\""), HasSubstr("307")));
+  EXPECT_THAT(said[1], AllOf(HasSubstr("to=\"" + kMember + "\""), HasSubstr("307")));
+  EXPECT_TRUE(IsResult(said[2]));
+  // Who is out hears of nobody else.
+  EXPECT_THAT(To(said, kNobody), SizeIs(1));
+  EXPECT_THAT(To(said, kMember), SizeIs(1));
+  EXPECT_THAT(To(said, kOwner), ElementsAre(AllOf(HasSubstr("/Polo\""), HasSubstr("307")),
+                                            AllOf(HasSubstr("/thirdwitch\""), HasSubstr("307")),
+                                            AllOf(HasSubstr("/Bard\""), HasSubstr("visitor"))));
 }
 
 // Section 5.2: a kick is of this visit only.
@@ -296,10 +311,39 @@ TEST_F(Administration, ANewMemberOfAMembersOnlyRoomIsInvited) {
 TEST_F(Administration, AnAdminMakesModeratorsAndUnmakesThem) {
   EXPECT_EQ(Role(kModerator, "Polo", "moderator"), "auth forbidden");
   Said said = AdminSet(kAdmin, "<item nick='Polo' role='moderator'/>");
-  EXPECT_THAT(To(said, kNobody), ElementsAre(HasSubstr("role=\"moderator\"")));
+  EXPECT_THAT(To(said, kMember), ElementsAre(HasSubstr("role=\"moderator\"")));
   EXPECT_EQ(Role(kModerator, "Polo", "participant"), "auth forbidden");
   said = AdminSet(kAdmin, "<item nick='Polo' role='participant'/>");
   EXPECT_THAT(To(said, kNobody), ElementsAre(HasSubstr("role=\"participant\"")));
+}
+
+// Section 7.2.4: moderators know the addresses, from when they are some.
+TEST_F(Administration, WhoBecomesAModeratorLearnsTheAddressesOfTheOthers) {
+  driver_.room().AddSession("Polo", "polonius@example.net/phone");
+  driver_.Put("hidden", "hidden@example.net/a");
+  driver_.room().ChangeOccupant("hidden")->set_is_shown(false);
+  const auto learns = [](const std::string& own) {
+    return ElementsAre(AllOf(HasSubstr("/Polo\""), HasSubstr(own)),
+                       AllOf(HasSubstr("/Bard\""), HasSubstr("jid=\"" + kModerator + "\"")),
+                       AllOf(HasSubstr("/firstwitch\""), HasSubstr("jid=\"" + kOwner + "\"")),
+                       AllOf(HasSubstr("/secondwitch\""), HasSubstr("jid=\"" + kAdmin + "\"")),
+                       AllOf(HasSubstr("/thirdwitch\""), HasSubstr("jid=\"" + kMember + "\"")));
+  };
+  Said said = AdminSet(kAdmin, "<item nick='Polo' role='moderator'/>");
+  EXPECT_THAT(To(said, kNobody), learns("role=\"moderator\""));
+  EXPECT_THAT(To(said, "polonius@example.net/phone"), learns("role=\"moderator\""));
+  EXPECT_THAT(To(said, kModerator), SizeIs(1));
+  EXPECT_THAT(To(said, kMember), SizeIs(1));
+  // Who is one already learns nothing.
+  said = AdminSet(kOwner, "<item affiliation='admin' jid='polonius@example.net'/>");
+  EXPECT_THAT(To(said, kNobody), SizeIs(1));
+  AdminSet(kOwner, "<item affiliation='none' jid='polonius@example.net'/>");
+  said = AdminSet(kOwner, "<item affiliation='admin' jid='polonius@example.net'/>");
+  EXPECT_THAT(To(said, kNobody), learns("affiliation=\"admin\" role=\"moderator\""));
+  // Nor anybody where all know them.
+  AdminSet(kOwner, "<item affiliation='none' jid='polonius@example.net'/>");
+  driver_.config().set_whois(v1::AUDIENCE_ANYONE);
+  EXPECT_THAT(To(AdminSet(kAdmin, "<item nick='Polo' role='moderator'/>"), kNobody), SizeIs(1));
 }
 
 // ---- section 10: owners
@@ -407,7 +451,9 @@ TEST_F(Administration, ATemporaryRoomEndsWithTheLastWhoIsTakenOut) {
   std::string items;
   for (const char* nick : {"firstwitch", "secondwitch", "thirdwitch", "Bard", "Polo"})
     items += "<item nick='" + std::string(nick) + "' role='none'/>";
-  EXPECT_TRUE(IsResult(AdminSet(kOwner, items).front()));
+  const Said said = AdminSet(kOwner, items);
+  ASSERT_THAT(said, SizeIs(5 + 1));
+  EXPECT_TRUE(IsResult(said.back()));
   EXPECT_FALSE(driver_.room().exists());
 }
 

@@ -143,13 +143,17 @@ TEST_F(ChangingPresenceTest, TwoNicksOfAnAccountBecomeOne) {
   EXPECT_EQ(driver_.room().FindSession(kHag)->nick(), "oldhag");
 }
 
-TEST_F(ChangingPresenceTest, OfOneWhosePresenceIsNotBroadcastTheNickIsNotTold) {
+TEST_F(ChangingPresenceTest, OfOneWhosePresenceIsNotBroadcastTheNickIsForModerators) {
   driver_.Put("secondwitch", "wiccarocks@example.org/laptop");
   driver_.config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);
   driver_.room().ChangeOccupant("thirdwitch")->set_is_shown(false);
   const Said said = Say(kHag, "oldhag");
   EXPECT_THAT(To(said, "wiccarocks@example.org/laptop"), IsEmpty());
   EXPECT_THAT(To(said, kHag), SizeIs(2));
+  // Moderators know of it when something has been done to it: else they would have one who is not there.
+  EXPECT_THAT(To(said, kCrone), ElementsAre(AllOf(HasSubstr("/thirdwitch\""), HasSubstr("303")),
+                                            AllOf(HasSubstr("/oldhag\""), Not(HasSubstr("type=")))));
+  EXPECT_FALSE(driver_.room().FindNick("oldhag")->is_shown());
 }
 
 TEST_F(ChangingPresenceTest, OtherTypesOfPresenceAreIgnored) {

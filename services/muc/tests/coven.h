@@ -61,7 +61,8 @@ MATCHER_P3(IsError, to, type, condition, "") {
   const std::string& xml = arg.front();
   const auto has = [&](const std::string& text) { return xml.find(text) != std::string::npos; };
   return has(" to=\"" + std::string(to) + "\"") && has(" type=\"error\"") &&
-         has("<error type=\"" + std::string(type) + "\"><" + std::string(condition) + " xmlns=");
+         has("<error type=\"" + std::string(type) + "\" by=\"" + kRoom + "\"><" + std::string(condition) +
+             " xmlns=");
 }
 
 inline int CountOf(const std::string& text, std::string_view part) {

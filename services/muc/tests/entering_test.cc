@@ -104,9 +104,10 @@ TEST_F(EnteringTest, TellsThingsInTheirOrder) {
 // Section 7.2.1, "No Nickname Specified".
 TEST_F(EnteringTest, WithoutNickIsRefused) {
   Open();
-  EXPECT_THAT(driver_.Apply("<presence from='hag66@example.org/pda' to='coven@conference.example.org'>" +
-                            std::string(kMuc) + "</presence>"),
-              ElementsAre(HasSubstr("<error type=\"modify\"><jid-malformed ")));
+  EXPECT_THAT(
+      driver_.Apply("<presence from='hag66@example.org/pda' to='coven@conference.example.org'>" +
+                    std::string(kMuc) + "</presence>"),
+      ElementsAre(HasSubstr("<error type=\"modify\" by=\"coven@conference.example.org\"><jid-malformed ")));
 }
 
 // Section 7.2.3.
@@ -390,12 +391,53 @@ TEST_F(EnteringTest, AgainWithAnotherPresenceTellsOthers) {
               ElementsAre(HasSubstr("<show>dnd</show>")));
 }
 
+// Section 10.1.1: the room still waits for its configuration.
+TEST_F(EnteringTest, AgainInALockedRoomSaysThatItIsNew) {
+  Enter(kCrone, "firstwitch");
+  const auto is_new = Contains(HasSubstr("<status code=\"110\"/><status code=\"201\"/>"));
+  EXPECT_THAT(Enter(kCrone, "firstwitch"), is_new);
+  EXPECT_THAT(To(Enter("crone1@example.org/phone", "firstwitch"), "crone1@example.org/phone"), is_new);
+  driver_.room().ChangeState().set_is_locked(false);
+  EXPECT_THAT(Enter(kCrone, "firstwitch"), Not(Contains(HasSubstr("201"))));
+}
+
 TEST_F(EnteringTest, AgainUnderAnotherNickChangesItAndGivesEverything) {
   Open();
   Enter(kHag, "thirdwitch");
   const Said said = Enter(kHag, "oldhag");
   EXPECT_THAT(To(said, kCrone), ElementsAre(HasSubstr("303"), HasSubstr("/oldhag\"")));
-  EXPECT_THAT(To(said, kHag), Contains(HasSubstr("/firstwitch\"")));
+  // Section 7.2.2: oneself last.
+  EXPECT_THAT(To(said, kHag),
+              ElementsAre(AllOf(HasSubstr("/thirdwitch\""), HasSubstr("303")), HasSubstr("/firstwitch\""),
+                          AllOf(HasSubstr("/oldhag\""), HasSubstr("110"), HasSubstr("id=\"n13mt3l\"")),
+                          HasSubstr("<subject")));
+}
+
+TEST_F(EnteringTest, AgainUnderTheNickOfAnotherDeviceGivesOneselfLast) {
+  Open();
+  Enter(kHag, "thirdwitch");
+  Enter("hag66@example.org/phone", "oldhag");
+  EXPECT_THAT(To(Enter(kHag, "oldhag"), kHag),
+              ElementsAre(AllOf(HasSubstr("/thirdwitch\""), HasSubstr("303")), HasSubstr("/firstwitch\""),
+                          AllOf(HasSubstr("/oldhag\""), HasSubstr("110")), HasSubstr("<subject")));
+}
+
+// Section 7.2.2: as at the first time, whatever nick the client asks for.
+TEST_F(EnteringTest, AgainWithALockedNickIsUnderTheReservedOneWith210) {
+  Open();
+  driver_.room().SetReservedNick("hag66@example.org", "thirdwitch");
+  driver_.config().set_locks_nicks(true);
+  Enter(kHag, "other");
+  const auto is_assigned =
+      Contains(AllOf(HasSubstr("/thirdwitch\""), HasSubstr("<status code=\"110\"/><status code=\"210\"/>")));
+  const Said said = Enter(kHag, "other");
+  EXPECT_THAT(To(said, kHag), AllOf(Contains(HasSubstr("/firstwitch\"")), is_assigned));
+  EXPECT_THAT(To(said, kCrone), IsEmpty());
+  EXPECT_THAT(To(Enter(kHag, "thirdwitch"), kHag), Not(Contains(HasSubstr("210"))));
+  // Who was in before nicks were locked has the reserved one then.
+  driver_.room().Rename("thirdwitch", "oldhag");
+  EXPECT_THAT(To(Enter(kHag, "other"), kHag), is_assigned);
+  EXPECT_EQ(driver_.room().FindSession(kHag)->nick(), "thirdwitch");
 }
 
 // ---- how often

@@ -6,6 +6,7 @@ namespace rookery::muc {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -90,10 +91,24 @@ TEST_F(LeavingTest, TheLastOneDestroysATemporaryRoom) {
   EXPECT_FALSE(driver_.room().exists());
 }
 
-TEST_F(LeavingTest, TheLastOneDestroysARoomThatWasNeverConfigured) {
+// Section 10.1.3.
+TEST_F(LeavingTest, TheLastOneDestroysARoomThatWasNeverConfiguredAndIsTold) {
   driver_.room().ChangeState().set_is_locked(true);
-  Leave(kHag);
+  const std::string phone = "crone1@example.org/phone";
+  driver_.room().AddSession("firstwitch", phone);
+  EXPECT_THAT(Leave(kHag), Not(Contains(HasSubstr("<destroy"))));
+  EXPECT_THAT(Leave(phone), ElementsAre(Not(HasSubstr("<destroy"))));
+  EXPECT_THAT(Leave(kCrone),
+              ElementsAre(AllOf(HasSubstr("to=\"" + kCrone + "\""), HasSubstr("type=\"unavailable\""),
+                                HasSubstr("affiliation=\"none\" role=\"none\""),
+                                HasSubstr("<status code=\"110\"/><destroy/></x>"))));
+  EXPECT_FALSE(driver_.room().exists());
+}
+
+TEST_F(LeavingTest, AnErrorOfItsLastOneDestroysARoomThatWasNeverConfigured) {
   Leave(kCrone);
+  driver_.room().ChangeState().set_is_locked(true);
+  EXPECT_THAT(Fail("message", Error("gone")), ElementsAre(HasSubstr("<status code=\"333\"/><destroy/></x>")));
   EXPECT_FALSE(driver_.room().exists());
 }
 

@@ -32,6 +32,17 @@ TEST_F(NicksTest, AreFreeWhereNobodyElseHasThem) {
   EXPECT_EQ(Refusal("\u53e4\u4ee3", "hag66@example.org"), std::nullopt);
 }
 
+TEST_F(NicksTest, OfSeveralScriptsAreWhatTheOperatorAdmits) {
+  const std::string mixed = "DJ \u0418\u0432\u0430\u043d";
+  EXPECT_EQ(Refusal(mixed, "hag66@example.org"), xmpp::ErrorCondition::kNotAcceptable);
+  driver_.settings().admits_mixed_scripts = true;
+  EXPECT_EQ(Refusal(mixed, "hag66@example.org"), std::nullopt);
+  // What looks like another's nick is its own all the same.
+  driver_.Put("paul", "paul@example.org/x");
+  EXPECT_EQ(Refusal("p\u0430ul", "hag66@example.org"), xmpp::ErrorCondition::kConflict);
+  EXPECT_EQ(Refusal(std::string(257, 'a'), "hag66@example.org"), xmpp::ErrorCondition::kNotAcceptable);
+}
+
 TEST_F(NicksTest, AreFreeAgainWhenTheyAreGivenUp) {
   Room& room = driver_.room();
   driver_.Put("Paul", "paul@example.org/x");

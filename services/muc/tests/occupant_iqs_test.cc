@@ -207,7 +207,8 @@ TEST_F(OccupantIqsTest, AnIdThatCannotBePassedOnIsRefused) {
   EXPECT_LE(RelayedId().size(), 1023u);
   EXPECT_EQ(driver_.outcome().said[0].stanza.type(), "get");
   EXPECT_THAT(Ask(kHag, "firstwitch", kVersion, std::string(1023, 'i')),
-              ElementsAre(HasSubstr("<error type=\"modify\"><policy-violation ")));
+              ElementsAre(HasSubstr(
+                  "<error type=\"modify\" by=\"coven@conference.example.org\"><policy-violation ")));
 }
 
 }  // namespace

@@ -265,9 +265,6 @@ TEST_F(Ownership, APasswordGoesWithItsFlag) {
   const std::string secret = "muc#roomconfig_roomsecret";
   EXPECT_EQ(Try(flag, {"1"}), "modify not-acceptable");
   EXPECT_EQ(RefusalIn(Submit(Field(flag, {"1"}) + Field(secret, {""}))), "modify not-acceptable");
-  // Without the flag there is none.
-  Submit(Field(secret, {"cauldronburn"}));
-  EXPECT_EQ(config().password(), "");
   Submit(Field(flag, {"0"}) + Field(secret, {"cauldronburn"}));
   EXPECT_EQ(config().password(), "");
   Submit(Field(flag, {"1"}) + Field(secret, {"cauldronburn"}));
@@ -279,6 +276,14 @@ TEST_F(Ownership, APasswordGoesWithItsFlag) {
   EXPECT_EQ(Try(secret, {""}), "modify not-acceptable");
   Submit(Field(flag, {"0"}));
   EXPECT_EQ(config().password(), "");
+}
+
+// XEP-0004 section 3.5: the flag that is not sent is as if it were said with the password.
+TEST_F(Ownership, APasswordAloneSetsItsFlag) {
+  EXPECT_EQ(Try("muc#roomconfig_roomsecret", {""}), "taken");
+  EXPECT_EQ(config().password(), "");
+  EXPECT_EQ(Try("muc#roomconfig_roomsecret", {"cauldronburn"}), "taken");
+  EXPECT_EQ(config().password(), "cauldronburn");
 }
 
 // ---- new rooms: section 10.1
@@ -371,6 +376,20 @@ TEST_F(Ownership, ATemporaryRoomThatNobodyIsInIsGone) {
     driver_.room().RemoveOccupant(nick);
   EXPECT_TRUE(IsResult(SubmitOne("muc#roomconfig_persistentroom", "0").front()));
   EXPECT_FALSE(driver_.room().exists());
+}
+
+// Section 7.2.3: the addresses of those who are in, too.
+TEST_F(Ownership, OfARoomThatIsNonAnonymousNowAllLearnTheAddresses) {
+  driver_.room().ChangeOccupant("Bard")->set_is_shown(false);
+  Said said = SubmitOne("muc#roomconfig_whois", "anyone");
+  EXPECT_THAT(To(said, kNobody),
+              ElementsAre(AllOf(HasSubstr("/firstwitch\""), HasSubstr("jid=\"" + kOwner + "\"")),
+                          AllOf(HasSubstr("/secondwitch\""), HasSubstr("jid=\"" + kAdmin + "\"")),
+                          AllOf(HasSubstr("/thirdwitch\""), HasSubstr("jid=\"" + kMember + "\"")),
+                          HasSubstr("<status code=\"172\"/>")));
+  EXPECT_THAT(To(said, kModerator), SizeIs(1)) << "moderators know them";
+  said = SubmitOne("muc#roomconfig_whois", "moderators");
+  EXPECT_THAT(To(said, kNobody), SizeIs(1));
 }
 
 // ---- owners and admins by the form: section 10.2

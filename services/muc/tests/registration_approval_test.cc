@@ -98,7 +98,8 @@ TEST_F(RegistrationApproval, SavesNobodyFromModerators) {
   EXPECT_TRUE(IsResult(Register(kNobody, "Polonius").front()));
   EXPECT_EQ(NickOf("polonius@example.net"), "Polonius");
   EXPECT_TRUE(IsResult(AdminSet(kModerator, "<item nick='Polo' role='visitor'/>").front()));
-  EXPECT_TRUE(IsResult(AdminSet(kModerator, "<item nick='Polo' role='none'/>").front()));
+  AdminSet(kModerator, "<item nick='Polo' role='none'/>");
+  EXPECT_EQ(RoleOf("Polo"), v1::ROLE_NONE);
   // Nor is it in when the room closes.
   Configure("muc#roomconfig_membersonly", "1");
   EXPECT_EQ(RefusalIn(driver_.Apply(

@@ -39,12 +39,12 @@ class RoomTest : public ::testing::Test {
     Put("thirdwitch", kHag);
   }
   static Said To(const Said& said, std::string_view full_jid) { return RoomDriver::To(said, full_jid); }
-  /// One error of an occupant's address, to a stanza with kId, and nothing else.
+  /// One error of the room's at an occupant's address, to a stanza with kId, and nothing else.
   static ::testing::Matcher<const Said&> IsRefused(const std::string& type, const std::string& condition) {
     using ::testing::HasSubstr;
     return ::testing::ElementsAre(::testing::AllOf(
         HasSubstr(" from=\"" + kRoom + "/"), HasSubstr(" id=\"" + std::string(kId) + "\" type=\"error\""),
-        HasSubstr("<error type=\"" + type + "\"><" + condition + " ")));
+        HasSubstr("<error type=\"" + type + "\" by=\"" + kRoom + "\"><" + condition + " ")));
   }
 
   v1::RoomConfig& config() { return driver_.config(); }

@@ -121,7 +121,8 @@ class ServiceDeskTest : public ::testing::Test {
   ServiceDesk desk_{settings_, store_};
 };
 
-// XEP-0045 section 6.2, "Service Returns Disco Info Result"; XEP-0486 section 4.1; XEP-0433 section 4.1.
+// XEP-0045 sections 6.2 ("Service Returns Disco Info Result") and 7.4; XEP-0421 section 2; XEP-0433
+// section 4.1; XEP-0486 section 4.1.
 TEST_F(ServiceDeskTest, TheServiceSaysWhatItIs) {
   const std::string info = Ask("<query xmlns='http://jabber.org/protocol/disco#info'/>");
   EXPECT_THAT(info, HasSubstr("<iq from=\"conference.example.org\" to=\"hag66@example.org/pda\" id=\"1\" "
@@ -129,8 +130,9 @@ TEST_F(ServiceDeskTest, TheServiceSaysWhatItIs) {
                               "<identity category=\"conference\" type=\"text\" name=\"Rooms\"/>"));
   for (const char* feature :
        {"http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items",
-        "http://jabber.org/protocol/muc", "http://jabber.org/protocol/rsm",
-        "urn:xmpp:channel-search:0:search", "vcard-temp", "urn:xmpp:ping", "jabber:iq:version"})
+        "http://jabber.org/protocol/muc", "http://jabber.org/protocol/muc#stable_id",
+        "http://jabber.org/protocol/rsm", "urn:xmpp:occupant-id:0", "urn:xmpp:channel-search:0:search",
+        "vcard-temp", "urn:xmpp:ping", "jabber:iq:version"})
     EXPECT_THAT(info, HasSubstr("<feature var=\"" + std::string(feature) + "\"/>")) << feature;
 }
 

@@ -110,6 +110,33 @@ TEST_F(CrowdedRoom, ABannedDomainGoesInParts_NobodyOfItIsForgotten) {
   EXPECT_EQ(heard, static_cast<std::size_t>(kCrowd));
 }
 
+TEST_F(CrowdedRoom, AddressesAreToldToAllInParts) {
+  const Said said = Configure("muc#roomconfig_whois", "<value>anyone</value>");
+  // Of all others, and that the configuration has changed.
+  EXPECT_THAT(To(said, Guest(7)), SizeIs(kCrowd + 5 - 1 + 1));
+  EXPECT_THAT(To(said, kModerator), SizeIs(1));
+  EXPECT_GT(records_, 5);
+  EXPECT_LE(most_, kMaxDeliveries + 2 * kCrowd);
+  EXPECT_LE(lists_, 2u);
+}
+
+TEST_F(CrowdedRoom, NewModeratorsLearnAddressesInParts) {
+  std::string items;
+  for (int i = 0; i < 100; ++i)
+    items += "<item nick='guest" + std::to_string(1000 + i) + "' role='moderator'/>";
+  AdminSet(kOwner, items);
+  const std::size_t begun = driver_.outcome().deliveries;
+  // One of them is none any more before the others are done, another has a new nick.
+  driver_.room().ChangeOccupant("guest1099")->set_role(v1::ROLE_PARTICIPANT);
+  driver_.room().Rename("guest1098", "renamed");
+  const Said rest = Finish({});
+  EXPECT_LE(begun, kMaxDeliveries + 101 * (kCrowd + 5))
+      << "that there are 100 is told to all with one record";
+  EXPECT_THAT(To(rest, Guest(98)), SizeIs(kCrowd + 5 - 1));
+  EXPECT_THAT(To(rest, Guest(99)), IsEmpty());
+  EXPECT_TRUE(driver_.room().state().unfinished().empty());
+}
+
 TEST_F(CrowdedRoom, AHatThatAllWearIsShownOnAllInParts) {
   auto& hat = *driver_.room().ChangeState().add_hats();
   hat.set_uri("urn:x:guest");

@@ -62,7 +62,8 @@ TEST_F(RoomVerdicts, R1_WhoHasMadeTooManyRooms_MakesNoMore) {
   const std::int64_t offset = Enter(crone_, room_, "firstwitch");
   Enter(hag_, room_, "thirdwitch");
   Elapse(seconds(2));
-  EXPECT_THAT(TakeHeard(crone_), ElementsAre(AllOf(HasSubstr("not-allowed"), HasSubstr("too many rooms"))));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(AllOf(HasSubstr("not-allowed"), HasSubstr("too many rooms"),
+                                                   HasSubstr(" by=\"" + room_ + "\""))));
   EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr("201")));
   const auto verdicts = Verdicts(1);
   ASSERT_THAT(verdicts, SizeIs(2));

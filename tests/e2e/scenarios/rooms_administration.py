@@ -49,7 +49,8 @@ async def _told(client, room: str, code: int) -> None:
 
 @scenario
 async def members_passwords_and_voice(cluster: Cluster) -> None:
-    """Members-only (7.2.6), password (7.2.5), moderated (7.4, 8.3); what is changed is told to all (10.2.1)."""
+    """Members-only (7.2.6), password (7.2.5), moderated (7.4, 8.3); what is changed is told to all (10.2.1), and
+    addresses to a new moderator (7.2.4)."""
     room = new_room(cluster)
     async with guests(cluster, "prince", "romeo") as (prince, romeo):
         await prince.create(room, "prince", membersonly=True)
@@ -75,6 +76,8 @@ async def members_passwords_and_voice(cluster: Cluster) -> None:
         await romeo.events.wait("occupant", room=room, nick="romeo", role="participant")
         romeo.say(room, "with voice")
         assert (await prince.events.wait("groupchat", room=room))["body"] == "with voice"
+        await prince.set_role(room, "romeo", "moderator")
+        await romeo.events.wait("occupant", room=room, nick="prince", jid=prince.jid)
         assert await _refusal(romeo.configure(room, moderatedroom=False)) == ("auth", "forbidden")
 
 

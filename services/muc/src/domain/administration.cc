@@ -129,11 +129,26 @@ class AdminRequest {
     return CheckAll();
   }
 
+  /// Those who are kicked hear of it first, then who has asked, then all others (section 8.2). Of all else
+  /// who has asked is told first.
   void Make() {
     const std::string actor = NickOfSender(turn_);
+    std::vector<std::pair<v1::Occupant, Exit>> kicked;
+    for (const Change& change : changes_) {
+      if (change.role != v1::ROLE_NONE) continue;
+      const v1::Occupant& occupant = *turn_.room.FindNick(change.who);
+      Exit exit{.statuses = {Status::kKicked},
+                .deed = {.actor_nick = actor, .reason = change.reason},
+                .affiliation = turn_.AffiliationOf(Room::AccountOf(occupant))};
+      v1::Occupant gone = Expel(turn_, occupant, exit);
+      kicked.emplace_back(std::move(gone), std::move(exit));
+    }
+    turn_.Answer();
+    for (const auto& [gone, exit] : kicked) TellOthersGone(turn_, gone, exit);
     for (const Change& change : changes_) {
       // With the last occupant a temporary room has gone.
       if (!turn_.room.exists()) return;
+      if (change.role == v1::ROLE_NONE) continue;
       if (change.role) {
         SetRole(turn_, change.who, *change.role, actor, change.reason);
         continue;
@@ -281,8 +296,6 @@ void OnAdminSet(Turn& turn) {
     return turn.Refuse(ErrorCondition::kNotAcceptable, "Too many items in one request.");
   AdminRequest request(turn);
   if (const auto refusal = request.Read(items)) return turn.Refuse(*refusal);
-  // Section 8.2: who has asked is told first.
-  turn.Answer();
   request.Make();
 }
 

@@ -119,21 +119,26 @@ v1::Role RoleAfter(const v1::RoomConfig& config, v1::Role role, const Affiliatio
   return was_admin && change.after < v1::AFFILIATION_ADMIN ? at_entrance : role;
 }
 
-void TellOfPresent(Turn& turn, const std::string& nick, const AffiliationChange& change) {
+/// True: the occupant sees addresses now and has not before.
+bool TellOfPresent(Turn& turn, const std::string& nick, const AffiliationChange& change) {
   Room& room = turn.room;
   Exit exit{.deed = change.deed, .affiliation = change.after};
   if (change.after == v1::AFFILIATION_OUTCAST) {
     exit.statuses = {Status::kBanned};
-    return RemoveOccupant(turn, nick, exit);
+    RemoveOccupant(turn, nick, exit);
+    return false;
   }
   if (room.config().is_members_only() && change.after < v1::AFFILIATION_MEMBER) {
     // Section 9.4: they hear that they go, and nothing before that.
     exit.statuses = {Status::kAffiliationChanged};
-    return RemoveOccupant(turn, nick, exit);
+    RemoveOccupant(turn, nick, exit);
+    return false;
   }
   v1::Occupant& occupant = *room.ChangeOccupant(nick);
+  const bool saw_addresses = SeesAddresses(room, occupant);
   occupant.set_role(RoleAfter(room.config(), occupant.role(), change));
   BroadcastAvailable(turn, occupant, {}, change.deed);
+  return !saw_addresses && SeesAddresses(room, occupant);
 }
 
 /// `count` says how many there are.
@@ -142,6 +147,14 @@ std::optional<xmpp::ErrorCondition> RefusalOf(const Turn& turn, std::int64_t add
   const bool fits =
       added <= 0 || static_cast<std::int64_t>(count()) + added <= turn.settings.max_affiliations;
   return fits ? std::nullopt : std::optional(xmpp::ErrorCondition::kResourceConstraint);
+}
+
+/// Section 7.2.4: an account that is a moderator now, and was none, learns who the others are.
+void ShowAddressesTo(Turn& turn, std::string_view account) {
+  v1::Unfinished addresses;
+  addresses.set_kind(v1::Unfinished::KIND_ADDRESSES);
+  addresses.set_account(std::string(account));
+  Begin(turn, std::move(addresses));
 }
 
 /// Those whose domain has been banned.
@@ -193,6 +206,7 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   if (affiliation == v1::AFFILIATION_NONE) ForgetFormer(room);
   const bool is_domain = xmpp::DomainOf(jid) == jid;
   bool is_told = false;
+  bool learns_addresses = false;
   for (const Present& one : present) {
     // With the last one who goes, a temporary room does.
     if (!room.exists()) return;
@@ -203,8 +217,9 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
       RemoveBanned(turn, jid, deed);
       break;
     }
-    TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
+    learns_addresses |= TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
   }
+  if (learns_addresses) ShowAddressesTo(turn, jid);
   // Who is in and remains what the operator has made them hears nothing.
   const bool is_absent = is_domain ? !is_told : present.empty();
   if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy, is_stranger});
@@ -222,14 +237,11 @@ void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string
              const std::string& reason) {
   const v1::Occupant* occupant = turn.room.FindNick(nick);
   if (occupant == nullptr || occupant->role() == role) return;
-  const Deed deed{.actor_nick = actor_nick, .reason = reason};
-  if (role == v1::ROLE_NONE) {
-    const v1::Affiliation affiliation = turn.AffiliationOf(Room::AccountOf(*occupant));
-    return RemoveOccupant(turn, nick,
-                          {.statuses = {Status::kKicked}, .deed = deed, .affiliation = affiliation});
-  }
+  const bool saw_addresses = SeesAddresses(turn.room, *occupant);
   turn.room.ChangeOccupant(nick)->set_role(role);
-  BroadcastAvailable(turn, *occupant, {}, deed);
+  BroadcastAvailable(turn, *occupant, {}, {.actor_nick = actor_nick, .reason = reason});
+  if (!saw_addresses && SeesAddresses(turn.room, *occupant))
+    ShowAddressesTo(turn, Room::AccountOf(*occupant));
 }
 
 std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added, std::size_t bytes) {

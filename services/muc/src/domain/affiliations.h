@@ -27,7 +27,7 @@ void SetAffiliation(Turn& turn, std::string_view jid, v1::Affiliation affiliatio
                     Courtesy courtesy = Courtesy::kTell);
 /// The account's reserved nick is free; who was nothing else is forgotten.
 void GiveNickUp(Room& room, const std::string& jid);
-/// Sets the role of an occupant; none: kicked (307). The room may be gone after it.
+/// Sets the role of an occupant, who stays in.
 void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string& actor_nick,
              const std::string& reason);
 

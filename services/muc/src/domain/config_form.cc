@@ -291,17 +291,19 @@ FormRefusal NotAcceptable(std::string_view what) {
   return {ErrorCondition::kNotAcceptable, "Not a possible value: " + std::string(what)};
 }
 
-/// Section 10.1.3: the password and whether there is one go together.
+/// Section 10.1.3: the password and whether there is one go together. A password without the flag sets it.
 bool ReadPassword(const xmpp::Form& form, v1::RoomConfig& config) {
   const FormField* flag = form.Find(kIsProtected);
   const FormField* secret = form.Find(kSecret);
-  const std::optional<bool> is_protected = flag == nullptr ? !config.password().empty() : flag->Boolean();
-  if (!is_protected) return false;
+  const bool had_password = !config.password().empty();
   if (secret != nullptr) {
     const std::optional<std::string_view> text = secret->Single();
     if (!text || text->size() > kMaxPasswordBytes) return false;
     config.set_password(std::string(*text));
   }
+  const std::optional<bool> is_protected =
+      flag == nullptr ? had_password || !config.password().empty() : flag->Boolean();
+  if (!is_protected) return false;
   if (!*is_protected) config.clear_password();
   return !*is_protected || !config.password().empty();
 }

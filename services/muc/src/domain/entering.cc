@@ -116,6 +116,14 @@ std::string LockedNickOf(const Turn& turn) {
   return known != nullptr && turn.room.config().locks_nicks() ? known->nick() : std::string();
 }
 
+/// Section 7.2.2: whatever nick is asked for, who has a locked one is given that, and told so.
+std::string NickToEnterWith(const Turn& turn, std::vector<Status>& statuses) {
+  const std::string locked = LockedNickOf(turn);
+  if (locked.empty() || locked == turn.nick()) return std::string(turn.nick());
+  statuses.push_back(Status::kNickAssigned);
+  return locked;
+}
+
 void CreateRoom(Turn& turn, bool is_locked) {
   Room& room = turn.room;
   room.Create();
@@ -152,6 +160,8 @@ void Welcome(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<St
   const std::string& from = turn.stanza.from();
   if (room.config().whois() == v1::AUDIENCE_ANYONE) statuses.push_back(Status::kNonAnonymousEntered);
   if (room.config().is_logged()) statuses.push_back(Status::kLogged);
+  // Section 10.1.1: it still waits for its configuration.
+  if (room.state().is_locked()) statuses.push_back(Status::kCreated);
   // XEP-0463 section 5.2.1: before any presence.
   if (muc) SendAffiliationChanges(turn, from, *muc);
   SendOccupantsTo(turn, from);
@@ -168,11 +178,7 @@ void Enter(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<Stat
   const std::string& from = turn.stanza.from();
   const v1::Affiliation affiliation = turn.AffiliationOf(account);
   if (const auto refusal = RefusalOfEntrance(turn, affiliation, muc)) return Refuse(turn, *refusal);
-  std::string nick(turn.nick());
-  if (const std::string locked = LockedNickOf(turn); !locked.empty() && locked != nick) {
-    nick = locked;
-    statuses.push_back(Status::kNickAssigned);
-  }
+  const std::string nick = NickToEnterWith(turn, statuses);
   if (const auto condition = RefusalOfNick(turn, nick, account)) return turn.Refuse(*condition);
   const v1::Occupant* own = room.FindNick(nick);
   if (own == nullptr && IsFull(turn, affiliation))
@@ -210,12 +216,12 @@ void EnterNew(Turn& turn, const std::optional<xmpp::Element>& muc) {
 }
 
 /// Section 7.2.1: the client has lost its place.
-void EnterAgain(Turn& turn, const std::optional<xmpp::Element>& muc) {
+void EnterAgain(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<Status> statuses) {
   const Changes changes(turn, turn.sender());
   if (!changes.may_change()) return Refuse(turn, kTooManyChanges);
   changes.Add(turn);
   TakePresence(turn);
-  Welcome(turn, muc, {});
+  Welcome(turn, muc, std::move(statuses));
 }
 
 /// Section 7.7.
@@ -231,10 +237,18 @@ Exit RenamingOf(const Turn& turn, const v1::Occupant& occupant, const std::strin
           .new_nick = nick};
 }
 
+/// Their own presence under a new nick, to these sessions. Who enters with it hears that last
+/// (section 7.2.2): Welcome tells.
+void TellSelves(Turn& turn, const v1::Occupant& occupant,
+                const google::protobuf::RepeatedPtrField<v1::OccupantSession>& sessions, bool is_entering) {
+  for (const v1::OccupantSession& session : sessions)
+    if (!is_entering || session.jid() != turn.stanza.from()) TellSelf(turn, occupant, session.jid());
+}
+
 /// The nick becomes free, all of the occupant's sessions have the other one: of an occupant who is the
 /// account's own, too (section 7.2.8). For others one of two goes; that it has a new nick, which was there
 /// before, would confuse their clients.
-void Join(Turn& turn, const std::string& old, const std::string& nick) {
+void Join(Turn& turn, const std::string& old, const std::string& nick, bool is_entering) {
   Room& room = turn.room;
   const v1::Occupant gone = *room.FindNick(old);
   const Exit renaming = RenamingOf(turn, gone, nick);
@@ -248,15 +262,15 @@ void Join(Turn& turn, const std::string& old, const std::string& nick) {
   *room.ChangeSession(turn.stanza.from())->mutable_presence() = CleanPresence(turn);
   const v1::Occupant& occupant = *room.FindNick(nick);
   if (ShownSession(occupant).jid() != shown) TellOthers(turn, occupant);
-  for (const v1::OccupantSession& session : gone.sessions()) TellSelf(turn, occupant, session.jid());
+  TellSelves(turn, occupant, gone.sessions(), is_entering);
 }
 
-/// Sections 7.6 and 7.2.8: all of the occupant's sessions change it. False: it was refused.
-bool ChangeNick(Turn& turn) {
+/// Sections 7.6 and 7.2.8: all of the occupant's sessions change it. `is_entering`: the sender, who is
+/// welcomed then. False: it was refused.
+bool ChangeNick(Turn& turn, const std::string& nick, bool is_entering) {
   Room& room = turn.room;
   const v1::Occupant& occupant = *turn.occupant();
   const std::string old = occupant.nick();
-  const std::string nick(turn.nick());
   const auto refuse = [&](const Refusal& refusal) {
     Refuse(turn, refusal);
     return false;
@@ -274,7 +288,7 @@ bool ChangeNick(Turn& turn) {
   if (!changes.may_change()) return refuse(kTooManyChanges);
 
   if (own != nullptr) {
-    Join(turn, old, nick);
+    Join(turn, old, nick, is_entering);
   } else {
     const Exit renaming = RenamingOf(turn, occupant, nick);
     for (const v1::OccupantSession& session : occupant.sessions())
@@ -282,7 +296,10 @@ bool ChangeNick(Turn& turn) {
     TellOthersGone(turn, occupant, renaming);
     room.Rename(old, nick);
     *room.ChangeSession(turn.stanza.from())->mutable_presence() = CleanPresence(turn);
-    BroadcastAvailable(turn, *room.FindNick(nick));
+    const v1::Occupant& renamed = *room.FindNick(nick);
+    // Moderators have heard, of whomever, that the old one goes.
+    TellOthers(turn, renamed, {}, true);
+    TellSelves(turn, renamed, renamed.sessions(), is_entering);
   }
   changes.Add(turn);
   return true;
@@ -312,11 +329,13 @@ void OnAvailable(Turn& turn) {
     if (!muc && !turn.settings.admits_groupchat_1) return TellNotIn(turn);
     return turn.room.exists() ? Enter(turn, muc, {}) : EnterNew(turn, muc);
   }
-  if (occupant->nick() != turn.nick()) {
+  std::vector<Status> statuses;
+  const std::string nick = muc ? NickToEnterWith(turn, statuses) : std::string(turn.nick());
+  if (occupant->nick() != nick) {
     // With <x/> it is a join under another nick, of a client that does not know that it is in.
-    if (ChangeNick(turn) && muc) Welcome(turn, muc, {});
+    if (ChangeNick(turn, nick, muc.has_value()) && muc) Welcome(turn, muc, std::move(statuses));
   } else if (muc) {
-    EnterAgain(turn, muc);
+    EnterAgain(turn, muc, std::move(statuses));
   } else {
     ChangePresence(turn);
   }

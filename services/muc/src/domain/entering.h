@@ -9,8 +9,8 @@ namespace rookery::muc {
 /// another changes the nick (section 7.6). GC 1.0 too.
 void OnAvailable(Turn& turn);
 
-/// A presence probe to an occupant's address, from whoever believes to be that occupant: who is not in is told
-/// so, as by section 7.14.
+/// A presence probe to an occupant's address, from whoever believes to be that occupant: who is not in is
+/// told so, as by section 7.14.
 void OnProbe(Turn& turn);
 
 }  // namespace rookery::muc

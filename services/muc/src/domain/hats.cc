@@ -48,7 +48,7 @@ struct Execution {
   void Refuse(ErrorCondition condition, std::string_view specific = {}) const {
     xmpp::Element error = xmpp::MakeErrorElement(condition);
     if (!specific.empty()) error.Add(specific, xmpp::ns::kCommands);
-    turn.outcome.Send(xmpp::MakeError(turn.stanza, error));
+    turn.Refuse(std::move(error));
   }
   void RefusePayload() const { Refuse(ErrorCondition::kBadRequest, "bad-payload"); }
 };

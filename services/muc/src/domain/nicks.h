@@ -9,8 +9,8 @@
 namespace rookery::muc {
 
 /// Why an account (bare JID) may not have a nick in the room, as an occupant or reserved; nullopt: it may.
-///   - not-acceptable: longer than `settings.max_nick_bytes`, of scripts that are not written together, or
-///     nothing to be seen of it;
+///   - not-acceptable: longer than `settings.max_nick_bytes`, of scripts that are not written together
+///     (unless `settings.admits_mixed_scripts`), or nothing to be seen of it;
 ///   - conflict: it is another account's, or looks like one that is (XEP-0045 sections 7.2.8 and 7.6).
 /// `nick` is prepared.
 std::optional<xmpp::ErrorCondition> RefusalOfNick(const Turn& turn, std::string_view nick,

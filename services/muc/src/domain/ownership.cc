@@ -124,6 +124,9 @@ void Apply(Turn& turn, const ConfigChange& change, const AffiliationChanges& cha
   if (!room.exists()) return;
   if (change.config.presence_broadcast() != before.presence_broadcast())
     Begin(turn, v1::Unfinished::KIND_BROADCAST);
+  // Section 7.2.3: of those who are in, too.
+  if (change.config.whois() == v1::AUDIENCE_ANYONE && before.whois() != v1::AUDIENCE_ANYONE)
+    Begin(turn, v1::Unfinished::KIND_ADDRESSES);
   const std::vector<int> codes = StatusesOf(before, change.config, was_locked);
   if (!codes.empty()) BroadcastStatuses(turn, codes);
 }

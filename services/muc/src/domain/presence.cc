@@ -161,6 +161,16 @@ void SendToSelf(Turn& turn, xmpp::Stanza stanza, std::string_view full_jid) {
   SendTo(turn, std::move(stanza), full_jid);
 }
 
+/// The presence of another, to a session of an occupant that sees its address or does not.
+void SendOccupantTo(Turn& turn, const v1::Occupant& occupant, bool sees, std::string_view full_jid) {
+  const Deed nothing;
+  const MucUser user{
+      .affiliation = turn.AffiliationOf(Room::AccountOf(occupant)), .role = occupant.role(), .deed = nothing};
+  const v1::OccupantSession& shown = ShownSession(occupant);
+  const std::string_view jid = sees ? std::string_view(shown.jid()) : std::string_view();
+  SendTo(turn, Variants(turn, occupant, {}, shown.presence()).Make(user, jid), full_jid);
+}
+
 bool IsModerator(const v1::Occupant& occupant) { return occupant.role() == v1::ROLE_MODERATOR; }
 
 bool IsDone(const Deed& deed) {
@@ -177,13 +187,14 @@ bool IsBroadcastNow(const Turn& turn, const v1::Occupant& occupant) {
   return !is_crowded || occupant.is_shown() || IsModerator(occupant);
 }
 
-/// Nobody is told. A temporary room that is empty then is no more.
-void TakeOut(Turn& turn, const v1::Occupant& occupant) {
+/// Nobody is told. A temporary room that is empty then is no more. Gives who has gone.
+v1::Occupant TakeOut(Turn& turn, const v1::Occupant& occupant) {
   Room& room = turn.room;
   KeepChangesOf(turn, occupant);
-  room.RemoveOccupant(std::string(occupant.nick()));
+  v1::Occupant gone = room.RemoveOccupant(std::string(occupant.nick()));
   const bool is_temporary = !room.config().is_persistent() || room.state().is_locked();
   if (is_temporary && room.occupants().empty()) room.Destroy();
+  return gone;
 }
 
 xmpp::Stanza SaidAtExit(const Turn& turn, const Exit& exit) {
@@ -232,12 +243,12 @@ const v1::OccupantSession& ShownSession(const v1::Occupant& occupant) {
   });
 }
 
-void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed) {
+void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed, bool do_moderators_hear) {
   Room& room = turn.room;
   const bool was_shown = occupant.is_shown();
   const bool is_shown = IsBroadcastNow(turn, occupant);
   if (is_shown != was_shown) room.ChangeKnown(occupant.nick())->set_is_shown(is_shown);
-  const bool do_moderators_hear = is_shown || IsDone(deed);
+  do_moderators_hear = do_moderators_hear || is_shown || IsDone(deed);
 
   const v1::OccupantSession& shown = ShownSession(occupant);
   const v1::Affiliation affiliation = turn.AffiliationOf(Room::AccountOf(occupant));
@@ -282,20 +293,34 @@ void BroadcastStatuses(Turn& turn, const std::vector<int>& codes) {
   turn.outcome.SendToAll(std::move(message), turn.room.everyone());
 }
 
-void SendOccupantsTo(Turn& turn, std::string_view full_jid) {
+void TellAddress(Turn& turn, const v1::Occupant& occupant, std::string_view account) {
   const Room& room = turn.room;
-  const v1::Occupant* viewer = room.FindSession(full_jid);
-  const Deed nothing;
-  for (const auto& [nick, occupant] : room.occupants()) {
-    if (&occupant == viewer || !occupant.is_shown()) continue;
+  if (!occupant.is_shown()) return;
+  if (account.empty()) {
+    if (room.config().whois() != v1::AUDIENCE_ANYONE) return;
     const v1::OccupantSession& shown = ShownSession(occupant);
-    const bool sees = viewer != nullptr &&
-                      (SeesAddresses(room, *viewer) || Room::AccountOf(*viewer) == Room::AccountOf(occupant));
+    const Deed nothing;
     const MucUser user{.affiliation = turn.AffiliationOf(Room::AccountOf(occupant)),
                        .role = occupant.role(),
                        .deed = nothing};
-    const std::string_view jid = sees ? std::string_view(shown.jid()) : std::string_view();
-    SendTo(turn, Variants(turn, occupant, {}, shown.presence()).Make(user, jid), full_jid);
+    return Send(turn, Variants(turn, occupant, {}, shown.presence()), user, shown.jid(), occupant,
+                {.moderators = false});
+  }
+  for (const v1::Occupant* viewer : room.FindAccount(account)) {
+    if (viewer == &occupant || !SeesAddresses(room, *viewer)) continue;
+    for (const v1::OccupantSession& session : viewer->sessions())
+      SendOccupantTo(turn, occupant, true, session.jid());
+  }
+}
+
+void SendOccupantsTo(Turn& turn, std::string_view full_jid) {
+  const Room& room = turn.room;
+  const v1::Occupant* viewer = room.FindSession(full_jid);
+  for (const auto& [nick, occupant] : room.occupants()) {
+    if (&occupant == viewer || !occupant.is_shown()) continue;
+    const bool sees = viewer != nullptr &&
+                      (SeesAddresses(room, *viewer) || Room::AccountOf(*viewer) == Room::AccountOf(occupant));
+    SendOccupantTo(turn, occupant, sees, full_jid);
   }
 }
 
@@ -327,10 +352,19 @@ void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit) {
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit) {
   const v1::Occupant* occupant = turn.room.FindNick(nick);
   if (occupant == nullptr) return;
-  for (const v1::OccupantSession& session : occupant->sessions())
-    TellSelfGone(turn, *occupant, session.jid(), exit);
-  TellOthersGone(turn, *occupant, exit);
-  TakeOut(turn, *occupant);
+  const v1::Occupant gone = Expel(turn, *occupant, exit);
+  TellOthersGone(turn, gone, exit);
+}
+
+v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, Exit exit) {
+  // Section 10.1.3: with its last occupant a room that was never configured is destroyed.
+  if (turn.room.state().is_locked() && turn.room.occupants().size() == 1) {
+    exit.affiliation = v1::AFFILIATION_NONE;
+    exit.extra.append("<destroy/>");
+  }
+  for (const v1::OccupantSession& session : occupant.sessions())
+    TellSelfGone(turn, occupant, session.jid(), exit);
+  return TakeOut(turn, occupant);
 }
 
 void RemoveOccupants(Turn& turn, const std::vector<std::string>& nicks, const Exit& exit,

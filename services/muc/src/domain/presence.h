@@ -58,12 +58,19 @@ const v1::OccupantSession& ShownSession(const v1::Occupant& occupant);
 void BroadcastAvailable(Turn& turn, const v1::Occupant& occupant, std::vector<Status> statuses = {},
                         const Deed& deed = {});
 /// The two parts of it: all others, and one of the occupant's own sessions.
-void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed = {});
+/// `do_moderators_hear`: of one whose presence is not broadcast, too, as if something were done to it.
+void TellOthers(Turn& turn, const v1::Occupant& occupant, const Deed& deed = {},
+                bool do_moderators_hear = false);
 void TellSelf(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid,
               std::vector<Status> statuses = {}, const Deed& deed = {});
 /// After a change of the configuration: the occupant's presence is broadcast now and was not, or the other
 /// way round. TellOthers tells.
 bool IsShownWrongly(const Turn& turn, const v1::Occupant& occupant);
+/// An occupant's presence again, unless it is not broadcast, to those who see its address now and have not
+/// seen it before: the sessions of an account (bare JID) that has become a moderator (XEP-0045
+/// section 7.2.4), or, if that is empty, all but moderators of a room that has become non-anonymous. Those
+/// who do not see addresses hear nothing.
+void TellAddress(Turn& turn, const v1::Occupant& occupant, std::string_view account);
 /// The presence of all others, to one session that enters (XEP-0045 section 7.2.2).
 void SendOccupantsTo(Turn& turn, std::string_view full_jid);
 
@@ -92,6 +99,9 @@ struct Exit {
 void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit);
 /// All of an occupant's sessions go. Of one whose presence is not broadcast moderators hear.
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit);
+/// The first part of it: the occupant hears that it goes, and is out. Gives who it was; then TellOthersGone
+/// tells the others, if the room still exists.
+v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, Exit exit);
 /// Who stays when several go at once: lists of full JIDs, not null.
 struct Staying {
   std::shared_ptr<const Recipients> moderators;
@@ -100,7 +110,7 @@ struct Staying {
 /// They go together: each hears of itself alone, and those who stay of each. They are in the room.
 void RemoveOccupants(Turn& turn, const std::vector<std::string>& nicks, const Exit& exit,
                      const Staying& staying);
-/// What RemoveOccupant tells: one of the occupant's own sessions, and all others.
+/// What RemoveOccupant tells: one of the occupant's own sessions, and all others, of one who is in or was.
 void TellSelfGone(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid, const Exit& exit);
 void TellOthersGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
 /// Everybody goes and hears of oneself only (section 10.9), then the room is destroyed.

@@ -197,9 +197,9 @@ bool Room::RemoveSession(std::string_view full_jid) {
   return false;
 }
 
-void Room::RemoveOccupant(std::string_view nick) {
+v1::Occupant Room::RemoveOccupant(std::string_view nick) {
   const auto it = occupants_.find(nick);
-  if (it == occupants_.end()) return;
+  if (it == occupants_.end()) return {};
   Unmeasure(it->first);
   auto node = occupants_.extract(it);
   const std::string& gone = node.key();
@@ -209,6 +209,7 @@ void Room::RemoveOccupant(std::string_view nick) {
   changed_nicks_.insert(gone);
   has_changed_ = true;
   NoteOccupants();
+  return std::move(node.mapped());
 }
 
 void Room::Rename(std::string_view from, std::string_view to) {

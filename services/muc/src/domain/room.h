@@ -67,7 +67,8 @@ class Room {
   v1::OccupantSession* ChangeSession(std::string_view full_jid);
   /// True: it was the occupant's last one, who is gone with it.
   bool RemoveSession(std::string_view full_jid);
-  void RemoveOccupant(std::string_view nick);
+  /// Gives who it was; nobody, if nobody has the nick.
+  v1::Occupant RemoveOccupant(std::string_view nick);
   /// `to` is free.
   void Rename(std::string_view from, std::string_view to);
 

@@ -45,6 +45,7 @@ constexpr std::string_view kFeatures[] = {
     xmpp::ns::kRetract,
     "urn:xmpp:message-retract:1#tombstone",
     xmpp::ns::kModerate,
+    xmpp::ns::kModerateLegacy,
     xmpp::ns::kHats,
     xmpp::ns::kCommands,
     xmpp::ns::kVcardTemp,

@@ -44,6 +44,9 @@ struct Settings {
   std::int64_t max_name_bytes = 256;
   /// Bytes, as prepared.
   std::int64_t max_nick_bytes = 256;
+  /// Whether a nick may be of scripts that are not written together, as Latin and Cyrillic. Nicks that look
+  /// like another's are its own all the same.
+  bool admits_mixed_scripts = false;
   std::int64_t max_subject_bytes = 4096;
   std::int64_t max_description_bytes = 4096;
   /// Of what a presence carries besides `show` and the like.

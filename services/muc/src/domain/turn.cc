@@ -13,8 +13,13 @@ v1::Affiliation Turn::AffiliationOf(std::string_view bare) const {
 
 void Turn::Refuse(xmpp::ErrorCondition condition, std::string_view text,
                   std::optional<xmpp::ErrorType> type) const {
+  Refuse(xmpp::MakeErrorElement(condition, text, type));
+}
+
+void Turn::Refuse(xmpp::Element error) const {
   if (stanza.type() == "error" || stanza.type() == "result") return;
-  outcome.Send(xmpp::MakeError(stanza, condition, text, type));
+  error.SetAttr("by", room.jid());
+  outcome.Send(xmpp::MakeError(stanza, error));
 }
 
 }  // namespace rookery::muc

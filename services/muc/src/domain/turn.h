@@ -8,6 +8,7 @@
 #include "domain/outcome.h"
 #include "domain/room.h"
 #include "domain/settings.h"
+#include "rookery/xmpp/element.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::muc {
@@ -35,9 +36,12 @@ struct Turn {
   /// With what the operator has given to administrators.
   v1::Affiliation AffiliationOf(std::string_view bare) const;
 
-  /// To the sender: an error, unless the stanza is one itself or asks for no answer (an IQ result).
+  /// To the sender: an error by the room, as which it can be told from an occupant's (XEP-0045), unless the
+  /// stanza is one itself or asks for no answer (an IQ result).
   void Refuse(xmpp::ErrorCondition condition, std::string_view text = {},
               std::optional<xmpp::ErrorType> type = {}) const;
+  /// The same with an <error/> that has more in it, as MakeErrorElement begins it.
+  void Refuse(xmpp::Element error) const;
   void Answer(const xmpp::Element& payload) const { outcome.Send(xmpp::MakeResult(stanza, payload)); }
   void Answer() const { outcome.Send(xmpp::MakeResult(stanza)); }
 };

@@ -78,6 +78,10 @@ bool MakePart(Turn& turn, v1::Unfinished& unfinished) {
       return TellOfEach(turn, *unfinished.mutable_done_to_nick(), [&](const v1::Occupant& occupant) {
         if (IsShownWrongly(turn, occupant)) TellOthers(turn, occupant);
       });
+    case v1::Unfinished::KIND_ADDRESSES:
+      return TellOfEach(turn, *unfinished.mutable_done_to_nick(), [&](const v1::Occupant& occupant) {
+        TellAddress(turn, occupant, unfinished.account());
+      });
     case v1::Unfinished::KIND_NON_MEMBERS:
     case v1::Unfinished::KIND_BANNED_DOMAIN:
       return Remove(turn, unfinished);
@@ -91,7 +95,8 @@ bool MakePart(Turn& turn, v1::Unfinished& unfinished) {
 void Begin(Turn& turn, v1::Unfinished unfinished) {
   auto& all = *turn.room.ChangeState().mutable_unfinished();
   const auto known = std::find_if(all.begin(), all.end(), [&](const v1::Unfinished& one) {
-    return one.kind() == unfinished.kind() && one.domain() == unfinished.domain();
+    return one.kind() == unfinished.kind() && one.domain() == unfinished.domain() &&
+           one.account() == unfinished.account();
   });
   if (known == all.end()) {
     *all.Add() = std::move(unfinished);

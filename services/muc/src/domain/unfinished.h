@@ -12,7 +12,7 @@ namespace rookery::muc {
 /// Stanzas to single recipients that one record leads to, about.
 inline constexpr std::size_t kMaxDeliveries = 50'000;
 
-/// Begins it, and makes as much of it as this record may lead to. One of its kind, and of its domain, that
+/// Begins it, and makes as much of it as this record may lead to. One of its kind, domain and account that
 /// has not ended begins anew.
 void Begin(Turn& turn, v1::Unfinished unfinished);
 /// The next part of what has not ended.

@@ -322,10 +322,11 @@ bool RoomShards::ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& s
 void RoomShards::Refuse(RoomShard& shard, RoomSlot& slot, const RoomRecord& record,
                         const events::v1::RoomVerdict& verdict) {
   outcome_.clear();
-  outcome_.Send(xmpp::MakeError(
-      StanzaOf(record),
+  xmpp::Element error = xmpp::MakeErrorElement(
       xmpp::ParseErrorCondition(verdict.condition()).value_or(xmpp::ErrorCondition::kInternalServerError),
-      verdict.text()));
+      verdict.text());
+  error.SetAttr("by", xmpp::BareOf(StanzaOf(record).to()));
+  outcome_.Send(xmpp::MakeError(StanzaOf(record), error));
   writer_.Write(shard, slot, CauseOf(record), outcome_);
 }
 

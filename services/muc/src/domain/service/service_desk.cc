@@ -22,6 +22,9 @@ constexpr std::string_view kFeatures[] = {
     xmpp::ns::kDiscoInfo,
     xmpp::ns::kDiscoItems,
     xmpp::ns::kMuc,
+    // XEP-0045 section 7.4 and XEP-0421 section 2: of the service, too.
+    "http://jabber.org/protocol/muc#stable_id",
+    xmpp::ns::kOccupantId,
     "muc_rooms",
     xmpp::ns::kRsm,
     channel_search::kNamespace,
