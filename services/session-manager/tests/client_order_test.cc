@@ -231,6 +231,26 @@ TEST_F(ClientOrderTest,
   EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
 }
 
+TEST_F(ClientOrderTest, O4_AQuestionBehindAChange_TheNextOwnerGivesNewerOnesMeanwhile_ItIsAnswered) {
+  Client& alice = SignIn(gateway_, alice_, "phone");
+  gateway_.Send(alice, Presence());
+  Settle();
+  roster_.held = true;
+  gateway_.Send(alice, SetItem("s", "carol@localhost"));
+  gateway_.Send(alice, Iq("get", {}, "q", "query", kRoster));
+  Settle();
+  Kill(0);
+  for (std::uint32_t shard = 0; shard < kShards; ++shard) Assign(shard, 1);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
+  gateway_.Send(*bob, Message(alice.jid, "m1"));
+  Settle();
+  ASSERT_THAT(alice.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(Answers(alice), ElementsAre("s"));
+  roster_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return Answers(alice).size() >= 2; }));
+  EXPECT_THAT(Answers(alice), ElementsAre("s", "q"));
+}
+
 // The log refuses one and takes the next; the owner dies before the gateway has heard of it, and the next
 // owner is sent both.
 TEST_F(ClientOrderTest,

@@ -41,8 +41,10 @@ void NotePassing(Outbox& outbox, User& user) {
   std::vector<std::int64_t> passed;
   for (Backlog::Entry& entry : user.backlog->entries) {
     if (std::exchange(entry.is_noted, true)) continue;
-    // Nothing is given to a session: an answer is a record of its own.
-    if (entry.key.record_class != RecordClass::kAccountQuery) passed.push_back(entry.offset);
+    // What others ask the account gives no session anything: an answer is a record of its own. What the
+    // user's own client has asked does.
+    if (entry.key.record_class != RecordClass::kAccountQuery || entry.key.is_outbound)
+      passed.push_back(entry.offset);
   }
   if (passed.empty()) return;
   for (const auto& session : user.sessions)
