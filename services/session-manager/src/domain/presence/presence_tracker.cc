@@ -414,6 +414,9 @@ void PresenceTracker::SendUnavailable(User& user, const Cause& cause, std::strin
   // When one of these is found to be over, the contact is nobody who is told.
   for (const SessionDirectory::Entry& left : directory_.LeftOf(*user.shard, user.bare))
     send(SessionId(left.session_id), left.full_jid);
+  // Who has signed off while the change was under way is none of these, and what it said may have gone to the
+  // contacts of afterwards.
+  send(SessionId(), user.bare);
 }
 
 // ---- whom a feature hides the user from -----------------------------------------

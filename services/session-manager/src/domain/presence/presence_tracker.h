@@ -117,7 +117,8 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
                                   const xmpp::Stanza& presence) override;
 
-  /// The current presence of every available session to one contact, or `unavailable`.
+  /// The current presence of every available session to one contact, or `unavailable`: from each of them and
+  /// from the bare JID, so that none is left (as RFC 6121 section 4.3.2 answers a probe).
   void SendCurrent(User& user, const Cause& cause, std::string_view contact);
   void SendUnavailable(User& user, const Cause& cause, std::string_view contact);
 
