@@ -12,7 +12,7 @@
 #include "domain/sessions/session_keeper.h"
 #include "migrations.h"
 #include "rookery/base/status.h"
-#include "rookery/sharding/member.h"
+#include "rookery/member/member.h"
 #include "rpc/gateway_links.h"
 
 namespace rookery::session_manager {

@@ -1,8 +1,8 @@
-#include "rookery/sharding/disco_desk.h"
+#include "rookery/member/disco_desk.h"
 
 #include "rookery/base/status.h"
 
-namespace rookery::sharding {
+namespace rookery::member {
 
 disco::v1::GetDiscoInfoResponse PlainInfo(std::string category, std::string type, std::string name) {
   disco::v1::GetDiscoInfoResponse info;
@@ -35,4 +35,4 @@ absl::Status DiscoDesk::Check(const std::string& jid, const std::string& node) c
   return absl::OkStatus();
 }
 
-}  // namespace rookery::sharding
+}  // namespace rookery::member

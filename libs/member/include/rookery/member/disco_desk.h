@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "rookery/disco/v1/disco_service.pb.h"
 
-namespace rookery::sharding {
+namespace rookery::member {
 
 /// Of a component that has no feature yet, hence what every entity has (XEP-0030 section 3.1).
 disco::v1::GetDiscoInfoResponse PlainInfo(std::string category, std::string type, std::string name);
@@ -32,4 +32,4 @@ class DiscoDesk {
   std::function<bool(std::string_view address)> is_owner_;
 };
 
-}  // namespace rookery::sharding
+}  // namespace rookery::member

@@ -4,10 +4,10 @@
 
 #include "rookery/app/app.h"
 #include "rookery/disco/v1/disco_service.pb.h"
-#include "rookery/sharding/disco_desk.h"
-#include "rookery/sharding/member.h"
+#include "rookery/member/disco_desk.h"
+#include "rookery/member/member.h"
 
-namespace rookery::sharding {
+namespace rookery::member {
 
 /// The App of a service that has nothing but its shards yet: it reads them, and says what it is
 /// (XEP-0030). A service derives from it to say which.
@@ -22,15 +22,15 @@ class MemberApp : public app::App {
 
  protected:
   MemberApp(app::Process& process, const Config& config, MemberDescription description,
-            std::unique_ptr<ShardService> shards, disco::v1::GetDiscoInfoResponse info);
+            std::unique_ptr<sharding::ShardService> shards, disco::v1::GetDiscoInfoResponse info);
 
  private:
   app::Process& process_;
   Member member_;
-  std::unique_ptr<ShardService> shards_;
+  std::unique_ptr<sharding::ShardService> shards_;
   const disco::v1::GetDiscoInfoResponse info_;
   std::unique_ptr<DiscoDesk> disco_;
   std::unique_ptr<grpc::Service> disco_rpc_;
 };
 
-}  // namespace rookery::sharding
+}  // namespace rookery::member

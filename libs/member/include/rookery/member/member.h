@@ -21,12 +21,12 @@ namespace grpc {
 class Service;
 }  // namespace grpc
 
-namespace rookery::sharding {
+namespace rookery::member {
 
 /// What a service that owns the shards of a topic must be told: `shards.*`, `kafka.*`, `redis.*`, `rpc.*`.
 struct MemberConfig {
   /// Its instance and topic follow from the service.
-  OwnerOptions shards;
+  sharding::OwnerOptions shards;
   kafka::Options kafka;
   std::int64_t partitions = 8;
   redis::Options redis;
@@ -45,7 +45,7 @@ struct MemberDescription {
 };
 
 /// The published epochs of a service's shards, for ShardOwner.
-ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string service);
+sharding::ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string service);
 
 /// What all services that own shards have in common around them: Redis, the registry, the log, the
 /// shards' owner and the gRPC server, and the order in which these begin and end. Its App calls:
@@ -64,12 +64,12 @@ class Member {
   redis::Client& redis() { return *redis_; }
   routing::Registry& registry() { return *registry_; }
   events::KafkaLog& log() { return *log_; }
-  ShardOwner& owner() { return *owner_; }
-  const ShardOwner& owner() const { return *owner_; }
+  sharding::ShardOwner& owner() { return *owner_; }
+  const sharding::ShardOwner& owner() const { return *owner_; }
 
   /// Listens for `services`, announces itself, and then takes shards, for `shards`. Both must live until
   /// End. UNAVAILABLE: the address is in use.
-  Task<absl::Status> Join(ShardService& shards, std::vector<grpc::Service*> services);
+  Task<absl::Status> Join(sharding::ShardService& shards, std::vector<grpc::Service*> services);
   /// Withdraws, hands the shards over, and waits for what is still on its way into the log.
   Task<void> Leave();
   /// Ends the running calls.
@@ -90,8 +90,8 @@ class Member {
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<routing::Registry> registry_;
   std::unique_ptr<events::KafkaLog> log_;
-  std::unique_ptr<ShardOwner> owner_;
+  std::unique_ptr<sharding::ShardOwner> owner_;
   std::unique_ptr<rpc::Server> server_;
 };
 
-}  // namespace rookery::sharding
+}  // namespace rookery::member

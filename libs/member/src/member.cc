@@ -1,4 +1,4 @@
-#include "rookery/sharding/member.h"
+#include "rookery/member/member.h"
 
 #include <grpcpp/impl/codegen/service_type.h>
 
@@ -7,7 +7,7 @@
 #include "rookery/base/status.h"
 #include "rookery/telemetry/log.h"
 
-namespace rookery::sharding {
+namespace rookery::member {
 namespace {
 
 constexpr std::chrono::milliseconds kCallGrace{2'000};
@@ -52,7 +52,7 @@ Member::Member(app::Process& process, const MemberConfig& config, MemberDescript
 
 Member::~Member() = default;
 
-ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string service) {
+sharding::ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string service) {
   return [&registry, service = std::move(service)](std::uint32_t shard) -> Task<std::int64_t> {
     return [](routing::Registry& from, std::string name, std::uint32_t number) -> Task<std::int64_t> {
       const auto owners = co_await from.ReadShards(std::move(name));
@@ -70,14 +70,14 @@ Task<absl::Status> Member::Connect() {
   ROOKERY_CO_ASSIGN_OR_RETURN(
       log_, co_await events::KafkaLog::Open(process_.io, process_.blocking, config_.kafka,
                                             static_cast<int>(config_.partitions), process_.metrics));
-  owner_ = std::make_unique<ShardOwner>(
+  owner_ = std::make_unique<sharding::ShardOwner>(
       process_.io.get_executor(), Clock::System(), config_.shards, *log_,
       [this](const std::map<std::uint32_t, std::int64_t>& epochs) { registry_->PublishShards(epochs); },
       EpochsIn(*registry_, std::string(events::Name(description_.service))), process_.metrics);
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> Member::Join(ShardService& shards, std::vector<grpc::Service*> services) {
+Task<absl::Status> Member::Join(sharding::ShardService& shards, std::vector<grpc::Service*> services) {
   ROOKERY_CO_ASSIGN_OR_RETURN(server_, rpc::Server::Start(config_.rpc, std::move(services)));
   telemetry::LogInfo("rpc.listening",
                      {{"address", server_->bound_address()}, {"advertised", server_->advertised_address()}});
@@ -110,7 +110,7 @@ Task<void> Member::Close() {
 
 bool Member::IsOwnerOf(std::string_view address) const {
   const events::Home home = events::HomeWith(description_.service, log_->topology(), address);
-  const Shard* const shard = owner_->Find(home.partition);
+  const sharding::Shard* const shard = owner_->Find(home.partition);
   return shard != nullptr && shard->live();
 }
 
@@ -125,4 +125,4 @@ std::string Member::NotReadyReason() const {
   return owner_->NotReadyReason();
 }
 
-}  // namespace rookery::sharding
+}  // namespace rookery::member

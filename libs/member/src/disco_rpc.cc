@@ -3,7 +3,7 @@
 #include "rookery/disco/v1/disco_service.grpc.pb.h"
 #include "rookery/rpc/answers.h"
 
-namespace rookery::sharding {
+namespace rookery::member {
 
 namespace {
 
@@ -35,4 +35,4 @@ std::unique_ptr<grpc::Service> MakeDiscoRpc(asio::io_context& io, const DiscoDes
   return std::make_unique<DiscoRpc>(io, desk, metrics);
 }
 
-}  // namespace rookery::sharding
+}  // namespace rookery::member

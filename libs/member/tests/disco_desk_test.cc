@@ -1,11 +1,11 @@
-#include "rookery/sharding/disco_desk.h"
+#include "rookery/member/disco_desk.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 #include <string>
 
-namespace rookery::sharding {
+namespace rookery::member {
 namespace {
 
 class DiscoDeskTest : public testing::Test {
@@ -59,4 +59,4 @@ TEST_F(DiscoDeskTest, NodesRoomsAndNobodyAreUnknown) {
 }
 
 }  // namespace
-}  // namespace rookery::sharding
+}  // namespace rookery::member

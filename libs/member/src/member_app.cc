@@ -1,4 +1,4 @@
-#include "rookery/sharding/member_app.h"
+#include "rookery/member/member_app.h"
 
 #include <grpcpp/impl/codegen/service_type.h>
 
@@ -7,10 +7,10 @@
 #include "disco_rpc.h"
 #include "rookery/base/status.h"
 
-namespace rookery::sharding {
+namespace rookery::member {
 
 MemberApp::MemberApp(app::Process& process, const Config& config, MemberDescription description,
-                     std::unique_ptr<ShardService> shards, disco::v1::GetDiscoInfoResponse info)
+                     std::unique_ptr<sharding::ShardService> shards, disco::v1::GetDiscoInfoResponse info)
     : process_(process),
       member_(process, config, std::move(description)),
       shards_(std::move(shards)),
@@ -31,4 +31,4 @@ Task<void> MemberApp::Stop() {
   co_await member_.Close();
 }
 
-}  // namespace rookery::sharding
+}  // namespace rookery::member
