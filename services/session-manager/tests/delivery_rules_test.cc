@@ -3,7 +3,7 @@
 
 #include "cluster.h"
 #include "domain/delivery/delivery_state.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/inbound/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

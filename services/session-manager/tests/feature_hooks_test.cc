@@ -1,8 +1,8 @@
-#include "domain/feature_hooks.h"
+#include "domain/features/feature_hooks.h"
 
 #include <gmock/gmock.h>
 
-#include "domain/records/shard.h"
+#include "domain/state/shard.h"
 
 namespace rookery::session_manager {
 namespace {

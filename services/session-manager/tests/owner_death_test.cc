@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
+#include "domain/inbound/session_keeper.h"
 #include "domain/sessions/session_ends.h"
-#include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {
