@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "domain/metrics.h"
-#include "domain/room_stanzas.h"
+#include "domain/occupants/unfinished.h"
 #include "domain/service/service_desk.h"
-#include "domain/unfinished.h"
+#include "domain/stanzas/room_stanzas.h"
 #include "ports/room_store.h"
 #include "rookery/base/status.h"
 #include "rookery/events/homes.h"
