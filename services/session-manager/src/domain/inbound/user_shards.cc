@@ -190,11 +190,7 @@ Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, Steady
 }
 
 Task<absl::StatusOr<std::optional<UserShards::KeptCursor>>> UserShards::FindCursor(std::uint32_t number) {
-  const absl::StatusOr<std::int64_t> epoch = co_await store_.ClaimedBy(number);
-  ROOKERY_CO_RETURN_IF_ERROR(epoch.status());
-  const absl::StatusOr<std::int64_t> cursor = co_await store_.FindCursor(number);
-  ROOKERY_CO_RETURN_IF_ERROR(cursor.status());
-  co_return KeptCursor{*epoch, *cursor};
+  return sharding::FindCursorIn(store_, number);
 }
 
 Task<absl::Status> UserShards::KeepCursor(std::uint32_t number, std::int64_t epoch, std::int64_t cursor) {
