@@ -129,7 +129,7 @@ class SessionLinksTest : public ::testing::Test {
     SkipAttachDone(a());
     ClientSession* session = nullptr;
     links_->Start(Identity(kUser), "r", client_,
-                  [&](ClientSession* started, const Refusal&) { session = started; });
+                  [&](ClientSession* started, const ActionFailure&) { session = started; });
     const GatewayAction start = a().Take();
     EXPECT_EQ(start.start().user(), kUser);
     auto started = Action(10, start.session_id());
@@ -294,10 +294,11 @@ TEST_F(SessionLinksTest, ActionsThatNobodyAnswersFailTemporarily) {
   Make(options);
   int failed = 0;
   links_->LookUp(kUser, [&](const Cluster::Lookup& lookup) { failed += lookup.failed ? 1 : 0; });
-  links_->Start(Identity(kUser), "", client_, [&](ClientSession* session, const Refusal& refusal) {
+  links_->Start(Identity(kUser), "", client_, [&](ClientSession* session, const ActionFailure& refusal) {
     failed += session == nullptr && refusal.temporary ? 1 : 0;
   });
-  links_->CreateAccount(kUser, "x", [&](const Refusal* refusal) { failed += refusal->temporary ? 1 : 0; });
+  links_->CreateAccount(kUser, "x",
+                        [&](const ActionFailure* refusal) { failed += refusal->temporary ? 1 : 0; });
   links_->Resume(
       SessionId::Random(), Identity(kUser), 0, client_,
       [&](const Cluster::Resumption& resumption) { failed += resumption.refusal.temporary ? 1 : 0; });
@@ -310,8 +311,9 @@ TEST_F(SessionLinksTest, WhetherAnAccountWasMadeByAnOwnerThatIsGoneCannotBeKnown
   Hello(b());
   SkipAttachDone(a());
   bool temporary = false;
-  links_->CreateAccount(
-      kUser, "x", [&](const Refusal* refusal) { temporary = refusal != nullptr && refusal->temporary; });
+  links_->CreateAccount(kUser, "x", [&](const ActionFailure* refusal) {
+    temporary = refusal != nullptr && refusal->temporary;
+  });
   ASSERT_TRUE(a().Take().has_create());
   Own(b(), 6);
   EXPECT_TRUE(temporary);
@@ -396,7 +398,7 @@ TEST_F(SessionLinksTest, AStartThatWasNotAnsweredGoesToTheNextOwner) {
   SkipAttachDone(a());
   ClientSession* session = nullptr;
   links_->Start(Identity(kUser), "r", client_,
-                [&](ClientSession* started, const Refusal&) { session = started; });
+                [&](ClientSession* started, const ActionFailure&) { session = started; });
   const GatewayAction first = a().Take();
   a().handler->OnClosed(absl::UnavailableError("gone"));
   Own(b(), 11);
@@ -414,7 +416,7 @@ TEST_F(SessionLinksTest, ASessionWhoseClientLeftMeanwhileEnds) {
   Hello(a(), 10);
   SkipAttachDone(a());
   const auto request =
-      links_->Start(Identity(kUser), "r", client_, [](ClientSession*, const Refusal&) { FAIL(); });
+      links_->Start(Identity(kUser), "r", client_, [](ClientSession*, const ActionFailure&) { FAIL(); });
   const GatewayAction start = a().Take();
   links_->Cancel(request);
   auto started = Action(10, start.session_id());
@@ -649,7 +651,7 @@ class OneShardInTroubleTest : public SessionLinksTest {
     peer.sent.clear();
     ClientSession* session = nullptr;
     links_->Start(Identity(user), "r", client,
-                  [&](ClientSession* started, const Refusal&) { session = started; });
+                  [&](ClientSession* started, const ActionFailure&) { session = started; });
     SessionManagerAction started;
     started.set_shard(number);
     started.set_epoch(epoch);
@@ -978,7 +980,7 @@ TEST_F(StandstillTest, IsFoundByWhateverHappensFirstAndEndsNobodyWithinTheirOwnC
 TEST_F(StandstillTest, WhatWasDueMeanwhileIsNotAskedAnyMore) {
   a().handler->OnClosed(absl::UnavailableError("gone"));
   int refusals = 0;
-  links_->Start(Identity(kUser), "r", client_, [&](ClientSession* started, const Refusal&) {
+  links_->Start(Identity(kUser), "r", client_, [&](ClientSession* started, const ActionFailure&) {
     EXPECT_EQ(started, nullptr);
     ++refusals;
   });

@@ -130,7 +130,7 @@ struct Domain::Parts {
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
                     packet_recovery, features, parker, ends, sessions, records) {
     // What is told upwards.
-    consequences.SetRefusals(answers);
+    consequences.SetRefusalListener(answers);
     consequences.SetNews(presence);
     confirmations.SetListener(sessions);
     live.SetListener(parker);

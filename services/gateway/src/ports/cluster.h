@@ -39,7 +39,7 @@ struct Identity {
 
 /// Why the cluster did not do what was asked. `condition` names a stanza error
 /// condition (RFC 6120 section 8.3.3).
-struct Refusal {
+struct ActionFailure {
   std::string condition;
   std::string text;
   /// A backend was away or nothing is known of the outcome: trying later may help.
@@ -81,12 +81,12 @@ class Cluster {
   };
   using OnLookup = std::function<void(Lookup)>;
   /// nullptr: it is done.
-  using OnCreated = std::function<void(const Refusal*)>;
+  using OnCreated = std::function<void(const ActionFailure*)>;
   /// nullptr session: refused.
-  using OnStarted = std::function<void(ClientSession*, const Refusal&)>;
+  using OnStarted = std::function<void(ClientSession*, const ActionFailure&)>;
   struct Resumption {
     ClientSession* session = nullptr;  // nullptr: not resumed
-    Refusal refusal;
+    ActionFailure refusal;
     bool has_ended_count = false;
     std::uint64_t ended_count = 0;
     bool handled_too_high = false;

@@ -24,16 +24,17 @@ namespace {
 using xmpp::ErrorCondition;
 using xmpp::ErrorType;
 
-struct Refusal {
+struct EntryRefusal {
   ErrorCondition condition;
   std::string_view text = {};
   std::optional<ErrorType> type = {};
 };
-void Refuse(const Turn& turn, const Refusal& refusal) {
+void Refuse(const Turn& turn, const EntryRefusal& refusal) {
   turn.Refuse(refusal.condition, refusal.text, refusal.type);
 }
 
-constexpr Refusal kTooManyChanges{ErrorCondition::kResourceConstraint, "Too many joins and changes of nick"};
+constexpr EntryRefusal kTooManyChanges{ErrorCondition::kResourceConstraint,
+                                       "Too many joins and changes of nick"};
 
 /// <x xmlns='http://jabber.org/protocol/muc'/>, by which a client says that it enters.
 std::optional<xmpp::Element> FindMuc(const xmpp::Stanza& stanza) {
@@ -70,34 +71,34 @@ bool MayCreate(const Turn& turn) {
 
 /// Section 7.2.5. Beyond the bounds of wrong ones no password is looked at, so that none is found by trying.
 /// Who has an affiliation is not kept out by what others try.
-std::optional<Refusal> RefusalOfPassword(Turn& turn, v1::Affiliation affiliation,
-                                         const std::optional<xmpp::Element>& muc) {
+std::optional<EntryRefusal> RefusalOfPassword(Turn& turn, v1::Affiliation affiliation,
+                                              const std::optional<xmpp::Element>& muc) {
   const std::string& wanted = turn.room.config().password();
   if (wanted.empty()) return std::nullopt;
   const std::string given = PasswordIn(muc);
   // Clients ask their user when they hear that there is one.
-  if (given.empty()) return Refusal{ErrorCondition::kNotAuthorized};
+  if (given.empty()) return EntryRefusal{ErrorCondition::kNotAuthorized};
   constexpr std::int64_t kOfAll = 10;
   const std::int64_t most = turn.settings.max_wrong_passwords;
   const Count count(turn, turn.sender(), Counted::kRefusals);
   const bool is_known = affiliation >= v1::AFFILIATION_MEMBER;
   if (!count.Fits(1, most) || (!is_known && !HasRefusalsLeft(turn, kOfAll * most)))
-    return Refusal{ErrorCondition::kResourceConstraint, "Too many wrong passwords", ErrorType::kWait};
+    return EntryRefusal{ErrorCondition::kResourceConstraint, "Too many wrong passwords", ErrorType::kWait};
   if (EqualSecret(wanted, given)) return std::nullopt;
   count.Add(turn);
   CountRefusal(turn);
-  return Refusal{ErrorCondition::kNotAuthorized};
+  return EntryRefusal{ErrorCondition::kNotAuthorized};
 }
 
 /// Why the sender may not come in, whatever the nick (XEP-0045 sections 7.2.5 to 7.2.10).
-std::optional<Refusal> RefusalOfEntrance(Turn& turn, v1::Affiliation affiliation,
-                                         const std::optional<xmpp::Element>& muc) {
+std::optional<EntryRefusal> RefusalOfEntrance(Turn& turn, v1::Affiliation affiliation,
+                                              const std::optional<xmpp::Element>& muc) {
   const v1::RoomState& state = turn.room.state();
-  if (affiliation == v1::AFFILIATION_OUTCAST) return Refusal{ErrorCondition::kForbidden};
+  if (affiliation == v1::AFFILIATION_OUTCAST) return EntryRefusal{ErrorCondition::kForbidden};
   if (state.is_locked() && affiliation != v1::AFFILIATION_OWNER)
-    return Refusal{ErrorCondition::kItemNotFound};
+    return EntryRefusal{ErrorCondition::kItemNotFound};
   if (state.config().is_members_only() && affiliation == v1::AFFILIATION_NONE)
-    return Refusal{ErrorCondition::kRegistrationRequired};
+    return EntryRefusal{ErrorCondition::kRegistrationRequired};
   return RefusalOfPassword(turn, affiliation, muc);
 }
 
@@ -271,7 +272,7 @@ bool ChangeNick(Turn& turn, const std::string& nick, bool is_entering) {
   Room& room = turn.room;
   const v1::Occupant& occupant = *turn.occupant();
   const std::string old = occupant.nick();
-  const auto refuse = [&](const Refusal& refusal) {
+  const auto refuse = [&](const EntryRefusal& refusal) {
     Refuse(turn, refusal);
     return false;
   };

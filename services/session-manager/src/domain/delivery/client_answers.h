@@ -16,7 +16,7 @@ class Deliverer;
 struct SessionManagerMetrics;
 
 /// What a client is told about a stanza that it has sent. I/O thread only.
-class ClientAnswers final : public Consequences::Refusals {
+class ClientAnswers final : public Consequences::RefusalListener {
  public:
   ClientAnswers(const Clock& clock, SessionManagerMetrics& metrics, Deliverer& deliverer)
       : clock_(clock), metrics_(metrics), deliverer_(deliverer) {}

@@ -20,16 +20,16 @@ Task<void> FeatureHooks::Settle(std::shared_ptr<Shard> shard) const {
   for (LifeHook* hook : life_) co_await hook->Settle(shard);
 }
 
-xmpp::Stanza MakeRefusal(const xmpp::Stanza& stanza, const Refusal& refusal) {
-  ROOKERY_CHECK(refusal.condition.has_value());
+xmpp::Stanza MakeRefusal(const xmpp::Stanza& stanza, const Veto& veto) {
+  ROOKERY_CHECK(veto.condition.has_value());
   // No change of the stanza would help (RFC 6120 section 8.3.2).
-  xmpp::Stanza error = xmpp::MakeError(stanza, *refusal.condition, {}, xmpp::ErrorType::kCancel);
-  if (!refusal.detail) return error;
+  xmpp::Stanza error = xmpp::MakeError(stanza, *veto.condition, {}, xmpp::ErrorType::kCancel);
+  if (!veto.detail) return error;
   auto children = xmpp::ParsePayload(error.payload());
   if (!children.ok()) return error;
   xmpp::ClearPayload(error);
   for (xmpp::Element& child : *children) {
-    if (child.Is("error", xmpp::ns::kClient)) child.Add(*refusal.detail);
+    if (child.Is("error", xmpp::ns::kClient)) child.Add(*veto.detail);
     xmpp::AddPayload(error, child);
   }
   return error;

@@ -19,7 +19,7 @@ struct Shard;
 struct User;
 
 /// A feature says no to a stanza.
-struct Refusal {
+struct Veto {
   /// What its sender is told; nothing: the stanza is dropped in silence.
   std::optional<xmpp::ErrorCondition> condition;
   /// Beside the condition (RFC 6120 section 8.3.2).
@@ -82,7 +82,7 @@ class LifeHook {
 /// (modules/chain.cc). The users' settings are known when they are asked.
 class FeatureHooks {
  public:
-  using Judge = std::function<std::optional<Refusal>(const User&, const xmpp::Stanza&)>;
+  using Judge = std::function<std::optional<Veto>(const User&, const xmpp::Stanza&)>;
   using MayHear = std::function<bool(const User&, std::string_view recipient)>;
 
   void OnFromClient(StanzaFilter filter, Judge judge) { from_client_.push_back({filter, std::move(judge)}); }
@@ -91,11 +91,11 @@ class FeatureHooks {
   void OnLife(LifeHook& hook) { life_.push_back(&hook); }
 
   /// A stanza of the user's client to somebody else.
-  std::optional<Refusal> FromClient(const User& user, const xmpp::Stanza& stanza) const {
+  std::optional<Veto> FromClient(const User& user, const xmpp::Stanza& stanza) const {
     return Ask(from_client_, user, stanza);
   }
   /// A stanza to the user, or to one of the user's resources.
-  std::optional<Refusal> ToUser(const User& user, const xmpp::Stanza& stanza) const {
+  std::optional<Veto> ToUser(const User& user, const xmpp::Stanza& stanza) const {
     return Ask(to_user_, user, stanza);
   }
   /// Leaves out who must not hear what is said to several on the user's behalf.
@@ -117,11 +117,11 @@ class FeatureHooks {
     StanzaFilter filter;
     Judge judge;
   };
-  static std::optional<Refusal> Ask(const std::vector<Entry>& entries, const User& user,
-                                    const xmpp::Stanza& stanza) {
+  static std::optional<Veto> Ask(const std::vector<Entry>& entries, const User& user,
+                                 const xmpp::Stanza& stanza) {
     for (const Entry& entry : entries) {
       if (!entry.filter.Matches(stanza)) continue;
-      if (std::optional<Refusal> refusal = entry.judge(user, stanza)) return refusal;
+      if (std::optional<Veto> veto = entry.judge(user, stanza)) return veto;
     }
     return std::nullopt;
   }
@@ -133,6 +133,6 @@ class FeatureHooks {
 };
 
 /// The error reply to a stanza that a feature has refused; only where it has a condition.
-xmpp::Stanza MakeRefusal(const xmpp::Stanza& stanza, const Refusal& refusal);
+xmpp::Stanza MakeRefusal(const xmpp::Stanza& stanza, const Veto& veto);
 
 }  // namespace rookery::session_manager

@@ -308,7 +308,7 @@ bool ClientStanzaProcessor::IsReachable(const Sender& sender, const Cause& cause
 bool ClientStanzaProcessor::MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza) {
   if (!IsReachable(sender, cause, stanza)) return false;
   if (!sender.user.settings) return true;
-  const std::optional<Refusal> refusal = features_.FromClient(sender.user, stanza);
+  const std::optional<Veto> refusal = features_.FromClient(sender.user, stanza);
   if (!refusal) return true;
   const bool is_answer = stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "result";
   if (refusal->condition && stanza.type() != "error" && !is_answer) {

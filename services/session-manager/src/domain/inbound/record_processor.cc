@@ -254,7 +254,7 @@ void RecordProcessor::OnDrained(User& user) {
 
 bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
   xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
-  const std::optional<Refusal> refusal = features_.ToUser(user, stanza);
+  const std::optional<Veto> refusal = features_.ToUser(user, stanza);
   if (!refusal || IsOwed(user, pending)) return true;
   // Only what asks for an answer gets one.
   if (!refusal->condition || stanza.type() == "error" || stanza.type() == "result") return false;

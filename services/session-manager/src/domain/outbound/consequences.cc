@@ -85,7 +85,7 @@ struct Consequences::FollowUp {
   }
 
   template <typename Record>
-  sharding::Refusal OnRefused(Shard& from, const absl::Status& why, Record& record) {
+  sharding::AfterRefusal OnRefused(Shard& from, const absl::Status& why, Record& record) {
     const Brought brought = In(record);
     if (cause.session) {
       if (!is_ours || absl::IsInvalidArgument(why)) return Refuse(brought, why);
@@ -94,9 +94,9 @@ struct Consequences::FollowUp {
       if (IsSentByClient(brought)) return AnswerWithError(from, why, record, *brought.stanza);
     } else if (self.follow_ups_.waiting() >= self.settings_.max_refused_records) {
       // What somebody waits for is bounded by who waits: a shard's window, a session's stanzas.
-      return sharding::Refusal::kLost;
+      return sharding::AfterRefusal::kLost;
     }
-    return sharding::Refusal::kSayAgain;
+    return sharding::AfterRefusal::kSayAgain;
   }
 
   template <typename Record>
@@ -108,11 +108,12 @@ struct Consequences::FollowUp {
 
  private:
   /// The client is told.
-  sharding::Refusal Refuse(const Brought& brought, const absl::Status& why) const {
-    if (cause.session->ended()) return sharding::Refusal::kHandled;
-    if (brought.stanza == nullptr || brought.by == Brought::By::kSentCopy) return sharding::Refusal::kLost;
+  sharding::AfterRefusal Refuse(const Brought& brought, const absl::Status& why) const {
+    if (cause.session->ended()) return sharding::AfterRefusal::kHandled;
+    if (brought.stanza == nullptr || brought.by == Brought::By::kSentCopy)
+      return sharding::AfterRefusal::kLost;
     self.refusals_->OnRefused(cause.session, *brought.stanza, ConditionOf(why), TextOf(why));
-    return sharding::Refusal::kHandled;
+    return sharding::AfterRefusal::kHandled;
   }
   /// Where its presence is said again, the session waits for that.
   void NotePresence(const xmpp::Stanza& presence) {
@@ -124,14 +125,14 @@ struct Consequences::FollowUp {
     };
   }
   template <typename Record>
-  sharding::Refusal AnswerWithError(Shard& from, const absl::Status& why, const Record& record,
-                                    const xmpp::Stanza& stanza) const {
+  sharding::AfterRefusal AnswerWithError(Shard& from, const absl::Status& why, const Record& record,
+                                         const xmpp::Stanza& stanza) const {
     Cause error;
     error.offset = cause.offset;
     error.trace_id = record.trace_id();
     error.parts = kRefusalParts | record.origin().log().part();
     self.AppendDelivery(from, error, xmpp::MakeError(stanza, ConditionOf(why), TextOf(why)));
-    return sharding::Refusal::kHandled;
+    return sharding::AfterRefusal::kHandled;
   }
 };
 

@@ -36,13 +36,13 @@ struct Settings;
 class Consequences {
  public:
   /// Tells a client that the log does not take its stanza.
-  class Refusals {
+  class RefusalListener {
    public:
     virtual void OnRefused(const std::shared_ptr<Session>& session, const xmpp::Stanza& stanza,
                            xmpp::ErrorCondition condition, std::string_view text) = 0;
 
    protected:
-    ~Refusals() = default;
+    ~RefusalListener() = default;
   };
   /// Knows what was said since.
   class News {
@@ -71,7 +71,7 @@ class Consequences {
         features_(features),
         confirmations_(confirmations) {}
   /// Both before anything is appended.
-  void SetRefusals(Refusals& refusals) { refusals_ = &refusals; }
+  void SetRefusalListener(RefusalListener& listener) { refusals_ = &listener; }
   void SetNews(News& news) { news_ = &news; }
   bool is_wired() const { return refusals_ != nullptr && news_ != nullptr; }
 
@@ -132,7 +132,7 @@ class Consequences {
   SessionManagerMetrics& metrics_;
   const FeatureHooks& features_;
   Confirmations& confirmations_;
-  Refusals* refusals_ = nullptr;
+  RefusalListener* refusals_ = nullptr;
   News* news_ = nullptr;
 };
 

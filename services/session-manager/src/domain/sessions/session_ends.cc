@@ -232,13 +232,13 @@ struct SessionEnds::FollowUp {
   std::int64_t holds;
   OnLogged on_logged;
 
-  sharding::Refusal OnRefused(Shard& from, const absl::Status& why, events::v1::UserRecord& record) {
+  sharding::AfterRefusal OnRefused(Shard& from, const absl::Status& why, events::v1::UserRecord& record) {
     events::v1::SessionEnded& ended = *record.mutable_session_ended();
-    if (!absl::IsInvalidArgument(why) || ended.directed().empty()) return sharding::Refusal::kSayAgain;
+    if (!absl::IsInvalidArgument(why) || ended.directed().empty()) return sharding::AfterRefusal::kSayAgain;
     // It is too large: rather without those to whom the session has directed presence than never.
     ended.clear_directed();
     ends.AppendEndRecord(from, record, holds, std::exchange(on_logged, nullptr));
-    return sharding::Refusal::kHandled;
+    return sharding::AfterRefusal::kHandled;
   }
   void operator()(Shard& from, std::int64_t offset) const {
     if (offset >= 0 && on_logged) on_logged(from);
