@@ -23,8 +23,6 @@ constexpr std::chrono::milliseconds kAppendsOut{1'000};
 /// the time in which readers take what a former owner says (DuplicateFilter), all of it what every one of
 /// them has read.
 constexpr int kLastWords = 4;
-/// The driver asks again for much longer than this.
-constexpr std::chrono::seconds kPatience{3};
 /// A group has settled by then even when a member was killed (6 s). Who owns nothing afterwards is
 /// one replica more than there are shards, and as ready as it will be.
 constexpr std::chrono::seconds kSettled{10};
@@ -47,6 +45,7 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       kept_cursors_(executor, clock, published_epoch_),
       ranges_(clock, options_.duplicate_horizon, kept_cursors_, consumer_),
       metrics_(metrics),
+      commits_(clock, kept_cursors_, metrics_, shards_, consumer_),
       idle_since_(clock.Now()),
       able_again_(executor),
       consumer_(std::make_unique<NoConsumer>()),
@@ -142,10 +141,8 @@ std::size_t ShardOwner::live() const {
 
 std::string ShardOwner::NotReadyReason() const {
   if (is_out_) return "out of the group: the service cannot do the work of an owner";
-  const SteadyTime now = clock_.Now();
-  if (asked_at_ != SteadyTime::max() && now - asked_at_ > kPatience) return "Kafka: no answer";
-  if (!last_contact_.ok()) return "Kafka: " + std::string(Message(last_contact_));
-  if (owned() == 0 && now - idle_since_ < kSettled) return "no shard is assigned yet";
+  if (std::string trouble = commits_.Trouble(); !trouble.empty()) return trouble;
+  if (owned() == 0 && clock_.Now() - idle_since_ < kSettled) return "no shard is assigned yet";
   for (const auto& [number, shard] : shards_)
     if (shard->is_cursor_lost) return "the cursor of shard " + std::to_string(number) + " is lost";
   if (live() < owned())
@@ -599,7 +596,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
     std::vector<kafka::Consumer::Position> last{{P(shard->number), cursor}};
     const absl::Status committed = co_await consumer_->Commit(std::move(last));
     if (committed.ok()) {
-      NoteCommitted(*shard, cursor);
+      commits_.NoteCommitted(*shard, cursor);
       service_->OnCommitted(*shard);
     } else if (!absl::IsAborted(committed)) {  // in a rebalance the last one must do
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
@@ -722,65 +719,7 @@ Task<void> ShardOwner::CheckOwnership() {
 }
 
 void ShardOwner::CommitCursors() {
-  if (committing_ || service_ == nullptr || is_out_) return;
-  committing_ = true;
-  if (shards_.empty()) {
-    tasks_->Spawn("shard.probe", Probe());
-  } else {
-    tasks_->Spawn("shard.commit", Commit());
-  }
-}
-
-Task<void> ShardOwner::Probe() {
-  // Whoever owns nothing commits nothing, and would not notice that Kafka is away.
-  asked_at_ = clock_.Now();
-  const auto marks = co_await consumer_->Watermarks(0);
-  asked_at_ = SteadyTime::max();
-  committing_ = false;
-  NoteContact(marks.status());
-}
-
-Task<void> ShardOwner::Commit() {
-  std::vector<kafka::Consumer::Position> cursors;
-  std::vector<std::shared_ptr<Shard>> committing;
-  for (const auto& [number, shard] : shards_) {
-    if (shard->suspended || shard->phase == Shard::Phase::kAcquiring) continue;
-    if (shard->window.cursor() == shard->last_commit) continue;
-    cursors.push_back({P(number), shard->window.cursor()});
-    committing.push_back(shard);
-  }
-  if (cursors.empty()) {
-    committing_ = false;
-    co_return;
-  }
-  asked_at_ = clock_.Now();
-  const absl::Status committed = co_await consumer_->Commit(cursors);
-  asked_at_ = SteadyTime::max();
-  committing_ = false;
-  NoteContact(committed);
-  if (!committed.ok()) co_return;
-  for (std::size_t i = 0; i < committing.size(); ++i) NoteCommitted(*committing[i], cursors[i].offset);
-  for (const auto& shard : committing) {
-    if (shard->released()) continue;
-    kept_cursors_.KeepIfDue(*service_, *shard);
-    service_->OnCommitted(*shard);
-  }
-}
-
-void ShardOwner::NoteCommitted(Shard& shard, std::int64_t cursor) {
-  const std::int64_t before = std::max(shard.last_commit, shard.committed);
-  if (cursor > before) metrics_.committed.Increment(static_cast<double>(cursor - before));
-  shard.last_commit = std::max(shard.last_commit, cursor);
-  shard.follow_ups.Committed(shard.last_commit);
-}
-
-void ShardOwner::NoteContact(absl::Status status) {
-  if (absl::IsAborted(status)) return;  // in a rebalance the next one will do
-  if (!status.ok()) {
-    metrics_.failed_commits.Increment();
-    telemetry::LogWarn("shard.commit_failed", {{"error", Message(status)}});
-  }
-  last_contact_ = std::move(status);
+  if (service_ != nullptr && !is_out_) commits_.Begin(*service_, *tasks_);
 }
 
 void ShardOwner::Tick() {

@@ -17,6 +17,7 @@
 #include "rookery/kafka/consumer.h"
 #include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/cursor_commits.h"
 #include "rookery/sharding/kept_cursors.h"
 #include "rookery/sharding/log_ranges.h"
 #include "rookery/sharding/shard_metrics.h"
@@ -186,8 +187,6 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// What a former turn still has under way to the log is there in time, or is not said any more.
   Task<void> AwaitLastWords(std::shared_ptr<Shard> former);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);
-  Task<void> Commit();
-  Task<void> Probe();
   Task<void> CheckOwnership();
   Task<void> AwaitCalm();
   Task<void> StayOut();
@@ -207,8 +206,6 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void Surrender(std::string_view why);
   static void NoteAppended(Shard& from);
   void UpdatePause(Shard& shard);
-  void NoteCommitted(Shard& shard, std::int64_t cursor);
-  void NoteContact(absl::Status status);
   void PublishShards();
 
   asio::any_io_executor executor_;
@@ -223,15 +220,13 @@ class ShardOwner final : public kafka::ConsumerHandler {
   const LogRanges ranges_;
   ShardMetrics metrics_;
   std::map<std::uint32_t, std::shared_ptr<Shard>> shards_;
+  CursorCommits commits_;
   SteadyTime last_seen_ = SteadyTime::min();
   SteadyTime unable_since_ = SteadyTime::max();
   SteadyTime idle_since_;
-  SteadyTime asked_at_ = SteadyTime::max();
-  absl::Status last_contact_;
   /// Freezes after which ownership was in doubt.
   std::uint64_t doubts_ = 0;
   bool is_checking_ = false;
-  bool committing_ = false;
   bool is_congested_ = false;
   bool is_leaving_ = false;
   bool is_out_ = false;
