@@ -1,0 +1,81 @@
+#pragma once
+
+#include <gmock/gmock.h>
+
+#include "cluster.h"
+#include "domain/delivery/delivery_state.h"
+#include "domain/inbound/session_keeper.h"
+
+namespace rookery::session_manager {
+
+class DeliveryRules : public Cluster {
+ protected:
+  // alice's shard stays with node 0; bob's moves from node 1 to node 2.
+  DeliveryRules() : Cluster(3), gateway_(AddGateway("gw-1")), other_(AddGateway("gw-2")) {
+    for (int i = 0; i < 3; ++i) node(i).settings.max_offline_messages = 4'000;
+    Assign(0, 0);
+    Assign(1, 1);
+    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+    alice_ = UserIn(0);
+    bob_ = UserIn(1);
+    alice = &SignIn(gateway_, alice_, "a");
+  }
+  void Say(const std::string& id, const std::string& to, const std::string& type = "chat") {
+    gateway_.Send(*alice, Message(to, id, type));
+    Settle();
+  }
+  void Move() {
+    Kill(1);
+    Repair();
+    Assign(1, 2);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Elapse(std::chrono::seconds(1));
+  }
+  void Repair() {
+    database_.down = database_.ambiguous = false;
+    database_.on_call = {};
+    database_.on_slow = {};
+  }
+  /// Such calls are not answered.
+  void Stop(const std::string& call) {
+    database_.on_slow = [call](std::string_view name) -> Task<void> {
+      while (name == call) co_await runtime::Sleep(std::chrono::hours(1));
+    };
+  }
+  /// Such calls are answered when `is_open` says so.
+  void Gate(const std::string& call, const bool& is_open) {
+    database_.on_slow = [call, &is_open](std::string_view name) -> Task<void> {
+      while (name == call && !is_open) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    };
+  }
+  Client& Available(const std::string& resource = "b", bool acks = true) {
+    Client& bob = SignIn(other_, bob_, resource, std::nullopt);
+    bob.acks = acks;
+    other_.Send(bob, Presence());
+    Settle();
+    return bob;
+  }
+  std::vector<std::string> NextSession() {
+    Client& next = Available("next");
+    Elapse(std::chrono::seconds(1));
+    return next.MessageIds();
+  }
+  bool Eventually(const std::function<bool()>& done) {
+    return RunUntil([&] {
+      if (done()) return true;
+      Elapse(std::chrono::milliseconds(500));
+      return done();
+    });
+  }
+  Shard& BobsShard() { return *node(owners_[1]).domain.shards().Find(1); }
+  std::size_t Unfinished() {
+    Shard& shard = BobsShard();
+    return static_cast<std::size_t>(shard.window.next_offset() - shard.window.cursor());
+  }
+  Gateway& gateway_;
+  Gateway& other_;
+  std::string alice_, bob_;
+  Client* alice = nullptr;
+};
+
+}  // namespace rookery::session_manager
