@@ -1,29 +1,13 @@
 #pragma once
 
-#include <gmock/gmock.h>
-
-#include "cluster.h"
 #include "domain/delivery/delivery_state.h"
 #include "domain/inbound/session_keeper.h"
+#include "moving_shard.h"
 
 namespace rookery::session_manager {
 
-class DeliveryRules : public Cluster {
+class DeliveryRules : public MovingShard {
  protected:
-  // alice's shard stays with node 0; bob's moves from node 1 to node 2.
-  DeliveryRules() : Cluster(3), gateway_(AddGateway("gw-1")), other_(AddGateway("gw-2")) {
-    for (int i = 0; i < 3; ++i) node(i).settings.max_offline_messages = 4'000;
-    Assign(0, 0);
-    Assign(1, 1);
-    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
-    alice_ = UserIn(0);
-    bob_ = UserIn(1);
-    alice = &SignIn(gateway_, alice_, "a");
-  }
-  void Say(const std::string& id, const std::string& to, const std::string& type = "chat") {
-    gateway_.Send(*alice, Message(to, id, type));
-    Settle();
-  }
   void Move() {
     Kill(1);
     Repair();
@@ -72,10 +56,6 @@ class DeliveryRules : public Cluster {
     Shard& shard = BobsShard();
     return static_cast<std::size_t>(shard.window.next_offset() - shard.window.cursor());
   }
-  Gateway& gateway_;
-  Gateway& other_;
-  std::string alice_, bob_;
-  Client* alice = nullptr;
 };
 
 }  // namespace rookery::session_manager

@@ -1,29 +1,13 @@
 #pragma once
 
-#include <gmock/gmock.h>
-
-#include "cluster.h"
 #include "domain/inbound/session_keeper.h"
 #include "domain/sessions/session_ends.h"
+#include "moving_shard.h"
 
 namespace rookery::session_manager {
 
-class OwnerDeathTest : public Cluster {
+class OwnerDeathTest : public MovingShard {
  protected:
-  // alice's shard stays with node 0; bob's moves from node 1 to node 2.
-  OwnerDeathTest() : Cluster(3), gateway_(AddGateway("gw-1")), other_(AddGateway("gw-2")) {
-    for (int i = 0; i < 3; ++i) node(i).settings.max_offline_messages = 4'000;
-    Assign(0, 0);
-    Assign(1, 1);
-    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
-    alice_ = UserIn(0);
-    bob_ = UserIn(1);
-    alice = &SignIn(gateway_, alice_, "a");
-  }
-  void Say(const std::string& id, const std::string& to, const std::string& type = "chat") {
-    gateway_.Send(*alice, Message(to, id, type));
-    Settle();
-  }
   /// No commit of node 1 succeeds from now on.
   void StopCommits() { node(1).shard_log.member = false; }
   void Move() {
@@ -50,10 +34,6 @@ class OwnerDeathTest : public Cluster {
       moved = gateway_.Pump() || moved;
     }
   }
-  Gateway& gateway_;
-  Gateway& other_;
-  std::string alice_, bob_;
-  Client* alice = nullptr;
 };
 
 }  // namespace rookery::session_manager
