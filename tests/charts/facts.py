@@ -12,7 +12,7 @@ SERVICES = ("gateway", "session-manager", "roster", "muc", "search")
 
 _EVERY = ("libs/app/src/common_config.cc", "libs/redis/src/options.cc")
 _RPC = ("libs/rpc/src/server.cc",)
-_MEMBER = ("libs/sharding/src/member.cc", "libs/kafka/src/options.cc")
+_MEMBER = ("libs/member/src/member.cc", "libs/kafka/src/options.cc")
 _DATABASE = ("libs/pg/src/options.cc",)
 # Where each service's settings are bound.
 _BOUND_IN = {

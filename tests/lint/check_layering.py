@@ -11,8 +11,11 @@ Rules (the order of the libraries is the one in libs/CMakeLists.txt):
   domain   domain/ and modules/ of a service include, of ours, only base, events, sharding, xmpp,
            telemetry,
            of runtime what waits without I/O (task.h, timer.h, event.h, backoff.h), generated
-           messages (*.pb.h) and the service's own domain/, modules/ and ports/; and no sockets
-           and no gRPC
+           messages (*.pb.h) and the service's own domain/ and ports/, and modules/ of modules/;
+           and no sockets and no gRPC
+  folders  a folder of a service's domain/ includes itself and those that stand before it in the
+           numbered list in domain/README.md, which names each of them (1. `name/`: …); what lies
+           in domain/ itself stands before all of them
   circle   files of a service's domain/, a header taken together with its source, do not include each
            other in a circle
   testing  fixtures (rookery/testing/) are used by tests and fixtures only
@@ -47,7 +50,8 @@ DOMAIN_NEVER = re.compile(
     r"^(boost/beast|boost/asio/(ip|ssl|local|posix|generic)/|boost/asio/\w*(socket|signal|acceptor)"
     r"|grpc|sys/socket\.h|sys/epoll\.h|netinet/|arpa/)")
 DOMAIN_DIRECTORIES = ("domain", "modules")
-DOMAIN_SEES = ("domain", "modules", "ports")
+DOMAIN_SEES = {"domain": ("domain", "ports"), "modules": ("domain", "modules", "ports")}
+FOLDER_OF_ORDER = re.compile(r"^\d+\. `([a-z0-9_]+)/`", re.MULTILINE)
 
 
 class Checker:
@@ -56,6 +60,7 @@ class Checker:
         self.breaches = []
         self.files = 0
         self.includes = {}  # of each file in a domain/, without its suffix: {other file: (path, line)}
+        self.folders = {}  # of each service: those of its domain/, in their order
         self.order = self.read_order()
         self.services = sorted(
             name for name in self.list_directory("services")
@@ -68,6 +73,23 @@ class Checker:
     def read_order(self):
         with open(os.path.join(self.root, "libs", "CMakeLists.txt"), encoding="utf-8") as file:
             return ADD_SUBDIRECTORY.findall(file.read())
+
+    def folders_of(self, service):
+        if service not in self.folders:
+            path = os.path.join("services", service, "src", "domain")
+            readme = os.path.join(self.root, path, "README.md")
+            text = ""
+            if os.path.isfile(readme):
+                with open(readme, encoding="utf-8") as file:
+                    text = file.read()
+            order = FOLDER_OF_ORDER.findall(text)
+            there = [name for name in self.list_directory(path)
+                     if os.path.isdir(os.path.join(self.root, path, name))]
+            for name in sorted(set(order) ^ set(there)):
+                self.breach(os.path.join(path, "README.md"), 1, "folders",
+                            f"{name}/ is not in its list" if name in there else f"there is no {name}/")
+            self.folders[service] = ["", *order]
+        return self.folders[service]
 
     def breach(self, path, line, rule, what):
         self.breaches.append(f"{path}:{line}: {rule}: {what}")
@@ -155,6 +177,7 @@ class Checker:
                 other = os.path.splitext(os.path.join(*parts[:3], included))[0]
                 if other != file:
                     self.includes.setdefault(file, {})[other] = (path, number)
+                self.check_folders(path, parts, number, included)
         self.check_vendor(path, parts, number, included)
         if is_quoted and not included.startswith("rookery/"):
             self.check_inside(path, parts, number, included)
@@ -170,9 +193,16 @@ class Checker:
             beside = os.path.join(self.root, os.path.dirname(path), included)
             is_wrong = bool(DOMAIN_NEVER.match(included)) or (
                 is_quoted and os.path.exists(own) and not os.path.exists(beside)
-                and included.split("/")[0] not in DOMAIN_SEES)
+                and included.split("/")[0] not in DOMAIN_SEES[parts[3]])
         if is_wrong:
             self.breach(path, number, "domain", f"{parts[3]}/ must not include {included}")
+
+    def check_folders(self, path, parts, number, included):
+        order = self.folders_of(parts[1])
+        folder = parts[4] if len(parts) > 5 else ""
+        other = included.split("/")[1] if included.count("/") > 1 else ""
+        if folder in order and other in order and order.index(other) > order.index(folder):
+            self.breach(path, number, "folders", f"{folder or 'domain'}/ must not include {included}, which stands above it")
 
     def check_vendor(self, path, parts, number, included):
         for prefix, owner in VENDORS.items():

@@ -60,6 +60,29 @@ class CheckLayeringTest(unittest.TestCase):
         self.assert_one({**line, domain + "c.cc": '\n#include "domain/a.h"\n'},
                         domain + "c.cc:2: circle: a -> b -> c -> a")
 
+    def test_folders_of_a_domain_include_those_that_stand_before_them(self):
+        domain = "services/muc/src/domain/"
+        tree = {domain + "README.md": "# domain\n1. `rooms/`: what they are\n2. `records/`: their life\n",
+                domain + "clock.h": "#pragma once\n",
+                domain + "rooms/room.h": '#include "domain/clock.h"\n',
+                domain + "records/record.h": '#include "domain/rooms/room.h"\n#include "domain/records/cause.h"\n'}
+        self.assertEqual(self.breaches(tree), [])
+        self.assert_one({**tree, domain + "rooms/nick.cc": '\n#include "domain/records/record.h"\n'},
+                        domain + "rooms/nick.cc:2: folders: rooms/ must not include domain/records/record.h")
+        self.assert_one({**tree, domain + "name.h": '#include "domain/rooms/room.h"\n'},
+                        domain + "name.h:1: folders: domain/ must not include domain/rooms/room.h")
+        self.assert_one({**tree, domain + "lists/list.h": '#include "domain/clock.h"\n'},
+                        domain + "README.md:1: folders: lists/ is not in its list")
+        self.assert_one({**tree, domain + "README.md": tree[domain + "README.md"] + "3. `lists/`: gone\n"},
+                        domain + "README.md:1: folders: there is no lists/")
+
+    def test_a_domain_does_not_know_its_modules(self):
+        files = {"services/muc/src/modules/b.h": "\n",
+                 "services/muc/src/modules/a.cc": '#include "modules/b.h"\n#include "domain/c.h"\n'}
+        self.assertEqual(self.breaches(files), [])
+        self.assert_one({**files, "services/muc/src/domain/c.cc": '#include "modules/b.h"\n'},
+                        "domain/ must not include modules/b.h")
+
     def test_include_upwards(self):
         self.assert_one({"libs/base/src/a.cc": '#include "rookery/xmpp/jid.h"\n'},
                         "libs/base/src/a.cc:1: order: base must not use xmpp")

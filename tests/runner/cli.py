@@ -71,10 +71,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _prepare(context: Context, kinds: set[str]) -> None:
+    if "lint" in kinds:
+        packages.install(["lint"], context.progress)
     if kinds == {"lint"}:
         return
-    groups = ["runtime", "build", "test"]
-    packages.install(groups, context.progress)
+    packages.install(["runtime", "build", "test"], context.progress)
     if kinds & {"integration", "e2e", "contract"}:
         kafka_jars.fetch(context.progress)
     if kinds & {"e2e", "python"}:

@@ -33,7 +33,9 @@ TEST(VirtualTime, StandsStillUntilItIsMovedAndMovesEveryClock) {
 }
 
 TEST(VirtualTime, GivesTheMachinesClockBack) {
-  { const VirtualTime time; }
+  {
+    const VirtualTime time;
+  }
   const auto before = std::chrono::steady_clock::now();
   EXPECT_LE(before, SteadyNow());
 }

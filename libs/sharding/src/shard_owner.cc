@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "no_consumer.h"
 #include "rookery/base/check.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
@@ -22,8 +23,6 @@ constexpr std::chrono::milliseconds kAppendsOut{1'000};
 /// the time in which readers take what a former owner says (DuplicateFilter), all of it what every one of
 /// them has read.
 constexpr int kLastWords = 4;
-/// The driver asks again for much longer than this.
-constexpr std::chrono::seconds kPatience{3};
 /// A group has settled by then even when a member was killed (6 s). Who owns nothing afterwards is
 /// one replica more than there are shards, and as ready as it will be.
 constexpr std::chrono::seconds kSettled{10};
@@ -32,62 +31,7 @@ constexpr std::chrono::milliseconds kOutTimeout{5'000};
 
 std::int32_t P(std::uint32_t shard) { return static_cast<std::int32_t>(shard); }
 
-/// What is asked while this process is in no group.
-class NoConsumer final : public kafka::Consumer {
- public:
-  void Seek(std::int32_t, std::int64_t) override {}
-  void Pause(std::int32_t) override {}
-  void Resume(std::int32_t) override {}
-  Task<absl::StatusOr<std::int64_t>> Committed(std::int32_t) override { co_return Gone(); }
-  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t, std::int64_t) override { co_return Gone(); }
-  Task<absl::StatusOr<std::pair<std::int64_t, std::int64_t>>> Watermarks(std::int32_t) override {
-    co_return Gone();
-  }
-  Task<absl::Status> Commit(std::vector<Position>) override { co_return Gone(); }
-  void ReleaseDone(std::int32_t) override {}
-  Task<void> Close(std::chrono::milliseconds) override { co_return; }
-
- private:
-  static absl::Status Gone() { return absl::CancelledError("not a member of the group"); }
-};
-
 }  // namespace
-
-ShardMetrics::ShardMetrics(telemetry::Metrics& m)
-    : owned(m.Gauge("shards", "Shards that this process owns")),
-      live(m.Gauge("shards_live", "Shards that this process owns and whose past it has read")),
-      unfinished_records(m.Gauge("unfinished_records", "Records read and not finished")),
-      unfinished_bytes(m.Gauge("unfinished_bytes", "Their bytes")),
-      follow_ups(m.Gauge("follow_ups",
-                         "Records said that follow from ones not finished, or read behind these: a new owner "
-                         "would say them again")),
-      remembered(
-          m.Gauge("duplicate_filter_entries", "Sessions and records whose repetition would be recognised")),
-      remembered_bytes(m.Gauge("duplicate_filter_record_bytes", "Memory for the records among these")),
-      acquired(m.Counter("shards_acquired_total", "Shards that became ours")),
-      lost(m.Counter("shards_lost_total", "Shards taken from us without a hand-over")),
-      paused(m.Counter("shards_paused_total", "Times that a shard was not read: too much was unfinished")),
-      applied(m.Counter("records_applied_total", "Records of the log applied")),
-      committed(m.Counter("records_committed_total", "Records that no owner will read again")),
-      failed_commits(m.Counter("failed_commits_total", "Commits that Kafka did not take")),
-      duplicates_refused(m.Counter("duplicates_refused_total", "Records refused as applied before")),
-      stale_epochs_refused(
-          m.Counter("stale_epochs_refused_total", "Records refused because a newer owner has spoken")),
-      unreadable(m.Counter("bad_records_total", "Records that could not be read")),
-      misplaced(m.Counter("misplaced_records_total", "Records that belong to nobody of their shard")),
-      records_refused(m.Counter("records_refused_total", "Records that the log did not take")),
-      records_lost(m.Counter("records_lost_total", "Records of ours that the log will never have")),
-      log_cuts(m.Counter("log_cuts_total", "Shards whose log was shorter than it had been")),
-      expired(m.Counter("expired_records_total",
-                        "Records that the log dropped (retention) before they were finished")),
-      freezes(m.Counter("freezes_total", "Times this process stood still for seconds")),
-      superseded(
-          m.Counter("shards_superseded_total",
-                    "Shards of which the log or a store knew a newer owner before the group had said so")),
-      surrenders(m.Counter("surrenders_total",
-                           "Times this process gave up its shards since it could not do their work")),
-      acquire_seconds(m.Histogram("shard_acquire_seconds", "From assignment to reading",
-                                  {0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30})) {}
 
 ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, OwnerOptions options,
                        events::Log& log, Publish publish, PublishedEpoch published_epoch,
@@ -99,7 +43,9 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       publish_(std::move(publish)),
       published_epoch_(std::move(published_epoch)),
       kept_cursors_(executor, clock, published_epoch_),
+      ranges_(clock, options_.duplicate_horizon, kept_cursors_, consumer_),
       metrics_(metrics),
+      commits_(clock, kept_cursors_, metrics_, shards_, consumer_),
       idle_since_(clock.Now()),
       able_again_(executor),
       consumer_(std::make_unique<NoConsumer>()),
@@ -195,10 +141,8 @@ std::size_t ShardOwner::live() const {
 
 std::string ShardOwner::NotReadyReason() const {
   if (is_out_) return "out of the group: the service cannot do the work of an owner";
-  const SteadyTime now = clock_.Now();
-  if (asked_at_ != SteadyTime::max() && now - asked_at_ > kPatience) return "Kafka: no answer";
-  if (!last_contact_.ok()) return "Kafka: " + std::string(Message(last_contact_));
-  if (owned() == 0 && now - idle_since_ < kSettled) return "no shard is assigned yet";
+  if (std::string trouble = commits_.Trouble(); !trouble.empty()) return trouble;
+  if (owned() == 0 && clock_.Now() - idle_since_ < kSettled) return "no shard is assigned yet";
   for (const auto& [number, shard] : shards_)
     if (shard->is_cursor_lost) return "the cursor of shard " + std::to_string(number) + " is lost";
   if (live() < owned())
@@ -250,7 +194,7 @@ Task<bool> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t
   for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     if (cursor < 0) {
       // What is committed is committed once more.
-      const absl::StatusOr<Range> range = co_await FindRange(shard->number);
+      const absl::StatusOr<LogRange> range = co_await ranges_.Find(*service_, shard->number);
       if (!range.ok()) {
         NoteNoOffsets(*shard, range.status());
         continue;
@@ -264,24 +208,6 @@ Task<bool> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t
   }
 }
 
-Task<absl::StatusOr<ShardOwner::Range>> ShardOwner::FindRange(std::uint32_t number) {
-  Range range;
-  const absl::StatusOr<std::int64_t> committed = co_await consumer_->Committed(P(number));
-  ROOKERY_CO_RETURN_IF_ERROR(committed.status());
-  const auto marks = co_await consumer_->Watermarks(P(number));
-  ROOKERY_CO_RETURN_IF_ERROR(marks.status());
-  range.committed = *committed;
-  range.first = marks->first;
-  range.end = marks->second;
-  if (range.committed >= 0) co_return range;
-  const absl::StatusOr<KeptCursors::Found> kept = co_await kept_cursors_.Find(*service_, number, range.end);
-  ROOKERY_CO_RETURN_IF_ERROR(kept.status());
-  range.committed = kept->cursor;
-  range.kept_epoch = kept->epoch;
-  range.is_kept = kept->is_kept;
-  co_return range;
-}
-
 void ShardOwner::NoteNoOffsets(Shard& shard, const absl::Status& why) {
   shard.is_cursor_lost = absl::IsDataLoss(why);
   if (shard.is_cursor_lost) {
@@ -289,47 +215,6 @@ void ShardOwner::NoteNoOffsets(Shard& shard, const absl::Status& why) {
   } else {
     telemetry::LogWarn("shard.offsets_failed", {{"shard", shard.number}, {"error", Message(why)}});
   }
-}
-
-Task<absl::Status> ShardOwner::FindOffsets(const Shard& shard, Range& range, LookBack& look_back) {
-  const absl::StatusOr<Range> found = co_await FindRange(shard.number);
-  ROOKERY_CO_RETURN_IF_ERROR(found.status());
-  const absl::StatusOr<LookBack> from = co_await FindLookBack(shard.number, *found);
-  ROOKERY_CO_RETURN_IF_ERROR(from.status());
-  range = *found;
-  look_back = *from;
-  co_return absl::OkStatus();
-}
-
-Task<absl::StatusOr<ShardOwner::LookBack>> ShardOwner::FindLookBack(std::uint32_t number, Range range) {
-  LookBack look_back{range.end, 0};
-  if (range.first >= range.end) co_return look_back;
-  // Counted back from the record at the cursor, for the one that it repeats; where all is finished, from
-  // the newest. Its time is found by asking for the first record that is not older than ever earlier
-  // times: this process's clock may be ahead of the others', and the log may have been silent for long.
-  // `early` is not later than that record.
-  const bool is_unfinished = range.committed >= range.first && range.committed < range.end;
-  const std::int64_t oldest = is_unfinished ? range.committed : range.end - 1;
-  const std::int64_t horizon = options_.duplicate_horizon.count();
-  const std::int64_t now = clock_.UnixMillisNow();
-  std::int64_t late = now, early = now;
-  for (std::int64_t age = horizon;; age *= 2) {
-    late = std::exchange(early, std::max<std::int64_t>(now - age, 0));
-    const auto from = co_await consumer_->OffsetForTime(P(number), early);
-    ROOKERY_CO_RETURN_IF_ERROR(from.status());
-    if (*from <= oldest || early == 0) break;
-  }
-  while (late - early > horizon) {
-    const std::int64_t middle = early + (late - early) / 2;
-    const auto from = co_await consumer_->OffsetForTime(P(number), middle);
-    ROOKERY_CO_RETURN_IF_ERROR(from.status());
-    (*from <= oldest ? early : late) = middle;
-  }
-  look_back.since_ms = std::max<std::int64_t>(early - horizon, 0);
-  const auto from = co_await consumer_->OffsetForTime(P(number), look_back.since_ms);
-  ROOKERY_CO_RETURN_IF_ERROR(from.status());
-  look_back.offset = std::clamp(*from, range.first, range.end);
-  co_return look_back;
 }
 
 Task<void> ShardOwner::AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch, bool was_cut) {
@@ -372,10 +257,10 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   if (former) had_cursor = co_await AwaitCertainty(shard, former->cursor);
   // 1. Where the log and the last owner stand, and how far back repetitions can lie: counted from
   // now, since they may come from now on, however long the rest takes.
-  Range range;
+  LogRange range;
   LookBack found_back;
   for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
-    const absl::Status found = co_await FindOffsets(*shard, range, found_back);
+    const absl::Status found = co_await ranges_.Find(*service_, shard->number, range, found_back);
     if (found.ok()) break;
     NoteNoOffsets(*shard, found);
   }
@@ -711,7 +596,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
     std::vector<kafka::Consumer::Position> last{{P(shard->number), cursor}};
     const absl::Status committed = co_await consumer_->Commit(std::move(last));
     if (committed.ok()) {
-      NoteCommitted(*shard, cursor);
+      commits_.NoteCommitted(*shard, cursor);
       service_->OnCommitted(*shard);
     } else if (!absl::IsAborted(committed)) {  // in a rebalance the last one must do
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
@@ -834,65 +719,7 @@ Task<void> ShardOwner::CheckOwnership() {
 }
 
 void ShardOwner::CommitCursors() {
-  if (committing_ || service_ == nullptr || is_out_) return;
-  committing_ = true;
-  if (shards_.empty()) {
-    tasks_->Spawn("shard.probe", Probe());
-  } else {
-    tasks_->Spawn("shard.commit", Commit());
-  }
-}
-
-Task<void> ShardOwner::Probe() {
-  // Whoever owns nothing commits nothing, and would not notice that Kafka is away.
-  asked_at_ = clock_.Now();
-  const auto marks = co_await consumer_->Watermarks(0);
-  asked_at_ = SteadyTime::max();
-  committing_ = false;
-  NoteContact(marks.status());
-}
-
-Task<void> ShardOwner::Commit() {
-  std::vector<kafka::Consumer::Position> cursors;
-  std::vector<std::shared_ptr<Shard>> committing;
-  for (const auto& [number, shard] : shards_) {
-    if (shard->suspended || shard->phase == Shard::Phase::kAcquiring) continue;
-    if (shard->window.cursor() == shard->last_commit) continue;
-    cursors.push_back({P(number), shard->window.cursor()});
-    committing.push_back(shard);
-  }
-  if (cursors.empty()) {
-    committing_ = false;
-    co_return;
-  }
-  asked_at_ = clock_.Now();
-  const absl::Status committed = co_await consumer_->Commit(cursors);
-  asked_at_ = SteadyTime::max();
-  committing_ = false;
-  NoteContact(committed);
-  if (!committed.ok()) co_return;
-  for (std::size_t i = 0; i < committing.size(); ++i) NoteCommitted(*committing[i], cursors[i].offset);
-  for (const auto& shard : committing) {
-    if (shard->released()) continue;
-    kept_cursors_.KeepIfDue(*service_, *shard);
-    service_->OnCommitted(*shard);
-  }
-}
-
-void ShardOwner::NoteCommitted(Shard& shard, std::int64_t cursor) {
-  const std::int64_t before = std::max(shard.last_commit, shard.committed);
-  if (cursor > before) metrics_.committed.Increment(static_cast<double>(cursor - before));
-  shard.last_commit = std::max(shard.last_commit, cursor);
-  shard.follow_ups.Committed(shard.last_commit);
-}
-
-void ShardOwner::NoteContact(absl::Status status) {
-  if (absl::IsAborted(status)) return;  // in a rebalance the next one will do
-  if (!status.ok()) {
-    metrics_.failed_commits.Increment();
-    telemetry::LogWarn("shard.commit_failed", {{"error", Message(status)}});
-  }
-  last_contact_ = std::move(status);
+  if (service_ != nullptr && !is_out_) commits_.Begin(*service_, *tasks_);
 }
 
 void ShardOwner::Tick() {

@@ -49,13 +49,13 @@ struct Told {
 /// As a service may answer, by functions that may be missing.
 struct Then {
   std::shared_ptr<Told> told;
-  std::function<Refusal(const absl::Status&, events::v1::UserRecord&)> on_refused = {};
+  std::function<AfterRefusal(const absl::Status&, events::v1::UserRecord&)> on_refused = {};
   std::function<bool(events::v1::UserRecord&)> is_wanted = {};
 
   void operator()(Shard&, std::int64_t offset) const { told->done.push_back(offset); }
-  Refusal OnRefused(Shard&, const absl::Status& why, events::v1::UserRecord& record) const {
+  AfterRefusal OnRefused(Shard&, const absl::Status& why, events::v1::UserRecord& record) const {
     ++told->refused;
-    return on_refused ? on_refused(why, record) : Refusal::kSayAgain;
+    return on_refused ? on_refused(why, record) : AfterRefusal::kSayAgain;
   }
   bool IsWanted(Shard&, events::v1::UserRecord& record) const { return !is_wanted || is_wanted(record); }
 };
@@ -293,7 +293,7 @@ TEST_F(FollowUpWriterTest, TheServiceMayChangeARefusedRecord) {
   then.on_refused = [](const absl::Status& why, events::v1::UserRecord& record) {
     EXPECT_TRUE(absl::IsPermissionDenied(why));
     record.mutable_delivery()->mutable_stanza()->set_id("changed");
-    return Refusal::kSayAgain;
+    return AfterRefusal::kSayAgain;
   };
   Say("a", then);
   Settle();
@@ -306,7 +306,7 @@ TEST_F(FollowUpWriterTest, TheServiceMayChangeARefusedRecord) {
 TEST_F(FollowUpWriterTest, TheServiceLetsItBeLost_OrHasSeenToIt) {
   Refuse();
   Then lost_one;
-  lost_one.on_refused = [](const auto&, auto&) { return Refusal::kLost; };
+  lost_one.on_refused = [](const auto&, auto&) { return AfterRefusal::kLost; };
   const auto told_lost = Say("a", lost_one);
   Settle();
   EXPECT_EQ(lost(), 1);
@@ -315,7 +315,7 @@ TEST_F(FollowUpWriterTest, TheServiceLetsItBeLost_OrHasSeenToIt) {
   bool was_finished = true;
   handled.on_refused = [&](const auto&, auto&) {
     was_finished = IsCauseFinished();
-    return Refusal::kHandled;
+    return AfterRefusal::kHandled;
   };
   const auto told_handled = Say("b", handled, {cause_, 1});
   shard().window.Release(cause_);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "domain/text.h"
+#include "rookery/app/domains.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
 #include "rookery/config/files.h"
@@ -157,12 +158,9 @@ void Config::Bind(config::Schema& schema) {
 }
 
 void Config::Validate(config::Problems& problems) const {
-  if (domains.empty()) problems.Add("domains", "must name at least one");
+  std::vector<std::string> prepared = domains;
+  app::PrepareDomains(prepared, problems);
   if (domains.size() > 255) problems.Add("domains", "must name at most 255");
-  for (const auto& domain : domains) {
-    if (!xmpp::PrepareDomain(domain).ok())
-      problems.Add("domains", Cat("has `", domain, "`, which is not a domain name"));
-  }
   for (const auto& mechanism : sasl_mechanisms) {
     if (std::find(std::begin(kSaslMechanisms), std::end(kSaslMechanisms), mechanism) ==
         std::end(kSaslMechanisms)) {

@@ -74,7 +74,7 @@ class FakeCluster final : public Cluster {
     std::exchange(lookup, nullptr)({false, std::move(keys), version, generation});
   }
   void FailLookup() { std::exchange(lookup, nullptr)({true, {}, 0, 0}); }
-  void RefuseStart(const Refusal& refusal) { std::exchange(start, nullptr)(nullptr, refusal); }
+  void RefuseStart(const ActionFailure& refusal) { std::exchange(start, nullptr)(nullptr, refusal); }
   ClientSession& AnswerStart(const std::string& full_jid) {
     session = std::make_unique<ClientSession>(SessionId::Random(), full_jid);
     session->client = client;

@@ -420,7 +420,7 @@ TEST_F(StreamNegotiation, WhoDoesNotWaitForTheAnswerToAPasswordHasGuessedAllTheS
 }
 
 TEST_F(StreamNegotiation, TheAccountAndItsCredentialsGoWithTheSession_AndOldOnesEndTheStream) {
-  const Refusal changed{"not-authorized", "", false};
+  const ActionFailure changed{"not-authorized", "", false};
   SignIn();
   Feed("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
   EXPECT_EQ(cluster_.asked_version, 7u);
@@ -626,11 +626,11 @@ TEST_F(StreamNegotiation, Xep0077_3_1_Refusals) {
   EXPECT_HAS(set("<username>p\u0430ypal</username><password>x</password>"), "<not-acceptable");
   EXPECT_HAS(set("<remove/>"), "<unexpected-request");
   set("<username>a</username><password>x</password>");
-  const Refusal conflict{"conflict", "", false};
+  const ActionFailure conflict{"conflict", "", false};
   std::exchange(cluster_.create, nullptr)(&conflict);
   EXPECT_HAS(socket_.Take(), "<conflict");
   set("<username>b</username><password>x</password>");
-  const Refusal away{"", "", true};
+  const ActionFailure away{"", "", true};
   std::exchange(cluster_.create, nullptr)(&away);
   EXPECT_HAS(socket_.Take(), "type=\"wait\"");
   // The limit of this address: two a minute.

@@ -25,7 +25,7 @@ class App final : public app::App {
   struct Parts;
   app::Process& process_;
   Config config_;
-  sharding::Member member_;
+  member::Member member_;
   std::unique_ptr<Parts> parts_;
 };
 

@@ -1,7 +1,6 @@
 #include "config.h"
 
-#include <utility>
-
+#include "rookery/app/domains.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::muc {
@@ -88,15 +87,7 @@ void Config::Validate(config::Problems& problems) {
   } else {
     settings.creation = Creation::kAdministrators;
   }
-  if (settings.domains.empty()) problems.Add("domains", "must name at least one");
-  for (std::string& domain : settings.domains) {
-    auto prepared = xmpp::PrepareDomain(domain);
-    if (prepared.ok()) {
-      domain = *std::move(prepared);
-    } else {
-      problems.Add("domains", "has `" + domain + "`, which is not a domain name");
-    }
-  }
+  app::PrepareDomains(settings.domains, problems);
   for (std::string& address : settings.administrators) {
     const auto jid = xmpp::Jid::Parse(address);
     if (jid.ok() && jid->has_local() && !jid->has_resource()) {

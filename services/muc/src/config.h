@@ -5,8 +5,8 @@
 
 #include "domain/settings.h"
 #include "rookery/config/config.h"
+#include "rookery/member/member.h"
 #include "rookery/pg/pool.h"
-#include "rookery/sharding/member.h"
 
 namespace rookery::muc {
 
@@ -14,7 +14,7 @@ struct Config {
   Settings settings;
   /// `rooms.creation` as it is written: everybody, members or administrators.
   std::string creation = "everybody";
-  sharding::MemberConfig member;
+  member::MemberConfig member;
   pg::Options pg;
 
   void Bind(config::Schema& schema);

@@ -1,4 +1,4 @@
-#include "domain/activity.h"
+#include "domain/messages/activity.h"
 
 #include "coven.h"
 

@@ -1,5 +1,5 @@
 // Lists of muc#admin: who may read them, and how they come (XEP-0045 sections 8.5, 9 and 10).
-#include "domain/administration.h"
+#include "domain/affiliations/administration.h"
 #include "staffed_room.h"
 
 namespace rookery::muc {

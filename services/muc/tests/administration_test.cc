@@ -1,4 +1,4 @@
-#include "domain/administration.h"
+#include "domain/affiliations/administration.h"
 
 #include "staffed_room.h"
 

@@ -1,4 +1,4 @@
-#include "domain/affiliation_versions.h"
+#include "domain/affiliations/affiliation_versions.h"
 
 #include "rookery/xmpp/jid.h"
 #include "staffed_room.h"

@@ -1,4 +1,4 @@
-#include "domain/avatar.h"
+#include "domain/configuration/avatar.h"
 
 #include "staffed_room.h"
 

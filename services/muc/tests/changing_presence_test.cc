@@ -1,6 +1,6 @@
 // Presence and nick of one who is in (XEP-0045 sections 7.6 and 7.7).
 
-#include "domain/entering.h"
+#include "domain/stanzas/entering.h"
 #include "room_fixture.h"
 
 namespace rookery::muc {

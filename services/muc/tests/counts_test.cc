@@ -1,5 +1,5 @@
 // What is counted of an account: with all its nicks, also when it has gone.
-#include "domain/counts.h"
+#include "domain/room/counts.h"
 
 #include "coven.h"
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "domain/history.h"
-#include "domain/subject.h"
+#include "domain/messages/history.h"
+#include "domain/messages/subject.h"
 #include "room_fixture.h"
 
 namespace rookery::muc::testing {

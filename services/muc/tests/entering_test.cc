@@ -1,4 +1,4 @@
-#include "domain/entering.h"
+#include "domain/stanzas/entering.h"
 
 #include <algorithm>
 

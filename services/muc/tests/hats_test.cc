@@ -1,6 +1,6 @@
-#include "domain/hats.h"
+#include "domain/affiliations/hats.h"
 
-#include "domain/hat_list.h"
+#include "domain/occupants/hat_list.h"
 #include "staffed_room.h"
 
 namespace rookery::muc {

@@ -1,4 +1,4 @@
-#include "domain/history.h"
+#include "domain/messages/history.h"
 
 #include "coven.h"
 #include "rookery/xmpp/ns.h"

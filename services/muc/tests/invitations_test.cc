@@ -1,4 +1,4 @@
-#include "domain/invitations.h"
+#include "domain/affiliations/invitations.h"
 
 #include "coven.h"
 

@@ -1,4 +1,4 @@
-#include "domain/leaving.h"
+#include "domain/stanzas/leaving.h"
 
 #include "room_fixture.h"
 

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "domain/room_listing.h"
+#include "domain/room/room_listing.h"
 #include "ports/room_store.h"
 #include "rookery/pg/shard_claims.h"
 #include "rookery/runtime/event.h"

@@ -1,4 +1,4 @@
-#include "domain/mentions.h"
+#include "domain/messages/mentions.h"
 
 #include "coven.h"
 

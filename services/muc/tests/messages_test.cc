@@ -1,4 +1,4 @@
-#include "domain/messages.h"
+#include "domain/stanzas/messages.h"
 
 #include "coven.h"
 

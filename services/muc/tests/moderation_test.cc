@@ -1,4 +1,4 @@
-#include "domain/moderation.h"
+#include "domain/messages/moderation.h"
 
 #include "coven.h"
 

@@ -1,4 +1,4 @@
-#include "domain/nicks.h"
+#include "domain/occupants/nicks.h"
 
 #include <gtest/gtest.h>
 

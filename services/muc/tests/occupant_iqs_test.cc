@@ -1,4 +1,4 @@
-#include "domain/occupant_iqs.h"
+#include "domain/occupants/occupant_iqs.h"
 
 #include "room_fixture.h"
 

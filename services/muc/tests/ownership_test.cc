@@ -1,4 +1,4 @@
-#include "domain/ownership.h"
+#include "domain/configuration/ownership.h"
 
 #include "staffed_room.h"
 

@@ -1,4 +1,4 @@
-#include "domain/pace.h"
+#include "domain/room/pace.h"
 
 #include "coven.h"
 

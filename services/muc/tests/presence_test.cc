@@ -1,6 +1,6 @@
-#include "domain/presence.h"
+#include "domain/occupants/presence.h"
 
-#include "domain/unfinished.h"
+#include "domain/occupants/unfinished.h"
 #include "room_fixture.h"
 
 namespace rookery::muc {

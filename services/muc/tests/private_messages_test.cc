@@ -1,4 +1,4 @@
-#include "domain/private_messages.h"
+#include "domain/messages/private_messages.h"
 
 #include "coven.h"
 

@@ -1,4 +1,4 @@
-#include "domain/registration.h"
+#include "domain/affiliations/registration.h"
 
 #include "staffed_room.h"
 

@@ -1,6 +1,6 @@
-#include "domain/room_disco.h"
+#include "domain/stanzas/room_disco.h"
 
-#include "domain/activity.h"
+#include "domain/messages/activity.h"
 #include "staffed_room.h"
 
 namespace rookery::muc {

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "domain/presence.h"
-#include "domain/room_stanzas.h"
+#include "domain/occupants/presence.h"
+#include "domain/stanzas/room_stanzas.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/stanza.h"
 

@@ -1,4 +1,4 @@
-#include "domain/room.h"
+#include "domain/room/room.h"
 
 #include <gtest/gtest.h>
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "domain/room_listing.h"
+#include "domain/room/room_listing.h"
 #include "rookery/runtime/event.h"
 #include "rookery/testing/run_task.h"
 #include "rookery/xmpp/element.h"

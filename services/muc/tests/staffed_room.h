@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "domain/ownership.h"
+#include "domain/configuration/ownership.h"
 #include "rookery/xmpp/jid.h"
 #include "room_fixture.h"
 

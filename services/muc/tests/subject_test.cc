@@ -1,4 +1,4 @@
-#include "domain/subject.h"
+#include "domain/messages/subject.h"
 
 #include "coven.h"
 

@@ -1,5 +1,5 @@
 // What one record leads to where a change concerns very many.
-#include "domain/unfinished.h"
+#include "domain/occupants/unfinished.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "domain/voice_requests.h"
+#include "domain/affiliations/voice_requests.h"
 
 #include "coven.h"
 

@@ -11,6 +11,6 @@ App::App(app::Process& process, const Config& config)
                  .consumer_group = std::string(kDescription.name),
                  .callers = {"session-manager"}},
                 std::make_unique<sharding::RecordShards<events::v1::MessageEvent>>(),
-                sharding::PlainInfo("directory", "user", "Search")) {}
+                member::PlainInfo("directory", "user", "Search")) {}
 
 }  // namespace rookery::search

@@ -1,11 +1,11 @@
 #pragma once
 
-#include "rookery/sharding/member_app.h"
+#include "rookery/member/member_app.h"
 
 namespace rookery::search {
 
 /// Owns shards of the topic `messages`. It keeps no archive yet: it reads them.
-class App final : public sharding::MemberApp {
+class App final : public member::MemberApp {
  public:
   static constexpr app::AppDescription kDescription{"search", "Rookery's archive and search service"};
 

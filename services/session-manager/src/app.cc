@@ -7,12 +7,12 @@
 #include "adapters/redis_session_directory.h"
 #include "adapters/registry_membership.h"
 #include "adapters/scram_key_maker.h"
-#include "domain/domain.h"
-#include "domain/sessions/directory_writer.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain.h"
+#include "domain/inbound/session_keeper.h"
+#include "domain/outbound/directory_writer.h"
 #include "migrations.h"
 #include "rookery/base/status.h"
-#include "rookery/sharding/member.h"
+#include "rookery/member/member.h"
 #include "rpc/gateway_links.h"
 
 namespace rookery::session_manager {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "rookery/xmpp/jid.h"
+#include "rookery/app/domains.h"
 
 namespace rookery::session_manager {
 
@@ -54,15 +54,7 @@ void Config::Bind(config::Schema& schema) {
 }
 
 void Config::Validate(config::Problems& problems) {
-  if (settings.domains.empty()) problems.Add("domains", "must name at least one");
-  for (std::string& domain : settings.domains) {
-    auto prepared = xmpp::PrepareDomain(domain);
-    if (prepared.ok()) {
-      domain = *std::move(prepared);
-    } else {
-      problems.Add("domains", "has `" + domain + "`, which is not a domain name");
-    }
-  }
+  app::PrepareDomains(settings.domains, problems);
   member.Validate(problems);
   pg.Validate(problems);
   settings.duplicate_horizon = member.shards.duplicate_horizon;

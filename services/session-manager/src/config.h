@@ -5,8 +5,8 @@
 
 #include "domain/settings.h"
 #include "rookery/config/config.h"
+#include "rookery/member/member.h"
 #include "rookery/pg/pool.h"
-#include "rookery/sharding/member.h"
 
 namespace rookery::session_manager {
 
@@ -14,7 +14,7 @@ struct Config {
   Settings settings;
   std::int64_t scram_iterations = 10'000;
   std::int64_t max_link_bytes = std::int64_t{16} << 20;
-  sharding::MemberConfig member;
+  member::MemberConfig member;
   pg::Options pg;
 
   void Bind(config::Schema& schema);

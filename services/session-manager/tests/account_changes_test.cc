@@ -6,7 +6,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "cluster.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/inbound/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

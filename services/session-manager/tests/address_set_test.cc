@@ -1,4 +1,4 @@
-#include "domain/roster/address_set.h"
+#include "domain/users/address_set.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 
 #include "cluster.h"
 #include "domain/presence/presence_tracker.h"
-#include "domain/roster/settings_cache.h"
+#include "domain/users/settings_cache.h"
 
 namespace rookery::session_manager {
 namespace {

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
+#include "domain/inbound/session_keeper.h"
 #include "domain/presence/caps_hash.h"
-#include "domain/sessions/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

@@ -3,8 +3,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
-#include "domain/sessions/directory_writer.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/inbound/session_keeper.h"
+#include "domain/outbound/directory_writer.h"
 #include "rookery/base/random.h"
 #include "rookery/events/homes.h"
 

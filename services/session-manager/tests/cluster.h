@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "domain.h"
 #include "domain/accounts/credentials_version.h"
-#include "domain/domain.h"
-#include "domain/records/shards.h"
-#include "domain/sessions/session_table.h"
+#include "domain/state/session_table.h"
+#include "domain/state/shards.h"
 #include "fakes.h"
 #include "ports/gateway_peer.h"
 #include "rookery/telemetry/metrics.h"

@@ -1,4 +1,4 @@
-#include "domain/sessions/directory_writer.h"
+#include "domain/outbound/directory_writer.h"
 
 #include <gmock/gmock.h>
 

@@ -1,8 +1,8 @@
-#include "domain/feature_hooks.h"
+#include "domain/features/feature_hooks.h"
 
 #include <gmock/gmock.h>
 
-#include "domain/records/shard.h"
+#include "domain/state/shard.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -18,7 +18,7 @@ xmpp::Stanza Message(std::uint32_t traits = 0) {
 
 class FeatureHooksTest : public ::testing::Test {
  protected:
-  FeatureHooks::Judge Note(std::string name, std::optional<Refusal> refusal = {}) {
+  FeatureHooks::Judge Note(std::string name, std::optional<Veto> refusal = {}) {
     return [this, name, refusal](const User&, const xmpp::Stanza&) {
       asked_.push_back(name);
       return refusal;
@@ -31,7 +31,7 @@ class FeatureHooksTest : public ::testing::Test {
 
 TEST_F(FeatureHooksTest, AskedInOrder_UntilOneRefuses) {
   hooks_.OnToUser({}, Note("first"));
-  hooks_.OnToUser({}, Note("second", Refusal{}));
+  hooks_.OnToUser({}, Note("second", Veto{}));
   hooks_.OnToUser({}, Note("third"));
   hooks_.OnFromClient({}, Note("other way"));
   EXPECT_TRUE(hooks_.ToUser(user_, Message()));

@@ -2,8 +2,8 @@
 #include <deque>
 
 #include "cluster.h"
-#include "domain/sessions/gateways.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/inbound/session_keeper.h"
+#include "domain/outbound/gateways.h"
 
 namespace rookery::session_manager {
 namespace {

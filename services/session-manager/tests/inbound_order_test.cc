@@ -1,4 +1,4 @@
-#include "domain/inbound/inbound_order.h"
+#include "domain/state/inbound_order.h"
 
 #include <gtest/gtest.h>
 

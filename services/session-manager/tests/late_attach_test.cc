@@ -4,7 +4,7 @@
 
 #include "cluster.h"
 #include "domain/delivery/late_sessions.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/inbound/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

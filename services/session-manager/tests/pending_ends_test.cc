@@ -1,4 +1,4 @@
-#include "domain/delivery/pending_ends.h"
+#include "domain/state/pending_ends.h"
 
 #include <gmock/gmock.h>
 

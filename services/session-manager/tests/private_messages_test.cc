@@ -1,7 +1,7 @@
 // Private messages of occupants, which a room says to sessions of one user.
 #include <gmock/gmock.h>
 
-#include "domain/sessions/session.h"
+#include "domain/state/session.h"
 #include "room_cluster.h"
 
 namespace rookery::session_manager {

@@ -1,7 +1,7 @@
 // What rooms say to users: given to sessions, or answered for those who are not there.
 #include <gmock/gmock.h>
 
-#include "domain/sessions/session.h"
+#include "domain/state/session.h"
 #include "room_cluster.h"
 
 namespace rookery::session_manager {

@@ -64,8 +64,9 @@ TEST_F(SessionDirectoryRedisTest, ReadsWhatWasWritten_AndNothingElse) {
   RedisSessionDirectory directory(*redis_, "sm-2");
   const auto read = RunTask(io_, directory.Read(3));
   ASSERT_TRUE(read.ok()) << read.status();
-  EXPECT_THAT(*read, ::testing::UnorderedElementsAre(SessionDirectory::Entry{"a@x/1", "gw-1", 5, id, 3, true},
-                                                     SessionDirectory::Entry{"b@x/2 y", "", 6, id, 0, false}));
+  EXPECT_THAT(*read,
+              ::testing::UnorderedElementsAre(SessionDirectory::Entry{"a@x/1", "gw-1", 5, id, 3, true},
+                                              SessionDirectory::Entry{"b@x/2 y", "", 6, id, 0, false}));
   EXPECT_TRUE(RunTask(io_, directory.Read(4))->empty());
   server_.Kill();
   EXPECT_FALSE(RunTask(io_, directory.Read(3)).ok());

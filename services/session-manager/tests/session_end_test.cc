@@ -5,7 +5,7 @@
 #include <set>
 
 #include "cluster.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/inbound/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

@@ -1,4 +1,4 @@
-#include "domain/sessions/session_phase.h"
+#include "domain/state/session_phase.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "domain/sessions/session.h"
+#include "domain/state/session.h"
 
 namespace rookery::session_manager {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "cluster.h"
 #include "domain/accounts/credentials_version.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/inbound/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

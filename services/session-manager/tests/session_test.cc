@@ -1,4 +1,4 @@
-#include "domain/sessions/session.h"
+#include "domain/state/session.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
-#include "domain/sessions/session_keeper.h"
+#include "domain/inbound/session_keeper.h"
 
 namespace rookery::session_manager {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-#include "domain/records/shard.h"
+#include "domain/state/shard.h"
 #include "memory_stores.h"
 #include "rookery/runtime/task.h"
 #include "rookery/telemetry/metrics.h"

@@ -93,7 +93,7 @@ class Edge::WatchedCluster final : public Cluster {
                   OnStarted done) override {
     return links_.Start(identity, resource, client,
                         [this, user = identity.user, place = PlaceOf(client), done = std::move(done)](
-                            ClientSession* session, const Refusal& refusal) {
+                            ClientSession* session, const ActionFailure& refusal) {
                           if (session != nullptr) Begin(*place, user, *session);
                           done(session, refusal);
                         });

@@ -163,7 +163,7 @@ void Stream::Receive(ToServer frame) {
   switch (frame.kind) {
     case ToServer::Kind::kStart:
       request_ = cluster().Start(Identity(frame.user), frame.resource, *this,
-                                 [this](ClientSession* session, const Refusal& refusal) {
+                                 [this](ClientSession* session, const ActionFailure& refusal) {
                                    request_ = 0;
                                    if (session == nullptr) {
                                      Send(ToClient::Kind::kRefused, refusal.condition);

@@ -17,9 +17,9 @@
 #include "rookery/base/clock.h"
 #include "rookery/events/homes.h"
 #include "rookery/events/kafka_log.h"
+#include "rookery/member/member.h"
 #include "rookery/pg/shard_claims.h"
 #include "rookery/routing/registry.h"
-#include "rookery/sharding/member.h"
 #include "rookery/telemetry/metrics.h"
 
 namespace rookery::simulation {
@@ -197,7 +197,7 @@ class SimulatedMuc final : public MemberProcess {
         [&p](const std::map<std::uint32_t, std::int64_t>& epochs) {
           if (p.registry) p.registry->PublishShards(epochs);
         },
-        sharding::EpochsIn(*p.registry, "muc"), p.metrics);
+        member::EpochsIn(*p.registry, "muc"), p.metrics);
     p.shards = std::make_unique<RoomShards>(io().get_executor(), p.settings, Clock::System(), *p.owner,
                                             p.log->topology(), *p.store, *p.desk, *p.muc_metrics);
     const std::string address = name() + ":" + std::to_string(life());

@@ -10,9 +10,9 @@
 #include "rookery/events/homes.h"
 #include "rookery/events/kafka_log.h"
 #include "rookery/events/v1/message_event.pb.h"
+#include "rookery/member/disco_desk.h"
+#include "rookery/member/member.h"
 #include "rookery/routing/registry.h"
-#include "rookery/sharding/disco_desk.h"
-#include "rookery/sharding/member.h"
 #include "rookery/sharding/record_shards.h"
 #include "rookery/telemetry/metrics.h"
 
@@ -49,7 +49,7 @@ class SimulatedSearch final : public SearchProcess {
     std::unique_ptr<events::KafkaLog> log;
     std::unique_ptr<sharding::ShardService> shards;
     std::unique_ptr<sharding::ShardOwner> owner;
-    std::unique_ptr<sharding::DiscoDesk> disco;
+    std::unique_ptr<member::DiscoDesk> disco;
 
     bool is_live(std::uint32_t shard) const {
       const sharding::Shard* const found = owner->Find(shard);
@@ -77,9 +77,9 @@ class SimulatedSearch final : public SearchProcess {
         [&p](const std::map<std::uint32_t, std::int64_t>& epochs) {
           if (p.registry) p.registry->PublishShards(epochs);
         },
-        sharding::EpochsIn(*p.registry, "search"), p.metrics);
-    p.disco = std::make_unique<sharding::DiscoDesk>(
-        sharding::PlainInfo("directory", "text", "search"),
+        member::EpochsIn(*p.registry, "search"), p.metrics);
+    p.disco = std::make_unique<member::DiscoDesk>(
+        member::PlainInfo("directory", "text", "search"),
         [&p](std::string_view address) {
           return p.is_live(events::HomeWith(events::Service::kSearch, p.log->topology(), address).partition);
         });

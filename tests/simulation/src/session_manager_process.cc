@@ -10,19 +10,19 @@
 
 #include "adapters/redis_session_directory.h"
 #include "adapters/registry_membership.h"
-#include "domain/domain.h"
-#include "domain/sessions/directory_writer.h"
-#include "domain/sessions/session_keeper.h"
-#include "domain/sessions/session_table.h"
+#include "domain.h"
+#include "domain/inbound/session_keeper.h"
+#include "domain/outbound/directory_writer.h"
+#include "domain/state/session_table.h"
 #include "environment.h"
 #include "memory_stores.h"
 #include "rookery/base/check.h"
 #include "rookery/base/deadline.h"
 #include "rookery/base/scram.h"
 #include "rookery/events/kafka_log.h"
+#include "rookery/member/member.h"
 #include "rookery/routing/instance_client.h"
 #include "rookery/routing/owner_client.h"
-#include "rookery/sharding/member.h"
 #include "rookery/telemetry/metrics.h"
 #include "rookery/xmpp/jid.h"
 #include "rpc/gateway_links.h"
@@ -445,7 +445,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
         [&p](const std::map<std::uint32_t, std::int64_t>& epochs) {
           if (p.registry != nullptr) p.registry->PublishShards(epochs);
         },
-        sharding::EpochsIn(*p.registry, "session-manager"), p.metrics);
+        member::EpochsIn(*p.registry, "session-manager"), p.metrics);
     p.domain = std::make_unique<Domain>(io().get_executor(), p.settings,
                                         Ports{*p.owner, *p.log, *p.membership, *p.accounts, p.keys,
                                               *p.waiting, *p.roster, *p.service_disco, *p.directory},

@@ -44,7 +44,7 @@ void FillStreamManagement(const ClientSession& session, session::v1::StreamManag
   enable->set_resume(session.outbound.resumable());
 }
 
-Refusal ToRefusal(const session::v1::Failure& failure) {
+ActionFailure ToActionFailure(const session::v1::Failure& failure) {
   return {failure.condition().empty() ? "internal-server-error" : failure.condition(), failure.text(),
           failure.temporary()};
 }

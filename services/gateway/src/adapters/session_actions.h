@@ -17,7 +17,7 @@ void FillAttach(const ClientSession& session, SteadyTime::duration out_of_reach,
                 session::v1::SessionAttach* attach);
 void FillEnd(const ClientSession& session, session::v1::SessionEnd* end);
 void FillStreamManagement(const ClientSession& session, session::v1::StreamManagementEnable* enable);
-Refusal ToRefusal(const session::v1::Failure& failure);
+ActionFailure ToActionFailure(const session::v1::Failure& failure);
 std::vector<ScramKey> ToScramKeys(const session::v1::Credentials& credentials);
 
 }  // namespace rookery::gateway

@@ -174,7 +174,7 @@ void SessionLinks::OnNotResumed(SessionId id) {
 }
 
 void SessionLinks::FailTemporarily(const Requests::What& request) {
-  const Refusal refusal{"resource-constraint", "", true};
+  const ActionFailure refusal{"resource-constraint", "", true};
   if (const auto* lookup = std::get_if<LookupRequest>(&request)) {
     lookup->done({true, {}});
   } else if (const auto* create = std::get_if<CreateRequest>(&request)) {
@@ -423,7 +423,7 @@ void SessionLinks::HandleStarted(LinkId link, SessionId id, const session::v1::S
   }
   if (started.has_failure() && RetryElsewhere(link, request_id, started.failure())) return;
   const auto request = std::get<StartRequest>(requests_.Take(request_id));
-  if (started.has_failure()) return request.done(nullptr, ToRefusal(started.failure()));
+  if (started.has_failure()) return request.done(nullptr, ToActionFailure(started.failure()));
   request.done(&AddSession(id, started.full_jid(), request.client), {});
 }
 
@@ -433,7 +433,7 @@ void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::S
   if (resumed.has_failure()) {
     if (!wanted || RetryElsewhere(link, resumed.attempt(), resumed.failure())) return;
     Resumption resumption;
-    resumption.refusal = ToRefusal(resumed.failure());
+    resumption.refusal = ToActionFailure(resumed.failure());
     resumption.has_ended_count = resumed.has_ended_count();
     resumption.ended_count = resumed.ended_inbound_count();
     resumption.handled_too_high = resumed.handled_too_high();
@@ -477,7 +477,7 @@ void SessionLinks::HandleCreated(LinkId link, const session::v1::AccountCreated&
   if (created.has_failure() && RetryElsewhere(link, id, created.failure())) return;
   const auto request = std::get<CreateRequest>(requests_.Take(id));
   if (!created.has_failure()) return request.done(nullptr);
-  const Refusal refusal = ToRefusal(created.failure());
+  const ActionFailure refusal = ToActionFailure(created.failure());
   request.done(&refusal);
 }
 

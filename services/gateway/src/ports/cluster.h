@@ -39,7 +39,7 @@ struct Identity {
 
 /// Why the cluster did not do what was asked. `condition` names a stanza error
 /// condition (RFC 6120 section 8.3.3).
-struct Refusal {
+struct ActionFailure {
   std::string condition;
   std::string text;
   /// A backend was away or nothing is known of the outcome: trying later may help.
@@ -81,12 +81,12 @@ class Cluster {
   };
   using OnLookup = std::function<void(Lookup)>;
   /// nullptr: it is done.
-  using OnCreated = std::function<void(const Refusal*)>;
+  using OnCreated = std::function<void(const ActionFailure*)>;
   /// nullptr session: refused.
-  using OnStarted = std::function<void(ClientSession*, const Refusal&)>;
+  using OnStarted = std::function<void(ClientSession*, const ActionFailure&)>;
   struct Resumption {
     ClientSession* session = nullptr;  // nullptr: not resumed
-    Refusal refusal;
+    ActionFailure refusal;
     bool has_ended_count = false;
     std::uint64_t ended_count = 0;
     bool handled_too_high = false;
@@ -122,9 +122,9 @@ class Cluster {
   /// The connection is gone; `session` must not be used afterwards.
   virtual void End(ClientSession& session, EndReason reason) = 0;
 
-  /// Whether more may be read of the session's client. False: more is unconfirmed, of the session's shard or of
-  /// the whole process, than may be, or the link to the shard's owner is full. Then the session waits, and its
-  /// client hears OnUncongested.
+  /// Whether more may be read of the session's client. False: more is unconfirmed, of the session's shard or
+  /// of the whole process, than may be, or the link to the shard's owner is full. Then the session waits, and
+  /// its client hears OnUncongested.
   virtual bool MayRead(ClientSession& session) = 0;
 };
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "domain/room_listing.h"
+#include "domain/room/room_listing.h"
 #include "rookery/base/status.h"
 
 namespace rookery::muc {

@@ -7,7 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "domain/room_listing.h"
+#include "domain/room/room_listing.h"
 #include "rookery/base/random.h"
 #include "rookery/base/sha256.h"
 #include "rookery/xmpp/jid.h"

@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "domain/roster/user_settings.h"
+#include "domain/users/user_settings.h"
 
 namespace rookery::session_manager {
 

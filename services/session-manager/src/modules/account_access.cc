@@ -1,6 +1,8 @@
 #include "modules/account_access.h"
 
 #include "domain/presence/presence_tracker.h"
+#include "domain/state/cause.h"
+#include "domain/state/shard.h"
 
 namespace rookery::session_manager {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "modules/hooks.h"
+#include "domain/features/hooks.h"
 #include "ports/roster.h"
 
 namespace rookery::session_manager {

@@ -2,11 +2,11 @@
 #include "domain/accounts/account_check.h"
 #include "domain/accounts/removed_names.h"
 #include "domain/delivery/ghosts.h"
-#include "domain/feature_hooks.h"
+#include "domain/features/feature_hooks.h"
 #include "domain/presence/caps_tracker.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/roster/subscription_handler.h"
-#include "domain/roster/user_settings.h"
+#include "domain/users/user_settings.h"
 #include "modules/modules.h"
 
 namespace rookery::session_manager {

@@ -1,12 +1,14 @@
 #include "absl/container/flat_hash_set.h"
 #include "domain/keyed_lock.h"
+#include "domain/outbound/outbox.h"
 #include "domain/presence/presence_tracker.h"
-#include "domain/roster/address_set.h"
 #include "domain/roster/ask_roster.h"
 #include "domain/roster/subscription_handler.h"
-#include "domain/roster/user_settings.h"
-#include "domain/sessions/outbox.h"
 #include "domain/settings.h"
+#include "domain/state/cause.h"
+#include "domain/state/shard.h"
+#include "domain/users/address_set.h"
+#include "domain/users/user_settings.h"
 #include "modules/modules.h"
 #include "ports/roster.h"
 #include "rookery/xmpp/ns.h"
@@ -49,16 +51,16 @@ class BlockingModule final : public Module {
     hooks.OnIq(Hooks::Kind::kSet, kBlocking, "unblock", {Target::kOwnAccount}, Hooks::Effect::kSettings,
                [this](IqRequest& request) { return Unblock(request); });
     hooks.features().OnFromClient(
-        {}, [](const User& user, const xmpp::Stanza& stanza) -> std::optional<Refusal> {
+        {}, [](const User& user, const xmpp::Stanza& stanza) -> std::optional<Veto> {
           if (!IsBlocked(user, stanza.to())) return std::nullopt;
-          return Refusal{xmpp::ErrorCondition::kNotAcceptable, xmpp::Element("blocked", kBlockingErrors)};
+          return Veto{xmpp::ErrorCondition::kNotAcceptable, xmpp::Element("blocked", kBlockingErrors)};
         });
-    hooks.features().OnToUser({}, [](const User& user, const xmpp::Stanza& stanza) -> std::optional<Refusal> {
+    hooks.features().OnToUser({}, [](const User& user, const xmpp::Stanza& stanza) -> std::optional<Veto> {
       if (!IsBlocked(user, stanza.from())) return std::nullopt;
       // Section 3.3: no answer to presence; whoever asks or writes is told what an offline user's server
       // says.
-      if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE) return Refusal{};
-      return Refusal{xmpp::ErrorCondition::kServiceUnavailable, {}};
+      if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE) return Veto{};
+      return Veto{xmpp::ErrorCondition::kServiceUnavailable, {}};
     });
     hooks.features().OnRecipient([](const User& user, std::string_view recipient) {
       return user.settings == nullptr || !IsBlocked(user, recipient);

@@ -1,4 +1,5 @@
-#include "domain/sessions/outbox.h"
+#include "domain/outbound/outbox.h"
+#include "domain/state/session.h"
 #include "modules/modules.h"
 #include "rookery/xmpp/ns.h"
 

@@ -1,10 +1,12 @@
 #include <algorithm>
 
 #include "domain/addresses.h"
+#include "domain/presence/server_info.h"
 #include "domain/settings.h"
+#include "domain/state/cause.h"
+#include "domain/state/shard.h"
 #include "modules/account_access.h"
 #include "modules/modules.h"
-#include "modules/server_info.h"
 #include "ports/roster.h"
 #include "ports/service_disco.h"
 #include "rookery/xmpp/disco.h"

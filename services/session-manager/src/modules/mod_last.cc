@@ -1,3 +1,4 @@
+#include "domain/state/shard.h"
 #include "modules/account_access.h"
 #include "modules/modules.h"
 #include "ports/account_store.h"

@@ -2,6 +2,7 @@
 
 #include "domain/accounts/account_changes.h"
 #include "domain/settings.h"
+#include "domain/state/session.h"
 #include "modules/modules.h"
 #include "ports/account_store.h"
 #include "rookery/base/status.h"

@@ -2,10 +2,13 @@
 #include <set>
 
 #include "domain/keyed_lock.h"
+#include "domain/outbound/outbox.h"
 #include "domain/roster/ask_roster.h"
 #include "domain/roster/subscription_handler.h"
-#include "domain/sessions/outbox.h"
 #include "domain/settings.h"
+#include "domain/state/cause.h"
+#include "domain/state/session.h"
+#include "domain/state/shard.h"
 #include "modules/modules.h"
 #include "ports/roster.h"
 #include "rookery/base/status.h"

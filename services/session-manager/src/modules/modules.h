@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "modules/hooks.h"
+#include "domain/features/hooks.h"
 #include "rookery/base/clock.h"
 
 namespace rookery::session_manager {

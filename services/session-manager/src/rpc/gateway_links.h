@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "domain/sessions/session_keeper.h"
+#include "domain/inbound/session_keeper.h"
 #include "ports/gateway_peer.h"
 #include "rookery/routing/registry.h"
 #include "rookery/rpc/session_link.h"

@@ -32,9 +32,7 @@ inline std::atomic<VirtualClock*> virtual_clock{nullptr};
 }  // namespace internal
 
 /// The virtual clock that is in force, or nullptr. Costs one plain load.
-inline VirtualClock* CurrentVirtualClock() {
-  return internal::virtual_clock.load(std::memory_order_relaxed);
-}
+inline VirtualClock* CurrentVirtualClock() { return internal::virtual_clock.load(std::memory_order_relaxed); }
 /// `clock` outlives its being set; nullptr restores the machine's. Before there are other threads.
 void SetVirtualClockForTest(VirtualClock* clock);
 

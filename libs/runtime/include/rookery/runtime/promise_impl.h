@@ -21,8 +21,7 @@ namespace rookery::runtime {
 // belongs to the io_context: it counts as work, and dies with it.
 template <typename T>
 struct Promise<T>::State {
-  explicit State(asio::any_io_executor executor)
-      : is_set(std::move(executor), SteadyTime::max()) {}
+  explicit State(asio::any_io_executor executor) : is_set(std::move(executor), SteadyTime::max()) {}
 
   static Task<T> Wait(std::shared_ptr<State> state) {
     if (!state->value) {

@@ -37,7 +37,9 @@ struct wait_traits<rookery::runtime::TimerClock> {
     virtual_clock->WouldSleepUntil(d > Clock::time_point::max() - now ? Clock::time_point::max() : now + d);
     return Clock::duration::zero();
   }
-  static Clock::duration to_wait_duration(const Clock::time_point& t) { return to_wait_duration(t - Clock::now()); }
+  static Clock::duration to_wait_duration(const Clock::time_point& t) {
+    return to_wait_duration(t - Clock::now());
+  }
 };
 
 }  // namespace boost::asio

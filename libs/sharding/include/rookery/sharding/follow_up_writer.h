@@ -21,7 +21,7 @@
 namespace rookery::sharding {
 
 /// What becomes of a record that the log has refused.
-enum class Refusal : std::uint8_t {
+enum class AfterRefusal : std::uint8_t {
   /// It is said until the log takes it. One that is too large for the log (INVALID_ARGUMENT) is lost all the
   /// same.
   kSayAgain,
@@ -70,7 +70,8 @@ class FollowUpWriter {
   ///
   /// `then(shard, offset)` is called once, when the cause does not wait for it any more: with the record's
   /// offset, or -1 where the log does not have it. It may have these methods, too:
-  /// - `Refusal OnRefused(ServiceShard&, const absl::Status& why, Record&)`: called at most once, when the
+  /// - `AfterRefusal OnRefused(ServiceShard&, const absl::Status& why, Record&)`: called at most once, when
+  /// the
   ///   log refuses the record for the first time. It may change the record, which is said again as it is
   ///   then. Without it: kSayAgain.
   /// - `bool IsWanted(ServiceShard&, Record&)`: before the record is said again, each time. It may change the
@@ -170,18 +171,18 @@ void FollowUpWriter::OnRefused(ServiceShard& from, std::int64_t offset, events::
   NoteRefusal(topic, partition, why);
   std::optional<events::ReturnedRecord> returned = events::RefusedRecord(why);
   Record record;
-  Refusal refusal = Refusal::kLost;
+  AfterRefusal refusal = AfterRefusal::kLost;
   if (returned && record.ParseFromString(returned->value)) {
-    refusal = Refusal::kSayAgain;
+    refusal = AfterRefusal::kSayAgain;
     if constexpr (requires { then.OnRefused(from, why, record); })
       refusal = then.OnRefused(from, why, record);
-    if (refusal == Refusal::kSayAgain && absl::IsInvalidArgument(why)) refusal = Refusal::kLost;
+    if (refusal == AfterRefusal::kSayAgain && absl::IsInvalidArgument(why)) refusal = AfterRefusal::kLost;
   }
-  if (refusal == Refusal::kSayAgain)
+  if (refusal == AfterRefusal::kSayAgain)
     return SayAgain(from, topic, partition,
                     std::make_unique<WaitingRecord<ServiceShard, Record, Then>>(
                         std::move(returned->key), offset, std::move(record), std::move(then)));
-  if (refusal == Refusal::kLost) NoteLoss(topic, partition);
+  if (refusal == AfterRefusal::kLost) NoteLoss(topic, partition);
   from.window.Release(offset);
   then(from, -1);
 }

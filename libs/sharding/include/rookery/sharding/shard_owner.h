@@ -17,9 +17,11 @@
 #include "rookery/kafka/consumer.h"
 #include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/cursor_commits.h"
 #include "rookery/sharding/kept_cursors.h"
+#include "rookery/sharding/log_ranges.h"
+#include "rookery/sharding/shard_metrics.h"
 #include "rookery/sharding/shard_service.h"
-#include "rookery/telemetry/metrics.h"
 
 namespace rookery::sharding {
 
@@ -35,36 +37,6 @@ struct OwnerOptions {
   /// What one shard may have said, while its cursor stands still, that a new owner would say again, before
   /// nothing more is read from it: every reader remembers it, all together two to four bytes for each.
   std::int64_t max_follow_ups = 8'000'000;
-};
-
-/// The rookery_<service>_ metrics of shards.
-struct ShardMetrics {
-  explicit ShardMetrics(telemetry::Metrics& metrics);
-  prometheus::Gauge& owned;
-  prometheus::Gauge& live;
-  prometheus::Gauge& unfinished_records;
-  prometheus::Gauge& unfinished_bytes;
-  prometheus::Gauge& follow_ups;
-  prometheus::Gauge& remembered;
-  prometheus::Gauge& remembered_bytes;
-  prometheus::Counter& acquired;
-  prometheus::Counter& lost;
-  prometheus::Counter& paused;
-  prometheus::Counter& applied;
-  prometheus::Counter& committed;
-  prometheus::Counter& failed_commits;
-  prometheus::Counter& duplicates_refused;
-  prometheus::Counter& stale_epochs_refused;
-  prometheus::Counter& unreadable;
-  prometheus::Counter& misplaced;
-  prometheus::Counter& records_refused;
-  prometheus::Counter& records_lost;
-  prometheus::Counter& log_cuts;
-  prometheus::Counter& expired;
-  prometheus::Counter& freezes;
-  prometheus::Counter& superseded;
-  prometheus::Counter& surrenders;
-  prometheus::Histogram& acquire_seconds;
 };
 
 /// Ownership of shards for every sharded service: membership of the consumer group, fence and
@@ -192,22 +164,6 @@ class ShardOwner final : public kafka::ConsumerHandler {
   const ShardMetrics& metrics() const { return metrics_; }
 
  private:
-  struct Range {
-    /// -1: nobody has read the shard.
-    std::int64_t committed = -1;
-    std::int64_t first = 0;
-    std::int64_t end = 0;
-    /// Where the group has no cursor: of an owner that the service's store knows of, or -1; and whether that
-    /// store keeps cursors.
-    std::int64_t kept_epoch = -1;
-    bool is_kept = false;
-  };
-  /// From where the log is read.
-  struct LookBack {
-    std::int64_t offset = 0;
-    /// ms since 1970: every later record is read.
-    std::int64_t since_ms = 0;
-  };
   /// What this process had of the shard just before.
   struct FormerLife {
     /// -1: it had not been read.
@@ -225,19 +181,12 @@ class ShardOwner final : public kafka::ConsumerHandler {
   // Coroutines of the shard, from here to HandOver but for questions.
   /// Returns when the group has taken a commit for the shard: whether there was a cursor before.
   Task<bool> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
-  /// DATA_LOSS: the shard's cursor is lost.
-  Task<absl::StatusOr<Range>> FindRange(std::uint32_t number);
   void NoteNoOffsets(Shard& shard, const absl::Status& why);
-  Task<absl::Status> FindOffsets(const Shard& shard, Range& range, LookBack& look_back);
-  /// The first record that must be read to know the repetitions of what is in the log now.
-  Task<absl::StatusOr<LookBack>> FindLookBack(std::uint32_t number, Range range);
   Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch, bool was_cut);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
   /// What a former turn still has under way to the log is there in time, or is not said any more.
   Task<void> AwaitLastWords(std::shared_ptr<Shard> former);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);
-  Task<void> Commit();
-  Task<void> Probe();
   Task<void> CheckOwnership();
   Task<void> AwaitCalm();
   Task<void> StayOut();
@@ -257,8 +206,6 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void Surrender(std::string_view why);
   static void NoteAppended(Shard& from);
   void UpdatePause(Shard& shard);
-  void NoteCommitted(Shard& shard, std::int64_t cursor);
-  void NoteContact(absl::Status status);
   void PublishShards();
 
   asio::any_io_executor executor_;
@@ -270,17 +217,16 @@ class ShardOwner final : public kafka::ConsumerHandler {
   Publish publish_;
   PublishedEpoch published_epoch_;
   KeptCursors kept_cursors_;
+  const LogRanges ranges_;
   ShardMetrics metrics_;
   std::map<std::uint32_t, std::shared_ptr<Shard>> shards_;
+  CursorCommits commits_;
   SteadyTime last_seen_ = SteadyTime::min();
   SteadyTime unable_since_ = SteadyTime::max();
   SteadyTime idle_since_;
-  SteadyTime asked_at_ = SteadyTime::max();
-  absl::Status last_contact_;
   /// Freezes after which ownership was in doubt.
   std::uint64_t doubts_ = 0;
   bool is_checking_ = false;
-  bool committing_ = false;
   bool is_congested_ = false;
   bool is_leaving_ = false;
   bool is_out_ = false;

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "google/protobuf/message_lite.h"
 #include "rookery/base/clock.h"
+#include "rookery/base/status.h"
 #include "rookery/events/v1/origin.pb.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/shard.h"
@@ -98,5 +99,16 @@ class ShardService {
   /// Whether this process can do the work of an owner at all.
   virtual bool is_able() const { return true; }
 };
+
+/// ShardService::FindCursor of a service whose store has claims and cursors.
+template <typename Store>
+Task<absl::StatusOr<std::optional<ShardService::KeptCursor>>> FindCursorIn(Store& store,
+                                                                           std::uint32_t number) {
+  const absl::StatusOr<std::int64_t> epoch = co_await store.ClaimedBy(number);
+  ROOKERY_CO_RETURN_IF_ERROR(epoch.status());
+  const absl::StatusOr<std::int64_t> cursor = co_await store.FindCursor(number);
+  ROOKERY_CO_RETURN_IF_ERROR(cursor.status());
+  co_return ShardService::KeptCursor{*epoch, *cursor};
+}
 
 }  // namespace rookery::sharding

@@ -71,7 +71,7 @@ void Registration::Create(const xmpp::Stanza& request) {
   pending_.clear_payload();
   transport_.PauseInput();
   const std::string user = Cat(*local, "@", domain_);
-  request_ = services_.cluster.CreateAccount(user, *prepared, [this, user](const Refusal* refusal) {
+  request_ = services_.cluster.CreateAccount(user, *prepared, [this, user](const ActionFailure* refusal) {
     request_ = 0;
     if (refusal == nullptr) {
       services_.metrics.registered.Increment();

@@ -244,7 +244,8 @@ void StreamNegotiation::Bind(const xmpp::Stanza& iq) {
   }
   transport_.PauseInput();
   request_ = services_.cluster.Start(
-      identity_, resource, client_, [this, id = iq.id()](ClientSession* session, const Refusal& refusal) {
+      identity_, resource, client_,
+      [this, id = iq.id()](ClientSession* session, const ActionFailure& refusal) {
         request_ = 0;
         if (session == nullptr) {
           if (refusal.condition == kNotAuthorized) return OnCredentialsChanged();

@@ -42,7 +42,8 @@ struct OutcomeWriter::FollowUp {
     if (appends && --appends->open == 0) appends->all_done.Notify();
   }
 
-  sharding::Refusal OnRefused(RoomShard& shard, const absl::Status& why, events::v1::UserRecord& record) {
+  sharding::AfterRefusal OnRefused(RoomShard& shard, const absl::Status& why,
+                                   events::v1::UserRecord& record) {
     if (presence && !absl::IsInvalidArgument(why)) {
       refused = std::make_shared<RefusedPresence>();
       refused->offset = offset;
@@ -51,7 +52,7 @@ struct OutcomeWriter::FollowUp {
       for (const std::string& recipient : record.fanout().recipients()) refused->recipients.insert(recipient);
       shard.refused_presences.emplace(presence->occupant, refused);
     }
-    return sharding::Refusal::kSayAgain;
+    return sharding::AfterRefusal::kSayAgain;
   }
 
   bool IsWanted(RoomShard&, events::v1::UserRecord& record) const {

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string_view>
 
-#include "domain/outcome.h"
 #include "domain/records/room_shard.h"
+#include "domain/room/outcome.h"
 #include "rookery/events/topics.h"
 #include "rookery/events/v1/room_record.pb.h"
 #include "rookery/sharding/follow_up_writer.h"

@@ -13,7 +13,7 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_set.h"
-#include "domain/room.h"
+#include "domain/room/room.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/due_heap.h"
 #include "rookery/base/string_hash.h"

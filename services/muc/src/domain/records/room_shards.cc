@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "domain/metrics.h"
-#include "domain/room_stanzas.h"
+#include "domain/occupants/unfinished.h"
 #include "domain/service/service_desk.h"
-#include "domain/unfinished.h"
+#include "domain/stanzas/room_stanzas.h"
 #include "ports/room_store.h"
 #include "rookery/base/status.h"
 #include "rookery/events/homes.h"
@@ -400,11 +400,7 @@ Task<void> RoomShards::HandOver(std::shared_ptr<sharding::Shard> shard, SteadyTi
 }
 
 Task<absl::StatusOr<std::optional<RoomShards::KeptCursor>>> RoomShards::FindCursor(std::uint32_t number) {
-  const absl::StatusOr<std::int64_t> epoch = co_await store_.ClaimedBy(number);
-  ROOKERY_CO_RETURN_IF_ERROR(epoch.status());
-  const absl::StatusOr<std::int64_t> cursor = co_await store_.FindCursor(number);
-  ROOKERY_CO_RETURN_IF_ERROR(cursor.status());
-  co_return KeptCursor{*epoch, *cursor};
+  return sharding::FindCursorIn(store_, number);
 }
 
 Task<absl::Status> RoomShards::KeepCursor(std::uint32_t number, std::int64_t epoch, std::int64_t cursor) {

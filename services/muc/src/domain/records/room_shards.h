@@ -6,13 +6,13 @@
 #include <string>
 #include <string_view>
 
-#include "domain/outcome.h"
 #include "domain/records/checkpointer.h"
 #include "domain/records/outcome_writer.h"
 #include "domain/records/room_loader.h"
 #include "domain/records/room_memory.h"
 #include "domain/records/room_prompts.h"
 #include "domain/records/room_shard.h"
+#include "domain/room/outcome.h"
 #include "domain/settings.h"
 #include "rookery/base/clock.h"
 #include "rookery/sharding/record_shards.h"

@@ -30,7 +30,7 @@ constexpr std::string_view kInAddressToo = "sinaddr";
 // Bytes.
 constexpr std::size_t kMaxText = 256;
 
-struct Refusal {
+struct SearchRefusal {
   ErrorCondition condition;
   ErrorType type;
   std::string_view specific = {};
@@ -39,7 +39,7 @@ struct Refusal {
   std::vector<std::string_view> vars = {};
 };
 
-xmpp::Stanza Refuse(const xmpp::Stanza& request, const Refusal& refusal) {
+xmpp::Stanza Refuse(const xmpp::Stanza& request, const SearchRefusal& refusal) {
   xmpp::Element error = xmpp::MakeErrorElement(refusal.condition, refusal.text, refusal.type);
   if (!refusal.specific.empty()) {
     xmpp::Element& specific = error.Add(refusal.specific, kErrors);
@@ -48,7 +48,7 @@ xmpp::Stanza Refuse(const xmpp::Stanza& request, const Refusal& refusal) {
   return xmpp::MakeError(request, error);
 }
 
-Refusal BadRequest(std::string_view text = {}) {
+SearchRefusal BadRequest(std::string_view text = {}) {
   return {.condition = ErrorCondition::kBadRequest, .type = ErrorType::kModify, .text = text};
 }
 
@@ -87,7 +87,7 @@ struct Wanted {
   bool is_nothing = false;
 };
 
-std::optional<Refusal> ReadWords(const xmpp::Form& form, RoomQuery& query) {
+std::optional<SearchRefusal> ReadWords(const xmpp::Form& form, RoomQuery& query) {
   const xmpp::FormField* q = form.Find("q");
   const std::optional<std::string_view> text = q == nullptr ? std::string_view() : q->Single();
   bool is_all = false;
@@ -96,28 +96,28 @@ std::optional<Refusal> ReadWords(const xmpp::Form& form, RoomQuery& query) {
       !ReadBoolean(form, kInAddressToo, query.in_address) || !ReadBoolean(form, kInAddress, query.in_address))
     return BadRequest();
   if (is_all && !text->empty())
-    return Refusal{.condition = ErrorCondition::kBadRequest,
-                   .type = ErrorType::kModify,
-                   .specific = "conflicting-fields",
-                   .text = "All rooms are asked for, and some by words.",
-                   .vars = {"all", "q"}};
+    return SearchRefusal{.condition = ErrorCondition::kBadRequest,
+                         .type = ErrorType::kModify,
+                         .specific = "conflicting-fields",
+                         .text = "All rooms are asked for, and some by words.",
+                         .vars = {"all", "q"}};
   // A field that is there and empty asks for as little as one that is not there.
   if (!is_all && text->empty())
-    return Refusal{.condition = ErrorCondition::kBadRequest,
-                   .type = ErrorType::kCancel,
-                   .specific = "no-search-conditions"};
+    return SearchRefusal{.condition = ErrorCondition::kBadRequest,
+                         .type = ErrorType::kCancel,
+                         .specific = "no-search-conditions"};
   if (is_all) return std::nullopt;
   if (!query.in_name && !query.in_description && !query.in_address)
-    return Refusal{.condition = ErrorCondition::kBadRequest,
-                   .type = ErrorType::kModify,
-                   .specific = "conflicting-fields",
-                   .text = "Words are looked for nowhere.",
-                   .vars = {"q", "sinname", "sindescription", kInAddress}};
+    return SearchRefusal{.condition = ErrorCondition::kBadRequest,
+                         .type = ErrorType::kModify,
+                         .specific = "conflicting-fields",
+                         .text = "Words are looked for nowhere.",
+                         .vars = {"q", "sinname", "sindescription", kInAddress}};
   query.text = *text;
   return std::nullopt;
 }
 
-std::optional<Refusal> ReadOrder(const xmpp::Form& form, RoomQuery& query) {
+std::optional<SearchRefusal> ReadOrder(const xmpp::Form& form, RoomQuery& query) {
   const xmpp::FormField* key = form.Find("key");
   query.sort_key = RoomQuery::SortKey::kOccupants;
   if (key == nullptr || key->Single() == kByOccupants) return std::nullopt;
@@ -125,12 +125,12 @@ std::optional<Refusal> ReadOrder(const xmpp::Form& form, RoomQuery& query) {
     query.sort_key = RoomQuery::SortKey::kAddress;
     return std::nullopt;
   }
-  return Refusal{.condition = ErrorCondition::kFeatureNotImplemented,
-                 .type = ErrorType::kModify,
-                 .specific = "invalid-sort-key"};
+  return SearchRefusal{.condition = ErrorCondition::kFeatureNotImplemented,
+                       .type = ErrorType::kModify,
+                       .specific = "invalid-sort-key"};
 }
 
-std::optional<Refusal> Read(const xmpp::Form& form, Wanted& wanted) {
+std::optional<SearchRefusal> Read(const xmpp::Form& form, Wanted& wanted) {
   if (form.type != "submit" || (!form.form_type.empty() && form.form_type != kFormType)) return BadRequest();
   if (const auto refusal = ReadWords(form, wanted.query)) return refusal;
   if (const auto refusal = ReadOrder(form, wanted.query)) return refusal;

@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "domain/accounts/known_accounts.h"
-#include "domain/sessions/gateways.h"
-#include "domain/sessions/link_actions.h"
+#include "domain/outbound/gateways.h"
+#include "domain/outbound/link_actions.h"
 #include "domain/settings.h"
 #include "ports/account_store.h"
 #include "rookery/base/random.h"

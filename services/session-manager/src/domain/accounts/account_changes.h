@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "domain/feature_hooks.h"
+#include "domain/features/feature_hooks.h"
 #include "domain/keyed_lock.h"
-#include "domain/records/cause.h"
-#include "domain/records/shard.h"
+#include "domain/state/cause.h"
+#include "domain/state/shard.h"
 #include "ports/account_store.h"
 #include "rookery/roster/v1/roster_service.pb.h"
 #include "rookery/runtime/event.h"

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "domain/accounts/credentials_version.h"
-#include "domain/feature_hooks.h"
-#include "domain/records/shard.h"
+#include "domain/features/feature_hooks.h"
+#include "domain/state/shard.h"
 #include "rookery/base/session_id.h"
 #include "rookery/runtime/task.h"
 #include "rookery/session/v1/session_state.pb.h"

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "domain/addresses.h"
-#include "domain/records/shards.h"
+#include "domain/state/shards.h"
 #include "rookery/base/sha256.h"
 
 namespace rookery::session_manager {

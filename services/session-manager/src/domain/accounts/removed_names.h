@@ -1,6 +1,6 @@
 #pragma once
 
-#include "domain/feature_hooks.h"
+#include "domain/features/feature_hooks.h"
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "domain/metrics.h"
-#include "domain/records/consequences.h"
+#include "domain/outbound/consequences.h"
 
 namespace rookery::session_manager {
 

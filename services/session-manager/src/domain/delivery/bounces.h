@@ -4,9 +4,9 @@
 #include <memory>
 #include <string_view>
 
-#include "domain/delivery/delivery.h"
-#include "domain/records/cause.h"
-#include "domain/records/shard.h"
+#include "domain/state/cause.h"
+#include "domain/state/delivery.h"
+#include "domain/state/shard.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {

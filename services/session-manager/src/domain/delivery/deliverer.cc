@@ -14,13 +14,13 @@
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/packet_rows.h"
 #include "domain/delivery/packets.h"
+#include "domain/delivery/stamps.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/delivery/waiting_stanzas.h"
-#include "domain/inbound/stamps.h"
 #include "domain/metrics.h"
-#include "domain/records/consequences.h"
-#include "domain/sessions/link_actions.h"
-#include "domain/sessions/outbox.h"
+#include "domain/outbound/consequences.h"
+#include "domain/outbound/link_actions.h"
+#include "domain/outbound/outbox.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {

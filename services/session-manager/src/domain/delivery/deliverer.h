@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "domain/delivery/delivery.h"
+#include "domain/state/delivery.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/clock.h"
 

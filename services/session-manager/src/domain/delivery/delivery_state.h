@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "domain/delivery/delivery.h"
 #include "domain/delivery/store_writer.h"
-#include "domain/sessions/session.h"
+#include "domain/state/delivery.h"
+#include "domain/state/session.h"
 #include "rookery/base/due_heap.h"
 #include "rookery/runtime/event.h"
 

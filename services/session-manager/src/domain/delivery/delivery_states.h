@@ -2,8 +2,8 @@
 
 #include "domain/delivery/delivery_state.h"
 #include "domain/metrics.h"
-#include "domain/records/shard.h"
 #include "domain/settings.h"
+#include "domain/state/shard.h"
 #include "ports/waiting_store.h"
 #include "rookery/runtime/task.h"
 

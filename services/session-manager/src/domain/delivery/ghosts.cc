@@ -9,9 +9,9 @@
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/metrics.h"
-#include "domain/records/consequences.h"
-#include "domain/records/shards.h"
-#include "domain/sessions/outbox.h"
+#include "domain/outbound/consequences.h"
+#include "domain/outbound/outbox.h"
+#include "domain/state/shards.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
 

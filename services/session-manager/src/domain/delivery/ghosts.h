@@ -5,9 +5,9 @@
 #include <optional>
 #include <string_view>
 
-#include "domain/feature_hooks.h"
-#include "domain/records/cause.h"
-#include "domain/records/shard.h"
+#include "domain/features/feature_hooks.h"
+#include "domain/state/cause.h"
+#include "domain/state/shard.h"
 #include "rookery/xmpp/stanza.h"
 
 namespace rookery::session_manager {

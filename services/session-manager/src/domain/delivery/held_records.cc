@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "domain/sessions/outbox.h"
+#include "domain/outbound/outbox.h"
 
 namespace rookery::session_manager {
 

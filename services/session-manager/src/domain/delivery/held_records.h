@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "domain/sessions/user.h"
+#include "domain/state/user.h"
 
 namespace rookery::session_manager {
 

@@ -6,8 +6,8 @@
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/waiting_rules.h"
-#include "domain/records/shard.h"
-#include "domain/sessions/outbox.h"
+#include "domain/outbound/outbox.h"
+#include "domain/state/shard.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {

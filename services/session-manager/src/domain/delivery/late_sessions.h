@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "domain/sessions/session.h"
-#include "domain/sessions/user.h"
+#include "domain/state/session.h"
+#include "domain/state/user.h"
 #include "ports/waiting_store.h"
 
 namespace rookery::session_manager {

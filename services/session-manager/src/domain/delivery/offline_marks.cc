@@ -6,10 +6,10 @@
 #include "domain/addresses.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/waiting_stanzas.h"
-#include "domain/records/shards.h"
-#include "domain/sessions/outbox.h"
-#include "domain/sessions/session_table.h"
+#include "domain/outbound/outbox.h"
 #include "domain/settings.h"
+#include "domain/state/session_table.h"
+#include "domain/state/shards.h"
 
 namespace rookery::session_manager {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "domain/sessions/session.h"
+#include "domain/state/session.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "domain/records/shard.h"
+#include "domain/state/shard.h"
 #include "ports/waiting_store.h"
 #include "rookery/runtime/task.h"
 

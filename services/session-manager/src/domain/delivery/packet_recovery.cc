@@ -12,10 +12,10 @@
 #include "domain/delivery/session_rows.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/metrics.h"
-#include "domain/records/shard.h"
-#include "domain/records/users.h"
-#include "domain/sessions/outbox.h"
-#include "domain/sessions/session_table.h"
+#include "domain/outbound/outbox.h"
+#include "domain/state/session_table.h"
+#include "domain/state/shard.h"
+#include "domain/users/users.h"
 
 namespace rookery::session_manager {
 

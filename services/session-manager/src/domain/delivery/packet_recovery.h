@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "domain/delivery/delivery.h"
+#include "domain/state/delivery.h"
 #include "ports/waiting_store.h"
 #include "rookery/base/clock.h"
 

@@ -7,10 +7,10 @@
 #include "absl/container/flat_hash_set.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/metrics.h"
-#include "domain/records/shards.h"
-#include "domain/sessions/session.h"
-#include "domain/sessions/user.h"
 #include "domain/settings.h"
+#include "domain/state/session.h"
+#include "domain/state/shards.h"
+#include "domain/state/user.h"
 
 namespace rookery::session_manager {
 

@@ -6,10 +6,10 @@
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/held_records.h"
 #include "domain/metrics.h"
-#include "domain/records/shard.h"
-#include "domain/sessions/outbox.h"
-#include "domain/sessions/session_table.h"
+#include "domain/outbound/outbox.h"
 #include "domain/settings.h"
+#include "domain/state/session_table.h"
+#include "domain/state/shard.h"
 
 namespace rookery::session_manager {
 

@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "domain/delivery/delivery.h"
-#include "domain/sessions/session.h"
+#include "domain/state/delivery.h"
+#include "domain/state/session.h"
 #include "rookery/base/clock.h"
 
 namespace rookery::session_manager {

@@ -5,8 +5,8 @@
 
 #include "domain/addresses.h"
 #include "domain/delivery/session_rows.h"
-#include "domain/records/shards.h"
-#include "domain/sessions/link_actions.h"
+#include "domain/outbound/link_actions.h"
+#include "domain/state/shards.h"
 
 namespace rookery::session_manager {
 

@@ -4,7 +4,7 @@
 
 #include "domain/addresses.h"
 #include "domain/delivery/delivery_states.h"
-#include "domain/records/shards.h"
+#include "domain/state/shards.h"
 #include "rookery/runtime/event.h"
 
 namespace rookery::session_manager {

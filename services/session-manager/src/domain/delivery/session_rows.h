@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "domain/sessions/session.h"
+#include "domain/state/session.h"
 #include "ports/waiting_store.h"
 #include "rookery/runtime/task.h"
 

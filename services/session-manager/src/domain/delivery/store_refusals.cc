@@ -4,8 +4,8 @@
 #include "domain/delivery/waiting_rules.h"
 #include "domain/delivery/waiting_stanzas.h"
 #include "domain/metrics.h"
-#include "domain/records/consequences.h"
-#include "domain/sessions/link_actions.h"
+#include "domain/outbound/consequences.h"
+#include "domain/outbound/link_actions.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "domain/records/shard.h"
+#include "domain/state/shard.h"
 
 namespace rookery::session_manager {
 

@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include "absl/container/flat_hash_set.h"
-#include "domain/records/shard.h"
+#include "domain/state/shard.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/telemetry/log.h"

@@ -96,8 +96,8 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   /// Until it is not.
   Task<void> AwaitRoom();
   /// Whether the message is within the shares of its recipient and its sender (bare JIDs), or the store does
-  /// what it is asked: then who says much waits with the shard (`is_full`). It is taken all the same when it is
-  /// given.
+  /// what it is asked: then who says much waits with the shard (`is_full`). It is taken all the same when it
+  /// is given.
   bool HasRoomFor(std::string_view recipient, std::string_view sender, const xmpp::Stanza& message) const;
   /// How many packets of the recipient's sessions should be given, and bytes: they wait with their sessions
   /// as well, so they leave most of the room to what waits nowhere else.

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "domain/delivery/delivery_state.h"
-#include "domain/inbound/stamps.h"
-#include "domain/records/shard.h"
-#include "domain/sessions/outbox.h"
+#include "domain/delivery/stamps.h"
+#include "domain/outbound/outbox.h"
 #include "domain/settings.h"
+#include "domain/state/shard.h"
 
 namespace rookery::session_manager {
 

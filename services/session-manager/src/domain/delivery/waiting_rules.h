@@ -4,8 +4,8 @@
 #include <memory>
 #include <string_view>
 
-#include "domain/delivery/delivery.h"
-#include "domain/sessions/user.h"
+#include "domain/state/delivery.h"
+#include "domain/state/user.h"
 #include "ports/waiting_store.h"
 
 namespace rookery::session_manager {

@@ -9,11 +9,11 @@
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/metrics.h"
-#include "domain/records/shards.h"
-#include "domain/records/users.h"
-#include "domain/sessions/outbox.h"
-#include "domain/sessions/session_table.h"
+#include "domain/outbound/outbox.h"
 #include "domain/settings.h"
+#include "domain/state/session_table.h"
+#include "domain/state/shards.h"
+#include "domain/users/users.h"
 #include "ports/roster.h"
 
 namespace rookery::session_manager {

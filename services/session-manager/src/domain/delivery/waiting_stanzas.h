@@ -7,10 +7,10 @@
 #include <optional>
 #include <string>
 
-#include "domain/delivery/delivery.h"
 #include "domain/delivery/delivery_state.h"
 #include "domain/recent_map.h"
-#include "domain/sessions/user.h"
+#include "domain/state/delivery.h"
+#include "domain/state/user.h"
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 

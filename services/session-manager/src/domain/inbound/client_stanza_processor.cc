@@ -7,21 +7,21 @@
 
 #include "domain/addresses.h"
 #include "domain/delivery/carbons.h"
+#include "domain/delivery/client_answers.h"
 #include "domain/delivery/message_routing.h"
-#include "domain/feature_hooks.h"
-#include "domain/inbound/client_answers.h"
-#include "domain/inbound/stamps.h"
+#include "domain/delivery/stamps.h"
+#include "domain/features/feature_hooks.h"
+#include "domain/inbound/iq_router.h"
 #include "domain/metrics.h"
+#include "domain/outbound/confirmations.h"
+#include "domain/outbound/consequences.h"
 #include "domain/presence/caps_tracker.h"
 #include "domain/presence/presence_tracker.h"
-#include "domain/records/consequences.h"
 #include "domain/records/record_order.h"
-#include "domain/records/shards.h"
 #include "domain/roster/subscription_handler.h"
-#include "domain/sessions/confirmations.h"
 #include "domain/sessions/live_sessions.h"
-#include "domain/sessions/session_table.h"
-#include "modules/iq_router.h"
+#include "domain/state/session_table.h"
+#include "domain/state/shards.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/lent_stanza.h"
 
@@ -308,7 +308,7 @@ bool ClientStanzaProcessor::IsReachable(const Sender& sender, const Cause& cause
 bool ClientStanzaProcessor::MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza) {
   if (!IsReachable(sender, cause, stanza)) return false;
   if (!sender.user.settings) return true;
-  const std::optional<Refusal> refusal = features_.FromClient(sender.user, stanza);
+  const std::optional<Veto> refusal = features_.FromClient(sender.user, stanza);
   if (!refusal) return true;
   const bool is_answer = stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "result";
   if (refusal->condition && stanza.type() != "error" && !is_answer) {

@@ -5,10 +5,10 @@
 #include <optional>
 #include <string_view>
 
-#include "domain/inbound/client_answers.h"
-#include "domain/inbound/inbound_order.h"
-#include "domain/inbound/sender.h"
-#include "domain/roster/user_settings.h"
+#include "domain/delivery/client_answers.h"
+#include "domain/state/inbound_order.h"
+#include "domain/state/sender.h"
+#include "domain/users/user_settings.h"
 #include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {

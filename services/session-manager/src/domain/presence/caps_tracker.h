@@ -11,7 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "domain/feature_hooks.h"
+#include "domain/features/feature_hooks.h"
 #include "domain/presence/client_caps.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/session_id.h"

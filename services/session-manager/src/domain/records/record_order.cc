@@ -4,10 +4,10 @@
 
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/waiting_stanzas.h"
-#include "domain/records/shards.h"
-#include "domain/records/users.h"
-#include "domain/sessions/link_actions.h"
-#include "modules/hooks.h"
+#include "domain/features/hooks.h"
+#include "domain/outbound/link_actions.h"
+#include "domain/state/shards.h"
+#include "domain/users/users.h"
 #include "rookery/base/check.h"
 
 namespace rookery::session_manager {

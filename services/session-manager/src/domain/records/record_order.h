@@ -9,8 +9,8 @@
 #include <string_view>
 #include <utility>
 
-#include "domain/roster/user_settings.h"
-#include "domain/sessions/user.h"
+#include "domain/state/user.h"
+#include "domain/users/user_settings.h"
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 

@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "domain/keyed_lock.h"
-#include "domain/records/shard.h"
+#include "domain/state/shard.h"
 #include "rookery/base/backoff_delays.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/status.h"

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "domain/addresses.h"
-#include "domain/feature_hooks.h"
-#include "domain/inbound/logged_stanzas.h"
-#include "domain/records/shard.h"
+#include "domain/features/feature_hooks.h"
+#include "domain/outbound/gateways.h"
 #include "domain/sessions/ended_sessions.h"
-#include "domain/sessions/gateways.h"
-#include "domain/sessions/session_table.h"
+#include "domain/sessions/logged_stanzas.h"
 #include "domain/settings.h"
+#include "domain/state/session_table.h"
+#include "domain/state/shard.h"
 #include "rookery/base/clock.h"
 #include "rookery/runtime/event.h"
 #include "rookery/runtime/task.h"

@@ -10,18 +10,18 @@
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/session_rows.h"
-#include "domain/feature_hooks.h"
+#include "domain/features/feature_hooks.h"
+#include "domain/features/hooks.h"
 #include "domain/metrics.h"
-#include "domain/records/shards.h"
-#include "domain/records/users.h"
-#include "domain/sessions/directory_writer.h"
-#include "domain/sessions/gateways.h"
-#include "domain/sessions/link_actions.h"
+#include "domain/outbound/directory_writer.h"
+#include "domain/outbound/gateways.h"
+#include "domain/outbound/link_actions.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_parker.h"
 #include "domain/sessions/session_snapshot.h"
-#include "domain/sessions/session_table.h"
-#include "modules/hooks.h"
+#include "domain/state/session_table.h"
+#include "domain/state/shards.h"
+#include "domain/users/users.h"
 #include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
@@ -232,13 +232,13 @@ struct SessionEnds::FollowUp {
   std::int64_t holds;
   OnLogged on_logged;
 
-  sharding::Refusal OnRefused(Shard& from, const absl::Status& why, events::v1::UserRecord& record) {
+  sharding::AfterRefusal OnRefused(Shard& from, const absl::Status& why, events::v1::UserRecord& record) {
     events::v1::SessionEnded& ended = *record.mutable_session_ended();
-    if (!absl::IsInvalidArgument(why) || ended.directed().empty()) return sharding::Refusal::kSayAgain;
+    if (!absl::IsInvalidArgument(why) || ended.directed().empty()) return sharding::AfterRefusal::kSayAgain;
     // It is too large: rather without those to whom the session has directed presence than never.
     ended.clear_directed();
     ends.AppendEndRecord(from, record, holds, std::exchange(on_logged, nullptr));
-    return sharding::Refusal::kHandled;
+    return sharding::AfterRefusal::kHandled;
   }
   void operator()(Shard& from, std::int64_t offset) const {
     if (offset >= 0 && on_logged) on_logged(from);

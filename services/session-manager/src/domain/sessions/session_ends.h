@@ -9,8 +9,8 @@
 
 #include "domain/delivery/packets.h"
 #include "domain/presence/presence_tracker.h"
-#include "domain/records/cause.h"
-#include "domain/records/shard.h"
+#include "domain/state/cause.h"
+#include "domain/state/shard.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/follow_up_writer.h"

@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "domain/outbound/outbox.h"
 #include "domain/sessions/live_sessions.h"
-#include "domain/sessions/outbox.h"
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/follow_up_writer.h"

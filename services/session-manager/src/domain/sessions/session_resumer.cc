@@ -4,17 +4,17 @@
 
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/hand_outs.h"
-#include "domain/feature_hooks.h"
+#include "domain/features/feature_hooks.h"
 #include "domain/metrics.h"
+#include "domain/outbound/directory_writer.h"
+#include "domain/outbound/gateways.h"
+#include "domain/outbound/link_actions.h"
 #include "domain/presence/caps_tracker.h"
-#include "domain/records/shards.h"
-#include "domain/sessions/directory_writer.h"
-#include "domain/sessions/gateways.h"
-#include "domain/sessions/link_actions.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_ends.h"
-#include "domain/sessions/session_table.h"
 #include "domain/settings.h"
+#include "domain/state/session_table.h"
+#include "domain/state/shards.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {

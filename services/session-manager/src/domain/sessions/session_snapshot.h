@@ -1,6 +1,6 @@
 #pragma once
 
-#include "domain/sessions/session.h"
+#include "domain/state/session.h"
 #include "rookery/base/clock.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include "domain/room/turn.h"
+
+namespace rookery::muc {
+
+/// XEP-0500: a text that comes sooner after the sender's last one than the room allows is refused with
+/// policy-violation of type wait, and true; any other is noted as the last one. Moderators, admins and
+/// owners are exempt. Who has left and entered again, or has another nick in the room, is known by what is
+/// kept of those who go, and by the history as far back as the room remembers.
+bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant);
+
+/// Counts requests of the sender's account that reach others. False: they would be more than
+/// `settings.max_requests` in `settings.changes_period`, and none is counted.
+bool CountRequests(Turn& turn, std::int64_t requests);
+/// The same. Too many: policy-violation of type wait, and true.
+bool RefuseIfTooMany(Turn& turn, std::int64_t requests);
+
+}  // namespace rookery::muc

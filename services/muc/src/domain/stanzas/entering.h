@@ -1,0 +1,16 @@
+#pragma once
+
+#include "domain/room/turn.h"
+
+namespace rookery::muc {
+
+/// Available presence to an occupant's address: who is not in enters (XEP-0045 section 7.2), creates the room
+/// (section 10.1), or is refused; who is in under this nick changes presence (section 7.7), who is in under
+/// another changes the nick (section 7.6). GC 1.0 too.
+void OnAvailable(Turn& turn);
+
+/// A presence probe to an occupant's address, from whoever believes to be that occupant: who is not in is
+/// told so, as by section 7.14.
+void OnProbe(Turn& turn);
+
+}  // namespace rookery::muc

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "domain/state/session.h"
+
+namespace rookery::session_manager {
+
+/// What follows from one cause carries its origin: a client's stanza, a record of the
+/// log, or the owner's own decision. Copied by value into what finishes later.
+struct Cause {
+  /// Set for a client's stanza: its session and number.
+  std::shared_ptr<Session> session;
+  std::uint64_t count = 0;
+  /// Set (>= 0) for a record of our shard, which is not finished.
+  std::int64_t offset = -1;
+  /// Set for what follows from the end of a session: open until the log has it.
+  std::shared_ptr<EndWrites> end;
+  std::uint64_t trace_id = 0;
+  /// Numbers the records that follow.
+  std::uint32_t parts = 0;
+};
+
+}  // namespace rookery::session_manager

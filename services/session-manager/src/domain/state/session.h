@@ -1,0 +1,264 @@
+#pragma once
+
+#include <algorithm>
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "domain/state/delivery.h"
+#include "domain/state/inbound_ledger.h"
+#include "domain/state/inbound_order.h"
+#include "domain/state/session_phase.h"
+#include "ports/gateway_peer.h"
+#include "rookery/base/session_id.h"
+#include "rookery/runtime/event.h"
+#include "rookery/session/v1/session_link_service.pb.h"
+#include "rookery/session/v1/session_state.pb.h"
+#include "rookery/xmpp/jid.h"
+
+namespace rookery::session_manager {
+
+struct User;
+struct ClientCaps;
+
+/// An action of a gateway that cannot be done yet.
+struct WaitingAction {
+  std::string gateway;
+  session::v1::GatewayAction action;
+  /// Its place among all actions of gateways to this process, from 1, whatever holds it up.
+  std::uint64_t arrival = 0;
+};
+
+/// Packets without acknowledgement, oldest first. Freed when empty.
+class UnackedQueue {
+ public:
+  bool empty() const { return head_ == packets_.size(); }
+  std::size_t size() const { return packets_.size() - head_; }
+  UnackedPacket& front() { return packets_[head_]; }
+  UnackedPacket& back() { return packets_.back(); }
+  void push_back(UnackedPacket packet) { packets_.push_back(std::move(packet)); }
+  void pop_front();
+  auto begin() { return packets_.begin() + static_cast<std::ptrdiff_t>(head_); }
+  auto end() { return packets_.end(); }
+  auto begin() const { return packets_.begin() + static_cast<std::ptrdiff_t>(head_); }
+  auto end() const { return packets_.end(); }
+
+ private:
+  std::vector<UnackedPacket> packets_;
+  std::size_t head_ = 0;
+};
+
+/// What follows from the end of a session and is not in the store or the log yet, and what is done after
+/// the last of it.
+struct EndWrites {
+  /// The record of the end, which is not finished before all of this is; -1: there is none.
+  std::int64_t record = -1;
+  int open = 0;
+  /// Done after the last of them, before `then`; may open more.
+  std::function<void()> remove;
+  std::vector<std::function<void()>> then;
+
+  /// One of them is done.
+  void Finish();
+};
+
+/// What its client may do of XEP-0198.
+enum class StreamManagement : std::uint8_t { kOff, kOn, kResumable };
+
+/// The row of a session in the waiting store (ParkedSession). One write at a time.
+///
+/// A next owner that finds the row, and no gateway that knows the session, goes on with it. So nothing that
+/// it does not say is confirmed to the client before the log says that it is outdated (SessionBack).
+struct ParkedRow {
+  enum class Content : std::uint8_t {
+    kNone,
+    /// The session as it was before.
+    kOutdated,
+    /// The session as it is.
+    kCurrent,
+  };
+  Content content = Content::kNone;
+  /// A coroutine makes the row what it should be, until it is.
+  bool is_busy = false;
+  /// Set when it is not any more. Null: nobody waits for that.
+  std::shared_ptr<runtime::Event> at_rest;
+  /// The state has changed since the row that is being written was made.
+  bool is_behind = false;
+  /// The store may have a row that was right when SessionBack was last said, or never was outdated.
+  bool is_fresh = false;
+  /// The client is back, and neither the log nor the store says so yet: the row, or the gateway that the
+  /// client has left, may be taken for the session.
+  bool misleads = false;
+  /// SessionBack is on its way into the log.
+  bool is_telling = false;
+  /// All that is known of the session is the row, which an earlier owner has written.
+  bool is_source = false;
+  /// The newest record of the shard when the row was written.
+  std::int64_t written_at = -1;
+  /// The newest SessionBack, and the resumptions that it counts; and the one that is not finished yet, or -1.
+  std::int64_t told_at = -1;
+  std::uint64_t told_resumptions = 0;
+  std::int64_t held = -1;
+};
+
+/// `unavailable` to one address that has been told of the session directly, on its way into the log.
+struct Farewell {
+  std::string address;
+  std::uint64_t number = 0;
+};
+
+/// An attempt to resume that cannot be answered yet.
+struct WaitingResume {
+  WaitingAction asked;
+  /// What its client may wait for: that it may resume at all is said by the gateway that it left.
+  SteadyTime limit = SteadyTime::max();
+};
+
+using GatewayHook =
+    boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+
+/// One resource of a user: the session that jabberd2 keeps in `sm`, whose connection
+/// lies in a gateway, in none while its client is away (XEP-0198), or in another one
+/// after it has resumed. As a list element it is one of its gateway's sessions.
+struct Session : GatewayHook {
+  SessionId id;
+  User* user = nullptr;
+  /// Full JID.
+  xmpp::Jid jid;
+  std::string_view resource() const { return jid.resource(); }
+
+  SessionPhase phase() const { return phase_; }
+  /// For those who only give packets: the client is away.
+  bool detached() const { return IsDetached(phase_); }
+  /// The session is over, and whoever still holds it stops.
+  bool ended() const { return phase_ == SessionPhase::kEnded; }
+  /// Checks that the move is one of the table's.
+  void Move(SessionPhase to, SteadyTime now);
+  /// Of a session that begins here, or comes from a gateway or the store, before anything else: it has not
+  /// moved, and is none of LiveSessions.
+  void BeginAs(SessionPhase phase, SteadyTime now);
+  /// From here on the session is one of `away` while its client is away, until its end.
+  void CountIn(std::int64_t& away);
+
+  /// Null while there is none, or while the link to it is being made again. Set by Gateways.
+  GatewayPeer* gateway = nullptr;
+  /// Stanzas of its client up to this one may have been handled by an earlier owner of the shard.
+  std::uint64_t resent_up_to = 0;
+  SteadyTime detached_since;
+  /// When LiveSessions says that it is to be looked at; max: never.
+  SteadyTime due = SteadyTime::max();
+
+  /// Its client was away for too long, says the record of its end: it may come back until that is
+  /// read.
+  bool ends_by_timeout = false;
+  /// New sessions of the same name, and resumptions, that wait for the end of this one. Null when
+  /// there are none.
+  std::unique_ptr<std::vector<WaitingAction>> successors;
+
+  ParkedRow row;
+  /// Packets of it were put into the waiting store.
+  bool has_rows = false;
+  /// The record of its end, once that is applied; -1: none, or an earlier owner has finished it.
+  std::int64_t end_record = -1;
+  /// What its end has still to write; null when that is nothing.
+  std::shared_ptr<EndWrites> end_writes;
+  /// The same, made when missing.
+  const std::shared_ptr<EndWrites>& EndWritesOf();
+
+  /// The number of the action (WaitingAction) that started or last resumed the session; 0 where it was
+  /// started before this process had the shard.
+  std::uint64_t arrival = 0;
+  /// The newest attempt to resume, while it waits; null when there is none.
+  std::unique_ptr<WaitingResume> resume_waits;
+  /// The attempt that its gateway was answered over its link when the client came there; 0: none was.
+  std::uint64_t resumed_by = 0;
+  /// The gateway that the client has come to has said nothing of the session yet, so it may not know of it.
+  /// If we die now, the next owner may be brought the session as it was before.
+  bool is_unheard = false;
+  /// The gateway that the client left with the newest resumption, until it is told so.
+  std::string left_gateway;
+
+  InboundLedger inbound;
+  /// Stanzas that are not done, and what waits for them. Null when there are none.
+  std::unique_ptr<InboundOrder> inbound_order;
+  bool confirm_due = false;
+  /// The newest to each address. Until the log has it, the address is one of `state.directed`.
+  std::vector<Farewell> farewells;
+
+  std::uint64_t last_seq = 0;
+  std::uint64_t acked_seq = 0;
+  std::uint64_t base_seq = 0;
+  /// The newest packet that its client may have.
+  std::uint64_t sent_seq = 0;
+  /// The newest packet that is on the link to its gateway. Those after it wait for room there, or for a
+  /// gateway.
+  std::uint64_t link_seq = 0;
+  /// Of packets that are under way.
+  std::size_t bytes_under_way = 0;
+  bool awaits_room = false;
+  /// Its newest state is not on the link either: it goes before any packet or confirmation that comes later.
+  bool is_state_due = false;
+  /// Outbox::Push comes at the end of this turn of the loop.
+  bool is_push_posted = false;
+  /// A confirmation waits for the state.
+  bool awaits_state = false;
+  /// The newest record given, and the newest that was addressed to this session.
+  std::int64_t last_offset = -1;
+  std::int64_t last_primary = -1;
+  /// Of a session that came when records had been read without it, by us or by an owner before us: the newest
+  /// that had been addressed to it by then, else -1; and which of them were the first to be read so
+  /// (late_sessions.h).
+  std::int64_t late_offset = -1;
+  std::int64_t late_since = 0;
+  /// In ShardDelivery::late.
+  bool is_to_take_back = false;
+  /// The epoch of the owner that its gateway has last brought it to; -1 where it has begun here.
+  std::int64_t known_epoch = -1;
+  UnackedQueue unacked;
+  std::size_t unacked_bytes = 0;
+  /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.
+  bool is_presence_due = false;
+  /// It is being told of `state.missed_contacts`.
+  bool is_catching_up = false;
+  /// Set while the contents of some packets after this number are still unknown, because their records wait
+  /// (record_order.h). No packet after it is sent meanwhile.
+  std::optional<std::uint64_t> resend_after;
+  /// In ShardDelivery::unacknowledged.
+  bool is_store_due = false;
+
+  StreamManagement management = StreamManagement::kOff;
+  bool is_resumable() const { return management == StreamManagement::kResumable; }
+
+  session::v1::SessionManagerState state;
+  /// What its client has proved that it can do (XEP-0115); null while that is not known.
+  std::shared_ptr<const ClientCaps> caps;
+
+  /// Its client has gone on with it somewhere that nobody has told us of.
+  bool is_outdated() const {
+    return state.resumptions() < row.told_resumptions || (row.is_source && row.told_at > row.written_at);
+  }
+
+  bool available() const { return state.available(); }
+  int priority() const { return state.priority(); }
+
+ private:
+  void Enter(SessionPhase to, SteadyTime now);
+
+  SessionPhase phase_ = SessionPhase::kConnected;
+  /// Of LiveSessions; null before the session is one of its.
+  std::int64_t* away_ = nullptr;
+};
+
+/// The sessions of one gateway. A session leaves it by itself when it dies.
+using GatewaySessions = boost::intrusive::list<Session, boost::intrusive::constant_time_size<false>>;
+
+/// Whether the session's client has asked for the list of this namespace.
+inline bool HasInterest(const Session& session, std::string_view ns) {
+  const auto& interests = session.state.interests();
+  return std::find(interests.begin(), interests.end(), ns) != interests.end();
+}
+
+}  // namespace rookery::session_manager
