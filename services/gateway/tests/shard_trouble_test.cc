@@ -215,9 +215,9 @@ TEST_F(OneShardInTroubleTest, WhoWaitsForAnOwnerThatIsLinkedAndSilentIsSentAway)
   SendStanza(*other_, "1");
   for (int i = 0; i < 31; ++i) {
     time_.RunFor(io_, std::chrono::seconds(1));
-    // It answers others of the same shard as b does, so it is not silent.
-    if (i < 5) SayPacket(a(), 10, idle, static_cast<std::uint64_t>(i) + 1, "p");
-    SayPacket(b(), 10, *other_, static_cast<std::uint64_t>(i) + 1, "p");
+    // It reads the log, and gives others of the same shard what is new there, as b does.
+    if (i < 5) SayPacket(a(), 10, idle, static_cast<std::uint64_t>(i) + 1, "p", /*offset=*/20 + i);
+    SayPacket(b(), 10, *other_, static_cast<std::uint64_t>(i) + 1, "p", /*offset=*/20 + i);
   }
   EXPECT_EQ(client_.ended, "-");
   time_.RunFor(io_, std::chrono::seconds(10));
@@ -234,6 +234,91 @@ TEST_F(OneShardInTroubleTest, AnOwnerThatHasNothingToAnswerIsNotTakenForSilent) 
   SendStanza(*mine_, "2");
   time_.RunFor(io_, std::chrono::seconds(20));
   EXPECT_EQ(client_.ended, "-");
+}
+
+TEST_F(OneShardInTroubleTest, AnOwnerThatSaysOnlyWhatNeedsNoLogIsNoOwnerForThoseWhoWait) {
+  Both();
+  FakeClient other_of_mine;
+  ClientSession& asking = StartAt(a(), 10, kUser, other_of_mine);
+  SendStanza(*mine_, "1");
+  const auto answer = [&](std::uint64_t i) {
+    links_->LookUp(kUser, [](const Cluster::Lookup&) {});
+    auto found = Action(10);
+    found.mutable_credentials()->set_request_id(a().sent.back().credentials_lookup().request_id());
+    a().Say(found);
+    xmpp::Stanza question;
+    question.set_kind(common::v1::STANZA_KIND_IQ);
+    links_->SendStanza(asking, std::move(question), {});
+    Confirm(a(), 10, asking, i);
+    SayPacket(a(), 10, asking, i, "answer", /*offset=*/-1);
+  };
+  for (std::uint64_t i = 1; i < 30; ++i) {
+    answer(i);
+    time_.RunFor(io_, std::chrono::seconds(1));
+  }
+  EXPECT_EQ(client_.ended, "-");
+  answer(30);
+  time_.RunFor(io_, std::chrono::seconds(2));
+  EXPECT_EQ(client_.ended, "reset");
+  EXPECT_EQ(other_of_mine.ended, "-");
+}
+
+TEST_F(OneShardInTroubleTest, OwnersThatComeAndGoAndTakeNothingKeepNobodyWaitingForLonger) {
+  Both();
+  SendStanza(*mine_, "1");
+  for (std::int64_t epoch = 11; epoch < 14; ++epoch) {
+    time_.RunFor(io_, std::chrono::seconds(9));
+    Own(epoch % 2 == 0 ? a() : b(), epoch);
+    EXPECT_EQ(client_.ended, "-");
+  }
+  time_.RunFor(io_, std::chrono::seconds(5));
+  EXPECT_EQ(client_.ended, "reset");
+}
+
+TEST_F(OneShardInTroubleTest, WhoBeganToWaitLaterIsSentAwayWhenItsTimeIsOver) {
+  Both();
+  FakeClient later_client;
+  ClientSession& later = StartAt(a(), 10, kUser, later_client);
+  SendStanza(*mine_, "1");
+  time_.RunFor(io_, std::chrono::seconds(3));
+  SendStanza(later, "1");
+  time_.RunFor(io_, std::chrono::seconds(28));
+  EXPECT_EQ(client_.ended, "reset");
+  EXPECT_EQ(later_client.ended, "-");
+  time_.RunFor(io_, std::chrono::seconds(4));
+  EXPECT_EQ(later_client.ended, "reset");
+}
+
+TEST_F(OneShardInTroubleTest, AnOwnerThatTakesWhatOthersSayIsSlowAndNotAway) {
+  Both();
+  FakeClient healthy_client;
+  ClientSession& healthy = StartAt(a(), 10, kUser, healthy_client);
+  SendStanza(*mine_, "to a partition that stands still");
+  for (std::uint64_t i = 1; i <= 4; ++i) {
+    SendStanza(healthy, "x");
+    Confirm(a(), 10, healthy, i);
+    time_.RunFor(io_, std::chrono::seconds(25));
+  }
+  EXPECT_EQ(client_.ended, "-");
+}
+
+TEST_F(OneShardInTroubleTest, AnOwnerThatSaysAgainThatItIsTheOwnerIsToldEverythingAgain) {
+  Both();
+  SendStanza(*mine_, "1");
+  SendStanza(*mine_, "2");
+  Confirm(a(), 10, *mine_, 1);
+  a().sent.clear();
+  b().sent.clear();
+  Own(a(), 9);
+  EXPECT_TRUE(a().sent.empty());
+  Own(a(), 10);
+  const GatewayAction attach = a().Take();
+  EXPECT_EQ(attach.session_id(), mine_->id.bytes());
+  EXPECT_EQ(attach.attach().confirmed_count(), 1u);
+  EXPECT_EQ(attach.attach().out_of_reach_ms(), 0u);
+  EXPECT_EQ(a().Take().stanza().stanza().id(), "2");
+  EXPECT_EQ(a().Take().attach_done().epoch(), 10);
+  EXPECT_TRUE(a().sent.empty());
 }
 
 TEST_F(OneShardInTroubleTest, AChangeOfOwnerCostsOnlyTheRequestsOfItsShard) {
@@ -369,6 +454,14 @@ TEST_F(StandstillTest, IsNoReasonToThinkThatAShardHadNoOwner) {
   b().handler->OnClosed(absl::UnavailableError("gone"));
   time_.RunFor(io_, std::chrono::seconds(20));
   EXPECT_EQ(other_client_.ended, "-");
+}
+
+TEST_F(StandstillTest, IsNoReasonToThinkThatAShardTakesNothing) {
+  SendStanza(*mine_, "1");
+  time_.RunFor(io_, std::chrono::seconds(10));
+  StandStill(std::chrono::seconds(55));
+  time_.RunFor(io_, std::chrono::seconds(15));
+  EXPECT_EQ(client_.ended, "-");
 }
 
 TEST_F(StandstillTest, AnOwnerThatHeardNothingOfUsForTooLongHasEndedThem) {

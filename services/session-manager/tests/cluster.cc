@@ -233,7 +233,6 @@ Client& Gateway::Resume(Client& old, std::uint32_t handled, const std::string& a
 
 void Gateway::OnOwned(Peer& peer, std::uint32_t shard, std::int64_t epoch) {
   Owner& owner = owners_[shard];
-  if (epoch <= owner.epoch && owner.peer == &peer) return;
   if (epoch < owner.epoch) return;
   owner = {&peer, epoch};
   std::chrono::milliseconds out_of_reach{0};

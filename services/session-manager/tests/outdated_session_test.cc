@@ -34,6 +34,22 @@ class OutdatedSession : public OwnerDeathTest {
     database_.on_call = {};
     Move();
   }
+  /// `other_` reaches the new owner when the shard is live.
+  void KillBothBeforeTheOtherComes(Client& client) {
+    other_.attaches = false;
+    for (auto& node : nodes_) node->settings.attach_timeout = std::chrono::milliseconds(100);
+    client.forgotten = true;
+    Kill(1);
+    Assign(1, 2);
+    ASSERT_TRUE(RunUntil([&] {
+      clock_.Advance(std::chrono::milliseconds(50));
+      return IsLive(1);
+    }));
+    Elapse(std::chrono::milliseconds(500));  // it has read what the last owner has listed
+    other_.attaches = true;
+    other_.Relink(node(2));
+    Settle();
+  }
   static std::uint32_t HandledBy(const Client& client) {
     return static_cast<std::uint32_t>(client.last_seq - client.base_seq);
   }
@@ -79,12 +95,9 @@ TEST_F(OutdatedSession, SL5_ItsNewGatewayHasNotHeardOfIt_TheOneThatItLeftStillHa
   EXPECT_TRUE(again.started);
 }
 
-TEST_F(OutdatedSession, SL5_ItsNewGatewayHasHeardOfIt_TheRowGoesAndTheLogNeedNotSay) {
+TEST_F(OutdatedSession, SL5_ItsNewGatewayHasHeardOfIt_TheLogSaysSoAndTheRowGoes) {
   LoseConnection();
   node(1).settings.resume_hand_over = std::chrono::hours(1);
-  log_.refuse = [](std::uint32_t, const events::v1::UserRecord& record) {
-    return record.has_session_back() ? absl::InternalError("refused") : absl::OkStatus();
-  };
   Client& resumed = third_.Resume(*bob, HandledBy(*bob));
   Settle();
   third_.Send(resumed, Message(alice_, "b1"));
@@ -269,6 +282,63 @@ TEST_F(OutdatedSession, SL13_TheGatewayThatItLeftKnowsAsLittle) {
   ExpectRefused(resumed);
   ASSERT_TRUE(bob->ended);
   EXPECT_EQ(bob->ended->condition(), "reset");
+}
+
+/// Its client resumes elsewhere while its gateway is cut off, and nobody tells that one.
+class CutOffGateway : public OutdatedSession, public ::testing::WithParamInterface<bool> {
+ protected:
+  void ResumeElsewhere() {
+    other_.Unlink(node(1));
+    Settle();
+    Elapse(std::chrono::seconds(1));
+    ASSERT_EQ(database_.parked.size(), 1u);
+    node(1).settings.tell_back_together = std::chrono::milliseconds(100);  // the row goes in less
+    resumed = &third_.Resume(*bob, HandledBy(*bob));
+    Settle();
+    third_.Send(*resumed, Message(alice_, "b1"));
+    ASSERT_TRUE(RunUntil([&] { return resumed->confirmed == resumed->sent && database_.parked.empty(); }));
+    if (GetParam()) node(1).owner.CommitCursors();
+    Settle();
+    ASSERT_FALSE(bob->ended);
+  }
+  void ExpectOver() {
+    ExpectRefused(*resumed);
+    EXPECT_THAT(alice->MessageIds(), ElementsAre("b1"));
+    ASSERT_TRUE(bob->ended);
+    EXPECT_EQ(bob->ended->condition(), "reset");
+  }
+  Client* resumed = nullptr;
+};
+
+TEST_P(CutOffGateway, SL13_ItKnowsAsLittle) {
+  ResumeElsewhere();
+  directory_.shards.clear();
+  KillBoth(*resumed);
+  ExpectOver();
+}
+
+TEST_P(CutOffGateway, SL13_ItKnowsAsLittle_ItComesLate) {
+  ResumeElsewhere();
+  directory_.shards.clear();
+  KillBothBeforeTheOtherComes(*resumed);
+  ExpectOver();
+}
+INSTANTIATE_TEST_SUITE_P(All, CutOffGateway, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "Finished" : "Unfinished"; });
+
+TEST_F(OutdatedSession, SL13_TheLogDoesNotSayThatItIsBack_TheDirectoryDoes) {
+  other_.Unlink(node(1));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  log_.refuse = [](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_session_back() ? absl::InternalError("refused") : absl::OkStatus();
+  };
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  Elapse(std::chrono::seconds(1));
+  KillBothBeforeTheOtherComes(resumed);
+  ExpectRefused(resumed);
 }
 
 TEST_F(OutdatedSession, SL13_ItsGatewayComesLate_ItIsTheSession) {

@@ -66,7 +66,7 @@ TEST_F(ShardChangeTest, Acknowledged_NotGivenAgain) {
   EXPECT_EQ(bob->MessageIds(), Ids(1, 5));
 }
 
-TEST_F(ShardChangeTest, MoreWaitsForTheShardThanMay_TheGatewayLinksAgainAndNothingIsMissing) {
+TEST_F(ShardChangeTest, MoreWaitsForTheShardThanMay_ItComesAgainWhenThereIsRoomAndTheLinkStays) {
   Kill(1);
   node(2).settings.max_waiting_actions = 3;
   database_.down = true;
@@ -74,17 +74,39 @@ TEST_F(ShardChangeTest, MoreWaitsForTheShardThanMay_TheGatewayLinksAgainAndNothi
   Settle();
   ASSERT_FALSE(IsLive(1));
   for (int i = 1; i <= 5; ++i) other_.Send(*bob, Message(alice_, "b" + std::to_string(i)));
-  EXPECT_TRUE(other_.IsClosed(node(2)));
   other_.End(*bob, END_REASON_CLOSED);
+  // The gateway is to say so to its client, and not to look for another owner.
+  Client& next = other_.Start(bob_, "next");
+  Settle();
+  ASSERT_TRUE(next.start_failure);
+  EXPECT_TRUE(next.start_failure->temporary());
+  EXPECT_FALSE(next.start_failure->not_owner());
   database_.down = false;
   ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
-  node(2).settings.max_waiting_actions = 100;
-  other_.Relink(node(2));
-  Settle();
   Elapse(std::chrono::seconds(1));
+  EXPECT_FALSE(other_.IsClosed(node(2)));
   EXPECT_THAT(alice->MessageIds(), ElementsAre("b1", "b2", "b3", "b4", "b5"));
   EXPECT_TRUE(node(2).domain.table().empty()) << "closed, and nobody knows";
   EXPECT_EQ(bob->confirmed, bob->sent);
+}
+
+TEST_F(ShardChangeTest, MoreWaitsForTheShardThanMay_OfAGatewayThatDoesNotSayItAgain_TheLinkIsClosed) {
+  Kill(1);
+  node(2).settings.max_waiting_actions = 3;
+  database_.down = true;
+  Assign(1, 2);
+  Settle();
+  for (int i = 1; i <= 5; ++i) other_.Send(*bob, Message(alice_, "b" + std::to_string(i)));
+  other_.attaches = false;
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(11));
+  other_.Send(*bob, Message(alice_, "b6"));
+  EXPECT_TRUE(other_.IsClosed(node(2)));
+  other_.attaches = true;
+  other_.Relink(node(2));
+  Settle();
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("b1", "b2", "b3", "b4", "b5", "b6"));
 }
 
 TEST_F(ShardChangeTest, Unacknowledged_NotGivenAgainButKept) {

@@ -244,12 +244,9 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
     probe_.stale.Increment();
     return;
   }
-  if (!not_owner && link == shards_.OwnerOf(action.shard())) {
-    by_shard_[action.shard()]->watch.OnHeard(*now_);
-  }
-
   switch (action.action_case()) {
     case SessionManagerAction::kPacket:
+      if (link == shards_.OwnerOf(action.shard())) NoteRead(*by_shard_[action.shard()], action.packet());
       return HandlePacket(*action.mutable_packet(), action.epoch());
     case SessionManagerAction::kCredentials:
       return HandleCredentials(link, action.credentials());
@@ -359,9 +356,14 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
     Shard& lost = *by_shard_[number];
     if (grace.count() > 0 && lost.watch.WasLostFor(now, grace)) SendAwayUnheard(lost);
   }
-  if (!shards_.Claim(number, epoch, link)) return;
-  Shard& shard = *by_shard_[number];
   rpc::GatewayLink* owner = links_.Find(link);
+  if (!shards_.Claim(number, epoch, link)) {
+    // Its owner had no room for all that we have said, and has now.
+    const bool is_again = epoch == shards_.EpochOf(number) && link == shards_.OwnerOf(number);
+    if (is_again && owner != nullptr) AttachAll(number, epoch, SteadyTime::duration::zero(), *owner);
+    return;
+  }
+  Shard& shard = *by_shard_[number];
   if (owner == nullptr) {
     shards_.Disown(number, link);
     return shard.watch.OnDisowned(now, standstill_.LastTouch(now));
@@ -369,19 +371,7 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
   const SteadyTime::duration out_of_reach = OutOfReach(shard, now);
   shard.watch.OnOwned();
 
-  for (ClientSession* session : shard.sessions) Attach(*session, out_of_reach, *owner);
-  auto* done = owner->Add().mutable_attach_done();
-  done->set_shard(number);
-  done->set_epoch(epoch);
-  if (!shard.sessions.empty()) {
-    telemetry::LogInfo(
-        "shard.attached",
-        {{"shard", number},
-         {"epoch", epoch},
-         {"sessions", shard.sessions.size()},
-         {"out_of_reach_ms", std::chrono::duration_cast<std::chrono::milliseconds>(out_of_reach).count()}});
-  }
-  if (shard.unconfirmed_bytes > 0) shard.watch.OnSent(now);
+  AttachAll(number, epoch, out_of_reach, *owner);
   Wake(number);
 
   for (const RequestId id : requests_.InShard(number)) {
@@ -395,6 +385,22 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
       Dispatch(id, *request);
     }
   }
+}
+
+void SessionLinks::AttachAll(std::uint32_t number, std::int64_t epoch, SteadyTime::duration out_of_reach,
+                             rpc::GatewayLink& link) {
+  const Shard& shard = *by_shard_[number];
+  for (ClientSession* session : shard.sessions) Attach(*session, out_of_reach, link);
+  auto* done = link.Add().mutable_attach_done();
+  done->set_shard(number);
+  done->set_epoch(epoch);
+  if (shard.sessions.empty()) return;
+  telemetry::LogInfo(
+      "shard.attached",
+      {{"shard", number},
+       {"epoch", epoch},
+       {"sessions", shard.sessions.size()},
+       {"out_of_reach_ms", std::chrono::duration_cast<std::chrono::milliseconds>(out_of_reach).count()}});
 }
 
 void SessionLinks::Attach(ClientSession& session, SteadyTime::duration out_of_reach, rpc::GatewayLink& link) {
@@ -481,6 +487,12 @@ void SessionLinks::HandleCreated(LinkId link, const session::v1::AccountCreated&
   request.done(&refusal);
 }
 
+void SessionLinks::NoteRead(Shard& shard, const session::v1::Packet& packet) {
+  if (packet.stored_id() != 0 || packet.offset() <= shard.newest_offset) return;
+  shard.newest_offset = packet.offset();
+  shard.watch.OnTaken(Now());
+}
+
 void SessionLinks::HandlePacket(session::v1::Packet& packet, std::int64_t epoch) {
   const bool kept = packet.offset() < 0 && packet.stored_id() == 0;
   for (const auto& target : packet.targets()) {
@@ -524,12 +536,15 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet, std::int64_t epoch)
 void SessionLinks::HandleConfirmed(ClientSession& session, std::uint64_t count) {
   const SteadyTime now = Now();
   std::size_t released = 0;
+  bool is_any_logged = false;
   session.inbound.Confirm(count, [&](const InboundWindow::Entry& entry) {
     released += InboundWindow::SizeOf(entry);
+    is_any_logged |= entry.is_logged;
     probe_.confirm_seconds.Observe(std::chrono::duration<double>(now - entry.received).count());
   });
   if (released == 0) return;
   Shard& shard = *by_shard_[session.shard];
+  if (is_any_logged) shard.watch.OnTaken(now);
   Release(shard, released);
   Wake(session.shard);
   if (session.client == nullptr) return;
@@ -607,8 +622,10 @@ void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza,
       action.set_to_malformed(true);
       action.set_refused(std::string(xmpp::Name(*refused)));
     }
+    // Presence that nobody is to hear and requests to the server need no log.
+    const bool is_logged = !refused && stanza.kind() == common::v1::STANZA_KIND_MESSAGE;
     action.mutable_stanza()->Swap(&stanza);
-    const std::size_t bytes = session.inbound.Add(action.SerializeAsString(), now);
+    const std::size_t bytes = session.inbound.Add(action.SerializeAsString(), now, is_logged);
     unconfirmed_bytes_ += bytes;
     shard.unconfirmed_bytes += bytes;
     if (telemetry::IsLogged(telemetry::Level::kDebug)) {
@@ -621,12 +638,12 @@ void SessionLinks::SendStanza(ClientSession& session, xmpp::Stanza stanza,
     GatewayAction& action = link->Add();
     SetSession(action, session);
     fill(*action.mutable_stanza());
-    shard.watch.OnSent(now);
   } else {
     // Attach sends it once the shard has an owner.
     session::v1::ClientStanza action;
     fill(action);
   }
+  shard.watch.OnSaid(now);
 }
 
 void SessionLinks::StreamManagementEnabled(ClientSession& session) {
@@ -777,7 +794,7 @@ void SessionLinks::Tick() {
     Shard& shard = *by_shard_[number];
     if (shard.is_sending_away || shard.sessions.empty() || now < shard.next_look) continue;
     if (shard.watch.IsWithoutOwner(now, options_.owner_timeout) ||
-        shard.watch.IsUnanswered(now, options_.owner_timeout)) {
+        shard.watch.HasTakenNothing(now, options_.owner_timeout)) {
       SendAwayWaiting(number, 0);
     }
   }
@@ -787,7 +804,8 @@ void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
   Shard& shard = *by_shard_[number];
   const SteadyTime now = Now();
   const bool is_without_owner = shard.watch.IsWithoutOwner(now, options_.owner_timeout);
-  shard.is_sending_away = is_without_owner || shard.watch.IsUnanswered(now, options_.owner_timeout);
+  shard.is_sending_away = is_without_owner || shard.watch.HasTakenNothing(now, options_.owner_timeout);
+  if (from == 0) shard.next_look = now + options_.owner_timeout / 4;
   std::size_t told = 0;
   while (shard.is_sending_away && from < shard.sessions.size() && told < kSentAwayInOneTurn) {
     ClientSession& session = *shard.sessions[from++];
@@ -797,7 +815,11 @@ void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
     } else {
       // Who waits for nothing misses nothing yet.
       const auto& waiting = session.inbound.unconfirmed();
-      if (waiting.empty() || now - waiting[0].received < options_.owner_timeout) continue;
+      if (waiting.empty()) continue;
+      if (const SteadyTime due = waiting[0].received + options_.owner_timeout; now < due) {
+        shard.next_look = std::min(shard.next_look, due);
+        continue;
+      }
       SendAway(session, probe_.without_answer, "the server of this account does not answer");
     }
     ++told;
@@ -812,7 +834,6 @@ void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
     });
   } else {
     shard.is_sending_away = false;
-    shard.next_look = now + options_.owner_timeout / 4;
   }
 }
 

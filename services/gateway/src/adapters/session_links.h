@@ -28,7 +28,7 @@ namespace rookery::gateway {
 struct SessionLinksOptions {
   /// How long an action waits for an owner of its shard and for the answer.
   std::chrono::milliseconds action_timeout{15'000};
-  /// How long clients wait for an owner of their shard that answers.
+  /// How long clients wait for an owner of their shard, and for the shard to take what they say.
   std::chrono::milliseconds owner_timeout{30'000};
   /// Actions that wait, those under way included.
   std::size_t max_actions = 20'000;
@@ -46,8 +46,8 @@ struct SessionLinksOptions {
 ///
 /// Trouble with one shard is that shard's alone: only its clients are not read while too much of
 /// theirs is unconfirmed or the link to its owner is full, and only they are sent away (stream
-/// error `reset`) when it has no owner that answers. Their sessions stay, as lost, for the next
-/// owner.
+/// error `reset`) when it has no owner, or takes nothing of what they say. Their sessions stay, as lost,
+/// for the next owner.
 class SessionLinks final : public Cluster, private LinkPool::Handler {
  public:
   SessionLinks(asio::io_context& io, const Clock& clock, LinkPool::Open open, SessionLinksOptions options,
@@ -85,6 +85,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
     ReadingGate gate;
     bool is_waking = false;
     ShardWatch watch;
+    std::int64_t newest_offset = -1;  // of the packets that its owners have read in the log
     bool is_sending_away = false;
     SteadyTime next_look;  // whether clients have waited for too long
   };
@@ -97,6 +98,8 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void HandleHello(LinkId link, const session::v1::SessionManagerHello& hello);
   void LearnFacts(const session::v1::SessionManagerHello& hello);
   void HandleShardOwned(LinkId link, std::uint32_t number, std::int64_t epoch);
+  /// A packet of a record that nobody has read before shows that the shard's owner reads the log.
+  void NoteRead(Shard& shard, const session::v1::Packet& packet);
   void HandlePacket(session::v1::Packet& packet, std::int64_t epoch);
   void HandleStarted(LinkId link, SessionId id, const session::v1::SessionStarted& started);
   void HandleResumed(LinkId link, SessionId id, const session::v1::SessionResumed& resumed);
@@ -117,6 +120,9 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   ClientSession& AddSession(SessionId id, std::string_view full_jid, SessionClient* client);
   void RemoveSession(ClientSession& session);
   ClientSession* FindSession(const std::string& id_bytes);
+  /// Every session of the shard, with what it has unconfirmed.
+  void AttachAll(std::uint32_t number, std::int64_t epoch, SteadyTime::duration out_of_reach,
+                 rpc::GatewayLink& link);
   void Attach(ClientSession& session, SteadyTime::duration out_of_reach, rpc::GatewayLink& link);
   /// Whether its owner is to be told that the session's connection has ended.
   bool IsEndDue(const ClientSession& session) const;
@@ -142,7 +148,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   /// Before anything that a link says: what was true before a standstill may be no more.
   void JudgeStandstill();
   void Post(void (SessionLinks::*call)());
-  /// Clients of a shard without an owner that answers, some in each turn of the loop.
+  /// Clients of a shard without an owner, or one that takes nothing, some in each turn of the loop.
   void SendAwayWaiting(std::uint32_t number, std::size_t from);
   /// How long the shard was out of reach until now, when an owner says that it has it.
   SteadyTime::duration OutOfReach(const Shard& shard, SteadyTime now) const;

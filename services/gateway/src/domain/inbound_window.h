@@ -17,6 +17,7 @@ class InboundWindow {
   struct Entry {
     std::string bytes;  // the serialised action, to send it again
     SteadyTime received;
+    bool is_logged = false;  // it is confirmed when the log has it, and not before
   };
 
   /// A resumed session goes on counting where it was.
@@ -25,7 +26,7 @@ class InboundWindow {
   /// The number of the stanza that comes next.
   std::uint64_t next_count() const { return received_ + 1; }
   /// What it adds to unconfirmed_bytes().
-  std::size_t Add(std::string bytes, SteadyTime now);
+  std::size_t Add(std::string bytes, SteadyTime now, bool is_logged = false);
   /// What an entry takes in memory, roughly.
   static std::size_t SizeOf(const Entry& entry) { return entry.bytes.size() + sizeof(Entry); }
 

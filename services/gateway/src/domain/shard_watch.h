@@ -6,15 +6,14 @@
 
 namespace rookery::gateway {
 
-/// How long a shard's clients have waited: for an owner, or for anything from the owner that it
-/// has. Times in which this process itself stood still do not count.
+/// How long a shard's clients have waited: for an owner, or for the shard to take anything of what they
+/// say, whoever owned it meanwhile. Times in which this process itself stood still do not count.
 class ShardWatch {
  public:
   /// It has an owner, which has just said so.
   void OnOwned() {
     lost_at_.reset();
     without_owner_since_.reset();
-    unanswered_since_.reset();
   }
   /// It has none any more, and was certainly in touch with one at `last_touch`: before a standstill, for
   /// instance, during which the link may have broken.
@@ -23,28 +22,28 @@ class ShardWatch {
       without_owner_since_ = now;
       lost_at_ = last_touch;
     }
-    unanswered_since_.reset();
   }
-  /// Something was sent that the owner has to answer.
-  void OnSent(SteadyTime now) {
-    if (!without_owner_since_ && !unanswered_since_) unanswered_since_ = now;
+  /// A client has said something, which is to be confirmed.
+  void OnSaid(SteadyTime now) {
+    if (!nothing_taken_since_) nothing_taken_since_ = now;
   }
-  /// Something came from the owner.
-  void OnHeard(SteadyTime now) {
-    if (unanswered_since_) unanswered_since_ = now;
+  /// The owner is seen to write the log, or to read it. What it can say without the log is no sign:
+  /// one that is cut off from it is no owner any more, and does not know.
+  void OnTaken(SteadyTime now) {
+    if (nothing_taken_since_) nothing_taken_since_ = now;
   }
-  /// The owner has nothing to answer any more.
-  void OnSettled() { unanswered_since_.reset(); }
+  /// Nothing waits to be confirmed any more.
+  void OnSettled() { nothing_taken_since_.reset(); }
   void OnStoodStill(SteadyTime::duration gap) {
     if (without_owner_since_) *without_owner_since_ += gap;
-    if (unanswered_since_) *unanswered_since_ += gap;
+    if (nothing_taken_since_) *nothing_taken_since_ += gap;
   }
 
   bool IsWithoutOwner(SteadyTime now, SteadyTime::duration for_long) const {
     return without_owner_since_ && now - *without_owner_since_ >= for_long;
   }
-  bool IsUnanswered(SteadyTime now, SteadyTime::duration for_long) const {
-    return unanswered_since_ && now - *unanswered_since_ >= for_long;
+  bool HasTakenNothing(SteadyTime now, SteadyTime::duration for_long) const {
+    return nothing_taken_since_ && now - *nothing_taken_since_ >= for_long;
   }
 
   /// By the clock: for how long it has not been in touch with an owner; none while it has one.
@@ -57,7 +56,7 @@ class ShardWatch {
  private:
   std::optional<SteadyTime> lost_at_;
   std::optional<SteadyTime> without_owner_since_;
-  std::optional<SteadyTime> unanswered_since_;
+  std::optional<SteadyTime> nothing_taken_since_;
 };
 
 }  // namespace rookery::gateway

@@ -178,6 +178,8 @@ void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pendin
   } else if (pending.record.has_credentials_changed()) {
     // A gateway may have brought what the earlier owner did not know.
     account_changes_.OnCredentialsRecord(shard, pending);
+  } else if (pending.record.has_session_back()) {
+    parker_.OnFinishedBackRecord(shard, pending);
   } else {
     ends_.OnFinishedRecord(shard, pending);
   }

@@ -51,6 +51,9 @@ Standing ClaimOf(const GatewayAction& action) {
 }
 
 constexpr std::chrono::milliseconds kIdlePatience{500};
+/// So long a gateway may take to attach again what was turned away. One of an earlier release does not know
+/// that it is asked to.
+constexpr std::chrono::seconds kAgainLimit{10};
 
 absl::Status Removed() { return absl::PermissionDeniedError("the account is removed"); }
 
@@ -150,6 +153,7 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
     parker_.Park(session);
   }
   if (is_replaced) return;
+  std::erase_if(turned_away_, [&](const auto& entry) { return entry.first.first == gateway.instance(); });
   for (auto& [key, checks] : checks_)
     if (key.first == gateway.instance()) checks.done.reset();
   for (auto& [id, actions] : checking_)
@@ -219,9 +223,11 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   // Everything else is about a session.
   if (!SessionId::FromBytes(action.session_id())) return;
 
+  if (HasToComeAgain(gateway, action)) return;
   const auto checking = checking_.empty() ? checking_.end() : checking_.find(SessionId(action.session_id()));
   if (checking != checking_.end()) {
-    if (checking->second.size() >= settings_.max_waiting_actions) return gateway.Close();
+    if (checking->second.size() >= settings_.max_waiting_actions)
+      return TurnAway(gateway, action, ShardNumberFor(checking->second.front().action));
     checking->second.push_back({gateway.instance(), std::move(action), arrival});
     return;
   }
@@ -248,13 +254,8 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
     return;
   }
   if (!shard->live() && (!action.has_attach() || attacher_.HasToWait(action, *shard))) {
-    if (shard->waiting.size() >= settings_.max_waiting_actions) {
-      telemetry::LogWarn("shard.waiting_full", {{"shard", shard->number}});
-      if (action.has_start() || action.has_resume()) return RefuseNotOwner(gateway, action, number);
-      // The gateway says it again when it has linked again and attached the session.
-      gateway.Close();
-      return;
-    }
+    if (shard->waiting.size() >= settings_.max_waiting_actions)
+      return TurnAway(gateway, action, shard->number);
     if (action.has_attach()) held_[SessionId(action.session_id())] = {number, clock_.Now()};
     shard->waiting.push_back({gateway.instance(), std::move(action), arrival});
     return;
@@ -297,7 +298,57 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   }
 }
 
+void SessionKeeper::TurnAway(GatewayPeer& gateway, const GatewayAction& action, std::uint32_t number) {
+  if (action.has_start() || action.has_resume()) {
+    const Shard* const shard = shards_.Find(number);
+    if (shard != nullptr)
+      RefuseAccess(gateway, action, *shard, absl::ResourceExhaustedError("too much waits for the shard"));
+    return;
+  }
+  const auto [entry, is_first] = turned_away_.try_emplace({gateway.instance(), number});
+  if (is_first)
+    telemetry::LogWarn("shard.waiting_full", {{"shard", number}, {"gateway", gateway.instance()}});
+  TurnedAway& turned_away = entry->second;
+  turned_away.sessions.insert(SessionId(action.session_id()));
+  turned_away.lacks_attachments |= action.has_attach();
+  turned_away.asked_at.reset();
+}
+
+bool SessionKeeper::HasToComeAgain(GatewayPeer& gateway, const GatewayAction& action) {
+  if (turned_away_.empty() || action.has_start() || action.has_resume()) return false;
+  for (auto it = turned_away_.lower_bound({gateway.instance(), 0});
+       it != turned_away_.end() && it->first.first == gateway.instance(); ++it) {
+    TurnedAway& turned_away = it->second;
+    const auto found = turned_away.sessions.find(SessionId(action.session_id()));
+    if (found == turned_away.sessions.end()) continue;
+    if (action.has_attach()) {
+      turned_away.sessions.erase(found);
+      if (turned_away.sessions.empty() && turned_away.asked_at) turned_away_.erase(it);
+      return false;
+    }
+    if (turned_away.asked_at && clock_.Now() - *turned_away.asked_at > kAgainLimit) gateway.Close();
+    return true;
+  }
+  return false;
+}
+
+void SessionKeeper::AskAgain(const Shard& shard) {
+  for (auto& [key, turned_away] : turned_away_) {
+    GatewayPeer* const gateway = key.second == shard.number ? gateways_.Find(key.first) : nullptr;
+    if (gateway == nullptr || turned_away.asked_at) continue;
+    turned_away.asked_at = clock_.Now();
+    turned_away.lacks_attachments = false;
+    SessionManagerAction& action = gateway->Add();
+    action.set_shard(shard.number);
+    action.set_epoch(shard.epoch);
+    action.mutable_shard_owned()->set_shard(shard.number);
+    action.mutable_shard_owned()->set_epoch(shard.epoch);
+  }
+}
+
 void SessionKeeper::OnAttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done) {
+  const auto turned_away = turned_away_.find({gateway.instance(), done.shard()});
+  if (turned_away != turned_away_.end() && turned_away->second.lacks_attachments) return;
   const auto checks = checks_.find({gateway.instance(), done.shard()});
   if (checks != checks_.end()) {
     // Who waits for what the gateway brings waits for all of it.
@@ -355,12 +406,18 @@ Task<void> SessionKeeper::AttachIfCurrent(std::shared_ptr<Shard> shard, SessionI
       AddAction(*gateway, id, *shard).mutable_ended()->set_condition("reset");
     }
   }
+  if (shard->live()) AskAgain(*shard);
   FinishCheck(by, shard->number);
 }
 
 bool SessionKeeper::HoldsAttachments(const Shard& shard) const {
   return std::any_of(held_.begin(), held_.end(),
                      [&](const auto& entry) { return entry.second.shard == shard.number; });
+}
+
+void SessionKeeper::Forget(const Shard& shard) {
+  ForgetHeld(shard);
+  std::erase_if(turned_away_, [&](const auto& entry) { return entry.first.second == shard.number; });
 }
 
 void SessionKeeper::ForgetHeld(const Shard& shard) {
@@ -390,6 +447,7 @@ void SessionKeeper::RunWaiting(Shard& shard) {
   for (const bool begins : {false, true})
     for (WaitingAction& entry : waiting)
       if ((entry.action.has_start() || entry.action.has_resume()) == begins) Do(std::move(entry));
+  AskAgain(shard);
 }
 
 void SessionKeeper::Do(WaitingAction waiting) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "domain/accounts/account_actions.h"
 #include "domain/metrics.h"
 #include "domain/outbound/confirmations.h"
@@ -60,8 +61,8 @@ class SessionKeeper final : public LiveSessions::Actions,
   void RunWaiting(Shard& shard);
   /// Whether gateways have attached sessions that are kept until the shard is live.
   bool HoldsAttachments(const Shard& shard) const;
-  /// They wait no more: the shard is live, or another's, to whose owner they come again.
-  void ForgetHeld(const Shard& shard);
+  /// Nothing waits any more: the shard is another's, to whose owner all of it comes again.
+  void Forget(const Shard& shard);
   /// What had to wait, unless its gateway is gone.
   void Do(WaitingAction waiting) override;
   void OnAllConfirmed(const std::shared_ptr<Session>& session) override;
@@ -79,6 +80,16 @@ class SessionKeeper final : public LiveSessions::Actions,
   Task<void> AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId id, std::string by, std::string bare,
                              session::v1::SessionManagerState state);
   void FinishCheck(const std::string& gateway, std::uint32_t shard);
+  /// The attachments of the shard wait no more.
+  void ForgetHeld(const Shard& shard);
+  /// Too much waits for the shard. A start or a resumption is refused. Anything else is dropped, and all that
+  /// follows of its session until its gateway attaches it again, which it is asked to when there is room. No
+  /// other shard is concerned: the gateway has it all, and reads clients of this one no further when it has
+  /// too much of it.
+  void TurnAway(GatewayPeer& gateway, const session::v1::GatewayAction& action, std::uint32_t number);
+  /// Something that came before the action was turned away.
+  bool HasToComeAgain(GatewayPeer& gateway, const session::v1::GatewayAction& action);
+  void AskAgain(const Shard& shard);
   void OnAttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);
   /// A start or a resumption, once it is known that the account is the one that the client has authenticated
   /// to, with the password that it has. Those of one account may be admitted in another order than they came
@@ -138,6 +149,14 @@ class SessionKeeper final : public LiveSessions::Actions,
   };
   /// By gateway and shard.
   std::map<std::pair<std::string, std::uint32_t>, Checks> checks_;
+  struct TurnedAway {
+    absl::flat_hash_set<SessionId> sessions;
+    /// Some were not even attached.
+    bool lacks_attachments = false;
+    std::optional<SteadyTime> asked_at;
+  };
+  /// By gateway and shard.
+  std::map<std::pair<std::string, std::uint32_t>, TurnedAway> turned_away_;
 };
 
 }  // namespace rookery::session_manager

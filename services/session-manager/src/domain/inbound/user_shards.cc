@@ -202,7 +202,7 @@ void UserShards::Forget(sharding::Shard& shard) {
   live_.Forget(AsUsers(shard));
   features_.Tell(&LifeHook::OnShardForgotten, AsUsers(shard));
   AsUsers(shard).waiting.clear();
-  sessions_.ForgetHeld(AsUsers(shard));
+  sessions_.Forget(AsUsers(shard));
   AsUsers(shard).unknown_resumes.clear();
 }
 

@@ -103,6 +103,12 @@ bool DirectoryWriter::IsLeft(const Shard& shard, const SessionId& id, std::uint6
   return left != nullptr && !left->full_jid.empty() && left->resumptions <= resumptions;
 }
 
+std::uint64_t DirectoryWriter::ResumptionsOfLeft(const Shard& shard, const SessionId& id) {
+  ShardState* state = StateOf(shard);
+  const SessionDirectory::Entry* left = state == nullptr ? nullptr : FindLeft(*state, id);
+  return left != nullptr ? left->resumptions : 0;
+}
+
 std::vector<SessionDirectory::Entry> DirectoryWriter::LeftOf(const Shard& shard, std::string_view bare) {
   std::vector<SessionDirectory::Entry> left;
   ShardState* state = StateOf(shard);
@@ -201,9 +207,11 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
       const std::shared_ptr<Session> session = table_.Find(ids[next++]);
       if (!session || session->user->shard != shard.get()) continue;
       const bool is_connected = session->gateway != nullptr && !session->detached();
+      // Until the gateway that its client has come to has said something, who had it before is as good (SL5).
+      const std::uint64_t resumptions = session->state.resumptions() - (session->is_unheard ? 1 : 0);
       changes.here.push_back({std::string(session->jid.str()),
                               is_connected ? session->gateway->instance() : std::string(),
-                              session->state.started_at_ms(), session->id.str(), session->state.resumptions(),
+                              session->state.started_at_ms(), session->id.str(), resumptions,
                               session->available()});
     }
     const std::size_t count = changes.here.size();

@@ -45,6 +45,8 @@ class DirectoryWriter {
   /// Whether an earlier owner has listed the session to the last, resumed no more often than that, and
   /// it has not ended since.
   bool IsLeft(const Shard& shard, const SessionId& id, std::uint64_t resumptions);
+  /// After how many resumptions an earlier owner has listed the session last; 0: after none, or not at all.
+  std::uint64_t ResumptionsOfLeft(const Shard& shard, const SessionId& id);
   /// Available sessions of the user that an earlier owner has listed and nobody has brought yet.
   std::vector<SessionDirectory::Entry> LeftOf(const Shard& shard, std::string_view bare);
   /// Every 100 ms or so.

@@ -18,6 +18,15 @@ bool EndedSessions::IsOver(const SessionId& id, std::uint64_t resumptions) const
   return ended != nullptr && resumptions <= ended->resumptions;
 }
 
+void EndedSessions::AddBack(const SessionId& id, std::uint64_t resumptions, SteadyTime now) {
+  back_.Put(id, std::max(resumptions, BackAfter(id)), now);
+}
+
+std::uint64_t EndedSessions::BackAfter(const SessionId& id) const {
+  const std::uint64_t* resumptions = back_.Find(id);
+  return resumptions != nullptr ? *resumptions : 0;
+}
+
 const EndedSessions::Ended* EndedSessions::Find(const SessionId& id, std::string_view bare) const {
   const Ended* ended = sessions_.Find(id);
   return ended != nullptr && ended->user == std::hash<std::string_view>{}(bare) ? ended : nullptr;
@@ -56,11 +65,13 @@ bool EndedSessions::HasLostCredentials(std::string_view bare, const SessionId& i
 }
 
 SteadyTime EndedSessions::forgotten_until() const {
-  return std::max({sessions_.forgotten_until(), accounts_.forgotten_until(), changes_.forgotten_until()});
+  return std::max({sessions_.forgotten_until(), back_.forgotten_until(), accounts_.forgotten_until(),
+                   changes_.forgotten_until()});
 }
 
 void EndedSessions::Expire(SteadyTime before) {
   sessions_.Expire(before);
+  back_.Expire(before);
   accounts_.Expire(before);
   changes_.Expire(before);
 }

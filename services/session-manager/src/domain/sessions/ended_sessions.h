@@ -14,7 +14,8 @@
 namespace rookery::session_manager {
 
 /// The sessions of one shard that are over, and what has ended others: accounts that were removed, and
-/// credentials that were changed, as the log says.
+/// credentials that were changed, as the log says. And those whose clients have gone on with them elsewhere
+/// than whoever brings them may know.
 /// A gateway that was out of reach may bring such a session back: it must not live again, since
 /// its contacts have been told that it is gone.
 ///
@@ -40,6 +41,10 @@ class EndedSessions {
            std::optional<std::uint64_t> confirmed_count, SteadyTime now);
   /// Whether the session, as somebody brings it, is over.
   bool IsOver(const SessionId& id, std::uint64_t resumptions) const;
+  /// The session's client is back, after so many resumptions: whoever has it from before has nothing.
+  void AddBack(const SessionId& id, std::uint64_t resumptions, SteadyTime now);
+  /// After how many resumptions its client was seen last; 0: nothing is known of any.
+  std::uint64_t BackAfter(const SessionId& id) const;
   /// For one who says to be its user; null when nothing is known of its end.
   const Ended* Find(const SessionId& id, std::string_view bare) const;
 
@@ -69,7 +74,7 @@ class EndedSessions {
   SteadyTime forgotten_until() const;
   /// Forgets what was added before `before`.
   void Expire(SteadyTime before);
-  std::size_t size() const { return sessions_.size() + accounts_.size() + changes_.size(); }
+  std::size_t size() const { return sessions_.size() + back_.size() + accounts_.size() + changes_.size(); }
 
  private:
   struct Removal {
@@ -77,6 +82,7 @@ class EndedSessions {
     std::uint64_t generation = 0;
   };
   RecentMap<SessionId, Ended> sessions_{kMost};
+  RecentMap<SessionId, std::uint64_t> back_{kMost};
   RecentMap<std::string, Removal> accounts_{kMost};
   RecentMap<std::string, CredentialsChange> changes_{kMost};
 };

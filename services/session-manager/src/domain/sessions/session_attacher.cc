@@ -99,7 +99,10 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     session->state = state;
     session->row.written_at = before.written_at;
     session->row.told_at = before.told_at;
-    session->row.told_resumptions = before.told_resumptions;
+    // Its client has left this gateway, which could not be told: where the next one is dead, too, nobody has
+    // the session any more (SL13).
+    session->row.told_resumptions =
+        std::max({before.told_resumptions, ended.BackAfter(id), directory_.ResumptionsOfLeft(shard, id)});
     session->row.held = before.held;
     if (before.is_busy || before.content != ParkedRow::Content::kNone) {
       // The store may have what the session was before.

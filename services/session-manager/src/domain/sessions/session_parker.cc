@@ -109,7 +109,7 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
       written = co_await states_.WriterOf(*shard).Unpark(std::move(key));
       if (written.ok()) {
         session->row.content = ParkedRow::Content::kNone;
-        session->row.is_fresh = session->row.misleads = false;
+        session->row.is_fresh = false;
         ReleaseRecord(*shard, *session);
         listener_->OnRowTold(session);
       }
@@ -158,14 +158,11 @@ void SessionParker::LetRowGo(Session& session) {
 }
 
 Task<void> SessionParker::TellTogether() {
-  const auto half = settings_.tell_back_together / 2;
   // Never within the move that has brought the first of them.
   co_await runtime::Yield();
+  const auto half = settings_.tell_back_together / 2;
   if (half.count() > 0) co_await runtime::Sleep(half);
   auto together = std::exchange(back_, {});
-  for (const auto& [shard, session] : together)
-    if (!shard->released()) LetRowGo(*session);
-  if (half.count() > 0) co_await runtime::Sleep(half);
   for (auto& [shard, session] : together) {
     if (!session->ended() && session->row.misleads) {
       shard->Spawn("session.tell_back", TellBack(shard, session));
@@ -214,11 +211,12 @@ void SessionParker::OnStateChanged(Session& session) {
 void SessionParker::OnBackRecord(Shard& shard, const PendingRecord& pending) {
   const events::v1::SessionBack& back = pending.record.session_back();
   const auto session = table_.Find(SessionId(back.session_id()));
+  live_.EndedOf(shard).AddBack(SessionId(back.session_id()), back.resumptions(), clock_.Now());
   if (!session || session->user->shard != &shard || session->user->bare != xmpp::BareOf(back.full_jid()))
     return;
   ParkedRow& row = session->row;
   row.told_at = std::max(row.told_at, pending.offset);
-  row.told_resumptions = std::max(row.told_resumptions, pending.record.session_back().resumptions());
+  row.told_resumptions = std::max(row.told_resumptions, back.resumptions());
   if (pending.recovering && pending.offset > row.written_at) row.misleads = false;
   // One that is as the session is, has been written since.
   if (!(row.is_source ? pending.offset > row.written_at : MayMislead(*session))) return;
@@ -226,6 +224,15 @@ void SessionParker::OnBackRecord(Shard& shard, const PendingRecord& pending) {
   ReleaseRecord(shard, *session);
   row.held = pending.offset;
   OnPhase(*session);
+}
+
+void SessionParker::OnFinishedBackRecord(Shard& shard, const PendingRecord& pending) {
+  const events::v1::SessionBack& back = pending.record.session_back();
+  const SessionId id(back.session_id());
+  live_.EndedOf(shard).AddBack(id, back.resumptions(), clock_.Now());
+  const auto session = table_.Find(id);
+  if (!session || session->user->shard != &shard) return;
+  session->row.told_resumptions = std::max(session->row.told_resumptions, back.resumptions());
 }
 
 void SessionParker::ReleaseRecord(Shard& shard, Session& session) {

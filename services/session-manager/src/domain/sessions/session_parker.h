@@ -68,6 +68,8 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   void OnStateChanged(Session& session) override;
   /// SessionBack has been read: it is not finished while the store may have an older row.
   void OnBackRecord(Shard& shard, const PendingRecord& pending);
+  /// An earlier owner has finished it: a gateway that was cut off may still know the session from before.
+  void OnFinishedBackRecord(Shard& shard, const PendingRecord& pending);
   /// The record of the session's end is being applied, and is not finished before RemoveRows is: nobody needs
   /// SessionBack any more. RemoveRows may wait for the cursor to pass it.
   void OnEndRead(Session& session);
@@ -84,7 +86,7 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   static bool MayMislead(const Session& session);
   Task<void> KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   Task<absl::Status> WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
-  /// Makes the rows of all in `back_` go, and has the log told of those that are still there then.
+  /// Makes the rows of all in `back_` go, and has the log told of them.
   Task<void> TellTogether();
   /// The row is outdated, and nothing else can be taken for the session.
   void LetRowGo(Session& session);

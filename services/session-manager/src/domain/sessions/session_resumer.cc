@@ -231,16 +231,13 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
 
 void SessionResumer::OnHeard(const std::shared_ptr<Session>& session) {
   session->is_unheard = false;
-  const bool is_alone = session->left_gateway.empty();
-  // The gateway that it has left knows as little as a row.
-  if (!is_alone) session->row.misleads = true;
+  // The gateway that it has left knows as little as a row, and so does one that was cut off before, of which
+  // we may not know.
+  session->row.misleads = true;
+  directory_.Changed(*session);
   if (session->phase() == SessionPhase::kResumed) live_.Enter(*session, SessionPhase::kResumed);
-  if (is_alone) {
-    // A row that misleads goes with others (SessionParker).
-    if (session->phase() == SessionPhase::kResumed && !session->row.misleads)
-      live_.Enter(*session, SessionPhase::kConnected);
-    return;
-  }
+  // A row that misleads goes with others (SessionParker).
+  if (session->left_gateway.empty()) return;
   Shard& shard = *session->user->shard;
   shard.Spawn("session.leave_old", LeaveOld(shards_.Shared(shard.number), session, session->left_gateway));
 }
