@@ -99,6 +99,13 @@ void Wires::Vanish(std::uint64_t connection, Duration notice) {
   });
 }
 
+const GatewayProcess* Wires::GatewayOf(const Client& client) const {
+  const GatewayProcess* gateway = nullptr;
+  for (const auto& [connection, wire] : wires_)
+    if (wire.owner == &client) gateway = wire.gateway;
+  return gateway;
+}
+
 // ---- Client -----------------------------------------------------------------
 
 Client::Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways, std::string user,

@@ -35,6 +35,8 @@ class Wires {
   void Close(std::uint64_t connection);
   /// The client is gone. Its gateway is told after `notice`.
   void Vanish(std::uint64_t connection, Duration notice);
+  /// Where the client's connection is, or was until a moment ago; null: it has none.
+  const GatewayProcess* GatewayOf(const Client& client) const;
   /// Called when a stanza has been given to the kernel for a client that still has a connection or not.
   std::function<void(Client*, const xmpp::Stanza&)> on_written;
 

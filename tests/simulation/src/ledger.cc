@@ -145,7 +145,7 @@ void Ledger::CheckOrder(Session& session, const Message& message) {
                         sessions_[message.sender].jid, " to ", message.to, ") after number ", *last);
   };
   if (message.sequence < *last) {
-    const bool is_left = IsLeftByAnother(session, message);
+    const bool is_left = IsLeftByAnother(session, message) || IsWithOneOutOfReach(session);
     Session* const away = is_left ? nullptr : FindAnotherAway(session);
     if (away != nullptr) away->if_it_comes_back.push_back({world_.now_us(), "order", text(), message.id});
     // In order among themselves, too.
@@ -167,6 +167,14 @@ Ledger::Session* Ledger::FindAnotherAway(const Session& session) {
   for (auto& [number, other] : sessions_)
     if (other.user == session.user && other.jid != session.jid && other.is_away && !other.is_over) return &other;
   return nullptr;
+}
+
+bool Ledger::IsWithOneOutOfReach(const Session& session) const {
+  if (one_at_a_time_ || !is_out_of_reach) return false;
+  return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    const Session& other = entry.second;
+    return other.user == session.user && other.jid != session.jid && !other.is_over && is_out_of_reach(other);
+  });
 }
 
 void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {

@@ -102,6 +102,8 @@ class Ledger {
   void CheckPresence(const std::function<std::optional<bool>(const std::string&, const std::string&)>& sees, bool is_last);
   /// Whether the first user may have lost sight of the second, and seen it again.
   std::function<bool(const std::string&, const std::string&)> changes_sight;
+  /// Whether the gateway of the session and the owner of its shard do not reach each other.
+  std::function<bool(const Session&)> is_out_of_reach;
   /// Several misfortunes at once: from now on a session may be lost that one alone must not cost, and who is there
   /// may be unknown to others. All else is asked as ever.
   void SeveralAtOnce() { one_at_a_time_ = false; }
@@ -125,6 +127,11 @@ class Ledger {
   /// Another session of the user that is gone with its gateway and its owner, unless it comes back: the log has no
   /// end of it. Null: none.
   Session* FindAnotherAway(const Session& session);
+  /// Whether another session of the user may have had the message and is with a gateway that the owner does not reach.
+  /// An owner to whom nobody has brought it reads again what it has not acknowledged, and cannot know whether it ever
+  /// will: so others are given that as what it has left, behind what both were given. To keep newer ones from them
+  /// until the gateway is back, in minutes or never, would help nobody.
+  bool IsWithOneOutOfReach(const Session& session) const;
 
   World& world_;
   std::map<std::uint64_t, Session> sessions_;

@@ -66,6 +66,7 @@ Simulation::Simulation(Options options)
   ledger_.changes_sight = [this](const std::string& viewer, const std::string& contact) {
     return roster_ledger_.MayHaveChanged(viewer, contact);
   };
+  ledger_.is_out_of_reach = [this](const Ledger::Session& session) { return IsOutOfReach(session); };
   for (int i = 0; i < options_.rosters; ++i)
     rosters_.push_back(MakeRoster(environment_, *roster_database_, absl::StrCat("roster-", i + 1)));
   for (int i = 0; i < options_.members; ++i)
@@ -135,6 +136,19 @@ std::vector<std::vector<std::string>> Simulation::DrawContacts() {
       contacts[j].push_back(users_[i]);
     }
   return contacts;
+}
+
+bool Simulation::IsOutOfReach(const Ledger::Session& session) const {
+  const auto client = std::find_if(clients_.begin(), clients_.end(),
+                                   [&](const auto& entry) { return entry->session() == &session; });
+  const GatewayProcess* const gateway = client == clients_.end() ? nullptr : wires_.GatewayOf(**client);
+  if (gateway == nullptr) return false;
+  if (gateway->is_frozen()) return true;
+  const events::Topology topology({environment_.shards, environment_.shards, environment_.shards, environment_.shards});
+  const std::uint32_t shard = topology.PartitionOf(events::Topic::kUsers, session.user);
+  return std::any_of(managers_.begin(), managers_.end(), [&](const auto& manager) {
+    return manager->is_live(shard) && !world_.AreJoined(*gateway, *manager);
+  });
 }
 
 std::vector<std::string> Simulation::DrawRooms() {

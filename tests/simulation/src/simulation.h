@@ -62,6 +62,8 @@ class Simulation {
 
  private:
   friend class Faults;
+  /// Whether the session's gateway stands still, or is cut off from the owner of its shard.
+  bool IsOutOfReach(const Ledger::Session& session) const;
   void Settle();
   void Check();
   void CheckShards();
