@@ -653,5 +653,62 @@ TEST_F(LateClaimTest, APacketWithoutItsStanza_WaitsForTheRow) {
   EXPECT_EQ(FindEmptyPacket(session, 15), nullptr);
 }
 
+/// Node 2 has not seen bob's session, and begins another one of its name; node 3 has not seen that one, but
+/// bob's, whose client is gone; node 0 sees both.
+class TwoOfOneNameTest : public LateAttachTest {
+ protected:
+  TwoOfOneNameTest() {
+    MoveWithoutIt();
+    node(2).shard_log.member = false;
+    again_ = &SignIn(gateway_, bob_, "b");
+    gateway_.EnableStreamManagement(*again_);
+  }
+  /// To node 3, which reads once more what node 2 has.
+  void MoveToTheOther() {
+    late_.End(*bob, END_REASON_CONNECTION_LOST);
+    Node& third = AddNode();
+    gateway_.Unlink(third);
+    std::erase(third.membership.gateways, "gw-1");
+    Kill(2);
+    Assign(1, third.number);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Elapse(settings_.window_time + std::chrono::seconds(2));
+    ASSERT_TRUE(bob->parked);
+  }
+  void MoveOn() {
+    Assign(1, 0);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+    Elapse(std::chrono::seconds(2));
+    EXPECT_FALSE(again_->ended);
+    EXPECT_EQ(database_.Waiting(bob_), 0u);
+    EXPECT_TRUE(database_.packets.empty());
+  }
+  Client* again_ = nullptr;
+};
+
+TEST_F(TwoOfOneNameTest, W11_TheNewerOneWasGivenIt_ItIsNotGivenItOnceMore) {
+  Say("m1", bob_);
+  Say("m2", bob_ + "/b");
+  EXPECT_THAT(again_->MessageIds(), ElementsAre("m1", "m2"));
+  MoveToTheOther();
+  Kill(3);
+  MoveOn();
+  EXPECT_THAT(again_->MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(TwoOfOneNameTest, W11_TheNewerOneIsGivenWhatTheOlderOneLeaves_AndThenWhatCameLater) {
+  MoveToTheOther();
+  Say("m1", bob_);
+  Say("m2", bob_ + "/b");
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  Kill(3);
+  Say("m3", bob_);
+  Say("m4", bob_ + "/b");
+  MoveOn();
+  EXPECT_THAT(again_->MessageIds(), ElementsAre("m1", "m2", "m3", "m4"));
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace rookery::session_manager

@@ -40,6 +40,12 @@ absl::InlinedVector<Candidate, 4> CandidatesOf(const User& user) {
   return candidates;
 }
 
+bool HasPacketOf(const Session& session, std::int64_t offset) {
+  return std::any_of(session.unacked.begin(), session.unacked.end(), [&](const UnackedPacket& packet) {
+    return packet.offset == offset && packet.stored_id == 0;
+  });
+}
+
 }  // namespace
 
 bool Deliverer::IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
@@ -336,7 +342,7 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
     targets.erase(std::remove_if(targets.begin(), targets.end(), was_absent), targets.end());
   const bool is_behind =
       is_storable && std::any_of(targets.begin(), targets.end(), [&](const Session* target) {
-        return IsBehind(user, *target) || IsLeftBehind(user, *target);
+        return IsBehind(user, *target) || IsLeftBehind(user, *target) || IsBehindOlder(user, *target);
       });
   if (is_behind) {
     waiting_.WaitBehind(user, message, /*recovering=*/false);
@@ -420,8 +426,8 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
       !given && !is_had && IsStorable(message->stanza) &&
       std::any_of(targets.begin(), targets.end(), [&](std::size_t i) {
         const Session& session = *user.sessions[i];
-        return offset > session.last_primary &&
-               (IsBehind(user, session) || IsLeftBehind(user, session) || IsFull(settings_, session));
+        return offset > session.last_primary && (IsBehind(user, session) || IsLeftBehind(user, session) ||
+                                                 IsBehindOlder(user, session) || IsFull(settings_, session));
       });
   if (is_behind) {
     waiting_.WaitBehind(user, message, /*recovering=*/true);
@@ -434,6 +440,9 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
     if (offset > session.last_offset && IsFull(settings_, session)) continue;
     // What went to the store, or to others, while it was not available was not given to it.
     if (to_account && !WasThereFor(session, offset) && FindEmptyPacket(session, offset) == nullptr) continue;
+    // It comes with all else that the older session leaves (W11).
+    const Session* const older = FindOlder(user, session);
+    if (older != nullptr && offset > session.last_primary && HasPacketOf(*older, offset)) continue;
     // Beside the one that has it unacknowledged, only its equals were given it too.
     if (to_account && given && session.priority() < given_priority) continue;
     given = SendRecord(session, message, /*primary=*/true, /*recovering=*/true) != Sent::kElsewhere || given;
@@ -489,7 +498,8 @@ void Deliverer::Abandon(User& user, Session& session) {
     RouteUnstored(user, session, delivery, delivery.is_logged);
   });
   hand_outs_.OnRoom(session);
-  if (has_rows) {
+  // One of its name that has begun already waits for what it leaves, and all that is newer with it (W11).
+  if (has_rows || user.FindResource(session.resource()) != nullptr) {
     hand_outs_.HandOutRows(user);
   } else if (waits) {
     hand_outs_.HandOutSoon(user);

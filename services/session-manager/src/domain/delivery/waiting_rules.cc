@@ -30,8 +30,18 @@ bool HasRow(const Session& session, std::uint64_t id) {
          });
 }
 
+const Session* FindOlder(const User& user, const Session& session) {
+  if (user.sessions.size() < 2) return nullptr;
+  const auto older = std::find_if(user.sessions.begin(), user.sessions.end(), [&](const auto& other) {
+    return other.get() != &session && other->resource() == session.resource() && !other->unacked.empty() &&
+           IsNewer(session, *other);
+  });
+  return older == user.sessions.end() ? nullptr : older->get();
+}
+
 bool CanReceive(const Session& session) {
-  return !session.ended() && !session.detached() && session.available() && session.priority() >= 0;
+  return !session.ended() && !session.detached() && session.available() && session.priority() >= 0 &&
+         FindOlder(*session.user, session) == nullptr;
 }
 
 std::shared_ptr<Session> FindReceiver(const User& user) {
@@ -45,6 +55,10 @@ std::shared_ptr<Session> FindReceiver(const User& user) {
 
 bool IsBehind(const User& user, const Session& session) {
   return user.delivery && user.delivery->receiver.get() == &session;
+}
+
+bool IsBehindOlder(const User& user, const Session& session) {
+  return session.available() && session.priority() >= 0 && FindOlder(user, session) != nullptr;
 }
 
 bool IsLeftBehind(const User& user, const Session& session) {
@@ -106,11 +120,11 @@ void NotePassedOver(Session& session, std::int64_t offset) {
   }
 }
 
-void PassOver(Outbox& outbox, User& user, std::int64_t offset) {
+void PassOver(Outbox& outbox, User& user, std::int64_t offset, const Session* given) {
   // A later owner that reads the record again must not take it for given to a session just
   // because newer ones were; and the session, should it become available, has to ask the store.
   for (const auto& session : user.sessions) {
-    if (offset <= session->state.start_offset() || IsPassedOver(*session, offset)) {
+    if (session.get() == given || offset <= session->state.start_offset() || IsPassedOver(*session, offset)) {
       SetGiven(outbox, *session, false);
       continue;
     }

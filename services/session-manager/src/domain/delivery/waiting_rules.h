@@ -20,11 +20,16 @@ struct WaitingStanza;
 inline std::int64_t OffsetOf(std::uint64_t row_id) { return static_cast<std::int64_t>(row_id) - 1; }
 inline std::uint64_t RowIdOf(std::int64_t offset) { return static_cast<std::uint64_t>(offset) + 1; }
 
+/// An older session of the same name, which is about to end (SL2), and whose client has not acknowledged all
+/// that it was given. Null: none.
+const Session* FindOlder(const User& user, const Session& session);
 /// Whether a session can be handed what waits; and the one that is, null: none.
 bool CanReceive(const Session& session);
 std::shared_ptr<Session> FindReceiver(const User& user);
 /// Whether a message for the session must wait until it was handed what came before.
 bool IsBehind(const User& user, const Session& session);
+/// The same until it was handed what an older session of its name leaves (W11).
+bool IsBehindOlder(const User& user, const Session& session);
 /// Nobody is there, and the session's client left before it had all that waits: what comes for it waits
 /// for the same hand-out.
 bool IsLeftBehind(const User& user, const Session& session);
@@ -47,8 +52,9 @@ bool WasThereFor(const Session& session, std::int64_t offset);
 
 /// The session's state says whether it was handed all that waits.
 void SetGiven(Outbox& outbox, Session& session, bool given);
-/// The record goes to the offline store: the states of the user's sessions say so.
-void PassOver(Outbox& outbox, User& user, std::int64_t offset);
+/// The record goes to the offline store: the states of the user's sessions say so. `given`: but for this one,
+/// which an earlier owner has given it to; may be null.
+void PassOver(Outbox& outbox, User& user, std::int64_t offset, const Session* given = nullptr);
 /// It goes to others of the user's sessions: so says the state of this one.
 void PassOver(Outbox& outbox, Session& session, std::int64_t offset);
 /// It goes to others of the user's sessions: so say the states of those that are not available any more.

@@ -5,6 +5,7 @@
 
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/delivery_states.h"
+#include "domain/delivery/late_sessions.h"
 #include "domain/delivery/packets.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/waiting_rules.h"
@@ -44,10 +45,11 @@ UserDelivery& WaitingStanzas::Of(User& user) {
 }
 
 WaitingStanza& WaitingStanzas::Keep(User& user, std::shared_ptr<Delivery> message,
-                                    std::optional<WaitingStore::Quota> quota, bool is_last_trace) {
+                                    std::optional<WaitingStore::Quota> quota, bool is_last_trace,
+                                    const Session* given) {
   const std::int64_t offset = message->offset;
   UserDelivery& state = Of(user);
-  PassOver(outbox_, user, offset);
+  PassOver(outbox_, user, offset, given);
   auto [it, is_new] = state.waiting.try_emplace(offset);
   WaitingStanza& waiting = it->second;
   // One that is being written was sent to a session, which has ended since.
@@ -72,9 +74,14 @@ void WaitingStanzas::Store(User& user, std::shared_ptr<Delivery> message, bool r
 void WaitingStanzas::StoreEnded(User& user, Session& ended, std::shared_ptr<Delivery> message,
                                 bool is_last_trace) {
   ++ended.EndWritesOf()->open;
+  // Two owners may have given it each to the one of that name that it knew (SL2): the newer one takes it
+  // back.
+  const Session* given = user.FindResource(ended.resource());
+  if (given != nullptr && ClaimOf(*given, message->offset, message->stanza.to()) == LateClaim::kNone)
+    given = nullptr;
   WaitingStanza& waiting =
       Keep(user, std::move(message), user.HasAvailable() ? std::nullopt : std::optional(QuotaOf(settings_)),
-           is_last_trace);
+           is_last_trace, given);
   waiting.is_late = true;
   // An earlier owner may have sent it to another session, whose client has it.
   waiting.only_from_store = waiting.only_from_store || user.shard->IsBeforeFence(waiting.message->offset);

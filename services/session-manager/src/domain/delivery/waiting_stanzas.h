@@ -106,7 +106,7 @@ class WaitingStanzas {
 
  private:
   WaitingStanza& Keep(User& user, std::shared_ptr<Delivery> message, std::optional<WaitingStore::Quota> quota,
-                      bool is_last_trace);
+                      bool is_last_trace, const Session* given = nullptr);
   void StoreOrAwait(User& user, WaitingStanza& waiting);
   /// StoreOverdue looks at it when it has waited for `shards.window-time`.
   void Arm(User& user, SteadyTime since);

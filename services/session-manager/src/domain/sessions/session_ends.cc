@@ -77,10 +77,7 @@ void SessionEnds::EndOlder(Session& session) {
   User& user = *session.user;
   Session* const other = user.FindResource(session.resource());
   if (other == nullptr || other == &session) return;
-  const auto age = [](const Session& s) {
-    return std::pair(s.state.start_offset(), s.state.started_at_ms());
-  };
-  const bool is_newer = age(session) > age(*other);
+  const bool is_newer = IsNewer(session, *other);
   // What is addressed to the full JID goes to the newer one from here on.
   if (is_newer) std::rotate(user.sessions.begin(), user.sessions.end() - 1, user.sessions.end());
   const auto loser = table_.Find(is_newer ? other->id : session.id);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "domain/state/delivery.h"
@@ -251,6 +252,15 @@ struct Session : GatewayHook {
   /// Of LiveSessions; null before the session is one of its.
   std::int64_t* away_ = nullptr;
 };
+
+/// Of two sessions of one full JID: whether the first is the newer one, which takes the place of the other
+/// (README.md, SL2).
+inline bool IsNewer(const Session& session, const Session& other) {
+  const auto begun = [](const Session& s) {
+    return std::pair(s.state.start_offset(), s.state.started_at_ms());
+  };
+  return begun(session) > begun(other);
+}
 
 /// The sessions of one gateway. A session leaves it by itself when it dies.
 using GatewaySessions = boost::intrusive::list<Session, boost::intrusive::constant_time_size<false>>;
