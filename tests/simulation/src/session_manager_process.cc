@@ -193,9 +193,9 @@ class Waiting final : public MemoryWaitingStore {
     if (statements_.Has("give-offline-again")) return Say(absl::OkStatus());
     return statements_.Ask(&WaitingStore::MarkGiven, rows);
   }
-  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::chrono::milliseconds age,
                                 std::uint64_t up_to) override {
-    return statements_.Ask(&WaitingStore::PurgeGiven, owners, before_ms, up_to);
+    return statements_.Ask(&WaitingStore::PurgeGiven, owners, age, up_to);
   }
   Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
                                                                 PageLimit limit) override {
