@@ -446,6 +446,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
           if (p.registry != nullptr) p.registry->PublishShards(epochs);
         },
         sharding::EpochsIn(*p.registry, "session-manager"), p.metrics);
+    p.log->OnBroken([&p] { p.owner->OnLogBroken(); });
     p.domain = std::make_unique<Domain>(io().get_executor(), p.settings,
                                         Ports{*p.owner, *p.log, *p.membership, *p.accounts, p.keys,
                                               *p.waiting, *p.roster, *p.service_disco, *p.directory},
