@@ -25,6 +25,13 @@ void NoteLate(Session& session, bool by_us, bool by_another) {
       by_another || is_left ? session.state.passed_over_since() : session.user->shard->committed;
 }
 
+bool NoteRosterMissed(Session& session) {
+  if (!session.state.interested() && !session.available()) return false;
+  session.state.clear_missed_contacts();
+  session.state.add_missed_contacts();
+  return true;
+}
+
 LateClaim ClaimOf(const Session& session, std::int64_t offset, std::string_view to) {
   if (offset > session.late_offset || offset <= session.state.start_offset()) return LateClaim::kNone;
   // It was stored, not given, while the session was there.

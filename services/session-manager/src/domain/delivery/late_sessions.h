@@ -32,6 +32,10 @@ bool WasMissed(const Session& session);
 /// done.
 void NoteLate(Session& session, bool by_us, bool by_another);
 
+/// It may lack changes of its user's roster and requests, whoever they are of (`missed_contacts`). False: it
+/// has asked for neither.
+bool NoteRosterMissed(Session& session);
+
 /// `offset`: the record that the message came from. `to`: its address.
 LateClaim ClaimOf(const Session& session, std::int64_t offset, std::string_view to);
 

@@ -14,6 +14,7 @@
 #include "domain/presence/caps_tracker.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/shards.h"
+#include "domain/roster/subscription_handler.h"
 #include "domain/sessions/confirmations.h"
 #include "domain/sessions/directory_writer.h"
 #include "domain/sessions/gateways.h"
@@ -129,6 +130,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   if (is_late || WasMissed(*session)) {
     presence_.TellAnew(*session);
     ghosts_.ComeBack(*session);
+    subscriptions_.TellAnew(*session);
   } else if (!is_settled && session->known_epoch == shard.former_epoch) {
     // Its gateway tells the next owner that this one had it, too, although nothing else may be said of it.
     confirmations_.ConfirmLater(session);
