@@ -80,6 +80,11 @@ void KafkaLog::DropInFlight() {
   events_->Purge();
 }
 
+void KafkaLog::OnBroken(const std::function<void()>& on_broken) {
+  addressed_->OnBroken(on_broken);
+  events_->OnBroken(on_broken);
+}
+
 Task<absl::Status> KafkaLog::Flush(std::chrono::milliseconds timeout) {
   absl::Status status = co_await addressed_->Flush(timeout);
   absl::Status events = co_await events_->Flush(timeout);

@@ -131,15 +131,29 @@ bool IsConnectionTrouble(rd_kafka_resp_err_t error) {
          error == RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
-void DieIfFatal(rd_kafka_t* client) {
+std::optional<FatalError> FindFatalError(rd_kafka_t* client) {
   char text[512];
   const rd_kafka_resp_err_t error = rd_kafka_fatal_error(client, text, sizeof text);
-  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
+  return FatalError{rd_kafka_err2name(error), text};
+}
+
+void DieIfFatal(rd_kafka_t* client) {
+  const std::optional<FatalError> fatal = FindFatalError(client);
+  if (!fatal) return;
   telemetry::LogError("kafka.fatal",
                       {{"client", rd_kafka_name(client)},
-                       {"error", rd_kafka_err2name(error)},
-                       {"text", text},
+                       {"error", fatal->name},
+                       {"text", fatal->text},
                        {"consequence", "the process ends; the order of records cannot be kept"}});
+  telemetry::FlushLog();
+  std::abort();
+}
+
+void DieOf(const std::exception& failure) {
+  telemetry::LogError("kafka.handler_failed",
+                      {{"error", failure.what()}, {"consequence", "the process ends"}});
+  telemetry::FlushLog();
   std::abort();
 }
 

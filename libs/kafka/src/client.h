@@ -5,8 +5,10 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,10 +70,19 @@ absl::Status ToStatus(rd_kafka_resp_err_t error, std::string_view what);
 /// librdkafka mends it on its own and logs it, too.
 bool IsConnectionTrouble(rd_kafka_resp_err_t error);
 
-/// Logs and ends the process if `client` has met an error that it cannot get over: its
-/// records could no longer be appended in their order. What was not confirmed is sent
-/// again by those who keep it.
+struct FatalError {
+  const char* name;
+  std::string text;
+};
+/// One that `client` cannot get over: its records could no longer be appended in their order.
+std::optional<FatalError> FindFatalError(rd_kafka_t* client);
+/// Logs and ends the process if `client` has met one. What was not confirmed is sent again by those who
+/// keep it.
 void DieIfFatal(rd_kafka_t* client);
+
+/// Logs and ends the process: whoever was told of a record or an answer has done half of what it must, and
+/// what else has come would not be told of any more.
+[[noreturn]] void DieOf(const std::exception& failure);
 
 /// Brings wake-ups of librdkafka's threads to the I/O thread: many become one drain.
 class Waker : public std::enable_shared_from_this<Waker> {
@@ -83,7 +94,11 @@ class Waker : public std::enable_shared_from_this<Waker> {
     if (posted_.exchange(true, std::memory_order_acq_rel)) return;
     asio::post(io_, [self = shared_from_this()] {
       self->posted_.store(false, std::memory_order_release);
-      if (self->drain_) self->drain_();
+      try {
+        if (self->drain_) self->drain_();
+      } catch (const std::exception& failure) {
+        DieOf(failure);
+      }
     });
   }
 

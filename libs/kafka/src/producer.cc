@@ -70,6 +70,9 @@ class KafkaProducer final : public Producer {
         hold_(io),
         appended_(metrics.Counter("kafka_appended_records_total", "Records that the log has taken")),
         failed_(metrics.Counter("kafka_refused_records_total", "Records that the log refused")),
+        broken_(
+            metrics.Counter("kafka_fatal_errors_total",
+                            "Times that the log's client could keep no order any more, and was made anew")),
         latency_(metrics.Histogram("kafka_append_seconds", "From append to the log's confirmation",
                                    {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 20})),
         in_flight_gauge_(
@@ -106,7 +109,10 @@ class KafkaProducer final : public Producer {
   }
 
   void Purge() override {
-    if (in_flight_.records() == 0) return;
+    if (in_flight_.records() == 0) {
+      if (is_broken_) MakeClientAnew();
+      return;
+    }
     telemetry::LogWarn("kafka.purged", {{"records", in_flight_.records()}});
     std::vector<Handle*> dropped;
     for (Handle& handle : handles_) {
@@ -116,14 +122,10 @@ class KafkaProducer final : public Producer {
       in_flight_.Remove(handle.lane->in_flight, handle.bytes);
       handle.lane = nullptr;  // ends with its client
     }
-    // A new client: the old one's idempotence ends with what it was made to forget.
-    CloseClient();
-    const absl::Status opened = Open();
-    // The same settings made a client before.
-    ROOKERY_CHECK(opened.ok());
-    asio::post(io_, [waker = waker_, this, dropped = std::move(dropped)] {
+    MakeClientAnew();
+    asio::post(io_, [alive = std::weak_ptr<bool>(alive_), this, dropped = std::move(dropped)] {
       for (Handle* handle : dropped)
-        if (waker->attached()) Complete(handle, absl::AbortedError("kafka: given up"));
+        if (!alive.expired()) Complete(handle, absl::AbortedError("kafka: given up"));
     });
   }
 
@@ -149,6 +151,8 @@ class KafkaProducer final : public Producer {
   }
 
   const InFlight& in_flight() const override { return in_flight_; }
+
+  void OnBroken(std::function<void()> on_broken) override { on_broken_ = std::move(on_broken); }
 
   Task<absl::Status> Flush(std::chrono::milliseconds timeout) override {
     const auto deadline = SteadyClock::now() + timeout;
@@ -180,6 +184,33 @@ class KafkaProducer final : public Producer {
     std::thread thread;
     std::shared_ptr<std::atomic<bool>> is_done;
   };
+  /// The old one's idempotence ends with what it was made to forget.
+  void MakeClientAnew() {
+    CloseClient();
+    const absl::Status opened = Open();
+    // The same settings made a client before.
+    ROOKERY_CHECK(opened.ok());
+  }
+  /// After a fatal error the client takes nothing any more, and says of nothing whether the log has it. One
+  /// that has appended nothing would fail again.
+  bool NoteIfFatal() {
+    if (is_broken_) return true;
+    if (on_broken_ == nullptr || !has_appended_) DieIfFatal(client_);
+    const std::optional<FatalError> fatal = FindFatalError(client_);
+    if (!fatal) return false;
+    is_broken_ = true;
+    broken_.Increment();
+    telemetry::LogError("kafka.fatal", {{"client", rd_kafka_name(client_)},
+                                        {"error", fatal->name},
+                                        {"text", fatal->text},
+                                        {"consequence", "what is under way is given up"}});
+    // The client is not closed within one of its own events.
+    asio::post(io_, [waker = waker_, this] {
+      if (waker->attached()) on_broken_();
+    });
+    return true;
+  }
+
   /// Ends the client with everything that it has, on a thread of its own since that takes a while.
   void CloseClient() {
     if (waker_ != nullptr) waker_->Detach();
@@ -194,6 +225,8 @@ class KafkaProducer final : public Producer {
     stuck_.clear();
     send_scheduled_ = false;
     in_librdkafka_ = 0;
+    is_broken_ = false;
+    has_appended_ = false;
     if (client_ == nullptr) return;
     std::erase_if(closing_, [](Closing& closing) {
       if (!closing.is_done->load()) return false;
@@ -291,6 +324,7 @@ class KafkaProducer final : public Producer {
 
   /// Gives librdkafka what fits into one request, in one call: its thread must not find half of it.
   void Send(Lane& lane) {
+    if (is_broken_) return;
     request_.clear();
     // Half of a batch, for what the protocol adds to each record.
     const auto most = static_cast<std::size_t>(options_.max_record_bytes) / 2;
@@ -315,7 +349,7 @@ class KafkaProducer final : public Producer {
         return;
       }
       if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        DieIfFatal(client_);
+        if (NoteIfFatal()) return;
         Refuse(lane.waiting.front().handle, Refusal(message));
         std::free(message.payload);
       } else {
@@ -366,7 +400,7 @@ class KafkaProducer final : public Producer {
           Report(*message, now);
         }
       } else if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_ERROR) {
-        DieIfFatal(client_);
+        if (NoteIfFatal()) continue;
         if (IsConnectionTrouble(rd_kafka_event_error(event.get()))) continue;
         telemetry::LogWarn("kafka.producer_error", {{"error", rd_kafka_event_error_string(event.get())}});
       }
@@ -395,10 +429,12 @@ class KafkaProducer final : public Producer {
     --in_librdkafka_;
     if (--lane.reports_due == 0 && !lane.waiting.empty()) Schedule(lane);
     if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      has_appended_ = true;
       latency_.Observe(std::chrono::duration<double>(now - handle->since).count());
       Complete(handle, message.offset);
     } else {
-      DieIfFatal(client_);
+      // Not an answer: its outcome is unknown.
+      if (NoteIfFatal()) return;
       Complete(handle, Refusal(message));
     }
   }
@@ -409,6 +445,8 @@ class KafkaProducer final : public Producer {
   rd_kafka_t* client_ = nullptr;
   std::shared_ptr<Waker> waker_;
   std::unique_ptr<Source> reports_;
+  /// What was purged is answered whatever becomes of the client meanwhile.
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unordered_map<std::string, Topic, Hash, std::equal_to<>> topics_;
   std::deque<Handle> handles_;
   std::vector<Handle*> spare_;
@@ -419,6 +457,10 @@ class KafkaProducer final : public Producer {
   std::size_t shown_in_flight_ = 0;  // in the gauge
   std::size_t in_librdkafka_ = 0;
   bool send_scheduled_ = false;
+  std::function<void()> on_broken_;
+  // Of this client.
+  bool is_broken_ = false;
+  bool has_appended_ = false;
   std::vector<std::weak_ptr<asio::steady_timer>> flushes_;  // of calls that may have been cancelled
   SteadyClock::time_point window_start_ = SteadyClock::now();
   std::size_t recent_ = 0;
@@ -426,6 +468,7 @@ class KafkaProducer final : public Producer {
   asio::steady_timer hold_;
   prometheus::Counter& appended_;
   prometheus::Counter& failed_;
+  prometheus::Counter& broken_;
   prometheus::Histogram& latency_;
   prometheus::Gauge& in_flight_gauge_;
 };

@@ -74,6 +74,7 @@ Task<absl::Status> Member::Connect() {
       process_.io.get_executor(), Clock::System(), config_.shards, *log_,
       [this](const std::map<std::uint32_t, std::int64_t>& epochs) { registry_->PublishShards(epochs); },
       EpochsIn(*registry_, std::string(events::Name(description_.service))), process_.metrics);
+  log_->OnBroken([this] { owner_->OnLogBroken(); });
   co_return absl::OkStatus();
 }
 

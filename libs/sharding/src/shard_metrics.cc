@@ -23,6 +23,8 @@ ShardMetrics::ShardMetrics(telemetry::Metrics& m)
       stale_epochs_refused(
           m.Counter("stale_epochs_refused_total", "Records refused because a newer owner has spoken")),
       unreadable(m.Counter("bad_records_total", "Records that could not be read")),
+      failed_records(
+          m.Counter("failed_records_total", "Times that applying a record ended with an exception")),
       misplaced(m.Counter("misplaced_records_total", "Records that belong to nobody of their shard")),
       records_refused(m.Counter("records_refused_total", "Records that the log did not take")),
       records_lost(m.Counter("records_lost_total", "Records of ours that the log will never have")),

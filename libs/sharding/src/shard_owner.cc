@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <cstdlib>
+#include <new>
 
 #include "no_consumer.h"
 #include "rookery/base/check.h"
@@ -174,6 +176,7 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
   shard->tasks = tasks_->MakePart();
   shards_[number] = shard;
   if (former) {
+    shard->failures = std::move(former->failures);
     // What is read before it is acquired would be thrown away.
     shard->paused = true;
     consumer_->Pause(P(number));
@@ -183,10 +186,10 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
   const bool is_read = shard->phase != Shard::Phase::kAcquiring;
-  const FormerLife former{is_read ? shard->window.cursor() : -1, std::max(shard->epoch, shard->stored_epoch),
-                          was_cut};
+  FormerLife former{is_read ? shard->window.cursor() : -1, std::max(shard->epoch, shard->stored_epoch),
+                    was_cut, std::move(shard->failures)};
   Drop(shard);
-  Begin(shard->number, former);
+  Begin(shard->number, std::move(former));
 }
 
 Task<bool> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor) {
@@ -344,6 +347,40 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
 
 void ShardOwner::OnRecord(const kafka::Record& read) {
   NoteTime();
+  try {
+    Read(read);
+  } catch (const std::exception& failure) {
+    if (Shard* const shard = Find(static_cast<std::uint32_t>(read.partition)))
+      NoteFailed(*shard, read.offset, failure);
+  }
+}
+
+void ShardOwner::NoteFailed(Shard& shard, std::int64_t offset, const std::exception& failure) {
+  const bool lacks_memory = dynamic_cast<const std::bad_alloc*>(&failure) != nullptr;
+  telemetry::LogError("record.failed", {{"shard", shard.number},
+                                        {"offset", offset},
+                                        {"error", failure.what()},
+                                        {"consequence", lacks_memory ? "the process ends, and others apply it"
+                                                                     : "the shard is acquired afresh"}});
+  if (lacks_memory) {
+    telemetry::FlushLog();
+    std::abort();
+  }
+  metrics_.failed_records.Increment();
+  ++shard.failures[offset];
+  if (shard.released()) return;
+  shard.suspended = true;
+  UpdatePause(shard);
+  tasks_->Spawn("shard.failed", ForgetFailed(shard.shared_from_this()));
+}
+
+Task<void> ShardOwner::ForgetFailed(std::shared_ptr<Shard> shard) {
+  co_await runtime::Yield();
+  if (shard->released() || shard->leaving) co_return;
+  BeginAnew(shard, /*was_cut=*/false);
+}
+
+void ShardOwner::Read(const kafka::Record& read) {
   Shard* const shard = Find(static_cast<std::uint32_t>(read.partition));
   if (shard == nullptr || shard->phase == Shard::Phase::kAcquiring) return;
   const std::int64_t offset = read.offset;
@@ -358,7 +395,9 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
   }
   shard->next_read = offset + 1;
   const bool is_finished = offset < shard->committed;
-  ShardService::Parsed parsed = service_->Parse(read.value);
+  const auto failed = shard->failures.find(offset);
+  ShardService::Parsed parsed;
+  if (failed == shard->failures.end() || failed->second < kTries) parsed = service_->Parse(read.value);
   if (shard->phase == Shard::Phase::kRecovering && offset >= shard->fence_offset &&
       !IsFence(*shard, offset, parsed)) {
     // The log had lost it before it was read, and has grown beyond it since.
@@ -643,6 +682,15 @@ void ShardOwner::OnLost(std::int32_t partition) {
   Drop(shard);
   // Others speak for all that was ours: what we still had to say comes from them, in its order.
   if (shards_.empty() && !is_leaving_) log_.DropInFlight();
+}
+
+void ShardOwner::OnLogBroken() {
+  // What is given up is said again by whoever reads the records that it follows from.
+  if (shards_.empty() || is_leaving_) {
+    log_.DropInFlight();
+  } else {
+    Surrender("the log does not say what it has of what was under way");
+  }
 }
 
 void ShardOwner::Surrender(std::string_view why) {

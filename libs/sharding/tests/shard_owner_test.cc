@@ -1,3 +1,7 @@
+#include <csignal>
+#include <new>
+#include <stdexcept>
+
 #include "owned_shards.h"
 
 namespace rookery::sharding {
@@ -75,6 +79,94 @@ TEST_F(ShardOwnerTest, AnErrorOfKafkaOrOfTheService_IsTriedAgain) {
   one->consumer->error = absl::OkStatus();
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
   EXPECT_THAT(one->service.Take(), ElementsAre("fenced", "not loaded", "loaded", "reading", "live"));
+}
+
+TEST_F(ShardOwnerTest, ARecordWhoseApplicationFails_IsAppliedByAShardThatIsAcquiredAfresh) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.Take();
+  one->service.on_apply = [&](Shard&, const Record&) {
+    one->service.on_apply = nullptr;
+    throw std::runtime_error("half-way");
+  };
+  Put(0, "a", 1);
+  Put(0, "a", 2);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("apply 1", "forget", "fenced", "loaded", "reading",
+                                               "apply 1 again", "apply 2 again", "live"));
+  CommitNow(*one);
+  EXPECT_EQ(Committed()[0], 4);
+  EXPECT_EQ(one->owner.metrics().failed_records.Value(), 1);
+}
+
+TEST_F(ShardOwnerTest, ARecordWhoseApplicationFailsAgain_IsTakenForUnreadable) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.Take();
+  one->service.on_apply = [&](Shard&, const Record& record) {
+    if (record.offset == 1) throw std::runtime_error("half-way");
+  };
+  Put(0, "a", 1);
+  Put(0, "a", 2);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(),
+              ElementsAre("apply 1", "forget", "fenced", "loaded", "reading", "apply 1 again", "forget",
+                          "fenced", "loaded", "reading", "apply 2 again", "live"));
+  EXPECT_EQ(one->owner.metrics().failed_records.Value(), 2);
+  EXPECT_EQ(one->owner.metrics().unreadable.Value(), 1);
+  Put(0, "a", 3);
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("apply 5"));
+  CommitNow(*one);
+  EXPECT_EQ(Committed()[0], 6);
+}
+
+TEST_F(ShardOwnerTest, ARecordWhoseApplicationFails_WhileItsShardIsHandedOver_IsTheNextOwners) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.on_apply = [&](Shard&, const Record&) { throw std::runtime_error("half-way"); };
+  Put(0, "a", 1);
+  one->consumer->Give(one->owner);
+  one->owner.OnRevoking(0);
+  Settle(*one);
+  EXPECT_THAT(one->consumer->released, ElementsAre(0));
+  EXPECT_EQ(Committed()[0], 1);
+}
+
+TEST_F(ShardOwnerTest, WithoutMemoryForARecord_TheProcessEnds) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.on_apply = [&](Shard&, const Record&) { throw std::bad_alloc(); };
+  Put(0, "a", 1);
+  EXPECT_EXIT(Settle(*one), ::testing::KilledBySignal(SIGABRT), "");
+}
+
+TEST_F(ShardOwnerTest, ALogThatTakesNothingMore_IsToldToDropWhatIsUnderWay_AndTheShardsAreAcquiredAfresh) {
+  auto one = Make();
+  one->owner.OnLogBroken();
+  EXPECT_EQ(one->log.drops, 1) << "without a shard there is nothing else to do";
+  one->owner.OnAssigned(0);
+  one->owner.OnAssigned(1);
+  Settle(*one);
+  one->service.finishes = false;
+  Put(0, "a", 1);
+  Settle(*one);
+  one->service.Take();
+  absl::Status answer;
+  one->owner.Append(*one->owner.Find(0), events::Topic::kUsers, 0, "k", events::v1::RoomRecord(),
+                    [&](Shard&, const absl::StatusOr<std::int64_t>& offset) { answer = offset.status(); });
+  one->owner.OnLogBroken();
+  EXPECT_EQ(one->log.drops, 2);
+  Settle(*one);
+  EXPECT_TRUE(absl::IsAborted(answer)) << answer;
+  EXPECT_EQ(one->owner.live(), 2u);
+  EXPECT_THAT(one->service.Take(), ::testing::Contains("apply 1 again"))
+      << "and what follows from it is said again";
+  EXPECT_EQ(one->owner.metrics().surrenders.Value(), 1);
 }
 
 TEST_F(ShardOwnerTest, ReleasedWhileItIsAcquired) {

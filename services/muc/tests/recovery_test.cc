@@ -1,6 +1,8 @@
 // What a new owner of a room's shard does: R2, R5.
 #include <gtest/gtest.h>
 
+#include <stdexcept>
+
 #include "muc_cluster.h"
 
 namespace rookery::muc::testing {
@@ -46,6 +48,43 @@ TEST_F(Recovery, R2_NotLiveBeforeWhatCameBeforeIsApplied) {
   Elapse(seconds(2));
   EXPECT_TRUE(IsLive(process, 1));
   EXPECT_EQ(process.muc_metrics.stanzas.Value(), 2);
+}
+
+TEST_F(Recovery, ApplyingARecordFails_ItIsAppliedByAShardThatIsAcquiredAfresh) {
+  MucProcess& process = Start();
+  Assign(process, 1);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(process, 1); }));
+  const auto fail_once = [this] {
+    broker_.on_append = [this](events::Topic topic) {
+      if (topic != events::Topic::kUsers) return;
+      broker_.on_append = nullptr;
+      throw std::runtime_error("half-way");
+    };
+  };
+  // As it is read, and among several that have waited for their room.
+  Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(1));
+  fail_once();
+  Show(crone_, room_ + "/firstwitch", "one");
+  Elapse(seconds(2));
+  EXPECT_FALSE(broker_.on_append);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(process, 1); }));
+  TakeHeard(crone_);
+  database_.on_call = [](std::string_view call) -> Task<void> {
+    if (call == "Load") co_await runtime::Sleep(seconds(2));
+  };
+  const std::string other = RoomIn(1, 1);
+  Enter(hag_, other, "thirdwitch");
+  for (const char* status : {"two", "three"}) Show(hag_, other + "/thirdwitch", status);
+  Elapse(seconds(1));
+  fail_once();
+  Elapse(seconds(5));
+  EXPECT_FALSE(broker_.on_append);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(process, 1); }));
+  Elapse(seconds(5));
+  EXPECT_EQ(TakeHeard(hag_).size(), 3u);
+  EXPECT_EQ(process.shard(1).window.size(), 0u);
+  EXPECT_EQ(process.owner.metrics().failed_records.Value(), 2);
 }
 
 TEST_F(Recovery, AllWereOffUntilKafkaHadForgottenTheGroup_NothingIsAppliedAgain) {

@@ -114,7 +114,7 @@ struct Domain::Parts {
         resumer(settings, clock, metrics, shards, table, features, gateways, live, directory, hand_outs,
                 deliverer, ends),
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
-                 hand_outs, recovery, deliverer, ghosts, presence, parker, ends, resumer),
+                 hand_outs, recovery, deliverer, ghosts, presence, subscriptions, parker, ends, resumer),
         account_actions(settings, accounts, ports.keys, gateways),
         account_check(accounts, users, states, live, directory),
         account_changes(executor, clock, addresses, shards, accounts, ports.roster, rosters, consequences,

@@ -51,6 +51,8 @@ class FakeLog {
   /// Asked for each append before it reaches the log: what is not OK is refused.
   std::function<absl::Status(std::uint32_t partition, const events::v1::UserRecord&)> refuse;
   std::function<absl::Status(std::uint32_t partition, const events::v1::RoomRecord&)> refuse_room;
+  /// Before each. May throw.
+  std::function<void(events::Topic)> on_append;
 
   std::vector<std::vector<std::string>> users;
   struct RoomEntry {
@@ -149,6 +151,7 @@ class FakeEventLog final : public events::Log {
   void Append(events::Topic topic, std::uint32_t partition, std::string_view key,
               const google::protobuf::MessageLite& record, OnAppended appended) override {
     if (dead) return;
+    if (log_.on_append) log_.on_append(topic);
     if (topic == events::Topic::kUsers || topic == events::Topic::kRooms) {
       log_.in_flight.push_back(
           {node_, topic, partition, std::string(key), record.SerializeAsString(), std::move(appended)});

@@ -298,10 +298,11 @@ class MemoryWaitingStore : public WaitingStore {
     }
     co_return db_.End();
   }
-  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::chrono::milliseconds age,
                                 std::uint64_t up_to) override {
     const absl::Status begun = co_await db_.Begin("PurgeGiven", true);
     if (!begun.ok()) co_return begun;
+    const std::int64_t before_ms = db_.clock->UnixMillisNow() - age.count();
     for (const std::string& owner : owners)
       if (const auto it = db_.offline.find(owner); it != db_.offline.end())
         std::erase_if(it->second, [&](const auto& row) {

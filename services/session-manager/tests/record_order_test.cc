@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <stdexcept>
+
 #include "cluster.h"
 #include "domain/delivery/delivery_state.h"
 #include "domain/delivery/held_records.h"
@@ -173,6 +175,44 @@ TEST_F(RecordOrderTest, ARequestThatCannotBeStored_HoldsBackItsSenderOnly) {
   ASSERT_EQ(bob->inbox.size(), 2u);
   EXPECT_EQ(bob->inbox[0].type(), "subscribe");
   EXPECT_EQ(bob->inbox[1].id(), "later");
+}
+
+TEST_F(RecordOrderTest, WhatIsToFinishARecordFails_ItIsFinishedByAShardThatIsAcquiredAfresh) {
+  roster_.changes_held = true;
+  gateway_.Send(*alice, Presence("subscribe", bob_));
+  Settle();
+  roster_.changes_held = false;
+  roster_.rosters[bob_][alice_].approved = true;  // what follows is an answer
+  log_.on_append = [&](events::Topic) {
+    log_.on_append = nullptr;
+    throw std::runtime_error("half-way");
+  };
+  ASSERT_TRUE(RunUntil([&] { return !Only(alice->inbox, STANZA_KIND_PRESENCE, "subscribed").empty(); }));
+  EXPECT_FALSE(log_.on_append);
+  Settle();
+  EXPECT_EQ(Only(alice->inbox, STANZA_KIND_PRESENCE, "subscribed").size(), 1u);
+  EXPECT_FALSE(bob->ended);
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m1"));
+}
+
+TEST_F(RecordOrderTest, ApplyingARecordThatHasWaitedFails_ItIsAppliedByAShardThatIsAcquiredAfresh) {
+  AskAndStick();
+  gateway_.Send(*alice, Message(bob_, "later"));
+  Settle();
+  ASSERT_THAT(bob->MessageIds(), IsEmpty());
+  log_.on_append = [&](events::Topic topic) {
+    if (topic != events::Topic::kMessages) return;
+    log_.on_append = nullptr;
+    throw std::runtime_error("half-way");
+  };
+  roster_.stuck.clear();
+  ASSERT_TRUE(RunUntil([&] { return !bob->MessageIds().empty(); }));
+  EXPECT_FALSE(log_.on_append);
+  Settle();
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("later"));
+  EXPECT_EQ(Requests(*bob), 1u);
 }
 
 TEST_F(RecordOrderTest, ManyRequestsWhileTheRosterIsAway_MessagesGoOn) {

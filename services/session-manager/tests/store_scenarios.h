@@ -406,11 +406,11 @@ TYPED_TEST_P(StoreScenarios, Offline_GivenStaysAsAMark) {
   EXPECT_EQ(this->StoreOne(this->Row(1)), Stored::kAlreadyThere);
   EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{2}));
   const std::vector<std::string> owners{this->user_, "nobody@x"};
-  ASSERT_TRUE(this->Run(this->waiting().PurgeGiven(owners, 1'000, 1)).ok());
+  ASSERT_TRUE(this->Run(this->waiting().PurgeGiven(owners, std::chrono::minutes(1), 1)).ok());
   EXPECT_EQ(this->StoreOne(this->Row(1)), Stored::kAlreadyThere);
-  ASSERT_TRUE(this->Run(this->waiting().PurgeGiven(owners, UnixMillis() + 60'000, 0)).ok());
+  ASSERT_TRUE(this->Run(this->waiting().PurgeGiven(owners, -std::chrono::minutes(1), 0)).ok());
   EXPECT_EQ(this->StoreOne(this->Row(1)), Stored::kAlreadyThere);
-  ASSERT_TRUE(this->Run(this->waiting().PurgeGiven(owners, UnixMillis() + 60'000, 1)).ok());
+  ASSERT_TRUE(this->Run(this->waiting().PurgeGiven(owners, -std::chrono::minutes(1), 1)).ok());
   EXPECT_EQ(this->StoreOne(this->Row(1)), Stored::kStored);
   EXPECT_EQ(this->Ids(), (std::vector<std::uint64_t>{1, 2}));
 }

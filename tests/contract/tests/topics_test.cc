@@ -38,6 +38,7 @@ class FakeProducer final : public kafka::Producer {
   }
   const kafka::InFlight& in_flight() const override { return in_flight_; }
   void Purge() override {}
+  void OnBroken(std::function<void()>) override {}
   Task<absl::Status> Flush(std::chrono::milliseconds) override { co_return absl::OkStatus(); }
 
  private:

@@ -351,10 +351,12 @@ class SimulatedProducer final : public kafka::Producer {
   }
   const kafka::InFlight& in_flight() const override { return state_->in_flight; }
   void Purge() override {
-    if (state_->in_flight.records() == 0) return;
+    if (state_->in_flight.records() == 0 && !state_->is_broken) return;
     std::vector<OnAppended> dropped = GiveUp();
+    auto on_broken = state_->on_broken;  // its call may be going on
     state_ = std::make_shared<State>(state_->kafka, state_->process);
     state_->idle = idle_;
+    state_->on_broken = std::move(on_broken);
     asio::post(state_->process.io(), [state = state_, dropped = std::move(dropped)] {
       for (const OnAppended& tell : dropped) {
         if (state->is_over()) return;
@@ -363,6 +365,7 @@ class SimulatedProducer final : public kafka::Producer {
       state->NoteIdle();
     });
   }
+  void OnBroken(std::function<void()> on_broken) override { state_->on_broken = std::move(on_broken); }
   Task<absl::Status> Flush(std::chrono::milliseconds timeout) override {
     const Deadline deadline = Deadline::After(timeout);
     while (state_->in_flight.records() > 0) {
@@ -386,6 +389,8 @@ class SimulatedProducer final : public kafka::Producer {
     bool is_busy = false;
     bool is_appended = false;  // the broker has the batch; its answer has not come
     std::vector<absl::StatusOr<std::int64_t>> offsets;
+    std::int64_t end = 0;      // behind the last record that the broker has said it has
+    std::uint64_t cuts = 0;    // of the partition, by then
   };
   struct State {
     State(Kafka& k, Process& p) : kafka(k), process(p), life(p.life()) {}
@@ -401,7 +406,18 @@ class SimulatedProducer final : public kafka::Producer {
     kafka::InFlight in_flight;
     std::weak_ptr<runtime::Event> idle;
     bool is_gone = false;
+    std::function<void()> on_broken;
+    bool is_broken = false;
   };
+
+  /// What a broker answers to records that follow on others which it has lost, and librdkafka does then.
+  static void Break(const std::shared_ptr<State>& state) {
+    state->is_broken = true;
+    state->kafka.world_.Note(state->process.name(), "broken", "its records follow on what a partition has lost");
+    state->kafka.world_.Post(state->process, state->life, [state] {
+      if (!state->is_over() && state->on_broken) state->on_broken();
+    });
+  }
 
   /// Nobody is told any more. What is on the wire may arrive.
   std::vector<OnAppended> GiveUp() {
@@ -436,10 +452,16 @@ class SimulatedProducer final : public kafka::Producer {
     Kafka& kafka = state->kafka;
     // What was sent before a death may have left the machine or not.
     if (state->is_over() && (!is_on_the_wire || kafka.world_.random().Chance(0.5))) return;
+    if (state->is_broken) return;
     if (!is_on_the_wire && state->process.is_frozen()) return Retry(state, place);
     if (!kafka.IsUp() || !kafka.world_.Passes(state->process, kafka.broker_) ||
         kafka.partition(place.first, place.second).is_away)
       return Retry(state, place);
+    const Kafka::Partition& log = kafka.partition(place.first, place.second);
+    if (!lane.is_appended && lane.cuts != log.cuts && lane.end > log.cut_at) {
+      if (!state->is_over()) Break(state);
+      return;
+    }
     if (!std::exchange(lane.is_appended, true)) {
       for (std::size_t i = 0; kafka.hooks.is_swapped && i + 1 < lane.batch; i += 2)
         if (kafka.hooks.is_swapped(lane.waiting[i].value, lane.waiting[i + 1].value))
@@ -476,6 +498,9 @@ class SimulatedProducer final : public kafka::Producer {
       lane.waiting.pop_front();
     }
     lane.batch = 0;
+    for (const auto& [tell, offset] : answers)
+      if (offset.ok()) lane.end = *offset + 1;
+    lane.cuts = state->kafka.partition(place.first, place.second).cuts;
     for (auto& [tell, offset] : answers) {
       if (state->is_over()) return;
       if (tell) tell(offset);
@@ -551,6 +576,8 @@ void Kafka::Truncate(const std::string& topic, std::int32_t number, std::int64_t
     if (on_lost) on_lost(topic, log.records.back().value);
     log.records.pop_back();
   }
+  ++log.cuts;
+  log.cut_at = log.end();
   // Whoever waits for the next record asks the new leader for it.
   for (SimulatedConsumer* consumer : consumers_)
     if (consumer->topic() == topic) consumer->FetchSoon(number);

@@ -35,6 +35,8 @@ class Kafka {
     std::vector<Record> records;
     std::int64_t beginning = 0;
     bool is_away = false;  // no leader
+    std::uint64_t cuts = 0;
+    std::int64_t cut_at = 0;  // the last time
     std::int64_t end() const { return beginning + static_cast<std::int64_t>(records.size()); }
   };
 

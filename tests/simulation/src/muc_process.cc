@@ -198,6 +198,7 @@ class SimulatedMuc final : public MemberProcess {
           if (p.registry) p.registry->PublishShards(epochs);
         },
         member::EpochsIn(*p.registry, "muc"), p.metrics);
+    p.log->OnBroken([&p] { p.owner->OnLogBroken(); });
     p.shards = std::make_unique<RoomShards>(io().get_executor(), p.settings, Clock::System(), *p.owner,
                                             p.log->topology(), *p.store, *p.desk, *p.muc_metrics);
     const std::string address = name() + ":" + std::to_string(life());

@@ -78,6 +78,7 @@ class SimulatedSearch final : public SearchProcess {
           if (p.registry) p.registry->PublishShards(epochs);
         },
         member::EpochsIn(*p.registry, "search"), p.metrics);
+    p.log->OnBroken([&p] { p.owner->OnLogBroken(); });
     p.disco = std::make_unique<member::DiscoDesk>(
         member::PlainInfo("directory", "text", "search"),
         [&p](std::string_view address) {

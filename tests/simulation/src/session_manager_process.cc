@@ -193,9 +193,9 @@ class Waiting final : public MemoryWaitingStore {
     if (statements_.Has("give-offline-again")) return Say(absl::OkStatus());
     return statements_.Ask(&WaitingStore::MarkGiven, rows);
   }
-  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::chrono::milliseconds age,
                                 std::uint64_t up_to) override {
-    return statements_.Ask(&WaitingStore::PurgeGiven, owners, before_ms, up_to);
+    return statements_.Ask(&WaitingStore::PurgeGiven, owners, age, up_to);
   }
   Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
                                                                 PageLimit limit) override {
@@ -446,6 +446,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
           if (p.registry != nullptr) p.registry->PublishShards(epochs);
         },
         member::EpochsIn(*p.registry, "session-manager"), p.metrics);
+    p.log->OnBroken([&p] { p.owner->OnLogBroken(); });
     p.domain = std::make_unique<Domain>(io().get_executor(), p.settings,
                                         Ports{*p.owner, *p.log, *p.membership, *p.accounts, p.keys,
                                               *p.waiting, *p.roster, *p.service_disco, *p.directory},

@@ -52,6 +52,7 @@ FakeLog::~FakeLog() {
 
 void FakeLog::Append(events::Topic topic, std::uint32_t partition, std::string_view key,
                      const google::protobuf::MessageLite& record, OnAppended on_appended) {
+  if (broker_.on_append) broker_.on_append(topic);
   broker_.in_flight.push_back(
       {this, 0, topic, partition, std::string(key), record.SerializeAsString(), std::move(on_appended)});
 }

@@ -181,14 +181,14 @@ Task<absl::Status> PgWaitingStore::MarkGiven(const std::vector<RowKey>& rows) {
       RowKeys(rows));
 }
 
-Task<absl::Status> PgWaitingStore::PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
-                                              std::uint64_t up_to) {
+Task<absl::Status> PgWaitingStore::PurgeGiven(const std::vector<std::string>& owners,
+                                              std::chrono::milliseconds age, std::uint64_t up_to) {
   if (owners.empty()) co_return absl::OkStatus();
-  std::vector<Param> params{Param::TextArray(owners), Param::Int(before_ms), Param::Id(up_to)};
+  std::vector<Param> params{Param::TextArray(owners), Param::Int(age.count()), Param::Id(up_to)};
   co_return co_await Execute(
       LaneOf(owners.front()),
-      "DELETE FROM offline_messages WHERE owner = ANY ($1::text[]) AND given_at_ms < $2::bigint "
-      "AND id <= $3::bigint",
+      "DELETE FROM offline_messages WHERE owner = ANY ($1::text[]) AND given_at_ms < "
+      "(extract(epoch FROM clock_timestamp()) * 1000)::bigint - $2::bigint AND id <= $3::bigint",
       std::move(params));
 }
 

@@ -15,7 +15,7 @@ class PgWaitingStore final : public WaitingStore {
   PgWaitingStore(pg::Pool& pool, pg::Pool& loading_pool);
   Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) override;
   Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) override;
-  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
+  Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::chrono::milliseconds age,
                                 std::uint64_t up_to) override;
   Task<absl::StatusOr<std::vector<OfflineMessage>>> LoadOffline(std::string owner, std::uint64_t after,
                                                                 PageLimit limit) override;

@@ -27,8 +27,8 @@ struct Settings {
   /// After a resumption the old gateway keeps the session so long, and the store with it: the log has said
   /// by then that both are outdated.
   std::chrono::milliseconds resume_hand_over{500};
-  /// A row is outdated when its client is back: half of this later it goes, and the log is told, together with
-  /// all others of that time. When thousands come back, a request for each costs more than all the rest.
+  /// A row is outdated when its client is back: half of this later it goes, and the log is told, together
+  /// with all others of that time. When thousands come back, a request for each costs more than all the rest.
   /// Well below resume_hand_over.
   std::chrono::milliseconds tell_back_together{200};
   std::int64_t max_unacked_packets = 5'000;

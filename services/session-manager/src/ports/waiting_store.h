@@ -19,7 +19,8 @@ namespace rookery::session_manager {
 /// Stanzas that wait longer than the delivery window holds them: for a user who is away (XEP-0160),
 /// or for one session whose client does not answer (XEP-0198); and the sessions whose connection is
 /// lost. A call is one statement with the rows of many users; the caller bounds it. Each is safe to
-/// repeat. Parameters by reference live until the call is over.
+/// repeat, as a whole or row by row, and nobody relies on its being done for all of its users or for none.
+/// Parameters by reference live until the call is over.
 ///
 /// Sessions and their packets are fenced: those of a shard are changed by the writer that has claimed it
 /// last, and by nobody else, however late a statement is done. One whose answer did not come may still be
@@ -79,8 +80,8 @@ class WaitingStore {
   virtual Task<absl::StatusOr<std::vector<Stored>>> StoreOffline(const std::vector<OfflineWrite>& rows) = 0;
   /// They wait no more. A mark also keeps out a message that is on its way into the store.
   virtual Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) = 0;
-  /// Forgets marks of these users that are older than `before_ms`, up to that of row `up_to`.
-  virtual Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::int64_t before_ms,
+  /// Forgets marks of these users that are older than `age` by the store's clock, up to that of row `up_to`.
+  virtual Task<absl::Status> PurgeGiven(const std::vector<std::string>& owners, std::chrono::milliseconds age,
                                         std::uint64_t up_to) = 0;
 
   struct OfflineMessage {

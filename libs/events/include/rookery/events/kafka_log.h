@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@ class KafkaLog final : public Log {
               const google::protobuf::MessageLite& record, OnAppended on_appended) override;
   bool is_congested() const override;
   void DropInFlight() override;
+  /// Who is told that nothing is appended any more before DropInFlight (kafka::Producer::OnBroken).
+  void OnBroken(const std::function<void()>& on_broken);
   const Topology& topology() const override { return topology_; }
 
   /// Suspends until everything is appended. DEADLINE_EXCEEDED: it is not.

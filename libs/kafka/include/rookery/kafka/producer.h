@@ -93,6 +93,11 @@ class Producer {
   /// Gives up every record that is not appended: this process may no longer say it. The callbacks
   /// come from the loop, never from within the call.
   virtual void Purge() = 0;
+  /// Who is told, from the loop, that nothing is appended any more before a Purge: the client has met an
+  /// error after which it cannot keep the order (a partition has lost what it had confirmed). Whether the log
+  /// has what is under way is unknown. Without anybody to tell, and where the client has appended nothing
+  /// yet, the process ends.
+  virtual void OnBroken(std::function<void()> on_broken) = 0;
   /// Suspends until nothing is in flight, or the time is over: DEADLINE_EXCEEDED.
   virtual Task<absl::Status> Flush(std::chrono::milliseconds timeout) = 0;
 };

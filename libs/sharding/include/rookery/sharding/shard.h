@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -72,6 +73,8 @@ struct Shard : std::enable_shared_from_this<Shard> {
   bool settling = false;
   /// The group wants it back, and it is being handed over.
   bool leaving = false;
+  /// Records that the service has failed to apply (ShardOwner::NoteFailed), and how often.
+  std::map<std::int64_t, int> failures;
   /// The first record that came while it was suspended or settling, or -1.
   std::int64_t unread = -1;
 

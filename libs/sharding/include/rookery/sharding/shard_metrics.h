@@ -23,6 +23,7 @@ struct ShardMetrics {
   prometheus::Counter& duplicates_refused;
   prometheus::Counter& stale_epochs_refused;
   prometheus::Counter& unreadable;
+  prometheus::Counter& failed_records;
   prometheus::Counter& misplaced;
   prometheus::Counter& records_refused;
   prometheus::Counter& records_lost;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -54,6 +55,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
  public:
   static constexpr std::chrono::seconds kFreeze{3};
   static constexpr std::chrono::seconds kUnable{15};
+  /// Of a record whose application fails.
+  static constexpr int kTries = 2;
   /// What the log has refused is said again so much later.
   static constexpr BackoffOptions kSayAgain{std::chrono::milliseconds(200), std::chrono::seconds(10)};
 
@@ -132,6 +135,14 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// within the call, and acquired afresh if the group says that it is ours all the same: the other's fence
   /// was a late one.
   void Doubt(std::shared_ptr<Shard> shard);
+  /// Applying the record at `offset` ended with an exception, half-way: what the service has of the shard is
+  /// not to be trusted. The shard is soon forgotten, not within the call, and acquired afresh. A record that
+  /// has failed kTries times is taken for one that cannot be read. Where it was memory that lacked, the
+  /// process ends.
+  void NoteFailed(Shard& shard, std::int64_t offset, const std::exception& failure);
+  /// The log takes nothing any more before Log::DropInFlight, and does not say what it has of what is under
+  /// way (kafka::Producer::OnBroken). All shards are given up and acquired afresh.
+  void OnLogBroken();
   /// More is on its way to the log than may be (events::Log).
   bool is_congested() const { return log_.is_congested(); }
 
@@ -171,6 +182,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::int64_t epoch = -1;
     /// The log has become shorter meanwhile.
     bool was_cut = false;
+    std::map<std::int64_t, int> failures;
   };
   void Begin(std::uint32_t number, std::optional<FormerLife> former);
   /// Whether it is our fence, or one that comes behind it.
@@ -195,6 +207,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// A fence behind ours: somebody has owned the shard since.
   void Supersede(const std::shared_ptr<Shard>& shard, const events::v1::Fence& fence);
   Task<void> ForgetDoubted(std::shared_ptr<Shard> shard);
+  Task<void> ForgetFailed(std::shared_ptr<Shard> shard);
+  void Read(const kafka::Record& read);
   /// Every record before our fence has been applied, or waits in the service.
   void OnFenceRead(Shard& shard);
   Task<void> Settle(std::shared_ptr<Shard> shard);

@@ -286,7 +286,12 @@ bool RoomShards::ApplyWaiting(RoomShard& shard, const std::shared_ptr<RoomSlot>&
   for (; !slot->waiting.empty(); slot->waiting.pop_front()) {
     if (budget == 0) return true;
     --budget;
-    if (!ApplyFirst(shard, slot)) return false;
+    try {
+      if (!ApplyFirst(shard, slot)) return false;
+    } catch (const std::exception& failure) {
+      owner_.NoteFailed(shard, slot->waiting.front().record->offset, failure);
+      return false;
+    }
   }
   return false;
 }

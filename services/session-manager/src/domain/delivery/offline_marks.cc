@@ -104,15 +104,13 @@ void OfflineMarks::Purge(Shard& shard) {
     if (purged.size() == kKeysAtOnce) break;
   }
   if (purged.empty()) return;
-  const auto horizon = settings_.duplicate_horizon * 2;
-  tasks_.Spawn("offline.purge",
-               PurgeTask(std::move(purged), clock_.UnixMillisNow() - horizon.count(), committed));
+  tasks_.Spawn("offline.purge", PurgeTask(std::move(purged), settings_.duplicate_horizon * 2, committed));
 }
 
-Task<void> OfflineMarks::PurgeTask(std::vector<std::string> owners, std::int64_t before_ms,
+Task<void> OfflineMarks::PurgeTask(std::vector<std::string> owners, std::chrono::milliseconds age,
                                    std::uint64_t up_to) {
   // A mark that stays behind is removed with the user's next ones.
-  (void)co_await store_.PurgeGiven(owners, before_ms, up_to);
+  (void)co_await store_.PurgeGiven(owners, age, up_to);
 }
 
 }  // namespace rookery::session_manager

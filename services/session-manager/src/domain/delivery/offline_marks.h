@@ -57,7 +57,7 @@ class OfflineMarks {
                   std::vector<std::uint64_t> ids, std::function<void()> then);
   void OnMarked(Shard& shard, const std::string& bare, Session* session,
                 const std::vector<std::uint64_t>& ids);
-  Task<void> PurgeTask(std::vector<std::string> owners, std::int64_t before_ms, std::uint64_t up_to);
+  Task<void> PurgeTask(std::vector<std::string> owners, std::chrono::milliseconds age, std::uint64_t up_to);
 
   const Settings& settings_;
   const Clock& clock_;

@@ -5,7 +5,7 @@
 
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/delivery_states.h"
-#include "domain/delivery/late_sessions.h"
+#include "domain/delivery/late_claim.h"
 #include "domain/delivery/packets.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/waiting_rules.h"

@@ -38,7 +38,7 @@ struct Settings;
 class RecordProcessor final : public RecordOrder::Applier {
  public:
   RecordProcessor(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-                  const Addresses& addresses, const sharding::ShardOwner& owner, Users& users,
+                  const Addresses& addresses, sharding::ShardOwner& owner, Users& users,
                   Consequences& consequences, const FeatureHooks& features, Outbox& outbox, Bounces& bounces,
                   Ghosts& ghosts, Deliverer& deliverer, StoreRefusals& refusals, RecordOrder& order,
                   PresenceTracker& presence, SubscriptionHandler& subscriptions, IqRouter& iqs,
@@ -75,6 +75,9 @@ class RecordProcessor final : public RecordOrder::Applier {
   void OnFinishedRecord(Shard& shard, const PendingRecord& pending);
   /// When nothing that it must wait for is unfinished (RecordOrder).
   void Apply(User& user, PendingRecord& pending) override;
+  void OnFailed(Shard& shard, std::int64_t offset, const std::exception& failure) override {
+    owner_.NoteFailed(shard, offset, failure);
+  }
   /// Sessions go on to which what it brought was promised.
   void OnDrained(User& user) override;
 
@@ -105,7 +108,7 @@ class RecordProcessor final : public RecordOrder::Applier {
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
   const Addresses& addresses_;
-  const sharding::ShardOwner& owner_;
+  sharding::ShardOwner& owner_;
   Users& users_;
   Consequences& consequences_;
   const FeatureHooks& features_;

@@ -159,8 +159,10 @@ void UserShards::GoLive(sharding::Shard& live) {
   // The log has told of owners that the registry did not know when the sessions were brought.
   for (const auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
-      if (!WasMissed(*session) || !session->available() || session->state.presence_missed()) continue;
-      session->state.set_presence_missed(true);
+      if (!WasMissed(*session)) continue;
+      if (session->available()) session->state.set_presence_missed(true);
+      if (session->state.directed_size() > 0) session->state.set_rooms_missed(true);
+      NoteRosterMissed(*session);
       outbox_.Publish(*session);
     }
   }

@@ -1,6 +1,7 @@
 #include "domain/records/record_order.h"
 
 #include <algorithm>
+#include <boost/system/system_error.hpp>
 
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/waiting_stanzas.h"
@@ -170,7 +171,14 @@ Task<void> RecordOrder::Run(std::shared_ptr<Shard> shard, std::string bare, std:
                             std::int64_t offset, std::function<Task<void>()> work) {
   // Never within the call that begins it: its caller still uses the user.
   co_await runtime::Yield();
-  co_await work();
+  try {
+    co_await work();
+  } catch (const boost::system::system_error&) {
+    throw;  // cancelled
+  } catch (const std::exception& failure) {
+    applier_->OnFailed(*shard, offset, failure);
+    co_return;
+  }
   shard->window.Release(offset);
   Finish(*shard, bare, id);
 }
@@ -224,7 +232,12 @@ void RecordOrder::Drain(Shard& shard, const std::string& bare) {
       backlog.bytes -= std::min(backlog.bytes, record->record.ByteSizeLong());
       record->entry_id = id;
       if (entry != backlog.entries.begin()) NotePassing(outbox_, *user);
-      applier_->Apply(*user, *record);
+      try {
+        applier_->Apply(*user, *record);
+      } catch (const std::exception& failure) {
+        // Nothing more of a user whose state is not known.
+        return applier_->OnFailed(shard, record->offset, failure);
+      }
       // Applying it may have moved the entries.
       if (!record->is_finished_later) {
         const auto done = std::find_if(backlog.entries.begin(), backlog.entries.end(),

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -56,6 +57,8 @@ class RecordOrder final : public SettingsKeeper::Listener {
   class Applier {
    public:
     virtual void Apply(User& user, PendingRecord& record) = 0;
+    /// An exception has ended that, or what was to finish the record.
+    virtual void OnFailed(Shard& shard, std::int64_t offset, const std::exception& failure) = 0;
     /// All of the user's have been that can be at present.
     virtual void OnDrained(User& user) = 0;
 

@@ -9,6 +9,7 @@
 #include "domain/addresses.h"
 #include "domain/delivery/client_answers.h"
 #include "domain/delivery/deliverer.h"
+#include "domain/delivery/late_sessions.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/keyed_lock.h"
 #include "domain/metrics.h"
@@ -39,6 +40,7 @@ namespace {
 /// Contacts of whom a session has missed something; beyond that they are not named.
 constexpr int kMaxMissed = 256;
 constexpr std::size_t kMaxMissedBytes = 16 * 1024;
+constexpr std::size_t kMostItemsAtOnce = 500;
 
 SubscriptionAction ActionOf(std::string_view type) {
   if (type == "subscribe") return roster::v1::SUBSCRIPTION_ACTION_SUBSCRIBE;
@@ -154,7 +156,16 @@ void SubscriptionHandler::SendPush(User& user, const Cause& cause, const xmpp::E
 
 // ---- what was missed --------------------------------------------------------
 
+void SubscriptionHandler::TellAnew(Session& session) {
+  if (!NoteRosterMissed(session)) return;
+  told_up_to_.erase(session.id);
+  outbox_.Publish(session);
+  // Else OnShardLive comes, or its client takes something.
+  if (!session.detached() && HasRoom(settings_, session)) OnRoomForRoster(session);
+}
+
 void SubscriptionHandler::Miss(Session& session, const std::string& contact) {
+  told_up_to_.erase(session.id);
   auto& missed = *session.state.mutable_missed_contacts();
   std::size_t bytes = contact.size();
   for (const std::string& other : missed) {
@@ -209,20 +220,33 @@ void SubscriptionHandler::TellMissed(Session& session, const roster::v1::GetRost
     return std::any_of(missed.begin(), missed.end(),
                        [&](const std::string& other) { return other.empty() || other == contact; });
   };
+  const auto told = told_up_to_.find(session.id);
+  const std::string after = told == told_up_to_.end() ? std::string() : told->second;
   std::vector<const roster::v1::RosterItem*> items;
   if (session.state.interested())
     for (const auto& item : roster.items())
-      if (is_missed(item.jid())) items.push_back(&item);
+      if (is_missed(item.jid()) && item.jid() > after) items.push_back(&item);
+  // No more than its client can take; the rest when it has.
+  const std::size_t most = std::clamp<std::size_t>(
+      static_cast<std::size_t>(settings_.max_unacked_packets) / 4, 1, kMostItemsAtOnce);
+  const bool is_all = items.size() <= most;
+  if (!is_all) {
+    std::sort(items.begin(), items.end(), [](const auto* a, const auto* b) { return a->jid() < b->jid(); });
+    items.resize(most);
+    told_up_to_[session.id] = items.back()->jid();
+  }
   for (const auto* item : items) {
     xmpp::Element query("query", xmpp::ns::kRoster);
-    if (item == items.back()) query.SetAttr("ver", std::to_string(roster.version()));
+    if (is_all && item == items.back()) query.SetAttr("ver", std::to_string(roster.version()));
     query.Add(MakeRosterItem(*item));
     SendPush(*session.user, /*cause=*/{}, query, {&session});
   }
+  if (!is_all) return;
   if (session.available())
     for (const auto& request : roster.pending())
       if (is_missed(request.from())) deliverer_.Reply(session, request.stanza());
   if (session.ended()) return;
+  told_up_to_.erase(session.id);
   session.state.clear_missed_contacts();
   outbox_.Publish(session);
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/features/feature_hooks.h"
@@ -89,10 +90,14 @@ class SubscriptionHandler final : public LifeHook, public Deliverer::RosterListe
   void OnItemRemoved(User& user, Cause& cause, const std::string& contact,
                      const roster::v1::RemoveRosterItemResponse& removed);
 
+  /// Records were read without the session, by us or by an owner before us (SL12): as one that has missed
+  /// something of all, it is told what is in the roster by now, by the next owner if not by this one.
+  void TellAnew(Session& session);
   /// The session's client has taken what it had too much of.
   void OnRoomForRoster(Session& session) override;
   /// Goes on with what an earlier owner could not tell.
   void OnShardLive(Shard& shard) override;
+  void OnSessionEnded(Session& session) override { told_up_to_.erase(session.id); }
 
  private:
   /// What others cause is spared where it is too much.
@@ -128,6 +133,8 @@ class SubscriptionHandler final : public LifeHook, public Deliverer::RosterListe
   ClientAnswers& answers_;
   RecordOrder& order_;
   PresenceTracker& presence_;
+  /// Of sessions that are told what they have missed in portions: up to which item they were.
+  absl::flat_hash_map<SessionId, std::string> told_up_to_;
 };
 
 /// Names a cause to the roster service (RosterService's request_id): every owner of the

@@ -18,6 +18,7 @@
 #include "domain/outbound/outbox.h"
 #include "domain/presence/caps_tracker.h"
 #include "domain/presence/presence_tracker.h"
+#include "domain/roster/subscription_handler.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_resumer.h"
@@ -132,6 +133,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   if (is_late || WasMissed(*session)) {
     presence_.TellAnew(*session);
     ghosts_.ComeBack(*session);
+    subscriptions_.TellAnew(*session);
   } else if (!is_settled && session->known_epoch == shard.former_epoch) {
     // Its gateway tells the next owner that this one had it, too, although nothing else may be said of it.
     confirmations_.ConfirmLater(session);

@@ -23,6 +23,7 @@ class SessionEnds;
 class SessionParker;
 class SessionTable;
 class Shards;
+class SubscriptionHandler;
 struct SessionManagerMetrics;
 
 class SessionResumer;
@@ -35,8 +36,8 @@ class SessionAttacher {
                   const SessionTable& table, Confirmations& confirmations, const FeatureHooks& features,
                   Gateways& gateways, LiveSessions& live, DirectoryWriter& directory, Outbox& outbox,
                   HandOuts& hand_outs, OfflineRecovery& recovery, Deliverer& deliverer, Ghosts& ghosts,
-                  PresenceTracker& presence, SessionParker& parker, SessionEnds& ends,
-                  SessionResumer& resumer)
+                  PresenceTracker& presence, SubscriptionHandler& subscriptions, SessionParker& parker,
+                  SessionEnds& ends, SessionResumer& resumer)
       : clock_(clock),
         metrics_(metrics),
         shards_(shards),
@@ -52,6 +53,7 @@ class SessionAttacher {
         deliverer_(deliverer),
         ghosts_(ghosts),
         presence_(presence),
+        subscriptions_(subscriptions),
         parker_(parker),
         ends_(ends),
         resumer_(resumer) {}
@@ -91,6 +93,7 @@ class SessionAttacher {
   Deliverer& deliverer_;
   Ghosts& ghosts_;
   PresenceTracker& presence_;
+  SubscriptionHandler& subscriptions_;
   SessionParker& parker_;
   SessionEnds& ends_;
   SessionResumer& resumer_;

@@ -66,6 +66,8 @@ class FakeBroker {
   std::function<bool(const Pending&)> holds;
   /// Asked for each before it is in the log: what is not OK is refused, and given back. May be empty.
   std::function<absl::Status(const Pending&)> refuse;
+  /// Before each append. May throw.
+  std::function<void(events::Topic)> on_append;
   /// What is refused is not given back.
   bool forgets = false;
 
