@@ -309,6 +309,33 @@ INSTANTIATE_TEST_SUITE_P(Written, FromMemory, ::testing::Bool(),
 
 // ---- packets in the store ---------------------------------------------------
 
+TEST_F(DeliveryRules, W5_StoredUnderASessionWhoseGatewayNeverHeardOfIt_TheNextOwnerTellsIt) {
+  Say("m1", bob_);
+  ASSERT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 1; }));
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.EnableStreamManagement(bob);
+  Settle();
+  other_.SetCongested(node(1), true);
+  other_.Send(bob, Presence());
+  Settle();
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_EQ(database_.Packets(bob_, bob.id), 1u);
+  ASSERT_THAT(bob.MessageIds(), IsEmpty());
+  Kill(1);
+  Stop("MarkGiven");
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(1));
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  Kill(2);
+  Repair();
+  Assign(1, AddNode().number);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
 TEST_F(DeliveryRules, E1_GatewayAndOwnerDieTogether_WhatTheStoreHasReachesTheUser) {
   Client& bob = SignIn(other_, bob_, "b");
   bob.acks = false;

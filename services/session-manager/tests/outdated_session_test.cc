@@ -341,6 +341,27 @@ TEST_F(OutdatedSession, SL13_TheLogDoesNotSayThatItIsBack_TheDirectoryDoes) {
   ExpectRefused(resumed);
 }
 
+TEST_F(OutdatedSession, SL13_TheGatewayThatItLeftWasOutOfReach_UntilTheRecordIsFinished) {
+  other_.Unlink(node(1));
+  Settle();
+  ASSERT_TRUE(RunUntil([&] { return database_.parked.size() == 1; }));
+  KeepTheRow();
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_TRUE(resumed.started);
+  database_.on_call = {};
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return database_.parked.empty(); }));
+  third_.Send(resumed, Message(alice_, "b1"));
+  ASSERT_TRUE(RunUntil([&] { return resumed.confirmed == resumed.sent; }));
+  Elapse(std::chrono::seconds(2));
+  ASSERT_FALSE(bob->ended);
+  KillBoth(resumed);
+  ExpectRefused(resumed);
+  EXPECT_TRUE(bob->ended);
+}
+
 TEST_F(OutdatedSession, SL13_ItsGatewayComesLate_ItIsTheSession) {
   other_.Unlink(node(1));
   Settle();

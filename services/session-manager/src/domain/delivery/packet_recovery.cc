@@ -214,6 +214,13 @@ void PacketRecovery::Append(Session& session, const WaitingStore::SessionPacket&
     ++packet.delivery->open_targets;
   }
   session.unacked_bytes += packet.delivery->bytes();
+  if (packet.stored_id != 0) {
+    // Its gateway may never have heard of that either (W5).
+    auto& given = *session.state.add_given_offline();
+    given.set_seq(packet.seq);
+    given.set_id(packet.stored_id);
+    outbox_.Publish(session);
+  }
   session.unacked.push_back(std::move(packet));
   // Stored by the last owner, never given to the gateway.
   outbox_.Push(session);
