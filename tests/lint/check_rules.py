@@ -23,7 +23,7 @@ import sys
 NOT_YET = {
     "session-manager": """
         P1 P2 P3
-        W5 W7 W8
+        W7 W8
         L2 L3
     """,
 }

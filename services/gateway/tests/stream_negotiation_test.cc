@@ -554,7 +554,10 @@ TEST_F(StreamNegotiation, APasswordCheckMayOutliveItsStream) {
   cluster_.AnswerLookup({});
   socket_.handler->OnClosed(absl::OkStatus());
   io_.poll();
+  ASSERT_EQ(set_.size(), 0u);
+  socket_.sent.clear();
   passwords_.waiting(true);
+  EXPECT_EQ(socket_.sent, "");
 }
 
 TEST_F(StreamNegotiation, WhoTakesTooLongIsSentAway) {

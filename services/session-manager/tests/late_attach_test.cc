@@ -842,5 +842,43 @@ TEST_F(TwoOfOneNameTest, W11_TheNewerOneIsGivenWhatTheOlderOneLeaves_AndThenWhat
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+TEST_F(LateAttachTest, SL12_WhoLetItSeeNothingMeanwhile_IsForgotten) {
+  late_.Send(*bob, Presence("subscribe", alice_));
+  Settle();
+  gateway_.Send(*alice, Presence("subscribed", bob_));
+  Settle();
+  ASSERT_EQ(Told(*bob, alice_ + "/a", ""), 1);
+  MoveWithoutIt();
+  gateway_.Send(*alice, Presence("unsubscribed", bob_));
+  Settle();
+  bob->inbox.clear();
+  ItComes();
+  EXPECT_FALSE(bob->ended);
+  EXPECT_GE(Told(*bob, alice_, "unavailable"), 1);
+  EXPECT_EQ(Told(*bob, alice_ + "/a", ""), 0);
+}
+
+TEST_F(LateAttachTest, W11_TheOlderOneHasTakenAllBeforeItsEnd_WhatHasWaitedForItComesFirst) {
+  bob->acks = false;
+  Say("m0", bob_ + "/b");
+  MoveWithoutIt();
+  Client& again = SignIn(gateway_, bob_, "b");
+  gateway_.EnableStreamManagement(again);
+  Settle();
+  again.inbox.clear();
+  log_.refuse = [](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_session_ended() ? absl::InternalError("refused") : absl::OkStatus();
+  };
+  late_.Link(node(2));
+  Settle();
+  Say("m1", bob_);
+  ASSERT_THAT(again.MessageIds(), IsEmpty()) << "behind what the older one leaves";
+  late_.Deliver(*bob, bob->last_seq);
+  Say("m2", bob_);
+  log_.refuse = {};
+  Elapse(std::chrono::seconds(2));
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1", "m2"));
+}
+
 }  // namespace
 }  // namespace rookery::session_manager

@@ -105,7 +105,7 @@ TEST_F(OutdatedSession, SL5_ItsNewGatewayHasHeardOfIt_TheLogSaysSoAndTheRowGoes)
   EXPECT_TRUE(database_.parked.empty());
 }
 
-/// The client has left again before the log says that it is back, and its row is newer than the record.
+/// The client has left again before the log says that it is back: its row waits for that.
 class LeftAgain : public OutdatedSession {
  protected:
   void LeaveAgain() {
@@ -117,21 +117,24 @@ class LeftAgain : public OutdatedSession {
     Client& resumed = third_.Resume(*bob, HandledBy(*bob));
     Settle();
     ASSERT_TRUE(resumed.started);
+    left_again = &resumed;
     third_.End(resumed, END_REASON_CONNECTION_LOST);
     Settle();
     is_open = true;
-    ASSERT_TRUE(RunUntil([&] { return resumed.parked; }));
+    Settle();
+    ASSERT_FALSE(resumed.parked) << "its row would be taken for older than the record";
     database_.on_slow = {};
     log_.held = false;
+    ASSERT_TRUE(RunUntil([&] { return resumed.parked; }));
     Settle();
     // The old gateway does not know yet.
-    ASSERT_GT(Unfinished(), 0);
     Say("m1", bob_);
   }
   std::int64_t Unfinished() {
     const Shard& shard = *node(1).domain.shards().Find(1);
     return shard.window.next_offset() - shard.window.cursor();
   }
+  Client* left_again = nullptr;
 };
 
 TEST_F(LeftAgain, SL13_WhenTheOldGatewayIsTold_TheRecordIsFinished) {
@@ -142,6 +145,17 @@ TEST_F(LeftAgain, SL13_WhenTheOldGatewayIsTold_TheRecordIsFinished) {
     return Unfinished() == 0;
   }));
   EXPECT_EQ(database_.parked.size(), 1u);
+}
+
+TEST_F(LeftAgain, SL13_ItsRowIsNewerThanTheRecord_TheNextOwnerGoesOnWithIt) {
+  node(1).settings.resume_hand_over = std::chrono::hours(1);
+  LeaveAgain();
+  Move();
+  Client& again = third_.Resume(*left_again, HandledBy(*left_again));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_TRUE(again.started);
+  EXPECT_THAT(again.MessageIds(), ElementsAre("m1"));
 }
 
 TEST_F(LeftAgain, SL13_TheSessionEnds_NothingWaitsForItself) {

@@ -3,6 +3,9 @@
 #include <array>
 #include <cstdint>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/string_view.h"
+
 namespace rookery::gateway {
 namespace {
 
@@ -21,19 +24,7 @@ constexpr std::array<std::uint8_t, 256> Values(std::string_view alphabet) {
 constexpr auto kStandardValues = Values(kStandard);
 constexpr auto kUrlValues = Values(kUrl);
 
-std::string Encode(std::string_view bytes, std::string_view alphabet) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : bytes) {
-    bits = (bits << 8) | static_cast<unsigned char>(c);
-    for (count += 8; count >= 6; count -= 6) out.push_back(alphabet[(bits >> (count - 6)) & 63]);
-  }
-  if (count > 0) out.push_back(alphabet[(bits << (6 - count)) & 63]);
-  return out;
-}
-
+/// Abseil's takes more than the RFC allows.
 std::optional<std::string> Decode(std::string_view text, const std::array<std::uint8_t, 256>& values) {
   if (text.size() % 4 == 1) return std::nullopt;
   std::string out;
@@ -64,13 +55,13 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
 }
 
 std::string EncodeBase64(std::string_view bytes) {
-  std::string out = Encode(bytes, kStandard);
-  out.append((4 - out.size() % 4) % 4, '=');
-  return out;
+  return absl::Base64Escape(absl::string_view(bytes.data(), bytes.size()));
 }
 
 std::optional<std::string> DecodeBase64Url(std::string_view text) { return Decode(text, kUrlValues); }
 
-std::string EncodeBase64Url(std::string_view bytes) { return Encode(bytes, kUrl); }
+std::string EncodeBase64Url(std::string_view bytes) {
+  return absl::WebSafeBase64Escape(absl::string_view(bytes.data(), bytes.size()));
+}
 
 }  // namespace rookery::gateway

@@ -181,6 +181,9 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
     states_.WriterOf(*session.user->shard)
         .RemovePackets({session.user->bare, session.id.str()}, stored_up_to, {});
   hand_outs_.OnRoom(session);
+  // A newer one of its name is behind it no longer, and what has waited for that comes first (W11).
+  if (session.unacked.empty() && session.user->FindResource(session.resource()) != &session)
+    hand_outs_.HandOutRows(*session.user);
 }
 
 void Deliverer::OnDelivered(Session& session, std::uint64_t seq) {

@@ -610,8 +610,15 @@ void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
     listener_->OnPresenceLost(session);
     return;
   }
+  // Its client may see contacts, too, that it is not to see any more.
+  std::vector<std::string> seen;
+  for (const auto& [jid, contact] : user.contacts->by_jid)
+    if (!contact.to() && addresses_.IsLocal(xmpp::DomainOf(jid))) seen.push_back(jid);
+  features_.FilterRecipients(user, seen);
+  if (seen.size() + probed.size() > static_cast<std::size_t>(settings_.max_unacked_packets) / 4) seen.clear();
+  seen.insert(seen.end(), probed.begin(), probed.end());
   // Nobody knows which of them the client sees. RFC 6121 section 4.3.2.1: none; then who is there answers.
-  for (const std::string& contact : probed) deliverer_.Reply(*session, Unavailable(contact));
+  for (const std::string& contact : seen) deliverer_.Reply(*session, Unavailable(contact));
   const auto told = std::make_shared<EndWrites>();
   ++told->open;
   told->then.push_back([this, session] {

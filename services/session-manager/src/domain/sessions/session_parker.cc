@@ -102,6 +102,13 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
   while (IsRowDue(*session)) {
     const bool is_away = session->phase() == SessionPhase::kParking;
     absl::Status written;
+    if (is_away && session->row.is_telling) {
+      // The row is newer than that record, and says so.
+      if (!session->row.told) session->row.told = std::make_shared<runtime::Event>(executor_);
+      const std::shared_ptr<runtime::Event> told = session->row.told;
+      co_await told->Wait();
+      continue;
+    }
     if (is_away) {
       written = co_await WriteRow(shard, session);
     } else {
@@ -167,9 +174,14 @@ Task<void> SessionParker::TellTogether() {
     if (!session->ended() && session->row.misleads) {
       shard->Spawn("session.tell_back", TellBack(shard, session));
     } else {
-      session->row.is_telling = false;
+      EndTelling(*session);
     }
   }
+}
+
+void SessionParker::EndTelling(Session& session) {
+  session.row.is_telling = false;
+  if (session.row.told) std::exchange(session.row.told, nullptr)->Set();
 }
 
 Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
@@ -195,7 +207,7 @@ Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr
     // Else another row has been written meanwhile.
     if (offset > session->row.written_at) session->row.misleads = false;
   }
-  session->row.is_telling = false;
+  EndTelling(*session);
   LetRowGo(*session);
   listener_->OnRowTold(session);
 }

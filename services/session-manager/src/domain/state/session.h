@@ -95,6 +95,8 @@ struct ParkedRow {
   bool misleads = false;
   /// SessionBack is on its way into the log.
   bool is_telling = false;
+  /// Set when it is not any more. Null: nobody waits for that.
+  std::shared_ptr<runtime::Event> told;
   /// All that is known of the session is the row, which an earlier owner has written.
   bool is_source = false;
   /// The newest record of the shard when the row was written.
