@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from rookery_local import build, kafka_jars, packages, test_environment
@@ -122,9 +122,8 @@ def _execute_beside(beside: dict, e2e, context: Context) -> Counts:
         running = executor.submit(others)
         counts = _execute("e2e", e2e, context)
         context.progress.step(" and ".join(beside))
-        while not running.done():
+        while wait([running], timeout=1).not_done:
             context.progress.update((said.getvalue().splitlines() or ["begins"])[-1])
-            time.sleep(1)
         counts.add(running.result())
     context.progress.say(said.getvalue().rstrip())
     return counts
