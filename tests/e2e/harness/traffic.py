@@ -26,6 +26,7 @@ from harness.wait import until
 from harness.xml import name
 
 _BODY = f"{{{ns.CLIENT}}}body"
+_DELAY = f"{{{ns.DELAY}}}delay"
 _TEXT = re.compile(r"<body>([0-9a-f]{6}) (\d+) (\d+) (\d+)</body>")
 # Seconds that a gateway waits, at the end of a connection, for its client to read (libs/net).
 _HEARD_OUT = 1.5
@@ -47,6 +48,7 @@ class Talker:
         self.index = index
         self.online = False
         self.until = 0.0  # it was online then last
+        self.began = 0.0  # when it bound its resource last
         # Where its session may be: it has tried to resume there since, up to `tried`.
         self.at: set[str] = set()
         self.tried = 0.0
@@ -68,6 +70,9 @@ class Talker:
         # (sender, number) -> times of arrival, of what came more than once
         self.again: dict[tuple[int, int], list[str]] = {}
         self.arrived: dict[tuple[int, int], float] = {}
+        # Of those, which said that they had waited (XEP-0203), and when the session began that was given them.
+        self.delayed: set[tuple[int, int]] = set()
+        self.session_of: dict[tuple[int, int], float] = {}
         self.recent: collections.deque = collections.deque(maxlen=4000)
         self.client.on_stanza = self._on_stanza
 
@@ -96,6 +101,9 @@ class Talker:
         if key in self.arrived:
             self.again.setdefault(key, [_clock(self.arrived[key])]).append(_clock(time.time()))
         self.arrived[key] = time.time()
+        self.session_of[key] = self.began
+        if stanza.find(_DELAY) is not None:
+            self.delayed.add(key)
         self.traffic.on_delivery((int(sender), self.index, int(number)), self)
 
     # ---- presence on the network ----
@@ -110,6 +118,7 @@ class Talker:
 
     async def _begin_session(self, gateway: str) -> None:
         await self.client.bind()
+        self.began = time.time()
         if self.managed:
             await self.client.enable()
         self.client.presence()
@@ -473,7 +482,7 @@ class Traffic:
         faults = list(self.problems)
         for sender, receiver, number in self._missing():
             kinds = f"{self._kind(sender)} to {self._kind(receiver)}"
-            when = _clock(time.time() - (time.monotonic() - self.sent_at[(sender, receiver, number)]))
+            when = _clock(self._at(self.sent_at[(sender, receiver, number)]))
             faults.append(f"lost: number {number} of {sender} to {receiver} ({kinds}), sent at {when}")
         for talker in self.talkers:
             faults += talker.failed_resumes
@@ -484,16 +493,32 @@ class Traffic:
                     at = next(i for i in range(1, len(first_seen)) if first_seen[i] < first_seen[i - 1])
                     faults.append(
                         f"out of order: {sender} to {talker.index} ({self._kind(sender)} to {self._kind(talker.index)}): "
-                        f"{first_seen[max(0, at - 3):at + 3]}, {first_seen[at]} at {_clock(talker.arrived[(sender, first_seen[at])])}"
+                        + ", ".join(self._tell(sender, talker, number) for number in first_seen[max(0, at - 3):at + 3])
                     )
                 counted = collections.Counter(numbers)
                 twice = [n for n, count in counted.items() if count > 1 and not self._may_come_twice(sender, talker, n)]
                 if talker.managed and twice:
-                    times = " and ".join(talker.again[(sender, twice[0])])
-                    faults.append(f"twice: {sender} to {talker.index} ({self._kind(sender)} to managed): {twice[:5]}, the first at {times}")
+                    told = ", ".join(self._tell(sender, talker, n) for n in (twice[0], twice[-1]))
+                    lost = ", ".join(_clock(self._at(when)) for when in talker.lost_sessions)
+                    faults.append(
+                        f"twice: {sender} to {talker.index} ({self._kind(sender)} to managed): {len(twice)}, the first and the last: {told}; "
+                        f"sessions lost: {lost or 'none'}"
+                    )
         if self._unacknowledged():
             faults.append(f"never acknowledged: {self._unacknowledged()}")
         return faults
+
+    @staticmethod
+    def _at(when: float) -> float:
+        """The time of day at which the monotonic clock said `when`."""
+        return time.time() - (time.monotonic() - when)
+
+    def _tell(self, sender: int, receiver: Talker, number: int) -> str:
+        key = (sender, number)
+        sent = self._at(self.sent_at[(sender, receiver.index, number)])
+        here = " and ".join(receiver.again.get(key, [_clock(receiver.arrived[key])]))
+        delayed = ", delayed" if key in receiver.delayed else ""
+        return f"{number} (sent {_clock(sent)}, here {here}{delayed}, session of {_clock(receiver.session_of[key])})"
 
     def _kind(self, index: int) -> str:
         return "managed" if self.talkers[index].managed else "plain"
