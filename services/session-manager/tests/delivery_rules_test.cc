@@ -127,6 +127,35 @@ TEST_F(DeliveryRules, W1_MoreThanAPageWaitsInASlowStore_NothingOvertakes) {
   Repair();
 }
 
+TEST_F(DeliveryRules, W1_WrittenWhileTheClientTakesWhatCameBefore_NothingNewerGoesBeforeIt) {
+  bool is_written = false, is_read = false;
+  database_.on_slow = [&](std::string_view name) -> Task<void> {
+    while ((name == "StoreOffline" && !is_written) || (name == "LoadOffline" && !is_read))
+      co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  std::vector<std::string> all;
+  for (int i = 0; i < 400; ++i) {
+    all.push_back("m" + std::to_string(i));
+    gateway_.Send(*alice, Message(bob_, all.back()));
+  }
+  Settle();
+  Client& bob = Available("b", /*acks=*/false);
+  // Nobody asks the store to keep this one: somebody is there.
+  all.emplace_back("last");
+  Say("last", bob_);
+  is_read = true;
+  ASSERT_TRUE(Eventually([&] { return !bob.MessageIds().empty(); }));
+  const std::size_t given = bob.MessageIds().size();
+  ASSERT_LT(given, 400u);
+  is_written = true;
+  ASSERT_TRUE(Eventually([&] { return database_.Waiting(bob_) >= 400 - given; }));
+  bob.acks = true;
+  other_.Deliver(bob, bob.last_seq);
+  ASSERT_TRUE(Eventually([&] { return bob.MessageIds().size() == all.size(); })) << bob.MessageIds().size();
+  EXPECT_EQ(bob.MessageIds(), all);
+  Repair();
+}
+
 TEST_F(DeliveryRules, W1_TheReceiverGoesWhileTheStoreIsAsked_TheNewerWaitsForTheOlderAtTheNextOne) {
   Say("m1", bob_);
   bool is_open = false;
@@ -197,6 +226,36 @@ TEST_F(DeliveryRules, W3_ASlowClientHoldsUpNothingElseOfItsUser) {
   ASSERT_TRUE(Eventually([&] { return phone.MessageIds().size() == 401; }));
   EXPECT_EQ(phone.MessageIds().back(), "last");
   EXPECT_TRUE(Eventually([&] { return database_.Waiting(bob_) == 0; }));
+}
+
+TEST_F(DeliveryRules, W3_AClientTakesNothing_WhoeverComesGetsTheRest) {
+  for (int i = 0; i < 400; ++i) gateway_.Send(*alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  const std::size_t given = Available("phone", /*acks=*/false).MessageIds().size();
+  ASSERT_LT(given, 400u);
+  Client& desk = Available("desk");
+  Say("last", bob_ + "/desk");
+  ASSERT_TRUE(Eventually([&] { return desk.MessageIds().size() == 401 - given; }))
+      << desk.MessageIds().size();
+  EXPECT_EQ(desk.MessageIds().front(), "m" + std::to_string(given));
+  EXPECT_EQ(desk.MessageIds().back(), "last");
+}
+
+TEST_F(DeliveryRules, W3_AClientTakesNothing_AnotherOneGetsTheRest) {
+  Client& old = SignIn(other_, bob_, "old", std::nullopt);
+  old.acks = false;
+  other_.Send(old, Presence({}, {}, 5));
+  for (int i = 0; i < 400; ++i) gateway_.Send(*alice, Message(bob_, "m" + std::to_string(i)));
+  Settle();
+  Client& phone = Available("phone");
+  Client& desk = Available("desk");
+  ASSERT_THAT(phone.MessageIds(), IsEmpty());
+  phone.acks = false;
+  other_.End(old, END_REASON_CLOSED);
+  ASSERT_TRUE(Eventually([&] { return !phone.MessageIds().empty(); }));
+  ASSERT_LT(phone.MessageIds().size(), 400u);
+  ASSERT_TRUE(Eventually([&] { return phone.MessageIds().size() + desk.MessageIds().size() == 400; }));
+  EXPECT_EQ(desk.MessageIds().back(), "m399");
 }
 
 TEST_F(DeliveryRules, W4_WhatNobodyTakesInTimeLeavesTheWindow) {

@@ -306,7 +306,7 @@ class CutOffGateway : public OutdatedSession, public ::testing::WithParamInterfa
     Settle();
     Elapse(std::chrono::seconds(1));
     ASSERT_EQ(database_.parked.size(), 1u);
-    node(1).settings.tell_back_together = std::chrono::milliseconds(100);  // the row goes in less
+    node(1).settings.tell_back_together = std::chrono::milliseconds(50);
     resumed = &third_.Resume(*bob, HandledBy(*bob));
     Settle();
     third_.Send(*resumed, Message(alice_, "b1"));

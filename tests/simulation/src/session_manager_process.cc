@@ -423,6 +423,9 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.settings.instance = name();
     p.settings.resume_timeout = environment_.resume_timeout;
     p.settings.registration = environment_.has_registration;
+    // What waits for a user here is a dozen messages, not hundreds.
+    p.settings.hand_out_page = 4;
+    p.settings.hand_out_burst = 6;
     if (environment_.has_little_room) p.settings.max_store_waiting = 64;
     p.redis = MakeRedisClient(world(), *this, environment_.redis, environment_.redis_data);
     p.registry = routing::Registry::Create(io(), *p.redis);

@@ -27,14 +27,18 @@ struct Settings {
   /// After a resumption the old gateway keeps the session so long, and the store with it: the log has said
   /// by then that both are outdated.
   std::chrono::milliseconds resume_hand_over{500};
-  /// A row is outdated when its client is back: half of this later it goes, and the log is told, together
+  /// A row is outdated when its client is back: so much later it goes, and the log is told, together
   /// with all others of that time. When thousands come back, a request for each costs more than all the rest.
   /// Well below resume_hand_over.
-  std::chrono::milliseconds tell_back_together{200};
+  std::chrono::milliseconds tell_back_together{100};
   std::int64_t max_unacked_packets = 5'000;
   std::int64_t max_unacked_bytes = 4 * 1024 * 1024;
   /// Of what waits for one client, on its way to it.
   std::int64_t max_under_way_bytes = 512 * 1024;
+  /// Of what waits for a user so many messages are read at a time, and given while no more are unacknowledged,
+  /// nor more than a quarter of what may be. The simulation has less.
+  std::size_t hand_out_page = 64;
+  std::size_t hand_out_burst = 256;
   std::int64_t max_sessions_per_user = 32;
   std::int64_t max_offline_messages = 1'000;
   std::int64_t max_offline_bytes = 16 * 1024 * 1024;

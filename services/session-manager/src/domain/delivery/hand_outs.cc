@@ -21,10 +21,7 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// Messages are read so many at a time, and given while less than a burst is unacknowledged: a quarter of
-/// what may be, at most.
-constexpr WaitingStore::PageLimit kPage{64, 512 * 1024};
-constexpr std::size_t kBurst = 256;
+constexpr std::size_t kPageBytes = 512 * 1024;
 constexpr std::size_t kBurstBytes = 256 * 1024;
 /// How often a receiver that takes nothing is looked at.
 constexpr std::chrono::seconds kLook{10};
@@ -44,8 +41,13 @@ struct HandOuts::Candidate {
 };
 
 bool HandOuts::IsInBurst(std::size_t packets, std::size_t bytes) const {
-  return packets <= std::min(kBurst, static_cast<std::size_t>(settings_.max_unacked_packets) / 4) &&
+  return packets <= std::min(settings_.hand_out_burst,
+                             static_cast<std::size_t>(settings_.max_unacked_packets) / 4) &&
          bytes <= std::min(kBurstBytes, static_cast<std::size_t>(settings_.max_unacked_bytes) / 4);
+}
+
+bool HandOuts::HasRoom(const Session& session) const {
+  return IsInBurst(session.unacked.size(), session.unacked_bytes);
 }
 
 void HandOuts::HandOutSoon(User& user) {
@@ -58,14 +60,9 @@ void HandOuts::HandOutSoon(User& user) {
   user.offline_due = false;
   UserDelivery& state = waiting_.Of(user);
   if (state.receiver) {
-    if (!CanReceive(*state.receiver)) {
-      // What comes for the next one from now on has to wait behind, too: not only when the store, which
-      // may be away, has said what waits.
-      if (const std::shared_ptr<Session> next = FindReceiver(user)) {
-        state.receiver = next;
-        waiting_.SendBehind(user, SteadyTime::max());
-      }
-    }
+    // What comes for the next one from now on has to wait behind, too: not only when the store, which
+    // may be away, has said what waits.
+    if (!CanReceive(*state.receiver) || !HasRoom(*state.receiver)) ChangeReceiver(user);
     state.look_again = true;
     state.changed.Notify();
     return;
@@ -78,6 +75,14 @@ void HandOuts::HandOutSoon(User& user) {
   }
   ++user.storing;
   shard.Spawn("offline.hand_out", HandOutTask(shards_.Shared(shard.number), user.bare));
+}
+
+void HandOuts::ChangeReceiver(User& user) {
+  UserDelivery& state = *user.delivery;
+  const std::shared_ptr<Session> next = FindReceiver(user);
+  if (!next || next == state.receiver || (CanReceive(*state.receiver) && !HasRoom(*next))) return;
+  state.receiver = next;
+  waiting_.SendBehind(user, SteadyTime::max());
 }
 
 void HandOuts::HandOutRows(User& user) {
@@ -242,7 +247,8 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
     state->marked.clear();
     using Rows = std::vector<WaitingStore::OfflineMessage>;
     absl::StatusOr<Rows> rows{Rows()};
-    if (!state->is_store_empty) rows = co_await store_.LoadOffline(bare, after, kPage);
+    if (!state->is_store_empty)
+      rows = co_await store_.LoadOffline(bare, after, {settings_.hand_out_page, kPageBytes});
     if (!rows.ok()) {
       // Nobody knows what waits: what came later has to wait too.
       if (backoff.failures() == 0 || !IsTemporary(rows.status()))
@@ -264,8 +270,10 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
     const std::shared_ptr<Session> receiver = state->receiver;
     bool is_interrupted = false;
     for (std::size_t next = 0; next < candidates.size() && !is_interrupted;) {
-      const bool has_room = co_await AwaitRoom(state, receiver);
-      if (has_room) {
+      const bool has_room = co_await AwaitRoom(user, receiver);
+      // While there was none the store may have got what comes next from memory, or something older: that is
+      // read before anything newer goes.
+      if (has_room && !state->look_again) {
         next += SendSome(user, candidates, next);
       } else {
         is_interrupted = true;
@@ -288,10 +296,13 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
   }
 }
 
-Task<bool> HandOuts::AwaitRoom(std::shared_ptr<UserDelivery> state, std::shared_ptr<Session> receiver) {
+Task<bool> HandOuts::AwaitRoom(User& user, std::shared_ptr<Session> receiver) {
+  const std::shared_ptr<UserDelivery> state = user.delivery;
   while (state->receiver == receiver && CanReceive(*receiver)) {
-    if (IsInBurst(receiver->unacked.size(), receiver->unacked_bytes)) co_return true;
-    (void)co_await state->changed.Wait(Deadline::After(kLook));
+    if (HasRoom(*receiver)) co_return true;
+    const std::uint64_t acked = receiver->acked_seq;
+    const bool has_changed = co_await state->changed.Wait(Deadline::After(kLook));
+    if (!has_changed && receiver->acked_seq == acked && state->receiver == receiver) ChangeReceiver(user);
   }
   co_return false;
 }

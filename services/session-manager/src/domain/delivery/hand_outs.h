@@ -40,7 +40,8 @@ class HandOuts final : public WaitingStanzas::Listener {
   /// Hands what waits for the user to an available session, in time: never within this call. Without such
   /// a session nothing happens.
   void HandOutSoon(User& user);
-  /// The same: rows of which a session had the messages are nobody's again.
+  /// As HandOutSoon, and the store is asked in any case: a session that had been given some of its rows has
+  /// ended or lost them.
   void HandOutRows(User& user);
   /// The shard is about to be read: those who wait since before are first. Nothing is handed out before the
   /// shard is live: the records up to then may say that a session has ended.
@@ -50,7 +51,7 @@ class HandOuts final : public WaitingStanzas::Listener {
   void OnRoom(const Session& session);
   /// The client of the session is back.
   void OnBack(const std::shared_ptr<Session>& session);
-  /// Somebody may have come meanwhile.
+  /// A message is in the store. A session may have become available while it was written.
   void OnStored(User& user) override;
 
  private:
@@ -65,13 +66,17 @@ class HandOuts final : public WaitingStanzas::Listener {
   static std::optional<std::uint64_t> FirstUnsettled(const User& user, std::uint64_t after,
                                                      const std::vector<WaitingStore::OfflineMessage>& rows);
   /// Waits until the receiver can take more. False: it is not going to, or another one has its place.
-  Task<bool> AwaitRoom(std::shared_ptr<UserDelivery> state, std::shared_ptr<Session> receiver);
+  Task<bool> AwaitRoom(User& user, std::shared_ptr<Session> receiver);
+  /// The receiver is gone, or its client takes nothing: another one gets what is left, if there is one that
+  /// can take it.
+  void ChangeReceiver(User& user);
   /// Sends the next ones to the receiver, as many as there is room for. Returns how many.
   std::size_t SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from);
   void EndHandOut(User& user, bool is_done);
 
   /// Whether a session with so much unacknowledged may be handed more.
   bool IsInBurst(std::size_t packets, std::size_t bytes) const;
+  bool HasRoom(const Session& session) const;
 
   const Settings& settings_;
   const Shards& shards_;

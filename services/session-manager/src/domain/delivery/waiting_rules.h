@@ -23,12 +23,14 @@ inline std::uint64_t RowIdOf(std::int64_t offset) { return static_cast<std::uint
 /// An older session of the same name, which is about to end (SL2), and whose client has not acknowledged all
 /// that it was given. Null: none.
 const Session* FindOlder(const User& user, const Session& session);
-/// Whether a session can be handed what waits; and the one that is, null: none.
+/// Whether a session can be handed what waits; and the one that is: of those with the highest priority the
+/// one whose client has the least to acknowledge; null: none.
 bool CanReceive(const Session& session);
 std::shared_ptr<Session> FindReceiver(const User& user);
 /// Whether a message for the session must wait until it was handed what came before.
 bool IsBehind(const User& user, const Session& session);
-/// The same until it was handed what an older session of its name leaves (W11).
+/// Whether a message for the session must wait until an older session of its name has left what its client
+/// did not acknowledge (W11).
 bool IsBehindOlder(const User& user, const Session& session);
 /// Nobody is there, and the session's client left before it had all that waits: what comes for it waits
 /// for the same hand-out.
@@ -43,7 +45,7 @@ bool IsFullForOwn(const Settings& settings, const Session& session);
 
 /// Whether the session was given the message as the row that it is.
 bool HasTaken(const Session& session, std::uint64_t id);
-/// The same, or as the record that the row comes from.
+/// Whether the session was given the message, as the row or as the record that the row comes from.
 bool HasRow(const Session& session, std::uint64_t id);
 /// Whether the record went to the offline store, or to others, while this session was connected.
 bool IsPassedOver(const Session& session, std::int64_t offset);

@@ -167,8 +167,7 @@ void SessionParker::LetRowGo(Session& session) {
 Task<void> SessionParker::TellTogether() {
   // Never within the move that has brought the first of them.
   co_await runtime::Yield();
-  const auto half = settings_.tell_back_together / 2;
-  if (half.count() > 0) co_await runtime::Sleep(half);
+  if (settings_.tell_back_together.count() > 0) co_await runtime::Sleep(settings_.tell_back_together);
   auto together = std::exchange(back_, {});
   for (auto& [shard, session] : together) {
     if (!session->ended() && session->row.misleads) {
