@@ -17,7 +17,7 @@ constexpr std::int16_t kHeartbeat = 12;
 constexpr std::chrono::milliseconds kBetweenJoins{1'000};
 // From its answer's arrival to librdkafka's knowing of it.
 constexpr std::chrono::milliseconds kHandling{10};
-// The same until a JoinGroup that it causes is written, even on a busy machine.
+// How long until a JoinGroup that it causes is written, even on a busy machine.
 constexpr std::chrono::milliseconds kWriting{100};
 // A connection that breaks in the middle has no answer to watch for; a broker lets members
 // wait for max.poll.interval.ms at most.

@@ -26,7 +26,7 @@ asio::ip::address NormalAddress(const asio::ip::address& address);
 /// What one host has: an IPv4 address, or the /64 of an IPv6 one. For use as a key.
 using NetworkKey = std::array<unsigned char, 8>;
 NetworkKey NetworkOf(const asio::ip::address& normal);
-/// The same as text: `192.0.2.1`, `2001:db8:1:2::/64`.
+/// NetworkOf as text: `192.0.2.1`, `2001:db8:1:2::/64`.
 std::string NetworkText(const asio::ip::address& normal);
 
 }  // namespace rookery::net

@@ -23,7 +23,7 @@ void MapWidth(std::u32string& text);
 /// Unicode's toLowercase without the final sigma rule, which PRECIS does not know
 /// (RFC 7622 section 3.5, on examples 8 to 10).
 void MapLowerCase(std::u32string& text);
-/// The same for a domain's label (RFC 5895 section 2). Cherokee stays: its capital
+/// The mapping of a domain's label (RFC 5895 section 2). Cherokee stays: its capital
 /// letters are the ones that IDNA2008 allows.
 void MapLabelCase(std::u32string& text);
 /// RFC 8265 section 4.2.2: every space of category Zs becomes U+0020.

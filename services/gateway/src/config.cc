@@ -100,9 +100,11 @@ void Config::Bind(config::Schema& schema) {
               "known from may try; 0: no limit",
               0, 1'000'000);
   schema.Bind("sasl.max-failures-per-network", &max_failures_per_network,
-              "The same from one address (IPv6: /64), whatever the account; 0: no limit", 0, 1'000'000);
+              "Failed sign-ins from one address (IPv6: /64) in that time, whatever the account; 0: no limit",
+              0, 1'000'000);
   schema.Bind("sasl.max-failures-where-known", &max_failures_where_known,
-              "The same of one account from a network that it is known from; 0: no limit", 0, 1'000'000);
+              "Failed sign-ins of one account in that time from a network that it is known from; 0: no limit",
+              0, 1'000'000);
   schema.BindChoice("sasl.certificate-identity", &sasl_certificate_identity, {"xmpp-address", "common-name"},
                     "Where a client certificate names its user");
 
@@ -145,7 +147,7 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("limits.negotiation-timeout", &negotiation_timeout,
               "From the beginning of the sign-in to a bound resource");
   schema.Bind("limits.registration-timeout", &registration_timeout,
-              "The same once a registration form was fetched: a person types");
+              "From then on, once a registration form was fetched: a person types");
   schema.Bind("limits.idle-timeout", &idle_timeout, "Silence of a client after which it is probed");
   schema.Bind("limits.answer-timeout", &answer_timeout, "For the answer to that probe or any <r/>");
   schema.Bind("limits.write-timeout", &write_timeout, "How long a client may read nothing");

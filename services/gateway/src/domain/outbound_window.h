@@ -55,8 +55,8 @@ class OutboundWindow {
   std::uint64_t last_seq() const { return last_seq_; }
   std::uint64_t acked_seq() const { return acked_seq_; }
   std::uint64_t base_seq() const { return base_seq_; }
+  /// Of the newest packet that came from a record, and of the newest of those that are not dispensable.
   std::int64_t last_offset() const { return last_offset_; }
-  /// The same of packets that are not dispensable.
   std::int64_t last_primary() const { return last_primary_; }
   /// Packets acked_seq()+1 … last_seq(), in order.
   const Ring<Entry>& unacked() const { return unacked_; }

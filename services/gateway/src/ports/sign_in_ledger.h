@@ -21,7 +21,7 @@ class SignInLedger {
   using OnCounted = std::function<void(std::uint32_t failures, std::chrono::milliseconds left)>;
   virtual void Failed(Subject subject, std::string_view name, std::chrono::milliseconds window,
                       OnCounted counted) = 0;
-  /// The same before it is known whether it is a failure: `done` is called, perhaps at once, with how many
+  /// Counts a try before it is known whether it fails: `done` is called, perhaps at once, with how many
   /// there are by now, this one included; with nothing where the ledger is away.
   using OnTaken = std::function<void(std::optional<std::uint32_t> tries)>;
   virtual void Take(Subject subject, std::string_view name, std::chrono::milliseconds window,

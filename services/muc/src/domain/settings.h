@@ -16,7 +16,7 @@ enum class Creation : std::uint8_t {
   kAdministrators,
 };
 
-/// What an operator has set. The same at every process of the service: records are applied by it.
+/// What an operator has set, alike at every process of the service: records are applied by it.
 struct Settings {
   /// The virtual hosts, prepared: whose accounts rooms reach.
   std::vector<std::string> domains{"localhost"};

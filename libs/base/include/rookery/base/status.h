@@ -46,7 +46,7 @@ inline bool IsTemporary(const absl::Status& status) {
 #define ROOKERY_ASSIGN_OR_RETURN(lhs, expr) \
   ROOKERY_ASSIGN_OR_RETURN_INNER_(ROOKERY_CONCAT_(status_or_, __LINE__), lhs, expr)
 
-/// The same two in a coroutine.
+/// ROOKERY_RETURN_IF_ERROR and ROOKERY_ASSIGN_OR_RETURN for coroutines.
 #define ROOKERY_CO_RETURN_IF_ERROR(expr)                             \
   do {                                                               \
     if (::absl::Status status_ = (expr); !status_.ok()) [[unlikely]] \

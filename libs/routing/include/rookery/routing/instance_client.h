@@ -36,7 +36,7 @@ class InstanceClient {
   template <typename Response, typename Call>
   Task<absl::StatusOr<Response>> Ask(std::string key, Call call);
 
-  /// The same for a question that is asked often and changes nothing: when the first instance is silent, it
+  /// As Ask, for a question that is asked often and changes nothing: when the first instance is silent, it
   /// is not given up, but another one is asked too, and whichever answers first counts. So one that is frozen
   /// costs kAloneFor. Cancelling cancels both calls.
   template <typename Response, typename Call>

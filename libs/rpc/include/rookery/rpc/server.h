@@ -69,7 +69,7 @@ class Server {
   /// Refuses new calls, waits for running ones until the time is over, then cancels
   /// them. Blocks: call it on the blocking pool.
   virtual void Shutdown(std::chrono::milliseconds grace) = 0;
-  /// The same, from the I/O thread, which goes on turning: Shutdown on the `blocking` pool.
+  /// Runs Shutdown on the `blocking` pool, while the I/O thread goes on turning.
   Task<void> Stop(asio::any_io_executor executor, asio::thread_pool& blocking,
                   std::chrono::milliseconds grace);
 };

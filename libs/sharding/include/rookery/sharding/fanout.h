@@ -44,8 +44,8 @@ inline constexpr std::size_t kFanoutBytes = 256 * 1024;
 std::uint32_t SplitFanout(std::span<Recipient> recipients, std::uint32_t part,
                           absl::FunctionRef<void(const FanoutRecord&)> append);
 
-/// The same for a stanza: each comes with the record that says it, of which nothing but `fanout` is filled.
-/// The stanza is lent to the record for the call.
+/// Splits a fan-out of one stanza: `append` gets the record that says it to each partition, with nothing but
+/// `fanout` filled. The stanza is lent to the record for the call.
 std::uint32_t SplitFanout(std::span<Recipient> recipients, std::uint32_t part, const xmpp::Stanza& stanza,
                           absl::FunctionRef<void(const FanoutRecord&, events::v1::UserRecord&)> append);
 

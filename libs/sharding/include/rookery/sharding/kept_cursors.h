@@ -41,8 +41,8 @@ class KeptCursors {
 
   /// Begins to write down the shard's committed cursor, if it has moved and the last one is old.
   void KeepIfDue(ShardService& service, Shard& shard) const;
-  /// The same at once, of what is finished. Returns when the store has it or has refused it, or at `limit`;
-  /// `tasks` go on with it.
+  /// Writes down at once up to where the shard's records are finished. Returns when the store has it or has
+  /// refused it, or at `limit`; `tasks` go on with it.
   Task<void> Keep(ShardService& service, runtime::TaskGroup& tasks, std::shared_ptr<Shard> shard,
                   SteadyTime limit) const;
 

@@ -166,7 +166,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
     service_ = &service;
     consumer_ = std::move(consumer);
   }
-  /// The same, and able to leave the group and join it again.
+  /// In place of Join: no timers, and able to leave the group and join it again.
   void JoinForTest(ShardService& service, std::unique_ptr<kafka::Consumer> consumer,
                    MakeConsumer make_consumer) {
     JoinForTest(service, std::move(consumer));

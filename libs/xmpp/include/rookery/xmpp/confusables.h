@@ -5,8 +5,8 @@
 
 namespace rookery::xmpp {
 
-/// The same for names that look the same (Unicode TS 39 section 4), whatever their letters are and whatever
-/// marks these have above or below. Thread-safe.
+/// A form that names have in common if they look alike (Unicode TS 39 section 4), whatever their letters are
+/// and whatever marks these have above or below. Thread-safe.
 std::string SkeletonOf(std::string_view name);
 
 /// Whether the name's letters are of scripts that are written together (section 5.2, "highly restrictive"),

@@ -99,7 +99,7 @@ inline constexpr std::size_t kMaxEchoedPayloadBytes = 4096;
 /// Must not be called for a stanza of type error.
 Stanza MakeError(const Stanza& stanza, ErrorCondition condition, std::string_view text = {},
                  std::optional<ErrorType> type = {});
-/// The same with an <error/> that has more in it, as MakeErrorElement begins it.
+/// As above, with an <error/> that MakeErrorElement has begun and the caller has added to.
 Stanza MakeError(const Stanza& stanza, const Element& error);
 
 /// One table between our status codes and stanza errors.

@@ -104,7 +104,7 @@ void SendAffiliationChanges(Turn& turn, std::string_view full_jid, const xmpp::E
   const Room& room = turn.room;
   const std::string_view account = xmpp::BareOf(full_jid);
   const Standing reader = StandingOf(turn, account);
-  // The same lists as for IQs.
+  // The lists that an IQ asks for.
   const auto may_read = [&](v1::Affiliation affiliation) { return MayReadList(room, reader, affiliation); };
   if (!may_read(v1::AFFILIATION_MEMBER)) return RefuseChanges(turn, full_jid);
 

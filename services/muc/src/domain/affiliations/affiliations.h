@@ -35,7 +35,7 @@ void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string
 /// remembered; nullopt: they may.
 std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added,
                                                   std::size_t bytes = 0);
-/// The same of bans, which have as many places of their own: who fills the list keeps nobody from being
+/// RefusalOfMore for bans, which have as many places of their own: who fills the list keeps nobody from being
 /// banned.
 std::optional<xmpp::ErrorCondition> RefusalOfMoreBans(const Turn& turn, std::int64_t added);
 

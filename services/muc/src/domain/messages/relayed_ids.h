@@ -19,8 +19,8 @@ struct Relayed {
 };
 
 /// The id under which it goes on, so that nothing is kept: any owner of the room reads it. Of it only who is
-/// at `answerer`, a bare JID, can make use, and learns no address. The same purpose reads it. It may be
-/// longer than ids may be (xmpp::kMaxIdBytes).
+/// at `answerer`, a bare JID, can make use, and learns no address. It is read for the purpose that it was
+/// made for. It may be longer than ids may be (xmpp::kMaxIdBytes).
 std::string MakeRelayedId(const Turn& turn, std::string_view purpose, std::string_view answerer,
                           const Relayed& relayed);
 /// Nullopt: the room has not made it, or not for this purpose or answerer.

@@ -71,7 +71,7 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
   /// Applies the records that wait for the room, as far as that can be done now: one at once, several in
   /// later turns of the loop. Where the room is not in memory, begins to load it.
   void Pump(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
-  /// The same for every room of the shard.
+  /// Pump for every room of the shard.
   void PumpAll(RoomShard& shard);
   void ApplyLater(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot);
   Task<void> ApplyInTurns(std::shared_ptr<RoomShard> shard);

@@ -15,7 +15,7 @@ bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant);
 /// Counts requests of the sender's account that reach others. False: they would be more than
 /// `settings.max_requests` in `settings.changes_period`, and none is counted.
 bool CountRequests(Turn& turn, std::int64_t requests);
-/// The same. Too many: policy-violation of type wait, and true.
+/// Counts as CountRequests does. Too many: policy-violation of type wait, and true.
 bool RefuseIfTooMany(Turn& turn, std::int64_t requests);
 
 }  // namespace rookery::muc

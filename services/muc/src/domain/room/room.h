@@ -58,7 +58,7 @@ class Room {
   v1::Occupant& AddOccupant(std::string_view nick);
   /// Null: nobody has the nick. Sessions and nick are changed by the calls below only.
   v1::Occupant* ChangeOccupant(std::string_view nick);
-  /// The same for `is_shown` and `has_news` alone: what others know of an occupant.
+  /// As ChangeOccupant, to change no more than what others know of the occupant: `is_shown` and `has_news`.
   v1::Occupant* ChangeKnown(std::string_view nick);
   /// Adds the session, or replaces what is known of it, at the occupant that has the nick. The session is in
   /// the room under no other nick.
@@ -90,8 +90,8 @@ class Room {
   const v1::Affiliated* FindReserved(std::string_view nick) const;
   /// Whether another account than `bare` has this nick or one that looks the same, or has reserved one.
   bool IsOfAnother(std::string_view nick, std::string_view bare) const;
-  /// The same for nicks that look the same (xmpp::SkeletonOf, spaces at the ends and several together not
-  /// counted). Empty: nothing of it is seen.
+  /// What nicks that look alike have in common: xmpp::SkeletonOf, without spaces at the ends, and one where
+  /// there are several. Empty: nothing of the nick is seen.
   static std::string LookOf(std::string_view nick);
   /// The entry, made if there was none.
   v1::Affiliated& ChangeAffiliated(std::string_view jid);

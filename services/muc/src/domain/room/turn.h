@@ -40,7 +40,7 @@ struct Turn {
   /// stanza is one itself or asks for no answer (an IQ result).
   void Refuse(xmpp::ErrorCondition condition, std::string_view text = {},
               std::optional<xmpp::ErrorType> type = {}) const;
-  /// The same with an <error/> that has more in it, as MakeErrorElement begins it.
+  /// As above, with an <error/> that MakeErrorElement has begun and the caller has added to.
   void Refuse(xmpp::Element error) const;
   void Answer(const xmpp::Element& payload) const { outcome.Send(xmpp::MakeResult(stanza, payload)); }
   void Answer() const { outcome.Send(xmpp::MakeResult(stanza)); }

@@ -26,7 +26,7 @@ void Bounces::BounceEnded(Shard& shard, const std::shared_ptr<EndWrites>& end, c
   Cause cause;
   cause.end = end;
   cause.offset = end->record;
-  // The same number, whichever owner says it.
+  // Whichever owner says it gives it this number.
   cause.parts = kErrorParts | (static_cast<std::uint32_t>(end->record - delivery.offset) & (kErrorParts - 1));
   Append(shard, std::move(cause), delivery, condition, text);
 }

@@ -40,7 +40,8 @@ class Deliverer {
   };
   class RosterListener {
    public:
-    /// The same of requests and changes of the roster.
+    /// The session's client has taken what it had too much of, and the requests and changes of the roster
+    /// that it was not given meanwhile can be told.
     virtual void OnRoomForRoster(Session& session) = 0;
 
    protected:
@@ -85,14 +86,15 @@ class Deliverer {
   void Reach(User& user, UnackedPacket& packet);
   /// Every packet up to `seq` has reached the client.
   void Acknowledge(Session& session, std::uint64_t seq);
-  /// The same, says the gateway: what waited for that follows.
+  /// The gateway says that every packet up to `seq` has reached the client: Acknowledge, and what waited for
+  /// room in the session follows.
   void OnDelivered(Session& session, std::uint64_t seq);
   /// Whether the session has too much of others already to be given this, too, which nobody keeps for it: a
   /// copy, presence, an answer (B4).
   bool IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
-  /// The same of what is not to be told anew when there is room.
+  /// As IsSpared, of what the session is not told anew when there is room again.
   bool HasTooMuch(const Session& session, std::int64_t offset);
-  /// The same of a copy of what the user has sent: others take no room from it.
+  /// As HasTooMuch, of a copy of what the user has sent, for which a session keeps more room (B4).
   bool IsSparedOwn(const Session& session, std::int64_t offset);
   /// Sends the unacknowledged packets after `after_seq` again: at once, or when the records in which some
   /// of them came have been applied. False: one of them is lost.

@@ -16,7 +16,8 @@ class Outbox;
 
 /// These records wait, and newer ones are about to be given. True: the state has changed.
 bool HoldRecords(Session& session, const std::vector<std::int64_t>& offsets);
-/// The same of all of the user's that wait (Backlog), for all of the user's sessions, which are told.
+/// HoldRecords with all records that wait for the user (Backlog), for each of the user's sessions. States
+/// that change are published.
 void NotePassing(Outbox& outbox, User& user);
 /// Whether the record was held back and not given.
 bool IsHeld(const Session& session, std::int64_t offset);

@@ -148,7 +148,7 @@ Task<void> OfflineRecovery::LoadTask(std::shared_ptr<Shard> shard, std::vector<W
       continue;
     }
     telemetry::LogWarn("offline.load_failed", {{"keys", some.size()}, {"error", Message(found.status())}});
-    // The same may be too much once more; and of what cannot be read, the rest has to be found.
+    // So many may be too much the next time, too; and if one row cannot be read, the others have to be found.
     at_once = std::max<std::size_t>(some.size() / 2, 1);
     bytes = std::max(bytes / 2, kFewestBytes);
     if (IsTemporary(found.status())) {

@@ -33,8 +33,8 @@ class OfflineRecovery {
   void OnAttached(const std::shared_ptr<Session>& session);
   /// The shard is about to be read: rows that its sessions were given are loaded again.
   Task<void> Recover(std::shared_ptr<Shard> shard);
-  /// The same: whom an earlier owner had not given everything that waits, although they are
-  /// available. HandOuts::HandOutWhatIsDue follows.
+  /// The shard is about to be read: finds the available users whom an earlier owner had not given all that
+  /// waits for them. HandOuts::HandOutWhatIsDue follows.
   Task<void> LookForWaiting(std::shared_ptr<Shard> shard);
 
  private:

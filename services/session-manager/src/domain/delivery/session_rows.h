@@ -37,7 +37,7 @@ class SessionRows {
 /// Calls `then` when the store and the log have everything that follows from the session's end; at once if
 /// that is nothing.
 void AfterEndWrites(const Session& session, std::function<void()> then);
-/// The same for a coroutine.
+/// Returns when AfterEndWrites would call `then`.
 Task<void> AwaitEndWrites(asio::any_io_executor executor, std::shared_ptr<Session> session);
 
 }  // namespace rookery::session_manager

@@ -77,12 +77,14 @@ class WaitingStanzas {
   /// Keeps the message for the user's next session; bounces it when that cannot be. `recovering`: an
   /// earlier owner may have done so.
   void Store(User& user, std::shared_ptr<Delivery> message, bool recovering);
-  /// The same for one of a session that has ended. It is nobody's fault if there are many, so
-  /// the quota applies only while the user is away. `is_last_trace`: the log has it no more.
+  /// Keeps what a session that has ended leaves for the user's next session. However much that is, nobody has
+  /// sent it to somebody absent, so the quota applies only while the user is away. `is_last_trace`: the log
+  /// has the message no more.
   void StoreEnded(User& user, Session& ended, std::shared_ptr<Delivery> message, bool is_last_trace);
   /// Keeps a message for the session that is just handed what came before.
   void WaitBehind(User& user, std::shared_ptr<Delivery> message, bool recovering);
-  /// The same for a stanza that no store keeps, for `shards.window-time` at most. False: it need not wait.
+  /// Keeps a stanza that no store takes for that session, for `shards.window-time` at most. False: it need
+  /// not wait.
   bool WaitBehind(Session& session, const std::shared_ptr<Delivery>& stanza, bool primary);
   /// Whether the stanza of this record waits for the session, and for no other.
   static bool IsWaiting(const User& user, const Session& session, std::int64_t offset);

@@ -554,7 +554,7 @@ void SessionKeeper::Start(GatewayPeer& gateway, const WaitingAction& asked, Shar
     return;
   }
   if (live_.EndedOf(shard).IsOver(id, 0)) {
-    // The same, and the session has ended since.
+    // An action that was carried out before, whose session has ended since.
     SetFailure(*AddAction(gateway, id, shard).mutable_started()->mutable_failure(),
                xmpp::ErrorCondition::kConflict, "the session is over");
     return;

@@ -140,7 +140,7 @@ class SessionKeeper final : public LiveSessions::Actions,
   };
   /// Sessions whose attachment waits for its shard to be live: so does whatever is said of them meanwhile.
   absl::flat_hash_map<SessionId, Held> held_;
-  /// The same, while the account store is asked whether they may be attached.
+  /// What was said of sessions while the account store is asked whether they may be attached.
   absl::flat_hash_map<SessionId, std::deque<WaitingAction>> checking_;
   struct Checks {
     int open = 0;

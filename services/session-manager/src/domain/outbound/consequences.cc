@@ -171,7 +171,7 @@ sharding::FollowUpWriter::Cause Consequences::Open(Shard& from, Cause& cause, ev
     return {};
   }
   if (cause.offset >= 0 && cause.offset < from.window.cursor()) {
-    // The same, by the shard's cursor.
+    // Finished, says the shard's cursor: it has no number left for what follows.
     metrics_.causes_finished.Increment();
     telemetry::LogError("record.cause_finished", {{"shard", from.number}, {"offset", cause.offset}});
     cause.offset = -1;

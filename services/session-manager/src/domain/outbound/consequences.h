@@ -84,8 +84,8 @@ class Consequences {
   /// address of rooms.
   void AppendFanout(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                     const std::vector<std::string>& recipients);
-  /// The same on behalf of the stanza's sender, a user of `from`: without those whom a feature keeps from
-  /// hearing it. While nobody has the user's entry, nothing is known of them, and all hear it.
+  /// AppendFanout on behalf of the stanza's sender, a user of `from`, but for recipients whom a feature keeps
+  /// from hearing it. While nobody has the user's entry, nothing is known of them, and all hear it.
   void AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                        std::vector<std::string> recipients);
   /// Sets the record's origin. `then`: as above.

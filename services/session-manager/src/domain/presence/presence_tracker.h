@@ -97,7 +97,7 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   /// The session, which is not among the user's any more, has ended by the record `cause`. The
   /// record is held until everybody is told.
   void OnSessionEnd(User& user, Session& session, Cause& cause);
-  /// The same for a session that nobody knows any more.
+  /// A session has ended of which nothing is known but what the record of its end says.
   void OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended);
   /// Goes on with what an earlier owner could not tell.
   void OnShardLive(Shard& shard) override;

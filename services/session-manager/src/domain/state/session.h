@@ -168,7 +168,7 @@ struct Session : GatewayHook {
   std::int64_t end_record = -1;
   /// What its end has still to write; null when that is nothing.
   std::shared_ptr<EndWrites> end_writes;
-  /// The same, made when missing.
+  /// `end_writes`, made when missing.
   const std::shared_ptr<EndWrites>& EndWritesOf();
 
   /// The number of the action (WaitingAction) that started or last resumed the session; 0 where it was

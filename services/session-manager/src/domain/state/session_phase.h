@@ -10,14 +10,14 @@ namespace rookery::session_manager {
 enum class SessionPhase : std::uint8_t {
   /// Its client is connected, as far as its gateway has told.
   kConnected,
-  /// The same, on another gateway since a moment ago. The gateway that the client has left, and the
+  /// Its client has just gone on with it on another gateway. The gateway that the client has left, and the
   /// store, keep the session until the new gateway has it for certain.
   kResumed,
   /// The link to its gateway is gone: the gateway may be dead, or come back with the session.
   kLinkLost,
   /// Its client is away and may resume (XEP-0198). What it sent is on its way into the log.
   kAway,
-  /// The same, and the session is being written into the store.
+  /// Its client is away, and the session is being written into the store.
   kParking,
   /// The store has it: its gateway may forget it.
   kParked,
@@ -25,7 +25,7 @@ enum class SessionPhase : std::uint8_t {
   kClosing,
   /// The record of its end is on its way. Its client is connected, or has closed the stream.
   kEnding,
-  /// The same, and its client is away.
+  /// The record of its end is on its way, and its client is away.
   kEndingAway,
   /// The record of its end has been applied, or another copy of the session has taken its place.
   kEnded,

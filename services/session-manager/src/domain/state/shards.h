@@ -16,7 +16,7 @@ class Shards {
 
   /// Null unless the shard is ours.
   Shard* Find(std::uint32_t number) const { return static_cast<Shard*>(owner_.Find(number)); }
-  /// The same, for those who keep it while they wait: it may be released meanwhile.
+  /// As Find, for a coroutine that keeps the shard while it waits, although it may be released meanwhile.
   std::shared_ptr<Shard> Shared(std::uint32_t number) const {
     return std::static_pointer_cast<Shard>(owner_.Shared(number));
   }

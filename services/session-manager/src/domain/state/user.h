@@ -93,8 +93,8 @@ struct User {
                            [&](const auto& session) { return session->resource() == resource; });
     return it == sessions.end() ? nullptr : it->get();
   }
-  /// The same, for what the record at `offset` says to it: of two of that name, of which the older one is
-  /// about to end, the one that began before the record.
+  /// The session that a record at `offset` is addressed to. Of two of that name, of which the older one is
+  /// about to end, it is the newest that began before the record.
   Session* FindResource(std::string_view resource, std::int64_t offset) {
     Session* const first = FindResource(resource);
     if (first == nullptr || offset > first->state.start_offset()) return first;
