@@ -506,6 +506,16 @@ TEST_F(StandstillTest, AShardWasNotOutOfReachIfItsLinkHeld) {
   StandStill(std::chrono::minutes(5));
   time_.RunFor(io_, std::chrono::seconds(20));
   a().handler->OnClosed(absl::UnavailableError("gone"));
+TEST_F(StandstillTest, AnAttachmentThatItsOwnerWantsAgainSaysSinceWhenTheShardWasOutOfReach) {
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(90));
+  Own(b(), 11);
+  time_.RunFor(io_, std::chrono::seconds(5));
+  b().sent.clear();
+  Own(b(), 11);
+  EXPECT_EQ(b().Take().attach().out_of_reach_ms(), 95'000u);
+}
+
   time_.RunFor(io_, std::chrono::seconds(2));
   a().sent.clear();
   Hello(a(), 10);

@@ -360,7 +360,8 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
   if (!shards_.Claim(number, epoch, link)) {
     // Its owner had no room for all that we have said, and has now.
     const bool is_again = epoch == shards_.EpochOf(number) && link == shards_.OwnerOf(number);
-    if (is_again && owner != nullptr) AttachAll(number, epoch, SteadyTime::duration::zero(), *owner);
+    if (is_again && owner != nullptr)
+      AttachAll(number, epoch, now - by_shard_[number]->in_reach_until, *owner);
     return;
   }
   Shard& shard = *by_shard_[number];
@@ -371,6 +372,7 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
   const SteadyTime::duration out_of_reach = OutOfReach(shard, now);
   shard.watch.OnOwned();
 
+  shard.in_reach_until = now - out_of_reach;
   AttachAll(number, epoch, out_of_reach, *owner);
   Wake(number);
 

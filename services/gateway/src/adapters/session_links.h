@@ -85,6 +85,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
     ReadingGate gate;
     bool is_waking = false;
     ShardWatch watch;
+    SteadyTime in_reach_until;        // of the owner before this one
     std::int64_t newest_offset = -1;  // of the packets that its owners have read in the log
     bool is_sending_away = false;
     SteadyTime next_look;  // whether clients have waited for too long
