@@ -701,7 +701,13 @@ void ShardOwner::Surrender(std::string_view why) {
   // gives the shards to nobody else.
   for (const auto& [number, shard] : std::map(shards_)) {
     metrics_.lost.Increment();
-    BeginAnew(shard, /*was_cut=*/false);
+    if (shard->leaving) {
+      // The next owner says again what is dropped here.
+      Drop(shard);
+      consumer_->ReleaseDone(P(number));
+    } else {
+      BeginAnew(shard, /*was_cut=*/false);
+    }
   }
 }
 

@@ -243,6 +243,20 @@ TEST_F(ShardOwnerTest, ReleasedByOneOfItsOwnCoroutines_ThatGoesOnToItsNextWait) 
   }(one->owner, steps));
   Settle(*one);
   EXPECT_THAT(steps, ElementsAre("released", "ended"));
+TEST_F(ShardOwnerTest, ALogThatTakesNothingMore_WhileAShardIsHandedOver_ItIsReleasedAtOnce) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  one->owner.OnAssigned(1);
+  Settle(*one);
+  one->owner.OnRevoking(0);
+  one->owner.OnLogBroken();
+  EXPECT_THAT(one->consumer->released, ElementsAre(0));
+  Settle(*one);
+  EXPECT_THAT(one->consumer->released, ElementsAre(0)) << "once";
+  EXPECT_EQ(one->owner.Find(0), nullptr);
+  EXPECT_EQ(one->owner.live(), 1u);
+}
+
   EXPECT_EQ(runtime::FailedTasks(), failed);
   EXPECT_TRUE(shard.expired());
 }
