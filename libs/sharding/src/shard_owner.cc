@@ -6,6 +6,7 @@
 #include <new>
 
 #include "no_consumer.h"
+#include "absl/hash/hash.h"
 #include "rookery/base/check.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
@@ -186,8 +187,13 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
   const bool is_read = shard->phase != Shard::Phase::kAcquiring;
-  FormerLife former{is_read ? shard->window.cursor() : -1, std::max(shard->epoch, shard->stored_epoch),
-                    was_cut, std::move(shard->failures)};
+  FormerLife former;
+  former.cursor = is_read ? shard->window.cursor() : -1;
+  former.epoch = std::max(shard->epoch, shard->stored_epoch);
+  former.was_cut = was_cut || shard->is_cut_log;
+  former.end = std::max({shard->former_end, shard->fence_offset + 1, is_read ? shard->next_read : 0});
+  former.newest_read = shard->expected ? shard->expected : shard->newest_read;
+  former.failures = std::move(shard->failures);
   Drop(shard);
   Begin(shard->number, std::move(former));
 }
@@ -198,6 +204,9 @@ Task<bool> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t
     if (cursor < 0) {
       // What is committed is committed once more.
       const absl::StatusOr<LogRange> range = co_await ranges_.Find(*service_, shard->number);
+    shard->expected = former->newest_read;
+    shard->former_end = former->end;
+    shard->is_cut_log = former->was_cut;
       if (!range.ok()) {
         NoteNoOffsets(*shard, range.status());
         continue;
@@ -215,6 +224,14 @@ void ShardOwner::NoteNoOffsets(Shard& shard, const absl::Status& why) {
   shard.is_cursor_lost = absl::IsDataLoss(why);
   if (shard.is_cursor_lost) {
     telemetry::LogError("shard.cursor_lost", {{"shard", shard.number}, {"error", Message(why)}});
+Task<bool> ShardOwner::HasLost(std::uint32_t number, std::int64_t end) {
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
+    const auto marks = co_await consumer_->Watermarks(P(number));
+    if (marks.ok()) co_return marks->second < end;
+    telemetry::LogWarn("shard.offsets_failed", {{"shard", number}, {"error", Message(marks.status())}});
+  }
+}
+
   } else {
     telemetry::LogWarn("shard.offsets_failed", {{"shard", shard.number}, {"error", Message(why)}});
   }
@@ -257,7 +274,11 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   // 0. Where it was ours a moment ago and may not be now, the group is asked: who is no member is
   // told so, and OnLost follows.
   bool had_cursor = true;
-  if (former) had_cursor = co_await AwaitCertainty(shard, former->cursor);
+  if (former) {
+    if (!shard->is_cut_log) shard->is_cut_log = co_await HasLost(shard->number, shard->former_end);
+    // A cursor of the log as it was would take the records of the new one for finished.
+    had_cursor = co_await AwaitCertainty(shard, shard->is_cut_log ? -1 : former->cursor);
+  }
   // 1. Where the log and the last owner stand, and how far back repetitions can lie: counted from
   // now, since they may come from now on, however long the rest takes.
   LogRange range;
@@ -279,7 +300,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   shard->former_epoch = published;
   // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
   // was committed beyond it. Epochs go on rising all the same, also for the owners that follow.
-  const bool was_cut = (former && former->was_cut) || range.committed > range.end ||
+  const bool was_cut = shard->is_cut_log || shard->former_end > range.end || range.committed > range.end ||
                        ((range.committed < 0 || !had_cursor) && published >= range.end);
   std::int64_t least_epoch = published >= range.end ? published + 1 : -1;
   if (was_cut) least_epoch = std::max(least_epoch, range.committed + 1);
@@ -311,10 +332,14 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   service_->OnFenced(*shard);
   PublishShards();
 
-  // 3. A cursor of the log as it was would take the records of the new one for finished.
+  // 3. The same holds for the one that the group has.
   if (was_cut) co_await AwaitCertainty(shard, look_back);
 
   // 4. What the service must know.
+    // What is known of offsets is of another log.
+    shard->is_cut_log = true;
+    shard->former_end = 0;
+    shard->expected.reset();
   for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     const absl::Status loaded = co_await service_->Load(shard);
     if (loaded.ok()) break;
@@ -343,6 +368,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
                                         {"epoch", shard->epoch},
                                         {"committed", shard->committed},
                                         {"records", shard->fence_offset - shard->committed}});
+  shard->is_cut_log = false;
 }
 
 void ShardOwner::OnRecord(const kafka::Record& read) {
@@ -366,6 +392,8 @@ void ShardOwner::NoteFailed(Shard& shard, std::int64_t offset, const std::except
     telemetry::FlushLog();
     std::abort();
   }
+  if (shard->expected && shard->expected->offset >= range.first)
+    shard->next_read = std::min(shard->next_read, shard->expected->offset);
   metrics_.failed_records.Increment();
   ++shard.failures[offset];
   if (shard.released()) return;
@@ -444,6 +472,16 @@ void ShardOwner::Read(const kafka::Record& read) {
     shard->window.Release(offset);
     return;
   }
+  const std::size_t hash = absl::HashOf(read.value);
+  if (shard->expected && offset >= shard->expected->offset) {
+    const Shard::RecordMark expected = *std::exchange(shard->expected, std::nullopt);
+    if (offset == expected.offset && hash != expected.hash) {
+      // The log was cut and has grown beyond it since.
+      BeginAnew(Shared(shard->number), /*was_cut=*/true);
+      return;
+    }
+  }
+  shard->newest_read = {offset, hash};
   metrics_.applied.Increment();
   service_->Apply(*shard, std::move(parsed.record));
   UpdatePause(*shard);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "rookery/base/clock.h"
@@ -69,6 +70,20 @@ struct Shard : std::enable_shared_from_this<Shard> {
   bool paused = false;
   /// The offset after the newest record that was read.
   std::int64_t next_read = 0;
+  /// A record of its log, as far as that tells it from another one that is there later.
+  struct RecordMark {
+    std::int64_t offset = -1;
+    std::size_t hash = 0;  // of its value
+  };
+  /// The newest record that was read.
+  std::optional<RecordMark> newest_read;
+  /// The newest one that was read before the shard was acquired afresh, until it has been read again: if it
+  /// is another one by then, the log was cut, and has grown again.
+  std::optional<RecordMark> expected;
+  /// So far the log has reached before the shard was acquired afresh, as far as this process knows.
+  std::int64_t former_end = 0;
+  /// Its log was cut, and the group has no cursor of the new one yet.
+  bool is_cut_log = false;
   /// Its fence has been read, and the service has not done with what came before: nothing newer is read.
   bool settling = false;
   /// The group wants it back, and it is being handed over.

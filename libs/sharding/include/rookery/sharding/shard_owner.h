@@ -185,6 +185,9 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::map<std::int64_t, int> failures;
   };
   void Begin(std::uint32_t number, std::optional<FormerLife> former);
+    /// So far it had reached.
+    std::int64_t end = 0;
+    std::optional<Shard::RecordMark> newest_read;
   /// Whether it is our fence, or one that comes behind it.
   bool IsFence(const Shard& shard, std::int64_t offset, const ShardService::Parsed& parsed) const;
   /// Forgets the shard, and acquires it with a new fence if the group says that it is ours.
@@ -197,6 +200,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch, bool was_cut);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
   /// What a former turn still has under way to the log is there in time, or is not said any more.
+  /// Asks until Kafka says it: whether the log ends before `end`.
+  Task<bool> HasLost(std::uint32_t number, std::int64_t end);
   Task<void> AwaitLastWords(std::shared_ptr<Shard> former);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);
   Task<void> CheckOwnership();
