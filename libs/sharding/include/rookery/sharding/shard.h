@@ -90,6 +90,8 @@ struct Shard : std::enable_shared_from_this<Shard> {
   bool leaving = false;
   /// Records that the service has failed to apply (ShardOwner::NoteFailed), and how often.
   std::map<std::int64_t, int> failures;
+  /// How often in a row it was acquired afresh since a step of its life, not a record, has failed.
+  int failed_lives = 0;
   /// The first record that came while it was suspended or settling, or -1.
   std::int64_t unread = -1;
 
