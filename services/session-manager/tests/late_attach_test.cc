@@ -838,6 +838,12 @@ TEST_F(LateClaimTest, NotWhatWentToTheStoreWhileItWasThere) {
   EXPECT_EQ(ClaimOf(session, 17, "bob@localhost"), LateClaim::kAcknowledged);
 }
 
+TEST_F(LateClaimTest, OfNegativePriority_OnlyWhatIsForItsFullJid) {
+  session.state.set_priority(-1);
+  EXPECT_EQ(ClaimOf(session, 15, "bob@localhost"), LateClaim::kNone);
+  EXPECT_EQ(ClaimOf(session, 15, "bob@localhost/b"), LateClaim::kAcknowledged);
+}
+
 TEST_F(LateClaimTest, APacketWithoutItsStanza_WaitsForTheRow) {
   Unacknowledged(15);
   EXPECT_EQ(ClaimOf(session, 15, "bob@localhost"), LateClaim::kUnacknowledged);
