@@ -64,7 +64,13 @@ Task<void> CursorCommits::Commit(ShardService& service) {
   for (const auto& shard : committing) {
     if (shard->released()) continue;
     kept_cursors_.KeepIfDue(service, *shard);
-    service.OnCommitted(*shard);
+    try {
+      service.OnCommitted(*shard);
+    } catch (const std::exception& failure) {
+      on_failed_(*shard, failure);
+      continue;
+    }
+    if (shard->live()) shard->failed_lives = 0;
   }
 }
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
 #include <cstdlib>
 #include <new>
 
+#include "absl/hash/hash.h"
 #include "no_consumer.h"
 #include "rookery/base/check.h"
 #include "rookery/base/status.h"
@@ -31,7 +33,25 @@ constexpr std::chrono::seconds kSettled{10};
 constexpr std::chrono::milliseconds kCalm{20};
 constexpr std::chrono::milliseconds kOutTimeout{5'000};
 
+/// After so many the pauses have grown as long as they get.
+constexpr int kMostFailedLives = 10;
+
 std::int32_t P(std::uint32_t shard) { return static_cast<std::int32_t>(shard); }
+
+bool LacksMemory(const std::exception& failure) {
+  return dynamic_cast<const std::bad_alloc*>(&failure) != nullptr;
+}
+
+std::string_view ConsequenceOf(const std::exception& failure) {
+  return LacksMemory(failure) ? "the process ends, and others take the shard"
+                              : "the shard is acquired afresh";
+}
+
+void EndWithoutMemory(const std::exception& failure) {
+  if (!LacksMemory(failure)) return;
+  telemetry::FlushLog();
+  std::abort();
+}
 
 }  // namespace
 
@@ -47,7 +67,9 @@ ShardOwner::ShardOwner(asio::any_io_executor executor, const Clock& clock, Owner
       kept_cursors_(executor, clock, published_epoch_),
       ranges_(clock, options_.duplicate_horizon, kept_cursors_, consumer_),
       metrics_(metrics),
-      commits_(clock, kept_cursors_, metrics_, shards_, consumer_),
+      commits_(
+          clock, kept_cursors_, metrics_, shards_, consumer_,
+          [this](Shard& shard, const std::exception& failure) { NoteStepFailed(shard, "commit", failure); }),
       idle_since_(clock.Now()),
       able_again_(executor),
       consumer_(std::make_unique<NoConsumer>()),
@@ -177,19 +199,37 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
   shards_[number] = shard;
   if (former) {
     shard->failures = std::move(former->failures);
+    shard->failed_lives = former->failed_lives;
+    shard->expected = former->newest_read;
+    shard->former_end = former->end;
+    shard->is_cut_log = former->was_cut;
     // What is read before it is acquired would be thrown away.
     shard->paused = true;
     consumer_->Pause(P(number));
   }
-  shard->Spawn("shard.acquire", Acquire(shard, former));
+  shard->Spawn("shard.acquire", Guard(shard, "acquire", Acquire(shard, former)));
 }
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
   const bool is_read = shard->phase != Shard::Phase::kAcquiring;
-  FormerLife former{is_read ? shard->window.cursor() : -1, std::max(shard->epoch, shard->stored_epoch),
-                    was_cut, std::move(shard->failures)};
+  FormerLife former;
+  former.cursor = is_read ? shard->window.cursor() : -1;
+  former.epoch = std::max(shard->epoch, shard->stored_epoch);
+  former.was_cut = was_cut || shard->is_cut_log;
+  former.end = std::max({shard->former_end, shard->fence_offset + 1, is_read ? shard->next_read : 0});
+  former.newest_read = shard->expected ? shard->expected : shard->newest_read;
+  former.failures = std::move(shard->failures);
+  former.failed_lives = shard->failed_lives;
   Drop(shard);
   Begin(shard->number, std::move(former));
+}
+
+Task<bool> ShardOwner::HasLost(std::uint32_t number, std::int64_t end) {
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
+    const auto marks = co_await consumer_->Watermarks(P(number));
+    if (marks.ok()) co_return marks->second < end;
+    telemetry::LogWarn("shard.offsets_failed", {{"shard", number}, {"error", Message(marks.status())}});
+  }
 }
 
 Task<bool> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor) {
@@ -252,12 +292,22 @@ Task<std::int64_t> ShardOwner::AppendUntilTaken(std::shared_ptr<Shard> from, Pla
 }
 
 Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former) {
+  if (shard->failed_lives > 0) {
+    BackoffDelays delays(kSayAgain);
+    std::chrono::milliseconds delay{0};
+    for (int i = 0; i < shard->failed_lives; ++i) delay = delays.Next();
+    co_await runtime::Sleep(delay);
+  }
   const SteadyTime began = clock_.Now();
   const std::uint64_t doubts = doubts_;
   // 0. Where it was ours a moment ago and may not be now, the group is asked: who is no member is
   // told so, and OnLost follows.
   bool had_cursor = true;
-  if (former) had_cursor = co_await AwaitCertainty(shard, former->cursor);
+  if (former) {
+    if (!shard->is_cut_log) shard->is_cut_log = co_await HasLost(shard->number, shard->former_end);
+    // A cursor of the log as it was would take the records of the new one for finished.
+    had_cursor = co_await AwaitCertainty(shard, shard->is_cut_log ? -1 : former->cursor);
+  }
   // 1. Where the log and the last owner stand, and how far back repetitions can lie: counted from
   // now, since they may come from now on, however long the rest takes.
   LogRange range;
@@ -279,13 +329,18 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   shard->former_epoch = published;
   // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
   // was committed beyond it. Epochs go on rising all the same, also for the owners that follow.
-  const bool was_cut = (former && former->was_cut) || range.committed > range.end ||
+  const bool was_cut = shard->is_cut_log || shard->former_end > range.end || range.committed > range.end ||
                        ((range.committed < 0 || !had_cursor) && published >= range.end);
   std::int64_t least_epoch = published >= range.end ? published + 1 : -1;
   if (was_cut) least_epoch = std::max(least_epoch, range.committed + 1);
   if (!was_cut && range.committed >= 0 && range.committed < range.first)
     NoteExpired(shard->number, range.committed, range.first);
   if (was_cut) {
+    // What is known of offsets is of another log.
+    shard->is_cut_log = true;
+    shard->former_end = 0;
+    shard->expected.reset();
+    shard->failures.clear();
     metrics_.log_cuts.Increment();
     telemetry::LogError("shard.log_was_cut", {{"shard", shard->number},
                                               {"committed", range.committed},
@@ -311,8 +366,9 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   service_->OnFenced(*shard);
   PublishShards();
 
-  // 3. A cursor of the log as it was would take the records of the new one for finished.
+  // 3. The same holds for the one that the group has.
   if (was_cut) co_await AwaitCertainty(shard, look_back);
+  shard->is_cut_log = false;
 
   // 4. What the service must know.
   for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
@@ -336,6 +392,8 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   service_->OnReading(*shard, was_cut);
   UpdatePause(*shard);
   shard->next_read = std::min(look_back, shard->committed);
+  if (shard->expected && shard->expected->offset >= range.first)
+    shard->next_read = std::min(shard->next_read, shard->expected->offset);
   consumer_->Seek(P(shard->number), shard->next_read);
   metrics_.acquired.Increment();
   metrics_.acquire_seconds.Observe(std::chrono::duration<double>(clock_.Now() - began).count());
@@ -356,18 +414,39 @@ void ShardOwner::OnRecord(const kafka::Record& read) {
 }
 
 void ShardOwner::NoteFailed(Shard& shard, std::int64_t offset, const std::exception& failure) {
-  const bool lacks_memory = dynamic_cast<const std::bad_alloc*>(&failure) != nullptr;
   telemetry::LogError("record.failed", {{"shard", shard.number},
                                         {"offset", offset},
                                         {"error", failure.what()},
-                                        {"consequence", lacks_memory ? "the process ends, and others apply it"
-                                                                     : "the shard is acquired afresh"}});
-  if (lacks_memory) {
-    telemetry::FlushLog();
-    std::abort();
-  }
+                                        {"consequence", ConsequenceOf(failure)}});
+  EndWithoutMemory(failure);
   metrics_.failed_records.Increment();
   ++shard.failures[offset];
+  GiveUpFailed(shard);
+}
+
+void ShardOwner::NoteStepFailed(Shard& shard, std::string_view step, const std::exception& failure) {
+  telemetry::LogError("shard.failed", {{"shard", shard.number},
+                                       {"step", step},
+                                       {"error", failure.what()},
+                                       {"consequence", ConsequenceOf(failure)}});
+  EndWithoutMemory(failure);
+  metrics_.failed_records.Increment();
+  shard.failed_lives = std::min(shard.failed_lives + 1, kMostFailedLives);
+  GiveUpFailed(shard);
+}
+
+Task<void> ShardOwner::Guard(std::shared_ptr<Shard> shard, const char* step, Task<void> task) {
+  try {
+    co_await std::move(task);
+  } catch (const boost::system::system_error& failure) {
+    if (failure.code() == asio::error::operation_aborted) throw;  // cancelled
+    NoteStepFailed(*shard, step, failure);
+  } catch (const std::exception& failure) {
+    NoteStepFailed(*shard, step, failure);
+  }
+}
+
+void ShardOwner::GiveUpFailed(Shard& shard) {
   if (shard.released()) return;
   shard.suspended = true;
   UpdatePause(shard);
@@ -393,11 +472,23 @@ void ShardOwner::Read(const kafka::Record& read) {
     BeginAnew(Shared(shard->number), /*was_cut=*/true);
     return;
   }
+  const std::size_t hash = absl::HashOf(read.value);
+  if (shard->expected && offset >= shard->expected->offset) {
+    const Shard::RecordMark expected = *std::exchange(shard->expected, std::nullopt);
+    if (offset == expected.offset && hash != expected.hash) {
+      // The log was cut and has grown beyond it since.
+      BeginAnew(Shared(shard->number), /*was_cut=*/true);
+      return;
+    }
+  }
+  shard->newest_read = {offset, hash};
   shard->next_read = offset + 1;
   const bool is_finished = offset < shard->committed;
   const auto failed = shard->failures.find(offset);
+  const int failures = failed == shard->failures.end() ? 0 : failed->second;
   ShardService::Parsed parsed;
-  if (failed == shard->failures.end() || failed->second < kTries) parsed = service_->Parse(read.value);
+  // Once more than it is tried, so that somebody may be told.
+  if (failures <= kTries) parsed = service_->Parse(read.value);
   if (shard->phase == Shard::Phase::kRecovering && offset >= shard->fence_offset &&
       !IsFence(*shard, offset, parsed)) {
     // The log had lost it before it was read, and has grown beyond it since.
@@ -441,6 +532,13 @@ void ShardOwner::Read(const kafka::Record& read) {
                                                      : metrics_.stale_epochs_refused)
         .Increment();
     service_->OnRefused(*shard, *parsed.record);
+    shard->window.Release(offset);
+    return;
+  }
+  if (failures >= kTries) {
+    metrics_.unreadable.Increment();
+    telemetry::LogError("record.unreadable", {{"shard", shard->number}, {"offset", offset}});
+    service_->OnGivenUp(*shard, *parsed.record);
     shard->window.Release(offset);
     return;
   }
@@ -502,7 +600,7 @@ void ShardOwner::OnFenceRead(Shard& shard) {
   if (service_->is_settled(shard)) return GoLive(shard);
   shard.settling = true;
   UpdatePause(shard);
-  shard.Spawn("shard.settle", Settle(Shared(shard.number)));
+  shard.Spawn("shard.settle", Guard(Shared(shard.number), "settle", Settle(Shared(shard.number))));
 }
 
 Task<void> ShardOwner::Settle(std::shared_ptr<Shard> shard) {
@@ -514,7 +612,7 @@ Task<void> ShardOwner::Settle(std::shared_ptr<Shard> shard) {
 void ShardOwner::EndSettling(Shard& shard) {
   shard.settling = false;
   GoLive(shard);
-  if (shard.released()) return;
+  if (shard.released() || shard.suspended) return;
   if (shard.unread >= 0) consumer_->Seek(P(shard.number), std::exchange(shard.unread, -1));
   UpdatePause(shard);
 }
@@ -522,7 +620,11 @@ void ShardOwner::EndSettling(Shard& shard) {
 void ShardOwner::GoLive(Shard& shard) {
   shard.phase = Shard::Phase::kLive;
   telemetry::LogInfo("shard.live", {{"shard", shard.number}, {"epoch", shard.epoch}});
-  service_->GoLive(shard);
+  try {
+    service_->GoLive(shard);
+  } catch (const std::exception& failure) {
+    NoteStepFailed(shard, "go live", failure);
+  }
 }
 
 // ---- back-pressure ------------------------------------------------------------
@@ -701,7 +803,13 @@ void ShardOwner::Surrender(std::string_view why) {
   // gives the shards to nobody else.
   for (const auto& [number, shard] : std::map(shards_)) {
     metrics_.lost.Increment();
-    BeginAnew(shard, /*was_cut=*/false);
+    if (shard->leaving) {
+      // The next owner says again what is dropped here.
+      Drop(shard);
+      consumer_->ReleaseDone(P(number));
+    } else {
+      BeginAnew(shard, /*was_cut=*/false);
+    }
   }
 }
 
@@ -751,13 +859,18 @@ Task<void> ShardOwner::CheckOwnership() {
     certain.push_back(shard);
   }
   for (const auto& shard : certain) {
-    if (!shard->released()) service_->OnCertain(*shard);
     if (shard->released()) continue;
+    try {
+      service_->OnCertain(*shard);
+    } catch (const std::exception& failure) {
+      NoteStepFailed(*shard, "certain", failure);
+    }
+    if (shard->released() || shard->suspended) continue;
     if (shard->settling) {
       if (service_->is_settled(*shard)) {
         EndSettling(*shard);
       } else {
-        shard->Spawn("shard.settle", Settle(shard));
+        shard->Spawn("shard.settle", Guard(shard, "settle", Settle(shard)));
       }
       continue;
     }

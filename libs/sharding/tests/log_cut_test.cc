@@ -122,6 +122,66 @@ TEST_P(ShardOwnerLogCutTest, BeforeItsFenceIsRead_AcquiredAfresh) {
 }
 INSTANTIATE_TEST_SUITE_P(All, ShardOwnerLogCutTest, ::testing::Bool());
 
+/// The producer notices first that the log has lost its end, and the shard is given up for that. Meanwhile so
+/// many new records have come.
+class ShardOwnerBrokenLogTest : public ShardOwnerTest, public ::testing::WithParamInterface<int> {};
+
+TEST_P(ShardOwnerBrokenLogTest, LogCutUnderALivingOwner_WhatComesAfterTheCutIsApplied) {
+  constexpr int kLost = 10;
+  for (int i = 0; i < 20; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  CommitNow(*one);
+  ASSERT_EQ(Committed()[0], 21);
+  Records(0).resize(21 - kLost);
+  one->service.Take();
+  one->owner.OnLogBroken();
+  for (int i = 0; i < GetParam(); ++i) Put(0, "b", static_cast<std::uint64_t>(i + 1));
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_EQ(one->owner.metrics().log_cuts.Value(), 1);
+  const std::vector<std::string> steps = one->service.Take();
+  for (int i = 0; i < GetParam(); ++i)
+    EXPECT_THAT(steps, ::testing::Contains("apply " + std::to_string(21 - kLost + i) + " again"));
+  CommitNow(*one);
+  EXPECT_EQ(Committed()[0], static_cast<std::int64_t>(Records(0).size()));
+}
+INSTANTIATE_TEST_SUITE_P(All, ShardOwnerBrokenLogTest, ::testing::Values(0, 5, 10, 15));
+
+TEST_F(ShardOwnerTest, LogCutWhileAnEarlierCutIsLookedInto_ItIsNotForgotten) {
+  for (int i = 0; i < 20; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  CommitNow(*one);
+  Records(0).resize(11);
+  one->consumer->commit_error = absl::UnavailableError("no coordinator");
+  one->consumer->Give(one->owner);
+  io_.poll();
+  one->owner.OnLogBroken();
+  for (int i = 0; i < 15; ++i) Put(0, "b", static_cast<std::uint64_t>(i + 1));
+  one->consumer->commit_error = absl::OkStatus();
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_EQ(one->owner.metrics().log_cuts.Value(), 1);
+  EXPECT_THAT(one->service.Take(), ::testing::Contains("apply 11 again"));
+}
+
+TEST_F(ShardOwnerTest, GivenUpWithoutACut_NothingIsAppliedAgain) {
+  for (int i = 0; i < 20; ++i) Put(0, "a", static_cast<std::uint64_t>(i + 1));
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  CommitNow(*one);
+  for (int i = 0; i < 3; ++i) {
+    one->service.Take();
+    clock_.Advance(std::chrono::milliseconds(500));
+    one->owner.OnLogBroken();
+    ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+    EXPECT_THAT(one->service.Take(), ::testing::Not(::testing::Contains(::testing::HasSubstr("apply"))));
+  }
+  EXPECT_EQ(one->owner.metrics().log_cuts.Value(), 0);
+}
+
 TEST_F(ShardOwnerTest, AnOffsetBelowTheOnesThatWereRead_TheLogIsAnotherOne) {
   auto one = Make();
   one->owner.OnAssigned(0);

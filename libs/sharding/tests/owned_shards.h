@@ -55,9 +55,13 @@ class FakeService final : public ShardService {
     if (read->body.has_fence()) parsed.fence = &read->body.fence();
     return parsed;
   }
-  void OnFenced(Shard&) override { steps.push_back("fenced"); }
+  void OnFenced(Shard&) override {
+    ++fences;
+    steps.push_back("fenced");
+  }
   Task<absl::Status> Load(std::shared_ptr<Shard> shard) override {
     while (stalls) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    Fail("load");
     shard->stored_epoch = std::exchange(stored_epoch, -1);
     steps.push_back(load_error.ok() ? "loaded" : "not loaded");
     co_return std::exchange(load_error, absl::OkStatus());
@@ -74,8 +78,16 @@ class FakeService final : public ShardService {
   bool is_settled(Shard&) const override { return !is_busy; }
   Task<void> Settle(std::shared_ptr<Shard>) override {
     while (is_busy) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    Fail("settle");
   }
-  void GoLive(Shard&) override { steps.push_back("live"); }
+  void GoLive(Shard&) override {
+    Fail("live");
+    steps.push_back("live");
+  }
+  void OnCommitted(Shard&) override { Fail("committed"); }
+  void OnGivenUp(Shard&, Record& record) override {
+    steps.push_back("given up " + std::to_string(record.offset));
+  }
   void OnCertain(Shard&) override { steps.push_back("certain"); }
   Task<void> HandOver(std::shared_ptr<Shard>, SteadyTime) override {
     steps.push_back("hand over");
@@ -105,6 +117,17 @@ class FakeService final : public ShardService {
   bool able = true;
   bool finishes = true;
   std::function<void(Shard&, const Record&)> on_apply;
+  int fences = 0;
+  /// This step throws, so many times.
+  std::string failing;
+  int failing_times = 0;
+
+ private:
+  void Fail(std::string_view step) {
+    if (step != failing || failing_times == 0) return;
+    --failing_times;
+    throw std::runtime_error("half-way");
+  }
 };
 
 class ShardOwnerTest : public ::testing::Test {

@@ -113,7 +113,7 @@ TEST_F(ShardOwnerTest, ARecordWhoseApplicationFailsAgain_IsTakenForUnreadable) {
   Settle(*one);
   EXPECT_THAT(one->service.Take(),
               ElementsAre("apply 1", "forget", "fenced", "loaded", "reading", "apply 1 again", "forget",
-                          "fenced", "loaded", "reading", "apply 2 again", "live"));
+                          "fenced", "loaded", "reading", "given up 1", "apply 2 again", "live"));
   EXPECT_EQ(one->owner.metrics().failed_records.Value(), 2);
   EXPECT_EQ(one->owner.metrics().unreadable.Value(), 1);
   Put(0, "a", 3);
@@ -122,6 +122,80 @@ TEST_F(ShardOwnerTest, ARecordWhoseApplicationFailsAgain_IsTakenForUnreadable) {
   CommitNow(*one);
   EXPECT_EQ(Committed()[0], 6);
 }
+
+TEST_F(ShardOwnerTest, ARecordThatFailsAfterACut_IsNotTheOneThatHasFailedThereBefore) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  int failures = 2;
+  one->service.on_apply = [&](Shard&, const Record& record) {
+    if (record.offset == 1 && failures-- > 0) throw std::runtime_error("half-way");
+  };
+  Put(0, "a", 1);
+  Put(0, "a", 2);
+  Settle(*one);
+  ASSERT_EQ(one->owner.metrics().unreadable.Value(), 1);
+  one->service.Take();
+  Records(0).resize(1);
+  Put(0, "b", 1);
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.metrics().log_cuts.Value() == 1; }));
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_EQ(one->owner.metrics().unreadable.Value(), 1);
+  EXPECT_THAT(one->service.Take(), ::testing::Contains("apply 1 again"));
+}
+
+/// A step in the life of a shard throws.
+class FailedStepTest : public ShardOwnerTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(FailedStepTest, TheShardIsAcquiredAfresh_NoRecordIsSkipped) {
+  auto one = Make();
+  Put(0, "a", 1);
+  one->service.failing = GetParam();
+  one->service.failing_times = 1;
+  one->service.is_busy = true;
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.is_busy = false;
+  // These come while it is not settled yet.
+  Put(0, "a", 2);
+  Put(0, "a", 3);
+  one->consumer->Give(one->owner);
+  one->consumer->Give(one->owner);
+  for (int i = 0; i < 100; ++i) {
+    Elapse(*one, std::chrono::seconds(1));
+    CommitNow(*one);
+    if (one->service.failing_times == 0 && one->owner.live() == 1 && one->service.fences == 2) break;
+    io_.restart();
+    io_.run_one_for(std::chrono::milliseconds(10));
+  }
+  Settle(*one);
+  EXPECT_EQ(one->service.failing_times, 0);
+  EXPECT_EQ(one->service.fences, 2);
+  const std::vector<std::string> steps = one->service.Take();
+  for (const int offset : {2, 3})
+    EXPECT_THAT(steps, ::testing::Contains(::testing::HasSubstr("apply " + std::to_string(offset))));
+  CommitNow(*one);
+  EXPECT_EQ(Committed()[0], static_cast<std::int64_t>(Records(0).size()));
+}
+
+TEST_P(FailedStepTest, AgainAndAgain_ItIsTriedAfterLongerAndLongerPauses) {
+  auto one = Make();
+  one->service.failing = GetParam();
+  one->service.failing_times = 1'000'000;
+  one->service.is_busy = true;
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->service.is_busy = false;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+  while (std::chrono::steady_clock::now() < until && one->service.fences < 20) {
+    CommitNow(*one);
+    io_.restart();
+    io_.run_one_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_GE(one->service.fences, 2) << "it is tried again";
+  EXPECT_LE(one->service.fences, 5);
+}
+INSTANTIATE_TEST_SUITE_P(All, FailedStepTest, ::testing::Values("load", "settle", "live", "committed"));
 
 TEST_F(ShardOwnerTest, ARecordWhoseApplicationFails_WhileItsShardIsHandedOver_IsTheNextOwners) {
   auto one = Make();
@@ -167,6 +241,20 @@ TEST_F(ShardOwnerTest, ALogThatTakesNothingMore_IsToldToDropWhatIsUnderWay_AndTh
   EXPECT_THAT(one->service.Take(), ::testing::Contains("apply 1 again"))
       << "and what follows from it is said again";
   EXPECT_EQ(one->owner.metrics().surrenders.Value(), 1);
+}
+
+TEST_F(ShardOwnerTest, ALogThatTakesNothingMore_WhileAShardIsHandedOver_ItIsReleasedAtOnce) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  one->owner.OnAssigned(1);
+  Settle(*one);
+  one->owner.OnRevoking(0);
+  one->owner.OnLogBroken();
+  EXPECT_THAT(one->consumer->released, ElementsAre(0));
+  Settle(*one);
+  EXPECT_THAT(one->consumer->released, ElementsAre(0)) << "once";
+  EXPECT_EQ(one->owner.Find(0), nullptr);
+  EXPECT_EQ(one->owner.live(), 1u);
 }
 
 TEST_F(ShardOwnerTest, ReleasedWhileItIsAcquired) {

@@ -275,6 +275,27 @@ TEST_F(OneShardInTroubleTest, OwnersThatComeAndGoAndTakeNothingKeepNobodyWaiting
   EXPECT_EQ(client_.ended, "reset");
 }
 
+TEST_F(OneShardInTroubleTest, AnOwnerThatReadsALogThatWasCutIsNotTakenForSilent) {
+  Both();
+  FakeClient idle_client;
+  ClientSession& idle = StartAt(a(), 10, kUser, idle_client);
+  SayPacket(a(), 10, idle, 1, "p", /*offset=*/1'000);
+  SendStanza(*mine_, "1");
+  Own(b(), 11);
+  for (int i = 0; i < 31; ++i) {
+    time_.RunFor(io_, std::chrono::seconds(1));
+    SayPacket(b(), 11, idle, static_cast<std::uint64_t>(i) + 2, "p", /*offset=*/20 + i);
+  }
+  EXPECT_EQ(client_.ended, "-");
+  // Nobody reads on who gives what everybody has.
+  for (int i = 0; i < 31; ++i) {
+    Own(i % 2 == 0 ? a() : b(), 12 + i);
+    SayPacket(i % 2 == 0 ? a() : b(), 12 + i, idle, 2, "p", /*offset=*/20);
+    time_.RunFor(io_, std::chrono::seconds(1));
+  }
+  EXPECT_EQ(client_.ended, "reset");
+}
+
 TEST_F(OneShardInTroubleTest, WhoBeganToWaitLaterIsSentAwayWhenItsTimeIsOver) {
   Both();
   FakeClient later_client;
@@ -483,6 +504,16 @@ TEST_F(StandstillTest, AnAttachmentSaysForHowLongTheShardWasOutOfReach) {
   a().sent.clear();
   Own(a(), 12);
   EXPECT_EQ(a().Take().attach().out_of_reach_ms(), 90'000u);
+}
+
+TEST_F(StandstillTest, AnAttachmentThatItsOwnerWantsAgainSaysSinceWhenTheShardWasOutOfReach) {
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  time_.RunFor(io_, std::chrono::seconds(90));
+  Own(b(), 11);
+  time_.RunFor(io_, std::chrono::seconds(5));
+  b().sent.clear();
+  Own(b(), 11);
+  EXPECT_EQ(b().Take().attach().out_of_reach_ms(), 95'000u);
 }
 
 TEST_F(StandstillTest, AShardWasOutOfReachWhileTheProcessStoodStillIfItsLinkBroke) {

@@ -18,6 +18,7 @@ using session::v1::END_REASON_CONNECTION_LOST;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class LateAttachTest : public Cluster {
  protected:
@@ -310,7 +311,7 @@ class MissedRosterTest : public LateAttachTest {
     const auto pushes = Pushes();
     ASSERT_EQ(pushes.size(), 1u);
     EXPECT_THAT(pushes.back().payload(), HasSubstr("jid=\"" + carol_ + "\""));
-    EXPECT_THAT(pushes.back().payload(), HasSubstr("ver="));
+    EXPECT_THAT(pushes.back().payload(), Not(HasSubstr("ver="))) << "it does not know what was removed";
     EXPECT_EQ(Told(*bob, alice_, "subscribe"), 1);
     EXPECT_EQ(MissedContacts(), 0);
   }
@@ -371,8 +372,7 @@ TEST_F(MissedRosterTest, SL12_MoreThanItsClientMayLeaveUnacknowledged_InPortions
   for (const xmpp::Stanza& push : Pushes()) told.insert(push.payload().substr(push.payload().find("jid=")));
   EXPECT_EQ(told.size(), static_cast<std::size_t>(kItems));
   EXPECT_EQ(Pushes().size(), static_cast<std::size_t>(kItems)) << "each once";
-  EXPECT_THAT(Pushes().back().payload(), HasSubstr("ver="));
-  EXPECT_THAT(Pushes()[kItems / 2].payload(), ::testing::Not(HasSubstr("ver=")));
+  for (const xmpp::Stanza& push : Pushes()) EXPECT_THAT(push.payload(), Not(HasSubstr("ver=")));
 }
 
 TEST_F(MissedRosterTest, SL12_WhatChangesBetweenThePortions_IsToldToo) {
@@ -399,6 +399,67 @@ TEST_F(MissedRosterTest, SL12_WhatChangesBetweenThePortions_IsToldToo) {
   for (const xmpp::Stanza& push : Pushes())
     if (push.payload().find(item) != std::string::npos) newest = push.payload();
   EXPECT_THAT(newest, HasSubstr("subscription=\"none\""));
+}
+
+/// Its client asks for the roster by version (RFC 6121 section 2.6).
+class VersionedRosterTest : public MissedRosterTest {
+ protected:
+  VersionedRosterTest() {
+    for (const std::string& contact : {carol_, dave_}) roster_.rosters[bob_][contact].name = "x";
+    EXPECT_THAT(Get(), HasSubstr(carol_));
+  }
+  /// The newest version that its client was told.
+  std::string Known() const {
+    std::string known;
+    for (const xmpp::Stanza& iq : Only(bob->inbox, common::v1::STANZA_KIND_IQ)) {
+      const auto at = iq.payload().find("ver=\"");
+      if (at != std::string::npos)
+        known = iq.payload().substr(at + 5, iq.payload().find('"', at + 5) - at - 5);
+    }
+    return known;
+  }
+  /// What it is answered.
+  std::string Get() {
+    xmpp::Stanza get = Iq("get", {}, "g" + std::to_string(++gets_), "query", "jabber:iq:roster");
+    xmpp::Element query("query", "jabber:iq:roster");
+    query.SetAttr("ver", Known());
+    xmpp::SetPayload(get, query);
+    late_.Send(*bob, get);
+    Settle();
+    const auto answers = Only(bob->inbox, common::v1::STANZA_KIND_IQ, "result");
+    return answers.empty() ? std::string() : answers.back().payload();
+  }
+  void ChangeItem(Client& by, const std::string& contact, const std::string& attribute,
+                  const std::string& value) {
+    xmpp::Stanza set = Iq("set", {}, "s" + contact, "query", "jabber:iq:roster");
+    xmpp::Element query("query", "jabber:iq:roster");
+    query.Add("item").SetAttr("jid", contact).SetAttr(attribute, value);
+    xmpp::SetPayload(set, query);
+    gateway_.Send(by, set);
+    Settle();
+  }
+  const std::string dave_ = UserIn(0, 4);
+  int gets_ = 0;
+};
+
+TEST_F(VersionedRosterTest, SL12_AnotherDeviceHasRemovedAnItem_ItSeesThatWhenItAsksNext) {
+  MoveWithoutIt();
+  Client& other = SignIn(gateway_, bob_, "other", std::nullopt);
+  ChangeItem(other, carol_, "subscription", "remove");
+  ASSERT_EQ(roster_.rosters[bob_].count(carol_), 0u);
+  ItComes();
+  ASSERT_EQ(MissedContacts(), 0);
+  ASSERT_THAT(Pushes().back().payload(), HasSubstr(dave_));
+  // What changes later tells it no version, either.
+  ChangeItem(other, dave_, "name", "y");
+  ASSERT_THAT(Pushes().back().payload(), HasSubstr("name=\"y\""));
+  const std::string answer = Get();
+  EXPECT_THAT(answer, HasSubstr(dave_));
+  EXPECT_THAT(answer, Not(HasSubstr(carol_)));
+  // Now it has everything.
+  ChangeItem(other, dave_, "name", "z");
+  EXPECT_THAT(Pushes().back().payload(), HasSubstr("ver=\"" + Known() + "\""));
+  EXPECT_EQ(Get(), "");
 }
 
 // ---- rooms --------------------------------------------------------------------
@@ -775,6 +836,12 @@ TEST_F(LateClaimTest, NotWhatWentToTheStoreWhileItWasThere) {
   range.set_last(16);
   EXPECT_EQ(ClaimOf(session, 15, "bob@localhost"), LateClaim::kNone);
   EXPECT_EQ(ClaimOf(session, 17, "bob@localhost"), LateClaim::kAcknowledged);
+}
+
+TEST_F(LateClaimTest, OfNegativePriority_OnlyWhatIsForItsFullJid) {
+  session.state.set_priority(-1);
+  EXPECT_EQ(ClaimOf(session, 15, "bob@localhost"), LateClaim::kNone);
+  EXPECT_EQ(ClaimOf(session, 15, "bob@localhost/b"), LateClaim::kAcknowledged);
 }
 
 TEST_F(LateClaimTest, APacketWithoutItsStanza_WaitsForTheRow) {

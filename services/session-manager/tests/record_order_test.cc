@@ -215,6 +215,27 @@ TEST_F(RecordOrderTest, ApplyingARecordThatHasWaitedFails_ItIsAppliedByAShardTha
   EXPECT_EQ(Requests(*bob), 1u);
 }
 
+TEST_F(RecordOrderTest, ApplyingAMessageFailsAgainAndAgain_ItsSenderIsTold) {
+  int failures = 0;
+  log_.on_append = [&](events::Topic topic) {
+    if (topic != events::Topic::kMessages) return;
+    ++failures;
+    throw std::runtime_error("half-way");
+  };
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  ASSERT_TRUE(RunUntil([&] { return failures == 4; })) << "the copy of what she has sent fails, too";
+  log_.on_append = nullptr;
+  EXPECT_TRUE(RunUntil([&] { return !alice->inbox.empty(); }));
+  const auto errors = Only(alice->inbox, STANZA_KIND_MESSAGE, "error");
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].id(), "m1");
+  EXPECT_THAT(errors[0].payload(), ::testing::HasSubstr("internal-server-error"));
+  EXPECT_THAT(bob->MessageIds(), IsEmpty());
+  gateway_.Send(*alice, Message(bob_, "m2"));
+  ASSERT_TRUE(RunUntil([&] { return !bob->MessageIds().empty(); }));
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m2"));
+}
+
 TEST_F(RecordOrderTest, ManyRequestsWhileTheRosterIsAway_MessagesGoOn) {
   std::vector<Client*> askers;
   for (int i = 1; i <= 40; ++i) askers.push_back(&SignIn(gateway_, UserIn(0, i), "x"));

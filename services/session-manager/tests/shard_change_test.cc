@@ -90,6 +90,32 @@ TEST_F(ShardChangeTest, MoreWaitsForTheShardThanMay_ItComesAgainWhenThereIsRoomA
   EXPECT_EQ(bob->confirmed, bob->sent);
 }
 
+TEST_F(ShardChangeTest, MoreWaitsForTheShardThanMay_WhatComesBeforeItsGatewayIsAskedToSayItAgainHasToWait) {
+  Kill(1);
+  node(2).settings.max_waiting_actions = 1;
+  database_.down = true;
+  Elapse(std::chrono::minutes(3));  // so that the attachment itself has to wait
+  Assign(1, 2);
+  Settle();
+  ASSERT_FALSE(IsLive(1));
+  other_.Send(*bob, Message(alice_, "b1"));
+  Settle();
+  // It has not heard yet that it is to say all of it again.
+  other_.attaches = false;
+  database_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  other_.Send(*bob, Message(alice_, "b2"));
+  Settle();
+  ASSERT_FALSE(bob->ended);
+  other_.attaches = true;
+  other_.Relink(node(2));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_FALSE(bob->ended);
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("b1", "b2"));
+  EXPECT_EQ(bob->confirmed, bob->sent);
+}
+
 TEST_F(ShardChangeTest, MoreWaitsForTheShardThanMay_OfAGatewayThatDoesNotSayItAgain_TheLinkIsClosed) {
   Kill(1);
   node(2).settings.max_waiting_actions = 3;

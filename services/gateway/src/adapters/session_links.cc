@@ -246,7 +246,8 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
   }
   switch (action.action_case()) {
     case SessionManagerAction::kPacket:
-      if (link == shards_.OwnerOf(action.shard())) NoteRead(*by_shard_[action.shard()], action.packet());
+      if (link == shards_.OwnerOf(action.shard()))
+        NoteRead(*by_shard_[action.shard()], action.packet(), action.epoch());
       return HandlePacket(*action.mutable_packet(), action.epoch());
     case SessionManagerAction::kCredentials:
       return HandleCredentials(link, action.credentials());
@@ -360,7 +361,8 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
   if (!shards_.Claim(number, epoch, link)) {
     // Its owner had no room for all that we have said, and has now.
     const bool is_again = epoch == shards_.EpochOf(number) && link == shards_.OwnerOf(number);
-    if (is_again && owner != nullptr) AttachAll(number, epoch, SteadyTime::duration::zero(), *owner);
+    if (is_again && owner != nullptr)
+      AttachAll(number, epoch, now - by_shard_[number]->in_reach_until, *owner);
     return;
   }
   Shard& shard = *by_shard_[number];
@@ -370,6 +372,7 @@ void SessionLinks::HandleShardOwned(LinkId link, std::uint32_t number, std::int6
   }
   const SteadyTime::duration out_of_reach = OutOfReach(shard, now);
   shard.watch.OnOwned();
+  shard.in_reach_until = now - out_of_reach;
 
   AttachAll(number, epoch, out_of_reach, *owner);
   Wake(number);
@@ -487,9 +490,20 @@ void SessionLinks::HandleCreated(LinkId link, const session::v1::AccountCreated&
   request.done(&refusal);
 }
 
-void SessionLinks::NoteRead(Shard& shard, const session::v1::Packet& packet) {
-  if (packet.stored_id() != 0 || packet.offset() <= shard.newest_offset) return;
+bool SessionLinks::IsNew(const session::v1::Packet& packet) {
+  return std::any_of(packet.targets().begin(), packet.targets().end(), [&](const auto& target) {
+    const ClientSession* const session = FindSession(target.session_id());
+    return session != nullptr && session->outbound.Classify(target.seq()) == OutboundWindow::Arrival::kNext;
+  });
+}
+
+void SessionLinks::NoteRead(Shard& shard, const session::v1::Packet& packet, std::int64_t epoch) {
+  if (packet.stored_id() != 0 || packet.offset() < 0) return;
+  // To an owner under whom, or before whom, the log was cut, lower offsets are new ones.
+  const bool may_be_cut = epoch > shard.newest_epoch;
+  if (packet.offset() <= shard.newest_offset && !(may_be_cut && IsNew(packet))) return;
   shard.newest_offset = packet.offset();
+  shard.newest_epoch = epoch;
   shard.watch.OnTaken(Now());
 }
 

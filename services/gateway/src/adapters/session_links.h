@@ -85,7 +85,9 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
     ReadingGate gate;
     bool is_waking = false;
     ShardWatch watch;
+    SteadyTime in_reach_until;        // of the owner before this one
     std::int64_t newest_offset = -1;  // of the packets that its owners have read in the log
+    std::int64_t newest_epoch = -1;   // of the owner that has read it
     bool is_sending_away = false;
     SteadyTime next_look;  // whether clients have waited for too long
   };
@@ -99,7 +101,9 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void LearnFacts(const session::v1::SessionManagerHello& hello);
   void HandleShardOwned(LinkId link, std::uint32_t number, std::int64_t epoch);
   /// A packet of a record that nobody has read before shows that the shard's owner reads the log.
-  void NoteRead(Shard& shard, const session::v1::Packet& packet);
+  void NoteRead(Shard& shard, const session::v1::Packet& packet, std::int64_t epoch);
+  /// Whether one of its sessions is given it for the first time.
+  bool IsNew(const session::v1::Packet& packet);
   void HandlePacket(session::v1::Packet& packet, std::int64_t epoch);
   void HandleStarted(LinkId link, SessionId id, const session::v1::SessionStarted& started);
   void HandleResumed(LinkId link, SessionId id, const session::v1::SessionResumed& resumed);

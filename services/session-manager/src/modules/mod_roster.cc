@@ -58,8 +58,10 @@ class RosterModule final : public Module {
     auto roster = co_await roster_.Get(std::move(get), request.cause->trace_id);
     if (!roster.ok()) co_return IqReply::FromStatus(roster.status());
     if (request.session->ended()) co_return IqReply::Result();
-    if (!request.session->state.interested()) {
-      request.session->state.set_interested(true);
+    session::v1::SessionManagerState& state = request.session->state;
+    if (!state.interested() || state.removals_missed()) {
+      state.set_interested(true);
+      state.clear_removals_missed();
       outbox_.Publish(*request.session);
     }
     if (roster->unchanged()) co_return IqReply::Result();

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "rookery/base/clock.h"
@@ -21,9 +24,17 @@ class CursorCommits {
  public:
   using Shards = std::map<std::uint32_t, std::shared_ptr<Shard>>;
 
+  /// Told what the service throws when it hears of a commit.
+  using OnFailed = std::function<void(Shard&, const std::exception&)>;
+
   CursorCommits(const Clock& clock, const KeptCursors& kept_cursors, const ShardMetrics& metrics,
-                const Shards& shards, const std::unique_ptr<kafka::Consumer>& consumer)
-      : clock_(clock), kept_cursors_(kept_cursors), metrics_(metrics), shards_(shards), consumer_(consumer) {}
+                const Shards& shards, const std::unique_ptr<kafka::Consumer>& consumer, OnFailed on_failed)
+      : clock_(clock),
+        kept_cursors_(kept_cursors),
+        metrics_(metrics),
+        shards_(shards),
+        consumer_(consumer),
+        on_failed_(std::move(on_failed)) {}
 
   /// Commits those that have moved, unless a commit is under way. `tasks` must end before this does.
   void Begin(ShardService& service, runtime::TaskGroup& tasks);
@@ -42,6 +53,7 @@ class CursorCommits {
   const ShardMetrics& metrics_;
   const Shards& shards_;
   const std::unique_ptr<kafka::Consumer>& consumer_;
+  const OnFailed on_failed_;
   bool is_committing_ = false;
   SteadyTime asked_at_ = SteadyTime::max();
   absl::Status last_contact_;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "rookery/base/clock.h"
@@ -69,12 +70,28 @@ struct Shard : std::enable_shared_from_this<Shard> {
   bool paused = false;
   /// The offset after the newest record that was read.
   std::int64_t next_read = 0;
+  /// A record of its log, as far as that tells it from another one that is there later.
+  struct RecordMark {
+    std::int64_t offset = -1;
+    std::size_t hash = 0;  // of its value
+  };
+  /// The newest record that was read.
+  std::optional<RecordMark> newest_read;
+  /// The newest one that was read before the shard was acquired afresh, until it has been read again: if it
+  /// is another one by then, the log was cut, and has grown again.
+  std::optional<RecordMark> expected;
+  /// So far the log has reached before the shard was acquired afresh, as far as this process knows.
+  std::int64_t former_end = 0;
+  /// Its log was cut, and the group has no cursor of the new one yet.
+  bool is_cut_log = false;
   /// Its fence has been read, and the service has not done with what came before: nothing newer is read.
   bool settling = false;
   /// The group wants it back, and it is being handed over.
   bool leaving = false;
   /// Records that the service has failed to apply (ShardOwner::NoteFailed), and how often.
   std::map<std::int64_t, int> failures;
+  /// How often in a row it was acquired afresh since a step of its life, not a record, has failed.
+  int failed_lives = 0;
   /// The first record that came while it was suspended or settling, or -1.
   std::int64_t unread = -1;
 

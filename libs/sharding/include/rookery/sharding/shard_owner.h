@@ -140,6 +140,9 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// has failed kTries times is taken for one that cannot be read. Where it was memory that lacked, the
   /// process ends.
   void NoteFailed(Shard& shard, std::int64_t offset, const std::exception& failure);
+  /// The same of a step in the life of the shard: it is acquired afresh, after pauses that grow (kSayAgain)
+  /// until a step has been taken up to a commit.
+  void NoteStepFailed(Shard& shard, std::string_view step, const std::exception& failure);
   /// The log takes nothing any more before Log::DropInFlight, and does not say what it has of what is under
   /// way (kafka::Producer::OnBroken). All shards are given up and acquired afresh.
   void OnLogBroken();
@@ -182,7 +185,11 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::int64_t epoch = -1;
     /// The log has become shorter meanwhile.
     bool was_cut = false;
+    /// So far it had reached.
+    std::int64_t end = 0;
+    std::optional<Shard::RecordMark> newest_read;
     std::map<std::int64_t, int> failures;
+    int failed_lives = 0;
   };
   void Begin(std::uint32_t number, std::optional<FormerLife> former);
   /// Whether it is our fence, or one that comes behind it.
@@ -190,7 +197,11 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// Forgets the shard, and acquires it with a new fence if the group says that it is ours.
   void BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut);
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
+  /// A coroutine of the shard without which it does not get on: an exception that ends it is a failed step.
+  Task<void> Guard(std::shared_ptr<Shard> shard, const char* step, Task<void> task);
   // Coroutines of the shard, from here to HandOver but for questions.
+  /// Asks until Kafka says it: whether the log ends before `end`.
+  Task<bool> HasLost(std::uint32_t number, std::int64_t end);
   /// Returns when the group has taken a commit for the shard: whether there was a cursor before.
   Task<bool> AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t cursor);
   void NoteNoOffsets(Shard& shard, const absl::Status& why);
@@ -209,6 +220,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   Task<void> ForgetDoubted(std::shared_ptr<Shard> shard);
   Task<void> ForgetFailed(std::shared_ptr<Shard> shard);
   void Read(const kafka::Record& read);
+  /// What has failed is forgotten, with all that the service has of the shard.
+  void GiveUpFailed(Shard& shard);
   /// Every record before our fence has been applied, or waits in the service.
   void OnFenceRead(Shard& shard);
   Task<void> Settle(std::shared_ptr<Shard> shard);

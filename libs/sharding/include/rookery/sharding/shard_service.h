@@ -54,6 +54,9 @@ class ShardService {
   virtual void OnFinishedRecord(Shard&, Record&) {}
   /// Once for each record. The record has one hold in shard.window, which the service releases.
   virtual void Apply(Shard& shard, std::shared_ptr<Record> record) = 0;
+  /// One whose application has failed too often (ShardOwner::NoteFailed): whoever may be told that it is lost
+  /// is told so. It is finished.
+  virtual void OnGivenUp(Shard&, Record&) {}
   /// One that is not applied: it was before, or who says it is no owner any more. It is finished.
   virtual void OnRefused(Shard&, Record&) {}
   /// Whether all that must be applied before the shard goes live is applied, once every record before our

@@ -16,8 +16,9 @@ LateClaim ClaimOf(const Session& session, std::int64_t offset, std::string_view 
       session.unacked.begin(), session.unacked.end(),
       [&](const UnackedPacket& unacked) { return unacked.offset == offset && unacked.stored_id == 0; });
   const std::string_view resource = xmpp::ResourceOf(to);
-  // It went to others: the session was not available yet.
-  if (resource.empty() && packet == session.unacked.end() && !WasThereFor(session, offset))
+  // It went to others: the session was not available yet, or is given only what is for its full JID.
+  if (resource.empty() && packet == session.unacked.end() &&
+      (!WasThereFor(session, offset) || session.priority() < 0))
     return LateClaim::kNone;
   // For another one of the user's sessions: a packet of that record is a carbon copy.
   if (!resource.empty() && resource != session.resource()) return LateClaim::kNone;

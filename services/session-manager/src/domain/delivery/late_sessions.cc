@@ -28,6 +28,7 @@ bool NoteRosterMissed(Session& session) {
   if (!session.state.interested() && !session.available()) return false;
   session.state.clear_missed_contacts();
   session.state.add_missed_contacts();
+  session.state.set_removals_missed(session.state.interested());
   return true;
 }
 

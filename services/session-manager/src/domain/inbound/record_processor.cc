@@ -166,10 +166,25 @@ void RecordProcessor::Return(Shard& shard, PendingRecord& pending) {
     cause.trace_id = pending.record.trace_id();
     return ghosts_.Tell(shard, cause, stanza, stanza.to(), *ghost);
   }
+  Bounce(shard, pending, xmpp::ErrorCondition::kServiceUnavailable);
+}
+
+void RecordProcessor::Bounce(Shard& shard, PendingRecord& pending, xmpp::ErrorCondition condition) {
+  xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
   const bool is_message =
       stanza.kind() == common::v1::STANZA_KIND_MESSAGE && xmpp::Has(stanza, common::v1::STANZA_TRAIT_BODY);
   if (!IsRefusable(stanza) || !(is_message || stanza.kind() == common::v1::STANZA_KIND_IQ)) return;
-  bounces_.Bounce(shard, *MakeDelivery(pending, stanza), xmpp::ErrorCondition::kServiceUnavailable);
+  bounces_.Bounce(shard, *MakeDelivery(pending, stanza), condition);
+}
+
+void RecordProcessor::OnGivenUp(Shard& shard, PendingRecord& pending) {
+  OnNotApplied(shard, pending);
+  if (!pending.record.has_delivery()) return;
+  const xmpp::Stanza& stanza = pending.record.delivery().stanza();
+  const std::string_view bare = xmpp::BareOf(stanza.to());
+  // A room would take an error for the word of an occupant who is gone.
+  if (bare.empty() || addresses_.ShardOf(bare) != shard.number || ghosts_.ConditionFor(stanza)) return;
+  Bounce(shard, pending, xmpp::ErrorCondition::kInternalServerError);
 }
 
 void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {

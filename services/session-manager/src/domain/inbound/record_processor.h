@@ -71,6 +71,8 @@ class RecordProcessor final : public RecordOrder::Applier {
   void OnRecord(Shard& shard, std::shared_ptr<PendingRecord> record);
   /// One that is not applied: it was before, or nobody is to hear of it. Clients' stanzas may wait for it.
   void OnNotApplied(Shard& shard, const PendingRecord& pending);
+  /// One that this server fails to apply: who has sent a message or request in it is told so.
+  void OnGivenUp(Shard& shard, PendingRecord& pending);
   /// One that an earlier owner has finished.
   void OnFinishedRecord(Shard& shard, const PendingRecord& pending);
   /// When nothing that it must wait for is unfinished (RecordOrder).
@@ -86,6 +88,8 @@ class RecordProcessor final : public RecordOrder::Applier {
   void ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending);
   /// Its account is being removed: its sender hears what one hears who writes to nobody.
   void Return(Shard& shard, PendingRecord& pending);
+  /// Of a message with a body, or a request.
+  void Bounce(Shard& shard, PendingRecord& pending, xmpp::ErrorCondition condition);
   /// Whether no feature refuses the stanza; else its sender has been told what there is to tell.
   bool IsWelcome(User& user, PendingRecord& pending);
   void ApplyFanout(Shard& shard, PendingRecord& pending);

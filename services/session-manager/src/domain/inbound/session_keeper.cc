@@ -223,11 +223,11 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   // Everything else is about a session.
   if (!SessionId::FromBytes(action.session_id())) return;
 
-  if (HasToComeAgain(gateway, action)) return;
+  if (HasToComeAgain(gateway, action, arrival)) return;
   const auto checking = checking_.empty() ? checking_.end() : checking_.find(SessionId(action.session_id()));
   if (checking != checking_.end()) {
     if (checking->second.size() >= settings_.max_waiting_actions)
-      return TurnAway(gateway, action, ShardNumberFor(checking->second.front().action));
+      return TurnAway(gateway, action, arrival, ShardNumberFor(checking->second.front().action));
     checking->second.push_back({gateway.instance(), std::move(action), arrival});
     return;
   }
@@ -255,7 +255,7 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   }
   if (!shard->live() && (!action.has_attach() || attacher_.HasToWait(action, *shard))) {
     if (shard->waiting.size() >= settings_.max_waiting_actions)
-      return TurnAway(gateway, action, shard->number);
+      return TurnAway(gateway, action, arrival, shard->number);
     if (action.has_attach()) held_[SessionId(action.session_id())] = {number, clock_.Now()};
     shard->waiting.push_back({gateway.instance(), std::move(action), arrival});
     return;
@@ -298,7 +298,8 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   }
 }
 
-void SessionKeeper::TurnAway(GatewayPeer& gateway, const GatewayAction& action, std::uint32_t number) {
+void SessionKeeper::TurnAway(GatewayPeer& gateway, const GatewayAction& action, std::uint64_t arrival,
+                             std::uint32_t number) {
   if (action.has_start() || action.has_resume()) {
     const Shard* const shard = shards_.Find(number);
     if (shard != nullptr)
@@ -309,18 +310,20 @@ void SessionKeeper::TurnAway(GatewayPeer& gateway, const GatewayAction& action, 
   if (is_first)
     telemetry::LogWarn("shard.waiting_full", {{"shard", number}, {"gateway", gateway.instance()}});
   TurnedAway& turned_away = entry->second;
-  turned_away.sessions.insert(SessionId(action.session_id()));
+  turned_away.sessions.try_emplace(SessionId(action.session_id()), arrival);
   turned_away.lacks_attachments |= action.has_attach();
   turned_away.asked_at.reset();
 }
 
-bool SessionKeeper::HasToComeAgain(GatewayPeer& gateway, const GatewayAction& action) {
+bool SessionKeeper::HasToComeAgain(GatewayPeer& gateway, const GatewayAction& action, std::uint64_t arrival) {
   if (turned_away_.empty() || action.has_start() || action.has_resume()) return false;
   for (auto it = turned_away_.lower_bound({gateway.instance(), 0});
        it != turned_away_.end() && it->first.first == gateway.instance(); ++it) {
     TurnedAway& turned_away = it->second;
     const auto found = turned_away.sessions.find(SessionId(action.session_id()));
     if (found == turned_away.sessions.end()) continue;
+    // One that has waited since before that.
+    if (arrival < found->second) return false;
     if (action.has_attach()) {
       turned_away.sessions.erase(found);
       if (turned_away.sessions.empty() && turned_away.asked_at) turned_away_.erase(it);

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "domain/accounts/account_actions.h"
 #include "domain/metrics.h"
 #include "domain/outbound/confirmations.h"
@@ -86,9 +85,10 @@ class SessionKeeper final : public LiveSessions::Actions,
   /// follows of its session until its gateway attaches it again, which it is asked to when there is room. No
   /// other shard is concerned: the gateway has it all, and reads clients of this one no further when it has
   /// too much of it.
-  void TurnAway(GatewayPeer& gateway, const session::v1::GatewayAction& action, std::uint32_t number);
+  void TurnAway(GatewayPeer& gateway, const session::v1::GatewayAction& action, std::uint64_t arrival,
+                std::uint32_t number);
   /// Something that came before the action was turned away.
-  bool HasToComeAgain(GatewayPeer& gateway, const session::v1::GatewayAction& action);
+  bool HasToComeAgain(GatewayPeer& gateway, const session::v1::GatewayAction& action, std::uint64_t arrival);
   void AskAgain(const Shard& shard);
   void OnAttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);
   /// A start or a resumption, once it is known that the account is the one that the client has authenticated
@@ -150,7 +150,8 @@ class SessionKeeper final : public LiveSessions::Actions,
   /// By gateway and shard.
   std::map<std::pair<std::string, std::uint32_t>, Checks> checks_;
   struct TurnedAway {
-    absl::flat_hash_set<SessionId> sessions;
+    /// And the arrival of the first action of each that was.
+    absl::flat_hash_map<SessionId, std::uint64_t> sessions;
     /// Some were not even attached.
     bool lacks_attachments = false;
     std::optional<SteadyTime> asked_at;

@@ -83,6 +83,10 @@ void UserShards::OnFinishedRecord(sharding::Shard& shard, sharding::Record& reco
   records_.OnFinishedRecord(AsUsers(shard), static_cast<PendingRecord&>(record));
 }
 
+void UserShards::OnGivenUp(sharding::Shard& shard, sharding::Record& record) {
+  records_.OnGivenUp(AsUsers(shard), static_cast<PendingRecord&>(record));
+}
+
 void UserShards::OnRefused(sharding::Shard& shard, sharding::Record& record) {
   records_.OnNotApplied(AsUsers(shard), static_cast<PendingRecord&>(record));
 }

@@ -82,6 +82,7 @@ class UserShards final : public sharding::ShardService {
   Task<absl::Status> Load(std::shared_ptr<sharding::Shard> shard) override;
   void OnReading(sharding::Shard& shard, bool was_cut) override;
   void OnFinishedRecord(sharding::Shard& shard, sharding::Record& record) override;
+  void OnGivenUp(sharding::Shard& shard, sharding::Record& record) override;
   void OnRefused(sharding::Shard& shard, sharding::Record& record) override;
   void Apply(sharding::Shard& shard, std::shared_ptr<sharding::Record> record) override;
   bool is_settled(sharding::Shard& shard) const override;

@@ -77,6 +77,11 @@ std::string_view NameOf(roster::v1::Subscription subscription) {
   }
 }
 
+/// Whoever has missed a change does not have the roster's version.
+bool LacksChanges(const Session& session) {
+  return session.state.missed_contacts_size() > 0 || session.state.removals_missed();
+}
+
 bool HasFrom(roster::v1::Subscription subscription) { return ContactState{subscription}.from(); }
 
 }  // namespace
@@ -120,11 +125,10 @@ void SubscriptionHandler::Push(User& user, const Cause& cause, const roster::v1:
       Miss(*session, push.item().jid());
       continue;
     }
-    (session->state.missed_contacts_size() > 0 ? behind : up_to_date).push_back(session.get());
+    (LacksChanges(*session) ? behind : up_to_date).push_back(session.get());
   }
   xmpp::Element query("query", xmpp::ns::kRoster);
   query.Add(MakeRosterItem(push.item()));
-  // Whoever has missed a change does not have that version.
   SendPush(user, cause, query, behind);
   query.SetAttr("ver", std::to_string(push.version()));
   SendPush(user, cause, query, up_to_date);
@@ -237,7 +241,8 @@ void SubscriptionHandler::TellMissed(Session& session, const roster::v1::GetRost
   }
   for (const auto* item : items) {
     xmpp::Element query("query", xmpp::ns::kRoster);
-    if (is_all && item == items.back()) query.SetAttr("ver", std::to_string(roster.version()));
+    if (is_all && item == items.back() && !session.state.removals_missed())
+      query.SetAttr("ver", std::to_string(roster.version()));
     query.Add(MakeRosterItem(*item));
     SendPush(*session.user, /*cause=*/{}, query, {&session});
   }
