@@ -430,7 +430,7 @@ void ShardOwner::NoteStepFailed(Shard& shard, std::string_view step, const std::
                                        {"error", failure.what()},
                                        {"consequence", ConsequenceOf(failure)}});
   EndWithoutMemory(failure);
-  metrics_.failed_records.Increment();
+  metrics_.failed_steps.Increment();
   shard.failed_lives = std::min(shard.failed_lives + 1, kMostFailedLives);
   GiveUpFailed(shard);
 }
@@ -536,8 +536,8 @@ void ShardOwner::Read(const kafka::Record& read) {
     return;
   }
   if (failures >= kTries) {
-    metrics_.unreadable.Increment();
-    telemetry::LogError("record.unreadable", {{"shard", shard->number}, {"offset", offset}});
+    metrics_.given_up_records.Increment();
+    telemetry::LogError("record.given_up", {{"shard", shard->number}, {"offset", offset}});
     service_->OnGivenUp(*shard, *parsed.record);
     shard->window.Release(offset);
     return;
@@ -728,7 +728,15 @@ Task<void> ShardOwner::AwaitAppends(std::shared_ptr<Shard> shard) {
 
 Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
   const SteadyTime limit = clock_.Now() + kHandOver;
-  if (shard->live()) co_await service_->HandOver(shard, limit);
+  // Whatever the service throws, the next owner is not kept waiting: it says again what is left undone here.
+  try {
+    if (shard->live()) co_await service_->HandOver(shard, limit);
+  } catch (const boost::system::system_error& failure) {
+    if (failure.code() == asio::error::operation_aborted) throw;  // cancelled
+    NoteHandOverFailed(*shard, failure);
+  } catch (const std::exception& failure) {
+    NoteHandOverFailed(*shard, failure);
+  }
   if (shard->phase != Shard::Phase::kAcquiring) {
     // What follows from the records before the cursor is in the log, or the cursor does not pass them:
     // the next owner repeats as little as possible.
@@ -738,7 +746,11 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
     const absl::Status committed = co_await consumer_->Commit(std::move(last));
     if (committed.ok()) {
       commits_.NoteCommitted(*shard, cursor);
-      service_->OnCommitted(*shard);
+      try {
+        service_->OnCommitted(*shard);
+      } catch (const std::exception& failure) {
+        NoteHandOverFailed(*shard, failure);
+      }
     } else if (!absl::IsAborted(committed)) {  // in a rebalance the last one must do
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
     }
@@ -747,6 +759,15 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
   telemetry::LogInfo("shard.handed_over", {{"shard", shard->number}, {"cursor", shard->window.cursor()}});
   Drop(shard);
   consumer_->ReleaseDone(P(shard->number));
+}
+
+void ShardOwner::NoteHandOverFailed(const Shard& shard, const std::exception& failure) {
+  telemetry::LogError("shard.failed", {{"shard", shard.number},
+                                       {"step", "hand over"},
+                                       {"error", failure.what()},
+                                       {"consequence", "it is handed over all the same"}});
+  EndWithoutMemory(failure);
+  metrics_.failed_steps.Increment();
 }
 
 void ShardOwner::Drop(const std::shared_ptr<Shard>& shard) {

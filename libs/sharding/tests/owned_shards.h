@@ -91,6 +91,7 @@ class FakeService final : public ShardService {
   void OnCertain(Shard&) override { steps.push_back("certain"); }
   Task<void> HandOver(std::shared_ptr<Shard>, SteadyTime) override {
     steps.push_back("hand over");
+    Fail("hand over");
     co_return;
   }
   void Forget(Shard&) override { steps.push_back("forget"); }

@@ -100,7 +100,7 @@ TEST_F(ShardOwnerTest, ARecordWhoseApplicationFails_IsAppliedByAShardThatIsAcqui
   EXPECT_EQ(one->owner.metrics().failed_records.Value(), 1);
 }
 
-TEST_F(ShardOwnerTest, ARecordWhoseApplicationFailsAgain_IsTakenForUnreadable) {
+TEST_F(ShardOwnerTest, ARecordWhoseApplicationFailsAgain_IsGivenUp) {
   auto one = Make();
   one->owner.OnAssigned(0);
   Settle(*one);
@@ -115,7 +115,7 @@ TEST_F(ShardOwnerTest, ARecordWhoseApplicationFailsAgain_IsTakenForUnreadable) {
               ElementsAre("apply 1", "forget", "fenced", "loaded", "reading", "apply 1 again", "forget",
                           "fenced", "loaded", "reading", "given up 1", "apply 2 again", "live"));
   EXPECT_EQ(one->owner.metrics().failed_records.Value(), 2);
-  EXPECT_EQ(one->owner.metrics().unreadable.Value(), 1);
+  EXPECT_EQ(one->owner.metrics().given_up_records.Value(), 1);
   Put(0, "a", 3);
   Settle(*one);
   EXPECT_THAT(one->service.Take(), ElementsAre("apply 5"));
@@ -134,13 +134,13 @@ TEST_F(ShardOwnerTest, ARecordThatFailsAfterACut_IsNotTheOneThatHasFailedThereBe
   Put(0, "a", 1);
   Put(0, "a", 2);
   Settle(*one);
-  ASSERT_EQ(one->owner.metrics().unreadable.Value(), 1);
+  ASSERT_EQ(one->owner.metrics().given_up_records.Value(), 1);
   one->service.Take();
   Records(0).resize(1);
   Put(0, "b", 1);
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.metrics().log_cuts.Value() == 1; }));
   ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
-  EXPECT_EQ(one->owner.metrics().unreadable.Value(), 1);
+  EXPECT_EQ(one->owner.metrics().given_up_records.Value(), 1);
   EXPECT_THAT(one->service.Take(), ::testing::Contains("apply 1 again"));
 }
 
@@ -186,16 +186,37 @@ TEST_P(FailedStepTest, AgainAndAgain_ItIsTriedAfterLongerAndLongerPauses) {
   one->owner.OnAssigned(0);
   Settle(*one);
   one->service.is_busy = false;
-  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
-  while (std::chrono::steady_clock::now() < until && one->service.fences < 20) {
+  const auto turn = [&] {
     CommitNow(*one);
     io_.restart();
     io_.run_one_for(std::chrono::milliseconds(10));
-  }
-  EXPECT_GE(one->service.fences, 2) << "it is tried again";
+  };
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+  while (std::chrono::steady_clock::now() < until && one->service.fences < 20) turn();
   EXPECT_LE(one->service.fences, 5);
+  while (one->service.fences < 2) turn();
+  EXPECT_EQ(one->owner.metrics().failed_records.Value(), 0);
+  EXPECT_GE(one->owner.metrics().failed_steps.Value(), 1);
 }
 INSTANTIATE_TEST_SUITE_P(All, FailedStepTest, ::testing::Values("load", "settle", "live", "committed"));
+
+class FailedHandOverTest : public ShardOwnerTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(FailedHandOverTest, TheShardIsHandedOverAllTheSame) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  Put(0, "a", 1);
+  Settle(*one);
+  one->service.failing = GetParam();
+  one->service.failing_times = 1;
+  one->owner.OnRevoking(0);
+  Settle(*one);
+  EXPECT_EQ(one->service.failing_times, 0);
+  EXPECT_THAT(one->consumer->released, ElementsAre(0));
+  EXPECT_EQ(Committed()[0], static_cast<std::int64_t>(Records(0).size()));
+}
+INSTANTIATE_TEST_SUITE_P(All, FailedHandOverTest, ::testing::Values("hand over", "committed"));
 
 TEST_F(ShardOwnerTest, ARecordWhoseApplicationFails_WhileItsShardIsHandedOver_IsTheNextOwners) {
   auto one = Make();

@@ -15,6 +15,7 @@ Ledger::Session& Ledger::Begin(const std::string& user, const std::string& jid, 
   session.number = last_session_;
   session.user = user;
   session.jid = jid;
+  session.begun_at_us = world_.now_us();
   session.id = id;
   return session;
 }
@@ -145,7 +146,8 @@ void Ledger::CheckOrder(Session& session, const Message& message) {
                         sessions_[message.sender].jid, " to ", message.to, ") after number ", *last);
   };
   if (message.sequence < *last) {
-    const bool is_left = IsLeftByAnother(session, message) || IsWithOneOutOfReach(session);
+    const bool is_left = IsLeftByAnother(session, message) || IsOfAnEarlierOne(session, message) ||
+                         IsWithOneOutOfReach(session);
     Session* const away = is_left ? nullptr : FindAnotherAway(session);
     if (away != nullptr) away->if_it_comes_back.push_back({world_.now_us(), "order", text(), message.id});
     // In order among themselves, too.
@@ -159,6 +161,15 @@ bool Ledger::IsLeftByAnother(const Session& session, const Message& message) con
   return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
     const Session& other = entry.second;
     return other.user == session.user && other.jid != session.jid && other.ended_at > message.logged_at;
+  });
+}
+
+bool Ledger::IsOfAnEarlierOne(const Session& session, const Message& message) const {
+  if (xmpp::ResourceOf(message.to).empty() || message.sent_at_us > session.begun_at_us) return false;
+  return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    const Session& other = entry.second;
+    return other.user == session.user && other.jid != session.jid && other.begun_at_us < session.begun_at_us &&
+           (other.ended_at < 0 || other.ended_at > message.logged_at);
   });
 }
 

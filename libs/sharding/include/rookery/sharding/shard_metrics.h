@@ -24,6 +24,8 @@ struct ShardMetrics {
   prometheus::Counter& stale_epochs_refused;
   prometheus::Counter& unreadable;
   prometheus::Counter& failed_records;
+  prometheus::Counter& given_up_records;
+  prometheus::Counter& failed_steps;
   prometheus::Counter& misplaced;
   prometheus::Counter& records_refused;
   prometheus::Counter& records_lost;

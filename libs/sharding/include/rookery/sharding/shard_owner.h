@@ -140,8 +140,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// has failed kTries times is taken for one that cannot be read. Where it was memory that lacked, the
   /// process ends.
   void NoteFailed(Shard& shard, std::int64_t offset, const std::exception& failure);
-  /// The same of a step in the life of the shard: it is acquired afresh, after pauses that grow (kSayAgain)
-  /// until a step has been taken up to a commit.
+  /// A step in the life of the shard has ended with an exception: it is acquired afresh, after pauses that
+  /// grow (kSayAgain) until a step has been taken up to a commit.
   void NoteStepFailed(Shard& shard, std::string_view step, const std::exception& failure);
   /// The log takes nothing any more before Log::DropInFlight, and does not say what it has of what is under
   /// way (kafka::Producer::OnBroken). All shards are given up and acquired afresh.
@@ -207,6 +207,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void NoteNoOffsets(Shard& shard, const absl::Status& why);
   Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch, bool was_cut);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
+  void NoteHandOverFailed(const Shard& shard, const std::exception& failure);
   /// What a former turn still has under way to the log is there in time, or is not said any more.
   Task<void> AwaitLastWords(std::shared_ptr<Shard> former);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);

@@ -25,6 +25,7 @@ void ClientAnswers::Answer(const Sender& sender, const Cause& cause, xmpp::Stanz
   auto delivery = std::make_shared<Delivery>();
   delivery->stanza.Swap(&answer);
   delivery->offset = cause.offset;
+  delivery->is_answer = true;
   delivery->received_at_ms = clock_.UnixMillisNow();
   delivery->trace_id = cause.trace_id;
   deliverer_.SendRecord(*sender.session, delivery, /*primary=*/false,

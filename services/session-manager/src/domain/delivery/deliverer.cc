@@ -49,8 +49,13 @@ bool HasPacketOf(const Session& session, std::int64_t offset) {
 }  // namespace
 
 bool Deliverer::IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
-  return delivery->offset >= 0 && IsBehind(*session.user, session) &&
-         waiting_.WaitBehind(session, delivery, primary);
+  if (delivery->offset < 0 || !IsBehind(*session.user, session)) return false;
+  if (!delivery->is_answer) return waiting_.WaitBehind(session, delivery, primary);
+  // Pushes of the roster wait for nothing: an answer with the roster as it was before them must not come
+  // after them.
+  if (HoldRecords(session, WaitingStanzas::OffsetsWaiting(*session.user, session, delivery->offset)))
+    outbox_.Publish(session);
+  return false;
 }
 
 void Deliverer::Send(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,6 +58,9 @@ struct UserDelivery {
   std::map<std::int64_t, WaitingStanza> waiting;
   /// Who is just handed what waits; null: nobody. Stanzas for this session wait behind.
   std::shared_ptr<Session> receiver;
+  /// The oldest message that has begun to wait since what is handed out next was listed, by its row id.
+  static constexpr std::uint64_t kNothingNew = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t oldest_new = kNothingNew;
   /// Nothing waits in the store, and nothing was written since that was found out.
   bool is_store_empty = false;
   /// The store has got more since it was read.

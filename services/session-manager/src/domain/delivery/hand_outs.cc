@@ -46,10 +46,6 @@ bool HandOuts::IsInBurst(std::size_t packets, std::size_t bytes) const {
          bytes <= std::min(kBurstBytes, static_cast<std::size_t>(settings_.max_unacked_bytes) / 4);
 }
 
-bool HandOuts::HasRoom(const Session& session) const {
-  return IsInBurst(session.unacked.size(), session.unacked_bytes);
-}
-
 void HandOuts::HandOutSoon(User& user) {
   Shard& shard = *user.shard;
   if (shard.phase == Shard::Phase::kAcquiring) {
@@ -60,9 +56,14 @@ void HandOuts::HandOutSoon(User& user) {
   user.offline_due = false;
   UserDelivery& state = waiting_.Of(user);
   if (state.receiver) {
-    // What comes for the next one from now on has to wait behind, too: not only when the store, which
-    // may be away, has said what waits.
-    if (!CanReceive(*state.receiver) || !HasRoom(*state.receiver)) ChangeReceiver(user);
+    if (!CanReceive(*state.receiver)) {
+      // What comes for the next one from now on has to wait behind, too: not only when the store, which
+      // may be away, has said what waits.
+      if (const std::shared_ptr<Session> next = FindReceiver(user)) {
+        state.receiver = next;
+        waiting_.SendBehind(user, SteadyTime::max());
+      }
+    }
     state.look_again = true;
     state.changed.Notify();
     return;
@@ -77,16 +78,10 @@ void HandOuts::HandOutSoon(User& user) {
   shard.Spawn("offline.hand_out", HandOutTask(shards_.Shared(shard.number), user.bare));
 }
 
-void HandOuts::ChangeReceiver(User& user) {
-  UserDelivery& state = *user.delivery;
-  const std::shared_ptr<Session> next = FindReceiver(user);
-  if (!next || next == state.receiver || (CanReceive(*state.receiver) && !HasRoom(*next))) return;
-  state.receiver = next;
-  waiting_.SendBehind(user, SteadyTime::max());
-}
-
 void HandOuts::HandOutRows(User& user) {
-  waiting_.Of(user).is_store_empty = false;
+  UserDelivery& state = waiting_.Of(user);
+  state.is_store_empty = false;
+  state.oldest_new = 0;  // whichever they are
   HandOutSoon(user);
 }
 
@@ -166,8 +161,10 @@ std::size_t HandOuts::SendSome(User& user, std::vector<Candidate>& candidates, s
       deliveries.emplace_back(waiting->second.message, false);
     } else if (waiting != state.waiting.end() && !waiting->second.session && waiting->second.is_open()) {
       deliveries.emplace_back(FromMemory(user.bare, waiting->second), false);
+    } else if (waiting != state.waiting.end()) {
+      continue;  // somebody has it, or its sender hears that it is refused
     } else {
-      continue;  // the store has it since: it is read again
+      break;  // the store has got it since: it is read again before anything newer goes
     }
     bytes += deliveries.back().first->bytes();
   }
@@ -267,17 +264,15 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
       std::erase_if(*rows, [last](const auto& row) { return row.id > last; });
     }
     std::vector<Candidate> candidates = Candidates(user, *std::move(rows), last);
+    state->oldest_new = UserDelivery::kNothingNew;
     const std::shared_ptr<Session> receiver = state->receiver;
     bool is_interrupted = false;
     for (std::size_t next = 0; next < candidates.size() && !is_interrupted;) {
-      const bool has_room = co_await AwaitRoom(user, receiver);
-      // While there was none the store may have got what comes next from memory, or something older: that is
-      // read before anything newer goes.
-      if (has_room && !state->look_again) {
-        next += SendSome(user, candidates, next);
-      } else {
-        is_interrupted = true;
-      }
+      const bool has_room = co_await AwaitRoom(state, receiver);
+      const bool has_older = state->oldest_new < candidates[next].id;
+      const std::size_t passed = has_room && !has_older ? SendSome(user, candidates, next) : 0;
+      next += passed;
+      is_interrupted = passed == 0;
     }
     after = is_interrupted || is_cut ? 0 : last;
     if (is_interrupted || (!is_last && !is_cut)) continue;
@@ -296,13 +291,10 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
   }
 }
 
-Task<bool> HandOuts::AwaitRoom(User& user, std::shared_ptr<Session> receiver) {
-  const std::shared_ptr<UserDelivery> state = user.delivery;
+Task<bool> HandOuts::AwaitRoom(std::shared_ptr<UserDelivery> state, std::shared_ptr<Session> receiver) {
   while (state->receiver == receiver && CanReceive(*receiver)) {
-    if (HasRoom(*receiver)) co_return true;
-    const std::uint64_t acked = receiver->acked_seq;
-    const bool has_changed = co_await state->changed.Wait(Deadline::After(kLook));
-    if (!has_changed && receiver->acked_seq == acked && state->receiver == receiver) ChangeReceiver(user);
+    if (IsInBurst(receiver->unacked.size(), receiver->unacked_bytes)) co_return true;
+    (void)co_await state->changed.Wait(Deadline::After(kLook));
   }
   co_return false;
 }

@@ -66,17 +66,14 @@ class HandOuts final : public WaitingStanzas::Listener {
   static std::optional<std::uint64_t> FirstUnsettled(const User& user, std::uint64_t after,
                                                      const std::vector<WaitingStore::OfflineMessage>& rows);
   /// Waits until the receiver can take more. False: it is not going to, or another one has its place.
-  Task<bool> AwaitRoom(User& user, std::shared_ptr<Session> receiver);
-  /// The receiver is gone, or its client takes nothing: another one gets what is left, if there is one that
-  /// can take it.
-  void ChangeReceiver(User& user);
-  /// Sends the next ones to the receiver, as many as there is room for. Returns how many.
+  Task<bool> AwaitRoom(std::shared_ptr<UserDelivery> state, std::shared_ptr<Session> receiver);
+  /// Sends the next ones to the receiver, as many as there is room for. Returns how many are settled so; none
+  /// where the first has gone into the store since it was listed.
   std::size_t SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from);
   void EndHandOut(User& user, bool is_done);
 
   /// Whether a session with so much unacknowledged may be handed more.
   bool IsInBurst(std::size_t packets, std::size_t bytes) const;
-  bool HasRoom(const Session& session) const;
 
   const Settings& settings_;
   const Shards& shards_;

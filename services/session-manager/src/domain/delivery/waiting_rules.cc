@@ -48,9 +48,7 @@ std::shared_ptr<Session> FindReceiver(const User& user) {
   std::shared_ptr<Session> best;
   for (const auto& session : user.sessions) {
     if (!CanReceive(*session)) continue;
-    if (!best || session->priority() > best->priority() ||
-        (session->priority() == best->priority() && session->unacked.size() < best->unacked.size()))
-      best = session;
+    if (!best || session->priority() > best->priority()) best = session;
   }
   return best;
 }

@@ -23,8 +23,7 @@ inline std::uint64_t RowIdOf(std::int64_t offset) { return static_cast<std::uint
 /// An older session of the same name, which is about to end (SL2), and whose client has not acknowledged all
 /// that it was given. Null: none.
 const Session* FindOlder(const User& user, const Session& session);
-/// Whether a session can be handed what waits; and the one that is: of those with the highest priority the
-/// one whose client has the least to acknowledge; null: none.
+/// Whether a session can be handed what waits; and the one that is, null: none.
 bool CanReceive(const Session& session);
 std::shared_ptr<Session> FindReceiver(const User& user);
 /// Whether a message for the session must wait until it was handed what came before.

@@ -50,6 +50,7 @@ WaitingStanza& WaitingStanzas::Keep(User& user, std::shared_ptr<Delivery> messag
   const std::int64_t offset = message->offset;
   UserDelivery& state = Of(user);
   PassOver(outbox_, user, offset, given);
+  state.oldest_new = std::min(state.oldest_new, RowIdOf(offset));
   auto [it, is_new] = state.waiting.try_emplace(offset);
   WaitingStanza& waiting = it->second;
   // One that is being written was sent to a session, which has ended since.
@@ -98,8 +99,10 @@ void WaitingStanzas::WaitBehind(User& user, std::shared_ptr<Delivery> message, b
 
 bool WaitingStanzas::WaitBehind(Session& session, const std::shared_ptr<Delivery>& stanza, bool primary) {
   User& user = *session.user;
-  auto [it, is_new] = Of(user).waiting.try_emplace(stanza->offset);
+  UserDelivery& state = Of(user);
+  auto [it, is_new] = state.waiting.try_emplace(stanza->offset);
   if (!is_new) return false;
+  state.oldest_new = std::min(state.oldest_new, RowIdOf(stanza->offset));
   WaitingStanza& waiting = it->second;
   waiting.message = stanza;
   waiting.session = table_.Find(session.id);
@@ -118,6 +121,16 @@ bool WaitingStanzas::IsWaiting(const User& user, const Session& session, std::in
   if (!user.delivery) return false;
   const auto waiting = user.delivery->waiting.find(offset);
   return waiting != user.delivery->waiting.end() && waiting->second.session.get() == &session;
+}
+
+std::vector<std::int64_t> WaitingStanzas::OffsetsWaiting(const User& user, const Session& session,
+                                                         std::int64_t limit) {
+  std::vector<std::int64_t> offsets;
+  for (const auto& [offset, waiting] : user.delivery->waiting) {
+    if (offset >= limit) break;
+    if (waiting.session.get() == &session) offsets.push_back(offset);
+  }
+  return offsets;
 }
 
 void WaitingStanzas::DropBehind(User& user, const Session& session, const Route& route) {

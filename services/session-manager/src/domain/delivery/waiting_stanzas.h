@@ -88,6 +88,9 @@ class WaitingStanzas {
   bool WaitBehind(Session& session, const std::shared_ptr<Delivery>& stanza, bool primary);
   /// Whether the stanza of this record waits for the session, and for no other.
   static bool IsWaiting(const User& user, const Session& session, std::int64_t offset);
+  /// The records before `limit` of which stanzas wait for the session alone.
+  static std::vector<std::int64_t> OffsetsWaiting(const User& user, const Session& session,
+                                                  std::int64_t limit);
   /// The session has ended: calls `route` for each stanza that was addressed to it and waits for it alone.
   using Route = std::function<void(const Delivery& stanza)>;
   void DropBehind(User& user, const Session& session, const Route& route);
