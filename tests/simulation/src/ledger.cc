@@ -15,7 +15,7 @@ Ledger::Session& Ledger::Begin(const std::string& user, const std::string& jid, 
   session.number = last_session_;
   session.user = user;
   session.jid = jid;
-  session.begun_at_us = world_.now_us();
+  session.begun_at_us = session.here_since_us = world_.now_us();
   session.id = id;
   return session;
 }
@@ -26,6 +26,7 @@ void Ledger::Over(Session& session) {
 }
 
 void Ledger::Back(Session& session) {
+  session.here_since_us = world_.now_us();
   session.is_away = false;
   for (Violation& violation : std::exchange(session.if_it_comes_back, {})) violations_.push_back(std::move(violation));
 }
@@ -146,7 +147,7 @@ void Ledger::CheckOrder(Session& session, const Message& message) {
                         sessions_[message.sender].jid, " to ", message.to, ") after number ", *last);
   };
   if (message.sequence < *last) {
-    const bool is_left = IsLeftByAnother(session, message) || IsOfAnEarlierOne(session, message) ||
+    const bool is_left = IsLeftByAnother(session, message) || MayHaveBeenAnothers(session, message) ||
                          IsWithOneOutOfReach(session);
     Session* const away = is_left ? nullptr : FindAnotherAway(session);
     if (away != nullptr) away->if_it_comes_back.push_back({world_.now_us(), "order", text(), message.id});
@@ -164,11 +165,11 @@ bool Ledger::IsLeftByAnother(const Session& session, const Message& message) con
   });
 }
 
-bool Ledger::IsOfAnEarlierOne(const Session& session, const Message& message) const {
-  if (xmpp::ResourceOf(message.to).empty() || message.sent_at_us > session.begun_at_us) return false;
+bool Ledger::MayHaveBeenAnothers(const Session& session, const Message& message) const {
+  if (xmpp::ResourceOf(message.to).empty() || message.sent_at_us > session.here_since_us) return false;
   return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
     const Session& other = entry.second;
-    return other.user == session.user && other.jid != session.jid && other.begun_at_us < session.begun_at_us &&
+    return other.user == session.user && other.jid != session.jid && other.begun_at_us < session.here_since_us &&
            (other.ended_at < 0 || other.ended_at > message.logged_at);
   });
 }

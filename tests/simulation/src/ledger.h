@@ -43,6 +43,7 @@ class Ledger {
     std::string jid;
     std::string id;              // in the log
     std::int64_t begun_at_us = 0;
+    std::int64_t here_since_us = 0;  // it has begun, or was resumed last
     std::int64_t ended_at = -1;  // its end is in the log; -1: not yet
     bool has_stream_management = false;  // with resumption: nothing may come twice
     bool is_over = false;
@@ -125,9 +126,9 @@ class Ledger {
   /// Whether another session of the user may have had the message, and has ended since: what its client has not
   /// acknowledged is routed anew then (XEP-0198 section 5), behind what came later.
   bool IsLeftByAnother(const Session& session, const Message& message) const;
-  /// Whether it was for an earlier session of this name, and another one of the user's may have been about to be
-  /// handed it (session-manager, P6).
-  bool IsOfAnEarlierOne(const Session& session, const Message& message) const;
+  /// Whether it was for this session while its client was away, or for an earlier one of its name, and another one
+  /// of the user's may have been about to be handed it (session-manager, W1 and P6).
+  bool MayHaveBeenAnothers(const Session& session, const Message& message) const;
   /// Another session of the user that is gone with its gateway and its owner, unless it comes back: the log has no
   /// end of it. Null: none.
   Session* FindAnotherAway(const Session& session);
