@@ -35,8 +35,8 @@ struct Settings {
   std::int64_t max_unacked_bytes = 4 * 1024 * 1024;
   /// Of what waits for one client, on its way to it.
   std::int64_t max_under_way_bytes = 512 * 1024;
-  /// Of what waits for a user so many messages are read at a time, and given while no more are unacknowledged,
-  /// nor more than a quarter of what may be. The simulation has less.
+  /// Of what waits for a user so many messages are read at a time, and given while no more are
+  /// unacknowledged, nor more than a quarter of what may be. The simulation has less.
   std::size_t hand_out_page = 64;
   std::size_t hand_out_burst = 256;
   std::int64_t max_sessions_per_user = 32;
