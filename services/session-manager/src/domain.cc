@@ -147,9 +147,19 @@ struct Domain::Parts {
     order.SetApplier(records);
     RegisterLife(features, user_settings, presence, ghosts, account_check, account_changes, removed_names,
                  subscriptions, caps);
-    modules = RegisterModules(hooks, settings, clock, addresses, accounts, ports.keys, ports.roster,
-                              ports.service_disco, rosters, outbox, user_settings, presence, subscriptions,
-                              account_changes);
+    modules = RegisterModules(hooks, {.settings = settings,
+                                      .clock = clock,
+                                      .addresses = addresses,
+                                      .accounts = accounts,
+                                      .keys = ports.keys,
+                                      .roster = ports.roster,
+                                      .service_disco = ports.service_disco,
+                                      .rosters = rosters,
+                                      .outbox = outbox,
+                                      .user_settings = user_settings,
+                                      .presence = presence,
+                                      .subscriptions = subscriptions,
+                                      .account_changes = account_changes});
     for (const bool is_wired :
          {consequences.is_wired(), confirmations.is_wired(), live.is_wired(), outbox.is_wired(),
           parker.is_wired(), packets.is_wired(), waiting.is_wired(), presence.is_wired(),

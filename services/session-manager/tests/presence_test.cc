@@ -174,6 +174,34 @@ TEST_F(PresenceTest, RefusedUnavailable_PresenceSentDirectlyMeanwhile_IsNotSaidA
   EXPECT_THAT(From(bob, alice_ + "/a", "unavailable"), IsEmpty());
 }
 
+TEST_F(PresenceTest, RefusedPresence_AContactMaySeeNothingMeanwhile_ItIsNotSaidToIt) {
+  roster_.Befriend(alice_, bob_);
+  roster_.Befriend(alice_, eve_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& eve = SignIn(gateway_, eve_, "e");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  int refusals = 3;  // to the shards of all three
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    const bool is_presence =
+        record.has_fanout() && record.fanout().stanza().payload().find("tea") != std::string::npos;
+    return is_presence && refusals-- > 0 ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+  };
+  xmpp::Stanza presence = Presence();
+  xmpp::Element status("status", "jabber:client");
+  status.SetText("tea");
+  xmpp::SetPayload(presence, status);
+  bob.inbox.clear();
+  eve.inbox.clear();
+  gateway_.Send(alice, presence);
+  gateway_.Send(alice, Presence("unsubscribed", bob_));
+  Settle();
+  const auto& refused = node(0).domain.follow_ups();
+  ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
+  Settle();
+  EXPECT_THAT(From(bob, alice_ + "/a", ""), IsEmpty());
+  EXPECT_EQ(From(eve, alice_ + "/a", "").size(), 1u);
+}
+
 TEST_F(PresenceTest, RefusedUnavailableOfAnEnd_IsSaidAgain) {
   roster_.Befriend(alice_, bob_);
   Client& bob = SignIn(gateway_, bob_, "b");

@@ -24,23 +24,20 @@ void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, Presenc
   features.OnLife(caps);
 }
 
-std::vector<std::unique_ptr<Module>> RegisterModules(
-    Hooks& hooks, const Settings& settings, const Clock& clock, const Addresses& addresses,
-    AccountStore& accounts, KeyMaker& keys, Roster& roster, ServiceDisco& service_disco, KeyedLock& rosters,
-    Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
-    SubscriptionHandler& subscriptions, AccountChanges& account_changes) {
+std::vector<std::unique_ptr<Module>> RegisterModules(Hooks& hooks, const ModuleParts& parts) {
   std::vector<std::unique_ptr<Module>> modules;
   modules.push_back(MakeLegacySessionModule());
-  modules.push_back(MakeRosterModule(settings, roster, rosters, outbox, subscriptions));
   modules.push_back(
-      MakeBlockingModule(settings, roster, rosters, user_settings, presence, outbox, subscriptions));
-  modules.push_back(MakeCarbonsModule(outbox));
-  modules.push_back(MakePingModule(roster));
-  modules.push_back(MakeDiscoModule(settings, addresses, roster, service_disco));
-  modules.push_back(MakeVersionModule(settings));
-  modules.push_back(MakeTimeModule(clock));
-  modules.push_back(MakeLastModule(clock, accounts, roster));
-  modules.push_back(MakeRegisterModule(settings, keys, account_changes));
+      MakeRosterModule(parts.settings, parts.roster, parts.rosters, parts.outbox, parts.subscriptions));
+  modules.push_back(MakeBlockingModule(parts.settings, parts.roster, parts.rosters, parts.user_settings,
+                                       parts.presence, parts.outbox, parts.subscriptions));
+  modules.push_back(MakeCarbonsModule(parts.outbox));
+  modules.push_back(MakePingModule(parts.roster));
+  modules.push_back(MakeDiscoModule(parts.settings, parts.addresses, parts.roster, parts.service_disco));
+  modules.push_back(MakeVersionModule(parts.settings));
+  modules.push_back(MakeTimeModule(parts.clock));
+  modules.push_back(MakeLastModule(parts.clock, parts.accounts, parts.roster));
+  modules.push_back(MakeRegisterModule(parts.settings, parts.keys, parts.account_changes));
   for (const auto& module : modules) module->Register(hooks);
   return modules;
 }

@@ -45,12 +45,24 @@ std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, KeyMaker& k
 void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, PresenceTracker& presence,
                   Ghosts& ghosts, AccountCheck& account_check, AccountChanges& account_changes,
                   RemovedNames& removed_names, SubscriptionHandler& subscriptions, CapsTracker& caps);
+/// What modules are made of.
+struct ModuleParts {
+  const Settings& settings;
+  const Clock& clock;
+  const Addresses& addresses;
+  AccountStore& accounts;
+  KeyMaker& keys;
+  Roster& roster;
+  ServiceDisco& service_disco;
+  KeyedLock& rosters;
+  Outbox& outbox;
+  SettingsKeeper& user_settings;
+  PresenceTracker& presence;
+  SubscriptionHandler& subscriptions;
+  AccountChanges& account_changes;
+};
 /// chain.cc: makes all of them and registers them, in the order in which they have a say. What one of them
 /// keeps comes after what RegisterLife has registered.
-std::vector<std::unique_ptr<Module>> RegisterModules(
-    Hooks& hooks, const Settings& settings, const Clock& clock, const Addresses& addresses,
-    AccountStore& accounts, KeyMaker& keys, Roster& roster, ServiceDisco& service_disco, KeyedLock& rosters,
-    Outbox& outbox, SettingsKeeper& user_settings, PresenceTracker& presence,
-    SubscriptionHandler& subscriptions, AccountChanges& account_changes);
+std::vector<std::unique_ptr<Module>> RegisterModules(Hooks& hooks, const ModuleParts& parts);
 
 }  // namespace rookery::session_manager

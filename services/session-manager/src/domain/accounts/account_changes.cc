@@ -139,9 +139,7 @@ void AccountChanges::OnEndRead(Shard& shard, const PendingRecord& pending) {
 }
 
 void AccountChanges::OnRemoval(User& user, PendingRecord& pending) {
-  Cause cause;
-  cause.offset = pending.offset;
-  cause.trace_id = pending.record.trace_id();
+  Cause cause = CauseOf(pending);
   if (pending.record.account_removed().generation() == 0) return;
   order_.FinishLater(user, pending, "account.remove",
                      [this, shard = shards_.Shared(user.shard->number), bare = user.bare,

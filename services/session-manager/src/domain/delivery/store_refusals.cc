@@ -21,9 +21,7 @@ void StoreRefusals::OnRead(Shard& shard, const PendingRecord& pending) {
                        [&shard, offset = pending.offset] { shard.window.Release(offset); });
   }
   metrics_.bounced.Increment();
-  Cause cause;
-  cause.offset = pending.offset;
-  cause.trace_id = pending.record.trace_id();
+  Cause cause = CauseOf(pending);
   consequences_.AppendDelivery(shard, cause, refused.error());
 }
 

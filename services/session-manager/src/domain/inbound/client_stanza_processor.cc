@@ -270,9 +270,7 @@ bool ClientStanzaProcessor::OnOutboundRead(const Shard& shard, const PendingReco
 void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
   // What is not finished later is done now.
   DrainSoon(user);
-  Cause cause;
-  cause.offset = pending.offset;
-  cause.trace_id = pending.record.trace_id();
+  Cause cause = CauseOf(pending);
   xmpp::Stanza& stanza = *pending.record.mutable_outbound()->mutable_stanza();
   // Not one that has taken its name since.
   const Sender sender{user, table_.Find(SessionId(pending.record.origin().client().session_id()))};

@@ -107,9 +107,7 @@ void IqRouter::OnAccountRequest(User& user, PendingRecord& pending) {
   request->account = user.bare;
   request->target =
       xmpp::BareOf(request->iq.from()) == user.bare ? Target::kOwnAccount : Target::kOtherAccount;
-  Cause cause;
-  cause.offset = pending.offset;
-  cause.trace_id = pending.record.trace_id();
+  Cause cause = CauseOf(pending);
   const Hooks::Entry* entry = hooks_.Find(*request);
   if (entry == nullptr) {
     Refuse(*user.shard, cause, xmpp::MakeError(request->iq, xmpp::ErrorCondition::kServiceUnavailable),

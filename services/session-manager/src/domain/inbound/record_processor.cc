@@ -161,9 +161,7 @@ void RecordProcessor::Return(Shard& shard, PendingRecord& pending) {
   if (!pending.record.has_delivery()) return;
   xmpp::Stanza& stanza = *pending.record.mutable_delivery()->mutable_stanza();
   if (const auto ghost = ghosts_.ConditionFor(stanza); ghost && !xmpp::ResourceOf(stanza.to()).empty()) {
-    Cause cause;
-    cause.offset = pending.offset;
-    cause.trace_id = pending.record.trace_id();
+    Cause cause = CauseOf(pending);
     return ghosts_.Tell(shard, cause, stanza, stanza.to(), *ghost);
   }
   Bounce(shard, pending, xmpp::ErrorCondition::kServiceUnavailable);
@@ -214,9 +212,7 @@ void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecor
   metrics_.bounced.Increment();
   // Should we die before its sender is told, nobody must take it for given.
   PassOver(outbox_, user, pending->offset);
-  Cause cause;
-  cause.offset = pending->offset;
-  cause.trace_id = pending->record.trace_id();
+  Cause cause = CauseOf(*pending);
   const xmpp::Stanza& refused = pending->record.delivery().stanza();
   // What a stranger is answered who may not know of the account.
   const bool is_query =
@@ -279,9 +275,7 @@ bool RecordProcessor::IsWelcome(User& user, PendingRecord& pending) {
   // that.
   if (ghosts_.ConditionFor(stanza)) return false;
   metrics_.bounced.Increment();
-  Cause cause;
-  cause.offset = pending.offset;
-  cause.trace_id = pending.record.trace_id();
+  Cause cause = CauseOf(pending);
   if (stanza.kind() == common::v1::STANZA_KIND_IQ) {
     iqs_.Refuse(*user.shard, cause, MakeRefusal(stanza, *refusal), pending.read_at);
   } else {
@@ -374,9 +368,7 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
     return;
   }
   if (presence.type() == "probe") {
-    Cause cause;
-    cause.offset = pending.offset;
-    cause.trace_id = pending.record.trace_id();
+    Cause cause = CauseOf(pending);
     presence_.AnswerProbe(user, cause, presence.from());
     return;
   }
@@ -397,9 +389,7 @@ void RecordProcessor::ApplyPresence(User& user, PendingRecord& pending) {
   }
   if (is_there) return;
   if (const auto ghost = is_spared ? ghosts_.ConditionForSpared(stanza) : ghosts_.ConditionFor(stanza)) {
-    Cause cause;
-    cause.offset = pending.offset;
-    cause.trace_id = pending.record.trace_id();
+    Cause cause = CauseOf(pending);
     ghosts_.Tell(*user.shard, cause, stanza, stanza.to(), *ghost);
   }
 }
@@ -420,9 +410,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
     const std::string& recipient = fanout.recipients(i);
     const std::string_view resource = xmpp::ResourceOf(recipient);
     // Each recipient has its own numbers for what follows, whenever its turn comes.
-    Cause cause;
-    cause.offset = pending.offset;
-    cause.trace_id = pending.record.trace_id();
+    Cause cause = CauseOf(pending);
     const std::uint32_t place =
         is_in_turn ? pending.places[static_cast<std::size_t>(i)] : static_cast<std::uint32_t>(i);
     cause.parts = place << 16;

@@ -645,22 +645,27 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
   if (stanza.kind() != common::v1::STANZA_KIND_PRESENCE || (!stanza.type().empty() && !is_unavailable))
     return false;
   const bool is_available = session != nullptr && session->available();
-  if (!is_unavailable) return !is_available || session->state.presence().payload() != stanza.payload();
+  if (!is_unavailable && (!is_available || session->state.presence().payload() != stanza.payload()))
+    return true;
   if (session == nullptr) return false;
-  // That the session is back was said to all who may see it; whom it sent presence directly since, knows it
-  // too.
   const auto& directed = session->state.directed();
-  const auto sees = [&](std::string_view recipient) {
-    const bool is_told = std::any_of(directed.begin(), directed.end(), [&](const std::string& address) {
-      return HearTogether(address, recipient);
-    });
-    if (is_told && !IsBeingLeft(*session, recipient)) return true;
-    if (!is_available) return false;
+  const auto is_told = [&](std::string_view recipient) {
+    return std::any_of(directed.begin(), directed.end(),
+                       [&](const std::string& address) { return HearTogether(address, recipient); });
+  };
+  // That the session is back was said to all who may see it; whom it sent presence directly since, knows it
+  // too. Who may not see it any more has been told so.
+  const auto is_outdated = [&](std::string_view recipient) {
     const std::string_view bare = xmpp::BareOf(recipient);
+    if (!is_unavailable) {
+      return bare != user->bare && user->contacts && !MaySee(*user->contacts, bare) && !is_told(recipient);
+    }
+    if (is_told(recipient) && !IsBeingLeft(*session, recipient)) return true;
+    if (!is_available) return false;
     return bare == user->bare || (user->contacts && MaySee(*user->contacts, bare));
   };
-  if (recipients == nullptr) return sees(stanza.to());
-  recipients->erase(std::remove_if(recipients->begin(), recipients->end(), sees), recipients->end());
+  if (recipients == nullptr) return is_outdated(stanza.to());
+  recipients->erase(std::remove_if(recipients->begin(), recipients->end(), is_outdated), recipients->end());
   return recipients->empty();
 }
 

@@ -259,9 +259,7 @@ void SubscriptionHandler::TellMissed(Session& session, const roster::v1::GetRost
 // ---- outbound ---------------------------------------------------------------
 
 void SubscriptionHandler::OnOutbound(const Sender& sender, PendingRecord& pending) {
-  Cause cause;
-  cause.offset = pending.offset;
-  cause.trace_id = pending.record.trace_id();
+  Cause cause = CauseOf(pending);
   order_.FinishLater(
       sender.user, pending, "subscription.send",
       [this, shard = shards_.Shared(sender.user.shard->number), bare = sender.user.bare,
@@ -318,9 +316,7 @@ void SubscriptionHandler::FinishOutbound(Shard& shard, const std::string& bare, 
 
 void SubscriptionHandler::OnInbound(User& user, PendingRecord& pending) {
   const std::shared_ptr<Shard> shard = shards_.Shared(user.shard->number);
-  Cause cause;
-  cause.offset = pending.offset;
-  cause.trace_id = pending.record.trace_id();
+  Cause cause = CauseOf(pending);
   order_.FinishLater(
       user, pending, "subscription.receive",
       [this, shard, bare = user.bare, cause, presence = pending.record.delivery().stanza()]() -> Task<void> {

@@ -267,9 +267,7 @@ void SessionEnds::OnEndRecord(Shard& shard, const PendingRecord& pending) {
   EndedSessions& known = live_.EndedOf(shard);
   const bool is_known = known.IsOver(id, ended.resumptions());
   known.Add(id, bare, ended.resumptions(), CountOf(session.get(), ended), clock_.Now());
-  Cause cause;
-  cause.offset = pending.offset;
-  cause.trace_id = pending.record.trace_id();
+  Cause cause = CauseOf(pending);
   if (session) {
     Remove(session, ended, &cause);
   } else if (!is_known) {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "domain/state/session.h"
+#include "domain/state/user.h"
 
 namespace rookery::session_manager {
 
@@ -21,5 +22,13 @@ struct Cause {
   /// Numbers the records that follow.
   std::uint32_t parts = 0;
 };
+
+/// That of what follows from a record of our shard, before it is finished.
+inline Cause CauseOf(const PendingRecord& pending) {
+  Cause cause;
+  cause.offset = pending.offset;
+  cause.trace_id = pending.record.trace_id();
+  return cause;
+}
 
 }  // namespace rookery::session_manager
