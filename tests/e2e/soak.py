@@ -194,7 +194,8 @@ class Soak:
         self.count[fault.kind] = self.count.get(fault.kind, 0) + 1
         self.say(begun.text)
         self.busy |= begun.services
-        span = Span(time.monotonic(), {name for name in begun.hit if name.startswith("gateway/")}, apart=begun.apart)
+        gateways = {name for name in begun.hit if name.startswith("gateway/")}
+        span = Span(time.monotonic(), gateways, self._shards_of(begun.hit), apart=begun.apart)
         self.spans.append(span)
         task = asyncio.create_task(begun.repair)
         self.repairs.add(task)
@@ -209,22 +210,13 @@ class Soak:
                 self.say(f"  mended: {begun.text}")
 
         task.add_done_callback(done)
-        span.shards = await self._shards_of(begun.hit)
         return True
 
-    async def _shards_of(self, hit: set[str]) -> set[int]:
-        """Those whose owner is hit. Where Redis does not say whose a shard is, it may be any."""
-        every = set(range(self.cluster.partitions))
-        if _ALL in hit:
-            return every
-        names = {name.replace("/", "-") for name in hit if name.startswith("session-manager/")}
-        if not names:
-            return set()
-        try:
-            owners = await asyncio.wait_for(self.cluster.owners(), 2)
-        except (OSError, RuntimeError, EOFError, IndexError, asyncio.TimeoutError):
-            return every
-        return {shard for shard in every if owners.get(shard) is None or owners[shard] in names}
+    def _shards_of(self, hit: set[str]) -> set[int]:
+        """Those whose owner is hit, or changes: when a session-manager goes or is back, the group may give any shard to
+        another one."""
+        is_moved = any(name.startswith("session-manager/") for name in hit)
+        return set(range(self.cluster.partitions)) if is_moved else set()
 
     def _may_lose_session(self, talker: Talker) -> bool:
         shard = self.cluster.shard(talker.client.bare)
