@@ -1,6 +1,8 @@
 // The rules of src/domain/delivery/README.md, each under its name there.
 #include "delivery_rules.h"
 
+#include "domain/delivery/held_records.h"
+
 namespace rookery::session_manager {
 namespace {
 
@@ -271,6 +273,14 @@ TEST_F(DeliveryRules, W3_TheAnswerToItsClientWaitsForNothing_AndWhatItPassesIsGi
   phone.acks = true;
   other_.Deliver(phone, phone.last_seq);
   ASSERT_TRUE(Eventually([&] { return phone.MessageIds().size() == 400 && has("q"); }));
+}
+
+TEST(HeldRecords, OneThatIsPassedTwice_IsNotedOnce) {
+  Session session;
+  EXPECT_TRUE(HoldRecords(session, {501}));
+  EXPECT_FALSE(HoldRecords(session, {501}));
+  EXPECT_TRUE(NoteHeldGiven(session, 501, 7));
+  EXPECT_FALSE(IsHeld(session, 501));
 }
 
 TEST_F(DeliveryRules, W4_WhatNobodyTakesInTimeLeavesTheWindow) {

@@ -23,9 +23,10 @@ void ClientAnswers::Answer(const Sender& sender, const Cause& cause, xmpp::Stanz
     return;
   }
   auto delivery = std::make_shared<Delivery>();
+  // An error in the name of somebody else keeps its place among what comes from there.
+  delivery->is_answer = answer.from().empty() || xmpp::BareOf(answer.from()) == sender.user.bare;
   delivery->stanza.Swap(&answer);
   delivery->offset = cause.offset;
-  delivery->is_answer = true;
   delivery->received_at_ms = clock_.UnixMillisNow();
   delivery->trace_id = cause.trace_id;
   deliverer_.SendRecord(*sender.session, delivery, /*primary=*/false,

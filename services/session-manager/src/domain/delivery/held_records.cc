@@ -29,7 +29,7 @@ bool HoldRecords(Session& session, const std::vector<std::int64_t>& offsets) {
   bool has_changed = false;
   for (const std::int64_t offset : offsets) {
     // What it was given, or what was there before it, does not wait for it.
-    if (offset <= session.last_offset) continue;
+    if (offset <= session.last_offset || IsHeld(session, offset)) continue;
     session.state.add_held_records()->set_offset(offset);
     has_changed = true;
   }
