@@ -42,6 +42,11 @@ bool LacksMemory(const std::exception& failure) {
   return dynamic_cast<const std::bad_alloc*>(&failure) != nullptr;
 }
 
+bool IsCancelled(const std::exception& failure) {
+  const auto* const error = dynamic_cast<const boost::system::system_error*>(&failure);
+  return error != nullptr && error->code() == asio::error::operation_aborted;
+}
+
 std::string_view ConsequenceOf(const std::exception& failure) {
   return LacksMemory(failure) ? "the process ends, and others take the shard"
                               : "the shard is acquired afresh";
@@ -438,10 +443,8 @@ void ShardOwner::NoteStepFailed(Shard& shard, std::string_view step, const std::
 Task<void> ShardOwner::Guard(std::shared_ptr<Shard> shard, const char* step, Task<void> task) {
   try {
     co_await std::move(task);
-  } catch (const boost::system::system_error& failure) {
-    if (failure.code() == asio::error::operation_aborted) throw;  // cancelled
-    NoteStepFailed(*shard, step, failure);
   } catch (const std::exception& failure) {
+    if (IsCancelled(failure)) throw;
     NoteStepFailed(*shard, step, failure);
   }
 }
@@ -731,10 +734,8 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
   // Whatever the service throws, the next owner is not kept waiting: it says again what is left undone here.
   try {
     if (shard->live()) co_await service_->HandOver(shard, limit);
-  } catch (const boost::system::system_error& failure) {
-    if (failure.code() == asio::error::operation_aborted) throw;  // cancelled
-    NoteHandOverFailed(*shard, failure);
   } catch (const std::exception& failure) {
+    if (IsCancelled(failure)) throw;
     NoteHandOverFailed(*shard, failure);
   }
   if (shard->phase != Shard::Phase::kAcquiring) {

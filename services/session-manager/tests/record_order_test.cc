@@ -78,6 +78,14 @@ TEST(HeldRecordsTest, WhatWaited_IsKnownUntilItIsGiven) {
   EXPECT_TRUE(IsHeld(session, 9));
 }
 
+TEST(HeldRecordsTest, OneThatIsPassedTwice_IsNotedOnce) {
+  Session session;
+  EXPECT_TRUE(HoldRecords(session, {501}));
+  EXPECT_FALSE(HoldRecords(session, {501}));
+  EXPECT_TRUE(NoteHeldGiven(session, 501, 7));
+  EXPECT_FALSE(IsHeld(session, 501));
+}
+
 TEST(HeldRecordsTest, AfterAChangeOfOwner_TheNumberTellsWhetherItWasGiven) {
   for (const std::uint64_t arrived : {11u, 12u}) {
     Session session;

@@ -24,7 +24,7 @@ struct Delivery {
   bool is_logged = true;
   std::int64_t received_at_ms = 0;
   std::uint64_t trace_id = 0;
-  /// An answer of the account or the server to the session's own client.
+  /// What the user's account answers the session's own client.
   bool is_answer = false;
   /// Each session's own address goes into `to`.
   bool to_each = false;
