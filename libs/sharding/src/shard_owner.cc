@@ -371,7 +371,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   service_->OnFenced(*shard);
   PublishShards();
 
-  // 3. The same holds for the one that the group has.
+  // 3. The cursor that the group has is of the log as it was, too.
   if (was_cut) co_await AwaitCertainty(shard, look_back);
   shard->is_cut_log = false;
 

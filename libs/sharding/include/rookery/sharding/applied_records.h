@@ -15,7 +15,7 @@ namespace rookery::sharding {
 ///
 /// While the source's cursor stands still this is what grows, so a member costs little: two to four bytes
 /// where few offsets of a chunk are there, down to one bit where many are; and 40 bytes for each chunk and
-/// part of which there is any. Most of what there is, is one and the same part of many records.
+/// part of which there is any. Most of what there is has the same part, of many records.
 class AppliedRecords {
  public:
   /// False: it was there.

@@ -78,9 +78,9 @@ struct Shard : std::enable_shared_from_this<Shard> {
   /// The newest record that was read.
   std::optional<RecordMark> newest_read;
   /// The newest one that was read before the shard was acquired afresh, until it has been read again: if it
-  /// is another one by then, the log was cut, and has grown again.
+  /// is another one by then, the log was cut and has grown again.
   std::optional<RecordMark> expected;
-  /// So far the log has reached before the shard was acquired afresh, as far as this process knows.
+  /// The end of the log before the shard was acquired afresh, as far as this process knows it.
   std::int64_t former_end = 0;
   /// Its log was cut, and the group has no cursor of the new one yet.
   bool is_cut_log = false;
@@ -90,7 +90,7 @@ struct Shard : std::enable_shared_from_this<Shard> {
   bool leaving = false;
   /// Records that the service has failed to apply (ShardOwner::NoteFailed), and how often.
   std::map<std::int64_t, int> failures;
-  /// How often in a row it was acquired afresh since a step of its life, not a record, has failed.
+  /// How often in a row it was acquired afresh because a step of its life, not a record, had failed.
   int failed_lives = 0;
   /// The first record that came while it was suspended or settling, or -1.
   std::int64_t unread = -1;

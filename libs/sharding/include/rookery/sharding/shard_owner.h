@@ -185,7 +185,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::int64_t epoch = -1;
     /// The log has become shorter meanwhile.
     bool was_cut = false;
-    /// So far it had reached.
+    /// Where it ended.
     std::int64_t end = 0;
     std::optional<Shard::RecordMark> newest_read;
     std::map<std::int64_t, int> failures;

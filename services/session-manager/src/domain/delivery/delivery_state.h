@@ -58,7 +58,7 @@ struct UserDelivery {
   std::map<std::int64_t, WaitingStanza> waiting;
   /// Who is just handed what waits; null: nobody. Stanzas for this session wait behind.
   std::shared_ptr<Session> receiver;
-  /// The oldest message that has begun to wait since what is handed out next was listed, by its row id.
+  /// The row id of the oldest message that has begun to wait since those to hand out next were listed.
   static constexpr std::uint64_t kNothingNew = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t oldest_new = kNothingNew;
   /// Nothing waits in the store, and nothing was written since that was found out.

@@ -81,7 +81,7 @@ void HandOuts::HandOutSoon(User& user) {
 void HandOuts::HandOutRows(User& user) {
   UserDelivery& state = waiting_.Of(user);
   state.is_store_empty = false;
-  state.oldest_new = 0;  // whichever they are
+  state.oldest_new = 0;  // rows of any age may be nobody's again
   HandOutSoon(user);
 }
 

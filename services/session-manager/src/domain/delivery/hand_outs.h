@@ -67,8 +67,8 @@ class HandOuts final : public WaitingStanzas::Listener {
                                                      const std::vector<WaitingStore::OfflineMessage>& rows);
   /// Waits until the receiver can take more. False: it is not going to, or another one has its place.
   Task<bool> AwaitRoom(std::shared_ptr<UserDelivery> state, std::shared_ptr<Session> receiver);
-  /// Sends the next ones to the receiver, as many as there is room for. Returns how many are settled so; none
-  /// where the first has gone into the store since it was listed.
+  /// Sends the next ones to the receiver, as many as there is room for. Returns how many of them are
+  /// done with; 0 where the first has gone into the store since it was listed.
   std::size_t SendSome(User& user, std::vector<Candidate>& candidates, std::size_t from);
   void EndHandOut(User& user, bool is_done);
 
