@@ -174,6 +174,34 @@ TEST_F(DeliveryRules, W1_ASessionLeavesOlderOnesMeanwhile_TheyGoBeforeTheRest) {
   EXPECT_EQ(bob.MessageIds().back(), "m399");
 }
 
+TEST_F(DeliveryRules, W1_ASessionLeavesOlderOnesWhileTheStoreIsAsked_TheyGoBeforeTheRest) {
+  Client& old = SignIn(other_, bob_, "old", std::nullopt);
+  old.acks = false;
+  other_.Send(old, Presence({}, {}, -1));
+  Settle();
+  Say("old", bob_ + "/old");
+  const std::size_t page = node(2).settings.hand_out_page;
+  for (std::size_t i = 0; i < page * 2; ++i) Say("m" + std::to_string(i), bob_);
+  Move();  // what the session has may have been given to another one: it goes through the store
+  int reads = 0;
+  bool is_open = false, is_written = false;
+  database_.on_slow = [&](std::string_view name) -> Task<void> {
+    if (name == "LoadOffline") ++reads;
+    while ((name == "LoadOffline" && reads > 1 && !is_open) || (name == "StoreOffline" && !is_written))
+      co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  Client& bob = Available("b");
+  ASSERT_TRUE(RunUntil([&] { return bob.MessageIds().size() == page && reads > 1; }));
+  other_.End(old, END_REASON_CLOSED);
+  Settle();
+  is_open = true;
+  ASSERT_TRUE(RunUntil([&] { return reads > 2; }));
+  is_written = true;
+  ASSERT_TRUE(Eventually([&] { return bob.MessageIds().size() == page * 2 + 1; }));
+  EXPECT_EQ(bob.MessageIds()[page], "old");
+  Repair();
+}
+
 TEST_F(DeliveryRules, W1_TheReceiverGoesWhileTheStoreIsAsked_TheNewerWaitsForTheOlderAtTheNextOne) {
   Say("m1", bob_);
   bool is_open = false;

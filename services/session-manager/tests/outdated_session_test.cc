@@ -283,6 +283,51 @@ TEST_F(OutdatedSession, SL13_TheLinkWasLostAndCameBack_TheRowOfMeanwhileIsOutdat
   EXPECT_THAT(NextSession(), ElementsAre("m1"));
 }
 
+/// What bob's client sent before it was gone reaches the owner while the session's row is being written.
+class SentBefore : public OutdatedSession {
+ protected:
+  SentBefore() {
+    database_.on_slow = [this](std::string_view call) -> Task<void> {
+      while (call == "Park" && !is_written) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    };
+    other_.Unlink(node(1));
+    Settle();
+    other_.Send(*bob, Message(alice_, "b1"));
+    other_.End(*bob, END_REASON_CONNECTION_LOST);
+    other_.Link(node(1));
+    Settle();
+  }
+  bool is_written = false;
+};
+
+TEST_F(SentBefore, SL4_TheRowSaysSo) {
+  is_written = true;
+  ASSERT_TRUE(RunUntil([&] { return bob->parked; }));
+  // Nothing but the row knows of what follows.
+  node(1).settings.tell_back_together = std::chrono::hours(1);
+  directory_.down = true;
+  KeepTheRow();
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  ASSERT_EQ(resumed.resume_answers.size(), 1u);
+  ASSERT_EQ(resumed.resume_answers[0].inbound_count(), bob->sent);
+  KillBoth(resumed);
+  Client& again = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  ASSERT_TRUE(again.started);
+  EXPECT_EQ(again.resume_answers[0].inbound_count(), bob->sent) << "acknowledged is acknowledged";
+}
+
+TEST_F(SentBefore, SL5_UntilTheRowSaysSo_NobodyIsTold) {
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  EXPECT_TRUE(resumed.resume_answers.empty());
+  EXPECT_LT(bob->confirmed, bob->sent);
+  is_written = true;
+  EXPECT_TRUE(RunUntil([&] { return resumed.started; }));
+  EXPECT_EQ(resumed.resume_answers[0].inbound_count(), bob->sent);
+}
+
 TEST_F(OutdatedSession, SL13_TheGatewayThatItLeftKnowsAsLittle) {
   node(1).settings.resume_hand_over = std::chrono::hours(1);
   Client& resumed = third_.Resume(*bob, HandledBy(*bob));

@@ -53,6 +53,10 @@ def error_of(element: Element) -> tuple[str, str]:
     return error.get("type", ""), conditions[0] if conditions else ""
 
 
+class WrongCount(Exception):
+    """An acknowledgement of stanzas that were never sent, or that takes an earlier one back (XEP-0198 section 4)."""
+
+
 class Connection(asyncio.Protocol):
     """One stream over one transport: elements in, text out."""
 
@@ -411,9 +415,8 @@ class Client:
 
     def _on_ack(self, h: int) -> None:
         new = (h - self.acked) % 2**32
-        assert new <= len(self.unacked), (
-            f"{self.jid}: the server acknowledges {h}, after {self.acked} and with {len(self.unacked)} unacknowledged"
-        )
+        if new > len(self.unacked):
+            raise WrongCount(f"{self.jid}: the server acknowledges {h}, after {self.acked} and with {len(self.unacked)} unacknowledged")
         for _ in range(new):
             self.unacked.popleft()
         self.acked = h

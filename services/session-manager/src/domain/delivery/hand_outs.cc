@@ -240,7 +240,10 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
         co_return;
       }
     }
-    if (std::exchange(state->look_again, false)) after = 0;
+    // What is older than what has been passed begins to wait at any time.
+    const auto is_older_new = [&] { return state->oldest_new <= after; };
+    if (std::exchange(state->look_again, false) || is_older_new()) after = 0;
+    state->oldest_new = UserDelivery::kNothingNew;
     state->marked.clear();
     using Rows = std::vector<WaitingStore::OfflineMessage>;
     absl::StatusOr<Rows> rows{Rows()};
@@ -254,7 +257,7 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
       continue;
     }
     backoff.Reset();
-    if (state->look_again) continue;
+    if (state->look_again || is_older_new()) continue;
     const bool is_last = rows->empty();
     std::uint64_t last = is_last ? std::numeric_limits<std::uint64_t>::max() : rows->back().id;
     const std::optional<std::uint64_t> unsettled = FirstUnsettled(user, after, *rows);

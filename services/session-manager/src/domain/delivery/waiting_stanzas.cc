@@ -222,6 +222,9 @@ void WaitingStanzas::OnOnRecord(Shard& shard, const std::string& bare, std::int6
     Leave(*user, it);
   } else {
     it->second.is_refused = false;
+    // It has been passed over.
+    user->delivery->oldest_new = std::min(user->delivery->oldest_new, RowIdOf(offset));
+    user->delivery->changed.Notify();
     GiveToWriter(*user, it->second, it->second.quota);
   }
 }

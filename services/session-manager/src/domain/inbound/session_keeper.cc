@@ -628,6 +628,7 @@ void SessionKeeper::OnStanza(GatewayPeer& gateway, GatewayAction& action) {
   }
   session->inbound.Receive();
   session->inbound.NoteSeenConfirmed(stanza.confirmed_count());
+  if (IsAway(session->phase())) parker_.OnReceivedWhileAway(*session);
   metrics_.stanzas_received.Increment();
   client_stanzas_.Take(session, stanza);
 }

@@ -219,6 +219,16 @@ void SessionParker::OnStateChanged(Session& session) {
   Park(table_.Find(session.id));
 }
 
+void SessionParker::OnReceivedWhileAway(Session& session) {
+  session.row.is_behind = true;
+  if (session.row.content != ParkedRow::Content::kNone) {
+    session.row.content = ParkedRow::Content::kOutdated;
+    session.row.misleads = true;
+  }
+  // Park is called when the log has the stanza.
+  if (session.phase() == SessionPhase::kParking) live_.Enter(session, SessionPhase::kAway);
+}
+
 void SessionParker::OnBackRecord(Shard& shard, const PendingRecord& pending) {
   const events::v1::SessionBack& back = pending.record.session_back();
   const auto session = table_.Find(SessionId(back.session_id()));

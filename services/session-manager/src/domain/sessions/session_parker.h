@@ -66,6 +66,9 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   /// The state of a session without a gateway has changed: the next owner has to know before it finds the
   /// packets that depend on it.
   void OnStateChanged(Session& session) override;
+  /// A stanza has come that the client, which is away, sent before it went: its row says less than will be
+  /// confirmed, until it is written again.
+  void OnReceivedWhileAway(Session& session);
   /// SessionBack has been read: it is not finished while the store may have an older row.
   void OnBackRecord(Shard& shard, const PendingRecord& pending);
   /// An earlier owner has finished it: a gateway that was cut off may still know the session from before.
