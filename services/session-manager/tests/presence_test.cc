@@ -174,32 +174,50 @@ TEST_F(PresenceTest, RefusedUnavailable_PresenceSentDirectlyMeanwhile_IsNotSaidA
   EXPECT_THAT(From(bob, alice_ + "/a", "unavailable"), IsEmpty());
 }
 
-TEST_F(PresenceTest, RefusedPresence_AContactMaySeeNothingMeanwhile_ItIsNotSaidToIt) {
-  roster_.Befriend(alice_, bob_);
-  roster_.Befriend(alice_, eve_);
-  Client& bob = SignIn(gateway_, bob_, "b");
-  Client& eve = SignIn(gateway_, eve_, "e");
-  Client& alice = SignIn(gateway_, alice_, "a");
-  int refusals = 3;  // to the shards of all three
-  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
-    const bool is_presence =
-        record.has_fanout() && record.fanout().stanza().payload().find("tea") != std::string::npos;
-    return is_presence && refusals-- > 0 ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
-  };
-  xmpp::Stanza presence = Presence();
-  xmpp::Element status("status", "jabber:client");
-  status.SetText("tea");
-  xmpp::SetPayload(presence, status);
-  bob.inbox.clear();
-  eve.inbox.clear();
-  gateway_.Send(alice, presence);
-  gateway_.Send(alice, Presence("unsubscribed", bob_));
-  Settle();
-  const auto& refused = node(0).domain.follow_ups();
-  ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
-  Settle();
-  EXPECT_THAT(From(bob, alice_ + "/a", ""), IsEmpty());
-  EXPECT_EQ(From(eve, alice_ + "/a", "").size(), 1u);
+/// Presence of alice's that the log takes only when she has said, with another stanza, that bob is to see
+/// nothing of her any more. eve sees it.
+class RefusedPresence : public PresenceTest {
+ protected:
+  void ExpectItIsNotSaidToBobAfter(const xmpp::Stanza& stanza) {
+    roster_.Befriend(alice_, bob_);
+    roster_.Befriend(alice_, eve_);
+    Client& bob = SignIn(gateway_, bob_, "b");
+    Client& eve = SignIn(gateway_, eve_, "e");
+    Client& alice = SignIn(gateway_, alice_, "a");
+    int refusals = 3;  // to the shards of all three
+    log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+      const bool is_presence =
+          record.has_fanout() && record.fanout().stanza().payload().find("tea") != std::string::npos;
+      return is_presence && refusals-- > 0 ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+    };
+    xmpp::Stanza presence = Presence();
+    xmpp::Element status("status", "jabber:client");
+    status.SetText("tea");
+    xmpp::SetPayload(presence, status);
+    bob.inbox.clear();
+    eve.inbox.clear();
+    gateway_.Send(alice, presence);
+    gateway_.Send(alice, stanza);
+    Settle();
+    const auto& refused = node(0).domain.follow_ups();
+    ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
+    Settle();
+    EXPECT_THAT(From(bob, alice_ + "/a", ""), IsEmpty());
+    EXPECT_EQ(From(bob, alice_ + "/a", "unavailable").size(), 1u);
+    EXPECT_EQ(From(eve, alice_ + "/a", "").size(), 1u);
+  }
+};
+
+TEST_F(RefusedPresence, AContactIsNotSubscribedAnyMore_ItIsNotSaidToIt) {
+  ExpectItIsNotSaidToBobAfter(Presence("unsubscribed", bob_));
+}
+
+TEST_F(RefusedPresence, AContactIsBlockedMeanwhile_ItIsNotSaidToIt) {
+  xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
+  xmpp::Element element("block", "urn:xmpp:blocking");
+  element.Add("item").SetAttr("jid", bob_);
+  xmpp::SetPayload(block, element);
+  ExpectItIsNotSaidToBobAfter(block);
 }
 
 TEST_F(PresenceTest, RefusedUnavailableOfAnEnd_IsSaidAgain) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <iterator>
 #include <numeric>
 #include <optional>
 
@@ -664,9 +665,16 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
     if (!is_available) return false;
     return bare == user->bare || (user->contacts && MaySee(*user->contacts, bare));
   };
-  if (recipients == nullptr) return is_outdated(stanza.to());
-  recipients->erase(std::remove_if(recipients->begin(), recipients->end(), is_outdated), recipients->end());
-  return recipients->empty();
+  std::vector<std::string> wanted;
+  if (recipients == nullptr) {
+    if (!is_outdated(stanza.to())) wanted.push_back(stanza.to());
+  } else {
+    std::remove_copy_if(recipients->begin(), recipients->end(), std::back_inserter(wanted), is_outdated);
+  }
+  // From whom the user hides since, that is newer than this presence.
+  if (!is_unavailable) features_.FilterRecipients(*user, wanted);
+  if (recipients != nullptr) recipients->Assign(wanted.begin(), wanted.end());
+  return wanted.empty();
 }
 
 std::function<void()> PresenceTracker::OnRefused(const std::shared_ptr<Session>& session,
