@@ -132,6 +132,8 @@ class Gateway {
   const std::string& name() const { return name_; }
 
   bool attaches = true;
+  /// What it says reaches nobody.
+  bool is_mute = false;
   /// So many have come.
   std::size_t packets = 0;
   /// Whether it says for how long it was cut off.

@@ -174,6 +174,27 @@ TEST_F(DeliveryRules, W1_ASessionLeavesOlderOnesMeanwhile_TheyGoBeforeTheRest) {
   EXPECT_EQ(bob.MessageIds().back(), "m399");
 }
 
+TEST_F(DeliveryRules, W1_ASessionLeavesOneFromTheMiddle_ItKeepsItsPlace) {
+  Client& old = SignIn(other_, bob_, "old", std::nullopt);
+  old.acks = false;
+  other_.Send(old, Presence({}, {}, -1));
+  Settle();
+  std::vector<std::string> all;
+  for (int i = 0; i < 400; ++i) {
+    all.push_back("m" + std::to_string(i));
+    gateway_.Send(*alice, Message(i == 300 ? bob_ + "/old" : bob_, all.back()));
+  }
+  Settle();
+  Client& bob = Available("b", /*acks=*/false);
+  ASSERT_LT(bob.MessageIds().size(), 300u);
+  other_.End(old, END_REASON_CLOSED);
+  Elapse(std::chrono::seconds(1));
+  bob.acks = true;
+  other_.Deliver(bob, bob.last_seq);
+  ASSERT_TRUE(Eventually([&] { return bob.MessageIds().size() == 400; })) << bob.MessageIds().size();
+  EXPECT_EQ(bob.MessageIds(), all);
+}
+
 TEST_F(DeliveryRules, W1_ASessionLeavesOlderOnesWhileTheStoreIsAsked_TheyGoBeforeTheRest) {
   Client& old = SignIn(other_, bob_, "old", std::nullopt);
   old.acks = false;

@@ -318,14 +318,100 @@ TEST_F(SentBefore, SL4_TheRowSaysSo) {
   EXPECT_EQ(again.resume_answers[0].inbound_count(), bob->sent) << "acknowledged is acknowledged";
 }
 
-TEST_F(SentBefore, SL5_UntilTheRowSaysSo_NobodyIsTold) {
+TEST_F(SentBefore, SL5_UntilTheLogSaysThatTheRowIsOutdated_NobodyIsTold) {
+  log_.refuse = [](std::uint32_t, const events::v1::UserRecord& record) {
+    return record.has_session_back() ? absl::InternalError("refused") : absl::OkStatus();
+  };
   Client& resumed = third_.Resume(*bob, HandledBy(*bob));
   Settle();
   EXPECT_TRUE(resumed.resume_answers.empty());
   EXPECT_LT(bob->confirmed, bob->sent);
-  is_written = true;
+  log_.refuse = {};
   EXPECT_TRUE(RunUntil([&] { return resumed.started; }));
   EXPECT_EQ(resumed.resume_answers[0].inbound_count(), bob->sent);
+}
+
+TEST_F(SentBefore, SL5_TheStoreStaysAway_TheLogSaysThatTheRowIsOutdated) {
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  ASSERT_TRUE(RunUntil([&] { return resumed.started; }));
+  EXPECT_EQ(resumed.resume_answers[0].inbound_count(), bob->sent);
+}
+
+TEST_F(OutdatedSession, SL5_ItsNewGatewayIsHeardOnlyWhenItIsParkedAgain_ItsClientComesBack) {
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  third_.is_mute = true;
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  third_.Unlink(node(1));
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_EQ(database_.parked.size(), 1u);
+  third_.End(resumed, END_REASON_CONNECTION_LOST);
+  third_.is_mute = false;
+  third_.Link(node(1));
+  Settle();
+  ASSERT_TRUE(resumed.parked);
+  Client& again = other_.Resume(resumed, HandledBy(resumed));
+  EXPECT_TRUE(RunUntil([&] { return again.started; }));
+}
+
+TEST_F(OutdatedSession, SL13_NobodyKnowsWhatOfItsClientHasArrived_NoCountIsTold) {
+  LoseConnection();
+  KeepTheRow();
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  third_.Send(resumed, Message(alice_, "b1"));
+  Settle();
+  ASSERT_EQ(resumed.confirmed, resumed.sent);
+  KillBoth(resumed);
+  ExpectRefused(resumed);
+  // The first answer may have been lost.
+  Client& second = third_.Resume(resumed, HandledBy(resumed));
+  Settle();
+  ASSERT_EQ(second.resume_answers.size(), 1u);
+  EXPECT_FALSE(second.resume_answers[0].has_ended_count());
+  Kill(2);
+  Assign(1, 0);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Client& third = third_.Resume(resumed, HandledBy(resumed));
+  Settle();
+  ASSERT_EQ(third.resume_answers.size(), 1u);
+  EXPECT_FALSE(third.resume_answers[0].has_ended_count()) << "the record says so";
+}
+
+TEST_F(OutdatedSession, SL13_WhatItWasNeverSentIsNotTakenForHandled_HoweverManyOwners) {
+  other_.Send(*bob, Presence({}, alice_ + "/a"));
+  Settle();
+  LoseConnection();
+  KeepTheRow();
+  log_.held = directory_.down = true;
+  Client& resumed = third_.Resume(*bob, HandledBy(*bob));
+  Settle();
+  third_.Send(resumed, Iq("get", "localhost", "v", "query", "jabber:iq:version"));
+  Settle();
+  ASSERT_EQ(HandledBy(resumed), HandledBy(*bob) + 1);
+  log_.held = false;
+  KillBoth(resumed);
+  directory_.down = false;
+  Say("m1", bob_);  // has the number of the answer now
+  Client& desk = SignIn(other_, bob_, "desk");
+  xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
+  xmpp::Element element("block", "urn:xmpp:blocking");
+  element.Add("item").SetAttr("jid", alice_);
+  xmpp::SetPayload(block, element);
+  other_.Send(desk, block);  // the session's state changes, and its row is written again
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_EQ(database_.parked.size(), 1u);
+  ASSERT_GT(database_.parked.begin()->second.session.attach.unacked_size(), 0);
+  other_.End(desk, session::v1::END_REASON_CLOSED);
+  Elapse(std::chrono::seconds(1));
+  Kill(2);
+  Assign(1, 0);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(1));
+  ExpectRefused(resumed);
+  EXPECT_THAT(NextSession(), ElementsAre("m1"));
 }
 
 TEST_F(OutdatedSession, SL13_TheGatewayThatItLeftKnowsAsLittle) {

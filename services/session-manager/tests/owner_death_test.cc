@@ -450,6 +450,43 @@ TEST_F(OwnerDeathTest, ClosedBehindASilentClient_ToldWhenTheCursorHasPassed) {
   EXPECT_TRUE(bob.ended);
 }
 
+TEST_F(OwnerDeathTest, E3_ItsGatewayAttachesAgain_KeptUntilTheCursorHasPassed) {
+  Client& carol = SignIn(gateway_, UserIn(1, 1), "c");
+  carol.acks = false;
+  Say("c1", UserIn(1, 1));
+  Client& bob = SignIn(other_, bob_, "b");
+  Say("m1", bob_);
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  ASSERT_FALSE(bob.ended);
+  other_.Relink(node(1));
+  Settle();
+  EXPECT_FALSE(bob.forgotten) << "nobody else knows what its client has had";
+  Move();
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
+TEST_F(OwnerDeathTest, EndedWhileItsClientsStanzasAreOnTheirWay_TheNextOwnerTellsNoCount) {
+  Client& bob = SignIn(other_, bob_, "b");
+  other_.EnableStreamManagement(bob);
+  log_.held = true;
+  other_.Send(bob, Message(alice_, "b1"));
+  Client& next = gateway_.Start(bob_, "b");  // takes the resource
+  Settle();
+  log_.held = false;
+  Settle();
+  ASSERT_TRUE(next.started);
+  Elapse(std::chrono::seconds(1));
+  ASSERT_THAT(alice->MessageIds(), ElementsAre("b1"));
+  Move();
+  Client& again = other_.Resume(bob, 0);
+  Settle();
+  ASSERT_EQ(again.resume_answers.size(), 1u);
+  const auto& answer = again.resume_answers[0];
+  EXPECT_TRUE(!answer.has_ended_count() || answer.ended_inbound_count() == bob.sent)
+      << answer.ended_inbound_count();
+}
+
 TEST_F(OwnerDeathTest, NothingWasAddressedToIt_ToldAtOnce) {
   Client& bob = SignIn(other_, bob_, "b");
   Elapse(std::chrono::seconds(1));

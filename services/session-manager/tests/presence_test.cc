@@ -30,6 +30,13 @@ class PresenceTest : public Cluster {
       if (stanza.from() == from) some.push_back(stanza);
     return some;
   }
+  static xmpp::Stanza Block(const std::string& jid) {
+    xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
+    xmpp::Element element("block", "urn:xmpp:blocking");
+    element.Add("item").SetAttr("jid", jid);
+    xmpp::SetPayload(block, element);
+    return block;
+  }
   Gateway& gateway_;
   std::string alice_, bob_, eve_;
 };
@@ -213,11 +220,24 @@ TEST_F(RefusedPresence, AContactIsNotSubscribedAnyMore_ItIsNotSaidToIt) {
 }
 
 TEST_F(RefusedPresence, AContactIsBlockedMeanwhile_ItIsNotSaidToIt) {
-  xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
-  xmpp::Element element("block", "urn:xmpp:blocking");
-  element.Add("item").SetAttr("jid", bob_);
-  xmpp::SetPayload(block, element);
-  ExpectItIsNotSaidToBobAfter(block);
+  ExpectItIsNotSaidToBobAfter(Block(bob_));
+}
+
+TEST_F(PresenceTest, RefusedUnavailableOfABlock_IsSaidAgain) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = SignIn(gateway_, alice_, "a");
+  bool is_refused = true;
+  log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
+    const bool is_goodbye = (record.has_delivery() && record.delivery().stanza().type() == "unavailable") ||
+                            (record.has_fanout() && record.fanout().stanza().type() == "unavailable");
+    return is_goodbye && is_refused ? absl::PermissionDeniedError("not yet") : absl::OkStatus();
+  };
+  gateway_.Send(alice, Block(bob_));
+  Settle();
+  EXPECT_THAT(From(bob, alice_ + "/a", "unavailable"), IsEmpty());
+  is_refused = false;
+  EXPECT_TRUE(RunUntil([&] { return From(bob, alice_ + "/a", "unavailable").size() == 1; }));
 }
 
 TEST_F(PresenceTest, RefusedUnavailableOfAnEnd_IsSaidAgain) {
@@ -568,18 +588,83 @@ TEST_F(PresenceTest, UnknownTypeIsRefused) {
   EXPECT_EQ(alice.confirmed, 3u);
 }
 
-TEST_F(PresenceTest, RosterAway_TheClientMayTryAgain) {
-  roster_.down = true;
-  Client& alice = gateway_.Start(alice_, "a");
+/// alice's client says that it is available while the roster is away.
+class PresenceDue : public PresenceTest {
+ protected:
+  PresenceDue() {
+    roster_.Befriend(alice_, bob_);
+    bob = &SignIn(gateway_, bob_, "b");
+    roster_.down = true;
+    alice = &gateway_.Start(alice_, "a");
+    Settle();
+    bob->inbox.clear();
+  }
+  void SayAvailable() {
+    gateway_.Send(*alice, Presence({}, {}, 3));
+    ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+    EXPECT_THAT(From(*bob, alice_ + "/a", ""), IsEmpty());
+  }
+  std::size_t Refusals() const { return Only(alice->inbox, STANZA_KIND_PRESENCE, "error").size(); }
+  Client* alice = nullptr;
+  Client* bob = nullptr;
+};
+
+TEST_F(PresenceDue, TheRosterIsBack_TheClientIsThere_AndHasWhatWaited) {
+  SayAvailable();
+  gateway_.Send(*bob, Message(alice_, "m1"));
   Settle();
-  gateway_.Send(alice, Presence());
-  ASSERT_TRUE(RunUntil([&] { return alice.confirmed == 1; }));
-  ASSERT_EQ(alice.inbox.size(), 1u);
-  EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("type=\"wait\""));
+  EXPECT_EQ(Refusals(), 0u);
   roster_.down = false;
-  gateway_.Send(alice, Presence());
+  ASSERT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/a", "").size() == 1; }));
+  ASSERT_TRUE(RunUntil([&] { return From(*alice, bob_ + "/b", "").size() == 1; }))
+      << "its probes are answered";
+  ASSERT_TRUE(RunUntil([&] { return alice->MessageIds() == std::vector<std::string>{"m1"}; }));
+  EXPECT_FALSE(StateOf(*alice).has_presence_due());
+  EXPECT_EQ(StateOf(*alice).priority(), 3);
+}
+
+TEST_F(PresenceDue, ItsOwnerDies_TheNextOwnerGoesOn) {
+  SayAvailable();
   Settle();
-  EXPECT_EQ(From(alice, alice_ + "/a", "").size(), 1u);
+  const int owner = owners_[0];
+  Kill(owner, /*lose=*/true);
+  AddNode();
+  for (const auto& [shard, number] : std::map(owners_))
+    if (number == owner) Assign(shard, static_cast<int>(nodes_.size()) - 1);
+  EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+  roster_.down = false;
+  EXPECT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/a", "").size() == 1; }));
+}
+
+TEST_F(PresenceDue, TheClientHasGoneMeanwhile_NobodySeesIt) {
+  SayAvailable();
+  gateway_.Send(*alice, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  roster_.down = false;
+  Client& desk = SignIn(gateway_, alice_, "desk");
+  ASSERT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/desk", "").size() == 1; }));
+  (void)desk;
+  EXPECT_THAT(From(*bob, alice_ + "/a", ""), IsEmpty());
+}
+
+TEST_F(PresenceDue, TheClientSaysItAgain_ItIsSaidOnce) {
+  SayAvailable();
+  roster_.down = false;
+  gateway_.Send(*alice, Presence({}, {}, 4));
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "").empty(); }));
+  Elapse(std::chrono::seconds(5));
+  EXPECT_EQ(From(*bob, alice_ + "/a", "").size(), 1u);
+  EXPECT_EQ(StateOf(*alice).priority(), 4);
+}
+
+TEST_F(PresenceDue, TooMuchIsOwedAlready_TheClientMayTryAgain) {
+  for (auto& node : nodes_) node->settings.max_owed_presences = 0;
+  gateway_.Send(*alice, Presence());
+  ASSERT_TRUE(RunUntil([&] { return Refusals() == 1; }));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_PRESENCE, "error")[0].payload(), HasSubstr("type=\"wait\""));
+  roster_.down = false;
+  gateway_.Send(*alice, Presence());
+  EXPECT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/a", "").size() == 1; }));
 }
 
 TEST_F(PresenceTest, Broadcast_DoesNotOvertakeWhatTheSameSenderSentBefore) {

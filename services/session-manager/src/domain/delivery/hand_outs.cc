@@ -154,6 +154,7 @@ std::size_t HandOuts::SendSome(User& user, std::vector<Candidate>& candidates, s
   for (; until < candidates.size(); ++until) {
     if (!deliveries.empty() && !IsInBurst(session.unacked.size() + deliveries.size(), bytes)) break;
     Candidate& candidate = candidates[until];
+    if (state.oldest_new < candidate.id) break;
     const auto waiting = state.waiting.find(OffsetOf(candidate.id));
     if (candidate.row) {
       deliveries.emplace_back(FromRow(user.bare, *candidate.row), true);
@@ -272,8 +273,7 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
     bool is_interrupted = false;
     for (std::size_t next = 0; next < candidates.size() && !is_interrupted;) {
       const bool has_room = co_await AwaitRoom(state, receiver);
-      const bool has_older = state->oldest_new < candidates[next].id;
-      const std::size_t passed = has_room && !has_older ? SendSome(user, candidates, next) : 0;
+      const std::size_t passed = has_room ? SendSome(user, candidates, next) : 0;
       next += passed;
       is_interrupted = passed == 0;
     }

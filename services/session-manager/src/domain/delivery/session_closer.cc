@@ -17,12 +17,14 @@ constexpr std::chrono::seconds kCloseAfter{1};
 constexpr std::size_t kMaxPending = 20'000;
 }  // namespace
 
-void SessionCloser::Close(const std::shared_ptr<Session>& session, std::function<void()> tell,
-                          std::function<void()> close, std::int64_t holds) {
+void SessionCloser::Close(const std::shared_ptr<Session>& session, std::string gateway,
+                          std::function<void()> tell, std::function<void()> close, std::int64_t holds) {
   const std::shared_ptr<Shard> shard = shards_.Shared(addresses_.ShardOf(session->jid.bare()));
   auto end = std::make_shared<PendingEnd>();
   // No commit goes beyond what holds the cursor.
   end->offset = holds < 0 ? session->last_primary : std::min(session->last_primary, holds - 1);
+  end->session = session->id;
+  end->gateway = std::move(gateway);
   end->tell = std::move(tell);
   end->on_limit = std::move(close);
   if (end->on_limit) end->limit = clock_.Now() + kCloseAfter;

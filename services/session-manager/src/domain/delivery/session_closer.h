@@ -24,11 +24,12 @@ class SessionCloser {
                 const Shards& shards)
       : clock_(clock), addresses_(addresses), owner_(owner), shards_(shards) {}
 
-  /// Calls `tell` when the gateway may forget the session, which has ended: at once, if nothing was addressed
-  /// to it lately. `close`: a connection waits to be closed; called first when `tell` takes more than 1 s.
-  /// `holds`: this record is not finished before `tell`, which waits for none behind it; -1: none is.
-  void Close(const std::shared_ptr<Session>& session, std::function<void()> tell, std::function<void()> close,
-             std::int64_t holds = -1);
+  /// Calls `tell` when the gateway (empty: none has it) may forget the session, which has ended: at once, if
+  /// nothing was addressed to it lately. `close`: a connection waits to be closed; called first when `tell`
+  /// takes more than 1 s. `holds`: this record is not finished before `tell`, which waits for none behind it;
+  /// -1: none is.
+  void Close(const std::shared_ptr<Session>& session, std::string gateway, std::function<void()> tell,
+             std::function<void()> close, std::int64_t holds = -1);
   /// Records have been finished: commits if somebody waits for that.
   void Check(Shard& shard);
   /// The cursor has been committed.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -98,10 +99,14 @@ class FeatureHooks {
   std::optional<Veto> ToUser(const User& user, const xmpp::Stanza& stanza) const {
     return Ask(to_user_, user, stanza);
   }
-  /// Leaves out who must not hear what is said to several on the user's behalf.
+  /// Whether the recipient may hear what is said to several on the user's behalf.
+  bool IsRecipient(const User& user, const std::string& recipient) const {
+    return std::all_of(recipients_.begin(), recipients_.end(),
+                       [&](const MayHear& may_hear) { return may_hear(user, recipient); });
+  }
+  /// Leaves out who may not.
   void FilterRecipients(const User& user, std::vector<std::string>& recipients) const {
-    for (const MayHear& may_hear : recipients_)
-      std::erase_if(recipients, [&](const std::string& recipient) { return !may_hear(user, recipient); });
+    std::erase_if(recipients, [&](const std::string& recipient) { return !IsRecipient(user, recipient); });
   }
   /// Calls one step of every LifeHook: `Tell(&LifeHook::OnShardLive, shard)`.
   template <typename Step, typename... Arguments>

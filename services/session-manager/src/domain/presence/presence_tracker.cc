@@ -164,6 +164,10 @@ PresenceTracker::Work PresenceTracker::OnBroadcast(const std::shared_ptr<Session
   User& user = *session->user;
   if (IsReplaced(*session)) return {};
   if (presence.type() == "unavailable") {
+    if (session->state.has_presence_due()) {
+      session->state.clear_presence_due();
+      outbox_.Publish(*session);
+    }
     if (!session->available() && !IsRepeated(*session, cause)) return {};
     BecomeUnavailable(user, *session, cause, presence);
     outbox_.Publish(*session);
@@ -207,6 +211,7 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
   Broadcast(*session->user, cause, presence);
   session->state.mutable_presence()->Swap(&presence);
   session->state.set_unavailable_untold(false);
+  session->state.clear_presence_due();
   outbox_.Publish(*session);
   features_.Tell(&LifeHook::OnSessionChanged, *session);
   PublishEvent(*session->user, *session, /*offset=*/-1);
@@ -238,9 +243,53 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
     is_in_time = co_await backoff.Wait(deadline);
     if (session->ended()) co_return;
   }
-  // Without the roster nobody could be told; the client may try again.
-  deliverer_.Reply(*session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
-                                             "the roster is away", xmpp::ErrorType::kWait));
+  // Without the roster nobody could be told. What its client sends next is not kept waiting for that.
+  if (!session->available()) co_return BecomeAvailableLater(session, std::move(presence));
+  RefusePresence(*session, presence);
+}
+
+void PresenceTracker::RefusePresence(Session& session, const xmpp::Stanza& presence) {
+  deliverer_.Reply(session, xmpp::MakeError(presence, xmpp::ErrorCondition::kInternalServerError,
+                                            "the roster is away", xmpp::ErrorType::kWait));
+}
+
+void PresenceTracker::BecomeAvailableLater(const std::shared_ptr<Session>& session, xmpp::Stanza presence) {
+  session->state.mutable_presence_due()->Swap(&presence);
+  OwePresence(*session);
+  outbox_.Publish(*session);
+}
+
+void PresenceTracker::OwePresence(Session& session) {
+  if (Owed* owed = Owe(*session.user->shard, session.user->bare)) {
+    owed->has_presence_due = true;
+    return;
+  }
+  // Too much is owed already: its client may try again.
+  xmpp::Stanza presence;
+  presence.Swap(session.state.mutable_presence_due());
+  session.state.clear_presence_due();
+  RefusePresence(session, presence);
+}
+
+Task<void> PresenceTracker::PayPresence(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  // Never within the call that pays, which has the roster.
+  co_await runtime::Yield();
+  const std::string bare = session->user->bare;
+  const KeyedLock::Hold turn = co_await rosters_.Take(bare);
+  const auto is_due = [&] {
+    return !session->ended() && !session->available() && session->state.has_presence_due() &&
+           !IsReplaced(*session);
+  };
+  if (!is_due()) co_return;
+  std::vector<roster::v1::PendingRequest> pending;
+  const absl::Status loaded = co_await LoadContacts(shard, bare, &pending, /*trace_id=*/0);
+  if (!is_due()) co_return;
+  if (!loaded.ok()) co_return OwePresence(*session);
+  xmpp::Stanza presence;
+  presence.Swap(session->state.mutable_presence_due());
+  const int priority = ReadFields(presence).priority;
+  Cause cause;
+  FinishAvailable(session, cause, std::move(presence), priority, /*initial=*/true, pending);
 }
 
 void PresenceTracker::FinishAvailable(const std::shared_ptr<Session>& session, Cause& cause,
@@ -578,6 +627,8 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
 // ---- what was missed ----------------------------------------------------------
 
 void PresenceTracker::TellAnew(Session& session) {
+  // Before the shard is live, OnShardLive comes.
+  if (session.state.has_presence_due() && session.user->shard->live()) OwePresence(session);
   if (!session.available()) return;
   session.state.set_presence_missed(true);
   outbox_.Publish(session);
@@ -655,26 +706,22 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
                        [&](const std::string& address) { return HearTogether(address, recipient); });
   };
   // That the session is back was said to all who may see it; whom it sent presence directly since, knows it
-  // too. Who may not see it any more has been told so.
-  const auto is_outdated = [&](std::string_view recipient) {
+  // too. Who may not see it any more, or from whom the user hides since (XEP-0191), has been told so.
+  const auto is_outdated = [&](const std::string& recipient) {
     const std::string_view bare = xmpp::BareOf(recipient);
+    const bool is_hidden = !features_.IsRecipient(*user, recipient);
     if (!is_unavailable) {
-      return bare != user->bare && user->contacts && !MaySee(*user->contacts, bare) && !is_told(recipient);
+      const bool sees_nothing = bare != user->bare && user->contacts && !MaySee(*user->contacts, bare);
+      return is_hidden || (sees_nothing && !is_told(recipient));
     }
+    if (is_hidden) return false;
     if (is_told(recipient) && !IsBeingLeft(*session, recipient)) return true;
     if (!is_available) return false;
     return bare == user->bare || (user->contacts && MaySee(*user->contacts, bare));
   };
-  std::vector<std::string> wanted;
-  if (recipients == nullptr) {
-    if (!is_outdated(stanza.to())) wanted.push_back(stanza.to());
-  } else {
-    std::remove_copy_if(recipients->begin(), recipients->end(), std::back_inserter(wanted), is_outdated);
-  }
-  // From whom the user hides since, that is newer than this presence.
-  if (!is_unavailable) features_.FilterRecipients(*user, wanted);
-  if (recipients != nullptr) recipients->Assign(wanted.begin(), wanted.end());
-  return wanted.empty();
+  if (recipients == nullptr) return is_outdated(stanza.to());
+  recipients->erase(std::remove_if(recipients->begin(), recipients->end(), is_outdated), recipients->end());
+  return recipients->empty();
 }
 
 std::function<void()> PresenceTracker::OnRefused(const std::shared_ptr<Session>& session,
@@ -697,6 +744,7 @@ std::function<void()> PresenceTracker::OnRefused(const std::shared_ptr<Session>&
 void PresenceTracker::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
+      if (session->state.has_presence_due()) OwePresence(*session);
       if (session->available() && session->state.presence_missed()) {
         // Else when its client has taken what it has too much of.
         session->is_presence_due = IsFull(settings_, *session);
@@ -757,6 +805,10 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
     outbox_.Publish(*session);
   }
   if (user == nullptr) return;
+  if (owed.has_presence_due)
+    for (const auto& session : user->sessions)
+      if (session->state.has_presence_due())
+        owed.shard->Spawn("presence.pay", PayPresence(owed.shard, session));
   Cause cause;
   for (const std::string& prober : owed.probers)
     if (MaySee(contacts, xmpp::BareOf(prober))) SendCurrentTo(*user, cause, prober);
@@ -765,7 +817,7 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
 bool PresenceTracker::DropWhatIsNotHeld(Owed& owed) {
   std::erase_if(owed.unavailable, [](const Owed::Unavailable& one) { return one.cause.offset < 0; });
   owed.probers.clear();
-  return owed.unavailable.empty();
+  return owed.unavailable.empty() && !owed.has_presence_due;
 }
 
 Task<void> PresenceTracker::PayAllOwed() {

@@ -156,6 +156,8 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
     std::vector<Unavailable> unavailable;
     /// Full JIDs whose probes were not answered.
     std::vector<std::string> probers;
+    /// Sessions are to become available (`presence_due`).
+    bool has_presence_due = false;
   };
   /// Null when too much is owed already, and no record is held for it.
   Owed* Owe(Shard& shard, const std::string& bare, bool is_held = false);
@@ -173,6 +175,11 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
 
   Task<void> BecomeAvailable(std::shared_ptr<Session> session, Cause& cause, xmpp::Stanza presence,
                              int priority);
+  /// The roster is away: the session becomes available when that is back, or is told that it does not.
+  void BecomeAvailableLater(const std::shared_ptr<Session>& session, xmpp::Stanza presence);
+  void OwePresence(Session& session);
+  void RefusePresence(Session& session, const xmpp::Stanza& presence);
+  Task<void> PayPresence(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   void FinishAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
                        int priority, bool initial, std::vector<roster::v1::PendingRequest>& pending);
   void HandOutIfDue(const std::shared_ptr<Session>& session);

@@ -29,7 +29,8 @@ class LiveSessions {
   /// Told what follows from moves. Each function may be called from within any of LiveSessions.
   class Listener {
    public:
-    /// The session has another phase, or the gateway that its client has left knows so.
+    /// The session has another phase, the gateway that its client has left knows so, or its client waits to
+    /// be back.
     virtual void OnPhase(const Session& session) = 0;
 
    protected:
@@ -65,6 +66,8 @@ class LiveSessions {
   void Enter(Session& session, SessionPhase phase);
   /// The gateway that its client has left has been told, while the client is away again.
   void NoteLeft(const Session& session) { listener_->OnPhase(session); }
+  /// Its client wants to be back, and cannot yet.
+  void NoteAwaited(const Session& session) { listener_->OnPhase(session); }
   /// Something else has changed that decides when that is.
   void Schedule(Session& session);
   /// The session, which has entered kEnded, is its user's no more.

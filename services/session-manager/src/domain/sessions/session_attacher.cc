@@ -39,8 +39,11 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   const EndedSessions& ended = live_.EndedOf(shard);
   if (ended.IsOver(id, resumptions) || ended.HasLostAccount(xmpp::BareOf(attach.full_jid()), state) ||
       ended.HasLostCredentials(xmpp::BareOf(attach.full_jid()), id, state)) {
-    // Its contacts know that it is gone.
-    AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
+    // Its contacts know that it is gone. What its client has had may be known to its gateway alone still
+    // (E3).
+    session::v1::SessionEnded& over = *AddAction(gateway, id, shard).mutable_ended();
+    over.set_condition("reset");
+    over.set_keep(shard.pending_ends.IsAwaitedBy(id, gateway.instance()));
     return;
   }
   std::shared_ptr<Session> session = table_.Find(id);

@@ -194,9 +194,12 @@ std::uint64_t SessionEnds::CountAtEnd(const Session& session) const {
 
 std::optional<std::uint64_t> SessionEnds::CountOf(const Session* session,
                                                   const events::v1::SessionEnded& ended) const {
-  if (session != nullptr) return CountAtEnd(*session);
-  if (ended.is_lost()) return std::nullopt;
-  return ended.confirmed_count();
+  const bool is_known =
+      session == nullptr ? !ended.is_lost() && !ended.is_count_unknown() : !session->is_outdated();
+  if (!is_known) return std::nullopt;
+  // The record says what was known when the end was decided, and what a gateway has brought may be older.
+  const std::uint64_t recorded = ended.is_lost() || ended.is_count_unknown() ? 0 : ended.confirmed_count();
+  return session == nullptr ? recorded : std::max(recorded, CountAtEnd(*session));
 }
 
 void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::string_view text,
@@ -214,6 +217,7 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   ended.set_available(session.available());
   AddDirected(session.state, ended);
   ended.set_confirmed_count(CountAtEnd(session));
+  ended.set_is_count_unknown(session.is_outdated() || !session.inbound.is_all_confirmed());
   AppendEndRecord(shard, record, holds, /*on_logged=*/{});
 }
 
@@ -287,12 +291,13 @@ void SessionEnds::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
   if (!pending.record.has_session_ended()) return;
   const events::v1::SessionEnded& ended = pending.record.session_ended();
   const SessionId id(ended.session_id());
-  live_.EndedOf(shard).Add(id, xmpp::BareOf(ended.full_jid()), ended.resumptions(),
-                           CountOf(/*session=*/nullptr, ended), now);
   const auto session = table_.Find(id);
+  const bool is_over =
+      session && session->user->shard == &shard && session->state.resumptions() <= ended.resumptions();
+  live_.EndedOf(shard).Add(id, xmpp::BareOf(ended.full_jid()), ended.resumptions(),
+                           CountOf(is_over ? session.get() : nullptr, ended), now);
   if (!session) directory_.Forget(shard, id, ended.full_jid());
-  if (session && session->user->shard == &shard && session->state.resumptions() <= ended.resumptions())
-    Remove(session, ended, /*cause=*/nullptr);
+  if (is_over) Remove(session, ended, /*cause=*/nullptr);
 }
 
 void SessionEnds::Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended,
@@ -337,7 +342,7 @@ Task<void> SessionEnds::FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<
   if (is_only_in_row) {
     // The row is all that tells what its client has had.
     const auto may_go = std::make_shared<runtime::Event>(executor_);
-    closer_.Close(session, [may_go] { may_go->Set(); }, /*close=*/nullptr, /*holds=*/offset);
+    closer_.Close(session, /*gateway=*/{}, [may_go] { may_go->Set(); }, /*close=*/nullptr, /*holds=*/offset);
     co_await may_go->Wait();
   }
   co_await parker_.RemoveRows(shard, session);
@@ -361,7 +366,7 @@ void SessionEnds::TellEnded(const std::shared_ptr<Session>& session, GatewayPeer
   };
   std::function<void()> close;
   if (!ended.condition().empty()) close = [tell] { tell(/*keep=*/true); };
-  closer_.Close(session, [tell] { tell(/*keep=*/false); }, std::move(close));
+  closer_.Close(session, gateway.instance(), [tell] { tell(/*keep=*/false); }, std::move(close));
 }
 
 }  // namespace rookery::session_manager

@@ -74,13 +74,17 @@ void SessionParker::OnPhase(const Session& session) {
     if (!session.is_unheard && std::exchange(row.is_fresh, false)) row.misleads = true;
     if (row.misleads && !session.user->shard->live()) {
       live_.NoteBack(session);
-    } else if (row.misleads && !std::exchange(row.is_telling, true)) {
-      back_.emplace_back(shards_.Shared(session.user->shard->number), shared);
-      if (back_.size() == 1) tasks_.Spawn("session.tell_together", TellTogether());
+    } else if (row.misleads) {
+      BeginTelling(shared);
     }
     const bool is_done = row.content == ParkedRow::Content::kNone && !row.is_busy;
     if (session.phase() == SessionPhase::kConnected && is_done) ReleaseRecord(*session.user->shard, *shared);
   }
+  // Its client is not kept waiting for a store that is away: the log says, too, that the row is outdated.
+  const bool is_kept_waiting =
+      session.resume_waits && session.row.misleads &&
+      (session.phase() == SessionPhase::kAway || session.phase() == SessionPhase::kParking);
+  if (is_kept_waiting && session.user->shard->live()) BeginTelling(shared);
   if (!MayMislead(session)) ReleaseRecord(*session.user->shard, *shared);
   if (session.row.is_busy || !IsRowDue(session)) return;
   shared->row.is_busy = true;
@@ -178,6 +182,12 @@ Task<void> SessionParker::TellTogether() {
   }
 }
 
+void SessionParker::BeginTelling(const std::shared_ptr<Session>& session) {
+  if (std::exchange(session->row.is_telling, true)) return;
+  back_.emplace_back(shards_.Shared(session->user->shard->number), session);
+  if (back_.size() == 1) tasks_.Spawn("session.tell_together", TellTogether());
+}
+
 void SessionParker::EndTelling(Session& session) {
   session.row.is_telling = false;
   if (session.row.told) std::exchange(session.row.told, nullptr)->Set();
@@ -223,7 +233,8 @@ void SessionParker::OnReceivedWhileAway(Session& session) {
   session.row.is_behind = true;
   if (session.row.content != ParkedRow::Content::kNone) {
     session.row.content = ParkedRow::Content::kOutdated;
-    session.row.misleads = true;
+    // Unless the log says already that the row is outdated.
+    session.row.misleads = session.row.misleads || session.row.told_at <= session.row.written_at;
   }
   // Park is called when the log has the stanza.
   if (session.phase() == SessionPhase::kParking) live_.Enter(session, SessionPhase::kAway);

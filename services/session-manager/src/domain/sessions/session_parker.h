@@ -91,6 +91,7 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   Task<absl::Status> WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   /// Makes the rows of all in `back_` go, and has the log told of them.
   Task<void> TellTogether();
+  void BeginTelling(const std::shared_ptr<Session>& session);
   static void EndTelling(Session& session);
   /// The row is outdated, and nothing else can be taken for the session.
   void LetRowGo(Session& session);

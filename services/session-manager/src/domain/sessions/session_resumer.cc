@@ -117,6 +117,7 @@ void SessionResumer::Wait(Session& session, const WaitingAction& asked, SteadyTi
   // Of two attempts of a client the newer one is where it waits for an answer.
   session.resume_waits = std::make_unique<WaitingResume>(WaitingResume{asked, limit});
   live_.Schedule(session);
+  live_.NoteAwaited(session);
 }
 
 bool SessionResumer::MayBeBrought(const GatewayAction& action, const Shard& shard) const {
@@ -233,7 +234,8 @@ void SessionResumer::OnHeard(const std::shared_ptr<Session>& session) {
   session->is_unheard = false;
   // The gateway that it has left knows as little as a row, and so does one that was cut off before, of which
   // we may not know.
-  session->row.misleads = true;
+  // One that was written since is right.
+  if (session->phase() != SessionPhase::kParked) session->row.misleads = true;
   directory_.Changed(*session);
   if (session->phase() == SessionPhase::kResumed) live_.Enter(*session, SessionPhase::kResumed);
   // A row that misleads goes with others (SessionParker).

@@ -12,6 +12,7 @@ session::v1::SessionAttach SnapshotOf(const Session& session) {
   snapshot.set_full_jid(std::string(session.jid.str()));
   snapshot.set_confirmed_count(session.inbound.confirmed());
   snapshot.set_last_seq(session.last_seq);
+  snapshot.set_sent_seq(session.sent_seq);
   snapshot.set_acked_seq(session.acked_seq);
   snapshot.set_last_offset(session.last_offset);
   snapshot.set_last_primary(session.last_primary);
@@ -40,6 +41,7 @@ void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyT
   session.resent_up_to =
       snapshot.received_count() > 0 ? snapshot.received_count() : std::numeric_limits<std::uint64_t>::max();
   session.last_seq = session.sent_seq = session.link_seq = snapshot.last_seq();
+  if (snapshot.has_sent_seq()) session.sent_seq = snapshot.sent_seq();
   session.acked_seq = snapshot.acked_seq();
   session.base_seq = snapshot.base_seq();
   session.management = ManagementOf(snapshot);

@@ -6,6 +6,7 @@ namespace rookery::session_manager {
 
 void PendingEnds::Add(const std::shared_ptr<PendingEnd>& end) {
   ++size_;
+  if (!end->gateway.empty()) gateways_.insert_or_assign(end->session, end->gateway);
   if (end->offset >= 0) end->place = uncommitted_.emplace(end->offset, end);
   if (end->limit != SteadyTime::max()) limits_.Push(end->limit, end);
 }
@@ -13,10 +14,16 @@ void PendingEnds::Add(const std::shared_ptr<PendingEnd>& end) {
 void PendingEnds::Tell(PendingEnd& end) {
   if (std::exchange(end.told, true)) return;
   --size_;
+  gateways_.erase(end.session);
   const std::function<void()> tell = std::exchange(end.tell, nullptr);
   // The last: it may be all that keeps the end.
   if (end.place) uncommitted_.erase(*std::exchange(end.place, std::nullopt));
   tell();
+}
+
+bool PendingEnds::IsAwaitedBy(const SessionId& session, std::string_view gateway) const {
+  const auto found = gateways_.find(session);
+  return found != gateways_.end() && found->second == gateway;
 }
 
 void PendingEnds::OnWritten(PendingEnd& end, std::int64_t last_commit) {

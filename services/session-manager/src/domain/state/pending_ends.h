@@ -5,14 +5,21 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 
+#include "absl/container/flat_hash_map.h"
 #include "rookery/base/clock.h"
 #include "rookery/base/due_heap.h"
+#include "rookery/base/session_id.h"
 
 namespace rookery::session_manager {
 
 /// What a gateway is told at the end of a session, once it may forget the session.
 struct PendingEnd {
+  /// Of that session; `gateway` is told. Empty: nobody is.
+  SessionId session;
+  std::string gateway;
   /// Records up to here must be finished and the cursor committed beyond them; below 0: none.
   std::int64_t offset = -1;
   std::function<void()> tell;
@@ -40,6 +47,8 @@ class PendingEnds {
   /// An end waits for nothing but a commit of `cursor`.
   bool WantCommit(std::int64_t cursor, std::int64_t last_commit) const;
   void Tell(PendingEnd& end);
+  /// Whether the gateway is to be told of the session's end, and must keep it until then.
+  bool IsAwaitedBy(const SessionId& session, std::string_view gateway) const;
 
   /// Those that are not told.
   std::size_t size() const { return size_; }
@@ -52,6 +61,8 @@ class PendingEnds {
   /// Those beyond which the cursor is not committed.
   ByOffset uncommitted_;
   DueHeap<std::weak_ptr<PendingEnd>> limits_;
+  /// Those of which a gateway is told, by session.
+  absl::flat_hash_map<SessionId, std::string> gateways_;
   std::size_t size_ = 0;
   mutable std::size_t looks_ = 0;
 };
