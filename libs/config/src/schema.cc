@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "rookery/base/absl_view.h"
 #include "rookery/base/check.h"
 #include "rookery/base/status.h"
 #include "rookery/config/config.h"
@@ -21,8 +22,6 @@ namespace rookery::config {
 namespace {
 
 using Texts = std::vector<std::string>;
-
-absl::string_view Av(std::string_view text) { return {text.data(), text.size()}; }
 
 struct Key {
   std::string path;
@@ -147,8 +146,8 @@ std::string At(const std::string& file, const YAML::Node& node) {
 void Problems::Add(std::string_view key, std::string_view what) {
   if (!keys_.emplace(key).second) return;
   const std::string origin = schema_ == nullptr ? "" : schema_->Origin(key);
-  lines_.push_back(
-      absl::StrCat(origin.empty() ? "" : absl::StrCat(origin, ": "), "`", Av(key), "` ", Av(what)));
+  lines_.push_back(absl::StrCat(origin.empty() ? "" : absl::StrCat(origin, ": "), "`", AbslView(key), "` ",
+                                AbslView(what)));
 }
 
 struct Schema::Impl {

@@ -4,14 +4,14 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "rookery/base/absl_view.h"
 #include "rookery/base/status.h"
-#include "text.h"
 
 namespace rookery::net {
 
 absl::StatusOr<HostPort> SplitHostPort(std::string_view text) {
   const auto bad = [text] {
-    return absl::InvalidArgumentError(absl::StrCat("'", Av(text), "' is not host:port"));
+    return absl::InvalidArgumentError(absl::StrCat("'", AbslView(text), "' is not host:port"));
   };
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad();
@@ -25,7 +25,7 @@ absl::StatusOr<HostPort> SplitHostPort(std::string_view text) {
   std::uint32_t port = 0;
   const std::string_view digits = text.substr(colon + 1);
   if (digits.find_first_not_of("0123456789") != std::string_view::npos ||
-      !absl::SimpleAtoi(Av(digits), &port) || port > 65535) {
+      !absl::SimpleAtoi(AbslView(digits), &port) || port > 65535) {
     return bad();
   }
   return HostPort{std::string(host), static_cast<std::uint16_t>(port)};
@@ -37,7 +37,8 @@ absl::StatusOr<asio::ip::tcp::endpoint> ListenEndpoint(std::string_view text) {
   if (parts.host == "localhost") return asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), parts.port);
   boost::system::error_code error;
   const asio::ip::address address = asio::ip::make_address(parts.host, error);
-  if (error) return absl::InvalidArgumentError(absl::StrCat("'", Av(text), "': listen on a numeric address"));
+  if (error)
+    return absl::InvalidArgumentError(absl::StrCat("'", AbslView(text), "': listen on a numeric address"));
   return asio::ip::tcp::endpoint(address, parts.port);
 }
 

@@ -8,8 +8,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "rookery/base/absl_view.h"
 #include "rookery/base/status.h"
-#include "text.h"
 
 namespace rookery::net {
 namespace {
@@ -30,7 +30,7 @@ std::string_view ReasonOf(int status) {
 
 std::string_view HttpRequest::Header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
-    if (absl::EqualsIgnoreCase(key, Av(name))) return value;
+    if (absl::EqualsIgnoreCase(key, AbslView(name))) return value;
   }
   return {};
 }
@@ -154,7 +154,7 @@ std::size_t HttpRequestParser::ExaminedForTest() const { return impl_->examined;
 std::string FormatHttpResponse(const HttpResponse& response, bool keep_alive) {
   std::string out;
   out.reserve(response.body.size() + 256);
-  absl::StrAppend(&out, "HTTP/1.1 ", response.status, " ", Av(ReasonOf(response.status)), "\r\n");
+  absl::StrAppend(&out, "HTTP/1.1 ", response.status, " ", AbslView(ReasonOf(response.status)), "\r\n");
   if (!response.content_type.empty()) absl::StrAppend(&out, "Content-Type: ", response.content_type, "\r\n");
   for (const auto& [name, value] : response.headers) absl::StrAppend(&out, name, ": ", value, "\r\n");
   absl::StrAppend(&out, "Content-Length: ", response.body.size(),

@@ -7,10 +7,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "rookery/base/absl_view.h"
 #include "rookery/base/status.h"
 #include "rookery/net/connection.h"
 #include "rookery/net/http.h"
-#include "text.h"
 
 namespace rookery::net {
 namespace {
@@ -23,8 +23,8 @@ constexpr std::chrono::seconds kIdleTimeout{60};
 constexpr std::size_t kMaxQueued = 1024 * 1024;
 
 bool HasToken(std::string_view header, std::string_view token) {
-  for (absl::string_view part : absl::StrSplit(Av(header), ',')) {
-    if (absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(part), Av(token))) return true;
+  for (absl::string_view part : absl::StrSplit(AbslView(header), ',')) {
+    if (absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(part), AbslView(token))) return true;
   }
   return false;
 }

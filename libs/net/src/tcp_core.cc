@@ -13,9 +13,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "rookery/base/absl_view.h"
 #include "rookery/base/check.h"
 #include "socket_bio.h"
-#include "text.h"
 
 namespace rookery::net {
 namespace {
@@ -32,7 +32,7 @@ constexpr std::size_t kMaxHandshakeStep = 64 * 1024;
 constexpr std::size_t kMaxRecordsWithoutData = 64;
 
 absl::Status NetworkError(std::string_view what, int error) {
-  return absl::UnavailableError(absl::StrCat(Av(what), ": ", std::strerror(error)));
+  return absl::UnavailableError(absl::StrCat(AbslView(what), ": ", std::strerror(error)));
 }
 
 TlsFailure FailureOf(unsigned long code) {

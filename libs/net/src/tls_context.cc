@@ -11,8 +11,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "rookery/base/absl_view.h"
 #include "rookery/base/status.h"
-#include "text.h"
 
 namespace rookery::net {
 namespace {
@@ -46,7 +46,7 @@ absl::Status CheckReadable(const std::string& file) {
 }
 
 absl::Status Invalid(const std::string& file, std::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(file, ": ", Av(what), ": ", TakeOpenSslError()));
+  return absl::InvalidArgumentError(absl::StrCat(file, ": ", AbslView(what), ": ", TakeOpenSslError()));
 }
 
 // A key with a passphrase must fail rather than ask on the terminal.
@@ -171,7 +171,7 @@ TlsSnapshot::TlsSnapshot(std::vector<Entry> entries, std::string alpn_wire)
 }
 
 SSL_CTX* TlsSnapshot::Choose(std::string_view server_name) const {
-  std::string name = absl::AsciiStrToLower(Av(server_name));
+  std::string name = absl::AsciiStrToLower(AbslView(server_name));
   if (name.ends_with('.')) name.pop_back();
   for (const Entry& entry : entries_) {
     if (!entry.domain.empty() && entry.domain == name) return entry.context.get();

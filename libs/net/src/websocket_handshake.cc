@@ -5,8 +5,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "rookery/base/absl_view.h"
 #include "rookery/net/websocket.h"
-#include "text.h"
 
 namespace rookery::net {
 namespace {
@@ -14,10 +14,10 @@ namespace {
 /// Whether one of the header's fields (it may be repeated) lists `token`.
 bool ListHas(const HttpRequest& request, std::string_view name, std::string_view token, bool ignore_case) {
   for (const auto& [key, value] : request.headers) {
-    if (!absl::EqualsIgnoreCase(key, Av(name))) continue;
+    if (!absl::EqualsIgnoreCase(key, AbslView(name))) continue;
     for (absl::string_view part : absl::StrSplit(value, ',')) {
       part = absl::StripAsciiWhitespace(part);
-      if (ignore_case ? absl::EqualsIgnoreCase(part, Av(token)) : part == Av(token)) return true;
+      if (ignore_case ? absl::EqualsIgnoreCase(part, AbslView(token)) : part == AbslView(token)) return true;
     }
   }
   return false;
@@ -25,7 +25,8 @@ bool ListHas(const HttpRequest& request, std::string_view name, std::string_view
 
 std::size_t CountOf(const HttpRequest& request, std::string_view name) {
   std::size_t count = 0;
-  for (const auto& header : request.headers) count += absl::EqualsIgnoreCase(header.first, Av(name)) ? 1 : 0;
+  for (const auto& header : request.headers)
+    count += absl::EqualsIgnoreCase(header.first, AbslView(name)) ? 1 : 0;
   return count;
 }
 
@@ -48,21 +49,21 @@ absl::StatusOr<std::string> AcceptWebSocket(const HttpRequest& request, std::str
   const std::string_view key = request.Header("Sec-WebSocket-Key");
   std::string nonce;
   if (CountOf(request, "Sec-WebSocket-Key") != 1 || key.size() != 24 ||
-      !absl::Base64Unescape(Av(key), &nonce) || nonce.size() != 16) {
+      !absl::Base64Unescape(AbslView(key), &nonce) || nonce.size() != 16) {
     return absl::InvalidArgumentError("WebSocket: Sec-WebSocket-Key must be 16 bytes in base64");
   }
   if (!request.body.empty()) return absl::InvalidArgumentError("WebSocket: a handshake has no body");
   // Sub-protocol names are case-sensitive (RFC 6455 section 11.5).
   if (!ListHas(request, "Sec-WebSocket-Protocol", protocol, false)) {
-    return absl::UnimplementedError(absl::StrCat("WebSocket: the sub-protocol must be ", Av(protocol)));
+    return absl::UnimplementedError(absl::StrCat("WebSocket: the sub-protocol must be ", AbslView(protocol)));
   }
-  const std::string salted = absl::StrCat(Av(key), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+  const std::string salted = absl::StrCat(AbslView(key), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
   unsigned char digest[SHA_DIGEST_LENGTH];
   SHA1(reinterpret_cast<const unsigned char*>(salted.data()), salted.size(), digest);
   const std::string accept =
       absl::Base64Escape(absl::string_view(reinterpret_cast<const char*>(digest), sizeof digest));
   return absl::StrCat("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
-                      "Sec-WebSocket-Accept: ", accept, "\r\nSec-WebSocket-Protocol: ", Av(protocol),
+                      "Sec-WebSocket-Accept: ", accept, "\r\nSec-WebSocket-Protocol: ", AbslView(protocol),
                       "\r\n\r\n");
 }
 

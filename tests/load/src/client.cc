@@ -5,21 +5,20 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "rookery/base/absl_view.h"
 #include "rookery/base/random.h"
 
 namespace rookery::load {
 namespace {
 
-absl::string_view Av(std::string_view text) { return {text.data(), text.size()}; }
-
 std::string FromBase64(std::string_view text) {
   std::string out;
-  absl::Base64Unescape(Av(text), &out);
+  absl::Base64Unescape(AbslView(text), &out);
   return out;
 }
 
 absl::Status Unexpected(std::string_view when, std::string_view element) {
-  return absl::FailedPreconditionError(absl::StrCat(Av(when), ": ", Av(element.substr(0, 200))));
+  return absl::FailedPreconditionError(absl::StrCat(AbslView(when), ": ", AbslView(element.substr(0, 200))));
 }
 
 }  // namespace

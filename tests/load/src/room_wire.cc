@@ -3,12 +3,11 @@
 #include <charconv>
 
 #include "absl/strings/str_cat.h"
+#include "rookery/base/absl_view.h"
 #include "stanza_scanner.h"
 
 namespace rookery::load {
 namespace {
-
-absl::string_view Av(std::string_view text) { return {text.data(), text.size()}; }
 
 /// `<room><separator><number>` at the beginning of `text`.
 std::optional<RoomMessage> ReadNumbers(std::string_view text, char separator) {
@@ -24,19 +23,19 @@ std::optional<RoomMessage> ReadNumbers(std::string_view text, char separator) {
 }  // namespace
 
 std::string EnterRoom(std::string_view occupant_jid) {
-  return absl::StrCat("<presence to='", Av(occupant_jid),
+  return absl::StrCat("<presence to='", AbslView(occupant_jid),
                       "'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>");
 }
 
 std::string UnlockRoom(std::string_view room_jid, std::string_view id) {
-  return absl::StrCat("<iq type='set' id='", Av(id), "' to='", Av(room_jid),
+  return absl::StrCat("<iq type='set' id='", AbslView(id), "' to='", AbslView(room_jid),
                       "'><query xmlns='http://jabber.org/protocol/muc#owner'>"
                       "<x xmlns='jabber:x:data' type='submit'/></query></iq>");
 }
 
 std::string SayInRoom(std::string_view room_jid, RoomMessage message, std::string_view filler) {
-  return absl::StrCat("<message to='", Av(room_jid), "' type='groupchat' id='", message.room, "-",
-                      message.number, "'><body>", message.room, " ", message.number, " ", Av(filler),
+  return absl::StrCat("<message to='", AbslView(room_jid), "' type='groupchat' id='", message.room, "-",
+                      message.number, "'><body>", message.room, " ", message.number, " ", AbslView(filler),
                       "</body></message>");
 }
 

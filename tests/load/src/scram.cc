@@ -6,19 +6,18 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "rookery/base/absl_view.h"
 #include "rookery/base/scram.h"
 #include "rookery/base/status.h"
 
 namespace rookery::load {
 namespace {
 
-absl::string_view Av(std::string_view text) { return {text.data(), text.size()}; }
-
 constexpr ScramHash kHash = ScramHash::kSha256;
 
 std::string Hmac(std::string_view key, std::string_view data) { return rookery::Hmac(kHash, key, data); }
 
-std::string Base64(std::string_view data) { return absl::Base64Escape(Av(data)); }
+std::string Base64(std::string_view data) { return absl::Base64Escape(AbslView(data)); }
 
 }  // namespace
 
@@ -28,7 +27,7 @@ ScramKeys DeriveScramKeys(std::string_view password, std::string_view salt, std:
 }
 
 ScramClient::ScramClient(std::string_view user, std::string_view password, ScramKeys& keys, std::string nonce)
-    : bare_(absl::StrCat("n=", Av(user), ",r=", nonce)),
+    : bare_(absl::StrCat("n=", AbslView(user), ",r=", nonce)),
       password_(password),
       keys_(keys),
       nonce_(std::move(nonce)) {}
@@ -38,7 +37,7 @@ std::string ScramClient::First() const { return "n,," + bare_; }
 absl::StatusOr<std::string> ScramClient::Final(std::string_view server_first) {
   std::string nonce, salt;
   std::uint32_t iterations = 0;
-  for (absl::string_view field : absl::StrSplit(Av(server_first), ',')) {
+  for (absl::string_view field : absl::StrSplit(AbslView(server_first), ',')) {
     if (field.size() < 2 || field[1] != '=')
       return absl::InvalidArgumentError("SCRAM: malformed server-first");
     const absl::string_view value = field.substr(2);
@@ -55,7 +54,7 @@ absl::StatusOr<std::string> ScramClient::Final(std::string_view server_first) {
     derived_ = true;
   }
   const std::string without_proof = "c=biws,r=" + nonce;
-  const std::string message = absl::StrCat(bare_, ",", Av(server_first), ",", without_proof);
+  const std::string message = absl::StrCat(bare_, ",", AbslView(server_first), ",", without_proof);
   const std::string stored = Digest(kHash, keys_.client_key);
   std::string proof = Hmac(stored, message);
   for (std::size_t i = 0; i < proof.size(); ++i) proof[i] = static_cast<char>(proof[i] ^ keys_.client_key[i]);
