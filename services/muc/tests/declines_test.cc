@@ -28,6 +28,8 @@ TEST_F(DeclinesTest, WithoutAnInvitationNobodyIsReached) {
   for (const char* to : {"hag66@example.org", "hag66@example.org/pda",
                          "coven@conference.example.org/thirdwitch", "king@example.org"})
     EXPECT_THAT(Decline(kHecate, to), IsEmpty()) << to;
+  Invite(kHag, "hecate@example.org");
+  EXPECT_THAT(Decline(kHecate, "hag66@example.org"), SizeIs(1));
 }
 
 TEST_F(DeclinesTest, EachInvitationIsDeclinedOnceAndToItsInviterOnly) {
@@ -39,6 +41,7 @@ TEST_F(DeclinesTest, EachInvitationIsDeclinedOnceAndToItsInviterOnly) {
               ElementsAre(HasSubstr("to=\"hag66@example.org/pda\"")));
   EXPECT_THAT(Decline(kHecate, "coven@conference.example.org/thirdwitch"), IsEmpty());
   EXPECT_THAT(Decline(kHecate, "hag66@example.org"), IsEmpty());
+  EXPECT_THAT(Decline("king@example.org/x", "wiccarocks@example.org"), SizeIs(1));
 }
 
 // By then the nick may be somebody else's.
@@ -47,12 +50,18 @@ TEST_F(DeclinesTest, AreNotForWhoHasTheNickNow) {
   room().RemoveSession(kHag);
   Put("thirdwitch", "king@example.org/castle");
   EXPECT_THAT(Decline(kHecate, "coven@conference.example.org/thirdwitch"), IsEmpty());
+  Invite("king@example.org/castle", "hecate@example.org");
+  EXPECT_THAT(Decline(kHecate, "coven@conference.example.org/thirdwitch"),
+              ElementsAre(HasSubstr("to=\"king@example.org/castle\"")));
 }
 
 TEST_F(DeclinesTest, AnInvitationIsRememberedForADay) {
   Invite(kHag, "hecate@example.org");
   driver_.Pass(24 * 3'600'000);
   EXPECT_THAT(Decline(kHecate, "hag66@example.org"), IsEmpty());
+  Invite(kHag, "hecate@example.org");
+  driver_.Pass(24 * 3'600'000 - 1);
+  EXPECT_THAT(Decline(kHecate, "hag66@example.org"), SizeIs(1));
 }
 
 TEST_F(DeclinesTest, SoManyInvitationsAreRemembered) {

@@ -164,10 +164,13 @@ TEST_F(LeavingTest, DoesNotFollowFromAnAnswerToAnIq) {
 }
 
 TEST_F(LeavingTest, AnErrorOfOneWhoIsNotInIsIgnored) {
-  EXPECT_THAT(driver_.Apply("<message type='error' from='hag66@example.org/phone' "
-                            "to='coven@conference.example.org'>" +
-                            Error("gone") + "</message>"),
-              IsEmpty());
+  const auto fail_at = [&](const std::string& full_jid) {
+    return driver_.Apply("<message type='error' from='" + full_jid + "' to='coven@conference.example.org'>" +
+                         Error("gone") + "</message>");
+  };
+  EXPECT_THAT(fail_at("hag66@example.org/phone"), IsEmpty());
+  EXPECT_NE(driver_.room().FindSession(kHag), nullptr);
+  EXPECT_THAT(fail_at(kHag), Not(IsEmpty())) << "that of one who is in is not";
 }
 
 TEST_F(LeavingTest, AnErrorTakesOneDeviceOut) {
