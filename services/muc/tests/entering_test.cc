@@ -364,6 +364,55 @@ TEST_F(EnteringTest, AdministratorsAlwaysCreate) {
   EXPECT_THAT(Enter("root@example.com/x", "root"), Contains(HasSubstr("201")));
 }
 
+// Who makes a room is asked for before: what WouldCreate does not see makes one that nobody has allowed.
+TEST_F(EnteringTest, OnlyWhatIsSeenToCreateARoomCreatesOne) {
+  const std::string muc(kMuc);
+  const std::string tag =
+      "<presence from='crone1@example.org/desktop' id='1' to='coven@conference.example.org";
+  const struct {
+    std::string xml;
+    bool creates;
+    /// Where presence without <x/> is a join, too.
+    bool creates_with_groupchat_1;
+  } presences[] = {
+      {tag + "/witch'>" + muc + "</presence>", true, true},
+      {tag + "/witch'><show>away</show>" + muc + "</presence>", true, true},
+      {tag + "/witch'><x xmlns='http://jabber.org/protocol/muc'><password>x</password></x></presence>", true,
+       true},
+      {tag + "/witch'><x xmlns='http://jabber.org/protocol/muc'/>" + muc + "</presence>", true, true},
+      {tag + "/witch'/>", false, true},
+      {tag + "/witch'><x xmlns='http://jabber.org/protocol/muc#user'/></presence>", false, true},
+      {tag + "/witch'><y xmlns='http://jabber.org/protocol/muc'/></presence>", false, true},
+      {tag + "/witch'><status>http://jabber.org/protocol/muc</status></presence>", false, true},
+      {tag + "/witch'><z xmlns='urn:z'><x xmlns='http://jabber.org/protocol/muc'/></z></presence>", false,
+       true},
+      {tag + "'>" + muc + "</presence>", false, false},
+      {tag + "/witch' type='unavailable'>" + muc + "</presence>", false, false},
+      {tag + "/witch' type='probe'>" + muc + "</presence>", false, false},
+      {tag + "/witch' type='error'>" + muc + "</presence>", false, false},
+      {tag + "/witch' type='subscribe'>" + muc + "</presence>", false, false},
+      {"<message from='crone1@example.org/desktop' to='coven@conference.example.org/witch'>" + muc +
+           "</message>",
+       false, false},
+      {"<iq type='get' id='1' from='crone1@example.org/desktop' to='coven@conference.example.org/witch'>" +
+           muc + "</iq>",
+       false, false},
+  };
+  for (const bool admits_groupchat_1 : {false, true}) {
+    for (const auto& [xml, creates, creates_with_groupchat_1] : presences) {
+      testing::RoomDriver driver;
+      driver.settings().admits_groupchat_1 = admits_groupchat_1;
+      const xmpp::Stanza stanza = *xmpp::FromElement(xmpp::ParsePayload(xml)->front());
+      const bool is_seen = WouldCreate(driver.settings(), driver.room(), stanza);
+      driver.Apply(xml);
+      EXPECT_EQ(driver.room().exists(), is_seen) << xml;
+      EXPECT_EQ(is_seen, admits_groupchat_1 ? creates_with_groupchat_1 : creates) << xml;
+      driver.room().Create();
+      EXPECT_FALSE(WouldCreate(driver.settings(), driver.room(), stanza)) << "it is there: " << xml;
+    }
+  }
+}
+
 TEST_F(EnteringTest, ARefusedNickCreatesNothing) {
   EXPECT_THAT(Enter(kHag, " "), IsRefused("modify", "not-acceptable"));
   EXPECT_FALSE(driver_.room().exists());

@@ -20,6 +20,10 @@ using ::testing::SizeIs;
 class RoomVerdicts : public ::testing::Test, protected MucCluster {
  protected:
   RoomVerdicts() { settings_.max_rooms_per_user = 1; }
+  void TearDown() override {
+    for (const auto& process : processes_)
+      EXPECT_EQ(process->muc_metrics.rooms_without_verdict.Value(), 0) << process->name;
+  }
 
   MucProcess& StartLive() {
     MucProcess& process = Start();

@@ -13,6 +13,9 @@ MucMetrics::MucMetrics(telemetry::Metrics& m)
       failed_loads(m.Counter("failed_loads_total", "Times that the store did not give rooms")),
       stanzas_without_room(
           m.Counter("stanzas_without_room_total", "Stanzas refused because their room could not be loaded")),
+      rooms_without_verdict(
+          m.Counter("rooms_without_verdict_total",
+                    "Rooms that came to exist though nobody had found out whether they may: a fault")),
       checkpoints(m.Counter("checkpoints_total", "Rooms written to the store")),
       failed_checkpoints(m.Counter("failed_checkpoints_total", "Times that the store did not take one")),
       rooms(m.Gauge("rooms", "Rooms in memory")),

@@ -16,6 +16,7 @@ struct MucMetrics {
   prometheus::Counter& rooms_unloaded;
   prometheus::Counter& failed_loads;
   prometheus::Counter& stanzas_without_room;
+  prometheus::Counter& rooms_without_verdict;
   prometheus::Counter& checkpoints;
   prometheus::Counter& failed_checkpoints;
   prometheus::Gauge& rooms;

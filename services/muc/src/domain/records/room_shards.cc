@@ -318,7 +318,15 @@ bool RoomShards::ApplyFirst(RoomShard& shard, const std::shared_ptr<RoomSlot>& s
     shard.window.Release(record.offset);
     return true;
   }
+  const bool existed = slot->room->exists();
   ApplyTo(shard, *slot, record);
+  if (!existed && slot->room->exists() && !first.verdict && settings_.max_rooms_per_user > 0) {
+    metrics_.rooms_without_verdict.Increment();
+    telemetry::LogError("room.made_without_verdict",
+                        {{"trace_id", telemetry::TraceId(record.body.trace_id())},
+                         {"shard", shard.number},
+                         {"offset", record.offset}});
+  }
   prompts_.Look(shard, slot, CauseOf(record));
   if (slot->room->has_changed()) checkpointer_.OnChanged(shard, slot);
   return true;

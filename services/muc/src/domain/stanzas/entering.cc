@@ -322,12 +322,18 @@ void TellNotIn(Turn& turn) {
 
 }  // namespace
 
+bool IsEntry(const Settings& settings, const xmpp::Stanza& stanza) {
+  return stanza.kind() == common::v1::STANZA_KIND_PRESENCE && stanza.type().empty() &&
+         !xmpp::ResourceOf(stanza.to()).empty() &&
+         (settings.admits_groupchat_1 || FindMuc(stanza).has_value());
+}
+
 void OnAvailable(Turn& turn) {
   if (turn.nick().empty()) return turn.Refuse(ErrorCondition::kJidMalformed);
   const std::optional<xmpp::Element> muc = FindMuc(turn.stanza);
   const v1::Occupant* occupant = turn.occupant();
   if (occupant == nullptr) {
-    if (!muc && !turn.settings.admits_groupchat_1) return TellNotIn(turn);
+    if (!IsEntry(turn.settings, turn.stanza)) return TellNotIn(turn);
     return turn.room.exists() ? Enter(turn, muc, {}) : EnterNew(turn, muc);
   }
   std::vector<Status> statuses;

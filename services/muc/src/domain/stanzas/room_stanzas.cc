@@ -1,6 +1,5 @@
 #include "domain/stanzas/room_stanzas.h"
 
-#include <algorithm>
 #include <string_view>
 
 #include "domain/affiliations/administration.h"
@@ -135,14 +134,7 @@ void ApplyStanza(Turn& turn) {
 }
 
 bool WouldCreate(const Settings& settings, const Room& room, const xmpp::Stanza& stanza) {
-  if (room.exists() || stanza.kind() != STANZA_KIND_PRESENCE || !stanza.type().empty() ||
-      xmpp::ResourceOf(stanza.to()).empty())
-    return false;
-  if (settings.admits_groupchat_1) return true;
-  const auto children = xmpp::ParsePayload(stanza.payload());
-  return children.ok() && std::any_of(children->begin(), children->end(), [](const xmpp::Element& child) {
-           return child.Is("x", xmpp::ns::kMuc);
-         });
+  return !room.exists() && IsEntry(settings, stanza);
 }
 
 }  // namespace rookery::muc
