@@ -263,6 +263,46 @@ TEST_F(DeliveryTest, ArchivableMessagesAreEvents) {
   EXPECT_THAT(log_.messages[0].stanza().payload(), Not(HasSubstr("stanza-id")));
 }
 
+TEST_F(DeliveryTest, AnArchivableMessageIsUnfinishedUntilTheLogHasTheEvent) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  const std::int64_t before = ShardOfBob().window.cursor();
+  log_.held = true;
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  log_.Flush();  // the message for him, and the one for her own history
+  Settle();
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(log_.messages, IsEmpty());
+  EXPECT_EQ(ShardOfBob().window.cursor(), before);
+  log_.held = false;
+  Settle();
+  EXPECT_EQ(log_.messages.size(), 2u);
+  EXPECT_EQ(ShardOfBob().window.cursor(), before + 1);
+}
+
+TEST_F(DeliveryTest, ARefusedEventIsSaidAgain) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  SignIn(gateway_, bob_, "b");
+  const std::int64_t before = ShardOfBob().window.cursor();
+  int refusals = 2;
+  log_.refuse_event = [&](events::Topic topic, std::string_view key) {
+    return topic == events::Topic::kMessages && key == bob_ && refusals-- > 0
+               ? absl::PermissionDeniedError("not yet")
+               : absl::OkStatus();
+  };
+  gateway_.Send(alice, Message(bob_, "m1"));
+  Settle();
+  ASSERT_EQ(log_.messages.size(), 1u);
+  EXPECT_EQ(log_.messages[0].owner(), alice_);
+  EXPECT_EQ(ShardOfBob().window.cursor(), before);
+  ASSERT_TRUE(RunUntil([&] { return ShardOfBob().window.cursor() == before + 1; }));
+  ASSERT_EQ(log_.messages.size(), 2u);
+  EXPECT_EQ(log_.messages[1].owner(), bob_);
+  EXPECT_EQ(log_.messages[1].stanza().id(), "m1");
+  EXPECT_EQ(log_.messages[1].archive_id(), static_cast<std::uint64_t>(before) + 1);
+}
+
 TEST_F(DeliveryTest, SpoofedStanzaIdIsRemoved_OthersStay) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");

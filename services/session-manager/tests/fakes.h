@@ -34,7 +34,6 @@ class FakeLog {
 
   struct Pending {
     int node;
-    /// kUsers or kRooms.
     events::Topic topic;
     std::uint32_t partition;
     std::string key;
@@ -51,6 +50,8 @@ class FakeLog {
   /// Asked for each append before it reaches the log: what is not OK is refused.
   std::function<absl::Status(std::uint32_t partition, const events::v1::UserRecord&)> refuse;
   std::function<absl::Status(std::uint32_t partition, const events::v1::RoomRecord&)> refuse_room;
+  /// Of those to `messages` and `presence`. `key`: whose they are.
+  std::function<absl::Status(events::Topic, std::string_view key)> refuse_event;
   /// Before each. May throw.
   std::function<void(events::Topic)> on_append;
 
@@ -78,10 +79,7 @@ class FakeLog {
       Pending next = std::move(*first);
       in_flight.erase(first);
       any = true;
-      const absl::Status refused = next.topic == events::Topic::kUsers
-                                       ? Ask<events::v1::UserRecord>(refuse, next)
-                                       : Ask<events::v1::RoomRecord>(refuse_room, next);
-      if (!refused.ok()) {
+      if (const absl::Status refused = Ask(next); !refused.ok()) {
         if (next.appended) next.appended(kafka::Refused(refused, next.key, next.value));
         continue;
       }
@@ -122,13 +120,26 @@ class FakeLog {
 
  private:
   template <typename Record, typename Refuse>
-  static absl::Status Ask(const Refuse& refuse, const Pending& pending) {
-    if (!refuse) return absl::OkStatus();
+  static absl::Status AskOf(const Refuse& refuses, const Pending& pending) {
+    if (!refuses) return absl::OkStatus();
     Record record;
     record.ParseFromString(pending.value);
-    return refuse(pending.partition, record);
+    return refuses(pending.partition, record);
+  }
+  absl::Status Ask(const Pending& next) const {
+    if (next.topic == events::Topic::kUsers) return AskOf<events::v1::UserRecord>(refuse, next);
+    if (next.topic == events::Topic::kRooms) return AskOf<events::v1::RoomRecord>(refuse_room, next);
+    return refuse_event ? refuse_event(next.topic, next.key) : absl::OkStatus();
+  }
+  /// Its offset; among events that is one of all partitions together.
+  template <typename Event>
+  static std::int64_t TakeEvent(std::vector<Event>& events, const Pending& next) {
+    events.emplace_back().ParseFromString(next.value);
+    return static_cast<std::int64_t>(events.size()) - 1;
   }
   std::int64_t Take(Pending& next) {
+    if (next.topic == events::Topic::kMessages) return TakeEvent(messages, next);
+    if (next.topic == events::Topic::kPresence) return TakeEvent(presences, next);
     if (next.topic == events::Topic::kRooms) {
       std::vector<RoomEntry>& log = rooms[next.partition];
       log.emplace_back().key = std::move(next.key);
@@ -152,17 +163,8 @@ class FakeEventLog final : public events::Log {
               const google::protobuf::MessageLite& record, OnAppended appended) override {
     if (dead) return;
     if (log_.on_append) log_.on_append(topic);
-    if (topic == events::Topic::kUsers || topic == events::Topic::kRooms) {
-      log_.in_flight.push_back(
-          {node_, topic, partition, std::string(key), record.SerializeAsString(), std::move(appended)});
-      return;
-    }
-    if (topic == events::Topic::kMessages) {
-      log_.messages.emplace_back().ParseFromString(record.SerializeAsString());
-    } else {
-      log_.presences.emplace_back().ParseFromString(record.SerializeAsString());
-    }
-    if (appended) appended(0);
+    log_.in_flight.push_back(
+        {node_, topic, partition, std::string(key), record.SerializeAsString(), std::move(appended)});
   }
   bool is_congested() const override { return congested; }
   /// What is in flight reaches the log all the same, though nobody is told so.
