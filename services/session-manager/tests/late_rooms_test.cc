@@ -1,0 +1,71 @@
+// The rooms of a session whose gateway comes late are asked whether it is in them (RM7).
+#include "late_attach.h"
+
+namespace rookery::session_manager {
+namespace {
+
+class MissedRoomsTest : public LateAttachTest {
+ protected:
+  MissedRoomsTest() {
+    late_.Send(*bob, Presence({}, kOccupant));
+    late_.Send(*bob, Presence({}, alice_));
+    Settle();
+    MoveWithoutIt();
+    bob->inbox.clear();
+  }
+  std::vector<events::v1::RoomRecord> Said() const {
+    return log_.RoomRecords(std::string(xmpp::BareOf(kOccupant)));
+  }
+  void ExpectSaidAgain() {
+    ASSERT_EQ(Said().size(), 2u);
+    const xmpp::Stanza again = Said().back().delivery().stanza();
+    EXPECT_EQ(again.kind(), common::v1::STANZA_KIND_PRESENCE);
+    EXPECT_EQ(again.type(), "probe");
+    EXPECT_EQ(again.payload(), "") << "what others were told is not for rooms";
+    EXPECT_EQ(again.from(), bob->jid);
+    EXPECT_EQ(again.to(), kOccupant);
+    session::v1::SessionManagerState state;
+    ASSERT_TRUE(state.ParseFromString(bob->state));
+    EXPECT_FALSE(state.rooms_missed());
+    EXPECT_EQ(state.directed_size(), 2);
+  }
+  const std::string kOccupant = "coven@conference.localhost/bob";
+};
+
+TEST_F(MissedRoomsTest, RM7_ItsGatewayComesLate_ItsRoomsAreAskedWhetherItIsIn) {
+  ItComes();
+  ExpectSaidAgain();
+}
+
+TEST_F(MissedRoomsTest, RM7_AnOwnerInBetweenHasReadWithoutIt) {
+  MoveOn();
+  ExpectSaidAgain();
+}
+
+TEST_F(MissedRoomsTest, RM7_OnlyTheLogTellsOfThatOwner) {
+  directory_.down = true;
+  MoveOn();
+  ExpectSaidAgain();
+}
+
+TEST_F(MissedRoomsTest, RM7_TheOwnerDiesBeforeItIsLive_TheNextOneKnows) {
+  Revoke(1, 2);
+  database_.down = true;
+  Assign(1, 0);
+  ASSERT_TRUE(RunUntil([&] {
+    session::v1::SessionManagerState state;
+    return state.ParseFromString(bob->state) && state.rooms_missed();
+  }));
+  ASSERT_FALSE(IsLive(1));
+  Kill(0);
+  database_.down = false;
+  late_.Link(node(2));
+  Assign(0, 2);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  ExpectSaidAgain();
+}
+
+}  // namespace
+}  // namespace rookery::session_manager
