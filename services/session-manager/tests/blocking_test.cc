@@ -280,9 +280,10 @@ TEST_F(BlockingTest, Blocked_WhoMayNotSeeTheUser_HearsNothing) {
   Settle();
   alice = &SignIn(gateway_, alice_, "a");
   Clear();
-  Block({bob_});
-  Unblock({bob_});
+  Block({bob_, eve_});
+  Unblock({bob_, eve_});
   EXPECT_THAT(Seen(*bob, alice_ + "/a"), IsEmpty());
+  EXPECT_THAT(Seen(*eve, alice_ + "/a"), ElementsAre("unavailable", "")) << "who may does";
 }
 
 TEST_F(BlockingTest, Blocked_WhoHadDirectedPresence_IsToldToo) {
@@ -599,8 +600,9 @@ TEST_F(BlockingTest, TheAnswerIsLost_WhatWasBlockedIsBlocked) {
   Settle();
   alice->inbox.clear();
   gateway_.Send(*bob, Message(alice_, "m2"));
+  gateway_.Send(*eve, Message(alice_, "m3"));
   Settle();
-  EXPECT_THAT(alice->MessageIds(), IsEmpty());
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("m3"));
 }
 
 TEST_F(SettingsTest, RosterAway_LearntLater) {

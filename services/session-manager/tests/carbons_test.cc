@@ -167,6 +167,9 @@ TEST_F(CarbonsTest, DisabledAgain_NoCopies) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& phone = SignIn(gateway_, bob_, "phone", 5);
   Client& desk = Copied(bob_, "desk");
+  gateway_.Send(alice, Message(bob_ + "/phone", "m0"));
+  Settle();
+  EXPECT_EQ(desk.inbox.size(), 1u) << "before that it has a copy";
   gateway_.Send(desk, Iq("set", {}, "off", "disable", "urn:xmpp:carbons:2"));
   Forget({&phone, &desk});
   gateway_.Send(alice, Message(bob_ + "/phone", "m1"));

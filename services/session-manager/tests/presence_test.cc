@@ -261,19 +261,28 @@ TEST_F(PresenceTest, RefusedUnavailable_BackMeanwhile_IsNotSaidAfterIt) {
   roster_.Befriend(alice_, bob_);
   Client& bob = SignIn(gateway_, bob_, "b");
   Client& alice = SignIn(gateway_, alice_, "a");
-  bob.inbox.clear();
   int refusals = 1;
   log_.refuse = [&](std::uint32_t partition, const events::v1::UserRecord& record) {
     return partition == 2 && record.fanout().stanza().type() == "unavailable" && refusals-- > 0
                ? absl::PermissionDeniedError("not yet")
                : absl::OkStatus();
   };
+  const auto& refused = node(0).domain.follow_ups();
+  // Who does not come back is said to be gone.
+  gateway_.Send(alice, Presence("unavailable"));
+  Settle();
+  ASSERT_EQ(refused.waiting(), 1u);
+  ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
+  EXPECT_EQ(From(bob, alice_ + "/a", "unavailable").size(), 1u);
+  gateway_.Send(alice, Presence());
+  Settle();
+  bob.inbox.clear();
+  refusals = 1;
   gateway_.Send(alice, Presence("unavailable"));
   gateway_.Send(alice, Presence({}, {}, 5));
   Settle();
   const Shard& shard = *node(0).domain.shards().Find(0);
   ASSERT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
-  const auto& refused = node(0).domain.follow_ups();
   ASSERT_EQ(refused.waiting(), 1u);
   ASSERT_TRUE(RunUntil([&] { return refused.waiting() == 0; }));
   EXPECT_THAT(From(bob, alice_ + "/a", "unavailable"), IsEmpty());
@@ -317,11 +326,19 @@ TEST_F(PresenceTest, OwnOtherResourcesSeeEachOther) {
 }
 
 TEST_F(PresenceTest, StrangersSeeNothing) {
+  roster_.Befriend(alice_, bob_);
   Client& eve = SignIn(gateway_, eve_, "e");
+  Client& bob = SignIn(gateway_, bob_, "b");
   Client& alice = SignIn(gateway_, alice_, "a");
-  gateway_.Send(eve, Presence("probe", alice_));
+  for (Client* client : {&eve, &bob}) {
+    client->inbox.clear();
+    gateway_.Send(*client, Presence("probe", alice_));
+  }
+  Settle();
+  EXPECT_EQ(From(bob, alice_ + "/a", "").size(), 1u);
   gateway_.Send(alice, Presence({}, {}, 3));
   Settle();
+  EXPECT_EQ(From(bob, alice_ + "/a", "").size(), 2u);
   EXPECT_THAT(eve.inbox, IsEmpty());
 }
 

@@ -190,6 +190,8 @@ TEST_F(RoomStanzasTest, WhatUsersSayIsNotAnsweredFor) {
   gateway_.Send(alice, Presence({}, bob_ + "/away"));
   Settle();
   EXPECT_THAT(alice.inbox, IsEmpty());
+  Say(1, Single(10, OccupantPresence(), bob_ + "/away"));
+  EXPECT_THAT(Ghosts(), ElementsAre(bob_ + "/away")) << "what a room says is";
 }
 
 TEST_F(RoomStanzasTest, RM3_AnAccountThatIsBeingRemovedIsNotThere) {
@@ -360,6 +362,9 @@ TEST_F(RoomStanzasTest, RM3_WhatWasForAnEarlierSessionOfTheNameIsNotAnsweredFor)
   MoveTo(1, 0);
   EXPECT_THAT(next.MessageIds(), IsEmpty());
   EXPECT_THAT(Ghosts(), IsEmpty());
+  Say(1, Fanout(13, Groupchat("m4"), {next.jid, bob_ + "/away"}));
+  EXPECT_THAT(next.MessageIds(), ElementsAre("m4"));
+  EXPECT_THAT(Ghosts(), ElementsAre(bob_ + "/away"));
 }
 
 // ---- who does not want it, or has too much -------------------------------------------

@@ -246,6 +246,11 @@ TEST_F(SessionEndTest, SL7_AnOldOwnersDecision_IsRefused) {
   Settle();
   EXPECT_FALSE(bob->ended);
   EXPECT_EQ(Goodbyes(), 0u);
+  record.mutable_origin()->set_epoch(node(2).domain.shards().Find(1)->epoch);
+  log_.users[1].push_back(record.SerializeAsString());
+  Settle();
+  EXPECT_TRUE(bob->ended) << "the present owner's is not";
+  EXPECT_EQ(Goodbyes(), 1u);
 }
 
 TEST_F(SessionEndTest, SL8_NotFinishedBeforeTheStoreHasWhatItLeaves) {

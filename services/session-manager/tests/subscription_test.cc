@@ -165,6 +165,9 @@ TEST_F(SubscriptionTest, ToOneself_Silence) {
   Settle();
   EXPECT_THAT(alice.inbox, IsEmpty());
   EXPECT_THAT(roster_.rosters[alice_], IsEmpty());
+  gateway_.Send(alice, Presence("subscribe", bob_));
+  Settle();
+  EXPECT_EQ(Pushes(alice).size(), 1u) << "to another is none";
 }
 
 TEST_F(SubscriptionTest, ToAnotherServer_ToldAndNothingChanged) {
