@@ -102,9 +102,9 @@ BOARD = Board(
                   "Rights, `message.max.bytes`, too few replicas in sync; `kafka.append_refused` in the log has Kafka's words.",
                   steps=((0.001, RED),)),
             Panel("Records that follow, and that the log does not have", PER_SECOND,
-                  _rates("records_refused_total", "records_lost_total", "misplaced_records_total"),
+                  _rates("records_refused_total", "records_lost_total", "misplaced_records_total", "unknown_records_total"),
                   "Of those that follow from a shard's records. Refused: said again until the log takes them. Lost: larger than it ever takes. Misplaced: read in a "
-                  "shard to which they do not belong; processes disagree about the number of partitions.", steps=((0.001, RED),)),
+                  "shard to which they do not belong; processes disagree about the number of partitions. Unknown: a later release has written them.", steps=((0.001, RED),)),
         ]),
     ],
 )

@@ -47,8 +47,9 @@ BOARD = Board(
                   "Stanzas answered with an error: no such user, blocked, the offline store is full. A jump on all: rosters or PostgreSQL."),
             Panel("Errors of ours", PER_SECOND,
                   {"cause was finished": rate(_M + "finished_causes_total"), "out of order": rate(_M + "records_out_of_order_total"),
-                   "of no user of the shard": rate(_M + "misplaced_records_total")},
-                  "Never, unless Rookery has a bug or processes disagree about the number of partitions. Keep the logs and report it.", steps=((0.001, RED),)),
+                   "of no user of the shard": rate(_M + "misplaced_records_total"),
+                   "of a later release": rate(_M + "unknown_records_total")},
+                  "Never, unless Rookery has a bug, processes disagree about the number of partitions, or a later release is among them. Keep the logs and report it.", steps=((0.001, RED),)),
         ]),
         Row("Offline store", [
             Panel("Kept", PER_SECOND,

@@ -124,8 +124,8 @@ struct Domain::Parts {
                  live, confirmations, outbox, directory, deliverer, client_stanzas, parker, ends, resumer,
                  attacher, account_actions, account_check),
         records(settings, clock, metrics, addresses, owner, users, consequences, features, outbox, bounces,
-                ghosts, deliverer, refusals, order, presence, subscriptions, iqs, client_stanzas, live,
-                parker, ends, account_changes),
+                ghosts, deliverer, refusals, order, presence, subscriptions, iqs, client_stanzas, parker,
+                ends, account_changes),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
                     packet_recovery, features, parker, ends, sessions, records) {

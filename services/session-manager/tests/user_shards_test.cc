@@ -2,6 +2,7 @@
 
 #include "cluster.h"
 #include "domain/inbound/session_keeper.h"
+#include "domain/metrics.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -123,6 +124,32 @@ TEST_F(UserShardsTest, UnreadableAndMisplacedRecordsAreSkipped) {
   log_.users[1].push_back(record.SerializeAsString());
   Settle();
   EXPECT_THAT(bob.MessageIds(), ElementsAre("good"));
+  EXPECT_EQ(node(0).domain.shards().Find(1)->window.size(), 0u);
+}
+
+TEST_F(UserShardsTest, RecordOfALaterRelease_IsSkippedAndNoted_NotAsMisplaced) {
+  Own(1, 0);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  log_.users[1].push_back("\xc2\x3e\x01x");  // field 1000
+  events::v1::UserRecord record;
+  *record.mutable_delivery()->mutable_stanza() = Message(bob_, "good");
+  record.mutable_delivery()->mutable_stanza()->set_from("x@localhost/y");
+  log_.users[1].push_back(record.SerializeAsString());
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("good"));
+  EXPECT_EQ(node(0).domain.shards().Find(1)->window.size(), 0u);
+  EXPECT_EQ(node(0).domain.metrics().records_unknown.Value(), 1);
+  EXPECT_EQ(node(0).owner.metrics().misplaced.Value(), 0);
+  EXPECT_EQ(node(0).owner.metrics().unreadable.Value(), 0);
+}
+
+TEST_F(UserShardsTest, CredentialsChangedInAnotherShard_IsMisplaced) {
+  Own(1, 0);
+  events::v1::UserRecord record;
+  record.mutable_credentials_changed()->set_jid(alice_);
+  log_.users[1].push_back(record.SerializeAsString());
+  Settle();
+  EXPECT_EQ(node(0).owner.metrics().misplaced.Value(), 1);
   EXPECT_EQ(node(0).domain.shards().Find(1)->window.size(), 0u);
 }
 

@@ -12,6 +12,8 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       records_out_of_order(
           m.Counter("records_out_of_order_total",
                     "Records of a client's stanza behind those of a later one: an error of ours")),
+      records_unknown(
+          m.Counter("unknown_records_total", "Records of a kind that only a later release knows")),
       stanzas_repeated(m.Counter("stanzas_repeated_total", "Client stanzas refused as received before")),
       stored_offline(m.Counter("messages_stored_offline_total", "Messages kept for an absent user")),
       stored_for_session(m.Counter("packets_stored_total", "Packets kept in the store for one session")),

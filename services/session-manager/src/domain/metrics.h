@@ -13,6 +13,7 @@ struct SessionManagerMetrics {
   prometheus::Counter& stanzas_resent;
   prometheus::Counter& causes_finished;
   prometheus::Counter& records_out_of_order;
+  prometheus::Counter& records_unknown;
   prometheus::Counter& stanzas_repeated;
   prometheus::Counter& stored_offline;
   prometheus::Counter& stored_for_session;

@@ -120,6 +120,13 @@ bool AccountChanges::IsGoing(const Shard& shard, std::string_view bare, std::int
   return user == nullptr || !IsAnotherThere(*user);
 }
 
+bool AccountChanges::IsTooLate(const Shard& shard, std::string_view bare,
+                               const PendingRecord& pending) const {
+  if (IsGoing(shard, bare, pending.offset)) return true;
+  return pending.record.has_outbound() &&
+         live_.EndedOf(shard).IsBarred(bare, pending.record.outbound().account_generation());
+}
+
 void AccountChanges::OnRemovalRead(Shard& shard, const PendingRecord& pending) {
   const events::v1::AccountRemoved& removed = pending.record.account_removed();
   live_.EndedOf(shard).AddAccount(removed.jid(), pending.offset, removed.generation(), clock_.Now());
@@ -127,6 +134,11 @@ void AccountChanges::OnRemovalRead(Shard& shard, const PendingRecord& pending) {
   if (removed.generation() != 0)
     shard.removals[removed.jid()] = {pending.offset, removed.generation(), /*available=*/{}};
   if (User* const user = shard.FindUser(removed.jid())) ends_.OnAccountRemoved(*user, pending.offset);
+}
+
+void AccountChanges::OnFinishedRemoval(Shard& shard, const PendingRecord& pending) {
+  const events::v1::AccountRemoved& removed = pending.record.account_removed();
+  live_.EndedOf(shard).AddAccount(removed.jid(), pending.offset, removed.generation(), clock_.Now());
 }
 
 void AccountChanges::OnEndRead(Shard& shard, const PendingRecord& pending) {

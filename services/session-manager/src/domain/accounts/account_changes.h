@@ -71,8 +71,13 @@ class AccountChanges final : public LifeHook {
   /// Its turn has come.
   void OnRemoval(User& user, PendingRecord& pending);
   void OnCredentialsRecord(Shard& shard, const PendingRecord& pending);
+  /// A removal that an earlier owner has finished: sessions that it ended are not to live again.
+  void OnFinishedRemoval(Shard& shard, const PendingRecord& pending);
   /// Whether what the record `offset` has for the user comes too late: the account is being removed.
   bool IsGoing(const Shard& shard, std::string_view bare, std::int64_t offset) const;
+  /// And whether a record comes too late for its account `bare`, or is what the client of an earlier account
+  /// of the name has sent.
+  bool IsTooLate(const Shard& shard, std::string_view bare, const PendingRecord& pending) const;
 
   void OnShardLive(Shard& shard) override;
   void OnSessionEnded(Session& session) override;

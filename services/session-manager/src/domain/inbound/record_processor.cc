@@ -24,7 +24,6 @@
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
-#include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_parker.h"
 #include "domain/settings.h"
@@ -36,7 +35,33 @@
 
 namespace rookery::session_manager {
 
+using events::v1::UserRecord;
+
 namespace {
+
+/// The bare JID of the account that the record is for, which must be of the shard. Empty: not of one alone.
+std::string_view AccountOf(const UserRecord& record) {
+  switch (record.body_case()) {
+    case UserRecord::kDelivery:
+      return xmpp::BareOf(record.delivery().stanza().to());
+    case UserRecord::kSentCopy:
+      return xmpp::BareOf(record.sent_copy().stanza().from());
+    case UserRecord::kAccountRemoved:
+      return xmpp::BareOf(record.account_removed().jid());
+    case UserRecord::kSessionEnded:
+      return xmpp::BareOf(record.session_ended().full_jid());
+    case UserRecord::kSessionBack:
+      return xmpp::BareOf(record.session_back().full_jid());
+    case UserRecord::kCredentialsChanged:
+      return xmpp::BareOf(record.credentials_changed().jid());
+    case UserRecord::kMessageRefused:
+      return xmpp::BareOf(record.message_refused().error().from());
+    case UserRecord::kOutbound:
+      return xmpp::BareOf(record.outbound().stanza().from());
+    default:
+      return {};
+  }
+}
 
 /// XEP-0359: rises with the log; above 0.
 std::uint64_t ArchiveId(const PendingRecord& pending) {
@@ -73,81 +98,71 @@ bool IsOwed(const User& user, const PendingRecord& pending) {
 
 void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pending) {
   const std::int64_t offset = pending->offset;
-  const events::v1::UserRecord& record = pending->record;
+  const UserRecord& record = pending->record;
   pending->read_at = clock_.Now();
   if (telemetry::IsLogged(telemetry::Level::kDebug))
     telemetry::LogDebug("record.applied", {{"trace_id", telemetry::TraceId(record.trace_id())},
                                            {"shard", shard.number},
                                            {"offset", offset},
                                            {"recovering", pending->recovering}});
-  if (record.has_fanout()) {
-    ApplyFanout(shard, *pending);
-    shard.window.Release(offset);
-    return;
-  }
-  if (record.has_session_ended()) {
-    account_changes_.OnEndRead(shard, *pending);
-    User* user = shard.FindUser(xmpp::BareOf(record.session_ended().full_jid()));
-    if (user != nullptr && user->backlog) {
-      ApplyInTurn(*user, pending);
-    } else {
-      ends_.OnEndRecord(shard, *pending);
-      shard.window.Release(offset);
-    }
-    return;
-  }
-  if (record.has_session_back()) {
-    parker_.OnBackRecord(shard, *pending);
-    shard.window.Release(offset);
-    return;
-  }
-  if (record.has_message_refused()) {
-    if (addresses_.ShardOf(xmpp::BareOf(record.message_refused().error().from())) == shard.number) {
-      refusals_.OnRead(shard, *pending);
-    } else {
+  switch (record.body_case()) {
+    case UserRecord::kFanout:
+      ApplyFanout(shard, *pending);
+      break;
+    case UserRecord::BODY_NOT_SET:
+      metrics_.records_unknown.Increment();
+      telemetry::LogError("record.unknown", {{"shard", shard.number}, {"offset", offset}});
+      break;
+    default: {
+      const std::string_view bare = AccountOf(record);
+      if (!bare.empty() && addresses_.ShardOf(bare) == shard.number) return OnRecordOf(shard, bare, pending);
       owner_.NoteMisplaced(shard, offset);
+      // It is read nowhere else: its client need not wait for that.
+      if (record.has_outbound()) (void)client_stanzas_.OnOutboundRead(shard, *pending);
+      break;
     }
-    shard.window.Release(offset);
-    return;
   }
-  if (record.has_credentials_changed()) {
-    if (addresses_.ShardOf(record.credentials_changed().jid()) == shard.number)
+  shard.window.Release(offset);
+}
+
+void RecordProcessor::OnRecordOf(Shard& shard, std::string_view bare,
+                                 const std::shared_ptr<PendingRecord>& pending) {
+  switch (pending->record.body_case()) {
+    case UserRecord::kSessionEnded: {
+      account_changes_.OnEndRead(shard, *pending);
+      User* const user = shard.FindUser(bare);
+      if (user != nullptr && user->backlog) return ApplyInTurn(*user, pending);
+      ends_.OnEndRecord(shard, *pending);
+      break;
+    }
+    case UserRecord::kSessionBack:
+      parker_.OnBackRecord(shard, *pending);
+      break;
+    case UserRecord::kMessageRefused:
+      refusals_.OnRead(shard, *pending);
+      break;
+    case UserRecord::kCredentialsChanged:
       account_changes_.OnCredentialsRecord(shard, *pending);
-    shard.window.Release(offset);
-    return;
-  }
-  std::string_view to;
-  if (record.has_delivery()) {
-    to = record.delivery().stanza().to();
-  } else if (record.has_sent_copy()) {
-    to = record.sent_copy().stanza().from();
-  } else if (record.has_account_removed()) {
-    to = record.account_removed().jid();
-  } else if (record.has_outbound()) {
-    if (!client_stanzas_.OnOutboundRead(shard, *pending)) {
+      break;
+    case UserRecord::kAccountRemoved:
+      account_changes_.OnRemovalRead(shard, *pending);
+      return ApplyUnlessTooLate(shard, bare, pending);
+    case UserRecord::kOutbound:
+      if (client_stanzas_.OnOutboundRead(shard, *pending)) return ApplyUnlessTooLate(shard, bare, pending);
       OnNotApplied(shard, *pending);
-      shard.window.Release(offset);
-      return;
-    }
-    to = record.outbound().stanza().from();
+      break;
+    default:
+      return ApplyUnlessTooLate(shard, bare, pending);
   }
-  const std::string_view bare = xmpp::BareOf(to);
-  if (bare.empty() || addresses_.ShardOf(bare) != shard.number) {
-    owner_.NoteMisplaced(shard, offset);
-    shard.window.Release(offset);
-    return;
-  }
-  if (record.has_account_removed()) account_changes_.OnRemovalRead(shard, *pending);
-  const bool is_too_late =
-      account_changes_.IsGoing(shard, bare, offset) ||
-      (record.has_outbound() && live_.EndedOf(shard).IsBarred(bare, record.outbound().account_generation()));
-  if (is_too_late) {
-    OnNotApplied(shard, *pending);
-    Return(shard, *pending);
-    shard.window.Release(offset);
-    return;
-  }
-  ApplyInTurn(shard.GetUser(bare), pending);
+  shard.window.Release(pending->offset);
+}
+
+void RecordProcessor::ApplyUnlessTooLate(Shard& shard, std::string_view bare,
+                                         const std::shared_ptr<PendingRecord>& pending) {
+  if (!account_changes_.IsTooLate(shard, bare, *pending)) return ApplyInTurn(shard.GetUser(bare), pending);
+  OnNotApplied(shard, *pending);
+  Return(shard, *pending);
+  shard.window.Release(pending->offset);
 }
 
 void RecordProcessor::OnNotApplied(Shard& shard, const PendingRecord& pending) {
@@ -178,23 +193,33 @@ void RecordProcessor::Bounce(Shard& shard, PendingRecord& pending, xmpp::ErrorCo
 void RecordProcessor::OnGivenUp(Shard& shard, PendingRecord& pending) {
   OnNotApplied(shard, pending);
   if (!pending.record.has_delivery()) return;
-  const xmpp::Stanza& stanza = pending.record.delivery().stanza();
-  const std::string_view bare = xmpp::BareOf(stanza.to());
+  const std::string_view bare = AccountOf(pending.record);
+  if (bare.empty() || addresses_.ShardOf(bare) != shard.number) return;
   // A room would take an error for the word of an occupant who is gone.
-  if (bare.empty() || addresses_.ShardOf(bare) != shard.number || ghosts_.ConditionFor(stanza)) return;
+  if (ghosts_.ConditionFor(pending.record.delivery().stanza())) return;
   Bounce(shard, pending, xmpp::ErrorCondition::kInternalServerError);
 }
 
 void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
-  if (pending.record.has_outbound()) {
-    (void)client_stanzas_.OnOutboundRead(shard, pending);
-  } else if (pending.record.has_credentials_changed()) {
-    // A gateway may have brought what the earlier owner did not know.
-    account_changes_.OnCredentialsRecord(shard, pending);
-  } else if (pending.record.has_session_back()) {
-    parker_.OnFinishedBackRecord(shard, pending);
-  } else {
-    ends_.OnFinishedRecord(shard, pending);
+  switch (pending.record.body_case()) {
+    case UserRecord::kOutbound:
+      (void)client_stanzas_.OnOutboundRead(shard, pending);
+      break;
+    case UserRecord::kCredentialsChanged:
+      // A gateway may have brought what the earlier owner did not know.
+      account_changes_.OnCredentialsRecord(shard, pending);
+      break;
+    case UserRecord::kAccountRemoved:
+      account_changes_.OnFinishedRemoval(shard, pending);
+      break;
+    case UserRecord::kSessionBack:
+      parker_.OnFinishedBackRecord(shard, pending);
+      break;
+    case UserRecord::kSessionEnded:
+      ends_.OnFinishedRecord(shard, pending);
+      break;
+    default:
+      break;
   }
 }
 
@@ -230,34 +255,44 @@ void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecor
 void RecordProcessor::Apply(User& user, PendingRecord& pending) {
   Shard& shard = *user.shard;
   const std::int64_t offset = pending.offset;
-  if (pending.record.has_sent_copy()) {
-    ApplySentCopy(user, pending);
-  } else if (pending.record.has_fanout()) {
-    ApplyFanout(shard, pending);
-  } else if (pending.record.has_session_ended()) {
-    ends_.OnEndRecord(shard, pending);
-  } else if (pending.record.has_account_removed()) {
-    account_changes_.OnRemoval(user, pending);
-  } else if (pending.record.has_outbound()) {
-    client_stanzas_.Apply(user, pending);
-  } else if (pending.record.has_delivery() && IsWelcome(user, pending)) {
-    switch (pending.record.delivery().stanza().kind()) {
-      case common::v1::STANZA_KIND_MESSAGE:
-        ApplyMessage(user, pending);
-        break;
-      case common::v1::STANZA_KIND_PRESENCE:
-        ApplyPresence(user, pending);
-        break;
-      case common::v1::STANZA_KIND_IQ:
-        ApplyIq(user, pending);
-        break;
-      default:
-        owner_.NoteMisplaced(shard, offset);
-        break;
-    }
+  switch (pending.record.body_case()) {
+    case UserRecord::kDelivery:
+      if (IsWelcome(user, pending)) ApplyDelivery(user, pending);
+      break;
+    case UserRecord::kFanout:
+      ApplyFanout(shard, pending);
+      break;
+    case UserRecord::kSentCopy:
+      ApplySentCopy(user, pending);
+      break;
+    case UserRecord::kOutbound:
+      client_stanzas_.Apply(user, pending);
+      break;
+    case UserRecord::kSessionEnded:
+      ends_.OnEndRecord(shard, pending);
+      break;
+    case UserRecord::kAccountRemoved:
+      account_changes_.OnRemoval(user, pending);
+      break;
+    default:
+      break;
   }
   shard.window.Release(offset);
   users_.MaybeForget(user);
+}
+
+void RecordProcessor::ApplyDelivery(User& user, PendingRecord& pending) {
+  switch (pending.record.delivery().stanza().kind()) {
+    case common::v1::STANZA_KIND_MESSAGE:
+      return ApplyMessage(user, pending);
+    case common::v1::STANZA_KIND_PRESENCE:
+      return ApplyPresence(user, pending);
+    case common::v1::STANZA_KIND_IQ:
+      return ApplyIq(user, pending);
+    default:
+      owner_.NoteMisplaced(*user.shard, pending.offset);
+      break;
+  }
 }
 
 void RecordProcessor::OnDrained(User& user) {

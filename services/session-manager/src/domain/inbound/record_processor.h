@@ -14,7 +14,6 @@
 namespace rookery::session_manager {
 
 class AccountChanges;
-class LiveSessions;
 class Outbox;
 class SessionParker;
 class Bounces;
@@ -42,8 +41,8 @@ class RecordProcessor final : public RecordOrder::Applier {
                   Consequences& consequences, const FeatureHooks& features, Outbox& outbox, Bounces& bounces,
                   Ghosts& ghosts, Deliverer& deliverer, StoreRefusals& refusals, RecordOrder& order,
                   PresenceTracker& presence, SubscriptionHandler& subscriptions, IqRouter& iqs,
-                  ClientStanzaProcessor& client_stanzas, LiveSessions& live, SessionParker& parker,
-                  SessionEnds& ends, AccountChanges& account_changes)
+                  ClientStanzaProcessor& client_stanzas, SessionParker& parker, SessionEnds& ends,
+                  AccountChanges& account_changes)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -62,7 +61,6 @@ class RecordProcessor final : public RecordOrder::Applier {
         subscriptions_(subscriptions),
         iqs_(iqs),
         client_stanzas_(client_stanzas),
-        live_(live),
         parker_(parker),
         ends_(ends),
         account_changes_(account_changes) {}
@@ -84,6 +82,10 @@ class RecordProcessor final : public RecordOrder::Applier {
   void OnDrained(User& user) override;
 
  private:
+  /// A record that has been read, of an account of the shard.
+  void OnRecordOf(Shard& shard, std::string_view bare, const std::shared_ptr<PendingRecord>& pending);
+  /// In its turn; its sender has it back when the account is gone.
+  void ApplyUnlessTooLate(Shard& shard, std::string_view bare, const std::shared_ptr<PendingRecord>& pending);
   /// Now, or when its turn comes.
   void ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending);
   /// Its account is being removed: its sender hears what one hears who writes to nobody.
@@ -92,6 +94,7 @@ class RecordProcessor final : public RecordOrder::Applier {
   void Bounce(Shard& shard, PendingRecord& pending, xmpp::ErrorCondition condition);
   /// Whether no feature refuses the stanza; else its sender has been told what there is to tell.
   bool IsWelcome(User& user, PendingRecord& pending);
+  void ApplyDelivery(User& user, PendingRecord& pending);
   void ApplyFanout(Shard& shard, PendingRecord& pending);
   void ApplyMessage(User& user, PendingRecord& pending);
   void ApplyPresence(User& user, PendingRecord& pending);
@@ -126,7 +129,6 @@ class RecordProcessor final : public RecordOrder::Applier {
   SubscriptionHandler& subscriptions_;
   IqRouter& iqs_;
   ClientStanzaProcessor& client_stanzas_;
-  LiveSessions& live_;
   SessionParker& parker_;
   SessionEnds& ends_;
   AccountChanges& account_changes_;

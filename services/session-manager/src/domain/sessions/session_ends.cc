@@ -260,7 +260,8 @@ void SessionEnds::OnEndRecord(Shard& shard, const PendingRecord& pending) {
   const std::string_view bare = xmpp::BareOf(ended.full_jid());
   const SessionId id(ended.session_id());
   const auto session = table_.Find(id);
-  if (addresses_.ShardOf(bare) != shard.number || (session && session->user->bare != bare)) {
+  // A name that another user's session has.
+  if (session && session->user->bare != bare) {
     owner_.NoteMisplaced(shard, pending.offset);
     return;
   }
@@ -282,20 +283,13 @@ void SessionEnds::OnEndRecord(Shard& shard, const PendingRecord& pending) {
 }
 
 void SessionEnds::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
-  const SteadyTime now = clock_.Now();
-  if (pending.record.has_account_removed()) {
-    const events::v1::AccountRemoved& removed = pending.record.account_removed();
-    live_.EndedOf(shard).AddAccount(removed.jid(), pending.offset, removed.generation(), now);
-    return;
-  }
-  if (!pending.record.has_session_ended()) return;
   const events::v1::SessionEnded& ended = pending.record.session_ended();
   const SessionId id(ended.session_id());
   const auto session = table_.Find(id);
   const bool is_over =
       session && session->user->shard == &shard && session->state.resumptions() <= ended.resumptions();
   live_.EndedOf(shard).Add(id, xmpp::BareOf(ended.full_jid()), ended.resumptions(),
-                           CountOf(is_over ? session.get() : nullptr, ended), now);
+                           CountOf(is_over ? session.get() : nullptr, ended), clock_.Now());
   if (!session) directory_.Forget(shard, id, ended.full_jid());
   if (is_over) Remove(session, ended, /*cause=*/nullptr);
 }

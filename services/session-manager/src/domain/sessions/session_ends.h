@@ -98,7 +98,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   /// The record of an end has been read: applies it. It is not finished before all that follows
   /// from the end is in the log or the store.
   void OnEndRecord(Shard& shard, const PendingRecord& pending);
-  /// A record that an earlier owner has finished: what it ended is not to live again.
+  /// One that an earlier owner has finished: what it ended is not to live again.
   void OnFinishedRecord(Shard& shard, const PendingRecord& pending);
 
  private:
