@@ -30,6 +30,7 @@
 #include "domain/inbound/iq_router.h"
 #include "domain/inbound/record_processor.h"
 #include "domain/inbound/session_keeper.h"
+#include "domain/inbound/stanza_applier.h"
 #include "domain/inbound/user_shards.h"
 #include "domain/keyed_lock.h"
 #include "domain/metrics.h"
@@ -123,9 +124,10 @@ struct Domain::Parts {
         sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, hooks, gateways,
                  live, confirmations, outbox, directory, deliverer, client_stanzas, parker, ends, resumer,
                  attacher, account_actions, account_check),
-        records(settings, clock, metrics, addresses, owner, users, consequences, features, outbox, bounces,
-                ghosts, deliverer, refusals, order, presence, subscriptions, iqs, client_stanzas, parker,
-                ends, account_changes),
+        stanzas(settings, clock, metrics, features, consequences, outbox, bounces, ghosts, deliverer, order,
+                presence, subscriptions, iqs, account_changes),
+        records(clock, metrics, addresses, owner, users, deliverer, refusals, order, client_stanzas, parker,
+                ends, account_changes, stanzas),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
                     packet_recovery, features, parker, ends, sessions, records) {
@@ -224,6 +226,7 @@ struct Domain::Parts {
   AccountChanges account_changes;
   RemovedNames removed_names;
   SessionKeeper sessions;
+  StanzaApplier stanzas;
   RecordProcessor records;
   UserShards user_shards;
   std::vector<std::unique_ptr<Module>> modules;

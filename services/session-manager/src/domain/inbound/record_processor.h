@@ -8,62 +8,41 @@
 #include "domain/state/delivery.h"
 #include "domain/state/shard.h"
 #include "rookery/base/clock.h"
-#include "rookery/events/v1/message_event.pb.h"
 #include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
 
 class AccountChanges;
-class Outbox;
-class SessionParker;
-class Bounces;
 class Addresses;
 class ClientStanzaProcessor;
-class Consequences;
 class Deliverer;
-class FeatureHooks;
-class Ghosts;
-class IqRouter;
-class PresenceTracker;
-class RecordOrder;
 class SessionEnds;
+class SessionParker;
+class StanzaApplier;
 class StoreRefusals;
-class SubscriptionHandler;
 class Users;
 struct SessionManagerMetrics;
-struct Settings;
 
 /// Applies the records of our shards, each once, in their order for each user.
 class RecordProcessor final : public RecordOrder::Applier {
  public:
-  RecordProcessor(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-                  const Addresses& addresses, sharding::ShardOwner& owner, Users& users,
-                  Consequences& consequences, const FeatureHooks& features, Outbox& outbox, Bounces& bounces,
-                  Ghosts& ghosts, Deliverer& deliverer, StoreRefusals& refusals, RecordOrder& order,
-                  PresenceTracker& presence, SubscriptionHandler& subscriptions, IqRouter& iqs,
-                  ClientStanzaProcessor& client_stanzas, SessionParker& parker, SessionEnds& ends,
-                  AccountChanges& account_changes)
-      : settings_(settings),
-        clock_(clock),
+  RecordProcessor(const Clock& clock, SessionManagerMetrics& metrics, const Addresses& addresses,
+                  sharding::ShardOwner& owner, Users& users, Deliverer& deliverer, StoreRefusals& refusals,
+                  RecordOrder& order, ClientStanzaProcessor& client_stanzas, SessionParker& parker,
+                  SessionEnds& ends, AccountChanges& account_changes, StanzaApplier& stanzas)
+      : clock_(clock),
         metrics_(metrics),
         addresses_(addresses),
         owner_(owner),
         users_(users),
-        consequences_(consequences),
-        features_(features),
-        outbox_(outbox),
-        bounces_(bounces),
-        ghosts_(ghosts),
         deliverer_(deliverer),
         refusals_(refusals),
         order_(order),
-        presence_(presence),
-        subscriptions_(subscriptions),
-        iqs_(iqs),
         client_stanzas_(client_stanzas),
         parker_(parker),
         ends_(ends),
-        account_changes_(account_changes) {}
+        account_changes_(account_changes),
+        stanzas_(stanzas) {}
 
   /// A record of the topic `users` that has not been applied yet.
   void OnRecord(Shard& shard, std::shared_ptr<PendingRecord> record);
@@ -88,50 +67,22 @@ class RecordProcessor final : public RecordOrder::Applier {
   void ApplyUnlessTooLate(Shard& shard, std::string_view bare, const std::shared_ptr<PendingRecord>& pending);
   /// Now, or when its turn comes.
   void ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending);
-  /// Its account is being removed: its sender hears what one hears who writes to nobody.
-  void Return(Shard& shard, PendingRecord& pending);
-  /// Of a message with a body, or a request.
-  void Bounce(Shard& shard, PendingRecord& pending, xmpp::ErrorCondition condition);
-  /// Whether no feature refuses the stanza; else its sender has been told what there is to tell.
-  bool IsWelcome(User& user, PendingRecord& pending);
   void ApplyDelivery(User& user, PendingRecord& pending);
   void ApplyFanout(Shard& shard, PendingRecord& pending);
-  void ApplyMessage(User& user, PendingRecord& pending);
-  void ApplyPresence(User& user, PendingRecord& pending);
-  void ApplyIq(User& user, PendingRecord& pending);
-  /// Of a request of somebody else no earlier than it would be said that there is no such account.
-  void BounceRequest(User& user, const PendingRecord& pending, const Delivery& request,
-                     xmpp::ErrorCondition condition);
-  void ApplySentCopy(User& user, PendingRecord& pending);
-  /// What somebody has said to the user, before it is given to sessions: in the user's history, if it belongs
-  /// there, and with its id there. Nobody else says so in our name.
-  void Archive(const User& user, const PendingRecord& pending, xmpp::Stanza& message);
-  /// The message belongs in the user's history: tells the topic `messages`.
-  void PublishEvent(const User& user, const PendingRecord& pending, const xmpp::Stanza& message,
-                    events::v1::MessageDirection direction);
-  std::shared_ptr<Delivery> MakeDelivery(PendingRecord& pending, xmpp::Stanza& stanza);
 
-  const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
   const Addresses& addresses_;
   sharding::ShardOwner& owner_;
   Users& users_;
-  Consequences& consequences_;
-  const FeatureHooks& features_;
-  Outbox& outbox_;
-  Bounces& bounces_;
-  Ghosts& ghosts_;
   Deliverer& deliverer_;
   StoreRefusals& refusals_;
   RecordOrder& order_;
-  PresenceTracker& presence_;
-  SubscriptionHandler& subscriptions_;
-  IqRouter& iqs_;
   ClientStanzaProcessor& client_stanzas_;
   SessionParker& parker_;
   SessionEnds& ends_;
   AccountChanges& account_changes_;
+  StanzaApplier& stanzas_;
 };
 
 }  // namespace rookery::session_manager
