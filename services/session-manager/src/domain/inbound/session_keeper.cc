@@ -171,7 +171,7 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
   }
 }
 
-std::uint32_t SessionKeeper::ShardNumberFor(const GatewayAction& action) const {
+std::optional<std::uint32_t> SessionKeeper::ShardNumberFor(const GatewayAction& action) const {
   std::string_view user;
   switch (action.action_case()) {
     case GatewayAction::kStart:
@@ -183,14 +183,8 @@ std::uint32_t SessionKeeper::ShardNumberFor(const GatewayAction& action) const {
     case GatewayAction::kAttach:
       user = xmpp::BareOf(action.attach().full_jid());
       break;
-    case GatewayAction::kCreate:
-      user = action.create().user();
-      break;
-    case GatewayAction::kCredentialsLookup:
-      user = action.credentials_lookup().user();
-      break;
     default:
-      return ~0u;
+      return std::nullopt;
   }
   return addresses_.ShardOf(user);
 }
@@ -210,7 +204,7 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
     return;
   }
   if (action.has_create()) {
-    Shard* const home = shards_.Find(ShardNumberFor(action));
+    Shard* const home = shards_.Find(addresses_.ShardOf(action.create().user()));
     // What was said to whoever had the name before has to be read first.
     if (home != nullptr && !home->live() && home->waiting.size() < settings_.max_waiting_actions) {
       home->waiting.push_back({gateway.instance(), std::move(action), arrival});
@@ -227,14 +221,17 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   const auto checking = checking_.empty() ? checking_.end() : checking_.find(SessionId(action.session_id()));
   if (checking != checking_.end()) {
     if (checking->second.size() >= settings_.max_waiting_actions)
-      return TurnAway(gateway, action, arrival, ShardNumberFor(checking->second.front().action));
+      // The first is the attachment that is checked.
+      return TurnAway(gateway, action, arrival, *ShardNumberFor(checking->second.front().action));
     checking->second.push_back({gateway.instance(), std::move(action), arrival});
     return;
   }
   Shard* shard = nullptr;
   std::shared_ptr<Session> session;
-  std::uint32_t number = ShardNumberFor(action);
-  if (number == ~0u) {
+  const std::optional<std::uint32_t> number = ShardNumberFor(action);
+  if (number) {
+    shard = shards_.Find(*number);
+  } else {
     // Of a session that was started, resumed or attached before, or whose attachment still waits.
     const SessionId id(action.session_id());
     session = table_.Find(id);
@@ -246,17 +243,15 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
     // Ended here, or its shard has just gone to another owner: there the gateway attaches it and
     // says this again. It must not take our ignorance for the end of the session.
     if (shard == nullptr) return;
-  } else {
-    shard = shards_.Find(number);
   }
   if (shard == nullptr || (shard->epoch < 0 && !IsAttachment(action))) {
-    RefuseNotOwner(gateway, action, number);
+    RefuseNotOwner(gateway, action, shard != nullptr ? shard->number : *number);
     return;
   }
   if (!shard->live() && (!action.has_attach() || attacher_.HasToWait(action, *shard))) {
     if (shard->waiting.size() >= settings_.max_waiting_actions)
       return TurnAway(gateway, action, arrival, shard->number);
-    if (action.has_attach()) held_[SessionId(action.session_id())] = {number, clock_.Now()};
+    if (action.has_attach()) held_[SessionId(action.session_id())] = {shard->number, clock_.Now()};
     shard->waiting.push_back({gateway.instance(), std::move(action), arrival});
     return;
   }

@@ -106,8 +106,9 @@ class SessionKeeper final : public LiveSessions::Actions,
   void OnStanza(GatewayPeer& gateway, session::v1::GatewayAction& action);
   void EnableStreamManagement(GatewayPeer& gateway, const session::v1::GatewayAction& action);
   void OnDue(const std::shared_ptr<Session>& session);
-  /// The number of the shard of the action's user.
-  std::uint32_t ShardNumberFor(const session::v1::GatewayAction& action) const;
+  /// The number of the shard of the user whose session the action begins, resumes or brings. Nothing: it is
+  /// about a session that is known already.
+  std::optional<std::uint32_t> ShardNumberFor(const session::v1::GatewayAction& action) const;
   void RefuseNotOwner(GatewayPeer& gateway, const session::v1::GatewayAction& action, std::uint32_t shard);
 
   const Settings& settings_;
