@@ -48,7 +48,7 @@ bool HasPacketOf(const Session& session, std::int64_t offset) {
 
 }  // namespace
 
-bool Deliverer::IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
+bool Deliverer::HoldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary) {
   if (delivery->offset < 0 || !IsBehind(*session.user, session)) return false;
   if (!delivery->is_answer) return waiting_.WaitBehind(session, delivery, primary);
   // Pushes of the roster wait for nothing: an answer with the roster as it was before them must not come
@@ -59,7 +59,7 @@ bool Deliverer::IsHeldBack(Session& session, const std::shared_ptr<Delivery>& de
 }
 
 void Deliverer::Send(Session& session, std::shared_ptr<Delivery> delivery, bool primary) {
-  if (!IsHeldBack(session, delivery, primary)) packets_.SendNow(session, std::move(delivery), primary);
+  if (!HoldBack(session, delivery, primary)) packets_.SendNow(session, std::move(delivery), primary);
 }
 
 void Deliverer::SendToAll(std::span<Session* const> sessions, const std::shared_ptr<Delivery>& delivery,
@@ -72,7 +72,7 @@ void Deliverer::SendToAll(std::span<Session* const> sessions, const std::shared_
   // An action is only good until the next Add on the same link, so targets are gathered first.
   std::vector<std::pair<GatewayPeer*, std::vector<std::pair<Session*, std::uint64_t>>>> by_gateway;
   for (Session* session : sessions) {
-    if (IsHeldBack(*session, delivery, primary)) continue;
+    if (HoldBack(*session, delivery, primary)) continue;
     packets_.Queue(*session, delivery, primary);
     if (session->gateway == nullptr || session->detached() || session->resend_after) continue;
     if (!outbox_.TakeTurn(*session)) {
@@ -236,8 +236,8 @@ std::vector<std::shared_ptr<Session>> Deliverer::ResendDue(User& user) {
 
 // ---- messages ---------------------------------------------------------------
 
-bool Deliverer::IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset) {
-  if (!HasTooMuch(session, offset)) return false;
+bool Deliverer::SpareIfFull(Session& session, const xmpp::Stanza& stanza, std::int64_t offset) {
+  if (!SpareForGoodIfFull(session, offset)) return false;
   const bool is_presence =
       stanza.kind() == STANZA_KIND_PRESENCE && (stanza.type().empty() || stanza.type() == "unavailable");
   if (is_presence && !std::exchange(session.is_presence_due, true)) {
@@ -247,14 +247,14 @@ bool Deliverer::IsSpared(Session& session, const xmpp::Stanza& stanza, std::int6
   return true;
 }
 
-bool Deliverer::HasTooMuch(const Session& session, std::int64_t offset) {
+bool Deliverer::SpareForGoodIfFull(const Session& session, std::int64_t offset) {
   // What it was given since, an earlier owner has decided.
   if (offset <= session.last_offset || !IsFull(settings_, session)) return false;
   metrics_.spared.Increment();
   return true;
 }
 
-bool Deliverer::IsSparedOwn(const Session& session, std::int64_t offset) {
+bool Deliverer::SpareOwnCopyIfFull(const Session& session, std::int64_t offset) {
   if (offset <= session.last_offset || !IsFullForOwn(settings_, session)) return false;
   metrics_.spared.Increment();
   return true;
@@ -272,7 +272,7 @@ void Deliverer::CopyToOthers(User& user, std::span<Session* const> sessions, con
   copy->trace_id = message.trace_id;
   copy->to_each = true;
   for (Session* session : sessions)
-    if (!IsSpared(*session, message.stanza, message.offset))
+    if (!SpareIfFull(*session, message.stanza, message.offset))
       SendRecord(*session, copy, /*primary=*/false, recovering);
 }
 

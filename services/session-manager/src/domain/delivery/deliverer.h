@@ -89,13 +89,13 @@ class Deliverer {
   /// The gateway says that every packet up to `seq` has reached the client: Acknowledge, and what waited for
   /// room in the session follows.
   void OnDelivered(Session& session, std::uint64_t seq);
-  /// Whether the session has too much of others already to be given this, too, which nobody keeps for it: a
-  /// copy, presence, an answer (B4).
-  bool IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
-  /// As IsSpared, of what the session is not told anew when there is room again.
-  bool HasTooMuch(const Session& session, std::int64_t offset);
-  /// As HasTooMuch, of a copy of what the user has sent, for which a session keeps more room (B4).
-  bool IsSparedOwn(const Session& session, std::int64_t offset);
+  /// True: the session has too much of others already to be given this, too, which nobody keeps for it: a
+  /// copy, presence, an answer (B4). Presence that it is spared is told anew when there is room again.
+  [[nodiscard]] bool SpareIfFull(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
+  /// As SpareIfFull, of what the session is never told again.
+  [[nodiscard]] bool SpareForGoodIfFull(const Session& session, std::int64_t offset);
+  /// As SpareForGoodIfFull, of a copy of what the user has sent, for which a session keeps more room (B4).
+  [[nodiscard]] bool SpareOwnCopyIfFull(const Session& session, std::int64_t offset);
   /// Sends the unacknowledged packets after `after_seq` again: at once, or when the records in which some
   /// of them came have been applied. False: one of them is lost.
   bool Resend(Session& session, std::uint64_t after_seq);
@@ -110,8 +110,8 @@ class Deliverer {
   void Abandon(User& user, Session& session);
 
  private:
-  /// The session is handed what came before; the stanza waits.
-  bool IsHeldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
+  /// True: the session is handed what came before, and the stanza waits.
+  bool HoldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void Release(Session& session, UnackedPacket& packet);
   /// Of a record that is read again: the same as packets from the store have it, if they do. What becomes of
   /// one of them matters to all.

@@ -56,9 +56,9 @@ void Ghosts::Tell(Shard& shard, Cause cause, const xmpp::Stanza& stanza, std::st
   consequences_.AppendDelivery(shard, cause, error);
 }
 
-bool Ghosts::IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset) {
-  if (!addresses_.IsOfRooms(stanza.from())) return deliverer_.IsSpared(session, stanza, offset);
-  return !IsFarewell(stanza) && deliverer_.HasTooMuch(session, offset);
+bool Ghosts::SpareIfFull(Session& session, const xmpp::Stanza& stanza, std::int64_t offset) {
+  if (!addresses_.IsOfRooms(stanza.from())) return deliverer_.SpareIfFull(session, stanza, offset);
+  return !IsFarewell(stanza) && deliverer_.SpareForGoodIfFull(session, offset);
 }
 
 std::optional<xmpp::ErrorCondition> Ghosts::ConditionForSpared(const xmpp::Stanza& stanza) const {

@@ -41,9 +41,9 @@ class Ghosts : public LifeHook {
   /// message, <x/> of muc#user, so that the room tells its sender.
   void Tell(Shard& shard, Cause cause, const xmpp::Stanza& stanza, std::string_view ghost,
             xmpp::ErrorCondition condition);
-  /// Whether the session has too much already to be given the stanza, too (B4): for a room it is not there
+  /// True: the session has too much already to be given the stanza, too (B4): for a room it is not there
   /// then.
-  bool IsSpared(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
+  [[nodiscard]] bool SpareIfFull(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);
   /// What a room is told that has said this to somebody who is spared it: also where it says that somebody
   /// else is gone, which nobody says again.
   std::optional<xmpp::ErrorCondition> ConditionForSpared(const xmpp::Stanza& stanza) const;

@@ -38,6 +38,18 @@ bool HasToBeAnswered(const xmpp::Stanza& stanza) {
          (stanza.kind() == common::v1::STANZA_KIND_MESSAGE || stanza.type() != "result");
 }
 
+/// Whether something of the user's clients for the address is on its way through the log.
+bool IsUnderWay(const User& user, std::string_view address) {
+  if (user.outbound) {
+    const auto route = user.outbound->find(address);
+    if (route != user.outbound->end() &&
+        (route->second.appending > 0 || route->second.newest >= user.shard->window.next_offset()))
+      return true;
+  }
+  // RecordOrder knows of what has been read.
+  return RecordOrder::IsSending(user, address);
+}
+
 }  // namespace
 
 // ---- order --------------------------------------------------------------------
@@ -77,20 +89,6 @@ bool ClientStanzaProcessor::HasToWait(User& user, const InboundOrder* order, con
   if (errand.kind == Errand::Kind::kToUser && !user_settings_.Know(user)) return true;
   if (errand.kind == Errand::Kind::kToUser && errand.is_resent && IsUnderWay(user, errand.to)) return true;
   return order != nullptr && order->HasToWait(errand);
-}
-
-bool ClientStanzaProcessor::IsUnderWay(User& user, std::string_view address) const {
-  if (user.outbound) {
-    const auto route = user.outbound->find(address);
-    if (route != user.outbound->end()) {
-      if (route->second.appending > 0 || route->second.newest >= user.shard->window.next_offset())
-        return true;
-      // It has been read: RecordOrder knows the rest.
-      user.outbound->erase(route);
-      if (user.outbound->empty()) user.outbound.reset();
-    }
-  }
-  return RecordOrder::IsSending(user, address);
 }
 
 void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza) {
@@ -281,7 +279,7 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
     case common::v1::STANZA_KIND_PRESENCE:
       if (!IsSubscription(stanza.type())) {
         Presence(sender, cause, stanza);
-      } else if (!addresses_.IsOfRooms(stanza.to()) && MayLeave(sender, cause, stanza)) {
+      } else if (!addresses_.IsOfRooms(stanza.to()) && LetLeave(sender, cause, stanza)) {
         subscriptions_.OnOutbound(sender, pending);
       }
       break;
@@ -293,18 +291,18 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
   }
 }
 
-bool ClientStanzaProcessor::IsReachable(const Sender& sender, const Cause& cause,
-                                        const xmpp::Stanza& stanza) {
+bool ClientStanzaProcessor::RefuseUnreachable(const Sender& sender, const Cause& cause,
+                                              const xmpp::Stanza& stanza) {
   const std::string_view domain = xmpp::DomainOf(stanza.to());
-  if (addresses_.IsLocal(domain) || addresses_.IsRoomDomain(domain)) return true;
+  if (addresses_.IsLocal(domain) || addresses_.IsRoomDomain(domain)) return false;
   answers_.Refuse(sender, cause, stanza,
                   addresses_.IsComponent(domain) ? ErrorCondition::kServiceUnavailable
                                                  : ErrorCondition::kRemoteServerNotFound);
-  return false;
+  return true;
 }
 
-bool ClientStanzaProcessor::MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza) {
-  if (!IsReachable(sender, cause, stanza)) return false;
+bool ClientStanzaProcessor::LetLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza) {
+  if (RefuseUnreachable(sender, cause, stanza)) return false;
   if (!sender.user.settings) return true;
   const std::optional<Veto> refusal = features_.FromClient(sender.user, stanza);
   if (!refusal) return true;
@@ -320,7 +318,7 @@ void ClientStanzaProcessor::Message(const Sender& sender, Cause& cause, xmpp::St
   User& user = sender.user;
   // RFC 6121 section 8.1.1.1: without `to` it is for the sender's own account.
   if (message.to().empty()) message.set_to(user.bare);
-  if (!MayLeave(sender, cause, message)) return;
+  if (!LetLeave(sender, cause, message)) return;
   const std::string_view bare = xmpp::BareOf(message.to());
   if (bare == xmpp::DomainOf(message.to()) && !addresses_.IsRoomDomain(bare)) {
     // To the server itself: nobody reads there (RFC 6121 section 8.4).
@@ -367,7 +365,7 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
     // One enters a room, and nobody there could answer (XEP-0045, Presence Subscriptions).
     if (is_of_rooms) return;
     // Features judge it where the log has it (Apply).
-    if (!IsReachable(sender, cause, presence)) return;
+    if (RefuseUnreachable(sender, cause, presence)) return;
     if (bare == sender.user.bare) return;  // one sees one's own presence anyway
     if (presence.payload().size() > SubscriptionHandler::kMaxBytes) {
       answers_.Refuse(sender, cause, presence, ErrorCondition::kPolicyViolation,
@@ -378,7 +376,7 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
     SendThroughLog(sender, cause, address, presence);
     return;
   }
-  if (!MayLeave(sender, cause, presence)) return;
+  if (!LetLeave(sender, cause, presence)) return;
   if (bare == xmpp::DomainOf(presence.to()) && !is_of_rooms) return;  // the server has no use for it
   if (type.empty() || type == "unavailable") {
     // Of a session that is gone its `unavailable` has been told.
@@ -416,7 +414,7 @@ void ClientStanzaProcessor::Iq(const Sender& sender, Cause& cause, xmpp::Stanza&
     }
     return;
   }
-  if (!MayLeave(sender, cause, iq)) return;
+  if (!LetLeave(sender, cause, iq)) return;
   consequences_.AppendDelivery(*sender.user.shard, cause, iq);
 }
 

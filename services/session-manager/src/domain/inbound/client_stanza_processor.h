@@ -89,8 +89,6 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   std::optional<Errand> BehindWhatIsUnderWay(const Session& session, const xmpp::Stanza& stanza,
                                              const Errand* waited) const;
   bool HasToWait(User& user, const InboundOrder* order, const Errand& errand) const;
-  /// Whether something for the address is on its way through the log.
-  bool IsUnderWay(User& user, std::string_view address) const;
   Task<void> Run(std::shared_ptr<Session> session, Cause cause, std::function<Task<void>(Cause&)> work);
   void Drain(const std::shared_ptr<Session>& session);
   void DrainAll(Shard& shard, const std::string& bare);
@@ -101,10 +99,11 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   void Iq(const Sender& sender, Cause& cause, xmpp::Stanza& iq, PendingRecord* pending);
   /// A request to the server or to the sender's account.
   void Ask(const Sender& sender, Cause& cause, xmpp::Stanza iq);
-  /// Whether its address is a user's of ours, or one of rooms; else the client has its error.
-  bool IsReachable(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);
-  /// And whether features let the stanza go there; else the client has its error, if it deserves one.
-  bool MayLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);
+  /// True: its address is neither a user's of ours nor one of rooms, and the client has its error.
+  bool RefuseUnreachable(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);
+  /// False: its address is unreachable, or a feature does not let the stanza go there. The client has its
+  /// error, if it deserves one.
+  bool LetLeave(const Sender& sender, const Cause& cause, const xmpp::Stanza& stanza);
 
   const Clock& clock_;
   SessionManagerMetrics& metrics_;

@@ -217,11 +217,11 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   // Everything else is about a session.
   if (!SessionId::FromBytes(action.session_id())) return;
 
-  if (HasToComeAgain(gateway, action, arrival)) return;
+  if (DropUntilAttached(gateway, action, arrival)) return;
   const auto checking = checking_.empty() ? checking_.end() : checking_.find(SessionId(action.session_id()));
   if (checking != checking_.end()) {
+    // The first is the attachment that is checked.
     if (checking->second.size() >= settings_.max_waiting_actions)
-      // The first is the attachment that is checked.
       return TurnAway(gateway, action, arrival, *ShardNumberFor(checking->second.front().action));
     checking->second.push_back({gateway.instance(), std::move(action), arrival});
     return;
@@ -310,7 +310,8 @@ void SessionKeeper::TurnAway(GatewayPeer& gateway, const GatewayAction& action, 
   turned_away.asked_at.reset();
 }
 
-bool SessionKeeper::HasToComeAgain(GatewayPeer& gateway, const GatewayAction& action, std::uint64_t arrival) {
+bool SessionKeeper::DropUntilAttached(GatewayPeer& gateway, const GatewayAction& action,
+                                      std::uint64_t arrival) {
   if (turned_away_.empty() || action.has_start() || action.has_resume()) return false;
   for (auto it = turned_away_.lower_bound({gateway.instance(), 0});
        it != turned_away_.end() && it->first.first == gateway.instance(); ++it) {

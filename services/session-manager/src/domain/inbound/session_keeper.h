@@ -87,8 +87,10 @@ class SessionKeeper final : public LiveSessions::Actions,
   /// too much of it.
   void TurnAway(GatewayPeer& gateway, const session::v1::GatewayAction& action, std::uint64_t arrival,
                 std::uint32_t number);
-  /// Something that came before the action was turned away.
-  bool HasToComeAgain(GatewayPeer& gateway, const session::v1::GatewayAction& action, std::uint64_t arrival);
+  /// True: something of its session that came before the action was turned away, and so is the action, until
+  /// the gateway attaches the session again.
+  bool DropUntilAttached(GatewayPeer& gateway, const session::v1::GatewayAction& action,
+                         std::uint64_t arrival);
   void AskAgain(const Shard& shard);
   void OnAttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);
   /// A start or a resumption, once it is known that the account is the one that the client has authenticated

@@ -199,8 +199,8 @@ void StanzaApplier::ApplySentCopy(User& user, PendingRecord& pending) {
   for (const auto& session : user.sessions) {
     if (!is_wanted(session)) continue;
     // An error comes from others.
-    const bool is_spared = is_error ? deliverer_.IsSpared(*session, message, pending.offset)
-                                    : deliverer_.IsSparedOwn(*session, pending.offset);
+    const bool is_spared = is_error ? deliverer_.SpareIfFull(*session, message, pending.offset)
+                                    : deliverer_.SpareOwnCopyIfFull(*session, pending.offset);
     if (!is_spared) deliverer_.SendRecord(*session, copy, /*primary=*/false, pending.recovering);
   }
 }
@@ -224,7 +224,7 @@ void StanzaApplier::ApplyPresence(User& user, PendingRecord& pending) {
   for (const auto& session : user.sessions) {
     const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
     if (!wanted && !IsOwed(*session, pending)) continue;
-    if (ghosts_.IsSpared(*session, stanza, pending.offset)) {
+    if (ghosts_.SpareIfFull(*session, stanza, pending.offset)) {
       is_spared = true;
       continue;
     }
@@ -292,7 +292,7 @@ std::vector<std::shared_ptr<PendingRecord>> StanzaApplier::ApplyFanout(Shard& sh
       const bool wanted =
           is_welcome && (resource.empty() ? session->available() : session->resource() == resource);
       if (!wanted && !IsOwed(*session, pending)) continue;
-      if (ghosts_.IsSpared(*session, *stanza, pending.offset)) {
+      if (ghosts_.SpareIfFull(*session, *stanza, pending.offset)) {
         is_spared = true;
         continue;
       }
@@ -356,7 +356,7 @@ void StanzaApplier::ApplyIq(User& user, PendingRecord& pending) {
     if (is_request) BounceRequest(user, pending, *delivery, xmpp::ErrorCondition::kServiceUnavailable);
     return;
   }
-  if (deliverer_.IsSpared(*session, delivery->stanza, pending.offset)) {
+  if (deliverer_.SpareIfFull(*session, delivery->stanza, pending.offset)) {
     if (is_request) BounceRequest(user, pending, *delivery, xmpp::ErrorCondition::kResourceConstraint);
     return;
   }

@@ -53,7 +53,7 @@ void Outbox::Fill(session::v1::Packet& packet, const Delivery& delivery, bool pr
   packet.set_dispensable(!primary);
 }
 
-bool Outbox::HasRoom(Session& session) {
+bool Outbox::FindRoomOrQueue(Session& session) {
   if (!session.gateway->is_congested()) return true;
   if (!std::exchange(session.awaits_room, true)) behind_[session.gateway].push_back(table_.Find(session.id));
   return false;
@@ -94,7 +94,7 @@ void Outbox::PushFrom(Session& session, std::uint64_t after_seq) {
 void Outbox::Push(Session& session) {
   if (session.gateway == nullptr) return;
   if (session.is_state_due) {
-    if (!HasRoom(session)) return;
+    if (!FindRoomOrQueue(session)) return;
     SendState(session);
   }
   if (session.detached() || session.resend_after) return;
@@ -103,7 +103,7 @@ void Outbox::Push(Session& session) {
       std::partition_point(session.unacked.begin(), session.unacked.end(),
                            [&](const UnackedPacket& packet) { return packet.seq <= session.link_seq; });
   for (; unacked != session.unacked.end() && unacked->delivery != nullptr; ++unacked) {
-    if (!IsInPace(session, *unacked) || !HasRoom(session)) return;
+    if (!IsInPace(session, *unacked) || !FindRoomOrQueue(session)) return;
     session::v1::SessionManagerAction& action = session.gateway->Add();
     action.set_shard(shard.number);
     action.set_epoch(shard.epoch);

@@ -61,8 +61,8 @@ class Outbox {
 
  private:
   void PushChanged();
-  /// Whether the link to the session's gateway has room. If not, Push comes when it has.
-  bool HasRoom(Session& session);
+  /// False: the link to the session's gateway has no room. Push comes when it has.
+  bool FindRoomOrQueue(Session& session);
   /// Whether its client has taken enough for the packet to follow. If not, Push comes when it has.
   bool IsInPace(const Session& session, const UnackedPacket& packet) const;
   static void NoteUnderWay(Session& session, UnackedPacket& packet);

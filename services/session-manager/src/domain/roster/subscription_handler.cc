@@ -378,7 +378,7 @@ void SubscriptionHandler::FinishInbound(Shard& shard, const std::string& bare, C
       if (session->available() || (!is_request && session->state.interested()))
         sessions.push_back(session.get());
     for (Session* session : sessions) {
-      if (deliverer_.IsSpared(*session, delivery->stanza, cause.offset)) {
+      if (deliverer_.SpareIfFull(*session, delivery->stanza, cause.offset)) {
         if (is_request) Miss(*session, contact);
         continue;
       }
