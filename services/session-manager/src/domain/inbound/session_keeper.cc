@@ -337,11 +337,7 @@ void SessionKeeper::AskAgain(const Shard& shard) {
     if (gateway == nullptr || turned_away.asked_at) continue;
     turned_away.asked_at = clock_.Now();
     turned_away.lacks_attachments = false;
-    SessionManagerAction& action = gateway->Add();
-    action.set_shard(shard.number);
-    action.set_epoch(shard.epoch);
-    action.mutable_shard_owned()->set_shard(shard.number);
-    action.mutable_shard_owned()->set_epoch(shard.epoch);
+    AddShardOwned(*gateway, shard);
   }
 }
 

@@ -94,13 +94,7 @@ void UserShards::OnRefused(sharding::Shard& shard, sharding::Record& record) {
 // ---- a new owner ----------------------------------------------------------------
 
 void UserShards::OnFenced(sharding::Shard& shard) {
-  for (const auto& [instance, gateway] : gateways_.all()) {
-    auto& action = gateway->Add();
-    action.set_shard(shard.number);
-    action.set_epoch(shard.epoch);
-    action.mutable_shard_owned()->set_shard(shard.number);
-    action.mutable_shard_owned()->set_epoch(shard.epoch);
-  }
+  for (const auto& [instance, gateway] : gateways_.all()) AddShardOwned(*gateway, AsUsers(shard));
 }
 
 Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {

@@ -21,6 +21,14 @@ SessionManagerAction& AddAction(Session& session) {
   return AddAction(*session.gateway, session.id, *session.user->shard);
 }
 
+void AddShardOwned(GatewayPeer& gateway, const Shard& shard) {
+  SessionManagerAction& action = gateway.Add();
+  action.set_shard(shard.number);
+  action.set_epoch(shard.epoch);
+  action.mutable_shard_owned()->set_shard(shard.number);
+  action.mutable_shard_owned()->set_epoch(shard.epoch);
+}
+
 SessionManagerAction& AddUnownedAction(GatewayPeer& gateway) {
   SessionManagerAction& action = gateway.Add();
   action.set_epoch(std::numeric_limits<std::int64_t>::max());

@@ -14,6 +14,8 @@ namespace rookery::session_manager {
 session::v1::SessionManagerAction& AddAction(GatewayPeer& gateway, const SessionId& id, const Shard& shard);
 /// To the session's gateway, which it must have.
 session::v1::SessionManagerAction& AddAction(Session& session);
+/// The shard is ours: who has sessions of it brings them.
+void AddShardOwned(GatewayPeer& gateway, const Shard& shard);
 /// An answer that no epoch can make stale, since it is about no shard of ours.
 session::v1::SessionManagerAction& AddUnownedAction(GatewayPeer& gateway);
 
