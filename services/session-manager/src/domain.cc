@@ -43,10 +43,12 @@
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
+#include "domain/sessions/applied_ends.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_attacher.h"
 #include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_parker.h"
+#include "domain/sessions/session_removal.h"
 #include "domain/sessions/session_resumer.h"
 #include "domain/state/session_table.h"
 #include "domain/state/shards.h"
@@ -110,8 +112,10 @@ struct Domain::Parts {
                        answers, caps, user_settings, presence, subscriptions, iqs),
         parker(executor, settings, clock, tasks, owner, shards, table, gateways, live, directory, follow_ups,
                states),
-        ends(executor, clock, metrics, addresses, owner, shards, table, users, follow_ups, features, hooks,
-             live, gateways, directory, presence, deliverer, marks, rows, closer, parker),
+        removal(metrics, shards, users, features, gateways, live, directory, presence, deliverer, marks, rows,
+                closer, parker),
+        applied_ends(clock, owner, table, hooks, live, directory, presence, removal),
+        ends(executor, clock, addresses, table, follow_ups, live, gateways, directory, applied_ends),
         resumer(settings, clock, metrics, shards, table, features, gateways, live, directory, hand_outs,
                 deliverer, ends),
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
@@ -127,7 +131,7 @@ struct Domain::Parts {
         stanzas(settings, clock, metrics, features, consequences, outbox, bounces, ghosts, deliverer, order,
                 presence, subscriptions, iqs, account_changes),
         records(clock, metrics, addresses, owner, users, deliverer, refusals, order, client_stanzas, parker,
-                ends, account_changes, stanzas),
+                ends, applied_ends, account_changes, stanzas),
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
                     packet_recovery, features, parker, ends, sessions, records) {
@@ -218,6 +222,8 @@ struct Domain::Parts {
   IqRouter iqs;
   ClientStanzaProcessor client_stanzas;
   SessionParker parker;
+  SessionRemoval removal;
+  AppliedEnds applied_ends;
   SessionEnds ends;
   SessionResumer resumer;
   SessionAttacher attacher;

@@ -9,6 +9,7 @@
 #include "domain/inbound/client_stanza_processor.h"
 #include "domain/inbound/stanza_applier.h"
 #include "domain/metrics.h"
+#include "domain/sessions/applied_ends.h"
 #include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_parker.h"
 #include "domain/users/users.h"
@@ -82,7 +83,7 @@ void RecordProcessor::OnRecordOf(Shard& shard, std::string_view bare,
       account_changes_.OnEndRead(shard, *pending);
       User* const user = shard.FindUser(bare);
       if (user != nullptr && user->backlog) return ApplyInTurn(*user, pending);
-      ends_.OnEndRecord(shard, *pending);
+      applied_ends_.OnEndRecord(shard, *pending);
       break;
     }
     case UserRecord::kSessionBack:
@@ -151,7 +152,7 @@ void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pendin
       parker_.OnFinishedBackRecord(shard, pending);
       break;
     case UserRecord::kSessionEnded:
-      ends_.OnFinishedRecord(shard, pending);
+      applied_ends_.OnFinishedRecord(shard, pending);
       break;
     default:
       break;
@@ -188,7 +189,7 @@ void RecordProcessor::Apply(User& user, PendingRecord& pending) {
       client_stanzas_.Apply(user, pending);
       break;
     case UserRecord::kSessionEnded:
-      ends_.OnEndRecord(shard, pending);
+      applied_ends_.OnEndRecord(shard, pending);
       break;
     case UserRecord::kAccountRemoved:
       account_changes_.OnRemoval(user, pending);

@@ -14,6 +14,7 @@ namespace rookery::session_manager {
 
 class AccountChanges;
 class Addresses;
+class AppliedEnds;
 class ClientStanzaProcessor;
 class Deliverer;
 class SessionEnds;
@@ -29,7 +30,8 @@ class RecordProcessor final : public RecordOrder::Applier {
   RecordProcessor(const Clock& clock, SessionManagerMetrics& metrics, const Addresses& addresses,
                   sharding::ShardOwner& owner, Users& users, Deliverer& deliverer, StoreRefusals& refusals,
                   RecordOrder& order, ClientStanzaProcessor& client_stanzas, SessionParker& parker,
-                  SessionEnds& ends, AccountChanges& account_changes, StanzaApplier& stanzas)
+                  SessionEnds& ends, AppliedEnds& applied_ends, AccountChanges& account_changes,
+                  StanzaApplier& stanzas)
       : clock_(clock),
         metrics_(metrics),
         addresses_(addresses),
@@ -41,6 +43,7 @@ class RecordProcessor final : public RecordOrder::Applier {
         client_stanzas_(client_stanzas),
         parker_(parker),
         ends_(ends),
+        applied_ends_(applied_ends),
         account_changes_(account_changes),
         stanzas_(stanzas) {}
 
@@ -81,6 +84,7 @@ class RecordProcessor final : public RecordOrder::Applier {
   ClientStanzaProcessor& client_stanzas_;
   SessionParker& parker_;
   SessionEnds& ends_;
+  AppliedEnds& applied_ends_;
   AccountChanges& account_changes_;
   StanzaApplier& stanzas_;
 };

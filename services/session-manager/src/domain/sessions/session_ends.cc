@@ -6,23 +6,13 @@
 #include <utility>
 
 #include "domain/addresses.h"
-#include "domain/delivery/deliverer.h"
-#include "domain/delivery/offline_marks.h"
-#include "domain/delivery/session_closer.h"
-#include "domain/delivery/session_rows.h"
-#include "domain/features/feature_hooks.h"
-#include "domain/features/hooks.h"
-#include "domain/metrics.h"
 #include "domain/outbound/directory_writer.h"
 #include "domain/outbound/gateways.h"
 #include "domain/outbound/link_actions.h"
+#include "domain/sessions/applied_ends.h"
 #include "domain/sessions/live_sessions.h"
-#include "domain/sessions/session_parker.h"
 #include "domain/sessions/session_snapshot.h"
 #include "domain/state/session_table.h"
-#include "domain/state/shards.h"
-#include "domain/users/users.h"
-#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -57,19 +47,12 @@ bool LeavesNothing(const Session& session) {
 
 }  // namespace
 
-// ---- decisions ------------------------------------------------------------------
-
 void SessionEnds::End(const std::shared_ptr<Session>& session, std::string_view condition,
                       std::string_view text) {
   if (!session || session->ended() || IsEnding(session->phase())) return;
   // An owner that is not certain decides nothing by itself.
-  if (condition.empty() && session->user->shard->live() && LeavesNothing(*session)) {
-    live_.EndedOf(*session->user->shard)
-        .Add(session->id, session->user->bare, session->state.resumptions(), CountAtEnd(*session),
-             clock_.Now());
-    Remove(session, /*ended=*/{}, /*cause=*/nullptr);
-    return;
-  }
+  if (condition.empty() && session->user->shard->live() && LeavesNothing(*session))
+    return applied_.EndAtOnce(session);
   AppendEnd(*session, condition, text, /*holds=*/-1);
 }
 
@@ -181,27 +164,6 @@ void SessionEnds::OnCredentialsChanged(User& user, std::int64_t offset) {
       AppendEnd(*session, "reset", {}, offset);
 }
 
-std::uint64_t SessionEnds::CountAtEnd(const Session& session) const {
-  // Those that are in the log, and questions before them, which nobody waits for any more. Sent again
-  // would be what was sent after a question, too.
-  if (!session.inbound_order) return session.inbound.confirmed();
-  return session.inbound.ConfirmedBut([&](std::uint64_t count) {
-    return session.inbound_order->IsUnanswered(count, [this](const xmpp::Stanza& stanza) {
-      return hooks_.EffectOf(stanza) == Hooks::Effect::kNone;
-    });
-  });
-}
-
-std::optional<std::uint64_t> SessionEnds::CountOf(const Session* session,
-                                                  const events::v1::SessionEnded& ended) const {
-  const bool is_known =
-      session == nullptr ? !ended.is_lost() && !ended.is_count_unknown() : !session->is_outdated();
-  if (!is_known) return std::nullopt;
-  // The record says what was known when the end was decided, and what a gateway has brought may be older.
-  const std::uint64_t recorded = ended.is_lost() || ended.is_count_unknown() ? 0 : ended.confirmed_count();
-  return session == nullptr ? recorded : std::max(recorded, CountAtEnd(*session));
-}
-
 void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::string_view text,
                             std::int64_t holds) {
   Shard& shard = *session.user->shard;
@@ -216,7 +178,7 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   ended.set_resumptions(session.state.resumptions());
   ended.set_available(session.available());
   AddDirected(session.state, ended);
-  ended.set_confirmed_count(CountAtEnd(session));
+  ended.set_confirmed_count(applied_.CountAtEnd(session));
   ended.set_is_count_unknown(session.is_outdated() || !session.inbound.is_all_confirmed());
   AppendEndRecord(shard, record, holds, /*on_logged=*/{});
 }
@@ -251,116 +213,6 @@ void SessionEnds::AppendEndRecord(Shard& shard, events::v1::UserRecord& record, 
   const std::string bare(xmpp::BareOf(record.session_ended().full_jid()));
   follow_ups_.Append(shard, {.offset = holds}, {events::Topic::kUsers, shard.number, bare}, record,
                      FollowUp{*this, holds, std::move(on_logged)});
-}
-
-// ---- what the log says ----------------------------------------------------------
-
-void SessionEnds::OnEndRecord(Shard& shard, const PendingRecord& pending) {
-  const events::v1::SessionEnded& ended = pending.record.session_ended();
-  const std::string_view bare = xmpp::BareOf(ended.full_jid());
-  const SessionId id(ended.session_id());
-  const auto session = table_.Find(id);
-  // A name that another user's session has.
-  if (session && session->user->bare != bare) {
-    owner_.NoteMisplaced(shard, pending.offset);
-    return;
-  }
-  if (session && session->state.resumptions() > ended.resumptions()) {
-    live_.RunSuccessors(*session);
-    return;
-  }
-  EndedSessions& known = live_.EndedOf(shard);
-  const bool is_known = known.IsOver(id, ended.resumptions());
-  known.Add(id, bare, ended.resumptions(), CountOf(session.get(), ended), clock_.Now());
-  Cause cause = CauseOf(pending);
-  if (session) {
-    Remove(session, ended, &cause);
-  } else if (!is_known) {
-    // It died with its gateway and the owner that has put this into the log, or an earlier one.
-    directory_.Forget(shard, id, ended.full_jid());
-    presence_.OnUnknownSessionEnd(shard, cause, ended);
-  }
-}
-
-void SessionEnds::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
-  const events::v1::SessionEnded& ended = pending.record.session_ended();
-  const SessionId id(ended.session_id());
-  const auto session = table_.Find(id);
-  const bool is_over =
-      session && session->user->shard == &shard && session->state.resumptions() <= ended.resumptions();
-  live_.EndedOf(shard).Add(id, xmpp::BareOf(ended.full_jid()), ended.resumptions(),
-                           CountOf(is_over ? session.get() : nullptr, ended), clock_.Now());
-  if (!session) directory_.Forget(shard, id, ended.full_jid());
-  if (is_over) Remove(session, ended, /*cause=*/nullptr);
-}
-
-void SessionEnds::Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended,
-                         Cause* cause) {
-  User& user = *session->user;
-  const std::shared_ptr<Shard> shard = shards_.Shared(user.shard->number);
-  GatewayPeer* const gateway = session->gateway;
-  session->end_record = cause != nullptr ? cause->offset : -1;
-  // The one that its client has left must not bring it back.
-  if (GatewayPeer* left = gateways_.Find(session->left_gateway); left != nullptr && left != gateway)
-    AddAction(*left, session->id, *shard).mutable_ended()->set_condition("conflict");
-  live_.Enter(*session, SessionPhase::kEnded);
-  gateways_.Assign(*session, nullptr);
-  directory_.Ended(*session);
-  metrics_.sessions_ended.Increment();
-  live_.Remove(session);
-  if (cause != nullptr) presence_.OnSessionEnd(user, *session, *cause);
-  features_.Tell(&LifeHook::OnSessionEnded, *session);
-  deliverer_.Abandon(user, *session);
-  session->inbound_order.reset();
-  marks_.MarkEnded(session);
-  // Its gateway forgets it when its packets are gone from the store: nobody could tell those that its
-  // client has had from those that it has not.
-  if (session->has_rows) rows_.Remove(*session);
-  if (gateway != nullptr) TellEnded(session, *gateway, ended);
-  // The store forgets the session when it has what the session's rows may be the last trace of; the
-  // record of the end is there until then, so that the next owner does the same.
-  const std::int64_t offset = session->end_record;
-  if (offset >= 0) {
-    shard->window.Hold(offset);
-    parker_.OnEndRead(*session);
-  }
-  shard->Spawn("session.finish_end",
-               FinishEnd(shard, session, /*is_only_in_row=*/gateway == nullptr, offset));
-  live_.RunSuccessors(*session);
-  if (!user.HasAvailable()) user.contacts.reset();
-  users_.MaybeForget(user);
-}
-
-Task<void> SessionEnds::FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
-                                  bool is_only_in_row, std::int64_t offset) {
-  if (is_only_in_row) {
-    // The row is all that tells what its client has had.
-    const auto may_go = std::make_shared<runtime::Event>(executor_);
-    closer_.Close(session, /*gateway=*/{}, [may_go] { may_go->Set(); }, /*close=*/nullptr, /*holds=*/offset);
-    co_await may_go->Wait();
-  }
-  co_await parker_.RemoveRows(shard, session);
-  if (offset >= 0) shard->window.Release(offset);
-  closer_.Check(*shard);
-}
-
-void SessionEnds::TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,
-                            const events::v1::SessionEnded& ended) {
-  const Shard& shard = *session->user->shard;
-  const auto tell = [this, id = session->id, number = shard.number, epoch = shard.epoch,
-                     instance = gateway.instance(), condition = ended.condition(),
-                     text = ended.text()](bool keep) {
-    const Shard* now = shards_.Find(number);
-    GatewayPeer* peer = gateways_.Find(instance);
-    if (peer == nullptr || now == nullptr || now->epoch != epoch) return;
-    auto& told = *AddAction(*peer, id, *now).mutable_ended();
-    told.set_condition(condition);
-    told.set_text(text);
-    told.set_keep(keep);
-  };
-  std::function<void()> close;
-  if (!ended.condition().empty()) close = [tell] { tell(/*keep=*/true); };
-  closer_.Close(session, gateway.instance(), [tell] { tell(/*keep=*/false); }, std::move(close));
 }
 
 }  // namespace rookery::session_manager

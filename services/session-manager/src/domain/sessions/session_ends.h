@@ -3,70 +3,43 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "domain/delivery/packets.h"
 #include "domain/presence/presence_tracker.h"
-#include "domain/state/cause.h"
 #include "domain/state/shard.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/follow_up_writer.h"
-#include "rookery/sharding/shard_owner.h"
 
 namespace rookery::session_manager {
 
 class Addresses;
-class Deliverer;
-class FeatureHooks;
-class OfflineMarks;
-class SessionRows;
-class SessionTable;
-class Shards;
-class Users;
-struct SessionManagerMetrics;
+class AppliedEnds;
 class DirectoryWriter;
 class GatewayPeer;
 class Gateways;
-class Hooks;
 class LiveSessions;
-class SessionCloser;
-class SessionParker;
+class SessionTable;
 
-/// How a session is over, whoever decides it: the decision is a record of the user's shard, and takes
-/// effect where that is read (README.md, SL7 to SL10). I/O thread only.
+/// Decides that a session is over, for whoever finds a reason: the decision is a record of the user's shard,
+/// and takes effect where that is read (AppliedEnds; README.md, SL7 to SL10). I/O thread only.
 class SessionEnds final : public Packets::Overflow, public PresenceTracker::Listener {
  public:
-  SessionEnds(asio::any_io_executor executor, const Clock& clock, SessionManagerMetrics& metrics,
-              const Addresses& addresses, sharding::ShardOwner& owner, const Shards& shards,
-              const SessionTable& table, Users& users, sharding::FollowUpWriter& follow_ups,
-              const FeatureHooks& features, const Hooks& hooks, LiveSessions& live, Gateways& gateways,
-              DirectoryWriter& directory, PresenceTracker& presence, Deliverer& deliverer,
-              OfflineMarks& marks, SessionRows& rows, SessionCloser& closer, SessionParker& parker)
+  SessionEnds(asio::any_io_executor executor, const Clock& clock, const Addresses& addresses,
+              const SessionTable& table, sharding::FollowUpWriter& follow_ups, LiveSessions& live,
+              Gateways& gateways, DirectoryWriter& directory, AppliedEnds& applied)
       : executor_(std::move(executor)),
         clock_(clock),
-        metrics_(metrics),
         addresses_(addresses),
-        owner_(owner),
-        shards_(shards),
         table_(table),
-        users_(users),
         follow_ups_(follow_ups),
-        features_(features),
-        hooks_(hooks),
         live_(live),
         gateways_(gateways),
         directory_(directory),
-        presence_(presence),
-        deliverer_(deliverer),
-        marks_(marks),
-        rows_(rows),
-        closer_(closer),
-        parker_(parker) {}
+        applied_(applied) {}
 
-  // ---- decisions ----
   /// Decides that the session is over: puts that into the log, where it is applied when it is
   /// read. `condition`, if any, is what its client is told then (RFC 6120 section 4.9.3).
   void End(const std::shared_ptr<Session>& session, std::string_view condition, std::string_view text = {});
@@ -94,17 +67,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   void OnAccountRemoved(User& user, std::int64_t offset);
   void OnCredentialsChanged(User& user, std::int64_t offset);
 
-  // ---- what the log says ----
-  /// The record of an end has been read: applies it. It is not finished before all that follows
-  /// from the end is in the log or the store.
-  void OnEndRecord(Shard& shard, const PendingRecord& pending);
-  /// One that an earlier owner has finished: what it ended is not to live again.
-  void OnFinishedRecord(Shard& shard, const PendingRecord& pending);
-
  private:
-  /// Of the client's stanzas those that need not be sent again when the session is over.
-  std::uint64_t CountAtEnd(const Session& session) const;
-  std::optional<std::uint64_t> CountOf(const Session* session, const events::v1::SessionEnded& ended) const;
   /// Called when an end is in the log.
   using OnLogged = std::function<void(Shard&)>;
   struct FollowUp;
@@ -112,35 +75,16 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
   /// Of the record `holds`, if it is one (>= 0), the end must be in the log before it is finished.
   void AppendEndRecord(Shard& shard, events::v1::UserRecord& record, std::int64_t holds, OnLogged on_logged);
-  /// `cause`: the record of the end; null when an earlier owner has finished it, so that contacts
-  /// know already.
-  void Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended, Cause* cause);
-  /// What is left of the session goes, and the record of its end, at `offset`, is finished (SL8).
-  Task<void> FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, bool is_only_in_row,
-                       std::int64_t offset);
-  void TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,
-                 const events::v1::SessionEnded& ended);
 
   asio::any_io_executor executor_;
   const Clock& clock_;
-  SessionManagerMetrics& metrics_;
   const Addresses& addresses_;
-  sharding::ShardOwner& owner_;
-  const Shards& shards_;
   const SessionTable& table_;
-  Users& users_;
   sharding::FollowUpWriter& follow_ups_;
-  const FeatureHooks& features_;
-  const Hooks& hooks_;
   LiveSessions& live_;
   Gateways& gateways_;
   DirectoryWriter& directory_;
-  PresenceTracker& presence_;
-  Deliverer& deliverer_;
-  OfflineMarks& marks_;
-  SessionRows& rows_;
-  SessionCloser& closer_;
-  SessionParker& parker_;
+  AppliedEnds& applied_;
 };
 
 }  // namespace rookery::session_manager
