@@ -63,7 +63,7 @@ class LateAttachTest : public Cluster {
     return std::count_if(presences.begin(), presences.end(),
                          [&](const xmpp::Stanza& presence) { return presence.from() == from; });
   }
-  /// What a session that begins now is given.
+  /// Returns what a session that begins now is given.
   std::vector<std::string> NextSession() {
     Client& next = SignIn(gateway_, bob_, "next", std::nullopt);
     gateway_.Send(next, Presence());
@@ -418,7 +418,7 @@ class VersionedRosterTest : public MissedRosterTest {
     }
     return known;
   }
-  /// What it is answered.
+  /// Asks for the roster, and returns the answer.
   std::string Get() {
     xmpp::Stanza get = Iq("get", {}, "g" + std::to_string(++gets_), "query", "jabber:iq:roster");
     xmpp::Element query("query", "jabber:iq:roster");
@@ -450,7 +450,7 @@ TEST_F(VersionedRosterTest, SL12_AnotherDeviceHasRemovedAnItem_ItSeesThatWhenItA
   ItComes();
   ASSERT_EQ(MissedContacts(), 0);
   ASSERT_THAT(Pushes().back().payload(), HasSubstr(dave_));
-  // What changes later tells it no version, either.
+  // A later change tells it no version, either.
   ChangeItem(other, dave_, "name", "y");
   ASSERT_THAT(Pushes().back().payload(), HasSubstr("name=\"y\""));
   const std::string answer = Get();

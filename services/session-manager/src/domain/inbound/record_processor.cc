@@ -152,7 +152,7 @@ void RecordProcessor::OnRecord(Shard& shard, std::shared_ptr<PendingRecord> pend
 
 void RecordProcessor::OnNotApplied(Shard& shard, const PendingRecord& pending) {
   if (!pending.record.has_outbound()) return;
-  // What was sent again waits until it is read.
+  // A stanza that was sent again waits until it is read.
   if (const User* user = shard.FindUser(xmpp::BareOf(pending.record.outbound().stanza().from())))
     client_stanzas_.DrainSoon(*user);
 }
@@ -214,7 +214,7 @@ void RecordProcessor::ApplyInTurn(User& user, const std::shared_ptr<PendingRecor
   PassOver(outbox_, user, pending->offset);
   Cause cause = CauseOf(*pending);
   const xmpp::Stanza& refused = pending->record.delivery().stanza();
-  // What a stranger is answered who may not know of the account.
+  // A query gets the answer to a stranger who may not know of the account.
   const bool is_query =
       refused.kind() == common::v1::STANZA_KIND_IQ && xmpp::ResourceOf(refused.to()).empty();
   if (is_query) {

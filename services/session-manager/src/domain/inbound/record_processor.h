@@ -88,7 +88,7 @@ class RecordProcessor final : public RecordOrder::Applier {
   void ApplyInTurn(User& user, const std::shared_ptr<PendingRecord>& pending);
   /// Its account is being removed: its sender hears what one hears who writes to nobody.
   void Return(Shard& shard, PendingRecord& pending);
-  /// Of a message with a body, or a request.
+  /// Bounces a message with a body, or a request.
   void Bounce(Shard& shard, PendingRecord& pending, xmpp::ErrorCondition condition);
   /// Whether no feature refuses the stanza; else its sender has been told what there is to tell.
   bool IsWelcome(User& user, PendingRecord& pending);
@@ -96,12 +96,12 @@ class RecordProcessor final : public RecordOrder::Applier {
   void ApplyMessage(User& user, PendingRecord& pending);
   void ApplyPresence(User& user, PendingRecord& pending);
   void ApplyIq(User& user, PendingRecord& pending);
-  /// Of a request of somebody else no earlier than it would be said that there is no such account.
+  /// Bounces a request; somebody else's no earlier than it would be said that there is no such account.
   void BounceRequest(User& user, const PendingRecord& pending, const Delivery& request,
                      xmpp::ErrorCondition condition);
   void ApplySentCopy(User& user, PendingRecord& pending);
-  /// What somebody has said to the user, before it is given to sessions: in the user's history, if it belongs
-  /// there, and with its id there. Nobody else says so in our name.
+  /// Puts what somebody has said to the user into the user's history, if it belongs there, and its id there
+  /// into the message, before it is given to sessions. Nobody else says so in our name.
   void Archive(const User& user, const PendingRecord& pending, xmpp::Stanza& message);
   /// The message belongs in the user's history: tells the topic `messages`.
   void PublishEvent(const User& user, const PendingRecord& pending, const xmpp::Stanza& message,

@@ -72,8 +72,8 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   void End(const std::shared_ptr<Session>& session, std::string_view condition, std::string_view text = {});
   /// Its client was away for too long: it may come back until the record of the end is read.
   void EndTimedOut(const std::shared_ptr<Session>& session);
-  /// Of the session, which a gateway has brought, and another one of the same full JID the older
-  /// one ends; when the shard is live.
+  /// Ends the older of the session, which a gateway has brought, and another one of the same full JID, when
+  /// the shard is live.
   void EndOlder(Session& session);
   /// The shard is live: ends those that were to end then.
   void EndConflicts(Shard& shard);
@@ -102,7 +102,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   void OnFinishedRecord(Shard& shard, const PendingRecord& pending);
 
  private:
-  /// Of the client's stanzas those that need not be sent again when the session is over.
+  /// Returns how many of the client's stanzas need not be sent again when the session is over.
   std::uint64_t CountAtEnd(const Session& session) const;
   std::optional<std::uint64_t> CountOf(const Session* session, const events::v1::SessionEnded& ended) const;
   /// Called when an end is in the log.
@@ -110,12 +110,12 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   struct FollowUp;
   events::v1::UserRecord MakeEndRecord() const;
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
-  /// Of the record `holds`, if it is one (>= 0), the end must be in the log before it is finished.
+  /// The record `holds`, if it is one (>= 0), is not finished before the end is in the log.
   void AppendEndRecord(Shard& shard, events::v1::UserRecord& record, std::int64_t holds, OnLogged on_logged);
   /// `cause`: the record of the end; null when an earlier owner has finished it, so that contacts
   /// know already.
   void Remove(const std::shared_ptr<Session>& session, const events::v1::SessionEnded& ended, Cause* cause);
-  /// What is left of the session goes, and the record of its end, at `offset`, is finished (SL8).
+  /// Removes what is left of the session, and finishes the record of its end, at `offset` (SL8).
   Task<void> FinishEnd(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session, bool is_only_in_row,
                        std::int64_t offset);
   void TellEnded(const std::shared_ptr<Session>& session, GatewayPeer& gateway,

@@ -11,7 +11,7 @@
 
 namespace rookery::session_manager {
 
-/// What a gateway is told at the end of a session, once it may forget the session.
+/// The message that a gateway is sent at the end of a session, once it may forget the session.
 struct PendingEnd {
   /// Records up to here must be finished and the cursor committed beyond them; below 0: none.
   std::int64_t offset = -1;
