@@ -22,8 +22,8 @@ std::string MarkOfChange(const Room& room);
 /// <mav/> of the present version: for the presence with 110 of one who enters.
 std::string MarkOfPresent(const Room& room);
 
-/// What has changed of the affiliations since the version that <x/> of an entering client names, to the
-/// session, before anything else is sent to it; nothing if it names none.
+/// Tells the session, before anything else is sent to it, what has changed of the affiliations since the
+/// version that <x/> of the entering client names; nothing if it names none.
 void SendAffiliationChanges(Turn& turn, std::string_view full_jid, const xmpp::Element& muc);
 
 }  // namespace rookery::muc

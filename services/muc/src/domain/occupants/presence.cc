@@ -111,7 +111,7 @@ class Variants {
   std::string end_;
 };
 
-/// Who hears of an occupant, besides itself.
+/// Those who hear of an occupant, besides itself.
 struct Hearers {
   bool moderators = true;
   bool others = true;
@@ -339,7 +339,7 @@ void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit) {
   Room& room = turn.room;
   const v1::Occupant* occupant = room.FindSession(full_jid);
   if (occupant == nullptr) return;
-  // What is told stays when the session is gone.
+  // Copies, since they are told when the session is gone.
   const std::string nick = occupant->nick();
   const std::string jid(full_jid);
   if (occupant->sessions_size() == 1) return RemoveOccupant(turn, nick, exit);

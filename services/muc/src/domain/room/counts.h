@@ -12,7 +12,7 @@ namespace rookery::muc {
 /// wrong one.
 inline constexpr std::int64_t kMaxAheadMs = 5'000;
 
-/// What is counted of an account in a room, in periods of `settings.changes_period`.
+/// The things that are counted of an account in a room, in periods of `settings.changes_period`.
 enum class Counted : std::uint8_t {
   /// Joins, changes of nick, registrations.
   kChanges,
