@@ -14,8 +14,8 @@ namespace rookery::config {
 
 class Schema;
 
-/// What is wrong with a configuration: all of it, not only the first mistake. Each is a line that says where
-/// it was made (file and line, or the variable's name), which key is concerned, and what is expected.
+/// The mistakes in a configuration: all of them, not only the first. Each is a line that says where it was
+/// made (file and line, or the variable's name), which key is concerned, and what is expected.
 class Problems {
  public:
   /// `schema` says where values came from; without it lines begin with the key.
