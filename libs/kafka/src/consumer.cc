@@ -297,8 +297,8 @@ class KafkaConsumer final : public Consumer {
       rd_kafka_topic_partition_list_destroy(list);
   }
 
-  /// About one partition. Whose leader is away keeps a thread for as long as it is asked, and the questions
-  /// about all others would wait for it.
+  /// Asks about one partition. One whose leader is away keeps a thread for as long as it is asked about, and
+  /// the questions about all others would wait for it.
   template <typename T, typename Question>
   Task<absl::StatusOr<T>> Ask(std::int32_t partition, Question question) {
     const std::shared_ptr<Waker> waker = waker_;

@@ -19,7 +19,7 @@
 namespace rookery::net {
 
 NetTest::NetTest() {
-  // RawClient's writes to the socket by OpenSSL itself may raise it.
+  // OpenSSL's own socket writes, as RawClient makes them, may raise it.
   std::signal(SIGPIPE, SIG_IGN);
   std::string pattern = (std::filesystem::temp_directory_path() / "rookery-net-XXXXXX").string();
   directory_ = ::mkdtemp(pattern.data());

@@ -359,8 +359,8 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
     range.committed = range.first;
   }
 
-  // 2. The fence. What an older owner decides after it is refused. Who has stood still since the shard
-  // was given to it asks first: the fence would end the work of whoever has it now.
+  // 2. The fence. What an older owner decides after it is refused. A process that has stood still since the
+  // shard was given to it asks first: the fence would end the work of whoever has it now.
   NoteTime();
   for (std::uint64_t certain = doubts; certain != doubts_;) {
     certain = doubts_;

@@ -195,7 +195,7 @@ class Cluster : public ::testing::Test {
   void Revoke(std::uint32_t shard, int from);
   /// Runs until nothing moves any more.
   void Settle();
-  /// Brings what was appended to the log and its readers. False: nothing had been.
+  /// Carries to the log, and to its readers, what was appended. False: nothing had been.
   bool PumpLog();
   /// Time passes, in sweeps.
   void Elapse(std::chrono::milliseconds time);

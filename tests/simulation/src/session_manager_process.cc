@@ -100,8 +100,8 @@ MemoryDatabase& Rows(Environment& environment) {
   return static_cast<SimulatedDatabase&>(environment.database).rows;
 }
 
-/// Statements on PostgreSQL: they run there, and may have run when the answer is an error. Who asks
-/// may be gone by then, so that a statement owns what it needs.
+/// Statements on PostgreSQL: they run there, and may have run when the answer is an error. The asker may be
+/// gone by then, so that a statement owns what it needs.
 class Statements {
  public:
   Statements(Environment& environment, Process& process) : environment_(environment), process_(process) {}

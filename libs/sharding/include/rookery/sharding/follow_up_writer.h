@@ -36,7 +36,7 @@ enum class AfterRefusal : std::uint8_t {
 /// of the shard nothing is appended, and nobody is told of what was: the next owner says it.
 ///
 /// A record that the log refuses is said again, unless the service decides otherwise: 200 ms later, then with
-/// pauses that grow to 10 s. Of those that one shard says again to one partition, each waits for the one
+/// pauses that grow to 10 s. Each of those that one shard says again to one partition waits for the one
 /// before it, so that they keep their order among themselves. What was appended behind them is not held back:
 /// it overtakes them. Whoever must not hear old news after new says so (`IsWanted`).
 ///

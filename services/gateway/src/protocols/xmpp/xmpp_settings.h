@@ -27,7 +27,7 @@ struct XmppSettings {
   xmpp::ParserLimits limits_before_auth;
   xmpp::ParserLimits limits;
   std::size_t read_rate = 0;
-  /// The stanzas and the like of one account on this gateway, a second in the long run; 0: no limit.
+  /// Stanzas and the like of one account on this gateway: so many a second in the long run; 0: no limit.
   std::size_t stanza_rate = 0;
   std::size_t max_queued_bytes = std::size_t{1} << 20;
   std::size_t max_unconfirmed = 256;

@@ -129,8 +129,8 @@ class AdminRequest {
     return CheckAll();
   }
 
-  /// Those who are kicked hear of it first, then who has asked, then all others (section 8.2). Of all else
-  /// who has asked is told first.
+  /// Those who are kicked hear of it first, then who has asked, then all others (section 8.2). The asker is
+  /// told first of all else.
   void Make() {
     const std::string actor = NickOfSender(turn_);
     std::vector<std::pair<v1::Occupant, Exit>> kicked;

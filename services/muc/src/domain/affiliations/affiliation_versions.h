@@ -13,8 +13,8 @@ namespace rookery::muc {
 
 /// Notes that the entry of `jid` changes now. Its affiliation is set by the caller.
 void RaiseAffiliationVersion(Room& room, std::string_view jid);
-/// Forgets who had an affiliation once, the oldest first, where there are many of them. Who asks for what has
-/// changed since gets the whole list.
+/// Forgets who had an affiliation once, the oldest first, where there are many of them. A client that asks
+/// for what has changed since gets the whole list.
 void ForgetFormer(Room& room);
 
 /// <mav/> of a change that has just been noted: from the version before to the present one.

@@ -177,8 +177,8 @@ bool IsDone(const Deed& deed) {
   return !deed.actor_nick.empty() || !deed.reason.empty() || !deed.extra.empty();
 }
 
-/// With what the operator has set for crowds. Who was shown before there was one stays so: nobody comes and
-/// goes with those who are around the bound.
+/// With what the operator has set for crowds. Occupants who were shown before there was one stay so: nobody
+/// comes and goes with those who are around the bound.
 bool IsBroadcastNow(const Turn& turn, const v1::Occupant& occupant) {
   if (!IsBroadcast(turn.room, occupant.role())) return false;
   const std::int64_t quiet_above = turn.settings.quiet_above;

@@ -52,9 +52,9 @@ const v1::OccupantSession& ShownSession(const v1::Occupant& occupant);
 
 /// Tells everybody, in the variants that the XEP makes, what is known of an occupant, who is in `turn.room`:
 /// others its shown session, then each of its own sessions what it has said itself, with 110. `statuses` go
-/// to the occupant alone. Of an occupant whose presence is not broadcast others hear nothing, and moderators
-/// what is done to it (a deed that is not empty); of one whose presence is not broadcast any more the others
-/// hear that it goes.
+/// to the occupant alone. If an occupant's presence is not broadcast, others hear nothing, and moderators
+/// what is done to it (a deed that is not empty); if it is not broadcast any more, the others hear that the
+/// occupant goes.
 void BroadcastAvailable(Turn& turn, const v1::Occupant& occupant, std::vector<Status> statuses = {},
                         const Deed& deed = {});
 /// The two parts of it: all others, and one of the occupant's own sessions.
@@ -97,7 +97,7 @@ struct Exit {
 /// is destroyed. While the occupant has others, only that session hears that it goes; others hear where what
 /// they are shown changes.
 void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit);
-/// All of an occupant's sessions go. Of one whose presence is not broadcast moderators hear.
+/// All of an occupant's sessions go. Moderators hear also of one whose presence is not broadcast.
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit);
 /// The first part of it: the occupant hears that it goes, and is out. Gives who it was; then TellOthersGone
 /// tells the others, if the room still exists.

@@ -238,7 +238,7 @@ Exit RenamingOf(const Turn& turn, const v1::Occupant& occupant, const std::strin
           .new_nick = nick};
 }
 
-/// Their own presence under a new nick, to these sessions. Who enters with it hears that last
+/// Their own presence under a new nick, to these sessions. A session that enters with it hears that last
 /// (section 7.2.2): Welcome tells.
 void TellSelves(Turn& turn, const v1::Occupant& occupant,
                 const google::protobuf::RepeatedPtrField<v1::OccupantSession>& sessions, bool is_entering) {

@@ -20,7 +20,7 @@ struct Shard;
 struct User;
 
 /// The rows that the waiting store has of sessions' packets (README.md, P3 and P4): those that were not
-/// acknowledged in time, and those of which somebody else's client has the message. I/O thread only.
+/// acknowledged in time, and whether another client of the user has the message. I/O thread only.
 class PacketRows {
  public:
   PacketRows(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,

@@ -137,7 +137,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   bool SetAside(const std::string& owner);
   void Pause(const std::string& owner, Aside& aside);
   Task<void> TryAgain(std::shared_ptr<StoreWriter> self, std::string owner, std::chrono::milliseconds pause);
-  /// Puts what waits of the user into the queue again.
+  /// Puts the user's waiting writes into the queue again.
   void BringBack(const std::string& owner, bool is_first);
   /// It waits no more.
   void Subtract(const Write& write);

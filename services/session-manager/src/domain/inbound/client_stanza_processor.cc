@@ -62,8 +62,8 @@ std::optional<Errand> ClientStanzaProcessor::BehindWhatIsUnderWay(const Session&
                                                                   const Errand* waited) const {
   User& user = *session.user;
   if (!user.outbound && !user.backlog) return std::nullopt;
-  // A stanza that has waited as a question stays one: what came later may be in the log already. Of the
-  // changes that are under way none is of its session, behind which it would have been no question.
+  // A stanza that has waited as a question stays one: what came later may be in the log already. None of the
+  // changes that are under way is its session's: behind one of those it would have been no question.
   std::optional<Errand> errand = waited != nullptr ? *waited : ErrandOf(session, stanza);
   // A stanza that may be in its recipient's log already goes that way, having waited.
   const bool is_for_log =

@@ -154,7 +154,7 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
 bool UserShards::is_settled(sharding::Shard& shard) const { return features_.AreSettled(AsUsers(shard)); }
 
 Task<void> UserShards::Settle(std::shared_ptr<sharding::Shard> shard) {
-  // It has to be known what sessions were given by an earlier owner before they are resumed.
+  // Sessions are resumed only when it is known what an earlier owner has given them.
   co_await features_.Settle(AsUsers(std::move(shard)));
 }
 

@@ -93,7 +93,7 @@ struct Consequences::FollowUp {
     } else if (cause.offset >= 0 || cause.end) {
       if (IsSentByClient(brought)) return AnswerWithError(from, why, record, *brought.stanza);
     } else if (self.follow_ups_.waiting() >= self.settings_.max_refused_records) {
-      // Only records that nobody waits for are counted: the others are bounded by who waits (a shard's
+      // Only records that nobody waits for are given up: the others are bounded by who waits (a shard's
       // window, a session's stanzas).
       return sharding::AfterRefusal::kLost;
     }

@@ -17,10 +17,10 @@ class Confirmations;
 class SessionTable;
 struct Settings;
 
-/// Sends to the gateways of sessions: the newest state of each, and its packets in the order of their
-/// numbers. Nothing is put on a link that is congested, and no more than a client takes: it waits on its
-/// session until the link has room, and until the client has acknowledged what came before
-/// (delivery/README.md, B2 and B3). I/O thread only.
+/// Sends to the gateways of sessions the newest state of each, and its packets in the order of their numbers.
+/// Nothing is put on a link that is congested, and no more than a client takes: it waits on its session until
+/// the link has room, and until the client has acknowledged what came before (delivery/README.md, B2 and B3).
+/// I/O thread only.
 class Outbox {
  public:
   /// Told of a new state that no gateway can be told, or not for long.

@@ -655,7 +655,7 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
                        [&](const std::string& address) { return HearTogether(address, recipient); });
   };
   // That the session is back was said to all who may see it; whom it sent presence directly since, knows it
-  // too. Who may not see it any more has been told so.
+  // too. Those who may not see it any more have been told so.
   const auto is_outdated = [&](std::string_view recipient) {
     const std::string_view bare = xmpp::BareOf(recipient);
     if (!is_unavailable) {

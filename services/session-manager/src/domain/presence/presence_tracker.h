@@ -89,7 +89,7 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   /// the stanza is done.
   using Work = std::function<Task<void>(Cause&)>;
   Work OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
-  /// Presence to one address (section 4.6). Of a room the newest address counts: whoever has entered under
+  /// Presence to one address (section 4.6). For a room the newest address counts: whoever has entered under
   /// one nickname and goes by another is one occupant, and leaves once (XEP-0045 section 7.14).
   void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
   /// Section 4.3.2, for the full JID `prober`. Silence where it may not see the user.
@@ -104,8 +104,8 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   /// Whatever is owed is left to the shard's next owner.
   void OnShardForgotten(Shard& shard) override;
 
-  /// Tells the session and its contacts anew of each other, the next owner if not this one: what they know
-  /// may be out of date, since records were read without the session, or the log has lost some.
+  /// Tells the session and its contacts anew of each other, since what they know may be out of date: records
+  /// were read without the session, or the log has lost some. The next owner does so if this one does not.
   void TellAnew(Session& session);
   void OnRoomForPresence(Session& session) override { TellAnew(session); }
   /// Takes out of a stanza that was refused some time ago the recipients to whom something newer was said
@@ -195,8 +195,7 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   Task<User*> FindVisible(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t trace_id);
   /// Returns those of the audience who may see the user (RFC 6121 section 4.4) unless it is hidden anyway.
   std::vector<std::string> Seeing(const User& user, const Audience& audience) const;
-  /// Takes those of the audience whom the session has told of itself directly (section 4.6). It has none
-  /// afterwards.
+  /// Takes out those of the audience whom the session has told of itself directly (section 4.6).
   std::vector<std::string> TakeDirected(Session& session, const Audience& audience);
   void SendCurrentTo(User& user, Cause& cause, std::string_view prober);
   /// Holds the record `offset`, if it is one, until the event is in the log.

@@ -251,7 +251,7 @@ struct Session : GatewayHook {
   void Enter(SessionPhase to, SteadyTime now);
 
   SessionPhase phase_ = SessionPhase::kConnected;
-  /// A counter of LiveSessions; null before the session is one of its.
+  /// A counter of LiveSessions; null before that has the session.
   std::int64_t* away_ = nullptr;
 };
 

@@ -93,7 +93,7 @@ struct User {
                            [&](const auto& session) { return session->resource() == resource; });
     return it == sessions.end() ? nullptr : it->get();
   }
-  /// The session that a record at `offset` is addressed to. Of two of that name, of which the older one is
+  /// The session that a record at `offset` is addressed to. If two have that name, of which the older one is
   /// about to end, it is the newest that began before the record.
   Session* FindResource(std::string_view resource, std::int64_t offset) {
     Session* const first = FindResource(resource);
