@@ -5,8 +5,8 @@
 
 namespace rookery::app {
 
-/// What the admin port answers; to HEAD as to GET, since the server leaves the body out.
-/// `not_ready_reason` is empty when ready.
+/// Answers for the admin port; to HEAD as to GET, since the server leaves the body out. `not_ready_reason` is
+/// empty when ready.
 net::HttpResponse AnswerAdmin(const net::HttpRequest& request, const std::string& not_ready_reason,
                               telemetry::Metrics& metrics);
 

@@ -2,8 +2,8 @@
 // overrides them. Measured against glibc's allocator, chat in a closed loop: 1.27 times
 // the messages; and after a burst of log-ins the memory goes back to the system.
 //
-// One arena: nearly all memory is the I/O thread's, and each thread has a cache before it.
-// What is free goes back after a second, by a thread of jemalloc's own.
+// One arena: nearly all memory is the I/O thread's, and each thread has a cache before it. Free memory goes
+// back after a second, by a thread of jemalloc's own.
 extern "C" {
 extern const char* malloc_conf;
 const char* malloc_conf =

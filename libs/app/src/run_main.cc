@@ -120,7 +120,7 @@ class Runner {
  private:
   enum class Phase { kStarting, kRunning, kDraining };
 
-  // Who started us watches the log for these.
+  // Whoever started us watches the log for these.
   static void LogNow(std::string_view event, std::initializer_list<telemetry::Field> fields = {}) {
     telemetry::LogInfo(event, fields);
     telemetry::FlushLog();
@@ -287,7 +287,7 @@ int RunMain(int argc, char** argv, const AppDescription& description, config::Sc
       return Fail(description, "cannot hash", absl::FailedPreconditionError("ROOKERY_LOG_JID_KEY is not set"),
                   kExitFailed);
     }
-    // What is logged is the hash of the bare address.
+    // Logs have the hash of the bare address.
     std::puts(telemetry::HashedJid(std::string_view(jid).substr(0, jid.find('/'))).c_str());
     return 0;
   }

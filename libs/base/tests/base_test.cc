@@ -43,7 +43,7 @@ std::string HexOfSha256(std::string_view text) {
   return absl::BytesToHexString({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
-// Of FIPS 180-4's examples.
+// Examples from FIPS 180-4.
 TEST(Sha256, IsTheStandardsWhateverWasHashedBefore) {
   constexpr std::string_view kOfAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
   EXPECT_EQ(HexOfSha256("abc"), kOfAbc);

@@ -1,5 +1,5 @@
-// What most files of a service include, parsed once for each service. Every file still
-// includes what it uses: presets with sanitizers build without this.
+// The headers that most files of a service include, parsed once for each service. Every file still includes
+// what it uses: presets with sanitizers build without this.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What most tests of a service include, parsed once.
+// The headers that most tests of a service include, parsed once.
 #pragma once
 
 #include "gmock/gmock.h"

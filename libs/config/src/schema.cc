@@ -181,7 +181,7 @@ struct Schema::Impl {
     return EnvironmentPrefix(service) + EnvironmentSuffix(key.path);
   }
 
-  /// What an unknown key of a file is most likely meant to be.
+  /// Returns what an unknown key of a file is most likely meant to be.
   std::string SuggestKey(const std::string& path) const {
     Texts known;
     std::set<std::string> sections;

@@ -13,7 +13,7 @@ struct Prefix {
   Service service;
   std::string_view prefix;
 };
-/// What stands before a virtual host in the address of a service that is not the accounts'.
+/// The prefix before a virtual host in the address of a service that is not the accounts'.
 constexpr Prefix kComponents[] = {{Service::kMuc, "conference."}, {Service::kSearch, "search."}};
 
 std::string_view BareOf(std::string_view address) { return address.substr(0, address.find('/')); }

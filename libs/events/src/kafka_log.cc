@@ -16,7 +16,7 @@ constexpr const char* kEventLinger = "linger.ms=25";
 /// How old a record is decides what may be forgotten: that is not left to the clock of whoever writes.
 const std::pair<std::string, std::string> kOneClock{"message.timestamp.type", "LogAppendTime"};
 /// A record that one broker alone has taken goes with that broker's disk, and its sender has been told that
-/// it is safe. Of three copies, two can be asked for with one broker away.
+/// it is safe. With three copies, two can be asked for with one broker away.
 constexpr std::int64_t kCopiesThatAllowLoss = 3;
 const std::pair<std::string, std::string> kTakenTwice{"min.insync.replicas", "2"};
 

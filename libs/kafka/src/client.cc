@@ -160,7 +160,7 @@ void DieOf(const std::exception& failure) {
 Source::Source(QueuePtr queue, std::shared_ptr<Waker> waker)
     : queue_(std::move(queue)), waker_(std::move(waker)) {
   rd_kafka_queue_cb_event_enable(queue_.get(), &Source::OnEvent, this);
-  // What came before the callback was set.
+  // For what came before the callback was set.
   OnEvent(nullptr, this);
 }
 

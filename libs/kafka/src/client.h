@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "rookery/kafka/producer.h"
 
-// What the producer, the consumer and the admin calls share around librdkafka's C API.
+// The parts around librdkafka's C API that the producer, the consumer and the admin calls share.
 namespace rookery::kafka {
 
 struct QueueDeleter {

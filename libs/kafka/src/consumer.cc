@@ -91,7 +91,7 @@ class KafkaConsumer final : public Consumer {
                                                 // under way, hence for this at most.
                                                 {"fetch.wait.max.ms", "100"},
                                                 {"fetch.min.bytes", "1"},
-                                                // Of each partition. Beyond it librdkafka 2.0.2 sleeps for
+                                                // For each partition. Beyond it librdkafka 2.0.2 sleeps for
                                                 // up to a second, so it is more than a catch-up needs.
                                                 {"queued.min.messages", "50000"},
                                                 {"queued.max.messages.kbytes", "16384"}}));
@@ -198,7 +198,7 @@ class KafkaConsumer final : public Consumer {
       co_await runtime::Sleep(doubt);
       if (!waker->attached()) co_return absl::CancelledError("kafka: the consumer is gone");
       if (IsLost()) co_return absl::FailedPreconditionError("kafka: not a member");
-      // What was ours may have been another's in between, and be further now.
+      // A partition of ours may have been another's in between, and be further now.
       if (assignment != assignment_) co_return absl::AbortedError("kafka: a rebalance has run");
     }
     if (IsRebalancing()) co_return absl::AbortedError("kafka: a rebalance runs");
@@ -257,7 +257,7 @@ class KafkaConsumer final : public Consumer {
         telemetry::LogWarn("kafka.close_timed_out", {{"topic", topic_}});
         co_return;
       }
-      // What librdkafka does last wakes nobody.
+      // The last things that librdkafka does wake nobody.
       closing_->SetReady();
       waker_->Wake();
       pause.expires_after(kPollTime);
@@ -297,8 +297,8 @@ class KafkaConsumer final : public Consumer {
       rd_kafka_topic_partition_list_destroy(list);
   }
 
-  /// About one partition. Whose leader is away keeps a thread for as long as it is asked, and the questions
-  /// about all others would wait for it.
+  /// Asks about one partition. One whose leader is away keeps a thread for as long as it is asked about, and
+  /// the questions about all others would wait for it.
   template <typename T, typename Question>
   Task<absl::StatusOr<T>> Ask(std::int32_t partition, Question question) {
     const std::shared_ptr<Waker> waker = waker_;

@@ -28,8 +28,7 @@ constexpr int kEventsPerTurn = 64;
 
 struct Lane;
 
-/// What librdkafka carries along with a record and gives back with its report. Kept
-/// for reuse.
+/// A note that librdkafka carries along with a record and gives back with its report. Kept for reuse.
 struct Handle {
   Producer::OnAppended on_appended;
   SteadyClock::time_point since;
@@ -445,7 +444,7 @@ class KafkaProducer final : public Producer {
   rd_kafka_t* client_ = nullptr;
   std::shared_ptr<Waker> waker_;
   std::unique_ptr<Source> reports_;
-  /// What was purged is answered whatever becomes of the client meanwhile.
+  /// Purged records are answered whatever becomes of the client meanwhile.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unordered_map<std::string, Topic, Hash, std::equal_to<>> topics_;
   std::deque<Handle> handles_;
@@ -458,7 +457,7 @@ class KafkaProducer final : public Producer {
   std::size_t in_librdkafka_ = 0;
   bool send_scheduled_ = false;
   std::function<void()> on_broken_;
-  // Of this client.
+  // The state of this client.
   bool is_broken_ = false;
   bool has_appended_ = false;
   std::vector<std::weak_ptr<asio::steady_timer>> flushes_;  // of calls that may have been cancelled

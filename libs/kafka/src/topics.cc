@@ -94,10 +94,10 @@ absl::StatusOr<int> CountPartitions(rd_kafka_t* client, const std::string& name,
   return result;
 }
 
-// Of a batch around its one record.
+// The bytes of a batch around its one record.
 constexpr std::int64_t kBatchOverhead = 1'024;
 
-/// What a topic that was made otherwise has instead of what was asked for.
+/// Warns of a topic that was made otherwise, and has another value than was asked for.
 void WarnOfDifference(const std::vector<TopicSpec>& topics, const Options& options, std::string_view topic,
                       std::string_view name, std::string_view value) {
   for (const TopicSpec& spec : topics) {

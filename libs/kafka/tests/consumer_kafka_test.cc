@@ -220,7 +220,7 @@ TEST_F(ConsumerTest, OwnerThatDoesNotReleaseLosesAfterFiveSeconds) {
   EXPECT_EQ(slow.revoking.size(), 3u);
   EXPECT_EQ(slow.lost.size(), 3u);
   EXPECT_EQ(slow.owned.size(), 3u);
-  // What it lost is not its to commit.
+  // A partition that it lost is not its to commit.
   std::vector<Consumer::Position> positions = {{slow.lost[0], 0}};
   EXPECT_EQ(Await(slow.consumer->Commit(std::move(positions)))->code(),
             absl::StatusCode::kFailedPrecondition);

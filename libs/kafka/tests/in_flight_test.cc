@@ -59,7 +59,7 @@ TEST(InFlightTest, ManyThatStandStillWhileOthersGoOnCountForHalf) {
     ASSERT_FALSE(in_flight.is_congested()) << in_flight.records();
   }
   EXPECT_GT(in_flight.records(), 2 * InFlight::kHighWater);
-  // What goes on has the other half.
+  // Partitions that go on have the other half.
   for (std::size_t i = 0; i <= InFlight::kHighWater / 2; ++i) in_flight.Add(moving[i % 5], 1);
   EXPECT_TRUE(in_flight.is_congested());
 }

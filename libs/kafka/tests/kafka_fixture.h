@@ -45,7 +45,7 @@ class Member final : public ConsumerHandler {
   bool release_at_once = true;
   std::function<void(const Record&)> on_record;
 
-  // What it has seen.
+  // The things that it has seen.
   std::set<std::int32_t> owned;
   std::vector<std::int32_t> revoking;
   std::vector<std::int32_t> lost;

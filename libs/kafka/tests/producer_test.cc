@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <vector>
 
-// What a real broker can hardly be made to answer, from librdkafka's own.
+// Answers that a real broker can hardly be made to give, from librdkafka's mock broker.
 namespace rookery::kafka {
 namespace {
 

@@ -23,7 +23,7 @@ std::string FormatEndpoint(const asio::ip::tcp::endpoint& endpoint);
 
 /// The address with IPv4-mapped IPv6 turned into IPv4.
 asio::ip::address NormalAddress(const asio::ip::address& address);
-/// What one host has: an IPv4 address, or the /64 of an IPv6 one. For use as a key.
+/// The addresses that one host has: an IPv4 address, or the /64 of an IPv6 one. For use as a key.
 using NetworkKey = std::array<unsigned char, 8>;
 NetworkKey NetworkOf(const asio::ip::address& normal);
 /// NetworkOf as text: `192.0.2.1`, `2001:db8:1:2::/64`.

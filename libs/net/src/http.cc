@@ -88,7 +88,7 @@ struct HttpRequestParser::Impl {
     start += used;
     body_bytes += used;
     if (message->is_done()) return true;
-    // What the parser leaves is the beginning of a chunk's header.
+    // The rest that the parser leaves is the beginning of a chunk's header.
     if (body_bytes > kMaxRawBody || input.size() - start > kMaxHeader) {
       return absl::InvalidArgumentError("HTTP: body too long");
     }

@@ -12,8 +12,8 @@ namespace rookery::net {
 
 class TcpCore;
 
-/// What the connections of one io_context share: the read buffer, and the list of
-/// those that have something to write at the end of this turn of the loop.
+/// The parts that the connections of one io_context share: the read buffer, and the list of those that have
+/// something to write at the end of this turn of the loop.
 class Loop final : public asio::execution_context::service {
  public:
   using key_type = Loop;

@@ -22,8 +22,7 @@ namespace {
 
 // So that one busy peer cannot keep the loop from the others.
 constexpr int kReadsPerTurn = 4;
-// What a closing connection still takes from its peer, so that no reset overtakes
-// our last bytes.
+// The most that a closing connection still takes from its peer, so that no reset overtakes our last bytes.
 constexpr std::size_t kMaxDrain = 256 * 1024;
 // From the socket in one step of a handshake.
 constexpr std::size_t kMaxHandshakeStep = 64 * 1024;

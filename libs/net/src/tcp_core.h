@@ -19,7 +19,7 @@
 
 namespace rookery::net {
 
-/// What a connection holds as long as its descriptor is open: the listener counts it.
+/// Held by a connection as long as its descriptor is open: the listener counts it.
 class OpenLease {
  public:
   virtual ~OpenLease() = default;
@@ -60,7 +60,7 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   enum class Tls : std::uint8_t { kNone, kAfterFlush, kHandshake, kUp };
   enum class Closing : std::uint8_t { kNo, kFlushing, kDraining };
   enum class Read : std::uint8_t { kMore, kWouldBlock, kWantsWrite, kEof, kError };
-  /// What one read has brought.
+  /// The result of one read.
   struct Input {
     std::size_t size = 0;   // of the data, without TLS
     std::size_t taken = 0;  // from the socket

@@ -98,7 +98,7 @@ void WebSocketFramer::Impl::MakeContext() {
         self.given += n;
         return static_cast<ssize_t>(n);
       },
-      // What wslay wants to send by itself: pongs and its Close. Both are short.
+      // Frames that wslay wants to send by itself: pongs and its Close. Both are short.
       .send_callback = [](wslay_event_context_ptr, const uint8_t* data, size_t size, int,
                           void* user) -> ssize_t {
         auto& self = *static_cast<WebSocketFramer::Impl*>(user);

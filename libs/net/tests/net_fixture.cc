@@ -19,7 +19,7 @@
 namespace rookery::net {
 
 NetTest::NetTest() {
-  // What OpenSSL's own socket writes of RawClient may raise.
+  // OpenSSL's own socket writes, as RawClient makes them, may raise it.
   std::signal(SIGPIPE, SIG_IGN);
   std::string pattern = (std::filesystem::temp_directory_path() / "rookery-net-XXXXXX").string();
   directory_ = ::mkdtemp(pattern.data());

@@ -159,7 +159,7 @@ Task<absl::StatusOr<ConnectionPtr>> Connect(asio::io_context& io, Options option
   if (!resolved.ok()) co_return resolved;
   if (!options.password.empty()) settings["password"] = options.password;
   settings.try_emplace("application_name", "rookery");
-  // Of several servers the primary; and no standby under the primary's name while a failover lasts.
+  // The primary of several servers; and no standby under the primary's name while a failover lasts.
   settings.try_emplace("target_session_attrs", "read-write");
   settings["client_encoding"] = "UTF8";
   // Behind those of `pg.connection`: of two that set the same, the server believes the last, and we rely on

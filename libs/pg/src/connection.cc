@@ -247,7 +247,7 @@ void Connection::ArmTimeout() {
 }
 
 void Connection::OnTimeout() {
-  // What it was armed for may be long answered.
+  // The statement that it was armed for may be long answered.
   if (statements_.empty()) return;
   const Clock::time_point now = Clock::now();
   if (now >= SilentSince() + patience_) return Break("the server does not answer", true);

@@ -29,7 +29,7 @@ constexpr std::chrono::milliseconds kFirstRetry{10};
 constexpr std::chrono::milliseconds kLongestRetry{200};
 constexpr std::size_t kMaxNodes = 1'000;
 
-/// What the client is, kept alive by the commands that still wait when it is destroyed.
+/// The client's state, kept alive by the commands that still wait when it is destroyed.
 class Cluster : public std::enable_shared_from_this<Cluster> {
  public:
   Cluster(asio::io_context& io, Options options, telemetry::Metrics& metrics)

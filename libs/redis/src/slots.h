@@ -12,7 +12,7 @@ inline constexpr std::uint32_t kSlots = 16384;
 /// there is anything between them, else of the whole key.
 std::uint32_t SlotOf(std::string_view key);
 
-/// What a MOVED or ASK error says; slot is kSlots when the text is not of that form.
+/// The content of a MOVED or ASK error; slot is kSlots when the text is not of that form.
 struct Redirect {
   std::uint32_t slot = kSlots;
   std::string address;

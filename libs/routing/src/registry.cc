@@ -46,7 +46,7 @@ bool ParseOwner(std::string_view text, OwnerEntry* owner) {
   return true;
 }
 
-/// What the registry is, kept alive by its own coroutines.
+/// The registry's state, kept alive by its own coroutines.
 struct State {
   struct Watched {
     InstanceTable table;
@@ -89,7 +89,7 @@ void NoteAway(State& state, const absl::Status& status) {
   }
 }
 
-/// What the scripts that write about this process are given.
+/// Returns the arguments of the scripts that write about this process.
 std::vector<std::string> Arguments(const Instance& self, const Incarnation& incarnation) {
   return {absl::StrCat(self.id, " ", self.address), self.id, absl::StrCat(kTimeToLiveMs),
           absl::StrCat(incarnation.started_at_ms), RandomPart(incarnation)};
@@ -246,7 +246,7 @@ class RedisRegistry final : public Registry {
     std::vector<OwnerEntry> owners;
     for (std::size_t i = 0; i + 1 < reply->array.size(); i += 2) {
       OwnerEntry owner{};
-      // What somebody else wrote there is not ours to judge.
+      // An entry that somebody else wrote there is not ours to judge.
       if (TakeNumber(std::string_view(reply->array[i].text), &owner.shard) &&
           ParseOwner(reply->array[i + 1].text, &owner)) {
         owners.push_back(std::move(owner));

@@ -40,14 +40,14 @@ class ClientsTest : public ::testing::Test {
     io_.run();
     return *std::move(result);
   }
-  /// What the process at the address says; one that nobody has described does the work.
+  /// Returns what the process at the address says; one that nobody has described does the work.
   Task<Answer> Reply(std::string address) {
     asked_.push_back(address);
     const auto error = errors_.find(address);
     if (error != errors_.end()) co_return error->second;
     co_return "done by " + address;
   }
-  /// Who was asked since the last time.
+  /// Returns who was asked since the last time.
   std::vector<std::string> Asked() { return std::exchange(asked_, {}); }
 
   asio::io_context io_;

@@ -52,7 +52,7 @@ struct Side {
 using GatewaySide = Side<GatewayAction, LinkRequest, SessionManagerAction, LinkResponse>;
 using SessionManagerSide = Side<SessionManagerAction, LinkResponse, GatewayAction, LinkRequest>;
 
-// What both ends share: the outbox, the inbound frames, who hears what.
+// The part that both ends share: the outbox, the inbound frames, who hears what.
 template <typename S>
 class Stream : public std::enable_shared_from_this<Stream<S>> {
  public:

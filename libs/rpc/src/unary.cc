@@ -28,7 +28,7 @@ grpc::Status internal::HandlerThrew(const std::exception_ptr& exception) {
   } catch (...) {
     telemetry::LogError("rpc.handler_failed");
   }
-  // What went wrong inside is for our log, not for the caller.
+  // The details of a failure inside are for our log, not for the caller.
   return grpc::Status(grpc::StatusCode::INTERNAL, "internal error");
 }
 

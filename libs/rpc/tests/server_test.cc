@@ -249,7 +249,7 @@ class TlsTest : public testing::Test {
   }
   ~TlsTest() override { std::filesystem::remove_all(directory_); }
 
-  /// Of a service, as its own certificate and settings say.
+  /// Makes the options of a service, as its own certificate and settings say.
   static ClientOptions Client(TlsFiles tls, const std::string& callee) {
     ClientOptions options;
     options.tls = std::move(tls);
@@ -301,7 +301,7 @@ TEST_F(TlsTest, AServerLetsInThoseWhoHaveBusinessWithIt) {
     EXPECT_EQ(Ask(caller, address, kLink), status) << name;
     EXPECT_EQ(Ask(caller, address, kHealth), grpc::StatusCode::OK) << name;
   }
-  // Who forgets to say whom it serves serves nobody.
+  // A server that forgets to say whom it serves serves nobody.
   auto closed = Start(Serving(ours.Issue("server", TlsName("roster")), {}));
   ASSERT_TRUE(closed.ok());
   EXPECT_EQ(Ask(Client(ours.Issue("caller", TlsName("session-manager")), "roster"),

@@ -1,5 +1,5 @@
-// What an action costs through one link, both processes' share: a gateway thread sends
-// stanzas, a session-manager thread answers each with a packet. Not a test.
+// The cost of an action through one link, both processes' share: a gateway thread sends stanzas, a
+// session-manager thread answers each with a packet. Not a test.
 //   rookery_rpc_bench [actions per second, 0: as fast as it goes] [seconds]
 #include <grpcpp/impl/codegen/service_type.h>
 #include <sys/resource.h>

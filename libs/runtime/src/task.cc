@@ -83,7 +83,7 @@ struct TaskGroup::State {
   }
 
   asio::any_io_executor executor;
-  /// Of a part: its tasks are in both lists.
+  /// Set for a part of a group: its tasks are in both lists.
   const std::shared_ptr<State> whole;
   Running running;
   // Conditions: cancelled when `running` becomes empty. Each lies in the coroutine that waits,
@@ -110,7 +110,7 @@ class Place {
  private:
   const std::shared_ptr<State> state_;
   const typename State::Running::iterator place_;
-  /// Of a part's task.
+  /// Set for a part's task.
   std::unique_ptr<Place> in_whole_;
 };
 

@@ -49,7 +49,7 @@ void KeptCursors::KeepIfDue(ShardService& service, Shard& shard) const {
 
 Task<void> KeptCursors::Keep(ShardService& service, runtime::TaskGroup& tasks, std::shared_ptr<Shard> shard,
                              SteadyTime limit) const {
-  // What is finished is so whether or not the group has taken the commit.
+  // Finished records are finished whether or not the group has taken the commit.
   const std::int64_t cursor = shard->window.cursor();
   if (cursor == shard->kept_cursor) co_return;
   const auto kept = std::make_shared<runtime::Event>(executor_);

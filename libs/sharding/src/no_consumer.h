@@ -10,7 +10,7 @@
 
 namespace rookery::sharding {
 
-/// What is asked while this process is in no group.
+/// The consumer that is asked while this process is in no group.
 class NoConsumer final : public kafka::Consumer {
  public:
   void Seek(std::int32_t, std::int64_t) override {}

@@ -23,11 +23,11 @@ constexpr std::chrono::milliseconds kPeriod{500};
 /// puts into stores, then the log.
 constexpr std::chrono::milliseconds kHandOver{2'000};
 constexpr std::chrono::milliseconds kAppendsOut{1'000};
-/// What a former turn of a shard has under way may come for this part of the duplicate horizon: half of it is
-/// the time in which readers take what a former owner says (DuplicateFilter), all of it what every one of
-/// them has read.
+/// Records that a former turn of a shard has under way may come for this part of the duplicate horizon: half
+/// of it is the time in which readers take what a former owner says (DuplicateFilter), all of it what every
+/// one of them has read.
 constexpr int kLastWords = 4;
-/// A group has settled by then even when a member was killed (6 s). Who owns nothing afterwards is
+/// A group has settled by then even when a member was killed (6 s). A member that owns nothing afterwards is
 /// one replica more than there are shards, and as ready as it will be.
 constexpr std::chrono::seconds kSettled{10};
 constexpr std::chrono::milliseconds kCalm{20};
@@ -131,7 +131,7 @@ Task<void> ShardOwner::StayOut() {
   telemetry::LogError("shards.given_up", {{"reason", "the service cannot do the work of an owner"}});
   co_await consumer_->Close(kOutTimeout);
   consumer_ = std::make_unique<NoConsumer>();
-  // What could not be handed over in that time.
+  // For shards that could not be handed over in that time.
   for (const auto& [number, shard] : std::map(shards_)) OnLost(P(number));
   while (!service_->is_able()) co_await able_again_.Wait();
   for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
@@ -208,7 +208,7 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
     shard->expected = former->newest_read;
     shard->former_end = former->end;
     shard->is_cut_log = former->was_cut;
-    // What is read before it is acquired would be thrown away.
+    // Records that are read before it is acquired would be thrown away.
     shard->paused = true;
     consumer_->Pause(P(number));
   }
@@ -241,7 +241,7 @@ Task<bool> ShardOwner::AwaitCertainty(std::shared_ptr<Shard> shard, std::int64_t
   bool had_cursor = true;
   for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     if (cursor < 0) {
-      // What is committed is committed once more.
+      // The cursor that is committed is committed once more.
       const absl::StatusOr<LogRange> range = co_await ranges_.Find(*service_, shard->number);
       if (!range.ok()) {
         NoteNoOffsets(*shard, range.status());
@@ -341,7 +341,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   if (!was_cut && range.committed >= 0 && range.committed < range.first)
     NoteExpired(shard->number, range.committed, range.first);
   if (was_cut) {
-    // What is known of offsets is of another log.
+    // All that is known of offsets is of another log.
     shard->is_cut_log = true;
     shard->former_end = 0;
     shard->expected.reset();
@@ -359,8 +359,8 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
     range.committed = range.first;
   }
 
-  // 2. The fence. What an older owner decides after it is refused. Who has stood still since the shard
-  // was given to it asks first: the fence would end the work of whoever has it now.
+  // 2. The fence. What an older owner decides after it is refused. A process that has stood still since the
+  // shard was given to it asks first: the fence would end the work of whoever has it now.
   NoteTime();
   for (std::uint64_t certain = doubts; certain != doubts_;) {
     certain = doubts_;
@@ -576,7 +576,8 @@ void ShardOwner::NoteExpired(std::uint32_t number, std::int64_t wanted, std::int
 }
 
 void ShardOwner::Supersede(const std::shared_ptr<Shard>& shard, const events::v1::Fence& fence) {
-  // What its owner applies lies behind its fence, and so does whatever we would apply from here on.
+  // Everything that its owner applies lies behind its fence, and so does whatever we would apply from here
+  // on.
   metrics_.superseded.Increment();
   telemetry::LogWarn("shard.superseded",
                      {{"shard", shard->number}, {"epoch", shard->epoch}, {"by", fence.instance()}});
@@ -646,7 +647,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
   const bool says_too_much =
       shard.phase == Shard::Phase::kLive &&
       static_cast<std::int64_t>(shard.follow_ups.count()) > options_.max_follow_ups / divisor;
-  // What is unfinished again is about what the last owner had; nobody is served before our fence.
+  // About as much is unfinished again as the last owner had; nobody is served before our fence.
   const std::int64_t factor = shard.phase == Shard::Phase::kRecovering ? 4 : 1;
   const bool is_full =
       static_cast<std::int64_t>(shard.window.size()) > factor * options_.max_unfinished_records / divisor ||
@@ -739,7 +740,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
     NoteHandOverFailed(*shard, failure);
   }
   if (shard->phase != Shard::Phase::kAcquiring) {
-    // What follows from the records before the cursor is in the log, or the cursor does not pass them:
+    // All that follows from the records before the cursor is in the log, or the cursor does not pass them:
     // the next owner repeats as little as possible.
     co_await AwaitAppends(shard);
     const std::int64_t cursor = shard->window.cursor();
@@ -783,8 +784,8 @@ void ShardOwner::Drop(const std::shared_ptr<Shard>& shard) {
 }
 
 Task<void> ShardOwner::AwaitLastWords(std::shared_ptr<Shard> former) {
-  // What comes in this time does no harm: its reader has the successor's word for the same, or takes it in
-  // place of that. Later one might have come that does not know any more that there is a successor. The
+  // A record that comes in this time does no harm: its reader has the successor's word for the same, or takes
+  // it in place of that. Later one might have come that does not know any more that there is a successor. The
   // producer drops all or nothing, so the shards that stay are given up with what they have under way, and
   // acquired afresh: the memory for it ends with it, too.
   const auto appended = std::make_shared<runtime::Event>(executor_);
@@ -809,7 +810,7 @@ void ShardOwner::OnLost(std::int32_t partition) {
 }
 
 void ShardOwner::OnLogBroken() {
-  // What is given up is said again by whoever reads the records that it follows from.
+  // A record that is given up is said again by whoever reads the records that it follows from.
   if (shards_.empty() || is_leaving_) {
     log_.DropInFlight();
   } else {
@@ -870,7 +871,7 @@ Task<void> ShardOwner::CheckOwnership() {
         cursors.push_back({P(number), shard->window.cursor()});
     if (cursors.empty()) break;
     const absl::Status committed = co_await consumer_->Commit(std::move(cursors));
-    // What was answered before another freeze says nothing of now.
+    // An answer from before another freeze says nothing of now.
     if (committed.ok() && asked_in == doubts_) break;
   }
   is_checking_ = false;

@@ -21,7 +21,7 @@ TEST(AppliedRecords, EachOnce) {
 
 TEST(AppliedRecords, ManyThatLieSparse_TwoToFourBytesEach) {
   AppliedRecords applied;
-  // What one of 256 shards is told of another.
+  // So much of another shard is for one of 256.
   for (std::int64_t i = 0; i < 100'000; ++i) ASSERT_TRUE(applied.Insert(i * 256, 1));
   EXPECT_LT(applied.bytes(), 100'000u * 5);
   for (std::int64_t i = 0; i < 100'000; ++i) ASSERT_FALSE(applied.Insert(i * 256, 1));

@@ -33,14 +33,14 @@ constexpr std::uint32_t kTo = 2;
 
 using Pending = FakeBroker::Pending;
 
-/// What is read is finished when the test says so.
+/// A reader whose records are finished when the test says so.
 class Reader final : public RecordShards<events::v1::RoomRecord> {
  public:
   void Apply(Shard&, std::shared_ptr<Record> record) override { applied.push_back(record->offset); }
   std::vector<std::int64_t> applied;
 };
 
-/// What the writer tells of one record.
+/// The calls by which the writer tells of one record.
 struct Told {
   std::vector<std::int64_t> done;
   int refused = 0;
@@ -394,7 +394,7 @@ TEST_F(FollowUpWriterTest, ReleasedWhileItWaits_IsNotSaidAgain_AndNothingIsKept)
   EXPECT_THAT(first->done, IsEmpty());
   EXPECT_THAT(second->done, IsEmpty());
   EXPECT_EQ(writer_->waiting(), 0u);
-  // What the kept one held is gone with it.
+  // Whatever the kept one held is gone with it.
   EXPECT_EQ(first.use_count(), 1);
 }
 

@@ -319,7 +319,7 @@ TEST_F(ShardOwnerTest, ItsCoroutinesEndWhereTheyWait_WhenTheShardIsReleased) {
   one->owner.Shared(1)->Spawn("of another", AwaitAndNote(never, of_another));
   Settle(*one);
   EXPECT_EQ(shard->tasks->size(), 2u);
-  // What it waits for has come, and it has not gone on yet.
+  // The event that it waits for has come, and it has not gone on yet.
   just_then->Set();
   one->owner.OnLost(0);
   EXPECT_THAT(waiting, ElementsAre("waits")) << "nothing runs within the release";
@@ -537,7 +537,7 @@ TEST_F(ShardOwnerTest, AFenceThatCameLate_TheRightfulOwnerTakesTheShardAgain) {
   one->owner.OnAssigned(0);
   Settle(*one);
   one->service.Take();
-  // Of a process that was cut off when the shard became ours.
+  // The fence of a process that was cut off when the shard became ours.
   Records(0).push_back([] {
     events::v1::RoomRecord record;
     record.mutable_fence()->set_shard(0);

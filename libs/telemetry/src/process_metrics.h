@@ -4,7 +4,7 @@
 
 namespace rookery::telemetry {
 
-/// What the kernel says about this process. 0 where it does not say.
+/// The kernel's figures for this process. 0 where it does not say.
 struct ProcessUsage {
   double cpu_seconds = 0;
   std::int64_t resident_bytes = 0;

@@ -29,8 +29,8 @@ const USpoofChecker* Checker() {
   return checker.get();
 }
 
-/// Of decomposed text: a dot above an i, which has one, or an accent more or less is seen by nobody who looks
-/// for a name that he knows.
+/// Takes the marks from decomposed text: a dot above an i, which has one, or an accent more or less is seen
+/// by nobody who looks for a name that he knows.
 std::string WithoutMarks(const std::string& text) {
   std::string bases;
   const auto size = static_cast<std::int32_t>(text.size());

@@ -40,7 +40,7 @@ bool IsRequest(const Stanza& stanza) {
   return stanza.kind() == common::v1::STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set");
 }
 
-// What comes before an attribute's value.
+// The text before an attribute's value.
 constexpr std::string_view kFrom = " from=\"";
 constexpr std::string_view kTo = " to=\"";
 constexpr std::string_view kId = " id=\"";
@@ -436,7 +436,7 @@ ErrorCondition ConditionOf(const absl::Status& status) {
       return ErrorCondition::kNotAllowed;
     case absl::StatusCode::kUnimplemented:
       return ErrorCondition::kFeatureNotImplemented;
-    // What passes soon must have the type `wait`, or clients give up.
+    // A condition that passes soon must have the type `wait`, or clients give up.
     case absl::StatusCode::kResourceExhausted:
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kAborted:

@@ -21,8 +21,8 @@ constexpr std::size_t kMaxGrowth = 4;
 // Expat scans an unfinished token from its beginning each time bytes come. Above this
 // size bytes that cannot finish it are held back.
 constexpr std::size_t kLargeToken = 4096;
-// What looks as if it could finish a token need not do so. How much may be scanned again
-// for one item, in multiples of its largest size.
+// Bytes that look as if they could finish a token need not do so. How much may be scanned again for one item,
+// in multiples of its largest size.
 constexpr std::size_t kRescanFactor = 256;
 
 StreamParseError Translate(XML_Error error) {

@@ -71,7 +71,7 @@ class Recorder : public StreamHandler {
   }
 };
 
-// What the parser says of `pieces`, its error last.
+// Returns what the parser says of `pieces`, its error last.
 std::string RunPieces(const std::vector<std::string_view>& pieces, const ParserLimits& limits = {},
                       Framing framing = Framing::kStream) {
   Recorder recorder;
@@ -504,7 +504,7 @@ TEST(StreamParserLimits, LargeInnerTagInSmallPieces) {
 }
 
 TEST(StreamParserLimits, OneReadIsNotCutIntoManyPieces) {
-  // What looks like the end of the element, many times over.
+  // Something that looks like the end of the element, many times over.
   const std::string attribute = "<message id='" + std::string(200 * 1024, '>') + "'/>";
   EXPECT_TRUE(InStream(attribute).ends_with("] none"));
   std::string message = attribute;

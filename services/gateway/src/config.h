@@ -92,7 +92,7 @@ struct Config {
   void Validate(config::Problems& problems) const;
   void CheckFiles(config::Problems& problems) const;
 
-  /// Of a valid configuration.
+  /// These are for a valid configuration only.
   XmppSettings MakeXmppSettings() const;
   GuessLimits MakeGuessLimits() const;
   SessionLinksOptions MakeLinksOptions() const;

@@ -109,7 +109,7 @@ TEST_F(AdmissionTest, WhatCannotBeginWaitsInOrderAndBeginsWhenAnotherHasFinished
   Settle();
   ASSERT_EQ(begun_.size(), 3u);
   EXPECT_EQ(begun_[2], "192.0.2.3");
-  // Who waits for its client makes room too, and only once.
+  // A connection that waits for its client makes room too, and only once.
   tickets_[1].Idle();
   tickets_[1].Idle();
   tickets_[1].Release();

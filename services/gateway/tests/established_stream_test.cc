@@ -370,7 +370,7 @@ TEST_F(LiveStream, ASlowReaderIsClosedAsLost) {
 
 TEST_F(LiveStream, OneLargeStanzaAloneNeverEndsAStream) {
   Bind();
-  // What a hostile sender could once make of 250,000 bytes: six times as much when it is written.
+  // A hostile sender could once make so much of 250,000 bytes: six times as many when they are written.
   xmpp::Stanza large = Message();
   large.set_id(std::string(250'000, '\''));
   cluster_.Packet(large);
@@ -381,7 +381,7 @@ TEST_F(LiveStream, OneLargeStanzaAloneNeverEndsAStream) {
   cluster_.Packet(Message());
   socket_.queued += 200;
   EXPECT_FALSE(Closed());
-  // What waits besides it is bounded as ever.
+  // Whatever waits besides it is bounded as ever.
   socket_.queued += 10'000;
   cluster_.Packet(Message());
   EXPECT_HAS(socket_.Take(), "<resource-constraint");

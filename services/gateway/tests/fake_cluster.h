@@ -69,7 +69,7 @@ class FakeCluster final : public Cluster {
   }
   bool MayRead(ClientSession&) override { return !congested; }
 
-  // What a session-manager would do.
+  // These do what a session-manager would.
   void AnswerLookup(std::vector<ScramKey> keys, std::uint64_t version = 7, std::uint64_t generation = 9) {
     std::exchange(lookup, nullptr)({false, std::move(keys), version, generation});
   }

@@ -25,7 +25,7 @@ class FakeSignInLedger final : public SignInLedger {
     if (!is_slow) return done(tries);
     waiting.push_back([done = std::move(done), tries] { done(tries); });
   }
-  /// Of those who wait for Take, the first.
+  /// Answers the first of those who wait for Take.
   void AnswerOne() {
     const auto answer = std::move(waiting.front());
     waiting.pop_front();

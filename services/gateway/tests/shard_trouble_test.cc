@@ -430,7 +430,7 @@ TEST_F(StandstillTest, ALinkThatHeldHoldsItsSessions) {
   StandStill(std::chrono::seconds(13));
   time_.RunFor(io_, std::chrono::seconds(20));
   EXPECT_EQ(client_.ended, "-");
-  // What breaks later did not break while it stood still.
+  // A link that breaks later did not break while it stood still.
   a().handler->OnClosed(absl::UnavailableError("gone"));
   EXPECT_EQ(client_.ended, "-");
 }

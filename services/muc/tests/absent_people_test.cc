@@ -1,4 +1,4 @@
-// What people hear who are not in the room.
+// News for people who are not in the room.
 #include "staffed_room.h"
 
 namespace rookery::muc {

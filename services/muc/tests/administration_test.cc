@@ -56,7 +56,7 @@ TEST_F(Administration, WhoIsKickedHearsOfItBeforeWhoHasAskedAndTheOthersAfter) {
   EXPECT_THAT(said[0], AllOf(HasSubstr("to=\"" + kNobody + "\""), HasSubstr("307")));
   EXPECT_THAT(said[1], AllOf(HasSubstr("to=\"" + kMember + "\""), HasSubstr("307")));
   EXPECT_TRUE(IsResult(said[2]));
-  // Who is out hears of nobody else.
+  // Those who are out hear of nobody else.
   EXPECT_THAT(To(said, kNobody), SizeIs(1));
   EXPECT_THAT(To(said, kMember), SizeIs(1));
   EXPECT_THAT(To(said, kOwner), ElementsAre(AllOf(HasSubstr("/Polo\""), HasSubstr("307")),
@@ -302,7 +302,7 @@ TEST_F(Administration, ANewMemberOfAMembersOnlyRoomIsInvited) {
   said = AdminSet(kAdmin, "<item affiliation='member' jid='other@example.org'/>");
   EXPECT_THAT(To(said, "other@example.org"),
               ElementsAre(HasSubstr("<invite from=\"wiccarocks@example.org\"/>")));
-  // Who was a member before knows the room.
+  // Somebody who was a member before knows the room.
   said = AdminSet(kOwner, "<item affiliation='admin' jid='other@example.org'/>");
   EXPECT_THAT(To(said, "other@example.org"), ElementsAre(HasSubstr("<status code=\"101\"/>")));
 }
@@ -334,7 +334,7 @@ TEST_F(Administration, WhoBecomesAModeratorLearnsTheAddressesOfTheOthers) {
   EXPECT_THAT(To(said, "polonius@example.net/phone"), learns("role=\"moderator\""));
   EXPECT_THAT(To(said, kModerator), SizeIs(1));
   EXPECT_THAT(To(said, kMember), SizeIs(1));
-  // Who is one already learns nothing.
+  // Somebody who is one already learns nothing.
   said = AdminSet(kOwner, "<item affiliation='admin' jid='polonius@example.net'/>");
   EXPECT_THAT(To(said, kNobody), SizeIs(1));
   AdminSet(kOwner, "<item affiliation='none' jid='polonius@example.net'/>");
@@ -438,7 +438,7 @@ TEST_F(Administration, ARoomRemembersSoManyAndNoMore) {
   driver_.settings().max_affiliations = 4;
   EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='member' jid='a@example.org'/>").front()));
   EXPECT_EQ(Affiliation(kOwner, "b@example.org", "member"), "wait resource-constraint");
-  // Who had an affiliation once takes no place.
+  // Somebody who had an affiliation once takes no place.
   AdminSet(kOwner, "<item affiliation='none' jid='a@example.org'/>");
   EXPECT_TRUE(IsResult(AdminSet(kOwner, "<item affiliation='admin' jid='b@example.org'/>").front()));
   EXPECT_EQ(Affiliation(kOwner, "a@example.org", "member"), "wait resource-constraint");

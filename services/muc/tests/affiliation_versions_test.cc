@@ -56,7 +56,7 @@ TEST_F(AffiliationVersions, RiseWithEachChangeAndAreToldWithIt) {
   EXPECT_EQ(driver_.room().FindAffiliated("hag66@example.org")->version(), 1002u);
   said = AdminSet(kOwner, "<item affiliation='member' jid='hecate@example.org'/>");
   EXPECT_THAT(To(said, kNobody), ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("until=\"1003\""))));
-  // What changes nothing has none.
+  // A request that changes nothing has none.
   AdminSet(kOwner, "<item affiliation='member' jid='hecate@example.org'/>");
   EXPECT_EQ(driver_.room().state().affiliation_version(), 1003u);
   EXPECT_EQ(MarkOfPresent(driver_.room()), "<mav xmlns=\"urn:xmpp:muc:affiliations:1\" until=\"1003\"/>");
@@ -108,7 +108,7 @@ TEST_F(AffiliationVersions, AreForThoseWhoMayReadTheLists) {
   EXPECT_THAT(Since(kOwner, ""), ElementsAre(AllOf(HasSubstr("outcast"), HasSubstr("crone1@example.org"))));
 }
 
-// What one may not know of is not told as what it is.
+// An affiliation that one may not know of is not told as what it is.
 TEST_F(AffiliationVersions, OfWhomOneMayNotReadItIsSaidThatTheyHaveNone) {
   AdminSet(kOwner, "<item affiliation='outcast' jid='wiccarocks@example.org'/>");
   EXPECT_THAT(Since(kMember, "1001"),

@@ -1,4 +1,4 @@
-// What bounds a room, against those who try to go beyond.
+// The bounds of a room, against those who try to go beyond.
 #include "staffed_room.h"
 
 namespace rookery::muc {

@@ -1,4 +1,4 @@
-// What is kept of rooms from owner to owner, and when: R4, R6, R7.
+// The state of rooms that is kept from owner to owner, and when: R4, R6, R7.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ class RoomCheckpoints : public ::testing::Test, protected MucCluster {
     EXPECT_TRUE(RunUntil([&] { return IsLive(process, shard); }));
     return process;
   }
-  /// What follows from the room's records stays on its way to the log.
+  /// Holds what follows from the room's records on its way to the log.
   void HoldUsers(const std::string& room) {
     broker_.holds = [room](const FakeBroker::Pending& pending) {
       return pending.topic == events::Topic::kUsers && pending.value.find(room) != std::string::npos;

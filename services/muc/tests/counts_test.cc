@@ -1,4 +1,4 @@
-// What is counted of an account: with all its nicks, also when it has gone.
+// Counts of an account: with all its nicks, also when it has gone.
 #include "domain/room/counts.h"
 
 #include "coven.h"
@@ -58,7 +58,7 @@ TEST_F(CountsTest, TwoNicksThatBecomeOneForgetNothing) {
   EXPECT_THAT(Invite(kHag), IsTooMuch(kHag));
 }
 
-// What is not in the history is slowed down, too.
+// Messages that are not in the history are slowed down, too.
 TEST_F(CountsTest, SlowModeHoldsForWhatIsNotStoredAndForWhoComesBack) {
   config().set_slow_mode_seconds(20);
   const auto whisper = [&](std::string_view from) {

@@ -40,7 +40,7 @@ class Coven : public RoomTest {
     return Send(from, "groupchat", children, kRoom, id);
   }
   Said ToRoom(std::string_view from, std::string_view children) { return Send(from, "", children); }
-  /// What somebody who has entered is given of the past.
+  /// Returns what somebody who has entered is given of the past.
   Said Enter(std::string_view full_jid, const xmpp::Element* history = nullptr) {
     return driver_.Do("<presence from='x@example.org/x' to='coven@conference.example.org/x'/>",
                       [&](Turn& turn) {

@@ -1,4 +1,4 @@
-// Who declines an invitation is heard if there was one.
+// Whoever declines an invitation is heard if there was one.
 #include "coven.h"
 
 namespace rookery::muc {

@@ -483,7 +483,7 @@ TEST_F(EnteringTest, AgainWithALockedNickIsUnderTheReservedOneWith210) {
   EXPECT_THAT(To(said, kHag), AllOf(Contains(HasSubstr("/firstwitch\"")), is_assigned));
   EXPECT_THAT(To(said, kCrone), IsEmpty());
   EXPECT_THAT(To(Enter(kHag, "thirdwitch"), kHag), Not(Contains(HasSubstr("210"))));
-  // Who was in before nicks were locked has the reserved one then.
+  // An occupant who was in before nicks were locked has the reserved one then.
   driver_.room().Rename("thirdwitch", "oldhag");
   EXPECT_THAT(To(Enter(kHag, "other"), kHag), is_assigned);
   EXPECT_EQ(driver_.room().FindSession(kHag)->nick(), "thirdwitch");

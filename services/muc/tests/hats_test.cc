@@ -91,7 +91,7 @@ TEST_F(Hats, AnAdminGivesOneAndPresenceShowsIt) {
               ElementsAre(AllOf(HasSubstr("<value>polonius@example.net</value>"), HasSubstr(kTeacher))));
   // Once more is the same.
   EXPECT_THAT(Assign(kAdmin, "polonius@example.net", kTeacher), ElementsAre(HasSubstr("completed")));
-  // Who has no affiliation is remembered for it.
+  // Somebody without affiliation is remembered for the hat.
   EXPECT_EQ(AffiliationOf("polonius@example.net"), v1::AFFILIATION_NONE);
 }
 

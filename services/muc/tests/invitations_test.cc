@@ -93,7 +93,7 @@ TEST_F(InvitationsTest, OfAMemberPassWhereTheRoomAllowsIt) {
                                 HasSubstr("<item affiliation=\"member\" jid=\"hecate@example.org\"")),
                           AllOf(HasSubstr("to=\"hecate@example.org/broom\""), HasSubstr("<continue "))));
   EXPECT_EQ(room().AffiliationOf("hecate@example.org"), v1::AFFILIATION_MEMBER);
-  // Who is in without being a member, since the room was open once, may not.
+  // Somebody who is in without being a member, since the room was open once, may not.
   EXPECT_THAT(Invite(kWicca, "king@example.org"), IsError(kWicca, "auth", "forbidden"));
 }
 

@@ -33,7 +33,7 @@ class MemoryRoomDatabase {
   bool is_down = false;
   /// While set, calls that change something are made and their answers are lost (DEADLINE_EXCEEDED).
   bool is_ambiguous = false;
-  /// Of these rooms something cannot be read (DATA_LOSS).
+  /// Something of these rooms cannot be read (DATA_LOSS).
   std::set<std::string> unreadable;
   /// Awaited at the start of each call ("Claim", "Load", "Save", "List", "Reserve"): makes the server
   /// slow, or acts in between.

@@ -217,7 +217,7 @@ TEST_F(MessagesTest, HaveRisingIdsFromTheRecordsOffset) {
   EXPECT_EQ(NewestId(), 101u);
 }
 
-// What an owner has said, the next one says again.
+// The next owner says again what an owner has said.
 TEST_F(MessagesTest, AreTheSameAtEveryOwner) {
   class Other : public Coven {
    public:

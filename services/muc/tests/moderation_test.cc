@@ -37,7 +37,7 @@ class ModerationTest : public Coven {
     return Request(from, "<moderate xmlns='urn:xmpp:message-moderate:1' id='" + std::string(id) +
                              "'><retract xmlns='urn:xmpp:message-retract:1'/>" + more + "</moderate>");
   }
-  /// What who enters is given, without the subject.
+  /// Returns what somebody who enters is given, without the subject.
   Said History() {
     Said said = Enter(kHecate);
     said.pop_back();
@@ -197,7 +197,7 @@ TEST_F(ModerationTest, TheArchiveHearsOfModerationWhetherOrNotTheRoomIsLogged) {
   }
 }
 
-// What is beyond the remembered history is left to the archive.
+// Messages beyond the remembered history are left to the archive.
 TEST_F(ModerationTest, AModeratorsRequestForWhatIsNotRememberedGoesToTheArchive) {
   const std::string id = Say(kHag);
   config().set_max_history_fetch(1);

@@ -57,8 +57,8 @@ class MucProcess {
   runtime::PeriodicTimer timer_;
 };
 
-/// What users have been told, as their shards' owners accept it: each repetition dropped by where it comes
-/// from.
+/// The users, and what they have been told, as their shards' owners accept it: each repetition dropped by
+/// where it comes from.
 class Audience {
  public:
   explicit Audience(FakeBroker& broker);
@@ -125,7 +125,8 @@ class MucCluster {
   std::int64_t committed(std::uint32_t shard) {
     return broker_.committed(events::Topic::kRooms)[static_cast<std::int32_t>(shard)];
   }
-  /// What they have heard since the last call, without the empty subject with which every entering ends.
+  /// Returns what they have heard since the last call, without the empty subject with which every entering
+  /// ends.
   std::vector<std::string> TakeHeard(const std::string& full_jid);
 
   VirtualTime time_;

@@ -13,7 +13,7 @@
 namespace rookery::muc {
 namespace {
 
-/// What a store has of one room.
+/// One room in a store.
 class Stored {
  public:
   void Apply(const RoomChanges& changes) {
@@ -43,7 +43,7 @@ class Stored {
   std::map<std::string, v1::Affiliated> affiliations_;
 };
 
-/// What six devices of three accounts do, at random.
+/// Makes a stanza of one of six devices of three accounts, at random.
 std::string RandomStanza(std::mt19937& random) {
   const auto pick = [&](const std::vector<std::string>& from) { return from[random() % from.size()]; };
   const std::string from =
@@ -93,7 +93,7 @@ TEST(NextOwner, SaysWhatTheOldOneWouldHaveSaid) {
       if (random() % 4 == 0) next.room() = stored.Load(next.room().jid());
       // On it depends who is refused.
       ASSERT_EQ(next.room().bytes(), one.room().bytes()) << seed << " " << i;
-      // Of each session there is one occupant, and of each occupant one account.
+      // Each session has one occupant, and each occupant one account.
       std::size_t sessions = 0;
       for (const auto& [nick, occupant] : one.room().occupants()) {
         sessions += static_cast<std::size_t>(occupant.sessions_size());

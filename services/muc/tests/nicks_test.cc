@@ -37,7 +37,7 @@ TEST_F(NicksTest, OfSeveralScriptsAreWhatTheOperatorAdmits) {
   EXPECT_EQ(Refusal(mixed, "hag66@example.org"), xmpp::ErrorCondition::kNotAcceptable);
   driver_.settings().admits_mixed_scripts = true;
   EXPECT_EQ(Refusal(mixed, "hag66@example.org"), std::nullopt);
-  // What looks like another's nick is its own all the same.
+  // A nick that looks like another's is refused all the same.
   driver_.Put("paul", "paul@example.org/x");
   EXPECT_EQ(Refusal("p\u0430ul", "hag66@example.org"), xmpp::ErrorCondition::kConflict);
   EXPECT_EQ(Refusal(std::string(257, 'a'), "hag66@example.org"), xmpp::ErrorCondition::kNotAcceptable);

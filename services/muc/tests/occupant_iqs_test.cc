@@ -113,7 +113,7 @@ TEST_F(OccupantIqsTest, TheNextOwnerOfTheRoomPassesAnAnswerOn) {
   testing::RoomDriver next;
   next.Create();
   next.Put("thirdwitch", kHag);
-  // Who was asked is gone: its server says so.
+  // The one who was asked is gone: its server says so.
   EXPECT_THAT(next.Apply(Iq("error", kCrone, "thirdwitch", RelayedId(),
                             "<error type='cancel'><service-unavailable "
                             "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>")),

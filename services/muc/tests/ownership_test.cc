@@ -124,7 +124,7 @@ TEST_F(Ownership, TheFormHasEveryFieldAsItIsNow) {
                     HasSubstr("<value>20</value>")));
 }
 
-// What is sent back as it was changes nothing.
+// A form that is sent back as it was changes nothing.
 TEST_F(Ownership, TheFormIsTakenAsItWasGiven) {
   driver_.config().set_name("A Dark Cave");
   driver_.config().set_max_users(77);

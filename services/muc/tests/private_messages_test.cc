@@ -123,7 +123,7 @@ TEST_F(PrivateMessagesTest, OfAnUnknownTypeAreNormal) {
 
 class ReturnedMessagesTest : public PrivateMessagesTest {
  protected:
-  /// What firstwitch's server, or client, returns to secondwitch for a message with this id.
+  /// Makes the error that firstwitch's server, or client, returns to secondwitch for a message with this id.
   static std::string ErrorOf(std::string_view condition, std::string_view mark = {},
                              std::string_view from = kCrone, std::string_view to = "secondwitch") {
     return "<message type='error' id='hgn27af1' from='" + std::string(from) +
@@ -147,7 +147,7 @@ TEST_F(ReturnedMessagesTest, AreToldToTheirSender_AndWhoIsGoneIsOut) {
   EXPECT_THAT(To(said, kHag), Each(Not(HasSubstr("type=\"error\""))));
 }
 
-// What cannot be given to somebody of what is said to all comes back to the same address.
+// A message to all that cannot be given to somebody comes back to the same address.
 TEST_F(ReturnedMessagesTest, AreNotMessagesToAll) {
   const Said said = driver_.Apply(ErrorOf("service-unavailable"));
   EXPECT_EQ(room().FindNick("firstwitch"), nullptr);

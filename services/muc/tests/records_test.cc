@@ -193,7 +193,7 @@ TEST_F(RoomRecords, R1_ARefusedPresence_IsSaidAgainToWhomNothingNewerWasSaid) {
   broker_.refuse = nullptr;
   Enter(wicca_, room_, "secondwitch");
   Elapse(milliseconds(50));
-  // Of another occupant.
+  // This is news of another occupant.
   Show(hag_, room_ + "/thirdwitch", "other");
   Elapse(seconds(2));
   EXPECT_THAT(TakeHeard(crone_), Contains(HasSubstr(">old<")));
@@ -205,7 +205,7 @@ TEST_F(RoomRecords, R1_ARefusedPresence_IsSaidAgainToWhomNothingNewerWasSaid) {
 TEST_F(RoomRecords, R1_ARefusedPresence_IsSaidAgainToWhomTheNewerOneLeftOut) {
   MucProcess& process = StartLive();
   const std::string phone = "crone1@example.org/phone";
-  // Of the same partition, and no moderator either: the two are in one list and in one record.
+  // A neighbour of the same partition, and no moderator either: the two are in one list and in one record.
   int n = 0;
   const auto neighbour = [&] { return "hag" + std::to_string(n) + "@example.org"; };
   while (ShardOf(neighbour()) != ShardOf("crone1@example.org")) ++n;
@@ -427,7 +427,7 @@ TEST_F(RoomRecords, R8_ThereIsTooMuchInMemory_WhatWasUsedLeastRecentlyIsForgotte
 TEST_F(RoomRecords, R8_NoRoomIsLoadedWhileThereIsNoMemoryForIt_TheSenderIsTold) {
   settings_.max_memory_bytes = 1;
   MucProcess& process = StartLive();
-  // What follows from it does not get into the log.
+  // The records that follow from it do not get into the log.
   broker_.holds = [&](const FakeBroker::Pending& pending) {
     return pending.topic == events::Topic::kUsers && pending.value.find(room_) != std::string::npos;
   };

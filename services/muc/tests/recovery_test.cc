@@ -1,4 +1,4 @@
-// What a new owner of a room's shard does: R2, R5.
+// The work of a new owner of a room's shard: R2, R5.
 #include <gtest/gtest.h>
 
 #include <stdexcept>
@@ -149,7 +149,7 @@ TEST_F(Recovery, R3_WhatAnEarlierOwnerMayHaveApplied_WaitsForItsRoom) {
   Elapse(2 * RoomLoader::kPatience + seconds(1));
   ASSERT_TRUE(IsLive(process, 1));
   EXPECT_TRUE(Verdicts(1).empty());
-  // What comes now was applied by nobody.
+  // Records that come now were applied by nobody.
   const std::int64_t late = Enter(hag_, room_, "thirdwitch");
   Elapse(RoomLoader::kPatience + seconds(1));
   ASSERT_EQ(Verdicts(1).size(), 1u);
@@ -183,12 +183,12 @@ struct Death {
   bool is_after_call = false;
 };
 
-/// What has come of it.
+/// The outcome of a run.
 struct Life {
   decltype(Audience::dialogues) heard;
   decltype(Audience::archived) archived;
   std::map<std::string, std::vector<std::string>> rooms;
-  /// Of the first process; and which of them were calls of the store.
+  /// The steps of the first process; and which of them were calls of the store.
   int steps = 0;
   std::set<int> calls;
   int repetitions = 0;

@@ -1,4 +1,4 @@
-// Who registers gains nothing that the room has not decided.
+// Nobody gains anything by registering that the room has not decided.
 #include "staffed_room.h"
 
 namespace rookery::muc {
@@ -175,7 +175,7 @@ TEST_F(RegistrationApproval, WhoIsInsideIsNotToldToStrangers) {
   EXPECT_EQ(AffiliationOf("hecate@example.org"), v1::AFFILIATION_NONE);
 }
 
-// Of who is nothing an admin frees the nick as of everybody else.
+// An admin frees the nick of somebody without affiliation like anybody else's.
 TEST_F(RegistrationApproval, AnAdminTakesANickBack) {
   Register(kStranger, "Hecate");
   AdminSet(kAdmin, "<item affiliation='none' jid='hecate@example.org'/>");

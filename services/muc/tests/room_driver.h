@@ -30,7 +30,7 @@ class RoomDriver {
       ApplyStanza(turn);
     });
   }
-  /// What `action`, which is given a Turn, says while the stanza is applied.
+  /// Returns what `action`, which is given a Turn, says while the stanza is applied.
   template <typename Action>
   std::vector<std::string> Do(std::string_view xml, Action action) {
     const auto elements = xmpp::ParsePayload(xml);

@@ -1,6 +1,6 @@
 #pragma once
 
-// What a store of rooms promises of its list. See room_store_scenarios.h.
+// The promises of a store of rooms about its list. See room_store_scenarios.h.
 #include "room_store_scenarios.h"
 
 namespace rookery::muc {
@@ -191,7 +191,7 @@ TYPED_TEST_P(RoomListScenarios, HowManyThereAre) {
 TYPED_TEST_P(RoomListScenarios, BesideARoomThatIsGone) {
   this->Rooms({{"a", 3}, {"b", 2}, {"c", 1}});
   this->Destroy("b");
-  // Of addresses it is known what follows (XEP-0059 section 2.4).
+  // In the order of addresses it is known what follows a room that is gone (XEP-0059 section 2.4).
   RoomQuery query = this->Query();
   query.after = this->Room("b");
   RoomPage page = this->List(query);

@@ -1,5 +1,5 @@
-// What is too much for one record goes on with records of the room's own, whoever owns it by then: R1, R4,
-// R5.
+// Work that is too much for one record goes on with records of the room's own, whoever owns it by then: R1,
+// R4, R5.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -182,7 +182,7 @@ class PgManyRooms : public PgRooms {
   static constexpr std::int64_t kRooms = 4 * PgRoomList::kCounted;
 
   PgManyRooms() {
-    // Of this service and, between them, of another one.
+    // Rooms of this service and, between them, of another one.
     Sql("INSERT INTO muc_rooms SELECT to_char(n, 'FM000000') || '@' || s, 5, 1, '', s, true, true, '', '', "
         "'', "
         "-(n % 1000), true, true, '', CASE WHEN n % 1000 = 7 THEN 'rare' ELSE 'frequent' END, '' "
@@ -208,7 +208,7 @@ class PgManyRooms : public PgRooms {
     std::int64_t scans_of_the_table = 0;
   };
   Reads ReadSoFar() {
-    // Of the connection whose turn it is.
+    // Flushes the statistics of the connection whose turn it is.
     EXPECT_TRUE(Run(list_pool_->Execute(0, "SELECT pg_stat_force_next_flush()", {})).ok());
     const char* sums =
         "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'muc_rooms'), "
@@ -216,7 +216,8 @@ class PgManyRooms : public PgRooms {
     const pg::ResultOr result = Run(blocker_->Execute(0, sums, {}));
     return {(*result)->Int(0, 0), (*result)->Int(0, 1)};
   }
-  /// What a statement of a list reads. The first one is that of the page, unless a place is looked for.
+  /// Returns what a statement of a list reads. The first one is that of the page, unless a place is looked
+  /// for.
   Reads ReadsOf(const RoomQuery& query, std::size_t which) {
     const std::size_t first = list_pool_->statements.size() + which;
     const auto page = Run(store_->List(query));

@@ -1,6 +1,6 @@
 #pragma once
 
-// What a store of rooms promises, whatever database is below it. A fixture gives `io()`, `store()`, and
+// The promises of a store of rooms, whatever database is below it. A fixture gives `io()`, `store()`, and
 // `other()`, another process's way into the same database. Each scenario has a shard and a service of its
 // own.
 #include <gmock/gmock.h>
@@ -14,7 +14,7 @@
 
 namespace rookery::muc {
 
-/// What a test writes and reads of rooms.
+/// Tools to write and read rooms in a test.
 class RoomStoreTools {
  public:
   static v1::Affiliated Entry(const std::string& jid, v1::Affiliation affiliation,
@@ -163,7 +163,7 @@ using ::testing::UnorderedElementsAre;
 
 // ---- claims -----------------------------------------------------------------
 
-// What claims promise is in libs/pg (claim_scenarios.h). Here: each statement is under one.
+// The promises of claims are tested in libs/pg (claim_scenarios.h). Here: each statement is under one.
 TYPED_TEST_P(RoomStoreScenarios, Claim_AnOlderOwnerChangesNothing) {
   this->Claim(5);
   this->Save(this->Full("r", 10), 5);

@@ -11,7 +11,7 @@
 
 namespace rookery::muc::testing {
 
-// What the people are in this room.
+// The standing of the people in this room.
 inline const std::string& kOwner = kCrone;
 inline const std::string& kAdmin = kWicca;
 inline const std::string& kMember = kHag;

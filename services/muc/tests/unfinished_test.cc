@@ -1,4 +1,4 @@
-// What one record leads to where a change concerns very many.
+// The consequences of one record where a change concerns very many.
 #include "domain/occupants/unfinished.h"
 
 #include <gmock/gmock.h>
@@ -29,7 +29,7 @@ class CrowdedRoom : public StaffedRoomTest {
       driver_.Put("guest" + std::to_string(1000 + i), Guest(i), v1::ROLE_PARTICIPANT);
   }
   static std::string Guest(int i) { return "guest" + std::to_string(i) + "@crowd.example/home"; }
-  /// What is said until nothing remains to be done, and the records that it took.
+  /// Returns all that is said until nothing remains to be done, and counts the records that it took.
   Said Finish(Said said) {
     ++records_;
     CountRecord();
@@ -112,7 +112,7 @@ TEST_F(CrowdedRoom, ABannedDomainGoesInParts_NobodyOfItIsForgotten) {
 
 TEST_F(CrowdedRoom, AddressesAreToldToAllInParts) {
   const Said said = Configure("muc#roomconfig_whois", "<value>anyone</value>");
-  // Of all others, and that the configuration has changed.
+  // The presence of all others, and that the configuration has changed.
   EXPECT_THAT(To(said, Guest(7)), SizeIs(kCrowd + 5 - 1 + 1));
   EXPECT_THAT(To(said, kModerator), SizeIs(1));
   EXPECT_GT(records_, 5);

@@ -1,4 +1,5 @@
-// What the owner of a room has to find out about a record before it applies it, and says in the log: R1.
+// Verdicts: what the owner of a room has to find out about a record before it applies it, and says in the
+// log: R1.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

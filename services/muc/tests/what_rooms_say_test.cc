@@ -1,4 +1,4 @@
-// What only a room may say is said by nobody else, in messages and presence alike.
+// Nobody else says what only a room may say, in messages and presence alike.
 #include "coven.h"
 
 namespace rookery::muc {
@@ -36,7 +36,7 @@ constexpr const char* kAnybodySays[] = {
 
 class WhatRoomsSay : public Coven {
  protected:
-  /// What others are given of it.
+  /// Returns what others are given of it.
   std::string InMessage(const std::string& child) {
     return To(Groupchat(kHag, "<body>hi</body>" + child), kWicca).front();
   }

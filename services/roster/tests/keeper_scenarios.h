@@ -9,7 +9,7 @@
 #include "domain/roster_keeper.h"
 #include "rookery/testing/run_task.h"
 
-// What the service promises, whatever store is below it. A fixture gives `io()` and `store()`.
+// The promises of the service, whatever store is below it. A fixture gives `io()` and `store()`.
 namespace rookery::roster {
 
 template <typename Fixture>
@@ -137,7 +137,7 @@ class KeeperScenarios : public Fixture {
   }
 
   RosterKeeper keeper_;
-  /// What the calls act on.
+  /// The request_id of the calls.
   std::string id_;
 };
 
@@ -370,7 +370,7 @@ TYPED_TEST_P(KeeperScenarios, DeletedUsersLeaveNothing) {
   EXPECT_EQ(roster.version(), 0u);
   EXPECT_EQ(this->Held(), Totals());
   EXPECT_TRUE(this->Delete().ok());
-  // Who comes after under this name has other versions.
+  // The next user of this name has other versions.
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(this->Set("a@b", "A").ok());
   EXPECT_GT(this->Get().version(), version);
 }
@@ -387,7 +387,7 @@ TYPED_TEST_P(KeeperScenarios, LongTexts) {
   EXPECT_EQ(last.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_LE(this->Held().item_bytes, RosterKeeper::kMaxRosterBytes);
   EXPECT_GT(this->Held().item_bytes, RosterKeeper::kMaxRosterBytes - RosterKeeper::kMaxItemBytes);
-  // Who makes room may add again.
+  // A user who makes room may add again.
   ASSERT_TRUE(this->Set("c0@b", "short").ok());
   EXPECT_TRUE(this->Set("another@b", kilobyte).ok());
 }
@@ -491,7 +491,7 @@ TYPED_TEST_P(KeeperScenarios, Repeated_DeletedUser) {
   EXPECT_EQ(this->Get().items_size(), 0);
 }
 
-// What changed nothing then changes nothing when it comes again, whatever has come since.
+// A request that changed nothing then changes nothing when it comes again, whatever has come since.
 TYPED_TEST_P(KeeperScenarios, Repeated_WithoutAChange) {
   this->id_ = "1";
   EXPECT_FALSE(this->Out(v1::SUBSCRIPTION_ACTION_UNSUBSCRIBED)->route());
@@ -531,7 +531,7 @@ TYPED_TEST_P(KeeperScenarios, Repeated_TheContactAsItIsNow) {
   EXPECT_EQ(this->Item().name(), "R2");
 }
 
-// What presence is to be sent follows from it.
+// The presence that is to be sent follows from it.
 TYPED_TEST_P(KeeperScenarios, Repeated_WhoSeesTheUserNow) {
   ASSERT_TRUE(this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE).ok());
   this->id_ = "1";
@@ -625,7 +625,7 @@ TYPED_TEST_P(KeeperScenarios, BlockList_Bounds) {
   ASSERT_TRUE(this->Block({"a@b", "c@d"}, 2).ok());
   const auto exhausted = absl::StatusCode::kResourceExhausted;
   EXPECT_EQ(this->Block({"e@f"}, 2).status().code(), exhausted);
-  // What is there already costs nothing.
+  // An address that is there already costs nothing.
   EXPECT_TRUE(this->Block({"a@b"}, 2).ok());
   Strings many;
   for (int i = 0; i < 140; ++i) many.push_back(std::string(1'000, 'x') + std::to_string(i));

@@ -60,7 +60,7 @@ TEST_F(KeeperRaces, TheSameRequestTwiceAtOnce_OneChangeAndOneAnswer) {
   EXPECT_TRUE(out->has_push());
 }
 
-// Of two calls one reads before there is a contact, and is refused; the other one reads after it.
+// One of two calls reads before there is a contact, and is refused; the other one reads after it.
 TEST_F(KeeperRaces, TheSameRequestTwiceAtOnce_RefusedOnce_IsNotMade) {
   bool is_done = false;
   store().meddle = [&] {

@@ -20,7 +20,7 @@
 namespace rookery::roster {
 namespace {
 
-/// What a process writes, read line by line as it comes. Made before the process.
+/// The output of a process, read line by line as it comes. Made before the process.
 class Output {
  public:
   explicit Output(std::string path) : path_(std::move(path)) {

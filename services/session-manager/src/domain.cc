@@ -135,7 +135,7 @@ struct Domain::Parts {
         user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
                     directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
                     packet_recovery, features, parker, ends, sessions, records) {
-    // What is told upwards.
+    // Calls upwards go through listeners.
     consequences.SetRefusalListener(answers);
     consequences.SetNews(presence);
     confirmations.SetListener(sessions);

@@ -29,7 +29,7 @@ class SettingsCache;
 class Shards;
 struct SessionManagerMetrics;
 
-/// What the domain reaches the world through.
+/// The ports through which the domain reaches the world.
 struct Ports {
   sharding::ShardOwner& owner;
   events::Log& log;
@@ -52,12 +52,12 @@ class Domain {
          telemetry::Metrics& metrics);
   ~Domain();
 
-  /// What the shards' owner calls, once it has joined; no more after the domain's death.
+  /// For the shards' owner, to be called once it has joined; no more after the domain's death.
   sharding::ShardService& shard_service();
-  /// Every 500 ms: what time brings.
+  /// To be called every 500 ms: does what is due by then.
   void Sweep();
 
-  /// What gateways ask for.
+  /// Answers gateways.
   SessionKeeper& sessions();
   /// To be flushed every 100 ms.
   DirectoryWriter& directory();

@@ -1,4 +1,4 @@
-// What ends when an account is removed or has another password (README.md, AC1 to AC6): whoever owns the
+// The removal of an account, or another password, ends what it must (README.md, AC1 to AC6): whoever owns the
 // shard, whichever process dies, and whoever brings it later.
 #include <gmock/gmock.h>
 
@@ -539,7 +539,7 @@ TEST_F(LateGatewayTest, AC5_TheStoreIsAway_ItWaits) {
   EXPECT_EQ(alice->MessageIds().size(), 1u);
 }
 
-/// What a new owner of the shard finds, and the log does not tell of.
+/// A new owner of the shard finds what the log does not tell of.
 class FoundTest : public AccountChangesTest {
  protected:
   void Park(Client& client) {

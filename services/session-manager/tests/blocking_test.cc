@@ -476,7 +476,7 @@ TEST_F(BlockingTest, WhatComesWhileABlockIsUnderWay_IsJudgedByIt) {
   EXPECT_THAT(alice->MessageIds(), ElementsAre("m2"));
 }
 
-// What came of it is found out; meanwhile nobody waits for it.
+// The outcome is found out; meanwhile nobody waits for it.
 TEST_F(BlockingTest, AnswersAreLost_AllThatFollowsComesWhenItIsKnown_AndMessagesGoOn) {
   roster_.answers_lost = 1'000;
   gateway_.Send(*alice, Change("block", {bob_}));

@@ -1,4 +1,4 @@
-// Of the rules of src/domain/delivery/README.md: the bounds.
+// The bounds among the rules of src/domain/delivery/README.md.
 #include "delivery_rules.h"
 
 namespace rookery::session_manager {

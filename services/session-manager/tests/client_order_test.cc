@@ -1,4 +1,4 @@
-// What one session sends, and what of it must wait (README.md, "Order").
+// The order of what one session sends, and which of it must wait (README.md, "Order").
 #include <gmock/gmock.h>
 
 #include "cluster.h"

@@ -212,7 +212,7 @@ Client& Gateway::Resume(Client& old, std::uint32_t handled, const std::string& a
   client.gateway = this;
   client.id = old.id;
   client.user = as_user.empty() ? old.user : as_user;
-  // What the client itself knows.
+  // The state that the client itself knows.
   client.sent = old.sent;
   client.unconfirmed = old.unconfirmed;
   client.stream_management = client.resume = true;

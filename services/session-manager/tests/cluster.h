@@ -77,7 +77,7 @@ class Node {
        FakeRoster& roster, FakeDirectory& directory, const Settings& settings,
        sharding::OwnerOptions options);
 
-  /// What timers do every 500 ms.
+  /// Does what timers do every 500 ms.
   void Sweep();
 
   const int number;
@@ -94,7 +94,7 @@ class Node {
   std::map<std::uint32_t, std::int64_t> published;
   sharding::ShardOwner owner;
   Domain domain;
-  /// Of the domain's.
+  /// The consumer of the domain's shards.
   FakeConsumer& shard_log;
   std::set<std::uint32_t> assigned;
 };
@@ -197,7 +197,7 @@ class Cluster : public ::testing::Test {
   void Revoke(std::uint32_t shard, int from);
   /// Runs until nothing moves any more.
   void Settle();
-  /// What was appended reaches the log and its readers. False: nothing had been.
+  /// Carries to the log, and to its readers, what was appended. False: nothing had been.
   bool PumpLog();
   /// Time passes, in sweeps.
   void Elapse(std::chrono::milliseconds time);
@@ -209,7 +209,7 @@ class Cluster : public ::testing::Test {
   /// A started session with initial presence (unless `priority` is nullopt).
   Client& SignIn(Gateway& gateway, const std::string& user, const std::string& resource,
                  std::optional<int> priority = 0, const Standing& claim = {});
-  /// What whoever authenticates now is let in by.
+  /// Returns what lets in whoever authenticates now.
   Standing StandingOf(const std::string& user) const {
     return session_manager::StandingOf(database_.AccountOf(user));
   }

@@ -1,4 +1,4 @@
-// What follows from a cause and what the log does not take of it.
+// Records that follow from a cause, and those of them that the log does not take.
 #include <gmock/gmock.h>
 
 #include "cluster.h"

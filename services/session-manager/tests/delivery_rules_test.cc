@@ -48,7 +48,7 @@ TEST_P(FromMemory, DiesBeforeItIsGiven) {
 
 TEST_P(FromMemory, DiesBeforeThePacketArrives) {
   other_.Send(*bob, Presence());
-  // What node 1 says to the gateway does not arrive any more.
+  // Packets from node 1 to the gateway do not arrive any more.
   for (bool moved = true; moved;) {
     io_.restart();
     moved = io_.poll() > 0;
@@ -232,7 +232,7 @@ class BrokenBacklog : public DeliveryRules {
     other_.End(*bob, END_REASON_CONNECTION_LOST);
     Settle();
   }
-  /// What the client has when it is back, `last` at the end.
+  /// Checks that the client has all in order when it is back, `last` at the end.
   void ExpectInOrder(const std::string& last) {
     Client& again = other_.Resume(*bob, 0);
     again.inbox.clear();
@@ -375,7 +375,7 @@ TEST_F(EndedRules, E5_TheOwnerDiesBeforeTheErrorIsInTheLog_TheNextOneSaysIt) {
   gateway_.Send(*alice, Iq("get", bob_ + "/b", "q", "query", "jabber:iq:version"));
   SayUnstorable("n1");
   FinishRecords();
-  // What is appended after the end stays in flight.
+  // Records that are appended after the end stay in flight.
   log_.refuse = [&](std::uint32_t, const events::v1::UserRecord& record) {
     log_.held = log_.held || record.has_session_ended();
     return absl::OkStatus();

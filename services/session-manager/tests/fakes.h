@@ -41,7 +41,7 @@ class FakeLog {
     events::Log::OnAppended appended;
     bool is_dropped = false;
   };
-  /// What process `node` has given and the broker does not have.
+  /// Records that a process (`node`) has given and the broker does not have.
   std::deque<Pending> in_flight;
   /// Appends stay in flight while set.
   bool held = false;
@@ -109,7 +109,7 @@ class FakeLog {
     for (std::size_t i = 0; i < users[partition].size(); ++i) records.push_back(Record(partition, i));
     return records;
   }
-  /// Of the room's shard: what is for the room or its occupants.
+  /// Returns the records of the room's shard that are for the room or its occupants.
   std::vector<events::v1::RoomRecord> RoomRecords(std::string_view room) const {
     std::vector<events::v1::RoomRecord> records;
     for (const auto& partition : rooms)
@@ -167,7 +167,7 @@ class FakeEventLog final : public events::Log {
         {node_, topic, partition, std::string(key), record.SerializeAsString(), std::move(appended)});
   }
   bool is_congested() const override { return congested; }
-  /// What is in flight reaches the log all the same, though nobody is told so.
+  /// Records in flight reach the log all the same, though nobody is told so.
   void DropInFlight() override {
     ++drops;
     for (FakeLog::Pending& pending : log_.in_flight)
@@ -318,7 +318,7 @@ class FakeRoster final : public Roster {
   /// Nobody is given settings meanwhile, but with the roster.
   bool settings_held = false;
   std::string settings_held_of;
-  /// Of each call.
+  /// The trace id of each call.
   std::vector<std::uint64_t> traces;
 
   /// `a` and `b` see each other.
@@ -533,7 +533,7 @@ class FakeRoster final : public Roster {
 
  private:
   static absl::Status Away() { return absl::UnavailableError("the roster is away"); }
-  /// Of a change.
+  /// Takes the next failure of a change.
   absl::Status TakeFailure() {
     if (down) return Away();
     if (failures.empty()) return absl::OkStatus();

@@ -31,7 +31,7 @@ class IqTest : public Cluster {
     gateway_.Send(*asker_, iq);
     Settle();
     EXPECT_EQ(asker_->confirmed, asker_->sent);
-    // Who may not know of an account hears so a moment later.
+    // Whoever may not know of an account gets the answer a moment later.
     EXPECT_TRUE(RunUntil([&] { return !Only(asker_->inbox, STANZA_KIND_IQ).empty(); }));
     std::vector<xmpp::Stanza> answers;
     for (const xmpp::Stanza& stanza : asker_->inbox)
@@ -124,7 +124,7 @@ TEST_F(IqTest, ToOneWhoMayNotKnow_TheTimeBeginsWhenTheQuestionIsRead) {
   roster_.settings_held = true;
   gateway_.Send(*asker_, Iq("get", bob_, "1", "ping", kPing));
   Settle();
-  // What the user has set takes longer to find out than a refusal may.
+  // The user's settings take longer to find out than a refusal may.
   clock_.Advance(std::chrono::milliseconds(60));
   const int gets = roster_.gets;
   roster_.settings_held = false;

@@ -54,7 +54,7 @@ class MemoryDatabase {
   // ---- tables ----
 
   std::map<std::string, AccountStore::Keys> accounts;
-  /// Of those that are not the first of their name.
+  /// For accounts that are not the first of their name.
   std::map<std::string, std::uint64_t> generations;
   struct Removed {
     std::uint64_t generation = 0;
@@ -230,7 +230,7 @@ class MemoryWaitingStore : public WaitingStore {
           return Ask(shard, epoch, above);
         }) {}
 
-  /// What waits for a user, in all and of each sender: messages and bytes.
+  /// The messages and bytes that wait for a user, in all and of each sender.
   struct Filled {
     WaitingStore::Quota all;
     std::map<std::string, WaitingStore::Quota> of;
@@ -409,7 +409,7 @@ class MemoryWaitingStore : public WaitingStore {
   }
 
  protected:
-  /// What is to be done in the database, there and then; it owns what it needs. The answer is a number.
+  /// Something to be done in the database, there and then; it owns what it needs. The answer is a number.
   using Statement = std::function<Task<absl::StatusOr<std::int64_t>>(MemoryDatabase&)>;
   /// Brings what concerns claims to the database, and its answer back.
   virtual Task<absl::StatusOr<std::int64_t>> Send(Statement statement) {
@@ -422,7 +422,7 @@ class MemoryWaitingStore : public WaitingStore {
 
  private:
   Page MakePage(std::uint32_t shard, const Place& after, PageLimit limit) const {
-    // Of both tables, in their common order.
+    // The rows of both tables, in their common order.
     std::map<Place, std::pair<const MemoryDatabase::ParkedRow*, const MemoryDatabase::PacketRow*>> rows;
     for (const auto& [key, row] : db_.parked)
       if (row.writer.shard == shard && Place{key, -1} > after) rows[{key, -1}].first = &row;
@@ -458,7 +458,7 @@ class MemoryWaitingStore : public WaitingStore {
   }
 
   using Rows = std::function<void(MemoryDatabase&)>;
-  /// Of a shard's rows, under the claim of their writer.
+  /// Changes a shard's rows, under the claim of their writer.
   Task<absl::Status> Change(const char* call, Writer writer, Rows change) {
     pg::HeldClaims::Statement statement = [&](std::int64_t turn) {
       return ChangeIn(turn, call, writer, change);

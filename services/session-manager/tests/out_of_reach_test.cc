@@ -41,7 +41,7 @@ class OutOfReachTest : public Cluster {
     far_.Unlink(node(1));
     far_.Unlink(node(2));
   }
-  /// What was sent is in the log, and no gateway hears so.
+  /// Brings what was sent into the log, and no gateway hears so.
   void SettleUnheard() {
     for (bool moved = true; moved;) {
       io_.restart();
@@ -139,7 +139,7 @@ TEST_F(OutOfReachTest, SL16_WhatIsListedToTheLast_NobodyHasEnded) {
 }
 
 TEST_F(OutOfReachTest, SL16_WhatIsListedToTheLast_AndHasEndedSince_IsOver) {
-  // What an earlier owner has listed is kept while a gateway has not attached.
+  // Sessions that an earlier owner has listed are kept while a gateway has not attached.
   node(2).membership.gateways.push_back("gw-3");
   MoveToTwo();
   Elapse(std::chrono::seconds(1));

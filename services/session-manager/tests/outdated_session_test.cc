@@ -283,7 +283,8 @@ TEST_F(OutdatedSession, SL13_TheLinkWasLostAndCameBack_TheRowOfMeanwhileIsOutdat
   EXPECT_THAT(NextSession(), ElementsAre("m1"));
 }
 
-/// What bob's client sent before it was gone reaches the owner while the session's row is being written.
+/// Stanzas that bob's client sent before it was gone reach the owner while the session's row is being
+/// written.
 class SentBefore : public OutdatedSession {
  protected:
   SentBefore() {

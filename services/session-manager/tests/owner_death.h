@@ -17,7 +17,7 @@ class OwnerDeathTest : public MovingShard {
     ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
     Elapse(std::chrono::seconds(1));
   }
-  /// What a session that begins now is given.
+  /// Returns what a session that begins now is given.
   std::vector<std::string> NextSession(const std::string& resource = "next") {
     Client& next = SignIn(other_, bob_, resource, std::nullopt);
     other_.Send(next, Presence());
@@ -25,7 +25,7 @@ class OwnerDeathTest : public MovingShard {
     Elapse(std::chrono::seconds(1));
     return next.MessageIds();
   }
-  /// What happens in node 1 and at `gateway_`, while nothing reaches `other_`.
+  /// Runs node 1 and `gateway_`, while nothing reaches `other_`.
   void SettleWithoutOther() {
     for (bool moved = true; moved;) {
       io_.restart();

@@ -213,7 +213,7 @@ TEST_F(OwnerDeathTest,
   Elapse(std::chrono::seconds(2));
   ASSERT_EQ(database_.Waiting(bob_), 1u);
   Kill(1);
-  // What the owner has said last has not arrived.
+  // The state that the owner has said last has not arrived.
   bob.state = known;
   other_.End(bob, END_REASON_CONNECTION_LOST);
   Assign(1, 2);
@@ -364,7 +364,7 @@ TEST_F(OwnerDeathTest, E3_AcknowledgedAndAway_ItsNameIsTaken_BehindASilentClient
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
-/// What bob's client has acknowledged before another one took its name, while a silent client holds the
+/// Bob's client has acknowledged messages before another one took its name, while a silent client holds the
 /// cursor.
 class ReplacedTest : public OwnerDeathTest {
  protected:

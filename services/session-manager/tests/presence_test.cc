@@ -512,7 +512,8 @@ TEST_F(PresenceTest, Directed_LongAddressesAreBoundedToo_AlsoThoseOfTheLastTime)
   const std::size_t refused = send_many('x');
   EXPECT_EQ(static_cast<int>(refused), kMany - StateOf(alice).directed_size());
   EXPECT_GT(StateOf(alice).directed_size(), 60);
-  // Whom it has told counts until it is available again: its unavailability may have to be said once more.
+  // Addresses that it has told count until it is available again: its unavailability may have to be said once
+  // more.
   gateway_.Send(alice, Presence("unavailable"));
   Settle();
   EXPECT_EQ(send_many('y'), static_cast<std::size_t>(kMany));

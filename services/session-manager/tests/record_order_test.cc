@@ -170,7 +170,7 @@ TEST_F(RecordOrderTest, ARequestThatCannotBeStored_HoldsBackItsSenderOnly) {
   EXPECT_THAT(bob->MessageIds(), ElementsAre("m1", "m2"));
   EXPECT_EQ(Requests(*bob), 1u);
   EXPECT_EQ(Only(bob->inbox, STANZA_KIND_IQ, "get").size(), 1u);
-  // What bob himself does goes on too.
+  // Bob's own stanzas go on, too.
   gateway_.Send(*bob, Presence({}, {}, 3));
   gateway_.Send(*bob, Iq("get", {}, "r", "query", "jabber:iq:roster"));
   gateway_.Send(*bob, Message(eve_, "from bob"));
@@ -378,7 +378,7 @@ TEST_F(RecordOrderTest, TheOwnerDies_WhileWhatWaitedIsBehindOfflineMessages) {
   EXPECT_EQ(Requests(*bob), 1u);
 }
 
-// What an earlier owner gave to a session, only the session tells.
+// Only the session tells what an earlier owner gave to it.
 TEST_F(RecordOrderTest, TheSessionEndsAtTheNextOwner_WhatItHadIsNotGivenAgain) {
   gateway_.Send(*eve, Message(bob_, "m1"));
   Settle();

@@ -45,7 +45,7 @@ class RoomCluster : public Cluster {
     const events::Topology topology({kShards, kShards, kShards, kShards});
     return events::HomeWith(events::Service::kMuc, topology, room).partition;
   }
-  /// What the owner of the room's shard applies of what has come for it.
+  /// Returns those of the records for the room's shard that its owner applies.
   std::vector<events::v1::RoomRecord> Applied(std::string_view room) const {
     sharding::DuplicateFilter filter(owner_options_.duplicate_horizon);
     std::vector<events::v1::RoomRecord> applied;
@@ -66,7 +66,7 @@ class RoomCluster : public Cluster {
     for (const auto& stanza : Heard(room)) ids.push_back(stanza.id());
     return ids;
   }
-  /// Whom the room has heard nobody is at.
+  /// Returns the addresses at which, as the room has heard, there is nobody.
   std::vector<std::string> Ghosts() const {
     std::vector<std::string> ghosts;
     for (const auto& stanza : Heard(kRoom))

@@ -1,4 +1,4 @@
-// What rooms say to users: given to sessions, or answered for those who are not there.
+// Stanzas from rooms to users: given to sessions, or answered for those who are not there.
 #include <gmock/gmock.h>
 
 #include "domain/state/session.h"
@@ -28,7 +28,7 @@ TEST_F(RoomStanzasTest, AFanoutIsOnePacketForAGateway) {
     clients.push_back(&SignIn(gateway_, UserIn(1, i), "r"));
     recipients.push_back(clients.back()->jid);
   }
-  // What is addressed to all of them says it to each.
+  // The one packet for all of them is addressed to each.
   const std::size_t before = gateway_.packets;
   Say(1, Fanout(10, Groupchat("m1"), recipients));
   EXPECT_EQ(gateway_.packets, before + 1);
@@ -108,7 +108,7 @@ TEST_F(RoomStanzasTest, OneOriginIsAppliedOnce_AndAFormerOwnerIsNotBelieved) {
   EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3", "m4"));
 }
 
-// Of the same numbers: another shard of rooms, and one of users.
+// The same numbers in another shard of rooms, and in one of users.
 TEST_F(RoomStanzasTest, OriginsOfOtherTopicsAndShardsAreOthers) {
   Client& bob = SignIn(gateway_, bob_, "b");
   Say(1, Fanout(10, Groupchat("m1"), {bob.jid}));

@@ -1,4 +1,4 @@
-// What clients say to rooms, and what rooms hear of sessions that end.
+// Stanzas from clients to rooms, and what rooms hear of sessions that end.
 #include <gmock/gmock.h>
 
 #include "domain/metrics.h"

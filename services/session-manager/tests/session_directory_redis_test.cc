@@ -48,7 +48,7 @@ TEST_F(SessionDirectoryRedisTest, WritesAndRemoves) {
   EXPECT_THAT(Value("a@x/1"), HasSubstr("1700000000123 sm-1 gw-1"));
   EXPECT_THAT(Value("b@x/2"), HasSubstr("5 sm-1 -"));
   EXPECT_THAT(Value("owner"), HasSubstr("7 sm-1"));
-  // What goes and comes in one write is there.
+  // An entry that goes and comes in one write is there.
   EXPECT_EQ(*Write("sm-1", 7, false, {{"a@x/1", "gw-2", 6}}, {"a@x/1", "b@x/2"}), Written::kDone);
   EXPECT_THAT(Value("a@x/1"), HasSubstr("6 sm-1 gw-2"));
   EXPECT_THAT(Value("b@x/2"), Not(HasSubstr("sm-1")));

@@ -693,7 +693,7 @@ TEST_F(ResumedShortlyBeforeTest, AwayAgainWhileItIsBeingParked_TheStoreHasTheSec
 }
 
 TEST_F(ShardChangeTest, ResumedWithNothingUnacknowledged_NothingIsGivenAgain) {
-  // What it has, it has through the gateway that it left.
+  // Its messages came through the gateway that it left.
   other_.EnableStreamManagement(*bob);
   Say(1, 3);
   other_.End(*bob, END_REASON_CONNECTION_LOST);

@@ -1,4 +1,4 @@
-// Of the rules of src/domain/delivery/README.md: those of the writer of the store.
+// The rules of src/domain/delivery/README.md on the writer of the store.
 #include "delivery_rules.h"
 
 namespace rookery::session_manager {

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the stores promise, whatever database is below them. A fixture gives `io()`, `accounts()`,
+// The promises of the stores, whatever database is below them. A fixture gives `io()`, `accounts()`,
 // `waiting()`, and `other()`, another process's `waiting()`; each scenario has users and shards of its own.
 #include <gmock/gmock.h>
 
@@ -340,7 +340,7 @@ TYPED_TEST_P(StoreScenarios, Offline_QuotaAndDuplicates) {
   EXPECT_EQ(this->StoreOne(this->Row(1, 2)), Stored::kAlreadyThere);
   EXPECT_EQ(this->StoreOne(this->Row(2, 2)), Stored::kStored);
   EXPECT_EQ(this->StoreOne(this->Row(3, 2)), Stored::kQuotaReached);
-  // What is there already is no question of room.
+  // A row that is there already is no question of room.
   EXPECT_EQ(this->StoreOne(this->Row(2, 2)), Stored::kAlreadyThere);
   EXPECT_EQ(this->StoreOne(this->Row(3, 0)), Stored::kQuotaReached);
   this->Mark(this->user_, {1});
@@ -597,7 +597,7 @@ TYPED_TEST_P(StoreScenarios, Parked_RemovedWithItsPackets) {
 
 // ---- fences -----------------------------------------------------------------
 
-// What claims promise is in libs/pg (claim_scenarios.h). Here: each statement is under one.
+// The promises of claims are tested in libs/pg (claim_scenarios.h). Here: each statement is under one.
 TYPED_TEST_P(StoreScenarios, Fence_AnOlderOwnerChangesNothing) {
   const auto writer = this->At(4);
   this->Park(writer, this->Parked(this->Key(), std::chrono::hours(3)));

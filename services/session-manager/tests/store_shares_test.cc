@@ -80,7 +80,7 @@ class StoreAway : public Cluster {
     for (int i = from; i < to; ++i) ids.push_back(prefix + std::to_string(i));
     return ids;
   }
-  /// What the client was told is refused, in order.
+  /// Returns the ids that the client was told are refused, in order.
   static std::vector<std::string> Refused(const Client& client) {
     std::vector<std::string> ids;
     for (const xmpp::Stanza& stanza : client.inbox) {

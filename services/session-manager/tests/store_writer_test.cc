@@ -1,5 +1,4 @@
-// What the writer of the store does with a write that does not get through: rule S4 of
-// src/domain/delivery/README.md.
+// The writer of the store and a write that does not get through: rule S4 of src/domain/delivery/README.md.
 #include "domain/delivery/store_writer.h"
 
 #include <gmock/gmock.h>

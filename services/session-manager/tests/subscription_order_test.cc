@@ -122,7 +122,7 @@ TEST_F(LateOutboundTest, O4_WhatWasSaidAgainIsLost_ALaterOwnerDoesNotTakeItForSa
   EXPECT_THAT(alice.MessageIds(), ElementsAre("m1", "last"));
 }
 
-/// What bob says goes into his log, and comes there behind the fence of the next owner, to whom it is sent
+/// Bob's stanzas go into his log, and come there behind the fence of the next owner, to whom they are sent
 /// again.
 class CameLateTest : public SentAgainTest {
  protected:

@@ -568,7 +568,7 @@ TEST_F(KilledInBetweenTest, PreApproved_TheAnswerComes) {
   EXPECT_THAT(Only(bob.inbox, STANZA_KIND_PRESENCE, "subscribe"), IsEmpty());
 }
 
-// What an earlier owner has given and the client has not acknowledged is read again, and the
+// A request that an earlier owner has given and the client has not acknowledged is read again, and the
 // roster, which has made the change, still says that it is to be delivered.
 TEST_F(KilledInBetweenTest, GivenAndNotAcknowledged_ResumedWithIt) {
   Client& alice = SignIn(gateway_, alice_, "a");

@@ -35,7 +35,7 @@ class KilledInBetweenTest : public SubscriptionTest {
   /// `act` makes node `number` change a roster; what it appends then is lost with it. Its
   /// shards go to the other node.
   void KillAfter(int number, const std::function<void()>& act) {
-    // What came before is finished: the next owner does not do it again.
+    // Earlier records are finished: the next owner does not do them again.
     Elapse(std::chrono::milliseconds(500));
     log_.held = true;
     act();
@@ -48,7 +48,8 @@ class KilledInBetweenTest : public SubscriptionTest {
     EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
     Settle();
   }
-  /// What follows from `client`'s own stanza is in the log, what follows from that is not.
+  /// Sends `client`'s stanza: what follows from the stanza itself is in the log, what follows from that is
+  /// not.
   void SendThroughLog(Client& client, const xmpp::Stanza& stanza) {
     gateway_.Send(client, stanza);
     Settle();

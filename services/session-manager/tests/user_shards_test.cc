@@ -94,7 +94,7 @@ TEST_F(UserShardsTest, StaleEpoch_Refused) {
   Own(0, 0);
   Own(1, 0);
   Client& bob = SignIn(gateway_, bob_, "b");
-  // What an older owner of shard 0 decided on its own, after the fence of the newer.
+  // A decision of its own by an older owner of shard 0, after the fence of the newer.
   events::v1::UserRecord record;
   record.mutable_origin()->set_shard(0);
   record.mutable_origin()->set_epoch(-5);
@@ -308,7 +308,7 @@ TEST_F(UserShardsTest, LogMadeAnew_EpochsRiseAboveTheOneInTheStore_NothingIsLost
   Settle();
   EXPECT_THAT(bob.MessageIds(), ElementsAre("before", "after"));
   EXPECT_FALSE(bob.ended);
-  // What this owner writes counts.
+  // The rows that this owner writes count.
   gateway_.End(bob, END_REASON_CONNECTION_LOST);
   ASSERT_TRUE(RunUntil([&] { return bob.parked; }));
   EXPECT_EQ(database_.parked.begin()->second.writer, (WaitingStore::Writer{1, 1'001}));

@@ -93,13 +93,13 @@ class Comparer {
     }
   }
 
-  /// Of a message or an enum that is gone: it was used by fields, and these are gone, too. Whether they may
-  /// be is said of them.
+  /// Whether a message or an enum is gone: it was used by fields, and these are gone, too. Whether they may
+  /// be is judged at the fields.
   bool HasGoneWithItsFields(const std::string& type) const {
     return types_before_.contains(type) && !types_now_.contains(type);
   }
 
-  /// What is reserved remains so.
+  /// Checks that whatever is reserved remains so.
   template <typename Item>
   void CompareReserved(const Item& before, const Item& now, const std::string& name) {
     for (const std::string& reserved : before.reserved_name())

@@ -21,7 +21,7 @@ using google::protobuf::Reflection;
 
 constexpr char kTextEnding[] = ".textproto";
 constexpr char kBytesEnding[] = ".hex";
-// What text-format tools understand too.
+// Text-format tools understand it, too.
 constexpr char kTypeLine[] = "# proto-message: ";
 constexpr std::size_t kBytesInALine = 32;
 // Deeper than any message of ours; a recursive one would end here.

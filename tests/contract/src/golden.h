@@ -23,7 +23,7 @@ struct Golden {
 std::vector<Golden> ReadGoldens(const std::string& directory);
 void WriteGolden(const std::string& directory, const Golden& golden);
 
-/// What is wrong with a golden for today's code; empty: nothing.
+/// Returns what is wrong with a golden for today's code; empty: nothing.
 std::string Check(const Golden& golden);
 
 /// An empty message of the type; nullptr if there is none.

@@ -38,7 +38,7 @@ TEST(Baseline, EveryProtoFileIsInTheCatalogue) {
   EXPECT_EQ(there, known) << "add it to tests/contract/src/catalogue.cc";
 }
 
-/// What is said when the roster's protos become what `change` makes of them.
+/// Returns the breaches when the roster's protos become what `change` makes of them.
 class BreachTest : public testing::Test {
  protected:
   std::vector<std::string> After(const std::function<void(FileDescriptorProto&)>& change) {

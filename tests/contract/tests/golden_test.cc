@@ -1,5 +1,5 @@
-// What an older version of us has written is read with its meaning, and what we write today
-// is what it would have written.
+// Messages that an older version of us has written are read with their meaning, and those that we write today
+// are what it would have written.
 #include "golden.h"
 
 #include <google/protobuf/stubs/logging.h>

@@ -341,7 +341,7 @@ void Client::OnStreamManagement(const xmpp::Element& element) {
     Require(place_->session != nullptr && !has_session_, "what is resumed is a session");
     Require(place_->session->user == user_, "a client resumes a session of its own user");
     if (place_->session != last_session_) {
-      // Of another device, of which we know nothing.
+      // It is the session of another device, of which we know nothing.
       last_session_ = place_->session;
       last_session_->is_honest = false;
       full_jid_ = last_session_->full_jid;

@@ -58,12 +58,12 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
   bool is_reading() const { return wire_ != nullptr && wire_->is_reading(); }
   /// Whether it answers what it is asked.
   void set_polite(bool is_polite) { is_polite_ = is_polite; }
-  /// What is owed to what has come: acknowledgements, answers to requests, steps of the sign-in.
+  /// Sends what is owed to what has come: acknowledgements, answers to requests, steps of the sign-in.
   void Reply();
 
   const std::string& user() const { return user_; }
   const std::string& resource() const { return resource_; }
-  /// Of its session, the last one if there is none now.
+  /// The address of its session, the last one if there is none now.
   const std::string& full_jid() const { return full_jid_; }
   const std::string& sm_id() const { return sm_id_; }
   std::uint32_t received() const { return received_; }
@@ -117,7 +117,7 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
   std::size_t piece_ = 0;
   bool is_polite_ = true;
 
-  // Of the connection.
+  // The state of the connection.
   std::shared_ptr<Wire> wire_;
   std::shared_ptr<Edge::Place> place_;
   std::unique_ptr<xmpp::StreamParser> parser_;
@@ -135,7 +135,7 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
   std::vector<std::string> due_;  // to be sent
   std::uint32_t resumed_from_ = 0;
 
-  // Of the session.
+  // The state of the session.
   std::string full_jid_;
   std::string sm_id_;
   bool has_stream_management_ = false;

@@ -73,7 +73,7 @@ class Edge::WatchedCluster final : public Cluster {
  public:
   WatchedCluster(SessionLinks& links, Ledger& ledger) : links_(links), ledger_(ledger) {}
 
-  /// What connection a client of the cluster is part of.
+  /// Notes which connection a client of the cluster is part of.
   void Watch(const void* connection, std::size_t size, std::shared_ptr<Place> place) {
     const auto* const begin = static_cast<const char*>(connection);
     // Those that were where it is now are gone.

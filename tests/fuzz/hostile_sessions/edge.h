@@ -24,7 +24,7 @@ class Edge final : public simulation::Process {
   Edge(simulation::Environment& environment, Ledger& ledger, std::string name);
   ~Edge() override;
 
-  /// Whose session a connection has by now; null: none yet.
+  /// The session that a connection has by now; null: none yet.
   struct Place {
     Ledger::Session* session = nullptr;
   };

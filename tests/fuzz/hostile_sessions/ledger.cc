@@ -94,7 +94,7 @@ void Ledger::Accepted(Session& session, const Stanza& stanza) {
   if (is_presence && !to.empty()) shown_.insert({session.user, to});
   if (!IsIq(stanza) || IsAnswer(stanza)) return;
   if (stanza.payload().starts_with("<block ")) blockers_.insert(session.user);
-  // What has no address is for the sender's account.
+  // A request without address is for the sender's account.
   Session::Request& request =
       session.requests[{stanza.id(), stanza.to().empty() ? session.user : stanza.to()}];
   request.to = stanza.to();
@@ -185,10 +185,10 @@ void Ledger::CheckCarbon(const Session& session, const Stanza& stanza,
 
 void Ledger::CheckAnswer(Session& session, const Stanza& stanza) {
   const std::string& from = stanza.from();
-  // Of a client, which may say what it likes.
+  // It is from a client, which may say what it likes.
   if (IsFull(from) && IsLocalUser(from) && stanza.type() == "result") return;
   const std::pair key(stanza.id(), from.empty() ? session.user : from);
-  // What a session has asked, and not waited for, is answered to the next one that has its address.
+  // A request that a session has not waited for is answered to the next one that has its address.
   Session* asker = &session;
   if (!session.requests.contains(key))
     for (auto& [id, other] : sessions_)
@@ -203,7 +203,7 @@ void Ledger::CheckAnswer(Session& session, const Stanza& stanza) {
 }
 
 bool Ledger::IsDue(const Session& session, const Session::Request& request) const {
-  // Who stands for muc here reads what it is sent and answers nothing.
+  // The stand-in for muc reads what it is sent and answers nothing.
   if (xmpp::DomainOf(request.to) == "conference.localhost") return false;
   if (request.answered >= request.well_asked || (request.is_for_a_client && IsClient(request.to)))
     return false;

@@ -35,7 +35,7 @@ class Ledger {
     struct Request {
       std::string to;
       int asked = 0;
-      /// Of these: as RFC 6120 section 8.2.3 wants them, so that they must be answered.
+      /// Those of them that are as RFC 6120 section 8.2.3 wants them, so that they must be answered.
       int well_asked = 0;
       int answered = 0;
       bool is_for_a_client = false;  // which answers as it likes
@@ -53,7 +53,7 @@ class Ledger {
   // ---- what clients receive ----
   void Received(Session& session, const xmpp::Stanza& stanza);
 
-  /// Of requests that must have an answer by now.
+  /// Counts requests that must have an answer by now and have none.
   std::size_t Unanswered(const Session& session) const;
   void RequireAnswers(const Session& session) const;
   /// Befriended before anything began.

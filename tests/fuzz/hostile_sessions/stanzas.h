@@ -7,7 +7,7 @@
 
 namespace rookery::fuzz {
 
-/// Who is there, as seen by the client that writes.
+/// The addresses that are there, as seen by the client that writes.
 struct Cast {
   std::string own;         // bare
   std::string own_full;    // of this stream
@@ -16,7 +16,7 @@ struct Cast {
   std::string other_full;  // full
 };
 
-/// What a client is to send.
+/// Something that a client is to send.
 struct Written {
   std::string xml;
   bool is_valid;  // any server takes it for one stanza

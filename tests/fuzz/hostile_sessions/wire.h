@@ -15,7 +15,7 @@ namespace rookery::fuzz {
 /// writes arrives in order, in the gateway's next turn. The gateway's end is a net::Connection.
 class Wire : public std::enable_shared_from_this<Wire> {
  public:
-  /// What the client's end hears, from within the gateway's turn: it must not call back.
+  /// The calls that the client's end gets, from within the gateway's turn: it must not call back.
   class Peer {
    public:
     virtual ~Peer() = default;

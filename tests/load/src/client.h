@@ -16,7 +16,7 @@
 
 namespace rookery::load {
 
-/// What all clients of a run share.
+/// The parts that all clients of a run share.
 struct Network {
   asio::io_context& io;
   std::string domain;

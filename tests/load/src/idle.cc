@@ -27,7 +27,7 @@ std::map<std::string, std::int64_t> SettledKb(Run& run) {
 
 void MeasureIdle(Run& run, const IdleOptions& options) {
   std::vector<std::unique_ptr<Client>> clients;
-  // What the processes allocate once is not a session's.
+  // Memory that the processes allocate once is not a session's.
   if (!run.SignIn(clients, std::min<std::size_t>(500, options.sessions), {})) return;
   if (options.presence) {
     for (const auto& client : clients) client->Send("<presence/>");

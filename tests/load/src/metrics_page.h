@@ -7,7 +7,7 @@
 
 namespace rookery::load {
 
-/// What one or more processes told at one moment on /metrics.
+/// The metrics that one or more processes told at one moment on /metrics.
 class MetricsPage {
  public:
   explicit MetricsPage(const std::string& text = {});

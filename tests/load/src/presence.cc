@@ -128,7 +128,7 @@ class Storm {
     return done;
   }
 
-  /// What would be left if all before `next` were done.
+  /// Returns what would be left if all before `next` were done.
   static std::size_t WantedLeft(const std::vector<std::set<std::string>>& wanted, std::size_t next) {
     std::size_t sum = 0;
     for (std::size_t i = next; i < wanted.size(); ++i) sum += wanted[i].size();

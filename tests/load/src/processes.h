@@ -17,7 +17,7 @@ struct Gateway {
   std::string xmpp_tls;
 };
 
-/// What `deploy/local/cluster status --json` says.
+/// The output of `deploy/local/cluster status --json`.
 struct Cluster {
   struct Process {
     std::string service;

@@ -8,7 +8,7 @@
 
 namespace rookery::load {
 
-/// What was said in one room and what each occupant heard of it. A room gives all of them the same order
+/// Logs what was said in one room and what each occupant heard of it. A room gives all of them the same order
 /// (XEP-0045, section 7.4, and RFC 6120, section 10.1), everything, and once.
 class RoomLog {
  public:

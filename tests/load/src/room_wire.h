@@ -7,8 +7,8 @@
 
 namespace rookery::load {
 
-/// What the occupants of the rooms benchmark say and how they recognise what they hear (XEP-0045), with as
-/// little reading as will do: it happens for every delivery.
+/// The stanzas that the occupants of the rooms benchmark say, and how they recognise what they hear
+/// (XEP-0045), with as little reading as will do: it happens for every delivery.
 
 /// Enters as `room/nick`, without the room's history (section 7.2).
 std::string EnterRoom(std::string_view occupant_jid);

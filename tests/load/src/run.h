@@ -37,7 +37,7 @@ struct CommonOptions {
 
 using Clock = std::chrono::steady_clock;
 
-/// What a run found out, in the order in which it is shown.
+/// The results of a run, in the order in which they are shown.
 class Report {
  public:
   void Number(const std::string& name, double value, const std::string& unit = "");

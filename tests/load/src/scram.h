@@ -9,8 +9,8 @@
 
 namespace rookery::load {
 
-/// What a client keeps of a password so that PBKDF2 runs once for each account
-/// (RFC 5802 section 3, SCRAM-SHA-256).
+/// The keys that a client keeps of a password so that PBKDF2 runs once for each account (RFC 5802 section 3,
+/// SCRAM-SHA-256).
 struct ScramKeys {
   std::string salt;
   std::uint32_t iterations = 0;
@@ -31,7 +31,7 @@ class ScramClient {
   /// Checks the server's signature.
   absl::Status Verify(std::string_view server_final) const;
   bool derived() const { return derived_; }
-  /// What the server has to show, once Final has been made.
+  /// Returns what the server has to show, once Final has been made.
   const std::string& server_signature() const { return server_signature_; }
 
  private:

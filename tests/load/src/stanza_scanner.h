@@ -30,7 +30,7 @@ class StanzaScanner {
 
 /// The value of an attribute in an element's first tag; empty if absent. No unescaping.
 std::string_view AttributeOf(std::string_view element, std::string_view name);
-/// What stands between the first `<name …>` and its `</name>`.
+/// Returns what stands between the first `<name …>` and its `</name>`.
 std::string_view TextOf(std::string_view element, std::string_view name);
 /// The element's name with its prefix.
 std::string_view NameOf(std::string_view element);

@@ -25,7 +25,7 @@ namespace {
 using session::v1::GatewayAction;
 using session::v1::SessionManagerAction;
 
-/// What a gateway keeps of a session, and no more.
+/// A session as a gateway keeps it, and no more.
 struct SimulatedSession {
   std::string id;
   std::string user;
@@ -62,7 +62,7 @@ class SimulatedGateway {
   std::size_t moved() const { return moved_.size(); }
   void ForgetMoves() { moved_.clear(); }
   std::size_t links() const { return links_.size(); }
-  /// Of the session-manager with that address; empty where it owns none.
+  /// Counts the shards of the session-manager with that address.
   std::size_t OwnedBy(const std::string& address) const {
     return static_cast<std::size_t>(std::count_if(owners_.begin(), owners_.end(), [&](const auto& owner) {
       return owner.second.link->address == address;

@@ -27,7 +27,7 @@ class RoomsScenarioTest : public ::testing::Test {
     options_.settle = std::chrono::milliseconds(20);
   }
 
-  /// What it prints.
+  /// Runs it, and returns what it prints.
   std::string Measure() {
     EXPECT_TRUE(run_.Prepare(6).ok());
     MeasureRooms(run_, options_);
@@ -70,7 +70,7 @@ TEST_F(RoomsScenarioTest, WhatOneOccupantHearsWrongIsAFault) {
     if (to.user == "load1" && to.heard == 11) to.connection->Write(held);
     if (to.user == "load2" && to.heard == 5) to.connection->Write(stanza);
   };
-  // What is lost is waited for.
+  // Lost deliveries are waited for.
   common_.timeout = 3;
   Measure();
   EXPECT_THAT(run_.report().faults(),

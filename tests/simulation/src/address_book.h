@@ -11,8 +11,8 @@
 
 namespace rookery::simulation {
 
-/// What one device does with its user's roster (RFC 6121 sections 2 and 3): asks for it, keeps what it shows of it,
-/// subscribes, answers those who ask, revokes, renames and removes.
+/// The life of one device with its user's roster (RFC 6121 sections 2 and 3): asks for it, keeps what it
+/// shows of it, subscribes, answers those who ask, revokes, renames and removes.
 class AddressBook {
  public:
   /// `send`: on the session that is there. `contacts`: of whom it changes something; none: it only looks.

@@ -19,7 +19,8 @@ namespace {
 constexpr seconds kPatience{20};
 constexpr std::string_view kBlocking = "urn:xmpp:blocking";
 
-/// What no client of ours ever deserves: it keeps to the protocol, and its session has no rival.
+/// Whether it is an error that no client of ours ever deserves: it keeps to the protocol, and its session has
+/// no rival.
 bool IsOurFault(std::string_view condition) {
   return condition == "internal-server-error" || condition == "undefined-condition" || condition == "conflict" ||
          condition == "bad-format" || condition == "policy-violation";
@@ -94,7 +95,8 @@ void Wires::Vanish(std::uint64_t connection, Duration notice) {
   world_.After(notice, [this, connection] {
     ToServer frame{};
     frame.kind = ToServer::Kind::kBroken;
-    // What the gateway writes until it hears of it is handed over all the same; its `closed` ends the wire.
+    // Frames that the gateway writes until it hears of it are handed over all the same; its `closed` ends the
+    // wire.
     ToGateway(connection, std::move(frame));
   });
 }

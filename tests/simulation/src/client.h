@@ -70,7 +70,7 @@ class Client {
     std::vector<std::string> addresses;
     std::uint64_t seed = 0;
   };
-  /// Of whom it changes something in its user's roster, and the seed of what.
+  /// The contacts whose items it changes in its user's roster, and the seed of the changes.
   struct Contacts {
     RosterLedger& ledger;
     std::vector<std::string> users;
@@ -87,7 +87,7 @@ class Client {
   const Guest& guest() const { return guest_; }
   const AddressBook& address_book() const { return address_book_; }
 
-  /// What was sent on the session and is not acknowledged.
+  /// Returns how much was sent on the session and is not acknowledged.
   std::size_t unacknowledged() const { return unacknowledged_.size(); }
 
   void Begin(Duration after);
@@ -129,7 +129,7 @@ class Client {
   void Talk();
   void ActInRooms();
   void ActOnRoster();
-  /// Of the roster or the block list, and of nobody who takes part.
+  /// Changes the roster or the block list, with an address of nobody who takes part.
   void ChangeList();
   void ChangePlace();
   void LoseConnection(Duration notice);

@@ -18,9 +18,9 @@
 #include "rookery/xmpp/stanza.h"
 #include "world.h"
 
-// What the processes of a simulated cluster share, and each kind of process as the others see it. The
-// services' own headers have the same names, so each kind is wired in a file of its own that
-// sees only its service: session_manager_process.cc, gateway_process.cc, roster_process.cc, muc_process.cc,
+// The things that the processes of a simulated cluster share, and each kind of process as the others see it.
+// The services' own headers have the same names, so each kind is wired in a file of its own that sees only
+// its service: session_manager_process.cc, gateway_process.cc, roster_process.cc, muc_process.cc,
 // search_process.cc.
 namespace rookery::simulation {
 
@@ -44,11 +44,11 @@ struct Environment {
   std::string mutation;
   /// Clients may change their password and remove their account.
   bool has_registration = false;
-  /// Of what waits for PostgreSQL.
+  /// There is little room for what waits for PostgreSQL.
   bool has_little_room = false;
 };
 
-/// What PostgreSQL holds for session-managers.
+/// The database that PostgreSQL holds for session-managers.
 class Database {
  public:
   virtual ~Database() = default;
@@ -58,12 +58,12 @@ class Database {
   virtual std::size_t parked_sessions() const = 0;
   virtual std::size_t stored_packets() const = 0;
   virtual std::size_t offline_messages() const = 0;  // not given yet
-  /// Of what is above, for people.
+  /// Describes what is above, for people.
   virtual std::string Describe() const = 0;
 };
 std::unique_ptr<Database> MakeDatabase();
 
-/// What PostgreSQL holds for the roster service.
+/// The database that PostgreSQL holds for the roster service.
 class RosterDatabase {
  public:
   virtual ~RosterDatabase() = default;
@@ -124,7 +124,7 @@ class RosterProcess : public Process {
 };
 std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database, std::string name);
 
-/// What PostgreSQL holds for muc.
+/// The database that PostgreSQL holds for muc.
 class RoomDatabase {
  public:
   virtual ~RoomDatabase() = default;
@@ -132,7 +132,7 @@ class RoomDatabase {
   virtual bool IsPersistent(const std::string& room) const = 0;
   /// The full JIDs that it believes in; none where there is no such room.
   virtual std::set<std::string> SessionsIn(const std::string& room) const = 0;
-  /// Of which it still knows that they are no more.
+  /// Returns how many rooms it still knows to be no more.
   virtual std::size_t destroyed_rooms() const = 0;
 };
 std::unique_ptr<RoomDatabase> MakeRoomDatabase();
@@ -155,7 +155,7 @@ std::unique_ptr<SearchProcess> MakeSearch(Environment& environment, std::string 
 
 // ---- clients and gateways ----
 
-/// What a client sends on its connection. Sign-in is done: SASL is not part of the simulation.
+/// A frame that a client sends on its connection. Sign-in is done: SASL is not part of the simulation.
 struct ToServer {
   enum class Kind { kStart, kResume, kEnable, kStanza, kRequestAck, kAck, kClose, kBroken };
   Kind kind;

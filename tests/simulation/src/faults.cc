@@ -16,7 +16,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 namespace {
-/// What one misfortune has left is over by then, when the next one waits for that.
+/// The aftermath of one misfortune is over by then, when the next one waits for that.
 constexpr seconds kRecovery{15};
 }  // namespace
 
@@ -149,7 +149,7 @@ void Faults::Do(const std::string& name) {
     process.Freeze();
     UndoLater(time, [&process] { process.Thaw(); });
   };
-  // What it says hangs in the network, and what it is told arrives.
+  // Its own words hang in the network, while those to it arrive.
   const auto unhear = [this, &s](Process& manager, bool is_heard) {
     for (const auto& gateway : s.gateways_)
       is_heard ? world_.Heal(manager, *gateway) : world_.Cut(manager, *gateway);

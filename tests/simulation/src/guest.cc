@@ -244,7 +244,7 @@ void Guest::ReceivePresence(const std::string& room, Place& place, const xmpp::S
         ThrownOut(place, stanza.payload());
       }
     }
-    // Of one who is entering an earlier session was told.
+    // If it is entering, the presence was about an earlier session.
   } else if (stanza.type().empty() && place.state != State::kOut) {
     place.seen.insert(nick);
     if (!is_self || place.state == State::kLeaving) return;

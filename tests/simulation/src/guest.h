@@ -14,8 +14,9 @@
 
 namespace rookery::simulation {
 
-/// What one device does in rooms (XEP-0045): enters, talks, kicks, leaves, and enters again where it has lost its
-/// place, of which it asks where it is in doubt (XEP-0410). What its client believes goes with its session.
+/// The life of one device in rooms (XEP-0045): enters, talks, kicks, leaves, and enters again where it has
+/// lost its place, of which it asks where it is in doubt (XEP-0410). What its client believes goes with its
+/// session.
 class Guest {
  public:
   /// `send`: on the session that is there. `rooms`: where it may go; none: it has no life in rooms.
@@ -56,7 +57,7 @@ class Guest {
     bool is_moderator = false;
     SteadyTime next;  // when it tries again, or asks again
     std::set<std::string> seen;
-    /// Of what was said before it entered, should that come ahead of its own presence.
+    /// Messages from before it entered, should they come ahead of its own presence.
     std::vector<xmpp::Stanza> history;
   };
 

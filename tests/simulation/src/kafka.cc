@@ -312,7 +312,8 @@ class SimulatedConsumer final : public kafka::Consumer {
   World& world_;
   Process& process_;
   const std::uint64_t life_;
-  /// Of all partitions: what was fetched for an earlier assignment is not taken for one of this.
+  /// The number of the last seek in all partitions: a fetch for an earlier assignment is not taken for one of
+  /// this.
   std::uint64_t last_seek_ = 0;
   const std::string topic_;
   const std::string group_;
@@ -410,7 +411,7 @@ class SimulatedProducer final : public kafka::Producer {
     bool is_broken = false;
   };
 
-  /// What a broker answers to records that follow on others which it has lost, and librdkafka does then.
+  /// Does what a broker and librdkafka do when records follow on others that the broker has lost.
   static void Break(const std::shared_ptr<State>& state) {
     state->is_broken = true;
     state->kafka.world_.Note(state->process.name(), "broken", "its records follow on what a partition has lost");
@@ -450,7 +451,7 @@ class SimulatedProducer final : public kafka::Producer {
   static void Arrive(const std::shared_ptr<State>& state, const Place& place, bool is_on_the_wire) {
     Lane& lane = state->lanes[place];
     Kafka& kafka = state->kafka;
-    // What was sent before a death may have left the machine or not.
+    // A record that was sent before a death may have left the machine or not.
     if (state->is_over() && (!is_on_the_wire || kafka.world_.random().Chance(0.5))) return;
     if (state->is_broken) return;
     if (!is_on_the_wire && state->process.is_frozen()) return Retry(state, place);

@@ -57,16 +57,16 @@ class Kafka {
   void Shake();
   /// A broker that came back without the newest records.
   void Truncate(const std::string& topic, std::int32_t partition, std::int64_t records);
-  /// What a broker does with the offsets of groups that have had no member for days.
+  /// Forgets offsets, as a broker does those of groups that have had no member for days.
   void ForgetOffsets(std::string_view topic);
-  /// Of what producers append, this part is refused for good.
+  /// This part of what producers append is refused for good.
   void set_refusals(double part) { refusals_ = part; }
   static constexpr std::size_t kMaxRecordBytes = 1'000'000;
 
   /// Change what passes; empty unless a mutation wants it.
   struct Hooks {
     bool confirms_early = false;
-    /// What is committed in place of `offset`; `end` is the end of the partition.
+    /// Returns what is committed in place of `offset`; `end` is the end of the partition.
     std::function<std::int64_t(std::int64_t offset, std::int64_t end)> commit;
     /// Whether these records, which follow each other in a producer's batch, change places.
     std::function<bool(const std::string& first, const std::string& second)> is_swapped;
@@ -80,7 +80,7 @@ class Kafka {
       on_append;
   /// And what it held, and has lost.
   std::function<void(std::string_view topic, std::string_view value)> on_lost;
-  /// What it refuses for good.
+  /// Told what it refuses for good.
   std::function<void(std::string_view topic, std::string_view value)> on_refused;
 
  private:

@@ -46,7 +46,7 @@ void Ledger::Acknowledged(std::uint64_t id, bool is_resumed) {
   Message& message = messages_[id];
   if (std::exchange(message.is_acknowledged, true)) return;
   world_.Note(sessions_[message.sender].jid, "acked", absl::StrCat("#", id));
-  // Of one that was refused the error may come behind the acknowledgement; in the end it has to be there.
+  // The error for one that was refused may come behind the acknowledgement; in the end it has to be there.
   if (!message.is_logged && !message.is_bounced && !message.is_refused && !is_resumed)
     Violate("acknowledged-is-logged",
             absl::StrCat("message #", id, " was acknowledged to ", sessions_[message.sender].jid,
@@ -119,7 +119,8 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
   Message& message = found->second;
   if (stanza.type() == "error") {
     message.is_bounced = true;
-    // What else is refused may have been heard all the same: the log may not have said so.
+    // A message that is refused for another reason may have been heard all the same: the log may not have
+    // said so.
     if (stanza.payload().find("too much waits") != std::string::npos && ++message.refusals > 1)
       Violate("never-twice", absl::StrCat(session.jid, " was told twice that message #", id, " is refused"), id);
     world_.Note(session.jid, "bounced", absl::StrCat("#", id));
@@ -133,7 +134,7 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
               id);
     return;
   }
-  // What comes to the full address of a session that is not available is ahead of what waits for an
+  // A message to the full address of a session that is not available is ahead of those that wait for an
   // available one.
   if (!session.is_available && message.to.find('/') != std::string::npos) return;
   if (!message.is_lost) CheckOrder(session, message);
@@ -194,7 +195,7 @@ void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {
   if (stanza.from().empty() || xmpp::BareOf(stanza.from()) == session.user) return;
   if (stanza.type() == "unavailable") {
     if (xmpp::ResourceOf(stanza.from()).empty()) {
-      // What it knew of the contact counts no more: the contact's presence comes anew.
+      // All that it knew of the contact counts no more: the contact's presence comes anew.
       std::erase_if(session.sees, [&](const auto& entry) { return xmpp::BareOf(entry.first) == stanza.from(); });
       world_.Note(session.jid, "sees-nothing", stanza.from());
       return;

@@ -32,7 +32,7 @@ class Ledger {
  public:
   explicit Ledger(World& world) : world_(world) {}
 
-  /// What a contact's presence shows: which session, and which of its presences.
+  /// A contact's presence as it shows: which session, and which of its presences.
   struct Seen {
     std::uint64_t session = 0;
     std::uint64_t presence = 0;

@@ -83,9 +83,9 @@ bool ParseFaults(const std::string& text, std::set<std::string>& faults) {
   return true;
 }
 
-/// What a child process is told. Each seed has a process of its own: hash tables mix addresses
-/// into their order, and so a history depends on what was allocated before it. All children get
-/// arguments of the same lengths, and whatever only concerns the telling comes by the environment.
+/// The orders for a child process. Each seed has a process of its own: hash tables mix addresses into their
+/// order, and so a history depends on what was allocated before it. All children get arguments of the same
+/// lengths, and whatever only concerns the telling comes by the environment.
 struct Play {
   std::uint64_t seed = 1;
   std::uint64_t minutes = 10;
@@ -145,7 +145,7 @@ int PlayInChild(char** arguments) {
   const char* trace = std::getenv(kTraceVariable);
   if (trace != nullptr && !WriteTrace(simulation, trace)) std::printf("  cannot write %s\n", trace);
   std::fflush(stdout);
-  // What is left needs no orderly end, and a dead child is cheaper than a tidy one.
+  // The rest needs no orderly end, and a dead child is cheaper than a tidy one.
   std::_Exit(result.violations.empty() ? 0 : 1);
 }
 
@@ -157,7 +157,7 @@ struct Outcome {
 Outcome PlayInProcess(const Play& play, bool with_log) {
   Outcome outcome;
   int pipes[2];
-  // Of no use to the children of other jobs.
+  // The pipes are of no use to the children of other jobs.
   if (::pipe2(pipes, O_CLOEXEC) != 0) return outcome;
   char fields[kFields][24];
   std::uint64_t numbers[kFields];

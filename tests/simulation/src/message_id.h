@@ -47,7 +47,7 @@ inline std::uint64_t ParseRosterId(std::string_view text) {
   return std::strtoull(std::string(text.substr(kRosterIdPrefix.size())).c_str(), nullptr, 10);
 }
 
-/// Of any of these.
+/// Parses an id of any of these kinds.
 inline std::uint64_t ParseAnyId(std::string_view text) {
   const std::uint64_t id = ParseId(text);
   if (id != 0) return id;

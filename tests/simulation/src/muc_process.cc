@@ -81,7 +81,7 @@ class SimulatedRooms final : public RoomDatabase {
   MemoryRoomStore store_{rows_};
 };
 
-/// Statements run there, and may have run when the answer is an error. Who asks may be gone by then.
+/// Statements run there, and may have run when the answer is an error. The asker may be gone by then.
 class RemoteRoomStore final : public RoomStore {
  public:
   RemoteRoomStore(Environment& environment, Process& process, SimulatedRooms& rooms)

@@ -37,7 +37,7 @@ Reply Integer(std::int64_t value) {
 
 std::int64_t Number(const std::string& text) { return std::strtoll(text.c_str(), nullptr, 10); }
 
-/// Of `<id>@<start>-<random part>`; nothing for another member.
+/// Read from `<id>@<start>-<random part>`; nothing for another member.
 struct Life {
   std::int64_t start;
   std::string random;

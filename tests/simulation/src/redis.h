@@ -10,7 +10,8 @@
 
 namespace rookery::simulation {
 
-/// What Redis holds for our scripts: everything is announced again, so emptying it is a fault and no loss.
+/// The data that Redis holds for our scripts: everything is announced again, so emptying it is a fault and no
+/// loss.
 struct RedisData {
   std::map<std::string, std::map<std::string, std::int64_t>> sorted_sets;  // key -> member -> score
   std::map<std::string, std::map<std::string, std::string>> hashes;        // key -> field -> value

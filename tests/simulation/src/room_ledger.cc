@@ -56,7 +56,7 @@ void RoomLedger::Acknowledged(std::uint64_t id) {
 }
 
 void RoomLedger::Told(std::uint64_t id) {
-  // What the log has not taken its sender may be told directly.
+  // The sender of a message that the log has not taken may be told directly.
   if (Said* const said = Find(id)) said->is_told = said->is_bounced = true;
 }
 
@@ -248,7 +248,7 @@ void RoomLedger::CheckStay(const Stay& stay, const std::vector<const Said*>& sai
   std::int64_t to = stay.last_live;
   if (!stay.is_over) to = INT64_MAX;
   if (stay.leaving != 0) to = std::max(to, OffsetOf(stay.leaving));
-  // What comes late does not reach those who have left before it.
+  // Messages that come late do not reach those who have left before them.
   const auto may_be_missed = [&](const Said& one) {
     return stay.is_over && one.is_late && stay.over_at - one.refused_at < kLate;
   };

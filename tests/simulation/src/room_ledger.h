@@ -25,7 +25,7 @@ class RoomLedger {
  public:
   RoomLedger(World& world, Ledger& ledger) : world_(world), ledger_(ledger) {}
 
-  /// What somebody has said to all.
+  /// A message that somebody has said to all.
   struct Said {
     std::uint64_t id = 0;
     std::string room;
@@ -102,12 +102,12 @@ class RoomLedger {
   std::set<std::string> kicked_;
   /// By room and full JID: who entered last, and with which stanza.
   std::map<std::pair<std::string, std::string>, std::pair<const Ledger::Session*, std::uint64_t>> entering_;
-  /// Who was said to be gone, and what is wrong with that if they were not.
+  /// Those who were said to be gone, and what is wrong with that if they were not.
   std::vector<std::pair<const Ledger::Session*, std::string>> taken_out_;
   std::set<std::tuple<std::uint32_t, std::int64_t, std::uint32_t>> leavings_;  // by shard of users, offset and part
   /// By room and full JID: when the log has refused what was for that session alone.
   std::map<std::pair<std::string, std::string>, SteadyTime> refused_;
-  /// What follows from a record of rooms, by partition of users, shard, offset and part.
+  /// The records that follow from those of rooms, by partition of users, shard, offset and part.
   std::map<std::tuple<std::int32_t, std::uint32_t, std::int64_t, std::uint32_t>, std::size_t> said_in_log_;
 };
 

@@ -27,7 +27,7 @@ std::string TypeOf(roster::v1::SubscriptionAction action) {
   }
 }
 
-/// Whose sight of whom it is about: viewer and contact.
+/// Returns whose sight of whom it is about: viewer and contact.
 std::pair<std::string, std::string> SightOf(const std::string& from, const std::string& to, std::string_view type) {
   const bool is_of_viewer = type == "subscribe" || type == "unsubscribe";
   return is_of_viewer ? std::pair(from, to) : std::pair(to, from);
@@ -111,7 +111,7 @@ void RosterLedger::RefusedForUsers(std::string_view value) {
   const std::string from(xmpp::BareOf(stanza.from()));
   const std::string to(xmpp::BareOf(stanza.to()));
   refused_.insert({from, to});
-  // What is said after it comes before it.
+  // Words that are said after it come before it.
   crossed_.insert(SightOf(from, to, stanza.type()));
 }
 

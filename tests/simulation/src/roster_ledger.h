@@ -51,7 +51,7 @@ class RosterLedger {
   /// When the dust has settled.
   void CheckChanges(const std::map<std::uint64_t, Ledger::Session>& sessions);
   void CheckRosters(const std::vector<std::string>& users);
-  /// What a client of the user shows is its roster.
+  /// Checks that what a client of the user shows is its roster.
   void CheckView(const std::string& jid, const std::string& user,
                  const std::map<std::string, RosterDatabase::Item>& view);
   /// Whether `viewer` sees the presence of `contact`; nothing where words that have crossed leave them of two minds.
@@ -60,7 +60,7 @@ class RosterLedger {
   std::uint64_t applied() const { return applied_; }
 
  private:
-  /// What the log has at one place: what a change follows from.
+  /// A record at one place of the log, from which a change follows.
   struct Record {
     std::string type;  // of a presence; `remove` or `set` of an item
     std::uint64_t id = 0;

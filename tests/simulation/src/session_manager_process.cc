@@ -100,8 +100,8 @@ MemoryDatabase& Rows(Environment& environment) {
   return static_cast<SimulatedDatabase&>(environment.database).rows;
 }
 
-/// Statements on PostgreSQL: they run there, and may have run when the answer is an error. Who asks
-/// may be gone by then, so that a statement owns what it needs.
+/// Statements on PostgreSQL: they run there, and may have run when the answer is an error. The asker may be
+/// gone by then, so that a statement owns what it needs.
 class Statements {
  public:
   Statements(Environment& environment, Process& process) : environment_(environment), process_(process) {}
@@ -179,8 +179,8 @@ class Accounts final : public AccountStore {
   Statements statements_;
 };
 
-/// What concerns claims is on the way where it is given to the database: this process holds them as one with a
-/// real PostgreSQL does.
+/// Statements about claims are on the way where they are given to the database: this process holds them as
+/// one with a real PostgreSQL does.
 class Waiting final : public MemoryWaitingStore {
  public:
   explicit Waiting(Statements statements) : MemoryWaitingStore(statements.rows()), statements_(statements) {}
@@ -327,7 +327,7 @@ class RemoteRoster final : public Roster {
   routing::InstanceClient instances_;
 };
 
-/// Of a process that may be killed: its last coroutines still run when the registry is gone.
+/// The membership of a process that may be killed: its last coroutines still run when the registry is gone.
 class MortalMembership final : public Membership {
  public:
   explicit MortalMembership(routing::Registry& registry) : registry_(registry) {}
@@ -423,7 +423,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     p.settings.instance = name();
     p.settings.resume_timeout = environment_.resume_timeout;
     p.settings.registration = environment_.has_registration;
-    // What waits for a user here is a dozen messages, not hundreds.
+    // A dozen messages wait for a user here, not hundreds.
     p.settings.hand_out_page = 4;
     p.settings.hand_out_burst = 6;
     if (environment_.has_little_room) p.settings.max_store_waiting = 64;

@@ -321,7 +321,7 @@ void Simulation::CheckRosters() {
       ledger_.Violate("who-asks-has-the-roster", absl::StrCat(client->session()->jid, " has asked, and has no roster"));
     }
   }
-  // What owners believe of rosters shows when somebody says something.
+  // The owners' belief about rosters shows when somebody says something.
   for (Client* client : staying_) client->ShowPresence();
   world_.RunFor(seconds(20));
   ledger_.CheckPresence(sees, /*is_last=*/true);

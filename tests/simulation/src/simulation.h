@@ -71,7 +71,7 @@ class Simulation {
   void CheckRosters();
   void CheckCursors(const std::string& topic, const std::string& group);
   std::vector<std::string> DrawRooms();
-  /// Of whom each user changes something in its roster.
+  /// Draws the contacts whose items each user changes in its roster.
   std::vector<std::vector<std::string>> DrawContacts();
 
   const Options options_;

@@ -8,9 +8,9 @@
 
 namespace rookery::simulation {
 
-/// What has happened, in order. Always hashed, so that two runs of one seed can be compared; kept
-/// only where somebody will read it. Keeping must not change what happens, not even where the heap
-/// places things, so entries go into memory of their own that is reserved in any case.
+/// All that has happened, in order. Always hashed, so that two runs of one seed can be compared; kept only
+/// where somebody will read it. Keeping must not change what happens, not even where the heap places things,
+/// so entries go into memory of their own that is reserved in any case.
 class Trace {
  public:
   struct Entry {

@@ -1,7 +1,7 @@
 #pragma once
 
-// What a program that lives in virtual time needs of its kernel. Whoever lists virtual_kernel.cc among its
-// sources has its epoll and timers.
+// The part of the kernel that a program needs which lives in virtual time. Whoever lists virtual_kernel.cc
+// among its sources has its epoll and timers.
 namespace rookery::simulation {
 
 /// Starts the program again with addresses that do not change from run to run: hash tables mix them into their

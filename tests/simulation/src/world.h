@@ -104,7 +104,7 @@ class World {
   void RunFor(Duration duration) { RunUntil(now() + duration); }
 
   // ---- the network ----
-  /// What `from` sends to `to` does not arrive.
+  /// Cuts the way from `from` to `to`: nothing that is sent there arrives.
   void Cut(const Process& from, const Process& to);
   void Heal(const Process& from, const Process& to);
   void HealAll();
@@ -125,7 +125,7 @@ class World {
   /// nevertheless. T is absl::Status or absl::StatusOr; `handle` gives a T, or a Task<T> where it takes time.
   template <typename T, typename Handle>
   Task<T> Call(Process& from, Process& to, Duration limit, Handle handle);
-  /// Of so many calls to the process, this part is done and answered with an error.
+  /// This part of the calls to the process is done and answered with an error.
   void SetAmbiguity(const Process& to, double part) { ambiguity_[&to] = part; }
 
  private:
@@ -146,7 +146,7 @@ class World {
     void (*fail)(World&, std::uint64_t number, absl::Status);
   };
   bool RunEvents();
-  /// What is called says it, and the network carries it back.
+  /// The called process says it, and the network carries it back.
   template <typename T>
   void Reply(Process& from, Process& to, std::uint64_t number, T value);
   /// The caller of an open call learns its result.

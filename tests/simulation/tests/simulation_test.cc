@@ -6,7 +6,7 @@
 namespace rookery::simulation {
 namespace {
 
-/// What the simulator prints. Each seed has a process of its own, as when somebody replays it.
+/// Returns what the simulator prints. Each seed has a process of its own, as when somebody replays it.
 std::string Play(const std::string& arguments, int* status = nullptr) {
   const std::string command = std::string(ROOKERY_SIMULATOR) + " " + arguments + " 2>&1";
   std::FILE* pipe = ::popen(command.c_str(), "r");

@@ -391,8 +391,8 @@ void RunFrozenOwnerScenario(const ShardService& service) {
   const double at_first = applied(frozen);
   const double others = applied(other);
 
-  // What is appended at once is due before the frozen owner has lost its shards, what comes later
-  // lies behind the fences of the next one. Either is the next one's to apply.
+  // Records that are appended at once are due before the frozen owner has lost its shards, those that come
+  // later lie behind the fences of the next one. Either is the next one's to apply.
   frozen.process().Signal(SIGSTOP);
   AppendToEach(kafka, service.topic);
   ASSERT_TRUE(Within(seconds(40), [&] { return Shares(redis, service.name) == all; })) << other.Log();

@@ -96,7 +96,7 @@ class LinkPool::Peer final : public rpc::GatewayLinkHandler, public std::enable_
   /// False: `listed` is another process.
   bool Recognize(const routing::Instance& listed) {
     if (listed.address != instance_.address) {
-      // Of an older process: stale news.
+      // Stale news, if it is of an older process.
       return listed.incarnation.is_known() && listed.incarnation < instance_.incarnation;
     }
     // A link that was opened again may lead to the newer process already.

@@ -16,7 +16,7 @@
 
 namespace rookery::gateway {
 
-/// What this process is to the session-managers.
+/// The identity of this process to the session-managers.
 struct GatewayIdentity {
   std::string instance;
   /// Asked at each hello.

@@ -69,7 +69,7 @@ std::int64_t PairOf(std::string_view user, std::string_view network) {
   return number;
 }
 
-/// Of some hundred entries each at a million users.
+/// Returns the key of a bucket; each has some hundred entries at a million users.
 std::string BucketKey(std::int64_t month, std::int64_t pair) {
   return absl::StrCat("rookery:known-networks:", month, ":by:", static_cast<std::uint64_t>(pair) & 0x3fff);
 }

@@ -42,7 +42,7 @@ class RedisSignInLedger final : public SignInLedger {
   redis::Client& redis_;
   /// Nobody waits for Redis before then: it has not answered.
   SteadyTime away_until_ = SteadyTime::min();
-  /// What Redis has from us already, of this month.
+  /// The present month, and its entries that Redis has from us already.
   std::int64_t month_ = 0;
   absl::flat_hash_map<std::int64_t, std::uint64_t> written_;
   std::deque<std::int64_t> oldest_first_;

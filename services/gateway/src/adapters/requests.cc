@@ -5,7 +5,7 @@
 namespace rookery::gateway {
 namespace {
 
-// What a request costs besides its texts.
+// The memory that a request takes besides its texts, in bytes.
 constexpr std::size_t kOverhead = 256;
 
 }  // namespace

@@ -20,7 +20,7 @@
 
 namespace rookery::gateway {
 
-// What the protocols ask of a user's owner; each has one answer.
+// Requests of the protocols to a user's owner; each has one answer.
 struct LookupRequest {
   std::string user;
   Cluster::OnLookup done;

@@ -11,8 +11,8 @@
 
 namespace rookery::gateway {
 
-/// What goes over the links, made from what the gateway keeps, and back.
-/// `out_of_reach`: how long the gateway has not been in touch with an owner of the session's shard.
+/// Conversions of what the gateway keeps to what goes over the links, and back. `out_of_reach`: how long the
+/// gateway has not been in touch with an owner of the session's shard.
 void FillAttach(const ClientSession& session, SteadyTime::duration out_of_reach,
                 session::v1::SessionAttach* attach);
 void FillEnd(const ClientSession& session, session::v1::SessionEnd* end);

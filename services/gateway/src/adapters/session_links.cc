@@ -532,7 +532,7 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet, std::int64_t epoch)
         }
         continue;
     }
-    // What is kept for the next owner must not be anybody else's.
+    // A stanza that is kept for the next owner must not be addressed to anybody else.
     if (kept && packet.to_each()) packet.mutable_stanza()->set_to(session->full_jid);
     session->outbound.Add(packet.offset(), packet.stored_id(), packet.stanza(), packet.dispensable());
     if (telemetry::IsLogged(telemetry::Level::kDebug)) {
@@ -712,8 +712,8 @@ bool SessionLinks::IsFull(const Shard& shard, std::uint32_t number) const {
 }
 
 bool SessionLinks::MayGoOn(const Shard& shard, const ClientSession& session) const {
-  // What fills the shard may be on its way to a partition that stands still, and its owner answers all
-  // others. Who has nothing unconfirmed has no part in it.
+  // The stanzas that fill the shard may be on their way to a partition that stands still, and its owner
+  // answers all others. A session with nothing unconfirmed has no part in it.
   const rpc::GatewayLink* link = OwnerLink(session.shard);
   return link != nullptr && !link->is_congested() && session.inbound.unconfirmed().empty() &&
          shard.unconfirmed_bytes < kReserve * MaxShardBytes();
@@ -827,7 +827,7 @@ void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
     if (is_without_owner) {
       SendAway(session, probe_.without_owner, "the server of this account is away");
     } else {
-      // Who waits for nothing misses nothing yet.
+      // A session that waits for nothing misses nothing yet.
       const auto& waiting = session.inbound.unconfirmed();
       if (waiting.empty()) continue;
       if (const SteadyTime due = waiting[0].received + options_.owner_timeout; now < due) {

@@ -33,9 +33,9 @@ struct SessionLinksOptions {
   /// Actions that wait, those under way included.
   std::size_t max_actions = 20'000;
   std::size_t max_action_bytes = std::size_t{16} << 20;
-  /// Of all sessions together: beyond it no socket is read.
+  /// The limit for all sessions together: beyond it no socket is read.
   std::size_t max_unconfirmed_bytes = std::size_t{64} << 20;
-  /// Of the sessions of one shard: beyond it no socket of theirs is read. 0: the shard's part of
+  /// The limit for the sessions of one shard: beyond it no socket of theirs is read. 0: the shard's part of
   /// max_unconfirmed_bytes.
   std::size_t max_shard_unconfirmed_bytes = 0;
 };
@@ -162,7 +162,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   /// The client is told to come again; its session stays, as lost or, where the client had closed it
   /// and waited for the log only, as closed.
   void SendAway(ClientSession& session, prometheus::Counter& why, std::string_view text);
-  /// Of sessions that cannot be resumed, and that their owner may have ended meanwhile.
+  /// Sends away sessions that cannot be resumed, and that their owner may have ended meanwhile.
   void SendAwayUnheard(Shard& shard);
 
   rpc::GatewayLink* OwnerLink(std::uint32_t shard) const { return links_.Find(shards_.OwnerOf(shard)); }

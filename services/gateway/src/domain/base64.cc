@@ -41,7 +41,7 @@ std::optional<std::string> Decode(std::string_view text, const std::array<std::u
       out.push_back(static_cast<char>((bits >> count) & 0xff));
     }
   }
-  // What does not fill a byte must be zero: one text for one value.
+  // Bits that do not fill a byte must be zero: one text for one value.
   if ((bits & ((1U << count) - 1)) != 0) return std::nullopt;
   return out;
 }

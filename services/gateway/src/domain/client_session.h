@@ -36,9 +36,9 @@ struct ClientSession {
   const std::string full_jid;
   InboundWindow inbound;
   OutboundWindow outbound;
-  /// What only the session-manager understands, the newest.
+  /// The newest state, which only the session-manager understands.
   std::string state;
-  /// Of the owner that has said something of it last, and so knew it; -1: none has.
+  /// The epoch of the owner that has last said something of it, and so knew it; -1: none has.
   std::int64_t known_epoch = -1;
   /// nullptr once the connection is gone.
   SessionClient* client = nullptr;

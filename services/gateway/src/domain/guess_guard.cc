@@ -5,7 +5,7 @@
 namespace rookery::gateway {
 namespace {
 
-// Of each kind: 100 bytes each.
+// The most names of each kind: 100 bytes each.
 constexpr std::size_t kMaxNames = 100'000;
 
 std::string PairOf(std::string_view user, std::string_view network) {

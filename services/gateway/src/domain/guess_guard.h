@@ -23,9 +23,9 @@ struct GuessLimits {
   std::chrono::milliseconds window{600'000};
   /// Failures of one account in a window; 0: no limit.
   std::uint32_t per_account = 10;
-  /// Of one network.
+  /// The same for one network.
   std::uint32_t per_network = 100;
-  /// Of one account from a network that it has signed in from before: many people may share it.
+  /// The same for one account from a network that it has signed in from before: many people may share it.
   std::uint32_t where_known = 100;
 };
 

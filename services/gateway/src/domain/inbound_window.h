@@ -9,9 +9,9 @@
 
 namespace rookery::gateway {
 
-/// What a client has sent on its session: counted from 1, 64 bits wide, and kept until
-/// the cluster confirms that it is in the log. Only what is confirmed may be
-/// acknowledged to the client (XEP-0198 section 4).
+/// The stanzas that a client has sent on its session: counted from 1, 64 bits wide, and kept until the
+/// cluster confirms that they are in the log. Only what is confirmed may be acknowledged to the client
+/// (XEP-0198 section 4).
 class InboundWindow {
  public:
   struct Entry {
@@ -25,9 +25,9 @@ class InboundWindow {
 
   /// The number of the stanza that comes next.
   std::uint64_t next_count() const { return received_ + 1; }
-  /// What it adds to unconfirmed_bytes().
+  /// Returns what it adds to unconfirmed_bytes().
   std::size_t Add(std::string bytes, SteadyTime now, bool is_logged = false);
-  /// What an entry takes in memory, roughly.
+  /// Returns roughly how many bytes of memory an entry takes.
   static std::size_t SizeOf(const Entry& entry) { return entry.bytes.size() + sizeof(Entry); }
 
   /// Forgets entries up to `count`, which a confirmation may repeat, and calls

@@ -10,8 +10,8 @@
 
 namespace rookery::gateway {
 
-/// What the cluster has given to a client on its session: packets numbered from 1, and
-/// of those that the client may not have, what the next owner of the shard must know.
+/// The packets that the cluster has given to a client on its session, numbered from 1, and what the next
+/// owner of the shard must know of those that the client may not have.
 ///
 /// Without stream management a packet is done with when it is in the kernel, with it
 /// when the client acknowledges it. The client's `h` counts modulo 2^32 from the
@@ -26,7 +26,7 @@ class OutboundWindow {
   };
 
   enum class Arrival { kNext, kDuplicate, kGap };
-  /// What a packet numbered `seq` is to this session.
+  /// Tells what a packet numbered `seq` is to this session.
   Arrival Classify(std::uint64_t seq) const {
     if (seq == last_seq_ + 1) return Arrival::kNext;
     return seq <= last_seq_ ? Arrival::kDuplicate : Arrival::kGap;
@@ -48,14 +48,15 @@ class OutboundWindow {
   /// Everything given so far is in the kernel. True when that settles packets.
   bool Drained();
 
-  /// What the client's h would be had it handled everything.
+  /// Returns what the client's h would be had it handled everything.
   std::uint32_t sent_h() const { return static_cast<std::uint32_t>(last_seq_ - base_seq_); }
   bool stream_management() const { return stream_management_; }
   bool resumable() const { return resumable_; }
   std::uint64_t last_seq() const { return last_seq_; }
   std::uint64_t acked_seq() const { return acked_seq_; }
   std::uint64_t base_seq() const { return base_seq_; }
-  /// Of the newest packet that came from a record, and of the newest of those that are not dispensable.
+  /// The offsets of the newest packet that came from a record, and of the newest of those that are not
+  /// dispensable.
   std::int64_t last_offset() const { return last_offset_; }
   std::int64_t last_primary() const { return last_primary_; }
   /// Packets acked_seq()+1 … last_seq(), in order.

@@ -35,7 +35,7 @@ bool CanBind(const SaslChannel& channel) {
   return !channel.tls_exporter.empty() || !channel.tls_server_end_point.empty();
 }
 
-/// What libgsasl may ask for, and what it found out, in one exchange.
+/// The properties that libgsasl may ask for in one exchange, and what it found out.
 struct GsaslProperties {
   std::string salt, iterations, stored_key, server_key, exporter;  // base64, as libgsasl wants them
   std::string authcid, authzid, password;

@@ -28,7 +28,7 @@ enum class SaslFailure : std::uint8_t {
 /// The condition's element name.
 std::string_view Name(SaslFailure failure);
 
-/// What the operator allows; the same for every exchange.
+/// The operator's rules; the same for every exchange.
 struct SaslPolicy {
   /// Out of kSaslMechanisms, in any order.
   std::vector<std::string> mechanisms;
@@ -36,8 +36,8 @@ struct SaslPolicy {
   bool plain_without_tls = false;
   /// Secret of the cluster: see FakeScramKey.
   std::string fake_salt_key;
-  /// What an unknown user's challenge says: what session-managers use for new passwords of real ones, or what
-  /// they used for older ones.
+  /// The iterations in an unknown user's challenge: as many as session-managers use for new passwords of real
+  /// ones, or as many as they used for older ones.
   std::uint32_t iterations = 10'000;
   std::vector<std::uint32_t> earlier_iterations;
 };
@@ -46,7 +46,7 @@ struct SaslPolicy {
 inline constexpr std::string_view kSaslMechanisms[] = {
     "EXTERNAL", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"};
 
-/// What the connection brings.
+/// The properties of the connection that an exchange needs.
 struct SaslChannel {
   bool encrypted = false;
   std::string tls_exporter;          // RFC 9266; empty: not to be had

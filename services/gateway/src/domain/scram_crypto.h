@@ -14,10 +14,10 @@ namespace rookery::gateway {
 std::uint32_t FakeIterations(std::string_view secret, std::string_view user, std::uint32_t current,
                              const std::vector<std::uint32_t>& earlier);
 
-/// What a -PLUS or plain exchange must show for an account that does not exist: the
-/// same salt for the same name at every try and on every gateway, and keys that no
-/// password opens. With another number of iterations there is another salt, as after a change of the
-/// password. `secret` is the cluster's `sasl.fake-salt-key`.
+/// Returns what a -PLUS or plain exchange must show for an account that does not exist: the same salt for the
+/// same name at every try and on every gateway, and keys that no password opens. With another number of
+/// iterations there is another salt, as after a change of the password. `secret` is the cluster's
+/// `sasl.fake-salt-key`.
 ScramKey FakeScramKey(ScramHash hash, std::string_view secret, std::string_view user,
                       std::uint32_t iterations);
 

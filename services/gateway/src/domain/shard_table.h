@@ -5,8 +5,8 @@
 
 namespace rookery::gateway {
 
-/// Who owns each shard, as far as the links have said. The newest epoch wins; what comes
-/// with an older one is from a former owner that does not know yet that it has lost the shard.
+/// The owner of each shard, as far as the links have said. The newest epoch wins; anything with an older one
+/// is from a former owner that does not know yet that it has lost the shard.
 class ShardTable {
  public:
   /// A link while it is up; 0 is none.

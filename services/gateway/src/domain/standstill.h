@@ -20,7 +20,7 @@ class Standstill {
 
   explicit Standstill(SteadyTime now) : last_(now) {}
 
-  /// What session-managers have said: how long a session without resumption survives the loss of
+  /// Takes over what session-managers have said: how long a session without resumption survives the loss of
   /// the link, and how far back a repeated stanza is recognised. Zero: not known.
   void Learn(std::chrono::milliseconds link_grace, std::chrono::milliseconds duplicate_horizon) {
     if (link_grace.count() > 0) link_grace_ = link_grace;
@@ -33,7 +33,7 @@ class Standstill {
     const Duration gap = now - last_;
     const SteadyTime before = std::exchange(last_, now);
     if (link_grace_.count() == 0 || gap <= std::max<Duration>(link_grace_, kLeast)) return Duration::zero();
-    // What broke in one that has just ended may not have shown before this one began.
+    // A link that broke in a standstill that has just ended may not have shown it before this one began.
     if (!IsAftermath(before)) began_ = before;
     ended_ = now;
     return gap;

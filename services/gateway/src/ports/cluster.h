@@ -15,8 +15,8 @@
 
 namespace rookery::gateway {
 
-/// What the session-managers say of themselves that clients are told at sign-in. Empty
-/// until one has been heard; of several the last word counts.
+/// The facts about themselves that session-managers give, for clients to be told at sign-in. Empty until one
+/// has been heard; of several the last word counts.
 struct ServiceFacts {
   struct Caps {  // XEP-0115, hash sha-1
     std::string node;
@@ -26,8 +26,8 @@ struct ServiceFacts {
   std::uint32_t resumption_seconds = 0;           // 0: not known
 };
 
-/// Who has authenticated, for which account of that name, and with which version of its credentials: 0 where
-/// that is not known.
+/// The user who has authenticated, for which account of that name, and with which version of its credentials:
+/// 0 where that is not known.
 struct Identity {
   Identity() = default;
   explicit Identity(std::string_view bare, std::uint64_t version = 0, std::uint64_t generation = 0)

@@ -8,11 +8,11 @@
 
 namespace rookery::gateway {
 
-/// What all gateways remember together of who signed in, and who failed to. I/O thread only.
+/// The common memory of all gateways of who signed in, and who failed to. I/O thread only.
 class SignInLedger {
  public:
-  /// Whose failures: of an account, wherever they came from; of a network, whatever account it tried; of an
-  /// account from one network (the name is both, with a NUL between them).
+  /// Whose failures are counted: an account's, wherever they came from; a network's, whatever account it
+  /// tried; an account's from one network (the name is both, with a NUL between them).
   enum class Subject : std::uint8_t { kAccount, kNetwork, kAccountInNetwork };
 
   virtual ~SignInLedger() = default;
@@ -26,7 +26,7 @@ class SignInLedger {
   using OnTaken = std::function<void(std::optional<std::uint32_t> tries)>;
   virtual void Take(Subject subject, std::string_view name, std::chrono::milliseconds window,
                     OnTaken done) = 0;
-  /// What was taken was no failure.
+  /// Gives back a try that was taken and was no failure.
   virtual void GiveBack(Subject subject, std::string_view name) = 0;
 
   /// The account of that name and generation has signed in from `network`: that is remembered for a month at

@@ -11,7 +11,7 @@ constexpr std::size_t kAdmittedPerTurn = 16;
 
 }  // namespace
 
-/// What tickets share with the Admission.
+/// The state that tickets share with the Admission.
 struct Admission::Ticket::State {
   explicit State(const AdmissionControl::Options& options) : control(options) {}
 

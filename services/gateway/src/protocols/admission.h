@@ -17,10 +17,10 @@
 
 namespace rookery::gateway {
 
-/// Who waits at the door: accepted connections whose sign-in has not begun. They are let in in
-/// the order in which they came; until then nothing is read from them, no TLS is begun, and their time
-/// limit does not run. Their number is bounded: beyond it the listeners pause, and
-/// connections wait in the kernel's backlog. One for the process; I/O thread only.
+/// The queue at the door: accepted connections whose sign-in has not begun. They are let in in the order in
+/// which they came; until then nothing is read from them, no TLS is begun, and their time limit does not run.
+/// Their number is bounded: beyond it the listeners pause, and connections wait in the kernel's backlog. One
+/// for the process; I/O thread only.
 class Admission {
  public:
   struct Options {

@@ -31,7 +31,7 @@ class AdmissionControl {
       // Below what is under way: nothing is admitted until some have finished.
       limit_ = std::min(limit_, under_way_) / 4 * 3;
     } else if (!waiting) {
-      // What was learnt under load is not kept for the next storm.
+      // The limit that was learnt under load is not kept for the next storm.
       limit_ = std::min(limit_, 2 * under_way_);
     } else if (under_way_ >= limit_ && lag < options_.max_loop_lag / 2) {
       limit_ += std::max<std::size_t>(4, limit_ / 8);

@@ -84,7 +84,7 @@ std::string PlaceSql(SortKey key, Filter filter) {
                       OrderBy(key, false), " LIMIT 1 OFFSET $2::bigint");
 }
 
-/// Of all and of those before a place, $2 at most; then filter and place.
+/// Counts all, and those before a place, $2 at most; then filter and place.
 std::string CountSql(SortKey key, Filter filter) {
   int next = 3;
   const std::string match = Match(filter, next);
@@ -119,7 +119,7 @@ const char* Of(const RoomQuery& query, const Statements& statements) {
       .c_str();
 }
 
-/// What Match needs.
+/// Returns the parameters that Match needs.
 std::vector<Param> FilterParams(const RoomQuery& query, const std::vector<std::string>& words) {
   std::vector<Param> params;
   const Filter filter = FilterOf(query);

@@ -29,14 +29,14 @@ class PgRoomList {
     std::int64_t minus_occupants = 0;
     std::string room;
   };
-  /// What the statements need: service, a number, what FilterParams makes, a place.
+  /// The parameters of the statements: service, a number, what FilterParams makes, a place.
   static std::vector<pg::Param> Params(const RoomQuery& query, std::int64_t number,
                                        const std::vector<pg::Param>& filter);
   static std::vector<pg::Param> Params(const RoomQuery& query, std::int64_t number,
                                        const std::vector<pg::Param>& filter, const Place& place);
-  /// Of the room that the page follows or precedes.
+  /// Finds the place of the room that the page follows or precedes.
   Task<absl::StatusOr<Place>> PlaceOf(const RoomQuery& query, std::string room);
-  /// Of the room with this number; none: there are fewer.
+  /// Finds the place of the room with this number; none: there are fewer.
   Task<absl::StatusOr<std::optional<Place>>> PlaceOf(const RoomQuery& query, std::int64_t number,
                                                      const std::vector<pg::Param>& filter);
   Task<absl::Status> Count(const RoomQuery& query, const std::vector<pg::Param>& filter, const Place& first,
@@ -49,7 +49,7 @@ class PgRoomList {
     SteadyTime at;
     std::int64_t rooms = 0;
   };
-  /// Of services with many rooms.
+  /// By service, for those with many rooms.
   std::map<std::string, Counted> counted_;
 };
 

@@ -31,8 +31,8 @@ const pg::CursorTable& Cursors() {
   return kTable;
 }
 
-/// Of who has an affiliation, as a part of keys. A room's name has 1023 bytes and the account of another
-/// server 2047, which together are more than an index takes.
+/// Returns the address of one who has an affiliation, as a part of keys. A room's name has 1023 bytes and the
+/// account of another server 2047, which together are more than an index takes.
 std::string KeyOf(std::string_view jid) {
   if (jid.size() <= 1'023) return std::string(jid);
   const Sha256Digest digest = Sha256(jid);
@@ -329,7 +329,7 @@ Task<absl::StatusOr<RoomPage>> PgRoomStore::List(RoomQuery query) { return list_
 
 Task<absl::StatusOr<std::string>> PgRoomStore::Secret() {
   std::vector<Param> params{Param::Bytes(RandomBytes(kSecretBytes))};
-  // Of those who ask at the same time one is the first; the update makes the row the others' answer, too.
+  // One of those who ask at the same time is the first; the update makes the row the others' answer, too.
   const pg::ResultOr result =
       co_await pool_.Execute(0,
                              "INSERT INTO muc_secrets (name, secret) VALUES ('occupant-ids', $1) "
@@ -343,7 +343,7 @@ Task<absl::StatusOr<bool>> PgRoomStore::Reserve(std::string room, std::string cr
   const std::string key = KeyOf(creator);
   const std::uint64_t lane = LaneOf(key);
   const std::string service(xmpp::DomainOf(room));
-  // Of two at the same time each counts the other: together they are not too many.
+  // Two at the same time count each other: together they are not too many.
   std::vector<Param> reserved{Param::Text(key), Param::Text(room), Param::Text(service)};
   const pg::ResultOr reservation = co_await reading_pool_.Execute(
       lane,

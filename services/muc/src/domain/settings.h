@@ -16,7 +16,7 @@ enum class Creation : std::uint8_t {
   kAdministrators,
 };
 
-/// What an operator has set, alike at every process of the service: records are applied by it.
+/// The operator's settings, alike at every process of the service: records are applied by it.
 struct Settings {
   /// The virtual hosts, prepared: whose accounts rooms reach.
   std::vector<std::string> domains{"localhost"};
@@ -27,18 +27,18 @@ struct Settings {
   /// (groupchat 1.0). By default it is taken for that of a client which has lost its place, and which is told
   /// so (XEP-0045 section 7.2.18 since 1.32).
   bool admits_groupchat_1 = false;
-  /// Of what a room takes in memory (Room::bytes): nobody enters one that takes more, and it remembers nobody
-  /// more.
+  /// The most that a room may take in memory (Room::bytes): nobody enters one that takes more, and it
+  /// remembers nobody more.
   std::int64_t max_room_bytes = std::int64_t{16} << 20;
-  /// Of all rooms in memory. Those that were used least recently are forgotten first; while there are too
-  /// many that are in use, no others are loaded.
+  /// The limit for all rooms in memory. Those that were used least recently are forgotten first; while there
+  /// are too many that are in use, no others are loaded.
   std::int64_t max_memory_bytes = std::int64_t{512} << 20;
   /// Rooms that one account may have made and that there are; 0: any number.
   std::int64_t max_rooms_per_user = 100;
   std::int64_t max_occupants = 10'000;
-  /// Of the accounts that a room remembers with an affiliation or a nick; and of those that it has banned.
+  /// The most accounts that a room remembers with an affiliation or a nick; and the most that it has banned.
   std::int64_t max_affiliations = 10'000;
-  /// Of the changes that one request of muc#admin makes.
+  /// The most changes that one request of muc#admin makes.
   std::int64_t max_items = 100;
   std::int64_t max_reason_bytes = 1024;
   std::int64_t max_name_bytes = 256;
@@ -49,14 +49,14 @@ struct Settings {
   bool admits_mixed_scripts = false;
   std::int64_t max_subject_bytes = 4096;
   std::int64_t max_description_bytes = 4096;
-  /// Of what a presence carries besides `show` and the like.
+  /// The limit for what a presence carries besides `show` and the like.
   std::int64_t max_presence_bytes = 8192;
   std::int64_t max_vcard_bytes = std::int64_t{64} << 10;
   /// Messages that a room remembers for those who enter, and the most that an owner can allow.
   std::int64_t history_messages = 20;
   std::int64_t max_history_messages = 100;
   std::int64_t max_history_bytes = std::int64_t{256} << 10;
-  /// Of a message to a room or an occupant: its payload, id and language.
+  /// The limit for a message to a room or an occupant: its payload, id and language.
   std::int64_t max_message_bytes = std::int64_t{64} << 10;
   /// Invitations, requests for voice and other requests that reach others, of one account in
   /// `changes_period`; and the invitations in one message.
@@ -75,7 +75,7 @@ struct Settings {
   std::int64_t quiet_above = 0;
   /// XEP-0421: occupant ids are keyed by it. 32 bytes, the same for ever.
   std::string occupant_id_key;
-  /// Of the software, as XEP-0092 tells it.
+  /// The version of the software, as XEP-0092 tells it.
   std::string version;
 };
 

@@ -28,7 +28,7 @@ struct StoredRoom {
   std::vector<muc::v1::PastMessage> history;
 };
 
-/// What has changed in a room since its last checkpoint.
+/// The changes of a room since its last checkpoint.
 struct RoomChanges {
   std::string room;
   std::int64_t applied = -1;
@@ -39,7 +39,7 @@ struct RoomChanges {
   muc::v1::RoomState state;
   /// How many occupants there are: for the list of rooms.
   std::int64_t occupant_count = 0;
-  /// What all of the room takes in memory, about.
+  /// The bytes that all of the room takes in memory, about.
   std::int64_t bytes = 0;
   /// With their new values. One without affiliation, nick and version goes. What is written is not forgotten
   /// or gone, should it be both; of two of the same the last counts.
@@ -92,8 +92,8 @@ struct ListedRoom {
 struct RoomPage {
   /// In the order of the sort key, whichever way was paged.
   std::vector<ListedRoom> rooms;
-  /// Of all that match. Where there are many it may be an estimate (XEP-0059 section 2.7), never less than
-  /// what this page shows.
+  /// The number of all that match. Where there are many it may be an estimate (XEP-0059 section 2.7), never
+  /// less than what this page shows.
   std::int64_t count = 0;
   /// The number of the first one of this page among them. Nothing: the page is empty, or too many are before
   /// it to be counted.

@@ -57,8 +57,8 @@ std::vector<std::string> Split(std::string_view joined) {
   "FROM roster_answers WHERE owner = $1 ORDER BY made_at DESC, request_id OFFSET " ROOKERY_MAX_ANSWERS \
   " - 1))"
 
-// What follows from a change named `changed`, if it has a row: the version and the totals (a
-// roster's first version is the time, in ms), and the answer.
+// The consequences of a change named `changed`, if it has a row: the version and the totals (a roster's first
+// version is the time, in ms), and the answer.
 #define ROOKERY_FOLLOWS \
   ", bump AS (INSERT INTO roster_versions (owner, version, items, item_bytes, requests, request_bytes) " \
   "SELECT $1::text, " ROOKERY_MS_OF("clock_timestamp()") ", $5::bigint, $6::bigint, "                    \
@@ -100,7 +100,7 @@ absl::StatusOr<StoredRoster> ReadRoster(const pg::ResultOr& result) {
   return roster;
 }
 
-/// What became of a change whose row says whether it was fresh, and of what it has made.
+/// Tells the outcome of a change whose row says whether it was fresh, and what it has made.
 absl::Status OutcomeOf(const pg::ResultOr& result) {
   // The request has been answered, or the contact is there.
   if (absl::IsAlreadyExists(result.status())) return absl::AbortedError("somebody was quicker");

@@ -26,7 +26,7 @@ std::optional<Event> EventOf(v1::SubscriptionAction action) {
   }
 }
 
-/// What clients see of a contact has changed.
+/// Whether something has changed that clients see of a contact.
 bool IsVisibleChange(const Contact& before, const Contact& after) {
   if (before.listed != after.listed) return true;
   const SubscriptionState& a = before.state;
@@ -86,7 +86,7 @@ void FillPush(const std::string& jid, const std::optional<Contact>& contact, std
   push.set_version(version);
 }
 
-/// What is to be done about one contact.
+/// The decision about one contact.
 template <typename Response>
 struct Decision {
   /// Its push is filled in when the change is made.
@@ -132,7 +132,7 @@ absl::StatusOr<Decision<v1::RemoveRosterItemResponse>> DecideRemove(const v1::Re
   return decision;
 }
 
-/// What a subscription stanza of either direction makes of a contact.
+/// Decides what a subscription stanza of either direction makes of a contact.
 template <typename Response>
 void Step(const Contact& before, Contact after, Decision<Response>& decision) {
   if (!after.state.pending_in) after.request.clear();
@@ -467,7 +467,7 @@ Task<absl::StatusOr<Response>> RosterKeeper::ChangeBlockList(Request request, De
       if (!absl::IsAborted(kept)) co_return kept.ok() ? decided : kept;
       continue;
     }
-    // What is in the list is not remembered: a repetition says what is in it then.
+    // The contents of the list are not remembered: a repetition says what is in it then.
     change.request_id = request.request_id();
     change.response = response.SerializeAsString();
     Fill(*response.mutable_settings(), change.list);

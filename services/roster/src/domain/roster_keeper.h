@@ -7,9 +7,8 @@
 
 namespace rookery::roster {
 
-/// What the RPCs of RosterService do, on top of a store. A change that meets another
-/// one of the same contact reads again and is made on top of it. A request that was
-/// answered before gets its answer again.
+/// Does the work of RosterService's RPCs, on top of a store. A change that meets another one of the same
+/// contact reads again and is made on top of it. A request that was answered before gets its answer again.
 class RosterKeeper {
  public:
   /// Texts that one roster may hold: with all of it in one stanza, a client's login must

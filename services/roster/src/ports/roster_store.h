@@ -40,7 +40,7 @@ struct BlockList {
   std::int64_t revision = 0;
 };
 
-/// What a roster weighs: its items, the requests that wait, and their texts in bytes.
+/// The size of a roster: its items, the requests that wait, and their texts in bytes.
 struct Totals {
   std::int64_t items = 0;
   std::int64_t item_bytes = 0;
@@ -49,7 +49,7 @@ struct Totals {
   friend bool operator==(const Totals&, const Totals&) = default;
 };
 
-/// What was answered to one request.
+/// The answer that was given to one request.
 struct Answer {
   /// A serialised response, or a refusal (domain/refusal.h).
   std::string response;
@@ -78,7 +78,7 @@ struct BlockSnapshot {
 
 /// A change of a block list with what is remembered of it, made as one.
 struct BlockChange {
-  /// Of what it rests on.
+  /// When that was read which the change rests on.
   std::int64_t read_at_ms = 0;
   /// As it is to be; its revision is the one that was read.
   BlockList list;
@@ -96,12 +96,12 @@ struct Change {
     kRemove,  // likewise; only the address and the revision matter
   };
   Kind kind = Kind::kNone;
-  /// Of what it rests on.
+  /// When that was read which the change rests on.
   std::int64_t read_at_ms = 0;
   Contact contact;
   /// Clients see it: the version rises.
   bool is_visible = false;
-  /// What the roster gains (or loses).
+  /// The totals that the roster gains (or loses).
   Totals added;
   /// Empty: nothing is remembered.
   std::string request_id;
@@ -111,7 +111,7 @@ struct Change {
 
 /// The removal of all that is kept of one owner, with what is remembered of it, made as one.
 struct Removal {
-  /// Of what it rests on.
+  /// When that was read which the removal rests on.
   std::int64_t read_at_ms = 0;
   /// Empty: nothing is remembered.
   std::string request_id;

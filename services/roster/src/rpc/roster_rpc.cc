@@ -10,7 +10,7 @@ namespace rookery::roster {
 
 namespace {
 
-/// Of the requests that are about one contact: whether it is named.
+/// Whether a request that is about one contact names it.
 template <typename Request>
 bool HasContact(const Request& request) {
   if constexpr (std::is_same_v<Request, v1::GetRosterRequest>) {

@@ -35,7 +35,7 @@ class PgWaitingStore final : public WaitingStore {
 
  private:
   Task<absl::Status> Execute(std::uint64_t lane, const char* sql, std::vector<pg::Param> params);
-  /// Of a shard's rows, under the claim of their writer.
+  /// Changes a shard's rows, under the claim of their writer.
   Task<absl::Status> Change(Writer writer, std::uint64_t lane, const std::string& sql,
                             std::vector<pg::Param> params);
 

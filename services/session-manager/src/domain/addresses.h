@@ -12,7 +12,7 @@
 
 namespace rookery::session_manager {
 
-/// Whose an address is, as far as that concerns us: an account's on a domain of ours, or a service's
+/// Tells whose an address is, as far as that concerns us: an account's on a domain of ours, or a service's
 /// beside it. Immutable.
 class Addresses {
  public:

@@ -54,8 +54,8 @@ class KeyedLock {
     runtime::Event turn;
     bool is_gone = false;
   };
-  /// Of a coroutine that waits: if it is cancelled, it is passed over, or passes on what it has just been
-  /// given.
+  /// The place of a coroutine that waits: if it is cancelled, it is passed over, or passes on the key that it
+  /// has just been given.
   struct Place {
     ~Place() {
       if (waiter == nullptr) return;

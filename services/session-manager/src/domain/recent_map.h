@@ -40,7 +40,7 @@ class RecentMap {
     }
   }
   std::size_t size() const { return entries_.size(); }
-  /// What was put later than this is known still.
+  /// Entries that were put later than this are still known.
   SteadyTime forgotten_until() const { return forgotten_until_; }
 
  private:

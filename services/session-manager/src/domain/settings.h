@@ -8,7 +8,7 @@
 
 namespace rookery::session_manager {
 
-/// What operators set of the behaviour.
+/// The behaviour that operators can set.
 struct Settings {
   std::string instance;
   std::string version;
@@ -33,10 +33,10 @@ struct Settings {
   std::chrono::milliseconds tell_back_together{100};
   std::int64_t max_unacked_packets = 5'000;
   std::int64_t max_unacked_bytes = 4 * 1024 * 1024;
-  /// Of what waits for one client, on its way to it.
+  /// The part of what waits for one client that may be on its way to it.
   std::int64_t max_under_way_bytes = 512 * 1024;
-  /// Of what waits for a user so many messages are read at a time, and given while no more are
-  /// unacknowledged, nor more than a quarter of what may be. The simulation has less.
+  /// So many of a user's waiting messages are read at a time, and they are given while no more than the burst
+  /// are unacknowledged, nor more than a quarter of what may be. The simulation has less.
   std::size_t hand_out_page = 64;
   std::size_t hand_out_burst = 256;
   std::int64_t max_sessions_per_user = 32;
@@ -46,11 +46,12 @@ struct Settings {
   std::int64_t max_pending_requests = 1'000;
   std::int64_t max_directed_presence = 1'000;
   std::int64_t max_blocked_addresses = 1'000;
-  /// What may wait for the store in one shard before the shard is read no further.
+  /// The most that may wait for the store in one shard before the shard is read no further.
   std::int64_t max_store_waiting = 20'000;
   std::int64_t max_store_waiting_bytes = 64 * 1024 * 1024;
-  /// What waits until a shard is live; users whose presence waits for a roster, and records that the log
-  /// has refused, where no record of a shard is held for them. Tests have less.
+  /// The limits for actions that wait until a shard is live, for users whose presence waits for a roster, and
+  /// for records that the log has refused, the latter two where no record of a shard is held for them. Tests
+  /// have less.
   std::size_t max_waiting_actions = 200'000;
   std::size_t max_owed_presences = 10'000;
   std::size_t max_refused_records = 10'000;

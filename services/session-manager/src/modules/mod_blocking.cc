@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view kBlocking = "urn:xmpp:blocking";
 constexpr std::string_view kBlockingErrors = "urn:xmpp:blocking:errors";
-/// Of one request, so that what is pushed stays below what clients take.
+/// The most items in one request, so that what is pushed stays below what clients take.
 constexpr std::size_t kMaxItems = 1'000;
 
 /// Never between the user's own resources (section 4).
@@ -153,7 +153,7 @@ class BlockingModule final : public Module {
                    bool is_block) {
     User* user = request.shard->FindUser(request.account);
     if (user == nullptr) co_return;
-    // What other entries of the list say stays as it was.
+    // Those whom other entries of the list match stay as they were.
     const absl::flat_hash_set<std::string_view> changes(changed.begin(), changed.end());
     std::vector<std::string> others;
     for (const std::string& jid : made.blocked())

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kMaxNameBytes = 1023;
 constexpr int kMaxGroups = 100;
-/// Of one item, as the roster service has it.
+/// The limit for one item, as the roster service has it.
 constexpr std::size_t kMaxItemBytes = 16 * 1024;
 
 /// RFC 6121 section 2: get with versioning, set, remove.

@@ -45,7 +45,7 @@ std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, KeyMaker& k
 void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, PresenceTracker& presence,
                   Ghosts& ghosts, AccountCheck& account_check, AccountChanges& account_changes,
                   RemovedNames& removed_names, SubscriptionHandler& subscriptions, CapsTracker& caps);
-/// What modules are made of.
+/// The parts that modules are made of.
 struct ModuleParts {
   const Settings& settings;
   const Clock& clock;

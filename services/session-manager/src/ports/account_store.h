@@ -50,7 +50,7 @@ class AccountStore {
     std::int64_t unix_millis;
     std::string status;
   };
-  /// Of the account of that generation, and no other; 0: whichever there is.
+  /// Sets it for the account of that generation, and no other; 0: whichever there is.
   virtual Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation,
                                              LastActivity last) = 0;
   virtual Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) = 0;

@@ -9,10 +9,10 @@
 
 namespace rookery::session_manager {
 
-/// What services say of themselves to who does not ask them through the log (protos/rookery/disco/v1): search
-/// does. `home`: of the address that the request names. `trace_id` follows the stanza into their logs.
-/// Bounded in time. UNAVAILABLE, DEADLINE_EXCEEDED: nobody answers in its name just now. NOT_FOUND: no such
-/// address or node.
+/// Asks services what they say of themselves to those who do not ask through the log
+/// (protos/rookery/disco/v1): search does so. `home`: the home of the address that the request names.
+/// `trace_id` follows the stanza into their logs. Bounded in time. UNAVAILABLE, DEADLINE_EXCEEDED: nobody
+/// answers in its name just now. NOT_FOUND: no such address or node.
 class ServiceDisco {
  public:
   virtual ~ServiceDisco() = default;

@@ -47,7 +47,7 @@ class WaitingStore {
   };
   struct PageLimit {
     std::size_t rows = 500;
-    /// Of the stanzas in it; one row is given whatever its size.
+    /// The size of the stanzas in it; one row is given whatever its size.
     std::size_t bytes = 2 * 1024 * 1024;
   };
   using SharedStanza = std::shared_ptr<const xmpp::Stanza>;
@@ -61,11 +61,11 @@ class WaitingStore {
     std::uint64_t id = 0;
     auto operator<=>(const RowKey&) const = default;
   };
-  /// What may wait for a user. What a message's own sender has there counts twice: so each may take half of
-  /// what others leave, and no stranger all of it.
+  /// The most that may wait for a user. What a message's own sender has there counts twice: so each may take
+  /// half of what others leave, and no stranger all of it.
   struct Quota {
     std::int64_t messages = 0;
-    /// Of the serialised stanzas.
+    /// The size of the serialised stanzas.
     std::int64_t bytes = 0;
   };
   struct OfflineWrite {
@@ -172,7 +172,7 @@ class WaitingStore {
     /// Where the next page begins; none: there are no more.
     std::optional<Place> next;
   };
-  /// What waits for sessions of the shard, after `after`.
+  /// Loads what waits for sessions of the shard, after `after`.
   virtual Task<absl::StatusOr<Page>> LoadPage(std::uint32_t shard, Place after, PageLimit limit) = 0;
 };
 

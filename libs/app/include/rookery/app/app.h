@@ -27,7 +27,7 @@ struct CommonConfig {
   void Validate(config::Problems& problems) const;
 };
 
-/// What the process gives to an App.
+/// The parts of the process that an App is given.
 struct Process {
   asio::io_context& io;
   /// For work that blocks or burns (PBKDF2, flushes): two threads.

@@ -7,8 +7,8 @@
 
 namespace rookery::app {
 
-/// Of the setting `domains`: prepares their names (RFC 7622 section 3.2), so that they can be compared. One
-/// that is none stays as it is and is a problem, and so is that there is none.
+/// Prepares the names in the setting `domains` (RFC 7622 section 3.2), so that they can be compared. One that
+/// is no domain stays as it is and is a problem, and so is an empty list.
 void PrepareDomains(std::vector<std::string>& domains, config::Problems& problems);
 
 }  // namespace rookery::app

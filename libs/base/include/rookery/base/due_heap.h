@@ -10,7 +10,7 @@
 
 namespace rookery {
 
-/// What is due when, the soonest first. Looking costs nothing while nothing is due.
+/// Items by when they are due, the soonest first. Looking costs nothing while nothing is due.
 template <typename T>
 class DueHeap {
  public:

@@ -23,7 +23,7 @@ struct ScramKey {
   std::string server_key;
 };
 
-/// Of the salts that we make.
+/// The size of the salts that we make.
 inline constexpr std::size_t kScramSaltBytes = 16;
 
 std::size_t DigestSize(ScramHash hash);
@@ -35,7 +35,7 @@ bool EqualSecret(std::string_view a, std::string_view b);
 /// The key of `password` (prepared). Burns milliseconds: never on the I/O thread.
 ScramKey MakeScramKey(ScramHash hash, std::string_view password, std::string_view salt,
                       std::uint32_t iterations);
-/// What all of its parts follow from, as costly.
+/// Returns what all parts of the key follow from; as costly.
 std::string SaltedPassword(ScramHash hash, std::string_view password, std::string_view salt,
                            std::uint32_t iterations);
 

@@ -13,8 +13,8 @@
 
 namespace rookery {
 
-/// What names a client's session all over the cluster: 16 random bytes, made by its gateway. Other bytes than
-/// 16 are no id.
+/// The name of a client's session all over the cluster: 16 random bytes, made by its gateway. Other bytes
+/// than 16 are no id.
 class SessionId {
  public:
   static constexpr std::size_t kBytes = 16;

@@ -14,15 +14,15 @@ namespace rookery::config {
 
 class Schema;
 
-/// What is wrong with a configuration: all of it, not only the first mistake. Each is a line that says where
-/// it was made (file and line, or the variable's name), which key is concerned, and what is expected.
+/// The mistakes in a configuration: all of them, not only the first. Each is a line that says where it was
+/// made (file and line, or the variable's name), which key is concerned, and what is expected.
 class Problems {
  public:
   /// `schema` says where values came from; without it lines begin with the key.
   explicit Problems(const Schema* schema = nullptr) : schema_(schema) {}
 
-  /// `key` is wrong, or is missing: "must be even", "is needed by …". Of a key that has been told of nothing
-  /// more is told: what follows from one mistake is not another.
+  /// `key` is wrong, or is missing: "must be even", "is needed by …". Once a key has been told of, nothing
+  /// more is told of it: what follows from one mistake is not another.
   void Add(std::string_view key, std::string_view what);
   /// A mistake that no known key has, such as an unknown one: a whole line.
   void AddLine(std::string line) { lines_.push_back(std::move(line)); }

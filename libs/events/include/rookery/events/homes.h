@@ -10,7 +10,8 @@
 
 namespace rookery::events {
 
-/// Whom an address belongs to: each has one home, and what is addressed to it is a record there.
+/// The service that an address belongs to: each address has one home, and whatever is addressed to it is a
+/// record there.
 enum class Service : std::uint8_t { kAccounts, kMuc, kSearch };
 
 /// As the registry and the logs call it.
@@ -30,8 +31,8 @@ Home HomeWith(Service service, const Topology& topology, std::string_view addres
 /// The shard of an account, for those that know how many shards there are and nothing else of the log.
 std::uint32_t ShardOfAccount(std::string_view bare, std::uint32_t shard_count);
 
-/// Whose a domain is in a cluster with these virtual hosts (prepared): kAccounts for one of them, kMuc for
-/// `conference.` and kSearch for `search.` before one; nothing for a domain of somebody else.
+/// Returns whose a domain is in a cluster with these virtual hosts (prepared): kAccounts for one of them,
+/// kMuc for `conference.` and kSearch for `search.` before one; nothing for a domain of somebody else.
 std::optional<Service> ServiceOf(const std::vector<std::string>& domains, std::string_view domain);
 
 /// A service other than the accounts', on a virtual host.
@@ -53,12 +54,12 @@ class Homes {
   std::optional<Service> ServiceOf(std::string_view domain) const {
     return events::ServiceOf(domains_, domain);
   }
-  /// What ServiceOf finds beside a virtual host.
+  /// Returns what ServiceOf finds beside a virtual host.
   std::vector<Component> ComponentsOf(std::string_view domain) const;
-  /// Of a bare or full JID, prepared, or of a service's own address. Nothing where the domain is
-  /// somebody else's, and for a virtual host itself, which has no records.
+  /// Returns the home of a bare or full JID, prepared, or of a service's own address. Nothing where the
+  /// domain is somebody else's, and for a virtual host itself, which has no records.
   std::optional<Home> HomeOf(std::string_view address) const;
-  /// Of an account, whose domain has been checked.
+  /// Returns the shard of an account, whose domain has been checked.
   std::uint32_t ShardOfAccount(std::string_view bare) const {
     return topology_.PartitionOf(Topic::kUsers, bare);
   }

@@ -36,7 +36,7 @@ class KafkaLog final : public Log {
               const google::protobuf::MessageLite& record, OnAppended on_appended) override;
   bool is_congested() const override;
   void DropInFlight() override;
-  /// Who is told that nothing is appended any more before DropInFlight (kafka::Producer::OnBroken).
+  /// Sets who is told that nothing is appended any more before DropInFlight (kafka::Producer::OnBroken).
   void OnBroken(const std::function<void()>& on_broken);
   const Topology& topology() const override { return topology_; }
 

@@ -21,8 +21,8 @@ struct Record {
   std::string_view value;
 };
 
-/// What a consumer of one topic tells its owner, on the I/O thread. A handler may call
-/// the consumer, but not destroy it.
+/// The calls by which a consumer of one topic tells its owner, on the I/O thread. A handler may call the
+/// consumer, but not destroy it.
 class ConsumerHandler {
  public:
   virtual ~ConsumerHandler() = default;

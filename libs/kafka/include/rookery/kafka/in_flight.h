@@ -7,7 +7,7 @@
 
 namespace rookery::kafka {
 
-/// What a producer has been given and the log has not confirmed, in records and bytes. Partitions that
+/// Counts what a producer has been given and the log has not confirmed, in records and bytes. Partitions that
 /// stand still for long, for want of a leader, must not stop what goes to the others: one counts up to its
 /// share only, and all that have stood still while others went on count for half of the high water together.
 /// Where nothing goes on, everything counts.
@@ -18,7 +18,8 @@ class InFlight {
   static constexpr std::size_t kShares = 4;
   /// However it is spread: memory ends somewhere.
   static constexpr std::size_t kMost = 4;
-  /// Who has waited for so many records of others stands still, and until nearly nothing is left of it.
+  /// A partition that has waited for so many records of others stands still, and does until nearly nothing is
+  /// left of it.
   static constexpr std::uint64_t kPatience = kHighWater / 8;
   static constexpr std::size_t kNearlyNothing = 32;
 
@@ -26,7 +27,7 @@ class InFlight {
     std::size_t records = 0;
     std::size_t bytes = 0;
   };
-  /// Of one partition. Stays where it is.
+  /// The amount of one partition. Stays where it is.
   struct Lane : Amount {
    private:
     friend class InFlight;

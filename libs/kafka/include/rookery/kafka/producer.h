@@ -29,7 +29,7 @@ struct Options {
   /// The largest record that is appended; topics must take records of that size
   /// (Kafka's `max.message.bytes`, by default 1,048,588).
   std::int64_t max_record_bytes = 1'000'000;
-  /// Of SASL; empty: nobody in particular.
+  /// For SASL; empty: nobody in particular.
   std::string user;
   std::string password;
   /// librdkafka 2.0.2 makes SCRAM's last message wrong, and Kafka 4 notices.
@@ -52,7 +52,7 @@ struct Options {
 struct TopicSpec {
   std::string name;  // without prefix
   int partitions;
-  /// Of a topic that is there and has another value, a warning is logged.
+  /// A warning is logged where the topic is there and has another value.
   std::vector<std::pair<std::string, std::string>> config;
 };
 /// Blocks: run it on the blocking pool. Result: partition counts in the order of `topics`.
@@ -88,12 +88,12 @@ class Producer {
   /// `on_appended` may be empty.
   virtual void Append(std::string_view topic, std::int32_t partition, std::string_view key,
                       std::string_view value, OnAppended on_appended) = 0;
-  /// What is not appended yet. Callers must stop taking work while it is congested.
+  /// Returns what is not appended yet. Callers must stop taking work while it is congested.
   virtual const InFlight& in_flight() const = 0;
   /// Gives up every record that is not appended: this process may no longer say it. The callbacks
   /// come from the loop, never from within the call.
   virtual void Purge() = 0;
-  /// Who is told, from the loop, that nothing is appended any more before a Purge: the client has met an
+  /// Sets who is told, from the loop, that nothing is appended any more before a Purge: the client has met an
   /// error after which it cannot keep the order (a partition has lost what it had confirmed). Whether the log
   /// has what is under way is unknown. Without anybody to tell, and where the client has appended nothing
   /// yet, the process ends.

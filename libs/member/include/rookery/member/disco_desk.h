@@ -10,11 +10,12 @@
 
 namespace rookery::member {
 
-/// Of a component that has no feature yet, hence what every entity has (XEP-0030 section 3.1).
+/// Makes the answer of a component that has no feature yet, hence what every entity has (XEP-0030 section
+/// 3.1).
 disco::v1::GetDiscoInfoResponse PlainInfo(std::string category, std::string type, std::string name);
 
-/// What a component without entities says of itself (protos/rookery/disco/v1), as the
-/// owner of its address's shard. I/O thread only.
+/// Answers what a component without entities says of itself (protos/rookery/disco/v1), as the owner of its
+/// address's shard. I/O thread only.
 class DiscoDesk {
  public:
   /// `is_owner`: whether this process owns the shard of an address now, and is live in it.

@@ -23,7 +23,7 @@ class Service;
 
 namespace rookery::member {
 
-/// What a service that owns the shards of a topic must be told: `shards.*`, `kafka.*`, `redis.*`, `rpc.*`.
+/// The settings of a service that owns the shards of a topic: `shards.*`, `kafka.*`, `redis.*`, `rpc.*`.
 struct MemberConfig {
   /// Its instance and topic follow from the service.
   sharding::OwnerOptions shards;
@@ -47,7 +47,7 @@ struct MemberDescription {
 /// The published epochs of a service's shards, for ShardOwner.
 sharding::ShardOwner::PublishedEpoch EpochsIn(routing::Registry& registry, std::string service);
 
-/// What all services that own shards have in common around them: Redis, the registry, the log, the
+/// The surroundings that all services that own shards have in common: Redis, the registry, the log, the
 /// shards' owner and the gRPC server, and the order in which these begin and end. Its App calls:
 ///
 ///   Connect, makes the service's own parts from what Connect has made, Join; Leave, Close; End.

@@ -34,8 +34,8 @@ enum class TlsFailure : std::uint8_t {
 std::string_view Name(TlsFailure failure);
 inline constexpr std::size_t kTlsFailures = 7;
 
-/// What a connection tells its owner, on the I/O thread. `OnClosed` is the last call.
-/// A handler may call Close or destroy the connection from any of these.
+/// The calls by which a connection tells its owner, on the I/O thread. `OnClosed` is the last call. A handler
+/// may call Close or destroy the connection from any of these.
 class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
@@ -83,8 +83,8 @@ class Connection {
   virtual std::string TlsServerEndPoint() const = 0;  // RFC 5929
   virtual std::string TlsPeerCertificateDer() const = 0;
   virtual std::string peer_address() const = 0;  // without port; an IPv4-mapped address as IPv4
-  /// What one host has, and so what limits for each address count: the IPv4 address, or the
-  /// IPv6 /64 (`2001:db8:1:2::/64`).
+  /// The network that one host has, by which limits for each address count: the IPv4 address, or the IPv6 /64
+  /// (`2001:db8:1:2::/64`).
   virtual std::string peer_network() const = 0;
   /// The peer has closed its side, or the connection broke, whatever it sent before and may
   /// still be read. Asks the kernel.
@@ -125,7 +125,7 @@ class Listener {
   virtual ~Listener() = default;
   /// Stops accepting; connections live on.
   virtual void Stop() = 0;
-  /// What comes meanwhile waits in the kernel's backlog. May be called from OnAccept.
+  /// Connections that come meanwhile wait in the kernel's backlog. May be called from OnAccept.
   virtual void Pause() = 0;
   virtual void Resume() = 0;
   virtual std::string bound_address() const = 0;

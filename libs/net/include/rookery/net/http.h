@@ -42,7 +42,7 @@ class HttpRequestParser {
   /// The next request; nullopt: more is needed. INVALID_ARGUMENT: malformed or over a limit (8 KiB of header,
   /// 64 KiB of body); nothing can be made of what follows.
   absl::StatusOr<std::optional<HttpRequest>> Next();
-  /// What follows the request given last, taken out: after an upgrade it is no HTTP.
+  /// Takes out what follows the request given last: after an upgrade it is no HTTP.
   std::string TakeRest();
   /// Whether nothing of a further request is here.
   bool empty() const;

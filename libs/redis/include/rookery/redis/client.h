@@ -27,7 +27,7 @@ struct Options {
   /// host:port each. One that is a single node, or seeds of a Redis Cluster.
   std::vector<std::string> addresses{"127.0.0.1:6379"};
   bool cluster = false;
-  /// Of Redis's access control list; empty: the default user.
+  /// A user of Redis's access control list; empty: the default user.
   std::string user;
   std::string password;
   std::chrono::milliseconds timeout{2'000};

@@ -36,7 +36,7 @@ class OwnerClient {
   using Addresses = std::map<std::uint32_t, std::string>;  // by shard
 
   static bool IsWorthAnotherOwner(const absl::Status& status);
-  /// What the caller learns where no owner was left to ask.
+  /// Returns the error for the caller where no owner was left to ask.
   static absl::Status Unanswered(const absl::Status& last);
   Task<absl::Status> ReadOwners(events::Service service);
   /// Empty while unknown.

@@ -22,7 +22,7 @@ struct Instance {
   friend bool operator==(const Instance&, const Instance&) = default;
 };
 
-/// Who owns a shard, as published.
+/// The owner of a shard, as published.
 struct OwnerEntry {
   std::uint32_t shard;
   std::int64_t epoch;
@@ -30,13 +30,12 @@ struct OwnerEntry {
   std::string address;
 };
 
-/// Who is there, in Redis: each process announces itself every second with a time to
-/// live of five, and reads the others as often. Everything in Redis is announced
-/// again, so a Redis that was emptied fills itself; while Redis is away it is tried ten
-/// times a second, and the last known instances stay. I/O thread only.
+/// The registry of processes in Redis: each process announces itself every second with a time to live of
+/// five, and reads the others as often. Everything in Redis is announced again, so a Redis that was emptied
+/// fills itself; while Redis is away it is tried ten times a second, and the last known instances stay. I/O
+/// thread only.
 ///
-/// Of two processes of one name the one that started later has it; the other one is told so
-/// and is to end.
+/// The later started of two processes of one name has it; the other one is told so and is to end.
 ///
 /// Keys: sorted set `rookery:instances:<service>`: members `<id> <address>` and
 /// `<id>@<incarnation>`, score the time in ms when they expire; hash

@@ -16,9 +16,9 @@
 // Includes gRPC: as unary.h.
 namespace rookery::rpc {
 
-/// What every unary service of ours does around its handlers: counts calls and failures, and says at level
-/// debug what was answered, with the caller's trace. One of these in a process, since its counters have names
-/// of their own.
+/// Does what every unary service of ours does around its handlers: counts calls and failures, and says at
+/// level debug what was answered, with the caller's trace. One of these in a process, since its counters have
+/// names of their own.
 class Answers {
  public:
   Answers(asio::io_context& io, telemetry::Metrics& metrics)

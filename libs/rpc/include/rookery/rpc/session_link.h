@@ -13,7 +13,7 @@
 
 namespace rookery::rpc {
 
-/// What one end of a link hears, on the I/O thread. After OnClosed nothing follows.
+/// The calls that one end of a link gets, on the I/O thread. After OnClosed nothing follows.
 template <typename In>
 class LinkHandler {
  public:
@@ -27,7 +27,7 @@ class LinkHandler {
 };
 
 struct LinkLimits {
-  /// What may wait to be written before the link is congested.
+  /// The most that may wait to be written before the link is congested.
   std::size_t max_outbox_bytes = std::size_t{16} << 20;
   /// A peer that takes nothing for so long is taken for dead, although its process answers
   /// keepalive, which needs half of it.

@@ -32,7 +32,7 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
   void OnDone() override { delete this; }
 };
 
-/// What a handler's exception says to the caller; logs it.
+/// Returns what a handler's exception says to the caller; logs it.
 grpc::Status HandlerThrew(const std::exception_ptr& exception);
 
 }  // namespace internal

@@ -7,9 +7,9 @@
 
 namespace rookery::runtime {
 
-/// What coroutines wait for in place of polling. Either a state, which is set or not (`Set`,
-/// `Reset`), or a moment (`Notify`), after which each waiter looks for itself whether what it waits for
-/// is true. I/O thread only; waiters resume later, never inside the call that wakes them. Waiting keeps
+/// Something that coroutines wait for in place of polling. Either a state, which is set or not (`Set`,
+/// `Reset`), or a moment (`Notify`), after which each waiter looks for itself whether what it waits for is
+/// true. I/O thread only; waiters resume later, never inside the call that wakes them. Waiting keeps
 /// `io_context::run` alive. An event that dies cancels its waiters.
 class Event {
  public:

@@ -9,9 +9,9 @@
 
 namespace rookery::sharding {
 
-/// Of the records that follow from those of one source shard, which have been applied: a set of
-/// (offset, part). What follows from a record is counted from 1; where it has several recipients, or leads to
-/// things of several kinds, each has numbers of its own, 65,536 apart.
+/// The records that have been applied, of those that follow from the records of one source shard: a set of
+/// (offset, part). Whatever follows from a record is counted from 1; where it has several recipients, or
+/// leads to things of several kinds, each has numbers of its own, 65,536 apart.
 ///
 /// While the source's cursor stands still this is what grows, so a member costs little: two to four bytes
 /// where few offsets of a chunk are there, down to one bit where many are; and 40 bytes for each chunk and
@@ -24,7 +24,7 @@ class AppliedRecords {
   void EraseFrom(std::int64_t offset);
 
   std::size_t size() const { return size_; }
-  /// Of memory, about.
+  /// Bytes of memory, about.
   std::size_t bytes() const { return chunks_.size() * sizeof(std::pair<Key, Chunk>) + heap_; }
 
  private:

@@ -17,13 +17,13 @@ namespace rookery::sharding {
 /// (`horizon`). It counts time by the records' timestamps, so that every owner who reads the same
 /// records remembers the same.
 ///
-/// What is remembered is what may be said again: of a client's session its stanzas after the last that its
-/// gateway has seen confirmed (for four to eight horizons), of a source shard what follows from the records
-/// at and after its cursor. Neither grows with what was said before. Both are known one by one, since either
-/// may come behind what is newer: the log refuses a stanza and takes the one after it, the owner dies before
-/// the gateway has heard of it, and the next owner says both. While a source's cursor stands still, what
-/// follows from it adds up; its owner bounds that (OwnerOptions::max_follow_ups). Of a session no more than
-/// kMostOfAClient are known one by one, and the lowest go first: a gateway has fewer under way.
+/// It remembers what may be said again: the stanzas of a client's session after the last that its gateway has
+/// seen confirmed (for four to eight horizons), and what follows from the records of a source shard at and
+/// after its cursor. Neither grows with what was said before. Both are known one by one, since either may
+/// come behind what is newer: the log refuses a stanza and takes the one after it, the owner dies before the
+/// gateway has heard of it, and the next owner says both. While a source's cursor stands still, what follows
+/// from it adds up; its owner bounds that (OwnerOptions::max_follow_ups). No more than kMostOfAClient of a
+/// session are known one by one, and the lowest go first: a gateway has fewer under way.
 class DuplicateFilter {
  public:
   static constexpr std::size_t kMostOfAClient = 1024;
@@ -45,7 +45,7 @@ class DuplicateFilter {
   std::size_t clients() const { return recent_.size() + older_.size(); }
   /// Records that follow from others and may be said again.
   std::size_t remembered() const;
-  /// Of memory for those, about.
+  /// Bytes of memory for those, about.
   std::size_t remembered_bytes() const;
 
  private:

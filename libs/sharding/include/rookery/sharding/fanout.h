@@ -27,7 +27,7 @@ struct FanoutRecord {
   std::span<const Recipient> recipients;
 };
 
-/// Of the recipients of one record, in bytes of their addresses: then it is full, so that it is never too
+/// The recipients of one record, in bytes of their addresses, with which it is full, so that it is never too
 /// large for the log.
 inline constexpr std::size_t kFanoutBytes = 256 * 1024;
 

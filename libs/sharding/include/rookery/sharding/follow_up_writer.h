@@ -20,7 +20,7 @@
 
 namespace rookery::sharding {
 
-/// What becomes of a record that the log has refused.
+/// The fate of a record that the log has refused.
 enum class AfterRefusal : std::uint8_t {
   /// It is said until the log takes it. One that is too large for the log (INVALID_ARGUMENT) is lost all the
   /// same.
@@ -36,7 +36,7 @@ enum class AfterRefusal : std::uint8_t {
 /// of the shard nothing is appended, and nobody is told of what was: the next owner says it.
 ///
 /// A record that the log refuses is said again, unless the service decides otherwise: 200 ms later, then with
-/// pauses that grow to 10 s. Of those that one shard says again to one partition, each waits for the one
+/// pauses that grow to 10 s. Each of those that one shard says again to one partition waits for the one
 /// before it, so that they keep their order among themselves. What was appended behind them is not held back:
 /// it overtakes them. Whoever must not hear old news after new says so (`IsWanted`).
 ///
@@ -45,7 +45,7 @@ enum class AfterRefusal : std::uint8_t {
 /// thread only.
 class FollowUpWriter {
  public:
-  /// What a record follows from.
+  /// The cause that a record follows from.
   struct Cause {
     /// The record of the shard that is unfinished until then; -1: none.
     std::int64_t offset = -1;
@@ -57,7 +57,7 @@ class FollowUpWriter {
   struct Place {
     events::Topic topic;
     std::uint32_t partition = 0;
-    /// Of the record; used within the call only.
+    /// The key of the record; used within the call only.
     std::string_view key;
   };
 
@@ -91,7 +91,7 @@ class FollowUpWriter {
     Waiting(std::string key, std::int64_t offset) : key_(std::move(key)), offset_(offset) {}
     virtual ~Waiting() = default;
     const std::string& key() const { return key_; }
-    /// Of its cause.
+    /// The offset of its cause.
     std::int64_t offset() const { return offset_; }
     /// Null: it is not wanted any more.
     virtual const google::protobuf::MessageLite* Next(Shard& from) = 0;
@@ -104,7 +104,7 @@ class FollowUpWriter {
   template <typename ServiceShard, typename Record, typename Then>
   class WaitingRecord;
   using LaneId = std::tuple<const Shard*, events::Topic, std::uint32_t>;
-  /// What one shard says again to one partition, in the order in which it was refused.
+  /// The records that one shard says again to one partition, in the order in which they were refused.
   struct Lane {
     ~Lane();
     FollowUpWriter& writer;

@@ -30,13 +30,13 @@ class KeptCursors {
   struct Found {
     /// -1: nobody has read the shard yet, or not this log of it.
     std::int64_t cursor = -1;
-    /// Of the newest owner that is known, or -1.
+    /// The epoch of the newest owner that is known, or -1.
     std::int64_t epoch = -1;
     /// Whether the service keeps cursors at all.
     bool is_kept = false;
   };
-  /// Of a shard for which the group has no cursor, and whose log ends at `end`. DATA_LOSS: it has had an
-  /// owner, and nobody knows any more how far that one was. Other errors are the store's.
+  /// Finds the cursor of a shard for which the group has none, and whose log ends at `end`. DATA_LOSS: it has
+  /// had an owner, and nobody knows any more how far that one was. Other errors are the store's.
   Task<absl::StatusOr<Found>> Find(ShardService& service, std::uint32_t number, std::int64_t end) const;
 
   /// Begins to write down the shard's committed cursor, if it has moved and the last one is old.

@@ -14,7 +14,7 @@
 
 namespace rookery::sharding {
 
-/// What there is to read of a shard.
+/// The part of a shard's log that there is to read.
 struct LogRange {
   /// -1: nobody has read the shard.
   std::int64_t committed = -1;

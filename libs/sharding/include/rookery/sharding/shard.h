@@ -19,10 +19,10 @@ namespace rookery::sharding {
 /// A partition that the consumer group has given to this process, as far as every sharded service
 /// is concerned. Services derive from it for what is their own. I/O thread only.
 ///
-/// What waits for something in the shard's name is a coroutine of the shard (Spawn), and does not look
+/// Whatever waits for something in the shard's name is a coroutine of the shard (Spawn), and does not look
 /// whether it is still ours: at the release it is cancelled where it waits, and none is started any more.
-/// What must be done then all the same is done by destructors, or by a coroutine of somebody else. That has
-/// to look (`released`), and so has a callback.
+/// Whatever must be done then all the same is done by destructors, or by a coroutine of somebody else. That
+/// has to look (`released`), and so has a callback.
 struct Shard : std::enable_shared_from_this<Shard> {
   enum class Phase {
     kAcquiring,   // fence and stores: nothing is read yet
@@ -41,20 +41,21 @@ struct Shard : std::enable_shared_from_this<Shard> {
   Phase phase = Phase::kAcquiring;
   /// Rises from owner to owner; -1 before the fence is in the log.
   std::int64_t epoch = -1;
-  /// Of the newest owner before us that we know of, or -1.
+  /// The epoch of the newest owner before us that we know of, or -1.
   std::int64_t former_epoch = -1;
-  /// Of the newest fence that has been read, or -1: what an older owner says behind it came late.
+  /// The epoch of the newest fence that has been read, or -1: anything that an older owner says behind it
+  /// came late.
   std::int64_t read_epoch = -1;
   /// The epoch of the first owner since the log was cut, as far as what was read of it tells, or -1: offsets
   /// that earlier owners have kept in a store are of another log.
   std::int64_t log_since = -1;
-  /// Of an owner whom a store knows of, or -1: the next epoch is above it.
+  /// The epoch of an owner whom a store knows of, or -1: the next epoch is above it.
   std::int64_t stored_epoch = -1;
   /// Where our fence is. Older records may have been applied by an earlier owner.
   std::int64_t fence_offset = -1;
   /// Where the last owner stopped: older records only feed the duplicate filter.
   std::int64_t committed = 0;
-  /// What this owner knows to be committed; -1: nothing yet.
+  /// The cursor that this owner knows to be committed; -1: nothing yet.
   std::int64_t last_commit = -1;
   /// The newest cursor that a store was given (KeptCursors), and when.
   std::int64_t kept_cursor = -1;
@@ -122,7 +123,7 @@ struct Record {
   std::int64_t offset = -1;
   /// When it was appended: ms since 1970.
   std::int64_t timestamp_ms = 0;
-  /// Of before our fence: it may have been applied by an earlier owner.
+  /// It is from before our fence: it may have been applied by an earlier owner.
   bool recovering = false;
 };
 

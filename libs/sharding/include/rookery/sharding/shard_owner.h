@@ -32,11 +32,11 @@ struct OwnerOptions {
   /// How far back a repeated record can lie. Half of it is the longest that a process may be away
   /// and still speak for its shards.
   std::chrono::milliseconds duplicate_horizon{120'000};
-  /// What may be unfinished in one shard before nothing more is read from it.
+  /// The most that may be unfinished in one shard before nothing more is read from it.
   std::int64_t max_unfinished_records = 200'000;
   std::int64_t max_unfinished_bytes = std::int64_t{128} << 20;
-  /// What one shard may have said, while its cursor stands still, that a new owner would say again, before
-  /// nothing more is read from it: every reader remembers it, all together two to four bytes for each.
+  /// The most that one shard may have said, while its cursor stands still, that a new owner would say again,
+  /// before nothing more is read from it: every reader remembers it, all together two to four bytes for each.
   std::int64_t max_follow_ups = 8'000'000;
 };
 
@@ -55,9 +55,9 @@ class ShardOwner final : public kafka::ConsumerHandler {
  public:
   static constexpr std::chrono::seconds kFreeze{3};
   static constexpr std::chrono::seconds kUnable{15};
-  /// Of a record whose application fails.
+  /// The tries for a record whose application fails.
   static constexpr int kTries = 2;
-  /// What the log has refused is said again so much later.
+  /// Records that the log has refused are said again so much later.
   static constexpr BackoffOptions kSayAgain{std::chrono::milliseconds(200), std::chrono::seconds(10)};
 
   /// Called with the shards that are ours and their epochs whenever they change.
@@ -111,7 +111,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::uint32_t partition = 0;
     std::string key;
   };
-  /// What is to be said now, valid until the next call; null: it need not be said any more.
+  /// Returns what is to be said now, valid until the next call; null: it need not be said any more.
   using MakeRecord = std::function<const google::protobuf::MessageLite*()>;
   using OnRefused = std::function<void(const absl::Status&)>;
   /// A coroutine of the shard, for what has to be made anew each time that it is said (FollowUpWriter does
@@ -119,9 +119,10 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// offset, or -1 when it was not needed any more.
   Task<std::int64_t> AppendUntilTaken(std::shared_ptr<Shard> from, Place place, MakeRecord make,
                                       OnRefused on_refused = {});
-  /// Whose word it is; the caller adds what it follows from.
+  /// Fills in whose word it is; the caller adds what it follows from.
   void FillOrigin(const Shard& from, events::v1::Origin& origin) const;
-  /// Of a record that follows from the shard's own at `offset`; `part` numbers those that do, from 1.
+  /// Fills in the origin of a record that follows from the shard's own at `offset`; `part` numbers those that
+  /// do, from 1.
   void FillOrigin(Shard& from, std::int64_t offset, std::uint32_t part, events::v1::Origin& origin) const;
 
   /// The record at `offset` belongs to nobody of the shard: it is logged and counted.
@@ -178,7 +179,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   const ShardMetrics& metrics() const { return metrics_; }
 
  private:
-  /// What this process had of the shard just before.
+  /// The state that this process had of the shard just before.
   struct FormerLife {
     /// -1: it had not been read.
     std::int64_t cursor = 0;
@@ -208,7 +209,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch, bool was_cut);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
   void NoteHandOverFailed(const Shard& shard, const std::exception& failure);
-  /// What a former turn still has under way to the log is there in time, or is not said any more.
+  /// Waits until all that a former turn still has under way to the log is there, or sees to it that it is not
+  /// said any more.
   Task<void> AwaitLastWords(std::shared_ptr<Shard> former);
   Task<void> AwaitAppends(std::shared_ptr<Shard> shard);
   Task<void> CheckOwnership();
@@ -221,7 +223,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   Task<void> ForgetDoubted(std::shared_ptr<Shard> shard);
   Task<void> ForgetFailed(std::shared_ptr<Shard> shard);
   void Read(const kafka::Record& read);
-  /// What has failed is forgotten, with all that the service has of the shard.
+  /// Forgets what has failed, with all that the service has of the shard.
   void GiveUpFailed(Shard& shard);
   /// Every record before our fence has been applied, or waits in the service.
   void OnFenceRead(Shard& shard);

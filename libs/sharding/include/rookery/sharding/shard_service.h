@@ -17,7 +17,7 @@
 
 namespace rookery::sharding {
 
-/// What a sharded service brings to the machinery: the steps in the life of one of its shards, in
+/// The part that a sharded service brings to the machinery: the steps in the life of one of its shards, in
 /// this order. Called on the I/O thread by the ShardOwner.
 ///
 ///   MakeShard, OnFenced, Load, OnReading, OnFinishedRecord*, Apply*, Settle (if it is not settled),
@@ -75,9 +75,9 @@ class ShardService {
     (void)limit;
     co_return;
   }
-  /// What a store has of a shard's cursor (KeptCursors).
+  /// A shard's cursor as a store has it (KeptCursors).
   struct KeptCursor {
-    /// Of the newest owner that it knows of, or -1.
+    /// The epoch of the newest owner that it knows of, or -1.
     std::int64_t epoch = -1;
     /// -1: it has none.
     std::int64_t cursor = -1;

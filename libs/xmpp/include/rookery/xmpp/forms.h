@@ -60,7 +60,7 @@ struct Form {
   FormField& Add(std::string_view var, std::string_view type, std::string_view label = {});
 };
 
-/// Of <x xmlns='jabber:x:data'/>: the fields with their values, without what is for people's eyes.
+/// Reads <x xmlns='jabber:x:data'/>: the fields with their values, without what is for people's eyes.
 /// INVALID_ARGUMENT: it is no such element or has an unknown type, a field comes twice or has no name, or
 /// there are more of them, or of values, than the bounds above.
 absl::StatusOr<Form> ReadForm(const Element& x);

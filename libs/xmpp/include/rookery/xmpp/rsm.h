@@ -33,14 +33,14 @@ inline constexpr std::size_t kMaxPageUidBytes = 3071;
 /// more than one place is named.
 absl::StatusOr<std::optional<PageRequest>> ReadPageRequest(const Element& parent);
 
-/// What a page is of the whole.
+/// The place of a page in the whole.
 struct PageInfo {
-  /// Of the page's first and last item. Empty: the page is.
+  /// The UIDs of the page's first and last item. Empty: the page is.
   std::string first = {};
   std::string last = {};
   /// The number of the first one, where it is known.
   std::optional<std::int64_t> first_index = {};
-  /// Of the whole.
+  /// The number of items in the whole.
   std::int64_t count = 0;
 };
 Element MakePageInfo(const PageInfo& info);
@@ -50,8 +50,8 @@ struct PageRange {
   std::size_t begin = 0;
   std::size_t end = 0;
 };
-/// Of a list of `count` items in memory. `max`: the most that is given, whatever is asked for. `find`: the
-/// number of the item with a UID. NOT_FOUND: there is none.
+/// Returns the range for a request to a list of `count` items in memory. `max`: the most that is given,
+/// whatever is asked for. `find`: the number of the item with a UID. NOT_FOUND: there is none.
 absl::StatusOr<PageRange> RangeOf(const PageRequest& request, std::size_t count, std::size_t max,
                                   const std::function<std::optional<std::size_t>(std::string_view)>& find);
 

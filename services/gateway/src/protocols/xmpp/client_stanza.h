@@ -9,7 +9,7 @@
 
 namespace rookery::gateway {
 
-/// What the edge makes of a client's stanza before the cluster is given it.
+/// The edge's verdict on a client's stanza, before the cluster is given it.
 struct ClientStanzaVerdict {
   /// The client speaks as somebody else (RFC 6120 section 8.1.2.1): the stream ends.
   bool foreign_from = false;

@@ -51,7 +51,7 @@ void ClientStream::OnElement(const xmpp::Element& element) {
 
 void ClientStream::OnStreamClose() {
   if (closed_) return;
-  // What has left counts as given, though OnDrained may not have come yet.
+  // Bytes that have left count as given, though OnDrained may not have come yet.
   if (transport_.queued_bytes() == 0) OnDrained();
   if (negotiation_ == nullptr && !established_.OnStreamClose()) return;
   CloseInOrder();

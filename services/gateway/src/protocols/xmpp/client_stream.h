@@ -28,7 +28,7 @@ class ClientStream final : public xmpp::StreamHandler, private StreamNegotiation
   ClientStream(const ClientStream&) = delete;
   ClientStream& operator=(const ClientStream&) = delete;
 
-  // What the transport says.
+  // Calls by the transport.
   /// Bytes have come: a client that sends more than it takes, or more than signing in can need, is
   /// closed.
   void OnInput(std::size_t bytes);

@@ -8,7 +8,7 @@
 
 namespace rookery::gateway {
 
-/// What a stream takes of its account's StanzaRate, from the moment that the client has authenticated: each
+/// A stream's use of its account's StanzaRate, from the moment that the client has authenticated: each
 /// first-level element, each control frame of a WebSocket, and each read that brings none of these. Part of a
 /// stream; I/O thread only.
 class InputBudget {

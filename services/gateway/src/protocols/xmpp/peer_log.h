@@ -15,7 +15,7 @@
 
 namespace rookery::gateway {
 
-/// Who is at the other end of a connection, as logs and limits name it.
+/// The other end of a connection, as logs and limits name it.
 struct Peer {
   std::string address;
   std::string network;  // net::Connection::peer_network
@@ -37,9 +37,9 @@ class LogBudget {
   SteadyTime refilled_{};
 };
 
-/// What peers do that an operator looks for at night and a tool such as fail2ban matches. The
-/// events and fields are an interface: README.md of the root names them. No password and no address of
-/// a user but as hash. Process-wide; I/O thread only.
+/// Logs what peers do that an operator looks for at night and a tool such as fail2ban matches. The events and
+/// fields are an interface: README.md of the root names them. No password and no address of a user but as
+/// hash. Process-wide; I/O thread only.
 class PeerLog {
  public:
   explicit PeerLog(telemetry::Metrics& metrics);

@@ -19,7 +19,7 @@ namespace rookery::gateway {
 /// the process; I/O thread only.
 class StanzaBudgets {
  public:
-  /// Of one account; 0: no limit.
+  /// `per_second`: the limit for one account; 0: no limit.
   explicit StanzaBudgets(std::size_t per_second) : per_second_(per_second) {}
 
   /// `user`: a bare address.

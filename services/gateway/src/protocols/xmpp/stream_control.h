@@ -7,7 +7,7 @@
 
 namespace rookery::gateway {
 
-/// What the parts of a stream may do to the stream itself. Implemented by ClientStream; the
+/// The ways in which the parts of a stream may act on the stream itself. Implemented by ClientStream; the
 /// parts know nothing else of it.
 class StreamControl {
  public:

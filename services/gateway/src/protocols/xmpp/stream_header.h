@@ -12,7 +12,7 @@
 
 namespace rookery::gateway {
 
-/// What a client's stream header or <open/> says (RFC 6120 section 4.7, RFC 7395 section 3.3).
+/// The content of a client's stream header or <open/> (RFC 6120 section 4.7, RFC 7395 section 3.3).
 struct ClientHeader {
   /// The header cannot be accepted. Our own header is sent first all the same.
   std::optional<StreamError> error;

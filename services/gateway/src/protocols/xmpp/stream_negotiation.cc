@@ -103,7 +103,7 @@ void StreamNegotiation::OnStreamOpen(const xmpp::Element& header, std::string_vi
   // RFC 6120 section 4.7.2: our `to` is the client's `from`, if it gave one.
   owner_.SendHeader(domains[client.domain.value_or(domain_index_)], client.peer);
   if (client.error) return owner_.CloseWithError(*client.error, EndReason::kClosed);
-  // Who has authenticated is a user of that domain and of no other.
+  // A client that has authenticated is a user of that domain and of no other.
   if (restart && *client.domain != domain_index_)
     return owner_.CloseWithError(StreamError::kNotAuthorized, EndReason::kClosed);
   domain_index_ = static_cast<std::uint8_t>(*client.domain);

@@ -63,7 +63,7 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   std::string_view domain() const { return services_.settings.domains[domain_index_]; }
   /// The account, once it is known to be the client's.
   const std::string& user() const { return identity_.user; }
-  /// Of the stream; may be empty.
+  /// The language of the stream; may be empty.
   const std::string& lang() const { return lang_; }
 
   // SaslNegotiation::Owner
@@ -80,7 +80,7 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   /// The client has been answered; what it sent next may be read, within its budget.
   void ResumeInput();
   void Progress() { progressed_at_ = Clock::System().Now(); }
-  /// What the client has authenticated with is not the account's any more.
+  /// The credentials that the client has authenticated with are not the account's any more.
   void OnCredentialsChanged();
   void OfferMechanisms();
   void OfferBinding();

@@ -12,7 +12,7 @@
 
 namespace rookery::gateway {
 
-/// What all XMPP streams of the process share. Outlives them.
+/// The services that all XMPP streams of the process share. Outlives them.
 struct StreamServices {
   Cluster& cluster;
   PasswordChecker& passwords;

@@ -41,7 +41,7 @@ class StreamTransport {
   /// When nothing follows <starttls/>: sends `proceed` and begins. Else the stream hears
   /// OnDataBeforeTls.
   virtual void StartTls(std::string_view proceed) = 0;
-  /// What SASL may bind to; empty: there is nothing.
+  /// Channel bindings and the certificate, for SASL; empty: there is none.
   virtual std::string TlsExporter() const = 0;
   virtual std::string TlsServerEndPoint() const = 0;
   virtual std::string TlsPeerCertificateDer() const = 0;

@@ -10,8 +10,8 @@
 
 namespace rookery::gateway {
 
-// What a server says on a stream besides stanzas, as text. With Framing::kWebSocket
-// each is a document of its own (RFC 7395 section 3.3).
+// The text of what a server says on a stream besides stanzas. With Framing::kWebSocket each is a document of
+// its own (RFC 7395 section 3.3).
 
 /// An empty text of the thread to write into: what is written goes to the transport before
 /// anything else is.

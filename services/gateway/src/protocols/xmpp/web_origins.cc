@@ -10,7 +10,7 @@
 namespace rookery::gateway {
 namespace {
 
-/// Of `http://host:port` or `https://host:port`, where the port may be missing.
+/// Returns the host of `http://host:port` or `https://host:port`, where the port may be missing.
 std::optional<std::string_view> HostOf(std::string_view origin) {
   for (const std::string_view scheme : {"https://", "http://"}) {
     if (!origin.starts_with(scheme)) continue;

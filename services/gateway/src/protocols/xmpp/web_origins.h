@@ -6,7 +6,8 @@
 
 namespace rookery::gateway {
 
-/// Whose web pages may open a stream from their visitors' browsers (RFC 6455 section 10.2). Immutable.
+/// The origins whose web pages may open a stream from their visitors' browsers (RFC 6455 section 10.2).
+/// Immutable.
 class WebOrigins {
  public:
   /// `allowed`: origins such as `https://chat.example.org`, or `*` for every one; empty: pages that the

@@ -14,7 +14,7 @@
 
 namespace rookery::gateway {
 
-/// What an XMPP connection over TCP and one over WebSocket have in common. Owned by the
+/// The part that an XMPP connection over TCP and one over WebSocket have in common. Owned by the
 /// ConnectionSet, from which it retires when the socket is closed.
 class XmppConnection : public ClientConnection, public StreamTransport {
  public:

@@ -12,7 +12,7 @@
 
 namespace rookery::gateway {
 
-/// What XMPP streams count. Process-wide.
+/// The counters of XMPP streams. Process-wide.
 class XmppMetrics {
  public:
   explicit XmppMetrics(telemetry::Metrics& metrics);

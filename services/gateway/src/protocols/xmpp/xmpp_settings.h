@@ -12,7 +12,7 @@
 
 namespace rookery::gateway {
 
-/// What a listener asks for before a client may authenticate.
+/// The TLS that a listener asks for before a client may authenticate.
 enum class TlsMode : std::uint8_t { kOff, kOptional, kRequired };
 
 /// Where a client certificate names its user.
@@ -27,7 +27,7 @@ struct XmppSettings {
   xmpp::ParserLimits limits_before_auth;
   xmpp::ParserLimits limits;
   std::size_t read_rate = 0;
-  /// Of one client, in the long run; 0: no limit.
+  /// Stanzas and the like of one account on this gateway: so many a second in the long run; 0: no limit.
   std::size_t stanza_rate = 0;
   std::size_t max_queued_bytes = std::size_t{1} << 20;
   std::size_t max_unconfirmed = 256;

@@ -99,7 +99,7 @@ void AnswerRoles(Turn& turn, const xmpp::Element& query, v1::Role role) {
 // ---- changes --------------------------------------------------------------------
 
 struct Change {
-  /// Of a role: the nick. Of an affiliation: the bare JID, or a domain.
+  /// For a role: the nick. For an affiliation: the bare JID, or a domain.
   std::string who = {};
   std::optional<v1::Role> role = {};
   std::optional<v1::Affiliation> affiliation = {};
@@ -119,7 +119,7 @@ class AdminRequest {
     for (const xmpp::Element* item : items) {
       Change change;
       if (const auto refusal = Read(*item, change)) return refusal;
-      // What would hold of two that are of one?
+      // Of two changes of the same it would not be clear which one holds.
       const auto& already = change.role ? nicks_ : jids_;
       if (already.contains(change.who)) return ErrorCondition::kBadRequest;
       if (const auto refusal = change.role ? CheckRole(change) : CheckAffiliation(change)) return refusal;
@@ -129,8 +129,8 @@ class AdminRequest {
     return CheckAll();
   }
 
-  /// Those who are kicked hear of it first, then who has asked, then all others (section 8.2). Of all else
-  /// who has asked is told first.
+  /// Those who are kicked hear of it first, then who has asked, then all others (section 8.2). The asker is
+  /// told first of all else.
   void Make() {
     const std::string actor = NickOfSender(turn_);
     std::vector<std::pair<v1::Occupant, Exit>> kicked;

@@ -110,8 +110,8 @@ void SendAffiliationChanges(Turn& turn, std::string_view full_jid, const xmpp::E
 
   const std::uint64_t present = room.state().affiliation_version();
   std::optional<std::uint64_t> since = ReadVersion(mav->Attr("since"));
-  // Who was somebody else then may not have been allowed to know what the room was like, and is told what it
-  // is like now (Security Considerations).
+  // A sender with another affiliation then may not have been allowed to know what the room was like, and is
+  // told what it is like now (Security Considerations).
   const v1::Affiliated* own = room.FindAffiliated(account);
   const std::uint64_t own_version = own == nullptr ? 0 : own->version();
   if (since && (*since < room.state().affiliation_horizon() || *since > present || *since < own_version))

@@ -13,8 +13,8 @@ namespace rookery::muc {
 
 /// Notes that the entry of `jid` changes now. Its affiliation is set by the caller.
 void RaiseAffiliationVersion(Room& room, std::string_view jid);
-/// Forgets who had an affiliation once, the oldest first, where there are many of them. Who asks for what has
-/// changed since gets the whole list.
+/// Forgets who had an affiliation once, the oldest first, where there are many of them. A client that asks
+/// for what has changed since gets the whole list.
 void ForgetFormer(Room& room);
 
 /// <mav/> of a change that has just been noted: from the version before to the present one.
@@ -22,8 +22,8 @@ std::string MarkOfChange(const Room& room);
 /// <mav/> of the present version: for the presence with 110 of one who enters.
 std::string MarkOfPresent(const Room& room);
 
-/// What has changed of the affiliations since the version that <x/> of an entering client names, to the
-/// session, before anything else is sent to it; nothing if it names none.
+/// Tells the session, before anything else is sent to it, what has changed of the affiliations since the
+/// version that <x/> of the entering client names; nothing if it names none.
 void SendAffiliationChanges(Turn& turn, std::string_view full_jid, const xmpp::Element& muc);
 
 }  // namespace rookery::muc

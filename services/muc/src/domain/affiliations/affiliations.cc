@@ -95,8 +95,8 @@ void TellConcerned(Turn& turn, const AffiliationChange& change) {
   turn.outcome.Send(std::move(message));
 }
 
-/// Of one who is not in: those who see addresses are told (sections 10.3, 10.6, 10.7; XEP-0463), and the one
-/// whom it concerns.
+/// Tells of somebody who is not in: those who see addresses (sections 10.3, 10.6, 10.7; XEP-0463), and the
+/// one whom it concerns.
 void TellOfAbsent(Turn& turn, const AffiliationChange& change) {
   const Room& room = turn.room;
   const std::string item = ItemOf(change, change.deed.reason);
@@ -196,7 +196,7 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   RaiseAffiliationVersion(room, jid);
   v1::Affiliated& entry = room.ChangeAffiliated(jid);
   entry.set_affiliation(affiliation);
-  // What is known of it is shown with the list of bans.
+  // The reason is shown with the list of bans.
   const bool is_outcast = affiliation == v1::AFFILIATION_OUTCAST;
   entry.set_reason(is_outcast ? reason : std::string());
   // Section 9.1: outcasts have no reserved nick; and what was got with membership goes with it.
@@ -220,7 +220,7 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
     learns_addresses |= TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
   }
   if (learns_addresses) ShowAddressesTo(turn, jid);
-  // Who is in and remains what the operator has made them hears nothing.
+  // Somebody who is in and remains what the operator has made them hears nothing.
   const bool is_absent = is_domain ? !is_told : present.empty();
   if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy, is_stranger});
 }

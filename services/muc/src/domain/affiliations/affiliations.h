@@ -10,7 +10,7 @@
 
 namespace rookery::muc {
 
-/// What somebody hears of an affiliation who is not in the room.
+/// How somebody who is not in the room hears of an affiliation.
 enum class Courtesy {
   /// An invitation, where one may enter now and had no affiliation before (XEP-0045 section 9.5); else 101,
   /// if the room knew who it is. Without a reason, and no more than `settings.max_requests` of the sender's.

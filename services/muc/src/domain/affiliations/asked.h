@@ -8,7 +8,7 @@
 
 namespace rookery::muc {
 
-/// What somebody has asked for and somebody else is to answer.
+/// Requests of somebody that somebody else is to answer.
 enum class Asked : std::uint8_t {
   /// `from` an inviter's account to that of whoever is invited.
   kInvitation,

@@ -23,7 +23,7 @@ namespace {
 namespace ns = xmpp::ns;
 using xmpp::ErrorCondition;
 
-/// Of MakeRelayedId; the note is the version of the membership that the invitation has made, or empty.
+/// For MakeRelayedId; the note is the version of the membership that the invitation has made, or empty.
 constexpr std::string_view kPurpose = "invited";
 /// So that it has a place in an id that goes on.
 constexpr std::size_t kMaxIdBytes = xmpp::kMaxIdBytes / 2;
@@ -49,7 +49,7 @@ bool MayInvite(const Turn& turn) {
   return own >= v1::AFFILIATION_ADMIN || (config.allow_invites() && own >= v1::AFFILIATION_MEMBER);
 }
 
-/// What keeps an address from being invited.
+/// Returns why an address cannot be invited.
 std::optional<ErrorCondition> RefusalOf(const Turn& turn, const xmpp::Jid& to) {
   if (turn.AffiliationOf(to.bare()) == v1::AFFILIATION_OUTCAST) return ErrorCondition::kForbidden;
   return RefusalOfAddress(turn.settings, to.str());
@@ -76,13 +76,13 @@ std::int64_t CountUnknown(const Room& room, const std::vector<std::string>& acco
   });
 }
 
-/// Of the account's affiliation; empty: it has never had one.
+/// Returns the version of the account's affiliation; empty: it has never had one.
 std::string VersionOf(const Room& room, std::string_view account) {
   const v1::Affiliated* entry = room.FindAffiliated(account);
   return entry == nullptr ? std::string() : std::to_string(entry->version());
 }
 
-/// Whom a decline names, by account or as an occupant.
+/// The inviter whom a decline names, by account or as an occupant.
 struct Inviter {
   /// Empty: nobody whom the room knows.
   std::string account = {};

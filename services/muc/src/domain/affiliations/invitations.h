@@ -15,14 +15,14 @@ namespace rookery::muc {
 /// no account's), remote-server-not-found (a foreign domain), policy-violation (too many, too long an id),
 /// resource-constraint (the list of members is full).
 bool OnInvitations(Turn& turn, const xmpp::Element& x);
-/// `turn.stanza` is an error, and may be what has come of an invitation: nobody has it. Who was made a member
-/// by it alone is none any more, and the inviter is told once, if still in the room: item-not-found where the
-/// invitee's server has no more to say (section 7.8.2, "a non-existent JID").
+/// `turn.stanza` is an error, and may be what has come of an invitation: nobody has it. Somebody who was made
+/// a member by it alone is none any more, and the inviter is told once, if still in the room: item-not-found
+/// where the invitee's server has no more to say (section 7.8.2, "a non-existent JID").
 void ReturnInvitation(Turn& turn, xmpp::ErrorCondition condition);
-/// Who was invited declines: whoever has invited is told, if in the room or affiliated with it, named by
-/// account or as an occupant; once, and as long as the room remembers the invitation. Anybody else is not,
-/// and nobody learns who is in the room. False: it is none. Errors: jid-malformed, forbidden (banned),
-/// not-acceptable (too long a reason), policy-violation (too many).
+/// Handles a decline: tells whoever has invited, if in the room or affiliated with it, named by account or as
+/// an occupant; once, and as long as the room remembers the invitation. Nobody else is told, and nobody
+/// learns who is in the room. False: it is none. Errors: jid-malformed, forbidden (banned), not-acceptable
+/// (too long a reason), policy-violation (too many).
 bool OnDecline(Turn& turn, const xmpp::Element& x);
 
 }  // namespace rookery::muc

@@ -24,9 +24,9 @@ using xmpp::ErrorCondition;
 constexpr std::string_view kFormType = "http://jabber.org/protocol/muc#register";
 constexpr std::string_view kNick = "muc#register_roomnick";
 constexpr std::string_view kAllow = "muc#register_allow";
-/// Who it is that an admin lets in: the XEP's form for approval does not say.
+/// The account that an admin lets in: the XEP's form for approval does not name it.
 constexpr std::string_view kJid = "muc#jid";
-/// What an admin may want to know of who registers. It is passed on and not kept.
+/// Something that an admin may want to know of somebody who registers. It is passed on and not kept.
 struct About {
   std::string_view var;
   std::string_view type;
@@ -39,7 +39,7 @@ constexpr About kAbout[] = {
     {"muc#register_email", "text-single", "Email Address"},
     {"muc#register_faqentry", "text-multi", "FAQ Entry"},
 };
-/// Of one of these, its lines together.
+/// The limit for one of these, its lines together.
 constexpr std::size_t kMaxAboutBytes = 1024;
 /// So many admins who are not in the room are asked, where none is.
 constexpr std::size_t kMaxAbsentAdmins = 20;

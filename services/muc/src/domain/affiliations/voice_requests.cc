@@ -60,7 +60,7 @@ std::optional<std::string> ValueOf(const xmpp::Form& form, std::string_view var)
   return std::string(*value);
 }
 
-/// Who asked, by session where the form names one: the nick may have changed since.
+/// Finds who asked, by session where the form names one: the nick may have changed since.
 const v1::Occupant* FindAsker(const Turn& turn, const std::optional<xmpp::Jid>& jid,
                               const std::optional<std::string>& nick) {
   if (jid) return turn.room.FindSession(jid->str());

@@ -12,7 +12,7 @@ namespace rookery::muc {
 /// The form http://jabber.org/protocol/muc#roomconfig: what the room is like now (XEP-0045 section 10.2).
 xmpp::Form ConfigFormOf(const Turn& turn);
 
-/// What a submitted form makes of the room.
+/// The changes of a room by a submitted form.
 struct ConfigChange {
   v1::RoomConfig config = {};
   /// Bare JIDs, each once: the whole lists; nullopt: they stay.

@@ -25,7 +25,7 @@ using xmpp::ErrorCondition;
 
 constexpr std::uint32_t kEveryRole =
     1u << v1::ROLE_VISITOR | 1u << v1::ROLE_PARTICIPANT | 1u << v1::ROLE_MODERATOR;
-/// Of the password of another room.
+/// The limit for the password of another room.
 constexpr std::size_t kMaxPasswordBytes = 256;
 
 using AffiliationChanges = std::vector<std::pair<std::string, v1::Affiliation>>;
@@ -36,9 +36,9 @@ People SetOf(const std::optional<std::vector<std::string>>& list) {
   return list ? People(list->begin(), list->end()) : People();
 }
 
-/// What the lists of owners and admins, which are whole, change. Who is in both is an owner; an owner who is
-/// taken from the list is an admin then, and an admin a member where only members enter, or nothing (section
-/// 10.2).
+/// Returns what the lists of owners and admins, which are whole, change. An address in both is an owner; an
+/// owner who is taken from the list is an admin then, and an admin a member where only members enter, or
+/// nothing (section 10.2).
 AffiliationChanges ChangesOf(const Room& room, const ConfigChange& change) {
   const v1::Affiliation below =
       change.config.is_members_only() ? v1::AFFILIATION_MEMBER : v1::AFFILIATION_NONE;

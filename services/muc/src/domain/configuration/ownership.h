@@ -4,7 +4,8 @@
 
 namespace rookery::muc {
 
-/// What a new room is like: of the settings, and open, public, unmoderated, semi-anonymous, temporary.
+/// Returns the configuration of a new room: from the settings, and open, public, unmoderated, semi-anonymous,
+/// temporary.
 v1::RoomConfig DefaultConfig(const Settings& settings);
 
 /// http://jabber.org/protocol/muc#owner, get: the configuration form (XEP-0045 sections 10.1.3 and 10.2).

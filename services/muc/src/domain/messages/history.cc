@@ -50,7 +50,7 @@ Limits LimitsOf(const Turn& turn, const xmpp::Element* wanted) {
   return limits;
 }
 
-/// Of the whole stanza, as XEP-0045 section 7.2.14 counts them.
+/// Counts the characters of the whole stanza, as XEP-0045 section 7.2.14 does.
 std::uint64_t CharactersOf(const xmpp::Stanza& stanza) {
   std::string xml;
   xmpp::AppendXml(xml, stanza, xmpp::Framing::kStream);

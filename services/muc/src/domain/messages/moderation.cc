@@ -116,7 +116,7 @@ void AddReason(xmpp::Element& element, const std::string& reason) {
   if (!reason.empty()) element.Add("reason").SetText(reason);
 }
 
-/// What all are told, with what clients understand that know the older version only.
+/// Makes the message that all are sent, with what clients understand that know the older version only.
 xmpp::Stanza MakeModeration(const Room& room, const Request& request, const v1::Occupant& moderator,
                             std::string_view id) {
   const std::string by = room.AddressOf(moderator.nick());
@@ -137,7 +137,7 @@ xmpp::Stanza MakeModeration(const Room& room, const Request& request, const v1::
   return message;
 }
 
-/// What the archive of a room that is not logged has to know of a retraction, and nothing else of it.
+/// Leaves of a retraction what the archive of a room that is not logged has to know, and nothing else.
 v1::PastMessage RetractionAlone(const v1::PastMessage& said) {
   v1::PastMessage alone = said;
   xmpp::Stanza& message = *alone.mutable_stanza();

@@ -17,7 +17,7 @@ namespace rookery::muc {
 /// Which message a message of an occupant retracts, in either version of XEP-0424. None: it retracts
 /// nothing, or names it as only clients do.
 std::optional<std::uint64_t> RetractedBy(const xmpp::Stanza& message);
-/// False: somebody else wrote it. Of what is not remembered the archive decides.
+/// False: somebody else wrote it. The archive decides on what is not remembered.
 bool MayRetract(const Turn& turn, std::uint64_t archive_id);
 /// `said`: the retraction, as all were given it.
 void OnRetracted(Turn& turn, std::uint64_t archive_id, const v1::PastMessage& said);

@@ -11,7 +11,7 @@ namespace rookery::muc {
 namespace {
 
 constexpr std::size_t kTagBytes = 16;  // of TagOf
-/// Of the occupant id, which is the account's: enough to try no others.
+/// So much of the occupant id, which is the account's: enough to try no others.
 constexpr std::size_t kAccountBytes = 8;
 constexpr std::size_t kAskerBytes = kAccountBytes + kTagBytes;
 

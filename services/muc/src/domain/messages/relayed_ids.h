@@ -8,18 +8,18 @@
 
 namespace rookery::muc {
 
-/// What is to be known of something that the room has passed on when its answer comes.
+/// The facts about something that the room has passed on, for when its answer comes.
 struct Relayed {
   /// TagOfAsker.
   std::string asker;
   /// Without a NUL.
   std::string note;
-  /// What the asker has sent it under.
+  /// The id under which the asker has sent it.
   std::string id;
 };
 
-/// The id under which it goes on, so that nothing is kept: any owner of the room reads it. Of it only who is
-/// at `answerer`, a bare JID, can make use, and learns no address. It is read for the purpose that it was
+/// The id under which it goes on, so that nothing is kept: any owner of the room reads it. Only whoever is at
+/// `answerer`, a bare JID, can make use of it, and learns no address. It is read for the purpose that it was
 /// made for. It may be longer than ids may be (xmpp::kMaxIdBytes).
 std::string MakeRelayedId(const Turn& turn, std::string_view purpose, std::string_view answerer,
                           const Relayed& relayed);

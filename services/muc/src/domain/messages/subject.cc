@@ -42,7 +42,7 @@ void Remove(xmpp::Stanza& message, IsOut is_out) {
 
 bool IsBody(const xmpp::Element& child) { return child.Is("body", xmpp::ns::kClient); }
 
-/// What else stood in the message was for those who were in the room.
+/// Keeps the subject and ids only: whatever else stood in the message was for those who were in the room.
 void KeepSubjectAndIds(xmpp::Stanza& message) {
   Remove(message, [](const xmpp::Element& child) {
     return !IsSubject(child) && child.ns() != xmpp::ns::kOccupantId &&

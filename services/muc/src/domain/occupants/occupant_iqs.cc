@@ -18,7 +18,7 @@ namespace {
 using xmpp::ErrorCondition;
 using xmpp::ErrorType;
 
-/// Of MakeRelayedId; the note is the nick that was asked.
+/// For MakeRelayedId; the note is the nick that was asked.
 constexpr std::string_view kPurpose = "request";
 
 /// Servers name the real address in `by`, in a text, or where somebody has gone to: none of it goes on.
@@ -82,7 +82,8 @@ void OnRequestToOccupant(Turn& turn) {
 }
 
 void OnAnswerToOccupant(Turn& turn) {
-  // Who answers may have left, and with an error for it. Who has asked may have another nick by now.
+  // The one who answers may have left, and then with an error. The one who has asked may have another nick by
+  // now.
   const std::optional<Relayed> asked = ReadRelayedId(turn, kPurpose, turn.sender(), turn.stanza.id());
   if (!asked) return;
   const std::string asker = FindAsker(turn, asked->asker, turn.nick());

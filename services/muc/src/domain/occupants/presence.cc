@@ -111,7 +111,7 @@ class Variants {
   std::string end_;
 };
 
-/// Who hears of an occupant, besides itself.
+/// Those who hear of an occupant, besides itself.
 struct Hearers {
   bool moderators = true;
   bool others = true;
@@ -177,8 +177,8 @@ bool IsDone(const Deed& deed) {
   return !deed.actor_nick.empty() || !deed.reason.empty() || !deed.extra.empty();
 }
 
-/// With what the operator has set for crowds. Who was shown before there was one stays so: nobody comes and
-/// goes with those who are around the bound.
+/// With what the operator has set for crowds. Occupants who were shown before there was one stay so: nobody
+/// comes and goes with those who are around the bound.
 bool IsBroadcastNow(const Turn& turn, const v1::Occupant& occupant) {
   if (!IsBroadcast(turn.room, occupant.role())) return false;
   const std::int64_t quiet_above = turn.settings.quiet_above;
@@ -339,7 +339,7 @@ void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit) {
   Room& room = turn.room;
   const v1::Occupant* occupant = room.FindSession(full_jid);
   if (occupant == nullptr) return;
-  // What is told stays when the session is gone.
+  // Copies, since they are told when the session is gone.
   const std::string nick = occupant->nick();
   const std::string jid(full_jid);
   if (occupant->sessions_size() == 1) return RemoveOccupant(turn, nick, exit);

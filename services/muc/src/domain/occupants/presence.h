@@ -30,7 +30,7 @@ enum class Status : int {
   kTechnical = 333,
 };
 
-/// Who has done something to somebody, and why (XEP-0045 section 9).
+/// An act on somebody: who has done it, and why (XEP-0045 section 9).
 struct Deed {
   /// The actor's nick, or empty where nobody is named.
   std::string actor_nick = {};
@@ -52,9 +52,9 @@ const v1::OccupantSession& ShownSession(const v1::Occupant& occupant);
 
 /// Tells everybody, in the variants that the XEP makes, what is known of an occupant, who is in `turn.room`:
 /// others its shown session, then each of its own sessions what it has said itself, with 110. `statuses` go
-/// to the occupant alone. Of an occupant whose presence is not broadcast others hear nothing, and moderators
-/// what is done to it (a deed that is not empty); of one whose presence is not broadcast any more the others
-/// hear that it goes.
+/// to the occupant alone. If an occupant's presence is not broadcast, others hear nothing, and moderators
+/// what is done to it (a deed that is not empty); if it is not broadcast any more, the others hear that the
+/// occupant goes.
 void BroadcastAvailable(Turn& turn, const v1::Occupant& occupant, std::vector<Status> statuses = {},
                         const Deed& deed = {});
 /// The two parts of it: all others, and one of the occupant's own sessions.
@@ -74,8 +74,8 @@ void TellAddress(Turn& turn, const v1::Occupant& occupant, std::string_view acco
 /// The presence of all others, to one session that enters (XEP-0045 section 7.2.2).
 void SendOccupantsTo(Turn& turn, std::string_view full_jid);
 
-/// What the room says for itself to all, without a body: <x xmlns='…muc#user'/> with these codes
-/// (section 10.2.1).
+/// Sends to all a message of the room's own, without a body: <x xmlns='…muc#user'/> with these codes (section
+/// 10.2.1).
 void BroadcastStatuses(Turn& turn, const std::vector<int>& codes);
 
 /// How somebody goes.
@@ -88,7 +88,7 @@ struct Exit {
   v1::Role role = v1::ROLE_NONE;
   /// With 303.
   std::string new_nick = {};
-  /// Of the client's own `unavailable`: what it said, or empty.
+  /// The payload of the client's own `unavailable`, or empty.
   std::string payload = {};
   /// Canonical XML: further children of <x xmlns='…muc#user'/>, as <destroy/>.
   std::string extra = {};
@@ -97,12 +97,12 @@ struct Exit {
 /// is destroyed. While the occupant has others, only that session hears that it goes; others hear where what
 /// they are shown changes.
 void RemoveSession(Turn& turn, std::string_view full_jid, const Exit& exit);
-/// All of an occupant's sessions go. Of one whose presence is not broadcast moderators hear.
+/// All of an occupant's sessions go. Moderators hear also of one whose presence is not broadcast.
 void RemoveOccupant(Turn& turn, std::string_view nick, const Exit& exit);
 /// The first part of it: the occupant hears that it goes, and is out. Gives who it was; then TellOthersGone
 /// tells the others, if the room still exists.
 v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, Exit exit);
-/// Who stays when several go at once: lists of full JIDs, not null.
+/// Those who stay when several go at once: lists of full JIDs, not null.
 struct Staying {
   std::shared_ptr<const Recipients> moderators;
   std::shared_ptr<const Recipients> others;
@@ -110,13 +110,14 @@ struct Staying {
 /// They go together: each hears of itself alone, and those who stay of each. They are in the room.
 void RemoveOccupants(Turn& turn, const std::vector<std::string>& nicks, const Exit& exit,
                      const Staying& staying);
-/// What RemoveOccupant tells: one of the occupant's own sessions, and all others, of one who is in or was.
+/// Tell what RemoveOccupant tells: one of the occupant's own sessions, and all others, of one who is in or
+/// was.
 void TellSelfGone(Turn& turn, const v1::Occupant& occupant, std::string_view full_jid, const Exit& exit);
 void TellOthersGone(Turn& turn, const v1::Occupant& occupant, const Exit& exit);
 /// Everybody goes and hears of oneself only (section 10.9), then the room is destroyed.
 void DestroyRoom(Turn& turn, const Exit& exit);
 
-/// What of a client's presence is broadcast, without addresses and id: not what only the room may say
+/// Returns what is broadcast of a client's presence, without addresses and id: not what only the room may say
 /// (occupant_message.h), one <show/> and <priority/>, and of the rest no more than
 /// `settings.max_presence_bytes`.
 xmpp::Stanza CleanPresence(const Turn& turn);

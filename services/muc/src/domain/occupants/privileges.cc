@@ -47,8 +47,8 @@ std::optional<ErrorCondition> RefusalOfRole(const Standing& actor, const Standin
       }
       if (wanted == v1::ROLE_PARTICIPANT) return std::nullopt;
       // Section 8.4: nor the voice from an admin or owner, or from somebody whose affiliation is at or above
-      // one's own. Who has none is not at anybody's level, or a moderator without affiliation could do
-      // nothing.
+      // one's own. Somebody who has none is not at anybody's level, or a moderator without affiliation could
+      // do nothing.
       if (IsAdmin(target) ||
           (target.affiliation != v1::AFFILIATION_NONE && target.affiliation >= actor.affiliation))
         return ErrorCondition::kNotAllowed;

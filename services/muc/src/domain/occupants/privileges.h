@@ -7,15 +7,15 @@
 
 namespace rookery::muc {
 
-/// What rules see of somebody.
+/// All that the rules see of somebody.
 struct Standing {
   v1::Affiliation affiliation = v1::AFFILIATION_NONE;
   /// None: not in the room.
   v1::Role role = v1::ROLE_NONE;
 };
 
-/// Of an account: with the highest role of its occupants. Admins and owners are moderators wherever they are
-/// (XEP-0045 section 5.1.3).
+/// Returns the standing of an account: with the highest role of its occupants. Admins and owners are
+/// moderators wherever they are (XEP-0045 section 5.1.3).
 Standing StandingOf(const Turn& turn, std::string_view bare);
 
 /// Why `actor` may not give this role to `target` (XEP-0045 sections 5.1.1 to 5.1.3, 8.2 to 8.5, 9.6 to 9.8);

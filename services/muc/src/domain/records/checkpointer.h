@@ -39,7 +39,7 @@ class Checkpointer {
   void ForgetDestroyed(RoomShard& shard);
 
  private:
-  /// What is written of a room, with the records that are finished then.
+  /// The changes of a room that are written, with the records that are finished then.
   struct Checkpoint {
     RoomChanges changes;
     std::vector<std::int64_t> held;

@@ -26,8 +26,8 @@ bool IsPresence(const xmpp::Stanza& stanza) {
 
 }  // namespace
 
-/// What is done when the log has a record, or refuses it. Of one occupant nobody is told old news after new
-/// ones: the log reports the records of a partition in their order, so that one that was refused is known
+/// Does what is due when the log has a record, or refuses it. Nobody is told old news of an occupant after
+/// new ones: the log reports the records of a partition in their order, so that one that was refused is known
 /// when a newer one is taken.
 struct OutcomeWriter::FollowUp {
   std::shared_ptr<Appends> appends;

@@ -41,7 +41,7 @@ class OutcomeWriter {
   void WritePrompt(RoomShard& shard, const Cause& cause, const events::v1::RoomPrompt& prompt);
 
  private:
-  /// Who is told of which occupant.
+  /// An occupant's presence: whose it is, and who is told.
   struct Presence {
     std::string occupant;
     /// Null: one, `recipient`.

@@ -34,7 +34,7 @@ void RoomLoader::Want(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
 std::vector<std::shared_ptr<RoomSlot>> RoomLoader::First(RoomShard& shard, std::size_t most) {
   std::vector<std::shared_ptr<RoomSlot>> slots;
   std::erase_if(shard.to_load, [&](const std::shared_ptr<RoomSlot>& slot) {
-    // Who has waited for it was told that it cannot be loaded.
+    // Those who have waited for it were told that it cannot be loaded.
     if (!slot->waiting.empty()) return false;
     slot->is_loading = false;
     return true;
@@ -44,7 +44,7 @@ std::vector<std::shared_ptr<RoomSlot>> RoomLoader::First(RoomShard& shard, std::
 }
 
 Task<void> RoomLoader::Run(std::shared_ptr<RoomShard> shard) {
-  // What is wanted in the same turn of the loop is asked for together.
+  // Rooms that are wanted in the same turn of the loop are asked for together.
   co_await runtime::Yield();
   runtime::Backoff backoff(kBackendRetries);
   std::size_t most = RoomStore::kMaxLoaded;

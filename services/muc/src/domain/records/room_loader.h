@@ -19,7 +19,7 @@ class RoomLoader {
   static constexpr std::chrono::seconds kPatience{3};
   /// How often rooms are looked for that have been waited for too long.
   static constexpr std::chrono::milliseconds kLook{500};
-  /// Of rooms that are asked for together.
+  /// The limit for rooms that are asked for together.
   static constexpr std::size_t kPageBytes = std::size_t{8} << 20;
 
   class Listener {

@@ -17,7 +17,7 @@ class RoomMemory {
  public:
   /// A room of which nobody has heard for so long is forgotten.
   static constexpr std::chrono::seconds kQuiet{60};
-  /// Of the address of a room that does not exist.
+  /// The same for the address of a room that does not exist.
   static constexpr std::chrono::seconds kQuietWithoutRoom{5};
 
   RoomMemory(asio::any_io_executor executor, const Settings& settings, const Clock& clock,

@@ -26,7 +26,7 @@ namespace rookery::muc {
 
 using RoomRecord = sharding::RecordShards<events::v1::RoomRecord>::Read;
 
-/// What follows from a room's records between two checkpoints and is not in the log yet.
+/// The appends that follow from a room's records between two checkpoints and are not in the log yet.
 struct Appends {
   explicit Appends(asio::any_io_executor executor) : all_done(std::move(executor)) {}
   std::size_t open = 0;
@@ -37,7 +37,7 @@ struct Appends {
 /// An occupant's presence that the log has refused, and those of its recipients who have not been told
 /// anything newer of the occupant since.
 struct RefusedPresence {
-  /// Of the record that it follows from.
+  /// The offset of the record that it follows from.
   std::int64_t offset = -1;
   /// Where it is said again.
   std::uint32_t partition = 0;
@@ -53,7 +53,7 @@ struct WaitingRecord {
   std::optional<events::v1::RoomVerdict> verdict = std::nullopt;
 };
 
-/// What a shard holds of a room, from the first record that comes for it until it has been quiet.
+/// The place of a room in its shard, from the first record that comes for it until it has been quiet.
 struct RoomSlot {
   explicit RoomSlot(std::string jid) : room_jid(std::move(jid)) {}
 

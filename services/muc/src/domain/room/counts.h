@@ -12,7 +12,7 @@ namespace rookery::muc {
 /// wrong one.
 inline constexpr std::int64_t kMaxAheadMs = 5'000;
 
-/// What is counted of an account in a room, in periods of `settings.changes_period`.
+/// The things that are counted of an account in a room, in periods of `settings.changes_period`.
 enum class Counted : std::uint8_t {
   /// Joins, changes of nick, registrations.
   kChanges,
@@ -23,8 +23,8 @@ enum class Counted : std::uint8_t {
 };
 
 /// How often an account (bare JID) has done something in the period that runs: with all of its nicks
-/// together, in the room or not. Of who is in, the occupant has the count; of others the room keeps the
-/// newest kMaxKeptChanges.
+/// together, in the room or not. The occupant has the count of somebody who is in; of others the room keeps
+/// the newest kMaxKeptChanges.
 class Count {
  public:
   Count(const Turn& turn, std::string_view bare, Counted what);

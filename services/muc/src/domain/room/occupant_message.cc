@@ -21,7 +21,7 @@ namespace ns = xmpp::ns;
 /// Room for the ids that are added to a payload.
 constexpr std::size_t kBytesOfIds = 320;
 
-/// What the edge does not tell apart from other payload.
+/// Elements that the edge does not tell apart from other payload.
 constexpr std::array<std::string_view, 8> kOnlyTheRoomSays = {
     ns::kOccupantId, ns::kHats,           ns::kMentions, "<retracted",
     ns::kModerate,   ns::kModerateLegacy, "\"ofrom\"",   "jabber.org/protocol/muc\""};

@@ -26,7 +26,7 @@ bool RefuseIfTooLarge(const Turn& turn);
 /// which names the account.
 bool LeaveWhatOccupantsSay(const Turn& turn, xmpp::Element& child);
 
-/// What others are given of an occupant's message: from the occupant's address, with the occupant id
+/// Makes what others are given of an occupant's message: from the occupant's address, with the occupant id
 /// (XEP-0421), without `to` and without what only the room may say.
 xmpp::Stanza MessageFrom(const Turn& turn, const v1::Occupant& occupant);
 

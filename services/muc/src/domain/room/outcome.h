@@ -16,7 +16,7 @@ namespace rookery::muc {
 /// Those to whom the same stanza goes, in a fixed order: full JIDs, but for SendToEach.
 using Recipients = std::vector<std::string>;
 
-/// What follows from one record, in the order in which it is said. Two owners who apply the record make
+/// All that follows from one record, in the order in which it is said. Two owners who apply the record make
 /// the same.
 struct Outcome {
   struct Said {

@@ -7,8 +7,8 @@
 namespace rookery::muc {
 
 /// XEP-0500: a text that comes sooner after the sender's last one than the room allows is refused with
-/// policy-violation of type wait, and true; any other is noted as the last one. Moderators, admins and
-/// owners are exempt. Who has left and entered again, or has another nick in the room, is known by what is
+/// policy-violation of type wait, and true; any other is noted as the last one. Moderators, admins and owners
+/// are exempt. Somebody who has left and entered again, or has another nick in the room, is known by what is
 /// kept of those who go, and by the history as far back as the room remembers.
 bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant);
 

@@ -40,7 +40,7 @@ bool AddItems(Turn& turn, const xmpp::Element& asked, const std::vector<std::str
   const std::size_t count = items.size();
   for (xmpp::Element& item : items) answer.Add(std::move(item));
   if (!request->has_value() && count == uids.size()) return true;
-  // Of nothing at all there is no page (XEP-0059 section 2.2).
+  // There is no page of nothing at all (XEP-0059 section 2.2).
   if (uids.empty()) return true;
   xmpp::PageInfo info{.count = static_cast<std::int64_t>(uids.size())};
   if (count > 0) {

@@ -12,7 +12,7 @@
 
 namespace rookery::muc {
 
-/// What use cases that are IQs have in common.
+/// Helpers for use cases that are IQs.
 
 /// Bytes of list items in one answer: with all the rest it fits into one record and one stanza.
 inline constexpr std::size_t kMaxListBytes = std::size_t{128} << 10;

@@ -47,7 +47,7 @@ class Room {
   /// By nick.
   const Occupants& occupants() const { return occupants_; }
   const v1::Occupant* FindNick(std::string_view nick) const;
-  /// Who has this session (full JID) in the room.
+  /// Returns the occupant who has this session (full JID) in the room.
   const v1::Occupant* FindSession(std::string_view full_jid) const;
   static const v1::OccupantSession* SessionOf(const v1::Occupant& occupant, std::string_view full_jid);
   /// The occupants of an account (several if its sessions have different nicks), by nick.
@@ -84,14 +84,14 @@ class Room {
   /// By bare JID (outcasts also by domain); those who have none any more among them (XEP-0463).
   const Affiliations& affiliations() const { return affiliations_; }
   const v1::Affiliated* FindAffiliated(std::string_view jid) const;
-  /// Of a bare JID, a ban of its domain considered.
+  /// Returns the affiliation of a bare JID, a ban of its domain considered.
   v1::Affiliation AffiliationOf(std::string_view bare) const;
-  /// Who has reserved the nick, or null.
+  /// Returns who has reserved the nick, or null.
   const v1::Affiliated* FindReserved(std::string_view nick) const;
   /// Whether another account than `bare` has this nick or one that looks the same, or has reserved one.
   bool IsOfAnother(std::string_view nick, std::string_view bare) const;
-  /// What nicks that look alike have in common: xmpp::SkeletonOf, without spaces at the ends, and one where
-  /// there are several. Empty: nothing of the nick is seen.
+  /// Returns what nicks that look alike have in common: xmpp::SkeletonOf, without spaces at the ends, and one
+  /// where there are several. Empty: nothing of the nick is seen.
   static std::string LookOf(std::string_view nick);
   /// The entry, made if there was none.
   v1::Affiliated& ChangeAffiliated(std::string_view jid);
@@ -113,9 +113,10 @@ class Room {
 
   // ---- checkpoint
   bool has_changed() const { return has_changed_; }
-  /// What has changed since the last call. `applied` is filled by the caller.
+  /// Returns what has changed since the last call. `applied` is filled by the caller.
   RoomChanges TakeChanges();
-  /// What is in memory of it, about. It follows from what the room has, so it is the same for every owner.
+  /// Returns about how many bytes of it are in memory. It follows from what the room has, so it is the same
+  /// for every owner.
   std::size_t bytes() const;
 
  private:
@@ -128,7 +129,7 @@ class Room {
     std::shared_ptr<Recipients> others;
   };
   const ByRole& by_role() const;
-  /// What is known by these keys changes: it is measured again when bytes() is asked for.
+  /// The entry with this key changes: it is measured again when bytes() is asked for.
   void Unmeasure(std::string_view nick);
   void UnmeasureAffiliated(std::string_view jid);
   /// The nick is an occupant's or reserved; it may be neither any more.
@@ -141,7 +142,7 @@ class Room {
   Occupants occupants_;
   absl::flat_hash_map<std::string, std::string, StringHash, std::equal_to<>> nick_by_session_;
   NickSets nicks_by_account_;
-  /// Of occupants and reserved ones.
+  /// The nicks of occupants, and reserved ones.
   NickSets nicks_by_look_;
   Affiliations affiliations_;
   absl::btree_map<std::string, std::string, std::less<>> jid_by_reserved_nick_;
@@ -150,7 +151,7 @@ class Room {
   mutable std::shared_ptr<const Recipients> everyone_;
   mutable ByRole by_role_;
 
-  /// Of all but those that are to be measured.
+  /// The sizes of all but those that are to be measured.
   mutable std::size_t occupant_bytes_ = 0;
   mutable std::size_t affiliation_bytes_ = 0;
   mutable absl::btree_set<std::string, std::less<>> unmeasured_nicks_;

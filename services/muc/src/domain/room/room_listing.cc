@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::size_t kMaxWords = 16;
 
-/// Some characters fold to eleven times their size. Of what becomes more than twice as long the rest is not
-/// found.
+/// Some characters fold to eleven times their size. If a text becomes more than twice as long, the rest is
+/// not found.
 std::string Fold(std::string_view text) {
   std::string folded = xmpp::FoldForSearch(text);
   std::size_t size = 2 * text.size();

@@ -8,7 +8,7 @@
 
 namespace rookery::muc {
 
-/// What a list of rooms (XEP-0030, XEP-0433) needs to know of a room. Follows from its state.
+/// The facts about a room that lists of rooms (XEP-0030, XEP-0433) need. Follows from its state.
 struct RoomListing {
   std::string service;
   bool is_persistent = false;

@@ -22,7 +22,7 @@ struct Turn {
   const xmpp::Stanza& stanza;
   /// When the cluster received it: ms since 1970.
   std::int64_t now_ms;
-  /// Of the record in `rooms`.
+  /// The offset of the record in `rooms`.
   std::int64_t offset;
   Outcome& outcome;
   /// A client has said it itself, not its server in its name. False: nobody knows.

@@ -81,7 +81,7 @@ bool ReadBoolean(const xmpp::Form& form, std::string_view var, bool& value) {
   return read.has_value();
 }
 
-/// What is looked for. `is_nothing`: rooms of another kind only.
+/// The search. `is_nothing`: it is for rooms of another kind only.
 struct Wanted {
   RoomQuery query = {};
   bool is_nothing = false;

@@ -29,7 +29,7 @@ bool IsBackward(const RoomQuery& query);
 std::vector<xmpp::Element> ItemsThatFit(RoomPage& page, bool is_backward,
                                         absl::FunctionRef<xmpp::Element(const ListedRoom&)> item_of,
                                         std::string_view ns);
-/// What the page is of the whole.
+/// Returns the place of the page in the whole.
 xmpp::Element InfoOf(const RoomPage& page);
 /// The error for a store's: what passes soon is of type `wait`.
 xmpp::Stanza ErrorOf(const xmpp::Stanza& request, const absl::Status& status);

@@ -9,8 +9,8 @@
 
 namespace rookery::muc {
 
-/// What the service's own address answers, conference.example.org: what it is (XEP-0030; XEP-0045
-/// section 6.2), which public rooms there are (section 6.3, XEP-0059), the search for them (XEP-0433), ping
+/// Answers for the service's own address, conference.example.org: what it is (XEP-0030; XEP-0045 section
+/// 6.2), which public rooms there are (section 6.3, XEP-0059), the search for them (XEP-0433), ping
 /// (XEP-0199) and version (XEP-0092). It keeps nothing between two requests. Lists and searches are made a
 /// few at a time and one for each account (RoomLists): others are told to wait (`resource-constraint`). I/O
 /// thread only.
@@ -23,8 +23,8 @@ class ServiceDesk {
   /// store; where that cannot be reached the error is of type `wait`. Cancelling leaves nothing behind.
   Task<xmpp::Stanza> Answer(xmpp::Stanza request);
 
-  /// What anything else that is sent to the service is answered (RFC 6121 section 8.5.1): a message that is
-  /// no error service-unavailable; presence, and the answer to an IQ, nothing.
+  /// Returns the answer to anything else that is sent to the service (RFC 6121 section 8.5.1): to a message
+  /// that is no error service-unavailable; to presence, and to the answer to an IQ, nothing.
   static std::optional<xmpp::Stanza> RefusalOf(const xmpp::Stanza& stanza);
   /// Either of them.
   Task<std::optional<xmpp::Stanza>> Respond(xmpp::Stanza stanza);

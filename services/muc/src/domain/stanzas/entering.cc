@@ -70,7 +70,7 @@ bool MayCreate(const Turn& turn) {
 }
 
 /// Section 7.2.5. Beyond the bounds of wrong ones no password is looked at, so that none is found by trying.
-/// Who has an affiliation is not kept out by what others try.
+/// Somebody with an affiliation is not kept out by what others try.
 std::optional<EntryRefusal> RefusalOfPassword(Turn& turn, v1::Affiliation affiliation,
                                               const std::optional<xmpp::Element>& muc) {
   const std::string& wanted = turn.room.config().password();
@@ -132,7 +132,7 @@ void CreateRoom(Turn& turn, bool is_locked) {
   *state.mutable_config() = DefaultConfig(turn.settings);
   state.set_is_locked(is_locked);
   state.set_created_at_ms(turn.now_ms);
-  // What a client remembers of a room of this name that was destroyed is older (XEP-0463).
+  // The version that a client remembers of a room of this name that was destroyed is older (XEP-0463).
   const auto version = static_cast<std::uint64_t>(std::max<std::int64_t>(turn.now_ms, 1));
   state.set_affiliation_horizon(version);
   state.set_affiliation_version(version + 1);
@@ -141,7 +141,7 @@ void CreateRoom(Turn& turn, bool is_locked) {
   owner.set_version(version + 1);
 }
 
-/// What the sender says of itself now. Others hear of it if what they are shown changes.
+/// Takes over what the sender says of itself now. Others hear of it if what they are shown changes.
 void TakePresence(Turn& turn) {
   Room& room = turn.room;
   const std::string& from = turn.stanza.from();
@@ -238,7 +238,7 @@ Exit RenamingOf(const Turn& turn, const v1::Occupant& occupant, const std::strin
           .new_nick = nick};
 }
 
-/// Their own presence under a new nick, to these sessions. Who enters with it hears that last
+/// Their own presence under a new nick, to these sessions. A session that enters with it hears that last
 /// (section 7.2.2): Welcome tells.
 void TellSelves(Turn& turn, const v1::Occupant& occupant,
                 const google::protobuf::RepeatedPtrField<v1::OccupantSession>& sessions, bool is_entering) {

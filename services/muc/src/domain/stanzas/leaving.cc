@@ -17,7 +17,8 @@ namespace {
 
 using xmpp::ErrorCondition;
 
-/// What says that the session is not there (XEP-0045 section 18.1.2), not that it minds what it was sent.
+/// Conditions that say that the session is not there (XEP-0045 section 18.1.2), not that it minds what it was
+/// sent.
 constexpr std::array kGone = {
     ErrorCondition::kGone,
     ErrorCondition::kItemNotFound,
@@ -26,7 +27,7 @@ constexpr std::array kGone = {
     ErrorCondition::kRedirect,
     ErrorCondition::kRemoteServerNotFound,
     ErrorCondition::kRemoteServerTimeout,
-    // Of servers, where a session has ended (RFC 6121 section 8.5.3.2).
+    // Servers say this where a session has ended (RFC 6121 section 8.5.3.2).
     ErrorCondition::kServiceUnavailable,
 };
 

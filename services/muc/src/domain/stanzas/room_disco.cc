@@ -54,7 +54,7 @@ constexpr std::string_view kFeatures[] = {
     xmpp::ns::kRsm,
 };
 
-/// Of the room's type (section 6.4).
+/// Adds the features of the room's type (section 6.4).
 void AddTypeFeatures(const v1::RoomConfig& config, xmpp::Element& query) {
   const std::pair<bool, std::pair<std::string_view, std::string_view>> types[] = {
       {!config.password().empty(), {"muc_passwordprotected", "muc_unsecured"}},

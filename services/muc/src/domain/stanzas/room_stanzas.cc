@@ -28,7 +28,7 @@ using xmpp::ErrorCondition;
 
 using Handler = void (*)(Turn&);
 
-/// What the room itself answers.
+/// A request that the room itself answers.
 struct Request {
   std::string_view type;
   std::string_view name;

@@ -15,8 +15,8 @@ class KeyMaker;
 class KnownAccounts;
 struct Settings;
 
-/// What gateways ask about accounts: keys to sign in with, XEP-0077's creation.
-/// Any session-manager answers for any account, so that it goes on while shards move.
+/// Answers what gateways ask about accounts: keys to sign in with, XEP-0077's creation. Any session-manager
+/// answers for any account, so that it goes on while shards move.
 class AccountActions {
  public:
   AccountActions(const Settings& settings, KnownAccounts& accounts, KeyMaker& keys, Gateways& gateways)

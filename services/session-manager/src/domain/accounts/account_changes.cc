@@ -184,7 +184,7 @@ Task<void> AccountChanges::AwaitIdle(std::shared_ptr<Shard> shard, std::string b
     const bool is_there = std::any_of(user->sessions.begin(), user->sessions.end(), [&](const auto& session) {
       return ended.HasLostAccount(bare, session->state);
     });
-    // What an earlier owner has put on record has been read when the shard is live.
+    // All that an earlier owner has put on record has been read when the shard is live.
     const bool is_read = shard->phase == Shard::Phase::kLive;
     if (is_read && !is_there && (user->storing == 0 || IsAnotherThere(*user))) co_return;
     if (!user->idle) user->idle = std::make_shared<runtime::Event>(executor_);

@@ -28,7 +28,7 @@ class Roster;
 class SessionEnds;
 class Shards;
 
-/// What becomes of an account: it is removed, or has another password. Either is a record of the user's
+/// The changes of an account: it is removed, or gets another password. Either is a record of the user's
 /// shard, and what it ends is ended where that is read, by whoever owns the shard then (README.md, AC1 to
 /// AC4). I/O thread only.
 class AccountChanges final : public LifeHook {

@@ -27,10 +27,10 @@ class AccountCheck final : public LifeHook {
                DirectoryWriter& directory)
       : accounts_(accounts), users_(users), states_(states), live_(live), directory_(directory) {}
 
-  /// Of all sessions that gateways and the store have brought while the shard is loaded. Those of another
+  /// Checks all sessions that gateways and the store have brought while the shard is loaded. Those of another
   /// account are gone at once; those of older credentials end when the shard is live.
   Task<void> OnShardLoad(std::shared_ptr<Shard> shard) override;
-  /// Of one that comes later. Waits until the store answers, or the shard is not ours.
+  /// Checks one that comes later. Waits until the store answers, or the shard is not ours.
   Task<Access> Check(std::shared_ptr<Shard> shard, SessionId id, std::string bare,
                      session::v1::SessionManagerState state);
 

@@ -10,7 +10,7 @@ namespace rookery::session_manager {
 /// had its name before: each set of keys has salts of its own. 0: there are no keys.
 std::uint64_t VersionOf(const AccountStore::Keys& keys);
 
-/// What somebody is let in by: the account of the name, and the version of its credentials.
+/// What lets somebody in: the account of the name, and the version of its credentials.
 struct Standing {
   /// 0: there is no account; of a claim: not known.
   std::uint64_t generation = 0;
@@ -23,7 +23,7 @@ inline Standing StandingOf(const AccountStore::Account& account) {
   return {account.generation, VersionOf(account.keys)};
 }
 
-/// What has become of those who were let in by `claim`.
+/// Whether `claim` still lets in those whom it has let in.
 enum class Access { kHolds, kOtherCredentials, kOtherAccount };
 /// `now`: what the account is.
 Access AccessOf(const Standing& claim, const Standing& now);

@@ -23,9 +23,9 @@ class KnownAccounts final : public AccountStore {
   KnownAccounts(AccountStore& store, const Addresses& addresses, const Shards& shards, const Clock& clock)
       : store_(store), addresses_(addresses), shards_(shards), clock_(clock) {}
 
-  /// What the account is now, where it is known without a question.
+  /// Returns what the account is now, where it is known without asking the store.
   std::optional<Standing> KnownStanding(const std::string& user);
-  /// What the account is now. As Find.
+  /// Returns what the account is now. Asks as Find does where that is not known.
   Task<absl::StatusOr<Standing>> StandingNow(std::string user);
 
   Task<absl::StatusOr<Account>> Find(std::string user) override;

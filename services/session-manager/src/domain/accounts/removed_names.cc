@@ -30,7 +30,7 @@ Task<void> RemovedNames::Forget() {
   const auto age = std::max<std::chrono::milliseconds>(settings_.name_reuse_after, kAtLeast);
   while (true) {
     const absl::StatusOr<std::size_t> forgotten = co_await accounts_.ForgetRemoved(age, kAtOnce);
-    // What is left, or was not done, is done next time.
+    // The rest, and anything that failed, is done next time.
     if (!forgotten.ok() || *forgotten < kAtOnce) co_return;
     co_await runtime::Sleep(kPause);
   }

@@ -9,7 +9,7 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// Of the records that follow from the end of a session, the numbers of errors: above those of presence.
+/// The numbers of errors among the records that follow from the end of a session: above those of presence.
 constexpr std::uint32_t kErrorParts = 1u << 31;
 
 }  // namespace

@@ -22,10 +22,10 @@ class Bounces {
 
   /// Whether the sender can be told at all.
   static bool CanTell(const Delivery& delivery);
-  /// Of what came in a record that is not finished.
+  /// Bounces a stanza that came in a record that is not finished.
   void Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
               std::string_view text = {});
-  /// Of what a session has left that has ended: its record may be finished.
+  /// Bounces a stanza that a session left when it ended: the stanza's record may be finished.
   void BounceEnded(Shard& shard, const std::shared_ptr<EndWrites>& end, const Delivery& delivery,
                    xmpp::ErrorCondition condition, std::string_view text = {});
   /// Puts on record that the user's message is kept for nobody: where that is read its sender is told

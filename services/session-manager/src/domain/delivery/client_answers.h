@@ -15,7 +15,7 @@ namespace rookery::session_manager {
 class Deliverer;
 struct SessionManagerMetrics;
 
-/// What a client is told about a stanza that it has sent. I/O thread only.
+/// Tells a client about a stanza that it has sent. I/O thread only.
 class ClientAnswers final : public Consequences::RefusalListener {
  public:
   ClientAnswers(const Clock& clock, SessionManagerMetrics& metrics, Deliverer& deliverer)

@@ -340,8 +340,8 @@ void Deliverer::RouteMessage(User& user, const std::shared_ptr<Delivery>& messag
   if (targets.size() < route.targets.size())
     for (std::size_t i : route.targets)
       if (IsFull(settings_, *user.sessions[i])) PassOver(outbox_, *user.sessions[i], message->offset);
-  // What waited while a session began or became available was not for it, and should it be sent to it all the
-  // same, a later owner would not know (P5): it goes to those who were there.
+  // A message that waited while a session began or became available was not for that session, and should it
+  // be sent to it all the same, a later owner would not know (P5): it goes to those who were there.
   const auto was_absent = [&](const Session* target) {
     return !matches && !WasThereFor(*target, message->offset);
   };
@@ -446,7 +446,7 @@ void Deliverer::RouteRecovered(User& user, const std::shared_ptr<Delivery>& mess
     Session& session = *user.sessions[i];
     // Others have it, or nobody keeps it (B4).
     if (offset > session.last_offset && IsFull(settings_, session)) continue;
-    // What went to the store, or to others, while it was not available was not given to it.
+    // A message that went to the store, or to others, while it was not available was not given to it.
     if (to_account && !WasThereFor(session, offset) && FindEmptyPacket(session, offset) == nullptr) continue;
     // It comes with all else that the older session leaves (W11).
     const Session* const older = FindOlder(user, session);

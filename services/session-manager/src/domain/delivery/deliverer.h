@@ -113,8 +113,8 @@ class Deliverer {
   /// True: the session is handed what came before, and the stanza waits.
   bool HoldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void Release(Session& session, UnackedPacket& packet);
-  /// Of a record that is read again: the same as packets from the store have it, if they do. What becomes of
-  /// one of them matters to all.
+  /// Finds, for a record that is read again, the same delivery in packets from the store, if they have it.
+  /// What becomes of one of them matters to all.
   static std::shared_ptr<Delivery> FindRestored(const User& user, std::int64_t offset);
   void CopyToOthers(User& user, std::span<Session* const> sessions, const Delivery& message, bool recovering);
   /// The rest of RouteMessage for a record that an earlier owner may have applied.
@@ -124,7 +124,8 @@ class Deliverer {
   void FindGiven(User& user, const std::shared_ptr<Delivery>& message, std::span<const std::size_t> copies);
   /// `recovering`: an earlier owner may have stored it.
   void StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
-  /// What must not be stored, of a session that has ended. `is_logged`: its record is not finished.
+  /// Routes what a session that has ended leaves and must not be stored. `is_logged`: its record is not
+  /// finished.
   void RouteUnstored(User& user, Session& ended, const Delivery& delivery, bool is_logged);
 
   const Settings& settings_;

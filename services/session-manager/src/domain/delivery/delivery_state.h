@@ -50,13 +50,13 @@ struct WaitingStanza {
   std::vector<std::shared_ptr<EndWrites>> ends;
 };
 
-/// What a user's part of delivery is doing.
+/// The state of a user's part of delivery.
 struct UserDelivery {
   explicit UserDelivery(asio::any_io_executor executor) : changed(std::move(executor)) {}
 
   /// By the offset of the record.
   std::map<std::int64_t, WaitingStanza> waiting;
-  /// Who is just handed what waits; null: nobody. Stanzas for this session wait behind.
+  /// The session that is being handed what waits; null: none. Stanzas for this session wait behind.
   std::shared_ptr<Session> receiver;
   /// The row id of the oldest message that has begun to wait since those to hand out next were listed.
   static constexpr std::uint64_t kNothingNew = std::numeric_limits<std::uint64_t>::max();
@@ -74,7 +74,7 @@ struct UserDelivery {
   runtime::Event changed;
 };
 
-/// What delivery keeps for a shard.
+/// The state of delivery in a shard.
 struct ShardDelivery {
   std::shared_ptr<StoreWriter> writer;
   /// Sessions with packets that are to go to the store unless they are acknowledged before.
@@ -102,7 +102,7 @@ struct ShardDelivery {
   /// that nobody has brought so far, and what is there although its session's client has acknowledged it: up
   /// to which number, and of which records.
   std::string restored_owner;
-  /// Whose rows are settled: those of owners up to this one, byte by byte, and at last all.
+  /// The rows of owners up to this one, in order of bytes, are settled, and at last those of all.
   std::string settled_up_to;
   bool are_all_settled = false;
   bool IsSettled(std::string_view owner) const { return are_all_settled || owner <= settled_up_to; }

@@ -19,7 +19,7 @@ ShardDelivery& DeliveryStates::Of(Shard& shard) {
     StoreWriter::Limits limits;
     limits.waiting_rows = static_cast<std::size_t>(settings_.max_store_waiting);
     limits.waiting_bytes = static_cast<std::size_t>(settings_.max_store_waiting_bytes);
-    // What the store would refuse need not wait for it.
+    // Messages that the store would refuse need not wait for it.
     limits.shares.of_recipient = {
         std::min(limits.waiting_rows / kRecipients, static_cast<std::size_t>(settings_.max_offline_messages)),
         std::min(limits.waiting_bytes / kRecipients, static_cast<std::size_t>(settings_.max_offline_bytes))};

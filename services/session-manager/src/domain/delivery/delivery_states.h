@@ -13,7 +13,7 @@ class ShardOwner;
 
 namespace rookery::session_manager {
 
-/// What delivery keeps for each shard, made when it is needed first. I/O thread only.
+/// The state of delivery in each shard, made when it is needed first. I/O thread only.
 class DeliveryStates {
  public:
   DeliveryStates(asio::any_io_executor executor, const Settings& settings, SessionManagerMetrics& metrics,

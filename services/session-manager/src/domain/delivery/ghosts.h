@@ -34,8 +34,8 @@ class Ghosts : public LifeHook {
 
   /// A private message of an occupant (XEP-0045 section 7.5).
   bool IsPrivate(const xmpp::Stanza& stanza) const;
-  /// What a room is told that has said this to somebody who is not there. Nothing where it has nothing to
-  /// learn, or the sender is no room.
+  /// Returns the error for a room that has said this to somebody who is not there. Nothing where it has
+  /// nothing to learn, or the sender is no room.
   std::optional<xmpp::ErrorCondition> ConditionFor(const xmpp::Stanza& stanza) const;
   /// `ghost`: the full JID that it was said to. Nothing of the stanza is given back but, of a private
   /// message, <x/> of muc#user, so that the room tells its sender.
@@ -47,8 +47,8 @@ class Ghosts : public LifeHook {
   /// What a room is told that has said this to somebody who is spared it: also where it says that somebody
   /// else is gone, which nobody says again.
   std::optional<xmpp::ErrorCondition> ConditionForSpared(const xmpp::Stanza& stanza) const;
-  /// Of a session that may have missed what rooms said, and was answered for then: its rooms are asked
-  /// whether it is in (RM7), by the next owner if not by this one. One that has taken it out tells its client
+  /// Asks the rooms of a session that may have missed what they said, and was answered for then, whether it
+  /// is in (RM7); the next owner does it if this one does not. A room that has taken it out tells its client
   /// so.
   void ComeBack(Session& session);
 

@@ -57,8 +57,8 @@ void HandOuts::HandOutSoon(User& user) {
   UserDelivery& state = waiting_.Of(user);
   if (state.receiver) {
     if (!CanReceive(*state.receiver)) {
-      // What comes for the next one from now on has to wait behind, too: not only when the store, which
-      // may be away, has said what waits.
+      // Stanzas that come for the next one from now on have to wait behind, too: not only when the store,
+      // which may be away, has said what waits.
       if (const std::shared_ptr<Session> next = FindReceiver(user)) {
         state.receiver = next;
         waiting_.SendBehind(user, SteadyTime::max());
@@ -111,10 +111,10 @@ std::vector<HandOuts::Candidate> HandOuts::Candidates(User& user,
   std::vector<Candidate> candidates;
   for (WaitingStore::OfflineMessage& row : rows) {
     const auto waiting = state.waiting.find(OffsetOf(row.id));
-    // What is in memory is sent from there.
+    // A message that is in memory is sent from there.
     if (waiting != state.waiting.end() && !waiting->second.only_from_store) continue;
-    // What a session has stays with it, acknowledged (the mark is on its way, or came while the rows
-    // were read) or not.
+    // A message that a session has stays with it, acknowledged (the mark is on its way, or came while the
+    // rows were read) or not.
     const auto is_in = [&](const std::vector<std::uint64_t>& ids) {
       return std::find(ids.begin(), ids.end(), row.id) != ids.end();
     };
@@ -241,7 +241,7 @@ Task<void> HandOuts::HandOutTask(std::shared_ptr<Shard> shard, std::string bare)
         co_return;
       }
     }
-    // What is older than what has been passed begins to wait at any time.
+    // Messages older than those that have been passed may begin to wait at any time.
     const auto is_older_new = [&] { return state->oldest_new <= after; };
     if (std::exchange(state->look_again, false) || is_older_new()) after = 0;
     state->oldest_new = UserDelivery::kNothingNew;

@@ -28,7 +28,7 @@ bool HoldRecords(Session& session, const std::vector<std::int64_t>& offsets) {
   RemoveIf(session, [&](const HeldRecord& record) { return IsSettled(session, record); });
   bool has_changed = false;
   for (const std::int64_t offset : offsets) {
-    // What it was given, or what was there before it, does not wait for it.
+    // A record that it was given, or that was there before it, does not wait for it.
     if (offset <= session.last_offset || IsHeld(session, offset)) continue;
     session.state.add_held_records()->set_offset(offset);
     has_changed = true;
@@ -41,8 +41,8 @@ void NotePassing(Outbox& outbox, User& user) {
   std::vector<std::int64_t> passed;
   for (Backlog::Entry& entry : user.backlog->entries) {
     if (std::exchange(entry.is_noted, true)) continue;
-    // What others ask the account gives no session anything: an answer is a record of its own. What the
-    // user's own client has asked does.
+    // A question to the account by others gives no session anything: an answer is a record of its own. A
+    // question by the user's own client does.
     if (entry.key.record_class != RecordClass::kAccountQuery || entry.key.is_outbound)
       passed.push_back(entry.offset);
   }

@@ -7,9 +7,8 @@
 
 namespace rookery::session_manager {
 
-/// Whose a message in the offline store is, seen from a session that its gateway has brought when the
-/// shard had been read without it: what an earlier owner gave to it was stored then, as for somebody
-/// who is away.
+/// Whether a message in the offline store is that of a session that its gateway has brought when the shard
+/// had been read without it: what an earlier owner gave to it was stored then, as for somebody who is away.
 enum class LateClaim {
   /// None of the session's: the message is given as to anybody.
   kNone,

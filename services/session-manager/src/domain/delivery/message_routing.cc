@@ -91,7 +91,7 @@ MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource
                                                      : route.fate == MessageFate::kDeliver &&
                                                            IsCarbonEligible(message, /*sent=*/false);
   if (is_copied) {
-    // What one of the user's own resources has sent does not come back to it.
+    // A message that one of the user's own resources has sent does not come back to it.
     const bool from_self = xmpp::BareOf(message.from()) == xmpp::BareOf(message.to());
     for (std::size_t i = 0; i < candidates.size(); ++i) {
       const bool is_target = std::find(route.targets.begin(), route.targets.end(), i) != route.targets.end();

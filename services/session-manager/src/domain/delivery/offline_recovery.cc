@@ -80,8 +80,8 @@ Task<void> OfflineRecovery::TakeBackAll(std::shared_ptr<Shard> shard) {
       late.pop_front();
       const bool is_done = !waiting.contains(user) || co_await TakeBackFrom(session);
       if (session->ended()) continue;
-      // What is marked just now, or was read without the session and is on its way into the store, counts
-      // too.
+      // Messages that are just being marked, or were read without the session and are on their way into the
+      // store, count too.
       if (is_done && session->user->storing == 0) {
         EndLate(*session);
       } else {

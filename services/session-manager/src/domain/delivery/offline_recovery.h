@@ -16,7 +16,7 @@ class DeliveryStates;
 class OfflineMarks;
 class Shards;
 
-/// What a new owner of a shard, or of one session of it, has to find out in the offline store
+/// Finds out in the offline store what a new owner of a shard, or of one session of it, has to know
 /// (README.md, L1 to L3). I/O thread only.
 class OfflineRecovery {
  public:
@@ -44,7 +44,7 @@ class OfflineRecovery {
   /// The row is the packet that a session was given as it.
   static void Fill(const Shard& shard, const std::string& owner, WaitingStore::OfflineMessage& row);
   // Coroutines of the shard, like those above.
-  /// What the store has and late sessions were given before is not given again, nor to others
+  /// Sees to it that what the store has and late sessions were given before is not given again, nor to others
   /// (late_sessions.h). One session after the other; those of whose users nothing waits cost little.
   Task<void> TakeBackAll(std::shared_ptr<Shard> shard);
   /// False: the store has not said all.

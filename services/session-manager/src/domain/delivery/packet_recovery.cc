@@ -28,8 +28,8 @@ std::int64_t RecordOf(std::int64_t offset, std::uint64_t stored_id) {
   return stored_id != 0 ? OffsetOf(stored_id) : offset;
 }
 
-/// Of a message that came in a record and was addressed to the session: other sessions of the user may have
-/// been given the same.
+/// Whether it is a message that came in a record and was addressed to the session: other sessions of the user
+/// may have been given the same.
 bool MayBeShared(const WaitingStore::SessionPacket& row) { return IsFromRecord(row) && row.primary; }
 
 bool WasGivenTo(const WaitingStore::SessionPacket& row, const Session& session) {

@@ -23,8 +23,8 @@ struct SessionManagerMetrics;
 struct Shard;
 struct User;
 
-/// What a new owner of a shard learns of sessions' packets from the waiting store (README.md, P4, E1 and L2),
-/// when every gateway has had its chance to bring its sessions. I/O thread only.
+/// Learns for a new owner of a shard what the waiting store has of sessions' packets (README.md, P4, E1 and
+/// L2), when every gateway has had its chance to bring its sessions. I/O thread only.
 class PacketRecovery {
  public:
   PacketRecovery(const Clock& clock, SessionManagerMetrics& metrics, const SessionTable& table, Users& users,
@@ -53,7 +53,7 @@ class PacketRecovery {
   /// ones go, and those that a session's client has acknowledged go.
   void SettleOwner(Shard& shard);
   std::shared_ptr<Session> FindSession(const Shard& shard, const WaitingStore::SessionKey& key) const;
-  /// What other sessions of the user have of messages that went to several.
+  /// Returns what other sessions of the user have of messages that went to several.
   static Deliveries SharedWith(const User& user, const Session* session);
   UnackedPacket FromRow(const WaitingStore::SessionPacket& row, const Deliveries& shared) const;
   void RestoreTo(const std::shared_ptr<Session>& known, std::vector<WaitingStore::SessionPacket> packets);

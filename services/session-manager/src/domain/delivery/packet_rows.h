@@ -19,8 +19,8 @@ struct Settings;
 struct Shard;
 struct User;
 
-/// What the waiting store has of sessions' packets (README.md, P3 and P4): those that were not acknowledged
-/// in time, and of which somebody else's client has the message. I/O thread only.
+/// The rows that the waiting store has of sessions' packets (README.md, P3 and P4): those that were not
+/// acknowledged in time, and whether another client of the user has the message. I/O thread only.
 class PacketRows {
  public:
   PacketRows(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,

@@ -8,8 +8,9 @@
 
 namespace rookery::session_manager {
 
-/// Who has how much of what waits for the store in one shard, so that while the store is away nobody takes
-/// the room of all others (README.md, S7). Costs what waits, nothing when nothing does. I/O thread only.
+/// Counts who has how much of what waits for the store in one shard, so that while the store is away nobody
+/// takes the room of all others (README.md, S7). Costs what waits, nothing when nothing does. I/O thread
+/// only.
 class StoreShares {
  public:
   /// Rows, and the bytes that they keep in memory.
@@ -29,10 +30,10 @@ class StoreShares {
   void Add(std::string_view recipient, std::string_view sender, Amount amount);
   void Subtract(std::string_view recipient, std::string_view sender, Amount amount);
 
-  /// Whether one more message is within both shares. What its own sender has with the recipient counts
-  /// twice, as in the quota of the store (WaitingStore::Quota). Who has nothing waiting may always have one.
+  /// Whether one more message is within both shares. What its own sender has with the recipient counts twice,
+  /// as in the quota of the store (WaitingStore::Quota). Whoever has nothing waiting may always have one.
   bool Fits(std::string_view recipient, std::string_view sender, std::size_t bytes) const;
-  /// What packets of the recipient's sessions may take.
+  /// Returns how much packets of the recipient's sessions may still take.
   Amount LeftForPackets(std::string_view recipient) const;
   bool empty() const { return recipients_.empty() && senders_.empty(); }
   void Clear() {

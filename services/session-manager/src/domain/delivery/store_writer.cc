@@ -17,7 +17,7 @@ namespace {
 
 /// How far a statement looks for more of its kind.
 constexpr std::size_t kLookAhead = 2'000;
-/// What a write costs in memory beside its stanza.
+/// The memory that a write takes beside its stanza, in bytes.
 constexpr std::size_t kOverhead = 300;
 /// So many users in a row who cannot be written in time: it is not they, it is the store.
 constexpr std::size_t kMostAsideInARow = 2;
@@ -225,7 +225,7 @@ StoreWriter::Writes StoreWriter::NextStatement() {
   while (!queue_.empty() && queue_.front()->is_withdrawn) queue_.pop_front();
   if (queue_.empty()) return writes;
   const std::size_t kind = queue_.front()->body.index();
-  // Of those of which the store refuses one, half.
+  // Half of the suspects: the store refuses one of them.
   const std::size_t most_writes = suspects_ > 0 ? (suspects_ + 1) / 2 : kLookAhead;
   absl::flat_hash_set<std::string> behind;  // users of whom something else has to be written first
   std::size_t rows = 0, bytes = 0, looked = 0;
@@ -374,7 +374,7 @@ void StoreWriter::Finish(Write& write, const Answer& answer) {
 
 void StoreWriter::Abandon() {
   is_abandoned_ = true;
-  // What was to be done afterwards may keep the shard.
+  // The callbacks of what waits may keep the shard alive.
   queue_.clear();
   aside_.clear();
   due_.clear();
@@ -399,7 +399,7 @@ Task<absl::Status> StoreWriter::MakeSure(const Writes& writes) {
 }
 
 Task<void> StoreWriter::Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<const sharding::Shard> shard) {
-  // What is given in this turn of the loop is written together.
+  // All writes that are given in this turn of the loop are written together.
   co_await runtime::Yield();
   runtime::Backoff backoff(backoff_);
   while (true) {

@@ -39,10 +39,10 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   struct Limits {
     std::size_t statement_rows = 256;
     std::size_t statement_bytes = 1024 * 1024;
-    /// What may wait before `is_full`.
+    /// The most that may wait before `is_full`.
     std::size_t waiting_rows = 20'000;
     std::size_t waiting_bytes = 64 * 1024 * 1024;
-    /// Of it, what is one user's.
+    /// One user's shares of that.
     StoreShares::Limits shares;
     /// A user whose rows cannot be written in time is tried again after pauses.
     BackoffOptions aside{std::chrono::seconds(5), std::chrono::seconds(30), 0.5};
@@ -50,7 +50,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   struct Answer {
     /// OK: the store has it. Else: the store never takes it.
     absl::Status status;
-    /// Of an offline message.
+    /// Set for an offline message.
     WaitingStore::Stored stored = WaitingStore::Stored::kStored;
   };
   using Done = std::function<void(const Answer&)>;
@@ -118,11 +118,11 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   Task<void> Run(std::shared_ptr<StoreWriter> self, std::shared_ptr<const sharding::Shard> shard);
   /// Claims the shard for the first that need it, should they come before it is read.
   Task<absl::Status> MakeSure(const Writes& writes);
-  /// What the next statement writes: the first that waits, and others of its kind that no other write
+  /// Returns what the next statement writes: the first that waits, and others of its kind that no other write
   /// of the same user comes before.
   Writes NextStatement();
-  /// Of a user who was set aside and is to be tried again: one write, and nobody else's. Empty: there is
-  /// none.
+  /// Returns one write of a user who was set aside and is to be tried again, and nobody else's. Empty: there
+  /// is none.
   Writes NextOfAside();
   Task<absl::Status> Execute(const Writes& writes, WaitingStore::Writer writer,
                              std::vector<WaitingStore::Stored>& stored);
@@ -137,7 +137,7 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   bool SetAside(const std::string& owner);
   void Pause(const std::string& owner, Aside& aside);
   Task<void> TryAgain(std::shared_ptr<StoreWriter> self, std::string owner, std::chrono::milliseconds pause);
-  /// What of the user waits is in the queue again.
+  /// Puts the user's waiting writes into the queue again.
   void BringBack(const std::string& owner, bool is_first);
   /// It waits no more.
   void Subtract(const Write& write);
@@ -147,7 +147,8 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   asio::any_io_executor executor_;
   WaitingStore& store_;
   SessionManagerMetrics& metrics_;
-  // What is appended keeps the shard, and this, for longer than the domain lives, where it is not drained.
+  // References: appended writes keep the shard, and this, for longer than the domain lives, where they are
+  // not drained.
   prometheus::Gauge& waiting_rows_;
   prometheus::Gauge& waiting_bytes_;
   const Limits limits_;

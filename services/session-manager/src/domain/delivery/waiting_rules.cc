@@ -11,8 +11,8 @@
 namespace rookery::session_manager {
 
 namespace {
-/// Of a session, in what the shard has not finished. One more is merged with the newest, and what the session
-/// was given between the two may be given to it again by the next owner.
+/// The most ranges that a session may have in what the shard has not finished. One more is merged with the
+/// newest, and what the session was given between the two may be given to it again by the next owner.
 constexpr int kMaxPassedOver = 256;
 }  // namespace
 

@@ -14,7 +14,7 @@ class Outbox;
 struct Settings;
 struct WaitingStanza;
 
-// What of waiting messages follows from a user and their sessions alone (README.md, W1, W2, W5).
+// The rules for waiting messages that need only a user and their sessions (README.md, W1, W2, W5).
 
 /// A message's name in the offline store, and the offset of its record.
 inline std::int64_t OffsetOf(std::uint64_t row_id) { return static_cast<std::int64_t>(row_id) - 1; }

@@ -24,7 +24,7 @@ WaitingStore::Quota QuotaOf(const Settings& settings) {
   return {settings.max_offline_messages, settings.max_offline_bytes};
 }
 
-/// What strangers may take of it, all together.
+/// The part of it that strangers may take, all together.
 WaitingStore::Quota ForStrangers(const WaitingStore::Quota& quota) {
   return {quota.messages / 2, quota.bytes / 2};
 }
@@ -194,7 +194,8 @@ void WaitingStanzas::Write(User& user, WaitingStanza& waiting) {
 
 bool WaitingStanzas::MustRefuse(const User& user, const WaitingStanza& waiting) const {
   const Delivery& message = *waiting.message;
-  // What an earlier owner may have stored, or what a session leaves that has ended, is bounded elsewhere.
+  // Messages that an earlier owner may have stored, or that a session left when it ended, are bounded
+  // elsewhere.
   if (waiting.only_from_store || waiting.is_last_trace || !waiting.ends.empty() || !waiting.quota)
     return false;
   if (user.shard->IsBeforeFence(message.offset) || !Bounces::CanTell(message)) return false;
@@ -237,7 +238,7 @@ void WaitingStanzas::Refuse(Shard& shard, std::string_view bare, std::int64_t of
   if (user == nullptr || !user->delivery) return;
   const auto it = user->delivery->waiting.find(offset);
   if (it == user->delivery->waiting.end() || !it->second.is_open() || it->second.session) return;
-  // What the store has been asked to write is marked.
+  // A message that the store has been asked to write is marked.
   (void)states_.WriterOf(shard).Withdraw(it->second.ticket);
   Leave(*user, it);
 }
@@ -377,7 +378,7 @@ void WaitingStanzas::StoreOverdue(Shard& shard) {
     const std::shared_ptr<UserDelivery> of_user = user->delivery;
     of_user->is_due = false;
     SteadyTime next = SteadyTime::max();
-    // What no store keeps waits no longer.
+    // Stanzas that no store keeps wait no longer.
     SendBehind(*user, now - window_time);
     user = shard.FindUser(*bare);
     if (user == nullptr || user->delivery != of_user) continue;

@@ -69,7 +69,7 @@ class WaitingStanzas {
   void SetListener(Listener& listener) { listener_ = &listener; }
   bool is_wired() const { return listener_ != nullptr; }
 
-  /// What the user's part of delivery is doing, made when it is needed first. Whoever makes it need
+  /// Returns the state of the user's part of delivery, made when it is needed first. Whoever makes it need
   /// that counts in User::storing, and calls FinishUse.
   UserDelivery& Of(User& user);
   void FinishUse(Shard& shard, const std::string& bare);

@@ -21,7 +21,7 @@ struct User;
 
 /// A feature says no to a stanza.
 struct Veto {
-  /// What its sender is told; nothing: the stanza is dropped in silence.
+  /// The error that its sender is told; nothing: the stanza is dropped in silence.
   std::optional<xmpp::ErrorCondition> condition;
   /// Beside the condition (RFC 6120 section 8.3.2).
   std::optional<xmpp::Element> detail;

@@ -6,8 +6,8 @@
 
 namespace rookery::session_manager {
 
-/// What features keep in memory of their own for a shard or a user: each its own type, made when it is first
-/// asked for, gone with the shard or the user. What others have to know is a field there instead.
+/// State of their own that features keep in memory for a shard or a user: each has its own type, made when it
+/// is first asked for, gone with the shard or the user. What others have to know is a field there instead.
 class FeatureState {
  public:
   template <typename State>

@@ -22,7 +22,7 @@ struct Cause;
 struct Session;
 struct Shard;
 
-/// Whom a request is addressed to, of those that the server answers for.
+/// The addressee of a request, among those that the server answers for.
 enum class Target {
   kOwnAccount,    // no `to`, or the sender's own bare JID
   kOtherAccount,  // another user's bare JID; the asker may be anybody
@@ -41,17 +41,17 @@ struct IqRequest {
   std::shared_ptr<Session> session;
   /// kOwnAccount, kOtherAccount: whose account.
   std::string account;
-  /// Of what has come through the log: which account of the name has sent it; 0: not known.
+  /// The account of the name that has sent it, where it has come through the log; 0: not known.
   std::uint64_t generation = 0;
-  /// kService: of the address.
+  /// kService: the home of the address.
   std::optional<events::Home> home;
   Cause* cause = nullptr;
-  /// Of what changes something: says that its outcome is in doubt and takes longer to find out, so that no
-  /// stanza to the user waits for it. May be empty.
+  /// For a request that changes something: says that its outcome is in doubt and takes longer to find out, so
+  /// that no stanza to the user waits for it. May be empty.
   std::function<void()> on_doubt;
 };
 
-/// What a module answers: an empty result, a result with a payload, or an error.
+/// The answer of a module: an empty result, a result with a payload, or an error.
 struct IqReply {
   std::optional<xmpp::Element> payload;
   std::optional<xmpp::ErrorCondition> error;
@@ -84,7 +84,7 @@ class Hooks {
   FeatureHooks& features() { return features_; }
 
   enum class Kind { kGet, kSet };
-  /// What a request does to its sender's account.
+  /// The effect of a request on its sender's account.
   enum class Effect {
     kNone,
     /// Changes it, and records may follow: it goes through the log, one after the other.
@@ -105,7 +105,7 @@ class Hooks {
   void ServerFeature(std::string_view feature) { server_features.emplace_back(feature); }
   void AccountFeature(std::string_view feature) { account_features.emplace_back(feature); }
 
-  /// Of an IQ of a client to its own account or to a domain of ours.
+  /// Returns the effect of a client's IQ to its own account or to a domain of ours.
   Effect EffectOf(const xmpp::Stanza& iq) const;
 
   struct Entry {

@@ -74,10 +74,10 @@ std::optional<Errand> ClientStanzaProcessor::BehindWhatIsUnderWay(const Session&
                                                                   const Errand* waited) const {
   User& user = *session.user;
   if (!user.outbound && !user.backlog) return std::nullopt;
-  // What has waited as a question stays one: what came later may be in the log already. Of the changes that
-  // are under way none is of its session, behind which it would have been no question.
+  // A stanza that has waited as a question stays one: what came later may be in the log already. None of the
+  // changes that are under way is its session's: behind one of those it would have been no question.
   std::optional<Errand> errand = waited != nullptr ? *waited : ErrandOf(session, stanza);
-  // What may be in its recipient's log already goes that way, having waited.
+  // A stanza that may be in its recipient's log already goes that way, having waited.
   const bool is_for_log =
       errand->kind == Errand::Kind::kChange || (errand->kind == Errand::Kind::kToUser && !errand->is_resent);
   if (!is_for_log || !IsUnderWay(user, errand->to)) errand.reset();
@@ -266,7 +266,7 @@ bool ClientStanzaProcessor::OnOutboundRead(const Shard& shard, const PendingReco
 }
 
 void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
-  // What is not finished later is done now.
+  // The record is done now, unless it is finished later.
   DrainSoon(user);
   Cause cause = CauseOf(pending);
   xmpp::Stanza& stanza = *pending.record.mutable_outbound()->mutable_stanza();
@@ -326,7 +326,7 @@ void ClientStanzaProcessor::Message(const Sender& sender, Cause& cause, xmpp::St
     return;
   }
   const CopiedMessages* const copied = user.features.Find<CopiedMessages>();
-  // What one sends to oneself arrives, and is archived, once.
+  // A message to oneself arrives, and is archived, once.
   const bool is_eligible =
       (user.sessions.size() > 1 || !sender.session) &&
       (IsCarbonEligible(message, /*sent=*/true) ||
@@ -379,7 +379,7 @@ void ClientStanzaProcessor::Presence(const Sender& sender, Cause& cause, xmpp::S
   if (!LetLeave(sender, cause, presence)) return;
   if (bare == xmpp::DomainOf(presence.to()) && !is_of_rooms) return;  // the server has no use for it
   if (type.empty() || type == "unavailable") {
-    // Of a session that is gone its `unavailable` has been told.
+    // The `unavailable` of a session that is gone has been told.
     if (sender.session && !sender.session->ended()) presence_.OnDirected(sender.session, cause, presence);
     return;
   }

@@ -28,8 +28,8 @@ class Shards;
 class SubscriptionHandler;
 struct SessionManagerMetrics;
 
-/// What clients send: checked, applied to the session, and appended to the recipient's shard (RFC
-/// 6120 section 10, RFC 6121 section 8).
+/// Checks what clients send, applies it to the session, and appends it to the recipient's shard (RFC 6120
+/// section 10, RFC 6121 section 8).
 ///
 /// 1. A stanza whose effect takes a decision that cannot be made at once (a subscription, a change of
 ///    the roster) goes through the log of its own shard (`Outbound`), where nothing is lost and what

@@ -28,8 +28,8 @@ class IqRouter {
         answers_(answers),
         order_(order) {}
 
-  /// What is to be done with a request of a client. Nothing: its client has been told that nobody
-  /// answers it.
+  /// Says what is to be done with a client's request. Nothing: its client has been told that nobody answers
+  /// it.
   struct Verdict {
     /// It changes something: goes through the log, from where OnOutbound has it.
     std::shared_ptr<IqRequest> change;

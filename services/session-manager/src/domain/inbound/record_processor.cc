@@ -123,7 +123,7 @@ void RecordProcessor::ApplyFanout(Shard& shard, PendingRecord& pending) {
 
 void RecordProcessor::OnNotApplied(Shard& shard, const PendingRecord& pending) {
   if (!pending.record.has_outbound()) return;
-  // What was sent again waits until it is read.
+  // A stanza that was sent again waits until it is read.
   if (const User* user = shard.FindUser(xmpp::BareOf(pending.record.outbound().stanza().from())))
     client_stanzas_.DrainSoon(*user);
 }

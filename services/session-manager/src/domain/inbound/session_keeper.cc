@@ -44,7 +44,7 @@ void EndReplaced(GatewayPeer& older, const Incarnation& newer) {
 /// Only what concerns one existing session may be used before the shard is live.
 bool IsAttachment(const GatewayAction& action) { return action.has_attach() || action.has_attach_done(); }
 
-/// What its client has authenticated as.
+/// The account and credentials that the client has authenticated with.
 Standing ClaimOf(const GatewayAction& action) {
   if (action.has_start()) return {action.start().account_generation(), action.start().credentials_version()};
   return {action.resume().account_generation(), action.resume().credentials_version()};
@@ -257,7 +257,7 @@ void SessionKeeper::Handle(GatewayPeer& gateway, GatewayAction& action, std::uin
   }
   if (action.has_attach() && !is_checked && shard->has_checked_accounts &&
       !table_.Find(SessionId(action.session_id()))) {
-    // What follows of the session waits with it.
+    // Later actions for the session wait with it.
     const SessionId id(action.session_id());
     session::v1::SessionManagerState state = StateOf(action.attach());
     const std::string bare(xmpp::BareOf(action.attach().full_jid()));
@@ -346,7 +346,7 @@ void SessionKeeper::OnAttachDone(GatewayPeer& gateway, const session::v1::Attach
   if (turned_away != turned_away_.end() && turned_away->second.lacks_attachments) return;
   const auto checks = checks_.find({gateway.instance(), done.shard()});
   if (checks != checks_.end()) {
-    // Who waits for what the gateway brings waits for all of it.
+    // Whoever waits for what the gateway brings waits for all of it.
     checks->second.done = done;
     return;
   }
@@ -366,14 +366,14 @@ void SessionKeeper::FinishCheck(const std::string& gateway, std::uint32_t shard)
 
 Task<void> SessionKeeper::CreateWhenIdle(std::shared_ptr<Shard> shard, std::string by,
                                          session::v1::AccountCreate request) {
-  // What is in the log and not read was for the last one, too.
+  // Records that are in the log and not read yet were for the last one, too.
   for (runtime::Backoff backoff(kBackendRetries); shard && !shard->released(); co_await backoff.Wait()) {
     const absl::Status read = co_await owner_.AwaitAllRead(shard);
     if (read.ok()) break;
   }
   while (shard && !shard->released()) {
     User* const user = shard->FindUser(request.user());
-    // Of one whom nobody has, only a store that is away takes long, which the account needs as well.
+    // For a user whom nobody has, only a store that is away takes long, which the account needs as well.
     if (user == nullptr || (user->storing == 0 && !user->backlog)) break;
     if (!user->idle) user->idle = std::make_shared<runtime::Event>(co_await asio::this_coro::executor);
     const std::shared_ptr<runtime::Event> idle = user->idle;
@@ -437,8 +437,8 @@ void SessionKeeper::RunWaiting(Shard& shard) {
     if (held != held_.end()) SessionAttacher::AddWait(clock_.Now() - held->second.since, entry.action);
   }
   ForgetHeld(shard);
-  // What clients have sent, and closed, comes before the sessions that they begin next: on another
-  // gateway, whose actions may lie ahead.
+  // What clients have sent, and the ends of their sessions, come before the sessions that they begin next: on
+  // another gateway, whose actions may lie ahead.
   for (const bool begins : {false, true})
     for (WaitingAction& entry : waiting)
       if ((entry.action.has_start() || entry.action.has_resume()) == begins) Do(std::move(entry));

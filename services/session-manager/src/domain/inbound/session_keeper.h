@@ -33,10 +33,10 @@ class SessionResumer;
 class Shards;
 class Users;
 
-/// What gateways say over their links: each action is done, kept until its shard is live, or answered
-/// `not_owner`; and the loss of a connection or of a whole gateway. What an action means for a session
-/// is in classes of its own where it is more than a few lines. The rules are in README.md, "The life of a
-/// session". I/O thread only.
+/// Does what gateways say over their links (each action is done, kept until its shard is live, or answered
+/// `not_owner`), and handles the loss of a connection or of a whole gateway. What an action means for a
+/// session is in classes of its own where it is more than a few lines. The rules are in README.md, "The life
+/// of a session". I/O thread only.
 class SessionKeeper final : public LiveSessions::Actions,
                             public Confirmations::Listener,
                             public SessionParker::Listener {
@@ -62,7 +62,7 @@ class SessionKeeper final : public LiveSessions::Actions,
   bool HoldsAttachments(const Shard& shard) const;
   /// Nothing waits any more: the shard is another's, to whose owner all of it comes again.
   void Forget(const Shard& shard);
-  /// What had to wait, unless its gateway is gone.
+  /// Does an action that had to wait, unless its gateway is gone.
   void Do(WaitingAction waiting) override;
   void OnAllConfirmed(const std::shared_ptr<Session>& session) override;
   void OnRowTold(const std::shared_ptr<Session>& session) override;
@@ -143,11 +143,11 @@ class SessionKeeper final : public LiveSessions::Actions,
   };
   /// Sessions whose attachment waits for its shard to be live: so does whatever is said of them meanwhile.
   absl::flat_hash_map<SessionId, Held> held_;
-  /// What was said of sessions while the account store is asked whether they may be attached.
+  /// Actions for sessions of which the account store is being asked whether they may be attached.
   absl::flat_hash_map<SessionId, std::deque<WaitingAction>> checking_;
   struct Checks {
     int open = 0;
-    /// What the gateway has said after the last of them.
+    /// The gateway's `attach_done` after the last of them.
     std::optional<session::v1::AttachDone> done;
   };
   /// By gateway and shard.

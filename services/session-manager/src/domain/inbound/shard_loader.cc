@@ -66,7 +66,7 @@ Task<absl::Status> LoadWaiting(WaitingStore& store, StoreWriter& writer, Session
     }
     after = *page->next;
     Restore(sessions, packets, *shard, *std::move(page));
-    // What nobody has brought goes elsewhere, most of it into the store.
+    // Packets of sessions that nobody has brought go elsewhere, most of them into the store.
     co_await writer.AwaitRoom();
   }
 }

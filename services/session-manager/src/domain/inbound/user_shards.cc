@@ -39,7 +39,7 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// What the registry says of gateways changes without a word.
+/// The registry's list of gateways changes without a word to us: it is looked at this often.
 constexpr std::chrono::milliseconds kLookForGateways{50};
 
 Shard& AsUsers(sharding::Shard& shard) { return static_cast<Shard&>(shard); }
@@ -136,7 +136,7 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
         session->state.clear_passed_over_since();
         session->state.clear_late_offset();
         session->late_offset = -1;
-        // Of what was lost, nobody says presence again.
+        // Nobody says again the presence that was lost.
         if (session->available()) session->state.set_presence_missed(true);
         outbox_.Publish(*session);
       }
@@ -148,7 +148,7 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
 bool UserShards::is_settled(sharding::Shard& shard) const { return features_.AreSettled(AsUsers(shard)); }
 
 Task<void> UserShards::Settle(std::shared_ptr<sharding::Shard> shard) {
-  // What sessions were given by an earlier owner is known before they are resumed.
+  // Sessions are resumed only when it is known what an earlier owner has given them.
   co_await features_.Settle(AsUsers(std::move(shard)));
 }
 
@@ -184,7 +184,7 @@ void UserShards::OnCommitted(sharding::Shard& shard) { closer_.OnCommitted(AsUse
 // ---- the end --------------------------------------------------------------------
 
 Task<void> UserShards::HandOver(std::shared_ptr<sharding::Shard> leaving, SteadyTime limit) {
-  // What is in the window stays in the log: the next owner reads it from the cursor.
+  // Records in the window stay in the log: the next owner reads them from the cursor.
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(limit - clock_.Now());
   co_await live_.AwaitParked(AsUsers(std::move(leaving)), left);
 }

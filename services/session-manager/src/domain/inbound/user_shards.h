@@ -34,9 +34,8 @@ class WaitingStore;
 struct SessionManagerMetrics;
 struct Settings;
 
-/// What the shards of `users` are beyond the machinery that all sharded services share: the
-/// sessions that gateways and the store bring to a new owner, the records of users, and what is
-/// handed over.
+/// The part of the shards of `users` that is beyond the machinery that all sharded services share: the
+/// sessions that gateways and the store bring to a new owner, the records of users, and what is handed over.
 class UserShards final : public sharding::ShardService {
  public:
   UserShards(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,

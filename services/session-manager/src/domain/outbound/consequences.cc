@@ -16,7 +16,7 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// Of what follows from a record, the numbers of errors for what the log has refused: above those of the
+/// The numbers of errors for what the log has refused, among what follows from a record: above those of the
 /// rest.
 constexpr std::uint32_t kRefusalParts = 1u << 30;
 /// And those of what a fan-out says to rooms, below these.
@@ -42,7 +42,7 @@ struct Brought {
   enum class By : std::uint8_t { kNothing, kDelivery, kFanout, kSentCopy, kOutbound };
   By by = By::kNothing;
   const xmpp::Stanza* stanza = nullptr;
-  /// Of a fan-out.
+  /// Set for a fan-out.
   google::protobuf::RepeatedPtrField<std::string>* recipients = nullptr;
 };
 
@@ -93,7 +93,8 @@ struct Consequences::FollowUp {
     } else if (cause.offset >= 0 || cause.end) {
       if (IsSentByClient(brought)) return AnswerWithError(from, why, record, *brought.stanza);
     } else if (self.follow_ups_.waiting() >= self.settings_.max_refused_records) {
-      // What somebody waits for is bounded by who waits: a shard's window, a session's stanzas.
+      // Only records that nobody waits for are given up: the others are bounded by who waits (a shard's
+      // window, a session's stanzas).
       return sharding::AfterRefusal::kLost;
     }
     return sharding::AfterRefusal::kSayAgain;
@@ -138,7 +139,7 @@ struct Consequences::FollowUp {
 
 void Consequences::AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                                 events::v1::UserRecord& record, std::function<void(std::int64_t)> then) {
-  // Whom the presence that we hold must reach, and what the archive is to have, a client cannot tell.
+  // A client cannot tell whom the presence that we hold must reach, nor what the archive is to have.
   const bool is_ours = record.has_fanout() || record.has_sent_copy();
   Append(from, cause, {events::Topic::kUsers, partition, is_ours}, key, record, std::move(then));
 }
@@ -226,7 +227,7 @@ void Consequences::AppendToRooms(Shard& from, Cause& cause, std::uint32_t part, 
   // Each has its own address in it.
   xmpp::Stanza one = stanza;
   const std::uint32_t last = cause.parts;
-  // What follows from a client's stanza has to rise.
+  // The numbers of what follows from a client's stanza have to rise.
   const bool is_counted = cause.session != nullptr;
   std::sort(rooms.begin(), rooms.end(), [](const auto& a, const auto& b) { return a.address < b.address; });
   for (const sharding::Recipient& room : rooms) {

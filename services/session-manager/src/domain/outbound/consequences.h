@@ -30,9 +30,9 @@ struct Settings;
 /// repetition. The cause stays open until the log has it: a client's stanza is confirmed, a record
 /// finished, only then. After its shard is released nothing is appended: the next owner does that.
 ///
-/// What the log refuses is an error for the client who has sent it to somebody. What we say ourselves
-/// (presence, answers, errors, copies, the archive's events) is said again (sharding::FollowUpWriter), unless
-/// something newer was said since. I/O thread only.
+/// A stanza that the log refuses is an error for the client who has sent it to somebody. Whatever we say
+/// ourselves (presence, answers, errors, copies, the archive's events) is said again
+/// (sharding::FollowUpWriter), unless something newer was said since. I/O thread only.
 class Consequences {
  public:
   /// Tells a client that the log does not take its stanza.
@@ -47,8 +47,8 @@ class Consequences {
   /// Knows what was said since.
   class News {
    public:
-    /// Of a stanza that was refused some time ago: takes out those recipients to whom something newer was
-    /// said since. `recipients` null: it is for `stanza.to`. True: nobody is left.
+    /// Takes out of a stanza that was refused some time ago the recipients to whom something newer was said
+    /// since. `recipients` null: it is for `stanza.to`. True: nobody is left.
     virtual bool RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
                                 google::protobuf::RepeatedPtrField<std::string>* recipients) = 0;
     /// The session's presence is refused. What this returns, unless it is empty, is called when the log has
@@ -109,14 +109,14 @@ class Consequences {
     /// Whether the log's refusal is ours to mend. Otherwise it is what a client has sent to somebody.
     bool is_ours;
   };
-  /// What is done when the log has a record, or refuses it.
+  /// Does what is due when the log has a record, or refuses it.
   struct FollowUp;
-  /// Of what follows from a record, the number of the event: the others begin at 1.
+  /// The number of the event among what follows from a record: the others begin at 1.
   static constexpr std::uint32_t kEventPart = 0;
   template <typename Record>
   void Append(Shard& from, Cause& cause, const Place& place, std::string_view key, Record& record,
               std::function<void(std::int64_t)> then);
-  /// What the record of `origin` follows from, which is open from now on.
+  /// Returns the cause that the record of `origin` follows from, which is open from now on.
   sharding::FollowUpWriter::Cause Open(Shard& from, Cause& cause, events::v1::Origin& origin);
   template <typename Record>
   void AppendStanza(Shard& from, Cause& cause, const Place& place, const xmpp::Stanza& stanza,

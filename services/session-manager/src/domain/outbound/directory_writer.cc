@@ -15,7 +15,7 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// Of one write, so that the store never works on one for long.
+/// Entries in one write, so that the store never works on one for long.
 constexpr std::size_t kChunk = 500;
 /// More ends than this between two writes: everything is written again instead.
 constexpr std::size_t kMaxGone = 10'000;

@@ -37,7 +37,7 @@ class DirectoryWriter {
   void Ended(const Session& session);
   /// A session of that address, which nobody has, is over.
   void Forget(const Shard& shard, const SessionId& id, std::string_view full_jid);
-  /// What an earlier owner has listed and nobody has brought `patience` after this was asked first,
+  /// Returns what an earlier owner has listed and nobody has brought `patience` after this was first called,
   /// each session once. To be asked again and again: the directory may be away at first.
   std::vector<SessionDirectory::Entry> TakeUnclaimed(const Shard& shard, SteadyTime::duration patience);
   /// Reads what an earlier owner has listed, if that has not been read. The directory may be away.

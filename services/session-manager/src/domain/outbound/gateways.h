@@ -31,8 +31,8 @@ class Gateways {
   bool HaveAllAttached(const Shard& shard) const;
   /// One has brought them.
   void NoteAttached(Shard& shard, const std::string& instance);
-  /// One is linked, is gone, or has brought the sessions of a shard. Of the registry's changes it says
-  /// nothing.
+  /// One is linked, is gone, or has brought the sessions of a shard. It says nothing of the registry's
+  /// changes.
   runtime::Event& changed() { return changed_; }
 
   /// In the place of an older one of its name.

@@ -31,7 +31,7 @@ void Outbox::PushChanged() {
   is_posted_ = false;
   for (const auto& session : std::exchange(changed_, {})) {
     session->is_push_posted = false;
-    // What came later for the session may have taken the state along.
+    // Something that came later for the session may have taken the state along.
     if (!session->ended() && session->is_state_due) Push(*session);
   }
 }

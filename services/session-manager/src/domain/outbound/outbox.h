@@ -17,10 +17,10 @@ class Confirmations;
 class SessionTable;
 struct Settings;
 
-/// What goes to the gateways of sessions: the newest state of each, and its packets in the order of their
-/// numbers. Nothing is put on a link that is congested, and no more than a client takes: it waits on its
-/// session until the link has room, and until the client has acknowledged what came before
-/// (delivery/README.md, B2 and B3). I/O thread only.
+/// Sends to the gateways of sessions the newest state of each, and its packets in the order of their numbers.
+/// Nothing is put on a link that is congested, and no more than a client takes: it waits on its session until
+/// the link has room, and until the client has acknowledged what came before (delivery/README.md, B2 and B3).
+/// I/O thread only.
 class Outbox {
  public:
   /// Told of a new state that no gateway can be told, or not for long.
@@ -49,7 +49,7 @@ class Outbox {
   void Push(Session& session);
   /// Whether the packet that has just been numbered may go at once; it counts as under way from then on.
   bool TakeTurn(Session& session);
-  /// What is on the link and acknowledged makes room for what comes after it.
+  /// A packet that is on the link and acknowledged makes room for those after it.
   void OnAcknowledged(Session& session, UnackedPacket& packet);
   /// Sends all packets after `after_seq`, whatever was under way.
   void PushFrom(Session& session, std::uint64_t after_seq);

@@ -25,11 +25,10 @@ class Deliverer;
 class SessionTable;
 struct SessionManagerMetrics;
 
-/// What the clients of our sessions can do (XEP-0115). A session announces a verification string in
-/// its presence; one session of those that announce it is asked with disco#info, and only what
-/// hashes to the string is believed, for all of them. Announcements without `hash` are not
-/// believed at all. Everything here is derived from the sessions' presences, so that a new owner of
-/// a shard asks again.
+/// Finds out what the clients of our sessions can do (XEP-0115). A session announces a verification string in
+/// its presence; one session of those that announce it is asked with disco#info, and only what hashes to the
+/// string is believed, for all of them. Announcements without `hash` are not believed at all. Everything here
+/// is derived from the sessions' presences, so that a new owner of a shard asks again.
 class CapsTracker final : public LifeHook {
  public:
   CapsTracker(const Clock& clock, SessionManagerMetrics& metrics, const SessionTable& table,
@@ -87,7 +86,7 @@ class CapsTracker final : public LifeHook {
   std::deque<Due> due_;
   /// Questions of which somebody else should be asked.
   std::vector<std::string> open_;
-  /// Of the sessions that wait: the key of their question.
+  /// The key of the question that each waiting session waits for.
   absl::flat_hash_map<SessionId, std::string> waiting_;
   /// The newest used first.
   std::list<Known> known_;

@@ -6,7 +6,7 @@
 
 namespace rookery::session_manager {
 
-/// What a client has proved that it can do (XEP-0115); shared by all sessions that announce it.
+/// The capabilities that a client has proved to have (XEP-0115); shared by all sessions that announce it.
 struct ClientCaps {
   std::string hash;
   std::string ver;

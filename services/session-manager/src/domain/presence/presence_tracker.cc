@@ -46,8 +46,8 @@ struct PresenceFields {
   bool valid = true;
 };
 
-/// What follows from a record of the log for each of the user's sessions has a number of that session's: the
-/// next owner, should it do the same again, may have others.
+/// Numbers what follows from a record of the log for each of the user's sessions by that session: the next
+/// owner, should it do the same again, may have others.
 Cause CauseFor(const SessionId& session, const Cause& cause) {
   Cause own = cause;
   ROOKERY_CHECK(cause.offset >= 0);
@@ -86,10 +86,10 @@ PresenceFields ReadFields(const xmpp::Stanza& presence) {
   return fields;
 }
 
-/// Of the presence that a session keeps: it goes to all who ask, and with the session's state wherever that
-/// goes.
+/// The most bytes of payload in the presence that a session keeps: it goes to all who ask, and with the
+/// session's state wherever that goes.
 constexpr std::size_t kMaxPresenceBytes = 16 * 1024;
-/// Of the addresses that a session's state names as told of it directly.
+/// The most bytes of the addresses that a session's state names as told of it directly.
 constexpr std::size_t kMaxDirectedBytes = 64 * 1024;
 
 /// While the roster is away: how many probes of a user wait for it, how long, and how often it is
@@ -100,7 +100,7 @@ constexpr std::chrono::minutes kPatience{15};
 /// Rosters that are asked for at once.
 constexpr std::size_t kMostPayers = 32;
 constexpr BackoffOptions kRosterRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(4'000)};
-/// Of contacts whose presence a client is told to forget.
+/// The most contacts whose presence a client is told to forget.
 constexpr std::size_t kMostTakenBack = 1'000;
 /// For a session that becomes available.
 constexpr std::chrono::milliseconds kLoadPatience{1'500};
@@ -363,7 +363,7 @@ void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause&
   if (presence.type().empty()) {
     const User& user = *session->user;
     bool told_anyway = false;
-    // Who is not available is not broadcast to anybody when they go.
+    // A session that is not available is not broadcast to anybody when it goes.
     if (session->available() && user.contacts && xmpp::ResourceOf(presence.to()).empty()) {
       const auto contact = user.contacts->by_jid.find(presence.to());
       told_anyway = contact != user.contacts->by_jid.end() && contact->second.from();
@@ -464,8 +464,8 @@ void PresenceTracker::SendUnavailable(User& user, const Cause& cause, std::strin
   // When one of these is found to be over, the contact is nobody who is told.
   for (const SessionDirectory::Entry& left : directory_.LeftOf(*user.shard, user.bare))
     send(SessionId(left.session_id), left.full_jid);
-  // Who has signed off while the change was under way is none of these, and what it said may have gone to the
-  // contacts of afterwards.
+  // A session that has signed off while the change was under way is none of these, and what it said may have
+  // gone to the contacts of afterwards.
   send(SessionId(), user.bare);
 }
 
@@ -837,7 +837,7 @@ Task<void> PresenceTracker::PayAllOwed() {
     }
     {
       const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      // What became newer meanwhile has paid first (LoadContacts).
+      // If something newer has come meanwhile, that has paid first (LoadContacts).
       it = owed_.find(bare);
       if (it == owed_.end()) continue;
       const std::shared_ptr<Shard> shard = it->second.shard;

@@ -89,7 +89,7 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   /// the stanza is done.
   using Work = std::function<Task<void>(Cause&)>;
   Work OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
-  /// Presence to one address (section 4.6). Of a room the newest address counts: whoever has entered under
+  /// Presence to one address (section 4.6). For a room the newest address counts: whoever has entered under
   /// one nickname and goes by another is one occupant, and leaves once (XEP-0045 section 7.14).
   void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
   /// Section 4.3.2, for the full JID `prober`. Silence where it may not see the user.
@@ -101,15 +101,15 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   void OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended);
   /// Goes on with what an earlier owner could not tell.
   void OnShardLive(Shard& shard) override;
-  /// What is owed is its next owner's.
+  /// Whatever is owed is left to the shard's next owner.
   void OnShardForgotten(Shard& shard) override;
 
-  /// What the session and its contacts know of each other may be out of date: records were read without
-  /// it, or the log has lost some. Both are told anew, by the next owner if not by this one.
+  /// Tells the session and its contacts anew of each other, since what they know may be out of date: records
+  /// were read without the session, or the log has lost some. The next owner does so if this one does not.
   void TellAnew(Session& session);
   void OnRoomForPresence(Session& session) override { TellAnew(session); }
-  /// Of a stanza that was refused some time ago: takes out those recipients to whom something newer was
-  /// said since. True: nobody is left.
+  /// Takes out of a stanza that was refused some time ago the recipients to whom something newer was said
+  /// since. True: nobody is left.
   bool RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
                       google::protobuf::RepeatedPtrField<std::string>* recipients) override;
   /// The log has refused what the session's presence is to tell others, and is asked again. The next owner
@@ -144,7 +144,7 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
                                   std::vector<roster::v1::PendingRequest>* pending, std::uint64_t trace_id);
 
  private:
-  /// What a user's contacts are to hear when the roster, which says who they are, is back.
+  /// The presence that a user's contacts are to hear when the roster, which says who they are, is back.
   struct Owed {
     std::shared_ptr<Shard> shard;
     SteadyTime since;
@@ -200,9 +200,9 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   static bool MaySee(const Contacts& contacts, std::string_view contact);
   /// Null: the user is gone, or nobody can see it.
   Task<User*> FindVisible(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t trace_id);
-  /// Of the audience, who may see the user (RFC 6121 section 4.4) unless it is hidden anyway.
+  /// Returns those of the audience who may see the user (RFC 6121 section 4.4) unless it is hidden anyway.
   std::vector<std::string> Seeing(const User& user, const Audience& audience) const;
-  /// Of the audience, whom the session has told of itself directly (section 4.6). It has no more.
+  /// Takes out those of the audience whom the session has told of itself directly (section 4.6).
   std::vector<std::string> TakeDirected(Session& session, const Audience& audience);
   void SendCurrentTo(User& user, Cause& cause, std::string_view prober);
   /// Holds the record `offset`, if it is one, until the event is in the log.

@@ -147,7 +147,7 @@ void RecordOrder::FinishLater(User& user, PendingRecord& record, const char* nam
   Backlog& backlog = BacklogOf(user);
   std::uint64_t id = record.entry_id;
   if (id == 0) {
-    // What comes after it may be finished before it, and it before what is there already.
+    // Records after it may be finished before it, and it before those that are there already.
     NotePassing(outbox_, user);
     id = ++backlog.last_id;
     backlog.entries.push_back({id, KeyFor(record), record.offset, record.read_at, nullptr, /*begun=*/true});

@@ -41,15 +41,16 @@ bool MustWait(const RecordKey& later, const RecordKey& earlier, bool is_in_doubt
 /// back only what order requires.
 class RecordOrder final : public SettingsKeeper::Listener {
  public:
-  /// Of these an owner can tell, after a death, which were given and which were not.
+  /// So many entries at most: of these an owner can tell, after a death, which were given and which were not.
   static constexpr std::size_t kMaxEntries = 256;
-  /// Of one user's records that wait: one sender must not fill the shard's share.
+  /// The limit for one user's records that wait: one sender must not fill the shard's share.
   static constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
-  /// Of a new owner that reads again what its predecessor has: perhaps that was given long ago.
+  /// The limit at a new owner that reads again what its predecessor has read: perhaps that was given long
+  /// ago.
   static constexpr std::size_t kMaxRecoveredBytes = 8 * kMaxBytes;
-  /// Of others' questions to one account: more at a time are a flood.
+  /// The limit for others' questions to one account: more at a time are a flood.
   static constexpr std::ptrdiff_t kMaxQueries = 64;
-  /// Of what a user's clients have sent and a roster does not answer for longer than that.
+  /// The limit for records that a user's clients have sent, once the oldest has waited for kSendingPatience.
   static constexpr std::ptrdiff_t kMaxSending = 16;
   static constexpr std::chrono::milliseconds kSendingPatience{1'500};
 

@@ -26,7 +26,7 @@ template <typename Response>
 struct RosterAnswer {
   /// The user's roster, for what follows from the answer.
   KeyedLock::Hold turn;
-  /// What the service has done, or why it refuses.
+  /// The service's response, or why it refuses.
   absl::StatusOr<Response> response;
 };
 
@@ -60,7 +60,7 @@ Task<RosterAnswer<Response>> AskRoster(const Shard& shard, KeyedLock& rosters, s
   }
 }
 
-/// Who may see the user is in doubt: it is asked for again when it is needed.
+/// Forgets who may see the user, which is in doubt: it is asked for again when it is needed.
 inline void ForgetContacts(Shard& shard, const std::string& bare) {
   if (User* const user = shard.FindUser(bare)) user->contacts.reset();
 }

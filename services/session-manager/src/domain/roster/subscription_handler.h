@@ -86,7 +86,7 @@ class SubscriptionHandler final : public LifeHook, public Deliverer::RosterListe
   /// A pushed IQ with `change` to every session of the user that `is_interested`.
   void PushTo(User& user, const Cause& cause, const xmpp::Element& change,
               const std::function<bool(const Session&)>& is_interested);
-  /// What follows from the removal of an item: the contact is told.
+  /// Tells the contact, as follows from the removal of an item.
   void OnItemRemoved(User& user, Cause& cause, const std::string& contact,
                      const roster::v1::RemoveRosterItemResponse& removed);
 
@@ -100,7 +100,7 @@ class SubscriptionHandler final : public LifeHook, public Deliverer::RosterListe
   void OnSessionEnded(Session& session) override { told_up_to_.erase(session.id); }
 
  private:
-  /// What others cause is spared where it is too much.
+  /// Pushes that others cause are spared where they are too many.
   void Push(User& user, const Cause& cause, const roster::v1::RosterPush& push, bool is_own);
   void SendPush(User& user, const Cause& cause, const xmpp::Element& change,
                 const std::vector<Session*>& sessions);
@@ -133,7 +133,7 @@ class SubscriptionHandler final : public LifeHook, public Deliverer::RosterListe
   ClientAnswers& answers_;
   RecordOrder& order_;
   PresenceTracker& presence_;
-  /// Of sessions that are told what they have missed in portions: up to which item they were.
+  /// For sessions that are told in portions what they have missed: the item up to which they were told.
   absl::flat_hash_map<SessionId, std::string> told_up_to_;
 };
 

@@ -36,7 +36,7 @@ class EndedSessions {
     std::size_t user = 0;
   };
 
-  /// `bare`: whose it was. Of two ends of one session the one after more resumptions counts.
+  /// `bare`: whose it was. If a session has two ends, the one after more resumptions counts.
   void Add(const SessionId& id, std::string_view bare, std::uint64_t resumptions,
            std::optional<std::uint64_t> confirmed_count, SteadyTime now);
   /// Whether the session, as somebody brings it, is over.

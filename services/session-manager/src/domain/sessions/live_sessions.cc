@@ -8,7 +8,7 @@
 namespace rookery::session_manager {
 
 namespace {
-/// What may wait for the end of one session.
+/// The most that may wait for the end of one session.
 constexpr std::size_t kMaxSuccessors = 16;
 /// The part of the duplicate horizon by which a gateway's time out of reach is taken for longer.
 constexpr int kMargin = 4;
@@ -137,7 +137,7 @@ bool LiveSessions::KnowsEndsOf(const Shard& shard, std::chrono::milliseconds out
 
 void LiveSessions::Expire(const Shard& shard) {
   EndedSessions& ended = StateOf(shard).ended;
-  // What is not finished is known however long it takes.
+  // Removals that are not finished stay known however long they take.
   for (const auto& [bare, removal] : shard.removals)
     ended.AddAccount(bare, removal.record, removal.generation, clock_.Now());
   ended.Expire(clock_.Now() - settings_.duplicate_horizon);

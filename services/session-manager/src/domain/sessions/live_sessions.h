@@ -21,9 +21,9 @@
 
 namespace rookery::session_manager {
 
-/// The sessions of our shards in their phases: who is in, when to look at whom next, what waits for the
-/// end of one, and what has ended and must not come back. Features hear of each that begins and ends.
-/// What else follows from a phase is its callers' work. I/O thread only.
+/// The sessions of our shards in their phases: who is in, when to look at whom next, what waits for the end
+/// of one, and what has ended and must not come back. Features hear of each that begins and ends. Whatever
+/// else follows from a phase is its callers' work. I/O thread only.
 class LiveSessions {
  public:
   /// Told what follows from moves. Each function may be called from within any of LiveSessions.
@@ -116,7 +116,7 @@ class LiveSessions {
   void Forget(Shard& shard);
 
  private:
-  /// What is kept of the sessions of one shard. Two sessions of one full JID are possible for a
+  /// The state that is kept for the sessions of one shard. Two sessions of one full JID are possible for a
   /// moment: when a gateway brings one that the shard's owner did not know.
   struct ShardState {
     explicit ShardState(const asio::any_io_executor& executor)

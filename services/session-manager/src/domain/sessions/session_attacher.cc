@@ -82,7 +82,7 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
     }
   }
   const bool is_late = !session && !is_superseded && shard.phase != Shard::Phase::kAcquiring;
-  // What the store has of the session was taken for that of one that has ended.
+  // The session's rows in the store were taken for those of one that has ended.
   const bool is_settled = !session && !is_superseded && shard.phase == Shard::Phase::kAcquiring &&
                           shard.delivery && shard.delivery->IsSettled(xmpp::BareOf(attach.full_jid()));
   metrics_.sessions_attached.Increment();

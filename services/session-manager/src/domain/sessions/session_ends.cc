@@ -20,11 +20,11 @@ namespace rookery::session_manager {
 namespace {
 
 constexpr std::string_view kTimedOut = "connection-timeout";
-/// Of the addresses that a session has directed presence to, the record of its end names so many: it has to
-/// fit into the log. Sessions that an earlier release has begun may have more.
+/// The record of a session's end names addresses that it has directed presence to up to so many bytes: it has
+/// to fit into the log. Sessions that an earlier release has begun may have more.
 constexpr std::size_t kMaxDirectedBytes = 256 * 1024;
 
-/// Whom the session has told directly that it is there, to be told that it is gone.
+/// Adds those whom the session has told directly that it is there, to be told that it is gone.
 void AddDirected(const session::v1::SessionManagerState& state, events::v1::SessionEnded& ended) {
   std::size_t bytes = 0;
   for (const std::string& address : state.directed()) {
@@ -34,8 +34,8 @@ void AddDirected(const session::v1::SessionManagerState& state, events::v1::Sess
   }
 }
 
-/// Of a session that its client has closed: nobody sees it, nobody can bring it back, and none of its
-/// packets has to go elsewhere.
+/// Whether a session that its client has closed leaves nothing: nobody sees it, nobody can bring it back, and
+/// none of its packets has to go elsewhere.
 bool LeavesNothing(const Session& session) {
   const session::v1::SessionManagerState& state = session.state;
   const bool is_seen = state.available() || state.unavailable_untold() || !state.directed().empty();
@@ -61,7 +61,7 @@ void SessionEnds::EndOlder(Session& session) {
   Session* const other = user.FindResource(session.resource());
   if (other == nullptr || other == &session) return;
   const bool is_newer = IsNewer(session, *other);
-  // What is addressed to the full JID goes to the newer one from here on.
+  // Stanzas to the full JID go to the newer one from here on.
   if (is_newer) std::rotate(user.sessions.begin(), user.sessions.end() - 1, user.sessions.end());
   const auto loser = table_.Find(is_newer ? other->id : session.id);
   if (user.shard->live()) {

@@ -45,8 +45,8 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   void End(const std::shared_ptr<Session>& session, std::string_view condition, std::string_view text = {});
   /// Its client was away for too long: it may come back until the record of the end is read.
   void EndTimedOut(const std::shared_ptr<Session>& session);
-  /// Of the session, which a gateway has brought, and another one of the same full JID the older
-  /// one ends; when the shard is live.
+  /// Ends the older of the session, which a gateway has brought, and another one of the same full JID, when
+  /// the shard is live.
   void EndOlder(Session& session);
   /// The shard is live: ends those that were to end then.
   void EndConflicts(Shard& shard);
@@ -73,7 +73,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   struct FollowUp;
   events::v1::UserRecord MakeEndRecord() const;
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
-  /// Of the record `holds`, if it is one (>= 0), the end must be in the log before it is finished.
+  /// The record `holds`, if it is one (>= 0), is not finished before the end is in the log.
   void AppendEndRecord(Shard& shard, events::v1::UserRecord& record, std::int64_t holds, OnLogged on_logged);
 
   asio::any_io_executor executor_;

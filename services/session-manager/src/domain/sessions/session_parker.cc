@@ -40,7 +40,7 @@ void SessionParker::Park(const std::shared_ptr<Session>& session) {
   switch (session->phase()) {
     case SessionPhase::kLinkLost:
     case SessionPhase::kAway:
-      // What was received must be in the log first: the row says how much arrived.
+      // All that was received must be in the log first: the row says how much arrived.
       if (session->is_resumable() && session->inbound.is_all_confirmed())
         live_.Enter(*session, SessionPhase::kParking);
       break;
@@ -68,7 +68,7 @@ void SessionParker::OnPhase(const Session& session) {
   if (session.phase() == SessionPhase::kConnected || session.phase() == SessionPhase::kResumed) {
     ParkedRow& row = shared->row;
     row.is_source = false;
-    // What is in the store says less than its client knows from here on.
+    // The row in the store says less than its client knows from here on.
     if (row.content == ParkedRow::Content::kCurrent) row.content = ParkedRow::Content::kOutdated;
     // While it is not known whether its new gateway has the session, the row is as good as that.
     if (!session.is_unheard && std::exchange(row.is_fresh, false)) row.misleads = true;

@@ -114,7 +114,7 @@ void SessionResumer::Resume(GatewayPeer& gateway, const WaitingAction& asked, Sh
 }
 
 void SessionResumer::Wait(Session& session, const WaitingAction& asked, SteadyTime limit) {
-  // Of two attempts of a client the newer one is where it waits for an answer.
+  // A client that has tried twice waits for the answer to the newer attempt.
   session.resume_waits = std::make_unique<WaitingResume>(WaitingResume{asked, limit});
   live_.Schedule(session);
   live_.NoteAwaited(session);
@@ -132,7 +132,7 @@ void SessionResumer::AwaitGateways(GatewayPeer& gateway, const WaitingAction& as
   if (waiting.size() >= settings_.max_waiting_actions && !waiting.contains(id))
     return Refuse(gateway, asked.action, shard);
   const auto [attempt, is_first] = waiting.try_emplace(id);
-  // Of two attempts of a client the newer one is where it waits for an answer.
+  // A client that has tried twice waits for the answer to the newer attempt.
   if (asked.arrival < attempt->second.asked.arrival) return Refuse(gateway, asked.action, shard);
   attempt->second.asked = asked;
   if (is_first) attempt->second.limit = clock_.Now() + kBringLimit;

@@ -44,11 +44,12 @@ class SessionResumer {
         deliverer_(deliverer),
         ends_(ends) {}
 
-  /// Of two attempts the one that came later counts, whatever held up the other.
+  /// Resumes the session. If there are two attempts, the one that came later counts, whatever held up the
+  /// other.
   void Resume(GatewayPeer& gateway, const WaitingAction& asked, Shard& shard);
   /// The gateway to which the session's client has come says something of it, and so has it.
   void OnHeard(const std::shared_ptr<Session>& session);
-  /// What an attempt to resume the session may have waited for has happened.
+  /// Something has happened that an attempt to resume the session may have waited for.
   void TryAgain(const std::shared_ptr<Session>& session);
   /// The attempt has waited for long enough.
   void GiveUp(const std::shared_ptr<Session>& session);

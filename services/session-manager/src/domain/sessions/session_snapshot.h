@@ -16,7 +16,7 @@ void Adopt(Session& session, const session::v1::SessionAttach& snapshot, SteadyT
 
 StreamManagement ManagementOf(const session::v1::SessionAttach& snapshot);
 
-/// Empty where it cannot be read. Of two snapshots the one with more `resumptions` is the newer.
+/// Empty where it cannot be read. The one of two snapshots with more `resumptions` is the newer.
 session::v1::SessionManagerState StateOf(const session::v1::SessionAttach& snapshot);
 
 }  // namespace rookery::session_manager

@@ -11,7 +11,7 @@ namespace rookery::session_manager {
 
 struct PendingRecord;
 
-/// What a record of a user is, as far as order goes.
+/// The kind of a user's record, as far as order goes.
 enum class RecordClass : std::uint8_t {
   kStanza,
   kMessage,
@@ -36,7 +36,8 @@ struct RecordKey {
   bool is_recovering = false;
 };
 
-/// What of a user cannot be finished at once, in the order of the log, and what waits behind it.
+/// A user's records that cannot be finished at once, in the order of the log, and those that wait behind
+/// them.
 struct Backlog {
   struct Entry {
     std::uint64_t id = 0;
@@ -54,7 +55,7 @@ struct Backlog {
   std::deque<Entry> entries;
   /// Beyond kMaxEntries, in strict order.
   std::deque<std::shared_ptr<PendingRecord>> overflow;
-  /// Of the records that wait.
+  /// The size of the records that wait.
   std::size_t bytes = 0;
   /// Entries that are in doubt.
   int doubts = 0;

@@ -8,8 +8,8 @@
 
 namespace rookery::session_manager {
 
-/// What follows from one cause carries its origin: a client's stanza, a record of the
-/// log, or the owner's own decision. Copied by value into what finishes later.
+/// The origin that all that follows from one cause carries: a client's stanza, a record of the log, or the
+/// owner's own decision. Copied by value into what finishes later.
 struct Cause {
   /// Set for a client's stanza: its session and number.
   std::shared_ptr<Session> session;

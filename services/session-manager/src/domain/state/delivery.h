@@ -24,7 +24,7 @@ struct Delivery {
   bool is_logged = true;
   std::int64_t received_at_ms = 0;
   std::uint64_t trace_id = 0;
-  /// What the user's account answers the session's own client.
+  /// It is the answer of the user's account to the session's own client.
   bool is_answer = false;
   /// Each session's own address goes into `to`.
   bool to_each = false;
@@ -35,7 +35,7 @@ struct Delivery {
   /// The store may have a packet of it that says that none was.
   bool may_have_rows = false;
 
-  /// What it keeps in memory: every field of the stanza, and itself.
+  /// The memory that it takes: every field of the stanza, and itself.
   std::size_t bytes() const {
     if (bytes_ == 0) bytes_ = stanza.ByteSizeLong() + kOverhead;
     return bytes_;

@@ -28,7 +28,7 @@ class InboundLedger {
 
   std::uint64_t received() const { return confirmed_ + (open_.size() - head_); }
   std::uint64_t confirmed() const { return confirmed_; }
-  /// What confirmed() would be if the stanzas of which `is_moot` says so were done.
+  /// Returns what confirmed() would be if the stanzas of which `is_moot` says so were done.
   template <typename IsMoot>
   std::uint64_t ConfirmedBut(const IsMoot& is_moot) const {
     std::uint64_t count = confirmed_;

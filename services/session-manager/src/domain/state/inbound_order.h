@@ -12,7 +12,7 @@
 
 namespace rookery::session_manager {
 
-/// Whom a client's stanza goes to, as far as order goes (RFC 6120 section 10.1), and whether anything of
+/// The addressee of a client's stanza, as far as order goes (RFC 6120 section 10.1), and whether anything of
 /// it goes into the log.
 struct Errand {
   enum class Kind : std::uint8_t {

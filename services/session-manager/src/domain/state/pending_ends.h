@@ -15,7 +15,7 @@
 
 namespace rookery::session_manager {
 
-/// What a gateway is told at the end of a session, once it may forget the session.
+/// The message that a gateway is sent at the end of a session, once it may forget the session.
 struct PendingEnd {
   /// Of that session; `gateway` is told. Empty: nobody is.
   SessionId session;

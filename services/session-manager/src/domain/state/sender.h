@@ -8,8 +8,8 @@ namespace rookery::session_manager {
 struct Session;
 struct User;
 
-/// Who sends a stanza that is being handled: a client just now, or through the log, when its session
-/// may be gone.
+/// The sender of a stanza that is being handled: a client just now, or through the log, when its session may
+/// be gone.
 struct Sender {
   User& user;
   /// Null: gone.

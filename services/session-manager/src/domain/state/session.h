@@ -52,8 +52,8 @@ class UnackedQueue {
   std::size_t head_ = 0;
 };
 
-/// What follows from the end of a session and is not in the store or the log yet, and what is done after
-/// the last of it.
+/// The writes that follow from the end of a session and are not in the store or the log yet, and what is done
+/// after the last of them.
 struct EndWrites {
   /// The record of the end, which is not finished before all of this is; -1: there is none.
   std::int64_t record = -1;
@@ -66,7 +66,7 @@ struct EndWrites {
   void Finish();
 };
 
-/// What its client may do of XEP-0198.
+/// How much of XEP-0198 the client may use.
 enum class StreamManagement : std::uint8_t { kOff, kOn, kResumable };
 
 /// The row of a session in the waiting store (ParkedSession). One write at a time.
@@ -116,7 +116,7 @@ struct Farewell {
 /// An attempt to resume that cannot be answered yet.
 struct WaitingResume {
   WaitingAction asked;
-  /// What its client may wait for: that it may resume at all is said by the gateway that it left.
+  /// How long its client may wait: that it may resume at all is said by the gateway that it left.
   SteadyTime limit = SteadyTime::max();
 };
 
@@ -140,8 +140,8 @@ struct Session : GatewayHook {
   bool ended() const { return phase_ == SessionPhase::kEnded; }
   /// Checks that the move is one of the table's.
   void Move(SessionPhase to, SteadyTime now);
-  /// Of a session that begins here, or comes from a gateway or the store, before anything else: it has not
-  /// moved, and is none of LiveSessions.
+  /// Sets the first phase of a session that begins here, or comes from a gateway or the store, before
+  /// anything else: it has not moved, and LiveSessions does not have it.
   void BeginAs(SessionPhase phase, SteadyTime now);
   /// From here on the session is one of `away` while its client is away, until its end.
   void CountIn(std::int64_t& away);
@@ -166,7 +166,7 @@ struct Session : GatewayHook {
   bool has_rows = false;
   /// The record of its end, once that is applied; -1: none, or an earlier owner has finished it.
   std::int64_t end_record = -1;
-  /// What its end has still to write; null when that is nothing.
+  /// The writes that its end still has to make; null when there are none.
   std::shared_ptr<EndWrites> end_writes;
   /// `end_writes`, made when missing.
   const std::shared_ptr<EndWrites>& EndWritesOf();
@@ -199,7 +199,7 @@ struct Session : GatewayHook {
   /// The newest packet that is on the link to its gateway. Those after it wait for room there, or for a
   /// gateway.
   std::uint64_t link_seq = 0;
-  /// Of packets that are under way.
+  /// The size of the packets that are under way.
   std::size_t bytes_under_way = 0;
   bool awaits_room = false;
   /// Its newest state is not on the link either: it goes before any packet or confirmation that comes later.
@@ -211,8 +211,8 @@ struct Session : GatewayHook {
   /// The newest record given, and the newest that was addressed to this session.
   std::int64_t last_offset = -1;
   std::int64_t last_primary = -1;
-  /// Of a session that came when records had been read without it, by us or by an owner before us: the newest
-  /// that had been addressed to it by then, else -1; and which of them were the first to be read so
+  /// For a session that came when records had been read without it, by us or by an owner before us: the
+  /// newest that had been addressed to it by then, else -1; and which of them were the first to be read so
   /// (late_sessions.h).
   std::int64_t late_offset = -1;
   std::int64_t late_since = 0;
@@ -236,7 +236,7 @@ struct Session : GatewayHook {
   bool is_resumable() const { return management == StreamManagement::kResumable; }
 
   session::v1::SessionManagerState state;
-  /// What its client has proved that it can do (XEP-0115); null while that is not known.
+  /// The capabilities that its client has proved to have (XEP-0115); null while they are not known.
   std::shared_ptr<const ClientCaps> caps;
 
   /// Its client has gone on with it somewhere that nobody has told us of.
@@ -251,11 +251,11 @@ struct Session : GatewayHook {
   void Enter(SessionPhase to, SteadyTime now);
 
   SessionPhase phase_ = SessionPhase::kConnected;
-  /// Of LiveSessions; null before the session is one of its.
+  /// A counter of LiveSessions; null before that has the session.
   std::int64_t* away_ = nullptr;
 };
 
-/// Of two sessions of one full JID: whether the first is the newer one, which takes the place of the other
+/// Whether the first of two sessions of one full JID is the newer one, which takes the place of the other
 /// (README.md, SL2).
 inline bool IsNewer(const Session& session, const Session& other) {
   const auto begun = [](const Session& s) {

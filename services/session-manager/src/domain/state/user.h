@@ -25,7 +25,7 @@ struct Shard;
 struct UserDelivery;
 struct UserSettings;
 
-/// What routing needs of a roster; kept while the user has an available session.
+/// The part of a roster that routing needs; kept while the user has an available session.
 struct ContactState {
   roster::v1::Subscription subscription = roster::v1::SUBSCRIPTION_NONE;
   bool from() const {
@@ -53,8 +53,8 @@ struct PendingRecord final : sharding::Record {
   events::v1::UserRecord record;
   /// When it was read from the log.
   SteadyTime read_at = SteadyTime::min();
-  /// Of the part of a fan-out that waited for what one user was given before: the places of its recipients
-  /// among all. Empty: it is whole.
+  /// The places of its recipients among all, where it is the part of a fan-out that waited for what one user
+  /// was given before. Empty: it is whole.
   std::vector<std::uint32_t> places;
   /// Its entry in Backlog; 0: none.
   std::uint64_t entry_id = 0;
@@ -77,7 +77,7 @@ struct User {
 
   /// Null when nothing is: that is nearly always.
   std::unique_ptr<Backlog> backlog;
-  /// What is under way in `delivery`: the user is not forgotten meanwhile.
+  /// How much is under way in `delivery`: the user is not forgotten meanwhile.
   int storing = 0;
   /// Null before something waits for the user.
   std::shared_ptr<UserDelivery> delivery;
@@ -93,7 +93,7 @@ struct User {
                            [&](const auto& session) { return session->resource() == resource; });
     return it == sessions.end() ? nullptr : it->get();
   }
-  /// The session that a record at `offset` is addressed to. Of two of that name, of which the older one is
+  /// The session that a record at `offset` is addressed to. If two have that name, of which the older one is
   /// about to end, it is the newest that began before the record.
   Session* FindResource(std::string_view resource, std::int64_t offset) {
     Session* const first = FindResource(resource);

@@ -7,7 +7,7 @@ namespace rookery::session_manager {
 namespace {
 
 std::size_t BytesOf(const UserSettings& settings) {
-  // Of what has been set, only; the rest is shared.
+  // Counts only what has been set; the rest is shared.
   if (settings.made.ByteSizeLong() == 0) return 300;
   return 300 + settings.made.SpaceUsedLong() + settings.blocked.bytes();
 }

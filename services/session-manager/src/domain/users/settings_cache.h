@@ -16,7 +16,7 @@
 
 namespace rookery::session_manager {
 
-/// What a user has set.
+/// The settings that a user has made.
 struct UserSettings {
   UserSettings() = default;
   UserSettings(roster::v1::UserSettings settings, bool known)
@@ -31,8 +31,8 @@ struct UserSettings {
   const AddressSet blocked;
 };
 
-/// What users have set who are not in memory any more: the newest 100,000, of 32 MiB at most. I/O
-/// thread only.
+/// The settings of users who are not in memory any more: the newest 100,000, of 32 MiB at most. I/O thread
+/// only.
 class SettingsCache {
  public:
   static constexpr std::size_t kMaxCached = 100'000;
@@ -52,7 +52,7 @@ class SettingsCache {
  private:
   struct Cached {
     std::string bare;
-    /// Of the shard under which it was learnt.
+    /// The epoch of the shard under which it was learnt.
     std::int64_t epoch = -1;
     std::shared_ptr<const UserSettings> settings;
     std::size_t bytes = 0;

@@ -18,7 +18,7 @@ const std::shared_ptr<const UserSettings>& Unknown() {
   return unknown;
 }
 
-/// Of a shard that is not live yet: settings of a user have come, or are waited for no more.
+/// Tells a shard that is not live yet that settings of a user have come, or are waited for no more.
 struct SettingsKnown {
   std::shared_ptr<runtime::Event> event;
 };
@@ -134,7 +134,7 @@ void SettingsKeeper::Put(User& user, roster::v1::UserSettings made) { user.setti
 
 void SettingsKeeper::Doubt(User& user) {
   cache_.Forget(user.bare);
-  // What was known holds until the answer is there.
+  // The settings that were known hold until the answer is there.
   if (user.settings != nullptr)
     user.settings = std::make_shared<const UserSettings>(user.settings->made, false);
 }

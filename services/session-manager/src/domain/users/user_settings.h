@@ -67,7 +67,7 @@ class SettingsKeeper final : public LifeHook {
   /// Whether no records of the shard wait for settings of their users; and until those that wait now do not.
   bool IsSettled(const Shard& shard) const override;
   Task<void> Settle(std::shared_ptr<Shard> shard) override;
-  /// What has come with the roster, or is the outcome of a change.
+  /// Puts what has come with the roster, or is the outcome of a change.
   void Put(User& user, roster::v1::UserSettings made);
   /// They may have changed: asked for again when they are needed next.
   void Doubt(User& user);

@@ -10,7 +10,7 @@ namespace rookery::session_manager {
 void Users::MaybeForget(User& user) {
   if (user.idle) user.idle->Notify();
   if (user.outbound) {
-    // What has been read is the backlog's.
+    // Records that have been read are the backlog's.
     std::erase_if(*user.outbound, [&](const auto& entry) {
       return entry.second.appending == 0 && entry.second.newest < user.shard->window.next_offset();
     });

@@ -1,11 +1,11 @@
 #pragma once
 
-// What claims promise, whatever keeps them. A fixture gives `io()` and two processes, `one()` and `other()`,
-// each with `Claim(shard, epoch)`, `ClaimedBy(shard)` and `Write(shard, epoch, value)`, a statement under the
-// claim. What was written is `ValueOf(shard)` (-1: nothing). The next `to_lose()` of what `one()` asks for is
-// answered with UNAVAILABLE and not done, but by `DoLost(which)`. It has asked for something `asked()` times.
-// `Restore(shard, epoch, turn)` puts another claim in the place of the last one, as an older backup does;
-// epoch -1: none.
+// The promises of claims, whatever keeps them. A fixture gives `io()` and two processes, `one()` and
+// `other()`, each with `Claim(shard, epoch)`, `ClaimedBy(shard)` and `Write(shard, epoch, value)`, a
+// statement under the claim. What was written is `ValueOf(shard)` (-1: nothing). The next `to_lose()` of what
+// `one()` asks for is answered with UNAVAILABLE and not done, but by `DoLost(which)`. It has asked for
+// something `asked()` times. `Restore(shard, epoch, turn)` puts another claim in the place of the last one,
+// as an older backup does; epoch -1: none.
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>

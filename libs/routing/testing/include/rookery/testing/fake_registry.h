@@ -16,7 +16,7 @@ class FakeRegistry final : public routing::Registry {
  public:
   /// By service.
   std::map<std::string, std::vector<routing::Instance>, std::less<>> instances;
-  /// Of every service that is asked about.
+  /// The same for every service that is asked about.
   std::vector<routing::OwnerEntry> owners;
   /// Owners cannot be read.
   bool is_away = false;

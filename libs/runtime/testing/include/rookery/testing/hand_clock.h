@@ -10,7 +10,7 @@ namespace rookery::testing {
 /// A clock for what is given one: it stands still until it is moved.
 class HandClock final : public Clock {
  public:
-  /// What UnixMillisNow says first.
+  /// The time that UnixMillisNow says first.
   static constexpr std::int64_t kStart = 1'700'000'000'000;
 
   SteadyTime Now() const override { return kSteadyStart + elapsed_; }

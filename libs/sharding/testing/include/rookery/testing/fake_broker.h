@@ -27,7 +27,7 @@ class FakeLog;
 /// The topics, and what is on the way to them. Outlives its logs and consumers.
 class FakeBroker {
  public:
-  /// Of each topic.
+  /// `partitions`: of each topic.
   explicit FakeBroker(std::uint32_t partitions = 4)
       : topology_({partitions, partitions, partitions, partitions}) {}
 
@@ -40,7 +40,7 @@ class FakeBroker {
   std::vector<Record>& records(events::Topic topic, std::uint32_t partition) {
     return partitions_[{topic, partition}].records;
   }
-  /// What retention has left begins here.
+  /// Returns where the records begin that retention has left.
   std::int64_t& first(events::Topic topic, std::uint32_t partition) {
     return partitions_[{topic, partition}].first;
   }
@@ -51,7 +51,7 @@ class FakeBroker {
   struct Pending {
     /// Null: of a process that has died.
     FakeLog* from = nullptr;
-    /// Of one that has died: when it did.
+    /// When the process died, if it has.
     std::int64_t timestamp_ms = 0;
     events::Topic topic = events::Topic::kUsers;
     std::uint32_t partition = 0;
@@ -60,15 +60,15 @@ class FakeBroker {
     events::Log::OnAppended on_appended;
     bool is_dropped = false;
   };
-  /// Of all processes, in the order in which they were given.
+  /// The appends of all processes, in the order in which they were given.
   std::deque<Pending> in_flight;
-  /// What it is true of stays in flight, and others pass it. May be empty.
+  /// Appends for which it is true stay in flight, and others pass them. May be empty.
   std::function<bool(const Pending&)> holds;
   /// Asked for each before it is in the log: what is not OK is refused, and given back. May be empty.
   std::function<absl::Status(const Pending&)> refuse;
   /// Before each append. May throw.
   std::function<void(events::Topic)> on_append;
-  /// What is refused is not given back.
+  /// Refused records are not given back.
   bool forgets = false;
 
   /// Up to `count` appends are answered, of one log or of all. False: there was none.
@@ -96,7 +96,7 @@ class FakeLog final : public events::Log {
   void Append(events::Topic topic, std::uint32_t partition, std::string_view key,
               const google::protobuf::MessageLite& record, OnAppended on_appended) override;
   bool is_congested() const override { return congested; }
-  /// What is dropped does not reach the log.
+  /// Dropped records do not reach the log.
   void DropInFlight() override;
   const events::Topology& topology() const override { return broker_.topology(); }
 
@@ -109,7 +109,7 @@ class FakeLog final : public events::Log {
 
   std::int64_t UnixMillisNow() const { return clock_.UnixMillisNow(); }
 
-  /// Of the next append that is flushed.
+  /// The refusal of the next append that is flushed.
   absl::Status refusal;
   bool congested = false;
   int drops = 0;
@@ -140,7 +140,7 @@ class FakeConsumer final : public kafka::Consumer {
   void ReleaseDone(std::int32_t partition) override;
   Task<void> Close(std::chrono::milliseconds timeout) override;
 
-  /// Of everything that is asked.
+  /// The error with which everything that is asked is answered.
   absl::Status error;
   absl::Status commit_error;
   /// Questions are answered when it is closed, or the event is set.
