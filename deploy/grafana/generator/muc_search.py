@@ -49,6 +49,9 @@ BOARD = Board(
                   "The same counted for each recipient: the work of session-manager and gateway. Presence in large rooms is most of it: `rooms.quiet-above`.", stacked=True),
             Panel("Deliveries for each stanza", NUMBER, {"mean": f"{rate(_MUC + 'deliveries_total')} / ({rate(_MUC + 'stanzas_total')} > 0)"},
                   "How crowded the rooms are in which something happens."),
+            Panel("Rooms without a verdict", PER_SECOND, {"{{instance}}": rate(_MUC + "rooms_without_verdict_total", "instance")},
+                  "Made although nobody had asked whether their owner may have one more (`rooms.max-per-user`): an error of ours; `room.made_without_verdict` in the "
+                  "log has the room.", steps=((0.001, RED),)),
             Panel("Put into the archive", PER_SECOND, {"messages": rate(_MUC + "messages_archived_total")}, "Messages of rooms that are logged, on the topic `messages`."),
             Panel("Records of ours that the log refused", PER_SECOND,
                   {"refused": rate(_MUC + "records_refused_total"), "lost": rate(_MUC + "records_lost_total"), "of no room of the shard": rate(_MUC + "misplaced_records_total")},

@@ -78,7 +78,8 @@ void Node::Sweep() {
 // ---- Gateway ----------------------------------------------------------------
 
 void Gateway::ToNode(Peer& peer, GatewayAction action) {
-  if (peer.node->alive && !peer.is_closed && !is_mute) peer.node->domain.sessions().OnAction(peer, std::move(action));
+  if (peer.node->alive && !peer.is_closed && !is_mute)
+    peer.node->domain.sessions().OnAction(peer, std::move(action));
 }
 
 void Gateway::Link(Node& node) {
