@@ -218,7 +218,7 @@ class Soak:
         is_moved = any(name.startswith("session-manager/") for name in hit)
         return set(range(self.cluster.partitions)) if is_moved else set()
 
-    def _may_lose_session(self, talker: Talker) -> bool:
+    def _may_lose_session(self, talker: Talker) -> float | None:
         shard = self.cluster.shard(talker.client.bare)
         return may_lose_session(self.spans, talker.at, shard, talker.until, max(talker.until, talker.tried))
 
@@ -296,7 +296,8 @@ class Soak:
                 await asyncio.sleep(5)
                 await self._all_back()
 
-        hit = {_ALL} if service == "kafka" else {name}
+        # A gateway finds nobody without Redis who has come back meanwhile.
+        hit = {"kafka": {_ALL}, "redis": set(self.cluster.instances("gateway"))}.get(service, {name})
         # A gateway that stands still is apart from everybody.
         apart = {name} if service == "gateway" else set()
         return Begun({service}, hit, f"{name}: SIGSTOP for {span:.1f} s", thaw(), apart)

@@ -23,10 +23,12 @@ class Span:
     apart: set[str] = field(default_factory=set)
 
 
-def may_lose_session(spans: Iterable[Span], gateways: set[str], shard: int, since: float, last: float) -> bool:
+def may_lose_session(spans: Iterable[Span], gateways: set[str], shard: int, since: float, last: float) -> float | None:
     """Whether a session of `shard` may be gone that was on one of `gateways` at times from `since` to `last`: its
-    gateway was hit, and by another fault its owner, before what one of them knew alone was known to others."""
+    gateway was hit, and by another fault its owner, before what one of them knew alone was known to others. Returns when
+    the first of such faults began, or None."""
     spans = list(spans)
+    began = None
     for one in spans:
         if not one.gateways & gateways:
             continue
@@ -36,8 +38,9 @@ def may_lose_session(spans: Iterable[Span], gateways: set[str], shard: int, sinc
             at_once = one.began <= other.ended + DETECTED and other.began <= one.ended + DETECTED
             meanwhile = min(one.began, other.began) - DETECTED <= last and since <= max(one.ended, other.ended) + DETECTED
             if at_once and meanwhile:
-                return True
-    return False
+                first = min(one.began, other.began)
+                began = first if began is None else min(began, first)
+    return began
 
 
 def may_lose_connection(spans: Iterable[Span], gateways: set[str], now: float) -> bool:

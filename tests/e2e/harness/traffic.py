@@ -58,8 +58,8 @@ class Talker:
         self.resent = 0
         self.reconnects = 0
         self.failed_resumes: list[str] = []
-        # Sessions that were lost by two faults at once: until when, and what may come twice, or late, for it.
-        self.lost_sessions: list[float] = []
+        # Sessions that were lost by two faults at once: from when to when what came may come twice, or late, for it.
+        self.lost_sessions: list[tuple[float, float]] = []
         self.ambiguous: set[tuple[int, int]] = set()
         self.refused: list[str] = []
         # Of those without stream management: numbers that were on the way when a connection died.
@@ -213,8 +213,9 @@ class Talker:
         conditions = [name(child) for child in answer]
         if "item-not-found" in conditions:
             waiting = list(client.unacked)
-            if self.traffic.may_lose_session(self):
-                self.lost_sessions.append(time.monotonic())
+            since = self.traffic.may_lose_session(self)
+            if since is not None:
+                self.lost_sessions.append((since, time.monotonic()))
                 self.ambiguous |= self._numbers(waiting)
             else:
                 # What it had not been given is elsewhere or lost: a failure.
@@ -247,8 +248,8 @@ class Traffic:
         self.expected_drops = False
         # Several faults at once may leave a shard without an owner for longer than clients are kept waiting.
         self.may_be_sent_away = may_be_sent_away
-        # Whether a talker's session may be gone.
-        self.may_lose_session = lambda talker: False
+        # Since when a talker's session may be gone; None: it may not.
+        self.may_lose_session = lambda talker: None
         # Whether one without stream management may be told that its session is over.
         self.may_lose_connection = lambda talker: False
         # Where all faults are written, however many.
@@ -456,7 +457,7 @@ class Traffic:
         if (receiver.index, number) in self.talkers[sender].ambiguous or (receiver.index, number) in self.talkers[sender].excused:
             return True
         sent = self.sent_at[(sender, receiver.index, number)]
-        return any(lost - self.uncertain - 10 <= sent <= lost for lost in receiver.lost_sessions)
+        return any(min(since, lost) - self.uncertain - 10 <= sent <= lost for since, lost in receiver.lost_sessions)
 
     def _unacknowledged(self) -> int:
         return sum(len(t.client.unacked) for t in self.talkers if t.managed)
@@ -499,7 +500,7 @@ class Traffic:
                 twice = [n for n, count in counted.items() if count > 1 and not self._may_come_twice(sender, talker, n)]
                 if talker.managed and twice:
                     told = ", ".join(self._tell(sender, talker, n) for n in (twice[0], twice[-1]))
-                    lost = ", ".join(_clock(self._at(when)) for when in talker.lost_sessions)
+                    lost = ", ".join(_clock(self._at(when)) for _, when in talker.lost_sessions)
                     faults.append(
                         f"twice: {sender} to {talker.index} ({self._kind(sender)} to managed): {len(twice)}, the first and the last: {told}; "
                         f"sessions lost: {lost or 'none'}"

@@ -7,7 +7,7 @@ class MayLoseSessionTest(unittest.TestCase):
     """A session of shard 3 that was on gateway/1 until 100."""
 
     def lost(self, *spans: Span, since: float = 100, last: float = 100) -> bool:
-        return may_lose_session(spans, {"gateway/1"}, 3, since, last)
+        return may_lose_session(spans, {"gateway/1"}, 3, since, last) is not None
 
     @staticmethod
     def gateway(began: float, ended: float, name: str = "gateway/1") -> Span:
@@ -21,6 +21,10 @@ class MayLoseSessionTest(unittest.TestCase):
         self.assertTrue(self.lost(self.gateway(100, 105), self.owner(101, 110)))
         self.assertTrue(self.lost(self.owner(90, 95), self.gateway(100, 105)))
         self.assertTrue(self.lost(self.gateway(95, float("inf")), self.owner(120, float("inf"))), "it is frozen still")
+
+    def test_says_when_the_first_of_them_began(self):
+        spans = [self.owner(70, 75), self.gateway(80, 85), self.owner(86, 90), self.gateway(300, 301)]
+        self.assertEqual(may_lose_session(spans, {"gateway/1"}, 3, 85, 85), 70)
 
     def test_one_of_them_alone(self):
         self.assertFalse(self.lost())
