@@ -63,8 +63,8 @@ struct TaskGroup::State {
   };
   using Running = std::list<std::shared_ptr<Entry>>;
 
-  State(asio::any_io_executor ex, std::shared_ptr<State> of)
-      : executor(std::move(ex)), whole(std::move(of)) {}
+  State(asio::any_io_executor ex, std::shared_ptr<State> of, OnFailure on_failure)
+      : executor(std::move(ex)), whole(std::move(of)), on_failure(std::move(on_failure)) {}
 
   bool is_stopping() const { return is_cancelled || (whole && whole->is_stopping()); }
 
@@ -82,9 +82,23 @@ struct TaskGroup::State {
     if (whole) whole->OnEnded();
   }
 
+  void OnFailed(const char* name, const std::exception_ptr& failure) const {
+    const bool is_cancellation = IsCancellation(failure);
+    if (is_stopping() && is_cancellation) return;
+    if (!on_failure || is_stopping() || is_cancellation) return ReportFailure(name, failure);
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& exception) {
+      on_failure(name, exception);
+    } catch (...) {
+      on_failure(name, std::runtime_error("not a std::exception"));
+    }
+  }
+
   asio::any_io_executor executor;
   /// Set for a part of a group: its tasks are in both lists.
   const std::shared_ptr<State> whole;
+  const OnFailure on_failure;
   Running running;
   // Conditions: cancelled when `running` becomes empty. Each lies in the coroutine that waits,
   // since the group may outlive the io_context.
@@ -125,7 +139,7 @@ struct Ended {
   void operator()(const std::exception_ptr& failure) {
     place.reset();
     state->OnEnded();
-    if (failure && !(state->is_stopping() && IsCancellation(failure))) ReportFailure(name, failure);
+    if (failure) state->OnFailed(name, failure);
   }
 
   // The signal lives as long as the handler, which Asio keeps until the task is gone.
@@ -158,7 +172,7 @@ constexpr int kMaxLastTurns = 100'000;
 }  // namespace
 
 TaskGroup::TaskGroup(asio::any_io_executor executor)
-    : TaskGroup(std::make_shared<State>(std::move(executor), nullptr)) {}
+    : TaskGroup(std::make_shared<State>(std::move(executor), nullptr, nullptr)) {}
 
 TaskGroup::TaskGroup(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
@@ -189,8 +203,9 @@ void TaskGroup::Spawn(const char* name, Task<void> task) {
 
 void TaskGroup::Cancel() { state_->CancelAll(); }
 
-std::unique_ptr<TaskGroup> TaskGroup::MakePart() const {
-  return std::unique_ptr<TaskGroup>(new TaskGroup(std::make_shared<State>(state_->executor, state_)));
+std::unique_ptr<TaskGroup> TaskGroup::MakePart(OnFailure on_failure) const {
+  return std::unique_ptr<TaskGroup>(
+      new TaskGroup(std::make_shared<State>(state_->executor, state_, std::move(on_failure))));
 }
 
 std::size_t TaskGroup::size() const { return state_->running.size(); }

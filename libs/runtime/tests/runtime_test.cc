@@ -226,6 +226,32 @@ TEST(TaskGroup, APartIsCancelledAlone_OrWithTheWhole) {
   EXPECT_EQ(FailedTasks(), failed_before);
 }
 
+TEST(TaskGroup, AnExceptionInAPart_IsForWhoHasThePart_UntilItIsCancelled) {
+  asio::io_context io;
+  TaskGroup whole(io.get_executor());
+  const std::uint64_t failed_before = FailedTasks();
+  std::vector<std::string> told;
+  auto part = whole.MakePart([&](const char* name, const std::exception& failure) {
+    told.push_back(std::string(name) + ": " + failure.what());
+  });
+  const auto fail = [&](milliseconds after) -> Task<void> {
+    try {
+      co_await Sleep(after);
+    } catch (const boost::system::system_error&) {
+    }
+    throw std::runtime_error("oh");
+  };
+  part->Spawn("one", fail(milliseconds(0)));
+  part->Spawn("two", fail(hours(1)));
+  whole.Spawn("three", fail(milliseconds(0)));
+  while (told.empty() || FailedTasks() == failed_before) io.run_one();
+  EXPECT_THAT(told, testing::ElementsAre("one: oh"));
+  part->Cancel();
+  Settle(io);
+  EXPECT_THAT(told, testing::ElementsAre("one: oh"));
+  EXPECT_EQ(FailedTasks(), failed_before + 2);
+}
+
 TEST(TaskGroup, CancelledAfterWhatItWaitsForHasCome_ItDoesNotGoOn) {
   asio::io_context io;
   TaskGroup group(io.get_executor());

@@ -70,7 +70,7 @@ Task<void> CursorCommits::Commit(ShardService& service) {
       on_failed_(*shard, failure);
       continue;
     }
-    if (shard->live()) shard->failed_lives = 0;
+    if (shard->live() && shard->last_commit > shard->failed_cursor) shard->failed_lives = 0;
   }
 }
 

@@ -27,9 +27,9 @@ ShardMetrics::ShardMetrics(telemetry::Metrics& m)
           m.Counter("failed_records_total", "Times that applying a record ended with an exception")),
       given_up_records(m.Counter("given_up_records_total",
                                  "Records skipped since applying them ended with an exception twice")),
-      failed_steps(
-          m.Counter("failed_steps_total",
-                    "Times that acquiring a shard, or a later step in its life, ended with an exception")),
+      failed_steps(m.Counter(
+          "failed_steps_total",
+          "Times that a step in the life of a shard, or a coroutine of it, ended with an exception")),
       misplaced(m.Counter("misplaced_records_total", "Records that belong to nobody of their shard")),
       records_refused(m.Counter("records_refused_total", "Records that the log did not take")),
       records_lost(m.Counter("records_lost_total", "Records of ours that the log will never have")),

@@ -200,11 +200,15 @@ void ShardOwner::OnAssigned(std::int32_t partition) {
 
 void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
   const std::shared_ptr<Shard> shard = service_->MakeShard(number, options_.duplicate_horizon);
-  shard->tasks = tasks_->MakePart();
+  shard->tasks = tasks_->MakePart(
+      [this, of = std::weak_ptr<Shard>(shard)](const char* task, const std::exception& failure) {
+        if (const std::shared_ptr<Shard> failed = of.lock()) NoteTaskFailed(*failed, task, failure);
+      });
   shards_[number] = shard;
   if (former) {
     shard->failures = std::move(former->failures);
     shard->failed_lives = former->failed_lives;
+    shard->failed_cursor = former->was_cut ? -1 : former->failed_cursor;
     shard->expected = former->newest_read;
     shard->former_end = former->end;
     shard->is_cut_log = former->was_cut;
@@ -212,7 +216,7 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
     shard->paused = true;
     consumer_->Pause(P(number));
   }
-  shard->Spawn("shard.acquire", Guard(shard, "acquire", Acquire(shard, former)));
+  shard->Spawn("shard.acquire", Acquire(shard, former));
 }
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
@@ -225,6 +229,7 @@ void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
   former.newest_read = shard->expected ? shard->expected : shard->newest_read;
   former.failures = std::move(shard->failures);
   former.failed_lives = shard->failed_lives;
+  former.failed_cursor = shard->failed_cursor;
   Drop(shard);
   Begin(shard->number, std::move(former));
 }
@@ -437,16 +442,21 @@ void ShardOwner::NoteStepFailed(Shard& shard, std::string_view step, const std::
   EndWithoutMemory(failure);
   metrics_.failed_steps.Increment();
   shard.failed_lives = std::min(shard.failed_lives + 1, kMostFailedLives);
+  if (shard.phase != Shard::Phase::kAcquiring)
+    shard.failed_cursor = std::max(shard.failed_cursor, shard.window.cursor());
   GiveUpFailed(shard);
 }
 
-Task<void> ShardOwner::Guard(std::shared_ptr<Shard> shard, const char* step, Task<void> task) {
-  try {
-    co_await std::move(task);
-  } catch (const std::exception& failure) {
-    if (IsCancelled(failure)) throw;
-    NoteStepFailed(*shard, step, failure);
-  }
+void ShardOwner::NoteTaskFailed(Shard& shard, std::string_view task, const std::exception& failure) {
+  const bool is_standing = shard.phase == Shard::Phase::kAcquiring || shard.settling;
+  if (is_standing || shard.failed_lives < kMostFailedLives || LacksMemory(failure))
+    return NoteStepFailed(shard, task, failure);
+  // It fails whenever the shard is acquired. The others in the shard need not stand still for that.
+  telemetry::LogError("shard.failed", {{"shard", shard.number},
+                                       {"step", task},
+                                       {"error", failure.what()},
+                                       {"consequence", "what it was to do is left undone"}});
+  metrics_.failed_steps.Increment();
 }
 
 void ShardOwner::GiveUpFailed(Shard& shard) {
@@ -604,7 +614,7 @@ void ShardOwner::OnFenceRead(Shard& shard) {
   if (service_->is_settled(shard)) return GoLive(shard);
   shard.settling = true;
   UpdatePause(shard);
-  shard.Spawn("shard.settle", Guard(Shared(shard.number), "settle", Settle(Shared(shard.number))));
+  shard.Spawn("shard.settle", Settle(Shared(shard.number)));
 }
 
 Task<void> ShardOwner::Settle(std::shared_ptr<Shard> shard) {
@@ -737,7 +747,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
     if (shard->live()) co_await service_->HandOver(shard, limit);
   } catch (const std::exception& failure) {
     if (IsCancelled(failure)) throw;
-    NoteHandOverFailed(*shard, failure);
+    NoteLeavingFailed(*shard, "hand over", failure);
   }
   if (shard->phase != Shard::Phase::kAcquiring) {
     // All that follows from the records before the cursor is in the log, or the cursor does not pass them:
@@ -751,7 +761,7 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
       try {
         service_->OnCommitted(*shard);
       } catch (const std::exception& failure) {
-        NoteHandOverFailed(*shard, failure);
+        NoteLeavingFailed(*shard, "committed", failure);
       }
     } else if (!absl::IsAborted(committed)) {  // in a rebalance the last one must do
       telemetry::LogWarn("shard.commit_failed", {{"shard", shard->number}, {"error", Message(committed)}});
@@ -763,17 +773,21 @@ Task<void> ShardOwner::HandOver(std::shared_ptr<Shard> shard) {
   consumer_->ReleaseDone(P(shard->number));
 }
 
-void ShardOwner::NoteHandOverFailed(const Shard& shard, const std::exception& failure) {
+void ShardOwner::NoteLeavingFailed(const Shard& shard, std::string_view step, const std::exception& failure) {
   telemetry::LogError("shard.failed", {{"shard", shard.number},
-                                       {"step", "hand over"},
+                                       {"step", step},
                                        {"error", failure.what()},
-                                       {"consequence", "it is handed over all the same"}});
+                                       {"consequence", "it is released all the same"}});
   EndWithoutMemory(failure);
   metrics_.failed_steps.Increment();
 }
 
 void ShardOwner::Drop(const std::shared_ptr<Shard>& shard) {
-  service_->Forget(*shard);
+  try {
+    service_->Forget(*shard);
+  } catch (const std::exception& failure) {
+    NoteLeavingFailed(*shard, "forget", failure);
+  }
   shard->phase = Shard::Phase::kReleased;
   if (shard->appends_in_flight > 0) tasks_->Spawn("shard.last_words", AwaitLastWords(shard));
   // One of them may be who calls.
@@ -893,7 +907,7 @@ Task<void> ShardOwner::CheckOwnership() {
       if (service_->is_settled(*shard)) {
         EndSettling(*shard);
       } else {
-        shard->Spawn("shard.settle", Guard(shard, "settle", Settle(shard)));
+        shard->Spawn("shard.settle", Settle(shard));
       }
       continue;
     }

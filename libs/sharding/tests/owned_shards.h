@@ -94,7 +94,10 @@ class FakeService final : public ShardService {
     Fail("hand over");
     co_return;
   }
-  void Forget(Shard&) override { steps.push_back("forget"); }
+  void Forget(Shard&) override {
+    steps.push_back("forget");
+    Fail("forget");
+  }
   Task<absl::StatusOr<std::optional<KeptCursor>>> FindCursor(std::uint32_t) override {
     if (!kept_error.ok()) co_return kept_error;
     co_return kept;

@@ -200,6 +200,55 @@ TEST_P(FailedStepTest, AgainAndAgain_ItIsTriedAfterLongerAndLongerPauses) {
 }
 INSTANTIATE_TEST_SUITE_P(All, FailedStepTest, ::testing::Values("load", "settle", "live", "committed"));
 
+Task<void> Fail() {
+  co_await runtime::Yield();
+  throw std::runtime_error("half-way");
+}
+
+TEST_F(ShardOwnerTest, ACoroutineOfALiveShardFails_TheShardIsAcquiredAfresh) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.Shared(0)->Spawn("work", Fail());
+  const auto turn = [&] {
+    Elapse(*one, std::chrono::seconds(1));
+    io_.restart();
+    io_.run_one_for(std::chrono::milliseconds(10));
+  };
+  for (int i = 0; i < 100 && !(one->service.fences == 2 && one->owner.live() == 1); ++i) turn();
+  EXPECT_EQ(one->service.fences, 2);
+  EXPECT_EQ(one->owner.live(), 1u);
+  EXPECT_EQ(one->owner.metrics().failed_steps.Value(), 1);
+}
+
+TEST_F(ShardOwnerTest, ACoroutineOfALiveShardFailsWheneverItIsAcquired_ItIsGivenUp) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  Shard& shard = *one->owner.Find(0);
+  shard.failed_lives = 10;
+  shard.Spawn("work", Fail());
+  Settle(*one);
+  EXPECT_EQ(one->owner.metrics().failed_steps.Value(), 1);
+  EXPECT_EQ(one->service.fences, 1);
+  EXPECT_EQ(one->owner.live(), 1u);
+}
+
+TEST_F(ShardOwnerTest, FailedBecauseOfARecord_ThePausesGrowUntilTheCursorHasPassedIt) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  Shard& shard = *one->owner.Find(0);
+  shard.failed_lives = 3;
+  shard.failed_cursor = shard.window.cursor();
+  CommitNow(*one);
+  EXPECT_EQ(shard.failed_lives, 3);
+  Put(0, "a", 1);
+  Settle(*one);
+  CommitNow(*one);
+  EXPECT_EQ(shard.failed_lives, 0);
+}
+
 class FailedHandOverTest : public ShardOwnerTest, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(FailedHandOverTest, TheShardIsHandedOverAllTheSame) {
@@ -216,7 +265,7 @@ TEST_P(FailedHandOverTest, TheShardIsHandedOverAllTheSame) {
   EXPECT_THAT(one->consumer->released, ElementsAre(0));
   EXPECT_EQ(Committed()[0], static_cast<std::int64_t>(Records(0).size()));
 }
-INSTANTIATE_TEST_SUITE_P(All, FailedHandOverTest, ::testing::Values("hand over", "committed"));
+INSTANTIATE_TEST_SUITE_P(All, FailedHandOverTest, ::testing::Values("hand over", "committed", "forget"));
 
 TEST_F(ShardOwnerTest, ARecordWhoseApplicationFails_WhileItsShardIsHandedOver_IsTheNextOwners) {
   auto one = Make();

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -41,8 +42,11 @@ class TaskGroup {
   Task<void> Stop();
 
   /// Tasks of this group that can be cancelled together before it: it cancels and awaits them like its own.
-  /// The part may die first or last; once it is dead, they are cancelled with the whole only.
-  std::unique_ptr<TaskGroup> MakePart() const;
+  /// The part may die first or last; once it is dead, they are cancelled with the whole only. An exception
+  /// that leaves one of them is handed to `on_failure`, if there is one, until they are cancelled; the name
+  /// is the task's.
+  using OnFailure = std::function<void(const char* name, const std::exception& failure)>;
+  std::unique_ptr<TaskGroup> MakePart(OnFailure on_failure = {}) const;
 
  private:
   struct State;

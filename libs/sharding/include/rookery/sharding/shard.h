@@ -93,6 +93,8 @@ struct Shard : std::enable_shared_from_this<Shard> {
   std::map<std::int64_t, int> failures;
   /// How often in a row it was acquired afresh because a step of its life, not a record, had failed.
   int failed_lives = 0;
+  /// Where the cursor was by then, or -1: a step may fail because of the record there, whenever it is read.
+  std::int64_t failed_cursor = -1;
   /// The first record that came while it was suspended or settling, or -1.
   std::int64_t unread = -1;
 

@@ -191,6 +191,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::optional<Shard::RecordMark> newest_read;
     std::map<std::int64_t, int> failures;
     int failed_lives = 0;
+    std::int64_t failed_cursor = -1;
   };
   void Begin(std::uint32_t number, std::optional<FormerLife> former);
   /// Whether it is our fence, or one that comes behind it.
@@ -198,8 +199,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// Forgets the shard, and acquires it with a new fence if the group says that it is ours.
   void BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut);
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
-  /// A coroutine of the shard without which it does not get on: an exception that ends it is a failed step.
-  Task<void> Guard(std::shared_ptr<Shard> shard, const char* step, Task<void> task);
+  /// An exception has ended a coroutine of the shard: it is acquired afresh, where that may help.
+  void NoteTaskFailed(Shard& shard, std::string_view task, const std::exception& failure);
   // Coroutines of the shard, from here to HandOver but for questions.
   /// Asks until Kafka says it: whether the log ends before `end`.
   Task<bool> HasLost(std::uint32_t number, std::int64_t end);
@@ -208,7 +209,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void NoteNoOffsets(Shard& shard, const absl::Status& why);
   Task<void> AppendFence(std::shared_ptr<Shard> shard, std::int64_t least_epoch, bool was_cut);
   Task<void> HandOver(std::shared_ptr<Shard> shard);
-  void NoteHandOverFailed(const Shard& shard, const std::exception& failure);
+  void NoteLeavingFailed(const Shard& shard, std::string_view step, const std::exception& failure);
   /// Waits until all that a former turn still has under way to the log is there, or sees to it that it is not
   /// said any more.
   Task<void> AwaitLastWords(std::shared_ptr<Shard> former);
