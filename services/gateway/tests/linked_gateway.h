@@ -138,6 +138,11 @@ class SessionLinksTest : public ::testing::Test {
     EXPECT_NE(session, nullptr);
     return *session;
   }
+  ClientSession& StartResumable() {
+    ClientSession& session = StartSession();
+    session.outbound.EnableStreamManagement(/*resume=*/true);
+    return session;
+  }
   void SendStanza(ClientSession& session, const char* id) {
     xmpp::Stanza stanza = xmpp::MakeMessage("chat", kFull, "juliet@example.com");
     stanza.set_id(id);

@@ -322,7 +322,7 @@ TEST_F(SessionLinksTest, ResumesAsANewSessionWithTheOldCounts) {
   EXPECT_EQ(session->outbound.sent_h(), 5u);
 }
 
-TEST_F(SessionLinksTest, ResumingHereWhatIsStillHereReplacesTheOldConnection) {
+TEST_F(SessionLinksTest, ResumingHereWhatIsStillHere_TheNewConnectionHasTheSession) {
   ClientSession& old = StartSession();
   const SessionId id = old.id;
   FakeClient second;
@@ -339,16 +339,17 @@ TEST_F(SessionLinksTest, ResumingHereWhatIsStillHereReplacesTheOldConnection) {
   EXPECT_EQ(links_->session_count(), 1u);
 }
 
-TEST_F(SessionLinksTest, TheLossOfAConnectionIsNotTakenForTheLossOfTheOneThatResumesItsSessionHere) {
-  ClientSession& old = StartSession();
+TEST_F(SessionLinksTest, ResumingHereWhatIsStillHere_NothingMoreIsTakenFromTheOldConnection) {
+  ClientSession& old = StartResumable();
   const SessionId id = old.id;
   FakeClient second;
   ClientSession* session = nullptr;
   links_->Resume(id, Identity(kUser), 0, second,
                  [&](const Cluster::Resumption& resumption) { session = resumption.session; });
+  EXPECT_EQ(client_.ended, "conflict");
   const GatewayAction resume = a().Take();
-  // Noticed late: its owner has resumed it by now.
-  links_->End(old, EndReason::kConnectionLost);
+  ASSERT_TRUE(resume.has_resume());
+  // That would be taken for the loss of the new one.
   EXPECT_TRUE(a().sent.empty());
   auto resumed = Action(10, id.bytes());
   resumed.mutable_ended()->set_condition("conflict");
@@ -364,13 +365,18 @@ TEST_F(SessionLinksTest, TheLossOfAConnectionIsNotTakenForTheLossOfTheOneThatRes
   EXPECT_TRUE(a().Take().has_end());
 }
 
-TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheResumptionOfItsSessionIsRefused) {
-  ClientSession& old = StartSession();
-  const SessionId id = old.id;
+TEST_F(SessionLinksTest, ResumingHereWhatIsOfSomebodyElse_ItsConnectionStays) {
+  const SessionId id = StartResumable().id;
+  FakeClient second;
+  links_->Resume(id, Identity("mallory@localhost"), 0, second, [](const Cluster::Resumption&) {});
+  EXPECT_EQ(client_.ended, "-");
+}
+
+TEST_F(SessionLinksTest, ResumingHereWhatIsStillHere_Refused_TheOldConnectionIsLost) {
+  const SessionId id = StartResumable().id;
   FakeClient second;
   links_->Resume(id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
   const GatewayAction resume = a().Take();
-  links_->End(old, EndReason::kConnectionLost);
   auto refused = Action(10, id.bytes());
   refused.mutable_resumed()->set_attempt(resume.resume().attempt());
   refused.mutable_resumed()->mutable_failure()->set_temporary(true);
@@ -380,14 +386,13 @@ TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheResumptionOfItsSession
   EXPECT_EQ(end.end().reason(), session::v1::END_REASON_CONNECTION_LOST);
 }
 
-TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheLastAttemptToResumeItsSessionIsGivenUp) {
-  ClientSession& old = StartSession();
+TEST_F(SessionLinksTest, ResumingHereWhatIsStillHere_TheLastAttemptIsGivenUp_TheOldConnectionIsLost) {
+  const SessionId id = StartResumable().id;
   FakeClient second;
   const auto first_attempt =
-      links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
+      links_->Resume(id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
   const auto second_attempt =
-      links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
-  links_->End(old, EndReason::kConnectionLost);
+      links_->Resume(id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
   a().sent.clear();
   links_->Cancel(first_attempt);
   EXPECT_TRUE(a().sent.empty());
@@ -395,15 +400,14 @@ TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenTheLastAttemptToResumeIts
   EXPECT_TRUE(a().Take().has_end());
 }
 
-TEST_F(SessionLinksTest, TheLossOfAConnectionIsToldWhenNobodyAnswersTheAttemptToResumeItsSession) {
+TEST_F(SessionLinksTest, ResumingHereWhatIsStillHere_NobodyAnswers_TheOldConnectionIsLost) {
   SessionLinksOptions options;
   options.action_timeout = std::chrono::seconds(1);
   Make(options);
-  ClientSession& old = StartSession();
+  const SessionId id = StartResumable().id;
   FakeClient second;
-  links_->Resume(old.id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
+  links_->Resume(id, Identity(kUser), 0, second, [](const Cluster::Resumption&) {});
   EXPECT_TRUE(a().Take().has_resume());
-  links_->End(old, EndReason::kConnectionLost);
   EXPECT_TRUE(a().sent.empty());
   time_.RunFor(io_, std::chrono::seconds(1));
   EXPECT_TRUE(a().Take().has_end());

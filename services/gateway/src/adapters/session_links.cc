@@ -108,7 +108,12 @@ Cluster::RequestId SessionLinks::Start(const Identity& identity, std::string_vie
 
 Cluster::RequestId SessionLinks::Resume(SessionId session, const Identity& identity, std::uint32_t handled,
                                         SessionClient& client, OnResumed done) {
-  return AddRequest(ResumeRequest{identity, session, handled, &client, std::move(done)});
+  const RequestId request = AddRequest(ResumeRequest{identity, session, handled, &client, std::move(done)});
+  // What its old connection brings from here on is not counted in the answer, and its client sends it again
+  // over the new one.
+  const auto old = sessions_.find(session);
+  if (old != sessions_.end() && old->second->user() == identity.user) LeaveConnection(*old->second);
+  return request;
 }
 
 Cluster::RequestId SessionLinks::AddRequest(Requests::What what) {
@@ -865,6 +870,13 @@ void SessionLinks::SendAway(ClientSession& session, prometheus::Counter& why, st
   why.Increment();
   Detach(session);
   client->OnSessionEnded("reset", text);
+}
+
+void SessionLinks::LeaveConnection(ClientSession& session) {
+  SessionClient* client = session.client;
+  if (client == nullptr || !session.outbound.resumable()) return;
+  Detach(session);
+  client->OnSessionEnded("conflict", {});
 }
 
 void SessionLinks::SendAwayUnheard(Shard& shard) {

@@ -162,6 +162,8 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   /// The client is told to come again; its session stays, as lost or, where the client had closed it
   /// and waited for the log only, as closed.
   void SendAway(ClientSession& session, prometheus::Counter& why, std::string_view text);
+  /// Its client resumes it over another connection.
+  void LeaveConnection(ClientSession& session);
   /// Sends away sessions that cannot be resumed, and that their owner may have ended meanwhile.
   void SendAwayUnheard(Shard& shard);
 
