@@ -556,10 +556,13 @@ void TcpCore::Finish(const absl::Status& status) {
   if (ConnectionHandler* handler = std::exchange(handler_, nullptr)) handler->OnClosed(status);
 }
 
-bool TcpCore::has_peer_closed() const {
-  if (closed_) return true;
-  ::pollfd poll{.fd = const_cast<Socket&>(socket_).native_handle(), .events = POLLRDHUP, .revents = 0};
-  return ::poll(&poll, 1, 0) > 0 && (poll.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+bool TcpCore::has_peer_closed() const { return closed_ || HasNow(POLLRDHUP | POLLHUP | POLLERR); }
+
+bool TcpCore::is_broken() const { return closed_ || HasNow(POLLHUP | POLLERR); }
+
+bool TcpCore::HasNow(short events) const {
+  ::pollfd poll{.fd = const_cast<Socket&>(socket_).native_handle(), .events = events, .revents = 0};
+  return ::poll(&poll, 1, 0) > 0 && (poll.revents & events) != 0;
 }
 
 void TcpCore::Abort() {

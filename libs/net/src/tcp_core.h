@@ -50,6 +50,7 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   SSL* ssl() const { return tls_ == Tls::kUp ? ssl_.get() : nullptr; }
   const asio::ip::address& peer() const { return peer_; }
   bool has_peer_closed() const;
+  bool is_broken() const;
   void CloseAfterFlush(std::chrono::milliseconds linger);
   void Abort();
 
@@ -57,6 +58,9 @@ class TcpCore final : public std::enable_shared_from_this<TcpCore> {
   void Flush();
 
  private:
+  /// Whether the kernel knows any of these of the socket (poll(2)).
+  bool HasNow(short events) const;
+
   enum class Tls : std::uint8_t { kNone, kAfterFlush, kHandshake, kUp };
   enum class Closing : std::uint8_t { kNo, kFlushing, kDraining };
   enum class Read : std::uint8_t { kMore, kWouldBlock, kWantsWrite, kEof, kError };

@@ -87,6 +87,20 @@ TEST_F(ListenerTest, APeerThatHasGoneIsSeenBeforeItsBytesAreRead) {
   EXPECT_FALSE(connections_[0]->has_peer_closed());
   client.ShutdownWrite();
   RunUntil([&] { return connections_[0]->has_peer_closed(); });
+  EXPECT_FALSE(connections_[0]->is_broken()) << "it may still read";
+}
+
+TEST_F(ListenerTest, AConnectionThatBreaksIsSeenAlthoughItIsNotRead) {
+  auto listener = Listen({.address = "127.0.0.1:0", .tls = nullptr});
+  {
+    RawClient client(listener->bound_address());
+    RunUntil([&] { return connections_.size() == 1; });
+    client.Send("bytes that nobody has read");
+    client.Pump();
+    EXPECT_FALSE(connections_[0]->is_broken());
+    client.Reset();
+  }
+  RunUntil([&] { return connections_[0]->is_broken(); });
 }
 
 TEST_F(ListenerTest, SaysWhyItCannotListen) {

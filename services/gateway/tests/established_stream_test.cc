@@ -138,6 +138,37 @@ TEST_F(LiveStream, Rfc6120_4_4_ClosesInOrder_WhenTheLogHasAllThatTheClientSaid) 
   EXPECT_TRUE(Closed());
 }
 
+TEST_F(LiveStream, WhoHasGoneWhileItIsNotRead_IsGivenNothing_AndWhatItSaidBeforeIsTaken) {
+  Bind();
+  cluster_.Packet(Message("heard"));
+  socket_.handler->OnDrained();
+  std::string messages;
+  for (int i = 0; i < 6; ++i) messages += "<message/>";
+  Feed(messages);
+  ASSERT_TRUE(socket_.paused);
+  socket_.peer_closed = true;
+  cluster_.Packet(Message("not heard"));
+  EXPECT_EQ(socket_.Take(), "");
+  socket_.handler->OnDrained();
+  EXPECT_EQ(cluster_.session->outbound.acked_seq(), 1u);
+  EXPECT_FALSE(Closed());
+  cluster_.Confirm(4);
+  EXPECT_EQ(cluster_.sent.size(), 6u);
+}
+
+TEST_F(LiveStream, AConnectionThatBreaksWhileItIsNotRead_IsLost) {
+  Bind();
+  auto* connection = static_cast<ClientConnection*>(socket_.handler);
+  Feed("<message/><message/><message/><message/>");
+  ASSERT_TRUE(socket_.paused);
+  connection->OnTick(Clock::System().Now());
+  EXPECT_FALSE(Closed());
+  socket_.broken = true;
+  connection->OnTick(Clock::System().Now());
+  EXPECT_TRUE(Closed());
+  EXPECT_EQ(cluster_.end, EndReason::kConnectionLost);
+}
+
 TEST_F(LiveStream, Xep0198_4_BeforeTheAnswerToItsEndTheStreamSaysWhatWasHandled) {
   BindWithStreamManagement();
   socket_.Take();

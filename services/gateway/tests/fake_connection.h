@@ -18,6 +18,7 @@ class FakeConnection final : public net::Connection {
     std::uint64_t taken = 0;
     std::string peer = "192.0.2.1";
     bool peer_closed = false;
+    bool broken = false;
     bool paused = false;
     bool tls = false;
     bool closed = false;
@@ -45,7 +46,8 @@ class FakeConnection final : public net::Connection {
   std::string TlsPeerCertificateDer() const override { return state_.certificate; }
   std::string peer_address() const override { return state_.peer; }
   std::string peer_network() const override { return state_.peer; }
-  bool has_peer_closed() const override { return state_.peer_closed; }
+  bool has_peer_closed() const override { return state_.peer_closed || state_.broken; }
+  bool is_broken() const override { return state_.broken; }
   void CloseAfterFlush(std::chrono::milliseconds) override { state_.closed = true; }
   void Abort() override { state_.closed = true; }
 

@@ -89,6 +89,8 @@ class Connection {
   /// The peer has closed its side, or the connection broke, whatever it sent before and may
   /// still be read. Asks the kernel.
   virtual bool has_peer_closed() const = 0;
+  /// The connection broke, for both directions, whether or not it is read. Asks the kernel.
+  virtual bool is_broken() const = 0;
   /// Writes what is queued (for at most `linger`), then TLS close_notify and close.
   /// OnClosed follows.
   virtual void CloseAfterFlush(std::chrono::milliseconds linger = std::chrono::seconds(2)) = 0;

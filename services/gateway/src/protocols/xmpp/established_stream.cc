@@ -137,7 +137,7 @@ void EstablishedStream::HandleAck(const xmpp::Element& element) {
 // ---- what the client is given ------------------------------------------------
 
 void EstablishedStream::OnPacket(const xmpp::Stanza& stanza, std::string_view to) {
-  if (session_ == nullptr || is_closing_) return;
+  if (session_ == nullptr || is_closing_ || IsDeaf()) return;
   services_.metrics.StanzaOut(stanza.kind());
   std::string& xml = StreamScratch();
   xmpp::AppendXml(xml, stanza, transport_.framing(), to);
@@ -147,6 +147,13 @@ void EstablishedStream::OnPacket(const xmpp::Stanza& stanza, std::string_view to
   kept_pace_.Add(xml.size(), outbound.unacked().size() > 1 ? outbound.kept_bytes() : 0);
   transport_.Send(xml);
   if (IsOutputFull()) CloseAsSlow();
+}
+
+bool EstablishedStream::IsDeaf() {
+  // What the kernel takes for a peer that has gone would count as given. That it has gone is seen when what
+  // it said before has been read; then all of this goes to somebody else.
+  is_deaf_ = is_deaf_ || (input_paused_ && transport_.has_peer_closed());
+  return is_deaf_;
 }
 
 bool EstablishedStream::IsOutputFull() const {
@@ -164,7 +171,7 @@ void EstablishedStream::CloseAsSlow() {
 }
 
 void EstablishedStream::OnDrained() {
-  if (is_closing_) return;
+  if (is_closing_ || IsDeaf()) return;
   if (session_->outbound.Drained()) services_.cluster.Delivered(*session_);
 }
 
@@ -198,7 +205,11 @@ void EstablishedStream::OnTick(SteadyTime now, SteadyTime last_received) {
   }
   budget_.OnTick(now);
   if (input_paused_ && session_ != nullptr && services_.cluster.MayRead(*session_)) OnUncongested();
-  if (input_paused_) return silence_.Unheard(now);
+  if (input_paused_) {
+    if (transport_.is_broken())
+      return stream_.CloseWithError(StreamError::kConnectionTimeout, EndReason::kConnectionLost);
+    return silence_.Unheard(now);
+  }
   switch (silence_.Check(now, last_received, settings.idle_timeout, settings.answer_timeout)) {
     case SilenceWatch::Due::kNothing:
       return;

@@ -49,6 +49,8 @@ class EstablishedStream final : public SessionClient {
   void OnTick(SteadyTime now, SteadyTime last_received);
   /// More waits for the client than may, besides one large stanza.
   bool IsOutputFull() const;
+  /// Whether the peer has closed its side while it is not read.
+  bool IsDeaf();
   void CloseAsSlow();
 
   // SessionClient
@@ -76,6 +78,7 @@ class EstablishedStream final : public SessionClient {
   SilenceWatch silence_;
   std::string lang_;
   bool input_paused_ = false;
+  bool is_deaf_ = false;
   bool is_closing_ = false;  // the client has closed its stream
 };
 

@@ -28,9 +28,14 @@ class StreamTransport {
   /// Bytes that the kernel has taken so far.
   virtual std::uint64_t taken_bytes() const = 0;
 
-  /// No element is given after the one being handled, until ResumeInput.
+  /// No element is given after the one being handled, until ResumeInput; nor is the stream told that the
+  /// connection is gone.
   virtual void PauseInput() = 0;
   virtual void ResumeInput() = 0;
+  /// For who has paused it: the peer says nothing more, and may not hear anything either.
+  virtual bool has_peer_closed() const = 0;
+  /// For who has paused it: the connection is gone.
+  virtual bool is_broken() const = 0;
   /// The peer begins a new stream on the connection.
   virtual void RestartStream() = 0;
   virtual void SetLimits(const xmpp::ParserLimits& limits, std::size_t bytes_per_second) = 0;
