@@ -112,6 +112,19 @@ TEST_F(SlowClients, B3_NoMoreIsUnderWayThanFitsThePace_AndTheRestFollows) {
   EXPECT_EQ(bob.inbox.size() - before, 5u);
 }
 
+TEST_F(SlowClients, B3_TheLinkIsLostAndBack_NoMoreIsUnderWay) {
+  Client& bob = Slow();
+  for (const char* id : {"m1", "m2", "m3", "m4", "m5"}) Say(id, bob_, 30'000);
+  for (int i = 0; i < 2; ++i) {
+    other_.Relink(node(1));
+    Settle();
+    EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  }
+  other_.Deliver(bob, bob.last_seq);
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2", "m3", "m4"));
+}
+
 TEST_F(SlowClients, B3_AStanzaLargerThanThePaceGoesAlone) {
   Client& bob = Slow();
   other_.Deliver(bob, bob.last_seq);

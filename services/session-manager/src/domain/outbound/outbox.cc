@@ -86,8 +86,12 @@ void Outbox::OnAcknowledged(Session& session, UnackedPacket& packet) {
 
 void Outbox::PushFrom(Session& session, std::uint64_t after_seq) {
   session.link_seq = after_seq;
+  // Its gateway has the others, and its client has not taken them yet.
   session.bytes_under_way = 0;
-  for (UnackedPacket& packet : session.unacked) packet.is_under_way = false;
+  for (UnackedPacket& packet : session.unacked) {
+    packet.is_under_way = packet.seq <= after_seq && packet.delivery != nullptr;
+    if (packet.is_under_way) session.bytes_under_way += packet.delivery->bytes();
+  }
   Push(session);
 }
 

@@ -51,7 +51,7 @@ class Outbox {
   bool TakeTurn(Session& session);
   /// A packet that is on the link and acknowledged makes room for those after it.
   void OnAcknowledged(Session& session, UnackedPacket& packet);
-  /// Sends all packets after `after_seq`, whatever was under way.
+  /// Sends all packets after `after_seq`. The gateway has those before, which are under way.
   void PushFrom(Session& session, std::uint64_t after_seq);
   static void Fill(session::v1::Packet& packet, const Delivery& delivery, bool primary);
 
