@@ -40,6 +40,9 @@
 #include "domain/outbound/gateways.h"
 #include "domain/outbound/outbox.h"
 #include "domain/presence/caps_tracker.h"
+#include "domain/presence/directed_presence.h"
+#include "domain/presence/owed_presence.h"
+#include "domain/presence/presence_events.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
@@ -102,9 +105,12 @@ struct Domain::Parts {
         caps(clock, metrics, table, deliverer),
         user_settings(executor, clock, metrics, shards, users, cache, ports.roster),
         order(shards, users, hooks, outbox, user_settings),
-        presence(settings, clock, metrics, tasks, addresses, shards, table, users, accounts, ports.roster,
-                 rosters, consequences, features, outbox, hand_outs, deliverer, answers, user_settings,
-                 directory),
+        directed_presence(settings, addresses, consequences, outbox, answers),
+        owed_presence(settings, clock, metrics, tasks, shards, rosters),
+        presence_events(clock, tasks, accounts, consequences),
+        presence(settings, metrics, addresses, shards, table, users, ports.roster, rosters, consequences,
+                 features, outbox, hand_outs, deliverer, answers, user_settings, directory, directed_presence,
+                 owed_presence, presence_events),
         subscriptions(settings, clock, metrics, addresses, shards, table, users, accounts, ports.roster,
                       rosters, consequences, outbox, deliverer, answers, order, presence),
         iqs(clock, hooks, addresses, shards, consequences, answers, order),
@@ -145,6 +151,7 @@ struct Domain::Parts {
     live.SetActions(sessions);
     packets.SetOverflow(ends);
     waiting.SetListener(hand_outs);
+    owed_presence.SetPayer(presence);
     presence.SetListener(ends);
     deliverer.SetListener(presence);
     deliverer.SetRosterListener(subscriptions);
@@ -168,8 +175,8 @@ struct Domain::Parts {
                                       .account_changes = account_changes});
     for (const bool is_wired :
          {consequences.is_wired(), confirmations.is_wired(), live.is_wired(), outbox.is_wired(),
-          parker.is_wired(), packets.is_wired(), waiting.is_wired(), presence.is_wired(),
-          deliverer.is_wired(), user_settings.is_wired(), order.is_wired()})
+          parker.is_wired(), packets.is_wired(), waiting.is_wired(), owed_presence.is_wired(),
+          presence.is_wired(), deliverer.is_wired(), user_settings.is_wired(), order.is_wired()})
       ROOKERY_CHECK(is_wired);
   }
 
@@ -217,6 +224,9 @@ struct Domain::Parts {
   CapsTracker caps;
   SettingsKeeper user_settings;
   RecordOrder order;
+  DirectedPresence directed_presence;
+  OwedPresence owed_presence;
+  PresenceEvents presence_events;
   PresenceTracker presence;
   SubscriptionHandler subscriptions;
   IqRouter iqs;

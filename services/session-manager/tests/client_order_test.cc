@@ -33,13 +33,6 @@ class ClientOrderTest : public Cluster {
     xmpp::SetPayload(set, query);
     return set;
   }
-  static xmpp::Stanza Block(const std::string& id, const std::string& jid) {
-    xmpp::Stanza set = Iq("set", {}, id, "block", "urn:xmpp:blocking");
-    xmpp::Element block("block", "urn:xmpp:blocking");
-    block.Add("item").SetAttr("jid", jid);
-    xmpp::SetPayload(set, block);
-    return set;
-  }
   static std::vector<std::string> Answers(const Client& client) {
     std::vector<std::string> ids;
     for (const xmpp::Stanza& stanza : Only(client.inbox, STANZA_KIND_IQ, "result"))
@@ -76,7 +69,7 @@ TEST_F(ClientOrderTest, O1_TheSettingsAreNotKnown_AChangeWaitsForTheMessagesBefo
     Kill(dead);
     gateway_.Send(alice, Message(bob_, "m1" + suffix));
     gateway_.Send(alice, Message(alice_, "note" + suffix));
-    gateway_.Send(alice, is_block ? Block("s", "spam@localhost") : SetItem("s", "carol@localhost"));
+    gateway_.Send(alice, is_block ? Block("spam@localhost", "s") : SetItem("s", "carol@localhost"));
     for (std::uint32_t shard = 0; shard < kShards; ++shard) Assign(shard, dead + 1);
     ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
     Settle();
@@ -101,7 +94,7 @@ TEST_F(ClientOrderTest, O1_AChangeBehindInitialPresence_EverybodySeesTheSession)
   roster_.held = true;
   gateway_.Send(phone, Presence());
   gateway_.Send(phone, SetItem("s", "carol@localhost"));
-  gateway_.Send(phone, Block("b", "spam@localhost"));
+  gateway_.Send(phone, Block("spam@localhost", "b"));
   Settle();
   roster_.held = false;
   ASSERT_TRUE(RunUntil([&] { return phone.confirmed == phone.sent && Answers(phone).size() == 2; }));

@@ -603,4 +603,12 @@ xmpp::Stanza Cluster::Iq(const std::string& type, const std::string& to, const s
   return iq;
 }
 
+xmpp::Stanza Cluster::Block(const std::string& jid, const std::string& id) {
+  xmpp::Stanza set = Iq("set", {}, id, "block", "urn:xmpp:blocking");
+  xmpp::Element block("block", "urn:xmpp:blocking");
+  block.Add("item").SetAttr("jid", jid);
+  xmpp::SetPayload(set, block);
+  return set;
+}
+
 }  // namespace rookery::session_manager

@@ -220,6 +220,8 @@ class Cluster : public ::testing::Test {
                                std::optional<int> priority = {});
   static xmpp::Stanza Iq(const std::string& type, const std::string& to, const std::string& id,
                          std::string_view name = {}, std::string_view ns = {});
+  /// XEP-0191.
+  static xmpp::Stanza Block(const std::string& jid, const std::string& id = "block");
 
   Settings settings_;
   sharding::OwnerOptions owner_options_;

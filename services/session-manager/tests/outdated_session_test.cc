@@ -396,11 +396,7 @@ TEST_F(OutdatedSession, SL13_WhatItWasNeverSentIsNotTakenForHandled_HoweverManyO
   directory_.down = false;
   Say("m1", bob_);  // has the number of the answer now
   Client& desk = SignIn(other_, bob_, "desk");
-  xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
-  xmpp::Element element("block", "urn:xmpp:blocking");
-  element.Add("item").SetAttr("jid", alice_);
-  xmpp::SetPayload(block, element);
-  other_.Send(desk, block);  // the session's state changes, and its row is written again
+  other_.Send(desk, Block(alice_));  // the session's state changes, and its row is written again
   Settle();
   Elapse(std::chrono::seconds(1));
   ASSERT_EQ(database_.parked.size(), 1u);

@@ -1,8 +1,8 @@
 #include <gmock/gmock.h>
 
-#include "cluster.h"
 #include "domain/metrics.h"
 #include "domain/presence/presence_tracker.h"
+#include "presence_cluster.h"
 #include "rookery/sharding/follow_up_writer.h"
 
 namespace rookery::session_manager {
@@ -13,33 +13,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class PresenceTest : public Cluster {
- protected:
-  PresenceTest() : Cluster(2), gateway_(AddGateway("gw-1")) {
-    for (const std::uint32_t shard : {0u, 1u}) Assign(shard, 0);
-    for (const std::uint32_t shard : {2u, 3u}) Assign(shard, 1);
-    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1) && IsLive(2) && IsLive(3); }));
-    alice_ = UserIn(0);
-    bob_ = UserIn(2);
-    eve_ = UserIn(1);
-  }
-  static std::vector<xmpp::Stanza> From(const Client& client, const std::string& from,
-                                        const std::string& type) {
-    std::vector<xmpp::Stanza> some;
-    for (const xmpp::Stanza& stanza : Only(client.inbox, STANZA_KIND_PRESENCE, type))
-      if (stanza.from() == from) some.push_back(stanza);
-    return some;
-  }
-  static xmpp::Stanza Block(const std::string& jid) {
-    xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
-    xmpp::Element element("block", "urn:xmpp:blocking");
-    element.Add("item").SetAttr("jid", jid);
-    xmpp::SetPayload(block, element);
-    return block;
-  }
-  Gateway& gateway_;
-  std::string alice_, bob_, eve_;
-};
+using PresenceTest = PresenceCluster;
 
 TEST_F(PresenceTest, InitialPresence_BroadcastAndProbe) {
   roster_.Befriend(alice_, bob_);
@@ -489,12 +463,6 @@ TEST_F(PresenceTest, Directed_IsBounded) {
   EXPECT_THAT(alice.inbox[0].payload(), HasSubstr("resource-constraint"));
 }
 
-session::v1::SessionManagerState StateOf(const Client& client) {
-  session::v1::SessionManagerState state;
-  EXPECT_TRUE(state.ParseFromString(client.state));
-  return state;
-}
-
 TEST_F(PresenceTest, Directed_LongAddressesAreBoundedToo_AlsoThoseOfTheLastTime) {
   constexpr int kMany = 100;
   Client& alice = SignIn(gateway_, alice_, "a");
@@ -606,85 +574,6 @@ TEST_F(PresenceTest, UnknownTypeIsRefused) {
   EXPECT_EQ(alice.confirmed, 3u);
 }
 
-/// alice's client says that it is available while the roster is away.
-class PresenceDue : public PresenceTest {
- protected:
-  PresenceDue() {
-    roster_.Befriend(alice_, bob_);
-    bob = &SignIn(gateway_, bob_, "b");
-    roster_.down = true;
-    alice = &gateway_.Start(alice_, "a");
-    Settle();
-    bob->inbox.clear();
-  }
-  void SayAvailable() {
-    gateway_.Send(*alice, Presence({}, {}, 3));
-    ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
-    EXPECT_THAT(From(*bob, alice_ + "/a", ""), IsEmpty());
-  }
-  std::size_t Refusals() const { return Only(alice->inbox, STANZA_KIND_PRESENCE, "error").size(); }
-  Client* alice = nullptr;
-  Client* bob = nullptr;
-};
-
-TEST_F(PresenceDue, TheRosterIsBack_TheClientIsThere_AndHasWhatWaited) {
-  SayAvailable();
-  gateway_.Send(*bob, Message(alice_, "m1"));
-  Settle();
-  EXPECT_EQ(Refusals(), 0u);
-  roster_.down = false;
-  ASSERT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/a", "").size() == 1; }));
-  ASSERT_TRUE(RunUntil([&] { return From(*alice, bob_ + "/b", "").size() == 1; }))
-      << "its probes are answered";
-  ASSERT_TRUE(RunUntil([&] { return alice->MessageIds() == std::vector<std::string>{"m1"}; }));
-  EXPECT_FALSE(StateOf(*alice).has_presence_due());
-  EXPECT_EQ(StateOf(*alice).priority(), 3);
-}
-
-TEST_F(PresenceDue, ItsOwnerDies_TheNextOwnerGoesOn) {
-  SayAvailable();
-  Settle();
-  const int owner = owners_[0];
-  Kill(owner, /*lose=*/true);
-  AddNode();
-  for (const auto& [shard, number] : std::map(owners_))
-    if (number == owner) Assign(shard, static_cast<int>(nodes_.size()) - 1);
-  EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
-  roster_.down = false;
-  EXPECT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/a", "").size() == 1; }));
-}
-
-TEST_F(PresenceDue, TheClientHasGoneMeanwhile_NobodySeesIt) {
-  SayAvailable();
-  gateway_.Send(*alice, Presence("unavailable"));
-  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
-  roster_.down = false;
-  Client& desk = SignIn(gateway_, alice_, "desk");
-  ASSERT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/desk", "").size() == 1; }));
-  (void)desk;
-  EXPECT_THAT(From(*bob, alice_ + "/a", ""), IsEmpty());
-}
-
-TEST_F(PresenceDue, TheClientSaysItAgain_ItIsSaidOnce) {
-  SayAvailable();
-  roster_.down = false;
-  gateway_.Send(*alice, Presence({}, {}, 4));
-  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "").empty(); }));
-  Elapse(std::chrono::seconds(5));
-  EXPECT_EQ(From(*bob, alice_ + "/a", "").size(), 1u);
-  EXPECT_EQ(StateOf(*alice).priority(), 4);
-}
-
-TEST_F(PresenceDue, TooMuchIsOwedAlready_TheClientMayTryAgain) {
-  for (auto& node : nodes_) node->settings.max_owed_presences = 0;
-  gateway_.Send(*alice, Presence());
-  ASSERT_TRUE(RunUntil([&] { return Refusals() == 1; }));
-  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_PRESENCE, "error")[0].payload(), HasSubstr("type=\"wait\""));
-  roster_.down = false;
-  gateway_.Send(*alice, Presence());
-  EXPECT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/a", "").size() == 1; }));
-}
-
 TEST_F(PresenceTest, Broadcast_DoesNotOvertakeWhatTheSameSenderSentBefore) {
   // Something of alice's waits for bob's roster: an order that is lost here leaves bob with a
   // contact that he sees for ever.
@@ -732,143 +621,6 @@ TEST_F(PresenceTest, Probe_OneFanoutToSeveralUsersWithoutContacts_EachAnswers) {
   Settle();
   EXPECT_EQ(From(alice, bob_ + "/b", "").size(), 1u);
   EXPECT_EQ(From(alice, carol + "/c", "").size(), 1u);
-}
-
-/// alice and bob see each other; a new owner has alice's session, and the roster is away.
-class RosterAwayTest : public PresenceTest {
- protected:
-  void SetUp() override {
-    roster_.Befriend(alice_, bob_);
-    bob = &SignIn(gateway_, bob_, "b");
-    alice = &SignIn(gateway_, alice_, "a");
-    NewOwner();
-    roster_.down = true;
-    bob->inbox.clear();
-  }
-  void NewOwner() {
-    // The cursor first: what the log says again would load the roster.
-    Elapse(std::chrono::seconds(1));
-    const int owner = owners_[0];
-    Kill(owner, /*lose=*/true);
-    AddNode();
-    for (const auto& [shard, number] : std::map(owners_))
-      if (number == owner) Assign(shard, static_cast<int>(nodes_.size()) - 1);
-    EXPECT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
-  }
-  Client* alice = nullptr;
-  Client* bob = nullptr;
-};
-
-TEST_F(RosterAwayTest, Unavailable_IsToldWhenTheRosterIsBack_Once) {
-  gateway_.Send(*alice, Presence("unavailable"));
-  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
-  EXPECT_THAT(bob->inbox, IsEmpty());
-  // It holds back nothing of hers.
-  gateway_.Send(*bob, Message(alice_ + "/a", "m"));
-  Settle();
-  EXPECT_EQ(alice->MessageIds(), std::vector<std::string>{"m"});
-  roster_.down = false;
-  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
-  gateway_.End(*alice, session::v1::END_REASON_CLOSED);
-  Settle();
-  EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
-}
-
-TEST_F(RosterAwayTest, UnavailableThenAvailable_InThatOrder) {
-  gateway_.Send(*alice, Presence("unavailable"));
-  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
-  roster_.down = false;
-  gateway_.Send(*alice, Presence({}, {}, 5));
-  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "").empty(); }));
-  Settle();
-  std::vector<std::string> types;
-  for (const xmpp::Stanza& stanza : bob->inbox)
-    if (stanza.from() == alice_ + "/a" && stanza.type() != "probe") types.push_back(stanza.type());
-  EXPECT_EQ(types, (std::vector<std::string>{"unavailable", ""}));
-}
-
-TEST_F(RosterAwayTest, TheSessionEnds_ToldWhenTheRosterIsBack) {
-  gateway_.Send(*alice, Presence({}, eve_));
-  Client& eve = SignIn(gateway_, eve_, "e", std::nullopt);
-  gateway_.End(*alice, session::v1::END_REASON_CONNECTION_LOST);
-  Settle();
-  EXPECT_TRUE(alice->ended.has_value());
-  EXPECT_THAT(bob->inbox, IsEmpty());
-  (void)eve;
-  roster_.down = false;
-  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
-  Settle();
-  EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
-}
-
-TEST_F(RosterAwayTest, ManySessionsEnd_AllAreToldHoweverLongItTakes) {
-  std::vector<std::string> contacts;
-  std::vector<Client*> clients;
-  roster_.down = false;
-  for (int i = 2; i < 12; ++i) {
-    contacts.push_back(UserIn(0, i));
-    roster_.Befriend(contacts.back(), bob_);
-    clients.push_back(&SignIn(gateway_, contacts.back(), "c"));
-  }
-  NewOwner();
-  nodes_.back()->settings.max_owed_presences = 3;
-  roster_.down = true;
-  for (Client* client : clients) gateway_.End(*client, session::v1::END_REASON_CONNECTION_LOST);
-  Settle();
-  clock_.Advance(std::chrono::minutes(16));
-  Settle();
-  const Shard& shard = *nodes_.back()->domain.shards().Find(0);
-  EXPECT_LT(shard.window.cursor(), shard.window.next_offset()) << "the ends are not finished";
-  roster_.down = false;
-  for (const std::string& contact : contacts)
-    ASSERT_TRUE(RunUntil([&] { return From(*bob, contact + "/c", "unavailable").size() == 1; })) << contact;
-  Settle();
-  EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
-}
-
-TEST_F(RosterAwayTest, TheOwnerDiesMeanwhile_TheNextOneTells) {
-  gateway_.Send(*alice, Presence("unavailable"));
-  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
-  NewOwner();
-  EXPECT_THAT(From(*bob, alice_ + "/a", "unavailable"), IsEmpty());
-  // As after a freeze.
-  Domain& domain = nodes_.back()->domain;
-  domain.presence().OnShardLive(*domain.shards().Find(0));
-  roster_.down = false;
-  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
-  NewOwner();
-  Settle();
-  EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
-}
-
-TEST_F(RosterAwayTest, ForTooLong_GivenUp) {
-  gateway_.Send(*alice, Presence("unavailable"));
-  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
-  Node& owner = *nodes_.back();
-  const auto untold = [&] { return owner.domain.metrics().presences_untold.Value(); };
-  EXPECT_EQ(untold(), 0);
-  clock_.Advance(std::chrono::minutes(16));
-  ASSERT_TRUE(RunUntil([&] { return untold() == 1; }));
-  roster_.down = false;
-  Settle();
-  EXPECT_THAT(bob->inbox, IsEmpty());
-}
-
-TEST_F(RosterAwayTest, Probe_IsAnsweredWhenTheRosterIsBack) {
-  gateway_.Send(*bob, Presence("probe", alice_));
-  Settle();
-  EXPECT_THAT(bob->inbox, IsEmpty());
-  roster_.down = false;
-  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "").empty(); }));
-  Client& eve = SignIn(gateway_, eve_, "e");
-  roster_.down = true;
-  NewOwner();
-  gateway_.Send(eve, Presence("probe", alice_));
-  Settle();
-  roster_.down = false;
-  gateway_.Send(*bob, Presence("probe", alice_));
-  ASSERT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/a", "").size() == 2; }));
-  EXPECT_THAT(eve.inbox, IsEmpty());
 }
 
 // ---- appendix E of the feature list -------------------------------------------

@@ -120,11 +120,7 @@ TEST_F(ResumptionTest, SL4_WhatChangesWhileTheRowIsWritten_IsInTheRow) {
   gateway_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
   ASSERT_FALSE(bob->parked);
-  xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
-  xmpp::Element element("block", "urn:xmpp:blocking");
-  element.Add("item").SetAttr("jid", alice_);
-  xmpp::SetPayload(block, element);
-  gateway_.Send(desk, block);
+  gateway_.Send(desk, Block(alice_));
   Settle();
   database_.held = false;
   ASSERT_TRUE(RunUntil([&] { return bob->parked; }));

@@ -326,9 +326,7 @@ TEST_F(RoomStanzasTest, RM4_TheOwnerDies_WhatWaitedForTwoDevicesIsGivenOnceToEac
   Settle();
   // And everything waits for this.
   roster_.changes_held = true;
-  xmpp::Stanza block = Iq("set", {}, "b", "block", "urn:xmpp:blocking");
-  block.set_payload("<block xmlns='urn:xmpp:blocking'><item jid='far.example'/></block>");
-  gateway_.Send(one, block);
+  gateway_.Send(one, Block("far.example"));
   Settle();
   two.acks = false;  // so that the next owner reads it again
   Say(1, Fanout(10, Groupchat("m1"), {one.jid, two.jid}));
@@ -373,11 +371,7 @@ TEST_F(RoomStanzasTest, RM6_ABlockedRoomIsNotHeard_AndBlockedOccupantsAreNotTold
   Client& bob = SignIn(gateway_, bob_, "b");
   Client& carol = SignIn(gateway_, UserIn(1, 3), "c");
   for (Client* client : {&bob, &carol}) {
-    xmpp::Element block("block", "urn:xmpp:blocking");
-    block.Add("item").SetAttr("jid", client == &bob ? kNick : kRoom);
-    xmpp::Stanza set = Iq("set", {}, "block", "block", "urn:xmpp:blocking");
-    xmpp::SetPayload(set, block);
-    gateway_.Send(*client, set);
+    gateway_.Send(*client, Block(std::string(client == &bob ? kNick : kRoom)));
     Settle();
     client->inbox.clear();
   }

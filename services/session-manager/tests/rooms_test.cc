@@ -218,11 +218,7 @@ TEST_F(RoomsTest, AnEventNamesTheRecordThatItFollowsFrom) {
 
 TEST_F(RoomsTest, ABlockedRoomHearsNothing_AndIsLeft) {
   Client& alice = Enter(gateway_, alice_, "a");
-  xmpp::Element block("block", "urn:xmpp:blocking");
-  block.Add("item").SetAttr("jid", kRoom);
-  xmpp::Stanza set = Iq("set", {}, "block", "block", "urn:xmpp:blocking");
-  xmpp::SetPayload(set, block);
-  gateway_.Send(alice, set);
+  gateway_.Send(alice, Block(std::string(kRoom)));
   Settle();
   EXPECT_THAT(Left(kRoom), ElementsAre(kNick));
   alice.inbox.clear();

@@ -241,7 +241,7 @@ bool Deliverer::SpareIfFull(Session& session, const xmpp::Stanza& stanza, std::i
   const bool is_presence =
       stanza.kind() == STANZA_KIND_PRESENCE && (stanza.type().empty() || stanza.type() == "unavailable");
   if (is_presence && !std::exchange(session.is_presence_due, true)) {
-    session.state.set_presence_missed(true);
+    session.MissPresence();
     outbox_.Publish(session);
   }
   return true;

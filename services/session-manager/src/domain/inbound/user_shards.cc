@@ -137,7 +137,7 @@ void UserShards::OnReading(sharding::Shard& reading, bool was_cut) {
         session->state.clear_late_offset();
         session->late_offset = -1;
         // Nobody says again the presence that was lost.
-        if (session->available()) session->state.set_presence_missed(true);
+        if (session->available()) session->MissPresence();
         outbox_.Publish(*session);
       }
     }
@@ -158,7 +158,7 @@ void UserShards::GoLive(sharding::Shard& live) {
   for (const auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
       if (!WasMissed(*session)) continue;
-      if (session->available()) session->state.set_presence_missed(true);
+      if (session->available()) session->MissPresence();
       if (session->state.directed_size() > 0) session->state.set_rooms_missed(true);
       NoteRosterMissed(*session);
       outbox_.Publish(*session);

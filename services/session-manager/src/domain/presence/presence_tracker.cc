@@ -1,10 +1,7 @@
 #include "domain/presence/presence_tracker.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
-#include <iterator>
-#include <numeric>
 #include <optional>
 
 #include "absl/container/flat_hash_set.h"
@@ -17,34 +14,23 @@
 #include "domain/metrics.h"
 #include "domain/outbound/consequences.h"
 #include "domain/outbound/directory_writer.h"
-#include "domain/outbound/link_actions.h"
 #include "domain/outbound/outbox.h"
-#include "domain/presence/caps_tracker.h"
+#include "domain/presence/directed_presence.h"
+#include "domain/presence/presence_events.h"
+#include "domain/presence/presence_fields.h"
 #include "domain/settings.h"
 #include "domain/state/session_table.h"
 #include "domain/state/shards.h"
 #include "domain/users/user_settings.h"
 #include "domain/users/users.h"
-#include "ports/account_store.h"
 #include "ports/roster.h"
 #include "rookery/base/check.h"
 #include "rookery/base/deadline.h"
-#include "rookery/base/status.h"
-#include "rookery/events/v1/presence_event.pb.h"
 #include "rookery/runtime/backoff.h"
-#include "rookery/telemetry/log.h"
-#include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
 
 namespace {
-
-struct PresenceFields {
-  int priority = 0;
-  std::string show;
-  std::string status;
-  bool valid = true;
-};
 
 /// Numbers what follows from a record of the log for each of the user's sessions by that session: the next
 /// owner, should it do the same again, may have others.
@@ -57,48 +43,9 @@ Cause CauseFor(const SessionId& session, const Cause& cause) {
   return own;
 }
 
-PresenceFields ReadFields(const xmpp::Stanza& presence) {
-  PresenceFields fields;
-  auto children = xmpp::ParsePayload(presence.payload());
-  if (!children.ok()) return fields;
-  for (const xmpp::Element& child : *children) {
-    if (child.Is("priority", xmpp::ns::kClient)) {
-      const std::string text = child.Text();
-      const char* first = text.data();
-      const char* last = first + text.size();
-      const auto is_space = [](char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; };
-      while (first < last && is_space(*first)) ++first;
-      while (first < last && is_space(last[-1])) --last;
-      if (last - first > 1 && *first == '+' && first[1] != '-') ++first;
-      const auto [end, error] = std::from_chars(first, last, fields.priority);
-      // RFC 6121 section 4.7.2.3.
-      if (error != std::errc() || end != last || fields.priority < -128 || fields.priority > 127)
-        fields.valid = false;
-    } else if (child.Is("show", xmpp::ns::kClient)) {
-      fields.show = child.Text();
-      if (fields.show != "away" && fields.show != "chat" && fields.show != "dnd" && fields.show != "xa" &&
-          !fields.show.empty())
-        fields.valid = false;
-    } else if (child.Is("status", xmpp::ns::kClient) && fields.status.empty()) {
-      fields.status = child.Text();
-    }
-  }
-  return fields;
-}
-
 /// The most bytes of payload in the presence that a session keeps: it goes to all who ask, and with the
 /// session's state wherever that goes.
 constexpr std::size_t kMaxPresenceBytes = 16 * 1024;
-/// The most bytes of the addresses that a session's state names as told of it directly.
-constexpr std::size_t kMaxDirectedBytes = 64 * 1024;
-
-/// While the roster is away: how many probes of a user wait for it, how long, and how often it is
-/// tried. What follows from the end of a session waits for as long as it takes: its record is held, and
-/// the shard's window bounds that.
-constexpr std::size_t kMaxProbers = 100;
-constexpr std::chrono::minutes kPatience{15};
-/// Rosters that are asked for at once.
-constexpr std::size_t kMostPayers = 32;
 constexpr BackoffOptions kRosterRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(4'000)};
 /// The most contacts whose presence a client is told to forget.
 constexpr std::size_t kMostTakenBack = 1'000;
@@ -116,12 +63,6 @@ std::unique_ptr<Contacts> MakeContacts(const roster::v1::GetRosterResponse& rost
   contacts->by_jid.reserve(static_cast<std::size_t>(roster.items_size()));
   for (const auto& item : roster.items()) contacts->by_jid[item.jid()].subscription = item.subscription();
   return contacts;
-}
-
-std::size_t DirectedBytes(const session::v1::SessionManagerState& state) {
-  const auto sum = [](std::size_t bytes, const std::string& address) { return bytes + address.size(); };
-  return std::accumulate(state.directed().begin(), state.directed().end(),
-                         std::accumulate(state.left().begin(), state.left().end(), std::size_t{0}, sum), sum);
 }
 
 /// Whether the session became what it is by the stanza that is handled. Its owner died before that was
@@ -214,7 +155,7 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
   session->state.clear_presence_due();
   outbox_.Publish(*session);
   features_.Tell(&LifeHook::OnSessionChanged, *session);
-  PublishEvent(*session->user, *session, /*offset=*/-1);
+  events_.OnAvailable(*session);
 }
 
 Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Cause& cause,
@@ -260,7 +201,7 @@ void PresenceTracker::BecomeAvailableLater(const std::shared_ptr<Session>& sessi
 }
 
 void PresenceTracker::OwePresence(Session& session) {
-  if (Owed* owed = Owe(*session.user->shard, session.user->bare)) {
+  if (OwedPresence::Owed* owed = owed_.Owe(*session.user->shard, session.user->bare)) {
     owed->has_presence_due = true;
     return;
   }
@@ -268,6 +209,7 @@ void PresenceTracker::OwePresence(Session& session) {
   xmpp::Stanza presence;
   presence.Swap(session.state.mutable_presence_due());
   session.state.clear_presence_due();
+  outbox_.Publish(session);
   RefusePresence(session, presence);
 }
 
@@ -288,8 +230,9 @@ Task<void> PresenceTracker::PayPresence(std::shared_ptr<Shard> shard, std::share
   xmpp::Stanza presence;
   presence.Swap(session->state.mutable_presence_due());
   const int priority = ReadFields(presence).priority;
-  Cause cause;
-  FinishAvailable(session, cause, std::move(presence), priority, /*initial=*/true, pending);
+  SayUnasked(session, [&](Cause& cause) {
+    FinishAvailable(session, cause, std::move(presence), priority, /*initial=*/true, pending);
+  });
 }
 
 void PresenceTracker::FinishAvailable(const std::shared_ptr<Session>& session, Cause& cause,
@@ -333,7 +276,8 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
   Broadcast(user, cause, presence);
   if (!user.contacts) {
     // Our sessions came with the shard, their roster did not, and it is away.
-    if (Owed* owed = Owe(*user.shard, user.bare)) owed->unavailable.push_back({presence, {}});
+    if (OwedPresence::Owed* owed = owed_.Owe(*user.shard, user.bare))
+      owed->unavailable.push_back({presence, {}});
     session.state.set_unavailable_untold(true);
   }
   consequences_.AppendBroadcast(*user.shard, cause, presence,
@@ -347,84 +291,12 @@ void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string 
   session.state.clear_presence();
   session.state.set_offline_given(false);
   features_.Tell(&LifeHook::OnSessionChanged, session);
-  PublishEvent(user, session, offset);
-  if (!user.HasAvailable())
-    tasks_.Spawn("last_activity",
-                 RememberLastActivity(user.bare, session.state.account_generation(), std::move(status)));
+  events_.OnUnavailable(user, session, std::move(status), offset);
 }
 
 void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause& cause,
-                                 xmpp::Stanza& presence) {
-  if (IsReplaced(*session)) return;
-  auto& directed = *session->state.mutable_directed();
-  const auto it = std::find_if(directed.begin(), directed.end(), [&](const std::string& address) {
-    return HearTogether(address, presence.to());
-  });
-  if (presence.type().empty()) {
-    const User& user = *session->user;
-    bool told_anyway = false;
-    // A session that is not available is not broadcast to anybody when it goes.
-    if (session->available() && user.contacts && xmpp::ResourceOf(presence.to()).empty()) {
-      const auto contact = user.contacts->by_jid.find(presence.to());
-      told_anyway = contact != user.contacts->by_jid.end() && contact->second.from();
-    }
-    if (it == directed.end() && !told_anyway) {
-      if (directed.size() >= settings_.max_directed_presence ||
-          DirectedBytes(session->state) + presence.to().size() > kMaxDirectedBytes) {
-        answers_.Refuse({*session->user, session}, cause, presence, xmpp::ErrorCondition::kResourceConstraint,
-                        "too many directed presences");
-        return;
-      }
-      *directed.Add() = presence.to();
-      outbox_.Publish(*session);
-    } else if (it != directed.end() && *it != presence.to()) {
-      *it = presence.to();
-      outbox_.Publish(*session);
-    }
-    // It knows of the session again.
-    std::erase_if(session->farewells,
-                  [&](const Farewell& older) { return HearTogether(older.address, presence.to()); });
-  } else if (it != directed.end()) {
-    return SayFarewell(session, cause, presence);
-  }
-  consequences_.AppendDelivery(*session->user->shard, cause, presence);
-}
-
-void PresenceTracker::SayFarewell(const std::shared_ptr<Session>& session, Cause& cause,
-                                  const xmpp::Stanza& unavailable) {
-  const std::uint64_t number = ++last_farewell_;
-  std::erase_if(session->farewells,
-                [&](const Farewell& older) { return HearTogether(older.address, unavailable.to()); });
-  session->farewells.push_back({unavailable.to(), number});
-  consequences_.AppendDelivery(*session->user->shard, cause, unavailable,
-                               [this, session, number](std::int64_t offset) {
-                                 OnFarewellDone(*session, number, /*is_said=*/offset >= 0);
-                               });
-}
-
-void PresenceTracker::OnFarewellDone(Session& session, std::uint64_t number, bool is_said) {
-  const auto done = std::find_if(session.farewells.begin(), session.farewells.end(),
-                                 [&](const Farewell& farewell) { return farewell.number == number; });
-  // Else something newer was said to the address.
-  if (done == session.farewells.end()) return;
-  const std::string address = std::move(done->address);
-  session.farewells.erase(done);
-  if (!is_said || session.ended()) return;
-  auto& directed = *session.state.mutable_directed();
-  const auto it = std::find_if(directed.begin(), directed.end(),
-                               [&](const std::string& told) { return HearTogether(told, address); });
-  if (it == directed.end()) return;
-  directed.erase(it);
-  outbox_.Publish(session);
-}
-
-bool PresenceTracker::IsBeingLeft(const Session& session, std::string_view address) const {
-  return std::any_of(session.farewells.begin(), session.farewells.end(),
-                     [&](const Farewell& farewell) { return HearTogether(farewell.address, address); });
-}
-
-bool PresenceTracker::HearTogether(std::string_view a, std::string_view b) const {
-  return a == b || (xmpp::BareOf(a) == xmpp::BareOf(b) && addresses_.IsOfRooms(a));
+                                 const xmpp::Stanza& presence) {
+  if (!IsReplaced(*session)) directed_.Say(session, cause, presence);
 }
 
 void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
@@ -480,7 +352,7 @@ Task<void> PresenceTracker::HideFrom(std::shared_ptr<Shard> shard, std::string b
   for (const auto& session : user->sessions) {
     if (!session->available()) continue;
     std::vector<std::string> told = seeing;
-    for (std::string& jid : TakeDirected(*session, audience))
+    for (std::string& jid : directed_.Take(*session, audience.includes))
       if (!is_seeing.contains(jid)) told.push_back(std::move(jid));
     // To them, although the feature keeps them from hearing of the user.
     consequences_.AppendFanout(*shard, cause, Unavailable(session->jid.str()), told);
@@ -514,16 +386,6 @@ std::vector<std::string> PresenceTracker::Seeing(const User& user, const Audienc
         !audience.is_hidden_anyway(jid))
       seeing.push_back(jid);
   return seeing;
-}
-
-std::vector<std::string> PresenceTracker::TakeDirected(Session& session, const Audience& audience) {
-  auto& directed = *session.state.mutable_directed();
-  std::vector<std::string> kept, taken;
-  for (const std::string& jid : directed) (audience.includes(jid) ? taken : kept).push_back(jid);
-  if (taken.empty()) return taken;
-  directed.Assign(kept.begin(), kept.end());
-  outbox_.Publish(session);
-  return taken;
 }
 
 // ---- what others ask --------------------------------------------------------
@@ -569,14 +431,14 @@ Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::str
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
     User* user = shard->FindUser(bare);
     // While the roster is away one who is owed something already asks it again.
-    if (user != nullptr && !user->contacts && !owed_.contains(bare))
+    if (user != nullptr && !user->contacts && !owed_.Has(bare))
       (void)co_await LoadContacts(shard, bare, nullptr, cause.trace_id);
   }
   if (User* user = shard->FindUser(bare)) {
     if (user->contacts) {
       AnswerProbe(*user, cause, prober);
-    } else if (Owed* owed = Owe(*shard, bare); owed && owed->probers.size() < kMaxProbers) {
-      owed->probers.push_back(prober);
+    } else {
+      owed_.OweAnswer(*shard, bare, std::move(prober));
     }
   }
   shard->window.Release(cause.offset);
@@ -615,7 +477,7 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
     consequences_.AppendBroadcast(*user.shard, cause, unavailable, Subscribers(user.bare, *user.contacts));
   } else if (is_gone) {
     // The sessions came with the shard, the roster did not.
-    if (Owed* owed = Owe(*user.shard, user.bare, /*is_held=*/true)) {
+    if (OwedPresence::Owed* owed = owed_.Owe(*user.shard, user.bare, /*is_held=*/true)) {
       user.shard->window.Hold(cause.offset);
       owed->unavailable.push_back({unavailable, cause});
     }
@@ -630,7 +492,7 @@ void PresenceTracker::TellAnew(Session& session) {
   // Before the shard is live, OnShardLive comes.
   if (session.state.has_presence_due() && session.user->shard->live()) OwePresence(session);
   if (!session.available()) return;
-  session.state.set_presence_missed(true);
+  session.MissPresence();
   outbox_.Publish(session);
   const std::shared_ptr<Shard> shard = shards_.Shared(session.user->shard->number);
   if (shard->live())  // else OnShardLive comes
@@ -671,18 +533,27 @@ void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
   seen.insert(seen.end(), probed.begin(), probed.end());
   // Nobody knows which of them the client sees. RFC 6121 section 4.3.2.1: none; then who is there answers.
   for (const std::string& contact : seen) deliverer_.Reply(*session, Unavailable(contact));
-  const auto told = std::make_shared<EndWrites>();
-  ++told->open;
-  told->then.push_back([this, session] {
-    if (session->ended()) return;
+  SayUnasked(session, [&](Cause& cause) {
+    Broadcast(user, cause, session->state.presence());
+    Probe(*session, cause, std::move(probed));
+  });
+}
+
+void PresenceTracker::SayUnasked(const std::shared_ptr<Session>& session,
+                                 absl::FunctionRef<void(Cause& cause)> say) {
+  session->MissPresence();
+  const auto said = std::make_shared<EndWrites>();
+  ++said->open;
+  said->then.push_back([this, session, missed = session->presences_missed] {
+    // Else more was missed meanwhile.
+    if (session->ended() || session->presences_missed != missed) return;
     session->state.set_presence_missed(false);
     outbox_.Publish(*session);
   });
   Cause cause;
-  cause.end = told;
-  Broadcast(user, cause, session->state.presence());
-  Probe(*session, cause, std::move(probed));
-  told->Finish();
+  cause.end = said;
+  say(cause);
+  said->Finish();
 }
 
 bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
@@ -700,11 +571,6 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
   if (!is_unavailable && (!is_available || session->state.presence().payload() != stanza.payload()))
     return true;
   if (session == nullptr) return false;
-  const auto& directed = session->state.directed();
-  const auto is_told = [&](std::string_view recipient) {
-    return std::any_of(directed.begin(), directed.end(),
-                       [&](const std::string& address) { return HearTogether(address, recipient); });
-  };
   // That the session is back was said to all who may see it; whom it sent presence directly since, knows it
   // too. Who may not see it any more, or from whom the user hides since (XEP-0191), has been told so.
   const auto is_outdated = [&](const std::string& recipient) {
@@ -712,10 +578,10 @@ bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
     const bool is_hidden = !features_.IsRecipient(*user, recipient);
     if (!is_unavailable) {
       const bool sees_nothing = bare != user->bare && user->contacts && !MaySee(*user->contacts, bare);
-      return is_hidden || (sees_nothing && !is_told(recipient));
+      return is_hidden || (sees_nothing && !directed_.IsTold(*session, recipient));
     }
     if (is_hidden) return false;
-    if (is_told(recipient) && !IsBeingLeft(*session, recipient)) return true;
+    if (directed_.IsTold(*session, recipient) && !directed_.IsBeingLeft(*session, recipient)) return true;
     if (!is_available) return false;
     return bare == user->bare || (user->contacts && MaySee(*user->contacts, bare));
   };
@@ -752,7 +618,7 @@ void PresenceTracker::OnShardLive(Shard& shard) {
           shard.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session));
       }
       if (!session->state.unavailable_untold() || session->available()) continue;
-      Owed* owed = Owe(shard, bare);
+      OwedPresence::Owed* owed = owed_.Owe(shard, bare);
       // Live again after a freeze: it is owed already.
       const bool is_known = owed == nullptr || std::any_of(owed->unavailable.begin(), owed->unavailable.end(),
                                                            [&](const auto& old) {
@@ -763,131 +629,41 @@ void PresenceTracker::OnShardLive(Shard& shard) {
   }
 }
 
-void PresenceTracker::OnShardForgotten(Shard& shard) {
-  std::erase_if(owed_, [&](const auto& entry) { return entry.second.shard.get() == &shard; });
-}
+void PresenceTracker::OnShardForgotten(Shard& shard) { owed_.Forget(shard); }
 
-PresenceTracker::Owed* PresenceTracker::Owe(Shard& to, const std::string& bare, bool is_held) {
-  auto it = owed_.find(bare);
-  if (it == owed_.end()) {
-    if (owed_.size() >= settings_.max_owed_presences && !is_held) {
-      metrics_.presences_untold.Increment();
-      return nullptr;
-    }
-    it = owed_.try_emplace(bare).first;
-    it->second.shard = shards_.Shared(to.number);
-    it->second.since = clock_.Now();
-    owed_order_.push_back(bare);
-  }
-  Owed& owed = it->second;
-  if (payers_ < kMostPayers && payers_ < owed_.size()) {
-    ++payers_;
-    tasks_.Spawn("presence.pay_owed", PayAllOwed());
-  }
-  return &owed;
+Task<absl::Status> PresenceTracker::Pay(std::shared_ptr<Shard> shard, std::string bare) {
+  if (shard->FindUser(bare) != nullptr)
+    co_return co_await LoadContacts(shard, bare, /*pending=*/nullptr, /*trace_id=*/0);
+  roster::v1::GetRosterRequest request;
+  request.set_user(bare);
+  const auto roster = co_await roster_.Get(std::move(request), /*trace_id=*/0);
+  if (roster.ok()) PayOwed(bare, *MakeContacts(*roster));
+  co_return roster.status();
 }
 
 void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts) {
-  const auto it = owed_.find(bare);
-  if (it == owed_.end()) return;
-  const Owed owed = std::move(it->second);
-  owed_.erase(it);
-  User* user = owed.shard->FindUser(bare);
+  const std::optional<OwedPresence::Owed> owed = owed_.Take(bare);
+  if (!owed) return;
+  User* user = owed->shard->FindUser(bare);
   const std::vector<std::string> subscribers = Subscribers(bare, contacts);
-  for (const auto& [unavailable, of] : owed.unavailable) {
+  for (const auto& [unavailable, of] : owed->unavailable) {
     metrics_.presences_late.Increment();
     Cause cause = of;
-    consequences_.AppendBroadcast(*owed.shard, cause, unavailable, subscribers);
-    if (cause.offset >= 0) owed.shard->window.Release(cause.offset);
+    consequences_.AppendBroadcast(*owed->shard, cause, unavailable, subscribers);
+    if (cause.offset >= 0) owed->shard->window.Release(cause.offset);
     Session* session = user == nullptr ? nullptr : user->FindResource(xmpp::ResourceOf(unavailable.from()));
     if (session == nullptr || !session->state.unavailable_untold()) continue;
     session->state.set_unavailable_untold(false);
     outbox_.Publish(*session);
   }
   if (user == nullptr) return;
-  if (owed.has_presence_due)
+  if (owed->has_presence_due)
     for (const auto& session : user->sessions)
       if (session->state.has_presence_due())
-        owed.shard->Spawn("presence.pay", PayPresence(owed.shard, session));
+        owed->shard->Spawn("presence.pay", PayPresence(owed->shard, session));
   Cause cause;
-  for (const std::string& prober : owed.probers)
+  for (const std::string& prober : owed->probers)
     if (MaySee(contacts, xmpp::BareOf(prober))) SendCurrentTo(*user, cause, prober);
-}
-
-bool PresenceTracker::DropWhatIsNotHeld(Owed& owed) {
-  std::erase_if(owed.unavailable, [](const Owed::Unavailable& one) { return one.cause.offset < 0; });
-  owed.probers.clear();
-  return owed.unavailable.empty() && !owed.has_presence_due;
-}
-
-Task<void> PresenceTracker::PayAllOwed() {
-  // Never within the call that owes: its caller still writes down what.
-  co_await runtime::Yield();
-  runtime::Backoff backoff(kRosterRetries);
-  while (!owed_order_.empty()) {
-    const std::string bare = std::move(owed_order_.front());
-    owed_order_.pop_front();
-    auto it = owed_.find(bare);
-    if (it == owed_.end()) continue;
-    if (clock_.Now() - it->second.since > kPatience && DropWhatIsNotHeld(it->second)) {
-      metrics_.presences_untold.Increment();
-      telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});
-      owed_.erase(it);
-      continue;
-    }
-    {
-      const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      // If something newer has come meanwhile, that has paid first (LoadContacts).
-      it = owed_.find(bare);
-      if (it == owed_.end()) continue;
-      const std::shared_ptr<Shard> shard = it->second.shard;
-      if (shard->FindUser(bare) != nullptr) {
-        const absl::Status loaded = co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
-        if (loaded.ok()) {
-          backoff.Reset();
-          continue;
-        }
-      } else {
-        roster::v1::GetRosterRequest request;
-        request.set_user(bare);
-        const auto roster = co_await roster_.Get(std::move(request), /*trace_id=*/0);
-        if (roster.ok()) {
-          backoff.Reset();
-          const std::unique_ptr<Contacts> contacts = MakeContacts(*roster);
-          PayOwed(bare, *contacts);
-          continue;
-        }
-      }
-    }
-    if (!owed_.contains(bare)) continue;
-    owed_order_.push_back(bare);
-    co_await backoff.Wait();
-  }
-  --payers_;
-}
-
-// ---- what is remembered and told ----------------------------------------------
-
-Task<void> PresenceTracker::RememberLastActivity(std::string bare, std::uint64_t generation,
-                                                 std::string status) {
-  AccountStore::LastActivity last{clock_.UnixMillisNow(), std::move(status)};
-  const absl::Status stored =
-      co_await accounts_.SetLastActivity(std::move(bare), generation, std::move(last));
-  if (!stored.ok()) telemetry::LogWarn("last_activity.store_failed", {{"error", Message(stored)}});
-}
-
-void PresenceTracker::PublishEvent(const User& user, const Session& session, std::int64_t offset) {
-  events::v1::PresenceEvent event;
-  event.set_jid(std::string(session.jid.str()));
-  event.set_available(session.available());
-  if (session.available()) {
-    event.set_show(ReadFields(session.state.presence()).show);
-    event.set_priority(session.priority());
-  }
-  event.set_changed_at_ms(clock_.UnixMillisNow());
-  event.set_shard(user.shard->number);
-  event.set_epoch(user.shard->epoch);
-  consequences_.AppendEvent(*user.shard, events::Topic::kPresence, user.bare, event, offset);
 }
 
 }  // namespace rookery::session_manager

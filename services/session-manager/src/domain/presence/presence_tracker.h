@@ -1,21 +1,20 @@
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/features/feature_hooks.h"
 #include "domain/outbound/consequences.h"
+#include "domain/presence/owed_presence.h"
 #include "domain/state/cause.h"
 #include "domain/state/shard.h"
 #include "domain/state/user.h"
-#include "rookery/base/clock.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/roster/v1/roster_service.pb.h"
 #include "rookery/runtime/task.h"
@@ -25,14 +24,15 @@ namespace rookery::session_manager {
 
 class HandOuts;
 class Outbox;
+class PresenceEvents;
 struct Session;
 struct Shard;
 struct User;
-class AccountStore;
 class Addresses;
 class ClientAnswers;
 class Consequences;
 class Deliverer;
+class DirectedPresence;
 class DirectoryWriter;
 class KeyedLock;
 class Roster;
@@ -45,7 +45,10 @@ struct Settings;
 
 /// RFC 6121 section 4: initial presence, broadcast, probe, directed presence, and
 /// `unavailable` however a session ends.
-class PresenceTracker final : public Consequences::News, public Deliverer::Listener, public LifeHook {
+class PresenceTracker final : public Consequences::News,
+                              public Deliverer::Listener,
+                              public LifeHook,
+                              public OwedPresence::Payer {
  public:
   /// Ends a session of which so much is not known that its client has to begin anew.
   class Listener {
@@ -56,21 +59,18 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
     ~Listener() = default;
   };
 
-  PresenceTracker(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-                  runtime::TaskGroup& tasks, const Addresses& addresses, const Shards& shards,
-                  const SessionTable& table, Users& users, AccountStore& accounts, Roster& roster,
+  PresenceTracker(const Settings& settings, SessionManagerMetrics& metrics, const Addresses& addresses,
+                  const Shards& shards, const SessionTable& table, Users& users, Roster& roster,
                   KeyedLock& rosters, Consequences& consequences, const FeatureHooks& features,
                   Outbox& outbox, HandOuts& hand_outs, Deliverer& deliverer, ClientAnswers& answers,
-                  SettingsKeeper& user_settings, DirectoryWriter& directory)
+                  SettingsKeeper& user_settings, DirectoryWriter& directory, DirectedPresence& directed,
+                  OwedPresence& owed, PresenceEvents& events)
       : settings_(settings),
-        clock_(clock),
         metrics_(metrics),
-        tasks_(tasks),
         addresses_(addresses),
         shards_(shards),
         table_(table),
         users_(users),
-        accounts_(accounts),
         roster_(roster),
         rosters_(rosters),
         consequences_(consequences),
@@ -80,7 +80,10 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
         deliverer_(deliverer),
         answers_(answers),
         user_settings_(user_settings),
-        directory_(directory) {}
+        directory_(directory),
+        directed_(directed),
+        owed_(owed),
+        events_(events) {}
   /// Before the first session.
   void SetListener(Listener& listener) { listener_ = &listener; }
   bool is_wired() const { return listener_ != nullptr; }
@@ -89,9 +92,8 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   /// the stanza is done.
   using Work = std::function<Task<void>(Cause&)>;
   Work OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
-  /// Presence to one address (section 4.6). For a room the newest address counts: whoever has entered under
-  /// one nickname and goes by another is one occupant, and leaves once (XEP-0045 section 7.14).
-  void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
+  /// Presence to one address (section 4.6).
+  void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, const xmpp::Stanza& presence);
   /// Section 4.3.2, for the full JID `prober`. Silence where it may not see the user.
   void AnswerProbe(User& user, Cause& cause, std::string_view prober);
   /// The session, which is not among the user's any more, has ended by the record `cause`. The
@@ -116,6 +118,8 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   /// tells them, if we do not come to it: the answer is called when we have.
   std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
                                   const xmpp::Stanza& presence) override;
+
+  Task<absl::Status> Pay(std::shared_ptr<Shard> shard, std::string bare) override;
 
   /// The current presence of every available session to one contact, or `unavailable`: from each of them and
   /// from the bare JID, so that none is left (as RFC 6121 section 4.3.2 answers a probe).
@@ -144,30 +148,13 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
                                   std::vector<roster::v1::PendingRequest>* pending, std::uint64_t trace_id);
 
  private:
-  /// The presence that a user's contacts are to hear when the roster, which says who they are, is back.
-  struct Owed {
-    std::shared_ptr<Shard> shard;
-    SteadyTime since;
-    struct Unavailable {
-      xmpp::Stanza presence;
-      /// The record of the session's end, held until its contacts are told; or no record.
-      Cause cause;
-    };
-    std::vector<Unavailable> unavailable;
-    /// Full JIDs whose probes were not answered.
-    std::vector<std::string> probers;
-    /// Sessions are to become available (`presence_due`).
-    bool has_presence_due = false;
-  };
-  /// Null when too much is owed already, and no record is held for it.
-  Owed* Owe(Shard& shard, const std::string& bare, bool is_held = false);
-  /// True: nothing is left.
-  static bool DropWhatIsNotHeld(Owed& owed);
   void TellEnd(User& user, Cause& cause, const xmpp::Stanza& unavailable, bool is_gone,
                const std::vector<std::string>& directed);
   void PayOwed(const std::string& bare, const Contacts& contacts);
-  Task<void> PayAllOwed();
 
+  /// Says, with the cause that it is given, what follows from no stanza of the session's client and from no
+  /// record: the next owner tells its presence anew if the log does not have all of it by then.
+  void SayUnasked(const std::shared_ptr<Session>& session, absl::FunctionRef<void(Cause& cause)> say);
   Task<void> TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   void TellAnewNow(const std::shared_ptr<Session>& session);
   std::vector<std::string> ProbedBy(const Session& session) const;
@@ -186,14 +173,6 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   void UpdateAvailable(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza presence,
                        int priority);
   void BecomeUnavailable(User& user, Session& session, Cause& cause, const xmpp::Stanza& presence);
-  /// To an address that has been told of the session, which is forgotten when the log has it: what the log
-  /// refuses is said by the end of the session.
-  void SayFarewell(const std::shared_ptr<Session>& session, Cause& cause, const xmpp::Stanza& unavailable);
-  void OnFarewellDone(Session& session, std::uint64_t number, bool is_said);
-  /// Whether it is among the farewells that are under way.
-  bool IsBeingLeft(const Session& session, std::string_view address) const;
-  /// Whether presence that was sent to one of the addresses directly is what the other one knows, too.
-  bool HearTogether(std::string_view a, std::string_view b) const;
   void NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset);
   void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);
   std::vector<std::string> Subscribers(std::string_view bare, const Contacts& contacts) const;
@@ -202,23 +181,15 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   Task<User*> FindVisible(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t trace_id);
   /// Returns those of the audience who may see the user (RFC 6121 section 4.4) unless it is hidden anyway.
   std::vector<std::string> Seeing(const User& user, const Audience& audience) const;
-  /// Takes out those of the audience whom the session has told of itself directly (section 4.6).
-  std::vector<std::string> TakeDirected(Session& session, const Audience& audience);
   void SendCurrentTo(User& user, Cause& cause, std::string_view prober);
-  /// Holds the record `offset`, if it is one, until the event is in the log.
-  void PublishEvent(const User& user, const Session& session, std::int64_t offset);
   Task<void> LoadAndAnswer(std::shared_ptr<Shard> shard, std::string bare, Cause cause, std::string prober);
-  Task<void> RememberLastActivity(std::string bare, std::uint64_t generation, std::string status);
 
   const Settings& settings_;
-  const Clock& clock_;
   SessionManagerMetrics& metrics_;
-  runtime::TaskGroup& tasks_;
   const Addresses& addresses_;
   const Shards& shards_;
   const SessionTable& table_;
   Users& users_;
-  AccountStore& accounts_;
   Roster& roster_;
   KeyedLock& rosters_;
   Consequences& consequences_;
@@ -229,12 +200,10 @@ class PresenceTracker final : public Consequences::News, public Deliverer::Liste
   ClientAnswers& answers_;
   SettingsKeeper& user_settings_;
   DirectoryWriter& directory_;
+  DirectedPresence& directed_;
+  OwedPresence& owed_;
+  PresenceEvents& events_;
   Listener* listener_ = nullptr;
-  std::unordered_map<std::string, Owed> owed_;
-  /// Users of `owed_`, and some that are not there any more.
-  std::deque<std::string> owed_order_;
-  std::size_t payers_ = 0;
-  std::uint64_t last_farewell_ = 0;
 };
 
 }  // namespace rookery::session_manager

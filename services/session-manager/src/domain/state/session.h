@@ -244,6 +244,15 @@ struct Session : GatewayHook {
     return state.resumptions() < row.told_resumptions || (row.is_source && row.told_at > row.written_at);
   }
 
+  /// What it says to its contacts, or they to it, was missed: both are told anew, by the next owner if not
+  /// by us.
+  void MissPresence() {
+    state.set_presence_missed(true);
+    ++presences_missed;
+  }
+  /// How often (MissPresence), for who tells of it.
+  std::uint32_t presences_missed = 0;
+
   bool available() const { return state.available(); }
   int priority() const { return state.priority(); }
 

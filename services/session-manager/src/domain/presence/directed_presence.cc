@@ -1,0 +1,120 @@
+#include "domain/presence/directed_presence.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "domain/addresses.h"
+#include "domain/delivery/client_answers.h"
+#include "domain/outbound/consequences.h"
+#include "domain/outbound/outbox.h"
+#include "domain/settings.h"
+#include "domain/state/shard.h"
+#include "domain/state/user.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// The most bytes of the addresses that a session's state names as told of it.
+constexpr std::size_t kMaxBytes = 64 * 1024;
+
+std::size_t BytesOf(const session::v1::SessionManagerState& state) {
+  const auto sum = [](std::size_t bytes, const std::string& address) { return bytes + address.size(); };
+  return std::accumulate(state.directed().begin(), state.directed().end(),
+                         std::accumulate(state.left().begin(), state.left().end(), std::size_t{0}, sum), sum);
+}
+
+}  // namespace
+
+void DirectedPresence::Say(const std::shared_ptr<Session>& session, Cause& cause,
+                           const xmpp::Stanza& presence) {
+  auto& directed = *session->state.mutable_directed();
+  const auto it = std::find_if(directed.begin(), directed.end(), [&](const std::string& address) {
+    return HearTogether(address, presence.to());
+  });
+  if (presence.type().empty()) {
+    if (it == directed.end() && !IsToldAnyway(*session, presence.to())) {
+      if (directed.size() >= settings_.max_directed_presence ||
+          BytesOf(session->state) + presence.to().size() > kMaxBytes) {
+        answers_.Refuse({*session->user, session}, cause, presence, xmpp::ErrorCondition::kResourceConstraint,
+                        "too many directed presences");
+        return;
+      }
+      *directed.Add() = presence.to();
+      outbox_.Publish(*session);
+    } else if (it != directed.end() && *it != presence.to()) {
+      *it = presence.to();
+      outbox_.Publish(*session);
+    }
+    // It knows of the session again.
+    std::erase_if(session->farewells,
+                  [&](const Farewell& older) { return HearTogether(older.address, presence.to()); });
+  } else if (it != directed.end()) {
+    return SayFarewell(session, cause, presence);
+  }
+  consequences_.AppendDelivery(*session->user->shard, cause, presence);
+}
+
+bool DirectedPresence::IsToldAnyway(const Session& session, std::string_view contact) {
+  // A session that is not available is not broadcast to anybody when it goes.
+  const User& user = *session.user;
+  if (!session.available() || !user.contacts || !xmpp::ResourceOf(contact).empty()) return false;
+  const auto found = user.contacts->by_jid.find(contact);
+  return found != user.contacts->by_jid.end() && found->second.from();
+}
+
+void DirectedPresence::SayFarewell(const std::shared_ptr<Session>& session, Cause& cause,
+                                   const xmpp::Stanza& unavailable) {
+  const std::uint64_t number = ++last_farewell_;
+  std::erase_if(session->farewells,
+                [&](const Farewell& older) { return HearTogether(older.address, unavailable.to()); });
+  session->farewells.push_back({unavailable.to(), number});
+  consequences_.AppendDelivery(*session->user->shard, cause, unavailable,
+                               [this, session, number](std::int64_t offset) {
+                                 OnFarewellDone(*session, number, /*is_said=*/offset >= 0);
+                               });
+}
+
+void DirectedPresence::OnFarewellDone(Session& session, std::uint64_t number, bool is_said) {
+  const auto done = std::find_if(session.farewells.begin(), session.farewells.end(),
+                                 [&](const Farewell& farewell) { return farewell.number == number; });
+  // Else something newer was said to the address.
+  if (done == session.farewells.end()) return;
+  const std::string address = std::move(done->address);
+  session.farewells.erase(done);
+  if (!is_said || session.ended()) return;
+  auto& directed = *session.state.mutable_directed();
+  const auto it = std::find_if(directed.begin(), directed.end(),
+                               [&](const std::string& told) { return HearTogether(told, address); });
+  if (it == directed.end()) return;
+  directed.erase(it);
+  outbox_.Publish(session);
+}
+
+bool DirectedPresence::IsTold(const Session& session, std::string_view address) const {
+  const auto& directed = session.state.directed();
+  return std::any_of(directed.begin(), directed.end(),
+                     [&](const std::string& told) { return HearTogether(told, address); });
+}
+
+bool DirectedPresence::IsBeingLeft(const Session& session, std::string_view address) const {
+  return std::any_of(session.farewells.begin(), session.farewells.end(),
+                     [&](const Farewell& farewell) { return HearTogether(farewell.address, address); });
+}
+
+bool DirectedPresence::HearTogether(std::string_view a, std::string_view b) const {
+  return a == b || (xmpp::BareOf(a) == xmpp::BareOf(b) && addresses_.IsOfRooms(a));
+}
+
+std::vector<std::string> DirectedPresence::Take(Session& session, const Matcher& includes) {
+  auto& directed = *session.state.mutable_directed();
+  std::vector<std::string> kept, taken;
+  for (const std::string& jid : directed) (includes(jid) ? taken : kept).push_back(jid);
+  if (taken.empty()) return taken;
+  directed.Assign(kept.begin(), kept.end());
+  outbox_.Publish(session);
+  return taken;
+}
+
+}  // namespace rookery::session_manager

@@ -1,0 +1,104 @@
+#include "domain/presence/owed_presence.h"
+
+#include <chrono>
+#include <utility>
+
+#include "domain/keyed_lock.h"
+#include "domain/metrics.h"
+#include "domain/settings.h"
+#include "domain/state/shards.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/telemetry/log.h"
+
+namespace rookery::session_manager {
+
+namespace {
+
+/// How many probes of a user wait for the roster, how long, and how often that is tried. What follows from
+/// the end of a session waits for as long as it takes: its record is held, and the shard's window bounds
+/// that.
+constexpr std::size_t kMaxProbers = 100;
+constexpr std::chrono::minutes kPatience{15};
+constexpr BackoffOptions kRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(4'000)};
+/// Rosters that are asked for at once.
+constexpr std::size_t kMostPayers = 32;
+
+}  // namespace
+
+OwedPresence::Owed* OwedPresence::Owe(const Shard& shard, const std::string& bare, bool is_held) {
+  auto it = owed_.find(bare);
+  if (it == owed_.end()) {
+    if (owed_.size() >= settings_.max_owed_presences && !is_held) {
+      metrics_.presences_untold.Increment();
+      return nullptr;
+    }
+    it = owed_.try_emplace(bare).first;
+    it->second.shard = shards_.Shared(shard.number);
+    it->second.since = clock_.Now();
+    order_.push_back(bare);
+  }
+  if (payers_ < kMostPayers && payers_ < owed_.size()) {
+    ++payers_;
+    tasks_.Spawn("presence.pay_owed", PayAll());
+  }
+  return &it->second;
+}
+
+void OwedPresence::OweAnswer(const Shard& shard, const std::string& bare, std::string prober) {
+  Owed* const owed = Owe(shard, bare);
+  if (owed != nullptr && owed->probers.size() < kMaxProbers) owed->probers.push_back(std::move(prober));
+}
+
+std::optional<OwedPresence::Owed> OwedPresence::Take(const std::string& bare) {
+  const auto it = owed_.find(bare);
+  if (it == owed_.end()) return std::nullopt;
+  std::optional<Owed> owed = std::move(it->second);
+  owed_.erase(it);
+  return owed;
+}
+
+void OwedPresence::Forget(const Shard& shard) {
+  std::erase_if(owed_, [&](const auto& entry) { return entry.second.shard.get() == &shard; });
+}
+
+bool OwedPresence::IsGivenUp(Owed& owed) const {
+  if (clock_.Now() - owed.since <= kPatience) return false;
+  std::erase_if(owed.unavailable, [](const Unavailable& one) { return one.cause.offset < 0; });
+  owed.probers.clear();
+  return owed.unavailable.empty() && !owed.has_presence_due;
+}
+
+Task<void> OwedPresence::PayAll() {
+  // Never within the call that owes: its caller still writes down what.
+  co_await runtime::Yield();
+  runtime::Backoff backoff(kRetries);
+  while (!order_.empty()) {
+    const std::string bare = std::move(order_.front());
+    order_.pop_front();
+    auto it = owed_.find(bare);
+    if (it == owed_.end()) continue;
+    if (IsGivenUp(it->second)) {
+      metrics_.presences_untold.Increment();
+      telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});
+      owed_.erase(it);
+      continue;
+    }
+    {
+      const KeyedLock::Hold turn = co_await rosters_.Take(bare);
+      // Something newer that has come meanwhile has paid first.
+      it = owed_.find(bare);
+      if (it == owed_.end()) continue;
+      const absl::Status paid = co_await payer_->Pay(it->second.shard, bare);
+      if (paid.ok()) {
+        backoff.Reset();
+        continue;
+      }
+    }
+    if (!owed_.contains(bare)) continue;
+    order_.push_back(bare);
+    co_await backoff.Wait();
+  }
+  --payers_;
+}
+
+}  // namespace rookery::session_manager

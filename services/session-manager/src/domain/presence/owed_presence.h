@@ -1,0 +1,97 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "domain/state/cause.h"
+#include "rookery/base/clock.h"
+#include "rookery/runtime/task.h"
+#include "rookery/xmpp/stanza.h"
+
+namespace rookery::session_manager {
+
+class KeyedLock;
+class Shards;
+struct SessionManagerMetrics;
+struct Settings;
+struct Shard;
+
+/// The presence that a user's contacts are to hear when the roster, which says who they are, is back: it is
+/// asked again and again, of so many users at a time. I/O thread only.
+class OwedPresence {
+ public:
+  struct Unavailable {
+    xmpp::Stanza presence;
+    /// The record of the session's end, held until its contacts are told; or no record.
+    Cause cause;
+  };
+  /// Of one user.
+  struct Owed {
+    std::shared_ptr<Shard> shard;
+    SteadyTime since;
+    std::vector<Unavailable> unavailable;
+    /// Full JIDs whose probes were not answered.
+    std::vector<std::string> probers;
+    /// Sessions are to become available (SessionManagerState.presence_due).
+    bool has_presence_due = false;
+  };
+
+  class Payer {
+   public:
+    /// Asks the roster who the contacts of the user are, and says what Take returns. The user's roster is
+    /// held.
+    virtual Task<absl::Status> Pay(std::shared_ptr<Shard> shard, std::string bare) = 0;
+
+   protected:
+    ~Payer() = default;
+  };
+
+  OwedPresence(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
+               runtime::TaskGroup& tasks, const Shards& shards, KeyedLock& rosters)
+      : settings_(settings),
+        clock_(clock),
+        metrics_(metrics),
+        tasks_(tasks),
+        shards_(shards),
+        rosters_(rosters) {}
+  OwedPresence(const OwedPresence&) = delete;
+  OwedPresence& operator=(const OwedPresence&) = delete;
+  /// Before the first session.
+  void SetPayer(Payer& payer) { payer_ = &payer; }
+  bool is_wired() const { return payer_ != nullptr; }
+
+  /// What is owed of the user, for more to be added within this turn of the loop. Null when too much is owed
+  /// already, and no record is held for it.
+  Owed* Owe(const Shard& shard, const std::string& bare, bool is_held = false);
+  /// Notes one whose probe was not answered; not more than so many of one user.
+  void OweAnswer(const Shard& shard, const std::string& bare, std::string prober);
+  bool Has(const std::string& bare) const { return owed_.contains(bare); }
+  /// For who is about to say it.
+  std::optional<Owed> Take(const std::string& bare);
+  /// The shard's next owner goes on.
+  void Forget(const Shard& shard);
+
+ private:
+  Task<void> PayAll();
+  /// Whether that was too long ago, and nothing of it has to be said.
+  bool IsGivenUp(Owed& owed) const;
+
+  const Settings& settings_;
+  const Clock& clock_;
+  SessionManagerMetrics& metrics_;
+  runtime::TaskGroup& tasks_;
+  const Shards& shards_;
+  KeyedLock& rosters_;
+  Payer* payer_ = nullptr;
+  std::unordered_map<std::string, Owed> owed_;
+  /// Users of `owed_`, and some that are not there any more.
+  std::deque<std::string> order_;
+  std::size_t payers_ = 0;
+};
+
+}  // namespace rookery::session_manager
