@@ -26,12 +26,19 @@
 #include "domain/delivery/waiting_stanzas.h"
 #include "domain/features/feature_hooks.h"
 #include "domain/features/hooks.h"
+#include "domain/inbound/admission.h"
+#include "domain/inbound/attachments.h"
 #include "domain/inbound/client_stanza_processor.h"
+#include "domain/inbound/gateway_actions.h"
+#include "domain/inbound/gateway_hello.h"
 #include "domain/inbound/iq_router.h"
 #include "domain/inbound/record_processor.h"
+#include "domain/inbound/session_actions.h"
 #include "domain/inbound/session_keeper.h"
 #include "domain/inbound/stanza_applier.h"
+#include "domain/inbound/turned_away.h"
 #include "domain/inbound/user_shards.h"
+#include "domain/inbound/waiting_actions.h"
 #include "domain/keyed_lock.h"
 #include "domain/metrics.h"
 #include "domain/outbound/confirmations.h"
@@ -44,12 +51,15 @@
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/sessions/applied_ends.h"
+#include "domain/sessions/due_sessions.h"
+#include "domain/sessions/gauges.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_attacher.h"
 #include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_parker.h"
 #include "domain/sessions/session_removal.h"
 #include "domain/sessions/session_resumer.h"
+#include "domain/sessions/session_starter.h"
 #include "domain/state/session_table.h"
 #include "domain/state/shards.h"
 #include "domain/users/settings_cache.h"
@@ -120,29 +130,42 @@ struct Domain::Parts {
                 deliverer, ends),
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
                  hand_outs, recovery, deliverer, ghosts, presence, subscriptions, parker, ends, resumer),
-        account_actions(settings, accounts, ports.keys, gateways),
+        starter(settings, clock, metrics, table, users, gateways, live, directory, outbox, ends),
+        due_sessions(settings, clock, table, gateways, live, parker, ends, resumer),
+        account_actions(settings, tasks, owner, accounts, ports.keys, gateways),
         account_check(accounts, users, states, live, directory),
         account_changes(executor, clock, addresses, shards, accounts, ports.roster, rosters, consequences,
                         features, outbox, order, live, ends),
         removed_names(settings, clock, tasks, accounts),
-        sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, hooks, gateways,
-                 live, confirmations, outbox, directory, deliverer, client_stanzas, parker, ends, resumer,
-                 attacher, account_actions, account_check),
+        hello(settings, addresses, hooks, shards),
+        waiting_actions(settings, clock),
+        turned_away(clock, shards, gateways),
+        admission(shards, gateways, live, account_actions, starter, resumer),
+        attachments(settings, tasks, shards, table, gateways, attacher, resumer, ends, account_check,
+                    turned_away),
+        session_actions(metrics, table, gateways, live, confirmations, directory, deliverer, client_stanzas,
+                        parker, ends, resumer),
+        gateway_actions(addresses, owner, shards, table, gateways, account_actions, waiting_actions,
+                        turned_away, admission, attachments, session_actions),
+        sessions(owner, shards, gateways, hello, outbox, waiting_actions, turned_away, attachments,
+                 session_actions, gateway_actions),
         stanzas(settings, clock, metrics, features, consequences, outbox, bounces, ghosts, deliverer, order,
                 presence, subscriptions, iqs, account_changes),
         records(clock, metrics, addresses, owner, users, deliverer, refusals, order, client_stanzas, parker,
                 ends, applied_ends, account_changes, stanzas),
-        user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
-                    directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
-                    packet_recovery, features, parker, ends, sessions, records) {
+        user_shards(settings, clock, shards, ports.membership, ports.waiting, gateways, live, directory,
+                    closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows, packet_recovery,
+                    features, parker, due_sessions, waiting_actions, gateway_actions, records) {
     // Calls upwards go through listeners.
     consequences.SetRefusalListener(answers);
     consequences.SetNews(presence);
-    confirmations.SetListener(sessions);
+    confirmations.SetListener(session_actions);
     live.SetListener(parker);
     outbox.SetListener(parker);
-    parker.SetListener(sessions);
-    live.SetActions(sessions);
+    parker.SetListener(session_actions);
+    live.SetActions(gateway_actions);
+    admission.SetActions(gateway_actions);
+    attachments.SetListener(gateway_actions);
     packets.SetOverflow(ends);
     waiting.SetListener(hand_outs);
     presence.SetListener(ends);
@@ -166,11 +189,12 @@ struct Domain::Parts {
                                       .presence = presence,
                                       .subscriptions = subscriptions,
                                       .account_changes = account_changes});
-    for (const bool is_wired :
-         {consequences.is_wired(), confirmations.is_wired(), live.is_wired(), outbox.is_wired(),
-          parker.is_wired(), packets.is_wired(), waiting.is_wired(), presence.is_wired(),
-          deliverer.is_wired(), user_settings.is_wired(), order.is_wired()})
+    for (const bool is_wired : {consequences.is_wired(), confirmations.is_wired(), live.is_wired(),
+                                outbox.is_wired(), parker.is_wired(), packets.is_wired(), waiting.is_wired(),
+                                presence.is_wired(), deliverer.is_wired(), user_settings.is_wired(),
+                                order.is_wired(), admission.is_wired(), attachments.is_wired()})
       ROOKERY_CHECK(is_wired);
+    telemetry_metrics.OnScrape([this] { SetGauges(metrics, shards, table, gateways, live); });
   }
 
   // Their coroutines use everything below.
@@ -227,10 +251,19 @@ struct Domain::Parts {
   SessionEnds ends;
   SessionResumer resumer;
   SessionAttacher attacher;
+  SessionStarter starter;
+  DueSessions due_sessions;
   AccountActions account_actions;
   AccountCheck account_check;
   AccountChanges account_changes;
   RemovedNames removed_names;
+  GatewayHello hello;
+  WaitingActions waiting_actions;
+  TurnedAway turned_away;
+  Admission admission;
+  Attachments attachments;
+  SessionActions session_actions;
+  GatewayActions gateway_actions;
   SessionKeeper sessions;
   StanzaApplier stanzas;
   RecordProcessor records;

@@ -14,19 +14,18 @@
 #include "domain/delivery/waiting_stanzas.h"
 #include "domain/features/feature_hooks.h"
 #include "domain/inbound/client_stanza_processor.h"
+#include "domain/inbound/gateway_actions.h"
 #include "domain/inbound/record_processor.h"
-#include "domain/inbound/session_keeper.h"
 #include "domain/inbound/shard_loader.h"
-#include "domain/metrics.h"
+#include "domain/inbound/waiting_actions.h"
 #include "domain/outbound/directory_writer.h"
 #include "domain/outbound/gateways.h"
 #include "domain/outbound/link_actions.h"
 #include "domain/outbound/outbox.h"
+#include "domain/sessions/due_sessions.h"
 #include "domain/sessions/live_sessions.h"
-#include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_parker.h"
 #include "domain/settings.h"
-#include "domain/state/session_table.h"
 #include "domain/state/shards.h"
 #include "ports/membership.h"
 #include "ports/waiting_store.h"
@@ -100,7 +99,7 @@ void UserShards::OnFenced(sharding::Shard& shard) {
 Task<absl::Status> UserShards::Load(std::shared_ptr<sharding::Shard> loading) {
   const std::shared_ptr<Shard> shard = AsUsers(std::move(loading));
   co_await AwaitGateways(shard);
-  if (sessions_.HoldsAttachments(*shard)) co_await directory_.LookForLeft(shard);
+  if (waiting_actions_.HasAttachments(*shard)) co_await directory_.LookForLeft(shard);
   const absl::Status loaded =
       co_await LoadWaiting(store_, states_.WriterOf(*shard), parker_, packet_recovery_, shard);
   if (!loaded.ok()) co_return loaded;
@@ -169,9 +168,9 @@ void UserShards::GoLive(sharding::Shard& live) {
 }
 
 void UserShards::OnLive(Shard& shard) {
-  sessions_.OnShardLive(shard);
+  due_.OnShardLive(shard);
   features_.Tell(&LifeHook::OnShardLive, shard);
-  sessions_.RunWaiting(shard);
+  actions_.DoWaiting(shard);
 }
 
 void UserShards::OnCertain(sharding::Shard& shard) {
@@ -201,8 +200,7 @@ void UserShards::Forget(sharding::Shard& shard) {
   DeliveryStates::AbandonWrites(AsUsers(shard));
   live_.Forget(AsUsers(shard));
   features_.Tell(&LifeHook::OnShardForgotten, AsUsers(shard));
-  AsUsers(shard).waiting.clear();
-  sessions_.Forget(AsUsers(shard));
+  actions_.Forget(AsUsers(shard));
   AsUsers(shard).unknown_resumes.clear();
 }
 
@@ -216,21 +214,15 @@ bool UserShards::is_able() const {
 // ---- time -----------------------------------------------------------------------
 
 void UserShards::Sweep() {
-  std::size_t users = 0;
   for (const std::shared_ptr<Shard>& shard : shards_.All()) {
-    users += shard->users.size();
     if (shard->phase == sharding::Shard::Phase::kAcquiring || shard->suspended) continue;
     packet_rows_.StoreOld(*shard);
-    if (shard->live()) sessions_.Sweep(*shard);
-    if (shard->live() && gateways_.HaveAllAttached(*shard)) ends_.EndLost(*shard, settings_.link_grace);
+    if (shard->live()) due_.Sweep(*shard);
     waiting_.StoreOverdue(*shard);
     marks_.Purge(*shard);
     closer_.Sweep(*shard);
   }
   features_.Tell(&LifeHook::OnSweep);
-  metrics_.users.Set(static_cast<double>(users));
-  metrics_.sessions.Set(static_cast<double>(table_.size()));
-  metrics_.sessions_detached.Set(static_cast<double>(live_.away()));
 }
 
 }  // namespace rookery::session_manager

@@ -17,7 +17,9 @@ class Outbox;
 struct Shard;
 class DeliveryStates;
 class DirectoryWriter;
+class DueSessions;
 class FeatureHooks;
+class GatewayActions;
 class PacketRecovery;
 class PacketRows;
 class Gateways;
@@ -25,31 +27,26 @@ class LiveSessions;
 class Membership;
 class RecordProcessor;
 class SessionCloser;
-class SessionEnds;
-class SessionKeeper;
 class SessionParker;
-class SessionTable;
 class Shards;
+class WaitingActions;
 class WaitingStore;
-struct SessionManagerMetrics;
 struct Settings;
 
 /// The part of the shards of `users` that is beyond the machinery that all sharded services share: the
 /// sessions that gateways and the store bring to a new owner, the records of users, and what is handed over.
 class UserShards final : public sharding::ShardService {
  public:
-  UserShards(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-             const Shards& shards, const SessionTable& table, Membership& membership, WaitingStore& store,
-             Gateways& gateways, LiveSessions& live, DirectoryWriter& directory, SessionCloser& closer,
-             Outbox& outbox, DeliveryStates& states, WaitingStanzas& waiting, OfflineMarks& marks,
-             HandOuts& hand_outs, OfflineRecovery& recovery, PacketRows& packet_rows,
+  UserShards(const Settings& settings, const Clock& clock, const Shards& shards, Membership& membership,
+             WaitingStore& store, Gateways& gateways, LiveSessions& live, DirectoryWriter& directory,
+             SessionCloser& closer, Outbox& outbox, DeliveryStates& states, WaitingStanzas& waiting,
+             OfflineMarks& marks, HandOuts& hand_outs, OfflineRecovery& recovery, PacketRows& packet_rows,
              PacketRecovery& packet_recovery, const FeatureHooks& features, SessionParker& parker,
-             SessionEnds& ends, SessionKeeper& sessions, RecordProcessor& records)
+             DueSessions& due, WaitingActions& waiting_actions, GatewayActions& actions,
+             RecordProcessor& records)
       : settings_(settings),
         clock_(clock),
-        metrics_(metrics),
         shards_(shards),
-        table_(table),
         membership_(membership),
         store_(store),
         gateways_(gateways),
@@ -66,8 +63,9 @@ class UserShards final : public sharding::ShardService {
         packet_recovery_(packet_recovery),
         features_(features),
         parker_(parker),
-        ends_(ends),
-        sessions_(sessions),
+        due_(due),
+        waiting_actions_(waiting_actions),
+        actions_(actions),
         records_(records) {}
 
   std::shared_ptr<sharding::Shard> MakeShard(std::uint32_t number,
@@ -109,9 +107,7 @@ class UserShards final : public sharding::ShardService {
 
   const Settings& settings_;
   const Clock& clock_;
-  SessionManagerMetrics& metrics_;
   const Shards& shards_;
-  const SessionTable& table_;
   Membership& membership_;
   WaitingStore& store_;
   Gateways& gateways_;
@@ -128,8 +124,9 @@ class UserShards final : public sharding::ShardService {
   PacketRecovery& packet_recovery_;
   const FeatureHooks& features_;
   SessionParker& parker_;
-  SessionEnds& ends_;
-  SessionKeeper& sessions_;
+  DueSessions& due_;
+  WaitingActions& waiting_actions_;
+  GatewayActions& actions_;
   RecordProcessor& records_;
 };
 
