@@ -13,6 +13,7 @@
 #include "domain/delivery/client_answers.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_states.h"
+#include "domain/delivery/delivery_steps.h"
 #include "domain/delivery/ghosts.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/offline_marks.h"
@@ -35,6 +36,7 @@
 #include "domain/inbound/record_processor.h"
 #include "domain/inbound/session_actions.h"
 #include "domain/inbound/session_keeper.h"
+#include "domain/inbound/shard_loader.h"
 #include "domain/inbound/stanza_applier.h"
 #include "domain/inbound/turned_away.h"
 #include "domain/inbound/user_shards.h"
@@ -82,7 +84,7 @@ struct Domain::Parts {
         rosters(executor),
         hooks(features),
         users(cache),
-        gateways(executor, ports.membership),
+        gateways(executor, clock, ports.membership),
         owner(ports.owner),
         shards(owner),
         accounts(ports.accounts, addresses, shards, clock),
@@ -108,6 +110,7 @@ struct Domain::Parts {
         refusals(metrics, consequences, waiting, marks),
         ghosts(metrics, addresses, shards, consequences, outbox, deliverer),
         packet_recovery(clock, metrics, table, users, outbox, states, rows, packet_rows, deliverer),
+        delivery_steps(outbox, states, closer, waiting, marks, hand_outs, packet_rows),
         answers(clock, metrics, deliverer),
         caps(clock, metrics, table, deliverer),
         user_settings(executor, clock, metrics, shards, users, cache, ports.roster),
@@ -153,9 +156,10 @@ struct Domain::Parts {
                 presence, subscriptions, iqs, account_changes),
         records(clock, metrics, addresses, owner, users, deliverer, refusals, order, client_stanzas, parker,
                 ends, applied_ends, account_changes, stanzas),
-        user_shards(settings, clock, shards, ports.membership, ports.waiting, gateways, live, directory,
-                    closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows, packet_recovery,
-                    features, parker, due_sessions, waiting_actions, gateway_actions, records) {
+        loader(settings, ports.waiting, gateways, directory, waiting_actions, states, parker, packet_recovery,
+               recovery, features),
+        user_shards(clock, shards, ports.waiting, gateways, live, loader, delivery_steps, features,
+                    due_sessions, gateway_actions, records) {
     // Calls upwards go through listeners.
     consequences.SetRefusalListener(answers);
     consequences.SetNews(presence);
@@ -237,6 +241,7 @@ struct Domain::Parts {
   StoreRefusals refusals;
   Ghosts ghosts;
   PacketRecovery packet_recovery;
+  DeliverySteps delivery_steps;
   ClientAnswers answers;
   CapsTracker caps;
   SettingsKeeper user_settings;
@@ -267,6 +272,7 @@ struct Domain::Parts {
   SessionKeeper sessions;
   StanzaApplier stanzas;
   RecordProcessor records;
+  ShardLoader loader;
   UserShards user_shards;
   std::vector<std::unique_ptr<Module>> modules;
 };

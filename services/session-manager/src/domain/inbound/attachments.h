@@ -33,8 +33,8 @@ class Attachments {
  public:
   class Listener {
    public:
-    /// The account store has let the session in: the attachment can be done, and so can each action that came
-    /// after it. From the loop.
+    /// The session has been checked: an attachment, which is let in, can be done now, and so can whatever
+    /// came of the session after it. From the loop.
     virtual void OnChecked(GatewayPeer& gateway, WaitingAction& asked) = 0;
 
    protected:
