@@ -13,6 +13,7 @@
 #include "domain/delivery/client_answers.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_states.h"
+#include "domain/delivery/delivery_steps.h"
 #include "domain/delivery/ghosts.h"
 #include "domain/delivery/hand_outs.h"
 #include "domain/delivery/offline_marks.h"
@@ -26,12 +27,20 @@
 #include "domain/delivery/waiting_stanzas.h"
 #include "domain/features/feature_hooks.h"
 #include "domain/features/hooks.h"
+#include "domain/inbound/admission.h"
+#include "domain/inbound/attachments.h"
 #include "domain/inbound/client_stanza_processor.h"
+#include "domain/inbound/gateway_actions.h"
+#include "domain/inbound/gateway_hello.h"
 #include "domain/inbound/iq_router.h"
 #include "domain/inbound/record_processor.h"
+#include "domain/inbound/session_actions.h"
 #include "domain/inbound/session_keeper.h"
+#include "domain/inbound/shard_loader.h"
 #include "domain/inbound/stanza_applier.h"
+#include "domain/inbound/turned_away.h"
 #include "domain/inbound/user_shards.h"
+#include "domain/inbound/waiting_actions.h"
 #include "domain/keyed_lock.h"
 #include "domain/metrics.h"
 #include "domain/outbound/confirmations.h"
@@ -47,12 +56,15 @@
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/sessions/applied_ends.h"
+#include "domain/sessions/due_sessions.h"
+#include "domain/sessions/gauges.h"
 #include "domain/sessions/live_sessions.h"
 #include "domain/sessions/session_attacher.h"
 #include "domain/sessions/session_ends.h"
 #include "domain/sessions/session_parker.h"
 #include "domain/sessions/session_removal.h"
 #include "domain/sessions/session_resumer.h"
+#include "domain/sessions/session_starter.h"
 #include "domain/state/session_table.h"
 #include "domain/state/shards.h"
 #include "domain/users/settings_cache.h"
@@ -75,7 +87,7 @@ struct Domain::Parts {
         rosters(executor),
         hooks(features),
         users(cache),
-        gateways(executor, ports.membership),
+        gateways(executor, clock, ports.membership),
         owner(ports.owner),
         shards(owner),
         accounts(ports.accounts, addresses, shards, clock),
@@ -101,6 +113,7 @@ struct Domain::Parts {
         refusals(metrics, consequences, waiting, marks),
         ghosts(metrics, addresses, shards, consequences, outbox, deliverer),
         packet_recovery(clock, metrics, table, users, outbox, states, rows, packet_rows, deliverer),
+        delivery_steps(outbox, states, closer, waiting, marks, hand_outs, packet_rows),
         answers(clock, metrics, deliverer),
         caps(clock, metrics, table, deliverer),
         user_settings(executor, clock, metrics, shards, users, cache, ports.roster),
@@ -126,29 +139,43 @@ struct Domain::Parts {
                 deliverer, ends),
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
                  hand_outs, recovery, deliverer, ghosts, presence, subscriptions, parker, ends, resumer),
-        account_actions(settings, accounts, ports.keys, gateways),
+        starter(settings, clock, metrics, table, users, gateways, live, directory, outbox, ends),
+        due_sessions(settings, clock, table, gateways, live, parker, ends, resumer),
+        account_actions(settings, tasks, owner, accounts, ports.keys, gateways),
         account_check(accounts, users, states, live, directory),
         account_changes(executor, clock, addresses, shards, accounts, ports.roster, rosters, consequences,
                         features, outbox, order, live, ends),
         removed_names(settings, clock, tasks, accounts),
-        sessions(settings, clock, metrics, tasks, addresses, owner, shards, table, users, hooks, gateways,
-                 live, confirmations, outbox, directory, deliverer, client_stanzas, parker, ends, resumer,
-                 attacher, account_actions, account_check),
+        hello(settings, addresses, hooks, shards),
+        waiting_actions(settings, clock),
+        turned_away(clock, shards, gateways),
+        admission(shards, gateways, live, account_actions, starter, resumer),
+        attachments(settings, tasks, shards, table, gateways, attacher, resumer, ends, account_check,
+                    turned_away),
+        session_actions(metrics, table, gateways, live, confirmations, directory, deliverer, client_stanzas,
+                        parker, ends, resumer),
+        gateway_actions(addresses, owner, shards, table, gateways, account_actions, waiting_actions,
+                        turned_away, admission, attachments, session_actions),
+        sessions(owner, shards, gateways, hello, outbox, waiting_actions, turned_away, attachments,
+                 session_actions, gateway_actions),
         stanzas(settings, clock, metrics, features, consequences, outbox, bounces, ghosts, deliverer, order,
                 presence, subscriptions, iqs, account_changes),
         records(clock, metrics, addresses, owner, users, deliverer, refusals, order, client_stanzas, parker,
                 ends, applied_ends, account_changes, stanzas),
-        user_shards(settings, clock, metrics, shards, table, ports.membership, ports.waiting, gateways, live,
-                    directory, closer, outbox, states, waiting, marks, hand_outs, recovery, packet_rows,
-                    packet_recovery, features, parker, ends, sessions, records) {
+        loader(settings, ports.waiting, gateways, directory, waiting_actions, states, parker, packet_recovery,
+               recovery, features),
+        user_shards(clock, shards, ports.waiting, gateways, live, loader, delivery_steps, features,
+                    due_sessions, gateway_actions, records) {
     // Calls upwards go through listeners.
     consequences.SetRefusalListener(answers);
     consequences.SetNews(presence);
-    confirmations.SetListener(sessions);
+    confirmations.SetListener(session_actions);
     live.SetListener(parker);
     outbox.SetListener(parker);
-    parker.SetListener(sessions);
-    live.SetActions(sessions);
+    parker.SetListener(session_actions);
+    live.SetActions(gateway_actions);
+    admission.SetActions(gateway_actions);
+    attachments.SetListener(gateway_actions);
     packets.SetOverflow(ends);
     waiting.SetListener(hand_outs);
     owed_presence.SetPayer(presence);
@@ -176,8 +203,10 @@ struct Domain::Parts {
     for (const bool is_wired :
          {consequences.is_wired(), confirmations.is_wired(), live.is_wired(), outbox.is_wired(),
           parker.is_wired(), packets.is_wired(), waiting.is_wired(), owed_presence.is_wired(),
-          presence.is_wired(), deliverer.is_wired(), user_settings.is_wired(), order.is_wired()})
+          presence.is_wired(), deliverer.is_wired(), user_settings.is_wired(), order.is_wired(),
+          admission.is_wired(), attachments.is_wired()})
       ROOKERY_CHECK(is_wired);
+    telemetry_metrics.OnScrape([this] { SetGauges(metrics, shards, table, gateways, live); });
   }
 
   // Their coroutines use everything below.
@@ -220,6 +249,7 @@ struct Domain::Parts {
   StoreRefusals refusals;
   Ghosts ghosts;
   PacketRecovery packet_recovery;
+  DeliverySteps delivery_steps;
   ClientAnswers answers;
   CapsTracker caps;
   SettingsKeeper user_settings;
@@ -237,13 +267,23 @@ struct Domain::Parts {
   SessionEnds ends;
   SessionResumer resumer;
   SessionAttacher attacher;
+  SessionStarter starter;
+  DueSessions due_sessions;
   AccountActions account_actions;
   AccountCheck account_check;
   AccountChanges account_changes;
   RemovedNames removed_names;
+  GatewayHello hello;
+  WaitingActions waiting_actions;
+  TurnedAway turned_away;
+  Admission admission;
+  Attachments attachments;
+  SessionActions session_actions;
+  GatewayActions gateway_actions;
   SessionKeeper sessions;
   StanzaApplier stanzas;
   RecordProcessor records;
+  ShardLoader loader;
   UserShards user_shards;
   std::vector<std::unique_ptr<Module>> modules;
 };

@@ -12,6 +12,7 @@
 #include "adapters/registry_membership.h"
 #include "domain.h"
 #include "domain/inbound/session_keeper.h"
+#include "domain/metrics.h"
 #include "domain/outbound/directory_writer.h"
 #include "domain/state/session_table.h"
 #include "environment.h"

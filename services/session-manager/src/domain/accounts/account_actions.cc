@@ -1,22 +1,39 @@
 #include "domain/accounts/account_actions.h"
 
 #include <algorithm>
+#include <boost/asio/this_coro.hpp>
 #include <optional>
+#include <utility>
 
 #include "domain/accounts/known_accounts.h"
 #include "domain/outbound/gateways.h"
 #include "domain/outbound/link_actions.h"
 #include "domain/settings.h"
+#include "domain/state/shard.h"
 #include "ports/account_store.h"
+#include "rookery/base/deadline.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
+#include "rookery/runtime/backoff.h"
+#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
 
 using session::v1::SessionManagerAction;
 
-Task<void> AccountActions::LookUpCredentials(std::string instance, session::v1::CredentialsLookup request) {
+namespace {
+
+/// A user whose shard moves meanwhile does not say that it is idle.
+constexpr std::chrono::milliseconds kIdlePatience{500};
+
+}  // namespace
+
+void AccountActions::LookUpCredentials(std::string gateway, session::v1::CredentialsLookup request) {
+  tasks_.Spawn("credentials.look_up", LookUpTask(std::move(gateway), std::move(request)));
+}
+
+Task<void> AccountActions::LookUpTask(std::string instance, session::v1::CredentialsLookup request) {
   auto account = co_await accounts_.Find(request.user());
   GatewayPeer* gateway = gateways_.Find(instance);
   if (gateway == nullptr) co_return;
@@ -53,7 +70,30 @@ Task<absl::Status> AccountActions::Check(std::string user, Standing claim) {
   co_return absl::PermissionDeniedError("the account is gone");
 }
 
-Task<void> AccountActions::Create(std::string instance, session::v1::AccountCreate request) {
+void AccountActions::Create(std::shared_ptr<Shard> home, std::string gateway,
+                            session::v1::AccountCreate request) {
+  tasks_.Spawn("account.create", CreateTask(std::move(home), std::move(gateway), std::move(request)));
+}
+
+Task<void> AccountActions::AwaitIdle(std::shared_ptr<Shard> home, std::string bare) {
+  // Records that are in the log and not read yet were for the last one, too.
+  for (runtime::Backoff backoff(kBackendRetries); !home->released(); co_await backoff.Wait()) {
+    const absl::Status read = co_await owner_.AwaitAllRead(home);
+    if (read.ok()) break;
+  }
+  while (!home->released()) {
+    User* const user = home->FindUser(bare);
+    // For a user whom nobody has, only a store that is away takes long, which the account needs as well.
+    if (user == nullptr || (user->storing == 0 && !user->backlog)) break;
+    if (!user->idle) user->idle = std::make_shared<runtime::Event>(co_await asio::this_coro::executor);
+    const std::shared_ptr<runtime::Event> idle = user->idle;
+    (void)co_await idle->Wait(Deadline::After(kIdlePatience));
+  }
+}
+
+Task<void> AccountActions::CreateTask(std::shared_ptr<Shard> home, std::string instance,
+                                      session::v1::AccountCreate request) {
+  if (home) co_await AwaitIdle(home, request.user());
   absl::Status status = absl::OkStatus();
   if (!settings_.registration) {
     status = absl::PermissionDeniedError("registration is off");

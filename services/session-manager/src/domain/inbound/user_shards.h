@@ -9,65 +9,35 @@
 
 namespace rookery::session_manager {
 
-class HandOuts;
-class OfflineMarks;
-class OfflineRecovery;
-class WaitingStanzas;
-class Outbox;
 struct Shard;
-class DeliveryStates;
-class DirectoryWriter;
+class DeliverySteps;
+class DueSessions;
 class FeatureHooks;
-class PacketRecovery;
-class PacketRows;
+class GatewayActions;
 class Gateways;
 class LiveSessions;
-class Membership;
 class RecordProcessor;
-class SessionCloser;
-class SessionEnds;
-class SessionKeeper;
-class SessionParker;
-class SessionTable;
+class ShardLoader;
 class Shards;
 class WaitingStore;
-struct SessionManagerMetrics;
-struct Settings;
 
 /// The part of the shards of `users` that is beyond the machinery that all sharded services share: the
 /// sessions that gateways and the store bring to a new owner, the records of users, and what is handed over.
 class UserShards final : public sharding::ShardService {
  public:
-  UserShards(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-             const Shards& shards, const SessionTable& table, Membership& membership, WaitingStore& store,
-             Gateways& gateways, LiveSessions& live, DirectoryWriter& directory, SessionCloser& closer,
-             Outbox& outbox, DeliveryStates& states, WaitingStanzas& waiting, OfflineMarks& marks,
-             HandOuts& hand_outs, OfflineRecovery& recovery, PacketRows& packet_rows,
-             PacketRecovery& packet_recovery, const FeatureHooks& features, SessionParker& parker,
-             SessionEnds& ends, SessionKeeper& sessions, RecordProcessor& records)
-      : settings_(settings),
-        clock_(clock),
-        metrics_(metrics),
+  UserShards(const Clock& clock, const Shards& shards, WaitingStore& store, Gateways& gateways,
+             LiveSessions& live, ShardLoader& loader, DeliverySteps& delivery, const FeatureHooks& features,
+             DueSessions& due, GatewayActions& actions, RecordProcessor& records)
+      : clock_(clock),
         shards_(shards),
-        table_(table),
-        membership_(membership),
         store_(store),
         gateways_(gateways),
         live_(live),
-        directory_(directory),
-        closer_(closer),
-        outbox_(outbox),
-        states_(states),
-        waiting_(waiting),
-        marks_(marks),
-        hand_outs_(hand_outs),
-        recovery_(recovery),
-        packet_rows_(packet_rows),
-        packet_recovery_(packet_recovery),
+        loader_(loader),
+        delivery_(delivery),
         features_(features),
-        parker_(parker),
-        ends_(ends),
-        sessions_(sessions),
+        due_(due),
+        actions_(actions),
         records_(records) {}
 
   std::shared_ptr<sharding::Shard> MakeShard(std::uint32_t number,
@@ -76,8 +46,7 @@ class UserShards final : public sharding::ShardService {
   Parsed Parse(std::string_view value) override;
   /// Gateways learn of the owner, and attach their sessions meanwhile.
   void OnFenced(sharding::Shard& shard) override;
-  /// Sessions and packets from the store, and the gateways' sessions: for as long as
-  /// `shards.attach-timeout` where one of them is not heard. The store is claimed before it is read.
+  /// Sessions and packets, from gateways and the store.
   Task<absl::Status> Load(std::shared_ptr<sharding::Shard> shard) override;
   void OnReading(sharding::Shard& shard, bool was_cut) override;
   void OnFinishedRecord(sharding::Shard& shard, sharding::Record& record) override;
@@ -103,33 +72,19 @@ class UserShards final : public sharding::ShardService {
   void Sweep();
 
  private:
-  Task<void> AwaitGateways(std::shared_ptr<Shard> shard);
   /// For the first time, or once more.
   void OnLive(Shard& shard);
 
-  const Settings& settings_;
   const Clock& clock_;
-  SessionManagerMetrics& metrics_;
   const Shards& shards_;
-  const SessionTable& table_;
-  Membership& membership_;
   WaitingStore& store_;
   Gateways& gateways_;
   LiveSessions& live_;
-  DirectoryWriter& directory_;
-  SessionCloser& closer_;
-  Outbox& outbox_;
-  DeliveryStates& states_;
-  WaitingStanzas& waiting_;
-  OfflineMarks& marks_;
-  HandOuts& hand_outs_;
-  OfflineRecovery& recovery_;
-  PacketRows& packet_rows_;
-  PacketRecovery& packet_recovery_;
+  ShardLoader& loader_;
+  DeliverySteps& delivery_;
   const FeatureHooks& features_;
-  SessionParker& parker_;
-  SessionEnds& ends_;
-  SessionKeeper& sessions_;
+  DueSessions& due_;
+  GatewayActions& actions_;
   RecordProcessor& records_;
 };
 

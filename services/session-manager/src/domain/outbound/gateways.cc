@@ -5,8 +5,16 @@
 
 #include "domain/state/shard.h"
 #include "ports/membership.h"
+#include "rookery/base/deadline.h"
 
 namespace rookery::session_manager {
+
+namespace {
+
+/// The registry's list of gateways changes without a word to us: it is looked at this often.
+constexpr std::chrono::milliseconds kLookForGateways{50};
+
+}  // namespace
 
 bool Gateways::HaveAllAttached(const Shard& shard) const {
   if (!membership_.KnowsAllGateways()) return false;
@@ -16,6 +24,21 @@ bool Gateways::HaveAllAttached(const Shard& shard) const {
   const std::vector<std::string> known = membership_.Gateways();
   return std::all_of(known.begin(), known.end(),
                      [&](const std::string& instance) { return shard.attached_gateways.contains(instance); });
+}
+
+Task<bool> Gateways::AwaitAllAttached(std::shared_ptr<Shard> shard, std::chrono::milliseconds patience) {
+  SteadyTime limit = clock_.Now() + patience;
+  while (clock_.Now() < limit) {
+    if (HaveAllAttached(*shard)) co_return true;
+    if (!AreInReach()) limit = clock_.Now() + patience;
+    (void)co_await changed_.Wait(Deadline::After(kLookForGateways));
+  }
+  co_return false;
+}
+
+bool Gateways::AreInReach() const {
+  // While Redis is away, gateways may be there that have no way to find us.
+  return !linked_.empty() || (membership_.KnowsAllGateways() && membership_.Gateways().empty());
 }
 
 void Gateways::NoteAttached(Shard& shard, const std::string& instance) {

@@ -1,13 +1,17 @@
 #pragma once
 
+#include <chrono>
 #include <map>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
 #include "domain/state/session.h"
 #include "ports/gateway_peer.h"
+#include "rookery/base/clock.h"
 #include "rookery/runtime/event.h"
+#include "rookery/runtime/task.h"
 
 namespace rookery::session_manager {
 
@@ -18,8 +22,8 @@ struct Shard;
 /// I/O thread only.
 class Gateways {
  public:
-  Gateways(asio::any_io_executor executor, const Membership& membership)
-      : membership_(membership), changed_(std::move(executor)) {}
+  Gateways(asio::any_io_executor executor, const Clock& clock, const Membership& membership)
+      : clock_(clock), membership_(membership), changed_(std::move(executor)) {}
 
   /// Null unless it is linked.
   GatewayPeer* Find(const std::string& instance) const {
@@ -29,11 +33,12 @@ class Gateways {
   const std::map<std::string, GatewayPeer*>& all() const { return linked_; }
   /// Whether every gateway, registered or linked, has brought its sessions of the shard.
   bool HaveAllAttached(const Shard& shard) const;
+  /// Waits until they have. False: they have not, for so long in which one of them could be reached.
+  Task<bool> AwaitAllAttached(std::shared_ptr<Shard> shard, std::chrono::milliseconds patience);
+  /// One is linked, or none is registered: we are of use to somebody, or there is nobody to be of use to.
+  bool AreInReach() const;
   /// One has brought them.
   void NoteAttached(Shard& shard, const std::string& instance);
-  /// One is linked, is gone, or has brought the sessions of a shard. It says nothing of the registry's
-  /// changes.
-  runtime::Event& changed() { return changed_; }
 
   /// In the place of an older one of its name.
   void Add(GatewayPeer& gateway) {
@@ -66,7 +71,10 @@ class Gateways {
   }
 
  private:
+  const Clock& clock_;
   const Membership& membership_;
+  /// One is linked, is gone, or has brought the sessions of a shard. It says nothing of the registry's
+  /// changes.
   runtime::Event changed_;
   std::map<std::string, GatewayPeer*> linked_;
   std::unordered_map<const GatewayPeer*, GatewaySessions> sessions_;
