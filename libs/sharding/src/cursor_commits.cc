@@ -70,7 +70,6 @@ Task<void> CursorCommits::Commit(ShardService& service) {
       on_failed_(*shard, failure);
       continue;
     }
-    if (shard->live() && shard->last_commit > shard->failed_cursor) shard->failed_lives = 0;
   }
 }
 

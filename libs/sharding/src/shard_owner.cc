@@ -1,14 +1,13 @@
 #include "rookery/sharding/shard_owner.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 #include <cstdlib>
 #include <new>
 
 #include "absl/hash/hash.h"
+#include "log_verdict.h"
 #include "no_consumer.h"
-#include "rookery/base/check.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/runtime/event.h"
@@ -35,6 +34,8 @@ constexpr std::chrono::milliseconds kOutTimeout{5'000};
 
 /// After so many the pauses have grown as long as they get.
 constexpr int kMostFailedLives = 10;
+/// What failed longer ago than this has nothing to do with what fails now.
+constexpr std::chrono::minutes kForgiven{10};
 
 std::int32_t P(std::uint32_t shard) { return static_cast<std::int32_t>(shard); }
 
@@ -47,15 +48,20 @@ bool IsCancelled(const std::exception& failure) {
   return error != nullptr && error->code() == asio::error::operation_aborted;
 }
 
+constexpr std::string_view kAcquiredAfresh = "the shard is acquired afresh";
+constexpr std::string_view kProcessEnds = "the process ends, and others take the shard";
+
 std::string_view ConsequenceOf(const std::exception& failure) {
-  return LacksMemory(failure) ? "the process ends, and others take the shard"
-                              : "the shard is acquired afresh";
+  return LacksMemory(failure) ? kProcessEnds : kAcquiredAfresh;
+}
+
+[[noreturn]] void EndProcess() {
+  telemetry::FlushLog();
+  std::abort();
 }
 
 void EndWithoutMemory(const std::exception& failure) {
-  if (!LacksMemory(failure)) return;
-  telemetry::FlushLog();
-  std::abort();
+  if (LacksMemory(failure)) EndProcess();
 }
 
 }  // namespace
@@ -208,7 +214,7 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
   if (former) {
     shard->failures = std::move(former->failures);
     shard->failed_lives = former->failed_lives;
-    shard->failed_cursor = former->was_cut ? -1 : former->failed_cursor;
+    shard->failed_at = former->failed_at;
     shard->expected = former->newest_read;
     shard->former_end = former->end;
     shard->is_cut_log = former->was_cut;
@@ -216,7 +222,7 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
     shard->paused = true;
     consumer_->Pause(P(number));
   }
-  shard->Spawn("shard.acquire", Acquire(shard, former));
+  shard->SpawnVital("shard.acquire", Acquire(shard, former));
 }
 
 void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
@@ -229,7 +235,7 @@ void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
   former.newest_read = shard->expected ? shard->expected : shard->newest_read;
   former.failures = std::move(shard->failures);
   former.failed_lives = shard->failed_lives;
-  former.failed_cursor = shard->failed_cursor;
+  former.failed_at = shard->failed_at;
   Drop(shard);
   Begin(shard->number, std::move(former));
 }
@@ -337,12 +343,9 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
   published = std::max(published, range.kept_epoch);
   if (former) published = std::max(published, former->epoch);
   shard->former_epoch = published;
-  // An unclean election, a topic restored or made anew: what comes after the cut is new, whatever
-  // was committed beyond it. Epochs go on rising all the same, also for the owners that follow.
-  const bool was_cut = shard->is_cut_log || shard->former_end > range.end || range.committed > range.end ||
-                       ((range.committed < 0 || !had_cursor) && published >= range.end);
-  std::int64_t least_epoch = published >= range.end ? published + 1 : -1;
-  if (was_cut) least_epoch = std::max(least_epoch, range.committed + 1);
+  const LogVerdict verdict =
+      Judge(range, {shard->is_cut_log, shard->former_end, had_cursor, /*newest_epoch=*/published});
+  const bool was_cut = verdict.was_cut;
   if (!was_cut && range.committed >= 0 && range.committed < range.first)
     NoteExpired(shard->number, range.committed, range.first);
   if (was_cut) {
@@ -372,7 +375,7 @@ Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<Forme
     co_await AwaitCertainty(shard, /*cursor=*/-1);
     NoteTime();
   }
-  co_await AppendFence(shard, least_epoch, was_cut);
+  co_await AppendFence(shard, verdict.least_epoch, was_cut);
   service_->OnFenced(*shard);
   PublishShards();
 
@@ -441,22 +444,29 @@ void ShardOwner::NoteStepFailed(Shard& shard, std::string_view step, const std::
                                        {"consequence", ConsequenceOf(failure)}});
   EndWithoutMemory(failure);
   metrics_.failed_steps.Increment();
-  shard.failed_lives = std::min(shard.failed_lives + 1, kMostFailedLives);
-  if (shard.phase != Shard::Phase::kAcquiring)
-    shard.failed_cursor = std::max(shard.failed_cursor, shard.window.cursor());
+  NoteFailedLife(shard);
   GiveUpFailed(shard);
 }
 
-void ShardOwner::NoteTaskFailed(Shard& shard, std::string_view task, const std::exception& failure) {
-  const bool is_standing = shard.phase == Shard::Phase::kAcquiring || shard.settling;
-  if (is_standing || shard.failed_lives < kMostFailedLives || LacksMemory(failure))
-    return NoteStepFailed(shard, task, failure);
-  // It fails whenever the shard is acquired. The others in the shard need not stand still for that.
-  telemetry::LogError("shard.failed", {{"shard", shard.number},
-                                       {"step", task},
-                                       {"error", failure.what()},
-                                       {"consequence", "what it was to do is left undone"}});
+void ShardOwner::NoteFailedLife(Shard& shard) {
+  const SteadyTime now = clock_.Now();
+  if (shard.failed_lives > 0 && now - shard.failed_at > kForgiven) shard.failed_lives = 0;
+  shard.failed_at = now;
+  shard.failed_lives = std::min(shard.failed_lives + 1, kMostFailedLives + 1);
+}
+
+void ShardOwner::NoteTaskFailed(Shard& shard, const char* task, const std::exception& failure) {
+  if (shard.vital_tasks.contains(task) || LacksMemory(failure)) return NoteStepFailed(shard, task, failure);
+  NoteFailedLife(shard);
   metrics_.failed_steps.Increment();
+  const bool is_given_up = shard.failed_lives > kMostFailedLives;
+  telemetry::LogError("shard.failed",
+                      {{"shard", shard.number},
+                       {"step", task},
+                       {"error", failure.what()},
+                       // It fails in every life. The others in the shard need not stand still for that.
+                       {"consequence", is_given_up ? "what it was to do is left undone" : kAcquiredAfresh}});
+  if (!is_given_up) GiveUpFailed(shard);
 }
 
 void ShardOwner::GiveUpFailed(Shard& shard) {
@@ -614,7 +624,7 @@ void ShardOwner::OnFenceRead(Shard& shard) {
   if (service_->is_settled(shard)) return GoLive(shard);
   shard.settling = true;
   UpdatePause(shard);
-  shard.Spawn("shard.settle", Settle(Shared(shard.number)));
+  shard.SpawnVital("shard.settle", Settle(Shared(shard.number)));
 }
 
 Task<void> ShardOwner::Settle(std::shared_ptr<Shard> shard) {
@@ -786,7 +796,12 @@ void ShardOwner::Drop(const std::shared_ptr<Shard>& shard) {
   try {
     service_->Forget(*shard);
   } catch (const std::exception& failure) {
-    NoteLeavingFailed(*shard, "forget", failure);
+    // Half of it is forgotten: something may hold what the rest is about to lose.
+    telemetry::LogError("shard.failed", {{"shard", shard->number},
+                                         {"step", "forget"},
+                                         {"error", failure.what()},
+                                         {"consequence", kProcessEnds}});
+    EndProcess();
   }
   shard->phase = Shard::Phase::kReleased;
   if (shard->appends_in_flight > 0) tasks_->Spawn("shard.last_words", AwaitLastWords(shard));
@@ -907,7 +922,7 @@ Task<void> ShardOwner::CheckOwnership() {
       if (service_->is_settled(*shard)) {
         EndSettling(*shard);
       } else {
-        shard->Spawn("shard.settle", Settle(shard));
+        shard->SpawnVital("shard.settle", Settle(shard));
       }
       continue;
     }

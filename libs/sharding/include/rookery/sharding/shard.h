@@ -6,6 +6,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "rookery/base/clock.h"
@@ -91,10 +93,10 @@ struct Shard : std::enable_shared_from_this<Shard> {
   bool leaving = false;
   /// Records that the service has failed to apply (ShardOwner::NoteFailed), and how often.
   std::map<std::int64_t, int> failures;
-  /// How often in a row it was acquired afresh because a step of its life, not a record, had failed.
+  /// How often in a row it was acquired afresh because a step of its life, not a record, had failed, and when
+  /// last.
   int failed_lives = 0;
-  /// Where the cursor was by then, or -1: a step may fail because of the record there, whenever it is read.
-  std::int64_t failed_cursor = -1;
+  SteadyTime failed_at;
   /// The first record that came while it was suspended or settling, or -1.
   std::int64_t unread = -1;
 
@@ -115,6 +117,12 @@ struct Shard : std::enable_shared_from_this<Shard> {
   /// Starts a coroutine of the shard. `task_name` must live forever (a literal). Does nothing once it is
   /// released.
   void Spawn(const char* task_name, Task<void> task) { tasks->Spawn(task_name, std::move(task)); }
+  /// As Spawn, for what the shard does not get on without: whenever it fails, the shard is acquired afresh.
+  void SpawnVital(const char* task_name, Task<void> task) {
+    vital_tasks.insert(task_name);
+    Spawn(task_name, std::move(task));
+  }
+  std::set<std::string_view> vital_tasks;
   /// A part of its owner's; cancelled at the release. Null before the owner has the shard.
   std::unique_ptr<runtime::TaskGroup> tasks;
 };

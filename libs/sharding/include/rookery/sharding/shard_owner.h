@@ -191,7 +191,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::optional<Shard::RecordMark> newest_read;
     std::map<std::int64_t, int> failures;
     int failed_lives = 0;
-    std::int64_t failed_cursor = -1;
+    SteadyTime failed_at;
   };
   void Begin(std::uint32_t number, std::optional<FormerLife> former);
   /// Whether it is our fence, or one that comes behind it.
@@ -200,7 +200,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut);
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
   /// An exception has ended a coroutine of the shard: it is acquired afresh, where that may help.
-  void NoteTaskFailed(Shard& shard, std::string_view task, const std::exception& failure);
+  void NoteTaskFailed(Shard& shard, const char* task, const std::exception& failure);
+  void NoteFailedLife(Shard& shard);
   // Coroutines of the shard, from here to HandOver but for questions.
   /// Asks until Kafka says it: whether the log ends before `end`.
   Task<bool> HasLost(std::uint32_t number, std::int64_t end);

@@ -28,7 +28,7 @@ void RoomLoader::Want(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) {
   slot->wanted_at = clock_.Now();
   shard.to_load.push_back(slot);
   if (std::exchange(shard.is_loading, true)) return;
-  shard.Spawn("rooms.load", Run(std::static_pointer_cast<RoomShard>(shard.shared_from_this())));
+  shard.SpawnVital("rooms.load", Run(std::static_pointer_cast<RoomShard>(shard.shared_from_this())));
 }
 
 std::vector<std::shared_ptr<RoomSlot>> RoomLoader::First(RoomShard& shard, std::size_t most) {

@@ -258,7 +258,8 @@ void RoomShards::ApplyLater(RoomShard& shard, const std::shared_ptr<RoomSlot>& s
   if (slot->waiting.empty() || std::exchange(slot->is_to_apply, true)) return;
   shard.to_apply.push_back(slot);
   if (std::exchange(shard.is_applying, true)) return;
-  shard.Spawn("records.apply", ApplyInTurns(std::static_pointer_cast<RoomShard>(shard.shared_from_this())));
+  shard.SpawnVital("records.apply",
+                   ApplyInTurns(std::static_pointer_cast<RoomShard>(shard.shared_from_this())));
 }
 
 Task<void> RoomShards::ApplyInTurns(std::shared_ptr<RoomShard> shard) {

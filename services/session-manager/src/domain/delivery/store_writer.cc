@@ -122,7 +122,7 @@ std::shared_ptr<StoreWriter::Write> StoreWriter::Add(Write write) {
 
 void StoreWriter::Start() {
   if (std::exchange(running_, true)) return;
-  shard_.Spawn("store.write", Run(shared_from_this(), shard_.shared_from_this()));
+  shard_.SpawnVital("store.write", Run(shared_from_this(), shard_.shared_from_this()));
 }
 
 void StoreWriter::Continue() {
