@@ -274,6 +274,25 @@ TEST_F(BlockingTest, Blocked_UnavailableToWhoMaySeeTheUser_AndNothingAfterwards)
   EXPECT_THAT(Seen(*eve, alice_ + "/a"), ElementsAre("", "unavailable"));
 }
 
+TEST_F(BlockingTest, WhoMaySeeTheUserCannotBeAskedForAtFirst_BlockedThen_AndUnavailable) {
+  // The next owner does not know her contacts: nothing that the log says again loads them.
+  Elapse(std::chrono::seconds(1));
+  Kill(0, /*lose=*/true);
+  for (const std::uint32_t shard : {0u, 1u}) Assign(shard, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+  Settle();
+  Clear();
+  roster_.gets_fail = true;
+  EXPECT_EQ(Block({bob_}), "nothing");
+  gateway_.Send(*bob, Message(alice_, "m1"));
+  Settle();
+  EXPECT_THAT(alice->MessageIds(), ElementsAre("m1"));
+  roster_.gets_fail = false;
+  ASSERT_TRUE(RunUntil([&] { return !Only(alice->inbox, STANZA_KIND_IQ, "result").empty(); }));
+  Settle();
+  EXPECT_THAT(Seen(*bob, alice_ + "/a"), ElementsAre("unavailable"));
+}
+
 TEST_F(BlockingTest, Blocked_WhoMayNotSeeTheUser_HearsNothing) {
   roster_.rosters[alice_][bob_].from = false;
   gateway_.End(*alice, session::v1::END_REASON_CLOSED);
@@ -319,14 +338,9 @@ TEST_F(BlockingTest, HiddenFromMany_EachDirectedAddressOfASessionIsLookedUpOnce_
     return xmpp::BareOf(address) != eve_;
   };
   audience.is_hidden_anyway = [](std::string_view) { return false; };
-  asio::co_spawn(
-      io_,
-      [](PresenceTracker& presence, std::shared_ptr<Shard> of, std::string user,
-         PresenceTracker::Audience from) -> Task<void> {
-        Cause cause;
-        co_await presence.HideFrom(std::move(of), std::move(user), cause, std::move(from));
-      }(node(0).domain.presence(), node(0).domain.shards().Shared(0), alice_, std::move(audience)),
-      asio::detached);
+  Cause cause;
+  Domain& domain = node(0).domain;
+  domain.presence().HideFrom(*domain.shards().Find(0), alice_, cause, audience);
   Settle();
   // Two subscribers, and what each of the two sessions has sent presence to; bob is a contact.
   EXPECT_EQ(lookups, 2 + 2 * (kDirected + 1));

@@ -302,6 +302,8 @@ class FakeRoster final : public Roster {
   bool down = false;
   /// Nobody is given a roster meanwhile.
   bool held = false;
+  /// Whoever asks for a roster is told that it cannot be had.
+  bool gets_fail = false;
   /// Subscriptions wait meanwhile; those of `stuck` fail as if the store could not take them.
   bool changes_held = false;
   std::string stuck;
@@ -332,7 +334,7 @@ class FakeRoster final : public Roster {
     traces.push_back(trace_id);
     ++gets;
     while (held) co_await runtime::Sleep(std::chrono::milliseconds(1));
-    if (down) co_return Away();
+    if (down || gets_fail) co_return Away();
     roster::v1::GetRosterResponse response;
     response.set_version(version_);
     if (request.with_settings()) FillSettings(*response.mutable_settings(), request.user());

@@ -111,14 +111,18 @@ class BlockingModule final : public Module {
     block.mutable_jids()->Assign(jids.begin(), jids.end());
     block.set_max_addresses(static_cast<std::uint32_t>(settings_.max_blocked_addresses));
     block.set_request_id(RequestIdOf(*request.shard, *request.cause));
-    const auto call = [&] { return roster_.Block(block, request.cause->trace_id); };
+    const auto call = [&]() -> Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> {
+      const absl::Status known = co_await KnowAudience(request);
+      if (!known.ok()) co_return known;
+      co_return co_await roster_.Block(block, request.cause->trace_id);
+    };
     const auto on_doubt = [&] { OnDoubt(request); };
     const auto answer = co_await AskRoster<roster::v1::BlockAddressesResponse>(
         *request.shard, rosters_, request.account, call, on_doubt);
     const auto& blocked = answer.response;
     if (!blocked.ok()) co_return IqReply::FromStatus(blocked.status());
     const std::vector<std::string> added(blocked->added().begin(), blocked->added().end());
-    co_await Apply(request, blocked->settings(), added, /*is_block=*/true);
+    Apply(request, blocked->settings(), added, /*is_block=*/true);
     Push(request, MakeList("block", jids));
     co_return IqReply::Result();
   }
@@ -130,16 +134,26 @@ class BlockingModule final : public Module {
     unblock.set_user(request.account);
     unblock.mutable_jids()->Assign(jids.begin(), jids.end());
     unblock.set_request_id(RequestIdOf(*request.shard, *request.cause));
-    const auto call = [&] { return roster_.Unblock(unblock, request.cause->trace_id); };
+    const auto call = [&]() -> Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> {
+      const absl::Status known = co_await KnowAudience(request);
+      if (!known.ok()) co_return known;
+      co_return co_await roster_.Unblock(unblock, request.cause->trace_id);
+    };
     const auto on_doubt = [&] { OnDoubt(request); };
     const auto answer = co_await AskRoster<roster::v1::UnblockAddressesResponse>(
         *request.shard, rosters_, request.account, call, on_doubt);
     const auto& unblocked = answer.response;
     if (!unblocked.ok()) co_return IqReply::FromStatus(unblocked.status());
     const std::vector<std::string> removed(unblocked->removed().begin(), unblocked->removed().end());
-    co_await Apply(request, unblocked->settings(), removed, /*is_block=*/false);
+    Apply(request, unblocked->settings(), removed, /*is_block=*/false);
     Push(request, MakeList("unblock", jids));
     co_return IqReply::Result();
+  }
+
+  /// Before the change is made: once it is in force, who is not told that the user has gone is not told
+  /// anything any more.
+  Task<absl::Status> KnowAudience(IqRequest& request) {
+    return presence_.LoadAudience(request.shard, request.account, request.cause->trace_id);
   }
 
   /// The change may have been made or not.
@@ -149,17 +163,17 @@ class BlockingModule final : public Module {
   }
 
   /// The new list is in force; those whom the change makes blind, or see again, are told.
-  Task<void> Apply(IqRequest& request, roster::v1::UserSettings made, std::vector<std::string> changed,
-                   bool is_block) {
+  void Apply(const IqRequest& request, roster::v1::UserSettings made, const std::vector<std::string>& changed,
+             bool is_block) {
     User* user = request.shard->FindUser(request.account);
-    if (user == nullptr) co_return;
+    if (user == nullptr) return;
     // Those whom other entries of the list match stay as they were.
     const absl::flat_hash_set<std::string_view> changes(changed.begin(), changed.end());
     std::vector<std::string> others;
     for (const std::string& jid : made.blocked())
       if (!changes.contains(jid)) others.push_back(jid);
     user_settings_.Put(*user, std::move(made));
-    if (changed.empty()) co_return;
+    if (changed.empty()) return;
     const AddressSet included(changed), hidden_anyway(others);
     PresenceTracker::Audience audience;
     for (const std::string& jid : changed)
@@ -167,9 +181,9 @@ class BlockingModule final : public Module {
     audience.includes = [&](std::string_view address) { return included.Matches(address); };
     audience.is_hidden_anyway = [&](std::string_view address) { return hidden_anyway.Matches(address); };
     if (is_block) {
-      co_await presence_.HideFrom(request.shard, request.account, *request.cause, std::move(audience));
+      presence_.HideFrom(*request.shard, request.account, *request.cause, audience);
     } else {
-      co_await presence_.ShowTo(request.shard, request.account, *request.cause, std::move(audience));
+      presence_.ShowTo(*request.shard, request.account, *request.cause, audience);
     }
   }
 

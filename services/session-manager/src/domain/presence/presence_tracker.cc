@@ -214,9 +214,10 @@ void PresenceTracker::OwePresence(Session& session) {
 }
 
 Task<void> PresenceTracker::PayPresence(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+  // The user may be gone when its turn comes.
+  const std::string bare = session->user->bare;
   // Never within the call that pays, which has the roster.
   co_await runtime::Yield();
-  const std::string bare = session->user->bare;
   const KeyedLock::Hold turn = co_await rosters_.Take(bare);
   const auto is_due = [&] {
     return !session->ended() && !session->available() && session->state.has_presence_due() &&
@@ -343,10 +344,10 @@ void PresenceTracker::SendUnavailable(User& user, const Cause& cause, std::strin
 
 // ---- whom a feature hides the user from -----------------------------------------
 
-Task<void> PresenceTracker::HideFrom(std::shared_ptr<Shard> shard, std::string bare, Cause& cause,
-                                     Audience audience) {
-  User* const user = co_await FindVisible(shard, bare, cause.trace_id);
-  if (user == nullptr) co_return;
+void PresenceTracker::HideFrom(Shard& shard, const std::string& bare, Cause& cause,
+                               const Audience& audience) {
+  User* const user = shard.FindUser(bare);
+  if (user == nullptr) return;
   const std::vector<std::string> seeing = Seeing(*user, audience);
   const absl::flat_hash_set<std::string_view> is_seeing(seeing.begin(), seeing.end());
   for (const auto& session : user->sessions) {
@@ -355,25 +356,23 @@ Task<void> PresenceTracker::HideFrom(std::shared_ptr<Shard> shard, std::string b
     for (std::string& jid : directed_.Take(*session, audience.includes))
       if (!is_seeing.contains(jid)) told.push_back(std::move(jid));
     // To them, although the feature keeps them from hearing of the user.
-    consequences_.AppendFanout(*shard, cause, Unavailable(session->jid.str()), told);
+    consequences_.AppendFanout(shard, cause, Unavailable(session->jid.str()), told);
   }
 }
 
-Task<void> PresenceTracker::ShowTo(std::shared_ptr<Shard> shard, std::string bare, Cause& cause,
-                                   Audience audience) {
-  User* const user = co_await FindVisible(shard, bare, cause.trace_id);
-  if (user == nullptr) co_return;
+void PresenceTracker::ShowTo(Shard& shard, const std::string& bare, Cause& cause, const Audience& audience) {
+  User* const user = shard.FindUser(bare);
+  if (user == nullptr) return;
   const std::vector<std::string> seeing = Seeing(*user, audience);
   for (const auto& session : user->sessions)
-    if (session->available()) consequences_.AppendBroadcast(*shard, cause, session->state.presence(), seeing);
+    if (session->available()) consequences_.AppendBroadcast(shard, cause, session->state.presence(), seeing);
 }
 
-Task<User*> PresenceTracker::FindVisible(std::shared_ptr<Shard> shard, std::string bare,
-                                         std::uint64_t trace_id) {
-  User* user = shard->FindUser(bare);
-  if (user == nullptr || !user->HasAvailable()) co_return nullptr;
-  if (!user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, trace_id);
-  co_return shard->FindUser(bare);
+Task<absl::Status> PresenceTracker::LoadAudience(std::shared_ptr<Shard> shard, std::string bare,
+                                                 std::uint64_t trace_id) {
+  const User* const user = shard->FindUser(bare);
+  if (user == nullptr || !user->HasAvailable() || user->contacts) co_return absl::OkStatus();
+  co_return co_await LoadContacts(shard, bare, nullptr, trace_id);
 }
 
 std::vector<std::string> PresenceTracker::Seeing(const User& user, const Audience& audience) const {

@@ -136,12 +136,15 @@ class PresenceTracker final : public Consequences::News,
     /// Full JIDs among them: the roster knows contacts by their bare addresses only.
     std::vector<std::string> resources;
   };
-  /// Those of them who may see the user, and to whom its sessions have sent presence directly, hear that the
-  /// sessions are unavailable. That they hear no more is the feature's word (FeatureHooks::OnRecipient).
-  /// Loads the contacts: whoever calls holds the user's roster.
-  Task<void> HideFrom(std::shared_ptr<Shard> shard, std::string bare, Cause& cause, Audience audience);
-  /// Those of them who may see the user are sent the presence of its sessions.
-  Task<void> ShowTo(std::shared_ptr<Shard> shard, std::string bare, Cause& cause, Audience audience);
+  /// Loads the contacts of a user whom somebody can see, unless they are known: an audience can be told then.
+  /// Whoever calls holds the user's roster, and goes on holding it for what follows.
+  Task<absl::Status> LoadAudience(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t trace_id);
+  /// Those of the audience who may see the user, and to whom its sessions have sent presence directly, hear
+  /// that the sessions are unavailable. That they hear no more is the feature's word
+  /// (FeatureHooks::OnRecipient).
+  void HideFrom(Shard& shard, const std::string& bare, Cause& cause, const Audience& audience);
+  /// Those of the audience who may see the user are sent the presence of its sessions.
+  void ShowTo(Shard& shard, const std::string& bare, Cause& cause, const Audience& audience);
 
   /// Loads the user's contacts. `pending` may be null. Whoever calls holds the user's roster.
   Task<absl::Status> LoadContacts(std::shared_ptr<Shard> shard, std::string bare,
@@ -177,8 +180,6 @@ class PresenceTracker final : public Consequences::News,
   void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);
   std::vector<std::string> Subscribers(std::string_view bare, const Contacts& contacts) const;
   static bool MaySee(const Contacts& contacts, std::string_view contact);
-  /// Null: the user is gone, or nobody can see it.
-  Task<User*> FindVisible(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t trace_id);
   /// Returns those of the audience who may see the user (RFC 6121 section 4.4) unless it is hidden anyway.
   std::vector<std::string> Seeing(const User& user, const Audience& audience) const;
   void SendCurrentTo(User& user, Cause& cause, std::string_view prober);
