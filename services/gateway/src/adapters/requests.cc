@@ -22,6 +22,21 @@ std::string_view UserOf(const Requests::What& what) {
       what);
 }
 
+void FailTemporarily(const Requests::What& request) {
+  const ActionFailure refusal{"resource-constraint", "", true};
+  if (const auto* lookup = std::get_if<LookupRequest>(&request)) {
+    lookup->done({true, {}});
+  } else if (const auto* create = std::get_if<CreateRequest>(&request)) {
+    create->done(&refusal);
+  } else if (const auto* start = std::get_if<StartRequest>(&request)) {
+    start->done(nullptr, refusal);
+  } else {
+    Cluster::Resumption resumption;
+    resumption.refusal = refusal;
+    std::get<ResumeRequest>(request).done(resumption);
+  }
+}
+
 std::size_t Requests::SizeOf(const What& what) {
   std::size_t text = 0;
   if (const auto* create = std::get_if<CreateRequest>(&what)) text = create->password.size();

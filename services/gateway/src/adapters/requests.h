@@ -114,5 +114,7 @@ class Requests {
 };
 
 std::string_view UserOf(const Requests::What& what);
+/// Answers that nothing is known: trying later may help.
+void FailTemporarily(const Requests::What& request);
 
 }  // namespace rookery::gateway

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
+#include <variant>
 
 namespace rookery::gateway {
 
@@ -44,9 +46,48 @@ void FillStreamManagement(const ClientSession& session, session::v1::StreamManag
   enable->set_resume(session.outbound.resumable());
 }
 
+void FillRequest(const Requests::What& what, Cluster::RequestId id, session::v1::GatewayAction* action) {
+  if (const auto* asked = std::get_if<LookupRequest>(&what)) {
+    auto* lookup = action->mutable_credentials_lookup();
+    lookup->set_request_id(id);
+    lookup->set_user(asked->user);
+  } else if (const auto* created = std::get_if<CreateRequest>(&what)) {
+    auto* create = action->mutable_create();
+    create->set_request_id(id);
+    create->set_user(created->user);
+    create->set_password(created->password);
+  } else if (const auto* started = std::get_if<StartRequest>(&what)) {
+    action->set_session_id(std::string(started->session.bytes()));
+    auto* start = action->mutable_start();
+    start->set_user(started->identity.user);
+    start->set_credentials_version(started->identity.credentials_version);
+    start->set_account_generation(started->identity.account_generation);
+    start->set_resource(started->resource);
+  } else {
+    const auto& resumed = std::get<ResumeRequest>(what);
+    action->set_session_id(std::string(resumed.session.bytes()));
+    auto* resume = action->mutable_resume();
+    resume->set_user(resumed.identity.user);
+    resume->set_credentials_version(resumed.identity.credentials_version);
+    resume->set_account_generation(resumed.identity.account_generation);
+    resume->set_handled(resumed.handled);
+    resume->set_attempt(id);
+  }
+}
+
 ActionFailure ToActionFailure(const session::v1::Failure& failure) {
   return {failure.condition().empty() ? "internal-server-error" : failure.condition(), failure.text(),
           failure.temporary()};
+}
+
+Cluster::Resumption ToRefusal(const session::v1::SessionResumed& resumed) {
+  Cluster::Resumption resumption;
+  resumption.refusal = ToActionFailure(resumed.failure());
+  resumption.has_ended_count = resumed.has_ended_count();
+  resumption.ended_count = resumed.ended_inbound_count();
+  resumption.handled_too_high = resumed.handled_too_high();
+  resumption.sent_count = resumed.sent_count();
+  return resumption;
 }
 
 std::vector<ScramKey> ToScramKeys(const session::v1::Credentials& credentials) {

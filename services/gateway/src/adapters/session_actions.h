@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "adapters/requests.h"
 #include "domain/client_session.h"
 #include "ports/cluster.h"
 #include "rookery/base/clock.h"
@@ -17,7 +18,11 @@ void FillAttach(const ClientSession& session, SteadyTime::duration out_of_reach,
                 session::v1::SessionAttach* attach);
 void FillEnd(const ClientSession& session, session::v1::SessionEnd* end);
 void FillStreamManagement(const ClientSession& session, session::v1::StreamManagementEnable* enable);
+/// `id` is what the answer names.
+void FillRequest(const Requests::What& what, Cluster::RequestId id, session::v1::GatewayAction* action);
 ActionFailure ToActionFailure(const session::v1::Failure& failure);
+/// Of one that has failed.
+Cluster::Resumption ToRefusal(const session::v1::SessionResumed& resumed);
 std::vector<ScramKey> ToScramKeys(const session::v1::Credentials& credentials);
 
 }  // namespace rookery::gateway

@@ -30,28 +30,6 @@ void SetSession(GatewayAction& action, const ClientSession& session) {
 
 }  // namespace
 
-SessionLinks::Probe::Probe(telemetry::Metrics& m)
-    : sessions(m.Gauge("sessions", "Sessions, waiting ones included")),
-      shards_owned(m.Gauge("shards_with_owner", "Shards whose owner is known and linked")),
-      waiting(m.Gauge("actions_waiting", "Actions without an answer")),
-      unconfirmed_bytes(m.Gauge("unconfirmed_bytes", "Bytes of client stanzas that are not in the log yet")),
-      unread(m.Gauge("unread_clients", "Clients that are not read since too much is unconfirmed")),
-      stale(m.Counter("stale_actions_total", "Actions dropped since their epoch is over")),
-      duplicates(m.Counter("duplicate_packets_total", "Packets dropped since they were given before")),
-      gaps(m.Counter("packet_gaps_total", "Sessions broken since a packet was missing")),
-      attached(m.Counter("attached_sessions_total", "Sessions attached to a new owner")),
-      resent(m.Counter("resent_stanzas_total", "Client stanzas sent again to a new owner")),
-      overdue(m.Counter("overdue_actions_total", "Actions that failed for want of an answer")),
-      without_owner(
-          m.Counter("sent_away_clients_total", "Clients told to come again", {{"reason", "no_owner"}})),
-      without_answer(
-          m.Counter("sent_away_clients_total", "Clients told to come again", {{"reason", "no_answer"}})),
-      unheard(m.Counter("sent_away_clients_total", "Clients told to come again",
-                        {{"reason", "owner_not_heard"}})),
-      standstills(m.Counter("standstills_total", "Times that this process stood still for too long")),
-      confirm_seconds(m.Histogram("confirm_seconds", "From a client's stanza to its confirmation",
-                                  {.001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10, 30})) {}
-
 SessionLinks::SessionLinks(asio::io_context& io, const Clock& clock, LinkPool::Open open,
                            SessionLinksOptions options, GatewayIdentity self, telemetry::Metrics& metrics)
     : io_(io),
@@ -59,7 +37,7 @@ SessionLinks::SessionLinks(asio::io_context& io, const Clock& clock, LinkPool::O
       options_(options),
       requests_(options.max_actions, options.max_action_bytes),
       standstill_(clock.Now()),
-      probe_(metrics),
+      metrics_(metrics),
       links_(io, std::move(open), std::move(self), *this, metrics),
       due_timer_(io),
       tick_(io.get_executor(),
@@ -69,11 +47,11 @@ SessionLinks::SessionLinks(asio::io_context& io, const Clock& clock, LinkPool::O
   metrics.OnScrape([this] {
     std::size_t unread = everyone_.size();
     for (const auto& shard : by_shard_) unread += shard->gate.size();
-    probe_.sessions.Set(static_cast<double>(sessions_.size()));
-    probe_.shards_owned.Set(shards_.owned());
-    probe_.waiting.Set(static_cast<double>(requests_.size()));
-    probe_.unconfirmed_bytes.Set(static_cast<double>(unconfirmed_bytes_));
-    probe_.unread.Set(static_cast<double>(unread));
+    metrics_.sessions.Set(static_cast<double>(sessions_.size()));
+    metrics_.shards_owned.Set(shards_.owned());
+    metrics_.waiting.Set(static_cast<double>(requests_.size()));
+    metrics_.unconfirmed_bytes.Set(static_cast<double>(unconfirmed_bytes_));
+    metrics_.unread.Set(static_cast<double>(unread));
   });
 }
 
@@ -137,33 +115,7 @@ void SessionLinks::Dispatch(RequestId id, Requests::Request& request) {
   // After a standstill links speak before the timer does. Whoever asked may have given up, and be elsewhere.
   if (request.deadline <= Now()) return;
   request.sent_to = owner;
-  GatewayAction& action = link->Add();
-  if (const auto* asked = std::get_if<LookupRequest>(&request.what)) {
-    auto* lookup = action.mutable_credentials_lookup();
-    lookup->set_request_id(id);
-    lookup->set_user(asked->user);
-  } else if (const auto* created = std::get_if<CreateRequest>(&request.what)) {
-    auto* create = action.mutable_create();
-    create->set_request_id(id);
-    create->set_user(created->user);
-    create->set_password(created->password);
-  } else if (const auto* started = std::get_if<StartRequest>(&request.what)) {
-    action.set_session_id(std::string(started->session.bytes()));
-    auto* start = action.mutable_start();
-    start->set_user(started->identity.user);
-    start->set_credentials_version(started->identity.credentials_version);
-    start->set_account_generation(started->identity.account_generation);
-    start->set_resource(started->resource);
-  } else {
-    const auto& resumed = std::get<ResumeRequest>(request.what);
-    action.set_session_id(std::string(resumed.session.bytes()));
-    auto* resume = action.mutable_resume();
-    resume->set_user(resumed.identity.user);
-    resume->set_credentials_version(resumed.identity.credentials_version);
-    resume->set_account_generation(resumed.identity.account_generation);
-    resume->set_handled(resumed.handled);
-    resume->set_attempt(id);
-  }
+  FillRequest(request.what, id, &link->Add());
 }
 
 void SessionLinks::Cancel(RequestId request) {
@@ -178,25 +130,10 @@ void SessionLinks::OnNotResumed(SessionId id) {
   if (rpc::GatewayLink* link = OwnerLink(found->second->shard)) SendEnd(*found->second, *link);
 }
 
-void SessionLinks::FailTemporarily(const Requests::What& request) {
-  const ActionFailure refusal{"resource-constraint", "", true};
-  if (const auto* lookup = std::get_if<LookupRequest>(&request)) {
-    lookup->done({true, {}});
-  } else if (const auto* create = std::get_if<CreateRequest>(&request)) {
-    create->done(&refusal);
-  } else if (const auto* start = std::get_if<StartRequest>(&request)) {
-    start->done(nullptr, refusal);
-  } else {
-    Resumption resumption;
-    resumption.refusal = refusal;
-    std::get<ResumeRequest>(request).done(resumption);
-  }
-}
-
 void SessionLinks::FailDue() {
   const SteadyTime now = Now();
   while (const auto due = requests_.Due(now)) {
-    probe_.overdue.Increment();
+    metrics_.overdue.Increment();
     const Requests::What what = requests_.Take(*due);
     if (const auto* resume = std::get_if<ResumeRequest>(&what)) OnNotResumed(resume->session);
     FailTemporarily(what);
@@ -246,7 +183,7 @@ void SessionLinks::OnLinkAction(LinkId link, SessionManagerAction action) {
   const bool not_owner = action.started().failure().not_owner() || action.resumed().failure().not_owner() ||
                          action.credentials().failure().not_owner() || action.created().failure().not_owner();
   if (!not_owner && shards_.IsStale(action.shard(), action.epoch())) {
-    probe_.stale.Increment();
+    metrics_.stale.Increment();
     return;
   }
   switch (action.action_case()) {
@@ -415,13 +352,13 @@ void SessionLinks::Attach(ClientSession& session, SteadyTime::duration out_of_re
   GatewayAction& action = link.Add();
   SetSession(action, session);
   FillAttach(session, out_of_reach, action.mutable_attach());
-  probe_.attached.Increment();
+  metrics_.attached.Increment();
   const auto& unconfirmed = session.inbound.unconfirmed();
   for (std::size_t i = 0; i < unconfirmed.size(); ++i) {
     GatewayAction& again = link.Add();
     SetSession(again, session);
     ROOKERY_CHECK(again.mutable_stanza()->ParseFromString(unconfirmed[i].bytes));
-    probe_.resent.Increment();
+    metrics_.resent.Increment();
   }
   if (IsEndDue(session)) SendEnd(session, link);
 }
@@ -446,15 +383,9 @@ void SessionLinks::HandleResumed(LinkId link, SessionId id, const session::v1::S
   const bool wanted = found != nullptr && std::get<ResumeRequest>(found->what).session == id;
   if (resumed.has_failure()) {
     if (!wanted || RetryElsewhere(link, resumed.attempt(), resumed.failure())) return;
-    Resumption resumption;
-    resumption.refusal = ToActionFailure(resumed.failure());
-    resumption.has_ended_count = resumed.has_ended_count();
-    resumption.ended_count = resumed.ended_inbound_count();
-    resumption.handled_too_high = resumed.handled_too_high();
-    resumption.sent_count = resumed.sent_count();
     const auto request = std::get<ResumeRequest>(requests_.Take(resumed.attempt()));
     OnNotResumed(id);
-    return request.done(resumption);
+    return request.done(ToRefusal(resumed));
   }
 
   // The session may still be here, on the connection that it had before.
@@ -522,12 +453,12 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet, std::int64_t epoch)
       case OutboundWindow::Arrival::kNext:
         break;
       case OutboundWindow::Arrival::kDuplicate:
-        probe_.duplicates.Increment();
+        metrics_.duplicates.Increment();
         continue;
       case OutboundWindow::Arrival::kGap:
         // To go on would make the client's h disagree with ours for good; a resumption
         // brings what is missing.
-        probe_.gaps.Increment();
+        metrics_.gaps.Increment();
         telemetry::LogError("session.packet_gap", {{"jid", telemetry::HashedJid(session->user())},
                                                    {"expected", session->outbound.last_seq() + 1},
                                                    {"seq", target.seq()}});
@@ -559,7 +490,7 @@ void SessionLinks::HandleConfirmed(ClientSession& session, std::uint64_t count) 
   session.inbound.Confirm(count, [&](const InboundWindow::Entry& entry) {
     released += InboundWindow::SizeOf(entry);
     is_any_logged |= entry.is_logged;
-    probe_.confirm_seconds.Observe(std::chrono::duration<double>(now - entry.received).count());
+    metrics_.confirm_seconds.Observe(std::chrono::duration<double>(now - entry.received).count());
   });
   if (released == 0) return;
   Shard& shard = *by_shard_[session.shard];
@@ -797,7 +728,7 @@ void SessionLinks::JudgeStandstill() {
   if (gap == SteadyTime::duration::zero()) return;
   const bool is_too_long = standstill_.IsTooLong(gap);
   const SteadyTime now = Now();
-  probe_.standstills.Increment();
+  metrics_.standstills.Increment();
   telemetry::LogWarn("process.stood_still",
                      {{"seconds", std::chrono::duration_cast<std::chrono::seconds>(gap).count()}});
   for (const auto& shard : by_shard_) {
@@ -830,7 +761,7 @@ void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
     ClientSession& session = *shard.sessions[from++];
     if (session.client == nullptr) continue;
     if (is_without_owner) {
-      SendAway(session, probe_.without_owner, "the server of this account is away");
+      SendAway(session, metrics_.without_owner, "the server of this account is away");
     } else {
       // A session that waits for nothing misses nothing yet.
       const auto& waiting = session.inbound.unconfirmed();
@@ -839,7 +770,7 @@ void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
         shard.next_look = std::min(shard.next_look, due);
         continue;
       }
-      SendAway(session, probe_.without_answer, "the server of this account does not answer");
+      SendAway(session, metrics_.without_answer, "the server of this account does not answer");
     }
     ++told;
   }
@@ -874,7 +805,8 @@ void SessionLinks::SendAway(ClientSession& session, prometheus::Counter& why, st
 
 void SessionLinks::LeaveConnection(ClientSession& session) {
   SessionClient* client = session.client;
-  if (client == nullptr || !session.outbound.resumable()) return;
+  // One that has closed its stream waits for the log, and for nobody who resumes it.
+  if (client == nullptr || client->has_closed() || !session.outbound.resumable()) return;
   Detach(session);
   client->OnSessionEnded("conflict", {});
 }
@@ -882,7 +814,7 @@ void SessionLinks::LeaveConnection(ClientSession& session) {
 void SessionLinks::SendAwayUnheard(Shard& shard) {
   for (ClientSession* session : shard.sessions) {
     if (session->client == nullptr || session->outbound.resumable()) continue;
-    SendAway(*session, probe_.unheard, "the session is over");
+    SendAway(*session, metrics_.unheard, "the session is over");
   }
 }
 

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "adapters/link_pool.h"
 #include "adapters/requests.h"
+#include "adapters/session_links_metrics.h"
 #include "domain/client_session.h"
 #include "domain/reading_gate.h"
 #include "domain/shard_table.h"
@@ -117,7 +118,6 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   void Dispatch(RequestId id, Requests::Request& request);
   /// True: the answer says that `link` is not the owner, and the request waits or went on.
   bool RetryElsewhere(LinkId link, RequestId id, const session::v1::Failure& failure);
-  static void FailTemporarily(const Requests::What& request);
   void FailDue();
   void AwaitDue();
 
@@ -187,25 +187,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   SteadyTime::duration stood_still_{0};  // found, not judged yet
   std::optional<SteadyTime> now_;        // of the frame that is being handled
 
-  struct Probe {
-    explicit Probe(telemetry::Metrics& metrics);
-    prometheus::Gauge& sessions;
-    prometheus::Gauge& shards_owned;
-    prometheus::Gauge& waiting;
-    prometheus::Gauge& unconfirmed_bytes;
-    prometheus::Gauge& unread;
-    prometheus::Counter& stale;
-    prometheus::Counter& duplicates;
-    prometheus::Counter& gaps;
-    prometheus::Counter& attached;
-    prometheus::Counter& resent;
-    prometheus::Counter& overdue;
-    prometheus::Counter& without_owner;
-    prometheus::Counter& without_answer;
-    prometheus::Counter& unheard;
-    prometheus::Counter& standstills;
-    prometheus::Histogram& confirm_seconds;
-  } probe_;
+  SessionLinksMetrics metrics_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   LinkPool links_;
   runtime::Timer due_timer_;

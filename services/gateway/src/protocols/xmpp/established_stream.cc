@@ -176,7 +176,8 @@ void EstablishedStream::OnDrained() {
 }
 
 void EstablishedStream::OnBatchEnd() {
-  if (session_ == nullptr) return;
+  // Whatever is written to a peer that has gone costs what it said before.
+  if (session_ == nullptr || IsDeaf()) return;
   acks_.SendOwed();
   Ask();
 }
