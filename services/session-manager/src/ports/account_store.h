@@ -25,10 +25,12 @@ class AccountStore {
     std::uint64_t generation = 0;
     bool exists() const { return generation != 0; }
   };
+  /// DATA_LOSS: there is one, but its keys cannot be read.
   virtual Task<absl::StatusOr<Account>> Find(std::string user) = 0;
-  /// Those that exist.
-  virtual Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
-      std::vector<std::string> users) = 0;
+  /// By user.
+  using Accounts = std::vector<std::pair<std::string, absl::StatusOr<Account>>>;
+  /// Those that exist, each as Find says it.
+  virtual Task<absl::StatusOr<Accounts>> FindAll(std::vector<std::string> users) = 0;
   /// ALREADY_EXISTS: so does the name of an account that was removed less than `reuse_after` ago.
   virtual Task<absl::Status> Create(std::string user, Account account,
                                     std::chrono::milliseconds reuse_after) = 0;
@@ -47,12 +49,20 @@ class AccountStore {
 
   /// XEP-0012: when the last session ended and with what status.
   struct LastActivity {
-    std::int64_t unix_millis;
+    std::int64_t unix_millis = 0;
     std::string status;
+    bool operator==(const LastActivity&) const = default;
   };
-  /// Sets it for the account of that generation, and no other; 0: whichever there is.
-  virtual Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation,
-                                             LastActivity last) = 0;
+  /// It is the account's of that generation, and no other's; 0: that of whichever there is.
+  struct UserActivity {
+    std::string user;
+    std::uint64_t generation = 0;
+    LastActivity last;
+    bool operator==(const UserActivity&) const = default;
+  };
+  /// Sets it for all of these users, each of whom is named once; where the store has a newer one, that one
+  /// stays. All of it or nothing.
+  virtual Task<absl::Status> SetLastActivities(std::vector<UserActivity> activities) = 0;
   virtual Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) = 0;
 };
 

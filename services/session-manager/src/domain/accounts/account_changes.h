@@ -21,6 +21,7 @@ namespace rookery::session_manager {
 
 class Addresses;
 class Consequences;
+class LastActivities;
 class LiveSessions;
 class Outbox;
 class RecordOrder;
@@ -36,7 +37,7 @@ class AccountChanges final : public LifeHook {
   AccountChanges(asio::any_io_executor executor, const Clock& clock, const Addresses& addresses,
                  const Shards& shards, AccountStore& accounts, Roster& roster, KeyedLock& rosters,
                  Consequences& consequences, const FeatureHooks& features, Outbox& outbox, RecordOrder& order,
-                 LiveSessions& live, SessionEnds& ends)
+                 LastActivities& last_activities, LiveSessions& live, SessionEnds& ends)
       : executor_(executor),
         clock_(clock),
         addresses_(addresses),
@@ -48,6 +49,7 @@ class AccountChanges final : public LifeHook {
         features_(features),
         outbox_(outbox),
         order_(order),
+        last_activities_(last_activities),
         live_(live),
         ends_(ends),
         passwords_(executor) {}
@@ -58,7 +60,8 @@ class AccountChanges final : public LifeHook {
   Task<absl::Status> Remove(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                             Cause& cause);
   /// The session's client gives its account another password. Done when whoever came in with the old one is
-  /// out. UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED: try later. The account may have the password all the same.
+  /// out. UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED: try later. The account has the password all the same where
+  /// the log does not take the change, or the shard has moved.
   Task<absl::Status> ChangePassword(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
                                     AccountStore::Keys keys);
 
@@ -92,7 +95,12 @@ class AccountChanges final : public LifeHook {
     bool is_lost = false;
     std::shared_ptr<runtime::Event> settled;
   };
-  Task<absl::Status> StoreKeys(std::string bare, std::uint64_t generation, AccountStore::Keys keys);
+  Task<absl::Status> StoreKeys(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
+                               AccountStore::Keys keys);
+  /// The store has answered with `failure`, and may have stored the keys of that version all the same. OK: it
+  /// has. Waits until it says so, or the shard is not ours.
+  Task<absl::Status> FindOut(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t version,
+                             absl::Status failure);
   bool IsAnotherThere(const User& user) const;
   Task<void> RemoveTask(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                         Cause cause);
@@ -114,6 +122,7 @@ class AccountChanges final : public LifeHook {
   const FeatureHooks& features_;
   Outbox& outbox_;
   RecordOrder& order_;
+  LastActivities& last_activities_;
   LiveSessions& live_;
   SessionEnds& ends_;
   /// One change of a password of a user at a time.
