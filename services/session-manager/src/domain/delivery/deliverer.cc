@@ -21,7 +21,6 @@
 #include "domain/outbound/consequences.h"
 #include "domain/outbound/link_actions.h"
 #include "domain/outbound/outbox.h"
-#include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {
 
@@ -194,9 +193,9 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
 void Deliverer::OnDelivered(Session& session, std::uint64_t seq) {
   Acknowledge(session, seq);
   if (session.link_seq < session.last_seq) outbox_.Push(session);
-  const bool is_behind = session.is_presence_due || session.state.missed_contacts_size() > 0;
+  const bool is_behind = session.was_spared_presence || session.state.missed_contacts_size() > 0;
   if (!is_behind || session.detached() || !HasRoom(settings_, session)) return;
-  if (std::exchange(session.is_presence_due, false)) listener_->OnRoomForPresence(session);
+  if (std::exchange(session.was_spared_presence, false)) listener_->OnRoomForPresence(session);
   if (session.state.missed_contacts_size() > 0) roster_listener_->OnRoomForRoster(session);
 }
 
@@ -240,7 +239,7 @@ bool Deliverer::SpareIfFull(Session& session, const xmpp::Stanza& stanza, std::i
   if (!SpareForGoodIfFull(session, offset)) return false;
   const bool is_presence =
       stanza.kind() == STANZA_KIND_PRESENCE && (stanza.type().empty() || stanza.type() == "unavailable");
-  if (is_presence && !std::exchange(session.is_presence_due, true)) {
+  if (is_presence && !std::exchange(session.was_spared_presence, true)) {
     session.MissPresence();
     outbox_.Publish(session);
   }
@@ -486,7 +485,7 @@ void Deliverer::Abandon(User& user, Session& session) {
         if (stanza.kind() == STANZA_KIND_MESSAGE) {
           metrics_.rerouted.Increment();
           if (packet.has_row) {
-            // As above.
+            // Its row in the store stays until somebody has it.
           } else if (IsStorable(stanza)) {
             // Not to another session at once: should we die in between, nobody could tell which of
             // its records that session has not been given (XEP-0198 section 5).

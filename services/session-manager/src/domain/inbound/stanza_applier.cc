@@ -45,13 +45,6 @@ void AppendStanzaId(xmpp::Stanza& message, const User& user, const PendingRecord
   payload.append("\"/>");
 }
 
-/// Its sender is told when it cannot be taken.
-bool HasToBeAnswered(const xmpp::Stanza& stanza) {
-  if (stanza.type() == "error") return false;
-  return stanza.kind() == common::v1::STANZA_KIND_MESSAGE ||
-         (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() != "result");
-}
-
 /// An earlier owner has given it to the session, whose client has not acknowledged it: whatever the user has
 /// changed since, it must be told what it was (L7).
 bool IsOwed(Session& session, const PendingRecord& pending) {

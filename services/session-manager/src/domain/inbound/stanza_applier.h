@@ -73,7 +73,8 @@ class StanzaApplier {
  private:
   /// Of a message with a body, or a request.
   void Bounce(Shard& shard, PendingRecord& pending, xmpp::ErrorCondition condition);
-  /// Of a request of somebody else no earlier than it would be said that there is no such account.
+  /// Returns the request as an error. A stranger gets it no sooner than the answer for an account that does
+  /// not exist, so that the time tells nothing.
   void BounceRequest(User& user, const PendingRecord& pending, const Delivery& request,
                      xmpp::ErrorCondition condition);
   /// What somebody has said to the user, before it is given to sessions: in the user's history, if it belongs

@@ -106,7 +106,7 @@ class Consequences {
   struct Place {
     events::Topic topic;
     std::uint32_t partition;
-    /// Whether the log's refusal is ours to mend. Otherwise it is what a client has sent to somebody.
+    /// True: we say it again when the log refuses it. False: a client sent it, and is told.
     bool is_ours;
   };
   /// Does what is due when the log has a record, or refuses it.

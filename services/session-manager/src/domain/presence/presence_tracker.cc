@@ -613,8 +613,8 @@ void PresenceTracker::OnShardLive(Shard& shard) {
       if (session->state.has_presence_due()) OwePresence(*session);
       if (session->available() && session->state.presence_missed()) {
         // Else when its client has taken what it has too much of.
-        session->is_presence_due = IsFull(settings_, *session);
-        if (!session->is_presence_due)
+        session->was_spared_presence = IsFull(settings_, *session);
+        if (!session->was_spared_presence)
           shard.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session));
       }
       if (!session->state.unavailable_untold() || session->available()) continue;

@@ -20,13 +20,11 @@ class Ghosts;
 class LiveSessions;
 class PresenceTracker;
 class SessionEnds;
-class SessionParker;
+class SessionResumer;
 class SessionTable;
 class Shards;
 class SubscriptionHandler;
 struct SessionManagerMetrics;
-
-class SessionResumer;
 
 /// Gateways bring their sessions to a new owner of a shard, or back over a new link, however long that
 /// took (README.md, SL12 and SL16).
@@ -59,9 +57,9 @@ class SessionAttacher {
         resumer_(resumer) {}
 
   void Attach(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
-  /// Whether the session is alive can only be said when the shard is live.
+  /// True: whether the session is over can only be told when the shard is live, so the action must wait.
   bool HasToWait(const session::v1::GatewayAction& action, const Shard& shard) const;
-  /// It has waited for so long since its gateway said for how long it had been out of reach.
+  /// Adds the time that the action has waited here to the `out_of_reach_ms` that its gateway stated.
   static void AddWait(SteadyTime::duration waited, session::v1::GatewayAction& action);
   /// The gateway has attached every session of the shard that it has.
   void AttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);

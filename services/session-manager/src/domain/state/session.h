@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,7 +89,8 @@ struct ParkedRow {
   std::shared_ptr<runtime::Event> at_rest;
   /// The state has changed since the row that is being written was made.
   bool is_behind = false;
-  /// The store may have a row that was right when SessionBack was last said, or never was outdated.
+  /// A row was written after the last SessionBack (or there was none): when the client returns, the log must
+  /// call it outdated.
   bool is_fresh = false;
   /// The client is back, and neither the log nor the store says so yet: the row, or the gateway that the
   /// client has left, may be taken for the session.
@@ -223,7 +225,7 @@ struct Session : GatewayHook {
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
   /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.
-  bool is_presence_due = false;
+  bool was_spared_presence = false;
   /// It is being told of `state.missed_contacts`.
   bool is_catching_up = false;
   /// Set while the contents of some packets after this number are still unknown, because their records wait
@@ -239,7 +241,7 @@ struct Session : GatewayHook {
   /// The capabilities that its client has proved to have (XEP-0115); null while they are not known.
   std::shared_ptr<const ClientCaps> caps;
 
-  /// Its client has gone on with it somewhere that nobody has told us of.
+  /// The log says that the client has resumed elsewhere since, and nobody has brought us that newer session.
   bool is_outdated() const {
     return state.resumptions() < row.told_resumptions || (row.is_source && row.told_at > row.written_at);
   }
