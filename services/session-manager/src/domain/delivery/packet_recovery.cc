@@ -205,7 +205,7 @@ void PacketRecovery::Append(Session& session, const WaitingStore::SessionPacket&
   // One with a gap before it: its client has acknowledged what is not there, so that nothing that only the
   // store knows of the session is true any more; but what the row has, the client has not.
   const bool has_gap = row.seq != session.last_seq + 1;
-  if (has_gap && session.row.is_source) session.row.told_resumptions = session.state.resumptions() + 1;
+  if (has_gap) session.row.NoteGap(session.state.resumptions());
   packet.seq = ++session.last_seq;
   packet.is_leaving = packet.stored = !has_gap;
   session.last_offset = std::max(session.last_offset, row.offset);

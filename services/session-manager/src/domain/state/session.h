@@ -107,6 +107,26 @@ struct ParkedRow {
   std::int64_t told_at = -1;
   std::uint64_t told_resumptions = 0;
   std::int64_t held = -1;
+
+  // What others than its keeper (SessionParker) find out.
+
+  /// A newer snapshot of the session takes the place of one that had the row `before`. What the log has said
+  /// of the session stays true; what the store may have shows the session as it was.
+  void Succeed(const ParkedRow& before);
+  /// The log, or the directory, says that the client has resumed so often: who knows of fewer is outdated.
+  void OnResumed(std::uint64_t resumptions);
+  /// A gateway has brought what it knows of the session, which is newer than what the row says.
+  void OnGatewayNewer();
+  /// A gateway has brought the session: no more is the row all that is known of it.
+  void OnBrought();
+  /// The gateway that the client has come to has the session. The one that it has left knows as little as a
+  /// row, and so does one that was cut off before, of which we may not know: they mislead until the log says
+  /// so. Unless the session is parked: then the row was written since, and is right.
+  void OnHeard(SessionPhase phase);
+  /// The store has a packet that leaves a gap behind the last one that the session knows: the client has
+  /// acknowledged what is missing, so it has gone on since a session of `resumptions` was written. If the row
+  /// is all that is known of the session, that is outdated.
+  void NoteGap(std::uint64_t resumptions);
 };
 
 /// `unavailable` to one address that has been told of the session directly, on its way into the log.
