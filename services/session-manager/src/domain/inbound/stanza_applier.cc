@@ -23,6 +23,7 @@
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/settings.h"
+#include "domain/state/part_numbers.h"
 #include "domain/state/sender.h"
 #include "rookery/xmpp/lent_stanza.h"
 #include "rookery/xmpp/ns.h"
@@ -250,7 +251,7 @@ std::vector<std::shared_ptr<PendingRecord>> StanzaApplier::ApplyFanout(Shard& sh
     Cause cause = CauseOf(pending);
     const std::uint32_t place =
         is_in_turn ? pending.places[static_cast<std::size_t>(i)] : static_cast<std::uint32_t>(i);
-    cause.parts = place << 16;
+    cause.parts = part_numbers::RangeOfPlace(place);
     bool is_there = !ghost || resource.empty();
     User* user = shard.FindUser(xmpp::BareOf(recipient));
     if (user == nullptr || account_changes_.IsGoing(shard, user->bare, pending.offset)) {

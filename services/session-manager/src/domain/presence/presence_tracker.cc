@@ -19,6 +19,7 @@
 #include "domain/presence/presence_events.h"
 #include "domain/presence/presence_fields.h"
 #include "domain/settings.h"
+#include "domain/state/part_numbers.h"
 #include "domain/state/session_table.h"
 #include "domain/state/shards.h"
 #include "domain/users/user_settings.h"
@@ -37,9 +38,9 @@ namespace {
 Cause CauseFor(const SessionId& session, const Cause& cause) {
   Cause own = cause;
   ROOKERY_CHECK(cause.offset >= 0);
-  std::memcpy(&own.parts, session.bytes().data(), sizeof own.parts);
-  own.parts |= std::uint32_t{1} << 31;
-  own.parts &= ~std::uint32_t{1};  // its record is the next number
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, session.bytes().data(), sizeof bits);
+  own.parts = part_numbers::BeforeSession(bits);
   return own;
 }
 
@@ -51,12 +52,6 @@ constexpr BackoffOptions kRosterRetries{std::chrono::milliseconds(250), std::chr
 constexpr std::size_t kMostTakenBack = 1'000;
 /// For a session that becomes available.
 constexpr std::chrono::milliseconds kLoadPatience{1'500};
-
-/// The first numbers of what follows from the end of a session, for each audience (LogOrigin.part).
-/// A fan-out takes one.
-constexpr std::uint32_t kOwnParts = 0;
-constexpr std::uint32_t kSubscriberParts = 1 << 16;
-constexpr std::uint32_t kDirectedParts = 2 << 16;
 
 std::unique_ptr<Contacts> MakeContacts(const roster::v1::GetRosterResponse& roster) {
   auto contacts = std::make_unique<Contacts>();
@@ -469,10 +464,10 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
   // Each audience has numbers of its own, so that the next owner, should it do the same again, gives
   // them the same ones, although it may know less, or learn it in another order.
   if (is_gone && user.HasAvailable()) {
-    cause.parts = kOwnParts;
+    cause.parts = part_numbers::RangeOf(part_numbers::Audience::kOwn);
     consequences_.AppendBroadcast(*user.shard, cause, unavailable, {user.bare});
   }
-  cause.parts = kSubscriberParts;
+  cause.parts = part_numbers::RangeOf(part_numbers::Audience::kSubscribers);
   if (is_gone && user.contacts) {
     consequences_.AppendBroadcast(*user.shard, cause, unavailable, Subscribers(user.bare, *user.contacts));
   } else if (is_gone) {
@@ -482,7 +477,7 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
       owed->unavailable.push_back({unavailable, cause});
     }
   }
-  cause.parts = kDirectedParts;
+  cause.parts = part_numbers::RangeOf(part_numbers::Audience::kDirected);
   consequences_.AppendBroadcast(*user.shard, cause, unavailable, directed);
 }
 
