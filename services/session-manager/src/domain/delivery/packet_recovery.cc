@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/late_sessions.h"
+#include "domain/delivery/message_routes.h"
 #include "domain/delivery/packet_rows.h"
 #include "domain/delivery/session_rows.h"
 #include "domain/delivery/waiting_rules.h"
@@ -257,7 +257,7 @@ void PacketRecovery::Abandon(Shard& shard, const WaitingStore::SessionKey& key,
     ended.unacked.push_back(std::move(packet));
   }
   metrics_.packets_orphaned.Increment(static_cast<double>(packets.size()));
-  deliverer_.Abandon(user, ended);
+  routes_.Abandon(user, ended);
   rows_.Remove(ended, packets.back().seq);
   users_.MaybeForget(user);
 }

@@ -12,6 +12,7 @@
 #include "domain/delivery/ghosts.h"
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/late_sessions.h"
+#include "domain/delivery/message_routes.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/features/feature_hooks.h"
@@ -149,7 +150,7 @@ void StanzaApplier::ApplyMessage(User& user, PendingRecord& pending) {
   auto delivery = MakeDelivery(pending, *pending.record.mutable_delivery()->mutable_stanza());
   xmpp::Stanza& message = delivery->stanza;
   if (message.type() != "error") Archive(user, pending, message);
-  deliverer_.RouteMessage(user, delivery, pending.recovering);
+  routes_.Route(user, delivery, pending.recovering);
 }
 
 void StanzaApplier::Archive(const User& user, const PendingRecord& pending, xmpp::Stanza& message) {

@@ -18,6 +18,7 @@ class Deliverer;
 class FeatureHooks;
 class Ghosts;
 class IqRouter;
+class MessageRoutes;
 class Outbox;
 class PresenceTracker;
 class RecordOrder;
@@ -31,8 +32,9 @@ class StanzaApplier {
  public:
   StanzaApplier(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
                 const FeatureHooks& features, Consequences& consequences, Outbox& outbox, Bounces& bounces,
-                Ghosts& ghosts, Deliverer& deliverer, RecordOrder& order, PresenceTracker& presence,
-                SubscriptionHandler& subscriptions, IqRouter& iqs, const AccountChanges& account_changes)
+                Ghosts& ghosts, Deliverer& deliverer, MessageRoutes& routes, RecordOrder& order,
+                PresenceTracker& presence, SubscriptionHandler& subscriptions, IqRouter& iqs,
+                const AccountChanges& account_changes)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -42,6 +44,7 @@ class StanzaApplier {
         bounces_(bounces),
         ghosts_(ghosts),
         deliverer_(deliverer),
+        routes_(routes),
         order_(order),
         presence_(presence),
         subscriptions_(subscriptions),
@@ -94,6 +97,7 @@ class StanzaApplier {
   Bounces& bounces_;
   Ghosts& ghosts_;
   Deliverer& deliverer_;
+  MessageRoutes& routes_;
   RecordOrder& order_;
   PresenceTracker& presence_;
   SubscriptionHandler& subscriptions_;
