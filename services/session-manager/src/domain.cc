@@ -16,6 +16,7 @@
 #include "domain/delivery/delivery_steps.h"
 #include "domain/delivery/ghosts.h"
 #include "domain/delivery/hand_outs.h"
+#include "domain/delivery/message_routes.h"
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/offline_recovery.h"
 #include "domain/delivery/packet_recovery.h"
@@ -53,6 +54,7 @@
 #include "domain/presence/last_activities.h"
 #include "domain/presence/owed_presence.h"
 #include "domain/presence/presence_events.h"
+#include "domain/presence/presence_news.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
@@ -109,11 +111,11 @@ struct Domain::Parts {
         hand_outs(settings, shards, ports.waiting, outbox, states, packets, waiting, marks),
         recovery(shards, ports.waiting, outbox, states, marks, hand_outs),
         packet_rows(settings, clock, metrics, states),
-        deliverer(settings, clock, metrics, outbox, states, bounces, packets, packet_rows, waiting, marks,
-                  hand_outs),
+        deliverer(settings, clock, metrics, outbox, states, packets, packet_rows, waiting, marks, hand_outs),
+        routes(settings, metrics, outbox, bounces, waiting, hand_outs, deliverer),
         refusals(metrics, consequences, waiting, marks),
         ghosts(metrics, addresses, shards, consequences, outbox, deliverer),
-        packet_recovery(clock, metrics, table, users, outbox, states, rows, packet_rows, deliverer),
+        packet_recovery(clock, metrics, table, users, outbox, states, rows, packet_rows, routes),
         delivery_steps(outbox, states, closer, waiting, marks, hand_outs, packet_rows),
         answers(clock, metrics, deliverer),
         caps(clock, metrics, table, deliverer),
@@ -123,6 +125,7 @@ struct Domain::Parts {
         owed_presence(settings, clock, metrics, tasks, shards, rosters),
         last_activities(executor, tasks, accounts),
         presence_events(clock, consequences, last_activities),
+        presence_news(addresses, features, outbox, directed_presence),
         presence(settings, metrics, addresses, shards, table, users, ports.roster, rosters, consequences,
                  features, outbox, hand_outs, deliverer, answers, user_settings, directory, directed_presence,
                  owed_presence, presence_events),
@@ -133,7 +136,7 @@ struct Domain::Parts {
                        answers, caps, user_settings, presence, subscriptions, iqs),
         parker(executor, settings, clock, tasks, owner, shards, table, gateways, live, directory, follow_ups,
                states),
-        removal(metrics, shards, users, features, gateways, live, directory, presence, deliverer, marks, rows,
+        removal(metrics, shards, users, features, gateways, live, directory, presence, routes, marks, rows,
                 closer, parker),
         applied_ends(clock, owner, table, hooks, live, directory, presence, removal),
         ends(executor, clock, addresses, table, follow_ups, live, gateways, directory, applied_ends),
@@ -160,8 +163,8 @@ struct Domain::Parts {
                         turned_away, admission, attachments, session_actions),
         sessions(owner, shards, gateways, hello, outbox, waiting_actions, turned_away, attachments,
                  session_actions, gateway_actions),
-        stanzas(settings, clock, metrics, features, consequences, outbox, bounces, ghosts, deliverer, order,
-                presence, subscriptions, iqs, account_changes),
+        stanzas(settings, clock, metrics, features, consequences, outbox, bounces, ghosts, deliverer, routes,
+                order, presence, subscriptions, iqs, account_changes),
         records(clock, metrics, addresses, owner, users, deliverer, refusals, order, client_stanzas, parker,
                 ends, applied_ends, account_changes, stanzas),
         loader(settings, ports.waiting, gateways, directory, waiting_actions, states, parker, packet_recovery,
@@ -170,7 +173,7 @@ struct Domain::Parts {
                     due_sessions, gateway_actions, records) {
     // Calls upwards go through listeners.
     consequences.SetRefusalListener(answers);
-    consequences.SetNews(presence);
+    consequences.SetNews(presence_news);
     confirmations.SetListener(session_actions);
     live.SetListener(parker);
     outbox.SetListener(parker);
@@ -248,6 +251,7 @@ struct Domain::Parts {
   OfflineRecovery recovery;
   PacketRows packet_rows;
   Deliverer deliverer;
+  MessageRoutes routes;
   StoreRefusals refusals;
   Ghosts ghosts;
   PacketRecovery packet_recovery;
@@ -260,6 +264,7 @@ struct Domain::Parts {
   OwedPresence owed_presence;
   LastActivities last_activities;
   PresenceEvents presence_events;
+  PresenceNews presence_news;
   PresenceTracker presence;
   SubscriptionHandler subscriptions;
   IqRouter iqs;

@@ -70,7 +70,7 @@ Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
           case Access::kHolds:
             break;
           case Access::kOtherCredentials:
-            live_.NoteOutdated(*session, now.version);
+            live_.NoteOldCredentials(*session, now.version);
             break;
           case Access::kOtherAccount:
             Drop(*shard, session);

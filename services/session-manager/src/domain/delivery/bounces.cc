@@ -4,15 +4,9 @@
 
 #include "domain/metrics.h"
 #include "domain/outbound/consequences.h"
+#include "domain/state/part_numbers.h"
 
 namespace rookery::session_manager {
-
-namespace {
-
-/// The numbers of errors among the records that follow from the end of a session: above those of presence.
-constexpr std::uint32_t kErrorParts = 1u << 31;
-
-}  // namespace
 
 void Bounces::Bounce(Shard& shard, const Delivery& delivery, xmpp::ErrorCondition condition,
                      std::string_view text) {
@@ -27,7 +21,7 @@ void Bounces::BounceEnded(Shard& shard, const std::shared_ptr<EndWrites>& end, c
   cause.end = end;
   cause.offset = end->record;
   // Whichever owner says it gives it this number.
-  cause.parts = kErrorParts | (static_cast<std::uint32_t>(end->record - delivery.offset) & (kErrorParts - 1));
+  cause.parts = part_numbers::BeforeError(end->record - delivery.offset);
   Append(shard, std::move(cause), delivery, condition, text);
 }
 

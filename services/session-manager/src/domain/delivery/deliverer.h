@@ -20,13 +20,12 @@ class Outbox;
 struct Session;
 struct Shard;
 struct User;
-class Bounces;
 class DeliveryStates;
 class Packets;
 struct SessionManagerMetrics;
 
-/// Sends stanzas to sessions and follows each until its client has it, a store has it,
-/// or its sender has an error (RFC 6121 section 8.5, XEP-0160, XEP-0198, XEP-0280).
+/// Sends stanzas to sessions and follows each until its client has it or the session has ended (XEP-0198).
+/// Where a message goes, MessageRoutes decides. I/O thread only.
 class Deliverer {
  public:
   class Listener {
@@ -49,14 +48,13 @@ class Deliverer {
   };
 
   Deliverer(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics, Outbox& outbox,
-            DeliveryStates& states, Bounces& bounces, Packets& packets, PacketRows& packet_rows,
-            WaitingStanzas& waiting, OfflineMarks& marks, HandOuts& hand_outs)
+            DeliveryStates& states, Packets& packets, PacketRows& packet_rows, WaitingStanzas& waiting,
+            OfflineMarks& marks, HandOuts& hand_outs)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
         outbox_(outbox),
         states_(states),
-        bounces_(bounces),
         packets_(packets),
         packet_rows_(packet_rows),
         waiting_(waiting),
@@ -103,37 +101,16 @@ class Deliverer {
   /// sessions are returned of which a packet is lost.
   std::vector<std::shared_ptr<Session>> ResendDue(User& user);
 
-  /// A message from a record to the user.
-  void RouteMessage(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
-  /// The session has ended: what its client did not acknowledge goes where a message to
-  /// an absent resource goes.
-  void Abandon(User& user, Session& session);
-
  private:
   /// True: the session is handed what came before, and the stanza waits.
   bool HoldBack(Session& session, const std::shared_ptr<Delivery>& delivery, bool primary);
   void Release(Session& session, UnackedPacket& packet);
-  /// Finds, for a record that is read again, the same delivery in packets from the store, if they have it.
-  /// What becomes of one of them matters to all.
-  static std::shared_ptr<Delivery> FindRestored(const User& user, std::int64_t offset);
-  void CopyToOthers(User& user, std::span<Session* const> sessions, const Delivery& message, bool recovering);
-  /// The rest of RouteMessage for a record that an earlier owner may have applied.
-  void RouteRecovered(User& user, const std::shared_ptr<Delivery>& message,
-                      std::span<const std::size_t> targets, bool to_account);
-  /// Finds the message among what an earlier owner gave to the user's sessions.
-  void FindGiven(User& user, const std::shared_ptr<Delivery>& message, std::span<const std::size_t> copies);
-  /// `recovering`: an earlier owner may have stored it.
-  void StoreOrBounce(User& user, const std::shared_ptr<Delivery>& message, bool recovering);
-  /// Routes what a session that has ended leaves and must not be stored. `is_logged`: its record is not
-  /// finished.
-  void RouteUnstored(User& user, Session& ended, const Delivery& delivery, bool is_logged);
 
   const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
   Outbox& outbox_;
   DeliveryStates& states_;
-  Bounces& bounces_;
   Packets& packets_;
   PacketRows& packet_rows_;
   WaitingStanzas& waiting_;

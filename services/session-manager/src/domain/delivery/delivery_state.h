@@ -98,15 +98,15 @@ struct ShardDelivery {
   /// loaded: they went to the offline store, or to another session. The first kMaxOrphans.
   static constexpr std::size_t kMaxOrphans = 100'000;
   std::set<std::pair<SessionId, std::int64_t>> orphans;
-  /// While the shard is loaded, of the owner whose rows are read just now: packets in the store of sessions
-  /// that nobody has brought so far, and what is there although its session's client has acknowledged it: up
-  /// to which number, and of which records.
+  /// The owner whose rows are being read.
   std::string restored_owner;
   /// The rows of owners up to this one, in order of bytes, are settled, and at last those of all.
   std::string settled_up_to;
   bool are_all_settled = false;
   bool IsSettled(std::string_view owner) const { return are_all_settled || owner <= settled_up_to; }
+  /// That owner's packets of sessions that no gateway has brought so far.
   std::vector<std::pair<WaitingStore::SessionKey, std::vector<WaitingStore::SessionPacket>>> unclaimed;
+  /// Rows of packets that the session's client has acknowledged: up to this number, and of these records.
   struct Acknowledged {
     std::uint64_t up_to = 0;
     std::vector<std::int64_t> offsets;

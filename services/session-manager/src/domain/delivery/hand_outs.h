@@ -17,8 +17,6 @@ class DeliveryStates;
 class Outbox;
 class Packets;
 class Shards;
-class WaitingStanzas;
-class WaitingStore;
 class OfflineMarks;
 struct Settings;
 

@@ -102,6 +102,12 @@ MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource
   return route;
 }
 
+bool HasToBeAnswered(const xmpp::Stanza& stanza) {
+  if (stanza.type() == "error") return false;
+  return stanza.kind() == common::v1::STANZA_KIND_MESSAGE ||
+         (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() != "result");
+}
+
 bool IsCarbonEligible(const xmpp::Stanza& message, bool sent) {
   if (Has(message, STANZA_TRAIT_PRIVATE) || Has(message, STANZA_TRAIT_NO_COPY) ||
       Has(message, STANZA_TRAIT_CARBON))

@@ -41,6 +41,8 @@ struct MessageRoute {
 MessageRoute RouteMessage(const xmpp::Stanza& message, std::string_view resource,
                           std::span<const Candidate> candidates, bool answers_copied = false);
 
+/// Whether the sender of a message or request is told when it cannot be taken.
+bool HasToBeAnswered(const xmpp::Stanza& stanza);
 /// XEP-0280 section 6.1 with carbons:rules:0: whether the account's other resources get a copy.
 /// Not of an error, which says nothing of the message that it answers.
 bool IsCarbonEligible(const xmpp::Stanza& message, bool sent);

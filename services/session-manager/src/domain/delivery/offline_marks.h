@@ -15,7 +15,6 @@
 namespace rookery::session_manager {
 
 class Outbox;
-class WaitingStore;
 class Addresses;
 class DeliveryStates;
 class SessionTable;

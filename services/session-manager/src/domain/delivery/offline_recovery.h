@@ -10,7 +10,6 @@
 namespace rookery::session_manager {
 
 class Outbox;
-class WaitingStore;
 class HandOuts;
 class DeliveryStates;
 class OfflineMarks;

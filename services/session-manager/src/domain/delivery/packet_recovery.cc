@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_states.h"
 #include "domain/delivery/late_sessions.h"
+#include "domain/delivery/message_routes.h"
 #include "domain/delivery/packet_rows.h"
 #include "domain/delivery/session_rows.h"
 #include "domain/delivery/waiting_rules.h"
@@ -205,7 +205,7 @@ void PacketRecovery::Append(Session& session, const WaitingStore::SessionPacket&
   // One with a gap before it: its client has acknowledged what is not there, so that nothing that only the
   // store knows of the session is true any more; but what the row has, the client has not.
   const bool has_gap = row.seq != session.last_seq + 1;
-  if (has_gap && session.row.is_source) session.row.told_resumptions = session.state.resumptions() + 1;
+  if (has_gap) session.row.NoteGap(session.state.resumptions());
   packet.seq = ++session.last_seq;
   packet.is_leaving = packet.stored = !has_gap;
   session.last_offset = std::max(session.last_offset, row.offset);
@@ -257,7 +257,7 @@ void PacketRecovery::Abandon(Shard& shard, const WaitingStore::SessionKey& key,
     ended.unacked.push_back(std::move(packet));
   }
   metrics_.packets_orphaned.Increment(static_cast<double>(packets.size()));
-  deliverer_.Abandon(user, ended);
+  routes_.Abandon(user, ended);
   rows_.Remove(ended, packets.back().seq);
   users_.MaybeForget(user);
 }

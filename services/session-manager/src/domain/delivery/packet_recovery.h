@@ -11,8 +11,8 @@
 
 namespace rookery::session_manager {
 
-class Deliverer;
 class DeliveryStates;
+class MessageRoutes;
 class Outbox;
 class PacketRows;
 class SessionRows;
@@ -29,7 +29,7 @@ class PacketRecovery {
  public:
   PacketRecovery(const Clock& clock, SessionManagerMetrics& metrics, const SessionTable& table, Users& users,
                  Outbox& outbox, DeliveryStates& states, SessionRows& rows, PacketRows& packet_rows,
-                 Deliverer& deliverer)
+                 MessageRoutes& routes)
       : clock_(clock),
         metrics_(metrics),
         table_(table),
@@ -38,7 +38,7 @@ class PacketRecovery {
         states_(states),
         rows_(rows),
         packet_rows_(packet_rows),
-        deliverer_(deliverer) {}
+        routes_(routes) {}
 
   /// Packets of one session, in order, of which the session is known if anybody knows it. They come owner by
   /// owner: those of one owner are settled when the next one's begin, so that no more than those are kept.
@@ -72,7 +72,7 @@ class PacketRecovery {
   DeliveryStates& states_;
   SessionRows& rows_;
   PacketRows& packet_rows_;
-  Deliverer& deliverer_;
+  MessageRoutes& routes_;
 };
 
 }  // namespace rookery::session_manager

@@ -5,7 +5,6 @@
 
 #include "domain/addresses.h"
 #include "domain/delivery/session_rows.h"
-#include "domain/outbound/link_actions.h"
 #include "domain/state/shards.h"
 
 namespace rookery::session_manager {

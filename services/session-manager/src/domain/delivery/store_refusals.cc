@@ -5,7 +5,6 @@
 #include "domain/delivery/waiting_stanzas.h"
 #include "domain/metrics.h"
 #include "domain/outbound/consequences.h"
-#include "domain/outbound/link_actions.h"
 #include "rookery/xmpp/jid.h"
 
 namespace rookery::session_manager {

@@ -212,7 +212,7 @@ bool StoreWriter::Withdraw(const Ticket& ticket) {
   if (!write || write->is_over || write->is_asked) return false;
   write->is_withdrawn = write->is_over = true;
   Subtract(*write);
-  // It keeps its place, empty.
+  // An empty entry stays in the queue; NextStatement skips it.
   write->done = nullptr;
   write->body = Unparked{};
   return true;

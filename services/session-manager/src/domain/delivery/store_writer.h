@@ -175,9 +175,10 @@ class StoreWriter : public std::enable_shared_from_this<StoreWriter> {
   bool is_claimed_ = false;
   /// Rows in a statement just now: fewer after one that took too long.
   std::size_t statement_rows_;
-  /// So many of the next writes were in one that took too long: until they are done it grows no more.
+  /// How many of the next writes were in a statement that took too long; statements do not grow before these
+  /// are done.
   std::size_t careful_ = 0;
-  /// One of so many of the next writes is what the store refuses for good.
+  /// The store refuses one of the next so many writes for good; statements are halved until it is found.
   std::size_t suspects_ = 0;
 };
 

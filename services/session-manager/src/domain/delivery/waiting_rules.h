@@ -53,12 +53,12 @@ bool WasThereFor(const Session& session, std::int64_t offset);
 
 /// The session's state says whether it was handed all that waits.
 void SetGiven(Outbox& outbox, Session& session, bool given);
-/// The record goes to the offline store: the states of the user's sessions say so. `given`: but for this one,
-/// which an earlier owner has given it to; may be null.
+/// Notes in the states of all the user's sessions, except `given`, that the record went to the offline store.
+/// `given` (may be null): the one that an earlier owner gave it to.
 void PassOver(Outbox& outbox, User& user, std::int64_t offset, const Session* given = nullptr);
-/// It goes to others of the user's sessions: so says the state of this one.
+/// Notes in this session's state that the record went to others.
 void PassOver(Outbox& outbox, Session& session, std::int64_t offset);
-/// It goes to others of the user's sessions: so say the states of those that are not available any more.
+/// Notes that in the states of the user's sessions that are not available.
 void PassOverAbsent(Outbox& outbox, User& user, std::int64_t offset);
 
 /// As it is sent: from the store, and from memory.

@@ -14,10 +14,6 @@
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 
-namespace rookery::runtime {
-class TaskGroup;
-}
-
 namespace rookery::session_manager {
 
 class Outbox;

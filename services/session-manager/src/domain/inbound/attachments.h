@@ -62,7 +62,7 @@ class Attachments {
   /// True: the session of the action is being checked, and the action waits for that, or has been turned away
   /// since too many do.
   bool AwaitCheck(GatewayPeer& gateway, session::v1::GatewayAction& action, std::uint64_t arrival);
-  /// Whether the session is alive can only be said when the shard is live.
+  /// True: whether the session is over can only be told when the shard is live, so the action must wait.
   bool HasToWait(const session::v1::GatewayAction& action, const Shard& shard) const;
   /// Attaches the session, or begins to check it. `is_checked`: it has been.
   void Attach(GatewayPeer& gateway, session::v1::GatewayAction& action, std::uint64_t arrival, Shard& shard,

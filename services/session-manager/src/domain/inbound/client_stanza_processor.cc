@@ -31,13 +31,6 @@ using xmpp::ErrorCondition;
 
 namespace {
 
-/// Its sender is told when it cannot be taken.
-bool HasToBeAnswered(const xmpp::Stanza& stanza) {
-  if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE) return IsSubscription(stanza.type());
-  return stanza.type() != "error" &&
-         (stanza.kind() == common::v1::STANZA_KIND_MESSAGE || stanza.type() != "result");
-}
-
 /// Whether something of the user's clients for the address is on its way through the log.
 bool IsUnderWay(const User& user, std::string_view address) {
   if (user.outbound) {
@@ -170,7 +163,8 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
   User& user = sender.user;
   // Sent again, it may be in the log.
   const bool is_new = sender.session && cause.count > sender.session->resent_up_to;
-  if (is_new && HasToBeAnswered(stanza) && RecordOrder::IsClogged(user, clock_.Now())) {
+  const bool is_answered = IsSubscription(stanza.type()) || HasToBeAnswered(stanza);
+  if (is_new && is_answered && RecordOrder::IsClogged(user, clock_.Now())) {
     answers_.Refuse(sender, cause, stanza, ErrorCondition::kResourceConstraint,
                     "too much waits for a roster");
     return;

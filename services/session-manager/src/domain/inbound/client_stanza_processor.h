@@ -15,7 +15,6 @@ namespace rookery::session_manager {
 
 class Addresses;
 class CapsTracker;
-class ClientAnswers;
 class Confirmations;
 class Consequences;
 class FeatureHooks;
@@ -23,7 +22,6 @@ class IqRouter;
 class LiveSessions;
 class PresenceTracker;
 class SessionTable;
-class SettingsKeeper;
 class Shards;
 class SubscriptionHandler;
 struct SessionManagerMetrics;
@@ -81,7 +79,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   /// Puts a stanza into the log of its own shard, from where Apply has it.
   void SendThroughLog(const Sender& sender, Cause& cause, std::string_view address, xmpp::Stanza& stanza);
 
-  /// `known`: as what it has come, or waited; null where nobody had to know.
+  /// `known`: the stanza's errand, if it was worked out when the stanza came; else null.
   void Process(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza,
                const Errand* known);
   Errand ErrandOf(const Session& session, const xmpp::Stanza& stanza) const;

@@ -60,7 +60,8 @@ class RecordProcessor final : public RecordOrder::Applier {
   void OnFailed(Shard& shard, std::int64_t offset, const std::exception& failure) override {
     owner_.NoteFailed(shard, offset, failure);
   }
-  /// Sessions go on to which what it brought was promised.
+  /// Resends to sessions that waited for these records, and ends those of which a packet is lost. Stanzas of
+  /// the user's clients that waited go on, too.
   void OnDrained(User& user) override;
 
  private:

@@ -58,7 +58,6 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
   turned_away_.Forget(gateway);
   attachments_.Forget(gateway);
   for (const auto& shard : shards_.All()) {
-    if (!shard) continue;
     shard->attached_gateways.erase(gateway.instance());
     waiting_.Drop(*shard, gateway.instance());
     std::erase_if(shard->unknown_resumes,

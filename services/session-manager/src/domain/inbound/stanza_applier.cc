@@ -12,6 +12,7 @@
 #include "domain/delivery/ghosts.h"
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/late_sessions.h"
+#include "domain/delivery/message_routes.h"
 #include "domain/delivery/message_routing.h"
 #include "domain/delivery/waiting_rules.h"
 #include "domain/features/feature_hooks.h"
@@ -23,6 +24,7 @@
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/settings.h"
+#include "domain/state/part_numbers.h"
 #include "domain/state/sender.h"
 #include "rookery/xmpp/lent_stanza.h"
 #include "rookery/xmpp/ns.h"
@@ -43,13 +45,6 @@ void AppendStanzaId(xmpp::Stanza& message, const User& user, const PendingRecord
       .append("\" by=\"");
   xmpp::AppendEscaped(payload, user.bare);
   payload.append("\"/>");
-}
-
-/// Its sender is told when it cannot be taken.
-bool HasToBeAnswered(const xmpp::Stanza& stanza) {
-  if (stanza.type() == "error") return false;
-  return stanza.kind() == common::v1::STANZA_KIND_MESSAGE ||
-         (stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() != "result");
 }
 
 /// An earlier owner has given it to the session, whose client has not acknowledged it: whatever the user has
@@ -155,7 +150,7 @@ void StanzaApplier::ApplyMessage(User& user, PendingRecord& pending) {
   auto delivery = MakeDelivery(pending, *pending.record.mutable_delivery()->mutable_stanza());
   xmpp::Stanza& message = delivery->stanza;
   if (message.type() != "error") Archive(user, pending, message);
-  deliverer_.RouteMessage(user, delivery, pending.recovering);
+  routes_.Route(user, delivery, pending.recovering);
 }
 
 void StanzaApplier::Archive(const User& user, const PendingRecord& pending, xmpp::Stanza& message) {
@@ -257,7 +252,7 @@ std::vector<std::shared_ptr<PendingRecord>> StanzaApplier::ApplyFanout(Shard& sh
     Cause cause = CauseOf(pending);
     const std::uint32_t place =
         is_in_turn ? pending.places[static_cast<std::size_t>(i)] : static_cast<std::uint32_t>(i);
-    cause.parts = place << 16;
+    cause.parts = part_numbers::RangeOfPlace(place);
     bool is_there = !ghost || resource.empty();
     User* user = shard.FindUser(xmpp::BareOf(recipient));
     if (user == nullptr || account_changes_.IsGoing(shard, user->bare, pending.offset)) {

@@ -18,6 +18,7 @@ class Deliverer;
 class FeatureHooks;
 class Ghosts;
 class IqRouter;
+class MessageRoutes;
 class Outbox;
 class PresenceTracker;
 class RecordOrder;
@@ -31,8 +32,9 @@ class StanzaApplier {
  public:
   StanzaApplier(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
                 const FeatureHooks& features, Consequences& consequences, Outbox& outbox, Bounces& bounces,
-                Ghosts& ghosts, Deliverer& deliverer, RecordOrder& order, PresenceTracker& presence,
-                SubscriptionHandler& subscriptions, IqRouter& iqs, const AccountChanges& account_changes)
+                Ghosts& ghosts, Deliverer& deliverer, MessageRoutes& routes, RecordOrder& order,
+                PresenceTracker& presence, SubscriptionHandler& subscriptions, IqRouter& iqs,
+                const AccountChanges& account_changes)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
@@ -42,6 +44,7 @@ class StanzaApplier {
         bounces_(bounces),
         ghosts_(ghosts),
         deliverer_(deliverer),
+        routes_(routes),
         order_(order),
         presence_(presence),
         subscriptions_(subscriptions),
@@ -73,7 +76,8 @@ class StanzaApplier {
  private:
   /// Of a message with a body, or a request.
   void Bounce(Shard& shard, PendingRecord& pending, xmpp::ErrorCondition condition);
-  /// Of a request of somebody else no earlier than it would be said that there is no such account.
+  /// Returns the request as an error. A stranger gets it no sooner than the answer for an account that does
+  /// not exist, so that the time tells nothing.
   void BounceRequest(User& user, const PendingRecord& pending, const Delivery& request,
                      xmpp::ErrorCondition condition);
   /// What somebody has said to the user, before it is given to sessions: in the user's history, if it belongs
@@ -93,6 +97,7 @@ class StanzaApplier {
   Bounces& bounces_;
   Ghosts& ghosts_;
   Deliverer& deliverer_;
+  MessageRoutes& routes_;
   RecordOrder& order_;
   PresenceTracker& presence_;
   SubscriptionHandler& subscriptions_;

@@ -12,7 +12,6 @@
 #include "domain/sessions/live_sessions.h"
 #include "domain/state/shards.h"
 #include "ports/waiting_store.h"
-#include "rookery/base/status.h"
 
 namespace rookery::session_manager {
 

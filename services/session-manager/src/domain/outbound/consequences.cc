@@ -16,16 +16,9 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// The numbers of errors for what the log has refused, among what follows from a record: above those of the
-/// rest.
-constexpr std::uint32_t kRefusalParts = 1u << 30;
-/// And those of what a fan-out says to rooms, below these.
-constexpr std::uint32_t kRoomParts = 1u << 29;
-
 /// By what is said to whom: the next owner may know of fewer rooms that are to hear it, or of more.
 std::uint32_t RoomPartOf(const xmpp::Stanza& stanza, std::string_view room) {
-  return kRoomParts |
-         (events::Murmur2(std::string(stanza.from()).append("\n").append(room)) & (kRoomParts - 1));
+  return part_numbers::OfRoom(events::Murmur2(std::string(stanza.from()).append("\n").append(room)));
 }
 
 xmpp::ErrorCondition ConditionOf(const absl::Status& refusal) {
@@ -131,7 +124,7 @@ struct Consequences::FollowUp {
     Cause error;
     error.offset = cause.offset;
     error.trace_id = record.trace_id();
-    error.parts = kRefusalParts | record.origin().log().part();
+    error.parts = part_numbers::BeforeRefusal(record.origin().log().part());
     self.AppendDelivery(from, error, xmpp::MakeError(stanza, ConditionOf(why), TextOf(why)));
     return sharding::AfterRefusal::kHandled;
   }

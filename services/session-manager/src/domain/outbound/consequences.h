@@ -10,6 +10,7 @@
 #include "domain/addresses.h"
 #include "domain/metrics.h"
 #include "domain/state/cause.h"
+#include "domain/state/part_numbers.h"
 #include "domain/state/shard.h"
 #include "google/protobuf/repeated_field.h"
 #include "rookery/base/clock.h"
@@ -96,7 +97,7 @@ class Consequences {
   template <typename Event>
   void AppendEvent(Shard& from, events::Topic topic, std::string_view key, Event& event,
                    std::int64_t offset) {
-    follow_ups_.Append(from, {offset, kEventPart},
+    follow_ups_.Append(from, {offset, part_numbers::kEvent},
                        {topic, addresses_.topology().PartitionOf(topic, key), key}, event,
                        [](Shard&, std::int64_t) {});
   }
@@ -106,13 +107,11 @@ class Consequences {
   struct Place {
     events::Topic topic;
     std::uint32_t partition;
-    /// Whether the log's refusal is ours to mend. Otherwise it is what a client has sent to somebody.
+    /// True: we say it again when the log refuses it. False: a client sent it, and is told.
     bool is_ours;
   };
   /// Does what is due when the log has a record, or refuses it.
   struct FollowUp;
-  /// The number of the event among what follows from a record: the others begin at 1.
-  static constexpr std::uint32_t kEventPart = 0;
   template <typename Record>
   void Append(Shard& from, Cause& cause, const Place& place, std::string_view key, Record& record,
               std::function<void(std::int64_t)> then);

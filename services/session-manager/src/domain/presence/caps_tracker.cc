@@ -10,7 +10,6 @@
 #include "domain/state/session_table.h"
 #include "domain/state/shard.h"
 #include "rookery/base/random.h"
-#include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::session_manager {

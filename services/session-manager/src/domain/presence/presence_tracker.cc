@@ -19,6 +19,7 @@
 #include "domain/presence/presence_events.h"
 #include "domain/presence/presence_fields.h"
 #include "domain/settings.h"
+#include "domain/state/part_numbers.h"
 #include "domain/state/session_table.h"
 #include "domain/state/shards.h"
 #include "domain/users/user_settings.h"
@@ -37,9 +38,9 @@ namespace {
 Cause CauseFor(const SessionId& session, const Cause& cause) {
   Cause own = cause;
   ROOKERY_CHECK(cause.offset >= 0);
-  std::memcpy(&own.parts, session.bytes().data(), sizeof own.parts);
-  own.parts |= std::uint32_t{1} << 31;
-  own.parts &= ~std::uint32_t{1};  // its record is the next number
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, session.bytes().data(), sizeof bits);
+  own.parts = part_numbers::BeforeSession(bits);
   return own;
 }
 
@@ -51,12 +52,6 @@ constexpr BackoffOptions kRosterRetries{std::chrono::milliseconds(250), std::chr
 constexpr std::size_t kMostTakenBack = 1'000;
 /// For a session that becomes available.
 constexpr std::chrono::milliseconds kLoadPatience{1'500};
-
-/// The first numbers of what follows from the end of a session, for each audience (LogOrigin.part).
-/// A fan-out takes one.
-constexpr std::uint32_t kOwnParts = 0;
-constexpr std::uint32_t kSubscriberParts = 1 << 16;
-constexpr std::uint32_t kDirectedParts = 2 << 16;
 
 std::unique_ptr<Contacts> MakeContacts(const roster::v1::GetRosterResponse& roster) {
   auto contacts = std::make_unique<Contacts>();
@@ -381,7 +376,7 @@ std::vector<std::string> PresenceTracker::Seeing(const User& user, const Audienc
   for (std::string& jid : Subscribers(user.bare, *user.contacts))
     if (audience.includes(jid) && !audience.is_hidden_anyway(jid)) seeing.push_back(std::move(jid));
   for (const std::string& jid : audience.resources)
-    if (MaySee(*user.contacts, xmpp::BareOf(jid)) && addresses_.IsLocal(xmpp::DomainOf(jid)) &&
+    if (user.contacts->MaySee(xmpp::BareOf(jid)) && addresses_.IsLocal(xmpp::DomainOf(jid)) &&
         !audience.is_hidden_anyway(jid))
       seeing.push_back(jid);
   return seeing;
@@ -399,13 +394,8 @@ void PresenceTracker::AnswerProbe(User& user, Cause& cause, std::string_view pro
     shard->Spawn("presence.answer_probe", LoadAndAnswer(shard, user.bare, cause, std::string(prober)));
     return;
   }
-  if (bare != user.bare && !MaySee(*user.contacts, bare)) return;
+  if (bare != user.bare && !user.contacts->MaySee(bare)) return;
   SendCurrentTo(user, cause, prober);
-}
-
-bool PresenceTracker::MaySee(const Contacts& contacts, std::string_view contact) {
-  const auto it = contacts.by_jid.find(contact);
-  return it != contacts.by_jid.end() && it->second.from();
 }
 
 void PresenceTracker::SendCurrentTo(User& user, Cause& cause, std::string_view prober) {
@@ -468,10 +458,10 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
   // Each audience has numbers of its own, so that the next owner, should it do the same again, gives
   // them the same ones, although it may know less, or learn it in another order.
   if (is_gone && user.HasAvailable()) {
-    cause.parts = kOwnParts;
+    cause.parts = part_numbers::RangeOf(part_numbers::Audience::kOwn);
     consequences_.AppendBroadcast(*user.shard, cause, unavailable, {user.bare});
   }
-  cause.parts = kSubscriberParts;
+  cause.parts = part_numbers::RangeOf(part_numbers::Audience::kSubscribers);
   if (is_gone && user.contacts) {
     consequences_.AppendBroadcast(*user.shard, cause, unavailable, Subscribers(user.bare, *user.contacts));
   } else if (is_gone) {
@@ -481,7 +471,7 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
       owed->unavailable.push_back({unavailable, cause});
     }
   }
-  cause.parts = kDirectedParts;
+  cause.parts = part_numbers::RangeOf(part_numbers::Audience::kDirected);
   consequences_.AppendBroadcast(*user.shard, cause, unavailable, directed);
 }
 
@@ -555,55 +545,6 @@ void PresenceTracker::SayUnasked(const std::shared_ptr<Session>& session,
   said->Finish();
 }
 
-bool PresenceTracker::RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
-                                     google::protobuf::RepeatedPtrField<std::string>* recipients) {
-  const std::string_view resource = xmpp::ResourceOf(stanza.from());
-  if (resource.empty()) return false;
-  User* user = shard.FindUser(xmpp::BareOf(stanza.from()));
-  const Session* session = user == nullptr ? nullptr : user->FindResource(resource);
-  // That a room has nobody there is outdated when somebody has come, and may have entered it.
-  if (stanza.type() == "error") return session != nullptr && addresses_.IsOfRooms(stanza.to());
-  const bool is_unavailable = stanza.type() == "unavailable";
-  if (stanza.kind() != common::v1::STANZA_KIND_PRESENCE || (!stanza.type().empty() && !is_unavailable))
-    return false;
-  const bool is_available = session != nullptr && session->available();
-  if (!is_unavailable && (!is_available || session->state.presence().payload() != stanza.payload()))
-    return true;
-  if (session == nullptr) return false;
-  // That the session is back was said to all who may see it; whom it sent presence directly since, knows it
-  // too. Who may not see it any more, or from whom the user hides since (XEP-0191), has been told so.
-  const auto is_outdated = [&](const std::string& recipient) {
-    const std::string_view bare = xmpp::BareOf(recipient);
-    const bool is_hidden = !features_.IsRecipient(*user, recipient);
-    if (!is_unavailable) {
-      const bool sees_nothing = bare != user->bare && user->contacts && !MaySee(*user->contacts, bare);
-      return is_hidden || (sees_nothing && !directed_.IsTold(*session, recipient));
-    }
-    if (is_hidden) return false;
-    if (directed_.IsTold(*session, recipient) && !directed_.IsBeingLeft(*session, recipient)) return true;
-    if (!is_available) return false;
-    return bare == user->bare || (user->contacts && MaySee(*user->contacts, bare));
-  };
-  if (recipients == nullptr) return is_outdated(stanza.to());
-  recipients->erase(std::remove_if(recipients->begin(), recipients->end(), is_outdated), recipients->end());
-  return recipients->empty();
-}
-
-std::function<void()> PresenceTracker::OnRefused(const std::shared_ptr<Session>& session,
-                                                 const xmpp::Stanza& presence) {
-  // Probes are said with the presence that they belong to.
-  const bool is_unavailable = presence.type() == "unavailable";
-  if (is_unavailable == session->available()) return {};  // not its presence any more
-  const auto mark = [this, is_unavailable](const std::shared_ptr<Session>& of, bool value) {
-    if (of->ended()) return;
-    is_unavailable ? of->state.set_unavailable_untold(value) : of->state.set_presence_missed(value);
-    outbox_.Publish(*of);
-  };
-  if (is_unavailable ? session->state.unavailable_untold() : session->state.presence_missed()) return {};
-  mark(session, true);
-  return [mark, session] { mark(session, false); };
-}
-
 // ---- while the roster is away -------------------------------------------------
 
 void PresenceTracker::OnShardLive(Shard& shard) {
@@ -612,8 +553,8 @@ void PresenceTracker::OnShardLive(Shard& shard) {
       if (session->state.has_presence_due()) OwePresence(*session);
       if (session->available() && session->state.presence_missed()) {
         // Else when its client has taken what it has too much of.
-        session->is_presence_due = IsFull(settings_, *session);
-        if (!session->is_presence_due)
+        session->was_spared_presence = IsFull(settings_, *session);
+        if (!session->was_spared_presence)
           shard.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session));
       }
       if (!session->state.unavailable_untold() || session->available()) continue;
@@ -662,7 +603,7 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
         owed->shard->Spawn("presence.pay", PayPresence(owed->shard, session));
   Cause cause;
   for (const std::string& prober : owed->probers)
-    if (MaySee(contacts, xmpp::BareOf(prober))) SendCurrentTo(*user, cause, prober);
+    if (contacts.MaySee(xmpp::BareOf(prober))) SendCurrentTo(*user, cause, prober);
 }
 
 }  // namespace rookery::session_manager

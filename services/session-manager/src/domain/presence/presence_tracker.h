@@ -10,7 +10,6 @@
 #include "absl/status/status.h"
 #include "domain/delivery/deliverer.h"
 #include "domain/features/feature_hooks.h"
-#include "domain/outbound/consequences.h"
 #include "domain/presence/owed_presence.h"
 #include "domain/state/cause.h"
 #include "domain/state/shard.h"
@@ -25,13 +24,9 @@ namespace rookery::session_manager {
 class HandOuts;
 class Outbox;
 class PresenceEvents;
-struct Session;
-struct Shard;
-struct User;
 class Addresses;
 class ClientAnswers;
 class Consequences;
-class Deliverer;
 class DirectedPresence;
 class DirectoryWriter;
 class KeyedLock;
@@ -45,10 +40,7 @@ struct Settings;
 
 /// RFC 6121 section 4: initial presence, broadcast, probe, directed presence, and
 /// `unavailable` however a session ends.
-class PresenceTracker final : public Consequences::News,
-                              public Deliverer::Listener,
-                              public LifeHook,
-                              public OwedPresence::Payer {
+class PresenceTracker final : public Deliverer::Listener, public LifeHook, public OwedPresence::Payer {
  public:
   /// Ends a session of which so much is not known that its client has to begin anew.
   class Listener {
@@ -110,15 +102,6 @@ class PresenceTracker final : public Consequences::News,
   /// were read without the session, or the log has lost some. The next owner does so if this one does not.
   void TellAnew(Session& session);
   void OnRoomForPresence(Session& session) override { TellAnew(session); }
-  /// Takes out of a stanza that was refused some time ago the recipients to whom something newer was said
-  /// since. True: nobody is left.
-  bool RemoveOutdated(Shard& shard, const xmpp::Stanza& stanza,
-                      google::protobuf::RepeatedPtrField<std::string>* recipients) override;
-  /// The log has refused what the session's presence is to tell others, and is asked again. The next owner
-  /// tells them, if we do not come to it: the answer is called when we have.
-  std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
-                                  const xmpp::Stanza& presence) override;
-
   Task<absl::Status> Pay(std::shared_ptr<Shard> shard, std::string bare) override;
 
   /// The current presence of every available session to one contact, or `unavailable`: from each of them and
@@ -179,7 +162,6 @@ class PresenceTracker final : public Consequences::News,
   void NoteUnavailable(User& user, Session& session, std::string status, std::int64_t offset);
   void Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence);
   std::vector<std::string> Subscribers(std::string_view bare, const Contacts& contacts) const;
-  static bool MaySee(const Contacts& contacts, std::string_view contact);
   /// Returns those of the audience who may see the user (RFC 6121 section 4.4) unless it is hidden anyway.
   std::vector<std::string> Seeing(const User& user, const Audience& audience) const;
   void SendCurrentTo(User& user, Cause& cause, std::string_view prober);

@@ -6,7 +6,6 @@
 #include "domain/delivery/held_records.h"
 #include "domain/delivery/waiting_stanzas.h"
 #include "domain/features/hooks.h"
-#include "domain/outbound/link_actions.h"
 #include "domain/state/shards.h"
 #include "domain/users/users.h"
 #include "rookery/base/check.h"

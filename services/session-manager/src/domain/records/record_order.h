@@ -41,7 +41,8 @@ bool MustWait(const RecordKey& later, const RecordKey& earlier, bool is_in_doubt
 /// back only what order requires.
 class RecordOrder final : public SettingsKeeper::Listener {
  public:
-  /// So many entries at most: of these an owner can tell, after a death, which were given and which were not.
+  /// At most so many entries: each is named in the sessions' states, so that the next owner knows whether it
+  /// was given.
   static constexpr std::size_t kMaxEntries = 256;
   /// The limit for one user's records that wait: one sender must not fill the shard's share.
   static constexpr std::size_t kMaxBytes = std::size_t{4} << 20;

@@ -1,8 +1,6 @@
 #include "domain/roster/subscription_handler.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -14,7 +12,6 @@
 #include "domain/keyed_lock.h"
 #include "domain/metrics.h"
 #include "domain/outbound/consequences.h"
-#include "domain/outbound/link_actions.h"
 #include "domain/outbound/outbox.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/records/record_order.h"

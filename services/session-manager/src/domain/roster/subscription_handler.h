@@ -21,10 +21,6 @@
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/stanza.h"
 
-namespace rookery::runtime {
-class TaskGroup;
-}
-
 namespace rookery::session_manager {
 
 class AccountStore;

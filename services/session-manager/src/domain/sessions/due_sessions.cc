@@ -13,8 +13,8 @@ namespace rookery::session_manager {
 void DueSessions::OnShardLive(Shard& shard) {
   for (const auto& session : live_.Unparked(shard)) parker_.Park(session);
   ends_.EndConflicts(shard);
-  ends_.EndOutdated(shard);
-  for (const SessionId& id : live_.TakeBack(shard))
+  ends_.EndOldCredentials(shard);
+  for (const SessionId& id : live_.TakeReturned(shard))
     if (const auto session = table_.Find(id)) parker_.OnPhase(*session);
 }
 

@@ -82,8 +82,8 @@ class LiveSessions {
 
   EndedSessions& EndedOf(const Shard& shard) { return StateOf(shard).ended; }
   LoggedStanzas& LoggedOf(const Shard& shard) { return StateOf(shard).logged; }
-  /// Whether every end of a session of the shard is known that somebody missed who has not been in touch
-  /// with its owners for so long.
+  /// Whether we still know every session of the shard that ended while a gateway was out of reach for
+  /// `out_of_reach`.
   bool KnowsEndsOf(const Shard& shard, std::chrono::milliseconds out_of_reach);
   /// The session has the name of another one, and is to end when the shard is live.
   void NoteConflict(const Session& session) { StateOf(*session.user->shard).conflicts.push_back(session.id); }
@@ -91,15 +91,15 @@ class LiveSessions {
     return std::exchange(StateOf(shard).conflicts, {});
   }
   /// The session is of older credentials than the account has, and is to end when the shard is live.
-  void NoteOutdated(const Session& session, std::uint64_t version) {
-    StateOf(*session.user->shard).outdated.emplace_back(session.id, version);
+  void NoteOldCredentials(const Session& session, std::uint64_t version) {
+    StateOf(*session.user->shard).old_credentials.emplace_back(session.id, version);
   }
-  std::vector<std::pair<SessionId, std::uint64_t>> TakeOutdated(const Shard& shard) {
-    return std::exchange(StateOf(shard).outdated, {});
+  std::vector<std::pair<SessionId, std::uint64_t>> TakeOldCredentials(const Shard& shard) {
+    return std::exchange(StateOf(shard).old_credentials, {});
   }
   /// Its client is back, which the log has to say when the shard is live.
   void NoteBack(const Session& session) { StateOf(*session.user->shard).back.push_back(session.id); }
-  std::vector<SessionId> TakeBack(const Shard& shard) { return std::exchange(StateOf(shard).back, {}); }
+  std::vector<SessionId> TakeReturned(const Shard& shard) { return std::exchange(StateOf(shard).back, {}); }
 
   /// Those whose clients may resume and that are not in the store yet.
   std::vector<std::shared_ptr<Session>> Unparked(const Shard& shard);
@@ -127,7 +127,7 @@ class LiveSessions {
     std::set<SessionId> unparked;
     std::shared_ptr<runtime::Event> all_parked;
     std::vector<SessionId> conflicts;
-    std::vector<std::pair<SessionId, std::uint64_t>> outdated;
+    std::vector<std::pair<SessionId, std::uint64_t>> old_credentials;
     std::vector<SessionId> back;
   };
   ShardState& StateOf(const Shard& shard);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "domain/delivery/deliverer.h"
 #include "domain/delivery/delivery_state.h"
@@ -30,102 +33,59 @@ namespace rookery::session_manager {
 
 using session::v1::GatewayAction;
 
+namespace {
+
+/// The session is with another gateway than this one.
+bool IsElsewhere(const Session& session, const GatewayPeer& gateway) {
+  return session.gateway != nullptr && session.gateway != &gateway;
+}
+
+}  // namespace
+
+struct SessionAttacher::Brought {
+  GatewayPeer& gateway;
+  const GatewayAction& action;
+  Shard& shard;
+  SessionId id;
+  session::v1::SessionManagerState state;
+
+  const session::v1::SessionAttach& attach() const { return action.attach(); }
+  std::string_view bare() const { return xmpp::BareOf(attach().full_jid()); }
+  /// Also while the shard is suspended.
+  bool is_live() const { return shard.phase == Shard::Phase::kLive; }
+};
+
 void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, Shard& shard) {
-  const SessionId id(action.session_id());
   const session::v1::SessionAttach& attach = action.attach();
-  const bool is_live = shard.phase == Shard::Phase::kLive;
-  const session::v1::SessionManagerState state = StateOf(attach);
-  const std::uint64_t resumptions = state.resumptions();
-  const EndedSessions& ended = live_.EndedOf(shard);
-  if (ended.IsOver(id, resumptions) || ended.HasLostAccount(xmpp::BareOf(attach.full_jid()), state) ||
-      ended.HasLostCredentials(xmpp::BareOf(attach.full_jid()), id, state)) {
-    // Its contacts know that it is gone. What its client has had may be known to its gateway alone still
-    // (E3).
-    session::v1::SessionEnded& over = *AddAction(gateway, id, shard).mutable_ended();
-    over.set_condition("reset");
-    over.set_keep(shard.pending_ends.IsAwaitedBy(id, gateway.instance()));
-    return;
-  }
-  std::shared_ptr<Session> session = table_.Find(id);
-  if (!session && attach.has_known_epoch() && attach.known_epoch() == shard.epoch) {
-    // We had it, and have told its contacts that it is gone, however long ago.
-    AddAction(gateway, id, shard).mutable_ended()->set_condition("reset");
-    return;
-  }
-  if (!session && IsForgotten(action, shard)) {
-    ends_.EndForgotten(gateway, shard, id, attach);
-    return;
-  }
-  const std::uint64_t logged = session ? session->inbound.confirmed() : 0;
-  UnackedQueue known;
-  ParkedRow before;
-  bool is_superseded = false;
-  if (session) {
-    const std::uint64_t newest = session->state.resumptions();
-    const bool is_elsewhere = session->gateway != nullptr && session->gateway != &gateway;
-    // Said before it heard that the session was resumed there: it goes by the same id.
-    if (resumptions < newest && session->gateway == &gateway) return;
-    if (resumptions < newest || (resumptions == newest && is_elsewhere)) {
-      // Resumed on another gateway: over for this one.
-      AddAction(gateway, id, shard).mutable_ended()->set_condition("conflict");
-      return;
-    }
-    // Once live we know more than the gateway, but not where all that we know is a row.
-    if (resumptions > newest || (is_live && session->row.is_source)) {
-      // The other one was quicker, but the client had left it before.
-      if (is_elsewhere) AddAction(*session).mutable_ended()->set_condition("conflict");
-      known = std::exchange(session->unacked, {});
-      live_.Retire(session);
-      before = std::exchange(session->row, {});
-      session = nullptr;
-      is_superseded = true;
-    }
-  }
-  const bool is_late = !session && !is_superseded && shard.phase != Shard::Phase::kAcquiring;
-  // The session's rows in the store were taken for those of one that has ended.
-  const bool is_settled = !session && !is_superseded && shard.phase == Shard::Phase::kAcquiring &&
-                          shard.delivery && shard.delivery->IsSettled(xmpp::BareOf(attach.full_jid()));
+  const Brought brought{gateway, action, shard, SessionId(action.session_id()), StateOf(attach)};
+  std::shared_ptr<Session> session = table_.Find(brought.id);
+  if (AnswerIfOver(brought, session.get())) return;
+  const Arrival arrival = ArrivalOf(brought, session.get());
   metrics_.sessions_attached.Increment();
-  if (session && is_live) {
+  if (arrival == Arrival::kKnown && brought.is_live()) {
     AttachAgain(gateway, session, attach);
     return;
   }
-  // The gateway's knowledge is newer than a parked row's.
-  if (session) {
-    known = std::exchange(session->unacked, {});
-    if (session->row.content == ParkedRow::Content::kCurrent)
-      session->row.content = ParkedRow::Content::kOutdated;
+  const std::uint64_t logged = session ? session->inbound.confirmed() : 0;
+  UnackedQueue known = session ? std::exchange(session->unacked, {}) : UnackedQueue();
+  if (arrival == Arrival::kKnown) {
+    session->row.OnGatewayNewer();
     if (session->phase() == SessionPhase::kParked) live_.Enter(*session, SessionPhase::kAway);
   } else {
-    session = std::make_shared<Session>();
-    session->id = id;
-    session->jid = xmpp::Jid::FromTrusted(attach.full_jid());
-    session->state = state;
-    session->row.written_at = before.written_at;
-    session->row.told_at = before.told_at;
-    // Its client has left this gateway, which could not be told: where the next one is dead, too, nobody has
-    // the session any more (SL13).
-    session->row.told_resumptions =
-        std::max({before.told_resumptions, ended.BackAfter(id), directory_.ResumptionsOfLeft(shard, id)});
-    session->row.held = before.held;
-    if (before.is_busy || before.content != ParkedRow::Content::kNone) {
-      // The store may have what the session was before.
-      session->row.content = ParkedRow::Content::kOutdated;
-      session->row.is_fresh = before.is_fresh || before.misleads;
-    }
-    live_.Add(shard.GetUser(xmpp::BareOf(attach.full_jid())), session);
-    ends_.EndOlder(*session);
+    session = MakeSession(brought, session);
   }
   Adopt(*session, attach, clock_.Now());
   // It has changed them itself, and its gateway was not told.
-  if (const auto* change = ended.ChangeOf(session->jid.bare()); change != nullptr && change->session == id)
+  const auto* change = live_.EndedOf(shard).ChangeOf(session->jid.bare());
+  if (change != nullptr && change->session == brought.id)
     session->state.set_credentials_version(change->version);
   // The gateway may not have heard of all that is in the log, and sends it again.
   if (logged > session->inbound.confirmed()) session->inbound.Reset(logged);
   session->known_epoch = attach.has_known_epoch() ? attach.known_epoch() : -1;
-  NoteLate(*session, is_late || is_settled, WasMissed(*session));
+  const bool is_read_past = arrival == Arrival::kLate || arrival == Arrival::kSettled;
+  NoteLate(*session, /*by_us=*/is_read_past, /*by_another=*/WasMissed(*session));
   gateways_.Assign(*session, &gateway);
-  session->row.is_source = false;
+  session->row.OnBrought();
   Arrive(*session, attach.detached());
   parker_.OnPhase(*session);
   directory_.Changed(*session);
@@ -133,21 +93,114 @@ void SessionAttacher::Attach(GatewayPeer& gateway, const GatewayAction& action, 
   recovery_.OnAttached(session);
   features_.Tell(&LifeHook::OnSessionChanged, *session);
   parker_.Park(session);
-  if (is_late || WasMissed(*session)) {
+  TellWhatWasMissed(session, arrival);
+  if (arrival == Arrival::kSupersedes && brought.is_live()) GoOn(session, is_whole, attach.last_seq());
+}
+
+bool SessionAttacher::AnswerIfOver(const Brought& brought, const Session* known) {
+  const auto& [gateway, action, shard, id, state] = brought;
+  const session::v1::SessionAttach& attach = brought.attach();
+  const EndedSessions& ended = live_.EndedOf(shard);
+  const auto tell = [&](std::string_view condition) -> session::v1::SessionEnded& {
+    session::v1::SessionEnded& over = *AddAction(gateway, id, shard).mutable_ended();
+    over.set_condition(std::string(condition));
+    return over;
+  };
+  if (ended.IsOver(id, state.resumptions()) || ended.HasLostAccount(brought.bare(), state) ||
+      ended.HasLostCredentials(brought.bare(), id, state)) {
+    // Its contacts know that it is gone. What its client has had may be known to its gateway alone still
+    // (E3).
+    tell("reset").set_keep(shard.pending_ends.IsAwaitedBy(id, gateway.instance()));
+    return true;
+  }
+  if (known == nullptr) {
+    if (attach.has_known_epoch() && attach.known_epoch() == shard.epoch) {
+      // We had it, and have told its contacts that it is gone, however long ago.
+      tell("reset");
+      return true;
+    }
+    if (!IsForgotten(action, shard)) return false;
+    ends_.EndForgotten(gateway, shard, id, attach);
+    return true;
+  }
+  const std::uint64_t newest = known->state.resumptions();
+  // Said before it heard that the session was resumed there: it goes by the same id.
+  if (state.resumptions() < newest && known->gateway == &gateway) return true;
+  const bool is_left =
+      state.resumptions() < newest || (state.resumptions() == newest && IsElsewhere(*known, gateway));
+  // Resumed on another gateway: over for this one.
+  if (is_left) tell("conflict");
+  return is_left;
+}
+
+SessionAttacher::Arrival SessionAttacher::ArrivalOf(const Brought& brought, const Session* known) {
+  const Shard& shard = brought.shard;
+  if (known != nullptr) {
+    const bool is_newer = brought.state.resumptions() > known->state.resumptions();
+    // Once live we know more than the gateway, but not where all that we know is a row.
+    const bool is_only_a_row = brought.is_live() && known->row.is_source;
+    return is_newer || is_only_a_row ? Arrival::kSupersedes : Arrival::kKnown;
+  }
+  if (shard.phase != Shard::Phase::kAcquiring) return Arrival::kLate;
+  const bool is_settled = shard.delivery && shard.delivery->IsSettled(brought.bare());
+  return is_settled ? Arrival::kSettled : Arrival::kInTime;
+}
+
+std::shared_ptr<Session> SessionAttacher::MakeSession(const Brought& brought,
+                                                      const std::shared_ptr<Session>& superseded) {
+  ParkedRow before;
+  if (superseded) {
+    // The other one was quicker, but the client had left it before.
+    if (IsElsewhere(*superseded, brought.gateway))
+      AddAction(*superseded).mutable_ended()->set_condition("conflict");
+    live_.Retire(superseded);
+    before = std::exchange(superseded->row, {});
+  }
+  auto session = std::make_shared<Session>();
+  session->id = brought.id;
+  session->jid = xmpp::Jid::FromTrusted(brought.attach().full_jid());
+  session->state = brought.state;
+  session->row.Succeed(before);
+  session->row.OnResumed(live_.EndedOf(brought.shard).BackAfter(brought.id));
+  // Its client has left this gateway, which could not be told: where the next one is dead, too, nobody has
+  // the session any more (SL13).
+  session->row.OnResumed(directory_.ResumptionsOfLeft(brought.shard, brought.id));
+  live_.Add(brought.shard.GetUser(brought.bare()), session);
+  ends_.EndOlder(*session);
+  return session;
+}
+
+void SessionAttacher::TellWhatWasMissed(const std::shared_ptr<Session>& session, Arrival arrival) {
+  const auto tell_anew = [&] {
     presence_.TellAnew(*session);
     ghosts_.ComeBack(*session);
     subscriptions_.TellAnew(*session);
-  } else if (!is_settled && session->known_epoch == shard.former_epoch) {
-    // Its gateway tells the next owner that this one had it, too, although nothing else may be said of it.
-    confirmations_.ConfirmLater(session);
+  };
+  // An owner before us has read records without it.
+  if (WasMissed(*session)) return tell_anew();
+  switch (arrival) {
+    case Arrival::kLate:
+      tell_anew();
+      return;
+    case Arrival::kSettled:
+      // Nothing was read without it.
+      return;
+    case Arrival::kKnown:
+    case Arrival::kInTime:
+    case Arrival::kSupersedes:
+      // Its gateway tells the next owner that this one had it, too, although nothing else may be said of it.
+      if (session->known_epoch == session->user->shard->former_epoch) confirmations_.ConfirmLater(session);
+      return;
   }
-  if (!is_live || !is_superseded) return;
+}
+
+void SessionAttacher::GoOn(const std::shared_ptr<Session>& session, bool is_whole, std::uint64_t last_seq) {
   if (!is_whole && !session->user->backlog) {
     ends_.End(session, "internal-server-error");
     return;
   }
   hand_outs_.HandOutRows(*session->user);  // rows that the other one was given
-  if (!session->detached()) (void)deliverer_.Resend(*session, attach.last_seq());
+  if (!session->detached()) (void)deliverer_.Resend(*session, last_seq);
   confirmations_.ConfirmLater(session);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "domain/sessions/session_parker.h"
@@ -20,13 +21,11 @@ class Ghosts;
 class LiveSessions;
 class PresenceTracker;
 class SessionEnds;
-class SessionParker;
+class SessionResumer;
 class SessionTable;
 class Shards;
 class SubscriptionHandler;
 struct SessionManagerMetrics;
-
-class SessionResumer;
 
 /// Gateways bring their sessions to a new owner of a shard, or back over a new link, however long that
 /// took (README.md, SL12 and SL16).
@@ -59,14 +58,44 @@ class SessionAttacher {
         resumer_(resumer) {}
 
   void Attach(GatewayPeer& gateway, const session::v1::GatewayAction& action, Shard& shard);
-  /// Whether the session is alive can only be said when the shard is live.
+  /// True: whether the session is over can only be told when the shard is live, so the action must wait.
   bool HasToWait(const session::v1::GatewayAction& action, const Shard& shard) const;
-  /// It has waited for so long since its gateway said for how long it had been out of reach.
+  /// Adds the time that the action has waited here to the `out_of_reach_ms` that its gateway stated.
   static void AddWait(SteadyTime::duration waited, session::v1::GatewayAction& action);
   /// The gateway has attached every session of the shard that it has.
   void AttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);
 
  private:
+  /// How a gateway's session stands to what we know of it.
+  enum class Arrival : std::uint8_t {
+    /// We have it, as it is or as it was: it goes on.
+    kKnown,
+    /// We do not know it, and nothing has been read or settled without it.
+    kInTime,
+    /// We do not know it, and nothing has been read without it, but its packets in the store were taken for
+    /// those of a session that has ended.
+    kSettled,
+    /// We do not know it, and records may have been read without it.
+    kLate,
+    /// We have it as it was before its client came to this gateway, or, once live, as a row alone: what the
+    /// gateway brings takes the place of that.
+    kSupersedes,
+  };
+  /// What a gateway says of a session, and who says it where.
+  struct Brought;
+
+  /// True: the session is over, at least for this gateway, which is told so unless it hears it anyway.
+  /// `known`: what we know of the session; may be null.
+  bool AnswerIfOver(const Brought& brought, const Session* known);
+  /// Of a session that is not over.
+  static Arrival ArrivalOf(const Brought& brought, const Session* known);
+  /// The session as its gateway brings it, among its user's. `superseded`, which may be null, goes for it.
+  std::shared_ptr<Session> MakeSession(const Brought& brought, const std::shared_ptr<Session>& superseded);
+  /// The session and others are told anew what they may not know of each other.
+  void TellWhatWasMissed(const std::shared_ptr<Session>& session, Arrival arrival);
+  /// The session has taken the place of another one after the shard went live: it is given what it lacks.
+  /// `is_whole`: as Merge says.
+  void GoOn(const std::shared_ptr<Session>& session, bool is_whole, std::uint64_t last_seq);
   /// Back over a new link, to the owner that has it.
   void AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Session>& session,
                    const session::v1::SessionAttach& attach);

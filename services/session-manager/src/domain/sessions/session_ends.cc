@@ -85,8 +85,8 @@ void SessionEnds::EndConflicts(Shard& shard) {
   }
 }
 
-void SessionEnds::EndOutdated(Shard& shard) {
-  for (const auto& [id, version] : live_.TakeOutdated(shard)) {
+void SessionEnds::EndOldCredentials(Shard& shard) {
+  for (const auto& [id, version] : live_.TakeOldCredentials(shard)) {
     const auto session = table_.Find(id);
     // The log has said meanwhile that it goes on.
     if (session && session->state.credentials_version() != version) End(session, "reset");

@@ -50,7 +50,7 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
   void EndOlder(Session& session);
   /// The shard is live: ends those that were to end then.
   void EndConflicts(Shard& shard);
-  void EndOutdated(Shard& shard);
+  void EndOldCredentials(Shard& shard);
   /// The shard is live and every gateway has brought what it has: ends what an earlier owner has listed
   /// and nobody has brought for `patience` (SL14).
   void EndLost(Shard& shard, SteadyTime::duration patience);

@@ -35,7 +35,7 @@ std::int64_t ParkedAt(const session::v1::SessionAttach& row) {
 // ---- to the store -----------------------------------------------------------
 
 void SessionParker::Park(const std::shared_ptr<Session>& session) {
-  // RunWaiting comes when it is.
+  // Before the shard is live: `DueSessions::OnShardLive` parks it then.
   if (!session->user->shard->live() || session->is_outdated()) return;
   switch (session->phase()) {
     case SessionPhase::kLinkLost:
@@ -78,14 +78,15 @@ void SessionParker::OnPhase(const Session& session) {
       BeginTelling(shared);
     }
     const bool is_done = row.content == ParkedRow::Content::kNone && !row.is_busy;
-    if (session.phase() == SessionPhase::kConnected && is_done) ReleaseRecord(*session.user->shard, *shared);
+    if (session.phase() == SessionPhase::kConnected && is_done)
+      ReleaseBackRecord(*session.user->shard, *shared);
   }
   // Its client is not kept waiting for a store that is away: the log says, too, that the row is outdated.
   const bool is_kept_waiting =
       session.resume_waits && session.row.misleads &&
       (session.phase() == SessionPhase::kAway || session.phase() == SessionPhase::kParking);
   if (is_kept_waiting && session.user->shard->live()) BeginTelling(shared);
-  if (!MayMislead(session)) ReleaseRecord(*session.user->shard, *shared);
+  if (!MayMislead(session)) ReleaseBackRecord(*session.user->shard, *shared);
   if (session.row.is_busy || !IsRowDue(session)) return;
   shared->row.is_busy = true;
   session.user->shard->Spawn("session.keep_row",
@@ -97,7 +98,7 @@ bool SessionParker::MayMislead(const Session& session) {
          !session.left_gateway.empty() || session.is_outdated();
 }
 
-void SessionParker::OnEndRead(Session& session) { ReleaseRecord(*session.user->shard, session); }
+void SessionParker::OnEndRead(Session& session) { ReleaseBackRecord(*session.user->shard, session); }
 
 Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   // Never within the move that made the row due: its caller is not done with the session.
@@ -121,7 +122,7 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
       if (written.ok()) {
         session->row.content = ParkedRow::Content::kNone;
         session->row.is_fresh = false;
-        ReleaseRecord(*shard, *session);
+        ReleaseBackRecord(*shard, *session);
         listener_->OnRowTold(session);
       }
     }
@@ -155,7 +156,7 @@ Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::sh
   if (!written.ok() || !is_same || session->row.is_behind) co_return written;
   session->row.content = ParkedRow::Content::kCurrent;
   session->row.misleads = false;
-  ReleaseRecord(*shard, *session);
+  ReleaseBackRecord(*shard, *session);
   live_.Enter(*session, SessionPhase::kParked);
   Park(session);  // tells the gateway
   listener_->OnRowTold(session);
@@ -250,10 +251,10 @@ void SessionParker::OnBackRecord(Shard& shard, const PendingRecord& pending) {
   row.told_at = std::max(row.told_at, pending.offset);
   row.told_resumptions = std::max(row.told_resumptions, back.resumptions());
   if (pending.recovering && pending.offset > row.written_at) row.misleads = false;
-  // One that is as the session is, has been written since.
+  // A row that shows the session as it is was written after this record: nothing is outdated.
   if (!(row.is_source ? pending.offset > row.written_at : MayMislead(*session))) return;
   shard.window.Hold(pending.offset);
-  ReleaseRecord(shard, *session);
+  ReleaseBackRecord(shard, *session);
   row.held = pending.offset;
   OnPhase(*session);
 }
@@ -267,7 +268,7 @@ void SessionParker::OnFinishedBackRecord(Shard& shard, const PendingRecord& pend
   session->row.told_resumptions = std::max(session->row.told_resumptions, back.resumptions());
 }
 
-void SessionParker::ReleaseRecord(Shard& shard, Session& session) {
+void SessionParker::ReleaseBackRecord(Shard& shard, Session& session) {
   if (session.row.held >= 0) shard.window.Release(std::exchange(session.row.held, -1));
 }
 
@@ -285,7 +286,7 @@ Task<void> SessionParker::RemoveRows(std::shared_ptr<Shard> shard, std::shared_p
     WaitingStore::SessionKey key{std::string(session->jid.bare()), session->id.str()};
     (void)co_await states_.WriterOf(*shard).RemoveSession(std::move(key));
   }
-  ReleaseRecord(*shard, *session);
+  ReleaseBackRecord(*shard, *session);
 }
 
 // ---- from the store ---------------------------------------------------------

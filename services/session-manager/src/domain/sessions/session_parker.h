@@ -13,7 +13,6 @@
 
 namespace rookery::session_manager {
 
-class LiveSessions;
 class DeliveryStates;
 class DirectoryWriter;
 class Gateways;
@@ -97,7 +96,7 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   void LetRowGo(Session& session);
   Task<void> TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   /// Nothing older can be taken for the session: its SessionBack is finished.
-  static void ReleaseRecord(Shard& shard, Session& session);
+  static void ReleaseBackRecord(Shard& shard, Session& session);
 
   asio::any_io_executor executor_;
   const Settings& settings_;

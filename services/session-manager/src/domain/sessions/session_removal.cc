@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "domain/delivery/deliverer.h"
+#include "domain/delivery/message_routes.h"
 #include "domain/delivery/offline_marks.h"
 #include "domain/delivery/session_closer.h"
 #include "domain/delivery/session_rows.h"
@@ -39,7 +39,7 @@ void SessionRemoval::Remove(const std::shared_ptr<Session>& session, const event
   live_.Remove(session);
   if (cause != nullptr) presence_.OnSessionEnd(user, *session, *cause);
   features_.Tell(&LifeHook::OnSessionEnded, *session);
-  deliverer_.Abandon(user, *session);
+  routes_.Abandon(user, *session);
   session->inbound_order.reset();
   marks_.MarkEnded(session);
   // Its gateway forgets it when its packets are gone from the store: nobody could tell those that its

@@ -11,12 +11,12 @@
 
 namespace rookery::session_manager {
 
-class Deliverer;
 class DirectoryWriter;
 class FeatureHooks;
 class GatewayPeer;
 class Gateways;
 class LiveSessions;
+class MessageRoutes;
 class OfflineMarks;
 class PresenceTracker;
 class SessionCloser;
@@ -32,7 +32,7 @@ class SessionRemoval {
  public:
   SessionRemoval(SessionManagerMetrics& metrics, const Shards& shards, Users& users,
                  const FeatureHooks& features, Gateways& gateways, LiveSessions& live,
-                 DirectoryWriter& directory, PresenceTracker& presence, Deliverer& deliverer,
+                 DirectoryWriter& directory, PresenceTracker& presence, MessageRoutes& routes,
                  OfflineMarks& marks, SessionRows& rows, SessionCloser& closer, SessionParker& parker)
       : metrics_(metrics),
         shards_(shards),
@@ -42,7 +42,7 @@ class SessionRemoval {
         live_(live),
         directory_(directory),
         presence_(presence),
-        deliverer_(deliverer),
+        routes_(routes),
         marks_(marks),
         rows_(rows),
         closer_(closer),
@@ -67,7 +67,7 @@ class SessionRemoval {
   LiveSessions& live_;
   DirectoryWriter& directory_;
   PresenceTracker& presence_;
-  Deliverer& deliverer_;
+  MessageRoutes& routes_;
   OfflineMarks& marks_;
   SessionRows& rows_;
   SessionCloser& closer_;

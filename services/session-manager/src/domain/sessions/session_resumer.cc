@@ -232,10 +232,7 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
 
 void SessionResumer::OnHeard(const std::shared_ptr<Session>& session) {
   session->is_unheard = false;
-  // The gateway that it has left knows as little as a row, and so does one that was cut off before, of which
-  // we may not know.
-  // One that was written since is right.
-  if (session->phase() != SessionPhase::kParked) session->row.misleads = true;
+  session->row.OnHeard(session->phase());
   directory_.Changed(*session);
   if (session->phase() == SessionPhase::kResumed) live_.Enter(*session, SessionPhase::kResumed);
   // A row that misleads goes with others (SessionParker).

@@ -19,11 +19,12 @@ struct Cause {
   /// Set for what follows from the end of a session: open until the log has it.
   std::shared_ptr<EndWrites> end;
   std::uint64_t trace_id = 0;
-  /// Numbers the records that follow.
+  /// The last number given to a record that follows (LogOrigin.part, ClientOrigin.part): `part_numbers.h` has
+  /// what begins where.
   std::uint32_t parts = 0;
 };
 
-/// That of what follows from a record of our shard, before it is finished.
+/// The cause of what follows from a record of our shard. Only until that record is finished.
 inline Cause CauseOf(const PendingRecord& pending) {
   Cause cause;
   cause.offset = pending.offset;

@@ -13,8 +13,8 @@ struct Delivery {
   xmpp::Stanza stanza;
   /// The record it follows from, or -1.
   std::int64_t offset = -1;
-  /// The record that it follows from and does not stand for: a packet of it holds that record, too, but who
-  /// reads the record again says it again, as things are then. -1: none.
+  /// The record that caused this stanza but would produce another one if it were read again (a roster push).
+  /// Packets hold it in the window; -1: none.
   std::int64_t follows = -1;
   /// Its name in the offline store, or 0; it may be on its way there.
   std::uint64_t stored_id = 0;
@@ -32,7 +32,7 @@ struct Delivery {
   /// fails and none was reached, a message is routed anew (RFC 6121 section 8.5.3.2.1).
   std::uint32_t open_targets = 0;
   bool reached = false;
-  /// The store may have a packet of it that says that none was.
+  /// The store may have rows of it that say that no client has it yet.
   bool may_have_rows = false;
 
   /// The memory that it takes: every field of the stanza, and itself.

@@ -1,5 +1,6 @@
 #include "domain/state/session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "rookery/base/check.h"
@@ -13,6 +14,34 @@ void EndWrites::Finish() {
     return;
   }
   for (const std::function<void()>& done : std::exchange(then, {})) done();
+}
+
+void ParkedRow::Succeed(const ParkedRow& before) {
+  written_at = before.written_at;
+  told_at = before.told_at;
+  told_resumptions = before.told_resumptions;
+  held = before.held;
+  if (!before.is_busy && before.content == Content::kNone) return;
+  content = Content::kOutdated;
+  is_fresh = before.is_fresh || before.misleads;
+}
+
+void ParkedRow::OnResumed(std::uint64_t resumptions) {
+  told_resumptions = std::max(told_resumptions, resumptions);
+}
+
+void ParkedRow::OnGatewayNewer() {
+  if (content == Content::kCurrent) content = Content::kOutdated;
+}
+
+void ParkedRow::OnBrought() { is_source = false; }
+
+void ParkedRow::OnHeard(SessionPhase phase) {
+  if (phase != SessionPhase::kParked) misleads = true;
+}
+
+void ParkedRow::NoteGap(std::uint64_t resumptions) {
+  if (is_source) told_resumptions = resumptions + 1;
 }
 
 const std::shared_ptr<EndWrites>& Session::EndWritesOf() {

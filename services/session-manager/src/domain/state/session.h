@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,7 +89,8 @@ struct ParkedRow {
   std::shared_ptr<runtime::Event> at_rest;
   /// The state has changed since the row that is being written was made.
   bool is_behind = false;
-  /// The store may have a row that was right when SessionBack was last said, or never was outdated.
+  /// A row was written after the last SessionBack (or there was none): when the client returns, the log must
+  /// call it outdated.
   bool is_fresh = false;
   /// The client is back, and neither the log nor the store says so yet: the row, or the gateway that the
   /// client has left, may be taken for the session.
@@ -105,6 +107,26 @@ struct ParkedRow {
   std::int64_t told_at = -1;
   std::uint64_t told_resumptions = 0;
   std::int64_t held = -1;
+
+  // What others than its keeper (SessionParker) find out.
+
+  /// A newer snapshot of the session takes the place of one that had the row `before`. What the log has said
+  /// of the session stays true; what the store may have shows the session as it was.
+  void Succeed(const ParkedRow& before);
+  /// The log, or the directory, says that the client has resumed so often: who knows of fewer is outdated.
+  void OnResumed(std::uint64_t resumptions);
+  /// A gateway has brought what it knows of the session, which is newer than what the row says.
+  void OnGatewayNewer();
+  /// A gateway has brought the session: no more is the row all that is known of it.
+  void OnBrought();
+  /// The gateway that the client has come to has the session. The one that it has left knows as little as a
+  /// row, and so does one that was cut off before, of which we may not know: they mislead until the log says
+  /// so. Unless the session is parked: then the row was written since, and is right.
+  void OnHeard(SessionPhase phase);
+  /// The store has a packet that leaves a gap behind the last one that the session knows: the client has
+  /// acknowledged what is missing, so it has gone on since a session of `resumptions` was written. If the row
+  /// is all that is known of the session, that is outdated.
+  void NoteGap(std::uint64_t resumptions);
 };
 
 /// `unavailable` to one address that has been told of the session directly, on its way into the log.
@@ -223,7 +245,7 @@ struct Session : GatewayHook {
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
   /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.
-  bool is_presence_due = false;
+  bool was_spared_presence = false;
   /// It is being told of `state.missed_contacts`.
   bool is_catching_up = false;
   /// Set while the contents of some packets after this number are still unknown, because their records wait
@@ -239,7 +261,7 @@ struct Session : GatewayHook {
   /// The capabilities that its client has proved to have (XEP-0115); null while they are not known.
   std::shared_ptr<const ClientCaps> caps;
 
-  /// Its client has gone on with it somewhere that nobody has told us of.
+  /// The log says that the client has resumed elsewhere since, and nobody has brought us that newer session.
   bool is_outdated() const {
     return state.resumptions() < row.told_resumptions || (row.is_source && row.told_at > row.written_at);
   }

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -38,6 +38,12 @@ struct ContactState {
 
 struct Contacts {
   std::unordered_map<std::string, ContactState, StringHash, std::equal_to<>> by_jid;
+
+  /// Whether the contact, a bare JID, is told of the user's presence.
+  bool MaySee(std::string_view contact) const {
+    const auto it = by_jid.find(contact);
+    return it != by_jid.end() && it->second.from();
+  }
 };
 
 /// Stanzas of the user's clients to one address that go through the log of their own shard.
