@@ -50,6 +50,7 @@
 #include "domain/outbound/outbox.h"
 #include "domain/presence/caps_tracker.h"
 #include "domain/presence/directed_presence.h"
+#include "domain/presence/last_activities.h"
 #include "domain/presence/owed_presence.h"
 #include "domain/presence/presence_events.h"
 #include "domain/presence/presence_tracker.h"
@@ -120,7 +121,8 @@ struct Domain::Parts {
         order(shards, users, hooks, outbox, user_settings),
         directed_presence(settings, addresses, consequences, outbox, answers),
         owed_presence(settings, clock, metrics, tasks, shards, rosters),
-        presence_events(clock, tasks, accounts, consequences),
+        last_activities(executor, tasks, accounts),
+        presence_events(clock, consequences, last_activities),
         presence(settings, metrics, addresses, shards, table, users, ports.roster, rosters, consequences,
                  features, outbox, hand_outs, deliverer, answers, user_settings, directory, directed_presence,
                  owed_presence, presence_events),
@@ -144,7 +146,7 @@ struct Domain::Parts {
         account_actions(settings, tasks, owner, accounts, ports.keys, gateways),
         account_check(accounts, users, states, live, directory),
         account_changes(executor, clock, addresses, shards, accounts, ports.roster, rosters, consequences,
-                        features, outbox, order, live, ends),
+                        features, outbox, order, last_activities, live, ends),
         removed_names(settings, clock, tasks, accounts),
         hello(settings, addresses, hooks, shards),
         waiting_actions(settings, clock),
@@ -190,7 +192,6 @@ struct Domain::Parts {
     modules = RegisterModules(hooks, {.settings = settings,
                                       .clock = clock,
                                       .addresses = addresses,
-                                      .accounts = accounts,
                                       .keys = ports.keys,
                                       .roster = ports.roster,
                                       .service_disco = ports.service_disco,
@@ -198,6 +199,7 @@ struct Domain::Parts {
                                       .outbox = outbox,
                                       .user_settings = user_settings,
                                       .presence = presence,
+                                      .last_activities = last_activities,
                                       .subscriptions = subscriptions,
                                       .account_changes = account_changes});
     for (const bool is_wired :
@@ -256,6 +258,7 @@ struct Domain::Parts {
   RecordOrder order;
   DirectedPresence directed_presence;
   OwedPresence owed_presence;
+  LastActivities last_activities;
   PresenceEvents presence_events;
   PresenceTracker presence;
   SubscriptionHandler subscriptions;

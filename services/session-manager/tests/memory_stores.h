@@ -203,13 +203,16 @@ class MemoryAccountStore final : public AccountStore {
     if (!begun.ok()) co_return begun;
     co_return db_.accounts.contains(user);
   }
-  Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation,
-                                     LastActivity activity) override {
-    const absl::Status begun = co_await db_.Begin("SetLastActivity", true);
+  Task<absl::Status> SetLastActivities(std::vector<UserActivity> activities) override {
+    const absl::Status begun = co_await db_.Begin("SetLastActivities", true);
     if (!begun.ok()) co_return begun;
-    const Account now = db_.AccountOf(user);
-    if (now.exists() && (generation == 0 || generation == now.generation))
-      db_.last[user] = std::move(activity);
+    for (UserActivity& activity : activities) {
+      const Account now = db_.AccountOf(activity.user);
+      if (!now.exists() || (activity.generation != 0 && activity.generation != now.generation)) continue;
+      const auto [known, is_first] = db_.last.try_emplace(activity.user);
+      if (is_first || known->second.unix_millis <= activity.last.unix_millis)
+        known->second = std::move(activity.last);
+    }
     co_return db_.End();
   }
   Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {

@@ -223,7 +223,7 @@ TYPED_TEST_P(StoreScenarios, Account_RemovedWithEverything) {
   ASSERT_EQ(this->StoreOne(this->Row(1)), WaitingStore::Stored::kStored);
   this->StorePackets(this->At(1), this->Key(), {1});
   this->Park(this->At(1), this->Parked(this->Key()));
-  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 0, {5, "gone"})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivities({{this->user_, 0, {5, "gone"}}})).ok());
   for (int i = 0; i < 2; ++i) {
     ASSERT_TRUE(this->Run(this->accounts().Remove(this->user_, 7)).ok());
     EXPECT_FALSE(*this->Run(this->accounts().Exists(this->user_)));
@@ -241,8 +241,8 @@ TYPED_TEST_P(StoreScenarios, Account_RemovedAgain_TheNextOwnerOfTheNameKeepsEver
   ASSERT_EQ(this->StoreOne(this->Row(1)), WaitingStore::Stored::kStored);
   this->StorePackets(this->At(1), this->Key(), {1});
   this->Park(this->At(1), this->Parked(this->Key()));
-  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 8, {5, "mine"})).ok());
-  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 7, {6, "the old one's"})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivities({{this->user_, 8, {5, "mine"}}})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivities({{this->user_, 7, {6, "the old one's"}}})).ok());
   ASSERT_TRUE(this->Run(this->accounts().Remove(this->user_, 7)).ok());
   EXPECT_EQ(this->Run(this->accounts().Find(this->user_))->generation, 8u);
   EXPECT_EQ(this->Ids().size(), 1u);
@@ -289,15 +289,48 @@ TYPED_TEST_P(StoreScenarios, Account_RemovedLongAgo_IsForgotten) {
 }
 
 TYPED_TEST_P(StoreScenarios, Account_LastActivity) {
-  EXPECT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 0, {5, "nobody"})).ok());
+  EXPECT_TRUE(this->Run(this->accounts().SetLastActivities({{this->user_, 0, {5, "nobody"}}})).ok());
   EXPECT_FALSE(this->Run(this->accounts().GetLastActivity(this->user_))->has_value());
   this->Account();
-  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 0, {5, "off to \xe2\x82\xac"})).ok());
-  ASSERT_TRUE(this->Run(this->accounts().SetLastActivity(this->user_, 0, {6, "later"})).ok());
+  ASSERT_TRUE(
+      this->Run(this->accounts().SetLastActivities({{this->user_, 0, {5, "off to \xe2\x82\xac"}}})).ok());
+  ASSERT_TRUE(this->Run(this->accounts().SetLastActivities({{this->user_, 0, {6, "later"}}})).ok());
   const auto last = this->Run(this->accounts().GetLastActivity(this->user_));
   ASSERT_TRUE(last.ok() && last->has_value());
   EXPECT_EQ((*last)->unix_millis, 6);
   EXPECT_EQ((*last)->status, "later");
+}
+
+TYPED_TEST_P(StoreScenarios, Account_LastActivities_OfManyAtOnce_EachOfItsOwnAccount) {
+  const std::string status = "\"{a,b}\" 'c' \\ NULL \xe2\x82\xac";
+  std::vector<AccountStore::UserActivity> activities;
+  for (int i = 5; i > 0; --i) activities.push_back({std::to_string(i) + this->user_, 7, {i, status}});
+  for (int i = 1; i < 5; ++i) this->Account(std::to_string(i) + this->user_);
+  activities.back().generation = 6;
+  activities.push_back({this->user_, 0, {9, ""}});
+  this->Account();
+  ASSERT_EQ(this->Run(this->accounts().SetLastActivities({})), absl::OkStatus());
+  ASSERT_EQ(this->Run(this->accounts().SetLastActivities(activities)), absl::OkStatus());
+  const auto of = [this](const std::string& user) {
+    return *this->Run(this->accounts().GetLastActivity(user));
+  };
+  EXPECT_EQ(of("5" + this->user_), std::nullopt) << "there is no such account";
+  EXPECT_EQ(of("1" + this->user_), std::nullopt) << "it is another's";
+  for (int i = 2; i < 5; ++i)
+    EXPECT_EQ(of(std::to_string(i) + this->user_), (AccountStore::LastActivity{i, status}));
+  EXPECT_EQ(of(this->user_), (AccountStore::LastActivity{9, ""}));
+}
+
+TYPED_TEST_P(StoreScenarios, Account_LastActivity_AnOlderOneThatComesLateChangesNothing) {
+  this->Account();
+  const auto set = [this](AccountStore::LastActivity last) {
+    EXPECT_EQ(this->Run(this->accounts().SetLastActivities({{this->user_, 7, std::move(last)}})),
+              absl::OkStatus());
+    return **this->Run(this->accounts().GetLastActivity(this->user_));
+  };
+  EXPECT_EQ(set({6, "newer"}).status, "newer");
+  EXPECT_EQ(set({5, "older"}).status, "newer");
+  EXPECT_EQ(set({6, "of the same moment"}).status, "of the same moment");
 }
 
 // ---- messages for users who are away ----------------------------------------
@@ -689,7 +722,9 @@ REGISTER_TYPED_TEST_SUITE_P(StoreScenarios, Account_CreatedOnce, Account_FoundTo
                             Account_KeysChange_OnlyThoseThatWereKnown, Account_RemovedWithEverything,
                             Account_RemovedAgain_TheNextOwnerOfTheNameKeepsEverything,
                             Account_TheNameIsKeptForAWhile, Account_RemovedLongAgo_IsForgotten,
-                            Account_LastActivity, Offline_OldestFirstAndWhole, Offline_PagesAreBoundedInBytes,
+                            Account_LastActivity, Account_LastActivities_OfManyAtOnce_EachOfItsOwnAccount,
+                            Account_LastActivity_AnOlderOneThatComesLateChangesNothing,
+                            Offline_OldestFirstAndWhole, Offline_PagesAreBoundedInBytes,
                             Offline_OrderIsThatOfTheLogEvenWhenClocksDiffer, Offline_QuotaAndDuplicates,
                             Offline_ASenderHasHalfOfWhatOthersLeave, Offline_BytesCount,
                             Offline_OneStatementForMany_AnAnswerForEachRow, Offline_GivenStaysAsAMark,

@@ -119,7 +119,8 @@ class Statements {
   /// The same, for one that is given as it is.
   template <typename T>
   Task<T> Send(absl::AnyInvocable<Task<T>()> statement) {
-    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout, std::move(statement));
+    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout,
+                                      std::move(statement));
   }
   MemoryDatabase& rows() { return Rows(environment_); }
   /// Whether that mistake is to be made.
@@ -169,8 +170,8 @@ class Accounts final : public AccountStore {
   Task<absl::StatusOr<bool>> Exists(std::string user) override {
     return statements_.Ask(&AccountStore::Exists, user);
   }
-  Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation, LastActivity last) override {
-    return statements_.Ask(&AccountStore::SetLastActivity, user, generation, last);
+  Task<absl::Status> SetLastActivities(std::vector<UserActivity> activities) override {
+    return statements_.Ask(&AccountStore::SetLastActivities, activities);
   }
   Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
     return statements_.Ask(&AccountStore::GetLastActivity, user);
@@ -291,8 +292,8 @@ class RemoteRoster final : public Roster {
   Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
       roster::v1::GetUserSettingsRequest request, std::uint64_t) override {
     const auto call = [&](const std::string& address) {
-      return CallAt(environment_, process_, environment_.rosters, address, &RosterProcess::GetUserSettings, request,
-                    kRosterTimeout);
+      return CallAt(environment_, process_, environment_.rosters, address, &RosterProcess::GetUserSettings,
+                    request, kRosterTimeout);
     };
     absl::StatusOr<roster::v1::GetUserSettingsResponse> answer =
         co_await instances_.AskEither<roster::v1::GetUserSettingsResponse>(request.user(), call);
@@ -316,7 +317,8 @@ class RemoteRoster final : public Roster {
     };
     absl::StatusOr<Response> answer = co_await instances_.Ask<Response>(request.user(), call);
     if constexpr (!std::is_same_v<Request, roster::v1::GetRosterRequest>) {
-      const bool is_silence = absl::IsUnavailable(answer.status()) || absl::IsDeadlineExceeded(answer.status());
+      const bool is_silence =
+          absl::IsUnavailable(answer.status()) || absl::IsDeadlineExceeded(answer.status());
       if (is_silence && environment_.mutation == "silence-is-refusal")
         co_return absl::InvalidArgumentError("no answer");
     }

@@ -120,16 +120,30 @@ Task<absl::StatusOr<bool>> PgAccountStore::Exists(std::string user) {
   co_return (*result)->rows() > 0;
 }
 
-Task<absl::Status> PgAccountStore::SetLastActivity(std::string user, std::uint64_t generation,
-                                                   LastActivity last) {
-  std::vector<Param> params{Param::Text(user), Param::Int(last.unix_millis), Param::Text(last.status),
-                            Param::Id(generation)};
+Task<absl::Status> PgAccountStore::SetLastActivities(std::vector<UserActivity> activities) {
+  if (activities.empty()) co_return absl::OkStatus();
+  std::vector<std::string> owners;
+  std::vector<std::int64_t> at_ms;
+  std::vector<std::string> texts;
+  std::vector<std::uint64_t> generations;
+  for (UserActivity& activity : activities) {
+    owners.push_back(std::move(activity.user));
+    at_ms.push_back(activity.last.unix_millis);
+    texts.push_back(std::move(activity.last.status));
+    generations.push_back(activity.generation);
+  }
+  std::vector<Param> params{Param::TextArray(owners), Param::IntArray(at_ms), Param::TextArray(texts),
+                            Param::IdArray(generations)};
+  // In one order, so that no two processes wait for each other.
   auto result = co_await pool_.Execute(
-      LaneOf(user),
+      LaneOf(owners.front()),
       "INSERT INTO last_activity (owner, at_ms, status) "
-      "SELECT $1, $2::bigint, $3 WHERE EXISTS (SELECT 1 FROM accounts WHERE owner = $1 "
-      "AND $4::bigint IN (0, generation)) "
-      "ON CONFLICT (owner) DO UPDATE SET at_ms = EXCLUDED.at_ms, status = EXCLUDED.status",
+      "SELECT a.owner, t.at_ms, t.status "
+      "FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[]) AS t (owner, at_ms, status, "
+      "generation) "
+      "JOIN accounts a ON a.owner = t.owner AND t.generation IN (0, a.generation) ORDER BY a.owner "
+      "ON CONFLICT (owner) DO UPDATE SET at_ms = EXCLUDED.at_ms, status = EXCLUDED.status "
+      "WHERE last_activity.at_ms <= EXCLUDED.at_ms",
       std::move(params));
   co_return result.status();
 }

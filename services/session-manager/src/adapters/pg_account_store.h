@@ -17,7 +17,7 @@ class PgAccountStore final : public AccountStore {
   Task<absl::Status> Remove(std::string user, std::uint64_t generation) override;
   Task<absl::StatusOr<std::size_t>> ForgetRemoved(std::chrono::milliseconds age, std::size_t most) override;
   Task<absl::StatusOr<bool>> Exists(std::string user) override;
-  Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation, LastActivity last) override;
+  Task<absl::Status> SetLastActivities(std::vector<UserActivity> activities) override;
   Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override;
 
  private:

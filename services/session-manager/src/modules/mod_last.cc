@@ -1,7 +1,7 @@
+#include "domain/presence/last_activities.h"
 #include "domain/state/shard.h"
 #include "modules/account_access.h"
 #include "modules/modules.h"
-#include "ports/account_store.h"
 #include "ports/roster.h"
 #include "rookery/xmpp/ns.h"
 
@@ -12,8 +12,8 @@ namespace {
 /// XEP-0012: uptime of the server; of an account, the time since its last session.
 class LastModule final : public Module {
  public:
-  LastModule(const Clock& clock, AccountStore& accounts, Roster& roster)
-      : clock_(clock), accounts_(accounts), roster_(roster), started_at_(clock.Now()) {}
+  LastModule(const Clock& clock, LastActivities& last_activities, Roster& roster)
+      : clock_(clock), last_activities_(last_activities), roster_(roster), started_at_(clock.Now()) {}
   void Register(Hooks& hooks) override {
     hooks.ServerFeature(xmpp::ns::kLast);
     hooks.AccountFeature(xmpp::ns::kLast);
@@ -39,21 +39,21 @@ class LastModule final : public Module {
     if (!*may_see) co_return IqReply::Error(xmpp::ErrorCondition::kForbidden);
     const User* user = request.shard->FindUser(request.account);
     if (user != nullptr && user->HasAvailable()) co_return Answer(0);
-    auto last = co_await accounts_.GetLastActivity(request.account);
+    auto last = co_await last_activities_.Get(request.account);
     if (!last.ok()) co_return IqReply::FromStatus(last.status());
     if (!last->has_value()) co_return IqReply::Error(xmpp::ErrorCondition::kItemNotFound);
     co_return Answer((clock_.UnixMillisNow() - (*last)->unix_millis) / 1000, (*last)->status);
   }
   const Clock& clock_;
-  AccountStore& accounts_;
+  LastActivities& last_activities_;
   Roster& roster_;
   const SteadyTime started_at_;
 };
 
 }  // namespace
 
-std::unique_ptr<Module> MakeLastModule(const Clock& clock, AccountStore& accounts, Roster& roster) {
-  return std::make_unique<LastModule>(clock, accounts, roster);
+std::unique_ptr<Module> MakeLastModule(const Clock& clock, LastActivities& last_activities, Roster& roster) {
+  return std::make_unique<LastModule>(clock, last_activities, roster);
 }
 
 }  // namespace rookery::session_manager

@@ -10,11 +10,11 @@ namespace rookery::session_manager {
 
 class AccountChanges;
 class AccountCheck;
-class AccountStore;
 class Addresses;
 class Ghosts;
 class KeyMaker;
 class KeyedLock;
+class LastActivities;
 class Outbox;
 class PresenceTracker;
 class RemovedNames;
@@ -32,7 +32,7 @@ std::unique_ptr<Module> MakeDiscoModule(const Settings& settings, const Addresse
                                         ServiceDisco& service_disco);
 std::unique_ptr<Module> MakeVersionModule(const Settings& settings);
 std::unique_ptr<Module> MakeTimeModule(const Clock& clock);
-std::unique_ptr<Module> MakeLastModule(const Clock& clock, AccountStore& accounts, Roster& roster);
+std::unique_ptr<Module> MakeLastModule(const Clock& clock, LastActivities& last_activities, Roster& roster);
 std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
                                            SettingsKeeper& user_settings, PresenceTracker& presence,
                                            Outbox& outbox, SubscriptionHandler& subscriptions);
@@ -50,7 +50,6 @@ struct ModuleParts {
   const Settings& settings;
   const Clock& clock;
   const Addresses& addresses;
-  AccountStore& accounts;
   KeyMaker& keys;
   Roster& roster;
   ServiceDisco& service_disco;
@@ -58,6 +57,7 @@ struct ModuleParts {
   Outbox& outbox;
   SettingsKeeper& user_settings;
   PresenceTracker& presence;
+  LastActivities& last_activities;
   SubscriptionHandler& subscriptions;
   AccountChanges& account_changes;
 };

@@ -47,12 +47,20 @@ class AccountStore {
 
   /// XEP-0012: when the last session ended and with what status.
   struct LastActivity {
-    std::int64_t unix_millis;
+    std::int64_t unix_millis = 0;
     std::string status;
+    bool operator==(const LastActivity&) const = default;
   };
-  /// Sets it for the account of that generation, and no other; 0: whichever there is.
-  virtual Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation,
-                                             LastActivity last) = 0;
+  /// It is the account's of that generation, and no other's; 0: that of whichever there is.
+  struct UserActivity {
+    std::string user;
+    std::uint64_t generation = 0;
+    LastActivity last;
+    bool operator==(const UserActivity&) const = default;
+  };
+  /// Sets it for all of these users, each of whom is named once; where the store has a newer one, that one
+  /// stays. All of it or nothing.
+  virtual Task<absl::Status> SetLastActivities(std::vector<UserActivity> activities) = 0;
   virtual Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) = 0;
 };
 

@@ -8,6 +8,7 @@
 #include "domain/addresses.h"
 #include "domain/outbound/consequences.h"
 #include "domain/outbound/outbox.h"
+#include "domain/presence/last_activities.h"
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/sessions/live_sessions.h"
@@ -163,6 +164,7 @@ Task<void> AccountChanges::RemoveTask(std::shared_ptr<Shard> shard, std::string 
                                       std::uint64_t generation, Cause cause) {
   co_await AwaitIdle(shard, bare);
   co_await RemoveRoster(shard, bare, cause);
+  co_await last_activities_.Forget(bare, generation);
   // The row that holds the name is the last to go: before, nobody can have the name.
   for (runtime::Backoff backoff(kBackendRetries);;) {
     const absl::Status removed = co_await accounts_.Remove(bare, generation);

@@ -21,6 +21,7 @@ namespace rookery::session_manager {
 
 class Addresses;
 class Consequences;
+class LastActivities;
 class LiveSessions;
 class Outbox;
 class RecordOrder;
@@ -36,7 +37,7 @@ class AccountChanges final : public LifeHook {
   AccountChanges(asio::any_io_executor executor, const Clock& clock, const Addresses& addresses,
                  const Shards& shards, AccountStore& accounts, Roster& roster, KeyedLock& rosters,
                  Consequences& consequences, const FeatureHooks& features, Outbox& outbox, RecordOrder& order,
-                 LiveSessions& live, SessionEnds& ends)
+                 LastActivities& last_activities, LiveSessions& live, SessionEnds& ends)
       : executor_(executor),
         clock_(clock),
         addresses_(addresses),
@@ -48,6 +49,7 @@ class AccountChanges final : public LifeHook {
         features_(features),
         outbox_(outbox),
         order_(order),
+        last_activities_(last_activities),
         live_(live),
         ends_(ends),
         passwords_(executor) {}
@@ -114,6 +116,7 @@ class AccountChanges final : public LifeHook {
   const FeatureHooks& features_;
   Outbox& outbox_;
   RecordOrder& order_;
+  LastActivities& last_activities_;
   LiveSessions& live_;
   SessionEnds& ends_;
   /// One change of a password of a user at a time.

@@ -43,8 +43,8 @@ class KnownAccounts final : public AccountStore {
     return store_.ForgetRemoved(age, most);
   }
   Task<absl::StatusOr<bool>> Exists(std::string user) override { return store_.Exists(std::move(user)); }
-  Task<absl::Status> SetLastActivity(std::string user, std::uint64_t generation, LastActivity last) override {
-    return store_.SetLastActivity(std::move(user), generation, std::move(last));
+  Task<absl::Status> SetLastActivities(std::vector<UserActivity> activities) override {
+    return store_.SetLastActivities(std::move(activities));
   }
   Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
     return store_.GetLastActivity(std::move(user));
