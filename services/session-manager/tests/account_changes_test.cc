@@ -399,6 +399,75 @@ TEST_F(AccountChangesTest, AC4_ALateStatementOfAnEarlierOwnerChangesNothing) {
   EXPECT_EQ(database_.accounts[bob_][0].stored_key(), "fresh");
 }
 
+/// The answer to a change of the password is lost, whether it is made or not, and the account cannot be found
+/// before the third attempt.
+class LostAnswerTest : public AccountChangesTest {
+ protected:
+  void LoseAnswer(bool is_done) {
+    database_.on_call = [this, is_done](std::string_view call) {
+      if (call != "SetKeys") return;
+      is_asked_ = true;
+      database_.ambiguous = is_done;
+      database_.down = !is_done;
+    };
+    database_.on_slow = [this](std::string_view call) -> Task<void> {
+      if (!is_asked_ || call == "SetKeys") co_return;
+      database_.ambiguous = false;
+      database_.down = call == "Find" && (is_away || ++asked_again_ < 3);
+    };
+  }
+  bool is_away = false;
+
+ private:
+  bool is_asked_ = false;
+  int asked_again_ = 0;
+};
+
+TEST_F(LostAnswerTest, AC4_ThePasswordIsStored_TheOthersAreOut) {
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  one.inbox.clear();
+  LoseAnswer(/*is_done=*/true);
+  ChangePassword(one, "fresh");
+  ASSERT_TRUE(RunUntil([&] { return !Only(one.inbox, STANZA_KIND_IQ).empty(); }));
+  EXPECT_EQ(Only(one.inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  EXPECT_EQ(database_.accounts[bob_][0].stored_key(), "fresh");
+  EXPECT_EQ(ConditionOf(two), "reset");
+  EXPECT_EQ(ConditionOf(one), "goes on");
+}
+
+TEST_F(LostAnswerTest, AC4_ThePasswordIsNotStored_TheClientIsTold_AndNobodyIsOut) {
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  one.inbox.clear();
+  LoseAnswer(/*is_done=*/false);
+  ChangePassword(one, "fresh");
+  ASSERT_TRUE(RunUntil([&] { return !Only(one.inbox, STANZA_KIND_IQ).empty(); }));
+  const auto errors = Only(one.inbox, STANZA_KIND_IQ, "error");
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_NE(errors[0].payload().find("type=\"wait\""), std::string::npos);
+  EXPECT_EQ(database_.accounts[bob_][0].stored_key(), "old");
+  EXPECT_EQ(ConditionOf(two), "goes on");
+  EXPECT_FALSE(IsInLog(events::v1::UserRecord::kCredentialsChanged));
+}
+
+TEST_F(LostAnswerTest, AC4_TheSessionsGatewayDiesMeanwhile_TheOthersAreOutAllTheSame) {
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  LoseAnswer(/*is_done=*/true);
+  is_away = true;
+  ChangePassword(one, "fresh");
+  Settle();
+  one.forgotten = true;
+  gateway_.Unlink(node(1));
+  Elapse(settings_.link_grace + std::chrono::seconds(2));
+  ASSERT_EQ(node(1).domain.table().size(), 1u);
+  ASSERT_FALSE(two.ended);
+  is_away = false;
+  ASSERT_TRUE(RunUntil([&] { return two.ended.has_value(); }));
+  EXPECT_EQ(ConditionOf(two), "reset");
+}
+
 TEST_F(AccountChangesTest, AC4_WhoSignsInWithTheNewPasswordBeforeTheRecordIsRead_StaysIn) {
   Client& one = SignInBob(gateway_, "one");
   log_.held = true;

@@ -26,6 +26,11 @@ namespace {
 /// How often a change of the password is tried when another one was quicker.
 constexpr int kAttempts = 3;
 
+/// Whether the store may have done all the same what it was asked to.
+bool IsInDoubt(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
 }  // namespace
 
 // ---- decisions ------------------------------------------------------------------
@@ -54,12 +59,15 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   // The next change begins when this one has been read: sessions that it lets in are newer than this record.
   const KeyedLock::Hold turn = co_await passwords_.Take(bare);
   if (session->ended()) co_return absl::UnavailableError("the session is over");
-  const absl::Status stored = co_await StoreKeys(bare, generation, std::move(keys));
+  const absl::Status stored = co_await StoreKeys(shard, bare, generation, std::move(keys));
   if (!stored.ok()) co_return stored;
   // Should we die now, the next owner finds that the other sessions are of older credentials (AC5).
-  if (session->ended()) co_return absl::UnavailableError("the session is over");
-  session->state.set_credentials_version(version);
-  outbox_.Publish(*session);
+  if (shard->released()) co_return absl::UnavailableError("the shard has moved");
+  // One that is over by now has changed it all the same.
+  if (!session->ended()) {
+    session->state.set_credentials_version(version);
+    outbox_.Publish(*session);
+  }
   events::v1::UserRecord record;
   auto& changed = *record.mutable_credentials_changed();
   changed.set_jid(bare);
@@ -90,8 +98,8 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> AccountChanges::StoreKeys(std::string bare, std::uint64_t generation,
-                                             AccountStore::Keys keys) {
+Task<absl::Status> AccountChanges::StoreKeys(std::shared_ptr<Shard> shard, std::string bare,
+                                             std::uint64_t generation, AccountStore::Keys keys) {
   absl::Status stored;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const auto before = co_await accounts_.Find(bare);
@@ -101,7 +109,20 @@ Task<absl::Status> AccountChanges::StoreKeys(std::string bare, std::uint64_t gen
     stored = co_await accounts_.SetKeys(bare, *before, keys);
     if (!absl::IsAborted(stored)) break;
   }
-  co_return stored;
+  if (!IsInDoubt(stored)) co_return stored;
+  co_return co_await FindOut(std::move(shard), std::move(bare), VersionOf(keys), std::move(stored));
+}
+
+Task<absl::Status> AccountChanges::FindOut(std::shared_ptr<Shard> shard, std::string bare,
+                                           std::uint64_t version, absl::Status failure) {
+  telemetry::LogWarn("account.password_in_doubt", {{"error", Message(failure)}});
+  for (runtime::Backoff backoff(kBackendRetries); !shard->released(); co_await backoff.Wait()) {
+    const auto now = co_await accounts_.Find(bare);
+    // Salts are fresh each time: nobody else has set these keys.
+    if (now.ok() && VersionOf(now->keys) == version) co_return absl::OkStatus();
+    if (now.ok() || !IsInDoubt(now.status())) break;
+  }
+  co_return failure;
 }
 
 // ---- what the log says ----------------------------------------------------------

@@ -60,7 +60,8 @@ class AccountChanges final : public LifeHook {
   Task<absl::Status> Remove(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                             Cause& cause);
   /// The session's client gives its account another password. Done when whoever came in with the old one is
-  /// out. UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED: try later. The account may have the password all the same.
+  /// out. UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED: try later. The account has the password all the same where
+  /// the log does not take the change, or the shard has moved.
   Task<absl::Status> ChangePassword(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
                                     AccountStore::Keys keys);
 
@@ -94,7 +95,12 @@ class AccountChanges final : public LifeHook {
     bool is_lost = false;
     std::shared_ptr<runtime::Event> settled;
   };
-  Task<absl::Status> StoreKeys(std::string bare, std::uint64_t generation, AccountStore::Keys keys);
+  Task<absl::Status> StoreKeys(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
+                               AccountStore::Keys keys);
+  /// The store has answered with `failure`, and may have stored the keys of that version all the same. OK: it
+  /// has. Waits until it says so, or the shard is not ours.
+  Task<absl::Status> FindOut(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t version,
+                             absl::Status failure);
   bool IsAnotherThere(const User& user) const;
   Task<void> RemoveTask(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                         Cause cause);
