@@ -608,6 +608,17 @@ TEST_F(LateGatewayTest, AC5_TheStoreIsAway_ItWaits) {
   EXPECT_EQ(alice->MessageIds().size(), 1u);
 }
 
+TEST_F(LateGatewayTest, AC5_ItsAccountCannotBeRead_ItGoesOn) {
+  Elapse(std::chrono::minutes(1));
+  database_.unreadable.insert(bob_);
+  ItComes();
+  other_.Send(*late_, Message(alice_, "m1"));
+  Settle();
+  EXPECT_EQ(ConditionOf(*late_), "goes on");
+  EXPECT_EQ(late_->confirmed, late_->sent);
+  EXPECT_EQ(alice->MessageIds().size(), 1u);
+}
+
 /// A new owner of the shard finds what the log does not tell of.
 class FoundTest : public AccountChangesTest {
  protected:
@@ -664,6 +675,24 @@ TEST_F(FoundTest, AC5_AnAccountThatIsAsItWas_KeepsItsSessions) {
   Elapse(std::chrono::seconds(2));
   EXPECT_EQ(ConditionOf(here), "goes on");
   EXPECT_EQ(database_.parked.size(), 1u);
+}
+
+TEST_F(FoundTest, AC5_AnAccountThatCannotBeRead_KeepsItsSessions_AndNobodyWaitsForIt) {
+  const std::string carol = UserIn(1, 7);
+  Client& away = SignInBob(other_, "away");
+  Client& here = SignInBob(gateway_, "here");
+  Client& outdated = SignIn(gateway_, carol, "c", 0, StandingOf(carol));
+  Park(away);
+  database_.unreadable.insert(bob_);
+  database_.generations[carol] = 77;
+  Move();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(ConditionOf(here), "goes on");
+  EXPECT_EQ(database_.parked.size(), 1u);
+  EXPECT_EQ(ConditionOf(outdated), "reset") << "the others are checked";
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_EQ(here.MessageIds().size(), 1u);
 }
 
 TEST_F(FoundTest, AC6_ASessionOfOlderCredentialsIsNotResumedWithNewOnes) {

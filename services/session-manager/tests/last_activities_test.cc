@@ -32,8 +32,7 @@ class CountedStore final : public AccountStore {
  public:
   explicit CountedStore(MemoryDatabase& database) : store_(database) {}
   Task<absl::StatusOr<Account>> Find(std::string user) override { return store_.Find(user); }
-  Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
-      std::vector<std::string> users) override {
+  Task<absl::StatusOr<Accounts>> FindAll(std::vector<std::string> users) override {
     return store_.FindAll(users);
   }
   Task<absl::Status> Create(std::string user, Account account, milliseconds reuse_after) override {

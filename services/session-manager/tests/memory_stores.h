@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,6 +57,8 @@ class MemoryDatabase {
   std::map<std::string, AccountStore::Keys> accounts;
   /// For accounts that are not the first of their name.
   std::map<std::string, std::uint64_t> generations;
+  /// Accounts whose keys are no keys.
+  std::set<std::string> unreadable;
   struct Removed {
     std::uint64_t generation = 0;
     std::int64_t at_ms = 0;
@@ -134,16 +137,14 @@ class MemoryAccountStore final : public AccountStore {
   Task<absl::StatusOr<Account>> Find(std::string user) override {
     const absl::Status begun = co_await db_.Begin("Find", false);
     if (!begun.ok()) co_return begun;
-    co_return db_.AccountOf(user);
+    co_return Read(user);
   }
-  Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
-      std::vector<std::string> users) override {
+  Task<absl::StatusOr<Accounts>> FindAll(std::vector<std::string> users) override {
     const absl::Status begun = co_await db_.Begin("FindAll", false);
     if (!begun.ok()) co_return begun;
-    std::vector<std::pair<std::string, Account>> found;
+    Accounts found;
     for (const std::string& user : users)
-      if (Account account = db_.AccountOf(user); account.exists())
-        found.emplace_back(user, std::move(account));
+      if (db_.accounts.contains(user)) found.emplace_back(user, Read(user));
     co_return found;
   }
   Task<absl::Status> Create(std::string user, Account account,
@@ -223,6 +224,11 @@ class MemoryAccountStore final : public AccountStore {
   }
 
  private:
+  absl::StatusOr<Account> Read(const std::string& user) const {
+    if (db_.unreadable.contains(user)) return absl::DataLossError("the account's keys cannot be read");
+    return db_.AccountOf(user);
+  }
+
   MemoryDatabase& db_;
 };
 

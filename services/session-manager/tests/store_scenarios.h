@@ -201,8 +201,9 @@ TYPED_TEST_P(StoreScenarios, Account_FoundTogether) {
   ASSERT_TRUE(found.ok());
   ASSERT_EQ(found->size(), 1u);
   EXPECT_EQ(found->front().first, this->user_);
-  EXPECT_EQ(found->front().second.generation, 7u);
-  EXPECT_EQ(found->front().second.keys[1].stored_key(), "k");
+  ASSERT_TRUE(found->front().second.ok());
+  EXPECT_EQ(found->front().second->generation, 7u);
+  EXPECT_EQ(found->front().second->keys[1].stored_key(), "k");
 }
 
 TYPED_TEST_P(StoreScenarios, Account_KeysChange_OnlyThoseThatWereKnown) {

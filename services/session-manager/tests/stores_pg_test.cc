@@ -1,4 +1,8 @@
 // The stores on a real PostgreSQL.
+#include <map>
+#include <string>
+#include <vector>
+
 #include "adapters/pg_account_store.h"
 #include "adapters/pg_waiting_store.h"
 #include "migrations.h"
@@ -72,6 +76,27 @@ TEST_F(PgStores, NobodyWaitsBehindTheLoadingOfAShard) {
   asio::co_spawn(io_, accounts_->Find("somebody@localhost"), note("account"));
   ASSERT_TRUE(testing::RunUntil(io_, [&] { return ended.size() == 3; }));
   EXPECT_EQ(ended.front(), "account");
+}
+
+TEST_F(PgStores, AnAccountWhoseKeysCannotBeRead_IsThere_AndTheOthersAreRead) {
+  const std::vector<std::string> users{"a@unreadable", "b@unreadable", "c@unreadable"};
+  for (const std::string& user : users)
+    ASSERT_TRUE(testing::RunTask(io_, accounts_->Create(user, {AccountStore::Keys(1), 7}, {})).ok());
+  ASSERT_TRUE(
+      testing::RunTask(
+          io_, pool_->Execute(0, "UPDATE accounts SET keys = '\\x0aff' WHERE owner = 'b@unreadable'", {}))
+          .ok());
+  EXPECT_TRUE(absl::IsDataLoss(testing::RunTask(io_, accounts_->Find("b@unreadable")).status()));
+  std::vector<std::string> asked = users;
+  asked.emplace_back("nobody@unreadable");
+  const auto found = testing::RunTask(io_, accounts_->FindAll(asked));
+  ASSERT_TRUE(found.ok()) << found.status();
+  std::map<std::string, absl::StatusCode> codes;
+  for (const auto& [user, account] : *found) codes[user] = account.status().code();
+  const std::map<std::string, absl::StatusCode> expected{{"a@unreadable", absl::StatusCode::kOk},
+                                                         {"b@unreadable", absl::StatusCode::kDataLoss},
+                                                         {"c@unreadable", absl::StatusCode::kOk}};
+  EXPECT_EQ(codes, expected);
 }
 
 /// Ends the server after the last test.

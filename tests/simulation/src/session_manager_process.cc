@@ -151,8 +151,7 @@ class Accounts final : public AccountStore {
   Task<absl::StatusOr<Account>> Find(std::string user) override {
     return statements_.Ask(&AccountStore::Find, user);
   }
-  Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
-      std::vector<std::string> users) override {
+  Task<absl::StatusOr<AccountStore::Accounts>> FindAll(std::vector<std::string> users) override {
     return statements_.Ask(&AccountStore::FindAll, users);
   }
   Task<absl::Status> Create(std::string user, Account account, milliseconds reuse_after) override {

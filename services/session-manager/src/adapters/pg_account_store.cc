@@ -34,9 +34,8 @@ Task<absl::StatusOr<AccountStore::Account>> PgAccountStore::Find(std::string use
   co_return Unpack((*result)->Bytes(0, 0), (*result)->Int(0, 1));
 }
 
-Task<absl::StatusOr<std::vector<std::pair<std::string, AccountStore::Account>>>> PgAccountStore::FindAll(
-    std::vector<std::string> users) {
-  std::vector<std::pair<std::string, Account>> accounts;
+Task<absl::StatusOr<AccountStore::Accounts>> PgAccountStore::FindAll(std::vector<std::string> users) {
+  Accounts accounts;
   if (users.empty()) co_return accounts;
   std::vector<Param> params{Param::TextArray(users)};
   auto result = co_await pool_.Execute(LaneOf(users.front()),
@@ -44,11 +43,8 @@ Task<absl::StatusOr<std::vector<std::pair<std::string, AccountStore::Account>>>>
                                        std::move(params));
   if (!result.ok()) co_return result.status();
   const pg::Result& rows = **result;
-  for (std::size_t i = 0; i < rows.rows(); ++i) {
-    auto account = Unpack(rows.Bytes(i, 1), rows.Int(i, 2));
-    if (!account.ok()) co_return account.status();
-    accounts.emplace_back(std::string(rows.Text(i, 0)), *std::move(account));
-  }
+  for (std::size_t i = 0; i < rows.rows(); ++i)
+    accounts.emplace_back(std::string(rows.Text(i, 0)), Unpack(rows.Bytes(i, 1), rows.Int(i, 2)));
   co_return accounts;
 }
 

@@ -9,8 +9,7 @@ class PgAccountStore final : public AccountStore {
  public:
   explicit PgAccountStore(pg::Pool& pool) : pool_(pool) {}
   Task<absl::StatusOr<Account>> Find(std::string user) override;
-  Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
-      std::vector<std::string> users) override;
+  Task<absl::StatusOr<Accounts>> FindAll(std::vector<std::string> users) override;
   Task<absl::Status> Create(std::string user, Account account,
                             std::chrono::milliseconds reuse_after) override;
   Task<absl::Status> SetKeys(std::string user, Account before, Keys keys) override;

@@ -25,10 +25,12 @@ class AccountStore {
     std::uint64_t generation = 0;
     bool exists() const { return generation != 0; }
   };
+  /// DATA_LOSS: there is one, but its keys cannot be read.
   virtual Task<absl::StatusOr<Account>> Find(std::string user) = 0;
-  /// Those that exist.
-  virtual Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
-      std::vector<std::string> users) = 0;
+  /// By user.
+  using Accounts = std::vector<std::pair<std::string, absl::StatusOr<Account>>>;
+  /// Those that exist, each as Find says it.
+  virtual Task<absl::StatusOr<Accounts>> FindAll(std::vector<std::string> users) = 0;
   /// ALREADY_EXISTS: so does the name of an account that was removed less than `reuse_after` ago.
   virtual Task<absl::Status> Create(std::string user, Account account,
                                     std::chrono::milliseconds reuse_after) = 0;

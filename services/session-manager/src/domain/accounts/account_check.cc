@@ -22,6 +22,11 @@ namespace {
 
 constexpr std::ptrdiff_t kUsersAtOnce = 500;
 
+void LogUnreadable(const std::string& bare, const absl::Status& status) {
+  telemetry::LogError("account.not_readable",
+                      {{"user", telemetry::HashedJid(bare)}, {"error", Message(status)}});
+}
+
 }  // namespace
 
 Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
@@ -41,12 +46,23 @@ Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
     }
     backoff.Reset();
     from = to;
-    std::map<std::string, Standing> standings;
-    for (const auto& [bare, account] : *found) standings[bare] = StandingOf(account);
+    std::map<std::string, absl::StatusOr<Standing>> standings;
+    for (const auto& [bare, account] : *found) {
+      if (account.ok()) {
+        standings.emplace(bare, StandingOf(*account));
+      } else {
+        standings.emplace(bare, account.status());
+      }
+    }
     for (const std::string& bare : some) {
       User* const user = shard->FindUser(bare);
       if (user == nullptr) continue;
-      const Standing& now = standings[bare];
+      const auto known = standings.find(bare);
+      if (known != standings.end() && !known->second.ok()) {
+        LogUnreadable(bare, known->second.status());
+        continue;
+      }
+      const Standing now = known == standings.end() ? Standing{} : *known->second;
       // Those who are dropped leave the list.
       const std::vector<std::shared_ptr<Session>> sessions = user->sessions;
       for (const auto& session : sessions) {
@@ -71,6 +87,10 @@ Task<Access> AccountCheck::Check(std::shared_ptr<Shard> shard, SessionId id, std
   for (runtime::Backoff backoff(kBackendRetries); !shard->released();) {
     const auto now = co_await accounts_.StandingNow(bare);
     if (now.ok()) co_return Judge(bare, id, state, *shard, *now);
+    if (absl::IsDataLoss(now.status())) {
+      LogUnreadable(bare, now.status());
+      break;
+    }
     co_await backoff.Wait();
   }
   co_return Access::kHolds;

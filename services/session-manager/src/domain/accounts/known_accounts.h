@@ -25,12 +25,11 @@ class KnownAccounts final : public AccountStore {
 
   /// Returns what the account is now, where it is known without asking the store.
   std::optional<Standing> KnownStanding(const std::string& user);
-  /// Returns what the account is now. Asks as Find does where that is not known.
+  /// Returns what the account is now. Asks as Find does where that is not known, with its errors.
   Task<absl::StatusOr<Standing>> StandingNow(std::string user);
 
   Task<absl::StatusOr<Account>> Find(std::string user) override;
-  Task<absl::StatusOr<std::vector<std::pair<std::string, Account>>>> FindAll(
-      std::vector<std::string> users) override {
+  Task<absl::StatusOr<Accounts>> FindAll(std::vector<std::string> users) override {
     return store_.FindAll(std::move(users));
   }
   Task<absl::Status> Create(std::string user, Account account,
