@@ -3,10 +3,13 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cluster.h"
@@ -24,25 +27,47 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Le;
 
-/// The memory's store, with what it was asked to write.
-class CountedStore : public MemoryAccountStore {
+/// A store that counts what it is asked to write, and takes its time.
+class CountedStore final : public AccountStore {
  public:
-  using MemoryAccountStore::MemoryAccountStore;
+  explicit CountedStore(MemoryDatabase& database) : store_(database) {}
+  Task<absl::StatusOr<Account>> Find(std::string user) override { return store_.Find(user); }
+  Task<absl::StatusOr<Accounts>> FindAll(std::vector<std::string> users) override {
+    return store_.FindAll(users);
+  }
+  Task<absl::Status> Create(std::string user, Account account, milliseconds reuse_after) override {
+    return store_.Create(user, account, reuse_after);
+  }
+  Task<absl::Status> SetKeys(std::string user, Account before, Keys keys) override {
+    return store_.SetKeys(user, before, keys);
+  }
+  Task<absl::Status> Remove(std::string user, std::uint64_t generation) override {
+    return store_.Remove(user, generation);
+  }
+  Task<absl::StatusOr<std::size_t>> ForgetRemoved(milliseconds age, std::size_t most) override {
+    return store_.ForgetRemoved(age, most);
+  }
+  Task<absl::StatusOr<bool>> Exists(std::string user) override { return store_.Exists(user); }
+  Task<absl::StatusOr<std::optional<LastActivity>>> GetLastActivity(std::string user) override {
+    return store_.GetLastActivity(user);
+  }
   Task<absl::Status> SetLastActivities(std::vector<UserActivity> activities) override {
     sizes.push_back(activities.size());
     most_open = std::max(most_open, ++open);
-    co_await runtime::Sleep(took);
+    co_await runtime::Sleep(milliseconds(10));
     absl::Status stored = refusal;
-    if (stored.ok()) stored = co_await MemoryAccountStore::SetLastActivities(std::move(activities));
+    if (stored.ok()) stored = co_await store_.SetLastActivities(std::move(activities));
     --open;
     co_return stored;
   }
 
-  milliseconds took{10};
   absl::Status refusal;
   std::vector<std::size_t> sizes;
   int open = 0;
   int most_open = 0;
+
+ private:
+  MemoryAccountStore store_;
 };
 
 class LastActivitiesTest : public ::testing::Test {

@@ -1,4 +1,8 @@
 // The stores on a real PostgreSQL.
+#include <map>
+#include <string>
+#include <vector>
+
 #include "adapters/pg_account_store.h"
 #include "adapters/pg_waiting_store.h"
 #include "migrations.h"
