@@ -299,6 +299,37 @@ TEST_F(PresenceTest, OwnOtherResourcesSeeEachOther) {
   EXPECT_EQ(From(two, alice_ + "/one", "").size(), 1u);
 }
 
+TEST_F(PresenceTest, TheAnswerToAnEarlierSessionsProbe_ComesToTheNextOneOfItsName_WhichHearsWhenItIsOver) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = gateway_.Start(alice_, "a");  // not available yet
+  Settle();
+  // As if the one before it had asked.
+  events::v1::UserRecord probe;
+  probe.mutable_origin()->set_topic(events::v1::TOPIC_USERS);
+  probe.mutable_origin()->set_epoch(node(0).domain.shards().Find(0)->epoch);
+  probe.mutable_origin()->mutable_log()->set_offset(1'000'000);
+  probe.mutable_origin()->mutable_log()->set_part(1);
+  *probe.mutable_delivery()->mutable_stanza() = Presence("probe", bob_);
+  probe.mutable_delivery()->mutable_stanza()->set_from(alice_ + "/a");
+  log_.users[2].push_back(probe.SerializeAsString());
+  Settle();
+  ASSERT_EQ(From(alice, bob_ + "/b", "").size(), 1u);
+  gateway_.Send(bob, Presence("unsubscribed", alice_));
+  Settle();
+  EXPECT_FALSE(From(alice, bob_ + "/b", "unavailable").empty());
+}
+
+TEST_F(PresenceTest, WhoIsNotAvailable_HearsOfNobodyElse) {
+  roster_.Befriend(alice_, bob_);
+  Client& bob = SignIn(gateway_, bob_, "b");
+  Client& alice = gateway_.Start(alice_, "a");
+  Settle();
+  gateway_.Send(bob, Presence("unsubscribed", alice_));
+  Settle();
+  EXPECT_THAT(Only(alice.inbox, STANZA_KIND_PRESENCE, "unavailable"), IsEmpty());
+}
+
 TEST_F(PresenceTest, StrangersSeeNothing) {
   roster_.Befriend(alice_, bob_);
   Client& eve = SignIn(gateway_, eve_, "e");

@@ -33,6 +33,9 @@ namespace rookery::session_manager {
 
 namespace {
 
+/// Of Session::seen_early.
+constexpr std::size_t kMostSeenEarly = 64;
+
 /// XEP-0359: rises with the log; above 0.
 std::uint64_t ArchiveId(const PendingRecord& pending) {
   return static_cast<std::uint64_t>(pending.offset) + 1;
@@ -200,6 +203,25 @@ void StanzaApplier::ApplySentCopy(User& user, PendingRecord& pending) {
   }
 }
 
+bool StanzaApplier::IsFor(Session& session, const xmpp::Stanza& stanza, std::string_view resource) {
+  const bool is_presence = stanza.kind() == common::v1::STANZA_KIND_PRESENCE;
+  if (!resource.empty()) {
+    if (session.resource() != resource) return false;
+    if (is_presence && stanza.type().empty() && !session.available()) {
+      if (session.seen_early.size() >= kMostSeenEarly) session.seen_early.pop_front();
+      session.seen_early.push_back(stanza.from());
+    }
+    return true;
+  }
+  if (session.available()) return true;
+  // From the bare address: none of them is there.
+  const bool is_bare = xmpp::ResourceOf(stanza.from()).empty();
+  return is_presence && stanza.type() == "unavailable" &&
+         std::erase_if(session.seen_early, [&](const std::string& seen) {
+           return is_bare ? xmpp::BareOf(seen) == stanza.from() : seen == stanza.from();
+         }) > 0;
+}
+
 void StanzaApplier::ApplyPresence(User& user, PendingRecord& pending) {
   xmpp::Stanza& presence = *pending.record.mutable_delivery()->mutable_stanza();
   if (IsSubscription(presence.type())) {
@@ -217,8 +239,7 @@ void StanzaApplier::ApplyPresence(User& user, PendingRecord& pending) {
   bool is_there = resource.empty();
   bool is_spared = false;
   for (const auto& session : user.sessions) {
-    const bool wanted = resource.empty() ? session->available() : session->resource() == resource;
-    if (!wanted && !IsOwed(*session, pending)) continue;
+    if (!IsFor(*session, stanza, resource) && !IsOwed(*session, pending)) continue;
     if (ghosts_.SpareIfFull(*session, stanza, pending.offset)) {
       is_spared = true;
       continue;
@@ -284,8 +305,7 @@ std::vector<std::shared_ptr<PendingRecord>> StanzaApplier::ApplyFanout(Shard& sh
     }
     bool is_spared = false;
     for (const auto& session : user->sessions) {
-      const bool wanted =
-          is_welcome && (resource.empty() ? session->available() : session->resource() == resource);
+      const bool wanted = is_welcome && IsFor(*session, *stanza, resource);
       if (!wanted && !IsOwed(*session, pending)) continue;
       if (ghosts_.SpareIfFull(*session, *stanza, pending.offset)) {
         is_spared = true;

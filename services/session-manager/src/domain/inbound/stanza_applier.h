@@ -56,6 +56,9 @@ class StanzaApplier {
   [[nodiscard]] bool Admit(User& user, PendingRecord& pending);
   // Of a delivery that was admitted.
   void ApplyMessage(User& user, PendingRecord& pending);
+  /// Whether the session is given a stanza to that resource of its user, or, where that is empty, to all who
+  /// are available. Notes what it sees before it is.
+  static bool IsFor(Session& session, const xmpp::Stanza& stanza, std::string_view resource);
   void ApplyPresence(User& user, PendingRecord& pending);
   void ApplyIq(User& user, PendingRecord& pending);
   void ApplySentCopy(User& user, PendingRecord& pending);

@@ -140,6 +140,7 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
       session->state.set_available_offset(session->user->shard->window.next_offset() - 1);
     session->state.set_availability_count(cause.count);
     session->state.clear_left();
+    session->seen_early.clear();
     directory_.Changed(*session);
   }
   session->state.set_available(true);

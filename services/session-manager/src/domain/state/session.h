@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/intrusive/list.hpp>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -274,6 +275,11 @@ struct Session : GatewayHook {
   }
   /// How often (MissPresence), for who tells of it.
   std::uint32_t presences_missed = 0;
+
+  /// Full JIDs whose presence it was sent by its own full JID while it was not available, as its
+  /// predecessor of the same name may have asked for: its client sees them, and hears when they go. The
+  /// newest.
+  std::deque<std::string> seen_early;
 
   bool available() const { return state.available(); }
   int priority() const { return state.priority(); }
