@@ -1,4 +1,4 @@
-#include "log_verdict.h"
+#include "rookery/sharding/log_verdict.h"
 
 #include <algorithm>
 

@@ -6,11 +6,11 @@
 #include <new>
 
 #include "absl/hash/hash.h"
-#include "log_verdict.h"
 #include "no_consumer.h"
 #include "rookery/base/status.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/runtime/event.h"
+#include "rookery/sharding/log_verdict.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::sharding {

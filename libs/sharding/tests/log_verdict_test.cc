@@ -1,4 +1,4 @@
-#include "../src/log_verdict.h"
+#include "rookery/sharding/log_verdict.h"
 
 #include <gtest/gtest.h>
 
