@@ -34,8 +34,6 @@ constexpr std::chrono::milliseconds kOutTimeout{5'000};
 
 /// After so many the pauses have grown as long as they get.
 constexpr int kMostFailedLives = 10;
-/// What failed longer ago than this has nothing to do with what fails now.
-constexpr std::chrono::minutes kForgiven{10};
 
 std::int32_t P(std::uint32_t shard) { return static_cast<std::int32_t>(shard); }
 
@@ -213,8 +211,8 @@ void ShardOwner::Begin(std::uint32_t number, std::optional<FormerLife> former) {
   shards_[number] = shard;
   if (former) {
     shard->failures = std::move(former->failures);
-    shard->failed_lives = former->failed_lives;
-    shard->failed_at = former->failed_at;
+    shard->failed_steps = std::move(former->failed_steps);
+    shard->failed_steps.BeginLife(clock_.Now());
     shard->expected = former->newest_read;
     shard->former_end = former->end;
     shard->is_cut_log = former->was_cut;
@@ -234,8 +232,7 @@ void ShardOwner::BeginAnew(const std::shared_ptr<Shard>& shard, bool was_cut) {
   former.end = std::max({shard->former_end, shard->fence_offset + 1, is_read ? shard->next_read : 0});
   former.newest_read = shard->expected ? shard->expected : shard->newest_read;
   former.failures = std::move(shard->failures);
-  former.failed_lives = shard->failed_lives;
-  former.failed_at = shard->failed_at;
+  former.failed_steps = std::move(shard->failed_steps);
   Drop(shard);
   Begin(shard->number, std::move(former));
 }
@@ -308,10 +305,10 @@ Task<std::int64_t> ShardOwner::AppendUntilTaken(std::shared_ptr<Shard> from, Pla
 }
 
 Task<void> ShardOwner::Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former) {
-  if (shard->failed_lives > 0) {
+  if (const int lives = std::min(shard->failed_steps.most_lives(), kMostFailedLives); lives > 0) {
     BackoffDelays delays(kSayAgain);
     std::chrono::milliseconds delay{0};
-    for (int i = 0; i < shard->failed_lives; ++i) delay = delays.Next();
+    for (int i = 0; i < lives; ++i) delay = delays.Next();
     co_await runtime::Sleep(delay);
   }
   const SteadyTime began = clock_.Now();
@@ -444,22 +441,17 @@ void ShardOwner::NoteStepFailed(Shard& shard, std::string_view step, const std::
                                        {"consequence", ConsequenceOf(failure)}});
   EndWithoutMemory(failure);
   metrics_.failed_steps.Increment();
-  NoteFailedLife(shard);
+  shard.failed_steps.Note(step, clock_.Now());
   GiveUpFailed(shard);
 }
 
-void ShardOwner::NoteFailedLife(Shard& shard) {
-  const SteadyTime now = clock_.Now();
-  if (shard.failed_lives > 0 && now - shard.failed_at > kForgiven) shard.failed_lives = 0;
-  shard.failed_at = now;
-  shard.failed_lives = std::min(shard.failed_lives + 1, kMostFailedLives + 1);
-}
-
 void ShardOwner::NoteTaskFailed(Shard& shard, const char* task, const std::exception& failure) {
-  if (shard.vital_tasks.contains(task) || LacksMemory(failure)) return NoteStepFailed(shard, task, failure);
-  NoteFailedLife(shard);
+  // Before it is live, something may wait for what failed.
+  const bool is_live = shard.phase == Shard::Phase::kLive && !shard.settling;
+  if (!is_live || shard.vital_tasks.contains(task) || LacksMemory(failure))
+    return NoteStepFailed(shard, task, failure);
   metrics_.failed_steps.Increment();
-  const bool is_given_up = shard.failed_lives > kMostFailedLives;
+  const bool is_given_up = shard.failed_steps.Note(task, clock_.Now()) > kMostFailedLives;
   telemetry::LogError("shard.failed",
                       {{"shard", shard.number},
                        {"step", task},

@@ -205,6 +205,16 @@ Task<void> Fail() {
   throw std::runtime_error("half-way");
 }
 
+/// As if "work" had failed in so many lives of shard 0.
+template <typename Process>
+void FailInLives(Process& process, int lives) {
+  FailedSteps& failed = process.owner.Find(0)->failed_steps;
+  for (int life = 0; life < lives; ++life) {
+    failed.Note("work", process.clock.Now());
+    failed.BeginLife(process.clock.Now());
+  }
+}
+
 TEST_F(ShardOwnerTest, ACoroutineOfALiveShardFails_TheShardIsAcquiredAfresh) {
   auto one = Make();
   one->owner.OnAssigned(0);
@@ -228,8 +238,7 @@ TEST_F(ShardOwnerTest, ACoroutineOfALiveShardFailsInEveryLife_ItIsGivenUp) {
     one->owner.OnAssigned(0);
     Settle(*one);
     Shard& shard = *one->owner.Find(0);
-    shard.failed_lives = lives;
-    shard.failed_at = one->clock.Now();
+    FailInLives(*one, lives);
     shard.Spawn("work", Fail());
     Settle(*one);
     EXPECT_EQ(one->owner.metrics().failed_steps.Value(), 1);
@@ -244,24 +253,24 @@ TEST_F(ShardOwnerTest, ACoroutineThatTheShardNeedsFailsInEveryLife_ItIsNeverGive
   one->owner.OnAssigned(0);
   Settle(*one);
   Shard& shard = *one->owner.Find(0);
-  shard.failed_lives = 100;
-  shard.failed_at = one->clock.Now();
+  FailInLives(*one, 100);
   shard.SpawnVital("work", Fail());
   Settle(*one);
   EXPECT_EQ(one->owner.metrics().failed_steps.Value(), 1);
   EXPECT_EQ(one->owner.live(), 0u);
 }
 
-TEST_F(ShardOwnerTest, WhatFailedLongAgo_IsForgiven) {
+TEST_F(ShardOwnerTest, ACoroutineOfAShardThatIsNotLiveYetFailsInEveryLife_ItIsNeverGivenUp) {
   auto one = Make();
+  one->service.is_busy = true;
   one->owner.OnAssigned(0);
   Settle(*one);
-  Shard& shard = *one->owner.Find(0);
-  shard.failed_lives = 100;
-  shard.failed_at = one->clock.Now() - std::chrono::minutes(11);
-  shard.Spawn("work", Fail());
+  FailInLives(*one, 100);
+  one->owner.Find(0)->Spawn("work", Fail());
   Settle(*one);
-  EXPECT_EQ(one->owner.Find(0) == nullptr ? 0 : one->owner.Find(0)->failed_lives, 1);
+  one->service.is_busy = false;
+  EXPECT_EQ(one->owner.metrics().failed_steps.Value(), 1);
+  EXPECT_EQ(one->owner.live(), 0u);
 }
 
 TEST_F(ShardOwnerTest, AShardThatCannotBeForgotten_EndsTheProcess) {

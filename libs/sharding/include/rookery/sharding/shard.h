@@ -13,6 +13,7 @@
 #include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 #include "rookery/sharding/duplicate_filter.h"
+#include "rookery/sharding/failed_steps.h"
 #include "rookery/sharding/follow_ups.h"
 #include "rookery/sharding/unfinished_records.h"
 
@@ -93,10 +94,8 @@ struct Shard : std::enable_shared_from_this<Shard> {
   bool leaving = false;
   /// Records that the service has failed to apply (ShardOwner::NoteFailed), and how often.
   std::map<std::int64_t, int> failures;
-  /// How often in a row it was acquired afresh because a step of its life, not a record, had failed, and when
-  /// last.
-  int failed_lives = 0;
-  SteadyTime failed_at;
+  /// What it was acquired afresh for, besides records.
+  FailedSteps failed_steps;
   /// The first record that came while it was suspended or settling, or -1.
   std::int64_t unread = -1;
 

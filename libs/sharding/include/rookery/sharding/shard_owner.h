@@ -190,8 +190,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
     std::int64_t end = 0;
     std::optional<Shard::RecordMark> newest_read;
     std::map<std::int64_t, int> failures;
-    int failed_lives = 0;
-    SteadyTime failed_at;
+    FailedSteps failed_steps;
   };
   void Begin(std::uint32_t number, std::optional<FormerLife> former);
   /// Whether it is our fence, or one that comes behind it.
@@ -201,7 +200,6 @@ class ShardOwner final : public kafka::ConsumerHandler {
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
   /// An exception has ended a coroutine of the shard: it is acquired afresh, where that may help.
   void NoteTaskFailed(Shard& shard, const char* task, const std::exception& failure);
-  void NoteFailedLife(Shard& shard);
   // Coroutines of the shard, from here to HandOver but for questions.
   /// Asks until Kafka says it: whether the log ends before `end`.
   Task<bool> HasLost(std::uint32_t number, std::int64_t end);

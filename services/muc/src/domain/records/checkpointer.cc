@@ -44,10 +44,10 @@ void Checkpointer::Save(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot)
   const auto shared = std::static_pointer_cast<RoomShard>(shard.shared_from_this());
   if (checkpoint.appends->open == 0) {
     ++shard.saving;
-    shard.Spawn("room.save", Write(shared, slot, std::move(checkpoint)));
+    shard.SpawnVital("room.save", Write(shared, slot, std::move(checkpoint)));
   } else {
     ++shard.awaiting_log;
-    shard.Spawn("room.save", WriteOnceLogged(shared, slot, std::move(checkpoint)));
+    shard.SpawnVital("room.save", WriteOnceLogged(shared, slot, std::move(checkpoint)));
   }
 }
 

@@ -100,29 +100,32 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
 
 Task<absl::Status> AccountChanges::StoreKeys(std::shared_ptr<Shard> shard, std::string bare,
                                              std::uint64_t generation, AccountStore::Keys keys) {
-  absl::Status stored;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+  const std::uint64_t version = VersionOf(keys);
+  int attempts = kAttempts;
+  bool is_in_doubt = false;
+  for (runtime::Backoff backoff(kBackendRetries); !shard->released();) {
     const auto before = co_await accounts_.Find(bare);
-    if (!before.ok()) co_return before.status();
-    if (!before->exists() || (generation != 0 && before->generation != generation))
-      co_return absl::NotFoundError("the account is gone");
-    stored = co_await accounts_.SetKeys(bare, *before, keys);
-    if (!absl::IsAborted(stored)) break;
+    absl::Status stored = before.status();
+    if (before.ok()) {
+      // Salts are fresh each time: nobody else has set these keys.
+      if (is_in_doubt && VersionOf(before->keys) == version) co_return absl::OkStatus();
+      if (!before->exists() || (generation != 0 && before->generation != generation))
+        co_return absl::NotFoundError("the account is gone");
+      // An attempt without an answer may yet be made. Once this one has changed the keys, or has found that
+      // somebody else did, it cannot.
+      stored = co_await accounts_.SetKeys(bare, *before, keys);
+    }
+    if (stored.ok()) co_return stored;
+    if (absl::IsAborted(stored)) {
+      if (!is_in_doubt && --attempts == 0) co_return stored;
+      continue;
+    }
+    if (!IsInDoubt(stored) || (!before.ok() && !is_in_doubt)) co_return stored;
+    if (!std::exchange(is_in_doubt, true))
+      telemetry::LogWarn("account.password_in_doubt", {{"error", Message(stored)}});
+    co_await backoff.Wait();
   }
-  if (!IsInDoubt(stored)) co_return stored;
-  co_return co_await FindOut(std::move(shard), std::move(bare), VersionOf(keys), std::move(stored));
-}
-
-Task<absl::Status> AccountChanges::FindOut(std::shared_ptr<Shard> shard, std::string bare,
-                                           std::uint64_t version, absl::Status failure) {
-  telemetry::LogWarn("account.password_in_doubt", {{"error", Message(failure)}});
-  for (runtime::Backoff backoff(kBackendRetries); !shard->released(); co_await backoff.Wait()) {
-    const auto now = co_await accounts_.Find(bare);
-    // Salts are fresh each time: nobody else has set these keys.
-    if (now.ok() && VersionOf(now->keys) == version) co_return absl::OkStatus();
-    if (now.ok() || !IsInDoubt(now.status())) break;
-  }
-  co_return failure;
+  co_return absl::UnavailableError("the shard has moved");
 }
 
 // ---- what the log says ----------------------------------------------------------

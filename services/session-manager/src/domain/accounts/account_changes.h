@@ -95,12 +95,9 @@ class AccountChanges final : public LifeHook {
     bool is_lost = false;
     std::shared_ptr<runtime::Event> settled;
   };
+  /// Tries until it is known whether the account has the keys, or the shard is not ours.
   Task<absl::Status> StoreKeys(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                                AccountStore::Keys keys);
-  /// The store has answered with `failure`, and may have stored the keys of that version all the same. OK: it
-  /// has. Waits until it says so, or the shard is not ours.
-  Task<absl::Status> FindOut(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t version,
-                             absl::Status failure);
   bool IsAnotherThere(const User& user) const;
   Task<void> RemoveTask(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                         Cause cause);

@@ -6,6 +6,7 @@
 
 #include "absl/container/btree_map.h"
 #include "domain/accounts/account_changes.h"
+#include "domain/addresses.h"
 #include "domain/delivery/bounces.h"
 #include "domain/delivery/carbons.h"
 #include "domain/delivery/deliverer.h"
@@ -35,6 +36,12 @@ namespace {
 
 /// Of Session::seen_early.
 constexpr std::size_t kMostSeenEarly = 64;
+
+void NoteSeenEarly(std::vector<std::string>& seen, const std::string& from) {
+  if (std::find(seen.begin(), seen.end(), from) != seen.end()) return;
+  if (seen.size() >= kMostSeenEarly) seen.erase(seen.begin());
+  seen.push_back(from);
+}
 
 /// XEP-0359: rises with the log; above 0.
 std::uint64_t ArchiveId(const PendingRecord& pending) {
@@ -203,23 +210,21 @@ void StanzaApplier::ApplySentCopy(User& user, PendingRecord& pending) {
   }
 }
 
-bool StanzaApplier::IsFor(Session& session, const xmpp::Stanza& stanza, std::string_view resource) {
+bool StanzaApplier::IsFor(Session& session, const xmpp::Stanza& stanza, std::string_view resource) const {
   const bool is_presence = stanza.kind() == common::v1::STANZA_KIND_PRESENCE;
   if (!resource.empty()) {
     if (session.resource() != resource) return false;
-    if (is_presence && stanza.type().empty() && !session.available()) {
-      if (session.seen_early.size() >= kMostSeenEarly) session.seen_early.pop_front();
-      session.seen_early.push_back(stanza.from());
-    }
+    if (is_presence && stanza.type().empty() && !session.available() && !addresses_.IsOfRooms(stanza.from()))
+      NoteSeenEarly(session.seen_early, stanza.from());
     return true;
   }
   if (session.available()) return true;
   // From the bare address: none of them is there.
   const bool is_bare = xmpp::ResourceOf(stanza.from()).empty();
   return is_presence && stanza.type() == "unavailable" &&
-         std::erase_if(session.seen_early, [&](const std::string& seen) {
+         std::any_of(session.seen_early.begin(), session.seen_early.end(), [&](const std::string& seen) {
            return is_bare ? xmpp::BareOf(seen) == stanza.from() : seen == stanza.from();
-         }) > 0;
+         });
 }
 
 void StanzaApplier::ApplyPresence(User& user, PendingRecord& pending) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "domain/state/delivery.h"
@@ -12,6 +13,7 @@
 namespace rookery::session_manager {
 
 class AccountChanges;
+class Addresses;
 class Bounces;
 class Consequences;
 class Deliverer;
@@ -31,13 +33,14 @@ struct Settings;
 class StanzaApplier {
  public:
   StanzaApplier(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-                const FeatureHooks& features, Consequences& consequences, Outbox& outbox, Bounces& bounces,
-                Ghosts& ghosts, Deliverer& deliverer, MessageRoutes& routes, RecordOrder& order,
-                PresenceTracker& presence, SubscriptionHandler& subscriptions, IqRouter& iqs,
-                const AccountChanges& account_changes)
+                const Addresses& addresses, const FeatureHooks& features, Consequences& consequences,
+                Outbox& outbox, Bounces& bounces, Ghosts& ghosts, Deliverer& deliverer, MessageRoutes& routes,
+                RecordOrder& order, PresenceTracker& presence, SubscriptionHandler& subscriptions,
+                IqRouter& iqs, const AccountChanges& account_changes)
       : settings_(settings),
         clock_(clock),
         metrics_(metrics),
+        addresses_(addresses),
         features_(features),
         consequences_(consequences),
         outbox_(outbox),
@@ -56,9 +59,6 @@ class StanzaApplier {
   [[nodiscard]] bool Admit(User& user, PendingRecord& pending);
   // Of a delivery that was admitted.
   void ApplyMessage(User& user, PendingRecord& pending);
-  /// Whether the session is given a stanza to that resource of its user, or, where that is empty, to all who
-  /// are available. Notes what it sees before it is.
-  static bool IsFor(Session& session, const xmpp::Stanza& stanza, std::string_view resource);
   void ApplyPresence(User& user, PendingRecord& pending);
   void ApplyIq(User& user, PendingRecord& pending);
   void ApplySentCopy(User& user, PendingRecord& pending);
@@ -91,9 +91,14 @@ class StanzaApplier {
                     events::v1::MessageDirection direction);
   static std::shared_ptr<Delivery> MakeDelivery(const PendingRecord& pending, xmpp::Stanza& stanza);
 
+  /// Whether the session is given a stanza to that resource of its user, or, where that is empty, to all who
+  /// are available. Notes what it sees before it is.
+  bool IsFor(Session& session, const xmpp::Stanza& stanza, std::string_view resource) const;
+
   const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
+  const Addresses& addresses_;
   const FeatureHooks& features_;
   Consequences& consequences_;
   Outbox& outbox_;

@@ -143,7 +143,7 @@ void DirectoryWriter::Flush() {
     if (state == nullptr || state->in_flight || state->refused) continue;
     if (!state->all && state->changed.empty() && state->gone.empty() && now < state->next_look) continue;
     state->in_flight = true;
-    shard->Spawn("directory.write", FlushShard(shard));
+    shard->SpawnVital("directory.write", FlushShard(shard));
   }
 }
 

@@ -67,12 +67,20 @@ Task<void> LastActivities::Forget(std::string user, std::uint64_t generation) {
   while (is_written()) co_await answered_.Wait();
 }
 
+void LastActivities::PutBehind(const std::vector<AccountStore::UserActivity>& slow) {
+  // Somebody may have locked the row of one of them: the others do not wait for that.
+  users_at_once_ = std::max<std::size_t>(slow.size() / 2, 1);
+  for (const AccountStore::UserActivity& one : slow)
+    if (const auto known = places_.find(one.user); known != places_.end())
+      waiting_.splice(waiting_.end(), waiting_, known->second);
+}
+
 std::vector<AccountStore::UserActivity> LastActivities::Oldest() const {
   std::vector<AccountStore::UserActivity> oldest;
   std::size_t bytes = 0;
   for (const AccountStore::UserActivity& activity : waiting_) {
     bytes += SizeOf(activity);
-    if (oldest.size() == kUsersAtOnce || (bytes > kBytesAtOnce && !oldest.empty())) break;
+    if (oldest.size() == users_at_once_ || (bytes > kBytesAtOnce && !oldest.empty())) break;
     oldest.push_back(activity);
   }
   return oldest;
@@ -83,6 +91,7 @@ Task<void> LastActivities::WriteTask() {
     ~Writing() {
       self.is_writing_ = false;
       self.written_.clear();
+      self.answered_.Notify();
     }
     LastActivities& self;
   } writing{*this};
@@ -95,10 +104,12 @@ Task<void> LastActivities::WriteTask() {
       telemetry::LogWarn("last_activity.store_failed",
                          {{"error", Message(stored)}, {"users", written.size()}});
     if (MayBeTriedAgain(stored)) {
+      if (absl::IsDeadlineExceeded(stored)) PutBehind(written);
       co_await backoff.Wait();
       continue;
     }
     backoff.Reset();
+    users_at_once_ = std::min(users_at_once_ * 2, kUsersAtOnce);
     for (const AccountStore::UserActivity& one : written) {
       const auto known = places_.find(one.user);
       // What has come of the user meanwhile is still to be written.

@@ -19,7 +19,8 @@ namespace rookery::session_manager {
 
 /// When users were last there (XEP-0012), until the store has it. However many leave at once, one statement
 /// at a time is under way, for many users: log-ins and messages need the store as well. While the store is
-/// away the newest kMost wait, of kMostBytes at most; they are lost with the process. I/O thread only.
+/// away kMost users wait, with kMostBytes at most, and who has waited longest is left out; they are lost with
+/// the process. I/O thread only.
 class LastActivities {
  public:
   static constexpr std::size_t kMost = 100'000;
@@ -35,8 +36,8 @@ class LastActivities {
   void Set(std::string user, std::uint64_t generation, AccountStore::LastActivity last);
   /// Returns the user's, also where the store does not have it yet. Else as AccountStore::GetLastActivity.
   Task<absl::StatusOr<std::optional<AccountStore::LastActivity>>> Get(std::string user);
-  /// That account is about to be removed: what waits is not written, and no statement of ours that is under
-  /// way comes after those that are given when this is done.
+  /// That account is about to be removed: what waits is not written, and a statement of ours that is under
+  /// way has been answered when this is done.
   Task<void> Forget(std::string user, std::uint64_t generation);
 
   /// How many wait, or are being written.
@@ -50,6 +51,8 @@ class LastActivities {
   void LeaveOutOldest();
   void Drop(Waiting::iterator place);
   std::vector<AccountStore::UserActivity> Oldest() const;
+  /// The store did not answer for them in time.
+  void PutBehind(const std::vector<AccountStore::UserActivity>& slow);
   Task<void> WriteTask();
 
   runtime::TaskGroup& tasks_;
@@ -61,6 +64,7 @@ class LastActivities {
   absl::flat_hash_map<std::string_view, Waiting::iterator> places_;
   std::size_t bytes_ = 0;
   bool has_left_out_ = false;
+  std::size_t users_at_once_ = kUsersAtOnce;
   bool is_writing_ = false;
   /// Of the statement that is under way.
   std::vector<AccountStore::UserActivity> written_;

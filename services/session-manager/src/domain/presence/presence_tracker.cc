@@ -366,9 +366,12 @@ void PresenceTracker::ShowTo(Shard& shard, const std::string& bare, Cause& cause
 
 Task<absl::Status> PresenceTracker::LoadAudience(std::shared_ptr<Shard> shard, std::string bare,
                                                  std::uint64_t trace_id) {
+  // Also of whom nobody can see: a gateway may bring a session at any time.
   const User* const user = shard->FindUser(bare);
-  if (user == nullptr || !user->HasAvailable() || user->contacts) co_return absl::OkStatus();
-  co_return co_await LoadContacts(shard, bare, nullptr, trace_id);
+  if (user == nullptr || user->contacts) co_return absl::OkStatus();
+  const absl::Status loaded = co_await LoadContacts(shard, bare, nullptr, trace_id);
+  if (loaded.ok()) co_return loaded;
+  co_return absl::UnavailableError(loaded.message());
 }
 
 std::vector<std::string> PresenceTracker::Seeing(const User& user, const Audience& audience) const {

@@ -119,7 +119,7 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
     /// Full JIDs among them: the roster knows contacts by their bare addresses only.
     std::vector<std::string> resources;
   };
-  /// Loads the contacts of a user whom somebody can see, unless they are known: an audience can be told then.
+  /// Loads the user's contacts, unless they are known: an audience can be told then. UNAVAILABLE: try again.
   /// Whoever calls holds the user's roster, and goes on holding it for what follows.
   Task<absl::Status> LoadAudience(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t trace_id);
   /// Those of the audience who may see the user, and to whom its sessions have sent presence directly, hear

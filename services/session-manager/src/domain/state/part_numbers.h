@@ -29,6 +29,8 @@ namespace rookery::session_manager::part_numbers {
 //
 // From a fan-out, instead of 1 and up: ranges of 2^16, one for each recipient
 //   p * 2^16 + 1 ..     what the recipient at place p answers               StanzaApplier::ApplyFanout
+//                       (from p = 8192 on, which only a record of 8192 short addresses has, these run through
+//                       the ranges above; no record has both)
 //
 // From the end of a session, instead of 1 and up: ranges of 2^16, one for each audience
 //   0 * 2^16 + 1 ..     that it is gone, to the user's other sessions       PresenceTracker::TellEnd

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/intrusive/list.hpp>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -279,7 +278,7 @@ struct Session : GatewayHook {
   /// Full JIDs whose presence it was sent by its own full JID while it was not available, as its
   /// predecessor of the same name may have asked for: its client sees them, and hears when they go. The
   /// newest.
-  std::deque<std::string> seen_early;
+  std::vector<std::string> seen_early;
 
   bool available() const { return state.available(); }
   int priority() const { return state.priority(); }

@@ -56,7 +56,7 @@ bool SettingsKeeper::Look(User& user) {
 
 void SettingsKeeper::StartLoading(User& user) {
   user.settings_loading = true;
-  user.shard->Spawn("settings.load", Load(shards_.Shared(user.shard->number), user.bare));
+  user.shard->SpawnVital("settings.load", Load(shards_.Shared(user.shard->number), user.bare));
 }
 
 Task<void> SettingsKeeper::Load(std::shared_ptr<Shard> shard, std::string bare) {
