@@ -84,6 +84,7 @@ class ConnectionImpl final : public Connection {
   std::string peer_network() const override { return NetworkText(core_->peer()); }
   bool has_peer_closed() const override { return core_->has_peer_closed(); }
   bool is_broken() const override { return core_->is_broken(); }
+  void Flush() override { core_->Flush(); }
   void CloseAfterFlush(std::chrono::milliseconds linger) override { core_->CloseAfterFlush(linger); }
   void Abort() override { core_->Abort(); }
 

@@ -177,6 +177,16 @@ TEST_F(LiveStream, Xep0198_4_BeforeTheAnswerToItsEndTheStreamSaysWhatWasHandled)
   EXPECT_EQ(socket_.Take(), "<a xmlns=\"urn:xmpp:sm:3\" h=\"1\"/></stream:stream>");
 }
 
+TEST_F(LiveStream, WhatIsQueuedWhenTheClientClosesIsGiven) {
+  Bind();
+  cluster_.Packet(Message());
+  socket_.queued = 10;
+  socket_.takes_at_flush = true;
+  Feed("</stream:stream>");
+  EXPECT_EQ(cluster_.delivered, 1u);
+  EXPECT_EQ(cluster_.end, EndReason::kClosed);
+}
+
 TEST_F(LiveStream, AClientThatHasClosedIsGivenNothing_AndNothingCountsAsGivenToIt) {
   Bind();
   Feed("<message to='a@example.com'/></stream:stream>");

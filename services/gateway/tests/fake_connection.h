@@ -19,6 +19,7 @@ class FakeConnection final : public net::Connection {
     std::string peer = "192.0.2.1";
     bool peer_closed = false;
     bool broken = false;
+    bool takes_at_flush = false;
     bool paused = false;
     bool tls = false;
     bool closed = false;
@@ -48,6 +49,12 @@ class FakeConnection final : public net::Connection {
   std::string peer_network() const override { return state_.peer; }
   bool has_peer_closed() const override { return state_.peer_closed || state_.broken; }
   bool is_broken() const override { return state_.broken; }
+  void Flush() override {
+    if (state_.queued > 0 && std::exchange(state_.takes_at_flush, false)) {
+      state_.queued = 0;
+      state_.handler->OnDrained();
+    }
+  }
   void CloseAfterFlush(std::chrono::milliseconds) override { state_.closed = true; }
   void Abort() override { state_.closed = true; }
 

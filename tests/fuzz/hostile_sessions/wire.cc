@@ -44,6 +44,7 @@ class Wire::ServerEnd final : public net::Connection {
   std::string peer_network() const override { return wire_->address_; }
   bool has_peer_closed() const override { return wire_->is_cut_; }
   bool is_broken() const override { return wire_->is_cut_; }
+  void Flush() override {}
   void CloseAfterFlush(std::chrono::milliseconds linger) override {
     if (std::exchange(wire_->is_closing_, true)) return;
     wire_->FlushSoon();

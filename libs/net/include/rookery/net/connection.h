@@ -91,6 +91,9 @@ class Connection {
   virtual bool has_peer_closed() const = 0;
   /// The connection broke, for both directions, whether or not it is read. Asks the kernel.
   virtual bool is_broken() const = 0;
+  /// Writes what is queued now, as far as the kernel takes it, rather than at the end of the turn. OnDrained
+  /// or OnClosed may come within the call.
+  virtual void Flush() = 0;
   /// Writes what is queued (for at most `linger`), then TLS close_notify and close.
   /// OnClosed follows.
   virtual void CloseAfterFlush(std::chrono::milliseconds linger = std::chrono::seconds(2)) = 0;

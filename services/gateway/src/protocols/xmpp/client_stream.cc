@@ -51,7 +51,10 @@ void ClientStream::OnElement(const xmpp::Element& element) {
 
 void ClientStream::OnStreamClose() {
   if (closed_) return;
-  // Bytes that have left count as given, though OnDrained may not have come yet.
+  // Its client reads what is before the end of our stream. Bytes that have left count as given, though
+  // OnDrained may not have come yet.
+  transport_.Flush();
+  if (closed_) return;
   if (transport_.queued_bytes() == 0) OnDrained();
   if (negotiation_ == nullptr && !established_.OnStreamClose()) return;
   CloseInOrder();

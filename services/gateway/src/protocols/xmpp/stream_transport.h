@@ -23,6 +23,9 @@ class StreamTransport {
   /// Something that costs the peer nothing and makes a broken connection show. True: the
   /// peer must answer it.
   virtual bool SendKeepalive() = 0;
+  /// Gives the kernel now what it takes, rather than at the end of the turn. The stream may be told that the
+  /// connection is gone within the call.
+  virtual void Flush() = 0;
   /// Given to Send and not yet in the kernel.
   virtual std::size_t queued_bytes() const = 0;
   /// Bytes that the kernel has taken so far.

@@ -39,6 +39,7 @@ class XmppConnection : public ClientConnection, public StreamTransport {
   std::uint64_t taken_bytes() const override { return connection_->taken_bytes(); }
   bool has_peer_closed() const override { return connection_->has_peer_closed(); }
   bool is_broken() const override { return connection_->is_broken(); }
+  void Flush() override { connection_->Flush(); }
   void PauseInput() override;
   void ResumeInput() override;
   void SetLimits(const xmpp::ParserLimits& limits, std::size_t bytes_per_second) override;
