@@ -462,10 +462,7 @@ void SessionLinks::HandlePacket(session::v1::Packet& packet, std::int64_t epoch)
         telemetry::LogError("session.packet_gap", {{"jid", telemetry::HashedJid(session->user())},
                                                    {"expected", session->outbound.last_seq() + 1},
                                                    {"seq", target.seq()}});
-        if (SessionClient* client = session->client) {
-          Detach(*session);
-          client->OnSessionEnded("internal-server-error", {});
-        }
+        if (session->client != nullptr) Detach(*session, "internal-server-error", {});
         continue;
     }
     // A stanza that is kept for the next owner must not be addressed to anybody else.
@@ -792,23 +789,21 @@ SteadyTime::duration SessionLinks::OutOfReach(const Shard& shard, SteadyTime now
   return shard.watch.OutOfReach(now).value_or(now - standstill_.LastTouch(now));
 }
 
-void SessionLinks::Detach(ClientSession& session) {
-  End(session, session.client->has_closed() ? EndReason::kClosed : EndReason::kConnectionLost);
+void SessionLinks::Detach(ClientSession& session, std::string_view condition, std::string_view text) {
+  SessionClient* client = session.client;
+  End(session, client->has_closed() ? EndReason::kClosed : EndReason::kConnectionLost);
+  client->OnSessionEnded(condition, text);
 }
 
 void SessionLinks::SendAway(ClientSession& session, prometheus::Counter& why, std::string_view text) {
-  SessionClient* client = session.client;
   why.Increment();
-  Detach(session);
-  client->OnSessionEnded("reset", text);
+  Detach(session, "reset", text);
 }
 
 void SessionLinks::LeaveConnection(ClientSession& session) {
-  SessionClient* client = session.client;
   // One that has closed its stream waits for the log, and for nobody who resumes it.
-  if (client == nullptr || client->has_closed() || !session.outbound.resumable()) return;
-  Detach(session);
-  client->OnSessionEnded("conflict", {});
+  const bool is_in_use = session.client != nullptr && !session.client->has_closed();
+  if (is_in_use && session.outbound.resumable()) Detach(session, "conflict", {});
 }
 
 void SessionLinks::SendAwayUnheard(Shard& shard) {

@@ -157,8 +157,8 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   /// How long the shard was out of reach until now, when an owner says that it has it.
   SteadyTime::duration OutOfReach(const Shard& shard, SteadyTime now) const;
   /// The session's connection ends by what the cluster has found, not its client: lost, so that it may
-  /// be resumed, unless its client has closed it already.
-  void Detach(ClientSession& session);
+  /// be resumed, unless its client has closed it already. Tells the client, which it must have.
+  void Detach(ClientSession& session, std::string_view condition, std::string_view text);
   /// The client is told to come again; its session stays, as lost or, where the client had closed it
   /// and waited for the log only, as closed.
   void SendAway(ClientSession& session, prometheus::Counter& why, std::string_view text);
