@@ -12,8 +12,8 @@ using testing::RecordingPool;
 
 /// One server for all tests: each has its own shards.
 testing::PostgresServer& Server() {
-  static auto* server = new testing::PostgresServer();
-  return *server;
+  static testing::PostgresServer server;
+  return server;
 }
 
 constexpr char kTables[] =

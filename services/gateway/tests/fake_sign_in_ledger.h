@@ -21,6 +21,7 @@ class FakeSignInLedger final : public SignInLedger {
   }
   void Take(Subject subject, std::string_view name, std::chrono::milliseconds, OnTaken done) override {
     if (is_away) return done(std::nullopt);
+    ++taken;
     const std::uint32_t tries = ++failures[{subject, std::string(name)}];
     if (!is_slow) return done(tries);
     waiting.push_back([done = std::move(done), tries] { done(tries); });
@@ -39,6 +40,10 @@ class FakeSignInLedger final : public SignInLedger {
   void Succeeded(std::string_view user, std::uint64_t generation, std::string_view network) override {
     if (!is_away) known[{std::string(user), std::string(network)}] = generation;
   }
+  std::optional<std::uint64_t> Remembered(std::string_view user, std::string_view network) override {
+    const auto found = known.find({std::string(user), std::string(network)});
+    return !remembers || found == known.end() ? std::nullopt : std::optional(found->second);
+  }
   void Find(std::string_view user, std::string_view network, OnFound done) override {
     ++asked;
     const auto found = known.find({std::string(user), std::string(network)});
@@ -46,9 +51,11 @@ class FakeSignInLedger final : public SignInLedger {
   }
 
   bool is_away = false;
-  bool is_slow = false;  // Take is answered by AnswerOne
+  bool is_slow = false;    // Take is answered by AnswerOne
+  bool remembers = false;  // what is known is known to each gateway without asking
   std::deque<std::function<void()>> waiting;
   int asked = 0;
+  int taken = 0;
   std::map<std::pair<Subject, std::string>, std::uint32_t> failures;
   /// By user and network.
   std::map<std::pair<std::string, std::string>, std::uint64_t> known;

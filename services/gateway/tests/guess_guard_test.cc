@@ -191,6 +191,63 @@ TEST_F(GuessGuardTest, WithoutFailuresTheLedgerIsNotAsked) {
   EXPECT_EQ(ledger_.asked, 0);
 }
 
+TEST_F(GuessGuardTest, WhereTheGatewayHasSeenTheAccountSignIn_TheLedgerIsNotAsked) {
+  Ask(guard_, "ann", "home")->Succeeded(generation_);
+  ledger_.taken = 0;
+  ledger_.remembers = true;
+  for (int i = 0; i < 100; ++i) {
+    const auto granted = Ask(guard_, "ann", "home");
+    ASSERT_NE(granted, nullptr);
+    granted->Succeeded(generation_);
+  }
+  EXPECT_EQ(ledger_.taken, 0);
+  EXPECT_TRUE(ledger_.failures.empty());
+}
+
+TEST_F(GuessGuardTest, WhereGatewaysHaveSeenTheAccountSignIn_ItIsGuessedAtNoMoreOften) {
+  GuessGuard here(clock_, {minutes(10), 3, 20, 30}, ledger_);
+  GuessGuard there(clock_, {minutes(10), 3, 20, 30}, ledger_);
+  Ask(here, "ann", "office")->Succeeded(generation_);
+  ledger_.remembers = true;
+  int let_through = 0;
+  for (int i = 0; i < 100; ++i) let_through += Guess(i % 2 == 0 ? here : there, "ann", "office") ? 1 : 0;
+  // A tenth of 30 on each gateway counts for all of them.
+  EXPECT_EQ(let_through, 30);
+  EXPECT_EQ((ledger_.failures[{SignInLedger::Subject::kAccountInNetwork, std::string("ann\0office", 10)}]),
+            30u);
+}
+
+TEST_F(GuessGuardTest, WhereTheGatewayHasSeenTheAccountSignIn_GuessesAtOnceCountBeforeTheyHaveFailed) {
+  GuessGuard guard(clock_, {minutes(10), 3, 20, 30}, ledger_);
+  Ask(guard, "ann", "office")->Succeeded(generation_);
+  ledger_.remembers = true;
+  std::deque<std::unique_ptr<GuessGuard::Try>> under_way;
+  for (int i = 0; i < 100; ++i) {
+    if (auto granted = Ask(guard, "ann", "office")) under_way.push_back(std::move(granted));
+  }
+  // Three as a stranger's, and what is allowed where it is known.
+  EXPECT_EQ(under_way.size(), 3u + 30u);
+}
+
+TEST_F(GuessGuardTest, TheNextAccountOfTheNameAsksAnew_WhereTheGatewayHasSeenTheOneBefore) {
+  Ask(guard_, "ann", "home")->Succeeded(generation_);
+  ledger_.remembers = true;
+  ++generation_;
+  EXPECT_EQ(Ask(guard_, "ann", "home"), nullptr) << "that is the one before's";
+  std::unique_ptr<GuessGuard::Try> granted;
+  const auto take = [&](std::unique_ptr<GuessGuard::Try> answer) { granted = std::move(answer); };
+  guard_.AskFor("ann", generation_, "home", take);
+  ASSERT_NE(granted, nullptr);
+  EXPECT_TRUE(granted->IsFor(generation_));
+  granted->Succeeded(generation_);
+  EXPECT_NE(Ask(guard_, "ann", "home"), nullptr);
+  // Nor where strangers have guessed at it.
+  ++generation_;
+  GuessesLetThrough(guard_, "ann", "net", 10);
+  guard_.AskFor("ann", generation_, "home", take);
+  EXPECT_EQ(granted, nullptr);
+}
+
 TEST_F(GuessGuardTest, WithoutTheLedger_EachGatewayCountsItsOwn) {
   ledger_.is_away = true;
   EXPECT_EQ(GuessesLetThrough(guard_, "ann", "net", 10), 3);

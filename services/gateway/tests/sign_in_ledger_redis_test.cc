@@ -64,5 +64,22 @@ TEST_F(SignInLedgerRedisTest, WhatHasFailedStaysForItsWindow) {
   EXPECT_EQ(Take(Subject::kAccount, "ann"), 2u);
 }
 
+TEST_F(SignInLedgerRedisTest, WhoHasSignedInIsRememberedHereOnly_AndFoundByAll) {
+  ledger_->Succeeded("ann", 7, "192.0.2.1");
+  EXPECT_TRUE(testing::RunUntil(io_, [&] { return ledger_->Remembered("ann", "192.0.2.1").has_value(); }));
+  EXPECT_EQ(ledger_->Remembered("ann", "192.0.2.1"), 7u);
+  EXPECT_EQ(ledger_->Remembered("ann", "192.0.2.2"), std::nullopt);
+  RedisSignInLedger other(io_.get_executor(), Clock::System(), *redis_);
+  EXPECT_EQ(other.Remembered("ann", "192.0.2.1"), std::nullopt);
+  std::optional<std::uint64_t> found;
+  bool is_answered = false;
+  other.Find("ann", "192.0.2.1", [&](std::optional<std::uint64_t> generation) {
+    found = generation;
+    is_answered = true;
+  });
+  EXPECT_TRUE(testing::RunUntil(io_, [&] { return is_answered; }));
+  EXPECT_EQ(found, 7u);
+}
+
 }  // namespace
 }  // namespace rookery::gateway

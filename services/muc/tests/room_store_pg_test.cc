@@ -13,8 +13,8 @@ namespace {
 
 /// One server for all tests: each has its own shards and services.
 testing::PostgresServer& Server() {
-  static auto* server = new testing::PostgresServer();
-  return *server;
+  static testing::PostgresServer server;
+  return server;
 }
 
 using testing::RecordingPool;

@@ -14,8 +14,8 @@ namespace {
 
 /// One server for all tests: each has its own users and shards.
 testing::PostgresServer& Server() {
-  static auto* server = new testing::PostgresServer();
-  return *server;
+  static testing::PostgresServer server;
+  return server;
 }
 
 class PgFixture : public ::testing::Test {

@@ -1,4 +1,4 @@
-"""XEP-0280, by the table of appendix D (xmpp-features.md)."""
+"""XEP-0280: who gets copies of what, and what is never copied."""
 
 from harness import ns
 from harness.cluster import Cluster

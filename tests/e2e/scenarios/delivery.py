@@ -1,4 +1,4 @@
-"""RFC 6121 section 8.5, as the table of appendix A (xmpp-features.md) has it."""
+"""RFC 6121 section 8.5: where a stanza goes, by the kind of its address and by who is there."""
 
 import itertools
 

@@ -125,11 +125,15 @@ Task<void> RedisSignInLedger::Count(std::string key, std::chrono::milliseconds w
           std::chrono::milliseconds(reply->array[1].integer));
 }
 
-void RedisSignInLedger::Succeeded(std::string_view user, std::uint64_t generation, std::string_view network) {
+std::optional<std::uint64_t> RedisSignInLedger::Written(std::int64_t pair) {
   NoteMonth();
-  const std::int64_t pair = PairOf(user, network);
   const auto written = written_.find(pair);
-  if (written != written_.end() && written->second == generation) return;
+  return written == written_.end() ? std::nullopt : std::optional(written->second);
+}
+
+void RedisSignInLedger::Succeeded(std::string_view user, std::uint64_t generation, std::string_view network) {
+  const std::int64_t pair = PairOf(user, network);
+  if (Written(pair) == generation) return;
   tasks_.Spawn("sign_ins.remember", Remember(pair, generation));
 }
 
@@ -144,10 +148,13 @@ Task<void> RedisSignInLedger::Remember(std::int64_t pair, std::uint64_t generati
   oldest_first_.pop_front();
 }
 
+std::optional<std::uint64_t> RedisSignInLedger::Remembered(std::string_view user, std::string_view network) {
+  return Written(PairOf(user, network));
+}
+
 void RedisSignInLedger::Find(std::string_view user, std::string_view network, OnFound done) {
-  NoteMonth();
   const std::int64_t pair = PairOf(user, network);
-  if (const auto written = written_.find(pair); written != written_.end()) return done(written->second);
+  if (const auto written = Written(pair)) return done(written);
   tasks_.Spawn("sign_ins.find", Ask(pair, std::move(done)));
 }
 

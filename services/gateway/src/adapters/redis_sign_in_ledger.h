@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,6 +27,7 @@ class RedisSignInLedger final : public SignInLedger {
   void Take(Subject subject, std::string_view name, std::chrono::milliseconds window, OnTaken done) override;
   void GiveBack(Subject subject, std::string_view name) override;
   void Succeeded(std::string_view user, std::uint64_t generation, std::string_view network) override;
+  std::optional<std::uint64_t> Remembered(std::string_view user, std::string_view network) override;
   void Find(std::string_view user, std::string_view network, OnFound done) override;
 
  private:
@@ -34,6 +36,7 @@ class RedisSignInLedger final : public SignInLedger {
   Task<void> GiveOneBack(std::string key);
   Task<void> Remember(std::int64_t pair, std::uint64_t generation);
   Task<void> Ask(std::int64_t pair, OnFound done);
+  std::optional<std::uint64_t> Written(std::int64_t pair);
   std::int64_t Month() const;
   /// Forgets what has been written when the month is over.
   void NoteMonth();

@@ -81,13 +81,16 @@ GuessGuard::GuessGuard(const Clock& clock, GuessLimits limits, SignInLedger& led
                 static_cast<int>(Subject::kAccountInNetwork) == 2);
 }
 
-bool GuessGuard::IsFull(Subject subject, const std::string& name) {
+std::uint32_t GuessGuard::Guesses(Subject subject, const std::string& name) {
   const Counts& counts = Of(subject);
-  if (counts.limit == 0) return false;
   const auto under_way = counts.under_way.find(name);
   return counts.failures.Of(name, clock_.Now()) +
-             (under_way == counts.under_way.end() ? 0 : under_way->second) >=
-         counts.limit;
+         (under_way == counts.under_way.end() ? 0 : under_way->second);
+}
+
+bool GuessGuard::IsFull(Subject subject, const std::string& name) {
+  const std::uint32_t limit = Of(subject).limit;
+  return limit != 0 && Guesses(subject, name) >= limit;
 }
 
 void GuessGuard::TakePlace(Subject subject, const std::string& name,
@@ -109,30 +112,56 @@ void GuessGuard::TakePlace(Subject subject, const std::string& name,
 
 void GuessGuard::Ask(std::string_view user, std::string_view network, Done done) {
   const std::string name(user), from(network);
-  if (IsFull(Subject::kNetwork, from)) return AskWhereKnown(name, from, done);
-  TakePlace(Subject::kAccount, name, [this, name, from, done](const std::shared_ptr<Place>& account) {
-    if (account == nullptr) return AskWhereKnown(name, from, done);
-    TakePlace(Subject::kNetwork, from, [this, name, from, done, account](std::shared_ptr<Place> place) {
-      if (place == nullptr) return AskWhereKnown(name, from, done);
-      done(std::make_unique<Try>(*this, name, from, std::nullopt,
-                                 std::vector<std::shared_ptr<Place>>{account, std::move(place)}));
-    });
-  });
+  if (auto granted = LetThroughWhereRemembered(name, from)) return done(std::move(granted));
+  AskAsStranger(name, from, std::nullopt, done);
 }
 
-void GuessGuard::AskWhereKnown(const std::string& user, const std::string& network, const Done& done) {
-  ledger_.Find(
-      user, network,
-      [this, alive = std::weak_ptr<bool>(alive_), user, network, done](std::optional<std::uint64_t> known) {
-        if (alive.expired()) return;
-        if (!known) return done(nullptr);
-        TakePlace(Subject::kAccountInNetwork, PairOf(user, network),
-                  [this, user, network, known, done](std::shared_ptr<Place> place) {
-                    if (place == nullptr) return done(nullptr);
-                    done(std::make_unique<Try>(*this, user, network, known,
-                                               std::vector<std::shared_ptr<Place>>{std::move(place)}));
-                  });
-      });
+void GuessGuard::AskFor(std::string_view user, std::uint64_t generation, std::string_view network,
+                        Done done) {
+  AskAsStranger(std::string(user), std::string(network), generation, done);
+}
+
+std::unique_ptr<GuessGuard::Try> GuessGuard::LetThroughWhereRemembered(const std::string& user,
+                                                                       const std::string& network) {
+  const auto known = ledger_.Remembered(user, network);
+  if (!known) return nullptr;
+  const std::string pair = PairOf(user, network);
+  const std::uint32_t limit = Of(Subject::kAccountInNetwork).limit;
+  if (limit != 0 && Guesses(Subject::kAccountInNetwork, pair) >= (limit + 9) / 10) return nullptr;
+  std::vector<std::shared_ptr<Place>> places{
+      std::make_shared<Place>(*this, Subject::kAccountInNetwork, pair, /*is_taken=*/false)};
+  return std::make_unique<Try>(*this, user, network, known, std::move(places));
+}
+
+void GuessGuard::AskAsStranger(const std::string& user, const std::string& network,
+                               std::optional<std::uint64_t> generation, const Done& done) {
+  if (IsFull(Subject::kNetwork, network)) return AskWhereKnown(user, network, generation, done);
+  TakePlace(Subject::kAccount, user,
+            [this, user, network, generation, done](const std::shared_ptr<Place>& account) {
+              if (account == nullptr) return AskWhereKnown(user, network, generation, done);
+              TakePlace(Subject::kNetwork, network,
+                        [this, user, network, generation, done, account](std::shared_ptr<Place> place) {
+                          if (place == nullptr) return AskWhereKnown(user, network, generation, done);
+                          std::vector<std::shared_ptr<Place>> places{account, std::move(place)};
+                          done(std::make_unique<Try>(*this, user, network, std::nullopt, std::move(places)));
+                        });
+            });
+}
+
+void GuessGuard::AskWhereKnown(const std::string& user, const std::string& network,
+                               std::optional<std::uint64_t> generation, const Done& done) {
+  ledger_.Find(user, network,
+               [this, alive = std::weak_ptr<bool>(alive_), user, network, generation,
+                done](std::optional<std::uint64_t> known) {
+                 if (alive.expired()) return;
+                 if (!known || (generation && known != generation)) return done(nullptr);
+                 TakePlace(Subject::kAccountInNetwork, PairOf(user, network),
+                           [this, user, network, known, done](std::shared_ptr<Place> place) {
+                             if (place == nullptr) return done(nullptr);
+                             std::vector<std::shared_ptr<Place>> places{std::move(place)};
+                             done(std::make_unique<Try>(*this, user, network, known, std::move(places)));
+                           });
+               });
 }
 
 void GuessGuard::CountFailure(Subject subject, const std::string& name) {

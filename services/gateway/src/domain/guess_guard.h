@@ -33,8 +33,9 @@ struct GuessLimits {
 /// further tries are refused for a while. A try counts for both, on all gateways, before the password is
 /// looked at, and is given back when it was no failure; while the ledger is away each gateway counts its own.
 /// Those of an account from a network that it has signed in from before have a limit of their own, so that no
-/// stranger, there or elsewhere, locks its owner out. Whether the account exists makes no difference. I/O
-/// thread only.
+/// stranger, there or elsewhere, locks its owner out. Where this gateway has seen that itself, the first
+/// tenth of that limit is let through without the ledger, which learns of failures alone: most sign-ins are
+/// such, and cost it nothing. Whether the account exists makes no difference. I/O thread only.
 class GuessGuard {
  public:
   GuessGuard(const Clock& clock, GuessLimits limits, SignInLedger& ledger);
@@ -68,7 +69,10 @@ class GuessGuard {
   /// `done` is called, perhaps at once: with the try, or with null where it is refused. Both must not outlive
   /// the guard.
   using Done = std::function<void(std::unique_ptr<Try>)>;
+  /// Before anything is known of the account.
   void Ask(std::string_view user, std::string_view network, Done done);
+  /// For the account of that generation, which the try that `Ask` let through was not for.
+  void AskFor(std::string_view user, std::uint64_t generation, std::string_view network, Done done);
 
  private:
   using Subject = SignInLedger::Subject;
@@ -82,9 +86,17 @@ class GuessGuard {
 
   Counts& Of(Subject subject) { return counts_[static_cast<std::size_t>(subject)]; }
   bool IsFull(Subject subject, const std::string& name);
+  /// How many guesses have failed, or may yet.
+  std::uint32_t Guesses(Subject subject, const std::string& name);
+  /// Null where this gateway has not seen the account sign in from there, or too much has failed since.
+  std::unique_ptr<Try> LetThroughWhereRemembered(const std::string& user, const std::string& network);
+  void AskAsStranger(const std::string& user, const std::string& network,
+                     std::optional<std::uint64_t> generation, const Done& done);
   /// `done` is called, perhaps at once: with null where there is no place left.
   void TakePlace(Subject subject, const std::string& name, std::function<void(std::shared_ptr<Place>)> done);
-  void AskWhereKnown(const std::string& user, const std::string& network, const Done& done);
+  /// `generation`: of the account, where it is known.
+  void AskWhereKnown(const std::string& user, const std::string& network,
+                     std::optional<std::uint64_t> generation, const Done& done);
   void CountFailure(Subject subject, const std::string& name);
 
   const Clock& clock_;

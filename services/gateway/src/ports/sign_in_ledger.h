@@ -32,6 +32,8 @@ class SignInLedger {
   /// The account of that name and generation has signed in from `network`: that is remembered for a month at
   /// least.
   virtual void Succeeded(std::string_view user, std::uint64_t generation, std::string_view network) = 0;
+  /// Which account of that name has, as far as this gateway remembers without asking anybody.
+  virtual std::optional<std::uint64_t> Remembered(std::string_view user, std::string_view network) = 0;
   /// `done` is called, perhaps at once: which account of that name has; nothing if none has, or the ledger is
   /// away.
   using OnFound = std::function<void(std::optional<std::uint64_t> generation)>;

@@ -134,9 +134,22 @@ void SaslNegotiation::WaitForCredentials() {
     credentials_version_ = lookup.version;
     account_generation_ = lookup.generation;
     if (lookup.failed) return Continue(exchange_->CredentialsUnavailable());
-    if (!try_->IsFor(lookup.generation)) return Slow();
+    if (!try_->IsFor(lookup.generation)) return AskLeaveFor(std::move(lookup));
     Continue(exchange_->CredentialsFound(lookup.keys));
   });
+}
+
+void SaslNegotiation::AskLeaveFor(Cluster::Lookup lookup) {
+  try_.reset();
+  services_.guesses.AskFor(exchange_->user(), lookup.generation, transport_.peer().network,
+                           [weak = std::weak_ptr<SaslNegotiation*>(self_),
+                            lookup = std::move(lookup)](std::unique_ptr<GuessGuard::Try> granted) {
+                             const auto self = weak.lock();
+                             if (self == nullptr) return;
+                             if (granted == nullptr) return (*self)->Slow();
+                             (*self)->try_ = std::move(granted);
+                             (*self)->Continue((*self)->exchange_->CredentialsFound(lookup.keys));
+                           });
 }
 
 void SaslNegotiation::WaitForPassword() {

@@ -48,6 +48,8 @@ class SaslNegotiation {
   /// May this user's credentials be tried from here at all?
   void AskLeave();
   void WaitForCredentials();
+  /// The leave that was given is for an account that had this name before.
+  void AskLeaveFor(Cluster::Lookup lookup);
   /// Too many have failed.
   void Slow();
   void WaitForPassword();
@@ -69,7 +71,7 @@ class SaslNegotiation {
   int attempts_ = 0;
   bool waiting_ = false;
   Cluster::RequestId request_ = 0;
-  /// Expires with this object, which the answers to a password check and to AskLeave may outlive.
+  /// Expires with this object, which the answers to a password check and to what asks for leave may outlive.
   std::shared_ptr<SaslNegotiation*> self_;
 };
 
