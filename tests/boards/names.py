@@ -12,7 +12,7 @@ _NAME = re.compile(r"(?<![\w./-])([a-z][a-z_-]*(?:\.[a-z][a-z_-]*)+)(?![\w/*-])"
 
 @functools.cache
 def settings() -> set[str]:
-    """As the README's tables have them, which are checked against the services elsewhere."""
+    """As the README's tables have them."""
     return set(re.findall(r"^\| `([a-z-]+(?:\.[a-z-]+)+)` \|", (SOURCE / "README.md").read_text(), re.MULTILINE))
 
 

@@ -142,7 +142,7 @@ class BoardsTest(unittest.TestCase):
         self.assertIn(f"{count} rules found", answer.stdout)
 
     def test_bounds_are_the_defaults_of_the_configuration(self):
-        """The README's table of settings is checked against the services elsewhere."""
+        """As the README's tables of settings have them."""
         readme = (SOURCE / "README.md").read_text()
         for board in self.boards.values():
             for variable in board["templating"]["list"]:

@@ -25,6 +25,11 @@ void FollowUpWriter::NoteRefusal(events::Topic topic, std::uint32_t partition,
                       {{"topic", events::Name(topic)}, {"partition", partition}, {"error", Message(why)}});
 }
 
+void FollowUpWriter::OnFailure(Shard& from, std::int64_t cause, const std::exception& failure) {
+  if (cause >= 0) return owner_.NoteFailed(from, cause, failure);
+  owner_.NoteStepFailed(from, "follow-up", failure);
+}
+
 void FollowUpWriter::NoteLoss(events::Topic topic, std::uint32_t partition) const {
   owner_.metrics().records_lost.Increment();
   telemetry::LogError("record.lost", {{"topic", events::Name(topic)}, {"partition", partition}});

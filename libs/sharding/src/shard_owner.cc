@@ -553,6 +553,8 @@ void ShardOwner::Read(const kafka::Record& read) {
   if (failures >= kTries) {
     metrics_.given_up_records.Increment();
     telemetry::LogError("record.given_up", {{"shard", shard->number}, {"offset", offset}});
+    // Something may decide the same again in every life, in a record of its own each time.
+    shard->failed_steps.Note("record", clock_.Now());
     service_->OnGivenUp(*shard, *parsed.record);
     shard->window.Release(offset);
     return;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,8 +52,12 @@ struct Then {
   std::shared_ptr<Told> told;
   std::function<AfterRefusal(const absl::Status&, events::v1::UserRecord&)> on_refused = {};
   std::function<bool(events::v1::UserRecord&)> is_wanted = {};
+  std::function<void()> on_said = {};
 
-  void operator()(Shard&, std::int64_t offset) const { told->done.push_back(offset); }
+  void operator()(Shard&, std::int64_t offset) const {
+    told->done.push_back(offset);
+    if (on_said) on_said();
+  }
   AfterRefusal OnRefused(Shard&, const absl::Status& why, events::v1::UserRecord& record) const {
     ++told->refused;
     return on_refused ? on_refused(why, record) : AfterRefusal::kSayAgain;
@@ -199,6 +204,23 @@ TEST_F(FollowUpWriterTest, ARecordWithoutOriginIsAppendedAsItIs) {
   ASSERT_EQ(log.size(), 1u);
   EXPECT_EQ(log[0].key, "juliet@example.org");
   EXPECT_EQ(log[0].value, event.SerializeAsString());
+}
+
+TEST_F(FollowUpWriterTest, WhoIsToldThrows_TheShardIsAcquiredAfresh_AndTheCauseIsAppliedAgain) {
+  const double failed = owner_->metrics().failed_records.Value();
+  Say("one", {.told = {}, .on_said = [] { throw std::runtime_error("half-way"); }}, {cause_, 1});
+  Elapse(milliseconds(1000));
+  EXPECT_EQ(owner_->metrics().failed_records.Value(), failed + 1);
+  EXPECT_EQ(reader_.applied, (std::vector<std::int64_t>{cause_, cause_}));
+  EXPECT_FALSE(IsCauseFinished());
+}
+
+TEST_F(FollowUpWriterTest, WhoIsToldOfADecisionThrows_TheShardIsAcquiredAfresh) {
+  const double failed = owner_->metrics().failed_steps.Value();
+  Say("one", {.told = {}, .on_said = [] { throw std::runtime_error("half-way"); }});
+  Elapse(milliseconds(1000));
+  EXPECT_EQ(owner_->metrics().failed_steps.Value(), failed + 1);
+  EXPECT_EQ(owner_->live(), 1u);
 }
 
 TEST_F(FollowUpWriterTest, RefusedOnce_IsSaidAgainAsItWas_AndTheCauseWaitsForIt) {

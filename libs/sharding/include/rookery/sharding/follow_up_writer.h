@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
@@ -68,11 +69,11 @@ class FollowUpWriter {
   /// Sets whose word the record is, and by which number it is known, in its origin (if its type has one), and
   /// appends it.
   ///
-  /// `then(shard, offset)` is called once, when the cause does not wait for it any more: with the record's
-  /// offset, or -1 where the log does not have it. It may have these methods, too:
+  /// `then(shard, offset)` is called once, and then the cause does not wait for it any more: with the
+  /// record's offset, or -1 where the log does not have it. An exception of it is one of applying the cause
+  /// (ShardOwner::NoteFailed). It may have these methods, too:
   /// - `AfterRefusal OnRefused(ServiceShard&, const absl::Status& why, Record&)`: called at most once, when
-  /// the
-  ///   log refuses the record for the first time. It may change the record, which is said again as it is
+  ///   the log refuses the record for the first time. It may change the record, which is said again as it is
   ///   then. Without it: kSayAgain.
   /// - `bool IsWanted(ServiceShard&, Record&)`: before the record is said again, each time. It may change the
   ///   record. False: it is not said any more.
@@ -116,6 +117,10 @@ class FollowUpWriter {
   template <typename Record, typename ServiceShard, typename Then>
   void OnRefused(ServiceShard& from, std::int64_t offset, events::Topic topic, std::uint32_t partition,
                  const absl::Status& why, Then& then);
+  /// Tells who waits that the log has the record, or never will.
+  template <typename ServiceShard, typename Then>
+  void Finish(ServiceShard& from, std::int64_t cause, std::int64_t appended, Then& then);
+  void OnFailure(Shard& from, std::int64_t cause, const std::exception& failure);
   void NoteLoss(events::Topic topic, std::uint32_t partition) const;
   void SayAgain(Shard& from, events::Topic topic, std::uint32_t partition, std::unique_ptr<Waiting> record);
   /// A coroutine of the shard.
@@ -160,9 +165,19 @@ void FollowUpWriter::Append(ServiceShard& from, const Cause& cause, const Place&
         if (shard.released() || absl::IsAborted(appended.status())) return;
         if (!appended.ok())
           return OnRefused<Record>(shard, offset, topic, partition, appended.status(), then);
-        shard.window.Release(offset);
-        then(shard, *appended);
+        Finish(shard, offset, *appended, then);
       });
+}
+
+template <typename ServiceShard, typename Then>
+void FollowUpWriter::Finish(ServiceShard& from, std::int64_t cause, std::int64_t appended, Then& then) {
+  try {
+    then(from, appended);
+  } catch (const std::exception& failure) {
+    // The cause stays unfinished: the next life of the shard applies it again.
+    return OnFailure(from, cause, failure);
+  }
+  from.window.Release(cause);
 }
 
 template <typename Record, typename ServiceShard, typename Then>
@@ -183,8 +198,7 @@ void FollowUpWriter::OnRefused(ServiceShard& from, std::int64_t offset, events::
                     std::make_unique<WaitingRecord<ServiceShard, Record, Then>>(
                         std::move(returned->key), offset, std::move(record), std::move(then)));
   if (refusal == AfterRefusal::kLost) NoteLoss(topic, partition);
-  from.window.Release(offset);
-  then(from, -1);
+  Finish(from, offset, -1, then);
 }
 
 }  // namespace rookery::sharding

@@ -138,8 +138,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void Doubt(std::shared_ptr<Shard> shard);
   /// Applying the record at `offset` ended with an exception, half-way: what the service has of the shard is
   /// not to be trusted. The shard is soon forgotten, not within the call, and acquired afresh. A record that
-  /// has failed kTries times is taken for one that cannot be read. Where it was memory that lacked, the
-  /// process ends.
+  /// has failed kTries times is taken for one that cannot be read; each such record makes the pauses before
+  /// further acquisitions longer, as a failed step does. Where it was memory that lacked, the process ends.
   void NoteFailed(Shard& shard, std::int64_t offset, const std::exception& failure);
   /// A step in the life of the shard has ended with an exception: it is acquired afresh, after pauses that
   /// grow (kSayAgain) until a step has been taken up to a commit.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "rookery/base/check.h"
 #include "rookery/base/status.h"
 
 namespace rookery::session_manager {
@@ -40,8 +41,11 @@ IqReply IqReply::FromStatus(const absl::Status& status) {
 
 void Hooks::OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets,
                  EffectOfIq effect, IqHandler handler) {
-  handlers_.emplace(KeyOf(kind == Kind::kSet, ns, name),
-                    Entry{std::move(targets), std::move(effect), std::move(handler)});
+  const bool is_first = handlers_
+                            .emplace(KeyOf(kind == Kind::kSet, ns, name),
+                                     Entry{std::move(targets), std::move(effect), std::move(handler)})
+                            .second;
+  ROOKERY_CHECK(is_first);
 }
 
 const Hooks::Entry* Hooks::Find(const IqRequest& request) const {
