@@ -320,6 +320,58 @@ TEST_F(BlockingTest, Blocked_WhoHadDirectedPresence_IsToldToo) {
   EXPECT_THAT(Seen(*bob, alice_ + "/a"), ElementsAre("unavailable"));
 }
 
+/// alice has sent presence to bob, who is no contact, and blocks him; the log does not have yet that he is
+/// told.
+class BlockedAndNotToldYet : public BlockingTest {
+ protected:
+  void BlockBob(std::optional<int> priority = 0) {
+    roster_.rosters[alice_].erase(bob_);
+    gateway_.End(*alice, session::v1::END_REASON_CLOSED);
+    Settle();
+    alice = &SignIn(gateway_, alice_, "a", priority);
+    gateway_.Send(*alice, Presence({}, bob->jid));
+    Elapse(std::chrono::seconds(1));
+    Clear();
+    log_.held_partitions = {2};
+    gateway_.Send(*alice, Change("block", {bob_}));
+    Settle();
+    EXPECT_EQ(roster_.blocked[alice_].size(), 1u);
+    EXPECT_THAT(Seen(*bob, alice->jid), IsEmpty());
+  }
+  void NextOwner() {
+    Kill(0, /*lose=*/true);
+    log_.held_partitions.clear();
+    for (const std::uint32_t shard : {0u, 1u}) Assign(shard, 2);
+    ASSERT_TRUE(RunUntil([&] { return IsLive(0) && IsLive(1); }));
+    Elapse(std::chrono::seconds(1));
+  }
+};
+
+TEST_F(BlockedAndNotToldYet, ItsOwnerDies_TheNextOneTells) {
+  BlockBob();
+  NextOwner();
+  EXPECT_THAT(Seen(*bob, alice->jid), ElementsAre("unavailable"));
+  session::v1::SessionManagerState state;
+  ASSERT_TRUE(state.ParseFromString(alice->state));
+  EXPECT_EQ(state.directed_size(), 0);
+}
+
+TEST_F(BlockedAndNotToldYet, TheSessionEndsMeanwhile_AndItsOwnerAndGatewayDie_TheNextOwnerTells) {
+  BlockBob();
+  gateway_.End(*alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  alice->forgotten = true;
+  NextOwner();
+  ASSERT_TRUE(RunUntil([&] { return !Seen(*bob, alice->jid).empty(); }));
+}
+
+TEST_F(BlockedAndNotToldYet, ItsClientIsNotAvailable_TheSame) {
+  BlockBob(std::nullopt);
+  log_.held_partitions.clear();
+  Settle();
+  EXPECT_THAT(Seen(*bob, alice->jid), ElementsAre("unavailable"));
+}
+
 TEST_F(BlockingTest, HiddenFromMany_EachDirectedAddressOfASessionIsLookedUpOnce_AndToldOnce) {
   constexpr int kDirected = 40;
   Client& phone = SignIn(gateway_, alice_, "phone");

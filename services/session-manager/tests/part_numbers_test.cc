@@ -19,8 +19,8 @@ TEST(PartNumbers, EachPlaceOfAFanoutHasARange) {
 }
 
 TEST(PartNumbers, WhatIsSaidToRoomsLiesBelowRefusals) {
-  EXPECT_EQ(OfRoom(0), 0x20000000u);
-  EXPECT_EQ(OfRoom(0xffffffffu), 0x3fffffffu);
+  EXPECT_EQ(OfAddress(0), 0x20000000u);
+  EXPECT_EQ(OfAddress(0xffffffffu), 0x3fffffffu);
   EXPECT_EQ(BeforeRefusal(3), 0x40000003u);
 }
 

@@ -407,6 +407,20 @@ TEST_F(RoomsTest, RM8_ItsLeavingIsRefused_TheEndOfTheSessionSaysIt) {
   EXPECT_THAT(Left(kRoom), ElementsAre(std::string(kNick)));
 }
 
+TEST_F(RoomsTest, RM8_ItIsBlocked_AndTheOwnerDiesBeforeTheLogHasIt_TheNextOneSaysIt) {
+  Client& alice = Enter(gateway_, alice_, "a");
+  Elapse(std::chrono::seconds(1));
+  log_.refuse_room = [](std::uint32_t, const events::v1::RoomRecord&) {
+    return absl::PermissionDeniedError("not yet");
+  };
+  gateway_.Send(alice, Block(std::string(kRoom)));
+  Settle();
+  EXPECT_THAT(Left(kRoom), IsEmpty());
+  log_.refuse_room = {};
+  MoveTo(0, 1);
+  EXPECT_THAT(Left(kRoom), ElementsAre(std::string(kNick)));
+}
+
 TEST_F(RoomsTest, RM8_ItHasLeft_TheEndOfTheSessionDoesNotSayItAgain) {
   Client& alice = Enter(gateway_, alice_, "a");
   gateway_.Send(alice, Presence("unavailable", std::string(kNick)));

@@ -16,11 +16,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// By what is said to whom: the next owner may know of fewer rooms that are to hear it, or of more.
-std::uint32_t RoomPartOf(const xmpp::Stanza& stanza, std::string_view room) {
-  return part_numbers::OfRoom(events::Murmur2(std::string(stanza.from()).append("\n").append(room)));
-}
-
 xmpp::ErrorCondition ConditionOf(const absl::Status& refusal) {
   return absl::IsInvalidArgument(refusal) ? xmpp::ErrorCondition::kPolicyViolation
                                           : xmpp::ErrorCondition::kInternalServerError;
@@ -225,11 +220,15 @@ void Consequences::AppendToRooms(Shard& from, Cause& cause, std::uint32_t part, 
   std::sort(rooms.begin(), rooms.end(), [](const auto& a, const auto& b) { return a.address < b.address; });
   for (const sharding::Recipient& room : rooms) {
     one.set_to(room.address.data(), room.address.size());
-    cause.parts = is_counted ? part++ : RoomPartOf(one, room.address) - 1;
+    cause.parts = is_counted ? part++ : PartFor(one, room.address) - 1;
     AppendStanza<events::v1::RoomRecord>(from, cause,
                                          {events::Topic::kRooms, room.partition, /*is_ours=*/true}, one);
   }
   cause.parts = std::max(last, part);
+}
+
+std::uint32_t Consequences::PartFor(const xmpp::Stanza& stanza, std::string_view address) {
+  return part_numbers::OfAddress(events::Murmur2(std::string(stanza.from()).append("\n").append(address)));
 }
 
 void Consequences::AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza& stanza,

@@ -89,6 +89,9 @@ class Consequences {
   /// from hearing it. While nobody has the user's entry, nothing is known of them, and all hear it.
   void AppendBroadcast(Shard& from, Cause& cause, const xmpp::Stanza& stanza,
                        std::vector<std::string> recipients);
+  /// Returns a number for a stanza to one address of several, by what is said to whom: the next owner may
+  /// know of fewer addresses that are to hear it, or of more.
+  static std::uint32_t PartFor(const xmpp::Stanza& stanza, std::string_view address);
   /// Sets the record's origin. `then`: as above.
   void AppendRecord(Shard& from, Cause& cause, std::uint32_t partition, std::string_view key,
                     events::v1::UserRecord& record, std::function<void(std::int64_t)> then = {});

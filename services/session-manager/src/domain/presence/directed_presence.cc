@@ -1,6 +1,7 @@
 #include "domain/presence/directed_presence.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "domain/settings.h"
 #include "domain/state/shard.h"
 #include "domain/state/user.h"
+#include "rookery/base/check.h"
 
 namespace rookery::session_manager {
 
@@ -107,14 +109,21 @@ bool DirectedPresence::HearTogether(std::string_view a, std::string_view b) cons
   return a == b || (xmpp::BareOf(a) == xmpp::BareOf(b) && addresses_.IsOfRooms(a));
 }
 
-std::vector<std::string> DirectedPresence::Take(Session& session, const Matcher& includes) {
-  auto& directed = *session.state.mutable_directed();
-  std::vector<std::string> kept, taken;
-  for (const std::string& jid : directed) (includes(jid) ? taken : kept).push_back(jid);
-  if (taken.empty()) return taken;
-  directed.Assign(kept.begin(), kept.end());
-  outbox_.Publish(session);
-  return taken;
+std::vector<std::string> DirectedPresence::Leave(const std::shared_ptr<Session>& session, const Cause& cause,
+                                                 const Matcher& includes) {
+  ROOKERY_CHECK(cause.session == nullptr);
+  std::vector<std::string> left;
+  std::copy_if(session->state.directed().begin(), session->state.directed().end(), std::back_inserter(left),
+               includes);
+  xmpp::Stanza unavailable = xmpp::MakePresence("unavailable", session->jid.str(), {});
+  for (const std::string& address : left) {
+    unavailable.set_to(address);
+    // The next owner may have fewer addresses to tell.
+    Cause own = cause;
+    own.parts = Consequences::PartFor(unavailable, address) - 1;
+    SayFarewell(session, own, unavailable);
+  }
+  return left;
 }
 
 }  // namespace rookery::session_manager

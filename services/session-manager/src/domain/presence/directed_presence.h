@@ -42,8 +42,11 @@ class DirectedPresence {
   bool IsBeingLeft(const Session& session, std::string_view address) const;
 
   using Matcher = std::function<bool(std::string_view address)>;
-  /// Forgets those of the addresses that `includes` matches, and returns them.
-  std::vector<std::string> Take(Session& session, const Matcher& includes);
+  /// Tells those of the addresses that `includes` matches that the session is gone, although a feature keeps
+  /// them from hearing of it, and returns them. Each is forgotten when the log has that. `cause` is no stanza
+  /// of a client.
+  std::vector<std::string> Leave(const std::shared_ptr<Session>& session, const Cause& cause,
+                                 const Matcher& includes);
 
  private:
   /// Whether presence that was sent to one of the addresses is what the other one knows, too.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <optional>
 
 #include "absl/container/flat_hash_set.h"
@@ -277,8 +278,9 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
       owed->unavailable.push_back({presence, {}});
     session.state.set_unavailable_untold(true);
   }
-  consequences_.AppendBroadcast(*user.shard, cause, presence,
-                                {session.state.left().begin(), session.state.left().end()});
+  // To those from whom a feature hides the user since, too: the log may not have that the session is gone.
+  consequences_.AppendFanout(*user.shard, cause, presence,
+                             {session.state.left().begin(), session.state.left().end()});
   NoteUnavailable(user, session, ReadFields(presence).status, /*offset=*/-1);
 }
 
@@ -345,12 +347,13 @@ void PresenceTracker::HideFrom(Shard& shard, const std::string& bare, Cause& cau
   User* const user = shard.FindUser(bare);
   if (user == nullptr) return;
   const std::vector<std::string> seeing = Seeing(*user, audience);
-  const absl::flat_hash_set<std::string_view> is_seeing(seeing.begin(), seeing.end());
   for (const auto& session : user->sessions) {
+    const std::vector<std::string> left = directed_.Leave(session, cause, audience.includes);
     if (!session->available()) continue;
-    std::vector<std::string> told = seeing;
-    for (std::string& jid : directed_.Take(*session, audience.includes))
-      if (!is_seeing.contains(jid)) told.push_back(std::move(jid));
+    const absl::flat_hash_set<std::string_view> is_left(left.begin(), left.end());
+    std::vector<std::string> told;
+    std::copy_if(seeing.begin(), seeing.end(), std::back_inserter(told),
+                 [&](const std::string& jid) { return !is_left.contains(jid); });
     // To them, although the feature keeps them from hearing of the user.
     consequences_.AppendFanout(shard, cause, Unavailable(session->jid.str()), told);
   }
@@ -476,7 +479,8 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
     }
   }
   cause.parts = part_numbers::RangeOf(part_numbers::Audience::kDirected);
-  consequences_.AppendBroadcast(*user.shard, cause, unavailable, directed);
+  // To those from whom a feature hides the user since, too: the log may not have that the session is gone.
+  consequences_.AppendFanout(*user.shard, cause, unavailable, directed);
 }
 
 // ---- what was missed ----------------------------------------------------------

@@ -22,6 +22,8 @@ namespace rookery::session_manager::part_numbers {
 //   0                   the event that a record is for another service      Consequences::AppendEvent
 //   1 and up            whatever follows, one after the other               Consequences
 //   2^29 .. 2^30 - 1    what a fan-out says to a room: by a hash of both    Consequences::AppendToRooms
+//                       that a session is gone, to an address that it has  DirectedPresence::Leave
+//                       told directly: by a hash of both
 //   2^30 + n + 1        the error for the record with number n, which       Consequences::FollowUp
 //                       the log has refused
 //   2^31 .. 2^32 - 1    odd ones: the presence of one of the user's         PresenceTracker (a probe, or a
@@ -42,7 +44,7 @@ namespace rookery::session_manager::part_numbers {
 inline constexpr std::uint32_t kEvent = 0;
 /// The numbers of one range.
 inline constexpr std::uint32_t kRange = 1u << 16;
-inline constexpr std::uint32_t kRooms = 1u << 29;
+inline constexpr std::uint32_t kAddresses = 1u << 29;
 inline constexpr std::uint32_t kRefusals = 1u << 30;
 /// Errors for what a session leaves, and the presence of sessions: never from the same record.
 inline constexpr std::uint32_t kErrors = 1u << 31;
@@ -54,8 +56,8 @@ enum class Audience : std::uint32_t { kOwn = 0, kSubscribers = 1, kDirected = 2 
 constexpr std::uint32_t RangeOf(Audience audience) { return static_cast<std::uint32_t>(audience) * kRange; }
 /// By the place of a recipient in a fan-out.
 constexpr std::uint32_t RangeOfPlace(std::uint32_t place) { return place * kRange; }
-/// By a hash of what is said to which room.
-constexpr std::uint32_t OfRoom(std::uint32_t hash) { return kRooms | (hash & (kRooms - 1)); }
+/// By a hash of who says something to which address.
+constexpr std::uint32_t OfAddress(std::uint32_t hash) { return kAddresses | (hash & (kAddresses - 1)); }
 /// Begins after: the error for the refused record `part`.
 constexpr std::uint32_t BeforeRefusal(std::uint32_t part) { return kRefusals | part; }
 /// Begins after: the error for a message whose record is so far before that of the session's end.
@@ -72,11 +74,11 @@ inline constexpr std::uint64_t kMostAudienceBytes = std::uint64_t{1} << 31;
 
 // The pieces into which the fan-out to one audience is split fit into its range.
 static_assert(kMostAudienceBytes / sharding::kFanoutBytes + 1 < kRange);
-static_assert(RangeOf(Audience::kDirected) + kRange <= kRooms);
+static_assert(RangeOf(Audience::kDirected) + kRange <= kAddresses);
 // So do the places of one record's recipients, as far as numbers are given by them: to occupants of rooms,
 // who have full JIDs.
 static_assert(sharding::kFanoutBytes / kShortestFullJid + 1 < kRange);
 // A number of what may be refused does not reach into another range.
-static_assert(OfRoom(~0u) < kRefusals && BeforeRefusal(kRefusals - 1) < kErrors);
+static_assert(OfAddress(~0u) < kRefusals && BeforeRefusal(kRefusals - 1) < kErrors);
 
 }  // namespace rookery::session_manager::part_numbers
