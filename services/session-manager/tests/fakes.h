@@ -302,6 +302,8 @@ class FakeRoster final : public Roster {
   bool down = false;
   /// Nobody is given a roster meanwhile.
   bool held = false;
+  /// Before each answer to who asks for a roster. May throw.
+  std::function<void()> on_get;
   /// Whoever asks for a roster is told that it cannot be had.
   bool gets_fail = false;
   /// Subscriptions wait meanwhile; those of `stuck` fail as if the store could not take them.
@@ -334,6 +336,7 @@ class FakeRoster final : public Roster {
     traces.push_back(trace_id);
     ++gets;
     while (held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    if (on_get) on_get();
     if (down || gets_fail) co_return Away();
     roster::v1::GetRosterResponse response;
     response.set_version(version_);

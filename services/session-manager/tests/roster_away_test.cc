@@ -1,5 +1,8 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <stdexcept>
+
 #include "domain/metrics.h"
 #include "domain/presence/presence_tracker.h"
 #include "presence_cluster.h"
@@ -38,6 +41,11 @@ class RosterAwayTest : public RosterAway {
     NewOwner();
     roster_.down = true;
     bob->inbox.clear();
+  }
+  /// Whether all records of alice's shard are.
+  bool IsFinished() {
+    const Shard* const shard = nodes_.back()->domain.shards().Find(0);
+    return shard != nullptr && shard->live() && shard->window.cursor() == shard->window.next_offset();
   }
   void NewOwner() {
     // The cursor first: what the log says again would load the roster.
@@ -111,6 +119,63 @@ TEST_F(RosterAwayTest, ManySessionsEnd_AllAreToldHoweverLongItTakes) {
     ASSERT_TRUE(RunUntil([&] { return From(*bob, contact + "/c", "unavailable").size() == 1; })) << contact;
   Settle();
   EXPECT_EQ(shard.window.cursor(), shard.window.next_offset());
+}
+
+TEST_F(RosterAwayTest, AskingThrowsForMany_AllAreToldAllTheSame) {
+  std::vector<Client*> clients;
+  roster_.down = false;
+  for (int i = 2; i < 42; ++i) {
+    const std::string contact = UserIn(0, i);
+    roster_.Befriend(contact, bob_);
+    clients.push_back(&SignIn(gateway_, contact, "c"));
+  }
+  NewOwner();
+  roster_.held = true;
+  for (Client* client : clients) gateway_.End(*client, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  const Domain& domain = nodes_.back()->domain;
+  int thrown = 0;
+  // As long as the shard is not acquired afresh.
+  roster_.on_get = [&, epoch = domain.shards().Find(0)->epoch] {
+    const Shard* const shard = domain.shards().Find(0);
+    if (shard == nullptr || shard->epoch != epoch) return;
+    ++thrown;
+    throw std::runtime_error("not readable");
+  };
+  roster_.held = false;
+  ASSERT_TRUE(RunUntil([&] {
+    return std::all_of(clients.begin(), clients.end(),
+                       [&](const Client* client) { return !From(*bob, client->jid, "unavailable").empty(); });
+  }));
+  EXPECT_GT(thrown, 0);
+  EXPECT_TRUE(RunUntil([&] { return IsFinished(); })) << "the ends are finished";
+}
+
+TEST_F(RosterAwayTest, AskingThrows_TheContactIsTold) {
+  gateway_.End(*alice, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  roster_.on_get = [&] {
+    roster_.on_get = nullptr;
+    throw std::runtime_error("not readable");
+  };
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
+  EXPECT_FALSE(roster_.on_get);
+  EXPECT_TRUE(RunUntil([&] { return IsFinished(); }));
+}
+
+TEST_F(RosterAwayTest, TellingThrows_TheContactIsToldAllTheSame) {
+  gateway_.End(*alice, session::v1::END_REASON_CONNECTION_LOST);
+  Settle();
+  log_.on_append = [&](events::Topic topic) {
+    if (topic != events::Topic::kUsers) return;
+    log_.on_append = nullptr;
+    throw std::runtime_error("not appended");
+  };
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
+  EXPECT_FALSE(log_.on_append);
+  EXPECT_TRUE(RunUntil([&] { return IsFinished(); }));
 }
 
 TEST_F(RosterAwayTest, TheOwnerDiesMeanwhile_TheNextOneTells) {

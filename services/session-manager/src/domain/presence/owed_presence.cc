@@ -1,5 +1,6 @@
 #include "domain/presence/owed_presence.h"
 
+#include <boost/asio/this_coro.hpp>
 #include <chrono>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "domain/settings.h"
 #include "domain/state/shards.h"
 #include "rookery/runtime/backoff.h"
+#include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
 
 namespace rookery::session_manager {
@@ -25,6 +27,30 @@ constexpr std::size_t kMostPayers = 32;
 
 }  // namespace
 
+struct OwedPresence::Attempt {
+  explicit Attempt(asio::any_io_executor executor) : over(std::move(executor)) {}
+  runtime::Event over;
+  bool is_paid = false;
+};
+
+struct OwedPresence::EndOfAttempt {
+  explicit EndOfAttempt(std::shared_ptr<Attempt> of) : attempt(std::move(of)) {}
+  EndOfAttempt(EndOfAttempt&&) = default;
+  EndOfAttempt& operator=(EndOfAttempt&&) = delete;
+  ~EndOfAttempt() {
+    if (attempt) attempt->over.Set();
+  }
+  std::shared_ptr<Attempt> attempt;
+};
+
+struct OwedPresence::PayersPlace {
+  explicit PayersPlace(std::size_t& of) : payers(of) {}
+  PayersPlace(const PayersPlace&) = delete;
+  PayersPlace& operator=(const PayersPlace&) = delete;
+  ~PayersPlace() { --payers; }
+  std::size_t& payers;
+};
+
 OwedPresence::Owed* OwedPresence::Owe(const Shard& shard, const std::string& bare, bool is_held) {
   auto it = owed_.find(bare);
   if (it == owed_.end()) {
@@ -39,7 +65,7 @@ OwedPresence::Owed* OwedPresence::Owe(const Shard& shard, const std::string& bar
   }
   if (payers_ < kMostPayers && payers_ < owed_.size()) {
     ++payers_;
-    tasks_.Spawn("presence.pay_owed", PayAll());
+    tasks_.Spawn("presence.pay_all", PayAll());
   }
   return &it->second;
 }
@@ -69,13 +95,14 @@ bool OwedPresence::IsGivenUp(Owed& owed) const {
 }
 
 Task<void> OwedPresence::PayAll() {
+  const PayersPlace place(payers_);
   // Never within the call that owes: its caller still writes down what.
   co_await runtime::Yield();
   runtime::Backoff backoff(kRetries);
   while (!order_.empty()) {
     const std::string bare = std::move(order_.front());
     order_.pop_front();
-    auto it = owed_.find(bare);
+    const auto it = owed_.find(bare);
     if (it == owed_.end()) continue;
     if (IsGivenUp(it->second)) {
       metrics_.presences_untold.Increment();
@@ -83,22 +110,32 @@ Task<void> OwedPresence::PayAll() {
       owed_.erase(it);
       continue;
     }
-    {
-      const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-      // Something newer that has come meanwhile has paid first.
-      it = owed_.find(bare);
-      if (it == owed_.end()) continue;
-      const absl::Status paid = co_await payer_->Pay(it->second.shard, bare);
-      if (paid.ok()) {
-        backoff.Reset();
-        continue;
-      }
+    if (co_await TryPay(it->second.shard, bare)) {
+      backoff.Reset();
+      continue;
     }
     if (!owed_.contains(bare)) continue;
     order_.push_back(bare);
     co_await backoff.Wait();
   }
-  --payers_;
+}
+
+Task<bool> OwedPresence::TryPay(std::shared_ptr<Shard> shard, std::string bare) {
+  const auto attempt = std::make_shared<Attempt>(co_await asio::this_coro::executor);
+  shard->Spawn("presence.pay_owed", Pay(shard, std::move(bare), EndOfAttempt(attempt)));
+  co_await attempt->over.Wait();
+  co_return attempt->is_paid;
+}
+
+Task<void> OwedPresence::Pay(std::shared_ptr<Shard> shard, std::string bare, EndOfAttempt end) {
+  const KeyedLock::Hold turn = co_await rosters_.Take(bare);
+  // Something newer that has come meanwhile may have paid first.
+  if (owed_.contains(bare)) {
+    const absl::Status paid = co_await payer_->Pay(std::move(shard), bare);
+    end.attempt->is_paid = paid.ok();
+  } else {
+    end.attempt->is_paid = true;
+  }
 }
 
 }  // namespace rookery::session_manager

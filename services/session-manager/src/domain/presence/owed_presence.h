@@ -77,7 +77,18 @@ class OwedPresence {
   void Forget(const Shard& shard);
 
  private:
+  /// An attempt to pay for one user.
+  struct Attempt;
+  /// Ends its attempt when it dies.
+  struct EndOfAttempt;
+  /// A place among so many payers: free again when it dies.
+  struct PayersPlace;
   Task<void> PayAll();
+  /// Whether it is paid, or was before. False: the roster is away, the shard has moved, or an exception has
+  /// it acquired afresh.
+  Task<bool> TryPay(std::shared_ptr<Shard> shard, std::string bare);
+  /// A coroutine of the shard.
+  Task<void> Pay(std::shared_ptr<Shard> shard, std::string bare, EndOfAttempt end);
   /// Whether that was too long ago, and nothing of it has to be said.
   bool IsGivenUp(Owed& owed) const;
 
