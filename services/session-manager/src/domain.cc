@@ -184,7 +184,6 @@ struct Domain::Parts {
     packets.SetOverflow(ends);
     waiting.SetListener(hand_outs);
     owed_presence.SetPayer(presence);
-    presence.SetListener(ends);
     deliverer.SetListener(presence);
     deliverer.SetRosterListener(subscriptions);
     user_settings.AddListener(client_stanzas);
@@ -205,11 +204,10 @@ struct Domain::Parts {
                                       .last_activities = last_activities,
                                       .subscriptions = subscriptions,
                                       .account_changes = account_changes});
-    for (const bool is_wired :
-         {consequences.is_wired(), confirmations.is_wired(), live.is_wired(), outbox.is_wired(),
-          parker.is_wired(), packets.is_wired(), waiting.is_wired(), owed_presence.is_wired(),
-          presence.is_wired(), deliverer.is_wired(), user_settings.is_wired(), order.is_wired(),
-          admission.is_wired(), attachments.is_wired()})
+    for (const bool is_wired : {consequences.is_wired(), confirmations.is_wired(), live.is_wired(),
+                                outbox.is_wired(), parker.is_wired(), packets.is_wired(), waiting.is_wired(),
+                                owed_presence.is_wired(), deliverer.is_wired(), user_settings.is_wired(),
+                                order.is_wired(), admission.is_wired(), attachments.is_wired()})
       ROOKERY_CHECK(is_wired);
     telemetry_metrics.OnScrape([this] { SetGauges(metrics, shards, table, gateways, live); });
   }

@@ -279,6 +279,68 @@ TEST_F(SlowClients, B4_PresenceIsToldAnewWhenThereIsRoom) {
   ASSERT_TRUE(Eventually([&] { return state.ParseFromString(bob.state) && !state.presence_missed(); }));
 }
 
+/// bob has more contacts than packets may wait for his client, which was spared the presence of one.
+class ManyContacts : public SlowClients {
+ protected:
+  ManyContacts() {
+    roster_.Befriend(bob_, alice_);
+    alice = &SignIn(gateway_, alice_, "a2");
+    for (int i = 0; i < 1'001; ++i) {
+      const std::string contact = "contact" + std::to_string(i) + "@localhost";
+      roster_.rosters[bob_][contact].to = true;
+      contacts_.insert(contact);
+    }
+    bob = &Slow();
+    for (int i = 0; i < kMost; ++i) gateway_.Send(*alice, Presence({}, bob->jid));
+    Settle();
+    gateway_.Send(*alice, Presence({}, {}, 5));
+    Settle();
+    EXPECT_TRUE(IsMissed());
+    bob->inbox.clear();
+  }
+  bool IsMissed() const {
+    session::v1::SessionManagerState state;
+    EXPECT_TRUE(state.ParseFromString(bob->state));
+    return state.presence_missed();
+  }
+  /// The client takes what it is given, so often at most, until it is told that nothing was missed.
+  void Take(int most_times) {
+    while (IsMissed() && most_times-- > 0) {
+      other_.Deliver(*bob, bob->last_seq);
+      Settle();
+      EXPECT_LE(bob->unacked.size(), static_cast<std::size_t>(kMost) / 4);
+    }
+  }
+  void ExpectToldOfAll() {
+    for (const xmpp::Stanza& stanza : Only(bob->inbox, STANZA_KIND_PRESENCE, "unavailable"))
+      contacts_.erase(stanza.from());
+    EXPECT_THAT(contacts_, IsEmpty());
+    const auto seen = Only(bob->inbox, STANZA_KIND_PRESENCE, "");
+    EXPECT_TRUE(std::any_of(seen.begin(), seen.end(),
+                            [&](const xmpp::Stanza& stanza) { return stanza.from() == alice->jid; }));
+    EXPECT_FALSE(IsMissed());
+    EXPECT_FALSE(bob->ended);
+  }
+  std::set<std::string> contacts_;
+  Client* bob = nullptr;
+};
+
+TEST_F(ManyContacts, B4_AreToldAnewAPortionAtATime) {
+  Take(2'000);
+  Settle();
+  ExpectToldOfAll();
+}
+
+TEST_F(ManyContacts, B4_TheOwnerDiesInTheMiddle_TheNextOneBeginsAnew) {
+  Take(100);
+  ASSERT_TRUE(IsMissed());
+  bob->inbox.clear();
+  Move();
+  Take(2'000);
+  Settle();
+  ExpectToldOfAll();
+}
+
 TEST_F(SlowClients, B4_WhatTheUserSendsElsewhereIsCopied_HoweverMuchOthersHaveSent) {
   Client& phone = Slow("phone");
   xmpp::Stanza enable = Iq("set", {}, "carbons", "enable", "urn:xmpp:carbons:2");

@@ -163,9 +163,16 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
 void Deliverer::OnDelivered(Session& session, std::uint64_t seq) {
   Acknowledge(session, seq);
   if (session.link_seq < session.last_seq) outbox_.Push(session);
-  const bool is_behind = session.was_spared_presence || session.state.missed_contacts_size() > 0;
+  const bool has_portion = session.telling_anew && session.telling_anew->last_seq &&
+                           *session.telling_anew->last_seq <= session.acked_seq;
+  const bool is_behind =
+      session.was_spared_presence || has_portion || session.state.missed_contacts_size() > 0;
   if (!is_behind || session.detached() || !HasRoom(settings_, session)) return;
-  if (std::exchange(session.was_spared_presence, false)) listener_->OnRoomForPresence(session);
+  if (std::exchange(session.was_spared_presence, false)) {
+    listener_->OnRoomForPresence(session);
+  } else if (has_portion) {
+    listener_->OnPortionTaken(session);
+  }
   if (session.state.missed_contacts_size() > 0) roster_listener_->OnRoomForRoster(session);
 }
 

@@ -33,6 +33,8 @@ class Deliverer {
     /// The session's client has taken what it had too much of, and what it was not given of presence
     /// meanwhile can be told.
     virtual void OnRoomForPresence(Session& session) = 0;
+    /// It has taken a portion of what it is told anew (TellingAnew).
+    virtual void OnPortionTaken(Session& session) = 0;
 
    protected:
     ~Listener() = default;

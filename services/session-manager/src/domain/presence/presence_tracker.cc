@@ -4,6 +4,7 @@
 #include <cstring>
 #include <iterator>
 #include <optional>
+#include <tuple>
 
 #include "absl/container/flat_hash_set.h"
 #include "domain/addresses.h"
@@ -49,8 +50,8 @@ Cause CauseFor(const SessionId& session, const Cause& cause) {
 /// session's state wherever that goes.
 constexpr std::size_t kMaxPresenceBytes = 16 * 1024;
 constexpr BackoffOptions kRosterRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(4'000)};
-/// The most contacts whose presence a client is told to forget.
-constexpr std::size_t kMostTakenBack = 1'000;
+/// The most contacts whose presence a client is told to forget at once.
+constexpr std::size_t kMostTakenBack = 250;
 /// For a session that becomes available.
 constexpr std::chrono::milliseconds kLoadPatience{1'500};
 
@@ -493,62 +494,118 @@ void PresenceTracker::TellAnew(Session& session) {
   outbox_.Publish(session);
   const std::shared_ptr<Shard> shard = shards_.Shared(session.user->shard->number);
   if (shard->live())  // else OnShardLive comes
-    shard->Spawn("presence.tell_anew", TellAnewTask(shard, table_.Find(session.id)));
+    shard->Spawn("presence.tell_anew", TellAnewTask(shard, table_.Find(session.id), nullptr));
 }
 
-Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
+void PresenceTracker::OnPortionTaken(Session& session) {
+  const std::shared_ptr<Shard> shard = shards_.Shared(session.user->shard->number);
+  if (!shard->live()) return;  // OnShardLive comes, and it begins anew
+  session.telling_anew->last_seq.reset();
+  shard->Spawn("presence.tell_anew", TellAnewTask(shard, table_.Find(session.id), session.telling_anew));
+}
+
+Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                                         std::shared_ptr<TellingAnew> telling) {
   const std::string bare = session->user->bare;
+  const auto is_over = [&] {
+    if (session->ended() || !session->available() || IsReplaced(*session)) return true;
+    // Else it begins anew, or has.
+    return telling && (session->telling_anew != telling || session->presences_missed != telling->missed);
+  };
   // Never within the call that finds it out, which walks the sessions.
   co_await runtime::Yield();
   for (runtime::Backoff backoff(kRosterRetries);; co_await backoff.Wait()) {
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
-    if (session->ended() || !session->available() || IsReplaced(*session)) co_return;
+    if (is_over()) co_return;
     if (!session->user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);
-    if (session->ended() || !session->available() || IsReplaced(*session)) co_return;
+    if (is_over()) co_return;
     if (!session->user->contacts) continue;
-    TellAnewNow(session);
+    if (!telling && IsFull(settings_, *session)) {
+      // When its client has taken what it has too much of.
+      session->was_spared_presence = true;
+      co_return;
+    }
+    if (!telling) telling = BeginTelling(session);
+    TellPortion(*session, *telling);
     co_return;
   }
 }
 
-void PresenceTracker::TellAnewNow(const std::shared_ptr<Session>& session) {
-  User& user = *session->user;
-  std::vector<std::string> probed = ProbedBy(*session);
-  // Nobody is told to forget who is not asked then.
-  features_.FilterRecipients(user, probed);
-  if (probed.size() > kMostTakenBack) {
-    // So many packets at once are more than a client may leave unacknowledged.
-    listener_->OnPresenceLost(session);
-    return;
+std::shared_ptr<TellingAnew> PresenceTracker::BeginTelling(const std::shared_ptr<Session>& session) {
+  const auto telling = std::make_shared<TellingAnew>();
+  telling->said = OpenUnasked(session);
+  telling->missed = session->presences_missed;
+  session->telling_anew = telling;
+  Cause cause;
+  cause.end = telling->said;
+  Broadcast(*session->user, cause, session->state.presence());
+  // Its own other resources.
+  Probe(*session, cause, {});
+  return telling;
+}
+
+void PresenceTracker::TellPortion(Session& session, TellingAnew& telling) {
+  User& user = *session.user;
+  std::vector<std::string> told;
+  bool is_last = false;
+  while (told.empty() && !is_last) {
+    std::tie(told, is_last) = NextPortion(user, telling);
+    if (!told.empty()) telling.told_up_to = told.back();
+    // Nobody is told to forget who is not asked then.
+    features_.FilterRecipients(user, told);
   }
-  // Its client may see contacts, too, that it is not to see any more.
-  std::vector<std::string> seen;
+  // Nobody knows which of them the client sees, also of those that it is not to see any more. RFC 6121
+  // section 4.3.2.1: none; then who is there answers.
+  for (const std::string& contact : told) deliverer_.Reply(session, Unavailable(contact));
+  std::erase_if(told, [&](const std::string& contact) { return !user.contacts->by_jid.at(contact).to(); });
+  Cause cause;
+  cause.end = telling.said;
+  consequences_.AppendBroadcast(*user.shard, cause, xmpp::MakePresence("probe", session.jid.str(), {}),
+                                std::move(told));
+  telling.last_seq = session.last_seq;
+  if (!is_last) return;
+  session.telling_anew.reset();
+  telling.said->Finish();
+}
+
+std::pair<std::vector<std::string>, bool> PresenceTracker::NextPortion(const User& user,
+                                                                       const TellingAnew& telling) const {
+  std::vector<std::string> contacts;
   for (const auto& [jid, contact] : user.contacts->by_jid)
-    if (!contact.to() && addresses_.IsLocal(xmpp::DomainOf(jid))) seen.push_back(jid);
-  features_.FilterRecipients(user, seen);
-  if (seen.size() + probed.size() > static_cast<std::size_t>(settings_.max_unacked_packets) / 4) seen.clear();
-  seen.insert(seen.end(), probed.begin(), probed.end());
-  // Nobody knows which of them the client sees. RFC 6121 section 4.3.2.1: none; then who is there answers.
-  for (const std::string& contact : seen) deliverer_.Reply(*session, Unavailable(contact));
-  SayUnasked(session, [&](Cause& cause) {
-    Broadcast(user, cause, session->state.presence());
-    Probe(*session, cause, std::move(probed));
+    if (jid > telling.told_up_to && addresses_.IsLocal(xmpp::DomainOf(jid))) contacts.push_back(jid);
+  std::sort(contacts.begin(), contacts.end());
+  // So few that also the answers, of several resources each, do not make the session full.
+  const auto most = std::clamp<std::size_t>(static_cast<std::size_t>(settings_.max_unacked_packets) / 16, 1,
+                                            kMostTakenBack);
+  const std::size_t most_bytes = static_cast<std::size_t>(settings_.max_unacked_bytes) / 16;
+  std::size_t taken = 0;
+  for (std::size_t bytes = 0; taken < contacts.size() && taken < most && bytes < most_bytes; ++taken)
+    bytes += contacts[taken].size();
+  const bool is_last = taken == contacts.size();
+  contacts.resize(taken);
+  return {std::move(contacts), is_last};
+}
+
+std::shared_ptr<EndWrites> PresenceTracker::OpenUnasked(const std::shared_ptr<Session>& session) {
+  session->MissPresence();
+  auto said = std::make_shared<EndWrites>();
+  ++said->open;
+  // The session may own it (TellingAnew).
+  said->then.push_back([this, of = std::weak_ptr(session), missed = session->presences_missed] {
+    const std::shared_ptr<Session> session = of.lock();
+    // Else more was missed meanwhile.
+    if (!session || session->ended() || session->presences_missed != missed) return;
+    session->state.set_presence_missed(false);
+    outbox_.Publish(*session);
   });
+  return said;
 }
 
 void PresenceTracker::SayUnasked(const std::shared_ptr<Session>& session,
                                  absl::FunctionRef<void(Cause& cause)> say) {
-  session->MissPresence();
-  const auto said = std::make_shared<EndWrites>();
-  ++said->open;
-  said->then.push_back([this, session, missed = session->presences_missed] {
-    // Else more was missed meanwhile.
-    if (session->ended() || session->presences_missed != missed) return;
-    session->state.set_presence_missed(false);
-    outbox_.Publish(*session);
-  });
   Cause cause;
-  cause.end = said;
+  cause.end = OpenUnasked(session);
+  const std::shared_ptr<EndWrites> said = cause.end;
   say(cause);
   said->Finish();
 }
@@ -563,7 +620,7 @@ void PresenceTracker::OnShardLive(Shard& shard) {
         // Else when its client has taken what it has too much of.
         session->was_spared_presence = IsFull(settings_, *session);
         if (!session->was_spared_presence)
-          shard.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session));
+          shard.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session, nullptr));
       }
       if (!session->state.unavailable_untold() || session->available()) continue;
       OwedPresence::Owed* owed = owed_.Owe(shard, bare);

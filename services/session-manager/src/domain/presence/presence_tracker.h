@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -42,15 +43,6 @@ struct Settings;
 /// `unavailable` however a session ends.
 class PresenceTracker final : public Deliverer::Listener, public LifeHook, public OwedPresence::Payer {
  public:
-  /// Ends a session of which so much is not known that its client has to begin anew.
-  class Listener {
-   public:
-    virtual void OnPresenceLost(const std::shared_ptr<Session>& session) = 0;
-
-   protected:
-    ~Listener() = default;
-  };
-
   PresenceTracker(const Settings& settings, SessionManagerMetrics& metrics, const Addresses& addresses,
                   const Shards& shards, const SessionTable& table, Users& users, Roster& roster,
                   KeyedLock& rosters, Consequences& consequences, const FeatureHooks& features,
@@ -76,9 +68,6 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
         directed_(directed),
         owed_(owed),
         events_(events) {}
-  /// Before the first session.
-  void SetListener(Listener& listener) { listener_ = &listener; }
-  bool is_wired() const { return listener_ != nullptr; }
 
   /// Presence without `to`: available or unavailable. Gives what is left to do and takes time; nothing:
   /// the stanza is done.
@@ -102,6 +91,7 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
   /// were read without the session, or the log has lost some. The next owner does so if this one does not.
   void TellAnew(Session& session);
   void OnRoomForPresence(Session& session) override { TellAnew(session); }
+  void OnPortionTaken(Session& session) override;
   Task<absl::Status> Pay(std::shared_ptr<Shard> shard, std::string bare) override;
 
   /// The current presence of every available session to one contact, or `unavailable`: from each of them and
@@ -138,11 +128,19 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
                const std::vector<std::string>& directed);
   void PayOwed(const std::string& bare, const Contacts& contacts);
 
-  /// Says, with the cause that it is given, what follows from no stanza of the session's client and from no
-  /// record: the next owner tells its presence anew if the log does not have all of it by then.
+  /// Opens what follows from no stanza of the session's client and from no record: the next owner tells its
+  /// presence anew if the log does not have all of it by then.
+  std::shared_ptr<EndWrites> OpenUnasked(const std::shared_ptr<Session>& session);
+  /// Says such with the cause that it is given.
   void SayUnasked(const std::shared_ptr<Session>& session, absl::FunctionRef<void(Cause& cause)> say);
-  Task<void> TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
-  void TellAnewNow(const std::shared_ptr<Session>& session);
+  /// `telling`: what it goes on with; null: it begins.
+  Task<void> TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
+                          std::shared_ptr<TellingAnew> telling);
+  std::shared_ptr<TellingAnew> BeginTelling(const std::shared_ptr<Session>& session);
+  void TellPortion(Session& session, TellingAnew& telling);
+  /// Returns contacts of which the session is told next, in the order of their addresses, and whether they
+  /// are the last ones.
+  std::pair<std::vector<std::string>, bool> NextPortion(const User& user, const TellingAnew& telling) const;
   std::vector<std::string> ProbedBy(const Session& session) const;
   void Probe(const Session& session, Cause& cause, std::vector<std::string> probed);
 
@@ -186,7 +184,6 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
   DirectedPresence& directed_;
   OwedPresence& owed_;
   PresenceEvents& events_;
-  Listener* listener_ = nullptr;
 };
 
 }  // namespace rookery::session_manager

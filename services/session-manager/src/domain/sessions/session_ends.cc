@@ -146,10 +146,6 @@ void SessionEnds::EndOverflowing(Session& session) {
   });
 }
 
-void SessionEnds::OnPresenceLost(const std::shared_ptr<Session>& session) {
-  End(session, "reset", "the presence of its contacts is not known any more");
-}
-
 void SessionEnds::OnAccountRemoved(User& user, std::int64_t offset) {
   const EndedSessions& ended = live_.EndedOf(*user.shard);
   for (const auto& session : user.sessions)

@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "domain/delivery/packets.h"
-#include "domain/presence/presence_tracker.h"
 #include "domain/state/shard.h"
 #include "rookery/events/v1/user_record.pb.h"
 #include "rookery/runtime/task.h"
@@ -25,7 +24,7 @@ class SessionTable;
 
 /// Decides that a session is over, for whoever finds a reason: the decision is a record of the user's shard,
 /// and takes effect where that is read (AppliedEnds; README.md, SL7 to SL10). I/O thread only.
-class SessionEnds final : public Packets::Overflow, public PresenceTracker::Listener {
+class SessionEnds final : public Packets::Overflow {
  public:
   SessionEnds(asio::any_io_executor executor, const Clock& clock, const Addresses& addresses,
               const SessionTable& table, sharding::FollowUpWriter& follow_ups, LiveSessions& live,
@@ -60,8 +59,6 @@ class SessionEnds final : public Packets::Overflow, public PresenceTracker::List
                     const session::v1::SessionAttach& attach);
   /// Too much waits for the client (slow reader, long absence): soon ended.
   void EndOverflowing(Session& session) override;
-  /// Its client does not know any more whom it sees.
-  void OnPresenceLost(const std::shared_ptr<Session>& session) override;
   /// The record `offset` removes the account, or changes its credentials, and is not finished before the ends
   /// of the sessions that have lost what they were let in by are in the log.
   void OnAccountRemoved(User& user, std::int64_t offset);

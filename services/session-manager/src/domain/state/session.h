@@ -129,6 +129,19 @@ struct ParkedRow {
   void NoteGap(std::uint64_t resumptions);
 };
 
+/// A session is told of its contacts anew, a portion at a time: the next one when its client has the one
+/// before.
+struct TellingAnew {
+  /// It has been told of those up to this one, in the order of their addresses.
+  std::string told_up_to;
+  /// What is said of that: open until the log has all of it.
+  std::shared_ptr<EndWrites> said;
+  /// Session::presences_missed. If more was missed since, it begins anew.
+  std::uint32_t missed = 0;
+  /// The last packet of the portion that its client does not have yet; nothing: the next one is being told.
+  std::optional<std::uint64_t> last_seq;
+};
+
 /// `unavailable` to one address that has been told of the session directly, on its way into the log.
 struct Farewell {
   std::string address;
@@ -246,6 +259,8 @@ struct Session : GatewayHook {
   std::size_t unacked_bytes = 0;
   /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.
   bool was_spared_presence = false;
+  /// Null: it is not being told.
+  std::shared_ptr<TellingAnew> telling_anew;
   /// It is being told of `state.missed_contacts`.
   bool is_catching_up = false;
   /// Set while the contents of some packets after this number are still unknown, because their records wait
