@@ -187,6 +187,22 @@ TEST_F(LiveStream, WhatIsQueuedWhenTheClientClosesIsGiven) {
   EXPECT_EQ(cluster_.end, EndReason::kClosed);
 }
 
+TEST_F(LiveStream, AClientThatClosesAndIsGoneBeforeItHasWhatIsQueuedHasClosed) {
+  BindWithStreamManagement();
+  socket_.queued = 10;
+  socket_.breaks_at_flush = true;
+  Feed("<r xmlns='urn:xmpp:sm:3'/></stream:stream>");
+  EXPECT_EQ(cluster_.end, EndReason::kClosed);
+  // So it has while it waits for the log.
+  socket_ = {};
+  cluster_.end = EndReason::kNone;
+  BindWithStreamManagement();
+  socket_.queued = 10;
+  socket_.breaks_at_flush = true;
+  Feed("<message to='a@example.com'/></stream:stream>");
+  EXPECT_EQ(cluster_.end, EndReason::kClosed);
+}
+
 TEST_F(LiveStream, AClientThatHasClosedIsGivenNothing_AndNothingCountsAsGivenToIt) {
   Bind();
   Feed("<message to='a@example.com'/></stream:stream>");

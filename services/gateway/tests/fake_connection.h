@@ -20,6 +20,7 @@ class FakeConnection final : public net::Connection {
     bool peer_closed = false;
     bool broken = false;
     bool takes_at_flush = false;
+    bool breaks_at_flush = false;
     bool paused = false;
     bool tls = false;
     bool closed = false;
@@ -54,6 +55,8 @@ class FakeConnection final : public net::Connection {
       state_.queued = 0;
       state_.handler->OnDrained();
     }
+    if (state_.queued > 0 && std::exchange(state_.breaks_at_flush, false))
+      state_.handler->OnClosed(absl::UnavailableError("write"));
   }
   void CloseAfterFlush(std::chrono::milliseconds) override { state_.closed = true; }
   void Abort() override { state_.closed = true; }

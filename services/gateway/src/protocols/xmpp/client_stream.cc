@@ -51,6 +51,7 @@ void ClientStream::OnElement(const xmpp::Element& element) {
 
 void ClientStream::OnStreamClose() {
   if (closed_) return;
+  client_has_closed_ = true;
   // Its client reads what is before the end of our stream. Bytes that have left count as given, though
   // OnDrained may not have come yet.
   transport_.Flush();
@@ -108,7 +109,8 @@ void ClientStream::OnDrained() {
 
 void ClientStream::OnConnectionLost() {
   if (std::exchange(closed_, true)) return;
-  End(EndReason::kConnectionLost);
+  // A client that has closed its stream may be gone before it has what was queued for it.
+  End(client_has_closed_ ? EndReason::kClosed : EndReason::kConnectionLost);
 }
 
 void ClientStream::Shutdown() { CloseWithError(StreamError::kSystemShutdown, EndReason::kConnectionLost); }

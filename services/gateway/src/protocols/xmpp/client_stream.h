@@ -39,7 +39,7 @@ class ClientStream final : public xmpp::StreamHandler, private StreamNegotiation
   /// Bytes stood behind <starttls/> (RFC 6120 section 5.4.3.3, and the injection it invites).
   void OnDataBeforeTls();
   void OnDrained();
-  /// The connection broke, or ended without </stream:stream>.
+  /// The connection broke, or ended without </stream:stream>, or before the answer to it.
   void OnConnectionLost();
   /// Once a second or so. `last_received`: when the peer's last bytes came.
   void OnTick(SteadyTime now, SteadyTime last_received);
@@ -70,6 +70,7 @@ class ClientStream final : public xmpp::StreamHandler, private StreamNegotiation
   EstablishedStream established_;
   std::unique_ptr<StreamNegotiation> negotiation_;  // until there is a session
   bool header_sent_ = false;
+  bool client_has_closed_ = false;  // its stream, in order
   bool closed_ = false;
 };
 
