@@ -131,6 +131,116 @@ TEST_F(OneShardInTroubleTest, AllShardsInTroubleTogetherDoNotTakeWhatTheLastOneN
   }
 }
 
+class FullShardsTest : public OneShardInTroubleTest {
+ protected:
+  /// 10,000 for each shard.
+  void Begin(std::size_t max_shard_bytes = 0) {
+    SessionLinksOptions options;
+    options.max_unconfirmed_bytes = 80'000;
+    options.max_shard_unconfirmed_bytes = max_shard_bytes;
+    Make(options);
+    Both();
+    for (int i = 0; third_.empty(); ++i) {
+      const std::string user = Cat("user", i, "@example.com");
+      const std::uint32_t number = events::ShardOfAccount(user, kShards);
+      if (number != mine_->shard && number != other_->shard) third_ = user;
+    }
+  }
+  ClientSession& Another(const std::string& user) {
+    clients_.push_back(std::make_unique<FakeClient>());
+    return StartAt(a(), 10, user.c_str(), *clients_.back());
+  }
+  void SendMuch(ClientSession& session) {
+    sent_ -= session.inbound.unconfirmed_bytes();
+    SendStanza(session, std::string(1'000, 'x').c_str());
+    sent_ += session.inbound.unconfirmed_bytes();
+  }
+  /// New sessions of `user` say one stanza each, until that is `bytes` or the next one is not read.
+  void Fill(const std::string& user, std::size_t bytes = 1'000'000) {
+    const std::size_t before = sent_;
+    while (sent_ - before < bytes) {
+      ClientSession& next = Another(user);
+      if (!links_->MayRead(next)) return;
+      SendMuch(next);
+    }
+  }
+  /// What a session has unconfirmed when it is not read any more.
+  std::size_t SayAll(ClientSession& session) {
+    while (links_->MayRead(session)) SendMuch(session);
+    return session.inbound.unconfirmed_bytes();
+  }
+  /// The sessions of kOther's shard are read, up to the shard's part.
+  void ExpectOtherGoesOn() {
+    for (int i = 1; i <= 100; ++i) {
+      ASSERT_TRUE(links_->MayRead(*other_)) << i;
+      SendStanza(*other_, "x");
+      Confirm(b(), 10, *other_, static_cast<std::uint64_t>(i));
+    }
+    const std::size_t part = SayAll(*other_);
+    EXPECT_GE(part, 10'000u);
+    EXPECT_LE(part, 12'000u);
+    Confirm(b(), 10, *other_, other_->inbound.received());
+    time_.Settle(io_);
+    EXPECT_EQ(other_client_.uncongested, 1);
+    EXPECT_TRUE(links_->MayRead(*other_));
+  }
+
+  std::string third_;  // of a shard of its own
+  std::vector<std::unique_ptr<FakeClient>> clients_;
+  std::size_t sent_ = 0;
+};
+
+TEST_F(FullShardsTest, ShardsThatHaveTakenAllThereIsLeaveTheOthersTheirParts) {
+  Begin();
+  Fill(kUser);
+  EXPECT_GE(sent_, 40'000u);
+  Fill(third_);
+  EXPECT_GE(sent_, 80'000u);
+  EXPECT_LE(sent_, 82'000u);
+  ExpectOtherGoesOn();
+}
+
+TEST_F(FullShardsTest, AShardWithoutAnOwnerThatHasTakenAllThereIsLeavesTheOthersTheirParts) {
+  Begin();
+  std::vector<ClientSession*> idle;
+  while (idle.size() < 100) idle.push_back(&Another(kUser));
+  a().handler->OnClosed(absl::UnavailableError("gone"));
+  SayAll(*mine_);
+  for (ClientSession* session : idle) {
+    SendMuch(*session);
+    EXPECT_FALSE(links_->MayRead(*session)) << "a stanza each";
+  }
+  EXPECT_GE(sent_, 80'000u);
+  ExpectOtherGoesOn();
+}
+
+TEST_F(FullShardsTest, ShardsAboveTheirPartsShareWhatIsLeft) {
+  Begin();
+  SayAll(*mine_);
+  SayAll(*other_);
+  Fill(kUser);
+  Fill(third_, 20'000);
+  ClientSession& idle = Another(third_);
+  EXPECT_TRUE(links_->MayRead(idle));
+  Fill(third_);
+  EXPECT_GE(sent_, 80'000u);
+  EXPECT_FALSE(links_->MayRead(idle));
+  Confirm(a(), 10, *mine_, mine_->inbound.received());
+  EXPECT_TRUE(links_->MayRead(idle));
+}
+
+TEST_F(FullShardsTest, AShardThatMayHaveMoreThanItsPartIsSureOfItsPartOnly) {
+  Begin(/*max_shard_bytes=*/50'000);
+  EXPECT_GE(SayAll(*mine_), 50'000u);
+  ClientSession& third = Another(third_);
+  EXPECT_GE(SayAll(third), 28'000u) << "what is left";
+  EXPECT_LE(sent_, 82'000u);
+  ExpectOtherGoesOn();
+  EXPECT_FALSE(links_->MayRead(third));
+  Confirm(a(), 10, *mine_, mine_->inbound.received());
+  EXPECT_TRUE(links_->MayRead(third));
+}
+
 TEST_F(OneShardInTroubleTest, OnlyClientsBehindAFullLinkAreNotReadAndAllAreReadOnceThereIsRoom) {
   Both();
   a().congested = true;

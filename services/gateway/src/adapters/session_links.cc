@@ -21,7 +21,8 @@ constexpr std::chrono::milliseconds kTick{1'000};
 constexpr std::uint32_t kMaxShards = 65'536;
 // A session-manager's shards may have 100,000 clients: sent away in portions.
 constexpr std::size_t kSentAwayInOneTurn = 256;
-/// A shard that is full has room for so many times as much, for sessions that did not fill it.
+/// A shard that is full has room for so many times as much, for sessions that did not fill it, while all
+/// shards together have room.
 constexpr std::size_t kReserve = 4;
 
 void SetSession(GatewayAction& action, const ClientSession& session) {
@@ -45,7 +46,7 @@ SessionLinks::SessionLinks(asio::io_context& io, const Clock& clock, LinkPool::O
             [this] { Tick(); }) {
   by_shard_.push_back(std::make_unique<Shard>());
   metrics.OnScrape([this] {
-    std::size_t unread = everyone_.size();
+    std::size_t unread = 0;
     for (const auto& shard : by_shard_) unread += shard->gate.size();
     metrics_.sessions.Set(static_cast<double>(sessions_.size()));
     metrics_.shards_owned.Set(shards_.owned());
@@ -635,11 +636,16 @@ void SessionLinks::SendEnd(ClientSession& session, rpc::GatewayLink& link) {
 
 std::size_t SessionLinks::MaxShardBytes() const {
   if (options_.max_shard_unconfirmed_bytes != 0) return options_.max_shard_unconfirmed_bytes;
+  return ShardPart();
+}
+
+std::size_t SessionLinks::ShardPart() const {
   return options_.max_unconfirmed_bytes / std::max<std::size_t>(1, shards_.count());
 }
 
 bool SessionLinks::IsFull(const Shard& shard, std::uint32_t number) const {
   if (shard.unconfirmed_bytes >= MaxShardBytes()) return true;
+  if (AreAllFull() && shard.unconfirmed_bytes >= ShardPart()) return true;
   const rpc::GatewayLink* link = OwnerLink(number);
   return link != nullptr && link->is_congested();
 }
@@ -649,17 +655,15 @@ bool SessionLinks::MayGoOn(const Shard& shard, const ClientSession& session) con
   // answers all others. A session with nothing unconfirmed has no part in it.
   const rpc::GatewayLink* link = OwnerLink(session.shard);
   return link != nullptr && !link->is_congested() && session.inbound.unconfirmed().empty() &&
-         shard.unconfirmed_bytes < kReserve * MaxShardBytes();
+         shard.unconfirmed_bytes < kReserve * MaxShardBytes() && !AreAllFull();
 }
 
+// Asked once a stanza has come, so that each session may bring one to a full shard. To pause sessions sooner
+// would leave unread what needs no log, such as the end of a stream, and save no more than a parser may hold.
 bool SessionLinks::MayRead(ClientSession& session) {
   Shard& shard = *by_shard_[session.shard];
   if (IsFull(shard, session.shard) && !MayGoOn(shard, session)) {
     shard.gate.Enter(session, session.waiting);
-    return false;
-  }
-  if (IsFull()) {
-    everyone_.Enter(session, session.waiting);
     return false;
   }
   session.waiting.Leave();
@@ -673,13 +677,8 @@ void SessionLinks::Release(Shard& shard, std::size_t bytes) {
 }
 
 void SessionLinks::Wake(std::uint32_t number) {
-  // Not for each of a few stanzas.
-  if (!is_waking_everyone_ && !everyone_.empty() &&
-      unconfirmed_bytes_ <= options_.max_unconfirmed_bytes / 4 * 3) {
-    is_waking_everyone_ = true;
-    Post(&SessionLinks::WakeEveryone);
-  }
   Shard& shard = *by_shard_[number];
+  // Not for each of a few stanzas.
   if (shard.is_waking || shard.gate.empty() || shard.unconfirmed_bytes > MaxShardBytes() / 4 * 3) return;
   shard.is_waking = true;
   asio::post(io_, [this, number, alive = std::weak_ptr<bool>(alive_)] {
@@ -693,15 +692,6 @@ void SessionLinks::WakeShard(std::uint32_t number) {
   shard.is_waking = false;
   while (!shard.gate.empty() && !IsFull(shard, number)) {
     ClientSession& session = shard.gate.first();
-    session.waiting.Leave();
-    session.client->OnUncongested();
-  }
-}
-
-void SessionLinks::WakeEveryone() {
-  is_waking_everyone_ = false;
-  while (!everyone_.empty() && !IsFull()) {
-    ClientSession& session = everyone_.first();
     session.waiting.Leave();
     session.client->OnUncongested();
   }

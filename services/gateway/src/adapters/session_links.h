@@ -34,7 +34,9 @@ struct SessionLinksOptions {
   /// Actions that wait, those under way included.
   std::size_t max_actions = 20'000;
   std::size_t max_action_bytes = std::size_t{16} << 20;
-  /// The limit for all sessions together: beyond it no socket is read.
+  /// The limit for all sessions together. Beyond it sockets are read only where the shard has less than its
+  /// part (the limit divided by the number of shards), so that no shard depends on what others have. All
+  /// together have at most the limit, the parts of all shards, and one stanza of each session.
   std::size_t max_unconfirmed_bytes = std::size_t{64} << 20;
   /// The limit for the sessions of one shard: beyond it no socket of theirs is read. 0: the shard's part of
   /// max_unconfirmed_bytes.
@@ -137,13 +139,13 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
 
   /// `bytes` of the shard's sessions are unconfirmed no longer.
   void Release(Shard& shard, std::size_t bytes);
-  bool IsFull() const { return unconfirmed_bytes_ >= options_.max_unconfirmed_bytes; }
+  bool AreAllFull() const { return unconfirmed_bytes_ >= options_.max_unconfirmed_bytes; }
+  /// Never for what others have, while the shard is below its part.
   bool IsFull(const Shard& shard, std::uint32_t number) const;
   /// Although its shard is full.
   bool MayGoOn(const Shard& shard, const ClientSession& session) const;
   void Wake(std::uint32_t number);
   void WakeShard(std::uint32_t number);
-  void WakeEveryone();
 
   /// Once a second: what is judged by how long nothing happened.
   void Tick();
@@ -170,6 +172,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   rpc::GatewayLink* OwnerLink(std::uint32_t shard) const { return links_.Find(shards_.OwnerOf(shard)); }
   std::uint32_t ShardOfUser(std::string_view user) const;
   std::size_t MaxShardBytes() const;
+  std::size_t ShardPart() const;
 
   asio::io_context& io_;
   const Clock& clock_;
@@ -177,12 +180,10 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   ShardTable shards_;
   ServiceFacts facts_;
   std::vector<std::unique_ptr<Shard>> by_shard_;
-  ReadingGate everyone_;  // of the whole process
   absl::flat_hash_map<SessionId, std::unique_ptr<ClientSession>> sessions_;
   Requests requests_;
   std::size_t unconfirmed_bytes_ = 0;
   std::vector<ClientSession*> batch_;
-  bool is_waking_everyone_ = false;
   Standstill standstill_;
   SteadyTime::duration stood_still_{0};  // found, not judged yet
   std::optional<SteadyTime> now_;        // of the frame that is being handled

@@ -122,9 +122,10 @@ class Cluster {
   /// The connection is gone; `session` must not be used afterwards.
   virtual void End(ClientSession& session, EndReason reason) = 0;
 
-  /// Whether more may be read of the session's client. False: more is unconfirmed, of the session's shard or
-  /// of the whole process, than may be, or the link to the shard's owner is full. Then the session waits, and
-  /// its client hears OnUncongested.
+  /// Whether more may be read of the session's client. False: more is unconfirmed of the session's shard than
+  /// may be, or the link to the shard's owner is full. Then the session waits, and its client hears
+  /// OnUncongested when that is over. It may ask again before: a client with nothing unconfirmed may go on
+  /// sooner.
   virtual bool MayRead(ClientSession& session) = 0;
 };
 
