@@ -253,6 +253,47 @@ TEST_F(OwnerDeathTest, OfflineUnacknowledged_TheStreamResumesAtTheNextOwner) {
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
+TEST_F(OwnerDeathTest, L8_ItsGatewayComesWhileTheStoreIsAskedWhoWaits_TheStreamIsResumed) {
+  SignIn(gateway_, UserIn(1, 1), "c");  // somebody whom the store is asked about
+  Say("m1", bob_);
+  Say("m2", bob_);
+  Elapse(std::chrono::seconds(1));
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.EnableStreamManagement(bob);
+  bob.acks = false;
+  other_.Send(bob, Presence());
+  Settle();
+  Elapse(std::chrono::seconds(1));
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  other_.Unlink(node(2));
+  std::erase(node(2).membership.gateways, "gw-2");
+  bool is_asked = false, is_open = false;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    is_asked = is_asked || call == "OwnersWaiting";
+    while (call == "OwnersWaiting" && !is_open) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  Kill(1);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return is_asked; }));
+  other_.Link(node(2));
+  Settle();
+  ASSERT_FALSE(IsLive(1));
+  is_open = true;
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  database_.on_slow = {};
+  Elapse(std::chrono::seconds(1));
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  Client& resumed = gateway_.Resume(bob, 0);
+  resumed.inbox.clear();
+  resumed.acks = true;
+  Settle();
+  ASSERT_TRUE(resumed.started);
+  EXPECT_FALSE(resumed.ended);
+  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+}
+
 TEST_F(OwnerDeathTest, StoreUnderWay_WhileTheSessionBecomesAvailable) {
   // The message is on its way to the store, the session that was there all the time becomes
   // available and is given newer things; then the owner dies and the message was never stored.

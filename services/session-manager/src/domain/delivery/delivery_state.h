@@ -92,6 +92,9 @@ struct ShardDelivery {
   /// Sessions of which the store may have what they were given (OfflineRecovery).
   std::deque<std::shared_ptr<Session>> late;
   bool is_taking_back = false;
+  /// Rows that sessions were given, which have come while the shard is acquired. They are loaded before it is
+  /// read.
+  std::vector<WaitingStore::RowKey> rows_due;
   /// Messages that earlier owners have refused, by their records, and that may be applied once more (S8).
   std::set<std::int64_t> refused;
   /// Records of which packets in the store were a session's that nobody had brought when the shard was

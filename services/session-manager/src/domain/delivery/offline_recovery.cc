@@ -1,6 +1,7 @@
 #include "domain/delivery/offline_recovery.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -51,13 +52,17 @@ void OfflineRecovery::OnAttached(const std::shared_ptr<Session>& session) {
   }
   // Unless LookForWaiting, which may have passed, knows better.
   if (session->available() && session->priority() >= 0) hand_outs_.HandOutRows(*session->user);
-  if (shard.phase == Shard::Phase::kAcquiring) return;  // Recover comes
-  // The shard was read without the session: whatever it says of earlier, something may have been stored.
-  if (!CanReceive(*session)) SetGiven(outbox_, *session, false);
   std::vector<WaitingStore::RowKey> keys;
   for (const UnackedPacket& packet : session->unacked)
     if (packet.delivery == nullptr && packet.stored_id != 0)
       keys.push_back({session->user->bare, packet.stored_id});
+  if (shard.phase == Shard::Phase::kAcquiring) {
+    auto& due = states_.Of(shard).rows_due;  // LoadRowsDue comes
+    std::move(keys.begin(), keys.end(), std::back_inserter(due));
+    return;
+  }
+  // The shard was read without the session: whatever it says of earlier, something may have been stored.
+  if (!CanReceive(*session)) SetGiven(outbox_, *session, false);
   if (!keys.empty()) shard.Spawn("offline.load", LoadTask(shards_.Shared(shard.number), std::move(keys)));
 }
 
@@ -120,15 +125,18 @@ void OfflineRecovery::EndLate(Session& session) {
 }
 
 Task<void> OfflineRecovery::Recover(std::shared_ptr<Shard> shard) {
-  std::vector<WaitingStore::RowKey> keys;
-  for (const auto& [bare, user] : shard->users) {
-    for (const auto& session : user->sessions) {
-      OnAttached(session);
-      for (const UnackedPacket& packet : session->unacked)
-        if (packet.delivery == nullptr && packet.stored_id != 0) keys.push_back({bare, packet.stored_id});
-    }
+  states_.Of(*shard).rows_due.clear();
+  for (const auto& [bare, user] : shard->users)
+    for (const auto& session : user->sessions) OnAttached(session);
+  co_await LoadRowsDue(shard);
+}
+
+Task<void> OfflineRecovery::LoadRowsDue(std::shared_ptr<Shard> shard) {
+  std::vector<WaitingStore::RowKey>& due = states_.Of(*shard).rows_due;
+  while (!due.empty()) {
+    auto keys = std::exchange(due, {});
+    co_await LoadTask(shard, std::move(keys));
   }
-  co_await LoadTask(shard, std::move(keys));
 }
 
 Task<void> OfflineRecovery::LoadTask(std::shared_ptr<Shard> shard, std::vector<WaitingStore::RowKey> keys) {

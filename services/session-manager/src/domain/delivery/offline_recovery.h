@@ -35,6 +35,8 @@ class OfflineRecovery {
   /// The shard is about to be read: finds the available users whom an earlier owner had not given all that
   /// waits for them. HandOuts::HandOutWhatIsDue follows.
   Task<void> LookForWaiting(std::shared_ptr<Shard> shard);
+  /// The last step before the shard is read: rows of sessions that have come since Recover.
+  Task<void> LoadRowsDue(std::shared_ptr<Shard> shard);
 
  private:
   /// In pages that are bounded in rows and bytes, and made smaller when the store does not give one. What it

@@ -37,6 +37,8 @@ Task<absl::Status> ShardLoader::Load(std::shared_ptr<Shard> shard) {
   co_await features_.Load(shard);
   co_await offline_.Recover(shard);
   co_await offline_.LookForWaiting(shard);
+  // Nothing is waited for between this and OnReading: who comes later has its rows loaded at once.
+  co_await offline_.LoadRowsDue(shard);
   co_return absl::OkStatus();
 }
 
