@@ -78,8 +78,8 @@ BOARD = Board(
                   "Three lines that should lie on each other. Finished below applied for long: something stays unfinished."),
             Panel("Refused", PER_SECOND, _rates("duplicates_refused_total", "stale_epochs_refused_total"),
                   "Said twice, or by an owner that is none any more. After a shard has moved both are ordinary: nothing was done twice."),
-            Panel("Records that cannot be used", PER_SECOND, _rates("bad_records_total", "failed_records_total", "given_up_records_total", "failed_steps_total", "failed_commits_total"),
-                  "Bad: not readable, so written by something else, or by a version that is too new. Failed: an error of ours, tried once more, and given up when it fails again; failed steps: acquiring a shard or the like, tried until it is done. Failed commits: Kafka did not take an offset; it is said again.",
+            Panel("Records that cannot be used", PER_SECOND, _rates("bad_records_total", "failed_records_total", "given_up_records_total", "failed_steps_total", "failed_stanzas_total", "failed_commits_total"),
+                  "Bad: not readable, so written by something else, or by a version that is too new. Failed: an error of ours, tried once more, and given up when it fails again; failed steps: acquiring a shard or the like, tried until it is done; failed stanzas: of clients, whose sessions were ended. Failed commits: Kafka did not take an offset; it is said again.",
                   steps=((0.001, ORANGE),)),
             Panel("What the log has lost", PER_SECOND, _rates("expired_records_total", "log_cuts_total", "kafka_fatal_errors_total"),
                   "Expired: retention removed records before they were finished; they are gone, so make retention longer. Cuts: the end of a partition was lost "

@@ -132,14 +132,14 @@ struct Domain::Parts {
         subscriptions(settings, clock, metrics, addresses, shards, table, users, accounts, ports.roster,
                       rosters, consequences, outbox, deliverer, answers, order, presence),
         iqs(clock, hooks, addresses, shards, consequences, answers, order),
-        client_stanzas(clock, metrics, addresses, shards, table, live, consequences, confirmations, features,
-                       answers, caps, user_settings, presence, subscriptions, iqs),
         parker(executor, settings, clock, tasks, owner, shards, table, gateways, live, directory, follow_ups,
                states),
         removal(metrics, shards, users, features, gateways, live, directory, presence, routes, marks, rows,
                 closer, parker),
         applied_ends(clock, owner, table, hooks, live, directory, presence, removal),
         ends(executor, clock, addresses, table, follow_ups, live, gateways, directory, applied_ends),
+        client_stanzas(clock, metrics, addresses, shards, table, live, consequences, confirmations, features,
+                       answers, caps, user_settings, presence, subscriptions, iqs, ends),
         resumer(settings, clock, metrics, shards, table, features, gateways, live, directory, hand_outs,
                 deliverer, ends),
         attacher(clock, metrics, shards, table, confirmations, features, gateways, live, directory, outbox,
@@ -266,11 +266,11 @@ struct Domain::Parts {
   PresenceTracker presence;
   SubscriptionHandler subscriptions;
   IqRouter iqs;
-  ClientStanzaProcessor client_stanzas;
   SessionParker parker;
   SessionRemoval removal;
   AppliedEnds applied_ends;
   SessionEnds ends;
+  ClientStanzaProcessor client_stanzas;
   SessionResumer resumer;
   SessionAttacher attacher;
   SessionStarter starter;

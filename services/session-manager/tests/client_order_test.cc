@@ -1,6 +1,8 @@
 // The order of what one session sends, and which of it must wait (README.md, "Order").
 #include <gmock/gmock.h>
 
+#include <stdexcept>
+
 #include "cluster.h"
 #include "domain/metrics.h"
 
@@ -85,6 +87,35 @@ TEST_F(ClientOrderTest, O1_TheSettingsAreNotKnown_AChangeWaitsForTheMessagesBefo
   }
   EXPECT_TRUE(roster_.rosters[alice_].contains("carol@localhost"));
   EXPECT_THAT(roster_.blocked[alice_], ElementsAre("spam@localhost"));
+}
+
+TEST_F(ClientOrderTest, HandlingAStanzaThatWaitedForTheSettingsFails_ItsSessionEnds_OthersGoOn) {
+  const std::string carol = UserIn(0, 2);
+  roster_.settings_held = true;
+  Client& phone = SignIn(gateway_, alice_, "phone", std::nullopt);
+  Client& tablet = SignIn(gateway_, alice_, "tablet", std::nullopt);
+  Client& other = SignIn(gateway_, carol, "c", std::nullopt);
+  const std::int64_t epoch = node(0).domain.shards().Find(0)->epoch;
+  gateway_.Send(phone, Message(bob_, "poison"));
+  gateway_.Send(phone, Message(bob_, "behind-it"));
+  gateway_.Send(tablet, Message(bob_, "m1"));
+  gateway_.Send(other, Message(bob_, "m2"));
+  Settle();
+  ASSERT_THAT(bob->MessageIds(), IsEmpty());
+  log_.on_append = [&](events::Topic) {
+    log_.on_append = nullptr;
+    throw std::runtime_error("half-way");
+  };
+  roster_.settings_held = false;
+  ASSERT_TRUE(RunUntil([&] { return bob->MessageIds().size() >= 2; }));
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(bob->MessageIds(), ::testing::UnorderedElementsAre("m1", "m2"));
+  ASSERT_TRUE(phone.ended);
+  EXPECT_EQ(phone.ended->condition(), "internal-server-error");
+  EXPECT_FALSE(tablet.ended);
+  EXPECT_FALSE(other.ended);
+  EXPECT_EQ(node(0).domain.metrics().stanzas_failed.Value(), 1);
+  EXPECT_EQ(node(0).domain.shards().Find(0)->epoch, epoch) << "it is not acquired afresh";
 }
 
 TEST_F(ClientOrderTest, O1_AChangeBehindInitialPresence_EverybodySeesTheSession) {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <stdexcept>
+
 #include "cluster.h"
 
 namespace rookery::session_manager {
@@ -100,6 +102,29 @@ TEST_F(DirectoryWriterTest, TheDirectoryWasAway_AllIsWrittenLater) {
   directory_.down = false;
   Elapse(std::chrono::seconds(3));
   EXPECT_THAT(directory_.All(), ElementsAre(Pair(bob_ + "/b", "gw-2")));
+}
+
+TEST_F(DirectoryWriterTest, AnExceptionEndsEachWriteOfAShard_TheShardAndOthersGoOn_AllIsWrittenLater) {
+  Client& alice = SignIn(one_, alice_, "a");
+  Flush();
+  directory_.on_write = [](const SessionDirectory::Changes& changes) {
+    if (changes.shard == 0) throw std::runtime_error("half-way");
+  };
+  const std::int64_t epoch = node(0).domain.shards().Find(0)->epoch;
+  one_.End(alice, session::v1::END_REASON_CLOSED);
+  SignIn(one_, alice_, "b");
+  SignIn(two_, bob_, "b");
+  Flush();
+  EXPECT_THAT(directory_.All(), ElementsAre(Pair(alice_ + "/a", "gw-1"), Pair(bob_ + "/b", "gw-2")));
+  const int writes = directory_.writes;
+  for (int i = 0; i < 5; ++i) Flush();  // not at every turn
+  EXPECT_EQ(directory_.writes, writes);
+  Elapse(std::chrono::seconds(3));
+  ASSERT_TRUE(IsLive(0));
+  EXPECT_EQ(node(0).domain.shards().Find(0)->epoch, epoch) << "it is not acquired afresh";
+  directory_.on_write = {};
+  Elapse(std::chrono::seconds(3));
+  EXPECT_THAT(directory_.All(), ElementsAre(Pair(alice_ + "/b", "gw-1"), Pair(bob_ + "/b", "gw-2")));
 }
 
 TEST_F(DirectoryWriterTest, ANewOwnerForgetsWhatItDoesNotHave) {

@@ -246,6 +246,8 @@ class FakeDirectory final : public SessionDirectory {
   std::map<std::uint32_t, ShardEntries> shards;
   bool down = false;
   int writes = 0;
+  /// Before each write. May throw.
+  std::function<void(const Changes&)> on_write;
 
   std::map<std::string, std::string> All() const {
     std::map<std::string, std::string> all;
@@ -255,6 +257,7 @@ class FakeDirectory final : public SessionDirectory {
   }
   Task<absl::StatusOr<Written>> Write(Changes changes) override {
     ++writes;
+    if (on_write) on_write(changes);
     if (down) co_return absl::UnavailableError("Redis is away");
     ShardEntries& shard = shards[changes.shard];
     if (shard.epoch > changes.epoch) co_return Written::kRefused;

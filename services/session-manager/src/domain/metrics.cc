@@ -15,6 +15,8 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       records_unknown(
           m.Counter("unknown_records_total", "Records of a kind that only a later release knows")),
       stanzas_repeated(m.Counter("stanzas_repeated_total", "Client stanzas refused as received before")),
+      stanzas_failed(m.Counter("failed_stanzas_total",
+                               "Client stanzas whose handling ended with an exception, and their session")),
       stored_offline(m.Counter("messages_stored_offline_total", "Messages kept for an absent user")),
       stored_for_session(m.Counter("packets_stored_total", "Packets kept in the store for one session")),
       packets_orphaned(m.Counter("packets_orphaned_total", "Packets in the store whose session nobody had")),

@@ -15,6 +15,7 @@ struct SessionManagerMetrics {
   prometheus::Counter& records_out_of_order;
   prometheus::Counter& records_unknown;
   prometheus::Counter& stanzas_repeated;
+  prometheus::Counter& stanzas_failed;
   prometheus::Counter& stored_offline;
   prometheus::Counter& stored_for_session;
   prometheus::Counter& packets_orphaned;

@@ -1,6 +1,8 @@
 #include "domain/inbound/client_stanza_processor.h"
 
 #include <algorithm>
+#include <exception>
+#include <new>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -20,6 +22,7 @@
 #include "domain/records/record_order.h"
 #include "domain/roster/subscription_handler.h"
 #include "domain/sessions/live_sessions.h"
+#include "domain/sessions/session_ends.h"
 #include "domain/state/session_table.h"
 #include "domain/state/shards.h"
 #include "rookery/telemetry/log.h"
@@ -99,9 +102,10 @@ void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, sessio
       session->inbound_order->Wait(std::move(stanza), std::move(errand));
       return;
     }
-    return Process(session, stanza, &errand);
+    (void)Handle(session, stanza, &errand);
+    return;
   }
-  Process(session, stanza, /*known=*/nullptr);
+  (void)Handle(session, stanza, /*known=*/nullptr);
 }
 
 void ClientStanzaProcessor::OnSettingsKnown(Shard& shard, const std::string& bare) { DrainAll(shard, bare); }
@@ -151,7 +155,8 @@ void ClientStanzaProcessor::Drain(const std::shared_ptr<Session>& session) {
     std::optional<InboundOrder::Waiting> next = session->inbound_order->TakeNext(
         [&](const Errand& errand) { return !HasToWait(*session->user, nullptr, errand); });
     if (!next) break;
-    Process(session, next->stanza, &next->errand);
+    // Nothing more of a session whose state is not known.
+    if (!Handle(session, next->stanza, &next->errand)) return;
   }
   if (!session->inbound_order) return;
   session->inbound_order->is_draining = false;
@@ -196,6 +201,24 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
 }
 
 // ---- stanzas ------------------------------------------------------------------
+
+bool ClientStanzaProcessor::Handle(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza,
+                                   const Errand* known) {
+  try {
+    Process(session, stanza, known);
+    return true;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& failure) {
+    // Sent again it would fail again: whoever else is in the shard need not stand still for that.
+    metrics_.stanzas_failed.Increment();
+    telemetry::LogError("stanza.failed", {{"trace_id", telemetry::TraceId(stanza.trace_id())},
+                                          {"user", telemetry::HashedJid(session->jid.bare())},
+                                          {"error", failure.what()}});
+  }
+  ends_.End(session, "internal-server-error");
+  return false;
+}
 
 void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
                                     session::v1::ClientStanza& client, const Errand* known) {

@@ -21,6 +21,7 @@ class FeatureHooks;
 class IqRouter;
 class LiveSessions;
 class PresenceTracker;
+class SessionEnds;
 class SessionTable;
 class Shards;
 class SubscriptionHandler;
@@ -40,7 +41,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
                         Consequences& consequences, Confirmations& confirmations,
                         const FeatureHooks& features, ClientAnswers& answers, CapsTracker& caps,
                         SettingsKeeper& user_settings, PresenceTracker& presence,
-                        SubscriptionHandler& subscriptions, IqRouter& iqs)
+                        SubscriptionHandler& subscriptions, IqRouter& iqs, SessionEnds& ends)
       : clock_(clock),
         metrics_(metrics),
         addresses_(addresses),
@@ -55,7 +56,8 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
         user_settings_(user_settings),
         presence_(presence),
         subscriptions_(subscriptions),
-        iqs_(iqs) {}
+        iqs_(iqs),
+        ends_(ends) {}
 
   /// The next stanza of the session: handled now, or once those are done that it must wait for.
   void Take(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza);
@@ -79,7 +81,10 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   /// Puts a stanza into the log of its own shard, from where Apply has it.
   void SendThroughLog(const Sender& sender, Cause& cause, std::string_view address, xmpp::Stanza& stanza);
 
-  /// `known`: the stanza's errand, if it was worked out when the stanza came; else null.
+  /// `known`: the stanza's errand, if it was worked out when the stanza came; else null. False: handling it
+  /// has ended with an exception, and so does the session.
+  bool Handle(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza,
+              const Errand* known);
   void Process(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza,
                const Errand* known);
   Errand ErrandOf(const Session& session, const xmpp::Stanza& stanza) const;
@@ -118,6 +123,7 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   PresenceTracker& presence_;
   SubscriptionHandler& subscriptions_;
   IqRouter& iqs_;
+  SessionEnds& ends_;
 };
 
 }  // namespace rookery::session_manager

@@ -1,7 +1,10 @@
 #include "domain/outbound/directory_writer.h"
 
 #include <algorithm>
+#include <boost/system/system_error.hpp>
+#include <exception>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include "domain/addresses.h"
@@ -140,10 +143,10 @@ void DirectoryWriter::Flush() {
   for (const std::shared_ptr<Shard>& shard : shards_.All()) {
     if (shard->suspended) continue;
     ShardState* state = StateOf(*shard);
-    if (state == nullptr || state->in_flight || state->refused) continue;
+    if (state == nullptr || state->in_flight || state->refused || now < state->not_before) continue;
     if (!state->all && state->changed.empty() && state->gone.empty() && now < state->next_look) continue;
     state->in_flight = true;
-    shard->SpawnVital("directory.write", FlushShard(shard));
+    shard->Spawn("directory.write", FlushShard(shard));
   }
 }
 
@@ -170,13 +173,30 @@ void DirectoryWriter::NoteAway(const absl::Status& error) {
 }
 
 Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
+  const std::int64_t epoch = shard->epoch;
+  try {
+    co_await WriteChanges(shard);
+  } catch (const boost::system::system_error&) {
+    throw;  // cancelled
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& failure) {
+    // Nobody waits for the list: the shard need not stand still for it.
+    metrics_.directory_failures.Increment();
+    telemetry::LogError("directory.failed", {{"shard", shard->number}, {"error", failure.what()}});
+    ShardState& failed = states_[shard->number];
+    if (failed.epoch != epoch) co_return;
+    WriteAll(failed);
+    failed.not_before = clock_.Now() + kPause;
+  }
+  if (states_[shard->number].epoch == epoch) states_[shard->number].in_flight = false;
+}
+
+Task<void> DirectoryWriter::WriteChanges(std::shared_ptr<Shard> shard) {
   ShardState& state = states_[shard->number];
   if (!state.has_read) {
     const bool was_read = co_await ReadWhatIsLeft(shard->number);
-    if (!was_read) {
-      state.in_flight = false;
-      co_return;
-    }
+    if (!was_read) co_return;
   }
   SessionDirectory::Changes changes;
   std::vector<SessionId> ids;
@@ -232,7 +252,6 @@ Task<void> DirectoryWriter::FlushShard(std::shared_ptr<Shard> shard) {
     }
   } while (!left.empty() || next < ids.size());
   state.next_look = clock_.Now() + kLook;
-  state.in_flight = false;
 }
 
 }  // namespace rookery::session_manager

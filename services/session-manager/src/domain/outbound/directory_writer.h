@@ -67,6 +67,8 @@ class DirectoryWriter {
     /// When somebody wanted to know who has not been brought.
     std::optional<SteadyTime> asked;
     SteadyTime next_look;
+    /// An exception has ended a write: the next one comes later.
+    SteadyTime not_before = SteadyTime::min();
     absl::flat_hash_set<SessionId> changed;
     std::vector<std::string> gone;
   };
@@ -79,7 +81,9 @@ class DirectoryWriter {
   /// False: it could not be read.
   Task<bool> ReadWhatIsLeft(std::uint32_t shard);
   void NoteAway(const absl::Status& error);
+  /// Writes what has changed. Where an exception ends that, everything is written again a second later.
   Task<void> FlushShard(std::shared_ptr<Shard> shard);
+  Task<void> WriteChanges(std::shared_ptr<Shard> shard);
 
   const Clock& clock_;
   SessionManagerMetrics& metrics_;
