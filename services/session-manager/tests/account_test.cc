@@ -73,6 +73,31 @@ TEST_F(AccountTest, StoreAway_Temporary) {
   EXPECT_TRUE(Do(alice_, Create("new@localhost", "x")).created().failure().temporary());
 }
 
+TEST_F(AccountTest, AC8_TheStoresAnswerIsLost_ItIsCreatedAllTheSame) {
+  database_.on_call = [&](std::string_view call) { database_.ambiguous = call == "Create"; };
+  // Nor does it say at once what it has.
+  int finds = 0;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    database_.down = call == "Find" && ++finds == 2;
+    co_return;
+  };
+  gateway_.Post(alice_, Create("new@localhost", "secret"));
+  ASSERT_TRUE(RunUntil([&] { return !gateway_.others.empty(); }));
+  EXPECT_FALSE(gateway_.others.front().created().has_failure());
+  EXPECT_EQ(database_.accounts["new@localhost"][0].stored_key(), "secret");
+}
+
+TEST_F(AccountTest, AC8_TheAnswerIsLost_AndAnotherHasTheName_ItIsTaken) {
+  database_.on_call = [&, is_first = true](std::string_view call) mutable {
+    if (call != "Create") return;
+    database_.down = std::exchange(is_first, false);
+    if (database_.down) database_.accounts["new@localhost"].emplace_back();
+  };
+  gateway_.Post(alice_, Create("new@localhost", "secret"));
+  ASSERT_TRUE(RunUntil([&] { return !gateway_.others.empty(); }));
+  EXPECT_EQ(gateway_.others.front().created().failure().condition(), "conflict");
+}
+
 TEST_F(AccountTest, PasswordThatIsNone) {
   EXPECT_EQ(Do(alice_, Create("new@localhost", "bad")).created().failure().condition(), "not-acceptable");
 }

@@ -10,7 +10,6 @@
 #include "domain/outbound/link_actions.h"
 #include "domain/settings.h"
 #include "domain/state/shard.h"
-#include "ports/account_store.h"
 #include "rookery/base/deadline.h"
 #include "rookery/base/random.h"
 #include "rookery/base/status.h"
@@ -26,6 +25,8 @@ namespace {
 
 /// A user whose shard moves meanwhile does not say that it is idle.
 constexpr std::chrono::milliseconds kIdlePatience{500};
+/// So long the store is asked what has come of a registration.
+constexpr std::chrono::seconds kDoubt{5};
 
 }  // namespace
 
@@ -91,6 +92,27 @@ Task<void> AccountActions::AwaitIdle(std::shared_ptr<Shard> home, std::string ba
   }
 }
 
+Task<absl::Status> AccountActions::Store(std::string user, AccountStore::Account account) {
+  // A store that is away is asked for nothing, and whoever registers hears so at once.
+  const auto before = co_await accounts_.Find(user);
+  if (!before.ok() && IsTemporary(before.status())) co_return before.status();
+  const Deadline limit = Deadline::After(kDoubt);
+  bool is_in_doubt = false;
+  for (runtime::Backoff backoff(kBackendRetries);;) {
+    absl::Status created = co_await accounts_.Create(user, account, settings_.name_reuse_after);
+    if (is_in_doubt && absl::IsAlreadyExists(created)) {
+      const auto now = co_await accounts_.Find(user);
+      // Generations are random: nobody else has made that one.
+      if (now.ok()) co_return now->generation == account.generation ? absl::OkStatus() : created;
+      created = now.status();
+    }
+    if (!IsTemporary(created)) co_return created;
+    is_in_doubt = true;
+    const bool has_time = co_await backoff.Wait(limit);
+    if (!has_time) co_return created;
+  }
+}
+
 Task<void> AccountActions::CreateTask(std::shared_ptr<Shard> home, std::string instance,
                                       session::v1::AccountCreate request) {
   if (home) co_await AwaitIdle(home, request.user());
@@ -102,7 +124,7 @@ Task<void> AccountActions::CreateTask(std::shared_ptr<Shard> home, std::string i
     status = keys.status();
     if (keys.ok()) {
       AccountStore::Account account{*std::move(keys), std::max<std::uint64_t>(RandomU64(), 1)};
-      status = co_await accounts_.Create(request.user(), std::move(account), settings_.name_reuse_after);
+      status = co_await Store(request.user(), std::move(account));
     }
   }
   GatewayPeer* gateway = gateways_.Find(instance);

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "domain/accounts/credentials_version.h"
+#include "ports/account_store.h"
 #include "rookery/runtime/task.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 #include "rookery/sharding/shard_owner.h"
@@ -45,6 +46,9 @@ class AccountActions {
  private:
   Task<void> LookUpTask(std::string gateway, session::v1::CredentialsLookup request);
   Task<void> CreateTask(std::shared_ptr<Shard> home, std::string gateway, session::v1::AccountCreate request);
+  /// Creates it. Where the store's answer is lost, it is asked again until it says whether the account that
+  /// is there is this one; UNAVAILABLE or DEADLINE_EXCEEDED: it has not said so in time.
+  Task<absl::Status> Store(std::string user, AccountStore::Account account);
   /// Returns when nothing that was said to whoever had the name before is under way any more.
   Task<void> AwaitIdle(std::shared_ptr<Shard> home, std::string bare);
 
