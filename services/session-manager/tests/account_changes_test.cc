@@ -693,6 +693,33 @@ TEST_F(FoundTest, AC5_AnAccountThatCannotBeRead_KeepsItsSessions_AndNobodyWaitsF
   EXPECT_EQ(here.MessageIds().size(), 1u);
 }
 
+TEST_F(FoundTest, AC5_TheServerHasAnErrorForAnAccount_ItsSessionsGoOn_TheOthersAreChecked) {
+  Client& here = SignInBob(gateway_, "here");
+  std::vector<Client*> outdated;
+  for (int i = 1; i <= 7; ++i) {
+    const std::string user = UserIn(1, i);
+    outdated.push_back(&SignIn(gateway_, user, "x", 0, StandingOf(user)));
+    database_.generations[user] = 77;
+  }
+  database_.damaged.insert(bob_);
+  Move();
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(ConditionOf(here), "goes on");
+  for (const Client* other : outdated) EXPECT_EQ(ConditionOf(*other), "reset");
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  Settle();
+  EXPECT_EQ(here.MessageIds().size(), 1u);
+}
+
+TEST_F(LateGatewayTest, AC5_TheServerHasAnErrorForItsAccount_ItGoesOn) {
+  Elapse(std::chrono::minutes(1));
+  database_.damaged.insert(bob_);
+  ItComes();
+  other_.Send(*late_, Message(alice_, "m1"));
+  ASSERT_TRUE(RunUntil([&] { return alice->MessageIds().size() == 1; }));
+  EXPECT_EQ(ConditionOf(*late_), "goes on");
+}
+
 TEST_F(FoundTest, AC6_ASessionOfOlderCredentialsIsNotResumedWithNewOnes) {
   Client& away = SignInBob(other_, "away");
   Park(away);

@@ -57,6 +57,8 @@ class MemoryDatabase {
   std::map<std::string, AccountStore::Keys> accounts;
   /// For accounts that are not the first of their name.
   std::map<std::string, std::uint64_t> generations;
+  /// Accounts that the server has an error for, whenever they are read.
+  std::set<std::string> damaged;
   /// Accounts whose keys are no keys.
   std::set<std::string> unreadable;
   struct Removed {
@@ -137,12 +139,15 @@ class MemoryAccountStore final : public AccountStore {
   Task<absl::StatusOr<Account>> Find(std::string user) override {
     const absl::Status begun = co_await db_.Begin("Find", false);
     if (!begun.ok()) co_return begun;
+    if (db_.damaged.contains(user)) co_return absl::InternalError("could not read block");
     co_return Read(user);
   }
   Task<absl::StatusOr<Accounts>> FindAll(std::vector<std::string> users) override {
     const absl::Status begun = co_await db_.Begin("FindAll", false);
     if (!begun.ok()) co_return begun;
     Accounts found;
+    for (const std::string& user : users)
+      if (db_.damaged.contains(user)) co_return absl::InternalError("could not read block");
     for (const std::string& user : users)
       if (db_.accounts.contains(user)) found.emplace_back(user, Read(user));
     co_return found;

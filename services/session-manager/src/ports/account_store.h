@@ -29,7 +29,7 @@ class AccountStore {
   virtual Task<absl::StatusOr<Account>> Find(std::string user) = 0;
   /// By user.
   using Accounts = std::vector<std::pair<std::string, absl::StatusOr<Account>>>;
-  /// Those that exist, each as Find says it.
+  /// Those that exist, each as Find says it. Any other error may be that of one of them.
   virtual Task<absl::StatusOr<Accounts>> FindAll(std::vector<std::string> users) = 0;
   /// ALREADY_EXISTS: so does the name of an account that was removed less than `reuse_after` ago.
   virtual Task<absl::Status> Create(std::string user, Account account,

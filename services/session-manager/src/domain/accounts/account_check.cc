@@ -35,17 +35,28 @@ Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
   for (const auto& [bare, user] : shard->users)
     if (!user->sessions.empty()) users.push_back(bare);
   runtime::Backoff backoff(kBackendRetries);
+  std::ptrdiff_t at_once = kUsersAtOnce;
   for (auto from = users.begin(); from != users.end();) {
-    const auto to = from + std::min(kUsersAtOnce, users.end() - from);
+    const auto to = from + std::min(at_once, users.end() - from);
     std::vector<std::string> some(from, to);
     auto found = co_await accounts_.FindAll(some);
     if (!found.ok()) {
-      telemetry::LogWarn("shard.accounts_not_read", {{"error", Message(found.status())}});
-      co_await backoff.Wait();
+      telemetry::LogWarn("shard.accounts_not_read",
+                         {{"accounts", some.size()}, {"error", Message(found.status())}});
+      if (IsTemporary(found.status())) {
+        co_await backoff.Wait();
+      } else if (some.size() > 1) {
+        // One of them cannot be read: the others have to be found.
+        at_once = (to - from) / 2;
+      } else {
+        LogUnreadable(some.front(), found.status());
+        from = to;
+      }
       continue;
     }
     backoff.Reset();
     from = to;
+    at_once = std::min(at_once * 2, kUsersAtOnce);
     std::map<std::string, absl::StatusOr<Standing>> standings;
     for (const auto& [bare, account] : *found) {
       if (account.ok()) {
@@ -87,7 +98,7 @@ Task<Access> AccountCheck::Check(std::shared_ptr<Shard> shard, SessionId id, std
   for (runtime::Backoff backoff(kBackendRetries); !shard->released();) {
     const auto now = co_await accounts_.StandingNow(bare);
     if (now.ok()) co_return Judge(bare, id, state, *shard, *now);
-    if (absl::IsDataLoss(now.status())) {
+    if (!IsTemporary(now.status())) {
       LogUnreadable(bare, now.status());
       break;
     }

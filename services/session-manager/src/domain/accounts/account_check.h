@@ -20,7 +20,7 @@ class Users;
 
 /// Whether sessions that somebody brings to an owner are still let in by what their clients have
 /// authenticated as: the log tells so of the last minutes, the account store for ever (README.md, AC5). Those
-/// of an account whose keys cannot be read go on as they are. I/O thread only.
+/// of an account that cannot be read, or whose keys cannot, go on as they are. I/O thread only.
 class AccountCheck final : public LifeHook {
  public:
   AccountCheck(KnownAccounts& accounts, Users& users, DeliveryStates& states, LiveSessions& live,
