@@ -606,6 +606,58 @@ TEST_F(LateGatewayTest, AC5_TheStoreIsAway_ItWaits) {
   EXPECT_EQ(alice->MessageIds().size(), 1u);
 }
 
+TEST_F(LateGatewayTest, AC5_ItsShardIsAcquiredAfreshMeanwhile_ItIsBroughtToTheNextLife) {
+  bool is_held_up = true;
+  bool has_asked = false;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    if (call != "Find" || std::exchange(has_asked, true)) co_return;
+    while (is_held_up) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  Elapse(std::chrono::minutes(1));
+  other_.Link(node(2));
+  Settle();
+  other_.Send(*late_, Message(alice_, "m1"));
+  Settle();
+  ASSERT_EQ(late_->confirmed + 1, late_->sent);
+  Shard* const before = node(2).domain.shards().Find(1);
+  const std::int64_t epoch = before->epoch;
+  node(2).owner.NoteStepFailed(*before, "test", std::runtime_error("half-way"));
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1) && node(2).domain.shards().Find(1)->epoch > epoch; }));
+  Settle();
+  EXPECT_EQ(late_->confirmed, late_->sent) << "the old check keeps nobody";
+  is_held_up = false;
+  for (int i = 0; i < 20; ++i) RunUntil([n = 0]() mutable { return ++n > 1; });
+  EXPECT_EQ(ConditionOf(*late_), "goes on");
+  EXPECT_EQ(late_->confirmed, late_->sent);
+  EXPECT_EQ(alice->MessageIds().size(), 1u);
+  gateway_.Send(*alice, Message(bob_, "m2"));
+  Settle();
+  EXPECT_THAT(late_->MessageIds(), ::testing::ElementsAre("m2"));
+  EXPECT_TRUE(node(2).domain.shards().Find(1)->attached_gateways.contains("gw-2"));
+}
+
+TEST_F(LateGatewayTest, AC5_TheCheckFails_TheShardIsAcquiredAfresh_AndNobodyWaitsForIt) {
+  bool has_failed = false;
+  database_.on_slow = [&](std::string_view call) -> Task<void> {
+    if (call == "Find" && !std::exchange(has_failed, true)) throw std::runtime_error("half-way");
+    co_return;
+  };
+  Elapse(std::chrono::minutes(1));
+  const std::int64_t epoch = node(2).domain.shards().Find(1)->epoch;
+  other_.Link(node(2));
+  other_.Send(*late_, Message(alice_, "m1"));
+  ASSERT_TRUE(RunUntil([&] { return has_failed; }));
+  ASSERT_TRUE(RunUntil([&] {
+    const Shard* const shard = node(2).domain.shards().Find(1);
+    return shard != nullptr && shard->live() && shard->epoch > epoch;
+  }));
+  Settle();
+  EXPECT_TRUE(node(2).domain.shards().Find(1)->attached_gateways.contains("gw-2"));
+  EXPECT_EQ(ConditionOf(*late_), "goes on");
+  EXPECT_EQ(late_->confirmed, late_->sent);
+  EXPECT_EQ(alice->MessageIds().size(), 1u);
+}
+
 TEST_F(LateGatewayTest, AC5_ItsAccountCannotBeRead_ItGoesOn) {
   Elapse(std::chrono::minutes(1));
   database_.unreadable.insert(bob_);

@@ -1,5 +1,6 @@
 #include "domain/inbound/attachments.h"
 
+#include "absl/cleanup/cleanup.h"
 #include "domain/accounts/account_check.h"
 #include "domain/inbound/turned_away.h"
 #include "domain/outbound/gateways.h"
@@ -44,16 +45,23 @@ void Attachments::Attach(GatewayPeer& gateway, GatewayAction& action, std::uint6
   check.shard = shard.number;
   check.waiting.push_back({gateway.instance(), std::move(action), arrival});
   ++checks_[{gateway.instance(), shard.number}].open;
-  tasks_.Spawn("session.check", AttachIfCurrent(shards_.Shared(shard.number), id, gateway.instance(),
-                                                std::move(bare), std::move(state)));
+  // What waits for it would wait for ever.
+  shard.SpawnVital("session.check", AttachIfCurrent(shards_.Shared(shard.number), id, gateway.instance(),
+                                                    std::move(bare), std::move(state)));
 }
 
 Task<void> Attachments::AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId id, std::string by,
                                         std::string bare, session::v1::SessionManagerState state) {
+  // However it ends, nothing of it is left. What a release has forgotten is of the next life by now.
+  absl::Cleanup forget = [&] {
+    if (shard->released()) return;
+    checking_.erase(id);
+    (void)Finish(by, shard->number);
+  };
   const Access access = co_await account_check_.Check(shard, id, std::move(bare), std::move(state));
+  if (shard->released()) co_return;
   std::deque<WaitingAction> waiting = std::move(checking_[id].waiting);
   checking_.erase(id);
-  if (shard->released()) waiting.clear();
   for (WaitingAction& asked : waiting) {
     GatewayPeer* const gateway = gateways_.Find(asked.gateway);
     if (gateway == nullptr) continue;
@@ -68,16 +76,18 @@ Task<void> Attachments::AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId 
     }
   }
   if (shard->live()) turned_away_.AskAgain(*shard);
-  Finish(by, shard->number);
+  std::move(forget).Cancel();
+  const std::optional<session::v1::AttachDone> done = Finish(by, shard->number);
+  GatewayPeer* const peer = gateways_.Find(by);
+  if (done && peer != nullptr) OnAttachDone(*peer, *done);
 }
 
-void Attachments::Finish(const std::string& gateway, std::uint32_t shard) {
+std::optional<session::v1::AttachDone> Attachments::Finish(const std::string& gateway, std::uint32_t shard) {
   const auto checks = checks_.find({gateway, shard});
-  if (--checks->second.open > 0) return;
-  const std::optional<session::v1::AttachDone> done = std::move(checks->second.done);
+  if (--checks->second.open > 0) return std::nullopt;
+  std::optional<session::v1::AttachDone> done = std::move(checks->second.done);
   checks_.erase(checks);
-  GatewayPeer* const peer = gateways_.Find(gateway);
-  if (done && peer != nullptr) OnAttachDone(*peer, *done);
+  return done;
 }
 
 void Attachments::OnAttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done) {
@@ -99,6 +109,11 @@ void Attachments::Forget(const GatewayPeer& gateway) {
   for (auto& [id, check] : checking_)
     std::erase_if(check.waiting,
                   [&](const WaitingAction& asked) { return asked.gateway == gateway.instance(); });
+}
+
+void Attachments::Forget(const Shard& shard) {
+  absl::erase_if(checking_, [&](const auto& entry) { return entry.second.shard == shard.number; });
+  std::erase_if(checks_, [&](const auto& entry) { return entry.first.second == shard.number; });
 }
 
 }  // namespace rookery::session_manager

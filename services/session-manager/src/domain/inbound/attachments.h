@@ -41,12 +41,10 @@ class Attachments {
     ~Listener() = default;
   };
 
-  Attachments(const Settings& settings, runtime::TaskGroup& tasks, const Shards& shards,
-              const SessionTable& table, Gateways& gateways, SessionAttacher& attacher,
-              SessionResumer& resumer, SessionEnds& ends, AccountCheck& account_check,
-              TurnedAway& turned_away)
+  Attachments(const Settings& settings, const Shards& shards, const SessionTable& table, Gateways& gateways,
+              SessionAttacher& attacher, SessionResumer& resumer, SessionEnds& ends,
+              AccountCheck& account_check, TurnedAway& turned_away)
       : settings_(settings),
-        tasks_(tasks),
         shards_(shards),
         table_(table),
         gateways_(gateways),
@@ -72,6 +70,9 @@ class Attachments {
   void OnAttachDone(GatewayPeer& gateway, const session::v1::AttachDone& done);
   /// The gateway is gone.
   void Forget(const GatewayPeer& gateway);
+  /// The shard is not ours any more, or acquired afresh: gateways say all of it again to its next life, which
+  /// has checks of its own.
+  void Forget(const Shard& shard);
 
  private:
   /// Of one session.
@@ -89,10 +90,10 @@ class Attachments {
 
   Task<void> AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId id, std::string by, std::string bare,
                              session::v1::SessionManagerState state);
-  void Finish(const std::string& gateway, std::uint32_t shard);
+  /// The check has ended. Returns the gateway's `attach_done` if that has waited for it.
+  std::optional<session::v1::AttachDone> Finish(const std::string& gateway, std::uint32_t shard);
 
   const Settings& settings_;
-  runtime::TaskGroup& tasks_;
   const Shards& shards_;
   const SessionTable& table_;
   Gateways& gateways_;

@@ -64,6 +64,7 @@ void GatewayActions::DoWaiting(Shard& shard) {
 void GatewayActions::Forget(Shard& shard) {
   waiting_.Forget(shard);
   turned_away_.Forget(shard);
+  attachments_.Forget(shard);
 }
 
 void GatewayActions::Handle(GatewayPeer& gateway, GatewayAction& action, std::uint64_t arrival,
