@@ -445,6 +445,15 @@ void ShardOwner::NoteStepFailed(Shard& shard, std::string_view step, const std::
   GiveUpFailed(shard);
 }
 
+void ShardOwner::NoteActionFailed(std::string_view action, const std::exception& failure,
+                                  std::string_view consequence) {
+  telemetry::LogError("action.failed", {{"action", action},
+                                        {"error", failure.what()},
+                                        {"consequence", LacksMemory(failure) ? kProcessEnds : consequence}});
+  EndWithoutMemory(failure);
+  metrics_.failed_steps.Increment();
+}
+
 void ShardOwner::NoteTaskFailed(Shard& shard, const char* task, const std::exception& failure) {
   // Before it is live, something may wait for what failed.
   const bool is_live = shard.phase == Shard::Phase::kLive && !shard.settling;

@@ -159,7 +159,7 @@ struct Domain::Parts {
         session_actions(metrics, table, gateways, live, confirmations, directory, deliverer, client_stanzas,
                         parker, ends, resumer),
         gateway_actions(addresses, owner, shards, table, gateways, account_actions, waiting_actions,
-                        turned_away, admission, attachments, session_actions),
+                        turned_away, admission, attachments, session_actions, ends),
         sessions(owner, shards, gateways, hello, outbox, waiting_actions, turned_away, attachments,
                  session_actions, gateway_actions),
         stanzas(settings, clock, metrics, addresses, features, consequences, outbox, bounces, ghosts,

@@ -87,6 +87,7 @@ void Gateway::Link(Node& node) {
   peer = std::make_unique<Peer>();
   peer->name = name_;
   peer->node = &node;
+  peer->gateway = this;
   node.domain.sessions().OnGatewayLinked(*peer);
 }
 

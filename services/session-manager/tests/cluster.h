@@ -134,6 +134,8 @@ class Gateway {
   bool attaches = true;
   /// What it says reaches nobody.
   bool is_mute = false;
+  /// Called for each action that a session-manager has for it. May throw.
+  std::function<void()> on_add;
   /// So many have come.
   std::size_t packets = 0;
   /// Whether it says for how long it was cut off.
@@ -150,7 +152,11 @@ class Gateway {
     bool congested = false;
     const std::string& instance() const override { return name; }
     const Incarnation& incarnation() const override { return life; }
-    session::v1::SessionManagerAction& Add() override { return actions.emplace_back(); }
+    const Gateway* gateway = nullptr;
+    session::v1::SessionManagerAction& Add() override {
+      if (gateway->on_add) gateway->on_add();
+      return actions.emplace_back();
+    }
     bool is_congested() const override { return congested; }
     bool is_closed = false;
     void Close() override { is_closed = true; }

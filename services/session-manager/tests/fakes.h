@@ -54,6 +54,8 @@ class FakeLog {
   std::function<absl::Status(events::Topic, std::string_view key)> refuse_event;
   /// Before each. May throw.
   std::function<void(events::Topic)> on_append;
+  /// Before each to `users`. May throw.
+  std::function<void(const events::v1::UserRecord&)> on_user_record;
 
   std::vector<std::vector<std::string>> users;
   struct RoomEntry {
@@ -163,6 +165,11 @@ class FakeEventLog final : public events::Log {
               const google::protobuf::MessageLite& record, OnAppended appended) override {
     if (dead) return;
     if (log_.on_append) log_.on_append(topic);
+    if (log_.on_user_record && topic == events::Topic::kUsers) {
+      events::v1::UserRecord users;
+      users.ParseFromString(record.SerializeAsString());
+      log_.on_user_record(users);
+    }
     log_.in_flight.push_back(
         {node_, topic, partition, std::string(key), record.SerializeAsString(), std::move(appended)});
   }

@@ -144,6 +144,10 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// A step in the life of the shard has ended with an exception: it is acquired afresh, after pauses that
   /// grow (kSayAgain) until a step has been taken up to a commit.
   void NoteStepFailed(Shard& shard, std::string_view step, const std::exception& failure);
+  /// What the service was asked to do has ended with an exception, which no shard need be given up for: it is
+  /// counted and logged as a failed step, with its `consequence`. Where it was memory that lacked, the
+  /// process ends.
+  void NoteActionFailed(std::string_view action, const std::exception& failure, std::string_view consequence);
   /// The log takes nothing any more before Log::DropInFlight, and does not say what it has of what is under
   /// way (kafka::Producer::OnBroken). All shards are given up and acquired afresh.
   void OnLogBroken();

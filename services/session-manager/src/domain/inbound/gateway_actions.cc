@@ -12,6 +12,7 @@
 #include "domain/inbound/waiting_actions.h"
 #include "domain/outbound/gateways.h"
 #include "domain/outbound/link_actions.h"
+#include "domain/sessions/session_ends.h"
 #include "domain/state/session_table.h"
 #include "domain/state/shards.h"
 
@@ -67,10 +68,59 @@ void GatewayActions::Forget(Shard& shard) {
   attachments_.Forget(shard);
 }
 
+/// What is known of an action before it is done, which may take parts out of it.
+struct GatewayActions::Failed {
+  std::optional<SessionId> id;
+  GatewayAction::ActionCase kind = GatewayAction::ACTION_NOT_SET;
+  /// As ShardNumberFor says.
+  std::optional<std::uint32_t> shard;
+  std::uint64_t attempt = 0;
+};
+
 void GatewayActions::Handle(GatewayPeer& gateway, GatewayAction& action, std::uint64_t arrival,
                             bool is_checked) {
   owner_.NoteTime();
   if (action.has_attach_done()) return attachments_.OnAttachDone(gateway, action.attach_done());
+  const Failed one{SessionId::FromBytes(action.session_id()), action.action_case(), ShardNumberFor(action),
+                   action.resume().attempt()};
+  try {
+    DoOne(gateway, action, arrival, is_checked);
+  } catch (const std::exception& failure) {
+    const auto* const field = GatewayAction::descriptor()->FindFieldByNumber(one.kind);
+    owner_.NoteActionFailed(field == nullptr ? "none" : field->name(), failure,
+                            one.id ? "its session ends" : "nobody is answered");
+    EndFailed(gateway, action, one);
+  }
+}
+
+void GatewayActions::EndFailed(GatewayPeer& gateway, const GatewayAction& action, const Failed& failed) {
+  if (!failed.id) return;
+  const SessionId& id = *failed.id;
+  const auto session = table_.Find(id);
+  Shard* shard = failed.shard ? shards_.Find(*failed.shard) : nullptr;
+  if (session) shard = session->user->shard;
+  // Before it has an epoch, gateways are still to be asked for what they have.
+  if (shard == nullptr || shard->epoch < 0) return;
+  const bool is_attach = failed.kind == GatewayAction::kAttach;
+  if (session && session->gateway == nullptr && is_attach) gateways_.Assign(*session, &gateway);
+  if (session && session->gateway == &gateway) return ends_.End(session, "internal-server-error");
+  if (is_attach && !session) return ends_.EndNotTaken(gateway, *shard, id, action.attach());
+  if (is_attach)
+    return AddAction(gateway, id, *shard).mutable_ended()->set_condition("internal-server-error");
+  // Nothing else is about a session that this gateway does not have.
+  if (!failed.shard) return;
+  GatewayAction asked;
+  asked.set_session_id(id.str());
+  if (failed.kind == GatewayAction::kResume) {
+    asked.mutable_resume()->set_attempt(failed.attempt);
+  } else {
+    asked.mutable_start();
+  }
+  Admission::Refuse(gateway, asked, *shard, absl::InternalError("half-way"));
+}
+
+void GatewayActions::DoOne(GatewayPeer& gateway, GatewayAction& action, std::uint64_t arrival,
+                           bool is_checked) {
   if (action.has_credentials_lookup())
     return accounts_.LookUpCredentials(gateway.instance(), std::move(*action.mutable_credentials_lookup()));
   if (action.has_create()) return Create(gateway, action, arrival);

@@ -15,6 +15,7 @@ class Addresses;
 class Admission;
 class Gateways;
 class SessionActions;
+class SessionEnds;
 class SessionTable;
 class Shards;
 class TurnedAway;
@@ -27,7 +28,7 @@ class GatewayActions final : public LiveSessions::Actions, public Attachments::L
   GatewayActions(const Addresses& addresses, sharding::ShardOwner& owner, const Shards& shards,
                  const SessionTable& table, Gateways& gateways, AccountActions& accounts,
                  WaitingActions& waiting, TurnedAway& turned_away, Admission& admission,
-                 Attachments& attachments, SessionActions& sessions)
+                 Attachments& attachments, SessionActions& sessions, SessionEnds& ends)
       : addresses_(addresses),
         owner_(owner),
         shards_(shards),
@@ -38,7 +39,8 @@ class GatewayActions final : public LiveSessions::Actions, public Attachments::L
         turned_away_(turned_away),
         admission_(admission),
         attachments_(attachments),
-        sessions_(sessions) {}
+        sessions_(sessions),
+        ends_(ends) {}
 
   /// The gateway has just said it.
   void Take(GatewayPeer& gateway, session::v1::GatewayAction action);
@@ -51,9 +53,16 @@ class GatewayActions final : public LiveSessions::Actions, public Attachments::L
   void Forget(Shard& shard);
 
  private:
-  /// `arrival`: as in WaitingAction. `is_checked`: an attachment is of an account that is as it was.
+  /// `arrival`: as in WaitingAction. `is_checked`: an attachment is of an account that is as it was. An
+  /// exception ends the action's session, and is nobody else's concern; only that of an `attach_done` leaves
+  /// this.
   void Handle(GatewayPeer& gateway, session::v1::GatewayAction& action, std::uint64_t arrival,
               bool is_checked = false);
+  void DoOne(GatewayPeer& gateway, session::v1::GatewayAction& action, std::uint64_t arrival,
+             bool is_checked);
+  struct Failed;
+  /// Ends the session of an action that ended with an exception, half-way.
+  void EndFailed(GatewayPeer& gateway, const session::v1::GatewayAction& action, const Failed& failed);
   void Create(GatewayPeer& gateway, session::v1::GatewayAction& action, std::uint64_t arrival);
   /// The number of the shard of the user whose session the action begins, resumes or brings. Nothing: it is
   /// about a session that is known already.
@@ -70,6 +79,7 @@ class GatewayActions final : public LiveSessions::Actions, public Attachments::L
   Admission& admission_;
   Attachments& attachments_;
   SessionActions& sessions_;
+  SessionEnds& ends_;
   std::uint64_t arrivals_ = 0;
 };
 

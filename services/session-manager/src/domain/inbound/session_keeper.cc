@@ -28,6 +28,20 @@ void EndReplaced(GatewayPeer& older, const Incarnation& newer) {
 }  // namespace
 
 void SessionKeeper::OnGatewayLinked(GatewayPeer& gateway) {
+  try {
+    Welcome(gateway);
+  } catch (const std::exception& failure) {
+    CloseFailed(gateway, "hello", failure);
+  }
+}
+
+void SessionKeeper::CloseFailed(GatewayPeer& gateway, std::string_view action,
+                                const std::exception& failure) {
+  owner_.NoteActionFailed(action, failure, "its link is closed");
+  gateway.Close();
+}
+
+void SessionKeeper::Welcome(GatewayPeer& gateway) {
   if (GatewayPeer* known = gateways_.Find(gateway.instance()); known != nullptr && known != &gateway) {
     const Incarnation& before = known->incarnation();
     const bool is_told = gateway.incarnation().is_known() && before.is_known();
@@ -68,7 +82,11 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
 void SessionKeeper::OnGatewayHasRoom(GatewayPeer& gateway) { outbox_.OnRoom(gateway); }
 
 void SessionKeeper::OnAction(GatewayPeer& gateway, session::v1::GatewayAction action) {
-  actions_.Take(gateway, std::move(action));
+  try {
+    actions_.Take(gateway, std::move(action));
+  } catch (const std::exception& failure) {
+    CloseFailed(gateway, "link", failure);
+  }
 }
 
 }  // namespace rookery::session_manager

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <exception>
+#include <string_view>
+
 #include "ports/gateway_peer.h"
 #include "rookery/sharding/shard_owner.h"
 
@@ -42,6 +45,10 @@ class SessionKeeper {
   void OnAction(GatewayPeer& gateway, session::v1::GatewayAction action);
 
  private:
+  void Welcome(GatewayPeer& gateway);
+  /// What is of the link as a whole has failed: all is said again over the next one.
+  void CloseFailed(GatewayPeer& gateway, std::string_view action, const std::exception& failure);
+
   sharding::ShardOwner& owner_;
   const Shards& shards_;
   Gateways& gateways_;

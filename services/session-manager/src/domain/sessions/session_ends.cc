@@ -119,20 +119,31 @@ void SessionEnds::EndLost(Shard& shard, SteadyTime::duration patience) {
 
 void SessionEnds::EndForgotten(GatewayPeer& gateway, Shard& shard, const SessionId& id,
                                const session::v1::SessionAttach& attach) {
+  EndBrought(gateway, shard, id, attach, "reset");
+}
+
+void SessionEnds::EndNotTaken(GatewayPeer& gateway, Shard& shard, const SessionId& id,
+                              const session::v1::SessionAttach& attach) {
+  EndBrought(gateway, shard, id, attach, "internal-server-error");
+}
+
+void SessionEnds::EndBrought(GatewayPeer& gateway, Shard& shard, const SessionId& id,
+                             const session::v1::SessionAttach& attach, const std::string& condition) {
   const session::v1::SessionManagerState state = StateOf(attach);
   events::v1::UserRecord record = MakeEndRecord();
   auto& ended = *record.mutable_session_ended();
   ended.set_session_id(id.str());
   ended.set_full_jid(attach.full_jid());
-  ended.set_condition("reset");
+  ended.set_condition(condition);
   ended.set_resumptions(state.resumptions());
   ended.set_available(state.available() || state.unavailable_untold());
   AddDirected(state, ended);
   ended.set_is_lost(true);
-  AppendEndRecord(shard, record, /*holds=*/-1, [this, id, instance = gateway.instance()](Shard& from) {
+  const auto tell = [this, id, instance = gateway.instance(), condition](Shard& from) {
     if (GatewayPeer* peer = gateways_.Find(instance))
-      AddAction(*peer, id, from).mutable_ended()->set_condition("reset");
-  });
+      AddAction(*peer, id, from).mutable_ended()->set_condition(condition);
+  };
+  AppendEndRecord(shard, record, /*holds=*/-1, tell);
 }
 
 void SessionEnds::EndOverflowing(Session& session) {

@@ -57,6 +57,9 @@ class SessionEnds final : public Packets::Overflow {
   /// over (SL16). The gateway keeps it until that is in the log. The shard is live.
   void EndForgotten(GatewayPeer& gateway, Shard& shard, const SessionId& id,
                     const session::v1::SessionAttach& attach);
+  /// A gateway brings a session that we fail to take: as EndForgotten, before the shard is live, too.
+  void EndNotTaken(GatewayPeer& gateway, Shard& shard, const SessionId& id,
+                   const session::v1::SessionAttach& attach);
   /// Too much waits for the client (slow reader, long absence): soon ended.
   void EndOverflowing(Session& session) override;
   /// The record `offset` removes the account, or changes its credentials, and is not finished before the ends
@@ -69,6 +72,9 @@ class SessionEnds final : public Packets::Overflow {
   using OnLogged = std::function<void(Shard&)>;
   struct FollowUp;
   events::v1::UserRecord MakeEndRecord() const;
+  /// Of a session that its gateway brings and we do not have.
+  void EndBrought(GatewayPeer& gateway, Shard& shard, const SessionId& id,
+                  const session::v1::SessionAttach& attach, const std::string& condition);
   void AppendEnd(Session& session, std::string_view condition, std::string_view text, std::int64_t holds);
   /// The record `holds`, if it is one (>= 0), is not finished before the end is in the log.
   void AppendEndRecord(Shard& shard, events::v1::UserRecord& record, std::int64_t holds, OnLogged on_logged);
