@@ -223,6 +223,42 @@ TEST_F(RecordOrderTest, ApplyingARecordThatHasWaitedFails_ItIsAppliedByAShardTha
   EXPECT_EQ(Requests(*bob), 1u);
 }
 
+TEST_F(RecordOrderTest,
+       ApplyingAMessageBehindASubscriptionFailsAgainAndAgain_ItIsConfirmed_AndItsSenderTold) {
+  roster_.changes_held = true;
+  const std::uint64_t before = alice->confirmed;
+  gateway_.Send(*alice, Presence("subscribe", bob_));
+  gateway_.Send(*alice, Message(bob_, "m1"));
+  const auto said = alice->unconfirmed;
+  Settle();
+  ASSERT_EQ(alice->confirmed, alice->sent);
+  int failures = 0;
+  log_.on_user_record = [&](const events::v1::UserRecord& record) {
+    if (record.delivery().stanza().id() != "m1" || record.delivery().stanza().type() == "error") return;
+    ++failures;
+    // The gateway has not heard that they are in the log.
+    alice->confirmed = before;
+    alice->unconfirmed = said;
+    throw std::runtime_error("half-way");
+  };
+  roster_.changes_held = false;
+  ASSERT_TRUE(RunUntil([&] { return failures >= 2; }));
+  EXPECT_TRUE(RunUntil([&] { return !Only(alice->inbox, STANZA_KIND_MESSAGE, "error").empty(); }));
+  ASSERT_TRUE(RunUntil([&] { return IsLive(0); }));
+  Settle();
+  const auto errors = Only(alice->inbox, STANZA_KIND_MESSAGE, "error");
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].id(), "m1");
+  EXPECT_THAT(errors[0].payload(), ::testing::HasSubstr("internal-server-error"));
+  EXPECT_EQ(alice->confirmed, alice->sent);
+  EXPECT_THAT(bob->MessageIds(), IsEmpty());
+  EXPECT_EQ(failures, 2);
+  gateway_.Send(*alice, Message(bob_, "m2"));
+  Settle();
+  EXPECT_EQ(alice->confirmed, alice->sent);
+  EXPECT_THAT(bob->MessageIds(), ElementsAre("m2"));
+}
+
 TEST_F(RecordOrderTest, ApplyingAMessageFailsAgainAndAgain_ItsSenderIsTold) {
   int failures = 0;
   log_.on_append = [&](events::Topic topic) {

@@ -308,6 +308,16 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
   }
 }
 
+void ClientStanzaProcessor::GiveUp(Shard& shard, PendingRecord& pending) {
+  const xmpp::Stanza& stanza = pending.record.outbound().stanza();
+  const auto session = table_.Find(SessionId(pending.record.origin().client().session_id()));
+  const bool is_wordless =
+      stanza.kind() == common::v1::STANZA_KIND_MESSAGE && !xmpp::Has(stanza, common::v1::STANZA_TRAIT_BODY);
+  const bool is_answered = IsSubscription(stanza.type()) || (HasToBeAnswered(stanza) && !is_wordless);
+  if (!is_answered || !session || session->user->shard != &shard) return;
+  answers_.Refuse({*session->user, session}, CauseOf(pending), stanza, ErrorCondition::kInternalServerError);
+}
+
 bool ClientStanzaProcessor::RefuseUnreachable(const Sender& sender, const Cause& cause,
                                               const xmpp::Stanza& stanza) {
   const std::string_view domain = xmpp::DomainOf(stanza.to());

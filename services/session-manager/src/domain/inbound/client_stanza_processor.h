@@ -72,6 +72,8 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
   [[nodiscard]] bool OnOutboundRead(const Shard& shard, const PendingRecord& pending);
   /// A stanza that has come through the log.
   void Apply(User& user, PendingRecord& pending);
+  /// One of the shard that this server fails to apply: its client is told so, where there is an answer.
+  void GiveUp(Shard& shard, PendingRecord& pending);
 
  private:
   /// The stanza that is being handled is done, and may be confirmed, when `work` ends. Until then

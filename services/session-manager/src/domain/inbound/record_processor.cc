@@ -130,10 +130,13 @@ void RecordProcessor::OnNotApplied(Shard& shard, const PendingRecord& pending) {
 
 void RecordProcessor::OnGivenUp(Shard& shard, PendingRecord& pending) {
   OnNotApplied(shard, pending);
-  if (!pending.record.has_delivery()) return;
   const std::string_view bare = AccountOf(pending.record);
-  if (bare.empty() || addresses_.ShardOf(bare) != shard.number) return;
-  stanzas_.GiveUp(shard, pending);
+  const bool is_of_shard = !bare.empty() && addresses_.ShardOf(bare) == shard.number;
+  if (pending.record.has_outbound()) {
+    if (client_stanzas_.OnOutboundRead(shard, pending) && is_of_shard) client_stanzas_.GiveUp(shard, pending);
+  } else if (pending.record.has_delivery() && is_of_shard) {
+    stanzas_.GiveUp(shard, pending);
+  }
 }
 
 void RecordProcessor::OnFinishedRecord(Shard& shard, const PendingRecord& pending) {
