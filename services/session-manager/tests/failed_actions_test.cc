@@ -5,6 +5,7 @@
 
 #include "cluster.h"
 #include "domain/inbound/session_keeper.h"
+#include "domain/metrics.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -58,7 +59,7 @@ TEST_F(FailedActionsTest, AStanzaFails_ItsSessionEnds_AndNobodyElseNotices) {
   EXPECT_FALSE(bob->ended);
   EXPECT_EQ(bob->confirmed, bob->sent);
   EXPECT_FALSE(gateway_.IsClosed(node(0)));
-  EXPECT_EQ(failures(), 1);
+  EXPECT_EQ(node(0).domain.metrics().stanzas_failed.Value(), 1);
   EXPECT_EQ(node(0).domain.shards().Find(0)->epoch, 0) << "it is not acquired afresh";
 }
 
