@@ -12,13 +12,13 @@ constexpr std::chrono::minutes kForgiven{10};
 
 }  // namespace
 
-int FailedSteps::Note(std::string_view step, SteadyTime now) {
+int FailedSteps::Note(std::string_view step, SteadyTime now, int most) {
   auto it = failures_.find(step);
   if (it == failures_.end()) it = failures_.emplace(step, Failure{.at = now}).first;
   Failure& failure = it->second;
   if (now - failure.at > kForgiven) failure = Failure();
   failure.at = now;
-  if (!std::exchange(failure.is_of_this_life, true)) ++failure.lives;
+  if (!std::exchange(failure.is_of_this_life, true)) failure.lives = std::min(failure.lives + 1, most);
   return failure.lives;
 }
 

@@ -67,8 +67,8 @@ Task<void> FollowUpWriter::SayAllAgain(std::shared_ptr<Shard> from, std::unique_
     const std::unique_ptr<Waiting> said = std::move(lane->records.front());
     lane->records.pop_front();
     --waiting_;
-    from->window.Release(said->offset());
     said->Done(*from, offset);
+    from->window.Release(said->offset());
   }
   // Before anybody can add to it.
   lane.reset();

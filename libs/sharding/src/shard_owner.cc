@@ -34,6 +34,8 @@ constexpr std::chrono::milliseconds kOutTimeout{5'000};
 
 /// After so many the pauses have grown as long as they get.
 constexpr int kMostFailedLives = 10;
+/// Records that are given up make the next pause as long as so many lives.
+constexpr int kMostLivesOfRecords = 3;
 
 std::int32_t P(std::uint32_t shard) { return static_cast<std::int32_t>(shard); }
 
@@ -562,8 +564,9 @@ void ShardOwner::Read(const kafka::Record& read) {
   if (failures >= kTries) {
     metrics_.given_up_records.Increment();
     telemetry::LogError("record.given_up", {{"shard", shard->number}, {"offset", offset}});
-    // Something may decide the same again in every life, in a record of its own each time.
-    shard->failed_steps.Note("record", clock_.Now());
+    // Something may decide the same again in every life, in a record of its own each time. The pauses stay
+    // short: nobody should be able to stop others for long by what fails here.
+    shard->failed_steps.Note("record", clock_.Now(), kMostLivesOfRecords);
     service_->OnGivenUp(*shard, *parsed.record);
     shard->window.Release(offset);
     return;

@@ -763,6 +763,22 @@ TEST_F(FoundTest, AC5_TheServerHasAnErrorForAnAccount_ItsSessionsGoOn_TheOthersA
   EXPECT_EQ(here.MessageIds().size(), 1u);
 }
 
+TEST_F(FoundTest, AC5_TheServerHasAnErrorForEveryAccount_NobodyGoesOnUnchecked) {
+  const std::string user = UserIn(1, 1);
+  Client& outdated = SignIn(gateway_, user, "x", 0, StandingOf(user));
+  database_.generations[user] = 77;
+  database_.damaged = {user, {}};
+  Kill(owner_, /*lose=*/true);
+  owner_ = AddNode().number;
+  Assign(1, owner_);
+  Elapse(std::chrono::seconds(5));
+  EXPECT_FALSE(IsLive(1));
+  database_.damaged.clear();
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(ConditionOf(outdated), "reset");
+}
+
 TEST_F(LateGatewayTest, AC5_TheServerHasAnErrorForItsAccount_ItGoesOn) {
   Elapse(std::chrono::minutes(1));
   database_.damaged.insert(bob_);

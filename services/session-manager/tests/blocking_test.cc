@@ -365,6 +365,18 @@ TEST_F(BlockedAndNotToldYet, TheSessionEndsMeanwhile_AndItsOwnerAndGatewayDie_Th
   ASSERT_TRUE(RunUntil([&] { return !Seen(*bob, alice->jid).empty(); }));
 }
 
+TEST_F(BlockedAndNotToldYet, ItsClientSaysWhyItGoes_TheBlockedOneIsNotTold) {
+  BlockBob();
+  xmpp::Stanza unavailable = Presence("unavailable", {});
+  unavailable.set_payload("<status>away from you</status>");
+  gateway_.Send(*alice, std::move(unavailable));
+  log_.held_partitions.clear();
+  ASSERT_TRUE(RunUntil([&] { return !Seen(*bob, alice->jid).empty(); }));
+  Elapse(std::chrono::seconds(1));
+  for (const xmpp::Stanza& seen : bob->inbox)
+    EXPECT_THAT(seen.payload(), ::testing::Not(::testing::HasSubstr("away from you")));
+}
+
 TEST_F(BlockedAndNotToldYet, ItsClientIsNotAvailable_TheSame) {
   BlockBob(std::nullopt);
   log_.held_partitions.clear();

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <stdexcept>
+#include <utility>
 
 #include "cluster.h"
 #include "domain/inbound/session_keeper.h"
@@ -50,10 +51,12 @@ TEST_F(FailedActionsTest, AStanzaFails_ItsSessionEnds_AndNobodyElseNotices) {
   Fail("bad");
   gateway_.Send(*bob, Message(carol_, "m1"));
   gateway_.Send(*alice, Message(carol_, "bad"));
+  gateway_.Send(*alice, Message(carol_, "behind it"));  // which she will send again
   gateway_.Send(*bob, Message(carol_, "m2"));
   Settle();
   ASSERT_TRUE(alice->ended);
   EXPECT_EQ(alice->ended->condition(), "internal-server-error");
+  EXPECT_LT(alice->confirmed, alice->sent - 1);
   EXPECT_EQ(Only(carol->inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u) << "her contacts hear of it";
   EXPECT_THAT(carol->MessageIds(), ElementsAre("m1", "m2"));
   EXPECT_FALSE(bob->ended);
@@ -61,6 +64,18 @@ TEST_F(FailedActionsTest, AStanzaFails_ItsSessionEnds_AndNobodyElseNotices) {
   EXPECT_FALSE(gateway_.IsClosed(node(0)));
   EXPECT_EQ(node(0).domain.metrics().stanzas_failed.Value(), 1);
   EXPECT_EQ(node(0).domain.shards().Find(0)->epoch, 0) << "it is not acquired afresh";
+}
+
+TEST_F(FailedActionsTest, TheEndOfASessionFails_ItIsEndedAllTheSame) {
+  bool has_failed = false;
+  log_.on_user_record = [&](const events::v1::UserRecord& record) {
+    if (record.has_session_ended() && !std::exchange(has_failed, true)) throw std::runtime_error("half-way");
+  };
+  gateway_.End(*alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  EXPECT_TRUE(has_failed);
+  EXPECT_EQ(Only(carol->inbox, STANZA_KIND_PRESENCE, "unavailable").size(), 1u);
+  EXPECT_EQ(failures(), 1);
 }
 
 TEST_F(FailedActionsTest, OneOfThoseThatWaitedForTheirShardFails_TheOthersAreHandled) {

@@ -331,6 +331,20 @@ TEST_F(ManyContacts, B4_AreToldAnewAPortionAtATime) {
   ExpectToldOfAll();
 }
 
+TEST_F(ManyContacts, B4_ItsClientTakesAPortionWhileTheLinkIsBroken_TheNextOneFollows) {
+  Take(100);
+  ASSERT_TRUE(IsMissed());
+  other_.Unlink(node(1));
+  other_.Deliver(*bob, bob->last_seq);
+  const std::size_t before = bob->last_seq;
+  other_.Link(node(1));
+  Settle();
+  EXPECT_GT(bob->last_seq, before) << "its gateway says no more of what it has taken";
+  Take(2'000);
+  Settle();
+  ExpectToldOfAll();
+}
+
 TEST_F(ManyContacts, B4_TheOwnerDiesInTheMiddle_TheNextOneBeginsAnew) {
   Take(100);
   ASSERT_TRUE(IsMissed());

@@ -33,9 +33,9 @@ struct GuessLimits {
 /// further tries are refused for a while. A try counts for both, on all gateways, before the password is
 /// looked at, and is given back when it was no failure; while the ledger is away each gateway counts its own.
 /// Those of an account from a network that it has signed in from before have a limit of their own, so that no
-/// stranger, there or elsewhere, locks its owner out. Where this gateway has seen that itself, the first
-/// tenth of that limit is let through without the ledger, which learns of failures alone: most sign-ins are
-/// such, and cost it nothing. Whether the account exists makes no difference. I/O thread only.
+/// stranger, there or elsewhere, locks its owner out. Where this gateway has seen that itself, one try at
+/// a time is let through without the ledger until one fails: most sign-ins are such, and cost it nothing.
+/// Whether the account exists makes no difference. I/O thread only.
 class GuessGuard {
  public:
   GuessGuard(const Clock& clock, GuessLimits limits, SignInLedger& ledger);

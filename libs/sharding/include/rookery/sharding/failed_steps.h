@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -12,8 +13,9 @@ namespace rookery::sharding {
 /// each of them has cost. What has not failed for ten minutes is forgiven. I/O thread only.
 class FailedSteps {
  public:
-  /// Notes that the step has failed: it counts once in a life. Returns how many lives that makes.
-  int Note(std::string_view step, SteadyTime now);
+  /// Notes that the step has failed: it counts once in a life, and up to `most`. Returns how many lives that
+  /// makes.
+  int Note(std::string_view step, SteadyTime now, int most = std::numeric_limits<int>::max());
   /// The shard is acquired afresh.
   void BeginLife(SteadyTime now);
   /// Of the step that has cost most; 0: none has failed lately.

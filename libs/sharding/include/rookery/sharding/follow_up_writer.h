@@ -189,8 +189,13 @@ void FollowUpWriter::OnRefused(ServiceShard& from, std::int64_t offset, events::
   AfterRefusal refusal = AfterRefusal::kLost;
   if (returned && record.ParseFromString(returned->value)) {
     refusal = AfterRefusal::kSayAgain;
-    if constexpr (requires { then.OnRefused(from, why, record); })
-      refusal = then.OnRefused(from, why, record);
+    if constexpr (requires { then.OnRefused(from, why, record); }) {
+      try {
+        refusal = then.OnRefused(from, why, record);
+      } catch (const std::exception& failure) {
+        return OnFailure(from, offset, failure);
+      }
+    }
     if (refusal == AfterRefusal::kSayAgain && absl::IsInvalidArgument(why)) refusal = AfterRefusal::kLost;
   }
   if (refusal == AfterRefusal::kSayAgain)

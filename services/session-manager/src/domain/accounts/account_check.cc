@@ -48,6 +48,8 @@ Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
       } else if (some.size() > 1) {
         // One of them cannot be read: the others have to be found.
         at_once = (to - from) / 2;
+      } else if (!co_await IsStoreWell()) {
+        co_await backoff.Wait();
       } else {
         LogUnreadable(some.front(), found.status());
         from = to;
@@ -93,12 +95,15 @@ Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
   }
 }
 
+// It answers for a name that nobody has: what it refuses is that of one account, not of all.
+Task<bool> AccountCheck::IsStoreWell() { co_return (co_await accounts_.FindAll({std::string()})).ok(); }
+
 Task<Access> AccountCheck::Check(std::shared_ptr<Shard> shard, SessionId id, std::string bare,
                                  session::v1::SessionManagerState state) {
   for (runtime::Backoff backoff(kBackendRetries); !shard->released();) {
     const auto now = co_await accounts_.StandingNow(bare);
     if (now.ok()) co_return Judge(bare, id, state, *shard, *now);
-    if (!IsTemporary(now.status())) {
+    if (!IsTemporary(now.status()) && co_await IsStoreWell()) {
       LogUnreadable(bare, now.status());
       break;
     }

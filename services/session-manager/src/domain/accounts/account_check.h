@@ -37,6 +37,7 @@ class AccountCheck final : public LifeHook {
  private:
   Access Judge(const std::string& bare, const SessionId& id, const session::v1::SessionManagerState& state,
                const Shard& shard, const Standing& now) const;
+  Task<bool> IsStoreWell();
   void Drop(Shard& shard, const std::shared_ptr<Session>& session);
 
   KnownAccounts& accounts_;

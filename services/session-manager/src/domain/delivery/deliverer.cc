@@ -163,6 +163,10 @@ void Deliverer::Acknowledge(Session& session, std::uint64_t seq) {
 void Deliverer::OnDelivered(Session& session, std::uint64_t seq) {
   Acknowledge(session, seq);
   if (session.link_seq < session.last_seq) outbox_.Push(session);
+  CatchUp(session);
+}
+
+void Deliverer::CatchUp(Session& session) {
   const bool has_portion = session.telling_anew && session.telling_anew->last_seq &&
                            *session.telling_anew->last_seq <= session.acked_seq;
   const bool is_behind =

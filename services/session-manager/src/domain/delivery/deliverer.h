@@ -89,6 +89,8 @@ class Deliverer {
   /// The gateway says that every packet up to `seq` has reached the client: Acknowledge, and what waited for
   /// room in the session follows.
   void OnDelivered(Session& session, std::uint64_t seq);
+  /// Its client may have taken more: what waits for that is told.
+  void CatchUp(Session& session);
   /// True: the session has too much of others already to be given this, too, which nobody keeps for it: a
   /// copy, presence, an answer (B4). Presence that it is spared is told anew when there is room again.
   [[nodiscard]] bool SpareIfFull(Session& session, const xmpp::Stanza& stanza, std::int64_t offset);

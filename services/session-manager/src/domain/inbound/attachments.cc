@@ -75,6 +75,8 @@ Task<void> Attachments::AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId 
       AddAction(*gateway, id, *shard).mutable_ended()->set_condition("reset");
     }
   }
+  // What they have led to may have released it.
+  if (shard->released()) co_return;
   if (shard->live()) turned_away_.AskAgain(*shard);
   std::move(forget).Cancel();
   const std::optional<session::v1::AttachDone> done = Finish(by, shard->number);

@@ -177,7 +177,7 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
   if (!user.outbound)
     user.outbound =
         std::make_unique<std::unordered_map<std::string, OutboundRoute, StringHash, std::equal_to<>>>();
-  ++(*user.outbound)[std::string(address)].appending;
+  OutboundRoute& route = (*user.outbound)[std::string(address)];
   // It is confirmed when it is read: behind the fence of another owner it counts for nobody (README.md, O4).
   const std::shared_ptr<Session> session = cause.session;
   if (session) session->inbound.Open(cause.count);
@@ -198,6 +198,7 @@ void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, s
                                // It may have been read before the log has said that it is there.
                                if (offset < shard->window.next_offset()) DrainSoon(*then);
                              });
+  ++route.appending;
 }
 
 // ---- stanzas ------------------------------------------------------------------
@@ -216,6 +217,7 @@ bool ClientStanzaProcessor::Handle(const std::shared_ptr<Session>& session, sess
                                           {"user", telemetry::HashedJid(session->jid.bare())},
                                           {"error", failure.what()}});
   }
+  session->has_failed = true;
   ends_.End(session, "internal-server-error");
   return false;
 }

@@ -103,11 +103,16 @@ void GatewayActions::EndFailed(GatewayPeer& gateway, const GatewayAction& action
   if (shard == nullptr || shard->epoch < 0) return;
   const bool is_attach = failed.kind == GatewayAction::kAttach;
   if (session && session->gateway == nullptr && is_attach) gateways_.Assign(*session, &gateway);
-  if (session && session->gateway == &gateway) return ends_.End(session, "internal-server-error");
+  if (session && session->gateway == &gateway) {
+    session->has_failed = true;
+    ends_.End(session, "internal-server-error");
+    // Who has asked for it does not know it by its id yet.
+    if (failed.kind != GatewayAction::kStart && failed.kind != GatewayAction::kResume) return;
+  }
   if (is_attach && !session) return ends_.EndNotTaken(gateway, *shard, id, action.attach());
   if (is_attach)
     return AddAction(gateway, id, *shard).mutable_ended()->set_condition("internal-server-error");
-  // Nothing else is about a session that this gateway does not have.
+  // Nothing else that is said of a shard is about a session that this gateway does not have.
   if (!failed.shard) return;
   GatewayAction asked;
   asked.set_session_id(id.str());

@@ -45,7 +45,7 @@ void SessionActions::Do(GatewayPeer& gateway, GatewayAction& action,
 // ---- what clients send ------------------------------------------------------------
 
 void SessionActions::TakeStanza(const std::shared_ptr<Session>& session, session::v1::ClientStanza& stanza) {
-  if (session->ended()) return;
+  if (session->ended() || session->has_failed) return;
   if (stanza.count() <= session->inbound.received()) {
     // Sent again after a new link: the confirmation was lost or is still to come.
     metrics_.stanzas_repeated.Increment();

@@ -280,8 +280,12 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
     session.state.set_unavailable_untold(true);
   }
   // To those from whom a feature hides the user since, too: the log may not have that the session is gone.
-  consequences_.AppendFanout(*user.shard, cause, presence,
-                             {session.state.left().begin(), session.state.left().end()});
+  // They are told no more than that; nor are the others then, in the one record that a next owner says again.
+  const std::vector<std::string> left(session.state.left().begin(), session.state.left().end());
+  std::vector<std::string> seeing = left;
+  features_.FilterRecipients(user, seeing);
+  consequences_.AppendFanout(*user.shard, cause,
+                             seeing.size() == left.size() ? presence : Unavailable(session.jid.str()), left);
   NoteUnavailable(user, session, ReadFields(presence).status, /*offset=*/-1);
 }
 

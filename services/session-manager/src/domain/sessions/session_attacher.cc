@@ -185,9 +185,12 @@ void SessionAttacher::TellWhatWasMissed(const std::shared_ptr<Session>& session,
     case Arrival::kSettled:
       // Nothing was read without it.
       return;
+    case Arrival::kSupersedes:
+      // The other one was being told of what had been missed before.
+      if (session->state.presence_missed()) presence_.TellAnew(*session);
+      [[fallthrough]];
     case Arrival::kKnown:
     case Arrival::kInTime:
-    case Arrival::kSupersedes:
       // Its gateway tells the next owner that this one had it, too, although nothing else may be said of it.
       if (session->known_epoch == session->user->shard->former_epoch) confirmations_.ConfirmLater(session);
       return;
@@ -248,6 +251,7 @@ void SessionAttacher::AttachAgain(GatewayPeer& gateway, const std::shared_ptr<Se
     parker_.Park(session);
   }
   confirmations_.ConfirmLater(session);
+  deliverer_.CatchUp(*session);
   resumer_.TryAgain(session);
 }
 

@@ -175,7 +175,6 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
                             std::int64_t holds) {
   Shard& shard = *session.user->shard;
   session.ends_by_timeout = condition == kTimedOut;
-  live_.Enter(session, EndingOf(session.phase()));
   events::v1::UserRecord record = MakeEndRecord();
   auto& ended = *record.mutable_session_ended();
   ended.set_session_id(session.id.str());
@@ -188,6 +187,8 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   ended.set_confirmed_count(applied_.CountAtEnd(session));
   ended.set_is_count_unknown(session.is_outdated() || !session.inbound.is_all_confirmed());
   AppendEndRecord(shard, record, holds, /*on_logged=*/{});
+  // Last: an exception leaves it to be ended.
+  live_.Enter(session, EndingOf(session.phase()));
 }
 
 events::v1::UserRecord SessionEnds::MakeEndRecord() const {

@@ -223,6 +223,8 @@ struct Session : GatewayHook {
   /// Stanzas that are not done, and what waits for them. Null when there are none.
   std::unique_ptr<InboundOrder> inbound_order;
   bool confirm_due = false;
+  /// Handling something of its client has failed half-way: nothing more of it is handled, and it ends.
+  bool has_failed = false;
   /// The newest to each address. Until the log has it, the address is one of `state.directed`.
   std::vector<Farewell> farewells;
 
