@@ -319,7 +319,7 @@ class Soak:
                     await self.cluster.scale("session-manager", count)
                 await asyncio.sleep(self.random.uniform(1, 8))
 
-        # One that starts does not do without these, as the README says: whoever runs it starts it again.
+        # A session-manager cannot start without these, as the README says.
         needed = {"kafka", "postgresql"}
         return Begun({"session-manager"} | needed, {_ALL}, "session-manager: 3, later 2 again", there_and_back())
 

@@ -228,43 +228,46 @@ TEST_F(OwnerDeathTest,
   EXPECT_EQ(database_.Waiting(bob_), 0u);
 }
 
-TEST_F(OwnerDeathTest, OfflineUnacknowledged_TheStreamResumesAtTheNextOwner) {
+/// A session has been given what waited for its user, and has acknowledged nothing of it.
+class GivenWhatWaitedTest : public OwnerDeathTest {
+ protected:
+  Client& GivenWhatWaited() {
+    Say("m1", bob_);
+    Say("m2", bob_);
+    Elapse(std::chrono::seconds(1));
+    Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+    other_.EnableStreamManagement(bob);
+    bob.acks = false;
+    other_.Send(bob, Presence());
+    Settle();
+    Elapse(std::chrono::seconds(1));
+    EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+    return bob;
+  }
+  void ExpectResumedWithAll(Client& bob) {
+    other_.End(bob, END_REASON_CONNECTION_LOST);
+    Settle();
+    Client& resumed = gateway_.Resume(bob, 0);
+    resumed.inbox.clear();
+    resumed.acks = true;
+    Settle();
+    ASSERT_TRUE(resumed.started);
+    EXPECT_FALSE(resumed.ended);
+    EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1", "m2"));
+    EXPECT_EQ(database_.Waiting(bob_), 0u);
+  }
+};
+
+TEST_F(GivenWhatWaitedTest, OfflineUnacknowledged_TheStreamResumesAtTheNextOwner) {
   // The records are behind the cursor: only the store has the stanzas.
-  Say("m1", bob_);
-  Say("m2", bob_);
-  Elapse(std::chrono::seconds(1));
-  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
-  other_.EnableStreamManagement(bob);
-  bob.acks = false;
-  other_.Send(bob, Presence());
-  Settle();
-  Elapse(std::chrono::seconds(1));
-  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  Client& bob = GivenWhatWaited();
   Move();
-  other_.End(bob, END_REASON_CONNECTION_LOST);
-  Settle();
-  Client& resumed = gateway_.Resume(bob, 0);
-  resumed.inbox.clear();
-  resumed.acks = true;
-  Settle();
-  ASSERT_TRUE(resumed.started);
-  EXPECT_FALSE(resumed.ended);
-  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1", "m2"));
-  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  ExpectResumedWithAll(bob);
 }
 
-TEST_F(OwnerDeathTest, L8_ItsGatewayComesWhileTheStoreIsAskedWhoWaits_TheStreamIsResumed) {
+TEST_F(GivenWhatWaitedTest, L8_ItsGatewayComesWhileTheStoreIsAskedWhoWaits_TheStreamIsResumed) {
   SignIn(gateway_, UserIn(1, 1), "c");  // somebody whom the store is asked about
-  Say("m1", bob_);
-  Say("m2", bob_);
-  Elapse(std::chrono::seconds(1));
-  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
-  other_.EnableStreamManagement(bob);
-  bob.acks = false;
-  other_.Send(bob, Presence());
-  Settle();
-  Elapse(std::chrono::seconds(1));
-  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  Client& bob = GivenWhatWaited();
   other_.Unlink(node(2));
   std::erase(node(2).membership.gateways, "gw-2");
   bool is_asked = false, is_open = false;
@@ -282,16 +285,7 @@ TEST_F(OwnerDeathTest, L8_ItsGatewayComesWhileTheStoreIsAskedWhoWaits_TheStreamI
   ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
   database_.on_slow = {};
   Elapse(std::chrono::seconds(1));
-  other_.End(bob, END_REASON_CONNECTION_LOST);
-  Settle();
-  Client& resumed = gateway_.Resume(bob, 0);
-  resumed.inbox.clear();
-  resumed.acks = true;
-  Settle();
-  ASSERT_TRUE(resumed.started);
-  EXPECT_FALSE(resumed.ended);
-  EXPECT_THAT(resumed.MessageIds(), ElementsAre("m1", "m2"));
-  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  ExpectResumedWithAll(bob);
 }
 
 TEST_F(OwnerDeathTest, StoreUnderWay_WhileTheSessionBecomesAvailable) {

@@ -25,7 +25,7 @@ namespace {
 
 /// A user whose shard moves meanwhile does not say that it is idle.
 constexpr std::chrono::milliseconds kIdlePatience{500};
-/// So long the store is asked what has come of a registration.
+/// How long the store is asked what has come of a registration whose answer was lost.
 constexpr std::chrono::seconds kDoubt{5};
 
 }  // namespace

@@ -95,7 +95,6 @@ Task<void> AccountCheck::OnShardLoad(std::shared_ptr<Shard> shard) {
   }
 }
 
-// It answers for a name that nobody has: what it refuses is that of one account, not of all.
 Task<bool> AccountCheck::IsStoreWell() { co_return (co_await accounts_.FindAll({std::string()})).ok(); }
 
 Task<Access> AccountCheck::Check(std::shared_ptr<Shard> shard, SessionId id, std::string bare,

@@ -37,6 +37,7 @@ class AccountCheck final : public LifeHook {
  private:
   Access Judge(const std::string& bare, const SessionId& id, const session::v1::SessionManagerState& state,
                const Shard& shard, const Standing& now) const;
+  /// Whether the store answers for a name that nobody has. Then an error for an account concerns that alone.
   Task<bool> IsStoreWell();
   void Drop(Shard& shard, const std::shared_ptr<Session>& session);
 

@@ -63,6 +63,8 @@ Task<void> Attachments::AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId 
   std::deque<WaitingAction> waiting = std::move(checking_[id].waiting);
   checking_.erase(id);
   for (WaitingAction& asked : waiting) {
+    // The one before may have led to its release: gateways say the rest again.
+    if (shard->released()) co_return;
     GatewayPeer* const gateway = gateways_.Find(asked.gateway);
     if (gateway == nullptr) continue;
     const bool is_over = asked.action.has_attach() && access != Access::kHolds;
@@ -75,7 +77,6 @@ Task<void> Attachments::AttachIfCurrent(std::shared_ptr<Shard> shard, SessionId 
       AddAction(*gateway, id, *shard).mutable_ended()->set_condition("reset");
     }
   }
-  // What they have led to may have released it.
   if (shard->released()) co_return;
   if (shard->live()) turned_away_.AskAgain(*shard);
   std::move(forget).Cancel();

@@ -106,7 +106,7 @@ void GatewayActions::EndFailed(GatewayPeer& gateway, const GatewayAction& action
   if (session && session->gateway == &gateway) {
     session->has_failed = true;
     ends_.End(session, "internal-server-error");
-    // Who has asked for it does not know it by its id yet.
+    // The gateway that has asked for it does not know it by its id yet.
     if (failed.kind != GatewayAction::kStart && failed.kind != GatewayAction::kResume) return;
   }
   if (is_attach && !session) return ends_.EndNotTaken(gateway, *shard, id, action.attach());
