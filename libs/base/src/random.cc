@@ -1,5 +1,6 @@
 #include "rookery/base/random.h"
 
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -38,8 +39,7 @@ void FillSeeded(char* out, std::size_t size) {
   }
 }
 
-void Fill(char* out, std::size_t size) {
-  if (is_seeded.load(std::memory_order_relaxed)) return FillSeeded(out, size);
+void FillFromKernel(char* out, std::size_t size) {
   while (size > 0) {
     const ssize_t got = ::getrandom(out, size, 0);
     if (got < 0 && errno == EINTR) continue;
@@ -48,6 +48,32 @@ void Fill(char* out, std::size_t size) {
     out += got;
     size -= static_cast<std::size_t>(got);
   }
+}
+
+/// Bytes of the kernel that nobody has been given yet: a log-in needs several small secrets, and a call for
+/// each costs more than they do. What is given is not kept. Of one thread, in a process that does not fork.
+class Reserve {
+ public:
+  void Take(char* out, std::size_t size) {
+    if (size > sizeof bytes_ / 4) return FillFromKernel(out, size);
+    if (size > left_) {
+      FillFromKernel(bytes_, sizeof bytes_);
+      left_ = sizeof bytes_;
+    }
+    left_ -= size;
+    std::memcpy(out, bytes_ + left_, size);
+    ::explicit_bzero(bytes_ + left_, size);
+  }
+
+ private:
+  char bytes_[256] = {};
+  std::size_t left_ = 0;
+};
+
+void Fill(char* out, std::size_t size) {
+  if (is_seeded.load(std::memory_order_relaxed)) return FillSeeded(out, size);
+  thread_local Reserve reserve;
+  reserve.Take(out, size);
 }
 
 }  // namespace

@@ -32,6 +32,15 @@ TEST(Random, BytesHaveTheSizeAskedFor) {
   EXPECT_NE(RandomBytes(32), RandomBytes(32));
 }
 
+TEST(Random, NoByteIsGivenTwice) {
+  std::string all;
+  for (std::size_t round = 0; round < 20; ++round)
+    for (std::size_t size = 0; size < 80; ++size) all += RandomBytes(size);
+  std::set<std::string_view> seen;
+  for (std::size_t i = 0; i + 8 <= all.size(); ++i)
+    ASSERT_TRUE(seen.insert(std::string_view(all).substr(i, 8)).second) << "at byte " << i;
+}
+
 TEST(Random, U64DoesNotRepeatSoon) {
   std::set<std::uint64_t> seen;
   for (int i = 0; i < 10'000; ++i) seen.insert(RandomU64());

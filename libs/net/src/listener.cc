@@ -56,8 +56,10 @@ class CountedLease final : public OpenLease {
   const NetworkKey key_;
 };
 
-void SetKeepalive(int fd, const TcpKeepalive& keepalive) {
+/// Of a listening socket: the kernel gives each connection what it has (tcp(7)).
+void SetOptions(int fd, const TcpKeepalive& keepalive) {
   const int one = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   const int idle = static_cast<int>(keepalive.idle.count());
   const int interval = static_cast<int>(keepalive.interval.count());
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
@@ -94,6 +96,7 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor> {
     if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
     // `[::]` and an empty host serve IPv4 too.
     if (!error && endpoint.address().is_v6()) acceptor_.set_option(asio::ip::v6_only(false), error);
+    if (!error) SetOptions(acceptor_.native_handle(), options_.keepalive);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(kBacklog, error);
     if (!error) acceptor_.non_blocking(true, error);
@@ -202,9 +205,6 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor> {
       ++refused_;
       return;
     }
-    const int one = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    SetKeepalive(fd, options_.keepalive);
     TcpCore::Socket socket(loop_.io());
     boost::system::error_code error;
     socket.assign(protocol, fd, error);

@@ -179,6 +179,7 @@ TEST_F(ListenerTest, TheKernelWatchesForPeersThatVanish) {
   RunUntil([&] { return connections_.size() == 1; });
   const int fd = OtherEndOf(client.fd);
   ASSERT_GE(fd, 0);
+  EXPECT_EQ(OptionOf(fd, IPPROTO_TCP, TCP_NODELAY), 1);
   EXPECT_EQ(OptionOf(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
   EXPECT_EQ(OptionOf(fd, IPPROTO_TCP, TCP_KEEPIDLE), 50);
   EXPECT_EQ(OptionOf(fd, IPPROTO_TCP, TCP_KEEPINTVL), 7);

@@ -126,8 +126,9 @@ void Config::Bind(config::Schema& schema) {
               1'000, 1 << 20);
   schema.Bind("limits.max-queued-bytes", &max_queued_bytes, "What may wait for a slow reader", 16 << 10,
               1 << 30);
+  // An owner of the shard knows the newest thousand of a session one by one (DuplicateFilter).
   schema.Bind("limits.max-unconfirmed", &max_unconfirmed, "A session's stanzas that are not in the log yet",
-              1, 100'000);
+              1, 1'000);
   schema.Bind("limits.max-unconfirmed-bytes", &max_unconfirmed_bytes, "Those of all sessions together",
               1 << 20, std::int64_t{1} << 36);
   schema.Bind("limits.max-unconfirmed-bytes-per-shard", &max_shard_unconfirmed_bytes,

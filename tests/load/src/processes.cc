@@ -36,7 +36,7 @@ std::int64_t ResidentOf(pid_t pid) {
   std::string line;
   while (std::getline(in, line)) {
     std::int64_t kb = 0;
-    if (line.starts_with("VmRSS:") && std::sscanf(line.c_str() + 6, "%ld", &kb) == 1) return kb;
+    if (line.starts_with("RssAnon:") && std::sscanf(line.c_str() + 8, "%ld", &kb) == 1) return kb;
   }
   return 0;
 }

@@ -85,8 +85,6 @@ struct ParkedRow {
   Content content = Content::kNone;
   /// A coroutine makes the row what it should be, until it is.
   bool is_busy = false;
-  /// Set when it is not any more. Null: nobody waits for that.
-  std::shared_ptr<runtime::Event> at_rest;
   /// The state has changed since the row that is being written was made.
   bool is_behind = false;
   /// A row was written after the last SessionBack (or there was none): when the client returns, the log must
@@ -97,10 +95,12 @@ struct ParkedRow {
   bool misleads = false;
   /// SessionBack is on its way into the log.
   bool is_telling = false;
-  /// Set when it is not any more. Null: nobody waits for that.
-  std::shared_ptr<runtime::Event> told;
   /// All that is known of the session is the row, which an earlier owner has written.
   bool is_source = false;
+  /// Set when it is busy no more. Null: nobody waits for that.
+  std::shared_ptr<runtime::Event> at_rest;
+  /// Set when it is telling no more. Null: nobody waits for that.
+  std::shared_ptr<runtime::Event> told;
   /// The newest record of the shard when the row was written.
   std::int64_t written_at = -1;
   /// The newest SessionBack, and the resumptions that it counts; and the one that is not finished yet, or -1.
@@ -189,16 +189,11 @@ struct Session : GatewayHook {
   /// When LiveSessions says that it is to be looked at; max: never.
   SteadyTime due = SteadyTime::max();
 
-  /// Its client was away for too long, says the record of its end: it may come back until that is
-  /// read.
-  bool ends_by_timeout = false;
   /// New sessions of the same name, and resumptions, that wait for the end of this one. Null when
   /// there are none.
   std::unique_ptr<std::vector<WaitingAction>> successors;
 
   ParkedRow row;
-  /// Packets of it were put into the waiting store.
-  bool has_rows = false;
   /// The record of its end, once that is applied; -1: none, or an earlier owner has finished it.
   std::int64_t end_record = -1;
   /// The writes that its end still has to make; null when there are none.
@@ -213,18 +208,12 @@ struct Session : GatewayHook {
   std::unique_ptr<WaitingResume> resume_waits;
   /// The attempt that its gateway was answered over its link when the client came there; 0: none was.
   std::uint64_t resumed_by = 0;
-  /// The gateway that the client has come to has said nothing of the session yet, so it may not know of it.
-  /// If we die now, the next owner may be brought the session as it was before.
-  bool is_unheard = false;
   /// The gateway that the client left with the newest resumption, until it is told so.
   std::string left_gateway;
 
   InboundLedger inbound;
   /// Stanzas that are not done, and what waits for them. Null when there are none.
   std::unique_ptr<InboundOrder> inbound_order;
-  bool confirm_due = false;
-  /// Handling something of its client has failed half-way: nothing more of it is handled, and it ends.
-  bool has_failed = false;
   /// The newest to each address. Until the log has it, the address is one of `state.directed`.
   std::vector<Farewell> farewells;
 
@@ -238,13 +227,6 @@ struct Session : GatewayHook {
   std::uint64_t link_seq = 0;
   /// The size of the packets that are under way.
   std::size_t bytes_under_way = 0;
-  bool awaits_room = false;
-  /// Its newest state is not on the link either: it goes before any packet or confirmation that comes later.
-  bool is_state_due = false;
-  /// Outbox::Push comes at the end of this turn of the loop.
-  bool is_push_posted = false;
-  /// A confirmation waits for the state.
-  bool awaits_state = false;
   /// The newest record given, and the newest that was addressed to this session.
   std::int64_t last_offset = -1;
   std::int64_t last_primary = -1;
@@ -253,26 +235,52 @@ struct Session : GatewayHook {
   /// (late_sessions.h).
   std::int64_t late_offset = -1;
   std::int64_t late_since = 0;
-  /// In ShardDelivery::late.
-  bool is_to_take_back = false;
   /// The epoch of the owner that its gateway has last brought it to; -1 where it has begun here.
   std::int64_t known_epoch = -1;
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
-  /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.
-  bool was_spared_presence = false;
   /// Null: it is not being told.
   std::shared_ptr<TellingAnew> telling_anew;
-  /// It is being told of `state.missed_contacts`.
-  bool is_catching_up = false;
   /// Set while the contents of some packets after this number are still unknown, because their records wait
   /// (record_order.h). No packet after it is sent meanwhile.
   std::optional<std::uint64_t> resend_after;
+
+  // Flags, side by side since there are many sessions.
+
+  /// Its client was away for too long, says the record of its end: it may come back until that is
+  /// read.
+  bool ends_by_timeout = false;
+  /// Packets of it were put into the waiting store.
+  bool has_rows = false;
+  /// The gateway that the client has come to has said nothing of the session yet, so it may not know of it.
+  /// If we die now, the next owner may be brought the session as it was before.
+  bool is_unheard = false;
+  /// Its gateway is to be sent a confirmation.
+  bool confirm_due = false;
+  /// Handling something of its client has failed half-way: nothing more of it is handled, and it ends.
+  bool has_failed = false;
+  /// Packets, or its state, wait for room on the link to its gateway.
+  bool awaits_room = false;
+  /// Its newest state is not on the link: it goes before any packet or confirmation that comes later.
+  bool is_state_due = false;
+  /// Outbox::Push comes at the end of this turn of the loop.
+  bool is_push_posted = false;
+  /// A confirmation waits for the state.
+  bool awaits_state = false;
+  /// In ShardDelivery::late.
+  bool is_to_take_back = false;
   /// In ShardDelivery::unacknowledged.
   bool is_store_due = false;
+  /// Presence was not kept for it, since its client had too much to take. It is told anew when there is room.
+  bool was_spared_presence = false;
+  /// It is being told of `state.missed_contacts`.
+  bool is_catching_up = false;
 
   StreamManagement management = StreamManagement::kOff;
   bool is_resumable() const { return management == StreamManagement::kResumable; }
+
+  /// How often MissPresence was called, for who tells of it.
+  std::uint32_t presences_missed = 0;
 
   session::v1::SessionManagerState state;
   /// The capabilities that its client has proved to have (XEP-0115); null while they are not known.
@@ -289,8 +297,6 @@ struct Session : GatewayHook {
     state.set_presence_missed(true);
     ++presences_missed;
   }
-  /// How often (MissPresence), for who tells of it.
-  std::uint32_t presences_missed = 0;
 
   /// Full JIDs whose presence it was sent by its own full JID while it was not available, as its
   /// predecessor of the same name may have asked for: its client sees them, and hears when they go. The
@@ -303,9 +309,9 @@ struct Session : GatewayHook {
  private:
   void Enter(SessionPhase to, SteadyTime now);
 
-  SessionPhase phase_ = SessionPhase::kConnected;
   /// A counter of LiveSessions; null before that has the session.
   std::int64_t* away_ = nullptr;
+  SessionPhase phase_ = SessionPhase::kConnected;
 };
 
 /// Whether the first of two sessions of one full JID is the newer one, which takes the place of the other
