@@ -167,8 +167,8 @@ void Deliverer::OnDelivered(Session& session, std::uint64_t seq) {
 }
 
 void Deliverer::CatchUp(Session& session) {
-  const bool has_portion = session.telling_anew && session.telling_anew->last_seq &&
-                           *session.telling_anew->last_seq <= session.acked_seq;
+  const TellingAnew* const telling = session.rare().telling_anew.get();
+  const bool has_portion = telling != nullptr && telling->last_seq && *telling->last_seq <= session.acked_seq;
   const bool is_behind =
       session.was_spared_presence || has_portion || session.state.missed_contacts_size() > 0;
   if (!is_behind || session.detached() || !HasRoom(settings_, session)) return;

@@ -87,7 +87,8 @@ Task<void> Ghosts::ComeBackTask(std::shared_ptr<Shard> shard, std::shared_ptr<Se
   co_await runtime::Yield();
   if (session->ended() || !session->state.rooms_missed()) co_return;
   const auto is_left = [&](const std::string& room) {
-    return std::any_of(session->farewells.begin(), session->farewells.end(), [&](const Farewell& farewell) {
+    const std::vector<Farewell>& farewells = session->rare().farewells;
+    return std::any_of(farewells.begin(), farewells.end(), [&](const Farewell& farewell) {
       return xmpp::BareOf(farewell.address) == xmpp::BareOf(room);
     });
   };

@@ -30,7 +30,7 @@ void OfflineMarks::MarkEnded(const std::shared_ptr<Session>& session) {
   // Some may be marked already, or about to be: once more does no harm.
   ++session->EndWritesOf()->open;
   StartMarks(*shards_.Find(addresses_.ShardOf(session->jid.bare())), session->jid.bare(), session,
-             std::move(ids), [ends = session->end_writes] { ends->Finish(); });
+             std::move(ids), [ends = session->rare().end_writes] { ends->Finish(); });
 }
 
 void OfflineMarks::MarkRefused(Shard& shard, std::string_view bare, std::uint64_t id,

@@ -35,8 +35,9 @@ void SessionRows::StartRemoval(const WaitingStore::SessionKey& key, std::optiona
 }
 
 void AfterEndWrites(const Session& session, std::function<void()> then) {
-  if (session.end_writes && session.end_writes->open > 0) {
-    session.end_writes->then.push_back(std::move(then));
+  const std::shared_ptr<EndWrites>& writes = session.rare().end_writes;
+  if (writes && writes->open > 0) {
+    writes->then.push_back(std::move(then));
   } else {
     then();
   }

@@ -86,7 +86,7 @@ void WaitingStanzas::StoreEnded(User& user, Session& ended, std::shared_ptr<Deli
   waiting.is_late = true;
   // An earlier owner may have sent it to another session, whose client has it.
   waiting.only_from_store = waiting.only_from_store || user.shard->IsBeforeFence(waiting.message->offset);
-  waiting.ends.push_back(ended.end_writes);
+  waiting.ends.push_back(ended.rare().end_writes);
   StoreOrAwait(user, waiting);
 }
 

@@ -34,7 +34,7 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// Of Session::seen_early.
+/// Of RareState::seen_early.
 constexpr std::size_t kMostSeenEarly = 64;
 
 void NoteSeenEarly(std::vector<std::string>& seen, const std::string& from) {
@@ -215,14 +215,15 @@ bool StanzaApplier::IsFor(Session& session, const xmpp::Stanza& stanza, std::str
   if (!resource.empty()) {
     if (session.resource() != resource) return false;
     if (is_presence && stanza.type().empty() && !session.available() && !addresses_.IsOfRooms(stanza.from()))
-      NoteSeenEarly(session.seen_early, stanza.from());
+      NoteSeenEarly(session.MakeRare().seen_early, stanza.from());
     return true;
   }
   if (session.available()) return true;
   // From the bare address: none of them is there.
   const bool is_bare = xmpp::ResourceOf(stanza.from()).empty();
+  const std::vector<std::string>& seen_early = session.rare().seen_early;
   return is_presence && stanza.type() == "unavailable" &&
-         std::any_of(session.seen_early.begin(), session.seen_early.end(), [&](const std::string& seen) {
+         std::any_of(seen_early.begin(), seen_early.end(), [&](const std::string& seen) {
            return is_bare ? xmpp::BareOf(seen) == stanza.from() : seen == stanza.from();
          });
 }

@@ -10,7 +10,7 @@ void Confirmations::Finish(const std::shared_ptr<Session>& session, std::uint64_
   if (!session->inbound.Close(count)) return;
   ConfirmLater(session);
   if (!session->inbound.is_all_confirmed()) return;
-  const bool is_awaited = session->phase() == SessionPhase::kClosing || session->resume_waits ||
+  const bool is_awaited = session->phase() == SessionPhase::kClosing || session->rare().resume_waits ||
                           (session->is_resumable() && IsAway(session->phase()));
   if (!is_awaited) return;
   // Not from within the handling of its last stanza.

@@ -50,8 +50,7 @@ void DirectedPresence::Say(const std::shared_ptr<Session>& session, Cause& cause
       outbox_.Publish(*session);
     }
     // It knows of the session again.
-    std::erase_if(session->farewells,
-                  [&](const Farewell& older) { return HearTogether(older.address, presence.to()); });
+    ForgetFarewells(*session, presence.to());
   } else if (it != directed.end()) {
     return SayFarewell(session, cause, presence);
   }
@@ -66,12 +65,17 @@ bool DirectedPresence::IsToldAnyway(const Session& session, std::string_view con
   return found != user.contacts->by_jid.end() && found->second.from();
 }
 
+void DirectedPresence::ForgetFarewells(Session& session, std::string_view address) const {
+  if (session.rare().farewells.empty()) return;
+  std::erase_if(session.MakeRare().farewells,
+                [&](const Farewell& older) { return HearTogether(older.address, address); });
+}
+
 void DirectedPresence::SayFarewell(const std::shared_ptr<Session>& session, Cause& cause,
                                    const xmpp::Stanza& unavailable) {
   const std::uint64_t number = ++last_farewell_;
-  std::erase_if(session->farewells,
-                [&](const Farewell& older) { return HearTogether(older.address, unavailable.to()); });
-  session->farewells.push_back({unavailable.to(), number});
+  ForgetFarewells(*session, unavailable.to());
+  session->MakeRare().farewells.push_back({unavailable.to(), number});
   consequences_.AppendDelivery(*session->user->shard, cause, unavailable,
                                [this, session, number](std::int64_t offset) {
                                  OnFarewellDone(*session, number, /*is_said=*/offset >= 0);
@@ -79,12 +83,14 @@ void DirectedPresence::SayFarewell(const std::shared_ptr<Session>& session, Caus
 }
 
 void DirectedPresence::OnFarewellDone(Session& session, std::uint64_t number, bool is_said) {
-  const auto done = std::find_if(session.farewells.begin(), session.farewells.end(),
+  if (session.rare().farewells.empty()) return;
+  std::vector<Farewell>& farewells = session.MakeRare().farewells;
+  const auto done = std::find_if(farewells.begin(), farewells.end(),
                                  [&](const Farewell& farewell) { return farewell.number == number; });
   // Else something newer was said to the address.
-  if (done == session.farewells.end()) return;
+  if (done == farewells.end()) return;
   const std::string address = std::move(done->address);
-  session.farewells.erase(done);
+  farewells.erase(done);
   if (!is_said || session.ended()) return;
   auto& directed = *session.state.mutable_directed();
   const auto it = std::find_if(directed.begin(), directed.end(),
@@ -101,7 +107,8 @@ bool DirectedPresence::IsTold(const Session& session, std::string_view address) 
 }
 
 bool DirectedPresence::IsBeingLeft(const Session& session, std::string_view address) const {
-  return std::any_of(session.farewells.begin(), session.farewells.end(),
+  const std::vector<Farewell>& farewells = session.rare().farewells;
+  return std::any_of(farewells.begin(), farewells.end(),
                      [&](const Farewell& farewell) { return HearTogether(farewell.address, address); });
 }
 

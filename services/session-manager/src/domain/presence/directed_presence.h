@@ -54,6 +54,8 @@ class DirectedPresence {
   /// To an address that has been told of the session, which is forgotten when the log has it: what the log
   /// refuses is said by the end of the session.
   void SayFarewell(const std::shared_ptr<Session>& session, Cause& cause, const xmpp::Stanza& unavailable);
+  /// Something newer is said to the address.
+  void ForgetFarewells(Session& session, std::string_view address) const;
   void OnFarewellDone(Session& session, std::uint64_t number, bool is_said);
   /// Whether the contact hears of the session without that.
   static bool IsToldAnyway(const Session& session, std::string_view contact);

@@ -142,7 +142,7 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
       session->state.set_available_offset(session->user->shard->window.next_offset() - 1);
     session->state.set_availability_count(cause.count);
     session->state.clear_left();
-    session->seen_early.clear();
+    if (!session->rare().seen_early.empty()) session->MakeRare().seen_early.clear();
     directory_.Changed(*session);
   }
   session->state.set_available(true);
@@ -504,8 +504,9 @@ void PresenceTracker::TellAnew(Session& session) {
 void PresenceTracker::OnPortionTaken(Session& session) {
   const std::shared_ptr<Shard> shard = shards_.Shared(session.user->shard->number);
   if (!shard->live()) return;  // OnShardLive comes, and it begins anew
-  session.telling_anew->last_seq.reset();
-  shard->Spawn("presence.tell_anew", TellAnewTask(shard, table_.Find(session.id), session.telling_anew));
+  const std::shared_ptr<TellingAnew>& telling = session.rare().telling_anew;
+  telling->last_seq.reset();
+  shard->Spawn("presence.tell_anew", TellAnewTask(shard, table_.Find(session.id), telling));
 }
 
 Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
@@ -514,7 +515,8 @@ Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shar
   const auto is_over = [&] {
     if (session->ended() || !session->available() || IsReplaced(*session)) return true;
     // Else it begins anew, or has.
-    return telling && (session->telling_anew != telling || session->presences_missed != telling->missed);
+    return telling &&
+           (session->rare().telling_anew != telling || session->presences_missed != telling->missed);
   };
   // Never within the call that finds it out, which walks the sessions.
   co_await runtime::Yield();
@@ -539,7 +541,7 @@ std::shared_ptr<TellingAnew> PresenceTracker::BeginTelling(const std::shared_ptr
   const auto telling = std::make_shared<TellingAnew>();
   telling->said = OpenUnasked(session);
   telling->missed = session->presences_missed;
-  session->telling_anew = telling;
+  session->MakeRare().telling_anew = telling;
   Cause cause;
   cause.end = telling->said;
   Broadcast(*session->user, cause, session->state.presence());
@@ -568,7 +570,7 @@ void PresenceTracker::TellPortion(Session& session, TellingAnew& telling) {
                                 std::move(told));
   telling.last_seq = session.last_seq;
   if (!is_last) return;
-  session.telling_anew.reset();
+  session.MakeRare().telling_anew.reset();
   telling.said->Finish();
 }
 

@@ -27,7 +27,8 @@ void DueSessions::Sweep(Shard& shard) {
 
 void DueSessions::OnDue(const std::shared_ptr<Session>& session) {
   const SteadyTime now = clock_.Now();
-  if (session->resume_waits && session->resume_waits->limit <= now) resumer_.GiveUp(session);
+  const WaitingResume* const waits = session->rare().resume_waits.get();
+  if (waits != nullptr && waits->limit <= now) resumer_.GiveUp(session);
   const auto limit = session->is_resumable() ? settings_.resume_timeout : settings_.link_grace;
   if (IsAway(session->phase()) && now - session->detached_since >= limit) {
     ends_.EndTimedOut(session);

@@ -41,7 +41,7 @@ void LiveSessions::Schedule(Session& session) {
   if (IsAway(session.phase())) {
     due = session.detached_since + (session.is_resumable() ? settings_.resume_timeout : settings_.link_grace);
   }
-  if (session.resume_waits) due = std::min(due, session.resume_waits->limit);
+  if (const auto& waits = session.rare().resume_waits) due = std::min(due, waits->limit);
   if (due != session.due) {
     if (session.due != SteadyTime::max()) state.due.erase({session.due, session.id});
     if (due != SteadyTime::max()) state.due.insert({due, session.id});
@@ -77,18 +77,16 @@ void LiveSessions::Retire(const std::shared_ptr<Session>& session) {
 // ---- what waits for an end ----------------------------------------------------
 
 bool LiveSessions::RunAfterEnd(Session& session, WaitingAction asked) {
-  if (!session.successors) session.successors = std::make_unique<std::vector<WaitingAction>>();
-  if (session.successors->size() >= kMaxSuccessors) return false;
-  session.successors->push_back(std::move(asked));
+  if (session.rare().successors.size() >= kMaxSuccessors) return false;
+  session.MakeRare().successors.push_back(std::move(asked));
   return true;
 }
 
 void LiveSessions::RunSuccessors(Session& session) {
-  if (session.resume_waits) DoLater(std::move(session.resume_waits->asked));
-  session.resume_waits.reset();
-  if (!session.successors) return;
-  const auto successors = std::move(session.successors);
-  for (WaitingAction& next : *successors) DoLater(std::move(next));
+  if (session.rare().resume_waits)
+    DoLater(std::move(std::exchange(session.MakeRare().resume_waits, {})->asked));
+  if (session.rare().successors.empty()) return;
+  for (WaitingAction& next : std::exchange(session.MakeRare().successors, {})) DoLater(std::move(next));
 }
 
 void LiveSessions::DoLater(WaitingAction waiting) {

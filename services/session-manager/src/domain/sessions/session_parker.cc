@@ -83,7 +83,7 @@ void SessionParker::OnPhase(const Session& session) {
   }
   // Its client is not kept waiting for a store that is away: the log says, too, that the row is outdated.
   const bool is_kept_waiting =
-      session.resume_waits && session.row.misleads &&
+      session.rare().resume_waits && session.row.misleads &&
       (session.phase() == SessionPhase::kAway || session.phase() == SessionPhase::kParking);
   if (is_kept_waiting && session.user->shard->live()) BeginTelling(shared);
   if (!MayMislead(session)) ReleaseBackRecord(*session.user->shard, *shared);
@@ -93,9 +93,14 @@ void SessionParker::OnPhase(const Session& session) {
                              KeepRow(shards_.Shared(session.user->shard->number), shared));
 }
 
+const std::shared_ptr<runtime::Event>& SessionParker::EventOf(std::shared_ptr<runtime::Event>& event) const {
+  if (!event) event = std::make_shared<runtime::Event>(executor_);
+  return event;
+}
+
 bool SessionParker::MayMislead(const Session& session) {
   return session.row.is_busy || session.row.content == ParkedRow::Content::kOutdated ||
-         !session.left_gateway.empty() || session.is_outdated();
+         !session.rare().left_gateway.empty() || session.is_outdated();
 }
 
 void SessionParker::OnEndRead(Session& session) { ReleaseBackRecord(*session.user->shard, session); }
@@ -109,8 +114,7 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
     absl::Status written;
     if (is_away && session->row.is_telling) {
       // The row is newer than that record, and says so.
-      if (!session->row.told) session->row.told = std::make_shared<runtime::Event>(executor_);
-      const std::shared_ptr<runtime::Event> told = session->row.told;
+      const std::shared_ptr<runtime::Event> told = EventOf(session->MakeRare().row_told);
       co_await told->Wait();
       continue;
     }
@@ -134,7 +138,7 @@ Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<
     co_await backoff.Wait();
   }
   session->row.is_busy = false;
-  if (session->row.at_rest) std::exchange(session->row.at_rest, nullptr)->Set();
+  if (session->rare().row_at_rest) std::exchange(session->MakeRare().row_at_rest, nullptr)->Set();
 }
 
 Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
@@ -165,7 +169,7 @@ Task<absl::Status> SessionParker::WriteRow(std::shared_ptr<Shard> shard, std::sh
 
 void SessionParker::LetRowGo(Session& session) {
   // Where the client has left a gateway, SessionResumer says when.
-  const bool is_row_all = session.left_gateway.empty() && !session.is_unheard;
+  const bool is_row_all = session.rare().left_gateway.empty() && !session.is_unheard;
   if (session.phase() == SessionPhase::kResumed && is_row_all) live_.Enter(session, SessionPhase::kConnected);
 }
 
@@ -191,7 +195,7 @@ void SessionParker::BeginTelling(const std::shared_ptr<Session>& session) {
 
 void SessionParker::EndTelling(Session& session) {
   session.row.is_telling = false;
-  if (session.row.told) std::exchange(session.row.told, nullptr)->Set();
+  if (session.rare().row_told) std::exchange(session.MakeRare().row_told, nullptr)->Set();
 }
 
 Task<void> SessionParker::TellBack(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
@@ -277,8 +281,7 @@ Task<void> SessionParker::RemoveRows(std::shared_ptr<Shard> shard, std::shared_p
                              session->is_resumable() || session->row.is_busy;
   if (session->row.is_busy) {
     // The row that is being written must not outlive the session.
-    if (!session->row.at_rest) session->row.at_rest = std::make_shared<runtime::Event>(executor_);
-    const std::shared_ptr<runtime::Event> at_rest = session->row.at_rest;
+    const std::shared_ptr<runtime::Event> at_rest = EventOf(session->MakeRare().row_at_rest);
     co_await at_rest->Wait();
   }
   co_await AwaitEndWrites(executor_, session);

@@ -86,6 +86,8 @@ class SessionParker final : public LiveSessions::Listener, public Outbox::Listen
   static bool IsRowDue(const Session& session);
   /// Whether somebody may take what the store has, or what another gateway knows, for the session.
   static bool MayMislead(const Session& session);
+  /// `event`, made when missing.
+  const std::shared_ptr<runtime::Event>& EventOf(std::shared_ptr<runtime::Event>& event) const;
   Task<void> KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   Task<absl::Status> WriteRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session);
   /// Makes the rows of all in `back_` go, and has the log told of them.

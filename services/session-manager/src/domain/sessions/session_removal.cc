@@ -30,7 +30,7 @@ void SessionRemoval::Remove(const std::shared_ptr<Session>& session, const event
   GatewayPeer* const gateway = session->gateway;
   session->end_record = cause != nullptr ? cause->offset : -1;
   // The one that its client has left must not bring it back.
-  if (GatewayPeer* left = gateways_.Find(session->left_gateway); left != nullptr && left != gateway)
+  if (GatewayPeer* left = gateways_.Find(session->rare().left_gateway); left != nullptr && left != gateway)
     AddAction(*left, session->id, *shard).mutable_ended()->set_condition("conflict");
   live_.Enter(*session, SessionPhase::kEnded);
   gateways_.Assign(*session, nullptr);

@@ -73,10 +73,11 @@ void SessionResumer::Resume(GatewayPeer& gateway, const WaitingAction& asked, Sh
     if (!live_.RunAfterEnd(*session, asked)) Refuse(gateway, action, shard);
     return;
   }
-  const std::uint64_t waiting = session->resume_waits ? session->resume_waits->asked.arrival : 0;
+  const WaitingResume* const waits = session->rare().resume_waits.get();
+  const std::uint64_t waiting = waits != nullptr ? waits->asked.arrival : 0;
   if (asked.arrival < std::max(session->arrival, waiting)) return Refuse(gateway, action, shard);
   if (!session->is_resumable()) {
-    const SteadyTime limit = session->resume_waits ? session->resume_waits->limit : SteadyTime::max();
+    const SteadyTime limit = waits != nullptr ? waits->limit : SteadyTime::max();
     Wait(*session, asked, std::min(limit, clock_.Now() + kEnableLimit));
     return;
   }
@@ -108,14 +109,14 @@ void SessionResumer::Resume(GatewayPeer& gateway, const WaitingAction& asked, Sh
     Wait(*session, asked, SteadyTime::max());
     return;
   }
-  session->resume_waits.reset();
+  if (waits != nullptr) session->MakeRare().resume_waits.reset();
   live_.Schedule(*session);
   Finish(session, gateway, asked);
 }
 
 void SessionResumer::Wait(Session& session, const WaitingAction& asked, SteadyTime limit) {
   // A client that has tried twice waits for the answer to the newer attempt.
-  session.resume_waits = std::make_unique<WaitingResume>(WaitingResume{asked, limit});
+  session.MakeRare().resume_waits = std::make_unique<WaitingResume>(WaitingResume{asked, limit});
   live_.Schedule(session);
   live_.NoteAwaited(session);
 }
@@ -161,19 +162,19 @@ void SessionResumer::LookForUnknown(Shard& shard) {
 }
 
 void SessionResumer::TryAgain(const std::shared_ptr<Session>& session) {
-  if (!session->resume_waits) return;
-  const WaitingAction asked = session->resume_waits->asked;
+  if (!session->rare().resume_waits) return;
+  const WaitingAction asked = session->rare().resume_waits->asked;
   GatewayPeer* gateway = gateways_.Find(asked.gateway);
   if (gateway != nullptr) {
     Resume(*gateway, asked, *session->user->shard);
   } else {
-    session->resume_waits.reset();
+    session->MakeRare().resume_waits.reset();
     live_.Schedule(*session);
   }
 }
 
 void SessionResumer::GiveUp(const std::shared_ptr<Session>& session) {
-  const auto given_up = std::move(session->resume_waits);
+  const auto given_up = std::move(session->MakeRare().resume_waits);
   live_.Schedule(*session);
   GatewayPeer* gateway = gateways_.Find(given_up->asked.gateway);
   if (gateway != nullptr) Refuse(*gateway, given_up->asked.action, *session->user->shard);
@@ -198,14 +199,15 @@ void SessionResumer::Finish(const std::shared_ptr<Session>& session, GatewayPeer
   // On one gateway both connections go by the same id: the old one ends before the new one begins.
   if (before == gateway) AddAction(*session).mutable_ended()->set_condition("conflict");
   std::string left = before != nullptr && before != gateway ? before->instance() : std::string();
-  if (session->is_unheard && !session->left_gateway.empty() && session->left_gateway != gateway->instance()) {
+  const std::string& left_before = session->rare().left_gateway;
+  if (session->is_unheard && !left_before.empty() && left_before != gateway->instance()) {
     // Whether the one that it leaves now has the session is not known, but the one before that does.
     if (!left.empty()) AddAction(*session).mutable_ended()->set_condition("conflict");
-    left = session->left_gateway;
+    left = left_before;
   }
   deliverer_.Acknowledge(*session, FloorOf(*session) + NewlyHandled(*session, request.handled()));
   gateways_.Assign(*session, gateway);
-  session->left_gateway = std::move(left);
+  if (left != session->rare().left_gateway) session->MakeRare().left_gateway = std::move(left);
   session->resumed_by = request.attempt();
   session->arrival = asked.arrival;
   session->is_unheard = true;
@@ -236,9 +238,10 @@ void SessionResumer::OnHeard(const std::shared_ptr<Session>& session) {
   directory_.Changed(*session);
   if (session->phase() == SessionPhase::kResumed) live_.Enter(*session, SessionPhase::kResumed);
   // A row that misleads goes with others (SessionParker).
-  if (session->left_gateway.empty()) return;
+  if (session->rare().left_gateway.empty()) return;
   Shard& shard = *session->user->shard;
-  shard.Spawn("session.leave_old", LeaveOld(shards_.Shared(shard.number), session, session->left_gateway));
+  shard.Spawn("session.leave_old",
+              LeaveOld(shards_.Shared(shard.number), session, session->rare().left_gateway));
 }
 
 Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
@@ -251,7 +254,7 @@ Task<void> SessionResumer::LeaveOld(std::shared_ptr<Shard> shard, std::shared_pt
   if (old != nullptr && old != session->gateway)
     AddAction(*old, session->id, *shard).mutable_ended()->set_condition("conflict");
   if (session->ended() || session->state.resumptions() != resumption) co_return;
-  session->left_gateway.clear();
+  session->MakeRare().left_gateway.clear();
   if (session->phase() == SessionPhase::kResumed) {
     live_.Enter(*session, SessionPhase::kConnected);
   } else {

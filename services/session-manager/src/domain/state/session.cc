@@ -45,11 +45,12 @@ void ParkedRow::NoteGap(std::uint64_t resumptions) {
 }
 
 const std::shared_ptr<EndWrites>& Session::EndWritesOf() {
-  if (!end_writes) {
-    end_writes = std::make_shared<EndWrites>();
-    end_writes->record = end_record;
+  std::shared_ptr<EndWrites>& writes = MakeRare().end_writes;
+  if (!writes) {
+    writes = std::make_shared<EndWrites>();
+    writes->record = end_record;
   }
-  return end_writes;
+  return writes;
 }
 
 void Session::Move(SessionPhase to, SteadyTime now) {

@@ -97,10 +97,6 @@ struct ParkedRow {
   bool is_telling = false;
   /// All that is known of the session is the row, which an earlier owner has written.
   bool is_source = false;
-  /// Set when it is busy no more. Null: nobody waits for that.
-  std::shared_ptr<runtime::Event> at_rest;
-  /// Set when it is telling no more. Null: nobody waits for that.
-  std::shared_ptr<runtime::Event> told;
   /// The newest record of the shard when the row was written.
   std::int64_t written_at = -1;
   /// The newest SessionBack, and the resumptions that it counts; and the one that is not finished yet, or -1.
@@ -155,6 +151,29 @@ struct WaitingResume {
   SteadyTime limit = SteadyTime::max();
 };
 
+/// What few sessions have at a time, apart, since there are many sessions.
+struct RareState {
+  /// New sessions of the same name, and resumptions, that wait for the end of this one.
+  std::vector<WaitingAction> successors;
+  /// The newest attempt to resume, while it waits; null when there is none.
+  std::unique_ptr<WaitingResume> resume_waits;
+  /// The gateway that the client left with the newest resumption, until it is told so.
+  std::string left_gateway;
+  /// Set when ParkedRow::is_busy and is_telling are so no more. Null: nobody waits for that.
+  std::shared_ptr<runtime::Event> row_at_rest;
+  std::shared_ptr<runtime::Event> row_told;
+  /// The writes that its end still has to make; null when there are none.
+  std::shared_ptr<EndWrites> end_writes;
+  /// The newest to each address. Until the log has it, the address is one of `state.directed`.
+  std::vector<Farewell> farewells;
+  /// Null: it is not being told.
+  std::shared_ptr<TellingAnew> telling_anew;
+  /// Full JIDs whose presence it was sent by its own full JID while it was not available, as its
+  /// predecessor of the same name may have asked for: its client sees them, and hears when they go. The
+  /// newest.
+  std::vector<std::string> seen_early;
+};
+
 using GatewayHook =
     boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
@@ -189,33 +208,21 @@ struct Session : GatewayHook {
   /// When LiveSessions says that it is to be looked at; max: never.
   SteadyTime due = SteadyTime::max();
 
-  /// New sessions of the same name, and resumptions, that wait for the end of this one. Null when
-  /// there are none.
-  std::unique_ptr<std::vector<WaitingAction>> successors;
-
   ParkedRow row;
   /// The record of its end, once that is applied; -1: none, or an earlier owner has finished it.
   std::int64_t end_record = -1;
-  /// The writes that its end still has to make; null when there are none.
-  std::shared_ptr<EndWrites> end_writes;
-  /// `end_writes`, made when missing.
+  /// RareState::end_writes, made when missing.
   const std::shared_ptr<EndWrites>& EndWritesOf();
 
   /// The number of the action (WaitingAction) that started or last resumed the session; 0 where it was
   /// started before this process had the shard.
   std::uint64_t arrival = 0;
-  /// The newest attempt to resume, while it waits; null when there is none.
-  std::unique_ptr<WaitingResume> resume_waits;
   /// The attempt that its gateway was answered over its link when the client came there; 0: none was.
   std::uint64_t resumed_by = 0;
-  /// The gateway that the client left with the newest resumption, until it is told so.
-  std::string left_gateway;
 
   InboundLedger inbound;
   /// Stanzas that are not done, and what waits for them. Null when there are none.
   std::unique_ptr<InboundOrder> inbound_order;
-  /// The newest to each address. Until the log has it, the address is one of `state.directed`.
-  std::vector<Farewell> farewells;
 
   std::uint64_t last_seq = 0;
   std::uint64_t acked_seq = 0;
@@ -239,8 +246,6 @@ struct Session : GatewayHook {
   std::int64_t known_epoch = -1;
   UnackedQueue unacked;
   std::size_t unacked_bytes = 0;
-  /// Null: it is not being told.
-  std::shared_ptr<TellingAnew> telling_anew;
   /// Set while the contents of some packets after this number are still unknown, because their records wait
   /// (record_order.h). No packet after it is sent meanwhile.
   std::optional<std::uint64_t> resend_after;
@@ -298,10 +303,13 @@ struct Session : GatewayHook {
     ++presences_missed;
   }
 
-  /// Full JIDs whose presence it was sent by its own full JID while it was not available, as its
-  /// predecessor of the same name may have asked for: its client sees them, and hears when they go. The
-  /// newest.
-  std::vector<std::string> seen_early;
+  /// All empty where there is none.
+  const RareState& rare() const { return rare_ != nullptr ? *rare_ : kNothingRare; }
+  /// To change it.
+  RareState& MakeRare() {
+    if (rare_ == nullptr) rare_ = std::make_unique<RareState>();
+    return *rare_;
+  }
 
   bool available() const { return state.available(); }
   int priority() const { return state.priority(); }
@@ -309,6 +317,9 @@ struct Session : GatewayHook {
  private:
   void Enter(SessionPhase to, SteadyTime now);
 
+  static inline const RareState kNothingRare;
+
+  std::unique_ptr<RareState> rare_;
   /// A counter of LiveSessions; null before that has the session.
   std::int64_t* away_ = nullptr;
   SessionPhase phase_ = SessionPhase::kConnected;
