@@ -20,7 +20,7 @@
 
 namespace rookery::gateway {
 
-/// The gateway's options as an operator writes them; config.yaml explains each.
+/// The gateway's options as an operator writes them; `--config-reference` explains each.
 struct Config {
   std::vector<std::string> domains{"localhost"};
 
