@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Callable
 
+Address = tuple[str, int]
+
 _CHUNK = 64 * 1024
 # On the way in one direction of a connection.
 _MOST_CHUNKS = 16
@@ -69,9 +71,9 @@ class _Direction:
 
 
 class Relay:
-    """Owns its listeners and connections. `who` names the process that holds a local port."""
+    """Owns its listeners and connections. `who` names the process that has connected, by both ends of its socket."""
 
-    def __init__(self, who: Callable[[int], str]):
+    def __init__(self, who: Callable[[Address, Address], str]):
         self._who = who
         self._links: dict[tuple[str, str], Link] = {}
         self._servers: list[asyncio.Server] = []
@@ -82,7 +84,7 @@ class Relay:
         host, _, upstream_port = upstream.rpartition(":")
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            link = self.link(self._who(writer.get_extra_info("peername")[1]), server)
+            link = self.link(self._who(writer.get_extra_info("peername"), writer.get_extra_info("sockname")), server)
             task = asyncio.ensure_future(_Connection(link, reader, writer).run(host, int(upstream_port)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -196,8 +198,8 @@ class Processes:
     def __init__(self, state: Path):
         self._run = state / "run"
 
-    def __call__(self, port: int) -> str:
-        inode = _inode(port)
+    def __call__(self, local: Address, remote: Address) -> str:
+        inode = _inode(local, remote)
         if inode:
             for path in self._run.glob("*.json"):
                 try:
@@ -209,18 +211,25 @@ class Processes:
         return "elsewhere/1"
 
 
-def _inode(port: int) -> str:
-    """Of the socket whose local port it is and that is connected."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table) as file:
-                for line in file.readlines()[1:]:
-                    fields = line.split()
-                    if fields[1].endswith(f":{port:04X}") and fields[3] == "01":
-                        return fields[9]
-        except OSError:
-            continue
-    return ""
+# linux/sock_diag.h, linux/inet_diag.h
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+
+
+def _inode(local: Address, remote: Address) -> str:
+    """Of a connected socket, by its ends. The kernel is asked for this one: /proc/net/tcp has all of the machine, and reading
+    it for each connection would stop the relay where there are thousands."""
+    ends = struct.pack(">HH", local[1], remote[1]) + b"".join(socket.inet_aton(end[0]) + bytes(12) for end in (local, remote))
+    any_interface, any_cookie, all_states = 0, 0xFFFFFFFF, 0xFFFFFFFF
+    request = struct.pack("BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, all_states) + ends
+    request += struct.pack("III", any_interface, any_cookie, any_cookie)
+    is_request, header_size, inode_at = 1, 16, 68
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.send(struct.pack("IHHII", header_size + len(request), _SOCK_DIAG_BY_FAMILY, is_request, 0, 0) + request)
+        answer = kernel.recv(4096)
+    if struct.unpack_from("H", answer, 4)[0] != _SOCK_DIAG_BY_FAMILY:  # an error: it is closed
+        return ""
+    return str(struct.unpack_from("I", answer, header_size + inode_at)[0])
 
 
 def _holds(pid: int, inode: str) -> bool:

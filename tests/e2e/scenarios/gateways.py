@@ -71,7 +71,7 @@ async def clients_of_shards_without_an_owner_are_sent_away_and_resume(cluster: C
 async def one_that_is_cut_off_from_redis_alone_finds_a_new_session_manager(cluster: Cluster) -> None:
     await cluster.up()
     await cluster.all_owned()
-    network = Relay(lambda port: NAME)
+    network = Relay(lambda local, remote: NAME)
     port = await network.listen("redis/1", 0, cluster.address("redis", "redis"))
     try:
         async with extra_gateway(cluster, REDIS__ADDRESSES=f"127.0.0.1:{port}"):

@@ -20,7 +20,7 @@ class RelayTest(unittest.IsolatedAsyncioTestCase):
             self.seen_more.set()
 
         self.server = await self.echo_server(see)
-        self.relay = Relay(lambda port: "me/1")
+        self.relay = Relay(lambda local, remote: "me/1")
         upstream = f"127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
         self.port = await self.relay.listen("echo/1", 0, upstream)
         self.link = self.relay.link("me/1", "echo/1")
@@ -174,20 +174,21 @@ class RelayTest(unittest.IsolatedAsyncioTestCase):
 
 
 class ProcessesTest(unittest.IsolatedAsyncioTestCase):
-    async def test_the_holder_of_a_port_is_known_by_its_pid(self):
+    async def test_the_holder_of_a_socket_is_known_by_its_pid(self):
         with tempfile.TemporaryDirectory() as name:
             state = Path(name)
             (state / "run").mkdir()
             (state / "run" / "session-manager-2.json").write_text(json.dumps({"pid": os.getpid()}))
             who = Processes(state)
             seen = asyncio.get_running_loop().create_future()
-            server = await asyncio.start_server(lambda _, writer: seen.set_result(who(writer.get_extra_info("peername")[1])), "127.0.0.1", 0)
+            server = await asyncio.start_server(
+                lambda _, writer: seen.set_result(who(*map(writer.get_extra_info, ("peername", "sockname")))), "127.0.0.1", 0)
             _, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
             self.assertEqual(await seen, "session-manager/2")
             writer.close()
             server.close()
             (state / "run" / "session-manager-2.json").unlink()
-            self.assertEqual(who(1), "elsewhere/1")
+            self.assertEqual(who(("127.0.0.1", 1), ("127.0.0.1", 2)), "elsewhere/1")
 
 
 if __name__ == "__main__":
