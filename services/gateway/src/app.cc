@@ -48,10 +48,12 @@ struct App::Parts {
         guesses(Clock::System(), config.MakeGuessLimits(), sign_ins),
         xmpp_metrics(process.metrics),
         peers(process.metrics),
-        budgets(settings.stanza_rate),
+        account_budgets(settings.stanza_rate),
+        network_budgets(settings.network_stanza_rate),
         connections(process.io),
         xmpp(process.io,
-             {links, passwords, settings, xmpp_metrics, registrations, names, guesses, peers, budgets},
+             {links, passwords, settings, xmpp_metrics, registrations, names, guesses, peers, account_budgets,
+              network_budgets},
              config.MakeAdmissionOptions(), connections, process.metrics) {}
 
   std::unique_ptr<redis::Client> redis;
@@ -65,7 +67,8 @@ struct App::Parts {
   GuessGuard guesses;
   XmppMetrics xmpp_metrics;
   PeerLog peers;
-  StanzaBudgets budgets;
+  StanzaBudgets account_budgets;
+  StanzaBudgets network_budgets;
   std::vector<std::shared_ptr<net::TlsContext>> tls;
   std::unique_ptr<runtime::PeriodicTimer> certificate_timer;
   ConnectionSet connections;

@@ -144,6 +144,8 @@ void Config::Bind(config::Schema& schema) {
       "Stanzas and the like of one account on one gateway, in the long run; ten times as many at once, "
       "then it is read more slowly; 0: no limit",
       0, 1'000'000);
+  schema.Bind("limits.stanzas-per-second-per-network", &stanzas_per_second_per_network,
+              "The same of all accounts of one address (IPv6: /64) together; 0: no limit", 0, 10'000'000);
   schema.Bind("limits.auth-attempts", &auth_attempts, "Failed SASL exchanges on one stream", 1, 100);
   schema.Bind("limits.negotiation-timeout", &negotiation_timeout,
               "From the beginning of the sign-in to a bound resource");
@@ -277,6 +279,7 @@ XmppSettings Config::MakeXmppSettings() const {
   settings.limits_before_auth.max_white_space_bytes = 4096;
   settings.read_rate = static_cast<std::size_t>(bytes_per_second);
   settings.stanza_rate = static_cast<std::size_t>(stanzas_per_second);
+  settings.network_stanza_rate = static_cast<std::size_t>(stanzas_per_second_per_network);
   settings.max_queued_bytes = static_cast<std::size_t>(max_queued_bytes);
   settings.max_unconfirmed = static_cast<std::size_t>(max_unconfirmed);
   settings.max_unacked = static_cast<std::size_t>(max_unacked);

@@ -76,6 +76,7 @@ struct Config {
   std::int64_t max_unacked = 10'000;
   std::int64_t bytes_per_second = std::int64_t{1} << 20;
   std::int64_t stanzas_per_second = 100;
+  std::int64_t stanzas_per_second_per_network = 5'000;
   std::int64_t auth_attempts = 5;
   std::chrono::milliseconds negotiation_timeout{120'000};
   std::chrono::milliseconds registration_timeout{300'000};

@@ -738,6 +738,22 @@ TEST_F(StreamNegotiation, ASignInAnewBringsNoNewBudget) {
   EXPECT_TRUE(socket_.paused);
 }
 
+TEST_F(StreamNegotiation, AllAccountsOfANetworkShareABudget) {
+  settings_.stanza_rate = 20;
+  settings_.network_stanza_rate = 2;
+  SignIn();
+  const auto of_another = account_budgets_->Of("another@example.com", Clock::System().Now());
+  InputBudget another;
+  another.Begin(of_another, network_budgets_->Of(socket_.peer, Clock::System().Now()));
+  while (another.OnBrought()) continue;
+  EXPECT_FALSE(of_another->IsUsedUp());
+  Feed(kAckRequest);
+  EXPECT_TRUE(socket_.paused);
+  EXPECT_FALSE(network_budgets_->Of("elsewhere", Clock::System().Now())->IsUsedUp());
+  static_cast<ClientConnection*>(socket_.handler)->OnTick(Clock::System().Now() + std::chrono::seconds(2));
+  EXPECT_FALSE(socket_.paused);
+}
+
 TEST_F(StreamNegotiation, ARefusedRequestIsAnsweredAndNotReadOnBeyondTheBudget) {
   settings_.stanza_rate = 2;
   SignIn();

@@ -52,10 +52,11 @@ class XmppStreamTest : public testing::Test {
     connection->Start();
   }
   const StreamServices& services() {
-    if (!budgets_) budgets_.emplace(settings_.stanza_rate);
+    if (!account_budgets_) account_budgets_.emplace(settings_.stanza_rate);
+    if (!network_budgets_) network_budgets_.emplace(settings_.network_stanza_rate);
     if (!services_)
       services_.emplace(StreamServices{cluster_, passwords_, settings_, xmpp_metrics_, limiter_, names_,
-                                       guesses_, peers_, *budgets_});
+                                       guesses_, peers_, *account_budgets_, *network_budgets_});
     return *services_;
   }
 
@@ -107,7 +108,8 @@ class XmppStreamTest : public testing::Test {
   FakeCluster cluster_;
   FakePasswords passwords_;
   XmppSettings settings_;
-  std::optional<StanzaBudgets> budgets_;
+  std::optional<StanzaBudgets> account_budgets_;
+  std::optional<StanzaBudgets> network_budgets_;
   std::optional<StreamServices> services_;
   FakeConnection::State socket_;
   std::string features_;  // after authentication

@@ -57,6 +57,7 @@ XmppSettings HostileSettings() {
   settings.limits.max_stanza_bytes = 6144;
   settings.limits.max_white_space_bytes = 256;
   settings.stanza_rate = 5;
+  settings.network_stanza_rate = 20;
   settings.max_queued_bytes = 16 * 1024;
   settings.max_unconfirmed = 8;
   settings.max_unacked = 48;
@@ -171,9 +172,10 @@ struct Edge::Parts {
   GuessGuard guesses{Clock::System(), GuessLimits(), sign_ins};
   XmppMetrics xmpp_metrics{metrics};
   PeerLog peers{metrics};
-  StanzaBudgets budgets{settings.stanza_rate};
-  StreamServices services{cluster, passwords, settings, xmpp_metrics, registrations,
-                          names,   guesses,   peers,    budgets};
+  StanzaBudgets account_budgets{settings.stanza_rate};
+  StanzaBudgets network_budgets{settings.network_stanza_rate};
+  StreamServices services{cluster, passwords, settings, xmpp_metrics,    registrations,
+                          names,   guesses,   peers,    account_budgets, network_budgets};
   ConnectionSet connections;
 };
 

@@ -8,8 +8,8 @@
 
 namespace rookery::gateway {
 
-/// How many first-level elements an account may send: so many a second in the long run, and ten seconds'
-/// worth at once. An account that has sent more is read no further for a while. Held by streams; no I/O.
+/// How many first-level elements an account, or all of a network, may send: so many a second in the long run,
+/// and ten seconds' worth at once. Who has sent more is read no further for a while. Held by streams; no I/O.
 class StanzaRate {
  public:
   static constexpr double kBurstSeconds = 10;

@@ -216,7 +216,8 @@ void StreamNegotiation::OnAuthenticated(Identity identity) {
   identity_ = std::move(identity);
   phase_ = Phase::kRestart;
   Progress();
-  budget_.Begin(services_.budgets.Of(user(), progressed_at_));
+  budget_.Begin(services_.account_budgets.Of(user(), progressed_at_),
+                services_.network_budgets.Of(transport_.peer().network, progressed_at_));
   owner_.ExpectHeader();
   transport_.SetLimits(services_.settings.limits, services_.settings.read_rate);
   transport_.RestartStream();

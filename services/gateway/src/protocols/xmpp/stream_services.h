@@ -22,7 +22,8 @@ struct StreamServices {
   const AccountNames& names;
   GuessGuard& guesses;
   PeerLog& peers;
-  StanzaBudgets& budgets;
+  StanzaBudgets& account_budgets;
+  StanzaBudgets& network_budgets;
 };
 
 }  // namespace rookery::gateway

@@ -29,6 +29,8 @@ struct XmppSettings {
   std::size_t read_rate = 0;
   /// Stanzas and the like of one account on this gateway: so many a second in the long run; 0: no limit.
   std::size_t stanza_rate = 0;
+  /// The same of all accounts of one address (IPv6: /64).
+  std::size_t network_stanza_rate = 0;
   std::size_t max_queued_bytes = std::size_t{1} << 20;
   std::size_t max_unconfirmed = 256;
   std::size_t max_unacked = 10'000;
