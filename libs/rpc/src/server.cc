@@ -5,11 +5,15 @@
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
 #include <boost/asio/post.hpp>
+#include <map>
 #include <mutex>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -45,6 +49,28 @@ void InitGrpcOnce() {
 constexpr char kInsecureText[] =
     "Listen and call beyond this machine without rpc.tls: whoever can connect, or answers, is believed";
 
+/// Reads the files again by a thread of its own. All channels of a process share one.
+std::shared_ptr<grpc::experimental::CertificateProviderInterface> Watched(const TlsFiles& files) {
+  using Provider = grpc::experimental::FileWatcherCertificateProvider;
+  static std::mutex mutex;
+  static std::map<std::tuple<std::string, std::string, std::string>, std::weak_ptr<Provider>> known;
+  const std::lock_guard lock(mutex);
+  std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
+  std::weak_ptr<Provider>& place = known[{files.ca_file, files.certificate_file, files.key_file}];
+  std::shared_ptr<Provider> provider = place.lock();
+  if (provider == nullptr) {
+    provider = std::make_shared<Provider>(files.key_file, files.certificate_file, files.ca_file,
+                                          static_cast<unsigned>(files.check_every.count()));
+    place = provider;
+  }
+  return provider;
+}
+
+void Watch(grpc::experimental::TlsCredentialsOptions& options) {
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+}
+
 /// Accepted by no server of ours.
 std::shared_ptr<grpc::ChannelCredentials> CredentialsOfNobody() {
   grpc::SslCredentialsOptions ssl;
@@ -57,8 +83,10 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsFor(const ClientOptions& op
   if (options.tls.enabled()) {
     const absl::StatusOr<TlsTexts> texts = ReadTlsFiles(options.tls);
     if (texts.ok()) {
-      return grpc::SslCredentials(
-          {.pem_root_certs = texts->ca, .pem_private_key = texts->key, .pem_cert_chain = texts->certificate});
+      grpc::experimental::TlsChannelCredentialsOptions tls;
+      tls.set_certificate_provider(Watched(options.tls));
+      Watch(tls);
+      return grpc::experimental::TlsCredentials(tls);
     }
     telemetry::LogError("rpc.tls_files", {{"error", texts.status().ToString()}});
     return CredentialsOfNobody();
@@ -195,11 +223,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                                       std::vector<grpc::Service*> services) {
   std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
   if (options.tls.enabled()) {
-    ROOKERY_ASSIGN_OR_RETURN(TlsTexts texts, ReadTlsFiles(options.tls));
-    grpc::SslServerCredentialsOptions ssl(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-    ssl.pem_root_certs = std::move(texts.ca);
-    ssl.pem_key_cert_pairs.push_back({std::move(texts.key), std::move(texts.certificate)});
-    credentials = grpc::SslServerCredentials(ssl);
+    ROOKERY_RETURN_IF_ERROR(ReadTlsFiles(options.tls).status());
+    grpc::experimental::TlsServerCredentialsOptions tls(Watched(options.tls));
+    Watch(tls);
+    tls.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+    credentials = grpc::experimental::TlsServerCredentials(tls);
     credentials->SetAuthMetadataProcessor(std::make_shared<CallerCheck>(options.callers));
   }
 

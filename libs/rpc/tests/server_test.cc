@@ -285,6 +285,33 @@ TEST_F(TlsTest, OnlyOurOwnAreLetIn) {
   EXPECT_EQ(Ask(stranger, address, kHealth), grpc::StatusCode::UNAVAILABLE);
 }
 
+TEST_F(TlsTest, WhatTakesThePlaceOfTheFilesHoldsForNewConnections) {
+  Authority ours(directory_ + "/ours");
+  Authority theirs(directory_ + "/theirs");
+  const auto in_use = [&](TlsFiles files) {
+    for (std::string* file : {&files.ca_file, &files.certificate_file, &files.key_file})
+      *file = directory_ + "/current/" + std::filesystem::path(*file).filename().string();
+    files.check_every = std::chrono::seconds(1);
+    return files;
+  };
+  const TlsFiles server_files = in_use(ours.Issue("server", TlsName("session-manager")));
+  const TlsFiles client_files = in_use(ours.Issue("client", TlsName("gateway")));
+  std::filesystem::create_directory_symlink(directory_ + "/ours", directory_ + "/current");
+  auto server = Start(Serving(server_files, {"gateway"}));
+  ASSERT_TRUE(server.ok()) << server.status();
+  const std::string address = (*server)->bound_address();
+  const ClientOptions client = Client(client_files, "session-manager");
+  ASSERT_EQ(Ask(client, address, kHealth), grpc::StatusCode::OK);
+
+  theirs.Issue("server", TlsName("session-manager"));
+  const ClientOptions after = Client(theirs.Issue("client", TlsName("gateway")), "session-manager");
+  ASSERT_EQ(Ask(after, address, kHealth), grpc::StatusCode::UNAVAILABLE);
+  std::filesystem::create_directory_symlink(directory_ + "/theirs", directory_ + "/next");
+  std::filesystem::rename(directory_ + "/next", directory_ + "/current");
+  while (Ask(after, address, kHealth) != grpc::StatusCode::OK) continue;
+  while (Ask(client, address, kHealth) != grpc::StatusCode::OK) continue;
+}
+
 TEST_F(TlsTest, AServerLetsInThoseWhoHaveBusinessWithIt) {
   Authority ours(directory_ + "/ours");
   auto server = Start(Serving(ours.Issue("server", TlsName("roster")), {"session-manager", "muc"}));

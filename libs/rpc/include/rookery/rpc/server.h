@@ -22,9 +22,13 @@ namespace rookery::rpc {
 /// reached by addresses that no certificate can foresee, so names, not addresses, say who somebody is.
 std::string TlsName(std::string_view service);
 
-/// Mutual TLS between services; all empty: plain text. PEM files, read at start.
+/// Mutual TLS between services; all empty: plain text. PEM files. What is put in their place holds for
+/// connections that are made `check_every` later; certificate and key change together, as in a volume of
+/// Kubernetes, else nobody gets in until the next look.
 struct TlsFiles {
   std::string ca_file, certificate_file, key_file;
+  /// Not a setting.
+  std::chrono::seconds check_every{60};
   /// rpc.tls.ca-file, rpc.tls.certificate-file, rpc.tls.key-file
   void Bind(config::Schema& schema);
   void Validate(config::Problems& problems) const;
