@@ -92,14 +92,18 @@ absl::Status StatusOfError(const PGresult* result) {
   std::string text =
       std::string(state) + " " + OneLine(primary != nullptr ? primary : PQresultErrorMessage(result));
   if (state == "23505") return absl::AlreadyExistsError(text);
-  // serialization_failure, deadlock_detected
-  if (state == "40001" || state == "40P01") return absl::AbortedError(text);
+  // statement_completion_unknown: it may have run.
+  if (state == "40003") return absl::UnavailableError(text);
+  // transaction_rollback: serialization_failure, deadlock_detected and others
+  if (state.starts_with("40")) return absl::AbortedError(text);
   if (state == "57014") return absl::DeadlineExceededError(text);  // query_canceled, by statement_timeout
   // No SQLSTATE: libpq's own message about a lost connection. Classes: 08 connection,
   // 53 out of resources, 57P server shutting down or starting, 58 errors of its system (a disk);
-  // 25006: the primary became a standby.
+  // 25006: the primary became a standby; 25P03, 25P04, 55P03: a time limit that an operator has set for the
+  // role (idle in transaction, of a transaction, of waiting for a lock).
   if (state.empty() || state.starts_with("08") || state.starts_with("53") || state.starts_with("57P") ||
-      state.starts_with("58") || state == "25006") {
+      state.starts_with("58") || state == "25006" || state == "25P03" || state == "25P04" ||
+      state == "55P03") {
     return absl::UnavailableError(text);
   }
   return absl::InternalError(text);

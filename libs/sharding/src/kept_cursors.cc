@@ -43,8 +43,7 @@ void KeptCursors::KeepIfDue(ShardService& service, Shard& shard) const {
   const bool is_due = shard.kept_at == SteadyTime::min() || now - shard.kept_at >= kEvery;
   if (cursor < 0 || cursor == shard.kept_cursor || !is_due) return;
   shard.kept_at = now;
-  shard.kept_cursor = cursor;
-  shard.Spawn("shard.keep_cursor", Write(service, shard.number, shard.epoch, cursor, [] {}));
+  shard.Spawn("shard.keep_cursor", Write(service, shard.shared_from_this(), cursor, [] {}));
 }
 
 Task<void> KeptCursors::Keep(ShardService& service, runtime::TaskGroup& tasks, std::shared_ptr<Shard> shard,
@@ -53,18 +52,20 @@ Task<void> KeptCursors::Keep(ShardService& service, runtime::TaskGroup& tasks, s
   const std::int64_t cursor = shard->window.cursor();
   if (cursor == shard->kept_cursor) co_return;
   const auto kept = std::make_shared<runtime::Event>(executor_);
-  tasks.Spawn("shard.keep_cursor",
-              Write(service, shard->number, shard->epoch, cursor, [kept] { kept->Set(); }));
+  tasks.Spawn("shard.keep_cursor", Write(service, shard, cursor, [kept] { kept->Set(); }));
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(limit - clock_.Now());
   (void)co_await kept->Wait(Deadline::After(std::max(left, std::chrono::milliseconds::zero())));
 }
 
-Task<void> KeptCursors::Write(ShardService& service, std::uint32_t number, std::int64_t epoch,
-                              std::int64_t cursor, std::function<void()> then) {
-  const absl::Status written = co_await service.KeepCursor(number, epoch, cursor);
-  // The next one will do.
-  if (!written.ok())
-    telemetry::LogWarn("shard.cursor_not_kept", {{"shard", number}, {"error", Message(written)}});
+Task<void> KeptCursors::Write(ShardService& service, std::shared_ptr<Shard> shard, std::int64_t cursor,
+                              std::function<void()> then) {
+  const absl::Status written = co_await service.KeepCursor(shard->number, shard->epoch, cursor);
+  if (written.ok()) {
+    shard->kept_cursor = cursor;
+  } else {
+    // The next one will do, at the hand-over at the latest.
+    telemetry::LogWarn("shard.cursor_not_kept", {{"shard", shard->number}, {"error", Message(written)}});
+  }
   then();
 }
 

@@ -742,10 +742,13 @@ void ShardOwner::OnRevoking(std::int32_t partition) {
   shard->Spawn("shard.hand_over", HandOver(shard));
 }
 
-Task<absl::Status> ShardOwner::AwaitAllRead(std::shared_ptr<Shard> shard) {
+Task<absl::Status> ShardOwner::AwaitAllRead(std::shared_ptr<Shard> shard, Deadline limit) {
   const auto marks = co_await consumer_->Watermarks(P(shard->number));
   if (!marks.ok()) co_return marks.status();
-  while (!shard->released() && shard->next_read < marks->second) co_await runtime::Sleep(kCalm);
+  while (!shard->released() && shard->next_read < marks->second) {
+    if (limit.IsExpired()) co_return absl::DeadlineExceededError("the log is not read that far yet");
+    co_await runtime::Sleep(kCalm);
+  }
   co_return absl::OkStatus();
 }
 

@@ -136,5 +136,21 @@ TEST_F(LostCursorTest, TheStoreIsToldWithEachFence_EachMinute_AndAtTheHandOver) 
   EXPECT_EQ(one->consumer->released.size(), 1u);
 }
 
+TEST_F(LostCursorTest, WhatTheStoreHasRefusedOfAShardThatRestsSince_IsToldAtTheHandOver) {
+  auto one = MakeKeeping();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  Put(0, "a", 1);
+  Settle(*one);
+  Elapse(*one, KeptCursors::kEvery);
+  one->service.kept_error = absl::UnavailableError("no store");
+  CommitNow(*one);
+  ASSERT_EQ(one->service.kept->cursor, 0);
+  one->service.kept_error = absl::OkStatus();
+  one->owner.OnRevoking(0);
+  Settle(*one);
+  EXPECT_EQ(one->service.kept->cursor, 2);
+}
+
 }  // namespace
 }  // namespace rookery::sharding

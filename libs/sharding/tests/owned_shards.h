@@ -103,8 +103,8 @@ class FakeService final : public ShardService {
     co_return kept;
   }
   Task<absl::Status> KeepCursor(std::uint32_t, std::int64_t epoch, std::int64_t cursor) override {
-    if (kept) kept = KeptCursor{epoch, cursor};
-    co_return absl::OkStatus();
+    if (kept && kept_error.ok()) kept = KeptCursor{epoch, cursor};
+    co_return kept_error;
   }
   bool is_able() const override { return able; }
 

@@ -614,12 +614,27 @@ TEST_F(ShardOwnerTest, UnreadableRecordsAreCountedAndPassed) {
   EXPECT_EQ(one->owner.Find(0)->window.cursor(), 2);
 }
 
+TEST_F(ShardOwnerTest, WhatIsInTheLogAndNotRead_IsNotWaitedForBeyondTheLimit) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  Records(0).push_back({"another's, on its way to us", kStart});
+  absl::Status read;
+  const auto wait = [](ShardOwner& owner, absl::Status& status) -> Task<void> {
+    status = co_await owner.AwaitAllRead(owner.Shared(0), Deadline::At(SteadyNow()));
+  };
+  one->owner.Find(0)->Spawn("wait", wait(one->owner, read));
+  io_.restart();
+  io_.poll();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(read)) << read;
+}
+
 TEST_F(ShardOwnerTest, WhatIsInTheLogAndNotRead_IsWaitedFor) {
   auto one = Make();
   one->owner.OnAssigned(0);
   Settle(*one);
   const auto wait = [](ShardOwner& owner, bool& is_read) -> Task<void> {
-    EXPECT_TRUE((co_await owner.AwaitAllRead(owner.Shared(0))).ok());
+    EXPECT_TRUE((co_await owner.AwaitAllRead(owner.Shared(0), Deadline::Never())).ok());
     is_read = true;
   };
   bool nothing_to_read = false;

@@ -41,6 +41,7 @@ class MemoryDatabase {
   std::function<Task<void>(std::string_view call)> on_slow;
   /// Called at the start of each call that changes something (to act in between).
   std::function<void(std::string_view call)> on_call;
+  bool refuses_marks = false;
   /// Messages of these users are refused for good (a row that the server cannot take).
   std::function<bool(const std::string& owner)> refuses;
   /// Somebody has locked the messages of these users: who writes one waits until the statement is given up.
@@ -304,6 +305,7 @@ class MemoryWaitingStore : public WaitingStore {
   Task<absl::Status> MarkGiven(const std::vector<RowKey>& rows) override {
     const absl::Status begun = co_await db_.Begin("MarkGiven", true);
     if (!begun.ok()) co_return begun;
+    if (db_.refuses_marks) co_return absl::InternalError("refused");
     for (const RowKey& key : rows) {
       if (!db_.accounts.contains(key.owner)) continue;
       auto& row = db_.offline[key.owner][key.id];

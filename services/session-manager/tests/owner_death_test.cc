@@ -113,6 +113,22 @@ TEST_F(OwnerDeathTest, OfflineAcknowledged_BeforeTheMark_NotGivenToTheNextSessio
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
+TEST_F(OwnerDeathTest, OfflineAcknowledged_TheStoreHasRefusedTheMark_TheNextOwnerMarks) {
+  Say("m1", bob_);
+  Say("m2", bob_);
+  database_.refuses_marks = true;
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  other_.Send(bob, Presence());
+  Settle();
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  ASSERT_EQ(database_.Waiting(bob_), 2u);
+  database_.refuses_marks = false;
+  Move();
+  EXPECT_EQ(database_.Waiting(bob_), 0u);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1", "m2"));
+  EXPECT_THAT(NextSession(), IsEmpty());
+}
+
 TEST_F(OwnerDeathTest, OfflineAcknowledged_SessionClosed_BeforeTheMark) {
   Say("m1", bob_);
   database_.on_call = [&](std::string_view call) { database_.down |= call == "MarkGiven"; };

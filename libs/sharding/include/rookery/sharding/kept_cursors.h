@@ -47,8 +47,8 @@ class KeptCursors {
                   SteadyTime limit) const;
 
  private:
-  static Task<void> Write(ShardService& service, std::uint32_t number, std::int64_t epoch,
-                          std::int64_t cursor, std::function<void()> then);
+  static Task<void> Write(ShardService& service, std::shared_ptr<Shard> shard, std::int64_t cursor,
+                          std::function<void()> then);
 
   asio::any_io_executor executor_;
   const Clock& clock_;

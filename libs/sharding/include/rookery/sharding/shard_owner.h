@@ -129,8 +129,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   void NoteMisplaced(const Shard& shard, std::int64_t offset) const;
 
   /// Returns when all that is in the shard's log now has been given to the service, or the shard is not ours
-  /// any more. UNAVAILABLE: Kafka does not say how much that is.
-  Task<absl::Status> AwaitAllRead(std::shared_ptr<Shard> shard);
+  /// any more. UNAVAILABLE: Kafka does not say how much that is. DEADLINE_EXCEEDED: it was not by `limit`.
+  Task<absl::Status> AwaitAllRead(std::shared_ptr<Shard> shard, Deadline limit);
 
   /// A store knows of a newer owner, whom the log has not shown us yet. The shard is soon forgotten, not
   /// within the call, and acquired afresh if the group says that it is ours all the same: the other's fence

@@ -25,6 +25,9 @@ namespace {
 
 /// A user whose shard moves meanwhile does not say that it is idle.
 constexpr std::chrono::milliseconds kIdlePatience{500};
+/// How long a registration waits for what was said to the last one of its name. With kDoubt less than a
+/// gateway's `limits.action-timeout`: nobody gets an account who was told that there is none.
+constexpr std::chrono::seconds kIdleLimit{8};
 /// How long the store is asked what has come of a registration whose answer was lost.
 constexpr std::chrono::seconds kDoubt{5};
 
@@ -76,20 +79,27 @@ void AccountActions::Create(std::shared_ptr<Shard> home, std::string gateway,
   tasks_.Spawn("account.create", CreateTask(std::move(home), std::move(gateway), std::move(request)));
 }
 
-Task<void> AccountActions::AwaitIdle(std::shared_ptr<Shard> home, std::string bare) {
+Task<absl::Status> AccountActions::AwaitIdle(std::shared_ptr<Shard> home, std::string bare) {
+  const Deadline limit = Deadline::After(kIdleLimit);
+  const absl::Status late =
+      absl::UnavailableError("what was said to the last account of this name is under way");
   // Records that are in the log and not read yet were for the last one, too.
-  for (runtime::Backoff backoff(kBackendRetries); !home->released(); co_await backoff.Wait()) {
-    const absl::Status read = co_await owner_.AwaitAllRead(home);
+  for (runtime::Backoff backoff(kBackendRetries); !home->released();) {
+    const absl::Status read = co_await owner_.AwaitAllRead(home, limit);
     if (read.ok()) break;
+    const bool has_time = co_await backoff.Wait(limit);
+    if (!has_time) co_return late;
   }
   while (!home->released()) {
     User* const user = home->FindUser(bare);
     // For a user whom nobody has, only a store that is away takes long, which the account needs as well.
     if (user == nullptr || (user->storing == 0 && !user->backlog)) break;
+    if (limit.IsExpired()) co_return late;
     if (!user->idle) user->idle = std::make_shared<runtime::Event>(co_await asio::this_coro::executor);
     const std::shared_ptr<runtime::Event> idle = user->idle;
     (void)co_await idle->Wait(Deadline::After(kIdlePatience));
   }
+  co_return absl::OkStatus();
 }
 
 Task<absl::Status> AccountActions::Store(std::string user, AccountStore::Account account) {
@@ -115,11 +125,11 @@ Task<absl::Status> AccountActions::Store(std::string user, AccountStore::Account
 
 Task<void> AccountActions::CreateTask(std::shared_ptr<Shard> home, std::string instance,
                                       session::v1::AccountCreate request) {
-  if (home) co_await AwaitIdle(home, request.user());
   absl::Status status = absl::OkStatus();
+  if (home) status = co_await AwaitIdle(home, request.user());
   if (!settings_.registration) {
     status = absl::PermissionDeniedError("registration is off");
-  } else {
+  } else if (status.ok()) {
     auto keys = co_await keys_.Derive(request.password());
     status = keys.status();
     if (keys.ok()) {

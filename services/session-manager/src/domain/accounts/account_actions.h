@@ -49,8 +49,9 @@ class AccountActions {
   /// Creates it. Where the store's answer is lost, it is asked again until it says whether the account that
   /// is there is this one; UNAVAILABLE or DEADLINE_EXCEEDED: it has not said so in time.
   Task<absl::Status> Store(std::string user, AccountStore::Account account);
-  /// Returns when nothing that was said to whoever had the name before is under way any more.
-  Task<void> AwaitIdle(std::shared_ptr<Shard> home, std::string bare);
+  /// Returns when nothing that was said to whoever had the name before is under way any more. UNAVAILABLE:
+  /// it still is, and the gateway is about to give up.
+  Task<absl::Status> AwaitIdle(std::shared_ptr<Shard> home, std::string bare);
 
   const Settings& settings_;
   runtime::TaskGroup& tasks_;

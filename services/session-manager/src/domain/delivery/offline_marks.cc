@@ -45,8 +45,8 @@ void OfflineMarks::StartMarks(Shard& shard, std::string_view bare, std::shared_p
   UserDelivery& state = waiting_.Of(user);
   state.marking.insert(state.marking.end(), ids.begin(), ids.end());
   auto done = [this, &shard, name = user.bare, session = std::move(session), ids,
-               then = std::move(then)](const StoreWriter::Answer&) {
-    OnMarked(shard, name, session.get(), ids);
+               then = std::move(then)](const StoreWriter::Answer& answer) {
+    OnMarked(shard, name, session.get(), ids, answer.status.ok());
     if (then) then();
     waiting_.FinishUse(shard, name);
   };
@@ -54,7 +54,7 @@ void OfflineMarks::StartMarks(Shard& shard, std::string_view bare, std::shared_p
 }
 
 void OfflineMarks::OnMarked(Shard& shard, const std::string& bare, Session* session,
-                            const std::vector<std::uint64_t>& ids) {
+                            const std::vector<std::uint64_t>& ids, bool is_marked) {
   User* user = shard.FindUser(bare);
   if (user == nullptr || !user->delivery) return;
   UserDelivery& state = *user->delivery;
@@ -62,6 +62,8 @@ void OfflineMarks::OnMarked(Shard& shard, const std::string& bare, Session* sess
     const auto it = std::find(state.marking.begin(), state.marking.end(), id);
     if (it != state.marking.end()) state.marking.erase(it);
   }
+  // The session still says that its client has them, and the next owner marks them again.
+  if (!is_marked) return;
   if (state.receiver) state.marked.insert(state.marked.end(), ids.begin(), ids.end());
   // A record that is finished, and older than the horizon, is never applied again: then the mark has done
   // its work.

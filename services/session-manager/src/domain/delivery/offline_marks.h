@@ -54,8 +54,9 @@ class OfflineMarks {
   /// `session`, which may be null: of which state they are taken out.
   void StartMarks(Shard& shard, std::string_view bare, std::shared_ptr<Session> session,
                   std::vector<std::uint64_t> ids, std::function<void()> then);
+  /// `is_marked`: the store has not refused it.
   void OnMarked(Shard& shard, const std::string& bare, Session* session,
-                const std::vector<std::uint64_t>& ids);
+                const std::vector<std::uint64_t>& ids, bool is_marked);
   Task<void> PurgeTask(std::vector<std::string> owners, std::chrono::milliseconds age, std::uint64_t up_to);
 
   const Settings& settings_;
