@@ -1,5 +1,6 @@
 #include "rookery/base/random.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -51,7 +52,7 @@ void FillFromKernel(char* out, std::size_t size) {
 }
 
 /// Bytes of the kernel that nobody has been given yet: a log-in needs several small secrets, and a call for
-/// each costs more than they do. What is given is not kept. Of one thread, in a process that does not fork.
+/// each costs more than they do. What is given is not kept. Of one thread.
 class Reserve {
  public:
   void Take(char* out, std::size_t size) {
@@ -64,15 +65,20 @@ class Reserve {
     std::memcpy(out, bytes_ + left_, size);
     ::explicit_bzero(bytes_ + left_, size);
   }
+  void Clear() { left_ = 0; }
 
  private:
   char bytes_[256] = {};
   std::size_t left_ = 0;
 };
 
+thread_local Reserve reserve;
+
 void Fill(char* out, std::size_t size) {
   if (is_seeded.load(std::memory_order_relaxed)) return FillSeeded(out, size);
-  thread_local Reserve reserve;
+  // Else a child would give the same bytes as its parent.
+  static const int at_fork = ::pthread_atfork(nullptr, nullptr, [] { reserve.Clear(); });
+  ROOKERY_CHECK(at_fork == 0);
   reserve.Take(out, size);
 }
 

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <set>
 #include <string>
@@ -39,6 +41,26 @@ TEST(Random, NoByteIsGivenTwice) {
   std::set<std::string_view> seen;
   for (std::size_t i = 0; i + 8 <= all.size(); ++i)
     ASSERT_TRUE(seen.insert(std::string_view(all).substr(i, 8)).second) << "at byte " << i;
+}
+
+TEST(Random, AChildGivesOthersThanItsParent) {
+  RandomBytes(8);  // the rest of what was read with it is in memory
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const std::string bytes = RandomBytes(16);
+    ::_exit(::write(ends[1], bytes.data(), bytes.size()) == 16 ? 0 : 1);
+  }
+  std::string bytes(16, '\0');
+  ASSERT_EQ(::read(ends[0], bytes.data(), bytes.size()), 16);
+  EXPECT_NE(bytes, RandomBytes(16));
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 TEST(Random, U64DoesNotRepeatSoon) {

@@ -35,6 +35,16 @@ TEST(Config, TheSampleIsValidAndComplete) {
   EXPECT_EQ(config.MakeTlsOptions({}).certificates.front().key_file, "/etc/rookery/tls/tls.key");
 }
 
+TEST(Config, NoMoreMayBeUnconfirmedThanOwnersKnowOneByOne) {
+  for (const auto& [count, is_right] : {std::pair("1000", true), std::pair("1001", false)}) {
+    config::Schema schema("gateway");
+    Config config;
+    config.Bind(schema);
+    const auto problems = schema.Load({}, {{"ROOKERY_GATEWAY__LIMITS__MAX_UNCONFIRMED", count}});
+    EXPECT_EQ(problems.empty(), is_right) << count;
+  }
+}
+
 TEST(Config, SaysWhatIsWrong) {
   EXPECT_EQ(Wrong(Valid()), "");
   const auto message = [](auto change) {

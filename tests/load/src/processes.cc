@@ -31,7 +31,7 @@ std::vector<std::string> StatFields(std::string_view stat) {
   return {std::istream_iterator<std::string>(in), std::istream_iterator<std::string>()};
 }
 
-std::int64_t ResidentOf(pid_t pid) {
+std::int64_t AnonymousMemoryOf(pid_t pid) {
   std::istringstream in(ReadFile(absl::StrCat("/proc/", pid, "/status")));
   std::string line;
   while (std::getline(in, line)) {
@@ -127,7 +127,7 @@ std::map<std::string, double> CpuSeconds(const Cluster& cluster) {
 
 std::map<std::string, std::int64_t> ResidentKb(const Cluster& cluster) {
   std::map<std::string, std::int64_t> kb;
-  for (const Cluster::Process& process : cluster.processes) kb[process.service] += ResidentOf(process.pid);
+  for (const Cluster::Process& process : cluster.processes) kb[process.service] += AnonymousMemoryOf(process.pid);
   return kb;
 }
 

@@ -25,8 +25,8 @@ namespace {
 
 /// A user whose shard moves meanwhile does not say that it is idle.
 constexpr std::chrono::milliseconds kIdlePatience{500};
-/// How long a registration waits for what was said to the last one of its name. With kDoubt less than a
-/// gateway's `limits.action-timeout`: nobody gets an account who was told that there is none.
+/// How long a registration waits for what was said to the last one of its name. With kDoubt less than what
+/// gateways wait for an answer by default: else an account would be made for who was told that there is none.
 constexpr std::chrono::seconds kIdleLimit{8};
 /// How long the store is asked what has come of a registration whose answer was lost.
 constexpr std::chrono::seconds kDoubt{5};

@@ -62,9 +62,9 @@ void OfflineMarks::OnMarked(Shard& shard, const std::string& bare, Session* sess
     const auto it = std::find(state.marking.begin(), state.marking.end(), id);
     if (it != state.marking.end()) state.marking.erase(it);
   }
+  if (state.receiver) state.marked.insert(state.marked.end(), ids.begin(), ids.end());
   // The session still says that its client has them, and the next owner marks them again.
   if (!is_marked) return;
-  if (state.receiver) state.marked.insert(state.marked.end(), ids.begin(), ids.end());
   // A record that is finished, and older than the horizon, is never applied again: then the mark has done
   // its work.
   ShardDelivery& of_shard = states_.Of(shard);
