@@ -12,10 +12,10 @@ std::int64_t Sum(const std::map<std::string, std::int64_t>& kb) {
 
 /// Memory once it has stopped moving: sessions finish their set-up after the answer.
 std::map<std::string, std::int64_t> SettledKb(Run& run) {
-  std::map<std::string, std::int64_t> kb = ResidentKb(run.cluster());
+  std::map<std::string, std::int64_t> kb = AnonymousMemoryKb(run.cluster());
   for (int i = 0; i < 15; ++i) {
     run.For(std::chrono::seconds(1));
-    std::map<std::string, std::int64_t> now = ResidentKb(run.cluster());
+    std::map<std::string, std::int64_t> now = AnonymousMemoryKb(run.cluster());
     const std::int64_t moved = Sum(now) - Sum(kb);
     kb = std::move(now);
     if (i >= 2 && moved < 200 && moved > -200) break;

@@ -125,9 +125,10 @@ std::map<std::string, double> CpuSeconds(const Cluster& cluster) {
   return seconds;
 }
 
-std::map<std::string, std::int64_t> ResidentKb(const Cluster& cluster) {
+std::map<std::string, std::int64_t> AnonymousMemoryKb(const Cluster& cluster) {
   std::map<std::string, std::int64_t> kb;
-  for (const Cluster::Process& process : cluster.processes) kb[process.service] += AnonymousMemoryOf(process.pid);
+  for (const Cluster::Process& process : cluster.processes)
+    kb[process.service] += AnonymousMemoryOf(process.pid);
   return kb;
 }
 

@@ -49,6 +49,6 @@ std::int64_t TicksOf(std::string_view stat, bool children);
 /// with child processes (PostgreSQL) counts them all.
 std::map<std::string, double> CpuSeconds(const Cluster& cluster);
 /// Resident memory by service in KB.
-std::map<std::string, std::int64_t> ResidentKb(const Cluster& cluster);
+std::map<std::string, std::int64_t> AnonymousMemoryKb(const Cluster& cluster);
 
 }  // namespace rookery::load

@@ -261,7 +261,7 @@ void MeasureTakeover(Run& run, const TakeoverOptions& options) {
   if (!run.Until([&] { return gateway.shard_count() > 0 && gateway.owned() == gateway.shard_count(); },
                  std::chrono::seconds(60)))
     return run.report().Fault("not every shard has an owner");
-  const std::int64_t kb_before = ResidentKb(run.cluster())["session-manager"];
+  const std::int64_t kb_before = AnonymousMemoryKb(run.cluster())["session-manager"];
   run.Say(absl::StrCat("starting ", options.sessions, " sessions in ", gateway.shard_count(), " shards"));
   const Clock::time_point began = Clock::now();
   std::size_t next = 0;
@@ -280,7 +280,7 @@ void MeasureTakeover(Run& run, const TakeoverOptions& options) {
       static_cast<double>(options.sessions) / std::chrono::duration<double>(Clock::now() - began).count(),
       "/s");
   run.For(std::chrono::seconds(10));
-  const std::int64_t kb_after = ResidentKb(run.cluster())["session-manager"];
+  const std::int64_t kb_after = AnonymousMemoryKb(run.cluster())["session-manager"];
   run.report().Number("memory per session, session-manager",
                       static_cast<double>(kb_after - kb_before) / static_cast<double>(options.sessions),
                       "KB");
