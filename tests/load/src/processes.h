@@ -48,7 +48,7 @@ std::int64_t TicksOf(std::string_view stat, bool children);
 /// CPU seconds so far by service, the benchmark included as "rookery-load". A service
 /// with child processes (PostgreSQL) counts them all.
 std::map<std::string, double> CpuSeconds(const Cluster& cluster);
-/// Resident memory by service in KB.
+/// Memory by service in KB, without the code and files that are mapped.
 std::map<std::string, std::int64_t> AnonymousMemoryKb(const Cluster& cluster);
 
 }  // namespace rookery::load
