@@ -129,13 +129,29 @@ Element ElementBuilder::Make(const SaxElement& tag) {
   return element;
 }
 
-void ElementBuilder::Start(const SaxElement& tag) { open_.push_back(Make(tag)); }
+namespace {
 
-void ElementBuilder::Text(std::string_view text) {
-  if (open_.empty() || text.empty()) return;
+// A vector of children that grows has room for twice as many.
+constexpr std::size_t kChildBytes = 2 * sizeof(Element);
+
+}  // namespace
+
+std::size_t ElementBuilder::Start(const SaxElement& tag) {
+  std::size_t bytes = open_.empty() ? 0 : kChildBytes;
+  bytes += tag.name.size() + tag.ns.size() + tag.attributes.size() * sizeof(Element::Attribute);
+  for (const SaxAttribute& attribute : tag.attributes)
+    bytes += attribute.name.size() + attribute.ns.size() + attribute.value.size();
+  open_.push_back(Make(tag));
+  return bytes;
+}
+
+std::size_t ElementBuilder::Text(std::string_view text) {
+  if (open_.empty() || text.empty()) return 0;
   std::vector<Element>& siblings = open_.back().children_;
-  if (siblings.empty() || !siblings.back().name_.empty()) siblings.emplace_back();
+  const bool is_new = siblings.empty() || !siblings.back().name_.empty();
+  if (is_new) siblings.emplace_back();
   siblings.back().text_ += text;
+  return text.size() + (is_new ? kChildBytes : 0);
 }
 
 bool ElementBuilder::End() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 #include <vector>
 
@@ -11,8 +12,9 @@ namespace rookery::xmpp {
 /// Makes an Element from a parser's events.
 class ElementBuilder {
  public:
-  void Start(const SaxElement& tag);
-  void Text(std::string_view text);
+  // Both return about how much memory they have taken.
+  std::size_t Start(const SaxElement& tag);
+  std::size_t Text(std::string_view text);
   /// True when the outermost element is complete.
   bool End();
   Element Take();

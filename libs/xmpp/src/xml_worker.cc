@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "absl/hash/hash.h"
 #include "escape.h"
 #include "rookery/xmpp/ns.h"
 #include "traits.h"
@@ -15,9 +16,15 @@ constexpr std::size_t kPooledWorkers = 16;
 // before hostile names add up.
 constexpr std::uint64_t kRetireAfterBytes = 1024 * 1024;
 constexpr std::size_t kLargestPooledBuffer = 32 * 1024;
-// Canonical XML repeats namespace names that a prefix abbreviates. What is built may
-// be larger than what came by this factor at most.
+// Canonical XML repeats namespace names that a prefix abbreviates, and an Element is larger than its few
+// letters. What is kept of an item before it is complete may be larger than an item may be by this factor at
+// most.
 constexpr std::size_t kMaxGrowth = 4;
+// What expat remembers with each name that is new to it. It is not counted of an item with few names.
+constexpr std::size_t kNameBytes = 64;
+constexpr std::size_t kFewNames = 128;
+// A name and what comes with it take no fewer bytes of an item.
+constexpr std::size_t kShortestTag = 4;
 // Expat scans an unfinished token from its beginning each time bytes come. Above this
 // size bytes that cannot finish it are held back.
 constexpr std::size_t kLargeToken = 4096;
@@ -130,6 +137,8 @@ void XmlWorker::BeginItem(const ParserLimits& limits) {
   limits_ = &limits;
   elements_ = 0;
   grown_ = 0;
+  names_ = 0;
+  seen_.clear();
   quote_ = 0;
   rescanned_ = 0;
   scope_.RestartCount();
@@ -245,11 +254,22 @@ void XmlWorker::Start(const char* name, const char** attributes) {
   }
   if (level < item_level_) return StartRoot(name);
   if (level == item_level_) return StartItem(name);
-  if (is_stanza_) return StartInStanza();
-  std::size_t bytes = tag_.ns.size();
-  for (const SaxAttribute& attribute : tag_.attributes) bytes += attribute.ns.size();
-  builder_.Start(tag_);
-  Grow(bytes);
+  const std::size_t built = is_stanza_ ? StartInStanza() : builder_.Start(tag_);
+  Grow(built + MemoryOfNames(name, attributes));
+}
+
+std::size_t XmlWorker::MemoryOfNames(const char* name, const char** attributes) {
+  std::size_t fresh = 0;
+  const auto note = [&](std::string_view qualified) {
+    if (++names_ <= kFewNames) return;
+    if (seen_.empty()) seen_.resize(limits_->max_stanza_bytes / kShortestTag + 1);
+    const std::size_t bit = absl::HashOf(qualified) % seen_.size();
+    if (!seen_[bit]) ++fresh;
+    seen_[bit] = true;
+  };
+  note(name);
+  for (; *attributes != nullptr; attributes += 2) note(attributes[0]);
+  return fresh * kNameBytes;
 }
 
 void XmlWorker::Grow(std::size_t bytes) {
@@ -279,7 +299,10 @@ void XmlWorker::StartItem(std::string_view qualified) {
   end_tag_ += qualified;
   const common::v1::StanzaKind kind = KindOf(tag_);
   is_stanza_ = kind != common::v1::STANZA_KIND_UNSPECIFIED;
-  if (!is_stanza_) return builder_.Start(tag_);
+  if (!is_stanza_) {
+    builder_.Start(tag_);  // one tag is small
+    return;
+  }
 
   stanza_ = Stanza();
   stanza_.set_kind(kind);
@@ -329,7 +352,7 @@ void XmlWorker::NoteChild(std::string_view name, std::string_view ns) {
   }
 }
 
-void XmlWorker::StartInStanza() {
+std::size_t XmlWorker::StartInStanza() {
   const std::size_t level = depth_ - 1 - item_level_;  // 1: a child of the stanza
   if (level == 1) {
     NoteChild(tag_.name, tag_.ns);
@@ -377,7 +400,7 @@ void XmlWorker::StartInStanza() {
     payload_.push_back('"');
   }
   tag_open_ = true;
-  Grow(payload_.size() - size_before);
+  return payload_.size() - size_before;
 }
 
 void XmlWorker::End(const char* name) {
@@ -414,9 +437,11 @@ void XmlWorker::Text(std::string_view text) {
   if (error_ != StreamParseError::kNone) return;
   // Between stanzas StreamParser takes white space itself.
   if (!item_open_) return Refuse(StreamParseError::kBadFormat);
-  if (!is_stanza_) return builder_.Text(text);
+  if (!is_stanza_) return Grow(builder_.Text(text));
   CloseTag();
+  const std::size_t size_before = payload_.size();
   AppendText(payload_, text);
+  Grow(payload_.size() - size_before);
   if (in_body_ && depth_ == item_level_ + 2) traits_ |= common::v1::STANZA_TRAIT_BODY;
 }
 

@@ -76,7 +76,10 @@ class XmlWorker {
 
   void StartRoot(std::string_view qualified);
   void StartItem(std::string_view qualified);
-  void StartInStanza();
+  /// Returns how much longer the payload is.
+  std::size_t StartInStanza();
+  /// Returns what expat remembers of a tag's names, as far as can be told without those that it knew before.
+  std::size_t MemoryOfNames(const char* name, const char** attributes);
   void NoteChild(std::string_view name, std::string_view ns);
   void Grow(std::size_t bytes);
   void CloseTag();
@@ -93,7 +96,9 @@ class XmlWorker {
 
   std::size_t depth_ = 0;  // open elements
   std::size_t elements_ = 0;
-  std::size_t grown_ = 0;  // bytes of what is built
+  std::size_t names_ = 0;   // of elements and attributes
+  std::vector<bool> seen_;  // by the hash of a name, once there are many
+  std::size_t grown_ = 0;   // bytes of what is built of the item, and of what expat remembers of it
   NamespaceScope scope_;
   SaxElement tag_;
 

@@ -455,6 +455,38 @@ TEST(StreamParserLimits, NamespaceNamesAreNotMultiplied) {
             " policy-violation");
 }
 
+TEST(StreamParserLimits, WhatIsBuiltOfAHalfSentElementIsBounded) {
+  // Tags of the most attributes that one may have, and what is around them, in few bytes each.
+  std::string tag = "<a";
+  for (int i = 0; i < 60; ++i)
+    tag += " " + std::string(1, static_cast<char>('A' + i % 26)) + static_cast<char>('a' + i / 26) + "=''";
+  const std::string elements = Repeat("<a/>", 8000);
+  const std::string attributes = Repeat(tag + "/>", 600);
+  const std::string texts = Repeat("<a/>x", 8000);
+  for (const std::string& inside : {elements, attributes, texts}) {
+    ASSERT_LT(inside.size(), ParserLimits{}.max_stanza_bytes - 10);
+    EXPECT_EQ(InStream("<foo>" + inside), " policy-violation") << inside.substr(0, 10);
+  }
+  // Expat remembers each name, of a stanza too.
+  std::string names;
+  for (int i = 0; i < 400; ++i) {
+    names += "<a";
+    for (int k = 0; k < 60; ++k) names += " x" + std::to_string(i * 60 + k) + "=''";
+    names += "/>";
+  }
+  ASSERT_LT(names.size(), ParserLimits{}.max_stanza_bytes - 10);
+  EXPECT_EQ(InStream("<message>" + names), " policy-violation");
+  // What may be sent before sign-in is less, and so is what is built of it.
+  ParserLimits before_auth;
+  before_auth.max_stanza_bytes = 10'000;
+  EXPECT_EQ(InStream("<foo>" + Repeat("<a b=''/>", 500), before_auth), " policy-violation");
+  EXPECT_EQ(InStream("<foo>" + Repeat("<field var='name'><value>some text</value></field>", 30), before_auth),
+            " none");
+  EXPECT_EQ(
+      InStream("<message>" + Repeat("<field var='name'><value>some text</value></field>", 150), before_auth),
+      " none");
+}
+
 TEST(StreamParserLimits, ChangeWhileRunning) {
   Recorder recorder;
   StreamParser parser(Framing::kStream, recorder, {});

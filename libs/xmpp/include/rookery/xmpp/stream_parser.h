@@ -24,6 +24,7 @@ enum class StreamParseError {
 };
 
 struct ParserLimits {
+  /// As it comes. What is kept of one that has not ended may take four times as much memory.
   std::size_t max_stanza_bytes = 256 * 1024;
   std::size_t max_depth = 64;
   std::size_t max_attributes = 64;                // of one element
