@@ -24,13 +24,6 @@ TEST(Param, IdsAreNumbersAsBigintHasThem) {
   EXPECT_EQ(*Param::IdArray({0, 0x7fff'ffff'ffff'ffff}).value, "{0,9223372036854775807}");
 }
 
-TEST(MayHaveRun, IsKnownOfNoStatementThatWasNotAnswered) {
-  EXPECT_TRUE(MayHaveRun(absl::UnavailableError("the connection broke")));
-  EXPECT_TRUE(MayHaveRun(absl::DeadlineExceededError("")));
-  EXPECT_FALSE(MayHaveRun(absl::AbortedError("a deadlock")));
-  EXPECT_FALSE(MayHaveRun(absl::OkStatus()));
-}
-
 TEST(Param, NullIsNotEmpty) {
   EXPECT_FALSE(Param::Null().value.has_value());
   EXPECT_TRUE(Param::Text("").value.has_value());

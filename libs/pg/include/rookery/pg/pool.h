@@ -69,11 +69,6 @@ struct Options {
 /// The lane of statements about what belongs to one owner (an account, a room).
 inline std::uint64_t LaneOf(std::string_view owner) { return std::hash<std::string_view>{}(owner); }
 
-/// Whether a statement that was answered so may have run all the same, or may run later.
-inline bool MayHaveRun(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
-}
-
 /// PostgreSQL over libpq in pipeline mode, no thread blocked. Each statement is its own
 /// transaction, and should touch the rows of one owner; statements given within one
 /// turn of the loop share a round trip, and those with the same `lane` run in the
