@@ -168,6 +168,39 @@ TEST_F(AdmissionTest, OneAddressHoldsABoundedNumberThatAreNotSignedIn) {
   EXPECT_EQ(begun_.size(), 5u);
 }
 
+TEST_F(AdmissionTest, OneNetworkDoesNotHoldUpOthers) {
+  Admission::Options options = Options();
+  options.max_waiting = 1000;
+  options.max_unauthenticated_per_address = 0;
+  Make(options);
+  for (int i = 0; i < 102; ++i) Arrive("2001:db8::/64");
+  Arrive("192.0.2.1");
+  Arrive("192.0.2.2");
+  begun_.clear();
+  for (int i = 0; i < 6; ++i) {
+    tickets_[static_cast<std::size_t>(i)].Release();
+    Settle();
+  }
+  EXPECT_EQ(begun_, (std::vector<std::string>{"2001:db8::/64", "192.0.2.1", "192.0.2.2", "2001:db8::/64",
+                                              "2001:db8::/64", "2001:db8::/64"}));
+  EXPECT_EQ(admission_->waiting(), 96u);
+}
+
+TEST_F(AdmissionTest, OneNetworkDoesNotTakeAllPlacesToWait) {
+  Admission::Options options = Options();
+  options.max_waiting = 20;
+  Make(options);
+  for (int i = 0; i < 50; ++i) Arrive("2001:db8::/64");
+  EXPECT_EQ(admission_->waiting(), 10u);
+  EXPECT_TRUE(told_.empty());
+  // Others wait all the same, each as many as may be not signed in.
+  for (int i = 0; i < 50; ++i) Arrive("192.0.2.1");
+  EXPECT_EQ(admission_->waiting(), 13u);
+  Arrive("192.0.2.2");
+  EXPECT_EQ(admission_->waiting(), 14u);
+  EXPECT_TRUE(told_.empty());
+}
+
 TEST_F(AdmissionTest, ATicketMayOutliveTheAdmission) {
   Make(Options());
   for (int i = 0; i < 3; ++i) Arrive();

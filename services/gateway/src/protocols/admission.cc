@@ -1,6 +1,7 @@
 #include "protocols/admission.h"
 
 #include <boost/asio/post.hpp>
+#include <iterator>
 
 namespace rookery::gateway {
 namespace {
@@ -61,12 +62,12 @@ Admission::Admission(asio::io_context& io, const Options& options, telemetry::Me
       metrics.Gauge("sign_ins_under_way", "Sign-ins that have begun and do not wait for their client");
   auto& limit = metrics.Gauge("sign_ins_limit", "So many may be under way at once for now");
   metrics.OnScrape([this, &waiting, &under_way, &limit] {
-    waiting.Set(static_cast<double>(waiting_.size()));
+    waiting.Set(static_cast<double>(waiting_));
     under_way.Set(static_cast<double>(this->under_way()));
     limit.Set(static_cast<double>(this->limit()));
   });
   state_->admit_later = [this] {
-    if (waiting_.empty() || admit_posted_) return;
+    if (waiting_ == 0 || admit_posted_) return;
     admit_posted_ = true;
     asio::post(io_, [this, weak = std::weak_ptr<Ticket::State>(state_)] {
       const auto state = weak.lock();
@@ -83,10 +84,41 @@ std::size_t Admission::under_way() const { return state_->control.under_way(); }
 std::size_t Admission::limit() const { return state_->control.limit(); }
 
 void Admission::Arrive(std::unique_ptr<net::Connection> connection, const Begin& begin) {
-  if (waiting_.empty() && state_->control.MayAdmit()) return Let(std::move(connection), begin);
-  waiting_.push_back({std::move(connection), &begin});
-  if (waiting_.size() >= options_.max_waiting) SetFull(true);
+  if (waiting_ == 0 && state_->control.MayAdmit()) return Let(std::move(connection), begin);
+  if (!Enqueue({std::move(connection), &begin})) return refused_.Increment();
+  if (waiting_ >= options_.max_waiting) SetFull(true);
   Measure();
+}
+
+bool Admission::Enqueue(Waiting newcomer) {
+  std::string network = newcomer.connection->peer_network();
+  const auto found = by_network_.find(network);
+  if (found == by_network_.end()) {
+    turns_.emplace_back().network = network;
+    turns_.back().waiting.push_back(std::move(newcomer));
+    by_network_.emplace(std::move(network), std::prev(turns_.end()));
+  } else {
+    std::deque<Waiting>& queue = found->second->waiting;
+    const std::size_t limit = options_.max_unauthenticated_per_address;
+    if (limit != 0 && queue.size() >= limit && waiting_ >= options_.max_waiting / 2) return false;
+    queue.push_back(std::move(newcomer));
+  }
+  ++waiting_;
+  return true;
+}
+
+Admission::Waiting Admission::Dequeue() {
+  Queue& queue = turns_.front();
+  Waiting next = std::move(queue.waiting.front());
+  queue.waiting.pop_front();
+  --waiting_;
+  if (queue.waiting.empty()) {
+    by_network_.erase(queue.network);
+    turns_.pop_front();
+  } else {
+    turns_.splice(turns_.end(), turns_, turns_.begin());
+  }
+  return next;
 }
 
 void Admission::Let(std::unique_ptr<net::Connection> connection, const Begin& begin) {
@@ -107,9 +139,8 @@ void Admission::Let(std::unique_ptr<net::Connection> connection, const Begin& be
 }
 
 void Admission::AdmitSome() {
-  for (std::size_t i = 0; i < kAdmittedPerTurn && !waiting_.empty() && state_->control.MayAdmit();) {
-    Waiting next = std::move(waiting_.front());
-    waiting_.pop_front();
+  for (std::size_t i = 0; i < kAdmittedPerTurn && waiting_ > 0 && state_->control.MayAdmit();) {
+    Waiting next = Dequeue();
     // Whoever has given up would cost as much as the others, and has come again behind them.
     if (next.connection->has_peer_closed()) {
       gone_.Increment();
@@ -118,7 +149,7 @@ void Admission::AdmitSome() {
     Let(std::move(next.connection), *next.begin);
     ++i;
   }
-  if (waiting_.size() <= options_.max_waiting / 2) SetFull(false);
+  if (waiting_ <= options_.max_waiting / 2) SetFull(false);
   if (state_->control.MayAdmit()) state_->admit_later();
 }
 
@@ -128,9 +159,9 @@ void Admission::Measure() {
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     measuring_ = false;
-    state_->control.OnMeasured(runtime::TimerClock::now() - timer_.expiry(), !waiting_.empty());
+    state_->control.OnMeasured(runtime::TimerClock::now() - timer_.expiry(), waiting_ > 0);
     state_->admit_later();
-    if (!waiting_.empty() || !state_->control.is_at_rest()) Measure();
+    if (waiting_ > 0 || !state_->control.is_at_rest()) Measure();
   });
 }
 
@@ -139,7 +170,9 @@ void Admission::SetFull(bool full) {
 }
 
 void Admission::Close() {
-  waiting_.clear();
+  by_network_.clear();
+  turns_.clear();
+  waiting_ = 0;
   timer_.cancel();
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,17 +18,18 @@
 
 namespace rookery::gateway {
 
-/// The queue at the door: accepted connections whose sign-in has not begun. They are let in in the order in
-/// which they came; until then nothing is read from them, no TLS is begun, and their time limit does not run.
-/// Their number is bounded: beyond it the listeners pause, and connections wait in the kernel's backlog. One
-/// for the process; I/O thread only.
+/// The queue at the door: accepted connections whose sign-in has not begun. Networks take turns, and those of
+/// one network are let in in the order in which they came; until then nothing is read from them, no TLS is
+/// begun, and their time limit does not run. Their number is bounded: beyond it the listeners pause, and
+/// connections wait in the kernel's backlog. One for the process; I/O thread only.
 class Admission {
  public:
   struct Options {
     AdmissionControl::Options control;
     std::size_t max_waiting = 10'000;
     /// Connections of one network (net::Connection::peer_network) that have been let in and are not
-    /// signed in; 0: no limit.
+    /// signed in; 0: no limit. As many may wait once half of all places to wait are taken: the rest of
+    /// them is for others.
     std::size_t max_unauthenticated_per_address = 1000;
   };
 
@@ -68,7 +70,7 @@ class Admission {
   /// Closes all that wait.
   void Close();
 
-  std::size_t waiting() const { return waiting_.size(); }
+  std::size_t waiting() const { return waiting_; }
   std::size_t under_way() const;
   std::size_t limit() const;
 
@@ -78,6 +80,17 @@ class Admission {
     const Begin* begin;
   };
 
+  /// Those of one network, oldest first.
+  struct Queue {
+    std::string network;
+    std::deque<Waiting> waiting;
+  };
+  using Queues = std::list<Queue>;
+
+  /// False: its network has its share of the places already.
+  bool Enqueue(Waiting newcomer);
+  /// Of the network whose turn it is. Some must wait.
+  Waiting Dequeue();
   void Let(std::unique_ptr<net::Connection> connection, const Begin& begin);
   void AdmitSome();
   void Measure();
@@ -86,7 +99,9 @@ class Admission {
   asio::io_context& io_;
   const Options options_;
   std::shared_ptr<Ticket::State> state_;
-  std::deque<Waiting> waiting_;
+  Queues turns_;  // whose turn is next comes first; none is empty
+  absl::flat_hash_map<std::string, Queues::iterator> by_network_;
+  std::size_t waiting_ = 0;
   std::function<void(bool)> tell_full_;
   runtime::Timer timer_;
   bool admit_posted_ = false;
