@@ -2,13 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "domain/scram_crypto.h"
 #include "ports/cluster.h"
 #include "ports/password_checker.h"
 
@@ -25,14 +27,14 @@ class FakeCluster final : public Cluster {
   const ServiceFacts& facts() const override { return known; }
   RequestId LookUp(std::string_view user, OnLookup done) override {
     asked_user = user;
-    lookup = std::move(done);
-    return ++last_id;
+    lookup = Awaited(std::move(done));
+    return last_id;
   }
   RequestId CreateAccount(std::string_view user, std::string_view password, OnCreated done) override {
     asked_user = user;
     asked_text = password;
-    create = std::move(done);
-    return ++last_id;
+    create = Awaited(std::move(done));
+    return last_id;
   }
   RequestId Start(const Identity& identity, std::string_view resource, SessionClient& asker,
                   OnStarted done) override {
@@ -41,8 +43,8 @@ class FakeCluster final : public Cluster {
     asked_generation = identity.account_generation;
     asked_text = resource;
     client = &asker;
-    start = std::move(done);
-    return ++last_id;
+    start = Awaited(std::move(done));
+    return last_id;
   }
   RequestId Resume(SessionId previous, const Identity& identity, std::uint32_t handled, SessionClient& asker,
                    OnResumed done) override {
@@ -52,10 +54,13 @@ class FakeCluster final : public Cluster {
     asked_generation = identity.account_generation;
     asked_handled = handled;
     client = &asker;
-    resume = std::move(done);
-    return ++last_id;
+    resume = Awaited(std::move(done));
+    return last_id;
   }
-  void Cancel(RequestId) override { ++cancelled; }
+  void Cancel(RequestId request) override {
+    EXPECT_EQ(awaited.erase(request), 1u) << "answered, or never asked";
+    ++cancelled;
+  }
   void SendStanza(ClientSession& from, xmpp::Stanza stanza,
                   std::optional<xmpp::ErrorCondition> refused) override {
     from.inbound.Add("bytes", {});
@@ -92,6 +97,7 @@ class FakeCluster final : public Cluster {
 
   ServiceFacts known;
   RequestId last_id = 0;
+  std::set<RequestId> awaited;
   OnLookup lookup;
   OnCreated create;
   OnStarted start;
@@ -110,13 +116,27 @@ class FakeCluster final : public Cluster {
   int enabled = 0;
   int cancelled = 0;
   bool congested = false;
+
+ private:
+  template <typename... Answer>
+  std::function<void(Answer...)> Awaited(std::function<void(Answer...)> done) {
+    awaited.insert(++last_id);
+    return [this, id = last_id, done = std::move(done)](Answer... answer) {
+      awaited.erase(id);
+      done(std::forward<Answer>(answer)...);
+    };
+  }
 };
 
+/// Answers when the test says so, and holds that it says what is true.
 class FakePasswords final : public PasswordChecker {
  public:
-  bool Check(ScramKey, std::string, std::function<void(bool)> done) override {
+  bool Check(ScramKey key, std::string password, std::function<void(bool)> done) override {
     if (full) return false;
-    waiting = std::move(done);
+    waiting = [key = std::move(key), password = std::move(password), done = std::move(done)](bool matches) {
+      EXPECT_EQ(VerifyPassword(key, password), matches);
+      done(matches);
+    };
     return true;
   }
   std::function<void(bool)> waiting;

@@ -15,6 +15,7 @@ class FakeConnection final : public net::Connection {
     net::ConnectionHandler* handler = nullptr;
     std::string sent;
     std::size_t queued = 0;
+    bool takes_nothing = false;  // what is written stays queued
     std::uint64_t taken = 0;
     std::string peer = "192.0.2.1";
     bool peer_closed = false;
@@ -22,6 +23,7 @@ class FakeConnection final : public net::Connection {
     bool takes_at_flush = false;
     bool breaks_at_flush = false;
     bool paused = false;
+    std::size_t read_rate = 0;
     bool tls = false;
     bool closed = false;
     bool start_tls = false;
@@ -35,12 +37,15 @@ class FakeConnection final : public net::Connection {
   explicit FakeConnection(State& state) : state_(state) {}
 
   void Start(net::ConnectionHandler* handler) override { state_.handler = handler; }
-  void Write(std::string_view data) override { state_.sent.append(data); }
+  void Write(std::string_view data) override {
+    state_.sent.append(data);
+    if (state_.takes_nothing) state_.queued += data.size();
+  }
   std::size_t queued_bytes() const override { return state_.queued; }
   std::uint64_t taken_bytes() const override { return state_.taken; }
   void PauseReading() override { state_.paused = true; }
   void ResumeReading() override { state_.paused = false; }
-  void SetReadRate(std::size_t) override {}
+  void SetReadRate(std::size_t bytes_per_second) override { state_.read_rate = bytes_per_second; }
   void StartTls(std::shared_ptr<net::TlsContext>) override { state_.start_tls = true; }
   bool is_tls() const override { return state_.tls; }
   std::string TlsExporter() const override { return state_.exporter; }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <memory>
+#include <string>
 
 #include "fake_sign_in_ledger.h"
 #include "rookery/testing/hand_clock.h"
@@ -18,15 +20,22 @@ class GuessGuardTest : public ::testing::Test {
                                        const std::string& network) {
     std::unique_ptr<GuessGuard::Try> granted;
     const auto take = [&](std::unique_ptr<GuessGuard::Try> answer) { granted = std::move(answer); };
-    guard.Ask(user, network, take);
-    if (granted != nullptr && !granted->IsFor(generation_)) granted.reset();
+    guard.Ask(user, generation_, network, take);
     return granted;
   }
   /// Whether a guess is let through; it is wrong.
   bool Guess(GuessGuard& guard, const std::string& user, const std::string& network) {
     const auto granted = Ask(guard, user, network);
-    if (granted != nullptr) granted->Failed();
+    if (granted != nullptr) granted->Failed([](bool) {});
     return granted != nullptr;
+  }
+  /// What whoever guesses hears: whether that was wrong, or that it was not looked at.
+  std::string Hears(GuessGuard& guard, const std::string& user, const std::string& network) {
+    std::string heard = "refused";
+    const auto granted = Ask(guard, user, network);
+    if (granted != nullptr)
+      granted->Failed([&](bool is_refused) { heard = is_refused ? "refused" : "wrong"; });
+    return heard;
   }
   int GuessesLetThrough(GuessGuard& guard, const std::string& user, const std::string& network, int tries) {
     int let_through = 0;
@@ -68,7 +77,7 @@ TEST_F(GuessGuardTest, GuessesAtOnceCountOnAllGateways_UntilTheyWereNone) {
   auto second = Ask(other_, "ann", "net2");
   auto third = Ask(guard_, "ann", "net3");
   EXPECT_EQ(Ask(other_, "ann", "net4"), nullptr);
-  first->Succeeded(generation_);
+  first->Succeeded();
   first.reset();
   EXPECT_NE(Ask(other_, "ann", "net4"), nullptr);
   second.reset();  // has told nothing
@@ -77,7 +86,7 @@ TEST_F(GuessGuardTest, GuessesAtOnceCountOnAllGateways_UntilTheyWereNone) {
 }
 
 TEST_F(GuessGuardTest, TheNextAccountOfTheNameIsKnownNowhere) {
-  Ask(guard_, "ann", "home")->Succeeded(generation_);
+  Ask(guard_, "ann", "home")->Succeeded();
   GuessesLetThrough(guard_, "ann", "net", 10);
   EXPECT_NE(Ask(guard_, "ann", "home"), nullptr);
   ++generation_;
@@ -99,7 +108,7 @@ TEST_F(GuessGuardTest, GuessesAtOnceCountBeforeTheyHaveFailed) {
 TEST_F(GuessGuardTest, GuessesAtOnceCountForTheirNetwork_AtWhateverAccountsAndOnAllGateways) {
   GuessGuard here(clock_, {minutes(10), 10, 100, 100}, ledger_);
   GuessGuard there(clock_, {minutes(10), 10, 100, 100}, ledger_);
-  Ask(here, "ann", "net")->Succeeded(generation_);
+  Ask(here, "ann", "net")->Succeeded();
   std::deque<std::unique_ptr<GuessGuard::Try>> under_way;
   for (int i = 0; i < 150; ++i) {
     auto granted = Ask(i % 2 == 0 ? here : there, "user" + std::to_string(i), "net");
@@ -109,7 +118,7 @@ TEST_F(GuessGuardTest, GuessesAtOnceCountForTheirNetwork_AtWhateverAccountsAndOn
   EXPECT_NE(Ask(there, "ann", "net"), nullptr) << "known there";
   EXPECT_NE(Ask(here, "ben", "elsewhere"), nullptr);
   // One succeeds, and one ends before it has told anything: each gives its place back.
-  under_way.front()->Succeeded(generation_);
+  under_way.front()->Succeeded();
   under_way.pop_front();
   under_way.pop_front();
   for (const bool is_granted : {true, true, false}) {
@@ -118,7 +127,7 @@ TEST_F(GuessGuardTest, GuessesAtOnceCountForTheirNetwork_AtWhateverAccountsAndOn
     if (granted != nullptr) under_way.push_back(std::move(granted));
   }
   // One that fails does not.
-  under_way.front()->Failed();
+  under_way.front()->Failed([](bool) {});
   under_way.pop_front();
   EXPECT_EQ(Ask(here, "ben", "net"), nullptr);
   EXPECT_EQ(Ask(there, "ben", "net"), nullptr);
@@ -146,7 +155,7 @@ TEST_F(GuessGuardTest, WhatWaitsForTheLedgerMayOutliveTheGuard) {
   {
     GuessGuard guard(clock_, {minutes(10), 3, 20, 10}, ledger_);
     ledger_.is_slow = true;
-    guard.Ask("ann", "net", [](std::unique_ptr<GuessGuard::Try>) { FAIL(); });
+    guard.Ask("ann", generation_, "net", [](std::unique_ptr<GuessGuard::Try>) { FAIL(); });
     ledger_.AnswerOne();  // of the account: now for the network
   }
   ledger_.AnswerOne();
@@ -154,7 +163,7 @@ TEST_F(GuessGuardTest, WhatWaitsForTheLedgerMayOutliveTheGuard) {
 }
 
 TEST_F(GuessGuardTest, TheOwnerSignsInAllTheSame_FromWhereItHasBefore) {
-  Ask(guard_, "ann", "home")->Succeeded(generation_);
+  Ask(guard_, "ann", "home")->Succeeded();
   EXPECT_EQ(GuessesLetThrough(guard_, "ann", "net", 50), 3);
   EXPECT_NE(Ask(guard_, "ann", "home"), nullptr);
   EXPECT_NE(Ask(other_, "ann", "home"), nullptr);
@@ -162,8 +171,8 @@ TEST_F(GuessGuardTest, TheOwnerSignsInAllTheSame_FromWhereItHasBefore) {
 }
 
 TEST_F(GuessGuardTest, FromWhereTheAccountIsKnown_ItIsGuessedAtNoMoreThanSoOften_AndElsewhereTheOwnerGoesOn) {
-  Ask(guard_, "ann", "office")->Succeeded(generation_);
-  Ask(guard_, "ann", "home")->Succeeded(generation_);
+  Ask(guard_, "ann", "office")->Succeeded();
+  Ask(guard_, "ann", "home")->Succeeded();
   // Those before it is suspect, then as many as are allowed there.
   EXPECT_EQ(GuessesLetThrough(guard_, "ann", "office", 50), 3 + 10);
   EXPECT_EQ(GuessesLetThrough(other_, "ann", "office", 50), 0);
@@ -175,7 +184,7 @@ TEST_F(GuessGuardTest, FromWhereTheAccountIsKnown_ItIsGuessedAtNoMoreThanSoOften
 }
 
 TEST_F(GuessGuardTest, FromWhereTheAccountIsKnown_GuessesAtOnceCountBeforeTheyHaveFailed) {
-  Ask(guard_, "ann", "office")->Succeeded(generation_);
+  Ask(guard_, "ann", "office")->Succeeded();
   GuessesLetThrough(guard_, "ann", "elsewhere", 3);
   std::deque<std::unique_ptr<GuessGuard::Try>> under_way;
   int let_through = 0;
@@ -187,18 +196,18 @@ TEST_F(GuessGuardTest, FromWhereTheAccountIsKnown_GuessesAtOnceCountBeforeTheyHa
 }
 
 TEST_F(GuessGuardTest, WithoutFailuresTheLedgerIsNotAsked) {
-  for (int i = 0; i < 100; ++i) Ask(guard_, "ann", "net")->Succeeded(generation_);
+  for (int i = 0; i < 100; ++i) Ask(guard_, "ann", "net")->Succeeded();
   EXPECT_EQ(ledger_.asked, 0);
 }
 
 TEST_F(GuessGuardTest, WhereTheGatewayHasSeenTheAccountSignIn_TheLedgerIsNotAsked) {
-  Ask(guard_, "ann", "home")->Succeeded(generation_);
+  Ask(guard_, "ann", "home")->Succeeded();
   ledger_.taken = 0;
   ledger_.remembers = true;
   for (int i = 0; i < 100; ++i) {
     const auto granted = Ask(guard_, "ann", "home");
     ASSERT_NE(granted, nullptr);
-    granted->Succeeded(generation_);
+    granted->Succeeded();
   }
   EXPECT_EQ(ledger_.taken, 0);
   EXPECT_TRUE(ledger_.failures.empty());
@@ -207,7 +216,7 @@ TEST_F(GuessGuardTest, WhereTheGatewayHasSeenTheAccountSignIn_TheLedgerIsNotAske
 TEST_F(GuessGuardTest, WhereGatewaysHaveSeenTheAccountSignIn_ItIsGuessedAtNoMoreOften) {
   GuessGuard here(clock_, {minutes(10), 3, 20, 30}, ledger_);
   GuessGuard there(clock_, {minutes(10), 3, 20, 30}, ledger_);
-  Ask(here, "ann", "office")->Succeeded(generation_);
+  Ask(here, "ann", "office")->Succeeded();
   ledger_.remembers = true;
   int let_through = 0;
   for (int i = 0; i < 100; ++i) let_through += Guess(i % 2 == 0 ? here : there, "ann", "office") ? 1 : 0;
@@ -219,7 +228,7 @@ TEST_F(GuessGuardTest, WhereGatewaysHaveSeenTheAccountSignIn_ItIsGuessedAtNoMore
 
 TEST_F(GuessGuardTest, WhereTheGatewayHasSeenTheAccountSignIn_GuessesAtOnceCountBeforeTheyHaveFailed) {
   GuessGuard guard(clock_, {minutes(10), 3, 20, 30}, ledger_);
-  Ask(guard, "ann", "office")->Succeeded(generation_);
+  Ask(guard, "ann", "office")->Succeeded();
   ledger_.remembers = true;
   std::deque<std::unique_ptr<GuessGuard::Try>> under_way;
   for (int i = 0; i < 100; ++i) {
@@ -230,22 +239,43 @@ TEST_F(GuessGuardTest, WhereTheGatewayHasSeenTheAccountSignIn_GuessesAtOnceCount
 }
 
 TEST_F(GuessGuardTest, TheNextAccountOfTheNameAsksAnew_WhereTheGatewayHasSeenTheOneBefore) {
-  Ask(guard_, "ann", "home")->Succeeded(generation_);
+  Ask(guard_, "ann", "home")->Succeeded();
   ledger_.remembers = true;
   ++generation_;
-  EXPECT_EQ(Ask(guard_, "ann", "home"), nullptr) << "that is the one before's";
-  std::unique_ptr<GuessGuard::Try> granted;
-  const auto take = [&](std::unique_ptr<GuessGuard::Try> answer) { granted = std::move(answer); };
-  guard_.AskFor("ann", generation_, "home", take);
-  ASSERT_NE(granted, nullptr);
-  EXPECT_TRUE(granted->IsFor(generation_));
-  granted->Succeeded(generation_);
-  EXPECT_NE(Ask(guard_, "ann", "home"), nullptr);
-  // Nor where strangers have guessed at it.
+  ledger_.taken = 0;
+  Ask(guard_, "ann", "home")->Succeeded();
+  EXPECT_EQ(ledger_.taken, 2) << "the one before was known";
+  // Nor is it known where strangers have guessed at it.
   ++generation_;
   GuessesLetThrough(guard_, "ann", "net", 10);
-  guard_.AskFor("ann", generation_, "home", take);
-  EXPECT_EQ(granted, nullptr);
+  EXPECT_EQ(Ask(guard_, "ann", "home"), nullptr);
+}
+
+TEST_F(GuessGuardTest, WhoGuessesHearsNotWhetherTheAccountIsKnownThere) {
+  for (const bool remembers : {false, true}) {
+    ledger_.remembers = remembers;
+    for (const bool is_network_full : {false, true}) {
+      ledger_.failures.clear();
+      ledger_.known.clear();
+      GuessGuard guard(clock_, {minutes(10), 3, 20, 10}, ledger_);
+      Ask(guard, "ann", "net")->Succeeded();
+      if (is_network_full) {
+        for (int i = 0; i < 20; ++i) EXPECT_TRUE(Guess(guard, "user" + std::to_string(i), "net"));
+      }
+      for (int i = 0; i < 6; ++i) {
+        const std::string expected = !is_network_full && i < 3 ? "wrong" : "refused";
+        EXPECT_EQ(Hears(guard, "ann", "net"), expected) << remembers << is_network_full << i;
+        EXPECT_EQ(Hears(guard, "nobody", "net"), expected) << remembers << is_network_full << i;
+      }
+    }
+  }
+}
+
+TEST_F(GuessGuardTest, OfWhomTheGatewayRemembers_TheOtherGatewaysFailuresCountAsWell) {
+  Ask(guard_, "ann", "net")->Succeeded();
+  ledger_.remembers = true;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Guess(other_, "ann", "elsewhere"));
+  EXPECT_EQ(Hears(guard_, "ann", "net"), "refused");
 }
 
 TEST_F(GuessGuardTest, WithoutTheLedger_EachGatewayCountsItsOwn) {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "client_certificate.h"
+#include "domain/base64.h"
 #include "protocols/xmpp/sm_id.h"
 #include "xmpp_stream_fixture.h"
 
@@ -320,6 +321,41 @@ TEST_F(StreamNegotiation, WhoAsksForMoreThanHeReadsIsClosed) {
   EXPECT_TRUE(Closed());
 }
 
+TEST_F(StreamNegotiation, WhoIsNotSignedInAndReadsNothingHasLittleKeptForHim) {
+  settings_.max_queued_bytes = 1 << 20;
+  Connect();
+  Feed(kHeaderText);
+  socket_.takes_nothing = true;
+  std::string forms;
+  for (int i = 0; i < 2'000; ++i) forms += "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>";
+  EXPECT_HAS(Feed(forms), "<stream:error><resource-constraint");
+  EXPECT_TRUE(Closed());
+  EXPECT_LE(socket_.queued, 5 * settings_.limits_before_auth.max_stanza_bytes);
+}
+
+TEST_F(StreamNegotiation, WhoFillsInAFormAndTakesNothingIsClosed) {
+  Connect();
+  Feed(kHeaderText);
+  socket_.takes_nothing = true;
+  EXPECT_HAS(Feed("<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>"), "<username/>");
+  auto* connection = static_cast<ClientConnection*>(socket_.handler);
+  const SteadyTime now = Clock::System().Now();
+  connection->OnTick(now);
+  connection->OnTick(now + settings_.write_timeout - std::chrono::seconds(1));
+  EXPECT_FALSE(Closed());
+  connection->OnTick(now + settings_.write_timeout + std::chrono::seconds(1));
+  EXPECT_HAS(socket_.Take(), "<connection-timeout");
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(StreamNegotiation, AClientIsReadAtItsRate_BeforeAndAfterItHasSignedIn) {
+  settings_.read_rate = 4321;
+  Connect();
+  EXPECT_EQ(std::exchange(socket_.read_rate, 0), 4321u);
+  SignIn();
+  EXPECT_EQ(socket_.read_rate, 4321u);
+}
+
 TEST_F(StreamNegotiation, Rfc6120_6_5_Failures) {
   const auto failure = [&](const std::string& element) {
     socket_ = {};
@@ -380,12 +416,14 @@ TEST_F(StreamNegotiation, AfterTooManyFailuresNoPasswordIsLookedAt_ButOfWhoSigne
   socket_ = {};
   Connect();
   Feed(kHeaderText);
-  const auto lookups = cluster_.last_id;
+  passwords_.waiting = nullptr;
   for (int i = 0; i < 5; ++i) {
     EXPECT_FALSE(Closed());
-    EXPECT_HAS(Feed(kPlain), "<temporary-auth-failure/>");
+    Feed(kPlain);
+    cluster_.AnswerLookup({MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)});
+    EXPECT_HAS(socket_.Take(), "<temporary-auth-failure/>");
   }
-  EXPECT_EQ(cluster_.last_id, lookups);
+  EXPECT_FALSE(passwords_.waiting);
   EXPECT_TRUE(Closed());
 
   // Nor from where somebody else was known who had the name before.
@@ -416,7 +454,112 @@ TEST_F(StreamNegotiation, WhoDoesNotWaitForTheAnswerToAPasswordHasGuessedAllTheS
   socket_ = {};
   Connect();
   Feed(kHeaderText);
-  EXPECT_HAS(Feed(kPlain), "<temporary-auth-failure/>");
+  Feed(kPlain);
+  cluster_.AnswerLookup({});
+  EXPECT_HAS(socket_.Take(), "<temporary-auth-failure/>");
+}
+
+/// What a client of SCRAM-SHA-256 says, and hears.
+class ScramSignIn {
+ public:
+  explicit ScramSignIn(const std::string& user) : bare_("n=" + user + ",r=abc") {}
+
+  std::string First() const {
+    return "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>" +
+           EncodeBase64("n,," + bare_) + "</auth>";
+  }
+  /// The proof of `password`, where `out` has the challenge.
+  std::string Final(const std::string& out, const std::string& password) const {
+    const auto begin = out.find('>', out.find("<challenge")) + 1;
+    const auto server_first = DecodeBase64(out.substr(begin, out.find("</challenge>") - begin));
+    if (!server_first) return "no challenge";
+    const auto salt_at = server_first->find(",s="), iterations_at = server_first->find(",i=");
+    const std::string salt = *DecodeBase64(server_first->substr(salt_at + 3, iterations_at - salt_at - 3));
+    const auto iterations = static_cast<std::uint32_t>(std::stoul(server_first->substr(iterations_at + 3)));
+    const std::string without_proof = "c=biws," + server_first->substr(0, salt_at);
+    const std::string salted = SaltedPassword(ScramHash::kSha256, password, salt, iterations);
+    std::string proof = Hmac(ScramHash::kSha256, salted, "Client Key");
+    const std::string signature = Hmac(ScramHash::kSha256, Digest(ScramHash::kSha256, proof),
+                                       bare_ + "," + *server_first + "," + without_proof);
+    for (std::size_t i = 0; i < proof.size(); ++i) proof[i] ^= signature[i];
+    return "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>" +
+           EncodeBase64(without_proof + ",p=" + EncodeBase64(proof)) + "</response>";
+  }
+
+ private:
+  std::string bare_;
+};
+
+class GuessedFromOneNetwork : public StreamNegotiation {
+ protected:
+  /// On a connection of its own. `exists`: with the password "pencil".
+  std::string Challenge(const std::string& user, bool exists) {
+    socket_ = {};
+    Connect();
+    Feed(kHeaderText);
+    const std::string refused = Feed(ScramSignIn(user).First());
+    if (!cluster_.lookup) return refused;
+    cluster_.AnswerLookup(KeysOf(exists));
+    return socket_.Take();
+  }
+  std::string Answer(const std::string& user, bool exists, const std::string& password) {
+    const std::string challenge = Challenge(user, exists);
+    EXPECT_HAS(challenge, "<challenge");
+    return Feed(ScramSignIn(user).Final(challenge, password));
+  }
+  std::string AnswerToPlain(const std::string& user, bool exists) {
+    socket_ = {};
+    Connect();
+    Feed(kHeaderText);
+    Feed("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" +
+         EncodeBase64(std::string(1, '\0') + user + std::string(1, '\0') + "wrong") + "</auth>");
+    cluster_.AnswerLookup(KeysOf(exists));
+    if (passwords_.waiting) std::exchange(passwords_.waiting, nullptr)(false);
+    return socket_.Take();
+  }
+  static std::vector<ScramKey> KeysOf(bool exists) {
+    if (!exists) return {};
+    return {MakeScramKey(ScramHash::kSha256, "pencil", "0123456789abcdef", 1)};
+  }
+  void IsKnownHere(const std::string& user) { sign_ins_.known[{user + "@example.com", socket_.peer}] = 9; }
+};
+
+TEST_F(GuessedFromOneNetwork, SignInsThatAreUnderWayHoldUpNobody_AndTellNothing) {
+  IsKnownHere("romeo");
+  for (int i = 0; i < 150; ++i) Challenge("u" + std::to_string(i), false);
+  EXPECT_HAS(Answer("romeo", true, "wrong"), "<not-authorized/>");
+  EXPECT_HAS(Answer("nobody", false, "wrong"), "<not-authorized/>");
+  EXPECT_HAS(Answer("juliet", true, "pencil"), "<success");
+}
+
+TEST_F(GuessedFromOneNetwork, WhoIsKnownThereIsNotToldFromOthers_WhenTooManyHaveFailed) {
+  IsKnownHere("romeo");
+  IsKnownHere("mercutio");
+  for (int i = 0; i < 100; ++i)
+    EXPECT_HAS(Answer("u" + std::to_string(i), false, "wrong"), "<not-authorized/>");
+  for (const bool remembers : {false, true}) {
+    sign_ins_.remembers = remembers;
+    const std::string known = remembers ? "mercutio" : "romeo";
+    const std::string answer = Answer(known, true, "wrong");
+    EXPECT_HAS(answer, "<temporary-auth-failure/>");
+    EXPECT_EQ(Answer("juliet", true, "wrong"), answer);
+    EXPECT_EQ(Answer("juliet", true, "pencil"), answer);
+    EXPECT_EQ(Answer("nobody", false, "wrong"), answer);
+    EXPECT_EQ(AnswerToPlain(known, true), AnswerToPlain("nobody", false));
+    EXPECT_HAS(Answer(known, true, "pencil"), "<success");
+  }
+}
+
+TEST_F(GuessedFromOneNetwork, WhoIsKnownThereIsNotToldFromOthers_WhenTheAccountHasFailedTooOften) {
+  IsKnownHere("romeo");
+  sign_ins_.remembers = true;
+  for (const std::string user : {"romeo", "nobody"}) {
+    const bool exists = user == "romeo";
+    for (int i = 0; i < 12; ++i)
+      EXPECT_HAS(Answer(user, exists, "wrong"), i < 10 ? "<not-authorized/>" : "<temporary-auth-failure/>")
+          << user << i;
+  }
+  EXPECT_HAS(Answer("romeo", true, "pencil"), "<success");
 }
 
 TEST_F(StreamNegotiation, TheAccountAndItsCredentialsGoWithTheSession_AndOldOnesEndTheStream) {
@@ -556,7 +699,7 @@ TEST_F(StreamNegotiation, APasswordCheckMayOutliveItsStream) {
   io_.poll();
   ASSERT_EQ(set_.size(), 0u);
   socket_.sent.clear();
-  passwords_.waiting(true);
+  passwords_.waiting(false);
   EXPECT_EQ(socket_.sent, "");
 }
 

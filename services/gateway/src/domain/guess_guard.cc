@@ -21,12 +21,16 @@ class GuessGuard::Place {
  public:
   /// `is_taken`: the ledger counts it.
   Place(GuessGuard& guard, Subject subject, std::string name, bool is_taken)
-      : guard_(guard), alive_(guard.alive_), subject_(subject), name_(std::move(name)), is_taken_(is_taken) {
+      : guard_(guard),
+        guard_alive_(guard.lifetime_.watch()),
+        subject_(subject),
+        name_(std::move(name)),
+        is_taken_(is_taken) {
     ++guard_.Of(subject_).under_way[name_];
   }
   ~Place() {
     // Held by what waits for the ledger, it may outlive the guard.
-    if (alive_.expired()) return;
+    if (guard_alive_.expired()) return;
     auto& under_way = guard_.Of(subject_).under_way;
     const auto found = under_way.find(name_);
     if (--found->second == 0) under_way.erase(found);
@@ -43,32 +47,42 @@ class GuessGuard::Place {
 
  private:
   GuessGuard& guard_;
-  const std::weak_ptr<bool> alive_;
+  const std::weak_ptr<const bool> guard_alive_;
   const Subject subject_;
   const std::string name_;
   const bool is_taken_;
   bool has_failed_ = false;
 };
 
-GuessGuard::Try::Try(GuessGuard& guard, std::string user, std::string network,
-                     std::optional<std::uint64_t> known, std::vector<std::shared_ptr<Place>> places)
+GuessGuard::Try::Try(GuessGuard& guard, std::string user, std::uint64_t generation, std::string network,
+                     Leave leave, Places places)
     : guard_(guard),
       user_(std::move(user)),
+      generation_(generation),
       network_(std::move(network)),
-      known_(known),
+      leave_(leave),
       places_(std::move(places)) {}
 
-void GuessGuard::Try::Failed() {
+void GuessGuard::Try::Failed(const OnFailed& done) {
   for (const auto& place : places_) place->Failed();
-  if (!known_) return;
-  // It has no place among these.
-  guard_.CountFailure(Subject::kAccount, user_);
-  guard_.CountFailure(Subject::kNetwork, network_);
+  switch (leave_) {
+    case Leave::kAsStranger:
+      return done(false);
+    case Leave::kWhereKnown:
+      guard_.CountFailureOfStranger(user_, network_);
+      return done(true);
+    case Leave::kWhereRemembered:
+      // What a stranger would have been told has not been asked.
+      guard_.TakeStrangersPlaces(
+          user_, network_, [&guard = guard_, user = user_, network = network_, done](const Places& places) {
+            if (places.empty()) guard.CountFailureOfStranger(user, network);
+            for (const auto& place : places) place->Failed();
+            done(places.empty());
+          });
+  }
 }
 
-void GuessGuard::Try::Succeeded(std::uint64_t generation) {
-  guard_.ledger_.Succeeded(user_, generation, network_);
-}
+void GuessGuard::Try::Succeeded() { guard_.ledger_.Succeeded(user_, generation_, network_); }
 
 GuessGuard::GuessGuard(const Clock& clock, GuessLimits limits, SignInLedger& ledger)
     : clock_(clock),
@@ -99,79 +113,76 @@ void GuessGuard::TakePlace(Subject subject, const std::string& name,
   const std::uint32_t limit = Of(subject).limit;
   if (limit == 0) return done(std::make_shared<Place>(*this, subject, name, /*is_taken=*/false));
   ledger_.Take(subject, name, limits_.window,
-               [this, alive = std::weak_ptr<bool>(alive_), subject, name, limit,
-                done = std::move(done)](std::optional<std::uint32_t> tries) {
-                 if (alive.expired()) return;
-                 const bool is_too_many = tries && *tries > limit;
-                 if (is_too_many) ledger_.GiveBack(subject, name);
-                 // Others may have come while the ledger did not answer.
-                 if (is_too_many || (!tries && IsFull(subject, name))) return done(nullptr);
-                 done(std::make_shared<Place>(*this, subject, name, tries.has_value()));
-               });
+               lifetime_.While(
+                   [this, subject, name, limit, done = std::move(done)](std::optional<std::uint32_t> tries) {
+                     const bool is_too_many = tries && *tries > limit;
+                     if (is_too_many) ledger_.GiveBack(subject, name);
+                     // Others may have come while the ledger did not answer.
+                     if (is_too_many || (!tries && IsFull(subject, name))) return done(nullptr);
+                     done(std::make_shared<Place>(*this, subject, name, tries.has_value()));
+                   }));
 }
 
-void GuessGuard::Ask(std::string_view user, std::string_view network, Done done) {
-  const std::string name(user), from(network);
-  if (auto granted = LetThroughWhereRemembered(name, from)) return done(std::move(granted));
-  AskAsStranger(name, from, std::nullopt, done);
+void GuessGuard::TakeStrangersPlaces(const std::string& user, const std::string& network,
+                                     const std::function<void(Places)>& done) {
+  if (IsFull(Subject::kNetwork, network)) return done({});
+  TakePlace(Subject::kAccount, user, [this, network, done](const std::shared_ptr<Place>& account) {
+    if (account == nullptr) return done({});
+    TakePlace(Subject::kNetwork, network, [done, account](std::shared_ptr<Place> place) {
+      done(place == nullptr ? Places() : Places{account, std::move(place)});
+    });
+  });
 }
 
-void GuessGuard::AskFor(std::string_view user, std::uint64_t generation, std::string_view network,
-                        Done done) {
-  AskAsStranger(std::string(user), std::string(network), generation, done);
+void GuessGuard::Ask(std::string_view user_view, std::uint64_t generation, std::string_view network_view,
+                     const Done& done) {
+  const std::string user(user_view), network(network_view);
+  if (auto granted = LetThroughWhereRemembered(user, generation, network)) return done(std::move(granted));
+  TakeStrangersPlaces(user, network, [this, user, generation, network, done](Places places) {
+    if (places.empty()) return AskWhereKnown(user, generation, network, done);
+    done(std::make_unique<Try>(*this, user, generation, network, Try::Leave::kAsStranger, std::move(places)));
+  });
 }
 
 std::unique_ptr<GuessGuard::Try> GuessGuard::LetThroughWhereRemembered(const std::string& user,
+                                                                       std::uint64_t generation,
                                                                        const std::string& network) {
-  const auto known = ledger_.Remembered(user, network);
-  if (!known) return nullptr;
+  if (ledger_.Remembered(user, network) != generation) return nullptr;
   const std::string pair = PairOf(user, network);
   // One at a time, so that many gateways let little more through than one.
   if (Of(Subject::kAccountInNetwork).limit != 0 && Guesses(Subject::kAccountInNetwork, pair) > 0)
     return nullptr;
-  std::vector<std::shared_ptr<Place>> places{
-      std::make_shared<Place>(*this, Subject::kAccountInNetwork, pair, /*is_taken=*/false)};
-  return std::make_unique<Try>(*this, user, network, known, std::move(places));
+  Places places{std::make_shared<Place>(*this, Subject::kAccountInNetwork, pair, /*is_taken=*/false)};
+  return std::make_unique<Try>(*this, user, generation, network, Try::Leave::kWhereRemembered,
+                               std::move(places));
 }
 
-void GuessGuard::AskAsStranger(const std::string& user, const std::string& network,
-                               std::optional<std::uint64_t> generation, const Done& done) {
-  if (IsFull(Subject::kNetwork, network)) return AskWhereKnown(user, network, generation, done);
-  TakePlace(Subject::kAccount, user,
-            [this, user, network, generation, done](const std::shared_ptr<Place>& account) {
-              if (account == nullptr) return AskWhereKnown(user, network, generation, done);
-              TakePlace(Subject::kNetwork, network,
-                        [this, user, network, generation, done, account](std::shared_ptr<Place> place) {
-                          if (place == nullptr) return AskWhereKnown(user, network, generation, done);
-                          std::vector<std::shared_ptr<Place>> places{account, std::move(place)};
-                          done(std::make_unique<Try>(*this, user, network, std::nullopt, std::move(places)));
-                        });
-            });
-}
-
-void GuessGuard::AskWhereKnown(const std::string& user, const std::string& network,
-                               std::optional<std::uint64_t> generation, const Done& done) {
+void GuessGuard::AskWhereKnown(const std::string& user, std::uint64_t generation, const std::string& network,
+                               const Done& done) {
   ledger_.Find(user, network,
-               [this, alive = std::weak_ptr<bool>(alive_), user, network, generation,
-                done](std::optional<std::uint64_t> known) {
-                 if (alive.expired()) return;
-                 if (!known || (generation && known != generation)) return done(nullptr);
+               lifetime_.While([this, user, generation, network, done](std::optional<std::uint64_t> known) {
+                 if (known != generation) return done(nullptr);
                  TakePlace(Subject::kAccountInNetwork, PairOf(user, network),
-                           [this, user, network, known, done](std::shared_ptr<Place> place) {
+                           [this, user, generation, network, done](std::shared_ptr<Place> place) {
                              if (place == nullptr) return done(nullptr);
-                             std::vector<std::shared_ptr<Place>> places{std::move(place)};
-                             done(std::make_unique<Try>(*this, user, network, known, std::move(places)));
+                             done(std::make_unique<Try>(*this, user, generation, network,
+                                                        Try::Leave::kWhereKnown, Places{std::move(place)}));
                            });
-               });
+               }));
 }
 
 void GuessGuard::CountFailure(Subject subject, const std::string& name) {
   Of(subject).failures.Add(name, clock_.Now());
-  ledger_.Failed(subject, name, limits_.window,
-                 [this, subject, name, alive = std::weak_ptr<bool>(alive_)](std::uint32_t failures,
-                                                                            std::chrono::milliseconds left) {
-                   if (!alive.expired()) Of(subject).failures.Learn(name, failures, left, clock_.Now());
-                 });
+  ledger_.Failed(
+      subject, name, limits_.window,
+      lifetime_.While([this, subject, name](std::uint32_t failures, std::chrono::milliseconds left) {
+        Of(subject).failures.Learn(name, failures, left, clock_.Now());
+      }));
+}
+
+void GuessGuard::CountFailureOfStranger(const std::string& user, const std::string& network) {
+  CountFailure(Subject::kAccount, user);
+  CountFailure(Subject::kNetwork, network);
 }
 
 }  // namespace rookery::gateway

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "domain/failure_counts.h"
+#include "domain/lifetime.h"
 #include "ports/sign_in_ledger.h"
 #include "rookery/base/clock.h"
 
@@ -30,12 +31,13 @@ struct GuessLimits {
 };
 
 /// Makes guessing passwords slow: when an account or a network has failed too often, on whatever gateway,
-/// further tries are refused for a while. A try counts for both, on all gateways, before the password is
+/// further tries are refused for a while. A try counts for both, on all gateways, before its proof is
 /// looked at, and is given back when it was no failure; while the ledger is away each gateway counts its own.
 /// Those of an account from a network that it has signed in from before have a limit of their own, so that no
 /// stranger, there or elsewhere, locks its owner out. Where this gateway has seen that itself, one try at
 /// a time is let through without the ledger until one fails: most sign-ins are such, and cost it nothing.
-/// Whether the account exists makes no difference. I/O thread only.
+/// Whether the account exists makes no difference, nor, to whoever fails, whether it is known there.
+/// I/O thread only.
 class GuessGuard {
  public:
   GuessGuard(const Clock& clock, GuessLimits limits, SignInLedger& ledger);
@@ -43,36 +45,38 @@ class GuessGuard {
   /// One of the guesses at an account, or from a network, that may fail in a window: held by a try until it
   /// is known whether it does.
   class Place;
+  using Places = std::vector<std::shared_ptr<Place>>;
 
-  /// One try at signing in, from before its credentials are looked at to its outcome. Ended without one, it
+  /// One try at signing in, from before its proof is looked at to its outcome. Ended without one, it
   /// has told nothing and counts for nothing.
   class Try {
    public:
-    /// `known`: let through since the account of that generation is known in the network.
-    Try(GuessGuard& guard, std::string user, std::string network, std::optional<std::uint64_t> known,
-        std::vector<std::shared_ptr<Place>> places);
+    /// Why it was let through.
+    enum class Leave : std::uint8_t { kAsStranger, kWhereKnown, kWhereRemembered };
+
+    Try(GuessGuard& guard, std::string user, std::uint64_t generation, std::string network, Leave leave,
+        Places places);
     Try(const Try&) = delete;
     Try& operator=(const Try&) = delete;
-    void Failed();
-    /// Whether the account of that generation may be tried. One that had its name before was known, perhaps.
-    bool IsFor(std::uint64_t generation) const { return !known_ || *known_ == generation; }
-    /// As the account of that generation.
-    void Succeeded(std::uint64_t generation);
+    /// `done` is called, perhaps at once: with whether a stranger would have been refused. Then whoever tries
+    /// must be told the same.
+    using OnFailed = std::function<void(bool is_refused)>;
+    void Failed(const OnFailed& done);
+    void Succeeded();
 
    private:
     GuessGuard& guard_;
     const std::string user_;
+    const std::uint64_t generation_;
     const std::string network_;
-    const std::optional<std::uint64_t> known_;
-    const std::vector<std::shared_ptr<Place>> places_;
+    const Leave leave_;
+    const Places places_;
   };
   /// `done` is called, perhaps at once: with the try, or with null where it is refused. Both must not outlive
-  /// the guard.
+  /// the guard. `generation`: which account of that name it is, since one that had its name before may be
+  /// known there.
   using Done = std::function<void(std::unique_ptr<Try>)>;
-  /// Before anything is known of the account.
-  void Ask(std::string_view user, std::string_view network, Done done);
-  /// For the account of that generation, which the try that `Ask` let through was not for.
-  void AskFor(std::string_view user, std::uint64_t generation, std::string_view network, Done done);
+  void Ask(std::string_view user, std::uint64_t generation, std::string_view network, const Done& done);
 
  private:
   using Subject = SignInLedger::Subject;
@@ -89,21 +93,23 @@ class GuessGuard {
   /// How many guesses have failed, or may yet.
   std::uint32_t Guesses(Subject subject, const std::string& name);
   /// Null where this gateway has not seen the account sign in from there, or too much has failed since.
-  std::unique_ptr<Try> LetThroughWhereRemembered(const std::string& user, const std::string& network);
-  void AskAsStranger(const std::string& user, const std::string& network,
-                     std::optional<std::uint64_t> generation, const Done& done);
+  std::unique_ptr<Try> LetThroughWhereRemembered(const std::string& user, std::uint64_t generation,
+                                                 const std::string& network);
   /// `done` is called, perhaps at once: with null where there is no place left.
   void TakePlace(Subject subject, const std::string& name, std::function<void(std::shared_ptr<Place>)> done);
-  /// `generation`: of the account, where it is known.
-  void AskWhereKnown(const std::string& user, const std::string& network,
-                     std::optional<std::uint64_t> generation, const Done& done);
+  /// One of the account and one of the network, or none.
+  void TakeStrangersPlaces(const std::string& user, const std::string& network,
+                           const std::function<void(Places)>& done);
+  void AskWhereKnown(const std::string& user, std::uint64_t generation, const std::string& network,
+                     const Done& done);
   void CountFailure(Subject subject, const std::string& name);
+  void CountFailureOfStranger(const std::string& user, const std::string& network);
 
   const Clock& clock_;
   const GuessLimits limits_;
   SignInLedger& ledger_;
   std::array<Counts, 3> counts_;  // by Subject
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  const Lifetime lifetime_;
 };
 
 }  // namespace rookery::gateway

@@ -27,7 +27,6 @@ bool Contains(const std::vector<std::string>& list, std::string_view item) {
 }
 
 bool IsPlus(std::string_view mechanism) { return mechanism.ends_with("-PLUS"); }
-bool IsScram(std::string_view mechanism) { return mechanism.starts_with("SCRAM-"); }
 ScramHash HashOf(std::string_view mechanism) {
   return mechanism.starts_with("SCRAM-SHA-256") ? ScramHash::kSha256 : ScramHash::kSha1;
 }
@@ -235,9 +234,7 @@ SaslExchange::Outcome SaslExchange::Start(std::string_view mechanism,
 SaslExchange::Outcome SaslExchange::Respond(std::string_view response) {
   if (state_ == State::kWantMessage) return HandleFirst(response);
   if (state_ != State::kWantFinal) return Fail(SaslFailure::kMalformedRequest);
-  if (response.size() > kMaxMessageBytes || response.find('\0') != std::string_view::npos) {
-    return Fail(SaslFailure::kMalformedRequest);
-  }
+  if (!IsProof(response)) return Fail(SaslFailure::kMalformedRequest);
 
   std::string server_final;
   if (scram_->end_point) {
@@ -250,8 +247,6 @@ SaslExchange::Outcome SaslExchange::Respond(std::string_view response) {
         break;
     }
   } else {
-    // libgsasl is laxer about base64 than the RFC.
-    if (!ParseScramClientFinal(response)) return Fail(SaslFailure::kMalformedRequest);
     const int result = scram_->session->Step(response, &server_final);
     if (result != GSASL_OK) return Fail(FailureOf(result));
   }
@@ -259,9 +254,15 @@ SaslExchange::Outcome SaslExchange::Respond(std::string_view response) {
   return Succeed(std::move(server_final));
 }
 
+bool SaslExchange::IsProof(std::string_view response) const {
+  // libgsasl is laxer about base64 than the RFC.
+  return state_ == State::kWantFinal && response.size() <= kMaxMessageBytes &&
+         response.find('\0') == std::string_view::npos && ParseScramClientFinal(response).has_value();
+}
+
 SaslExchange::Outcome SaslExchange::HandleFirst(std::string_view message) {
   if (message.size() > kMaxMessageBytes) return Fail(SaslFailure::kMalformedRequest);
-  if (IsScram(mechanism_)) return HandleScramFirst(message);
+  if (is_scram()) return HandleScramFirst(message);
   return mechanism_ == "PLAIN" ? HandlePlain(message) : HandleExternal(message);
 }
 

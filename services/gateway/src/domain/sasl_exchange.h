@@ -98,6 +98,8 @@ class SaslExchange {
   /// Once, first. nullopt: the client sent no initial response.
   Outcome Start(std::string_view mechanism, std::optional<std::string_view> initial_response);
   Outcome Respond(std::string_view response);
+  /// Whether Respond would look at a proof, and so say whether it is right.
+  bool IsProof(std::string_view response) const;
   /// After kLookUp. No keys: there is no such user.
   Outcome CredentialsFound(const std::vector<ScramKey>& keys);
   Outcome CredentialsUnavailable();
@@ -106,6 +108,8 @@ class SaslExchange {
   Outcome PasswordChecked(bool matches);
   const PasswordCheck& password_check() const { return password_check_; }
 
+  /// Its proof follows the credentials, as an answer to what they are.
+  bool is_scram() const { return mechanism_.starts_with("SCRAM-"); }
   /// The bare JID that signs in; known from kLookUp on.
   const std::string& user() const { return user_; }
 

@@ -34,6 +34,7 @@ void ClientStream::OnStreamOpen(const xmpp::Element& header, std::string_view de
 void ClientStream::OnStanza(xmpp::Stanza stanza) {
   if (closed_) return;
   if (negotiation_ != nullptr) {
+    if (negotiation_->IsOutputFull()) return established_.CloseAsSlow();
     negotiation_->OnStanza(std::move(stanza));
   } else {
     established_.OnStanza(std::move(stanza));
@@ -43,6 +44,7 @@ void ClientStream::OnStanza(xmpp::Stanza stanza) {
 void ClientStream::OnElement(const xmpp::Element& element) {
   if (closed_) return;
   if (negotiation_ != nullptr) {
+    if (negotiation_->IsOutputFull()) return established_.CloseAsSlow();
     negotiation_->OnElement(element);
   } else {
     established_.OnElement(element);

@@ -32,7 +32,7 @@ SaslNegotiation::SaslNegotiation(const StreamServices& services, StreamTransport
 
 SaslNegotiation::~SaslNegotiation() {
   // Whoever does not wait for the answer to a password has guessed all the same.
-  if (try_ != nullptr && mechanism_ == "PLAIN") try_->Failed();
+  if (try_ != nullptr && mechanism_ == "PLAIN") try_->Failed([](bool) {});
   if (request_ != 0) services_.cluster.Cancel(request_);
 }
 
@@ -52,6 +52,8 @@ bool SaslNegotiation::Handle(const xmpp::Element& element) {
       Fail(SaslFailure::kMalformedRequest);
     } else if (!data) {
       Fail(SaslFailure::kIncorrectEncoding);
+    } else if (exchange_->IsProof(*data)) {
+      AskLeave([this, proof = *data] { return exchange_->Respond(proof); });
     } else {
       Continue(exchange_->Respond(*data));
     }
@@ -90,11 +92,11 @@ void SaslNegotiation::Continue(SaslExchange::Outcome outcome) {
     case SaslExchange::Outcome::Kind::kFailure:
       return Fail(outcome.failure);
     case SaslExchange::Outcome::Kind::kLookUp:
-      return AskLeave();
+      return WaitForCredentials();
     case SaslExchange::Outcome::Kind::kCheckPassword:
       return WaitForPassword();
     case SaslExchange::Outcome::Kind::kSuccess: {
-      if (try_ != nullptr) try_->Succeeded(account_generation_);
+      if (try_ != nullptr) try_->Succeeded();
       try_.reset();
       services_.metrics.Authenticated(mechanism_, SaslFailure::kNone);
       services_.peers.AuthSucceeded(transport_.peer(), mechanism_, exchange_->user());
@@ -108,48 +110,41 @@ void SaslNegotiation::Continue(SaslExchange::Outcome outcome) {
   }
 }
 
-void SaslNegotiation::AskLeave() {
+void SaslNegotiation::Wait() {
   waiting_ = true;
   transport_.PauseInput();
-  services_.guesses.Ask(
-      exchange_->user(), transport_.peer().network,
-      [weak = std::weak_ptr<SaslNegotiation*>(self_)](std::unique_ptr<GuessGuard::Try> granted) {
-        const auto self = weak.lock();
-        if (self == nullptr) return;
-        if (granted == nullptr) return (*self)->Slow();
-        (*self)->try_ = std::move(granted);
-        (*self)->WaitForCredentials();
-      });
-}
-
-void SaslNegotiation::Slow() {
-  services_.metrics.sign_ins_slowed.Increment();
-  is_slowed_ = true;
-  Continue(exchange_->CredentialsUnavailable());
 }
 
 void SaslNegotiation::WaitForCredentials() {
+  Wait();
   request_ = services_.cluster.LookUp(exchange_->user(), [this](Cluster::Lookup lookup) {
     request_ = 0;
     credentials_version_ = lookup.version;
     account_generation_ = lookup.generation;
     if (lookup.failed) return Continue(exchange_->CredentialsUnavailable());
-    if (!try_->IsFor(lookup.generation)) return AskLeaveFor(std::move(lookup));
-    Continue(exchange_->CredentialsFound(lookup.keys));
+    // Whoever may not go on is challenged like everybody: the answer to the proof tells nobody why.
+    if (exchange_->is_scram()) return Continue(exchange_->CredentialsFound(lookup.keys));
+    AskLeave([this, keys = std::move(lookup.keys)] { return exchange_->CredentialsFound(keys); });
   });
 }
 
-void SaslNegotiation::AskLeaveFor(Cluster::Lookup lookup) {
-  try_.reset();
-  services_.guesses.AskFor(exchange_->user(), lookup.generation, transport_.peer().network,
-                           [weak = std::weak_ptr<SaslNegotiation*>(self_),
-                            lookup = std::move(lookup)](std::unique_ptr<GuessGuard::Try> granted) {
-                             const auto self = weak.lock();
-                             if (self == nullptr) return;
-                             if (granted == nullptr) return (*self)->Slow();
-                             (*self)->try_ = std::move(granted);
-                             (*self)->Continue((*self)->exchange_->CredentialsFound(lookup.keys));
-                           });
+void SaslNegotiation::AskLeave(std::function<SaslExchange::Outcome()> go_on) {
+  Wait();
+  services_.guesses.Ask(exchange_->user(), account_generation_, transport_.peer().network,
+                        [weak = std::weak_ptr<SaslNegotiation*>(self_),
+                         go_on = std::move(go_on)](std::unique_ptr<GuessGuard::Try> granted) {
+                          const auto self = weak.lock();
+                          if (self == nullptr) return;
+                          if (granted == nullptr) return (*self)->Slow();
+                          (*self)->try_ = std::move(granted);
+                          (*self)->Continue(go_on());
+                        });
+}
+
+void SaslNegotiation::Slow() {
+  services_.metrics.sign_ins_slowed.Increment();
+  is_slowed_ = true;
+  Fail(SaslFailure::kTemporaryAuthFailure);
 }
 
 void SaslNegotiation::WaitForPassword() {
@@ -169,10 +164,20 @@ void SaslNegotiation::Resume() {
 void SaslNegotiation::Fail(SaslFailure failure) {
   services_.peers.AuthFailed(transport_.peer(), mechanism_, failure,
                              exchange_ != nullptr ? std::string_view(exchange_->user()) : std::string_view());
-  if (try_ != nullptr && failure == SaslFailure::kNotAuthorized) try_->Failed();
-  try_.reset();
-  exchange_.reset();
   services_.metrics.Authenticated(mechanism_, failure);
+  exchange_.reset();
+  const auto tried = std::move(try_);
+  if (tried == nullptr || failure == SaslFailure::kTemporaryAuthFailure) return Tell(failure);
+  Wait();
+  tried->Failed([weak = std::weak_ptr<SaslNegotiation*>(self_), failure](bool is_refused) {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    (*self)->is_slowed_ = is_refused;
+    (*self)->Tell(is_refused ? SaslFailure::kTemporaryAuthFailure : failure);
+  });
+}
+
+void SaslNegotiation::Tell(SaslFailure failure) {
   std::string xml;
   AppendSaslFailure(xml, Name(failure));
   transport_.Send(xml);

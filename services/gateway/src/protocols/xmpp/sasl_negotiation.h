@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,17 +46,18 @@ class SaslNegotiation {
  private:
   void Begin(const xmpp::Element& auth);
   void Continue(SaslExchange::Outcome outcome);
-  /// May this user's credentials be tried from here at all?
-  void AskLeave();
+  /// Nothing is read until Resume.
+  void Wait();
   void WaitForCredentials();
-  /// The leave that was given is for an account that had this name before.
-  void AskLeaveFor(Cluster::Lookup lookup);
+  /// May this user's proof be looked at, from here, at all? `go_on` does it.
+  void AskLeave(std::function<SaslExchange::Outcome()> go_on);
   /// Too many have failed.
   void Slow();
   void WaitForPassword();
   /// The client has been answered; what it sent next may be read.
   void Resume();
   void Fail(SaslFailure failure);
+  void Tell(SaslFailure failure);
 
   const StreamServices& services_;
   StreamTransport& transport_;

@@ -23,6 +23,8 @@ constexpr std::chrono::seconds kIdleAfter{1};
 // All that a client says before it has authenticated is not larger than so many elements
 // of the largest size: several attempts, and a form or two.
 constexpr std::size_t kElementsBeforeAuth = 16;
+// No more of what it is answered may wait for it.
+constexpr std::size_t kAnswersBeforeAuth = 4;
 // A client asks for the session that it had, perhaps for one before that, and binds then.
 constexpr int kMaxResumptionsRefused = 5;
 constexpr std::string_view kNotAuthorized = "not-authorized";
@@ -40,6 +42,7 @@ StreamNegotiation::StreamNegotiation(const StreamServices& services, StreamTrans
       tls_(tls),
       since_(now),
       progressed_at_(now),
+      pace_(now),
       ticket_(std::move(ticket)) {}
 
 StreamNegotiation::~StreamNegotiation() { Abandon(); }
@@ -60,6 +63,8 @@ bool StreamNegotiation::OnTick(SteadyTime now) {
   const bool fills_form = registration_ != nullptr && registration_->form_sent();
   if (now - since_ > (fills_form ? settings.registration_timeout : settings.negotiation_timeout))
     return false;
+  if (pace_.Stalled(now, transport_.queued_bytes(), transport_.taken_bytes()) > settings.write_timeout)
+    return false;
   budget_.OnTick(now);
   if (is_over_budget_ && !is_our_turn()) ResumeInput();
   return true;
@@ -69,6 +74,13 @@ bool StreamNegotiation::MayReceive(std::size_t bytes) {
   if (!user().empty()) return true;
   received_ += bytes;
   return received_ <= kElementsBeforeAuth * services_.settings.limits_before_auth.max_stanza_bytes;
+}
+
+bool StreamNegotiation::IsOutputFull() const {
+  const XmppSettings& settings = services_.settings;
+  const std::size_t before_auth = kAnswersBeforeAuth * settings.limits_before_auth.max_stanza_bytes;
+  return transport_.queued_bytes() >
+         (user().empty() ? std::min(before_auth, settings.max_queued_bytes) : settings.max_queued_bytes);
 }
 
 void StreamNegotiation::OnInput() {

@@ -9,6 +9,7 @@
 #include "ports/cluster.h"
 #include "protocols/admission.h"
 #include "protocols/xmpp/input_budget.h"
+#include "protocols/xmpp/output_pace.h"
 #include "protocols/xmpp/registration.h"
 #include "protocols/xmpp/sasl_negotiation.h"
 #include "protocols/xmpp/stream_control.h"
@@ -59,6 +60,8 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   bool OnTick(SteadyTime now);
   /// So many bytes have come. False: more than anybody needs to sign in.
   bool MayReceive(std::size_t bytes);
+  /// More waits for the client than may.
+  bool IsOutputFull() const;
   /// The virtual host that the stream is with; the first one before that is known.
   std::string_view domain() const { return services_.settings.domains[domain_index_]; }
   /// The account, once it is known to be the client's.
@@ -109,6 +112,7 @@ class StreamNegotiation final : public SaslNegotiation::Owner {
   const SteadyTime since_;
   /// When the client came further than before. Bytes that bring it no further do not count.
   SteadyTime progressed_at_;
+  OutputPace pace_;
   Phase phase_ = Phase::kHeader;
   std::uint8_t domain_index_ = 0;
   std::string lang_;
