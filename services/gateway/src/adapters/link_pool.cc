@@ -191,9 +191,7 @@ std::map<std::string, routing::Instance> LinkPool::Listed() const {
 
 void LinkPool::UpdateLater() {
   // Not from within a call of a link.
-  asio::post(io_, [this, alive = std::weak_ptr<bool>(alive_)] {
-    if (!alive.expired()) Update();
-  });
+  asio::post(io_, lifetime_.While([this] { Update(); }));
 }
 
 void LinkPool::Update() {

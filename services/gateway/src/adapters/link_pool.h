@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "domain/lifetime.h"
 #include "domain/shard_table.h"
 #include "rookery/routing/registry.h"
 #include "rookery/rpc/session_link.h"
@@ -82,7 +83,7 @@ class LinkPool {
   std::vector<routing::Instance> registered_;   // as the registry said last
   std::vector<std::pair<LinkId, Peer*>> open_;  // few: searched from the front
   std::map<std::string, std::shared_ptr<Peer>> peers_;
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  const Lifetime lifetime_;
 };
 
 }  // namespace rookery::gateway

@@ -59,9 +59,7 @@ SessionLinks::SessionLinks(asio::io_context& io, const Clock& clock, LinkPool::O
 SessionLinks::~SessionLinks() = default;
 
 void SessionLinks::Post(void (SessionLinks::*call)()) {
-  asio::post(io_, [this, call, alive = std::weak_ptr<bool>(alive_)] {
-    if (!alive.expired()) (this->*call)();
-  });
+  asio::post(io_, lifetime_.While([this, call] { (this->*call)(); }));
 }
 
 // ---- requests ----------------------------------------------------------------
@@ -681,9 +679,7 @@ void SessionLinks::Wake(std::uint32_t number) {
   // Not for each of a few stanzas.
   if (shard.is_waking || shard.gate.empty() || shard.unconfirmed_bytes > MaxShardBytes() / 4 * 3) return;
   shard.is_waking = true;
-  asio::post(io_, [this, number, alive = std::weak_ptr<bool>(alive_)] {
-    if (!alive.expired()) WakeShard(number);
-  });
+  asio::post(io_, lifetime_.While([this, number] { WakeShard(number); }));
 }
 
 // One by one: a client that goes on may fill the shard again, or end others.
@@ -766,9 +762,7 @@ void SessionLinks::SendAwayWaiting(std::uint32_t number, std::size_t from) {
                        {{"shard", number}, {"clients", told}, {"has_owner", !is_without_owner}});
   }
   if (shard.is_sending_away && from < shard.sessions.size()) {
-    asio::post(io_, [this, number, from, alive = std::weak_ptr<bool>(alive_)] {
-      if (!alive.expired()) SendAwayWaiting(number, from);
-    });
+    asio::post(io_, lifetime_.While([this, number, from] { SendAwayWaiting(number, from); }));
   } else {
     shard.is_sending_away = false;
   }

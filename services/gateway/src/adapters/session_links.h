@@ -14,6 +14,7 @@
 #include "adapters/requests.h"
 #include "adapters/session_links_metrics.h"
 #include "domain/client_session.h"
+#include "domain/lifetime.h"
 #include "domain/reading_gate.h"
 #include "domain/shard_table.h"
 #include "domain/shard_watch.h"
@@ -189,7 +190,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   std::optional<SteadyTime> now_;        // of the frame that is being handled
 
   SessionLinksMetrics metrics_;
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  const Lifetime lifetime_;
   LinkPool links_;
   runtime::Timer due_timer_;
   runtime::PeriodicTimer tick_;
