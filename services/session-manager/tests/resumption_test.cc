@@ -313,13 +313,16 @@ TEST_F(ResumptionTest, SL4_ResumedWhileItIsBeingParked_NoRowStays) {
 }
 
 TEST_F(ResumptionTest, SL4_EndedWhileItIsBeingParked_NoRowStays) {
+  bool was_being_parked = false;
   database_.on_call = [&](std::string_view call) {
     if (call != "Park") return;
+    was_being_parked = true;
     database_.on_call = {};
     gateway_.Start(bob_, "b");  // takes the resource
   };
   gateway_.End(*bob, END_REASON_CONNECTION_LOST);
   Settle();
+  EXPECT_TRUE(was_being_parked);
   EXPECT_THAT(database_.parked, IsEmpty());
 }
 
