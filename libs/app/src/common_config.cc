@@ -9,12 +9,12 @@ namespace rookery::app {
 
 void CommonConfig::Bind(config::Schema& schema) {
   schema.Bind("instance", &instance,
-              "This process's name in the cluster, unique; by default the service's name and a random part");
+              "this process's name in the cluster, unique; by default the service's name and a random part");
   schema.BindChoice("log.level", &log_level, {"debug", "info", "warn", "error"},
-                    "The least level that is logged");
+                    "the least level that is logged");
   schema.Bind("admin.address", &admin_address,
-              "Where /healthz, /readyz and /metrics are served; port 0: any");
-  schema.Bind("drain-timeout", &drain_timeout, "The longest that a drain after SIGTERM may take");
+              "where `/healthz`, `/readyz` and `/metrics` are served; port 0: any");
+  schema.Bind("drain-timeout", &drain_timeout, "the longest that a drain after SIGTERM may take");
 }
 
 void CommonConfig::Validate(config::Problems& problems) const {

@@ -20,13 +20,15 @@ void MemberConfig::Bind(config::Schema& schema) {
   schema.Bind("shards.max-unfinished-bytes", &shards.max_unfinished_bytes, "the same in bytes", 1'048'576,
               std::int64_t{1} << 40);
   schema.Bind("shards.max-follow-ups", &shards.max_follow_ups,
-              "records that may follow from those of one shard while its cursor stands still before no more "
-              "are read",
+              "records that may follow from those of one shard while its oldest unfinished one stays "
+              "unfinished before no more are read: a new owner would say them again, so all who read them "
+              "remember them (2 to 4 bytes each)",
               10'000, 1'000'000'000);
   schema.Bind("shards.duplicate-horizon", &shards.duplicate_horizon,
               "how far back a repeated record can lie");
   kafka.Bind(schema);
-  schema.Bind("kafka.partitions", &partitions, "Shards of a topic that does not exist yet", 1, 10'000);
+  schema.Bind("kafka.partitions", &partitions, "partitions of topics that this process has to create", 1,
+              10'000);
   redis.Bind(schema);
   rpc.Bind(schema);
 }

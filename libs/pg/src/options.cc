@@ -33,7 +33,10 @@ std::string ForEachKeyword(const std::string& connection,
 void Options::Bind(config::Schema& schema) {
   schema.Bind("pg.connection", &connection, "PostgreSQL: libpq keywords or URI, without the password");
   schema.BindSecret("pg.password", &password, "PostgreSQL: password");
-  schema.Bind("pg.connections", &connections, "PostgreSQL: connections of this process", 1, 64);
+  schema.Bind("pg.connections", &connections,
+              "PostgreSQL: connections of each pool; session-manager has one connection more, muc two pools "
+              "and two connections more",
+              1, 64);
   schema.Bind("pg.timeout", &timeout,
               "PostgreSQL: time limit of a statement and of connecting; behind slow ones a statement waits "
               "for twice that");

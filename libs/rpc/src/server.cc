@@ -47,7 +47,7 @@ void InitGrpcOnce() {
 }
 
 constexpr char kInsecureText[] =
-    "Listen and call beyond this machine without rpc.tls: whoever can connect, or answers, is believed";
+    "listen and call beyond this machine without `rpc.tls`: whoever can connect, or answers, is believed";
 
 /// Reads the files again by a thread of its own. All channels of a process share one.
 std::shared_ptr<grpc::experimental::CertificateProviderInterface> Watched(const TlsFiles& files) {
@@ -160,7 +160,7 @@ void TlsFiles::Bind(config::Schema& schema) {
   schema.Bind("rpc.tls.ca-file", &ca_file,
               "PEM file of the CA that signs every service's certificate; empty: no TLS");
   schema.Bind("rpc.tls.certificate-file", &certificate_file,
-              "PEM file of this process's certificate, with the DNS name <service>.rookery.internal");
+              "PEM file of this process's certificate, with the DNS name `<service>.rookery.internal`");
   schema.Bind("rpc.tls.key-file", &key_file, "PEM file of the certificate's private key");
 }
 

@@ -45,7 +45,7 @@ std::optional<net::TlsCertificate> ParseCertificate(const std::string& text) {
 }  // namespace
 
 void Config::Bind(config::Schema& schema) {
-  schema.Bind("domains", &domains, "Virtual hosts that clients sign in to");
+  schema.Bind("domains", &domains, "virtual hosts that clients sign in to");
 
   schema.Bind("listeners.xmpp.address", &xmpp_address, "XMPP over TCP, host:port (empty: off)");
   schema.BindChoice("listeners.xmpp.tls", &xmpp_tls, {"off", "optional", "required"},
@@ -56,107 +56,118 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("listeners.websocket-tls.address", &websocket_tls_address,
               "XMPP over wss, host:port (empty: off)");
   schema.Bind("listeners.websocket.public-url", &websocket_public_url,
-              "The WebSocket's URL in host-meta (empty: no host-meta)");
+              "the WebSocket's URL in host-meta (empty: no host-meta)");
   schema.Bind("listeners.websocket.origins", &websocket_origins,
-              "Origins whose web pages may connect, or `*`; empty: those of the domains");
+              "origins whose web pages may connect, or `*`; empty: those of the domains");
   schema.Bind("listeners.websocket.channel-binding", &websocket_channel_binding,
-              "Offer SCRAM with channel binding over wss, which no browser can do");
-  schema.Bind("listeners.max-connections", &max_connections, "Connections of each listener", 1, 10'000'000);
+              "offer SCRAM with channel binding over wss, which no browser can do");
+  schema.Bind("listeners.max-connections", &max_connections, "connections of each listener", 1, 10'000'000);
   schema.Bind("listeners.max-connections-per-address", &max_connections_per_address,
-              "Connections of each listener from one address; 0: no limit", 0, 10'000'000);
+              "connections of each listener from one address; 0: no limit", 0, 10'000'000);
   schema.Bind("listeners.keepalive-idle", &keepalive_idle,
-              "Silence after which the kernel asks whether a client is there (TCP keepalive)");
-  schema.Bind("listeners.keepalive-interval", &keepalive_interval, "Between two of those probes");
+              "silence after which the kernel asks whether a client is there (TCP keepalive)");
+  schema.Bind("listeners.keepalive-interval", &keepalive_interval, "between two of those probes");
   schema.Bind("listeners.keepalive-probes", &keepalive_probes,
-              "Unanswered probes after which a client is gone", 1, 100);
+              "unanswered probes after which a client is gone", 1, 100);
 
   schema.Bind("admission.max-loop-lag", &max_loop_lag,
-              "More sign-ins begin while the I/O thread is not later than this");
-  schema.Bind("admission.min-under-way", &min_under_way, "Sign-ins that may be under way however late it is",
+              "more sign-ins begin while the I/O thread is not later than this");
+  schema.Bind("admission.min-under-way", &min_under_way, "sign-ins that may be under way however late it is",
               1, 8192);
   schema.Bind("admission.max-waiting", &max_waiting,
-              "Accepted connections that wait for their sign-in to begin; more stay in the kernel's backlog",
+              "accepted connections that wait for their sign-in to begin; more stay in the kernel's backlog",
               1, 1'000'000);
   schema.Bind("admission.max-unauthenticated-per-address", &max_unauthenticated_per_address,
-              "Connections of one address (IPv6: /64) that are not signed in; 0: no limit", 0, 10'000'000);
+              "connections of one address (IPv6: /64) that are not signed in; so many of them wait, too, "
+              "once half of `admission.max-waiting` do; 0: no limit",
+              0, 10'000'000);
 
   schema.Bind("tls.certificates", &tls_certificates,
-              "domain=cert.pem:key.pem each; without a domain the default");
+              "`domain=cert.pem:key.pem` each; without a domain the default");
   schema.Bind("tls.client-ca-file", &tls_client_ca_file,
-              "Authorities for client certificates (SASL EXTERNAL)");
+              "authorities for client certificates (SASL EXTERNAL)");
 
-  schema.Bind("sasl.mechanisms", &sasl_mechanisms, "Mechanisms to offer where the connection allows them");
-  schema.Bind("sasl.plain-without-tls", &sasl_plain_without_tls, "Allow PLAIN where nothing encrypts it");
+  schema.Bind("sasl.mechanisms", &sasl_mechanisms, "mechanisms to offer where the connection allows them");
+  schema.Bind("sasl.plain-without-tls", &sasl_plain_without_tls, "allow PLAIN where nothing encrypts it");
   schema.BindSecret("sasl.fake-salt-key", &sasl_fake_salt_key,
-                    "Secret of the cluster: gives unknown users a stable salt");
+                    "gives unknown users a stable salt: one key for all gateways");
   schema.Bind("sasl.iterations", &sasl_iterations,
-              "PBKDF2 iterations shown for unknown users: as session-managers use", kMinIterations,
+              "PBKDF2 iterations shown for unknown users; the same as `scram.iterations`", kMinIterations,
               kMaxIterations);
   schema.Bind("sasl.earlier-iterations", &sasl_earlier_iterations,
-              "Those that accounts have whose passwords are older; some unknown users are shown these");
-  schema.Bind("sasl.failure-window", &failure_window, "How long a failed sign-in counts");
+              "what that was before, for as long as accounts have passwords that old: each unknown user is "
+              "shown one of all these; a new one goes to the end, and one may stand there several times to "
+              "be shown more often");
+  schema.Bind("sasl.failure-window", &failure_window, "how long a failed sign-in counts");
   schema.Bind("sasl.max-failures-per-account", &max_failures_per_account,
-              "Failed sign-ins of one account in that time, on all gateways, before only networks that it is "
+              "failed sign-ins of one account in that time, on all gateways, before only networks that it is "
               "known from may try; 0: no limit",
               0, 1'000'000);
   schema.Bind("sasl.max-failures-per-network", &max_failures_per_network,
-              "Failed sign-ins from one address (IPv6: /64) in that time, whatever the account; 0: no limit",
-              0, 1'000'000);
+              "the same from one address (IPv6: /64), whatever the account; 0: no limit", 0, 1'000'000);
   schema.Bind("sasl.max-failures-where-known", &max_failures_where_known,
-              "Failed sign-ins of one account in that time from a network that it is known from; 0: no limit",
-              0, 1'000'000);
+              "the same of one account from a network that it is known from; 0: no limit", 0, 1'000'000);
   schema.BindChoice("sasl.certificate-identity", &sasl_certificate_identity, {"xmpp-address", "common-name"},
-                    "Where a client certificate names its user");
+                    "where a client certificate names its user");
 
-  schema.Bind("registration.enabled", &registration, "Accounts may be made in band (XEP-0077)");
-  schema.Bind("registration.per-minute", &registrations_per_minute, "Attempts from one address; 0: no limit",
+  schema.Bind("registration.enabled", &registration, "accounts may be made in band (XEP-0077)");
+  schema.Bind("registration.per-minute", &registrations_per_minute, "attempts from one address; 0: no limit",
               0, 1'000'000);
 
   schema.Bind("registration.reserved-names", &reserved_names,
-              "Names that nobody may register in band, nor what looks like them");
+              "names that nobody may register in band, nor what looks like them");
   schema.Bind("registration.mixed-scripts", &mixed_scripts,
-              "Names may have letters of scripts that are not written together, such as Latin and Cyrillic");
+              "names may have letters of scripts that are not written together, such as Latin and Cyrillic");
 
   schema.Bind("limits.max-stanza-bytes", &max_stanza_bytes,
-              "A stanza of an authenticated client, as it comes and as it is written", 10'000, 16 << 20);
+              "a stanza of an authenticated client, as it comes and as it is written", 10'000, 16 << 20);
   schema.Bind("limits.max-record-bytes", &max_record_bytes,
-              "The largest record that brokers and session-managers take (their message.max.bytes)", 100'000,
-              32 << 20);
-  schema.Bind("limits.max-stanza-bytes-before-auth", &max_stanza_bytes_before_auth, "An element before that",
+              "the largest record that brokers and session-managers take (their `message.max.bytes`); a "
+              "stanza and the 64 KiB that the cluster may add to it must fit",
+              100'000, 32 << 20);
+  schema.Bind("limits.max-stanza-bytes-before-auth", &max_stanza_bytes_before_auth, "an element before that",
               1'000, 1 << 20);
-  schema.Bind("limits.max-queued-bytes", &max_queued_bytes, "What may wait for a slow reader", 16 << 10,
-              1 << 30);
+  schema.Bind("limits.max-queued-bytes", &max_queued_bytes,
+              "what may wait for a slow reader, besides one large stanza; and what a session has sent that "
+              "the log does not have yet",
+              16 << 10, 1 << 30);
   // An owner of the shard knows the newest thousand of a session one by one (DuplicateFilter).
-  schema.Bind("limits.max-unconfirmed", &max_unconfirmed, "A session's stanzas that are not in the log yet",
-              1, 1'000);
-  schema.Bind("limits.max-unconfirmed-bytes", &max_unconfirmed_bytes, "Those of all sessions together",
+  schema.Bind("limits.max-unconfirmed", &max_unconfirmed,
+              "a session's stanzas that are not in the log yet; 1,000 at most", 1, 1'000);
+  schema.Bind("limits.max-unconfirmed-bytes", &max_unconfirmed_bytes,
+              "those of all sessions together; beyond it only shards with less than their part are read",
               1 << 20, std::int64_t{1} << 36);
   schema.Bind("limits.max-unconfirmed-bytes-per-shard", &max_shard_unconfirmed_bytes,
-              "Those of one shard's sessions; 0: its part of all", 0, std::int64_t{1} << 36);
-  schema.Bind("limits.max-link-bytes", &max_link_bytes, "What may wait to be sent to one session-manager",
+              "those of one shard's sessions; 0: its part of all", 0, std::int64_t{1} << 36);
+  schema.Bind("limits.max-link-bytes", &max_link_bytes, "what may wait to be sent to one session-manager",
               1 << 20, std::int64_t{1} << 32);
-  schema.Bind("limits.max-unacked", &max_unacked, "Stanzas that a client may leave unacknowledged", 16,
-              1'000'000);
-  schema.Bind("limits.bytes-per-second", &bytes_per_second, "Reading from one connection; 0: no limit", 0,
-              1 << 30);
+  schema.Bind("limits.max-unacked", &max_unacked,
+              "stanzas that a client may leave unacknowledged; above `sessions.max-unacknowledged`, that "
+              "ends the session first",
+              16, 1'000'000);
+  schema.Bind("limits.bytes-per-second", &bytes_per_second,
+              "reading from one connection, with what TLS adds; 0: no limit", 0, 1 << 30);
   schema.Bind(
       "limits.stanzas-per-second", &stanzas_per_second,
-      "Stanzas and the like of one account on one gateway, in the long run; ten times as many at once, "
-      "then it is read more slowly; 0: no limit",
+      "stanzas and the like (`<r/>`, WebSocket pings) of one account on one gateway, from its sign-in on and "
+      "in the long run; ten times as many at once, then it is read more slowly; 0: no limit",
       0, 1'000'000);
   schema.Bind("limits.stanzas-per-second-per-network", &stanzas_per_second_per_network,
-              "The same of all accounts of one address (IPv6: /64) together; 0: no limit", 0, 10'000'000);
-  schema.Bind("limits.auth-attempts", &auth_attempts, "Failed SASL exchanges on one stream", 1, 100);
+              "the same of all accounts of one address (IPv6: /64) together; clients behind one proxy have "
+              "one address; 0: no limit",
+              0, 10'000'000);
+  schema.Bind("limits.auth-attempts", &auth_attempts, "failed SASL exchanges on one stream", 1, 100);
   schema.Bind("limits.negotiation-timeout", &negotiation_timeout,
-              "From the beginning of the sign-in to a bound resource");
+              "from the beginning of the sign-in to a bound resource");
   schema.Bind("limits.registration-timeout", &registration_timeout,
-              "From then on, once a registration form was fetched: a person types");
-  schema.Bind("limits.idle-timeout", &idle_timeout, "Silence of a client after which it is probed");
-  schema.Bind("limits.answer-timeout", &answer_timeout, "For the answer to that probe or any <r/>");
-  schema.Bind("limits.write-timeout", &write_timeout, "How long a client may read nothing");
-  schema.Bind("limits.action-timeout", &action_timeout, "For an answer from a session-manager");
+              "the same once a registration form was fetched: a person types");
+  schema.Bind("limits.idle-timeout", &idle_timeout, "silence of a client after which it is probed");
+  schema.Bind("limits.answer-timeout", &answer_timeout, "for the answer to that probe or any `<r/>`");
+  schema.Bind("limits.write-timeout", &write_timeout,
+              "how long a client may take nothing of what waits for it");
+  schema.Bind("limits.action-timeout", &action_timeout, "for an answer from a session-manager");
   schema.Bind("limits.owner-timeout", &owner_timeout,
-              "How long clients wait for a session-manager that has their shard and answers");
+              "how long clients wait for a session-manager that has their shard and answers");
 
   redis.Bind(schema);
   rpc.Bind(schema);

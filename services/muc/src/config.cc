@@ -47,7 +47,7 @@ void Config::Bind(config::Schema& schema) {
               200'000);
   schema.Bind("rooms.max-requests", &settings.max_requests,
               "invitations, requests for voice and notices to people who are absent, of one account in "
-              "rooms.changes-period",
+              "`rooms.changes-period`",
               1, 100'000);
   schema.Bind("rooms.max-subject-bytes", &settings.max_subject_bytes, "bytes of a subject", 1, 65'536);
   schema.Bind("rooms.max-description-bytes", &settings.max_description_bytes,
@@ -63,14 +63,13 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-history-bytes", &settings.max_history_bytes, "the same in bytes", 1'024,
               std::int64_t{16} << 20);
   schema.Bind("rooms.max-changes", &settings.max_changes,
-              "how often one account may enter, or change its nick in, a room in rooms.changes-period", 1,
+              "how often one account may enter, or change its nick in, a room in `rooms.changes-period`", 1,
               100'000);
-  schema.Bind(
-      "rooms.max-wrong-passwords", &settings.max_wrong_passwords,
-      "wrong passwords of one account for a room in rooms.changes-period; beyond it, and beyond ten times "
-      "as many of all, passwords are not looked at",
-      1, 100'000);
-  schema.Bind("rooms.changes-period", &settings.changes_period, "see rooms.max-changes");
+  schema.Bind("rooms.max-wrong-passwords", &settings.max_wrong_passwords,
+              "wrong passwords of one account for a room in `rooms.changes-period`; beyond it, and beyond "
+              "ten times as many of all, passwords are not looked at",
+              1, 100'000);
+  schema.Bind("rooms.changes-period", &settings.changes_period, "see `rooms.max-changes`");
   schema.Bind("rooms.quiet-above", &settings.quiet_above,
               "a room with more occupants shows the presence of moderators only, unless its owner has said "
               "otherwise; 0: never",

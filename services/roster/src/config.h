@@ -20,8 +20,8 @@ struct Config {
     pg.Bind(schema);
     rpc.Bind(schema);
     schema.Bind("answers.kept-for", &answers_kept_for,
-                "How long the answer to a change is given again to the same request; longer than the "
-                "session-managers' shards.duplicate-horizon");
+                "how long the answer to a change is given again to the same request; longer than "
+                "`shards.duplicate-horizon`");
   }
   void Validate(config::Problems& problems) const {
     if (answers_kept_for < std::chrono::seconds(1)) problems.Add("answers.kept-for", "must be at least 1s");
