@@ -1,5 +1,7 @@
-// The removal of an account, or another password, ends what it must (README.md, AC1 to AC6): whoever owns the
-// shard, whichever process dies, and whoever brings it later.
+// The removal of an account, or another password, ends what it must (README.md, AC1 to AC6, AC9): whoever
+// owns the shard, whichever process dies, and whoever brings it later.
+#include "domain/accounts/account_changes.h"
+
 #include <gmock/gmock.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -16,6 +18,7 @@ using common::v1::STANZA_KIND_MESSAGE;
 using common::v1::STANZA_KIND_PRESENCE;
 using session::v1::END_REASON_CONNECTION_LOST;
 using session::v1::GatewayAction;
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 class AccountChangesTest : public Cluster {
@@ -499,6 +502,173 @@ TEST_F(AccountChangesTest, AC4_TheLookUpThatWasQuickerThanTheChange_LetsNobodyIn
   is_held_up = false;
   ASSERT_TRUE(RunUntil([&] { return thief.start_failure.has_value(); }));
   EXPECT_EQ(thief.start_failure->condition(), "not-authorized");
+}
+
+/// No record of any partition has the password, whatever is under way when it is changed.
+class SecretTest : public AccountChangesTest {
+ protected:
+  SecretTest() {
+    log_.on_user_record = [this](const events::v1::UserRecord& record) {
+      has_leaked_ |= record.SerializeAsString().find("fresh") != std::string::npos;
+    };
+  }
+  ~SecretTest() override { EXPECT_FALSE(has_leaked_); }
+  void SetItem(Client& client) {
+    xmpp::Stanza set = Iq("set", {}, "s", "query", "jabber:iq:roster");
+    xmpp::Element query("query", "jabber:iq:roster");
+    query.Add("item").SetAttr("jid", "carol@localhost");
+    xmpp::SetPayload(set, query);
+    client.gateway->Send(client, set);
+  }
+  static std::vector<std::string> Answers(const Client& client) {
+    std::vector<std::string> answers;
+    for (const xmpp::Stanza& iq : Only(client.inbox, STANZA_KIND_IQ))
+      if (iq.type() == "result" || iq.type() == "error") answers.push_back(iq.id() + " " + iq.type());
+    return answers;
+  }
+  std::string Password() { return database_.accounts[bob_][0].stored_key(); }
+
+ private:
+  bool has_leaked_ = false;
+};
+
+TEST_F(SecretTest, O5_BehindAChange_ItWaits_AndIsInNoRecord) {
+  Client& one = SignInBob(gateway_, "one");
+  log_.held = true;
+  SetItem(one);
+  ChangePassword(one, "fresh");
+  gateway_.Send(one, Iq("get", {}, "p", "ping", "urn:xmpp:ping"));
+  Settle();
+  EXPECT_EQ(Password(), "old");
+  log_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return Answers(one).size() == 3; }));
+  EXPECT_THAT(Answers(one), ElementsAre("s result", "r result", "p result"));
+  EXPECT_EQ(Password(), "fresh");
+  EXPECT_EQ(one.confirmed, one.sent);
+}
+
+TEST_F(SecretTest, O5_BehindAChangeThatIsRead_ItWaits_AndIsInNoRecord) {
+  Client& one = SignInBob(gateway_, "one");
+  roster_.down = true;
+  SetItem(one);
+  Settle();
+  ChangePassword(one, "fresh");
+  Settle();
+  EXPECT_EQ(Password(), "old");
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return Answers(one).size() == 2; }));
+  EXPECT_THAT(Answers(one), ElementsAre("s result", "r result"));
+  EXPECT_EQ(Password(), "fresh");
+}
+
+TEST_F(SecretTest, O5_BehindAnotherDevicesChange_ItWaits_AndIsInNoRecord) {
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  log_.held = true;
+  SetItem(two);
+  Settle();
+  ChangePassword(one, "fresh");
+  Settle();
+  EXPECT_EQ(Password(), "old");
+  log_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return !Answers(one).empty() && two.ended; }));
+  EXPECT_THAT(Answers(one), ElementsAre("r result"));
+  EXPECT_EQ(Password(), "fresh");
+  EXPECT_EQ(ConditionOf(two), "reset");
+}
+
+TEST_F(SecretTest, O5_TheChangeBeforeItTakesTooLong_ItIsRefused_AndHoldsUpNothing) {
+  Client& one = SignInBob(gateway_, "one");
+  roster_.down = true;
+  SetItem(one);
+  Settle();
+  ChangePassword(one, "fresh");
+  gateway_.Send(one, Message(alice_, "m1"));
+  ASSERT_TRUE(RunUntil([&] { return one.confirmed == one.sent; }));
+  EXPECT_THAT(Answers(one), ElementsAre("r error"));
+  const auto refused = Only(one.inbox, STANZA_KIND_IQ, "error");
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_NE(refused[0].payload().find("resource-constraint"), std::string::npos);
+  EXPECT_NE(refused[0].payload().find("type=\"wait\""), std::string::npos);
+  EXPECT_EQ(Password(), "old");
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return Answers(one).size() == 2; }));
+  ChangePassword(one, "fresh");
+  ASSERT_TRUE(RunUntil([&] { return Answers(one).size() == 3; }));
+  EXPECT_THAT(Answers(one), ElementsAre("r error", "s result", "r result"));
+}
+
+TEST_F(SecretTest, O5_TheOwnerDiesWhileItWaits_TheNextOneDoesBothInOrder) {
+  Client& one = SignInBob(gateway_, "one");
+  Elapse(std::chrono::seconds(1));
+  log_.held = true;
+  SetItem(one);
+  ChangePassword(one, "fresh");
+  Settle();
+  Move();
+  ASSERT_TRUE(RunUntil([&] { return Answers(one).size() == 2; }));
+  EXPECT_THAT(Answers(one), ElementsAre("s result", "r result"));
+  EXPECT_EQ(Password(), "fresh");
+  EXPECT_EQ(one.confirmed, one.sent);
+}
+
+TEST_F(AccountChangesTest, AC4_SentAgainToTheNextOwner_WhoHasComeInWithTheNewPasswordStaysIn) {
+  for (const auto& node : nodes_) node->keys.salt = "salt of " + std::to_string(node->number);
+  Client& one = SignInBob(gateway_, "one");
+  Elapse(std::chrono::seconds(1));
+  one.inbox.clear();
+  log_.held = true;
+  ChangePassword(one, "fresh");
+  Settle();
+  ASSERT_EQ(database_.accounts[bob_][0].stored_key(), "fresh");
+  Client& prompt = SignInBob(other_, "prompt");
+  Move();
+  ASSERT_TRUE(RunUntil([&] { return !Only(one.inbox, STANZA_KIND_IQ, "result").empty(); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_EQ(ConditionOf(one), "goes on");
+  EXPECT_EQ(ConditionOf(prompt), "goes on");
+  EXPECT_EQ(database_.accounts[bob_][0].salt(), "salt of 1");
+}
+
+TEST_F(AccountChangesTest, AC9_OneAtATime_WhoIsOutBeforeItsTurnCostsNothing) {
+  Client& one = SignInBob(gateway_, "one");
+  Client& two = SignInBob(other_, "two");
+  Client& three = SignInBob(other_, "three");
+  bool is_open = false;
+  node(1).keys.on_derive = [&]() -> Task<void> {
+    while (!is_open) co_await runtime::Sleep(std::chrono::milliseconds(1));
+  };
+  ChangePassword(one, "by one");
+  ChangePassword(two, "by two");
+  ChangePassword(three, "by three");
+  Settle();
+  EXPECT_EQ(node(1).keys.derived, 1);
+  is_open = true;
+  ASSERT_TRUE(RunUntil([&] { return two.ended && three.ended; }));
+  Settle();
+  EXPECT_EQ(node(1).keys.derived, 1);
+  EXPECT_EQ(database_.accounts[bob_][0].stored_key(), "by one");
+  EXPECT_EQ(ConditionOf(one), "goes on");
+}
+
+TEST_F(AccountChangesTest, AC9_SoManyInAMinute_MoreAreRefusedForTheMoment) {
+  constexpr std::size_t kMost = AccountChanges::kPasswordsPerMinute;
+  Client& one = SignInBob(gateway_, "one");
+  one.inbox.clear();
+  for (std::size_t i = 0; i < kMost + 2; ++i) ChangePassword(one, "fresh-" + std::to_string(i));
+  Settle();
+  EXPECT_EQ(Only(one.inbox, STANZA_KIND_IQ, "result").size(), kMost);
+  const auto refused = Only(one.inbox, STANZA_KIND_IQ, "error");
+  ASSERT_EQ(refused.size(), 2u);
+  for (const xmpp::Stanza& error : refused) {
+    EXPECT_NE(error.payload().find("resource-constraint"), std::string::npos);
+    EXPECT_NE(error.payload().find("type=\"wait\""), std::string::npos);
+  }
+  EXPECT_EQ(node(1).keys.derived, static_cast<int>(kMost));
+  clock_.Advance(std::chrono::minutes(1));
+  ChangePassword(one, "later");
+  Settle();
+  EXPECT_EQ(database_.accounts[bob_][0].stored_key(), "later");
 }
 
 // ---- who comes later ------------------------------------------------------------

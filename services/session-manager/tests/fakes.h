@@ -286,12 +286,28 @@ class FakeDirectory final : public SessionDirectory {
 class FakeKeyMaker final : public KeyMaker {
  public:
   Task<absl::StatusOr<AccountStore::Keys>> Derive(std::string password) override {
+    ++derived;
+    most_at_once = std::max(most_at_once, ++at_once_);
+    if (on_derive) co_await on_derive();
+    --at_once_;
     if (password == "bad") co_return absl::InvalidArgumentError("forbidden");
     AccountStore::Keys keys(1);
     keys[0].set_mechanism("SCRAM-SHA-256");
+    keys[0].set_salt(salt);
     keys[0].set_stored_key(password);
     co_return keys;
   }
+  Task<absl::StatusOr<bool>> Matches(std::string password, AccountStore::Keys keys) override {
+    co_return !keys.empty() && keys[0].stored_key() == password;
+  }
+  std::string salt;
+  int derived = 0;
+  int most_at_once = 0;
+  /// What takes the time.
+  std::function<Task<void>()> on_derive;
+
+ private:
+  int at_once_ = 0;
 };
 
 /// The state machine of RFC 6121 appendix A, as far as these tests go.

@@ -70,5 +70,20 @@ TEST(InboundOrderTest, OneThatTakesItsTime_IsInItsPlace) {
   EXPECT_EQ(order.TakeNext()->stanza.count(), 3u);
 }
 
+TEST(InboundOrderTest, OneThatWaitsIsTakenOutBeforeItsTurn) {
+  InboundOrder order;
+  order.Begin(1, Ask("x"));
+  order.Wait(Stanza(2), Ask("x"));
+  order.Wait(Stanza(3), Ask("x"));
+  EXPECT_EQ(order.FindWaiting(1), nullptr) << "it has begun";
+  ASSERT_NE(order.FindWaiting(2), nullptr);
+  EXPECT_EQ(order.Take(2)->stanza.count(), 2u);
+  EXPECT_EQ(order.FindWaiting(2), nullptr);
+  EXPECT_FALSE(order.Take(2));
+  order.End(1);
+  EXPECT_EQ(order.TakeNext()->stanza.count(), 3u);
+  EXPECT_TRUE(order.empty());
+}
+
 }  // namespace
 }  // namespace rookery::session_manager

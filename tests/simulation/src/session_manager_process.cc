@@ -64,6 +64,11 @@ class QuickKeyMaker final : public KeyMaker {
     if (!prepared.ok()) co_return prepared.status();
     co_return KeysOf(*prepared);
   }
+  Task<absl::StatusOr<bool>> Matches(std::string password, AccountStore::Keys keys) override {
+    const auto prepared = xmpp::PreparePassword(password);
+    if (!prepared.ok()) co_return prepared.status();
+    co_return !keys.empty() && keys.front().stored_key() == KeysOf(*prepared).front().stored_key();
+  }
 };
 
 class SimulatedDatabase final : public Database {

@@ -1,5 +1,6 @@
 #include "adapters/scram_key_maker.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <string>
 #include <utility>
@@ -37,6 +38,22 @@ Task<absl::StatusOr<AccountStore::Keys>> ScramKeyMaker::Derive(std::string passw
   });
   AccountStore::Keys keys = co_await done.Get();
   co_return keys;
+}
+
+Task<absl::StatusOr<bool>> ScramKeyMaker::Matches(std::string password, AccountStore::Keys keys) {
+  auto prepared = xmpp::PreparePassword(password);
+  if (!prepared.ok()) co_return prepared.status();
+  const auto key = std::find_if(keys.begin(), keys.end(), [](const session::v1::ScramKey& one) {
+    return one.mechanism() == MechanismOf(ScramHash::kSha256);
+  });
+  if (key == keys.end()) co_return false;
+  runtime::Promise<bool> done(executor_);
+  asio::post(pool_, [done, text = *std::move(prepared), key = *key]() mutable {
+    const ScramKey made = MakeScramKey(ScramHash::kSha256, text, key.salt(), key.iterations());
+    done.Set(EqualSecret(made.stored_key, key.stored_key()));
+  });
+  const bool is_same = co_await done.Get();
+  co_return is_same;
 }
 
 }  // namespace rookery::session_manager

@@ -13,6 +13,7 @@ class ScramKeyMaker final : public KeyMaker {
   ScramKeyMaker(asio::any_io_executor executor, asio::thread_pool& pool, std::uint32_t iterations)
       : executor_(executor), pool_(pool), iterations_(iterations) {}
   Task<absl::StatusOr<AccountStore::Keys>> Derive(std::string password) override;
+  Task<absl::StatusOr<bool>> Matches(std::string password, AccountStore::Keys keys) override;
 
  private:
   asio::any_io_executor executor_;

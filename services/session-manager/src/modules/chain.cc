@@ -37,7 +37,7 @@ std::vector<std::unique_ptr<Module>> RegisterModules(Hooks& hooks, const ModuleP
   modules.push_back(MakeVersionModule(parts.settings));
   modules.push_back(MakeTimeModule(parts.clock));
   modules.push_back(MakeLastModule(parts.clock, parts.last_activities, parts.roster));
-  modules.push_back(MakeRegisterModule(parts.settings, parts.keys, parts.account_changes));
+  modules.push_back(MakeRegisterModule(parts.settings, parts.account_changes));
   for (const auto& module : modules) module->Register(hooks);
   return modules;
 }

@@ -4,7 +4,6 @@
 #include "domain/settings.h"
 #include "domain/state/session.h"
 #include "modules/modules.h"
-#include "ports/account_store.h"
 #include "rookery/base/status.h"
 #include "rookery/xmpp/ns.h"
 
@@ -16,8 +15,8 @@ namespace {
 /// Registration before sign-in is the gateway's, over the link's `create`.
 class RegisterModule final : public Module {
  public:
-  RegisterModule(const Settings& settings, KeyMaker& keys, AccountChanges& changes)
-      : settings_(settings), keys_(keys), changes_(changes) {}
+  RegisterModule(const Settings& settings, AccountChanges& changes)
+      : settings_(settings), changes_(changes) {}
   void Register(Hooks& hooks) override {
     if (settings_.registration) hooks.ServerFeature(xmpp::ns::kRegister);
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount},
@@ -30,7 +29,7 @@ class RegisterModule final : public Module {
   static bool IsRemoval(const xmpp::Element& query) {
     return query.Find("remove", xmpp::ns::kRegister) != nullptr;
   }
-  /// Section 3.2: nothing stands beside <remove/>; nor may a password ever reach the log.
+  /// Section 3.2: nothing stands beside <remove/>. That goes through the log, and a password never may.
   static bool IsAlone(const xmpp::Element& query) {
     return std::all_of(query.children().begin(), query.children().end(), [](const xmpp::Element& child) {
       return child.name().empty() || child.Is("remove", xmpp::ns::kRegister);
@@ -40,7 +39,7 @@ class RegisterModule final : public Module {
     const auto payload = xmpp::ParsePayload(iq.payload());
     const bool is_removal =
         payload.ok() && payload->size() == 1 && IsRemoval(payload->front()) && IsAlone(payload->front());
-    return is_removal ? Hooks::Effect::kChanges : Hooks::Effect::kNone;
+    return is_removal ? Hooks::Effect::kChanges : Hooks::Effect::kSecret;
   }
 
   Task<IqReply> Get(IqRequest& request) {
@@ -74,24 +73,22 @@ class RegisterModule final : public Module {
     auto prepared = xmpp::PrepareLocal(username->Text());
     if (!prepared.ok() || *prepared != request.session->jid.local())
       co_return IqReply::Error(ErrorCondition::kNotAllowed, "only the password of one's own account");
-    auto keys = co_await keys_.Derive(password->Text());
-    if (!keys.ok())
-      co_return IqReply::Error(ErrorCondition::kNotAcceptable, std::string(Message(keys.status())));
+    const bool is_resent = request.cause->count <= request.session->resent_up_to;
     const absl::Status changed =
-        co_await changes_.ChangePassword(request.shard, request.session, *std::move(keys));
+        co_await changes_.ChangePassword(request.shard, request.session, password->Text(), is_resent);
+    if (absl::IsInvalidArgument(changed))
+      co_return IqReply::Error(ErrorCondition::kNotAcceptable, std::string(Message(changed)));
     co_return IqReply::FromStatus(changed);
   }
 
   const Settings& settings_;
-  KeyMaker& keys_;
   AccountChanges& changes_;
 };
 
 }  // namespace
 
-std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, KeyMaker& keys,
-                                           AccountChanges& changes) {
-  return std::make_unique<RegisterModule>(settings, keys, changes);
+std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, AccountChanges& changes) {
+  return std::make_unique<RegisterModule>(settings, changes);
 }
 
 }  // namespace rookery::session_manager

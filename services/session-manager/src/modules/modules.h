@@ -12,7 +12,6 @@ class AccountChanges;
 class AccountCheck;
 class Addresses;
 class Ghosts;
-class KeyMaker;
 class KeyedLock;
 class LastActivities;
 class Outbox;
@@ -39,7 +38,7 @@ std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, Roster& ros
 std::unique_ptr<Module> MakeCarbonsModule(Outbox& outbox);
 std::unique_ptr<Module> MakeRosterModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
                                          Outbox& outbox, SubscriptionHandler& subscriptions);
-std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, KeyMaker& keys, AccountChanges& changes);
+std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, AccountChanges& changes);
 
 /// chain.cc: what keeps something for shards, users or sessions, in the order in which it is told of them.
 void RegisterLife(FeatureHooks& features, SettingsKeeper& user_settings, PresenceTracker& presence,
@@ -50,7 +49,6 @@ struct ModuleParts {
   const Settings& settings;
   const Clock& clock;
   const Addresses& addresses;
-  KeyMaker& keys;
   Roster& roster;
   ServiceDisco& service_disco;
   KeyedLock& rosters;

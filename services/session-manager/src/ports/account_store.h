@@ -72,6 +72,8 @@ class KeyMaker {
  public:
   virtual ~KeyMaker() = default;
   virtual Task<absl::StatusOr<AccountStore::Keys>> Derive(std::string password) = 0;
+  /// Whether they are keys of that password.
+  virtual Task<absl::StatusOr<bool>> Matches(std::string password, AccountStore::Keys keys) = 0;
 };
 
 }  // namespace rookery::session_manager

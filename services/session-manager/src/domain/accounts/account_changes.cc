@@ -52,14 +52,23 @@ Task<absl::Status> AccountChanges::Remove(std::shared_ptr<Shard> shard, std::str
 }
 
 Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
-                                                  std::shared_ptr<Session> session, AccountStore::Keys keys) {
+                                                  std::shared_ptr<Session> session, std::string password,
+                                                  bool is_resent) {
   const std::string bare(session->jid.bare());
-  const std::uint64_t version = VersionOf(keys);
   const std::uint64_t generation = session->state.account_generation();
+  if (!MayChangePassword(bare)) co_return absl::ResourceExhaustedError("too many passwords in a minute");
   // The next change begins when this one has been read: sessions that it lets in are newer than this record.
   const KeyedLock::Hold turn = co_await passwords_.Take(bare);
-  if (session->ended()) co_return absl::UnavailableError("the session is over");
-  const absl::Status stored = co_await StoreKeys(shard, bare, generation, std::move(keys));
+  // The record of its end may be on its way still: that of the change before this one is read.
+  const auto is_out = [&] {
+    return session->ended() || live_.EndedOf(*shard).HasLostCredentials(bare, session->id, session->state);
+  };
+  if (is_out()) co_return absl::UnavailableError("the session is over");
+  absl::StatusOr<AccountStore::Keys> keys = co_await KeysOf(bare, std::move(password), is_resent);
+  if (!keys.ok()) co_return keys.status();
+  if (is_out()) co_return absl::UnavailableError("the session is over");
+  const std::uint64_t version = VersionOf(*keys);
+  const absl::Status stored = co_await StoreKeys(shard, bare, generation, *std::move(keys));
   if (!stored.ok()) co_return stored;
   // Should we die now, the next owner finds that the other sessions are of older credentials (AC5).
   if (shard->released()) co_return absl::UnavailableError("the shard has moved");
@@ -96,6 +105,32 @@ Task<absl::Status> AccountChanges::ChangePassword(std::shared_ptr<Shard> shard,
   while (!change->is_read && !change->is_lost && !session->ended()) co_await change->settled->Wait();
   if (change->is_lost) co_return absl::UnavailableError("the log does not take the change");
   co_return absl::OkStatus();
+}
+
+bool AccountChanges::MayChangePassword(const std::string& bare) {
+  const SteadyTime now = clock_.Now();
+  const SteadyTime since = now - std::chrono::minutes(1);
+  passwords_asked_.Expire(since);
+  std::vector<SteadyTime> asked;
+  if (const std::vector<SteadyTime>* const known = passwords_asked_.Find(bare)) asked = *known;
+  std::erase_if(asked, [&](SteadyTime time) { return time <= since; });
+  if (asked.size() >= kPasswordsPerMinute) return false;
+  asked.push_back(now);
+  passwords_asked_.Put(bare, std::move(asked), now);
+  return true;
+}
+
+Task<absl::StatusOr<AccountStore::Keys>> AccountChanges::KeysOf(std::string bare, std::string password,
+                                                                bool is_resent) {
+  if (is_resent) {
+    auto account = co_await accounts_.Find(bare);
+    if (!account.ok()) co_return account.status();
+    const auto is_stored = co_await keys_.Matches(password, account->keys);
+    if (!is_stored.ok()) co_return is_stored.status();
+    // With other salts it would be another version, and out would be who has come in with it meanwhile.
+    if (*is_stored) co_return std::move(account->keys);
+  }
+  co_return co_await keys_.Derive(std::move(password));
 }
 
 Task<absl::Status> AccountChanges::StoreKeys(std::shared_ptr<Shard> shard, std::string bare,

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "domain/features/feature_hooks.h"
 #include "domain/keyed_lock.h"
+#include "domain/recent_map.h"
 #include "domain/state/cause.h"
 #include "domain/state/shard.h"
 #include "ports/account_store.h"
@@ -35,14 +36,15 @@ class Shards;
 class AccountChanges final : public LifeHook {
  public:
   AccountChanges(asio::any_io_executor executor, const Clock& clock, const Addresses& addresses,
-                 const Shards& shards, AccountStore& accounts, Roster& roster, KeyedLock& rosters,
-                 Consequences& consequences, const FeatureHooks& features, Outbox& outbox, RecordOrder& order,
-                 LastActivities& last_activities, LiveSessions& live, SessionEnds& ends)
+                 const Shards& shards, AccountStore& accounts, KeyMaker& keys, Roster& roster,
+                 KeyedLock& rosters, Consequences& consequences, const FeatureHooks& features, Outbox& outbox,
+                 RecordOrder& order, LastActivities& last_activities, LiveSessions& live, SessionEnds& ends)
       : executor_(executor),
         clock_(clock),
         addresses_(addresses),
         shards_(shards),
         accounts_(accounts),
+        keys_(keys),
         roster_(roster),
         rosters_(rosters),
         consequences_(consequences),
@@ -59,11 +61,15 @@ class AccountChanges final : public LifeHook {
   /// record that asks for it. UNAVAILABLE, DEADLINE_EXCEEDED: try later.
   Task<absl::Status> Remove(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                             Cause& cause);
+  /// The most changes of the password of one account in a minute: more than anybody makes who has forgotten
+  /// it twice, and less than a tenth of a second of a processor, which a change costs 8 ms of.
+  static constexpr std::size_t kPasswordsPerMinute = 10;
   /// The session's client gives its account another password. Done when whoever came in with the old one is
-  /// out. UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED: try later. The account has the password all the same where
-  /// the log does not take the change, or the shard has moved.
+  /// out. `is_resent`: an earlier owner may have stored it. INVALID_ARGUMENT: PRECIS forbids it.
+  /// RESOURCE_EXHAUSTED: too many in a minute. UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED: try later. The
+  /// account has the password all the same where the log does not take the change, or the shard has moved.
   Task<absl::Status> ChangePassword(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
-                                    AccountStore::Keys keys);
+                                    std::string password, bool is_resent);
 
   // ---- what the log says ----
   /// A removal has been read: the account's sessions are over, and nothing that comes later is for it. The
@@ -86,6 +92,7 @@ class AccountChanges final : public LifeHook {
   void OnSessionEnded(Session& session) override;
 
  private:
+  static constexpr std::size_t kMostAsked = 100'000;
   /// Somebody waits until the change of the user's password has been read.
   struct Change {
     SessionId session;
@@ -95,6 +102,10 @@ class AccountChanges final : public LifeHook {
     bool is_lost = false;
     std::shared_ptr<runtime::Event> settled;
   };
+  /// Counts one more. False: there are too many.
+  bool MayChangePassword(const std::string& bare);
+  /// Keys of the password: fresh ones, unless it was sent again and the account has some of it already.
+  Task<absl::StatusOr<AccountStore::Keys>> KeysOf(std::string bare, std::string password, bool is_resent);
   /// Tries until it is known whether the account has the keys, or the shard is not ours.
   Task<absl::Status> StoreKeys(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                                AccountStore::Keys keys);
@@ -113,6 +124,7 @@ class AccountChanges final : public LifeHook {
   const Addresses& addresses_;
   const Shards& shards_;
   AccountStore& accounts_;
+  KeyMaker& keys_;
   Roster& roster_;
   KeyedLock& rosters_;
   Consequences& consequences_;
@@ -124,6 +136,8 @@ class AccountChanges final : public LifeHook {
   SessionEnds& ends_;
   /// One change of a password of a user at a time.
   KeyedLock passwords_;
+  /// When those of the last minute were asked for, by user.
+  RecentMap<std::string, std::vector<SteadyTime>> passwords_asked_{kMostAsked};
   using Changes = std::map<std::string, std::shared_ptr<Change>, std::less<>>;
   Changes changes_;
 };

@@ -91,6 +91,9 @@ class Hooks {
     kChanges,
     /// Changes the user's settings, too: stanzas to the user wait meanwhile.
     kSettings,
+    /// Changes it by what nobody may read in the log: it never goes there, but waits, for a while, for what
+    /// its sender has under way there.
+    kSecret,
   };
   void OnIq(Kind kind, std::string_view ns, std::string_view name, std::vector<Target> targets, Effect effect,
             IqHandler handler) {

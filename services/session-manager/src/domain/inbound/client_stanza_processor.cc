@@ -59,9 +59,12 @@ Errand ClientStanzaProcessor::ErrandOf(const Session& session, const xmpp::Stanz
       stanza.kind() == common::v1::STANZA_KIND_IQ && !addresses_.IsOfRooms(to) &&
       (to == xmpp::DomainOf(to) || (to == user.bare && xmpp::ResourceOf(stanza.to()).empty()));
   if (!is_request) return {Errand::Kind::kToUser, std::string(to)};
+  const Hooks::Effect effect = iqs_.EffectOf(stanza);
+  if (effect == Hooks::Effect::kSecret)
+    return {.kind = Errand::Kind::kQuestion, .to = std::string(to), .is_secret = true};
   const bool is_behind_change =
       IsUnderWay(user, to) || (session.inbound_order && session.inbound_order->HasChangeTo(to));
-  const bool is_change = is_behind_change || iqs_.IsChange(stanza);
+  const bool is_change = is_behind_change || effect != Hooks::Effect::kNone;
   return {is_change ? Errand::Kind::kChange : Errand::Kind::kQuestion, std::string(to)};
 }
 
@@ -83,7 +86,8 @@ std::optional<Errand> ClientStanzaProcessor::BehindWhatIsUnderWay(const Session&
 bool ClientStanzaProcessor::HasToWait(User& user, const InboundOrder* order, const Errand& errand) const {
   // Presence to all contacts loads the settings itself.
   if (errand.kind == Errand::Kind::kToUser && !user_settings_.Know(user)) return true;
-  if (errand.kind == Errand::Kind::kToUser && errand.is_resent && IsUnderWay(user, errand.to)) return true;
+  const bool shuns_log = errand.is_secret || (errand.kind == Errand::Kind::kToUser && errand.is_resent);
+  if (shuns_log && IsUnderWay(user, errand.to)) return true;
   return order != nullptr && order->HasToWait(errand);
 }
 
@@ -94,10 +98,12 @@ void ClientStanzaProcessor::Take(const std::shared_ptr<Session>& session, sessio
     confirmations_.Finish(session, stanza.count());
     return;
   }
-  if (session->inbound_order || !user.settings || is_resent) {
+  if (session->inbound_order || !user.settings || is_resent || user.outbound || user.backlog) {
     Errand errand = ErrandOf(*session, stanza.stanza());
     errand.is_resent = is_resent;
     if (HasToWait(user, session->inbound_order.get(), errand)) {
+      if (errand.is_secret)
+        user.shard->Spawn("stanza.refuse_secret", RefuseUnlessHandled(session, stanza.count()));
       if (!session->inbound_order) session->inbound_order = std::make_unique<InboundOrder>();
       session->inbound_order->Wait(std::move(stanza), std::move(errand));
       return;
@@ -161,6 +167,19 @@ void ClientStanzaProcessor::Drain(const std::shared_ptr<Session>& session) {
   if (!session->inbound_order) return;
   session->inbound_order->is_draining = false;
   if (session->inbound_order->empty()) session->inbound_order.reset();
+}
+
+Task<void> ClientStanzaProcessor::RefuseUnlessHandled(std::shared_ptr<Session> session, std::uint64_t count) {
+  std::optional<InboundOrder::Waiting> late;
+  while (!late) {
+    co_await runtime::Sleep(RecordOrder::kSendingPatience);
+    if (session->ended() || !session->inbound_order) co_return;
+    const Errand* const errand = session->inbound_order->FindWaiting(count);
+    if (errand == nullptr) co_return;
+    if (IsUnderWay(*session->user, errand->to)) late = session->inbound_order->Take(count);
+  }
+  // Others may have waited for its answer.
+  if (Handle(session, late->stanza, &late->errand)) Drain(session);
 }
 
 void ClientStanzaProcessor::SendThroughLog(const Sender& sender, Cause& cause, std::string_view address,
@@ -244,7 +263,10 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
                     xmpp::ParseErrorCondition(client.refused()).value_or(ErrorCondition::kJidMalformed));
   } else {
     if (stanza.kind() != common::v1::STANZA_KIND_IQ) RemoveForgedStamps(stanza, sender.user.bare, is_ours);
-    if (const auto errand = BehindWhatIsUnderWay(*session, stanza, known)) {
+    if (known != nullptr && known->is_secret && IsUnderWay(sender.user, known->to)) {
+      answers_.Refuse(sender, cause, stanza, ErrorCondition::kResourceConstraint,
+                      "what was sent before it takes too long");
+    } else if (const auto errand = BehindWhatIsUnderWay(*session, stanza, known)) {
       SendThroughLog(sender, cause, errand->to, stanza);
     } else {
       switch (stanza.kind()) {

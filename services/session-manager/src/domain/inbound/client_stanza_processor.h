@@ -33,7 +33,8 @@ struct SessionManagerMetrics;
 /// 1. A stanza whose effect takes a decision that cannot be made at once (a subscription, a change of
 ///    the roster) goes through the log of its own shard (`Outbound`), where nothing is lost and what
 ///    follows has its own origin. So does what must not overtake it: what goes to the same address.
-/// 2. Within a session, stanzas wait for each other as InboundOrder says.
+/// 2. What must not be read there (`Hooks::Effect::kSecret`) waits until nothing to its address is under way.
+/// 3. Within a session, stanzas wait for each other as InboundOrder says.
 class ClientStanzaProcessor final : public SettingsKeeper::Listener {
  public:
   ClientStanzaProcessor(const Clock& clock, SessionManagerMetrics& metrics, const Addresses& addresses,
@@ -95,6 +96,9 @@ class ClientStanzaProcessor final : public SettingsKeeper::Listener {
                                              const Errand* waited) const;
   bool HasToWait(User& user, const InboundOrder* order, const Errand& errand) const;
   Task<void> Run(std::shared_ptr<Session> session, Cause cause, std::function<Task<void>(Cause&)> work);
+  /// A secret of the session that still waits for what is under way in the log when kSendingPatience is over
+  /// is refused: clients are not kept from being confirmed what they send for as long as a roster is away.
+  Task<void> RefuseUnlessHandled(std::shared_ptr<Session> session, std::uint64_t count);
   void Drain(const std::shared_ptr<Session>& session);
   void DrainAll(Shard& shard, const std::string& bare);
   Task<void> DrainTask(std::shared_ptr<Shard> shard, std::string bare);

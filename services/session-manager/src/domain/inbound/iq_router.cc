@@ -15,6 +15,11 @@ namespace {
 /// Longer than a roster service takes.
 constexpr std::chrono::milliseconds kRefusedAfter{50};
 
+/// Whether a request goes there for its own sake, and not only because of what was sent before it.
+bool GoesThroughLog(Hooks::Effect effect) {
+  return effect == Hooks::Effect::kChanges || effect == Hooks::Effect::kSettings;
+}
+
 xmpp::Stanza MakeAnswer(const xmpp::Stanza& iq, const IqReply& reply) {
   if (reply.error) return xmpp::MakeError(iq, *reply.error, reply.text, reply.error_type);
   return reply.payload ? xmpp::MakeResult(iq, *reply.payload) : xmpp::MakeResult(iq);
@@ -53,8 +58,6 @@ const Hooks::Entry* IqRouter::Prepare(const Sender& sender, IqRequest& request) 
   return entry;
 }
 
-bool IqRouter::IsChange(const xmpp::Stanza& iq) const { return hooks_.EffectOf(iq) != Hooks::Effect::kNone; }
-
 IqRouter::Verdict IqRouter::OnClientRequest(const Sender& sender, const Cause& cause, xmpp::Stanza iq) {
   auto request = std::make_shared<IqRequest>();
   request->iq.Swap(&iq);
@@ -63,7 +66,7 @@ IqRouter::Verdict IqRouter::OnClientRequest(const Sender& sender, const Cause& c
     answers_.Refuse(sender, cause, request->iq, xmpp::ErrorCondition::kServiceUnavailable);
     return {};
   }
-  if (entry->effect(request->iq) != Hooks::Effect::kNone) return {std::move(request), {}};
+  if (GoesThroughLog(entry->effect(request->iq))) return {std::move(request), {}};
   return {nullptr, [this, request, entry](Cause& later) -> Task<void> {
             request->cause = &later;
             return AnswerClient(request, entry);
@@ -87,7 +90,7 @@ void IqRouter::OnOutbound(const Sender& sender, PendingRecord& pending) {
     order_.OnDoubt(*shard, bare, offset);
   };
   // Another owner may hold other views; what changes nothing and has nobody to be told is not asked.
-  if (!sender.session && entry->effect(request->iq) == Hooks::Effect::kNone) return;
+  if (!sender.session && !GoesThroughLog(entry->effect(request->iq))) return;
   order_.FinishLater(sender.user, pending, "iq.change",
                      [this, request, cause, entry]() -> Task<void> { return AnswerClient(request, entry); });
 }

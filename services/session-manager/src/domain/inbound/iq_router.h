@@ -36,8 +36,8 @@ class IqRouter {
     /// Answers it, which takes time.
     std::function<Task<void>(Cause&)> answer;
   };
-  /// Whether a client's IQ to its account or to the server is such a change.
-  bool IsChange(const xmpp::Stanza& iq) const;
+  /// What a client's IQ to its account or to the server does.
+  Hooks::Effect EffectOf(const xmpp::Stanza& iq) const { return hooks_.EffectOf(iq); }
   Verdict OnClientRequest(const Sender& sender, const Cause& cause, xmpp::Stanza iq);
   /// One that has come through the log.
   void OnOutbound(const Sender& sender, PendingRecord& pending);

@@ -94,6 +94,7 @@ RecordKey RecordOrder::KeyFor(const PendingRecord& pending) const {
   if (record.has_outbound()) {
     switch (hooks_.EffectOf(record.outbound().stanza())) {
       case Hooks::Effect::kNone:
+      case Hooks::Effect::kSecret:
         break;
       case Hooks::Effect::kChanges:
         own_request = RecordClass::kOwnRequest;

@@ -67,4 +67,19 @@ std::optional<InboundOrder::Waiting> InboundOrder::TakeNext(
   return std::nullopt;
 }
 
+const Errand* InboundOrder::FindWaiting(std::uint64_t count) const {
+  const auto entry = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& other) { return other.count == count && other.stanza; });
+  return entry == entries_.end() ? nullptr : &entry->errand;
+}
+
+std::optional<InboundOrder::Waiting> InboundOrder::Take(std::uint64_t count) {
+  const auto entry = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& other) { return other.count == count && other.stanza; });
+  if (entry == entries_.end()) return std::nullopt;
+  Waiting taken{*std::move(entry->stanza), std::move(entry->errand)};
+  entries_.erase(entry);
+  return taken;
+}
+
 }  // namespace rookery::session_manager

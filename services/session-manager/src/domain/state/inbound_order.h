@@ -30,6 +30,8 @@ struct Errand {
   std::string to;
   /// An earlier owner of the shard may have said it (O4).
   bool is_resent = false;
+  /// A kQuestion that must not come into the log, whatever is under way there (O5).
+  bool is_secret = false;
 };
 
 /// Whether a stanza of a session must wait for an earlier one that is not done (README.md, O1 and O2):
@@ -57,6 +59,10 @@ class InboundOrder {
   std::optional<Waiting> TakeNext(const std::function<bool(const Errand&)>& is_ready = [](const Errand&) {
     return true;
   });
+  /// The errand of stanza `count`, if it waits; else null.
+  const Errand* FindWaiting(std::uint64_t count) const;
+  /// Takes it out, if it waits.
+  std::optional<Waiting> Take(std::uint64_t count);
   /// Whether stanza `count` is a request that is being answered, or one that waits and `is_harmless`.
   bool IsUnanswered(std::uint64_t count, const std::function<bool(const xmpp::Stanza&)>& is_harmless) const;
   bool empty() const { return entries_.empty(); }
