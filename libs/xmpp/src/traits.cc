@@ -30,6 +30,8 @@ std::uint32_t TraitsOfChild(std::string_view name, std::string_view ns) {
     if (name == "stanza-id") return STANZA_TRAIT_STANZA_ID;
   } else if (ns == ns::kDelay) {
     if (name == "delay") return STANZA_TRAIT_DELAY;
+  } else if (ns == ns::kLegacyDelay) {
+    if (name == "x") return STANZA_TRAIT_DELAY;
   } else if (ns == ns::kReceipts) {
     if (name == "request" || name == "received") return STANZA_TRAIT_RECEIPT;
   } else if (ns == ns::kChatMarkers) {  // to routing and archive a marker is a receipt

@@ -186,6 +186,7 @@ TEST(TraitsOf, EachTrait) {
   EXPECT_EQ(of("stanza-id", ns::kStanzaId), unsigned{STANZA_TRAIT_STANZA_ID});
   EXPECT_EQ(of("origin-id", ns::kStanzaId), unsigned{STANZA_TRAIT_OTHER_PAYLOAD});
   EXPECT_EQ(of("delay", ns::kDelay), unsigned{STANZA_TRAIT_DELAY});
+  EXPECT_EQ(of("x", ns::kLegacyDelay), unsigned{STANZA_TRAIT_DELAY});
   EXPECT_EQ(of("request", ns::kReceipts), unsigned{STANZA_TRAIT_RECEIPT});
   EXPECT_EQ(of("received", ns::kReceipts), unsigned{STANZA_TRAIT_RECEIPT});
   EXPECT_EQ(of("displayed", "urn:xmpp:chat-markers:0"), unsigned{STANZA_TRAIT_RECEIPT});

@@ -39,7 +39,7 @@ class DeliveryTest : public Cluster {
   std::string bob_;
 };
 
-TEST_F(DeliveryTest, CursorPassesWhenTheClientHasIt) {
+TEST_F(DeliveryTest, P3_TheCursorPassesWhenTheClientHasIt) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");
   bob.acks = false;
@@ -52,7 +52,7 @@ TEST_F(DeliveryTest, CursorPassesWhenTheClientHasIt) {
   EXPECT_EQ(ShardOfBob().window.cursor(), before + 1);
 }
 
-TEST_F(DeliveryTest, ASilentClientDoesNotHoldTheCursorForLong) {
+TEST_F(DeliveryTest, P3_ASilentClientDoesNotHoldTheCursorForLong) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");
   bob.acks = false;
@@ -312,7 +312,9 @@ TEST_F(DeliveryTest, SpoofedStanzaIdIsRemoved_OthersStay) {
   xmpp::Element foreign("stanza-id", "urn:xmpp:sid:0");
   foreign.SetAttr("id", "theirs").SetAttr("by", "room@elsewhere");
   xmpp::AddPayload(message, ours);
-  for (const std::string& by : {alice_, std::string("localhost"), std::string("room@conference.localhost")})
+  for (const std::string& by :
+       {alice_, std::string("localhost"), std::string("room@conference.localhost"), " " + bob_ + " ",
+        "\t" + bob_, bob_ + "\n", std::string(" localhost "), std::string(), std::string(" ")})
     xmpp::AddPayload(message, xmpp::Element(ours).SetAttr("by", by));
   xmpp::AddPayload(message, foreign);
   gateway_.Send(alice, message);
@@ -471,14 +473,19 @@ TEST_F(DeliveryTest, Delay_ForgedInOurNameIsRemoved) {
   Client& alice = SignIn(gateway_, alice_, "a");
   Client& bob = SignIn(gateway_, bob_, "b");
   xmpp::Stanza message = Message(bob_, "m1");
-  for (const char* from : {"localhost", "LOCALHOST", "localhost.", "room@conference.localhost"})
+  for (const char* from : {"localhost", "LOCALHOST", "localhost.", "room@conference.localhost", " localhost ",
+                           "localhost\n", "\tlocalhost", " "}) {
     xmpp::AddPayload(message, xmpp::MakeDelay(from, 0));
+    xmpp::AddPayload(message, xmpp::Element("x", "jabber:x:delay").SetAttr("from", from));
+  }
   xmpp::AddPayload(message, xmpp::MakeDelay(bob_, 0));
+  xmpp::AddPayload(message, xmpp::Element("x", "jabber:x:delay").SetAttr("from", bob_));
   xmpp::AddPayload(message, xmpp::MakeDelay(alice_ + "/a", 0));  // held back by the client itself
   xmpp::AddPayload(message, xmpp::MakeDelay("elsewhere.example", 0));
   gateway_.Send(alice, message);
   Settle();
   EXPECT_THAT(DelaysOf(bob, "m1"), ElementsAre(HasSubstr(alice_ + "/a "), HasSubstr("elsewhere.example ")));
+  EXPECT_THAT(bob.inbox.back().payload(), Not(HasSubstr("jabber:x:delay")));
   EXPECT_THAT(bob.inbox.back().payload(), HasSubstr("text of m1"));
   EXPECT_TRUE(xmpp::Has(bob.inbox.back(), common::v1::STANZA_TRAIT_BODY));
 }
@@ -492,6 +499,20 @@ TEST_F(DeliveryTest, Delay_ForgedInPresenceIsRemoved) {
   Settle();
   ASSERT_EQ(bob.inbox.size(), 1u);
   EXPECT_THAT(bob.inbox[0].payload(), Not(HasSubstr("urn:xmpp:delay")));
+}
+
+TEST_F(DeliveryTest, Delay_AsClientsOfOldSayIt_ForgedInOurNameIsRemoved) {
+  Client& alice = SignIn(gateway_, alice_, "a");
+  Client& bob = SignIn(gateway_, bob_, "b");
+  xmpp::Stanza message = Message(bob_, "m1");
+  for (const std::string& from : {std::string("localhost"), alice_, std::string("elsewhere.example")})
+    xmpp::AddPayload(message, xmpp::Element("x", "jabber:x:delay").SetAttr("from", from));
+  gateway_.Send(alice, message);
+  Settle();
+  ASSERT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  EXPECT_THAT(bob.inbox[0].payload(), Not(HasSubstr("from=\"localhost\"")));
+  EXPECT_THAT(bob.inbox[0].payload(), HasSubstr("from=\"" + alice_ + "\""));
+  EXPECT_THAT(bob.inbox[0].payload(), HasSubstr("from=\"elsewhere.example\""));
 }
 
 TEST_F(DeliveryTest, Overflow_EndsTheSessionAndKeepsTheMessages) {

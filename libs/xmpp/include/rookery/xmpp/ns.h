@@ -28,6 +28,8 @@ inline constexpr std::string_view kVersion = "jabber:iq:version";
 inline constexpr std::string_view kTime = "urn:xmpp:time";
 inline constexpr std::string_view kLast = "jabber:iq:last";
 inline constexpr std::string_view kDelay = "urn:xmpp:delay";
+// XEP-0091, which kDelay has replaced: <x/>.
+inline constexpr std::string_view kLegacyDelay = "jabber:x:delay";
 inline constexpr std::string_view kCarbons = "urn:xmpp:carbons:2";
 inline constexpr std::string_view kCarbonsRules = "urn:xmpp:carbons:rules:0";
 inline constexpr std::string_view kForward = "urn:xmpp:forward:0";

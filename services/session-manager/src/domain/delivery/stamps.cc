@@ -28,12 +28,15 @@ void RemoveForgedStamps(xmpp::Stanza& stanza, std::string_view sender,
   const auto children = xmpp::ParsePayload(stanza.payload());
   if (!children.ok()) return;
   const auto is_forged = [&](const xmpp::Element& child) {
-    const bool is_delay = child.Is("delay", xmpp::ns::kDelay);
+    const bool is_delay = child.Is("delay", xmpp::ns::kDelay) || child.Is("x", xmpp::ns::kLegacyDelay);
     if (!is_delay && !child.Is("stanza-id", xmpp::ns::kStanzaId)) return false;
-    // Prepared: no spelling of our name passes for somebody else's.
-    const auto address = xmpp::Jid::Parse(child.Attr(is_delay ? "from" : "by"));
-    if (!address.ok() || !is_ours(address->domain())) return false;
-    return !is_delay || address->bare() != sender;
+    const std::string_view name = child.Attr(is_delay ? "from" : "by");
+    if (is_delay && name.empty()) return false;
+    // Prepared: no spelling of our name passes for somebody else's. Whoever reads what is no address may take
+    // it for ours.
+    const auto address = xmpp::Jid::Parse(name);
+    if (!address.ok()) return true;
+    return is_ours(address->domain()) && (!is_delay || address->bare() != sender);
   };
   if (std::none_of(children->begin(), children->end(), is_forged)) return;
   xmpp::ClearPayload(stanza);
