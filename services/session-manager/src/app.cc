@@ -92,7 +92,7 @@ Task<absl::Status> App::Start() {
   rpc::LinkLimits limits;
   limits.max_outbox_bytes = static_cast<std::size_t>(config_.max_link_bytes);
   p.links = std::make_unique<GatewayLinks>(io, p.domain->sessions(), limits);
-  registry.Watch("gateway", [](const auto&) {});
+  registry.Watch("gateway", [&p](const auto&) { p.domain->sessions().OnGatewaysRegistered(); });
   registry.Watch("roster", [](const auto&) {});
   registry.Watch(std::string(events::Name(events::Service::kMuc)), [](const auto&) {});
   registry.Watch(kService,

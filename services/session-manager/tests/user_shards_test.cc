@@ -77,6 +77,17 @@ TEST_F(UserShardsTest, NotLiveBeforeItIsKnownWhichGatewaysThereAre) {
   EXPECT_TRUE(RunUntil([&] { return IsLive(0); }));
 }
 
+TEST_F(UserShardsTest, AGatewayThatIsNotLinkedIsRegisteredNoLonger_LiveAtOnce) {
+  node(0).membership.gateways.push_back("gw-dead");
+  Assign(0, 0);
+  Settle();
+  EXPECT_FALSE(IsLive(0));
+  node(0).membership.gateways.pop_back();
+  node(0).domain.sessions().OnGatewaysRegistered();
+  Settle();
+  EXPECT_TRUE(IsLive(0));
+}
+
 TEST_F(UserShardsTest, NobodyKnowsWhichGatewaysThereAre_NoneIsLinked_NotLiveAndNotAble) {
   Node& alone = AddNode();
   gateway_.Unlink(alone);

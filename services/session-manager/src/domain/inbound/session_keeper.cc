@@ -79,6 +79,8 @@ void SessionKeeper::OnGatewayLost(GatewayPeer& gateway) {
   }
 }
 
+void SessionKeeper::OnGatewaysRegistered() { gateways_.NoteRegistered(); }
+
 void SessionKeeper::OnGatewayHasRoom(GatewayPeer& gateway) { outbox_.OnRoom(gateway); }
 
 void SessionKeeper::OnAction(GatewayPeer& gateway, session::v1::GatewayAction action) {

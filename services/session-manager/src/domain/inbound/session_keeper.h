@@ -40,6 +40,8 @@ class SessionKeeper {
   void OnGatewayLinked(GatewayPeer& gateway);
   /// The link is gone; so may be the gateway.
   void OnGatewayLost(GatewayPeer& gateway);
+  /// The registry lists other gateways than before.
+  void OnGatewaysRegistered();
   /// Its link was congested, and is no longer.
   void OnGatewayHasRoom(GatewayPeer& gateway);
   void OnAction(GatewayPeer& gateway, session::v1::GatewayAction action);

@@ -11,8 +11,8 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// The registry's list of gateways changes without a word to us: it is looked at this often.
-constexpr std::chrono::milliseconds kLookForGateways{50};
+/// Nobody says that the registry's list has become complete, or that patience is over: time alone does it.
+constexpr std::chrono::milliseconds kLookAgain{200};
 
 }  // namespace
 
@@ -31,7 +31,7 @@ Task<bool> Gateways::AwaitAllAttached(std::shared_ptr<Shard> shard, std::chrono:
   while (clock_.Now() < limit) {
     if (HaveAllAttached(*shard)) co_return true;
     if (!AreInReach()) limit = clock_.Now() + patience;
-    (void)co_await changed_.Wait(Deadline::After(kLookForGateways));
+    (void)co_await changed_.Wait(Deadline::After(kLookAgain));
   }
   co_return false;
 }

@@ -39,6 +39,8 @@ class Gateways {
   bool AreInReach() const;
   /// One has brought them.
   void NoteAttached(Shard& shard, const std::string& instance);
+  /// Others are registered than before.
+  void NoteRegistered() { changed_.Notify(); }
 
   /// In the place of an older one of its name.
   void Add(GatewayPeer& gateway) {
@@ -73,8 +75,7 @@ class Gateways {
  private:
   const Clock& clock_;
   const Membership& membership_;
-  /// One is linked, is gone, or has brought the sessions of a shard. It says nothing of the registry's
-  /// changes.
+  /// One is linked, registered, or gone, or has brought the sessions of a shard.
   runtime::Event changed_;
   std::map<std::string, GatewayPeer*> linked_;
   std::unordered_map<const GatewayPeer*, GatewaySessions> sessions_;
