@@ -9,7 +9,7 @@ namespace {
 // A part has 16 bits beside the count: a stanza that leads to more records than that is a
 // broadcast, where a repetition does no harm.
 constexpr std::uint64_t kParts = 1 << 16;
-constexpr std::int64_t kHorizonsRemembered = 4;
+constexpr std::int64_t kFewestHorizons = DuplicateFilter::kMostHorizons / 2;
 
 }  // namespace
 
@@ -48,8 +48,8 @@ void DuplicateFilter::NoteEpoch(Source& source, const events::v1::Origin& origin
 void DuplicateFilter::PassTime(std::int64_t timestamp_ms) {
   now_ms_ = std::max(now_ms_, timestamp_ms);
   if (turned_ms_ == 0) turned_ms_ = now_ms_;
-  if (now_ms_ - turned_ms_ < kHorizonsRemembered * horizon_ms_) return;
-  const bool is_long_ago = now_ms_ - turned_ms_ >= 2 * kHorizonsRemembered * horizon_ms_;
+  if (now_ms_ - turned_ms_ < kFewestHorizons * horizon_ms_) return;
+  const bool is_long_ago = now_ms_ - turned_ms_ >= kMostHorizons * horizon_ms_;
   older_ = std::move(recent_);
   if (is_long_ago) older_.clear();
   recent_.clear();

@@ -557,7 +557,7 @@ void ShardOwner::Read(const kafka::Record& read) {
     (verdict == DuplicateFilter::Verdict::kDuplicate ? metrics_.duplicates_refused
                                                      : metrics_.stale_epochs_refused)
         .Increment();
-    service_->OnRefused(*shard, *parsed.record);
+    service_->OnNotApplied(*shard, *parsed.record);
     shard->window.Release(offset);
     return;
   }

@@ -107,46 +107,41 @@ class BlockingModule final : public Module {
     if (const auto error = ReadItems(request.payload, jids)) co_return IqReply::Error(*error);
     if (jids.empty()) co_return IqReply::Error(xmpp::ErrorCondition::kBadRequest);
     roster::v1::BlockAddressesRequest block;
-    block.set_user(request.account);
-    block.mutable_jids()->Assign(jids.begin(), jids.end());
     block.set_max_addresses(static_cast<std::uint32_t>(settings_.max_blocked_addresses));
-    block.set_request_id(RequestIdOf(*request.shard, *request.cause));
-    const auto call = [&]() -> Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> {
-      const absl::Status known = co_await KnowAudience(request);
-      if (!known.ok()) co_return known;
-      co_return co_await roster_.Block(block, request.cause->trace_id);
-    };
-    const auto on_doubt = [&] { OnDoubt(request); };
-    const auto answer = co_await AskRoster<roster::v1::BlockAddressesResponse>(
-        *request.shard, rosters_, request.account, call, on_doubt);
-    const auto& blocked = answer.response;
-    if (!blocked.ok()) co_return IqReply::FromStatus(blocked.status());
-    const std::vector<std::string> added(blocked->added().begin(), blocked->added().end());
-    Apply(request, blocked->settings(), added, /*is_block=*/true);
-    Push(request, MakeList("block", jids));
-    co_return IqReply::Result();
+    co_return co_await Change<roster::v1::BlockAddressesResponse>(request, std::move(jids), std::move(block),
+                                                                  &Roster::Block, /*is_block=*/true);
   }
 
   Task<IqReply> Unblock(IqRequest& request) {
     std::vector<std::string> jids;
     if (const auto error = ReadItems(request.payload, jids)) co_return IqReply::Error(*error);
-    roster::v1::UnblockAddressesRequest unblock;
-    unblock.set_user(request.account);
-    unblock.mutable_jids()->Assign(jids.begin(), jids.end());
-    unblock.set_request_id(RequestIdOf(*request.shard, *request.cause));
-    const auto call = [&]() -> Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> {
+    co_return co_await Change<roster::v1::UnblockAddressesResponse>(
+        request, std::move(jids), roster::v1::UnblockAddressesRequest(), &Roster::Unblock,
+        /*is_block=*/false);
+  }
+
+  static const auto& ChangedBy(const roster::v1::BlockAddressesResponse& made) { return made.added(); }
+  static const auto& ChangedBy(const roster::v1::UnblockAddressesResponse& made) { return made.removed(); }
+
+  template <typename Response, typename Request>
+  Task<IqReply> Change(IqRequest& request, std::vector<std::string> jids, Request change,
+                       Task<absl::StatusOr<Response>> (Roster::*ask)(Request, std::uint64_t), bool is_block) {
+    change.set_user(request.account);
+    change.mutable_jids()->Assign(jids.begin(), jids.end());
+    change.set_request_id(RequestIdOf(*request.shard, *request.cause));
+    const auto call = [&]() -> Task<absl::StatusOr<Response>> {
       const absl::Status known = co_await KnowAudience(request);
       if (!known.ok()) co_return known;
-      co_return co_await roster_.Unblock(unblock, request.cause->trace_id);
+      co_return co_await (roster_.*ask)(change, request.cause->trace_id);
     };
     const auto on_doubt = [&] { OnDoubt(request); };
-    const auto answer = co_await AskRoster<roster::v1::UnblockAddressesResponse>(
-        *request.shard, rosters_, request.account, call, on_doubt);
-    const auto& unblocked = answer.response;
-    if (!unblocked.ok()) co_return IqReply::FromStatus(unblocked.status());
-    const std::vector<std::string> removed(unblocked->removed().begin(), unblocked->removed().end());
-    Apply(request, unblocked->settings(), removed, /*is_block=*/false);
-    Push(request, MakeList("unblock", jids));
+    const auto answer =
+        co_await AskRoster<Response>(*request.shard, rosters_, request.account, call, on_doubt);
+    const absl::StatusOr<Response>& made = answer.response;
+    if (!made.ok()) co_return IqReply::FromStatus(made.status());
+    const auto& changed = ChangedBy(*made);
+    Apply(request, made->settings(), {changed.begin(), changed.end()}, is_block);
+    Push(request, MakeList(is_block ? "block" : "unblock", jids));
     co_return IqReply::Result();
   }
 

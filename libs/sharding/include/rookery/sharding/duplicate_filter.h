@@ -18,7 +18,7 @@ namespace rookery::sharding {
 /// records remembers the same.
 ///
 /// It remembers what may be said again: the stanzas of a client's session after the last that its gateway has
-/// seen confirmed (for four to eight horizons), and what follows from the records of a source shard at and
+/// seen confirmed (see kMostHorizons), and what follows from the records of a source shard at and
 /// after its cursor. Neither grows with what was said before. Both are known one by one, since either may
 /// come behind what is newer: the log refuses a stanza and takes the one after it, the owner dies before the
 /// gateway has heard of it, and the next owner says both. While a source's cursor stands still, what follows
@@ -27,6 +27,8 @@ namespace rookery::sharding {
 class DuplicateFilter {
  public:
   static constexpr std::size_t kMostOfAClient = 1024;
+  /// A session that says nothing is remembered for half as many horizons at least, and for so many at most.
+  static constexpr int kMostHorizons = 8;
 
   enum class Verdict {
     kApply,

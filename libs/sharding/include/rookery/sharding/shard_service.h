@@ -58,7 +58,7 @@ class ShardService {
   /// is told so. It is finished.
   virtual void OnGivenUp(Shard&, Record&) {}
   /// One that is not applied: it was before, or who says it is no owner any more. It is finished.
-  virtual void OnRefused(Shard&, Record&) {}
+  virtual void OnNotApplied(Shard&, Record&) {}
   /// Whether all that must be applied before the shard goes live is applied, once every record before our
   /// fence has been given to Apply. If it is not, Settle waits for it; nothing newer comes meanwhile.
   virtual bool is_settled(Shard&) const { return true; }

@@ -22,7 +22,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-constexpr BackoffOptions kRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(5'000), 0.5};
 constexpr std::size_t kFewestRows = 1;
 
 }  // namespace
@@ -46,7 +45,7 @@ Task<absl::Status> ShardLoader::LoadWaiting(std::shared_ptr<Shard> shard) {
   StoreWriter& writer = states_.WriterOf(*shard);
   WaitingStore::Place after;
   WaitingStore::PageLimit limit;
-  runtime::Backoff backoff(kRetries);
+  runtime::Backoff backoff(kBackendRetries);
   while (true) {
     absl::Status claimed = co_await writer.Claim();
     if (claimed.ok()) break;

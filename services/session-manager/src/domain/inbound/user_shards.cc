@@ -62,7 +62,7 @@ void UserShards::OnGivenUp(sharding::Shard& shard, sharding::Record& record) {
   records_.OnGivenUp(AsUsers(shard), static_cast<PendingRecord&>(record));
 }
 
-void UserShards::OnRefused(sharding::Shard& shard, sharding::Record& record) {
+void UserShards::OnNotApplied(sharding::Shard& shard, sharding::Record& record) {
   records_.OnNotApplied(AsUsers(shard), static_cast<PendingRecord&>(record));
 }
 

@@ -51,7 +51,7 @@ class UserShards final : public sharding::ShardService {
   void OnReading(sharding::Shard& shard, bool was_cut) override;
   void OnFinishedRecord(sharding::Shard& shard, sharding::Record& record) override;
   void OnGivenUp(sharding::Shard& shard, sharding::Record& record) override;
-  void OnRefused(sharding::Shard& shard, sharding::Record& record) override;
+  void OnNotApplied(sharding::Shard& shard, sharding::Record& record) override;
   void Apply(sharding::Shard& shard, std::shared_ptr<sharding::Record> record) override;
   bool is_settled(sharding::Shard& shard) const override;
   Task<void> Settle(std::shared_ptr<sharding::Shard> shard) override;

@@ -16,12 +16,10 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// How many probes of a user wait for the roster, how long, and how often that is tried. What follows from
-/// the end of a session waits for as long as it takes: its record is held, and the shard's window bounds
-/// that.
+/// How many probes of a user wait for the roster, and how long. What follows from the end of a session waits
+/// for as long as it takes: its record is held, and the shard's window bounds that.
 constexpr std::size_t kMaxProbers = 100;
 constexpr std::chrono::minutes kPatience{15};
-constexpr BackoffOptions kRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(4'000)};
 /// Rosters that are asked for at once.
 constexpr std::size_t kMostPayers = 32;
 
@@ -98,7 +96,7 @@ Task<void> OwedPresence::PayAll() {
   const PayersPlace place(payers_);
   // Never within the call that owes: its caller still writes down what.
   co_await runtime::Yield();
-  runtime::Backoff backoff(kRetries);
+  runtime::Backoff backoff(kBackendRetries);
   while (!order_.empty()) {
     const std::string bare = std::move(order_.front());
     order_.pop_front();

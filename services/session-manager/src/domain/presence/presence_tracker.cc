@@ -49,7 +49,6 @@ Cause CauseFor(const SessionId& session, const Cause& cause) {
 /// The most bytes of payload in the presence that a session keeps: it goes to all who ask, and with the
 /// session's state wherever that goes.
 constexpr std::size_t kMaxPresenceBytes = 16 * 1024;
-constexpr BackoffOptions kRosterRetries{std::chrono::milliseconds(250), std::chrono::milliseconds(4'000)};
 /// The most contacts whose presence a client is told to forget at once.
 constexpr std::size_t kMostTakenBack = 250;
 /// For a session that becomes available.
@@ -161,7 +160,7 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
   const std::shared_ptr<Shard> shard = shards_.Shared(session->user->shard->number);
   const std::string bare = session->user->bare;
   const Deadline deadline = Deadline::After(kLoadPatience);
-  runtime::Backoff backoff(kRosterRetries);
+  runtime::Backoff backoff(kBackendRetries);
   for (bool is_in_time = true; is_in_time;) {
     {
       // Until the session is available: whoever asks to subscribe is shown to it either by the
@@ -520,7 +519,7 @@ Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shar
   };
   // Never within the call that finds it out, which walks the sessions.
   co_await runtime::Yield();
-  for (runtime::Backoff backoff(kRosterRetries);; co_await backoff.Wait()) {
+  for (runtime::Backoff backoff(kBackendRetries);; co_await backoff.Wait()) {
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
     if (is_over()) co_return;
     if (!session->user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, /*trace_id=*/0);

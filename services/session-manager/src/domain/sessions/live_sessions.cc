@@ -140,7 +140,8 @@ void LiveSessions::Expire(const Shard& shard) {
     ended.AddAccount(bare, removal.record, removal.generation, clock_.Now());
   ended.Expire(clock_.Now() - settings_.duplicate_horizon);
   // As long as the filter knows a client's session at most.
-  StateOf(shard).logged.Expire(clock_.Now() - 8 * settings_.duplicate_horizon);
+  StateOf(shard).logged.Expire(clock_.Now() -
+                               sharding::DuplicateFilter::kMostHorizons * settings_.duplicate_horizon);
 }
 
 // ---- the shard goes ---------------------------------------------------------------

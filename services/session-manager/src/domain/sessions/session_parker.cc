@@ -23,9 +23,6 @@ namespace rookery::session_manager {
 
 namespace {
 
-constexpr BackoffOptions kStoreBackoff{.first = std::chrono::milliseconds(100),
-                                       .max = std::chrono::milliseconds(5'000)};
-
 std::int64_t ParkedAt(const session::v1::SessionAttach& row) {
   return row.has_parked_at() ? row.parked_at() : -1;
 }
@@ -108,7 +105,7 @@ void SessionParker::OnEndRead(Session& session) { ReleaseBackRecord(*session.use
 Task<void> SessionParker::KeepRow(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session) {
   // Never within the move that made the row due: its caller is not done with the session.
   co_await runtime::Yield();
-  runtime::Backoff backoff(kStoreBackoff);
+  runtime::Backoff backoff(kBackendRetries);
   while (IsRowDue(*session)) {
     const bool is_away = session->phase() == SessionPhase::kParking;
     absl::Status written;
