@@ -25,7 +25,17 @@ class AccountTest : public Cluster {
     gateway_.Post(user, action);
     Settle();
     EXPECT_EQ(gateway_.others.size(), 1u);
-    return gateway_.others.empty() ? session::v1::SessionManagerAction() : gateway_.others.front();
+    if (gateway_.others.empty()) return {};
+    // The answer to that, and to nothing else.
+    const session::v1::SessionManagerAction& answer = gateway_.others.front();
+    if (action.has_create()) {
+      EXPECT_TRUE(answer.has_created());
+      EXPECT_EQ(answer.created().request_id(), action.create().request_id());
+    } else {
+      EXPECT_TRUE(answer.has_credentials());
+      EXPECT_EQ(answer.credentials().request_id(), action.credentials_lookup().request_id());
+    }
+    return answer;
   }
   GatewayAction Create(const std::string& user, const std::string& password) {
     GatewayAction action;
@@ -63,6 +73,7 @@ TEST_F(AccountTest, CreatedOnceAndFound) {
 
 TEST_F(AccountTest, UnknownUser_NoKeysAndNoFailure) {
   const auto found = Do(alice_, LookUp("nobody@localhost"));
+  ASSERT_TRUE(found.has_credentials());
   EXPECT_FALSE(found.credentials().has_failure());
   EXPECT_EQ(found.credentials().keys_size(), 0);
 }

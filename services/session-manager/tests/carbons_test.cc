@@ -122,7 +122,7 @@ TEST_F(CarbonsTest, PrivateStaysPrivate) {
 TEST_F(CarbonsTest, Private_SentStaysPrivateToo) {
   Client& one = SignIn(gateway_, alice_, "one");
   Client& two = Copied(alice_, "two");
-  SignIn(gateway_, bob_, "b");
+  Client& bob = SignIn(gateway_, bob_, "b");
   Forget({&one, &two});
   for (const auto& [name, ns] :
        {std::pair("private", "urn:xmpp:carbons:2"), std::pair("no-copy", "urn:xmpp:hints")}) {
@@ -131,6 +131,7 @@ TEST_F(CarbonsTest, Private_SentStaysPrivateToo) {
     gateway_.Send(one, message);
   }
   Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("private", "no-copy"));
   EXPECT_THAT(two.inbox, IsEmpty());
 }
 

@@ -652,6 +652,24 @@ TEST_F(DeliveryRules, L1_AGatewayComesWhenItsUserIsSettled_NothingIsGivenTwice) 
   Repair();
 }
 
+TEST_F(DeliveryRules, L2_TheClientHasTakenSomeWhileNobodyOwnedTheShard_ItsGatewayKnowsThatBetterThanTheRows) {
+  Client& bob = Available("b", /*acks=*/false);
+  Say("m1", bob_);
+  const std::uint64_t taken = bob.last_seq;
+  for (const char* id : {"m2", "m3"}) Say(id, bob_);
+  Elapse(settings_.window_time + std::chrono::seconds(2));
+  ASSERT_EQ(Unfinished(), 0u);
+  Kill(1);
+  other_.Deliver(bob, taken);
+  Assign(1, 2);
+  ASSERT_TRUE(RunUntil([&] { return IsLive(1); }));
+  Settle();
+  EXPECT_EQ(BobsShard().FindUser(bob_)->sessions.front()->unacked.size(), 2u);
+  other_.End(bob, END_REASON_CLOSED);
+  Settle();
+  EXPECT_THAT(NextSession(), ElementsAre("m2", "m3"));
+}
+
 TEST_F(DeliveryRules, L4_APresenceThatIsReadLate_IsTold) {
   Client& carol = SignIn(gateway_, UserIn(0, 7), "c");
   Client& bob = Available("b");

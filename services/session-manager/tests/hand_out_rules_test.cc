@@ -1,4 +1,5 @@
-// Rules W1 to W4 of src/domain/delivery/README.md: what waits for a user, and how it is handed out.
+// Rules W1 to W4, W7 and W8 of src/domain/delivery/README.md: what waits for a user, and how it is handed
+// out.
 #include "delivery_rules.h"
 
 namespace rookery::session_manager {
@@ -38,7 +39,7 @@ TEST_F(DeliveryRules, W1_TheStoreIsAway_TheNewerWaitsForTheOlder) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
-TEST_F(DeliveryRules, W1_ANewOwnersStoreIsSlow_TheNewerWaitsForWhatWasReadAgain) {
+TEST_F(DeliveryRules, W8_ANewOwnersStoreIsSlow_TheNewerWaitsForWhatWasReadAgain) {
   Client& bob = SignIn(other_, bob_, "b", std::nullopt);
   Kill(1);
   for (const char* id : {"m1", "m2"}) Say(id, bob_);
@@ -318,6 +319,40 @@ TEST_F(DeliveryRules, W3_TheAnswerToItsClientWaitsForNothing_AndWhatItPassesIsGi
   phone.acks = true;
   other_.Deliver(phone, phone.last_seq);
   ASSERT_TRUE(Eventually([&] { return phone.MessageIds().size() == 400 && has("q"); }));
+}
+
+TEST_F(DeliveryRules, W7_TheStoreWasNeverAsked_ItIsTakenBack) {
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  bool is_open = false;
+  int statements = 0;
+  Gate("StoreOffline", is_open);
+  database_.on_call = [&](std::string_view call) { statements += call == "StoreOffline" ? 1 : 0; };
+  Say("c1", UserIn(1, 1));  // what the store is asked meanwhile
+  Say("m1", bob_);
+  other_.Send(bob, Presence());
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  is_open = true;
+  ASSERT_TRUE(Eventually([&] { return Unfinished() == 0; }));
+  EXPECT_EQ(statements, 1);
+  EXPECT_THAT(NextSession(), IsEmpty());
+  Repair();
+}
+
+TEST_F(DeliveryRules, W7_TheStoreWasAsked_ItIsNotTakenBack_ButMarked) {
+  Client& bob = SignIn(other_, bob_, "b", std::nullopt);
+  bool is_open = false;
+  Gate("StoreOffline", is_open);
+  Say("m1", bob_);
+  other_.Send(bob, Presence());
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("m1"));
+  is_open = true;
+  ASSERT_TRUE(Eventually([&] { return Unfinished() == 0; }));
+  ASSERT_EQ(database_.offline[bob_].size(), 1u);
+  EXPECT_TRUE(database_.offline[bob_].begin()->second.given_at_ms);
+  EXPECT_THAT(NextSession(), IsEmpty());
+  Repair();
 }
 
 TEST_F(DeliveryRules, W4_WhatNobodyTakesInTimeLeavesTheWindow) {

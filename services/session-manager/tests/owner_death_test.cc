@@ -339,7 +339,7 @@ TEST_F(OwnerDeathTest, StoredWhileTheSessionWasUnavailable_GivenOnce) {
   EXPECT_THAT(NextSession(), IsEmpty());
 }
 
-TEST_F(OwnerDeathTest, WhatWaits_ComesBeforeWhatCameLater) {
+TEST_F(OwnerDeathTest, L3_WhatWaits_ComesBeforeWhatCameLater) {
   Say("m1", bob_);
   Say("m2", bob_);
   Elapse(std::chrono::seconds(1));
