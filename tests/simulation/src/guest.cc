@@ -1,6 +1,9 @@
 #include "guest.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,6 +29,14 @@ bool HasCondition(const xmpp::Stanza& stanza, std::string_view condition) {
   return stanza.payload().find("<" + std::string(condition)) != std::string::npos;
 }
 
+/// XEP-0410 section 3.2, as clients have it: any error but these.
+bool SaysThatItIsOut(const xmpp::Stanza& error) {
+  constexpr std::string_view kOthers[] = {"service-unavailable", "feature-not-implemented", "item-not-found",
+                                          "remote-server-not-found", "remote-server-timeout"};
+  return std::none_of(std::begin(kOthers), std::end(kOthers),
+                      [&](std::string_view condition) { return HasCondition(error, condition); });
+}
+
 xmpp::Stanza MakeIq(std::string_view type, std::string_view to, const xmpp::Element& payload) {
   xmpp::Stanza iq;
   iq.set_kind(common::v1::STANZA_KIND_IQ);
@@ -37,8 +48,8 @@ xmpp::Stanza MakeIq(std::string_view type, std::string_view to, const xmpp::Elem
 
 }  // namespace
 
-Guest::Guest(World& world, RoomLedger& ledger, std::string user, std::vector<std::string> rooms, std::uint64_t seed,
-             std::function<void(xmpp::Stanza)> send)
+Guest::Guest(World& world, RoomLedger& ledger, std::string user, std::vector<std::string> rooms,
+             std::uint64_t seed, std::function<void(xmpp::Stanza)> send)
     : world_(world),
       ledger_(ledger),
       nick_(user.substr(0, user.find('@'))),
@@ -165,7 +176,10 @@ void Guest::Configure(const std::string& room, Place& place) {
   xmpp::Element query("query", xmpp::ns::kMucOwner);
   xmpp::Element& x = query.Add("x", xmpp::ns::kDataForms).SetAttr("type", "submit");
   const auto field = [&x](std::string_view name, std::string_view value) {
-    x.Add("field", xmpp::ns::kDataForms).SetAttr("var", name).Add("value", xmpp::ns::kDataForms).SetText(value);
+    x.Add("field", xmpp::ns::kDataForms)
+        .SetAttr("var", name)
+        .Add("value", xmpp::ns::kDataForms)
+        .SetText(value);
   };
   field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig");
   field("muc#roomconfig_enablelogging", "1");
@@ -233,8 +247,8 @@ void Guest::ReceivePresence(const std::string& room, Place& place, const xmpp::S
         Out(place);
         place.next = world_.now() + random_.Between(seconds(1), seconds(10));
       } else if (!HasStatus(stanza, 307) && !HasStatus(stanza, 333)) {
-        // An earlier session of its name has left, and it was of that one that the room spoke before. What the room
-        // says to this one is still to come.
+        // An earlier session of its name has left, and it was of that one that the room spoke before. What
+        // the room says to this one is still to come.
         const std::uint64_t entering = place.entering;
         Out(place);
         place.state = State::kEntering;
@@ -283,7 +297,7 @@ void Guest::ReceiveAnswer(Place& place, const xmpp::Stanza& stanza) {
     if (!is_wait) place.configuring = 0;
   } else if (id != 0 && id == place.pinging) {
     place.pinging = 0;
-    const bool is_out = stanza.type() == "error" && HasCondition(stanza, "not-acceptable");
+    const bool is_out = stanza.type() == "error" && SaysThatItIsOut(stanza);
     if (is_out && place.state == State::kIn && id > place.entering) ThrownOut(place, stanza.payload());
   }
 }

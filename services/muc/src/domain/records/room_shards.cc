@@ -45,6 +45,11 @@ bool IsConfiguration(const xmpp::Stanza& stanza) {
          stanza.payload_namespace() == xmpp::ns::kMucOwner;
 }
 
+bool IsPingOfOccupant(const xmpp::Stanza& stanza) {
+  return stanza.kind() == common::v1::STANZA_KIND_IQ && stanza.type() == "get" &&
+         stanza.payload_namespace() == xmpp::ns::kPing && !xmpp::ResourceOf(stanza.to()).empty();
+}
+
 /// The room, or the service, that the record is for. Empty: neither.
 std::string_view AddressOf(const RoomRecord& record) {
   if (record.body.has_prompt()) return record.body.prompt().room();
@@ -208,7 +213,11 @@ void RoomShards::OnUnavailable(RoomShard& shard, RoomSlot& slot) {
     if (record.offset < shard.fence_offset) continue;
     metrics_.stanzas_without_room.Increment();
     events::v1::RoomVerdict verdict = VerdictOn(record);
-    muc::Refuse(verdict, xmpp::ErrorCondition::kResourceConstraint, "the room cannot be loaded at present");
+    // To a client that asks whether it is still in, most errors say that it is not (XEP-0410 section 3.2).
+    const xmpp::ErrorCondition condition = IsPingOfOccupant(StanzaOf(record))
+                                               ? xmpp::ErrorCondition::kRemoteServerTimeout
+                                               : xmpp::ErrorCondition::kResourceConstraint;
+    muc::Refuse(verdict, condition, "the room cannot be loaded at present");
     waiting.is_asked = true;
     writer_.WriteVerdict(shard, CauseOf(record), verdict);
   }
