@@ -50,7 +50,7 @@ TEST_F(RoomDisco, ARoomSaysWhatItIs) {
         "urn:xmpp:muc:affiliations:1", "urn:xmpp:occupant-id:0", "urn:xmpp:sid:0",
         "urn:xmpp:message-retract:1", "urn:xmpp:message-retract:1#tombstone", "urn:xmpp:message-moderate:1",
         "urn:xmpp:message-moderate:0", "urn:xmpp:hats:0", "vcard-temp", "http://jabber.org/protocol/commands",
-        "urn:xmpp:ping", "http://jabber.org/protocol/rsm"})
+        "urn:xmpp:ping", "http://jabber.org/protocol/rsm", "jabber:x:data"})
     EXPECT_THAT(info, HasSubstr("<feature var=\"" + std::string(feature) + "\"/>")) << feature;
   // There is no archive.
   EXPECT_THAT(info, Not(HasSubstr("urn:xmpp:mam")));

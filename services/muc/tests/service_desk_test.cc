@@ -189,6 +189,16 @@ TEST_F(ServiceDeskTest, WhatPassesSoonIsToBeWaitedFor) {
   EXPECT_THAT(Items(), HasSubstr("<error type=\"wait\">"));
 }
 
+// XEP-0433 section 4.2.2.4.
+TEST_F(ServiceDeskTest, MoreSearchesThanAreMadeAtATimeAreTooManyAtThisRate) {
+  store_.answer = absl::ResourceExhaustedError("");
+  EXPECT_THAT(Search({{"all", "true"}}),
+              AllOf(HasSubstr(Error("wait", "resource-constraint")),
+                    HasSubstr("<rate-limit xmlns=\"urn:xmpp:channel-search:0:error\" retry-after=\"")));
+  store_.answer = absl::UnavailableError("");
+  EXPECT_THAT(Search({{"all", "true"}}), Not(HasSubstr("<rate-limit")));
+}
+
 TEST_F(ServiceDeskTest, UnknownNodesAreNotFound) {
   for (const char* what : {"info", "items"})
     EXPECT_THAT(Ask("<query xmlns='http://jabber.org/protocol/disco#" + std::string(what) + "' node='x'/>"),

@@ -29,6 +29,8 @@ constexpr std::string_view kInAddress = "sinaddress";
 constexpr std::string_view kInAddressToo = "sinaddr";
 // Bytes.
 constexpr std::size_t kMaxText = 256;
+/// Seconds. Those who search before have long been answered then.
+constexpr std::string_view kRetryAfter = "5";
 
 struct SearchRefusal {
   ErrorCondition condition;
@@ -37,6 +39,7 @@ struct SearchRefusal {
   std::string_view text = {};
   /// The fields that are in conflict.
   std::vector<std::string_view> vars = {};
+  std::string_view retry_after = {};
 };
 
 xmpp::Stanza Refuse(const xmpp::Stanza& request, const SearchRefusal& refusal) {
@@ -44,6 +47,7 @@ xmpp::Stanza Refuse(const xmpp::Stanza& request, const SearchRefusal& refusal) {
   if (!refusal.specific.empty()) {
     xmpp::Element& specific = error.Add(refusal.specific, kErrors);
     for (const std::string_view var : refusal.vars) specific.Add("var").SetText(var);
+    if (!refusal.retry_after.empty()) specific.SetAttr("retry-after", refusal.retry_after);
   }
   return xmpp::MakeError(request, error);
 }
@@ -160,6 +164,12 @@ xmpp::Element ItemOf(const ListedRoom& room) {
 }
 
 xmpp::Stanza ErrorOfSearch(const xmpp::Stanza& request, const absl::Status& status) {
+  // Section 4.2.2.4: more searches than are made at a time.
+  if (status.code() == absl::StatusCode::kResourceExhausted)
+    return Refuse(request, {.condition = ErrorCondition::kResourceConstraint,
+                            .type = ErrorType::kWait,
+                            .specific = "rate-limit",
+                            .retry_after = kRetryAfter});
   if (status.code() != absl::StatusCode::kInvalidArgument) return ErrorOf(request, status);
   return Refuse(request, {.condition = ErrorCondition::kBadRequest,
                           .type = ErrorType::kModify,

@@ -52,6 +52,7 @@ constexpr std::string_view kFeatures[] = {
     xmpp::ns::kRegister,
     xmpp::ns::kPing,
     xmpp::ns::kRsm,
+    xmpp::ns::kDataForms,
 };
 
 /// Adds the features of the room's type (section 6.4).
