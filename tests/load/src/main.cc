@@ -127,6 +127,17 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0, 60000))
       ->capture_default_str();
   rooms->add_option("--service", rooms_options.service, "address of the rooms. Default: conference.<domain>");
+  rooms
+      ->add_option(
+          "--presence-broadcast", rooms_options.presence_broadcast,
+          "whose presence each room shows others (moderator, participant, none); without it the service's "
+          "default, everybody's")
+      ->check(CLI::IsMember({"moderator", "participant", "none"}));
+  rooms
+      ->add_option("--quiet-above", rooms_options.quiet_above,
+                   "occupants above which the service shows no more of them by itself; 0: never")
+      ->check(CLI::Range(0, 100000))
+      ->capture_default_str();
   rooms->add_flag("--stream-management", rooms_options.stream_management, "clients use XEP-0198");
   rooms->callback([&] {
     if (rooms_closed == (rooms_options.rate > 0))

@@ -27,10 +27,20 @@ std::string EnterRoom(std::string_view occupant_jid) {
                       "'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>");
 }
 
-std::string UnlockRoom(std::string_view room_jid, std::string_view id) {
+std::string UnlockRoom(std::string_view room_jid, std::string_view id,
+                       const std::vector<std::string>& presence_broadcast) {
+  std::string form = "<x xmlns='jabber:x:data' type='submit'/>";
+  if (!presence_broadcast.empty()) {
+    form =
+        "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>"
+        "<value>http://jabber.org/protocol/muc#roomconfig</value></field>"
+        "<field var='muc#roomconfig_presencebroadcast'>";
+    for (const std::string& role : presence_broadcast)
+      if (role != "none") absl::StrAppend(&form, "<value>", role, "</value>");
+    form += "</field></x>";
+  }
   return absl::StrCat("<iq type='set' id='", AbslView(id), "' to='", AbslView(room_jid),
-                      "'><query xmlns='http://jabber.org/protocol/muc#owner'>"
-                      "<x xmlns='jabber:x:data' type='submit'/></query></iq>");
+                      "'><query xmlns='http://jabber.org/protocol/muc#owner'>", form, "</query></iq>");
 }
 
 std::string SayInRoom(std::string_view room_jid, RoomMessage message, std::string_view filler) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace rookery::load {
 
@@ -12,8 +13,10 @@ namespace rookery::load {
 
 /// Enters as `room/nick`, without the room's history (section 7.2).
 std::string EnterRoom(std::string_view occupant_jid);
-/// Makes a new room with the service's defaults: an instant room (section 10.1.2).
-std::string UnlockRoom(std::string_view room_jid, std::string_view id);
+/// Makes a new room with the service's defaults: an instant room (section 10.1.2). `presence_broadcast`: but
+/// for the roles of those whose presence it shows, if any are given; `none` is nobody's.
+std::string UnlockRoom(std::string_view room_jid, std::string_view id,
+                       const std::vector<std::string>& presence_broadcast = {});
 
 /// Which message of which room of the run.
 struct RoomMessage {

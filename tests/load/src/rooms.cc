@@ -74,8 +74,7 @@ class Rooms {
       });
     }
     const double entered = Seconds(Clock::now() - begin);
-    // Everyone is told of everyone, but for the service's policy (muc#roomconfig_presencebroadcast).
-    const std::uint64_t presences = occupants_.size() * options_.occupants;
+    const std::uint64_t presences = rooms * PresencesIn(options_);
     if (in_time && refused_entries_ == 0) {
       run_.Until([&] { return presences_ >= presences || dropped_ > 0; }, kDrain);
     }
@@ -295,7 +294,7 @@ class Rooms {
     if (occupant.stage != Stage::kEntering || !HasStatus(stanza, "110")) return;
     if (!HasStatus(stanza, "201")) return Entered(client, true);
     occupant.stage = Stage::kUnlocking;
-    clients_[client]->Send(UnlockRoom(rooms_[occupant.room].jid, kUnlockId));
+    clients_[client]->Send(UnlockRoom(rooms_[occupant.room].jid, kUnlockId, options_.presence_broadcast));
   }
 
   void BeginMeasuring(Clock::time_point from) {
@@ -355,6 +354,21 @@ class Rooms {
 };
 
 }  // namespace
+
+std::uint64_t PresencesIn(const RoomsOptions& options) {
+  const auto& roles = options.presence_broadcast;
+  const auto is_shown = [&](std::string_view role) {
+    return roles.empty() || std::find(roles.begin(), roles.end(), role) != roles.end();
+  };
+  const std::uint64_t all = options.occupants;
+  // What the room was told to show it shows however many are in.
+  const bool is_quiet = roles.empty() && options.quiet_above > 0;
+  const std::uint64_t most = is_quiet ? std::min<std::uint64_t>(all, options.quiet_above) : all;
+  std::uint64_t shown = is_shown("moderator") ? 1 : 0;
+  if (is_shown("participant")) shown += most - 1;
+  // Of one who is not shown only it hears itself.
+  return shown * all + (all - shown);
+}
 
 void MeasureRooms(Run& run, const RoomsOptions& options) {
   const std::size_t sessions = options.rooms * options.occupants;

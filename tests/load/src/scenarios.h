@@ -39,10 +39,18 @@ struct RoomsOptions {
   std::size_t window = 1;       // of each sender, closed loop
   std::size_t body = 64;        // bytes
   std::string service;          // empty: conference.<domain>
+  /// Whose presence the rooms show others (muc#roomconfig_presencebroadcast), by role; empty: the service's
+  /// default, which is taken to be everybody's.
+  std::vector<std::string> presence_broadcast;
+  /// So many occupants a room has before the service shows no more of them by itself; 0: it shows all.
+  std::size_t quiet_above = 0;
   /// In which nothing is said after signing in, and a repetition of the last messages would come.
   std::chrono::milliseconds settle{1000};
   bool stream_management = false;
 };
+/// How many presences the occupants of one room hear while all of them enter: of themselves and of those who
+/// are shown. Who enters first is its moderator.
+std::uint64_t PresencesIn(const RoomsOptions& options);
 /// Group chat (XEP-0045): all enter, some talk, everyone hears all of it in the same order.
 void MeasureRooms(Run& run, const RoomsOptions& options);
 

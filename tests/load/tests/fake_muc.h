@@ -57,6 +57,7 @@ class FakeMuc {
  private:
   struct Room {
     bool locked = true;
+    bool shows_moderators_only = false;
     std::vector<std::pair<Peer*, std::string>> occupants;  // with their room JIDs
   };
 
@@ -91,6 +92,8 @@ class FakeMuc {
       }
       const std::string to(AttributeOf(e, "to"));
       rooms_.at(to).locked = false;
+      rooms_.at(to).shows_moderators_only =
+          e.find("presencebroadcast'><value>moderator</value></field>") != std::string_view::npos;
       write(absl::StrCat("<iq type='result' id='", id, "' from='", to, "'/>"));
     } else if (name == "presence") {
       const std::string to(AttributeOf(e, "to"));
@@ -110,8 +113,11 @@ class FakeMuc {
                                                  condition, "/></error></presence>"));
     }
     for (const auto& [other, other_jid] : room.occupants) {
-      peer.connection->Write(absl::StrCat("<presence from='", other_jid, "'><x/></presence>"));
-      other->connection->Write(absl::StrCat("<presence from='", jid, "'><x/></presence>"));
+      // Who came first is its moderator.
+      if (!room.shows_moderators_only || other == room.occupants.front().first)
+        peer.connection->Write(absl::StrCat("<presence from='", other_jid, "'><x/></presence>"));
+      if (!room.shows_moderators_only)
+        other->connection->Write(absl::StrCat("<presence from='", jid, "'><x/></presence>"));
     }
     room.occupants.emplace_back(&peer, jid);
     peer.connection->Write(absl::StrCat("<presence from='", jid, "'><x><status code='110'/>",

@@ -60,6 +60,28 @@ TEST_F(RoomsScenarioTest, ClosedLoop) {
   EXPECT_THAT(report, Not(HasSubstr("\"messages said\": 8, ")));
 }
 
+TEST_F(RoomsScenarioTest, WhomTheRoomsDoNotShowIsNotMissing) {
+  options_.rate = 40;
+  options_.presence_broadcast = {"moderator"};
+  const std::string report = Measure();
+  EXPECT_THAT(run_.report().faults(), IsEmpty());
+  EXPECT_THAT(report, HasSubstr("\"presences missing\": 0, \"entries refused\": 0, "));
+}
+
+TEST(Rooms, TellOfThoseWhoAreShown) {
+  RoomsOptions options;
+  options.occupants = 100;
+  EXPECT_EQ(PresencesIn(options), 100u * 100);
+  options.quiet_above = 60;
+  EXPECT_EQ(PresencesIn(options), 60u * 100 + 40);
+  options.presence_broadcast = {"moderator", "participant"};
+  EXPECT_EQ(PresencesIn(options), 100u * 100);
+  options.presence_broadcast = {"moderator"};
+  EXPECT_EQ(PresencesIn(options), 100u + 99);
+  options.presence_broadcast = {"none"};
+  EXPECT_EQ(PresencesIn(options), 100u);
+}
+
 TEST_F(RoomsScenarioTest, WhatOneOccupantHearsWrongIsAFault) {
   options_.rate = 40;
   std::string held;

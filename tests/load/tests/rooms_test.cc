@@ -175,6 +175,11 @@ TEST(RoomWire, EntersWithoutHistoryAndMakesInstantRooms) {
   EXPECT_EQ(AttributeOf(unlock, "to"), "r@x");
   EXPECT_EQ(AttributeOf(unlock, "id"), "u");
   EXPECT_THAT(unlock, HasSubstr("<x xmlns='jabber:x:data' type='submit'/>"));
+  EXPECT_THAT(UnlockRoom("r@x", "u", {"moderator", "participant"}),
+              HasSubstr("<field var='muc#roomconfig_presencebroadcast'><value>moderator</value>"
+                        "<value>participant</value></field></x>"));
+  EXPECT_THAT(UnlockRoom("r@x", "u", {"none"}),
+              HasSubstr("<field var='muc#roomconfig_presencebroadcast'></field></x>"));
 }
 
 TEST(Run, SendsLateWhatWasDueBefore) {
